@@ -1,0 +1,293 @@
+// Package builtins is what the language offers by name: variables (pid, comm),
+// functions (str, ntop), aggregations (count, hist) and actions (printf, exit).
+// Each is one file with one Def: its type rule, the code it becomes, and what
+// is done in user space with the data it sends. All lists them. Nothing else
+// in the tree knows a builtin by its name.
+package builtins
+
+import (
+	"io"
+	"time"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// Kind is what a builtin is used as. A Variable can also be called with (), and
+// with arguments if it has Params.
+type Kind uint8
+
+const (
+	Variable    Kind = iota // read like a variable
+	Function                // computes a value
+	Aggregation             // only as @map = f(…)
+	Action                  // done for its effect; usually in user space, later
+)
+
+// ParamKind is what may stand for a parameter.
+type ParamKind uint8
+
+const (
+	Expr       ParamKind = iota // any expression
+	Literal                     // an integer, string or boolean known when compiling
+	MapArg                      // a map itself: @m
+	MapOrEntry                  // @m or @m[key]
+	VarArg                      // a scratch variable to be written
+	TypeParam                   // a type, or an expression standing for its type
+	NameArg                     // a bare word (modes such as perf, raw)
+)
+
+// Param is one parameter.
+type Param struct {
+	Name     string
+	Kind     ParamKind
+	Optional bool
+	Variadic bool // last one: any number of it
+}
+
+// Doc is a builtin's documentation; the reference is generated from it.
+type Doc struct {
+	Summary  string   // one or two sentences
+	Examples []string // whole programs; each must compile
+}
+
+// Def is one builtin. Which functions it needs depends on its kind:
+//
+//	Variable, Function   Check; Emit (scalar result) or Store (anything else)
+//	Aggregation          Check; Update; Merge; Format; Scalar where it can be read in an expression
+//	Action               Check; Handle, and Emit where sending all arguments is not what it does
+//	any with an Opaque result type named after it: Format
+type Def struct {
+	Name   string
+	Kind   Kind
+	Params []Param
+	Unsafe bool // needs --unsafe
+	Doc    Doc
+
+	// Check is the type rule. Argument types are known; errors are reported
+	// through the checker; the result is TInvalid then, TVoid for no value.
+	Check func(c Checker, call *Call) *types.Type
+
+	// Emit computes a scalar, or performs an action (result nil).
+	Emit func(g Gen, call *Call) *ir.Value
+	// Store writes a value that is not a scalar into dst.
+	Store func(g Gen, call *Call, dst Dest)
+	// Update folds call's arguments into the aggregation at p (a value of
+	// call.Type, zeroed when new; this CPU's copy, so no atomics needed).
+	Update func(g Gen, call *Call, p *ir.Value)
+	// Scalar reads the aggregation at p (one CPU's copy) into acc, a running
+	// merge over the CPUs held in a slot of Accum bytes (zeroed at the start);
+	// Result turns it into the integer an expression sees.
+	Accum  int
+	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
+	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
+
+	// TypeName is the name of the Opaque or Agg type Check returns, if any.
+	TypeName string
+	// Merge folds src, one CPU's value, into dst.
+	Merge func(t *types.Type, dst, src []byte)
+	// Format decodes a value of the type TypeName.
+	Format func(env Env, t *types.Type, data []byte) value.Value
+	// Order compares two merged values for sorting maps by value; nil: by
+	// their bytes as integers.
+	Order func(t *types.Type, a, b []byte) int
+	// Handle acts on a record in user space.
+	Handle func(env Env, rec *wire.Record) error
+}
+
+// Call is one use of a builtin in the script, in one program.
+type Call struct {
+	Def  *Def
+	Span source.Span
+	Args []Arg
+	Type *types.Type // the result; set by the checker from Check
+	Data any         // what Check leaves for Emit, Store and Update
+}
+
+// Arg is one argument.
+type Arg struct {
+	Span source.Span
+	Expr ast.Expr    // to be handed back to Gen; builtins do not look into it
+	Type *types.Type // of the value; MapArg: the map's value type
+	Lit  *Lit        // its value where it is known when compiling
+	Map  *MapInfo    // MapArg, MapOrEntry
+	Key  ast.Expr    // MapOrEntry with a key; nil: the whole map
+	Word string      // NameArg
+}
+
+// Lit is a literal known when compiling.
+type Lit struct {
+	Int      int64 // also 0 or 1 for booleans
+	Unsigned bool  // Int holds a uint64 above the signed range
+	Str      string
+	IsStr    bool
+	IsBool   bool
+}
+
+// MapInfo is a map as the checker knows it; shared by all uses.
+type MapInfo struct {
+	Name  string      // with its @
+	Key   *types.Type // nil: no key, or not known yet
+	Value *types.Type // nil: not known yet
+	Keyed bool
+	Decl  string      // declared map type: hash, lruhash …; "" if not declared
+	Max   int         // declared entries
+	Span  source.Span // first use
+	Agg   *Call       // the first aggregation assigned, whose literal parameters all others must share
+	Read  bool        // read in an expression somewhere
+}
+
+// Checker is what type rules may ask and say.
+type Checker interface {
+	Errorf(s source.Span, format string, args ...any)
+	ErrorHint(s source.Span, hint, format string, args ...any)
+	Warnf(s source.Span, format string, args ...any)
+	Kernel() probes.Kernel
+	Config() *config.Config
+	Context() *probes.Context // of the probe; nil inside fn
+	Point() *probes.Point     // nil inside fn, or when several share a program
+	// Final reports whether types have settled: only then errors count and
+	// missing types are errors.
+	Final() bool
+	// MapUse notes that the call gives the map a value type (find's variable,
+	// tseries …) or key; types may be nil.
+	UseKey(m *MapInfo, key *types.Type, s source.Span)
+	// DeclareVar gives the variable behind a VarArg a type.
+	DeclareVar(a *Arg, t *types.Type)
+	// LookupType resolves a type name as written in the script.
+	LookupType(name string, s source.Span) *types.Type
+	// NeedsPoint says that the program must know which attach point it runs
+	// for, so it is not shared.
+	NeedsPoint()
+	// Session facts: positional parameters, command line options, and so on.
+	Session() *Session
+}
+
+// Session is what the command line says to the program.
+type Session struct {
+	Params   []string          // $1 …
+	Options  map[string]string // --name=value behind --; "" value for flags
+	Unsafe   bool
+	PID      int  // -p
+	HasChild bool // -c
+	ChildPID int
+	Verbose  bool
+	Warnings bool // -k
+}
+
+// Dest is memory of the program to be filled: Size bytes at Ptr+Off.
+type Dest struct {
+	Ptr  *ir.Value
+	Off  int64
+	Size int
+	// Padded: every byte must be defined afterwards (keys, map values,
+	// variables). Otherwise bytes behind a string's NUL may be left as they are.
+	Padded bool
+}
+
+// Gen is what Emit, Store and Update build code with.
+type Gen interface {
+	// B is the builder at the current place.
+	B() *ir.Builder
+	// Ctx is the program's context pointer.
+	Ctx() *ir.Value
+	Context() *probes.Context
+	Point() *probes.Point
+	Kernel() probes.Kernel
+	Config() *config.Config
+	Session() *Session
+
+	// Value computes a scalar argument; Store writes any argument into memory,
+	// converted to t; Addr is the address of an argument that is not a scalar,
+	// in the program's own memory (copied there if it must be).
+	Value(a *Arg) *ir.Value
+	Store(a *Arg, t *types.Type, dst Dest)
+	Addr(a *Arg) *ir.Value
+	// Ref is where an argument that is an object or array lives, without
+	// copying it: its address and space.
+	Ref(a *Arg) (*ir.Value, types.Space)
+	// Truth is a's value as a condition: 0 or not.
+	Truth(a *Arg) *ir.Value
+	// SetVar assigns the variable of a VarArg from memory or a scalar.
+	SetVar(a *Arg, t *types.Type, p *ir.Value)
+
+	// Read copies size bytes (a constant) from address src in space to dst; on
+	// a fault dst is zeroed and the site counted. The result is the helper's.
+	Read(dst *ir.Value, off int64, size int, src *ir.Value, space types.Space, what string) *ir.Value
+	// ReadStr copies a NUL-terminated string of at most size bytes, NUL
+	// included; the result is its length with the NUL, or negative on a fault
+	// (counted; dst is then an empty string).
+	ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value
+
+	// Temp is scratch memory of a constant size for the rest of the program.
+	Temp(size int) *ir.Value
+	// Rodata is the address of constant bytes; Zeros of n zero bytes.
+	Rodata(data []byte) *ir.Value
+	Zeros(n int) *ir.Value
+
+	// Map access. Lookup's result is nullable; with a nil key the map is keyless.
+	MapPtr(m *MapInfo) *ir.Value
+	KeyOf(m *MapInfo, key ast.Expr) *ir.Value // address of the encoded key; nil if keyless
+	Lookup(m *MapInfo, key *ir.Value) *ir.Value
+	Delete(m *MapInfo, key *ir.Value) *ir.Value // 0 or a negative error
+
+	// Event starts a record of the call: header, then the given argument types
+	// laid out after it. fill stores the arguments; it runs where the ring
+	// buffer had room. lits go into the event's description.
+	Event(call *Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int))
+	// SendArgs sends all value arguments of the call: what Action does without
+	// an Emit of its own.
+	SendArgs(call *Call, lits []any)
+	// Count adds one to the counter of a new site.
+	Count(kind wire.SiteKind, s source.Span, what string)
+	// ReturnNow ends the program here.
+	ReturnNow()
+	// If emits then only where cond is not 0.
+	If(cond *ir.Value, then func())
+	// IfElse is the same with two branches and a value merged from both.
+	IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value
+	// StackMap is the kernel map for stacks of that depth.
+	StackMap(depth int) *ir.Map
+	// CgroupID, Symbol … need no code: ask Kernel().
+}
+
+// Env is what user-space halves may use.
+type Env interface {
+	// Out is where results go.
+	Out() output.Sink
+	// Err is where errors and warnings for the user go.
+	Err() io.Writer
+	// Decode turns the bytes of a value into something printable.
+	Decode(t *types.Type, data []byte) value.Value
+	// Text is a value as %s and print show it.
+	Text(v value.Value) string
+	Config() *config.Config
+	Session() *Session
+	// Kernel answers questions about symbols and syscalls.
+	Kernel() probes.Kernel
+	// Symbolize an address of a process: "func+off" as usym prints it.
+	UserSymbol(pid int, addr uint64) string
+	KernelSymbol(addr uint64) string
+	// Stack reads the frames of a stack id; nil if it is gone.
+	Stack(depth int, id int64) []uint64
+	// BootToWall is the wall-clock time of a boot-clock timestamp in ns.
+	BootToWall(ns uint64) time.Time
+	MonoToWall(ns uint64) time.Time
+	// Print, clear and zero a map by its name, and Exit the session.
+	PrintMap(name string, top, div int64) error
+	ClearMap(name string) error
+	ZeroMap(name string) error
+	Exit(code int)
+	// Cgroup paths, user names: read once and cached.
+	CgroupPath(id uint64, filter string) string
+	UserName(uid uint32) string
+	// Warn reports a problem of an event at run time on stderr.
+	Warn(s source.Span, format string, args ...any)
+}

@@ -1,0 +1,145 @@
+// Package ir is the compiler's SSA form: a module of maps and programs, each
+// program a main function and the functions it calls, each function a list of
+// basic blocks of values.
+//
+// Every value is one 64-bit machine word, as BPF registers are. Integers of
+// fewer bits are kept sign- or zero-extended to 64 bits according to their
+// type; arithmetic that may leave that form is followed by an explicit
+// extension (OpSext8 … OpZext32), which passes remove where the range is known.
+// Pointers carry a PtrKind, so that the verifier of this package and the
+// passes know what may be loaded from directly and what may alias.
+// Anything larger than a word lives in memory and is handled by address:
+// OpSlot makes a place of fixed size; the backend decides whether it is on the
+// 512-byte BPF stack or in per-CPU scratch memory.
+//
+// The table of operations is in op.go, of kernel helpers in helper.go. The
+// text form that String prints is read back by Parse.
+package ir
+
+import "github.com/gotrace/gotrace/lang/source"
+
+// Module is all that one script compiles to.
+type Module struct {
+	Maps  []*Map
+	Progs []*Prog
+}
+
+// Map is a BPF map that programs refer to.
+type Map struct {
+	Name       string // unique in the module; also what the kernel shows (cut to 15 bytes)
+	Type       MapType
+	KeySize    int
+	ValueSize  int
+	MaxEntries int    // 0: the runtime decides when it loads (number of CPUs, ring size)
+	Flags      uint32 // BPF_F_…
+	Frozen     bool   // read-only for programs and user space; Contents is its value 0
+	Contents   []byte // initial value of key 0 of an array, or nil
+}
+
+// MapType is the kernel's enum bpf_map_type.
+type MapType uint32
+
+const (
+	Hash        MapType = 1
+	Array       MapType = 2
+	PerCPUHash  MapType = 5
+	PerCPUArray MapType = 6
+	StackTrace  MapType = 7
+	CgroupArray MapType = 8
+	LRUHash     MapType = 9
+	LRUPerCPU   MapType = 10
+	RingBuf     MapType = 27
+)
+
+// Prog is one BPF program.
+type Prog struct {
+	Name string
+	Kind string // program type and expected attach type as package probes names them
+	Main *Func  // one parameter: the context
+	Subs []*Func
+}
+
+// Func is a function: Main takes the context and returns the program's result.
+type Func struct {
+	Name   string
+	Params []Type
+	Blocks []*Block // Blocks[0] is the entry
+	nextID int
+	nextB  int
+}
+
+// Block is a basic block: values, then one terminator.
+type Block struct {
+	ID       int
+	Values   []*Value // phis first
+	Term     Term
+	Cond     *Value      // TermBr: condition; TermRet: the result
+	Succs    []*Block    // TermJump: 1; TermBr: then, else; TermRet: none
+	Preds    []*Block    // kept up to date by the builder and the passes
+	Unlikely bool        // a failure path: laid out after the likely ones
+	Pos      source.Span // of the terminator
+	Func     *Func
+
+	sealed     bool
+	incomplete []pendingPhi
+	defs       map[*Var]*Value
+}
+
+// Term is a block's terminator.
+type Term uint8
+
+const (
+	TermNone Term = iota // still open
+	TermJump
+	TermBr
+	TermRet
+)
+
+// Value is one SSA value.
+type Value struct {
+	ID    int
+	Op    Op
+	Type  Type
+	Args  []*Value
+	Imm   int64   // constant; offset of a load, store or map value; size of a slot; parameter number
+	Imm2  int64   // alignment of a slot; size of OpCopy and OpZero
+	Map   *Map    // OpMapPtr, OpMapValue
+	Help  *Helper // OpCall
+	Fn    *Func   // OpCallFn, OpFuncAddr
+	Name  string  // OpKfunc: the kernel function; OpComment-like notes elsewhere: none
+	Block *Block
+	Pos   source.Span
+}
+
+// Type is the type of a value: a 64-bit integer, a pointer of some kind, or
+// nothing.
+type Type uint8
+
+const (
+	Void      Type = iota // the op has no result
+	Int                   // 64-bit integer; also kernel and user addresses that must not be dereferenced directly
+	PtrCtx                // the program's context
+	PtrSlot               // into a slot (stack or scratch)
+	PtrMap                // into a map's value (not null)
+	PtrMapNil             // into a map's value, or null: compare with 0 before use
+	PtrRec                // into a reserved ring buffer record (not null)
+	PtrRecNil             // the result of a reservation: compare with 0 before use
+	PtrBTF                // kernel object the verifier knows by BTF: plain loads, faults read 0
+	MapRef                // a map itself, for helper arguments
+	FuncRef               // a function, for callback arguments
+)
+
+// IsPtr reports whether a value of the type may be used as the address of a
+// load or store (nullable ones only behind a null check).
+func (t Type) IsPtr() bool { return t >= PtrCtx && t <= PtrBTF }
+
+// NonNil is the type after a successful null check.
+func (t Type) NonNil() Type {
+	switch t {
+	case PtrMapNil:
+		return PtrMap
+	case PtrRecNil:
+		return PtrRec
+	}
+	return t
+}

@@ -1,0 +1,159 @@
+package ir
+
+// Op is an operation. The row in ops says all there is to know of it.
+type Op uint8
+
+const (
+	OpInvalid  Op = iota
+	OpConst       // Imm
+	OpParam       // parameter Imm of the function
+	OpPhi         // one argument per predecessor, in order
+	OpSlot        // address of Imm bytes of memory aligned to Imm2, undefined content
+	OpMapPtr      // Map as a helper argument
+	OpMapValue    // address of byte Imm of the value of key 0 of array Map
+	OpFuncAddr    // Fn as a callback argument
+
+	OpAdd // pointer + integer keeps the pointer's kind (pointer first)
+	OpSub
+	OpMul
+	OpUDiv // x/0 is 0 and x%0 is x, as BPF defines; the language's rule is lowered explicitly
+	OpSDiv // INT64_MIN / -1 wraps
+	OpUMod
+	OpSMod
+	OpAnd
+	OpOr
+	OpXor
+	OpShl // shift counts are taken modulo 64
+	OpShr // logical
+	OpSar // arithmetic
+	OpNeg
+
+	OpSext8 // low bits extended to 64
+	OpSext16
+	OpSext32
+	OpZext8
+	OpZext16
+	OpZext32
+	OpBswap16 // result zero-extended
+	OpBswap32
+	OpBswap64
+
+	OpEq // comparisons give 0 or 1
+	OpNe
+	OpULt
+	OpULe
+	OpSLt
+	OpSLe
+
+	OpLoad8 // [arg0 + Imm], zero-extended
+	OpLoad16
+	OpLoad32
+	OpLoad64
+	OpStore8 // [arg0 + Imm] = arg1
+	OpStore16
+	OpStore32
+	OpStore64
+	OpAtomicAdd32 // [arg0 + Imm] += arg1, no result
+	OpAtomicAdd64
+	OpZero // Imm2 bytes at [arg0 + Imm] become 0
+	OpCopy // Imm2 bytes from arg1 to [arg0 + Imm], both directly addressable, not overlapping
+
+	OpCall    // kernel helper Help
+	OpCallFn  // function Fn of the same program
+	OpKfunc   // kernel function Name; Imm is its BTF id
+	OpBarrier // arg0 unchanged, but passes must not look through it (keeps bounds checks where the kernel's verifier sees them)
+
+	numOps
+)
+
+// Effect says what an op may do besides computing its result.
+type Effect uint8
+
+const (
+	Reads  Effect = 1 << iota // memory
+	Writes                    // memory, or other state: never removed
+)
+
+// OpInfo is a row of the op table.
+type OpInfo struct {
+	Name     string
+	Args     int // -1: any number
+	Effect   Effect
+	Result   Type // Void, Int, or PtrX; "from operand" where FromArg
+	FromArg  bool // the result has arg 0's type
+	Commutes bool
+	Size     int // bytes moved by a load, store or atomic
+}
+
+var ops = [numOps]OpInfo{
+	OpConst:    {Name: "const", Result: Int},
+	OpParam:    {Name: "param", Result: Int},
+	OpPhi:      {Name: "phi", Args: -1, Result: Int},
+	OpSlot:     {Name: "slot", Result: PtrSlot},
+	OpMapPtr:   {Name: "map", Result: MapRef},
+	OpMapValue: {Name: "mapvalue", Result: PtrMap},
+	OpFuncAddr: {Name: "func", Result: FuncRef},
+
+	OpAdd:  {Name: "add", Args: 2, FromArg: true, Commutes: true},
+	OpSub:  {Name: "sub", Args: 2, FromArg: true},
+	OpMul:  {Name: "mul", Args: 2, Result: Int, Commutes: true},
+	OpUDiv: {Name: "udiv", Args: 2, Result: Int},
+	OpSDiv: {Name: "sdiv", Args: 2, Result: Int},
+	OpUMod: {Name: "umod", Args: 2, Result: Int},
+	OpSMod: {Name: "smod", Args: 2, Result: Int},
+	OpAnd:  {Name: "and", Args: 2, Result: Int, Commutes: true},
+	OpOr:   {Name: "or", Args: 2, Result: Int, Commutes: true},
+	OpXor:  {Name: "xor", Args: 2, Result: Int, Commutes: true},
+	OpShl:  {Name: "shl", Args: 2, Result: Int},
+	OpShr:  {Name: "shr", Args: 2, Result: Int},
+	OpSar:  {Name: "sar", Args: 2, Result: Int},
+	OpNeg:  {Name: "neg", Args: 1, Result: Int},
+
+	OpSext8:   {Name: "sext8", Args: 1, Result: Int},
+	OpSext16:  {Name: "sext16", Args: 1, Result: Int},
+	OpSext32:  {Name: "sext32", Args: 1, Result: Int},
+	OpZext8:   {Name: "zext8", Args: 1, Result: Int},
+	OpZext16:  {Name: "zext16", Args: 1, Result: Int},
+	OpZext32:  {Name: "zext32", Args: 1, Result: Int},
+	OpBswap16: {Name: "bswap16", Args: 1, Result: Int},
+	OpBswap32: {Name: "bswap32", Args: 1, Result: Int},
+	OpBswap64: {Name: "bswap64", Args: 1, Result: Int},
+
+	OpEq:  {Name: "eq", Args: 2, Result: Int, Commutes: true},
+	OpNe:  {Name: "ne", Args: 2, Result: Int, Commutes: true},
+	OpULt: {Name: "ult", Args: 2, Result: Int},
+	OpULe: {Name: "ule", Args: 2, Result: Int},
+	OpSLt: {Name: "slt", Args: 2, Result: Int},
+	OpSLe: {Name: "sle", Args: 2, Result: Int},
+
+	OpLoad8:       {Name: "load8", Args: 1, Effect: Reads, Result: Int, Size: 1},
+	OpLoad16:      {Name: "load16", Args: 1, Effect: Reads, Result: Int, Size: 2},
+	OpLoad32:      {Name: "load32", Args: 1, Effect: Reads, Result: Int, Size: 4},
+	OpLoad64:      {Name: "load64", Args: 1, Effect: Reads, Result: Int, Size: 8},
+	OpStore8:      {Name: "store8", Args: 2, Effect: Writes, Size: 1},
+	OpStore16:     {Name: "store16", Args: 2, Effect: Writes, Size: 2},
+	OpStore32:     {Name: "store32", Args: 2, Effect: Writes, Size: 4},
+	OpStore64:     {Name: "store64", Args: 2, Effect: Writes, Size: 8},
+	OpAtomicAdd32: {Name: "atomicadd32", Args: 2, Effect: Reads | Writes, Size: 4},
+	OpAtomicAdd64: {Name: "atomicadd64", Args: 2, Effect: Reads | Writes, Size: 8},
+	OpZero:        {Name: "zero", Args: 1, Effect: Writes},
+	OpCopy:        {Name: "copy", Args: 2, Effect: Reads | Writes},
+
+	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int}, // Helper.Pure narrows the effect
+	OpCallFn:  {Name: "callfn", Args: -1, Effect: Reads | Writes, Result: Int},
+	OpKfunc:   {Name: "kfunc", Args: -1, Effect: Reads | Writes, Result: Int},
+	OpBarrier: {Name: "barrier", Args: 1, Effect: Writes, FromArg: true},
+}
+
+// Info is the op's row.
+func (o Op) Info() *OpInfo { return &ops[o] }
+
+func (o Op) String() string { return ops[o].Name }
+
+// Effect is what the value's computation may do besides giving its result.
+func (v *Value) Effect() Effect {
+	if v.Op == OpCall {
+		return v.Help.Effect
+	}
+	return v.Op.Info().Effect
+}

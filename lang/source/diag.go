@@ -1,0 +1,183 @@
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Severity orders diagnostics: errors stop the compilation, warnings do not.
+type Severity uint8
+
+const (
+	Error Severity = iota
+	Warning
+)
+
+func (s Severity) String() string {
+	if s == Warning {
+		return "WARNING"
+	}
+	return "ERROR"
+}
+
+// Diag is one thing said about the source.
+type Diag struct {
+	Span     Span
+	Severity Severity
+	Msg      string // one plain sentence, without location or severity
+	Hint     string // the way out, if there is one
+}
+
+// Diags collects diagnostics. The zero value is ready to use.
+type Diags struct {
+	list []Diag
+	seen map[Diag]bool
+}
+
+// Add records d unless the very same diagnostic is there already: one block
+// compiled for many attach points says a thing once.
+func (ds *Diags) Add(d Diag) {
+	if ds.seen[d] {
+		return
+	}
+	if ds.seen == nil {
+		ds.seen = map[Diag]bool{}
+	}
+	ds.seen[d] = true
+	ds.list = append(ds.list, d)
+}
+
+// Errorf records an error at s and returns a handle on it for a hint.
+func (ds *Diags) Errorf(s Span, format string, args ...any) {
+	ds.Add(Diag{Span: s, Msg: fmt.Sprintf(format, args...)})
+}
+
+// ErrorHint records an error with a hint.
+func (ds *Diags) ErrorHint(s Span, hint, format string, args ...any) {
+	ds.Add(Diag{Span: s, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// Warnf records a warning at s.
+func (ds *Diags) Warnf(s Span, format string, args ...any) {
+	ds.Add(Diag{Span: s, Severity: Warning, Msg: fmt.Sprintf(format, args...)})
+}
+
+// HasErrors reports whether any diagnostic is an error.
+func (ds *Diags) HasErrors() bool {
+	return slices.ContainsFunc(ds.list, func(d Diag) bool { return d.Severity == Error })
+}
+
+// All returns the diagnostics in the order of the source.
+func (ds *Diags) All() []Diag {
+	out := slices.Clone(ds.list)
+	slices.SortStableFunc(out, func(a, b Diag) int {
+		if a.Span.File != b.Span.File {
+			return 0
+		}
+		return cmp.Compare(a.Span.Start, b.Span.Start)
+	})
+	return out
+}
+
+// Err returns the diagnostics as an error, or nil if none is an error.
+func (ds *Diags) Err() error {
+	if !ds.HasErrors() {
+		return nil
+	}
+	return DiagError(ds.All())
+}
+
+// DiagError is a failed compilation: its diagnostics, in order.
+type DiagError []Diag
+
+func (e DiagError) Error() string {
+	var b strings.Builder
+	for _, d := range e {
+		b.WriteString(d.Render())
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Render is the diagnostic as the user reads it: the location and the
+// message, the source line, a row of carets under the span, and the hint.
+// It ends with a newline.
+func (d Diag) Render() string {
+	var b strings.Builder
+	if d.Span.IsValid() {
+		fmt.Fprintf(&b, "%s: ", d.Span)
+	}
+	fmt.Fprintf(&b, "%s: %s\n", d.Severity, d.Msg)
+	if d.Span.IsValid() {
+		d.snippet(&b)
+	}
+	if d.Hint != "" {
+		fmt.Fprintf(&b, "HINT: %s\n", d.Hint)
+	}
+	return b.String()
+}
+
+// maxSnippet bounds the width of a quoted source line, in bytes.
+const maxSnippet = 240
+
+func (d Diag) snippet(b *strings.Builder) {
+	from, to := d.Span.File.Position(d.Span.Start), d.Span.File.Position(d.Span.End)
+	line := d.Span.File.Line(from.Line)
+	start, end := from.Col-1, len(line)
+	if to.Line == from.Line {
+		end = min(to.Col-1, len(line))
+	}
+	start = min(start, len(line))
+	end = max(end, start+1)
+	if len(line) > maxSnippet { // show a window around the span
+		lo := max(0, start-maxSnippet/2)
+		hi := min(len(line), lo+maxSnippet)
+		line, start, end = line[lo:hi], start-lo, min(end, hi)-lo
+		end = max(end, start+1)
+	}
+	pad := []byte(line[:start])
+	for i := range pad {
+		if pad[i] != '\t' {
+			pad[i] = ' '
+		}
+	}
+	fmt.Fprintf(b, "%s\n%s%s\n", strings.ToValidUTF8(line, "?"), pad, strings.Repeat("~", end-start))
+}
+
+// Nearest returns the candidate most like name for a did-you-mean hint, or ""
+// if none is near enough to be worth saying.
+func Nearest(name string, candidates []string) string {
+	best, bestDist := "", 1+max(1, len(name)/3)
+	for _, c := range candidates {
+		if abs(len(c)-len(name)) >= bestDist {
+			continue
+		}
+		if d := editDistance(name, c); d < bestDist {
+			best, bestDist = c, d
+		}
+	}
+	return best
+}
+
+func abs(n int) int { return max(n, -n) }
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diag := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diag
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diag = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}

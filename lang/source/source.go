@@ -1,0 +1,95 @@
+// Package source holds the text being compiled and what is said about it:
+// files, spans of them, and diagnostics. Positions are data (a file and two
+// byte offsets); lines, columns, snippets and carets are worked out only when a
+// diagnostic is rendered, at the edge.
+package source
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// File is one piece of source text: a script, an imported file, or -e's argument.
+type File struct {
+	Name string // as diagnostics print it: "stdin" for -e and standard input, else the path
+	Text string
+
+	lines []int // offset of the start of each line; computed on first use
+}
+
+// NewFile returns a file of that name and text.
+func NewFile(name, text string) *File { return &File{Name: name, Text: text} }
+
+// Span is the half-open byte range [Start, End) of a file. The zero Span is
+// "nowhere" and belongs to nodes the compiler made itself.
+type Span struct {
+	File       *File
+	Start, End int
+}
+
+// IsValid reports whether the span points into a file.
+func (s Span) IsValid() bool { return s.File != nil }
+
+// Text is the source text the span covers.
+func (s Span) Text() string {
+	if s.File == nil || s.Start > s.End || s.End > len(s.File.Text) {
+		return ""
+	}
+	return s.File.Text[s.Start:s.End]
+}
+
+// To is the smallest span that covers both s and t.
+func (s Span) To(t Span) Span {
+	if s.File == nil {
+		return t
+	}
+	if t.File != s.File {
+		return s
+	}
+	return Span{s.File, min(s.Start, t.Start), max(s.End, t.End)}
+}
+
+// Position is a one-based line and a one-based column in bytes.
+type Position struct{ Line, Col int }
+
+// Position translates an offset.
+func (f *File) Position(offset int) Position {
+	if f.lines == nil {
+		f.lines = append(f.lines, 0)
+		for i := 0; i < len(f.Text); i++ {
+			if f.Text[i] == '\n' {
+				f.lines = append(f.lines, i+1)
+			}
+		}
+	}
+	offset = max(0, min(offset, len(f.Text)))
+	line := sort.SearchInts(f.lines, offset+1) - 1
+	return Position{line + 1, offset - f.lines[line] + 1}
+}
+
+// Line is the text of a one-based line without its newline.
+func (f *File) Line(n int) string {
+	f.Position(0)
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	text := f.Text[f.lines[n-1]:]
+	if i := strings.IndexByte(text, '\n'); i >= 0 {
+		text = text[:i]
+	}
+	return strings.TrimSuffix(text, "\r")
+}
+
+// String is the span as diagnostics print it: "name:line:col-col", or
+// "name:line-line" where it crosses lines.
+func (s Span) String() string {
+	if s.File == nil {
+		return "gotrace"
+	}
+	from, to := s.File.Position(s.Start), s.File.Position(s.End)
+	if from.Line != to.Line {
+		return fmt.Sprintf("%s:%d-%d", s.File.Name, from.Line, to.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d-%d", s.File.Name, from.Line, from.Col, to.Col)
+}

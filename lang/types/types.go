@@ -1,0 +1,364 @@
+// Package types is the type system of the language: what a value is, how many
+// bytes it takes in memory, and, for pointers and objects reached through
+// them, in which address space it lives.
+//
+// Types are immutable once built and compared with Equal; struct members are
+// resolved on demand, so that naming task_struct costs nothing until a field
+// of it is looked up.
+package types
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Kind is the class of a type.
+type Kind uint8
+
+const (
+	Invalid Kind = iota // of an expression with an error already reported
+	Void
+	Bool
+	Int
+	Enum
+	String  // Size bytes including the terminating NUL
+	Buffer  // Size bytes of data behind a 4-byte length: buf()
+	Pointer // to Elem in Space
+	Array   // Len × Elem
+	Struct  // struct or union, from BTF, DWARF or the script
+	Tuple   // Fields named "0", "1", …
+	Record  // named Fields
+	Opaque  // a builtin's own printable type (Name is its Def's type name): ksym_t, inet, timestamp, …
+	Agg     // an aggregation in a map (Name is its Def's): count_t, hist_t, …
+)
+
+// Space tells which memory an address means.
+type Space uint8
+
+const (
+	NoSpace Space = iota // BPF's own memory: stack, scratch, map values
+	Ctx                  // the program's context: plain loads at constant offsets
+	Kernel               // kernel memory: probe_read_kernel
+	BTF                  // kernel memory behind a pointer the verifier knows: plain loads
+	User                 // user memory: probe_read_user
+)
+
+// Type is a type. Which fields mean something depends on Kind.
+type Type struct {
+	Kind   Kind
+	Name   string     // Struct: "struct foo", "union u"; Enum: "enum e"; Opaque, Agg: name of the type; Int: C name if it has one
+	Size   int        // bytes in memory
+	Signed bool       // Int, Enum; Agg: signedness of what is aggregated
+	Elem   *Type      // Pointer, Array
+	Len    int        // Array
+	Space  Space      // Pointer: of what it points to; Struct, Array, String: of the object itself
+	Params []int64    // Opaque, Agg: parameters (hist k, lhist min max step, kstack depth …)
+	Fields []Field    // Tuple, Record
+	Comp   *Composite // Struct
+	Consts *EnumDef   // Enum
+	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
+}
+
+// Field is a member of a struct, union, tuple or record.
+type Field struct {
+	Name    string // "" for an anonymous struct or union
+	Type    *Type
+	Off     int  // bytes from the start of the enclosing object
+	BitOff  int  // bitfields: offset in bits within the storage at Off
+	BitSize int  // bitfields: width in bits; 0 otherwise
+	DataLoc bool // tracepoint __data_loc: the u32 at Off holds length<<16 | offset from the context
+	RelLoc  bool // tracepoint __rel_loc: the same, the offset counts from behind the u32
+}
+
+// Composite is the shared, lazily resolved body of a struct or union.
+type Composite struct {
+	Union   bool
+	Align   int
+	once    sync.Once
+	resolve func() []Field
+	fields  []Field
+}
+
+// NewComposite returns a body whose fields are asked for once, when needed.
+func NewComposite(union bool, resolve func() []Field) *Composite {
+	return &Composite{Union: union, resolve: resolve}
+}
+
+// Fields returns the members in declaration order.
+func (c *Composite) Fields() []Field {
+	c.once.Do(func() {
+		if c.resolve != nil {
+			c.fields = c.resolve()
+		}
+	})
+	return c.fields
+}
+
+// EnumDef holds the constants of an enum in declaration order.
+type EnumDef struct{ Values []EnumValue }
+
+// EnumValue is one enum constant.
+type EnumValue struct {
+	Name  string
+	Value int64
+}
+
+// Name returns the constant with that value, or "".
+func (e *EnumDef) Name(v int64) string {
+	for _, c := range e.Values {
+		if c.Value == v {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+// The types every script can name without declaring them.
+var (
+	TInvalid = &Type{Kind: Invalid}
+	TVoid    = &Type{Kind: Void}
+	TBool    = &Type{Kind: Bool, Size: 1}
+	TInt8    = &Type{Kind: Int, Size: 1, Signed: true}
+	TInt16   = &Type{Kind: Int, Size: 2, Signed: true}
+	TInt32   = &Type{Kind: Int, Size: 4, Signed: true}
+	TInt64   = &Type{Kind: Int, Size: 8, Signed: true}
+	TUint8   = &Type{Kind: Int, Size: 1}
+	TUint16  = &Type{Kind: Int, Size: 2}
+	TUint32  = &Type{Kind: Int, Size: 4}
+	TUint64  = &Type{Kind: Int, Size: 8}
+)
+
+// NewInt is the integer type of that size (1, 2, 4, 8) and signedness.
+func NewInt(size int, signed bool) *Type {
+	switch {
+	case signed && size == 1:
+		return TInt8
+	case signed && size == 2:
+		return TInt16
+	case signed && size == 4:
+		return TInt32
+	case signed:
+		return TInt64
+	case size == 1:
+		return TUint8
+	case size == 2:
+		return TUint16
+	case size == 4:
+		return TUint32
+	}
+	return TUint64
+}
+
+// NewString is a string of at most size-1 bytes and its NUL.
+func NewString(size int) *Type { return &Type{Kind: String, Size: size} }
+
+// NewBuffer is buf()'s type for at most n bytes of data.
+func NewBuffer(n int) *Type { return &Type{Kind: Buffer, Size: n + 4, Len: n} }
+
+// NewPointer is a pointer to elem in space.
+func NewPointer(elem *Type, space Space) *Type {
+	return &Type{Kind: Pointer, Size: 8, Elem: elem, Space: space}
+}
+
+// NewArray is n × elem.
+func NewArray(elem *Type, n int) *Type {
+	return &Type{Kind: Array, Elem: elem, Len: n, Size: n * elem.Size}
+}
+
+// NewTuple lays elems out in order, each at its natural alignment (at most 8);
+// the size is rounded up to the largest alignment.
+func NewTuple(elems ...*Type) *Type { return layout(Tuple, nil, elems) }
+
+// NewRecord is a tuple whose elements have names.
+func NewRecord(names []string, elems []*Type) *Type { return layout(Record, names, elems) }
+
+func layout(k Kind, names []string, elems []*Type) *Type {
+	t := &Type{Kind: k}
+	align := 1
+	for i, e := range elems {
+		name := fmt.Sprint(i)
+		if names != nil {
+			name = names[i]
+		}
+		a := e.Align()
+		align = max(align, a)
+		t.Size = roundUp(t.Size, a)
+		t.Fields = append(t.Fields, Field{Name: name, Type: e, Off: t.Size})
+		t.Size += e.Size
+	}
+	t.Size = roundUp(t.Size, align)
+	return t
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// Align is the type's alignment in bytes when laid out in a tuple or record.
+func (t *Type) Align() int {
+	switch t.Kind {
+	case Array:
+		return t.Elem.Align()
+	case String:
+		return 1
+	case Buffer:
+		return 4
+	case Tuple, Record:
+		a := 1
+		for _, f := range t.Fields {
+			a = max(a, f.Type.Align())
+		}
+		return a
+	case Struct, Opaque, Agg:
+		if t.Comp != nil && t.Comp.Align > 0 {
+			return t.Comp.Align
+		}
+		return 8
+	case Bool, Int, Enum, Pointer:
+		return max(t.Size, 1)
+	}
+	return 1
+}
+
+// IsScalar reports whether a value of the type is one machine word: it is
+// computed in a register. All others are handled by address.
+func (t *Type) IsScalar() bool {
+	switch t.Kind {
+	case Bool, Int, Enum, Pointer:
+		return true
+	case Opaque:
+		return t.Size <= 8 && t.Size&(t.Size-1) == 0
+	}
+	return false
+}
+
+// IsInteger reports whether the type takes part in integer arithmetic.
+func (t *Type) IsInteger() bool { return t.Kind == Int || t.Kind == Enum || t.Kind == Bool }
+
+// InSpace is the type with the address space of the object (or, for a
+// pointer, of what it points to) set.
+func (t *Type) InSpace(s Space) *Type {
+	if t.Space == s {
+		return t
+	}
+	c := *t
+	c.Space = s
+	return &c
+}
+
+// Field finds a member by name, looking into anonymous structs and unions; Off
+// counts from the start of t. Pointers and nested objects inherit t's space.
+func (t *Type) Field(name string) (Field, bool) {
+	for _, f := range t.Members() {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	for _, f := range t.Members() {
+		if f.Name == "" && f.Type.Kind == Struct {
+			if g, ok := f.Type.Field(name); ok {
+				g.Off += f.Off
+				return g, true
+			}
+		}
+	}
+	return Field{}, false
+}
+
+// Members are the direct members of a struct, tuple or record.
+func (t *Type) Members() []Field {
+	if t.Kind == Struct && t.Comp != nil {
+		return t.Comp.Fields()
+	}
+	return t.Fields
+}
+
+// FieldNames lists all names Field finds, for did-you-mean hints.
+func (t *Type) FieldNames() []string {
+	var names []string
+	for _, f := range t.Members() {
+		if f.Name != "" {
+			names = append(names, f.Name)
+		} else if f.Type.Kind == Struct {
+			names = append(names, f.Type.FieldNames()...)
+		}
+	}
+	return names
+}
+
+// Equal reports whether two types are the same, address spaces aside.
+func Equal(a, b *Type) bool {
+	if a == b {
+		return true
+	}
+	if a == nil || b == nil || a.Kind != b.Kind || a.Size != b.Size || a.Len != b.Len {
+		return false
+	}
+	switch a.Kind {
+	case Int:
+		return a.Signed == b.Signed
+	case Pointer, Array:
+		return Equal(a.Elem, b.Elem)
+	case Struct, Enum:
+		return a.Name == b.Name
+	case Tuple, Record:
+		if len(a.Fields) != len(b.Fields) {
+			return false
+		}
+		for i := range a.Fields {
+			if a.Fields[i].Name != b.Fields[i].Name || !Equal(a.Fields[i].Type, b.Fields[i].Type) {
+				return false
+			}
+		}
+	case Opaque, Agg:
+		if a.Name != b.Name || a.Signed != b.Signed || len(a.Params) != len(b.Params) {
+			return false
+		}
+		for i := range a.Params {
+			if a.Params[i] != b.Params[i] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// String is the type as diagnostics and typeof print it.
+func (t *Type) String() string {
+	if t == nil {
+		return "none"
+	}
+	switch t.Kind {
+	case Void:
+		return "void"
+	case Bool:
+		return "bool"
+	case Int:
+		if t.Signed {
+			return fmt.Sprintf("int%d", t.Size*8)
+		}
+		return fmt.Sprintf("uint%d", t.Size*8)
+	case String:
+		return fmt.Sprintf("string[%d]", t.Size)
+	case Buffer:
+		return fmt.Sprintf("buffer[%d]", t.Len)
+	case Pointer:
+		return t.Elem.String() + " *"
+	case Array:
+		return fmt.Sprintf("%s[%d]", t.Elem, t.Len)
+	case Tuple:
+		var parts []string
+		for _, f := range t.Fields {
+			parts = append(parts, f.Type.String())
+		}
+		return "(" + strings.Join(parts, ",") + ")"
+	case Record:
+		var parts []string
+		for _, f := range t.Fields {
+			parts = append(parts, f.Name+"="+f.Type.String())
+		}
+		return "(" + strings.Join(parts, ",") + ")"
+	case Struct, Enum, Opaque, Agg:
+		return t.Name
+	}
+	return "none"
+}

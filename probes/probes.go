@@ -1,0 +1,225 @@
+// Package probes knows the kinds of probes: how their attach points are
+// written, which places on a system they match, what a program attached there
+// can read, and how it is attached. Each kind is one file with one Kind value;
+// Kinds lists them all.
+//
+// What a kind needs to know of a kernel it asks a Kernel: the live one or a
+// frozen one (package probes/kernel).
+package probes
+
+import (
+	"io"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Kind is one kind of probe.
+type Kind struct {
+	Name    string
+	Aliases []string
+	Syntax  string // for help and errors: "kprobe:[module:]function[+offset]"
+	Doc     string // one or two sentences
+	Since   string // first kernel release it works on, "" if 5.10
+
+	// Parse checks the parts of an attach point (parts[0] is the provider) and
+	// returns the point they describe, not yet expanded.
+	Parse func(e *Env, parts []string) (*Point, error)
+	// Expand returns the points on this system that p matches, in a stable
+	// order; p itself where it holds no wildcard. An empty result means no match.
+	Expand func(e *Env, p *Point) ([]*Point, error)
+	// Context says what a program attached to p can do. It may read BTF,
+	// tracefs or an ELF file, so it is called only for points in use.
+	Context func(e *Env, p *Point) (*Context, error)
+	// Attach attaches a loaded program. The closer detaches it. nil: the
+	// runtime runs the program itself (begin, end, self, test, bench).
+	Attach func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error)
+	// AttachMany attaches one program to all of ps at once where that is
+	// faster; nil, or an error wrapping ebpf.ErrNotSupported: one by one.
+	AttachMany func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error)
+	// List yields the names of all attach points that match a search pattern
+	// (parts as in Parse, wildcards allowed).
+	List func(e *Env, parts []string, yield func(name string) bool) error
+}
+
+// Point is one place to attach to. Which fields mean something depends on Kind.
+type Point struct {
+	Kind    *Kind
+	Name    string // canonical full text, the value of the builtin probe
+	Span    source.Span
+	Target  string // module, category, binary path, interface, cgroup, unit of a rate …
+	Func    string // function, event, symbol, iterator, signal, software event …
+	NS      string // USDT provider
+	Offset  uint64 // from Func
+	Addr    uint64 // absolute address, where HasAddr
+	HasAddr bool
+	Count   uint64 // rate, sample count, watchpoint length …
+	Mode    string // watchpoint mode, ingress/egress, pin path …
+	PID     int    // only this process; 0: all
+	Aux     any    // what the kind keeps from Expand to Attach
+}
+
+// Env is what the kinds may use.
+type Env struct {
+	Kernel             Kernel
+	Unsafe             bool
+	PID                int                    // -p, 0 if not given
+	ChildPID           int                    // -c, 0 if not given or not started yet
+	Filter             func(name string) bool // --probe-filter; nil: all
+	NoFeature          map[string]bool        // --no-feature: uprobe_multi, kprobe_multi, kprobe_session
+	USDTFileActivation bool
+}
+
+// Context is what a program sees where it is attached.
+type Context struct {
+	Kind *Kind
+	// Prog is the program type, AttachType the expected attach type, AttachTo
+	// the BTF function or iterator (fentry, fexit, iter, lsm, tp_btf), Flags the
+	// program flags to load with (sleepable …).
+	Prog       ebpf.ProgramType
+	AttachType ebpf.AttachType
+	AttachTo   string
+	Flags      uint32
+	// Shape identifies the context: two points of one block whose Shape is equal
+	// and not "" can share a program, unless the program asks which one fired.
+	Shape string
+
+	// Args is the struct behind the builtin args: its fields' offsets count
+	// from the program's context (Space Ctx), or nil. ArgsErr says why not.
+	Args    *types.Type
+	ArgsErr error
+	// Ret is the type of retval; nil: the probe has none.
+	Ret *types.Type
+	// NArgs is how many argN there are: arg0 … arg(NArgs-1).
+	NArgs int
+	// Arg, RetVal, Func, Reg emit code that reads argN, retval, the address of
+	// the traced function, a register, from the context. nil: not available.
+	// The results are 64-bit integers.
+	Arg    func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value
+	RetVal func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	Func   func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	Reg    func(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
+	// FuncName is func's value where it is known when compiling ("" otherwise),
+	// FuncIsUser says that Func gives a user address.
+	FuncName   string
+	FuncIsUser bool
+	// ArgSpace is the address space that pointers from argN, retval and reg
+	// point into: Kernel or User.
+	ArgSpace types.Space
+	// CtxType is the type of the builtin ctx as a struct, or nil.
+	CtxType *types.Type
+	// Result is what the program returns by default.
+	Result int64
+	// Sleepable, InTask: whether user memory may fault in, and whether the
+	// current task is meaningful (false for packet probes).
+	Sleepable, InTask bool
+	// Stacks says that kstack and ustack can be taken (bpf_get_stackid works).
+	Stacks bool
+}
+
+// Feature names something a kernel may lack.
+type Feature string
+
+// The features that compilation and attaching ask for. Versions are in
+// package kernel.
+const (
+	FeatRingBuf       Feature = "ringbuf"
+	FeatLoop          Feature = "bpf_loop"
+	FeatForEachMap    Feature = "bpf_for_each_map_elem"
+	FeatTaskBTF       Feature = "bpf_get_current_task_btf"
+	FeatFuncIP        Feature = "bpf_get_func_ip"
+	FeatCookie        Feature = "bpf_get_attach_cookie"
+	FeatLookupPerCPU  Feature = "bpf_map_lookup_percpu_elem"
+	FeatKtimeTai      Feature = "bpf_ktime_get_tai_ns"
+	FeatRdonlyCast    Feature = "bpf_rdonly_cast"
+	FeatKprobeMulti   Feature = "kprobe_multi"
+	FeatKprobeSession Feature = "kprobe_session"
+	FeatUprobeMulti   Feature = "uprobe_multi"
+	FeatFentry        Feature = "fentry"
+	FeatKprobe        Feature = "kprobe"
+	FeatISAv4         Feature = "cpu v4 instructions"
+	FeatAtomicFetch   Feature = "atomic fetch instructions"
+	FeatTCX           Feature = "tcx"
+)
+
+// Version is a kernel release.
+type Version struct{ Major, Minor, Patch int }
+
+// Less reports whether v is older than o.
+func (v Version) Less(o Version) bool {
+	if v.Major != o.Major {
+		return v.Major < o.Major
+	}
+	if v.Minor != o.Minor {
+		return v.Minor < o.Minor
+	}
+	return v.Patch < o.Patch
+}
+
+// TraceFormat is a tracepoint's record layout from tracefs.
+type TraceFormat struct {
+	ID     int
+	Fields []types.Field // without the common_ ones; offsets from the start of the record
+	Size   int           // bytes of the fixed part
+}
+
+// FuncProto is a kernel function's parameters and result, from BTF.
+type FuncProto struct {
+	Name     string
+	Module   string // "vmlinux" or a module's name
+	ID       uint32 // of the BTF func
+	Params   []types.Field
+	Result   *types.Type // TVoid if none
+	Variadic bool
+}
+
+// Kernel is all that is known of the kernel to compile for. Everything is read
+// on first use. Methods that find nothing return an error that names what was
+// asked for and wraps ErrNotFound.
+type Kernel interface {
+	// Release is the kernel's version, Arch GOARCH's name for its architecture.
+	Release() Version
+	Arch() string
+	NumCPU() int // possible CPUs
+	PageSize() int
+	// Has reports a feature; Since is the release that brought it.
+	Has(Feature) bool
+	Since(Feature) string
+
+	// Type looks a type up by its C name in BTF: "struct task_struct",
+	// "union u", "enum e", or a typedef or base type by its bare name. Objects
+	// come in Space Kernel.
+	Type(name string) (*types.Type, error)
+	// TypeNames lists the C names of all types of kind "struct", "union",
+	// "enum" or "typedef", for -l and did-you-mean.
+	TypeNames(kind string) []string
+	// EnumConst finds an enum constant by its name.
+	EnumConst(name string) (int64, *types.Type, bool)
+	// FuncProto finds a function in BTF; module "" means anywhere.
+	FuncProto(module, name string) (*FuncProto, error)
+	// TracepointProto is the prototype of a raw tracepoint's arguments
+	// (btf_trace_<name>), without its leading void pointer.
+	TracepointProto(module, name string) (*FuncProto, error)
+	// Iterators lists the iterators (bpf_iter__*) BTF knows.
+	Iterators() []string
+	// Kfunc returns the BTF id of a kernel function callable from programs.
+	Kfunc(name string) (uint32, bool)
+
+	// Tracepoint returns a tracepoint's format; Tracepoints lists
+	// "category:event" in order.
+	Tracepoint(category, event string) (*TraceFormat, error)
+	Tracepoints() ([]string, error)
+	// Functions lists the traceable functions as "module:function", in order.
+	// An error says why the list can't be had; Symbol may still know one.
+	Functions() ([]string, error)
+	// Symbol is the address of a kernel symbol; SymbolAt the symbol that covers
+	// an address (offset from its start).
+	Symbol(name string) (addr uint64, ok bool)
+	SymbolAt(addr uint64) (name, module string, offset uint64, ok bool)
+	Modules() []string
+	// SyscallName and Syscalls translate syscall numbers.
+	SyscallName(nr int) string
+}

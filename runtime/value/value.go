@@ -1,0 +1,97 @@
+// Package value is what programs compute, ready to be printed: a tree of
+// plain Go values without any byte layout. Package runtime/output renders it
+// as text or JSON.
+package value
+
+// Value is one of the types below.
+type Value interface{ value() }
+
+type (
+	// Int is a signed integer.
+	Int int64
+	// Uint is an unsigned integer.
+	Uint uint64
+	// Bool prints as true or false.
+	Bool bool
+	// Ptr is an address, printed in hex.
+	Ptr uint64
+	// Str is text without its NUL. Truncated says that the source was longer.
+	Str struct {
+		S         string
+		Truncated bool
+	}
+	// Bytes is raw data, printed with \x escapes.
+	Bytes []byte
+	// Enum is an enum value and its name, "" if it has none.
+	Enum struct {
+		Name string
+		V    int64
+	}
+	// Tuple prints as (a, b).
+	Tuple []Value
+	// Array prints as [a,b].
+	Array []Value
+	// Record is a struct or record: { .x = 1, .y = s }.
+	Record []Field
+	// Null is the absence of a value.
+	Null struct{}
+	// Hist is a histogram, a row a bucket, in order and without the empty
+	// ones before the first and behind the last.
+	Hist struct{ Buckets []Bucket }
+	// Stats is count, average and total.
+	Stats struct {
+		Count int64
+		Avg   Value
+		Total Value
+	}
+	// Series is a time series: points at regular intervals.
+	Series struct {
+		Interval int64 // ns
+		Points   []Point
+	}
+	// Stack is a stack trace, innermost frame first; each frame its text.
+	Stack struct{ Frames []string }
+)
+
+// Field is a named member of a Record.
+type Field struct {
+	Name string
+	V    Value
+}
+
+// Bucket counts samples in the closed range [Min, Max]; MinInf and MaxInf mark
+// ranges without an end. Label is the range as text shows it: "[4, 8)".
+type Bucket struct {
+	Min, Max       int64
+	MinInf, MaxInf bool
+	Label          string
+	Count          uint64
+}
+
+// Point is one interval of a Series. Empty intervals have Set false.
+type Point struct {
+	Start int64 // ns since the epoch
+	V     Value
+	Set   bool
+}
+
+func (Int) value()    {}
+func (Uint) value()   {}
+func (Bool) value()   {}
+func (Ptr) value()    {}
+func (Str) value()    {}
+func (Bytes) value()  {}
+func (Enum) value()   {}
+func (Tuple) value()  {}
+func (Array) value()  {}
+func (Record) value() {}
+func (Null) value()   {}
+func (Hist) value()   {}
+func (Stats) value()  {}
+func (Series) value() {}
+func (Stack) value()  {}
+
+// Entry is one key and value of a map. Key is nil in a map without keys.
+type Entry struct {
+	Key, Value Value
+}

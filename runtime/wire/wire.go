@@ -1,0 +1,107 @@
+// Package wire is the contract between compiled programs and the process that
+// reads them: the layout of ring buffer records, of map values, and of the
+// error counters. The compiler writes by it, the runtime reads by it, and
+// nothing else knows an offset.
+//
+// All integers are in the machine's byte order.
+package wire
+
+import (
+	"encoding/binary"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// A record of the ring buffer starts with a header of HeaderSize bytes: the
+// event's number (u32, an index into the object's events) and a u32 that the
+// event's builtin may use. Arguments follow, each at the offset its Arg says.
+const (
+	HeaderSize = 8
+	HeaderAux  = 4 // offset of the u32 for the builtin
+)
+
+// Event describes one place in the script that sends records.
+type Event struct {
+	Def  string      // the builtin whose Handle takes the record
+	Span source.Span // the call
+	Size int         // bytes of the record, header included
+	Args []Arg
+	Lits []any // what was known when compiling (formats, file names …), by the builtin's own convention
+}
+
+// Arg is one argument of an event: its type and where it is in the record.
+type Arg struct {
+	Type *types.Type
+	Off  int
+}
+
+// Record is one event that fired: its description and its bytes, valid only
+// until the handler returns.
+type Record struct {
+	*Event
+	Data []byte // whole record, header included
+}
+
+// Arg returns the bytes of argument i.
+func (r *Record) Arg(i int) []byte {
+	a := r.Args[i]
+	return r.Data[a.Off : a.Off+a.Type.Size]
+}
+
+// Aux is the header's second word.
+func (r *Record) Aux() uint32 { return binary.NativeEndian.Uint32(r.Data[HeaderAux:]) }
+
+// Store is how the kernel keeps a script's map.
+type Store uint8
+
+const (
+	Slot          Store = iota // Size bytes at Off of the shared array map
+	PerCPUSlot                 // the same, in the shared per-CPU array map
+	HashMap                    // a BPF hash map of its own
+	PerCPUHashMap              // a per-CPU hash map of its own
+)
+
+// Names of the maps every object may have beside the script's own.
+const (
+	RingMap    = "events"   // ring buffer
+	SlotMap    = "slots"    // array, one element: all Slot maps
+	CPUSlotMap = "cpuslots" // per-CPU array, one element: all PerCPUSlot maps
+	SiteMap    = "sites"    // array, one element: a u64 counter per Site
+	ScratchMap = "scratch"  // per-CPU array, one element: temporaries
+	RodataMap  = "rodata"   // frozen array: literals and zeros
+)
+
+// Map describes one @map of the script.
+type Map struct {
+	Name   string      // with its @
+	Key    *types.Type // nil: no key
+	Value  *types.Type
+	Store  Store
+	Kernel string // name of the kernel map
+	Off    int    // Slot, PerCPUSlot: bytes into the element
+	Set    int    // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
+	Max    int    // most entries
+	LRU    bool   // the kernel may drop entries: full is not an error
+}
+
+// SiteKind is what goes wrong at a Site.
+type SiteKind uint8
+
+const (
+	LostEvent   SiteKind = iota // no room in the ring buffer
+	MapFull                     // an update of a map failed
+	ReadFault                   // memory could not be read; the value is zero
+	DivZero                     // division or modulo by zero; the result is one
+	OutOfBounds                 // an index beyond its array; the value is zero
+	StackFault                  // a stack could not be taken or stored
+	HelperFail                  // another helper returned an error
+)
+
+// Site is a place in the script where something can go wrong at run time, and
+// a u64 counter of how often it did, at 8 × its index in SiteMap.
+type Site struct {
+	Kind SiteKind
+	Span source.Span
+	What string // the map, helper or function concerned
+}
