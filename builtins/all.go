@@ -1,0 +1,6 @@
+package builtins
+
+// All is the table of builtins, a row each, by topic.
+func All() []*Def {
+	return []*Def{}
+}

@@ -1,0 +1,97 @@
+// Package check gives a parsed script its meaning: imports and macros are
+// expanded, names resolved, attach points matched against the kernel, constants
+// folded, and every expression gets a type. The syntax tree is not changed; what
+// is found out stands in side tables keyed by node.
+//
+// One probe block becomes one or more Progs: attach points whose contexts have
+// the same shape share one, unless the block asks which of them fired. Each
+// Prog has its own clone of the block, so that a node means one thing.
+package check
+
+import (
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// Program is a checked script.
+type Program struct {
+	Source  *ast.Program
+	Config  *config.Config
+	Session *builtins.Session
+	Env     *probes.Env
+	Defs    *builtins.Registry
+	Progs   []*Prog
+	Funcs   []*Func             // fn definitions in use
+	Maps    []*builtins.MapInfo // in order of first use
+	Info    *Info
+	Options []Option // what getopt() calls declare, for --help
+}
+
+// Option is a command line option that the script declares with getopt.
+type Option struct {
+	Name, Doc string
+	Default   string
+}
+
+// Prog is one BPF program to be.
+type Prog struct {
+	Name   string          // unique, fit for the kernel: tracepoint_sys_enter_read_1
+	Points []*probes.Point // it is attached to each of them
+	Point  *probes.Point   // the one it is compiled for; nil if several share it and it must not ask
+	Ctx    *probes.Context
+	Pred   ast.Expr // nil if none
+	Body   *ast.Block
+	Span   source.Span
+}
+
+// Func is a script function fn.
+type Func struct {
+	Name   string
+	Params []*Var
+	Result *types.Type
+	Body   *ast.Block
+	Span   source.Span
+}
+
+// Info is what is known about nodes.
+type Info struct {
+	// Types has every expression. Expressions of statements have TVoid.
+	Types map[ast.Expr]*types.Type
+	// Lits has every expression whose value is known when compiling; nothing
+	// needs to be emitted for them but the constant.
+	Lits map[ast.Expr]*builtins.Lit
+	// Calls has every *ast.Call and *ast.Ident that is a builtin.
+	Calls map[ast.Expr]*builtins.Call
+	// FnCalls has every *ast.Call of a script function.
+	FnCalls map[*ast.Call]*Func
+	// Vars has every use and declaration of a scratch variable.
+	Vars map[*ast.Var]*Var
+	// Maps has every use of a map.
+	Maps map[*ast.Map]*builtins.MapInfo
+	// Fields has every member access: the member, its offset counted from the
+	// object (behind the pointer, where X is one).
+	Fields map[*ast.Field]types.Field
+	// Written is the resolved type of every written type.
+	Written map[*ast.Type]*types.Type
+}
+
+// Var is a scratch variable (or a fn parameter). Its type is final once
+// checking is done: integers as wide, strings as long as any assignment needs.
+type Var struct {
+	Name      string
+	Type      *types.Type
+	Span      source.Span // where it is declared or first assigned
+	AddrTaken bool        // &$v: it must live in memory
+	Captured  bool        // used inside a for body it was declared outside of
+	Depth     int         // loop bodies around its declaration
+}
+
+// VarOf, TypeOf, LitOf are the tables' readers.
+func (in *Info) TypeOf(e ast.Expr) *types.Type { return in.Types[e] }
+
+// LitOf returns the compile-time value of e, or nil.
+func (in *Info) LitOf(e ast.Expr) *builtins.Lit { return in.Lits[e] }
