@@ -1,0 +1,427 @@
+package ir
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+)
+
+// Machine interprets programs, for differential tests: the same program before
+// and after a pass, and against the kernel. Memory is a set of objects; an
+// address is an object's number in the upper half and an offset in the lower
+// half, so that an access outside its object is an error instead of a result.
+type Machine struct {
+	Ctx     []byte
+	Helpers HelperSet // nil: only those the machine has itself
+	Maps    map[*Map]*MapState
+	Steps   int // instructions executed so far
+	Limit   int // error beyond that many; 0: one million
+
+	objects [][]byte
+	prog    *Prog
+}
+
+// HelperSet gives the results of helpers that the machine does not know.
+type HelperSet interface {
+	Call(m *Machine, h *Helper, args []uint64) (uint64, error)
+}
+
+// MapState is a map's contents. Values are objects, so that pointers into them
+// stay valid.
+type MapState struct {
+	Map    *Map
+	Values map[string]uint64 // key → address
+}
+
+// ErrLimit says that a program ran for too long.
+var ErrLimit = errors.New("ir: step limit reached")
+
+// NewMachine returns a machine with the module's maps, filled as they are
+// before the first program runs.
+func NewMachine(m *Module, ctx []byte) *Machine {
+	mc := &Machine{Ctx: ctx, Maps: map[*Map]*MapState{}, objects: make([][]byte, 1)}
+	for _, mp := range m.Maps {
+		st := &MapState{Map: mp, Values: map[string]uint64{}}
+		mc.Maps[mp] = st
+		if mp.Type == Array || mp.Type == PerCPUArray {
+			for i := range max(mp.MaxEntries, 1) {
+				val := make([]byte, mp.ValueSize)
+				if i == 0 {
+					copy(val, mp.Contents)
+				}
+				st.Values[string(binary.LittleEndian.AppendUint32(nil, uint32(i)))] = mc.Alloc(val)
+			}
+		}
+	}
+	return mc
+}
+
+// Alloc makes b addressable.
+func (mc *Machine) Alloc(b []byte) uint64 {
+	mc.objects = append(mc.objects, b)
+	return uint64(len(mc.objects)-1) << 32
+}
+
+// Mem is n bytes at addr.
+func (mc *Machine) Mem(addr uint64, n int) ([]byte, error) {
+	obj, off := addr>>32, int(uint32(addr))
+	if obj == 0 || obj >= uint64(len(mc.objects)) || mc.objects[obj] == nil || n < 0 || off+n > len(mc.objects[obj]) {
+		return nil, fmt.Errorf("ir: access of %d bytes at %#x", n, addr)
+	}
+	return mc.objects[obj][off : off+n], nil
+}
+
+// Run executes p's main function with the context.
+func (mc *Machine) Run(p *Prog) (uint64, error) {
+	mc.prog = p
+	return mc.Call(p.Main, mc.Alloc(mc.Ctx))
+}
+
+// Call executes f.
+func (mc *Machine) Call(f *Func, args ...uint64) (uint64, error) {
+	vals := make([]uint64, f.nextID)
+	limit := mc.Limit
+	if limit == 0 {
+		limit = 1000000
+	}
+	var from *Block
+	blk := f.Blocks[0]
+	var phis []uint64
+	for {
+		phis = phis[:0]
+		for _, v := range blk.Values {
+			if v.Op != OpPhi {
+				break
+			}
+			for i, p := range blk.Preds {
+				if p == from {
+					phis = append(phis, vals[v.Args[i].ID])
+					break
+				}
+			}
+		}
+		for i, v := range blk.Values {
+			if mc.Steps++; mc.Steps > limit {
+				return 0, ErrLimit
+			}
+			if v.Op == OpPhi {
+				vals[v.ID] = phis[i]
+				continue
+			}
+			r, err := mc.eval(v, vals, args)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %s: %s: %w", f.Name, blk, v, err)
+			}
+			vals[v.ID] = r
+		}
+		if mc.Steps++; mc.Steps > limit {
+			return 0, ErrLimit
+		}
+		from = blk
+		switch blk.Term {
+		case TermJump:
+			blk = blk.Succs[0]
+		case TermBr:
+			if vals[blk.Cond.ID] != 0 {
+				blk = blk.Succs[0]
+			} else {
+				blk = blk.Succs[1]
+			}
+		case TermRet:
+			return vals[blk.Cond.ID], nil
+		default:
+			return 0, fmt.Errorf("%s: %s: no terminator", f.Name, blk)
+		}
+	}
+}
+
+func (mc *Machine) eval(v *Value, vals, params []uint64) (uint64, error) {
+	arg := func(i int) uint64 { return vals[v.Args[i].ID] }
+	if len(v.Args) <= 2 && v.Op >= OpAdd && v.Op <= OpSLe {
+		var y uint64
+		if len(v.Args) > 1 {
+			y = arg(1)
+		}
+		return Eval(v.Op, arg(0), y), nil
+	}
+	switch v.Op {
+	case OpConst:
+		return uint64(v.Imm), nil
+	case OpParam:
+		return params[v.Imm], nil
+	case OpSlot:
+		if addr := vals[v.ID]; addr != 0 { // in a loop: still the same place
+			return addr, nil
+		}
+		b := make([]byte, v.Imm)
+		for i := range b {
+			b[i] = 0xa5
+		}
+		return mc.Alloc(b), nil
+	case OpMapPtr:
+		return mc.mapHandle(v.Map), nil
+	case OpMapValue:
+		return mc.Maps[v.Map].Values["\x00\x00\x00\x00"] + uint64(v.Imm), nil
+	case OpFuncAddr:
+		for i, f := range mc.prog.Subs {
+			if f == v.Fn {
+				return uint64(i), nil
+			}
+		}
+		return 0, errors.New("not a function of this program")
+	case OpBarrier:
+		return arg(0), nil
+	case OpLoad8, OpLoad16, OpLoad32, OpLoad64:
+		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
+		if err != nil {
+			return 0, err
+		}
+		return readInt(b), nil
+	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64:
+		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
+		if err != nil {
+			return 0, err
+		}
+		x := arg(1)
+		if v.Op == OpAtomicAdd32 || v.Op == OpAtomicAdd64 {
+			x += readInt(b)
+		}
+		writeInt(b, x)
+		return 0, nil
+	case OpZero, OpCopy:
+		dst, err := mc.Mem(arg(0)+uint64(v.Imm), int(v.Imm2))
+		if err != nil {
+			return 0, err
+		}
+		if v.Op == OpZero {
+			clear(dst)
+			return 0, nil
+		}
+		src, err := mc.Mem(arg(1), int(v.Imm2))
+		if err != nil {
+			return 0, err
+		}
+		copy(dst, src)
+		return 0, nil
+	case OpCall, OpCallFn:
+		args := make([]uint64, len(v.Args))
+		for i := range args {
+			args[i] = arg(i)
+		}
+		if v.Op == OpCallFn {
+			return mc.Call(v.Fn, args...)
+		}
+		return mc.helper(v.Help, args)
+	}
+	return 0, fmt.Errorf("ir: cannot interpret %s", v.Op)
+}
+
+func readInt(b []byte) uint64 {
+	var x [8]byte
+	copy(x[:], b)
+	return binary.LittleEndian.Uint64(x[:])
+}
+
+func writeInt(b []byte, x uint64) {
+	var buf [8]byte
+	binary.LittleEndian.PutUint64(buf[:], x)
+	copy(b, buf[:])
+}
+
+// mapHandle is what a map looks like as a value: not an address of anything.
+func (mc *Machine) mapHandle(m *Map) uint64 {
+	return 1<<63 | mc.Maps[m].handle()
+}
+
+func (s *MapState) handle() uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range []byte(s.Map.Name) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h
+}
+
+// MapOf is the map that a helper was given.
+func (mc *Machine) MapOf(handle uint64) *MapState {
+	for m, s := range mc.Maps {
+		if mc.mapHandle(m) == handle {
+			return s
+		}
+	}
+	return nil
+}
+
+func (mc *Machine) helper(h *Helper, args []uint64) (uint64, error) {
+	errno := func(n int64) uint64 { return uint64(-n) }
+	switch h {
+	case MapLookup, MapUpdate, MapDelete:
+		s := mc.MapOf(args[0])
+		if s == nil {
+			return 0, errors.New("not a map")
+		}
+		key, err := mc.Mem(args[1], s.Map.KeySize)
+		if err != nil {
+			return 0, err
+		}
+		addr, found := s.Values[string(key)]
+		array := s.Map.Type == Array || s.Map.Type == PerCPUArray
+		switch h {
+		case MapLookup:
+			return addr, nil
+		case MapDelete:
+			switch {
+			case array:
+				return errno(22), nil
+			case !found:
+				return errno(2), nil
+			}
+			delete(s.Values, string(key))
+			return 0, nil
+		}
+		val, err := mc.Mem(args[2], s.Map.ValueSize)
+		if err != nil {
+			return 0, err
+		}
+		switch flags := args[3]; {
+		case flags > 2:
+			return errno(22), nil
+		case found && flags == 1:
+			return errno(17), nil
+		case !found && (array || flags == 2):
+			return errno(map[bool]int64{true: 7, false: 2}[array]), nil
+		case !found && len(s.Values) >= max(s.Map.MaxEntries, 1):
+			return errno(7), nil
+		case array:
+			dst, err := mc.Mem(addr, s.Map.ValueSize)
+			if err != nil {
+				return 0, err
+			}
+			copy(dst, val)
+		default: // a hash map's update replaces the element
+			s.Values[string(key)] = mc.Alloc(append([]byte(nil), val...))
+		}
+		return 0, nil
+	case RingReserve:
+		return mc.Alloc(make([]byte, args[1])), nil
+	case RingSubmit, RingDiscard:
+		return 0, nil
+	case ReadKernel:
+		dst, err := mc.Mem(args[0], int(args[1]))
+		if err != nil {
+			return 0, err
+		}
+		src, err := mc.Mem(args[2], int(args[1]))
+		if err != nil {
+			clear(dst)
+			return errno(14), nil
+		}
+		copy(dst, src)
+		return 0, nil
+	case Loop:
+		for i := range args[0] {
+			r, err := mc.Call(mc.prog.Subs[args[1]], i, args[2])
+			if err != nil {
+				return 0, err
+			}
+			if r != 0 {
+				return i + 1, nil
+			}
+		}
+		return args[0], nil
+	}
+	if mc.Helpers == nil {
+		return 0, fmt.Errorf("ir: helper %s has no model", h.Name)
+	}
+	return mc.Helpers.Call(mc, h, args)
+}
+
+// Eval is what an arithmetic op or comparison gives; y is ignored by ops of
+// one operand.
+func Eval(op Op, x, y uint64) uint64 {
+	truth := func(b bool) uint64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	switch op {
+	case OpAdd:
+		return x + y
+	case OpSub:
+		return x - y
+	case OpMul:
+		return x * y
+	case OpUDiv:
+		if y == 0 {
+			return 0
+		}
+		return x / y
+	case OpUMod:
+		if y == 0 {
+			return x
+		}
+		return x % y
+	case OpSDiv:
+		switch int64(y) {
+		case 0:
+			return 0
+		case -1:
+			return -x
+		}
+		return uint64(int64(x) / int64(y))
+	case OpSMod:
+		switch int64(y) {
+		case 0:
+			return x
+		case -1:
+			return 0
+		}
+		return uint64(int64(x) % int64(y))
+	case OpAnd:
+		return x & y
+	case OpOr:
+		return x | y
+	case OpXor:
+		return x ^ y
+	case OpShl:
+		return x << (y & 63)
+	case OpShr:
+		return x >> (y & 63)
+	case OpSar:
+		return uint64(int64(x) >> (y & 63))
+	case OpNeg:
+		return -x
+	case OpSext8:
+		return uint64(int8(x))
+	case OpSext16:
+		return uint64(int16(x))
+	case OpSext32:
+		return uint64(int32(x))
+	case OpZext8:
+		return uint64(uint8(x))
+	case OpZext16:
+		return uint64(uint16(x))
+	case OpZext32:
+		return uint64(uint32(x))
+	case OpBswap16:
+		return uint64(bits.ReverseBytes16(uint16(x)))
+	case OpBswap32:
+		return uint64(bits.ReverseBytes32(uint32(x)))
+	case OpBswap64:
+		return bits.ReverseBytes64(x)
+	case OpEq:
+		return truth(x == y)
+	case OpNe:
+		return truth(x != y)
+	case OpULt:
+		return truth(x < y)
+	case OpULe:
+		return truth(x <= y)
+	case OpSLt:
+		return truth(int64(x) < int64(y))
+	case OpSLe:
+		return truth(int64(x) <= int64(y))
+	}
+	panic("ir: not arithmetic: " + op.String())
+}

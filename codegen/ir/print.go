@@ -1,0 +1,232 @@
+package ir
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The text form, line by line:
+//
+//	map "@x" hash key 8 value 8 max 4096 flags 0x1
+//	map rodata array key 4 value 5 max 1 frozen init "hello"
+//	prog p0 kind "kprobe"
+//	func main(ctx)
+//	b0:
+//		v0 = param 0
+//		v1 = load32 v0 +16
+//		v2 = eq v1 v3
+//		br v2 b1 b2
+//	b1: unlikely preds b0
+//	…
+//
+// A value's type follows its name (v3:map?) where it is not the one that its op
+// gives by itself. Values without a result have no name. The predecessors of a
+// block are listed where it has phis, whose arguments are in that order.
+
+var typeNames = [...]string{
+	Void: "void", Int: "int", PtrCtx: "ctx", PtrSlot: "slot", PtrMap: "map", PtrMapNil: "map?",
+	PtrRec: "rec", PtrRecNil: "rec?", PtrBTF: "btf", MapRef: "mapref", FuncRef: "funcref",
+}
+
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return "type" + strconv.Itoa(int(t))
+}
+
+var mapTypeNames = map[MapType]string{
+	Hash: "hash", Array: "array", PerCPUHash: "percpu_hash", PerCPUArray: "percpu_array",
+	StackTrace: "stack_trace", CgroupArray: "cgroup_array", LRUHash: "lru_hash",
+	LRUPerCPU: "lru_percpu_hash", RingBuf: "ringbuf",
+}
+
+func (t MapType) String() string {
+	if s, ok := mapTypeNames[t]; ok {
+		return s
+	}
+	return "maptype" + strconv.Itoa(int(t))
+}
+
+// quoteName is name as the text form writes it: bare where it reads as one word.
+func quoteName(name string) string {
+	if name == "" {
+		return `""`
+	}
+	for i, c := range []byte(name) {
+		word := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && c >= '0' && c <= '9'
+		if !word {
+			return strconv.Quote(name)
+		}
+	}
+	return name
+}
+
+// String is the text form of the module, which Parse reads back.
+func (m *Module) String() string {
+	var b strings.Builder
+	for _, mp := range m.Maps {
+		b.WriteString(mp.String())
+		b.WriteByte('\n')
+	}
+	for i, p := range m.Progs {
+		if i > 0 || len(m.Maps) > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(p.String())
+	}
+	return b.String()
+}
+
+func (m *Map) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "map %s %s key %d value %d max %d", quoteName(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries)
+	if m.Flags != 0 {
+		fmt.Fprintf(&b, " flags %#x", m.Flags)
+	}
+	if m.Frozen {
+		b.WriteString(" frozen")
+	}
+	if m.Contents != nil {
+		fmt.Fprintf(&b, " init %s", strconv.Quote(string(m.Contents)))
+	}
+	return b.String()
+}
+
+func (p *Prog) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "prog %s kind %s\n", quoteName(p.Name), strconv.Quote(p.Kind))
+	for _, f := range p.Funcs() {
+		b.WriteString(f.String())
+	}
+	return b.String()
+}
+
+// Funcs is Main followed by Subs.
+func (p *Prog) Funcs() []*Func {
+	if p.Main == nil {
+		return p.Subs
+	}
+	return append([]*Func{p.Main}, p.Subs...)
+}
+
+func (f *Func) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "func %s(", quoteName(f.Name))
+	for i, t := range f.Params {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t.String())
+	}
+	b.WriteString(")\n")
+	for _, blk := range f.Blocks {
+		blk.write(&b)
+	}
+	return b.String()
+}
+
+func (blk *Block) String() string { return "b" + strconv.Itoa(blk.ID) }
+
+func (blk *Block) write(b *strings.Builder) {
+	fmt.Fprintf(b, "b%d:", blk.ID)
+	if blk.Unlikely {
+		b.WriteString(" unlikely")
+	}
+	if len(blk.Values) > 0 && blk.Values[0].Op == OpPhi {
+		b.WriteString(" preds")
+		for _, p := range blk.Preds {
+			fmt.Fprintf(b, " b%d", p.ID)
+		}
+	}
+	b.WriteByte('\n')
+	for _, v := range blk.Values {
+		b.WriteByte('\t')
+		v.write(b)
+		b.WriteByte('\n')
+	}
+	switch blk.Term {
+	case TermJump:
+		fmt.Fprintf(b, "\tjump b%d\n", blk.Succs[0].ID)
+	case TermBr:
+		fmt.Fprintf(b, "\tbr v%d b%d b%d\n", blk.Cond.ID, blk.Succs[0].ID, blk.Succs[1].ID)
+	case TermRet:
+		fmt.Fprintf(b, "\tret v%d\n", blk.Cond.ID)
+	}
+}
+
+// String is the value as a line of the text form.
+func (v *Value) String() string {
+	var b strings.Builder
+	v.write(&b)
+	return b.String()
+}
+
+// defaultType is the type a value of the op has unless its name says otherwise.
+func (v *Value) defaultType() Type {
+	switch {
+	case v.Op == OpCall:
+		return v.Help.Result
+	case v.Op == OpParam && v.Block != nil && v.Block.Func != nil && v.Imm >= 0 && int(v.Imm) < len(v.Block.Func.Params):
+		return v.Block.Func.Params[v.Imm]
+	case v.Op.Info().FromArg:
+		return Int
+	}
+	return v.Op.Info().Result
+}
+
+func (v *Value) write(b *strings.Builder) {
+	if v.Type != Void {
+		fmt.Fprintf(b, "v%d", v.ID)
+		if v.Type != v.defaultType() {
+			b.WriteByte(':')
+			b.WriteString(v.Type.String())
+		}
+		b.WriteString(" = ")
+	}
+	b.WriteString(v.Op.String())
+	args := v.Args
+	arg := func() {
+		if len(args) > 0 {
+			fmt.Fprintf(b, " v%d", args[0].ID)
+			args = args[1:]
+		}
+	}
+	offset := func() {
+		if v.Imm != 0 {
+			fmt.Fprintf(b, " %+d", v.Imm)
+		}
+	}
+	switch v.Op {
+	case OpConst, OpParam:
+		fmt.Fprintf(b, " %d", v.Imm)
+	case OpSlot:
+		fmt.Fprintf(b, " %d", v.Imm)
+		if v.Imm2 != 8 {
+			fmt.Fprintf(b, " align %d", v.Imm2)
+		}
+	case OpMapPtr:
+		fmt.Fprintf(b, " %s", quoteName(v.Map.Name))
+	case OpMapValue:
+		fmt.Fprintf(b, " %s", quoteName(v.Map.Name))
+		offset()
+	case OpFuncAddr, OpCallFn:
+		fmt.Fprintf(b, " %s", quoteName(v.Fn.Name))
+	case OpCall:
+		fmt.Fprintf(b, " %s", v.Help.Name)
+	case OpKfunc:
+		fmt.Fprintf(b, " %s %d", quoteName(v.Name), v.Imm)
+	case OpLoad8, OpLoad16, OpLoad32, OpLoad64, OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64:
+		arg()
+		offset()
+	case OpZero, OpCopy:
+		arg()
+		offset()
+		arg()
+		fmt.Fprintf(b, " %d", v.Imm2)
+	}
+	for len(args) > 0 {
+		arg()
+	}
+}

@@ -1,0 +1,494 @@
+package ir
+
+import "fmt"
+
+// Verify checks the invariants that passes and the backend rely on and that
+// the kernel's verifier would otherwise report in its own terms: definitions
+// dominate uses, operand types fit, memory is reached only through pointers
+// that cannot be null there, and ring buffer records are given back exactly
+// once on every path. The error names the program, function, block and value.
+func Verify(m *Module) error {
+	names := map[string]*Map{}
+	for _, mp := range m.Maps {
+		if names[mp.Name] != nil {
+			return fmt.Errorf("ir: two maps are named %q", mp.Name)
+		}
+		names[mp.Name] = mp
+	}
+	for _, p := range m.Progs {
+		if p.Main == nil {
+			return fmt.Errorf("ir: program %s has no main function", p.Name)
+		}
+		if len(p.Main.Params) != 1 || p.Main.Params[0] != PtrCtx {
+			return fmt.Errorf("ir: program %s: main does not take the context alone", p.Name)
+		}
+		funcs := map[*Func]bool{}
+		for _, f := range p.Funcs() {
+			funcs[f] = true
+		}
+		for _, f := range p.Funcs() {
+			v := &verifier{f: f, maps: names, funcs: funcs}
+			if err := v.run(); err != nil {
+				return fmt.Errorf("ir: %s: %s: %w", p.Name, f.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+type verifier struct {
+	f     *Func
+	maps  map[string]*Map
+	funcs map[*Func]bool
+	dom   *Dom
+	index map[*Value]int // position within its block
+}
+
+func at(b *Block, v *Value, format string, args ...any) error {
+	where := b.String()
+	if v != nil {
+		where += ": " + v.String()
+	}
+	return fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...))
+}
+
+func (c *verifier) run() error {
+	f := c.f
+	if len(f.Blocks) == 0 {
+		return fmt.Errorf("no blocks")
+	}
+	if len(f.Params) > 5 {
+		return fmt.Errorf("%d parameters, at most 5 fit registers", len(f.Params))
+	}
+	if err := c.shape(); err != nil {
+		return err
+	}
+	c.dom = NewDom(f)
+	c.index = map[*Value]int{}
+	for _, b := range f.Blocks {
+		for i, v := range b.Values {
+			c.index[v] = i
+		}
+	}
+	for _, b := range f.Blocks {
+		if !c.dom.Reachable(b) {
+			continue
+		}
+		for _, v := range b.Values {
+			if err := c.value(b, v); err != nil {
+				return err
+			}
+		}
+		if b.Cond != nil {
+			if err := c.used(b, nil, b.Cond, b, len(b.Values)); err != nil {
+				return err
+			}
+			if t := b.Cond.Type; b.Term == TermRet && t != Int {
+				return at(b, nil, "returns v%d, which is %s", b.Cond.ID, t)
+			}
+		}
+	}
+	return c.records()
+}
+
+// shape checks blocks, edges and terminators, before dominance can be asked.
+func (c *verifier) shape() error {
+	ids := map[int]bool{}
+	blocks := map[*Block]bool{}
+	for _, b := range c.f.Blocks {
+		if blocks[b] || ids[b.ID] {
+			return at(b, nil, "listed twice")
+		}
+		if b.ID < 0 || b.ID >= c.f.nextB {
+			return at(b, nil, "number out of range")
+		}
+		if b.Func != c.f {
+			return at(b, nil, "belongs to another function")
+		}
+		ids[b.ID], blocks[b] = true, true
+	}
+	if len(c.f.Blocks[0].Preds) > 0 {
+		return at(c.f.Blocks[0], nil, "the entry block has predecessors")
+	}
+	valueIDs := map[int]bool{}
+	for _, b := range c.f.Blocks {
+		succs := 0
+		switch b.Term {
+		case TermNone:
+			return at(b, nil, "no terminator")
+		case TermJump:
+			succs = 1
+		case TermBr:
+			succs = 2
+		}
+		if len(b.Succs) != succs {
+			return at(b, nil, "%d successors instead of %d", len(b.Succs), succs)
+		}
+		if (b.Cond != nil) != (b.Term == TermBr || b.Term == TermRet) {
+			return at(b, nil, "terminator and operand do not fit")
+		}
+		for _, s := range b.Succs {
+			if !blocks[s] {
+				return at(b, nil, "successor %s is not in the function", s)
+			}
+			if count(b.Succs, s) != count(s.Preds, b) {
+				return at(b, nil, "edge to %s is not among its predecessors", s)
+			}
+		}
+		for _, p := range b.Preds {
+			if !blocks[p] || count(p.Succs, b) != count(b.Preds, p) {
+				return at(b, nil, "predecessor %s has no edge here", p)
+			}
+		}
+		phis := true
+		for _, v := range b.Values {
+			if v.Block != b {
+				return at(b, v, "thinks it is in another block")
+			}
+			if v.ID < 0 || v.ID >= c.f.nextID || valueIDs[v.ID] {
+				return at(b, v, "number is not unique")
+			}
+			valueIDs[v.ID] = true
+			if v.Op != OpPhi {
+				phis = false
+			} else if !phis {
+				return at(b, v, "phi after other values")
+			} else if len(v.Args) != len(b.Preds) {
+				return at(b, v, "%d arguments for %d predecessors", len(v.Args), len(b.Preds))
+			}
+		}
+	}
+	return nil
+}
+
+func count(list []*Block, b *Block) int {
+	n := 0
+	for _, x := range list {
+		if x == b {
+			n++
+		}
+	}
+	return n
+}
+
+// used checks that x may be read in block b at index i; v is the user.
+func (c *verifier) used(b *Block, v, x *Value, in *Block, i int) error {
+	switch {
+	case x == nil:
+		return at(b, v, "missing operand")
+	case x.Type == Void:
+		return at(b, v, "uses %s, which has no result", x.Op)
+	case x.Block == nil || x.Block.Func != c.f:
+		return at(b, v, "v%d is not of this function", x.ID)
+	}
+	if j, ok := c.index[x]; !ok {
+		return at(b, v, "v%d is in no block", x.ID)
+	} else if x.Block == in && j >= i || !c.dom.Dominates(x.Block, in) || !c.dom.Reachable(x.Block) {
+		return at(b, v, "v%d does not dominate its use", x.ID)
+	}
+	return nil
+}
+
+func (c *verifier) value(b *Block, v *Value) error {
+	if v.Op == OpPhi {
+		for i, x := range v.Args {
+			p := b.Preds[i]
+			if !c.dom.Reachable(p) {
+				continue
+			}
+			if err := c.used(b, v, x, p, len(p.Values)); err != nil {
+				return err
+			}
+			if x.Type != v.Type && !(x.Type.NonNil() == v.Type && c.nonNil(x, p, b)) && x.Type != v.Type.NonNil() && !isNull(v.Type, x) {
+				return at(b, v, "v%d is %s", x.ID, x.Type)
+			}
+		}
+		return nil
+	}
+	for _, x := range v.Args {
+		if err := c.used(b, v, x, b, c.index[v]); err != nil {
+			return err
+		}
+	}
+	info := v.Op.Info()
+	if info.Args >= 0 && len(v.Args) != info.Args {
+		return at(b, v, "%d operands instead of %d", len(v.Args), info.Args)
+	}
+	t := func(i int) Type { return v.Args[i].Type }
+	address := func(i int) error {
+		x := v.Args[i]
+		if !x.Type.IsPtr() {
+			return at(b, v, "v%d is %s, not an address", x.ID, x.Type)
+		}
+		if x.Type != x.Type.NonNil() && !c.nonNil(x, b, nil) {
+			return at(b, v, "v%d may be null here", x.ID)
+		}
+		return nil
+	}
+	integer := func(i int) error {
+		if t(i) != Int {
+			return at(b, v, "v%d is %s, not an integer", v.Args[i].ID, t(i))
+		}
+		return nil
+	}
+	switch v.Op {
+	case OpConst:
+		if v.Type != Int {
+			return at(b, v, "a constant that is %s", v.Type)
+		}
+	case OpParam:
+		if v.Imm < 0 || v.Imm >= int64(len(c.f.Params)) || v.Type != c.f.Params[v.Imm] {
+			return at(b, v, "no such parameter")
+		}
+		if b != c.f.Blocks[0] {
+			return at(b, v, "parameter outside the entry block")
+		}
+	case OpSlot:
+		if v.Imm <= 0 || v.Imm2 <= 0 || v.Imm2 > 8 || v.Imm2&(v.Imm2-1) != 0 {
+			return at(b, v, "bad size or alignment")
+		}
+	case OpMapPtr, OpMapValue:
+		if v.Map == nil || c.maps[v.Map.Name] != v.Map {
+			return at(b, v, "map is not of this module")
+		}
+		if v.Op == OpMapValue {
+			if v.Map.Type != Array {
+				return at(b, v, "direct value of a map that is %s", v.Map.Type)
+			}
+			if v.Imm < 0 || v.Imm >= int64(v.Map.ValueSize) {
+				return at(b, v, "outside the value of %d bytes", v.Map.ValueSize)
+			}
+		}
+	case OpFuncAddr, OpCallFn:
+		if !c.funcs[v.Fn] {
+			return at(b, v, "function is not of this program")
+		}
+		if v.Op == OpCallFn && len(v.Args) != len(v.Fn.Params) {
+			return at(b, v, "%d arguments for %d parameters", len(v.Args), len(v.Fn.Params))
+		}
+	case OpAdd, OpSub:
+		switch {
+		case t(0).IsPtr() && t(1) == Int:
+			if err := address(0); err != nil {
+				return err
+			}
+			if v.Type != t(0).NonNil() && v.Type != t(0) {
+				return at(b, v, "pointer changes from %s to %s", t(0), v.Type)
+			}
+			if t(0) == PtrCtx && v.Args[1].Op != OpConst {
+				return at(b, v, "context address is not constant")
+			}
+		case v.Op == OpSub && t(0).IsPtr() && t(1).IsPtr():
+			if v.Type != Int {
+				return at(b, v, "difference of pointers that is %s", v.Type)
+			}
+		default:
+			if err := integer(0); err != nil {
+				return err
+			}
+			if err := integer(1); err != nil {
+				return err
+			}
+			if v.Type != Int {
+				return at(b, v, "sum of integers that is %s", v.Type)
+			}
+		}
+	case OpEq, OpNe, OpULt, OpULe, OpSLt, OpSLe:
+		if t(0) != t(1) && !(t(0).NonNil() == t(1).NonNil()) && !isNull(t(0), v.Args[1]) && !isNull(t(1), v.Args[0]) {
+			return at(b, v, "compares %s with %s", t(0), t(1))
+		}
+	case OpLoad8, OpLoad16, OpLoad32, OpLoad64:
+		if v.Type == Void {
+			return at(b, v, "a load without result")
+		}
+		return address(0)
+	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpZero, OpCopy:
+		if t(0) == PtrBTF || t(0) == PtrCtx && v.Op >= OpAtomicAdd32 {
+			return at(b, v, "writes to %s", t(0))
+		}
+		if (v.Op == OpZero || v.Op == OpCopy) && v.Imm2 <= 0 {
+			return at(b, v, "bad size")
+		}
+		if v.Op == OpCopy {
+			if err := address(1); err != nil {
+				return err
+			}
+		}
+		return address(0)
+	case OpCall:
+		if v.Help == nil {
+			return at(b, v, "no helper")
+		}
+		if v.Help.Args >= 0 && len(v.Args) != v.Help.Args || len(v.Args) > 5 {
+			return at(b, v, "%s takes %d arguments", v.Help.Name, v.Help.Args)
+		}
+		if v.Help.Args < 0 && len(v.Args) > 5 {
+			return at(b, v, "more than 5 arguments")
+		}
+		for i, x := range v.Args {
+			if x.Type == PtrRecNil || x.Type == PtrMapNil {
+				if err := address(i); err != nil {
+					return err
+				}
+			}
+		}
+	case OpKfunc:
+		if len(v.Args) > 5 {
+			return at(b, v, "more than 5 arguments")
+		}
+	case OpBarrier:
+		if v.Type != t(0) {
+			if v.Type != t(0).NonNil() {
+				return at(b, v, "barrier changes %s to %s", t(0), v.Type)
+			}
+			return address(0)
+		}
+	default: // arithmetic
+		for i := range v.Args {
+			// Pointers may be looked at as numbers only where the kernel allows it;
+			// that is not checked here.
+			if t(i) == MapRef || t(i) == FuncRef {
+				return at(b, v, "arithmetic on %s", t(i))
+			}
+		}
+	}
+	return nil
+}
+
+func isNull(t Type, x *Value) bool { return t.IsPtr() && x.Op == OpConst && x.Imm == 0 }
+
+// nonNil reports whether a null check of x guards block b; or, where to is not
+// nil, the edge from b to it.
+func (c *verifier) nonNil(x *Value, b, to *Block) bool {
+	if to != nil && guards(x, b, to) {
+		return true
+	}
+	for d := b; d != nil; d = c.dom.IDom(d) {
+		if len(d.Preds) == 1 && guards(x, d.Preds[0], d) {
+			return true
+		}
+	}
+	return false
+}
+
+// guards reports whether x is not null on the edge from p to its successor s.
+func guards(x *Value, p, s *Block) bool {
+	if p.Term != TermBr || p.Succs[0] == p.Succs[1] {
+		return false
+	}
+	cond, then := p.Cond, p.Succs[0] == s
+	for {
+		switch {
+		case cond == x:
+			return then
+		case cond.Op == OpNe && isZero(cond.Args[1]):
+			cond = cond.Args[0]
+		case cond.Op == OpEq && isZero(cond.Args[1]):
+			cond, then = cond.Args[0], !then
+		default:
+			return false
+		}
+	}
+}
+
+func isZero(v *Value) bool { return v.Op == OpConst && v.Imm == 0 }
+
+// What is known of a ring buffer record at a point.
+const (
+	recNone  = iota // not reserved, null, or given back
+	recMaybe        // reserved, not checked for null yet
+	recHeld
+)
+
+// Record is the reservation that v is an address within, or nil.
+func Record(v *Value) *Value {
+	for {
+		switch v.Op {
+		case OpCall:
+			if v.Help == RingReserve {
+				return v
+			}
+			return nil
+		case OpBarrier, OpAdd, OpSub:
+			v = v.Args[0]
+		default:
+			return nil
+		}
+	}
+}
+
+// records follows each reservation along all paths.
+func (c *verifier) records() error {
+	for _, b := range c.dom.RPO {
+		for _, v := range b.Values {
+			if v.Op == OpCall && v.Help == RingReserve {
+				if err := c.record(v); err != nil {
+					return err
+				}
+			}
+			if v.Op == OpCall && (v.Help == RingSubmit || v.Help == RingDiscard) && Record(v.Args[0]) == nil {
+				return at(b, v, "v%d is no reservation of this function", v.Args[0].ID)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *verifier) record(rec *Value) error {
+	in := map[*Block]int{c.f.Blocks[0]: recNone}
+	work := []*Block{c.f.Blocks[0]}
+	for len(work) > 0 {
+		b := work[0]
+		work = work[1:]
+		state := in[b]
+		for _, v := range b.Values {
+			if v == rec {
+				if state != recNone {
+					return at(b, v, "reserved again before it is submitted or discarded")
+				}
+				state = recMaybe
+				continue
+			}
+			if v.Op == OpPhi {
+				continue
+			}
+			for _, x := range v.Args {
+				if !x.Type.IsPtr() || Record(x) != rec {
+					continue
+				}
+				released := v.Op == OpCall && (v.Help == RingSubmit || v.Help == RingDiscard)
+				switch {
+				case v.Op == OpEq || v.Op == OpNe:
+				case state == recNone:
+					return at(b, v, "record v%d is used after it was given back", rec.ID)
+				case state == recMaybe:
+					return at(b, v, "record v%d may be null here", rec.ID)
+				case released:
+					state = recNone
+				}
+			}
+		}
+		if b.Term == TermRet && state != recNone {
+			return at(b, nil, "record v%d is neither submitted nor discarded", rec.ID)
+		}
+		for i, s := range b.Succs {
+			out := state
+			if state == recMaybe && b.Term == TermBr && b.Succs[0] != b.Succs[1] {
+				if guards(rec, b, s) {
+					out = recHeld
+				} else if guards(rec, b, b.Succs[1-i]) {
+					out = recNone
+				}
+			}
+			old, seen := in[s]
+			switch {
+			case !seen:
+				in[s] = out
+				work = append(work, s)
+			case old != out:
+				return at(s, nil, "record v%d is given back on some of the paths here and not on others", rec.ID)
+			}
+		}
+	}
+	return nil
+}
