@@ -275,6 +275,9 @@ type Env interface {
 	// Symbolize an address of a process: "func+off" as usym prints it.
 	UserSymbol(pid int, addr uint64) string
 	KernelSymbol(addr uint64) string
+	// Frames are the texts of a stack's frames as kstack and ustack print them
+	// in a mode (bpftrace, perf, raw); pid is 0 for kernel stacks.
+	Frames(pid int, addrs []uint64, mode string) []string
 	// Stack reads the frames of a stack id; nil if it is gone.
 	Stack(depth int, id int64) []uint64
 	// BootToWall is the wall-clock time of a boot-clock timestamp in ns.

@@ -2,7 +2,10 @@
 // object a line. It knows values, not builtins.
 package output
 
-import "github.com/gotrace/gotrace/runtime/value"
+import (
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/value"
+)
 
 // Sink takes results in the order they happen.
 type Sink interface {
@@ -18,7 +21,9 @@ type Sink interface {
 	// Lost says that n events were lost.
 	Lost(n uint64)
 	// Message is an errorf or warnf with its place, or a runtime_error or helper_error.
-	Message(kind, msg, file string, line, col int)
+	Message(kind, msg string, at source.Span)
+	// End says that no more events follow: what is left are maps.
+	End()
 	Flush() error
 }
 

@@ -37,7 +37,13 @@ type (
 	Null struct{}
 	// Hist is a histogram, a row a bucket, in order and without the empty
 	// ones before the first and behind the last.
-	Hist struct{ Buckets []Bucket }
+	Hist struct {
+		Buckets []Bucket
+		Linear  bool // lhist: counts are never divided
+	}
+	// Avg is the average of an aggregation; it prints like V, but JSON counts
+	// a map of them among the stats.
+	Avg struct{ V Value }
 	// Stats is count, average and total.
 	Stats struct {
 		Count int64
@@ -49,8 +55,13 @@ type (
 		Interval int64 // ns
 		Points   []Point
 	}
-	// Stack is a stack trace, innermost frame first; each frame its text.
-	Stack struct{ Frames []string }
+	// Stack is a stack trace, innermost frame first; each frame its text
+	// without indentation, which Mode (bpftrace, perf, raw, build_id; "" is
+	// bpftrace) decides.
+	Stack struct {
+		Frames []string
+		Mode   string
+	}
 )
 
 // Field is a named member of a Record.
@@ -87,6 +98,7 @@ func (Array) value()  {}
 func (Record) value() {}
 func (Null) value()   {}
 func (Hist) value()   {}
+func (Avg) value()    {}
 func (Stats) value()  {}
 func (Series) value() {}
 func (Stack) value()  {}
