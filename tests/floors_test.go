@@ -1,0 +1,176 @@
+// Package tests holds what tests the whole rather than one package: the order
+// of the packages, the golden corpus, and the live tests below it.
+package tests
+
+import (
+	"go/build"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gotrace/gotrace"
+
+// floors orders the packages: a package imports only from floors below its own.
+// What stands in an internal directory belongs to the package above it.
+var floors = [][]string{
+	{"lang/source", "lang/types", "lang/config", "runtime/value"},
+	{"lang/ast", "codegen/ir", "runtime/wire", "runtime/output", "runtime/symbols"},
+	{"lang/parse", "lang/format", "lang/cdecl", "codegen/opt", "codegen/bpf", "probes"},
+	{"probes/kernel", "probes/kinds", "builtins"},
+	{"lang/check"},
+	{"lang", "codegen/lower"},
+	{"codegen"},
+	{"runtime"},
+	{"cmd/gotrace"},
+}
+
+// outside says who may import what from elsewhere, so that a library stays
+// behind the package that chose it. Tests may import anything.
+var outside = map[string][]string{
+	"github.com/alecthomas/participle/v2": {"lang/parse"},
+	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "probes", "probes/kernel", "probes/kinds", "runtime"},
+	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/kernel", "probes/kinds", "runtime", "runtime/output", "runtime/symbols"},
+}
+
+func TestFloors(t *testing.T) {
+	floor := map[string]int{}
+	for n, names := range floors {
+		for _, name := range names {
+			floor[name] = n
+		}
+	}
+	seen := map[string]bool{}
+	for dir, imports := range packages(t) {
+		owner, _, _ := strings.Cut(dir, "/internal")
+		n, ok := floor[owner]
+		if !ok {
+			t.Errorf("package %s stands on no floor: give it one in this table", dir)
+			continue
+		}
+		seen[owner] = true
+		for _, path := range imports {
+			rel, ours := strings.CutPrefix(path, module+"/")
+			if !ours {
+				checkOutside(t, owner, path)
+				continue
+			}
+			other, _, _ := strings.Cut(rel, "/internal")
+			if m, ok := floor[other]; other != owner && (!ok || m >= n) {
+				t.Errorf("%s (floor %d) imports %s (floor %d)", dir, n, rel, m)
+			}
+		}
+	}
+	for name := range floor {
+		if !seen[name] {
+			t.Errorf("the table names %s, which is not there", name)
+		}
+	}
+}
+
+func checkOutside(t *testing.T, owner, path string) {
+	if first, _, _ := strings.Cut(path, "/"); !strings.Contains(first, ".") {
+		return // the standard library
+	}
+	for lib, users := range outside {
+		if path == lib || strings.HasPrefix(path, lib+"/") {
+			if !slices.Contains(users, owner) {
+				t.Errorf("%s imports %s, which is for %s", owner, path, strings.Join(users, ", "))
+			}
+			return
+		}
+	}
+	t.Errorf("%s imports %s: say in this table who may", owner, path)
+}
+
+// packages maps each package directory of the product to what its files import,
+// tests and files of other platforms left out.
+func packages(t *testing.T) map[string][]string {
+	ctx := build.Default
+	out := map[string][]string{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel("..", path)
+		if d.IsDir() {
+			if rel == "tests" || rel == "examples" || strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		if ok, err := ctx.MatchFile(filepath.Split(path)); err != nil || !ok {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(rel))
+		out[dir] = append(out[dir], nil...)
+		for _, spec := range f.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			out[dir] = append(out[dir], name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestTreeIsSelfContained checks that no file of the repository refers to
+// places outside of it: the directory it happens to be checked out to, its
+// neighbours, a home directory.
+func TestTreeIsSelfContained(t *testing.T) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, _ := os.UserHomeDir()
+	words := []string{root + "/", "." + "./shared/"}
+	if len(home) > 1 {
+		words = append(words, home+"/")
+	}
+	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if d.Name() == ".git" || d.Name() == "kernels" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if st, err := d.Info(); err != nil || !st.Mode().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, w := range words {
+			if strings.Contains(string(data), w) {
+				t.Errorf("%s mentions %s", strings.TrimPrefix(path, "../"), w)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,204 @@
+// Package vm runs a command under another Linux kernel, so that what a feature
+// needs of a kernel is tested on that kernel and not believed.
+//
+// A guest is QEMU without KVM (plain emulation, so it runs anywhere and boots in
+// some fifteen seconds), a kernel image out of a Debian package, and an
+// initramfs made here: busybox, the files a test names, and an init that mounts
+// the tracing file systems, runs the command and powers off. There is no disk
+// and no network beside the loopback.
+//
+// The first serial port is the kernel's console and goes to a file, to be shown
+// when a guest dies. The second one is the command's output; a last line on it
+// carries the exit status.
+//
+// Guests have one CPU: with more, an emulated CPU may run a stale breakpoint
+// while another patches the kernel's code, and the guest panics.
+package vm
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Guest is one run of a command under a kernel.
+type Guest struct {
+	Kernel  Kernel
+	Files   []File
+	Command []string
+	Timeout time.Duration // from power-on; 0: five minutes
+	Memory  int           // MiB; 0: 1024
+	CPUs    int           // 0: 1
+	Out     io.Writer     // the command's stdout and stderr
+}
+
+// File is a file of the host to be found in the guest. Programs must be
+// statically linked: nothing else is copied along.
+type File struct {
+	Src string // on the host
+	Dst string // in the guest, absolute
+}
+
+// ErrTimeout says that a guest was stopped because its time ran out.
+var ErrTimeout = errors.New("the guest did not finish in time")
+
+// exitMark starts the line that carries the command's exit status.
+const exitMark = "guest-exit-status="
+
+// initScript is the guest's first process.
+const initScript = `#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin:/usr/bin:/usr/local/bin HOME=/root USER=root
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /tmp
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t bpf bpf /sys/fs/bpf
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+ip link set lo up
+stty -F /dev/ttyS1 raw -echo
+cd /root
+sh /command </dev/null >/dev/ttyS1 2>&1
+echo "` + exitMark + `$?" >/dev/ttyS1
+poweroff -f
+`
+
+// Run boots the guest and returns the command's exit status. An error means
+// that there is none: the guest could not start, died, or ran out of time.
+func (g *Guest) Run(ctx context.Context) (int, error) {
+	image, err := g.Kernel.Image()
+	if err != nil {
+		return 0, err
+	}
+	dir, err := os.MkdirTemp("", "gotrace-guest-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	initrd := filepath.Join(dir, "initrd")
+	if err := g.writeInitrd(initrd); err != nil {
+		return 0, fmt.Errorf("initramfs: %w", err)
+	}
+
+	timeout := g.Timeout
+	if timeout == 0 {
+		timeout = 5 * time.Minute
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
+	defer cancel()
+	console := filepath.Join(dir, "console")
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
+		"-accel", "tcg,thread=multi", "-cpu", "max",
+		"-smp", strconv.Itoa(max(1, g.CPUs)), "-m", strconv.Itoa(orDefault(g.Memory, 1024)),
+		"-display", "none", "-nodefaults", "-no-reboot",
+		"-kernel", image, "-initrd", initrd,
+		"-append", "console=ttyS0 quiet panic=-1 mitigations=off",
+		"-serial", "file:"+console, "-serial", "stdio")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	status, copyErr := copyOutput(g.Out, out)
+	waitErr := cmd.Wait()
+	switch {
+	case status >= 0:
+		return status, copyErr
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case waitErr != nil:
+		return 0, fmt.Errorf("qemu: %w: %s", waitErr, strings.TrimSpace(stderr.String()))
+	}
+	return 0, fmt.Errorf("the guest died; its console ends with:\n%s", tail(console, 20))
+}
+
+// copyOutput copies the command's output to w line by line and takes the exit
+// status out of it: -1 if there was none.
+func copyOutput(w io.Writer, r io.Reader) (status int, err error) {
+	status = -1
+	in := bufio.NewReader(r)
+	for {
+		line, readErr := in.ReadString('\n')
+		// The mark may follow an unfinished line.
+		if before, number, ok := strings.Cut(line, exitMark); ok {
+			if n, convErr := strconv.Atoi(strings.TrimSpace(number)); convErr == nil {
+				line, status = before, n
+			}
+		}
+		if line != "" && err == nil {
+			_, err = io.WriteString(w, line)
+		}
+		if readErr != nil {
+			return status, err
+		}
+	}
+}
+
+func (g *Guest) writeInitrd(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := bufio.NewWriterSize(f, 1<<20)
+	a := newArchive(buf)
+	for _, d := range []string{"proc", "sys", "dev", "tmp", "run", "root", "usr/bin", "usr/local/bin"} {
+		a.dir(d)
+	}
+	a.copy("bin/busybox", busybox)
+	a.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n")
+	a.file("etc/group", 0o644, "root:x:0:\n")
+	a.file("etc/hosts", 0o644, "127.0.0.1 localhost\n")
+	a.file("init", 0o755, initScript)
+	a.file("command", 0o755, shellQuote(g.Command)+"\n")
+	for _, file := range g.Files {
+		a.copy(strings.TrimPrefix(file.Dst, "/"), file.Src)
+	}
+	if err := a.close(); err != nil {
+		return err
+	}
+	return errors.Join(buf.Flush(), f.Close())
+}
+
+// shellQuote makes one line of words that sh reads back unchanged.
+func shellQuote(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	}
+	return strings.Join(quoted, " ")
+}
+
+// tail is the last n lines of a file.
+func tail(path string, n int) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+func orDefault(n, def int) int {
+	if n == 0 {
+		return def
+	}
+	return n
+}
