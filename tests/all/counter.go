@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// counter reads the events of "go test -json" (it is written to as their
+// output) and counts the tests that have no subtests: a table test counts as its
+// rows.
+type counter struct {
+	rest   []byte
+	result map[string]string // test → pass, fail or skip
+	output map[string]*strings.Builder
+	stray  strings.Builder // what came outside of any test, and is no event
+	broken []string        // packages that failed
+}
+
+func newCounter() *counter {
+	return &counter{result: map[string]string{}, output: map[string]*strings.Builder{}}
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.rest = append(c.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(c.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		c.line(line)
+		c.rest = rest
+	}
+}
+
+func (c *counter) line(line []byte) {
+	var e struct{ Action, Package, Test, Output string }
+	if json.Unmarshal(line, &e) != nil {
+		fmt.Fprintf(&c.stray, "%s\n", line)
+		return
+	}
+	name := e.Package + " " + e.Test
+	switch e.Action {
+	case "output", "build-output":
+		if e.Test == "" {
+			c.stray.WriteString(e.Output)
+			return
+		}
+		b := c.output[name]
+		if b == nil {
+			b = &strings.Builder{}
+			c.output[name] = b
+		}
+		b.WriteString(e.Output)
+	case "pass", "fail", "skip":
+		if e.Test != "" {
+			c.result[name] = e.Action
+		} else if e.Action == "fail" {
+			c.broken = append(c.broken, e.Package)
+		}
+	}
+}
+
+// leaves are the tests without subtests, in order.
+func (c *counter) leaves() []string {
+	parents := map[string]bool{}
+	for name := range c.result {
+		for i := range name {
+			if name[i] == '/' {
+				parents[name[:i]] = true
+			}
+		}
+	}
+	return slices.Sorted(func(yield func(string) bool) {
+		for name := range maps.Keys(c.result) {
+			if !parents[name] && !yield(name) {
+				return
+			}
+		}
+	})
+}
+
+func (c *counter) totals() (passed, failed, skipped int) {
+	for _, name := range c.leaves() {
+		switch c.result[name] {
+		case "pass":
+			passed++
+		case "fail":
+			failed++
+		case "skip":
+			skipped++
+		}
+	}
+	if failed == 0 { // a build, a TestMain, or a parent outside of its subtests
+		failed = len(c.broken)
+	}
+	return passed, failed, skipped
+}
+
+// failures is what the failed tests printed, and what was printed outside of
+// tests.
+func (c *counter) failures() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(c.result)) {
+		if out := c.output[name]; c.result[name] == "fail" && out != nil {
+			b.WriteString(out.String())
+		}
+	}
+	b.WriteString(c.stray.String())
+	return b.String()
+}
+
+// skipReasons says what was skipped, tests with the same reason together.
+func (c *counter) skipReasons() []string {
+	why := map[string][]string{}
+	for _, name := range c.leaves() {
+		if c.result[name] != "skip" {
+			continue
+		}
+		_, test, _ := strings.Cut(name, " ")
+		reason := "without a reason"
+		if out := c.output[name]; out != nil {
+			for line := range strings.Lines(out.String()) {
+				if _, r, ok := strings.Cut(line, ".go:"); ok {
+					if _, r, ok = strings.Cut(r, ": "); ok {
+						reason = strings.TrimSpace(r)
+					}
+				}
+			}
+		}
+		why[reason] = append(why[reason], test)
+	}
+	var out []string
+	for _, reason := range slices.Sorted(maps.Keys(why)) {
+		out = append(out, fmt.Sprintf("%d (%s): %s", len(why[reason]), reason, strings.Join(why[reason], " ")))
+	}
+	return out
+}
