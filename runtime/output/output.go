@@ -1,5 +1,7 @@
 // Package output renders results: as the text a person reads, or as one JSON
-// object a line. It knows values, not builtins.
+// object a line. It knows values, not builtins: what a value looks like is
+// decided by its Go type in package value, in format.go for text and in json.go
+// for JSON.
 package output
 
 import (
@@ -7,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Sink takes results in the order they happen.
+// Sink takes results in the order they happen. It is used by one goroutine.
 type Sink interface {
 	// Printf writes finished text exactly as it is; kind names the JSON object
 	// ("printf", "time", "cat", "join", "syscall" …).
@@ -20,8 +22,12 @@ type Sink interface {
 	Attached(n int)
 	// Lost says that n events were lost.
 	Lost(n uint64)
-	// Message is an errorf or warnf with its place, or a runtime_error or helper_error.
+	// Message is an errorf or warnf with its place, or a runtime_error or
+	// helper_error.
 	Message(kind, msg string, at source.Span)
+	// Tests are the outcomes of all test probes, Benchmarks of all bench probes.
+	Tests(rs []TestResult)
+	Benchmarks(rs []BenchResult)
 	// End says that no more events follow: what is left are maps.
 	End()
 	Flush() error
@@ -33,4 +39,31 @@ type Map struct {
 	Keyed   bool
 	Entries []value.Entry
 	Div     int64 // integers are divided by it before printing; 0 or 1: not
+}
+
+// TestResult is the outcome of one test probe.
+type TestResult struct {
+	Name   string
+	Passed bool
+	Ns     uint64 // how long it ran
+	Output string // what it printed
+}
+
+// BenchResult is the average time of one run of a bench probe.
+type BenchResult struct {
+	Name  string
+	Ns    uint64
+	Iters int
+}
+
+// Options are what both sinks can be told.
+type Options struct {
+	// Trailer marks strings that were cut off (str_trunc_trailer).
+	Trailer string
+	// Quiet leaves out what is not a result of the script (-q).
+	Quiet bool
+	// NoWarnings leaves out warnf's messages (--no-warnings).
+	NoWarnings bool
+	// Color marks verdicts and severities for a terminal.
+	Color bool
 }

@@ -1,0 +1,326 @@
+package output
+
+import (
+	"io"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// JSONSink writes one object a line, everything to one writer.
+type JSONSink struct {
+	w   *Writer
+	opt Options
+	buf []byte
+}
+
+// NewJSON returns a sink that writes to w.
+func NewJSON(w *Writer, opt Options) *JSONSink { return &JSONSink{w: w, opt: opt} }
+
+// line starts an object of the given type up to its data.
+func (j *JSONSink) line(kind string) []byte {
+	b := append(j.buf[:0], `{"type": `...)
+	b = appendString(b, kind)
+	return append(b, `, "data": `...)
+}
+
+func (j *JSONSink) end(b []byte) {
+	j.buf = append(b, "}\n"...)
+	j.w.Write(j.buf)
+}
+
+// Printf implements Sink.
+func (j *JSONSink) Printf(kind, text string) { j.end(appendString(j.line(kind), text)) }
+
+// Value implements Sink.
+func (j *JSONSink) Value(v value.Value) { j.end(appendJSON(j.line("value"), v, j.opt.Trailer)) }
+
+// Map implements Sink. A map without keys and entries has nothing to show.
+func (j *JSONSink) Map(m Map) {
+	kind := "map"
+	if len(m.Entries) > 0 {
+		switch m.Entries[0].Value.(type) {
+		case value.Hist:
+			kind = "hist"
+		case value.Stats, value.Avg:
+			kind = "stats"
+		case value.Series:
+			kind = "tseries"
+		}
+	} else if !m.Keyed {
+		return
+	}
+	b := append(j.line(kind), '{')
+	b = appendString(b, m.Name)
+	b = append(b, ": "...)
+	if !m.Keyed {
+		b = appendJSON(b, divided(m.Entries[0].Value, m.Div), j.opt.Trailer)
+		j.end(append(b, '}'))
+		return
+	}
+	b = append(b, '{')
+	for i, e := range m.Entries {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendString(b, string(appendJSONKey(nil, e.Key, j.opt.Trailer, true)))
+		b = append(b, ": "...)
+		b = appendJSON(b, divided(e.Value, m.Div), j.opt.Trailer)
+	}
+	j.end(append(b, "}}"...))
+}
+
+// appendJSONKey is a key as the name of an object's member: as in text, but
+// without the spaces of the layout. Spaces inside strings stay.
+func appendJSONKey(b []byte, k value.Value, trailer string, outer bool) []byte {
+	list := func(open, shut byte, n int, at func(i int) value.Value) []byte {
+		if open != 0 {
+			b = append(b, open)
+		}
+		for i := range n {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSONKey(b, at(i), trailer, false)
+		}
+		if shut != 0 {
+			b = append(b, shut)
+		}
+		return b
+	}
+	switch k := k.(type) {
+	case value.Tuple:
+		if outer {
+			return list(0, 0, len(k), func(i int) value.Value { return k[i] })
+		}
+		return list('(', ')', len(k), func(i int) value.Value { return k[i] })
+	case value.Array:
+		return list('[', ']', len(k), func(i int) value.Value { return k[i] })
+	case value.Record:
+		b = append(b, '{')
+		for i, f := range k {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(append(append(b, '.'), f.Name...), '=')
+			b = appendJSONKey(b, f.V, trailer, false)
+		}
+		return append(b, '}')
+	case value.Stack:
+		for _, c := range appendStack(nil, k) {
+			if c != ' ' {
+				b = append(b, c)
+			}
+		}
+		return b
+	}
+	return appendText(b, k, trailer)
+}
+
+func appendJSON(b []byte, v value.Value, trailer string) []byte {
+	switch v := v.(type) {
+	case value.Int:
+		return appendInt(b, int64(v))
+	case value.Uint:
+		return appendUint(b, uint64(v))
+	case value.Ptr:
+		return appendUint(b, uint64(v))
+	case value.Bool:
+		return strconv.AppendBool(b, bool(v))
+	case value.Enum:
+		return appendInt(b, v.V)
+	case value.Str:
+		if v.Truncated {
+			return appendString(b, v.S+trailer)
+		}
+		return appendString(b, v.S)
+	case value.Bytes: // signed, as C's char
+		b = append(b, '[')
+		for i, c := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(b, int64(int8(c)), 10)
+		}
+		return append(b, ']')
+	case value.Tuple:
+		return appendList(b, v, trailer)
+	case value.Array:
+		return appendList(b, v, trailer)
+	case value.Record:
+		b = append(b, '{')
+		for i, f := range v {
+			if i > 0 {
+				b = append(b, ", "...)
+			}
+			b = append(appendString(b, f.Name), ": "...)
+			b = appendJSON(b, f.V, trailer)
+		}
+		return append(b, '}')
+	case value.Avg:
+		return appendJSON(b, v.V, trailer)
+	case value.Stats:
+		return appendJSON(b, statsRecord(v), trailer)
+	case value.Stack:
+		return appendString(b, string(appendStack(nil, v)))
+	case value.Hist:
+		return appendHistJSON(b, v)
+	case value.Series:
+		return appendSeriesJSON(b, v, trailer)
+	}
+	return append(b, "null"...)
+}
+
+func appendList(b []byte, vs []value.Value, trailer string) []byte {
+	b = append(b, '[')
+	for i, v := range vs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(b, v, trailer)
+	}
+	return append(b, ']')
+}
+
+func appendHistJSON(b []byte, h value.Hist) []byte {
+	b = append(b, '[')
+	for i, k := range h.Buckets {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '{')
+		if !k.MinInf {
+			b = append(appendInt(append(b, `"min": `...), k.Min), ", "...)
+		}
+		if !k.MaxInf {
+			b = append(appendInt(append(b, `"max": `...), k.Max), ", "...)
+		}
+		b = strconv.AppendUint(append(b, `"count": `...), k.Count, 10)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+// Integers that a double can't hold exactly are strings: most readers of JSON
+// have nothing but doubles.
+func appendInt(b []byte, n int64) []byte {
+	if f := float64(n); f < 1<<63 && int64(f) == n {
+		return strconv.AppendInt(b, n, 10)
+	}
+	return append(strconv.AppendInt(append(b, '"'), n, 10), '"')
+}
+
+func appendUint(b []byte, n uint64) []byte {
+	if f := float64(n); f < 1<<64 && uint64(f) == n {
+		return strconv.AppendUint(b, n, 10)
+	}
+	return append(strconv.AppendUint(append(b, '"'), n, 10), '"')
+}
+
+// appendString quotes s. Bytes that are not UTF-8 become the code points of
+// the same number, so that the line stays valid and nothing is lost.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			} else {
+				b = append(b, s[i:i+n]...)
+			}
+			i += n
+			continue
+		}
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, '\\', 'n')
+		case c == '\r':
+			b = append(b, '\\', 'r')
+		case c == '\t':
+			b = append(b, '\\', 't')
+		case c < 0x20:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			b = append(b, c)
+		}
+		i++
+	}
+	return append(b, '"')
+}
+
+// Attached implements Sink.
+func (j *JSONSink) Attached(n int) {
+	if !j.opt.Quiet {
+		j.counted("attached_probes", "probes", uint64(n))
+	}
+}
+
+// Lost implements Sink.
+func (j *JSONSink) Lost(n uint64) { j.counted("lost_events", "events", n) }
+
+// counted writes a number twice: as data, and where older readers look for it.
+func (j *JSONSink) counted(kind, what string, n uint64) {
+	b := append(j.buf[:0], `{"type": `...)
+	b = append(appendString(b, kind), `, "count": `...)
+	b = append(strconv.AppendUint(b, n, 10), `, "data": {`...)
+	b = append(appendString(b, what), ": "...)
+	j.end(append(strconv.AppendUint(b, n, 10), '}'))
+}
+
+// Message implements Sink.
+func (j *JSONSink) Message(kind, msg string, at source.Span) {
+	if kind != "errorf" && j.opt.NoWarnings {
+		return
+	}
+	var name string
+	var pos source.Position
+	if at.IsValid() {
+		name, pos = at.File.Name, at.File.Position(at.Start)
+	}
+	b := append(j.buf[:0], `{"type": `...)
+	b = append(appendString(b, kind), `, "msg": `...)
+	b = append(appendString(b, msg), `, "filename": `...)
+	b = append(appendString(b, name), `, "line": `...)
+	b = append(strconv.AppendInt(b, int64(pos.Line), 10), `, "col": `...)
+	j.end(strconv.AppendInt(b, int64(pos.Col), 10))
+}
+
+// Tests implements Sink.
+func (j *JSONSink) Tests(rs []TestResult) {
+	for _, r := range rs {
+		b := append(j.line("test_result"), '{')
+		b = append(appendString(b, r.Name), `: {"duration": `...)
+		b = append(strconv.AppendUint(b, r.Ns, 10), `, "passed": `...)
+		b = append(strconv.AppendBool(b, r.Passed), `, "output": `...)
+		j.end(append(appendString(b, r.Output), "}}"...))
+	}
+}
+
+// Benchmarks implements Sink.
+func (j *JSONSink) Benchmarks(rs []BenchResult) {
+	for _, r := range rs {
+		b := append(j.line("benchmark_result"), '{')
+		b = append(appendString(b, r.Name), `: {"average": `...)
+		b = append(strconv.AppendUint(b, r.Ns, 10), `, "iters": `...)
+		j.end(append(strconv.AppendInt(b, int64(r.Iters), 10), "}}"...))
+	}
+}
+
+// End implements Sink.
+func (j *JSONSink) End() {}
+
+// Flush implements Sink.
+func (j *JSONSink) Flush() error { return j.w.Idle() }
+
+var (
+	_ Sink      = (*JSONSink)(nil)
+	_ Sink      = (*TextSink)(nil)
+	_ io.Writer = (*Writer)(nil)
+)

@@ -1,0 +1,183 @@
+package output
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// A time series is a graph that grows downwards: a line a point, its value
+// shown by where the star stands between the least and the greatest.
+const graphWidth = 53
+
+// number is a point's value as an integer; unsigned ones above the signed
+// range are kept apart by comparing as float64 only where a distance is drawn.
+func number(v value.Value) (n float64, ok bool) {
+	switch v := v.(type) {
+	case value.Int:
+		return float64(v), true
+	case value.Uint:
+		return float64(v), true
+	}
+	return 0, false
+}
+
+func less(a, b value.Value) bool {
+	switch a := a.(type) {
+	case value.Int:
+		if b, ok := b.(value.Int); ok {
+			return a < b
+		}
+	case value.Uint:
+		if b, ok := b.(value.Uint); ok {
+			return a < b
+		}
+	}
+	x, _ := number(a)
+	y, _ := number(b)
+	return x < y
+}
+
+// widened makes room on both sides of a graph with only one value.
+func widened(v value.Value) (lo, hi value.Value) {
+	switch v := v.(type) {
+	case value.Int:
+		lo, hi = v, v
+		if v > math.MinInt64 {
+			lo = v - 1
+		}
+		if v < math.MaxInt64 {
+			hi = v + 1
+		}
+		return lo, hi
+	case value.Uint:
+		lo, hi = v, v
+		if v > 0 {
+			lo = v - 1
+		}
+		if v < math.MaxUint64 {
+			hi = v + 1
+		}
+		return lo, hi
+	}
+	return v, v
+}
+
+// timeUnit is how fine the times of a series are shown.
+func timeUnit(interval int64) (header string, layout string) {
+	const clock, stamp = "hh:mm:ss", "15:04:05"
+	switch {
+	case interval%1e9 == 0:
+		return clock, stamp
+	case interval%1e6 == 0:
+		return clock + ".ms", stamp + ".000"
+	case interval%1e3 == 0:
+		return clock + ".us", stamp + ".000000"
+	}
+	return clock + ".ns", stamp + ".000000000"
+}
+
+func appendSeries(b []byte, s value.Series) []byte {
+	var lo, hi value.Value
+	for _, p := range s.Points {
+		if !p.Set {
+			continue
+		}
+		if lo == nil || less(p.V, lo) {
+			lo = p.V
+		}
+		if hi == nil || less(hi, p.V) {
+			hi = p.V
+		}
+	}
+	if lo == nil {
+		return append(b, "<no data>"...)
+	}
+	if !less(lo, hi) {
+		lo, hi = widened(lo)
+	}
+	min, _ := number(lo)
+	max, _ := number(hi)
+	header, layout := timeUnit(s.Interval)
+	// Times of a unit finer than seconds are followed by one more column.
+	width := len(layout)
+
+	// place is the column of v in a graph of w columns.
+	place := func(v, w float64) int {
+		if max <= min {
+			return graphWidth / 2
+		}
+		n := int(float32(w) * float32(v-min) / float32(max-min))
+		return clamp(n, 0, graphWidth-1)
+	}
+	scale := func() {
+		left, right := Text(lo, ""), Text(hi, "")
+		b = pad(b, width+1)
+		b = pad(append(b, left...), 21-len(left))
+		b = append(pad(b, graphWidth-21-len(right)), right...)
+		b = append(b, '\n')
+	}
+
+	scale()
+	b = pad(append(b, header...), width+1-len(header))
+	b = append(b, '|')
+	b = append(b, strings.Repeat("_", graphWidth-2)...)
+	b = append(b, "|\n"...)
+
+	zero := 0
+	if min < 0 && max > 0 {
+		zero = place(0, graphWidth)
+	}
+	for _, p := range s.Points {
+		line := []byte(strings.Repeat(" ", graphWidth))
+		line[0], line[graphWidth-1] = '|', '|'
+		if zero > 0 {
+			line[zero] = '.'
+		}
+		text := "-"
+		if p.Set {
+			v, _ := number(p.V)
+			line[place(v, graphWidth-1)] = '*'
+			text = Text(p.V, "")
+		}
+		b = time.Unix(0, p.Start).AppendFormat(b, layout)
+		b = append(b, ' ')
+		b = append(b, line...)
+		b = append(b, ' ')
+		b = append(b, text...)
+		b = append(b, '\n')
+	}
+
+	b = pad(b, width+1)
+	b = append(b, 'v')
+	b = append(b, strings.Repeat("_", graphWidth-2)...)
+	b = append(b, "v\n"...)
+	scale()
+	return b
+}
+
+func clamp(n, lo, hi int) int { return min(max(n, lo), hi) }
+
+// appendSeriesJSON lists the points that have a value.
+func appendSeriesJSON(b []byte, s value.Series, trailer string) []byte {
+	b = append(b, '[')
+	first := true
+	for _, p := range s.Points {
+		if !p.Set {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, `{"interval_start":`...)
+		b = strconv.AppendQuote(b, time.Unix(0, p.Start).UTC().Format("2006-01-02 15:04:05.000000000"))
+		b = append(b, `,"value":`...)
+		b = appendJSON(b, p.V, trailer)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}

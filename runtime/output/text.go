@@ -1,0 +1,169 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// TextSink writes results as text. What is said about the run (probes
+// attached, events lost, messages) goes to a second writer.
+type TextSink struct {
+	w   *Writer
+	err io.Writer
+	opt Options
+	buf []byte
+}
+
+// NewText returns a sink that writes results to w and everything else to err.
+func NewText(w *Writer, err io.Writer, opt Options) *TextSink {
+	return &TextSink{w: w, err: err, opt: opt}
+}
+
+// Printf implements Sink.
+func (t *TextSink) Printf(kind, text string) {
+	t.buf = append(t.buf[:0], text...)
+	t.w.Write(t.buf)
+}
+
+// Value implements Sink.
+func (t *TextSink) Value(v value.Value) {
+	t.buf = append(appendText(t.buf[:0], v, t.opt.Trailer), '\n')
+	t.w.Write(t.buf)
+}
+
+// Map implements Sink. Every entry carries the map's name, so that lines can
+// be searched one by one; histograms follow their heading.
+func (t *TextSink) Map(m Map) {
+	b := t.buf[:0]
+	for _, e := range m.Entries {
+		v := divided(e.Value, m.Div)
+		b = append(b, m.Name...)
+		if m.Keyed {
+			b = append(b, '[')
+			b = appendKey(b, e.Key, t.opt.Trailer)
+			b = append(b, ']')
+		}
+		if multiline(v) {
+			b = append(b, ":\n"...)
+		} else {
+			b = append(b, ": "...)
+		}
+		b = appendText(b, v, t.opt.Trailer)
+		b = append(b, '\n')
+	}
+	t.buf = b
+	t.w.Write(b)
+}
+
+// appendKey shows several keys as a tuple without its parentheses.
+func appendKey(b []byte, k value.Value, trailer string) []byte {
+	n := len(b)
+	b = appendText(b, k, trailer)
+	if _, ok := k.(value.Tuple); ok {
+		copy(b[n:], b[n+1:])
+		b = b[:len(b)-2]
+	}
+	return b
+}
+
+// Attached implements Sink.
+func (t *TextSink) Attached(n int) {
+	if t.opt.Quiet {
+		return
+	}
+	if n == 1 {
+		fmt.Fprintln(t.err, "Attached 1 probe")
+	} else {
+		fmt.Fprintf(t.err, "Attached %d probes\n", n)
+	}
+}
+
+// Lost implements Sink.
+func (t *TextSink) Lost(n uint64) {
+	t.w.Idle()
+	fmt.Fprintf(t.err, "Lost %d events\n", n)
+}
+
+// Message implements Sink. Results written before it reach the reader first,
+// where both go to one terminal.
+func (t *TextSink) Message(kind, msg string, at source.Span) {
+	t.w.Idle()
+	switch kind {
+	case "errorf":
+		fmt.Fprintf(t.err, "%s: %s %s\n", at, t.colored(red, "ERROR:"), msg)
+	case "warnf":
+		if !t.opt.NoWarnings {
+			fmt.Fprintf(t.err, "%s: %s %s\n", at, t.colored(yellow, "WARNING:"), msg)
+		}
+	default:
+		if !t.opt.NoWarnings {
+			io.WriteString(t.err, source.Diag{Span: at, Severity: source.Warning, Msg: msg}.Render())
+		}
+	}
+}
+
+// Tests implements Sink, in the form that test tools of many languages read.
+func (t *TextSink) Tests(rs []TestResult) {
+	var b strings.Builder
+	tag := func(code, what, format string, args ...any) {
+		b.WriteString(t.colored(code, "["+what+"]"))
+		fmt.Fprintf(&b, " "+format+"\n", args...)
+	}
+	var failed []string
+	tag(green, "==========", "Running %s.", tests(len(rs)))
+	for _, r := range rs {
+		tag(green, " RUN      ", "%s", r.Name)
+		b.WriteString(r.Output)
+		if r.Passed {
+			tag(green, "       OK ", "%s (%d ns)", r.Name, r.Ns)
+		} else {
+			tag(red, "  FAILED  ", "%s (%d ns)", r.Name, r.Ns)
+			failed = append(failed, r.Name)
+		}
+	}
+	tag(green, "==========", "%s ran.", tests(len(rs)))
+	tag(green, "  PASSED  ", "%s.", tests(len(rs)-len(failed)))
+	if len(failed) > 0 {
+		tag(red, "  FAILED  ", "%s, listed below:", tests(len(failed)))
+		for _, name := range failed {
+			tag(red, "  FAILED  ", "%s", name)
+		}
+	}
+	t.w.Write([]byte(b.String()))
+}
+
+func tests(n int) string {
+	if n == 1 {
+		return "1 test"
+	}
+	return fmt.Sprintf("%d tests", n)
+}
+
+const red, green, yellow = "31", "32", "33"
+
+func (t *TextSink) colored(code, s string) string {
+	if !t.opt.Color {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// Benchmarks implements Sink.
+func (t *TextSink) Benchmarks(rs []BenchResult) {
+	b := fmt.Appendf(t.buf[:0], "%-40s %-14s %s\n%s\n", "Benchmark", "Time(ns)", "Iterations", strings.Repeat("-", 66))
+	for _, r := range rs {
+		b = fmt.Appendf(b, "%-40s %-14d %d\n", r.Name, r.Ns, r.Iters)
+	}
+	t.buf = b
+	t.w.Write(b)
+}
+
+// End implements Sink.
+func (t *TextSink) End() { t.w.Write([]byte("\n\n")) }
+
+// Flush implements Sink.
+func (t *TextSink) Flush() error { return t.w.Idle() }

@@ -1,0 +1,69 @@
+package output
+
+import "io"
+
+// Mode is when written bytes reach their destination.
+type Mode uint8
+
+const (
+	// Line sends whole batches of lines: what one wake-up of the reader wrote
+	// goes out together, before it sleeps again.
+	Line Mode = iota
+	// Full sends only when the buffer is full, and at the end.
+	Full
+	// None sends every write at once.
+	None
+)
+
+// ParseMode is the mode with that name on the command line.
+func ParseMode(s string) (Mode, bool) {
+	switch s {
+	case "line":
+		return Line, true
+	case "full":
+		return Full, true
+	case "none":
+		return None, true
+	}
+	return Line, false
+}
+
+const bufferSize = 64 << 10
+
+// Writer buffers by a Mode. After an error it swallows everything: a reader
+// that has gone away must not stop the tracing; Flush reports it.
+type Writer struct {
+	w    io.Writer
+	mode Mode
+	buf  []byte
+	err  error
+}
+
+// NewWriter returns a Writer to w.
+func NewWriter(w io.Writer, mode Mode) *Writer { return &Writer{w: w, mode: mode} }
+
+func (w *Writer) Write(p []byte) (int, error) {
+	w.buf = append(w.buf, p...)
+	if w.mode == None || len(w.buf) >= bufferSize {
+		w.Flush()
+	}
+	return len(p), nil
+}
+
+// Idle sends what is there unless the mode says to wait until the buffer is
+// full.
+func (w *Writer) Idle() error {
+	if w.mode == Full {
+		return w.err
+	}
+	return w.Flush()
+}
+
+// Flush sends what is there.
+func (w *Writer) Flush() error {
+	if len(w.buf) > 0 && w.err == nil {
+		_, w.err = w.w.Write(w.buf)
+	}
+	w.buf = w.buf[:0]
+	return w.err
+}
