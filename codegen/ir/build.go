@@ -247,6 +247,18 @@ func (b *Builder) NonNil(p *Value) *Value {
 	return v
 }
 
+// AsInt is the address p as a number that is not loaded from directly: for
+// helpers that read memory, comparisons and stores. The kernel still knows it
+// as a pointer, so only constants and bounded integers may be added to it.
+func (b *Builder) AsInt(p *Value) *Value {
+	if !p.Type.IsPtr() {
+		return p
+	}
+	v := b.Op(OpBarrier, p)
+	v.Type = Int
+	return v
+}
+
 func (b *Builder) edge(to *Block) {
 	from := b.Cur
 	from.Succs = append(from.Succs, to)

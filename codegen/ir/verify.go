@@ -199,6 +199,9 @@ func (c *verifier) value(b *Block, v *Value) error {
 			if err := c.used(b, v, x, p, len(p.Values)); err != nil {
 				return err
 			}
+			if v.Type == Int && x.Type == PtrBTF {
+				continue // an address that is only looked at from here on
+			}
 			if x.Type != v.Type && !(x.Type.NonNil() == v.Type && c.nonNil(x, p, b)) && x.Type != v.Type.NonNil() && !isNull(v.Type, x) {
 				return at(b, v, "v%d is %s", x.ID, x.Type)
 			}
@@ -338,6 +341,9 @@ func (c *verifier) value(b *Block, v *Value) error {
 		}
 	case OpBarrier:
 		if v.Type != t(0) {
+			if v.Type == Int && (t(0) == PtrCtx || t(0) == PtrBTF || t(0) == PtrMap) {
+				return nil // an address that is only looked at, see Builder.AsInt
+			}
 			if v.Type != t(0).NonNil() {
 				return at(b, v, "barrier changes %s to %s", t(0), v.Type)
 			}
