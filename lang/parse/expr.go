@@ -1,0 +1,434 @@
+package parse
+
+import (
+	"strconv"
+
+	"github.com/gotrace/gotrace/lang/ast"
+)
+
+// precedence is how tightly a binary operator binds; 0 is not an operator.
+// All of them associate to the left. The ternary binds less than any.
+func precedence(op string) int {
+	switch op {
+	case "||":
+		return 1
+	case "&&":
+		return 2
+	case "|":
+		return 3
+	case "^":
+		return 4
+	case "&":
+		return 5
+	case "==", "!=":
+		return 6
+	case "<", "<=", ">", ">=":
+		return 7
+	case "<<", ">>":
+		return 8
+	case "+", "-":
+		return 9
+	case "*", "/", "%":
+		return 10
+	}
+	return 0
+}
+
+// expr parses an expression.
+func (p *parser) expr() ast.Expr {
+	start := p.start()
+	return p.ternary(start, p.binary(start, p.unary(), 1))
+}
+
+// ternary parses what may follow a condition: "? x : y", which associates to
+// the right.
+func (p *parser) ternary(start int, cond ast.Expr) ast.Expr {
+	if !p.accept("?") {
+		return cond
+	}
+	p.enter()
+	defer p.leave()
+	t := &ast.Ternary{Cond: cond}
+	height := p.height
+	if !p.at(":") {
+		t.X = p.expr()
+		height = max(height, p.height)
+	}
+	p.expect(":")
+	t.Y = p.expr()
+	p.grow(max(height, p.height))
+	t.At = p.from(start)
+	return t
+}
+
+// binary parses the operators that bind at least as tightly as least, and
+// their right operands, after the operand x that starts at start.
+func (p *parser) binary(start int, x ast.Expr, least int) ast.Expr {
+	for {
+		t := p.peek()
+		if t.Type != tPunct {
+			return x
+		}
+		prec := precedence(t.Value)
+		if prec < least || prec == 0 {
+			return x
+		}
+		height := p.height
+		op := p.next()
+		right := p.start()
+		p.enter()
+		y := p.binary(right, p.unary(), prec+1)
+		p.leave()
+		p.grow(max(height, p.height))
+		x = &ast.Binary{At: p.from(start), Op: op.Value, OpPos: p.span(op), X: x, Y: y}
+	}
+}
+
+// unary parses prefix operators and what they apply to.
+func (p *parser) unary() ast.Expr {
+	t := p.peek()
+	start := p.start()
+	if t.Type == tIdent && t.Value == "comptime" {
+		p.next()
+		p.enter()
+		x := p.unary()
+		p.leave()
+		p.grow(p.height)
+		return &ast.Comptime{At: p.from(start), X: x}
+	}
+	if t.Type != tPunct {
+		return p.postfix(start, p.primary())
+	}
+	switch t.Value {
+	case "!", "~", "-", "*", "&", "++", "--":
+		op := p.next()
+		p.enter()
+		x := p.unary()
+		p.leave()
+		p.grow(p.height)
+		switch op.Value {
+		case "&":
+			if !isVar(x) && !isMap(x) {
+				p.errorf(p.span(op), "the address-of operator '&' applies only to a variable or a map")
+			}
+		case "++", "--":
+			p.checkStep(op.Value, x, p.span(op).To(p.from(start).Pos))
+		}
+		return &ast.Unary{At: p.from(start), Op: op.Value, X: x}
+	}
+	return p.postfix(start, p.primary())
+}
+
+func isVar(x ast.Expr) bool { _, ok := x.(*ast.Var); return ok }
+func isMap(x ast.Expr) bool { _, ok := x.(*ast.Map); return ok }
+
+// isPlace reports whether x can be assigned to.
+func isPlace(x ast.Expr) bool {
+	if i, ok := x.(*ast.Index); ok {
+		x = i.X
+		return isMap(x)
+	}
+	return isVar(x) || isMap(x)
+}
+
+// postfix parses what may follow the operand x: members, indexes, ++ and --.
+func (p *parser) postfix(start int, x ast.Expr) ast.Expr {
+	for {
+		t := p.peek()
+		if t.Type != tPunct {
+			return x
+		}
+		height := p.height
+		switch t.Value {
+		case ".", "->":
+			if lit, ok := x.(*ast.IntLit); ok && t.Value == "." && lit.Pos.End == t.Pos.Offset && p.prevEnd == lit.Pos.End {
+				p.errorf(lit.Pos.To(p.span(t)), "there are no floating-point numbers")
+			}
+			p.next()
+			f := &ast.Field{X: x, Arrow: t.Value == "->"}
+			name := p.peek()
+			switch {
+			case name.Type == tIdent, name.Type == tInt && isDigits(name.Value) && !f.Arrow:
+				p.next()
+			case f.Arrow:
+				p.fail(name, "expected a field name after '->'")
+			default:
+				p.fail(name, "expected a field name or a tuple index after '.'")
+			}
+			f.Name = ast.Name{At: ast.At{Pos: p.span(name)}, Text: name.Value}
+			p.grow(height)
+			f.At = p.from(start)
+			x = f
+		case "[":
+			p.next()
+			p.enter()
+			var args []ast.Expr
+			for {
+				args = append(args, p.expr())
+				height = max(height, p.height)
+				if !p.accept(",") {
+					break
+				}
+			}
+			p.leave()
+			p.expect("]")
+			p.grow(height)
+			x = &ast.Index{At: p.from(start), X: x, Args: args}
+		case "++", "--":
+			p.next()
+			p.checkStep(t.Value, x, p.span(t))
+			p.grow(height)
+			x = &ast.Unary{At: p.from(start), Op: t.Value, X: x, Postfix: true}
+		default:
+			return x
+		}
+	}
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkStep says so if ++ or -- is applied to something that holds no value.
+func (p *parser) checkStep(op string, x ast.Expr, at span) {
+	if !isPlace(x) {
+		p.errorf(at, "'%s' applies only to a variable or a map", op)
+	}
+}
+
+// primary parses an operand without prefix and postfix operators.
+func (p *parser) primary() ast.Expr {
+	p.height = 1
+	t := p.peek()
+	at := ast.At{Pos: p.span(t)}
+	switch t.Type {
+	case tInt:
+		p.next()
+		return p.intLit(t)
+	case tString:
+		p.next()
+		return &ast.StrLit{At: at, Value: p.unquote(t)}
+	case tVar:
+		p.next()
+		return &ast.Var{At: at, Name: t.Value[1:]}
+	case tMap:
+		p.next()
+		return &ast.Map{At: at, Name: t.Value[1:]}
+	case tPositional:
+		p.next()
+		return p.positional(t)
+	case tIdent:
+		return p.named()
+	case tPunct:
+		switch t.Value {
+		case "(":
+			return p.paren(true)
+		case "{":
+			return p.block()
+		case "=":
+			p.failHint(t, "assignment is a statement of its own; to compare, use '=='", "expected an expression")
+		}
+	}
+	p.fail(t, "expected an expression")
+	return nil
+}
+
+func (p *parser) intLit(t token) *ast.IntLit {
+	v, bad := parseInt(t.Value)
+	if bad != nil {
+		p.literalError(t, *bad)
+	}
+	return &ast.IntLit{At: ast.At{Pos: p.span(t)}, Value: v, Text: t.Value}
+}
+
+func (p *parser) positional(t token) *ast.Positional {
+	n := 0
+	if t.Value != "$#" {
+		var err error
+		if n, err = strconv.Atoi(t.Value[1:]); err != nil || n == 0 {
+			p.errorf(p.span(t), "positional parameters are numbered from $1: %s", quote(t.Value))
+		}
+	}
+	return &ast.Positional{At: ast.At{Pos: p.span(t)}, N: n}
+}
+
+func (p *parser) unquote(t token) string {
+	s, bad := unquote(t.Value)
+	for _, e := range bad {
+		p.literalError(t, e)
+	}
+	return s
+}
+
+// named parses an operand that starts with a word.
+func (p *parser) named() ast.Expr {
+	t := p.peek()
+	start := p.start()
+	at := ast.At{Pos: p.span(t)}
+	switch t.Value {
+	case "true", "false":
+		p.next()
+		return &ast.BoolLit{At: at, Value: t.Value == "true"}
+	case "if":
+		return p.ifExpr()
+	case "sizeof":
+		p.next()
+		typ, x := p.typeOrExpr()
+		return &ast.Sizeof{At: p.from(start), Type: typ, X: x}
+	case "typeinfo":
+		p.next()
+		typ, x := p.typeOrExpr()
+		return &ast.Typeinfo{At: p.from(start), Type: typ, X: x}
+	case "offsetof":
+		return p.offsetof()
+	case "typeof":
+		typ := p.typ()
+		return &ast.TypeArg{At: p.from(start), Type: typ}
+	}
+	if reserved(t.Value) {
+		p.fail(t, "expected an expression")
+	}
+	p.next()
+	if !p.at("(") {
+		return &ast.Ident{At: at, Name: t.Value}
+	}
+	p.next()
+	c := &ast.Call{Fn: ast.Name{At: at, Text: t.Value}}
+	c.Args = p.list(")", p.arg)
+	c.At = p.from(start)
+	return c
+}
+
+// reserved reports whether a word of the language cannot be a name.
+func reserved(word string) bool {
+	switch word {
+	case "break", "comptime", "continue", "else", "enum", "false", "for", "if", "import", "let",
+		"offsetof", "return", "sizeof", "struct", "true", "typeinfo", "typeof", "union", "unroll", "while":
+		return true
+	}
+	return false
+}
+
+// list parses elements separated by commas, with perhaps one at the end, up to
+// and including the closing bracket.
+func (p *parser) list(closing string, elem func() ast.Expr) []ast.Expr {
+	p.enter()
+	defer p.leave()
+	var out []ast.Expr
+	height := 0
+	for !p.at(closing) {
+		out = append(out, elem())
+		height = max(height, p.height)
+		if !p.accept(",") {
+			break
+		}
+	}
+	p.expect(closing)
+	p.grow(height)
+	return out
+}
+
+// arg parses the argument of a call, which may be a type that says so by
+// itself.
+func (p *parser) arg() ast.Expr {
+	t := p.peek()
+	if t.Type == tIdent && isTypeKeyword(t.Value) {
+		start := p.start()
+		typ := p.typ()
+		p.height = 1
+		return &ast.TypeArg{At: p.from(start), Type: typ}
+	}
+	return p.expr()
+}
+
+// paren parses what starts with "(": a cast if casts are allowed here, a
+// tuple, a record, or an expression in parentheses, which leave no trace.
+func (p *parser) paren(casts bool) ast.Expr {
+	start := p.start()
+	p.enter()
+	defer p.leave()
+	if casts {
+		if c := p.cast(start); c != nil {
+			return c
+		}
+	}
+	p.expect("(")
+	if p.accept(")") {
+		p.height = 1
+		return &ast.Tuple{At: p.from(start)}
+	}
+	if t := p.peek(); t.Type == tIdent && p.follows("=") {
+		return p.record(start)
+	}
+	x := p.expr()
+	if !p.at(",") {
+		p.expect(")")
+		return x
+	}
+	p.next()
+	height := p.height
+	elems := p.list(")", p.expr)
+	p.height = max(p.height, height+1)
+	return &ast.Tuple{At: p.from(start), Elems: append([]ast.Expr{x}, elems...)}
+}
+
+// record parses (name=value, …) after its "(".
+func (p *parser) record(start int) ast.Expr {
+	r := &ast.Record{}
+	r.Elems = p.list(")", func() ast.Expr {
+		t := p.peek()
+		if t.Type != tIdent {
+			p.fail(t, "expected the name of a record's field")
+		}
+		p.next()
+		r.Names = append(r.Names, ast.Name{At: ast.At{Pos: p.span(t)}, Text: t.Value})
+		p.expect("=")
+		return p.expr()
+	})
+	r.At = p.from(start)
+	return r
+}
+
+// ifExpr parses if / else if / else. Its blocks keep their values; a statement
+// drops them.
+func (p *parser) ifExpr() ast.Expr {
+	p.enter()
+	defer p.leave()
+	start := p.start()
+	p.expect("if")
+	n := &ast.If{Cond: p.condition()}
+	height := p.height
+	n.Then = p.block()
+	height = max(height, p.height)
+	if p.accept("else") {
+		switch t := p.peek(); {
+		case t.Value == "if" && t.Type == tIdent:
+			n.Else = p.ifExpr()
+		case p.at("{"):
+			n.Else = p.block()
+		default:
+			p.fail(t, "expected '{' or 'if' after 'else'")
+		}
+		height = max(height, p.height)
+	}
+	p.grow(height)
+	n.At = p.from(start)
+	return n
+}
+
+// condition parses the expression between a keyword and a block. Its
+// parentheses are optional, but what stands in them at the start is never a
+// type: "if (x) $y = 1" lacks a brace, it does not cast.
+func (p *parser) condition() ast.Expr {
+	start := p.start()
+	if !p.at("(") {
+		return p.expr()
+	}
+	x := p.postfix(start, p.paren(false))
+	return p.ternary(start, p.binary(start, x, 1))
+}

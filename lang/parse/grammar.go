@@ -1,0 +1,232 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/gotrace/gotrace/lang/ast"
+)
+
+// The declarations, as participle matches them. Each production that becomes
+// a node records its tokens for the extent.
+type (
+	program struct {
+		Shebang string  `parser:"@Shebang?"`
+		Items   []*item `parser:"@@*"`
+	}
+	item struct {
+		C      *cItem      `parser:"( @@"`
+		Config *config     `parser:"| @@"`
+		Import *importDecl `parser:"| @@"`
+		Map    *mapDecl    `parser:"| @@"`
+		Macro  *macro      `parser:"| @@"`
+		Func   *function   `parser:"| @@"`
+		Probe  *probe      `parser:"| @@ )"`
+	}
+	cItem struct {
+		Tokens []token
+		Text   string `parser:"@CItem"`
+	}
+	config struct {
+		Tokens []token
+		Items  []*setting `parser:"'config':Keyword '=' '{' ( @@ ( ';' @@ )* ';'? )? '}'"`
+	}
+	setting struct {
+		Tokens []token
+		Key    *name     `parser:"@@ '='"`
+		Value  valueNode `parser:"@@"`
+	}
+	importDecl struct {
+		Tokens []token
+		Path   string `parser:"'import':Keyword @String ';'"`
+	}
+	mapDecl struct {
+		Tokens []token
+		Map    mapNode   `parser:"'let':Keyword @@ '='"`
+		Type   *name     `parser:"@@ '('"`
+		N      countNode `parser:"@@ ')' ';'"`
+	}
+	macro struct {
+		Tokens []token
+		Name   *name       `parser:"'macro':Keyword @@ '('"`
+		Params []paramNode `parser:"( @@ ( ',' @@ )* )? ')'"`
+		Body   valueBody   `parser:"@@"`
+	}
+	function struct {
+		Tokens []token
+		Name   *name        `parser:"'fn':Keyword @@ '('"`
+		Params []*parameter `parser:"( @@ ( ',' @@ )* )? ')'"`
+		Result typeNode     `parser:"':' @@"`
+		Body   plainBody    `parser:"@@"`
+	}
+	parameter struct {
+		Tokens []token
+		Var    varNode  `parser:"@@ ':'"`
+		Type   typeNode `parser:"@@"`
+	}
+	probe struct {
+		Tokens []token
+		Points []*point  `parser:"@@ ( ',' @@ )* ','?"`
+		Pred   exprNode  `parser:"( PredOpen @@ PredClose )?"`
+		Body   plainBody `parser:"@@"`
+	}
+	point struct {
+		Tokens []token
+		Text   string `parser:"@Attach"`
+	}
+	name struct {
+		Tokens []token
+		Text   string `parser:"@Ident"`
+	}
+)
+
+// The custom productions. participle tells them apart by their interface
+// types, so each has its own.
+type (
+	exprNode  interface{ ast.Expr } // an expression
+	valueNode interface{ ast.Expr } // the value of a setting
+	mapNode   interface{ ast.Expr } // @name
+	varNode   interface{ ast.Expr } // $name
+	countNode interface{ ast.Expr } // an integer or positional parameter
+	paramNode interface{ ast.Expr } // a parameter of a macro
+	typeNode  interface{ ast.Node } // a type
+	plainBody interface{ ast.Expr } // the body of a probe or function
+	valueBody interface{ ast.Expr } // the body of a macro, which may have a value
+)
+
+// build makes the participle parser whose custom productions work on m.
+func (m *machine) build() *participle.Parser[program] {
+	p := &m.parser
+	return participle.MustBuild[program](
+		participle.Lexer(&m.scanner),
+		production(m, func() exprNode { return p.expr() }),
+		production(m, func() valueNode { return p.setting() }),
+		production(m, func() mapNode { return p.mapName() }),
+		production(m, func() varNode { return p.variable("expected a parameter like $x") }),
+		production(m, func() countNode { return p.count() }),
+		production(m, func() paramNode { return p.macroParam() }),
+		production(m, func() typeNode { return p.typ() }),
+		production(m, func() plainBody { return p.probeBody() }),
+		production(m, func() valueBody { return p.macroBody() }),
+	)
+}
+
+// expectation words what participle expected. Its message ends with the rest
+// of the production in EBNF, of which the first term is what should have come.
+func expectation(msg string) string {
+	_, rest, ok := strings.Cut(msg, "(expected ")
+	if !ok {
+		return "a probe, a macro or another declaration"
+	}
+	term, _, _ := strings.Cut(strings.TrimSuffix(rest, ")"), " ")
+	term = strings.TrimLeft(term, "(")
+	switch {
+	case term == `"}"`: // only config ends so
+		return "';' or '}'"
+	case strings.HasPrefix(term, `"`):
+		return "'" + strings.Trim(term, `"`) + "'"
+	case term == "<string>":
+		return "a path in quotes"
+	case term == "<predclose>":
+		return "'/' at the end of the predicate"
+	case term == "Name":
+		return "a name"
+	}
+	return "'" + term + "'"
+}
+
+// setting parses the value of a setting.
+func (p *parser) setting() ast.Expr {
+	t := p.peek()
+	at := ast.At{Pos: p.span(t)}
+	switch t.Type {
+	case tInt:
+		p.next()
+		return p.intLit(t)
+	case tString:
+		p.next()
+		return &ast.StrLit{At: at, Value: p.unquote(t)}
+	case tIdent:
+		p.next()
+		if t.Value == "true" || t.Value == "false" {
+			return &ast.BoolLit{At: at, Value: t.Value == "true"}
+		}
+		return &ast.Ident{At: at, Name: t.Value}
+	}
+	p.fail(t, "expected a string, an integer, true, false or a name")
+	return nil
+}
+
+func (p *parser) mapName() ast.Expr {
+	t := p.peek()
+	if t.Type != tMap {
+		p.fail(t, "expected a map like @name")
+	}
+	p.next()
+	return &ast.Map{At: ast.At{Pos: p.span(t)}, Name: t.Value[1:]}
+}
+
+func (p *parser) count() ast.Expr {
+	t := p.peek()
+	switch t.Type {
+	case tInt:
+		p.next()
+		return p.intLit(t)
+	case tPositional:
+		p.next()
+		return p.positional(t)
+	}
+	p.fail(t, "expected the number of entries")
+	return nil
+}
+
+// macroParam parses a parameter of a macro and remembers the names of those
+// that stand for expressions: within the body they are no types.
+func (p *parser) macroParam() ast.Expr {
+	t := p.peek()
+	at := ast.At{Pos: p.span(t)}
+	switch {
+	case t.Type == tVar:
+		p.next()
+		return &ast.Var{At: at, Name: t.Value[1:]}
+	case t.Type == tMap:
+		p.next()
+		return &ast.Map{At: at, Name: t.Value[1:]}
+	case t.Type == tIdent && !reserved(t.Value):
+		p.next()
+		if p.params == nil {
+			p.params = map[string]bool{}
+		}
+		p.params[t.Value] = true
+		return &ast.Ident{At: at, Name: t.Value}
+	}
+	p.fail(t, "expected a parameter: $variable, @map or a name")
+	return nil
+}
+
+func (p *parser) macroBody() ast.Expr {
+	b := p.block()
+	p.params = nil
+	return b
+}
+
+// angledBody is a < … > body until program puts it into its probe.
+type angledBody struct{ *ast.Block }
+
+func (p *parser) probeBody() ast.Expr {
+	t := p.peek()
+	if t.Type != tAngleOpen {
+		if !p.at("{") {
+			p.fail(t, "expected '{'")
+		}
+		return p.body()
+	}
+	start := p.start()
+	p.next()
+	b := &ast.Block{}
+	p.stmts(b, ">")
+	p.next() // stmts stops only there
+	b.At = p.from(start)
+	dropValue(b)
+	return angledBody{b}
+}

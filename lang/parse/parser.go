@@ -1,0 +1,284 @@
+// Package parse turns source text into a syntax tree.
+//
+// Three parts share the work. The scanner (lexer.go) cuts the text into
+// tokens; it alone knows that attach points and C definitions are cut in other
+// ways than code, and where predicates end. The grammar (grammar.go) describes
+// the declarations as participle productions. Statements, expressions and
+// types (stmt.go, expr.go, types.go) are custom productions parsed by
+// recursive descent and precedence climbing: that is several times faster than
+// matching them by reflection, and they need more context than a grammar of
+// struct tags can hold.
+//
+// A syntax error ends the parse, since what follows it would be guesswork.
+// Mistakes within a token or in what an operator applies to are collected, and
+// parsing goes on.
+package parse
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+const (
+	// maxDepth bounds how deep statements and expressions nest, and the height
+	// of their trees, so that neither this parser nor any later pass, all of
+	// which recurse, can run out of stack.
+	maxDepth = 2000
+
+	// maxSize bounds a file, in bytes. A token takes some seventy bytes.
+	maxSize = 4 << 20
+)
+
+type (
+	token = lexer.Token
+	span  = source.Span
+)
+
+// machine is a participle parser with the state of the parse it is busy with.
+// Building one takes longer than parsing a short script, so they are reused.
+type machine struct {
+	parser
+	grammar *participle.Parser[program]
+}
+
+var machines = sync.Pool{New: func() any {
+	m := &machine{}
+	m.grammar = m.build()
+	return m
+}}
+
+// File parses a file. If it adds an error to diags the tree is nil or not
+// complete.
+func File(f *source.File, diags *source.Diags) *ast.Program {
+	if len(f.Text) > maxSize {
+		diags.Errorf(span{File: f}, "the script has %d bytes; the limit is %d", len(f.Text), maxSize)
+		return nil
+	}
+	m := machines.Get().(*machine)
+	defer func() {
+		m.parser = parser{}
+		machines.Put(m)
+	}()
+	return m.parse(f, diags)
+}
+
+func (m *machine) parse(f *source.File, diags *source.Diags) *ast.Program {
+	m.parser = parser{file: f}
+	m.scanner.reset(f)
+	tokens, err := lexer.Upgrade(&m.scanner)
+	if err != nil {
+		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // it never does
+	}
+	tree, err := m.grammar.ParseFromLexer(tokens)
+	var prog *ast.Program
+	if err == nil {
+		prog = m.program(tree)
+	} else if m.fatal == nil {
+		m.fatal = m.explain(err)
+	}
+	for _, d := range m.errors {
+		diags.Add(d)
+	}
+	if m.fatal != nil {
+		diags.Add(*m.fatal)
+	}
+	return prog
+}
+
+// parser is the state of one parse.
+type parser struct {
+	file    *source.File
+	scanner scanner
+	lex     *lexer.PeekingLexer // set while a custom production runs
+	prevEnd int                 // end of the token last consumed
+	depth   int                 // open calls of enter
+	height  int                 // of the tree last returned
+	errors  []source.Diag       // mistakes that do not stop the parse
+	fatal   *source.Diag        // the one that did
+	params  map[string]bool     // names of the parameters of the macro at hand
+	values  map[string]bool     // cValues, once asked for
+}
+
+// stop unwinds to production; parser.fatal says why.
+type stop struct{}
+
+var errStopped = errors.New("syntax error")
+
+// production makes a custom production of a parsing function.
+func production[T any](m *machine, parse func() T) participle.Option {
+	return participle.ParseTypeWith(func(lex *lexer.PeekingLexer) (result T, err error) {
+		m.lex = lex
+		defer func() {
+			switch r := recover(); r.(type) {
+			case nil:
+			case stop:
+				err = errStopped
+			default:
+				panic(r)
+			}
+		}()
+		return parse(), nil
+	})
+}
+
+// explain turns an error of participle's matching into a diagnostic.
+func (p *parser) explain(err error) *source.Diag {
+	var e *participle.UnexpectedTokenError
+	if !errors.As(err, &e) {
+		panic(fmt.Sprintf("parse: %v", err)) // the grammar itself is wrong
+	}
+	return p.diag(e.Unexpected, "", "expected "+expectation(e.Message()))
+}
+
+// diag is the error that t is not what was expected.
+func (p *parser) diag(t token, hint, expected string) *source.Diag {
+	if t.Type == tBad {
+		return &source.Diag{Span: p.span(t), Msg: "syntax: " + p.scanner.bad}
+	}
+	return &source.Diag{Span: p.span(t), Msg: "syntax: " + expected + ", found " + describe(t), Hint: hint}
+}
+
+// describe names a token for a message.
+func describe(t token) string {
+	switch t.Type {
+	case tEOF:
+		return "the end of the input"
+	case tString:
+		return "a string"
+	case tAngleClose:
+		return "the closing '>'"
+	case tPredOpen:
+		return "the '/' of a predicate"
+	case tPredClose:
+		return "the '/' that ends the predicate"
+	case tCItem:
+		return "a C definition"
+	}
+	return quote(t.Value)
+}
+
+// fail stops the parse: t is not what was expected.
+func (p *parser) fail(t token, expected string, args ...any) {
+	p.fatal = p.diag(t, "", fmt.Sprintf(expected, args...))
+	panic(stop{})
+}
+
+// failHint is fail with a way out.
+func (p *parser) failHint(t token, hint, expected string) {
+	p.fatal = p.diag(t, hint, expected)
+	panic(stop{})
+}
+
+// errorf records a mistake that does not stop the parse.
+func (p *parser) errorf(at span, format string, args ...any) {
+	p.errorHint(at, "", format, args...)
+}
+
+func (p *parser) errorHint(at span, hint, format string, args ...any) {
+	p.errors = append(p.errors, source.Diag{Span: at, Msg: "syntax: " + fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// literalError records what is wrong within the literal t.
+func (p *parser) literalError(t token, e litError) {
+	at := p.span(t)
+	at.Start, at.End = at.Start+e.start, at.Start+e.end
+	p.errorf(at, "%s", e.msg)
+}
+
+// enter and leave surround what may nest.
+func (p *parser) enter() {
+	if p.depth++; p.depth > maxDepth {
+		p.tooDeep()
+	}
+}
+
+func (p *parser) leave() { p.depth-- }
+
+// grow says that the tree about to be returned has a child of that height, and
+// no higher one.
+func (p *parser) grow(child int) {
+	if p.height = child + 1; p.height > maxDepth {
+		p.tooDeep()
+	}
+}
+
+func (p *parser) tooDeep() {
+	p.fatal = &source.Diag{Span: p.span(p.peek()), Msg: fmt.Sprintf("syntax: nested too deeply; the limit is %d levels", maxDepth)}
+	panic(stop{})
+}
+
+func (p *parser) peek() token { return *p.lex.Peek() }
+
+func (p *parser) next() token {
+	t := *p.lex.Next()
+	p.prevEnd = end(t)
+	return t
+}
+
+// at reports whether the next token is that operator or word.
+func (p *parser) at(text string) bool {
+	t := p.lex.Peek()
+	return t.Value == text && (t.Type == tPunct || t.Type == tIdent)
+}
+
+// accept consumes the next token if it is that operator or word.
+func (p *parser) accept(text string) bool {
+	if !p.at(text) {
+		return false
+	}
+	p.next()
+	return true
+}
+
+// expect consumes that operator or word, or stops the parse.
+func (p *parser) expect(text string) {
+	if !p.accept(text) {
+		p.fail(p.peek(), "expected '%s'", text)
+	}
+}
+
+// followed reports whether f holds for the token after the next.
+func (p *parser) followed(f func(token) bool) bool {
+	mark := p.lex.MakeCheckpoint()
+	p.lex.Next()
+	ok := f(*p.lex.Peek())
+	p.lex.LoadCheckpoint(mark)
+	return ok
+}
+
+// follows reports whether the token after the next is that operator.
+func (p *parser) follows(op string) bool {
+	return p.followed(func(t token) bool { return t.Type == tPunct && t.Value == op })
+}
+
+// mark is a place in the tokens to go back to.
+type mark struct {
+	lex     lexer.Checkpoint
+	prevEnd int
+}
+
+func (p *parser) mark() mark { return mark{p.lex.MakeCheckpoint(), p.prevEnd} }
+
+func (p *parser) reset(m mark) {
+	p.lex.LoadCheckpoint(m.lex)
+	p.prevEnd = m.prevEnd
+}
+
+// end is the offset just after t.
+func end(t token) int { return t.Pos.Offset + len(t.Value) }
+
+func (p *parser) span(t token) span { return span{File: p.file, Start: t.Pos.Offset, End: end(t)} }
+
+// start is the offset of the next token.
+func (p *parser) start() int { return p.lex.Peek().Pos.Offset }
+
+// from is the extent from start to the end of the last token consumed.
+func (p *parser) from(start int) ast.At {
+	return ast.At{Pos: span{File: p.file, Start: start, End: p.prevEnd}}
+}

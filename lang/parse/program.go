@@ -1,0 +1,131 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+)
+
+// program makes the tree of what participle matched, and checks the order of
+// the sections: C, then config and imports, then the rest.
+func (p *parser) program(in *program) *ast.Program {
+	out := &ast.Program{
+		At:       ast.At{Pos: span{File: p.file, End: len(p.file.Text)}},
+		File:     p.file,
+		Shebang:  in.Shebang,
+		Comments: p.scanner.comments,
+	}
+	for _, i := range in.Items {
+		switch {
+		case i.C != nil:
+			n := &ast.CItem{At: p.extent(i.C.Tokens), Text: i.C.Text}
+			if out.Config != nil || len(out.Imports) > 0 || len(out.Decls) > 0 {
+				p.errorf(n.Pos, "C definitions must come before everything else")
+			}
+			out.C = append(out.C, n)
+		case i.Config != nil:
+			n := p.config(i.Config)
+			word := p.span(i.Config.Tokens[0])
+			if out.Config != nil {
+				p.errorf(word, "there is a config block already")
+			} else if len(out.Decls) > 0 {
+				p.errorf(word, "config must come before probes, macros, maps and functions")
+			}
+			out.Config = n
+		case i.Import != nil:
+			n := &ast.Import{At: p.extent(i.Import.Tokens), Path: p.unquote(i.Import.Tokens[1])}
+			if len(out.Decls) > 0 {
+				p.errorf(n.Pos, "imports must come before probes, macros, maps and functions")
+			}
+			out.Imports = append(out.Imports, n)
+		case i.Map != nil:
+			m := i.Map
+			out.Decls = append(out.Decls, &ast.MapDecl{
+				At: p.extent(m.Tokens), Map: m.Map.(*ast.Map), Type: p.name(m.Type), N: m.N,
+			})
+		case i.Macro != nil:
+			m := i.Macro
+			n := &ast.Macro{At: p.extent(m.Tokens), Name: p.name(m.Name), Body: m.Body.(*ast.Block)}
+			for _, a := range m.Params {
+				n.Params = append(n.Params, a)
+			}
+			out.Decls = append(out.Decls, n)
+		case i.Func != nil:
+			f := i.Func
+			n := &ast.Func{
+				At: p.extent(f.Tokens), Name: p.name(f.Name), Result: f.Result.(*ast.Type), Body: f.Body.(*ast.Block),
+			}
+			for _, a := range f.Params {
+				n.Params = append(n.Params, &ast.Param{
+					At: p.extent(a.Tokens), Var: a.Var.(*ast.Var), Type: a.Type.(*ast.Type),
+				})
+			}
+			out.Decls = append(out.Decls, n)
+		case i.Probe != nil:
+			out.Decls = append(out.Decls, p.probe(i.Probe))
+		}
+	}
+	return out
+}
+
+func (p *parser) probe(in *probe) *ast.Probe {
+	n := &ast.Probe{At: p.extent(in.Tokens)}
+	for _, a := range in.Points {
+		n.Points = append(n.Points, attachPoint(p.extent(a.Tokens), a.Text))
+	}
+	if in.Pred != nil {
+		n.Pred = in.Pred
+	}
+	switch b := in.Body.(type) {
+	case angledBody:
+		n.Body, n.Angled = b.Block, true
+	case *ast.Block:
+		n.Body = b
+	}
+	return n
+}
+
+// attachPoint takes an attach point apart.
+func attachPoint(at ast.At, text string) *ast.AttachPoint {
+	n := &ast.AttachPoint{At: at, Text: text}
+	rest := text
+	s := scanner{text: text}
+	if word := s.identAt(0); word != "" && s.byteAt(len(word)) == '=' {
+		n.Name = word
+		rest = text[len(word)+1:]
+	}
+	var part strings.Builder
+	quoted := false
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\' && i+1 < len(rest):
+			i++
+			part.WriteByte(rest[i])
+		case c == ':' && !quoted:
+			n.Parts = append(n.Parts, part.String())
+			part.Reset()
+		default:
+			part.WriteByte(c)
+		}
+	}
+	n.Parts = append(n.Parts, part.String())
+	return n
+}
+
+func (p *parser) config(in *config) *ast.Config {
+	n := &ast.Config{At: p.extent(in.Tokens)}
+	for _, s := range in.Items {
+		n.Items = append(n.Items, &ast.ConfigItem{At: p.extent(s.Tokens), Key: p.name(s.Key), Value: s.Value})
+	}
+	return n
+}
+
+func (p *parser) name(n *name) ast.Name { return ast.Name{At: p.extent(n.Tokens), Text: n.Text} }
+
+// extent is from the first token to the end of the last.
+func (p *parser) extent(tokens []token) ast.At {
+	last := tokens[len(tokens)-1]
+	return ast.At{Pos: span{File: p.file, Start: tokens[0].Pos.Offset, End: end(last)}}
+}
