@@ -8,6 +8,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -71,6 +72,9 @@ const (
 	ScratchMap = "scratch"  // per-CPU array, one element: temporaries
 	RodataMap  = "rodata"   // frozen array: literals and zeros
 )
+
+// StackMap is the name of the map for stacks of a depth.
+func StackMap(depth int) string { return "stacks_" + strconv.Itoa(depth) }
 
 // Map describes one @map of the script.
 type Map struct {
