@@ -1,0 +1,199 @@
+// Package cdecl reads the C section of a script and the headers it includes:
+// object-like #defines, struct, union and enum definitions and typedefs. It is
+// a preprocessor and a parser for declarations only; function declarations and
+// bodies in headers are skipped, and what it cannot understand is an error at
+// that line.
+//
+// Types are laid out as the System V ABI of 64-bit machines says. Names that
+// the section does not define are asked of Options.Lookup, which is how kernel
+// types come from BTF without any header.
+package cdecl
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Options say where else to look.
+type Options struct {
+	IncludeDirs []string
+	Defines     map[string]string // predefined macros, beside the compiler's usual ones
+	// Lookup finds a type the C text does not define, by "struct x", "enum e"
+	// or a bare typedef name; nil if there is no such source.
+	Lookup func(name string) (*types.Type, bool)
+}
+
+// Const is the value of an object-like macro or enum constant.
+type Const struct {
+	Int   int64
+	Str   string
+	IsStr bool
+	Enum  *types.Type // of an enum constant, else nil
+}
+
+// Unit is all that the C sections of a script define.
+type Unit struct {
+	// Missing lists included headers that are not on this machine.
+	Missing []string
+
+	opts     Options
+	diags    *source.Diags
+	macros   map[string]*macro
+	defines  []string // object-like macros in order
+	included map[string]bool
+	depth    int
+	header   bool        // inside an #include
+	headerAt source.Span // of the outermost #include
+
+	toks     []token
+	pos      int
+	nest     int
+	tags     map[string]*types.Type // "struct x", "union x", "enum x"
+	typedefs map[string]*types.Type
+	consts   map[string]Const
+	names    []string // of the types, in order
+}
+
+// Parse reads the items of a C section. Errors go to diags; what could be
+// understood is in the Unit all the same.
+func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Unit {
+	u := NewUnit(opts, diags)
+	for _, it := range items {
+		u.Add(it.Pos)
+	}
+	return u
+}
+
+// NewUnit returns an empty unit.
+func NewUnit(opts Options, diags *source.Diags) *Unit {
+	u := &Unit{
+		opts: opts, diags: diags, macros: map[string]*macro{}, included: map[string]bool{},
+		tags: map[string]*types.Type{}, typedefs: map[string]*types.Type{}, consts: map[string]Const{},
+	}
+	predefined := "#define __x86_64__ 1\n#define __LP64__ 1\n#define __linux__ 1\n#define __STDC__ 1\n#define __STDC_VERSION__ 201112L\n" +
+		"#define __GNUC__ 4\n#define __GNUC_MINOR__ 2\n#define __CHAR_BIT__ 8\n#define __BYTE_ORDER__ 1234\n#define __ORDER_LITTLE_ENDIAN__ 1234\n" +
+		"#define __ORDER_BIG_ENDIAN__ 4321\n#define __SIZEOF_LONG__ 8\n#define __SIZEOF_POINTER__ 8\n"
+	for _, k := range sortedKeys(opts.Defines) {
+		predefined += "#define " + k + " " + opts.Defines[k] + "\n"
+	}
+	f := source.NewFile("<predefined>", predefined)
+	u.preprocess(f, 0, len(predefined))
+	u.defines = nil
+	return u
+}
+
+func sortedKeys(m map[string]string) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Add reads one more piece of C text: the part of a file that at covers.
+func (u *Unit) Add(at source.Span) {
+	u.toks, u.pos = u.toks[:0], 0
+	u.preprocess(at.File, at.Start, at.End)
+	u.declarations()
+}
+
+// Type finds a type the C text defines: "struct x", "union x", "enum x", or a
+// typedef's bare name.
+func (u *Unit) Type(name string) (*types.Type, bool) {
+	t := u.tags[name]
+	if t == nil {
+		t = u.typedefs[name]
+	}
+	if t == nil || t.Kind == types.Struct && t.Comp == nil {
+		return nil, false
+	}
+	return t, true
+}
+
+// TypeNames lists the names of all types, in order of definition.
+func (u *Unit) TypeNames() []string { return u.names }
+
+// Const finds an enum constant, or an object-like macro whose body is a
+// constant expression or a string.
+func (u *Unit) Const(name string) (Const, bool) {
+	if c, ok := u.consts[name]; ok {
+		return c, true
+	}
+	m := u.macros[name]
+	if m == nil || m.function || !slices.Contains(u.defines, name) {
+		return Const{}, false
+	}
+	body := u.expand([]token{{kind: tIdent, text: name}}, nil)
+	if len(body) > 0 && body[0].kind == tString {
+		var s strings.Builder
+		for _, t := range body {
+			part, err := strconv.Unquote(t.text)
+			if t.kind != tString || err != nil {
+				return Const{}, false
+			}
+			s.WriteString(part)
+		}
+		return Const{Str: s.String(), IsStr: true}, true
+	}
+	v, err := u.constExpr(body)
+	if err != nil {
+		return Const{}, false
+	}
+	return Const{Int: v}, true
+}
+
+// ConstNames lists all enum constants and object-like macros.
+func (u *Unit) ConstNames() []string {
+	names := slices.Clone(u.defines)
+	for n := range u.consts {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (u *Unit) errorf(at source.Span, format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	if u.header { // shown at the #include, with the place in the header
+		msg = fmt.Sprintf("%s: %s", at, msg)
+		at = u.headerAt
+	} else if at.File != nil && strings.HasPrefix(at.File.Name, "<") {
+		at = source.Span{}
+	}
+	u.diags.Errorf(at, "%s", msg)
+}
+
+func (u *Unit) constExpr(toks []token) (int64, error) {
+	p := &exprParser{
+		toks: toks,
+		name: func(n string) (int64, bool) {
+			c, ok := u.consts[n]
+			return c.Int, ok && !c.IsStr
+		},
+		isType: u.startsType,
+		sizeof: func(p *exprParser) (int64, error) {
+			if !p.accept("(") {
+				return 0, fmt.Errorf("sizeof needs parentheses")
+			}
+			sub := &Unit{opts: u.opts, diags: &source.Diags{}, macros: u.macros, tags: u.tags, typedefs: u.typedefs, consts: u.consts, nest: u.nest + 1}
+			sub.toks, sub.pos = p.toks, p.pos
+			t, ok := sub.typeName()
+			if !ok || sub.nest > maxNest {
+				return 0, fmt.Errorf("unknown type in sizeof")
+			}
+			p.pos = sub.pos
+			if !p.accept(")") {
+				return 0, fmt.Errorf("expected ')'")
+			}
+			return int64(t.Size), nil
+		},
+	}
+	return p.parse()
+}

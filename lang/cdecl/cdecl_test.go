@@ -1,0 +1,215 @@
+package cdecl
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func parse(t testing.TB, text string) (*Unit, *source.Diags) {
+	t.Helper()
+	var diags source.Diags
+	u := NewUnit(Options{}, &diags)
+	f := source.NewFile("test.bt", text)
+	u.Add(source.Span{File: f, End: len(text)})
+	return u, &diags
+}
+
+func describeType(t *types.Type) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s size %d align %d\n", t.Name, t.Size, alignOf(t))
+	for _, f := range t.Members() {
+		fmt.Fprintf(&b, "  %s: %s at %d", f.Name, f.Type, f.Off)
+		if f.BitSize > 0 {
+			fmt.Fprintf(&b, " bits %d+%d", f.BitOff, f.BitSize)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func TestLayout(t *testing.T) {
+	for _, c := range []struct{ name, src, of, want string }{
+		{"padding", "struct s { char a; int b; char c; long d; };", "struct s",
+			"struct s size 24 align 8\n  a: int8 at 0\n  b: int32 at 4\n  c: int8 at 8\n  d: int64 at 16\n"},
+		{"packed", "struct __attribute__((packed)) s { char a; int b; };", "struct s",
+			"struct s size 5 align 1\n  a: int8 at 0\n  b: int32 at 1\n"},
+		{"packed behind", "struct s { char a; unsigned short b; } __attribute__((packed));", "struct s",
+			"struct s size 3 align 1\n  a: int8 at 0\n  b: uint16 at 1\n"},
+		{"aligned", "struct s { char a; } __attribute__((aligned(16)));", "struct s",
+			"struct s size 16 align 16\n  a: int8 at 0\n"},
+		{"bitfields", "struct s { int a : 3; unsigned b : 30; char c; unsigned long d : 40; };", "struct s",
+			"struct s size 16 align 8\n  a: int32 at 0 bits 0+3\n  b: uint32 at 4 bits 0+30\n  c: int8 at 8\n  d: uint64 at 8 bits 8+40\n"},
+		{"zero width", "struct s { char a : 3; int : 0; char b : 3; };", "struct s",
+			"struct s size 5 align 1\n  a: int8 at 0 bits 0+3\n  b: int8 at 4 bits 0+3\n"},
+		{"union", "union u { int a; char b[7]; };", "union u",
+			"union u size 8 align 4\n  a: int32 at 0\n  b: string[7] at 0\n"},
+		{"anonymous", "struct s { int a; union { int b; long c; }; struct { short d; } e; };", "struct s",
+			"struct s size 24 align 8\n  a: int32 at 0\n  : union (anonymous) at 8\n  e: struct (anonymous) at 16\n"},
+		{"pointers", "struct s { struct s *next; int (*fn)(int, char *); char *names[3]; void **p; };", "struct s",
+			"struct s size 48 align 8\n  next: struct s * at 0\n  fn: void * at 8\n  names: int8 *[3] at 16\n  p: void * * at 40\n"},
+		{"arrays", "#define N 2\nstruct s { int m[N][3]; char flex[]; };", "struct s",
+			"struct s size 24 align 4\n  m: int32[3][2] at 0\n  flex: string[0] at 24\n"},
+		{"typedef", "typedef struct { unsigned char x; } T; typedef T U[4]; struct s { U u; T t; };", "struct s",
+			"struct s size 5 align 1\n  u: struct (anonymous)[4] at 0\n  t: struct (anonymous) at 4\n"},
+		{"two in one", "struct s { int a, *b, c[2]; };", "struct s",
+			"struct s size 24 align 8\n  a: int32 at 0\n  b: int32 * at 8\n  c: int32[2] at 16\n"},
+		{"macro call", "#define F(t, n) t n##_x\nstruct s { F(int, a); F(long long, b); };", "struct s",
+			"struct s size 16 align 8\n  a_x: int32 at 0\n  b_x: int64 at 8\n"},
+		{"conditional", "#if defined(X) || 1 << 2 == 4\nstruct s { int a; };\n#else\nstruct s { char b; };\n#endif", "struct s",
+			"struct s size 4 align 4\n  a: int32 at 0\n"},
+		{"function skipped", "static inline int f(int x) { return x ? 1 : 2; }\nint g(void);\nstruct s { int a; };", "struct s",
+			"struct s size 4 align 4\n  a: int32 at 0\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u, diags := parse(t, c.src)
+			if err := diags.Err(); err != nil {
+				t.Fatal(err)
+			}
+			got, ok := u.Type(c.of)
+			if !ok {
+				t.Fatalf("no %s", c.of)
+			}
+			if d := cmp.Diff(c.want, describeType(got)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestConstants(t *testing.T) {
+	u, diags := parse(t, `
+#define A 10
+#define B (A * 2 + 0x10)
+#define S "two" " parts"
+#define F(x) x
+#define SIZE sizeof(struct s)
+struct s { long a; int b; };
+enum e { E0, E1 = 5, E2, E3 = -1 };
+#define LATER E2
+`)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]Const{
+		"A": {Int: 10}, "B": {Int: 36}, "S": {Str: "two parts", IsStr: true}, "SIZE": {Int: 16}, "LATER": {Int: 6},
+	} {
+		if got, ok := u.Const(name); !ok || got != want {
+			t.Errorf("%s: got %v, %v; want %v", name, got, ok, want)
+		}
+	}
+	if c, ok := u.Const("E3"); !ok || c.Int != -1 || c.Enum == nil || !c.Enum.Signed {
+		t.Errorf("E3: got %+v, %v", c, ok)
+	}
+	if _, ok := u.Const("F"); ok {
+		t.Error("a function-like macro is no constant")
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct{ src, want string }{
+		{"struct s { nosuch_t a; };", "test.bt:1:12-20: ERROR: Unknown type name 'nosuch_t'"},
+		{"struct s { int a }", `test.bt:1:18-19: ERROR: Expected ';' after a member, found "}"`},
+		{"struct s { int a[x]; };", "test.bt:1:18-19: ERROR: The length of this array is not a constant that fits"},
+		{"struct s { int a : 33; };", "test.bt:1:16-17: ERROR: The width of a bitfield must be a constant from 0 to the size of its type"},
+		{"struct t; struct s { struct t a; };", "test.bt:1:31-32: ERROR: Member 'a' has the incomplete type struct t"},
+		{"#if 1", "test.bt:1:5-6: ERROR: #if without #endif"},
+		{"#nosuch", "test.bt:1:1-8: ERROR: Unknown preprocessor directive #nosuch"},
+		{`#include "no/such/file.h"`, "test.bt:1:1-26: ERROR: Include file no/such/file.h was not found"},
+		{"enum e { A = B };", "test.bt:1:10-11: ERROR: The value of enum constant A is not understood: B is not a constant"},
+		{"struct s { int a;", "test.bt:1:10-11: ERROR: This '{' has no matching '}'"},
+	} {
+		_, diags := parse(t, c.src)
+		got := ""
+		if err := diags.Err(); err != nil {
+			got, _, _ = strings.Cut(err.Error(), "\n")
+		}
+		if got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.src, got, c.want)
+		}
+	}
+}
+
+// TestSystemHeaders reads headers of this machine and compares the layout of
+// some structures with what the C compiler says.
+func TestSystemHeaders(t *testing.T) {
+	gcc, err := exec.LookPath("gcc")
+	if err != nil {
+		t.Skip("no C compiler to compare with: ", err)
+	}
+	if _, err := os.Stat("/usr/include/sys/stat.h"); err != nil {
+		t.Skip("no C library headers: ", err)
+	}
+	headers := []string{"sys/stat.h", "netinet/in.h", "linux/tcp.h", "time.h", "signal.h", "linux/perf_event.h"}
+	structs := []string{"stat", "sockaddr_in6", "tcp_info", "timespec", "sigaction", "perf_event_attr", "iphdr"}
+	headers = append(headers, "linux/ip.h")
+	var src, prog strings.Builder
+	for _, h := range headers {
+		fmt.Fprintf(&src, "#include <%s>\n", h)
+	}
+	u, diags := parse(t, src.String())
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&prog, "%s#include <stdio.h>\n#include <stddef.h>\nint main(void) {\n", src.String())
+	var got strings.Builder
+	for _, s := range structs {
+		typ, ok := u.Type("struct " + s)
+		if !ok {
+			t.Errorf("no struct %s", s)
+			continue
+		}
+		fmt.Fprintf(&got, "%s %d\n", s, typ.Size)
+		fmt.Fprintf(&prog, "printf(\"%s %%zu\\n\", sizeof(struct %s));\n", s, s)
+		for _, f := range typ.Members() {
+			if f.Name == "" || f.BitSize > 0 {
+				continue
+			}
+			fmt.Fprintf(&got, "  %s %d %d\n", f.Name, f.Off, f.Type.Size)
+			fmt.Fprintf(&prog, "printf(\"  %s %%zu %%zu\\n\", offsetof(struct %s, %s), sizeof(((struct %s *)0)->%s));\n", f.Name, s, f.Name, s, f.Name)
+		}
+	}
+	prog.WriteString("}\n")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "p.c"), []byte(prog.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(gcc, "-o", filepath.Join(dir, "p"), filepath.Join(dir, "p.c")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	want, err := exec.Command(filepath.Join(dir, "p")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got.String()); d != "" {
+		t.Error(d)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("struct s { int a : 3; union { char b[2]; }; } __attribute__((packed));")
+	f.Add("#define F(x, ...) x ## 1 #x __VA_ARGS__\n#if F(2) > 1 ? 0 : (1)\n#elif 1\nenum e { A = sizeof(int[2]) };\n#endif")
+	f.Add("typedef int (*fn)(void *); static inline int g(void) { return 1; } extern \"C\" { int x; }")
+	f.Fuzz(func(t *testing.T, src string) {
+		if strings.Contains(src, "include") {
+			t.Skip("no files are read here")
+		}
+		u, _ := parse(t, src)
+		for _, n := range u.ConstNames() {
+			u.Const(n)
+		}
+		for _, n := range u.TypeNames() {
+			if typ, ok := u.Type(n); ok && typ.Size < 0 {
+				t.Fatalf("%s has size %d", n, typ.Size)
+			}
+		}
+	})
+}

@@ -1,0 +1,225 @@
+package cdecl
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// exprParser evaluates integer constant expressions: in #if, array bounds, enum
+// values and #define bodies.
+type exprParser struct {
+	toks            []token
+	pos             int
+	undefinedIsZero bool // #if: an unknown name is 0
+	name            func(string) (int64, bool)
+	sizeof          func(p *exprParser) (int64, error) // after the word sizeof
+	isType          func(token) bool                   // (T)x is a cast
+	depth           int
+}
+
+var errTooDeep = errors.New("nested too deeply")
+
+// parse evaluates all tokens.
+func (p *exprParser) parse() (int64, error) {
+	v, err := p.ternary()
+	if err != nil {
+		return 0, err
+	}
+	if p.pos < len(p.toks) {
+		return 0, fmt.Errorf("unexpected %q", p.toks[p.pos].text)
+	}
+	return v, nil
+}
+
+func (p *exprParser) peek() token {
+	if p.pos < len(p.toks) {
+		return p.toks[p.pos]
+	}
+	return token{}
+}
+
+func (p *exprParser) accept(text string) bool {
+	if p.peek().is(text) {
+		p.pos++
+		return true
+	}
+	return false
+}
+
+func (p *exprParser) ternary() (int64, error) {
+	p.depth++
+	defer func() { p.depth-- }()
+	if p.depth > 200 {
+		return 0, errTooDeep
+	}
+	c, err := p.binary(0)
+	if err != nil || !p.accept("?") {
+		return c, err
+	}
+	x, err := p.ternary()
+	if err != nil {
+		return 0, err
+	}
+	if !p.accept(":") {
+		return 0, errors.New("expected ':'")
+	}
+	y, err := p.ternary()
+	if c == 0 {
+		x = y
+	}
+	return x, err
+}
+
+var levels = []string{"|| ", "&& ", "| ", "^ ", "& ", "== != ", "< <= > >= ", "<< >> ", "+ - ", "* / % "}
+
+func (p *exprParser) binary(level int) (int64, error) {
+	if level == len(levels) {
+		return p.unary()
+	}
+	x, err := p.binary(level + 1)
+	for err == nil {
+		t := p.peek()
+		if t.kind != tPunct || !strings.Contains(" "+levels[level], " "+t.text+" ") {
+			return x, nil
+		}
+		p.pos++
+		var y int64
+		if y, err = p.binary(level + 1); err == nil {
+			x, err = apply(t.text, x, y)
+		}
+	}
+	return 0, err
+}
+
+func apply(op string, x, y int64) (int64, error) {
+	b := func(v bool) int64 {
+		if v {
+			return 1
+		}
+		return 0
+	}
+	switch op {
+	case "||":
+		return b(x != 0 || y != 0), nil
+	case "&&":
+		return b(x != 0 && y != 0), nil
+	case "|":
+		return x | y, nil
+	case "^":
+		return x ^ y, nil
+	case "&":
+		return x & y, nil
+	case "==":
+		return b(x == y), nil
+	case "!=":
+		return b(x != y), nil
+	case "<":
+		return b(x < y), nil
+	case "<=":
+		return b(x <= y), nil
+	case ">":
+		return b(x > y), nil
+	case ">=":
+		return b(x >= y), nil
+	case "<<":
+		return x << (uint64(y) & 63), nil
+	case ">>":
+		return x >> (uint64(y) & 63), nil
+	case "+":
+		return x + y, nil
+	case "-":
+		return x - y, nil
+	case "*":
+		return x * y, nil
+	}
+	if y == 0 {
+		return 0, errors.New("division by zero")
+	}
+	if op == "%" {
+		return x % y, nil
+	}
+	return x / y, nil
+}
+
+func (p *exprParser) unary() (int64, error) {
+	p.depth++
+	defer func() { p.depth-- }()
+	if p.depth > 200 {
+		return 0, errTooDeep
+	}
+	t := p.peek()
+	p.pos++
+	switch {
+	case t.is("-"), t.is("+"), t.is("!"), t.is("~"):
+		v, err := p.unary()
+		switch t.text {
+		case "-":
+			v = -v
+		case "~":
+			v = ^v
+		case "!":
+			if v == 0 {
+				v = 1
+			} else {
+				v = 0
+			}
+		}
+		return v, err
+	case t.is("("):
+		if p.isType != nil && p.isType(p.peek()) {
+			for p.pos < len(p.toks) && !p.peek().is(")") {
+				p.pos++
+			}
+			p.accept(")")
+			return p.unary()
+		}
+		v, err := p.ternary()
+		if err == nil && !p.accept(")") {
+			err = errors.New("expected ')'")
+		}
+		return v, err
+	case t.is("sizeof") && p.sizeof != nil:
+		return p.sizeof(p)
+	case t.kind == tNumber:
+		return parseInt(t.text)
+	case t.kind == tChar:
+		s, err := strconv.Unquote(t.text)
+		if err != nil || len(s) == 0 {
+			return 0, fmt.Errorf("bad character %s", t.text)
+		}
+		return int64(s[0]), nil
+	case t.kind == tIdent:
+		if p.name != nil {
+			if v, ok := p.name(t.text); ok {
+				return v, nil
+			}
+		}
+		if p.undefinedIsZero {
+			if p.accept("(") { // an unknown function-like macro
+				for depth := 1; depth > 0 && p.pos < len(p.toks); p.pos++ {
+					if p.peek().is("(") {
+						depth++
+					} else if p.peek().is(")") {
+						depth--
+					}
+				}
+			}
+			return 0, nil
+		}
+		return 0, fmt.Errorf("%s is not a constant", t.text)
+	case t.kind == tEOF:
+		return 0, errors.New("an expression is missing")
+	}
+	return 0, fmt.Errorf("unexpected %q", t.text)
+}
+
+func parseInt(text string) (int64, error) {
+	digits := strings.TrimRight(strings.ReplaceAll(text, "'", ""), "uUlL")
+	v, err := strconv.ParseUint(digits, 0, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not an integer", text)
+	}
+	return int64(v), nil
+}

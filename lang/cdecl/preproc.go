@@ -1,0 +1,372 @@
+package cdecl
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// macro is a #define.
+type macro struct {
+	name     string
+	params   []string
+	function bool
+	variadic bool
+	body     []token
+}
+
+// maxIncludes bounds how many files one script pulls in, and maxTokens how much
+// text macro expansion may produce.
+const (
+	maxIncludeDepth = 200
+	maxTokens       = 4 << 20
+)
+
+// preprocess feeds the tokens of the range of f, macros expanded and
+// conditionals decided, to u.toks.
+func (u *Unit) preprocess(f *source.File, start, end int) {
+	type cond struct{ active, taken, parent bool }
+	var conds []cond
+	active := true
+	var run []token // ordinary lines are expanded together: macro calls may span lines
+	flush := func() {
+		if len(run) > 0 {
+			u.toks = append(u.toks, u.expand(run, nil)...)
+			run = nil
+		}
+	}
+	for _, l := range scanLines(f, start, end) {
+		if len(u.toks) > maxTokens {
+			u.errorf(l.span, "The C section expands to more than %d tokens", maxTokens)
+			return
+		}
+		if !l.directive {
+			if active {
+				run = append(run, l.toks...)
+			}
+			continue
+		}
+		flush()
+		if len(l.toks) == 0 {
+			continue
+		}
+		name, rest := l.toks[0].text, l.toks[1:]
+		switch name {
+		case "if", "ifdef", "ifndef":
+			v := false
+			if active {
+				v = u.condition(name, rest, l.span)
+			}
+			conds = append(conds, cond{active: v, taken: v, parent: active})
+			active = active && v
+			continue
+		case "elif", "elifdef", "elifndef", "else":
+			if len(conds) == 0 {
+				u.errorf(l.span, "#%s without #if", name)
+				continue
+			}
+			c := &conds[len(conds)-1]
+			v := false
+			if c.parent && !c.taken {
+				v = name == "else" || u.condition(strings.TrimPrefix(name, "el"), rest, l.span)
+			}
+			c.active, c.taken = v, c.taken || v
+			active = c.parent && v
+			continue
+		case "endif":
+			if len(conds) == 0 {
+				u.errorf(l.span, "#endif without #if")
+				continue
+			}
+			active = conds[len(conds)-1].parent
+			conds = conds[:len(conds)-1]
+			continue
+		}
+		if !active {
+			continue
+		}
+		switch name {
+		case "define":
+			u.define(rest, l.span)
+		case "undef":
+			if len(rest) > 0 {
+				delete(u.macros, rest[0].text)
+			}
+		case "include", "include_next":
+			u.include(rest, l.span, f)
+		case "error":
+			u.errorf(l.span, "#error %s", strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(l.span.Text()), "#"), "error")))
+		case "pragma", "line", "warning", "ident":
+		default:
+			u.errorf(l.span, "Unknown preprocessor directive #%s", name)
+		}
+	}
+	flush()
+	if len(conds) > 0 {
+		u.errorf(source.Span{File: f, Start: max(start, end-1), End: end}, "#if without #endif")
+	}
+}
+
+func (u *Unit) define(toks []token, at source.Span) {
+	if len(toks) == 0 || toks[0].kind != tIdent {
+		u.errorf(at, "#define needs a name")
+		return
+	}
+	m := &macro{name: toks[0].text}
+	rest := toks[1:]
+	if len(rest) > 0 && rest[0].is("(") && !rest[0].space {
+		m.function = true
+		i := 1
+		for ; i < len(rest) && !rest[i].is(")"); i++ {
+			switch {
+			case rest[i].kind == tIdent:
+				m.params = append(m.params, rest[i].text)
+			case rest[i].is("..."):
+				m.variadic = true
+				m.params = append(m.params, "__VA_ARGS__")
+			}
+		}
+		rest = rest[min(i+1, len(rest)):]
+	}
+	m.body = rest
+	u.macros[m.name] = m
+	if !m.function && !slices.Contains(u.defines, m.name) {
+		u.defines = append(u.defines, m.name)
+	}
+}
+
+func (u *Unit) condition(directive string, toks []token, at source.Span) bool {
+	switch directive {
+	case "ifdef", "ifndef":
+		if len(toks) == 0 {
+			u.errorf(at, "#%s needs a name", directive)
+			return false
+		}
+		return (u.macros[toks[0].text] != nil) == (directive == "ifdef")
+	}
+	// defined X is decided before macros are expanded.
+	var in []token
+	for i := 0; i < len(toks); i++ {
+		t := toks[i]
+		if !t.is("defined") && !t.is("__has_include") && !t.is("__has_attribute") && !t.is("__has_builtin") && !t.is("__has_feature") && !t.is("__has_extension") {
+			in = append(in, t)
+			continue
+		}
+		j := i + 1
+		paren := j < len(toks) && toks[j].is("(")
+		if paren {
+			j++
+		}
+		val := "0"
+		if j < len(toks) && t.is("defined") && u.macros[toks[j].text] != nil {
+			val = "1"
+		}
+		if paren {
+			for j < len(toks) && !toks[j].is(")") {
+				j++
+			}
+		}
+		in = append(in, token{kind: tNumber, text: val, span: t.span})
+		i = j
+	}
+	e := &exprParser{toks: u.expand(in, nil), undefinedIsZero: true}
+	v, err := e.parse()
+	if err != nil {
+		u.errorf(at, "Can't evaluate this #if: %v", err)
+		return false
+	}
+	return v != 0
+}
+
+// expand replaces macro calls. hide names macros under expansion, which are not
+// expanded again.
+func (u *Unit) expand(toks []token, hide []string) []token {
+	var out []token
+	for i := 0; i < len(toks); i++ {
+		t := toks[i]
+		m := u.macros[t.text]
+		if t.kind != tIdent || m == nil || slices.Contains(hide, t.text) || len(hide) > 64 || len(out) > maxTokens {
+			out = append(out, t)
+			continue
+		}
+		var args [][]token
+		if m.function {
+			j := i + 1
+			if j >= len(toks) || !toks[j].is("(") {
+				out = append(out, t)
+				continue
+			}
+			depth := 0
+			var arg []token
+			for ; j < len(toks); j++ {
+				switch {
+				case toks[j].is("("):
+					depth++
+					if depth == 1 {
+						continue
+					}
+				case toks[j].is(")"):
+					depth--
+				case toks[j].is(",") && depth == 1 && !(m.variadic && len(args) >= len(m.params)-1):
+					args = append(args, arg)
+					arg = nil
+					continue
+				}
+				if depth == 0 {
+					break
+				}
+				arg = append(arg, toks[j])
+			}
+			args = append(args, arg)
+			i = min(j, len(toks)-1)
+		}
+		body := u.substitute(m, args, hide, t)
+		out = append(out, u.expand(body, append(slices.Clone(hide), m.name))...)
+	}
+	return out
+}
+
+func (u *Unit) substitute(m *macro, args [][]token, hide []string, call token) []token {
+	arg := func(name string) ([]token, bool) {
+		if k := slices.Index(m.params, name); m.function && k >= 0 {
+			if k < len(args) {
+				return args[k], true
+			}
+			return nil, true
+		}
+		return nil, false
+	}
+	var out []token
+	for i := 0; i < len(m.body); i++ {
+		t := m.body[i]
+		t.span = call.span // errors point at the use
+		if t.is("#") && i+1 < len(m.body) {
+			if a, ok := arg(m.body[i+1].text); ok {
+				var parts []string
+				for _, x := range a {
+					parts = append(parts, x.text)
+				}
+				out = append(out, token{kind: tString, text: `"` + strings.Join(parts, " ") + `"`, span: call.span})
+				i++
+				continue
+			}
+		}
+		if t.is("##") && len(out) > 0 && i+1 < len(m.body) {
+			next := []token{m.body[i+1]}
+			if a, ok := arg(m.body[i+1].text); ok {
+				next = a
+			}
+			if len(next) > 0 {
+				last := &out[len(out)-1]
+				last.text += next[0].text
+				out = append(out, next[1:]...)
+			}
+			i++
+			continue
+		}
+		if a, ok := arg(t.text); ok {
+			pasted := i+1 < len(m.body) && m.body[i+1].is("##")
+			if !pasted {
+				a = u.expand(a, hide)
+			}
+			out = append(out, a...)
+			continue
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// builtinHeaders stand in for the headers a compiler brings along.
+var builtinHeaders = map[string]string{
+	"stddef.h":  "typedef unsigned long size_t; typedef long ptrdiff_t; typedef int wchar_t;\n#define NULL 0\n",
+	"stdarg.h":  "typedef void *va_list; typedef void *__gnuc_va_list;\n",
+	"stdbool.h": "#define bool _Bool\n#define true 1\n#define false 0\n",
+	"float.h":   "",
+}
+
+// include reads a header. One that is not on this machine is no error where the
+// kernel's BTF may have its types: looking one up then says what is missing.
+func (u *Unit) include(toks []token, at source.Span, from *source.File) {
+	if len(toks) > 0 && toks[0].kind == tIdent {
+		toks = u.expand(toks, nil)
+	}
+	var name string
+	quoted := false
+	switch {
+	case len(toks) > 0 && toks[0].kind == tString:
+		name, quoted = strings.Trim(toks[0].text, `"`), true
+	case len(toks) > 1 && toks[0].is("<"):
+		for _, t := range toks[1:] {
+			if t.is(">") {
+				break
+			}
+			name += t.text
+		}
+	}
+	if name == "" {
+		u.errorf(at, "#include needs a file name in quotes or angle brackets")
+		return
+	}
+	if text, ok := builtinHeaders[name]; ok {
+		f := source.NewFile("<"+name+">", text)
+		u.preprocess(f, 0, len(text))
+		return
+	}
+	var dirs []string
+	if quoted {
+		dirs = append(dirs, filepath.Dir(from.Name))
+	}
+	dirs = append(append(dirs, u.opts.IncludeDirs...), SystemIncludeDirs()...)
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		if filepath.IsAbs(name) {
+			path = name
+		}
+		if u.included[path] {
+			return
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if u.depth >= maxIncludeDepth {
+			u.errorf(at, "#include nested more than %d deep", maxIncludeDepth)
+			return
+		}
+		text := string(data)
+		if guarded(text) {
+			u.included[path] = true
+		}
+		if !u.header {
+			u.header, u.headerAt = true, at
+			defer func() { u.header = false }()
+		}
+		u.depth++
+		u.preprocess(source.NewFile(path, text), 0, len(text))
+		u.depth--
+		return
+	}
+	if quoted || u.opts.Lookup == nil {
+		u.errorf(at, "Include file %s was not found", name)
+		return
+	}
+	u.Missing = append(u.Missing, name)
+}
+
+// guarded reports whether a header protects itself from being read twice.
+func guarded(text string) bool {
+	return strings.Contains(text, "#ifndef") || strings.Contains(text, "#pragma once") || strings.Contains(text, "# ifndef")
+}
+
+// SystemIncludeDirs lists where the system keeps its headers.
+func SystemIncludeDirs() []string {
+	dirs := []string{"/usr/local/include", "/usr/include"}
+	if multi, _ := filepath.Glob("/usr/include/*-linux-gnu"); multi != nil {
+		dirs = append(dirs, multi...)
+	}
+	return dirs
+}
