@@ -8,6 +8,8 @@
 package probes
 
 import (
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/cilium/ebpf"
@@ -159,11 +161,24 @@ func (v Version) Less(o Version) bool {
 	return v.Patch < o.Patch
 }
 
+// String is the release as people write it; a patch level of 0 is left out.
+func (v Version) String() string {
+	if v.Patch == 0 {
+		return fmt.Sprintf("%d.%d", v.Major, v.Minor)
+	}
+	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
+}
+
+// ErrNotFound is wrapped by the errors of lookups of names that the kernel, or
+// a traced file, does not have.
+var ErrNotFound = errors.New("not found")
+
 // TraceFormat is a tracepoint's record layout from tracefs.
 type TraceFormat struct {
 	ID     int
 	Fields []types.Field // without the common_ ones; offsets from the start of the record
 	Size   int           // bytes of the fixed part
+	Decls  []string      // the fields' C declarations, as -lv prints them
 }
 
 // FuncProto is a kernel function's parameters and result, from BTF.
@@ -174,6 +189,10 @@ type FuncProto struct {
 	Params   []types.Field
 	Result   *types.Type // TVoid if none
 	Variadic bool
+	// Decls are the parameters' C declarations, ResultDecl that of "retval", as
+	// -lv prints them.
+	Decls      func() []string
+	ResultDecl func() string
 }
 
 // Kernel is all that is known of the kernel to compile for. Everything is read

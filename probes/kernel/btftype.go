@@ -1,0 +1,314 @@
+package kernel
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// maxDepth bounds chains of references (typedef of pointer to array of …), so
+// that a broken blob that refers to itself can't loop. Structs do not count:
+// their members are decoded only when asked for.
+const maxDepth = 32
+
+// typ is type id as the language sees it. Objects are in kernel memory.
+// Results are kept: one id gives one *types.Type.
+func (b *blob) typ(id uint32) *types.Type {
+	b.mu.Lock()
+	t := b.conv[id]
+	b.mu.Unlock()
+	if t == nil {
+		t = b.convert(id, 0)
+		b.mu.Lock()
+		if old := b.conv[id]; old != nil {
+			t = old
+		} else {
+			b.conv[id] = t
+		}
+		b.mu.Unlock()
+	}
+	return t
+}
+
+func (b *blob) convert(id uint32, depth int) *types.Type {
+	r, ok := b.raw(id)
+	if id == 0 || !ok || depth > maxDepth {
+		return types.TVoid
+	}
+	in := r.fromBlob
+	switch r.kind {
+	case kindInt:
+		return in.integer(&r, id)
+	case kindPtr:
+		space := types.Kernel
+		if e, ok := b.raw(r.size); ok && e.kind == kindTypeTag && e.fromBlob.str(e.name) == "user" {
+			space = types.User
+		}
+		elem := b.convert(r.size, depth+1)
+		if space == types.User && (elem.Kind == types.Struct || elem.Kind == types.String || elem.Kind == types.Array || elem.Kind == types.Pointer) {
+			elem = elem.InSpace(space)
+		}
+		return types.NewPointer(elem, space)
+	case kindArray:
+		elem := b.convert(in.order.Uint32(r.extra), depth+1)
+		n := int(in.order.Uint32(r.extra[8:]))
+		if elem.Kind == types.Int && elem.Name == "char" && n > 0 {
+			return types.NewString(n).InSpace(types.Kernel)
+		}
+		if elem.Kind == types.Void || uint64(n)*uint64(elem.Size) > 1<<31 {
+			n = 0
+		}
+		return types.NewArray(elem, n).InSpace(types.Kernel)
+	case kindStruct, kindUnion:
+		union := r.kind == kindUnion
+		t := &types.Type{Kind: types.Struct, Name: in.tagName(&r, id), Size: clampInt(uint64(r.size)), Space: types.Kernel, BTFID: id}
+		t.Comp = types.NewComposite(union, func() []types.Field { return b.members(&r) })
+		return t
+	case kindFwd:
+		return &types.Type{Kind: types.Struct, Name: in.tagName(&r, id), Space: types.Kernel, BTFID: id, Comp: types.NewComposite(r.flag, nil)}
+	case kindEnum, kindEnum64:
+		return in.enum(&r, id)
+	case kindTypedef:
+		t := b.convert(r.size, depth+1)
+		if (t.Kind == types.Struct || t.Kind == types.Enum) && strings.HasSuffix(t.Name, anonymous) {
+			named := *t
+			named.Name = in.str(r.name)
+			return &named
+		}
+		return t
+	case kindVolatile, kindConst, kindRestrict, kindTypeTag:
+		return b.convert(r.size, depth+1)
+	case kindFloat:
+		return types.NewArray(types.TUint8, clampInt(uint64(r.size))).InSpace(types.Kernel)
+	}
+	return types.TVoid // functions, and what only a linker cares about
+}
+
+// anonymous ends the names of types that have none; the id before it keeps
+// different ones apart.
+const anonymous = " (anonymous)"
+
+// tagName is "struct foo" or the like.
+func (b *blob) tagName(r *raw, id uint32) string {
+	word := "struct "
+	switch {
+	case r.kind == kindUnion, r.kind == kindFwd && r.flag:
+		word = "union "
+	case r.kind == kindEnum || r.kind == kindEnum64:
+		word = "enum "
+	}
+	if r.name == 0 {
+		return fmt.Sprintf("%s%d%s", word, id, anonymous)
+	}
+	return word + b.str(r.name)
+}
+
+func (b *blob) integer(r *raw, id uint32) *types.Type {
+	const signed, boolean = 1, 4
+	enc := b.order.Uint32(r.extra) >> 24 & 0xf
+	size := int(r.size)
+	switch {
+	case enc&boolean != 0 && size == 1:
+		return types.TBool
+	case size == 16: // __int128: two words
+		return types.NewArray(types.TUint64, 2).InSpace(types.Kernel)
+	case size != 1 && size != 2 && size != 4 && size != 8:
+		return types.NewArray(types.TUint8, clampInt(uint64(r.size))).InSpace(types.Kernel)
+	}
+	name := b.str(r.name)
+	return &types.Type{Kind: types.Int, Name: name, Size: size, Signed: enc&signed != 0 || name == "char", BTFID: id}
+}
+
+func (b *blob) enum(r *raw, id uint32) *types.Type {
+	t := &types.Type{Kind: types.Enum, Name: b.tagName(r, id), Size: int(r.size), Signed: r.flag, BTFID: id}
+	if t.Size != 1 && t.Size != 2 && t.Size != 4 && t.Size != 8 {
+		t.Size = 4
+	}
+	def := &types.EnumDef{Values: make([]types.EnumValue, r.vlen)}
+	step := len(r.extra) / max(r.vlen, 1)
+	for j := range def.Values {
+		v := r.enumValue(j)
+		def.Values[j] = types.EnumValue{Name: b.str(b.order.Uint32(r.extra[j*step:])), Value: v}
+		// Kernels before 6.0 do not say which enums are signed.
+		if v < 0 && r.kind == kindEnum && v > -1<<16 {
+			t.Signed = true
+		}
+	}
+	if !t.Signed && r.kind == kindEnum {
+		for j := range def.Values {
+			def.Values[j].Value = int64(uint32(def.Values[j].Value))
+		}
+	}
+	t.Consts = def
+	return t
+}
+
+// members decodes the members of a struct or union.
+func (b *blob) members(r *raw) []types.Field {
+	in := r.fromBlob
+	fields := make([]types.Field, 0, r.vlen)
+	for j := 0; j < r.vlen; j++ {
+		m := r.extra[12*j:]
+		bitOff, width := in.order.Uint32(m[8:]), 0
+		id := in.order.Uint32(m[4:])
+		if r.flag {
+			bitOff, width = bitOff&0xffffff, int(bitOff>>24)
+		}
+		f := types.Field{Name: in.str(in.order.Uint32(m)), Type: b.typ(id)}
+		f.Off = int(bitOff / 8)
+		if width == 0 && !r.flag {
+			width = b.oldBitfield(id, &bitOff)
+		}
+		if width > 0 && f.Type.IsInteger() {
+			f = bitfield(f, int(bitOff), width)
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// oldBitfield is the width of a bitfield in the encoding that keeps it in the
+// member's int type; 0 if it is none. The int's own offset is added to bitOff.
+func (b *blob) oldBitfield(id uint32, bitOff *uint32) int {
+	for range maxDepth {
+		r, ok := b.raw(id)
+		if !ok {
+			return 0
+		}
+		switch r.kind {
+		case kindTypedef, kindVolatile, kindConst, kindRestrict, kindTypeTag:
+			id = r.size
+			continue
+		case kindInt:
+			enc := r.fromBlob.order.Uint32(r.extra)
+			bits, off := int(enc&0xff), enc>>16&0xff
+			if off == 0 && bits == int(r.size)*8 {
+				return 0
+			}
+			*bitOff += off
+			return bits
+		}
+		return 0
+	}
+	return 0
+}
+
+// bitfield places width bits at bitOff of a struct into storage of the
+// field's type at an aligned offset, or, where they straddle it, into the
+// smallest integer that holds them from their first byte on.
+func bitfield(f types.Field, bitOff, width int) types.Field {
+	bits := f.Type.Size * 8
+	f.Off = bitOff / bits * f.Type.Size
+	f.BitOff, f.BitSize = bitOff-f.Off*8, width
+	if f.BitOff+width > bits {
+		f.Off, f.BitOff = bitOff/8, bitOff%8
+		size := f.Type.Size
+		for size < 8 && f.BitOff+width > size*8 {
+			size *= 2
+		}
+		f.Type = types.NewInt(size, f.Type.Signed)
+	}
+	return f
+}
+
+// params are a prototype's parameters; nameless ones are called arg0, arg1 ….
+// Offsets count 8 bytes each, as in the context of tracing programs.
+func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32, variadic bool) {
+	in := proto.fromBlob
+	for j := skip; j < proto.vlen; j++ {
+		p := proto.extra[8*j:]
+		name, id := in.str(in.order.Uint32(p)), in.order.Uint32(p[4:])
+		if id == 0 && j == proto.vlen-1 {
+			return fields, ids, true
+		}
+		if name == "" {
+			name = fmt.Sprintf("arg%d", j-skip)
+		}
+		fields = append(fields, types.Field{Name: name, Type: b.typ(id), Off: 8 * (j - skip)})
+		ids = append(ids, id)
+	}
+	return fields, ids, false
+}
+
+// function is the prototype of FUNC id with its first skip parameters left out.
+func (b *blob) function(id uint32, skip int) *probes.FuncProto {
+	fn, ok := b.raw(id)
+	if !ok || fn.kind != kindFunc {
+		return nil
+	}
+	p := b.prototype(fn.size, skip)
+	if p != nil {
+		p.Name, p.ID = fn.fromBlob.str(fn.name), id
+	}
+	return p
+}
+
+func (b *blob) prototype(id uint32, skip int) *probes.FuncProto {
+	r, ok := b.raw(id)
+	if !ok || r.kind != kindFuncProto {
+		return nil
+	}
+	p := &probes.FuncProto{Module: b.module, Result: b.typ(r.size)}
+	var ids []uint32
+	p.Params, ids, p.Variadic = b.params(&r, skip)
+	p.Decls = func() []string {
+		lines := make([]string, 0, len(ids)+1)
+		for i, id := range ids {
+			lines = append(lines, b.declare(id, p.Params[i].Name, true))
+		}
+		return lines
+	}
+	p.ResultDecl = func() string { return b.declare(r.size, "retval", true) }
+	return p
+}
+
+func (s *btfSet) funcProto(module, name string) (p *probes.FuncProto, err error) {
+	s.each(module, func(b *blob) bool {
+		if id := b.find(name, kindFunc); id != 0 {
+			p = b.function(id, 0)
+		}
+		return p != nil
+	})
+	if p == nil {
+		if module != "" {
+			name = module + ":" + name
+		}
+		return nil, fmt.Errorf("function %s is not in BTF: %w", name, ErrNotFound)
+	}
+	return p, nil
+}
+
+// tracepointProto takes the arguments' names from the function that calls a
+// tracepoint's probes; the typedef that programs attach by has only types.
+func (s *btfSet) tracepointProto(module, name string) (p *probes.FuncProto, err error) {
+	s.each(module, func(b *blob) bool {
+		td := b.find("btf_trace_"+name, kindTypedef)
+		if td == 0 {
+			return false
+		}
+		for _, prefix := range []string{"__traceiter_", "__probestub_", "__bpf_trace_"} {
+			if id := b.find(prefix+name, kindFunc); id != 0 {
+				if p = b.function(id, 1); p != nil {
+					break
+				}
+			}
+		}
+		if p == nil {
+			if r, ok := b.raw(td); ok {
+				if ptr, ok := b.raw(r.size); ok && ptr.kind == kindPtr {
+					p = b.prototype(ptr.size, 1)
+				}
+			}
+		}
+		if p != nil {
+			p.Name, p.ID, p.Module, p.Result = name, td, b.module, types.TVoid
+		}
+		return p != nil
+	})
+	if p == nil {
+		return nil, fmt.Errorf("raw tracepoint %s is not in BTF: %w", name, ErrNotFound)
+	}
+	return p, nil
+}

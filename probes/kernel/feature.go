@@ -1,0 +1,100 @@
+package kernel
+
+import "github.com/gotrace/gotrace/probes"
+
+// featureRow says when a feature came and how to see it in a kernel's BTF.
+type featureRow struct {
+	name  probes.Feature
+	since probes.Version
+	arm64 probes.Version // where arm64 got it later
+	// needs is a name in the kernel's BTF that is there exactly if the feature
+	// was built in; asked for although the release is new enough.
+	needs string
+	// backport is a name in BTF that shows an older kernel has it too.
+	backport string
+}
+
+// featureTable is in the order of package probes. Helpers are constants of
+// enum bpf_func_id, so a kernel with a helper backported shows it in BTF.
+var featureTable = []featureRow{
+	{name: probes.FeatRingBuf, since: v(5, 8)},
+	{name: probes.FeatLoop, since: v(5, 17), backport: "BPF_FUNC_loop"},
+	{name: probes.FeatForEachMap, since: v(5, 13), backport: "BPF_FUNC_for_each_map_elem"},
+	{name: probes.FeatTaskBTF, since: v(5, 11), backport: "BPF_FUNC_get_current_task_btf"},
+	{name: probes.FeatFuncIP, since: v(5, 15), backport: "BPF_FUNC_get_func_ip"},
+	{name: probes.FeatCookie, since: v(5, 15), backport: "BPF_FUNC_get_attach_cookie"},
+	{name: probes.FeatLookupPerCPU, since: v(5, 19), backport: "BPF_FUNC_map_lookup_percpu_elem"},
+	{name: probes.FeatKtimeTai, since: v(6, 1), backport: "BPF_FUNC_ktime_get_tai_ns"},
+	{name: probes.FeatRdonlyCast, since: v(6, 2), backport: "bpf_rdonly_cast"},
+	{name: probes.FeatKprobeMulti, since: v(5, 18), arm64: v(6, 0), needs: "bpf_kprobe_multi_link", backport: "bpf_kprobe_multi_link"},
+	{name: probes.FeatKprobeSession, since: v(6, 10), needs: "bpf_kprobe_multi_link"},
+	{name: probes.FeatUprobeMulti, since: v(6, 6), needs: "bpf_uprobe_multi_link", backport: "bpf_uprobe_multi_link"},
+	{name: probes.FeatFentry, since: v(5, 5), arm64: v(6, 0)},
+	{name: probes.FeatKprobe, since: v(4, 1), needs: "register_kprobe"},
+	{name: probes.FeatISAv4, since: v(6, 6)},
+	{name: probes.FeatAtomicFetch, since: v(5, 12)},
+	{name: probes.FeatTCX, since: v(6, 6), needs: "tcx_link", backport: "tcx_link"},
+}
+
+func v(major, minor int) probes.Version { return probes.Version{Major: major, Minor: minor} }
+
+func featureOf(f probes.Feature) *featureRow {
+	for i := range featureTable {
+		if featureTable[i].name == f {
+			return &featureTable[i]
+		}
+	}
+	return nil
+}
+
+func (r *featureRow) sinceOn(arch string) probes.Version {
+	if arch == "arm64" && r.arm64 != (probes.Version{}) {
+		return r.arm64
+	}
+	return r.since
+}
+
+// Since is the release that brought a feature.
+func (k *Kernel) Since(f probes.Feature) string {
+	if r := featureOf(f); r != nil {
+		return r.sinceOn(k.Arch()).String()
+	}
+	return ""
+}
+
+// Has reports whether the kernel has a feature. The release decides; BTF is
+// looked at only for what can be configured away or may have been backported.
+func (k *Kernel) Has(f probes.Feature) bool {
+	if got, ok := k.features.Load(f); ok {
+		return got.(bool)
+	}
+	got := k.has(f)
+	k.features.Store(f, got)
+	return got
+}
+
+func (k *Kernel) has(f probes.Feature) bool {
+	facts, err := k.facts()
+	if err != nil {
+		return false
+	}
+	if facts.features != nil {
+		return facts.features[f]
+	}
+	r := featureOf(f)
+	if r == nil {
+		return false
+	}
+	name := r.needs
+	if facts.release.Less(r.sinceOn(facts.arch)) {
+		if r.backport == "" {
+			return false
+		}
+		name = r.backport
+	}
+	if name == "" {
+		return true
+	}
+	set, err := k.btf()
+	return err == nil && set.vmlinux.mentions(name)
+}

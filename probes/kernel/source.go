@@ -1,0 +1,233 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes"
+)
+
+// source is where a kernel's bytes come from. Names that do not exist give
+// errors that wrap fs.ErrNotExist.
+type source interface {
+	read(name string) ([]byte, error)
+	list(dir string) ([]string, error)
+	facts() (facts, error)
+	live() bool
+}
+
+// Live is the running kernel.
+func Live() *Kernel {
+	s := &hostSource{}
+	s.tracefs = sync.OnceValues(findTracefs)
+	return newKernel(s)
+}
+
+type hostSource struct {
+	tracefs func() (string, error)
+}
+
+func (s *hostSource) live() bool { return true }
+
+// path is where the running system keeps a name.
+func (s *hostSource) path(name string) (string, error) {
+	top, rest, _ := strings.Cut(name, "/")
+	switch top {
+	case "btf":
+		return "/sys/kernel/btf/" + rest, nil
+	case "tracing":
+		dir, err := s.tracefs()
+		return dir + "/" + rest, err
+	case "kallsyms", "modules":
+		return "/proc/" + name, nil
+	}
+	return "", fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+}
+
+func (s *hostSource) read(name string) ([]byte, error) {
+	path, err := s.path(name)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(name, "btf/") {
+		return mapFile(path)
+	}
+	return os.ReadFile(path)
+}
+
+// mapFile maps a BTF file where the kernel can (6.16 and later), so that only
+// the pages looked at take memory; elsewhere it reads it. The mapping lasts as
+// long as the process.
+func mapFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if size := st.Size(); size > 0 && size < 1<<31 {
+		if data, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_PRIVATE); err == nil {
+			return data, nil
+		}
+	}
+	return os.ReadFile(path)
+}
+
+func (s *hostSource) list(dir string) ([]string, error) {
+	path, err := s.path(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(path)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+func (s *hostSource) facts() (facts, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return facts{}, err
+	}
+	f := facts{arch: runtime.GOARCH, page: os.Getpagesize(), cpus: runtime.NumCPU()}
+	f.release = ParseRelease(unix.ByteSliceToString(u.Release[:]))
+	if text, err := os.ReadFile("/sys/devices/system/cpu/possible"); err == nil {
+		if n := countCPUs(string(text)); n > 0 {
+			f.cpus = n
+		}
+	}
+	return f, nil
+}
+
+// countCPUs reads a CPU list ("0-3,7") and returns one more than its largest.
+func countCPUs(list string) int {
+	n := 0
+	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
+		_, last, ok := strings.Cut(part, "-")
+		if !ok {
+			last = part
+		}
+		if v, err := strconv.Atoi(last); err == nil {
+			n = max(n, v+1)
+		}
+	}
+	return n
+}
+
+// ParseRelease reads the numbers at the start of a kernel release such as
+// "6.1.0-23-amd64".
+func ParseRelease(s string) probes.Version {
+	var n [3]int
+	for i := range n {
+		j := 0
+		for j < len(s) && s[j] >= '0' && s[j] <= '9' {
+			n[i] = n[i]*10 + int(s[j]-'0')
+			j++
+		}
+		if s = s[j:]; !strings.HasPrefix(s, ".") {
+			break
+		}
+		s = s[1:]
+	}
+	return probes.Version{Major: n[0], Minor: n[1], Patch: n[2]}
+}
+
+// findTracefs is where tracefs is mounted. Where it is not, it is mounted at
+// its usual place, which takes CAP_SYS_ADMIN.
+func findTracefs() (string, error) {
+	places := []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
+	var denied error
+	for _, dir := range places {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err == nil && st.Type == unix.TRACEFS_MAGIC {
+			return dir, nil
+		} else if errors.Is(err, fs.ErrPermission) {
+			denied = err
+		}
+	}
+	err := unix.Mount("tracefs", places[0], "tracefs", 0, "")
+	switch {
+	case err == nil, errors.Is(err, unix.EBUSY):
+		return places[0], nil
+	case denied != nil:
+		return places[0], fmt.Errorf("tracefs is out of reach: /sys/kernel/tracing and /sys/kernel/debug are only for root: %w", denied)
+	}
+	return places[0], fmt.Errorf("tracefs is not mounted at /sys/kernel/tracing and can't be mounted (%w): try, as root, mount -t tracefs tracefs /sys/kernel/tracing", err)
+}
+
+// TracefsDir is where the running system's tracefs is.
+func (k *Kernel) TracefsDir() (string, error) {
+	if s, ok := k.src.(*hostSource); ok {
+		return s.tracefs()
+	}
+	return "", fmt.Errorf("a frozen kernel has no tracefs")
+}
+
+// fsSource is a frozen kernel: a directory or archive of the files that Freeze
+// writes.
+type fsSource struct{ fsys fs.FS }
+
+func (s *fsSource) live() bool { return false }
+
+func (s *fsSource) read(name string) ([]byte, error) { return fs.ReadFile(s.fsys, name) }
+
+func (s *fsSource) list(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(s.fsys, dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+// facts reads the file "kernel": lines "release 6.1.0", "arch amd64", "cpus 2",
+// "page 4096", "feature NAME".
+func (s *fsSource) facts() (facts, error) {
+	text, err := s.read("kernel")
+	if err != nil {
+		return facts{}, fmt.Errorf("frozen kernel: %w", err)
+	}
+	f := facts{features: map[probes.Feature]bool{}}
+	for line := range strings.Lines(string(text)) {
+		key, val, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch key {
+		case "release":
+			f.release = ParseRelease(val)
+		case "arch":
+			f.arch = val
+		case "cpus":
+			f.cpus, err = strconv.Atoi(val)
+		case "page":
+			f.page, err = strconv.Atoi(val)
+		case "feature":
+			f.features[probes.Feature(val)] = true
+		case "":
+		default:
+			err = fmt.Errorf("unknown fact %q", key)
+		}
+		if err != nil {
+			return facts{}, fmt.Errorf("frozen kernel: %w", err)
+		}
+	}
+	if f.release == (probes.Version{}) || f.arch == "" || f.cpus <= 0 || f.page <= 0 {
+		return facts{}, errors.New("frozen kernel: release, arch, cpus or page is missing")
+	}
+	return f, nil
+}
+
+// pathInside joins a fixture name to a directory.
+func pathInside(dir, name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }

@@ -1,0 +1,123 @@
+package kernel
+
+import (
+	"bytes"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// symbolTable is /proc/kallsyms. The text is kept; the order by address is
+// worked out when the first address is looked up.
+type symbolTable struct {
+	text   []byte // lines "address type name[\t[module]]"
+	byAddr func() []symbol
+}
+
+type symbol struct {
+	addr uint64
+	line uint32 // offset of its line in text
+}
+
+func loadSymbols(src source) (*symbolTable, error) {
+	text, err := src.read("kallsyms")
+	if err != nil {
+		return nil, err
+	}
+	t := &symbolTable{text: text}
+	t.byAddr = sync.OnceValue(t.sort)
+	return t, nil
+}
+
+// address finds a symbol by name. vmlinux comes first in kallsyms, so its
+// symbols win over a module's.
+func (t *symbolTable) address(name string) (uint64, bool) {
+	if name == "" || strings.ContainsAny(name, " \t\n") {
+		return 0, false
+	}
+	pat := []byte(" " + name)
+	for rest, base := t.text, 0; ; {
+		i := bytes.Index(rest, pat)
+		if i < 0 {
+			return 0, false
+		}
+		end := i + len(pat)
+		if end == len(rest) || rest[end] == '\n' || rest[end] == '\t' {
+			start := bytes.LastIndexByte(t.text[:base+i], '\n') + 1
+			addr, ok := parseHex(t.text[start:])
+			return addr, ok && addr != 0
+		}
+		rest, base = rest[end:], base+end
+	}
+}
+
+func parseHex(b []byte) (uint64, bool) {
+	var v uint64
+	n := 0
+	for ; n < len(b) && n < 16; n++ {
+		c := b[n]
+		switch {
+		case c >= '0' && c <= '9':
+			v = v<<4 | uint64(c-'0')
+		case c >= 'a' && c <= 'f':
+			v = v<<4 | uint64(c-'a'+10)
+		default:
+			return v, n > 0
+		}
+	}
+	return v, n > 0
+}
+
+// sort orders the symbols of code and data by address; of those that share one
+// the first listed stays first.
+func (t *symbolTable) sort() []symbol {
+	list := make([]symbol, 0, bytes.Count(t.text, []byte{'\n'}))
+	for off := 0; off < len(t.text); {
+		line := t.text[off:]
+		end := bytes.IndexByte(line, '\n')
+		if end < 0 {
+			end = len(line)
+		}
+		// Absolute symbols are per-CPU offsets and constants, not places.
+		if addr, ok := parseHex(line); ok && addr != 0 && end > 19 && line[17] != 'A' && line[17] != 'a' {
+			list = append(list, symbol{addr, uint32(off)})
+		}
+		off += end + 1
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].addr < list[j].addr })
+	return list
+}
+
+// at finds the symbol with the largest address not above addr.
+func (t *symbolTable) at(addr uint64) (name, module string, offset uint64, ok bool) {
+	list := t.byAddr()
+	i := sort.Search(len(list), func(i int) bool { return list[i].addr > addr }) - 1
+	if i < 0 {
+		return "", "", 0, false
+	}
+	for i > 0 && list[i-1].addr == list[i].addr {
+		i--
+	}
+	// 1 MiB past a symbol is not inside it: modules lie far from each other.
+	if addr-list[i].addr > 1<<20 {
+		return "", "", 0, false
+	}
+	name, module = t.name(list[i].line)
+	return name, module, addr - list[i].addr, true
+}
+
+func (t *symbolTable) name(line uint32) (name, module string) {
+	text := t.text[line:]
+	if i := bytes.IndexByte(text, '\n'); i >= 0 {
+		text = text[:i]
+	}
+	f := strings.Fields(string(text))
+	if len(f) < 3 {
+		return "", ""
+	}
+	module = "vmlinux"
+	if len(f) > 3 {
+		module = strings.Trim(f[3], "[]")
+	}
+	return f[2], module
+}
