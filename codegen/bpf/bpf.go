@@ -1,0 +1,289 @@
+// Package bpf turns IR programs into BPF instructions.
+//
+// A program goes through these steps, one file each:
+//
+//	frame.go     slots get a place: the 512-byte stack, overlapping where they
+//	             are not in use together, or per-CPU scratch memory
+//	legal.go     what BPF has no instruction for is rewritten in IR
+//	isel.go      values become machine instructions over virtual registers,
+//	             from the last to the first, so that a value folded into its
+//	             user as an immediate, an address or a condition costs nothing
+//	live.go      live ranges, over a linear order of the blocks
+//	regalloc.go  linear scan over r0–r9 with holes; what does not fit is spilled
+//	             around its uses and the scan repeated
+//	emit.go      final instructions: phi and argument moves, jumps
+//
+// The kernel's verifier is a reader of the result as much as the CPU is. It
+// must see a bounds or null check on the very register that is used after, so
+// nothing is recomputed for convenience but constants and addresses of slots
+// and maps; pointers are spilled to aligned stack words only; context loads
+// have constant offsets; and code nobody can reach is never emitted.
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// stackBytes is the kernel's limit for all frames of a call chain together.
+const stackBytes = 512
+
+// scratchElem is how much scratch memory programs share one element of; larger
+// needs get an element of their own. Per-CPU values must stay below 32 KiB.
+const (
+	scratchElem = 4096
+	scratchMax  = 32 << 10
+)
+
+// Options says what the kernel at hand can do and how programs are loaded.
+type Options struct {
+	V4       bool // instructions of Linux 6.6: sign-extending moves and loads, signed division
+	VarStack bool // Linux 5.12: stack access at variable offsets
+
+	// OnStackLimit is the largest slot, in bytes, that may live on the stack; 0
+	// leaves it to what fits.
+	OnStackLimit int
+
+	// ProgType gives the kernel's program and attach type for Prog.Kind.
+	ProgType func(kind string) (ebpf.ProgramType, ebpf.AttachType)
+
+	License string // "GPL" if empty: most tracing helpers ask for it
+}
+
+// Output is what Emit makes of a module.
+type Output struct {
+	Spec  *ebpf.CollectionSpec
+	Progs []*Program
+}
+
+// Program is one emitted program: its functions one after the other, main first.
+type Program struct {
+	Name  string
+	Insns asm.Instructions
+	// Spans has the source of each instruction by its raw number, as the kernel's
+	// verifier counts: a 64-bit constant load takes two.
+	Spans []source.Span
+	Stack int // bytes of main's stack frame
+	Funcs []FuncRange
+}
+
+// FuncRange says where a function's instructions begin, as an index into Insns.
+type FuncRange struct {
+	Name  string
+	First int
+}
+
+// ScratchMap is the name of the map that holds slots beyond the stack.
+const ScratchMap = "scratch"
+
+// A LimitError says that a program does not fit one of the machine's limits.
+type LimitError struct {
+	Prog, Func string
+	Pos        source.Span
+	What       string
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("bpf: %s: %s: %s", e.Prog, e.Func, e.What)
+}
+
+// Emit compiles m, which it does not change.
+func Emit(m *ir.Module, opts Options) (*Output, error) {
+	out := &Output{Spec: &ebpf.CollectionSpec{
+		Maps:     map[string]*ebpf.MapSpec{},
+		Programs: map[string]*ebpf.ProgramSpec{},
+	}}
+	for _, mp := range m.Maps {
+		out.Spec.Maps[mp.Name] = mapSpec(mp)
+	}
+	if opts.License == "" {
+		opts.License = "GPL"
+	}
+	e := &emission{opts: &opts, scratch: &ir.Map{Name: ScratchMap, Type: ir.PerCPUArray, KeySize: 4}}
+	for _, p := range m.Progs {
+		prog, err := e.program(p)
+		if err != nil {
+			return nil, err
+		}
+		out.Progs = append(out.Progs, prog)
+		spec := &ebpf.ProgramSpec{Name: p.Name, Instructions: prog.Insns, License: opts.License, ByteOrder: binary.LittleEndian}
+		if opts.ProgType != nil {
+			spec.Type, spec.AttachType = opts.ProgType(p.Kind)
+		}
+		if out.Spec.Programs[p.Name] != nil {
+			return nil, fmt.Errorf("bpf: two programs are named %q", p.Name)
+		}
+		out.Spec.Programs[p.Name] = spec
+	}
+	if e.scratch.ValueSize > 0 {
+		if out.Spec.Maps[ScratchMap] != nil {
+			return nil, fmt.Errorf("bpf: a map is named %q", ScratchMap)
+		}
+		e.scratch.MaxEntries = e.elem + 1
+		out.Spec.Maps[ScratchMap] = mapSpec(e.scratch)
+	}
+	return out, nil
+}
+
+func mapSpec(m *ir.Map) *ebpf.MapSpec {
+	s := &ebpf.MapSpec{
+		Name: m.Name, Type: ebpf.MapType(m.Type), KeySize: uint32(m.KeySize), ValueSize: uint32(m.ValueSize),
+		MaxEntries: uint32(m.MaxEntries), Flags: m.Flags,
+	}
+	if m.Contents != nil {
+		s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: m.Contents}}
+	}
+	return s
+}
+
+// emission is the state that programs of one module share: the scratch map.
+type emission struct {
+	opts    *Options
+	scratch *ir.Map
+	elem    int   // current element
+	fill    int64 // bytes of it in use
+}
+
+// program compiles p: the callees first, since main has what their frames leave
+// of the stack.
+func (e *emission) program(p *ir.Prog) (*Program, error) {
+	p = p.Clone()
+	depth := map[*ir.Func]int64{} // stack of a function and what it calls
+	done := map[*ir.Func]*code{}
+	var visit func(f *ir.Func, level int64) error
+	calls := map[*ir.Func][]*ir.Func{}
+	active := map[*ir.Func]bool{}
+	visit = func(f *ir.Func, level int64) error {
+		if active[f] {
+			return &LimitError{Prog: p.Name, Func: f.Name, What: "calls itself, which BPF cannot"}
+		}
+		if done[f] != nil {
+			return nil
+		}
+		active[f] = true
+		defer delete(active, f)
+		f.RemoveUnreachable()
+		below := int64(0)
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				if v.Fn == nil {
+					continue
+				}
+				calls[f] = append(calls[f], v.Fn)
+				if err := visit(v.Fn, level+1); err != nil {
+					return err
+				}
+				below = max(below, depth[v.Fn])
+			}
+		}
+		budget := stackBytes - below
+		if level > 0 {
+			budget = stackBytes/2>>(level-1) - below
+		}
+		if budget < 64 {
+			return &LimitError{Prog: p.Name, Func: f.Name, What: "functions call each other too deeply for the stack"}
+		}
+		c, err := e.function(p, f, budget)
+		if err != nil {
+			return err
+		}
+		done[f] = c
+		depth[f] = (c.stack+31)&^31 + below
+		return nil
+	}
+	if err := visit(p.Main, 0); err != nil {
+		return nil, err
+	}
+	out := &Program{Name: p.Name, Stack: int(done[p.Main].stack)}
+	var params []int
+	for _, f := range p.Funcs() {
+		c := done[f]
+		if c == nil {
+			continue // nobody calls it
+		}
+		params = append(params, len(f.Params))
+		out.Funcs = append(out.Funcs, FuncRange{f.Name, len(out.Insns)})
+		first := len(out.Insns)
+		out.Insns = append(out.Insns, c.insns...)
+		out.Spans = append(out.Spans, c.spans...)
+		out.Insns[first] = out.Insns[first].WithSymbol(f.Name)
+	}
+	if len(out.Funcs) > 1 {
+		// Callbacks need func_info, and then all functions do.
+		for i, r := range out.Funcs {
+			out.Insns[r.First] = btf.WithFuncMetadata(out.Insns[r.First], funcBTF(r.Name, params[i]))
+		}
+	}
+	return out, nil
+}
+
+func funcBTF(name string, params int) *btf.Func {
+	long := &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
+	proto := &btf.FuncProto{Return: long}
+	for i := range params {
+		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: long})
+	}
+	return &btf.Func{Name: name, Type: proto, Linkage: btf.StaticFunc}
+}
+
+// function compiles f to at most budget bytes of stack. How much of that is
+// left for slots is known only after register allocation, so it is tried with
+// all of it first.
+func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error) {
+	limit := budget
+	for range 8 {
+		g := p.Clone()
+		fn := g.Main
+		for i, s := range p.Subs {
+			if s == f {
+				fn = g.Subs[i]
+			}
+		}
+		ref, need := scratchRef{m: e.scratch, key: int64(e.elem), off: e.fill}, int64(0)
+		lay, err := layoutSlots(fn, limit, e.opts, ref)
+		if err != nil {
+			return nil, err
+		}
+		if need = lay.scratch; ref.off > 0 && ref.off+need > scratchElem {
+			// Not enough room in this element: place them again, in the next one.
+			e.elem, e.fill = e.elem+1, 0
+			continue
+		}
+		if need > scratchMax {
+			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: fmt.Sprintf("needs %d bytes of scratch memory, the kernel gives %d", need, scratchMax)}
+		}
+		legalize(fn, lay.frame, e.opts.V4)
+		mf := selectInstructions(fn, lay, e.opts)
+		if err := allocate(mf); err != nil {
+			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: err.Error()}
+		}
+		c, err := emit(mf)
+		if err != nil {
+			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: err.Error()}
+		}
+		if c.stack > budget {
+			limit -= c.stack - budget
+			if limit < 8 {
+				break
+			}
+			continue
+		}
+		if need > 0 {
+			e.fill += need
+			e.scratch.ValueSize = max(e.scratch.ValueSize, int(e.fill))
+		}
+		if len(c.spans) > math.MaxInt16 {
+			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: fmt.Sprintf("%d instructions, more than a jump can cross", len(c.spans))}
+		}
+		return c, nil
+	}
+	return nil, &LimitError{Prog: p.Name, Func: f.Name, What: fmt.Sprintf("does not fit %d bytes of stack", budget)}
+}

@@ -1,0 +1,53 @@
+package bpf
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestGolden compiles the IR of each testdata file and compares the listing.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, want, _ := strings.Cut(string(text), "-- asm --\n")
+			m, err := ir.Parse(strings.TrimPrefix(in, "-- ir --\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ir.Verify(m); err != nil {
+				t.Fatal(err)
+			}
+			before := m.String()
+			out, err := Emit(m, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.String() != before {
+				t.Error("Emit changed its input")
+			}
+			got := Disassemble(out)
+			if *update {
+				if err := os.WriteFile(file, []byte(in+"-- asm --\n"+got), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,157 @@
+package bpf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/internal/irgen"
+	"github.com/gotrace/gotrace/codegen/ir"
+)
+
+func rawTracepoint(string) (ebpf.ProgramType, ebpf.AttachType) {
+	return ebpf.RawTracepoint, ebpf.AttachNone
+}
+
+// thisThread answers the helpers that describe the thread under test.
+type thisThread struct{}
+
+func (thisThread) Call(m *ir.Machine, h *ir.Helper, args []uint64) (uint64, error) {
+	if h == ir.CurrentPidTgid {
+		return uint64(os.Getpid())<<32 | uint64(unix.Gettid()), nil
+	}
+	return 0, errors.ErrUnsupported
+}
+
+// needKernel skips where BPF programs may not be loaded.
+func needKernel(t testing.TB) {
+	t.Helper()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, os.ErrPermission) {
+		t.Skip("cannot load BPF: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+}
+
+// load loads out, showing the program and the verifier's words where it is
+// refused.
+func load(t testing.TB, out *Output) *ebpf.Collection {
+	t.Helper()
+	coll, err := ebpf.NewCollection(out.Spec)
+	if err != nil {
+		var ve *ebpf.VerifierError
+		if errors.As(err, &ve) {
+			t.Fatalf("refused: %s\n%s", strings.Join(ve.Log[max(0, len(ve.Log)-40):], "\n"), Disassemble(out))
+		}
+		t.Fatalf("%v\n%s", err, Disassemble(out))
+	}
+	t.Cleanup(coll.Close)
+	return coll
+}
+
+// differ runs the only program of m in the kernel and in the interpreter, both
+// with the same context, and compares results and map "out".
+func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
+	t.Helper()
+	opts.ProgType = rawTracepoint
+	out, err := Emit(m, opts)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, m)
+	}
+	spec := out.Spec.Copy()
+	coll, err := ebpf.NewCollection(spec)
+	if err != nil {
+		var ve *ebpf.VerifierError
+		if errors.As(err, &ve) {
+			if n := len(ve.Log); n > 60 {
+				ve.Log = ve.Log[n-60:]
+			}
+			t.Fatalf("refused: %s\n%s\n%s", strings.Join(ve.Log, "\n"), Disassemble(out), m)
+		}
+		t.Fatalf("%v\n%s\n%s", err, Disassemble(out), m)
+	}
+	defer coll.Close()
+	mc := ir.NewMachine(m, nil)
+	mc.Helpers = thisThread{}
+	for _, ctx := range ctxs {
+		mc.Ctx, mc.Steps = ctx, 0
+		want, err := mc.Run(m.Progs[0])
+		if err != nil {
+			t.Fatalf("interpreter: %v\n%s", err, m)
+		}
+		got, err := coll.Programs["p"].Run(&ebpf.RunOptions{Context: ctx})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var outGot []byte
+		if err := coll.Maps["out"].Lookup(uint32(0), &outGot); err != nil {
+			t.Fatal(err)
+		}
+		outWant, err := mc.Mem(mc.Maps[m.Maps[0]].Values["\x00\x00\x00\x00"], irgen.OutSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != uint32(want) || !bytes.Equal(outGot, outWant) {
+			diff := ""
+			for i := 0; i+8 <= len(outGot); i += 8 {
+				if !bytes.Equal(outGot[i:i+8], outWant[i:i+8]) {
+					diff += fmt.Sprintf("out+%d: %x, want %x\n", i, outGot[i:i+8], outWant[i:i+8])
+				}
+			}
+			t.Fatalf("returned %#x, want %#x\n%s%s\n%s", got, uint32(want), diff, Disassemble(out), m)
+		}
+	}
+}
+
+func contexts(seed int64, n int) [][]byte {
+	r := rand.New(rand.NewSource(seed))
+	ctxs := make([][]byte, n)
+	for i := range ctxs {
+		for range irgen.CtxWords {
+			x := r.Uint64() >> r.Intn(64)
+			if r.Intn(3) == 0 {
+				x = -x
+			}
+			ctxs[i] = binary.LittleEndian.AppendUint64(ctxs[i], x)
+		}
+	}
+	return ctxs
+}
+
+// TestDifferential compiles random programs, runs them in the kernel and
+// compares with the interpreter. GOTRACE_SEEDS=from-to chooses others.
+func TestDifferential(t *testing.T) {
+	needKernel(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	from, to := int64(0), int64(150)
+	if s := os.Getenv("GOTRACE_SEEDS"); s != "" {
+		a, b, _ := strings.Cut(s, "-")
+		from, _ = strconv.ParseInt(a, 10, 64)
+		to, _ = strconv.ParseInt(b, 10, 64)
+	}
+	for seed := from; seed < to; seed++ {
+		cfg := irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0}
+		m := irgen.Program(seed, cfg)
+		if err := ir.Verify(m); err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, m)
+		}
+		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) { differ(t, m, Options{}, contexts(seed, 4)) })
+		if !ok {
+			break
+		}
+	}
+}

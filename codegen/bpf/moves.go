@@ -1,0 +1,167 @@
+package bpf
+
+import "github.com/cilium/ebpf/asm"
+
+// place is where a move goes: a register, or a stack word at an offset from r10.
+type place struct {
+	mem bool
+	reg asm.Register
+	off int64
+}
+
+// move is one of several that happen at once.
+type move struct {
+	dst place
+	src operand // registers and homes as places already:
+	at  place   // where src's virtual register is, if it has one
+}
+
+func (m *move) fromPlace() bool { return m.src.usesReg() }
+
+// trivial reports whether the move does nothing.
+func (m *move) trivial() bool { return m.src.kind == opReg && m.at == m.dst }
+
+// parallel emits moves that all read before any writes. taken says which
+// registers may not be used on the way: those live through, beside the moves' own.
+func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
+	pending := moves[:0:0]
+	for _, m := range moves {
+		if !m.trivial() {
+			pending = append(pending, m)
+		}
+	}
+	reads := func(p place) bool {
+		for i := range pending {
+			if pending[i].fromPlace() && pending[i].at == p {
+				return true
+			}
+		}
+		return false
+	}
+	spare := func() (asm.Register, bool) {
+	next:
+		for r := range numRegs {
+			if taken[r] || reads(place{reg: asm.Register(r)}) {
+				continue
+			}
+			for i := range moves {
+				if !moves[i].dst.mem && moves[i].dst.reg == asm.Register(r) {
+					continue next
+				}
+			}
+			return asm.Register(r), true
+		}
+		return 0, false
+	}
+	for len(pending) > 0 {
+		ready := -1
+		for i := range pending {
+			m := pending[i]
+			// A move may read the place it writes (a sum onto itself).
+			pending[i].src.kind, pending[i].at = opNone, place{}
+			blocked := reads(m.dst)
+			pending[i] = m
+			if !blocked {
+				ready = i
+				break
+			}
+		}
+		if ready < 0 {
+			// Only cycles are left: put what the first one overwrites aside.
+			old := pending[0].dst
+			aside := place{}
+			if r, ok := spare(); ok && !old.mem {
+				aside.reg = r
+			} else {
+				aside = place{mem: true, off: e.emergency(0)}
+			}
+			e.move(move{dst: aside, src: reg(0), at: old}, spare)
+			for i := range pending {
+				if pending[i].fromPlace() && pending[i].at == old {
+					pending[i].at = aside
+				}
+			}
+			continue
+		}
+		m := pending[ready]
+		pending = append(pending[:ready], pending[ready+1:]...)
+		e.move(m, spare)
+	}
+}
+
+// move emits one move; one that is between two memory places, or of a value
+// that no store instruction holds, goes through a register.
+func (e *emitter) move(m move, spare func() (asm.Register, bool)) {
+	if !m.dst.mem {
+		e.load(m.dst.reg, m.src, m.at)
+		return
+	}
+	switch {
+	case m.src.kind == opReg && !m.at.mem:
+		e.add(asm.StoreMem(asm.R10, int16(m.dst.off), m.at.reg, asm.DWord))
+		return
+	case m.src.kind == opImm && fitsS32(m.src.imm):
+		e.add(storeImm(asm.R10, int16(m.dst.off), m.src.imm, asm.DWord))
+		return
+	}
+	r, ok := spare()
+	if !ok { // borrow one
+		r = asm.R0
+		if m.src.usesReg() && !m.at.mem && m.at.reg == r {
+			r = asm.R1
+		}
+		e.add(asm.StoreMem(asm.R10, int16(e.emergency(1)), r, asm.DWord))
+	}
+	e.load(r, m.src, m.at)
+	e.add(asm.StoreMem(asm.R10, int16(m.dst.off), r, asm.DWord))
+	if !ok {
+		e.add(asm.LoadMem(r, asm.R10, int16(e.emergency(1)), asm.DWord))
+	}
+}
+
+// load puts o, whose virtual register is at p, into register r.
+func (e *emitter) load(r asm.Register, o operand, p place) {
+	switch o.kind {
+	case opReg, opSum:
+		switch {
+		case p.mem:
+			e.add(asm.LoadMem(r, asm.R10, int16(p.off), asm.DWord))
+		case p.reg != r:
+			e.add(asm.Mov.Reg(r, p.reg))
+		}
+		if o.kind == opSum && o.imm != 0 {
+			e.add(asm.Add.Imm(r, int32(o.imm)))
+		}
+	case opImm:
+		e.constant(r, o.imm)
+	case opFrame:
+		e.add(asm.Mov.Reg(r, asm.R10))
+		e.add(asm.Add.Imm(r, int32(e.f.frame[o.val]+o.imm)))
+	case opMap:
+		e.add(asm.LoadMapPtr(r, 0).WithReference(o.val.Map.Name))
+	case opMapVal:
+		e.add(asm.LoadMapValue(r, 0, uint32(o.imm)).WithReference(o.val.Map.Name))
+	case opFunc:
+		e.add(asm.Instruction{OpCode: asm.LoadImmOp(asm.DWord), Dst: r, Src: asm.PseudoFunc, Constant: -1}.WithReference(o.val.Fn.Name))
+	default:
+		panic("bpf: operand without a value")
+	}
+}
+
+// constant puts n into r with the shortest instruction.
+func (e *emitter) constant(r asm.Register, n int64) {
+	switch {
+	case fitsS32(n):
+		e.add(asm.Mov.Imm(r, int32(n)))
+	case fitsU32(n):
+		e.add(asm.Mov.Imm32(r, int32(n)))
+	default:
+		e.add(asm.LoadImm(r, n, asm.DWord))
+	}
+}
+
+// storeImm is *(size *)(dst + off) = n. The kernel takes 8 bytes too, for
+// which it extends n by its sign.
+func storeImm(dst asm.Register, off int16, n int64, size asm.Size) asm.Instruction {
+	return asm.Instruction{OpCode: asm.StoreImmOp(size), Dst: dst, Offset: off, Constant: n}
+}

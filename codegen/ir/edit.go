@@ -1,0 +1,217 @@
+package ir
+
+// The edits that passes make to a function. Each leaves predecessors,
+// successors and phi arguments consistent.
+
+// PredIndex is the index of the first edge from p among b's predecessors.
+func (b *Block) PredIndex(p *Block) int {
+	for i, q := range b.Preds {
+		if q == p {
+			return i
+		}
+	}
+	return -1
+}
+
+// DropPred removes the i-th incoming edge of b and the phi arguments that
+// belong to it; the other end of the edge is the caller's.
+func (b *Block) DropPred(i int) {
+	b.Preds = append(b.Preds[:i:i], b.Preds[i+1:]...)
+	for _, v := range b.Values {
+		if v.Op != OpPhi {
+			break
+		}
+		v.Args = append(v.Args[:i:i], v.Args[i+1:]...)
+	}
+}
+
+// Phis is the leading phis of b.
+func (b *Block) Phis() []*Value {
+	n := 0
+	for n < len(b.Values) && b.Values[n].Op == OpPhi {
+		n++
+	}
+	return b.Values[:n]
+}
+
+// RemoveUnreachable drops the blocks that nothing reaches.
+func (f *Func) RemoveUnreachable() bool {
+	reach := make([]bool, f.nextB)
+	rpo := RPO(f)
+	if len(rpo) == len(f.Blocks) {
+		return false
+	}
+	for _, b := range rpo {
+		reach[b.ID] = true
+	}
+	kept := f.Blocks[:0:0]
+	for _, b := range f.Blocks {
+		if reach[b.ID] {
+			kept = append(kept, b)
+			continue
+		}
+		for _, s := range b.Succs {
+			if reach[s.ID] {
+				s.DropPred(s.PredIndex(b))
+			}
+		}
+	}
+	f.Blocks = kept
+	return true
+}
+
+// SplitAt moves the values of b from index i on, and its terminator, to a new
+// block, which is placed after b in the function; b is left open.
+func (b *Block) SplitAt(i int) *Block {
+	f := b.Func
+	c := f.AddBlock()
+	for k := range f.Blocks {
+		if f.Blocks[k] == b {
+			copy(f.Blocks[k+2:], f.Blocks[k+1:len(f.Blocks)-1])
+			f.Blocks[k+1] = c
+			break
+		}
+	}
+	c.Values = append(c.Values, b.Values[i:]...)
+	b.Values = b.Values[:i:i]
+	for _, v := range c.Values {
+		v.Block = c
+	}
+	c.Term, c.Cond, c.Succs, c.Pos, c.Unlikely = b.Term, b.Cond, b.Succs, b.Pos, b.Unlikely
+	for k, s := range c.Succs {
+		// Both edges of a branch to one block: replace one each time.
+		if k == 0 || s != c.Succs[0] {
+			for j, p := range s.Preds {
+				if p == b {
+					s.Preds[j] = c
+				}
+			}
+		}
+	}
+	b.Term, b.Cond, b.Succs = TermNone, nil, nil
+	return c
+}
+
+// JumpTo ends the open block b with a jump.
+func (b *Block) JumpTo(to *Block) {
+	b.Term, b.Cond, b.Succs = TermJump, nil, []*Block{to}
+	to.Preds = append(to.Preds, b)
+}
+
+// BranchTo ends the open block b with a branch.
+func (b *Block) BranchTo(cond *Value, then, els *Block) {
+	b.Term, b.Cond, b.Succs = TermBr, cond, []*Block{then, els}
+	then.Preds = append(then.Preds, b)
+	els.Preds = append(els.Preds, b)
+}
+
+// SplitEdge puts a new block on the i-th outgoing edge of b.
+func (b *Block) SplitEdge(i int) *Block {
+	to := b.Succs[i]
+	// The n-th edge from b to this successor is the n-th b among its predecessors.
+	nth := 0
+	for _, s := range b.Succs[:i] {
+		if s == to {
+			nth++
+		}
+	}
+	c := b.Func.AddBlock()
+	c.Term, c.Succs, c.Preds, c.Unlikely, c.Pos = TermJump, []*Block{to}, []*Block{b}, to.Unlikely || b.Unlikely, b.Pos
+	b.Succs[i] = c
+	for j, p := range to.Preds {
+		if p != b {
+			continue
+		}
+		if nth == 0 {
+			to.Preds[j] = c
+			break
+		}
+		nth--
+	}
+	return c
+}
+
+// Substitute replaces uses: every operand x with sub[x.ID] not nil becomes
+// that, repeatedly. sub is indexed by value ID.
+func (f *Func) Substitute(sub []*Value) {
+	find := func(x *Value) *Value {
+		for x.ID < len(sub) && sub[x.ID] != nil {
+			x = sub[x.ID]
+		}
+		return x
+	}
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			for i, x := range v.Args {
+				v.Args[i] = find(x)
+			}
+		}
+		if b.Cond != nil {
+			b.Cond = find(b.Cond)
+		}
+	}
+}
+
+// Uses counts, by value ID, the operands and terminators that name each value.
+func (f *Func) Uses() []int {
+	n := make([]int, f.nextID)
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			for _, x := range v.Args {
+				n[x.ID]++
+			}
+		}
+		if b.Cond != nil {
+			n[b.Cond.ID]++
+		}
+	}
+	return n
+}
+
+// RemoveDead drops values that nothing needs: no effect, and used by nothing
+// that has one. Phis that only feed each other go too.
+func (f *Func) RemoveDead() bool {
+	live := make([]bool, f.nextID)
+	var work []*Value
+	mark := func(v *Value) {
+		if !live[v.ID] {
+			live[v.ID] = true
+			work = append(work, v)
+		}
+	}
+	total := 0
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			total++
+			// A barrier is kept for what it says of its result, not for itself.
+			if v.Effect()&Writes != 0 && v.Op != OpBarrier {
+				mark(v)
+			}
+		}
+		if b.Cond != nil {
+			mark(b.Cond)
+		}
+	}
+	n := 0
+	for len(work) > 0 {
+		v := work[len(work)-1]
+		work = work[:len(work)-1]
+		n++
+		for _, x := range v.Args {
+			mark(x)
+		}
+	}
+	if n == total {
+		return false
+	}
+	for _, b := range f.Blocks {
+		kept := b.Values[:0:0]
+		for _, v := range b.Values {
+			if live[v.ID] {
+				kept = append(kept, v)
+			}
+		}
+		b.Values = kept
+	}
+	return true
+}
