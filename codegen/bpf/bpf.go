@@ -270,7 +270,7 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: err.Error()}
 		}
 		if c.stack > budget {
-			limit -= c.stack - budget
+			limit = min(limit, lay.stack) - (c.stack - budget)
 			if limit < 8 {
 				break
 			}
