@@ -1,5 +1,7 @@
 package ast
 
+import "slices"
+
 // Inspect calls f for n and, where f returns true, for everything below n, in
 // the order of the source. Nil nodes are not visited.
 func Inspect(n Node, f func(Node) bool) {
@@ -32,6 +34,25 @@ func isNil(n Node) bool {
 	return false
 }
 
+// items is all that stands at the top level, in the order of the source.
+func (n *Program) items() []Node {
+	var items []Node
+	for _, c := range n.C {
+		items = append(items, c)
+	}
+	for _, i := range n.Imports {
+		items = append(items, i)
+	}
+	if n.Config != nil {
+		items = append(items, n.Config)
+	}
+	for _, d := range n.Decls {
+		items = append(items, d)
+	}
+	slices.SortStableFunc(items, func(a, b Node) int { return a.Span().Start - b.Span().Start })
+	return items
+}
+
 // children calls f for each direct child of n, in the order of the source.
 // Names and comments are not children: they have no meaning of their own.
 func children(n Node, f func(Node)) {
@@ -47,15 +68,8 @@ func children(n Node, f func(Node)) {
 	}
 	switch n := n.(type) {
 	case *Program:
-		for _, c := range n.C {
-			f(c)
-		}
-		one(n.Config)
-		for _, i := range n.Imports {
+		for _, i := range n.items() {
 			f(i)
-		}
-		for _, d := range n.Decls {
-			f(d)
 		}
 	case *Config:
 		for _, i := range n.Items {

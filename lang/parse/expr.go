@@ -6,34 +6,6 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// precedence is how tightly a binary operator binds; 0 is not an operator.
-// All of them associate to the left. The ternary binds less than any.
-func precedence(op string) int {
-	switch op {
-	case "||":
-		return 1
-	case "&&":
-		return 2
-	case "|":
-		return 3
-	case "^":
-		return 4
-	case "&":
-		return 5
-	case "==", "!=":
-		return 6
-	case "<", "<=", ">", ">=":
-		return 7
-	case "<<", ">>":
-		return 8
-	case "+", "-":
-		return 9
-	case "*", "/", "%":
-		return 10
-	}
-	return 0
-}
-
 // expr parses an expression.
 func (p *parser) expr() ast.Expr {
 	start := p.start()
@@ -69,7 +41,7 @@ func (p *parser) binary(start int, x ast.Expr, least int) ast.Expr {
 		if t.Type != tPunct {
 			return x
 		}
-		prec := precedence(t.Value)
+		prec := ast.Precedence(t.Value)
 		if prec < least || prec == 0 {
 			return x
 		}
@@ -286,9 +258,9 @@ func (p *parser) named() ast.Expr {
 		return &ast.Typeinfo{At: p.from(start), Type: typ, X: x}
 	case "offsetof":
 		return p.offsetof()
-	case "typeof":
-		typ := p.typ()
-		return &ast.TypeArg{At: p.from(start), Type: typ}
+	}
+	if certainType(t.Value) {
+		p.failHint(t, "a type can only be the argument of a call", "expected an expression")
 	}
 	if reserved(t.Value) {
 		p.fail(t, "expected an expression")
@@ -336,11 +308,10 @@ func (p *parser) list(closing string, elem func() ast.Expr) []ast.Expr {
 // arg parses the argument of a call, which may be a type that says so by
 // itself.
 func (p *parser) arg() ast.Expr {
-	t := p.peek()
-	if t.Type == tIdent && isTypeKeyword(t.Value) {
+	if t := p.peek(); t.Type == tIdent && certainType(t.Value) {
 		start := p.start()
 		typ := p.typ()
-		p.height = 1
+		p.grow(p.height)
 		return &ast.TypeArg{At: p.from(start), Type: typ}
 	}
 	return p.expr()

@@ -29,12 +29,13 @@ type (
 	}
 	config struct {
 		Tokens []token
-		Items  []*setting `parser:"'config':Keyword '=' '{' ( @@ ( ';' @@ )* ';'? )? '}'"`
+		Items  []*setting `parser:"'config':Keyword '=' '{' @@* '}'"`
 	}
 	setting struct {
 		Tokens []token
 		Key    *name     `parser:"@@ '='"`
 		Value  valueNode `parser:"@@"`
+		Ended  bool      `parser:"@';'?"`
 	}
 	importDecl struct {
 		Tokens []token
@@ -66,7 +67,7 @@ type (
 	}
 	probe struct {
 		Tokens []token
-		Points []*point  `parser:"@@ ( ',' @@ )* ','?"`
+		Points []*point  `parser:"@@ ( ',':Punct @@ )* LastComma?"`
 		Pred   exprNode  `parser:"( PredOpen @@ PredClose )?"`
 		Body   plainBody `parser:"@@"`
 	}
@@ -99,10 +100,11 @@ func (m *machine) build() *participle.Parser[program] {
 	p := &m.parser
 	return participle.MustBuild[program](
 		participle.Lexer(&m.scanner),
+		participle.UseLookahead(0), // the next token always decides
 		production(m, func() exprNode { return p.expr() }),
 		production(m, func() valueNode { return p.setting() }),
 		production(m, func() mapNode { return p.mapName() }),
-		production(m, func() varNode { return p.variable("expected a parameter like $x") }),
+		production(m, func() varNode { return p.funcParam() }),
 		production(m, func() countNode { return p.count() }),
 		production(m, func() paramNode { return p.macroParam() }),
 		production(m, func() typeNode { return p.typ() }),
@@ -122,13 +124,15 @@ func expectation(msg string) string {
 	term = strings.TrimLeft(term, "(")
 	switch {
 	case term == `"}"`: // only config ends so
-		return "';' or '}'"
+		return "a name or '}'"
 	case strings.HasPrefix(term, `"`):
 		return "'" + strings.Trim(term, `"`) + "'"
 	case term == "<string>":
 		return "a path in quotes"
 	case term == "<predclose>":
 		return "'/' at the end of the predicate"
+	case term == "Point":
+		return "an attach point"
 	case term == "Name":
 		return "a name"
 	}
@@ -180,6 +184,14 @@ func (p *parser) count() ast.Expr {
 	return nil
 }
 
+// funcParam parses the name of a parameter of a function.
+func (p *parser) funcParam() ast.Expr {
+	if t := p.peek(); t.Type != tVar {
+		p.pass(t, "expected a parameter like $x, or ')'")
+	}
+	return p.variable("expected a parameter like $x")
+}
+
 // macroParam parses a parameter of a macro and remembers the names of those
 // that stand for expressions: within the body they are no types.
 func (p *parser) macroParam() ast.Expr {
@@ -200,7 +212,7 @@ func (p *parser) macroParam() ast.Expr {
 		p.params[t.Value] = true
 		return &ast.Ident{At: at, Name: t.Value}
 	}
-	p.fail(t, "expected a parameter: $variable, @map or a name")
+	p.pass(t, "expected a parameter ($variable, @map or a name) or ')'")
 	return nil
 }
 

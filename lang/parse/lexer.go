@@ -23,6 +23,7 @@ const (
 	tMap                          // @name or @
 	tPunct                        // operators and separators
 	tAttach                       // one attach point
+	tLastComma                    // a comma after the last attach point
 	tCItem                        // one item of the C section
 	tShebang                      // the first line if it starts with #!
 	tPredOpen                     // the / before a predicate
@@ -36,7 +37,7 @@ const (
 func symbols() map[string]lexer.TokenType {
 	return map[string]lexer.TokenType{
 		"EOF": tEOF, "Keyword": tKeyword, "Ident": tIdent, "Int": tInt, "String": tString,
-		"Var": tVar, "Positional": tPositional, "Map": tMap, "Punct": tPunct, "Attach": tAttach,
+		"Var": tVar, "Positional": tPositional, "Map": tMap, "Punct": tPunct, "Attach": tAttach, "LastComma": tLastComma,
 		"CItem": tCItem, "Shebang": tShebang, "PredOpen": tPredOpen, "PredClose": tPredClose,
 		"AngleOpen": tAngleOpen, "AngleClose": tAngleClose, "Bad": tBad,
 	}
@@ -296,6 +297,10 @@ func (s *scanner) scanPoints() lexer.Token {
 	switch c := s.text[s.pos]; c {
 	case ',':
 		s.mode = modePoints
+		switch s.byteAt(s.after(s.pos + 1)) {
+		case '{', '<', '/':
+			return s.token(tLastComma, 1)
+		}
 		return s.token(tPunct, 1)
 	case '{':
 		s.code()
@@ -414,11 +419,13 @@ func operatorAt(text string) int {
 func (s *scanner) scanCode() lexer.Token {
 	rest := s.text[s.pos:]
 	c := rest[0]
-	outer := s.angled && s.braces == 0 && s.parens == 0
-	if outer && (s.startsStatement() || s.prev.Value == "}" && blockStatement(s.first) && isIdent(c) && s.identAt(s.pos) != "else") {
-		s.first = s.identAt(s.pos)
-		if c == '{' {
-			s.first = "{"
+	if s.angled && s.braces == 0 && s.parens == 0 {
+		afterBlock := s.prev.Value == "}" && blockStatement(s.first)
+		if word := s.identAt(s.pos); s.startsStatement() || afterBlock && word != "else" && c != '>' {
+			s.first = word
+			if c == '{' {
+				s.first = "{"
+			}
 		}
 	}
 	switch {

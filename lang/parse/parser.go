@@ -31,8 +31,8 @@ const (
 	// which recurse, can run out of stack.
 	maxDepth = 2000
 
-	// maxSize bounds a file, in bytes. A token takes some seventy bytes.
-	maxSize = 4 << 20
+	// maxSize bounds a file, in bytes. Scanning needs up to three hundred times as much.
+	maxSize = 1 << 20
 )
 
 type (
@@ -101,12 +101,17 @@ type parser struct {
 	height  int                 // of the tree last returned
 	errors  []source.Diag       // mistakes that do not stop the parse
 	fatal   *source.Diag        // the one that did
+	passed  *source.Diag        // what to say if nothing else matches in place of an optional production
 	params  map[string]bool     // names of the parameters of the macro at hand
 	values  map[string]bool     // cValues, once asked for
 }
 
-// stop unwinds to production; parser.fatal says why.
-type stop struct{}
+// stop unwinds to production; parser.fatal says why. noMatch does too, but the
+// production was optional and something else may match instead.
+type (
+	stop    struct{}
+	noMatch struct{}
+)
 
 var errStopped = errors.New("syntax error")
 
@@ -119,6 +124,8 @@ func production[T any](m *machine, parse func() T) participle.Option {
 			case nil:
 			case stop:
 				err = errStopped
+			case noMatch:
+				err = participle.NextMatch
 			default:
 				panic(r)
 			}
@@ -132,6 +139,9 @@ func (p *parser) explain(err error) *source.Diag {
 	var e *participle.UnexpectedTokenError
 	if !errors.As(err, &e) {
 		panic(fmt.Sprintf("parse: %v", err)) // the grammar itself is wrong
+	}
+	if p.passed != nil && p.passed.Span == p.span(e.Unexpected) {
+		return p.passed
 	}
 	return p.diag(e.Unexpected, "", "expected "+expectation(e.Message()))
 }
@@ -173,6 +183,12 @@ func (p *parser) fail(t token, expected string, args ...any) {
 func (p *parser) failHint(t token, hint, expected string) {
 	p.fatal = p.diag(t, hint, expected)
 	panic(stop{})
+}
+
+// pass leaves an optional production that t does not start.
+func (p *parser) pass(t token, expected string) {
+	p.passed = p.diag(t, "", expected)
+	panic(noMatch{})
 }
 
 // errorf records a mistake that does not stop the parse.

@@ -116,8 +116,14 @@ func attachPoint(at ast.At, text string) *ast.AttachPoint {
 
 func (p *parser) config(in *config) *ast.Config {
 	n := &ast.Config{At: p.extent(in.Tokens)}
-	for _, s := range in.Items {
-		n.Items = append(n.Items, &ast.ConfigItem{At: p.extent(s.Tokens), Key: p.name(s.Key), Value: s.Value})
+	for i, s := range in.Items {
+		if i > 0 && !in.Items[i-1].Ended {
+			p.errors = append(p.errors, *p.diag(s.Tokens[0], "", "expected ';' or '}'"))
+		}
+		key := p.name(s.Key)
+		n.Items = append(n.Items, &ast.ConfigItem{
+			At: ast.At{Pos: key.Pos.To(s.Value.Span())}, Key: key, Value: s.Value,
+		})
 	}
 	return n
 }

@@ -179,7 +179,7 @@ func (p *parser) blockStmt(start int, x ast.Expr) (ast.Stmt, bool) {
 		case ".", "->", "[", "?":
 			goesOn = true
 		default:
-			goesOn = precedence(t.Value) > 0
+			goesOn = ast.Precedence(t.Value) > 0
 		}
 	}
 	if goesOn {

@@ -168,14 +168,8 @@ func (p *parser) cast(start int) ast.Expr {
 		last := typ.Suffixes[n-1]
 		certain = certain || last.Pointer || last.Len == nil
 	}
-	if !p.castOperand(typ) {
-		switch {
-		case typ.Typeof != nil || typ.TypeofT != nil: // "(typeof(x))" by itself
-			p.grow(height)
-			return &ast.TypeArg{At: p.from(start), Type: typ}
-		case !certain:
-			return undo()
-		}
+	if !certain && !p.castOperand(typ) {
+		return undo()
 	}
 	x := p.unary()
 	p.grow(max(height, p.height))
@@ -192,7 +186,11 @@ func (p *parser) castOperand(typ *ast.Type) bool {
 	case tInt, tString, tVar, tMap, tPositional:
 		return true
 	case tIdent:
-		return t.Value == "if" || t.Value == "sizeof" || t.Value == "offsetof" || t.Value == "true" || t.Value == "false" || !reserved(t.Value)
+		switch t.Value {
+		case "comptime", "false", "if", "offsetof", "sizeof", "true", "typeinfo":
+			return true
+		}
+		return !reserved(t.Value)
 	case tPunct:
 		switch t.Value {
 		case "(", "!", "~", "-", "*", "&":

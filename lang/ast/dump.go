@@ -1,0 +1,120 @@
+package ast
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Dump is the tree below n, one node a line: its kind, what it says, and its
+// extent as line:column pairs, the end exclusive.
+func Dump(n Node) string {
+	var b strings.Builder
+	dump(&b, n, 0)
+	return b.String()
+}
+
+func dump(b *strings.Builder, n Node, depth int) {
+	if isNil(n) {
+		return
+	}
+	kind := strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast.")
+	fmt.Fprintf(b, "%s%s%s%s\n", strings.Repeat("  ", depth), kind, label(n), extent(n.Span()))
+	children(n, func(c Node) { dump(b, c, depth+1) })
+}
+
+func extent(s source.Span) string {
+	if !s.IsValid() {
+		return ""
+	}
+	from, to := s.File.Position(s.Start), s.File.Position(s.End)
+	return fmt.Sprintf(" %d:%d-%d:%d", from.Line, from.Col, to.Line, to.Col)
+}
+
+// label is what a node says besides its children, after a space.
+func label(n Node) string {
+	switch n := n.(type) {
+	case *Program:
+		if n.Shebang != "" {
+			return fmt.Sprintf(" %q", n.Shebang)
+		}
+	case *CItem:
+		return fmt.Sprintf(" %q", n.Text)
+	case *ConfigItem:
+		return " " + n.Key.Text
+	case *Import:
+		return fmt.Sprintf(" %q", n.Path)
+	case *Probe:
+		if n.Angled {
+			return " angled"
+		}
+	case *AttachPoint:
+		name := ""
+		if n.Name != "" {
+			name = " " + n.Name + " ="
+		}
+		return fmt.Sprintf("%s %q", name, n.Parts)
+	case *Macro:
+		return " " + n.Name.Text
+	case *MapDecl:
+		return " " + n.Type.Text
+	case *Func:
+		return " " + n.Name.Text
+	case *Assign:
+		return " " + n.Op + "="
+	case *Jump:
+		return [...]string{Break: " break", Continue: " continue", Return: " return"}[n.Kind]
+	case *Ident:
+		return " " + n.Name
+	case *IntLit:
+		return fmt.Sprintf(" %s = %d", n.Text, n.Value)
+	case *StrLit:
+		return fmt.Sprintf(" %q", n.Value)
+	case *BoolLit:
+		return fmt.Sprintf(" %t", n.Value)
+	case *Positional:
+		return fmt.Sprintf(" %d", n.N)
+	case *Var:
+		return " $" + n.Name
+	case *Map:
+		return " @" + n.Name
+	case *Field:
+		if n.Arrow {
+			return " ->" + n.Name.Text
+		}
+		return " ." + n.Name.Text
+	case *Unary:
+		if n.Postfix {
+			return " postfix " + n.Op
+		}
+		return " " + n.Op
+	case *Binary:
+		return " " + n.Op
+	case *Call:
+		return " " + n.Fn.Text
+	case *Offsetof:
+		path := make([]string, len(n.Path))
+		for i, f := range n.Path {
+			path[i] = f.Text
+		}
+		return " " + strings.Join(path, ".")
+	case *Record:
+		names := make([]string, len(n.Names))
+		for i, f := range n.Names {
+			names[i] = f.Text
+		}
+		return " " + strings.Join(names, ", ")
+	case *Block:
+		if n.Value != nil {
+			return " with value"
+		}
+	case *Type:
+		short := *n
+		if n.Typeof != nil || n.TypeofT != nil {
+			short.Typeof, short.TypeofT = nil, &Type{Name: "…"} // it is a child
+		}
+		return " " + String(&short)
+	}
+	return ""
+}

@@ -1,0 +1,427 @@
+package ast
+
+import (
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Fprint writes n as canonical source text. A whole Program keeps its comments
+// and, up to one at a time, its blank lines; a block that stood on one line
+// stays there. Printing what parses from the output changes nothing.
+func Fprint(w io.Writer, n Node) error {
+	_, err := io.WriteString(w, String(n))
+	return err
+}
+
+// String is n as Fprint writes it.
+func String(n Node) string {
+	p := &printer{}
+	if isNil(n) {
+		return ""
+	}
+	p.node(n)
+	return p.out.String()
+}
+
+// printer writes a tree. Comments are not in the tree: the printer goes along
+// the source with the tree and puts each back at the next place between
+// statements, declarations or parts of a probe's head.
+type printer struct {
+	out      strings.Builder
+	indent   int
+	bol      bool // at the beginning of a line that has no indentation yet
+	comments []Comment
+	src      string // the source of a Program, else ""
+}
+
+// write writes text that has no newline of its own to indent after.
+func (p *printer) write(parts ...string) {
+	for _, s := range parts {
+		if p.bol && s != "" {
+			p.bol = false
+			for range p.indent {
+				p.out.WriteString("  ")
+			}
+		}
+		p.out.WriteString(s)
+	}
+}
+
+func (p *printer) newline() {
+	p.out.WriteByte('\n')
+	p.bol = true
+}
+
+func (p *printer) node(n Node) {
+	switch n := n.(type) {
+	case *Program:
+		p.program(n)
+	case *Config:
+		p.config(n)
+	case *CItem:
+		p.write(n.Text)
+	case Comment:
+		p.write(n.Text)
+	case Name:
+		p.write(n.Text)
+	case *ConfigItem:
+		p.write(n.Key.Text, " = ")
+		p.expr(n.Value)
+	case *Import:
+		p.write("import ", quote(n.Path), ";")
+	case *AttachPoint:
+		p.write(n.Text)
+	case *Param:
+		p.write("$", n.Var.Name, " : ")
+		p.typ(n.Type)
+	case *Type:
+		p.typ(n)
+	case Decl:
+		p.decl(n)
+	case Stmt:
+		p.stmt(n)
+	case Expr:
+		p.expr(n)
+	}
+}
+
+func (p *printer) program(n *Program) {
+	if n.File != nil {
+		p.src, p.comments = n.File.Text, n.Comments
+	}
+	if n.Shebang != "" {
+		p.write(n.Shebang)
+		p.newline()
+	}
+	first := n.Shebang == ""
+	for _, i := range n.items() {
+		p.before(i, first)
+		p.node(i)
+		p.after(i.Span().End)
+		first = false
+	}
+	p.flush(len(p.src), first)
+}
+
+// before writes the comments that stand before an item of its own line, and
+// the blank line that stood there, unless the item is the first.
+func (p *printer) before(n Node, first bool) {
+	start := n.Span().Start
+	first = p.flush(start, first)
+	if !first && p.blankBefore(start) {
+		p.newline()
+	}
+}
+
+// flush writes the comments before an offset, each on its own line. It returns
+// whether what follows is still the first of its list.
+func (p *printer) flush(offset int, first bool) bool {
+	for len(p.comments) > 0 && p.comments[0].Pos.Start < offset {
+		c := p.comments[0]
+		p.comments = p.comments[1:]
+		if !first && p.blankBefore(c.Pos.Start) {
+			p.newline()
+		}
+		p.write(c.Text)
+		p.newline()
+		first = false
+	}
+	return first
+}
+
+// blankBefore reports whether a blank line stands just before an offset.
+func (p *printer) blankBefore(offset int) bool {
+	lines := 0
+	for i := min(offset, len(p.src)) - 1; i >= 0; i-- {
+		switch p.src[i] {
+		case '\n':
+			if lines++; lines == 2 {
+				return true
+			}
+		case ' ', '\t', '\r', '\f', '\v':
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// after ends the line of an item that ended at an offset of the source. The
+// comments within the item, and those that followed it on its line, end the
+// line too.
+func (p *printer) after(end int) {
+	p.trailing(end)
+	p.newline()
+}
+
+func (p *printer) trailing(end int) {
+	for len(p.comments) > 0 {
+		c := p.comments[0]
+		if c.Pos.Start >= end && !p.sameLine(end, c.Pos.Start) {
+			return
+		}
+		p.comments = p.comments[1:]
+		p.write(" ", c.Text)
+		end = max(end, c.Pos.End)
+		// What follows a // or a comment of many lines needs a line of its own.
+		if strings.HasPrefix(c.Text, "//") || strings.Contains(c.Text, "\n") {
+			for len(p.comments) > 0 && p.comments[0].Pos.Start < end {
+				p.newline()
+				p.write(p.comments[0].Text)
+				p.comments = p.comments[1:]
+			}
+			return
+		}
+	}
+}
+
+// sameLine reports whether nothing but a separator is between two offsets.
+func (p *printer) sameLine(from, to int) bool {
+	for _, c := range []byte(p.src[min(from, len(p.src)):min(to, len(p.src))]) {
+		if c != ' ' && c != '\t' && c != ';' && c != ',' {
+			return false
+		}
+	}
+	return true
+}
+
+// hasComments reports whether comments that are still to be written stand
+// before an offset.
+func (p *printer) hasComments(before int) bool {
+	return len(p.comments) > 0 && p.comments[0].Pos.Start < before
+}
+
+// oneLine reports whether n stood on one line of the source and has no
+// comments, so that it may be printed on one line.
+func (p *printer) oneLine(n Node) bool {
+	s := n.Span()
+	return s.IsValid() && !strings.Contains(s.Text(), "\n") && !p.hasComments(s.End)
+}
+
+func (p *printer) config(n *Config) {
+	p.write("config = {")
+	if len(n.Items) == 0 && !p.hasComments(n.Pos.End) {
+		p.write("}")
+		return
+	}
+	p.newline()
+	p.indent++
+	for i, item := range n.Items {
+		p.before(item, i == 0)
+		p.node(item)
+		p.write(";")
+		p.after(item.Pos.End)
+	}
+	p.flush(n.Pos.End, len(n.Items) == 0)
+	p.indent--
+	p.write("}")
+}
+
+func (p *printer) decl(d Decl) {
+	switch d := d.(type) {
+	case *Probe:
+		p.probe(d)
+	case *MapDecl:
+		p.write("let @", d.Map.Name, " = ", d.Type.Text, "(")
+		p.expr(d.N)
+		p.write(");")
+	case *Macro:
+		p.write("macro ", d.Name.Text, "(")
+		p.exprs(d.Params)
+		p.write(")")
+		p.body(d, d.Body, false)
+	case *Func:
+		p.write("fn ", d.Name.Text, "(")
+		for i, a := range d.Params {
+			if i > 0 {
+				p.write(", ")
+			}
+			p.node(a)
+		}
+		p.write(") : ")
+		p.typ(d.Result)
+		p.body(d, d.Body, false)
+	}
+}
+
+// body writes the body of a declaration: on the same line if all of the
+// declaration was on one line, else below it.
+func (p *printer) body(d Decl, b *Block, angled bool) {
+	if p.oneLine(d) {
+		p.write(" ")
+		p.block(b, angled)
+		return
+	}
+	p.trailing(b.Pos.Start)
+	p.newline()
+	p.block(b, angled)
+}
+
+func (p *printer) probe(d *Probe) {
+	one := p.oneLine(d)
+	for i, a := range d.Points {
+		if i > 0 && one {
+			p.write(", ")
+		} else if i > 0 {
+			p.write(",")
+			p.after(d.Points[i-1].Pos.End)
+			p.flush(a.Pos.Start, true)
+		}
+		p.write(a.Text)
+	}
+	if d.Pred != nil {
+		if one {
+			p.write(" ")
+		} else {
+			p.after(d.Points[len(d.Points)-1].Pos.End)
+			p.flush(d.Pred.Span().Start, true)
+		}
+		space := ""
+		if strings.HasPrefix(String(d.Pred), "*") {
+			space = " " // "/*" would open a comment
+		}
+		p.write("/", space)
+		p.expr(d.Pred)
+		p.write(space, "/")
+	}
+	p.body(d, d.Body, d.Angled)
+}
+
+// block writes { … }, or < … >.
+func (p *printer) block(b *Block, angled bool) {
+	open, closing := "{", "}"
+	if angled {
+		open, closing = "<", ">"
+	}
+	p.write(open)
+	if len(b.Stmts) == 0 && b.Value == nil && !p.hasComments(b.Pos.End) {
+		if angled {
+			p.write(" ")
+		}
+		p.write(closing)
+		return
+	}
+	if p.oneLine(b) {
+		for _, s := range b.Stmts {
+			p.write(" ")
+			p.stmt(s)
+		}
+		if b.Value != nil {
+			p.write(" ")
+			p.expr(b.Value)
+		}
+		p.write(" ", closing)
+		return
+	}
+	p.newline()
+	p.indent++
+	for i, s := range b.Stmts {
+		p.before(s, i == 0)
+		p.stmt(s)
+		p.after(s.Span().End)
+	}
+	if b.Value != nil {
+		p.before(b.Value, len(b.Stmts) == 0)
+		p.expr(b.Value)
+		p.after(b.Value.Span().End)
+	}
+	p.flush(b.Pos.End, len(b.Stmts) == 0 && b.Value == nil)
+	p.indent--
+	p.write(closing)
+}
+
+// stmt writes a statement with its semicolon, if it needs one.
+func (p *printer) stmt(s Stmt) {
+	switch s := s.(type) {
+	case *ExprStmt:
+		p.expr(s.X)
+		switch s.X.(type) {
+		case *Block, *If:
+			return
+		}
+	case *Assign:
+		p.expr(s.Target)
+		p.write(" ", s.Op, "= ")
+		p.expr(s.Value)
+	case *Let:
+		p.write("let $", s.Var.Name)
+		if s.Type != nil {
+			p.write(" : ")
+			p.typ(s.Type)
+		}
+		if s.Value != nil {
+			p.write(" = ")
+			p.expr(s.Value)
+		}
+	case *For:
+		p.write("for ($", s.Var.Name, " : ")
+		p.expr(s.Iter)
+		p.write(") ")
+		p.block(s.Body, false)
+		return
+	case *While:
+		p.write("while (")
+		p.expr(s.Cond)
+		p.write(") ")
+		p.block(s.Body, false)
+		return
+	case *Unroll:
+		p.write("unroll (")
+		p.expr(s.Count)
+		p.write(") ")
+		p.block(s.Body, false)
+		return
+	case *Jump:
+		switch s.Kind {
+		case Break:
+			p.write("break")
+		case Continue:
+			p.write("continue")
+		case Return:
+			p.write("return")
+			if s.Value != nil {
+				p.write(" ")
+				p.expr(s.Value)
+			}
+		}
+	}
+	p.write(";")
+}
+
+// quote writes a string literal.
+func quote(s string) string {
+	const hex = "0123456789abcdef"
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			if r, n := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || n > 1 {
+				b.WriteString(s[i : i+n])
+				i += n
+				continue
+			}
+		}
+		switch {
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c >= 0x7f:
+			b.WriteString(`\x`)
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		default:
+			b.WriteByte(c)
+		}
+		i++
+	}
+	b.WriteByte('"')
+	return b.String()
+}

@@ -1,0 +1,291 @@
+package ast
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Precedence is how tightly a binary operator binds: 1 for "||" up to 10 for
+// "*", and 0 for what is no binary operator. All of them associate to the left.
+func Precedence(op string) int {
+	switch op {
+	case "||":
+		return 1
+	case "&&":
+		return 2
+	case "|":
+		return 3
+	case "^":
+		return 4
+	case "&":
+		return 5
+	case "==", "!=":
+		return 6
+	case "<", "<=", ">", ">=":
+		return 7
+	case "<<", ">>":
+		return 8
+	case "+", "-":
+		return 9
+	case "*", "/", "%":
+		return 10
+	}
+	return 0
+}
+
+// How tightly other expressions bind, on the scale of Precedence.
+const (
+	bindBlock   = -1 // in parentheses wherever it is an operand
+	bindTernary = 0
+	bindBinary  = 1
+	bindUnary   = 11
+	bindPostfix = 12
+)
+
+func binding(x Expr) int {
+	switch x := x.(type) {
+	case *Block, *If, *Range:
+		return bindBlock
+	case *Ternary:
+		return bindTernary
+	case *Binary:
+		return Precedence(x.Op)
+	case *Unary:
+		if x.Postfix {
+			return bindPostfix
+		}
+		return bindUnary
+	case *Cast, *Comptime:
+		return bindUnary
+	}
+	return bindPostfix
+}
+
+// operand writes x, in parentheses if it binds less tightly than least.
+func (p *printer) operand(x Expr, least int) {
+	if binding(x) >= least {
+		p.expr(x)
+		return
+	}
+	p.write("(")
+	p.expr(x)
+	p.write(")")
+}
+
+// binaryOperand writes an operand of op. Beyond what the grammar asks for,
+// operators whose precedence few know by heart get parentheses.
+func (p *printer) binaryOperand(op string, x Expr, least int) {
+	if in, ok := x.(*Binary); ok && in.Op != op && unclear(op) {
+		least = bindUnary
+	}
+	p.operand(x, least)
+}
+
+func unclear(op string) bool {
+	switch op {
+	case "|", "^", "&", "<<", ">>":
+		return true
+	}
+	return false
+}
+
+func (p *printer) exprs(list []Expr) {
+	for i, x := range list {
+		if i > 0 {
+			p.write(", ")
+		}
+		p.expr(x)
+	}
+}
+
+func (p *printer) expr(x Expr) {
+	switch x := x.(type) {
+	case *Ident:
+		p.write(x.Name)
+	case *IntLit:
+		if x.Text != "" {
+			p.write(x.Text)
+		} else {
+			p.write(strconv.FormatUint(x.Value, 10))
+		}
+	case *StrLit:
+		p.write(quote(x.Value))
+	case *BoolLit:
+		p.write(strconv.FormatBool(x.Value))
+	case *Positional:
+		if x.N == 0 {
+			p.write("$#")
+		} else {
+			p.write("$", strconv.Itoa(x.N))
+		}
+	case *Var:
+		p.write("$", x.Name)
+	case *Map:
+		p.write("@", x.Name)
+	case *Discard:
+		p.write("_")
+	case *Index:
+		p.operand(x.X, bindPostfix)
+		p.write("[")
+		p.exprs(x.Args)
+		p.write("]")
+	case *Field:
+		if _, ok := x.X.(*IntLit); ok {
+			p.write("(")
+			p.expr(x.X)
+			p.write(")")
+		} else {
+			p.operand(x.X, bindPostfix)
+		}
+		if x.Arrow {
+			p.write("->", x.Name.Text)
+		} else {
+			p.write(".", x.Name.Text)
+		}
+	case *Unary:
+		if x.Postfix {
+			p.operand(x.X, bindPostfix)
+			p.write(x.Op)
+			return
+		}
+		p.write(x.Op)
+		if in, ok := x.X.(*Unary); ok && !in.Postfix && in.Op[0] == x.Op[0] && strings.Contains("+-&", x.Op[:1]) {
+			p.write(" ") // "- -x", not "--x"
+		}
+		p.operand(x.X, bindUnary)
+	case *Binary:
+		b := Precedence(x.Op)
+		p.binaryOperand(x.Op, x.X, b)
+		p.write(" ", x.Op, " ")
+		p.binaryOperand(x.Op, x.Y, b+1)
+	case *Ternary:
+		p.operand(x.Cond, bindBinary)
+		if x.X == nil {
+			p.write(" ?: ")
+		} else {
+			p.write(" ? ")
+			p.operand(x.X, bindTernary)
+			p.write(" : ")
+		}
+		p.operand(x.Y, bindTernary)
+	case *Call:
+		p.write(x.Fn.Text, "(")
+		p.exprs(x.Args)
+		p.write(")")
+	case *Cast:
+		p.write("(")
+		p.typ(x.Type)
+		p.write(")")
+		p.operand(x.X, bindUnary)
+	case *TypeArg:
+		p.typ(x.Type)
+	case *Sizeof:
+		p.write("sizeof(")
+		p.typeOrExpr(x.Type, x.X)
+		p.write(")")
+	case *Offsetof:
+		p.write("offsetof(")
+		p.typeOrExpr(x.Type, x.X)
+		p.write(", ")
+		for i, f := range x.Path {
+			if i > 0 {
+				p.write(".")
+			}
+			p.write(f.Text)
+		}
+		p.write(")")
+	case *Typeinfo:
+		p.write("typeinfo(")
+		p.typeOrExpr(x.Type, x.X)
+		p.write(")")
+	case *Tuple:
+		p.write("(")
+		p.exprs(x.Elems)
+		if len(x.Elems) == 1 {
+			p.write(",")
+		}
+		p.write(")")
+	case *Record:
+		p.write("(")
+		for i, e := range x.Elems {
+			if i > 0 {
+				p.write(", ")
+			}
+			p.write(x.Names[i].Text, "=")
+			p.expr(e)
+		}
+		p.write(")")
+	case *Block:
+		p.block(x, false)
+	case *If:
+		p.write("if (")
+		p.expr(x.Cond)
+		p.write(") ")
+		p.block(x.Then, false)
+		if x.Else != nil {
+			p.write(" else ")
+			p.expr(x.Else)
+		}
+	case *Comptime:
+		p.write("comptime ")
+		p.operand(x.X, bindUnary)
+	case *Range:
+		p.operand(x.From, bindPostfix)
+		p.write("..")
+		p.operand(x.To, bindPostfix)
+	}
+}
+
+func (p *printer) typeOrExpr(t *Type, x Expr) {
+	switch {
+	case t != nil:
+		p.typ(t)
+	case readsAsType(x):
+		p.write("(")
+		p.expr(x)
+		p.write(")")
+	default:
+		p.expr(x)
+	}
+}
+
+// readsAsType reports whether x looks like a type: name, name[1], name[1][2].
+func readsAsType(x Expr) bool {
+	switch x := x.(type) {
+	case *Ident:
+		return true
+	case *Index:
+		if len(x.Args) != 1 || !readsAsType(x.X) {
+			return false
+		}
+		switch x.Args[0].(type) {
+		case *IntLit, *Positional:
+			return true
+		}
+	}
+	return false
+}
+
+func (p *printer) typ(t *Type) {
+	switch {
+	case t.Typeof != nil || t.TypeofT != nil:
+		p.write("typeof(")
+		p.typeOrExpr(t.TypeofT, t.Typeof)
+		p.write(")")
+	case t.Keyword != "":
+		p.write(t.Keyword, " ", t.Name)
+	default:
+		p.write(t.Name)
+	}
+	for _, s := range t.Suffixes {
+		if s.Pointer {
+			p.write("*")
+			continue
+		}
+		p.write("[")
+		if s.Len != nil {
+			p.expr(s.Len)
+		}
+		p.write("]")
+	}
+}
