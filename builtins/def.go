@@ -38,7 +38,7 @@ const (
 	Expr       ParamKind = iota // any expression
 	Literal                     // an integer, string or boolean known when compiling
 	MapArg                      // a map itself: @m
-	MapOrEntry                  // @m or @m[key]
+	MapOrEntry                  // @m or @m[key]; any other expression leaves Arg.Map nil
 	VarArg                      // a scratch variable to be written
 	TypeParam                   // a type, or an expression standing for its type
 	NameArg                     // a bare word (modes such as perf, raw)
@@ -105,10 +105,12 @@ type Def struct {
 // Call is one use of a builtin in the script, in one program.
 type Call struct {
 	Def  *Def
+	Name string // as written: "arg3" where Def is arg; "" is the same as Def.Name
 	Span source.Span
 	Args []Arg
 	Type *types.Type // the result; set by the checker from Check
 	Data any         // what Check leaves for Emit, Store and Update
+	Lit  *Lit        // set by Check where the result is known when compiling
 }
 
 // Arg is one argument.
@@ -180,7 +182,12 @@ type Session struct {
 	ChildPID int
 	Verbose  bool
 	Warnings bool // -k
+
+	PIDNS *PIDNamespace // the pid namespace we live in; nil: the initial one
 }
+
+// PIDNamespace names a pid namespace by its file below /proc/PID/ns.
+type PIDNamespace struct{ Dev, Ino uint64 }
 
 // Dest is memory of the program to be filled: Size bytes at Ptr+Off.
 type Dest struct {
@@ -253,6 +260,8 @@ type Gen interface {
 	If(cond *ir.Value, then func())
 	// IfElse is the same with two branches and a value merged from both.
 	IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value
+	// SessionWord reads the u64 at byte off of wire.SessionMap.
+	SessionWord(off int) *ir.Value
 	// StackMap is the kernel map for stacks of that depth.
 	StackMap(depth int) *ir.Map
 	// CgroupID, Symbol … need no code: ask Kernel().

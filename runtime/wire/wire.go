@@ -76,6 +76,15 @@ const (
 // StackMap is the name of the map for stacks of a depth.
 func StackMap(depth int) string { return "stacks_" + strconv.Itoa(depth) }
 
+// SessionMap is an array of one element of SessionSize bytes that the runtime
+// writes before it attaches anything.
+const (
+	SessionMap   = "session"
+	SessionStart = 0 // u64: the boot clock when the session starts, ns
+	SessionTAI   = 8 // u64: what must be added to the boot clock to get TAI, ns
+	SessionSize  = 16
+)
+
 // Map describes one @map of the script.
 type Map struct {
 	Name   string      // with its @

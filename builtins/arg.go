@@ -1,0 +1,58 @@
+package builtins
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// argFamily is the name under which the table lists arg0, arg1, …
+const argFamily = "arg"
+
+// maxArg is the highest N of argN: USDT probes have the most.
+const maxArg = 255
+
+// ArgIndex splits "argN" and reports whether name is one of that family.
+func ArgIndex(name string) (int, bool) {
+	digits, ok := strings.CutPrefix(name, argFamily)
+	if !ok || digits == "" || len(digits) > 1 && digits[0] == '0' {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	if err != nil || n < 0 || n > maxArg || digits[0] == '+' || digits[0] == '-' {
+		return 0, false
+	}
+	return n, true
+}
+
+func argN() *Def {
+	return &Def{
+		Name: argFamily,
+		Doc: Doc{
+			Summary:  "arg0, arg1, …: argument N of the traced function as a 64-bit integer, for kprobes, uprobes, USDT and raw tracepoints.",
+			Examples: []string{`kprobe:vfs_read { @bytes = hist(arg2); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			n, _ := ArgIndex(call.Name)
+			call.Data = n
+			ctx := c.Context()
+			switch {
+			case ctx == nil || ctx.Arg == nil:
+				c.Errorf(call.Span, "The %s builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes", call.Name)
+				return types.TInvalid
+			case n >= ctx.NArgs && ctx.NArgs == 0:
+				c.Errorf(call.Span, "%s doesn't exist: the probe has no arguments", call.Name)
+				return types.TInvalid
+			case n >= ctx.NArgs:
+				c.Errorf(call.Span, "%s doesn't exist: the last one here is arg%d", call.Name, ctx.NArgs-1)
+				return types.TInvalid
+			}
+			return types.TUint64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			return g.Context().Arg(g.B(), g.Ctx(), call.Data.(int))
+		},
+	}
+}

@@ -1,0 +1,37 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func clearMap() *Def {
+	return wholeMap("clear", Doc{
+		Summary:  "Removes all entries of a map, soon after.",
+		Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@); clear(@); }`},
+	}, func(env Env, name string) error { return env.ClearMap(name) })
+}
+
+func zeroMap() *Def {
+	return wholeMap("zero", Doc{
+		Summary:  "Sets all values of a map to zero, soon after; the keys stay.",
+		Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@); zero(@); }`},
+	}, func(env Env, name string) error { return env.ZeroMap(name) })
+}
+
+// wholeMap is an action on a map that user space does.
+func wholeMap(name string, doc Doc, do func(env Env, name string) error) *Def {
+	return &Def{
+		Name:   name,
+		Kind:   Action,
+		Params: []Param{{Name: "map", Kind: MapArg}},
+		Doc:    doc,
+		Check:  fixed(types.TVoid),
+		Emit: func(g Gen, call *Call) *ir.Value {
+			g.Event(call, nil, []any{call.Args[0].Map.Name}, nil)
+			return nil
+		},
+		Handle: func(env Env, rec *wire.Record) error { return do(env, rec.Lits[0].(string)) },
+	}
+}

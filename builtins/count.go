@@ -1,0 +1,75 @@
+package builtins
+
+import (
+	"encoding/binary"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+func count() *Def {
+	return &Def{
+		Name:     "count",
+		Kind:     Aggregation,
+		TypeName: "count_t",
+		Doc: Doc{
+			Summary:  "How often it was called.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); }`},
+		},
+		Check: fixed(&types.Type{Kind: types.Agg, Name: "count_t", Size: 8}),
+		Update: func(g Gen, _ *Call, p *ir.Value) {
+			b := g.B()
+			bump(b, p, 0, b.Const(1))
+		},
+		Accum:  8,
+		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },
+		Result: func(g Gen, _ *types.Type, acc *ir.Value) *ir.Value { return g.B().Load(acc, 0, 8, false) },
+		Merge:  mergeSums,
+		Format: func(_ Env, _ *types.Type, data []byte) value.Value { return value.Uint(word(data, 0)) },
+		Order:  orderUnsigned,
+	}
+}
+
+// bump adds x to the u64 at p+off.
+func bump(b *ir.Builder, p *ir.Value, off int64, x *ir.Value) {
+	b.Store(p, off, 8, b.Op(ir.OpAdd, b.Load(p, off, 8, false), x))
+}
+
+// word is the i-th u64 of data.
+func word(data []byte, i int) uint64 { return binary.NativeEndian.Uint64(data[8*i:]) }
+
+func setWord(data []byte, i int, x uint64) { binary.NativeEndian.PutUint64(data[8*i:], x) }
+
+// mergeSums adds src to dst, word by word.
+func mergeSums(_ *types.Type, dst, src []byte) {
+	for i := range len(dst) / 8 {
+		setWord(dst, i, word(dst, i)+word(src, i))
+	}
+}
+
+func orderUnsigned(_ *types.Type, a, b []byte) int { return compare(false, word(a, 0), word(b, 0)) }
+
+// compare orders two words as signed or unsigned numbers.
+func compare(signed bool, a, b uint64) int {
+	if signed {
+		a, b = a^signBit, b^signBit
+	}
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+const signBit = 1 << 63
+
+// number is a word as the integer it stands for.
+func number(signed bool, x uint64) value.Value {
+	if signed {
+		return value.Int(x)
+	}
+	return value.Uint(x)
+}

@@ -1,0 +1,74 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func deleteEntry() *Def {
+	return &Def{
+		Name:   "delete",
+		Kind:   Function,
+		Params: []Param{{Name: "map", Kind: MapOrEntry}, {Name: "key", Optional: true}},
+		Doc: Doc{
+			Summary:  "Removes an entry of a map at once: delete(@m, key), or delete(@m) for a map without keys. True if there was one.",
+			Examples: []string{`tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); } tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if m := checkEntry(c, call); m == nil {
+				return types.TInvalid
+			}
+			return types.TBool
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			m, key := entry(call)
+			r := g.Delete(m, g.KeyOf(m, key))
+			return g.B().Op(ir.OpEq, r, g.B().Const(0))
+		},
+	}
+}
+
+// checkEntry checks the arguments that name an entry of a map: (@m, key),
+// (@m[key]), or (@m) where the map has no keys; nil after an error.
+func checkEntry(c Checker, call *Call) *MapInfo {
+	name := call.Def.Name
+	a := call.arg(0)
+	if a == nil {
+		return nil
+	}
+	if a.Map == nil {
+		c.Errorf(a.Span, "%s() expects a map argument", name)
+		return nil
+	}
+	m := a.Map
+	key := call.arg(1)
+	switch {
+	case key != nil && a.Key != nil:
+		c.Errorf(key.Span, "%s() takes the key either in brackets or as its second argument", name)
+		return nil
+	case key != nil:
+		c.UseKey(m, call.typeOf(1), key.Span)
+		if c.Final() && !m.Keyed {
+			c.Errorf(call.Span, "call to %s() with two arguments expects a map with explicit keys (non-scalar map)", name)
+			return nil
+		}
+	case a.Key == nil && c.Final() && m.Keyed:
+		c.Errorf(call.Span, "call to %s() with one argument expects a map without explicit keys (scalar map)", name)
+		return nil
+	}
+	return m
+}
+
+// entry is the entry of a map that a checked call names; the key is nil where
+// the map has none.
+func entry(call *Call) (*MapInfo, ast.Expr) {
+	a := &call.Args[0]
+	switch {
+	case a.Key != nil:
+		return a.Map, a.Key
+	case len(call.Args) > 1 && a.Map.Keyed:
+		return a.Map, call.Args[1].Expr
+	}
+	return a.Map, nil
+}

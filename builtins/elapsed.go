@@ -1,0 +1,22 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func elapsed() *Def {
+	return &Def{
+		Name: "elapsed",
+		Doc: Doc{
+			Summary:  "Nanoseconds since gotrace began to trace, by the boot clock.",
+			Examples: []string{`interval:s:1 { printf("%d ms\n", elapsed / 1000000); exit(); }`},
+		},
+		Check: fixed(types.TUint64),
+		Emit: func(g Gen, _ *Call) *ir.Value {
+			b := g.B()
+			return b.Op(ir.OpSub, b.Call(ir.KtimeBootNs), g.SessionWord(wire.SessionStart))
+		},
+	}
+}

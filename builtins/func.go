@@ -1,0 +1,38 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func funcName() *Def {
+	return &Def{
+		Name: "func",
+		Doc: Doc{
+			Summary:  "The traced function: an address that prints as its name.",
+			Examples: []string{`kprobe:vfs_* { @[func] = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			ctx := c.Context()
+			switch {
+			case ctx != nil && ctx.Func != nil && ctx.FuncIsUser:
+				return usymType
+			case ctx != nil && ctx.Func != nil:
+				return ksymType
+			case ctx != nil && ctx.FuncName != "":
+				call.Lit = &Lit{Str: ctx.FuncName, IsStr: true}
+				return types.NewString(len(ctx.FuncName) + 1)
+			}
+			c.Errorf(call.Span, "The func builtin can not be used with this probe: it does not trace a function, or the kernel can not tell which")
+			return types.TInvalid
+		},
+		Emit: func(g Gen, _ *Call) *ir.Value { return g.Context().Func(g.B(), g.Ctx()) },
+		Store: func(g Gen, call *Call, dst Dest) {
+			if call.Lit != nil {
+				storeText(g, call.Lit.Str, dst)
+				return
+			}
+			storeUserAddr(g, g.Context().Func(g.B(), g.Ctx()), dst)
+		},
+	}
+}

@@ -1,0 +1,178 @@
+package builtins
+
+import (
+	"math"
+	"math/bits"
+	"strconv"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// A histogram is one value: a u64 counter a bucket. With k bits, bucket 0
+// counts negative numbers, bucket 1+n the number n for n below 2^k, and above
+// that each power of two is divided into 2^k buckets of equal width:
+//
+//	s     = floor(log2(n >> k | 1))
+//	index = (s << k) + (n >> s) + 1
+//
+// which serves small n as well (s is 0) and has no branch.
+const maxHistBits = 5
+
+// histBuckets is one more than the highest index that the kernel's verifier
+// can prove: it sees s <= 63 and n >> s < 2 << k.
+func histBuckets(k int) int { return 65<<k + 1 }
+
+func hist() *Def {
+	return &Def{
+		Name:     "hist",
+		Kind:     Aggregation,
+		TypeName: "hist_t",
+		Params:   []Param{{Name: "n"}, {Name: "bits", Optional: true}},
+		Doc: Doc{
+			Summary:  "A histogram with a bucket for each power of two, or with 2^bits buckets for each (bits 0 to 5).",
+			Examples: []string{`tracepoint:syscalls:sys_exit_read { @bytes = hist(args.ret); }`, `tracepoint:syscalls:sys_exit_read { @bytes = hist(args.ret, 3); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !wantInt(c, call, 0) {
+				return types.TInvalid
+			}
+			k := 0
+			if a := call.arg(1); a != nil {
+				if a.Lit == nil || a.Lit.IsStr {
+					c.Errorf(a.Span, "hist: invalid bits value, must be literal in the range 0..%d", maxHistBits)
+					return types.TInvalid
+				}
+				if a.Lit.Int < 0 || a.Lit.Int > maxHistBits {
+					c.Errorf(a.Span, "hist: bits %d must be 0..%d", a.Lit.Int, maxHistBits)
+					return types.TInvalid
+				}
+				k = int(a.Lit.Int)
+			}
+			return &types.Type{Kind: types.Agg, Name: "hist_t", Size: 8 * histBuckets(k), Signed: true, Params: []int64{int64(k)}}
+		},
+		Update: func(g Gen, call *Call, p *ir.Value) {
+			n := g.Value(&call.Args[0])
+			b := g.B()
+			at := histIndex(b, n, valueType(call.typeOf(0)), int(call.Type.Params[0]))
+			bump(b, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
+		},
+		Merge: mergeSums,
+		Format: func(_ Env, t *types.Type, data []byte) value.Value {
+			return histogram(data, func(i int) value.Bucket { return histBucket(int(t.Params[0]), i) })
+		},
+		Order: orderTotals,
+	}
+}
+
+// histIndex is the bucket of n, an integer of type t. Numbers of 2^63 and above
+// count as negative: results of functions come as unsigned words.
+func histIndex(b *ir.Builder, n *ir.Value, t *types.Type, k int) *ir.Value {
+	width := 8 * t.Size
+	s := b.Op(ir.OpOr, b.Op(ir.OpShr, n, b.Const(int64(k))), b.Const(1))
+	s = log2(b, s, width)
+	sub := b.Op(ir.OpAnd, b.Op(ir.OpShr, n, s), b.Const(2<<k-1))
+	at := b.Op(ir.OpAdd, b.Op(ir.OpAdd, b.Op(ir.OpShl, s, b.Const(int64(k))), sub), b.Const(1))
+	if t.Signed || width == 64 {
+		negative := b.Op(ir.OpSar, n, b.Const(63))
+		at = b.Op(ir.OpAnd, at, b.Op(ir.OpXor, negative, b.Const(-1)))
+	}
+	return at
+}
+
+// log2 is floor(log2(x)) of an x that is not 0, by halving the range in which
+// the highest bit can be. Every step adds a bit that the kernel's verifier can
+// see is the only one it may add, so that it knows the result is below 64; and
+// there are no branches, of which it would follow every combination. x is
+// below 2^width, or has been sign-extended from that.
+func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
+	var sum *ir.Value
+	add := func(v *ir.Value) {
+		if sum == nil {
+			sum = v
+		} else {
+			sum = b.Op(ir.OpOr, sum, v)
+		}
+	}
+	for _, step := range []int64{32, 16, 8, 4} {
+		if int64(width) <= step {
+			continue
+		}
+		// The high half, negated, has its upper bits set unless it is zero.
+		high := b.Op(ir.OpNeg, b.Op(ir.OpShr, x, b.Const(step)))
+		bit := int64(63 - bits.TrailingZeros64(uint64(step)))
+		by := b.Op(ir.OpAnd, b.Op(ir.OpShr, high, b.Const(bit)), b.Const(step))
+		x = b.Op(ir.OpShr, x, by)
+		add(by)
+	}
+	// Two bits for each number below 16: its log2.
+	const table = -0x55b0 // …ffffaa50
+	last := b.Op(ir.OpShr, b.Const(table), b.Op(ir.OpShl, x, b.Const(1)))
+	add(b.Op(ir.OpAnd, last, b.Const(3)))
+	return sum
+}
+
+// histBucket describes bucket i.
+func histBucket(k, i int) value.Bucket {
+	if i == 0 {
+		return value.Bucket{MinInf: true, Max: -1, Label: "(..., 0)"}
+	}
+	n := i - 1
+	if n < 1<<k {
+		return value.Bucket{Min: int64(n), Max: int64(n), Label: "[" + scaled(uint64(n), k) + "]"}
+	}
+	s := n>>k - 1
+	low := uint64(1<<k|n&(1<<k-1)) << s
+	high := low + 1<<s
+	if high > math.MaxInt64 {
+		high = 1 << 63
+	}
+	if s == 0 {
+		return value.Bucket{Min: int64(low), Max: int64(low), Label: "[" + scaled(low, k) + "]"}
+	}
+	return value.Bucket{Min: int64(low), Max: int64(high - 1), Label: "[" + scaled(low, k) + ", " + scaled(high, k) + ")"}
+}
+
+// scaled shortens a bound: 2^10 is written 1K, 2^20 1M; with k bits only
+// where k more bits than that are left, so that neighbours stay apart.
+func scaled(n uint64, k int) string {
+	unit := max(bits.Len64(n)-1-k, 0) / 10
+	if unit == 0 {
+		return strconv.FormatUint(n, 10)
+	}
+	return strconv.FormatUint(n>>(10*unit), 10) + " KMGTPE"[unit:unit+1]
+}
+
+// histogram lists the counters of data from the first to the last that counted.
+func histogram(data []byte, bucket func(i int) value.Bucket) value.Hist {
+	first, last := -1, -1
+	for i := range len(data) / 8 {
+		if word(data, i) != 0 {
+			if first < 0 {
+				first = i
+			}
+			last = i
+		}
+	}
+	var h value.Hist
+	if first < 0 {
+		return h
+	}
+	for i := first; i <= last; i++ {
+		b := bucket(i)
+		b.Count = word(data, i)
+		h.Buckets = append(h.Buckets, b)
+	}
+	return h
+}
+
+func orderTotals(_ *types.Type, a, b []byte) int { return compare(false, total(a), total(b)) }
+
+func total(data []byte) uint64 {
+	var n uint64
+	for i := range len(data) / 8 {
+		n += word(data, i)
+	}
+	return n
+}

@@ -1,0 +1,18 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func jiffies() *Def {
+	return &Def{
+		Name: "jiffies",
+		Doc: Doc{
+			Summary:  "The kernel's count of timer ticks.",
+			Examples: []string{`interval:s:1 { print(jiffies); exit(); }`},
+		},
+		Check: fixed(types.TUint64),
+		Emit:  func(g Gen, _ *Call) *ir.Value { return g.B().Call(ir.Jiffies64) },
+	}
+}

@@ -1,0 +1,159 @@
+package builtins
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// A stack is one word: the number under which the kernel keeps its frames in
+// the low half (noStack where it could not), for user stacks the process in
+// the high half. The type's parameters are the index of the mode in
+// stackModes and the depth.
+const (
+	noStack       = 0xffffffff
+	userStackFlag = 1 << 8 // BPF_F_USER_STACK
+	defaultDepth  = 127
+	maxDepth      = 1024
+)
+
+var stackModes = []string{"bpftrace", "perf", "raw", "build_id"}
+
+var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "limit", Optional: true}}
+
+func kstack() *Def {
+	return &Def{
+		Name:     "kstack",
+		TypeName: "kstack_t",
+		Params:   stackParams,
+		Doc: Doc{
+			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
+			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
+		},
+		Check: checkStack,
+		Emit: func(g Gen, call *Call) *ir.Value {
+			return takeStack(g, call, 0)
+		},
+		Format: func(env Env, t *types.Type, data []byte) value.Value {
+			return formatStack(env, t, data, func(addr uint64, mode string) string {
+				switch sym := env.KernelSymbol(addr); mode {
+				case "raw":
+					return fmt.Sprintf("%x", addr)
+				case "perf":
+					return fmt.Sprintf("%x %s", addr, sym)
+				default:
+					return sym
+				}
+			})
+		},
+	}
+}
+
+func ustack() *Def {
+	return &Def{
+		Name:     "ustack",
+		TypeName: "ustack_t",
+		Params:   stackParams,
+		Doc: Doc{
+			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf or raw.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`},
+		},
+		Check: checkStack,
+		Emit: func(g Gen, call *Call) *ir.Value {
+			b := g.B()
+			id := takeStack(g, call, userStackFlag)
+			pid := b.Op(ir.OpShl, currentIDs(g, nil).pid(), b.Const(32))
+			return b.Op(ir.OpOr, pid, id)
+		},
+		Format: func(env Env, t *types.Type, data []byte) value.Value {
+			pid := int(binary.NativeEndian.Uint64(data) >> 32)
+			return formatStack(env, t, data, func(addr uint64, mode string) string {
+				switch mode {
+				case "raw":
+					return fmt.Sprintf("%x", addr)
+				case "perf":
+					return fmt.Sprintf("%x %s", addr, env.UserSymbol(pid, addr))
+				default:
+					return env.UserSymbol(pid, addr)
+				}
+			})
+		},
+	}
+}
+
+func checkStack(c Checker, call *Call) *types.Type {
+	name := call.Def.Name
+	if ctx := c.Context(); ctx != nil && !ctx.Stacks {
+		c.Errorf(call.Span, "%s can not be used in %s probes", name, ctx.Kind.Name)
+		return types.TInvalid
+	}
+	if !needsTask(c, call) {
+		return types.TInvalid
+	}
+	mode := c.Config().StackMode
+	args := call.Args
+	if len(args) > 0 && args[0].Word != "" {
+		mode = args[0].Word
+		if !slices.Contains(stackModes, mode) {
+			c.Errorf(args[0].Span, "%s: invalid stack mode %q: valid modes are bpftrace, raw, perf and build_id", name, mode)
+			return types.TInvalid
+		}
+		args = args[1:]
+	}
+	depth := int64(defaultDepth)
+	if len(args) > 1 || len(args) == 1 && (args[0].Lit == nil || args[0].Lit.IsStr || args[0].Lit.Int < 0) {
+		if len(args) > 1 {
+			c.Errorf(args[0].Span, "Expected stack mode as first argument")
+		} else {
+			c.Errorf(args[0].Span, "%s: invalid limit value", name)
+		}
+		return types.TInvalid
+	}
+	if len(args) == 1 {
+		depth = args[0].Lit.Int
+	}
+	if depth > maxDepth {
+		c.Errorf(args[0].Span, "%s([int limit]): limit shouldn't exceed %d, %d given", name, maxDepth, depth)
+		return types.TInvalid
+	}
+	m := max(slices.Index(stackModes, mode), 0)
+	if stackModes[m] == "build_id" {
+		c.Errorf(call.Span, "%s: the stack mode build_id is not supported", name)
+		return types.TInvalid
+	}
+	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: 8, Params: []int64{int64(m), depth}}
+}
+
+// takeStack has the kernel keep the current stack and returns its number, or
+// noStack and counts why not.
+func takeStack(g Gen, call *Call, flags int64) *ir.Value {
+	b := g.B()
+	depth := int(call.Type.Params[1])
+	if depth == 0 {
+		return b.Const(noStack)
+	}
+	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
+	failed := b.Op(ir.OpSLt, id, b.Const(0))
+	g.If(failed, func() { g.Count(wire.StackFault, call.Span, call.Def.Name) })
+	b = g.B()
+	// A negative result becomes all ones.
+	return b.Extend(b.Op(ir.OpOr, id, b.Op(ir.OpSar, id, b.Const(63))), 4, false)
+}
+
+func formatStack(env Env, t *types.Type, data []byte, text func(addr uint64, mode string) string) value.Value {
+	id := binary.NativeEndian.Uint64(data) & noStack
+	var s value.Stack
+	if id == noStack || len(t.Params) < 2 {
+		return s
+	}
+	mode := stackModes[t.Params[0]]
+	for _, addr := range env.Stack(int(t.Params[1]), int64(id)) {
+		s.Frames = append(s.Frames, text(addr, mode))
+	}
+	return s
+}

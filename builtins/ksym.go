@@ -1,0 +1,70 @@
+package builtins
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// A ksym_t is an address; a usym_t an address (u64) and the process it belongs
+// to (u64), since the same address means something else in another process.
+var (
+	ksymType = &types.Type{Kind: types.Opaque, Name: "ksym_t", Size: 8}
+	usymType = &types.Type{Kind: types.Opaque, Name: "usym_t", Size: 16}
+)
+
+func ksym() *Def {
+	return &Def{
+		Name:     "ksym",
+		TypeName: ksymType.Name,
+		Params:   []Param{{Name: "addr"}},
+		Doc: Doc{
+			Summary:  "A kernel address that prints as the name of the function or variable there.",
+			Examples: []string{`tracepoint:timer:hrtimer_init { @[ksym(args.hrtimer)] = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type { return checkSymbol(c, call, ksymType) },
+		Emit:  func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[0]) },
+		Format: func(env Env, _ *types.Type, data []byte) value.Value {
+			return value.Str{S: env.KernelSymbol(binary.NativeEndian.Uint64(data))}
+		},
+	}
+}
+
+func usym() *Def {
+	return &Def{
+		Name:     "usym",
+		TypeName: usymType.Name,
+		Params:   []Param{{Name: "addr"}},
+		Doc: Doc{
+			Summary:  "An address of the current process that prints as the name of the function there.",
+			Examples: []string{`uprobe:/bin/bash:readline { printf("%s\n", usym(reg("ip"))); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type { return checkSymbol(c, call, usymType) },
+		Store: func(g Gen, call *Call, dst Dest) { storeUserAddr(g, g.Value(&call.Args[0]), dst) },
+		Format: func(env Env, _ *types.Type, data []byte) value.Value {
+			addr, pid := binary.NativeEndian.Uint64(data), binary.NativeEndian.Uint64(data[8:])
+			return value.Str{S: env.UserSymbol(int(pid), addr)}
+		},
+	}
+}
+
+func checkSymbol(c Checker, call *Call, t *types.Type) *types.Type {
+	if a := call.typeOf(0); !a.IsInteger() && a.Kind != types.Pointer && a.Kind != types.Invalid && c.Final() {
+		c.Errorf(call.Args[0].Span, "%s() expects an integer or pointer argument (%s provided)", call.Def.Name, className(a))
+		return types.TInvalid
+	}
+	return t
+}
+
+// storeUserAddr makes a usym_t of an address of the current process.
+func storeUserAddr(g Gen, addr *ir.Value, dst Dest) {
+	b := g.B()
+	b.Store(dst.Ptr, dst.Off, 8, addr)
+	b.Store(dst.Ptr, dst.Off+8, 8, currentIDs(g, nil).pid())
+}
+
+// hexAddr is an address as it prints where no symbol is known.
+func hexAddr(a uint64) string { return fmt.Sprintf("0x%x", a) }

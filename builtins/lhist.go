@@ -1,0 +1,154 @@
+package builtins
+
+import (
+	"math/bits"
+	"strconv"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// A linear histogram is one value: a u64 counter for what is below min, one a
+// step, and one for what is above the last whole step. The type's parameters
+// are min, max and step.
+const maxLinear = 1000
+
+func lhist() *Def {
+	return &Def{
+		Name:     "lhist",
+		Kind:     Aggregation,
+		TypeName: "lhist_t",
+		Params:   []Param{{Name: "n"}, {Name: "min"}, {Name: "max"}, {Name: "step"}},
+		Doc: Doc{
+			Summary:  "A histogram with buckets of equal width from min to max, and one on either side.",
+			Examples: []string{`tracepoint:syscalls:sys_exit_read { @bytes = lhist(args.ret, 0, 4096, 256); }`},
+		},
+		Check: checkLhist,
+		Update: func(g Gen, call *Call, p *ir.Value) {
+			n := g.Value(&call.Args[0])
+			at := lhistIndex(g, n, call.Type.Params)
+			b := g.B()
+			// The verifier can not follow a division; this it can.
+			at = b.Op(ir.OpBarrier, at)
+			g.If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
+				b := g.B()
+				bump(b, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
+			})
+		},
+		Merge: mergeSums,
+		Format: func(_ Env, t *types.Type, data []byte) value.Value {
+			return histogram(data, func(i int) value.Bucket { return lhistBucket(t.Params, i) })
+		},
+		Order: orderTotals,
+	}
+}
+
+func checkLhist(c Checker, call *Call) *types.Type {
+	if !wantInt(c, call, 0) {
+		return types.TInvalid
+	}
+	var p [3]int64
+	for i := range p {
+		a := call.arg(i + 1)
+		if a == nil {
+			return types.TInvalid
+		}
+		if a.Lit == nil || a.Lit.IsStr || a.Lit.Int < 0 || a.Lit.Unsigned {
+			c.Errorf(a.Span, "lhist: invalid %s value (must be non-negative literal)", call.Def.Params[i+1].Name)
+			return types.TInvalid
+		}
+		p[i] = a.Lit.Int
+	}
+	low, high, step := p[0], p[1], p[2]
+	switch {
+	case step <= 0:
+		c.Errorf(call.Args[3].Span, "lhist() step must be >= 1 (%d provided)", step)
+	case low > high:
+		c.Errorf(call.Span, "lhist() min must be less than max (provided min %d and max %d)", low, high)
+	case high-low < step:
+		c.Errorf(call.Span, "lhist() step is too large for the given range (provided step %d for range %d)", step, high-low)
+	case (high-low)/step > maxLinear:
+		c.Errorf(call.Span, "lhist() too many buckets, must be <= %d (would need %d)", maxLinear, (high-low)/step)
+	default:
+		return &types.Type{Kind: types.Agg, Name: "lhist_t", Size: int(8 * ((high-low)/step + 2)), Signed: true, Params: p[:]}
+	}
+	return types.TInvalid
+}
+
+// lhistIndex is the bucket of n.
+func lhistIndex(g Gen, n *ir.Value, params []int64) *ir.Value {
+	b := g.B()
+	low, step := params[0], params[2]
+	steps := (params[1] - low) / step
+	d := n
+	if low != 0 {
+		d = b.Op(ir.OpSub, n, b.Const(low))
+	}
+	// One comparison tells both ends: below min, d is huge.
+	inside := b.Op(ir.OpULt, d, b.Const(steps*step))
+	return g.IfElse(inside, func() *ir.Value {
+		b := g.B()
+		return b.Op(ir.OpAdd, divide(b, d, step, uint64(steps*step)), b.Const(1))
+	}, func() *ir.Value {
+		b := g.B()
+		below := b.Op(ir.OpSar, n, b.Const(63)) // all ones where n is negative
+		if low != 0 {
+			below = b.Op(ir.OpNeg, b.Op(ir.OpSLt, n, b.Const(low)))
+		}
+		return b.Op(ir.OpAnd, b.Op(ir.OpXor, below, b.Const(-1)), b.Const(steps+1))
+	})
+}
+
+// divide is x / by for an x below limit: by a shift, or a multiplication by
+// the reciprocal where one is exact for all such x, for a 64-bit division
+// takes tens of cycles.
+func divide(b *ir.Builder, x *ir.Value, by int64, limit uint64) *ir.Value {
+	d := uint64(by)
+	if d&(d-1) == 0 {
+		return b.Op(ir.OpShr, x, b.Const(int64(bits.TrailingZeros64(d))))
+	}
+	// With m = ceil(2^p / d) and m*d = 2^p + e, floor(x*m / 2^p) is exact for all
+	// x with x*e < 2^p (Granlund, Montgomery); x*m must not overflow.
+	for p := 1; p < 63; p++ {
+		m := (uint64(1)<<p + d - 1) / d
+		e := m*d - 1<<p
+		hi, xe := bits.Mul64(limit-1, e)
+		if over, _ := bits.Mul64(limit-1, m); over != 0 {
+			break
+		}
+		if hi == 0 && xe < 1<<p {
+			return b.Op(ir.OpShr, b.Op(ir.OpMul, x, b.Const(int64(m))), b.Const(int64(p)))
+		}
+	}
+	return b.Op(ir.OpUDiv, x, b.Const(by))
+}
+
+// lhistBucket describes bucket i.
+func lhistBucket(params []int64, i int) value.Bucket {
+	low, step := params[0], params[2]
+	steps := (params[1] - low) / step
+	from := low + int64(i-1)*step
+	switch {
+	case i == 0:
+		return value.Bucket{MinInf: true, Max: low - 1, Label: "(..., " + rounded(low) + ")"}
+	case int64(i) > steps:
+		return value.Bucket{Min: from, MaxInf: true, Label: "[" + rounded(from) + ", ...)"}
+	case step == 1:
+		return value.Bucket{Min: from, Max: from, Label: "[" + rounded(from) + "]"}
+	}
+	return value.Bucket{Min: from, Max: from + step - 1, Label: "[" + rounded(from) + ", " + rounded(from+step) + ")"}
+}
+
+// rounded shortens a bound that is a whole number of Ki, Mi, … .
+func rounded(n int64) string {
+	unit := 0
+	for n != 0 && n%1024 == 0 && unit < 6 {
+		n /= 1024
+		unit++
+	}
+	if unit == 0 {
+		return strconv.FormatInt(n, 10)
+	}
+	return strconv.FormatInt(n, 10) + " KMGTPE"[unit:unit+1]
+}

@@ -1,0 +1,89 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// min and max keep an unsigned word that only grows, and a word that is 1 once
+// there was a value. The first is the value with its bits turned so that a
+// better value is a larger word: for max of signed numbers the sign bit is
+// inverted, for min all the others too. Zero, which new map values hold, is
+// then worse than or equal to anything, and no update needs to ask whether it
+// is the first.
+const (
+	extremeWord = 0
+	extremeSet  = 1
+	extremeSize = 16
+)
+
+func minimum() *Def {
+	return extreme("min", "The smallest value.", `tracepoint:syscalls:sys_exit_read { @least = min(args.ret); }`, -1)
+}
+
+func maximum() *Def {
+	return extreme("max", "The largest value.", `tracepoint:syscalls:sys_exit_read { @most = max(args.ret); }`, 0)
+}
+
+// extreme is min and max; flip is what turns the bits of unsigned values.
+func extreme(name, summary, example string, flip int64) *Def {
+	mask := func(t *types.Type) int64 {
+		if t.Signed {
+			return flip ^ -signBit
+		}
+		return flip
+	}
+	turn := func(b *ir.Builder, t *types.Type, x *ir.Value) *ir.Value {
+		if m := mask(t); m != 0 {
+			return b.Op(ir.OpXor, x, b.Const(m))
+		}
+		return x
+	}
+	grow := func(g Gen, p, x *ir.Value) {
+		b := g.B()
+		less := b.Op(ir.OpULt, b.Load(p, 8*extremeWord, 8, false), x)
+		g.If(less, func() { g.B().Store(p, 8*extremeWord, 8, x) })
+	}
+	decode := func(t *types.Type, data []byte) uint64 {
+		if word(data, extremeSet) == 0 {
+			return 0
+		}
+		return word(data, extremeWord) ^ uint64(mask(t))
+	}
+	return &Def{
+		Name:     name,
+		Kind:     Aggregation,
+		TypeName: name + "_t",
+		Params:   []Param{{Name: "n"}},
+		Doc:      Doc{Summary: summary, Examples: []string{example}},
+		Check:    func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, extremeSize) },
+		Update: func(g Gen, call *Call, p *ir.Value) {
+			x := g.Value(&call.Args[0])
+			grow(g, p, turn(g.B(), call.Type, x))
+			b := g.B()
+			b.Store(p, 8*extremeSet, 8, b.Const(1))
+		},
+		Accum: extremeSize,
+		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) {
+			b := g.B()
+			set := b.Op(ir.OpOr, b.Load(acc, 8*extremeSet, 8, false), b.Load(p, 8*extremeSet, 8, false))
+			b.Store(acc, 8*extremeSet, 8, set)
+			grow(g, acc, b.Load(p, 8*extremeWord, 8, false))
+		},
+		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
+			b := g.B()
+			// All ones where there was a value, else zero.
+			set := b.Op(ir.OpNeg, b.Load(acc, 8*extremeSet, 8, false))
+			return b.Op(ir.OpAnd, turn(b, t, b.Load(acc, 8*extremeWord, 8, false)), set)
+		},
+		Merge: func(_ *types.Type, dst, src []byte) {
+			setWord(dst, extremeWord, max(word(dst, extremeWord), word(src, extremeWord)))
+			setWord(dst, extremeSet, word(dst, extremeSet)|word(src, extremeSet))
+		},
+		Format: func(_ Env, t *types.Type, data []byte) value.Value { return number(t.Signed, decode(t, data)) },
+		Order: func(t *types.Type, a, b []byte) int {
+			return compare(t.Signed, decode(t, a), decode(t, b))
+		},
+	}
+}

@@ -1,0 +1,69 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// The clocks of nsecs. Their results carry the clock in the type's name, so
+// that strftime knows how to turn them into wall-clock time; arithmetic
+// forgets it.
+const (
+	clockBoot      = "boot"
+	clockMonotonic = "monotonic"
+	clockTAI       = "tai"
+	clockSoftTAI   = "sw_tai"
+)
+
+func nsecs() *Def {
+	return &Def{
+		Name:   "nsecs",
+		Params: []Param{{Name: "clock", Kind: NameArg, Optional: true}},
+		Doc: Doc{
+			Summary: "Nanoseconds since boot, time asleep included. nsecs(monotonic) leaves it out; nsecs(tai) is atomic time since 1970 (Linux 6.1), nsecs(sw_tai) the same worked out from the boot clock.",
+			Examples: []string{
+				`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }
+tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); }`,
+			},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			call.Data = clockBoot
+			a := call.arg(0)
+			if a == nil {
+				return types.TUint64
+			}
+			switch a.Word {
+			case clockBoot:
+				return types.TUint64
+			case clockTAI:
+				if k := c.Kernel(); !k.Has(probes.FeatKtimeTai) {
+					needs(c, a.Span, "nsecs(tai)", probes.FeatKtimeTai)
+					return types.TInvalid
+				}
+				fallthrough
+			case clockMonotonic, clockSoftTAI:
+				call.Data = a.Word
+				return &types.Type{Kind: types.Int, Size: 8, Name: a.Word}
+			case "":
+				c.Errorf(call.Span, "nsecs() only supports timestamp_mode arguments (%s provided)", className(call.typeOf(0)))
+			default:
+				c.Errorf(a.Span, "Invalid timestamp mode: %s", a.Word)
+			}
+			return types.TInvalid
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			b := g.B()
+			switch call.Data {
+			case clockMonotonic:
+				return b.Call(ir.KtimeGetNs)
+			case clockTAI:
+				return b.Call(ir.KtimeTaiNs)
+			case clockSoftTAI:
+				return b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(wire.SessionTAI))
+			}
+			return b.Call(ir.KtimeBootNs)
+		},
+	}
+}

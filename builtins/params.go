@@ -1,0 +1,179 @@
+package builtins
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// CheckArity reports a wrong number of arguments. It needs no types.
+func (d *Def) CheckArity(c Checker, call *Call) bool {
+	least, most := 0, len(d.Params)
+	for _, p := range d.Params {
+		if !p.Optional && !p.Variadic {
+			least++
+		}
+		if p.Variadic {
+			most = -1
+		}
+	}
+	n := len(call.Args)
+	if n >= least && (most < 0 || n <= most) {
+		return true
+	}
+	var want string
+	switch {
+	case least == most && most == 0:
+		want = "takes no arguments"
+	case least == most:
+		want = "requires " + plural(least)
+	case n < least:
+		want = "requires at least " + plural(least)
+	default:
+		want = "takes up to " + plural(most)
+	}
+	c.Errorf(call.Span, "%s() %s (%d provided)", d.Name, want, n)
+	return false
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return "one argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
+}
+
+// CheckParams reports arguments that are not of the kind their parameter
+// asks for: literals and maps.
+func (d *Def) CheckParams(c Checker, call *Call) bool {
+	ok := true
+	for i := range call.Args {
+		a := &call.Args[i]
+		switch d.param(i).Kind {
+		case Literal:
+			if a.Lit == nil && c.Final() {
+				c.Errorf(a.Span, "%s: invalid %s value (must be a literal)", d.Name, d.param(i).Name)
+				ok = false
+			}
+		case MapArg:
+			if a.Map == nil {
+				c.Errorf(a.Span, "%s() expects a map argument", d.Name)
+				ok = false
+			}
+		}
+	}
+	return ok
+}
+
+// param is the parameter that argument i stands for.
+func (d *Def) param(i int) Param {
+	if i >= len(d.Params) {
+		return d.Params[len(d.Params)-1]
+	}
+	return d.Params[i]
+}
+
+// arg is argument i, or nil where it was not given.
+func (call *Call) arg(i int) *Arg {
+	if i >= len(call.Args) {
+		return nil
+	}
+	return &call.Args[i]
+}
+
+// typeOf is argument i's type: TInvalid where it is missing, not known yet or
+// wrong, which has been reported then.
+func (call *Call) typeOf(i int) *types.Type {
+	if a := call.arg(i); a != nil && a.Type != nil {
+		return a.Type
+	}
+	return types.TInvalid
+}
+
+// known reports whether argument i's type is known; where it is not although
+// types have settled, the reason has been reported elsewhere.
+func (call *Call) known(i int) bool { return call.typeOf(i).Kind != types.Invalid }
+
+// className is the class of a type as errors about arguments name it.
+func className(t *types.Type) string {
+	switch t.Kind {
+	case types.Void, types.Invalid:
+		return "none"
+	case types.Int:
+		return "int"
+	case types.String:
+		return "string"
+	case types.Buffer:
+		return "buffer"
+	case types.Pointer:
+		return "pointer"
+	case types.Array:
+		return "array"
+	case types.Struct:
+		return "struct"
+	case types.Tuple:
+		return "tuple"
+	case types.Record:
+		return "record"
+	case types.Bool:
+		return "bool"
+	case types.Enum:
+		return "enum"
+	}
+	return t.Name
+}
+
+// wantInt checks that argument i is an integer (aggregations that can be read
+// as one are).
+func wantInt(c Checker, call *Call, i int) bool {
+	t := call.typeOf(i)
+	if t.IsInteger() || isCastable(t) || t.Kind == types.Invalid {
+		return true
+	}
+	if c.Final() {
+		c.Errorf(call.Args[i].Span, "%s() only supports int arguments (%s provided)", call.Def.Name, className(t))
+	}
+	return false
+}
+
+// wantString checks that argument i is a string literal and returns it.
+func wantString(c Checker, call *Call, i int) (string, bool) {
+	a := call.arg(i)
+	if a == nil {
+		return "", false
+	}
+	if a.Lit == nil || !a.Lit.IsStr {
+		if c.Final() && call.known(i) {
+			c.Errorf(a.Span, "%s() expects a string literal (%s provided)", call.Def.Name, className(a.Type))
+		}
+		return "", false
+	}
+	return a.Lit.Str, true
+}
+
+// isCastable reports whether t is an aggregation that an expression can read
+// as an integer.
+func isCastable(t *types.Type) bool {
+	if t.Kind != types.Agg {
+		return false
+	}
+	switch t.Name {
+	case "count_t", "sum_t", "usum_t", "min_t", "umin_t", "max_t", "umax_t", "avg_t", "uavg_t":
+		return true
+	}
+	return false
+}
+
+// valueType is the type that a value of type t has once it is copied: an
+// aggregation becomes the integer it stands for.
+func valueType(t *types.Type) *types.Type {
+	if isCastable(t) {
+		return types.NewInt(8, t.Signed)
+	}
+	return t
+}
+
+// fixed is the Check of a builtin whose type never depends on anything.
+func fixed(t *types.Type) func(Checker, *Call) *types.Type {
+	return func(Checker, *Call) *types.Type { return t }
+}

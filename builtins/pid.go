@@ -1,0 +1,87 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func pid() *Def {
+	return &Def{
+		Name:   "pid",
+		Params: []Param{pidNamespaceParam},
+		Doc: Doc{
+			Summary:  "Process ID of the current task, as the namespace gotrace runs in counts it; pid(init) as the initial namespace does.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[pid] = count(); }`},
+		},
+		Check: checkPid,
+		Emit:  func(g Gen, call *Call) *ir.Value { return currentIDs(g, call).pid() },
+	}
+}
+
+func tid() *Def {
+	return &Def{
+		Name:   "tid",
+		Params: []Param{pidNamespaceParam},
+		Doc: Doc{
+			Summary:  "Thread ID of the current task, as the namespace gotrace runs in counts it; tid(init) as the initial namespace does.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }`},
+		},
+		Check: checkPid,
+		Emit:  func(g Gen, call *Call) *ir.Value { return currentIDs(g, call).tid() },
+	}
+}
+
+var pidNamespaceParam = Param{Name: "namespace", Kind: NameArg, Optional: true}
+
+func checkPid(c Checker, call *Call) *types.Type {
+	if a := call.arg(0); a != nil && a.Word != "init" && a.Word != "curr_ns" {
+		c.Errorf(a.Span, "Invalid PID namespace mode: %s (expects: curr_ns or init)", a.Span.Text())
+		return types.TInvalid
+	}
+	return types.TUint32
+}
+
+// ids is the current task's process and thread id in one word, or in memory
+// as struct bpf_pidns_info { u32 pid, tgid }.
+type ids struct {
+	b    *ir.Builder
+	both *ir.Value // tgid << 32 | pid
+	info *ir.Value
+}
+
+func (i ids) pid() *ir.Value {
+	if i.info != nil {
+		return i.b.Load(i.info, 4, 4, false)
+	}
+	return i.b.Op(ir.OpShr, i.both, i.b.Const(32))
+}
+
+func (i ids) tid() *ir.Value {
+	if i.info != nil {
+		return i.b.Load(i.info, 0, 4, false)
+	}
+	return i.b.Extend(i.both, 4, false)
+}
+
+// currentIDs asks for the ids in the namespace that call (nil: none given) names.
+func currentIDs(g Gen, call *Call) ids {
+	b := g.B()
+	ns := g.Session().PIDNS
+	initial := false
+	if call != nil {
+		if a := call.arg(0); a != nil {
+			initial = a.Word == "init"
+		}
+	}
+	if ns == nil || initial {
+		return ids{b: b, both: b.Call(ir.CurrentPidTgid)}
+	}
+	info := g.Temp(8)
+	// The helper clears info where the task is in another namespace.
+	r := b.Call(ir.NsPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), info, b.Const(8))
+	if call != nil {
+		g.If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(wire.HelperFail, call.Span, call.Def.Name) })
+	}
+	return ids{b: b, info: info}
+}

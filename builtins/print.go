@@ -1,0 +1,107 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func printValue() *Def {
+	return &Def{
+		Name:   "print",
+		Kind:   Action,
+		Params: []Param{{Name: "value", Kind: MapOrEntry}, {Name: "top", Optional: true}, {Name: "div", Optional: true}},
+		Doc: Doc{
+			Summary: "Prints a value on a line of its own, as it is now; or a whole map, soon after: only its top largest entries, values divided by div.",
+			Examples: []string{
+				`tracepoint:syscalls:sys_enter_openat { print((comm, str(args.filename))); }`,
+				`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@, 5); clear(@); }`,
+			},
+		},
+		Check: checkPrint,
+		Emit: func(g Gen, call *Call) *ir.Value {
+			a := &call.Args[0]
+			if wholeMapArg(a) {
+				g.Event(call, nil, []any{a.Map.Name, litOr(call.arg(1), 0), litOr(call.arg(2), 0)}, nil)
+				return nil
+			}
+			t := valueType(a.Type)
+			g.Event(call, []*types.Type{t}, nil, func(rec *ir.Value, offs []int) {
+				g.Store(a, t, Dest{Ptr: rec, Off: int64(offs[0]), Size: t.Size})
+			})
+			return nil
+		},
+		Handle: func(env Env, rec *wire.Record) error {
+			if len(rec.Lits) > 0 {
+				return env.PrintMap(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))
+			}
+			env.Out().Value(env.Decode(rec.Args[0].Type, rec.Arg(0)))
+			return nil
+		},
+	}
+}
+
+func wholeMapArg(a *Arg) bool { return a.Map != nil && a.Key == nil }
+
+func litOr(a *Arg, n int64) int64 {
+	if a == nil || a.Lit == nil {
+		return n
+	}
+	return a.Lit.Int
+}
+
+func checkPrint(c Checker, call *Call) *types.Type {
+	if !c.Final() || len(call.Args) == 0 {
+		return types.TVoid
+	}
+	a := &call.Args[0]
+	if !wholeMapArg(a) {
+		if len(call.Args) > 1 {
+			if a.Map != nil {
+				c.Errorf(call.Span, "Single-value (i.e. indexed) map prints cannot take additional arguments.")
+			} else {
+				c.Errorf(call.Span, "Non-map print() only takes 1 argument, %d found", len(call.Args))
+			}
+			return types.TVoid
+		}
+		checkPrintable(c, call, a)
+		return types.TVoid
+	}
+	if a.Type == nil || a.Type.Kind == types.Void {
+		c.Errorf(a.Span, "Undefined map: %s", a.Map.Name)
+		return types.TVoid
+	}
+	for i, what := range []string{"", "top", "div"} {
+		arg := call.arg(i)
+		if i == 0 || arg == nil {
+			continue
+		}
+		if arg.Lit == nil || arg.Lit.IsStr || arg.Lit.Int < 0 {
+			c.Errorf(arg.Span, "print: invalid %s value (must be non-negative literal)", what)
+			return types.TVoid
+		}
+	}
+	if len(call.Args) > 1 && !a.Map.Keyed && a.Type.Kind != types.Agg {
+		c.Warnf(call.Span, "The top and div arguments are ignored when used on a map without keys.")
+	}
+	return types.TVoid
+}
+
+// checkPrintable reports an argument that can not be sent to user space and shown.
+func checkPrintable(c Checker, call *Call, a *Arg) bool {
+	switch t := a.Type; {
+	case t == nil || t.Kind == types.Invalid:
+		return false
+	case t.Kind == types.Void:
+		c.Errorf(call.Span, "none type passed to %s() is not printable", call.Def.Name)
+		return false
+	case t.Kind == types.Agg && !isCastable(t):
+		if a.Map != nil && a.Key != nil {
+			c.Errorf(call.Span, "Map type %s cannot print the value of individual keys. You must print the whole map.", t)
+		} else {
+			c.Errorf(call.Span, "Map type %s cannot be passed to %s(). Print the whole map instead.", t, call.Def.Name)
+		}
+		return false
+	}
+	return true
+}

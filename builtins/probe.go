@@ -1,0 +1,56 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func probe() *Def {
+	return &Def{
+		Name: "probe",
+		Doc: Doc{
+			Summary:  "Full name of the attach point that fired.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_r* { @[probe] = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			c.NeedsPoint()
+			if p := c.Point(); p != nil {
+				call.Lit = &Lit{Str: p.Name, IsStr: true}
+			}
+			return checkPointText(c, call)
+		},
+		Store: func(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) },
+	}
+}
+
+func probeType() *Def {
+	return &Def{
+		Name: "probetype",
+		Doc: Doc{
+			Summary:  `Kind of the probe that fired: "kprobe", "tracepoint", …; "special" for begin and end.`,
+			Examples: []string{`tracepoint:syscalls:sys_enter_read, kprobe:vfs_read { @[probetype] = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if ctx := c.Context(); ctx != nil {
+				name := ctx.Kind.Name
+				if name == "begin" || name == "end" {
+					name = "special"
+				}
+				call.Lit = &Lit{Str: name, IsStr: true}
+			}
+			return checkPointText(c, call)
+		},
+		Store: func(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) },
+	}
+}
+
+// checkPointText gives the type of a text that is known once the attach point is.
+func checkPointText(c Checker, call *Call) *types.Type {
+	if call.Lit == nil {
+		if c.Final() {
+			c.Errorf(call.Span, "%s can not be used here: there is no one attach point", call.Def.Name)
+			return types.TInvalid
+		}
+		return types.NewString(1)
+	}
+	return types.NewString(len(call.Lit.Str) + 1)
+}

@@ -1,0 +1,32 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func retval() *Def {
+	return &Def{
+		Name: "retval",
+		Doc: Doc{
+			Summary:  "What the traced function returned.",
+			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			ctx := c.Context()
+			if ctx == nil || ctx.Ret == nil || ctx.RetVal == nil {
+				c.Errorf(call.Span, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes")
+				return types.TInvalid
+			}
+			return ctx.Ret
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			b := g.B()
+			v := g.Context().RetVal(b, g.Ctx())
+			if t := call.Type; t.IsInteger() {
+				return b.Extend(v, t.Size, t.Signed)
+			}
+			return v
+		},
+	}
+}

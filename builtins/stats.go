@@ -1,0 +1,32 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+func stats() *Def {
+	return &Def{
+		Name:     "stats",
+		Kind:     Aggregation,
+		TypeName: "stats_t",
+		Params:   []Param{{Name: "n"}},
+		Doc: Doc{
+			Summary:  "Number, average and sum of all values.",
+			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = stats(args.ret); }`},
+		},
+		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
+		Update: updateAverage,
+		Merge:  mergeSums,
+		Format: func(_ Env, t *types.Type, data []byte) value.Value {
+			return value.Stats{
+				Count: int64(word(data, avgCount)),
+				Avg:   number(t.Signed, average(t, data)),
+				Total: number(t.Signed, word(data, avgTotal)),
+			}
+		},
+		Order: func(t *types.Type, a, b []byte) int {
+			return compare(t.Signed, average(t, a), average(t, b))
+		},
+	}
+}

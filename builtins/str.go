@@ -1,0 +1,123 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func str() *Def {
+	return &Def{
+		Name:   "str",
+		Params: []Param{{Name: "ptr"}, {Name: "size", Optional: true}},
+		Doc: Doc{
+			Summary:  "The NUL-terminated string at an address, cut to max_strlen characters; with a size, to size-1 characters.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`},
+		},
+		Check: checkStr,
+		Store: storeStr,
+	}
+}
+
+func checkStr(c Checker, call *Call) *types.Type {
+	t := call.typeOf(0)
+	switch {
+	case t.Kind == types.Int, t.Kind == types.Pointer, t.Kind == types.String, t.Kind == types.Invalid,
+		t.Kind == types.Array && t.Elem.Size == 1:
+	default:
+		if c.Final() {
+			c.Errorf(call.Span, "str() expects a string, integer or a pointer type as first argument (%s provided)", className(t))
+		}
+		return types.TInvalid
+	}
+	size := c.Config().MaxStrlen + 1
+	if a := call.arg(1); a != nil {
+		if !wantInt(c, call, 1) {
+			return types.TInvalid
+		}
+		if a.Lit != nil {
+			if a.Lit.Int < 0 && !a.Lit.Unsigned {
+				c.Errorf(call.Span, "str cannot use negative length (%d)", a.Lit.Int)
+				return types.TInvalid
+			}
+			n := int64(size)
+			if !a.Lit.Unsigned {
+				n = min(n, a.Lit.Int)
+			}
+			if t.Kind == types.String { // of a string, as many characters as asked for
+				n++
+			}
+			size = min(size, max(int(n), 1))
+		}
+	}
+	if t.Kind == types.String || t.Kind == types.Array {
+		limit := t.Size
+		if t.Kind == types.Array {
+			limit++ // it may be full
+		}
+		size = min(size, limit)
+	}
+	return types.NewString(size)
+}
+
+func storeStr(g Gen, call *Call, dst Dest) {
+	a, max := &call.Args[0], call.Type.Size
+	b := g.B()
+	if a.Type.Kind == types.String && (len(call.Args) == 1 || call.Args[1].Lit != nil) {
+		g.Store(a, call.Type, dst)
+		return
+	}
+	size := b.Const(int64(max))
+	if len(call.Args) == 2 && call.Args[1].Lit == nil {
+		size = boundedSize(g, &call.Args[1], max)
+	}
+	src, space := stringSource(g, a)
+	if dst.Padded {
+		b.Zero(dst.Ptr, dst.Off, dst.Size)
+	}
+	g.ReadStr(dst.Ptr, dst.Off, size, max, src, space)
+}
+
+// boundedSize is a's value, at least 1 and at most max, so that the kernel's
+// verifier sees it.
+func boundedSize(g Gen, a *Arg, max int) *ir.Value {
+	n := g.Value(a)
+	b := g.B()
+	inside := b.Op(ir.OpULt, b.Op(ir.OpSub, n, b.Const(1)), b.Const(int64(max)))
+	return g.IfElse(inside, func() *ir.Value { return n }, func() *ir.Value {
+		b := g.B()
+		// 0 reads nothing but the NUL, anything else all there is room for.
+		zero := b.Op(ir.OpEq, n, b.Const(0))
+		return b.Op(ir.OpSub, b.Const(int64(max)), b.Op(ir.OpMul, zero, b.Const(int64(max-1))))
+	})
+}
+
+// stringSource is the address of the bytes that a stands for and the address
+// space they are in.
+func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
+	switch a.Type.Kind {
+	case types.Pointer:
+		return g.Value(a), readable(g, a.Type.Space)
+	case types.String, types.Array, types.Struct, types.Buffer:
+		p, space := g.Ref(a)
+		if space == types.NoSpace || space == types.Ctx {
+			return p, types.Kernel
+		}
+		return p, readable(g, space)
+	}
+	return g.Value(a), readable(g, types.NoSpace)
+}
+
+// readable is the space in which to read memory that a pointer of space s, or
+// an integer, points to.
+func readable(g Gen, s types.Space) types.Space {
+	switch s {
+	case types.User, types.Kernel:
+		return s
+	case types.BTF:
+		return types.Kernel
+	}
+	if ctx := g.Context(); ctx != nil && ctx.ArgSpace == types.User {
+		return types.User
+	}
+	return types.Kernel
+}
