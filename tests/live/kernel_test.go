@@ -1,0 +1,71 @@
+package live
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// What this kernel has is found out here without any of the code under test.
+
+// version is a kernel release.
+type version [2]int
+
+func parseRelease(s string) (v version) {
+	fmt.Sscanf(s, "%d.%d", &v[0], &v[1])
+	return v
+}
+
+func (v version) less(o version) bool {
+	return v[0] < o[0] || v[0] == o[0] && v[1] < o[1]
+}
+
+var release = sync.OnceValue(func() version {
+	var u syscall.Utsname
+	syscall.Uname(&u)
+	var b strings.Builder
+	for _, c := range u.Release {
+		if c == 0 {
+			break
+		}
+		b.WriteByte(byte(c))
+	}
+	return parseRelease(b.String())
+})
+
+// missing says why this machine lacks something a case needs, or "".
+func missing(need string) string {
+	switch need {
+	case "kprobe":
+		if _, err := os.Stat("/sys/kernel/tracing/kprobe_events"); err != nil {
+			return "this kernel has no kprobes"
+		}
+	case "fentry":
+		// Kernels that allow kprobes allow these.
+		if _, err := os.Stat("/sys/kernel/tracing/kprobe_events"); err != nil {
+			return "this kernel refuses fentry"
+		}
+	case "cpus":
+		if cpus() < 2 {
+			return "this machine has one CPU"
+		}
+	case "sh":
+		if _, err := os.Stat("/bin/sh"); err != nil {
+			return "there is no shell"
+		}
+	default:
+		return "unknown need " + need
+	}
+	return ""
+}
+
+// cpus counts the CPUs that are online.
+func cpus() int {
+	data, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return 1
+	}
+	return strings.Count(string(data), "processor\t:")
+}

@@ -1,0 +1,322 @@
+// Package live runs scripts on the kernel that is there, with workloads whose
+// effects are known to the last count, and compares what is printed.
+//
+// Two programs are needed: gotrace and the workload (testdata/work.c). Without
+// the flags -gotrace and -work they are built first, with the go command and
+// gcc. For another kernel the test binary and both programs, all static, are
+// copied into a guest (see package vm) and get the flags.
+package live
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var (
+	gotrace = flag.String("gotrace", "", "the `program` under test; built if not given")
+	work    = flag.String("work", "", "the workload `program`; built if not given")
+	peer    = flag.Bool("peer", false, "the program under test is bpftrace: leave out what it does otherwise, and do not judge its stderr")
+	update  = flag.Bool("update", false, "rewrite the cases' expected output with what is printed")
+)
+
+//go:embed testdata/*.txt
+var caseFiles embed.FS
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		return m.Run() // everything that needs root says so and is skipped
+	}
+	dir, err := os.MkdirTemp("", "gotrace-live-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// build makes the programs that were not given.
+func build(dir string) error {
+	steps := []struct {
+		path *string
+		name string
+		argv []string
+	}{
+		{gotrace, "gotrace", []string{"go", "build", "-o", "OUT", "../../cmd/gotrace"}},
+		{work, "gtwork", []string{"gcc", "-static", "-O1", "-g", "-fno-omit-frame-pointer", "-o", "OUT", "testdata/work.c", "-lpthread"}},
+	}
+	for _, s := range steps {
+		if *s.path != "" {
+			continue
+		}
+		*s.path = filepath.Join(dir, s.name)
+		for i, a := range s.argv {
+			if a == "OUT" {
+				s.argv[i] = *s.path
+			}
+		}
+		cmd := exec.Command(s.argv[0], s.argv[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(s.argv, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// patience is how long a script may take that should end by itself.
+const patience = 60 * time.Second
+
+// result is what a finished gotrace left behind.
+type result struct {
+	stdout, stderr string
+	status         int
+}
+
+// attachedLine is what gotrace prints once all is attached, if asked to by the
+// environment.
+const attachedLine = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
+
+// session is a running gotrace.
+type session struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr syncBuffer
+	done           chan error
+}
+
+// start runs gotrace with these arguments.
+func start(t *testing.T, args ...string) *session {
+	t.Helper()
+	needRoot(t)
+	s := &session{t: t, cmd: exec.Command(*gotrace, args...), done: make(chan error, 1)}
+	s.cmd.Env = append(os.Environ(), attachedLine+"=1")
+	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
+	// A group of its own: signals meant for it do not reach the test.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.cmd.WaitDelay = time.Second
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { s.done <- s.cmd.Wait() }()
+	t.Cleanup(func() { syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) })
+	return s
+}
+
+// waitFor waits until stdout holds text.
+func (s *session) waitFor(text string) {
+	s.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !strings.Contains(s.stdout.String(), text) {
+		select {
+		case err := <-s.done:
+			s.t.Fatalf("it ended (%v) before it printed %q\nstdout: %s\nstderr: %s", err, text, &s.stdout, &s.stderr)
+		case <-time.After(2 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("it never printed %q\nstdout: %s\nstderr: %s", text, &s.stdout, &s.stderr)
+		}
+	}
+}
+
+// attached waits until all probes are attached.
+func (s *session) attached() { s.t.Helper(); s.waitFor(attachedLine) }
+
+func (s *session) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// wait waits for the end.
+func (s *session) wait() result {
+	s.t.Helper()
+	select {
+	case err := <-s.done:
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
+			s.t.Fatal(err)
+		}
+	case <-time.After(patience):
+		s.t.Fatalf("no end after %v\nstdout: %s\nstderr: %s", patience, &s.stdout, &s.stderr)
+	}
+	status := s.cmd.ProcessState.ExitCode()
+	if ws, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		status = 128 + int(ws.Signal())
+	}
+	out := strings.Replace(s.stdout.String(), attachedLine+"\n", "", 1)
+	return result{out, s.stderr.String(), status}
+}
+
+// trace runs gotrace to its end.
+func trace(t *testing.T, args ...string) result {
+	t.Helper()
+	return start(t, args...).wait()
+}
+
+// doWork runs the workload by itself.
+func doWork(t *testing.T, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, *work, args...).CombinedOutput(); err != nil {
+		t.Fatalf("workload: %v\n%s", err, out)
+	}
+}
+
+// quiet fails the test if something was said on stderr that a user would worry
+// about.
+func (r result) quiet(t *testing.T) {
+	t.Helper()
+	if !*peer && (strings.Contains(r.stderr, "ERROR") || strings.Contains(r.stderr, "WARNING") || strings.Contains(r.stderr, "panic")) {
+		t.Errorf("stderr: %s", r.stderr)
+	}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+// syncBuffer is a buffer that may be read while it is written to.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// TestCases runs the cases of testdata.
+func TestCases(t *testing.T) {
+	entries, err := caseFiles.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Run(strings.TrimSuffix(e.Name(), ".txt"), func(t *testing.T) {
+			path := "testdata/" + e.Name()
+			data, err := caseFiles.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cases, err := parseCases(path, string(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cases {
+				t.Run(c.name, c.run)
+			}
+			if *update {
+				rewrite(t, path, string(data), cases)
+			}
+		})
+	}
+}
+
+func (c *liveCase) run(t *testing.T) {
+	needRoot(t)
+	if c.long && testing.Short() {
+		t.Skip("takes too long in an emulated guest")
+	}
+	if *peer && c.peer != "" {
+		t.Skipf("bpftrace differs: %s", c.peer)
+	}
+	for _, need := range c.needs {
+		if why := missing(need); why != "" {
+			t.Skip(why)
+		}
+	}
+	tooOld := c.since != "" && !*peer && release().less(parseRelease(c.since))
+
+	expand := func(s string) string { return strings.ReplaceAll(s, "WORK", *work) }
+	args := []string{"-e", expand(c.prog)}
+	if c.work != "" {
+		args = append(args, "-c", *work+" "+c.work)
+	}
+	for _, f := range c.flags {
+		args = append(args, expand(f))
+	}
+	r := trace(t, args...)
+	if tooOld {
+		if r.status == 0 || !strings.Contains(r.stderr, c.since) {
+			t.Errorf("%s: this kernel is older than %s, which must be said:\n%s", c.at, c.since, r.stderr)
+		}
+		return
+	}
+	if *update {
+		c.want = strings.Trim(r.stdout, "\n")
+		return
+	}
+	if d := c.compare(strings.ReplaceAll(r.stdout, *work, "WORK")); d != "" {
+		t.Errorf("%s: %s\nstderr:\n%s", c.at, d, r.stderr)
+	}
+	if r.status != c.status {
+		t.Errorf("%s: exit status %d, want %d\nstderr: %s", c.at, r.status, c.status, r.stderr)
+	}
+	if len(c.stderr) == 0 {
+		r.quiet(t)
+	}
+	for _, want := range c.stderr {
+		if !*peer && !strings.Contains(r.stderr, expand(want)) {
+			t.Errorf("%s: stderr does not say %q:\n%s", c.at, want, r.stderr)
+		}
+	}
+}
+
+// rewrite writes a file of cases back with new expectations. Those that are
+// compared by regular expressions stay.
+func rewrite(t *testing.T, path, text string, cases []*liveCase) {
+	var b strings.Builder
+	var c *liveCase
+	in := false // behind a ==== that is being replaced
+	for line := range strings.Lines(text) {
+		if name, ok := strings.CutPrefix(line, "-- "); ok && strings.HasSuffix(name, " --\n") {
+			c, in, cases = cases[0], false, cases[1:]
+		}
+		if in {
+			continue
+		}
+		b.WriteString(line)
+		if line == "====\n" && !c.match {
+			in = true
+			b.WriteString(strings.ReplaceAll(c.want, *work, "WORK") + "\n\n")
+		}
+	}
+	out := strings.TrimRight(b.String(), "\n") + "\n"
+	if err := os.WriteFile(path, []byte(out), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

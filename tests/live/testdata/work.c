@@ -1,0 +1,319 @@
+// The live tests' workload: does exactly what its arguments say, and nothing
+// else that a tracer could mistake for it. Static, so that no loader opens or
+// reads files; single-threaded unless asked.
+//
+//   work COMMAND [ARGUMENT...]
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// A function to be probed: never inlined, never cloned, and with an effect, so
+// that calls of it are not left out.
+#define PROBED __attribute__((noinline, noclone, used))
+#define EFFECT __asm__ volatile("" ::: "memory")
+
+static void check(int ok, const char *what) {
+	if (!ok) {
+		perror(what);
+		exit(99);
+	}
+}
+
+static long number(char **argv, int i, long otherwise) {
+	return argv[i] ? strtol(argv[i], 0, 0) : otherwise;
+}
+
+// --- system calls ---
+
+// reads N times from /dev/zero, SIZE bytes each.
+static void do_read(long n, long size) {
+	char *buf = malloc(size + 1);
+	int fd = open("/dev/zero", O_RDONLY);
+	check(buf && fd >= 0, "/dev/zero");
+	for (long i = 0; i < n; i++)
+		check(read(fd, buf, size) == size, "read");
+}
+
+// reads of 1, 2, 3, … N bytes.
+static void do_ramp(long n) {
+	char *buf = malloc(n + 1);
+	int fd = open("/dev/zero", O_RDONLY);
+	check(buf && fd >= 0, "/dev/zero");
+	for (long i = 1; i <= n; i++)
+		check(read(fd, buf, i) == i, "read");
+}
+
+// opens a file N times; it need not be there.
+static void do_open(long n, const char *path) {
+	for (long i = 0; i < n; i++) {
+		int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+struct pinned {
+	int cpu;
+	long n;
+};
+
+static void *pinned_main(void *arg) {
+	struct pinned *p = arg;
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET(p->cpu, &set);
+	check(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity");
+	for (long i = 0; i < p->n; i++)
+		syscall(SYS_getpgid, 0);
+	return 0;
+}
+
+// N calls of getpgid on each of CPUS CPUs, at the same time.
+static void do_pinned(long n, long cpus) {
+	pthread_t t[64];
+	struct pinned p[64];
+	for (int i = 0; i < cpus; i++) {
+		p[i] = (struct pinned){i, n};
+		check(pthread_create(&t[i], 0, pinned_main, &p[i]) == 0, "pthread_create");
+	}
+	for (int i = 0; i < cpus; i++)
+		pthread_join(t[i], 0);
+}
+
+// N calls of getpgid(i), i counting up from 0: different values for keys.
+static void do_count(long n) {
+	for (long i = 0; i < n; i++)
+		syscall(SYS_getpgid, (int)i);
+}
+
+// N children, one after the other, that exit with their number.
+static void do_fork(long n) {
+	for (long i = 0; i < n; i++) {
+		pid_t pid = fork();
+		check(pid >= 0, "fork");
+		if (pid == 0)
+			_exit(i);
+		waitpid(pid, 0, 0);
+	}
+}
+
+// N sends of SIZE bytes over a TCP connection of the loopback.
+static void do_tcp(long n, long size) {
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof addr;
+	char *buf = calloc(1, size);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0), server;
+	check(bind(listener, (struct sockaddr *)&addr, len) == 0 && listen(listener, 1) == 0, "listen");
+	check(getsockname(listener, (struct sockaddr *)&addr, &len) == 0, "getsockname");
+	check(connect(client, (struct sockaddr *)&addr, len) == 0, "connect");
+	check((server = accept(listener, 0, 0)) >= 0, "accept");
+	for (long i = 0; i < n; i++) {
+		check(send(client, buf, size, 0) == size, "send");
+		check(recv(server, buf, size, MSG_WAITALL) == size, "recv");
+	}
+}
+
+// --- functions to be probed ---
+
+PROBED long gt_args(int a, long b, unsigned char c, short d, unsigned long e, int f) {
+	EFFECT;
+	return a + b + c + d + (long)e + f;
+}
+
+PROBED int gt_square(int n) {
+	EFFECT;
+	return n * n;
+}
+
+PROBED long gt_negative(long n) {
+	EFFECT;
+	return -n;
+}
+
+PROBED const char *gt_string(const char *s) {
+	EFFECT;
+	return s;
+}
+
+PROBED size_t gt_buffer(const void *p, size_t n) {
+	EFFECT;
+	return n + (p == 0);
+}
+
+PROBED void gt_inner(void) { EFFECT; }
+PROBED void gt_middle(void) {
+	gt_inner();
+	EFFECT;
+}
+PROBED void gt_outer(void) {
+	gt_middle();
+	EFFECT;
+}
+
+PROBED void gt_wild_one(void) { EFFECT; }
+PROBED void gt_wild_two(void) { EFFECT; }
+PROBED void gt_wild_three(void) { EFFECT; }
+
+enum gt_colour { GT_RED = 1, GT_GREEN = 5, GT_BLUE = 70000 };
+
+struct gt_inside {
+	short x;
+	int y;
+};
+
+union gt_either {
+	unsigned int whole;
+	unsigned char part[4];
+};
+
+struct gt_thing {
+	signed char i8;
+	unsigned char u8;
+	short i16;
+	unsigned short u16;
+	int i32;
+	unsigned int u32;
+	long i64;
+	unsigned long u64;
+	char name[16];
+	const char *text;
+	int numbers[4];
+	struct gt_inside in;
+	struct gt_inside many[3];
+	struct gt_thing *next;
+	enum gt_colour colour;
+	unsigned int low : 3, middle : 7, high : 22;
+	signed int minus : 5;
+	union gt_either either;
+	struct {
+		int hidden;
+	};
+	int (*function)(int);
+	unsigned char grid[2][3];
+	_Bool yes;
+};
+
+static struct gt_thing second = {.i32 = 222, .name = "second", .text = "two"};
+static struct gt_thing first = {
+	.i8 = -8, .u8 = 200, .i16 = -1600, .u16 = 60000, .i32 = -320000, .u32 = 4000000000u,
+	.i64 = -64000000000, .u64 = 18000000000000000000ul,
+	.name = "first thing", .text = "some text", .numbers = {10, 20, 30, 40},
+	.in = {7, 77}, .many = {{1, 11}, {2, 22}, {3, 33}}, .next = &second,
+	.colour = GT_BLUE, .low = 5, .middle = 100, .high = 3000000, .minus = -9,
+	.either = {0x04030201}, .hidden = 4711, .function = gt_square,
+	.grid = {{1, 2, 3}, {4, 5, 6}}, .yes = 1,
+};
+
+PROBED int gt_struct(struct gt_thing *t) {
+	EFFECT;
+	return t->i32;
+}
+
+PROBED int gt_colour(enum gt_colour c) {
+	EFFECT;
+	return c;
+}
+
+int gt_global = 1234567;
+
+// A string of SIZE-1 letters and a NUL.
+static char *letters(long size) {
+	char *s = malloc(size);
+	check(s != 0, "malloc");
+	for (long i = 0; i < size - 1; i++)
+		s[i] = 'a' + i % 26;
+	s[size - 1] = 0;
+	return s;
+}
+
+// A string that ends without a NUL where the memory does.
+static char *unterminated(void) {
+	long page = sysconf(_SC_PAGESIZE);
+	char *p = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(p != MAP_FAILED && munmap(p + page, page) == 0, "mmap");
+	memset(p, 'x', page);
+	return p + page - 5;
+}
+
+static void do_call(char **argv) {
+	const char *what = argv[0] ? argv[0] : "";
+	long n = number(argv, 1, 1);
+	for (long i = 0; i < n; i++) {
+		if (!strcmp(what, "args"))
+			gt_args(-1, 0x123456789abcdefl, 200, -300, ULONG_MAX, i);
+		else if (!strcmp(what, "square"))
+			gt_square(i);
+		else if (!strcmp(what, "negative"))
+			gt_negative(i);
+		else if (!strcmp(what, "string"))
+			gt_string(argv[2]);
+		else if (!strcmp(what, "letters"))
+			gt_string(letters(number(argv, 2, 64)));
+		else if (!strcmp(what, "unterminated"))
+			gt_string(unterminated());
+		else if (!strcmp(what, "unmapped"))
+			gt_string((char *)16);
+		else if (!strcmp(what, "buffer"))
+			gt_buffer("\x01\x02\0\xff" "ab", 6);
+		else if (!strcmp(what, "stack"))
+			gt_outer();
+		else if (!strcmp(what, "wild"))
+			gt_wild_one(), gt_wild_two(), gt_wild_three();
+		else if (!strcmp(what, "struct"))
+			gt_struct(&first);
+		else if (!strcmp(what, "colour"))
+			gt_colour(i % 2 ? GT_GREEN : GT_RED);
+		else
+			exit(98);
+	}
+}
+
+int main(int argc, char **argv) {
+	if (argc < 2)
+		return 98;
+	char *cmd = argv[1];
+	argv += 2;
+	if (!strcmp(cmd, "read"))
+		do_read(number(argv, 0, 1), number(argv, 1, 16));
+	else if (!strcmp(cmd, "ramp"))
+		do_ramp(number(argv, 0, 1));
+	else if (!strcmp(cmd, "open"))
+		do_open(number(argv, 0, 1), argv[1]);
+	else if (!strcmp(cmd, "pinned"))
+		do_pinned(number(argv, 0, 1), number(argv, 1, 2));
+	else if (!strcmp(cmd, "count"))
+		do_count(number(argv, 0, 1));
+	else if (!strcmp(cmd, "fork"))
+		do_fork(number(argv, 0, 1));
+	else if (!strcmp(cmd, "tcp"))
+		do_tcp(number(argv, 0, 1), number(argv, 1, 100));
+	else if (!strcmp(cmd, "call"))
+		do_call(argv);
+	else if (!strcmp(cmd, "exit"))
+		return number(argv, 0, 0);
+	else if (!strcmp(cmd, "die"))
+		raise(number(argv, 0, SIGTERM));
+	else if (!strcmp(cmd, "sleep")) // milliseconds
+		usleep(1000 * number(argv, 0, 1000));
+	else if (!strcmp(cmd, "say"))
+		check(write(1, "said\n", 5) == 5, "write");
+	else
+		return 98;
+	return 0;
+}
