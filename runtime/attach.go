@@ -1,0 +1,135 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// What the runtime does with the probes it runs itself, by the kind's name.
+const (
+	kindBegin = "begin"
+	kindEnd   = "end"
+	kindSelf  = "self"
+	kindTest  = "test"
+	kindBench = "bench"
+)
+
+// point is one attach point and the program for it.
+type point struct {
+	*probes.Point
+	prog *check.Prog
+}
+
+// points lists the attach points of a kind, or with "" those of the kinds that
+// are attached, in the order of the script.
+func (s *Session) points(kind string) []point {
+	var out []point
+	for _, p := range s.obj.Checked.Progs {
+		for _, at := range p.Points {
+			if kind == at.Kind.Name || kind == "" && at.Kind.Attach != nil {
+				out = append(out, point{at, p})
+			}
+		}
+	}
+	return out
+}
+
+// attachAll attaches every program to all its points, or nothing.
+func (s *Session) attachAll() error {
+	progs := slices.Clone(s.obj.Checked.Progs)
+	// Where several programs sit at one place, those that the kernel runs in
+	// reverse order of attaching are attached last first, so that blocks run in
+	// the order of the script.
+	var forward, backward []*check.Prog
+	for _, p := range progs {
+		switch {
+		case len(p.Points) == 0 || p.Points[0].Kind.Attach == nil:
+		case p.Points[0].Kind.Reverse:
+			backward = append(backward, p)
+		default:
+			forward = append(forward, p)
+		}
+	}
+	slices.Reverse(backward)
+	for _, p := range append(forward, backward...) {
+		if err := s.attachProg(p); err != nil {
+			s.detach()
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Session) attachProg(p *check.Prog) error {
+	kind, prog := p.Points[0].Kind, s.progs[p.Name]
+	if kind.AttachMany != nil && len(p.Points) > 1 {
+		link, err := kind.AttachMany(s.obj.Checked.Env, prog, p.Points)
+		if err == nil {
+			s.links = append(s.links, link)
+			return nil
+		}
+		if !errors.Is(err, ebpf.ErrNotSupported) {
+			return attachError(p.Points[0], fmt.Sprintf("%s and %d others", p.Points[0].Name, len(p.Points)-1), err)
+		}
+	}
+	for _, at := range p.Points {
+		if s.opt.Verbose {
+			fmt.Fprintf(s.opt.Stderr, "Trying to attach probe: %s\n", at.Name)
+		}
+		link, err := kind.Attach(s.obj.Checked.Env, prog, at)
+		if err != nil {
+			return attachError(at, at.Name, err)
+		}
+		s.links = append(s.links, link)
+	}
+	return nil
+}
+
+func attachError(at *probes.Point, name string, err error) error {
+	return source.DiagError{{Span: at.Span, Msg: fmt.Sprintf("cannot attach %s: %v", name, err)}}
+}
+
+// detachers is how many links are closed at a time: each may wait for the
+// kernel to be sure that no program is still running.
+const detachers = 16
+
+// detach takes all programs off their probes and waits until none runs.
+func (s *Session) detach() {
+	links := make(chan io.Closer)
+	var wg sync.WaitGroup
+	for range min(detachers, len(s.links)) {
+		wg.Go(func() {
+			for l := range links {
+				l.Close()
+			}
+		})
+	}
+	for _, l := range slices.Backward(s.links) {
+		links <- l
+	}
+	close(links)
+	wg.Wait()
+	s.links = nil
+}
+
+// runProgram runs a program that is not attached anywhere, once.
+func (s *Session) runProgram(p *check.Prog) (uint32, error) {
+	ret, err := s.progs[p.Name].Run(&ebpf.RunOptions{})
+	if err != nil {
+		name := p.Name
+		if len(p.Points) > 0 {
+			name = p.Points[0].Name
+		}
+		return 0, source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("cannot run %s: %v", name, reason(err))}}
+	}
+	return ret, nil
+}

@@ -1,0 +1,142 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Child is a program started to be traced (-c). Its process exists from the
+// start, so that probes can be attached to it, but runs only the handful of
+// instructions of stub.go until resume: it waits for a word on a socket and
+// then becomes the program. Nothing of Go's runtime is in that process, so
+// nothing but the program is traced.
+type Child struct {
+	cmd  *exec.Cmd
+	sock int // our end; the stub's is its descriptor 3
+	done chan struct{}
+	err  error // how it ended, once done is closed
+	ran  bool
+}
+
+// StartChild makes the process for a command line: words separated by blanks,
+// the first a path or a name to be found in PATH.
+func StartChild(cmdline string) (*Child, error) {
+	args := strings.Fields(cmdline)
+	if len(args) == 0 {
+		return nil, errors.New("the command is empty")
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		var e *exec.Error
+		if errors.As(err, &e) {
+			err = e.Err
+		}
+		return nil, fmt.Errorf("%q can't be run: %w", args[0], err)
+	}
+	stub, err := stubFile()
+	if err != nil {
+		return nil, fmt.Errorf("cannot prepare the command: %w", err)
+	}
+	defer stub.Close()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "stub")
+	defer theirs.Close()
+	c := &Child{sock: pair[0], done: make(chan struct{})}
+	c.cmd = &exec.Cmd{
+		Path:       fmt.Sprintf("/proc/self/fd/%d", stub.Fd()),
+		Args:       append([]string{"stub", path}, args...),
+		Stdin:      os.Stdin,
+		Stdout:     os.Stdout,
+		Stderr:     os.Stderr,
+		ExtraFiles: []*os.File{theirs},
+	}
+	if err := c.cmd.Start(); err != nil {
+		unix.Close(pair[0])
+		return nil, fmt.Errorf("cannot start %q: %w", args[0], err)
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.done)
+	}()
+	return c, nil
+}
+
+// PID is the child's process id.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// resume lets the child become its program. An error says why it could not.
+func (c *Child) resume() error {
+	c.ran = true
+	if _, err := unix.Write(c.sock, []byte{1}); err != nil {
+		return fmt.Errorf("cannot run %q: it is gone", c.cmd.Args[1])
+	}
+	// The socket closes when the program runs; otherwise the stub sends errno.
+	var b [8]byte
+	for {
+		n, err := unix.Read(c.sock, b[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if n == len(b) {
+			return fmt.Errorf("cannot run %q: %w", c.cmd.Args[1], unix.Errno(binary.NativeEndian.Uint64(b[:])))
+		}
+		return nil
+	}
+}
+
+// Grace is how long a child has to end after SIGTERM before it is killed.
+const grace = time.Second
+
+// terminate ends the child if it still runs, and waits for it.
+func (c *Child) terminate() {
+	select {
+	case <-c.done:
+	default:
+		if c.sock >= 0 && !c.ran { // the stub ends by itself
+			unix.Shutdown(c.sock, unix.SHUT_RDWR)
+		} else {
+			c.cmd.Process.Signal(syscall.SIGTERM)
+		}
+		select {
+		case <-c.done:
+		case <-time.After(grace):
+			c.cmd.Process.Kill()
+			<-c.done
+		}
+	}
+	if c.sock >= 0 {
+		unix.Close(c.sock)
+		c.sock = -1
+	}
+}
+
+// Ended describes how the child ended, once the session is over: "exited with
+// code 1", "was ended by signal 9".
+func (c *Child) Ended() string {
+	select {
+	case <-c.done:
+	default:
+		return "is still running"
+	}
+	ws, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	switch {
+	case ok && ws.Signaled():
+		return fmt.Sprintf("terminated by signal: %d", ws.Signal())
+	default:
+		return fmt.Sprintf("exited with code: %d", c.cmd.ProcessState.ExitCode())
+	}
+}
+
+// Release ends a child whose session never ran.
+func (c *Child) Release() { c.terminate() }

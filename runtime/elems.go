@@ -1,0 +1,133 @@
+package runtime
+
+import (
+	"math"
+	"syscall"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// The map operations of bpf(2) on plain bytes. Keys and values of a script's
+// maps have layouts of their own, so nothing is gained by typed access, and
+// per-CPU values of many entries at a time can't be had otherwise.
+
+const (
+	cmdLookup      = 1
+	cmdUpdate      = 2
+	cmdDelete      = 3
+	cmdNextKey     = 4
+	cmdLookupBatch = 24
+)
+
+// Pointers in the kernel's structs are typed as such (they are 64 bits wide on
+// all machines we run on), so that the collector and the growth of stacks know
+// of them: what a struct that is handed to syscall.Syscall points to stays in
+// place.
+type elemAttr struct {
+	fd    uint32
+	_     uint32
+	key   unsafe.Pointer
+	value unsafe.Pointer
+	flags uint64
+}
+
+type batchAttr struct {
+	in, out      unsafe.Pointer
+	keys, values unsafe.Pointer
+	count, fd    uint32
+	elemFlags    uint64
+	flags        uint64
+}
+
+func bpf(cmd uintptr, attr unsafe.Pointer, size uintptr) error {
+	for {
+		_, _, errno := syscall.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
+		if errno == unix.EINTR || errno == unix.EAGAIN {
+			continue
+		}
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	}
+}
+
+func elemOp(cmd uintptr, m *ebpf.Map, key, val []byte, flags uint64) error {
+	a := elemAttr{
+		fd: uint32(m.FD()), flags: flags,
+		key: unsafe.Pointer(unsafe.SliceData(key)), value: unsafe.Pointer(unsafe.SliceData(val)),
+	}
+	return bpf(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a))
+}
+
+func lookupElem(m *ebpf.Map, key, val []byte) error { return elemOp(cmdLookup, m, key, val, 0) }
+
+func updateElem(m *ebpf.Map, key, val []byte, flags uint64) error {
+	return elemOp(cmdUpdate, m, key, val, flags)
+}
+
+func deleteElem(m *ebpf.Map, key []byte) error { return elemOp(cmdDelete, m, key, nil, 0) }
+
+func nextKey(m *ebpf.Map, key, next []byte) error { return elemOp(cmdNextKey, m, key, next, 0) }
+
+// batchSize is how many entries are asked for at a time.
+const batchSize = 4096
+
+// eachElem reads all entries of a hash map. The slices are the callback's to
+// keep. Entries that come and go meanwhile may be seen or not.
+func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
+	n := min(int(m.MaxEntries()), batchSize)
+	cursor := make([]byte, max(keySize, 4))
+	for first := true; ; {
+		keys, vals := make([]byte, n*keySize), make([]byte, n*valSize)
+		a := batchAttr{
+			out:  unsafe.Pointer(&cursor[0]),
+			keys: unsafe.Pointer(&keys[0]), values: unsafe.Pointer(&vals[0]),
+			count: uint32(n), fd: uint32(m.FD()),
+		}
+		if !first {
+			a.in = a.out
+		}
+		err := bpf(cmdLookupBatch, unsafe.Pointer(&a), unsafe.Sizeof(a))
+		if err == unix.ENOSPC && n < math.MaxInt32/2 {
+			n *= 2 // one bucket has more entries than were asked for
+			continue
+		}
+		if err == unix.EINVAL && first || err == unix.EOPNOTSUPP || err == unix.ENOTSUP {
+			return eachElemSlow(m, keySize, valSize, f)
+		}
+		if err != nil && err != unix.ENOENT {
+			return err
+		}
+		for i := range int(a.count) {
+			f(keys[i*keySize:(i+1)*keySize:(i+1)*keySize], vals[i*valSize:(i+1)*valSize:(i+1)*valSize])
+		}
+		if err != nil { // ENOENT: that was the last of them
+			return nil
+		}
+		first = false
+	}
+}
+
+// eachElemSlow goes from key to key, for maps that can't be read in batches.
+func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
+	var key []byte
+	for range m.MaxEntries() {
+		next := make([]byte, keySize)
+		if err := nextKey(m, key, next); err == unix.ENOENT {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		val := make([]byte, valSize)
+		if err := lookupElem(m, next, val); err == nil {
+			f(next, val)
+		} else if err != unix.ENOENT {
+			return err
+		}
+		key = next
+	}
+	return nil
+}

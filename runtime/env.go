@@ -1,0 +1,181 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// env is what a session offers to builtins.
+type env struct {
+	s     *Session
+	clock *wallClock
+	names names
+	bugs  map[string]bool
+}
+
+func newEnv(s *Session) *env {
+	return &env{s: s, names: names{proc: s.procRoot()}, bugs: map[string]bool{}}
+}
+
+func (e *env) Out() output.Sink                           { return e.s.opt.Sink }
+func (e *env) Err() io.Writer                             { return e.s.opt.Stderr }
+func (e *env) Config() *config.Config                     { return e.s.obj.Checked.Config }
+func (e *env) Session() *builtins.Session                 { return e.s.obj.Checked.Session }
+func (e *env) Kernel() probes.Kernel                      { return e.s.obj.Checked.Env.Kernel }
+func (e *env) CgroupPath(id uint64, filter string) string { return e.names.cgroup(id, filter) }
+func (e *env) UserName(uid uint32) string                 { return e.names.user(uid) }
+
+// Text is a value as %s and print show it.
+func (e *env) Text(v value.Value) string { return output.Text(v, e.Config().StrTruncTrailer) }
+
+// UserSymbol is the function an address of a process lies in, or the address.
+func (e *env) UserSymbol(pid int, addr uint64) string {
+	if f, ok := e.s.syms.Lookup(pid, addr); ok {
+		return f.Name
+	}
+	return hexAddr(addr)
+}
+
+// KernelSymbol is the kernel function or object an address lies in, or the
+// address.
+func (e *env) KernelSymbol(addr uint64) string {
+	if name, _, _, ok := e.Kernel().SymbolAt(addr); ok {
+		return name
+	}
+	return hexAddr(addr)
+}
+
+func hexAddr(addr uint64) string {
+	if addr == 0 {
+		return "0"
+	}
+	return "0x" + strconv.FormatUint(addr, 16)
+}
+
+// Frames implements builtins.Env.
+func (e *env) Frames(pid int, addrs []uint64, mode string) []string {
+	out := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		raw := strconv.FormatUint(a, 16)
+		if mode == "raw" {
+			out = append(out, raw)
+			continue
+		}
+		text, place := hexAddr(a), "[unknown]"
+		if pid == 0 {
+			if name, module, off, ok := e.Kernel().SymbolAt(a); ok {
+				text = name + "+" + strconv.FormatUint(off, 10)
+				place = module
+			}
+		} else if f, ok := e.s.syms.Lookup(pid, a); ok {
+			text = f.Name + "+" + strconv.FormatUint(f.Offset, 10)
+			place = f.Module
+		} else if f.Module != "" {
+			place = f.Module
+		}
+		if mode == "perf" {
+			text = raw + " " + text
+			if pid != 0 {
+				text += " (" + place + ")"
+			}
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// Stack reads the frames of a stack id.
+func (e *env) Stack(depth int, id int64) []uint64 {
+	m := e.s.maps[wire.StackMap(depth)]
+	if m == nil || id < 0 {
+		return nil
+	}
+	var key [4]byte
+	binary.NativeEndian.PutUint32(key[:], uint32(id))
+	data := make([]byte, m.ValueSize())
+	if lookupElem(m, key[:], data) != nil {
+		return nil
+	}
+	var frames []uint64
+	for ; len(data) >= 8; data = data[8:] {
+		a := binary.NativeEndian.Uint64(data)
+		if a == 0 {
+			break
+		}
+		frames = append(frames, a)
+	}
+	return frames
+}
+
+func (e *env) wall() *wallClock {
+	if e.clock == nil {
+		c := newWallClock()
+		e.clock = &c
+	}
+	return e.clock
+}
+
+func (e *env) BootToWall(ns uint64) time.Time { return e.wall().fromBoot(ns) }
+func (e *env) MonoToWall(ns uint64) time.Time { return e.wall().fromMono(ns) }
+
+// PrintMap prints a map as print(@m, top, div) does.
+func (e *env) PrintMap(name string, top, div int64) error {
+	m, err := e.s.mapByName(name)
+	if err != nil {
+		return err
+	}
+	return e.s.printMap(m, top, div, true)
+}
+
+func (e *env) ClearMap(name string) error {
+	m, err := e.s.mapByName(name)
+	if err != nil {
+		return err
+	}
+	return e.s.clearMap(m)
+}
+
+func (e *env) ZeroMap(name string) error {
+	m, err := e.s.mapByName(name)
+	if err != nil {
+		return err
+	}
+	return e.s.zeroMap(m)
+}
+
+// Exit ends the session; records behind this one are dropped.
+func (e *env) Exit(code int) {
+	if !e.s.exiting {
+		e.s.status = code
+	}
+	e.s.exiting = true
+}
+
+// Warn reports a problem of an event on stderr.
+func (e *env) Warn(at source.Span, format string, args ...any) {
+	if e.s.opt.NoWarnings {
+		return
+	}
+	e.s.opt.Sink.Flush()
+	io.WriteString(e.Err(), source.Diag{Span: at, Severity: source.Warning, Msg: fmt.Sprintf(format, args...)}.Render())
+}
+
+// warnBug reports records that no compiled program sends, once each.
+func (e *env) warnBug(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	if !e.bugs[msg] {
+		e.bugs[msg] = true
+		fmt.Fprintf(e.Err(), "BUG: the kernel sent %s\n", msg)
+	}
+}

@@ -1,0 +1,323 @@
+package runtime
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	gort "runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/symbols"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// Load puts an object's maps and programs into the kernel. Nothing runs yet.
+func Load(obj *codegen.Object, opt Options) (*Session, error) {
+	if opt.Stderr == nil {
+		opt.Stderr = io.Discard
+	}
+	s := &Session{
+		obj: obj, opt: opt,
+		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
+		byName: map[string]*wire.Map{},
+		stop:   make(chan struct{}),
+	}
+	if err := s.load(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Session) load() error {
+	var err error
+	if s.ncpu, err = ebpf.PossibleCPU(); err != nil {
+		return err
+	}
+	if s.obj.Checked.Env.Kernel.Release().Less(probes.Version{Major: 5, Minor: 11}) {
+		// Maps count against the limit of locked memory there. A refusal shows
+		// when a map can't be made.
+		unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+		_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited)
+	}
+	for i := range s.obj.Maps {
+		s.byName[s.obj.Maps[i].Name] = &s.obj.Maps[i]
+	}
+	s.handlers = make([]func(builtins.Env, *wire.Record) error, len(s.obj.Events))
+	for i, e := range s.obj.Events {
+		d := s.obj.Defs.Lookup(e.Def)
+		if d == nil || d.Handle == nil {
+			return fmt.Errorf("bug: event %d belongs to %q, which handles none", i, e.Def)
+		}
+		s.handlers[i] = d.Handle
+	}
+	cfg := s.obj.Checked.Config
+	s.syms = symbols.NewUser(symbols.Options{
+		ProcRoot: s.procRoot(),
+		Demangle: cfg.CPPDemangle,
+		Cache:    symbols.CacheMode(cfg.CacheUserSymbols),
+	})
+	s.env = newEnv(s)
+	if err := s.loadMaps(); err != nil {
+		return err
+	}
+	return s.loadPrograms()
+}
+
+func (s *Session) procRoot() string {
+	if s.opt.ProcRoot != "" {
+		return s.opt.ProcRoot
+	}
+	return "/proc"
+}
+
+const mmapable = unix.BPF_F_MMAPABLE
+
+func (s *Session) loadMaps() error {
+	names := make([]string, 0, len(s.obj.Spec.Maps))
+	for name := range s.obj.Spec.Maps {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		spec := s.obj.Spec.Maps[name].Copy()
+		switch name {
+		case wire.RingMap:
+			spec.MaxEntries = uint32(s.ringSize())
+		case wire.SlotMap, wire.SiteMap:
+			// Read and written through memory: a map of one element can't be
+			// written in part otherwise, and a whole write would lose what the
+			// kernel adds meanwhile.
+			spec.Flags |= mmapable
+		case wire.SessionMap:
+			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
+		}
+		m, err := ebpf.NewMap(spec)
+		if err != nil {
+			return s.mapError(name, spec, err)
+		}
+		s.maps[name] = m
+		switch name {
+		case wire.RodataMap:
+			if err := m.Freeze(); err != nil {
+				return fmt.Errorf("cannot freeze map %s: %w", name, err)
+			}
+		case wire.RingMap:
+			if s.ring, err = ringbuf.NewReader(m); err != nil {
+				return fmt.Errorf("cannot read the ring buffer: %w", err)
+			}
+		case wire.SlotMap:
+			if s.slots, err = m.Memory(); err != nil {
+				return fmt.Errorf("cannot map the memory of %s: %w", name, err)
+			}
+		case wire.SiteMap:
+			mem, err := m.Memory()
+			if err != nil {
+				return fmt.Errorf("cannot map the memory of %s: %w", name, err)
+			}
+			s.sites = newSiteTable(s.obj.Sites, mem)
+		}
+	}
+	return nil
+}
+
+// mapError names the script's map that could not be made.
+func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
+	name := kernel
+	var at source.Span
+	for _, m := range s.obj.Maps {
+		if m.Kernel == kernel && (m.Store == wire.HashMap || m.Store == wire.PerCPUHashMap) {
+			name = m.Name
+			for _, info := range s.obj.Checked.Maps {
+				if info.Name == m.Name {
+					at = info.Span
+				}
+			}
+		}
+	}
+	d := source.Diag{Span: at, Msg: fmt.Sprintf("cannot create map %s (%s, %d entries of %d+%d bytes): %v",
+		name, spec.Type, spec.MaxEntries, spec.KeySize, spec.ValueSize, reason(err))}
+	if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL) {
+		d.Hint = "a smaller max_map_keys, or fewer entries in the map's declaration, takes less memory"
+	}
+	return source.DiagError{d}
+}
+
+// sessionWords is what the session map tells the programs.
+func sessionWords() []byte {
+	b := make([]byte, wire.SessionSize)
+	boot := clockNow(unix.CLOCK_BOOTTIME)
+	binary.NativeEndian.PutUint64(b[wire.SessionStart:], uint64(boot))
+	binary.NativeEndian.PutUint64(b[wire.SessionTAI:], uint64(clockOffset(unix.CLOCK_TAI, unix.CLOCK_BOOTTIME)))
+	return b
+}
+
+// Limits of the ring buffer where the script does not give its size.
+const (
+	minRing = 256 << 10
+	maxRing = 16 << 20
+)
+
+// ringSize is the ring buffer's size in bytes: a power of two, as the kernel
+// wants it, and a thousandth of the memory where the script does not say.
+func (s *Session) ringSize() int {
+	want := s.obj.Checked.Config.PerfRBPages * os.Getpagesize()
+	if want <= 0 {
+		var info unix.Sysinfo_t
+		if unix.Sysinfo(&info) == nil {
+			want = int(uint64(info.Totalram) * uint64(info.Unit) / 1000)
+		}
+		want = min(max(want, minRing), maxRing)
+	}
+	size := os.Getpagesize()
+	for size*2 <= want {
+		size *= 2
+	}
+	return size
+}
+
+// loadPrograms loads all programs, several at a time: the verifier takes most
+// of the time, and checks them independently.
+func (s *Session) loadPrograms() error {
+	progs := s.obj.Checked.Progs
+	loaded := make([]*ebpf.Program, len(progs))
+	errs := make([]error, len(progs))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(gort.GOMAXPROCS(0), len(progs)) {
+		wg.Go(func() {
+			for i := range next {
+				loaded[i], errs[i] = s.loadProgram(progs[i].Name)
+			}
+		})
+	}
+	for i := range progs {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	for i, p := range loaded {
+		if p != nil {
+			s.progs[progs[i].Name] = p
+		}
+	}
+	for i, err := range errs {
+		if err != nil {
+			return s.loadError(i, err)
+		}
+	}
+	return nil
+}
+
+func (s *Session) loadProgram(name string) (*ebpf.Program, error) {
+	spec := s.obj.Spec.Programs[name]
+	if spec == nil {
+		return nil, fmt.Errorf("bug: no code for program %s", name)
+	}
+	spec = spec.Copy()
+	for i := range spec.Instructions {
+		ins := &spec.Instructions[i]
+		if !ins.IsLoadFromMap() {
+			continue
+		}
+		m := s.maps[ins.Reference()]
+		if m == nil {
+			return nil, fmt.Errorf("bug: program %s refers to map %q", name, ins.Reference())
+		}
+		if err := ins.AssociateMap(m); err != nil {
+			return nil, err
+		}
+	}
+	return ebpf.NewProgramWithOptions(spec, ebpf.ProgramOptions{
+		LogSizeStart: uint32(max(s.obj.Checked.Config.LogSize, 0)),
+	})
+}
+
+// loadError turns a refusal into a diagnostic at the line that the verifier
+// stopped at.
+func (s *Session) loadError(i int, err error) error {
+	p := s.obj.Checked.Progs[i]
+	point := p.Name
+	if len(p.Points) > 0 {
+		point = p.Points[0].Name
+	}
+	var ve *ebpf.VerifierError
+	if !errors.As(err, &ve) || len(ve.Log) == 0 {
+		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("cannot load %s: %v", point, reason(err))}}
+	}
+	if s.opt.Verbose {
+		w := bufio.NewWriter(s.opt.Stderr)
+		fmt.Fprintf(w, "The verifier's log of %s:\n", point)
+		for _, line := range ve.Log {
+			fmt.Fprintln(w, line)
+		}
+		w.Flush()
+	}
+	n, why := rejection(ve.Log)
+	d := source.Diag{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier refuses %s: %s", point, why)}
+	if lines := s.obj.Lines[p.Name]; n >= 0 && n < len(lines) && lines[n].IsValid() {
+		d.Span = lines[n]
+	}
+	if !s.opt.Verbose {
+		d.Hint = "-v shows the verifier's log"
+	}
+	return source.DiagError{d}
+}
+
+// rejection finds the last instruction a verifier log names, and the reason it
+// gives after it.
+func rejection(log []string) (insn int, why string) {
+	insn = -1
+	for _, line := range slices.Backward(log) {
+		num, rest, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if ok && strings.HasPrefix(strings.TrimSpace(rest), "(") {
+			if n, err := strconv.Atoi(num); err == nil {
+				insn = n
+				break
+			}
+		}
+		if text := strings.TrimSpace(line); text != "" && !isStatistic(text) {
+			why = text // the earliest line behind the instruction is the reason
+		}
+	}
+	if why == "" {
+		why = "no reason given"
+	}
+	return insn, why
+}
+
+// isStatistic reports whether a line of a verifier log says only how much work
+// it was.
+func isStatistic(line string) bool {
+	return strings.HasPrefix(line, "processed ") || strings.HasPrefix(line, "verification time") ||
+		strings.HasPrefix(line, "stack depth") || strings.HasPrefix(line, "peak_states")
+}
+
+// reason is the innermost error: the kernel's answer without the names of the
+// functions it came through.
+func reason(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		if errno, ok := inner.(unix.Errno); ok {
+			return errno
+		}
+		err = inner
+	}
+}

@@ -1,0 +1,276 @@
+package runtime
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// tick is how often the session looks after records sent without a wake-up and
+// after what went wrong.
+const tick = 250 * time.Millisecond
+
+// watch ends the session when ctx is done or a watched process ends.
+func (s *Session) watch(ctx context.Context) {
+	go func() {
+		select {
+		case <-ctx.Done():
+			s.Stop()
+		case <-s.stop:
+		}
+	}()
+	if s.opt.PID > 0 {
+		go func() {
+			if waitExit(s.opt.PID, s.stop) {
+				s.Stop()
+			}
+		}()
+	}
+	if c := s.opt.Child; c != nil {
+		go func() {
+			select {
+			case <-c.done:
+				s.Stop()
+			case <-s.stop:
+			}
+		}()
+	}
+}
+
+// waitExit waits until a process is gone; false: stop was closed before.
+func waitExit(pid int, stop <-chan struct{}) bool {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err == unix.EINVAL { // Linux 5.9
+		fd, err = unix.PidfdOpen(pid, 0)
+	}
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	for {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(tick/time.Millisecond))
+		if n > 0 || err != nil && err != unix.EINTR {
+			return true
+		}
+		select {
+		case <-stop:
+			return false
+		default:
+		}
+	}
+}
+
+func (s *Session) run() error {
+	switch s.opt.Mode {
+	case Test:
+		return s.runTests()
+	case Bench:
+		return s.runBenches()
+	}
+	for _, p := range s.points(kindBegin) {
+		if _, err := s.runProgram(p.prog); err != nil {
+			return err
+		}
+	}
+	if err := s.attachAll(); err != nil {
+		return err
+	}
+	attached := s.points("")
+	lasting := len(attached)
+	for _, kind := range []string{kindBegin, kindEnd, kindSelf} {
+		n := len(s.points(kind))
+		lasting += n
+		if kind == kindBegin || kind == kindEnd {
+			lasting -= n
+		}
+		attached = append(attached, s.points(kind)...)
+	}
+	stopSelf := s.watchSelf()
+	defer stopSelf()
+	s.opt.Sink.Attached(len(attached))
+	if err := s.opt.Sink.Flush(); err != nil {
+		return err
+	}
+	if s.opt.Attached != nil {
+		s.opt.Attached()
+	}
+	if s.opt.DryRun {
+		return nil
+	}
+	if c := s.opt.Child; c != nil {
+		if err := c.resume(); err != nil {
+			return err
+		}
+	}
+	if lasting == 0 {
+		s.Stop()
+	}
+	s.poll()
+	s.detach()
+	if s.exiting {
+		s.drain(false) // what was sent behind exit() is not for us
+	} else {
+		s.drain(true)
+	}
+	s.exiting = false
+
+	for _, p := range s.points(kindEnd) {
+		if _, err := s.runProgram(p.prog); err != nil {
+			return err
+		}
+	}
+	s.drain(true)
+	if c := s.opt.Child; c != nil {
+		c.terminate()
+	}
+	s.opt.Sink.End()
+	if s.obj.Checked.Config.PrintMapsOnExit {
+		s.printAll()
+	}
+	s.opt.Sink.Flush()
+	s.reportSites(true)
+	return nil
+}
+
+// watchSelf runs the programs of self:signal probes when their signal comes.
+func (s *Session) watchSelf() (stop func()) {
+	ps := s.points(kindSelf)
+	if len(ps) == 0 {
+		return func() {}
+	}
+	ch := make(chan os.Signal, 16)
+	signal.Notify(ch, unix.SIGUSR1)
+	go func() {
+		for {
+			select {
+			case <-ch:
+				for _, p := range ps {
+					s.progs[p.prog.Name].Run(nil)
+				}
+			case <-s.stop:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(ch) }
+}
+
+// poll handles records until the session is to end.
+func (s *Session) poll() {
+	if s.ring == nil {
+		s.idle()
+		return
+	}
+	// Flush makes a blocked read return once the session is to end.
+	go func() {
+		<-s.stop
+		s.ring.Flush()
+	}()
+	var rec ringbuf.Record
+	for {
+		s.ring.SetDeadline(time.Now().Add(tick))
+		err := s.ring.ReadInto(&rec)
+		switch {
+		case err == nil:
+			s.handle(rec.RawSample)
+			if s.exiting {
+				s.Stop()
+				return
+			}
+			if rec.Remaining == 0 {
+				s.opt.Sink.Flush()
+			}
+			continue
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.reportSites(false)
+			s.opt.Sink.Flush()
+		default: // flushed or closed
+			return
+		}
+		if s.stopped() {
+			return
+		}
+	}
+}
+
+// idle waits for the end of a session that has no records.
+func (s *Session) idle() {
+	if s.sites == nil {
+		<-s.stop
+		return
+	}
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+			s.reportSites(false)
+		}
+	}
+}
+
+func (s *Session) stopped() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain takes all records that are in the ring buffer and handles them, or
+// drops them.
+func (s *Session) drain(handle bool) {
+	if s.ring == nil {
+		return
+	}
+	var rec ringbuf.Record
+	s.ring.SetDeadline(time.Unix(1, 0)) // do not wait
+	for {
+		err := s.ring.ReadInto(&rec)
+		switch {
+		case err == nil:
+			if handle && !s.exiting {
+				s.handle(rec.RawSample)
+			}
+		case errors.Is(err, ringbuf.ErrFlushed):
+			// The poller's own wake-up: there may be more.
+		default:
+			s.opt.Sink.Flush()
+			return
+		}
+	}
+}
+
+// handle gives a record to the builtin that sent it.
+func (s *Session) handle(data []byte) {
+	if len(data) < wire.HeaderSize {
+		s.env.warnBug("a record of %d bytes", len(data))
+		return
+	}
+	n := binary.NativeEndian.Uint32(data)
+	if int64(n) >= int64(len(s.obj.Events)) {
+		s.env.warnBug("a record of event %d of %d", n, len(s.obj.Events))
+		return
+	}
+	e := &s.obj.Events[n]
+	if len(data) < e.Size {
+		s.env.warnBug("a record of %s with %d bytes instead of %d", e.Def, len(data), e.Size)
+		return
+	}
+	rec := wire.Record{Event: e, Data: data}
+	if err := s.handlers[n](s.env, &rec); err != nil {
+		s.env.Warn(e.Span, "%s: %v", e.Def, err)
+	}
+}

@@ -1,0 +1,145 @@
+// Package runtime runs compiled scripts: it loads an object into the kernel,
+// attaches its programs, turns the records they send into values, and prints
+// the maps at the end. It knows builtins only through their table: a record
+// goes to its builtin's Handle, a value to its type's Format.
+//
+// A session goes through these steps, one file each:
+//
+//	load.go    maps and programs enter the kernel; what its verifier refuses is
+//	           reported by the line of the script
+//	attach.go  begin probes run, then everything else is attached; either all
+//	           of it or nothing
+//	poll.go    records are handled in the order they were sent, until something
+//	           ends the session; then end probes run
+//	maps.go    maps are read, merged over CPUs and sorted; clear.go empties them
+//	sites.go   what went wrong at run time is said, once for each place
+//
+// All that touches the script's data happens in the goroutine of Run: handlers,
+// the sink and the maps need no locks. Others (signals, the watched process)
+// only ask it to stop.
+//
+// As a library:
+//
+//	obj, err := codegen.Compile(…)
+//	s, err := runtime.Load(obj, runtime.Options{Sink: mySink})
+//	defer s.Close()
+//	status, err := s.Run(ctx)
+//
+// A Sink receives typed values; package output has one for text and one for JSON.
+package runtime
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/symbols"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// Options says how to run an object.
+type Options struct {
+	// Sink takes the results; it must not be nil.
+	Sink output.Sink
+	// Stderr takes errors and warnings of the run; nil discards them.
+	Stderr io.Writer
+	// Child is the program to trace (-c). It is let go when all is attached,
+	// and ended with the session.
+	Child *Child
+	// PID is the process whose end ends the session (-p); 0: none.
+	PID int
+	// Attached is called when all probes are attached, before the first result
+	// is handled and before the child runs. It may be nil.
+	Attached func()
+	// DryRun ends the session as soon as all is attached.
+	DryRun bool
+	// Verbose shows the verifier's log when a program is refused, and says what
+	// is being attached.
+	Verbose bool
+	// NoWarnings keeps warnings about the run to ourselves.
+	NoWarnings bool
+	// Mode runs test or bench probes instead of attaching anything.
+	Mode Mode
+	// ProcRoot is where /proc is mounted; "" is /proc.
+	ProcRoot string
+}
+
+// Mode says which probes a session is about.
+type Mode uint8
+
+const (
+	Trace Mode = iota
+	Test       // run all test probes once
+	Bench      // measure all bench probes
+)
+
+// Session is a loaded object.
+type Session struct {
+	obj   *codegen.Object
+	opt   Options
+	maps  map[string]*ebpf.Map // by kernel name
+	progs map[string]*ebpf.Program
+	links []io.Closer
+	ring  *ringbuf.Reader
+	slots *ebpf.Memory // wire.SlotMap, nil if the script has none
+	sites *siteTable
+	syms  *symbols.User
+	env   *env
+	ncpu  int // possible CPUs
+
+	handlers []func(builtins.Env, *wire.Record) error // by event number
+	byName   map[string]*wire.Map
+
+	stop     chan struct{} // closed when the session is to end
+	stopOnce sync.Once
+	exiting  bool // exit() was called: later records are dropped
+	status   int
+	closed   bool
+}
+
+// Run attaches the programs and handles their records until ctx is done, the
+// script calls exit(), the watched process ends, or nothing is left to wait
+// for. Then it detaches, runs the end probes and prints the maps. It returns
+// the status that the script gave to exit(). A session runs once.
+func (s *Session) Run(ctx context.Context) (int, error) {
+	defer s.Close()
+	s.watch(ctx)
+	err := s.run()
+	if ferr := s.opt.Sink.Flush(); err == nil && ferr != nil {
+		err = ferr
+	}
+	return s.status, err
+}
+
+// Stop asks a running session to end as Ctrl-C does. It may be called from any
+// goroutine.
+func (s *Session) Stop() { s.stopOnce.Do(func() { close(s.stop) }) }
+
+// Close detaches and unloads everything. Run does it by itself.
+func (s *Session) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.Stop()
+	s.detach()
+	if s.opt.Child != nil {
+		s.opt.Child.terminate()
+	}
+	if s.ring != nil {
+		s.ring.Close()
+	}
+	for _, p := range s.progs {
+		p.Close()
+	}
+	for _, m := range s.maps {
+		m.Close()
+	}
+	return nil
+}

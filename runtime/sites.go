@@ -1,0 +1,98 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// siteTable is the script's places where something can go wrong, and their
+// counters in the kernel.
+type siteTable struct {
+	sites []wire.Site
+	mem   *ebpf.Memory
+	buf   []byte
+	seen  []uint64 // counts already reported
+}
+
+func newSiteTable(sites []wire.Site, mem *ebpf.Memory) *siteTable {
+	return &siteTable{sites: sites, mem: mem, buf: make([]byte, 8*len(sites)), seen: make([]uint64, len(sites))}
+}
+
+// reportSites says what went wrong since the last time: lost events as often as
+// there are new ones, everything else when it happens first, and at the end how
+// often in all.
+func (s *Session) reportSites(last bool) {
+	t := s.sites
+	if t == nil {
+		return
+	}
+	if _, err := t.mem.ReadAt(t.buf, 0); err != nil {
+		return
+	}
+	var lost uint64
+	for i, site := range t.sites {
+		n := binary.NativeEndian.Uint64(t.buf[8*i:])
+		before := t.seen[i]
+		if n == before {
+			continue
+		}
+		if site.Kind == wire.LostEvent {
+			lost += n - before
+			t.seen[i] = n
+			continue
+		}
+		if before > 0 && !last {
+			continue
+		}
+		t.seen[i] = n
+		s.reportSite(site, before, n)
+	}
+	if lost > 0 {
+		s.opt.Sink.Lost(lost)
+	}
+}
+
+func (s *Session) reportSite(site wire.Site, before, n uint64) {
+	kind := "runtime_error"
+	var msg string
+	switch site.Kind {
+	case wire.MapFull:
+		kind = "helper_error"
+		msg = fmt.Sprintf("Map full: can't update %s. Raise max_map_keys, or the map's own size by declaring it, as in `let %s = hash(100000);`", site.What, site.What)
+	case wire.ReadFault:
+		if !s.obj.Checked.Session.Warnings {
+			return
+		}
+		kind = "helper_error"
+		msg = "Bad address: memory could not be read; the value is 0"
+		if site.What != "" {
+			msg += " (" + site.What + ")"
+		}
+	case wire.DivZero:
+		msg = "Division or modulo by 0; the result is 1"
+	case wire.OutOfBounds:
+		msg = "Array access out of bounds; the value is 0"
+	case wire.StackFault:
+		msg = "A stack could not be taken or stored"
+		if site.What != "" {
+			msg += " (" + site.What + ")"
+		}
+	default:
+		if !s.obj.Checked.Session.Warnings {
+			return
+		}
+		kind = "helper_error"
+		msg = fmt.Sprintf("%s failed", site.What)
+	}
+	switch {
+	case before > 0:
+		msg += fmt.Sprintf(" (%d times in all)", n)
+	case n > 1:
+		msg += fmt.Sprintf(" (%d times so far)", n)
+	}
+	s.opt.Sink.Message(kind, msg, site.Span)
+}

@@ -1,0 +1,220 @@
+package symbols
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"encoding/hex"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// table is a file's functions, by address as the file's headers have it.
+type table struct {
+	segs    []segment
+	syms    []symbol
+	strings [][]byte // string tables that names are in
+}
+
+// segment is an executable part of a file: what is at which address.
+type segment struct{ off, size, vaddr uint64 }
+
+type symbol struct {
+	addr uint64
+	size uint32 // 0: up to the next one
+	name uint32 // offset into its string table; the highest bit says which
+}
+
+const secondTable = 1 << 31
+
+// lookup finds the function at an offset of the file.
+func (t *table) lookup(off uint64) (name string, rest uint64, ok bool) {
+	for _, s := range t.segs {
+		if off >= s.off && off < s.off+s.size {
+			return t.at(off - s.off + s.vaddr)
+		}
+	}
+	return "", 0, false
+}
+
+func (t *table) at(addr uint64) (name string, off uint64, ok bool) {
+	i, exact := slices.BinarySearchFunc(t.syms, addr, func(s symbol, a uint64) int { return cmp.Compare(s.addr, a) })
+	if !exact {
+		i--
+	}
+	if i < 0 {
+		return "", 0, false
+	}
+	s := t.syms[i]
+	off = addr - s.addr
+	if s.size > 0 && off >= uint64(s.size) {
+		return "", 0, false
+	}
+	strs := t.strings[s.name>>31]
+	rest := strs[min(int(s.name&^secondTable), len(strs)):]
+	if n := bytes.IndexByte(rest, 0); n >= 0 {
+		rest = rest[:n]
+	}
+	return string(rest), off, len(rest) > 0
+}
+
+// openTable reads a file's symbols: its symbol table, or where that is stripped
+// the one of its separate debug file, and the dynamic symbols.
+func openTable(name string) (*table, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readTable(f, filepath.Dir(name), true)
+}
+
+func readTable(r io.ReaderAt, dir string, debug bool) (*table, error) {
+	f, err := elf.NewFile(r)
+	if err != nil {
+		return nil, err
+	}
+	t := &table{}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
+			t.segs = append(t.segs, segment{p.Off, p.Filesz, p.Vaddr})
+		}
+	}
+	full := t.add(f, elf.SHT_SYMTAB)
+	if !full && debug {
+		full = t.addDebugFile(f, dir)
+	}
+	if !full || len(t.strings) < 2 {
+		t.add(f, elf.SHT_DYNSYM)
+	}
+	slices.SortStableFunc(t.syms, func(a, b symbol) int { return cmp.Compare(a.addr, b.addr) })
+	t.syms = slices.CompactFunc(t.syms, func(a, b symbol) bool { return a.addr == b.addr })
+	t.syms = slices.Clip(t.syms)
+	return t, nil
+}
+
+// add takes the functions of one of a file's symbol tables; it reports whether
+// there is such a table.
+func (t *table) add(f *elf.File, kind elf.SectionType) bool {
+	sec := f.SectionByType(kind)
+	if sec == nil || int(sec.Link) >= len(f.Sections) || len(t.strings) == 2 || f.Class != elf.ELFCLASS64 {
+		return false
+	}
+	data, err := sec.Data()
+	if err != nil {
+		return false
+	}
+	strs, err := f.Sections[sec.Link].Data()
+	if err != nil {
+		return false
+	}
+	var flag uint32
+	if len(t.strings) == 1 {
+		flag = secondTable
+	}
+	const entry = 24
+	n := 0
+	each := func(visit func(s symbol)) {
+		for d := data; len(d) >= entry; d = d[entry:] {
+			info, shndx := d[4], f.ByteOrder.Uint16(d[6:])
+			switch elf.SymType(info & 15) {
+			case elf.STT_FUNC, elf.STT_GNU_IFUNC:
+			default:
+				continue
+			}
+			if shndx == uint16(elf.SHN_UNDEF) {
+				continue
+			}
+			visit(symbol{
+				addr: f.ByteOrder.Uint64(d[8:]),
+				size: uint32(min(f.ByteOrder.Uint64(d[16:]), math.MaxUint32)),
+				name: f.ByteOrder.Uint32(d)&^secondTable | flag,
+			})
+		}
+	}
+	each(func(symbol) { n++ })
+	if n == 0 {
+		return false
+	}
+	t.syms = slices.Grow(t.syms, n)
+	each(func(s symbol) { t.syms = append(t.syms, s) })
+	t.strings = append(t.strings, strs)
+	return true
+}
+
+// debugRoot is where distributions install separate debug files.
+const debugRoot = "/usr/lib/debug"
+
+func (t *table) addDebugFile(f *elf.File, dir string) bool {
+	var names []string
+	if id := buildID(f); len(id) > 2 {
+		names = append(names, debugRoot+"/.build-id/"+id[:2]+"/"+id[2:]+".debug")
+	}
+	if s := f.Section(".gnu_debuglink"); s != nil {
+		if data, err := s.Data(); err == nil {
+			if link, _, ok := bytes.Cut(data, []byte{0}); ok && len(link) > 0 {
+				base := filepath.Base(string(link))
+				names = append(names, filepath.Join(dir, base), filepath.Join(dir, ".debug", base), filepath.Join(debugRoot, dir, base))
+			}
+		}
+	}
+	for _, name := range names {
+		r, err := os.Open(name)
+		if err != nil {
+			continue
+		}
+		defer r.Close()
+		d, err := elf.NewFile(r)
+		if err == nil && t.add(d, elf.SHT_SYMTAB) {
+			return true
+		}
+	}
+	return false
+}
+
+// buildID is the note that identifies a build, in hex, or "".
+func buildID(f *elf.File) string {
+	s := f.Section(".note.gnu.build-id")
+	if s == nil {
+		return ""
+	}
+	d, err := s.Data()
+	if err != nil || len(d) < 16 {
+		return ""
+	}
+	name, desc := f.ByteOrder.Uint32(d), f.ByteOrder.Uint32(d[4:])
+	from := 12 + uint64(name+3)&^3
+	if from+uint64(desc) > uint64(len(d)) {
+		return ""
+	}
+	return hex.EncodeToString(d[from : from+uint64(desc)])
+}
+
+// vdsoTable reads the symbols of the code that the kernel maps into every
+// process, from our own memory.
+func vdsoTable(proc string) *table {
+	self := &process{pid: os.Getpid()}
+	self.read(proc)
+	for _, m := range self.maps {
+		if m.path != "[vdso]" {
+			continue
+		}
+		mem, err := os.Open(filepath.Join(proc, strconv.Itoa(self.pid), "mem"))
+		if err != nil {
+			break
+		}
+		defer mem.Close()
+		image := make([]byte, m.end-m.start)
+		if _, err := mem.ReadAt(image, int64(m.start)); err != nil {
+			break
+		}
+		if t, err := readTable(bytes.NewReader(image), "", false); err == nil {
+			return t
+		}
+	}
+	return &table{}
+}
