@@ -1,8 +1,30 @@
 // Package lower turns a checked script into SSA.
+//
+// A value of one machine word is an SSA value, kept extended to 64 bits as its
+// type says. Everything larger is handled by address, and by destination: the
+// code for an expression is asked to write its result where it is needed (an
+// event's record, a map key, a variable), so that a string is read once, into
+// its final place. An expression that already has a place (a variable, a map
+// entry, a member of a kernel object) is referred to by it, and only what is
+// asked for is read.
+//
+// What the kernel may refuse at run time is counted at a site and gives zero;
+// a kernel feature that is missing is an error at the place that needs it.
+//
+// The files: expressions by kind (value.go, arith.go, compare.go, cond.go),
+// memory (place.go, read.go, store.go, string.go), statements (stmt.go,
+// loop.go, callback.go, call.go), variables (vars.go), maps (maps.go and one
+// file per store), what is shared by all programs (tables.go), and what
+// builtins build code with (gen.go, event.go).
 package lower
 
 import (
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -13,4 +35,160 @@ type Result struct {
 	Maps   []wire.Map
 	Events []wire.Event
 	Sites  []wire.Site
+}
+
+// Lower translates p. The error is a source.DiagError: what the kernel p was
+// checked against cannot run.
+func Lower(p *check.Program) (*Result, error) {
+	u := newUnit(p)
+	for _, prog := range p.Progs {
+		u.program(prog)
+	}
+	if err := u.diags.Err(); err != nil {
+		return nil, err
+	}
+	u.finish()
+	return u.res, nil
+}
+
+// unit is a script being lowered: what its programs share.
+type unit struct {
+	p     *check.Program
+	k     probes.Kernel
+	info  *check.Info
+	res   *Result
+	diags source.Diags
+	maps  map[*builtins.MapInfo]*mapState
+	tables
+}
+
+func newUnit(p *check.Program) *unit {
+	u := &unit{
+		p: p, k: p.Env.Kernel, info: p.Info,
+		res:    &Result{Module: &ir.Module{}},
+		maps:   map[*builtins.MapInfo]*mapState{},
+		tables: newTables(),
+	}
+	for _, m := range p.Maps {
+		u.addMap(m)
+	}
+	return u
+}
+
+// need reports whether the kernel has a feature; if not, it says so at s.
+func (u *unit) need(feat probes.Feature, s source.Span, what string) bool {
+	if u.k.Has(feat) {
+		return true
+	}
+	v := u.k.Release()
+	u.diags.Errorf(s, "%s needs Linux %s (%s), this is %d.%d", what, u.k.Since(feat), feat, v.Major, v.Minor)
+	return false
+}
+
+// program lowers one program.
+func (u *unit) program(p *check.Prog) {
+	prog := &ir.Prog{Name: p.Name, Kind: p.Ctx.Kind.Name}
+	f := newFn(u, prog, p, "main", ir.PtrCtx)
+	f.ctx = f.b.Param(0)
+	prog.Main = f.b.Fn
+	f.captured = u.captures(p.Pred, p.Body)
+	f.result = p.Ctx.Result
+	f.start()
+	if p.Pred != nil {
+		body, out := f.b.NewBlock(), f.b.NewBlock()
+		f.at(p.Pred.Span())
+		f.branch(p.Pred, body, out)
+		f.b.SealSet(out)
+		f.returnNow(nil)
+		f.b.SealSet(body)
+	}
+	f.block(p.Body)
+	if f.b.Cur != nil {
+		f.at(p.Span)
+		f.returnNow(nil)
+	}
+	f.end()
+	u.res.Module.Progs = append(u.res.Module.Progs, prog)
+}
+
+// fn is a function being lowered: a program's main function, a script function,
+// or the body of a loop that the kernel calls back.
+type fn struct {
+	*unit
+	irp  *ir.Prog
+	prog *check.Prog // the program it is part of
+	b    *ir.Builder
+	ctx  *ir.Value // the program's context
+
+	entry, first *ir.Block // the entry block stays open for slots and parameters until end
+	vars         map[*check.Var]*local
+	captured     map[*check.Var]bool
+	subs         map[*check.Func]*ir.Func // shared by the functions of a program
+	loops        []jumps                  // enclosing loops, innermost last
+	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
+	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
+	result       int64                    // what the program returns by default
+
+	callback  *callback   // the loop this function is the body of, or nil
+	script    *check.Func // the script function it is, or nil
+	out       *ir.Value   // script function: where a result that is not a word goes
+	frame     *ir.Value   // what callbacks reach of this function's variables
+	frameSize int64
+}
+
+func newFn(u *unit, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type) *fn {
+	return &fn{
+		unit: u, irp: irp, prog: p, b: ir.NewFunc(name, params...),
+		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{},
+	}
+}
+
+// start opens the body behind the entry block.
+func (f *fn) start() {
+	f.entry = f.b.Cur
+	f.first = f.b.NewBlock()
+	f.b.Seal(f.first)
+	f.b.SetBlock(f.first)
+}
+
+// end closes the entry block.
+func (f *fn) end() {
+	f.b.SetBlock(f.entry)
+	f.b.Jump(f.first)
+}
+
+// prologue emits code that runs once when the function starts.
+func (f *fn) prologue(emit func()) {
+	cur := f.b.Cur
+	f.b.SetBlock(f.entry)
+	emit()
+	f.b.SetBlock(cur)
+}
+
+// at makes s the place in the source of what is emitted next and returns the
+// one before.
+func (f *fn) at(s source.Span) source.Span {
+	old := f.b.Pos
+	if s.IsValid() {
+		f.b.Pos = s
+	}
+	return old
+}
+
+// returnNow ends the program here, with value x or (nil) its default result.
+func (f *fn) returnNow(x *ir.Value) {
+	switch {
+	case f.callback != nil:
+		f.callback.leave(f, x)
+	case f.script != nil:
+		if x == nil {
+			x = f.b.Const(0)
+		}
+		f.b.Ret(x)
+	default:
+		if x == nil {
+			x = f.b.Const(f.result)
+		}
+		f.b.Ret(x)
+	}
 }

@@ -1,0 +1,163 @@
+package lower
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// operand is one side of an operation on words.
+type operand struct {
+	x *ir.Value
+	t *types.Type
+}
+
+func (f *fn) operand(e ast.Expr) operand {
+	t := f.typeOf(e)
+	if t.Kind == types.Agg {
+		t = intType(t)
+	}
+	return operand{f.value(e), t}
+}
+
+var plainOps = map[string]ir.Op{
+	"+": ir.OpAdd, "-": ir.OpSub, "*": ir.OpMul, "&": ir.OpAnd, "|": ir.OpOr, "^": ir.OpXor, "<<": ir.OpShl,
+}
+
+func (f *fn) binary(e *ast.Binary) *ir.Value {
+	switch e.Op {
+	case "&&", "||", "==", "!=", "<", "<=", ">", ">=":
+		return f.condition(e)
+	}
+	x := f.operand(e.X)
+	y := f.operand(e.Y)
+	return f.arith(e.Op, x, y, f.typeOf(e), e)
+}
+
+// arith computes x op y as type t. Division truncates, by the signedness of t;
+// a divisor of zero is counted and gives one.
+func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Value {
+	if x.t.Kind == types.Pointer || y.t.Kind == types.Pointer {
+		return f.pointerArith(op, x, y)
+	}
+	a, b := f.word(x.x), f.word(y.x)
+	signed := t.Signed
+	var v *ir.Value
+	switch op {
+	case "/", "%":
+		div := map[string]ir.Op{"/": ir.OpUDiv, "%": ir.OpUMod}[op]
+		if signed {
+			div = map[string]ir.Op{"/": ir.OpSDiv, "%": ir.OpSMod}[op]
+		}
+		if b.Op == ir.OpConst && b.Imm != 0 {
+			v = f.b.Op(div, a, b)
+			break
+		}
+		v = f.IfElse(b, func() *ir.Value { return f.b.Op(div, a, b) }, func() *ir.Value {
+			f.Count(wire.DivZero, at.Span(), "")
+			return f.b.Const(1)
+		})
+	case ">>":
+		sh := ir.OpShr
+		if x.t.Signed {
+			sh = ir.OpSar
+		}
+		v = f.b.Op(sh, a, b)
+	default:
+		v = f.b.Op(plainOps[op], a, b)
+	}
+	if t.Kind == types.Int || t.Kind == types.Enum {
+		return f.b.Extend(v, t.Size, t.Signed)
+	}
+	return v
+}
+
+// pointerArith counts in elements, as C does.
+func (f *fn) pointerArith(op string, x, y operand) *ir.Value {
+	scale := func(n operand, p *types.Type) *ir.Value {
+		size := elemSize(p)
+		switch {
+		case size == 1:
+			return f.word(n.x)
+		case n.x.Op == ir.OpConst:
+			return f.b.Const(n.x.Imm * size)
+		}
+		return f.b.Op(ir.OpMul, f.word(n.x), f.b.Const(size))
+	}
+	irop := plainOps[op]
+	switch {
+	case x.t.Kind != types.Pointer:
+		return f.b.Op(irop, f.b.AsInt(y.x), scale(x, y.t))
+	case y.t.Kind != types.Pointer && (op == "+" || op == "-"):
+		return f.b.Op(irop, f.b.AsInt(x.x), scale(y, x.t))
+	}
+	return f.b.Op(irop, f.word(x.x), f.word(y.x))
+}
+
+func elemSize(p *types.Type) int64 {
+	if p.Elem == nil || p.Elem.Size == 0 {
+		return 1
+	}
+	return int64(p.Elem.Size)
+}
+
+func (f *fn) unary(e *ast.Unary) *ir.Value {
+	t := f.typeOf(e)
+	switch e.Op {
+	case "!":
+		return f.condition(e)
+	case "~":
+		x := f.word(f.value(e.X))
+		return f.convert(f.b.Op(ir.OpXor, x, f.b.Const(-1)), types.TInt64, t)
+	case "-":
+		x := f.word(f.value(e.X))
+		return f.convert(f.b.Op(ir.OpNeg, x), types.TInt64, t)
+	case "*":
+		return f.guarded(func() *ir.Value { return f.chained(e) })
+	case "&":
+		return f.addressOf(e)
+	}
+	return f.step(e)
+}
+
+// addressOf is &$v or &@m: an address in the program's own memory.
+func (f *fn) addressOf(e *ast.Unary) *ir.Value {
+	switch x := e.X.(type) {
+	case *ast.Var:
+		return f.local(f.info.Vars[x], false).mem
+	case *ast.Map:
+		m := f.maps[f.info.Maps[x]]
+		if p := m.store.find(f, nil); p.Type == ir.PtrMap {
+			return p
+		}
+		return f.MapPtr(f.info.Maps[x])
+	}
+	return f.place(e.X).address(f)
+}
+
+// step is ++ and --. On an integer in a map it is one atomic addition.
+func (f *fn) step(e *ast.Unary) *ir.Value {
+	t := f.typeOf(e.X)
+	n := int64(1)
+	if t.Kind == types.Pointer {
+		n = elemSize(t)
+	}
+	if e.Op == "--" {
+		n = -n
+	}
+	if v, ok := e.X.(*ast.Var); ok {
+		vr := f.info.Vars[v]
+		old := f.readVar(vr)
+		now := f.b.Op(ir.OpAdd, f.b.AsInt(old), f.b.Const(n))
+		if t.Kind != types.Pointer {
+			now = f.b.Extend(now, t.Size, t.Signed)
+		}
+		f.writeVar(vr, now)
+		if e.Postfix {
+			return old
+		}
+		return now
+	}
+	return f.addToMap(e.X, f.b.Const(n), e.Postfix)
+}

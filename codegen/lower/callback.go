@@ -1,0 +1,258 @@
+package lower
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// A loop whose number of turns is not small and known becomes a function that
+// the kernel calls once a turn. The function reaches what the one around it
+// has through that one's frame: a block of words on its stack, of which the
+// first is the program's context and the second the next outer frame.
+const (
+	frameCtx = 0
+	frameUp  = 8
+)
+
+// callback is what a loop body knows of the function around it.
+type callback struct {
+	parent *fn
+	up     *ir.Value // the parent's frame
+	// done is where in the parent's frame a return notes that it happened, and
+	// behind it its value; -1: the body does not return.
+	done int64
+}
+
+// What a callback's result tells the kernel.
+const (
+	goOn = 0
+	stop = 1
+)
+
+// maxInlineTurns is up to how many turns a range stays in its function, where
+// the kernel's verifier follows each; maxTurns where there is no other way.
+const (
+	maxInlineTurns = 16
+	maxTurns       = 4096
+)
+
+// callsBack reports whether a loop's body becomes a callback.
+func (u *unit) callsBack(s *ast.For) bool {
+	r, ok := s.Iter.(*ast.Range)
+	if !ok {
+		return true
+	}
+	from, to, ok := u.constRange(r)
+	if ok && to-from <= maxInlineTurns {
+		return false
+	}
+	return u.k.Has(probes.FeatLoop)
+}
+
+func (f *fn) forLoop(s *ast.For) {
+	r, ok := s.Iter.(*ast.Range)
+	if !ok {
+		f.forMap(s, s.Iter.(*ast.Map))
+		return
+	}
+	if !f.callsBack(s) {
+		from, to, known := f.constRange(r)
+		if !known || to-from > maxTurns {
+			f.need(probes.FeatLoop, s.Span(), "a loop of this many turns")
+			return
+		}
+		f.forRange(s, f.b.Const(from), f.b.Const(to))
+		return
+	}
+	f.forCalled(s, r)
+}
+
+// forCalled runs a range by bpf_loop.
+func (f *fn) forCalled(s *ast.For, r *ast.Range) {
+	from, to := f.word(f.value(r.From)), f.word(f.value(r.To))
+	turns := f.IfElse(f.b.Op(ir.OpSLt, from, to), func() *ir.Value { return f.b.Op(ir.OpSub, to, from) }, func() *ir.Value { return f.b.Const(0) })
+	start := int64(-1)
+	if from.Op != ir.OpConst {
+		f.prologue(func() { start = f.extendFrame(8) })
+		f.b.Store(f.frame, start, 8, from)
+	}
+	body, cb := f.callback1(s, ir.Int, ir.PtrSlot)
+	cb.up = body.b.Param(1)
+	index := body.b.Param(0)
+	body.start()
+	v := f.info.Vars[s.Var]
+	first := body.b.Const(from.Imm)
+	if start >= 0 {
+		first = body.b.Load(cb.up, start, 8, false)
+	}
+	i := body.b.Op(ir.OpAdd, body.b.Extend(index, 4, false), first)
+	body.writeVar(v, body.convert(i, types.TInt64, v.Type))
+	body.callbackBody(s)
+
+	n := f.b.Call(ir.Loop, turns, f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
+	f.afterCallback(cb, n, s, "bpf_loop")
+}
+
+// forMap runs body for each entry of a map by bpf_for_each_map_elem.
+func (f *fn) forMap(s *ast.For, m *ast.Map) {
+	if !f.need(probes.FeatForEachMap, s.Span(), "for over a map") {
+		return
+	}
+	st := f.state(m)
+	body, cb := f.callback1(s, ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)
+	key, val := body.b.Param(1), body.b.Param(2)
+	cb.up = body.b.Param(3)
+	body.start()
+	v := f.info.Vars[s.Var]
+	l := body.local(v, true)
+	kt, vt := v.Type.Fields[0], v.Type.Fields[1]
+	kd := Dest{Ptr: l.mem, Off: int64(kt.Off), Size: kt.Type.Size, Padded: true}
+	body.copyPlace(place{t: st.info.Key, ptr: key}, kt.Type, kd)
+	vd := Dest{Ptr: l.mem, Off: int64(vt.Off), Size: vt.Type.Size, Padded: true}
+	if st.info.Value.Kind == types.Agg && vt.Type.Kind != types.Agg {
+		k := body.temp(st.info.Key.Size)
+		body.copyPlace(place{t: st.info.Key, ptr: key}, st.info.Key, Dest{Ptr: k, Size: st.info.Key.Size, Padded: true})
+		body.storeWord(body.readAgg(st, k), vt.Type, vd)
+	} else {
+		body.copyPlace(place{t: st.info.Value, ptr: val}, vt.Type, vd)
+	}
+	body.callbackBody(s)
+
+	n := f.b.Call(ir.ForEachMapElem, f.b.MapPtr(st.store.kernelMap()), f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
+	f.afterCallback(cb, n, s, "bpf_for_each_map_elem")
+}
+
+// callback1 begins the function that is the body of s.
+func (f *fn) callback1(s *ast.For, params ...ir.Type) (*fn, *callback) {
+	f.prologue(func() { f.extendFrame(0) })
+	cb := &callback{parent: f, done: -1}
+	if returns(s.Body) {
+		f.prologue(func() {
+			cb.done = f.extendFrame(16)
+			f.b.Store(f.frame, cb.done, 8, f.b.Const(0))
+		})
+	}
+	body := newFn(f.unit, f.irp, f.prog, fmt.Sprintf("loop%d", len(f.irp.Subs)+1), params...)
+	f.irp.Subs = append(f.irp.Subs, body.b.Fn)
+	body.subs, body.captured, body.result, body.callback = f.subs, f.captured, f.result, cb
+	body.at(s.Span())
+	return body, cb
+}
+
+func (f *fn) callbackBody(s *ast.For) {
+	leave := func(r int64) func() { return func() { f.b.Ret(f.b.Const(r)) } }
+	f.loop(jumps{brk: leave(stop), cont: leave(goOn)}, s.Body)
+	if f.b.Cur != nil {
+		f.b.Ret(f.b.Const(goOn))
+	}
+	f.end()
+}
+
+// afterCallback counts a refusal of the helper and goes on with a return from
+// within the loop.
+func (f *fn) afterCallback(cb *callback, n *ir.Value, s *ast.For, helper string) {
+	f.If(f.b.Op(ir.OpSLt, n, f.b.Const(0)), func() { f.Count(wire.HelperFail, s.Span(), helper) })
+	if cb.done >= 0 {
+		f.If(f.b.Load(f.frame, cb.done, 8, false), func() {
+			f.returnNow(f.b.Load(f.frame, cb.done+8, 8, false))
+		})
+	}
+}
+
+// returns reports whether a loop's body leaves the function around it.
+func returns(body *ast.Block) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		if j, ok := n.(*ast.Jump); ok && j.Kind == ast.Return {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// leave is a return from within the loop: the kernel stops calling, the
+// function around it returns.
+func (cb *callback) leave(f *fn, x *ir.Value) {
+	if x == nil {
+		x = f.b.Const(f.result)
+	}
+	if cb.done < 0 { // a builtin that ends the program: it ends the loop
+		cb.parent.prologue(func() {
+			cb.done = cb.parent.extendFrame(16)
+			cb.parent.b.Store(cb.parent.frame, cb.done, 8, cb.parent.b.Const(0))
+		})
+	}
+	f.b.Store(cb.up, cb.done, 8, f.b.Const(1))
+	f.b.Store(cb.up, cb.done+8, 8, x)
+	f.b.Ret(f.b.Const(stop))
+}
+
+// outer finds a variable of a function around f; nil where v belongs to f.
+func (cb *callback) outer(f *fn, v *check.Var) *local {
+	hops := 0
+	for p := cb.parent; ; hops++ {
+		if l := p.vars[v]; l != nil && l.off >= 0 {
+			return f.reach(hops, l)
+		}
+		if p.callback == nil {
+			return nil
+		}
+		p = p.callback.parent
+	}
+}
+
+// reach makes a variable hops frames above the parent's usable in f.
+func (f *fn) reach(hops int, l *local) *local {
+	here := &local{off: -1, word: l.word}
+	f.prologue(func() {
+		base := f.frameAt(hops)
+		if l.word {
+			here.mem = f.b.AddImm(base, l.off)
+		} else {
+			here.mem = f.b.Load(base, l.off, 8, false)
+			here.mem.Type = ir.PtrSlot
+		}
+	})
+	return here
+}
+
+func (f *fn) frameAt(hops int) *ir.Value {
+	base := f.callback.up
+	for range hops {
+		base = f.b.Load(base, frameUp, 8, false)
+		base.Type = ir.PtrSlot
+	}
+	return base
+}
+
+// scriptFunc is the script function that f is part of, or nil.
+func (f *fn) scriptFunc() *check.Func {
+	for f.callback != nil {
+		f = f.callback.parent
+	}
+	return f.script
+}
+
+// outPtr is where the result of the script function goes that f is part of.
+func (f *fn) outPtr() *ir.Value {
+	if f.callback == nil {
+		return f.out
+	}
+	hops, p := 0, f.callback.parent
+	for ; p.callback != nil; p = p.callback.parent {
+		hops++
+	}
+	off := int64(-1)
+	p.prologue(func() {
+		off = p.extendFrame(8)
+		p.b.Store(p.frame, off, 8, p.out)
+	})
+	return f.reach(hops, &local{off: off}).mem
+}

@@ -1,0 +1,238 @@
+package lower
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// compare is x op y as 0 or 1.
+func (f *fn) compare(e *ast.Binary) *ir.Value {
+	defer f.at(f.at(e.Span()))
+	tx, ty := f.typeOf(e.X), f.typeOf(e.Y)
+	if tx.IsScalar() || tx.Kind == types.Agg || ty.IsScalar() || ty.Kind == types.Agg {
+		return f.compareWords(e.Op, f.operand(e.X), f.operand(e.Y), f.info.Operands[e])
+	}
+	var eq *ir.Value
+	if tx.Kind == types.String {
+		eq = f.equalStrings(e.X, e.Y, tx, ty)
+	} else {
+		x, y := f.tmp(e.X), f.tmp(e.Y)
+		eq = f.equalObjects(x, 0, tx, y, 0, ty)
+	}
+	if e.Op == "!=" {
+		return f.b.Op(ir.OpEq, eq, f.b.Const(0))
+	}
+	return eq
+}
+
+// compareWords compares two words as values of type t (nil: pointers).
+func (f *fn) compareWords(op string, x, y operand, t *types.Type) *ir.Value {
+	less, lessEq := ir.OpULt, ir.OpULe
+	if t != nil && t.Signed {
+		less, lessEq = ir.OpSLt, ir.OpSLe
+	}
+	a, b := x.x, y.x
+	if a.Type != b.Type {
+		// Two kinds of pointer, or a pointer and a number.
+		if op == "==" || op == "!=" {
+			a, b = f.b.AsInt(a), f.b.AsInt(b)
+		} else {
+			a, b = f.word(a), f.word(b)
+		}
+	}
+	switch op {
+	case "==":
+		return f.b.Op(ir.OpEq, a, b)
+	case "!=":
+		return f.b.Op(ir.OpNe, a, b)
+	case "<":
+		return f.b.Op(less, a, b)
+	case "<=":
+		return f.b.Op(lessEq, a, b)
+	case ">":
+		return f.b.Op(less, b, a)
+	case ">=":
+		return f.b.Op(lessEq, b, a)
+	}
+	panic("lower: comparison " + op)
+}
+
+// maxUnrolled is up to how many bytes a comparison is straight-line code.
+const maxUnrolled = 64
+
+// equalStrings compares two strings. With a literal, only as many bytes as it
+// has count, whatever follows in the other.
+func (f *fn) equalStrings(x, y ast.Expr, tx, ty *types.Type) *ir.Value {
+	if f.lit(x) != nil {
+		x, y, tx, ty = y, x, ty, tx
+	}
+	p := f.tmp(x)
+	if l := f.lit(y); l != nil {
+		data := append([]byte(l.Str), 0)
+		switch {
+		case len(data) > tx.Size:
+			return f.b.Const(0)
+		case len(data) <= maxUnrolled:
+			return f.equalConst(p, 0, data)
+		}
+		return f.equalMemory(p, 0, f.Rodata(data), 0, len(data))
+	}
+	return f.equalText(p, 0, tx.Size, f.tmp(y), 0, ty.Size)
+}
+
+// equalConst compares memory with constant bytes.
+func (f *fn) equalConst(p *ir.Value, off int64, data []byte) *ir.Value {
+	var diff *ir.Value
+	chunks(len(data), func(at, n int) {
+		var word [8]byte
+		copy(word[:], data[at:at+n])
+		c := f.b.Const(int64(binary.LittleEndian.Uint64(word[:])))
+		diff = f.orDiff(diff, f.b.Load(p, off+int64(at), n, false), c)
+	})
+	return f.b.Op(ir.OpEq, diff, f.b.Const(0))
+}
+
+// orDiff gathers in diff the bits in which a and b differ.
+func (f *fn) orDiff(diff, a, b *ir.Value) *ir.Value {
+	x := f.b.Op(ir.OpXor, a, b)
+	if diff == nil {
+		return x
+	}
+	return f.b.Op(ir.OpOr, diff, x)
+}
+
+// chunks cuts n bytes into words of 8, then of what is left.
+func chunks(n int, emit func(at, size int)) {
+	for at := 0; at < n; {
+		size := 8
+		for size > n-at {
+			size /= 2
+		}
+		emit(at, size)
+		at += size
+	}
+}
+
+// equalMemory compares n bytes: straight, or in a loop over words.
+func (f *fn) equalMemory(x *ir.Value, xo int64, y *ir.Value, yo int64, n int) *ir.Value {
+	if n == 0 {
+		return f.b.Const(1)
+	}
+	if n <= maxUnrolled {
+		var diff *ir.Value
+		chunks(n, func(at, size int) {
+			diff = f.orDiff(diff, f.b.Load(x, xo+int64(at), size, false), f.b.Load(y, yo+int64(at), size, false))
+		})
+		return f.b.Op(ir.OpEq, diff, f.b.Const(0))
+	}
+	words := n / 8
+	var rest func() *ir.Value
+	if n%8 != 0 {
+		rest = func() *ir.Value {
+			return f.equalMemory(x, xo+int64(words*8), y, yo+int64(words*8), n%8)
+		}
+	}
+	return f.wordLoop(x, xo, y, yo, words, func(a, b *ir.Value) (stop, equal *ir.Value) {
+		return f.b.Op(ir.OpNe, a, b), f.b.Const(0)
+	}, rest)
+}
+
+// equalText compares two strings up to their NUL, in words: they are equal at
+// a word where no byte up to the first NUL differs.
+func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys int) *ir.Value {
+	n := min(xs, ys)
+	step := func(a, b *ir.Value) (stop, equal *ir.Value) {
+		diff := f.b.Op(ir.OpXor, a, b)
+		nul := f.nulByte(a)
+		upTo := f.b.Op(ir.OpXor, nul, f.b.Op(ir.OpSub, nul, f.b.Const(1)))
+		equal = f.b.Op(ir.OpEq, f.b.Op(ir.OpAnd, diff, upTo), f.b.Const(0))
+		return f.b.Op(ir.OpOr, diff, nul), equal
+	}
+	rest := func() *ir.Value {
+		if n%8 == 0 {
+			return f.b.Const(1)
+		}
+		at := int64(n / 8 * 8)
+		_, equal := step(f.loadSized(x, xo+at, n%8), f.loadSized(y, yo+at, n%8))
+		return equal
+	}
+	if n < 8 {
+		return rest()
+	}
+	return f.wordLoop(x, xo, y, yo, n/8, step, rest)
+}
+
+// wordLoop runs step over pairs of words until it says stop with a result, or
+// to the end with the result of rest (nil: equal). It is bounded by a
+// constant, as the kernel wants it.
+func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int,
+	step func(a, b *ir.Value) (stop, equal *ir.Value), rest func() *ir.Value) *ir.Value {
+	x, y = f.b.AddImm(x, xo), f.b.AddImm(y, yo)
+	i := &ir.Var{Name: "i", Type: ir.Int}
+	f.b.Write(i, f.b.Const(0))
+	head, body, next, done, join := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
+	f.b.Jump(head)
+	f.b.SetBlock(head)
+	f.b.Br(f.b.Op(ir.OpULt, f.b.Read(i), f.b.Const(int64(8*words))), body, done)
+	f.b.SealSet(body)
+	at := f.b.Read(i)
+	a := f.b.Load(f.b.Op(ir.OpAdd, x, at), 0, 8, false)
+	b := f.b.Load(f.b.Op(ir.OpAdd, y, at), 0, 8, false)
+	stop, equal := step(a, b)
+	f.b.Br(stop, join, next)
+	f.b.SealSet(next)
+	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(8)))
+	f.b.Jump(head)
+	f.b.Seal(head)
+	f.b.SealSet(done)
+	last := f.b.Const(1)
+	if rest != nil {
+		last = rest()
+	}
+	f.b.Jump(join)
+	f.b.SealSet(join)
+	return f.b.Phi(ir.Int, equal, last)
+}
+
+// equalObjects compares two objects in own memory, member by member: what is
+// between members and behind strings does not count.
+func (f *fn) equalObjects(x *ir.Value, xo int64, tx *types.Type, y *ir.Value, yo int64, ty *types.Type) *ir.Value {
+	switch {
+	case tx.IsScalar():
+		return f.b.Op(ir.OpEq, f.loadOwn(x, xo, tx), f.loadOwn(y, yo, ty))
+	case tx.Kind == types.String:
+		return f.equalText(x, xo, tx.Size, y, yo, ty.Size)
+	case tx.Kind == types.Tuple || tx.Kind == types.Record:
+		var all *ir.Value
+		for i, m := range tx.Fields {
+			n := ty.Fields[i]
+			eq := f.equalObjects(x, xo+int64(m.Off), m.Type, y, yo+int64(n.Off), n.Type)
+			if all == nil {
+				all = eq
+			} else {
+				all = f.b.Op(ir.OpAnd, all, eq)
+			}
+		}
+		if all == nil {
+			return f.b.Const(1)
+		}
+		return all
+	case tx.Kind == types.Array && (tx.Elem.Size != ty.Elem.Size || tx.Elem.Signed != ty.Elem.Signed):
+		if tx.Len != ty.Len {
+			return f.b.Const(0)
+		}
+		all := f.b.Const(1)
+		for i := range tx.Len {
+			eq := f.equalObjects(x, xo+int64(i*tx.Elem.Size), tx.Elem, y, yo+int64(i*ty.Elem.Size), ty.Elem)
+			all = f.b.Op(ir.OpAnd, all, eq)
+		}
+		return all
+	case tx.Size == ty.Size:
+		return f.equalMemory(x, xo, y, yo, tx.Size)
+	}
+	panic(fmt.Sprintf("lower: comparison of %s and %s", tx, ty))
+}

@@ -1,0 +1,210 @@
+package lower
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// branch ends the current block: to then where e holds, else to els. && and ||
+// evaluate their right side only where it matters.
+func (f *fn) branch(e ast.Expr, then, els *ir.Block) {
+	defer f.at(f.at(e.Span()))
+	if l := f.lit(e); l != nil {
+		f.b.Br(f.b.Const(truthOf(l.IsStr, l.Str, l.Int)), then, els)
+		return
+	}
+	switch e := e.(type) {
+	case *ast.Binary:
+		switch e.Op {
+		case "&&":
+			rest := f.b.NewBlock()
+			f.branch(e.X, rest, els)
+			f.b.SealSet(rest)
+			f.branch(e.Y, then, els)
+			return
+		case "||":
+			rest := f.b.NewBlock()
+			f.branch(e.X, then, rest)
+			f.b.SealSet(rest)
+			f.branch(e.Y, then, els)
+			return
+		case "==", "!=", "<", "<=", ">", ">=":
+			f.b.Br(f.compare(e), then, els)
+			return
+		}
+	case *ast.Unary:
+		if e.Op == "!" {
+			f.branch(e.X, els, then)
+			return
+		}
+	}
+	f.b.Br(f.truthExpr(e), then, els)
+}
+
+func truthOf(isStr bool, s string, n int64) int64 {
+	if isStr && s != "" || !isStr && n != 0 {
+		return 1
+	}
+	return 0
+}
+
+// condition is a logical expression as 0 or 1.
+func (f *fn) condition(e ast.Expr) *ir.Value {
+	switch e := e.(type) {
+	case *ast.Binary:
+		if e.Op != "&&" && e.Op != "||" {
+			return f.compare(e)
+		}
+	case *ast.Unary:
+		if e.Op == "!" {
+			if b, ok := e.X.(*ast.Binary); !ok || b.Op != "&&" && b.Op != "||" {
+				return f.b.Op(ir.OpEq, f.truthExpr(e.X), f.b.Const(0))
+			}
+		}
+	}
+	return f.choose(e, func() *ir.Value { return f.b.Const(1) }, func() *ir.Value { return f.b.Const(0) })
+}
+
+// truthExpr is e as a condition: 0 or not.
+func (f *fn) truthExpr(e ast.Expr) *ir.Value {
+	if l := f.lit(e); l != nil {
+		return f.b.Const(truthOf(l.IsStr, l.Str, l.Int))
+	}
+	t := f.typeOf(e)
+	if t.Kind == types.String {
+		return f.b.Load(f.tmp(e), 0, 1, false)
+	}
+	return f.value(e)
+}
+
+// truth is 1 where a word is not 0.
+func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
+	if t.Kind == types.Bool || x.Op >= ir.OpEq && x.Op <= ir.OpSLe {
+		return x
+	}
+	if x.Op == ir.OpConst {
+		return f.b.Const(truthOf(false, "", x.Imm))
+	}
+	return f.b.Op(ir.OpNe, x, f.b.Const(0))
+}
+
+// cond emits then and els (which may be nil) on the two ways out of e.
+func (f *fn) cond(e ast.Expr, then, els func()) {
+	t := f.b.NewBlock()
+	var o, join *ir.Block
+	if els != nil {
+		o = f.b.NewBlock()
+		f.branch(e, t, o)
+	} else {
+		join = f.b.NewBlock()
+		f.branch(e, t, join)
+	}
+	f.b.SealSet(t)
+	then()
+	if f.b.Cur != nil {
+		if join == nil {
+			join = f.b.NewBlock()
+		}
+		f.b.Jump(join)
+	}
+	if els != nil {
+		f.b.SealSet(o)
+		els()
+		if f.b.Cur != nil {
+			if join == nil {
+				join = f.b.NewBlock()
+			}
+			f.b.Jump(join)
+		}
+	}
+	if join != nil {
+		f.b.SealSet(join)
+	}
+}
+
+// choose is the value of then where e holds, else of els.
+func (f *fn) choose(e ast.Expr, then, els func() *ir.Value) *ir.Value {
+	var vals []*ir.Value
+	arm := func(emit func() *ir.Value) func() {
+		return func() {
+			v := emit()
+			if f.b.Cur != nil {
+				vals = append(vals, v)
+			}
+		}
+	}
+	f.cond(e, arm(then), arm(els))
+	return f.merge(vals)
+}
+
+// IfElse is the same with a value as the condition.
+func (f *fn) IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value {
+	t, e, join := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
+	f.b.Br(cond, t, e)
+	var vals []*ir.Value
+	for i, blk := range []*ir.Block{t, e} {
+		f.b.SealSet(blk)
+		v := [](func() *ir.Value){then, els}[i]()
+		if f.b.Cur != nil {
+			vals = append(vals, v)
+			f.b.Jump(join)
+		}
+	}
+	f.b.SealSet(join)
+	return f.merge(vals)
+}
+
+// If emits then only where cond is not 0.
+func (f *fn) If(cond *ir.Value, then func()) {
+	t, join := f.b.NewBlock(), f.b.NewBlock()
+	f.b.Br(cond, t, join)
+	f.b.SealSet(t)
+	then()
+	if f.b.Cur != nil {
+		f.b.Jump(join)
+	}
+	f.b.SealSet(join)
+}
+
+// merge is the one of vals that belongs to the way the current block was
+// reached; nil where they are.
+func (f *fn) merge(vals []*ir.Value) *ir.Value {
+	switch {
+	case len(vals) == 0:
+		return f.b.Const(0)
+	case len(vals) == 1 || vals[0] == nil:
+		return vals[0]
+	}
+	t := vals[0].Type
+	for _, v := range vals[1:] {
+		t = mergeType(t, vals[0], v)
+	}
+	return f.b.Phi(t, vals...)
+}
+
+// mergeType is the type of a phi: a pointer stays one where the other side is
+// a pointer of that kind or null.
+func mergeType(t ir.Type, x, y *ir.Value) ir.Type {
+	null := func(v *ir.Value) bool { return v.Op == ir.OpConst && v.Imm == 0 }
+	nullable := func(t ir.Type) ir.Type {
+		switch t {
+		case ir.PtrMap:
+			return ir.PtrMapNil
+		case ir.PtrRec:
+			return ir.PtrRecNil
+		}
+		return t
+	}
+	switch {
+	case t == y.Type:
+		return t
+	case t.IsPtr() && null(y):
+		return nullable(t)
+	case y.Type.IsPtr() && null(x):
+		return nullable(y.Type)
+	case t.NonNil() == y.Type.NonNil():
+		return nullable(t)
+	}
+	return ir.Int
+}

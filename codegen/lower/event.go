@@ -1,0 +1,128 @@
+package lower
+
+import (
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// event is the number of the event that a call sends, and where in its record
+// the arguments are. A call lowered twice (unroll) is one event.
+func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any) (int, *wire.Event) {
+	if n, ok := u.events[call]; ok {
+		return n, &u.res.Events[n]
+	}
+	ev := wire.Event{Def: call.Def.Name, Span: call.Span, Lits: lits}
+	off := wire.HeaderSize
+	for _, t := range args {
+		off = roundUp(off, t.Align())
+		ev.Args = append(ev.Args, wire.Arg{Type: t, Off: off})
+		off += t.Size
+	}
+	ev.Size = roundUp(off, 8)
+	n := len(u.res.Events)
+	u.res.Events = append(u.res.Events, ev)
+	u.events[call] = n
+	return n, &u.res.Events[n]
+}
+
+// Event sends a record, filled in place in the ring buffer. Arguments that may
+// leave the function, or that call others, are computed before: a record that
+// is reserved must be submitted.
+func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
+	defer f.at(f.at(call.Span))
+	n, ev := f.event(call, args, lits)
+	size := ev.Size
+	offs := make([]int, len(ev.Args))
+	for i, a := range ev.Args {
+		offs[i] = a.Off
+	}
+	early := f.before(call)
+	rec := f.b.Call(ir.RingReserve, f.b.MapPtr(f.ringMap()), f.b.Const(int64(size)), f.b.Const(0))
+	f.IfElse(rec, func() *ir.Value {
+		p := f.b.NonNil(rec)
+		f.b.Store(p, 0, 8, f.b.Const(int64(n)))
+		if fill != nil {
+			fill(p, offs)
+		}
+		f.b.Call(ir.RingSubmit, p, f.b.Const(0))
+		return nil
+	}, func() *ir.Value {
+		f.Count(wire.LostEvent, call.Span, call.Def.Name)
+		return nil
+	})
+	for _, e := range early {
+		delete(f.ready, e)
+	}
+}
+
+// before computes the arguments that cannot be computed while a record is held.
+func (f *fn) before(call *builtins.Call) []ast.Expr {
+	var early []ast.Expr
+	for i := range call.Args {
+		e := call.Args[i].Expr
+		if e == nil || !f.leaves(e) {
+			continue
+		}
+		t := f.typeOf(e)
+		r := place{t: t}
+		if t.IsScalar() || t.Kind == types.Agg {
+			r.ptr = f.value(e)
+		} else {
+			r.ptr = f.temp(max(t.Size, 8))
+			f.store(e, t, Dest{Ptr: r.ptr, Size: t.Size, Padded: true})
+		}
+		if f.ready == nil {
+			f.ready = map[ast.Expr]place{}
+		}
+		f.ready[e] = r
+		early = append(early, e)
+	}
+	return early
+}
+
+// leaves reports whether the code of e can leave the function, or calls
+// functions or loops.
+func (f *fn) leaves(e ast.Expr) bool {
+	found := false
+	ast.Inspect(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Block:
+			found = found || len(n.Stmts) > 0
+		case *ast.Call:
+			found = found || f.info.FnCalls[n] != nil
+		case *ast.Map:
+			m := f.info.Maps[n]
+			found = found || m != nil && m.Value != nil && m.Value.Kind == types.Agg
+		}
+		return !found
+	})
+	return found
+}
+
+// SendArgs sends the values of all arguments.
+func (f *fn) SendArgs(call *builtins.Call, lits []any) {
+	var args []*builtins.Arg
+	var ts []*types.Type
+	for i := range call.Args {
+		a := &call.Args[i]
+		if a.Expr == nil || a.Type == nil || a.Map != nil && a.Key == nil {
+			continue
+		}
+		if p := call.Def.Params; len(p) > 0 && p[min(i, len(p)-1)].Kind != builtins.Expr {
+			continue
+		}
+		t := a.Type
+		if t.Kind == types.Agg {
+			t = intType(t)
+		}
+		args, ts = append(args, a), append(ts, t)
+	}
+	f.Event(call, ts, lits, func(rec *ir.Value, offs []int) {
+		for i, a := range args {
+			f.Store(a, ts[i], Dest{Ptr: rec, Off: int64(offs[i]), Size: ts[i].Size})
+		}
+	})
+}

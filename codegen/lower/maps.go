@@ -1,0 +1,283 @@
+package lower
+
+import (
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// store is how a map of the script is kept: one implementation per wire.Store.
+// A nil key is that of a map without keys. Pointers they return are to the
+// value, in the map itself.
+type store interface {
+	// find is the value of a key, null (type PtrMapNil) where there is none. A
+	// store that always has its value returns it, zero while it is not set.
+	find(f *fn, key *ir.Value) *ir.Value
+	// present is find, but null also for a value that is not set.
+	present(f *fn, key *ir.Value) *ir.Value
+	// make is the value of a key, a new one of zeros where there was none; null
+	// where the map has no room (which is counted).
+	make(f *fn, key *ir.Value) *ir.Value
+	// assign sets the value of a key to what fill writes.
+	assign(f *fn, key *ir.Value, fill func(Dest))
+	// remove deletes a key: 0, or less where there was none.
+	remove(f *fn, key *ir.Value) *ir.Value
+	// onCPU is the value of a key as one CPU has it, null where there is none.
+	onCPU(f *fn, key, cpu *ir.Value) *ir.Value
+	// kernelMap is the map itself.
+	kernelMap() *ir.Map
+}
+
+type mapState struct {
+	info  *builtins.MapInfo
+	store store
+}
+
+// addMap chooses how m is kept.
+func (u *unit) addMap(m *builtins.MapInfo) {
+	if m.Value == nil || m.Keyed && m.Key == nil {
+		return // named, but never given a value: nothing to keep
+	}
+	agg := m.Value.Kind == types.Agg
+	max := m.Max
+	if max == 0 {
+		max = u.p.Config.MaxMapKeys
+	}
+	w := wire.Map{Name: m.Name, Key: m.Key, Value: m.Value, Set: -1, Max: max}
+	if agg && m.Value.Size > maxPerCPU {
+		u.diags.Errorf(m.Span, "%s: a value of %d bytes is more than the %d a CPU can keep", m.Name, m.Value.Size, maxPerCPU)
+		return
+	}
+	st := &mapState{info: m}
+	switch {
+	case !m.Keyed && agg:
+		st.store = newPerCPUSlot(u, &w)
+	case !m.Keyed:
+		st.store = newSlot(u, &w)
+	default:
+		st.store = newHash(u, m, &w)
+	}
+	u.maps[m] = st
+	u.res.Maps = append(u.res.Maps, w)
+}
+
+// state is how the map that e names is kept.
+func (f *fn) state(e *ast.Map) *mapState { return f.stateOf(f.info.Maps[e]) }
+
+func (f *fn) stateOf(m *builtins.MapInfo) *mapState {
+	st := f.maps[m]
+	if st == nil {
+		panic("lower: " + m.Name + " has no value")
+	}
+	return st
+}
+
+// key puts the key that args spell into memory; nil for a map without keys.
+func (f *fn) key(m *builtins.MapInfo, args []ast.Expr) *ir.Value {
+	if !m.Keyed {
+		return nil
+	}
+	if len(args) == 1 {
+		return f.KeyOf(m, args[0])
+	}
+	k := f.temp(m.Key.Size)
+	f.storeFields(args, m.Key, Dest{Ptr: k, Size: m.Key.Size, Padded: true})
+	return k
+}
+
+// KeyOf is the address of an encoded key.
+func (f *fn) KeyOf(m *builtins.MapInfo, key ast.Expr) *ir.Value {
+	if !m.Keyed {
+		return nil
+	}
+	if l := f.lit(key); l != nil && l.IsStr && m.Key.Kind == types.String {
+		data := make([]byte, m.Key.Size)
+		copy(data[:max(len(data)-1, 0)], l.Str)
+		return f.Rodata(data)
+	}
+	k := f.temp(m.Key.Size)
+	f.store(key, m.Key, Dest{Ptr: k, Size: m.Key.Size, Padded: true})
+	return k
+}
+
+// indexed splits @m or @m[…] into the map and its key.
+func (f *fn) indexed(e ast.Expr) (*mapState, []ast.Expr) {
+	switch e := e.(type) {
+	case *ast.Map:
+		return f.state(e), nil
+	case *ast.Index:
+		if m, ok := e.X.(*ast.Map); ok {
+			return f.state(m), e.Args
+		}
+	}
+	panic("lower: no map at " + e.Span().String())
+}
+
+// readMap is the value of a map or an entry of one word; 0 where there is none.
+func (f *fn) readMap(m *ast.Map, args []ast.Expr, at ast.Expr) *ir.Value {
+	st := f.state(m)
+	key := f.key(st.info, args)
+	if st.info.Value.Kind == types.Agg {
+		return f.readAgg(st, key)
+	}
+	return f.ifFound(st.store.find(f, key), func(p *ir.Value) *ir.Value {
+		return f.loadOwn(p, 0, st.info.Value)
+	})
+}
+
+// ifFound is read's value where p is not null, else 0.
+func (f *fn) ifFound(p *ir.Value, read func(p *ir.Value) *ir.Value) *ir.Value {
+	if p.Type != ir.PtrMapNil {
+		return read(p)
+	}
+	return f.IfElse(p, func() *ir.Value { return read(f.b.NonNil(p)) }, func() *ir.Value { return f.b.Const(0) })
+}
+
+// mapPlace is where the value of a map or an entry is; zeros where there is none.
+func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
+	st := f.state(m)
+	t := st.info.Value
+	p := st.store.find(f, f.key(st.info, args))
+	if p.Type == ir.PtrMapNil {
+		p = f.IfElse(p, func() *ir.Value { return f.b.NonNil(p) }, func() *ir.Value { return f.Zeros(t.Size) })
+	}
+	return place{t: t, ptr: p}
+}
+
+// assignMap is @m = e, @m[…] = e. An aggregation folds its arguments into this
+// CPU's value.
+func (f *fn) assignMap(target, e ast.Expr) {
+	st, args := f.indexed(target)
+	t := st.info.Value
+	if c := f.info.Calls[e]; c != nil && c.Def.Kind == builtins.Aggregation {
+		key := f.key(st.info, args)
+		f.ifMade(st.store.make(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
+		return
+	}
+	key := f.key(st.info, args)
+	if t.IsScalar() {
+		x := f.operand(e)
+		v := f.convert(x.x, x.t, t)
+		st.store.assign(f, key, func(d Dest) { f.storeWord(v, t, d) })
+		return
+	}
+	// A value that is made of the map's own is complete before it goes there.
+	if f.uses(e, func(n ast.Node) bool { m, ok := n.(*ast.Map); return ok && f.info.Maps[m] == st.info }) {
+		tmp := f.temp(t.Size)
+		f.store(e, t, Dest{Ptr: tmp, Size: t.Size, Padded: true})
+		st.store.assign(f, key, func(d Dest) { f.b.Copy(d.Ptr, d.Off, tmp, t.Size) })
+		return
+	}
+	st.store.assign(f, key, func(d Dest) { f.store(e, t, d) })
+}
+
+// ifMade runs use where there is a value.
+func (f *fn) ifMade(p *ir.Value, use func(p *ir.Value)) {
+	if p.Type != ir.PtrMapNil {
+		use(p)
+		return
+	}
+	f.If(p, func() { use(f.b.NonNil(p)) })
+}
+
+// addToMap adds n to a map's integer atomically, so that no CPU's addition is
+// lost; the value is that before (post) or after.
+func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
+	st, args := f.indexed(target)
+	t := st.info.Value
+	var v *ir.Value
+	p := st.store.make(f, f.key(st.info, args))
+	add := func(p *ir.Value) *ir.Value {
+		old := f.loadOwn(p, 0, t)
+		if t.Size == 4 || t.Size == 8 {
+			f.b.AtomicAdd(p, 0, t.Size, n)
+		} else {
+			f.b.Store(p, 0, t.Size, f.b.Op(ir.OpAdd, old, n))
+		}
+		if post {
+			return old
+		}
+		return f.b.Extend(f.b.Op(ir.OpAdd, old, n), t.Size, t.Signed)
+	}
+	if p.Type != ir.PtrMapNil {
+		return add(p)
+	}
+	v = f.IfElse(p, func() *ir.Value { return add(f.b.NonNil(p)) }, func() *ir.Value { return f.b.Const(0) })
+	return v
+}
+
+// updateMap is @m op= e.
+func (f *fn) updateMap(a *ast.Assign) {
+	st, args := f.indexed(a.Target)
+	t := st.info.Value
+	if op := a.Op; (op == "+" || op == "-") && t.IsScalar() {
+		y := f.operand(a.Value)
+		n := f.word(y.x)
+		if t.Kind == types.Pointer {
+			n = f.b.Op(ir.OpMul, n, f.b.Const(elemSize(t)))
+		}
+		if op == "-" {
+			n = f.b.Op(ir.OpNeg, n)
+		}
+		f.addToMap(a.Target, n, true)
+		return
+	}
+	y := f.operand(a.Value)
+	f.ifMade(st.store.make(f, f.key(st.info, args)), func(p *ir.Value) {
+		x := operand{f.loadOwn(p, 0, t), t}
+		f.b.Store(p, 0, t.Size, f.arith(a.Op, x, y, t, a))
+	})
+}
+
+// readAgg is the integer that an aggregation stands for: all CPUs' values
+// merged as its builtin says.
+func (f *fn) readAgg(st *mapState, key *ir.Value) *ir.Value {
+	t := st.info.Value
+	def := f.p.Defs.ForType(t.Name)
+	if def == nil || def.Scalar == nil {
+		panic("lower: " + t.String() + " has no integer value")
+	}
+	if !f.need(probes.FeatLookupPerCPU, f.b.Pos, "reading "+st.info.Name+" in an expression") {
+		return f.b.Const(0)
+	}
+	acc := f.temp(max(def.Accum, 8))
+	f.b.Zero(acc, 0, max(def.Accum, 8))
+	f.count(f.k.NumCPU(), func(cpu *ir.Value) {
+		f.ifMade(st.store.onCPU(f, key, cpu), func(p *ir.Value) { def.Scalar(f, t, acc, p) })
+	})
+	return def.Result(f, t, acc)
+}
+
+// count runs body for 0 … n-1.
+func (f *fn) count(n int, body func(i *ir.Value)) {
+	i := &ir.Var{Name: "i", Type: ir.Int}
+	f.b.Write(i, f.b.Const(0))
+	head, in, out := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
+	f.b.Jump(head)
+	f.b.SetBlock(head)
+	f.b.Br(f.b.Op(ir.OpULt, f.b.Read(i), f.b.Const(int64(n))), in, out)
+	f.b.SealSet(in)
+	body(f.b.Read(i))
+	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(1)))
+	f.b.Jump(head)
+	f.b.Seal(head)
+	f.b.SealSet(out)
+}
+
+// MapPtr is the kernel map of m as a helper argument.
+func (f *fn) MapPtr(m *builtins.MapInfo) *ir.Value {
+	return f.b.MapPtr(f.stateOf(m).store.kernelMap())
+}
+
+// Lookup is the address of the value of a key, or null.
+func (f *fn) Lookup(m *builtins.MapInfo, key *ir.Value) *ir.Value {
+	return f.stateOf(m).store.present(f, key)
+}
+
+// Delete removes a key.
+func (f *fn) Delete(m *builtins.MapInfo, key *ir.Value) *ir.Value {
+	return f.stateOf(m).store.remove(f, key)
+}

@@ -1,0 +1,76 @@
+package lower
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// perCPUSlot keeps an aggregation without keys as bytes of a shared per-CPU
+// array map. Each CPU's copy has a byte of its own that says whether it was
+// touched.
+type perCPUSlot struct {
+	m    *ir.Map
+	off  int64
+	set  int64
+	size int
+}
+
+func newPerCPUSlot(u *unit, w *wire.Map) store {
+	size := max(w.Value.Size, 1)
+	m, off := u.cpuSlot(roundUp(size, 8) + 8)
+	w.Store, w.Kernel, w.Off, w.Max = wire.PerCPUSlot, m.Name, off, 1
+	w.Set = off + roundUp(size, 8)
+	return &perCPUSlot{m: m, off: int64(off), set: int64(w.Set), size: size}
+}
+
+func (s *perCPUSlot) kernelMap() *ir.Map { return s.m }
+
+// element is this CPU's element of the shared map: never null, though the
+// kernel wants it checked.
+func (s *perCPUSlot) element(f *fn) *ir.Value {
+	return f.b.Call(ir.MapLookup, f.b.MapPtr(s.m), f.Zeros(4))
+}
+
+func (s *perCPUSlot) find(f *fn, _ *ir.Value) *ir.Value {
+	p := s.element(f)
+	return f.IfElse(p, func() *ir.Value { return f.b.AddImm(f.b.NonNil(p), s.off) }, func() *ir.Value { return f.b.Const(0) })
+}
+
+func (s *perCPUSlot) present(f *fn, key *ir.Value) *ir.Value {
+	p := s.element(f)
+	return f.IfElse(p, func() *ir.Value {
+		q := f.b.NonNil(p)
+		return f.IfElse(f.b.Load(q, s.set, 1, false), func() *ir.Value { return f.b.AddImm(q, s.off) }, func() *ir.Value { return f.b.Const(0) })
+	}, func() *ir.Value { return f.b.Const(0) })
+}
+
+func (s *perCPUSlot) make(f *fn, _ *ir.Value) *ir.Value {
+	p := s.element(f)
+	return f.IfElse(p, func() *ir.Value {
+		q := f.b.NonNil(p)
+		f.b.Store(q, s.set, 1, f.b.Const(1))
+		return f.b.AddImm(q, s.off)
+	}, func() *ir.Value { return f.b.Const(0) })
+}
+
+func (s *perCPUSlot) assign(f *fn, key *ir.Value, fill func(Dest)) {
+	f.ifMade(s.make(f, key), func(p *ir.Value) { fill(Dest{Ptr: p, Size: s.size, Padded: true}) })
+}
+
+// remove clears what this CPU has; what others have stays.
+func (s *perCPUSlot) remove(f *fn, _ *ir.Value) *ir.Value {
+	const enoent = -2
+	p := s.element(f)
+	return f.IfElse(p, func() *ir.Value {
+		q := f.b.NonNil(p)
+		was := f.b.Load(q, s.set, 1, false)
+		f.b.Store(q, s.set, 1, f.b.Const(0))
+		f.b.Zero(q, s.off, s.size)
+		return f.IfElse(was, func() *ir.Value { return f.b.Const(0) }, func() *ir.Value { return f.b.Const(enoent) })
+	}, func() *ir.Value { return f.b.Const(enoent) })
+}
+
+func (s *perCPUSlot) onCPU(f *fn, _, cpu *ir.Value) *ir.Value {
+	p := f.b.Call(ir.LookupPerCPU, f.b.MapPtr(s.m), f.Zeros(4), cpu)
+	return f.IfElse(p, func() *ir.Value { return f.b.AddImm(f.b.NonNil(p), s.off) }, func() *ir.Value { return f.b.Const(0) })
+}

@@ -1,0 +1,465 @@
+package lower
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// place is where an object is: a type, an address, and how it may be read.
+type place struct {
+	t     *types.Type
+	ptr   *ir.Value
+	off   int64
+	space types.Space // NoSpace, Ctx and BTF: plain loads; Kernel and User: helpers
+
+	bitOff, bitSize int // of a bitfield within its storage
+}
+
+func (p place) at(off int, t *types.Type) place {
+	p.off += int64(off)
+	p.t = t
+	return p
+}
+
+// direct reports whether plain loads may read the place.
+func (p place) direct() bool { return p.space != types.Kernel && p.space != types.User }
+
+// address is the place as one value.
+func (p place) address(f *fn) *ir.Value {
+	return f.b.AddImm(p.ptr, p.off)
+}
+
+// exit is where a chain of loads goes when it cannot go on: at a null pointer,
+// or (zero) at something counted already.
+type exit struct{ null, zero *ir.Block }
+
+// guarded emits a chain of loads; a null pointer in it is counted and makes
+// the value zero.
+func (f *fn) guarded(emit func() *ir.Value) *ir.Value {
+	return f.guard(emit, func() *ir.Value { return f.b.Const(0) })
+}
+
+// guard emits a chain of loads, and failed for the way on which it came to an
+// end early. The value is that of the way taken.
+func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
+	old, span := f.nilExit, f.b.Pos
+	x := &exit{}
+	f.nilExit = x
+	v := emit()
+	f.nilExit = old
+	if x.null == nil && x.zero == nil {
+		return v
+	}
+	join := f.b.NewBlock()
+	f.b.Jump(join)
+	if x.null != nil {
+		if x.zero == nil {
+			x.zero = f.b.NewBlock()
+		}
+		f.b.SealSet(x.null)
+		f.Count(wire.ReadFault, span, "null pointer")
+		f.b.Jump(x.zero)
+	}
+	f.b.SealSet(x.zero)
+	x.zero.Unlikely = true
+	vals := []*ir.Value{v, failed()}
+	f.b.Jump(join)
+	f.b.SealSet(join)
+	return f.merge(vals)
+}
+
+// guardDo is guard for code without a value.
+func (f *fn) guardDo(emit, failed func()) {
+	f.guard(func() *ir.Value { emit(); return nil }, func() *ir.Value { failed(); return nil })
+}
+
+// notNull goes on only where v is not null.
+func (f *fn) notNull(v *ir.Value) {
+	if v.Op == ir.OpCall && v.Help == ir.CurrentTaskBTF {
+		return
+	}
+	if f.nilExit.null == nil {
+		f.nilExit.null = f.b.NewBlock()
+	}
+	ok := f.b.NewBlock()
+	f.b.Br(v, ok, f.nilExit.null)
+	f.b.SealSet(ok)
+}
+
+// chained is the value of an expression whose null pointers are the enclosing
+// chain's.
+func (f *fn) chained(e ast.Expr) *ir.Value {
+	if f.lit(e) == nil {
+		switch x := e.(type) {
+		case *ast.Field:
+			return f.load(f.place(e))
+		case *ast.Index:
+			if _, ok := x.X.(*ast.Map); !ok {
+				return f.load(f.place(e))
+			}
+		case *ast.Unary:
+			if x.Op == "*" {
+				return f.load(f.place(e))
+			}
+		}
+	}
+	return f.value(e)
+}
+
+// place is where the object that e denotes is. What has no place of its own is
+// put into a temporary.
+func (f *fn) place(e ast.Expr) place {
+	defer f.at(f.at(e.Span()))
+	t := f.typeOf(e)
+	if l := f.lit(e); l != nil && l.IsStr {
+		data := append([]byte(l.Str), 0)
+		if len(data) < t.Size {
+			data = append(data, make([]byte, t.Size-len(data))...)
+		}
+		return place{t: t, ptr: f.Rodata(data)}
+	}
+	if r, ok := f.ready[e]; ok {
+		return r
+	}
+	switch e := e.(type) {
+	case *ast.Var:
+		if v := f.info.Vars[e]; !v.Type.IsScalar() {
+			return place{t: v.Type, ptr: f.local(v, false).mem}
+		}
+	case *ast.Map:
+		return f.mapPlace(e, nil)
+	case *ast.Field:
+		return f.fieldPlace(e)
+	case *ast.Index:
+		if m, ok := e.X.(*ast.Map); ok {
+			return f.mapPlace(m, e.Args)
+		}
+		return f.indexPlace(e, t)
+	case *ast.Unary:
+		if e.Op == "*" {
+			return f.deref(e.X).at(0, t)
+		}
+	case *ast.Comptime:
+		return f.place(e.X)
+	case *ast.Ident, *ast.Call:
+		if t.Kind == types.Struct && t.Space == types.Ctx {
+			return place{t: t, ptr: f.ctxValue(), space: types.Ctx}
+		}
+	}
+	tmp := f.temp(max(t.Size, 8))
+	f.store(e, t, Dest{Ptr: tmp, Size: t.Size, Padded: true})
+	return place{t: t, ptr: tmp}
+}
+
+// base is the object that a member or element of e belongs to, through the
+// pointer where e is one.
+func (f *fn) base(e ast.Expr) place {
+	if f.typeOf(e).Kind == types.Pointer {
+		return f.deref(e)
+	}
+	return f.place(e)
+}
+
+// deref is the object behind the pointer e. The kernel's objects are read by
+// plain loads where it lets us: what its verifier knows by BTF, and, by
+// bpf_rdonly_cast, any address that the script says is one of them.
+func (f *fn) deref(e ast.Expr) place {
+	t := f.typeOf(e)
+	v := f.chained(e)
+	p := place{t: t.Elem, ptr: v, space: types.Kernel}
+	switch v.Type {
+	case ir.PtrBTF:
+		f.notNull(v)
+		p.space = types.BTF
+	case ir.PtrCtx:
+		p.space = types.Ctx
+	case ir.PtrMapNil, ir.PtrRecNil:
+		f.notNull(v)
+		p.ptr, p.space = f.b.NonNil(v), types.NoSpace
+	case ir.PtrSlot, ir.PtrMap, ir.PtrRec:
+		p.space = types.NoSpace
+	default:
+		if t.Space == types.User {
+			p.space = types.User
+		} else if id := castable(t.Elem); id != 0 && f.k.Has(probes.FeatRdonlyCast) {
+			if kf, ok := f.k.Kfunc("bpf_rdonly_cast"); ok {
+				f.notNull(v)
+				p.ptr = f.b.Kfunc("bpf_rdonly_cast", int64(kf), ir.PtrBTF, v, f.b.Const(int64(id)))
+				p.space = types.BTF
+			}
+		}
+	}
+	return p
+}
+
+// castable is the BTF id by which the kernel lets an address be read as t, or 0.
+func castable(t *types.Type) uint32 {
+	if t != nil && t.Kind == types.Struct {
+		return t.BTFID
+	}
+	return 0
+}
+
+func (f *fn) fieldPlace(e *ast.Field) place {
+	fld, ok := f.info.Fields[e]
+	b := f.base(e.X)
+	if !ok {
+		if fld, ok = b.t.Field(e.Name.Text); !ok {
+			panic(fmt.Sprintf("lower: %s has no member %s", b.t, e.Name.Text))
+		}
+	}
+	p := b.at(fld.Off, fld.Type)
+	switch {
+	case fld.DataLoc, fld.RelLoc:
+		loc := f.b.Op(ir.OpAnd, f.load(b.at(fld.Off, types.TUint32)), f.b.Const(0xffff))
+		if fld.RelLoc {
+			loc = f.b.Op(ir.OpAdd, loc, f.b.Const(int64(fld.Off)+4))
+		}
+		addr := f.b.Op(ir.OpAdd, f.b.AsInt(b.address(f)), loc)
+		p = place{t: fld.Type, ptr: addr, space: types.Kernel}
+		if fld.Type.Kind == types.Pointer { // the value is the address itself
+			tmp := f.temp(8)
+			f.b.Store(tmp, 0, 8, addr)
+			p = place{t: fld.Type, ptr: tmp}
+		}
+	case fld.BitSize > 0:
+		p.bitOff, p.bitSize = fld.BitOff, fld.BitSize
+	}
+	return p
+}
+
+// indexPlace is x[i] on a pointer, an array, a string or a tuple. An index
+// beyond an array is counted and gives zero.
+func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
+	xt := f.typeOf(e.X)
+	if xt.Kind == types.Tuple || xt.Kind == types.Record {
+		m := member(xt, f.tupleIndex(e.Args[0]))
+		return f.place(e.X).at(m.Off, m.Type)
+	}
+	b := f.base(e.X)
+	size := max(t.Size, 1)
+	if b.t.Kind == types.Buffer {
+		b.off += 4
+	}
+	if l := f.lit(e.Args[0]); l != nil {
+		if n := f.length(xt); n > 0 && (l.Int < 0 || l.Int >= int64(n)) {
+			return f.outOfBounds(e, t)
+		}
+		return b.at(int(l.Int)*size, t)
+	}
+	i := f.word(f.value(e.Args[0]))
+	if n := f.length(xt); n > 0 {
+		ok, bad := f.b.NewBlock(), f.b.NewBlock()
+		f.b.Br(f.b.Op(ir.OpULt, i, f.b.Const(int64(n))), ok, bad)
+		f.b.SealSet(bad)
+		f.Count(wire.OutOfBounds, e.Span(), "")
+		if f.nilExit.zero == nil {
+			f.nilExit.zero = f.b.NewBlock()
+		}
+		f.b.Jump(f.nilExit.zero)
+		f.b.SealSet(ok)
+	}
+	if size > 1 {
+		i = f.b.Op(ir.OpMul, i, f.b.Const(int64(size)))
+	}
+	addr := f.b.AddImm(b.ptr, b.off)
+	if b.direct() {
+		// The kernel follows a variable offset into its own kinds of memory not
+		// everywhere; its read helper takes any address.
+		b.space = types.Kernel
+	}
+	if b.ptr.Type == ir.PtrCtx || b.ptr.Type == ir.PtrBTF {
+		addr = f.b.AsInt(addr)
+	}
+	return place{t: t, ptr: f.b.Op(ir.OpAdd, addr, i), space: b.space}
+}
+
+// length is how many elements an index into t may reach; 0: not known.
+func (f *fn) length(t *types.Type) int {
+	switch t.Kind {
+	case types.Array, types.Buffer:
+		return t.Len
+	case types.String:
+		return t.Size
+	}
+	return 0
+}
+
+func (f *fn) outOfBounds(e ast.Expr, t *types.Type) place {
+	pos := f.b.Cur
+	f.Count(wire.OutOfBounds, e.Span(), "")
+	if pos != nil {
+		pos.Unlikely = false
+	}
+	return place{t: t, ptr: f.Zeros(max(t.Size, 8))}
+}
+
+// load reads a word from a place.
+func (f *fn) load(p place) *ir.Value {
+	t := p.t
+	if p.bitSize > 0 {
+		return f.loadBits(p)
+	}
+	if !p.direct() {
+		tmp := f.temp(8)
+		f.Read(tmp, 0, t.Size, p.address(f), p.space, "")
+		return f.loadOwn(tmp, 0, t)
+	}
+	v := f.loadOwn(p.ptr, p.off, t)
+	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && castable(t.Elem) != 0 && t.Space != types.User &&
+		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
+		v.Type = ir.PtrBTF
+	}
+	return v
+}
+
+// loadOwn reads a word by a plain load.
+func (f *fn) loadOwn(p *ir.Value, off int64, t *types.Type) *ir.Value {
+	return f.b.Load(p, off, t.Size, t.Signed && t.Size < 8)
+}
+
+// loadBits reads a bitfield: its storage, then shift and mask.
+func (f *fn) loadBits(p place) *ir.Value {
+	store := p
+	store.bitSize = 0
+	store.t = types.NewInt(p.t.Size, false)
+	// Only the bytes that hold the field: the kernel checks what is touched.
+	first, last := p.bitOff/8, (p.bitOff+p.bitSize-1)/8
+	size := 1
+	for first/size*size+size <= last {
+		size *= 2
+	}
+	start := first / size * size
+	store = store.at(start, types.NewInt(size, false))
+	v := f.load(store)
+	shift := p.bitOff - 8*start
+	if p.t.Signed {
+		v = f.b.Op(ir.OpShl, v, f.b.Const(int64(64-shift-p.bitSize)))
+		return f.b.Op(ir.OpSar, v, f.b.Const(int64(64-p.bitSize)))
+	}
+	if shift > 0 {
+		v = f.b.Op(ir.OpShr, v, f.b.Const(int64(shift)))
+	}
+	if p.bitSize < 8*size-shift {
+		v = f.b.Op(ir.OpAnd, v, f.b.Const(int64(1)<<p.bitSize-1))
+	}
+	return v
+}
+
+// readHelpers are the helpers that read a space: bytes and strings.
+func readHelpers(s types.Space) (bytes, str *ir.Helper) {
+	if s == types.User {
+		return ir.ReadUser, ir.ReadUserStr
+	}
+	return ir.ReadKernel, ir.ReadKernelStr
+}
+
+// Read copies size bytes from src. The helper itself clears dst when it fails.
+func (f *fn) Read(dst *ir.Value, off int64, size int, src *ir.Value, space types.Space, what string) *ir.Value {
+	h, _ := readHelpers(space)
+	if what == "" {
+		what = h.Name
+	}
+	r := f.b.Call(h, f.b.AddImm(dst, off), f.b.Const(int64(size)), src)
+	span := f.b.Pos
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.ReadFault, span, what) })
+	return r
+}
+
+// ReadStr copies a string. A size that is not constant needs its destination
+// defined beforehand: the kernel takes the helper to leave some of it as it is.
+func (f *fn) ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value {
+	_, h := readHelpers(space)
+	if size.Op != ir.OpConst {
+		f.b.Zero(dst, off, max)
+	}
+	r := f.b.Call(h, f.b.AddImm(dst, off), size, src)
+	span := f.b.Pos
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.ReadFault, span, h.Name) })
+	return r
+}
+
+// temp is memory that nothing else uses.
+func (f *fn) temp(size int) *ir.Value { return f.b.Slot(max(size, 1)) }
+
+// tmp is the address in own memory of an expression larger than a word. What
+// is behind a string's NUL there is not defined.
+func (f *fn) tmp(e ast.Expr) *ir.Value {
+	t := f.typeOf(e)
+	size := max(t.Size, 8)
+	if !f.inMemory(e) {
+		tmp := f.temp(size)
+		f.store(e, t, Dest{Ptr: tmp, Size: t.Size})
+		return tmp
+	}
+	var own, tmp *ir.Value
+	f.guardDo(func() {
+		p := f.place(e)
+		if p.space == types.NoSpace && *f.nilExit == (exit{}) {
+			own = p.address(f)
+			return
+		}
+		f.prologue(func() { tmp = f.temp(size) })
+		f.copyPlace(p, t, Dest{Ptr: tmp, Size: t.Size})
+	}, func() { f.b.Zero(tmp, 0, t.Size) })
+	if own != nil {
+		return own
+	}
+	return tmp
+}
+
+// inMemory reports whether e has a place of its own.
+func (f *fn) inMemory(e ast.Expr) bool {
+	if l := f.lit(e); l != nil {
+		return l.IsStr
+	}
+	if _, ok := f.ready[e]; ok {
+		return true
+	}
+	switch e := e.(type) {
+	case *ast.Var, *ast.Map, *ast.Field, *ast.Index:
+		return true
+	case *ast.Unary:
+		return e.Op == "*"
+	case *ast.Comptime:
+		return f.inMemory(e.X)
+	case *ast.Ident, *ast.Call:
+		t := f.typeOf(e)
+		return t.Kind == types.Struct && t.Space == types.Ctx
+	}
+	return false
+}
+
+// ctxValue is the program's context in this function.
+func (f *fn) ctxValue() *ir.Value {
+	if f.ctx == nil && f.callback != nil {
+		f.prologue(func() {
+			f.ctx = f.b.Load(f.callback.up, frameCtx, 8, false)
+			f.ctx.Type = ir.PtrCtx
+		})
+	}
+	return f.ctx
+}
+
+// Dest is memory to be filled.
+type Dest = builtins.Dest
+
+// fieldIndex is the position of a member by the name a script gives it.
+func fieldIndex(t *types.Type, name string) int {
+	for i, m := range t.Fields {
+		if m.Name == name {
+			return i
+		}
+	}
+	if n, err := strconv.Atoi(name); err == nil && n < len(t.Fields) {
+		return n
+	}
+	return -1
+}

@@ -1,0 +1,189 @@
+package lower
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// block runs a block for its effects.
+func (f *fn) block(b *ast.Block) {
+	f.stmts(b)
+	if b.Value != nil {
+		f.eval(b.Value)
+	}
+}
+
+func (f *fn) stmts(b *ast.Block) {
+	for _, s := range b.Stmts {
+		f.stmt(s)
+	}
+}
+
+func (f *fn) stmt(s ast.Stmt) {
+	defer f.at(f.at(s.Span()))
+	switch s := s.(type) {
+	case *ast.ExprStmt:
+		f.eval(s.X)
+	case *ast.Assign:
+		f.assign(s)
+	case *ast.Let:
+		v := f.info.Vars[s.Var]
+		switch {
+		case v == nil || v.Type == nil: // never used
+		case s.Value != nil:
+			f.assignVar(v, s.Value)
+		default:
+			f.zeroVar(v)
+		}
+	case *ast.For:
+		f.forLoop(s)
+	case *ast.While:
+		f.while(s)
+	case *ast.Unroll:
+		f.unroll(s)
+	case *ast.Jump:
+		f.jump(s)
+	default:
+		panic(fmt.Sprintf("lower: statement %T", s))
+	}
+}
+
+func (f *fn) assign(a *ast.Assign) {
+	switch t := a.Target.(type) {
+	case *ast.Discard:
+		f.eval(a.Value)
+	case *ast.Var:
+		v := f.info.Vars[t]
+		if a.Op == "" {
+			f.assignVar(v, a.Value)
+			return
+		}
+		y := f.operand(a.Value)
+		x := operand{f.readVar(v), v.Type}
+		f.writeVar(v, f.arith(a.Op, x, y, v.Type, a))
+	default:
+		if a.Op == "" {
+			f.assignMap(a.Target, a.Value)
+			return
+		}
+		f.updateMap(a)
+	}
+}
+
+// ifStmt is an if for its effects.
+func (f *fn) ifStmt(e *ast.If) {
+	var els func()
+	if e.Else != nil {
+		els = func() { f.eval(e.Else) }
+	}
+	f.cond(e.Cond, func() { f.block(e.Then) }, els)
+}
+
+// jumps is where break and continue of a loop go.
+type jumps struct{ brk, cont func() }
+
+func (f *fn) jump(j *ast.Jump) {
+	switch j.Kind {
+	case ast.Break:
+		f.loops[len(f.loops)-1].brk()
+	case ast.Continue:
+		f.loops[len(f.loops)-1].cont()
+	case ast.Return:
+		f.ret(j.Value)
+	}
+}
+
+// ret is return [value].
+func (f *fn) ret(value ast.Expr) {
+	if value == nil {
+		f.returnNow(nil)
+		return
+	}
+	script := f.scriptFunc()
+	if script == nil || script.Result == nil {
+		f.returnNow(f.word(f.value(value)))
+		return
+	}
+	t := script.Result
+	if t.IsScalar() {
+		x := f.operand(value)
+		f.returnNow(f.convert(f.word(x.x), x.t, t))
+		return
+	}
+	f.store(value, t, Dest{Ptr: f.outPtr(), Size: t.Size, Padded: true})
+	f.returnNow(nil)
+}
+
+func (f *fn) while(w *ast.While) {
+	head, body, out := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
+	f.b.Jump(head)
+	f.b.SetBlock(head)
+	f.branch(w.Cond, body, out)
+	f.b.SealSet(body)
+	f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(head) }}, w.Body)
+	if f.b.Cur != nil {
+		f.b.Jump(head)
+	}
+	f.b.Seal(head)
+	f.b.SealSet(out)
+}
+
+// loop runs a loop's body.
+func (f *fn) loop(j jumps, body *ast.Block) {
+	f.loops = append(f.loops, j)
+	f.block(body)
+	f.loops = f.loops[:len(f.loops)-1]
+}
+
+// unroll repeats its body.
+func (f *fn) unroll(u *ast.Unroll) {
+	n := f.lit(u.Count)
+	if n == nil {
+		panic("lower: unroll count at " + u.Span().String() + " is not constant")
+	}
+	out := f.b.NewBlock()
+	for range n.Int {
+		next := f.b.NewBlock()
+		f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(next) }}, u.Body)
+		if f.b.Cur != nil {
+			f.b.Jump(next)
+		}
+		f.b.SealSet(next)
+	}
+	f.b.Jump(out)
+	f.b.SealSet(out)
+}
+
+// constRange is the bounds of a range where they are known.
+func (u *unit) constRange(r *ast.Range) (from, to int64, ok bool) {
+	a, b := u.info.LitOf(r.From), u.info.LitOf(r.To)
+	if a == nil || b == nil {
+		return 0, 0, false
+	}
+	return a.Int, b.Int, true
+}
+
+// forRange runs body in this function with $v from … to-1.
+func (f *fn) forRange(s *ast.For, from, to *ir.Value) {
+	v := f.info.Vars[s.Var]
+	i := &ir.Var{Name: v.Name, Type: ir.Int}
+	f.b.Write(i, from)
+	head, body, next, out := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
+	f.b.Jump(head)
+	f.b.SetBlock(head)
+	f.b.Br(f.b.Op(ir.OpSLt, f.b.Read(i), to), body, out)
+	f.b.SealSet(body)
+	f.writeVar(v, f.convert(f.b.Read(i), types.TInt64, v.Type))
+	f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(next) }}, s.Body)
+	if f.b.Cur != nil {
+		f.b.Jump(next)
+	}
+	f.b.SealSet(next)
+	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(1)))
+	f.b.Jump(head)
+	f.b.Seal(head)
+	f.b.SealSet(out)
+}

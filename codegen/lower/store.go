@@ -1,0 +1,293 @@
+package lower
+
+import (
+	"encoding/binary"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// store evaluates e, as type t, into d.
+func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
+	defer f.at(f.at(e.Span()))
+	a := f.typeOf(e)
+	if l := f.lit(e); l != nil && l.IsStr && t.Kind == types.String {
+		f.storeLiteral(l.Str, t, d)
+		return
+	}
+	if r, ok := f.ready[e]; ok && !a.IsScalar() && a.Kind != types.Agg {
+		f.copyPlace(r, t, d)
+		return
+	}
+	switch e := e.(type) {
+	case *ast.Tuple:
+		if t.Kind == types.Tuple {
+			f.storeFields(e.Elems, t, d)
+			return
+		}
+	case *ast.Record:
+		if t.Kind == types.Record {
+			f.storeFields(e.Elems, t, d)
+			return
+		}
+	case *ast.Comptime:
+		f.store(e.X, t, d)
+		return
+	}
+	if t.IsScalar() {
+		if a.Kind == types.Agg {
+			a = intType(a)
+		}
+		f.storeWord(f.convert(f.value(e), a, t), t, d)
+		return
+	}
+	switch e := e.(type) {
+	case *ast.Ternary:
+		x := e.X
+		if x == nil {
+			x = e.Cond
+		}
+		f.cond(e.Cond, func() { f.store(x, t, d) }, func() { f.store(e.Y, t, d) })
+		return
+	case *ast.Block:
+		f.stmts(e)
+		if e.Value != nil {
+			f.store(e.Value, t, d)
+		}
+		return
+	case *ast.If:
+		f.cond(e.Cond, func() { f.store(e.Then, t, d) }, func() {
+			if e.Else != nil {
+				f.store(e.Else, t, d)
+			} else {
+				f.zeroDest(d)
+			}
+		})
+		return
+	case *ast.Cast:
+		f.storeCast(e, t, d)
+		return
+	case *ast.Ident, *ast.Call:
+		if !f.inMemory(e) {
+			f.storeCall(e, t, d)
+			return
+		}
+	}
+	f.guardDo(func() { f.copyPlace(f.place(e), t, d) }, func() { f.zeroDest(d) })
+}
+
+func (f *fn) zeroDest(d Dest) { f.b.Zero(d.Ptr, d.Off, d.Size) }
+
+// storeWord writes x as type t.
+func (f *fn) storeWord(x *ir.Value, t *types.Type, d Dest) {
+	f.b.Store(d.Ptr, d.Off, t.Size, x)
+	f.clearTail(d, t.Size)
+}
+
+// clearTail zeroes what is behind the first used bytes of d where it must be
+// defined.
+func (f *fn) clearTail(d Dest, used int) {
+	if d.Padded && used < d.Size {
+		f.b.Zero(d.Ptr, d.Off+int64(used), d.Size-used)
+	}
+}
+
+// storeFields writes the elements of a tuple or record, each in its place.
+func (f *fn) storeFields(elems []ast.Expr, t *types.Type, d Dest) {
+	end := 0
+	for i, e := range elems {
+		m := t.Fields[i]
+		if d.Padded && m.Off > end {
+			f.b.Zero(d.Ptr, d.Off+int64(end), m.Off-end)
+		}
+		end = m.Off + m.Type.Size
+		f.store(e, m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
+	}
+	f.clearTail(d, end)
+}
+
+// maxInline is how many bytes of a literal are written as constants; more are
+// copied.
+const maxInline = 64
+
+func (f *fn) storeLiteral(s string, t *types.Type, d Dest) {
+	if len(s) > t.Size-1 {
+		s = s[:max(t.Size-1, 0)]
+	}
+	data := append([]byte(s), 0)
+	if d.Padded {
+		for len(data) < d.Size && len(data)%8 != 0 {
+			data = append(data, 0)
+		}
+	}
+	if len(data) > maxInline {
+		f.b.Copy(d.Ptr, d.Off, f.Rodata(data), len(data))
+	} else {
+		f.storeConst(data, d)
+	}
+	f.clearTail(d, len(data))
+}
+
+// storeConst writes constant bytes by stores of the largest size that fits.
+func (f *fn) storeConst(data []byte, d Dest) {
+	for i := 0; i < len(data); {
+		n := 8
+		for n > len(data)-i {
+			n /= 2
+		}
+		var word [8]byte
+		copy(word[:], data[i:i+n])
+		f.b.Store(d.Ptr, d.Off+int64(i), n, f.b.Const(int64(binary.LittleEndian.Uint64(word[:]))))
+		i += n
+	}
+}
+
+// storeCall writes the result of a builtin or script function.
+func (f *fn) storeCall(e ast.Expr, t *types.Type, d Dest) {
+	a := f.typeOf(e)
+	fits := a.Kind == t.Kind && (types.Equal(a, t) || a.Kind == types.String && a.Size <= t.Size)
+	into := d
+	if fits {
+		into.Size = a.Size
+	} else {
+		into = Dest{Ptr: f.temp(max(a.Size, 8)), Size: a.Size, Padded: true}
+	}
+	call, _ := e.(*ast.Call)
+	switch fun := f.info.FnCalls[call]; {
+	case call != nil && fun != nil:
+		f.callScript(fun, call, f.b.AddImm(into.Ptr, into.Off))
+	default:
+		c := f.info.Calls[e]
+		if c.Def.Store == nil {
+			panic("lower: builtin " + c.Def.Name + " does not say how its value is stored")
+		}
+		c.Def.Store(f, c, into)
+	}
+	if fits {
+		f.clearTail(d, a.Size)
+	} else {
+		f.copyPlace(place{t: a, ptr: into.Ptr}, t, d)
+	}
+}
+
+// storeCast is (type) x where the result is larger than a word: an array of
+// integers seen as another, an integer's bytes as an array, a string or
+// buffer of another size.
+func (f *fn) storeCast(e *ast.Cast, t *types.Type, d Dest) {
+	a := f.typeOf(e.X)
+	switch {
+	case a.IsScalar():
+		n := min(a.Size, t.Size)
+		f.b.Store(d.Ptr, d.Off, n, f.value(e.X))
+		f.clearTail(d, n)
+		if !d.Padded && t.Size > n {
+			f.b.Zero(d.Ptr, d.Off+int64(n), t.Size-n)
+		}
+	case t.Kind == types.Array || a.Kind != t.Kind:
+		f.guardDo(func() {
+			p := f.place(e.X)
+			n := min(a.Size, t.Size)
+			f.copyBytes(p, n, d)
+			f.clearTail(d, n)
+		}, func() { f.zeroDest(d) })
+	default:
+		f.store(e.X, t, d)
+	}
+}
+
+// copyPlace copies the object at p to d, converted to t.
+func (f *fn) copyPlace(p place, t *types.Type, d Dest) {
+	switch {
+	case t.IsScalar():
+		f.storeWord(f.convert(f.load(p), p.t, t), t, d)
+		return
+	case t.Kind == types.String:
+		f.copyString(p, t, d)
+		return
+	case (t.Kind == types.Tuple || t.Kind == types.Record) && !types.Equal(p.t, t):
+		end := 0
+		for i, m := range t.Fields {
+			if d.Padded && m.Off > end {
+				f.b.Zero(d.Ptr, d.Off+int64(end), m.Off-end)
+			}
+			end = m.Off + m.Type.Size
+			src := p.t.Fields[i]
+			f.copyPlace(p.at(src.Off, src.Type), m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
+		}
+		f.clearTail(d, end)
+		return
+	case t.Kind == types.Array && p.t.Kind == types.Array && p.t.Elem.Size != t.Elem.Size:
+		for i := range min(t.Len, p.t.Len) {
+			f.copyPlace(p.at(i*p.t.Elem.Size, p.t.Elem), t.Elem, Dest{Ptr: d.Ptr, Off: d.Off + int64(i*t.Elem.Size), Size: t.Elem.Size})
+		}
+		f.clearTail(d, min(t.Len, p.t.Len)*t.Elem.Size)
+		return
+	}
+	n := min(p.t.Size, t.Size)
+	f.copyBytes(p, n, d)
+	f.clearTail(d, n)
+}
+
+// copyBytes copies n bytes from p to d as they are.
+func (f *fn) copyBytes(p place, n int, d Dest) {
+	switch {
+	case n == 0:
+	case p.space == types.NoSpace:
+		f.b.Copy(d.Ptr, d.Off, p.address(f), n)
+	case p.space == types.User:
+		f.Read(d.Ptr, d.Off, n, p.address(f), types.User, "")
+	default:
+		f.Read(d.Ptr, d.Off, n, p.address(f), types.Kernel, "")
+	}
+}
+
+// copyString copies a string. One in the kernel's or a process's memory is an
+// array of characters that may fill its whole size, without a NUL; behind a
+// NUL there may be anything.
+func (f *fn) copyString(p place, t *types.Type, d Dest) {
+	n := min(p.t.Size, t.Size)
+	switch {
+	case p.space == types.NoSpace:
+		f.b.Copy(d.Ptr, d.Off, p.address(f), n)
+		if p.t.Size > t.Size && t.Size > 0 {
+			f.b.Store(d.Ptr, d.Off+int64(t.Size-1), 1, f.b.Const(0))
+		}
+		f.clearTail(d, n)
+	case !d.Padded || n <= maxInline && n%8 == 0:
+		f.copyBytes(p, n, d)
+		if d.Padded {
+			f.clearBehindNUL(d, n)
+		}
+		f.clearTail(d, n)
+		if t.Size > n { // room for a NUL, should there be none
+			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
+		}
+	default:
+		f.zeroDest(d)
+		f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), p.space)
+	}
+}
+
+// clearBehindNUL zeroes what follows the first NUL in n bytes, eight at a time.
+func (f *fn) clearBehindNUL(d Dest, n int) {
+	keep := f.b.Const(-1) // all ones until the NUL was seen
+	for i := 0; i < n; i += 8 {
+		off := d.Off + int64(i)
+		w := f.b.Op(ir.OpAnd, f.b.Load(d.Ptr, off, 8, false), keep)
+		nul := f.nulByte(w)
+		// Bits below the first NUL's top bit; all of them where there is none.
+		below := f.b.Op(ir.OpXor, nul, f.b.Op(ir.OpSub, nul, f.b.Const(1)))
+		f.b.Store(d.Ptr, off, 8, f.b.Op(ir.OpAnd, w, below))
+		if i+8 < n {
+			keep = f.b.Op(ir.OpNeg, f.b.Op(ir.OpEq, nul, f.b.Const(0)))
+		}
+	}
+}
+
+// nulByte is 0x80 in the first (lowest) zero byte of w, with anything above
+// it; 0 where no byte is zero.
+func (f *fn) nulByte(w *ir.Value) *ir.Value {
+	const ones, tops = 0x0101010101010101, -0x7f7f7f7f7f7f7f80
+	return f.b.Op(ir.OpAnd, f.b.Op(ir.OpAnd, f.b.Op(ir.OpSub, w, f.b.Const(ones)), f.b.Op(ir.OpXor, w, f.b.Const(-1))), f.b.Const(tops))
+}

@@ -1,0 +1,177 @@
+package lower
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// tables are the kernel maps beside the script's own, made when first used,
+// and what goes into them.
+type tables struct {
+	ring, slots, sites, rodata, session *ir.Map
+	cpuslots                            []*ir.Map // of at most maxPerCPU bytes each
+	stacks                              map[int]*ir.Map
+
+	literals map[string]int64 // bytes → offset in rodata
+	zeros    []*ir.Value      // addresses of zeros, placed behind the literals at the end
+	zeroLen  int
+	siteIDs  map[wire.Site]int
+	events   map[*builtins.Call]int
+}
+
+// maxPerCPU is the kernel's limit for the value of a per-CPU map.
+const maxPerCPU = 32 << 10
+
+func newTables() tables {
+	return tables{
+		stacks: map[int]*ir.Map{}, literals: map[string]int64{},
+		siteIDs: map[wire.Site]int{}, events: map[*builtins.Call]int{},
+	}
+}
+
+func (u *unit) newMap(m ir.Map) *ir.Map {
+	u.res.Module.Maps = append(u.res.Module.Maps, &m)
+	return &m
+}
+
+// array makes an array map of one element; its value grows as it is used.
+func (u *unit) array(m **ir.Map, name string, kind ir.MapType) *ir.Map {
+	if *m == nil {
+		*m = u.newMap(ir.Map{Name: name, Type: kind, KeySize: 4, MaxEntries: 1})
+	}
+	return *m
+}
+
+func (u *unit) ringMap() *ir.Map {
+	if u.ring == nil {
+		u.ring = u.newMap(ir.Map{Name: wire.RingMap, Type: ir.RingBuf})
+	}
+	return u.ring
+}
+
+// slot reserves size bytes in the map of plain slots.
+func (u *unit) slot(size int) (*ir.Map, int) {
+	m := u.array(&u.slots, wire.SlotMap, ir.Array)
+	off := m.ValueSize
+	m.ValueSize += roundUp(size, 8)
+	return m, off
+}
+
+// cpuSlot reserves size bytes in a map of per-CPU slots.
+func (u *unit) cpuSlot(size int) (*ir.Map, int) {
+	size = roundUp(size, 8)
+	n := len(u.cpuslots)
+	if n == 0 || u.cpuslots[n-1].ValueSize+size > maxPerCPU {
+		name := wire.CPUSlotMap
+		if n > 0 {
+			name = fmt.Sprint(name, n)
+		}
+		u.cpuslots = append(u.cpuslots, u.newMap(ir.Map{Name: name, Type: ir.PerCPUArray, KeySize: 4, MaxEntries: 1}))
+		n++
+	}
+	m := u.cpuslots[n-1]
+	off := m.ValueSize
+	m.ValueSize += size
+	return m, off
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// literal is the offset of constant bytes in rodata. Each starts at a multiple
+// of 8 and is followed by zeros up to the next.
+func (u *unit) literal(data string) int64 {
+	off, ok := u.literals[data]
+	if !ok {
+		m := u.array(&u.rodata, wire.RodataMap, ir.Array)
+		m.Frozen = true
+		off = int64(len(m.Contents))
+		m.Contents = append(m.Contents, data...)
+		m.Contents = append(m.Contents, make([]byte, roundUp(len(data), 8)-len(data))...)
+		m.ValueSize = len(m.Contents)
+		u.literals[data] = off
+	}
+	return off
+}
+
+// finish places what depends on all of the script.
+func (u *unit) finish() {
+	if u.zeroLen > 0 {
+		m := u.rodata
+		off := len(m.Contents)
+		m.Contents = append(m.Contents, make([]byte, roundUp(u.zeroLen, 8))...)
+		m.ValueSize = len(m.Contents)
+		for _, v := range u.zeros {
+			v.Imm = int64(off)
+		}
+	}
+	if u.sites != nil {
+		u.sites.ValueSize = 8 * len(u.res.Sites)
+	}
+}
+
+// site is the number of the counter for what goes wrong at s.
+func (u *unit) site(kind wire.SiteKind, s source.Span, what string) int {
+	key := wire.Site{Kind: kind, Span: s, What: what}
+	id, ok := u.siteIDs[key]
+	if !ok {
+		id = len(u.res.Sites)
+		u.siteIDs[key] = id
+		u.res.Sites = append(u.res.Sites, key)
+	}
+	return id
+}
+
+// Count adds one to a site's counter. It is called on the failure path.
+func (f *fn) Count(kind wire.SiteKind, s source.Span, what string) {
+	m := f.array(&f.sites, wire.SiteMap, ir.Array)
+	id := f.site(kind, s, what)
+	m.ValueSize = 8 * len(f.res.Sites)
+	if f.b.Cur != nil {
+		f.b.Cur.Unlikely = true
+	}
+	f.b.AtomicAdd(f.b.MapValue(m, int64(8*id)), 0, 8, f.b.Const(1))
+}
+
+// Rodata is the address of constant bytes.
+func (f *fn) Rodata(data []byte) *ir.Value {
+	off := f.literal(string(data))
+	return f.b.MapValue(f.rodata, off)
+}
+
+// Zeros is the address of n zero bytes.
+func (f *fn) Zeros(n int) *ir.Value {
+	m := f.array(&f.rodata, wire.RodataMap, ir.Array)
+	m.Frozen = true
+	v := f.b.MapValue(m, 0)
+	f.zeros = append(f.zeros, v)
+	f.zeroLen = max(f.zeroLen, n)
+	return v
+}
+
+// SessionWord reads what the runtime wrote for all programs before it attached
+// them.
+func (f *fn) SessionWord(off int) *ir.Value {
+	m := f.array(&f.session, wire.SessionMap, ir.Array)
+	m.ValueSize = wire.SessionSize
+	return f.b.Load(f.b.MapValue(m, int64(off)), 0, 8, false)
+}
+
+// StackMap is the kernel map for stacks of that depth.
+func (f *fn) StackMap(depth int) *ir.Map {
+	m := f.stacks[depth]
+	if m == nil {
+		m = f.newMap(ir.Map{
+			Name: wire.StackMap(depth), Type: ir.StackTrace,
+			KeySize: 4, ValueSize: 8 * depth, MaxEntries: maxStacks,
+		})
+		f.stacks[depth] = m
+	}
+	return m
+}
+
+// maxStacks is how many different stacks of one depth can be held.
+const maxStacks = 16 << 10

@@ -1,0 +1,280 @@
+package lower
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func (f *fn) typeOf(e ast.Expr) *types.Type {
+	t := f.info.Types[e]
+	if t == nil {
+		panic(fmt.Sprintf("lower: %T at %s has no type", e, e.Span()))
+	}
+	return t
+}
+
+// lit is the value of e where it is known when compiling, or nil.
+func (f *fn) lit(e ast.Expr) *builtins.Lit { return f.info.Lits[e] }
+
+// value computes an expression of one word, in the canonical form of its type.
+// An aggregation is read as the integer it stands for.
+func (f *fn) value(e ast.Expr) *ir.Value {
+	defer f.at(f.at(e.Span()))
+	if l := f.lit(e); l != nil && !l.IsStr {
+		return f.b.Const(l.Int)
+	}
+	if r, ok := f.ready[e]; ok {
+		return r.ptr
+	}
+	switch e := e.(type) {
+	case *ast.Var:
+		if v := f.info.Vars[e]; v.Type.IsScalar() {
+			return f.readVar(v)
+		}
+	case *ast.Ident, *ast.Call:
+		return f.callValue(e)
+	case *ast.Map:
+		return f.readMap(e, nil, e)
+	case *ast.Index:
+		if m, ok := e.X.(*ast.Map); ok {
+			return f.readMap(m, e.Args, e)
+		}
+		return f.guarded(func() *ir.Value { return f.chained(e) })
+	case *ast.Field:
+		return f.guarded(func() *ir.Value { return f.chained(e) })
+	case *ast.Unary:
+		return f.unary(e)
+	case *ast.Binary:
+		return f.binary(e)
+	case *ast.Ternary:
+		t := f.typeOf(e)
+		if e.X == nil {
+			x := f.value(e.Cond)
+			return f.IfElse(f.truth(x, f.typeOf(e.Cond)), func() *ir.Value {
+				return f.convert(x, f.typeOf(e.Cond), t)
+			}, func() *ir.Value { return f.convert(f.value(e.Y), f.typeOf(e.Y), t) })
+		}
+		return f.choose(e.Cond, func() *ir.Value { return f.convert(f.value(e.X), f.typeOf(e.X), t) },
+			func() *ir.Value { return f.convert(f.value(e.Y), f.typeOf(e.Y), t) })
+	case *ast.Cast:
+		return f.cast(e)
+	case *ast.Comptime:
+		return f.value(e.X)
+	case *ast.Block:
+		f.stmts(e)
+		if e.Value == nil {
+			return f.b.Const(0)
+		}
+		return f.value(e.Value)
+	case *ast.If:
+		t := f.typeOf(e)
+		arm := func(x ast.Expr) func() *ir.Value {
+			return func() *ir.Value {
+				if x == nil {
+					return f.b.Const(0)
+				}
+				v := f.value(x)
+				if a := f.typeOf(x); t.IsScalar() && (a.IsScalar() || a.Kind == types.Agg) {
+					return f.convert(v, a, t)
+				}
+				return v
+			}
+		}
+		return f.choose(e.Cond, arm(e.Then), arm(e.Else))
+	}
+	panic(fmt.Sprintf("lower: %T of type %s at %s is not a word", e, f.typeOf(e), e.Span()))
+}
+
+// eval evaluates e for its effects.
+func (f *fn) eval(e ast.Expr) {
+	defer f.at(f.at(e.Span()))
+	if f.lit(e) != nil {
+		return
+	}
+	switch e := e.(type) {
+	case *ast.Block:
+		f.block(e)
+		return
+	case *ast.If:
+		f.ifStmt(e)
+		return
+	case *ast.Ternary:
+		f.cond(e.Cond, func() {
+			if e.X != nil {
+				f.eval(e.X)
+			}
+		}, func() { f.eval(e.Y) })
+		return
+	case *ast.Tuple:
+		for _, x := range e.Elems {
+			f.eval(x)
+		}
+		return
+	case *ast.Record:
+		for _, x := range e.Elems {
+			f.eval(x)
+		}
+		return
+	case *ast.Ident, *ast.Call:
+		if c := f.info.Calls[e]; c != nil && c.Def.Kind == builtins.Action && (c.Type == nil || c.Type.Kind == types.Void) {
+			f.action(c)
+			return
+		}
+	}
+	switch t := f.typeOf(e); {
+	case t.Kind == types.Void:
+		f.callValue(e)
+	case t.IsScalar() || t.Kind == types.Agg:
+		f.value(e)
+	default:
+		f.guardDo(func() { f.place(e) }, func() {})
+	}
+}
+
+// callValue is a builtin or a script function whose result is one word, or
+// that has none.
+func (f *fn) callValue(e ast.Expr) *ir.Value {
+	if c, ok := e.(*ast.Call); ok {
+		if fun := f.info.FnCalls[c]; fun != nil {
+			return f.callScript(fun, c, nil)
+		}
+	}
+	c := f.info.Calls[e]
+	if c == nil {
+		panic(fmt.Sprintf("lower: %s at %s has no meaning", e.Span().Text(), e.Span()))
+	}
+	switch {
+	case c.Def.Kind == builtins.Action && c.Def.Emit == nil && c.Def.Store == nil:
+		f.action(c)
+	case c.Def.Emit != nil:
+		if v := c.Def.Emit(f, c); v != nil {
+			return v
+		}
+	case c.Def.Store != nil:
+		t := c.Type
+		p := f.temp(max(t.Size, 8))
+		c.Def.Store(f, c, Dest{Ptr: p, Size: t.Size, Padded: true})
+		return f.loadOwn(p, 0, t)
+	default:
+		panic("lower: builtin " + c.Def.Name + " has no code")
+	}
+	return f.b.Const(0)
+}
+
+// action performs a builtin that has no value.
+func (f *fn) action(c *builtins.Call) {
+	if c.Def.Emit != nil {
+		c.Def.Emit(f, c)
+		return
+	}
+	f.SendArgs(c, nil)
+}
+
+// convert brings x from type a into the canonical form of type t.
+func (f *fn) convert(x *ir.Value, a, t *types.Type) *ir.Value {
+	if t.Kind == types.Bool {
+		if a.Kind == types.Bool {
+			return x
+		}
+		return f.truth(x, a)
+	}
+	if t.Size >= 8 || t.Size == 0 {
+		return x
+	}
+	if a.Size < t.Size && (a.Signed == t.Signed || !a.Signed) || a.Size == t.Size && a.Signed == t.Signed {
+		return x
+	}
+	if x.Op == ir.OpConst {
+		return f.b.Const(canonical(x.Imm, t.Size, t.Signed))
+	}
+	return f.b.Extend(f.word(x), t.Size, t.Signed)
+}
+
+func canonical(n int64, size int, signed bool) int64 {
+	shift := uint(64 - 8*size)
+	if signed {
+		return n << shift >> shift
+	}
+	return int64(uint64(n) << shift >> shift)
+}
+
+// word is x as a plain number that arithmetic may be done on. What the kernel
+// knows as a pointer is one only after it went through memory by a helper.
+func (f *fn) word(x *ir.Value) *ir.Value {
+	if !x.Type.IsPtr() && !(x.Op == ir.OpBarrier && x.Args[0].Type.IsPtr()) {
+		return x
+	}
+	p := f.temp(16)
+	f.b.Store(p, 0, 8, x)
+	f.b.Call(ir.ReadKernel, f.b.AddImm(p, 8), f.b.Const(8), p)
+	return f.b.Load(p, 8, 8, false)
+}
+
+// cast is (type) x where the result is one word.
+func (f *fn) cast(e *ast.Cast) *ir.Value {
+	t, a := f.typeOf(e), f.typeOf(e.X)
+	switch {
+	case a.Kind == types.Agg:
+		return f.convert(f.value(e.X), intType(a), t)
+	case !a.IsScalar(): // the bytes of an array as an integer
+		d := f.tmp(e.X)
+		size := min(a.Size, t.Size)
+		return f.convert(f.loadSized(d, 0, size), types.NewInt(max(size, 1), false), t)
+	}
+	x := f.value(e.X)
+	if t.Kind == types.Pointer {
+		if a.Kind == types.Pointer && x.Type.IsPtr() && (x.Type != ir.PtrBTF || types.Equal(a.Elem, t.Elem)) {
+			return x
+		}
+		return f.b.AsInt(x)
+	}
+	if a.Kind == types.Pointer {
+		x = f.word(x)
+	}
+	return f.convert(x, a, t)
+}
+
+// intType is the integer that an aggregation is in expressions.
+func intType(agg *types.Type) *types.Type { return types.NewInt(8, agg.Signed) }
+
+// loadSized reads 1 to 8 bytes of own memory, zero-extended.
+func (f *fn) loadSized(p *ir.Value, off int64, size int) *ir.Value {
+	if size == 1 || size == 2 || size == 4 || size == 8 {
+		return f.b.Load(p, off, size, false)
+	}
+	var x *ir.Value
+	for done := 0; done < size; {
+		n := 4
+		for n > size-done {
+			n /= 2
+		}
+		part := f.b.Load(p, off+int64(done), n, false)
+		if x == nil {
+			x = part
+		} else {
+			x = f.b.Op(ir.OpOr, x, f.b.Op(ir.OpShl, part, f.b.Const(int64(8*done))))
+		}
+		done += n
+	}
+	if x == nil {
+		return f.b.Const(0)
+	}
+	return x
+}
+
+// tupleIndex is the number of the element that x[i] on a tuple means.
+func (f *fn) tupleIndex(e ast.Expr) int {
+	if l := f.lit(e); l != nil {
+		return int(l.Int)
+	}
+	n, err := strconv.Atoi(e.Span().Text())
+	if err != nil {
+		panic("lower: tuple index at " + e.Span().String() + " is not constant")
+	}
+	return n
+}

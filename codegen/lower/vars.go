@@ -1,0 +1,208 @@
+package lower
+
+import (
+	"strconv"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// local is where a scratch variable lives: an SSA variable, or memory. What a
+// callback uses is reached through its function's frame: a word is in the
+// frame itself, the frame holds the address of anything larger.
+type local struct {
+	v    *ir.Var
+	mem  *ir.Value // address, in the function that owns the variable
+	off  int64     // of the word, or of the address, in the frame; -1: not captured
+	word bool
+}
+
+// captures finds the variables that are used on both sides of a loop body that
+// becomes a function of its own. A variable belongs to the innermost function
+// that all of its uses share.
+func (u *unit) captures(nodes ...ast.Node) map[*check.Var]bool {
+	type use struct {
+		chain []*ast.For
+		many  bool
+	}
+	uses := map[*check.Var]*use{}
+	var chain []*ast.For
+	note := func(v *check.Var) {
+		o := uses[v]
+		if o == nil {
+			uses[v] = &use{chain: append([]*ast.For(nil), chain...)}
+			return
+		}
+		n := 0
+		for n < len(o.chain) && n < len(chain) && o.chain[n] == chain[n] {
+			n++
+		}
+		if n < len(o.chain) || n < len(chain) {
+			o.chain, o.many = o.chain[:n], true
+		}
+	}
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		ast.Inspect(n, func(c ast.Node) bool {
+			switch c := c.(type) {
+			case *ast.Var:
+				if v := u.info.Vars[c]; v != nil {
+					note(v)
+				}
+			case *ast.For:
+				if c == n {
+					return true
+				}
+				walk(c.Iter)
+				if !u.callsBack(c) {
+					walk(c.Var)
+					walk(c.Body)
+					return false
+				}
+				chain = append(chain, c)
+				walk(c.Var)
+				walk(c.Body)
+				chain = chain[:len(chain)-1]
+				return false
+			}
+			return true
+		})
+	}
+	for _, n := range nodes {
+		walk(n)
+	}
+	out := map[*check.Var]bool{}
+	for v, o := range uses {
+		if o.many {
+			out[v] = true
+		}
+	}
+	return out
+}
+
+// local is v's place in this function or, behind a callback's frame, in the
+// one that owns it. A variable not met before is made here. init says that it
+// is about to be written whole; otherwise it starts as zero.
+func (f *fn) local(v *check.Var, init bool) *local {
+	if l := f.vars[v]; l != nil {
+		return l
+	}
+	if f.callback != nil {
+		if l := f.callback.outer(f, v); l != nil {
+			return l
+		}
+	}
+	l := &local{off: -1, word: v.Type.IsScalar()}
+	f.vars[v] = l
+	switch {
+	case f.captured[v]:
+		f.prologue(func() {
+			size := int64(8)
+			l.off = f.extendFrame(size)
+			if l.word {
+				l.mem = f.b.AddImm(f.frame, l.off)
+				f.b.Store(f.frame, l.off, 8, f.b.Const(0))
+			} else {
+				l.mem = f.b.Slot(roundUp(v.Type.Size, 8))
+				f.b.Zero(l.mem, 0, v.Type.Size)
+				f.b.Store(f.frame, l.off, 8, l.mem)
+			}
+		})
+	case l.word && !v.AddrTaken:
+		l.v = &ir.Var{Name: v.Name, Type: ir.Int}
+	default:
+		f.prologue(func() {
+			l.mem = f.b.Slot(max(roundUp(v.Type.Size, 8), 8))
+			if !init || l.word {
+				f.b.Zero(l.mem, 0, max(v.Type.Size, 1))
+			}
+		})
+	}
+	return l
+}
+
+// extendFrame adds size bytes to the frame and returns where they are. It runs
+// in the prologue.
+func (f *fn) extendFrame(size int64) int64 {
+	if f.frame == nil {
+		f.frame = f.b.Slot(0)
+		f.b.Store(f.frame, frameCtx, 8, f.ctxValue())
+		f.frameSize = frameUp + 8
+		if f.callback != nil {
+			f.b.Store(f.frame, frameUp, 8, f.callback.up)
+		}
+	}
+	off := f.frameSize
+	f.frameSize += size
+	f.frame.Imm = f.frameSize
+	return off
+}
+
+// readVar is the value of a variable of one word.
+func (f *fn) readVar(v *check.Var) *ir.Value {
+	l := f.local(v, false)
+	if l.v != nil {
+		return f.b.Read(l.v)
+	}
+	return f.loadOwn(l.mem, 0, v.Type)
+}
+
+// writeVar assigns a variable of one word.
+func (f *fn) writeVar(v *check.Var, x *ir.Value) {
+	l := f.local(v, true)
+	if l.v != nil {
+		f.b.Write(l.v, x)
+		return
+	}
+	f.b.Store(l.mem, 0, v.Type.Size, x)
+}
+
+// zeroVar gives a variable its start value.
+func (f *fn) zeroVar(v *check.Var) {
+	switch l := f.local(v, true); {
+	case l.v != nil:
+		f.b.Write(l.v, f.b.Const(0))
+	case v.Type.Size > 0:
+		f.b.Zero(l.mem, 0, v.Type.Size)
+	}
+}
+
+// assignVar evaluates e into v.
+func (f *fn) assignVar(v *check.Var, e ast.Expr) {
+	if v.Type.IsScalar() {
+		f.writeVar(v, f.convert(f.value(e), f.typeOf(e), v.Type))
+		return
+	}
+	l := f.local(v, true)
+	d := Dest{Ptr: l.mem, Size: v.Type.Size, Padded: true}
+	if f.uses(e, func(n ast.Node) bool { x, ok := n.(*ast.Var); return ok && f.info.Vars[x] == v }) {
+		tmp := f.temp(v.Type.Size)
+		f.store(e, v.Type, Dest{Ptr: tmp, Size: v.Type.Size, Padded: true})
+		f.b.Copy(d.Ptr, d.Off, tmp, v.Type.Size)
+		return
+	}
+	f.store(e, v.Type, d)
+}
+
+// uses reports whether a node below e satisfies is. A variable or the like by
+// itself does not count: copying it onto itself is harmless.
+func (f *fn) uses(e ast.Expr, is func(ast.Node) bool) bool {
+	found := false
+	ast.Inspect(e, func(n ast.Node) bool {
+		if n != ast.Node(e) && is(n) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// member is the field of a tuple or record type by its number in the source.
+func member(t *types.Type, i int) types.Field {
+	if t.Kind == types.Record || t.Kind == types.Tuple {
+		return t.Fields[i]
+	}
+	panic("lower: element " + strconv.Itoa(i) + " of " + t.String())
+}
