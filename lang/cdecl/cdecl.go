@@ -22,23 +22,29 @@ import (
 
 // Options say where else to look.
 type Options struct {
-	IncludeDirs []string
-	Defines     map[string]string // predefined macros, beside the compiler's usual ones
-	// Lookup finds a type the C text does not define, by "struct x", "enum e"
-	// or a bare typedef name; nil if there is no such source.
-	Lookup func(name string) (*types.Type, bool)
+	Kernel  Kernel            // for types the C text does not define; nil: nowhere
+	Dirs    []string          // -I, searched before the system's
+	Files   []string          // --include, read first
+	Defines map[string]string // predefined macros, beside the compiler's usual ones
+}
+
+// Kernel is where types are looked up by "struct x", "enum e" or a bare
+// typedef name.
+type Kernel interface {
+	Type(name string) (*types.Type, error)
 }
 
 // Const is the value of an object-like macro or enum constant.
 type Const struct {
-	Int   int64
-	Str   string
-	IsStr bool
-	Enum  *types.Type // of an enum constant, else nil
+	Int      int64
+	Unsigned bool // Int holds a uint64 above the signed range
+	Str      string
+	IsStr    bool
+	Type     *types.Type // of an enum constant; nil for a macro
 }
 
-// Unit is all that the C sections of a script define.
-type Unit struct {
+// Decls is all that the C sections of a script define.
+type Decls struct {
 	// Missing lists included headers that are not on this machine.
 	Missing []string
 
@@ -61,8 +67,8 @@ type Unit struct {
 }
 
 // Parse reads the items of a C section. Errors go to diags; what could be
-// understood is in the Unit all the same.
-func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Unit {
+// understood is in the Decls all the same.
+func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Decls {
 	u := NewUnit(opts, diags)
 	for _, it := range items {
 		u.Add(it.Pos)
@@ -71,8 +77,8 @@ func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Unit {
 }
 
 // NewUnit returns an empty unit.
-func NewUnit(opts Options, diags *source.Diags) *Unit {
-	u := &Unit{
+func NewUnit(opts Options, diags *source.Diags) *Decls {
+	u := &Decls{
 		opts: opts, diags: diags, macros: map[string]*macro{}, included: map[string]bool{},
 		tags: map[string]*types.Type{}, typedefs: map[string]*types.Type{}, consts: map[string]Const{},
 	}
@@ -98,31 +104,31 @@ func sortedKeys(m map[string]string) []string {
 }
 
 // Add reads one more piece of C text: the part of a file that at covers.
-func (u *Unit) Add(at source.Span) {
+func (u *Decls) Add(at source.Span) {
 	u.toks, u.pos = u.toks[:0], 0
 	u.preprocess(at.File, at.Start, at.End)
 	u.declarations()
 }
 
 // Type finds a type the C text defines: "struct x", "union x", "enum x", or a
-// typedef's bare name.
-func (u *Unit) Type(name string) (*types.Type, bool) {
+// typedef's bare name. nil: it does not.
+func (u *Decls) Type(name string) *types.Type {
 	t := u.tags[name]
 	if t == nil {
 		t = u.typedefs[name]
 	}
 	if t == nil || t.Kind == types.Struct && t.Comp == nil {
-		return nil, false
+		return nil
 	}
-	return t, true
+	return t
 }
 
 // TypeNames lists the names of all types, in order of definition.
-func (u *Unit) TypeNames() []string { return u.names }
+func (u *Decls) TypeNames() []string { return u.names }
 
 // Const finds an enum constant, or an object-like macro whose body is a
 // constant expression or a string.
-func (u *Unit) Const(name string) (Const, bool) {
+func (u *Decls) Const(name string) (Const, bool) {
 	if c, ok := u.consts[name]; ok {
 		return c, true
 	}
@@ -146,11 +152,19 @@ func (u *Unit) Const(name string) (Const, bool) {
 	if err != nil {
 		return Const{}, false
 	}
-	return Const{Int: v}, true
+	return Const{Int: v, Unsigned: v < 0 && unsignedLiteral(body)}, true
+}
+
+// unsignedLiteral reports whether a macro's body says itself that it is
+// unsigned: a u suffix, or a hexadecimal constant with the top bit set.
+func unsignedLiteral(body []token) bool {
+	return slices.ContainsFunc(body, func(t token) bool {
+		return t.kind == tNumber && (strings.ContainsAny(t.text, "uU") || strings.HasPrefix(t.text, "0x"))
+	})
 }
 
 // ConstNames lists all enum constants and object-like macros.
-func (u *Unit) ConstNames() []string {
+func (u *Decls) ConstNames() []string {
 	names := slices.Clone(u.defines)
 	for n := range u.consts {
 		names = append(names, n)
@@ -159,7 +173,7 @@ func (u *Unit) ConstNames() []string {
 	return names
 }
 
-func (u *Unit) errorf(at source.Span, format string, args ...any) {
+func (u *Decls) errorf(at source.Span, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	if u.header { // shown at the #include, with the place in the header
 		msg = fmt.Sprintf("%s: %s", at, msg)
@@ -170,7 +184,7 @@ func (u *Unit) errorf(at source.Span, format string, args ...any) {
 	u.diags.Errorf(at, "%s", msg)
 }
 
-func (u *Unit) constExpr(toks []token) (int64, error) {
+func (u *Decls) constExpr(toks []token) (int64, error) {
 	p := &exprParser{
 		toks: toks,
 		name: func(n string) (int64, bool) {
@@ -182,7 +196,7 @@ func (u *Unit) constExpr(toks []token) (int64, error) {
 			if !p.accept("(") {
 				return 0, fmt.Errorf("sizeof needs parentheses")
 			}
-			sub := &Unit{opts: u.opts, diags: &source.Diags{}, macros: u.macros, tags: u.tags, typedefs: u.typedefs, consts: u.consts, nest: u.nest + 1}
+			sub := &Decls{opts: u.opts, diags: &source.Diags{}, macros: u.macros, tags: u.tags, typedefs: u.typedefs, consts: u.consts, nest: u.nest + 1}
 			sub.toks, sub.pos = p.toks, p.pos
 			t, ok := sub.typeName()
 			if !ok || sub.nest > maxNest {

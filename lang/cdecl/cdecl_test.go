@@ -14,7 +14,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-func parse(t testing.TB, text string) (*Unit, *source.Diags) {
+func parse(t testing.TB, text string) (*Decls, *source.Diags) {
 	t.Helper()
 	var diags source.Diags
 	u := NewUnit(Options{}, &diags)
@@ -74,8 +74,8 @@ func TestLayout(t *testing.T) {
 			if err := diags.Err(); err != nil {
 				t.Fatal(err)
 			}
-			got, ok := u.Type(c.of)
-			if !ok {
+			got := u.Type(c.of)
+			if got == nil {
 				t.Fatalf("no %s", c.of)
 			}
 			if d := cmp.Diff(c.want, describeType(got)); d != "" {
@@ -106,7 +106,7 @@ enum e { E0, E1 = 5, E2, E3 = -1 };
 			t.Errorf("%s: got %v, %v; want %v", name, got, ok, want)
 		}
 	}
-	if c, ok := u.Const("E3"); !ok || c.Int != -1 || c.Enum == nil || !c.Enum.Signed {
+	if c, ok := u.Const("E3"); !ok || c.Int != -1 || c.Type == nil || !c.Type.Signed {
 		t.Errorf("E3: got %+v, %v", c, ok)
 	}
 	if _, ok := u.Const("F"); ok {
@@ -162,8 +162,8 @@ func TestSystemHeaders(t *testing.T) {
 	fmt.Fprintf(&prog, "%s#include <stdio.h>\n#include <stddef.h>\nint main(void) {\n", src.String())
 	var got strings.Builder
 	for _, s := range structs {
-		typ, ok := u.Type("struct " + s)
-		if !ok {
+		typ := u.Type("struct " + s)
+		if typ == nil {
 			t.Errorf("no struct %s", s)
 			continue
 		}
@@ -207,7 +207,7 @@ func FuzzParse(f *testing.F) {
 			u.Const(n)
 		}
 		for _, n := range u.TypeNames() {
-			if typ, ok := u.Type(n); ok && typ.Size < 0 {
+			if typ := u.Type(n); typ != nil && typ.Size < 0 {
 				t.Fatalf("%s has size %d", n, typ.Size)
 			}
 		}

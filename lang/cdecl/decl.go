@@ -13,7 +13,7 @@ const maxNest = 100
 // tChar is plain char: an array of it is a string.
 var tPlainChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
-func (u *Unit) peek() token {
+func (u *Decls) peek() token {
 	if u.pos < len(u.toks) {
 		return u.toks[u.pos]
 	}
@@ -24,7 +24,7 @@ func (u *Unit) peek() token {
 	return t
 }
 
-func (u *Unit) next() token {
+func (u *Decls) next() token {
 	t := u.peek()
 	if u.pos < len(u.toks) {
 		u.pos++
@@ -32,7 +32,7 @@ func (u *Unit) next() token {
 	return t
 }
 
-func (u *Unit) accept(text string) bool {
+func (u *Decls) accept(text string) bool {
 	if u.peek().is(text) {
 		u.pos++
 		return true
@@ -42,7 +42,7 @@ func (u *Unit) accept(text string) bool {
 
 // declarations reads all tokens. After an error it goes on behind the next
 // semicolon of the top level.
-func (u *Unit) declarations() {
+func (u *Decls) declarations() {
 	for u.pos < len(u.toks) {
 		if u.accept(";") {
 			continue
@@ -54,7 +54,7 @@ func (u *Unit) declarations() {
 	}
 }
 
-func (u *Unit) recover(from int) {
+func (u *Decls) recover(from int) {
 	u.pos = max(u.pos, from+1)
 	depth := 0
 	for k := from; k < u.pos; k++ {
@@ -85,7 +85,7 @@ type attrs struct {
 	align  int
 }
 
-func (u *Unit) declaration() bool {
+func (u *Decls) declaration() bool {
 	if u.accept("extern") && u.peek().kind == tString { // extern "C" {
 		u.next()
 		if u.accept("{") {
@@ -141,14 +141,14 @@ func describe(t token) string {
 	return fmt.Sprintf("%q", t.text)
 }
 
-func (u *Unit) addTypedef(name string, t *types.Type) {
+func (u *Decls) addTypedef(name string, t *types.Type) {
 	if _, dup := u.typedefs[name]; !dup {
 		u.names = append(u.names, name)
 	}
 	u.typedefs[name] = t
 }
 
-func (u *Unit) skipTo(end string) {
+func (u *Decls) skipTo(end string) {
 	depth := 0
 	for u.pos < len(u.toks) {
 		t := u.next()
@@ -159,7 +159,7 @@ func (u *Unit) skipTo(end string) {
 	}
 }
 
-func (u *Unit) skipBraces() {
+func (u *Decls) skipBraces() {
 	depth := 0
 	for u.pos < len(u.toks) {
 		depth += braceStep(u.next())
@@ -169,7 +169,7 @@ func (u *Unit) skipBraces() {
 	}
 }
 
-func (u *Unit) skipParens() {
+func (u *Decls) skipParens() {
 	depth := 0
 	for u.pos < len(u.toks) {
 		t := u.next()
@@ -185,7 +185,7 @@ func (u *Unit) skipParens() {
 }
 
 // attributes reads any __attribute__((…)), _Alignas and asm labels.
-func (u *Unit) attributes(a *attrs) {
+func (u *Decls) attributes(a *attrs) {
 	for {
 		t := u.peek()
 		switch {
@@ -225,7 +225,7 @@ func (u *Unit) attributes(a *attrs) {
 }
 
 // alignment reads "(n)", or gives def where there is none.
-func (u *Unit) alignment(def int) int {
+func (u *Decls) alignment(def int) int {
 	if !u.peek().is("(") {
 		return def
 	}
@@ -244,7 +244,7 @@ var qualifiers = map[string]bool{
 	"_Noreturn": true, "_Thread_local": true, "__thread": true, "__signed__": false,
 }
 
-func (u *Unit) startsType(t token) bool {
+func (u *Decls) startsType(t token) bool {
 	if t.kind != tIdent {
 		return false
 	}
@@ -257,7 +257,7 @@ func (u *Unit) startsType(t token) bool {
 }
 
 // specifiers reads the part of a declaration before the declarators.
-func (u *Unit) specifiers(typedef *bool, a *attrs) (*types.Type, bool) {
+func (u *Decls) specifiers(typedef *bool, a *attrs) (*types.Type, bool) {
 	var t *types.Type
 	var long, words int
 	var unsigned, signed, short, char, float bool
@@ -373,35 +373,38 @@ var stdInts = map[string]*types.Type{
 	"int8": types.TInt8, "int16": types.TInt16, "int32": types.TInt32, "int64": types.TInt64,
 }
 
-func (u *Unit) namedType(name string) (*types.Type, bool) {
+func (u *Decls) namedType(name string) (*types.Type, bool) {
 	if t, ok := u.typedefs[name]; ok {
 		return t, true
 	}
 	if t, ok := stdInts[name]; ok {
 		return t, true
 	}
-	if u.opts.Lookup != nil {
-		return u.opts.Lookup(name)
+	return u.kernelType(name)
+}
+
+func (u *Decls) kernelType(name string) (*types.Type, bool) {
+	if u.opts.Kernel == nil {
+		return nil, false
 	}
-	return nil, false
+	t, err := u.opts.Kernel.Type(name)
+	return t, err == nil && t != nil
 }
 
 // tag returns the type named "struct x", making it incomplete if it is new.
-func (u *Unit) tag(full string) *types.Type {
+func (u *Decls) tag(full string) *types.Type {
 	if t := u.tags[full]; t != nil {
 		return t
 	}
-	if u.opts.Lookup != nil {
-		if t, ok := u.opts.Lookup(full); ok {
-			return t
-		}
+	if t, ok := u.kernelType(full); ok {
+		return t
 	}
 	t := &types.Type{Kind: types.Struct, Name: full}
 	u.tags[full] = t
 	return t
 }
 
-func (u *Unit) structSpec(keyword string) (*types.Type, bool) {
+func (u *Decls) structSpec(keyword string) (*types.Type, bool) {
 	u.nest++
 	defer func() { u.nest-- }()
 	if u.nest > maxNest {
@@ -462,7 +465,7 @@ type member struct {
 	at    source.Span
 }
 
-func (u *Unit) memberDecl(out *[]member) bool {
+func (u *Decls) memberDecl(out *[]member) bool {
 	var typedef bool
 	var a attrs
 	base, ok := u.specifiers(&typedef, &a)
@@ -520,7 +523,7 @@ func (u *Unit) memberDecl(out *[]member) bool {
 	}
 }
 
-func (u *Unit) enumSpec() (*types.Type, bool) {
+func (u *Decls) enumSpec() (*types.Type, bool) {
 	var a attrs
 	u.attributes(&a)
 	full := "enum (anonymous)"
@@ -532,10 +535,8 @@ func (u *Unit) enumSpec() (*types.Type, bool) {
 		if t := u.tags[full]; t != nil {
 			return t, true
 		}
-		if u.opts.Lookup != nil {
-			if t, ok := u.opts.Lookup(full); ok {
-				return t, true
-			}
+		if t, ok := u.kernelType(full); ok {
+			return t, true
 		}
 		return types.TUint32, true // a forward reference: its size is all that is known
 	}
@@ -568,7 +569,7 @@ func (u *Unit) enumSpec() (*types.Type, bool) {
 			value = v
 		}
 		t.Consts.Values = append(t.Consts.Values, types.EnumValue{Name: name.text, Value: value})
-		u.consts[name.text] = Const{Int: value, Enum: t}
+		u.consts[name.text] = Const{Int: value, Type: t}
 		names = append(names, name.text)
 		if value < 0 {
 			t.Signed = true
@@ -584,7 +585,7 @@ func (u *Unit) enumSpec() (*types.Type, bool) {
 	}
 	for _, n := range names { // size and sign are known only now
 		c := u.consts[n]
-		c.Enum = t
+		c.Type = t
 		u.consts[n] = c
 	}
 	u.attributes(&a)
@@ -597,7 +598,7 @@ func (u *Unit) enumSpec() (*types.Type, bool) {
 
 // declarator reads a declarator around base: its name (zero if abstract), its
 // type, and whether it declares a function.
-func (u *Unit) declarator(base *types.Type) (token, *types.Type, bool, bool) {
+func (u *Decls) declarator(base *types.Type) (token, *types.Type, bool, bool) {
 	u.nest++
 	defer func() { u.nest-- }()
 	if u.nest > maxNest {
@@ -690,7 +691,7 @@ func (u *Unit) declarator(base *types.Type) (token, *types.Type, bool, bool) {
 }
 
 // typeName reads a type name as in sizeof.
-func (u *Unit) typeName() (*types.Type, bool) {
+func (u *Decls) typeName() (*types.Type, bool) {
 	var td bool
 	var a attrs
 	base, ok := u.specifiers(&td, &a)

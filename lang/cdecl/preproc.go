@@ -27,7 +27,7 @@ const (
 
 // preprocess feeds the tokens of the range of f, macros expanded and
 // conditionals decided, to u.toks.
-func (u *Unit) preprocess(f *source.File, start, end int) {
+func (u *Decls) preprocess(f *source.File, start, end int) {
 	type cond struct{ active, taken, parent bool }
 	var conds []cond
 	active := true
@@ -110,7 +110,7 @@ func (u *Unit) preprocess(f *source.File, start, end int) {
 	}
 }
 
-func (u *Unit) define(toks []token, at source.Span) {
+func (u *Decls) define(toks []token, at source.Span) {
 	if len(toks) == 0 || toks[0].kind != tIdent {
 		u.errorf(at, "#define needs a name")
 		return
@@ -138,7 +138,7 @@ func (u *Unit) define(toks []token, at source.Span) {
 	}
 }
 
-func (u *Unit) condition(directive string, toks []token, at source.Span) bool {
+func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 	switch directive {
 	case "ifdef", "ifndef":
 		if len(toks) == 0 {
@@ -183,7 +183,7 @@ func (u *Unit) condition(directive string, toks []token, at source.Span) bool {
 
 // expand replaces macro calls. hide names macros under expansion, which are not
 // expanded again.
-func (u *Unit) expand(toks []token, hide []string) []token {
+func (u *Decls) expand(toks []token, hide []string) []token {
 	var out []token
 	for i := 0; i < len(toks); i++ {
 		t := toks[i]
@@ -229,7 +229,7 @@ func (u *Unit) expand(toks []token, hide []string) []token {
 	return out
 }
 
-func (u *Unit) substitute(m *macro, args [][]token, hide []string, call token) []token {
+func (u *Decls) substitute(m *macro, args [][]token, hide []string, call token) []token {
 	arg := func(name string) ([]token, bool) {
 		if k := slices.Index(m.params, name); m.function && k >= 0 {
 			if k < len(args) {
@@ -290,7 +290,7 @@ var builtinHeaders = map[string]string{
 
 // include reads a header. One that is not on this machine is no error where the
 // kernel's BTF may have its types: looking one up then says what is missing.
-func (u *Unit) include(toks []token, at source.Span, from *source.File) {
+func (u *Decls) include(toks []token, at source.Span, from *source.File) {
 	if len(toks) > 0 && toks[0].kind == tIdent {
 		toks = u.expand(toks, nil)
 	}
@@ -320,7 +320,7 @@ func (u *Unit) include(toks []token, at source.Span, from *source.File) {
 	if quoted {
 		dirs = append(dirs, filepath.Dir(from.Name))
 	}
-	dirs = append(append(dirs, u.opts.IncludeDirs...), SystemIncludeDirs()...)
+	dirs = append(append(dirs, u.opts.Dirs...), SystemIncludeDirs()...)
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name)
 		if filepath.IsAbs(name) {
@@ -350,7 +350,7 @@ func (u *Unit) include(toks []token, at source.Span, from *source.File) {
 		u.depth--
 		return
 	}
-	if quoted || u.opts.Lookup == nil {
+	if quoted || u.opts.Kernel == nil {
 		u.errorf(at, "Include file %s was not found", name)
 		return
 	}
