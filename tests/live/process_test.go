@@ -347,4 +347,3 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
-

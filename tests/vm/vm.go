@@ -37,6 +37,7 @@ type Guest struct {
 	Timeout time.Duration // from power-on; 0: five minutes
 	Memory  int           // MiB; 0: 1024
 	CPUs    int           // 0: 1
+	Append  string        // more of the kernel's command line
 	Out     io.Writer     // the command's stdout and stderr
 }
 
@@ -105,7 +106,7 @@ func (g *Guest) Run(ctx context.Context) (int, error) {
 		"-smp", strconv.Itoa(max(1, g.CPUs)), "-m", strconv.Itoa(orDefault(g.Memory, 1024)),
 		"-display", "none", "-nodefaults", "-no-reboot",
 		"-kernel", image, "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1 mitigations=off",
+		"-append", "console=ttyS0 quiet panic=-1 mitigations=off "+g.Append,
 		"-serial", "file:"+console, "-serial", "stdio")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

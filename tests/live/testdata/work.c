@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 // A function to be probed: never inlined, never cloned, and with an effect, so
@@ -100,6 +101,15 @@ static void do_pinned(long n, long cpus) {
 static void do_count(long n) {
 	for (long i = 0; i < n; i++)
 		syscall(SYS_getpgid, (int)i);
+}
+
+// keeps a CPU busy for so many milliseconds.
+static void do_spin(long ms) {
+	struct timespec from, now;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < ms);
 }
 
 // N children, one after the other, that exit with their number.
@@ -301,6 +311,8 @@ int main(int argc, char **argv) {
 		do_count(number(argv, 0, 1));
 	else if (!strcmp(cmd, "fork"))
 		do_fork(number(argv, 0, 1));
+	else if (!strcmp(cmd, "spin"))
+		do_spin(number(argv, 0, 1000));
 	else if (!strcmp(cmd, "tcp"))
 		do_tcp(number(argv, 0, 1), number(argv, 1, 100));
 	else if (!strcmp(cmd, "call"))

@@ -1,0 +1,146 @@
+// Freeze makes the frozen kernels in tests/kernels, which the golden corpus is
+// compiled for:
+//
+//	go run ./tests/freeze [KERNEL ...]
+//
+// Those of package vm it makes in guests. The running kernel is made too, if its
+// release is the one of a frozen kernel that is there already, or is named. What
+// a frozen kernel knows is what tests/kernels/corpus.txt names.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/tests/vm"
+)
+
+const dir = "tests/kernels"
+
+func main() {
+	guest := flag.String("guest", "", "freeze the running kernel for the names in this `file`, and print it in base64")
+	flag.Parse()
+	var err error
+	if *guest != "" {
+		err = inGuest(*guest)
+	} else {
+		err = run(flag.Args())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "freeze:", err)
+		os.Exit(1)
+	}
+}
+
+func run(only []string) error {
+	self, err := os.MkdirTemp("", "gotrace-freeze-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(self)
+	binary := filepath.Join(self, "freeze")
+	build := exec.Command("go", "build", "-o", binary, "./tests/freeze")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	corpus := filepath.Join(dir, "corpus.txt")
+	live := kernel.Live().Release()
+	here := fmt.Sprintf("%d.%d", live.Major, live.Minor)
+	if _, err := os.Stat(path(here)); err == nil && len(only) == 0 || slices.Contains(only, here) {
+		out, err := exec.Command(binary, "-guest", corpus).Output()
+		if err := save(here, out, err); err != nil {
+			return err
+		}
+	}
+	for _, k := range vm.Kernels() {
+		if len(only) > 0 && !slices.Contains(only, k.Name) {
+			continue
+		}
+		if err := vm.Setup(); err != nil {
+			return err
+		}
+		var out bytes.Buffer
+		g := vm.Guest{
+			Kernel:  k,
+			Files:   []vm.File{{Src: binary, Dst: "/freeze"}, {Src: corpus, Dst: "/corpus"}},
+			Command: []string{"/freeze", "-guest", "/corpus"},
+			Append:  "nokaslr", // the same symbols every time
+			Out:     &out,
+		}
+		status, err := g.Run(context.Background())
+		if err == nil && status != 0 {
+			err = fmt.Errorf("exit status %d: %s", status, out.Bytes())
+		}
+		if err := save(k.Name, out.Bytes(), err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func path(name string) string { return filepath.Join(dir, name+".zip") }
+
+func save(name string, encoded []byte, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(encoded)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	fmt.Println(path(name), len(data), "bytes")
+	return os.WriteFile(path(name), data, 0o644)
+}
+
+func inGuest(names string) error {
+	text, err := os.ReadFile(names)
+	if err != nil {
+		return err
+	}
+	corpus, err := parseCorpus(string(text))
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := kernel.Live().Freeze(&out, corpus); err != nil {
+		return err
+	}
+	fmt.Println(base64.StdEncoding.EncodeToString(out.Bytes()))
+	return nil
+}
+
+// parseCorpus reads lines "kind name".
+func parseCorpus(text string) (c kernel.Corpus, err error) {
+	lists := map[string]*[]string{
+		"type":          &c.Types,
+		"function":      &c.Functions,
+		"tracepoint":    &c.Tracepoints,
+		"rawtracepoint": &c.RawTracepoints,
+		"iterator":      &c.Iterators,
+		"symbol":        &c.Symbols,
+		"kfunc":         &c.Kfuncs,
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		kind, name, _ := strings.Cut(line, " ")
+		list := lists[kind]
+		if list == nil || name == "" {
+			return c, fmt.Errorf("corpus: what is %q?", line)
+		}
+		*list = append(*list, name)
+	}
+	return c, nil
+}
