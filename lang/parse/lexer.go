@@ -178,28 +178,30 @@ func (s *scanner) after(pos int) int {
 // scanDecl scans the first token of a declaration.
 func (s *scanner) scanDecl() lexer.Token {
 	if s.text[s.pos] == '#' {
+		if s.identAt(s.after(s.pos + 1)) == "" {
+			return s.badToken(1, "expected a preprocessor directive after '#'")
+		}
 		return s.token(tCItem, s.directive())
 	}
+	// A word is a keyword unless it goes on as an attach point would.
 	word := s.identAt(s.pos)
-	end := s.pos + len(word)
-	next := s.after(end)
-	// A word is the keyword it looks like only if what must follow it does;
-	// otherwise it is an attach point, and the error says so.
-	spaced := next > end || end == len(s.text)
-	var opens bool
+	next := s.byteAt(s.pos + len(word))
+	rest := strings.TrimLeft(s.text[s.pos+len(word):], "<")
+	opens := rest == "" || endsAttach(rest[0])
 	switch word {
 	case "struct", "union", "enum", "typedef":
-		if spaced && s.identAt(next) != "" || s.byteAt(next) == '{' {
+		if opens {
 			return s.scanC()
 		}
 	case "config":
-		opens = s.byteAt(next) == '=' || s.byteAt(next) == '{'
+		opens = opens || next == '='
 	case "import":
-		opens = s.byteAt(next) == '"'
+		opens = opens || next == '"'
 	case "let":
-		opens = spaced || s.byteAt(next) == '@'
+		opens = opens || next == '@'
 	case "macro", "fn":
-		opens = spaced
+	default:
+		opens = false
 	}
 	if opens {
 		s.code()
@@ -342,9 +344,7 @@ func (s *scanner) scanAttach() lexer.Token {
 		}
 		if c == '"' {
 			quote = end
-		} else if isSpace(c) || c == ',' || c == '{' {
-			break
-		} else if c == '<' && end > s.pos && (end+1 == len(s.text) || isSpace(s.text[end+1])) {
+		} else if endsAttach(c) {
 			break
 		} else if c < ' ' || c == 0x7f {
 			s.pos = end
@@ -355,8 +355,11 @@ func (s *scanner) scanAttach() lexer.Token {
 		s.pos = quote
 		return s.badToken(1, "this quote is not closed")
 	}
-	return s.token(tAttach, end-s.pos)
+	return s.token(tAttach, len(strings.TrimRight(s.text[s.pos:end], "<")))
 }
+
+// endsAttach reports whether an attach point ends before c, outside its quotes.
+func endsAttach(c byte) bool { return isSpace(c) || c == ',' || c == '{' }
 
 // endsPredicate decides where a predicate ends. It is asked about a "/" at
 // pos, within a predicate but outside all brackets. There the slash divides if
