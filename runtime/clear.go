@@ -25,7 +25,7 @@ func (s *Session) zeroCPUSlot(m *wire.Map, unset bool) error {
 			if size >= 8 && off%8 == 0 {
 				n, sz = 8, asm.DWord
 			}
-			insns = append(insns, asm.StoreImm(asm.R0, int16(off), 0, sz))
+			insns = append(insns, asm.StoreMem(asm.R0, int16(off), asm.R1, sz))
 			off, size = off+n, size-n
 		}
 		return insns
@@ -37,6 +37,7 @@ func (s *Session) zeroCPUSlot(m *wire.Map, unset bool) error {
 		asm.LoadMapPtr(asm.R1, k.FD()),
 		asm.FnMapLookupElem.Call(),
 		asm.JEq.Imm(asm.R0, 0, "out"),
+		asm.Mov.Imm(asm.R1, 0),
 	}
 	insns = append(insns, stores(m.Off, m.Value.Size)...)
 	if unset {

@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -35,6 +36,11 @@ func (e *env) Session() *builtins.Session                 { return e.s.obj.Check
 func (e *env) Kernel() probes.Kernel                      { return e.s.obj.Checked.Env.Kernel }
 func (e *env) CgroupPath(id uint64, filter string) string { return e.names.cgroup(id, filter) }
 func (e *env) UserName(uid uint32) string                 { return e.names.user(uid) }
+
+// Decode turns the bytes of a value of type t into something printable.
+func (e *env) Decode(t *types.Type, data []byte) value.Value {
+	return builtins.Decode(e.s.obj.Defs, e, t, data)
+}
 
 // Text is a value as %s and print show it.
 func (e *env) Text(v value.Value) string { return output.Text(v, e.Config().StrTruncTrailer) }

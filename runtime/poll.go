@@ -84,19 +84,10 @@ func (s *Session) run() error {
 	if err := s.attachAll(); err != nil {
 		return err
 	}
-	attached := s.points("")
-	lasting := len(attached)
-	for _, kind := range []string{kindBegin, kindEnd, kindSelf} {
-		n := len(s.points(kind))
-		lasting += n
-		if kind == kindBegin || kind == kindEnd {
-			lasting -= n
-		}
-		attached = append(attached, s.points(kind)...)
-	}
 	stopSelf := s.watchSelf()
 	defer stopSelf()
-	s.opt.Sink.Attached(len(attached))
+	lasting := len(s.points("")) + len(s.points(kindSelf))
+	s.opt.Sink.Attached(lasting + len(s.points(kindBegin)) + len(s.points(kindEnd)))
 	if err := s.opt.Sink.Flush(); err != nil {
 		return err
 	}
@@ -116,11 +107,7 @@ func (s *Session) run() error {
 	}
 	s.poll()
 	s.detach()
-	if s.exiting {
-		s.drain(false) // what was sent behind exit() is not for us
-	} else {
-		s.drain(true)
-	}
+	s.drain(!s.exiting) // what was sent behind exit() is not for us
 	s.exiting = false
 
 	for _, p := range s.points(kindEnd) {
@@ -132,13 +119,18 @@ func (s *Session) run() error {
 	if c := s.opt.Child; c != nil {
 		c.terminate()
 	}
+	s.endOfRun()
+	return nil
+}
+
+// endOfRun prints what the script has gathered.
+func (s *Session) endOfRun() {
 	s.opt.Sink.End()
 	if s.obj.Checked.Config.PrintMapsOnExit {
 		s.printAll()
 	}
 	s.opt.Sink.Flush()
 	s.reportSites(true)
-	return nil
 }
 
 // watchSelf runs the programs of self:signal probes when their signal comes.

@@ -1,0 +1,98 @@
+package runtime
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/output"
+)
+
+// testFailed is the status of a session in which a test failed.
+const testFailed = 1
+
+// runTests runs every test probe once. A test passes if its program returns 0
+// and it does not call exit() with anything else.
+func (s *Session) runTests() error {
+	sink := s.opt.Sink
+	defer func() { s.opt.Sink = sink }()
+	var results []output.TestResult
+	failed := false
+	for _, p := range s.points(kindTest) {
+		var out bytes.Buffer
+		w := output.NewWriter(&out, output.None)
+		s.opt.Sink = output.NewText(w, &out, output.Options{Trailer: s.obj.Checked.Config.StrTruncTrailer})
+		start := time.Now()
+		ret, err := s.runProgram(p.prog)
+		took := time.Since(start)
+		if err != nil {
+			return err
+		}
+		s.exiting, s.status = false, 0
+		s.drain(true)
+		r := output.TestResult{Name: p.Func, Passed: ret == 0 && s.status == 0, Ns: uint64(took), Output: out.String()}
+		failed = failed || !r.Passed
+		results = append(results, r)
+	}
+	s.opt.Sink = sink
+	s.exiting, s.status = false, 0
+	if failed {
+		s.status = testFailed
+	}
+	sink.Tests(results)
+	s.endOfRun()
+	return nil
+}
+
+// How long a bench probe is measured, and how often it runs between two looks
+// at the clock.
+const (
+	benchTime  = 200 * time.Millisecond
+	benchBatch = 1000
+)
+
+// runBenches measures every bench probe by the kernel's own accounting, which
+// leaves out what it takes to start a program from here.
+func (s *Session) runBenches() error {
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if err != nil {
+		return fmt.Errorf("cannot measure programs: %w", reason(err))
+	}
+	defer stats.Close()
+	var results []output.BenchResult
+	for _, p := range s.points(kindBench) {
+		prog := s.progs[p.prog.Name]
+		before, err := prog.Stats()
+		if err != nil {
+			return fmt.Errorf("cannot measure %s: %w", p.Name, reason(err))
+		}
+		for start := time.Now(); time.Since(start) < benchTime; {
+			for range benchBatch {
+				ret, err := s.runProgram(p.prog)
+				if err != nil {
+					return err
+				}
+				if ret != 0 {
+					return fmt.Errorf("%s returned %d", p.Name, ret)
+				}
+			}
+			s.drain(false)
+		}
+		after, err := prog.Stats()
+		if err != nil {
+			return fmt.Errorf("cannot measure %s: %w", p.Name, reason(err))
+		}
+		n := after.RunCount - before.RunCount
+		r := output.BenchResult{Name: p.Func, Iters: int(n)}
+		if n > 0 {
+			r.Ns = uint64(after.Runtime-before.Runtime) / n
+		}
+		results = append(results, r)
+	}
+	s.opt.Sink.Benchmarks(results)
+	s.endOfRun()
+	return nil
+}

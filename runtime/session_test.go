@@ -1,0 +1,522 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// The tests put objects together by hand: what a session does must not depend
+// on what the compiler can do today.
+
+var (
+	begin = &probes.Kind{Name: kindBegin}
+	end   = &probes.Kind{Name: kindEnd}
+	tp    = &probes.Kind{Name: "tracepoint", Attach: func(_ *probes.Env, prog *ebpf.Program, p *probes.Point) (io.Closer, error) {
+		return link.Tracepoint(p.Target, p.Func, prog, nil)
+	}}
+)
+
+// object is a script under construction.
+type object struct {
+	*codegen.Object
+	t *testing.T
+}
+
+func newObject(t *testing.T, defs ...*builtins.Def) object {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	return object{&codegen.Object{
+		Spec: &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}},
+		Checked: &check.Program{
+			Config:  &config.Config{PrintMapsOnExit: true, PerfRBPages: 16, StrTruncTrailer: ".."},
+			Session: &builtins.Session{},
+			Env:     &probes.Env{Kernel: kernel.Live()},
+		},
+		Defs:  builtins.NewRegistry(append(defs, exitDef, sayDef, sumDef)),
+		Lines: map[string][]source.Span{},
+	}, t}
+}
+
+func (o object) prog(kind *probes.Kind, target, fn string, insns ...asm.Instruction) {
+	name := kind.Name + "_" + fn
+	typ := ebpf.RawTracepoint
+	if kind.Attach != nil {
+		typ = ebpf.TracePoint
+	}
+	insns = append(insns, asm.Mov.Imm(asm.R0, 0).WithSymbol("out"), asm.Return())
+	o.Spec.Programs[name] = &ebpf.ProgramSpec{Name: name[:min(len(name), 15)], Type: typ, License: "GPL", Instructions: insns}
+	full := kind.Name
+	if target != "" {
+		full += ":" + target + ":" + fn
+	}
+	o.Checked.Progs = append(o.Checked.Progs, &check.Prog{
+		Name: name, Points: []*probes.Point{{Kind: kind, Name: full, Target: target, Func: fn}},
+	})
+}
+
+func (o object) ring() {
+	o.Spec.Maps[wire.RingMap] = &ebpf.MapSpec{Name: wire.RingMap, Type: ebpf.RingBuf}
+}
+
+// event adds an event with one u32 argument and returns its number.
+func (o object) event(def string) int32 {
+	o.ring()
+	o.Events = append(o.Events, wire.Event{Def: def, Size: 16, Args: []wire.Arg{{Type: types.TUint32, Off: 8}}})
+	return int32(len(o.Events) - 1)
+}
+
+// send is the code that sends a record of an event.
+func send(event, arg int32) []asm.Instruction {
+	return []asm.Instruction{
+		asm.StoreImm(asm.RFP, -16, int64(event), asm.Word),
+		asm.StoreImm(asm.RFP, -12, 0, asm.Word),
+		asm.StoreImm(asm.RFP, -8, int64(arg), asm.Word),
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(wire.RingMap),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -16),
+		asm.Mov.Imm(asm.R3, 16),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnRingbufOutput.Call(),
+	}
+}
+
+// addTo is the code that adds n to the u64 at off of a map with one element.
+func addTo(m string, off, n int32) []asm.Instruction {
+	return []asm.Instruction{
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(m),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "out"),
+		asm.Mov.Imm(asm.R1, n),
+		asm.AddAtomic.Mem(asm.R0, asm.R1, asm.DWord, int16(off)),
+	}
+}
+
+// onlyFor skips the rest of a program for other processes.
+func onlyFor(pid int) []asm.Instruction {
+	return []asm.Instruction{
+		asm.FnGetCurrentPidTgid.Call(),
+		asm.RSh.Imm(asm.R0, 32),
+		asm.JNE.Imm(asm.R0, int32(pid), "out"),
+	}
+}
+
+func code(parts ...[]asm.Instruction) []asm.Instruction { return slices.Concat(parts...) }
+
+var (
+	exitDef = &builtins.Def{Name: "exit", Handle: func(env builtins.Env, rec *wire.Record) error {
+		env.Exit(int(binary.NativeEndian.Uint32(rec.Arg(0))))
+		return nil
+	}}
+	sayDef = &builtins.Def{Name: "say", Handle: func(env builtins.Env, rec *wire.Record) error {
+		env.Out().Printf("printf", env.Text(env.Decode(rec.Args[0].Type, rec.Arg(0)))+"\n")
+		return nil
+	}}
+	sumDef = &builtins.Def{
+		Name: "sum", Kind: builtins.Aggregation, TypeName: "sum_t",
+		Merge: func(_ *types.Type, dst, src []byte) {
+			binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)+binary.NativeEndian.Uint64(src))
+		},
+		Format: func(_ builtins.Env, _ *types.Type, data []byte) value.Value {
+			return value.Uint(binary.NativeEndian.Uint64(data))
+		},
+	}
+	sumT = &types.Type{Kind: types.Agg, Name: "sum_t", Size: 8}
+)
+
+// run runs the object to its end and returns what it printed.
+func (o object) run(ctx context.Context, opt Options) (stdout, stderr string, status int) {
+	o.t.Helper()
+	var out, errs bytes.Buffer
+	opt.Sink = output.NewText(output.NewWriter(&out, output.Line), &errs, output.Options{})
+	opt.Stderr = &errs
+	s, err := Load(o.Object, opt)
+	if err != nil {
+		o.t.Fatalf("Load: %v", err)
+	}
+	status, err = s.Run(ctx)
+	if err != nil {
+		o.t.Fatalf("Run: %v", err)
+	}
+	return out.String(), errs.String(), status
+}
+
+func timeout(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func expect(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s:\n%s\nwant:\n%s", what, got, want)
+	}
+}
+
+func TestOnlyBeginAndEnd(t *testing.T) {
+	o := newObject(t)
+	say := o.event("say")
+	o.prog(end, "", "", send(say, 2)...)
+	o.prog(begin, "", "", send(say, 1)...)
+	out, errs, status := o.run(timeout(t), Options{})
+	expect(t, "stdout", out, "1\n2\n\n\n")
+	expect(t, "stderr", errs, "Attached 2 probes\n")
+	if status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// Records behind an exit are dropped, those of end probes are not.
+func TestExit(t *testing.T) {
+	o := newObject(t)
+	say, exit := o.event("say"), o.event("exit")
+	o.prog(begin, "", "", code(send(say, 1), send(exit, 7), send(say, 2))...)
+	o.prog(end, "", "", send(say, 3)...)
+	out, _, status := o.run(timeout(t), Options{})
+	expect(t, "stdout", out, "1\n3\n\n\n")
+	if status != 7 {
+		t.Errorf("status %d, want 7", status)
+	}
+}
+
+// counters is a script that counts this process's getpriority calls in every
+// kind of map.
+func counters(t *testing.T) object {
+	o := newObject(t)
+	o.Spec.Maps[wire.SlotMap] = &ebpf.MapSpec{Name: wire.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 32, MaxEntries: 1}
+	o.Spec.Maps[wire.CPUSlotMap] = &ebpf.MapSpec{Name: wire.CPUSlotMap, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: 1}
+	o.Maps = []wire.Map{
+		{Name: "@slot", Value: types.TInt64, Store: wire.Slot, Kernel: wire.SlotMap, Off: 0, Set: 24},
+		{Name: "@cpu", Value: sumT, Store: wire.PerCPUSlot, Kernel: wire.CPUSlotMap, Off: 8, Set: 16},
+		{Name: "@never", Value: types.TInt64, Store: wire.Slot, Kernel: wire.SlotMap, Off: 8, Set: 25},
+	}
+	o.prog(tp, "syscalls", "sys_enter_getpriority", code(onlyFor(os.Getpid()),
+		addTo(wire.SlotMap, 0, 1), addTo(wire.SlotMap, 24, 1),
+		addTo(wire.CPUSlotMap, 8, 2), addTo(wire.CPUSlotMap, 16, 1))...)
+	return o
+}
+
+func getpriority(n int) {
+	for range n {
+		syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	}
+}
+
+func TestCountsAreExact(t *testing.T) {
+	o := counters(t)
+	ctx, cancel := context.WithCancel(timeout(t))
+	out, _, _ := o.run(ctx, Options{Attached: func() {
+		done := make(chan bool)
+		for range 2 { // on two CPUs
+			go func() { getpriority(100); done <- true }()
+		}
+		<-done
+		<-done
+		cancel()
+	}})
+	expect(t, "stdout", out, "\n\n@cpu: 400\n@slot: 200\n")
+}
+
+func TestClearAndZero(t *testing.T) {
+	o := counters(t)
+	var out bytes.Buffer
+	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
+	s, err := Load(o.Object, Options{Sink: sink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.attachAll(); err != nil {
+		t.Fatal(err)
+	}
+	getpriority(3)
+	print := func() {
+		for _, m := range []string{"@slot", "@cpu", "@never"} {
+			if err := s.env.PrintMap(m, 0, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	print()
+	for _, m := range []string{"@slot", "@cpu"} {
+		if err := s.env.ZeroMap(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.printAll()
+	getpriority(1)
+	s.printAll()
+	for _, m := range []string{"@slot", "@cpu"} {
+		if err := s.env.ClearMap(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.printAll()
+	print()
+	sink.Flush()
+	expect(t, "stdout", out.String(), "@slot: 3\n@cpu: 6\n@never: 0\n"+
+		"@cpu: 0\n@slot: 0\n"+
+		"@cpu: 2\n@slot: 1\n"+
+		"@slot: 0\n@cpu: 0\n@never: 0\n")
+}
+
+func TestKeyedMaps(t *testing.T) {
+	o := newObject(t)
+	key := types.NewTuple(types.TInt32, types.NewString(4))
+	hash := func(name string, typ ebpf.MapType, store wire.Store, val *types.Type) {
+		o.Spec.Maps[name] = &ebpf.MapSpec{Name: name, Type: typ, KeySize: uint32(key.Size), ValueSize: uint32(val.Size), MaxEntries: 10000}
+		o.Maps = append(o.Maps, wire.Map{Name: "@" + name, Key: key, Value: val, Store: store, Kernel: name, Max: 10000})
+	}
+	hash("ints", ebpf.Hash, wire.HashMap, types.TInt64)
+	hash("sums", ebpf.PerCPUHash, wire.PerCPUHashMap, sumT)
+	hash("strs", ebpf.Hash, wire.HashMap, types.NewString(8))
+	hash("many", ebpf.PerCPUHash, wire.PerCPUHashMap, sumT)
+	o.prog(begin, "", "")
+	var out bytes.Buffer
+	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
+	s, err := Load(o.Object, Options{Sink: sink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	k := func(n int32, str string) []byte {
+		b := make([]byte, 8)
+		binary.NativeEndian.PutUint32(b, uint32(n))
+		copy(b[4:], str)
+		return b
+	}
+	put := func(m string, key, val []byte) {
+		if err := updateElem(s.maps[m], key, val, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u64 := func(vs ...int64) (b []byte) {
+		for _, v := range vs {
+			b = binary.NativeEndian.AppendUint64(b, uint64(v))
+		}
+		return b
+	}
+	perCPU := func(first, second int64) []byte {
+		b := make([]byte, 8*s.ncpu)
+		copy(b, u64(first))
+		if s.ncpu > 1 {
+			copy(b[8:], u64(second))
+		} else {
+			copy(b, u64(first+second))
+		}
+		return b
+	}
+	put("ints", k(1, "b"), u64(-5))
+	put("ints", k(-1, "c"), u64(7))
+	put("ints", k(1, "a"), u64(7))
+	put("sums", k(3, "x"), perCPU(10, 5))
+	put("sums", k(2, "y"), perCPU(1, 1))
+	put("strs", k(2, "b"), []byte("two\x00\x00\x00\x00\x00"))
+	put("strs", k(2, "a"), []byte("eightlng"))
+	put("strs", k(-9, ""), make([]byte, 8))
+	for i := range int32(9000) {
+		put("many", k(i, ""), perCPU(int64(i), 1))
+	}
+	for _, m := range []string{"@ints", "@sums", "@strs"} {
+		s.env.PrintMap(m, 0, 0)
+	}
+	s.env.PrintMap("@ints", 2, 0)
+	s.env.PrintMap("@many", 2, 10)
+	many, err := s.readMap(s.byName["@many"])
+	if err != nil || len(many) != 9000 {
+		t.Errorf("read %d entries of 9000, error %v", len(many), err)
+	}
+	s.env.ZeroMap("@ints")
+	s.env.PrintMap("@ints", 0, 0)
+	s.env.ClearMap("@many")
+	s.env.PrintMap("@many", 0, 0)
+	sink.Flush()
+	expect(t, "stdout", out.String(), `@ints[1, b]: -5
+@ints[-1, c]: 7
+@ints[1, a]: 7
+@sums[2, y]: 2
+@sums[3, x]: 15
+@strs[-9, ]: 
+@strs[2, a]: eightlng
+@strs[2, b]: two
+@ints[-1, c]: 7
+@ints[1, a]: 7
+@many[8998, ]: 899
+@many[8999, ]: 900
+@ints[-1, c]: 0
+@ints[1, a]: 0
+@ints[1, b]: 0
+`)
+}
+
+func TestSites(t *testing.T) {
+	o := newObject(t)
+	f := source.NewFile("stdin", "begin { @a = 1 / 0 }")
+	o.Spec.Maps[wire.SiteMap] = &ebpf.MapSpec{Name: wire.SiteMap, Type: ebpf.Array, KeySize: 4, ValueSize: 24, MaxEntries: 1}
+	o.Sites = []wire.Site{
+		{Kind: wire.DivZero, Span: source.Span{File: f, Start: 13, End: 18}},
+		{Kind: wire.LostEvent, Span: source.Span{File: f, Start: 0, End: 5}},
+		{Kind: wire.ReadFault, Span: source.Span{File: f, Start: 0, End: 5}},
+	}
+	o.prog(begin, "", "", code(addTo(wire.SiteMap, 0, 3), addTo(wire.SiteMap, 8, 9), addTo(wire.SiteMap, 16, 1))...)
+	_, errs, _ := o.run(timeout(t), Options{})
+	expect(t, "stderr", errs, "Attached 1 probe\n"+
+		"stdin:1:14-19: WARNING: Division or modulo by 0; the result is 1 (3 times so far)\n"+
+		"begin { @a = 1 / 0 }\n             ~~~~~\n"+
+		"Lost 9 events\n")
+}
+
+// What the verifier refuses is shown by the line of the script.
+func TestVerifierError(t *testing.T) {
+	o := newObject(t)
+	f := source.NewFile("stdin", "begin { $x = *p; }")
+	o.prog(begin, "", "", asm.Mov.Imm(asm.R1, 5), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord))
+	at := source.Span{File: f, Start: 13, End: 15}
+	o.Lines[o.Checked.Progs[0].Name] = []source.Span{{}, at, {}, {}}
+	_, err := Load(o.Object, Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
+	var de source.DiagError
+	if !errors.As(err, &de) || de[0].Span != at || !strings.Contains(de[0].Msg, "R1 invalid mem access") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// If one probe can't be attached, none stays.
+func TestAttachAllOrNothing(t *testing.T) {
+	o := newObject(t)
+	o.prog(tp, "syscalls", "sys_enter_getpriority")
+	o.prog(tp, "syscalls", "no_such_event")
+	s, err := Load(o.Object, Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Run(timeout(t))
+	if err == nil || !strings.Contains(err.Error(), "tracepoint:syscalls:no_such_event") {
+		t.Errorf("error %v", err)
+	}
+	if len(s.links) != 0 {
+		t.Errorf("%d links are left", len(s.links))
+	}
+}
+
+func TestChild(t *testing.T) {
+	o := newObject(t)
+	c, err := StartChild("sleep 0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Spec.Maps[wire.SlotMap] = &ebpf.MapSpec{Name: wire.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}
+	o.Maps = []wire.Map{{Name: "@", Value: types.TInt64, Store: wire.Slot, Kernel: wire.SlotMap, Set: -1}}
+	// The execve of the command itself is seen: it happens after attaching.
+	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(wire.SlotMap, 0, 1))...)
+	out, _, status := o.run(timeout(t), Options{Child: c})
+	expect(t, "stdout", out, "\n\n@: 1\n")
+	if status != 0 || c.Ended() != "exited with code: 0" {
+		t.Errorf("status %d, child %s", status, c.Ended())
+	}
+}
+
+// The child is ended with the session, also one that ignores SIGTERM.
+func TestChildIsEnded(t *testing.T) {
+	for _, cmd := range []string{"sleep 1000", "env --ignore-signal=TERM sleep 1000"} {
+		o := newObject(t)
+		c, err := StartChild(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.prog(tp, "syscalls", "sys_enter_getpriority")
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		o.run(ctx, Options{Child: c})
+		cancel()
+		if !strings.HasPrefix(c.Ended(), "terminated by signal") {
+			t.Errorf("%s: %s", cmd, c.Ended())
+		}
+	}
+}
+
+func TestChildThatNeverRuns(t *testing.T) {
+	c, err := StartChild("echo must not be seen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Release()
+	if got := c.Ended(); got != "exited with code: 127" {
+		t.Error(got)
+	}
+	if _, err := StartChild("no-such-command -x"); err == nil || !strings.Contains(err.Error(), "no-such-command") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := StartChild("  "); err == nil {
+		t.Error("no error for an empty command")
+	}
+}
+
+func TestPIDEnds(t *testing.T) {
+	cmd := exec.Command("sleep", "0.3")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go cmd.Wait()
+	o := newObject(t)
+	o.prog(tp, "syscalls", "sys_enter_getpriority")
+	start := time.Now()
+	o.run(timeout(t), Options{PID: cmd.Process.Pid})
+	if d := time.Since(start); d < 200*time.Millisecond || d > 10*time.Second {
+		t.Errorf("ended after %v", d)
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	o := counters(t)
+	out, errs, _ := o.run(timeout(t), Options{DryRun: true})
+	expect(t, "stdout", out, "")
+	expect(t, "stderr", errs, "Attached 1 probe\n")
+}
+
+func TestRejection(t *testing.T) {
+	for _, c := range []struct {
+		log  string
+		insn int
+		why  string
+	}{
+		{"0: R1=ctx() R10=fp0\n0: (b7) r1 = 5\n1: (79) r0 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\nprocessed 2 insns (limit 1000000)", 1, "R1 invalid mem access 'scalar'"},
+		{"unreachable insn 5", -1, "unreachable insn 5"},
+		{"", -1, "no reason given"},
+	} {
+		insn, why := rejection(strings.Split(c.log, "\n"))
+		if insn != c.insn || why != c.why {
+			t.Errorf("rejection(%q) = %d, %q", c.log, insn, why)
+		}
+	}
+}
