@@ -30,24 +30,21 @@ func (f *fn) binary(e *ast.Binary) *ir.Value {
 	case "&&", "||", "==", "!=", "<", "<=", ">", ">=":
 		return f.condition(e)
 	}
-	x := f.operand(e.X)
-	y := f.operand(e.Y)
-	return f.arith(e.Op, x, y, f.typeOf(e), e)
+	return f.arith(e.Op, f.operand(e.X), f.operand(e.Y), f.info.Operands[e], e)
 }
 
-// arith computes x op y as type t. Division truncates, by the signedness of t;
-// a divisor of zero is counted and gives one.
+// arith computes x op y in type t; a nil t means that a pointer is moved.
+// Division truncates; a divisor of zero is counted and gives one.
 func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Value {
-	if x.t.Kind == types.Pointer || y.t.Kind == types.Pointer {
-		return f.pointerArith(op, x, y)
+	if t == nil || x.t.Kind == types.Pointer || y.t.Kind == types.Pointer {
+		return f.movePointer(op, x, y)
 	}
-	a, b := f.word(x.x), f.word(y.x)
-	signed := t.Signed
+	a, b := f.convert(f.word(x.x), x.t, t), f.convert(f.word(y.x), y.t, t)
 	var v *ir.Value
 	switch op {
 	case "/", "%":
 		div := map[string]ir.Op{"/": ir.OpUDiv, "%": ir.OpUMod}[op]
-		if signed {
+		if t.Signed {
 			div = map[string]ir.Op{"/": ir.OpSDiv, "%": ir.OpSMod}[op]
 		}
 		if b.Op == ir.OpConst && b.Imm != 0 {
@@ -60,39 +57,31 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 		})
 	case ">>":
 		sh := ir.OpShr
-		if x.t.Signed {
+		if t.Signed {
 			sh = ir.OpSar
 		}
 		v = f.b.Op(sh, a, b)
 	default:
 		v = f.b.Op(plainOps[op], a, b)
 	}
-	if t.Kind == types.Int || t.Kind == types.Enum {
-		return f.b.Extend(v, t.Size, t.Signed)
-	}
-	return v
+	return f.b.Extend(v, t.Size, t.Signed)
 }
 
-// pointerArith counts in elements, as C does.
-func (f *fn) pointerArith(op string, x, y operand) *ir.Value {
-	scale := func(n operand, p *types.Type) *ir.Value {
-		size := elemSize(p)
-		switch {
-		case size == 1:
-			return f.word(n.x)
-		case n.x.Op == ir.OpConst:
-			return f.b.Const(n.x.Imm * size)
-		}
-		return f.b.Op(ir.OpMul, f.word(n.x), f.b.Const(size))
+// movePointer adds to or subtracts from a pointer, counting in elements as C does.
+func (f *fn) movePointer(op string, x, y operand) *ir.Value {
+	if x.t.Kind != types.Pointer {
+		x, y = y, x
 	}
-	irop := plainOps[op]
-	switch {
-	case x.t.Kind != types.Pointer:
-		return f.b.Op(irop, f.b.AsInt(y.x), scale(x, y.t))
-	case y.t.Kind != types.Pointer && (op == "+" || op == "-"):
-		return f.b.Op(irop, f.b.AsInt(x.x), scale(y, x.t))
+	n := y.x
+	switch size := elemSize(x.t); {
+	case n.Op == ir.OpConst:
+		n = f.b.Const(n.Imm * size)
+	case size == 1:
+		n = f.word(n)
+	default:
+		n = f.b.Op(ir.OpMul, f.word(n), f.b.Const(size))
 	}
-	return f.b.Op(irop, f.word(x.x), f.word(y.x))
+	return f.b.Op(plainOps[op], f.b.AsInt(x.x), n)
 }
 
 func elemSize(p *types.Type) int64 {

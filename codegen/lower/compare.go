@@ -29,13 +29,16 @@ func (f *fn) compare(e *ast.Binary) *ir.Value {
 	return eq
 }
 
-// compareWords compares two words as values of type t (nil: pointers).
+// compareWords compares two words as values of type t.
 func (f *fn) compareWords(op string, x, y operand, t *types.Type) *ir.Value {
 	less, lessEq := ir.OpULt, ir.OpULe
-	if t != nil && t.Signed {
-		less, lessEq = ir.OpSLt, ir.OpSLe
-	}
 	a, b := x.x, y.x
+	if t != nil && x.t.Kind != types.Pointer && y.t.Kind != types.Pointer {
+		a, b = f.convert(a, x.t, t), f.convert(b, y.t, t)
+		if t.Signed {
+			less, lessEq = ir.OpSLt, ir.OpSLe
+		}
+	}
 	if a.Type != b.Type {
 		// Two kinds of pointer, or a pointer and a number.
 		if op == "==" || op == "!=" {

@@ -228,7 +228,7 @@ func (f *fn) updateMap(a *ast.Assign) {
 	y := f.operand(a.Value)
 	f.ifMade(st.store.make(f, f.key(st.info, args)), func(p *ir.Value) {
 		x := operand{f.loadOwn(p, 0, t), t}
-		f.b.Store(p, 0, t.Size, f.arith(a.Op, x, y, t, a))
+		f.b.Store(p, 0, t.Size, f.computed(f.arith(a.Op, x, y, f.info.Compound[a], a), a, t))
 	})
 }
 

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -57,20 +58,33 @@ func (s *perCPUSlot) assign(f *fn, key *ir.Value, fill func(Dest)) {
 	f.ifMade(s.make(f, key), func(p *ir.Value) { fill(Dest{Ptr: p, Size: s.size, Padded: true}) })
 }
 
-// remove clears what this CPU has; what others have stays.
+// remove clears the value of every CPU, or, where the kernel does not let
+// programs reach the others', that of its own.
 func (s *perCPUSlot) remove(f *fn, _ *ir.Value) *ir.Value {
 	const enoent = -2
-	p := s.element(f)
-	return f.IfElse(p, func() *ir.Value {
-		q := f.b.NonNil(p)
-		was := f.b.Load(q, s.set, 1, false)
-		f.b.Store(q, s.set, 1, f.b.Const(0))
-		f.b.Zero(q, s.off, s.size)
-		return f.IfElse(was, func() *ir.Value { return f.b.Const(0) }, func() *ir.Value { return f.b.Const(enoent) })
-	}, func() *ir.Value { return f.b.Const(enoent) })
+	was := &ir.Var{Name: "was", Type: ir.Int}
+	f.b.Write(was, f.b.Const(0))
+	clear := func(p *ir.Value) {
+		f.If(p, func() {
+			q := f.b.NonNil(p)
+			f.b.Write(was, f.b.Op(ir.OpOr, f.b.Read(was), f.b.Load(q, s.set, 1, false)))
+			f.b.Store(q, s.set, 1, f.b.Const(0))
+			f.b.Zero(q, s.off, s.size)
+		})
+	}
+	if f.k.Has(probes.FeatLookupPerCPU) {
+		f.count(f.k.NumCPU(), func(cpu *ir.Value) { clear(s.elementOf(f, cpu)) })
+	} else {
+		clear(s.element(f))
+	}
+	return f.IfElse(f.b.Read(was), func() *ir.Value { return f.b.Const(0) }, func() *ir.Value { return f.b.Const(enoent) })
+}
+
+func (s *perCPUSlot) elementOf(f *fn, cpu *ir.Value) *ir.Value {
+	return f.b.Call(ir.LookupPerCPU, f.b.MapPtr(s.m), f.Zeros(4), cpu)
 }
 
 func (s *perCPUSlot) onCPU(f *fn, _, cpu *ir.Value) *ir.Value {
-	p := f.b.Call(ir.LookupPerCPU, f.b.MapPtr(s.m), f.Zeros(4), cpu)
+	p := s.elementOf(f, cpu)
 	return f.IfElse(p, func() *ir.Value { return f.b.AddImm(f.b.NonNil(p), s.off) }, func() *ir.Value { return f.b.Const(0) })
 }

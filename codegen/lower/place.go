@@ -173,6 +173,9 @@ func (f *fn) base(e ast.Expr) place {
 func (f *fn) deref(e ast.Expr) place {
 	t := f.typeOf(e)
 	v := f.chained(e)
+	if t.Kind != types.Pointer { // *n: a word at that address
+		t = types.NewPointer(types.TUint64, f.prog.Ctx.ArgSpace)
+	}
 	p := place{t: t.Elem, ptr: v, space: types.Kernel}
 	switch v.Type {
 	case ir.PtrBTF:

@@ -63,7 +63,7 @@ func (f *fn) assign(a *ast.Assign) {
 		}
 		y := f.operand(a.Value)
 		x := operand{f.readVar(v), v.Type}
-		f.writeVar(v, f.arith(a.Op, x, y, v.Type, a))
+		f.writeVar(v, f.computed(f.arith(a.Op, x, y, f.info.Compound[a], a), a, v.Type))
 	default:
 		if a.Op == "" {
 			f.assignMap(a.Target, a.Value)
@@ -71,6 +71,14 @@ func (f *fn) assign(a *ast.Assign) {
 		}
 		f.updateMap(a)
 	}
+}
+
+// computed is the result x of a compound assignment as the target's type.
+func (f *fn) computed(x *ir.Value, a *ast.Assign, t *types.Type) *ir.Value {
+	if from := f.info.Compound[a]; from != nil {
+		return f.convert(x, from, t)
+	}
+	return x
 }
 
 // ifStmt is an if for its effects.

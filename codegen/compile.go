@@ -1,0 +1,156 @@
+package codegen
+
+import (
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/bpf"
+	"github.com/gotrace/gotrace/codegen/lower"
+	"github.com/gotrace/gotrace/codegen/opt"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/parse"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// Options says what a script is compiled for.
+type Options struct {
+	Env     *probes.Env
+	Session *builtins.Session
+	Defs    *builtins.Registry // nil: all builtins
+	// Config reads the settings once the script is parsed, so that its config
+	// block counts.
+	Config func(*ast.Program, *source.Diags) *config.Config
+	// Dump is called with the text of each stage as it is done; nil: nobody
+	// asks, and nothing is printed.
+	Dump func(stage, text string)
+}
+
+// Stages are the names of the pipeline's stages that Dump is called for.
+func Stages() []string {
+	names := make([]string, len(stages))
+	for i, s := range stages {
+		names[i] = s.name
+	}
+	return names
+}
+
+// stages is the pipeline. Each stage needs all before it; what it leaves in
+// the compilation is what the ones after it read.
+var stages = []struct {
+	name string
+	run  func(*compilation) error
+	text func(*compilation) string
+}{
+	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }},
+	// Settings first: the type rules depend on them (max_strlen).
+	{"check", (*compilation).check, func(c *compilation) string { return c.checked.Dump() }},
+	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }},
+	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }},
+	{"asm", (*compilation).emit, func(c *compilation) string { return bpf.Disassemble(c.out) }},
+}
+
+type compilation struct {
+	file  *source.File
+	opts  *Options
+	diags *source.Diags
+
+	tree    *ast.Program
+	checked *check.Program
+	lowered *lower.Result
+	out     *bpf.Output
+}
+
+// Compile turns a script into an object. Diagnostics, warnings among them, are
+// added to diags; where there is an error among them the object is nil. The
+// error is of another kind: the compiler's own limits and mistakes.
+func Compile(f *source.File, opts Options, diags *source.Diags) (*Object, error) {
+	if opts.Defs == nil {
+		opts.Defs = builtins.NewRegistry(builtins.All())
+	}
+	c := &compilation{file: f, opts: &opts, diags: diags}
+	for _, s := range stages {
+		if err := s.run(c); err != nil {
+			return nil, err
+		}
+		if diags.HasErrors() {
+			return nil, nil
+		}
+		if opts.Dump != nil {
+			opts.Dump(s.name, s.text(c))
+		}
+	}
+	return c.object(), nil
+}
+
+func (c *compilation) parse() error {
+	c.tree = parse.File(c.file, c.diags)
+	return nil
+}
+
+func (c *compilation) check() error {
+	cfg := c.opts.Config(c.tree, c.diags)
+	if c.diags.HasErrors() {
+		return nil
+	}
+	c.checked = check.Check(c.tree, c.opts.Env, c.opts.Defs, cfg, c.opts.Session, c.diags)
+	return nil
+}
+
+func (c *compilation) lower() error {
+	var err error
+	c.lowered, err = lower.Lower(c.checked)
+	return c.report(err)
+}
+
+// report moves the diagnostics that err holds to where all others are.
+func (c *compilation) report(err error) error {
+	list, ok := err.(source.DiagError)
+	if !ok {
+		return err
+	}
+	for _, d := range list {
+		c.diags.Add(d)
+	}
+	return nil
+}
+
+func (c *compilation) optimise() error {
+	opt.Run(c.lowered.Module)
+	return nil
+}
+
+func (c *compilation) emit() error {
+	k := c.opts.Env.Kernel
+	v := k.Release()
+	var err error
+	c.out, err = bpf.Emit(c.lowered.Module, bpf.Options{
+		V4:           k.Has(probes.FeatISAv4),
+		VarStack:     !v.Less(probes.Version{Major: 5, Minor: 12}),
+		OnStackLimit: c.checked.Config.OnStackLimit,
+		License:      c.checked.Config.License,
+	})
+	if limit, ok := err.(*bpf.LimitError); ok && limit.Pos.IsValid() {
+		c.diags.Errorf(limit.Pos, "the program is too large for the kernel: %s", limit.What)
+		return nil
+	}
+	return err
+}
+
+// object gathers what the runtime needs.
+func (c *compilation) object() *Object {
+	o := &Object{
+		Spec: c.out.Spec, Checked: c.checked, Defs: c.opts.Defs,
+		Maps: c.lowered.Maps, Events: c.lowered.Events, Sites: c.lowered.Sites,
+		Lines: map[string][]source.Span{},
+	}
+	for _, p := range c.out.Progs {
+		o.Lines[p.Name] = p.Spans
+	}
+	for _, p := range c.checked.Progs {
+		spec := o.Spec.Programs[p.Name]
+		spec.Type, spec.AttachType = p.Ctx.Prog, p.Ctx.AttachType
+		spec.AttachTo, spec.Flags = p.Ctx.AttachTo, p.Ctx.Flags
+	}
+	return o
+}
