@@ -1,0 +1,53 @@
+// Package golden is a corpus of scripts with all that becomes of them.
+//
+// A case is a txtar file, by topic. Its section source.bt is the script; the
+// test compiles it for a frozen kernel and compares with the other sections:
+// ir, opt, asm and maps, or errors; warnings where there are any. The same
+// script is compiled for the other frozen kernels too. Where that gives other
+// instructions, a section "asm 5.10" has the difference; where it fails, a
+// section "errors 5.10".
+//
+// Lines before the first section are comments, but for
+//
+//	args: A B     positional parameters
+//	options: x=1  options behind --
+//	flags: unsafe
+//	kernel: 7     the kernel of the plain sections, if not the usual one
+package golden
+
+import (
+	"embed"
+	"io/fs"
+	"path"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+)
+
+//go:embed */*.txtar
+var files embed.FS
+
+// SourceFile is the name of the script's section.
+const SourceFile = "source.bt"
+
+// Sources returns the corpus' scripts by the names of their cases
+// ("map/key-string"), to seed fuzz targets.
+func Sources() map[string]string {
+	names, err := fs.Glob(files, "*/*.txtar")
+	if err != nil {
+		panic(err) // the pattern is wrong
+	}
+	out := make(map[string]string, len(names))
+	for _, name := range names {
+		data, err := files.ReadFile(name)
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		for _, f := range txtar.Parse(data).Files {
+			if f.Name == SourceFile {
+				out[strings.TrimSuffix(name, path.Ext(name))] = string(f.Data)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,221 @@
+package golden
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+var update = flag.Bool("update", false, "rewrite the corpus with what the compiler makes of it now")
+
+// usualKernel is what the plain sections are compiled for: the newest long-term
+// release that has all kinds of probes. (The frozen 6.18 comes from a machine
+// without kprobes.)
+const usualKernel = "6.12"
+
+// frozenKernels has every kernel of tests/kernels, opened once.
+var frozenKernels = sync.OnceValues(func() (map[string]*kernel.Kernel, error) {
+	out := map[string]*kernel.Kernel{}
+	for _, name := range kernelNames {
+		k, err := kernel.Frozen(filepath.Join("..", "kernels", name+".zip"))
+		if err != nil {
+			return nil, err
+		}
+		out[name] = k
+	}
+	return out, nil
+})
+
+var kernelNames = []string{"5.10", "6.1", "6.12", "6.18", "7"}
+
+func frozen(t *testing.T) map[string]*kernel.Kernel {
+	t.Helper()
+	ks, err := frozenKernels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ks
+}
+
+// compiled is what became of a script on one kernel.
+type compiled struct {
+	errors, warnings   string
+	ir, opt, asm, maps string
+}
+
+func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
+	t.Helper()
+	var out compiled
+	var diags source.Diags
+	sess := &builtins.Session{Params: c.args, Options: c.options, Unsafe: c.unsafe}
+	obj, err := codegen.Compile(source.NewFile("stdin", c.source), codegen.Options{
+		Env:     &probes.Env{Kernel: k, Unsafe: c.unsafe},
+		Session: sess,
+		Config:  settings,
+		Dump: func(stage, text string) {
+			switch stage {
+			case "ir":
+				out.ir = text
+			case "opt":
+				out.opt = text
+			case "asm":
+				out.asm = text
+			}
+		},
+	}, &diags)
+	if err != nil {
+		t.Fatalf("%s: %v", c.path, err)
+	}
+	var b strings.Builder
+	for _, d := range diags.All() {
+		b.WriteString(d.Render())
+	}
+	if obj == nil {
+		if b.Len() == 0 {
+			t.Fatalf("%s: neither an object nor an error", c.path)
+		}
+		return compiled{errors: b.String()}
+	}
+	out.warnings = b.String()
+	out.maps = mapTable(obj.Maps)
+	return out
+}
+
+// mapTable says how each map of the script is kept, a line each.
+func mapTable(maps []wire.Map) string {
+	var b strings.Builder
+	for _, m := range maps {
+		fmt.Fprintf(&b, "%s", m.Name)
+		if m.Key != nil {
+			fmt.Fprintf(&b, "[%s]", m.Key)
+		}
+		fmt.Fprintf(&b, ": %s, %s %s", m.Value, storeNames[m.Store], m.Kernel)
+		if m.Store == wire.Slot || m.Store == wire.PerCPUSlot {
+			fmt.Fprintf(&b, " at %d, set at %d", m.Off, m.Set)
+		} else {
+			fmt.Fprintf(&b, ", at most %d", m.Max)
+		}
+		if m.LRU {
+			b.WriteString(", least recently used go")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+var storeNames = map[wire.Store]string{
+	wire.Slot: "in", wire.PerCPUSlot: "per CPU in", wire.HashMap: "hash map", wire.PerCPUHashMap: "per-CPU hash map",
+}
+
+func TestGolden(t *testing.T) {
+	kernels := frozen(t)
+	for _, c := range readCases(t) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if kernels[c.kernel] == nil {
+				t.Fatalf("%s: no frozen kernel %s", c.path, c.kernel)
+			}
+			usual := c.compile(t, kernels[c.kernel])
+			again := c.compile(t, kernels[c.kernel])
+			if usual != again {
+				t.Errorf("%s: compiled twice, it differs:\n%s", c.path, difference(usual.asm, again.asm))
+			}
+			var got []txtar.File
+			add := func(name, text string) {
+				if text != "" {
+					got = append(got, txtar.File{Name: name, Data: []byte(text)})
+				}
+			}
+			add("errors", usual.errors)
+			add("warnings", usual.warnings)
+			add("ir", usual.ir)
+			add("opt", usual.opt)
+			add("asm", usual.asm)
+			add("maps", usual.maps)
+			for _, name := range kernelNames {
+				if name == c.kernel {
+					continue
+				}
+				other := c.compile(t, kernels[name])
+				if other.errors != usual.errors {
+					add("errors "+name, other.errors)
+				} else if other.asm != usual.asm {
+					add("asm "+name, difference(withoutNumbers(usual.asm), withoutNumbers(other.asm)))
+				}
+			}
+			c.check(t, got, *update)
+			c.checkText(t, usual.ir)
+			c.checkText(t, usual.opt)
+		})
+	}
+}
+
+// withoutNumbers takes the instructions' numbers away, so that one more does not
+// make all that follow differ.
+func withoutNumbers(asm string) string {
+	var b strings.Builder
+	for line := range strings.Lines(asm) {
+		if number, rest, ok := strings.Cut(line, ": "); ok && strings.Trim(number, " 0123456789") == "" {
+			line = "\t" + rest
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// checkText checks that IR in its text form reads back as it was.
+func (c *goldenCase) checkText(t *testing.T, text string) {
+	t.Helper()
+	if text == "" {
+		return
+	}
+	m, err := ir.Parse(text)
+	if err != nil {
+		t.Errorf("%s: its IR does not parse: %v", c.path, err)
+		return
+	}
+	if again := m.String(); again != text {
+		t.Errorf("%s: its IR reads back otherwise:\n%s", c.path, difference(text, again))
+	}
+}
+
+// TestExamples compiles every example for every kernel that has what it needs.
+func TestExamples(t *testing.T) {
+	paths, err := filepath.Glob("../../examples/*.bt")
+	if err != nil || len(paths) < 12 {
+		t.Fatalf("%d examples, %v", len(paths), err)
+	}
+	kernels := frozen(t)
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range kernelNames {
+			t.Run(filepath.Base(path)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				if strings.Contains(string(data), "\nkprobe:") && !kernels[name].Has(probes.FeatKprobe) {
+					t.Skipf("the frozen %s has no kprobes", name)
+				}
+				c := &goldenCase{path: path, source: string(data), unsafe: true}
+				if got := c.compile(t, kernels[name]); got.errors != "" {
+					t.Error(got.errors)
+				}
+			})
+		}
+	}
+}
