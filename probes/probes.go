@@ -45,6 +45,12 @@ type Kind struct {
 	// List yields the names of all attach points that match a search pattern
 	// (parts as in Parse, wildcards allowed).
 	List func(e *Env, parts []string, yield func(name string) bool) error
+	// Reverse says that of several programs attached to one place the kernel runs
+	// the one attached last first.
+	Reverse bool
+	// Suggest is the nearest name to one that Expand did not find, or "". It may
+	// read long lists, so it is for error messages only. May be nil.
+	Suggest func(e *Env, p *Point) string
 }
 
 // Point is one place to attach to. Which fields mean something depends on Kind.
@@ -89,6 +95,14 @@ type Context struct {
 	// and not "" can share a program, unless the program asks which one fired.
 	Shape string
 
+	// AttachID is the BTF id of AttachTo, 0 if it is to be looked up by name.
+	AttachID uint32
+	// AttachProg opens the BPF program that AttachTo is a function of
+	// (fentry:bpf:…); nil: AttachTo is the kernel's.
+	AttachProg func() (*ebpf.Program, error)
+	// BareShape is as Shape, for programs that use neither args nor argN.
+	BareShape string
+
 	// Args is the struct behind the builtin args: its fields' offsets count
 	// from the program's context (Space Ctx), or nil. ArgsErr says why not.
 	Args    *types.Type
@@ -113,6 +127,12 @@ type Context struct {
 	ArgSpace types.Space
 	// CtxType is the type of the builtin ctx as a struct, or nil.
 	CtxType *types.Type
+	// Nullable says that pointers loaded from CtxType or Args may be null and
+	// that the kernel's verifier wants that checked before they are followed.
+	Nullable bool
+	// ArgLines are the lines -lv prints below the name of a probe: declarations
+	// of its arguments. nil: it has none.
+	ArgLines func() []string
 	// Result is what the program returns by default.
 	Result int64
 	// Sleepable, InTask: whether user memory may fault in, and whether the
@@ -184,10 +204,10 @@ type TraceFormat struct {
 // FuncProto is a kernel function's parameters and result, from BTF.
 type FuncProto struct {
 	Name     string
-	Module   string // "vmlinux" or a module's name
-	ID       uint32 // of the BTF func
-	Params   []types.Field
-	Result   *types.Type // TVoid if none
+	Module   string        // "vmlinux" or a module's name
+	ID       uint32        // of the BTF func
+	Params   []types.Field // Off is where the parameter is in a tracing program's context
+	Result   *types.Type   // TVoid if none
 	Variadic bool
 	// Decls are the parameters' C declarations, ResultDecl that of "retval", as
 	// -lv prints them.
@@ -212,6 +232,8 @@ type Kernel interface {
 	// "union u", "enum e", or a typedef or base type by its bare name. Objects
 	// come in Space Kernel.
 	Type(name string) (*types.Type, error)
+	// TypeDecl is the C declaration of a type, as -lv prints it.
+	TypeDecl(name string) (string, error)
 	// TypeNames lists the C names of all types of kind "struct", "union",
 	// "enum" or "typedef", for -l and did-you-mean.
 	TypeNames(kind string) []string
@@ -222,6 +244,8 @@ type Kernel interface {
 	// TracepointProto is the prototype of a raw tracepoint's arguments
 	// (btf_trace_<name>), without its leading void pointer.
 	TracepointProto(module, name string) (*FuncProto, error)
+	// RawTracepoints lists "module:event", in order.
+	RawTracepoints() ([]string, error)
 	// Iterators lists the iterators (bpf_iter__*) BTF knows.
 	Iterators() []string
 	// Kfunc returns the BTF id of a kernel function callable from programs.

@@ -214,9 +214,10 @@ func bitfield(f types.Field, bitOff, width int) types.Field {
 }
 
 // params are a prototype's parameters; nameless ones are called arg0, arg1 ….
-// Offsets count 8 bytes each, as in the context of tracing programs.
+// Offsets are those in the context of tracing programs: slots of 8 bytes.
 func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32, variadic bool) {
 	in := proto.fromBlob
+	off := 0
 	for j := skip; j < proto.vlen; j++ {
 		p := proto.extra[8*j:]
 		name, id := in.str(in.order.Uint32(p)), in.order.Uint32(p[4:])
@@ -226,7 +227,10 @@ func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32,
 		if name == "" {
 			name = fmt.Sprintf("arg%d", j-skip)
 		}
-		fields = append(fields, types.Field{Name: name, Type: b.typ(id), Off: 8 * (j - skip)})
+		t := b.typ(id)
+		fields = append(fields, types.Field{Name: name, Type: t, Off: off})
+		// Structs passed by value take as many slots as they need, at most two.
+		off += (min(max(t.Size, 1), 16) + 7) / 8 * 8
 		ids = append(ids, id)
 	}
 	return fields, ids, false

@@ -1,0 +1,217 @@
+package probes
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// executable is an ELF file to be probed. Its headers are read when it is
+// opened, its symbols when one is asked for, and then only compared, not copied:
+// a binary may have hundreds of thousands.
+type executable struct {
+	path   string // what to hand to the kernel
+	file   *elf.File
+	data   []byte // the mapped file
+	tables func() []symbolTable
+	golang func() bool
+}
+
+// symbolTable is one of a file's symbol sections.
+type symbolTable struct {
+	entries []byte
+	names   []byte
+	order   binary.ByteOrder
+}
+
+// elfSymbol is a function.
+type elfSymbol struct {
+	name string
+	addr uint64
+	size uint64
+}
+
+var errNotELF = errors.New("not an ELF file")
+
+// openExecutable maps a file. It stays mapped for as long as the process lives:
+// a run opens a handful.
+func openExecutable(path string) (*executable, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, errNotELF
+	}
+	var magic [4]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != elf.ELFMAG {
+		return nil, errNotELF
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, err
+	}
+	ef, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		unix.Munmap(data)
+		return nil, fmt.Errorf("%w: %w", errNotELF, err)
+	}
+	if ef.Class != elf.ELFCLASS64 {
+		unix.Munmap(data)
+		return nil, fmt.Errorf("%s programs are not supported", ef.Class)
+	}
+	x := &executable{path: path, file: ef, data: data}
+	x.tables = sync.OnceValue(x.readTables)
+	x.golang = sync.OnceValue(func() bool {
+		return ef.Section(".gopclntab") != nil || ef.Section(".go.buildinfo") != nil || ef.Section(".data.rel.ro.gopclntab") != nil
+	})
+	return x, nil
+}
+
+// close unmaps the file. Nothing of it may be used afterwards.
+func (x *executable) close() { unix.Munmap(x.data) }
+
+// bytesOf is a section's content, or nil if it lies outside the file.
+func (x *executable) bytesOf(s *elf.Section) []byte {
+	if s == nil || s.Type == elf.SHT_NOBITS || s.Offset > uint64(len(x.data)) || s.FileSize > uint64(len(x.data))-s.Offset {
+		return nil
+	}
+	if s.Flags&elf.SHF_COMPRESSED != 0 {
+		return nil
+	}
+	return x.data[s.Offset : s.Offset+s.FileSize]
+}
+
+func (x *executable) readTables() []symbolTable {
+	var list []symbolTable
+	for _, typ := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
+		for _, s := range x.file.Sections {
+			if s.Type != typ || int(s.Link) >= len(x.file.Sections) {
+				continue
+			}
+			t := symbolTable{entries: x.bytesOf(s), names: x.bytesOf(x.file.Sections[s.Link]), order: x.file.ByteOrder}
+			if len(t.entries) >= 24 && len(t.names) > 0 && t.names[len(t.names)-1] == 0 {
+				list = append(list, t)
+			}
+		}
+	}
+	return list
+}
+
+const symSize = 24 // of Elf64_Sym
+
+// each calls f with every defined function until it returns false.
+func (t *symbolTable) each(f func(name []byte, addr, size uint64) bool) bool {
+	for e := t.entries; len(e) >= symSize; e = e[symSize:] {
+		off := t.order.Uint32(e)
+		typ := elf.SymType(e[4] & 0xf)
+		shndx := elf.SectionIndex(t.order.Uint16(e[6:]))
+		addr := t.order.Uint64(e[8:])
+		if typ != elf.STT_FUNC && typ != elf.STT_GNU_IFUNC || shndx == elf.SHN_UNDEF || addr == 0 || int(off) >= len(t.names) {
+			continue
+		}
+		name := t.names[off:]
+		if !f(name[:bytes.IndexByte(name, 0)], addr, t.order.Uint64(e[16:])) {
+			return false
+		}
+	}
+	return true
+}
+
+// function finds a function by its exact name.
+func (x *executable) function(name string) (elfSymbol, bool) {
+	var found elfSymbol
+	want := []byte(name)
+	for _, t := range x.tables() {
+		if !t.each(func(n []byte, addr, size uint64) bool {
+			if !bytes.Equal(n, want) {
+				return true
+			}
+			found = elfSymbol{name, addr, size}
+			return false
+		}) {
+			return found, true
+		}
+	}
+	return found, false
+}
+
+// functions lists the functions whose names ok accepts, ordered by name, each
+// name once.
+func (x *executable) functions(ok func(name []byte) bool) []elfSymbol {
+	var list []elfSymbol
+	for _, t := range x.tables() {
+		t.each(func(n []byte, addr, size uint64) bool {
+			if ok(n) {
+				list = append(list, elfSymbol{string(n), addr, size})
+			}
+			return true
+		})
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].name < list[j].name })
+	out := list[:0]
+	for i, s := range list {
+		if i == 0 || s.name != list[i-1].name {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// covering is the function that an address lies in.
+func (x *executable) covering(addr uint64) (elfSymbol, bool) {
+	var found elfSymbol
+	for _, t := range x.tables() {
+		if !t.each(func(n []byte, a, size uint64) bool {
+			if addr < a || addr >= a+size {
+				return true
+			}
+			found = elfSymbol{string(n), a, size}
+			return false
+		}) {
+			return found, true
+		}
+	}
+	return found, false
+}
+
+// fileOffset translates a virtual address into an offset in the file, which is
+// what the kernel's uprobes count in.
+func (x *executable) fileOffset(addr uint64) (uint64, bool) {
+	for _, p := range x.file.Progs {
+		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return addr - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
+
+// executableOffset is fileOffset for addresses of code.
+func (x *executable) executableOffset(addr uint64) (uint64, bool) {
+	for _, p := range x.file.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return addr - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
+
+// usesGoABI reports whether a function takes its arguments by Go's register
+// ABI. Assembly functions (.abi0) and C functions linked in do not.
+func (x *executable) usesGoABI(fn string) bool {
+	return strings.Contains(fn, ".") && !strings.HasSuffix(fn, ".abi0") && x.golang()
+}

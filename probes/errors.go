@@ -1,0 +1,66 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// AttachError is why a probe could not be attached, in the user's words.
+type AttachError struct {
+	Point *Point
+	Msg   string
+	Err   error // what the kernel said
+}
+
+func (e *AttachError) Error() string { return "can't attach " + e.Point.Name + ": " + e.Msg }
+
+func (e *AttachError) Unwrap() error { return e.Err }
+
+// attachError explains err. caps names the capabilities that the attachment
+// takes; why gives words for particular error numbers, before the general ones.
+func attachError(p *Point, err error, caps string, why map[error]string) error {
+	if err == nil {
+		return nil
+	}
+	var done *AttachError
+	if errors.As(err, &done) {
+		return err
+	}
+	for errno, msg := range why {
+		if errors.Is(err, errno) {
+			return &AttachError{p, msg, err}
+		}
+	}
+	msg := err.Error()
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		if os.Geteuid() != 0 {
+			msg = fmt.Sprintf("permission denied: it needs %s (or root)", caps)
+		} else {
+			msg = fmt.Sprintf("the kernel does not permit it although we are root (lockdown, a container without %s, or a kernel built without it): %v", caps, err)
+		}
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		msg = "too many open files: raise the limit (ulimit -n) or attach to fewer places"
+	case errors.Is(err, unix.ESRCH):
+		if p.PID != 0 {
+			msg = fmt.Sprintf("there is no process %d", p.PID)
+		}
+	case errors.Is(err, unix.E2BIG):
+		msg = "too many programs are attached there already"
+	}
+	return &AttachError{p, msg, err}
+}
+
+const (
+	capsTracing = "CAP_BPF and CAP_PERFMON"
+	capsNet     = "CAP_BPF and CAP_NET_ADMIN"
+)
+
+// tooOld is the error of a kernel without a feature.
+func tooOld(e *Env, what string, f Feature) error {
+	return fmt.Errorf("%s needs Linux %s, this is %s: %w", what, e.Kernel.Since(f), e.Kernel.Release(), ebpf.ErrNotSupported)
+}

@@ -1,0 +1,215 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// fentryKind is fentry, or fexit where ret: programs called directly from a
+// function's prologue, with its arguments typed by BTF. The same goes for
+// functions of BPF programs (fentry:bpf:name), whose arguments are not typed.
+func fentryKind(ret bool) *Kind {
+	k := &Kind{Name: "fentry", Aliases: []string{"f", "kfunc"}, Syntax: "fentry:[module:]function", Doc: "Runs where a kernel function is called; args has its arguments. Also: fentry:bpf:[id:]program."}
+	if ret {
+		k = &Kind{Name: "fexit", Aliases: []string{"fr", "kretfunc"}, Syntax: "fexit:[module:]function", Doc: "Runs when a kernel function returns; args has its arguments, retval its result. Also: fexit:bpf:[id:]program."}
+	}
+	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
+	k.Expand = expandFentry
+	k.Suggest = suggestFunction
+	k.Context = func(e *Env, p *Point) (*Context, error) { return fentryContext(e, p, ret) }
+	k.Attach = attachTracing
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		if len(parts) > 1 && parts[1] == "bpf" {
+			return listBPF(k, parts, yield)
+		}
+		all, err := e.Kernel.Functions()
+		if err != nil {
+			return err
+		}
+		for _, f := range all {
+			mod, fn, _ := strings.Cut(f, ":")
+			if !listed(parts[1:], mod, fn) {
+				continue
+			}
+			if _, err := e.Kernel.FuncProto(mod, fn); err == nil && !yield(k.Name+":"+f) {
+				break
+			}
+		}
+		return nil
+	}
+	return k
+}
+
+func parseFentry(k *Kind, parts []string) (*Point, error) {
+	if len(parts) > 1 && parts[1] == "bpf" && len(parts) != 2 {
+		p := &Point{Kind: k, Target: "bpf", Func: parts[len(parts)-1], Name: strings.Join(parts, ":")}
+		if err := argCount(k, parts, 2, 3); err != nil {
+			return nil, err
+		}
+		if len(parts) == 4 && parts[2] != "*" {
+			id, err := strconv.ParseUint(parts[2], 10, 32)
+			if err != nil {
+				return nil, usage("%s is not the id of a BPF program: a number or * is expected", parts[2])
+			}
+			p.Count = id
+		}
+		return p, nil
+	}
+	if err := argCount(k, parts, 1, 2); err != nil {
+		return nil, err
+	}
+	p := &Point{Kind: k, Func: parts[len(parts)-1], Name: strings.Join(parts, ":")}
+	if len(parts) == 3 {
+		p.Target = parts[1]
+	}
+	if p.Func == "" || len(parts) == 3 && p.Target == "" {
+		return nil, usage("%s needs a function: write %s", k.Name, k.Syntax)
+	}
+	return p, nil
+}
+
+func expandFentry(e *Env, p *Point) ([]*Point, error) {
+	if p.Target == "bpf" {
+		return expandBPF(e, p)
+	}
+	at := func(mod, fn string) *Point {
+		q := *p
+		q.Target, q.Func, q.Name = mod, fn, p.Kind.Name+":"+mod+":"+fn
+		return &q
+	}
+	if !isWild(p.Target) && !isWild(p.Func) {
+		proto, err := e.Kernel.FuncProto(p.Target, p.Func)
+		if errors.Is(err, ErrNotFound) {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+		return filtered(e, []*Point{at(proto.Module, p.Func)}), nil
+	}
+	all, err := e.Kernel.Functions()
+	if err != nil {
+		return nil, err
+	}
+	var out []*Point
+	for _, f := range all {
+		mod, fn, _ := strings.Cut(f, ":")
+		if !match(p.Func, fn) || p.Target != "" && !match(p.Target, mod) {
+			continue
+		}
+		if proto, err := e.Kernel.FuncProto(mod, fn); err == nil && !proto.Variadic {
+			out = append(out, at(mod, fn))
+		}
+	}
+	return filtered(e, out), nil
+}
+
+func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
+	attach := ebpf.AttachTraceFEntry
+	if ret {
+		attach = ebpf.AttachTraceFExit
+	}
+	if !e.Kernel.Has(FeatFentry) {
+		return nil, tooOld(e, p.Kind.Name, FeatFentry)
+	}
+	if p.Target == "bpf" {
+		id := ebpf.ProgramID(p.Count)
+		return &Context{
+			Kind: p.Kind, Prog: ebpf.Tracing, AttachType: attach, AttachTo: p.Func, FuncName: p.Func,
+			AttachProg: func() (*ebpf.Program, error) { return ebpf.NewProgramFromID(id) },
+			ArgsErr:    errors.New("the arguments of BPF programs are not typed"), InTask: true, Stacks: true,
+		}, nil
+	}
+	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
+	if err != nil {
+		return nil, err
+	}
+	if proto.Variadic {
+		return nil, usage("%s takes a variable number of arguments: %s can't be attached to it", p.Func, p.Kind.Name)
+	}
+	c := tracingContext(p, proto)
+	slots := c.NArgs
+	c.AttachType, c.AttachTo = attach, p.Func
+	c.NArgs, c.Arg = 0, nil
+	if e.Kernel.Has(FeatFuncIP) {
+		c.Func = funcIP
+	}
+	if ret && proto.Result.Kind != types.Void {
+		c.Ret = proto.Result
+		if t := proto.Result; t.Kind == types.Pointer && t.Elem.Kind == types.Struct {
+			c.Ret = types.NewPointer(t.Elem.InSpace(types.BTF), types.BTF)
+			c.Nullable = true
+		}
+		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+			v := b.Load(ctx, int64(8*slots), 8, false)
+			if t := proto.Result; t.IsInteger() && t.Size < 8 {
+				return b.Extend(v, t.Size, t.Signed)
+			}
+			return v
+		}
+		lines := proto.Decls
+		c.ArgLines = func() []string { return append(lines(), proto.ResultDecl()) }
+	}
+	return c, nil
+}
+
+// bpfPrograms calls f with the loaded programs until it returns false.
+func bpfPrograms(f func(id uint32, name string) bool) error {
+	var id ebpf.ProgramID
+	for {
+		next, err := ebpf.ProgramGetNextID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		id = next
+		prog, err := ebpf.NewProgramFromID(id)
+		if err != nil {
+			continue // it is gone
+		}
+		info, err := prog.Info()
+		name := ""
+		if err == nil {
+			name = info.Name
+			// The kernel cuts names to 15 bytes; BTF has them whole.
+			if funcs, err := info.FuncInfos(); err == nil && len(funcs) > 0 && funcs[0].Func != nil {
+				name = funcs[0].Func.Name
+			}
+		}
+		hasBTF := false
+		if err == nil {
+			_, hasBTF = info.BTFID()
+		}
+		prog.Close()
+		if name != "" && hasBTF && !f(uint32(id), name) {
+			return nil
+		}
+	}
+}
+
+func expandBPF(e *Env, p *Point) ([]*Point, error) {
+	var out []*Point
+	err := bpfPrograms(func(id uint32, name string) bool {
+		if match(p.Func, name) && (p.Count == 0 || p.Count == uint64(id)) {
+			q := *p
+			q.Func, q.Count, q.Name = name, uint64(id), fmt.Sprintf("%s:bpf:%d:%s", p.Kind.Name, id, name)
+			out = append(out, &q)
+		}
+		return true
+	})
+	return filtered(e, out), err
+}
+
+func listBPF(k *Kind, parts []string, yield func(string) bool) error {
+	return bpfPrograms(func(id uint32, name string) bool {
+		return !listed(parts[2:], fmt.Sprint(id), name) || yield(fmt.Sprintf("%s:bpf:%d:%s", k.Name, id, name))
+	})
+}

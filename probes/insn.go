@@ -1,0 +1,26 @@
+package probes
+
+import "golang.org/x/arch/x86/x86asm"
+
+// atInstruction reports whether offset is the start of an instruction of a
+// function with that code. Where the decoder meets an instruction that it does
+// not know, it is taken on trust: the kernel looks at it again.
+func atInstruction(arch string, code []byte, offset uint64) bool {
+	if arch == "arm64" {
+		return offset%4 == 0
+	}
+	for pos := uint64(0); pos < uint64(len(code)); {
+		if pos == offset {
+			return true
+		}
+		if pos > offset {
+			return false
+		}
+		insn, err := x86asm.Decode(code[pos:], 64)
+		if err != nil || insn.Len <= 0 {
+			return true
+		}
+		pos += uint64(insn.Len)
+	}
+	return false
+}

@@ -1,0 +1,140 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Runner is what a closer from Attach may be too: Run is called once, when all
+// is attached, and returns when the probe has nothing more to run for.
+type Runner interface{ Run() error }
+
+// iterKind walks over the kernel's objects of one kind: the program runs once
+// for each, and then once more with null for the object.
+func iterKind() *Kind {
+	k := &Kind{Name: "iter", Aliases: []string{"it"}, Syntax: "iter:name[:pin]", Doc: "Runs once for each task, file, map … the kernel has; ctx has the object."}
+	k.Parse = func(_ *Env, parts []string) (*Point, error) {
+		if err := argCount(k, parts, 1, 2); err != nil {
+			return nil, err
+		}
+		if err := noWildcards(k, parts); err != nil {
+			return nil, err
+		}
+		p := &Point{Kind: k, Func: parts[1], Name: k.Name + ":" + parts[1]}
+		if p.Func == "" {
+			return nil, usage("iter needs a name: write %s", k.Syntax)
+		}
+		if len(parts) == 3 && parts[2] != "" {
+			p.Mode = parts[2]
+			if !filepath.IsAbs(p.Mode) {
+				p.Mode = filepath.Join("/sys/fs/bpf", p.Mode)
+			}
+		}
+		return p, nil
+	}
+	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
+		if !slices.Contains(e.Kernel.Iterators(), p.Func) {
+			return nil, nil
+		}
+		return filtered(e, []*Point{p}), nil
+	}
+	k.Suggest = func(e *Env, p *Point) string { return nearest(p.Func, e.Kernel.Iterators()) }
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		t, err := e.Kernel.Type("struct bpf_iter__" + p.Func)
+		if err != nil {
+			return nil, err
+		}
+		c := &Context{
+			Kind: k, Prog: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: p.Func,
+			CtxType: iterContext(t), Nullable: true, ArgSpace: kernelSpace, InTask: true, Stacks: true,
+		}
+		if proto, err := e.Kernel.FuncProto("", "bpf_iter_"+p.Func); err == nil {
+			c.AttachID = proto.ID
+			// The first parameter is what all iterators have: struct bpf_iter_meta.
+			if proto.Decls != nil && len(proto.Params) > 0 {
+				c.ArgLines = func() []string { return proto.Decls()[1:] }
+			}
+		}
+		return c, nil
+	}
+	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		it, err := link.AttachIter(link.IterOptions{Program: prog})
+		if err != nil {
+			return nil, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel's iterator " + p.Func + " needs to be told what to walk over (a map), which can't be said here"})
+		}
+		if p.Mode == "" {
+			return &iterRun{it}, nil
+		}
+		if err := it.Pin(p.Mode); err != nil {
+			it.Close()
+			msg := fmt.Sprintf("can't be pinned at %s: %v", p.Mode, err)
+			if errors.Is(err, unix.EEXIST) {
+				msg = fmt.Sprintf("can't be pinned: %s exists already", p.Mode)
+			}
+			return nil, &AttachError{p, msg, err}
+		}
+		return it, nil
+	}
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		for _, name := range e.Kernel.Iterators() {
+			if listed(parts[1:], name) && !yield(k.Name+":"+name) {
+				break
+			}
+		}
+		return nil
+	}
+	return k
+}
+
+// iterContext is struct bpf_iter__NAME as a context: its pointers are known to
+// the verifier. Each member stands in an anonymous union that pads it to 8 bytes.
+func iterContext(t *types.Type) *types.Type {
+	c := *t
+	c.Space = types.Ctx
+	c.Comp = types.NewComposite(false, func() []types.Field {
+		var fields []types.Field
+		for _, f := range t.Members() {
+			inner, off := f.Type.Members(), f.Off
+			if f.Name != "" || f.Type.Kind != types.Struct || len(inner) == 0 {
+				inner, off = []types.Field{f}, 0
+			}
+			for _, g := range inner {
+				g.Off += off
+				if g.Type.Kind == types.Pointer && g.Type.Elem.Kind == types.Struct {
+					g.Type = types.NewPointer(g.Type.Elem.InSpace(types.BTF), types.BTF)
+				}
+				fields = append(fields, g)
+			}
+		}
+		return fields
+	})
+	return &c
+}
+
+// iterRun is an iterator to be walked through once.
+type iterRun struct{ *link.Iter }
+
+// Run reads the iterator to its end, which runs the program for each object.
+// What the program writes to the iterator's own output is not wanted.
+func (r *iterRun) Run() error {
+	f, err := r.Open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(io.Discard, f)
+	if err != nil && strings.Contains(err.Error(), "file already closed") {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,151 @@
+package probes
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Kinds lists all kinds of probes, in the order in which help shows them.
+func Kinds() []*Kind { return allKinds() }
+
+var allKinds = sync.OnceValue(func() []*Kind {
+	return []*Kind{
+		beginKind(), endKind(), selfKind(), testKind(), benchKind(),
+		kprobeKind(false), kprobeKind(true),
+		fentryKind(false), fentryKind(true),
+		tracepointKind(), rawTracepointKind(),
+		uprobeKind(false), uprobeKind(true), usdtKind(),
+		profileKind(), intervalKind(),
+		softwareKind(), hardwareKind(), watchpointKind(),
+		iterKind(),
+		xdpKind(), tcKind(), cgroupSkbKind(), lsmKind(),
+	}
+})
+
+// Lookup finds a kind by its name or an alias, in any case, or returns nil.
+func Lookup(provider string) *Kind {
+	// The one-letter aliases differ in case: u is uprobe, U is usdt.
+	for _, fold := range []bool{false, true} {
+		for _, k := range Kinds() {
+			for _, name := range append([]string{k.Name}, k.Aliases...) {
+				if name == provider || fold && strings.EqualFold(name, provider) {
+					return k
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Matching lists the kinds whose names match a provider pattern such as "k*".
+// Kinds that have no places on a system to list (begin, interval …) match only
+// by their own name.
+func Matching(pattern string) []*Kind {
+	if !isWild(pattern) {
+		if k := Lookup(pattern); k != nil {
+			return []*Kind{k}
+		}
+		return nil
+	}
+	var list []*Kind
+	for _, k := range Kinds() {
+		if k.List != nil && matchFold(pattern, k.Name) {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// isWild reports whether a pattern holds a wildcard.
+func isWild(s string) bool { return strings.IndexByte(s, '*') >= 0 }
+
+// match reports whether s is what pattern describes; * stands for any text.
+func match(pattern, s string) bool {
+	head, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, head) {
+		return false
+	}
+	s = s[len(head):]
+	for {
+		part, next, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(s, part)
+		}
+		i := strings.Index(s, part)
+		if i < 0 {
+			return false
+		}
+		s, rest = s[i+len(part):], next
+	}
+}
+
+func matchFold(pattern, s string) bool {
+	return match(strings.ToLower(pattern), strings.ToLower(s))
+}
+
+// argCount checks the number of parts behind the provider.
+func argCount(k *Kind, parts []string, allowed ...int) error {
+	n := len(parts) - 1
+	var list []string
+	for _, a := range allowed {
+		if n == a {
+			return nil
+		}
+		list = append(list, fmt.Sprint(a))
+	}
+	return usage("%s probe type requires %s arguments, found %d: write %s", k.Name, strings.Join(list, " or "), n, k.Syntax)
+}
+
+// usage is an error in what the user wrote. It is shown as it is, as the
+// message of a diagnostic.
+func usage(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// noWildcards refuses wildcards in any part.
+func noWildcards(k *Kind, parts []string) error {
+	for _, p := range parts[1:] {
+		if isWild(p) {
+			return usage("%s probe type does not support wildcards", k.Name)
+		}
+	}
+	return nil
+}
+
+// listed reports whether a listing's search pattern selects an attach point
+// with these parts. The pattern may leave out leading parts, as in "kprobe:vfs_*"
+// for kprobe:vmlinux:vfs_read; without parts it selects everything.
+func listed(pattern []string, point ...string) bool {
+	if len(pattern) == 0 || len(pattern) == 1 && pattern[0] == "" {
+		return true
+	}
+	if len(pattern) > len(point) {
+		return false
+	}
+	point = point[len(point)-len(pattern):]
+	for i, p := range pattern {
+		if !match(p, point[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// filtered drops the points that --probe-filter does not want.
+func filtered(e *Env, ps []*Point) []*Point {
+	if e.Filter == nil {
+		return ps
+	}
+	out := ps[:0]
+	for _, p := range ps {
+		if e.Filter(p.Name) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// expandSelf is Expand of the kinds without wildcards.
+func expandSelf(_ *Env, p *Point) ([]*Point, error) { return []*Point{p}, nil }

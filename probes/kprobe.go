@@ -1,0 +1,297 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+const (
+	kernelSpace = types.Kernel
+	userSpace   = types.User
+)
+
+// kprobeKind is kprobe, or kretprobe where ret.
+//
+// Whether a function written out exists is answered by BTF or kallsyms, and in
+// the end by the kernel; the long list of traceable functions is read only for
+// wildcards. Those are attached through kprobe_multi where the kernel has it,
+// which takes programs loaded for just that: Aux says so.
+func kprobeKind(ret bool) *Kind {
+	k := &Kind{Name: "kprobe", Aliases: []string{"k"}, Syntax: "kprobe:[module:]function[+offset]", Doc: "Runs where a kernel function is called, or at an instruction within it."}
+	if ret {
+		k = &Kind{Name: "kretprobe", Aliases: []string{"kr"}, Syntax: "kretprobe:[module:]function", Doc: "Runs when a kernel function returns."}
+	}
+	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
+	k.Expand = expandKprobe
+	k.Suggest = suggestFunction
+	k.Context = func(e *Env, p *Point) (*Context, error) { return kprobeContext(e, p, ret) }
+	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		if p.Aux == kprobeMulti {
+			return attachKprobeMulti(prog, []*Point{p}, ret)
+		}
+		return attachKprobe(prog, p, ret)
+	}
+	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error) {
+		for _, p := range ps {
+			if p.Aux != kprobeMulti {
+				return nil, ebpf.ErrNotSupported
+			}
+		}
+		return attachKprobeMulti(prog, ps, ret)
+	}
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		all, err := e.Kernel.Functions()
+		if err != nil {
+			return err
+		}
+		prev := ""
+		for _, f := range all {
+			mod, fn, _ := strings.Cut(f, ":")
+			if !listed(parts[1:], mod, fn) {
+				continue
+			}
+			name := k.Name + ":" + fn
+			if mod != "vmlinux" {
+				name = k.Name + ":" + f
+			}
+			if name != prev && !yield(name) {
+				break
+			}
+			prev = name
+		}
+		return nil
+	}
+	return k
+}
+
+// kprobeMulti is the Aux of points whose programs are attached by kprobe_multi.
+type kprobeAux string
+
+const kprobeMulti kprobeAux = "multi"
+
+func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
+	if err := argCount(k, parts, 1, 2); err != nil {
+		return nil, err
+	}
+	p := &Point{Kind: k, Func: parts[len(parts)-1], Name: strings.Join(append([]string{k.Name}, parts[1:]...), ":")}
+	if len(parts) == 3 {
+		p.Target = parts[1]
+	}
+	if p.Func == "" || len(parts) == 3 && p.Target == "" {
+		return nil, usage("%s probe type needs a function: write %s", k.Name, k.Syntax)
+	}
+	if p.Func[0] >= '0' && p.Func[0] <= '9' {
+		addr, _, err := parseCount(p.Func)
+		if err != nil {
+			return nil, usage("Invalid address: %w", err)
+		}
+		if ret {
+			return nil, usage("kretprobe takes a function, not an address")
+		}
+		if !e.Unsafe {
+			return nil, usage("Probing by address requires --unsafe")
+		}
+		p.Addr, p.HasAddr, p.Func = addr, true, ""
+		return p, nil
+	}
+	if fn, off, ok := strings.Cut(p.Func, "+"); ok {
+		if ret {
+			return nil, usage("Offset not allowed")
+		}
+		n, _, err := parseCount(strings.TrimSpace(off))
+		if err != nil {
+			return nil, usage("Invalid offset: %w", err)
+		}
+		if isWild(fn) {
+			return nil, usage("%s with an offset takes a function without wildcards", k.Name)
+		}
+		p.Func, p.Offset = strings.TrimSpace(fn), n
+	}
+	return p, nil
+}
+
+// knownFunction reports whether the kernel has a function, as cheaply as that
+// can be told.
+func knownFunction(e *Env, module, name string) bool {
+	if _, err := e.Kernel.FuncProto(module, name); err == nil {
+		return true
+	}
+	if _, ok := e.Kernel.Symbol(name); ok {
+		return true
+	}
+	return false
+}
+
+func expandKprobe(e *Env, p *Point) ([]*Point, error) {
+	if p.HasAddr {
+		return []*Point{p}, nil
+	}
+	if !isWild(p.Func) && !isWild(p.Target) {
+		if !knownFunction(e, p.Target, p.Func) {
+			return nil, nil
+		}
+		return filtered(e, []*Point{p}), nil
+	}
+	all, err := e.Kernel.Functions()
+	if err != nil {
+		return nil, err
+	}
+	multi := e.Kernel.Has(FeatKprobeMulti) && !e.NoFeature[string(FeatKprobeMulti)]
+	var out []*Point
+	seen := map[string]bool{}
+	for _, f := range all {
+		mod, fn, _ := strings.Cut(f, ":")
+		if !match(p.Func, fn) || p.Target != "" && !match(p.Target, mod) {
+			continue
+		}
+		q := *p
+		q.Func = fn
+		q.Name = p.Kind.Name + ":" + fn
+		if p.Target != "" {
+			q.Target, q.Name = mod, p.Kind.Name+":"+f
+		}
+		if seen[q.Name] {
+			continue
+		}
+		seen[q.Name] = true
+		if multi {
+			q.Aux = kprobeMulti
+		}
+		out = append(out, &q)
+	}
+	return filtered(e, out), nil
+}
+
+// suggestFunction is the traceable function with the name most like p's.
+func suggestFunction(e *Env, p *Point) string {
+	all, err := e.Kernel.Functions()
+	if err != nil {
+		return ""
+	}
+	names := make([]string, 0, len(all))
+	for _, f := range all {
+		names = append(names, f[strings.IndexByte(f, ':')+1:])
+	}
+	return nearest(p.Func, names)
+}
+
+func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
+	a, err := archOf(e.Kernel.Arch())
+	if err != nil {
+		return nil, err
+	}
+	if !e.Kernel.Has(FeatKprobe) {
+		return nil, fmt.Errorf("this kernel is built without kprobes (CONFIG_KPROBES): %w", ebpf.ErrNotSupported)
+	}
+	c := &Context{
+		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a),
+		ArgSpace: kernelSpace, InTask: true, Stacks: true, FuncName: p.Func, Shape: p.Kind.Name,
+	}
+	if p.Aux == kprobeMulti {
+		c.AttachType = ebpf.AttachTraceKprobeMulti
+		c.Shape += " multi"
+	}
+	c.BareShape = c.Shape
+	if e.Kernel.Has(FeatFuncIP) && p.Offset == 0 && !p.HasAddr {
+		c.Func = funcIP
+	} else if !ret {
+		c.Func = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+			return b.AddImm(a.load(b, ctx, a.ip), -int64(a.trapSize))
+		}
+		c.Shape += " ip"
+	}
+	if ret {
+		c.Ret = types.TUint64
+		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
+	} else {
+		c.NArgs = len(a.args) + maxStackArgs
+		c.Arg = a.arg(a.args, kernelSpace)
+	}
+	if !p.HasAddr {
+		c.ArgLines = func() []string { return kprobeLines(e, p, ret) }
+	}
+	return c, nil
+}
+
+// funcIP asks the kernel for the address of the traced function.
+func funcIP(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Call(ir.GetFuncIP, ctx) }
+
+// kprobeLines are the C types of a function's argN or retval.
+func kprobeLines(e *Env, p *Point, ret bool) []string {
+	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
+	if err != nil {
+		return nil
+	}
+	if ret {
+		if proto.Result.Kind == types.Void {
+			return nil
+		}
+		return []string{proto.ResultDecl()}
+	}
+	var lines []string
+	for i, d := range proto.Decls() {
+		name := proto.Params[i].Name
+		if j := strings.LastIndex(d, name); j >= 0 {
+			d = d[:j] + fmt.Sprintf("arg%d", i) + d[j+len(name):]
+		}
+		lines = append(lines, d)
+	}
+	return lines
+}
+
+func attachKprobe(prog *ebpf.Program, p *Point, ret bool) (io.Closer, error) {
+	name, off := p.Func, p.Offset
+	switch {
+	case p.HasAddr:
+		name, off = "", p.Addr
+	case p.Target != "" && p.Target != "vmlinux":
+		name = p.Target + ":" + name
+	}
+	c, err := attachPMU("kprobe", name, off, ret, 0, 0, prog)
+	if err == nil {
+		return c, nil
+	}
+	why := map[error]string{
+		unix.ENOENT:        "the kernel has no function of that name",
+		unix.EADDRNOTAVAIL: "several functions of that name exist: name the module, or probe an address with --unsafe",
+		unix.EILSEQ:        "the offset is in the middle of an instruction",
+		unix.EINVAL:        "the kernel does not allow a probe there: the function is on its list of those that must not be probed, or was inlined",
+	}
+	if p.Offset != 0 || p.HasAddr {
+		why[unix.EINVAL] = "the offset is outside the function, or the kernel does not allow a probe there"
+	}
+	return nil, attachError(p, err, capsTracing, why)
+}
+
+func attachKprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, error) {
+	syms := make([]string, len(ps))
+	for i, p := range ps {
+		syms[i] = p.Func
+	}
+	opts := link.KprobeMultiOptions{Symbols: syms}
+	var l link.Link
+	var err error
+	if ret {
+		l, err = link.KretprobeMulti(prog, opts)
+	} else {
+		l, err = link.KprobeMulti(prog, opts)
+	}
+	if err == nil {
+		return l, nil
+	}
+	if len(ps) > 1 && !errors.Is(err, unix.EPERM) {
+		return nil, fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
+	}
+	return nil, attachError(ps[0], err, capsTracing, map[error]string{
+		unix.ESRCH: "the kernel has no traceable function of that name", unix.ENOENT: "the kernel has no traceable function of that name",
+	})
+}

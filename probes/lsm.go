@@ -1,0 +1,89 @@
+package probes
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// lsmPrefix begins the names of the functions that stand for the security hooks.
+const lsmPrefix = "bpf_lsm_"
+
+// lsmKind watches the kernel's security hooks. Its programs return 0: they
+// look, they do not decide.
+func lsmKind() *Kind {
+	k := &Kind{Name: "lsm", Syntax: "lsm:hook", Doc: "Runs at a security hook of the kernel, with its arguments; it permits everything."}
+	k.Parse = func(_ *Env, parts []string) (*Point, error) {
+		if err := argCount(k, parts, 1); err != nil {
+			return nil, err
+		}
+		return &Point{Kind: k, Func: parts[1], Name: k.Name + ":" + parts[1]}, nil
+	}
+	hooks := func(e *Env) ([]string, error) {
+		all, err := e.Kernel.Functions()
+		var list []string
+		for _, f := range all {
+			if name, ok := strings.CutPrefix(f, "vmlinux:"+lsmPrefix); ok {
+				list = append(list, name)
+			}
+		}
+		return list, err
+	}
+	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
+		if !isWild(p.Func) {
+			if _, err := e.Kernel.FuncProto("vmlinux", lsmPrefix+p.Func); errors.Is(err, ErrNotFound) {
+				return nil, nil
+			} else if err != nil {
+				return nil, err
+			}
+			return filtered(e, []*Point{p}), nil
+		}
+		all, err := hooks(e)
+		if err != nil {
+			return nil, err
+		}
+		var out []*Point
+		for _, h := range all {
+			if match(p.Func, h) {
+				q := *p
+				q.Func, q.Name = h, k.Name+":"+h
+				out = append(out, &q)
+			}
+		}
+		return filtered(e, out), nil
+	}
+	k.Suggest = func(e *Env, p *Point) string {
+		all, _ := hooks(e)
+		return nearest(p.Func, all)
+	}
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		proto, err := e.Kernel.FuncProto("vmlinux", lsmPrefix+p.Func)
+		if err != nil {
+			return nil, err
+		}
+		c := tracingContext(p, proto)
+		c.Prog, c.AttachType, c.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, p.Func
+		return c, nil
+	}
+	k.Attach = func(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		l, err := link.AttachLSM(link.LSMOptions{Program: prog})
+		if err != nil {
+			return nil, attachError(p, err, capsTracing+" and CAP_MAC_ADMIN", map[error]string{unix.EBUSY: "the kernel runs without BPF among its security modules (boot with lsm=…,bpf)"})
+		}
+		return l, nil
+	}
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		all, err := hooks(e)
+		for _, h := range all {
+			if listed(parts[1:], h) && !yield(k.Name+":"+h) {
+				break
+			}
+		}
+		return err
+	}
+	return k
+}

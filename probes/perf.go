@@ -1,0 +1,185 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// Tracepoints, kprobes, uprobes, timers and counters are all attached the same
+// way: a perf event is opened and the program bound to it. Kprobes and uprobes
+// use the PMUs of that name (since 4.17), never kprobe_events or uprobe_events,
+// so nothing can be left behind: what is attached is exactly what has an open
+// file descriptor.
+
+// perfEvent is a perf event with a program bound to it.
+type perfEvent struct {
+	fd   int
+	link io.Closer // nil if bound by ioctl (before 5.15)
+}
+
+func (p *perfEvent) Close() error {
+	var err error
+	if p.link != nil {
+		err = p.link.Close()
+	}
+	return errors.Join(err, unix.Close(p.fd))
+}
+
+// closers closes all of a list, the last opened first.
+type closers []io.Closer
+
+func (cs closers) Close() error {
+	var errs []error
+	for i := len(cs) - 1; i >= 0; i-- {
+		errs = append(errs, cs[i].Close())
+	}
+	return errors.Join(errs...)
+}
+
+// attachPerf opens one event for pid (-1: all) on cpu (-1: all) and binds prog.
+func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.Closer, error) {
+	attr.Size = uint32(unsafe.Sizeof(*attr))
+	fd, err := unix.PerfEventOpen(attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("perf_event_open: %w", err)
+	}
+	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: prog, Attach: ebpf.AttachPerfEvent})
+	if err == nil {
+		return &perfEvent{fd: fd, link: l}, nil
+	}
+	// Before 5.15 there are no links of perf events.
+	if serr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); serr != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("binding the program to its event: %w", serr)
+	}
+	if eerr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); eerr != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("enabling the event: %w", eerr)
+	}
+	return &perfEvent{fd: fd}, nil
+}
+
+// attachPerfCPUs opens the event on each online CPU. CPUs that go offline
+// meanwhile are left out; none at all is an error.
+func attachPerfCPUs(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.Closer, error) {
+	cpus, err := onlineCPUs()
+	if err != nil {
+		return nil, err
+	}
+	var all closers
+	var lost error
+	for _, cpu := range cpus {
+		a := *attr
+		c, err := attachPerf(&a, pid, cpu, prog)
+		if errors.Is(err, unix.ENODEV) {
+			lost = err
+			continue
+		}
+		if err != nil {
+			all.Close()
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	if len(all) == 0 {
+		return nil, lost
+	}
+	return all, nil
+}
+
+// onlineCPUs reads the list of CPUs that run.
+func onlineCPUs() ([]int, error) {
+	text, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return nil, err
+	}
+	return parseCPUs(string(text))
+}
+
+// parseCPUs reads "0-3,7".
+func parseCPUs(text string) ([]int, error) {
+	var cpus []int
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		lo, hi, ok := strings.Cut(part, "-")
+		if !ok {
+			hi = lo
+		}
+		a, err := strconv.Atoi(lo)
+		b, err2 := strconv.Atoi(hi)
+		if err != nil || err2 != nil || b < a || b-a > 1<<16 {
+			return nil, fmt.Errorf("list of CPUs %q is not one", text)
+		}
+		for c := a; c <= b; c++ {
+			cpus = append(cpus, c)
+		}
+	}
+	return cpus, nil
+}
+
+// allPIDs is perf_event_open's pid for a Point's PID.
+func perfPID(pid int) int {
+	if pid == 0 {
+		return -1
+	}
+	return pid
+}
+
+// pmuType is the number of a dynamic PMU ("kprobe", "uprobe").
+func pmuType(name string) (uint32, error) {
+	text, err := os.ReadFile("/sys/bus/event_source/devices/" + name + "/type")
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("the kernel is built without %ss (CONFIG_%s_EVENTS): %w", name, strings.ToUpper(name), ebpf.ErrNotSupported)
+	} else if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(n), err
+}
+
+// pmuReturnBit is the bit of config that asks a probe PMU for the return of a
+// function instead of its entry.
+func pmuReturnBit(pmu string) uint64 {
+	text, err := os.ReadFile("/sys/bus/event_source/devices/" + pmu + "/format/retprobe")
+	if err == nil {
+		if n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(string(text)), "config:")); err == nil && n >= 0 && n < 64 {
+			return 1 << n
+		}
+	}
+	return 1
+}
+
+// pmuProbe is the event of a kprobe or uprobe: name is a function or a path.
+// refCounter is the file offset of a USDT semaphore.
+func attachPMU(pmu, name string, offset uint64, ret bool, pid int, refCounter uint64, prog *ebpf.Program) (io.Closer, error) {
+	typ, err := pmuType(pmu)
+	if err != nil {
+		return nil, err
+	}
+	attr := &unix.PerfEventAttr{Type: typ, Ext2: offset, Sample: 1, Wakeup: 1}
+	var text []byte
+	if name != "" {
+		text = append([]byte(name), 0)
+		attr.Ext1 = uint64(uintptr(unsafe.Pointer(&text[0])))
+	}
+	if ret {
+		attr.Config = pmuReturnBit(pmu)
+	}
+	attr.Config |= refCounter << 32
+	cpu := 0
+	if pid > 0 {
+		cpu = -1
+	}
+	c, err := attachPerf(attr, perfPID(pid), cpu, prog)
+	runtime.KeepAlive(text)
+	return c, err
+}

@@ -1,0 +1,139 @@
+package probes
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// rawTracepointKind attaches below the tracepoints: to the call itself, with
+// the arguments that the kernel passes. The program is a tracing program of
+// BTF's type for it, so pointers among the arguments can be followed by plain
+// loads.
+func rawTracepointKind() *Kind {
+	k := &Kind{Name: "rawtracepoint", Aliases: []string{"rt"}, Syntax: "rawtracepoint:[module:]event", Doc: "Runs at a static event of the kernel, with the arguments it is called with."}
+	k.Parse = func(_ *Env, parts []string) (*Point, error) {
+		if err := argCount(k, parts, 1, 2); err != nil {
+			return nil, err
+		}
+		p := &Point{Kind: k, Func: parts[len(parts)-1]}
+		if len(parts) == 3 {
+			p.Target = parts[1]
+		}
+		if p.Func == "" || len(parts) == 3 && p.Target == "" {
+			return nil, usage("rawtracepoint needs an event: write %s", k.Syntax)
+		}
+		p.Name = strings.Join(append([]string{k.Name}, parts[1:]...), ":")
+		return p, nil
+	}
+	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
+		if !isWild(p.Target) && !isWild(p.Func) {
+			proto, err := e.Kernel.TracepointProto(p.Target, p.Func)
+			if errors.Is(err, ErrNotFound) {
+				return nil, nil
+			} else if err != nil {
+				return nil, err
+			}
+			return filtered(e, []*Point{rawPoint(p, proto.Module, p.Func)}), nil
+		}
+		all, err := e.Kernel.RawTracepoints()
+		if err != nil {
+			return nil, err
+		}
+		var out []*Point
+		for _, tp := range all {
+			mod, event, _ := strings.Cut(tp, ":")
+			if match(p.Func, event) && (p.Target == "" || match(p.Target, mod)) {
+				out = append(out, rawPoint(p, mod, event))
+			}
+		}
+		return filtered(e, out), nil
+	}
+	k.Suggest = func(e *Env, p *Point) string {
+		all, err := e.Kernel.RawTracepoints()
+		if err != nil {
+			return ""
+		}
+		for i, tp := range all {
+			all[i] = tp[strings.IndexByte(tp, ':')+1:]
+		}
+		return nearest(p.Func, all)
+	}
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		proto, err := e.Kernel.TracepointProto(p.Target, p.Func)
+		if err != nil {
+			return nil, err
+		}
+		c := tracingContext(p, proto)
+		c.AttachType, c.AttachTo = ebpf.AttachTraceRawTp, p.Func
+		return c, nil
+	}
+	k.Attach = attachTracing
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		all, err := e.Kernel.RawTracepoints()
+		if err != nil {
+			return err
+		}
+		for _, tp := range all {
+			mod, event, _ := strings.Cut(tp, ":")
+			if listed(parts[1:], mod, event) && !yield(k.Name+":"+tp) {
+				break
+			}
+		}
+		return nil
+	}
+	return k
+}
+
+func rawPoint(p *Point, module, event string) *Point {
+	q := *p
+	q.Target, q.Func, q.Name = module, event, p.Kind.Name+":"+module+":"+event
+	return &q
+}
+
+// tracingContext is the context of programs that BTF types: an array of 8-byte
+// slots, one per argument (two for a struct of more than 8 bytes).
+func tracingContext(p *Point, proto *FuncProto) *Context {
+	fields := make([]types.Field, len(proto.Params))
+	size := 0
+	for i, f := range proto.Params {
+		fields[i] = f
+		switch t := f.Type; {
+		case t.Kind == types.Pointer && t.Space == types.Kernel && t.Elem.Kind == types.Struct:
+			fields[i].Type = types.NewPointer(t.Elem.InSpace(types.BTF), types.BTF)
+		case t.Kind == types.Struct || t.Kind == types.Array:
+			fields[i].Type = t.InSpace(types.Ctx)
+		}
+		size = f.Off + (max(f.Type.Size, 1)+7)/8*8
+	}
+	c := &Context{
+		Kind: p.Kind, Prog: ebpf.Tracing, AttachID: proto.ID,
+		Args:  argsStruct("struct "+p.Name+"_args", size, fields),
+		NArgs: size / 8, ArgSpace: kernelSpace, InTask: true, Stacks: true,
+		FuncName: p.Func,
+	}
+	if proto.Decls != nil {
+		c.ArgLines = proto.Decls
+	}
+	c.Arg = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value { return b.Load(ctx, int64(8*n), 8, false) }
+	return c
+}
+
+// attachTracing attaches a program to what it was loaded for.
+func attachTracing(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+	if err != nil {
+		return nil, attachError(p, err, capsTracing, map[error]string{
+			unix.EBUSY: "something else is attached there already that does not share it",
+			unix.E2BIG: "the kernel's limit of programs on one function is reached",
+		})
+	}
+	return l, nil
+}

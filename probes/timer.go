@@ -1,0 +1,216 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// interval and profile are the cpu-clock software event with a period:
+// interval on one CPU, profile on each. A program bound to it runs in the
+// timer's interrupt, so profile sees what it interrupted.
+
+// timeUnits are the units of a rate, in nanoseconds each; hz is special.
+var timeUnits = []struct {
+	name string
+	ns   uint64
+}{{"hz", 0}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}}
+
+func intervalKind() *Kind {
+	k := timerKind("interval", "i", "Runs at a fixed rate on one CPU.")
+	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		cpus, err := onlineCPUs()
+		if err != nil || len(cpus) == 0 {
+			return nil, &AttachError{p, "which CPUs are online is not known", err}
+		}
+		c, err := attachPerf(timerAttr(p), -1, cpus[0], prog)
+		return c, timerError(p, err)
+	}
+	return k
+}
+
+func profileKind() *Kind {
+	k := timerKind("profile", "p", "Runs at a fixed rate on every CPU, to sample what it does.")
+	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		c, err := attachPerfCPUs(timerAttr(p), perfPID(p.PID), prog)
+		return c, timerError(p, err)
+	}
+	return k
+}
+
+func timerAttr(p *Point) *unix.PerfEventAttr {
+	attr := &unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK}
+	if p.Target == "hz" {
+		attr.Bits = unix.PerfBitFreq
+		attr.Sample = p.Count
+		return attr
+	}
+	for _, u := range timeUnits {
+		if u.name == p.Target {
+			attr.Sample = p.Count * u.ns
+		}
+	}
+	return attr
+}
+
+func timerError(p *Point, err error) error {
+	why := map[error]string{}
+	if p.Target == "hz" {
+		why[unix.EINVAL] = "the rate is above the kernel's limit (sysctl kernel.perf_event_max_sample_rate)"
+	}
+	return attachError(p, err, capsTracing, why)
+}
+
+func timerKind(name, alias, doc string) *Kind {
+	k := &Kind{Name: name, Aliases: []string{alias}, Syntax: name + ":(hz|us|ms|s):N or " + name + ":duration", Doc: doc}
+	k.Parse = func(e *Env, parts []string) (*Point, error) {
+		p := &Point{Kind: k}
+		if name == "profile" {
+			p.PID = e.PID
+		}
+		if err := argCount(k, parts, 1, 2); err != nil {
+			return nil, err
+		}
+		if err := noWildcards(k, parts); err != nil {
+			return nil, err
+		}
+		text := parts[len(parts)-1]
+		n, duration, err := parseCount(text)
+		if err != nil {
+			return nil, usage("Invalid rate of %s probe: %w", name, err)
+		}
+		if len(parts) == 2 { // a duration, or nanoseconds
+			if n < 1000 {
+				return nil, usage("Invalid rate of %s probe: the minimum is 1000 or 1us, found %d nanoseconds", name, n)
+			}
+			p.Target, p.Count = "us", n/1000
+		} else {
+			p.Target, p.Count = parts[1], n
+			if duration {
+				return nil, usage("Invalid rate of %s probe: %s has a unit and %s is one: write %s:%s", name, text, parts[1], name, text)
+			}
+			unit := -1
+			for i, u := range timeUnits {
+				if u.name == parts[1] {
+					unit = i
+				}
+			}
+			switch {
+			case unit < 0:
+				return nil, usage("%s is not an accepted unit of time: hz, us, ms and s are", parts[1])
+			case n == 0:
+				return nil, usage("%s frequency should be a positive integer", name)
+			case timeUnits[unit].ns > 0 && n > math.MaxInt64/timeUnits[unit].ns:
+				return nil, usage("Invalid rate of %s probe: %s %s is more than 292 years", name, text, parts[1])
+			}
+		}
+		p.Name = fmt.Sprintf("%s:%s:%d", name, p.Target, p.Count)
+		return p, nil
+	}
+	k.Expand = expandSelf
+	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
+	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
+		for _, u := range []string{"hz", "ms", "s", "us"} {
+			if listed(parts[1:], u) && !yield(name+":"+u+":") {
+				break
+			}
+		}
+		return nil
+	}
+	return k
+}
+
+// perfContext is the context of programs on perf events, struct
+// bpf_perf_event_data: user_pt_regs, then the period and the address.
+func perfContext(e *Env, k *Kind) (*Context, error) {
+	a, err := archOf(e.Kernel.Arch())
+	if err != nil {
+		return nil, err
+	}
+	const shape = "perf_event"
+	return &Context{
+		Kind: k, Prog: ebpf.PerfEvent, Shape: shape, BareShape: shape,
+		Reg: a.reg, CtxType: lazyStruct(e, "struct bpf_perf_event_data", a.size+16),
+		ArgSpace: kernelSpace, InTask: true, Stacks: true,
+	}, nil
+}
+
+// durations are the suffixes of the language's duration literals.
+var durations = []struct {
+	suffix string
+	unit   time.Duration
+}{
+	{"ns", time.Nanosecond}, {"us", time.Microsecond}, {"ms", time.Millisecond}, {"s", time.Second},
+	{"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour},
+}
+
+var errOverflow = errors.New("it does not fit 64 bits")
+
+// parseCount reads a number as attach points have them: decimal, 0x, 0b, octal
+// with a leading 0, "_" between digits, exponents (1e6) and durations (10ms,
+// in nanoseconds).
+func parseCount(text string) (n uint64, duration bool, err error) {
+	digits := strings.TrimSuffix(text, "_")
+	bad := fmt.Errorf("invalid integer: %s", text)
+	if digits == "" || digits != text || strings.HasPrefix(text, "_") || strings.Contains(text, "__") {
+		return 0, false, bad
+	}
+	if strings.HasPrefix(text, "-") {
+		return 0, false, fmt.Errorf("%s is negative", text)
+	}
+	digits = strings.ReplaceAll(text, "_", "")
+	lower := strings.ToLower(digits)
+	base := 10
+	switch {
+	case strings.HasPrefix(lower, "0x"):
+		base, digits = 16, digits[2:]
+	case strings.HasPrefix(lower, "0b"):
+		base, digits = 2, digits[2:]
+	default:
+		for _, d := range durations {
+			num, ok := strings.CutSuffix(digits, d.suffix)
+			if !ok || num == "" || num[len(num)-1] < '0' || num[len(num)-1] > '9' {
+				continue
+			}
+			v, err := strconv.ParseUint(num, 10, 64)
+			if errors.Is(err, strconv.ErrRange) || err == nil && v > math.MaxUint64/uint64(d.unit) {
+				return 0, true, fmt.Errorf("%s: %w", text, errOverflow)
+			} else if err != nil {
+				return 0, true, bad
+			}
+			return v * uint64(d.unit), true, nil
+		}
+		if mant, exp, ok := strings.Cut(lower, "e"); ok {
+			m, err1 := strconv.ParseUint(mant, 10, 64)
+			x, err2 := strconv.ParseUint(exp, 10, 8)
+			if err1 != nil || err2 != nil {
+				return 0, false, bad
+			}
+			for ; x > 0 && m > 0; x-- {
+				if m > math.MaxUint64/10 {
+					return 0, false, fmt.Errorf("%s: %w", text, errOverflow)
+				}
+				m *= 10
+			}
+			return m, false, nil
+		}
+		if len(digits) > 1 && digits[0] == '0' {
+			base = 8
+		}
+	}
+	n, err = strconv.ParseUint(digits, base, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, false, fmt.Errorf("%s: %w", text, errOverflow)
+	case err != nil:
+		return 0, false, bad
+	}
+	return n, false, nil
+}

@@ -1,0 +1,125 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// tracepointKind attaches to a tracepoint's perf event. One event, opened on
+// one CPU, is enough: the program is bound to the tracepoint itself and runs on
+// all of them. Of a tracepoint written out only its format file is read.
+func tracepointKind() *Kind {
+	k := &Kind{Name: "tracepoint", Aliases: []string{"t"}, Syntax: "tracepoint:category:event", Doc: "Runs at a static event of the kernel; args has the event's fields."}
+	k.Parse = func(_ *Env, parts []string) (*Point, error) {
+		if err := argCount(k, parts, 2); err != nil {
+			return nil, err
+		}
+		if parts[1] == "" || parts[2] == "" {
+			return nil, usage("tracepoint needs a category and an event: write %s", k.Syntax)
+		}
+		return &Point{Kind: k, Target: parts[1], Func: parts[2], Name: k.Name + ":" + parts[1] + ":" + parts[2]}, nil
+	}
+	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
+		if !isWild(p.Target) && !isWild(p.Func) {
+			if _, err := e.Kernel.Tracepoint(p.Target, p.Func); errors.Is(err, ErrNotFound) {
+				return nil, nil
+			} else if err != nil {
+				return nil, err
+			}
+			return filtered(e, []*Point{p}), nil
+		}
+		all, err := e.Kernel.Tracepoints()
+		if err != nil {
+			return nil, err
+		}
+		var out []*Point
+		for _, tp := range all {
+			cat, event, _ := strings.Cut(tp, ":")
+			if match(p.Target, cat) && match(p.Func, event) {
+				q := *p
+				q.Target, q.Func, q.Name = cat, event, k.Name+":"+tp
+				out = append(out, &q)
+			}
+		}
+		return filtered(e, out), nil
+	}
+	k.Suggest = func(e *Env, p *Point) string {
+		all, err := e.Kernel.Tracepoints()
+		if err != nil {
+			return ""
+		}
+		return nearest(p.Target+":"+p.Func, all)
+	}
+	k.Context = tracepointContext
+	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		f, err := e.Kernel.Tracepoint(p.Target, p.Func)
+		if err != nil {
+			return nil, attachError(p, err, capsTracing, nil)
+		}
+		c, err := attachPerf(&unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: uint64(f.ID), Sample: 1, Wakeup: 1}, -1, 0, prog)
+		return c, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel refuses programs on this tracepoint", unix.EACCES: "the program reads beyond the tracepoint's record"})
+	}
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		all, err := e.Kernel.Tracepoints()
+		if err != nil {
+			return err
+		}
+		for _, tp := range all {
+			cat, event, _ := strings.Cut(tp, ":")
+			if listed(parts[1:], cat, event) && !yield(k.Name+":"+tp) {
+				break
+			}
+		}
+		return nil
+	}
+	return k
+}
+
+func tracepointContext(e *Env, p *Point) (*Context, error) {
+	f, err := e.Kernel.Tracepoint(p.Target, p.Func)
+	if err != nil {
+		return nil, err
+	}
+	space := kernelSpace
+	if p.Target == "syscalls" {
+		space = userSpace
+	}
+	return &Context{
+		Kind: p.Kind, Prog: ebpf.TracePoint, Shape: "tracepoint " + layoutOf(f.Fields), BareShape: "tracepoint",
+		Args:     argsStruct("struct "+p.Name+"_args", f.Size, f.Fields),
+		ArgSpace: space, InTask: true, Stacks: true,
+		ArgLines: func() []string { return f.Decls },
+	}, nil
+}
+
+// argsStruct is the struct behind args: fields at offsets from the context.
+func argsStruct(name string, size int, fields []types.Field) *types.Type {
+	return &types.Type{Kind: types.Struct, Name: name, Size: size, Space: types.Ctx, Comp: types.NewComposite(false, func() []types.Field { return fields })}
+}
+
+// layoutOf tells layouts apart in which the same program would read something
+// else.
+func layoutOf(fields []types.Field) string {
+	var b strings.Builder
+	for _, f := range fields {
+		fmt.Fprintf(&b, "%s %s@%d", f.Name, f.Type, f.Off)
+		if f.Type.Kind == types.Pointer {
+			fmt.Fprintf(&b, "/%d", f.Type.Space)
+		}
+		switch {
+		case f.DataLoc:
+			b.WriteByte('d')
+		case f.RelLoc:
+			b.WriteByte('r')
+		}
+		b.WriteByte(';')
+	}
+	return b.String()
+}

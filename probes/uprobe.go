@@ -1,0 +1,387 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/ianlancetaylor/demangle"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// uprobeKind is uprobe, or uretprobe where ret. Expand finds the file and the
+// function's place in it; Attach hands both to the kernel.
+func uprobeKind(ret bool) *Kind {
+	k := &Kind{
+		Name: "uprobe", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
+		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary:cpp:\"demangled name\".",
+	}
+	if ret {
+		k = &Kind{
+			Name: "uretprobe", Aliases: []string{"ur"}, Syntax: "uretprobe:binary:function",
+			Doc: "Runs when a function of a program or library returns. Go programs crash on it: their stacks move.",
+		}
+	}
+	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseUprobe(e, k, ret, parts) }
+	k.Expand = func(e *Env, p *Point) ([]*Point, error) { return expandUprobe(e, p, ret) }
+	k.Suggest = suggestSymbol
+	k.Context = func(e *Env, p *Point) (*Context, error) { return uprobeContext(e, p, ret) }
+	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		at := p.Aux.(*uprobePlace)
+		if at.multi {
+			return attachUprobeMulti(prog, []*Point{p}, ret)
+		}
+		c, err := attachPMU("uprobe", at.exe.path, at.offset, ret, p.PID, at.semaphore, prog)
+		return c, uprobeError(p, err)
+	}
+	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error) {
+		for _, p := range ps {
+			if at := p.Aux.(*uprobePlace); !at.multi {
+				return nil, ebpf.ErrNotSupported
+			}
+		}
+		return attachUprobeMulti(prog, ps, ret)
+	}
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		return listUprobes(e, k, parts, yield)
+	}
+	return k
+}
+
+// uprobePlace is where in a file a uprobe sits.
+type uprobePlace struct {
+	exe       *executable
+	offset    uint64 // in the file
+	addr      uint64 // as the file's headers have it
+	semaphore uint64 // file offset of a USDT semaphore, 0 if none
+	multi     bool   // attached by uprobe_multi
+	goABI     bool
+	args      []usdtArg // USDT
+}
+
+// cppMark is the Mode of points whose Func is a demangled name.
+const cppMark = "cpp"
+
+func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
+	p := &Point{Kind: k, PID: e.PID}
+	switch n := len(parts) - 1; {
+	case n == 3 && parts[2] == cppMark:
+		p.Target, p.Mode, p.Func = parts[1], cppMark, parts[3]
+	case n == 3:
+		return nil, usage("%s: %s is not a language whose names can be demangled: only cpp is", k.Name, parts[2])
+	case n == 2:
+		p.Target, p.Func = parts[1], parts[2]
+		if p.Target == "" && e.PID == 0 {
+			return nil, usage("%s needs a binary: write %s", k.Name, k.Syntax)
+		}
+	case n == 1 && e.PID != 0:
+		p.Func = parts[1]
+	default:
+		return nil, argCount(k, parts, 2, 3)
+	}
+	p.Name = strings.Join(parts, ":")
+	if p.Func == "" {
+		return nil, usage("%s needs a function: write %s", k.Name, k.Syntax)
+	}
+	if p.Mode == cppMark {
+		return p, nil
+	}
+	if p.Func[0] >= '0' && p.Func[0] <= '9' {
+		addr, _, err := parseCount(p.Func)
+		if err != nil {
+			return nil, usage("Invalid address: %w", err)
+		}
+		if ret {
+			return nil, usage("uretprobe takes a function, not an address")
+		}
+		p.Addr, p.HasAddr, p.Func = addr, true, ""
+		return p, nil
+	}
+	if i := strings.LastIndexByte(p.Func, '+'); i > 0 {
+		if ret {
+			return nil, usage("Offset not allowed")
+		}
+		n, _, err := parseCount(strings.TrimSpace(p.Func[i+1:]))
+		if err != nil {
+			return nil, usage("Invalid offset: %w", err)
+		}
+		if isWild(p.Func[:i]) {
+			return nil, usage("%s with an offset takes a function without wildcards", k.Name)
+		}
+		p.Func, p.Offset = strings.TrimSpace(p.Func[:i]), n
+	}
+	return p, nil
+}
+
+// openTarget opens a binary as the traced process sees it. A library of a
+// wildcard that is no ELF file is skipped by the caller.
+func openTarget(e *Env, kind, path string) (*executable, error) {
+	x, err := openExecutable(inProcess(e, path))
+	if errors.Is(err, errNotELF) {
+		return nil, usage("%s target file '%s' is not an ELF program or library: %w", kind, path, errNotELF)
+	} else if err != nil {
+		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
+	}
+	return x, nil
+}
+
+func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
+	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
+	if err != nil {
+		return nil, err
+	}
+	manyFiles := isWild(p.Target)
+	multi := (isWild(p.Func) || p.Mode == cppMark) && e.Kernel.Has(FeatUprobeMulti) && !e.NoFeature[string(FeatUprobeMulti)]
+	var out []*Point
+	for _, path := range paths {
+		x, err := openTarget(e, p.Kind.Name, path)
+		if err != nil {
+			if manyFiles {
+				continue
+			}
+			return nil, err
+		}
+		at := func(s elfSymbol, addr uint64, name string) error {
+			off, ok := x.executableOffset(addr)
+			if !ok {
+				return usage("%s: address %#x is not in the code of %s", p.Kind.Name, addr, path)
+			}
+			q := *p
+			q.Target, q.Name = path, p.Kind.Name+":"+path+":"+name
+			if !q.HasAddr {
+				q.Func = s.name
+			}
+			q.Aux = &uprobePlace{exe: x, offset: off, addr: addr, multi: multi, goABI: x.usesGoABI(s.name)}
+			out = append(out, &q)
+			return nil
+		}
+		switch {
+		case p.HasAddr:
+			s, _ := x.covering(p.Addr)
+			if err := checkBoundary(e, x, s, p.Addr, path); err != nil {
+				return nil, err
+			}
+			if err := at(s, p.Addr, fmt.Sprint(p.Addr)); err != nil {
+				return nil, err
+			}
+		case p.Mode == cppMark || isWild(p.Func):
+			for _, s := range x.functions(symbolMatcher(p)) {
+				if at(s, s.addr, s.name) != nil {
+					continue // a symbol that is not code
+				}
+			}
+		default:
+			s, ok := x.function(p.Func)
+			if !ok {
+				continue
+			}
+			name := p.Func
+			if p.Offset != 0 {
+				name = fmt.Sprintf("%s+%d", name, p.Offset)
+				if s.size != 0 && p.Offset >= s.size {
+					return nil, usage("Offset outside the function bounds ('%s' size is %d)", p.Func, s.size)
+				}
+				if err := checkBoundary(e, x, s, s.addr+p.Offset, path); err != nil {
+					return nil, err
+				}
+			}
+			if err := at(s, s.addr+p.Offset, name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return filtered(e, out), nil
+}
+
+// symbolMatcher accepts the symbols that p's Func means: a pattern of symbol
+// names, or a demangled C++ name with or without its parameters.
+func symbolMatcher(p *Point) func([]byte) bool {
+	if p.Mode != cppMark {
+		return func(n []byte) bool { return match(p.Func, string(n)) }
+	}
+	return func(n []byte) bool {
+		if len(n) < 2 || n[0] != '_' || n[1] != 'Z' {
+			return match(p.Func, string(n))
+		}
+		full, err := demangle.ToString(string(n))
+		if err != nil {
+			return false
+		}
+		if match(p.Func, full) {
+			return true
+		}
+		bare, err := demangle.ToString(string(n), demangle.NoParams)
+		return err == nil && match(p.Func, bare)
+	}
+}
+
+// checkBoundary refuses an address that is not the start of an instruction:
+// there the kernel would overwrite the middle of one.
+func checkBoundary(e *Env, x *executable, s elfSymbol, addr uint64, path string) error {
+	if e.Unsafe || addr == s.addr && s.name != "" {
+		return nil
+	}
+	if s.name == "" {
+		return usage("Could not determine the instruction boundary of %s:%#x: no symbol covers it (--unsafe probes it anyway, and may damage the traced program)", path, addr)
+	}
+	off, ok := x.executableOffset(s.addr)
+	if !ok || off+s.size > uint64(len(x.data)) {
+		return nil
+	}
+	if !atInstruction(e.Kernel.Arch(), x.data[off:off+s.size], addr-s.addr) {
+		return usage("Could not add uprobe into middle of instruction: %s:%s+%d (--unsafe probes it anyway, and may damage the traced program)", path, s.name, addr-s.addr)
+	}
+	return nil
+}
+
+// suggestSymbol is the function with the name most like p's.
+func suggestSymbol(e *Env, p *Point) string {
+	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
+	if err != nil || len(paths) != 1 {
+		return ""
+	}
+	x, err := openTarget(e, p.Kind.Name, paths[0])
+	if err != nil {
+		return ""
+	}
+	defer x.close()
+	var names []string
+	for _, s := range x.functions(func([]byte) bool { return true }) {
+		names = append(names, s.name)
+	}
+	return nearest(p.Func, names)
+}
+
+func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
+	a, err := archOf(e.Kernel.Arch())
+	if err != nil {
+		return nil, err
+	}
+	at := p.Aux.(*uprobePlace)
+	c := &Context{
+		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a),
+		ArgSpace: userSpace, InTask: true, Stacks: true, FuncName: p.Func, FuncIsUser: true,
+		Shape: p.Kind.Name,
+	}
+	if at.multi {
+		c.AttachType = ebpf.AttachTraceUprobeMulti
+		c.Shape += " multi"
+	}
+	c.BareShape = c.Shape
+	if ret {
+		c.Ret = types.TUint64
+		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
+		// The instruction pointer is the caller's; since 6.6 the helper knows
+		// the function.
+		if !e.Kernel.Release().Less(Version{Major: 6, Minor: 6}) {
+			c.Func = funcIP
+		}
+		return c, nil
+	}
+	regs := a.args
+	if at.goABI {
+		regs = a.goArgs
+		c.Shape += " go"
+	}
+	c.NArgs = len(regs) + maxStackArgs
+	c.Arg = a.arg(regs, userSpace)
+	c.Func = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ip) }
+	return c, nil
+}
+
+func uprobeError(p *Point, err error) error {
+	return attachError(p, err, capsTracing, map[error]string{
+		unix.EINVAL: "the kernel can't probe that instruction, or the file is on a file system that does not allow probes",
+		unix.ENOENT: "the file is gone",
+	})
+}
+
+// attachUprobeMulti attaches to all points at once, one link per file.
+func attachUprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, error) {
+	var order []string
+	files := map[string][]*Point{}
+	for _, p := range ps {
+		path := p.Aux.(*uprobePlace).exe.path
+		if files[path] == nil {
+			order = append(order, path)
+		}
+		files[path] = append(files[path], p)
+	}
+	var all closers
+	for _, path := range order {
+		x, err := link.OpenExecutable(path)
+		if err != nil {
+			all.Close()
+			return nil, uprobeError(files[path][0], err)
+		}
+		opts := &link.UprobeMultiOptions{PID: uint32(files[path][0].PID)}
+		semaphores := false
+		for _, p := range files[path] {
+			at := p.Aux.(*uprobePlace)
+			opts.Addresses = append(opts.Addresses, at.offset)
+			opts.RefCtrOffsets = append(opts.RefCtrOffsets, at.semaphore)
+			semaphores = semaphores || at.semaphore != 0
+		}
+		if !semaphores {
+			opts.RefCtrOffsets = nil
+		}
+		var l link.Link
+		if ret {
+			l, err = x.UretprobeMulti(nil, prog, opts)
+		} else {
+			l, err = x.UprobeMulti(nil, prog, opts)
+		}
+		if err != nil {
+			all.Close()
+			return nil, uprobeError(files[path][0], err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error {
+	target, fn := "", "*"
+	switch {
+	case len(parts) >= 3:
+		target, fn = parts[1], parts[len(parts)-1]
+	case len(parts) == 2:
+		target = parts[1]
+	}
+	if target == "" || target == "*" {
+		if tracedPID(e) == 0 {
+			return nil // all programs there are is no list anyone wants
+		}
+		target = "*"
+	}
+	paths, err := resolveBinaries(e, k.Name, target)
+	if err != nil {
+		return err
+	}
+	p := &Point{Kind: k, Func: fn}
+	if len(parts) == 4 && parts[2] == cppMark {
+		p.Mode = cppMark
+	}
+	for _, path := range paths {
+		x, err := openTarget(e, k.Name, path)
+		if err != nil {
+			if isWild(target) {
+				continue
+			}
+			return err
+		}
+		for _, s := range x.functions(symbolMatcher(p)) {
+			if !yield(k.Name + ":" + filepath.Clean(path) + ":" + s.name) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
