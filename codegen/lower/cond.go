@@ -89,8 +89,23 @@ func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
 	return f.b.Op(ir.OpNe, x, f.b.Const(0))
 }
 
+// known is the outcome of a condition that is known when compiling. What
+// stands on the other way has not been checked and has no meaning.
+func (f *fn) known(e ast.Expr) (outcome, ok bool) {
+	l := f.lit(e)
+	return l != nil && truthOf(l.IsStr, l.Str, l.Int) != 0, l != nil
+}
+
 // cond emits then and els (which may be nil) on the two ways out of e.
 func (f *fn) cond(e ast.Expr, then, els func()) {
+	if outcome, ok := f.known(e); ok {
+		if outcome {
+			then()
+		} else if els != nil {
+			els()
+		}
+		return
+	}
 	t := f.b.NewBlock()
 	var o, join *ir.Block
 	if els != nil {
@@ -135,6 +150,9 @@ func (f *fn) choose(e ast.Expr, then, els func() *ir.Value) *ir.Value {
 		}
 	}
 	f.cond(e, arm(then), arm(els))
+	if _, ok := f.known(e); ok && len(vals) == 1 {
+		return vals[0]
+	}
 	return f.merge(vals)
 }
 

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"fmt"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -280,4 +282,18 @@ func (f *fn) Lookup(m *builtins.MapInfo, key *ir.Value) *ir.Value {
 // Delete removes a key.
 func (f *fn) Delete(m *builtins.MapInfo, key *ir.Value) *ir.Value {
 	return f.stateOf(m).store.remove(f, key)
+}
+
+// MapLen is the number of entries of a map with keys: the kernel counts the
+// ones it calls a function for.
+func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
+	if !f.need(probes.FeatForEachMap, f.b.Pos, "the number of entries of a map") {
+		return f.b.Const(0)
+	}
+	cb := ir.NewFunc(fmt.Sprintf("count%d", len(f.irp.Subs)+1), ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)
+	cb.Ret(cb.Const(goOn))
+	f.irp.Subs = append(f.irp.Subs, cb.Fn)
+	none := f.temp(8)
+	f.b.Zero(none, 0, 8)
+	return f.b.Call(ir.ForEachMapElem, f.MapPtr(m), f.b.FuncAddr(cb.Fn), none, f.b.Const(0))
 }

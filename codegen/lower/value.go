@@ -54,6 +54,9 @@ func (f *fn) value(e ast.Expr) *ir.Value {
 	case *ast.Ternary:
 		t := f.typeOf(e)
 		if e.X == nil {
+			if outcome, ok := f.known(e.Cond); ok && !outcome {
+				return f.convert(f.value(e.Y), f.typeOf(e.Y), t)
+			}
 			x := f.value(e.Cond)
 			return f.IfElse(f.truth(x, f.typeOf(e.Cond)), func() *ir.Value {
 				return f.convert(x, f.typeOf(e.Cond), t)
