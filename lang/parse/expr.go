@@ -351,12 +351,17 @@ func (p *parser) paren(casts bool) ast.Expr {
 // record parses (name=value, …) after its "(".
 func (p *parser) record(start int) ast.Expr {
 	r := &ast.Record{}
+	seen := map[string]bool{}
 	r.Elems = p.list(")", func() ast.Expr {
 		t := p.peek()
 		if t.Type != tIdent {
 			p.fail(t, "expected the name of a record's field")
 		}
 		p.next()
+		if seen[t.Value] {
+			p.errorf(p.span(t), "the record has a field %s already", quote(t.Value))
+		}
+		seen[t.Value] = true
 		r.Names = append(r.Names, ast.Name{At: ast.At{Pos: p.span(t)}, Text: t.Value})
 		p.expect("=")
 		return p.expr()
@@ -399,6 +404,10 @@ func (p *parser) condition() ast.Expr {
 	start := p.start()
 	if !p.at("(") {
 		return p.expr()
+	}
+	if p.follows(")") {
+		p.next()
+		p.fail(p.peek(), "expected an expression")
 	}
 	x := p.postfix(start, p.paren(false))
 	return p.ternary(start, p.binary(start, x, 1))

@@ -45,7 +45,7 @@ type (
 		Tokens []token
 		Map    mapNode   `parser:"'let':Keyword @@ '='"`
 		Type   *name     `parser:"@@ '('"`
-		N      countNode `parser:"@@ ')' ';'"`
+		N      countNode `parser:"@@ ')' ';'?"`
 	}
 	macro struct {
 		Tokens []token

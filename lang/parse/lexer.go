@@ -68,13 +68,14 @@ type scanner struct {
 	bad      string // why there is a tBad
 
 	// Within modeCode:
-	endsAtSemi bool // the declaration is one statement and ends at its ";"
-	pred       bool // within a predicate
-	angled     bool // the body is < … >
-	braces     int  // open { that are not closed
-	parens     int  // open ( and [ that are not closed
-	prev       lexer.Token
-	first      string // first token of the statement at hand, in a < … > body outside braces
+	isImport bool // the declaration ends at its ";"
+	isLet    bool // the declaration ends at its ")"; a ";" may follow
+	pred     bool // within a predicate
+	angled   bool // the body is < … >
+	braces   int  // open { that are not closed
+	parens   int  // open ( and [ that are not closed
+	prev     lexer.Token
+	first    string // first token of the statement at hand, in a < … > body outside braces
 }
 
 // scanner is participle's lexer.Definition and lexer.Lexer at once: a
@@ -178,7 +179,7 @@ func (s *scanner) after(pos int) int {
 // scanDecl scans the first token of a declaration.
 func (s *scanner) scanDecl() lexer.Token {
 	if s.text[s.pos] == '#' {
-		if s.identAt(s.after(s.pos + 1)) == "" {
+		if s.identAt(s.after(s.pos+1)) == "" {
 			return s.badToken(1, "expected a preprocessor directive after '#'")
 		}
 		return s.token(tCItem, s.directive())
@@ -205,7 +206,7 @@ func (s *scanner) scanDecl() lexer.Token {
 	}
 	if opens {
 		s.code()
-		s.endsAtSemi = word == "import" || word == "let"
+		s.isImport, s.isLet = word == "import", word == "let"
 		return s.token(tKeyword, len(word))
 	}
 	s.mode = modePoints
@@ -215,7 +216,7 @@ func (s *scanner) scanDecl() lexer.Token {
 // code starts the statements and expressions of a declaration.
 func (s *scanner) code() {
 	s.mode = modeCode
-	s.endsAtSemi, s.pred, s.angled = false, false, false
+	s.isImport, s.isLet, s.pred, s.angled = false, false, false, false
 	s.braces, s.parens, s.first, s.prev = 0, 0, "", lexer.Token{}
 }
 
@@ -318,7 +319,9 @@ func (s *scanner) scanPoints() lexer.Token {
 		s.pred = true
 		return s.token(tPredOpen, 1)
 	case ';', '}', ')', ']', '(', '=':
-		return s.token(tPunct, 1) // starts nothing; the parser says so
+		// The ";" may follow a map; the others start nothing.
+		s.mode = modeDecl
+		return s.token(tPunct, 1)
 	}
 	return s.scanAttach()
 }
@@ -490,6 +493,9 @@ func (s *scanner) scanCode() lexer.Token {
 		s.parens++
 	case ")", "]":
 		s.parens--
+		if s.isLet && s.parens == 0 && s.braces == 0 {
+			s.mode = modeDecl
+		}
 	case "{":
 		s.braces++
 	case "}":
@@ -498,7 +504,7 @@ func (s *scanner) scanCode() lexer.Token {
 			s.mode = modeDecl
 		}
 	case ";":
-		if s.endsAtSemi && s.braces == 0 {
+		if s.isImport && s.braces == 0 {
 			s.mode = modeDecl
 		}
 	}

@@ -33,7 +33,7 @@ func maxOf(suffix string) (uint64, bool) {
 
 // parseInt gives the value of an integer literal: decimal, octal after a
 // leading 0, hexadecimal after 0x, or a digit from 1 to 9 times a power of ten
-// (2e6), with "_" between digits, and then a C suffix, which only limits the
+// (2e6); with "_" between digits, and then a C suffix, which only limits the
 // value, or a unit of time.
 func parseInt(text string) (uint64, *litError) {
 	bad := func(start, end int, msg string) (uint64, *litError) { return 0, &litError{start, end, msg} }
@@ -79,7 +79,7 @@ func parseInt(text string) (uint64, *litError) {
 	switch {
 	case isC:
 		unit = 1
-	case !isTime || exponent >= 0:
+	case !isTime:
 		return bad(end, len(text), "invalid suffix "+quote(suffix)+" of an integer")
 	default:
 		limit = math.MaxUint64

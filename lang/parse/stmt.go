@@ -1,6 +1,10 @@
 package parse
 
-import "github.com/gotrace/gotrace/lang/ast"
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+)
 
 // block parses { … }. If its last item is an expression without ";" that is
 // its value; dropValue turns it into a statement where none is wanted.
@@ -60,6 +64,8 @@ func (p *parser) missingSemicolon(closing string) {
 		p.failHint(t, "inside '< … >' every statement ends with ';'", "expected ';'")
 	case t.Type == tPunct && t.Value == "=":
 		p.failHint(t, "only variables, maps and map entries can be assigned to", "expected ';'")
+	case strings.Contains(p.file.Text[p.prevEnd:t.Pos.Offset], "\n"):
+		p.failHint(t, "a statement ends with ';', also at the end of a line", "expected ';'")
 	}
 	p.fail(t, "expected ';'")
 }
