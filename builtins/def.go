@@ -69,7 +69,14 @@ type Def struct {
 	Kind   Kind
 	Params []Param
 	Unsafe bool // needs --unsafe
-	Doc    Doc
+	Ends   bool // control does not get behind it: exit()
+	// Args says that it reads the probe's arguments, so that points whose
+	// arguments differ need programs of their own.
+	Args bool
+	// NotInLoop says that it may not stand in the body of a for loop, which
+	// runs as a callback: it reads the program's context or ends the program.
+	NotInLoop bool
+	Doc       Doc
 
 	// Check is the type rule. Argument types are known; errors are reported
 	// through the checker; the result is TInvalid then, TVoid for no value.
@@ -183,6 +190,9 @@ type Session struct {
 	Verbose  bool
 	Warnings bool // -k
 
+	IncludeDirs  []string // -I: where #include and import look first
+	IncludeFiles []string // --include
+
 	PIDNS *PIDNamespace // the pid namespace we live in; nil: the initial one
 }
 
@@ -260,6 +270,8 @@ type Gen interface {
 	If(cond *ir.Value, then func())
 	// IfElse is the same with two branches and a value merged from both.
 	IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value
+	// MapLen is the number of entries of a keyed map.
+	MapLen(m *MapInfo) *ir.Value
 	// SessionWord reads the u64 at byte off of wire.SessionMap.
 	SessionWord(off int) *ir.Value
 	// StackMap is the kernel map for stacks of that depth.

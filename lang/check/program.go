@@ -77,6 +77,14 @@ type Info struct {
 	Fields map[*ast.Field]types.Field
 	// Written is the resolved type of every written type.
 	Written map[*ast.Type]*types.Type
+	// Operands has, for every operator on integers, pointers, strings or tuples,
+	// the type both operands are converted to before it is applied: with
+	// comparisons it is not the type of the result. Logical operators and
+	// pointer arithmetic have none.
+	Operands map[*ast.Binary]*types.Type
+	// Compound is the same for compound assignments (target op= value); nil
+	// where a pointer is moved.
+	Compound map[*ast.Assign]*types.Type
 }
 
 // Var is a scratch variable (or a fn parameter). Its type is final once
@@ -87,7 +95,14 @@ type Var struct {
 	Span      source.Span // where it is declared or first assigned
 	AddrTaken bool        // &$v: it must live in memory
 	Captured  bool        // used inside a for body it was declared outside of
-	Depth     int         // loop bodies around its declaration
+	Depth     int         // for bodies around its declaration
+
+	node         *ast.Var    // declares it
+	how          declared    // by what
+	fixed        *types.Type // written type; nil if it follows from the assignments
+	assigned     bool        // before the place being checked, in this pass
+	everAssigned bool
+	wrong        bool // something without a type was assigned: reported there
 }
 
 // VarOf, TypeOf, LitOf are the tables' readers.

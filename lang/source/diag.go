@@ -28,6 +28,7 @@ type Diag struct {
 	Severity Severity
 	Msg      string // one plain sentence, without location or severity
 	Hint     string // the way out, if there is one
+	From     Span   // the macro call that Span comes from, if it lies in a macro
 }
 
 // Diags collects diagnostics. The zero value is ready to use.
@@ -111,6 +112,10 @@ func (d Diag) Render() string {
 	fmt.Fprintf(&b, "%s: %s\n", d.Severity, d.Msg)
 	if d.Span.IsValid() {
 		d.snippet(&b)
+	}
+	if d.From.IsValid() {
+		from := Diag{Span: d.From, Severity: d.Severity, Msg: "expanded from"}
+		b.WriteString(from.Render())
 	}
 	if d.Hint != "" {
 		fmt.Fprintf(&b, "HINT: %s\n", d.Hint)

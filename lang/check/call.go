@@ -1,0 +1,300 @@
+package check
+
+import (
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// call checks name(args). Macros have been expanded by now.
+func (c *checker) call(e *ast.Call) *types.Type {
+	name := e.Fn.Text
+	if f := c.funcs[name]; f != nil {
+		return c.callFn(f, e)
+	}
+	d := c.defs.Lookup(name)
+	if d == nil {
+		for _, a := range e.Args {
+			if _, isName := a.(*ast.Ident); !isName {
+				c.argument(a)
+			}
+		}
+		c.errorHint(e.Span(), c.nearestName(name), "Unknown function: '%s'", name)
+		return types.TInvalid
+	}
+	if d.Kind == builtins.Aggregation {
+		for _, a := range e.Args {
+			c.argument(a)
+		}
+		c.errorHint(e.Span(), "@name = "+name+"(…);", "%s() must be assigned directly to a map", name)
+		return types.TInvalid
+	}
+	return c.invoke(d, e, name, e.Args)
+}
+
+// argument checks an argument whose parameter is not known.
+func (c *checker) argument(e ast.Expr) {
+	switch e := e.(type) {
+	case *ast.TypeArg:
+		c.written(e.Type)
+	case *ast.Map:
+		c.useMap(e)
+	default:
+		c.expr(e)
+	}
+}
+
+// invoke checks a use of a builtin and enters it into the tables.
+func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Expr) *types.Type {
+	call := &builtins.Call{Def: d, Name: name, Span: e.Span()}
+	c.info.Calls[e] = call
+	if d.Args {
+		c.unit.shaped = true
+	}
+	if d.Unsafe && !c.sess.Unsafe {
+		c.errorHint(e.Span(), "run with --unsafe", "%s() is an unsafe function being used in safe mode", name)
+	}
+	if d.NotInLoop && c.depth() > 0 {
+		c.errorf(e.Span(), "'%s' builtin is not allowed in a for-loop", name)
+		return types.TInvalid
+	}
+	known := c.arguments(d, call, args)
+	if !d.CheckArity(c, call) || !d.CheckParams(c, call) {
+		return types.TInvalid
+	}
+	if known != nil {
+		return known
+	}
+	t := d.Check(c, call)
+	if t == nil {
+		t = types.TVoid
+	}
+	call.Type = t
+	if call.Lit != nil {
+		c.info.Lits[e] = call.Lit
+		if t.Kind == types.Int {
+			call.Type = t
+			if types.Equal(t, literalType(call.Lit.Int, call.Lit.Unsigned)) {
+				return literalType(call.Lit.Int, call.Lit.Unsigned)
+			}
+		}
+	}
+	return t
+}
+
+// arguments checks the arguments of a call by what its parameters may be. It
+// returns the type of the call where an argument has none.
+func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Expr) *types.Type {
+	var result *types.Type
+	p := 0
+	for _, e := range args {
+		kind := builtins.Expr
+		if p < len(d.Params) {
+			// A mode may be left out although what comes behind it is given.
+			for p+1 < len(d.Params) && d.Params[p].Kind == builtins.NameArg && d.Params[p].Optional && !c.isWord(e) {
+				p++
+			}
+			kind = d.Params[p].Kind
+			if !d.Params[p].Variadic {
+				p++
+			}
+		}
+		a := c.arg(kind, e)
+		call.Args = append(call.Args, a)
+		if invalid(a.Type) && kind != builtins.NameArg && kind != builtins.VarArg {
+			if a.Type == unknown || result == nil {
+				result = orInvalid(a.Type)
+			}
+		}
+	}
+	return result
+}
+
+// isWord reports whether e is a bare name that stands for itself.
+func (c *checker) isWord(e ast.Expr) bool {
+	n, ok := e.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	_, isConst := c.c.Const(n.Name)
+	return !isConst
+}
+
+func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
+	a := builtins.Arg{Span: e.Span(), Expr: e}
+	switch kind {
+	case builtins.MapArg, builtins.MapOrEntry:
+		if c.mapArg(kind, e, &a) {
+			return a
+		}
+	case builtins.VarArg:
+		if v, ok := e.(*ast.Var); ok {
+			if old := c.find(v.Name); old != nil {
+				c.use(v, old)
+				a.Type = old.Type
+				c.info.Types[v] = orInvalid(old.Type)
+			}
+			return a
+		}
+		c.errorf(e.Span(), "A variable is wanted here, to be assigned")
+		a.Type = types.TInvalid
+		return a
+	case builtins.TypeParam:
+		switch t := e.(type) {
+		case *ast.TypeArg:
+			a.Type = c.written(t.Type)
+			return a
+		case *ast.Ident:
+			a.Type = c.namedType("", t.Name, t.Span())
+			return a
+		}
+		a.Type = c.unevaluated(e)
+		return a
+	case builtins.NameArg:
+		if n, ok := e.(*ast.Ident); ok {
+			a.Word = n.Name
+			return a
+		}
+	}
+	a.Type = c.expr(e)
+	a.Lit = c.info.Lits[e]
+	return a
+}
+
+// mapArg fills in an argument that is a map or an entry of one.
+func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) bool {
+	switch e := e.(type) {
+	case *ast.Map:
+		m := c.useMap(e)
+		a.Map = m.info
+		a.Type = c.wholeMap(m, e.Span())
+		return true
+	case *ast.Index:
+		n, ok := e.X.(*ast.Map)
+		if !ok || kind != builtins.MapOrEntry {
+			return false
+		}
+		m, fits := c.element(e)
+		a.Map = m.info
+		a.Type = c.wholeMap(m, n.Span())
+		switch {
+		case !fits:
+			a.Type = types.TInvalid
+		case len(e.Args) == 1:
+			a.Key = e.Args[0]
+		default:
+			a.Key = c.keyTuple(e)
+		}
+		c.info.Types[e] = orInvalid(a.Type)
+		return true
+	}
+	return false
+}
+
+// keyTuple is the key of @m[a, b] as the one expression (a, b). The same node
+// serves every pass.
+func (c *checker) keyTuple(e *ast.Index) ast.Expr {
+	t := c.keys[e]
+	if t == nil {
+		t = &ast.Tuple{At: ast.At{Pos: e.Args[0].Span().To(e.Args[len(e.Args)-1].Span())}, Elems: e.Args}
+		c.keys[e] = t
+	}
+	elems := make([]*types.Type, len(e.Args))
+	for i, a := range e.Args {
+		elems[i] = orInvalid(c.info.Types[a])
+	}
+	if spoiled(elems...) == nil {
+		c.info.Types[t] = types.NewTuple(elems...)
+	}
+	return t
+}
+
+// wholeMap is the type of the values of a map that is an argument.
+func (c *checker) wholeMap(m *mapState, span source.Span) *types.Type {
+	switch {
+	case !invalid(m.info.Value):
+		return m.info.Value
+	case m.wrong:
+		return types.TInvalid
+	case !c.final:
+		return unknown
+	}
+	c.undefinedMap(m, span)
+	return types.TInvalid
+}
+
+// What follows is builtins.Checker: what the type rules of builtins may ask.
+
+func (c *checker) Errorf(s source.Span, format string, args ...any) { c.errorf(s, format, args...) }
+
+func (c *checker) ErrorHint(s source.Span, hint, format string, args ...any) {
+	c.errorHint(s, hint, format, args...)
+}
+
+func (c *checker) Warnf(s source.Span, format string, args ...any) { c.warnf(s, format, args...) }
+
+func (c *checker) Kernel() probes.Kernel { return c.env.Kernel }
+
+func (c *checker) Config() *config.Config { return c.cfg }
+
+func (c *checker) Context() *probes.Context {
+	if c.unit == nil || c.unit.prog == nil {
+		return nil
+	}
+	return c.unit.prog.Ctx
+}
+
+func (c *checker) Point() *probes.Point {
+	if c.unit == nil || c.unit.prog == nil {
+		return nil
+	}
+	return c.unit.prog.Point
+}
+
+func (c *checker) Final() bool { return c.final }
+
+func (c *checker) NeedsPoint() {
+	if c.unit != nil {
+		c.unit.named = true
+	}
+}
+
+func (c *checker) Session() *builtins.Session { return c.sess }
+
+func (c *checker) UseKey(m *builtins.MapInfo, key *types.Type, s source.Span) {
+	for _, st := range c.order {
+		if st.info == m {
+			if invalid(key) || !c.setKeyed(st, true, s) {
+				return
+			}
+			c.joinKey(st, key, s, nil)
+			return
+		}
+	}
+}
+
+func (c *checker) DeclareVar(a *builtins.Arg, t *types.Type) {
+	n, ok := a.Expr.(*ast.Var)
+	if !ok || t == nil {
+		return
+	}
+	v := c.find(n.Name)
+	if v == nil {
+		v = c.declare(n, n.Span(), byAssign)
+	}
+	c.use(n, v)
+	c.assign(v, t, nil, a.Span, a.Span)
+	c.info.Types[n] = c.varType(v)
+}
+
+func (c *checker) LookupType(name string, s source.Span) *types.Type {
+	return c.namedType("", name, s)
+}
+
+// DeclareOption notes a command line option that the script takes.
+func (c *checker) DeclareOption(name, doc, def string) {
+	c.options[name] = Option{Name: name, Doc: doc, Default: def}
+}

@@ -1,0 +1,219 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/cdecl"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// maxPasses bounds the fixpoint. A pass settles every use that stands behind
+// what it depends on, so real programs need three or four; only a chain of
+// maps each assigned from the next one down the script needs a pass a link.
+const maxPasses = 64
+
+// Check gives p its meaning. It returns nil where that cannot be done; the
+// errors are in diags then.
+//
+// Types are found by repetition. A pass walks all programs in order and joins
+// what it sees into the variables and maps; passes follow until nothing
+// changes any more, and the last one, which knows everything, reports.
+func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config.Config, sess *builtins.Session, diags *source.Diags) *Program {
+	c := &checker{
+		defs: defs, env: env, cfg: cfg, sess: sess, diags: diags,
+		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
+		info: &Info{
+			Types: map[ast.Expr]*types.Type{}, Lits: map[ast.Expr]*builtins.Lit{},
+			Calls: map[ast.Expr]*builtins.Call{}, FnCalls: map[*ast.Call]*Func{},
+			Vars: map[*ast.Var]*Var{}, Maps: map[*ast.Map]*builtins.MapInfo{},
+			Fields: map[*ast.Field]types.Field{}, Written: map[*ast.Type]*types.Type{},
+			Operands: map[*ast.Binary]*types.Type{}, Compound: map[*ast.Assign]*types.Type{},
+		},
+		maps: map[string]*mapState{}, funcs: map[string]*fnState{},
+		options: map[string]Option{}, keys: map[*ast.Index]*ast.Tuple{},
+	}
+	c.prog.Info = c.info
+	c.c = cdecl.Parse(p.C, cdecl.Options{Kernel: env.Kernel, Dirs: sess.IncludeDirs, Files: sess.IncludeFiles, Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"}}, diags)
+	c.macros = c.collectMacros(p)
+	c.declareMaps(p)
+	c.declareFuncs(p)
+	c.units = c.attach(p)
+	c.settle()
+	c.finish()
+	if diags.HasErrors() {
+		return nil
+	}
+	return c.prog
+}
+
+// checker holds the state of checking one script.
+type checker struct {
+	defs  *builtins.Registry
+	env   *probes.Env
+	cfg   *config.Config
+	sess  *builtins.Session
+	diags *source.Diags
+	prog  *Program
+	info  *Info
+	c     *cdecl.Decls
+
+	macros  map[string][]*macro
+	maps    map[string]*mapState
+	order   []*mapState // in order of first use
+	funcs   map[string]*fnState
+	units   []*unit
+	options map[string]Option
+
+	expansions int         // numbers the calls of macros
+	calledAt   source.Span // the macro call being looked into, if one is
+	strCalls   int         // >0: within a call that takes positional parameters as text
+
+	final    bool // types have settled: this pass reports
+	changed  bool // this pass has learnt something
+	defaults bool // maps that are only read have been given a type
+
+	// Of the program being walked.
+	unit   *unit
+	scopes []map[string]*Var
+	loops  []loop                    // innermost last
+	keys   map[*ast.Index]*ast.Tuple // keys of several parts, as one expression
+	quiet  int                       // >0: inside sizeof and the like, whose operand is not evaluated
+}
+
+// unit is a block being checked for some attach points, or a function.
+type unit struct {
+	prog     *Prog
+	decl     *ast.Probe // nil for a function
+	block    int        // which block of the script: number of decl
+	fn       *fnState
+	calls    map[ast.Node]source.Span // what macros in the block became: where they were called
+	contexts []*probes.Context        // of the prog's points
+
+	shaped bool // reads its context: points of another shape need their own program
+	named  bool // asks which attach point it runs for: every point needs its own
+}
+
+// loop is an enclosing loop; bodies of for are callbacks.
+type loop struct {
+	callback bool
+	unroll   bool
+}
+
+// settle repeats passes until nothing changes, then reports in a last one.
+func (c *checker) settle() {
+	for n := 0; n < maxPasses; n++ {
+		c.pass()
+		if split := c.split(); c.changed || split {
+			continue
+		}
+		if !c.defaults {
+			c.defaults = true
+			if c.giveDefaults() {
+				continue
+			}
+		}
+		c.final = true
+		c.order, c.prog.Funcs = nil, nil
+		for _, m := range c.maps {
+			m.listed = false
+		}
+		c.pass()
+		return
+	}
+	span := c.prog.Source.Span()
+	for _, m := range c.order {
+		span = m.info.Span
+	}
+	c.diags.Errorf(span, "The types of this script's maps depend on each other too deeply: they have not settled after %d rounds", maxPasses)
+}
+
+func (c *checker) pass() {
+	c.changed = false
+	for _, u := range c.units {
+		c.checkUnit(u)
+	}
+	for _, f := range c.funcsInOrder() {
+		c.checkFunc(f)
+	}
+}
+
+func (c *checker) checkUnit(u *unit) {
+	c.unit, c.scopes, c.loops = u, nil, nil
+	c.push()
+	defer c.pop()
+	if u.prog.Pred != nil {
+		c.condition(u.prog.Pred, u.prog.Pred.Span())
+	}
+	c.block(u.prog.Body, false)
+}
+
+// finish lists what the program holds, once nothing changes any more.
+func (c *checker) finish() {
+	for i, u := range c.units {
+		u.prog.Name = fmt.Sprintf("%s_%d", u.prog.Name, i+1)
+		c.prog.Progs = append(c.prog.Progs, u.prog)
+	}
+	if n := len(c.units); n > c.cfg.MaxBPFProgs {
+		c.diags.ErrorHint(c.units[n-1].decl.Span(), "raise it with the max_bpf_progs config variable, if the machine can bear it",
+			"Too many BPF programs: %d, the limit is %d", n, c.cfg.MaxBPFProgs)
+	}
+	for _, f := range c.funcsInOrder() {
+		if f.used {
+			c.prog.Funcs = append(c.prog.Funcs, f.fn)
+		}
+	}
+	for _, m := range c.order {
+		c.prog.Maps = append(c.prog.Maps, m.info)
+	}
+	for _, m := range c.maps {
+		if m.decl != nil && !m.listed {
+			c.diags.Warnf(m.decl.Span(), "Unused map: %s", m.info.Name)
+		}
+	}
+	for _, o := range c.options {
+		c.prog.Options = append(c.prog.Options, o)
+	}
+	slices.SortFunc(c.prog.Options, func(a, b Option) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+}
+
+func (c *checker) errorf(s source.Span, format string, args ...any) {
+	c.errorHint(s, "", format, args...)
+}
+
+func (c *checker) errorHint(s source.Span, hint, format string, args ...any) {
+	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (c *checker) warnf(s source.Span, format string, args ...any) {
+	if c.quiet == 0 {
+		c.report(source.Diag{Span: s, Severity: source.Warning, Msg: fmt.Sprintf(format, args...)})
+	}
+}
+
+// report adds a diagnostic once types have settled; what is said before that
+// may not be so.
+func (c *checker) report(d source.Diag) {
+	if c.final {
+		d.From = c.calledAt
+		c.diags.Add(d)
+	}
+}
+
+// didYouMean is the hint for a name that is not there, or "".
+func didYouMean(name string, candidates []string) string {
+	if near := source.Nearest(name, candidates); near != "" {
+		return "did you mean '" + near + "'?"
+	}
+	return ""
+}

@@ -1,0 +1,462 @@
+package check
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// value is expr for where a value is needed; a builtin that has none is reported.
+func (c *checker) value(e ast.Expr) *types.Type { return c.expr(e) }
+
+// expr finds the type of an expression and enters it into the tables.
+func (c *checker) expr(e ast.Expr) *types.Type {
+	var t *types.Type
+	c.noted(e, func() { t = c.exprType(e) })
+	if t == nil {
+		t = types.TInvalid
+	}
+	c.info.Types[e] = plain(t)
+	return t
+}
+
+func (c *checker) exprType(e ast.Expr) *types.Type {
+	switch e := e.(type) {
+	case *ast.IntLit:
+		return c.literal(e, &builtins.Lit{Int: int64(e.Value), Unsigned: int64(e.Value) < 0})
+	case *ast.StrLit:
+		return c.literal(e, &builtins.Lit{Str: e.Value, IsStr: true})
+	case *ast.BoolLit:
+		return c.literal(e, boolLit(e.Value))
+	case *ast.Positional:
+		return c.literal(e, c.positional(e))
+	case *ast.Ident:
+		return c.ident(e)
+	case *ast.Var:
+		return c.variable(e)
+	case *ast.Map:
+		return c.readElement(e)
+	case *ast.Discard:
+		c.errorf(e.Span(), "'_' has no value: it can only be assigned to")
+	case *ast.Index:
+		if isElement(e) {
+			return c.readElement(e)
+		}
+		return c.index(e)
+	case *ast.Field:
+		return c.field(e)
+	case *ast.Unary:
+		return c.unary(e)
+	case *ast.Binary:
+		return c.binary(e)
+	case *ast.Ternary:
+		return c.ternary(e)
+	case *ast.Call:
+		return c.call(e)
+	case *ast.Cast:
+		return c.cast(e)
+	case *ast.TypeArg:
+		c.written(e.Type)
+		c.errorf(e.Span(), "A type is not a value")
+	case *ast.Sizeof:
+		return c.sizeof(e)
+	case *ast.Offsetof:
+		return c.offsetof(e)
+	case *ast.Typeinfo:
+		return c.typeinfo(e)
+	case *ast.Tuple:
+		return c.tuple(e)
+	case *ast.Record:
+		return c.record(e)
+	case *ast.Block:
+		return c.blockValue(e)
+	case *ast.If:
+		return c.ifValue(e)
+	case *ast.Comptime:
+		return c.comptime(e)
+	case *ast.Range:
+		c.errorf(e.Span(), "A range can only be looped over")
+	}
+	return types.TInvalid
+}
+
+// literal enters the value of an expression known when compiling.
+func (c *checker) literal(e ast.Expr, l *builtins.Lit) *types.Type {
+	c.info.Lits[e] = l
+	switch {
+	case l.IsStr:
+		return types.NewString(len(l.Str) + 1)
+	case l.IsBool:
+		return types.TBool
+	}
+	return literalType(l.Int, l.Unsigned)
+}
+
+func boolLit(b bool) *builtins.Lit {
+	l := &builtins.Lit{IsBool: true}
+	if b {
+		l.Int = 1
+	}
+	return l
+}
+
+// truth is a literal as a condition.
+func truth(l *builtins.Lit) bool {
+	if l.IsStr {
+		return l.Str != ""
+	}
+	return l.Int != 0
+}
+
+// ident resolves a bare name: a constant of the script, a builtin, or an enum
+// constant of the kernel.
+func (c *checker) ident(e *ast.Ident) *types.Type {
+	if k, ok := c.c.Const(e.Name); ok {
+		t := c.literal(e, &builtins.Lit{Int: k.Int, Unsigned: k.Unsigned, Str: k.Str, IsStr: k.IsStr})
+		if k.Type != nil {
+			return k.Type
+		}
+		return t
+	}
+	if d := c.defs.Lookup(e.Name); d != nil && d.Kind == builtins.Variable {
+		return c.invoke(d, e, e.Name, nil)
+	}
+	if k := c.env.Kernel; k != nil {
+		if n, t, ok := k.EnumConst(e.Name); ok {
+			c.literal(e, &builtins.Lit{Int: n, Unsigned: n < 0 && t != nil && !t.Signed})
+			return t
+		}
+	}
+	if d := c.defs.Lookup(e.Name); d != nil {
+		c.errorHint(e.Span(), "call it: "+e.Name+"()", "%s is a function", e.Name)
+		return types.TInvalid
+	}
+	c.errorHint(e.Span(), c.nearestName(e.Name), "Unknown identifier: '%s'", e.Name)
+	return types.TInvalid
+}
+
+// nearestName is a hint for a name that is neither builtin, macro nor constant.
+func (c *checker) nearestName(name string) string {
+	if !c.final {
+		return ""
+	}
+	names := c.c.ConstNames()
+	for _, d := range c.defs.All() {
+		names = append(names, d.Name)
+	}
+	for m := range c.macros {
+		names = append(names, m)
+	}
+	return didYouMeanSorted(name, names)
+}
+
+func didYouMeanSorted(name string, names []string) string {
+	slices.Sort(names)
+	return didYouMean(name, names)
+}
+
+func (c *checker) tuple(e *ast.Tuple) *types.Type {
+	elems := make([]*types.Type, len(e.Elems))
+	for i, x := range e.Elems {
+		elems[i] = c.element1(x)
+	}
+	if bad := spoiled(elems...); bad != nil {
+		return bad
+	}
+	return types.NewTuple(elems...)
+}
+
+func (c *checker) record(e *ast.Record) *types.Type {
+	elems, names := make([]*types.Type, len(e.Elems)), make([]string, len(e.Elems))
+	for i, x := range e.Elems {
+		elems[i], names[i] = c.element1(x), e.Names[i].Text
+		if slices.Contains(names[:i], names[i]) {
+			c.errorf(e.Names[i].Span(), "The record has two fields named '%s'", names[i])
+			elems[i] = types.TInvalid
+		}
+	}
+	if bad := spoiled(elems...); bad != nil {
+		return bad
+	}
+	return types.NewRecord(names, elems)
+}
+
+// element1 checks an element of a tuple or record: a value that can be stored.
+func (c *checker) element1(x ast.Expr) *types.Type {
+	t := c.value(x)
+	switch t.Kind {
+	case types.Void:
+		c.errorf(x.Span(), "A tuple or record cannot hold '%s'", kindName(t))
+		return types.TInvalid
+	case types.Agg:
+		c.errorf(x.Span(), "Map type %s cannot exist inside a tuple", t)
+		return types.TInvalid
+	}
+	return storedDeep(t)
+}
+
+func (c *checker) blockValue(e *ast.Block) *types.Type { return c.block(e, true) }
+
+func (c *checker) ternary(e *ast.Ternary) *types.Type {
+	if e.X == nil { // cond ?: y
+		t := c.value(e.Cond)
+		if !invalid(t) && t.Kind != types.String {
+			c.conditionType(t, e.Cond, e.Span())
+		}
+		if l := c.info.Lits[e.Cond]; l != nil {
+			if truth(l) {
+				c.info.Lits[e] = l
+				return t
+			}
+			return c.only(e, e.Y)
+		}
+		return c.unify(e, t, c.value(e.Y), e.Cond, e.Y)
+	}
+	c.condition(e.Cond, e.Span())
+	if l := c.info.Lits[e.Cond]; l != nil {
+		if truth(l) {
+			return c.only(e, e.X)
+		}
+		return c.only(e, e.Y)
+	}
+	x := c.value(e.X)
+	return c.unify(e, x, c.value(e.Y), e.X, e.Y)
+}
+
+// only is the type of a choice whose outcome is known when compiling.
+func (c *checker) only(e, taken ast.Expr) *types.Type {
+	t := c.value(taken)
+	if l := c.info.Lits[taken]; l != nil {
+		c.info.Lits[e] = l
+	}
+	return t
+}
+
+func (c *checker) ifValue(e *ast.If) *types.Type {
+	c.condition(e.Cond, e.Span())
+	if l := c.info.Lits[e.Cond]; l != nil {
+		switch {
+		case truth(l):
+			return c.block(e.Then, true)
+		case e.Else == nil:
+			return types.TVoid
+		}
+		return c.value(e.Else)
+	}
+	x := c.block(e.Then, true)
+	if e.Else == nil {
+		if x.Kind != types.Void && !invalid(x) {
+			c.errorf(e.Span(), "An 'if' that is used as a value needs an 'else'")
+			return types.TInvalid
+		}
+		return x
+	}
+	y := c.value(e.Else)
+	if x.Kind == types.Void && y.Kind == types.Void {
+		return types.TVoid
+	}
+	return c.unify(e, x, y, e.Then, e.Else)
+}
+
+// unify is the type of an expression with two branches.
+func (c *checker) unify(e ast.Expr, x, y *types.Type, xe, ye ast.Expr) *types.Type {
+	if bad := spoiled(x, y); bad != nil {
+		return bad
+	}
+	if x.Kind == types.Void && y.Kind == types.Void {
+		return types.TVoid
+	}
+	t, ok := join(stored(x), stored(y))
+	if !ok || x.Kind == types.Void || y.Kind == types.Void {
+		c.errorf(e.Span(), "Branches must return the same type or compatible types: have '%s' and '%s'", x, y)
+		return types.TInvalid
+	}
+	c.warnLoss(t, x, xe, xe.Span())
+	c.warnLoss(t, y, ye, ye.Span())
+	return t
+}
+
+func (c *checker) comptime(e *ast.Comptime) *types.Type {
+	t := c.value(e.X)
+	if invalid(t) {
+		return t
+	}
+	l := c.info.Lits[e.X]
+	if l == nil {
+		if t.Kind != types.Void {
+			c.errorf(e.Span(), "Unable to resolve comptime expression")
+			return types.TInvalid
+		}
+		return t
+	}
+	c.info.Lits[e] = l
+	return t
+}
+
+// index checks x[i] where x is no map.
+func (c *checker) index(e *ast.Index) *types.Type {
+	x := c.value(e.X)
+	if len(e.Args) != 1 {
+		for _, a := range e.Args {
+			c.value(a)
+		}
+		c.errorf(e.Span(), "Only maps take more than one key, found %s", kindName(x))
+		return types.TInvalid
+	}
+	i := c.value(e.Args[0])
+	if bad := spoiled(x, i); bad != nil {
+		return bad
+	}
+	l := c.info.Lits[e.Args[0]]
+	switch x.Kind {
+	case types.Tuple, types.Record:
+		if l == nil || l.IsStr || l.IsBool {
+			c.errorf(e.Span(), "Array-style access for tuples only valid for integer literals")
+			return types.TInvalid
+		}
+		if l.Int < 0 || int(l.Int) >= len(x.Fields) {
+			c.errorf(e.Span(), "Invalid tuple index: %d. Found %d elements in tuple.", l.Int, len(x.Fields))
+			return types.TInvalid
+		}
+		return x.Fields[l.Int].Type
+	case types.Array, types.String, types.Pointer, types.Buffer:
+	default:
+		c.errorf(e.Span(), "The array index operator [] can only be used on arrays, pointers, and tuples, found %s.", x)
+		return types.TInvalid
+	}
+	if !isNumber(i) || l != nil && l.Int < 0 && !l.Unsigned && x.Kind != types.Pointer {
+		c.errorf(e.Span(), "The array index operator [] only accepts non-negative integer indices. Got: %s", plain(i))
+		return types.TInvalid
+	}
+	n, elem := x.Len, x.Elem
+	switch x.Kind {
+	case types.String:
+		n, elem = x.Size, types.TInt8
+	case types.Buffer:
+		elem = types.TUint8
+	case types.Pointer:
+		return c.pointee(x, e.Span())
+	}
+	if l != nil && (l.Int >= int64(n) || l.Unsigned) && (n > 0 || x.Kind == types.String) {
+		c.errorf(e.Span(), "the index %d is out of bounds for array of size %d", l.Int, n)
+		return types.TInvalid
+	}
+	if s := c.info.Lits[e.X]; s != nil && s.IsStr && l != nil {
+		b := int64(0)
+		if int(l.Int) < len(s.Str) {
+			b = int64(int8(s.Str[l.Int]))
+		}
+		c.info.Lits[e] = &builtins.Lit{Int: b}
+		return types.TInt8
+	}
+	return within(elem, x.Space)
+}
+
+// pointee is the type of what a pointer points to, as an object.
+func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
+	t := p.Elem
+	switch {
+	case t == nil || t.Kind == types.Void:
+		c.errorHint(span, "cast it to a pointer to a type first", "A 'void *' cannot be dereferenced")
+		return types.TInvalid
+	case t.Kind == types.Struct && t.Size == 0:
+		c.errorf(span, "'%s' has no members here: its definition is not known", t)
+		return types.TInvalid
+	}
+	return within(t, p.Space)
+}
+
+// within is the type of a part of an object in space s. What the part points to
+// is where the object is, unless its type says otherwise: a __user pointer in
+// kernel memory.
+func within(t *types.Type, s types.Space) *types.Type {
+	switch t.Kind {
+	case types.Struct, types.String, types.Array:
+		return t.InSpace(s)
+	case types.Pointer:
+		switch {
+		case t.Space == types.User || s == types.NoSpace:
+			return t
+		case s == types.Ctx:
+			if t.Space == types.NoSpace {
+				return t.InSpace(types.Kernel)
+			}
+			return t
+		}
+		return t.InSpace(s)
+	}
+	return t
+}
+
+func (c *checker) field(e *ast.Field) *types.Type {
+	x := c.value(e.X)
+	if invalid(x) {
+		return x
+	}
+	obj := x
+	if x.Kind == types.Pointer && x.Elem != nil {
+		obj = x.Elem
+		obj = obj.InSpace(x.Space)
+	}
+	name := e.Name.Text
+	switch {
+	case obj.Kind == types.Struct:
+	case x.Kind == types.Tuple:
+		n, err := strconv.Atoi(name)
+		if err != nil {
+			c.errorf(e.Span(), "Can not access field '%s' on expression of type '%s'", name, x)
+			return types.TInvalid
+		}
+		if n >= len(x.Fields) {
+			c.errorf(e.Span(), "Invalid tuple index: %d. Found %d elements in tuple.", n, len(x.Fields))
+			return types.TInvalid
+		}
+		c.info.Fields[e] = x.Fields[n]
+		return x.Fields[n].Type
+	case x.Kind == types.Record:
+		f, ok := x.Field(name)
+		if !ok {
+			c.errorHint(e.Span(), didYouMean(name, x.FieldNames()), "Record does not contain a field named '%s'", name)
+			return types.TInvalid
+		}
+		c.info.Fields[e] = f
+		return f.Type
+	default:
+		c.errorf(e.Span(), "Can not access field '%s' on expression of type '%s'", name, plain(x))
+		return types.TInvalid
+	}
+	f, ok := obj.Field(name)
+	if !ok {
+		if obj.Space == types.Ctx && len(name) > 7 && name[:7] == "common_" {
+			c.errorf(e.Span(), "BPF does not support accessing common tracepoint fields")
+			return types.TInvalid
+		}
+		if len(obj.Members()) == 0 {
+			c.errorf(e.Span(), "'%s' has no members here: its definition is not known", obj)
+			return types.TInvalid
+		}
+		c.errorHint(e.Span(), didYouMean(name, obj.FieldNames()), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
+		return types.TInvalid
+	}
+	c.info.Fields[e] = f
+	return within(f.Type, obj.Space)
+}
+
+// kindName is the class of a type as errors about conditions and the like name it.
+func kindName(t *types.Type) string {
+	switch t.Kind {
+	case types.String:
+		return "string"
+	case types.Tuple:
+		return "tuple"
+	case types.Record:
+		return "record"
+	case types.Void, types.Invalid:
+		return "none"
+	}
+	return plain(t).String()
+}

@@ -1,0 +1,185 @@
+package check
+
+import (
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// join is the smallest type that holds the values of both a and b, or false if
+// there is none. Invalid (unknown yet, or wrong and reported) joins to the
+// other. Where spaces differ, a's counts.
+func join(a, b *types.Type) (*types.Type, bool) {
+	if a == nil || a.Kind == types.Invalid {
+		return b, true
+	}
+	if b == nil || b.Kind == types.Invalid || a == b {
+		return a, true
+	}
+	if a.Kind == types.Enum && b.Kind == types.Enum && a.Name == b.Name {
+		return a, true
+	}
+	if isNumber(a) && isNumber(b) {
+		return joinInts(a, b), true
+	}
+	if a.Kind != b.Kind {
+		return nil, false
+	}
+	switch a.Kind {
+	case types.String, types.Buffer:
+		if b.Size > a.Size {
+			return b, true
+		}
+		return a, true
+	case types.Pointer:
+		if types.Equal(a.Elem, b.Elem) {
+			return a, true
+		}
+	case types.Array:
+		if a.Len == b.Len {
+			if elem, ok := join(a.Elem, b.Elem); ok && elem.Size == a.Elem.Size {
+				return a, true
+			}
+		}
+	case types.Tuple, types.Record:
+		return joinFields(a, b)
+	case types.Agg:
+		if a.Name == b.Name && sameParams(a, b) {
+			if b.Signed && !a.Signed {
+				return b, true
+			}
+			return a, true
+		}
+	case types.Opaque:
+		if a.Name == b.Name && sameParams(a, b) {
+			if b.Size > a.Size {
+				return b, true
+			}
+			return a, true
+		}
+	default:
+		if types.Equal(a, b) {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// joinFields joins tuples by position and records by name; the order of a's
+// names stays.
+func joinFields(a, b *types.Type) (*types.Type, bool) {
+	if len(a.Fields) != len(b.Fields) {
+		return nil, false
+	}
+	elems := make([]*types.Type, len(a.Fields))
+	names := make([]string, len(a.Fields))
+	same := true
+	for i, f := range a.Fields {
+		g := b.Fields[i]
+		if a.Kind == types.Record && g.Name != f.Name {
+			var ok bool
+			if g, ok = b.Field(f.Name); !ok {
+				return nil, false
+			}
+		}
+		t, ok := join(f.Type, g.Type)
+		if !ok {
+			return nil, false
+		}
+		elems[i], names[i] = t, f.Name
+		same = same && t == f.Type
+	}
+	switch {
+	case same:
+		return a, true
+	case a.Kind == types.Record:
+		return types.NewRecord(names, elems), true
+	}
+	return types.NewTuple(elems...), true
+}
+
+func sameParams(a, b *types.Type) bool {
+	if len(a.Params) != len(b.Params) {
+		return false
+	}
+	for i := range a.Params {
+		if a.Params[i] != b.Params[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func isNumber(t *types.Type) bool { return t.Kind == types.Int || t.Kind == types.Enum }
+
+func invalid(t *types.Type) bool { return t == nil || t.Kind == types.Invalid }
+
+// same reports whether joining has nothing left to change: Equal, and literals
+// as free as before.
+func same(a, b *types.Type) bool {
+	if a == b {
+		return true
+	}
+	if a == nil || b == nil || free(a) != free(b) || !types.Equal(a, b) {
+		return false
+	}
+	for i := range a.Fields {
+		if !same(a.Fields[i].Type, b.Fields[i].Type) {
+			return false
+		}
+	}
+	return true
+}
+
+// stored is the type of a copy of a value: its bytes lie in the program's own
+// memory. A pointer still points where it did.
+func stored(t *types.Type) *types.Type {
+	switch t.Kind {
+	case types.Struct, types.String, types.Array:
+		return t.InSpace(types.NoSpace)
+	}
+	return t
+}
+
+// loseInts reports integers of from that to does not hold: where a conversion
+// between the (joinable) types may change a value.
+func loseInts(to, from *types.Type) (*types.Type, *types.Type, bool) {
+	if isNumber(to) && isNumber(from) {
+		return to, from, !holds(to, from)
+	}
+	if (to.Kind == types.Tuple || to.Kind == types.Record) && to.Kind == from.Kind {
+		for i, f := range to.Fields {
+			if i >= len(from.Fields) {
+				break
+			}
+			g := from.Fields[i]
+			if to.Kind == types.Record {
+				if h, ok := from.Field(f.Name); ok {
+					g = h
+				}
+			}
+			if t, u, bad := loseInts(f.Type, g.Type); bad {
+				return t, u, true
+			}
+		}
+	}
+	return nil, nil, false
+}
+
+// unknown is the type of an expression that depends on something whose type
+// has not been found yet. Unlike TInvalid, it does not mean that an error has
+// been reported.
+var unknown = &types.Type{Kind: types.Invalid}
+
+// spoiled is the type of an expression with a part that has none, or nil if
+// all parts have one.
+func spoiled(parts ...*types.Type) *types.Type {
+	var bad *types.Type
+	for _, t := range parts {
+		switch {
+		case t == unknown:
+			return unknown
+		case invalid(t):
+			bad = types.TInvalid
+		}
+	}
+	return bad
+}

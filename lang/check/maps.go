@@ -1,0 +1,305 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// mapState is what is known of a map. What other parts read is in info.
+type mapState struct {
+	info   *builtins.MapInfo
+	decl   *ast.MapDecl
+	keyed  bool // info.Keyed is known
+	listed bool // in checker.order
+	wrong  bool // something without a type was assigned: reported there
+}
+
+// mapTypes are the kinds of map a script can declare, and those of them that
+// keep a value for each CPU, as aggregations need.
+var mapTypes = map[string]bool{"hash": false, "lruhash": false, "percpuhash": true, "percpulruhash": true}
+
+// maxEntries bounds what a map declaration may ask for: the kernel counts
+// entries in 32 bits.
+const maxEntries = 1<<31 - 1
+
+func (c *checker) declareMaps(p *ast.Program) {
+	for _, d := range p.Decls {
+		d, ok := d.(*ast.MapDecl)
+		if !ok {
+			continue
+		}
+		m := c.mapNamed(d.Map.Name, d.Map.Span())
+		if m.decl != nil {
+			c.diags.ErrorHint(d.Span(), "the first declaration is at "+m.decl.Span().String(), "%s is declared twice", m.info.Name)
+			continue
+		}
+		m.decl = d
+		m.info.Span = d.Map.Span()
+		if _, ok := mapTypes[d.Type.Text]; !ok {
+			var names []string
+			for name := range mapTypes {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			c.diags.ErrorHint(d.Span(), "Valid map types: "+strings.Join(names, ", "), "Invalid bpf map type: %s", d.Type.Text)
+			continue
+		}
+		m.info.Decl = d.Type.Text
+		n, ok := int64(0), false
+		switch e := d.N.(type) {
+		case *ast.IntLit:
+			n, ok = int64(e.Value), e.Value <= maxEntries
+		case *ast.Positional:
+			if l := c.positional(e); !l.IsStr {
+				n, ok = l.Int, !l.Unsigned
+			}
+		}
+		if !ok || n < 1 || n > maxEntries {
+			c.diags.Errorf(d.N.Span(), "%s needs a number of entries from 1 to %d", d.Type.Text, maxEntries)
+			continue
+		}
+		m.info.Max = int(n)
+	}
+}
+
+// mapNamed finds a map, or makes one that is not known yet. span is where.
+func (c *checker) mapNamed(name string, span source.Span) *mapState {
+	m := c.maps[name]
+	if m == nil {
+		m = &mapState{info: &builtins.MapInfo{Name: "@" + name, Span: span}}
+		c.maps[name] = m
+	}
+	return m
+}
+
+// useMap notes a use of a map.
+func (c *checker) useMap(n *ast.Map) *mapState {
+	m := c.mapNamed(n.Name, n.Span())
+	if !m.listed {
+		m.listed = true
+		c.order = append(c.order, m)
+	}
+	c.info.Maps[n] = m.info
+	return m
+}
+
+// setKeyed notes that a use of m has or lacks a key, and reports one that
+// differs from the uses before it.
+func (c *checker) setKeyed(m *mapState, keyed bool, span source.Span) bool {
+	if !m.keyed {
+		m.keyed, m.info.Keyed = true, keyed
+		c.changed = true
+		return true
+	}
+	switch {
+	case keyed && !m.info.Keyed:
+		c.errorf(span, "%s used as a map with an explicit key (non-scalar map), previously used without an explicit key (scalar map)", m.info.Name)
+	case !keyed && m.info.Keyed:
+		c.errorf(span, "%s used as a map without an explicit key (scalar map), previously used with an explicit key (non-scalar map)", m.info.Name)
+	}
+	return keyed == m.info.Keyed
+}
+
+// key joins the key of a use into m. span is the use.
+func (c *checker) key(m *mapState, args []ast.Expr, span source.Span) bool {
+	elems := make([]*types.Type, len(args))
+	ok := true
+	for i, a := range args {
+		elems[i] = c.value(a)
+		ok = ok && !invalid(elems[i])
+	}
+	if !c.setKeyed(m, true, span) || !ok || len(args) == 0 {
+		return false
+	}
+	t := elems[0]
+	if len(elems) > 1 {
+		t = types.NewTuple(elems...)
+	}
+	return c.joinKey(m, t, span, args)
+}
+
+// joinKey joins the type of a key into m; args are its parts, if they are at hand.
+func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []ast.Expr) bool {
+	if bad := unfitKey(t); bad != nil {
+		c.errorf(span, "Value '%s' cannot be used as a map key.", bad)
+		return false
+	}
+	j, ok := join(m.info.Key, storedDeep(t))
+	if !ok {
+		c.errorf(span, "Argument mismatch for %s: trying to access with arguments: '%s' when map expects arguments: '%s'", m.info.Name, t, m.info.Key)
+		return false
+	}
+	if !same(j, m.info.Key) {
+		m.info.Key = j
+		c.changed = true
+	}
+	if len(args) == 1 {
+		c.warnLoss(j, t, args[0], args[0].Span())
+	} else {
+		for i, a := range args {
+			if j.Kind == types.Tuple && i < len(j.Fields) {
+				c.warnLoss(j.Fields[i].Type, t.Fields[i].Type, a, a.Span())
+			}
+		}
+	}
+	return true
+}
+
+// unfitKey is the part of a key's type that cannot be one, or nil.
+func unfitKey(t *types.Type) *types.Type {
+	switch t.Kind {
+	case types.Void, types.Agg:
+		return t
+	case types.Pointer:
+		if t.Space == types.Ctx {
+			return t
+		}
+	case types.Struct:
+		if t.Space == types.Ctx {
+			return t
+		}
+	case types.Tuple, types.Record:
+		for _, f := range t.Fields {
+			if bad := unfitKey(f.Type); bad != nil {
+				return bad
+			}
+		}
+	}
+	return nil
+}
+
+// storedDeep is stored for the parts of tuples too.
+func storedDeep(t *types.Type) *types.Type {
+	if t.Kind != types.Tuple && t.Kind != types.Record {
+		return stored(t)
+	}
+	elems, names := make([]*types.Type, len(t.Fields)), make([]string, len(t.Fields))
+	changed := false
+	for i, f := range t.Fields {
+		elems[i], names[i] = storedDeep(f.Type), f.Name
+		changed = changed || elems[i] != f.Type
+	}
+	switch {
+	case !changed:
+		return t
+	case t.Kind == types.Record:
+		return types.NewRecord(names, elems)
+	}
+	return types.NewTuple(elems...)
+}
+
+// joinValue joins the type of a value into m.
+func (c *checker) joinValue(m *mapState, t *types.Type, lit ast.Expr, at, value source.Span) {
+	if invalid(t) {
+		m.wrong = m.wrong || t != unknown
+		return
+	}
+	if !c.storable(t, at, "map") {
+		m.wrong = true
+		return
+	}
+	j, ok := join(m.info.Value, storedDeep(t))
+	if !ok {
+		c.errorf(at, "Type mismatch for %s: trying to assign value of type '%s' when map already has a type '%s'", m.info.Name, t, m.info.Value)
+		return
+	}
+	if !same(j, m.info.Value) {
+		m.info.Value = j
+		c.changed = true
+	}
+	c.warnLoss(j, t, lit, value)
+}
+
+// element resolves @m or @m[key] in an expression or as a target; its result
+// is the map and false if the use is wrong.
+func (c *checker) element(e ast.Expr) (*mapState, bool) {
+	switch e := e.(type) {
+	case *ast.Map:
+		m := c.useMap(e)
+		return m, c.setKeyed(m, false, e.Span())
+	case *ast.Index:
+		n := e.X.(*ast.Map)
+		m := c.useMap(n)
+		return m, c.key(m, e.Args, e.Span())
+	}
+	return nil, false
+}
+
+// isElement reports whether e is @m or @m[key].
+func isElement(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.Map:
+		return true
+	case *ast.Index:
+		_, ok := e.X.(*ast.Map)
+		return ok
+	}
+	return false
+}
+
+// readElement is the type of @m or @m[key] as a value.
+func (c *checker) readElement(e ast.Expr) *types.Type {
+	m, ok := c.element(e)
+	if !ok {
+		return types.TInvalid
+	}
+	return c.elementValue(m)
+}
+
+// elementValue is the type of what is read from m.
+func (c *checker) elementValue(m *mapState) *types.Type {
+	m.info.Read = true
+	if !invalid(m.info.Value) {
+		return c.decay(m.info.Value)
+	}
+	if m.wrong {
+		return types.TInvalid
+	}
+	if c.defaults {
+		m.info.Value = types.TInt64
+		c.changed = true
+		return m.info.Value
+	}
+	return unknown
+}
+
+// decay is the integer that an aggregation is in an expression; aggregations
+// that cannot be read so, and all other types, stay.
+func (c *checker) decay(t *types.Type) *types.Type {
+	if t.Kind == types.Agg {
+		if d := c.defs.ForType(t.Name); d != nil && d.Scalar != nil {
+			return types.NewInt(8, t.Signed)
+		}
+	}
+	return t
+}
+
+// giveDefaults says that a map which is read but never given a value holds
+// integers, and reports whether there is one.
+func (c *checker) giveDefaults() bool {
+	for _, m := range c.order {
+		if m.info.Read && invalid(m.info.Value) && !m.wrong {
+			return true
+		}
+	}
+	return false
+}
+
+// checkStorage holds a declared map against what is stored in it.
+func (c *checker) checkStorage(m *mapState, span source.Span) {
+	if m.info.Decl == "" || m.info.Value == nil {
+		return
+	}
+	if perCPU, agg := mapTypes[m.info.Decl], m.info.Value.Kind == types.Agg; perCPU != agg {
+		need := "hash"
+		if agg {
+			need = "percpuhash"
+		}
+		c.errorf(span, "Incompatible map types. Type from declaration: %s. Type from value/key type: %s", m.info.Decl, need)
+	}
+}

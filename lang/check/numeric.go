@@ -1,0 +1,157 @@
+package check
+
+import (
+	"math"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// An integer literal that is not negative has no sign of its own: it is
+// int8…int64 by itself, but beside an unsigned value it is unsigned. These
+// types are Equal to the plain ones and told apart from them by address, so
+// that the freedom stays with a literal in a tuple or a variable until
+// something with a sign is joined to it. litNeg and litBig mark the literals
+// that have a sign; they only matter to constant folding.
+var (
+	litPos = [...]*types.Type{litInt(1, true), litInt(2, true), litInt(4, true), litInt(8, true)}
+	litNeg = [...]*types.Type{litInt(1, true), litInt(2, true), litInt(4, true), litInt(8, true)}
+	litBig = litInt(8, false)
+)
+
+func litInt(size int, signed bool) *types.Type {
+	return &types.Type{Kind: types.Int, Size: size, Signed: signed}
+}
+
+func sizeClass(size int) int {
+	switch size {
+	case 1:
+		return 0
+	case 2:
+		return 1
+	case 4:
+		return 2
+	}
+	return 3
+}
+
+// literalType is the type of the literal n, or of the uint64 n where unsigned
+// is set (n then is beyond the signed range).
+func literalType(n int64, unsigned bool) *types.Type {
+	if unsigned && n < 0 {
+		return litBig
+	}
+	class := 3
+	switch {
+	case n >= math.MinInt8 && n <= math.MaxInt8:
+		class = 0
+	case n >= math.MinInt16 && n <= math.MaxInt16:
+		class = 1
+	case n >= math.MinInt32 && n <= math.MaxInt32:
+		class = 2
+	}
+	if n < 0 {
+		return litNeg[class]
+	}
+	return litPos[class]
+}
+
+// free reports whether t is the type of a literal without a sign of its own.
+func free(t *types.Type) bool {
+	return t == litPos[0] || t == litPos[1] || t == litPos[2] || t == litPos[3]
+}
+
+// isLiteralType reports whether t came from a literal (or several, folded).
+func isLiteralType(t *types.Type) bool {
+	return free(t) || t == litBig || t == litNeg[0] || t == litNeg[1] || t == litNeg[2] || t == litNeg[3]
+}
+
+// plain is t without its being a literal's.
+func plain(t *types.Type) *types.Type {
+	if isLiteralType(t) {
+		return types.NewInt(t.Size, t.Signed)
+	}
+	return t
+}
+
+// asInt is the integer type that an integer, enum or boolean is computed as.
+func asInt(t *types.Type) *types.Type {
+	switch t.Kind {
+	case types.Enum:
+		return types.NewInt(max(t.Size, 1), t.Signed)
+	case types.Bool:
+		return litPos[0]
+	}
+	return t
+}
+
+// joinInts is the smallest integer type that holds the values of both; int64
+// where there is none (int64 and uint64).
+func joinInts(a, b *types.Type) *types.Type {
+	a, b = asInt(a), asInt(b)
+	if a.Signed == b.Signed {
+		switch {
+		case free(a) && !free(b):
+			a, b = b, a
+			if a.Size >= b.Size {
+				return a
+			}
+			return types.NewInt(b.Size, true)
+		case b.Size > a.Size:
+			if free(b) && !free(a) {
+				return plain(b)
+			}
+			return b
+		}
+		return a
+	}
+	s, u := a, b
+	if !s.Signed {
+		s, u = b, a
+	}
+	switch {
+	case free(s):
+		if u.Size >= s.Size {
+			return u
+		}
+		return types.NewInt(s.Size, false)
+	case s.Size > u.Size:
+		return plain(s)
+	}
+	return types.NewInt(min(8, 2*u.Size), true)
+}
+
+// holds reports whether every value of from is a value of to.
+func holds(to, from *types.Type) bool {
+	to, from = asInt(to), asInt(from)
+	switch {
+	case to.Signed == from.Signed:
+		return to.Size >= from.Size
+	case to.Signed:
+		return to.Size > from.Size
+	}
+	return free(from) && to.Size >= from.Size
+}
+
+// fits reports whether the integer n (a uint64 where unsigned) is a value of t.
+func fits(t *types.Type, n int64, unsigned bool) bool {
+	t = asInt(t)
+	bits := uint(t.Size * 8)
+	if unsigned && n < 0 {
+		return !t.Signed && t.Size == 8
+	}
+	if t.Signed {
+		return bits == 64 || n >= -1<<(bits-1) && n < 1<<(bits-1)
+	}
+	return n >= 0 && (bits == 64 || n < 1<<bits)
+}
+
+// truncate is n as a value of t, wrapped around as a cast does.
+func truncate(t *types.Type, n int64) (int64, bool) {
+	t = asInt(t)
+	shift := uint(64 - t.Size*8)
+	if t.Signed {
+		return n << shift >> shift, false
+	}
+	u := uint64(n) << shift >> shift
+	return int64(u), u > math.MaxInt64
+}

@@ -1,0 +1,284 @@
+package check
+
+import (
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func (c *checker) unary(e *ast.Unary) *types.Type {
+	switch e.Op {
+	case "++", "--":
+		return c.increment(e)
+	case "&":
+		return c.address(e)
+	}
+	t := c.value(e.X)
+	if invalid(t) {
+		return t
+	}
+	if l := c.info.Lits[e.X]; l != nil {
+		if t, done := c.foldUnary(e, t, l); done {
+			return t
+		}
+	}
+	switch {
+	case e.Op == "!" && (isNumber(t) || t.Kind == types.Bool || t.Kind == types.Pointer):
+		return types.TBool
+	case (e.Op == "-" || e.Op == "~") && isNumber(t):
+		return types.NewInt(8, asInt(t).Signed)
+	case e.Op == "*" && t.Kind == types.Pointer:
+		return c.pointee(t, e.Span())
+	case e.Op == "*" && isNumber(t):
+		return types.TUint64
+	}
+	c.errorf(e.Span(), "The %s operator can not be used on expressions of type '%s'", e.Op, plain(t))
+	return types.TInvalid
+}
+
+// increment checks ++ and --, which make what they are applied to 64 bits wide
+// unless its type is written.
+func (c *checker) increment(e *ast.Unary) *types.Type {
+	var old *types.Type
+	var v *Var
+	var m *mapState
+	switch x := e.X.(type) {
+	case *ast.Var:
+		old = c.variable(x)
+		c.info.Types[x] = orInvalid(old)
+		if v = c.find(x.Name); v == nil {
+			return types.TInvalid
+		}
+		v.assigned, v.everAssigned = true, true
+	default:
+		if !isElement(e.X) {
+			c.value(e.X)
+			c.errorf(e.Span(), "The %s operator can only be applied to a variable or a map", e.Op)
+			return types.TInvalid
+		}
+		var ok bool
+		if m, ok = c.element(e.X); !ok {
+			return types.TInvalid
+		}
+		if m.info.Value != nil && m.info.Value.Kind == types.Agg {
+			c.errorf(e.Span(), "Type mismatch for %s: trying to assign value of type 'int64' when map already has a type '%s'", m.info.Name, m.info.Value)
+			return types.TInvalid
+		}
+		old = c.elementValue(m)
+	}
+	if invalid(old) {
+		return old
+	}
+	if old.Kind == types.Pointer {
+		return old
+	}
+	if !isNumber(old) {
+		c.errorf(e.Span(), "The %s operator can not be used on expressions of type '%s'", e.Op, plain(old))
+		return types.TInvalid
+	}
+	t := types.NewInt(8, asInt(old).Signed || e.Op == "--")
+	if free(old) {
+		t = litPos[3]
+		if e.Op == "--" {
+			t = types.TInt64
+		}
+	}
+	switch {
+	case m != nil:
+		c.joinValue(m, t, nil, e.Span(), e.Span())
+		c.checkStorage(m, e.X.Span())
+		t = m.info.Value
+	case v.fixed != nil:
+		t = v.Type
+	default:
+		c.widen(v, t)
+		t = v.Type
+	}
+	c.info.Types[e.X] = plain(t)
+	return t
+}
+
+// address checks &$v and &@m.
+func (c *checker) address(e *ast.Unary) *types.Type {
+	switch x := e.X.(type) {
+	case *ast.Var:
+		t := c.variable(x)
+		c.info.Types[x] = orInvalid(t)
+		v := c.find(x.Name)
+		if v == nil || invalid(t) {
+			return orInvalid(t)
+		}
+		if !v.AddrTaken {
+			v.AddrTaken = true
+			c.changed = true
+		}
+		return types.NewPointer(plain(t), types.NoSpace)
+	case *ast.Map:
+		m := c.useMap(x)
+		m.info.Read = true
+		t := m.info.Value
+		if invalid(t) {
+			if c.final {
+				c.undefinedMap(m, x.Span())
+				return types.TInvalid
+			}
+			return unknown
+		}
+		c.info.Types[x] = t
+		return types.NewPointer(plain(t), types.NoSpace)
+	}
+	c.value(e.X)
+	c.errorf(e.X.Span(), "The address-of operator (&) can only be used on a map or variable")
+	return types.TInvalid
+}
+
+func (c *checker) binary(e *ast.Binary) *types.Type {
+	x, y := c.value(e.X), c.value(e.Y)
+	if bad := spoiled(x, y); bad != nil {
+		return bad
+	}
+	if t, done := c.foldBinary(e, x, y); done {
+		return t
+	}
+	operand, t := c.operator(e.Op, e.Span(), e.X, e.Y, x, y)
+	if operand != nil {
+		c.info.Operands[e] = operand
+	}
+	return t
+}
+
+// operator is the type rule of x op y: the type both operands are converted to
+// (nil if they stay as they are) and the type of the result.
+func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) (operand, result *types.Type) {
+	if bad := spoiled(x, y); bad != nil {
+		return nil, bad
+	}
+	switch op {
+	case "&&", "||":
+		if c.conditionType(x, xe, xe.Span()) && c.conditionType(y, ye, ye.Span()) {
+			return nil, types.TBool
+		}
+		return nil, types.TInvalid
+	case "==", "!=", "<", "<=", ">", ">=":
+		return c.comparison(op, span, xe, ye, x, y)
+	}
+	xi, yi := x.IsInteger(), y.IsInteger()
+	switch {
+	case xi && yi:
+		t := arithmetic(op, x, y)
+		c.warnOperand(t, x, xe)
+		c.warnOperand(t, y, ye)
+		if (op == "/" || op == "%") && t.Signed && !literalDivision(x, y) {
+			c.warnf(span, "signed operands for '%s' can lead to undefined behavior (cast to unsigned to silence warning)", op)
+		}
+		return t, t
+	case x.Kind == types.Pointer && isNumber(y) && (op == "+" || op == "-"):
+		return nil, c.moved(x, span)
+	case y.Kind == types.Pointer && isNumber(x) && op == "+":
+		return nil, c.moved(y, span)
+	}
+	c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
+	return nil, types.TInvalid
+}
+
+// literalDivision reports a division of positive literals only.
+func literalDivision(x, y *types.Type) bool { return free(x) && free(y) }
+
+// moved is the type of a pointer after arithmetic on it.
+func (c *checker) moved(p *types.Type, span source.Span) *types.Type {
+	if p.Elem.Kind != types.Void && p.Elem.Size == 0 {
+		c.errorf(span, "A pointer to '%s' cannot be moved: the size of what it points to is not known", p.Elem)
+		return types.TInvalid
+	}
+	if p.Space == types.BTF {
+		// The verifier gives up what it knows about such a pointer.
+		return types.NewPointer(p.Elem.InSpace(types.Kernel), types.Kernel)
+	}
+	return p
+}
+
+// arithmetic is the type that op computes in: 64 bits; signed where an operand
+// is signed, and for every subtraction.
+func arithmetic(op string, x, y *types.Type) *types.Type {
+	if op == "-" {
+		return types.TInt64
+	}
+	t := joinInts(x, y)
+	if x.Kind == types.Bool && y.Kind == types.Bool {
+		return types.TUint64
+	}
+	if x.Kind == types.Bool && free(asInt(y)) || y.Kind == types.Bool && free(asInt(x)) {
+		return types.TUint64
+	}
+	return types.NewInt(8, t.Signed)
+}
+
+func (c *checker) warnOperand(to, from *types.Type, e ast.Expr) { c.warnLoss(to, from, e, e.Span()) }
+
+func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) (operand, result *types.Type) {
+	equality := op == "==" || op == "!="
+	switch {
+	case x.IsInteger() && y.IsInteger():
+		t := joinInts(x, y)
+		c.warnOperand(t, x, xe)
+		c.warnOperand(t, y, ye)
+		return plain(t), types.TBool
+	case x.Kind == types.Pointer && y.Kind == types.Pointer:
+		if !types.Equal(x.Elem, y.Elem) && x.Elem.Kind != types.Void && y.Elem.Kind != types.Void {
+			c.warnf(span, "comparison of distinct pointer types: %s, %s", x.Elem, y.Elem)
+		}
+		return types.TUint64, types.TBool
+	case x.Kind == types.Pointer && isNumber(y), y.Kind == types.Pointer && isNumber(x):
+		return types.TUint64, types.TBool
+	case equality && x.Kind == y.Kind:
+		switch x.Kind {
+		case types.String, types.Array, types.Tuple, types.Record, types.Opaque, types.Buffer:
+			if t, ok := join(stored(x), stored(y)); ok {
+				if bad := incomparable(t); bad != nil {
+					c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, x, y)
+					return nil, types.TInvalid
+				}
+				return t, types.TBool
+			}
+		}
+	}
+	if equality && !(x.Kind == types.Pointer || y.Kind == types.Pointer) {
+		c.errorf(span, "Type mismatch for '%s': comparing %s with %s", op, plain(x), plain(y))
+		return nil, types.TInvalid
+	}
+	c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
+	return nil, types.TInvalid
+}
+
+// incomparable is a part of t that == has no meaning for, or nil.
+func incomparable(t *types.Type) *types.Type {
+	switch t.Kind {
+	case types.Array:
+		if !isNumber(t.Elem) {
+			return t
+		}
+	case types.Tuple, types.Record:
+		for _, f := range t.Fields {
+			if bad := incomparable(f.Type); bad != nil {
+				return bad
+			}
+		}
+	case types.Struct, types.Agg, types.Void:
+		return t
+	}
+	return nil
+}
+
+// conditionType reports a type that is neither true nor false.
+func (c *checker) conditionType(t *types.Type, e ast.Expr, span source.Span) bool {
+	switch t.Kind {
+	case types.Int, types.Enum, types.Bool, types.Pointer:
+		return true
+	case types.String:
+		if c.info.Lits[e] != nil {
+			return true
+		}
+	}
+	c.errorf(span, "Invalid condition: %s", kindName(t))
+	return false
+}

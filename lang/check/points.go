@@ -1,0 +1,313 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// attach resolves the attach points of all probes, in order.
+func (c *checker) attach(p *ast.Program) []*unit {
+	var units []*unit
+	block, total := 0, 0
+	for _, d := range p.Decls {
+		d, ok := d.(*ast.Probe)
+		if !ok {
+			continue
+		}
+		points := c.probePoints(d)
+		total += len(points)
+		if total > c.cfg.MaxProbes {
+			c.diags.ErrorHint(d.Span(), "raise it with the max_probes config variable, if the machine can bear it",
+				"Too many probes: %d, the limit is %d", total, c.cfg.MaxProbes)
+			return nil
+		}
+		units = append(units, c.group(d, block, points)...)
+		block++
+	}
+	if block == 0 && !c.diags.HasErrors() {
+		c.diags.Errorf(p.Span(), "The script has no probes")
+	}
+	return units
+}
+
+// probePoints resolves the attach points of one probe.
+func (c *checker) probePoints(d *ast.Probe) []*probes.Point {
+	var points []*probes.Point
+	before := c.diags.HasErrors()
+	missing := false
+	for _, ap := range d.Points {
+		found, ok := c.attachPoint(ap)
+		missing = missing || !ok
+		points = append(points, found...)
+	}
+	if len(points) == 0 && !missing && (before || !c.diags.HasErrors()) {
+		c.missing(spanOf(d.Points), "", "Probe has no valid attach points.")
+	}
+	return points
+}
+
+func spanOf(points []*ast.AttachPoint) source.Span {
+	return points[0].Span().To(points[len(points)-1].Span())
+}
+
+// missing says that there is nothing to attach to, as missing_probes wants it.
+func (c *checker) missing(span source.Span, hint, format string, args ...any) {
+	switch c.cfg.MissingProbes {
+	case "ignore":
+	case "warn":
+		c.diags.Add(source.Diag{Span: span, Severity: source.Warning, Msg: fmt.Sprintf(format, args...), Hint: hint})
+	default:
+		if hint == "" {
+			hint = "if this is expected, set the missing_probes config variable to warn"
+		}
+		c.diags.ErrorHint(span, hint, format, args...)
+	}
+}
+
+// attachPoint resolves one attach point to the points it matches. ok is false
+// where something has been said about it.
+func (c *checker) attachPoint(ap *ast.AttachPoint) (points []*probes.Point, ok bool) {
+	parts := c.substitute(ap.Parts)
+	provider := parts[0]
+	if strings.Contains(provider, "*") {
+		return c.anyProvider(ap, parts)
+	}
+	kind := probes.Lookup(provider)
+	if kind == nil {
+		c.diags.ErrorHint(ap.Span(), didYouMean(strings.ToLower(provider), providerNames()), "Invalid probe type: %s", provider)
+		return nil, false
+	}
+	pt, err := kind.Parse(c.env, parts)
+	if err != nil {
+		c.pointError(ap, nil, kind, err)
+		return nil, false
+	}
+	pt.Span = ap.Span()
+	points, err = kind.Expand(c.env, pt)
+	if err != nil {
+		c.pointError(ap, pt, kind, err)
+		return nil, false
+	}
+	if len(points) == 0 && !hasWildcard(parts[1:]) {
+		c.noMatch(ap, pt, kind, parts)
+		return nil, false
+	}
+	return points, true
+}
+
+// pointError reports an attach point that is wrong, or that is not there.
+func (c *checker) pointError(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kind, err error) {
+	if errors.Is(err, probes.ErrNotFound) {
+		c.missing(ap.Span(), c.suggest(pt, kind), "%s", sentence(err))
+		return
+	}
+	c.diags.Errorf(ap.Span(), "%s", sentence(err))
+}
+
+// sentence is an error's text as a diagnostic.
+func sentence(err error) string { return err.Error() }
+
+func (c *checker) noMatch(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kind, parts []string) {
+	c.missing(ap.Span(), c.suggest(pt, kind), "No matches for %s %s.", kind.Name, strings.Join(parts[1:], ":"))
+}
+
+func (c *checker) suggest(pt *probes.Point, kind *probes.Kind) string {
+	if kind.Suggest == nil || pt == nil {
+		return ""
+	}
+	if near := kind.Suggest(c.env, pt); near != "" {
+		return "did you mean '" + near + "'?"
+	}
+	return ""
+}
+
+// anyProvider expands a wildcard in the provider: every kind that it matches
+// and that the rest makes sense for.
+func (c *checker) anyProvider(ap *ast.AttachPoint, parts []string) ([]*probes.Point, bool) {
+	var points []*probes.Point
+	for _, kind := range probes.Matching(parts[0]) {
+		these := slices.Clone(parts)
+		these[0] = kind.Name
+		pt, err := kind.Parse(c.env, these)
+		if err != nil {
+			continue
+		}
+		pt.Span = ap.Span()
+		found, err := kind.Expand(c.env, pt)
+		if err != nil {
+			continue
+		}
+		points = append(points, found...)
+	}
+	return points, true
+}
+
+func hasWildcard(parts []string) bool {
+	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(s, "*") })
+}
+
+func providerNames() []string {
+	var names []string
+	for _, k := range probes.Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// substitute puts positional parameters into the parts of an attach point. A
+// parameter may bring several parts.
+func (c *checker) substitute(parts []string) []string {
+	if !slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(s, "$") }) {
+		return parts
+	}
+	var out []string
+	for _, part := range parts {
+		text, changed := c.substituteText(part)
+		if changed {
+			out = append(out, strings.Split(text, ":")...)
+			continue
+		}
+		out = append(out, part)
+	}
+	return out
+}
+
+func (c *checker) substituteText(s string) (string, bool) {
+	var b strings.Builder
+	changed := false
+	for i := 0; i < len(s); i++ {
+		if s[i] != '$' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		if s[i+1] == '#' {
+			fmt.Fprint(&b, len(c.sess.Params))
+			i, changed = i+1, true
+			continue
+		}
+		n, j := 0, i+1
+		for j < len(s) && s[j] >= '0' && s[j] <= '9' && n < 1e6 {
+			n = n*10 + int(s[j]-'0')
+			j++
+		}
+		if n == 0 {
+			b.WriteByte(s[i])
+			continue
+		}
+		if n <= len(c.sess.Params) {
+			b.WriteString(c.sess.Params[n-1])
+		}
+		i, changed = j-1, true
+	}
+	return b.String(), changed
+}
+
+// group makes units of the points of a block: those whose contexts are alike
+// as far as a program knows that reads no arguments share one.
+func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit {
+	var units []*unit
+	byShape := map[string]*unit{}
+	for _, pt := range points {
+		ctx, err := pt.Kind.Context(c.env, pt)
+		if err != nil {
+			c.diags.Errorf(pt.Span, "%s: %s", pt.Name, sentence(err))
+			continue
+		}
+		shape := ctx.BareShape
+		if shape == "" {
+			shape = ctx.Shape
+		}
+		key := pt.Kind.Name + "\x00" + shape
+		if u := byShape[key]; u != nil && shape != "" {
+			u.add(pt, ctx)
+			continue
+		}
+		u := c.newUnit(d, block, pt, ctx)
+		byShape[key] = u
+		units = append(units, u)
+	}
+	return units
+}
+
+// newUnit is a block compiled for pt, and for others of its kind that are added.
+func (c *checker) newUnit(d *ast.Probe, block int, pt *probes.Point, ctx *probes.Context) *unit {
+	u := &unit{decl: d, block: block, calls: map[ast.Node]source.Span{}}
+	u.prog = &Prog{Name: c.progName(pt), Point: pt, Ctx: ctx, Pred: ast.Clone(d.Pred), Body: ast.Clone(d.Body), Span: d.Span()}
+	u.add(pt, ctx)
+	if u.prog.Pred != nil {
+		u.prog.Pred = c.expandExpr(u, u.prog.Pred)
+	}
+	u.prog.Body = c.expand(u, u.prog.Body)
+	return u
+}
+
+func (u *unit) add(pt *probes.Point, ctx *probes.Context) {
+	u.prog.Points = append(u.prog.Points, pt)
+	u.contexts = append(u.contexts, ctx)
+	if len(u.prog.Points) > 1 {
+		u.prog.Point = nil
+	}
+}
+
+// split divides units that turned out to need a program for each shape, or for
+// each point, and reports whether there was one.
+func (c *checker) split() bool {
+	var units []*unit
+	changed := false
+	for _, u := range c.units {
+		if len(u.prog.Points) == 1 || !u.named && !u.shaped {
+			units = append(units, u)
+			continue
+		}
+		byShape := map[string]*unit{}
+		var parts []*unit
+		for i, pt := range u.prog.Points {
+			ctx := u.contexts[i]
+			if v := byShape[ctx.Shape]; v != nil && ctx.Shape != "" && !u.named {
+				v.add(pt, ctx)
+				continue
+			}
+			v := c.newUnit(u.decl, u.block, pt, ctx)
+			byShape[ctx.Shape] = v
+			parts = append(parts, v)
+		}
+		if len(parts) == 1 { // all of one shape after all
+			u.shaped = false
+			units = append(units, u)
+			continue
+		}
+		changed = true
+		units = append(units, parts...)
+	}
+	c.units = units
+	return changed
+}
+
+// progName is a name for a program that the kernel accepts, without its number.
+func (c *checker) progName(pt *probes.Point) string {
+	var b strings.Builder
+	b.WriteString(pt.Kind.Name)
+	if pt.Func != "" {
+		b.WriteByte('_')
+		b.WriteString(pt.Func)
+	}
+	name := []byte(b.String())
+	for i, ch := range name {
+		if !(ch == '_' || ch >= '0' && ch <= '9' || ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z') {
+			name[i] = '_'
+		}
+	}
+	if len(name) > maxProgName {
+		name = name[:maxProgName]
+	}
+	return string(name)
+}
+
+// maxProgName bounds the readable part of a program's name.
+const maxProgName = 64

@@ -1,0 +1,162 @@
+package check
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func (c *checker) push() { c.scopes = append(c.scopes, map[string]*Var{}) }
+func (c *checker) pop()  { c.scopes = c.scopes[:len(c.scopes)-1] }
+
+// find looks a variable up from the innermost scope outwards.
+func (c *checker) find(name string) *Var {
+	for i := len(c.scopes) - 1; i >= 0; i-- {
+		if v := c.scopes[i][name]; v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// depth counts the enclosing loop bodies that run as callbacks.
+func (c *checker) depth() int {
+	n := 0
+	for _, l := range c.loops {
+		if l.callback {
+			n++
+		}
+	}
+	return n
+}
+
+// declare makes n a new variable of the innermost scope. Its Var is the same
+// in every pass, so that what is known of its type stays.
+func (c *checker) declare(n *ast.Var, span source.Span, how declared) *Var {
+	v := c.info.Vars[n]
+	if v == nil || v.node != n {
+		v = &Var{Name: shown(n.Name), Span: span, Depth: c.depth(), node: n, how: how}
+		c.info.Vars[n] = v
+		c.changed = true
+	}
+	v.assigned = false
+	c.scopes[len(c.scopes)-1][n.Name] = v
+	return v
+}
+
+// use notes that n stands for v here.
+func (c *checker) use(n *ast.Var, v *Var) {
+	c.info.Vars[n] = v
+	if c.depth() > v.Depth && !v.Captured {
+		v.Captured = true
+		c.changed = true
+	}
+}
+
+// declared is how a variable came to be, for the error about a second time.
+type declared string
+
+const (
+	byLet    declared = "declaration"
+	byAssign declared = "assignment"
+	byLoop   declared = "loop"
+	byParam  declared = "parameter"
+)
+
+// mayDeclare reports a name that is taken: there is no shadowing.
+func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
+	old := c.find(n.Name)
+	if old == nil {
+		return true
+	}
+	c.errorHint(span, "the first "+string(old.how)+" of $"+shown(n.Name)+" is at "+old.Span.String(),
+		"Variable $%s was already declared. Variable shadowing is not allowed.", shown(n.Name))
+	return false
+}
+
+// variable is the type of a variable that is read.
+func (c *checker) variable(n *ast.Var) *types.Type {
+	v := c.find(n.Name)
+	if v == nil {
+		c.undefined(n)
+		return types.TInvalid
+	}
+	c.use(n, v)
+	if !v.assigned && v.how == byLet {
+		c.warnf(n.Span(), "Variable used before it was assigned: $%s", v.Name)
+	}
+	if invalid(v.Type) {
+		if !c.final {
+			return unknown
+		}
+		if !v.wrong {
+			c.errorf(n.Span(), "Could not resolve the type of $%s", v.Name)
+		}
+		return types.TInvalid
+	}
+	return v.Type
+}
+
+func (c *checker) undefined(n *ast.Var) {
+	var names []string
+	for _, s := range c.scopes {
+		for name := range s {
+			names = append(names, "$"+shown(name))
+		}
+	}
+	c.errorHint(n.Span(), didYouMeanSorted("$"+shown(n.Name), names), "Undefined or undeclared variable: $%s", shown(n.Name))
+}
+
+// assign joins the type of a value into v. at is the assignment, value where
+// the value stands.
+func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.Span) {
+	v.assigned = true
+	v.everAssigned = true
+	switch {
+	case invalid(t):
+		v.wrong = v.wrong || t != unknown
+		return
+	case v.fixed != nil:
+		c.convert(v.fixed, t, lit, value, func() {
+			c.errorf(at, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", v.Name, t, v.fixed)
+		})
+		if v.fixed.Kind == types.String && v.fixed.Size == 0 {
+			c.widen(v, t)
+		}
+		return
+	}
+	if !c.storable(t, at, "scratch variable") {
+		v.wrong = true
+		return
+	}
+	if !c.widen(v, t) {
+		c.errorf(at, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", v.Name, t, v.Type)
+		return
+	}
+	c.warnLoss(v.Type, t, lit, value)
+}
+
+// widen joins t into v's type.
+func (c *checker) widen(v *Var, t *types.Type) bool {
+	j, ok := join(v.Type, stored(t))
+	if !ok {
+		return false
+	}
+	if !same(j, v.Type) {
+		v.Type = j
+		c.changed = true
+	}
+	return true
+}
+
+// mangled separates the name of a macro's own variable from the number of the
+// expansion it belongs to.
+const mangled = "\x00"
+
+// shown is a variable's name as the user knows it.
+func shown(name string) string {
+	name, _, _ = strings.Cut(name, mangled)
+	return name
+}

@@ -1,0 +1,438 @@
+package check
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// maxTypeSize bounds arrays, strings and buffers written in a script, in bytes.
+const maxTypeSize = 1 << 20
+
+// basicType is the type of a name that needs no declaration, or nil. The size
+// of string and its like is 0 until a length follows.
+func basicType(name string) *types.Type {
+	switch name {
+	case "void":
+		return types.TVoid
+	case "bool":
+		return types.TBool
+	case "int8":
+		return types.TInt8
+	case "int16":
+		return types.TInt16
+	case "int32":
+		return types.TInt32
+	case "int64":
+		return types.TInt64
+	case "uint8":
+		return types.TUint8
+	case "uint16":
+		return types.TUint16
+	case "uint32":
+		return types.TUint32
+	case "uint64":
+		return types.TUint64
+	case "string":
+		return types.NewString(0)
+	case "buffer":
+		return types.NewBuffer(0)
+	}
+	return nil
+}
+
+// sized are the basic types whose [N] is a length, not an array.
+func sized(t *types.Type, n int) *types.Type {
+	switch {
+	case t.Kind == types.String && t.Size == 0:
+		return types.NewString(n)
+	case t.Kind == types.Buffer && t.Len == 0:
+		return types.NewBuffer(n)
+	}
+	return nil
+}
+
+// written resolves a type as the script writes it.
+func (c *checker) written(t *ast.Type) *types.Type {
+	r := c.writtenBase(t)
+	for i := range t.Suffixes {
+		if invalid(r) {
+			break
+		}
+		r = c.suffixed(r, &t.Suffixes[i], t)
+	}
+	c.info.Written[t] = r
+	return r
+}
+
+func (c *checker) writtenBase(t *ast.Type) *types.Type {
+	switch {
+	case t.TypeofT != nil:
+		return c.written(t.TypeofT)
+	case t.Typeof != nil:
+		return plain(c.unevaluated(t.Typeof))
+	}
+	return c.namedType(t.Keyword, t.Name, t.Span())
+}
+
+// unevaluated is the type of an expression that only stands for its type.
+func (c *checker) unevaluated(e ast.Expr) *types.Type {
+	c.quiet++
+	defer func() { c.quiet-- }()
+	if m, ok := e.(*ast.Map); ok {
+		st := c.useMap(m)
+		if st.keyed && st.info.Keyed {
+			// typeof(@m) of a map with keys is that of its key.
+			if !invalid(st.info.Key) {
+				return st.info.Key
+			}
+			return unknown
+		}
+	}
+	t := c.expr(e)
+	if t.Kind == types.Void {
+		c.errorf(e.Span(), "The expression has no type: it has no value")
+		return types.TInvalid
+	}
+	return t
+}
+
+func (c *checker) suffixed(t *types.Type, s *ast.TypeSuffix, at *ast.Type) *types.Type {
+	if s.Pointer {
+		return types.NewPointer(t, types.NoSpace)
+	}
+	if t.Kind == types.Void {
+		c.errorf(at.Span(), "There are no arrays of void")
+		return types.TInvalid
+	}
+	n := 0
+	if s.Len != nil {
+		lt := c.expr(s.Len)
+		l := c.info.Lits[s.Len]
+		switch {
+		case invalid(lt):
+			return lt
+		case l == nil || l.IsStr || l.IsBool || l.Unsigned || l.Int < 0:
+			c.errorf(s.Len.Span(), "The length of an array is a non-negative integer known when compiling")
+			return types.TInvalid
+		case l.Int > maxTypeSize || int(l.Int)*max(1, t.Size) > maxTypeSize:
+			c.errorf(s.Len.Span(), "A type may not take more than %d bytes", maxTypeSize)
+			return types.TInvalid
+		}
+		n = int(l.Int)
+		if r := sized(t, n); r != nil {
+			return r
+		}
+	}
+	return types.NewArray(t, n)
+}
+
+// namedType finds a type by its name and keyword (struct, union, enum or "").
+func (c *checker) namedType(keyword, name string, span source.Span) *types.Type {
+	if keyword == "" {
+		if t := basicType(name); t != nil {
+			return t
+		}
+		if t := c.builtinType(name); t != nil {
+			return t
+		}
+	}
+	full := name
+	if keyword != "" {
+		full = keyword + " " + name
+	}
+	if t := c.c.Type(full); t != nil {
+		return t
+	}
+	if k := c.env.Kernel; k != nil {
+		if t, err := k.Type(full); err == nil && t != nil {
+			return t
+		}
+		if keyword == "" { // C++ and old scripts leave the keyword out
+			for _, kw := range []string{"struct ", "union ", "enum "} {
+				if t := c.c.Type(kw + name); t != nil {
+					return t
+				}
+				if t, err := k.Type(kw + name); err == nil && t != nil {
+					return t
+				}
+			}
+		}
+	}
+	c.errorHint(span, c.nearestType(keyword, name), "Cannot resolve unknown type \"%s\"", full)
+	return types.TInvalid
+}
+
+// builtinType is a type that a builtin brings: timestamp, count_t, inet[N] …
+func (c *checker) builtinType(name string) *types.Type {
+	if d := c.defs.ForType(name); d != nil {
+		kind := types.Opaque
+		if d.Kind == builtins.Aggregation {
+			kind = types.Agg
+		}
+		signed := !strings.HasPrefix(name, "u") && name != "count_t"
+		return &types.Type{Kind: kind, Name: name, Size: 8, Signed: signed && kind == types.Agg}
+	}
+	return nil
+}
+
+func (c *checker) nearestType(keyword, name string) string {
+	if !c.final {
+		return ""
+	}
+	var names []string
+	for _, n := range c.c.TypeNames() {
+		kw, bare, ok := strings.Cut(n, " ")
+		if !ok {
+			kw, bare = "", n
+		}
+		if kw == keyword {
+			names = append(names, bare)
+		}
+	}
+	kind := keyword
+	if kind == "" {
+		kind = "typedef"
+		names = append(names, "bool", "void", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "string", "buffer")
+	}
+	if k := c.env.Kernel; k != nil {
+		for _, n := range k.TypeNames(kind) {
+			names = append(names, strings.TrimPrefix(n, kind+" "))
+		}
+	}
+	return didYouMeanSorted(name, names)
+}
+
+func (c *checker) cast(e *ast.Cast) *types.Type {
+	to := c.written(e.Type)
+	from := c.value(e.X)
+	if bad := spoiled(to, from); bad != nil {
+		return bad
+	}
+	t := c.castType(e, to, from)
+	if t == nil {
+		c.errorf(source.Span{File: e.Span().File, Start: e.Span().Start, End: max(e.Type.Span().End, e.Span().Start+1)},
+			"Cannot cast from \"%s\" to \"%s\"", plain(from), to)
+		return types.TInvalid
+	}
+	if l := c.info.Lits[e.X]; l != nil && !l.IsStr {
+		switch t.Kind {
+		case types.Int:
+			n, u := truncate(t, l.Int)
+			c.info.Lits[e] = &builtins.Lit{Int: n, Unsigned: u}
+		case types.Bool:
+			c.info.Lits[e] = boolLit(l.Int != 0)
+		case types.Enum:
+			c.info.Lits[e] = &builtins.Lit{Int: l.Int}
+			if t.Consts != nil && t.Consts.Name(l.Int) == "" {
+				c.errorf(e.Span(), "Enum: %s doesn't contain a variant value of %d", strings.TrimPrefix(t.Name, "enum "), l.Int)
+			}
+		}
+	}
+	return t
+}
+
+// castType is the type of (to)x where x is of type from, or nil.
+func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
+	word := isNumber(from) || from.Kind == types.Bool || from.Kind == types.Pointer
+	switch to.Kind {
+	case types.Bool:
+		if word {
+			return to
+		}
+	case types.Int, types.Enum:
+		switch {
+		case word:
+			if types.Equal(to, from) && !isLiteralType(from) && c.info.Lits[e.X] == nil {
+				c.warnf(e.Span(), "Unnecessary cast: expression is already of type %s", from)
+			}
+			return to
+		case from.Kind == types.Array && isNumber(from.Elem) && from.Size == to.Size:
+			return to
+		case from.Kind == types.Agg && c.decay(from) != from:
+			return to
+		case from.Kind == types.Opaque && from.IsScalar() && from.Size <= 8:
+			return to
+		}
+	case types.Pointer:
+		if word || from.Kind == types.Array && from.Size == 8 {
+			return types.NewPointer(to.Elem, c.pointerSpace(from))
+		}
+		if from.Kind == types.Opaque && from.Size == 8 {
+			return types.NewPointer(to.Elem, c.pointerSpace(from))
+		}
+	case types.Array:
+		return castArray(to, from)
+	case types.String, types.Buffer:
+		if from.Kind != to.Kind {
+			return nil
+		}
+		if to.Len == 0 && to.Kind == types.Buffer || to.Size == 0 {
+			return from
+		}
+		if from.Size <= to.Size {
+			return to
+		}
+	}
+	return nil
+}
+
+// castArray is an array of integers made of an integer, another array or a
+// string; its length may be left to the size of those.
+func castArray(to, from *types.Type) *types.Type {
+	if !isNumber(to.Elem) {
+		return nil
+	}
+	if !isNumber(from) && from.Kind != types.String && !(from.Kind == types.Array && isNumber(from.Elem)) {
+		return nil
+	}
+	size := from.Size
+	if to.Len == 0 {
+		if size%to.Elem.Size != 0 {
+			return nil
+		}
+		return types.NewArray(to.Elem, size/to.Elem.Size)
+	}
+	if to.Size == size || free(from) && to.Size >= size && to.Size <= 8 {
+		return to
+	}
+	return nil
+}
+
+// pointerSpace is where a pointer made of a value points: where the value came
+// from, or else where the arguments of the probe point.
+func (c *checker) pointerSpace(from *types.Type) types.Space {
+	if from.Space != types.NoSpace && from.Space != types.BTF && from.Space != types.Ctx && from.Kind != types.Array {
+		return from.Space
+	}
+	if from.Kind == types.Pointer && from.Space == types.NoSpace && from.Elem.Kind != types.Void {
+		return types.NoSpace // of the program's own memory
+	}
+	if ctx := c.Context(); ctx != nil && ctx.ArgSpace == types.User {
+		return types.User
+	}
+	return types.Kernel
+}
+
+func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
+	if t != nil {
+		return c.written(t)
+	}
+	return c.unevaluated(x)
+}
+
+func (c *checker) sizeof(e *ast.Sizeof) *types.Type {
+	t := c.operandType(e.Type, e.X)
+	if invalid(t) {
+		return t
+	}
+	return c.literal(e, &builtins.Lit{Int: int64(t.Size)})
+}
+
+func (c *checker) offsetof(e *ast.Offsetof) *types.Type {
+	t := c.operandType(e.Type, e.X)
+	if invalid(t) {
+		return t
+	}
+	off := 0
+	for _, name := range e.Path {
+		if t.Kind == types.Pointer && t.Elem != nil && off == 0 {
+			t = t.Elem
+		}
+		if t.Kind != types.Struct && t.Kind != types.Record && t.Kind != types.Tuple {
+			c.errorf(e.Span(), "'%s' is not of a struct type, so it has no field '%s'", t, name.Text)
+			return types.TInvalid
+		}
+		f, ok := t.Field(name.Text)
+		if !ok {
+			c.errorHint(e.Span(), didYouMean(name.Text, t.FieldNames()), "'%s' has no field named '%s'", t, name.Text)
+			return types.TInvalid
+		}
+		off += f.Off
+		t = f.Type
+	}
+	return c.literal(e, &builtins.Lit{Int: int64(off)})
+}
+
+// typeinfo is a record (btf_id, base_type, full_type) of a type.
+func (c *checker) typeinfo(e *ast.Typeinfo) *types.Type {
+	t := c.operandType(e.Type, e.X)
+	if invalid(t) {
+		return t
+	}
+	c.unstable("typeinfo", e.Span())
+	base := baseName(t)
+	full := t.String()
+	return types.NewRecord([]string{"btf_id", "base_type", "full_type"},
+		[]*types.Type{types.TUint32, types.NewString(len(base) + 1), types.NewString(len(full) + 1)})
+}
+
+func baseName(t *types.Type) string {
+	switch t.Kind {
+	case types.Int:
+		return "int"
+	case types.Pointer:
+		return "pointer"
+	case types.Array:
+		return "array"
+	case types.String:
+		return "string"
+	case types.Struct:
+		return "struct"
+	case types.Tuple:
+		return "tuple"
+	case types.Record:
+		return "record"
+	case types.Enum:
+		return "enum"
+	}
+	return t.String()
+}
+
+// unstable reports the use of a feature that the configuration does not enable.
+func (c *checker) unstable(feature string, span source.Span) {
+	switch c.cfg.Unstable[feature] {
+	case "error":
+		c.errorHint(span, "set the config flag: unstable_"+feature+"=enable", "%s feature is not enabled by default", feature)
+	case "warn":
+		c.warnf(span, "%s is an unstable feature: it may change or go away", feature)
+	}
+}
+
+// positional is the value of $N: a number where it reads as one, else a
+// string; 0, with a warning, where it was not given.
+func (c *checker) positional(e *ast.Positional) *builtins.Lit {
+	if e.N == 0 {
+		return &builtins.Lit{Int: int64(len(c.sess.Params))}
+	}
+	if e.N > len(c.sess.Params) {
+		if c.strCalls == 0 {
+			c.warnf(e.Span(), "Positional parameter $%d is empty or not provided.", e.N)
+		}
+		return &builtins.Lit{}
+	}
+	text := c.sess.Params[e.N-1]
+	if n, ok := parseParam(text); ok {
+		return n
+	}
+	return &builtins.Lit{Str: text, IsStr: true}
+}
+
+func parseParam(text string) (*builtins.Lit, bool) {
+	neg := strings.HasPrefix(text, "-")
+	n, err := strconv.ParseUint(strings.TrimPrefix(text, "-"), 0, 64)
+	if err != nil {
+		return nil, false
+	}
+	if neg {
+		if n > 1<<63 {
+			return nil, false
+		}
+		return &builtins.Lit{Int: -int64(n)}, true
+	}
+	return &builtins.Lit{Int: int64(n), Unsigned: int64(n) < 0}, true
+}

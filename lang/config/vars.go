@@ -1,0 +1,259 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Var is one variable of the configuration.
+type Var struct {
+	Name string // in lower case, as in a script's config block
+	Doc  string // one sentence, with the unit and the values it can have
+	// Dead says that it is accepted and ignored; Renamed that it is an old name
+	// of another.
+	Dead    bool
+	Renamed string
+
+	set func(c *Config, v Value) error
+	get func(c *Config) any
+}
+
+// Value is a value given to a variable: a number, a word or quoted string, or
+// true and false.
+type Value struct {
+	Text   string // of a number: as written
+	Int    uint64
+	IsInt  bool
+	Bool   bool
+	IsBool bool
+}
+
+// TextValue reads a value as the environment gives it.
+func TextValue(text string) Value {
+	v := Value{Text: text}
+	if n, err := strconv.ParseUint(text, 0, 64); err == nil {
+		v.Int, v.IsInt = n, true
+	}
+	switch text {
+	case "true":
+		v.Bool, v.IsBool = true, true
+	case "false":
+		v.IsBool = true
+	}
+	return v
+}
+
+// number is a variable with a number from least to most.
+func number(name, doc string, field func(*Config) *int, least, most uint64) Var {
+	return Var{Name: name, Doc: doc,
+		get: func(c *Config) any { return *field(c) },
+		set: func(c *Config, v Value) error {
+			if !v.IsInt {
+				return fmt.Errorf("%s: expecting a number, got %s", name, v.Text)
+			}
+			if v.Int < least || v.Int > most {
+				return fmt.Errorf("%s: %d is out of range, it can be from %d to %d", name, v.Int, least, most)
+			}
+			*field(c) = int(v.Int)
+			return nil
+		},
+	}
+}
+
+// boolean is a variable that is true or false (or 1 or 0).
+func boolean(name, doc string, field func(*Config) *bool) Var {
+	return Var{Name: name, Doc: doc,
+		get: func(c *Config) any { return *field(c) },
+		set: func(c *Config, v Value) error {
+			switch {
+			case v.IsBool:
+				*field(c) = v.Bool
+			case v.IsInt && v.Int <= 1:
+				*field(c) = v.Int == 1
+			default:
+				return fmt.Errorf("%s: Invalid bool value: valid values are true, false, 1 or 0.", name)
+			}
+			return nil
+		},
+	}
+}
+
+// choice is a variable with one of a few words; the given one may differ in
+// case where fold is set.
+func choice(name, doc string, field func(*Config) *string, words ...string) Var {
+	return Var{Name: name, Doc: doc,
+		get: func(c *Config) any { return *field(c) },
+		set: func(c *Config, v Value) error {
+			for _, w := range words {
+				if v.Text == w {
+					*field(c) = w
+					return nil
+				}
+			}
+			return fmt.Errorf("%s: Invalid value for %s: valid values are %s and %s.", name, name,
+				strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
+		},
+	}
+}
+
+// unstable is the switch of a feature that may change.
+func unstable(feature string) Var {
+	name := "unstable_" + feature
+	words := []string{"enable", "warn", "error"}
+	return Var{Name: name, Doc: "Whether the unstable feature " + feature + " can be used: enable, warn or error.",
+		get: func(c *Config) any { return c.Unstable[feature] },
+		set: func(c *Config, v Value) error {
+			word := v.Text
+			if v.IsBool || v.IsInt && v.Int <= 1 {
+				word = "error"
+				if v.Bool || v.Int == 1 {
+					word = "enable"
+				}
+			}
+			if !slices.Contains(words, word) {
+				return fmt.Errorf("%s: Invalid value for %s: valid values are %s.", name, name, strings.Join(words, ", "))
+			}
+			c.Unstable[feature] = word
+			return nil
+		},
+	}
+}
+
+func dead(name string) Var { return Var{Name: name, Dead: true} }
+
+func renamed(old, name string) Var { return Var{Name: old, Renamed: name} }
+
+// The largest limits that still mean something; what a size means for memory
+// is checked where memory is taken.
+const (
+	maxCount  = 1 << 30
+	maxStrlen = 1 << 16
+)
+
+// licenses are those under which the kernel offers all helpers.
+var licenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
+
+// Vars lists the variables in alphabetical order, old names last.
+func Vars() []Var {
+	return []Var{
+		choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
+			func(c *Config) *string { return &c.CacheUserSymbols }, "PER_PID", "PER_PROGRAM", "NONE"),
+		boolean("cpp_demangle", "Whether C++ names in user stacks are demangled.", func(c *Config) *bool { return &c.CPPDemangle }),
+		boolean("lazy_symbolication", "Whether user addresses become symbols only when printed.", func(c *Config) *bool { return &c.LazySymbolication }),
+		choice("license", "The license that programs are loaded under: one that the kernel counts as GPL-compatible.",
+			func(c *Config) *string { return &c.License }, licenses...),
+		number("log_size", "Bytes of the kernel's log about a program it refuses.", func(c *Config) *int { return &c.LogSize }, 0, maxCount),
+		number("max_bpf_progs", "The most BPF programs a script may become.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
+		number("max_cat_bytes", "The most bytes cat() prints of a file.", func(c *Config) *int { return &c.MaxCatBytes }, 0, maxCount),
+		number("max_map_keys", "The most keys a map can have.", func(c *Config) *int { return &c.MaxMapKeys }, 1, maxCount),
+		number("max_probes", "The most attach points a script may have.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
+		number("max_strlen", "Bytes of a string read by str(), buf() and path(), the terminating NUL included.", func(c *Config) *int { return &c.MaxStrlen }, 1, maxStrlen),
+		choice("missing_probes", "What an attach point that matches nothing is: error, warn or ignore.",
+			func(c *Config) *string { return &c.MissingProbes }, "ignore", "warn", "error"),
+		number("on_stack_limit", "The largest object, in bytes, kept on a program's stack.", func(c *Config) *int { return &c.OnStackLimit }, 0, 512),
+		number("perf_rb_pages", "Pages of the ring buffer that events come through; 0: by the size of the machine's memory.", func(c *Config) *int { return &c.PerfRBPages }, 0, 1<<20),
+		boolean("print_maps_on_exit", "Whether maps are printed at the end.", func(c *Config) *bool { return &c.PrintMapsOnExit }),
+		boolean("show_debug_info", "Whether user stacks show source files and lines.", func(c *Config) *bool { return &c.ShowDebugInfo }),
+		choice("stack_mode", "How stacks are printed: bpftrace, raw, perf or build_id.",
+			func(c *Config) *string { return &c.StackMode }, "bpftrace", "raw", "perf", "build_id"),
+		{Name: "str_trunc_trailer", Doc: "What is put behind a string that was cut at max_strlen.",
+			get: func(c *Config) any { return c.StrTruncTrailer },
+			set: func(c *Config, v Value) error { c.StrTruncTrailer = v.Text; return nil }},
+		unstable("dw_ustack"), unstable("import_statement"), unstable("tseries"), unstable("typeinfo"),
+		boolean("use_blazesym", "Accepted for scripts that set it; symbols are always resolved by gotrace itself.", func(c *Config) *bool { return &c.UseBlazesym }),
+
+		renamed("cat_bytes_max", "max_cat_bytes"), renamed("map_keys_max", "max_map_keys"),
+		renamed("no_cpp_demangle", "cpp_demangle"), renamed("strlen", "max_strlen"),
+		dead("max_type_res_iterations"), dead("symbol_source"), dead("unstable_addr"),
+		dead("unstable_import"), dead("unstable_macro"), dead("unstable_map_decl"),
+	}
+}
+
+// Default is the configuration before anything was set.
+func Default() *Config {
+	return &Config{
+		CPPDemangle: true, LazySymbolication: true, License: "GPL", LogSize: 1000000,
+		MaxBPFProgs: 1024, MaxCatBytes: 10240, MaxMapKeys: 4096, MaxProbes: 1024, MaxStrlen: 1024,
+		OnStackLimit: 32, StackMode: "bpftrace", StrTruncTrailer: "..", MissingProbes: "error",
+		PrintMapsOnExit: true, UseBlazesym: true,
+		Unstable: map[string]string{"tseries": "warn", "dw_ustack": "warn", "typeinfo": "error", "import_statement": "error"},
+	}
+}
+
+// prefix is that of variables in the environment; scripts may write it too.
+const prefix = "BPFTRACE_"
+
+// Problem is what is wrong with a setting: an error, or (Warning) something to
+// be told about it.
+type Problem struct {
+	Msg, Hint string
+	Warning   bool
+}
+
+// Set gives a variable a value. name may be in upper case and with the prefix.
+func (c *Config) Set(name string, v Value) *Problem {
+	bare := strings.TrimPrefix(strings.ToLower(name), strings.ToLower(prefix))
+	vars := Vars()
+	i := slices.IndexFunc(vars, func(v Var) bool { return v.Name == bare })
+	if i < 0 {
+		var names []string
+		for _, v := range vars {
+			if !v.Dead && v.Renamed == "" {
+				names = append(names, v.Name)
+			}
+		}
+		hint := ""
+		if near := source.Nearest(bare, names); near != "" {
+			hint = "did you mean '" + near + "'?"
+		}
+		return &Problem{Msg: name + ": not a known configuration option", Hint: hint}
+	}
+	switch it := vars[i]; {
+	case it.Dead:
+		return &Problem{Msg: bare + " is deprecated and has no effect", Warning: true}
+	case it.Renamed != "":
+		if bare == "no_cpp_demangle" {
+			v = Value{Text: v.Text, IsBool: true, Bool: !(v.Bool || v.IsInt && v.Int != 0)}
+		}
+		if p := c.Set(it.Renamed, v); p != nil {
+			return p
+		}
+		return &Problem{Msg: bare + " has been renamed, please use " + it.Renamed, Warning: true}
+	default:
+		if err := it.set(c, v); err != nil {
+			return &Problem{Msg: err.Error()}
+		}
+	}
+	return nil
+}
+
+// FromEnv sets what the environment sets. Variables of the prefix that are no
+// settings are none of our business.
+func (c *Config) FromEnv(getenv func(string) (string, bool)) []Problem {
+	var problems []Problem
+	for _, v := range Vars() {
+		text, ok := getenv(prefix + strings.ToUpper(v.Name))
+		if !ok {
+			continue
+		}
+		if p := c.Set(v.Name, TextValue(text)); p != nil {
+			p.Msg = prefix + strings.ToUpper(v.Name) + ": " + strings.TrimPrefix(p.Msg, v.Name+": ")
+			problems = append(problems, *p)
+		}
+	}
+	return problems
+}
+
+// Get is a variable's value: an int, a bool or a string; nil if there is none.
+func (c *Config) Get(name string) any {
+	for _, v := range Vars() {
+		if v.Name == name && v.get != nil {
+			return v.get(c)
+		}
+	}
+	return nil
+}
