@@ -301,7 +301,7 @@ func foldAddresses(f *ir.Func) {
 func peel(p *ir.Value, off int64) (*ir.Value, int64) {
 	for {
 		switch {
-		case p.Op == ir.OpBarrier:
+		case p.Op == ir.OpBarrier && p.Type.IsPtr():
 			p = p.Args[0]
 		case p.Op == ir.OpAdd && p.Args[1].Op == ir.OpConst && p.Args[0].Type != ir.Int && fitsS32(off+p.Args[1].Imm):
 			p, off = p.Args[0], off+p.Args[1].Imm

@@ -347,6 +347,9 @@ func (s *selector) selectBlock(b *ir.Block, blocks []*mblock) {
 		if v.Op == ir.OpPhi || v.Op == ir.OpParam {
 			continue
 		}
+		if v.Op == ir.OpBarrier && s.vregs[v.ID] == 0 {
+			continue
+		}
 		if _, ok := remat(v); ok || v.Effect()&ir.Writes == 0 && s.vregs[v.ID] == 0 && s.sexts[v.ID] == nil {
 			continue
 		}
@@ -401,6 +404,9 @@ func (s *selector) condition(v *ir.Value, branch bool) *inst {
 		case v.Op == ir.OpAnd && s.uses[v.ID] == 1:
 			in.jump, in.a, in.b = asm.JSet, s.value(v.Args[0]), s.source(v.Args[1])
 			return in
+		case (v.Op == ir.OpZext32 || v.Op == ir.OpSext32) && s.uses[v.ID] == 1 && v.Args[0].Op != ir.OpConst:
+			in.jump, in.word, in.a, in.b = asm.JNE, true, s.value(v.Args[0]), imm(0)
+			return in
 		default:
 			in.jump, in.a, in.b = asm.JNE, s.value(v), imm(0)
 			return in
@@ -448,6 +454,10 @@ func (s *selector) instruction(v *ir.Value) {
 	switch v.Op {
 	case ir.OpAdd, ir.OpSub, ir.OpMul, ir.OpUDiv, ir.OpSDiv, ir.OpUMod, ir.OpSMod, ir.OpAnd, ir.OpOr, ir.OpXor, ir.OpShl, ir.OpShr, ir.OpSar:
 		s.arith(v, dst, false)
+	case ir.OpBarrier:
+		o := s.value(arg(0))
+		s.likeA(dst, o)
+		s.emit(&inst{op: mLet, dst: dst, a: o})
 	case ir.OpNeg:
 		s.unary(&inst{alu: asm.Neg, a: s.value(arg(0))}, dst)
 	case ir.OpSext8, ir.OpSext16, ir.OpSext32:

@@ -17,11 +17,15 @@ const (
 // legalizer rewrites a function to what BPF has instructions for: signed
 // division by sign handling, OpZero and OpCopy as loads and stores, stack
 // accesses that the kernel would refuse as misaligned as smaller ones.
-// Barriers have done their work and go.
+// Barriers of pointers have done their work and go: a null check holds for all
+// copies of a pointer. Barriers of integers stay: they become a copy taken
+// where the bounds are known, since bounds found later do not reach a value
+// that has been spilled before.
 type legalizer struct {
 	f     *ir.Func
 	frame map[*ir.Value]int64
 	v4    bool
+	uses  []int
 
 	blk *ir.Block
 	out []*ir.Value
@@ -33,12 +37,13 @@ func legalize(f *ir.Func, frame map[*ir.Value]int64, v4 bool) {
 	sub := make([]*ir.Value, f.NumValues())
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if v.Op == ir.OpBarrier {
+			if v.Op == ir.OpBarrier && v.Type != ir.Int {
 				sub[v.ID] = v.Args[0]
 			}
 		}
 	}
 	f.Substitute(sub)
+	l.uses = f.Uses()
 	replaced := map[*ir.Value]*ir.Value{}
 	for i := 0; i < len(f.Blocks); i++ { // grows: loops split blocks
 		l.block(f.Blocks[i], replaced)
@@ -84,8 +89,10 @@ func (l *legalizer) block(b *ir.Block, replaced map[*ir.Value]*ir.Value) {
 	l.blk, l.out = b, nil
 	for i, v := range b.Values {
 		l.at = v
+		if v.Op == ir.OpBarrier && v.Type != ir.Int {
+			continue
+		}
 		switch v.Op {
-		case ir.OpBarrier:
 		case ir.OpSDiv, ir.OpSMod:
 			d := v.Args[1]
 			if l.v4 && d.Op == ir.OpConst && d.Imm != 0 && d.Imm != -1 && fitsS32(d.Imm) {
@@ -100,6 +107,16 @@ func (l *legalizer) block(b *ir.Block, replaced map[*ir.Value]*ir.Value) {
 				return
 			}
 			l.fill(v, v.Args[0], v.Imm, 0, n)
+		case ir.OpCall:
+			if v.Help != ir.MapUpdate && v.Help != ir.MapDelete || l.v4 || v.ID >= len(l.uses) || l.uses[v.ID] == 0 {
+				l.out = append(l.out, v)
+				break
+			}
+			// Before Linux 6.4 these return an int, and the upper half of the
+			// register holds whatever it happens to.
+			c := l.val(ir.OpCall, ir.Int, v.Args...)
+			c.Help = v.Help
+			replaced[v] = l.val(ir.OpSext32, ir.Int, c)
 		case ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
 			size := int64(v.Op.Info().Size)
 			if al := l.align(v.Args[0], v.Imm); al < size {

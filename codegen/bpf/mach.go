@@ -162,6 +162,7 @@ type vinfo struct {
 	home    vreg // the spill slot that holds the same value, if any
 	remat   bool // defined by an mLet that can be repeated anywhere
 	noSpill bool // as short as can be
+	checked bool // between a bounds check and the copy that carries what it found
 	hint    asm.Register
 	hinted  bool
 	like    vreg // better in the same place as this one

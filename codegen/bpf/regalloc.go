@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"errors"
+	"maps"
 	"math"
 )
 
@@ -91,6 +92,9 @@ func (a *allocator) weigh() {
 		info.weight /= float64(length + 4*posCount)
 		if info.remat {
 			info.weight /= 2
+		}
+		if info.checked {
+			info.weight *= 1e6
 		}
 		if info.noSpill {
 			info.weight = math.Inf(1)
@@ -249,6 +253,8 @@ type spiller struct {
 	f       *mfunc
 	spilled []bool // by vreg, of those that existed when the round began
 	remats  map[vreg]operand
+	ends    []map[vreg]vreg // by block: stretches that go on behind it
+	usesIn  map[vreg]int    // of stretches
 }
 
 func (s *spiller) isSpilled(v vreg) bool { return int(v) < len(s.spilled) && s.spilled[v] }
@@ -261,7 +267,7 @@ func (s *spiller) newVreg(home vreg, noSpill bool) vreg {
 
 func (s *spiller) run() {
 	f := s.f
-	s.remats = map[vreg]operand{}
+	s.remats, s.usesIn = map[vreg]operand{}, map[vreg]int{}
 	first := make([]bool, len(s.spilled)) // spilled for the first time, with a home
 	for _, b := range f.blocks {
 		for _, in := range b.insts {
@@ -286,8 +292,12 @@ func (s *spiller) run() {
 			}
 		}
 	}
+	s.ends = make([]map[vreg]vreg, len(f.blocks))
 	for _, b := range f.blocks {
-		s.block(b, first)
+		s.chain(b, first)
+	}
+	for _, b := range f.blocks {
+		s.shorten(b)
 	}
 	for _, b := range f.blocks {
 		for i := range b.phis {
@@ -317,10 +327,32 @@ func (s *spiller) direct(o *operand) {
 	o.v = s.f.vregs[o.v].home
 }
 
+// chain does b after the blocks that a stretch may reach it from.
+func (s *spiller) chain(b *mblock, first []bool) {
+	var todo []*mblock
+	for s.ends[b.index] == nil {
+		todo = append(todo, b)
+		if len(b.preds) != 1 {
+			break
+		}
+		b = b.preds[0]
+	}
+	for i := len(todo) - 1; i >= 0; i-- {
+		s.block(todo[i], first)
+	}
+}
+
 func (s *spiller) block(b *mblock, first []bool) {
 	f := s.f
-	cur := map[vreg]vreg{} // register of the current stretch, by spilled one
-	usesIn := map[vreg]int{}
+	// Register of the current stretch, by spilled one. A stretch goes on into
+	// blocks that only this one leads to, so that a branch there bounds or checks
+	// the register that is used behind it.
+	cur := map[vreg]vreg{}
+	if len(b.preds) == 1 {
+		maps.Copy(cur, s.ends[b.preds[0].index])
+	}
+	s.ends[b.index] = cur
+	usesIn := s.usesIn
 	var out []*inst
 	for _, in := range b.insts {
 		before := len(out)
@@ -365,6 +397,9 @@ func (s *spiller) block(b *mblock, first []bool) {
 					}
 					o.v = cur[v]
 					usesIn[o.v]++
+					if in.op == mLet {
+						f.vregs[o.v].checked = true
+					}
 					return
 				}
 				if loaded[v] == 0 {
@@ -410,18 +445,22 @@ func (s *spiller) block(b *mblock, first []bool) {
 			out = append(out, in)
 		}
 	}
-	// A stretch with one use right behind its load cannot be shorter.
-	for i, in := range out {
-		if in.op == mReload && usesIn[in.dst] == 1 && i+1 < len(out) {
-			out[i+1].operands(func(o *operand) {
+	b.insts = out
+}
+
+// shorten marks the stretches that cannot get any shorter: one use right behind
+// the load, or none behind the store that follows the definition.
+func (s *spiller) shorten(b *mblock) {
+	for i, in := range b.insts {
+		if in.op == mReload && s.usesIn[in.dst] == 1 && i+1 < len(b.insts) {
+			b.insts[i+1].operands(func(o *operand) {
 				if o.usesReg() && o.v == in.dst {
-					f.vregs[in.dst].noSpill = true
+					s.f.vregs[in.dst].noSpill = true
 				}
 			})
 		}
-		if in.op == mSpill && in.a.kind == opReg && usesIn[in.a.v] == 0 && i > 0 && out[i-1].dst == in.a.v {
-			f.vregs[in.a.v].noSpill = true
+		if in.op == mSpill && int(in.a.v) >= len(s.spilled) && s.usesIn[in.a.v] == 0 && i > 0 && b.insts[i-1].dst == in.a.v {
+			s.f.vregs[in.a.v].noSpill = true
 		}
 	}
-	b.insts = out
 }

@@ -1,0 +1,145 @@
+package opt
+
+import "github.com/gotrace/gotrace/codegen/ir"
+
+// place is a byte in memory, as far as known: an offset from a base. Bases are
+// slots, records, values of single-element arrays, the context, and whatever
+// else an address starts from.
+type place struct {
+	base *ir.Value
+	m    *ir.Map // of an OpMapValue base, in whose stead it is compared
+	off  int64
+}
+
+// locate finds where p+off is.
+func locate(p *ir.Value, off int64) place {
+	for {
+		switch {
+		case p.Op == ir.OpAdd && p.Args[0].Type != ir.Int && p.Args[1].Op == ir.OpConst:
+			off += p.Args[1].Imm
+			p = p.Args[0]
+		case p.Op == ir.OpBarrier && p.Type.IsPtr():
+			p = p.Args[0]
+		case p.Op == ir.OpMapValue:
+			return place{m: p.Map, off: off + p.Imm}
+		default:
+			return place{base: p, off: off}
+		}
+	}
+}
+
+func (p place) sameBase(q place) bool { return p.base == q.base && p.m == q.m }
+
+// root is the value a pointer starts from, through all arithmetic.
+func root(p *ir.Value) *ir.Value {
+	for p.Op == ir.OpAdd || p.Op == ir.OpSub || p.Op == ir.OpBarrier {
+		p = p.Args[0]
+	}
+	return p
+}
+
+// memInfo is what the memory passes ask about a function's pointers.
+type memInfo struct {
+	escaped map[*ir.Value]bool // slots whose address is stored, merged by a phi, or passed on for keeps
+	ctxFix  bool               // the context does not change
+}
+
+func newMemInfo(f *ir.Func) *memInfo {
+	mi := &memInfo{escaped: map[*ir.Value]bool{}, ctxFix: true}
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			switch v.Op {
+			case ir.OpPhi:
+				for _, x := range v.Args {
+					if x.Type.IsPtr() {
+						mi.escaped[root(x)] = true
+					}
+				}
+			case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
+				if v.Args[1].Type.IsPtr() {
+					mi.escaped[root(v.Args[1])] = true
+				}
+				if v.Args[0].Type == ir.PtrCtx {
+					mi.ctxFix = false
+				}
+			case ir.OpZero, ir.OpCopy, ir.OpAtomicAdd32, ir.OpAtomicAdd64:
+				if v.Args[0].Type == ir.PtrCtx {
+					mi.ctxFix = false
+				}
+			case ir.OpCallFn, ir.OpKfunc:
+				mi.ctxFix = false
+			case ir.OpCall:
+				if v.Help == ir.OverrideReturn {
+					mi.ctxFix = false
+				}
+			default:
+				// A pointer turned into a number may come back as another pointer.
+				if v.Type == ir.Int && !isCompare(v) {
+					for _, x := range v.Args {
+						if x.Type.IsPtr() && v.Op.Info().Size == 0 {
+							mi.escaped[root(x)] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	return mi
+}
+
+// private reports whether the memory at base can be reached only through
+// pointers visibly made from base.
+func (mi *memInfo) private(base *ir.Value) bool {
+	if base == nil || mi.escaped[base] {
+		return false
+	}
+	return base.Op == ir.OpSlot || base.Op == ir.OpCall && base.Help == ir.RingReserve
+}
+
+func mapLike(p place) bool {
+	return p.m != nil || p.base != nil && (p.base.Type == ir.PtrMap || p.base.Type == ir.PtrMapNil)
+}
+
+// mayAlias reports whether writing through p can change n bytes at q; size is
+// the number of bytes written, or -1 if not known.
+func (mi *memInfo) mayAlias(p place, size int64, q place, n int64) bool {
+	if p.sameBase(q) {
+		return size < 0 || p.off < q.off+n && q.off < p.off+size
+	}
+	if mi.private(p.base) || mi.private(q.base) {
+		// Different bases, one of them known to be reached by no other: unless the
+		// other is made from it by arithmetic that is not constant.
+		return q.base != nil && p.base != nil && root(p.base) == root(q.base)
+	}
+	if p.m != nil && q.m != nil {
+		return p.m == q.m
+	}
+	if mapLike(p) != mapLike(q) {
+		// A map value is no context, record or kernel object. An address that came
+		// through memory or a parameter can be a slot only.
+		return false
+	}
+	return true
+}
+
+// written says what a helper writes of the memory its arguments point to: the
+// argument's index, or -1 for none.
+func written(h *ir.Helper) int {
+	switch h {
+	case ir.MapLookup, ir.MapUpdate, ir.MapDelete, ir.LookupPerCPU, ir.PerCPUPtr, ir.ThisCPUPtr, ir.RingOutput, ir.RingReserve,
+		ir.TracePrintk, ir.TraceVprintk, ir.ProbeWriteUser, ir.SeqWrite, ir.SkbOutput, ir.Strncmp, ir.StackID, ir.CurrentUnderCgroup,
+		ir.SendSignal, ir.SendSignalThread, ir.OverrideReturn, ir.RingQuery, ir.PrandomU32, ir.KtimeGetNs, ir.KtimeBootNs,
+		ir.KtimeCoarseNs, ir.KtimeTaiNs, ir.Jiffies64, ir.SocketCookie:
+		return -1
+	case ir.CurrentComm, ir.ProbeRead, ir.ProbeReadStr, ir.ReadUser, ir.ReadKernel, ir.ReadUserStr, ir.ReadKernelStr, ir.CopyFromUser:
+		return 0
+	case ir.PerfProgRead, ir.GetStack, ir.GetTaskStack, ir.DPath, ir.GetFuncRet:
+		return 1
+	case ir.NsPidTgid, ir.GetFuncArg, ir.SkbLoadBytes:
+		return 2
+	}
+	return anyArg
+}
+
+// anyArg: whatever is passed may be written, and maps changed too.
+const anyArg = -2

@@ -1,0 +1,275 @@
+package opt
+
+import "github.com/gotrace/gotrace/codegen/ir"
+
+// branch simplifies control flow: constant and repeated conditions, jumps to
+// jumps, blocks that only continue another, unreachable blocks.
+func branch(f *ir.Func) bool {
+	changed := false
+	for again := true; again; {
+		again = f.RemoveUnreachable()
+		again = known(f) || again
+		for _, b := range f.Blocks {
+			again = condition(b) || again
+			again = threadPhi(b) || again
+			again = skipEmpty(b) || again
+		}
+		again = f.RemoveUnreachable() || again
+		again = merge(f) || again
+		changed = changed || again
+	}
+	return changed
+}
+
+// condition simplifies the terminator of b.
+func condition(b *ir.Block) bool {
+	if b.Term != ir.TermBr {
+		return false
+	}
+	changed := false
+	for {
+		c := b.Cond
+		if (c.Op == ir.OpNe || c.Op == ir.OpEq) && c.Args[1].Op == ir.OpConst && c.Args[1].Imm == 0 {
+			b.Cond = c.Args[0]
+			if c.Op == ir.OpEq {
+				b.Succs[0], b.Succs[1] = b.Succs[1], b.Succs[0]
+			}
+			changed = true
+			continue
+		}
+		break
+	}
+	switch {
+	case b.Cond.Op == ir.OpConst:
+		keep := 1
+		if b.Cond.Imm != 0 {
+			keep = 0
+		}
+		toJump(b, keep)
+		return true
+	case b.Succs[0] == b.Succs[1] && sameOnBothEdges(b):
+		toJump(b, 0)
+		return true
+	}
+	return changed
+}
+
+func sameOnBothEdges(b *ir.Block) bool {
+	s := b.Succs[0]
+	i := s.PredIndex(b)
+	for j := i + 1; j < len(s.Preds); j++ {
+		if s.Preds[j] != b {
+			continue
+		}
+		for _, v := range s.Phis() {
+			if v.Args[i] != v.Args[j] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// toJump makes b's branch a jump to its successor keep.
+func toJump(b *ir.Block, keep int) {
+	to, other := b.Succs[keep], b.Succs[1-keep]
+	i := other.PredIndex(b)
+	if to == other && keep == 0 { // the edge that goes is the second one
+		for j := i + 1; j < len(other.Preds); j++ {
+			if other.Preds[j] == b {
+				i = j
+				break
+			}
+		}
+	}
+	other.DropPred(i)
+	b.Term, b.Cond, b.Succs = ir.TermJump, nil, []*ir.Block{to}
+}
+
+// known decides branches whose condition a dominating branch has tested.
+func known(f *ir.Func) bool {
+	dom := ir.NewDom(f)
+	changed := false
+	for _, b := range dom.RPO {
+		if b.Term != ir.TermBr || b.Succs[0] == b.Succs[1] {
+			continue
+		}
+		for d := b; d != nil; d = dom.IDom(d) {
+			if len(d.Preds) != 1 {
+				continue
+			}
+			p := d.Preds[0]
+			if p.Term == ir.TermBr && p.Cond == b.Cond && p.Succs[0] != p.Succs[1] {
+				keep := 0
+				if p.Succs[1] == d {
+					keep = 1
+				}
+				toJump(b, keep)
+				changed = true
+				break
+			}
+		}
+		if changed {
+			return true // dom is stale
+		}
+	}
+	return changed
+}
+
+// threadPhi lets predecessors of b that decide its branch, b being nothing but
+// a phi of conditions and that branch, go straight on. This is what && and ||
+// come down to.
+func threadPhi(b *ir.Block) bool {
+	if b.Term != ir.TermBr || len(b.Values) != 1 || b.Succs[0] == b || b.Succs[1] == b {
+		return false
+	}
+	phi := b.Values[0]
+	if phi.Op != ir.OpPhi || b.Cond != phi || usedElsewhere(phi, b) {
+		return false
+	}
+	for i, p := range b.Preds {
+		x := phi.Args[i]
+		if p == b || len(p.Succs) == 2 && p.Succs[0] == p.Succs[1] {
+			continue
+		}
+		taken := -1
+		switch {
+		case x.Op == ir.OpConst && x.Imm != 0:
+			taken = 0
+		case x.Op == ir.OpConst:
+			taken = 1
+		case p.Term == ir.TermBr && p.Cond == x && p.Succs[0] == b:
+			taken = 0
+		case p.Term == ir.TermBr && p.Cond == x:
+			taken = 1
+		}
+		if taken < 0 {
+			continue
+		}
+		to := b.Succs[taken]
+		if to.PredIndex(p) >= 0 {
+			continue // two edges from p to one block: their phis could differ
+		}
+		k := to.PredIndex(b)
+		redirect(p, b, to)
+		for _, v := range to.Phis() {
+			v.Args = append(v.Args, v.Args[k])
+		}
+		to.Preds = append(to.Preds, p)
+		b.DropPred(i)
+		return true
+	}
+	return false
+}
+
+func usedElsewhere(x *ir.Value, in *ir.Block) bool {
+	for _, b := range in.Func.Blocks {
+		if b != in && b.Cond == x {
+			return true
+		}
+		for _, v := range b.Values {
+			for _, a := range v.Args {
+				if a == x {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// redirect makes p's edge to from go to to; the predecessor lists are the
+// caller's.
+func redirect(p, from, to *ir.Block) {
+	for i, s := range p.Succs {
+		if s == from {
+			p.Succs[i] = to
+			return
+		}
+	}
+}
+
+// skipEmpty lets the predecessors of b, which only jumps on, do that themselves.
+func skipEmpty(b *ir.Block) bool {
+	if len(b.Values) > 0 || b.Term != ir.TermJump || b.Succs[0] == b || b == b.Func.Blocks[0] {
+		return false
+	}
+	to := b.Succs[0]
+	if b.Unlikely && !to.Unlikely {
+		return false // it still says which way is the unlikely one
+	}
+	k := to.PredIndex(b)
+	hasPhis := len(to.Phis()) > 0
+	changed := false
+	for i := 0; i < len(b.Preds); {
+		p := b.Preds[i]
+		if hasPhis && (to.PredIndex(p) >= 0 || len(p.Succs) == 2 && p.Succs[0] == p.Succs[1]) {
+			i++
+			continue
+		}
+		redirect(p, b, to)
+		for _, v := range to.Phis() {
+			v.Args = append(v.Args, v.Args[k])
+		}
+		to.Preds = append(to.Preds, p)
+		b.DropPred(i)
+		changed = true
+	}
+	return changed
+}
+
+// merge appends blocks to their only predecessor where that goes nowhere else.
+func merge(f *ir.Func) bool {
+	changed := false
+	gone := map[*ir.Block]bool{}
+	sub := make([]*ir.Value, f.NumValues())
+	for _, b := range f.Blocks {
+		if gone[b] {
+			continue
+		}
+		for b.Term == ir.TermJump {
+			s := b.Succs[0]
+			if s == b || len(s.Preds) != 1 || s == f.Blocks[0] {
+				break
+			}
+			phis := s.Phis()
+			typed := false
+			for _, v := range phis {
+				typed = typed || v.Args[0].Type != v.Type || v.Args[0] == v
+			}
+			if typed {
+				break
+			}
+			for _, v := range phis {
+				sub[v.ID] = v.Args[0]
+			}
+			for _, v := range s.Values[len(phis):] {
+				v.Block = b
+				b.Values = append(b.Values, v)
+			}
+			b.Term, b.Cond, b.Succs, b.Pos = s.Term, s.Cond, s.Succs, s.Pos
+			for k, t := range b.Succs {
+				if k == 0 || t != b.Succs[0] {
+					for i, p := range t.Preds {
+						if p == s {
+							t.Preds[i] = b
+						}
+					}
+				}
+			}
+			gone[s], changed = true, true
+		}
+	}
+	if !changed {
+		return false
+	}
+	kept := f.Blocks[:0:0]
+	for _, b := range f.Blocks {
+		if !gone[b] {
+			kept = append(kept, b)
+		}
+	}
+	f.Blocks = kept
+	f.Substitute(sub)
+	return true
+}

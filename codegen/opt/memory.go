@@ -1,0 +1,426 @@
+package opt
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+)
+
+// fact is what some bytes of memory hold: the low size bytes of val, or zeros
+// where val is nil.
+type fact struct {
+	at   place
+	size int64
+	val  *ir.Value
+}
+
+// found is a map lookup whose result still stands.
+type found struct {
+	m      *ir.Map
+	key    string // what the key consisted of
+	result *ir.Value
+}
+
+const maxFacts = 96 // more are forgotten, oldest first
+
+// state is what is known of memory at a point.
+type state struct {
+	facts   []fact
+	lookups []found
+	version map[*ir.Value]int // of slots written in ways that facts do not tell
+}
+
+func (s *state) clone() *state {
+	c := &state{facts: slices.Clone(s.facts), lookups: slices.Clone(s.lookups), version: map[*ir.Value]int{}}
+	for k, v := range s.version {
+		c.version[k] = v
+	}
+	return c
+}
+
+// meet keeps what is known on both paths.
+func (s *state) meet(t *state, fresh func() int) {
+	s.facts = slices.DeleteFunc(s.facts, func(f fact) bool { return !slices.Contains(t.facts, f) })
+	s.lookups = slices.DeleteFunc(s.lookups, func(f found) bool { return !slices.Contains(t.lookups, f) })
+	for base, n := range t.version {
+		if s.version[base] != n {
+			s.version[base] = fresh()
+		}
+	}
+	for base, n := range s.version {
+		if t.version[base] != n {
+			s.version[base] = fresh()
+		}
+	}
+}
+
+// memPass replaces loads of what is known to be in memory, drops stores of what
+// is there already, and reuses map lookups.
+type memPass struct {
+	f       *ir.Func
+	mi      *memInfo
+	s       *state
+	sub     []*ir.Value
+	out     []*ir.Value
+	next    int
+	changed bool
+}
+
+func memory(f *ir.Func) bool {
+	m := &memPass{f: f, mi: newMemInfo(f), sub: make([]*ir.Value, f.NumValues())}
+	ends := make([]*state, f.NumBlocks())
+	rpo := ir.RPO(f)
+	for _, b := range rpo {
+		m.s = nil
+		for _, p := range b.Preds {
+			e := ends[p.ID]
+			switch {
+			case e == nil: // a loop: what its body does is not known yet
+				m.s = m.loopState(b, ends)
+			case m.s == nil:
+				m.s = e.clone()
+				continue
+			default:
+				m.s.meet(e, m.fresh)
+				continue
+			}
+			break
+		}
+		if m.s == nil {
+			m.s = &state{version: map[*ir.Value]int{}}
+		}
+		m.out = nil
+		for _, v := range b.Values {
+			for i, x := range v.Args {
+				v.Args[i] = m.find(x)
+			}
+			m.value(b, v)
+		}
+		b.Values = m.out
+		ends[b.ID] = m.s
+	}
+	if m.changed {
+		f.Substitute(m.sub)
+	}
+	return m.changed
+}
+
+// loopState is the state at a loop's header: nothing, with versions that no
+// other point has.
+func (m *memPass) loopState(b *ir.Block, ends []*state) *state {
+	s := &state{version: map[*ir.Value]int{}}
+	for _, blk := range m.f.Blocks {
+		for _, v := range blk.Values {
+			if v.Op == ir.OpSlot {
+				s.version[v] = m.fresh()
+			}
+		}
+	}
+	return s
+}
+
+func (m *memPass) fresh() int {
+	m.next++
+	return m.next
+}
+
+func (m *memPass) find(x *ir.Value) *ir.Value {
+	for x.ID < len(m.sub) && m.sub[x.ID] != nil {
+		x = m.sub[x.ID]
+	}
+	return x
+}
+
+func (m *memPass) replace(v, x *ir.Value) {
+	m.sub[v.ID] = x
+	m.changed = true
+}
+
+func (m *memPass) learn(f fact) {
+	if len(m.s.facts) >= maxFacts {
+		m.s.facts = m.s.facts[1:]
+	}
+	m.s.facts = append(m.s.facts, f)
+}
+
+// clobber forgets what a write of size bytes (-1: unknown) through p may change.
+func (m *memPass) clobber(p place, size int64) {
+	kept := m.s.facts[:0:0]
+	for _, f := range m.s.facts {
+		if f.at.base != nil && f.at.base.Type == ir.PtrCtx && m.mi.ctxFix || !m.mi.mayAlias(p, size, f.at, f.size) {
+			kept = append(kept, f)
+			continue
+		}
+		if f.val != nil || size < 0 || !f.at.sameBase(p) {
+			continue
+		}
+		// Zeros before and after the write are still there.
+		if n := p.off - f.at.off; n > 0 {
+			kept = append(kept, fact{f.at, n, nil})
+		}
+		if n := f.at.off + f.size - (p.off + size); n > 0 {
+			at := f.at
+			at.off = p.off + size
+			kept = append(kept, fact{at, n, nil})
+		}
+	}
+	m.s.facts = kept
+	if p.base != nil {
+		r := root(p.base)
+		m.s.version[r] = m.fresh()
+		if !m.mi.private(r) {
+			m.clobberVersions()
+		}
+	} else {
+		m.clobberVersions()
+	}
+}
+
+// clobberVersions gives new versions to all that may be reached by an unknown
+// pointer.
+func (m *memPass) clobberVersions() {
+	for base := range m.s.version {
+		if !m.mi.private(base) {
+			m.s.version[base] = m.fresh()
+		}
+	}
+}
+
+func (m *memPass) value(b *ir.Block, v *ir.Value) {
+	size := int64(v.Op.Info().Size)
+	switch v.Op {
+	case ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
+		p := locate(v.Args[0], v.Imm)
+		if m.load(b, v, p, size) {
+			return
+		}
+		m.learn(fact{p, size, v})
+	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
+		p := locate(v.Args[0], v.Imm)
+		x := v.Args[1]
+		if m.mi.private(p.base) && m.holds(p, size, x) {
+			m.changed = true
+			return
+		}
+		m.clobber(p, size)
+		m.learn(fact{p, size, x})
+	case ir.OpAtomicAdd32, ir.OpAtomicAdd64:
+		m.clobber(locate(v.Args[0], v.Imm), size)
+	case ir.OpZero:
+		p := locate(v.Args[0], v.Imm)
+		m.clobber(p, v.Imm2)
+		m.learn(fact{p, v.Imm2, nil})
+	case ir.OpCopy:
+		m.clobber(locate(v.Args[0], v.Imm), v.Imm2)
+	case ir.OpCallFn, ir.OpKfunc:
+		m.opaque(v)
+	case ir.OpCall:
+		if m.call(v) {
+			return
+		}
+	}
+	m.out = append(m.out, v)
+}
+
+// holds reports whether storing the low size bytes of x at p changes nothing.
+func (m *memPass) holds(p place, size int64, x *ir.Value) bool {
+	for _, f := range m.s.facts {
+		if !f.at.sameBase(p) || f.at.off > p.off || p.off+size > f.at.off+f.size {
+			continue
+		}
+		if f.val == nil && x.Op == ir.OpConst && (size == 8 && x.Imm == 0 || size < 8 && uint64(x.Imm)<<(64-8*size) == 0) {
+			return true
+		}
+		if f.val != nil && f.at == p && f.size == size && (f.val == x || f.val.Op == ir.OpConst && x.Op == ir.OpConst && f.val.Imm == x.Imm) {
+			return true
+		}
+	}
+	return false
+}
+
+// load replaces v if what it reads is known.
+func (m *memPass) load(b *ir.Block, v *ir.Value, p place, size int64) bool {
+	if p.m != nil && p.m.Frozen && p.off >= 0 && p.off+size <= int64(len(p.m.Contents)) && v.Type == ir.Int {
+		n := uint64(0)
+		for i := size - 1; i >= 0; i-- {
+			n = n<<8 | uint64(p.m.Contents[p.off+i])
+		}
+		m.become(v, ir.OpConst, int64(n))
+		m.out = append(m.out, v)
+		return true
+	}
+	for i := len(m.s.facts) - 1; i >= 0; i-- {
+		f := m.s.facts[i]
+		if !f.at.sameBase(p) || f.at.off > p.off || p.off+size > f.at.off+f.size {
+			continue
+		}
+		if f.val == nil {
+			if v.Type != ir.Int {
+				return false
+			}
+			m.become(v, ir.OpConst, 0)
+			m.out = append(m.out, v)
+			return true
+		}
+		if f.val.Type != v.Type {
+			if f.val.Type != ir.Int || v.Type != ir.Int {
+				continue
+			}
+		}
+		x, shift := f.val, 8*(p.off-f.at.off)
+		isLoad := x.Op >= ir.OpLoad8 && x.Op <= ir.OpLoad64 && int64(x.Op.Info().Size) == f.size
+		if shift == 0 && (size == 8 || isLoad && size == f.size) {
+			m.replace(v, x)
+			return true
+		}
+		if x.Type != ir.Int {
+			continue
+		}
+		if shift > 0 {
+			if m.mi.private(p.base) { // cheaper than a load only for registers
+				c := m.f.NewValue(b, ir.OpConst, ir.Int)
+				c.Imm = shift
+				s := m.f.NewValue(b, ir.OpShr, ir.Int, x, c)
+				c.Pos, s.Pos = v.Pos, v.Pos
+				m.out = append(m.out, c, s)
+				x = s
+			} else {
+				continue
+			}
+		}
+		ext := map[int64]ir.Op{1: ir.OpZext8, 2: ir.OpZext16, 4: ir.OpZext32}[size]
+		m.become(v, ext, 0, x)
+		m.out = append(m.out, v)
+		return true
+	}
+	return false
+}
+
+func (m *memPass) become(v *ir.Value, op ir.Op, imm int64, args ...*ir.Value) {
+	v.Op, v.Imm, v.Imm2, v.Args = op, imm, 0, args
+	m.changed = true
+}
+
+// opaque is a call of code that is not looked into.
+func (m *memPass) opaque(v *ir.Value) {
+	for _, x := range v.Args {
+		if x.Type.IsPtr() {
+			m.clobber(place{base: root(x)}, -1)
+		}
+	}
+	m.forgetMaps(nil)
+	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool { return !m.mi.private(f.at.base) })
+	m.clobberVersions()
+}
+
+// forgetMaps drops what is known of the values of maps other than arrays, or of
+// all where which is nil; and lookups in which, or all.
+func (m *memPass) forgetMaps(which *ir.Map) {
+	m.s.lookups = slices.DeleteFunc(m.s.lookups, func(f found) bool { return which == nil || f.m == which })
+	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
+		return mapLike(f.at) && (which == nil || f.at.m == nil || f.at.m == which)
+	})
+}
+
+// call handles a helper; true means v has been replaced.
+func (m *memPass) call(v *ir.Value) bool {
+	h := v.Help
+	switch h {
+	case ir.MapLookup:
+		mp := v.Args[0]
+		if mp.Op != ir.OpMapPtr {
+			break
+		}
+		key := m.key(v.Args[1], int64(mp.Map.KeySize))
+		for _, f := range m.s.lookups {
+			if f.m == mp.Map && f.key == key {
+				m.replace(v, f.result)
+				return true
+			}
+		}
+		m.s.lookups = append(m.s.lookups, found{mp.Map, key, v})
+		return false
+	case ir.MapUpdate, ir.MapDelete:
+		var mp *ir.Map
+		if v.Args[0].Op == ir.OpMapPtr {
+			mp = v.Args[0].Map
+		}
+		m.forgetMaps(mp)
+		return false
+	case ir.RingSubmit, ir.RingDiscard:
+		m.clobber(place{base: root(v.Args[0])}, -1)
+		return false
+	}
+	if v.Effect()&ir.Writes == 0 {
+		return false
+	}
+	switch w := written(h); {
+	case w >= 0 && w < len(v.Args) && v.Args[w].Type.IsPtr():
+		m.writeArg(v, w)
+	case w == anyArg:
+		m.opaque(v)
+	}
+	// Kernel objects change as they like; a call is a good occasion.
+	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool { return f.at.base != nil && f.at.base.Type == ir.PtrBTF })
+	return false
+}
+
+// writeArg is a helper's write through argument w; the size is the argument
+// next to it, where that is how the helper takes it and it is constant.
+func (m *memPass) writeArg(v *ir.Value, w int) {
+	size := int64(-1)
+	if w+1 < len(v.Args) && v.Args[w+1].Op == ir.OpConst {
+		switch v.Help {
+		case ir.CurrentComm, ir.ProbeRead, ir.ProbeReadStr, ir.ReadUser, ir.ReadKernel, ir.ReadUserStr, ir.ReadKernelStr,
+			ir.GetStack, ir.GetTaskStack, ir.CopyFromUser:
+			size = v.Args[w+1].Imm
+		}
+	}
+	m.clobber(locate(v.Args[w], 0), size)
+}
+
+// key describes the size bytes at p: by what they are known to hold, or else by
+// where they are and since when.
+func (m *memPass) key(p *ir.Value, size int64) string {
+	at := locate(p, 0)
+	var b strings.Builder
+	for off := at.off; off < at.off+size; {
+		i := slices.IndexFunc(m.s.facts, func(f fact) bool {
+			return f.at.sameBase(at) && f.at.off == off && f.val != nil && off+f.size <= at.off+size
+		})
+		if i >= 0 {
+			f := m.s.facts[i]
+			if f.val.Op == ir.OpConst {
+				fmt.Fprintf(&b, "%d=%#x ", f.size, uint64(f.val.Imm)<<(64-8*f.size))
+			} else {
+				fmt.Fprintf(&b, "%d=v%d ", f.size, f.val.ID)
+			}
+			off += f.size
+			continue
+		}
+		i = slices.IndexFunc(m.s.facts, func(f fact) bool {
+			return f.at.sameBase(at) && f.val == nil && f.at.off <= off && off < f.at.off+f.size
+		})
+		if i < 0 {
+			// Not known by content.
+			base := at.base
+			if base == nil || !m.mi.private(root(base)) {
+				return fmt.Sprintf("unknown %d", m.fresh())
+			}
+			return fmt.Sprintf("at v%d version %d +%d", base.ID, m.s.version[root(base)], at.off)
+		}
+		f := m.s.facts[i]
+		n := min(f.at.off+f.size, at.off+size) - off
+		// A fact with a value may begin within.
+		for _, g := range m.s.facts {
+			if g.at.sameBase(at) && g.val != nil && g.at.off > off {
+				n = min(n, g.at.off-off)
+			}
+		}
+		fmt.Fprintf(&b, "0*%d ", n)
+		off += n
+	}
+	return b.String()
+}
