@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// privileges reports what keeps us from loading programs.
+func privileges() error {
+	if text, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(text), "[confidentiality]") {
+		return errors.New("the kernel is locked down for confidentiality, which forbids tracing (see /sys/kernel/security/lockdown)")
+	}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
+		return fmt.Errorf("cannot read our capabilities: %w", err)
+	}
+	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	var missing []string
+	for _, c := range []struct {
+		n     int
+		name  string
+		admin bool // CAP_SYS_ADMIN includes it
+		root  bool // uid 0 does without it
+	}{
+		{unix.CAP_BPF, "CAP_BPF", true, false},
+		{unix.CAP_PERFMON, "CAP_PERFMON", true, false},
+		{unix.CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false, true},
+		{unix.CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE", false, true},
+	} {
+		if has(c.n) || c.admin && has(unix.CAP_SYS_ADMIN) || c.root && os.Geteuid() == 0 {
+			continue
+		}
+		missing = append(missing, c.name)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("missing %s; please run as root, or give the binary these capabilities", strings.Join(missing, ", "))
+	}
+	return nil
+}

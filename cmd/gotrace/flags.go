@@ -1,0 +1,237 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gotrace/gotrace/runtime/output"
+)
+
+// options is the command line, checked.
+type options struct {
+	script, file string // -e, or the file
+	params       []string
+	scriptOpts   map[string]string // behind --: --name=value
+
+	list         bool
+	search       string
+	verbose      bool
+	version      bool
+	help         bool
+	info         bool
+	pid          int
+	cmd          string
+	output       string
+	format       string
+	buffer       output.Mode
+	quiet        bool
+	warnings     bool
+	noWarnings   bool
+	includeDirs  []string
+	includeFiles []string
+	usdtFile     bool
+	unsafe       bool
+	noFeature    map[string]bool
+	dryRun       bool
+	traceable    string
+	probeFilter  string
+	dump         map[string]bool
+	mode         string
+	fmt, check   bool
+	emitELF      string
+	empty        bool // no arguments at all
+}
+
+// dumpStages are the stages that -d knows, and what they are called in the
+// compiler. The names on the left that differ are those of older tools.
+var dumpStages = map[string]string{
+	"all": "all", "ast": "ast", "check": "check", "types": "check", "ir": "ir", "codegen": "ir",
+	"opt": "opt", "codegen-opt": "opt", "asm": "asm", "dis": "asm", "verifier": "verifier", "libbpf": "verifier", "parse": "ast",
+}
+
+var features = []string{"kprobe_multi", "kprobe_session", "uprobe_multi"}
+
+var modes = []string{"codegen", "compiler-bench", "bench", "test", "format"}
+
+func parseFlags(args []string) (*options, error) {
+	o := &options{noFeature: map[string]bool{}, dump: map[string]bool{}, scriptOpts: map[string]string{}, empty: len(args) == 0}
+	fs := pflag.NewFlagSet("gotrace", pflag.ContinueOnError)
+	fs.SetOutput(discard{})
+	fs.SortFlags = false
+	var (
+		pid, buffer              string
+		stages, noFeature, dwarf []string
+		test, bench, ignored     bool
+		ignoredText              string
+	)
+	fs.StringVarP(&o.script, "eval", "e", "", "")
+	fs.BoolVarP(&o.list, "list", "l", false, "")
+	fs.BoolVarP(&o.verbose, "verbose", "v", false, "")
+	fs.BoolVarP(&o.version, "version", "V", false, "")
+	fs.BoolVarP(&o.help, "help", "h", false, "")
+	fs.BoolVar(&o.info, "info", false, "")
+	fs.StringVarP(&pid, "pid", "p", "", "")
+	fs.StringVarP(&o.cmd, "cmd", "c", "", "")
+	fs.StringVarP(&o.output, "output", "o", "", "")
+	fs.StringVarP(&o.format, "format", "f", "text", "")
+	fs.StringVarP(&buffer, "buffer", "B", "line", "")
+	fs.BoolVarP(&o.quiet, "quiet", "q", false, "")
+	fs.BoolVarP(&o.warnings, "warnings", "k", false, "")
+	fs.BoolVar(&o.noWarnings, "no-warnings", false, "")
+	fs.StringArrayVarP(&o.includeDirs, "include-dir", "I", nil, "")
+	fs.StringArrayVar(&o.includeFiles, "include", nil, "")
+	fs.BoolVar(&o.usdtFile, "usdt-file-activation", false, "")
+	fs.BoolVar(&o.unsafe, "unsafe", false, "")
+	fs.StringArrayVar(&noFeature, "no-feature", nil, "")
+	fs.BoolVar(&o.dryRun, "dry-run", false, "")
+	fs.StringVar(&o.traceable, "traceable-functions", "", "")
+	fs.StringVar(&o.probeFilter, "probe-filter", "", "")
+	fs.StringArrayVarP(&stages, "debug", "d", nil, "")
+	fs.StringArrayVar(&stages, "dump", nil, "")
+	fs.BoolVar(&test, "test", false, "")
+	fs.BoolVar(&bench, "bench", false, "")
+	fs.BoolVar(&o.fmt, "fmt", false, "")
+	fs.BoolVar(&o.check, "check", false, "")
+	fs.StringVar(&o.mode, "mode", "", "")
+	fs.StringVar(&o.emitELF, "emit-elf", "", "")
+	// Accepted so that old command lines work; there is nothing to do.
+	fs.BoolVarP(&ignored, "btf", "b", false, "")
+	fs.BoolVar(&ignored, "verify-llvm-ir", false, "")
+	fs.StringVar(&ignoredText, "debuginfo", "", "")
+	fs.StringArrayVar(&dwarf, "dwarf-pid", nil, "")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	given := fs.Changed
+
+	switch {
+	case given("cmd") && given("pid"):
+		return nil, errors.New("cannot use both -c and -p")
+	case o.warnings && o.noWarnings:
+		return nil, errors.New("-k, --warnings conflicts with --no-warnings")
+	case o.check && !o.fmt:
+		return nil, errors.New("--check goes with --fmt")
+	case o.format != "text" && o.format != "json":
+		return nil, fmt.Errorf("invalid output format %q; valid formats: 'text', 'json'", o.format)
+	}
+	if given("pid") {
+		n, err := strconv.ParseInt(pid, 0, 64)
+		if err != nil || n <= 0 || n > 1<<22 {
+			return nil, fmt.Errorf("-p: %q is not a process id", pid)
+		}
+		o.pid = int(n)
+	}
+	var ok bool
+	if o.buffer, ok = output.ParseMode(buffer); !ok {
+		return nil, errors.New("-B must be either 'line', 'full', or 'none'")
+	}
+	for _, list := range noFeature {
+		for name := range strings.SplitSeq(list, ",") {
+			if !contains(features, name) {
+				return nil, fmt.Errorf("--no-feature can only have values %s, not %q", strings.Join(features, ","), name)
+			}
+			o.noFeature[name] = true
+		}
+	}
+	for _, list := range stages {
+		for name := range strings.SplitSeq(list, ",") {
+			stage, ok := dumpStages[name]
+			if !ok {
+				return nil, fmt.Errorf("invalid option for -d: %q; stages: ast, check, ir, opt, asm, verifier, all", name)
+			}
+			o.dump[stage] = true
+		}
+	}
+	if err := o.setMode(test, bench); err != nil {
+		return nil, err
+	}
+	return o, o.positional(fs.Args(), given("eval"))
+}
+
+// setMode merges the flags that stand for a mode.
+func (o *options) setMode(test, bench bool) error {
+	if o.mode != "" && !contains(modes, o.mode) {
+		return fmt.Errorf("--mode can only be %s", strings.Join(modes, ", "))
+	}
+	for _, m := range []struct {
+		on   bool
+		flag string
+		mode string
+	}{{test, "--test", "test"}, {bench, "--bench", "bench"}, {o.fmt, "--fmt", "format"}} {
+		if !m.on {
+			continue
+		}
+		if o.mode != "" {
+			return fmt.Errorf("%s conflicts with mode %s", m.flag, o.mode)
+		}
+		o.mode = m.mode
+	}
+	o.fmt = o.mode == "format"
+	return nil
+}
+
+// positional takes what is not a flag: the script's file unless -e gave the
+// script, then its parameters. Those that begin with -- stand behind a -- and
+// are the script's options.
+func (o *options) positional(args []string, eval bool) error {
+	if o.list {
+		return o.listArgs(args, eval)
+	}
+	if !eval && len(args) > 0 {
+		o.file, args = args[0], args[1:]
+	}
+	if eval && o.script == "" || !eval && o.file == "" {
+		if o.version || o.help || o.info || o.empty {
+			return nil
+		}
+		return errors.New("filename or -e 'program' required")
+	}
+	for _, a := range args {
+		if name, ok := strings.CutPrefix(a, "--"); ok {
+			key, val, _ := strings.Cut(name, "=")
+			o.scriptOpts[key] = val
+		} else {
+			o.params = append(o.params, a)
+		}
+	}
+	return nil
+}
+
+// listArgs are -l's: nothing, a pattern, or a script whose probes are listed.
+func (o *options) listArgs(args []string, eval bool) error {
+	switch {
+	case eval && len(args) > 0, len(args) > 1:
+		return errors.New("-l takes one search pattern or file")
+	case eval:
+	case len(args) == 0:
+		o.search = "*:*"
+	case isFile(args[0]):
+		o.file = args[0]
+	default:
+		o.search = args[0]
+	}
+	return nil
+}
+
+func isFile(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode().IsRegular()
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes"
+)
+
+// info prints what this kernel can do.
+func (a *app) info() int {
+	var u unix.Utsname
+	unix.Uname(&u)
+	w := a.stdout
+	fmt.Fprintf(w, "System\n  OS: %s %s %s\n  Arch: %s\n  CPUs: %d\n\n", cstr(u.Sysname[:]), cstr(u.Release[:]), cstr(u.Version[:]), cstr(u.Machine[:]), a.kernel.NumCPU())
+	fmt.Fprintf(w, "Build\n  version: %s\n\n", version)
+	_, err := a.kernel.Type("struct task_struct")
+	btf := yesNo(err == nil)
+	a.section(w, "Kernel helpers", probes.FeatFuncIP, probes.FeatLoop, probes.FeatForEachMap, probes.FeatTaskBTF,
+		probes.FeatCookie, probes.FeatLookupPerCPU, probes.FeatKtimeTai, probes.FeatRdonlyCast)
+	a.section(w, "Kernel features", probes.FeatRingBuf, probes.FeatISAv4, probes.FeatAtomicFetch, probes.FeatTCX)
+	fmt.Fprintf(w, "  btf: %s\n\n", btf)
+	a.section(w, "Probe types", probes.FeatKprobe, probes.FeatKprobeMulti, probes.FeatKprobeSession, probes.FeatUprobeMulti, probes.FeatFentry)
+	fmt.Fprintf(w, "  iter: %s\n", yesNo(len(a.kernel.Iterators()) > 0))
+	if err := privileges(); err != nil {
+		fmt.Fprintf(w, "\nPrivileges\n  %v\n", err)
+	}
+	return statusOK
+}
+
+func (a *app) section(w io.Writer, title string, feats ...probes.Feature) {
+	fmt.Fprintln(w, title)
+	for _, f := range feats {
+		line := fmt.Sprintf("  %s: %s", strings.TrimPrefix(string(f), "bpf_"), yesNo(a.kernel.Has(f)))
+		if since := a.kernel.Since(f); since != "" && !a.kernel.Has(f) {
+			line += " (since Linux " + since + ")"
+		}
+		fmt.Fprintln(w, line)
+	}
+	if title != "Kernel features" && title != "Probe types" {
+		fmt.Fprintln(w)
+	}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func cstr(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
+	return s
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// list prints the attach points that match search patterns, separated by
+// commas, in the form in which they are written in scripts; or with a type's
+// name its definition.
+func (a *app) list(search string) int {
+	w := bufio.NewWriter(a.stdout)
+	defer w.Flush()
+	env := &probes.Env{Kernel: a.kernel, Unsafe: true, PID: a.opt.pid, NoFeature: a.opt.noFeature}
+	status := statusOK
+	for pattern := range strings.SplitSeq(search, ",") {
+		pattern = strings.TrimSpace(pattern)
+		var err error
+		if kind, ok := typePattern(pattern); ok {
+			err = a.listTypes(w, kind, pattern)
+		} else {
+			err = a.listPoints(w, env, pattern)
+		}
+		if err != nil {
+			w.Flush()
+			a.report.err(err)
+			status = statusError
+		}
+	}
+	return status
+}
+
+// typePattern recognises "struct NAME", "union NAME" and "enum NAME".
+func typePattern(pattern string) (kind string, ok bool) {
+	kind, _, ok = strings.Cut(pattern, " ")
+	return kind, ok && (kind == "struct" || kind == "union" || kind == "enum")
+}
+
+func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
+	found := false
+	show := func(name string) error {
+		found = true
+		if !a.opt.verbose {
+			fmt.Fprintln(w, name)
+			return nil
+		}
+		decl, err := a.kernel.TypeDecl(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(w, strings.TrimRight(decl, "\n"))
+		return nil
+	}
+	if !strings.Contains(pattern, "*") {
+		return show(pattern)
+	}
+	name := strings.TrimPrefix(pattern, kind+" ")
+	for _, t := range a.kernel.TypeNames(kind) {
+		if wildcard(name, strings.TrimPrefix(t, kind+" ")) {
+			if err := show(kind + " " + strings.TrimPrefix(t, kind+" ")); err != nil {
+				return err
+			}
+		}
+	}
+	if !found {
+		return fmt.Errorf("no type matches %q", pattern)
+	}
+	return nil
+}
+
+// wildcard reports whether s is what pattern describes; * is any text.
+func wildcard(pattern, s string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == s
+	}
+	rest, ok := strings.CutPrefix(s, parts[0])
+	if !ok {
+		return false
+	}
+	for _, p := range parts[1 : len(parts)-1] {
+		i := strings.Index(rest, p)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len(p):]
+	}
+	return strings.HasSuffix(rest, parts[len(parts)-1])
+}
+
+func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error {
+	if strings.Contains(pattern, ".") && !strings.ContainsAny(pattern, ":*") {
+		a.report.warnf("there is no file '%s'; taking it for a search pattern", pattern)
+	}
+	if !strings.Contains(pattern, ":") {
+		pattern = "*:" + pattern
+	}
+	provider, rest, _ := strings.Cut(pattern, ":")
+	kinds := probes.Matching(provider)
+	if len(kinds) == 0 {
+		return fmt.Errorf("no kind of probe matches %q", provider)
+	}
+	wild := strings.Contains(provider, "*")
+	for _, k := range kinds {
+		if k.List == nil {
+			continue
+		}
+		parts := append([]string{k.Name}, strings.Split(rest, ":")...)
+		err := k.List(env, parts, func(name string) bool {
+			a.showPoint(w, env, k, name)
+			return true
+		})
+		if err != nil && !wild {
+			return err
+		}
+		if err != nil && a.opt.verbose {
+			w.Flush()
+			a.report.warnf("%s: %v", k.Name, err)
+		}
+	}
+	return nil
+}
+
+// showPoint prints an attach point, with -v its arguments too.
+func (a *app) showPoint(w *bufio.Writer, env *probes.Env, k *probes.Kind, name string) {
+	fmt.Fprintln(w, name)
+	if !a.opt.verbose || k.Parse == nil || k.Context == nil {
+		return
+	}
+	p, err := k.Parse(env, strings.Split(name, ":"))
+	if err != nil {
+		return
+	}
+	a.showArgs(w, env, p)
+}
+
+func (a *app) showArgs(w *bufio.Writer, env *probes.Env, p *probes.Point) {
+	ctx, err := p.Kind.Context(env, p)
+	if err != nil || ctx.ArgLines == nil {
+		return
+	}
+	for _, line := range ctx.ArgLines() {
+		fmt.Fprintf(w, "    %s\n", line)
+	}
+}
+
+// listProgram prints the attach points of a script, expanded.
+func (a *app) listProgram(obj *codegen.Object) int {
+	w := bufio.NewWriter(a.stdout)
+	defer w.Flush()
+	for _, prog := range obj.Checked.Progs {
+		for _, p := range prog.Points {
+			fmt.Fprintln(w, p.Name)
+			if a.opt.verbose {
+				a.showArgs(w, obj.Checked.Env, p)
+			}
+		}
+	}
+	return statusOK
+}

@@ -1,0 +1,398 @@
+// Command gotrace compiles scripts of the tracing language and runs them on
+// this machine's kernel. What it does itself is little: it reads the command
+// line (flags.go), asks the compiler for an object, hands it to package runtime
+// and says in the user's words what went wrong. Nothing that one way of calling
+// it does not need is done at the start: the time until all is attached counts.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime/debug"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/parse"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/output"
+)
+
+const version = "v0.1.0"
+
+// Exit statuses. A script gives others to exit().
+const (
+	statusOK    = 0
+	statusError = 1
+)
+
+func main() {
+	// A session lives on little memory and makes little garbage; collecting
+	// during the compilation would cost more time than it saves memory.
+	debug.SetGCPercent(400)
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main for tests.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, report: newReporter(stderr)}
+	opt, err := parseFlags(args)
+	if err != nil {
+		a.report.errorf("USAGE: %v (gotrace --help lists the options)", err)
+		return statusError
+	}
+	a.opt = opt
+	a.report.setup(opt)
+	return a.run()
+}
+
+// app is one call of the command.
+type app struct {
+	opt    *options
+	stdin  io.Reader
+	stdout io.Writer
+	report *reporter
+	kernel probes.Kernel
+	child  *runtime.Child
+}
+
+func (a *app) run() int {
+	o := a.opt
+	switch {
+	case o.version:
+		fmt.Fprintln(a.stdout, "gotrace", version)
+		return statusOK
+	case o.help && o.script == "" && o.file == "":
+		io.WriteString(a.stdout, usageText)
+		return statusOK
+	case o.empty:
+		io.WriteString(a.report.w, usageText)
+		return statusError
+	}
+	var f *source.File
+	if !o.info && !(o.list && o.script == "" && o.file == "") {
+		var err error
+		if f, err = a.readScript(); err != nil {
+			a.report.errorf("%v", err)
+			return statusError
+		}
+	}
+	if o.fmt {
+		return a.format(f)
+	}
+	if err := a.checkProcess(); err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	a.kernel = kernel.Live()
+	switch {
+	case o.info:
+		return a.info()
+	case f == nil:
+		return a.list(o.search)
+	}
+	return a.trace(f)
+}
+
+// readScript reads the program from -e, a file or standard input.
+func (a *app) readScript() (*source.File, error) {
+	o := a.opt
+	switch {
+	case o.file == "":
+		return source.NewFile("stdin", o.script), nil
+	case o.file == "-":
+		text, err := io.ReadAll(a.stdin)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read standard input: %w", err)
+		}
+		return source.NewFile("stdin", string(text)), nil
+	}
+	text, err := os.ReadFile(o.file)
+	if err != nil {
+		return nil, fmt.Errorf("failed to open file '%s': %w", o.file, bare(err))
+	}
+	return source.NewFile(o.file, string(text)), nil
+}
+
+// bare is the reason of a file error without the operation and the name.
+func bare(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// checkProcess looks after -p: a process that is not there can't be traced.
+func (a *app) checkProcess() error {
+	if a.opt.pid == 0 {
+		return nil
+	}
+	if err := unix.Kill(a.opt.pid, 0); err != nil && err != unix.EPERM {
+		return fmt.Errorf("cannot trace process %d: %w", a.opt.pid, err)
+	}
+	return nil
+}
+
+// needsKernel reports whether the call loads anything into the kernel.
+func (a *app) needsKernel() bool {
+	return !a.opt.list && !a.opt.help && a.opt.emitELF == "" && a.opt.mode != "codegen"
+}
+
+// trace compiles and runs a script.
+func (a *app) trace(f *source.File) int {
+	if a.needsKernel() {
+		if err := privileges(); err != nil {
+			a.report.errorf("%v", err)
+			return statusError
+		}
+		if a.opt.cmd != "" {
+			var err error
+			if a.child, err = runtime.StartChild(a.opt.cmd); err != nil {
+				a.report.errorf("cannot start the command: %v", err)
+				return statusError
+			}
+			defer a.child.Release()
+		}
+	}
+	obj, ok := a.compile(f)
+	if !ok {
+		return statusError
+	}
+	switch {
+	case a.opt.help:
+		io.WriteString(a.stdout, usageText)
+		a.scriptOptions(obj)
+		return statusOK
+	case a.opt.list:
+		return a.listProgram(obj)
+	case a.opt.emitELF != "":
+		return a.emitELF(obj)
+	case a.opt.mode == "codegen":
+		return statusOK
+	}
+	return a.session(obj)
+}
+
+// compile turns the script into an object, and says what is wrong with it.
+func (a *app) compile(f *source.File) (*codegen.Object, bool) {
+	o := a.opt
+	env := &probes.Env{
+		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid,
+		NoFeature: o.noFeature, USDTFileActivation: o.usdtFile,
+	}
+	sess := &builtins.Session{
+		Params: o.params, Options: o.scriptOpts, Unsafe: o.unsafe, PID: o.pid,
+		Verbose: o.verbose, Warnings: o.warnings,
+		IncludeDirs: o.includeDirs, IncludeFiles: o.includeFiles,
+	}
+	if a.child != nil {
+		env.ChildPID, sess.ChildPID, sess.HasChild = a.child.PID(), a.child.PID(), true
+	}
+	sess.HasChild = sess.HasChild || o.cmd != ""
+	if o.probeFilter != "" {
+		re, err := regexp.Compile(o.probeFilter)
+		if err != nil {
+			a.report.errorf("USAGE: --probe-filter: %v", err)
+			return nil, false
+		}
+		env.Filter = re.MatchString
+	}
+	sess.PIDNS = pidNamespace()
+	var diags source.Diags
+	obj, err := codegen.Compile(f, codegen.Options{
+		Env: env, Session: sess, Config: readConfig, Dump: a.dump(),
+	}, &diags)
+	a.report.diags(diags.All())
+	if err != nil {
+		a.report.errorf("%v", err)
+		return nil, false
+	}
+	return obj, !diags.HasErrors() && obj != nil
+}
+
+// pidNamespace names the pid namespace we live in; nil: the initial one.
+func pidNamespace() *builtins.PIDNamespace {
+	const initial = 0xeffffffc // PROC_PID_INIT_INO
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/ns/pid", &st) != nil || st.Ino == initial {
+		return nil
+	}
+	return &builtins.PIDNamespace{Dev: st.Dev, Ino: st.Ino}
+}
+
+// dump prints the stages that -d asks for.
+func (a *app) dump() func(stage, text string) {
+	if len(a.opt.dump) == 0 {
+		return nil
+	}
+	return func(stage, text string) {
+		if a.opt.dump[stage] || a.opt.dump["all"] {
+			fmt.Fprintf(a.stdout, "== %s ==\n%s\n", stage, strings.TrimRight(text, "\n"))
+		}
+	}
+}
+
+// session runs an object until it ends or the user ends it.
+func (a *app) session(obj *codegen.Object) int {
+	o := a.opt
+	out, finish, err := a.openOutput()
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	sinkOpt := output.Options{
+		Trailer: obj.Checked.Config.StrTruncTrailer, Quiet: o.quiet,
+		NoWarnings: o.noWarnings, Color: a.report.color,
+	}
+	var sink output.Sink = output.NewText(out, a.report.w, sinkOpt)
+	if o.format == "json" {
+		sink = output.NewJSON(out, sinkOpt)
+	}
+	ropt := runtime.Options{
+		Sink: sink, Stderr: a.report.w, Child: a.child, PID: o.pid,
+		DryRun: o.dryRun, Verbose: o.verbose || o.dump["verifier"], NoWarnings: o.noWarnings,
+	}
+	switch o.mode {
+	case "test":
+		ropt.Mode = runtime.Test
+	case "bench":
+		ropt.Mode = runtime.Bench
+	}
+	if os.Getenv("__BPFTRACE_NOTIFY_PROBES_ATTACHED") == "1" {
+		ropt.Attached = func() {
+			out.Flush()
+			io.WriteString(a.stdout, "__BPFTRACE_NOTIFY_PROBES_ATTACHED\n")
+		}
+	}
+
+	// From here on a signal ends the session, which prints what it has; a second
+	// one ends us at once.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	sigs := make(chan os.Signal, 2)
+	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM)
+	defer signal.Stop(sigs)
+	go func() {
+		select {
+		case <-sigs:
+			cancel()
+			signal.Reset(unix.SIGINT, unix.SIGTERM)
+		case <-ctx.Done():
+		}
+	}()
+
+	s, err := runtime.Load(obj, ropt)
+	if err != nil {
+		a.report.err(err)
+		return statusError
+	}
+	status, err := s.Run(ctx)
+	if ferr := finish(); err == nil && ferr != nil {
+		err = fmt.Errorf("cannot write the output: %w", bare(ferr))
+	}
+	if err != nil {
+		a.report.err(err)
+		return statusError
+	}
+	if o.verbose && a.child != nil {
+		fmt.Fprintf(a.report.w, "Child %s\n", a.child.Ended())
+	}
+	return status
+}
+
+// openOutput is where results go: standard output, or the file of -o.
+func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
+	dst := a.stdout
+	closeFile := func() error { return nil }
+	if a.opt.output != "" {
+		f, err := os.Create(a.opt.output)
+		if err != nil {
+			return nil, nil, fmt.Errorf("failed to open output file '%s': %w", a.opt.output, bare(err))
+		}
+		dst, closeFile = f, f.Close
+	}
+	w = output.NewWriter(dst, a.opt.buffer)
+	return w, func() error { return errors.Join(w.Flush(), closeFile()) }, nil
+}
+
+// format prints the script as the formatter writes it, or with --check says
+// whether it would change.
+func (a *app) format(f *source.File) int {
+	var diags source.Diags
+	tree := parse.File(f, &diags)
+	a.report.diags(diags.All())
+	if diags.HasErrors() {
+		return statusError
+	}
+	var b bytes.Buffer
+	if err := ast.Fprint(&b, tree); err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	switch {
+	case a.opt.check:
+		if b.String() != f.Text {
+			fmt.Fprintf(a.stdout, "%s is not formatted\n", f.Name)
+			return statusError
+		}
+		return statusOK
+	case a.opt.output != "":
+		if err := replaceFile(a.opt.output, b.Bytes()); err != nil {
+			a.report.errorf("cannot write '%s': %v", a.opt.output, bare(err))
+			return statusError
+		}
+		return statusOK
+	}
+	a.stdout.Write(b.Bytes())
+	return statusOK
+}
+
+// replaceFile writes a file so that nobody ever sees half of it, and the file
+// may be the one that was read.
+func replaceFile(name string, data []byte) error {
+	mode := os.FileMode(0o644)
+	if st, err := os.Stat(name); err == nil {
+		mode = st.Mode().Perm()
+	}
+	tmp := fmt.Sprintf("%s.%d.tmp", name, os.Getpid())
+	if err := os.WriteFile(tmp, data, mode); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, name); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return nil
+}
+
+// scriptOptions lists what the script's getopt calls declare.
+func (a *app) scriptOptions(obj *codegen.Object) {
+	opts := obj.Checked.Options
+	if len(opts) == 0 {
+		return
+	}
+	fmt.Fprintln(a.stdout, "\nNAMED PARAMETERS of this script (behind --):")
+	for _, o := range opts {
+		line := fmt.Sprintf("    --%s", o.Name)
+		if o.Doc != "" {
+			line += "  " + o.Doc
+		}
+		if o.Default != "" {
+			line += " (default: " + o.Default + ")"
+		}
+		fmt.Fprintln(a.stdout, line)
+	}
+}
