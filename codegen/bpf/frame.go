@@ -12,6 +12,7 @@ type slotUse struct {
 	size     int64
 	variable bool // addressed at an offset that is not constant
 	escapes  bool // its address is stored: live everywhere
+	pointers bool // the kernel wants it on the stack: it holds pointers, or is a callback's context
 	used     bool
 	clash    bitset // slots that hold something at the same time
 }
@@ -187,6 +188,26 @@ func (d *derived) liveness(f *ir.Func) {
 	}
 }
 
+// pin finds the slots that only the stack can be: scratch memory is a map's
+// value, in which the kernel keeps no track of pointers, and which it does not
+// take as a callback's context.
+func (d *derived) pin(f *ir.Func) {
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			var p *ir.Value
+			switch {
+			case v.Op == ir.OpStore64 && v.Args[1].Type != ir.Int:
+				p = v.Args[0]
+			case v.Op == ir.OpCall && (v.Help == ir.Loop || v.Help == ir.ForEachMapElem):
+				p = v.Args[2]
+			default:
+				continue
+			}
+			d.each(d.of[p.ID], func(u *slotUse) { u.pointers = true })
+		}
+	}
+}
+
 // place gives each slot of list the lowest offset that no clashing slot has,
 // and returns the offsets by slot index and the slots that exceed limit.
 func (d *derived) place(list []int, limit int64) (at map[int]int64, top int64, left []int) {
@@ -236,6 +257,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 		return lay, nil
 	}
 	d.liveness(f)
+	d.pin(f)
 	largest := int64(opts.OnStackLimit)
 	var stack, away []int
 	for i := range d.slots {
@@ -243,6 +265,8 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 		switch {
 		case !s.used && !s.variable:
 			stack = append(stack, i) // its address at most
+		case s.pointers:
+			stack = append(stack, i)
 		case s.size > largest && largest > 0, s.size > limit, s.variable && !opts.VarStack:
 			away = append(away, i)
 		default:
@@ -251,7 +275,11 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 	}
 	bySize := func(list []int, sign int64) {
 		sort.SliceStable(list, func(a, b int) bool {
-			return sign*d.slots[list[a]].size < sign*d.slots[list[b]].size
+			x, y := &d.slots[list[a]], &d.slots[list[b]]
+			if x.pointers != y.pointers {
+				return x.pointers
+			}
+			return sign*x.size < sign*y.size
 		})
 	}
 	bySize(stack, -1)
