@@ -44,7 +44,7 @@ var stages = []struct {
 }{
 	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }},
 	// Settings first: the type rules depend on them (max_strlen).
-	{"check", (*compilation).check, func(c *compilation) string { return c.checked.Dump() }},
+	{"check", (*compilation).check, func(c *compilation) string { return dumpChecked(c.checked) }},
 	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }},
 	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }},
 	{"asm", (*compilation).emit, func(c *compilation) string { return bpf.Disassemble(c.out) }},

@@ -62,11 +62,15 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 func (f *fn) before(call *builtins.Call) []ast.Expr {
 	var early []ast.Expr
 	for i := range call.Args {
-		e := call.Args[i].Expr
-		if e == nil || !f.leaves(e) {
+		a := &call.Args[i]
+		e := a.Expr
+		if e == nil || a.Map != nil && a.Key == nil || !f.leaves(e) {
 			continue
 		}
-		t := f.typeOf(e)
+		t := f.info.Types[e]
+		if t == nil || t.Kind == types.Void {
+			continue // not evaluated: a type, a name
+		}
 		r := place{t: t}
 		if t.IsScalar() || t.Kind == types.Agg {
 			r.ptr = f.value(e)

@@ -1,0 +1,119 @@
+package codegen_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func compile(t *testing.T, k probes.Kernel, text string) *codegen.Object {
+	t.Helper()
+	diags := &source.Diags{}
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+		Env:     &probes.Env{Kernel: k, Unsafe: true},
+		Session: &builtins.Session{Unsafe: true},
+		Config: func(*ast.Program, *source.Diags) *config.Config {
+			return &config.Config{
+				MaxStrlen: 1024, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1024, MaxBPFProgs: 1024,
+				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 32, MissingProbes: "error",
+			}
+		},
+	}, diags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if obj == nil {
+		t.Fatalf("%s", diags.Err())
+	}
+	return obj
+}
+
+// load has the kernel's verifier read every program of obj.
+func load(obj *codegen.Object) error {
+	spec := obj.Spec.Copy()
+	have := map[string]*ebpf.Map{}
+	for name, m := range spec.Maps {
+		switch {
+		case m.Type == ebpf.RingBuf:
+			m.MaxEntries = 1 << 16
+		case name == wire.RodataMap:
+			rodata, err := ebpf.NewMap(m)
+			if err != nil {
+				return err
+			}
+			defer rodata.Close()
+			if err := rodata.Freeze(); err != nil {
+				return err
+			}
+			have[name] = rodata
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+		MapReplacements: have, Programs: ebpf.ProgramOptions{LogSizeStart: 1 << 22},
+	})
+	if err != nil {
+		var ve *ebpf.VerifierError
+		if errors.As(err, &ve) {
+			log := strings.Join(ve.Log, "\n")
+			if len(log) > 6000 {
+				log = "…" + log[len(log)-6000:]
+			}
+			return fmt.Errorf("%w\n%s", err, log)
+		}
+		return err
+	}
+	coll.Close()
+	return nil
+}
+
+// TestLoads compiles the examples of every builtin, and the scripts of
+// testdata/load.txt, and has this kernel's verifier accept them.
+func TestLoads(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("loading programs needs root")
+	}
+	k := kernel.Live()
+	for _, d := range builtins.All() {
+		for i, e := range d.Doc.Examples {
+			t.Run(fmt.Sprintf("%s/%d", d.Name, i), func(t *testing.T) { loads(t, k, e) })
+		}
+	}
+	data, err := os.ReadFile("testdata/load.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range strings.Split(string(data), "\n---\n") {
+		name := strings.Join(strings.Fields(s), "_")
+		t.Run(name[:min(40, len(name))], func(t *testing.T) { loads(t, k, s) })
+	}
+}
+
+func loads(t *testing.T, k probes.Kernel, text string) {
+	if strings.Contains(text, "fentry:") || strings.Contains(text, "fexit:") {
+		t.Skip("fentry is refused in this sandbox")
+	}
+	if strings.Contains(text, "kprobe:") || strings.Contains(text, "kretprobe:") {
+		// Such programs load also where there is nothing to attach them to.
+		var err error
+		if k, err = kernel.Frozen("../tests/kernels/6.12.zip"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	obj := compile(t, k, text)
+	if err := load(obj); err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+}
