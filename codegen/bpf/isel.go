@@ -118,6 +118,14 @@ func splitCriticalEdges(f *ir.Func) {
 	}
 }
 
+// testsBits reports whether a branch on cond becomes a JSET.
+func testsBits(cond *ir.Value) bool {
+	if cond.Op == ir.OpNe && cond.Args[1].Op == ir.OpConst && cond.Args[1].Imm == 0 {
+		cond = cond.Args[0]
+	}
+	return cond.Op == ir.OpAnd
+}
+
 // layoutBlocks orders the reachable blocks so that the likely successor comes
 // next, loops are contiguous and failure paths come last.
 func layoutBlocks(f *ir.Func, dom *ir.Dom) []*ir.Block {
@@ -140,6 +148,8 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom) []*ir.Block {
 			}
 		case dom.LoopDepth(x) < dom.LoopDepth(y):
 			return []*ir.Block{x, y}
+		case dom.LoopDepth(x) == dom.LoopDepth(y) && testsBits(b.Cond):
+			return []*ir.Block{x, y} // there is no jump for "no bit set"
 		}
 		return []*ir.Block{y, x}
 	}

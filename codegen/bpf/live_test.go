@@ -13,10 +13,13 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/codegen/opt"
 )
 
 func rawTracepoint(string) (ebpf.ProgramType, ebpf.AttachType) {
@@ -36,6 +39,7 @@ func (thisThread) Call(m *ir.Machine, h *ir.Helper, args []uint64) (uint64, erro
 // needKernel skips where BPF programs may not be loaded.
 func needKernel(t testing.TB) {
 	t.Helper()
+	_ = rlimit.RemoveMemlock() // before 5.11; refused where it does not matter
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, os.ErrPermission) {
 		t.Skip("cannot load BPF: ", err)
@@ -137,6 +141,7 @@ func TestDifferential(t *testing.T) {
 	needKernel(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	v4 := features.HaveV4ISA() == nil
 	from, to := int64(0), int64(150)
 	if s := os.Getenv("GOTRACE_SEEDS"); s != "" {
 		a, b, _ := strings.Cut(s, "-")
@@ -149,7 +154,11 @@ func TestDifferential(t *testing.T) {
 		if err := ir.Verify(m); err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)
 		}
-		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) { differ(t, m, Options{}, contexts(seed, 4)) })
+		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			differ(t, m, Options{V4: v4 && seed%2 == 0, OnStackLimit: int(seed%5) * 16}, contexts(seed, 4))
+			opt.Run(m)
+			differ(t, m, Options{V4: v4 && seed%2 == 1, VarStack: v4, OnStackLimit: int(seed%6) * 16}, contexts(seed, 4))
+		})
 		if !ok {
 			break
 		}
