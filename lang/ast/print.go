@@ -230,7 +230,7 @@ func (p *printer) decl(d Decl) {
 		p.write("macro ", d.Name.Text, "(")
 		p.exprs(d.Params)
 		p.write(")")
-		p.body(d, d.Body, false)
+		p.body(d, d.Body, value)
 	case *Func:
 		p.write("fn ", d.Name.Text, "(")
 		for i, a := range d.Params {
@@ -241,21 +241,21 @@ func (p *printer) decl(d Decl) {
 		}
 		p.write(") : ")
 		p.typ(d.Result)
-		p.body(d, d.Body, false)
+		p.body(d, d.Body, statement)
 	}
 }
 
 // body writes the body of a declaration: on the same line if all of the
 // declaration was on one line, else below it.
-func (p *printer) body(d Decl, b *Block, angled bool) {
+func (p *printer) body(d Decl, b *Block, c context) {
 	if p.oneLine(d) {
 		p.write(" ")
-		p.block(b, angled)
+		p.block(b, c)
 		return
 	}
 	p.trailing(b.Pos.Start)
 	p.newline()
-	p.block(b, angled)
+	p.block(b, c)
 }
 
 func (p *printer) probe(d *Probe) {
@@ -285,27 +285,40 @@ func (p *printer) probe(d *Probe) {
 		p.expr(d.Pred)
 		p.write(space, "/")
 	}
-	p.body(d, d.Body, d.Angled)
+	c := statement
+	if d.Angled {
+		c = angled
+	}
+	p.body(d, d.Body, c)
 }
 
-// block writes { … }, or < … >.
-func (p *printer) block(b *Block, angled bool) {
+// The contexts of a block.
+type context uint8
+
+const (
+	statement context = iota // { … } whose value nobody wants
+	value                    // { … } with a value, if it has one
+	angled                   // < … >
+)
+
+// block writes a block.
+func (p *printer) block(b *Block, c context) {
 	open, closing := "{", "}"
-	if angled {
+	if c == angled {
 		open, closing = "<", ">"
 	}
 	p.write(open)
 	if len(b.Stmts) == 0 && b.Value == nil && !p.hasComments(b.Pos.End) {
-		if angled {
+		if c == angled {
 			p.write(" ")
 		}
 		p.write(closing)
 		return
 	}
 	if p.oneLine(b) {
-		for _, s := range b.Stmts {
+		for i, s := range b.Stmts {
 			p.write(" ")
-			p.stmt(s)
+			p.stmtOf(b, i, s, c)
 		}
 		if b.Value != nil {
 			p.write(" ")
@@ -318,7 +331,7 @@ func (p *printer) block(b *Block, angled bool) {
 	p.indent++
 	for i, s := range b.Stmts {
 		p.before(s, i == 0)
-		p.stmt(s)
+		p.stmtOf(b, i, s, c)
 		p.after(s.Span().End)
 	}
 	if b.Value != nil {
@@ -331,15 +344,49 @@ func (p *printer) block(b *Block, angled bool) {
 	p.write(closing)
 }
 
+// stmtOf writes statement i of a block.
+func (p *printer) stmtOf(b *Block, i int, s Stmt, c context) {
+	p.stmt(s)
+	// Without a semicolon a block at the end would be the value.
+	if e, ok := s.(*ExprStmt); ok && c == value && b.Value == nil && i == len(b.Stmts)-1 && isBraced(e.X) {
+		p.write(";")
+	}
+}
+
+func isBraced(x Expr) bool {
+	switch x.(type) {
+	case *Block, *If:
+		return true
+	}
+	return false
+}
+
+// braced writes a block or an if.
+func (p *printer) braced(x Expr, c context) {
+	switch x := x.(type) {
+	case *Block:
+		p.block(x, c)
+	case *If:
+		p.write("if (")
+		p.expr(x.Cond)
+		p.write(") ")
+		p.block(x.Then, c)
+		if x.Else != nil {
+			p.write(" else ")
+			p.braced(x.Else, c)
+		}
+	}
+}
+
 // stmt writes a statement with its semicolon, if it needs one.
 func (p *printer) stmt(s Stmt) {
 	switch s := s.(type) {
 	case *ExprStmt:
-		p.expr(s.X)
-		switch s.X.(type) {
-		case *Block, *If:
+		if isBraced(s.X) {
+			p.braced(s.X, statement)
 			return
 		}
+		p.expr(s.X)
 	case *Assign:
 		p.expr(s.Target)
 		p.write(" ", s.Op, "= ")
@@ -358,19 +405,19 @@ func (p *printer) stmt(s Stmt) {
 		p.write("for ($", s.Var.Name, " : ")
 		p.expr(s.Iter)
 		p.write(") ")
-		p.block(s.Body, false)
+		p.block(s.Body, statement)
 		return
 	case *While:
 		p.write("while (")
 		p.expr(s.Cond)
 		p.write(") ")
-		p.block(s.Body, false)
+		p.block(s.Body, statement)
 		return
 	case *Unroll:
 		p.write("unroll (")
 		p.expr(s.Count)
 		p.write(") ")
-		p.block(s.Body, false)
+		p.block(s.Body, statement)
 		return
 	case *Jump:
 		switch s.Kind {

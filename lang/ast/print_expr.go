@@ -215,17 +215,8 @@ func (p *printer) expr(x Expr) {
 			p.expr(e)
 		}
 		p.write(")")
-	case *Block:
-		p.block(x, false)
-	case *If:
-		p.write("if (")
-		p.expr(x.Cond)
-		p.write(") ")
-		p.block(x.Then, false)
-		if x.Else != nil {
-			p.write(" else ")
-			p.expr(x.Else)
-		}
+	case *Block, *If:
+		p.braced(x, value)
 	case *Comptime:
 		p.write("comptime ")
 		p.operand(x.X, bindUnary)
