@@ -7,7 +7,9 @@ import (
 
 func args() *Def {
 	return &Def{
-		Name: "args",
+		Name:      "args",
+		Args:      true,
+		NotInLoop: true,
 		Doc: Doc{
 			Summary:  "The probe's arguments by name: args.filename.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s %s\n", comm, str(args.filename)); }`},

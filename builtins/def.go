@@ -50,6 +50,7 @@ type Param struct {
 	Kind     ParamKind
 	Optional bool
 	Variadic bool // last one: any number of it
+	Text     bool // a positional parameter stands for its text, even if that is a number
 }
 
 // Doc is a builtin's documentation; the reference is generated from it.

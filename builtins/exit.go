@@ -10,9 +10,11 @@ import (
 
 func exit() *Def {
 	return &Def{
-		Name:   "exit",
-		Kind:   Action,
-		Params: []Param{{Name: "code", Optional: true}},
+		Name:      "exit",
+		Kind:      Action,
+		Ends:      true,
+		NotInLoop: true,
+		Params:    []Param{{Name: "code", Optional: true}},
 		Doc: Doc{
 			Summary:  "Ends the session, with an exit status if one is given. The probe ends here; end probes still run and maps are printed.",
 			Examples: []string{`interval:s:10 { exit(); }`, `begin { exit(3); }`},

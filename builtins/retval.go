@@ -7,7 +7,8 @@ import (
 
 func retval() *Def {
 	return &Def{
-		Name: "retval",
+		Name:      "retval",
+		NotInLoop: true,
 		Doc: Doc{
 			Summary:  "What the traced function returned.",
 			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`},

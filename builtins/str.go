@@ -8,7 +8,7 @@ import (
 func str() *Def {
 	return &Def{
 		Name:   "str",
-		Params: []Param{{Name: "ptr"}, {Name: "size", Optional: true}},
+		Params: []Param{{Name: "ptr", Text: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
 			Summary:  "The NUL-terminated string at an address, cut to max_strlen characters; with a size, to size-1 characters.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`},

@@ -1,10 +1,185 @@
 package lang
 
 import (
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 )
 
+const (
+	maxImports    = 1000    // files in one script
+	maxImportSize = 4 << 20 // bytes of one file
+)
+
+// importer gathers the files that a script imports, each once. What they
+// declare comes before what imports them.
+type importer struct {
+	diags *source.Diags
+	dirs  []string        // searched after the importing file's own
+	seen  map[string]bool // real paths
+	out   *ast.Program
+}
+
+// imports returns p with everything it imports merged in; p itself where it
+// imports nothing.
 func imports(p *ast.Program, o Options, diags *source.Diags) *ast.Program {
-	return p
+	if len(p.Imports) == 0 {
+		return p
+	}
+	merged := *p
+	merged.C, merged.Decls = nil, nil
+	im := &importer{diags: diags, dirs: o.Session.IncludeDirs, seen: map[string]bool{}, out: &merged}
+	if p.File != nil {
+		if real, err := filepath.EvalSymlinks(p.File.Name); err == nil {
+			im.seen[absolute(real)] = true
+		}
+	}
+	im.add(p)
+	return &merged
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// add merges a parsed file, behind what it imports.
+func (im *importer) add(p *ast.Program) {
+	for _, i := range p.Imports {
+		im.one(i, p.File)
+	}
+	im.out.C = append(im.out.C, p.C...)
+	im.out.Decls = append(im.out.Decls, p.Decls...)
+}
+
+// one merges what a single import names.
+func (im *importer) one(i *ast.Import, from *source.File) {
+	var checked []string
+	for _, path := range im.candidates(i.Path, from) {
+		checked = append(checked, path)
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		if !info.IsDir() {
+			im.file(i, path)
+			return
+		}
+		if im.unsafe(i, path, info) {
+			return
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			im.diags.Errorf(i.Span(), "%v", err)
+			return
+		}
+		var names []string
+		for _, e := range entries {
+			if !e.IsDir() && importable(e.Name()) {
+				names = append(names, e.Name())
+			}
+		}
+		sort.Strings(names)
+		for _, name := range names {
+			im.file(i, filepath.Join(path, name))
+		}
+		return
+	}
+	im.diags.ErrorHint(i.Span(), "checked: "+strings.Join(checked, ", "), "Unable to find suitable path for import")
+}
+
+// candidates are the places a path may mean, the importing file's directory first.
+func (im *importer) candidates(path string, from *source.File) []string {
+	if filepath.IsAbs(path) {
+		return []string{path}
+	}
+	dir := "."
+	if from != nil && from.Name != "stdin" {
+		dir = filepath.Dir(from.Name)
+	}
+	list := []string{filepath.Join(dir, path)}
+	for _, d := range im.dirs {
+		list = append(list, filepath.Join(d, path))
+	}
+	return list
+}
+
+func importable(name string) bool {
+	return strings.HasSuffix(name, ".bt") || strings.HasSuffix(name, ".h")
+}
+
+// unsafe reports a file or directory that anyone can write to: importing it
+// would let them run programs as root.
+func (im *importer) unsafe(i *ast.Import, path string, info os.FileInfo) bool {
+	if info.Mode().Perm()&0o002 == 0 {
+		return false
+	}
+	im.diags.Errorf(i.Span(), "%s is not imported: everyone may write to it", path)
+	return true
+}
+
+// file merges one file.
+func (im *importer) file(i *ast.Import, path string) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		im.diags.Errorf(i.Span(), "%v", err)
+		return
+	}
+	real = absolute(real)
+	if im.seen[real] {
+		return
+	}
+	im.seen[real] = true
+	for _, p := range []string{filepath.Dir(real), real} {
+		info, err := os.Stat(p)
+		if err != nil {
+			im.diags.Errorf(i.Span(), "%v", err)
+			return
+		}
+		if im.unsafe(i, p, info) {
+			return
+		}
+		if p == real && (!info.Mode().IsRegular() || info.Size() > maxImportSize) {
+			im.diags.Errorf(i.Span(), "%s is not a file of at most %d bytes", path, maxImportSize)
+			return
+		}
+	}
+	if len(im.seen) > maxImports {
+		im.diags.Errorf(i.Span(), "The script imports more than %d files", maxImports)
+		return
+	}
+	switch {
+	case strings.HasSuffix(path, ".bpf.c"):
+		im.diags.ErrorHint(i.Span(), "put the functions into the script: fn name($a : int64) : int64 { … }", "%s: C programs cannot be imported, there is no C compiler here", path)
+		return
+	case !importable(path):
+		im.diags.ErrorHint(i.Span(), "a .bt or .h file, or a directory of them, can be imported", "unknown import type: %q", path)
+		return
+	}
+	text, err := os.ReadFile(real)
+	if err != nil {
+		im.diags.Errorf(i.Span(), "%v", err)
+		return
+	}
+	f := source.NewFile(path, string(text))
+	if strings.HasSuffix(path, ".h") {
+		at := ast.At{Pos: source.Span{File: f, End: len(f.Text)}}
+		im.out.C = append(im.out.C, &ast.CItem{At: at, Text: f.Text})
+		return
+	}
+	p := parse.File(f, im.diags)
+	if p == nil {
+		return
+	}
+	if p.Config != nil {
+		im.diags.Errorf(p.Config.Span(), "invalid `config` within import")
+	}
+	im.add(p)
 }

@@ -128,6 +128,8 @@ func (u *Decls) declaration() bool {
 			continue
 		case u.accept(";"):
 			return true
+		case u.peek().kind == tEOF && name.text == "":
+			return true // the last definition of a C section needs no ';'
 		}
 		u.errorf(u.peek().span, "Expected ';' after a declaration, found %s", describe(u.peek()))
 		return false

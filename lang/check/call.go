@@ -92,6 +92,14 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 	p := 0
 	for _, e := range args {
 		kind := builtins.Expr
+		if n, ok := e.(*ast.Positional); ok && p < len(d.Params) && d.Params[p].Text {
+			a := builtins.Arg{Span: e.Span(), Expr: e, Lit: c.paramText(n)}
+			a.Type = c.literal(e, a.Lit)
+			c.info.Types[e] = a.Type
+			call.Args = append(call.Args, a)
+			p++
+			continue
+		}
 		if p < len(d.Params) {
 			// A mode may be left out although what comes behind it is given.
 			for p+1 < len(d.Params) && d.Params[p].Kind == builtins.NameArg && d.Params[p].Optional && !c.isWord(e) {

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -36,7 +37,8 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 			Operands: map[*ast.Binary]*types.Type{}, Compound: map[*ast.Assign]*types.Type{},
 		},
 		maps: map[string]*mapState{}, funcs: map[string]*fnState{},
-		options: map[string]Option{}, keys: map[*ast.Index]*ast.Tuple{},
+		options: map[string]Option{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{},
+		wrongMacros: map[string]bool{},
 	}
 	c.prog.Info = c.info
 	c.c = cdecl.Parse(p.C, cdecl.Options{Kernel: env.Kernel, Dirs: sess.IncludeDirs, Files: sess.IncludeFiles, Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"}}, diags)
@@ -63,16 +65,16 @@ type checker struct {
 	info  *Info
 	c     *cdecl.Decls
 
-	macros  map[string][]*macro
-	maps    map[string]*mapState
-	order   []*mapState // in order of first use
-	funcs   map[string]*fnState
-	units   []*unit
-	options map[string]Option
+	macros      map[string][]*macro
+	wrongMacros map[string]bool // names of macros with an error in their parameters
+	maps        map[string]*mapState
+	order       []*mapState // in order of first use
+	funcs       map[string]*fnState
+	units       []*unit
+	options     map[string]Option
 
 	expansions int         // numbers the calls of macros
 	calledAt   source.Span // the macro call being looked into, if one is
-	strCalls   int         // >0: within a call that takes positional parameters as text
 
 	final    bool // types have settled: this pass reports
 	changed  bool // this pass has learnt something
@@ -83,6 +85,7 @@ type checker struct {
 	scopes []map[string]*Var
 	loops  []loop                    // innermost last
 	keys   map[*ast.Index]*ast.Tuple // keys of several parts, as one expression
+	names  map[*ast.Type]*ast.Ident  // builtins where a type may stand
 	quiet  int                       // >0: inside sizeof and the like, whose operand is not evaluated
 }
 
@@ -95,8 +98,9 @@ type unit struct {
 	calls    map[ast.Node]source.Span // what macros in the block became: where they were called
 	contexts []*probes.Context        // of the prog's points
 
-	shaped bool // reads its context: points of another shape need their own program
-	named  bool // asks which attach point it runs for: every point needs its own
+	broken map[ast.Expr]bool // calls of macros that could not be expanded: reported
+	shaped bool              // reads its context: points of another shape need their own program
+	named  bool              // asks which attach point it runs for: every point needs its own
 }
 
 // loop is an enclosing loop; bodies of for are callbacks.
@@ -212,6 +216,9 @@ func (c *checker) report(d source.Diag) {
 
 // didYouMean is the hint for a name that is not there, or "".
 func didYouMean(name string, candidates []string) string {
+	if len(strings.TrimLeft(name, "$@")) < 3 { // anything is near then
+		return ""
+	}
 	if near := source.Nearest(name, candidates); near != "" {
 		return "did you mean '" + near + "'?"
 	}

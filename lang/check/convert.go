@@ -79,7 +79,7 @@ func (c *checker) warnLoss(to, from *types.Type, lit ast.Expr, value source.Span
 	if !bad {
 		return
 	}
-	if l := c.info.Lits[lit]; l != nil && isNumber(to) && isNumber(from) && fits(to, l.Int, l.Unsigned) {
+	if l := c.info.Lits[lit]; l != nil && isNumber(to) && isLiteralType(from) && fits(to, l.Int, l.Unsigned) {
 		return
 	}
 	c.warnf(value, "Expression of type: %s being cast to type: %s. This may cause unexpected results. Use an explicit cast to suppress this warning.", plain(f), plain(t))

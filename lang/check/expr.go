@@ -25,6 +25,9 @@ func (c *checker) expr(e ast.Expr) *types.Type {
 }
 
 func (c *checker) exprType(e ast.Expr) *types.Type {
+	if c.unit != nil && c.unit.broken[e] {
+		return types.TInvalid
+	}
 	switch e := e.(type) {
 	case *ast.IntLit:
 		return c.literal(e, &builtins.Lit{Int: int64(e.Value), Unsigned: int64(e.Value) < 0})

@@ -25,7 +25,11 @@ func (c *checker) collectMacros(p *ast.Program) map[string][]*macro {
 	macros := map[string][]*macro{}
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.Macro)
-		if !ok || !c.macroParams(d) {
+		if !ok {
+			continue
+		}
+		if !c.macroParams(d) {
+			c.wrongMacros[d.Name.Text] = true
 			continue
 		}
 		taken := false
@@ -145,14 +149,14 @@ type expansion struct {
 
 // expand replaces the macro calls in a block of u.
 func (c *checker) expand(u *unit, b *ast.Block) *ast.Block {
-	if len(c.macros) > 0 {
+	if len(c.macros)+len(c.wrongMacros) > 0 {
 		(&expander{c: c, unit: u}).block(b)
 	}
 	return b
 }
 
 func (c *checker) expandExpr(u *unit, e ast.Expr) ast.Expr {
-	if len(c.macros) == 0 {
+	if len(c.macros)+len(c.wrongMacros) == 0 {
 		return e
 	}
 	return (&expander{c: c, unit: u}).expr(e)
@@ -332,20 +336,26 @@ func (x *expander) paste(arg ast.Expr) ast.Expr {
 // call expands a call whose arguments have been expanded, if a macro is meant.
 func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 	list := x.c.macros[name]
-	if len(list) == 0 || x.full {
+	if x.full || x.c.wrongMacros[name] {
+		x.unit.fail(e)
+		return e
+	}
+	if len(list) == 0 {
 		return e
 	}
 	m := pick(list, args)
 	if m == nil {
 		if _, bare := e.(*ast.Ident); !bare && x.c.defs.Lookup(name) == nil {
 			x.mismatch(e, name, list, args)
+			x.unit.fail(e)
 		}
 		return e
 	}
 	for _, running := range x.chain {
 		if running.macro == m {
 			x.recursion(e, m)
-			return &ast.Block{At: ast.At{Pos: e.Span()}}
+			x.unit.fail(e)
+			return e
 		}
 	}
 	x.c.expansions++
@@ -365,6 +375,14 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 		x.unit.calls[out] = e.Span()
 	}
 	return out
+}
+
+// fail notes a call that could not be expanded.
+func (u *unit) fail(e ast.Expr) {
+	if u.broken == nil {
+		u.broken = map[ast.Expr]bool{}
+	}
+	u.broken[e] = true
 }
 
 // pick is the definition that the arguments fit best: a variable or map goes to

@@ -127,6 +127,8 @@ func (c *checker) warnsDiscarded(e ast.Expr, t *types.Type) bool {
 	switch e := e.(type) {
 	case *ast.Unary:
 		return e.Op != "++" && e.Op != "--"
+	case *ast.Comptime:
+		return false
 	case *ast.Block, *ast.If:
 		return false // what it ends with has been looked at
 	case *ast.Call:
@@ -312,6 +314,9 @@ func (c *checker) aggregation(s *ast.Assign) bool {
 	}
 	c.joinValue(m, t, nil, call.Span(), call.Span())
 	c.checkStorage(m, s.Target.Span())
+	if _, ok := join(t, m.info.Value); ok {
+		use.Type = m.info.Value
+	}
 	c.info.Types[s.Target] = orInvalid(m.info.Value)
 	return true
 }

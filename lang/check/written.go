@@ -1,11 +1,13 @@
 package check
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -72,7 +74,7 @@ func (c *checker) written(t *ast.Type) *types.Type {
 func (c *checker) writtenBase(t *ast.Type) *types.Type {
 	switch {
 	case t.TypeofT != nil:
-		return c.written(t.TypeofT)
+		return c.operandType(t.TypeofT, nil)
 	case t.Typeof != nil:
 		return plain(c.unevaluated(t.Typeof))
 	}
@@ -204,6 +206,7 @@ func (c *checker) nearestType(keyword, name string) string {
 			names = append(names, strings.TrimPrefix(n, kind+" "))
 		}
 	}
+	names = slices.DeleteFunc(names, func(n string) bool { return n == name })
 	return didYouMeanSorted(name, names)
 }
 
@@ -215,8 +218,11 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	}
 	t := c.castType(e, to, from)
 	if t == nil {
-		c.errorf(source.Span{File: e.Span().File, Start: e.Span().Start, End: max(e.Type.Span().End, e.Span().Start+1)},
-			"Cannot cast from \"%s\" to \"%s\"", plain(from), to)
+		name := to.String()
+		if to.Size == 0 && (to.Kind == types.String || to.Kind == types.Buffer) {
+			name = e.Type.Name
+		}
+		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), name)
 		return types.TInvalid
 	}
 	if l := c.info.Lits[e.X]; l != nil && !l.IsStr {
@@ -236,6 +242,15 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	return t
 }
 
+// castSpan is the (type) of a cast.
+func castSpan(e *ast.Cast) source.Span {
+	s := e.Span()
+	if end := e.Type.Span().End; s.File != nil && end > s.Start && end < s.End {
+		s.End = end + 1
+	}
+	return s
+}
+
 // castType is the type of (to)x where x is of type from, or nil.
 func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 	word := isNumber(from) || from.Kind == types.Bool || from.Kind == types.Pointer
@@ -247,22 +262,17 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 	case types.Int, types.Enum:
 		switch {
 		case word:
-			if types.Equal(to, from) && !isLiteralType(from) && c.info.Lits[e.X] == nil {
-				c.warnf(e.Span(), "Unnecessary cast: expression is already of type %s", from)
+			if types.Equal(to, from) && c.aggregateRead(e.X) == nil {
+				c.warnf(castSpan(e), "Unnecessary cast: expression is already of type %s", from)
 			}
 			return to
 		case from.Kind == types.Array && isNumber(from.Elem) && from.Size == to.Size:
 			return to
 		case from.Kind == types.Agg && c.decay(from) != from:
 			return to
-		case from.Kind == types.Opaque && from.IsScalar() && from.Size <= 8:
-			return to
 		}
 	case types.Pointer:
 		if word || from.Kind == types.Array && from.Size == 8 {
-			return types.NewPointer(to.Elem, c.pointerSpace(from))
-		}
-		if from.Kind == types.Opaque && from.Size == 8 {
 			return types.NewPointer(to.Elem, c.pointerSpace(from))
 		}
 	case types.Array:
@@ -318,11 +328,27 @@ func (c *checker) pointerSpace(from *types.Type) types.Space {
 	return types.Kernel
 }
 
+// operandType is the type that the operand of sizeof and its like stands for. A
+// bare name there is a type, but for the names of builtins and constants.
 func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
-	if t != nil {
-		return c.written(t)
+	if t == nil {
+		return c.unevaluated(x)
 	}
-	return c.unevaluated(x)
+	if t.Keyword == "" && t.Name != "" && len(t.Suffixes) == 0 && basicType(t.Name) == nil {
+		d := c.defs.Lookup(t.Name)
+		_, isConst := c.c.Const(t.Name)
+		if isConst || d != nil && d.Kind == builtins.Variable {
+			id := c.names[t]
+			if id == nil {
+				id = &ast.Ident{At: t.At, Name: t.Name}
+				c.names[t] = id
+			}
+			r := plain(c.unevaluated(id))
+			c.info.Written[t] = r
+			return r
+		}
+	}
+	return c.written(t)
 }
 
 func (c *checker) sizeof(e *ast.Sizeof) *types.Type {
@@ -410,9 +436,7 @@ func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 		return &builtins.Lit{Int: int64(len(c.sess.Params))}
 	}
 	if e.N > len(c.sess.Params) {
-		if c.strCalls == 0 {
-			c.warnf(e.Span(), "Positional parameter $%d is empty or not provided.", e.N)
-		}
+		c.warnf(e.Span(), "Positional parameter $%d is empty or not provided.", e.N)
 		return &builtins.Lit{}
 	}
 	text := c.sess.Params[e.N-1]
@@ -422,10 +446,23 @@ func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 	return &builtins.Lit{Str: text, IsStr: true}
 }
 
+// paramText is a positional parameter where its text is wanted.
+func (c *checker) paramText(e *ast.Positional) *builtins.Lit {
+	l := &builtins.Lit{IsStr: true}
+	switch {
+	case e.N == 0:
+		l.Str = strconv.Itoa(len(c.sess.Params))
+	case e.N <= len(c.sess.Params):
+		l.Str = c.sess.Params[e.N-1]
+	}
+	return l
+}
+
+// parseParam reads a number as a positional parameter gives it.
 func parseParam(text string) (*builtins.Lit, bool) {
 	neg := strings.HasPrefix(text, "-")
-	n, err := strconv.ParseUint(strings.TrimPrefix(text, "-"), 0, 64)
-	if err != nil {
+	n, ok := parse.Number(strings.TrimPrefix(text, "-"))
+	if !ok {
 		return nil, false
 	}
 	if neg {
