@@ -50,6 +50,7 @@ func TestLayout(t *testing.T) {
 			"struct s size 16 align 8\n  a: int32 at 0 bits 0+3\n  b: uint32 at 4 bits 0+30\n  c: int8 at 8\n  d: uint64 at 8 bits 8+40\n"},
 		{"zero width", "struct s { char a : 3; int : 0; char b : 3; };", "struct s",
 			"struct s size 5 align 1\n  a: int8 at 0 bits 0+3\n  b: int8 at 4 bits 0+3\n"},
+		{"no semicolon", "struct s { char a; }", "struct s", "struct s size 1 align 1\n  a: int8 at 0\n"},
 		{"union", "union u { int a; char b[7]; };", "union u",
 			"union u size 8 align 4\n  a: int32 at 0\n  b: string[7] at 0\n"},
 		{"anonymous", "struct s { int a; union { int b; long c; }; struct { short d; } e; };", "struct s",

@@ -102,8 +102,8 @@ func (u *Decls) declaration() bool {
 	if !ok {
 		return false
 	}
-	if u.accept(";") {
-		return true
+	if u.accept(";") || u.peek().kind == tEOF && u.pos > 0 && u.toks[u.pos-1].is("}") {
+		return true // the ';' behind the last definition may be missing
 	}
 	for {
 		name, t, fn, ok := u.declarator(base)
