@@ -1,21 +1,31 @@
 package builtins
 
+import "slices"
+
 // All is the table of builtins, a row each, by topic.
 func All() []*Def {
-	return []*Def{
+	return slices.Concat([]*Def{
 		// Who and where.
-		pid(), tid(), uid(), gid(), comm(), cgroup(), curtask(), cpu(), ncpus(), numaid(),
+		pid(), tid(), uid(), gid(), comm(), username(), ppid(), pcomm(), leaderTid(), leaderComm(),
+		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
-		probe(), probeType(), funcName(), retval(), argN(), args(), kstack(), ustack(),
+		probe(), probeType(), funcName(), retval(), argN(), args(), context(), reg(), usermode(),
+		kstack(), ustack(), signal(), signalThread(), override(), writeUser(), unwatch(), skbOutput(),
 		// Time and chance.
 		nsecs(), elapsed(), jiffies(), random(), wallTime(), strftime(),
 		// Aggregations.
-		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(),
-		// Output.
-		printf(), printValue(), exit(),
+		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(), tseries(),
+		// Output and its end.
+		printf(), printValue(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(), assert(),
 		// Maps.
-		clearMap(), zeroMap(), deleteEntry(),
-		// Strings and addresses.
-		str(), ksym(), usym(),
-	}
+		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), checkKey(),
+		// Strings and bytes.
+		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strcap(), strConcat(), memcmp(),
+		strerror(), signalName(), syscallName(), path(), assertStr(), defaultStrLength(),
+		// Numbers and addresses.
+		ksym(), usym(), kaddr(), percpuKaddr(), uaddr(), kptr(), uptr(), isErr(), containerOf(), socketCookie(),
+		ntop(), pton(), macaddr(), bswap(),
+		// When compiling.
+		settings(), getopt(), staticAssert(), fail(),
+	}, typeQuestions(), kfuncQuestions())
 }

@@ -310,6 +310,8 @@ type Env interface {
 	ClearMap(name string) error
 	ZeroMap(name string) error
 	Exit(code int)
+	// Unwatch detaches the watchpoint probes at an address.
+	Unwatch(addr uint64) error
 	// Cgroup paths, user names: read once and cached.
 	CgroupPath(id uint64, filter string) string
 	UserName(uid uint32) string

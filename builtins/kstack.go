@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -20,6 +19,8 @@ const (
 	userStackFlag = 1 << 8 // BPF_F_USER_STACK
 	defaultDepth  = 127
 	maxDepth      = 1024
+	kstackName    = "kstack_t"
+	ustackName    = "ustack_t"
 )
 
 var stackModes = []string{"bpftrace", "perf", "raw", "build_id"}
@@ -29,7 +30,7 @@ var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: 
 func kstack() *Def {
 	return &Def{
 		Name:     "kstack",
-		TypeName: "kstack_t",
+		TypeName: kstackName,
 		Params:   stackParams,
 		Doc: Doc{
 			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
@@ -39,25 +40,14 @@ func kstack() *Def {
 		Emit: func(g Gen, call *Call) *ir.Value {
 			return takeStack(g, call, 0)
 		},
-		Format: func(env Env, t *types.Type, data []byte) value.Value {
-			return formatStack(env, t, data, func(addr uint64, mode string) string {
-				switch sym := env.KernelSymbol(addr); mode {
-				case "raw":
-					return fmt.Sprintf("%x", addr)
-				case "perf":
-					return fmt.Sprintf("%x %s", addr, sym)
-				default:
-					return sym
-				}
-			})
-		},
+		Format: func(env Env, t *types.Type, data []byte) value.Value { return formatStack(env, t, data, 0) },
 	}
 }
 
 func ustack() *Def {
 	return &Def{
 		Name:     "ustack",
-		TypeName: "ustack_t",
+		TypeName: ustackName,
 		Params:   stackParams,
 		Doc: Doc{
 			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf or raw.",
@@ -71,17 +61,7 @@ func ustack() *Def {
 			return b.Op(ir.OpOr, pid, id)
 		},
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
-			pid := int(binary.NativeEndian.Uint64(data) >> 32)
-			return formatStack(env, t, data, func(addr uint64, mode string) string {
-				switch mode {
-				case "raw":
-					return fmt.Sprintf("%x", addr)
-				case "perf":
-					return fmt.Sprintf("%x %s", addr, env.UserSymbol(pid, addr))
-				default:
-					return env.UserSymbol(pid, addr)
-				}
-			})
+			return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32))
 		},
 	}
 }
@@ -145,15 +125,10 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	return b.Extend(b.Op(ir.OpOr, id, b.Op(ir.OpSar, id, b.Const(63))), 4, false)
 }
 
-func formatStack(env Env, t *types.Type, data []byte, text func(addr uint64, mode string) string) value.Value {
+func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 	id := binary.NativeEndian.Uint64(data) & noStack
-	var s value.Stack
 	if id == noStack || len(t.Params) < 2 {
-		return s
+		return value.Stack{}
 	}
-	mode := stackModes[t.Params[0]]
-	for _, addr := range env.Stack(int(t.Params[1]), int64(id)) {
-		s.Frames = append(s.Frames, text(addr, mode))
-	}
-	return s
+	return value.Stack{Frames: env.Frames(pid, env.Stack(int(t.Params[1]), int64(id)), stackModes[t.Params[0]])}
 }

@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -65,6 +64,3 @@ func storeUserAddr(g Gen, addr *ir.Value, dst Dest) {
 	b.Store(dst.Ptr, dst.Off, 8, addr)
 	b.Store(dst.Ptr, dst.Off+8, 8, currentIDs(g, nil).pid())
 }
-
-// hexAddr is an address as it prints where no symbol is known.
-func hexAddr(a uint64) string { return fmt.Sprintf("0x%x", a) }

@@ -28,28 +28,11 @@ func maximum() *Def {
 
 // extreme is min and max; flip is what turns the bits of unsigned values.
 func extreme(name, summary, example string, flip int64) *Def {
-	mask := func(t *types.Type) int64 {
-		if t.Signed {
-			return flip ^ -signBit
-		}
-		return flip
-	}
-	turn := func(b *ir.Builder, t *types.Type, x *ir.Value) *ir.Value {
-		if m := mask(t); m != 0 {
-			return b.Op(ir.OpXor, x, b.Const(m))
-		}
-		return x
-	}
-	grow := func(g Gen, p, x *ir.Value) {
-		b := g.B()
-		less := b.Op(ir.OpULt, b.Load(p, 8*extremeWord, 8, false), x)
-		g.If(less, func() { g.B().Store(p, 8*extremeWord, 8, x) })
-	}
 	decode := func(t *types.Type, data []byte) uint64 {
 		if word(data, extremeSet) == 0 {
 			return 0
 		}
-		return word(data, extremeWord) ^ uint64(mask(t))
+		return word(data, extremeWord) ^ uint64(turnMask(t, flip))
 	}
 	return &Def{
 		Name:     name,
@@ -60,7 +43,7 @@ func extreme(name, summary, example string, flip int64) *Def {
 		Check:    func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, extremeSize) },
 		Update: func(g Gen, call *Call, p *ir.Value) {
 			x := g.Value(&call.Args[0])
-			grow(g, p, turn(g.B(), call.Type, x))
+			growWord(g, p, 8*extremeWord, turn(g.B(), call.Type, flip, x))
 			b := g.B()
 			b.Store(p, 8*extremeSet, 8, b.Const(1))
 		},
@@ -69,13 +52,13 @@ func extreme(name, summary, example string, flip int64) *Def {
 			b := g.B()
 			set := b.Op(ir.OpOr, b.Load(acc, 8*extremeSet, 8, false), b.Load(p, 8*extremeSet, 8, false))
 			b.Store(acc, 8*extremeSet, 8, set)
-			grow(g, acc, b.Load(p, 8*extremeWord, 8, false))
+			growWord(g, acc, 8*extremeWord, b.Load(p, 8*extremeWord, 8, false))
 		},
 		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
 			b := g.B()
 			// All ones where there was a value, else zero.
 			set := b.Op(ir.OpNeg, b.Load(acc, 8*extremeSet, 8, false))
-			return b.Op(ir.OpAnd, turn(b, t, b.Load(acc, 8*extremeWord, 8, false)), set)
+			return b.Op(ir.OpAnd, turn(b, t, flip, b.Load(acc, 8*extremeWord, 8, false)), set)
 		},
 		Merge: func(_ *types.Type, dst, src []byte) {
 			setWord(dst, extremeWord, max(word(dst, extremeWord), word(src, extremeWord)))
@@ -86,4 +69,27 @@ func extreme(name, summary, example string, flip int64) *Def {
 			return compare(t.Signed, decode(t, a), decode(t, b))
 		},
 	}
+}
+
+// turnMask are the bits of a value of t to be inverted so that a better one is
+// a larger unsigned word; flip is -1 where smaller is better, else 0.
+func turnMask(t *types.Type, flip int64) int64 {
+	if t.Signed {
+		return flip ^ -signBit
+	}
+	return flip
+}
+
+func turn(b *ir.Builder, t *types.Type, flip int64, x *ir.Value) *ir.Value {
+	if m := turnMask(t, flip); m != 0 {
+		return b.Op(ir.OpXor, x, b.Const(m))
+	}
+	return x
+}
+
+// growWord makes the word at p+off at least x.
+func growWord(g Gen, p *ir.Value, off int64, x *ir.Value) {
+	b := g.B()
+	less := b.Op(ir.OpULt, b.Load(p, off, 8, false), x)
+	g.If(less, func() { g.B().Store(p, off, 8, x) })
 }

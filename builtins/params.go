@@ -2,7 +2,9 @@ package builtins
 
 import (
 	"fmt"
+	"strconv"
 
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 )
 
@@ -176,4 +178,21 @@ func valueType(t *types.Type) *types.Type {
 // fixed is the Check of a builtin whose type never depends on anything.
 func fixed(t *types.Type) func(Checker, *Call) *types.Type {
 	return func(Checker, *Call) *types.Type { return t }
+}
+
+// argSpan is where argument i is, or the whole call where it is missing.
+func (call *Call) argSpan(i int) source.Span {
+	if a := call.arg(i); a != nil {
+		return a.Span
+	}
+	return call.Span
+}
+
+// parseInt reads a decimal, hex or octal integer.
+func parseInt(s string) (n int64, unsigned, ok bool) {
+	if v, err := strconv.ParseInt(s, 0, 64); err == nil {
+		return v, false, true
+	}
+	v, err := strconv.ParseUint(s, 0, 64)
+	return int64(v), true, err == nil
 }

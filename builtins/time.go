@@ -87,7 +87,7 @@ func strftime() *Def {
 			var when time.Time
 			switch clocks[t.Params[0]] {
 			case clockTAI, clockSoftTAI:
-				when = time.Unix(0, int64(ns)-taiOffset)
+				when = time.Unix(0, int64(ns)-taiMinusWall())
 			default:
 				when = env.BootToWall(ns)
 			}
@@ -95,9 +95,6 @@ func strftime() *Def {
 		},
 	}
 }
-
-// taiOffset is TAI minus UTC, in ns, since 2017.
-const taiOffset = 37 * int64(time.Second)
 
 // packText puts a text into numbers: its length, then eight bytes a number.
 func packText(s string) []int64 {

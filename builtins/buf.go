@@ -1,0 +1,91 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func buf() *Def {
+	return &Def{
+		Name:   "buf",
+		Params: []Param{{Name: "data"}, {Name: "size", Optional: true}},
+		Doc: Doc{
+			Summary:  "Bytes at an address, or of an array; at most max_strlen. printf shows them with %r, %rx or %rh.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_write { printf("%r\n", buf(args.buf, args.count)); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			t := call.typeOf(0)
+			switch t.Kind {
+			case types.Invalid:
+				return types.NewBuffer(1)
+			case types.Int, types.Pointer, types.String, types.Array:
+			default:
+				c.Errorf(call.Span, "buf() expects an integer, string, or array argument but saw %s", className(t))
+				return types.TInvalid
+			}
+			limit := c.Config().MaxStrlen
+			a := call.arg(1)
+			switch {
+			case a == nil && t.Kind != types.Array:
+				if c.Final() {
+					c.Errorf(call.Span, "buf() expects a length argument for non-array type %s", className(t))
+				}
+				return types.TInvalid
+			case a == nil:
+				limit = min(limit, t.Size)
+			case a.Lit != nil && a.Lit.Int < 0 && !a.Lit.Unsigned:
+				c.Errorf(call.Span, "buf cannot use negative length (%d)", a.Lit.Int)
+				return types.TInvalid
+			case !wantInt(c, call, 1):
+				return types.TInvalid
+			case a.Lit != nil && !a.Lit.Unsigned:
+				limit = int(min(int64(limit), a.Lit.Int))
+			}
+			if t.Kind == types.Array || t.Kind == types.String {
+				limit = min(limit, t.Size)
+			}
+			return types.NewBuffer(limit)
+		},
+		Store: func(g Gen, call *Call, dst Dest) {
+			b := g.B()
+			most := call.Type.Len
+			if most == 0 {
+				b.Store(dst.Ptr, dst.Off, 4, b.Const(0))
+				padTail(g, dst, 4)
+				return
+			}
+			src, space := stringSource(g, &call.Args[0])
+			dynamic := len(call.Args) == 2 && call.Args[1].Lit == nil
+			if !dynamic {
+				g.B().Store(dst.Ptr, dst.Off, 4, g.B().Const(int64(most)))
+				g.Read(dst.Ptr, dst.Off+4, most, src, space, "buf")
+				padTail(g, dst, 4+most)
+				return
+			}
+			n := boundedSize(g, &call.Args[1], most)
+			if dst.Padded {
+				g.B().Zero(dst.Ptr, dst.Off, dst.Size)
+			}
+			readBytes(g, call, b.AddImm(dst.Ptr, dst.Off), n, src, space)
+		},
+	}
+}
+
+// readBytes fills the buffer at p with n bytes, 1 or more; after a fault it is empty.
+func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) {
+	b := g.B()
+	helper := ir.ReadKernel
+	if space == types.User {
+		helper = ir.ReadUser
+	}
+	r := b.Call(helper, b.AddImm(p, 4), n, src)
+	g.IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value {
+		g.B().Store(p, 0, 4, n)
+		return g.B().Const(0)
+	}, func() *ir.Value {
+		g.Count(wire.ReadFault, call.Span, "buf")
+		g.B().Store(p, 0, 4, g.B().Const(0))
+		return g.B().Const(0)
+	})
+}

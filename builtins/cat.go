@@ -1,0 +1,38 @@
+package builtins
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func catFile() *Def {
+	return &Def{
+		Name:   "cat",
+		Kind:   Action,
+		Params: formatParams,
+		Doc: Doc{
+			Summary:  "Prints a file, max_cat_bytes of it at most; its name is given as to printf.",
+			Examples: []string{`interval:s:1 { cat("/proc/loadavg"); }`, `tracepoint:syscalls:sys_enter_execve { cat("/proc/%d/cmdline", pid); }`},
+		},
+		Check: checkMessage,
+		Emit:  sendMessage,
+		Handle: func(env Env, rec *wire.Record) error {
+			name := renderRecord(env, rec)
+			f, err := os.Open(name)
+			if err != nil {
+				env.Out().Message("errorf", fmt.Sprintf("cat: %v", err), rec.Span)
+				return nil
+			}
+			defer f.Close()
+			data, err := io.ReadAll(io.LimitReader(f, int64(env.Config().MaxCatBytes)))
+			if err != nil {
+				env.Out().Message("errorf", fmt.Sprintf("cat: %v", err), rec.Span)
+			}
+			env.Out().Printf("cat", string(data))
+			return nil
+		},
+	}
+}

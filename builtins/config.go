@@ -1,0 +1,191 @@
+package builtins
+
+import (
+	"encoding/binary"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func settings() *Def {
+	return &Def{
+		Name: "config",
+		Doc: Doc{
+			Summary:  "The settings in force, as a record.",
+			Examples: []string{`begin { print(config.max_strlen); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			var names []string
+			var fields []*types.Type
+			list := settingList(c.Config())
+			for _, s := range list {
+				names = append(names, s.name)
+				switch v := s.value.(type) {
+				case bool:
+					fields = append(fields, types.TBool)
+				case int:
+					fields = append(fields, types.TUint64)
+				case string:
+					fields = append(fields, types.NewString(len(v)+1))
+				}
+			}
+			t := types.NewRecord(names, fields)
+			data := make([]byte, t.Size)
+			for i, s := range list {
+				at := data[t.Fields[i].Off:]
+				switch v := s.value.(type) {
+				case bool:
+					if v {
+						at[0] = 1
+					}
+				case int:
+					binary.NativeEndian.PutUint64(at, uint64(v))
+				case string:
+					copy(at, v)
+				}
+			}
+			call.Data = data
+			return t
+		},
+		Store: func(g Gen, call *Call, dst Dest) {
+			data := call.Data.([]byte)
+			g.B().Copy(dst.Ptr, dst.Off, g.Rodata(data), len(data))
+		},
+	}
+}
+
+type setting struct {
+	name  string
+	value any // bool, int or string
+}
+
+// settingList names the settings as scripts write them.
+func settingList(c *config.Config) []setting {
+	return []setting{
+		{"cpp_demangle", c.CPPDemangle},
+		{"lazy_symbolication", c.LazySymbolication},
+		{"print_maps_on_exit", c.PrintMapsOnExit},
+		{"use_blazesym", c.UseBlazesym},
+		{"show_debug_info", c.ShowDebugInfo},
+		{"log_size", c.LogSize},
+		{"max_bpf_progs", c.MaxBPFProgs},
+		{"max_cat_bytes", c.MaxCatBytes},
+		{"max_map_keys", c.MaxMapKeys},
+		{"max_probes", c.MaxProbes},
+		{"max_strlen", c.MaxStrlen},
+		{"on_stack_limit", c.OnStackLimit},
+		{"perf_rb_pages", c.PerfRBPages},
+		{"str_trunc_trailer", c.StrTruncTrailer},
+		{"missing_probes", c.MissingProbes},
+		{"stack_mode", c.StackMode},
+		{"license", c.License},
+	}
+}
+
+// Option is a command line option that a script declares with getopt.
+type Option struct {
+	Name    string
+	Default Lit
+	Doc     string
+}
+
+func getopt() *Def {
+	return &Def{
+		Name:   "getopt",
+		Kind:   Function,
+		Params: []Param{{Name: "name"}, {Name: "default", Optional: true}, {Name: "description", Optional: true}},
+		Doc: Doc{
+			Summary:  "The value of the option --name given behind -- on the command line, else the default: a string, an integer or a boolean. Without a default, whether the option was given.",
+			Examples: []string{`begin { $limit = getopt("limit", 10, "how many"); printf("%d\n", $limit); }`},
+		},
+		Check: checkGetopt,
+		Emit:  emitLit,
+		Store: storeLit,
+	}
+}
+
+func checkGetopt(c Checker, call *Call) *types.Type {
+	a := call.arg(0)
+	if a == nil || a.Lit == nil || !a.Lit.IsStr {
+		c.Errorf(call.argSpan(0), "First argument to 'getopt' must be a string literal.")
+		return types.TInvalid
+	}
+	opt := &Option{Name: a.Lit.Str, Default: *boolLit(false)}
+	if d := call.arg(1); d != nil {
+		if d.Lit == nil {
+			c.Errorf(d.Span, "Second argument to 'getopt' must be a string literal, integer literal, or a boolean literal.")
+			return types.TInvalid
+		}
+		opt.Default = *d.Lit
+	}
+	if d := call.arg(2); d != nil {
+		if d.Lit == nil || !d.Lit.IsStr {
+			c.Errorf(d.Span, "Third argument to 'getopt' must be a string literal.")
+			return types.TInvalid
+		}
+		opt.Doc = d.Lit.Str
+	}
+	call.Data = opt
+	l := opt.Default
+	call.Lit = &l
+	given, ok := c.Session().Options[opt.Name]
+	if ok && !l.set(given) {
+		c.Errorf(call.Span, "Invalid value for the command line option '%s': %q", opt.Name, given)
+		return types.TInvalid
+	}
+	switch {
+	case l.IsStr:
+		return types.NewString(len(l.Str) + 1)
+	case l.IsBool:
+		return types.TBool
+	case l.Unsigned:
+		return types.TUint64
+	}
+	return types.TInt64
+}
+
+// set gives a literal a new value of the same kind, from the command line.
+func (l *Lit) set(text string) bool {
+	switch {
+	case l.IsStr:
+		l.Str = text
+	case l.IsBool:
+		switch text {
+		case "", "true", "1":
+			l.Int = 1
+		case "false", "0":
+			l.Int = 0
+		default:
+			return false
+		}
+	default:
+		n, unsigned, ok := parseInt(text)
+		l.Int, l.Unsigned = n, unsigned
+		return ok
+	}
+	return true
+}
+
+func childPID() *Def {
+	return &Def{
+		Name: "cpid",
+		Doc: Doc{
+			Summary:  "Process ID of the command that -c started; 0 without one.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read /pid == cpid/ { @ = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !c.Session().HasChild && c.Final() {
+				c.Warnf(call.Span, "No child command (`-c`); cpid is zero")
+			}
+			return types.TUint64
+		},
+		Emit: func(g Gen, _ *Call) *ir.Value { return g.B().Const(int64(g.Session().ChildPID)) },
+	}
+}
+
+func hasChild() *Def {
+	return question("has_cpid", "Whether there is a command that -c started.",
+		`begin { if (has_cpid) { print(cpid); } }`, nil,
+		func(c Checker, _ *Call) (bool, bool) { return c.Session().HasChild, true })
+}

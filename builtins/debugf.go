@@ -1,0 +1,71 @@
+package builtins
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// maxDebugArgs is how many arguments bpf_trace_printk takes.
+const maxDebugArgs = 3
+
+func debugf() *Def {
+	return &Def{
+		Name:   "debugf",
+		Kind:   Action,
+		Params: formatParams,
+		Doc: Doc{
+			Summary:  "Writes into the kernel's trace pipe, at most 3 arguments. For debugging only: it is slow and all users share the pipe.",
+			Examples: []string{`interval:s:1 { debugf("tick on CPU %d", cpu); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			c.Warnf(call.Span, "The debugf() builtin is not recommended for production use. For more information see bpf_trace_printk in bpf-helpers(7).")
+			m := checkFormat(c, call, 0)
+			if m == nil {
+				return types.TVoid
+			}
+			if len(call.Args)-1 > maxDebugArgs {
+				c.Errorf(call.Span, "debugf() takes up to %d arguments behind the format (%d provided)", maxDebugArgs, len(call.Args)-1)
+				return types.TVoid
+			}
+			var text strings.Builder
+			n := 0
+			for i := range m.format.Pieces {
+				p := &m.format.Pieces[i]
+				if !p.takes() {
+					text.WriteString(p.Text)
+					continue
+				}
+				n++
+				a := &call.Args[n]
+				switch {
+				case p.Verb == 's' && a.Type.Kind == types.String:
+					text.WriteString("%s")
+				case strings.IndexByte("diuxXp", byte(p.Verb)) >= 0 && a.Type.IsScalar():
+					text.WriteString("%ll" + strings.NewReplacer("X", "x", "p", "x", "i", "d").Replace(string(rune(p.Verb))))
+				default:
+					c.Errorf(a.Span, "debugf() can not print a value of type '%s' with %s", a.Type, p.Text)
+					return types.TVoid
+				}
+			}
+			call.Data = text.String()
+			return types.TVoid
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			format := append([]byte(call.Data.(string)), 0)
+			var vals []*ir.Value
+			for i := range call.Args[1:] {
+				a := &call.Args[i+1]
+				if a.Type.IsScalar() {
+					vals = append(vals, g.Value(a))
+				} else {
+					vals = append(vals, g.Addr(a))
+				}
+			}
+			b := g.B()
+			b.Call(ir.TracePrintk, append([]*ir.Value{g.Rodata(format), b.Const(int64(len(format)))}, vals...)...)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,45 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func find() *Def {
+	return &Def{
+		Name:   "find",
+		Kind:   Function,
+		Params: []Param{{Name: "map", Kind: MapArg}, {Name: "key"}, {Name: "var", Kind: VarArg}},
+		Doc: Doc{
+			Summary:  "Looks a key up once: whether there is such an entry and, if so, its value in the variable.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; } tracepoint:syscalls:sys_exit_read { let $t; if (find(@start, tid, $t)) { @ns = hist(nsecs - $t); delete(@start, tid); } }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			m := checkEntry(c, call)
+			if m == nil || len(call.Args) < 3 {
+				return types.TInvalid
+			}
+			if t := m.Value; t != nil {
+				if t.Kind == types.Agg && !isCastable(t) {
+					c.Errorf(call.Args[0].Span, "find() can not copy a value of type %s", t)
+					return types.TInvalid
+				}
+				call.Data = valueType(t)
+				c.DeclareVar(&call.Args[2], valueType(t))
+			} else if c.Final() {
+				c.Errorf(call.Args[0].Span, "Undefined map: %s", m.Name)
+				return types.TInvalid
+			}
+			return types.TBool
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			m, key := entry(call)
+			p := g.Lookup(m, g.KeyOf(m, key))
+			b := g.B()
+			return g.IfElse(b.Op(ir.OpNe, p, b.Const(0)), func() *ir.Value {
+				g.SetVar(&call.Args[2], call.Data.(*types.Type), g.B().NonNil(p))
+				return g.B().Const(1)
+			}, func() *ir.Value { return g.B().Const(0) })
+		},
+	}
+}

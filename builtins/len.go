@@ -1,0 +1,86 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+)
+
+func length() *Def {
+	return &Def{
+		Name:   "len",
+		Kind:   Function,
+		Params: []Param{{Name: "value", Kind: MapOrEntry}},
+		Doc: Doc{
+			Summary:  "Number of entries of a map, or of frames of the current stack: len(kstack).",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(len(@)); }`, `profile:hz:99 { @depth = hist(len(kstack)); }`},
+		},
+		Check: checkLen,
+		Emit: func(g Gen, call *Call) *ir.Value {
+			a := &call.Args[0]
+			if wholeMapArg(a) {
+				return g.MapLen(a.Map)
+			}
+			return stackLen(g, a.Type)
+		},
+	}
+}
+
+func checkLen(c Checker, call *Call) *types.Type {
+	a := call.arg(0)
+	if a == nil {
+		return types.TInvalid
+	}
+	if wholeMapArg(a) {
+		switch {
+		case !c.Final():
+		case !a.Map.Keyed:
+			c.Errorf(call.Span, "call to len() expects a map with explicit keys (non-scalar map)")
+			return types.TInvalid
+		case !c.Kernel().Has(probes.FeatForEachMap):
+			needs(c, call.Span, "len() of a map", probes.FeatForEachMap)
+			return types.TInvalid
+		}
+		return types.TInt64
+	}
+	t := call.typeOf(0)
+	if t.Kind == types.Opaque && (t.Name == kstackName || t.Name == ustackName) {
+		if isStackCall(a.Expr) {
+			return types.TInt64
+		}
+		c.Errorf(a.Span, "len() of a stack that was stored is not known: call len(%s) where it is taken", t.Name[:len("kstack")])
+		return types.TInvalid
+	}
+	if t.Kind != types.Invalid && c.Final() {
+		c.Errorf(a.Span, "call to len() expects a map or stack, not %s", className(t))
+	}
+	return types.TInvalid
+}
+
+// isStackCall reports whether e takes the stack here and now.
+func isStackCall(e ast.Expr) bool {
+	switch e.(type) {
+	case *ast.Ident, *ast.Call:
+		return true
+	}
+	return false
+}
+
+// stackLen counts the frames of the current stack by having the kernel write
+// them into scratch memory: what get_stackid keeps, programs can not read.
+func stackLen(g Gen, t *types.Type) *ir.Value {
+	flags := int64(0)
+	if t.Name == ustackName {
+		flags = userStackFlag
+	}
+	size := 8 * int(t.Params[1])
+	b := g.B()
+	if size == 0 {
+		return b.Const(0)
+	}
+	n := b.Call(ir.GetStack, g.Ctx(), g.Temp(size), b.Const(int64(size)), b.Const(flags))
+	// A negative result means no stack.
+	n = b.Op(ir.OpAnd, n, b.Op(ir.OpXor, b.Op(ir.OpSar, n, b.Const(63)), b.Const(-1)))
+	return b.Op(ir.OpShr, n, b.Const(3))
+}

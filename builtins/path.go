@@ -1,0 +1,91 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+func path() *Def {
+	return &Def{
+		Name:   "path",
+		Kind:   Function,
+		Params: []Param{{Name: "path"}, {Name: "size", Optional: true}},
+		Doc: Doc{
+			Summary:  "The full path of a struct path, in fentry, fexit and iterators; at most max_strlen characters, or size.",
+			Examples: []string{`fentry:filp_close { printf("%s\n", path(args.filp.f_path)); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			ctx := c.Context()
+			if ctx == nil || ctx.Kind.Name != "fentry" && ctx.Kind.Name != "fexit" && ctx.Kind.Name != "iter" {
+				c.Errorf(call.Span, "The path function can only be used with 'fentry', 'fexit' and 'iter' probes")
+				return types.TInvalid
+			}
+			t := call.typeOf(0)
+			if t.Kind == types.Pointer {
+				t = t.Elem
+			}
+			if t.Kind != types.Struct && t.Kind != types.Invalid || t.Kind == types.Struct && (t.Name != "struct path" || t.Space != types.BTF && t.Space != types.Ctx) {
+				c.Errorf(call.Args[0].Span, "path() only supports pointers to a struct path of the kernel, as args gives them (%s provided)", t)
+				return types.TInvalid
+			}
+			size := c.Config().MaxStrlen
+			if a := call.arg(1); a != nil {
+				if a.Lit == nil || a.Lit.IsStr || a.Lit.Int < 1 {
+					c.Errorf(a.Span, "path: invalid size value, need non-negative literal")
+					return types.TInvalid
+				}
+				size = int(min(a.Lit.Int, int64(size)))
+			}
+			return types.NewString(size)
+		},
+		Store: func(g Gen, call *Call, dst Dest) {
+			a := &call.Args[0]
+			var p *ir.Value
+			if a.Type.Kind == types.Pointer {
+				p = g.Value(a)
+			} else {
+				p, _ = g.Ref(a)
+			}
+			b := g.B()
+			size := call.Type.Size
+			if dst.Padded {
+				b.Zero(dst.Ptr, dst.Off, dst.Size)
+			}
+			n := b.Call(ir.DPath, p, b.AddImm(dst.Ptr, dst.Off), b.Const(int64(size)))
+			g.If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
+				g.B().Store(dst.Ptr, dst.Off, 1, g.B().Const(0))
+				g.Count(wire.HelperFail, call.Span, "path")
+			})
+		},
+	}
+}
+
+func socketCookie() *Def {
+	return &Def{
+		Name:   "socket_cookie",
+		Kind:   Function,
+		Params: []Param{{Name: "sock"}},
+		Doc: Doc{
+			Summary:  "A number that identifies a socket as long as the machine runs.",
+			Examples: []string{`fentry:tcp_rcv_established { @[socket_cookie(args.sk)] = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			t := call.typeOf(0)
+			switch {
+			case t.Kind == types.Invalid:
+			case t.Kind != types.Pointer || t.Elem.Kind != types.Struct || t.Elem.Name != "struct sock":
+				c.Errorf(call.Span, "socket_cookie() only supports 'struct sock *' arguments (%s provided)", t)
+				return types.TInvalid
+			case t.Space != types.BTF:
+				c.Errorf(call.Span, "socket_cookie() needs a pointer that the kernel vouches for, as args of fentry, fexit and rawtracepoint are")
+				return types.TInvalid
+			}
+			return types.TUint64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			sk := g.Value(&call.Args[0])
+			return g.B().Call(ir.SocketCookie, sk)
+		},
+	}
+}

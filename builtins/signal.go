@@ -1,0 +1,164 @@
+package builtins
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// signals are the names and texts of signals by number, as x86 and arm64 have
+// them; those from 34 up have no names.
+var signals = [...]struct{ name, text string }{
+	{}, {"HUP", "Hangup"}, {"INT", "Interrupt"}, {"QUIT", "Quit"}, {"ILL", "Illegal instruction"},
+	{"TRAP", "Trace/breakpoint trap"}, {"ABRT", "Aborted"}, {"BUS", "Bus error"}, {"FPE", "Floating point exception"},
+	{"KILL", "Killed"}, {"USR1", "User defined signal 1"}, {"SEGV", "Segmentation fault"}, {"USR2", "User defined signal 2"},
+	{"PIPE", "Broken pipe"}, {"ALRM", "Alarm clock"}, {"TERM", "Terminated"}, {"STKFLT", "Stack fault"},
+	{"CHLD", "Child exited"}, {"CONT", "Continued"}, {"STOP", "Stopped (signal)"}, {"TSTP", "Stopped"},
+	{"TTIN", "Stopped (tty input)"}, {"TTOU", "Stopped (tty output)"}, {"URG", "Urgent I/O condition"},
+	{"XCPU", "CPU time limit exceeded"}, {"XFSZ", "File size limit exceeded"}, {"VTALRM", "Virtual timer expired"},
+	{"PROF", "Profiling timer expired"}, {"WINCH", "Window changed"}, {"IO", "I/O possible"}, {"PWR", "Power failure"},
+	{"SYS", "Bad system call"},
+}
+
+const maxSignal = 64
+
+// signalNumber finds a signal by its name, with or without SIG.
+func signalNumber(name string) int {
+	name = strings.TrimPrefix(name, "SIG")
+	for n, s := range signals {
+		if n > 0 && s.name == name {
+			return n
+		}
+	}
+	return 0
+}
+
+func signal() *Def {
+	return sendSignal("signal", "Sends a signal, by number or name, to the current process. Needs --unsafe.",
+		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal("SIGSTOP"); }`, ir.SendSignal)
+}
+
+func signalThread() *Def {
+	return sendSignal("signal_thread", "Sends a signal, by number or name, to the current thread. Needs --unsafe.",
+		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal_thread(19); }`, ir.SendSignalThread)
+}
+
+func sendSignal(name, summary, example string, helper *ir.Helper) *Def {
+	return &Def{
+		Name:   name,
+		Kind:   Action,
+		Unsafe: true,
+		Params: []Param{{Name: "signal"}},
+		Doc:    Doc{Summary: summary, Examples: []string{example}},
+		Check: func(c Checker, call *Call) *types.Type {
+			needsTask(c, call)
+			a := call.arg(0)
+			if a == nil || !call.known(0) {
+				return types.TVoid
+			}
+			if a.Lit != nil && a.Lit.IsStr {
+				n := signalNumber(a.Lit.Str)
+				if n == 0 {
+					c.Errorf(a.Span, "Invalid string for signal: %s", a.Lit.Str)
+				}
+				call.Data = int64(n)
+				return types.TVoid
+			}
+			call.Data = nil
+			if wantInt(c, call, 0) && a.Lit != nil && (a.Lit.Int < 1 || a.Lit.Int > maxSignal) {
+				c.Errorf(a.Span, "signal %s is not between 1 and %d", a.Span.Text(), maxSignal)
+			}
+			return types.TVoid
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			var n *ir.Value
+			if lit, ok := call.Data.(int64); ok {
+				n = g.B().Const(lit)
+			} else {
+				n = g.Value(&call.Args[0])
+			}
+			countFailure(g, call, g.B().Call(helper, n))
+			return nil
+		},
+	}
+}
+
+// countFailure counts a helper's result that is not 0.
+func countFailure(g Gen, call *Call, r *ir.Value) {
+	g.If(g.B().Op(ir.OpNe, r, g.B().Const(0)), func() { g.Count(wire.HelperFail, call.Span, call.Def.Name) })
+}
+
+func override() *Def {
+	return &Def{
+		Name:   "override",
+		Kind:   Action,
+		Unsafe: true,
+		Params: []Param{{Name: "result"}},
+		Doc: Doc{
+			Summary:  "Makes the traced function return this at once instead of running; for kprobes on functions that allow error injection. Needs --unsafe.",
+			Examples: []string{`kprobe:should_failslab { override(12); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if ctx := c.Context(); ctx == nil || ctx.Kind.Name != "kprobe" {
+				c.Errorf(call.Span, "override can only be used in kprobes")
+				return types.TInvalid
+			}
+			wantInt(c, call, 0)
+			return types.TVoid
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			rc := g.Value(&call.Args[0])
+			g.B().Call(ir.OverrideReturn, g.Ctx(), rc)
+			return nil
+		},
+	}
+}
+
+func writeUser() *Def {
+	return &Def{
+		Name:   "write_user",
+		Kind:   Function,
+		Unsafe: true,
+		Params: []Param{{Name: "dst"}, {Name: "src"}, {Name: "size"}},
+		Doc: Doc{
+			Summary:  "Overwrites memory of the current process with the bytes of a variable, as many as the literal size says; whether that worked. Needs --unsafe.",
+			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; write_user(arg0, $x, 8); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !needsTask(c, call) || len(call.Args) < 3 {
+				return types.TInvalid
+			}
+			size := call.Args[2]
+			src := call.typeOf(1)
+			switch {
+			case size.Lit == nil || size.Lit.IsStr || size.Lit.Int < 1:
+				c.Errorf(size.Span, "write_user: invalid size value (must be a positive literal)")
+			case c.Final() && call.known(1) && src.Kind != types.Pointer && size.Lit.Int > int64(src.Size):
+				c.Errorf(size.Span, "write_user: the size is %d, but %s has only %d bytes", size.Lit.Int, src, src.Size)
+			default:
+				return types.TBool
+			}
+			return types.TInvalid
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			src, size := &call.Args[1], int(call.Args[2].Lit.Int)
+			dst := g.Value(&call.Args[0])
+			var p *ir.Value
+			switch {
+			case src.Type.Kind == types.Pointer: // what it points to is copied here first
+				p = g.Temp(size)
+				g.Read(p, 0, size, g.Value(src), readable(g, src.Type.Space), "write_user")
+			case src.Type.IsScalar():
+				p = g.Temp(src.Type.Size)
+				g.Store(src, src.Type, Dest{Ptr: p, Size: src.Type.Size})
+			default:
+				p = g.Addr(src)
+			}
+			b := g.B()
+			r := b.Call(ir.ProbeWriteUser, dst, p, b.Const(int64(size)))
+			return b.Op(ir.OpEq, r, b.Const(0))
+		},
+	}
+}

@@ -1,0 +1,217 @@
+package builtins
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Searching a string for a literal is one pass over it. A needle of up to
+// eight characters is compared with a word through which the characters are
+// shifted; a longer one with the shift-and automaton (Baeza-Yates, Gonnet): a
+// bit for each prefix of the needle that ends here, advanced by a table with a
+// mask a character. A needle that is not a literal, or too long, is looked for
+// by the kernel's own bpf_strstr, or, where that is missing and the strings
+// are short, place by place.
+const (
+	wordNeedle = 8
+	bitNeedle  = 63
+	// maxPlaces bounds the steps of the last way, all of which the verifier walks.
+	maxPlaces  = 1 << 13
+	strstrFunc = "bpf_strstr"
+	notFound   = -1
+)
+
+func strcontains() *Def {
+	return &Def{
+		Name:   "strcontains",
+		Kind:   Function,
+		Params: []Param{{Name: "haystack"}, {Name: "needle"}},
+		Doc: Doc{
+			Summary:  "Whether a string contains another one.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_openat /strcontains(str(args.filename), "passwd")/ { print(comm); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			at, known, ok := checkSearch(c, call)
+			if !ok {
+				return types.TInvalid
+			}
+			if known {
+				call.Lit = boolLit(at >= 0)
+			}
+			return types.TBool
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if call.Lit != nil {
+				return emitLit(g, call)
+			}
+			at := search(g, call)
+			return g.B().Op(ir.OpSLe, g.B().Const(0), at)
+		},
+	}
+}
+
+func strstr() *Def {
+	return &Def{
+		Name:   "strstr",
+		Kind:   Function,
+		Params: []Param{{Name: "haystack"}, {Name: "needle"}},
+		Doc: Doc{
+			Summary:  "Where a string first contains another one, counted from 0; -1 if it does not.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = lhist(strstr(str(args.filename), "/lib"), 0, 100, 10); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			at, known, ok := checkSearch(c, call)
+			if !ok {
+				return types.TInvalid
+			}
+			if known {
+				call.Lit = &Lit{Int: int64(at)}
+			}
+			return types.TInt64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if call.Lit != nil {
+				return emitLit(g, call)
+			}
+			return search(g, call)
+		},
+	}
+}
+
+// checkSearch checks the arguments of a search; at is its result where both
+// are known.
+func checkSearch(c Checker, call *Call) (at int, known, ok bool) {
+	if !wantStr(c, call, 0) || !wantStr(c, call, 1) {
+		return 0, false, false
+	}
+	hay, isHay := call.litStr(0)
+	needle, isNeedle := call.litStr(1)
+	if isHay && isNeedle {
+		return strings.Index(hay, needle), true, true
+	}
+	if isNeedle && len(needle) <= bitNeedle || !c.Final() {
+		return 0, false, true
+	}
+	if _, found := c.Kernel().Kfunc(strstrFunc); !found && call.typeOf(0).Size*call.typeOf(1).Size > maxPlaces {
+		c.Errorf(call.Span, "%s() of strings of %d and %d bytes needs Linux 6.17 (%s), unless what is looked for is a literal of at most %d characters",
+			call.Def.Name, call.typeOf(0).Size, call.typeOf(1).Size, strstrFunc, bitNeedle)
+		return 0, false, false
+	}
+	return 0, false, true
+}
+
+// search is the index of the needle, or negative.
+func search(g Gen, call *Call) *ir.Value {
+	hay, needle := &call.Args[0], &call.Args[1]
+	lit, isLit := call.litStr(1)
+	switch id, found := g.Kernel().Kfunc(strstrFunc); {
+	case isLit && lit == "":
+		return g.B().Const(0)
+	case isLit && len(lit) <= wordNeedle:
+		return searchWord(g, hay, lit)
+	case isLit && len(lit) <= bitNeedle:
+		return searchBits(g, hay, lit)
+	case found:
+		p, q := g.Addr(hay), g.Addr(needle)
+		b := g.B()
+		at := b.Extend(b.Kfunc(strstrFunc, int64(id), ir.Int, p, q), 4, true)
+		// All errors are the same to us.
+		return b.Op(ir.OpOr, at, b.Op(ir.OpSar, at, b.Const(63)))
+	}
+	return searchPlaces(g, hay, needle)
+}
+
+// scan walks over the characters of hay. step takes each one and returns what
+// is not 0 once the needle of n characters ends there.
+func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Value) *ir.Value {
+	p := g.Addr(hay)
+	b := g.B()
+	at := &ir.Var{Name: "found", Type: ir.Int}
+	b.Write(at, b.Const(notFound))
+	forEach(g, hay.Type.Size, func(l *loop, i *ir.Value) {
+		c := byteAt(b, p, i)
+		l.leave(b.Op(ir.OpEq, c, b.Const(0)))
+		hit, next := b.NewBlock(), b.NewBlock()
+		b.Br(step(b, c), hit, next)
+		b.SealSet(hit)
+		// The loop's block has one more way in now; its variables merge there.
+		b.Write(at, b.Op(ir.OpSub, i, b.Const(int64(n-1))))
+		b.Jump(l.done)
+		b.SealSet(next)
+	})
+	return b.Read(at)
+}
+
+func searchWord(g Gen, hay *Arg, needle string) *ir.Value {
+	b := g.B()
+	window := &ir.Var{Name: "window", Type: ir.Int}
+	b.Write(window, b.Const(0))
+	var want uint64
+	for i := range len(needle) {
+		want = want<<8 | uint64(needle[i])
+	}
+	mask := int64(-1)
+	if len(needle) < 8 {
+		mask = 1<<(8*len(needle)) - 1
+	}
+	return scan(g, hay, len(needle), func(b *ir.Builder, c *ir.Value) *ir.Value {
+		w := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(window), b.Const(8)), c)
+		if mask != -1 {
+			w = b.Op(ir.OpAnd, w, b.Const(mask))
+		}
+		b.Write(window, w)
+		return b.Op(ir.OpEq, w, b.Const(int64(want)))
+	})
+}
+
+func searchBits(g Gen, hay *Arg, needle string) *ir.Value {
+	var masks [256]uint64
+	for i := range len(needle) {
+		masks[needle[i]] |= 1 << i
+	}
+	table := make([]byte, 8*len(masks))
+	for c, m := range masks {
+		setWord(table, c, m)
+	}
+	b := g.B()
+	t := g.Rodata(table)
+	state := &ir.Var{Name: "prefixes", Type: ir.Int}
+	b.Write(state, b.Const(0))
+	return scan(g, hay, len(needle), func(b *ir.Builder, c *ir.Value) *ir.Value {
+		m := b.Load(b.Op(ir.OpAdd, t, b.Op(ir.OpShl, c, b.Const(3))), 0, 8, false)
+		s := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(state), b.Const(1)), b.Const(1))
+		s = b.Op(ir.OpAnd, s, m)
+		b.Write(state, s)
+		return b.Op(ir.OpAnd, s, b.Const(1<<(len(needle)-1)))
+	})
+}
+
+// searchPlaces compares the needle with each place of hay.
+func searchPlaces(g Gen, hay, needle *Arg) *ir.Value {
+	p, q := g.Addr(hay), g.Addr(needle)
+	b := g.B()
+	at := &ir.Var{Name: "found", Type: ir.Int}
+	b.Write(at, b.Const(notFound))
+	forEach(g, hay.Type.Size, func(outer *loop, i *ir.Value) {
+		start := b.Op(ir.OpAdd, p, i)
+		match := &ir.Var{Name: "match", Type: ir.Int}
+		b.Write(match, b.Const(0))
+		forEach(g, needle.Type.Size, func(inner *loop, j *ir.Value) {
+			c := byteAt(b, q, j)
+			end := b.Op(ir.OpEq, c, b.Const(0))
+			b.Write(match, end)
+			inner.leave(end)
+			// Nothing is read behind the end of hay: its NUL differs from c.
+			inside := b.Op(ir.OpULt, b.Op(ir.OpAdd, i, j), b.Const(int64(hay.Type.Size)))
+			inner.leave(b.Op(ir.OpEq, inside, b.Const(0)))
+			inner.leave(b.Op(ir.OpNe, c, byteAt(b, start, j)))
+		})
+		m := b.Read(match)
+		b.Write(at, b.Op(ir.OpSub, b.Op(ir.OpMul, m, b.Op(ir.OpAdd, i, b.Const(1))), b.Const(1)))
+		outer.leave(m)
+		outer.leave(b.Op(ir.OpEq, byteAt(b, p, i), b.Const(0)))
+	})
+	return b.Read(at)
+}

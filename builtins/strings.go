@@ -1,0 +1,364 @@
+package builtins
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// wantStr checks that argument i is a string.
+func wantStr(c Checker, call *Call, i int) bool {
+	t := call.typeOf(i)
+	if t.Kind == types.String || t.Kind == types.Invalid || isText(t) {
+		return true
+	}
+	if c.Final() {
+		c.Errorf(call.Args[i].Span, "%s() only supports string arguments (%s provided)", call.Def.Name, className(t))
+	}
+	return false
+}
+
+// litStr is argument i's value where it is a string known when compiling.
+func (call *Call) litStr(i int) (string, bool) {
+	if a := call.arg(i); a != nil && a.Lit != nil && a.Lit.IsStr {
+		return a.Lit.Str, true
+	}
+	return "", false
+}
+
+// loop runs body for i = 0 … n-1, a constant, with break_ leaving it. It is
+// emitted as a loop, which the kernel's verifier walks n times.
+type loop struct {
+	g    Gen
+	i    *ir.Var
+	done *ir.Block
+}
+
+// forEach emits body n times in a loop. Within it leave ends the loop where
+// cond holds.
+func forEach(g Gen, n int, body func(l *loop, i *ir.Value)) {
+	b := g.B()
+	l := &loop{g: g, i: &ir.Var{Name: "i", Type: ir.Int}, done: b.NewBlock()}
+	head, inside := b.NewBlock(), b.NewBlock()
+	b.Write(l.i, b.Const(0))
+	b.Jump(head)
+	b.SetBlock(head)
+	i := b.Read(l.i)
+	b.Br(b.Op(ir.OpULt, i, b.Const(int64(n))), inside, l.done)
+	b.SealSet(inside)
+	body(l, i)
+	b.Write(l.i, b.Op(ir.OpAdd, i, b.Const(1)))
+	b.Jump(head)
+	b.Seal(head)
+	b.SealSet(l.done)
+}
+
+// leave ends the loop where cond is not 0.
+func (l *loop) leave(cond *ir.Value) {
+	b := l.g.B()
+	next := b.NewBlock()
+	b.Br(cond, l.done, next)
+	b.SealSet(next)
+}
+
+// byteAt is the byte at p+i.
+func byteAt(b *ir.Builder, p, i *ir.Value) *ir.Value {
+	return b.Load(b.Op(ir.OpAdd, p, i), 0, 1, false)
+}
+
+func strncmp() *Def {
+	return &Def{
+		Name:   "strncmp",
+		Kind:   Function,
+		Params: []Param{{Name: "a"}, {Name: "b"}, {Name: "n"}},
+		Doc: Doc{
+			Summary:  "0 if two strings are equal in their first n characters, else 1. n is a literal.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read /strncmp(comm, "ssh", 3) == 0/ { @ = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			ok := wantStr(c, call, 0) && wantStr(c, call, 1)
+			n := call.arg(2)
+			if n == nil || n.Lit == nil || n.Lit.IsStr || n.Lit.Int < 0 && !n.Lit.Unsigned {
+				c.Errorf(call.Span, "Builtin strncmp requires a non-negative literal")
+				return types.TInvalid
+			}
+			if !ok {
+				return types.TInvalid
+			}
+			x, isX := call.litStr(0)
+			y, isY := call.litStr(1)
+			if isX && isY {
+				call.Lit = &Lit{}
+				if strings.Compare(prefix(x, n.Lit), prefix(y, n.Lit)) != 0 {
+					call.Lit.Int = 1
+				}
+			}
+			return types.TUint64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if call.Lit != nil {
+				return g.B().Const(call.Lit.Int)
+			}
+			a, b := &call.Args[0], &call.Args[1]
+			limit := call.Args[2].Lit
+			if _, ok := call.litStr(0); ok {
+				a, b = b, a
+			}
+			if b.Lit != nil && b.Lit.IsStr {
+				return g.B().Op(ir.OpNe, differsFrom(g, a, b.Lit.Str, limit), g.B().Const(0))
+			}
+			return stringsDiffer(g, a, b, clampLen(limit, min(a.Type.Size, b.Type.Size)))
+		},
+	}
+}
+
+// prefix is the first n characters of s.
+func prefix(s string, n *Lit) string { return s[:clampLen(n, len(s))] }
+
+// clampLen is a literal length, at most limit.
+func clampLen(n *Lit, limit int) int {
+	if n.Unsigned {
+		return limit
+	}
+	return int(min(n.Int, int64(limit)))
+}
+
+// differsFrom is not 0 where the first n characters of a are not those of a
+// literal, its NUL included. The literal's characters hold no NUL, so bytes
+// behind one in a, whatever they are, can not make them equal.
+func differsFrom(g Gen, a *Arg, lit string, n *Lit) *ir.Value {
+	want := append([]byte(lit), 0)
+	want = want[:clampLen(n, len(want))]
+	b := g.B()
+	if len(want) > a.Type.Size { // too long to be there
+		return b.Const(1)
+	}
+	return memoryDiffers(b, g.Addr(a), want)
+}
+
+// memoryDiffers is not 0 where the bytes at p are not want: words are compared
+// and their differences or-ed, without a branch.
+func memoryDiffers(b *ir.Builder, p *ir.Value, want []byte) *ir.Value {
+	diff := b.Const(0)
+	for off := 0; off < len(want); {
+		n := 8
+		for n > len(want)-off {
+			n /= 2
+		}
+		var word [8]byte
+		copy(word[:], want[off:off+n])
+		x := b.Load(p, int64(off), n, false)
+		// Little-endian: the first byte is the lowest.
+		diff = b.Op(ir.OpOr, diff, b.Op(ir.OpXor, x, b.Const(int64(binary.LittleEndian.Uint64(word[:])))))
+		off += n
+	}
+	return diff
+}
+
+// stringsDiffer is 1 where the first n characters of two strings differ.
+func stringsDiffer(g Gen, a, o *Arg, n int) *ir.Value {
+	p, q := g.Addr(a), g.Addr(o)
+	b := g.B()
+	differ := &ir.Var{Name: "differ", Type: ir.Int}
+	b.Write(differ, b.Const(0))
+	forEach(g, n, func(l *loop, i *ir.Value) {
+		x, y := byteAt(b, p, i), byteAt(b, q, i)
+		ne := b.Op(ir.OpNe, x, y)
+		b.Write(differ, ne)
+		l.leave(ne)
+		l.leave(b.Op(ir.OpEq, x, b.Const(0)))
+	})
+	return b.Read(differ)
+}
+
+func memcmp() *Def {
+	return &Def{
+		Name:   "memcmp",
+		Kind:   Function,
+		Params: []Param{{Name: "a"}, {Name: "b"}, {Name: "n"}},
+		Doc: Doc{
+			Summary:  "Compares the first n bytes of two strings or arrays: 0 if they are equal, -1 if the first one that differs is smaller in a, else 1.",
+			Examples: []string{`begin { print(memcmp("abc", "abd", 3)); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			for i := range 2 {
+				switch t := call.typeOf(i); t.Kind {
+				case types.String, types.Array, types.Invalid, types.Struct, types.Record, types.Tuple:
+				default:
+					if c.Final() {
+						c.Errorf(call.Args[i].Span, "memcmp() expects strings or arrays (%s provided)", className(t))
+					}
+					return types.TInvalid
+				}
+			}
+			n := call.arg(2)
+			if n == nil || n.Lit == nil || n.Lit.IsStr || n.Lit.Int < 0 && !n.Lit.Unsigned {
+				c.Errorf(call.Span, "memcmp() requires a non-negative literal length")
+				return types.TInvalid
+			}
+			for i := range 2 {
+				if t := call.typeOf(i); c.Final() && call.known(i) && (n.Lit.Unsigned || n.Lit.Int > int64(t.Size)) {
+					c.Errorf(n.Span, "memcmp() of %s bytes, but %s has only %d", n.Span.Text(), t, t.Size)
+					return types.TInvalid
+				}
+			}
+			return types.TInt64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			p, q := g.Addr(&call.Args[0]), g.Addr(&call.Args[1])
+			b := g.B()
+			result := &ir.Var{Name: "memcmp", Type: ir.Int}
+			b.Write(result, b.Const(0))
+			forEach(g, int(call.Args[2].Lit.Int), func(l *loop, i *ir.Value) {
+				d := b.Op(ir.OpSub, byteAt(b, p, i), byteAt(b, q, i))
+				// 1 or -1 by its sign where it is not 0.
+				b.Write(result, b.Op(ir.OpOr, b.Op(ir.OpSar, d, b.Const(63)), b.Op(ir.OpNe, d, b.Const(0))))
+				l.leave(d)
+			})
+			return b.Read(result)
+		},
+	}
+}
+
+func strlen() *Def {
+	return &Def{
+		Name:   "strlen",
+		Kind:   Function,
+		Params: []Param{{Name: "s"}},
+		Doc: Doc{
+			Summary:  "Number of characters of a string.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = hist(strlen(str(args.filename))); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !wantStr(c, call, 0) {
+				return types.TInvalid
+			}
+			if s, ok := call.litStr(0); ok {
+				call.Lit = &Lit{Int: int64(len(s))}
+			}
+			return types.TUint64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if call.Lit != nil {
+				return emitLit(g, call)
+			}
+			return emitStrlen(g, &call.Args[0])
+		},
+	}
+}
+
+// emitStrlen looks for the NUL in words of eight bytes: what is left of a word
+// minus 1 in each byte that borrowed from a zero byte, and only from it, is
+// its high bit.
+func emitStrlen(g Gen, a *Arg) *ir.Value {
+	p := g.Addr(a)
+	b := g.B()
+	words, rest := a.Type.Size/8, a.Type.Size%8
+	n := &ir.Var{Name: "strlen", Type: ir.Int}
+	b.Write(n, b.Const(int64(a.Type.Size)))
+	found := b.NewBlock()
+	look := func(off *ir.Value, at *ir.Value, size int) {
+		const (
+			ones  = 0x0101010101010101
+			highs = ones<<7 - 1<<64
+		)
+		x := b.Load(at, 0, size, false)
+		if size < 8 { // bytes that are not there count as not zero
+			x = b.Op(ir.OpOr, x, b.Const(-1<<(8*size)))
+		}
+		zero := b.Op(ir.OpAnd, b.Op(ir.OpSub, x, b.Const(ones)), b.Op(ir.OpXor, x, b.Const(-1)))
+		zero = b.Op(ir.OpAnd, zero, b.Const(highs))
+		hit, next := b.NewBlock(), b.NewBlock()
+		b.Br(zero, hit, next)
+		b.SealSet(hit)
+		// Below the lowest high bit that is set there is one lowest bit a byte.
+		low := b.Op(ir.OpSub, b.Op(ir.OpAnd, zero, b.Op(ir.OpNeg, zero)), b.Const(1))
+		count := b.Op(ir.OpShr, b.Op(ir.OpMul, b.Op(ir.OpAnd, low, b.Const(ones)), b.Const(ones)), b.Const(56))
+		b.Write(n, b.Op(ir.OpSub, b.Op(ir.OpAdd, off, count), b.Const(1)))
+		b.Jump(found)
+		b.SealSet(next)
+	}
+	forEach(g, words, func(_ *loop, i *ir.Value) {
+		off := b.Op(ir.OpShl, i, b.Const(3))
+		look(off, b.Op(ir.OpAdd, p, off), 8)
+	})
+	for off := words * 8; rest > 0; {
+		size := 4
+		for size > rest {
+			size /= 2
+		}
+		look(b.Const(int64(off)), b.AddImm(p, int64(off)), size)
+		off, rest = off+size, rest-size
+	}
+	b.Jump(found)
+	b.SealSet(found)
+	return b.Read(n)
+}
+
+func strcap() *Def {
+	return &Def{
+		Name:   "strcap",
+		Kind:   Function,
+		Params: []Param{{Name: "s"}},
+		Doc: Doc{
+			Summary:  "Most bytes a string can hold, its NUL included; known when compiling.",
+			Examples: []string{`begin { print(strcap(comm)); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !wantStr(c, call, 0) {
+				return types.TInvalid
+			}
+			call.Lit = &Lit{Int: int64(call.typeOf(0).Size)}
+			return types.TUint64
+		},
+		Emit: emitLit,
+	}
+}
+
+func strConcat() *Def {
+	return &Def{
+		Name:   "str_concat",
+		Kind:   Function,
+		Params: []Param{{Name: "a"}, {Name: "b"}},
+		Doc: Doc{
+			Summary:  "Two strings, one behind the other.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[str_concat(comm, "!")] = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !wantStr(c, call, 0) || !wantStr(c, call, 1) {
+				return types.TInvalid
+			}
+			x, isX := call.litStr(0)
+			y, isY := call.litStr(1)
+			if isX && isY {
+				call.Lit = &Lit{Str: x + y, IsStr: true}
+				return types.NewString(len(x) + len(y) + 1)
+			}
+			return types.NewString(max(call.typeOf(0).Size+call.typeOf(1).Size-1, 1))
+		},
+		Store: func(g Gen, call *Call, dst Dest) {
+			if call.Lit != nil {
+				storeLit(g, call, dst)
+				return
+			}
+			a, o := &call.Args[0], &call.Args[1]
+			b := g.B()
+			if dst.Padded {
+				b.Zero(dst.Ptr, dst.Off, dst.Size)
+			}
+			p := b.AddImm(dst.Ptr, dst.Off)
+			n := g.ReadStr(p, 0, b.Const(int64(a.Type.Size)), a.Type.Size, g.Addr(a), types.Kernel)
+			b = g.B()
+			// The verifier knows the helper's result as a signed number only: what it
+			// counts is the NUL too, and there is no fault in our own memory.
+			end := b.Op(ir.OpSub, n, b.Const(1))
+			g.If(b.Op(ir.OpULt, end, b.Const(int64(a.Type.Size))), func() {
+				b := g.B()
+				size := o.Type.Size
+				g.ReadStr(b.Op(ir.OpAdd, p, end), 0, b.Const(int64(size)), size, g.Addr(o), types.Kernel)
+			})
+		},
+	}
+}

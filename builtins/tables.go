@@ -1,0 +1,122 @@
+package builtins
+
+import (
+	"syscall"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// textTable is a builtin that turns a number into a text by a table in
+// read-only memory, a row a number, the last one for all other numbers.
+type textTable struct {
+	rows []string
+	row  int // bytes a row, NUL included
+}
+
+func newTextTable(rows []string) textTable {
+	t := textTable{rows: rows}
+	for _, s := range rows {
+		t.row = max(t.row, len(s)+1)
+	}
+	t.row = (t.row + 7) / 8 * 8
+	return t
+}
+
+func (t textTable) bytes() []byte {
+	data := make([]byte, t.row*len(t.rows))
+	for i, s := range t.rows {
+		copy(data[i*t.row:], s)
+	}
+	return data
+}
+
+// store copies the row of number n.
+func (t textTable) store(g Gen, n *ir.Value, dst Dest) {
+	table := g.Rodata(t.bytes())
+	b := g.B()
+	last := int64(len(t.rows) - 1)
+	n = g.IfElse(b.Op(ir.OpULt, n, b.Const(last)), func() *ir.Value { return n }, func() *ir.Value { return g.B().Const(last) })
+	b = g.B()
+	b.Copy(dst.Ptr, dst.Off, b.Op(ir.OpAdd, table, b.Op(ir.OpMul, n, b.Const(int64(t.row)))), t.row)
+	padTail(g, dst, t.row)
+}
+
+// numberName is a function from a number to a text.
+func numberName(name, summary, example string, rows func(c Checker) []string, index func(b *ir.Builder, n *ir.Value) *ir.Value) *Def {
+	return &Def{
+		Name:   name,
+		Kind:   Function,
+		Params: []Param{{Name: "n"}},
+		Doc:    Doc{Summary: summary, Examples: []string{example}},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !wantInt(c, call, 0) {
+				return types.TInvalid
+			}
+			t := newTextTable(rows(c))
+			call.Data = t
+			return types.NewString(t.row)
+		},
+		Store: func(g Gen, call *Call, dst Dest) {
+			n := g.Value(&call.Args[0])
+			call.Data.(textTable).store(g, index(g.B(), n), dst)
+		},
+	}
+}
+
+func identity(_ *ir.Builder, n *ir.Value) *ir.Value { return n }
+
+func strerror() *Def {
+	return numberName("strerror", "The text of an error number, negative or not.",
+		`tracepoint:syscalls:sys_exit_openat /args.ret < 0/ { @[strerror(args.ret)] = count(); }`,
+		func(Checker) []string {
+			rows := []string{"Success"}
+			for n := syscall.Errno(1); n <= maxErrno; n++ {
+				rows = append(rows, errorText(n))
+			}
+			return append(rows, "Unknown error")
+		},
+		func(b *ir.Builder, n *ir.Value) *ir.Value {
+			n = b.Extend(n, 4, true)
+			sign := b.Op(ir.OpSar, n, b.Const(63))
+			return b.Op(ir.OpSub, b.Op(ir.OpXor, n, sign), sign)
+		})
+}
+
+// maxErrno is EHWPOISON, the highest the C library knows.
+const maxErrno = 133
+
+func signalName() *Def {
+	return numberName("signal_name", "The text of a signal number.",
+		`tracepoint:signal:signal_deliver { @[signal_name(args.sig)] = count(); }`,
+		func(Checker) []string {
+			rows := []string{"N/A"}
+			for n := 1; n < len(signals); n++ {
+				rows = append(rows, signals[n].text)
+			}
+			return append(rows, "N/A")
+		}, identity)
+}
+
+func syscallName() *Def {
+	return numberName("syscall_name", "The name of a system call number.",
+		`tracepoint:raw_syscalls:sys_enter { @[syscall_name(args.id)] = count(); }`,
+		func(c Checker) []string {
+			const unknown = "Unknown syscall"
+			var rows []string
+			last := 0
+			for n := range maxSyscall {
+				s := c.Kernel().SyscallName(n)
+				if s == "" {
+					s = unknown
+				} else {
+					last = n
+				}
+				rows = append(rows, s)
+			}
+			return append(rows[:last+1], unknown)
+		}, identity)
+}
+
+// maxSyscall is more than any architecture's highest system call.
+const maxSyscall = 1024

@@ -1,0 +1,133 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+)
+
+func ppid() *Def {
+	return taskNumber("ppid", "Process ID of a task's parent.", "real_parent", "tgid")
+}
+
+func leaderTid() *Def {
+	return taskNumber("leader_tid", "Thread ID of a task's thread group leader.", "group_leader", "pid")
+}
+
+func pcomm() *Def {
+	return taskName("pcomm", "Name of a task's parent.", "real_parent")
+}
+
+func leaderComm() *Def {
+	return taskName("leader_comm", "Name of a task's thread group leader.", "group_leader")
+}
+
+var taskParam = []Param{{Name: "task", Optional: true}}
+
+// relative is where Check found the fields: of the pointer to the other task,
+// and of what is wanted of it.
+type relative struct{ ptr, field types.Field }
+
+// checkRelative looks the fields up.
+func checkRelative(c Checker, call *Call, ptr, field string) (relative, bool) {
+	var r relative
+	if !needsTask(c, call) {
+		return r, false
+	}
+	if t := call.typeOf(0); call.arg(0) != nil && t.Kind != types.Pointer && t.Kind != types.Int && t.Kind != types.Invalid {
+		c.Errorf(call.Args[0].Span, "%s() expects a pointer to a task (%s provided)", call.Def.Name, className(t))
+		return r, false
+	}
+	t, err := c.Kernel().Type("struct task_struct")
+	if err != nil {
+		c.Errorf(call.Span, "%s needs the kernel's BTF: %v", call.Def.Name, err)
+		return r, false
+	}
+	var ok1, ok2 bool
+	r.ptr, ok1 = t.Field(ptr)
+	r.field, ok2 = t.Field(field)
+	if !ok1 || !ok2 {
+		c.Errorf(call.Span, "%s: this kernel's struct task_struct has no %s or %s", call.Def.Name, ptr, field)
+		return r, false
+	}
+	return r, true
+}
+
+// otherTask is the address of the other task and whether the verifier lets us
+// load from it directly.
+func (r relative) otherTask(g Gen, call *Call) (*ir.Value, bool) {
+	b := g.B()
+	var task *ir.Value
+	switch a := call.arg(0); {
+	case a != nil:
+		task = g.Value(a)
+	case g.Kernel().Has(probes.FeatTaskBTF):
+		task = b.Call(ir.CurrentTaskBTF)
+	default:
+		task = b.Call(ir.CurrentTask)
+	}
+	b = g.B()
+	if task.Type == ir.PtrBTF {
+		p := b.Load(task, int64(r.ptr.Off), 8, false)
+		p.Type = ir.PtrBTF
+		return p, true
+	}
+	tmp := g.Temp(8)
+	g.Read(tmp, 0, 8, b.AddImm(task, int64(r.ptr.Off)), types.Kernel, call.Def.Name)
+	return g.B().Load(tmp, 0, 8, false), false
+}
+
+func taskNumber(name, summary, ptr, field string) *Def {
+	return &Def{
+		Name:   name,
+		Params: taskParam,
+		Doc:    Doc{Summary: summary + " The task is the current one if none is given.", Examples: []string{`tracepoint:syscalls:sys_enter_execve { @[` + name + `] = count(); }`}},
+		Check: func(c Checker, call *Call) *types.Type {
+			r, ok := checkRelative(c, call, ptr, field)
+			if !ok {
+				return types.TInvalid
+			}
+			call.Data = r
+			return types.TInt32
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			r := call.Data.(relative)
+			other, direct := r.otherTask(g, call)
+			if direct {
+				return g.B().Load(other, int64(r.field.Off), 4, true)
+			}
+			tmp := g.Temp(8)
+			g.Read(tmp, 0, 4, g.B().AddImm(other, int64(r.field.Off)), types.Kernel, name)
+			return g.B().Load(tmp, 0, 4, true)
+		},
+	}
+}
+
+func taskName(name, summary, ptr string) *Def {
+	return &Def{
+		Name:   name,
+		Params: taskParam,
+		Doc:    Doc{Summary: summary + " The task is the current one if none is given.", Examples: []string{`tracepoint:syscalls:sys_enter_execve { @[` + name + `] = count(); }`}},
+		Check: func(c Checker, call *Call) *types.Type {
+			r, ok := checkRelative(c, call, ptr, "comm")
+			if !ok {
+				return types.TInvalid
+			}
+			call.Data = r
+			return types.NewString(commLen)
+		},
+		Store: func(g Gen, call *Call, dst Dest) {
+			r := call.Data.(relative)
+			other, direct := r.otherTask(g, call)
+			if direct {
+				b := g.B()
+				for i := int64(0); i < commLen; i += 8 {
+					b.Store(dst.Ptr, dst.Off+i, 8, b.Load(other, int64(r.field.Off)+i, 8, false))
+				}
+			} else {
+				g.Read(dst.Ptr, dst.Off, commLen, g.B().AddImm(other, int64(r.field.Off)), types.Kernel, name)
+			}
+			padTail(g, dst, commLen)
+		},
+	}
+}

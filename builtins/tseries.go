@@ -1,0 +1,229 @@
+package builtins
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// A time series is a ring of slots, one an interval: the interval's number
+// plus one (0: the slot was never used), a value, and a word that the function
+// needs beside it. The slot of interval e is e modulo the number of slots.
+// Intervals count from the TAI epoch. The type's parameters are the interval
+// in ns, the number of slots and the function, an index into seriesFuncs.
+const (
+	slotEpoch = 0
+	slotValue = 1 // as extreme turns it for min and max
+	slotMore  = 2 // last: when it was set; avg: number of values
+	slotWords = 3
+
+	maxIntervals = 1000000
+	// maxPerCPU is the most bytes that the kernel allocates for one per-CPU value.
+	maxPerCPU = 32 << 10
+)
+
+var seriesFuncs = []string{"last", "avg", "max", "min", "sum"}
+
+func tseries() *Def {
+	return &Def{
+		Name:     "tseries",
+		Kind:     Aggregation,
+		TypeName: "tseries_t",
+		Params:   []Param{{Name: "n"}, {Name: "interval_ns"}, {Name: "num_intervals"}, {Name: "function", Optional: true}},
+		Doc: Doc{
+			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all.`,
+			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes = tseries(args.ret, 100ms, 20, "sum"); }`},
+		},
+		Check:  checkSeries,
+		Update: updateSeries,
+		Merge:  mergeSeries,
+		Format: formatSeries,
+		Order: func(_ *types.Type, a, b []byte) int {
+			return compare(false, latest(a), latest(b))
+		},
+	}
+}
+
+func checkSeries(c Checker, call *Call) *types.Type {
+	if !wantInt(c, call, 0) || len(call.Args) < 3 {
+		return types.TInvalid
+	}
+	switch c.Config().Unstable["tseries"] {
+	case "error":
+		c.Errorf(call.Span, "tseries feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_tseries=enable")
+		return types.TInvalid
+	case "warn":
+		c.Warnf(call.Span, "Script is using an unstable feature: tseries. To prevent this warning you must explicitly enable it in the config e.g. unstable_tseries=enable")
+	}
+	var p [3]int64
+	for i := range 2 {
+		a := call.Args[i+1]
+		name := call.Def.Params[i+1].Name
+		switch {
+		case a.Lit == nil || a.Lit.IsStr || a.Lit.Int < 0 || a.Lit.Unsigned:
+			c.Errorf(a.Span, "tseries: invalid %s value (must be non-negative literal)", name)
+			return types.TInvalid
+		case a.Lit.Int == 0:
+			c.Errorf(a.Span, "tseries() %s must be >= 1 (0 provided)", name)
+			return types.TInvalid
+		}
+		p[i] = a.Lit.Int
+	}
+	if p[1] > maxIntervals {
+		c.Errorf(call.Args[2].Span, "tseries() num_intervals must be <= %d (%d provided)", maxIntervals, p[1])
+		return types.TInvalid
+	}
+	size := int(p[1]) * slotWords * 8
+	if size > maxPerCPU {
+		c.Errorf(call.Args[2].Span, "tseries() of %d intervals needs more than the kernel gives a per-CPU value: at most %d", p[1], maxPerCPU/(slotWords*8))
+		return types.TInvalid
+	}
+	if call.arg(3) != nil {
+		name, ok := wantString(c, call, 3)
+		if !ok {
+			return types.TInvalid
+		}
+		f := slices.Index(seriesFuncs[1:], name)
+		if f < 0 {
+			c.Errorf(call.Args[3].Span, "tseries() expects one of the following aggregation functions: avg, max, min, sum (\"%s\" provided)", name)
+			return types.TInvalid
+		}
+		p[2] = int64(f + 1)
+	}
+	return &types.Type{Kind: types.Agg, Name: "tseries_t", Size: size, Signed: call.typeOf(0).Signed, Params: p[:]}
+}
+
+func updateSeries(g Gen, call *Call, p *ir.Value) {
+	t := call.Type
+	x := g.Value(&call.Args[0])
+	b := g.B()
+	now := b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(wire.SessionTAI))
+	epoch := b.Op(ir.OpUDiv, now, b.Const(t.Params[0]))
+	at := b.Op(ir.OpUMod, epoch, b.Const(t.Params[1]))
+	mark := b.Op(ir.OpAdd, epoch, b.Const(1))
+	at = b.Op(ir.OpBarrier, at) // the verifier can not follow the division
+	g.If(b.Op(ir.OpULt, at, b.Const(t.Params[1])), func() {
+		b := g.B()
+		q := b.Op(ir.OpAdd, p, b.Op(ir.OpMul, at, b.Const(slotWords*8)))
+		g.If(b.Op(ir.OpNe, b.Load(q, 8*slotEpoch, 8, false), mark), func() {
+			b := g.B()
+			b.Store(q, 8*slotEpoch, 8, mark)
+			b.Store(q, 8*slotValue, 8, b.Const(0))
+			b.Store(q, 8*slotMore, 8, b.Const(0))
+		})
+		b = g.B()
+		switch seriesFuncs[t.Params[2]] {
+		case "last":
+			b.Store(q, 8*slotValue, 8, x)
+			b.Store(q, 8*slotMore, 8, now)
+		case "avg":
+			bump(b, q, 8*slotMore, b.Const(1))
+			bump(b, q, 8*slotValue, x)
+		case "sum":
+			bump(b, q, 8*slotValue, x)
+		case "max":
+			growWord(g, q, 8*slotValue, turn(b, t, 0, x))
+		case "min":
+			growWord(g, q, 8*slotValue, turn(b, t, -1, x))
+		}
+	})
+}
+
+func slots(data []byte, yield func(slot []byte)) {
+	for ; len(data) >= slotWords*8; data = data[slotWords*8:] {
+		yield(data[:slotWords*8])
+	}
+}
+
+func mergeSeries(t *types.Type, dst, src []byte) {
+	for off := 0; off+slotWords*8 <= min(len(dst), len(src)); off += slotWords * 8 {
+		d, s := dst[off:off+slotWords*8], src[off:off+slotWords*8]
+		switch {
+		case word(s, slotEpoch) > word(d, slotEpoch):
+			copy(d, s)
+			continue
+		case word(s, slotEpoch) < word(d, slotEpoch) || word(s, slotEpoch) == 0:
+			continue
+		}
+		switch seriesFuncs[t.Params[2]] {
+		case "last":
+			if word(s, slotMore) > word(d, slotMore) {
+				copy(d, s)
+			}
+		case "max", "min":
+			setWord(d, slotValue, max(word(d, slotValue), word(s, slotValue)))
+		default:
+			setWord(d, slotValue, word(d, slotValue)+word(s, slotValue))
+			setWord(d, slotMore, word(d, slotMore)+word(s, slotMore))
+		}
+	}
+}
+
+// latest is the mark of the newest interval, 0 if there is none.
+func latest(data []byte) uint64 {
+	var newest uint64
+	slots(data, func(slot []byte) { newest = max(newest, word(slot, slotEpoch)) })
+	return newest
+}
+
+func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
+	interval, n := t.Params[0], uint64(t.Params[1])
+	series := value.Series{Interval: interval}
+	newest := latest(data)
+	if newest == 0 {
+		return series
+	}
+	oldest := newest
+	slots(data, func(slot []byte) {
+		if e := word(slot, slotEpoch); e != 0 && e+n > newest {
+			oldest = min(oldest, e)
+		}
+	})
+	tai := taiMinusWall()
+	for e := oldest; e <= newest; e++ {
+		slot := data[(e-1)%n*slotWords*8:][:slotWords*8]
+		p := value.Point{Start: int64(e-1)*interval - tai}
+		if word(slot, slotEpoch) == e {
+			p.Set = true
+			p.V = number(t.Signed, seriesValue(t, slot))
+		}
+		series.Points = append(series.Points, p)
+	}
+	return series
+}
+
+func seriesValue(t *types.Type, slot []byte) uint64 {
+	v := word(slot, slotValue)
+	switch seriesFuncs[t.Params[2]] {
+	case "avg":
+		n := word(slot, slotMore)
+		switch {
+		case n == 0:
+			return 0
+		case t.Signed:
+			return uint64(int64(v) / int64(n))
+		}
+		return v / n
+	case "max":
+		return v ^ uint64(turnMask(t, 0))
+	case "min":
+		return v ^ uint64(turnMask(t, -1))
+	}
+	return v
+}
+
+// taiMinusWall is how far the kernel's TAI clock is ahead of the wall clock,
+// in ns: whole seconds, 0 where nobody has told it.
+func taiMinusWall() int64 {
+	var wall, tai unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_REALTIME, &wall) != nil || unix.ClockGettime(unix.CLOCK_TAI, &tai) != nil {
+		return 0
+	}
+	const second = 1e9
+	return (tai.Nano() - wall.Nano() + second/2) / second * second
+}
