@@ -277,7 +277,7 @@ func (l *legalizer) align(p *ir.Value, off int64) int64 {
 func (l *legalizer) alignOf(p *ir.Value, off int64, depth int) int64 {
 	a := func(n int64) int64 { return 1 << min(3, bits.TrailingZeros64(uint64(n)|8)) }
 	switch p.Op {
-	case ir.OpSlot, ir.OpParam, ir.OpCall:
+	case ir.OpSlot, ir.OpParam, ir.OpCall, ir.OpLoad64: // a pointer that was loaded is a slot's
 		return a(off)
 	case ir.OpAdd, ir.OpSub:
 		if p.Args[0].Type == ir.Int && p.Op == ir.OpAdd {
