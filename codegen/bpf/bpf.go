@@ -196,7 +196,7 @@ func (e *emission) program(p *ir.Prog) (*Program, error) {
 			return err
 		}
 		done[f] = c
-		depth[f] = (c.stack+31)&^31 + below
+		depth[f] = (max(c.stack, 1)+31)&^31 + below // as the kernel rounds
 		return nil
 	}
 	if err := visit(p.Main, 0); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/codegen/opt"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -31,6 +32,9 @@ func TestGolden(t *testing.T) {
 			}
 			if err := ir.Verify(m); err != nil {
 				t.Fatal(err)
+			}
+			if strings.HasPrefix(in, "-- ir --\n# optimised first\n") {
+				opt.Run(m)
 			}
 			before := m.String()
 			out, err := Emit(m, Options{})

@@ -70,6 +70,8 @@ func load(t testing.TB, out *Output) *ebpf.Collection {
 // with the same context, and compares results and map "out".
 func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 	t.Helper()
+	runtime.LockOSThread() // programs ask for the thread
+	defer runtime.UnlockOSThread()
 	opts.ProgType = rawTracepoint
 	out, err := Emit(m, opts)
 	if err != nil {
@@ -139,8 +141,6 @@ func contexts(seed int64, n int) [][]byte {
 // compares with the interpreter. GOTRACE_SEEDS=from-to chooses others.
 func TestDifferential(t *testing.T) {
 	needKernel(t)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	v4 := features.HaveV4ISA() == nil
 	from, to := int64(0), int64(150)
 	if s := os.Getenv("GOTRACE_SEEDS"); s != "" {

@@ -69,7 +69,26 @@ func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
 	}
 }
 
-func dead(f *ir.Func) bool { return f.RemoveDead() }
+// dead drops values that nothing uses, and map lookups whose result nothing
+// uses where looking up leaves no trace (it does in LRU maps).
+func dead(f *ir.Func) bool {
+	uses := f.Uses()
+	changed := false
+	for _, b := range f.Blocks {
+		kept := b.Values[:0:0]
+		for _, v := range b.Values {
+			if v.Op == ir.OpCall && v.Help == ir.MapLookup && uses[v.ID] == 0 && v.Args[0].Op == ir.OpMapPtr {
+				if t := v.Args[0].Map.Type; t != ir.LRUHash && t != ir.LRUPerCPU {
+					changed = true
+					continue
+				}
+			}
+			kept = append(kept, v)
+		}
+		b.Values = kept
+	}
+	return f.RemoveDead() || changed
+}
 
 // dropFuncs removes the functions that nothing refers to any more.
 func dropFuncs(p *ir.Prog) {

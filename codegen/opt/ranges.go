@@ -35,7 +35,10 @@ func signed(lo, hi int64) interval {
 func (r interval) constant() (uint64, bool) { return r.umin, r.umin == r.umax }
 
 // ranges knows the range of every value of a function, each computed from those
-// before it; values of later blocks (around loops) count as unknown.
+// before it; values of later blocks (around loops) count as unknown. It must
+// not be cleverer than the kernel's verifier, for which a bounds check that it
+// proves superfluous may be the only evidence: quotients, byte swaps and shifts
+// by a variable stay unknown here because they are there.
 type ranges struct {
 	of    []interval
 	known []bool
@@ -67,9 +70,9 @@ func (rs *ranges) compute(v *ir.Value) interval {
 	switch v.Op {
 	case ir.OpLoad8, ir.OpZext8:
 		return rs.zext(v, math.MaxUint8)
-	case ir.OpLoad16, ir.OpZext16, ir.OpBswap16:
+	case ir.OpLoad16, ir.OpZext16:
 		return rs.zext(v, math.MaxUint16)
-	case ir.OpLoad32, ir.OpZext32, ir.OpBswap32:
+	case ir.OpLoad32, ir.OpZext32:
 		return rs.zext(v, math.MaxUint32)
 	case ir.OpSext8:
 		return rs.sext(v, math.MinInt8, math.MaxInt8)
@@ -103,8 +106,8 @@ func (rs *ranges) compute(v *ir.Value) interval {
 		}
 	case ir.OpMul:
 		x, y := arg(0), arg(1)
-		if over, hi := bits.Mul64(x.umax, y.umax); over == 0 {
-			return unsigned(x.umin*y.umin, hi)
+		if x.umax <= math.MaxUint32 && y.umax <= math.MaxUint32 {
+			return unsigned(x.umin*y.umin, x.umax*y.umax)
 		}
 	case ir.OpShl:
 		if n, ok := arg(1).constant(); ok && bits.LeadingZeros64(arg(0).umax) >= int(n&63) {
@@ -114,7 +117,6 @@ func (rs *ranges) compute(v *ir.Value) interval {
 		if n, ok := arg(1).constant(); ok {
 			return unsigned(arg(0).umin>>(n&63), arg(0).umax>>(n&63))
 		}
-		return unsigned(0, arg(0).umax)
 	case ir.OpSar:
 		if n, ok := arg(1).constant(); ok {
 			return signed(arg(0).smin>>(n&63), arg(0).smax>>(n&63))
