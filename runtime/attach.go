@@ -98,6 +98,42 @@ func attachError(at *probes.Point, name string, err error) error {
 	return source.DiagError{{Span: at.Span, Msg: fmt.Sprintf("cannot attach %s: %v", name, err)}}
 }
 
+// walker is a link whose program does not wait for events: Run goes through
+// what there is, once.
+type walker interface{ Run() error }
+
+// walk runs the walkers, beside the session so that what they send is read
+// meanwhile, and ends it after them if nothing else can happen.
+func (s *Session) walk(lasting int) {
+	var ws []walker
+	for _, l := range s.links {
+		if w, ok := l.(walker); ok {
+			ws = append(ws, w)
+		}
+	}
+	if len(ws) == 0 {
+		if lasting == 0 {
+			s.Stop()
+		}
+		return
+	}
+	s.walkers.Go(func() {
+		for _, w := range ws {
+			if s.stopped() {
+				return
+			}
+			if err := w.Run(); err != nil {
+				s.walkErr = err
+				s.Stop()
+				return
+			}
+		}
+		if lasting == len(ws) {
+			s.Stop()
+		}
+	})
+}
+
 // detachers is how many links are closed at a time: each may wait for the
 // kernel to be sure that no program is still running.
 const detachers = 16

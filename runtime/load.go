@@ -286,6 +286,10 @@ func rejection(log []string) (insn int, why string) {
 		num, rest, ok := strings.Cut(strings.TrimSpace(line), ":")
 		if ok && strings.HasPrefix(strings.TrimSpace(rest), "(") {
 			if n, err := strconv.Atoi(num); err == nil {
+				// This reason alone stands behind the instruction itself.
+				if strings.Contains(rest, "infinite loop detected") {
+					why = "infinite loop detected"
+				}
 				insn = n
 				break
 			}

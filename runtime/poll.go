@@ -102,10 +102,9 @@ func (s *Session) run() error {
 			return err
 		}
 	}
-	if lasting == 0 {
-		s.Stop()
-	}
+	s.walk(lasting)
 	s.poll()
+	s.walkers.Wait()
 	s.detach()
 	s.drain(!s.exiting) // what was sent behind exit() is not for us
 	s.exiting = false
@@ -120,7 +119,7 @@ func (s *Session) run() error {
 		c.terminate()
 	}
 	s.endOfRun()
-	return nil
+	return s.walkErr
 }
 
 // endOfRun prints what the script has gathered.

@@ -96,6 +96,9 @@ type Session struct {
 	handlers []func(builtins.Env, *wire.Record) error // by event number
 	byName   map[string]*wire.Map
 
+	walkers sync.WaitGroup
+	walkErr error
+
 	stop     chan struct{} // closed when the session is to end
 	stopOnce sync.Once
 	exiting  bool // exit() was called: later records are dropped

@@ -393,7 +393,7 @@ func TestSites(t *testing.T) {
 	o.prog(begin, "", "", code(addTo(wire.SiteMap, 0, 3), addTo(wire.SiteMap, 8, 9), addTo(wire.SiteMap, 16, 1))...)
 	_, errs, _ := o.run(timeout(t), Options{})
 	expect(t, "stderr", errs, "Attached 1 probe\n"+
-		"stdin:1:14-19: WARNING: Division or modulo by 0; the result is 1 (3 times so far)\n"+
+		"stdin:1:14-19: WARNING: Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result. (3 times so far)\n"+
 		"begin { @a = 1 / 0 }\n             ~~~~~\n"+
 		"Lost 9 events\n")
 }
@@ -511,6 +511,7 @@ func TestRejection(t *testing.T) {
 		why  string
 	}{
 		{"0: R1=ctx() R10=fp0\n0: (b7) r1 = 5\n1: (79) r0 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\nprocessed 2 insns (limit 1000000)", 1, "R1 invalid mem access 'scalar'"},
+		{"6: (85) call x#1  ; R0=0\n7: (15) if r0 == 0x0 goto pc+3 infinite loop detected at insn 11\ncur state: R0=0\nprocessed 1970 insns", 7, "infinite loop detected"},
 		{"unreachable insn 5", -1, "unreachable insn 5"},
 		{"", -1, "no reason given"},
 	} {

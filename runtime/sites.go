@@ -62,7 +62,7 @@ func (s *Session) reportSite(site wire.Site, before, n uint64) {
 	switch site.Kind {
 	case wire.MapFull:
 		kind = "helper_error"
-		msg = fmt.Sprintf("Map full: can't update %s. Raise max_map_keys, or the map's own size by declaring it, as in `let %s = hash(100000);`", site.What, site.What)
+		msg = fmt.Sprintf("Map full; can't update element of %s. Try increasing max_map_keys config or declare the map with a size of its own, e.g. `let %s = hash(100000);`", site.What, site.What)
 	case wire.ReadFault:
 		if !s.obj.Checked.Session.Warnings {
 			return
@@ -73,9 +73,9 @@ func (s *Session) reportSite(site wire.Site, before, n uint64) {
 			msg += " (" + site.What + ")"
 		}
 	case wire.DivZero:
-		msg = "Division or modulo by 0; the result is 1"
+		msg = "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result."
 	case wire.OutOfBounds:
-		msg = "Array access out of bounds; the value is 0"
+		msg = "Array access out of bounds. This can lead to unexpected results."
 	case wire.StackFault:
 		msg = "A stack could not be taken or stored"
 		if site.What != "" {

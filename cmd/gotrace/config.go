@@ -153,7 +153,7 @@ func readConfig(p *ast.Program, diags *source.Diags) *config.Config {
 				if near := source.Nearest(name, names); near != "" {
 					hint = "did you mean '" + near + "'?"
 				}
-				diags.ErrorHint(item.Key.Span(), hint, "Unrecognized config variable: %s", item.Key.Text)
+				diags.ErrorHint(item.Span(), hint, "%s: not a known configuration option", item.Key.Text)
 				continue
 			}
 			if err := s.set(c, configText(item.Value)); err != nil {

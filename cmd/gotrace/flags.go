@@ -105,7 +105,7 @@ func parseFlags(args []string) (*options, error) {
 	fs.StringVar(&ignoredText, "debuginfo", "", "")
 	fs.StringArrayVar(&dwarf, "dwarf-pid", nil, "")
 	if err := fs.Parse(args); err != nil {
-		return nil, err
+		return nil, badFlag{err}
 	}
 	given := fs.Changed
 
@@ -117,14 +117,13 @@ func parseFlags(args []string) (*options, error) {
 	case o.check && !o.fmt:
 		return nil, errors.New("--check goes with --fmt")
 	case o.format != "text" && o.format != "json":
-		return nil, fmt.Errorf("invalid output format %q; valid formats: 'text', 'json'", o.format)
+		return nil, usagef("Invalid output format %q\nValid formats: 'text', 'json'", o.format)
 	}
 	if given("pid") {
-		n, err := strconv.ParseInt(pid, 0, 64)
-		if err != nil || n <= 0 || n > 1<<22 {
-			return nil, fmt.Errorf("-p: %q is not a process id", pid)
+		var err error
+		if o.pid, err = parsePID(pid); err != nil {
+			return nil, err
 		}
-		o.pid = int(n)
 	}
 	var ok bool
 	if o.buffer, ok = output.ParseMode(buffer); !ok {
@@ -151,6 +150,22 @@ func parseFlags(args []string) (*options, error) {
 		return nil, err
 	}
 	return o, o.positional(fs.Args(), given("eval"))
+}
+
+// maxPID is the greatest process id that any kernel gives.
+const maxPID = 1 << 22
+
+func parsePID(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 0, 64)
+	switch {
+	case err == nil && n <= maxPID && n > 0:
+		return int(n), nil
+	case err == nil || errors.Is(err, strconv.ErrRange):
+		return 0, usagef("Pid out of range: %s", s)
+	case s != "" && s[0] >= '0' && s[0] <= '9':
+		return 0, usagef("Failed to parse pid: invalid trailing bytes: %s", s)
+	}
+	return 0, usagef("Failed to parse pid: not a number: %s", s)
 }
 
 // setMode merges the flags that stand for a mode.
@@ -231,6 +246,16 @@ func contains(list []string, s string) bool {
 	}
 	return false
 }
+
+// usageError is what the user reads as it is.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
+
+// badFlag is an error in the flags themselves, which the usage text answers.
+type badFlag struct{ error }
 
 type discard struct{}
 

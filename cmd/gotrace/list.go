@@ -52,7 +52,7 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(w, strings.TrimRight(decl, "\n"))
+		fmt.Fprintf(w, "vmlinux: %s\n\n", strings.TrimRight(decl, "\n"))
 		return nil
 	}
 	if !strings.Contains(pattern, "*") {

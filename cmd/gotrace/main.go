@@ -13,7 +13,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
+	goruntime "runtime"
 	"runtime/debug"
 	"strings"
 
@@ -30,13 +32,30 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-const version = "v0.1.0"
+const (
+	version = "v0.1.0"
+	// language is the release of bpftrace whose scripts run unchanged.
+	language = "v0.27.1"
+)
+
+// versionText answers to the name we are called by: wrappers that look for
+// bpftrace parse its version.
+func versionText(arg0 string) string {
+	if filepath.Base(arg0) == "bpftrace" {
+		return "bpftrace " + language + " (gotrace " + version + ")"
+	}
+	return "gotrace " + version
+}
 
 // Exit statuses. A script gives others to exit().
 const (
 	statusOK    = 0
 	statusError = 1
 )
+
+// The main thread is ours, so that programs which a session runs itself (begin,
+// end) run in the thread whose id is the process's.
+func init() { goruntime.LockOSThread() }
 
 func main() {
 	// A session lives on little memory and makes little garbage; collecting
@@ -50,7 +69,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, report: newReporter(stderr)}
 	opt, err := parseFlags(args)
 	if err != nil {
-		a.report.errorf("USAGE: %v (gotrace --help lists the options)", err)
+		a.report.errorf("%v", err)
+		if errors.As(err, &badFlag{}) {
+			io.WriteString(stderr, "\n"+usageText)
+		}
 		return statusError
 	}
 	a.opt = opt
@@ -72,7 +94,7 @@ func (a *app) run() int {
 	o := a.opt
 	switch {
 	case o.version:
-		fmt.Fprintln(a.stdout, "gotrace", version)
+		fmt.Fprintln(a.stdout, versionText(os.Args[0]))
 		return statusOK
 	case o.help && o.script == "" && o.file == "":
 		io.WriteString(a.stdout, usageText)
