@@ -21,6 +21,8 @@ const (
 	kindSelf  = "self"
 	kindTest  = "test"
 	kindBench = "bench"
+
+	kindWatchpoint = "watchpoint" // the one whose probes a script can detach
 )
 
 // point is one attach point and the program for it.
@@ -41,6 +43,26 @@ func (s *Session) points(kind string) []point {
 		}
 	}
 	return out
+}
+
+// attached is what is to be closed to detach a program from a point; the point
+// is nil where there are several.
+type attached struct {
+	io.Closer
+	at *probes.Point
+}
+
+// unwatch detaches the watchpoints at an address.
+func (s *Session) unwatch(addr uint64) error {
+	var errs []error
+	s.links = slices.DeleteFunc(s.links, func(l attached) bool {
+		hit := l.at != nil && l.at.Kind.Name == kindWatchpoint && l.at.Addr == addr
+		if hit {
+			errs = append(errs, l.Close())
+		}
+		return hit
+	})
+	return errors.Join(errs...)
 }
 
 // attachAll attaches every program to all its points, or nothing.
@@ -74,7 +96,7 @@ func (s *Session) attachProg(p *check.Prog) error {
 	if kind.AttachMany != nil && len(p.Points) > 1 {
 		link, err := kind.AttachMany(s.obj.Checked.Env, prog, p.Points)
 		if err == nil {
-			s.links = append(s.links, link)
+			s.links = append(s.links, attached{link, nil})
 			return nil
 		}
 		if !errors.Is(err, ebpf.ErrNotSupported) {
@@ -89,7 +111,7 @@ func (s *Session) attachProg(p *check.Prog) error {
 		if err != nil {
 			return attachError(at, at.Name, err)
 		}
-		s.links = append(s.links, link)
+		s.links = append(s.links, attached{link, at})
 	}
 	return nil
 }
@@ -107,7 +129,7 @@ type walker interface{ Run() error }
 func (s *Session) walk(lasting int) {
 	var ws []walker
 	for _, l := range s.links {
-		if w, ok := l.(walker); ok {
+		if w, ok := l.Closer.(walker); ok {
 			ws = append(ws, w)
 		}
 	}

@@ -168,6 +168,9 @@ func (e *env) Exit(code int) {
 	e.s.exiting = true
 }
 
+// Unwatch detaches the watchpoints at an address.
+func (e *env) Unwatch(addr uint64) error { return e.s.unwatch(addr) }
+
 // Warn reports a problem of an event on stderr.
 func (e *env) Warn(at source.Span, format string, args ...any) {
 	if e.s.opt.NoWarnings {

@@ -85,7 +85,7 @@ type Session struct {
 	opt   Options
 	maps  map[string]*ebpf.Map // by kernel name
 	progs map[string]*ebpf.Program
-	links []io.Closer
+	links []attached
 	ring  *ringbuf.Reader
 	slots *ebpf.Memory // wire.SlotMap, nil if the script has none
 	sites *siteTable
