@@ -3,6 +3,7 @@ package probes
 import (
 	"io"
 	"sort"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -85,7 +86,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 			}
 			return nil, usage("%s is not a %s probe%s", parts[1], name, hint)
 		}
-		p.Aux, p.Count, p.Name = found.config, found.count, name+":"+parts[1]+":"
+		p.Aux, p.Count, p.Name = found.config, found.count, strings.TrimSuffix(strings.Join(append([]string{name}, parts[1:]...), ":"), ":")
 		if len(parts) == 3 && parts[2] != "" {
 			if parts[2][0] == '-' {
 				return nil, usage("%s frequency should be a positive integer", name)
@@ -98,7 +99,6 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 				return nil, usage("%s count should be a positive integer", name)
 			}
 			p.Count = n
-			p.Name += parts[2]
 		}
 		return p, nil
 	}

@@ -3,6 +3,8 @@ package probes
 import (
 	"errors"
 	"io"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -70,9 +72,13 @@ func lsmKind() *Kind {
 		return c, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+		// The kernel attaches to hooks that it never calls.
+		if list, err := activeLSMs(); err == nil && !slices.Contains(list, "bpf") {
+			return nil, &AttachError{p, "the kernel runs without BPF among its security modules (" + strings.Join(list, ",") + "): boot it with lsm=…,bpf", ebpf.ErrNotSupported}
+		}
 		l, err := link.AttachLSM(link.LSMOptions{Program: prog})
 		if err != nil {
-			return nil, attachError(p, err, capsTracing+" and CAP_MAC_ADMIN", map[error]string{unix.EBUSY: "the kernel runs without BPF among its security modules (boot with lsm=…,bpf)"})
+			return nil, attachError(p, err, capsTracing+" and CAP_MAC_ADMIN", nil)
 		}
 		return l, nil
 	}
@@ -86,4 +92,15 @@ func lsmKind() *Kind {
 		return err
 	}
 	return k
+}
+
+// activeLSMs lists the security modules in use, from securityfs, which is
+// mounted where it is not.
+func activeLSMs() ([]string, error) {
+	const dir = "/sys/kernel/security"
+	text, err := os.ReadFile(dir + "/lsm")
+	if errors.Is(err, os.ErrNotExist) && unix.Mount("securityfs", dir, "securityfs", 0, "") == nil {
+		text, err = os.ReadFile(dir + "/lsm")
+	}
+	return strings.Split(strings.TrimSpace(string(text)), ","), err
 }

@@ -154,6 +154,9 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 				return usage("%s: address %#x is not in the code of %s", p.Kind.Name, addr, path)
 			}
 			q := *p
+			if p.Mode == cppMark {
+				name = cppMark + ":" + name
+			}
 			q.Target, q.Name = path, p.Kind.Name+":"+path+":"+name
 			if !q.HasAddr {
 				q.Func = s.name

@@ -37,6 +37,9 @@ func (b *blob) convert(id uint32, depth int) *types.Type {
 	if id == 0 || !ok || depth > maxDepth {
 		return types.TVoid
 	}
+	if depth > 0 && (r.kind == kindStruct || r.kind == kindUnion || r.kind == kindEnum || r.kind == kindEnum64) {
+		return b.typ(id) // one body, whichever way leads to it
+	}
 	in := r.fromBlob
 	switch r.kind {
 	case kindInt:
