@@ -23,7 +23,9 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
@@ -235,7 +237,7 @@ func (a *app) compile(f *source.File) (*codegen.Object, bool) {
 	sess.PIDNS = pidNamespace()
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Options{
-		Env: env, Session: sess, Config: readConfig, Dump: a.dump(),
+		Env: env, Session: sess, Config: configure, Dump: a.dump(),
 	}, &diags)
 	a.report.diags(diags.All())
 	if err != nil {
@@ -243,6 +245,11 @@ func (a *app) compile(f *source.File) (*codegen.Object, bool) {
 		return nil, false
 	}
 	return obj, !diags.HasErrors() && obj != nil
+}
+
+// configure works out the settings of a script; the environment wins.
+func configure(p *ast.Program, diags *source.Diags) *config.Config {
+	return lang.Configure(p, os.LookupEnv, diags)
 }
 
 // pidNamespace names the pid namespace we live in; nil: the initial one.
