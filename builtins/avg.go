@@ -39,8 +39,10 @@ func avg() *Def {
 			}
 			return b.Op(op, b.Load(acc, 8*avgTotal, 8, false), b.Load(acc, 8*avgCount, 8, false))
 		},
-		Merge:  mergeSums,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value { return number(t.Signed, average(t, data)) },
+		Merge: mergeSums,
+		Format: func(_ Env, t *types.Type, data []byte) value.Value {
+			return value.Avg{V: number(t.Signed, average(t, data))}
+		},
 		Order: func(t *types.Type, a, b []byte) int {
 			return compare(t.Signed, average(t, a), average(t, b))
 		},

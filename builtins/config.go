@@ -16,25 +16,25 @@ func settings() *Def {
 			Examples: []string{`begin { print(config.max_strlen); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			var names []string
+			names, values := settingValues(c.Config())
 			var fields []*types.Type
-			list := settingList(c.Config())
-			for _, s := range list {
-				names = append(names, s.name)
-				switch v := s.value.(type) {
+			for _, v := range values {
+				switch v := v.(type) {
 				case bool:
 					fields = append(fields, types.TBool)
 				case int:
 					fields = append(fields, types.TUint64)
 				case string:
 					fields = append(fields, types.NewString(len(v)+1))
+				default:
+					panic("builtins: config: a setting of another type")
 				}
 			}
 			t := types.NewRecord(names, fields)
 			data := make([]byte, t.Size)
-			for i, s := range list {
+			for i, v := range values {
 				at := data[t.Fields[i].Off:]
-				switch v := s.value.(type) {
+				switch v := v.(type) {
 				case bool:
 					if v {
 						at[0] = 1
@@ -55,32 +55,15 @@ func settings() *Def {
 	}
 }
 
-type setting struct {
-	name  string
-	value any // bool, int or string
-}
-
-// settingList names the settings as scripts write them.
-func settingList(c *config.Config) []setting {
-	return []setting{
-		{"cpp_demangle", c.CPPDemangle},
-		{"lazy_symbolication", c.LazySymbolication},
-		{"print_maps_on_exit", c.PrintMapsOnExit},
-		{"use_blazesym", c.UseBlazesym},
-		{"show_debug_info", c.ShowDebugInfo},
-		{"log_size", c.LogSize},
-		{"max_bpf_progs", c.MaxBPFProgs},
-		{"max_cat_bytes", c.MaxCatBytes},
-		{"max_map_keys", c.MaxMapKeys},
-		{"max_probes", c.MaxProbes},
-		{"max_strlen", c.MaxStrlen},
-		{"on_stack_limit", c.OnStackLimit},
-		{"perf_rb_pages", c.PerfRBPages},
-		{"str_trunc_trailer", c.StrTruncTrailer},
-		{"missing_probes", c.MissingProbes},
-		{"stack_mode", c.StackMode},
-		{"license", c.License},
+// settingValues are the settings in force, by name: bool, int or string.
+func settingValues(c *config.Config) (names []string, values []any) {
+	for _, v := range config.Vars() {
+		if !v.Dead && v.Renamed == "" {
+			names = append(names, v.Name)
+			values = append(values, c.Get(v.Name))
+		}
 	}
+	return names, values
 }
 
 // Option is a command line option that a script declares with getopt.

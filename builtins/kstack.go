@@ -127,8 +127,12 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 	id := binary.NativeEndian.Uint64(data) & noStack
-	if id == noStack || len(t.Params) < 2 {
+	if len(t.Params) < 2 { // declared, never assigned
 		return value.Stack{}
 	}
-	return value.Stack{Frames: env.Frames(pid, env.Stack(int(t.Params[1]), int64(id)), stackModes[t.Params[0]])}
+	s := value.Stack{Mode: stackModes[t.Params[0]]}
+	if id != noStack {
+		s.Frames = env.Frames(pid, env.Stack(int(t.Params[1]), int64(id)), s.Mode)
+	}
+	return s
 }

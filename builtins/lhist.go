@@ -38,7 +38,9 @@ func lhist() *Def {
 		},
 		Merge: mergeSums,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			return histogram(data, func(i int) value.Bucket { return lhistBucket(t.Params, i) })
+			h := histogram(data, func(i int) value.Bucket { return lhistBucket(t.Params, i) })
+			h.Linear = true
+			return h
 		},
 		Order: orderTotals,
 	}
