@@ -247,6 +247,17 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
+// TestRoundTrip holds what the fuzzer once broke.
+func TestRoundTrip(t *testing.T) {
+	for _, src := range []string{
+		"0<{}>", "0<<{}>", " #!", "config, {}", "struct, {}", "struct< {}>", "let{}", "let/{}", "union A0(}\n#0\nlet{}",
+		"k:f / *$x / {}", "k:f /1 / ({1})/ {}", "macro f(a) {{ 0 }; }", "begin < if (1) {} @x = {1} > 2; >",
+		"begin < {1} + {2} > 3; >", "begin{$x = // a\n /* b */ 1 /* c\n */; /* d */ // e\n}", "\x00", "k:f\x00{}",
+	} {
+		roundTrip(t, src)
+	}
+}
+
 // TestManyErrors asks for all mistakes that do not stop the parse.
 func TestManyErrors(t *testing.T) {
 	_, errs := parseText(`begin { "\q" + 1x; 1++; "\8"; pid = 2; f( }`)
