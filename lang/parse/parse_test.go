@@ -411,7 +411,7 @@ func BenchmarkMegabyte(b *testing.B) {
 		"parens":     "((((1))));",
 		"commas":     "f(,,,,);",
 	} {
-		text := strings.Repeat(line, (1<<20)/len(line))
+		text := strings.Repeat(line, (1<<20)/len(line)-2)
 		if name != "probes" {
 			text = "begin {" + text + "}"
 		}
