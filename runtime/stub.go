@@ -30,6 +30,14 @@ func stubFile() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
+	// In the child the standard streams and the socket take descriptors 0 to 3,
+	// before it is executed by the number of this one.
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 16)
+	unix.Close(fd)
+	if err != nil {
+		return nil, err
+	}
+	fd = high
 	f := os.NewFile(uintptr(fd), name)
 	if _, err := f.Write(stubELF()); err != nil {
 		f.Close()
