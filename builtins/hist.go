@@ -92,7 +92,7 @@ func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
 		if sum == nil {
 			sum = v
 		} else {
-			sum = b.Op(ir.OpOr, sum, v)
+			sum = b.Op(ir.OpAdd, sum, v) // the bits differ; of or, verifiers before Linux 6.10 know nothing
 		}
 	}
 	for _, step := range []int64{32, 16, 8, 4} {
