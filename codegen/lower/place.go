@@ -80,9 +80,14 @@ func (f *fn) guardDo(emit, failed func()) {
 	f.guard(func() *ir.Value { emit(); return nil }, func() *ir.Value { failed(); return nil })
 }
 
-// notNull goes on only where v is not null.
+// notNull goes on only where v is not null. The current task never is; what a
+// program gets as an argument the kernel's verifier takes to be an object, and
+// a load through it is safe.
 func (f *fn) notNull(v *ir.Value) {
-	if v.Op == ir.OpCall && v.Help == ir.CurrentTaskBTF {
+	switch {
+	case v.Op == ir.OpCall && v.Help == ir.CurrentTaskBTF:
+		return
+	case v.Type == ir.PtrBTF && v.Op == ir.OpLoad64 && v.Args[0].Type == ir.PtrCtx && !f.prog.Ctx.Nullable:
 		return
 	}
 	if f.nilExit.null == nil {
