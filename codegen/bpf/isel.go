@@ -93,8 +93,11 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Options) *mfunc {
 			for _, x := range v.Args {
 				o := s.moved(x)
 				phi.args = append(phi.args, o)
-				if o.kind == opReg && s.m.vregs[o.v].like == 0 {
-					s.m.vregs[o.v].like = phi.dst
+				if o.kind == opReg {
+					if s.m.vregs[o.v].like == 0 {
+						s.m.vregs[o.v].like = phi.dst
+					}
+					s.m.vregs[phi.dst].from = append(s.m.vregs[phi.dst].from, o.v)
 				}
 			}
 			mb.phis = append(mb.phis, phi)

@@ -165,7 +165,8 @@ type vinfo struct {
 	checked bool // between a bounds check and the copy that carries what it found
 	hint    asm.Register
 	hinted  bool
-	like    vreg // better in the same place as this one
+	like    vreg   // better in the same place as this one
+	from    []vreg // of a phi: its arguments
 	weight  float64
 
 	loc int // register number, or spill slot index

@@ -187,6 +187,11 @@ func (a *allocator) choose(iv *interval, callLive bool) int {
 	if info.hinted && a.free(iv, int(info.hint), callLive) {
 		return int(info.hint)
 	}
+	for _, v := range info.from {
+		if l := &a.f.vregs[v]; !l.mem && a.done[v] && a.free(iv, l.loc, callLive) {
+			return l.loc
+		}
+	}
 	for like, n := info.like, 0; like != 0 && n < 4; like, n = a.f.vregs[like].like, n+1 {
 		l := &a.f.vregs[like]
 		if l.mem {

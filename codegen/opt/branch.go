@@ -9,9 +9,9 @@ func branch(f *ir.Func) bool {
 	for again := true; again; {
 		again = f.RemoveUnreachable()
 		again = known(f) || again
+		again = thread(f) || again
 		for _, b := range f.Blocks {
 			again = condition(b) || again
-			again = threadPhi(b) || again
 			again = skipEmpty(b) || again
 		}
 		again = f.RemoveUnreachable() || again
@@ -40,6 +40,9 @@ func condition(b *ir.Block) bool {
 		break
 	}
 	switch {
+	case notNull(b.Cond):
+		toJump(b, 0)
+		return true
 	case b.Cond.Op == ir.OpConst:
 		keep := 1
 		if b.Cond.Imm != 0 {
@@ -52,6 +55,12 @@ func condition(b *ir.Block) bool {
 		return true
 	}
 	return changed
+}
+
+// notNull reports whether x is a pointer that its type says is not null. Kernel
+// objects may be all the same.
+func notNull(x *ir.Value) bool {
+	return x.Type == ir.PtrMap || x.Type == ir.PtrRec || x.Type == ir.PtrSlot || x.Type == ir.PtrCtx
 }
 
 func sameOnBothEdges(b *ir.Block) bool {
@@ -116,66 +125,150 @@ func known(f *ir.Func) bool {
 	return changed
 }
 
-// threadPhi lets predecessors of b that decide its branch, b being nothing but
-// a phi of conditions and that branch, go straight on. This is what && and ||
-// come down to.
-func threadPhi(b *ir.Block) bool {
-	if b.Term != ir.TermBr || len(b.Values) != 1 || b.Succs[0] == b || b.Succs[1] == b {
-		return false
-	}
-	phi := b.Values[0]
-	if phi.Op != ir.OpPhi || b.Cond != phi || usedElsewhere(phi, b) {
-		return false
-	}
-	for i, p := range b.Preds {
-		x := phi.Args[i]
-		if p == b || len(p.Succs) == 2 && p.Succs[0] == p.Succs[1] {
+// thread lets a predecessor that decides the branch of b, b being nothing but
+// phis and that branch, go straight to where it leads. This is what && and ||
+// come down to, and pointers that one path has checked for null before.
+func thread(f *ir.Func) bool {
+	var dom *ir.Dom
+	for _, b := range f.Blocks {
+		if b.Term != ir.TermBr || b.Succs[0] == b.Succs[1] || len(b.Values) == 0 || len(b.Values) != len(b.Phis()) || b.Cond.Block != b {
 			continue
 		}
-		taken := -1
-		switch {
-		case x.Op == ir.OpConst && x.Imm != 0:
-			taken = 0
-		case x.Op == ir.OpConst:
-			taken = 1
-		case p.Term == ir.TermBr && p.Cond == x && p.Succs[0] == b:
-			taken = 0
-		case p.Term == ir.TermBr && p.Cond == x:
-			taken = 1
+		if dom == nil {
+			dom = ir.NewDom(f)
 		}
-		if taken < 0 {
-			continue
+		for i, p := range b.Preds {
+			x := b.Cond.Args[i]
+			taken := truth(dom, x, p, b)
+			if taken < 0 || dom.Dominates(b, p) || len(p.Succs) == 2 && p.Succs[0] == p.Succs[1] {
+				continue
+			}
+			to := b.Succs[taken]
+			if to == b || to.PredIndex(p) >= 0 || !localPhis(dom, b) {
+				continue
+			}
+			threadEdge(dom, b, i, to)
+			return true
 		}
-		to := b.Succs[taken]
-		if to.PredIndex(p) >= 0 {
-			continue // two edges from p to one block: their phis could differ
-		}
-		k := to.PredIndex(b)
-		redirect(p, b, to)
-		for _, v := range to.Phis() {
-			v.Args = append(v.Args, v.Args[k])
-		}
-		to.Preds = append(to.Preds, p)
-		b.DropPred(i)
-		return true
 	}
 	return false
 }
 
-func usedElsewhere(x *ir.Value, in *ir.Block) bool {
-	for _, b := range in.Func.Blocks {
-		if b != in && b.Cond == x {
-			return true
+// truth is the index of the successor that a branch on x takes when it comes
+// from p to b, or -1 if that is not known.
+func truth(dom *ir.Dom, x *ir.Value, p, b *ir.Block) int {
+	switch {
+	case notNull(x), x.Op == ir.OpConst && x.Imm != 0:
+		return 0
+	case x.Op == ir.OpConst:
+		return 1
+	}
+	at := func(p, s *ir.Block) int {
+		if p.Term != ir.TermBr || p.Cond != x || p.Succs[0] == p.Succs[1] {
+			return -1
 		}
-		for _, v := range b.Values {
-			for _, a := range v.Args {
-				if a == x {
-					return true
-				}
+		if p.Succs[0] == s {
+			return 0
+		}
+		return 1
+	}
+	if t := at(p, b); t >= 0 {
+		return t
+	}
+	for d := p; d != nil; d = dom.IDom(d) {
+		if len(d.Preds) == 1 {
+			if t := at(d.Preds[0], d); t >= 0 {
+				return t
 			}
 		}
 	}
-	return false
+	return -1
+}
+
+// localPhis reports whether the phis of b are used only by its branch, by phis
+// of its successors for the edge from b, and in what a successor of which b is
+// the only predecessor dominates.
+func localPhis(dom *ir.Dom, b *ir.Block) bool {
+	ok := func(at *ir.Block) bool {
+		for _, s := range b.Succs {
+			if len(s.Preds) == 1 && dom.Dominates(s, at) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, u := range dom.RPO {
+		for _, v := range u.Values {
+			for i, x := range v.Args {
+				if x.Block != b || x.Op != ir.OpPhi {
+					continue
+				}
+				switch {
+				case v.Op != ir.OpPhi && !ok(u):
+					return false
+				case v.Op == ir.OpPhi && u.Preds[i] != b && !ok(u.Preds[i]):
+					return false
+				case v.Op == ir.OpPhi && u == b:
+					return false
+				}
+			}
+		}
+		if c := u.Cond; c != nil && u != b && c.Block == b && c.Op == ir.OpPhi && !ok(u) {
+			return false
+		}
+	}
+	return true
+}
+
+// threadEdge makes the i-th predecessor of b jump to b's successor to.
+func threadEdge(dom *ir.Dom, b *ir.Block, i int, to *ir.Block) {
+	p, k := b.Preds[i], to.PredIndex(b)
+	mine := map[*ir.Value]*ir.Value{} // phi of b → what it is on the new edge
+	for _, phi := range b.Phis() {
+		mine[phi] = phi.Args[i]
+	}
+	if len(to.Preds) == 1 {
+		// Behind this successor the phis of b now come from two places.
+		sub := map[*ir.Value]*ir.Value{}
+		var fresh []*ir.Value
+		for _, phi := range b.Phis() {
+			t := phi.Type
+			if phi == b.Cond && b.Succs[0] == to {
+				t = t.NonNil()
+			}
+			n := b.Func.NewValue(to, ir.OpPhi, t, phi)
+			n.Pos = phi.Pos
+			sub[phi] = n
+			fresh = append(fresh, n)
+		}
+		for _, u := range dom.RPO {
+			for _, v := range u.Values {
+				for a, x := range v.Args {
+					at := u
+					if v.Op == ir.OpPhi {
+						at = u.Preds[a]
+					}
+					if sub[x] != nil && dom.Dominates(to, at) {
+						v.Args[a] = sub[x]
+					}
+				}
+			}
+			if u.Cond != nil && sub[u.Cond] != nil && dom.Dominates(to, u) {
+				u.Cond = sub[u.Cond]
+			}
+		}
+		to.Values = append(fresh, to.Values...)
+	}
+	redirect(p, b, to)
+	for _, v := range to.Phis() {
+		x := v.Args[k]
+		if y := mine[x]; y != nil {
+			x = y
+		}
+		v.Args = append(v.Args, x)
+	}
+	to.Preds = append(to.Preds, p)
+	b.DropPred(i)
 }
 
 // redirect makes p's edge to from go to to; the predecessor lists are the
