@@ -79,6 +79,9 @@ func usermode() *Def {
 			switch {
 			case c.Kernel().Arch() != "amd64":
 				c.Errorf(call.Span, "'usermode' builtin is only supported on x86")
+			case ctx != nil && ctx.Kind.Attach == nil: // begin and end: our own process runs the program
+				call.Lit = &Lit{Int: 1}
+				return types.TUint64
 			case ctx == nil || ctx.Reg == nil:
 				c.Errorf(call.Span, "The usermode builtin can not be used with this probe: its context has no registers")
 			default:
@@ -86,7 +89,10 @@ func usermode() *Def {
 			}
 			return types.TInvalid
 		},
-		Emit: func(g Gen, _ *Call) *ir.Value {
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if call.Lit != nil {
+				return emitLit(g, call)
+			}
 			// The lowest bit of the code segment's selector is set in user mode only.
 			cs, err := g.Context().Reg(g.B(), g.Ctx(), "cs")
 			if err != nil {
