@@ -27,13 +27,13 @@ type importer struct {
 
 // imports returns p with everything it imports merged in; p itself where it
 // imports nothing.
-func imports(p *ast.Program, o Options, diags *source.Diags) *ast.Program {
+func imports(p *ast.Program, dirs []string, diags *source.Diags) *ast.Program {
 	if len(p.Imports) == 0 {
 		return p
 	}
 	merged := *p
 	merged.C, merged.Decls = nil, nil
-	im := &importer{diags: diags, dirs: o.Session.IncludeDirs, seen: map[string]bool{}, out: &merged}
+	im := &importer{diags: diags, dirs: dirs, seen: map[string]bool{}, out: &merged}
 	if p.File != nil {
 		if real, err := filepath.EvalSymlinks(p.File.Name); err == nil {
 			im.seen[absolute(real)] = true

@@ -25,30 +25,39 @@ type Options struct {
 // Load parses f and what it imports, and checks it. It returns nil if there
 // are errors; diags has them, and the warnings.
 func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
-	p := parse.File(f, diags)
-	if p == nil || diags.HasErrors() {
+	p := Parse(f, o.Session.IncludeDirs, diags)
+	if diags.HasErrors() {
 		return nil
 	}
-	cfg := configure(p, o, diags)
-	p = imports(p, o, diags)
+	cfg := Configure(p, o.Getenv, diags)
 	if diags.HasErrors() {
-		// What follows from a wrong setting or a missing import is no news.
-		return nil
+		return nil // what follows from a wrong setting is no news
 	}
 	return check.Check(p, o.Env, o.Defs, cfg, o.Session, diags)
 }
 
-// configure works out the settings: the defaults, the config block, the
-// environment.
-func configure(p *ast.Program, o Options, diags *source.Diags) *config.Config {
+// Parse parses f and what it imports into one tree. Imports are looked for in
+// the importing file's directory, then in dirs. If it adds an error to diags
+// the tree is nil or not complete.
+func Parse(f *source.File, dirs []string, diags *source.Diags) *ast.Program {
+	p := parse.File(f, diags)
+	if p == nil || diags.HasErrors() {
+		return p
+	}
+	return imports(p, dirs, diags)
+}
+
+// Configure works out the settings of a script: the defaults, its config block,
+// and the environment (as getenv has it; it may be nil).
+func Configure(p *ast.Program, getenv func(string) (string, bool), diags *source.Diags) *config.Config {
 	cfg := config.Default()
 	if p.Config != nil {
 		for _, it := range p.Config.Items {
 			report(it.Span(), cfg.Set(it.Key.Text, settingOf(it.Value)), diags)
 		}
 	}
-	if o.Getenv != nil {
-		for _, problem := range cfg.FromEnv(o.Getenv) {
+	if getenv != nil {
+		for _, problem := range cfg.FromEnv(getenv) {
 			report(source.Span{}, &problem, diags)
 		}
 	}

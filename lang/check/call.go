@@ -156,8 +156,10 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 			a.Type = c.written(t.Type)
 			return a
 		case *ast.Ident:
-			a.Type = c.namedType("", t.Name, t.Span())
-			return a
+			if !c.isValueName(t.Name) {
+				a.Type = c.namedType("", t.Name, t.Span())
+				return a
+			}
 		}
 		a.Type = c.unevaluated(e)
 		return a

@@ -37,7 +37,7 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 			Operands: map[*ast.Binary]*types.Type{}, Compound: map[*ast.Assign]*types.Type{},
 		},
 		maps: map[string]*mapState{}, funcs: map[string]*fnState{},
-		options: map[string]Option{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{},
+		options: map[string]Option{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{},
 		wrongMacros: map[string]bool{},
 	}
 	c.prog.Info = c.info
@@ -47,6 +47,7 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 	c.declareFuncs(p)
 	c.units = c.attach(p)
 	c.settle()
+	c.tell()
 	c.finish()
 	if diags.HasErrors() {
 		return nil
@@ -75,6 +76,9 @@ type checker struct {
 
 	expansions int         // numbers the calls of macros
 	calledAt   source.Span // the macro call being looked into, if one is
+
+	said  map[place]*note
+	notes []*note // in order
 
 	final    bool // types have settled: this pass reports
 	changed  bool // this pass has learnt something
@@ -205,12 +209,61 @@ func (c *checker) warnf(s source.Span, format string, args ...any) {
 	}
 }
 
-// report adds a diagnostic once types have settled; what is said before that
-// may not be so.
+// report notes a diagnostic once types have settled; what is said before that
+// may not be so. What is wrong in many programs made of one block is said for
+// the first of them.
 func (c *checker) report(d source.Diag) {
-	if c.final {
-		d.From = c.calledAt
+	if !c.final {
+		return
+	}
+	d.From = c.calledAt
+	if c.unit == nil || c.unit.decl == nil {
 		c.diags.Add(d)
+		return
+	}
+	k := place{c.unit.block, d.Span, d.Severity}
+	if first := c.said[k]; first != nil && first.unit != c.unit {
+		if first.last != c.unit {
+			first.more, first.last = first.more+1, c.unit
+		}
+		return
+	}
+	n := &note{Diag: d, unit: c.unit, last: c.unit}
+	if c.said[k] == nil {
+		c.said[k] = n
+	}
+	c.notes = append(c.notes, n)
+}
+
+// place is where in which block something was said.
+type place struct {
+	block    int
+	span     source.Span
+	severity source.Severity
+}
+
+// note is a diagnostic about a block, and in how many more of its programs it
+// (or its like) would have been said.
+type note struct {
+	source.Diag
+	unit, last *unit
+	more       int
+}
+
+// tell hands the notes over to the diagnostics.
+func (c *checker) tell() {
+	for _, n := range c.notes {
+		if n.more > 0 && n.Severity == source.Error {
+			also := fmt.Sprintf("the same is wrong in %d other probes of this block", n.more)
+			if n.more == 1 {
+				also = "the same is wrong in another probe of this block"
+			}
+			if n.Hint != "" {
+				also = n.Hint + "; " + also
+			}
+			n.Hint = also
+		}
+		c.diags.Add(n.Diag)
 	}
 }
 

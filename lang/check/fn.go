@@ -79,7 +79,7 @@ func (c *checker) checkFunc(f *fnState) {
 			t = c.written(p.Type)
 		}
 		if !invalid(t) && !t.IsScalar() {
-			c.errorf(p.Span(), "A parameter is a number, a boolean or a pointer, not '%s'", t)
+			c.errorf(p.Span(), "A parameter is a number, a boolean or a pointer, not '%s'", asWritten(t))
 			t = types.TInvalid
 		}
 		if invalid(t) {
@@ -94,7 +94,7 @@ func (c *checker) checkFunc(f *fnState) {
 	if f.decl.Result != nil {
 		t := c.written(f.decl.Result)
 		if !invalid(t) && t.Kind != types.Void && !t.IsScalar() {
-			c.errorf(f.decl.Result.Span(), "A function returns a number, a boolean or a pointer, not '%s'", t)
+			c.errorf(f.decl.Result.Span(), "A function returns a number, a boolean or a pointer, not '%s'", asWritten(t))
 			t = types.TInvalid
 		}
 		f.fn.Result = t

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+
 	"github.com/gotrace/gotrace/lang/types"
 )
 
@@ -183,4 +185,22 @@ func spoiled(parts ...*types.Type) *types.Type {
 		}
 	}
 	return bad
+}
+
+// named are two types as a message about their difference shows them: with
+// their parameters where they look alike without.
+func named(a, b *types.Type) (string, string) {
+	s, t := plain(a).String(), plain(b).String()
+	if s == t {
+		s, t = withParams(a), withParams(b)
+	}
+	return s, t
+}
+
+func withParams(t *types.Type) string {
+	s := plain(t).String()
+	if len(t.Params) > 0 {
+		s += fmt.Sprint(t.Params)
+	}
+	return s
 }

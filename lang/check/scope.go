@@ -132,7 +132,8 @@ func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.S
 		return
 	}
 	if !c.widen(v, t) {
-		c.errorf(at, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", v.Name, t, v.Type)
+		got, have := named(t, v.Type)
+		c.errorf(at, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", v.Name, got, have)
 		return
 	}
 	c.warnLoss(v.Type, t, lit, value)

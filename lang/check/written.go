@@ -218,11 +218,7 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	}
 	t := c.castType(e, to, from)
 	if t == nil {
-		name := to.String()
-		if to.Size == 0 && (to.Kind == types.String || to.Kind == types.Buffer) {
-			name = e.Type.Name
-		}
-		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), name)
+		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
 		return types.TInvalid
 	}
 	if l := c.info.Lits[e.X]; l != nil && !l.IsStr {
@@ -240,6 +236,17 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 		}
 	}
 	return t
+}
+
+// asWritten is a type as a script writes it: a string without a length has none.
+func asWritten(t *types.Type) string {
+	switch {
+	case t.Kind == types.String && t.Size == 0:
+		return "string"
+	case t.Kind == types.Buffer && t.Len == 0:
+		return "buffer"
+	}
+	return t.String()
 }
 
 // castSpan is the (type) of a cast.
@@ -334,10 +341,8 @@ func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	if t == nil {
 		return c.unevaluated(x)
 	}
-	if t.Keyword == "" && t.Name != "" && len(t.Suffixes) == 0 && basicType(t.Name) == nil {
-		d := c.defs.Lookup(t.Name)
-		_, isConst := c.c.Const(t.Name)
-		if isConst || d != nil && d.Kind == builtins.Variable {
+	if t.Keyword == "" && t.Name != "" && len(t.Suffixes) == 0 {
+		if c.isValueName(t.Name) {
 			id := c.names[t]
 			if id == nil {
 				id = &ast.Ident{At: t.At, Name: t.Name}
@@ -349,6 +354,17 @@ func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 		}
 	}
 	return c.written(t)
+}
+
+// isValueName reports whether a bare name where a type may stand is a builtin's
+// or a constant's.
+func (c *checker) isValueName(name string) bool {
+	if basicType(name) != nil {
+		return false
+	}
+	d := c.defs.Lookup(name)
+	_, isConst := c.c.Const(name)
+	return isConst || d != nil && d.Kind == builtins.Variable
 }
 
 func (c *checker) sizeof(e *ast.Sizeof) *types.Type {

@@ -1,0 +1,65 @@
+package check
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+var update = flag.Bool("update", false, "rewrite the expectations in testdata")
+
+// TestDiagnostics holds the scripts of testdata/errors.txt against what is said
+// about them. A line of a script is followed by what is expected of it:
+//
+//	begin { print($x); } ### ERROR [$x] Undefined or undeclared variable: $x
+//
+// In brackets is the text that the diagnostic points at.
+func TestDiagnostics(t *testing.T) {
+	const path = "testdata/errors.txt"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, chunk := range chunks(string(data)) {
+		lines := strings.Split(chunk, "\n")
+		for i, l := range lines {
+			lines[i], _, _ = strings.Cut(l, " ###")
+		}
+		script := strings.Join(lines, "\n")
+		_, diags := checkText("test", script)
+		for _, d := range diags.All() {
+			n := len(lines)
+			if d.Span.IsValid() {
+				n = d.Span.File.Position(d.Span.Start).Line
+			}
+			lines[n-1] += expectation(d)
+		}
+		got := strings.Join(lines, "\n")
+		out = append(out, got)
+		if got != chunk && !*update {
+			t.Errorf("got:\n%s\nwant:\n%s", got, chunk)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(strings.Join(out, "\n---\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func expectation(d source.Diag) string {
+	text := strings.ReplaceAll(d.Span.Text(), "\n", "⏎")
+	s := fmt.Sprintf(" ### %s [%s] %s", d.Severity, text, d.Msg)
+	if d.From.IsValid() {
+		s += fmt.Sprintf(" FROM [%s]", d.From.Text())
+	}
+	if d.Hint != "" {
+		s += " HINT " + d.Hint
+	}
+	return s
+}

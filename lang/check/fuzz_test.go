@@ -1,0 +1,45 @@
+package check
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// FuzzCheck: whatever parses is checked without a panic, and says the same
+// twice.
+func FuzzCheck(f *testing.F) {
+	for _, path := range []string{"testdata/errors.txt", "testdata/types.txt"} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, chunk := range chunks(string(data)) {
+			script, _, _ := strings.Cut(chunk, "\n===\n")
+			lines := strings.Split(script, "\n")
+			for i, l := range lines {
+				lines[i], _, _ = strings.Cut(l, " ###")
+			}
+			f.Add(strings.Join(lines, "\n"))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "#") || len(text) > 4096 {
+			return // headers of this machine are another test's business
+		}
+		p, diags := checkText("fuzz", text)
+		if p == nil && !diags.HasErrors() {
+			t.Fatal("refused without an error")
+		}
+		_, again := checkText("fuzz", text)
+		a, b := diags.All(), again.All()
+		if len(a) != len(b) {
+			t.Fatalf("%d diagnostics, then %d", len(a), len(b))
+		}
+		for i := range a {
+			if a[i].Msg != b[i].Msg || a[i].Hint != b[i].Hint || a[i].Span.Start != b[i].Span.Start {
+				t.Fatalf("%v, then %v", a[i], b[i])
+			}
+		}
+	})
+}
