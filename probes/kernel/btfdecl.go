@@ -8,7 +8,11 @@ import (
 // declare is the C declaration of a thing of type id and that name. spaced
 // puts a blank between the stars and the name, as in lists of arguments.
 func (b *blob) declare(id uint32, name string, spaced bool) string {
-	before, after := b.parts(id, 0)
+	return b.declareAt(id, name, spaced, 0)
+}
+
+func (b *blob) declareAt(id uint32, name string, spaced bool, depth int) string {
+	before, after := b.parts(id, depth)
 	sep := " "
 	if strings.HasSuffix(before, "*") && !spaced || name == "" {
 		sep = ""
@@ -60,7 +64,8 @@ func (b *blob) parts(id uint32, depth int) (before, after string) {
 			if pid := in.order.Uint32(p[4:]); pid == 0 {
 				list = append(list, "...")
 			} else {
-				list = append(list, b.declare(pid, in.str(in.order.Uint32(p)), false))
+				// Functions that take functions nest, but not often.
+				list = append(list, b.declareAt(pid, in.str(in.order.Uint32(p)), false, depth+maxDepth/3))
 			}
 		}
 		if len(list) == 0 {
@@ -83,9 +88,13 @@ func (s *btfSet) declaration(name string) (string, error) {
 	return w.String(), nil
 }
 
+// maxDeclaration bounds the text of one definition; the kernel's longest has
+// some 30,000 bytes.
+const maxDeclaration = 1 << 18
+
 func (b *blob) define(w *strings.Builder, id uint32, level int) {
 	r, ok := b.raw(id)
-	if !ok || level > maxDepth {
+	if !ok || level > maxDepth || w.Len() > maxDeclaration {
 		return
 	}
 	in := r.fromBlob
