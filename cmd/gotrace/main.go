@@ -17,6 +17,7 @@ import (
 	"regexp"
 	goruntime "runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ import (
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -192,7 +194,7 @@ func (a *app) trace(f *source.File) int {
 		}
 	}
 	obj, ok := a.compile(f)
-	if !ok {
+	if !ok || !a.checkOptions(obj) {
 		return statusError
 	}
 	switch {
@@ -405,6 +407,29 @@ func replaceFile(name string, data []byte) error {
 		return err
 	}
 	return nil
+}
+
+// checkOptions refuses options behind -- that the script does not ask for.
+func (a *app) checkOptions(obj *codegen.Object) bool {
+	var unknown, known []string
+	for name := range a.opt.scriptOpts {
+		if !slices.ContainsFunc(obj.Checked.Options, func(o check.Option) bool { return o.Name == name }) {
+			unknown = append(unknown, "--"+name)
+		}
+	}
+	if len(unknown) == 0 {
+		return true
+	}
+	slices.Sort(unknown)
+	for _, o := range obj.Checked.Options {
+		known = append(known, "--"+o.Name)
+	}
+	d := source.Diag{Msg: "unexpected program command line options: " + strings.Join(unknown, ", ")}
+	if len(known) > 0 {
+		d.Hint = "expected program options: " + strings.Join(known, ", ")
+	}
+	a.report.diag(d)
+	return false
 }
 
 // scriptOptions lists what the script's getopt calls declare.
