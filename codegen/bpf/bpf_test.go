@@ -2,11 +2,13 @@ package bpf
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/opt"
 )
@@ -53,5 +55,30 @@ func TestGolden(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", got, want)
 			}
 		})
+	}
+}
+
+func BenchmarkEmit(b *testing.B) {
+	for _, size := range []int{20, 80, 320} {
+		m := irgen.Program(3, irgen.Config{Size: size})
+		opt.Run(m)
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				out, err := Emit(m, Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				n = len(out.Progs[0].Spans)
+			}
+			b.ReportMetric(float64(n), "insns")
+		})
+	}
+}
+
+func BenchmarkOpt(b *testing.B) {
+	m := irgen.Program(3, irgen.Config{Size: 80})
+	for b.Loop() {
+		opt.Run(m.Clone())
 	}
 }

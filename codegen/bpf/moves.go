@@ -1,6 +1,10 @@
 package bpf
 
-import "github.com/cilium/ebpf/asm"
+import (
+	"slices"
+
+	"github.com/cilium/ebpf/asm"
+)
 
 // place is where a move goes: a register, or a stack word at an offset from r10.
 type place struct {
@@ -38,18 +42,21 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 		}
 		return false
 	}
+	// spare is a register that holds nothing: not live through, no longer read,
+	// and not written yet. Where there is none, all have been written before.
 	spare := func() (asm.Register, bool) {
 	next:
 		for r := range numRegs {
-			if taken[r] || reads(place{reg: asm.Register(r)}) {
+			p := place{reg: asm.Register(r)}
+			if taken[r] || reads(p) {
 				continue
 			}
 			for i := range moves {
-				if !moves[i].dst.mem && moves[i].dst.reg == asm.Register(r) {
+				if moves[i].dst == p && !slices.ContainsFunc(pending, func(m move) bool { return m.dst == p }) {
 					continue next
 				}
 			}
-			return asm.Register(r), true
+			return p.reg, true
 		}
 		return 0, false
 	}

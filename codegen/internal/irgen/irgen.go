@@ -22,6 +22,7 @@ type Config struct {
 	Size     int  // statements of main
 	BigSlots bool // slots that exceed the stack together
 	Calls    bool // functions of the same program
+	Vars     int  // variables, all alive to the end; 0: a few
 }
 
 type gen struct {
@@ -92,7 +93,11 @@ func (g *gen) function(params int, ctx *ir.Value) {
 		}
 	}
 	g.vals = append(g.vals, g.constant())
-	for i := range 1 + g.r.Intn(6) {
+	vars := g.cfg.Vars
+	if vars == 0 {
+		vars = 1 + g.r.Intn(6)
+	}
+	for i := range vars {
 		v := &ir.Var{Name: fmt.Sprint(i), Type: ir.Int}
 		g.vars = append(g.vars, v)
 		g.b.Write(v, g.value())
@@ -104,9 +109,15 @@ func (g *gen) function(params int, ctx *ir.Value) {
 	g.statements(g.cfg.Size)
 	o := g.b.MapValue(g.out, 0)
 	if ctx != nil {
+		sum := g.b.Const(0)
 		for i, v := range g.vars {
-			g.b.Store(o, int64(8*i), 8, g.b.Read(v))
+			if i < 8 {
+				g.b.Store(o, int64(8*i), 8, g.b.Read(v))
+			} else {
+				sum = g.b.Op(ir.OpXor, sum, g.b.Read(v))
+			}
 		}
+		g.push(sum)
 		for i, s := range g.slots[:min(len(g.slots), 4)] {
 			g.b.Copy(o, int64(64+16*i), s, 8)
 		}
