@@ -8,6 +8,7 @@ import (
 func str() *Def {
 	return &Def{
 		Name:   "str",
+		Kind:   Function,
 		Params: []Param{{Name: "ptr", Text: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
 			Summary:  "The NUL-terminated string at an address, cut to max_strlen characters; with a size, to size-1 characters.",
@@ -82,8 +83,11 @@ func storeStr(g Gen, call *Call, dst Dest) {
 func boundedSize(g Gen, a *Arg, max int) *ir.Value {
 	n := g.Value(a)
 	b := g.B()
-	inside := b.Op(ir.OpULt, b.Op(ir.OpSub, n, b.Const(1)), b.Const(int64(max)))
-	return g.IfElse(inside, func() *ir.Value { return n }, func() *ir.Value {
+	// What was compared is what is used: the verifier does not conclude from
+	// n-1 to n.
+	less := b.Op(ir.OpBarrier, b.Op(ir.OpSub, n, b.Const(1)))
+	inside := b.Op(ir.OpULt, less, b.Const(int64(max)))
+	return g.IfElse(inside, func() *ir.Value { return g.B().Op(ir.OpAdd, less, g.B().Const(1)) }, func() *ir.Value {
 		b := g.B()
 		// 0 reads nothing but the NUL, anything else all there is room for.
 		zero := b.Op(ir.OpEq, n, b.Const(0))

@@ -99,8 +99,13 @@ func (c *compilation) check() error {
 
 func (c *compilation) lower() error {
 	var err error
-	c.lowered, err = lower.Lower(c.checked)
-	return c.report(err)
+	if c.lowered, err = lower.Lower(c.checked); err != nil {
+		return c.report(err)
+	}
+	for _, d := range c.lowered.Warnings {
+		c.diags.Add(d)
+	}
+	return nil
 }
 
 // report moves the diagnostics that err holds to where all others are.

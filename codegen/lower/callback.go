@@ -113,11 +113,11 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 	l := body.local(v, true)
 	kt, vt := v.Type.Fields[0], v.Type.Fields[1]
 	kd := Dest{Ptr: l.mem, Off: int64(kt.Off), Size: kt.Type.Size, Padded: true}
-	body.copyPlace(place{t: st.info.Key, ptr: key}, kt.Type, kd)
+	body.copyPlace(place{t: st.key, ptr: key}, kt.Type, kd)
 	vd := Dest{Ptr: l.mem, Off: int64(vt.Off), Size: vt.Type.Size, Padded: true}
 	if st.info.Value.Kind == types.Agg && vt.Type.Kind != types.Agg {
-		k := body.temp(st.info.Key.Size)
-		body.copyPlace(place{t: st.info.Key, ptr: key}, st.info.Key, Dest{Ptr: k, Size: st.info.Key.Size, Padded: true})
+		k := body.temp(st.key.Size)
+		body.copyPlace(place{t: st.key, ptr: key}, st.key, Dest{Ptr: k, Size: st.key.Size, Padded: true})
 		body.storeWord(body.readAgg(st, k), vt.Type, vd)
 	} else {
 		body.copyPlace(place{t: st.info.Value, ptr: val}, vt.Type, vd)

@@ -35,6 +35,8 @@ type Result struct {
 	Maps   []wire.Map
 	Events []wire.Event
 	Sites  []wire.Site
+	// Warnings says what will not be quite as the script has it on this kernel.
+	Warnings []source.Diag
 }
 
 // Lower translates p. The error is a source.DiagError: what the kernel p was
@@ -48,6 +50,7 @@ func Lower(p *check.Program) (*Result, error) {
 		return nil, err
 	}
 	u.finish()
+	u.res.Warnings = u.diags.All()
 	return u.res, nil
 }
 

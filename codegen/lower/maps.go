@@ -35,6 +35,7 @@ type store interface {
 
 type mapState struct {
 	info  *builtins.MapInfo
+	key   *types.Type // as it is stored, which may hold less than the checker's
 	store store
 }
 
@@ -48,12 +49,15 @@ func (u *unit) addMap(m *builtins.MapInfo) {
 	if max == 0 {
 		max = u.p.Config.MaxMapKeys
 	}
-	w := wire.Map{Name: m.Name, Key: m.Key, Value: m.Value, Set: -1, Max: max}
+	st := &mapState{info: m, key: m.Key}
+	if m.Keyed {
+		st.key = u.fitKey(m)
+	}
+	w := wire.Map{Name: m.Name, Key: st.key, Value: m.Value, Set: -1, Max: max}
 	if agg && m.Value.Size > maxPerCPU {
 		u.diags.Errorf(m.Span, "%s: a value of %d bytes is more than the %d a CPU can keep", m.Name, m.Value.Size, maxPerCPU)
 		return
 	}
-	st := &mapState{info: m}
 	switch {
 	case !m.Keyed && agg:
 		st.store = newPerCPUSlot(u, &w)
@@ -77,16 +81,70 @@ func (f *fn) stateOf(m *builtins.MapInfo) *mapState {
 	return st
 }
 
+// maxOldKey is the largest key of a hash map before Linux 5.11.
+const maxOldKey = 512
+
+// fitKey is the type in which m's keys are stored. Where the kernel limits
+// keys, the strings in them are cut, which is said.
+func (u *unit) fitKey(m *builtins.MapInfo) *types.Type {
+	v := u.k.Release()
+	if m.Key.Size <= maxOldKey || !v.Less(probes.Version{Major: 5, Minor: 11}) {
+		return m.Key
+	}
+	for n := maxOldKey; n > 1; n-- {
+		if t := cutStrings(m.Key, n); t.Size <= maxOldKey {
+			u.diags.Warnf(m.Span, "Strings in the keys of %s are cut to %d characters: before Linux 5.11 a key has at most %d bytes, this is %d.%d",
+				m.Name, n-1, maxOldKey, v.Major, v.Minor)
+			return t
+		}
+	}
+	u.diags.Errorf(m.Span, "A key of %d bytes needs Linux 5.11, this is %d.%d, where %d is the most", m.Key.Size, v.Major, v.Minor, maxOldKey)
+	return m.Key
+}
+
+// cutStrings is t with no string longer than n bytes.
+func cutStrings(t *types.Type, n int) *types.Type {
+	switch t.Kind {
+	case types.String:
+		if t.Size > n {
+			c := *t
+			c.Size = n
+			return &c
+		}
+	case types.Tuple, types.Record:
+		elems, names := make([]*types.Type, len(t.Fields)), make([]string, len(t.Fields))
+		for i, f := range t.Fields {
+			elems[i], names[i] = cutStrings(f.Type, n), f.Name
+		}
+		if t.Kind == types.Tuple {
+			return types.NewTuple(elems...)
+		}
+		return types.NewRecord(names, elems)
+	}
+	return t
+}
+
 // key puts the key that args spell into memory; nil for a map without keys.
-func (f *fn) key(m *builtins.MapInfo, args []ast.Expr) *ir.Value {
-	if !m.Keyed {
+func (f *fn) key(st *mapState, args []ast.Expr) *ir.Value {
+	if !st.info.Keyed {
 		return nil
 	}
 	if len(args) == 1 {
-		return f.KeyOf(m, args[0])
+		return f.encodeKey(st, args[0])
 	}
-	k := f.temp(m.Key.Size)
-	f.storeFields(args, m.Key, Dest{Ptr: k, Size: m.Key.Size, Padded: true})
+	k := f.temp(st.key.Size)
+	f.storeFields(args, st.key, Dest{Ptr: k, Size: st.key.Size, Padded: true})
+	return k
+}
+
+func (f *fn) encodeKey(st *mapState, key ast.Expr) *ir.Value {
+	if l := f.lit(key); l != nil && l.IsStr && st.key.Kind == types.String {
+		data := make([]byte, st.key.Size)
+		copy(data[:max(len(data)-1, 0)], l.Str)
+		return f.Rodata(data)
+	}
+	k := f.temp(st.key.Size)
+	f.store(key, st.key, Dest{Ptr: k, Size: st.key.Size, Padded: true})
 	return k
 }
 
@@ -95,14 +153,7 @@ func (f *fn) KeyOf(m *builtins.MapInfo, key ast.Expr) *ir.Value {
 	if !m.Keyed {
 		return nil
 	}
-	if l := f.lit(key); l != nil && l.IsStr && m.Key.Kind == types.String {
-		data := make([]byte, m.Key.Size)
-		copy(data[:max(len(data)-1, 0)], l.Str)
-		return f.Rodata(data)
-	}
-	k := f.temp(m.Key.Size)
-	f.store(key, m.Key, Dest{Ptr: k, Size: m.Key.Size, Padded: true})
-	return k
+	return f.encodeKey(f.stateOf(m), key)
 }
 
 // indexed splits @m or @m[…] into the map and its key.
@@ -121,7 +172,7 @@ func (f *fn) indexed(e ast.Expr) (*mapState, []ast.Expr) {
 // readMap is the value of a map or an entry of one word; 0 where there is none.
 func (f *fn) readMap(m *ast.Map, args []ast.Expr, at ast.Expr) *ir.Value {
 	st := f.state(m)
-	key := f.key(st.info, args)
+	key := f.key(st, args)
 	if st.info.Value.Kind == types.Agg {
 		return f.readAgg(st, key)
 	}
@@ -142,7 +193,7 @@ func (f *fn) ifFound(p *ir.Value, read func(p *ir.Value) *ir.Value) *ir.Value {
 func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	st := f.state(m)
 	t := st.info.Value
-	p := st.store.find(f, f.key(st.info, args))
+	p := st.store.find(f, f.key(st, args))
 	if p.Type == ir.PtrMapNil {
 		p = f.IfElse(p, func() *ir.Value { return f.b.NonNil(p) }, func() *ir.Value { return f.Zeros(t.Size) })
 	}
@@ -155,11 +206,11 @@ func (f *fn) assignMap(target, e ast.Expr) {
 	st, args := f.indexed(target)
 	t := st.info.Value
 	if c := f.info.Calls[e]; c != nil && c.Def.Kind == builtins.Aggregation {
-		key := f.key(st.info, args)
+		key := f.key(st, args)
 		f.ifMade(st.store.make(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
 		return
 	}
-	key := f.key(st.info, args)
+	key := f.key(st, args)
 	if t.IsScalar() {
 		x := f.operand(e)
 		v := f.convert(x.x, x.t, t)
@@ -191,7 +242,7 @@ func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	st, args := f.indexed(target)
 	t := st.info.Value
 	var v *ir.Value
-	p := st.store.make(f, f.key(st.info, args))
+	p := st.store.make(f, f.key(st, args))
 	add := func(p *ir.Value) *ir.Value {
 		old := f.loadOwn(p, 0, t)
 		if t.Size == 4 || t.Size == 8 {
@@ -228,7 +279,7 @@ func (f *fn) updateMap(a *ast.Assign) {
 		return
 	}
 	y := f.operand(a.Value)
-	f.ifMade(st.store.make(f, f.key(st.info, args)), func(p *ir.Value) {
+	f.ifMade(st.store.make(f, f.key(st, args)), func(p *ir.Value) {
 		x := operand{f.loadOwn(p, 0, t), t}
 		f.b.Store(p, 0, t.Size, f.computed(f.arith(a.Op, x, y, f.info.Compound[a], a), a, t))
 	})
