@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
@@ -103,14 +104,14 @@ func TestLoads(t *testing.T) {
 }
 
 func loads(t *testing.T, k probes.Kernel, text string) {
-	obj, diags := compile(t, k, text, nil)
+	obj, diags := compile(t, k, text, verify(t))
 	if obj == nil {
 		// What it attaches to may not exist here; it does somewhere.
 		frozen, err := kernel.Frozen("../tests/kernels/6.12.zip")
 		if err != nil {
 			t.Fatal(err)
 		}
-		obj, _ = compile(t, frozen, text, nil)
+		obj, _ = compile(t, frozen, text, verify(t))
 		switch {
 		case obj == nil && absent(diags.Err().Error()):
 			t.Skip(diags.Err())
@@ -130,6 +131,22 @@ func loads(t *testing.T, k probes.Kernel, text string) {
 		t.Logf("compiled only, this kernel is locked down or built without: %v", err)
 	default:
 		t.Fatalf("%s\n%v", text, err)
+	}
+}
+
+// verify has the IR's own verifier read what the stages leave.
+func verify(t *testing.T) func(stage, text string) {
+	return func(stage, text string) {
+		if stage != "ir" && stage != "opt" {
+			return
+		}
+		m, err := ir.Parse(text)
+		if err == nil {
+			err = ir.Verify(m)
+		}
+		if err != nil {
+			t.Errorf("%s: %v\n%s", stage, err, text)
+		}
 	}
 }
 
