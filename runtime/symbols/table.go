@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"debug/elf"
+	"debug/gosym"
 	"encoding/hex"
 	"io"
 	"math"
@@ -88,9 +89,10 @@ func readTable(r io.ReaderAt, dir string, debug bool) (*table, error) {
 	if !full && debug {
 		full = t.addDebugFile(f, dir)
 	}
-	if !full || len(t.strings) < 2 {
-		t.add(f, elf.SHT_DYNSYM)
+	if !full {
+		t.addGo(f)
 	}
+	t.add(f, elf.SHT_DYNSYM)
 	slices.SortStableFunc(t.syms, func(a, b symbol) int { return cmp.Compare(a.addr, b.addr) })
 	t.syms = slices.CompactFunc(t.syms, func(a, b symbol) bool { return a.addr == b.addr })
 	t.syms = slices.Clip(t.syms)
@@ -144,6 +146,32 @@ func (t *table) add(f *elf.File, kind elf.SectionType) bool {
 	each(func(s symbol) { t.syms = append(t.syms, s) })
 	t.strings = append(t.strings, strs)
 	return true
+}
+
+// addGo takes the functions of a Go program from the table that its runtime
+// unwinds by, which is there when the symbols are stripped.
+func (t *table) addGo(f *elf.File) {
+	tab, text := f.Section(".gopclntab"), f.Section(".text")
+	if tab == nil || text == nil {
+		return
+	}
+	data, err := tab.Data()
+	if err != nil {
+		return
+	}
+	defer func() { recover() }() // gosym trusts what it reads
+	funcs, err := gosym.NewTable(nil, gosym.NewLineTable(data, text.Addr))
+	if err != nil {
+		return
+	}
+	var names []byte
+	for _, fn := range funcs.Funcs {
+		t.syms = append(t.syms, symbol{
+			addr: fn.Entry, size: uint32(min(fn.End-fn.Entry, math.MaxUint32)), name: uint32(len(names)),
+		})
+		names = append(append(names, fn.Name...), 0)
+	}
+	t.strings = append(t.strings, names)
 }
 
 // debugRoot is where distributions install separate debug files.
