@@ -1,6 +1,13 @@
 package probes
 
-import "golang.org/x/arch/x86/x86asm"
+import (
+	"bytes"
+
+	"golang.org/x/arch/x86/x86asm"
+)
+
+// endbr64 begins most functions of current compilers; the decoder does not know it.
+var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 
 // atInstruction reports whether offset is the start of an instruction of a
 // function with that code. Where the decoder meets an instruction that it does
@@ -15,6 +22,10 @@ func atInstruction(arch string, code []byte, offset uint64) bool {
 		}
 		if pos > offset {
 			return false
+		}
+		if bytes.HasPrefix(code[pos:], endbr64) {
+			pos += uint64(len(endbr64))
+			continue
 		}
 		insn, err := x86asm.Decode(code[pos:], 64)
 		if err != nil || insn.Len <= 0 {

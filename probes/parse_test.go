@@ -219,6 +219,8 @@ func TestAttachPoints(t *testing.T) {
 		{in: "uprobe:" + self + ":main.main+100000", err: "Offset outside the function bounds ('main.main' size is "},
 		{in: "uprobe:" + self + ":main.main+x", err: "Invalid offset: invalid integer: x"},
 		{in: "uprobe:" + self + ":0x10", err: "no symbol covers it"},
+		{in: "uretprobe:" + self + ":main.main", err: "would crash"},
+		{in: "uretprobe:" + self + ":main.main", opt: "unsafe", want: "uretprobe:" + self + ":main.main"},
 		{in: "usdt:" + self + ":nonsense", want: ""},
 		{in: "usdt:" + self, err: "usdt probe type requires 2 or 3 arguments, found 1"},
 

@@ -179,6 +179,9 @@ func parseCount(text string) (n uint64, duration bool, err error) {
 			if !ok || num == "" || num[len(num)-1] < '0' || num[len(num)-1] > '9' {
 				continue
 			}
+			if strings.HasSuffix(strings.TrimSuffix(text, d.suffix), "_") {
+				return 0, true, bad
+			}
 			v, err := strconv.ParseUint(num, 10, 64)
 			if errors.Is(err, strconv.ErrRange) || err == nil && v > math.MaxUint64/uint64(d.unit) {
 				return 0, true, fmt.Errorf("%s: %w", text, errOverflow)

@@ -161,7 +161,11 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			if !q.HasAddr {
 				q.Func = s.name
 			}
-			q.Aux = &uprobePlace{exe: x, offset: off, addr: addr, multi: multi, goABI: x.usesGoABI(s.name)}
+			place := &uprobePlace{exe: x, offset: off, addr: addr, multi: multi, goABI: x.usesGoABI(s.name)}
+			if ret && place.goABI && !e.Unsafe {
+				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.name, path)
+			}
+			q.Aux = place
 			out = append(out, &q)
 			return nil
 		}
@@ -176,8 +180,11 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			}
 		case p.Mode == cppMark || isWild(p.Func):
 			for _, s := range x.functions(symbolMatcher(p)) {
-				if at(s, s.addr, s.name) != nil {
+				if _, ok := x.executableOffset(s.addr); !ok {
 					continue // a symbol that is not code
+				}
+				if err := at(s, s.addr, s.name); err != nil {
+					return nil, err
 				}
 			}
 		default:
