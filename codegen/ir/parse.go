@@ -192,7 +192,7 @@ func (p *parser) ref(prefix byte) (int, error) {
 	if len(t) < 2 || t[0] != prefix {
 		return 0, fmt.Errorf("expected a %s, found %q", what, t)
 	}
-	n, err := strconv.ParseUint(t[1:], 10, 24)
+	n, err := strconv.ParseUint(t[1:], 10, 20)
 	if err != nil {
 		return 0, fmt.Errorf("%q is not a %s", t, what)
 	}
