@@ -213,3 +213,25 @@ func chunks(data string) []string {
 	list := strings.Split(strings.TrimSuffix(data, "\n"), "\n---\n")
 	return slices.DeleteFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" })
 }
+
+// Of all else this kernel has nothing.
+
+func (k *fakeKernel) PageSize() int { return 4096 }
+
+func (k *fakeKernel) FuncProto(module, name string) (*probes.FuncProto, error) {
+	return nil, fmt.Errorf("function %s: %w", name, probes.ErrNotFound)
+}
+
+func (k *fakeKernel) TracepointProto(module, name string) (*probes.FuncProto, error) {
+	return nil, fmt.Errorf("raw tracepoint %s: %w", name, probes.ErrNotFound)
+}
+
+func (k *fakeKernel) RawTracepoints() ([]string, error) { return nil, nil }
+func (k *fakeKernel) Iterators() []string               { return nil }
+func (k *fakeKernel) Kfunc(string) (uint32, bool)       { return 0, false }
+func (k *fakeKernel) Functions() ([]string, error)      { return nil, nil }
+func (k *fakeKernel) Symbol(string) (uint64, bool)      { return 0, false }
+func (k *fakeKernel) SyscallName(int) string            { return "" }
+func (k *fakeKernel) SymbolAt(uint64) (string, string, uint64, bool) {
+	return "", "", 0, false
+}
