@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 // commLen is TASK_COMM_LEN, the NUL included.
@@ -23,7 +24,11 @@ func comm() *Def {
 		},
 		Store: func(g Gen, _ *Call, dst Dest) {
 			b := g.B()
-			// The helper fills all 16 bytes, zeros behind the name.
+			// The helper fills all 16 bytes, zeros behind the name; but between 5.19,
+			// which made it stop at the NUL, and 6.4, which mended that, it may not.
+			if v := g.Kernel().Release(); dst.Padded && !v.Less(probes.Version{Major: 5, Minor: 19}) && v.Less(probes.Version{Major: 6, Minor: 4}) {
+				b.Zero(dst.Ptr, dst.Off, commLen)
+			}
 			b.Call(ir.CurrentComm, b.AddImm(dst.Ptr, dst.Off), b.Const(commLen))
 			padTail(g, dst, commLen)
 		},
