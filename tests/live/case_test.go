@@ -25,6 +25,7 @@ type liveCase struct {
 	since  string   // since: release; an older kernel must refuse the script and name it
 	status int      // status: exit status
 	stderr []string // stderr: what stderr must contain; can be repeated
+	warns  bool     // warns: yes, warnings on stderr are expected
 	match  bool     // compare: match, the expected lines are regular expressions for lines that must come in this order, others between them
 	long   bool     // long: yes, not in emulated guests
 	peer   string   // peer: why bpftrace does otherwise; such a case is not run against it
@@ -82,7 +83,7 @@ func parseCases(path, text string) ([]*liveCase, error) {
 
 // isHeader tells headers from labels of attach points ("uprobe: …" has no space).
 func isHeader(key string) bool {
-	return slices.Contains([]string{"work", "flags", "needs", "since", "status", "stderr", "compare", "long", "peer"}, key)
+	return slices.Contains([]string{"work", "flags", "needs", "since", "status", "stderr", "warns", "compare", "long", "peer"}, key)
 }
 
 func (c *liveCase) header(key, value string) (err error) {
@@ -99,6 +100,8 @@ func (c *liveCase) header(key, value string) (err error) {
 		c.status, err = strconv.Atoi(value)
 	case "stderr":
 		c.stderr = append(c.stderr, value)
+	case "warns":
+		c.warns = value == "yes"
 	case "compare":
 		c.match = value == "match"
 	case "long":

@@ -286,7 +286,7 @@ func (c *liveCase) run(t *testing.T) {
 	if r.status != c.status {
 		t.Errorf("%s: exit status %d, want %d\nstderr: %s", c.at, r.status, c.status, r.stderr)
 	}
-	if len(c.stderr) == 0 {
+	if len(c.stderr) == 0 && !c.warns {
 		r.quiet(t)
 	}
 	for _, want := range c.stderr {

@@ -41,10 +41,10 @@ func TestCommand(t *testing.T) {
 		status        int
 	}{
 		{"nothing is missed", "count 500", countCalls, "@: 500", 0},
-		{"its exit status is not ours", "exit 3", `begin { printf("x\n"); }`, "x", 0},
+		{"its exit status is not ours", "exit 3", `begin { printf("x\n"); } interval:s:100 { }`, "x", 0},
 		{"exit with a status", "sleep 20000", `begin { exit(7); }`, "", 7},
 		{"exit stops the command", "sleep 20000", `interval:ms:20 { printf("bye\n"); exit(); }`, "bye", 0},
-		{"its output is shown", "say", `begin { }`, "said", 0},
+		{"its output is shown", "say", `interval:s:100 { }`, "said", 0},
 		{"it is killed", "die 9", `end { printf("end\n"); }`, "end", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

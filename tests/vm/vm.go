@@ -18,6 +18,7 @@ package vm
 import (
 	"bufio"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -170,12 +171,30 @@ func (g *Guest) writeInitrd(path string) error {
 	a.file("init", 0o755, initScript)
 	a.file("command", 0o755, shellQuote(g.Command)+"\n")
 	for _, file := range g.Files {
+		if err := checkStatic(file.Src); err != nil {
+			return err
+		}
 		a.copy(strings.TrimPrefix(file.Dst, "/"), file.Src)
 	}
 	if err := a.close(); err != nil {
 		return err
 	}
 	return errors.Join(buf.Flush(), f.Close())
+}
+
+// checkStatic refuses a program that would not run in a guest.
+func checkStatic(path string) error {
+	f, err := elf.Open(path)
+	if err != nil {
+		return nil // not a program, or not there, which will show
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%s is linked dynamically: build it static", path)
+		}
+	}
+	return nil
 }
 
 // shellQuote makes one line of words that sh reads back unchanged.
