@@ -95,6 +95,19 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("bpf: %s: %s: %s", e.Prog, e.Func, e.What)
 }
 
+// limitError is about f as a whole, and points at where its code begins.
+func limitError(p *ir.Prog, f *ir.Func, what string) error {
+	e := &LimitError{Prog: p.Name, Func: f.Name, What: what}
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Pos.IsValid() && !e.Pos.IsValid() {
+				e.Pos = v.Pos
+			}
+		}
+	}
+	return e
+}
+
 // Emit compiles m, which it does not change.
 func Emit(m *ir.Module, opts Options) (*Output, error) {
 	out := &Output{Spec: &ebpf.CollectionSpec{
@@ -163,7 +176,7 @@ func (e *emission) program(p *ir.Prog) (*Program, error) {
 	active := map[*ir.Func]bool{}
 	visit = func(f *ir.Func, level int64) error {
 		if active[f] {
-			return &LimitError{Prog: p.Name, Func: f.Name, What: "calls itself, which BPF cannot"}
+			return limitError(p, f, "calls itself, which BPF cannot")
 		}
 		if done[f] != nil {
 			return nil
@@ -189,7 +202,7 @@ func (e *emission) program(p *ir.Prog) (*Program, error) {
 			budget = stackBytes/2>>(level-1) - below
 		}
 		if budget < 64 {
-			return &LimitError{Prog: p.Name, Func: f.Name, What: "functions call each other too deeply for the stack"}
+			return limitError(p, f, "functions call each other too deeply for the stack")
 		}
 		c, err := e.function(p, f, budget)
 		if err != nil {
@@ -258,16 +271,16 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			continue
 		}
 		if need > scratchMax {
-			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: fmt.Sprintf("needs %d bytes of scratch memory, the kernel gives %d", need, scratchMax)}
+			return nil, limitError(p, f, fmt.Sprintf("needs %d bytes of scratch memory, the kernel gives %d", need, scratchMax))
 		}
 		legalize(fn, lay.frame, e.opts.V4)
 		mf := selectInstructions(fn, lay, e.opts)
 		if err := allocate(mf); err != nil {
-			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: err.Error()}
+			return nil, limitError(p, f, err.Error())
 		}
 		c, err := emit(mf)
 		if err != nil {
-			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: err.Error()}
+			return nil, limitError(p, f, err.Error())
 		}
 		if c.stack > budget {
 			limit = min(limit, lay.stack) - (c.stack - budget)
@@ -281,9 +294,9 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			e.scratch.ValueSize = max(e.scratch.ValueSize, int(e.fill))
 		}
 		if len(c.spans) > math.MaxInt16 {
-			return nil, &LimitError{Prog: p.Name, Func: f.Name, What: fmt.Sprintf("%d instructions, more than a jump can cross", len(c.spans))}
+			return nil, limitError(p, f, fmt.Sprintf("%d instructions, more than a jump can cross", len(c.spans)))
 		}
 		return c, nil
 	}
-	return nil, &LimitError{Prog: p.Name, Func: f.Name, What: fmt.Sprintf("does not fit %d bytes of stack", budget)}
+	return nil, limitError(p, f, fmt.Sprintf("does not fit %d bytes of stack", budget))
 }
