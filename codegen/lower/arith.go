@@ -96,12 +96,18 @@ func (f *fn) unary(e *ast.Unary) *ir.Value {
 	switch e.Op {
 	case "!":
 		return f.condition(e)
-	case "~":
-		x := f.word(f.value(e.X))
-		return f.convert(f.b.Op(ir.OpXor, x, f.b.Const(-1)), types.TInt64, t)
-	case "-":
-		x := f.word(f.value(e.X))
-		return f.convert(f.b.Op(ir.OpNeg, x), types.TInt64, t)
+	case "~", "-":
+		a := f.operand(e.X)
+		x := f.word(a.x)
+		if e.Op == "~" {
+			x = f.b.Op(ir.OpXor, x, f.b.Const(-1))
+		} else {
+			x = f.b.Op(ir.OpNeg, x)
+		}
+		if !a.t.Signed { // within the operand's own width: ~(uint8)1 is 254
+			x = f.b.Extend(x, a.t.Size, false)
+		}
+		return f.convert(x, types.TInt64, t)
 	case "*":
 		return f.guarded(func() *ir.Value { return f.chained(e) })
 	case "&":
