@@ -47,6 +47,7 @@ func (e *env) Text(v value.Value) string { return output.Text(v, e.Config().StrT
 
 // UserSymbol is the function an address of a process lies in, or the address.
 func (e *env) UserSymbol(pid int, addr uint64) string {
+	e.s.noteMappings()
 	if f, ok := e.s.syms.Lookup(pid, addr); ok {
 		return f.Name
 	}
@@ -71,6 +72,9 @@ func hexAddr(addr uint64) string {
 
 // Frames implements builtins.Env.
 func (e *env) Frames(pid int, addrs []uint64, mode string) []string {
+	if pid != 0 {
+		e.s.noteMappings()
+	}
 	out := make([]string, 0, len(addrs))
 	for _, a := range addrs {
 		raw := strconv.FormatUint(a, 16)

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/runtime/symbols"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -98,6 +99,8 @@ func (s *Session) run() error {
 		return nil
 	}
 	if c := s.opt.Child; c != nil {
+		// Without the log, the symbols of a child that has ended may be missing.
+		s.mmaps, _ = newMmapLog(c.PID())
 		if err := c.resume(); err != nil {
 			return err
 		}
@@ -130,6 +133,13 @@ func (s *Session) endOfRun() {
 	}
 	s.opt.Sink.Flush()
 	s.reportSites(true)
+}
+
+// noteMappings takes what the child has mapped from its log.
+func (s *Session) noteMappings() {
+	if s.mmaps != nil {
+		s.mmaps.drain(func(m symbols.Mapping) { s.syms.Mapped(s.mmaps.pid, m) })
+	}
 }
 
 // watchSelf runs the programs of self:signal probes when their signal comes.
@@ -182,6 +192,7 @@ func (s *Session) poll() {
 			}
 			continue
 		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.noteMappings()
 			s.reportSites(false)
 			s.opt.Sink.Flush()
 		default: // flushed or closed
@@ -195,7 +206,7 @@ func (s *Session) poll() {
 
 // idle waits for the end of a session that has no records.
 func (s *Session) idle() {
-	if s.sites == nil {
+	if s.sites == nil && s.mmaps == nil {
 		<-s.stop
 		return
 	}
@@ -206,6 +217,7 @@ func (s *Session) idle() {
 		case <-s.stop:
 			return
 		case <-t.C:
+			s.noteMappings()
 			s.reportSites(false)
 		}
 	}

@@ -90,6 +90,7 @@ type Session struct {
 	slots *ebpf.Memory // wire.SlotMap, nil if the script has none
 	sites *siteTable
 	syms  *symbols.User
+	mmaps *mmapLog // of the child; nil: none, or the kernel keeps none
 	env   *env
 	ncpu  int // possible CPUs
 
@@ -137,6 +138,9 @@ func (s *Session) Close() error {
 	}
 	if s.ring != nil {
 		s.ring.Close()
+	}
+	if s.mmaps != nil {
+		s.mmaps.close()
 	}
 	for _, p := range s.progs {
 		p.Close()

@@ -43,29 +43,23 @@ func (p *process) read(proc string) {
 	if err != nil || len(text) == 0 {
 		return
 	}
-	if start := startTime(dir); start != p.start {
-		p.start, p.maps, p.jit, p.jitSize = start, nil, nil, 0
+	start := startTime(dir)
+	if p.start != "" && p.start != start { // another process has the number now
+		p.maps, p.jit, p.jitSize = nil, nil, 0
 	}
-	old := p.maps
-	p.maps = parseMaps(text)
+	p.start = start
 	// What is no longer mapped may still be asked about: a stack is older than
 	// the question. It counts where nothing else is mapped now.
-	for _, m := range old {
-		if p.overlap(m) {
-			continue
-		}
-		p.maps = append(p.maps, m)
-		slices.SortFunc(p.maps, func(a, b mapping) int { return cmp.Compare(a.start, b.start) })
+	for _, m := range parseMaps(text) {
+		p.add(m)
 	}
 }
 
-func (p *process) overlap(m mapping) bool {
-	for _, o := range p.maps {
-		if o.start < m.end && m.start < o.end {
-			return true
-		}
-	}
-	return false
+// add puts a mapping in its place; it replaces those it overlaps.
+func (p *process) add(m mapping) {
+	p.maps = slices.DeleteFunc(p.maps, func(o mapping) bool { return o.start < m.end && m.start < o.end })
+	i, _ := slices.BinarySearchFunc(p.maps, m, func(a, b mapping) int { return cmp.Compare(a.start, b.start) })
+	p.maps = slices.Insert(p.maps, i, m)
 }
 
 // startTime is the 22nd field of stat; the command, which may hold anything,

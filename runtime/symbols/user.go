@@ -97,14 +97,21 @@ func (u *User) Lookup(pid int, addr uint64) (Frame, bool) {
 	return f, true
 }
 
-// Observe reads a process's memory map now, for the time when it is gone.
-func (u *User) Observe(pid int) {
+// Mapping is an executable mapping that was seen to be made. Dev and Inode are
+// written as /proc/PID/maps writes them.
+type Mapping struct {
+	Start, End, Offset uint64
+	Dev, Inode, Path   string
+}
+
+// Mapped notes a mapping of a process that may be gone when it is asked about.
+func (u *User) Mapped(pid int, m Mapping) {
 	p := u.procs[pid]
 	if p == nil {
 		p = &process{pid: pid}
 		u.procs[pid] = p
 	}
-	p.read(u.opt.ProcRoot)
+	p.add(mapping{start: m.Start, end: m.End, offset: m.Offset, path: m.Path, file: fileID{m.Dev, m.Inode, m.Path}})
 }
 
 func (u *User) demangled(name string) string {
