@@ -94,7 +94,7 @@ func (u *unit) program(p *check.Prog) {
 	f := newFn(u, prog, p, "main", ir.PtrCtx)
 	f.ctx = f.b.Param(0)
 	prog.Main = f.b.Fn
-	f.captured = u.captures(p.Pred, p.Body)
+	f.captured = u.captures(nil, p.Pred, p.Body)
 	f.result = p.Ctx.Result
 	f.start()
 	if p.Pred != nil {

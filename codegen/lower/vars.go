@@ -21,8 +21,8 @@ type local struct {
 
 // captures finds the variables that are used on both sides of a loop body that
 // becomes a function of its own. A variable belongs to the innermost function
-// that all of its uses share.
-func (u *unit) captures(nodes ...ast.Node) map[*check.Var]bool {
+// that all of its uses share; params belong to the outermost.
+func (u *unit) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var]bool {
 	type use struct {
 		chain []*ast.For
 		many  bool
@@ -42,6 +42,9 @@ func (u *unit) captures(nodes ...ast.Node) map[*check.Var]bool {
 		if n < len(o.chain) || n < len(chain) {
 			o.chain, o.many = o.chain[:n], true
 		}
+	}
+	for _, v := range params {
+		note(v)
 	}
 	var walk func(n ast.Node)
 	walk = func(n ast.Node) {
