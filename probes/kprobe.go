@@ -256,7 +256,7 @@ func attachKprobe(prog *ebpf.Program, p *Point, ret bool) (io.Closer, error) {
 	case p.Target != "" && p.Target != "vmlinux":
 		name = p.Target + ":" + name
 	}
-	c, err := attachPMU("kprobe", name, off, ret, 0, 0, prog)
+	c, err := attachPMU(kprobePMU, name, off, ret, 0, 0, prog)
 	if err == nil {
 		return c, nil
 	}

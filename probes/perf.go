@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -126,7 +127,7 @@ func parseCPUs(text string) ([]int, error) {
 	return cpus, nil
 }
 
-// allPIDs is perf_event_open's pid for a Point's PID.
+// perfPID is perf_event_open's pid for a Point's PID.
 func perfPID(pid int) int {
 	if pid == 0 {
 		return -1
@@ -134,47 +135,57 @@ func perfPID(pid int) int {
 	return pid
 }
 
-// pmuType is the number of a dynamic PMU ("kprobe", "uprobe").
-func pmuType(name string) (uint32, error) {
-	text, err := os.ReadFile("/sys/bus/event_source/devices/" + name + "/type")
+// pmu is a dynamic PMU: its number, and the bit of config that asks for the
+// return of a function instead of its entry.
+type pmu struct {
+	typ uint32
+	ret uint64
+}
+
+// The kernel's probe PMUs do not change while it runs.
+var (
+	kprobePMU = sync.OnceValues(func() (pmu, error) { return readPMU("kprobe") })
+	uprobePMU = sync.OnceValues(func() (pmu, error) { return readPMU("uprobe") })
+)
+
+func readPMU(name string) (pmu, error) {
+	dir := "/sys/bus/event_source/devices/" + name
+	text, err := os.ReadFile(dir + "/type")
 	if errors.Is(err, os.ErrNotExist) {
-		return 0, fmt.Errorf("the kernel is built without %ss (CONFIG_%s_EVENTS): %w", name, strings.ToUpper(name), ebpf.ErrNotSupported)
+		return pmu{}, fmt.Errorf("the kernel is built without %ss (CONFIG_%s_EVENTS): %w", name, strings.ToUpper(name), ebpf.ErrNotSupported)
 	} else if err != nil {
-		return 0, err
+		return pmu{}, err
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
-	return uint32(n), err
-}
-
-// pmuReturnBit is the bit of config that asks a probe PMU for the return of a
-// function instead of its entry.
-func pmuReturnBit(pmu string) uint64 {
-	text, err := os.ReadFile("/sys/bus/event_source/devices/" + pmu + "/format/retprobe")
-	if err == nil {
+	if err != nil {
+		return pmu{}, fmt.Errorf("%s/type: %w", dir, err)
+	}
+	p := pmu{uint32(n), 1}
+	if text, err := os.ReadFile(dir + "/format/retprobe"); err == nil {
 		if n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(string(text)), "config:")); err == nil && n >= 0 && n < 64 {
-			return 1 << n
+			p.ret = 1 << n
 		}
 	}
-	return 1
+	return p, nil
 }
 
-// pmuProbe is the event of a kprobe or uprobe: name is a function or a path.
-// refCounter is the file offset of a USDT semaphore.
-func attachPMU(pmu, name string, offset uint64, ret bool, pid int, refCounter uint64, prog *ebpf.Program) (io.Closer, error) {
-	typ, err := pmuType(pmu)
+// attachPMU attaches a kprobe or uprobe: name is a function or a path (or ""
+// for a kernel address in offset), refCounter the file offset of a USDT
+// semaphore.
+func attachPMU(get func() (pmu, error), name string, offset uint64, ret bool, pid int, refCounter uint64, prog *ebpf.Program) (io.Closer, error) {
+	dev, err := get()
 	if err != nil {
 		return nil, err
 	}
-	attr := &unix.PerfEventAttr{Type: typ, Ext2: offset, Sample: 1, Wakeup: 1}
+	attr := &unix.PerfEventAttr{Type: dev.typ, Config: refCounter << 32, Ext2: offset, Sample: 1, Wakeup: 1}
 	var text []byte
 	if name != "" {
 		text = append([]byte(name), 0)
 		attr.Ext1 = uint64(uintptr(unsafe.Pointer(&text[0])))
 	}
 	if ret {
-		attr.Config = pmuReturnBit(pmu)
+		attr.Config |= dev.ret
 	}
-	attr.Config |= refCounter << 32
 	cpu := 0
 	if pid > 0 {
 		cpu = -1

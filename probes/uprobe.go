@@ -38,7 +38,7 @@ func uprobeKind(ret bool) *Kind {
 		if at.multi {
 			return attachUprobeMulti(prog, []*Point{p}, ret)
 		}
-		c, err := attachPMU("uprobe", at.exe.path, at.offset, ret, p.PID, at.semaphore, prog)
+		c, err := attachPMU(uprobePMU, at.exe.path, at.offset, ret, p.PID, at.semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error) {
@@ -132,13 +132,22 @@ func openTarget(e *Env, kind, path string) (*executable, error) {
 	return x, nil
 }
 
+// uprobeMulti reports whether uprobe_multi can be used. Until 6.10 it took the
+// id of a process for that of a thread and missed what the others did.
+func uprobeMulti(e *Env) bool {
+	if e.NoFeature[string(FeatUprobeMulti)] || !e.Kernel.Has(FeatUprobeMulti) {
+		return false
+	}
+	return e.PID == 0 || !e.Kernel.Release().Less(Version{Major: 6, Minor: 10})
+}
+
 func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
 	if err != nil {
 		return nil, err
 	}
 	manyFiles := isWild(p.Target)
-	multi := (isWild(p.Func) || p.Mode == cppMark) && e.Kernel.Has(FeatUprobeMulti) && !e.NoFeature[string(FeatUprobeMulti)]
+	multi := (isWild(p.Func) || p.Mode == cppMark) && uprobeMulti(e)
 	var out []*Point
 	for _, path := range paths {
 		x, err := openTarget(e, p.Kind.Name, path)

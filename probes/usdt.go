@@ -68,7 +68,7 @@ func usdtKind() *Kind {
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		at := p.Aux.(*uprobePlace)
-		c, err := attachPMU("uprobe", at.exe.path, at.offset, false, p.PID, at.semaphore, prog)
+		c, err := attachPMU(uprobePMU, at.exe.path, at.offset, false, p.PID, at.semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {

@@ -1,0 +1,198 @@
+package kernel
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// liveKernel is the running kernel, if its BTF can be read.
+func liveKernel(t testing.TB) *Kernel {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs root and a kernel with BTF")
+	}
+	return Live()
+}
+
+// TestLiveTypes looks at things that every kernel since 5.10 has.
+func TestLiveTypes(t *testing.T) {
+	k := liveKernel(t)
+	task, err := k.Type("struct task_struct")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"pid": "int32", "comm": "string[16]", "mm": "struct mm_struct *", "parent": "struct task_struct *", "start_time": "uint64"} {
+		if f, ok := task.Field(name); !ok || f.Type.String() != want {
+			t.Errorf("task_struct.%s is %v", name, f.Type)
+		}
+	}
+	if f, ok := task.Field("in_execve"); !ok || f.BitSize != 1 {
+		t.Errorf("task_struct.in_execve: %+v", f)
+	}
+	if typ, err := k.Type("pid_t"); err != nil || typ.Kind != types.Int || typ.Size != 4 || !typ.Signed {
+		t.Error(typ, err)
+	}
+	p, err := k.FuncProto("", "vfs_read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(p.Decls(), ", "); got != "struct file * file, char * buf, size_t count, loff_t * pos" {
+		t.Error(got)
+	}
+	p, err = k.TracepointProto("", "sched_switch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(p.Decls(), ", "); !strings.HasPrefix(got, "bool preempt, struct task_struct * prev, struct task_struct * next") {
+		t.Error(got)
+	}
+	if v, _, ok := k.EnumConst("BPF_MAP_TYPE_RINGBUF"); !ok || v != 27 {
+		t.Error(v, ok)
+	}
+	if !strings.Contains(strings.Join(k.Iterators(), " "), "task") {
+		t.Error("no task iterator")
+	}
+}
+
+// TestLiveEverything converts every struct, prototype and format there is.
+func TestLiveEverything(t *testing.T) {
+	k := liveKernel(t)
+	for _, kind := range []string{"struct", "union", "enum", "typedef"} {
+		names := k.TypeNames(kind)
+		if len(names) < 100 {
+			t.Errorf("only %d %ss", len(names), kind)
+		}
+		for _, name := range names {
+			typ, err := k.Type(name)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for _, f := range typ.Members() {
+				// A flexible array begins at the end.
+				if f.Off > typ.Size || f.BitSize > 0 && f.BitOff+f.BitSize > f.Type.Size*8 {
+					t.Errorf("%s.%s lies outside: %+v", name, f.Name, f)
+				}
+			}
+			if d, err := k.TypeDecl(name); err != nil || !strings.HasSuffix(d, ";") {
+				t.Errorf("%s: %q %v", name, d, err)
+			}
+		}
+	}
+	raw, err := k.RawTracepoints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tp := range raw {
+		mod, name, _ := strings.Cut(tp, ":")
+		if _, err := k.TracepointProto(mod, name); err != nil {
+			t.Error(err)
+		}
+	}
+	events, err := k.Tracepoints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tp := range events {
+		cat, name, _ := strings.Cut(tp, ":")
+		f, err := k.Tracepoint(cat, name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, g := range f.Fields {
+			if g.Name == "" || g.Off < 8 || g.Off > f.Size {
+				t.Errorf("%s: %+v", tp, g)
+			}
+		}
+	}
+}
+
+// TestLiveFreeze: a frozen kernel answers as the live one does.
+func TestLiveFreeze(t *testing.T) {
+	k := liveKernel(t)
+	var w bytes.Buffer
+	err := k.Freeze(&w, Corpus{
+		Types: []string{"struct sock"}, Functions: []string{"vfs_read", "tcp_sendmsg"}, Tracepoints: []string{"sched:sched_switch", "syscalls:sys_enter_connect"},
+		RawTracepoints: []string{"sched_switch"}, Iterators: []string{"task"}, Symbols: []string{"vfs_read"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", w.Len())
+	path := t.TempDir() + "/k"
+	if err := os.WriteFile(path, w.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	z, err := Frozen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if z.Release() != k.Release() || z.Arch() != k.Arch() || z.NumCPU() != k.NumCPU() {
+		t.Error("facts differ")
+	}
+	for _, r := range featureTable {
+		if z.Has(r.name) != k.Has(r.name) {
+			t.Errorf("%s differs", r.name)
+		}
+	}
+	for _, name := range []string{"struct task_struct", "struct sock", "struct sockaddr"} {
+		a, _ := k.Type(name)
+		b, err := z.Type(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		am, bm := a.Members(), b.Members()
+		if len(am) != len(bm) || a.Size != b.Size {
+			t.Fatalf("%s: %d members of %d", name, len(bm), len(am))
+		}
+		for i := range am {
+			x, y := am[i], bm[i]
+			if x.Name != y.Name || x.Off != y.Off || x.BitOff != y.BitOff || x.Type.Kind != y.Type.Kind || x.Type.Size != y.Type.Size {
+				t.Errorf("%s.%s differs: %+v, %+v", name, x.Name, x, y)
+			}
+		}
+	}
+	for _, fn := range []string{"vfs_read", "tcp_sendmsg"} {
+		a, _ := k.FuncProto("", fn)
+		b, err := z.FuncProto("", fn)
+		if err != nil || strings.Join(a.Decls(), ",") != strings.Join(b.Decls(), ",") {
+			t.Error(fn, err)
+		}
+	}
+	f, err := z.Tracepoint("syscalls", "sys_enter_connect")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range f.Fields {
+		if g.Name == "uservaddr" && (g.Type.String() != "struct sockaddr *" || g.Type.Space != types.User) {
+			t.Errorf("%+v", g.Type)
+		}
+	}
+}
+
+// BenchmarkType is the cost of the first look into BTF, as at each start.
+func BenchmarkType(b *testing.B) {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		b.Skip(err)
+	}
+	for b.Loop() {
+		if _, err := Live().Type("struct task_struct"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkTracepoint(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("needs root")
+	}
+	for b.Loop() {
+		if _, err := Live().Tracepoint("syscalls", "sys_enter_read"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
