@@ -38,7 +38,6 @@ type options struct {
 	unsafe       bool
 	noFeature    map[string]bool
 	dryRun       bool
-	traceable    string
 	probeFilter  string
 	dump         map[string]bool
 	mode         string
@@ -64,10 +63,10 @@ func parseFlags(args []string) (*options, error) {
 	fs.SetOutput(discard{})
 	fs.SortFlags = false
 	var (
-		pid, buffer              string
-		stages, noFeature, dwarf []string
-		test, bench, ignored     bool
-		ignoredText              string
+		pid, buffer                     string
+		stages, dumps, noFeature, dwarf []string
+		test, bench, ignored            bool
+		ignoredText                     string
 	)
 	fs.StringVarP(&o.script, "eval", "e", "", "")
 	fs.BoolVarP(&o.list, "list", "l", false, "")
@@ -89,10 +88,9 @@ func parseFlags(args []string) (*options, error) {
 	fs.BoolVar(&o.unsafe, "unsafe", false, "")
 	fs.StringArrayVar(&noFeature, "no-feature", nil, "")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "")
-	fs.StringVar(&o.traceable, "traceable-functions", "", "")
 	fs.StringVar(&o.probeFilter, "probe-filter", "", "")
 	fs.StringArrayVarP(&stages, "debug", "d", nil, "")
-	fs.StringArrayVar(&stages, "dump", nil, "")
+	fs.StringArrayVar(&dumps, "dump", nil, "")
 	fs.BoolVar(&test, "test", false, "")
 	fs.BoolVar(&bench, "bench", false, "")
 	fs.BoolVar(&o.fmt, "fmt", false, "")
@@ -103,6 +101,7 @@ func parseFlags(args []string) (*options, error) {
 	fs.BoolVarP(&ignored, "btf", "b", false, "")
 	fs.BoolVar(&ignored, "verify-llvm-ir", false, "")
 	fs.StringVar(&ignoredText, "debuginfo", "", "")
+	fs.StringVar(&ignoredText, "traceable-functions", "", "")
 	fs.StringArrayVar(&dwarf, "dwarf-pid", nil, "")
 	if err := fs.Parse(args); err != nil {
 		return nil, badFlag{err}
@@ -137,7 +136,7 @@ func parseFlags(args []string) (*options, error) {
 			o.noFeature[name] = true
 		}
 	}
-	for _, list := range stages {
+	for _, list := range append(stages, dumps...) {
 		for name := range strings.SplitSeq(list, ",") {
 			stage, ok := dumpStages[name]
 			if !ok {

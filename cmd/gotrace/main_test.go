@@ -1,0 +1,338 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/output"
+)
+
+// The test binary is the command when this is set, so that signals and exit
+// statuses can be tested.
+const asCommand = "GOTRACE_TEST_RUN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Path, _ = os.Executable()
+	cmd.Env = append(os.Environ(), asCommand+"=1", "BPFTRACE_COLOR=never")
+	return cmd
+}
+
+// gotrace runs the command to its end.
+func gotrace(t *testing.T, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	cmd := command(args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	done := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	defer done.Stop()
+	err := cmd.Run()
+	var ee *exec.ExitError
+	if err != nil && !errors.As(err, &ee) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want func(o *options)
+	}{
+		{"-e|begin{}", func(o *options) { o.script = "begin{}" }},
+		{"f.bt|1|x", func(o *options) { o.file = "f.bt"; o.params = []string{"1", "x"} }},
+		{"-", func(o *options) { o.file = "-" }},
+		{"-q|f.bt|a|--|--n=5|--flag|b", func(o *options) {
+			o.quiet, o.file, o.params = true, "f.bt", []string{"a", "b"}
+			o.scriptOpts = map[string]string{"n": "5", "flag": ""}
+		}},
+		{"-e|x|-p|0x10|-f|json|-B|none|-k", func(o *options) {
+			o.script, o.pid, o.format, o.buffer, o.warnings = "x", 16, "json", output.None, true
+		}},
+		{"-l", func(o *options) { o.list, o.search = true, "*:*" }},
+		{"-lv|kprobe:x", func(o *options) { o.list, o.verbose, o.search = true, true, "kprobe:x" }},
+		{"-d|ast,codegen-opt|--dump|asm|-e|x", func(o *options) {
+			o.script, o.dump = "x", map[string]bool{"ast": true, "opt": true, "asm": true}
+		}},
+		{"--test|-e|x", func(o *options) { o.script, o.mode = "x", "test" }},
+		{"--fmt|--check|x.bt", func(o *options) { o.file, o.mode, o.fmt, o.check = "x.bt", "format", true, true }},
+		{"--no-feature|kprobe_multi,uprobe_multi|-e|x", func(o *options) {
+			o.script, o.noFeature = "x", map[string]bool{"kprobe_multi": true, "uprobe_multi": true}
+		}},
+		{"-I|a|-I|b|--include|c.h|-e|x", func(o *options) {
+			o.script, o.includeDirs, o.includeFiles = "x", []string{"a", "b"}, []string{"c.h"}
+		}},
+		{"-b|--verify-llvm-ir|--debuginfo|/x|-e|x", func(o *options) { o.script = "x" }},
+		{"-V", func(o *options) { o.version = true }},
+	} {
+		want := &options{
+			format: "text", buffer: output.Line,
+			scriptOpts: map[string]string{}, noFeature: map[string]bool{}, dump: map[string]bool{},
+		}
+		c.want(want)
+		got, err := parseFlags(strings.Split(c.args, "|"))
+		if err != nil {
+			t.Errorf("%s: %v", c.args, err)
+			continue
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n%+v\nwant\n%+v", c.args, got, want)
+		}
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for args, want := range map[string]string{
+		"-c|x|-p|1|-e|x":               "cannot use both -c and -p",
+		"-k|--no-warnings|-e|x":        "-k, --warnings conflicts with --no-warnings",
+		"-p|12x|-e|x":                  "Failed to parse pid: invalid trailing bytes: 12x",
+		"-p|x|-e|x":                    "Failed to parse pid: not a number: x",
+		"-p|5000000|-e|x":              "Pid out of range: 5000000",
+		"-p|0|-e|x":                    "Pid out of range: 0",
+		"-B|some|-e|x":                 "-B must be either",
+		"-f|xml|-e|x":                  `Invalid output format "xml"`,
+		"-d|nothing|-e|x":              `invalid option for -d: "nothing"`,
+		"--no-feature|x|-e|x":          "--no-feature can only have values",
+		"--mode|x|-e|x":                "--mode can only be",
+		"--test|--bench|-e|x":          "--bench conflicts with mode test",
+		"--check|-e|x":                 "--check goes with --fmt",
+		"-q":                           "filename or -e 'program' required",
+		"-e|":                          "filename or -e 'program' required",
+		"--nosuch":                     "unknown flag: --nosuch",
+		"-e":                           "flag needs an argument",
+		"-l|a|b":                       "-l takes one",
+		"x.bt|--option-without-dashes": "unknown flag",
+	} {
+		if _, err := parseFlags(strings.Split(args, "|")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", args, err, want)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	if out, _, status := gotrace(t, "-h"); status != 0 || out != usageText {
+		t.Errorf("-h: %d %q", status, out)
+	}
+	if out, _, status := gotrace(t, "--version"); status != 0 || out != "gotrace "+version+"\n" {
+		t.Errorf("--version: %d %q", status, out)
+	}
+	if got := versionText("/usr/bin/bpftrace"); !strings.HasPrefix(got, "bpftrace "+language) {
+		t.Error(got)
+	}
+	if out, errs, status := gotrace(t); status != 1 || out != "" || errs != usageText {
+		t.Errorf("no arguments: %d %q %q", status, out, errs)
+	}
+	if out, errs, status := gotrace(t, "--nosuch"); status != 1 || out != "" || !strings.Contains(errs, "USAGE:") {
+		t.Errorf("--nosuch: %d %q %q", status, out, errs)
+	}
+	for _, flag := range []string{"-e", "-l", "-v", "-V", "-h", "-p", "-c", "-o", "-f", "-B", "-q", "-k", "-I", "-d",
+		"--info", "--unsafe", "--dry-run", "--no-warnings", "--include", "--usdt-file-activation", "--no-feature",
+		"--emit-elf", "--probe-filter", "--test", "--bench", "--mode", "--fmt", "--check"} {
+		if !strings.Contains(usageText, flag) {
+			t.Errorf("the usage does not mention %s", flag)
+		}
+	}
+}
+
+// A command line that can't work says so, and attaches nothing.
+func TestErrors(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-e", "begin { $x = ; }"}, "stdin:1:"},
+		{[]string{"/no/such/file.bt"}, "failed to open file '/no/such/file.bt': no such file or directory"},
+		{[]string{"-c", "/no/such/program", "-e", "begin { }"}, "/no/such/program"},
+		{[]string{"-p", "4194000", "-e", "begin { }"}, "cannot trace process 4194000"},
+		{[]string{"-o", "/no/such/dir/out", "-e", "begin { }"}, "failed to open output file '/no/such/dir/out'"},
+		{[]string{"-e", "begin { }", "--", "--what=1"}, "unexpected program command line options: --what"},
+		{[]string{"--probe-filter", "(", "-e", "begin { }"}, "--probe-filter"},
+		{[]string{"-e", "tracepoint:no:such { }"}, "tracepoint"},
+	} {
+		out, errs, status := gotrace(t, c.args...)
+		if status != 1 || out != "" || !strings.Contains(errs, c.want) || !strings.Contains(errs, "ERROR") || strings.Contains(errs, "Attached") {
+			t.Errorf("%q: status %d, stdout %q, stderr %q; want %q", c.args, status, out, errs, c.want)
+		}
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	needRoot(t)
+	out, _, status := gotrace(t, "-q", "-e", `begin { printf("x"); exit(3); } end { printf("e\n"); }`)
+	if status != 3 || out != "xe\n\n\n" {
+		t.Errorf("status %d, stdout %q", status, out)
+	}
+	// The command's own status is not ours.
+	if _, _, status := gotrace(t, "-q", "-c", "false", "-e", "interval:s:100 { }"); status != 0 {
+		t.Errorf("status %d with a command that fails", status)
+	}
+}
+
+// A signal ends the session, which prints what it has.
+func TestSignals(t *testing.T) {
+	needRoot(t)
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		cmd := command("-q", "-e", `begin { @a = 1; } interval:s:1000 { } end { printf("end\n"); }`)
+		cmd.Env = append(cmd.Env, "__BPFTRACE_NOTIFY_PROBES_ATTACHED=1")
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 100)
+		n, _ := out.Read(buf)
+		if got := string(buf[:n]); got != "__BPFTRACE_NOTIFY_PROBES_ATTACHED\n" {
+			t.Errorf("first line %q", got)
+		}
+		cmd.Process.Signal(sig)
+		var rest bytes.Buffer
+		rest.ReadFrom(out)
+		cmd.Wait()
+		if rest.String() != "end\n\n\n@a: 1\n" || cmd.ProcessState.ExitCode() != 0 {
+			t.Errorf("%v: %q, %v", sig, rest.String(), cmd.ProcessState)
+		}
+	}
+}
+
+func TestScriptFile(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	exe, _ := os.Executable()
+	if err := os.Symlink(exe, filepath.Join(dir, "gotrace")); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(dir, "hello.bt")
+	text := "#!/usr/bin/env -S gotrace -q\nbegin { printf(\"%s %d\\n\", str($1), $2); }\n"
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(script, "hello", "42")
+	cmd.Env = append(os.Environ(), asCommand+"=1", "PATH="+dir+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "hello 42\n\n\n" {
+		t.Errorf("%v: %q", err, out)
+	}
+}
+
+func TestOutputFile(t *testing.T) {
+	needRoot(t)
+	file := filepath.Join(t.TempDir(), "out.json")
+	out, _, status := gotrace(t, "-f", "json", "-o", file, "-e", `begin { printf("x"); @ = 5; }`)
+	data, err := os.ReadFile(file)
+	want := `{"type": "attached_probes", "count": 1, "data": {"probes": 1}}
+{"type": "printf", "data": "x"}
+{"type": "map", "data": {"@": 5}}
+`
+	if err != nil || status != 0 || out != "" || string(data) != want {
+		t.Errorf("status %d, stdout %q, error %v, file %q", status, out, err, data)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	dir := t.TempDir()
+	script := filepath.Join(dir, "a.bt")
+	os.WriteFile(script, []byte("begin{printf(\"x\");}"), 0o640)
+	formatted, _, status := gotrace(t, "--fmt", script)
+	if status != 0 || !strings.HasPrefix(formatted, "begin") {
+		t.Fatalf("status %d, %q", status, formatted)
+	}
+	if _, _, status := gotrace(t, "--fmt", "--check", script); status != 1 {
+		t.Errorf("--check of a file that is not formatted: %d", status)
+	}
+	if _, _, status := gotrace(t, "--fmt", "-o", script, script); status != 0 {
+		t.Errorf("writing back: %d", status)
+	}
+	data, _ := os.ReadFile(script)
+	st, _ := os.Stat(script)
+	if string(data) != formatted || st.Mode().Perm() != 0o640 {
+		t.Errorf("written back: %v %q", st.Mode(), data)
+	}
+	if _, _, status := gotrace(t, "--fmt", "--check", script); status != 0 {
+		t.Errorf("--check of a formatted file: %d", status)
+	}
+}
+
+// The object file is one that other tools can read.
+func TestEmitELF(t *testing.T) {
+	needRoot(t)
+	file := filepath.Join(t.TempDir(), "x.o")
+	_, errs, status := gotrace(t, "--emit-elf", file, "-e", `tracepoint:syscalls:sys_enter_read { @[comm] = count(); } end { printf("%d\n", pid); }`)
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, errs)
+	}
+	spec, err := ebpf.LoadCollectionSpec(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(spec.Programs) != 2 || len(spec.Maps) == 0 {
+		t.Errorf("%d programs, %d maps", len(spec.Programs), len(spec.Maps))
+	}
+	for name, p := range spec.Programs {
+		if len(p.Instructions) < 3 {
+			t.Errorf("%s has %d instructions", name, len(p.Instructions))
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	needRoot(t)
+	out, _, status := gotrace(t, "-l", "tracepoint:syscalls:sys_enter_read")
+	if status != 0 || out != "tracepoint:syscalls:sys_enter_read\n" {
+		t.Errorf("status %d, %q", status, out)
+	}
+	out, _, _ = gotrace(t, "-lv", "tracepoint:syscalls:sys_enter_read")
+	if !strings.HasPrefix(out, "tracepoint:syscalls:sys_enter_read\n    ") || !strings.Contains(out, "    size_t count\n") {
+		t.Errorf("%q", out)
+	}
+	out, _, status = gotrace(t, "-l", "-e", "tracepoint:syscalls:sys_exit_rea*ahead { } begin { }")
+	if status != 0 || out != "tracepoint:syscalls:sys_exit_readahead\nbegin\n" {
+		t.Errorf("status %d, %q", status, out)
+	}
+	if out, errs, status := gotrace(t, "-l", "nosuchkind:x"); status != 1 || out != "" || !strings.Contains(errs, "nosuchkind") {
+		t.Errorf("status %d, %q %q", status, out, errs)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	needRoot(t)
+	out, _, status := gotrace(t, "--info")
+	for _, want := range []string{"System\n", "Kernel helpers\n", "Kernel features\n", "Probe types\n", "  btf: "} {
+		if status != 0 || !strings.Contains(out, want) {
+			t.Errorf("status %d, no %q in %s", status, want, out)
+		}
+	}
+}
+
+func TestPaint(t *testing.T) {
+	f := source.NewFile("stdin", "begin { x }")
+	d := source.Diag{Span: source.Span{File: f, Start: 8, End: 9}, Msg: "what is x"}
+	want := "stdin:1:9-10: \x1b[31;1mERROR:\x1b[0;22m what is x\nbegin { x }\n        \x1b[31;1m~\x1b[0;22m\n"
+	if got := paint(d, d.Render()); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
