@@ -16,7 +16,7 @@ func kaddr() *Def {
 		Params: []Param{{Name: "symbol"}},
 		Doc: Doc{
 			Summary:  "Address of a kernel symbol.",
-			Examples: []string{`begin { printf("%p\n", kaddr("jiffies")); }`},
+			Examples: []string{`begin { printf("%p\n", kaddr("vfs_read")); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			name, ok := wantString(c, call, 0)
@@ -172,7 +172,7 @@ func cgroupID() *Def {
 		Params: []Param{{Name: "path"}},
 		Doc: Doc{
 			Summary:  "ID of the cgroup at a path of the v2 hierarchy, to compare cgroup with.",
-			Examples: []string{`tracepoint:syscalls:sys_enter_read /cgroup == cgroupid("/sys/fs/cgroup/user.slice")/ { @ = count(); }`},
+			Examples: []string{`tracepoint:syscalls:sys_enter_read /cgroup == cgroupid("/sys/fs/cgroup")/ { @ = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			path, ok := wantString(c, call, 0)

@@ -1,5 +1,7 @@
 package builtins
 
+//go:generate go run ./internal/genref REFERENCE.md
+
 import "slices"
 
 // All is the table of builtins, a row each, by topic.

@@ -9,6 +9,7 @@ import (
 func buf() *Def {
 	return &Def{
 		Name:   "buf",
+		Kind:   Function,
 		Params: []Param{{Name: "data"}, {Name: "size", Optional: true}},
 		Doc: Doc{
 			Summary:  "Bytes at an address, or of an array; at most max_strlen. printf shows them with %r, %rx or %rh.",

@@ -118,8 +118,13 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 		return b.Const(noStack)
 	}
 	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
-	failed := b.Op(ir.OpSLt, id, b.Const(0))
-	g.If(failed, func() { g.Count(wire.StackFault, call.Span, call.Def.Name) })
+	// That there is no stack (no kernel stack in user mode, no user stack in a
+	// kernel thread) is an answer; that it could not be kept is a fault.
+	const noSuchStack = -14 // EFAULT
+	g.If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
+		b := g.B()
+		g.If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { g.Count(wire.StackFault, call.Span, call.Def.Name) })
+	})
 	b = g.B()
 	// A negative result becomes all ones.
 	return b.Extend(b.Op(ir.OpOr, id, b.Op(ir.OpSar, id, b.Const(63))), 4, false)

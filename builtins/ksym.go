@@ -18,11 +18,12 @@ var (
 func ksym() *Def {
 	return &Def{
 		Name:     "ksym",
+		Kind:     Function,
 		TypeName: ksymType.Name,
 		Params:   []Param{{Name: "addr"}},
 		Doc: Doc{
 			Summary:  "A kernel address that prints as the name of the function or variable there.",
-			Examples: []string{`tracepoint:timer:hrtimer_init { @[ksym(args.hrtimer)] = count(); }`},
+			Examples: []string{`tracepoint:timer:hrtimer_start { @[ksym(args.function)] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type { return checkSymbol(c, call, ksymType) },
 		Emit:  func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[0]) },
@@ -35,6 +36,7 @@ func ksym() *Def {
 func usym() *Def {
 	return &Def{
 		Name:     "usym",
+		Kind:     Function,
 		TypeName: usymType.Name,
 		Params:   []Param{{Name: "addr"}},
 		Doc: Doc{

@@ -26,6 +26,7 @@ var (
 func ntop() *Def {
 	return &Def{
 		Name:     "ntop",
+		Kind:     Function,
 		TypeName: inetType.Name,
 		Params:   []Param{{Name: "family or address"}, {Name: "address", Optional: true}},
 		Doc: Doc{
@@ -134,6 +135,7 @@ func pton() *Def {
 func macaddr() *Def {
 	return &Def{
 		Name:     "macaddr",
+		Kind:     Function,
 		TypeName: macType.Name,
 		Params:   []Param{{Name: "bytes"}},
 		Doc: Doc{

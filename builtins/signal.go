@@ -124,7 +124,7 @@ func writeUser() *Def {
 		Params: []Param{{Name: "dst"}, {Name: "src"}, {Name: "size"}},
 		Doc: Doc{
 			Summary:  "Overwrites memory of the current process with the bytes of a variable, as many as the literal size says; whether that worked. Needs --unsafe.",
-			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; write_user(arg0, $x, 8); }`},
+			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; $ok = write_user(arg0, $x, 8); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			if !needsTask(c, call) || len(call.Args) < 3 {

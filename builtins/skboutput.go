@@ -25,7 +25,7 @@ func skbOutput() *Def {
 		Params: []Param{{Name: "path"}, {Name: "skb"}, {Name: "size"}, {Name: "offset"}},
 		Doc: Doc{
 			Summary:  "Appends the packet in a struct sk_buff, from an offset on, to a pcap file of raw IP packets: at most size bytes of its linear part, 2048 of them. 0 if it was sent, else negative.",
-			Examples: []string{`fentry:ip_rcv_core { skboutput("received.pcap", args.skb, args.skb.len, 0); }`},
+			Examples: []string{`fentry:ip_rcv_core { $sent = skboutput("received.pcap", args.skb, args.skb.len, 0); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			path, ok := wantString(c, call, 0)

@@ -47,6 +47,7 @@ var clocks = []string{clockBoot, clockMonotonic, clockTAI, clockSoftTAI}
 func strftime() *Def {
 	return &Def{
 		Name:     "strftime",
+		Kind:     Function,
 		TypeName: "timestamp",
 		Params:   []Param{{Name: "format"}, {Name: "ns"}},
 		Doc: Doc{

@@ -31,6 +31,7 @@ func cgroupPath() *Def {
 	const name = "cgroup_path_t"
 	return &Def{
 		Name:     "cgroup_path",
+		Kind:     Function,
 		TypeName: name,
 		Params:   []Param{{Name: "id"}, {Name: "filter", Optional: true}},
 		Doc: Doc{

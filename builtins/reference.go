@@ -1,0 +1,77 @@
+package builtins
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// kindTitles head the sections of the reference.
+var kindTitles = [...]string{
+	Variable:    "Variables",
+	Function:    "Functions",
+	Aggregation: "Aggregations",
+	Action:      "Actions",
+}
+
+// Reference writes the documentation of all builtins as Markdown.
+func Reference(w io.Writer, defs []*Def) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintln(out, "# Builtins")
+	fmt.Fprintln(out, "\nGenerated from the table in package builtins; `go generate ./builtins` brings it up to date.")
+	for kind, title := range kindTitles {
+		fmt.Fprintf(out, "\n## %s\n", title)
+		for _, d := range defs {
+			if d.Kind == Kind(kind) {
+				d.reference(out)
+			}
+		}
+	}
+	return out.Flush()
+}
+
+func (d *Def) reference(out io.Writer) {
+	fmt.Fprintf(out, "\n### `%s`\n\n%s\n", d.Synopsis(), d.Doc.Summary)
+	for _, e := range d.Doc.Examples {
+		fmt.Fprintf(out, "\n```\n%s\n```\n", e)
+	}
+}
+
+// Synopsis is how the builtin is written: name(a, b[, c[, d]]).
+func (d *Def) Synopsis() string {
+	name := d.Name
+	if name == argFamily {
+		name = "arg0, arg1, …"
+	}
+	if len(d.Params) == 0 && d.Kind == Variable {
+		return name
+	}
+	var s strings.Builder
+	s.WriteString(name + "(")
+	optional := 0
+	for i, p := range d.Params {
+		if p.Optional || p.Variadic {
+			s.WriteString("[")
+			optional++
+		}
+		if i > 0 {
+			s.WriteString(", ")
+		}
+		switch p.Kind {
+		case MapArg:
+			s.WriteString("@" + p.Name)
+		case MapOrEntry:
+			s.WriteString(p.Name)
+		case VarArg:
+			s.WriteString("$" + p.Name)
+		default:
+			s.WriteString(p.Name)
+		}
+		if p.Variadic {
+			s.WriteString("…")
+		}
+	}
+	s.WriteString(strings.Repeat("]", optional) + ")")
+	return s.String()
+}
