@@ -254,6 +254,19 @@ func configure(p *ast.Program, diags *source.Diags) *config.Config {
 	return lang.Configure(p, os.LookupEnv, diags)
 }
 
+// emitELF writes the compiled programs to a file.
+func (a *app) emitELF(obj *codegen.Object) int {
+	data, err := runtime.ObjectFile(obj)
+	if err == nil {
+		err = os.WriteFile(a.opt.emitELF, data, 0o644)
+	}
+	if err != nil {
+		a.report.errorf("cannot write '%s': %v", a.opt.emitELF, bare(err))
+		return statusError
+	}
+	return statusOK
+}
+
 // pidNamespace names the pid namespace we live in; nil: the initial one.
 func pidNamespace() *builtins.PIDNamespace {
 	const initial = 0xeffffffc // PROC_PID_INIT_INO

@@ -1,11 +1,10 @@
-package main
+package runtime
 
 import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -14,20 +13,10 @@ import (
 	"github.com/gotrace/gotrace/codegen"
 )
 
-// emitELF writes the compiled programs as a relocatable BPF object, for tools
-// that read such files: a section for each program, one with the maps'
-// definitions, and relocations where programs refer to maps.
-func (a *app) emitELF(obj *codegen.Object) int {
-	data, err := elfObject(obj.Spec)
-	if err == nil {
-		err = os.WriteFile(a.opt.emitELF, data, 0o644)
-	}
-	if err != nil {
-		a.report.errorf("cannot write '%s': %v", a.opt.emitELF, bare(err))
-		return statusError
-	}
-	return statusOK
-}
+// ObjectFile is a compiled object as a relocatable ELF file, for tools that read
+// such files: a section for each program, one with the maps' definitions, and
+// relocations where programs refer to maps.
+func ObjectFile(obj *codegen.Object) ([]byte, error) { return elfObject(obj.Spec) }
 
 // mapDef is a map's definition in the section "maps": struct bpf_map_def.
 type mapDef struct{ Type, KeySize, ValueSize, MaxEntries, Flags uint32 }
