@@ -303,8 +303,3 @@ func (c *checker) DeclareVar(a *builtins.Arg, t *types.Type) {
 func (c *checker) LookupType(name string, s source.Span) *types.Type {
 	return c.namedType("", name, s)
 }
-
-// DeclareOption notes a command line option that the script takes.
-func (c *checker) DeclareOption(name, doc, def string) {
-	c.options[name] = Option{Name: name, Doc: doc, Default: def}
-}

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -14,9 +15,9 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// maxPasses bounds the fixpoint. A pass settles every use that stands behind
-// what it depends on, so real programs need three or four; only a chain of
-// maps each assigned from the next one down the script needs a pass a link.
+// maxPasses bounds the fixpoint. A pass settles every use that comes behind
+// what it depends on in the order it is walked in, so real programs need three
+// or four; only chains that turn back over and over need one a turn.
 const maxPasses = 64
 
 // Check gives p its meaning. It returns nil where that cannot be done; the
@@ -29,15 +30,9 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 	c := &checker{
 		defs: defs, env: env, cfg: cfg, sess: sess, diags: diags,
 		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
-		info: &Info{
-			Types: map[ast.Expr]*types.Type{}, Lits: map[ast.Expr]*builtins.Lit{},
-			Calls: map[ast.Expr]*builtins.Call{}, FnCalls: map[*ast.Call]*Func{},
-			Vars: map[*ast.Var]*Var{}, Maps: map[*ast.Map]*builtins.MapInfo{},
-			Fields: map[*ast.Field]types.Field{}, Written: map[*ast.Type]*types.Type{},
-			Operands: map[*ast.Binary]*types.Type{}, Compound: map[*ast.Assign]*types.Type{},
-		},
+		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnState{},
-		options: map[string]Option{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{},
+		said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{},
 		wrongMacros: map[string]bool{},
 	}
 	c.prog.Info = c.info
@@ -53,6 +48,21 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 		return nil
 	}
 	return c.prog
+}
+
+// newInfo makes tables of about the size that p will fill.
+func newInfo(p *ast.Program) *Info {
+	n := 0
+	if p.File != nil {
+		n = len(p.File.Text) / 8 // bytes to an expression
+	}
+	return &Info{
+		Types: make(map[ast.Expr]*types.Type, n), Lits: make(map[ast.Expr]*builtins.Lit, n/4),
+		Calls: map[ast.Expr]*builtins.Call{}, FnCalls: map[*ast.Call]*Func{},
+		Vars: make(map[*ast.Var]*Var, n/4), Maps: map[*ast.Map]*builtins.MapInfo{},
+		Fields: map[*ast.Field]types.Field{}, Written: map[*ast.Type]*types.Type{},
+		Operands: make(map[*ast.Binary]*types.Type, n/8), Compound: map[*ast.Assign]*types.Type{},
+	}
 }
 
 // checker holds the state of checking one script.
@@ -83,6 +93,7 @@ type checker struct {
 	final    bool // types have settled: this pass reports
 	changed  bool // this pass has learnt something
 	defaults bool // maps that are only read have been given a type
+	pending  bool // branches were left out whose condition is not known yet
 
 	// Of the program being walked.
 	unit   *unit
@@ -116,13 +127,13 @@ type loop struct {
 // settle repeats passes until nothing changes, then reports in a last one.
 func (c *checker) settle() {
 	for n := 0; n < maxPasses; n++ {
-		c.pass()
+		c.pass(n%2 == 1)
 		if split := c.split(); c.changed || split {
 			continue
 		}
 		if !c.defaults {
 			c.defaults = true
-			if c.giveDefaults() {
+			if c.giveDefaults() || c.pending {
 				continue
 			}
 		}
@@ -131,7 +142,7 @@ func (c *checker) settle() {
 		for _, m := range c.maps {
 			m.listed = false
 		}
-		c.pass()
+		c.pass(false)
 		return
 	}
 	span := c.prog.Source.Span()
@@ -141,10 +152,15 @@ func (c *checker) settle() {
 	c.diags.Errorf(span, "The types of this script's maps depend on each other too deeply: they have not settled after %d rounds", maxPasses)
 }
 
-func (c *checker) pass() {
-	c.changed = false
-	for _, u := range c.units {
-		c.checkUnit(u)
+// pass walks everything once; backwards it takes the blocks last to first, so
+// that chains of maps settle whichever way they run.
+func (c *checker) pass(backwards bool) {
+	c.changed, c.pending = false, false
+	for i := range c.units {
+		if backwards {
+			i = len(c.units) - 1 - i
+		}
+		c.checkUnit(c.units[i])
 	}
 	for _, f := range c.funcsInOrder() {
 		c.checkFunc(f)
@@ -184,15 +200,28 @@ func (c *checker) finish() {
 			c.diags.Warnf(m.decl.Span(), "Unused map: %s", m.info.Name)
 		}
 	}
-	for _, o := range c.options {
-		c.prog.Options = append(c.prog.Options, o)
-	}
-	slices.SortFunc(c.prog.Options, func(a, b Option) int {
-		if a.Name < b.Name {
-			return -1
+	c.listOptions()
+}
+
+// listOptions finds the command line options that calls of getopt declare.
+func (c *checker) listOptions() {
+	seen := map[string]bool{}
+	for _, call := range c.info.Calls {
+		o, ok := call.Data.(*builtins.Option)
+		if !ok || seen[o.Name] {
+			continue
 		}
-		return 1
-	})
+		seen[o.Name] = true
+		def := strconv.FormatInt(o.Default.Int, 10)
+		switch {
+		case o.Default.IsStr:
+			def = o.Default.Str
+		case o.Default.IsBool:
+			def = strconv.FormatBool(o.Default.Int != 0)
+		}
+		c.prog.Options = append(c.prog.Options, Option{Name: o.Name, Doc: o.Doc, Default: def})
+	}
+	slices.SortFunc(c.prog.Options, func(a, b Option) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (c *checker) errorf(s source.Span, format string, args ...any) {

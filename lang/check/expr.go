@@ -15,6 +15,11 @@ func (c *checker) value(e ast.Expr) *types.Type { return c.expr(e) }
 
 // expr finds the type of an expression and enters it into the tables.
 func (c *checker) expr(e ast.Expr) *types.Type {
+	switch e.(type) {
+	case *ast.IntLit, *ast.StrLit, *ast.Var, *ast.Map, *ast.Field:
+	default:
+		delete(c.info.Lits, e) // of a pass that knew less
+	}
 	var t *types.Type
 	c.noted(e, func() { t = c.exprType(e) })
 	if t == nil {
@@ -220,6 +225,9 @@ func (c *checker) ternary(e *ast.Ternary) *types.Type {
 		return c.unify(e, t, c.value(e.Y), e.Cond, e.Y)
 	}
 	c.condition(e.Cond, e.Span())
+	if c.undecided(e.Cond) {
+		return unknown
+	}
 	if l := c.info.Lits[e.Cond]; l != nil {
 		if truth(l) {
 			return c.only(e, e.X)
@@ -241,6 +249,9 @@ func (c *checker) only(e, taken ast.Expr) *types.Type {
 
 func (c *checker) ifValue(e *ast.If) *types.Type {
 	c.condition(e.Cond, e.Span())
+	if c.undecided(e.Cond) {
+		return unknown
+	}
 	if l := c.info.Lits[e.Cond]; l != nil {
 		switch {
 		case truth(l):

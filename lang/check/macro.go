@@ -463,8 +463,12 @@ func (x *expander) recursion(e ast.Expr, m *macro) {
 // noted runs check, whose diagnostics come from e, which a macro call may have
 // become.
 func (c *checker) noted(e ast.Expr, check func()) {
+	if len(c.unit.calls) == 0 || c.calledAt.IsValid() {
+		check()
+		return
+	}
 	span, ok := c.unit.calls[e]
-	if !ok || c.calledAt.IsValid() {
+	if !ok {
 		check()
 		return
 	}

@@ -156,6 +156,9 @@ func (c *checker) ifStmt(e *ast.If) {
 // branches checks the parts of a choice that can be taken: where the condition
 // is known when compiling, the other part has no meaning at all.
 func (c *checker) branches(cond ast.Expr, yes, no func()) {
+	if c.undecided(cond) {
+		return
+	}
 	l := c.info.Lits[cond]
 	if l == nil || truth(l) {
 		yes()
@@ -163,6 +166,24 @@ func (c *checker) branches(cond ast.Expr, yes, no func()) {
 	if l == nil || !truth(l) {
 		no()
 	}
+}
+
+// undecided reports a condition that may yet turn out to be known when
+// compiling: what it asks about has not settled. Nothing must be learnt from a
+// branch that may have no meaning.
+func (c *checker) undecided(cond ast.Expr) bool {
+	if c.defaults || c.info.Types[cond] != unknown {
+		return false
+	}
+	asks := false
+	ast.Walk(cond, func(n ast.Node) {
+		switch n.(type) {
+		case *ast.Comptime, *ast.Call:
+			asks = true
+		}
+	})
+	c.pending = c.pending || asks
+	return asks
 }
 
 // condition checks what is asked whether it is true.

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestSet(t *testing.T) {
+	tests := []struct {
+		name, value string
+		want        any    // what Get says afterwards
+		problem     string // its message, if there is one
+	}{
+		{"max_strlen", "64", 64, ""},
+		{"MAX_STRLEN", "64", 64, ""},
+		{"BPFTRACE_MAX_STRLEN", "64", 64, ""},
+		{"max_strlen", "abc", 1024, "max_strlen: expecting a number, got abc"},
+		{"max_strlen", "-1", 1024, "max_strlen: expecting a number, got -1"},
+		{"max_strlen", "65537", 1024, "max_strlen: 65537 is out of range, it can be from 1 to 65536"},
+		{"max_map_keys", "0", 4096, "max_map_keys: 0 is out of range, it can be from 1 to 1073741824"},
+		{"print_maps_on_exit", "false", false, ""},
+		{"print_maps_on_exit", "0", false, ""},
+		{"print_maps_on_exit", "2", true, "print_maps_on_exit: Invalid bool value: valid values are true, false, 1 or 0."},
+		{"missing_probes", "warn", "warn", ""},
+		{"missing_probes", "loud", "error", "missing_probes: Invalid value for missing_probes: valid values are ignore, warn and error."},
+		{"stack_mode", "perf", "perf", ""},
+		{"license", "Dual MIT/GPL", "Dual MIT/GPL", ""},
+		{"license", "MIT", "GPL", "license: Invalid value for license: valid values are GPL, GPL v2, GPL and additional rights, Dual BSD/GPL, Dual MIT/GPL and Dual MPL/GPL."},
+		{"str_trunc_trailer", "5", "5", ""},
+		{"unstable_typeinfo", "enable", "enable", ""},
+		{"unstable_typeinfo", "true", "enable", ""},
+		{"unstable_typeinfo", "perhaps", "error", "unstable_typeinfo: Invalid value for unstable_typeinfo: valid values are enable, warn, error."},
+	}
+	for _, tt := range tests {
+		c := Default()
+		msg := ""
+		if p := c.Set(tt.name, TextValue(tt.value)); p != nil {
+			msg = p.Msg
+		}
+		if msg != tt.problem {
+			t.Errorf("%s=%s: %q, want %q", tt.name, tt.value, msg, tt.problem)
+		}
+		name := strings.TrimPrefix(strings.ToLower(tt.name), "bpftrace_")
+		if got := c.Get(name); got != tt.want {
+			t.Errorf("%s=%s: it is %v, want %v", tt.name, tt.value, got, tt.want)
+		}
+	}
+}
+
+func TestUnknownAndOld(t *testing.T) {
+	tests := []struct {
+		name    string
+		msg     string
+		hint    string
+		warning bool
+	}{
+		{"max_strlne", "max_strlne: not a known configuration option", "did you mean 'max_strlen'?", false},
+		{"foo", "foo: not a known configuration option", "", false},
+		{"symbol_source", "symbol_source is deprecated and has no effect", "", true},
+		{"strlen", "strlen has been renamed, please use max_strlen", "", true},
+	}
+	for _, tt := range tests {
+		p := Default().Set(tt.name, TextValue("5"))
+		if p == nil || p.Msg != tt.msg || p.Hint != tt.hint || p.Warning != tt.warning {
+			t.Errorf("%s: %+v, want %+v", tt.name, p, tt)
+		}
+	}
+	c := Default()
+	c.Set("no_cpp_demangle", TextValue("1"))
+	if c.CPPDemangle {
+		t.Error("no_cpp_demangle=1 left names demangled")
+	}
+	c.Set("strlen", TextValue("77"))
+	if c.MaxStrlen != 77 {
+		t.Errorf("strlen=77 made max_strlen %d", c.MaxStrlen)
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	env := map[string]string{"BPFTRACE_MAX_STRLEN": "100", "BPFTRACE_MISSING_PROBES": "loud", "BPFTRACE_NOTHING": "1", "MAX_PROBES": "1"}
+	c := Default()
+	problems := c.FromEnv(func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	if c.MaxStrlen != 100 || c.MaxProbes != 1024 {
+		t.Errorf("max_strlen is %d, max_probes %d", c.MaxStrlen, c.MaxProbes)
+	}
+	want := "BPFTRACE_MISSING_PROBES: Invalid value for missing_probes: valid values are ignore, warn and error."
+	if len(problems) != 1 || problems[0].Msg != want {
+		t.Errorf("problems: %+v, want one: %s", problems, want)
+	}
+}
+
+// TestTable: each variable has a sentence of help and a default that it accepts.
+func TestTable(t *testing.T) {
+	for _, v := range Vars() {
+		if v.Dead || v.Renamed != "" {
+			continue
+		}
+		if !strings.HasSuffix(v.Doc, ".") {
+			t.Errorf("%s: its Doc is no sentence: %q", v.Name, v.Doc)
+		}
+		if Default().Get(v.Name) == nil {
+			t.Errorf("%s has no default", v.Name)
+		}
+	}
+	if !reflect.DeepEqual(Default(), Default()) {
+		t.Error("two defaults differ")
+	}
+}

@@ -1,0 +1,149 @@
+package lang
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// write makes files in a directory that only we can write to.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// load parses a script in dir with all it imports.
+func load(t *testing.T, dir, text string, dirs ...string) (*ast.Program, *source.Diags) {
+	t.Helper()
+	diags := &source.Diags{}
+	p := Parse(source.NewFile(filepath.Join(dir, "main.bt"), text), dirs, diags)
+	return p, diags
+}
+
+// names lists what a program declares.
+func names(p *ast.Program) string {
+	var list []string
+	for _, c := range p.C {
+		list = append(list, "C:"+strings.TrimSpace(c.Text))
+	}
+	for _, d := range p.Decls {
+		switch d := d.(type) {
+		case *ast.Macro:
+			list = append(list, "macro:"+d.Name.Text)
+		case *ast.Probe:
+			list = append(list, d.Points[0].Text)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+func TestImports(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a.bt":        `import "sub/b.bt"; macro a() { b() }`,
+		"sub/b.bt":    `import "../a.bt"; import "c.h"; macro b() { 1 }`,
+		"sub/c.h":     "#define C 1\n",
+		"lib/one.bt":  "macro one() { 1 }",
+		"lib/two.bt":  "end { }",
+		"lib/notes":   "not to be read",
+		"other/x.bt":  "macro x() { 1 }",
+		"itself.bt":   `import "itself.bt"; macro i() { 1 }`,
+		"empty/.keep": "",
+	})
+	tests := []struct{ script, want string }{
+		{`import "a.bt"; begin { }`, "C:#define C 1 macro:b macro:a begin"},
+		{`import "a.bt"; import "./a.bt"; import "sub/../a.bt"; begin { }`, "C:#define C 1 macro:b macro:a begin"},
+		{`import "lib"; begin { }`, "macro:one end begin"},
+		{`import "empty"; begin { }`, "begin"},
+		{`import "x.bt"; begin { }`, "macro:x begin"},
+		{`import "itself.bt"; begin { }`, "macro:i begin"},
+		{`import "` + dir + `/lib/one.bt"; begin { }`, "macro:one begin"},
+	}
+	for _, tt := range tests {
+		p, diags := load(t, dir, tt.script, filepath.Join(dir, "other"))
+		if err := diags.Err(); err != nil {
+			t.Errorf("%s: %v", tt.script, err)
+			continue
+		}
+		if got := names(p); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.script, got, tt.want)
+		}
+	}
+}
+
+func TestImportErrors(t *testing.T) {
+	dir := write(t, map[string]string{
+		"config.bt": "config = { max_strlen=5 }",
+		"bad.bt":    "begin {",
+		"c.bpf.c":   "int f(void) { return 1; }",
+		"x.txt":     "",
+		"open.bt":   "begin { }",
+		"open/a.bt": "begin { }",
+	})
+	for _, name := range []string{"open.bt", "open"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct{ script, file, want string }{
+		{`import "nosuch.bt"; begin { }`, "main.bt", "Unable to find suitable path for import"},
+		{`import "config.bt"; begin { }`, "config.bt", "invalid `config` within import"},
+		{`import "bad.bt"; begin { }`, "bad.bt", "syntax: expected '}'"},
+		{`import "c.bpf.c"; begin { }`, "main.bt", "c.bpf.c: C programs cannot be imported, there is no C compiler here"},
+		{`import "x.txt"; begin { }`, "main.bt", "unknown import type"},
+		{`import "open.bt"; begin { }`, "main.bt", "open.bt is not imported: everyone may write to it"},
+		{`import "open"; begin { }`, "main.bt", "open is not imported: everyone may write to it"},
+		{`import "open/a.bt"; begin { }`, "main.bt", "open is not imported: everyone may write to it"},
+	}
+	for _, tt := range tests {
+		_, diags := load(t, dir, tt.script)
+		list := diags.All()
+		if len(list) != 1 || !strings.Contains(list[0].Msg, tt.want) || filepath.Base(list[0].Span.File.Name) != tt.file {
+			t.Errorf("%s: %v, want one error in %s: %s", tt.script, diags.Err(), tt.file, tt.want)
+		}
+	}
+}
+
+// TestLoad: settings of the environment win, and their errors name them.
+func TestLoad(t *testing.T) {
+	env := map[string]string{"BPFTRACE_MAX_STRLEN": "100"}
+	o := Options{
+		Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Session: &builtins.Session{},
+		Getenv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+	}
+	script := source.NewFile("stdin", "config = { max_strlen=50; max_map_keys=7 } begin { $x = 1; }")
+	var diags source.Diags
+	p := Load(script, o, &diags)
+	if p == nil {
+		t.Fatal(diags.Err())
+	}
+	if p.Config.MaxStrlen != 100 || p.Config.MaxMapKeys != 7 {
+		t.Errorf("max_strlen is %d, max_map_keys %d", p.Config.MaxStrlen, p.Config.MaxMapKeys)
+	}
+	env["BPFTRACE_MAX_PROBES"] = "many"
+	if p := Load(script, o, &diags); p != nil {
+		t.Error("loaded with a wrong setting")
+	}
+	want := "ERROR: BPFTRACE_MAX_PROBES: expecting a number, got many"
+	if err := diags.Err(); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
