@@ -1,6 +1,9 @@
 package codegen
 
 import (
+	"fmt"
+	"runtime/debug"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/bpf"
 	"github.com/gotrace/gotrace/codegen/lower"
@@ -64,12 +67,19 @@ type compilation struct {
 // Compile turns a script into an object. Diagnostics, warnings among them, are
 // added to diags; where there is an error among them the object is nil. The
 // error is of another kind: the compiler's own limits and mistakes.
-func Compile(f *source.File, opts Options, diags *source.Diags) (*Object, error) {
+func Compile(f *source.File, opts Options, diags *source.Diags) (obj *Object, err error) {
+	stage := ""
+	defer func() {
+		if r := recover(); r != nil {
+			obj, err = nil, fmt.Errorf("internal error in stage %q, please report it: %v\n%s", stage, r, debug.Stack())
+		}
+	}()
 	if opts.Defs == nil {
 		opts.Defs = builtins.NewRegistry(builtins.All())
 	}
 	c := &compilation{file: f, opts: &opts, diags: diags}
 	for _, s := range stages {
+		stage = s.name
 		if err := s.run(c); err != nil {
 			return nil, err
 		}

@@ -133,7 +133,13 @@ func (f *fn) addressOf(e *ast.Unary) *ir.Value {
 
 // step is ++ and --. On an integer in a map it is one atomic addition.
 func (f *fn) step(e *ast.Unary) *ir.Value {
-	t := f.typeOf(e.X)
+	var t *types.Type
+	if v, ok := e.X.(*ast.Var); ok {
+		t = f.info.Vars[v].Type
+	} else {
+		st, _ := f.indexed(e.X)
+		t = st.info.Value
+	}
 	n := int64(1)
 	if t.Kind == types.Pointer {
 		n = elemSize(t)

@@ -213,6 +213,9 @@ func (f *fn) equalObjects(x *ir.Value, xo int64, tx *types.Type, y *ir.Value, yo
 		var all *ir.Value
 		for i, m := range tx.Fields {
 			n := ty.Fields[i]
+			if tx.Kind == types.Record {
+				n = ty.Fields[fieldIndex(ty, m.Name)]
+			}
 			eq := f.equalObjects(x, xo+int64(m.Off), m.Type, y, yo+int64(n.Off), n.Type)
 			if all == nil {
 				all = eq

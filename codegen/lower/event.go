@@ -39,7 +39,7 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 	for i, a := range ev.Args {
 		offs[i] = a.Off
 	}
-	early := f.before(call)
+	early := f.before(call, f.leaves)
 	rec := f.b.Call(ir.RingReserve, f.b.MapPtr(f.ringMap()), f.b.Const(int64(size)), f.b.Const(0))
 	f.IfElse(rec, func() *ir.Value {
 		p := f.b.NonNil(rec)
@@ -53,18 +53,17 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 		f.Count(wire.LostEvent, call.Span, call.Def.Name)
 		return nil
 	})
-	for _, e := range early {
-		delete(f.ready, e)
-	}
+	f.done(early)
 }
 
-// before computes the arguments that cannot be computed while a record is held.
-func (f *fn) before(call *builtins.Call) []ast.Expr {
+// before computes the arguments that must not wait until the call's own code;
+// those are ready until done.
+func (f *fn) before(call *builtins.Call, must func(ast.Expr) bool) []ast.Expr {
 	var early []ast.Expr
 	for i := range call.Args {
 		a := &call.Args[i]
 		e := a.Expr
-		if e == nil || a.Map != nil && a.Key == nil || !f.leaves(e) {
+		if e == nil || a.Map != nil && a.Key == nil || !must(e) {
 			continue
 		}
 		t := f.info.Types[e]
@@ -85,6 +84,30 @@ func (f *fn) before(call *builtins.Call) []ast.Expr {
 		early = append(early, e)
 	}
 	return early
+}
+
+func (f *fn) done(early []ast.Expr) {
+	for _, e := range early {
+		delete(f.ready, e)
+	}
+}
+
+// changes reports whether e does anything beside giving a value: it must be
+// evaluated even where that is not used.
+func (f *fn) changes(e ast.Expr) bool {
+	found := false
+	ast.Inspect(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Block:
+			found = found || len(n.Stmts) > 0
+		case *ast.Unary:
+			found = found || n.Op == "++" || n.Op == "--"
+		case *ast.Call:
+			found = found || f.info.FnCalls[n] != nil || len(n.Args) > 0
+		}
+		return !found
+	})
+	return found
 }
 
 // leaves reports whether the code of e can leave the function, or calls

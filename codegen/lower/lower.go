@@ -132,6 +132,7 @@ type fn struct {
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
 	result       int64                    // what the program returns by default
 
+	bail      *ir.Block   // ends the function where something impossible happened; nil: not made yet
 	callback  *callback   // the loop this function is the body of, or nil
 	script    *check.Func // the script function it is, or nil
 	out       *ir.Value   // script function: where a result that is not a word goes
@@ -156,8 +157,30 @@ func (f *fn) start() {
 
 // end closes the entry block.
 func (f *fn) end() {
+	if f.bail != nil {
+		f.b.SealSet(f.bail)
+		r := f.result
+		if f.callback != nil {
+			r = stop
+		}
+		f.b.Ret(f.b.Const(r))
+	}
 	f.b.SetBlock(f.entry)
 	f.b.Jump(f.first)
+}
+
+// surely is p, which is never null, though the kernel wants it checked. Were
+// it null the function would end: a way on would only be more for the
+// kernel's verifier to follow.
+func (f *fn) surely(p *ir.Value) *ir.Value {
+	if f.bail == nil {
+		f.bail = f.b.NewBlock()
+		f.bail.Unlikely = true
+	}
+	ok := f.b.NewBlock()
+	f.b.Br(p, ok, f.bail)
+	f.b.SealSet(ok)
+	return f.b.NonNil(p)
 }
 
 // prologue emits code that runs once when the function starts.

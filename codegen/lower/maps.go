@@ -207,7 +207,9 @@ func (f *fn) assignMap(target, e ast.Expr) {
 	t := st.info.Value
 	if c := f.info.Calls[e]; c != nil && c.Def.Kind == builtins.Aggregation {
 		key := f.key(st, args)
+		early := f.before(c, f.changes)
 		f.ifMade(st.store.make(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
+		f.done(early)
 		return
 	}
 	key := f.key(st, args)

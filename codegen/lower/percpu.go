@@ -46,12 +46,9 @@ func (s *perCPUSlot) present(f *fn, key *ir.Value) *ir.Value {
 }
 
 func (s *perCPUSlot) make(f *fn, _ *ir.Value) *ir.Value {
-	p := s.element(f)
-	return f.IfElse(p, func() *ir.Value {
-		q := f.b.NonNil(p)
-		f.b.Store(q, s.set, 1, f.b.Const(1))
-		return f.b.AddImm(q, s.off)
-	}, func() *ir.Value { return f.b.Const(0) })
+	q := f.surely(s.element(f))
+	f.b.Store(q, s.set, 1, f.b.Const(1))
+	return f.b.AddImm(q, s.off)
 }
 
 func (s *perCPUSlot) assign(f *fn, key *ir.Value, fill func(Dest)) {

@@ -2,7 +2,6 @@ package lower
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -459,15 +458,12 @@ func (f *fn) ctxValue() *ir.Value {
 // Dest is memory to be filled.
 type Dest = builtins.Dest
 
-// fieldIndex is the position of a member by the name a script gives it.
+// fieldIndex is the position of a record's field.
 func fieldIndex(t *types.Type, name string) int {
 	for i, m := range t.Fields {
 		if m.Name == name {
 			return i
 		}
 	}
-	if n, err := strconv.Atoi(name); err == nil && n < len(t.Fields) {
-		return n
-	}
-	return -1
+	panic("lower: " + t.String() + " has no field " + name)
 }

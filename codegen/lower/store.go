@@ -28,7 +28,7 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 		}
 	case *ast.Record:
 		if t.Kind == types.Record {
-			f.storeFields(e.Elems, t, d)
+			f.storeRecord(e, t, d)
 			return
 		}
 	case *ast.Comptime:
@@ -105,6 +105,23 @@ func (f *fn) storeFields(elems []ast.Expr, t *types.Type, d Dest) {
 		f.store(e, m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
 	}
 	f.clearTail(d, end)
+}
+
+// storeRecord writes the fields of a record, found by name, in the order in
+// which they are written down.
+func (f *fn) storeRecord(e *ast.Record, t *types.Type, d Dest) {
+	end := 0
+	for _, m := range t.Fields {
+		if d.Padded && m.Off > end {
+			f.b.Zero(d.Ptr, d.Off+int64(end), m.Off-end)
+		}
+		end = m.Off + m.Type.Size
+	}
+	f.clearTail(d, end)
+	for i, x := range e.Elems {
+		m := t.Fields[fieldIndex(t, e.Names[i].Text)]
+		f.store(x, m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
+	}
 }
 
 // maxInline is how many bytes of a literal are written as constants; more are
@@ -213,6 +230,9 @@ func (f *fn) copyPlace(p place, t *types.Type, d Dest) {
 			}
 			end = m.Off + m.Type.Size
 			src := p.t.Fields[i]
+			if t.Kind == types.Record {
+				src = p.t.Fields[fieldIndex(p.t, m.Name)]
+			}
 			f.copyPlace(p.at(src.Off, src.Type), m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
 		}
 		f.clearTail(d, end)
