@@ -139,6 +139,8 @@ func (s *Session) walk(lasting int) {
 		}
 		return
 	}
+	s.hasWalkers = true
+	s.walking.Store(true)
 	s.walkers.Go(func() {
 		for _, w := range ws {
 			if s.stopped() {
@@ -150,7 +152,8 @@ func (s *Session) walk(lasting int) {
 				return
 			}
 		}
-		if lasting == len(ws) {
+		s.walking.Store(false)
+		if lasting == len(ws) || s.exitAfter.Load() {
 			s.Stop()
 		}
 	})

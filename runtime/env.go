@@ -164,12 +164,23 @@ func (e *env) ZeroMap(name string) error {
 	return e.s.zeroMap(m)
 }
 
-// Exit ends the session; records behind this one are dropped.
+// Exit ends the session; records behind this one are dropped. An iterator goes
+// through all there is nevertheless, and what it sends is not dropped: it is
+// one event, of which each object is a part.
 func (e *env) Exit(code int) {
-	if !e.s.exiting {
-		e.s.status = code
+	s := e.s
+	if s.exiting || s.exitAfter.Load() {
+		return
 	}
-	e.s.exiting = true
+	s.status = code
+	if !s.hasWalkers {
+		s.exiting = true
+		return
+	}
+	s.exitAfter.Store(true)
+	if !s.walking.Load() {
+		s.Stop()
+	}
 }
 
 // Unwatch detaches the watchpoints at an address.

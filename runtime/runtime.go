@@ -32,6 +32,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
@@ -97,8 +98,11 @@ type Session struct {
 	handlers []func(builtins.Env, *wire.Record) error // by event number
 	byName   map[string]*wire.Map
 
-	walkers sync.WaitGroup
-	walkErr error
+	walkers    sync.WaitGroup
+	walkErr    error
+	hasWalkers bool
+	walking    atomic.Bool // walkers are at work
+	exitAfter  atomic.Bool // exit() was called: the session ends after them
 
 	stop     chan struct{} // closed when the session is to end
 	stopOnce sync.Once
