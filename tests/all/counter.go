@@ -14,14 +14,16 @@ import (
 // rows.
 type counter struct {
 	rest   []byte
-	result map[string]string // test → pass, fail or skip
-	output map[string]*strings.Builder
-	stray  strings.Builder // what came outside of any test, and is no event
-	broken []string        // packages that failed
+	result map[string]string           // test → pass, fail or skip
+	output map[string]*strings.Builder // test, or package and a space, → what it printed
+	stray  strings.Builder             // what is no event
+	broken []string                    // packages that failed
+
+	buildFailed map[string]bool
 }
 
 func newCounter() *counter {
-	return &counter{result: map[string]string{}, output: map[string]*strings.Builder{}}
+	return &counter{result: map[string]string{}, output: map[string]*strings.Builder{}, buildFailed: map[string]bool{}}
 }
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -37,17 +39,16 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func (c *counter) line(line []byte) {
-	var e struct{ Action, Package, Test, Output string }
+	var e struct{ Action, Package, ImportPath, Test, Output string }
 	if json.Unmarshal(line, &e) != nil {
 		fmt.Fprintf(&c.stray, "%s\n", line)
 		return
 	}
-	name := e.Package + " " + e.Test
+	name := e.Package + " " + e.Test // a package's own: with a space at the end
 	switch e.Action {
 	case "output", "build-output":
-		if e.Test == "" {
-			c.stray.WriteString(e.Output)
-			return
+		if e.ImportPath != "" { // of a build
+			name = e.ImportPath + " "
 		}
 		b := c.output[name]
 		if b == nil {
@@ -55,6 +56,8 @@ func (c *counter) line(line []byte) {
 			c.output[name] = b
 		}
 		b.WriteString(e.Output)
+	case "build-fail":
+		c.buildFailed[e.ImportPath] = true
 	case "pass", "fail", "skip":
 		if e.Test != "" {
 			c.result[name] = e.Action
@@ -109,8 +112,18 @@ func (c *counter) failures() string {
 			b.WriteString(out.String())
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.output)) {
+		if out := c.output[name]; strings.HasSuffix(name, " ") && c.isBroken(strings.Fields(name)[0]) {
+			b.WriteString(out.String())
+		}
+	}
 	b.WriteString(c.stray.String())
 	return b.String()
+}
+
+// isBroken reports whether a package, or one built for its test, has failed.
+func (c *counter) isBroken(path string) bool {
+	return slices.ContainsFunc(c.broken, func(p string) bool { return p == path || p == "" }) || c.buildFailed[path]
 }
 
 // skipReasons says what was skipped, tests with the same reason together.
