@@ -17,5 +17,4 @@ var archAMD64 = &arch{
 	sp:       "sp",
 	stack:    8, // behind the return address
 	trapSize: 1, // int3
-	minInsn:  1,
 }

@@ -6,14 +6,12 @@ import "fmt"
 // arch/arm64/include/uapi/asm/ptrace.h.
 var archARM64 = func() *arch {
 	a := &arch{
-		name:    "arm64",
-		size:    336,
-		regs:    map[string]int{"sp": 248, "pc": 256, "pstate": 264, "lr": 240, "fp": 232},
-		ret:     "r0",
-		ip:      "pc",
-		sp:      "sp",
-		retAddr: "r30",
-		minInsn: 4,
+		name: "arm64",
+		size: 336,
+		regs: map[string]int{"sp": 248, "pc": 256, "pstate": 264, "lr": 240, "fp": 232},
+		ret:  "r0",
+		ip:   "pc",
+		sp:   "sp",
 	}
 	for i := range 31 {
 		a.regs[fmt.Sprintf("r%d", i)] = 8 * i

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ type executable struct {
 	path   string // what to hand to the kernel
 	file   *elf.File
 	data   []byte // the mapped file
+	debug  string // directory of separate debug files
 	tables func() []symbolTable
 	golang func() bool
 }
@@ -96,7 +99,41 @@ func (x *executable) bytesOf(s *elf.Section) []byte {
 	return x.data[s.Offset : s.Offset+s.FileSize]
 }
 
+// readTables finds the symbol tables: the file's own, and, where it was
+// stripped of its full one, that of its debug file.
 func (x *executable) readTables() []symbolTable {
+	list := x.ownTables()
+	if x.file.SectionByType(elf.SHT_SYMTAB) == nil {
+		if path := x.debugFile(); path != "" {
+			if d, err := openExecutable(path); err == nil {
+				list = append(list, d.ownTables()...)
+			}
+		}
+	}
+	return list
+}
+
+// debugFile is where distributions put what they strip from a binary: a path
+// made of its build id.
+func (x *executable) debugFile() string {
+	note := x.bytesOf(x.file.Section(".note.gnu.build-id"))
+	const header = 16 // sizes, type, "GNU"
+	if len(note) < header+2 || string(note[12:header]) != "GNU\x00" {
+		return ""
+	}
+	n := int(x.file.ByteOrder.Uint32(note[4:]))
+	if n < 2 || n > len(note)-header {
+		return ""
+	}
+	id := hex.EncodeToString(note[header : header+n])
+	dir := x.debug
+	if dir == "" {
+		dir = "/usr/lib/debug"
+	}
+	return filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")
+}
+
+func (x *executable) ownTables() []symbolTable {
 	var list []symbolTable
 	for _, typ := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
 		for _, s := range x.file.Sections {

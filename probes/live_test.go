@@ -13,6 +13,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes"
@@ -440,5 +441,28 @@ func TestLiveNothingLeft(t *testing.T) {
 	}
 	if now := fds(); now > open+2 { // the runtime's own pollers
 		t.Errorf("%d file descriptors, %d before", now, open)
+	}
+}
+
+// TestLiveBPFFunction traces a BPF program of our own.
+func TestLiveBPFFunction(t *testing.T) {
+	e := liveEnv(t)
+	proto := &btf.FuncProto{Return: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}, Params: []btf.FuncParam{{Name: "ctx", Type: &btf.Pointer{Target: &btf.Void{}}}}}
+	fn := &btf.Func{Name: "a_program_with_a_long_name", Type: proto, Linkage: btf.GlobalFunc}
+	victim, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "a_program_with_a_long_name", Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{
+		btf.WithFuncMetadata(asm.Mov.Imm(asm.R0, 2).WithSymbol("a_program_with_a_long_name"), fn), asm.Return(),
+	}})
+	needs(t, err)
+	defer victim.Close()
+	for _, text := range []string{"fentry:bpf:a_program_with_a_long_name", "fexit:bpf:*:a_program_with_*"} {
+		cl, count := attach(t, e, text, 0)
+		_, _, err = victim.Test(make([]byte, 64))
+		needs(t, err)
+		_, err = victim.Run(&ebpf.RunOptions{Data: make([]byte, 64), Repeat: 9})
+		needs(t, err)
+		cl.Close()
+		if got := count(); got != 10 {
+			t.Errorf("%s: counted %d of 10 runs", text, got)
+		}
 	}
 }

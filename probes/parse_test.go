@@ -1,8 +1,11 @@
 package probes_test
 
 import (
+	"debug/elf"
 	"encoding/binary"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -449,4 +452,62 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDebugFile finds the functions of a stripped program in its debug file.
+func TestDebugFile(t *testing.T) {
+	if _, err := exec.LookPath("objcopy"); err != nil {
+		t.Skip(err)
+	}
+	full := target(t, cTarget)
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "stripped")
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	run("objcopy", "--strip-all", full, bin)
+	e := &probes.Env{Kernel: demoKernel(t, "amd64"), DebugInfo: dir}
+	k := probes.Lookup("uprobe")
+	look := func() int {
+		t.Helper()
+		p, err := k.Parse(e, []string{"uprobe", bin, "many"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps, err := k.Expand(e, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(ps)
+	}
+	if n := look(); n != 0 {
+		t.Fatalf("%d matches in a stripped program", n)
+	}
+	f, err := elf.Open(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	note := f.Section(".note.gnu.build-id")
+	if note == nil {
+		t.Skip("the linker writes no build ids")
+	}
+	data, err := note.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := fmt.Sprintf("%x", data[16:])
+	debug := filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")
+	if err := os.MkdirAll(filepath.Dir(debug), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run("objcopy", "--only-keep-debug", full, debug)
+	if n := look(); n != 1 {
+		t.Errorf("%d matches with its debug file", n)
+	}
 }

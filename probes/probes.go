@@ -79,6 +79,7 @@ type Env struct {
 	Filter             func(name string) bool // --probe-filter; nil: all
 	NoFeature          map[string]bool        // --no-feature: uprobe_multi, kprobe_multi, kprobe_session
 	USDTFileActivation bool
+	DebugInfo          string // --debuginfo: where to look for separate debug files; "" is /usr/lib/debug
 }
 
 // Context is what a program sees where it is attached.

@@ -18,11 +18,8 @@ type arch struct {
 	goArgs   []string       // Go's register ABI (ABIInternal), in order
 	ret      string
 	ip, sp   string
-	stack    int    // offset from sp, at a function's first instruction, of the first argument not in a register
-	retAddr  string // register that holds the return address at entry, or "" if it is at sp
-	trapSize int    // how far ip is past a kprobe's address when its program runs
-	minInsn  int    // instructions start at multiples of this
-	nop      string
+	stack    int // offset from sp, at a function's first instruction, of the first argument not in a register
+	trapSize int // how far ip is past a kprobe's address when its program runs
 }
 
 // archOf finds an architecture by GOARCH's name.
@@ -51,15 +48,6 @@ func (a *arch) reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 		return nil, fmt.Errorf("'%s' is not a valid register on this architecture (%s)", name, a.name)
 	}
 	return b.Load(ctx, int64(off), 8, false), nil
-}
-
-// regNames lists the registers for hints.
-func (a *arch) regNames() []string {
-	var names []string
-	for n := range a.regs {
-		names = append(names, n)
-	}
-	return names
 }
 
 // maxStackArgs bounds argN beyond the registers.

@@ -129,6 +129,7 @@ func openTarget(e *Env, kind, path string) (*executable, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
 	}
+	x.debug = e.DebugInfo
 	return x, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -228,6 +227,3 @@ func (s *fsSource) facts() (facts, error) {
 	}
 	return f, nil
 }
-
-// pathInside joins a fixture name to a directory.
-func pathInside(dir, name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
