@@ -85,16 +85,17 @@ func (k *Kernel) has(f probes.Feature) bool {
 	if r == nil {
 		return false
 	}
+	old := facts.release.Less(r.sinceOn(facts.arch))
 	name := r.needs
-	if facts.release.Less(r.sinceOn(facts.arch)) {
-		if r.backport == "" {
-			return false
-		}
+	if old {
 		name = r.backport
 	}
 	if name == "" {
-		return true
+		return !old
 	}
 	set, err := k.btf()
-	return err == nil && set.vmlinux.mentions(name)
+	if err != nil { // no BTF: the release is all there is to go by
+		return !old
+	}
+	return set.vmlinux.mentions(name)
 }
