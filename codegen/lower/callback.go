@@ -64,7 +64,11 @@ func (f *fn) forLoop(s *ast.For) {
 	if !f.callsBack(s) {
 		from, to, known := f.constRange(r)
 		if !known || to-from > maxTurns {
-			f.need(probes.FeatLoop, s.Span(), "a loop of this many turns")
+			what := "a loop whose number of turns is not known when compiling"
+			if known {
+				what = fmt.Sprintf("a loop of %d turns", to-from)
+			}
+			f.need(probes.FeatLoop, s.Span(), what)
 			return
 		}
 		f.forRange(s, f.b.Const(from), f.b.Const(to))

@@ -34,6 +34,9 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 	case *ast.Comptime:
 		f.store(e.X, t, d)
 		return
+	case *ast.Typeinfo:
+		f.storeTypeinfo(e, t, d)
+		return
 	}
 	if t.IsScalar() {
 		if a.Kind == types.Agg {
@@ -122,6 +125,19 @@ func (f *fn) storeRecord(e *ast.Record, t *types.Type, d Dest) {
 		m := t.Fields[fieldIndex(t, e.Names[i].Text)]
 		f.store(x, m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
 	}
+}
+
+// storeTypeinfo writes the record (btf_id, base_type, full_type) of a type.
+func (f *fn) storeTypeinfo(e *ast.Typeinfo, t *types.Type, d Dest) {
+	id, base, full := f.info.TypeInfo(e)
+	f.zeroDest(d)
+	at := func(i int) Dest {
+		m := t.Fields[i]
+		return Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size}
+	}
+	f.storeWord(f.b.Const(int64(id)), t.Fields[0].Type, at(0))
+	f.storeLiteral(base, t.Fields[1].Type, at(1))
+	f.storeLiteral(full, t.Fields[2].Type, at(2))
 }
 
 // maxInline is how many bytes of a literal are written as constants; more are

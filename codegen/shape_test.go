@@ -1,0 +1,92 @@
+package codegen_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/probes/kernel"
+)
+
+// TestShape checks what the SSA of a script is made of: which helpers are
+// called and which are not, what is copied and what is read in place.
+func TestShape(t *testing.T) {
+	kernels := map[string]*kernel.Kernel{}
+	for _, c := range []struct {
+		name, kernel, text string
+		has, not           []string
+	}{
+		{"strings go straight into the record", "6.12",
+			`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`,
+			[]string{"probe_read_user_str"}, []string{"copy ", "slot"}},
+		{"integers in maps are added to atomically", "6.12",
+			`begin { @x[1] += 2; @y++; }`,
+			[]string{"atomicadd64", "map_update_elem"}, nil},
+		{"a map without keys needs no helper", "6.12",
+			`begin { @x = 1; @y = @x; @x++; }`,
+			[]string{"mapvalue slots"}, []string{"call"}},
+		{"comparison with a literal is straight-line code", "6.12",
+			`begin /comm == "cat"/ { @ = 1; }`,
+			[]string{"load32", "const 7627107"}, []string{"load64", "load8", "strncmp"}},
+		{"the current task is read by plain loads", "6.12",
+			`begin { @ = curtask.real_parent.pid; }`,
+			[]string{"get_current_task_btf", "btf = load64", "load32"}, []string{"probe_read"}},
+		{"a kernel address is read as its type where the kernel can", "6.12",
+			`kprobe:tcp_sendmsg { @ = ((struct sock *)arg0).__sk_common.skc_daddr; }`,
+			[]string{"kfunc bpf_rdonly_cast", "load32"}, []string{"probe_read"}},
+		{"and by the helper where it cannot", "5.10",
+			`kprobe:tcp_sendmsg { @ = ((struct sock *)arg0).__sk_common.skc_daddr; }`,
+			[]string{"probe_read_kernel"}, []string{"kfunc"}},
+		{"user memory is read by the user helper", "6.12",
+			`tracepoint:syscalls:sys_enter_nanosleep { @ = args.rqtp.tv_sec; }`,
+			[]string{"probe_read_user"}, []string{"probe_read_kernel"}},
+		{"the right side is evaluated only where it matters", "6.12",
+			`begin { if (rand > 5 && @x[1] > 3) { @y = 1; } }`,
+			[]string{"br v", "map_lookup_elem"}, nil},
+		{"a small range stays in its function", "6.12",
+			`begin { for ($i : 0..10) { @[$i] = 1; } }`,
+			nil, []string{"call loop", "func loop"}},
+		{"a large one is called back", "6.12",
+			`begin { for ($i : 0..1000) { @[$i] = 1; } }`,
+			[]string{"call loop", "func loop1(int slot)"}, nil},
+		{"an aggregation has one value a CPU", "6.12",
+			`begin { @ = hist(5); @k[1] = count(); }`,
+			[]string{"cpuslots percpu_array", "AT_k percpu_hash"}, nil},
+		{"a division that cannot fail is not guarded", "6.12",
+			`begin { $x = (uint64)rand; @ = $x / 10; }`,
+			[]string{"udiv"}, []string{"atomicadd64"}},
+		{"a division that can is counted", "6.12",
+			`begin { $x = (uint64)rand; @ = 10 / $x; }`,
+			[]string{"udiv", "atomicadd64"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := kernels[c.kernel]
+			if k == nil {
+				var err error
+				if k, err = kernel.Frozen("../tests/kernels/" + c.kernel + ".zip"); err != nil {
+					t.Fatal(err)
+				}
+				kernels[c.kernel] = k
+			}
+			var got string
+			_, diags := compile(t, k, c.text, func(stage, text string) {
+				if stage == "ir" {
+					got = strings.ReplaceAll(text, ":btf", ": btf")
+					got = strings.ReplaceAll(got, ": btf = ", " btf = ")
+				}
+			})
+			if err := diags.Err(); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range c.has {
+				if !strings.Contains(got, s) {
+					t.Errorf("no %q in\n%s", s, got)
+				}
+			}
+			for _, s := range c.not {
+				if strings.Contains(got, s) {
+					t.Errorf("%q in\n%s", s, got)
+				}
+			}
+		})
+	}
+}
