@@ -30,6 +30,7 @@ func kprobeKind(ret bool) *Kind {
 	if ret {
 		k = &Kind{Name: "kretprobe", Aliases: []string{"kr"}, Syntax: "kretprobe:[module:]function", Doc: "Runs when a kernel function returns."}
 	}
+	k.Reverse = !ret
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
 	k.Expand = expandKprobe
 	k.Suggest = suggestFunction
