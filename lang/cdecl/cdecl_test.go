@@ -44,6 +44,8 @@ func TestLayout(t *testing.T) {
 			"struct s size 5 align 1\n  a: int8 at 0\n  b: int32 at 1\n"},
 		{"packed behind", "struct s { char a; unsigned short b; } __attribute__((packed));", "struct s",
 			"struct s size 3 align 1\n  a: int8 at 0\n  b: uint16 at 1\n"},
+		{"two attributes", "struct s { char a; int b; } __attribute__((packed)) __attribute__((aligned(1)));", "struct s",
+			"struct s size 5 align 1\n  a: int8 at 0\n  b: int32 at 1\n"},
 		{"aligned", "struct s { char a; } __attribute__((aligned(16)));", "struct s",
 			"struct s size 16 align 16\n  a: int8 at 0\n"},
 		{"bitfields", "struct s { int a : 3; unsigned b : 30; char c; unsigned long d : 40; };", "struct s",

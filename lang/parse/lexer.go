@@ -270,28 +270,38 @@ func (s *scanner) scanC() lexer.Token {
 // tailC is the end of what may follow the closing brace of a C definition.
 func (s *scanner) tailC(end int) int {
 	next := s.after(end)
-	if s.identAt(next) == "__attribute__" {
+	for s.identAt(next) == "__attribute__" {
 		open := s.after(next + len("__attribute__"))
-		if s.byteAt(open) == '(' {
-			depth := 0
-			for i := open; i < len(s.text); i++ {
-				switch s.text[i] {
-				case '(':
-					depth++
-				case ')':
-					depth--
-				}
-				if depth == 0 {
-					end, next = i+1, s.after(i+1)
-					break
-				}
-			}
+		closed := s.closeParen(open)
+		if closed < 0 {
+			break
 		}
+		end, next = closed, s.after(closed)
 	}
 	if s.byteAt(next) == ';' {
 		return next + 1
 	}
 	return end
+}
+
+// closeParen is the offset behind the parenthesis that closes the one at open,
+// or -1.
+func (s *scanner) closeParen(open int) int {
+	if s.byteAt(open) != '(' {
+		return -1
+	}
+	depth := 0
+	for i := open; i < len(s.text); i++ {
+		switch s.text[i] {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
 }
 
 // scanPoints scans a token of a probe's head: an attach point, the comma
