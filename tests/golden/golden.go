@@ -27,6 +27,11 @@ import (
 //go:embed */*.txtar
 var files embed.FS
 
+// Program is testdata/prog, which the scripts with user probes name.
+//
+//go:embed testdata/prog
+var Program []byte
+
 // SourceFile is the name of the script's section.
 const SourceFile = "source.bt"
 
