@@ -15,8 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
-// tick is how often the session looks after records sent without a wake-up and
-// after what went wrong.
+// tick is how often the session looks after what went wrong.
 const tick = 250 * time.Millisecond
 
 // watch ends the session when ctx is done or a watched process ends.
@@ -176,9 +175,16 @@ func (s *Session) poll() {
 		<-s.stop
 		s.ring.Flush()
 	}()
+	pace := newPace(s.ring.BufferSize())
 	var rec ringbuf.Record
-	for {
-		s.ring.SetDeadline(time.Now().Add(tick))
+	looked := time.Now() // when we last looked for what went wrong
+	look := func(now time.Time) {
+		looked = now
+		s.noteMappings()
+		s.reportSites(false)
+	}
+	s.ring.SetDeadline(looked.Add(tick))
+	for n := 0; ; n++ {
 		err := s.ring.ReadInto(&rec)
 		switch {
 		case err == nil:
@@ -187,14 +193,32 @@ func (s *Session) poll() {
 				s.Stop()
 				return
 			}
-			if rec.Remaining == 0 {
-				s.opt.Sink.Flush()
+			if rec.Remaining > 0 {
+				if n%1024 != 0 {
+					continue
+				}
+				// Records may come as fast as we take them.
+				if now := time.Now(); now.Sub(looked) >= tick {
+					look(now)
+				}
+				break
 			}
-			continue
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.noteMappings()
-			s.reportSites(false)
 			s.opt.Sink.Flush()
+			pace.rest(s.stop)
+			now := time.Now()
+			if now.Sub(looked) >= tick {
+				look(now)
+			}
+			more := s.ring.AvailableBytes()
+			pace.adapt(more)
+			if more == 0 {
+				s.ring.SetDeadline(now.Add(tick))
+			}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			now := time.Now()
+			look(now)
+			s.opt.Sink.Flush()
+			s.ring.SetDeadline(now.Add(tick))
 		default: // flushed or closed
 			return
 		}
