@@ -99,10 +99,16 @@ func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
 		if int64(width) <= step {
 			continue
 		}
-		// The high half, negated, has its upper bits set unless it is zero.
-		high := b.Op(ir.OpNeg, b.Op(ir.OpShr, x, b.Const(step)))
+		// Upper bits of a difference that is negative where the high half is not
+		// zero; all 64 bits of x may count in the first step.
+		var over *ir.Value
+		if step == 32 {
+			over = b.Op(ir.OpNeg, b.Op(ir.OpShr, x, b.Const(step)))
+		} else {
+			over = b.Op(ir.OpSub, b.Const(1<<step-1), x)
+		}
 		bit := int64(63 - bits.TrailingZeros64(uint64(step)))
-		by := b.Op(ir.OpAnd, b.Op(ir.OpShr, high, b.Const(bit)), b.Const(step))
+		by := b.Op(ir.OpAnd, b.Op(ir.OpShr, over, b.Const(bit)), b.Const(step))
 		x = b.Op(ir.OpShr, x, by)
 		add(by)
 	}
