@@ -31,6 +31,10 @@ func checkStr(c Checker, call *Call) *types.Type {
 		return types.TInvalid
 	}
 	size := c.Config().MaxStrlen + 1
+	if a := call.arg(0); a != nil && a.Lit != nil && a.Lit.IsStr && call.arg(1) == nil && len(a.Lit.Str) < size {
+		call.Lit = a.Lit
+		return types.NewString(len(a.Lit.Str) + 1)
+	}
 	if a := call.arg(1); a != nil {
 		if !wantInt(c, call, 1) {
 			return types.TInvalid
@@ -75,7 +79,19 @@ func storeStr(g Gen, call *Call, dst Dest) {
 	if dst.Padded {
 		b.Zero(dst.Ptr, dst.Off, dst.Size)
 	}
-	g.ReadStr(dst.Ptr, dst.Off, size, max, src, space)
+	r := g.ReadStr(dst.Ptr, dst.Off, size, max, src, space)
+	setStrLen(g, dst, r)
+}
+
+// setStrLen says how long the string at dst is: n bytes with its NUL, or, n
+// being negative, no more than that.
+func setStrLen(g Gen, dst Dest, n *ir.Value) {
+	if dst.Len == nil {
+		return
+	}
+	b := g.B()
+	used := g.IfElse(b.Op(ir.OpSLt, n, b.Const(0)), func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return n })
+	g.B().Write(dst.Len, used)
 }
 
 // boundedSize is a's value, at least 1 and at most max, so that the kernel's

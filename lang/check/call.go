@@ -1,6 +1,8 @@
 package check
 
 import (
+	"strings"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
@@ -15,7 +17,7 @@ func (c *checker) call(e *ast.Call) *types.Type {
 	if f := c.funcs[name]; f != nil {
 		return c.callFn(f, e)
 	}
-	d := c.defs.Lookup(name)
+	d := c.builtin(name)
 	if d == nil {
 		for _, a := range e.Args {
 			if _, isName := a.(*ast.Ident); !isName {
@@ -35,6 +37,18 @@ func (c *checker) call(e *ast.Call) *types.Type {
 	return c.invoke(d, e, name, e.Args)
 }
 
+// builtin finds a builtin by its name. __builtin_name means it even where a
+// macro has taken the name.
+func (c *checker) builtin(name string) *builtins.Def {
+	if d := c.defs.Lookup(name); d != nil {
+		return d
+	}
+	if bare, ok := strings.CutPrefix(name, "__builtin_"); ok {
+		return c.defs.Lookup(bare)
+	}
+	return nil
+}
+
 // argument checks an argument whose parameter is not known.
 func (c *checker) argument(e ast.Expr) {
 	switch e := e.(type) {
@@ -49,7 +63,7 @@ func (c *checker) argument(e ast.Expr) {
 
 // invoke checks a use of a builtin and enters it into the tables.
 func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Expr) *types.Type {
-	call := &builtins.Call{Def: d, Name: name, Span: e.Span()}
+	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span()}
 	c.info.Calls[e] = call
 	if d.Args {
 		c.unit.shaped = true
@@ -68,7 +82,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	if known != nil {
 		return known
 	}
-	t := d.Check(c, call)
+	t := c.current(d.Check(c, call))
 	if t == nil {
 		t = types.TVoid
 	}

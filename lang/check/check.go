@@ -32,7 +32,7 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
 		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnState{},
-		said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{},
+		said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
 		wrongMacros: map[string]bool{},
 	}
 	c.prog.Info = c.info
@@ -101,6 +101,7 @@ type checker struct {
 	loops  []loop                    // innermost last
 	keys   map[*ast.Index]*ast.Tuple // keys of several parts, as one expression
 	names  map[*ast.Type]*ast.Ident  // builtins where a type may stand
+	enums  map[string]*types.Type    // enums as values, by name
 	quiet  int                       // >0: inside sizeof and the like, whose operand is not evaluated
 }
 

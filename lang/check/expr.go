@@ -126,20 +126,20 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 	if k, ok := c.c.Const(e.Name); ok {
 		t := c.literal(e, &builtins.Lit{Int: k.Int, Unsigned: k.Unsigned, Str: k.Str, IsStr: k.IsStr})
 		if k.Type != nil {
-			return k.Type
+			return c.enumValue(k.Type)
 		}
 		return t
 	}
-	if d := c.defs.Lookup(e.Name); d != nil && d.Kind == builtins.Variable {
+	if d := c.builtin(e.Name); d != nil && d.Kind == builtins.Variable {
 		return c.invoke(d, e, e.Name, nil)
 	}
 	if k := c.env.Kernel; k != nil {
 		if n, t, ok := k.EnumConst(e.Name); ok {
-			c.literal(e, &builtins.Lit{Int: n, Unsigned: n < 0 && t != nil && !t.Signed})
-			return t
+			c.literal(e, &builtins.Lit{Int: n, Unsigned: n < 0 && !t.Signed})
+			return c.enumValue(t)
 		}
 	}
-	if d := c.defs.Lookup(e.Name); d != nil {
+	if d := c.builtin(e.Name); d != nil {
 		c.errorHint(e.Span(), "call it: "+e.Name+"()", "%s is a function", e.Name)
 		return types.TInvalid
 	}
@@ -381,7 +381,7 @@ func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
 		c.errorf(span, "'%s' has no members here: its definition is not known", t)
 		return types.TInvalid
 	}
-	return within(t, p.Space)
+	return c.current(within(t, p.Space))
 }
 
 // within is the type of a part of an object in space s. What the part points to
@@ -457,7 +457,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		return types.TInvalid
 	}
 	c.info.Fields[e] = f
-	return within(f.Type, obj.Space)
+	return c.current(within(f.Type, obj.Space))
 }
 
 // kindName is the class of a type as errors about conditions and the like name it.

@@ -17,6 +17,9 @@ func join(a, b *types.Type) (*types.Type, bool) {
 		return a, true
 	}
 	if a.Kind == types.Enum && b.Kind == types.Enum && a.Name == b.Name {
+		if b.Size > a.Size {
+			return b, true
+		}
 		return a, true
 	}
 	if isNumber(a) && isNumber(b) {

@@ -148,11 +148,11 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 		full = keyword + " " + name
 	}
 	if t := c.c.Type(full); t != nil {
-		return t
+		return c.enumValue(t)
 	}
 	if k := c.env.Kernel; k != nil {
 		if t, err := k.Type(full); err == nil && t != nil {
-			return t
+			return c.enumValue(t)
 		}
 		if keyword == "" { // C++ and old scripts leave the keyword out
 			for _, kw := range []string{"struct ", "union ", "enum "} {
@@ -301,7 +301,7 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 // castArray is an array of integers made of an integer, another array or a
 // string; its length may be left to the size of those.
 func castArray(to, from *types.Type) *types.Type {
-	if !isNumber(to.Elem) {
+	if !isNumber(to.Elem) && to.Elem.Kind != types.Bool {
 		return nil
 	}
 	if !isNumber(from) && from.Kind != types.String && !(from.Kind == types.Array && isNumber(from.Elem)) {
@@ -362,9 +362,66 @@ func (c *checker) isValueName(name string) bool {
 	if basicType(name) != nil {
 		return false
 	}
-	d := c.defs.Lookup(name)
-	_, isConst := c.c.Const(name)
-	return isConst || d != nil && d.Kind == builtins.Variable
+	if _, ok := c.c.Const(name); ok {
+		return true
+	}
+	if d := c.builtin(name); d != nil {
+		return d.Kind == builtins.Variable
+	}
+	if c.c.Type(name) != nil || c.env.Kernel == nil {
+		return false
+	}
+	if _, err := c.env.Kernel.Type(name); err == nil {
+		return false
+	}
+	_, _, ok := c.env.Kernel.EnumConst(name)
+	return ok
+}
+
+// enumValue is an enum as the type of a value: 64 bits wide, whatever a field
+// of it takes in a struct. Other types stay.
+func (c *checker) enumValue(t *types.Type) *types.Type {
+	if t.Kind != types.Enum || t.Size == 8 {
+		return t
+	}
+	w := c.enums[t.Name]
+	if w == nil {
+		w = &types.Type{}
+		*w = *t
+		w.Size = 8
+		c.enums[t.Name] = w
+	}
+	return w
+}
+
+// current is a type with the script's own definition of a struct where that
+// replaces the kernel's. The verifier knows nothing of that one, so it is not
+// read by plain loads.
+func (c *checker) current(t *types.Type) *types.Type {
+	if t == nil || len(c.c.TypeNames()) == 0 {
+		return t
+	}
+	switch t.Kind {
+	case types.Struct:
+		if d := c.c.Type(t.Name); d != nil {
+			return d.InSpace(unverified(t.Space))
+		}
+	case types.Pointer:
+		if t.Elem != nil && t.Elem.Kind == types.Struct {
+			if d := c.c.Type(t.Elem.Name); d != nil {
+				s := unverified(t.Space)
+				return types.NewPointer(d.InSpace(s), s)
+			}
+		}
+	}
+	return t
+}
+
+func unverified(s types.Space) types.Space {
+	if s == types.BTF {
+		return types.Kernel
+	}
+	return s
 }
 
 func (c *checker) sizeof(e *ast.Sizeof) *types.Type {
