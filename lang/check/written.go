@@ -86,14 +86,18 @@ func (c *checker) unevaluated(e ast.Expr) *types.Type {
 	c.quiet++
 	defer func() { c.quiet-- }()
 	if m, ok := e.(*ast.Map); ok {
+		// It is not a use without a key: a map with keys stands for its key.
 		st := c.useMap(m)
 		if st.keyed && st.info.Keyed {
-			// typeof(@m) of a map with keys is that of its key.
 			if !invalid(st.info.Key) {
 				return st.info.Key
 			}
 			return unknown
 		}
+		if !st.keyed && !c.defaults {
+			return unknown
+		}
+		return c.elementValue(st)
 	}
 	t := c.expr(e)
 	if t.Kind == types.Void {
