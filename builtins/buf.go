@@ -68,22 +68,26 @@ func buf() *Def {
 			if dst.Padded {
 				g.B().Zero(dst.Ptr, dst.Off, dst.Size)
 			}
-			readBytes(g, call, b.AddImm(dst.Ptr, dst.Off), n, src, space)
+			used := readBytes(g, call, b.AddImm(dst.Ptr, dst.Off), n, src, space)
+			if dst.Len != nil {
+				g.B().Write(dst.Len, g.B().Op(ir.OpAdd, used, g.B().Const(4)))
+			}
 		},
 	}
 }
 
-// readBytes fills the buffer at p with n bytes, 1 or more; after a fault it is empty.
-func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) {
+// readBytes fills the buffer at p with n bytes, 1 or more; after a fault it is
+// empty. The result is how many there are in it.
+func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) *ir.Value {
 	b := g.B()
 	helper := ir.ReadKernel
 	if space == types.User {
 		helper = ir.ReadUser
 	}
 	r := b.Call(helper, b.AddImm(p, 4), n, src)
-	g.IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value {
+	return g.IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value {
 		g.B().Store(p, 0, 4, n)
-		return g.B().Const(0)
+		return n
 	}, func() *ir.Value {
 		g.Count(wire.ReadFault, call.Span, "buf")
 		g.B().Store(p, 0, 4, g.B().Const(0))

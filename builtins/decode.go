@@ -10,12 +10,17 @@ import (
 
 // Decode turns the bytes of a value of type t, as programs leave them in
 // records and maps, into a printable value. Builtins' own types are decoded by
-// their Format. Too few bytes give a Null, never a panic.
+// their Format. Too few bytes give a Null, never a panic; of strings and
+// buffers, those in use are enough.
 func Decode(reg *Registry, env Env, t *types.Type, data []byte) value.Value {
-	if t == nil || len(data) < t.Size {
+	switch {
+	case t == nil:
+		return value.Null{}
+	case len(data) >= t.Size:
+		data = data[:t.Size]
+	case len(data) == 0 || t.Kind != types.String && t.Kind != types.Buffer:
 		return value.Null{}
 	}
-	data = data[:t.Size]
 	switch t.Kind {
 	case types.Bool:
 		return value.Bool(integer(t, data) != 0)

@@ -208,6 +208,10 @@ type Dest struct {
 	// Padded: every byte must be defined afterwards (keys, map values,
 	// variables). Otherwise bytes behind a string's NUL may be left as they are.
 	Padded bool
+	// Len, where it is not nil, takes how many bytes are in use of a string, its
+	// NUL included, or a buffer: those behind them will not be looked at. Who
+	// stores something shorter than Size may set it.
+	Len *ir.Var
 }
 
 // Gen is what Emit, Store and Update build code with.
@@ -263,6 +267,8 @@ type Gen interface {
 	// SendArgs sends all value arguments of the call: what Action does without
 	// an Emit of its own.
 	SendArgs(call *Call, lits []any)
+	// Send sends the values of some arguments, each as the type given with it.
+	Send(call *Call, args []*Arg, ts []*types.Type, lits []any)
 	// Count adds one to the counter of a new site.
 	Count(kind wire.SiteKind, s source.Span, what string)
 	// ReturnNow ends the program here.

@@ -57,6 +57,7 @@ func path() *Def {
 				g.B().Store(dst.Ptr, dst.Off, 1, g.B().Const(0))
 				g.Count(wire.HelperFail, call.Span, "path")
 			})
+			setStrLen(g, dst, n)
 		},
 	}
 }

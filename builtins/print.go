@@ -26,9 +26,7 @@ func printValue() *Def {
 				return nil
 			}
 			t := valueType(a.Type)
-			g.Event(call, []*types.Type{t}, nil, func(rec *ir.Value, offs []int) {
-				g.Store(a, t, Dest{Ptr: rec, Off: int64(offs[0]), Size: t.Size})
-			})
+			g.Send(call, []*Arg{a}, []*types.Type{t}, nil)
 			return nil
 		},
 		Handle: func(env Env, rec *wire.Record) error {

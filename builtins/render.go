@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
@@ -108,15 +107,11 @@ func litBytes(a *Arg) []byte {
 // emitMessage sends the arguments of a formatted action that are not known
 // when compiling; more goes into the event's description behind the message.
 func emitMessage(g Gen, call *Call, m *message, more ...any) {
-	ts := make([]*types.Type, len(m.send))
+	args, ts := make([]*Arg, len(m.send)), make([]*types.Type, len(m.send))
 	for i, n := range m.send {
-		ts[i] = valueType(call.Args[n].Type)
+		args[i], ts[i] = &call.Args[n], valueType(call.Args[n].Type)
 	}
-	g.Event(call, ts, append([]any{m}, more...), func(rec *ir.Value, offs []int) {
-		for i, n := range m.send {
-			g.Store(&call.Args[n], ts[i], Dest{Ptr: rec, Off: int64(offs[i]), Size: ts[i].Size})
-		}
-	})
+	g.Send(call, args, ts, append([]any{m}, more...))
 }
 
 // renderRecord is the text of a formatted action's record.
@@ -314,8 +309,8 @@ func (p *Piece) fill(dst []byte, start, at int) []byte {
 // frequent, do not become values first.
 func appendText(env Env, dst []byte, t *types.Type, data []byte) []byte {
 	switch {
-	case t.Kind == types.String && len(data) >= t.Size:
-		s := text(data[:t.Size])
+	case t.Kind == types.String:
+		s := text(data)
 		dst = append(dst, s...)
 		if truncated(env, t, len(s)) {
 			dst = append(dst, env.Config().StrTruncTrailer...)

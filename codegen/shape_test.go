@@ -16,8 +16,11 @@ func TestShape(t *testing.T) {
 		has, not           []string
 	}{
 		{"strings go straight into the record", "6.12",
+			`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename, 40)); }`,
+			[]string{"probe_read_user_str", "ringbuf_reserve"}, []string{"copy ", "slot"}},
+		{"of a long string what is in use is sent", "6.12",
 			`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`,
-			[]string{"probe_read_user_str"}, []string{"copy ", "slot"}},
+			[]string{"probe_read_user_str", "ringbuf_output"}, []string{"copy ", "zero ", "ringbuf_reserve"}},
 		{"integers in maps are added to atomically", "6.12",
 			`begin { @x[1] += 2; @y++; }`,
 			[]string{"atomicadd64", "map_update_elem"}, nil},

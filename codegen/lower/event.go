@@ -9,19 +9,28 @@ import (
 )
 
 // event is the number of the event that a call sends, and where in its record
-// the arguments are. A call lowered twice (unroll) is one event.
-func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any) (int, *wire.Event) {
+// the arguments are, the long ones packed or not. A call lowered twice (unroll)
+// is one event.
+func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any, pack bool) (int, *wire.Event) {
 	if n, ok := u.events[call]; ok {
 		return n, &u.res.Events[n]
 	}
 	ev := wire.Event{Def: call.Def.Name, Span: call.Span, Lits: lits}
 	off := wire.HeaderSize
 	for _, t := range args {
-		off = roundUp(off, t.Align())
-		ev.Args = append(ev.Args, wire.Arg{Type: t, Off: off})
-		off += t.Size
+		a := wire.Arg{Type: t, Packed: pack && packs(t)}
+		size, align := t.Size, t.Align()
+		if a.Packed {
+			size, align = wire.PackedLen, wire.PackedLen
+		}
+		a.Off = roundUp(off, align)
+		ev.Args = append(ev.Args, a)
+		off = a.Off + size
 	}
-	ev.Size = roundUp(off, 8)
+	ev.Size = off
+	if !pack {
+		ev.Size = roundUp(off, 8)
+	}
 	n := len(u.res.Events)
 	u.res.Events = append(u.res.Events, ev)
 	u.events[call] = n
@@ -33,7 +42,7 @@ func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any) (int, 
 // is reserved must be submitted.
 func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
 	defer f.at(f.at(call.Span))
-	n, ev := f.event(call, args, lits)
+	n, ev := f.event(call, args, lits, false)
 	size := ev.Size
 	offs := make([]int, len(ev.Args))
 	for i, a := range ev.Args {
@@ -146,6 +155,24 @@ func (f *fn) SendArgs(call *builtins.Call, lits []any) {
 			t = intType(t)
 		}
 		args, ts = append(args, a), append(ts, t)
+	}
+	f.Send(call, args, ts, lits)
+}
+
+// Send sends the values of args.
+func (f *fn) Send(call *builtins.Call, args []*builtins.Arg, ts []*types.Type, lits []any) {
+	fixed := wire.HeaderSize // no less than what is in front of the packed values
+	for _, t := range ts {
+		fixed += t.Align()
+		if !packs(t) {
+			fixed += t.Size
+		}
+	}
+	if packedSize(fixed, ts) > 0 {
+		defer f.at(f.at(call.Span))
+		n, ev := f.event(call, ts, lits, true)
+		f.sendPacked(call, n, ev, args)
+		return
 	}
 	f.Event(call, ts, lits, func(rec *ir.Value, offs []int) {
 		for i, a := range args {

@@ -17,6 +17,11 @@ import (
 // A record of the ring buffer starts with a header of HeaderSize bytes: the
 // event's number (u32, an index into the object's events) and a u32 that the
 // event's builtin may use. Arguments follow, each at the offset its Arg says.
+//
+// Packed arguments, long strings and buffers, take no more room than they need:
+// at the offset is a u32, how many bytes of the value were sent; the bytes
+// themselves stand at the end of the record, those of all packed arguments one
+// behind the other, without padding.
 const (
 	HeaderSize = 8
 	HeaderAux  = 4 // offset of the u32 for the builtin
@@ -26,16 +31,20 @@ const (
 type Event struct {
 	Def  string      // the builtin whose Handle takes the record
 	Span source.Span // the call
-	Size int         // bytes of the record, header included
+	Size int         // bytes of the record, header included and packed values not
 	Args []Arg
 	Lits []any // what was known when compiling (formats, file names …), by the builtin's own convention
 }
 
 // Arg is one argument of an event: its type and where it is in the record.
 type Arg struct {
-	Type *types.Type
-	Off  int
+	Type   *types.Type
+	Off    int
+	Packed bool
 }
+
+// PackedLen is the size of what stands for a packed value at its Off.
+const PackedLen = 4
 
 // Record is one event that fired: its description and its bytes, valid only
 // until the handler returns.
@@ -44,10 +53,25 @@ type Record struct {
 	Data []byte // whole record, header included
 }
 
-// Arg returns the bytes of argument i.
+// Arg returns the bytes of argument i; of a packed one, those that were sent.
 func (r *Record) Arg(i int) []byte {
-	a := r.Args[i]
-	return r.Data[a.Off : a.Off+a.Type.Size]
+	a := &r.Args[i]
+	if !a.Packed {
+		return r.Data[a.Off : a.Off+a.Type.Size]
+	}
+	tail := r.Data[r.Size:]
+	for j := range r.Args[:i] {
+		if b := &r.Args[j]; b.Packed {
+			tail = tail[r.packedLen(b, tail):]
+		}
+	}
+	return tail[:r.packedLen(a, tail)]
+}
+
+// packedLen is how many bytes of a are at the start of tail.
+func (r *Record) packedLen(a *Arg, tail []byte) int {
+	n := binary.NativeEndian.Uint32(r.Data[a.Off:])
+	return int(min(uint64(n), uint64(a.Type.Size), uint64(len(tail))))
 }
 
 // Aux is the header's second word.

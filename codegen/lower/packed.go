@@ -1,0 +1,91 @@
+package lower
+
+import (
+	"math/bits"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// A record with long strings in it is mostly air: a reservation must be made
+// for the longest there may be, before their length is known, and the next
+// record begins behind it, on pages that are in no cache. Such a record is built
+// in scratch memory with its strings one behind the other, and what it needs
+// of the ring buffer is copied there by one helper.
+
+// minPacked is up to which size a value is sent whole; maxPacked how large the
+// memory is, at most, in which a record is built.
+const (
+	minPacked = 64
+	maxPacked = 16 << 10
+)
+
+// packs reports whether values of type t are packed.
+func packs(t *types.Type) bool {
+	return (t.Kind == types.String || t.Kind == types.Buffer) && t.Size > minPacked
+}
+
+// packedSize is the size of the memory in which a record is built whose packed
+// values begin at off, 0 if it has none or is too large. Where a value begins
+// the kernel's verifier is shown by masking, so the memory goes on up to what
+// the mask allows.
+func packedSize(off int, args []*types.Type) int {
+	size := 0
+	at, most := off, off
+	for _, t := range args {
+		if packs(t) {
+			size = max(size, at+t.Size)
+			most += t.Size
+			at = mask(most)
+		}
+	}
+	switch {
+	case size == 0:
+		return 0
+	case at > maxPacked:
+		return 0
+	}
+	// More than a stack has room for: kernels follow a variable offset everywhere
+	// but there.
+	return max(size, at, maxStack+8)
+}
+
+const maxStack = 512
+
+// mask is the least number of only ones in binary that is not less than n.
+func mask(n int) int { return 1<<bits.Len(uint(n)) - 1 }
+
+// sendPacked sends a record whose long values are packed.
+func (f *fn) sendPacked(call *builtins.Call, n int, ev *wire.Event, args []*builtins.Arg) {
+	ts := make([]*types.Type, len(args))
+	for i := range args {
+		ts[i] = ev.Args[i].Type
+	}
+	rec := f.temp(packedSize(ev.Size, ts))
+	f.b.Store(rec, 0, 8, f.b.Const(int64(n)))
+	end := f.b.Const(int64(ev.Size)) // of what is in the record so far
+	most := ev.Size
+	for i, a := range args {
+		at := &ev.Args[i]
+		if !at.Packed {
+			f.Store(a, at.Type, Dest{Ptr: rec, Off: int64(at.Off), Size: at.Type.Size})
+			continue
+		}
+		used := &ir.Var{Name: "len", Type: ir.Int}
+		f.b.Write(used, f.b.Const(int64(at.Type.Size)))
+		d := Dest{Ptr: rec, Off: int64(ev.Size), Size: at.Type.Size, Len: used}
+		if end.Op != ir.OpConst {
+			d.Ptr, d.Off = f.b.Op(ir.OpAdd, rec, end), 0
+		}
+		f.Store(a, at.Type, d)
+		length := f.b.Read(used)
+		f.b.Store(rec, int64(at.Off), wire.PackedLen, length)
+		most += at.Type.Size
+		end = f.b.Op(ir.OpAdd, end, length)
+		end = f.b.Op(ir.OpAnd, f.b.Op(ir.OpBarrier, end), f.b.Const(int64(mask(most))))
+	}
+	r := f.b.Call(ir.RingOutput, f.b.MapPtr(f.ringMap()), rec, end, f.b.Const(0))
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.LostEvent, call.Span, call.Def.Name) })
+}
