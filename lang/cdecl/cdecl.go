@@ -70,9 +70,11 @@ type Decls struct {
 // understood is in the Decls all the same.
 func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Decls {
 	u := NewUnit(opts, diags)
+	var spans []source.Span
 	for _, it := range items {
-		u.Add(it.Pos)
+		spans = append(spans, it.Pos)
 	}
+	u.Add(spans...)
 	return u
 }
 
@@ -88,8 +90,7 @@ func NewUnit(opts Options, diags *source.Diags) *Decls {
 	for _, k := range sortedKeys(opts.Defines) {
 		predefined += "#define " + k + " " + opts.Defines[k] + "\n"
 	}
-	f := source.NewFile("<predefined>", predefined)
-	u.preprocess(f, 0, len(predefined))
+	u.preprocess(fileLines(source.NewFile("<predefined>", predefined)))
 	u.defines = nil
 	return u
 }
@@ -103,10 +104,15 @@ func sortedKeys(m map[string]string) []string {
 	return keys
 }
 
-// Add reads one more piece of C text: the part of a file that at covers.
-func (u *Decls) Add(at source.Span) {
+// Add reads one more C section: the parts of files that spans cover, which may
+// share conditionals.
+func (u *Decls) Add(spans ...source.Span) {
 	u.toks, u.pos = u.toks[:0], 0
-	u.preprocess(at.File, at.Start, at.End)
+	var lines []line
+	for _, s := range spans {
+		lines = append(lines, scanLines(s.File, s.Start, s.End)...)
+	}
+	u.preprocess(lines)
 	u.declarations()
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -117,6 +118,28 @@ enum e { E0, E1 = 5, E2, E3 = -1 };
 	}
 }
 
+func TestConditionalsSpanItems(t *testing.T) {
+	text := "#ifndef NO\n#define A 1\n#else\nstruct s { nosuch_t x; };\n#endif\nstruct s { int a; }\nstruct t { struct s s; }"
+	f := source.NewFile("test.bt", text)
+	var items []*ast.CItem
+	for start := 0; start < len(text); {
+		end := start + 1 + strings.IndexByte(text[start:]+"\n", '\n')
+		items = append(items, &ast.CItem{At: ast.At{Pos: source.Span{File: f, Start: start, End: min(end, len(text))}}})
+		start = end
+	}
+	var diags source.Diags
+	u := Parse(items, Options{}, &diags)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := u.Const("A"); !ok || c.Int != 1 {
+		t.Errorf("A: got %v, %v", c, ok)
+	}
+	if typ := u.Type("struct t"); typ == nil || typ.Size != 4 {
+		t.Errorf("struct t: got %v", typ)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{"struct s { nosuch_t a; };", "test.bt:1:12-20: ERROR: Unknown type name 'nosuch_t'"},
@@ -124,7 +147,7 @@ func TestErrors(t *testing.T) {
 		{"struct s { int a[x]; };", "test.bt:1:18-19: ERROR: The length of this array is not a constant that fits"},
 		{"struct s { int a : 33; };", "test.bt:1:16-17: ERROR: The width of a bitfield must be a constant from 0 to the size of its type"},
 		{"struct t; struct s { struct t a; };", "test.bt:1:31-32: ERROR: Member 'a' has the incomplete type struct t"},
-		{"#if 1", "test.bt:1:5-6: ERROR: #if without #endif"},
+		{"#if 1", "test.bt:1:1-6: ERROR: #if without #endif"},
 		{"#nosuch", "test.bt:1:1-8: ERROR: Unknown preprocessor directive #nosuch"},
 		{`#include "no/such/file.h"`, "test.bt:1:1-26: ERROR: Include file no/such/file.h was not found"},
 		{"enum e { A = B };", "test.bt:1:10-11: ERROR: The value of enum constant A is not understood: B is not a constant"},

@@ -25,10 +25,13 @@ const (
 	maxTokens       = 4 << 20
 )
 
-// preprocess feeds the tokens of the range of f, macros expanded and
+// preprocess feeds the tokens of a file or section, macros expanded and
 // conditionals decided, to u.toks.
-func (u *Decls) preprocess(f *source.File, start, end int) {
-	type cond struct{ active, taken, parent bool }
+func (u *Decls) preprocess(lines []line) {
+	type cond struct {
+		active, taken, parent bool
+		at                    source.Span
+	}
 	var conds []cond
 	active := true
 	var run []token // ordinary lines are expanded together: macro calls may span lines
@@ -38,7 +41,7 @@ func (u *Decls) preprocess(f *source.File, start, end int) {
 			run = nil
 		}
 	}
-	for _, l := range scanLines(f, start, end) {
+	for _, l := range lines {
 		if len(u.toks) > maxTokens {
 			u.errorf(l.span, "The C section expands to more than %d tokens", maxTokens)
 			return
@@ -60,7 +63,7 @@ func (u *Decls) preprocess(f *source.File, start, end int) {
 			if active {
 				v = u.condition(name, rest, l.span)
 			}
-			conds = append(conds, cond{active: v, taken: v, parent: active})
+			conds = append(conds, cond{active: v, taken: v, parent: active, at: l.span})
 			active = active && v
 			continue
 		case "elif", "elifdef", "elifndef", "else":
@@ -96,7 +99,7 @@ func (u *Decls) preprocess(f *source.File, start, end int) {
 				delete(u.macros, rest[0].text)
 			}
 		case "include", "include_next":
-			u.include(rest, l.span, f)
+			u.include(rest, l.span)
 		case "error":
 			u.errorf(l.span, "#error %s", strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(l.span.Text()), "#"), "error")))
 		case "pragma", "line", "warning", "ident":
@@ -106,7 +109,7 @@ func (u *Decls) preprocess(f *source.File, start, end int) {
 	}
 	flush()
 	if len(conds) > 0 {
-		u.errorf(source.Span{File: f, Start: max(start, end-1), End: end}, "#if without #endif")
+		u.errorf(conds[len(conds)-1].at, "#if without #endif")
 	}
 }
 
@@ -290,7 +293,7 @@ var builtinHeaders = map[string]string{
 
 // include reads a header. One that is not on this machine is no error where the
 // kernel's BTF may have its types: looking one up then says what is missing.
-func (u *Decls) include(toks []token, at source.Span, from *source.File) {
+func (u *Decls) include(toks []token, at source.Span) {
 	if len(toks) > 0 && toks[0].kind == tIdent {
 		toks = u.expand(toks, nil)
 	}
@@ -312,13 +315,12 @@ func (u *Decls) include(toks []token, at source.Span, from *source.File) {
 		return
 	}
 	if text, ok := builtinHeaders[name]; ok {
-		f := source.NewFile("<"+name+">", text)
-		u.preprocess(f, 0, len(text))
+		u.preprocess(fileLines(source.NewFile("<"+name+">", text)))
 		return
 	}
 	var dirs []string
 	if quoted {
-		dirs = append(dirs, filepath.Dir(from.Name))
+		dirs = append(dirs, filepath.Dir(at.File.Name))
 	}
 	dirs = append(append(dirs, u.opts.Dirs...), SystemIncludeDirs()...)
 	for _, dir := range dirs {
@@ -346,7 +348,7 @@ func (u *Decls) include(toks []token, at source.Span, from *source.File) {
 			defer func() { u.header = false }()
 		}
 		u.depth++
-		u.preprocess(source.NewFile(path, text), 0, len(text))
+		u.preprocess(fileLines(source.NewFile(path, text)))
 		u.depth--
 		return
 	}

@@ -141,3 +141,5 @@ func scanLines(f *source.File, start, end int) []line {
 	flush()
 	return lines
 }
+
+func fileLines(f *source.File) []line { return scanLines(f, 0, len(f.Text)) }
