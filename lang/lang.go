@@ -36,7 +36,8 @@ func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
 	return check.Check(p, o.Env, o.Defs, cfg, o.Session, diags)
 }
 
-// Parse parses f and what it imports into one tree. Imports are looked for in
+// Parse parses f, what it imports, and what it uses of the standard library, into
+// one tree. Imports are looked for in
 // the importing file's directory, then in dirs. If it adds an error to diags
 // the tree is nil or not complete.
 func Parse(f *source.File, dirs []string, diags *source.Diags) *ast.Program {
@@ -44,7 +45,7 @@ func Parse(f *source.File, dirs []string, diags *source.Diags) *ast.Program {
 	if p == nil || diags.HasErrors() {
 		return p
 	}
-	return imports(p, dirs, diags)
+	return withLibrary(imports(p, dirs, diags))
 }
 
 // Configure works out the settings of a script: the defaults, its config block,

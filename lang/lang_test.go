@@ -147,3 +147,34 @@ func TestLoad(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
+
+// TestLibrary: each macro is documented by a sentence that begins with how it is
+// called, and scripts get what they call and nothing else.
+func TestLibrary(t *testing.T) {
+	for _, m := range Library() {
+		if !strings.HasPrefix(m.Doc, m.Name+"("+strings.Join(m.Params, ", ")+") ") || !strings.HasSuffix(m.Doc, ".") {
+			t.Errorf("%s/%s: %q", m.Topic, m.Name, m.Doc)
+		}
+	}
+	tests := []struct{ script, want string }{
+		{"begin { $x = 1; }", "begin"},
+		{"begin { $x = pid(); }", "begin"},
+		{"begin { $x = ns_to_us(5); }", "begin macro:ns_to_us macro:ns_to_ms macro:ns_to_s"},
+		{"macro ns_to_us(x) { 1 } begin { $x = ns_to_us(5); }", "macro:ns_to_us begin"},
+	}
+	for _, tt := range tests {
+		p, diags := load(t, t.TempDir(), tt.script)
+		if err := diags.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(p); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.script, got, tt.want)
+		}
+	}
+	o := Options{Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Session: &builtins.Session{}}
+	script := "begin { $a = abs(-5); $b = least(3, 4); $c = greatest($a, 9); $d = clamp($b, 0, 10); $e = percent($a, 0); $f = ns_to_s(5s); }"
+	var diags source.Diags
+	if Load(source.NewFile("stdin", script), o, &diags) == nil {
+		t.Error(diags.Err())
+	}
+}

@@ -61,7 +61,7 @@ func (c *checker) missing(span source.Span, hint, format string, args ...any) {
 	switch c.cfg.MissingProbes {
 	case "ignore":
 	case "warn":
-		c.diags.Add(source.Diag{Span: span, Severity: source.Warning, Msg: fmt.Sprintf(format, args...), Hint: hint})
+		c.diags.Add(source.Diag{Span: span, Severity: source.Warning, Msg: fmt.Sprintf(format, args...) + " Skipping.", Hint: hint})
 	default:
 		if hint == "" {
 			hint = "if this is expected, set the missing_probes config variable to warn"

@@ -154,6 +154,9 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 	if t := c.c.Type(full); t != nil {
 		return c.enumValue(t)
 	}
+	if t := c.programType(keyword, name); t != nil {
+		return t
+	}
 	if k := c.env.Kernel; k != nil {
 		if t, err := k.Type(full); err == nil && t != nil {
 			return c.enumValue(t)
@@ -171,6 +174,31 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 	}
 	c.errorHint(span, c.nearestType(keyword, name), "Cannot resolve unknown type \"%s\"", full)
 	return types.TInvalid
+}
+
+// programType finds a type in the traced program, or returns nil. Where a block
+// is for several programs each gets its own.
+func (c *checker) programType(keyword, name string) *types.Type {
+	ctx := c.Context()
+	if ctx == nil || ctx.Type == nil {
+		return nil
+	}
+	points := c.unit.prog.Points
+	for _, p := range points[1:] {
+		if p.Target != points[0].Target {
+			c.unit.named = true
+			break
+		}
+	}
+	if keyword != "" {
+		return ctx.Type(keyword + " " + name)
+	}
+	for _, kw := range []string{"", "struct ", "union ", "enum "} {
+		if t := ctx.Type(kw + name); t != nil {
+			return t
+		}
+	}
+	return nil
 }
 
 // builtinType is a type that a builtin brings: timestamp, count_t, inet[N] …
@@ -232,6 +260,11 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 			c.info.Lits[e] = &builtins.Lit{Int: n, Unsigned: u}
 		case types.Bool:
 			c.info.Lits[e] = boolLit(l.Int != 0)
+		case types.Pointer: // an address is not negative
+			if from.Kind != types.Pointer {
+				n, u := truncate(types.NewInt(max(from.Size, 1), false), l.Int)
+				c.info.Lits[e] = &builtins.Lit{Int: n, Unsigned: u}
+			}
 		case types.Enum:
 			c.info.Lits[e] = &builtins.Lit{Int: l.Int}
 			if t.Consts != nil && t.Consts.Name(l.Int) == "" {

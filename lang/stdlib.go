@@ -1,0 +1,129 @@
+package lang
+
+import (
+	"embed"
+	"io/fs"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/parse"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// The standard library: macros written in the language itself, a file a topic,
+// each macro behind a comment that is its documentation.
+//
+//go:embed stdlib/*.bt
+var library embed.FS
+
+// LibraryMacro documents a macro of the standard library.
+type LibraryMacro struct {
+	Topic  string // its file: "math"
+	Name   string
+	Params []string
+	Doc    string
+}
+
+// Library lists the macros of the standard library, by topic.
+func Library() []LibraryMacro {
+	var list []LibraryMacro
+	for _, p := range libraryFiles(func(string) bool { return true }) {
+		topic := strings.TrimSuffix(strings.TrimPrefix(p.File.Name, "stdlib/"), ".bt")
+		for _, d := range p.Decls {
+			m, ok := d.(*ast.Macro)
+			if !ok {
+				continue
+			}
+			l := LibraryMacro{Topic: topic, Name: m.Name.Text, Doc: docOf(p, m)}
+			for _, a := range m.Params {
+				l.Params = append(l.Params, a.Span().Text())
+			}
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// docOf is the text of the comments that end on the line above a macro.
+func docOf(p *ast.Program, m *ast.Macro) string {
+	var lines []string
+	line := p.File.Position(m.Span().Start).Line
+	for i := len(p.Comments) - 1; i >= 0; i-- {
+		c := p.Comments[i]
+		if p.File.Position(c.Span().Start).Line != line-1 {
+			continue
+		}
+		line--
+		lines = append([]string{strings.TrimSpace(strings.TrimPrefix(c.Text, "//"))}, lines...)
+	}
+	return strings.Join(lines, " ")
+}
+
+// libraryFiles parses the files of the library that want selects by their text.
+func libraryFiles(want func(text string) bool) []*ast.Program {
+	var list []*ast.Program
+	names, err := fs.Glob(library, "stdlib/*.bt")
+	if err != nil {
+		panic("lang: the standard library: " + err.Error()) // the pattern is right
+	}
+	for _, name := range names {
+		text, err := library.ReadFile(name)
+		if err != nil {
+			panic("lang: the standard library: " + err.Error()) // Glob found it
+		}
+		if !want(string(text)) {
+			continue
+		}
+		var diags source.Diags
+		p := parse.File(source.NewFile(name, string(text)), &diags)
+		if err := diags.Err(); err != nil {
+			panic("lang: the standard library: " + err.Error()) // a test parses it all
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// withLibrary adds those macros of the standard library that p may be calling.
+// A script's own macros and functions come before them.
+func withLibrary(p *ast.Program) *ast.Program {
+	calls, own := map[string]bool{}, map[string]bool{}
+	for _, d := range p.Decls {
+		switch d := d.(type) {
+		case *ast.Macro:
+			own[d.Name.Text] = true
+		case *ast.Func:
+			own[d.Name.Text] = true
+		}
+	}
+	ast.Walk(p, func(n ast.Node) {
+		if c, ok := n.(*ast.Call); ok && !own[c.Fn.Text] {
+			calls[c.Fn.Text] = true
+		}
+	})
+	used := func(text string) bool {
+		for name := range calls {
+			if strings.Contains(text, "macro "+name+"(") {
+				return true
+			}
+		}
+		return false
+	}
+	if len(calls) == 0 {
+		return p
+	}
+	files := libraryFiles(used)
+	if len(files) == 0 {
+		return p
+	}
+	merged := *p
+	merged.Decls = append([]ast.Decl(nil), p.Decls...)
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if m, ok := d.(*ast.Macro); ok && !own[m.Name.Text] {
+				merged.Decls = append(merged.Decls, m)
+			}
+		}
+	}
+	return &merged
+}
