@@ -120,8 +120,8 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 	body.copyPlace(place{t: st.key, ptr: key}, kt.Type, kd)
 	vd := Dest{Ptr: l.mem, Off: int64(vt.Off), Size: vt.Type.Size, Padded: true}
 	if st.info.Value.Kind == types.Agg && vt.Type.Kind != types.Agg {
-		k := body.temp(st.key.Size)
-		body.copyPlace(place{t: st.key, ptr: key}, st.key, Dest{Ptr: k, Size: st.key.Size, Padded: true})
+		k := body.temp(st.keySize())
+		body.copyPlace(place{t: st.key, ptr: key}, st.key, Dest{Ptr: k, Size: st.keySize(), Padded: true})
 		body.storeWord(body.readAgg(st, k), vt.Type, vd)
 	} else {
 		body.copyPlace(place{t: st.info.Value, ptr: val}, vt.Type, vd)

@@ -37,7 +37,7 @@ func newHash(u *unit, m *builtins.MapInfo, w *wire.Map) store {
 		w.Store = wire.PerCPUHashMap
 	}
 	km := u.newMap(ir.Map{
-		Name: w.Kernel, Type: kind, KeySize: max(w.Key.Size, 1), ValueSize: max(m.Value.Size, 1), MaxEntries: w.Max,
+		Name: w.Kernel, Type: kind, KeySize: keySize(w.Key), ValueSize: max(m.Value.Size, 1), MaxEntries: w.Max,
 	})
 	return &hash{m: km, name: m.Name, span: m.Span, lru: lru}
 }

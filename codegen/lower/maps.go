@@ -39,6 +39,17 @@ type mapState struct {
 	store store
 }
 
+// keySize is how many bytes a key takes. The kernel hashes whole words in half
+// the time; what is behind a key that is none is zero.
+func (st *mapState) keySize() int { return keySize(st.key) }
+
+func keySize(t *types.Type) int {
+	if t.Size <= 4 {
+		return max(t.Size, 1)
+	}
+	return roundUp(t.Size, 8)
+}
+
 // addMap chooses how m is kept.
 func (u *unit) addMap(m *builtins.MapInfo) {
 	if m.Value == nil || m.Keyed && m.Key == nil {
@@ -132,19 +143,19 @@ func (f *fn) key(st *mapState, args []ast.Expr) *ir.Value {
 	if len(args) == 1 {
 		return f.encodeKey(st, args[0])
 	}
-	k := f.temp(st.key.Size)
-	f.storeFields(args, st.key, Dest{Ptr: k, Size: st.key.Size, Padded: true})
+	k := f.temp(st.keySize())
+	f.storeFields(args, st.key, Dest{Ptr: k, Size: st.keySize(), Padded: true})
 	return k
 }
 
 func (f *fn) encodeKey(st *mapState, key ast.Expr) *ir.Value {
 	if l := f.lit(key); l != nil && l.IsStr && st.key.Kind == types.String {
-		data := make([]byte, st.key.Size)
-		copy(data[:max(len(data)-1, 0)], l.Str)
+		data := make([]byte, st.keySize())
+		copy(data[:max(st.key.Size-1, 0)], l.Str)
 		return f.Rodata(data)
 	}
-	k := f.temp(st.key.Size)
-	f.store(key, st.key, Dest{Ptr: k, Size: st.key.Size, Padded: true})
+	k := f.temp(st.keySize())
+	f.store(key, st.key, Dest{Ptr: k, Size: st.keySize(), Padded: true})
 	return k
 }
 
