@@ -8,10 +8,10 @@ import (
 	"github.com/gotrace/gotrace/codegen/bpf"
 	"github.com/gotrace/gotrace/codegen/lower"
 	"github.com/gotrace/gotrace/codegen/opt"
+	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
-	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 )
@@ -94,7 +94,7 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *Object, er
 }
 
 func (c *compilation) parse() error {
-	c.tree = parse.File(c.file, c.diags)
+	c.tree = lang.Parse(c.file, c.opts.Session.IncludeDirs, c.diags)
 	return nil
 }
 
