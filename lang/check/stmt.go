@@ -486,8 +486,12 @@ func (c *checker) loopMap(n *ast.Map) *types.Type {
 	return types.NewTuple(m.info.Key, value)
 }
 
-// undefinedMap reports a map that nothing is ever stored in.
+// undefinedMap reports a map that nothing is ever stored in. Where an attach
+// point is in error its block is not looked into, and may be what stores.
 func (c *checker) undefinedMap(m *mapState, span source.Span) {
+	if c.diags.HasErrors() {
+		return
+	}
 	var names []string
 	for _, o := range c.maps {
 		if o.info.Value != nil {
