@@ -47,6 +47,10 @@ func missing(need string) string {
 		if _, err := os.Stat("/sys/kernel/tracing/kprobe_events"); err != nil {
 			return "this kernel refuses fentry"
 		}
+	case "iter":
+		if release().less(version{5, 8}) {
+			return "this kernel has no iterators"
+		}
 	case "cpus":
 		if cpus() < 2 {
 			return "this machine has one CPU"
