@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 func args() *Def {
@@ -19,6 +20,13 @@ func args() *Def {
 			switch {
 			case ctx != nil && ctx.Args != nil:
 				return ctx.Args
+			case ctx != nil && ctx.TypedArgs != nil:
+				c.NeedsPoint()
+				t, err := ctx.TypedArgs()
+				if err == nil {
+					return t
+				}
+				c.Errorf(call.Span, "%s", err)
 			case ctx != nil && ctx.ArgsErr != nil:
 				c.Errorf(call.Span, "%s", ctx.ArgsErr)
 			default:
@@ -38,6 +46,14 @@ func storeContext(g Gen, t *types.Type, dst Dest) {
 	b.Zero(dst.Ptr, dst.Off, dst.Size)
 	for _, f := range t.Members() {
 		if f.DataLoc || f.RelLoc {
+			continue
+		}
+		if l := f.Loc; l != nil {
+			if l.Memory {
+				addr := b.AddImm(b.Load(g.Ctx(), int64(l.Base), 8, false), l.Disp)
+				g.Read(dst.Ptr, dst.Off+int64(f.Off), f.Type.Size, addr, types.User, "")
+			}
+			probes.StoreParts(b, g.Ctx(), l.Parts, dst.Ptr, dst.Off+int64(f.Off))
 			continue
 		}
 		for off, left := f.Off, f.Type.Size; left > 0; {

@@ -19,6 +19,12 @@ func retval() *Def {
 				c.Errorf(call.Span, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes")
 				return types.TInvalid
 			}
+			if ctx.TypedRet != nil {
+				c.NeedsPoint()
+				if t := ctx.TypedRet(); t != nil && t.Kind == types.Int {
+					return t // a pointer stays an integer: scripts share maps between it and argN
+				}
+			}
 			return ctx.Ret
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {

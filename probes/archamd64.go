@@ -12,9 +12,12 @@ var archAMD64 = &arch{
 	},
 	args:     []string{"di", "si", "dx", "cx", "r8", "r9"},
 	goArgs:   []string{"ax", "bx", "cx", "di", "si", "r8", "r9", "r10", "r11"},
+	goFloats: 15,
 	ret:      "ax",
 	ip:       "ip",
 	sp:       "sp",
 	stack:    8, // behind the return address
 	trapSize: 1, // int3
+
+	resultInArgs: true,
 }

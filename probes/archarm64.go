@@ -12,6 +12,8 @@ var archARM64 = func() *arch {
 		ret:  "r0",
 		ip:   "pc",
 		sp:   "sp",
+
+		goFloats: 16, largeByRef: true, evenPairs: true,
 	}
 	for i := range 31 {
 		a.regs[fmt.Sprintf("r%d", i)] = 8 * i

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sort"
 	"strings"
 	"sync"
@@ -27,6 +25,9 @@ type executable struct {
 	debug  string // directory of separate debug files
 	tables func() []symbolTable
 	golang func() bool
+
+	debugFile func() *executable         // its separate debug file, or nil
+	debugInfo func() (*debugInfo, error) // its DWARF
 }
 
 // symbolTable is one of a file's symbol sections.
@@ -79,11 +80,16 @@ func openExecutable(path string) (*executable, error) {
 	}
 	x := &executable{path: path, file: ef, data: data}
 	x.tables = sync.OnceValue(x.readTables)
+	x.debugFile = sync.OnceValue(x.findDebugFile)
+	x.debugInfo = sync.OnceValues(x.loadDebugInfo)
 	x.golang = sync.OnceValue(func() bool {
 		return ef.Section(".gopclntab") != nil || ef.Section(".go.buildinfo") != nil || ef.Section(".data.rel.ro.gopclntab") != nil
 	})
 	return x, nil
 }
+
+// name is the file as messages name it.
+func (x *executable) name() string { return x.path }
 
 // close unmaps the file. Nothing of it may be used afterwards.
 func (x *executable) close() { unix.Munmap(x.data) }
@@ -104,33 +110,11 @@ func (x *executable) bytesOf(s *elf.Section) []byte {
 func (x *executable) readTables() []symbolTable {
 	list := x.ownTables()
 	if x.file.SectionByType(elf.SHT_SYMTAB) == nil {
-		if path := x.debugFile(); path != "" {
-			if d, err := openExecutable(path); err == nil {
-				list = append(list, d.ownTables()...)
-			}
+		if d := x.debugFile(); d != nil {
+			list = append(list, d.ownTables()...)
 		}
 	}
 	return list
-}
-
-// debugFile is where distributions put what they strip from a binary: a path
-// made of its build id.
-func (x *executable) debugFile() string {
-	note := x.bytesOf(x.file.Section(".note.gnu.build-id"))
-	const header = 16 // sizes, type, "GNU"
-	if len(note) < header+2 || string(note[12:header]) != "GNU\x00" {
-		return ""
-	}
-	n := int(x.file.ByteOrder.Uint32(note[4:]))
-	if n < 2 || n > len(note)-header {
-		return ""
-	}
-	id := hex.EncodeToString(note[header : header+n])
-	dir := x.debug
-	if dir == "" {
-		dir = "/usr/lib/debug"
-	}
-	return filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")
 }
 
 func (x *executable) ownTables() []symbolTable {

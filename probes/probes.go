@@ -79,7 +79,9 @@ type Env struct {
 	Filter             func(name string) bool // --probe-filter; nil: all
 	NoFeature          map[string]bool        // --no-feature: uprobe_multi, kprobe_multi, kprobe_session
 	USDTFileActivation bool
-	DebugInfo          string // --debuginfo: where to look for separate debug files; "" is /usr/lib/debug
+	DebugInfo          string // --debuginfo: where to look for separate debug files before /usr/lib/debug
+
+	opened map[string]*executable // by path
 }
 
 // Context is what a program sees where it is attached.
@@ -108,6 +110,15 @@ type Context struct {
 	// from the program's context (Space Ctx), or nil. ArgsErr says why not.
 	Args    *types.Type
 	ArgsErr error
+	// TypedArgs is Args where finding them is work: it is asked only for programs
+	// that use args. It is of the point alone, so each point of a wildcard needs
+	// a program of its own. TypedRet is the same for retval; nil: Ret is all that
+	// is known.
+	TypedArgs func() (*types.Type, error)
+	TypedRet  func() *types.Type
+	// Type finds a type of the traced program by its C name, or returns nil; it
+	// comes before the kernel's of that name. May be nil.
+	Type func(name string) *types.Type
 	// Ret is the type of retval; nil: the probe has none.
 	Ret *types.Type
 	// NArgs is how many argN there are: arg0 … arg(NArgs-1).

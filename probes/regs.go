@@ -16,9 +16,15 @@ type arch struct {
 	regs     map[string]int // register name → offset in pt_regs
 	args     []string       // C calling convention: integer arguments
 	goArgs   []string       // Go's register ABI (ABIInternal), in order
+	goFloats int            // how many floating-point registers that ABI has
 	ret      string
 	ip, sp   string
 	stack    int // offset from sp, at a function's first instruction, of the first argument not in a register
+	// How the C calling convention passes objects of more than two words, where a
+	// large result goes (by a hidden first argument), and whether a pair of
+	// registers starts at an even one.
+	largeByRef, resultInArgs, evenPairs bool
+
 	trapSize int // how far ip is past a kprobe's address when its program runs
 }
 

@@ -61,8 +61,10 @@ type uprobePlace struct {
 	exe       *executable
 	offset    uint64 // in the file
 	addr      uint64 // as the file's headers have it
+	entry     uint64 // where the function starts that addr is in
 	semaphore uint64 // file offset of a USDT semaphore, 0 if none
 	multi     bool   // attached by uprobe_multi
+	single    bool   // written out: the only place its attach point means
 	goABI     bool
 	args      []usdtArg // USDT
 }
@@ -124,13 +126,21 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 // openTarget opens a binary as the traced process sees it. A library of a
 // wildcard that is no ELF file is skipped by the caller.
 func openTarget(e *Env, kind, path string) (*executable, error) {
-	x, err := openExecutable(inProcess(e, path))
+	theirs := inProcess(e, path)
+	if x := e.opened[theirs]; x != nil {
+		return x, nil
+	}
+	x, err := openExecutable(theirs)
 	if errors.Is(err, errNotELF) {
 		return nil, usage("%s target file '%s' is not an ELF program or library: %w", kind, path, errNotELF)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
 	}
 	x.debug = e.DebugInfo
+	if e.opened == nil {
+		e.opened = map[string]*executable{}
+	}
+	e.opened[theirs] = x
 	return x, nil
 }
 
@@ -172,7 +182,8 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			if !q.HasAddr {
 				q.Func = s.name
 			}
-			place := &uprobePlace{exe: x, offset: off, addr: addr, multi: multi, goABI: x.usesGoABI(s.name)}
+			place := &uprobePlace{exe: x, offset: off, addr: addr, entry: s.addr, multi: multi, goABI: x.usesGoABI(s.name)}
+			place.single = !isWild(p.Func) && p.Mode != cppMark && !manyFiles
 			if ret && place.goABI && !e.Unsafe {
 				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.name, path)
 			}
@@ -272,7 +283,6 @@ func suggestSymbol(e *Env, p *Point) string {
 	if err != nil {
 		return ""
 	}
-	defer x.close()
 	var names []string
 	for _, s := range x.functions(func([]byte) bool { return true }) {
 		names = append(names, s.name)
@@ -296,8 +306,13 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Shape += " multi"
 	}
 	c.BareShape = c.Shape
+	c.Type = programType(at.exe)
+	c.ArgLines = func() []string { return uprobeLines(p, ret) }
 	if ret {
 		c.Ret = types.TUint64
+		if at.single {
+			c.TypedRet = func() *types.Type { return uprobeRet(p) }
+		}
 		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
 		// The instruction pointer is the caller's; since 6.6 the helper knows
 		// the function.
@@ -313,6 +328,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	c.NArgs = len(regs) + maxStackArgs
 	c.Arg = a.arg(regs, userSpace)
+	c.TypedArgs = func() (*types.Type, error) { return uprobeArgs(a, p) }
 	c.Func = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ip) }
 	return c, nil
 }

@@ -35,6 +35,7 @@ type options struct {
 	includeDirs  []string
 	includeFiles []string
 	usdtFile     bool
+	debugInfo    string
 	unsafe       bool
 	noFeature    map[string]bool
 	dryRun       bool
@@ -100,7 +101,7 @@ func parseFlags(args []string) (*options, error) {
 	// Accepted so that old command lines work; there is nothing to do.
 	fs.BoolVarP(&ignored, "btf", "b", false, "")
 	fs.BoolVar(&ignored, "verify-llvm-ir", false, "")
-	fs.StringVar(&ignoredText, "debuginfo", "", "")
+	fs.StringVar(&o.debugInfo, "debuginfo", "", "")
 	fs.StringVar(&ignoredText, "traceable-functions", "", "")
 	fs.StringArrayVar(&dwarf, "dwarf-pid", nil, "")
 	if err := fs.Parse(args); err != nil {

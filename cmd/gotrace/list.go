@@ -15,7 +15,7 @@ import (
 func (a *app) list(search string) int {
 	w := bufio.NewWriter(a.stdout)
 	defer w.Flush()
-	env := &probes.Env{Kernel: a.kernel, Unsafe: true, PID: a.opt.pid, NoFeature: a.opt.noFeature}
+	env := &probes.Env{Kernel: a.kernel, Unsafe: true, PID: a.opt.pid, NoFeature: a.opt.noFeature, DebugInfo: a.opt.debugInfo}
 	status := statusOK
 	for pattern := range strings.SplitSeq(search, ",") {
 		pattern = strings.TrimSpace(pattern)
@@ -135,7 +135,9 @@ func (a *app) showPoint(w *bufio.Writer, env *probes.Env, k *probes.Kind, name s
 	if err != nil {
 		return
 	}
-	a.showArgs(w, env, p)
+	if found, err := k.Expand(env, p); err == nil && len(found) > 0 {
+		a.showArgs(w, env, found[0])
+	}
 }
 
 func (a *app) showArgs(w *bufio.Writer, env *probes.Env, p *probes.Point) {

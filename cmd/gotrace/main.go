@@ -217,7 +217,7 @@ func (a *app) compile(f *source.File) (*codegen.Object, bool) {
 	o := a.opt
 	env := &probes.Env{
 		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid,
-		NoFeature: o.noFeature, USDTFileActivation: o.usdtFile,
+		NoFeature: o.noFeature, USDTFileActivation: o.usdtFile, DebugInfo: o.debugInfo,
 	}
 	sess := &builtins.Session{
 		Params: o.params, Options: o.scriptOpts, Unsafe: o.unsafe, PID: o.pid,

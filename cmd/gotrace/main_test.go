@@ -87,7 +87,7 @@ func TestFlags(t *testing.T) {
 		{"-I|a|-I|b|--include|c.h|-e|x", func(o *options) {
 			o.script, o.includeDirs, o.includeFiles = "x", []string{"a", "b"}, []string{"c.h"}
 		}},
-		{"-b|--verify-llvm-ir|--debuginfo|/x|-e|x", func(o *options) { o.script = "x" }},
+		{"-b|--verify-llvm-ir|--debuginfo|/x|-e|x", func(o *options) { o.script, o.debugInfo = "x", "/x" }},
 		{"-V", func(o *options) { o.version = true }},
 	} {
 		want := &options{

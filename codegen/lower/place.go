@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -224,6 +225,8 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 	}
 	p := b.at(fld.Off, fld.Type)
 	switch {
+	case fld.Loc != nil && b.space == types.Ctx:
+		p = f.parameter(b, fld)
 	case fld.DataLoc, fld.RelLoc:
 		loc := f.b.Op(ir.OpAnd, f.load(b.at(fld.Off, types.TUint32)), f.b.Const(0xffff))
 		if fld.RelLoc {
@@ -240,6 +243,27 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 		p.bitOff, p.bitSize = fld.BitOff, fld.BitSize
 	}
 	return p
+}
+
+// parameter is where a user function's parameter is.
+func (f *fn) parameter(ctx place, fld types.Field) place {
+	l := fld.Loc
+	if l.Memory {
+		addr := f.load(ctx.at(l.Base, types.TUint64))
+		return place{t: fld.Type, ptr: addr, off: l.Disp, space: types.User}
+	}
+	if len(l.Parts) == 1 && fld.Type.IsScalar() {
+		return ctx.at(l.Parts[0].From, fld.Type)
+	}
+	tmp := f.temp(roundUp(max(fld.Type.Size, 8), 8))
+	f.b.Zero(tmp, 0, roundUp(max(fld.Type.Size, 8), 8))
+	probes.StoreParts(f.b, ctx.ptr, l.Parts, tmp, 0)
+	return place{t: fld.Type, ptr: tmp}
+}
+
+// scattered reports whether a struct in the context is not there as a whole.
+func scattered(t *types.Type) bool {
+	return slices.ContainsFunc(t.Members(), func(m types.Field) bool { return m.Loc != nil })
 }
 
 // indexPlace is x[i] on a pointer, an array, a string or a tuple. An index
@@ -439,7 +463,7 @@ func (f *fn) inMemory(e ast.Expr) bool {
 		return f.inMemory(e.X)
 	case *ast.Ident, *ast.Call:
 		t := f.typeOf(e)
-		return t.Kind == types.Struct && t.Space == types.Ctx
+		return t.Kind == types.Struct && t.Space == types.Ctx && !scattered(t)
 	}
 	return false
 }

@@ -406,11 +406,26 @@ func within(t *types.Type, s types.Space) *types.Type {
 	return t
 }
 
+// typedRet gives the retval of a user function, where a field of it is asked
+// for, the type that the program's debug info has for it.
+func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
+	call, ctx := c.info.Calls[e], c.Context()
+	if call == nil || call.Def.Name != "retval" || t.Kind != types.Int || ctx == nil || ctx.TypedRet == nil {
+		return t
+	}
+	if r := ctx.TypedRet(); r != nil {
+		call.Type, c.info.Types[e] = r, r
+		return r
+	}
+	return t
+}
+
 func (c *checker) field(e *ast.Field) *types.Type {
 	x := c.value(e.X)
 	if invalid(x) {
 		return x
 	}
+	x = c.typedRet(e.X, x)
 	obj := x
 	if x.Kind == types.Pointer && x.Elem != nil {
 		obj = x.Elem
@@ -454,6 +469,10 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			return types.TInvalid
 		}
 		c.errorHint(e.Span(), didYouMean(name, obj.FieldNames()), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
+		return types.TInvalid
+	}
+	if f.Loc != nil && f.Loc.Err != "" {
+		c.errorf(e.Span(), "%s can't be read: %s", name, f.Loc.Err)
 		return types.TInvalid
 	}
 	c.info.Fields[e] = f

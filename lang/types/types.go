@@ -69,7 +69,24 @@ type Field struct {
 	BitSize int  // bitfields: width in bits; 0 otherwise
 	DataLoc bool // tracepoint __data_loc: the u32 at Off holds length<<16 | offset from the context
 	RelLoc  bool // tracepoint __rel_loc: the same, the offset counts from behind the u32
+	Loc     *Loc // parameter of a user function: in a context the object is there, not at Off
 }
+
+// Loc is where a parameter is when its function starts, told by the context,
+// which holds the registers: in memory, or in pieces in the registers.
+type Loc struct {
+	// Memory: the object is in user memory, Disp bytes past the address that the
+	// word at Base in the context holds.
+	Memory bool
+	Base   int
+	Disp   int64
+	Parts  []Part
+	Err    string // why it can't be read, "" if it can
+}
+
+// Part is a piece of an object: Size bytes at Off in the object, the lowest
+// ones of the word at From in the context.
+type Part struct{ From, Off, Size int }
 
 // Composite is the shared, lazily resolved body of a struct or union.
 type Composite struct {

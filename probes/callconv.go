@@ -1,0 +1,382 @@
+package probes
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// callConv says how parameters reach a function.
+type callConv uint8
+
+const (
+	convC    callConv = iota // System V on amd64, AAPCS64 on arm64
+	convGo                   // Go's ABIInternal: each scalar of an object in a register
+	convGo0                  // Go's ABI0, of assembly: all on the stack
+	convRust                 // Rust's own: as C, but for structs
+)
+
+// passing hands out registers and stack slots to the parameters of a function,
+// in order.
+type passing struct {
+	a      *arch
+	conv   callConv
+	ints   []string // integer registers that are left
+	floats int      // floating-point registers that are left
+	stack  int64    // offset from the stack pointer of the next one on the stack
+	lost   string   // the parameter after which it is not known what is where
+}
+
+// goStackArgs is where, from the stack pointer, Go's arguments on the stack
+// start: behind the return address, or the place kept for it.
+const goStackArgs = 8
+
+func newPassing(a *arch, conv callConv) *passing {
+	p := &passing{a: a, conv: conv, ints: a.args, floats: 8, stack: int64(a.stack)}
+	switch conv {
+	case convGo:
+		p.ints, p.floats, p.stack = a.goArgs, a.goFloats, goStackArgs
+	case convGo0:
+		p.ints, p.floats, p.stack = nil, 0, goStackArgs
+	}
+	return p
+}
+
+const (
+	errFloat = "it is passed in a floating-point register, which can't be read"
+	errLost  = "how '%s' before it is passed is not known"
+)
+
+// next is where the next parameter is.
+func (p *passing) next(name string, t *dwarfType) *types.Loc {
+	if p.lost != "" {
+		return &types.Loc{Err: fmt.Sprintf(errLost, p.lost)}
+	}
+	switch {
+	case p.conv == convGo || p.conv == convGo0:
+		return p.nextGo(t)
+	case p.conv == convRust && (t.class == classStruct || t.class == classVariant || t.class == classUnion):
+		return p.nextRust(name, t)
+	}
+	return p.nextC(t)
+}
+
+// result takes away what a function needs to be told where to put its result.
+func (p *passing) result(t *dwarfType) {
+	if t.t.Kind == types.Void || p.conv == convGo || p.conv == convGo0 || !p.a.resultInArgs {
+		return
+	}
+	if p.conv == convRust && t.class != classX87 {
+		// Results of two words are in two registers.
+		if t.t.Size > 16 {
+			p.ints = p.ints[1:]
+		}
+		return
+	}
+	if _, memory := classify(t); t.byRef || memory {
+		p.ints = p.ints[1:]
+	}
+}
+
+func (p *passing) onStack(size, align int) *types.Loc {
+	a := int64(max(align, 8))
+	// The alignment counts from where the arguments start.
+	base := int64(p.a.stack)
+	p.stack = base + (p.stack-base+a-1)/a*a
+	l := &types.Loc{Memory: true, Base: p.a.regs[p.a.sp], Disp: p.stack}
+	p.stack += int64(size+7) / 8 * 8
+	return l
+}
+
+func (p *passing) inMemoryAt(reg string) *types.Loc {
+	return &types.Loc{Memory: true, Base: p.a.regs[reg]}
+}
+
+func (p *passing) takeInt() string {
+	r := p.ints[0]
+	p.ints = p.ints[1:]
+	return r
+}
+
+// nextC is the C convention: an object of up to two words is in registers, each
+// word by what it holds, or, where these do not suffice, all of it on the stack.
+func (p *passing) nextC(t *dwarfType) *types.Loc {
+	size := t.t.Size
+	if size == 0 {
+		return &types.Loc{}
+	}
+	words, memory := classify(t)
+	if p.a.largeByRef && t.class != classFloat && t.class != classX87 {
+		// arm64: up to four floating-point numbers of one kind have a register
+		// each; everything else is words.
+		if leaves, known := scalars(t, 0, nil, 0); known && len(leaves) > 0 && len(leaves) <= 4 && allFloat(leaves) {
+			if p.floats -= len(leaves); p.floats >= 0 {
+				return &types.Loc{Err: errFloat}
+			}
+			p.floats = 0
+			return p.onStack(size, t.alignment())
+		}
+		for i := range words {
+			words[i] = classWord
+		}
+		if memory = size > 16; !memory && words == nil {
+			words = make([]typeClass, (size+7)/8)
+		}
+	}
+	if t.byRef || memory && p.a.largeByRef && t.class != classX87 {
+		if len(p.ints) == 0 {
+			p.lost = "the parameter"
+			return &types.Loc{Err: "it is passed by an address on the stack"}
+		}
+		return p.inMemoryAt(p.takeInt())
+	}
+	if memory {
+		return p.onStack(size, t.alignment())
+	}
+	ints, floats := 0, 0
+	for _, w := range words {
+		if w == classFloat {
+			floats++
+		} else {
+			ints++
+		}
+	}
+	if t.class == classFloat { // a vector is one register, whatever its size
+		floats = 1
+	}
+	if p.a.evenPairs && ints == 2 && t.alignment() == 16 && (len(p.a.args)-len(p.ints))%2 == 1 && len(p.ints) > 0 {
+		p.takeInt()
+	}
+	if ints > len(p.ints) || floats > p.floats {
+		if p.a.evenPairs && ints > 0 { // arm64: none of the rest is used afterwards
+			p.ints = nil
+		}
+		return p.onStack(size, t.alignment())
+	}
+	l := &types.Loc{}
+	p.floats -= floats
+	for i, w := range words {
+		if w == classFloat {
+			l.Err = errFloat
+			continue
+		}
+		l.Parts = append(l.Parts, types.Part{From: p.a.regs[p.takeInt()], Off: 8 * i, Size: min(8, size-8*i)})
+	}
+	return l
+}
+
+// classify says what each word of an object holds, or that it is passed in
+// memory: it is larger than two words, or not aligned.
+func classify(t *dwarfType) (words []typeClass, memory bool) {
+	size := t.t.Size
+	if t.class == classFloat {
+		return []typeClass{classFloat}, false
+	}
+	if size > 16 || t.class == classX87 {
+		return nil, true
+	}
+	words = make([]typeClass, (size+7)/8)
+	for i := range words {
+		words[i] = classFloat // until something else is found in it
+	}
+	if !mark(words, t, 0, 0) {
+		return nil, true
+	}
+	return words, false
+}
+
+// mark enters what t at off holds; it reports whether all is aligned.
+func mark(words []typeClass, t *dwarfType, off, depth int) bool {
+	size := t.t.Size
+	if size == 0 {
+		return true
+	}
+	if depth > maxTypeDepth || off < 0 || off+size > 8*len(words) {
+		return false
+	}
+	switch {
+	case t.class == classX87:
+		return false
+	case t.class == classFloat:
+		return off%max(1, min(t.align, 8)) == 0
+	case t.parts != nil && t.class != classVariant:
+		for _, m := range t.parts() {
+			if m.BitSize > 0 {
+				for b := m.Off + m.BitOff/8; b <= m.Off+(m.BitOff+m.BitSize-1)/8 && (off+b)/8 < len(words); b++ {
+					words[(off+b)/8] = classWord
+				}
+				continue
+			}
+			if !mark(words, m.of, off+m.Off, depth+1) {
+				return false
+			}
+		}
+		return true
+	case t.elem != nil && t.elem.t.Size > 0:
+		for i := 0; i < size; i += t.elem.t.Size {
+			if !mark(words, t.elem, off+i, depth+1) {
+				return false
+			}
+		}
+		return true
+	}
+	for w := off / 8; w <= (off+size-1)/8; w++ {
+		words[w] = classWord
+	}
+	return t.t.Kind == types.Array || off%size == 0
+}
+
+func allFloat(list []dwarfMember) bool {
+	for _, m := range list {
+		if m.of.class == classWord || m.of.class == classArray || m.of.t.Size != list[0].of.t.Size {
+			return false
+		}
+	}
+	return true
+}
+
+// alignment is the natural alignment of a type.
+func (t *dwarfType) alignment() int { return t.alignmentAt(0) }
+
+func (t *dwarfType) alignmentAt(depth int) int {
+	if t.align > 0 || t.parts == nil || depth > maxTypeDepth {
+		return max(t.align, 1)
+	}
+	a := 1
+	for _, m := range t.parts() {
+		a = max(a, m.of.alignmentAt(depth+1))
+	}
+	return a
+}
+
+// nextRust: two scalars are in two registers, what fits one word in one, and
+// anything else is passed by its address. An enum that has data may be any of
+// these.
+func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
+	size := t.t.Size
+	if size == 0 {
+		return &types.Loc{}
+	}
+	leaves, known := scalars(t, 0, nil, 0)
+	switch {
+	case known && len(leaves) == 1:
+		return p.nextC(leaves[0].of)
+	case known && len(leaves) == 2:
+		l := &types.Loc{}
+		for _, m := range leaves {
+			one := p.nextC(m.of)
+			if one.Memory || one.Err != "" {
+				p.lost = name
+				return &types.Loc{Err: "it is not in registers as a whole"}
+			}
+			for _, part := range one.Parts {
+				part.Off += m.Off
+				l.Parts = append(l.Parts, part)
+			}
+		}
+		return l
+	case t.class == classVariant || t.class == classUnion || !known:
+		p.lost = name
+		return &types.Loc{Err: "how Rust passes it is not known"}
+	case size <= 8:
+		if len(p.ints) == 0 {
+			return p.onStack(size, 8)
+		}
+		return &types.Loc{Parts: []types.Part{{From: p.a.regs[p.takeInt()], Size: size}}}
+	case len(p.ints) == 0:
+		p.lost = name
+		return &types.Loc{Err: "it is passed by an address on the stack"}
+	}
+	return p.inMemoryAt(p.takeInt())
+}
+
+// scalars lists the scalar members of a struct and of those inside it, by
+// offset; known is false if it holds something that is not one.
+func scalars(t *dwarfType, off int, list []dwarfMember, depth int) (out []dwarfMember, known bool) {
+	switch {
+	case depth > maxTypeDepth:
+		return nil, false
+	case t.t.Size == 0:
+		return list, true
+	case t.class == classStruct && t.parts != nil:
+		for _, m := range t.parts() {
+			ok := false
+			if list, ok = scalars(m.of, off+m.Off, list, depth+1); !ok {
+				return nil, false
+			}
+		}
+		return list, true
+	case t.class == classWord || t.class == classFloat || t.class == classX87:
+		return append(list, dwarfMember{Field: types.Field{Off: off}, of: t}), true
+	case t.class == classArray && t.elem != nil: // never a scalar: in one register or by its address
+		m := dwarfMember{Field: types.Field{Off: off}, of: t}
+		return append(list, m, m, m), true
+	}
+	return nil, false
+}
+
+// nextGo: all scalars of an object are in registers, or all of it on the stack.
+func (p *passing) nextGo(t *dwarfType) *types.Loc {
+	size := t.t.Size
+	if size == 0 {
+		return &types.Loc{}
+	}
+	try := *p
+	l := &types.Loc{}
+	if p.conv == convGo && try.assignGo(t, 0, l, 0) {
+		p.ints, p.floats = try.ints, try.floats
+		return l
+	}
+	a := int64(min(max(t.alignment(), 1), 8))
+	p.stack = (p.stack + a - 1) / a * a
+	l = &types.Loc{Memory: true, Base: p.a.regs[p.a.sp], Disp: p.stack}
+	p.stack += int64(size)
+	return l
+}
+
+func (p *passing) assignGo(t *dwarfType, off int, l *types.Loc, depth int) bool {
+	size := t.t.Size
+	switch {
+	case size == 0:
+		return true
+	case depth > maxTypeDepth:
+		return false
+	case t.class == classFloat:
+		n := 1
+		if t.align < size { // complex
+			n = 2
+		}
+		p.floats -= n
+		l.Err = errFloat
+		return p.floats >= 0
+	case t.class == classStruct && t.parts != nil:
+		for _, m := range t.parts() {
+			if !p.assignGo(m.of, off+m.Off, l, depth+1) {
+				return false
+			}
+		}
+		return true
+	case t.class == classArray:
+		return t.elem != nil && t.elem.t.Size == size && p.assignGo(t.elem, off, l, depth+1)
+	case size > 8 || len(p.ints) == 0:
+		return false
+	}
+	l.Parts = append(l.Parts, types.Part{From: p.a.regs[p.takeInt()], Off: off, Size: size})
+	return true
+}
+
+// StoreParts emits code that puts an object together from its pieces in the
+// context.
+func StoreParts(b *ir.Builder, ctx *ir.Value, parts []types.Part, dst *ir.Value, off int64) {
+	for _, part := range parts {
+		for at := 0; at < part.Size; {
+			n := 8
+			for n > part.Size-at || at%n != 0 || (part.Off+at)%n != 0 {
+				n /= 2
+			}
+			b.Store(dst, off+int64(part.Off+at), n, b.Load(ctx, int64(part.From+at), n, false))
+			at += n
+		}
+	}
+}

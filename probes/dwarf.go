@@ -1,0 +1,291 @@
+package probes
+
+import (
+	"bytes"
+	"debug/dwarf"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// debugInfo is the DWARF of a program or library. Nothing of it is read until a
+// script asks for the arguments of a function, for a type or for a line; then
+// only the units are read that are asked about.
+type debugInfo struct {
+	d     *dwarf.Data
+	types map[dwarf.Offset]*dwarfType
+	names map[string]dwarf.Offset // "struct foo" → definition; nil until asked for
+}
+
+var errNoDebugInfo = errors.New("no debug info")
+
+// maxSection bounds a decompressed section, in bytes.
+const maxSection = 4 << 30
+
+// loadDebugInfo reads the file's own DWARF, or that of its debug file.
+func (x *executable) loadDebugInfo() (*debugInfo, error) {
+	src := x
+	if src.file.Section(".debug_info") == nil && src.file.Section(".zdebug_info") == nil {
+		src = x.debugFile()
+		if src == nil {
+			return nil, errNoDebugInfo
+		}
+	}
+	sections := map[string][]byte{}
+	for _, s := range src.file.Sections {
+		name, ok := strings.CutPrefix(s.Name, ".debug_")
+		if !ok {
+			if name, ok = strings.CutPrefix(s.Name, ".zdebug_"); !ok {
+				continue
+			}
+		}
+		data := src.bytesOf(s)
+		if s.Flags&elf.SHF_COMPRESSED != 0 || strings.HasPrefix(s.Name, ".z") {
+			if s.Size > maxSection {
+				return nil, fmt.Errorf("section %s is too large: %d bytes", s.Name, s.Size)
+			}
+			var err error
+			if data, err = s.Data(); err != nil {
+				return nil, fmt.Errorf("section %s: %w", s.Name, err)
+			}
+		}
+		sections[name] = data
+	}
+	if len(sections["info"]) == 0 {
+		return nil, errNoDebugInfo
+	}
+	d, err := dwarf.New(sections["abbrev"], nil, nil, sections["info"], sections["line"], nil, sections["ranges"], sections["str"])
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"addr", "line_str", "str_offsets", "rnglists", "types"} {
+		data := sections[name]
+		if data == nil {
+			continue
+		}
+		if name == "types" {
+			err = d.AddTypes(name, data)
+		} else {
+			err = d.AddSection(".debug_"+name, data)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("section .debug_%s: %w", name, err)
+		}
+	}
+	return &debugInfo{d: d, types: map[dwarf.Offset]*dwarfType{}}, nil
+}
+
+// systemDebugDir is where distributions put the debug files of their packages.
+const systemDebugDir = "/usr/lib/debug"
+
+// findDebugFile opens the file into which a binary's debug info and symbols
+// were moved: found by its build id, or by the name and checksum that the
+// binary keeps of it; nil if there is none.
+func (x *executable) findDebugFile() *executable {
+	var dirs []string
+	if x.debug != "" {
+		dirs = append(dirs, x.debug)
+	}
+	dirs = append(dirs, systemDebugDir)
+	if id := x.buildID(); len(id) > 2 {
+		for _, dir := range dirs {
+			if d, err := openExecutable(filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")); err == nil {
+				return d
+			}
+		}
+	}
+	name, sum, ok := x.debugLink()
+	if !ok {
+		return nil
+	}
+	at := filepath.Dir(x.path)
+	if real, err := filepath.EvalSymlinks(x.path); err == nil {
+		at = filepath.Dir(real)
+	}
+	paths := []string{filepath.Join(at, name), filepath.Join(at, ".debug", name)}
+	if x.debug != "" {
+		paths = append([]string{filepath.Join(x.debug, name)}, paths...)
+	}
+	for _, dir := range dirs {
+		paths = append(paths, filepath.Join(dir, at, name))
+	}
+	for _, path := range paths {
+		if path != x.path && fileSum(path) == sum {
+			if d, err := openExecutable(path); err == nil {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// buildID is the build id in hexadecimal, or "".
+func (x *executable) buildID() string {
+	note := x.bytesOf(x.file.Section(".note.gnu.build-id"))
+	const header = 16 // sizes, type, "GNU"
+	if len(note) < header || string(note[12:header]) != "GNU\x00" {
+		return ""
+	}
+	n := int(x.file.ByteOrder.Uint32(note[4:]))
+	if n < 0 || n > len(note)-header {
+		return ""
+	}
+	return fmt.Sprintf("%x", note[header:header+n])
+}
+
+// debugLink reads .gnu_debuglink: a file name, padding to a multiple of four,
+// and the CRC-32 of that file.
+func (x *executable) debugLink() (name string, sum uint32, ok bool) {
+	data := x.bytesOf(x.file.Section(".gnu_debuglink"))
+	n := bytes.IndexByte(data, 0)
+	at := (n + 4) &^ 3
+	if n <= 0 || at+4 > len(data) || strings.ContainsRune(string(data[:n]), '/') {
+		return "", 0, false
+	}
+	return string(data[:n]), x.file.ByteOrder.Uint32(data[at:]), true
+}
+
+func fileSum(path string) uint32 {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	h := crc32.NewIEEE()
+	if _, err := io.Copy(h, f); err != nil {
+		return 0
+	}
+	return h.Sum32()
+}
+
+// entry reads the entry at an offset; nil if there is none.
+func (g *debugInfo) entry(off dwarf.Offset) *dwarf.Entry {
+	r := g.d.Reader()
+	r.Seek(off)
+	e, err := r.Next()
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
+// children calls f with the direct children of an entry.
+func (g *debugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
+	if !e.Children {
+		return
+	}
+	r := g.d.Reader()
+	r.Seek(e.Offset)
+	if _, err := r.Next(); err != nil {
+		return
+	}
+	for {
+		c, err := r.Next()
+		if err != nil || c == nil || c.Tag == 0 || !f(c) {
+			return
+		}
+		if c.Children {
+			r.SkipChildren()
+		}
+	}
+}
+
+// maxChain bounds how many entries that refer to each other are followed.
+const maxChain = 64
+
+// value is an attribute of an entry, or of the one that it completes: the
+// declaration of a definition, the original of a copy.
+func (g *debugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
+	for range maxChain {
+		if e == nil {
+			return nil
+		}
+		if v := e.Val(a); v != nil {
+			return v
+		}
+		e = g.origin(e)
+	}
+	return nil
+}
+
+func (g *debugInfo) origin(e *dwarf.Entry) *dwarf.Entry {
+	for _, a := range []dwarf.Attr{dwarf.AttrAbstractOrigin, dwarf.AttrSpecification} {
+		if off, ok := e.Val(a).(dwarf.Offset); ok {
+			return g.entry(off)
+		}
+	}
+	return nil
+}
+
+func (g *debugInfo) name(e *dwarf.Entry) string {
+	s, _ := g.value(e, dwarf.AttrName).(string)
+	return s
+}
+
+// subprogram is a function's entry and its unit's.
+type subprogram struct {
+	unit, entry *dwarf.Entry
+}
+
+// function finds the function that starts at an address.
+func (g *debugInfo) function(addr uint64) (subprogram, bool) {
+	r := g.d.Reader()
+	unit, err := r.SeekPC(addr)
+	if err != nil || unit == nil {
+		return subprogram{}, false
+	}
+	depth := 0
+	for {
+		e, err := r.Next()
+		if err != nil || e == nil || e.Tag == dwarf.TagCompileUnit {
+			return subprogram{}, false
+		}
+		if e.Tag == 0 {
+			if depth--; depth < 0 {
+				return subprogram{}, false
+			}
+			continue
+		}
+		if e.Tag == dwarf.TagSubprogram {
+			if low, ok := e.Val(dwarf.AttrLowpc).(uint64); ok && low == addr {
+				return subprogram{unit, e}, true
+			}
+		}
+		switch {
+		case !e.Children:
+		case e.Tag == dwarf.TagNamespace, e.Tag == dwarf.TagStructType, e.Tag == dwarf.TagClassType, e.Tag == dwarf.TagModule:
+			depth++
+		default:
+			r.SkipChildren()
+		}
+	}
+}
+
+// params are the entries of a function's parameters, in order. A copy that the
+// optimiser made may lack some, so those of the original count.
+func (g *debugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
+	for range maxChain {
+		off, ok := fn.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
+		if !ok {
+			break
+		}
+		o := g.entry(off)
+		if o == nil {
+			break
+		}
+		fn = o
+	}
+	var list []*dwarf.Entry
+	g.children(fn, func(e *dwarf.Entry) bool {
+		if e.Tag == dwarf.TagFormalParameter {
+			list = append(list, e)
+		}
+		return true
+	})
+	return list
+}

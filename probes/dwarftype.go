@@ -1,0 +1,432 @@
+package probes
+
+import (
+	"debug/dwarf"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// dwarfType is a type of a traced program.
+type dwarfType struct {
+	t     *types.Type
+	decl  string // as C writes it
+	class typeClass
+	byRef bool // C++: passed by reference although written by value
+	align int  // 0: that of the members
+	elem  *dwarfType
+	parts func() []dwarfMember // members of a struct
+}
+
+// typeClass is what calling conventions ask about a type beyond its size.
+type typeClass uint8
+
+const (
+	classWord   typeClass = iota // an integer or pointer
+	classFloat                   // in floating-point or vector registers
+	classX87                     // long double
+	classStruct                  // by its members
+	classUnion
+	classArray
+	classVariant // a Rust enum with data
+)
+
+// floatName is the Name of arrays of bytes that are floating-point numbers.
+const floatName = "float"
+
+var voidType = &dwarfType{t: types.TVoid, decl: "void"}
+
+// maxTypeDepth bounds arrays of arrays and chains of qualifiers.
+const maxTypeDepth = 64
+
+// typeOf is the type that an entry's DW_AT_type refers to; void without one.
+func (g *debugInfo) typeOf(e *dwarf.Entry, depth int) *dwarfType {
+	off, ok := g.value(e, dwarf.AttrType).(dwarf.Offset)
+	if !ok || depth > maxTypeDepth {
+		return voidType
+	}
+	return g.typeAt(off, depth)
+}
+
+func (g *debugInfo) typeAt(off dwarf.Offset, depth int) *dwarfType {
+	if t := g.types[off]; t != nil {
+		return t
+	}
+	e := g.entry(off)
+	if e == nil {
+		return voidType
+	}
+	t := g.convert(e, depth+1)
+	g.types[off] = t
+	return t
+}
+
+func entrySize(e *dwarf.Entry) int {
+	n, _ := e.Val(dwarf.AttrByteSize).(int64)
+	if n < 0 || n > 1<<31 {
+		return 0
+	}
+	return int(n)
+}
+
+// convert makes a type of its entry. Objects are in user memory; pointers lead
+// there.
+func (g *debugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
+	name, _ := e.Val(dwarf.AttrName).(string)
+	switch e.Tag {
+	case dwarf.TagBaseType:
+		return baseType(e, name)
+	case dwarf.TagPointerType, dwarf.TagReferenceType, dwarf.TagRvalueReferenceType:
+		return g.pointer(e, name, depth)
+	case dwarf.TagStructType, dwarf.TagClassType, dwarf.TagUnionType, dwarf.TagInterfaceType:
+		return g.composite(e, name)
+	case dwarf.TagEnumerationType:
+		return g.enum(e, name, depth)
+	case dwarf.TagArrayType:
+		return g.array(e, depth)
+	case dwarf.TagTypedef:
+		u := *g.typeOf(e, depth)
+		u.decl = name
+		if (u.t.Kind == types.Struct || u.t.Kind == types.Enum) && strings.HasSuffix(u.t.Name, anonymousType) {
+			named := *u.t
+			named.Name = name
+			u.t = &named
+		}
+		return &u
+	case dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagRestrictType, atomicType, immutableType:
+		u := *g.typeOf(e, depth)
+		if word := map[dwarf.Tag]string{dwarf.TagConstType: "const ", dwarf.TagVolatileType: "volatile "}[e.Tag]; word != "" {
+			u.decl = word + u.decl
+		}
+		return &u
+	case dwarf.TagPtrToMemberType:
+		n := entrySize(e)
+		if n == 16 { // of functions
+			return &dwarfType{t: types.NewArray(types.TUint64, 2).InSpace(types.User), decl: "pointer to member", align: 8, class: classArray}
+		}
+		return &dwarfType{t: types.TInt64, decl: "pointer to member", align: 8}
+	}
+	return voidType
+}
+
+// Tags that package dwarf has no names for.
+const (
+	atomicType    dwarf.Tag = 0x47
+	immutableType dwarf.Tag = 0x4b
+	variantPart   dwarf.Tag = 0x33
+)
+
+// anonymousType ends the names of types that have none.
+const anonymousType = " (anonymous)"
+
+// DWARF's base type encodings.
+const (
+	encBoolean      = 0x02
+	encComplexFloat = 0x03
+	encFloat        = 0x04
+	encSigned       = 0x05
+	encSignedChar   = 0x06
+)
+
+func baseType(e *dwarf.Entry, name string) *dwarfType {
+	enc, _ := e.Val(dwarf.AttrEncoding).(int64)
+	n := entrySize(e)
+	r := &dwarfType{decl: name, align: n}
+	switch {
+	case enc == encFloat || enc == encComplexFloat:
+		r.class = classFloat
+		if n == 16 && enc == encFloat && name != "_Float128" && name != "__float128" {
+			r.class = classX87
+		}
+		if enc == encComplexFloat {
+			r.align = n / 2
+		}
+		a := *types.NewArray(types.TUint8, n)
+		a.Name, a.Space = floatName, types.User
+		r.t = &a
+	case enc == encBoolean && n == 1:
+		r.t = types.TBool
+	case n == 16:
+		r.t = types.NewArray(types.TUint64, 2).InSpace(types.User)
+		r.class = classArray
+	case n != 1 && n != 2 && n != 4 && n != 8:
+		r.t = types.NewArray(types.TUint8, n).InSpace(types.User)
+		r.class, r.align = classArray, 1
+	default:
+		r.t = &types.Type{Kind: types.Int, Name: name, Size: n, Signed: enc == encSigned || enc == encSignedChar}
+	}
+	return r
+}
+
+func (g *debugInfo) pointer(e *dwarf.Entry, name string, depth int) *dwarfType {
+	r := &dwarfType{t: types.NewPointer(types.TVoid, types.User), align: 8}
+	mark := "*"
+	if e.Tag != dwarf.TagPointerType {
+		mark = "&"
+	}
+	to, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
+	if !ok {
+		r.decl = "void" + mark
+		return r
+	}
+	g.types[e.Offset] = r // structs may lead back here
+	elem := g.typeAt(to, depth)
+	r.t.Elem = elem.t
+	r.decl = elem.decl + mark
+	if name != "" { // Go and Rust
+		r.decl = name
+	}
+	return r
+}
+
+// composite is a struct, class or union. One that is only declared where it is
+// used is looked for by its name.
+func (g *debugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
+	word := "struct "
+	if e.Tag == dwarf.TagUnionType {
+		word = "union "
+	}
+	full := word + name
+	if name == "" {
+		full = fmt.Sprintf("%s%d%s", word, e.Offset, anonymousType)
+	}
+	if declared, _ := e.Val(dwarf.AttrDeclaration).(bool); declared && name != "" {
+		if def, ok := g.typeNames()[full]; ok && def != e.Offset {
+			return g.typeAt(def, 0)
+		}
+	}
+	r := &dwarfType{decl: strings.TrimSuffix(full, anonymousType), class: classStruct}
+	if e.Tag == dwarf.TagClassType {
+		r.decl = name
+	}
+	if e.Tag == dwarf.TagUnionType {
+		r.class = classUnion
+	}
+	r.parts = sync.OnceValue(func() []dwarfMember { return g.members(e) })
+	g.children(e, func(c *dwarf.Entry) bool {
+		if c.Tag == variantPart {
+			r.class = classVariant
+		}
+		return c.Tag != variantPart
+	})
+	const passByReference = 4
+	if cc, _ := e.Val(dwarf.AttrCalling).(int64); cc == passByReference {
+		r.byRef = true
+	}
+	r.t = &types.Type{Kind: types.Struct, Name: full, Size: entrySize(e), Space: types.User}
+	r.t.Comp = types.NewComposite(e.Tag == dwarf.TagUnionType, func() []types.Field {
+		var fields []types.Field
+		for _, m := range r.parts() {
+			fields = append(fields, m.Field)
+		}
+		return fields
+	})
+	return r
+}
+
+// dwarfMember is a member of a struct and what calling conventions want to know
+// of its type.
+type dwarfMember struct {
+	types.Field
+	of *dwarfType
+}
+
+// members reads the members of a struct. Those of a base class are those of an
+// anonymous member.
+func (g *debugInfo) members(e *dwarf.Entry) []dwarfMember {
+	var list []dwarfMember
+	g.children(e, func(c *dwarf.Entry) bool {
+		if c.Tag != dwarf.TagMember && c.Tag != dwarf.TagInheritance {
+			return true
+		}
+		if static, _ := c.Val(dwarf.AttrExternal).(bool); static {
+			return true
+		}
+		of := g.typeOf(c, 0)
+		m := dwarfMember{of: of}
+		m.Type, m.Off = of.t, memberOffset(c)
+		if c.Tag == dwarf.TagMember {
+			m.Name, _ = c.Val(dwarf.AttrName).(string)
+		}
+		if bits, ok := c.Val(dwarf.AttrBitSize).(int64); ok && bits > 0 && bits <= 64 && of.t.Size > 0 && of.t.Size <= 8 {
+			m.BitSize = int(bits)
+			m.bitfield(c)
+		}
+		list = append(list, m)
+		return true
+	})
+	return list
+}
+
+// memberOffset is where a member is, in bytes; old compilers write it as an
+// expression that adds a constant.
+func memberOffset(e *dwarf.Entry) int {
+	const plusUconst = 0x23
+	switch v := e.Val(dwarf.AttrDataMemberLoc).(type) {
+	case int64:
+		if v >= 0 && v <= 1<<31 {
+			return int(v)
+		}
+	case []byte:
+		n := 0
+		if len(v) > 1 && len(v) < 6 && v[0] == plusUconst {
+			for i, b := range v[1:] {
+				n |= int(b&0x7f) << (7 * i)
+			}
+		}
+		return n
+	}
+	return 0
+}
+
+// bitfield sets where in its storage, a word of its type, a bitfield is. One
+// that lies across two words (of a packed struct) counts from its first byte.
+func (m *dwarfMember) bitfield(e *dwarf.Entry) {
+	size := m.Type.Size
+	at, ok := e.Val(dwarf.AttrDataBitOffset).(int64)
+	if !ok {
+		// DWARF 2 counts from the highest bit of the storage.
+		high, _ := e.Val(dwarf.AttrBitOffset).(int64)
+		storage := int64(size)
+		if n := entrySize(e); n > 0 {
+			storage = int64(n)
+		}
+		at = 8*int64(m.Off) + 8*storage - high - int64(m.BitSize)
+	}
+	if at < 0 {
+		at = 0
+	}
+	bit := int(at)
+	m.Off = bit / 8 / size * size
+	if m.BitOff = bit - 8*m.Off; m.BitOff+m.BitSize > 8*size {
+		m.Off, m.BitOff = bit/8, bit%8
+	}
+}
+
+func (g *debugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
+	full := "enum " + name
+	if name == "" {
+		full = fmt.Sprintf("enum %d%s", e.Offset, anonymousType)
+	}
+	t := &types.Type{Kind: types.Enum, Name: full, Size: entrySize(e), Consts: &types.EnumDef{}}
+	if u := g.typeOf(e, depth); u.t.Kind == types.Int {
+		t.Signed = u.t.Signed
+		if t.Size == 0 {
+			t.Size = u.t.Size
+		}
+	}
+	if t.Size != 1 && t.Size != 2 && t.Size != 4 && t.Size != 8 {
+		t.Size = 4
+	}
+	g.children(e, func(c *dwarf.Entry) bool {
+		if v, ok := c.Val(dwarf.AttrConstValue).(int64); ok && c.Tag == dwarf.TagEnumerator {
+			n, _ := c.Val(dwarf.AttrName).(string)
+			t.Consts.Values = append(t.Consts.Values, types.EnumValue{Name: n, Value: v})
+			t.Signed = t.Signed || v < 0
+		}
+		return true
+	})
+	return &dwarfType{t: t, decl: strings.TrimSuffix(full, anonymousType), align: t.Size}
+}
+
+func (g *debugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
+	elem := g.typeOf(e, depth)
+	var dims []int
+	g.children(e, func(c *dwarf.Entry) bool {
+		if c.Tag != dwarf.TagSubrangeType && c.Tag != dwarf.TagEnumerationType {
+			return true
+		}
+		n := int64(0)
+		if v, ok := c.Val(dwarf.AttrCount).(int64); ok {
+			n = v
+		} else if v, ok := c.Val(dwarf.AttrUpperBound).(int64); ok {
+			n = v + 1
+		}
+		if n < 0 || n > 1<<31 {
+			n = 0
+		}
+		dims = append(dims, int(n))
+		return true
+	})
+	r := &dwarfType{t: elem.t, class: classArray, align: elem.align, decl: elem.decl, elem: elem}
+	if v, _ := e.Val(gnuVector).(bool); v {
+		r.class = classFloat
+	}
+	for i := len(dims) - 1; i >= 0; i-- {
+		n := dims[i]
+		switch {
+		case r.t.Kind == types.Int && r.t.Name == "char" && n > 0:
+			r.t = types.NewString(n).InSpace(types.User)
+		case r.t.Kind == types.Void || uint64(n)*uint64(r.t.Size) > 1<<31:
+			r.t = types.NewArray(types.TUint8, 0).InSpace(types.User)
+		default:
+			r.t = types.NewArray(r.t, n).InSpace(types.User)
+		}
+	}
+	if r.class == classFloat {
+		r.align = r.t.Size
+	}
+	for _, n := range dims {
+		r.decl += fmt.Sprintf("[%d]", n)
+	}
+	return r
+}
+
+const gnuVector dwarf.Attr = 0x2107
+
+// lookup finds a type by its C name: "struct foo", "enum e", or a typedef.
+func (g *debugInfo) lookup(name string) *types.Type {
+	off, ok := g.typeNames()[name]
+	if !ok {
+		return nil
+	}
+	if t := g.typeAt(off, 0); t.t.Kind != types.Void {
+		return t.t
+	}
+	return nil
+}
+
+// typeNames indexes the definitions of types that units hold directly or in a
+// namespace. The first of a name counts.
+func (g *debugInfo) typeNames() map[string]dwarf.Offset {
+	if g.names != nil {
+		return g.names
+	}
+	g.names = map[string]dwarf.Offset{}
+	r := g.d.Reader()
+	for {
+		e, err := r.Next()
+		if err != nil || e == nil {
+			return g.names
+		}
+		word := ""
+		switch e.Tag {
+		case dwarf.TagStructType, dwarf.TagClassType:
+			word = "struct "
+		case dwarf.TagUnionType:
+			word = "union "
+		case dwarf.TagEnumerationType:
+			word = "enum "
+		case dwarf.TagTypedef, dwarf.TagBaseType:
+		case dwarf.TagCompileUnit, dwarf.TagTypeUnit, dwarf.TagPartialUnit, dwarf.TagNamespace, 0:
+			continue
+		default:
+			if e.Children {
+				r.SkipChildren()
+			}
+			continue
+		}
+		name, _ := e.Val(dwarf.AttrName).(string)
+		declared, _ := e.Val(dwarf.AttrDeclaration).(bool)
+		if name != "" && !declared {
+			if _, ok := g.names[word+name]; !ok {
+				g.names[word+name] = e.Offset
+			}
+		}
+		if e.Children {
+			r.SkipChildren()
+		}
+	}
+}
