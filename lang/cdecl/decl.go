@@ -475,7 +475,7 @@ func (u *Decls) memberDecl(out *[]member) bool {
 		return false
 	}
 	if u.accept(";") { // an anonymous struct or union
-		if base.Kind == types.Struct {
+		if base.Kind == types.Struct && base.Comp != nil { // struct x; alone declares no member
 			*out = append(*out, member{t: base, bits: -1, align: a.align})
 		}
 		return true
