@@ -2,6 +2,7 @@ package probes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -74,7 +75,7 @@ func (p *passing) result(t *dwarfType) {
 		}
 		return
 	}
-	if _, memory := classify(t); t.byRef || memory {
+	if _, memory := classify(t); t.indirect() || memory {
 		p.ints = p.ints[1:]
 	}
 }
@@ -89,8 +90,13 @@ func (p *passing) onStack(size, align int) *types.Loc {
 	return l
 }
 
-func (p *passing) inMemoryAt(reg string) *types.Loc {
-	return &types.Loc{Memory: true, Base: p.a.regs[reg]}
+// byAddress is an object whose address is passed.
+func (p *passing) byAddress() *types.Loc {
+	if len(p.ints) == 0 {
+		p.onStack(8, 8)
+		return &types.Loc{Err: "its address is passed on the stack"}
+	}
+	return &types.Loc{Memory: true, Base: p.a.regs[p.takeInt()]}
 }
 
 func (p *passing) takeInt() string {
@@ -124,12 +130,8 @@ func (p *passing) nextC(t *dwarfType) *types.Loc {
 			words = make([]typeClass, (size+7)/8)
 		}
 	}
-	if t.byRef || memory && p.a.largeByRef && t.class != classX87 {
-		if len(p.ints) == 0 {
-			p.lost = "the parameter"
-			return &types.Loc{Err: "it is passed by an address on the stack"}
-		}
-		return p.inMemoryAt(p.takeInt())
+	if t.indirect() || memory && p.a.largeByRef && t.class != classX87 {
+		return p.byAddress()
 	}
 	if memory {
 		return p.onStack(size, t.alignment())
@@ -236,6 +238,9 @@ func allFloat(list []dwarfMember) bool {
 	return true
 }
 
+// indirect reports whether an object is passed by its address.
+func (t *dwarfType) indirect() bool { return t.byRef != nil && t.byRef() }
+
 // alignment is the natural alignment of a type.
 func (t *dwarfType) alignment() int { return t.alignmentAt(0) }
 
@@ -264,11 +269,14 @@ func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 		return p.nextC(leaves[0].of)
 	case known && len(leaves) == 2:
 		l := &types.Loc{}
+		slices.SortFunc(leaves, func(a, b dwarfMember) int { return a.Off - b.Off })
 		for _, m := range leaves {
 			one := p.nextC(m.of)
-			if one.Memory || one.Err != "" {
-				p.lost = name
-				return &types.Loc{Err: "it is not in registers as a whole"}
+			if one.Memory {
+				one.Err = "it is in pieces on the stack"
+			}
+			if one.Err != "" {
+				l.Err = one.Err
 			}
 			for _, part := range one.Parts {
 				part.Off += m.Off
@@ -284,11 +292,8 @@ func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 			return p.onStack(size, 8)
 		}
 		return &types.Loc{Parts: []types.Part{{From: p.a.regs[p.takeInt()], Size: size}}}
-	case len(p.ints) == 0:
-		p.lost = name
-		return &types.Loc{Err: "it is passed by an address on the stack"}
 	}
-	return p.inMemoryAt(p.takeInt())
+	return p.byAddress()
 }
 
 // scalars lists the scalar members of a struct and of those inside it, by

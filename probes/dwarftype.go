@@ -14,7 +14,7 @@ type dwarfType struct {
 	t     *types.Type
 	decl  string // as C writes it
 	class typeClass
-	byRef bool // C++: passed by reference although written by value
+	byRef func() bool // C++: passed by reference although written by value
 	align int  // 0: that of the members
 	elem  *dwarfType
 	parts func() []dwarfMember // members of a struct
@@ -211,10 +211,7 @@ func (g *debugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 		}
 		return c.Tag != variantPart
 	})
-	const passByReference = 4
-	if cc, _ := e.Val(dwarf.AttrCalling).(int64); cc == passByReference {
-		r.byRef = true
-	}
+	r.byRef = sync.OnceValue(func() bool { return g.passedByReference(e, name, r) })
 	r.t = &types.Type{Kind: types.Struct, Name: full, Size: entrySize(e), Space: types.User}
 	r.t.Comp = types.NewComposite(e.Tag == dwarf.TagUnionType, func() []types.Field {
 		var fields []types.Field
@@ -224,6 +221,80 @@ func (g *debugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 		return fields
 	})
 	return r
+}
+
+// Attributes that package dwarf has no names for.
+const (
+	gnuVector     dwarf.Attr = 0x2107
+	attrDefaulted dwarf.Attr = 0x8b
+)
+
+// passedByReference reports whether a C++ class can't be copied as bytes: it, or
+// something in it, has a destructor, a copy constructor or virtual functions
+// written by hand. Clang says so; of what gcc writes it is concluded.
+func (g *debugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
+	const passByValue, passByReference = 5, 4
+	switch cc, _ := e.Val(dwarf.AttrCalling).(int64); cc {
+	case passByReference:
+		return true
+	case passByValue:
+		return false
+	}
+	bare, _, _ := strings.Cut(name, "<")
+	found := false
+	g.children(e, func(c *dwarf.Entry) bool {
+		if c.Tag != dwarf.TagSubprogram {
+			return true
+		}
+		if v, _ := c.Val(dwarf.AttrVirtuality).(int64); v != 0 {
+			found = true
+		}
+		fn, _ := c.Val(dwarf.AttrName).(string)
+		if defaulted, _ := c.Val(attrDefaulted).(int64); defaulted == 0 {
+			found = found || strings.HasPrefix(fn, "~") || fn == bare && bare != "" && g.copies(c, e.Offset)
+		}
+		return !found
+	})
+	if found {
+		return true
+	}
+	for _, m := range r.parts() {
+		of := m.of
+		for of.elem != nil {
+			of = of.elem
+		}
+		if of.byRef != nil && of != r && of.byRef() {
+			return true
+		}
+	}
+	return false
+}
+
+// copies reports whether a constructor takes, beside this, a reference to an
+// object of its own class.
+func (g *debugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
+	params := g.params(ctor)
+	if len(params) != 2 {
+		return false
+	}
+	off, _ := params[1].Val(dwarf.AttrType).(dwarf.Offset)
+	ref := g.entry(off)
+	if ref == nil || ref.Tag != dwarf.TagReferenceType && ref.Tag != dwarf.TagRvalueReferenceType {
+		return false
+	}
+	for range maxChain {
+		off, ok := ref.Val(dwarf.AttrType).(dwarf.Offset)
+		if !ok {
+			return false
+		}
+		if off == class {
+			return true
+		}
+		if ref = g.entry(off); ref == nil || ref.Tag != dwarf.TagConstType && ref.Tag != dwarf.TagTypedef {
+			return false
+		}
+	}
+	return false
 }
 
 // dwarfMember is a member of a struct and what calling conventions want to know
@@ -373,8 +444,6 @@ func (g *debugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 	}
 	return r
 }
-
-const gnuVector dwarf.Attr = 0x2107
 
 // lookup finds a type by its C name: "struct foo", "enum e", or a typedef.
 func (g *debugInfo) lookup(name string) *types.Type {

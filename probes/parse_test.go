@@ -471,10 +471,10 @@ func TestDebugFile(t *testing.T) {
 		return string(out)
 	}
 	run("objcopy", "--strip-all", full, bin)
-	e := &probes.Env{Kernel: demoKernel(t, "amd64"), DebugInfo: dir}
 	k := probes.Lookup("uprobe")
 	look := func() int {
 		t.Helper()
+		e := &probes.Env{Kernel: demoKernel(t, "amd64"), DebugInfo: dir}
 		p, err := k.Parse(e, []string{"uprobe", bin, "many"})
 		if err != nil {
 			t.Fatal(err)
