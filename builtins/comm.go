@@ -1,9 +1,14 @@
 package builtins
 
 import (
+	"encoding/binary"
+
+	"github.com/cilium/ebpf"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // commLen is TASK_COMM_LEN, the NUL included.
@@ -11,18 +16,26 @@ const commLen = 16
 
 func comm() *Def {
 	return &Def{
-		Name: "comm",
+		Name:   "comm",
+		Params: []Param{{Name: "pid", Optional: true}},
 		Doc: Doc{
-			Summary:  "Name of the current thread.",
+			Summary:  "Name of the current thread, or of the thread with that ID (needs Linux 6.12; not in kprobes, uprobes and raw tracepoints); \"N/A\" and a warning if there is none.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
+			if call.arg(0) != nil {
+				return checkCommOf(c, call)
+			}
 			if !needsTask(c, call) {
 				return types.TInvalid
 			}
 			return types.NewString(commLen)
 		},
-		Store: func(g Gen, _ *Call, dst Dest) {
+		Store: func(g Gen, call *Call, dst Dest) {
+			if call.arg(0) != nil {
+				storeCommOf(g, call, dst)
+				return
+			}
 			b := g.B()
 			// The helper fills all 16 bytes, zeros behind the name; but between 5.19,
 			// which made it stop at the NUL, and 6.4, which mended that, it may not.
@@ -32,7 +45,88 @@ func comm() *Def {
 			b.Call(ir.CurrentComm, b.AddImm(dst.Ptr, dst.Off), b.Const(commLen))
 			padTail(g, dst, commLen)
 		},
+		Handle: func(env Env, rec *wire.Record) error {
+			env.Warn(rec.Span, "No such process (pid=%d)", int32(binary.NativeEndian.Uint32(rec.Arg(0))))
+			return nil
+		},
 	}
+}
+
+// commOf is what Check finds out for comm(pid).
+type commOf struct {
+	find, release     string // kernel functions
+	findID, releaseID uint32
+	name              types.Field
+}
+
+// checkCommOf checks comm(pid). The kernel's task is found by the number it has
+// in our own pid namespace: the current task's is taken for ours, where that is
+// not the initial one.
+func checkCommOf(c Checker, call *Call) *types.Type {
+	if !wantInt(c, call, 0) {
+		return types.TInvalid
+	}
+	k := c.Kernel()
+	d := commOf{find: "bpf_task_from_pid", release: "bpf_task_release"}
+	needs := "6.2"
+	if c.Session().PIDNS != nil {
+		d.find, needs = "bpf_task_from_vpid", "6.13"
+	}
+	if ctx := c.Context(); ctx != nil {
+		switch ctx.Prog {
+		case ebpf.Tracing, ebpf.LSM, ebpf.XDP, ebpf.SchedCLS:
+		case ebpf.TracePoint, ebpf.PerfEvent:
+			if needs == "6.2" {
+				needs = "6.12"
+			}
+			if v := k.Release(); v.Less(probes.Version{Major: 6, Minor: 12}) {
+				c.Errorf(call.Span, "comm(pid) needs Linux %s here, this is %s", needs, v)
+				return types.TInvalid
+			}
+		default:
+			c.Errorf(call.Span, "comm(pid) is not supported in %s probes: the kernel lets their programs look up no task", ctx.Kind.Name)
+			return types.TInvalid
+		}
+	}
+	var ok1, ok2, ok3 bool
+	d.findID, ok1 = k.Kfunc(d.find)
+	d.releaseID, ok2 = k.Kfunc(d.release)
+	if !ok1 || !ok2 {
+		c.Errorf(call.Span, "comm(pid) needs Linux %s (%s), this is %s", needs, d.find, k.Release())
+		return types.TInvalid
+	}
+	t, err := k.Type("struct task_struct")
+	if err == nil {
+		d.name, ok3 = t.Field("comm")
+	}
+	if !ok3 {
+		c.Errorf(call.Span, "comm(pid) needs the kernel's BTF of struct task_struct")
+		return types.TInvalid
+	}
+	call.Data = d
+	return types.NewString(commLen)
+}
+
+func storeCommOf(g Gen, call *Call, dst Dest) {
+	d := call.Data.(commOf)
+	pid := g.Value(&call.Args[0])
+	b := g.B()
+	task := b.Kfunc(d.find, int64(d.findID), ir.PtrBTF, pid)
+	g.IfElse(b.Op(ir.OpNe, task, b.Const(0)), func() *ir.Value {
+		b := g.B()
+		for i := int64(0); i < commLen; i += 8 {
+			b.Store(dst.Ptr, dst.Off+i, 8, b.Load(task, int64(d.name.Off)+i, 8, false))
+		}
+		b.Kfunc(d.release, int64(d.releaseID), ir.Void, task)
+		return nil
+	}, func() *ir.Value {
+		storeText(g, "N/A", Dest{Ptr: dst.Ptr, Off: dst.Off, Size: commLen, Padded: true})
+		g.Event(call, []*types.Type{types.TInt32}, nil, func(rec *ir.Value, offs []int) {
+			g.B().Store(rec, int64(offs[0]), 4, pid)
+		})
+		return nil
+	})
+	padTail(g, dst, commLen)
 }
 
 // padTail clears what of dst lies behind its first n bytes, where that matters.

@@ -5,7 +5,10 @@ import (
 )
 
 // Format is a parsed format string: text and conversions in turn.
-type Format struct{ Pieces []Piece }
+type Format struct {
+	Pieces  []Piece
+	Unknown string // the first % with a letter that is no conversion: text, like any other
+}
 
 // Piece is literal text or, where Verb is not 0, a conversion.
 type Piece struct {
@@ -52,6 +55,9 @@ func ParseFormat(s string) *Format {
 		}
 		p, n := parseConversion(s[i:])
 		if n == 0 {
+			if f.Unknown == "" && i+1 < len(s) && s[i+1] > ' ' && s[i+1] <= '~' {
+				f.Unknown = s[i : i+2]
+			}
 			continue
 		}
 		flush(i)

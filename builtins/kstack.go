@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
-// A stack is one word: the number under which the kernel keeps its frames in
+// A stack is one word (but see storesFrames): the number under which the kernel keeps its frames in
 // the low half (noStack where it could not), for user stacks the process in
 // the high half. The type's parameters are the index of the mode in
 // stackModes and the depth.
@@ -23,7 +23,7 @@ const (
 	ustackName    = "ustack_t"
 )
 
-var stackModes = []string{"bpftrace", "perf", "raw", "build_id"}
+var stackModes = []string{"bpftrace", "perf", "raw", buildIDMode}
 
 var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "limit", Optional: true}}
 
@@ -50,8 +50,8 @@ func ustack() *Def {
 		TypeName: ustackName,
 		Params:   stackParams,
 		Doc: Doc{
-			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf or raw.",
-			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`},
+			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it).",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`},
 		},
 		Check: checkStack,
 		Emit: func(g Gen, call *Call) *ir.Value {
@@ -60,7 +60,11 @@ func ustack() *Def {
 			pid := b.Op(ir.OpShl, currentIDs(g, nil).pid(), b.Const(32))
 			return b.Op(ir.OpOr, pid, id)
 		},
+		Store: storeBuildIDs,
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
+			if storesFrames(t) {
+				return formatBuildIDs(data)
+			}
 			return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32))
 		},
 	}
@@ -102,11 +106,19 @@ func checkStack(c Checker, call *Call) *types.Type {
 		return types.TInvalid
 	}
 	m := max(slices.Index(stackModes, mode), 0)
-	if stackModes[m] == "build_id" {
-		c.Errorf(call.Span, "%s: the stack mode build_id is not supported", name)
-		return types.TInvalid
+	size := 8
+	if stackModes[m] == buildIDMode {
+		if call.Def.TypeName != ustackName {
+			c.Errorf(call.Span, "'build_id' stack mode can only be used for ustack")
+			return types.TInvalid
+		}
+		if depth == 0 {
+			c.Errorf(call.Span, "ustack: a limit of 0 leaves nothing in the mode build_id")
+			return types.TInvalid
+		}
+		size = buildIDFrame * int(depth)
 	}
-	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: 8, Params: []int64{int64(m), depth}}
+	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}
 }
 
 // takeStack has the kernel keep the current stack and returns its number, or

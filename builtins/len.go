@@ -22,6 +22,9 @@ func length() *Def {
 			if wholeMapArg(a) {
 				return g.MapLen(a.Map)
 			}
+			if storesFrames(a.Type) {
+				return countBuildIDs(g, a.Type, g.Addr(a))
+			}
 			return stackLen(g, a.Type)
 		},
 	}
@@ -46,7 +49,7 @@ func checkLen(c Checker, call *Call) *types.Type {
 	}
 	t := call.typeOf(0)
 	if t.Kind == types.Opaque && (t.Name == kstackName || t.Name == ustackName) {
-		if isStackCall(a.Expr) {
+		if storesFrames(t) || isStackCall(a.Expr) {
 			return types.TInt64
 		}
 		c.Errorf(a.Span, "len() of a stack that was stored is not known: call len(%s) where it is taken", t.Name[:len("kstack")])

@@ -14,7 +14,7 @@ func printf() *Def {
 		Kind:   Action,
 		Params: formatParams,
 		Doc: Doc{
-			Summary:  "Prints formatted text. Conversions: %d %i %u %o %x %X %c %p %s, %r %rx %rh for buffers and %gr for allocation flags, with flags, width, precision and length modifiers as in C.",
+			Summary:  "Prints formatted text. Conversions: %d %i %u %o %x %X %c %p %s, %r %rx %rh for buffers and %gr for allocation flags, with flags, width, precision and length modifiers as in C: %x, %X and %o show 32 bits unless a modifier (%lx) says more; %d, %i and %u always show the whole number.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%-16s %6d %s\n", comm, pid, str(args.filename)); }`},
 		},
 		Check: checkMessage,

@@ -44,6 +44,9 @@ func checkFormat(c Checker, call *Call, at int) *message {
 	case len(args) < want:
 		c.Errorf(call.Span, "not enough arguments for format string (%d supplied, %d expected)", len(args), want)
 		return nil
+	case len(args) > want && m.format.Unknown != "":
+		c.Errorf(call.Args[at].Span, "unknown conversion %s in the format string", m.format.Unknown)
+		return nil
 	case len(args) > want:
 		c.Errorf(call.Span, "too many arguments for format string (%d supplied, %d expected)", len(args), want)
 		return nil
@@ -221,10 +224,15 @@ func integer(t *types.Type, data []byte) uint64 {
 // precision, or to the width where the flag 0 asks for it.
 func (p *Piece) appendInt(dst []byte, t *types.Type, data []byte) []byte {
 	x := integer(t, data)
-	// As in C, a number is as wide as its length modifier says, or as the
-	// argument is, but at least 32 bits.
+	// A number is as wide as its length modifier says. Without one bit patterns
+	// (%o, %x) have the 32 bits that C gives them, since scripts count on their
+	// digits; quantities (%d, %u) are never cut, a wrong number helps nobody.
 	width := p.Bits
-	if width == 0 {
+	switch {
+	case width != 0:
+	case p.Verb == 'o' || p.Verb == 'x' || p.Verb == 'X':
+		width = 32
+	default:
 		width = max(32, uint(t.Size)*8)
 	}
 	var prefix [2]byte

@@ -82,6 +82,10 @@ func (c *checker) foldBinary(e *ast.Binary, x, y *types.Type) (t *types.Type, do
 	}
 	if (isLiteralType(x) || x.Kind == types.Bool) && (isLiteralType(y) || y.Kind == types.Bool) {
 		l := fold(e.Op, a, b)
+		if l == nil && (e.Op == "/" || e.Op == "%") && b.Int == 0 {
+			c.errorf(e.Span(), "division by zero")
+			return types.TInvalid, true
+		}
 		if l == nil {
 			c.errorf(e.Span(), "unable to fold literals due to overflow or underflow")
 			return types.TInvalid, true

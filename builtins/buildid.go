@@ -1,0 +1,70 @@
+package builtins
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// A user stack in the mode build_id names files by their build ID, so that it
+// can be symbolized elsewhere and outlives the process. The kernel translates
+// the frames when it writes them into memory; the value is those bytes, an
+// array of struct bpf_stack_build_id: a status word, the build ID, and the
+// offset in the file or, without one, the address. Frames that were not used
+// are zero.
+const (
+	buildIDFrame = 32      // bytes
+	buildIDFlag  = 1 << 11 // BPF_F_USER_BUILD_ID
+	buildIDSize  = 20
+	offsetAt     = 24
+
+	frameEmpty = 0 // BPF_STACK_BUILD_ID_EMPTY
+	frameValid = 1 // BPF_STACK_BUILD_ID_VALID
+
+	buildIDMode = "build_id"
+)
+
+// storesFrames reports whether values of a stack's type are the frames
+// themselves, not the number of a stack that the kernel keeps.
+func storesFrames(t *types.Type) bool {
+	return len(t.Params) == 2 && stackModes[t.Params[0]] == buildIDMode
+}
+
+func storeBuildIDs(g Gen, call *Call, dst Dest) {
+	b := g.B()
+	// The helper clears what it does not fill.
+	b.Call(ir.GetStack, g.Ctx(), b.AddImm(dst.Ptr, dst.Off), b.Const(int64(call.Type.Size)), b.Const(userStackFlag|buildIDFlag))
+	padTail(g, dst, call.Type.Size)
+}
+
+// countBuildIDs is the number of frames in the stack at p.
+func countBuildIDs(g Gen, t *types.Type, p *ir.Value) *ir.Value {
+	b := g.B()
+	n := &ir.Var{Name: "frames", Type: ir.Int}
+	b.Write(n, b.Const(0))
+	forEach(g, t.Size/buildIDFrame, func(l *loop, i *ir.Value) {
+		l.leave(b.Op(ir.OpEq, b.Load(b.Op(ir.OpAdd, p, b.Op(ir.OpMul, i, b.Const(buildIDFrame))), 0, 4, false), b.Const(frameEmpty)))
+		b.Write(n, b.Op(ir.OpAdd, i, b.Const(1)))
+	})
+	return b.Read(n)
+}
+
+func formatBuildIDs(data []byte) value.Value {
+	s := value.Stack{Mode: buildIDMode}
+	for ; len(data) >= buildIDFrame; data = data[buildIDFrame:] {
+		status := binary.NativeEndian.Uint32(data)
+		if status == frameEmpty {
+			break
+		}
+		at := strconv.FormatUint(binary.NativeEndian.Uint64(data[offsetAt:]), 16)
+		if status == frameValid {
+			at = hex.EncodeToString(data[4:4+buildIDSize]) + " 0x" + at
+		}
+		s.Frames = append(s.Frames, at)
+	}
+	return s
+}
