@@ -87,6 +87,9 @@ type Def struct {
 	Emit func(g Gen, call *Call) *ir.Value
 	// Store writes a value that is not a scalar into dst.
 	Store func(g Gen, call *Call, dst Dest)
+	// Source, where a Store copies a string of at most the result type's size
+	// from an address, is that address; not ok where it does something else.
+	Source func(g Gen, call *Call) (src *ir.Value, space types.Space, ok bool)
 	// Update folds call's arguments into the aggregation at p (a value of
 	// call.Type, zeroed when new; this CPU's copy, so no atomics needed).
 	Update func(g Gen, call *Call, p *ir.Value)
@@ -176,6 +179,9 @@ type Checker interface {
 	// NeedsPoint says that the program must know which attach point it runs
 	// for, so it is not shared.
 	NeedsPoint()
+	// StackLens reports whether stacks are stored with their lengths, as they
+	// are in a program where any call has said need.
+	StackLens(need bool) bool
 	// Session facts: positional parameters, command line options, and so on.
 	Session() *Session
 }

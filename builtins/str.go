@@ -16,6 +16,13 @@ func str() *Def {
 		},
 		Check: checkStr,
 		Store: storeStr,
+		Source: func(g Gen, call *Call) (*ir.Value, types.Space, bool) {
+			if call.Args[0].Type.Kind == types.String || len(call.Args) == 2 && call.Args[1].Lit == nil {
+				return nil, types.NoSpace, false
+			}
+			src, space := stringSource(g, &call.Args[0])
+			return src, space, true
+		},
 	}
 }
 

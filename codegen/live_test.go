@@ -32,7 +32,7 @@ func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text s
 		Config: func(*ast.Program, *source.Diags) *config.Config {
 			return &config.Config{
 				MaxStrlen: 1024, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1024, MaxBPFProgs: 1024,
-				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 32, MissingProbes: "error",
+				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 512, MissingProbes: "error",
 			}
 		},
 		Dump: dump,

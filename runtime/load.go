@@ -140,7 +140,7 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	name := kernel
 	var at source.Span
 	for _, m := range s.obj.Maps {
-		if m.Kernel == kernel && (m.Store == wire.HashMap || m.Store == wire.PerCPUHashMap) {
+		if (m.Kernel == kernel || m.Short == kernel) && (m.Store == wire.HashMap || m.Store == wire.PerCPUHashMap) {
 			name = m.Name
 			for _, info := range s.obj.Checked.Maps {
 				if info.Name == m.Name {

@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
-
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/output"
@@ -192,36 +189,6 @@ func (s *Session) slotSet(off int) bool {
 	return err == nil && b[0] != 0
 }
 
-func (s *Session) readHash(m *wire.Map) ([]pair, error) {
-	k := s.maps[m.Kernel]
-	if k == nil {
-		return nil, fmt.Errorf("bug: no map %s", m.Kernel)
-	}
-	perCPU := m.Store == wire.PerCPUHashMap
-	keySize, valSize := int(k.KeySize()), int(k.ValueSize())
-	stride := valSize
-	if perCPU {
-		stride = roundUp8(valSize) * s.ncpu
-	}
-	var pairs []pair
-	cpus := make([][]byte, s.ncpu)
-	err := eachElem(k, keySize, stride, func(key, val []byte) {
-		p := pair{val: val[:m.Value.Size]}
-		if m.Key != nil {
-			p.key = key
-		}
-		if perCPU {
-			for i := range cpus {
-				off := i * roundUp8(valSize)
-				cpus[i] = val[off : off+m.Value.Size]
-			}
-			p.val = s.merge(m.Value, cpus)
-		}
-		pairs = append(pairs, p)
-	})
-	return pairs, err
-}
-
 // merge folds the values of all CPUs into one.
 func (s *Session) merge(t *types.Type, cpus [][]byte) []byte {
 	dst := make([]byte, t.Size)
@@ -309,17 +276,7 @@ func (s *Session) clearMap(m *wire.Map) error {
 	case wire.PerCPUSlot:
 		return s.zeroCPUSlot(m, m.Set >= 0)
 	}
-	k := s.maps[m.Kernel]
-	pairs, err := s.keysOf(m, k)
-	if err != nil {
-		return err
-	}
-	for _, key := range pairs {
-		if err := deleteElem(k, key); err != nil && err != unix.ENOENT {
-			return err
-		}
-	}
-	return nil
+	return s.clearHash(m)
 }
 
 // zeroMap sets all values to zero and keeps the keys.
@@ -330,37 +287,12 @@ func (s *Session) zeroMap(m *wire.Map) error {
 	case wire.PerCPUSlot:
 		return s.zeroCPUSlot(m, false)
 	}
-	k := s.maps[m.Kernel]
-	keys, err := s.keysOf(m, k)
-	if err != nil {
-		return err
-	}
-	size := int(k.ValueSize())
-	if m.Store == wire.PerCPUHashMap {
-		size = roundUp8(size) * s.ncpu
-	}
-	zeros := make([]byte, size)
-	for _, key := range keys {
-		if err := updateElem(k, key, zeros, uint64(ebpf.UpdateExist)); err != nil && err != unix.ENOENT {
-			return err
-		}
-	}
-	return nil
+	return s.zeroHash(m)
 }
 
 func (s *Session) zeroSlot(m *wire.Map) error {
 	_, err := s.slots.WriteAt(make([]byte, m.Value.Size), int64(m.Off))
 	return err
-}
-
-func (s *Session) keysOf(m *wire.Map, k *ebpf.Map) ([][]byte, error) {
-	stride := int(k.ValueSize())
-	if m.Store == wire.PerCPUHashMap {
-		stride = roundUp8(stride) * s.ncpu
-	}
-	var keys [][]byte
-	err := eachElem(k, int(k.KeySize()), stride, func(key, _ []byte) { keys = append(keys, key) })
-	return keys, err
 }
 
 var _ builtins.Env = (*env)(nil)

@@ -27,6 +27,8 @@ type callback struct {
 	// done is where in the parent's frame a return notes that it happened, and
 	// behind it its value; -1: the body does not return.
 	done int64
+	// left is where in the parent's frame a break is noted; -1: it need not be.
+	left int64
 }
 
 // What a callback's result tells the kernel.
@@ -109,33 +111,50 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 		return
 	}
 	st := f.state(m)
+	parts := st.parts()
+	left := int64(-1) // where a break is noted: it is one from all parts
+	if len(parts) > 1 {
+		f.prologue(func() { left = f.extendFrame(8) })
+		f.b.Store(f.frame, left, 8, f.b.Const(0))
+	}
+	for i, p := range parts {
+		if i == 0 {
+			f.forPart(s, st, p, left)
+			continue
+		}
+		f.If(f.b.Op(ir.OpEq, f.b.Load(f.frame, left, 8, false), f.b.Const(0)), func() { f.forPart(s, st, p, left) })
+	}
+}
+
+// forPart runs the body of s for each entry in a part of a map.
+func (f *fn) forPart(s *ast.For, st *mapState, p part, left int64) {
 	body, cb := f.callback1(s, ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)
 	key, val := body.b.Param(1), body.b.Param(2)
-	cb.up = body.b.Param(3)
+	cb.up, cb.left = body.b.Param(3), left
 	body.start()
 	v := f.info.Vars[s.Var]
 	l := body.local(v, true)
 	kt, vt := v.Type.Fields[0], v.Type.Fields[1]
 	kd := Dest{Ptr: l.mem, Off: int64(kt.Off), Size: kt.Type.Size, Padded: true}
-	body.copyPlace(place{t: st.key, ptr: key}, kt.Type, kd)
+	body.copyPlace(place{t: p.key, ptr: key}, kt.Type, kd)
 	vd := Dest{Ptr: l.mem, Off: int64(vt.Off), Size: vt.Type.Size, Padded: true}
 	if st.info.Value.Kind == types.Agg && vt.Type.Kind != types.Agg {
-		k := body.temp(st.keySize())
-		body.copyPlace(place{t: st.key, ptr: key}, st.key, Dest{Ptr: k, Size: st.keySize(), Padded: true})
-		body.storeWord(body.readAgg(st, k), vt.Type, vd)
+		k := body.temp(keySize(p.key))
+		body.copyPlace(place{t: p.key, ptr: key}, p.key, Dest{Ptr: k, Size: keySize(p.key), Padded: true})
+		body.storeWord(body.readAgg(st, body.keyOf(st, p, k)), vt.Type, vd)
 	} else {
 		body.copyPlace(place{t: st.info.Value, ptr: val}, vt.Type, vd)
 	}
 	body.callbackBody(s)
 
-	n := f.b.Call(ir.ForEachMapElem, f.b.MapPtr(st.store.kernelMap()), f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
+	n := f.b.Call(ir.ForEachMapElem, f.b.MapPtr(p.m), f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
 	f.afterCallback(cb, n, s, "bpf_for_each_map_elem")
 }
 
 // callback1 begins the function that is the body of s.
 func (f *fn) callback1(s *ast.For, params ...ir.Type) (*fn, *callback) {
 	f.prologue(func() { f.extendFrame(0) })
-	cb := &callback{parent: f, done: -1}
+	cb := &callback{parent: f, done: -1, left: -1}
 	if returns(s.Body) {
 		f.prologue(func() {
 			cb.done = f.extendFrame(16)
@@ -151,7 +170,14 @@ func (f *fn) callback1(s *ast.For, params ...ir.Type) (*fn, *callback) {
 
 func (f *fn) callbackBody(s *ast.For) {
 	leave := func(r int64) func() { return func() { f.b.Ret(f.b.Const(r)) } }
-	f.loop(jumps{brk: leave(stop), cont: leave(goOn)}, s.Body)
+	brk := leave(stop)
+	if f.callback.left >= 0 {
+		brk = func() {
+			f.b.Store(f.callback.up, f.callback.left, 8, f.b.Const(1))
+			f.b.Ret(f.b.Const(stop))
+		}
+	}
+	f.loop(jumps{brk: brk, cont: leave(goOn)}, s.Body)
 	if f.b.Cur != nil {
 		f.b.Ret(f.b.Const(goOn))
 	}

@@ -16,11 +16,15 @@ type hash struct {
 	m    *ir.Map
 	name string
 	span source.Span
-	lru  bool
+
+	// inPlace says that an assignment of a word writes into the entry where there
+	// is one: half the cost of an update. Only where entries are never taken
+	// away, by the script or the kernel: then what was found stays that key's.
+	inPlace bool
 }
 
 // newHash follows the declared type, where there is one.
-func newHash(u *unit, m *builtins.MapInfo, w *wire.Map) store {
+func newHash(u *unit, m *builtins.MapInfo, w *wire.Map) *hash {
 	perCPU := m.Value.Kind == types.Agg || strings.HasPrefix(m.Decl, "percpu")
 	lru := strings.HasSuffix(m.Decl, "lruhash")
 	kind := ir.Hash
@@ -39,7 +43,7 @@ func newHash(u *unit, m *builtins.MapInfo, w *wire.Map) store {
 	km := u.newMap(ir.Map{
 		Name: w.Kernel, Type: kind, KeySize: keySize(w.Key), ValueSize: max(m.Value.Size, 1), MaxEntries: w.Max,
 	})
-	return &hash{m: km, name: m.Name, span: m.Span, lru: lru}
+	return &hash{m: km, name: m.Name, span: m.Span, inPlace: !lru && !u.deleted[m]}
 }
 
 // The flags and results of map_update_elem.
@@ -76,11 +80,35 @@ func (s *hash) check(f *fn, r *ir.Value) {
 	})
 }
 
+func (s *hash) assignWord(f *fn, key, x *ir.Value, t *types.Type) {
+	update := func() *ir.Value {
+		s.assign(f, key, func(d Dest) { f.storeWord(x, t, d) })
+		return nil
+	}
+	if !s.inPlace {
+		update()
+		return
+	}
+	p := s.find(f, key)
+	f.IfElse(p, func() *ir.Value {
+		f.b.Store(f.b.NonNil(p), 0, t.Size, x)
+		return nil
+	}, update)
+}
+
 func (s *hash) assign(f *fn, key *ir.Value, fill func(Dest)) {
+	s.update(f, key, s.value(f, fill))
+}
+
+// value puts a value into memory.
+func (s *hash) value(f *fn, fill func(Dest)) *ir.Value {
 	tmp := f.temp(s.m.ValueSize)
 	fill(Dest{Ptr: tmp, Size: s.m.ValueSize, Padded: true})
-	r := f.b.Call(ir.MapUpdate, f.b.MapPtr(s.m), key, tmp, f.b.Const(bpfAny))
-	s.check(f, r)
+	return tmp
+}
+
+func (s *hash) update(f *fn, key, val *ir.Value) {
+	s.check(f, f.b.Call(ir.MapUpdate, f.b.MapPtr(s.m), key, val, f.b.Const(bpfAny)))
 }
 
 func (s *hash) remove(f *fn, key *ir.Value) *ir.Value {

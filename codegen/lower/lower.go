@@ -42,9 +42,11 @@ type Result struct {
 // Lower translates p. The error is a source.DiagError: what the kernel p was
 // checked against cannot run.
 func Lower(p *check.Program) (*Result, error) {
-	u := newUnit(p)
-	for _, prog := range p.Progs {
-		u.program(prog)
+	u := newUnit(p, map[*builtins.MapInfo]bool{})
+	u.programs()
+	if u.again {
+		u = newUnit(p, u.deleted)
+		u.programs()
 	}
 	if err := u.diags.Err(); err != nil {
 		return nil, err
@@ -63,19 +65,31 @@ type unit struct {
 	diags source.Diags
 	maps  map[*builtins.MapInfo]*mapState
 	tables
+
+	// deleted are the maps that the script deletes from. How such a map is
+	// assigned to depends on it, so once more is learnt of it while lowering
+	// all is lowered again.
+	deleted map[*builtins.MapInfo]bool
+	again   bool
 }
 
-func newUnit(p *check.Program) *unit {
+func newUnit(p *check.Program, deleted map[*builtins.MapInfo]bool) *unit {
 	u := &unit{
 		p: p, k: p.Env.Kernel, info: p.Info,
 		res:    &Result{Module: &ir.Module{}},
 		maps:   map[*builtins.MapInfo]*mapState{},
-		tables: newTables(),
+		tables: newTables(), deleted: deleted,
 	}
 	for _, m := range p.Maps {
 		u.addMap(m)
 	}
 	return u
+}
+
+func (u *unit) programs() {
+	for _, prog := range u.p.Progs {
+		u.program(prog)
+	}
 }
 
 // need reports whether the kernel has a feature; if not, it says so at s.
@@ -130,6 +144,7 @@ type fn struct {
 	loops        []jumps                  // enclosing loops, innermost last
 	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
+	splitKeys    map[*ir.Value]*splitKey  // encoded keys of split maps
 	result       int64                    // what the program returns by default
 
 	bail      *ir.Block   // ends the function where something impossible happened; nil: not made yet

@@ -25,6 +25,8 @@ type store interface {
 	make(f *fn, key *ir.Value) *ir.Value
 	// assign sets the value of a key to what fill writes.
 	assign(f *fn, key *ir.Value, fill func(Dest))
+	// assignWord is the same for a value of one word.
+	assignWord(f *fn, key, x *ir.Value, t *types.Type)
 	// remove deletes a key: 0, or less where there was none.
 	remove(f *fn, key *ir.Value) *ir.Value
 	// onCPU is the value of a key as one CPU has it, null where there is none.
@@ -74,6 +76,8 @@ func (u *unit) addMap(m *builtins.MapInfo) {
 		st.store = newPerCPUSlot(u, &w)
 	case !m.Keyed:
 		st.store = newSlot(u, &w)
+	case u.splits(m, st.key):
+		st.store = newSplit(u, m, &w)
 	default:
 		st.store = newHash(u, m, &w)
 	}
@@ -149,6 +153,9 @@ func (f *fn) key(st *mapState, args []ast.Expr) *ir.Value {
 }
 
 func (f *fn) encodeKey(st *mapState, key ast.Expr) *ir.Value {
+	if s, ok := st.store.(*split); ok {
+		return s.encode(f, st.key, key)
+	}
 	if l := f.lit(key); l != nil && l.IsStr && st.key.Kind == types.String {
 		data := make([]byte, st.keySize())
 		copy(data[:max(st.key.Size-1, 0)], l.Str)
@@ -227,7 +234,7 @@ func (f *fn) assignMap(target, e ast.Expr) {
 	if t.IsScalar() {
 		x := f.operand(e)
 		v := f.convert(x.x, x.t, t)
-		st.store.assign(f, key, func(d Dest) { f.storeWord(v, t, d) })
+		st.store.assignWord(f, key, v, t)
 		return
 	}
 	// A value that is made of the map's own is complete before it goes there.
@@ -345,6 +352,10 @@ func (f *fn) Lookup(m *builtins.MapInfo, key *ir.Value) *ir.Value {
 
 // Delete removes a key.
 func (f *fn) Delete(m *builtins.MapInfo, key *ir.Value) *ir.Value {
+	if !f.deleted[m] {
+		f.deleted[m] = true
+		f.again = f.again || m.Keyed
+	}
 	return f.stateOf(m).store.remove(f, key)
 }
 
@@ -359,5 +370,14 @@ func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
 	f.irp.Subs = append(f.irp.Subs, cb.Fn)
 	none := f.temp(8)
 	f.b.Zero(none, 0, 8)
-	return f.b.Call(ir.ForEachMapElem, f.MapPtr(m), f.b.FuncAddr(cb.Fn), none, f.b.Const(0))
+	var n *ir.Value
+	for _, p := range f.stateOf(m).parts() {
+		x := f.b.Call(ir.ForEachMapElem, f.b.MapPtr(p.m), f.b.FuncAddr(cb.Fn), none, f.b.Const(0))
+		if n == nil {
+			n = x
+		} else {
+			n = f.b.Op(ir.OpAdd, n, x)
+		}
+	}
+	return n
 }

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
@@ -49,6 +50,10 @@ func (s *perCPUSlot) make(f *fn, _ *ir.Value) *ir.Value {
 	q := f.surely(s.element(f))
 	f.b.Store(q, s.set, 1, f.b.Const(1))
 	return f.b.AddImm(q, s.off)
+}
+
+func (s *perCPUSlot) assignWord(f *fn, key, x *ir.Value, t *types.Type) {
+	s.assign(f, key, func(d Dest) { f.storeWord(x, t, d) })
 }
 
 func (s *perCPUSlot) assign(f *fn, key *ir.Value, fill func(Dest)) {

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -40,6 +41,10 @@ func (s *slot) present(f *fn, key *ir.Value) *ir.Value {
 func (s *slot) make(f *fn, key *ir.Value) *ir.Value {
 	s.mark(f, 1)
 	return s.find(f, key)
+}
+
+func (s *slot) assignWord(f *fn, key, x *ir.Value, t *types.Type) {
+	s.assign(f, key, func(d Dest) { f.storeWord(x, t, d) })
 }
 
 func (s *slot) assign(f *fn, key *ir.Value, fill func(Dest)) {

@@ -178,7 +178,7 @@ func Default() *Config {
 	return &Config{
 		CPPDemangle: true, LazySymbolication: true, License: "GPL", LogSize: 1000000,
 		MaxBPFProgs: 1024, MaxCatBytes: 10240, MaxMapKeys: 4096, MaxProbes: 1024, MaxStrlen: 1024,
-		OnStackLimit: 32, StackMode: "bpftrace", StrTruncTrailer: "..", MissingProbes: "error",
+		OnStackLimit: 512, StackMode: "bpftrace", StrTruncTrailer: "..", MissingProbes: "error",
 		PrintMapsOnExit: true, UseBlazesym: true,
 		Unstable: map[string]string{"tseries": "warn", "dw_ustack": "warn", "typeinfo": "error", "import_statement": "error"},
 	}

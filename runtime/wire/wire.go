@@ -87,6 +87,11 @@ const (
 	PerCPUHashMap              // a per-CPU hash map of its own
 )
 
+// ShortKey is the size of the keys in a map for short ones: strings of fewer
+// bytes than that, NUL included, padded with zeros. Longer ones are in the map
+// with full keys.
+const ShortKey = 64
+
 // Names of the maps every object may have beside the script's own.
 const (
 	RingMap    = "events"   // ring buffer
@@ -116,6 +121,7 @@ type Map struct {
 	Value  *types.Type
 	Store  Store
 	Kernel string // name of the kernel map
+	Short  string // name of the kernel map that holds the entries with short keys; "": Kernel holds all
 	Off    int    // Slot, PerCPUSlot: bytes into the element
 	Set    int    // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
 	Max    int    // most entries

@@ -1,0 +1,99 @@
+package runtime
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// parts are the kernel maps that together hold the entries of a map with keys.
+func (s *Session) parts(m *wire.Map) ([]*ebpf.Map, error) {
+	names := []string{m.Kernel}
+	if m.Short != "" {
+		names = append(names, m.Short)
+	}
+	ks := make([]*ebpf.Map, len(names))
+	for i, name := range names {
+		if ks[i] = s.maps[name]; ks[i] == nil {
+			return nil, fmt.Errorf("bug: no map %s", name)
+		}
+	}
+	return ks, nil
+}
+
+// stride is the size in which user space sees the values of a kernel map of m.
+func (s *Session) stride(m *wire.Map, k *ebpf.Map) int {
+	if m.Store == wire.PerCPUHashMap {
+		return roundUp8(int(k.ValueSize())) * s.ncpu
+	}
+	return int(k.ValueSize())
+}
+
+// readHash reads a map with keys. A short key has fewer bytes than the map's
+// key type: what is missing is zero.
+func (s *Session) readHash(m *wire.Map) ([]pair, error) {
+	ks, err := s.parts(m)
+	if err != nil {
+		return nil, err
+	}
+	var pairs []pair
+	cpus := make([][]byte, s.ncpu)
+	for _, k := range ks {
+		err := eachElem(k, int(k.KeySize()), s.stride(m, k), func(key, val []byte) {
+			p := pair{val: val[:m.Value.Size]}
+			if m.Key != nil {
+				p.key = key
+			}
+			if m.Store == wire.PerCPUHashMap {
+				for i := range cpus {
+					off := i * roundUp8(int(k.ValueSize()))
+					cpus[i] = val[off : off+m.Value.Size]
+				}
+				p.val = s.merge(m.Value, cpus)
+			}
+			pairs = append(pairs, p)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pairs, nil
+}
+
+// eachKey calls f for all keys that a map has now.
+func (s *Session) eachKey(m *wire.Map, f func(k *ebpf.Map, key []byte) error) error {
+	ks, err := s.parts(m)
+	if err != nil {
+		return err
+	}
+	for _, k := range ks {
+		var keys [][]byte
+		err := eachElem(k, int(k.KeySize()), s.stride(m, k), func(key, _ []byte) { keys = append(keys, key) })
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if err := f(k, key); err != nil && err != unix.ENOENT {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Session) clearHash(m *wire.Map) error {
+	return s.eachKey(m, func(k *ebpf.Map, key []byte) error { return deleteElem(k, key) })
+}
+
+func (s *Session) zeroHash(m *wire.Map) error {
+	var zeros []byte
+	return s.eachKey(m, func(k *ebpf.Map, key []byte) error {
+		if zeros == nil {
+			zeros = make([]byte, s.stride(m, k))
+		}
+		return updateElem(k, key, zeros, uint64(ebpf.UpdateExist))
+	})
+}
