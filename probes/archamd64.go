@@ -20,4 +20,5 @@ var archAMD64 = &arch{
 	trapSize: 1, // int3
 
 	resultInArgs: true,
+	dwarfRegs:    []string{"ax", "dx", "cx", "bx", "si", "di", "bp", "sp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"},
 }

@@ -18,7 +18,9 @@ var archARM64 = func() *arch {
 	for i := range 31 {
 		a.regs[fmt.Sprintf("r%d", i)] = 8 * i
 		a.regs[fmt.Sprintf("x%d", i)] = 8 * i
+		a.dwarfRegs = append(a.dwarfRegs, fmt.Sprintf("x%d", i))
 	}
+	a.dwarfRegs = append(a.dwarfRegs, "sp")
 	for i := range 8 {
 		a.args = append(a.args, fmt.Sprintf("r%d", i))
 	}

@@ -20,6 +20,8 @@ type debugInfo struct {
 	d     *dwarf.Data
 	types map[dwarf.Offset]*dwarfType
 	names map[string]dwarf.Offset // "struct foo" → definition; nil until asked for
+
+	loclists, loc, addrs []byte // sections that package dwarf does not read
 }
 
 var errNoDebugInfo = errors.New("no debug info")
@@ -77,7 +79,10 @@ func (x *executable) loadDebugInfo() (*debugInfo, error) {
 			return nil, fmt.Errorf("section .debug_%s: %w", name, err)
 		}
 	}
-	return &debugInfo{d: d, types: map[dwarf.Offset]*dwarfType{}}, nil
+	return &debugInfo{
+		d: d, types: map[dwarf.Offset]*dwarfType{},
+		loclists: sections["loclists"], loc: sections["loc"], addrs: sections["addr"],
+	}, nil
 }
 
 // systemDebugDir is where distributions put the debug files of their packages.

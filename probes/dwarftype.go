@@ -15,7 +15,7 @@ type dwarfType struct {
 	decl  string // as C writes it
 	class typeClass
 	byRef func() bool // C++: passed by reference although written by value
-	align int  // 0: that of the members
+	align int         // 0: that of the members
 	elem  *dwarfType
 	parts func() []dwarfMember // members of a struct
 }

@@ -18,8 +18,10 @@ type arch struct {
 	goArgs   []string       // Go's register ABI (ABIInternal), in order
 	goFloats int            // how many floating-point registers that ABI has
 	ret      string
-	ip, sp   string
-	stack    int // offset from sp, at a function's first instruction, of the first argument not in a register
+
+	dwarfRegs []string // integer registers by DWARF's numbers
+	ip, sp    string
+	stack     int // offset from sp, at a function's first instruction, of the first argument not in a register
 	// How the C calling convention passes objects of more than two words, where a
 	// large result goes (by a hidden first argument), and whether a pair of
 	// registers starts at an even one.

@@ -3,6 +3,7 @@ package probes
 import (
 	"debug/dwarf"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/types"
@@ -42,16 +43,32 @@ func uprobeArgs(a *arch, p *Point) (*types.Type, error) {
 	t := &types.Type{Kind: types.Struct, Name: "args of " + p.Name, Space: types.Ctx}
 	var fields []types.Field
 	align := 1
-	for i, e := range g.params(fn.entry) {
-		if isResult, _ := g.value(e, dwarf.AttrVarParam).(bool); isResult { // Go
-			continue
-		}
+	params := slices.DeleteFunc(g.params(fn.entry), func(e *dwarf.Entry) bool {
+		isResult, _ := g.value(e, dwarf.AttrVarParam).(bool) // Go
+		return isResult
+	})
+	sizes := make([]int, len(params))
+	for i, e := range params {
+		sizes[i] = g.typeOf(e, 0).t.Size
+	}
+	places, found, sound := make([]*types.Loc, len(params)), make([]located, len(params)), true
+	if conv == convC || conv == convRust {
+		places, found, sound = g.entryPlaces(a, fn, params, sizes)
+	}
+	for i, e := range params {
 		dt := g.typeOf(e, 0)
 		f := types.Field{Name: g.name(e), Type: dt.t}
 		if f.Name == "" {
 			f.Name = fmt.Sprintf("arg%d", i)
 		}
 		f.Loc = pass.next(f.Name, dt)
+		switch {
+		case sizes[i] == 0:
+		case found[i] == atPlace:
+			f.Loc = places[i]
+		case found[i] == leftOut, !sound:
+			f.Loc = &types.Loc{Err: errLeftOut(p.Func)}
+		}
 		if dt.t.Name == floatName {
 			f.Loc = &types.Loc{Err: "it is a floating-point number, which scripts do not have"}
 		}

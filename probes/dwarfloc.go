@@ -1,0 +1,321 @@
+package probes
+
+import (
+	"debug/dwarf"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Compilers may change how a function of one unit takes its parameters; where
+// they optimise, they write down where each parameter is, address by address.
+// What that says of a function's first instruction comes before the calling
+// convention. Unoptimised code names only the stack slots that a function will
+// copy its parameters to, which says nothing of its first instruction.
+
+// located is what the debug info says of a parameter at its function's start.
+type located uint8
+
+const (
+	byConvention located = iota // nothing
+	atPlace                     // where it is
+	leftOut                     // that it is nowhere
+)
+
+// entryPlaces finds the parameters of a function at its first instruction. The
+// result has a place for each of params, and says whether all are where the
+// calling convention has them if they are not at a place.
+func (g *debugInfo) entryPlaces(a *arch, fn subprogram, params []*dwarf.Entry, sizes []int) (places []*types.Loc, found []located, sound bool) {
+	places, found = make([]*types.Loc, len(params)), make([]located, len(params))
+	copies := map[dwarf.Offset]*dwarf.Entry{}
+	g.children(fn.entry, func(e *dwarf.Entry) bool {
+		if e.Tag == dwarf.TagFormalParameter {
+			off, ok := e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
+			if !ok {
+				off = e.Offset
+			}
+			copies[off] = e
+		}
+		return true
+	})
+	all, _ := fn.entry.Val(attrCallAllCalls).(bool)
+	gnu, _ := fn.entry.Val(attrGNUAllCallSites).(bool)
+	const nocall = 3 // LLVM: the function is not called as it is written
+	cc, _ := fn.entry.Val(dwarf.AttrCalling).(int64)
+	sound = cc != nocall
+	optimised := all || gnu || !sound
+	for i, p := range params {
+		e := copies[p.Offset]
+		var field *dwarf.Field
+		if e != nil {
+			field = e.AttrField(dwarf.AttrLocation)
+		}
+		if field == nil {
+			found[i] = leftOut
+			continue
+		}
+		expr, isExpr := field.Val.([]byte)
+		if !isExpr {
+			expr = g.locationAt(fn, field)
+		}
+		l, how := g.evaluate(a, fn, expr, sizes[i], !isExpr)
+		if isExpr && how == leftOut {
+			how = byConvention
+		}
+		optimised = optimised || how == atPlace
+		places[i], found[i] = l, how
+	}
+	for i := range found {
+		if found[i] == leftOut && !optimised {
+			found[i] = byConvention
+		}
+	}
+	return places, found, sound
+}
+
+// Attributes that package dwarf has no names for.
+const (
+	attrCallAllCalls    dwarf.Attr = 0x7a
+	attrGNUAllCallSites dwarf.Attr = 0x2117
+	attrAddrBase        dwarf.Attr = 0x73
+	attrLoclistsBase    dwarf.Attr = 0x8c
+)
+
+// cursor reads numbers; beyond the end they are 0 and bad is set.
+type cursor struct {
+	data []byte
+	bad  bool
+}
+
+func (c *cursor) take(n uint64) []byte {
+	if n > uint64(len(c.data)) {
+		c.bad = true
+		return nil
+	}
+	b := c.data[:n]
+	c.data = c.data[n:]
+	return b
+}
+
+func (c *cursor) byte() byte {
+	if b := c.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (c *cursor) addr() uint64 {
+	if b := c.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (c *cursor) uleb() (n uint64) {
+	for shift := 0; !c.bad; shift += 7 {
+		b := c.byte()
+		if shift < 64 {
+			n |= uint64(b&0x7f) << shift
+		}
+		if b < 0x80 {
+			break
+		}
+	}
+	return n
+}
+
+func (c *cursor) sleb() (n int64) {
+	for shift := 0; !c.bad; {
+		b := c.byte()
+		if shift < 64 {
+			n |= int64(b&0x7f) << shift
+		}
+		shift += 7
+		if b < 0x80 {
+			if b&0x40 != 0 && shift < 64 {
+				n |= -1 << shift
+			}
+			break
+		}
+	}
+	return n
+}
+
+// locationAt is the expression that a list of locations has for the start of
+// the function, or nil.
+func (g *debugInfo) locationAt(fn subprogram, field *dwarf.Field) []byte {
+	pc, _ := fn.entry.Val(dwarf.AttrLowpc).(uint64)
+	base, _ := fn.unit.Val(dwarf.AttrLowpc).(uint64)
+	var off uint64
+	switch v := field.Val.(type) {
+	case int64:
+		off = uint64(v)
+	case uint64: // an index into the unit's table of offsets
+		table, _ := fn.unit.Val(attrLoclistsBase).(int64)
+		c := cursor{data: g.loclists}
+		c.take(uint64(table) + 4*v)
+		b := c.take(4)
+		if b == nil {
+			return nil
+		}
+		off = uint64(table) + uint64(binary.LittleEndian.Uint32(b))
+	default:
+		return nil
+	}
+	if g.loclists == nil {
+		return oldLocationAt(g.loc, off, base, pc)
+	}
+	c := &cursor{data: g.loclists}
+	c.take(off)
+	for !c.bad {
+		var lo, hi uint64
+		switch c.byte() {
+		case 0: // end of list
+			return nil
+		case 1: // base_addressx
+			base = g.address(fn, c.uleb())
+			continue
+		case 2: // startx_endx
+			lo, hi = g.address(fn, c.uleb()), g.address(fn, c.uleb())
+		case 3: // startx_length
+			lo = g.address(fn, c.uleb())
+			hi = lo + c.uleb()
+		case 4: // offset_pair
+			lo, hi = base+c.uleb(), base+c.uleb()
+		case 5: // default_location
+			lo, hi = 0, ^uint64(0)
+		case 6: // base_address
+			base = c.addr()
+			continue
+		case 7: // start_end
+			lo, hi = c.addr(), c.addr()
+		case 8: // start_length
+			lo = c.addr()
+			hi = lo + c.uleb()
+		case 9: // GNU_view_pair
+			c.uleb()
+			c.uleb()
+			continue
+		default:
+			return nil
+		}
+		expr := c.take(c.uleb())
+		if lo <= pc && pc < hi {
+			return expr
+		}
+	}
+	return nil
+}
+
+// oldLocationAt reads .debug_loc, of DWARF 2 to 4.
+func oldLocationAt(section []byte, off, base, pc uint64) []byte {
+	c := &cursor{data: section}
+	c.take(off)
+	for !c.bad {
+		lo, hi := c.addr(), c.addr()
+		switch {
+		case lo == 0 && hi == 0:
+			return nil
+		case lo == ^uint64(0):
+			base = hi
+			continue
+		}
+		var n uint64
+		if b := c.take(2); b != nil {
+			n = uint64(binary.LittleEndian.Uint16(b))
+		}
+		expr := c.take(n)
+		if base+lo <= pc && pc < base+hi {
+			return expr
+		}
+	}
+	return nil
+}
+
+// address is an entry of the unit's part of .debug_addr.
+func (g *debugInfo) address(fn subprogram, index uint64) uint64 {
+	base, _ := fn.unit.Val(attrAddrBase).(int64)
+	if index > uint64(len(g.addrs)) {
+		return 0
+	}
+	c := cursor{data: g.addrs}
+	c.take(uint64(base) + 8*index)
+	return c.addr()
+}
+
+// evaluate reads a location expression that is plain: a register, memory at a
+// register, or pieces in registers. Where it is not of the entry alone but of
+// all of the function, memory is what the function has set up for itself.
+func (g *debugInfo) evaluate(a *arch, fn subprogram, expr []byte, size int, atEntry bool) (*types.Loc, located) {
+	if expr == nil {
+		return nil, leftOut
+	}
+	c := &cursor{data: expr}
+	l := &types.Loc{}
+	at := 0 // bytes of the object found so far
+	for len(c.data) > 0 && !c.bad {
+		op := c.byte()
+		reg := -1
+		switch {
+		case op >= 0x50 && op <= 0x6f: // reg0 …
+			reg = int(op - 0x50)
+		case op == 0x90: // regx
+			reg = int(c.uleb() & 0xffff)
+		case op >= 0x70 && op <= 0x8f && at == 0: // breg0 …
+			disp := c.sleb()
+			if !atEntry {
+				return nil, byConvention
+			}
+			name, ok := a.dwarfReg(int(op - 0x70))
+			if !ok || len(c.data) > 0 {
+				return nil, leftOut
+			}
+			return &types.Loc{Memory: true, Base: a.regs[name], Disp: disp}, atPlace
+		case op == 0x91 && at == 0: // fbreg
+			disp := c.sleb()
+			frame, _ := fn.entry.Val(dwarf.AttrFrameBase).([]byte)
+			const callFrameCFA = 0x9c
+			if len(frame) == 1 && frame[0] == callFrameCFA && disp >= 0 && len(c.data) == 0 {
+				return &types.Loc{Memory: true, Base: a.regs[a.sp], Disp: int64(a.stack) + disp}, atPlace
+			}
+			return nil, byConvention
+		default:
+			return nil, leftOut
+		}
+		n := size - at
+		if len(c.data) > 0 {
+			if c.byte() != 0x93 { // piece
+				return nil, leftOut
+			}
+			n = int(min(c.uleb(), uint64(n)))
+		}
+		if n > 8 || n <= 0 {
+			return nil, leftOut
+		}
+		name, ok := a.dwarfReg(reg)
+		if !ok {
+			l.Err = errFloat
+		} else {
+			l.Parts = append(l.Parts, types.Part{From: a.regs[name], Off: at, Size: n})
+		}
+		at += n
+	}
+	if c.bad || at < size {
+		return nil, leftOut
+	}
+	return l, atPlace
+}
+
+// dwarfReg is the name of an integer register by DWARF's number.
+func (a *arch) dwarfReg(n int) (string, bool) {
+	if n < 0 || n >= len(a.dwarfRegs) {
+		return "", false
+	}
+	return a.dwarfRegs[n], true
+}
+
+// errLeftOut is why a parameter that is nowhere can't be read.
+func errLeftOut(fn string) string {
+	return fmt.Sprintf("the compiler left it out of %s, or computes it elsewhere", fn)
+}
