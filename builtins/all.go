@@ -11,8 +11,8 @@ func All() []*Def {
 		pid(), tid(), uid(), gid(), comm(), username(), ppid(), pcomm(), leaderTid(), leaderComm(),
 		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
-		probe(), probeType(), funcName(), retval(), argN(), args(), context(), reg(), usermode(),
-		kstack(), ustack(), signal(), signalThread(), override(), writeUser(), unwatch(), skbOutput(),
+		probe(), probeType(), funcName(), retval(), argN(), usdtArg(), args(), context(), reg(), usermode(),
+		kstack(), ustack(), signal(), signalThread(), signalEither(), override(), writeUser(), unwatch(), skbOutput(),
 		// Time and chance.
 		nsecs(), elapsed(), jiffies(), random(), wallTime(), strftime(),
 		// Aggregations.
@@ -22,12 +22,12 @@ func All() []*Def {
 		// Maps.
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), checkKey(),
 		// Strings and bytes.
-		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strcap(), strConcat(), memcmp(),
+		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), memcmp(), memcmpRecord(),
 		strerror(), signalName(), syscallName(), path(), assertStr(), defaultStrLength(),
 		// Numbers and addresses.
 		ksym(), usym(), kaddr(), percpuKaddr(), uaddr(), kptr(), uptr(), isErr(), containerOf(), socketCookie(),
 		ntop(), pton(), macaddr(), bswap(),
 		// When compiling.
-		settings(), getopt(), staticAssert(), fail(),
+		settings(), getopt(), staticAssert(), fail(), elfInfo(), elfIsExe(), assertUserspaceProbe(),
 	}, typeQuestions(), kfuncQuestions())
 }

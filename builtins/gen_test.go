@@ -184,3 +184,5 @@ func intLit(n int64) Arg {
 func strLit(s string) Arg {
 	return Arg{Type: types.NewString(len(s) + 1), Lit: &Lit{Str: s, IsStr: true}}
 }
+
+func (c *testChecker) StackLens(need bool) bool { return need }

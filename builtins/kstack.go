@@ -10,12 +10,16 @@ import (
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
-// A stack is one word (but see storesFrames): the number under which the kernel keeps its frames in
-// the low half (noStack where it could not), for user stacks the process in
-// the high half. The type's parameters are the index of the mode in
-// stackModes and the depth.
+// A stack is one word (but see storesFrames): the number under which the
+// kernel keeps its frames in the low half (noStack where it could not), for
+// user stacks the process in the 22 bits above it, which is all a process ID
+// has. The 10 bits at the top are the number of frames minus 1, where the
+// program asks for it: the kernel lets no program read what it keeps. The
+// type's parameters are the index of the mode in stackModes and the depth.
 const (
 	noStack       = 0xffffffff
+	stackPidBits  = 22
+	stackLenShift = 32 + stackPidBits
 	userStackFlag = 1 << 8 // BPF_F_USER_STACK
 	defaultDepth  = 127
 	maxDepth      = 1024
@@ -65,7 +69,7 @@ func ustack() *Def {
 			if storesFrames(t) {
 				return formatBuildIDs(data)
 			}
-			return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32))
+			return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32&(1<<stackPidBits-1)))
 		},
 	}
 }
@@ -118,6 +122,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 		}
 		size = buildIDFrame * int(depth)
 	}
+	call.Data = c.StackLens(false)
 	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}
 }
 
@@ -139,7 +144,13 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	})
 	b = g.B()
 	// A negative result becomes all ones.
-	return b.Extend(b.Op(ir.OpOr, id, b.Op(ir.OpSar, id, b.Const(63))), 4, false)
+	id = b.Extend(b.Op(ir.OpOr, id, b.Op(ir.OpSar, id, b.Const(63))), 4, false)
+	if call.Data == true {
+		n := b.Op(ir.OpSub, stackLen(g, call.Type), b.Const(1))
+		b = g.B()
+		id = b.Op(ir.OpOr, id, b.Op(ir.OpShl, n, b.Const(stackLenShift)))
+	}
+	return id
 }
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {

@@ -13,7 +13,7 @@ func length() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "value", Kind: MapOrEntry}},
 		Doc: Doc{
-			Summary:  "Number of entries of a map, or of frames of the current stack: len(kstack).",
+			Summary:  "Number of entries of a map, or of frames of a stack: len(kstack).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(len(@)); }`, `profile:hz:99 { @depth = hist(len(kstack)); }`},
 		},
 		Check: checkLen,
@@ -25,7 +25,10 @@ func length() *Def {
 			if storesFrames(a.Type) {
 				return countBuildIDs(g, a.Type, g.Addr(a))
 			}
-			return stackLen(g, a.Type)
+			if isStackCall(a.Expr) {
+				return stackLen(g, a.Type)
+			}
+			return storedStackLen(g, g.Value(a))
 		},
 	}
 }
@@ -49,11 +52,10 @@ func checkLen(c Checker, call *Call) *types.Type {
 	}
 	t := call.typeOf(0)
 	if t.Kind == types.Opaque && (t.Name == kstackName || t.Name == ustackName) {
-		if storesFrames(t) || isStackCall(a.Expr) {
-			return types.TInt64
+		if !storesFrames(t) && !isStackCall(a.Expr) {
+			c.StackLens(true)
 		}
-		c.Errorf(a.Span, "len() of a stack that was stored is not known: call len(%s) where it is taken", t.Name[:len("kstack")])
-		return types.TInvalid
+		return types.TInt64
 	}
 	if t.Kind != types.Invalid && c.Final() {
 		c.Errorf(a.Span, "call to len() expects a map or stack, not %s", className(t))
@@ -86,4 +88,12 @@ func stackLen(g Gen, t *types.Type) *ir.Value {
 	// A negative result means no stack.
 	n = b.Op(ir.OpAnd, n, b.Op(ir.OpXor, b.Op(ir.OpSar, n, b.Const(63)), b.Const(-1)))
 	return b.Op(ir.OpShr, n, b.Const(3))
+}
+
+// storedStackLen is the number of frames that a stack's word tells.
+func storedStackLen(g Gen, word *ir.Value) *ir.Value {
+	b := g.B()
+	n := b.Op(ir.OpAdd, b.Op(ir.OpShr, word, b.Const(stackLenShift)), b.Const(1))
+	kept := b.Op(ir.OpNe, b.Extend(word, 4, false), b.Const(noStack))
+	return b.Op(ir.OpMul, n, kept)
 }

@@ -37,15 +37,29 @@ func signalNumber(name string) int {
 
 func signal() *Def {
 	return sendSignal("signal", "Sends a signal, by number or name, to the current process. Needs --unsafe.",
-		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal("SIGSTOP"); }`, ir.SendSignal)
+		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal("SIGSTOP"); }`, func(*Call) *ir.Helper { return ir.SendSignal })
 }
 
 func signalThread() *Def {
 	return sendSignal("signal_thread", "Sends a signal, by number or name, to the current thread. Needs --unsafe.",
-		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal_thread(19); }`, ir.SendSignalThread)
+		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal_thread(19); }`, func(*Call) *ir.Helper { return ir.SendSignalThread })
 }
 
-func sendSignal(name, summary, example string, helper *ir.Helper) *Def {
+// signalEither is what the other two are made of in bpftrace.
+func signalEither() *Def {
+	d := sendSignal("__signal", "signal(), or signal_thread() if the second argument, a literal, is true. Needs --unsafe.",
+		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { __signal("SIGSTOP", false); }`,
+		func(call *Call) *ir.Helper {
+			if call.Args[1].Lit.Int != 0 {
+				return ir.SendSignalThread
+			}
+			return ir.SendSignal
+		})
+	d.Params = append(d.Params, Param{Name: "is_tid", Kind: Literal})
+	return d
+}
+
+func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *Def {
 	return &Def{
 		Name:   name,
 		Kind:   Action,
@@ -53,6 +67,11 @@ func sendSignal(name, summary, example string, helper *ir.Helper) *Def {
 		Params: []Param{{Name: "signal"}},
 		Doc:    Doc{Summary: summary, Examples: []string{example}},
 		Check: func(c Checker, call *Call) *types.Type {
+			if kind := kindName(c); kind == "begin" || kind == "end" || kind == "self" {
+				// They run on behalf of gotrace itself.
+				c.Errorf(call.Span, "%s() can not be used for this probetype %s", name, kind)
+				return types.TVoid
+			}
 			needsTask(c, call)
 			a := call.arg(0)
 			if a == nil || !call.known(0) {
@@ -79,7 +98,7 @@ func sendSignal(name, summary, example string, helper *ir.Helper) *Def {
 			} else {
 				n = g.Value(&call.Args[0])
 			}
-			countFailure(g, call, g.B().Call(helper, n))
+			countFailure(g, call, g.B().Call(helper(call), n))
 			return nil
 		},
 	}

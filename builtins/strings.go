@@ -173,55 +173,6 @@ func stringsDiffer(g Gen, a, o *Arg, n int) *ir.Value {
 	return b.Read(differ)
 }
 
-func memcmp() *Def {
-	return &Def{
-		Name:   "memcmp",
-		Kind:   Function,
-		Params: []Param{{Name: "a"}, {Name: "b"}, {Name: "n"}},
-		Doc: Doc{
-			Summary:  "Compares the first n bytes of two strings or arrays: 0 if they are equal, -1 if the first one that differs is smaller in a, else 1.",
-			Examples: []string{`begin { print(memcmp("abc", "abd", 3)); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			for i := range 2 {
-				switch t := call.typeOf(i); t.Kind {
-				case types.String, types.Array, types.Invalid, types.Struct, types.Record, types.Tuple:
-				default:
-					if c.Final() {
-						c.Errorf(call.Args[i].Span, "memcmp() expects strings or arrays (%s provided)", className(t))
-					}
-					return types.TInvalid
-				}
-			}
-			n := call.arg(2)
-			if n == nil || n.Lit == nil || n.Lit.IsStr || n.Lit.Int < 0 && !n.Lit.Unsigned {
-				c.Errorf(call.Span, "memcmp() requires a non-negative literal length")
-				return types.TInvalid
-			}
-			for i := range 2 {
-				if t := call.typeOf(i); c.Final() && call.known(i) && (n.Lit.Unsigned || n.Lit.Int > int64(t.Size)) {
-					c.Errorf(n.Span, "memcmp() of %s bytes, but %s has only %d", n.Span.Text(), t, t.Size)
-					return types.TInvalid
-				}
-			}
-			return types.TInt64
-		},
-		Emit: func(g Gen, call *Call) *ir.Value {
-			p, q := g.Addr(&call.Args[0]), g.Addr(&call.Args[1])
-			b := g.B()
-			result := &ir.Var{Name: "memcmp", Type: ir.Int}
-			b.Write(result, b.Const(0))
-			forEach(g, int(call.Args[2].Lit.Int), func(l *loop, i *ir.Value) {
-				d := b.Op(ir.OpSub, byteAt(b, p, i), byteAt(b, q, i))
-				// 1 or -1 by its sign where it is not 0.
-				b.Write(result, b.Op(ir.OpOr, b.Op(ir.OpSar, d, b.Const(63)), b.Op(ir.OpNe, d, b.Const(0))))
-				l.leave(d)
-			})
-			return b.Read(result)
-		},
-	}
-}
-
 func strlen() *Def {
 	return &Def{
 		Name:   "strlen",
@@ -247,6 +198,49 @@ func strlen() *Def {
 			return emitStrlen(g, &call.Args[0])
 		},
 	}
+}
+
+func strnlen() *Def {
+	return &Def{
+		Name:   "__strnlen",
+		Kind:   Function,
+		Params: []Param{{Name: "s"}, {Name: "n"}},
+		Doc: Doc{
+			Summary:  "Number of characters of a string, or at an address, up to the first NUL and at most n; -14 if the memory can not be read. Beyond max_strlen no address is read.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = hist(__strnlen(args.filename, 32)); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if t := call.typeOf(0); t.Kind != types.Pointer && t.Kind != types.Int && !wantStr(c, call, 0) || !wantInt(c, call, 1) {
+				return types.TInvalid
+			}
+			return types.TInt64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			a, limit := &call.Args[0], g.Value(&call.Args[1])
+			if t := a.Type; t.Kind != types.Pointer && t.Kind != types.Int {
+				return smaller(g.B(), emitStrlen(g, a), limit)
+			}
+			most := g.Config().MaxStrlen
+			p := g.Temp(most + 1)
+			src := g.Value(a)
+			space := types.Kernel
+			if a.Type.Kind == types.Pointer {
+				space = a.Type.Space
+			}
+			n := g.ReadStr(p, 0, g.B().Const(int64(most+1)), most+1, src, readable(g, space))
+			b := g.B()
+			const fault = -14 // EFAULT
+			return g.IfElse(b.Op(ir.OpSLt, n, b.Const(0)),
+				func() *ir.Value { return g.B().Const(fault) },
+				func() *ir.Value { return smaller(g.B(), g.B().Op(ir.OpSub, n, g.B().Const(1)), limit) })
+		},
+	}
+}
+
+// smaller is the smaller of two numbers without a sign.
+func smaller(b *ir.Builder, x, y *ir.Value) *ir.Value {
+	less := b.Op(ir.OpNeg, b.Op(ir.OpULt, x, y)) // all ones or 0
+	return b.Op(ir.OpXor, y, b.Op(ir.OpAnd, b.Op(ir.OpXor, x, y), less))
 }
 
 // emitStrlen looks for the NUL in words of eight bytes: what is left of a word

@@ -136,7 +136,7 @@ func TestMemcmp(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want int64
-	}{{"abcx", "abcy", 0}, {"abc\x00", "abd\x00", -1}, {"b\x00\x00\x00", "a\x00\x00\x00", 1}, {"\xff\x00\x00\x00", "\x01\x00\x00\x00", 1}, {"a\x00b\x00", "a\x00c\x00", -1}} {
+	}{{"abcx", "abcy", 0}, {"abc\x00", "abd\x00", -1}, {"b\x00\x00\x00", "a\x00\x00\x00", 1}, {"\xff\x00\x00\x00", "\x01\x00\x00\x00", 254}, {"a\x00b\x00", "a\x00c\x00", -1}} {
 		if got := int64(p.run([]byte(c.a), []byte(c.b), 0)); got != c.want {
 			t.Errorf("memcmp(%q, %q, 3) = %d, want %d", c.a, c.b, got, c.want)
 		}

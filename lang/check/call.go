@@ -280,6 +280,13 @@ func (c *checker) Point() *probes.Point {
 
 func (c *checker) Final() bool { return c.final }
 
+func (c *checker) StackLens(need bool) bool {
+	if need && !c.stackLens {
+		c.stackLens, c.changed = true, true
+	}
+	return c.stackLens
+}
+
 func (c *checker) NeedsPoint() {
 	if c.unit != nil {
 		c.unit.named = true

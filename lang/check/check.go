@@ -90,10 +90,11 @@ type checker struct {
 	said  map[place]*note
 	notes []*note // in order
 
-	final    bool // types have settled: this pass reports
-	changed  bool // this pass has learnt something
-	defaults bool // maps that are only read have been given a type
-	pending  bool // branches were left out whose condition is not known yet
+	final     bool // types have settled: this pass reports
+	changed   bool // this pass has learnt something
+	defaults  bool // maps that are only read have been given a type
+	stackLens bool // some len() asks for the length of a stack that was stored
+	pending   bool // branches were left out whose condition is not known yet
 
 	// Of the program being walked.
 	unit   *unit

@@ -1,0 +1,98 @@
+package builtins
+
+import (
+	"debug/elf"
+	"slices"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func elfInfo() *Def {
+	return aboutELF("elf_info", "Type of the ELF file that a uprobe or USDT probe is in: 2 for a program at a fixed address, 3 for any other and for libraries. Known when compiling.",
+		`uprobe:/bin/bash:readline { print(elf_info()); }`, types.TInt32,
+		func(f *elf.File) *Lit { return &Lit{Int: int64(f.Type)} })
+}
+
+func elfIsExe() *Def {
+	return aboutELF("elf_is_exe", "Whether the file that a uprobe or USDT probe is in is a program, not a library; known when compiling.",
+		`uprobe:/bin/bash:readline { if comptime (elf_is_exe()) { printf("a program\n"); } }`, types.TBool,
+		func(f *elf.File) *Lit { return boolLit(isProgram(f)) })
+}
+
+// aboutELF is a question about the traced file.
+func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.File) *Lit) *Def {
+	return &Def{
+		Name: name,
+		Doc:  Doc{Summary: summary, Examples: []string{example}},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !inUserspaceProbe(c) {
+				c.Errorf(call.Span, "%s can not be used for this probetype: %s", name, kindName(c))
+				return types.TInvalid
+			}
+			c.NeedsPoint()
+			p := c.Point()
+			if p == nil { // not split yet
+				call.Lit = &Lit{IsBool: t.Kind == types.Bool}
+				return t
+			}
+			f, err := elf.Open(p.Target)
+			if err != nil {
+				c.Errorf(call.Span, "%s: cannot read %s: %v", name, p.Target, err)
+				return types.TInvalid
+			}
+			defer f.Close()
+			call.Lit = answer(f)
+			return t
+		},
+		Emit: emitLit,
+	}
+}
+
+// isProgram tells programs from libraries. Position-independent ones look the
+// same but for a flag, which old linkers do not set, or the interpreter they
+// ask for; the C library asks for one too, but has a name to be linked by.
+func isProgram(f *elf.File) bool {
+	if flags, _ := f.DynValue(elf.DT_FLAGS_1); len(flags) > 0 && elf.DynFlag1(flags[0])&elf.DF_1_PIE != 0 {
+		return true
+	}
+	name, _ := f.DynString(elf.DT_SONAME)
+	interp := slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+	return f.Type == elf.ET_EXEC || interp && len(name) == 0
+}
+
+// inUserspaceProbe reports whether the probe is in a program's or library's code.
+func inUserspaceProbe(c Checker) bool {
+	switch kindName(c) {
+	case "uprobe", "uretprobe", "usdt":
+		return true
+	}
+	return false
+}
+
+// kindName is the name of the probe's kind.
+func kindName(c Checker) string {
+	if ctx := c.Context(); ctx != nil {
+		return ctx.Kind.Name
+	}
+	return "function"
+}
+
+func assertUserspaceProbe() *Def {
+	return &Def{
+		Name:   "assert_userspace_probe",
+		Kind:   Action,
+		Params: []Param{{Name: "function"}},
+		Doc: Doc{
+			Summary:  "Refuses to compile outside uprobes, uretprobes and USDT probes; the message names the function.",
+			Examples: []string{`uprobe:/bin/bash:readline { assert_userspace_probe("mine"); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			name, ok := wantString(c, call, 0)
+			if ok && !inUserspaceProbe(c) {
+				c.Errorf(call.Span, "%s can not be used for this probetype: %s", name, kindName(c))
+			}
+			return types.TVoid
+		},
+		Emit: emitNothing,
+	}
+}

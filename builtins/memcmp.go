@@ -1,0 +1,72 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func memcmp() *Def {
+	return compareBytes("memcmp", "Compares the first n bytes of two strings or arrays: 0 if they are equal, else how much the first byte that differs is greater in a, negative if it is smaller. n is a literal.",
+		`begin { print(memcmp("abc", "abd", 3)); }`, false)
+}
+
+func memcmpRecord() *Def {
+	return compareBytes("memcmp_record", "memcmp of two values of any type, as they lie in memory.",
+		`begin { print(memcmp_record((1, "a"), (1, "b"), 3)); }`, true)
+}
+
+func compareBytes(name, summary, example string, scalars bool) *Def {
+	return &Def{
+		Name:   name,
+		Kind:   Function,
+		Params: []Param{{Name: "a"}, {Name: "b"}, {Name: "n"}},
+		Doc:    Doc{Summary: summary, Examples: []string{example}},
+		Check: func(c Checker, call *Call) *types.Type {
+			for i := range 2 {
+				switch t := call.typeOf(i); {
+				case t.Kind == types.Invalid, scalars && t.IsScalar():
+				case t.Kind == types.String, t.Kind == types.Array, t.Kind == types.Struct, t.Kind == types.Record, t.Kind == types.Tuple:
+				default:
+					if c.Final() {
+						c.Errorf(call.Args[i].Span, "%s() expects strings or arrays (%s provided)", name, className(t))
+					}
+					return types.TInvalid
+				}
+			}
+			n := call.arg(2)
+			if n == nil || n.Lit == nil || n.Lit.IsStr || n.Lit.Int < 0 && !n.Lit.Unsigned {
+				c.Errorf(call.Span, "%s() requires a non-negative literal length", name)
+				return types.TInvalid
+			}
+			for i := range 2 {
+				if t := call.typeOf(i); c.Final() && call.known(i) && (n.Lit.Unsigned || n.Lit.Int > int64(t.Size)) {
+					c.Errorf(n.Span, "%s() of %s bytes, but %s has only %d", name, n.Span.Text(), t, t.Size)
+					return types.TInvalid
+				}
+			}
+			return types.TInt64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			p, q := addrOf(g, &call.Args[0]), addrOf(g, &call.Args[1])
+			b := g.B()
+			result := &ir.Var{Name: name, Type: ir.Int}
+			b.Write(result, b.Const(0))
+			forEach(g, int(call.Args[2].Lit.Int), func(l *loop, i *ir.Value) {
+				d := b.Op(ir.OpSub, byteAt(b, p, i), byteAt(b, q, i))
+				b.Write(result, d)
+				l.leave(d)
+			})
+			return b.Read(result)
+		},
+	}
+}
+
+// addrOf is the address of an argument's bytes, scalars too.
+func addrOf(g Gen, a *Arg) *ir.Value {
+	if !a.Type.IsScalar() {
+		return g.Addr(a)
+	}
+	p := g.Temp(a.Type.Size)
+	g.Store(a, a.Type, Dest{Ptr: p, Size: a.Type.Size})
+	return p
+}
