@@ -20,6 +20,8 @@ import (
 // a binary may have hundreds of thousands.
 type executable struct {
 	path   string // what to hand to the kernel
+	base   uint64 // where the file starts in path: not 0 inside an archive
+	label  string // what messages call it
 	file   *elf.File
 	data   []byte // the mapped file
 	debug  string // directory of separate debug files
@@ -49,6 +51,8 @@ var errNotELF = errors.New("not an ELF file")
 // openExecutable maps a file. It stays mapped for as long as the process lives:
 // a run opens a handful.
 func openExecutable(path string) (*executable, error) {
+	label := path
+	path, member, archived := splitArchive(path)
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -61,11 +65,17 @@ func openExecutable(path string) (*executable, error) {
 	if !st.Mode().IsRegular() {
 		return nil, errNotELF
 	}
-	var magic [4]byte
-	if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != elf.ELFMAG {
-		return nil, errNotELF
+	var data []byte
+	var base uint64
+	if archived {
+		data, base, err = mapArchived(f, st.Size(), member)
+	} else {
+		var magic [4]byte
+		if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != elf.ELFMAG {
+			return nil, errNotELF
+		}
+		data, err = unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +88,7 @@ func openExecutable(path string) (*executable, error) {
 		unix.Munmap(data)
 		return nil, fmt.Errorf("%s programs are not supported", ef.Class)
 	}
-	x := &executable{path: path, file: ef, data: data}
+	x := &executable{path: path, base: base, label: label, file: ef, data: data}
 	x.tables = sync.OnceValue(x.readTables)
 	x.debugFile = sync.OnceValue(x.findDebugFile)
 	x.debugInfo = sync.OnceValues(x.loadDebugInfo)
@@ -89,7 +99,7 @@ func openExecutable(path string) (*executable, error) {
 }
 
 // name is the file as messages name it.
-func (x *executable) name() string { return x.path }
+func (x *executable) name() string { return x.label }
 
 // close unmaps the file. Nothing of it may be used afterwards.
 func (x *executable) close() { unix.Munmap(x.data) }

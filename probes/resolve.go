@@ -40,7 +40,8 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 		return paths, err
 	}
 	if strings.Contains(target, "/") {
-		if st, err := os.Stat(inProcess(e, target)); err == nil && !st.IsDir() {
+		file, _, _ := splitArchive(target)
+		if st, err := os.Stat(inProcess(e, file)); err == nil && !st.IsDir() {
 			return []string{target}, nil
 		}
 		return nil, usage("%s target file '%s' does not exist or is not executable", kind, target)

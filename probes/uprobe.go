@@ -21,7 +21,7 @@ import (
 func uprobeKind(ret bool) *Kind {
 	k := &Kind{
 		Name: "uprobe", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
-		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary:cpp:\"demangled name\".",
+		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:cpp:\"demangled name\".",
 	}
 	if ret {
 		k = &Kind{
@@ -74,6 +74,15 @@ const cppMark = "cpp"
 
 func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	p := &Point{Kind: k, PID: e.PID}
+	if binary, at, ok, err := parseSourceLine(parts); err != nil {
+		return nil, err
+	} else if ok {
+		if ret {
+			return nil, usage("uretprobe takes a function, not a source line")
+		}
+		p.Target, p.Aux, p.Name = binary, at, strings.Join(parts, ":")
+		return p, nil
+	}
 	switch n := len(parts) - 1; {
 	case n == 3 && parts[2] == cppMark:
 		p.Target, p.Mode, p.Func = parts[1], cppMark, parts[3]
@@ -159,7 +168,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 		return nil, err
 	}
 	manyFiles := isWild(p.Target)
-	multi := (isWild(p.Func) || p.Mode == cppMark) && uprobeMulti(e)
+	multi := (isWild(p.Func) || p.Mode == cppMark) && uprobeMulti(e) && !strings.Contains(p.Target, archiveMark)
 	var out []*Point
 	for _, path := range paths {
 		x, err := openTarget(e, p.Kind.Name, path)
@@ -182,7 +191,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			if !q.HasAddr {
 				q.Func = s.name
 			}
-			place := &uprobePlace{exe: x, offset: off, addr: addr, entry: s.addr, multi: multi, goABI: x.usesGoABI(s.name)}
+			place := &uprobePlace{exe: x, offset: x.base + off, addr: addr, entry: s.addr, multi: multi, goABI: x.usesGoABI(s.name)}
 			place.single = !isWild(p.Func) && p.Mode != cppMark && !manyFiles
 			if ret && place.goABI && !e.Unsafe {
 				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.name, path)
@@ -191,7 +200,23 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			out = append(out, &q)
 			return nil
 		}
+		line, isLine := p.Aux.(sourceLine)
 		switch {
+		case isLine:
+			g, err := x.debugInfo()
+			if err != nil {
+				return nil, usage("%s: the source lines of %s are not known: %w", p.Kind.Name, path, err)
+			}
+			addrs, err := g.addresses(line)
+			if err != nil {
+				return nil, err
+			}
+			for _, addr := range addrs {
+				s, _ := x.covering(addr)
+				if err := at(s, addr, fmt.Sprint(addr)); err != nil {
+					return nil, err
+				}
+			}
 		case p.HasAddr:
 			s, _ := x.covering(p.Addr)
 			if err := checkBoundary(e, x, s, p.Addr, path); err != nil {

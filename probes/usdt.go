@@ -121,11 +121,12 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			q := *p
 			q.Target, q.NS, q.Func = path, n.provider, n.name
 			q.Name = strings.Join([]string{p.Kind.Name, path, n.provider, n.name}, ":")
-			at := &uprobePlace{exe: x, offset: off, addr: n.addr}
+			at := &uprobePlace{exe: x, offset: x.base + off, addr: n.addr}
 			if n.semaphore != 0 {
 				if at.semaphore, ok = x.fileOffset(n.semaphore); !ok {
 					return nil, fmt.Errorf("%s: the semaphore of the probe is not in the file", q.Name)
 				}
+				at.semaphore += x.base
 			}
 			if at.args, err = parseUSDTArgs(archOfELF(x.file.Machine), n.args); err != nil {
 				return nil, fmt.Errorf("%s: arguments %q: %w", q.Name, n.args, err)

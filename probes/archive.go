@@ -1,0 +1,52 @@
+package probes
+
+import (
+	"archive/zip"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// archiveMark separates the path of a zip archive (an Android package, say)
+// from the path of a library in it. The dynamic linker there maps libraries
+// that are stored without compression straight from the archive.
+const archiveMark = "!/"
+
+// splitArchive splits archive!/member.
+func splitArchive(path string) (archive, member string, ok bool) {
+	return strings.Cut(path, archiveMark)
+}
+
+// mapArchived maps a member of an archive: its bytes, and where they are in the
+// archive.
+func mapArchived(f *os.File, size int64, member string) (data []byte, offset uint64, err error) {
+	z, err := zip.NewReader(f, size)
+	if err != nil {
+		return nil, 0, fmt.Errorf("not a zip archive: %w", err)
+	}
+	for _, m := range z.File {
+		if m.Name != member {
+			continue
+		}
+		at, err := m.DataOffset()
+		if err != nil {
+			return nil, 0, err
+		}
+		if m.Method != zip.Store {
+			return nil, 0, fmt.Errorf("%s is compressed in the archive, so it is not run from there", member)
+		}
+		n := int64(m.UncompressedSize64)
+		if at < 0 || n <= 0 || at > size || n > size-at {
+			return nil, 0, fmt.Errorf("%s lies outside the archive", member)
+		}
+		page := int64(os.Getpagesize())
+		if at%page != 0 {
+			return nil, 0, fmt.Errorf("%s is not aligned to a page in the archive, so it is not run from there", member)
+		}
+		data, err := unix.Mmap(int(f.Fd()), at, int(n), unix.PROT_READ, unix.MAP_PRIVATE)
+		return data, uint64(at), err
+	}
+	return nil, 0, fmt.Errorf("the archive holds no %s", member)
+}
