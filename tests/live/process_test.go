@@ -307,6 +307,29 @@ func TestEventsInOrder(t *testing.T) {
 	r.quiet(t)
 }
 
+// TestStringsInBurst sends strings as fast as the system calls go: each is
+// printed whole, or reported as lost.
+func TestStringsInBurst(t *testing.T) {
+	n := 200000
+	if testing.Short() {
+		n = 5000
+	}
+	r := trace(t, "-c", *work+" open "+strconv.Itoa(n)+" /does/not/exist", "-e",
+		`tracepoint:syscalls:sys_enter_openat /pid == cpid/ { printf("%s %s\n", comm, str(args.filename)); }`)
+	printed := strings.Count(r.stdout, "gtwork /does/not/exist\n")
+	if *peer {
+		return // its ring buffer may be too small, and it does not say so per script
+	}
+	lost := 0
+	for _, part := range strings.Split(r.stderr, "Lost ")[1:] {
+		k, _ := strconv.Atoi(strings.Fields(part)[0])
+		lost += k
+	}
+	if printed+lost != n {
+		t.Errorf("%d printed and %d lost of %d\n%s", printed, lost, n, r.stderr)
+	}
+}
+
 func TestVersionAndHelp(t *testing.T) {
 	for _, c := range []struct{ flag, want string }{{"--version", "gotrace"}, {"-V", "gotrace"}, {"--help", "-e"}, {"-h", "-e"}, {"--info", "ernel"}} {
 		if *peer {
