@@ -1,10 +1,3 @@
-// Package live runs scripts on the kernel that is there, with workloads whose
-// effects are known to the last count, and compares what is printed.
-//
-// Two programs are needed: gotrace and the workload (testdata/work.c). Without
-// the flags -gotrace and -work they are built first, with the go command and
-// gcc. For another kernel the test binary and both programs, all static, are
-// copied into a guest (see package vm) and get the flags.
 package live
 
 import (
@@ -58,29 +51,17 @@ func run(m *testing.M) int {
 
 // build makes the programs that were not given.
 func build(dir string) error {
-	steps := []struct {
-		path *string
-		name string
-		argv []string
-	}{
-		{gotrace, "gotrace", []string{"go", "build", "-o", "OUT", "../../cmd/gotrace"}},
-		{work, "gtwork", []string{"gcc", "-static", "-O1", "-g", "-fno-omit-frame-pointer", "-o", "OUT", "testdata/work.c", "-lpthread"}},
-	}
-	for _, s := range steps {
-		if *s.path != "" {
-			continue
-		}
-		*s.path = filepath.Join(dir, s.name)
-		for i, a := range s.argv {
-			if a == "OUT" {
-				s.argv[i] = *s.path
-			}
-		}
-		cmd := exec.Command(s.argv[0], s.argv[1:]...)
+	if *gotrace == "" {
+		*gotrace = filepath.Join(dir, "gotrace")
+		cmd := exec.Command("go", "build", "-o", *gotrace, "../../cmd/gotrace")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", strings.Join(s.argv, " "), err, out)
+			return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 		}
+	}
+	if *work == "" {
+		*work = filepath.Join(dir, "gtwork")
+		return BuildWorkload("testdata/work.c", *work)
 	}
 	return nil
 }
