@@ -142,6 +142,7 @@ func (c *compilation) emit() error {
 	c.out, err = bpf.Emit(c.lowered.Module, bpf.Options{
 		V4:           k.Has(probes.FeatISAv4),
 		VarStack:     !v.Less(probes.Version{Major: 5, Minor: 12}),
+		CPUs:         k.NumCPU(),
 		OnStackLimit: c.checked.Config.OnStackLimit,
 		License:      c.checked.Config.License,
 	})

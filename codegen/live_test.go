@@ -31,7 +31,7 @@ func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text s
 		Session: &builtins.Session{Unsafe: true},
 		Config: func(*ast.Program, *source.Diags) *config.Config {
 			return &config.Config{
-				MaxStrlen: strlen(), MaxMapKeys: 4096, License: "GPL", MaxProbes: 1024, MaxBPFProgs: 1024,
+				MaxStrlen: 1024, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1024, MaxBPFProgs: 1024,
 				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 512, MissingProbes: "error",
 			}
 		},

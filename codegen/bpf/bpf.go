@@ -48,6 +48,10 @@ type Options struct {
 	V4       bool // instructions of Linux 6.6: sign-extending moves and loads, signed division
 	VarStack bool // Linux 5.12: stack access at variable offsets
 
+	// CPUs is how many there can be; 0: no scratch memory beyond what a per-CPU
+	// map gives.
+	CPUs int
+
 	// OnStackLimit is the largest slot, in bytes, that may live on the stack; 0
 	// leaves it to what fits.
 	OnStackLimit int
@@ -83,6 +87,10 @@ type FuncRange struct {
 
 // ScratchMap is the name of the map that holds slots beyond the stack.
 const ScratchMap = "scratch"
+
+// WideMap is the name of the map for programs that need more scratch memory
+// than a per-CPU map gives: an array with an element for each CPU.
+const WideMap = "wide"
 
 // A LimitError says that a program does not fit one of the machine's limits.
 type LimitError struct {
@@ -120,7 +128,11 @@ func Emit(m *ir.Module, opts Options) (*Output, error) {
 	if opts.License == "" {
 		opts.License = "GPL"
 	}
-	e := &emission{opts: &opts, scratch: &ir.Map{Name: ScratchMap, Type: ir.PerCPUArray, KeySize: 4}}
+	e := &emission{
+		opts:    &opts,
+		scratch: &ir.Map{Name: ScratchMap, Type: ir.PerCPUArray, KeySize: 4},
+		wide:    &ir.Map{Name: WideMap, Type: ir.Array, KeySize: 4, MaxEntries: opts.CPUs},
+	}
 	for _, p := range m.Progs {
 		prog, err := e.program(p)
 		if err != nil {
@@ -135,6 +147,12 @@ func Emit(m *ir.Module, opts Options) (*Output, error) {
 			return nil, fmt.Errorf("bpf: two programs are named %q", p.Name)
 		}
 		out.Spec.Programs[p.Name] = spec
+	}
+	if e.wide.ValueSize > 0 {
+		if out.Spec.Maps[WideMap] != nil {
+			return nil, fmt.Errorf("bpf: a map is named %q", WideMap)
+		}
+		out.Spec.Maps[WideMap] = mapSpec(e.wide)
 	}
 	if e.scratch.ValueSize > 0 {
 		if out.Spec.Maps[ScratchMap] != nil {
@@ -161,6 +179,7 @@ func mapSpec(m *ir.Map) *ebpf.MapSpec {
 type emission struct {
 	opts    *Options
 	scratch *ir.Map
+	wide    *ir.Map
 	elem    int   // current element
 	fill    int64 // bytes of it in use
 }
@@ -251,7 +270,7 @@ func funcBTF(name string, params int) *btf.Func {
 // left for slots is known only after register allocation, so it is tried with
 // all of it first.
 func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error) {
-	limit := budget
+	limit, wide := budget, false
 	for range 8 {
 		g := p.Clone()
 		fn := g.Main
@@ -261,16 +280,24 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			}
 		}
 		ref, need := scratchRef{m: e.scratch, key: int64(e.elem), off: e.fill}, int64(0)
+		if wide {
+			ref = scratchRef{m: e.wide, off: int64(e.wide.ValueSize), byCPU: true}
+		}
 		lay, err := layoutSlots(fn, limit, e.opts, ref)
 		if err != nil {
 			return nil, err
 		}
-		if need = lay.scratch; ref.off > 0 && ref.off+need > scratchElem {
+		need = lay.scratch
+		if need > scratchMax && !wide && e.opts.CPUs > 0 {
+			wide = true
+			continue
+		}
+		if !wide && ref.off > 0 && ref.off+need > scratchElem {
 			// Not enough room in this element: place them again, in the next one.
 			e.elem, e.fill = e.elem+1, 0
 			continue
 		}
-		if need > scratchMax {
+		if need > scratchMax && !wide {
 			return nil, limitError(p, f, fmt.Sprintf("needs %d bytes of scratch memory, the kernel gives %d", need, scratchMax))
 		}
 		legalize(fn, lay.frame, e.opts.V4)
@@ -289,7 +316,10 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			}
 			continue
 		}
-		if need > 0 {
+		switch {
+		case wide:
+			e.wide.ValueSize += int(need+7) &^ 7
+		case need > 0:
 			e.fill += need
 			e.scratch.ValueSize = max(e.scratch.ValueSize, int(e.fill))
 		}

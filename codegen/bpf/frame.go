@@ -343,9 +343,10 @@ func peel(p *ir.Value, off int64) (*ir.Value, int64) {
 
 // scratchRef is the part of the scratch map that a function has.
 type scratchRef struct {
-	m   *ir.Map
-	key int64 // element
-	off int64 // of the function's first byte in the element
+	m     *ir.Map
+	key   int64 // element
+	off   int64 // of the function's first byte in the element
+	byCPU bool  // the element is the one of this CPU's number
 }
 
 // insertScratch adds the lookup of the scratch map and replaces the slots that
@@ -427,8 +428,14 @@ func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (ke
 	}
 	key = add(home, ir.OpSlot, ir.PtrSlot)
 	key.Imm, key.Imm2 = 8, 8
-	index := add(home, ir.OpConst, ir.Int)
-	index.Imm = ref.key
+	var index *ir.Value
+	if ref.byCPU {
+		index = add(home, ir.OpCall, ir.Int)
+		index.Help = ir.SmpProcessorID
+	} else {
+		index = add(home, ir.OpConst, ir.Int)
+		index.Imm = ref.key
+	}
 	add(home, ir.OpStore32, ir.Void, key, index)
 	m := add(home, ir.OpMapPtr, ir.MapRef)
 	m.Map = ref.m

@@ -7,6 +7,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 // compare is x op y as 0 or 1.
@@ -139,42 +140,61 @@ func (f *fn) equalMemory(x *ir.Value, xo int64, y *ir.Value, yo int64, n int) *i
 			return f.equalMemory(x, xo+int64(words*8), y, yo+int64(words*8), n%8)
 		}
 	}
-	return f.wordLoop(x, xo, y, yo, words, func(a, b *ir.Value) (stop, equal *ir.Value) {
-		return f.b.Op(ir.OpNe, a, b), f.b.Const(0)
+	return f.wordLoop(x, xo, y, yo, words, func(f *fn, a, b *ir.Value) (diff, end *ir.Value) {
+		return f.b.Op(ir.OpXor, a, b), nil
 	}, rest)
 }
 
-// equalText compares two strings up to their NUL, in words: they are equal at
-// a word where no byte up to the first NUL differs.
+// equalText compares two strings up to their NUL.
 func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys int) *ir.Value {
 	n := min(xs, ys)
-	step := func(a, b *ir.Value) (stop, equal *ir.Value) {
-		diff := f.b.Op(ir.OpXor, a, b)
+	differ := func(f *fn, a, b *ir.Value) (diff, end *ir.Value) {
 		nul := f.nulByte(a)
 		upTo := f.b.Op(ir.OpXor, nul, f.b.Op(ir.OpSub, nul, f.b.Const(1)))
-		equal = f.b.Op(ir.OpEq, f.b.Op(ir.OpAnd, diff, upTo), f.b.Const(0))
-		return f.b.Op(ir.OpOr, diff, nul), equal
+		return f.b.Op(ir.OpAnd, f.b.Op(ir.OpXor, a, b), upTo), nul
 	}
 	rest := func() *ir.Value {
 		if n%8 == 0 {
 			return f.b.Const(1)
 		}
 		at := int64(n / 8 * 8)
-		_, equal := step(f.loadSized(x, xo+at, n%8), f.loadSized(y, yo+at, n%8))
-		return equal
+		diff, _ := differ(f, f.loadSized(x, xo+at, n%8), f.loadSized(y, yo+at, n%8))
+		return f.b.Op(ir.OpEq, diff, f.b.Const(0))
 	}
 	if n < 8 {
 		return rest()
 	}
-	return f.wordLoop(x, xo, y, yo, n/8, step, rest)
+	return f.wordLoop(x, xo, y, yo, n/8, differ, rest)
 }
 
-// wordLoop runs step over pairs of words until it says stop with a result, or
-// to the end with the result of rest (nil: equal). It is bounded by a
-// constant, as the kernel wants it.
-func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int,
-	step func(a, b *ir.Value) (stop, equal *ir.Value), rest func() *ir.Value) *ir.Value {
+// differ is what in two words makes them different, and (nil: nothing does)
+// whether what is compared ends with them.
+type differ func(f *fn, a, b *ir.Value) (diff, end *ir.Value)
+
+// maxWords is how many words are compared in a loop that the kernel's verifier
+// follows turn by turn, keeping at each a way yet to go. Beyond, a turn looks
+// at wordGroup of them, and is called back by the kernel where it can.
+const (
+	maxWords  = 512
+	wordGroup = 16
+)
+
+// wordLoop compares words, until one differs or is the last one, or to the
+// end, where rest (nil: equal) decides.
+func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int, d differ, rest func() *ir.Value) *ir.Value {
+	group := 1
+	if words > maxWords {
+		group = wordGroup
+		if left := words % group; left > 0 {
+			words -= left
+			base, tail := int64(8*words), rest
+			rest = func() *ir.Value { return f.wordLoop(x, xo+base, y, yo+base, left, d, tail) }
+		}
+	}
 	x, y = f.b.AddImm(x, xo), f.b.AddImm(y, yo)
+	if group > 1 && f.k.Has(probes.FeatLoop) {
+		return f.wordCalls(x, y, words/group, d, rest)
+	}
 	i := &ir.Var{Name: "i", Type: ir.Int}
 	f.b.Write(i, f.b.Const(0))
 	head, body, next, done, join := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
@@ -182,13 +202,10 @@ func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int,
 	f.b.SetBlock(head)
 	f.b.Br(f.b.Op(ir.OpULt, f.b.Read(i), f.b.Const(int64(8*words))), body, done)
 	f.b.SealSet(body)
-	at := f.b.Read(i)
-	a := f.b.Load(f.b.Op(ir.OpAdd, x, at), 0, 8, false)
-	b := f.b.Load(f.b.Op(ir.OpAdd, y, at), 0, 8, false)
-	stop, equal := step(a, b)
-	f.b.Br(stop, join, next)
+	equal, over := f.compareGroup(x, y, f.b.Read(i), group, d)
+	f.b.Br(over, join, next)
 	f.b.SealSet(next)
-	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(8)))
+	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(int64(8*group))))
 	f.b.Jump(head)
 	f.b.Seal(head)
 	f.b.SealSet(done)
@@ -199,6 +216,73 @@ func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int,
 	f.b.Jump(join)
 	f.b.SealSet(join)
 	return f.b.Phi(ir.Int, equal, last)
+}
+
+// compareGroup compares group words at x+at and y+at: whether they are equal as
+// far as they count, and whether that decides it.
+func (f *fn) compareGroup(x, y, at *ir.Value, group int, d differ) (equal, over *ir.Value) {
+	x, y = f.b.Op(ir.OpAdd, x, at), f.b.Op(ir.OpAdd, y, at)
+	var all, ended *ir.Value // ended: not 0, or (in a group) all ones, behind the end
+	for k := range group {
+		diff, end := d(f, f.b.Load(x, int64(8*k), 8, false), f.b.Load(y, int64(8*k), 8, false))
+		if ended != nil {
+			diff = f.b.Op(ir.OpAnd, diff, f.b.Op(ir.OpXor, ended, f.b.Const(-1)))
+		}
+		if all != nil {
+			diff = f.b.Op(ir.OpOr, all, diff)
+		}
+		all = diff
+		if end == nil {
+			continue
+		}
+		if group > 1 {
+			end = f.b.Op(ir.OpSar, f.b.Op(ir.OpOr, end, f.b.Op(ir.OpNeg, end)), f.b.Const(63))
+		}
+		if ended != nil {
+			end = f.b.Op(ir.OpOr, ended, end)
+		}
+		ended = end
+	}
+	over = all
+	if ended != nil {
+		over = f.b.Op(ir.OpOr, all, ended)
+	}
+	return f.b.Op(ir.OpEq, all, f.b.Const(0)), over
+}
+
+// wordCalls is wordLoop by bpf_loop, a group of words a turn.
+func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Value) *ir.Value {
+	const atX, atY, atOver, atEqual, size = 0, 8, 16, 24, 32
+	frame := f.b.Slot(size)
+	f.b.Store(frame, atX, 8, x)
+	f.b.Store(frame, atY, 8, y)
+	f.b.Store(frame, atOver, 8, f.b.Const(0))
+
+	g := newFn(f.unit, f.irp, f.prog, fmt.Sprintf("compare%d", len(f.irp.Subs)+1), ir.Int, ir.PtrSlot)
+	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
+	g.at(f.b.Pos)
+	turn, up := g.b.Extend(g.b.Param(0), 4, false), g.b.Param(1)
+	in, found, out := g.b.NewBlock(), g.b.NewBlock(), g.b.NewBlock()
+	px, py := g.b.Load(up, atX, 8, false), g.b.Load(up, atY, 8, false)
+	px.Type, py.Type = ir.PtrSlot, ir.PtrSlot
+	g.b.Br(g.b.Op(ir.OpULt, turn, g.b.Const(int64(turns))), in, out) // for the verifier
+	g.b.SealSet(in)
+	equal, over := g.compareGroup(px, py, g.b.Op(ir.OpMul, turn, g.b.Const(8*wordGroup)), wordGroup, d)
+	g.b.Br(over, found, out)
+	g.b.SealSet(found)
+	g.b.Store(up, atEqual, 8, equal)
+	g.b.Store(up, atOver, 8, g.b.Const(1))
+	g.b.Ret(g.b.Const(stop))
+	g.b.SealSet(out)
+	g.b.Ret(g.b.Const(goOn))
+
+	f.b.Call(ir.Loop, f.b.Const(int64(turns)), f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
+	return f.IfElse(f.b.Load(frame, atOver, 8, false), func() *ir.Value { return f.b.Load(frame, atEqual, 8, false) }, func() *ir.Value {
+		if rest == nil {
+			return f.b.Const(1)
+		}
+		return rest()
+	})
 }
 
 // equalObjects compares two objects in own memory, member by member: what is
