@@ -28,13 +28,23 @@ type perfEvent struct {
 	link io.Closer // nil if bound by ioctl (before 5.15)
 }
 
-func (p *perfEvent) Close() error {
-	var err error
-	if p.link != nil {
-		err = p.link.Close()
+// Detach takes the program off the event. Where that alone is not possible it
+// does nothing.
+func (p *perfEvent) Detach() error {
+	if p.link == nil {
+		return nil
 	}
-	return errors.Join(err, unix.Close(p.fd))
+	err := p.link.Close()
+	p.link = nil
+	return err
 }
+
+func (p *perfEvent) Close() error { return errors.Join(p.Detach(), unix.Close(p.fd)) }
+
+// SlowToClose says that the kernel may take long to let go of what has been
+// detached: for a tracepoint it waits, one after the other, until no CPU can
+// still be in it.
+func (p *perfEvent) SlowToClose() bool { return p.link != nil }
 
 // closers closes all of a list, the last opened first.
 type closers []io.Closer

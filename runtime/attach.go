@@ -161,25 +161,64 @@ func (s *Session) walk(lasting int) {
 
 // detachers is how many links are closed at a time: each may wait for the
 // kernel to be sure that no program is still running.
-const detachers = 16
+const detachers = 64
 
-// detach takes all programs off their probes and waits until none runs.
+// detacher is a link that takes the program off at once, where all of Close can
+// take long: the kernel lets go of tracepoints one by one, some 50 ms each.
+type detacher interface {
+	Detach() error
+	SlowToClose() bool
+}
+
+// manySlow is from how many slow links on closing them waits for the results to
+// be out.
+const manySlow = 8
+
+// detach takes all programs off their probes and waits until none runs. What
+// is left to be closed then is closed with the session.
 func (s *Session) detach() {
-	links := make(chan io.Closer)
+	slow := 0
+	for _, l := range s.links {
+		if d, ok := l.Closer.(detacher); ok && d.SlowToClose() {
+			slow++
+		}
+	}
+	var now, later []attached
+	for _, l := range s.links {
+		d, ok := l.Closer.(detacher)
+		if ok && slow >= manySlow && d.SlowToClose() {
+			later = append(later, l)
+		} else {
+			now = append(now, l)
+		}
+	}
+	inParallel(later, func(l attached) { l.Closer.(detacher).Detach() })
+	s.detached = append(s.detached, later...)
+	s.links = nil
+	if len(s.detached) > 0 {
+		// Closing one waits until no program runs any more on any CPU, for all.
+		now = append(now, s.detached[0])
+		s.detached = s.detached[1:]
+	}
+	inParallel(now, func(l attached) { l.Close() })
+}
+
+// inParallel does something with all links, the last one first, several at a time.
+func inParallel(list []attached, do func(attached)) {
+	links := make(chan attached)
 	var wg sync.WaitGroup
-	for range min(detachers, len(s.links)) {
+	for range min(detachers, len(list)) {
 		wg.Go(func() {
 			for l := range links {
-				l.Close()
+				do(l)
 			}
 		})
 	}
-	for _, l := range slices.Backward(s.links) {
+	for _, l := range slices.Backward(list) {
 		links <- l
 	}
 	close(links)
 	wg.Wait()
-	s.links = nil
 }
 
 // runProgram runs a program that is not attached anywhere, once.

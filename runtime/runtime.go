@@ -87,13 +87,15 @@ type Session struct {
 	maps  map[string]*ebpf.Map // by kernel name
 	progs map[string]*ebpf.Program
 	links []attached
-	ring  *ringbuf.Reader
-	slots *ebpf.Memory // wire.SlotMap, nil if the script has none
-	sites *siteTable
-	syms  *symbols.User
-	mmaps *mmapLog // of the child; nil: none, or the kernel keeps none
-	env   *env
-	ncpu  int // possible CPUs
+	// detached are links whose programs have been taken off, to be closed.
+	detached []attached
+	ring     *ringbuf.Reader
+	slots    *ebpf.Memory // wire.SlotMap, nil if the script has none
+	sites    *siteTable
+	syms     *symbols.User
+	mmaps    *mmapLog // of the child; nil: none, or the kernel keeps none
+	env      *env
+	ncpu     int // possible CPUs
 
 	handlers []func(builtins.Env, *wire.Record) error // by event number
 	byName   map[string]*wire.Map
@@ -140,6 +142,8 @@ func (s *Session) Close() error {
 	if s.opt.Child != nil {
 		s.opt.Child.terminate()
 	}
+	inParallel(s.detached, func(l attached) { l.Close() })
+	s.detached = nil
 	if s.ring != nil {
 		s.ring.Close()
 	}
