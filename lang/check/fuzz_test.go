@@ -4,11 +4,16 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
 // FuzzCheck: whatever parses is checked without a panic, and says the same
 // twice.
 func FuzzCheck(f *testing.F) {
+	for _, text := range corpus.Sources() {
+		f.Add(text)
+	}
 	for _, path := range []string{"testdata/errors.txt", "testdata/types.txt"} {
 		data, err := os.ReadFile(path)
 		if err != nil {

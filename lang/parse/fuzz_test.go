@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
+	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
 // parseText parses text, or returns nil and the diagnostics.
@@ -89,6 +90,9 @@ func nested(t *testing.T, p *ast.Program) {
 }
 
 func FuzzParse(f *testing.F) {
+	for _, text := range corpus.Sources() {
+		f.Add(text)
+	}
 	files, err := filepath.Glob("testdata/*.bt")
 	if err != nil || len(files) == 0 {
 		f.Fatal("no seeds", err)

@@ -51,6 +51,10 @@ func missing(need string) string {
 		if release().less(version{5, 8}) {
 			return "this kernel has no iterators"
 		}
+	case "longkeys":
+		if release().less(version{5, 11}) {
+			return "this kernel's maps take keys of at most 512 bytes"
+		}
 	case "cpus":
 		if cpus() < 2 {
 			return "this machine has one CPU"
