@@ -1,0 +1,194 @@
+package live
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// compiled builds a program of testdata/params; the test is skipped where its
+// compiler is not installed.
+func compiled(t *testing.T, command ...string) string {
+	t.Helper()
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace knows less of this")
+	}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		t.Skip(err)
+	}
+	out := filepath.Join(t.TempDir(), "target")
+	cmd := exec.Command(command[0], append(command[1:], "-o", out)...)
+	if command[0] == "go" {
+		cmd = exec.Command("go", "build", "-o", out, command[1])
+	}
+	cmd.Dir = "testdata/params"
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, text)
+	}
+	return out
+}
+
+// prints runs a script on a program and compares what it prints, blank lines
+// aside. BIN in the script is the program.
+func prints(t *testing.T, bin, prog, want string, flags ...string) {
+	t.Helper()
+	r := trace(t, append(flags, "-q", "-c", bin, "-e", strings.ReplaceAll(prog, "BIN", bin))...)
+	var got []string
+	for line := range strings.Lines(r.stdout) {
+		if line = strings.TrimSpace(line); line != "" {
+			got = append(got, strings.ReplaceAll(line, bin, "BIN"))
+		}
+	}
+	if g := strings.Join(got, "\n"); g != strings.TrimSpace(want) || r.status != 0 {
+		t.Errorf("%s\nstatus %d, printed\n%s\nwant\n%s\n%s", prog, r.status, g, want, r.stderr)
+	}
+}
+
+// cScripts are scripts on params.c, and what they print.
+var cScripts = []struct{ prog, want string }{
+	{`uprobe:BIN:take {
+		printf("%d %d %d %u %d %d %s\n", args.n->id, args.p.x, args.p.y, args.k, args.ch, args.c, str(args.s));
+		print(args.p); print(args.n->in); print(args.c); print(args.n->col);
+		print((args.n->lo, args.n->hi, args.n->sb)); print(args.n->arr[1]); print(str(args.n->name));
+	}`, `
+-7 3 -4 4000000000 120 6 hello
+{ .x = 3, .y = -4 }
+{ .s = -4, .l = 1099511627776 }
+BLUE
+GREEN
+(5, 17, -2)
+-2
+first`},
+	{`uprobe:BIN:stk { print(args); $a = args; print($a.g.b); @x = args.g; @w[args.w] = args.q.b; }`, `
+{ .a = 1, .b = 2, .p = { .a = 10, .b = -11 }, .c = 3, .q = { .a = 20, .b = -21 }, .g = { .a = 100, .b = 200, .c = -300 }, .z = -9, .w = -5 }
+200
+@w[-5]: -21
+@x: { .a = 100, .b = 200, .c = -300 }`},
+	// A large result takes the first register.
+	{`uprobe:BIN:sret { print((args.a, args.b)); }`, `(6, 7)`},
+	{`uprobe:BIN:dbl { print(args.k); }`, `55`},
+	{`uretprobe:BIN:neg { print(retval); }`, `-3`},
+	{`uretprobe:BIN:retn { print(retval->id); }`, `-7`},
+	// The kernel has a struct node too.
+	{`uprobe:BIN:retn { print(((struct node *)arg0)->id); print(sizeof(struct node)); }`, "-7\n72"},
+	{`uprobe:BIN:re* { @[probe, func] = count(); }`, `
+@[uprobe:BIN:register_tm_clones, register_tm_clones]: 1
+@[uprobe:BIN:retn, retn]: 1
+@[uprobe:BIN:retp, retp]: 1`},
+}
+
+func TestParamsC(t *testing.T) {
+	for _, level := range []string{"-O0", "-O1"} {
+		for _, version := range []string{"-gdwarf-4", "-gdwarf-5"} {
+			t.Run(level+version, func(t *testing.T) {
+				bin := compiled(t, "gcc", version, level, "params.c")
+				for _, s := range cScripts {
+					prints(t, bin, s.prog, s.want)
+				}
+			})
+		}
+	}
+}
+
+func TestParamsRefused(t *testing.T) {
+	bin := compiled(t, "gcc", "-g", "-O1", "params.c")
+	for prog, want := range map[string]string{
+		`uprobe:BIN:dbl { print(args.q); }`:    "q can't be read: it is a floating-point number",
+		`uprobe:BIN:dbl { print(args.f.n); }`:  "f can't be read: it is passed in a floating-point register",
+		`uprobe:BIN:take { print(args.nix); }`: "does not contain a field named 'nix'",
+		`uprobe:BIN:neg { print(args.x); }`:    "neg has no parameters",
+		`uprobe:BIN:main+4 { print(args); }`:   "args can only be used where a function starts",
+		`uprobe:BIN@params.c:1 { }`:            "line 1 of params.c has no code of its own",
+		`uprobe:BIN@nix.c:1 { }`:               "no source file of that program is nix.c",
+		`uretprobe:BIN@params.c:20 { }`:        "uretprobe takes a function, not a source line",
+	} {
+		r := trace(t, "-e", strings.ReplaceAll(prog, "BIN", bin))
+		if r.status == 0 || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: status %d, want %q\n%s", prog, r.status, want, r.stderr)
+		}
+	}
+	if err := exec.Command("strip", "-g", bin).Run(); err == nil {
+		r := trace(t, "-e", "uprobe:"+bin+":take { print(args.n); }")
+		if r.status == 0 || !strings.Contains(r.stderr, "no debug info") {
+			t.Errorf("stripped: status %d\n%s", r.status, r.stderr)
+		}
+	}
+}
+
+// TestSeparateDebugInfo moves the debug info to files that are found by build
+// id, and by the name that the program keeps of them.
+func TestSeparateDebugInfo(t *testing.T) {
+	bin := compiled(t, "gcc", "-g", "-O1", "-Wl,--build-id=0x0123456789abcdef", "params.c")
+	run := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	dir := t.TempDir()
+	byID := filepath.Join(dir, ".build-id", "01", "23456789abcdef.debug")
+	if err := os.MkdirAll(filepath.Dir(byID), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run("objcopy", "--only-keep-debug", bin, byID)
+	linked := bin + ".linked"
+	run("cp", bin, linked)
+	run("strip", bin)
+	const prog, want = `uprobe:BIN:sret { print((args.a, args.b)); }`, `(6, 7)`
+	prints(t, bin, prog, want, "--debuginfo", dir)
+
+	run("cp", byID, linked+".debug")
+	run("strip", linked)
+	run("objcopy", "--remove-section=.note.gnu.build-id", "--add-gnu-debuglink="+linked+".debug", linked)
+	prints(t, linked, prog, want)
+}
+
+func TestParamsGo(t *testing.T) {
+	bin := compiled(t, "go", "./gotarget")
+	prints(t, bin, `uprobe:BIN:main.Take {
+		print((args.n, args.s.len, args.b.len, args.b.cap, args.p->A, args.ok, args.u));
+		print(str(args.s.str, args.s.len + 1)); print(args.t.A); print(str(args.t.S.str, 6));
+	}`, "(42, 5, 5, 5, 9, true, 65535)\nhello\n-5\ninner")
+	prints(t, bin, `uprobe:BIN:main.Spill { print(args.a); print(args.c.Z); print(args.d); print(args.z); }`,
+		"{ .X = 1, .Y = 2, .Z = 3 }\n9\n[-1,-2]\n-9")
+	prints(t, bin, `uprobe:BIN:"main.(*T).Method" { print((args.t->A, args.k)); }`, "(-5, -77)")
+}
+
+func TestParamsCPP(t *testing.T) {
+	for _, level := range []string{"-O0", "-O1"} {
+		bin := compiled(t, "g++", "-g", level, "params.cpp")
+		prints(t, bin, `uprobe:BIN:cpp:"Derived::m" { print((args.k, args.this->b, args.this->d, args.s->_M_string_length)); }`, "(7, 5, 6, 4)")
+		prints(t, bin, `uprobe:BIN:cpp:"ns::f" { print(args.c); print((args.p->d, args.byval._M_string_length, args.tail, args.t)); }`,
+			"B\n(6, 30, -3, true)")
+	}
+}
+
+func TestParamsRust(t *testing.T) {
+	bin := compiled(t, "rustc", "-g", "params.rs")
+	prints(t, bin, `uprobe:BIN:*6params4take* {
+		print((args.n, args.r->c, args.o)); print(str(args.s.data_ptr, args.s.length + 1));
+		print(args.p); print(args.q); print(args.w);
+	}`, "-24 [4, 4, 4, 4] -10\n(-7, 3, 9)\nrusty\n{ .a = 1, .b = -2, .c = 3 }\n{ .a = 10, .b = -20, .c = 30 }\n{ .a = 1, .b = 2, .c = 3 }")
+	prints(t, bin, `uprobe:BIN:*6params3ret* { print(args.n); } uprobe:BIN:cfn { print(args.n); print(args.p); }`,
+		"-24 [4, 4, 4, 4] -10\n4\n-8\n{ .a = 1, .b = -2, .c = 3 }")
+}
+
+// TestLines counts how often source lines run, in all copies of inlined
+// functions.
+func TestLines(t *testing.T) {
+	for _, level := range []string{"-O0", "-O1"} {
+		bin := compiled(t, "gcc", "-g", level, "lines.c")
+		for place, want := range map[string]string{
+			"lines.c:4":                     "@: 5",
+			"params/lines.c:4":              "@: 5",
+			"lines.c:11":                    "@: 1",
+			"lines.c:14":                    "@: 1",
+			"nosuchdir/../params/lines.c:4": "@: 5",
+		} {
+			prints(t, bin, "uprobe:BIN@"+place+" { @ = count(); }", want)
+		}
+	}
+}
