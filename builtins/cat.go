@@ -1,9 +1,11 @@
 package builtins
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/gotrace/gotrace/runtime/wire"
 )
@@ -23,16 +25,25 @@ func catFile() *Def {
 			name := renderRecord(env, rec)
 			f, err := os.Open(name)
 			if err != nil {
-				env.Out().Message("errorf", fmt.Sprintf("cat: %v", err), rec.Span)
+				env.Out().Message("errorf", fmt.Sprintf("failed to open file '%s' (%s)", name, osReason(err)), rec.Span)
 				return nil
 			}
 			defer f.Close()
 			data, err := io.ReadAll(io.LimitReader(f, int64(env.Config().MaxCatBytes)))
 			if err != nil {
-				env.Out().Message("errorf", fmt.Sprintf("cat: %v", err), rec.Span)
+				env.Out().Message("errorf", fmt.Sprintf("failed to read file '%s' (%s)", name, osReason(err)), rec.Span)
 			}
 			env.Out().Printf("cat", string(data))
 			return nil
 		},
 	}
+}
+
+// osReason is an error of the system in the C library's words.
+func osReason(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errorText(errno)
+	}
+	return err.Error()
 }

@@ -269,13 +269,32 @@ func (s *Session) loadError(i int, err error) error {
 	}
 	n, why := rejection(ve.Log)
 	d := source.Diag{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier refuses %s: %s", point, why)}
+	lacks := lackingHelper(why)
+	if lacks != "" {
+		d.Msg = fmt.Sprintf("cannot load %s: %s", point, lacks)
+	}
 	if lines := s.obj.Lines[p.Name]; n >= 0 && n < len(lines) && lines[n].IsValid() {
 		d.Span = lines[n]
 	}
-	if !s.opt.Verbose {
+	if !s.opt.Verbose && lacks == "" {
 		d.Hint = "-v shows the verifier's log"
 	}
 	return source.DiagError{d}
+}
+
+// lackingHelper says what a kernel lacks that does not offer a helper which
+// depends on how it was built or locked down, "" for any other refusal.
+func lackingHelper(why string) string {
+	if !strings.HasPrefix(why, "unknown func ") && !strings.HasPrefix(why, "program of this type cannot use helper ") {
+		return ""
+	}
+	switch {
+	case strings.Contains(why, "bpf_override_return"):
+		return "the kernel does not offer override(): it needs CONFIG_BPF_KPROBE_OVERRIDE"
+	case strings.Contains(why, "bpf_probe_write_user"):
+		return "the kernel does not offer write_user(): it is locked down"
+	}
+	return ""
 }
 
 // rejection finds the last instruction a verifier log names, and the reason it

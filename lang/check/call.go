@@ -69,7 +69,12 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 		c.unit.shaped = true
 	}
 	if d.Unsafe && !c.sess.Unsafe {
-		c.errorHint(e.Span(), "run with --unsafe", "%s() is an unsafe function being used in safe mode", name)
+		// The wording is the one that users' tests of bpftrace scripts know.
+		if d.Handle != nil {
+			c.errorHint(e.Span(), "run with --unsafe", "%s() is an unsafe function being used in safe mode", name)
+		} else {
+			c.errorf(e.Span(), "%s() is unsafe. To use you need the --unsafe flag", name)
+		}
 	}
 	if d.NotInLoop && c.depth() > 0 {
 		c.errorf(e.Span(), "'%s' builtin is not allowed in a for-loop", name)
