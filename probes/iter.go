@@ -56,7 +56,7 @@ func iterKind() *Kind {
 		}
 		c := &Context{
 			Kind: k, Prog: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: p.Func,
-			CtxType: iterContext(t), Nullable: true, ArgSpace: kernelSpace, InTask: true, Stacks: true,
+			CtxType: iterContext(t), EndMark: iterObject(t), Nullable: true, ArgSpace: kernelSpace, InTask: true, Stacks: true,
 		}
 		if proto, err := e.Kernel.FuncProto("", "bpf_iter_"+p.Func); err == nil {
 			c.AttachID = proto.ID
@@ -94,6 +94,16 @@ func iterKind() *Kind {
 		return nil
 	}
 	return k
+}
+
+// iterObject is the offset in struct bpf_iter__NAME of what is walked over: the
+// member behind the iterator's own. After the last object the kernel calls the
+// program with none.
+func iterObject(t *types.Type) int64 {
+	if m := t.Members(); len(m) > 1 {
+		return int64(m[1].Off)
+	}
+	return 0
 }
 
 // iterContext is struct bpf_iter__NAME as a context: its pointers are known to

@@ -142,6 +142,10 @@ type Context struct {
 	// Nullable says that pointers loaded from CtxType or Args may be null and
 	// that the kernel's verifier wants that checked before they are followed.
 	Nullable bool
+	// EndMark is where in the context the pointer is that is null when the kernel
+	// calls the program once more after the last object, for which it is not to
+	// run; 0: there is no such call.
+	EndMark int64
 	// ArgLines are the lines -lv prints below the name of a probe: declarations
 	// of its arguments. nil: it has none.
 	ArgLines func() []string
@@ -150,6 +154,9 @@ type Context struct {
 	// Sleepable, InTask: whether user memory may fault in, and whether the
 	// current task is meaningful (false for packet probes).
 	Sleepable, InTask bool
+	// Preemptible says that on a kernel with preemption another task may run
+	// the same program on the same CPU before this run has ended.
+	Preemptible bool
 	// Stacks says that kstack and ustack can be taken (bpf_get_stackid works).
 	Stacks bool
 }
@@ -177,6 +184,7 @@ const (
 	FeatISAv4         Feature = "cpu v4 instructions"
 	FeatAtomicFetch   Feature = "atomic fetch instructions"
 	FeatTCX           Feature = "tcx"
+	FeatPreempt       Feature = "preemption"
 )
 
 // Version is a kernel release.

@@ -117,7 +117,12 @@ func (s *Session) attachProg(p *check.Prog) error {
 }
 
 func attachError(at *probes.Point, name string, err error) error {
-	return source.DiagError{{Span: at.Span, Msg: fmt.Sprintf("cannot attach %s: %v", name, err)}}
+	reason := err.Error()
+	var ae *probes.AttachError
+	if errors.As(err, &ae) {
+		reason = ae.Msg // it names the point again
+	}
+	return source.DiagError{{Span: at.Span, Msg: fmt.Sprintf("cannot attach %s: %s", name, reason)}}
 }
 
 // walker is a link whose program does not wait for events: Run goes through

@@ -60,6 +60,10 @@ func StartChild(cmdline string) (*Child, error) {
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
 		ExtraFiles: []*os.File{theirs},
+		// It is not to outlive us, even if we are killed. The kernel sends this
+		// when the thread ends that starts it; Go ends threads only where a
+		// goroutine that is locked to one returns.
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM},
 	}
 	if err := c.cmd.Start(); err != nil {
 		unix.Close(pair[0])

@@ -132,6 +132,7 @@ func (s *Session) endOfRun() {
 	}
 	s.opt.Sink.Flush()
 	s.reportSites(true)
+	s.reportMissed()
 }
 
 // noteMappings takes what the child has mapped from its log.

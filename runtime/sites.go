@@ -56,6 +56,29 @@ func (s *Session) reportSites(last bool) {
 	}
 }
 
+// reportMissed says which programs the kernel did not run for every event: while
+// a CPU is in one program it skips others there, and newer kernels let the
+// program be preempted meanwhile, by a process that meets a probe as well.
+// Kernels before 5.12 do not count them.
+func (s *Session) reportMissed() {
+	for _, p := range s.obj.Checked.Progs {
+		prog := s.progs[p.Name]
+		if prog == nil || len(p.Points) == 0 {
+			continue
+		}
+		stats, err := prog.Stats()
+		if err != nil || stats.RecursionMisses == 0 {
+			continue
+		}
+		name := p.Points[0].Name
+		if n := len(p.Points) - 1; n > 0 {
+			name += fmt.Sprintf(" and %d others", n)
+		}
+		s.opt.Sink.Message("runtime_error", fmt.Sprintf("Missed %d events of %s: the kernel skips what happens on a CPU while a program is running there.",
+			stats.RecursionMisses, name), p.Span)
+	}
+}
+
 func (s *Session) reportSite(site wire.Site, before, n uint64) {
 	kind := "runtime_error"
 	var msg string

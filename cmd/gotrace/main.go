@@ -19,6 +19,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -289,6 +290,10 @@ func (a *app) dump() func(stage, text string) {
 	}
 }
 
+// sameRequest is how long after a signal another one asks for nothing else:
+// timeout(1), shells and supervisors signal a process and then its group.
+const sameRequest = 300 * time.Millisecond
+
 // session runs an object until it ends or the user ends it.
 func (a *app) session(obj *codegen.Object) int {
 	o := a.opt
@@ -322,7 +327,7 @@ func (a *app) session(obj *codegen.Object) int {
 		}
 	}
 
-	// From here on a signal ends the session, which prints what it has; a second
+	// From here on a signal ends the session, which prints what it has; a later
 	// one ends us at once.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -333,6 +338,7 @@ func (a *app) session(obj *codegen.Object) int {
 		select {
 		case <-sigs:
 			cancel()
+			time.Sleep(sameRequest)
 			signal.Reset(unix.SIGINT, unix.SIGTERM)
 		case <-ctx.Done():
 		}

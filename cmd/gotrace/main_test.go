@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -194,7 +195,8 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// A signal ends the session, which prints what it has.
+// A signal ends the session, which prints what it has, also where it comes
+// twice: timeout(1) and others signal the process and then its group.
 func TestSignals(t *testing.T) {
 	needRoot(t)
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -210,6 +212,8 @@ func TestSignals(t *testing.T) {
 			t.Errorf("first line %q", got)
 		}
 		cmd.Process.Signal(sig)
+		time.Sleep(5 * time.Millisecond)
+		cmd.Process.Signal(sig)
 		var rest bytes.Buffer
 		rest.ReadFrom(out)
 		cmd.Wait()
@@ -217,6 +221,33 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%v: %q, %v", sig, rest.String(), cmd.ProcessState)
 		}
 	}
+}
+
+// The command does not outlive us, even if we are killed.
+func TestKilled(t *testing.T) {
+	needRoot(t)
+	cmd := command("-q", "-c", "sleep 1000", "-e", `interval:s:1000 { }`)
+	cmd.Env = append(cmd.Env, "__BPFTRACE_NOTIFY_PROBES_ATTACHED=1")
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	out.Read(buf) // attached; the command runs next
+	time.Sleep(50 * time.Millisecond)
+	cmd.Process.Kill()
+	// The command has our end of the pipe too: it closes when both have ended.
+	ended := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, out)
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the command is still there")
+	}
+	cmd.Process.Wait()
 }
 
 func TestScriptFile(t *testing.T) {

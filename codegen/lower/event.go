@@ -65,14 +65,21 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 	f.done(early)
 }
 
-// before computes the arguments that must not wait until the call's own code;
-// those are ready until done.
+// before computes the arguments that must not wait until the call's own code,
+// and the values of those in front of them, which they may change; those are
+// ready until done.
 func (f *fn) before(call *builtins.Call, must func(ast.Expr) bool) []ast.Expr {
-	var early []ast.Expr
+	last := -1
 	for i := range call.Args {
+		if e := call.Args[i].Expr; e != nil && must(e) {
+			last = i
+		}
+	}
+	var early []ast.Expr
+	for i := range last + 1 {
 		a := &call.Args[i]
 		e := a.Expr
-		if e == nil || a.Map != nil && a.Key == nil || !must(e) {
+		if e == nil || a.Map != nil && a.Key == nil || a.Lit != nil {
 			continue
 		}
 		t := f.info.Types[e]

@@ -111,6 +111,15 @@ func (u *unit) program(p *check.Prog) {
 	f.captured = u.captures(nil, p.Pred, p.Body)
 	f.result = p.Ctx.Result
 	f.start()
+	if p.Ctx.EndMark > 0 {
+		object := f.b.Load(f.ctxValue(), p.Ctx.EndMark, 8, false)
+		object.Type = ir.PtrBTF
+		body, out := f.b.NewBlock(), f.b.NewBlock()
+		f.b.Br(object, body, out)
+		f.b.SealSet(out)
+		f.returnNow(nil)
+		f.b.SealSet(body)
+	}
 	if p.Pred != nil {
 		body, out := f.b.NewBlock(), f.b.NewBlock()
 		f.at(p.Pred.Span())

@@ -168,9 +168,6 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 		t := arithmetic(op, x, y)
 		c.warnOperand(t, x, xe)
 		c.warnOperand(t, y, ye)
-		if (op == "/" || op == "%") && t.Signed && !literalDivision(x, y) {
-			c.warnf(span, "signed operands for '%s' can lead to undefined behavior (cast to unsigned to silence warning)", op)
-		}
 		return t, t
 	case x.Kind == types.Pointer && isNumber(y) && (op == "+" || op == "-"):
 		return nil, c.moved(x, span)
@@ -180,9 +177,6 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 	c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
 	return nil, types.TInvalid
 }
-
-// literalDivision reports a division of positive literals only.
-func literalDivision(x, y *types.Type) bool { return free(x) && free(y) }
 
 // moved is the type of a pointer after arithmetic on it.
 func (c *checker) moved(p *types.Type, span source.Span) *types.Type {

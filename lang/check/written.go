@@ -317,6 +317,9 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 		}
 	case types.Pointer:
 		if word || from.Kind == types.Array && from.Size == 8 {
+			if from.Kind == types.Pointer && from.Space == types.BTF && types.Equal(to.Elem, from.Elem) {
+				return from // the verifier goes on knowing it
+			}
 			return types.NewPointer(to.Elem, c.pointerSpace(from))
 		}
 	case types.Array:
@@ -360,6 +363,9 @@ func castArray(to, from *types.Type) *types.Type {
 // pointerSpace is where a pointer made of a value points: where the value came
 // from, or else where the arguments of the probe point.
 func (c *checker) pointerSpace(from *types.Type) types.Space {
+	if from.Kind == types.Pointer && from.Space == types.BTF {
+		return types.Kernel // whatever it is cast to, the object is the kernel's
+	}
 	if from.Space != types.NoSpace && from.Space != types.BTF && from.Space != types.Ctx && from.Kind != types.Array {
 		return from.Space
 	}
