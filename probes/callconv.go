@@ -242,17 +242,18 @@ func allFloat(list []dwarfMember) bool {
 func (t *dwarfType) indirect() bool { return t.byRef != nil && t.byRef() }
 
 // alignment is the natural alignment of a type.
-func (t *dwarfType) alignment() int { return t.alignmentAt(0) }
-
-func (t *dwarfType) alignmentAt(depth int) int {
-	if t.align > 0 || t.parts == nil || depth > maxTypeDepth {
-		return max(t.align, 1)
+func (t *dwarfType) alignment() int {
+	if t.align == 0 {
+		t.align = 1 // for a struct that, in damaged debug info, holds itself
+		if t.parts != nil {
+			a := 1
+			for _, m := range t.parts() {
+				a = max(a, m.of.alignment())
+			}
+			t.align = a
+		}
 	}
-	a := 1
-	for _, m := range t.parts() {
-		a = max(a, m.of.alignmentAt(depth+1))
-	}
-	return a
+	return t.align
 }
 
 // nextRust: two scalars are in two registers, what fits one word in one, and

@@ -211,7 +211,14 @@ func (g *debugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 		}
 		return c.Tag != variantPart
 	})
-	r.byRef = sync.OnceValue(func() bool { return g.passedByReference(e, name, r) })
+	asked, byRef := false, false
+	r.byRef = func() bool {
+		if !asked {
+			asked = true // before it asks: damaged debug info may go in circles
+			byRef = g.passedByReference(e, name, r)
+		}
+		return byRef
+	}
 	r.t = &types.Type{Kind: types.Struct, Name: full, Size: entrySize(e), Space: types.User}
 	r.t.Comp = types.NewComposite(e.Tag == dwarf.TagUnionType, func() []types.Field {
 		var fields []types.Field
@@ -260,10 +267,10 @@ func (g *debugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType)
 	}
 	for _, m := range r.parts() {
 		of := m.of
-		for of.elem != nil {
+		for n := 0; of.elem != nil && n < maxChain; n++ {
 			of = of.elem
 		}
-		if of.byRef != nil && of != r && of.byRef() {
+		if of.byRef != nil && of.byRef() {
 			return true
 		}
 	}

@@ -125,7 +125,7 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return &Context{
 			Kind: p.Kind, Prog: ebpf.Tracing, AttachType: attach, AttachTo: p.Func, FuncName: p.Func,
 			AttachProg: func() (*ebpf.Program, error) { return ebpf.NewProgramFromID(id) },
-			ArgsErr:    errors.New("the arguments of BPF programs are not typed"), InTask: true, Stacks: true,
+			ArgsErr:    errors.New("the arguments of BPF programs are not typed"), InTask: true, Preemptible: true, Stacks: true,
 		}, nil
 	}
 	proto, err := e.Kernel.FuncProto(p.Target, p.Func)

@@ -323,7 +323,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	at := p.Aux.(*uprobePlace)
 	c := &Context{
 		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a),
-		ArgSpace: userSpace, InTask: true, Stacks: true, FuncName: p.Func, FuncIsUser: true,
+		ArgSpace: userSpace, InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true,
 		Shape: p.Kind.Name,
 	}
 	if at.multi {

@@ -60,7 +60,7 @@ func usdtKind() *Kind {
 		at := p.Aux.(*uprobePlace)
 		c := &Context{
 			Kind: k, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a), ArgSpace: userSpace,
-			InTask: true, Stacks: true, FuncName: p.Func, FuncIsUser: true, NArgs: len(at.args),
+			InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true, NArgs: len(at.args),
 			Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt",
 		}
 		c.Arg = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value { return at.args[n].emit(a, b, ctx) }

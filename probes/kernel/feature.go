@@ -81,6 +81,9 @@ func (k *Kernel) has(f probes.Feature) bool {
 	if facts.features != nil {
 		return facts.features[f]
 	}
+	if f == probes.FeatPreempt {
+		return preemptible()
+	}
 	r := featureOf(f)
 	if r == nil {
 		return false

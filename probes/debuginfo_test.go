@@ -1,0 +1,63 @@
+package probes
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// FuzzDebugInfo changes bytes of a program and asks everything of its debug
+// info: nothing may panic or go round in circles.
+func FuzzDebugInfo(f *testing.F) {
+	f.Add(uint32(0), uint32(1), byte(0xff))
+	f.Add(uint32(100), uint32(7), byte(0x01))
+	bin := filepath.Join(f.TempDir(), "target")
+	cmd := exec.Command("gcc", "-g", "-O1", "-o", bin, "../tests/live/testdata/params/params.c")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		f.Skipf("%v: %s", err, out)
+	}
+	data, err := os.ReadFile(bin)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, start, step uint32, change byte) {
+		bad := append([]byte(nil), data...)
+		for i, n := uint64(start), 0; i < uint64(len(bad)) && n < 200; i, n = i+uint64(step%4096)+1, n+1 {
+			if i > 64 { // the ELF header stays
+				bad[i] ^= change
+			}
+		}
+		path := filepath.Join(t.TempDir(), "bad")
+		if err := os.WriteFile(path, bad, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		x, err := openExecutable(path)
+		if err != nil {
+			return
+		}
+		defer x.close()
+		for _, s := range x.functions(func([]byte) bool { return true }) {
+			p := &Point{Func: s.name, Aux: &uprobePlace{exe: x, addr: s.addr, entry: s.addr}}
+			for _, a := range []*arch{archAMD64, archARM64} {
+				if args, err := uprobeArgs(a, p); err == nil {
+					for _, m := range args.Members() {
+						_ = m.Type.String()
+					}
+				}
+			}
+			uprobeRet(p)
+			uprobeLines(p, false)
+		}
+		g, err := x.debugInfo()
+		if err != nil {
+			return
+		}
+		for name := range g.typeNames() {
+			if ty := g.lookup(name); ty != nil {
+				ty.Members()
+			}
+		}
+		g.addresses(sourceLine{file: "params.c", line: 19})
+	})
+}
