@@ -51,9 +51,8 @@ func avg() *Def {
 
 func updateAverage(g Gen, call *Call, p *ir.Value) {
 	x := g.Value(&call.Args[0])
-	b := g.B()
-	bump(b, p, 8*avgTotal, x)
-	bump(b, p, 8*avgCount, b.Const(1))
+	tally(g, p, 8*avgTotal, x)
+	tally(g, p, 8*avgCount, g.B().Const(1))
 }
 
 func average(t *types.Type, data []byte) uint64 {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -19,8 +20,7 @@ func count() *Def {
 		},
 		Check: fixed(&types.Type{Kind: types.Agg, Name: "count_t", Size: 8}),
 		Update: func(g Gen, _ *Call, p *ir.Value) {
-			b := g.B()
-			bump(b, p, 0, b.Const(1))
+			tally(g, p, 0, g.B().Const(1))
 		},
 		Accum:  8,
 		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },
@@ -34,6 +34,17 @@ func count() *Def {
 // bump adds x to the u64 at p+off.
 func bump(b *ir.Builder, p *ir.Value, off int64, x *ir.Value) {
 	b.Store(p, off, 8, b.Op(ir.OpAdd, b.Load(p, off, 8, false), x))
+}
+
+// tally adds x to the u64 at p+off of an aggregation in a map. The value is this
+// CPU's own, so that a plain addition does, unless another task can take the CPU
+// in the middle of it.
+func tally(g Gen, p *ir.Value, off int64, x *ir.Value) {
+	if c := g.Context(); (c == nil || c.Preemptible) && g.Kernel().Has(probes.FeatPreempt) {
+		g.B().AtomicAdd(p, off, 8, x)
+		return
+	}
+	bump(g.B(), p, off, x)
 }
 
 // word is the i-th u64 of data.

@@ -56,7 +56,7 @@ func hist() *Def {
 			n := g.Value(&call.Args[0])
 			b := g.B()
 			at := histIndex(b, n, valueType(call.typeOf(0)), int(call.Type.Params[0]))
-			bump(b, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
+			tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
 		},
 		Merge: mergeSums,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {

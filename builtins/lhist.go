@@ -33,7 +33,7 @@ func lhist() *Def {
 			at = b.Op(ir.OpBarrier, at)
 			g.If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
 				b := g.B()
-				bump(b, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
+				tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
 			})
 		},
 		Merge: mergeSums,

@@ -17,7 +17,7 @@ func sum() *Def {
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = sum(args.ret); }`},
 		},
 		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, 8) },
-		Update: func(g Gen, call *Call, p *ir.Value) { bump(g.B(), p, 0, g.Value(&call.Args[0])) },
+		Update: func(g Gen, call *Call, p *ir.Value) { tally(g, p, 0, g.Value(&call.Args[0])) },
 		Accum:  8,
 		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },
 		Result: func(g Gen, _ *types.Type, acc *ir.Value) *ir.Value { return g.B().Load(acc, 0, 8, false) },

@@ -116,7 +116,7 @@ func tracingContext(p *Point, proto *FuncProto) *Context {
 	c := &Context{
 		Kind: p.Kind, Prog: ebpf.Tracing, AttachID: proto.ID,
 		Args:  argsStruct("struct "+p.Name+"_args", size, fields),
-		NArgs: size / 8, ArgSpace: kernelSpace, InTask: true, Stacks: true,
+		NArgs: size / 8, ArgSpace: kernelSpace, InTask: true, Preemptible: true, Stacks: true,
 		FuncName: p.Func,
 	}
 	if proto.Decls != nil {
