@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
@@ -89,6 +90,51 @@ func TestShape(t *testing.T) {
 				if strings.Contains(got, s) {
 					t.Errorf("%q in\n%s", s, got)
 				}
+			}
+		})
+	}
+}
+
+// preempting is a kernel that may take the CPU from a task in a probe.
+type preempting struct{ probes.Kernel }
+
+func (k preempting) Has(f probes.Feature) bool { return f == probes.FeatPreempt || k.Kernel.Has(f) }
+
+// TestPreemption checks that aggregations are added to atomically exactly where
+// another task may run the same program on the same CPU in between.
+func TestPreemption(t *testing.T) {
+	frozen, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, text string
+		kernel     probes.Kernel
+		atomic     bool
+	}{
+		{"preempted", `rawtracepoint:sched_switch { @[1] = count(); @h[1] = hist(args.preempt); }`, preempting{frozen}, true},
+		{"never preempted", `rawtracepoint:sched_switch { @[1] = count(); @h[1] = hist(args.preempt); }`, frozen, false},
+		{"the probe forbids it", `tracepoint:sched:sched_switch { @[1] = count(); }`, preempting{frozen}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got string
+			_, diags := compile(t, c.kernel, c.text, func(stage, text string) {
+				if stage == "ir" {
+					got = text
+				}
+			})
+			if err := diags.Err(); err != nil {
+				t.Fatal(err)
+			}
+			_, code, _ := strings.Cut(got, "prog ")
+			counted := 0 // map full is counted atomically in any case
+			for _, line := range strings.Split(code, "\n") {
+				if strings.Contains(line, "mapvalue sites") {
+					counted++
+				}
+			}
+			if atomics := strings.Count(code, "atomicadd64"); (atomics > counted) != c.atomic {
+				t.Errorf("%d atomic additions, %d of them to counters of sites; want others: %v\n%s", atomics, counted, c.atomic, got)
 			}
 		})
 	}
