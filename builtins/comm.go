@@ -3,8 +3,6 @@ package builtins
 import (
 	"encoding/binary"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -73,18 +71,13 @@ func checkCommOf(c Checker, call *Call) *types.Type {
 		d.find, needs = "bpf_task_from_vpid", "6.13"
 	}
 	if ctx := c.Context(); ctx != nil {
-		switch ctx.Prog {
-		case ebpf.Tracing, ebpf.LSM, ebpf.XDP, ebpf.SchedCLS:
-		case ebpf.TracePoint, ebpf.PerfEvent:
-			if needs == "6.2" {
-				needs = "6.12"
-			}
-			if v := k.Release(); v.Less(probes.Version{Major: 6, Minor: 12}) {
-				c.Errorf(call.Span, "comm(pid) needs Linux %s here, this is %s", needs, v)
-				return types.TInvalid
-			}
-		default:
+		since, ok := ctx.Kfuncs()
+		if !ok {
 			c.Errorf(call.Span, "comm(pid) is not supported in %s probes: the kernel lets their programs look up no task", ctx.Kind.Name)
+			return types.TInvalid
+		}
+		if v := k.Release(); v.Less(since) {
+			c.Errorf(call.Span, "comm(pid) needs Linux %s here, this is %s", since, v)
 			return types.TInvalid
 		}
 	}

@@ -161,6 +161,18 @@ type Context struct {
 	Stacks bool
 }
 
+// Kfuncs is the first release whose programs of this kind may call the kernel
+// functions that are offered to tracing; ok is false where none may.
+func (c *Context) Kfuncs() (since Version, ok bool) {
+	switch c.Prog {
+	case ebpf.Tracing, ebpf.LSM, ebpf.XDP, ebpf.SchedCLS:
+		return Version{}, true
+	case ebpf.TracePoint, ebpf.PerfEvent:
+		return Version{Major: 6, Minor: 12}, true
+	}
+	return Version{}, false
+}
+
 // Feature names something a kernel may lack.
 type Feature string
 

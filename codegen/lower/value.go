@@ -234,6 +234,9 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 		if a.Kind == types.Pointer && x.Type.IsPtr() && (x.Type != ir.PtrBTF || types.Equal(a.Elem, t.Elem)) {
 			return x
 		}
+		if a.IsInteger() && a.Size < 8 { // addresses have no sign: (void *)(int8)-1 is 0xff
+			return f.b.Extend(x, a.Size, false)
+		}
 		return f.b.AsInt(x)
 	}
 	if a.Kind == types.Pointer {

@@ -66,6 +66,13 @@ type Decls struct {
 	names    []string // of the types, in order
 }
 
+// IsFunctionMacro reports whether name was defined as a macro with parameters,
+// which only C declarations can use.
+func (u *Decls) IsFunctionMacro(name string) bool {
+	m := u.macros[name]
+	return m != nil && m.function
+}
+
 // Parse reads the items of a C section. Errors go to diags; what could be
 // understood is in the Decls all the same.
 func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Decls {

@@ -24,7 +24,7 @@ func (c *checker) call(e *ast.Call) *types.Type {
 				c.argument(a)
 			}
 		}
-		c.errorHint(e.Span(), c.nearestName(name), "Unknown function: '%s'", name)
+		c.errorHint(e.Span(), c.unknownHint(name, c.nearestName(name)), "Unknown function: '%s'", name)
 		return types.TInvalid
 	}
 	if d.Kind == builtins.Aggregation {

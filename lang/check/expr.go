@@ -3,6 +3,7 @@ package check
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -143,8 +144,20 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 		c.errorHint(e.Span(), "call it: "+e.Name+"()", "%s is a function", e.Name)
 		return types.TInvalid
 	}
-	c.errorHint(e.Span(), c.nearestName(e.Name), "Unknown identifier: '%s'", e.Name)
+	c.errorHint(e.Span(), c.unknownHint(e.Name, c.nearestName(e.Name)), "Unknown identifier: '%s'", e.Name)
 	return types.TInvalid
+}
+
+// unknownHint is the hint at a name that is not known: near, what it resembles,
+// unless C declarations of the script tell why it is missing.
+func (c *checker) unknownHint(name, near string) string {
+	switch {
+	case c.c.IsFunctionMacro(name):
+		return "#define with parameters holds for C declarations only; in probes write: macro " + name + "(…) { … }"
+	case near == "" && len(c.c.Missing) > 0:
+		return "not found, and may have declared it: " + strings.Join(c.c.Missing, ", ")
+	}
+	return near
 }
 
 // nearestName is a hint for a name that is neither builtin, macro nor constant.

@@ -172,7 +172,7 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 			}
 		}
 	}
-	c.errorHint(span, c.nearestType(keyword, name), "Cannot resolve unknown type \"%s\"", full)
+	c.errorHint(span, c.unknownHint(name, c.nearestType(keyword, name)), "Cannot resolve unknown type \"%s\"", full)
 	return types.TInvalid
 }
 
