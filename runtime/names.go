@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -84,6 +85,11 @@ func (n *names) cgroup(id uint64, filter string) string {
 	return s
 }
 
+// unified is the name of the version 2 hierarchy.
+const unified = "unified"
+
+// cgroupRoots lists the mounted hierarchies, each once: version 2 first, the
+// others by name.
 func cgroupRoots(proc string) []cgroupRoot {
 	text, err := os.ReadFile(proc + "/self/mounts")
 	if err != nil {
@@ -93,16 +99,27 @@ func cgroupRoots(proc string) []cgroupRoot {
 	seen := map[string]bool{}
 	for line := range bytes.Lines(text) {
 		f := strings.Fields(string(line))
-		if len(f) < 4 || f[2] != "cgroup" && f[2] != "cgroup2" || seen[f[1]] {
+		if len(f) < 4 || f[2] != "cgroup" && f[2] != "cgroup2" {
 			continue
 		}
-		seen[f[1]] = true
-		name := "unified"
+		name := unified
 		if f[2] == "cgroup" {
 			name = filepath.Base(f[1])
 		}
-		roots = append(roots, cgroupRoot{name, f[1]})
+		if !seen[name] { // a hierarchy may be mounted in several places
+			seen[name] = true
+			roots = append(roots, cgroupRoot{name, f[1]})
+		}
 	}
+	slices.SortFunc(roots, func(a, b cgroupRoot) int {
+		if (a.name == unified) != (b.name == unified) {
+			if a.name == unified {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.name, b.name)
+	})
 	return roots
 }
 
