@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -311,6 +312,20 @@ func strcap() *Def {
 	}
 }
 
+// concatSize is the size of a string that takes one of a and one of b bytes,
+// NULs included, one behind the other. It is limited, since a variable that a
+// string is appended to over and over has no size otherwise, and takes steps so
+// that few are enough to get there; what does not fit is cut off.
+func concatSize(a, b, limit int) int {
+	size := max(a+b-1, 1)
+	if size <= 64 {
+		size = (size + 7) &^ 7
+	} else {
+		size = 1 << bits.Len(uint(size-1))
+	}
+	return min(size, max(limit, a, b))
+}
+
 func strConcat() *Def {
 	return &Def{
 		Name:   "str_concat",
@@ -330,7 +345,7 @@ func strConcat() *Def {
 				call.Lit = &Lit{Str: x + y, IsStr: true}
 				return types.NewString(len(x) + len(y) + 1)
 			}
-			return types.NewString(max(call.typeOf(0).Size+call.typeOf(1).Size-1, 1))
+			return types.NewString(concatSize(call.typeOf(0).Size, call.typeOf(1).Size, c.Config().MaxStrlen+1))
 		},
 		Store: func(g Gen, call *Call, dst Dest) {
 			if call.Lit != nil {
@@ -343,6 +358,13 @@ func strConcat() *Def {
 				b.Zero(dst.Ptr, dst.Off, dst.Size)
 			}
 			p := b.AddImm(dst.Ptr, dst.Off)
+			if whole := a.Type.Size + o.Type.Size; whole-1 > dst.Size {
+				// The verifier adds up the most that both can have: no room for that.
+				p = g.Temp(whole)
+				defer func() {
+					g.ReadStr(dst.Ptr, dst.Off, g.B().Const(int64(dst.Size)), dst.Size, p, types.Kernel)
+				}()
+			}
 			n := g.ReadStr(p, 0, b.Const(int64(a.Type.Size)), a.Type.Size, g.Addr(a), types.Kernel)
 			b = g.B()
 			// The verifier knows the helper's result as a signed number only: what it

@@ -146,23 +146,19 @@ func (f *fn) loop(j jumps, body *ast.Block) {
 	f.loops = f.loops[:len(f.loops)-1]
 }
 
-// unroll repeats its body.
+// unroll repeats its body, in which break and continue are those of the loop
+// around it.
 func (f *fn) unroll(u *ast.Unroll) {
 	n := f.lit(u.Count)
 	if n == nil {
 		panic("lower: unroll count at " + u.Span().String() + " is not constant")
 	}
-	out := f.b.NewBlock()
 	for range n.Int {
-		next := f.b.NewBlock()
-		f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(next) }}, u.Body)
-		if f.b.Cur != nil {
-			f.b.Jump(next)
+		if f.b.Cur == nil {
+			return
 		}
-		f.b.SealSet(next)
+		f.block(u.Body)
 	}
-	f.b.Jump(out)
-	f.b.SealSet(out)
 }
 
 // constRange is the bounds of a range where they are known.

@@ -33,6 +33,7 @@ type printer struct {
 	bol      bool // at the beginning of a line that has no indentation yet
 	comments []Comment
 	src      string // the source of a Program, else ""
+	macro    *Macro // whose body is being written
 }
 
 // write writes text that has no newline of its own to indent after.
@@ -230,7 +231,9 @@ func (p *printer) decl(d Decl) {
 		p.write("macro ", d.Name.Text, "(")
 		p.exprs(d.Params)
 		p.write(")")
+		p.macro = d
 		p.body(d, d.Body, value)
+		p.macro = nil
 	case *Func:
 		p.write("fn ", d.Name.Text, "(")
 		for i, a := range d.Params {

@@ -1,6 +1,7 @@
 package ast
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -70,6 +71,23 @@ func (p *printer) operand(x Expr, least int) {
 	p.write("(")
 	p.expr(x)
 	p.write(")")
+}
+
+// isParam reports whether t is by its name a parameter of the macro at hand:
+// "(t)-x" would read as a subtraction.
+func (p *printer) isParam(t *Type) bool {
+	if p.macro == nil || t.Keyword != "" {
+		return false
+	}
+	return slices.ContainsFunc(p.macro.Params, func(a Expr) bool {
+		id, ok := a.(*Ident)
+		return ok && id.Name == t.Name
+	})
+}
+
+func isUnary(x Expr) bool {
+	u, ok := x.(*Unary)
+	return ok && !u.Postfix
 }
 
 // binaryOperand writes an operand of op. Beyond what the grammar asks for,
@@ -176,7 +194,11 @@ func (p *printer) expr(x Expr) {
 		p.write("(")
 		p.typ(x.Type)
 		p.write(")")
-		p.operand(x.X, bindUnary)
+		least := bindUnary
+		if p.isParam(x.Type) && isUnary(x.X) {
+			least = bindPostfix
+		}
+		p.operand(x.X, least)
 	case *TypeArg:
 		p.typ(x.Type)
 	case *Sizeof:

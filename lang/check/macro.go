@@ -108,19 +108,36 @@ func (c *checker) inspectMacro(m *macro) {
 			m.own[v.Name] = true
 		}
 	}
+	looped := map[*ast.Jump]bool{}
+	loops := func(body *ast.Block) {
+		ast.Walk(body, func(n ast.Node) {
+			if j, ok := n.(*ast.Jump); ok {
+				looped[j] = true
+			}
+		})
+	}
 	ast.Walk(m.decl.Body, func(n ast.Node) {
 		switch n := n.(type) {
 		case *ast.Let:
 			own(n.Var)
 		case *ast.For:
 			own(n.Var)
+			loops(n.Body)
+		case *ast.While:
+			loops(n.Body)
 		case *ast.Assign:
 			if v, ok := n.Target.(*ast.Var); ok && n.Op == "" {
 				own(v)
 			}
 		case *ast.Jump:
-			if n.Kind == ast.Return {
+			switch {
+			case n.Kind == ast.Return:
 				c.diags.Errorf(n.Span(), "'return' statement is not allowed in a macro")
+			case looped[n]:
+			case n.Kind == ast.Break:
+				c.diags.Errorf(n.Span(), "'break' statement is not allowed in a macro")
+			default:
+				c.diags.Errorf(n.Span(), "'continue' statement is not allowed in a macro")
 			}
 		case *ast.Map:
 			if !params["@"+n.Name] {
@@ -237,6 +254,8 @@ func (x *expander) typ(t *ast.Type) {
 	}
 	switch arg := e.params[t.Name].(type) {
 	case nil:
+	case *ast.Ident:
+		t.Name = arg.Name // a type, or a builtin: as if it had been written here
 	case *ast.TypeArg:
 		t.Name, t.TypeofT = "", ast.Clone(arg.Type)
 	default:
@@ -345,7 +364,7 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 	}
 	m := pick(list, args)
 	if m == nil {
-		if _, bare := e.(*ast.Ident); !bare && x.c.defs.Lookup(name) == nil {
+		if x.c.defs.Lookup(name) == nil {
 			x.mismatch(e, name, list, args)
 			x.unit.fail(e)
 		}

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
@@ -526,12 +528,13 @@ func (c *checker) jump(s *ast.Jump) {
 		if s.Kind == ast.Continue {
 			word = "continue"
 		}
+		around := slices.ContainsFunc(c.loops, func(l loop) bool { return !l.unroll })
 		switch {
 		case len(c.loops) == 0 && c.unit.fn != nil:
 			c.errorf(s.Span(), "'%s' statement is not allowed outside of a loop", word)
 		case len(c.loops) == 0:
 			c.errorf(s.Span(), "'%s' statement is not allowed in a probe", word)
-		case c.loops[len(c.loops)-1].unroll:
+		case !around:
 			c.errorf(s.Span(), "'%s' statement is not allowed in an unroll block", word)
 		}
 	case ast.Return:

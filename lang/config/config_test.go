@@ -59,6 +59,7 @@ func TestUnknownAndOld(t *testing.T) {
 		{"foo", "foo: not a known configuration option", "", false},
 		{"symbol_source", "symbol_source is deprecated and has no effect", "", true},
 		{"strlen", "strlen has been renamed, please use max_strlen", "", true},
+		{"BPFTRACE_BTF", "btf: can only be set as an environment variable", "", false},
 	}
 	for _, tt := range tests {
 		p := Default().Set(tt.name, TextValue("5"))
@@ -74,6 +75,15 @@ func TestUnknownAndOld(t *testing.T) {
 	c.Set("strlen", TextValue("77"))
 	if c.MaxStrlen != 77 {
 		t.Errorf("strlen=77 made max_strlen %d", c.MaxStrlen)
+	}
+}
+
+func TestCacheUserSymbols(t *testing.T) {
+	for text, want := range map[string]string{"per_pid": "PER_PID", "PER_PROGRAM": "PER_PROGRAM", "1": "PER_PROGRAM", "0": "NONE"} {
+		c := Default()
+		if p := c.Set("cache_user_symbols", TextValue(text)); p != nil || c.CacheUserSymbols != want {
+			t.Errorf("%s: %+v, %s; want %s", text, p, c.CacheUserSymbols, want)
+		}
 	}
 }
 

@@ -82,8 +82,7 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 	}
 }
 
-// choice is a variable with one of a few words; the given one may differ in
-// case where fold is set.
+// choice is a variable with one of a few words.
 func choice(name, doc string, field func(*Config) *string, words ...string) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -98,6 +97,24 @@ func choice(name, doc string, field func(*Config) *string, words ...string) Var 
 				strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
 		},
 	}
+}
+
+// caching is cache_user_symbols, whose words may be in lower case and were once
+// 0 and 1.
+func caching(words ...string) Var {
+	v := choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
+		func(c *Config) *string { return &c.CacheUserSymbols }, words...)
+	set := v.set
+	v.set = func(c *Config, given Value) error {
+		switch given.Text = strings.ToUpper(given.Text); given.Text {
+		case "0":
+			given.Text = "NONE"
+		case "1":
+			given.Text = "PER_PROGRAM"
+		}
+		return set(c, given)
+	}
+	return v
 }
 
 // unstable is the switch of a feature that may change.
@@ -140,8 +157,7 @@ var licenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/
 // Vars lists the variables in alphabetical order, old names last.
 func Vars() []Var {
 	return []Var{
-		choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
-			func(c *Config) *string { return &c.CacheUserSymbols }, "PER_PID", "PER_PROGRAM", "NONE"),
+		caching("PER_PID", "PER_PROGRAM", "NONE"),
 		boolean("cpp_demangle", "Whether C++ names in user stacks are demangled.", func(c *Config) *bool { return &c.CPPDemangle }),
 		boolean("lazy_symbolication", "Whether user addresses become symbols only when printed.", func(c *Config) *bool { return &c.LazySymbolication }),
 		choice("license", "The license that programs are loaded under: one that the kernel counts as GPL-compatible.",
@@ -194,11 +210,17 @@ type Problem struct {
 	Warning   bool
 }
 
+// environment lists what only the environment sets.
+var environment = []string{"btf", "color", "kernel_build", "kernel_source", "vmlinux"}
+
 // Set gives a variable a value. name may be in upper case and with the prefix.
 func (c *Config) Set(name string, v Value) *Problem {
 	bare := strings.TrimPrefix(strings.ToLower(name), strings.ToLower(prefix))
 	vars := Vars()
 	i := slices.IndexFunc(vars, func(v Var) bool { return v.Name == bare })
+	if i < 0 && slices.Contains(environment, bare) {
+		return &Problem{Msg: bare + ": can only be set as an environment variable"}
+	}
 	if i < 0 {
 		var names []string
 		for _, v := range vars {

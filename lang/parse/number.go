@@ -1,10 +1,16 @@
 package parse
 
-// Number reads an integer in any of the forms a script can write it in; a
-// positional parameter is read so.
+import "strconv"
+
+// Number reads an integer in any of the forms a script can write it in, or
+// in binary; a positional parameter is read so.
 func Number(text string) (uint64, bool) {
 	if text == "" || !isDigit(text[0]) {
 		return 0, false
+	}
+	if len(text) > 2 && (text[:2] == "0b" || text[:2] == "0B") {
+		n, err := strconv.ParseUint(text[2:], 2, 64)
+		return n, err == nil
 	}
 	n, err := parseInt(text)
 	return n, err == nil

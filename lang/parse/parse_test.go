@@ -190,7 +190,7 @@ var syntaxErrors = []struct{ src, want string }{
 	{"begin { for $x in @a {} }", "1:16-18 expected ':', found 'in'"},
 	{"begin { for $x : $y {} }", "1:18-20 expected a map or a range like 0..10"},
 	{"begin { 1..5 }", "1:10-12 expected ';', found '..'"},
-	{"begin { import \"a\"; }", "1:9-15 imports stand at the top of the file, found 'import'"},
+	{"begin { import \"a\"; }", "1:9-15 Import statements that are not at the top level are not supported, found 'import'"},
 	{"begin { break 1; }", "1:15-16 expected ';', found '1'"},
 	{"begin { typeof(x) }", "1:9-15 expected an expression, found 'typeof'"},
 	{"begin { (typeof(x)) }", "1:21-22 expected an expression, found '}'"},

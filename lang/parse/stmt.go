@@ -152,7 +152,7 @@ func (p *parser) stmt() (s ast.Stmt, braced bool) {
 	case "else":
 		p.fail(t, "'else' without an 'if' before it")
 	case "import":
-		p.fail(t, "imports stand at the top of the file")
+		p.failHint(t, "put it at the top of the file, before probes and macros", "Import statements that are not at the top level are not supported")
 	case "_":
 		if p.follows("=") {
 			p.next()

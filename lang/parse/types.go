@@ -144,7 +144,8 @@ func (p *parser) offsetof() ast.Expr {
 // "&", which may also be binary, the name decides: it is a value if it is a
 // variable of the language, a parameter of the macro at hand, or a name that
 // the C section defines ("(pid)*2", "(LIMIT)-1"), and otherwise a type
-// ("(uint64)*$p", "(size_t)-1").
+// ("(uint64)*$p", "(size_t)-1"). Before other operands a parameter stands for a
+// type: "(t)x".
 func (p *parser) cast(start int) ast.Expr {
 	mark, said := p.mark(), len(p.errors)
 	undo := func() ast.Expr {
@@ -179,7 +180,8 @@ func (p *parser) cast(start int) ast.Expr {
 // castOperand reports whether the next token makes the operand of a cast to
 // what might be a type.
 func (p *parser) castOperand(typ *ast.Type) bool {
-	if typ.Name != "" && p.isValue(typ.Name) {
+	param := p.params[typ.Name]
+	if typ.Name != "" && !param && p.isValue(typ.Name) {
 		return false
 	}
 	switch t := p.peek(); t.Type {
@@ -193,8 +195,10 @@ func (p *parser) castOperand(typ *ast.Type) bool {
 		return !reserved(t.Value)
 	case tPunct:
 		switch t.Value {
-		case "(", "!", "~", "-", "*", "&":
+		case "(", "!", "~":
 			return true
+		case "-", "*", "&":
+			return !param
 		case "++", "--": // "(x)++" is a mistake, "(x)++@y" a cast
 			return p.followed(func(t token) bool { return t.Type == tVar || t.Type == tMap })
 		}
@@ -207,7 +211,7 @@ func (p *parser) isValue(name string) bool {
 	if p.values == nil {
 		p.values = cValues(p.file.Text)
 	}
-	return isVariable(name) || p.params[name] || p.values[name]
+	return isVariable(name) || p.values[name]
 }
 
 // isVariable reports whether a name is a variable of the language.
