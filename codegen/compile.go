@@ -18,11 +18,11 @@ import (
 
 // Options says what a script is compiled for.
 type Options struct {
-	Env     *probes.Env
-	Session *builtins.Session
+	Env     *probes.Env        // what for; Env.Kernel must be set
+	Session *builtins.Session  // nil: no parameters, nothing unsafe
 	Defs    *builtins.Registry // nil: all builtins
 	// Config reads the settings once the script is parsed, so that its config
-	// block counts.
+	// block counts. nil: that block and the defaults, without the environment.
 	Config func(*ast.Program, *source.Diags) *config.Config
 	// Dump is called with the text of each stage as it is done; nil: nobody
 	// asks, and nothing is printed.
@@ -76,6 +76,14 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *Object, er
 	}()
 	if opts.Defs == nil {
 		opts.Defs = builtins.NewRegistry(builtins.All())
+	}
+	if opts.Session == nil {
+		opts.Session = &builtins.Session{}
+	}
+	if opts.Config == nil {
+		opts.Config = func(p *ast.Program, diags *source.Diags) *config.Config {
+			return lang.Configure(p, nil, diags)
+		}
 	}
 	c := &compilation{file: f, opts: &opts, diags: diags}
 	for _, s := range stages {

@@ -333,13 +333,16 @@ func (a *app) session(obj *codegen.Object) int {
 	defer cancel()
 	sigs := make(chan os.Signal, 2)
 	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM)
+	if !signal.Ignored(unix.SIGHUP) { // nohup
+		signal.Notify(sigs, unix.SIGHUP)
+	}
 	defer signal.Stop(sigs)
 	go func() {
 		select {
 		case <-sigs:
 			cancel()
 			time.Sleep(sameRequest)
-			signal.Reset(unix.SIGINT, unix.SIGTERM)
+			signal.Reset(unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 		case <-ctx.Done():
 		}
 	}()

@@ -199,7 +199,7 @@ func TestExitStatus(t *testing.T) {
 // twice: timeout(1) and others signal the process and then its group.
 func TestSignals(t *testing.T) {
 	needRoot(t)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		cmd := command("-q", "-e", `begin { @a = 1; } interval:s:1000 { } end { printf("end\n"); }`)
 		cmd.Env = append(cmd.Env, "__BPFTRACE_NOTIFY_PROBES_ATTACHED=1")
 		out, _ := cmd.StdoutPipe()
