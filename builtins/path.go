@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -80,6 +81,10 @@ func socketCookie() *Def {
 				return types.TInvalid
 			case t.Space != types.BTF:
 				c.Errorf(call.Span, "socket_cookie() needs a pointer that the kernel vouches for, as args of fentry, fexit and rawtracepoint are")
+				return types.TInvalid
+			}
+			if v := c.Kernel().Release(); v.Less(probes.Version{Major: 5, Minor: 12}) {
+				c.Errorf(call.Span, "socket_cookie() needs Linux 5.12 here, this is %s", v)
 				return types.TInvalid
 			}
 			return types.TUint64
