@@ -120,10 +120,6 @@ func (in *inst) operands(f func(*operand)) {
 	}
 }
 
-// moves reports whether the instruction's args are set up by parallel moves,
-// which can read spilled registers where they are.
-func (in *inst) moves() bool { return in.op == mCall }
-
 type mphi struct {
 	dst  vreg
 	args []operand // one per predecessor
@@ -181,7 +177,6 @@ type mfunc struct {
 	stack  int64 // bytes of slots below r10, a multiple of 8
 	spills int   // spill slots below those
 	uses   [10]bool
-	params []vreg
 }
 
 func (f *mfunc) newVreg() vreg {

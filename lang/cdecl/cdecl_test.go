@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,8 +172,11 @@ func TestSystemHeaders(t *testing.T) {
 	if err != nil {
 		t.Skip("no C compiler to compare with: ", err)
 	}
-	if _, err := os.Stat("/usr/include/sys/stat.h"); err != nil {
-		t.Skip("no C library headers: ", err)
+	if !slices.ContainsFunc(SystemIncludeDirs(), func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "sys/stat.h"))
+		return err == nil
+	}) {
+		t.Skip("no C library headers")
 	}
 	headers := []string{"sys/stat.h", "netinet/in.h", "linux/tcp.h", "time.h", "signal.h", "linux/perf_event.h"}
 	structs := []string{"stat", "sockaddr_in6", "tcp_info", "timespec", "sigaction", "perf_event_attr", "iphdr"}

@@ -82,7 +82,6 @@ type checker struct {
 	order       []*mapState // in order of first use
 	funcs       map[string]*fnState
 	units       []*unit
-	options     map[string]Option
 
 	expansions int         // numbers the calls of macros
 	calledAt   source.Span // the macro call being looked into, if one is

@@ -22,18 +22,6 @@ func litInt(size int, signed bool) *types.Type {
 	return &types.Type{Kind: types.Int, Size: size, Signed: signed}
 }
 
-func sizeClass(size int) int {
-	switch size {
-	case 1:
-		return 0
-	case 2:
-		return 1
-	case 4:
-		return 2
-	}
-	return 3
-}
-
 // literalType is the type of the literal n, or of the uint64 n where unsigned
 // is set (n then is beyond the signed range).
 func literalType(n int64, unsigned bool) *types.Type {

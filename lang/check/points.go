@@ -14,6 +14,7 @@ import (
 // attach resolves the attach points of all probes, in order.
 func (c *checker) attach(p *ast.Program) []*unit {
 	var units []*unit
+	var alone *probes.Point // one that allows no other
 	block, total := 0, 0
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.Probe)
@@ -22,6 +23,11 @@ func (c *checker) attach(p *ast.Program) []*unit {
 		}
 		points := c.probePoints(d)
 		total += len(points)
+		for _, pt := range points {
+			if alone == nil && pt.Kind.Alone {
+				alone = pt
+			}
+		}
 		if total > c.cfg.MaxProbes {
 			c.diags.ErrorHint(d.Span(), "raise it with the max_probes config variable, if the machine can bear it",
 				"Too many probes: %d, the limit is %d", total, c.cfg.MaxProbes)
@@ -29,6 +35,9 @@ func (c *checker) attach(p *ast.Program) []*unit {
 		}
 		units = append(units, c.group(d, block, points)...)
 		block++
+	}
+	if alone != nil && total > 1 {
+		c.diags.Errorf(alone.Span, "%s can't be mixed with other probes, not even with another %s", alone.Name, alone.Kind.Name)
 	}
 	if block == 0 && !c.diags.HasErrors() {
 		c.diags.Errorf(p.Span(), "The script has no probes")

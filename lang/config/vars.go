@@ -18,7 +18,8 @@ type Var struct {
 	Dead    bool
 	Renamed string
 
-	set func(c *Config, v Value) error
+	// set stores a value; the result says what is wrong with it, "" if nothing.
+	set func(c *Config, v Value) string
 	get func(c *Config) any
 }
 
@@ -51,15 +52,15 @@ func TextValue(text string) Value {
 func number(name, doc string, field func(*Config) *int, least, most uint64) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
-		set: func(c *Config, v Value) error {
+		set: func(c *Config, v Value) string {
 			if !v.IsInt {
-				return fmt.Errorf("%s: expecting a number, got %s", name, v.Text)
+				return fmt.Sprintf("%s: expecting a number, got %s", name, v.Text)
 			}
 			if v.Int < least || v.Int > most {
-				return fmt.Errorf("%s: %d is out of range, it can be from %d to %d", name, v.Int, least, most)
+				return fmt.Sprintf("%s: %d is out of range, it can be from %d to %d", name, v.Int, least, most)
 			}
 			*field(c) = int(v.Int)
-			return nil
+			return ""
 		},
 	}
 }
@@ -68,16 +69,16 @@ func number(name, doc string, field func(*Config) *int, least, most uint64) Var 
 func boolean(name, doc string, field func(*Config) *bool) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
-		set: func(c *Config, v Value) error {
+		set: func(c *Config, v Value) string {
 			switch {
 			case v.IsBool:
 				*field(c) = v.Bool
 			case v.IsInt && v.Int <= 1:
 				*field(c) = v.Int == 1
 			default:
-				return fmt.Errorf("%s: Invalid bool value: valid values are true, false, 1 or 0.", name)
+				return fmt.Sprintf("%s: Invalid bool value: valid values are true, false, 1 or 0.", name)
 			}
-			return nil
+			return ""
 		},
 	}
 }
@@ -86,14 +87,14 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 func choice(name, doc string, field func(*Config) *string, words ...string) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
-		set: func(c *Config, v Value) error {
+		set: func(c *Config, v Value) string {
 			for _, w := range words {
 				if v.Text == w {
 					*field(c) = w
-					return nil
+					return ""
 				}
 			}
-			return fmt.Errorf("%s: Invalid value for %s: valid values are %s and %s.", name, name,
+			return fmt.Sprintf("%s: Invalid value for %s: valid values are %s and %s.", name, name,
 				strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
 		},
 	}
@@ -105,7 +106,7 @@ func caching(words ...string) Var {
 	v := choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
 		func(c *Config) *string { return &c.CacheUserSymbols }, words...)
 	set := v.set
-	v.set = func(c *Config, given Value) error {
+	v.set = func(c *Config, given Value) string {
 		switch given.Text = strings.ToUpper(given.Text); given.Text {
 		case "0":
 			given.Text = "NONE"
@@ -123,7 +124,7 @@ func unstable(feature string) Var {
 	words := []string{"enable", "warn", "error"}
 	return Var{Name: name, Doc: "Whether the unstable feature " + feature + " can be used: enable, warn or error.",
 		get: func(c *Config) any { return c.Unstable[feature] },
-		set: func(c *Config, v Value) error {
+		set: func(c *Config, v Value) string {
 			word := v.Text
 			if v.IsBool || v.IsInt && v.Int <= 1 {
 				word = "error"
@@ -132,10 +133,10 @@ func unstable(feature string) Var {
 				}
 			}
 			if !slices.Contains(words, word) {
-				return fmt.Errorf("%s: Invalid value for %s: valid values are %s.", name, name, strings.Join(words, ", "))
+				return fmt.Sprintf("%s: Invalid value for %s: valid values are %s.", name, name, strings.Join(words, ", "))
 			}
 			c.Unstable[feature] = word
-			return nil
+			return ""
 		},
 	}
 }
@@ -178,7 +179,7 @@ func Vars() []Var {
 			func(c *Config) *string { return &c.StackMode }, "bpftrace", "raw", "perf", "build_id"),
 		{Name: "str_trunc_trailer", Doc: "What is put behind a string that was cut at max_strlen.",
 			get: func(c *Config) any { return c.StrTruncTrailer },
-			set: func(c *Config, v Value) error { c.StrTruncTrailer = v.Text; return nil }},
+			set: func(c *Config, v Value) string { c.StrTruncTrailer = v.Text; return "" }},
 		unstable("dw_ustack"), unstable("import_statement"), unstable("tseries"), unstable("typeinfo"),
 		boolean("use_blazesym", "Accepted for scripts that set it; symbols are always resolved by gotrace itself.", func(c *Config) *bool { return &c.UseBlazesym }),
 
@@ -246,8 +247,8 @@ func (c *Config) Set(name string, v Value) *Problem {
 		}
 		return &Problem{Msg: bare + " has been renamed, please use " + it.Renamed, Warning: true}
 	default:
-		if err := it.set(c, v); err != nil {
-			return &Problem{Msg: err.Error()}
+		if wrong := it.set(c, v); wrong != "" {
+			return &Problem{Msg: wrong}
 		}
 	}
 	return nil
