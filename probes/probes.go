@@ -48,6 +48,8 @@ type Kind struct {
 	// Reverse says that of several programs attached to one place the kernel runs
 	// the one attached last first.
 	Reverse bool
+	// Alone says that such a probe, with one attach point, is all of a script.
+	Alone bool
 	// Suggest is the nearest name to one that Expand did not find, or "". It may
 	// read long lists, so it is for error messages only. May be nil.
 	Suggest func(e *Env, p *Point) string

@@ -352,11 +352,24 @@ func (u *Decls) include(toks []token, at source.Span) {
 		u.depth--
 		return
 	}
-	if quoted || u.opts.Kernel == nil {
+	if quoted || u.opts.Kernel == nil || !ofKernel(name) {
 		u.errorf(at, "Include file %s was not found", name)
 		return
 	}
 	u.Missing = append(u.Missing, name)
+}
+
+// ofKernel reports whether a header is one of the kernel's, whose types are in
+// its BTF as well: one in a directory of its include directories, or of its
+// sources by a path from there.
+func ofKernel(name string) bool {
+	dir, _, _ := strings.Cut(name, "/")
+	switch dir {
+	case "linux", "uapi", "generated", "asm", "asm-generic", "net", "trace", "crypto", "scsi", "sound", "drm", "rdma",
+		"media", "misc", "mtd", "acpi", "xen", "kvm", "target", "video", "pcmcia", "keys", "ras", "soc", "vdso", "cxl", "..":
+		return dir != name
+	}
+	return false
 }
 
 // guarded reports whether a header protects itself from being read twice.
