@@ -126,6 +126,23 @@ func (f *fn) changes(e ast.Expr) bool {
 	return found
 }
 
+// assigns reports whether e may assign to a variable or a map.
+func (f *fn) assigns(e ast.Expr) bool {
+	found := false
+	ast.Inspect(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Block:
+			found = found || len(n.Stmts) > 0
+		case *ast.Unary:
+			found = found || n.Op == "++" || n.Op == "--"
+		case *ast.Call:
+			found = found || f.info.FnCalls[n] != nil
+		}
+		return !found
+	})
+	return found
+}
+
 // leaves reports whether the code of e can leave the function, or calls
 // functions or loops.
 func (f *fn) leaves(e ast.Expr) bool {

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"slices"
+
 	"fmt"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -230,17 +232,28 @@ func (f *fn) assignMap(target, e ast.Expr) {
 		f.done(early)
 		return
 	}
-	key := f.key(st, args)
+	// The value comes first, where one may change what the other is.
+	first := f.assigns(e) || slices.ContainsFunc(args, f.assigns)
+	var key *ir.Value
+	if !first {
+		key = f.key(st, args)
+	}
 	if t.IsScalar() {
 		x := f.operand(e)
 		v := f.convert(x.x, x.t, t)
+		if first {
+			key = f.key(st, args)
+		}
 		st.store.assignWord(f, key, v, t)
 		return
 	}
 	// A value that is made of the map's own is complete before it goes there.
-	if f.uses(e, func(n ast.Node) bool { m, ok := n.(*ast.Map); return ok && f.info.Maps[m] == st.info }) {
+	if first || f.uses(e, func(n ast.Node) bool { m, ok := n.(*ast.Map); return ok && f.info.Maps[m] == st.info }) {
 		tmp := f.temp(t.Size)
 		f.store(e, t, Dest{Ptr: tmp, Size: t.Size, Padded: true})
+		if first {
+			key = f.key(st, args)
+		}
 		st.store.assign(f, key, func(d Dest) { f.b.Copy(d.Ptr, d.Off, tmp, t.Size) })
 		return
 	}
