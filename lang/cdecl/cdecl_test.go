@@ -100,12 +100,23 @@ func TestConstants(t *testing.T) {
 struct s { long a; int b; };
 enum e { E0, E1 = 5, E2, E3 = -1 };
 #define LATER E2
+#define ZERO L'\0'
+#define CHAR 'a'
+#define OCTAL '\101'
+#define HEX u'\x41'
+#define QUOTE '\''
+#if L'\0' - 1 > 0
+#define SIGN 0
+#else
+#define SIGN 1
+#endif
 `)
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]Const{
 		"A": {Int: 10}, "B": {Int: 36}, "S": {Str: "two parts", IsStr: true}, "SIZE": {Int: 16}, "LATER": {Int: 6},
+		"ZERO": {}, "CHAR": {Int: 'a'}, "OCTAL": {Int: 'A'}, "HEX": {Int: 'A'}, "QUOTE": {Int: '\''}, "SIGN": {Int: 1},
 	} {
 		if got, ok := u.Const(name); !ok || got != want {
 			t.Errorf("%s: got %v, %v; want %v", name, got, ok, want)

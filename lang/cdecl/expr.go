@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // exprParser evaluates integer constant expressions: in #if, array bounds, enum
@@ -185,11 +186,10 @@ func (p *exprParser) unary() (int64, error) {
 	case t.kind == tNumber:
 		return parseInt(t.text)
 	case t.kind == tChar:
-		s, err := strconv.Unquote(t.text)
-		if err != nil || len(s) == 0 {
-			return 0, fmt.Errorf("bad character %s", t.text)
-		}
-		return int64(s[0]), nil
+		return parseChar(t.text)
+	case t.kind == tIdent && isCharPrefix(t.text) && p.pos < len(p.toks) && p.peek().kind == tChar && !p.peek().space:
+		p.pos++
+		return parseChar(p.toks[p.pos-1].text)
 	case t.kind == tIdent:
 		if p.name != nil {
 			if v, ok := p.name(t.text); ok {
@@ -213,6 +213,54 @@ func (p *exprParser) unary() (int64, error) {
 		return 0, errors.New("an expression is missing")
 	}
 	return 0, fmt.Errorf("unexpected %q", t.text)
+}
+
+// isCharPrefix reports whether a character literal may follow the word at once,
+// which makes it one of a wider type.
+func isCharPrefix(word string) bool {
+	return word == "L" || word == "u" || word == "U" || word == "u8"
+}
+
+// parseChar is the value of a character literal: one character, or an escape
+// as C has them, among them octal ones of one to three digits.
+func parseChar(text string) (int64, error) {
+	bad := fmt.Errorf("bad character %s", text)
+	if len(text) < 3 || text[len(text)-1] != '\'' {
+		return 0, bad
+	}
+	body := text[1 : len(text)-1]
+	if body[0] != '\\' {
+		r, n := utf8.DecodeRuneInString(body)
+		if n != len(body) {
+			return 0, bad
+		}
+		return int64(r), nil
+	}
+	esc := body[1:]
+	if esc == "" {
+		return 0, bad
+	}
+	switch c := esc[0]; {
+	case c >= '0' && c <= '7':
+		v, err := strconv.ParseUint(esc, 8, 32)
+		if err != nil || len(esc) > 3 {
+			return 0, bad
+		}
+		return int64(v), nil
+	case c == 'x':
+		v, err := strconv.ParseUint(esc[1:], 16, 32)
+		if err != nil {
+			return 0, bad
+		}
+		return int64(v), nil
+	case len(esc) > 1:
+		return 0, bad
+	}
+	const names, values = `abfnrtve\'"?`, "\a\b\f\n\r\t\v\x1b\\'\"?"
+	if i := strings.IndexByte(names, esc[0]); i >= 0 {
+		return int64(values[i]), nil
+	}
+	return 0, bad
 }
 
 func parseInt(text string) (int64, error) {

@@ -38,6 +38,9 @@ func (c *checker) foldUnary(e *ast.Unary, t *types.Type, l *builtins.Lit) (*type
 		if e.Op == "~" {
 			n = ^l.Int
 		}
+		if !r.Signed { // within the operand's own width: ~(uint8)1 is 254
+			n, _ = truncate(t, n)
+		}
 		n, u := truncate(r, n)
 		c.info.Lits[e] = &builtins.Lit{Int: n, Unsigned: u}
 		return r, true

@@ -494,7 +494,7 @@ func (c *checker) offsetof(e *ast.Offsetof) *types.Type {
 			c.errorHint(e.Span(), didYouMean(name.Text, t.FieldNames()), "'%s' has no field named '%s'", t, name.Text)
 			return types.TInvalid
 		}
-		off += f.Off
+		off += f.Off + f.BitOff/8 // a bitfield: the byte its first bit is in
 		t = f.Type
 	}
 	return c.literal(e, &builtins.Lit{Int: int64(off)})
