@@ -22,7 +22,26 @@ func (f *fn) stmts(b *ast.Block) {
 	}
 }
 
+// maxValues bounds a function: the kernel takes no program of so many
+// instructions, and the optimiser would take long to find out.
+const maxValues = 150_000
+
+// tooLarge reports whether the function has grown beyond what can be loaded; the
+// first statement that finds it so says it.
+func (f *fn) tooLarge(s ast.Stmt) bool {
+	if f.b.Fn.NumValues() <= maxValues {
+		return false
+	}
+	if !f.diags.HasErrors() {
+		f.diags.Errorf(s.Span(), "the program is too large for the kernel: it grows beyond %d operations here", maxValues)
+	}
+	return true
+}
+
 func (f *fn) stmt(s ast.Stmt) {
+	if f.tooLarge(s) {
+		return
+	}
 	defer f.at(f.at(s.Span()))
 	switch s := s.(type) {
 	case *ast.ExprStmt:
@@ -154,7 +173,7 @@ func (f *fn) unroll(u *ast.Unroll) {
 		panic("lower: unroll count at " + u.Span().String() + " is not constant")
 	}
 	for range n.Int {
-		if f.b.Cur == nil {
+		if f.b.Cur == nil || f.tooLarge(u) {
 			return
 		}
 		f.block(u.Body)

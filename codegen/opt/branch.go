@@ -1,15 +1,30 @@
 package opt
 
-import "github.com/gotrace/gotrace/codegen/ir"
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+)
+
+// maxThreaded bounds the functions whose edges are threaded, in values: threading
+// looks through the function for every edge. maxEdges is how many at a time.
+const maxThreaded, maxEdges = 20_000, 5_000
 
 // branch simplifies control flow: constant and repeated conditions, jumps to
 // jumps, blocks that only continue another, unreachable blocks.
 func branch(f *ir.Func) bool {
 	changed := false
+	edges := maxEdges
+	if f.NumValues() > maxThreaded {
+		edges = 0
+	}
 	for again := true; again; {
 		again = f.RemoveUnreachable()
 		again = known(f) || again
-		again = thread(f) || again
+		for edges > 0 && thread(f) {
+			edges--
+			again = true
+		}
 		for _, b := range f.Blocks {
 			again = condition(b) || again
 			again = skipEmpty(b) || again
@@ -95,31 +110,37 @@ func toJump(b *ir.Block, keep int) {
 	b.Term, b.Cond, b.Succs = ir.TermJump, nil, []*ir.Block{to}
 }
 
-// known decides branches whose condition a dominating branch has tested.
+// known decides branches whose condition a dominating branch has tested. An
+// edge that goes takes no dominance away, so one look at the tree is enough.
 func known(f *ir.Func) bool {
 	dom := ir.NewDom(f)
+	tests := map[*ir.Value][]*ir.Block{} // by condition: blocks that a branch on it alone leads to
+	for _, b := range dom.RPO {
+		if len(b.Preds) == 1 && b.Preds[0].Term == ir.TermBr {
+			c := b.Preds[0].Cond
+			tests[c] = append(tests[c], b)
+		}
+	}
 	changed := false
 	for _, b := range dom.RPO {
 		if b.Term != ir.TermBr || b.Succs[0] == b.Succs[1] {
 			continue
 		}
-		for d := b; d != nil; d = dom.IDom(d) {
+		for _, d := range slices.Backward(tests[b.Cond]) {
 			if len(d.Preds) != 1 {
 				continue
 			}
 			p := d.Preds[0]
-			if p.Term == ir.TermBr && p.Cond == b.Cond && p.Succs[0] != p.Succs[1] {
-				keep := 0
-				if p.Succs[1] == d {
-					keep = 1
-				}
-				toJump(b, keep)
-				changed = true
-				break
+			if p == b || p.Term != ir.TermBr || p.Succs[0] == p.Succs[1] || !dom.Dominates(d, b) {
+				continue
 			}
-		}
-		if changed {
-			return true // dom is stale
+			keep := 0
+			if p.Succs[1] == d {
+				keep = 1
+			}
+			toJump(b, keep)
+			changed = true
+			break
 		}
 	}
 	return changed

@@ -23,6 +23,10 @@ type found struct {
 	result *ir.Value
 }
 
+// maxMemoryBlocks bounds the functions that memory looks into: what is known at
+// every block's end is kept.
+const maxMemoryBlocks = 2048
+
 const maxFacts = 96 // more are forgotten, oldest first
 
 // state is what is known of memory at a point.
@@ -69,6 +73,9 @@ type memPass struct {
 }
 
 func memory(f *ir.Func) bool {
+	if len(f.Blocks) > maxMemoryBlocks {
+		return false
+	}
 	m := &memPass{f: f, mi: newMemInfo(f), sub: make([]*ir.Value, f.NumValues())}
 	ends := make([]*state, f.NumBlocks())
 	rpo := ir.RPO(f)
