@@ -188,7 +188,7 @@ func (call *Call) argSpan(i int) source.Span {
 	return call.Span
 }
 
-// parseInt reads a decimal, hex or octal integer.
+// parseInt reads a decimal, hex, octal or binary integer.
 func parseInt(s string) (n int64, unsigned, ok bool) {
 	if v, err := strconv.ParseInt(s, 0, 64); err == nil {
 		return v, false, true
