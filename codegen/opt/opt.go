@@ -30,6 +30,8 @@ const maxRounds = 8
 //	        passes after it see further
 //	cse     one computation each; makes equal addresses and keys the same value,
 //	        which is how memory recognises them
+//	reads   one helper call for the members of an object; needs their addresses
+//	        to start from one value
 //	memory  loads known from earlier stores and loads, repeated map lookups
 //	store   stores nobody reads any more, now that loads are gone
 //	dead    values whose last user one of the above removed
@@ -38,6 +40,7 @@ func Passes() []Pass {
 		{"fold", fold},
 		{"branch", branch},
 		{"cse", cse},
+		{"reads", reads},
 		{"memory", memory},
 		{"store", deadStores},
 		{"dead", dead},

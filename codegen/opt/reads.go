@@ -1,0 +1,230 @@
+package opt
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// What one helper call may read together: members larger than maxMember go
+// straight to where they are used, and bytes in between are not free.
+const (
+	maxMember  = 16
+	maxSpan    = 128
+	maxMembers = 16
+)
+
+// member is a read at a constant offset from an address in memory that
+// programs reach through a helper only.
+type member struct {
+	call *ir.Value
+	base *ir.Value
+	off  int64
+	size int64
+}
+
+// reads lets one helper call read the members of an object that would take one
+// call each. The first read fetches the others' bytes too, to a slot; the later
+// ones, which it dominates, take theirs from there. Should the large read fail,
+// as where an object's second page is not in memory, each member is read by
+// itself, so that every one has the value and the result it would have had.
+//
+// The memory is taken to be the same at all of these reads. So a member that
+// may be read again without the first (a loop that waits for a change) is left
+// alone, and so are functions that write such memory or call others.
+func reads(f *ir.Func) bool {
+	var found []member
+	for _, b := range ir.RPO(f) {
+		for _, v := range b.Values {
+			switch {
+			case v.Op == ir.OpCallFn || v.Op == ir.OpFuncAddr || v.Op == ir.OpKfunc || v.Op == ir.OpCall && v.Help == ir.ProbeWriteUser:
+				return false
+			case !b.Unlikely: // those of a failed read are to stay apart
+				if m, ok := memberRead(v); ok {
+					found = append(found, m)
+				}
+			}
+		}
+	}
+	if len(found) < 2 {
+		return false
+	}
+	d := ir.NewDom(f)
+	sub := make([]*ir.Value, f.NumValues())
+	var groups [][]member
+	for len(found) > 0 {
+		lead := found[0]
+		group, rest := []member{lead}, found[:0:0]
+		lo, hi := lead.off, lead.off+lead.size
+		for _, m := range found[1:] {
+			from, to := min(lo, m.off), max(hi, m.off+m.size)
+			if m.call.Help != lead.call.Help || m.base != lead.base || to-from > maxSpan || len(group) == maxMembers || !follows(d, lead.call, m.call) {
+				rest = append(rest, m)
+				continue
+			}
+			lo, hi = from, to
+			group = append(group, m)
+		}
+		if len(group) > 1 {
+			groups = append(groups, group)
+		}
+		found = rest
+	}
+	for _, g := range groups {
+		readTogether(f, g, sub)
+	}
+	f.Substitute(sub)
+	return len(groups) > 0
+}
+
+// memberRead is v if that is a read that may be done together with others.
+func memberRead(v *ir.Value) (m member, ok bool) {
+	if v.Op != ir.OpCall || v.Help != ir.ReadUser && v.Help != ir.ReadKernel {
+		return m, false
+	}
+	size, src := v.Args[1], v.Args[2]
+	if size.Op != ir.OpConst || size.Imm < 1 || size.Imm > maxMember || v.Args[0].Type == ir.Int {
+		return m, false
+	}
+	m = member{call: v, base: src, size: size.Imm}
+	if src.Op == ir.OpAdd && src.Args[1].Op == ir.OpConst {
+		m.base, m.off = src.Args[0], src.Args[1].Imm
+	}
+	return m, m.base.Op != ir.OpConst
+}
+
+// follows reports whether every run of v comes after one of lead, and after
+// another one if it is run again.
+func follows(d *ir.Dom, lead, v *ir.Value) bool {
+	a, b := lead.Block, v.Block
+	if a == b {
+		return true // found in order
+	}
+	if !d.Dominates(a, b) {
+		return false
+	}
+	seen := map[*ir.Block]bool{a: true}
+	work := append([]*ir.Block(nil), b.Succs...)
+	for len(work) > 0 {
+		x := work[len(work)-1]
+		work = work[:len(work)-1]
+		if x == b {
+			return false
+		}
+		if !seen[x] {
+			seen[x] = true
+			work = append(work, x.Succs...)
+		}
+	}
+	return true
+}
+
+// readTogether rewrites the reads of a group, the first of which leads.
+func readTogether(f *ir.Func, group []member, sub []*ir.Value) {
+	lead := group[0].call
+	lo, hi := group[0].off, int64(0)
+	for _, m := range group {
+		lo, hi = min(lo, m.off), max(hi, m.off+m.size)
+	}
+	b := lead.Block
+	i := 0
+	for b.Values[i] != lead {
+		i++
+	}
+	join := b.SplitAt(i) // begins with lead
+	apart := f.AddBlock()
+	apart.Unlikely = true
+
+	at := adder{f: f, blk: b, pos: lead.Pos}
+	slot := at.add(ir.OpSlot, ir.PtrSlot)
+	slot.Imm, slot.Imm2 = (hi-lo+7)&^7, 8
+	all := at.read(lead.Help, slot, 0, group[0].base, lo, hi-lo)
+	zero := at.constant(0)
+	failed := at.add(ir.OpSLt, ir.Int, all, zero)
+	b.BranchTo(failed, apart, join)
+
+	at.blk = apart
+	phis := make([]*ir.Value, len(group))
+	for k, m := range group {
+		at.pos = m.call.Pos
+		one := at.read(lead.Help, slot, m.off-lo, m.base, m.off, m.size)
+		phis[k] = f.NewValue(join, ir.OpPhi, ir.Int, zero, one) // 0 is success
+		phis[k].Pos = m.call.Pos
+		sub[m.call.ID] = phis[k]
+	}
+	apart.JumpTo(join)
+	join.Values = append(phis, join.Values...)
+
+	for _, m := range group {
+		blk := m.call.Block
+		i := 0
+		for blk.Values[i] != m.call {
+			i++
+		}
+		rest := append([]*ir.Value(nil), blk.Values[i+1:]...)
+		blk.Values = blk.Values[:i]
+		at := adder{f: f, blk: blk, pos: m.call.Pos}
+		at.copyTo(m.call.Args[0], slot, m.off-lo, m.size)
+		blk.Values = append(blk.Values, rest...)
+	}
+}
+
+// adder appends values to a block.
+type adder struct {
+	f   *ir.Func
+	blk *ir.Block
+	pos source.Span
+}
+
+func (a *adder) add(op ir.Op, t ir.Type, args ...*ir.Value) *ir.Value {
+	v := a.f.NewValue(a.blk, op, t, args...)
+	v.Pos = a.pos
+	a.blk.Values = append(a.blk.Values, v)
+	return v
+}
+
+func (a *adder) constant(n int64) *ir.Value {
+	v := a.add(ir.OpConst, ir.Int)
+	v.Imm = n
+	return v
+}
+
+func (a *adder) offset(p *ir.Value, off int64) *ir.Value {
+	if off == 0 {
+		return p
+	}
+	return a.add(ir.OpAdd, p.Type, p, a.constant(off))
+}
+
+// read is a call of h that copies size bytes at base+from to dst+to.
+func (a *adder) read(h *ir.Helper, dst *ir.Value, to int64, base *ir.Value, from, size int64) *ir.Value {
+	p, n, src := a.offset(dst, to), a.constant(size), a.offset(base, from)
+	v := a.add(ir.OpCall, ir.Int, p, n, src)
+	v.Help = h
+	return v
+}
+
+// copyTo copies size bytes at src+off to dst.
+func (a *adder) copyTo(dst, src *ir.Value, off, size int64) {
+	load, store := wordOps(size)
+	if size&(size-1) != 0 || size > 8 {
+		v := a.add(ir.OpCopy, ir.Void, dst, a.offset(src, off))
+		v.Imm2 = size
+		return
+	}
+	x := a.add(load, ir.Int, src)
+	x.Imm = off
+	a.add(store, ir.Void, dst, x)
+}
+
+// wordOps is the load and the store of size bytes.
+func wordOps(size int64) (load, store ir.Op) {
+	switch size {
+	case 1:
+		return ir.OpLoad8, ir.OpStore8
+	case 2:
+		return ir.OpLoad16, ir.OpStore16
+	case 4:
+		return ir.OpLoad32, ir.OpStore32
+	}
+	return ir.OpLoad64, ir.OpStore64
+}
