@@ -336,7 +336,7 @@ func (a *app) session(obj *codegen.Object) int {
 	if !signal.Ignored(unix.SIGHUP) { // nohup
 		signal.Notify(sigs, unix.SIGHUP)
 	}
-	defer signal.Stop(sigs)
+	// They stay caught to the end: what came twice does not kill us on the way out.
 	go func() {
 		select {
 		case <-sigs:
