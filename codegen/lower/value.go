@@ -224,6 +224,8 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 	switch {
 	case a.Kind == types.Agg:
 		return f.convert(f.value(e.X), intType(a), t)
+	case t.Kind == types.Bool && a.Kind == types.String:
+		return f.truth(f.truthExpr(e.X), a)
 	case !a.IsScalar(): // the bytes of an array as an integer
 		d := f.tmp(e.X)
 		size := min(a.Size, t.Size)

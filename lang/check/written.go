@@ -253,7 +253,9 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
 		return types.TInvalid
 	}
-	if l := c.info.Lits[e.X]; l != nil && !l.IsStr {
+	if l := c.info.Lits[e.X]; l != nil && l.IsStr && t.Kind == types.Bool {
+		c.info.Lits[e] = boolLit(l.Str != "")
+	} else if l != nil && !l.IsStr {
 		switch t.Kind {
 		case types.Int:
 			n, u := truncate(t, l.Int)
@@ -300,7 +302,7 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 	word := isNumber(from) || from.Kind == types.Bool || from.Kind == types.Pointer
 	switch to.Kind {
 	case types.Bool:
-		if word {
+		if word || from.Kind == types.String { // as in a condition: not 0, not empty
 			return to
 		}
 	case types.Int, types.Enum:
@@ -317,7 +319,11 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 		}
 	case types.Pointer:
 		if word || from.Kind == types.Array && from.Size == 8 {
-			if from.Kind == types.Pointer && from.Space == types.BTF && types.Equal(to.Elem, from.Elem) {
+			same := from.Kind == types.Pointer && types.Equal(to.Elem, from.Elem)
+			if same {
+				c.warnf(castSpan(e), "Unnecessary cast: expression is already of type %s", from)
+			}
+			if same && from.Space == types.BTF {
 				return from // the verifier goes on knowing it
 			}
 			return types.NewPointer(to.Elem, c.pointerSpace(from))
