@@ -25,7 +25,7 @@ func runText(t *testing.T, text string, opts Options) {
 	if err := ir.Verify(m); err != nil {
 		t.Fatal(err)
 	}
-	differ(t, m, opts, contexts(1, 3))
+	differ(t, m, opts, irgen.Contexts(1, 3))
 }
 
 // TestCallback sums in a bpf_loop callback that has a frame and scratch memory

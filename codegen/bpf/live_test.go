@@ -2,10 +2,8 @@ package bpf
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand"
 	"os"
 	"runtime"
 	"strconv"
@@ -119,21 +117,6 @@ func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 	}
 }
 
-func contexts(seed int64, n int) [][]byte {
-	r := rand.New(rand.NewSource(seed))
-	ctxs := make([][]byte, n)
-	for i := range ctxs {
-		for range irgen.CtxWords {
-			x := r.Uint64() >> r.Intn(64)
-			if r.Intn(3) == 0 {
-				x = -x
-			}
-			ctxs[i] = binary.LittleEndian.AppendUint64(ctxs[i], x)
-		}
-	}
-	return ctxs
-}
-
 // TestDifferential compiles random programs, runs them in the kernel and
 // compares with the interpreter. GOTRACE_SEEDS=from-to chooses others.
 func TestDifferential(t *testing.T) {
@@ -156,9 +139,9 @@ func TestDifferential(t *testing.T) {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)
 		}
 		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			differ(t, m, Options{V4: v4 && seed%2 == 0, OnStackLimit: int(seed%5) * 16}, contexts(seed, 4))
+			differ(t, m, Options{V4: v4 && seed%2 == 0, OnStackLimit: int(seed%5) * 16}, irgen.Contexts(seed, 4))
 			opt.Run(m)
-			differ(t, m, Options{V4: v4 && seed%2 == 1, VarStack: v4, OnStackLimit: int(seed%6) * 16}, contexts(seed, 4))
+			differ(t, m, Options{V4: v4 && seed%2 == 1, VarStack: v4, OnStackLimit: int(seed%6) * 16}, irgen.Contexts(seed, 4))
 		})
 		if !ok {
 			break

@@ -111,16 +111,10 @@ func (f *fn) done(early []ast.Expr) {
 // changes reports whether e does anything beside giving a value: it must be
 // evaluated even where that is not used.
 func (f *fn) changes(e ast.Expr) bool {
-	found := false
+	found := f.assigns(e)
 	ast.Inspect(e, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.Block:
-			found = found || len(n.Stmts) > 0
-		case *ast.Unary:
-			found = found || n.Op == "++" || n.Op == "--"
-		case *ast.Call:
-			found = found || f.info.FnCalls[n] != nil || len(n.Args) > 0
-		}
+		call, ok := n.(*ast.Call)
+		found = found || ok && len(call.Args) > 0
 		return !found
 	})
 	return found

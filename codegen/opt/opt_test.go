@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,21 +114,6 @@ func observe(m *ir.Module, ctxs [][]byte) (string, error) {
 	return b.String(), nil
 }
 
-func contexts(seed int64, n int) [][]byte {
-	r := rand.New(rand.NewSource(seed))
-	ctxs := make([][]byte, n)
-	for i := range ctxs {
-		for range irgen.CtxWords {
-			x := r.Uint64() >> r.Intn(64)
-			if r.Intn(3) == 0 {
-				x = -x
-			}
-			ctxs[i] = binary.LittleEndian.AppendUint64(ctxs[i], x)
-		}
-	}
-	return ctxs
-}
-
 // TestDifferential checks that random programs do the same after every pass.
 func TestDifferential(t *testing.T) {
 	n := int64(1500)
@@ -147,7 +131,7 @@ func TestDifferential(t *testing.T) {
 		if err := ir.Verify(m); err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)
 		}
-		ctxs := contexts(seed, 3)
+		ctxs := irgen.Contexts(seed, 3)
 		want, err := observe(m, ctxs)
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)

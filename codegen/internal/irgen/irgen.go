@@ -163,7 +163,7 @@ func (g *gen) slot() {
 
 func (g *gen) anySlot() *ir.Value { return g.slots[g.r.Intn(len(g.slots))] }
 
-var binary = []ir.Op{ir.OpAdd, ir.OpSub, ir.OpMul, ir.OpUDiv, ir.OpSDiv, ir.OpUMod, ir.OpSMod, ir.OpAnd, ir.OpOr, ir.OpXor,
+var binaryOps = []ir.Op{ir.OpAdd, ir.OpSub, ir.OpMul, ir.OpUDiv, ir.OpSDiv, ir.OpUMod, ir.OpSMod, ir.OpAnd, ir.OpOr, ir.OpXor,
 	ir.OpShl, ir.OpShr, ir.OpSar, ir.OpAdd, ir.OpSub, ir.OpAnd, ir.OpEq, ir.OpNe, ir.OpULt, ir.OpULe, ir.OpSLt, ir.OpSLe}
 var unary = []ir.Op{ir.OpNeg, ir.OpSext8, ir.OpSext16, ir.OpSext32, ir.OpZext8, ir.OpZext16, ir.OpZext32, ir.OpBswap16, ir.OpBswap32, ir.OpBswap64}
 var compare = []ir.Op{ir.OpEq, ir.OpNe, ir.OpULt, ir.OpULe, ir.OpSLt, ir.OpSLe}
@@ -190,7 +190,7 @@ func (g *gen) statement() {
 	b := g.b
 	switch n := g.r.Intn(100); {
 	case n < 30:
-		g.push(b.Op(binary[g.r.Intn(len(binary))], g.value(), g.value()))
+		g.push(b.Op(binaryOps[g.r.Intn(len(binaryOps))], g.value(), g.value()))
 	case n < 38:
 		g.push(b.Op(unary[g.r.Intn(len(unary))], g.value()))
 	case n < 48:
