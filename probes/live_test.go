@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,18 +25,17 @@ import (
 // our rights, do not allow that: exactly on errors that say so.
 
 // counterProg is a program for context c that counts in a map how often it
-// ran, for the process tgid only if that is not 0.
-func counterProg(t testing.TB, c *probes.Context, tgid int) (*ebpf.Program, func() uint64) {
+// ran, for the thread tid only if that is not 0.
+func counterProg(t testing.TB, c *probes.Context, tid int) (*ebpf.Program, func() uint64) {
 	t.Helper()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	needs(t, err)
 	t.Cleanup(func() { m.Close() })
 	var insns asm.Instructions
-	if tgid != 0 {
+	if tid != 0 {
 		insns = append(insns,
 			asm.FnGetCurrentPidTgid.Call(),
-			asm.RSh.Imm(asm.R0, 32),
-			asm.JNE.Imm(asm.R0, int32(tgid), "out"),
+			asm.JNE.Imm32(asm.R0, int32(tid), "out"),
 		)
 	}
 	insns = append(insns,
@@ -96,13 +96,13 @@ func expand(t testing.TB, e *probes.Env, text string) []*probes.Point {
 }
 
 // attach attaches counters to all points of text, in one program.
-func attach(t testing.TB, e *probes.Env, text string, tgid int) (io.Closer, func() uint64) {
+func attach(t testing.TB, e *probes.Env, text string, tid int) (io.Closer, func() uint64) {
 	t.Helper()
 	ps := expand(t, e, text)
 	k := ps[0].Kind
 	c, err := k.Context(e, ps[0])
 	needs(t, err)
-	prog, count := counterProg(t, c, tgid)
+	prog, count := counterProg(t, c, tid)
 	if len(ps) > 1 && k.AttachMany != nil {
 		cl, err := k.AttachMany(e, prog, ps)
 		if err == nil {
@@ -136,7 +136,7 @@ func (cs closeAll) Close() error {
 	return errors.Join(errs...)
 }
 
-// reads does exactly n read system calls in this process.
+// reads does exactly n read system calls in this thread.
 func reads(t testing.TB, n int) {
 	t.Helper()
 	fd, err := unix.Open("/dev/zero", unix.O_RDONLY, 0)
@@ -160,7 +160,7 @@ func liveEnv(t testing.TB) *probes.Env {
 }
 
 // TestLiveReads counts a known number of reads through each kind that can see
-// them. Other threads of the runtime do not read meanwhile.
+// them: those of one thread, since the runtime reads too, in others.
 func TestLiveReads(t *testing.T) {
 	const n = 1000
 	for _, text := range []string{
@@ -177,7 +177,9 @@ func TestLiveReads(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			e := liveEnv(t)
-			cl, count := attach(t, e, text, os.Getpid())
+			goruntime.LockOSThread()
+			defer goruntime.UnlockOSThread()
+			cl, count := attach(t, e, text, unix.Gettid())
 			reads(t, n)
 			if err := cl.Close(); err != nil {
 				t.Error(err)
@@ -198,7 +200,7 @@ func TestLiveRawTracepoint(t *testing.T) {
 	e := liveEnv(t)
 	cl, count := attach(t, e, "rawtracepoint:sched_process_exec", 0)
 	defer cl.Close()
-	if err := exec.Command("/bin/true").Run(); err != nil {
+	if err := exec.Command("true").Run(); err != nil {
 		t.Fatal(err)
 	}
 	if count() == 0 {
@@ -207,16 +209,9 @@ func TestLiveRawTracepoint(t *testing.T) {
 }
 
 func TestLiveTimers(t *testing.T) {
-	cpus := func() uint64 {
-		text, err := os.ReadFile("/sys/devices/system/cpu/online")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var a, b int
-		if n, _ := fmt.Sscanf(string(text), "%d-%d", &a, &b); n == 2 {
-			return uint64(b - a + 1)
-		}
-		return 1
+	cpus, err := ebpf.PossibleCPU() // as many as can be online
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, tt := range []struct {
 		text     string
@@ -236,13 +231,13 @@ func TestLiveTimers(t *testing.T) {
 			cl, count := attach(t, e, tt.text, 0)
 			time.Sleep(500 * time.Millisecond)
 			cl.Close()
-			want := tt.hz * time.Since(began).Seconds()
-			if tt.everyCPU {
-				want *= float64(cpus())
-			}
 			// A busy or emulated processor runs timers late; never too often.
-			if got := float64(count()); got < want/10 || got > want+4 {
-				t.Errorf("ran %v times, want about %.0f", got, want)
+			most := tt.hz*time.Since(began).Seconds() + 1
+			if tt.everyCPU {
+				most *= float64(cpus)
+			}
+			if got := float64(count()); got == 0 || got > most {
+				t.Errorf("ran %v times, want at most %.0f", got, most)
 			}
 		})
 	}
@@ -362,11 +357,16 @@ func TestLiveWatchpoint(t *testing.T) {
 	}
 }
 
-// TestLivePackets sends known numbers of packets over the loopback interface.
+// TestLivePackets sends known numbers of packets over the loopback interface: of
+// a network of their own, where the probe is on an interface.
 func TestLivePackets(t *testing.T) {
 	for _, at := range []string{"xdp:lo", "tc:lo:ingress", "tc:lo:egress", "cgroup_skb:CGROUP:egress", "cgroup_skb:CGROUP:ingress"} {
 		t.Run(at, func(t *testing.T) {
 			e := liveEnv(t)
+			alone := !strings.HasPrefix(at, "cgroup")
+			if alone {
+				ownNetwork(t)
+			}
 			for _, dir := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
 				if _, err := os.Stat(dir + "/cgroup.controllers"); err == nil {
 					at = strings.Replace(at, "CGROUP", dir, 1)
@@ -388,18 +388,36 @@ func TestLivePackets(t *testing.T) {
 				if _, err := out.Write([]byte("x")); err != nil {
 					t.Fatal(err)
 				}
-				in.SetReadDeadline(time.Now().Add(5 * time.Second))
+				in.SetReadDeadline(time.Now().Add(time.Minute))
 				if _, err := in.Read(buf); err != nil {
 					t.Fatalf("the packet did not pass: %v", err)
 				}
 			}
 			cl.Close()
-			// Others may use the loopback interface too.
-			if got := count(); got < 100 {
+			if got := count(); got < 100 || alone && got > 100 {
 				t.Errorf("counted %d of 100 packets", got)
 			}
 		})
 	}
+}
+
+// ownNetwork moves the goroutine to a thread with a network of its own, which
+// ends with it.
+func ownNetwork(t *testing.T) {
+	t.Helper()
+	goruntime.LockOSThread() // for good
+	needs(t, unix.Unshare(unix.CLONE_NEWNET))
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo.SetUint16(unix.IFF_UP)
+	needs(t, unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo))
 }
 
 // TestLiveNothingLeft: after Close no event, probe or link is left behind.
@@ -407,18 +425,19 @@ func TestLiveNothingLeft(t *testing.T) {
 	e := liveEnv(t)
 	dir, err := e.Kernel.(*kernel.Kernel).TracefsDir()
 	needs(t, err)
-	events := func() string {
-		var b strings.Builder
-		for _, f := range []string{"kprobe_events", "uprobe_events"} {
-			text, _ := os.ReadFile(dir + "/" + f)
-			b.Write(text)
+	prog := target(t, goTarget)
+	events := func() (ours []string) {
+		text, _ := os.ReadFile(dir + "/uprobe_events")
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, prog) {
+				ours = append(ours, line)
+			}
 		}
-		return b.String()
+		return ours
 	}
-	before := events()
 	fds := func() int { l, _ := os.ReadDir("/proc/self/fd"); return len(l) }
 	open := fds()
-	for _, at := range []string{"tracepoint:syscalls:sys_enter_read", "uprobe:" + target(t, goTarget) + ":main.*dd*", "profile:hz:10", "rawtracepoint:sched_switch"} {
+	for _, at := range []string{"tracepoint:syscalls:sys_enter_read", "uprobe:" + prog + ":main.*dd*", "profile:hz:10", "rawtracepoint:sched_switch"} {
 		ps := expand(t, e, at)
 		c, err := ps[0].Kind.Context(e, ps[0])
 		needs(t, err)
@@ -436,7 +455,7 @@ func TestLiveNothingLeft(t *testing.T) {
 			}
 		}()
 	}
-	if now := events(); now != before {
+	if now := events(); len(now) != 0 {
 		t.Errorf("events left behind: %s", now)
 	}
 	if now := fds(); now > open+2 { // the runtime's own pollers
@@ -448,13 +467,14 @@ func TestLiveNothingLeft(t *testing.T) {
 func TestLiveBPFFunction(t *testing.T) {
 	e := liveEnv(t)
 	proto := &btf.FuncProto{Return: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}, Params: []btf.FuncParam{{Name: "ctx", Type: &btf.Pointer{Target: &btf.Void{}}}}}
-	fn := &btf.Func{Name: "a_program_with_a_long_name", Type: proto, Linkage: btf.GlobalFunc}
-	victim, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "a_program_with_a_long_name", Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{
-		btf.WithFuncMetadata(asm.Mov.Imm(asm.R0, 2).WithSymbol("a_program_with_a_long_name"), fn), asm.Return(),
+	name := fmt.Sprintf("a_program_of_%d_with_a_long_name", os.Getpid())
+	fn := &btf.Func{Name: name, Type: proto, Linkage: btf.GlobalFunc}
+	victim, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{
+		btf.WithFuncMetadata(asm.Mov.Imm(asm.R0, 2).WithSymbol(name), fn), asm.Return(),
 	}})
 	needs(t, err)
 	defer victim.Close()
-	for _, text := range []string{"fentry:bpf:a_program_with_a_long_name", "fexit:bpf:*:a_program_with_*"} {
+	for _, text := range []string{"fentry:bpf:" + name, "fexit:bpf:*:" + name[:20] + "*"} {
 		cl, count := attach(t, e, text, 0)
 		_, _, err = victim.Test(make([]byte, 64))
 		needs(t, err)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -78,6 +79,21 @@ func StartChild(cmdline string) (*Child, error) {
 
 // PID is the child's process id.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// settle waits until the child waits: otherwise the probes would see the system
+// call that it waits in. Where /proc does not tell, it most likely does already.
+func (c *Child) settle() {
+	for began := time.Now(); time.Since(began) < time.Second; time.Sleep(100 * time.Microsecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.PID()))
+		if err != nil {
+			return
+		}
+		// The name in parentheses may hold anything.
+		if _, state, ok := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(" ")); !ok || len(state) == 0 || state[0] != 'R' && state[0] != 'D' {
+			return
+		}
+	}
+}
 
 // resume lets the child become its program. An error says why it could not.
 func (c *Child) resume() error {

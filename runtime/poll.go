@@ -81,6 +81,9 @@ func (s *Session) run() error {
 			return err
 		}
 	}
+	if c := s.opt.Child; c != nil {
+		c.settle()
+	}
 	if err := s.attachAll(); err != nil {
 		return err
 	}

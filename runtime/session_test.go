@@ -173,7 +173,7 @@ func (o object) run(ctx context.Context, opt Options) (stdout, stderr string, st
 }
 
 func timeout(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // for what hangs
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -235,17 +235,23 @@ func getpriority(n int) {
 }
 
 func TestCountsAreExact(t *testing.T) {
-	o := counters(t)
-	ctx, cancel := context.WithCancel(timeout(t))
-	out, _, _ := o.run(ctx, Options{Attached: func() {
-		done := make(chan bool)
-		for range 2 { // on two CPUs
-			go func() { getpriority(100); done <- true }()
+	var out, errs string
+	for range 5 { // until the kernel has left nothing out
+		o := counters(t)
+		ctx, cancel := context.WithCancel(timeout(t))
+		out, errs, _ = o.run(ctx, Options{Attached: func() {
+			done := make(chan bool)
+			for range 2 { // on two CPUs
+				go func() { getpriority(100); done <- true }()
+			}
+			<-done
+			<-done
+			cancel()
+		}})
+		if !strings.Contains(errs, "Missed ") {
+			break
 		}
-		<-done
-		<-done
-		cancel()
-	}})
+	}
 	expect(t, "stdout", out, "\n\n@cpu: 400\n@slot: 200\n")
 }
 
@@ -456,9 +462,11 @@ func TestChildIsEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.prog(tp, "syscalls", "sys_enter_getpriority")
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		o.run(ctx, Options{Child: c})
-		cancel()
+		ctx, cancel := context.WithCancel(timeout(t))
+		o.run(ctx, Options{Child: c, Attached: func() {
+			// Most likely it is what it is to become by then.
+			time.AfterFunc(100*time.Millisecond, cancel)
+		}})
 		if !strings.HasPrefix(c.Ended(), "terminated by signal") {
 			t.Errorf("%s: %s", cmd, c.Ended())
 		}
@@ -483,17 +491,19 @@ func TestChildThatNeverRuns(t *testing.T) {
 }
 
 func TestPIDEnds(t *testing.T) {
-	cmd := exec.Command("sleep", "0.3")
+	o := newObject(t)
+	cmd := exec.Command("sleep", "1000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go cmd.Wait()
-	o := newObject(t)
 	o.prog(tp, "syscalls", "sys_enter_getpriority")
-	start := time.Now()
-	o.run(timeout(t), Options{PID: cmd.Process.Pid})
-	if d := time.Since(start); d < 200*time.Millisecond || d > 10*time.Second {
-		t.Errorf("ended after %v", d)
+	ctx := timeout(t)
+	o.run(ctx, Options{PID: cmd.Process.Pid, Attached: func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}})
+	if ctx.Err() != nil {
+		t.Error("it did not end with the process")
 	}
 }
 

@@ -44,7 +44,7 @@ func gotrace(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	cmd := command(args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	done := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	done := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 	defer done.Stop()
 	err := cmd.Run()
 	var ee *exec.ExitError
@@ -171,7 +171,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"-e", "begin { $x = ; }"}, "stdin:1:"},
 		{[]string{"/no/such/file.bt"}, "failed to open file '/no/such/file.bt': no such file or directory"},
 		{[]string{"-c", "/no/such/program", "-e", "begin { }"}, "/no/such/program"},
-		{[]string{"-p", "4194000", "-e", "begin { }"}, "cannot trace process 4194000"},
+		{[]string{"-p", "4194304", "-e", "begin { }"}, "cannot trace process 4194304"},
 		{[]string{"-o", "/no/such/dir/out", "-e", "begin { }"}, "failed to open output file '/no/such/dir/out'"},
 		{[]string{"-e", "begin { }", "--", "--what=1"}, "unexpected program command line options: --what"},
 		{[]string{"--probe-filter", "(", "-e", "begin { }"}, "--probe-filter"},
@@ -249,7 +249,7 @@ func TestKilled(t *testing.T) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the command is still there")
 	}
 	cmd.Process.Wait()

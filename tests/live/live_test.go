@@ -66,8 +66,9 @@ func build(dir string) error {
 	return nil
 }
 
-// patience is how long a script may take that should end by itself.
-const patience = 60 * time.Second
+// patience is how long a script may take that should end by itself: only one
+// that hangs takes as long, on a busy and slow machine too.
+const patience = 3 * time.Minute
 
 // result is what a finished gotrace left behind.
 type result struct {
@@ -96,7 +97,9 @@ func start(t *testing.T, args ...string) *session {
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	// A group of its own: signals meant for it do not reach the test.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	s.cmd.WaitDelay = time.Second
+	// Only where a child outlives it, which is wrong, does it take as long to
+	// read the rest.
+	s.cmd.WaitDelay = patience / 2
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -150,18 +153,26 @@ func (s *session) wait() result {
 	return result{out, s.stderr.String(), status}
 }
 
-// trace runs gotrace to its end.
-func trace(t *testing.T, args ...string) result {
+// trace runs gotrace to its end. Where the kernel has skipped events, which
+// newer ones do when a program is preempted and which gotrace says, no exact
+// result can be expected: then it runs once more.
+func trace(t *testing.T, args ...string) (r result) {
 	t.Helper()
-	return start(t, args...).wait()
+	for range 5 {
+		if r = start(t, args...).wait(); !strings.Contains(r.stderr, "Missed ") {
+			break
+		}
+		t.Logf("again: %s", r.stderr)
+	}
+	return r
 }
 
-// doWork runs the workload by itself.
-func doWork(t *testing.T, args ...string) {
+// doWork runs a program, as a rule the workload, by itself.
+func doWork(t *testing.T, prog string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, *work, args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, prog, args...).CombinedOutput(); err != nil {
 		t.Fatalf("workload: %v\n%s", err, out)
 	}
 }

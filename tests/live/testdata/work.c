@@ -261,9 +261,26 @@ static char *unterminated(void) {
 	return p + page - 5;
 }
 
+// Reads what a probe may read, so that it is in memory: a program in the kernel
+// does not wait for a page of the file.
+static void touch(const void *p, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		((volatile const char *)p)[i];
+}
+
+static const char bytes[] = "\x01\x02\0\xff" "ab";
+
 static void do_call(char **argv) {
 	const char *what = argv[0] ? argv[0] : "";
 	long n = number(argv, 1, 1);
+	touch(&first, sizeof first);
+	touch(first.text, strlen(first.text) + 1);
+	touch(&second, sizeof second);
+	touch(second.text, strlen(second.text) + 1);
+	touch(&gt_global, sizeof gt_global);
+	touch(bytes, sizeof bytes);
+	if (argv[0] && argv[1] && argv[2])
+		touch(argv[2], strlen(argv[2]) + 1);
 	for (long i = 0; i < n; i++) {
 		if (!strcmp(what, "args"))
 			gt_args(-1, 0x123456789abcdefl, 200, -300, ULONG_MAX, i);
@@ -280,7 +297,7 @@ static void do_call(char **argv) {
 		else if (!strcmp(what, "unmapped"))
 			gt_string((char *)16);
 		else if (!strcmp(what, "buffer"))
-			gt_buffer("\x01\x02\0\xff" "ab", 6);
+			gt_buffer(bytes, 6);
 		else if (!strcmp(what, "stack"))
 			gt_outer();
 		else if (!strcmp(what, "wild"))
