@@ -28,7 +28,8 @@ OPTIONS:
     -B MODE                write results out by line, when the buffer is full, or
                            at once (line, full, none)
     -q, --quiet            no messages but errors
-    -k, --warnings         also warn about memory that could not be read
+    -k, --warnings         also warn about memory that could not be read: null and
+                           wild pointers give 0, at this line, so many times
     --no-warnings          no warnings at all
 
     -I DIR                 look for #include files in DIR

@@ -109,7 +109,7 @@ func (f *fn) unary(e *ast.Unary) *ir.Value {
 		}
 		return f.convert(x, types.TInt64, t)
 	case "*":
-		return f.guarded(func() *ir.Value { return f.chained(e) })
+		return f.object(e)
 	case "&":
 		return f.addressOf(e)
 	}

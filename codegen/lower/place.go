@@ -85,7 +85,7 @@ func (f *fn) guardDo(emit, failed func()) {
 // a load through it is safe.
 func (f *fn) notNull(v *ir.Value) {
 	switch {
-	case v.Op == ir.OpCall && v.Help == ir.CurrentTaskBTF:
+	case current(v):
 		return
 	case v.Type == ir.PtrBTF && v.Op == ir.OpLoad64 && v.Args[0].Type == ir.PtrCtx && !f.prog.Ctx.Nullable:
 		return
@@ -97,6 +97,38 @@ func (f *fn) notNull(v *ir.Value) {
 	f.b.Br(v, ok, f.nilExit.null)
 	f.b.SealSet(ok)
 }
+
+// object is the word at the place that e denotes; null pointers on the way to
+// it are counted, and so is an address that nothing is at.
+func (f *fn) object(e ast.Expr) *ir.Value {
+	return f.guarded(func() *ir.Value { return f.loadSeen(f.place(e)) })
+}
+
+// loadSeen is load that counts where a plain load found no memory, as behind
+// a wild pointer. Such a load gives zero and does not tell; so where it gave
+// zero, the helper reads the same again, and it does tell. Nobody asks for
+// these counts but with -k: without it there is the load only.
+func (f *fn) loadSeen(p place) *ir.Value {
+	v := f.load(p)
+	if p.space != types.BTF || current(p.ptr) || !f.p.Session.Warnings {
+		return v
+	}
+	off, size := p.off, p.t.Size
+	if p.bitSize > 0 {
+		off, size = p.off+int64(p.bitOff/8), 1
+	}
+	again, next := f.b.NewBlock(), f.b.NewBlock()
+	f.b.Br(v, next, again)
+	f.b.SealSet(again)
+	again.Unlikely = true
+	f.Read(f.temp(8), 0, size, f.b.AddImm(p.ptr, off), types.Kernel, "")
+	f.b.Jump(next)
+	f.b.SealSet(next)
+	return v
+}
+
+// current reports whether p is the current task, which is always there.
+func current(p *ir.Value) bool { return p.Op == ir.OpCall && p.Help == ir.CurrentTaskBTF }
 
 // chained is the value of an expression whose null pointers are the enclosing
 // chain's.

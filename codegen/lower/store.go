@@ -233,7 +233,7 @@ func (f *fn) storeCast(e *ast.Cast, t *types.Type, d Dest) {
 func (f *fn) copyPlace(p place, t *types.Type, d Dest) {
 	switch {
 	case t.IsScalar():
-		f.storeWord(f.convert(f.load(p), p.t, t), t, d)
+		f.storeWord(f.convert(f.loadSeen(p), p.t, t), t, d)
 		return
 	case t.Kind == types.String:
 		f.copyString(p, t, d)

@@ -44,9 +44,9 @@ func (f *fn) value(e ast.Expr) *ir.Value {
 		if m, ok := e.X.(*ast.Map); ok {
 			return f.readMap(m, e.Args, e)
 		}
-		return f.guarded(func() *ir.Value { return f.chained(e) })
+		return f.object(e)
 	case *ast.Field:
-		return f.guarded(func() *ir.Value { return f.chained(e) })
+		return f.object(e)
 	case *ast.Unary:
 		return f.unary(e)
 	case *ast.Binary:

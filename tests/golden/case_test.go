@@ -20,6 +20,7 @@ type goldenCase struct {
 	args       []string
 	options    map[string]string
 	unsafe     bool
+	warnings   bool
 }
 
 func readCases(t *testing.T) []*goldenCase {
@@ -48,6 +49,7 @@ func readCases(t *testing.T) []*goldenCase {
 				}
 			case "flags":
 				c.unsafe = slices.Contains(words, "unsafe")
+				c.warnings = slices.Contains(words, "warnings")
 			case "kernel":
 				c.kernel = strings.TrimSpace(value)
 			}

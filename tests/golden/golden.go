@@ -11,7 +11,7 @@
 //
 //	args: A B     positional parameters
 //	options: x=1  options behind --
-//	flags: unsafe
+//	flags: unsafe warnings (-k)
 //	kernel: 7     the kernel of the plain sections, if not the usual one
 package golden
 

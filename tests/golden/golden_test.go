@@ -62,7 +62,7 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 	t.Helper()
 	var out compiled
 	var diags source.Diags
-	sess := &builtins.Session{Params: c.args, Options: c.options, Unsafe: c.unsafe}
+	sess := &builtins.Session{Params: c.args, Options: c.options, Unsafe: c.unsafe, Warnings: c.warnings}
 	obj, err := codegen.Compile(source.NewFile("stdin", c.source), codegen.Options{
 		Env:     &probes.Env{Kernel: k, Unsafe: c.unsafe},
 		Session: sess,
