@@ -19,10 +19,6 @@ func dumpChecked(p *check.Program) string {
 		}
 		fmt.Fprintf(&b, ": %s\n", m.Value)
 	}
-	for _, f := range p.Funcs {
-		fmt.Fprintf(&b, "fn %s\n", f.Name)
-		dumpTypes(&b, p, f.Body)
-	}
 	for _, prog := range p.Progs {
 		fmt.Fprintf(&b, "prog %s\n", prog.Name)
 		for _, pt := range prog.Points {
@@ -32,6 +28,10 @@ func dumpChecked(p *check.Program) string {
 			dumpTypes(&b, p, prog.Pred)
 		}
 		dumpTypes(&b, p, prog.Body)
+		for _, f := range prog.Funcs {
+			fmt.Fprintf(&b, "fn %s\n", f.Name)
+			dumpTypes(&b, p, f.Body)
+		}
 	}
 	return b.String()
 }

@@ -24,6 +24,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -35,6 +36,13 @@ import (
 
 // stackBytes is the kernel's limit for all frames of a call chain together.
 const stackBytes = 512
+
+// maxFrames is the kernel's limit for how deep functions call each other, main
+// included; leastStack is what each of so many can have.
+const (
+	maxFrames  = 8
+	leastStack = stackBytes / maxFrames
+)
 
 // scratchElem is how much scratch memory programs share one element of; larger
 // needs get an element of their own. Per-CPU values must stay below 32 KiB.
@@ -188,39 +196,31 @@ type emission struct {
 // of the stack.
 func (e *emission) program(p *ir.Prog) (*Program, error) {
 	p = p.Clone()
+	calls, level, err := callGraph(p)
+	if err != nil {
+		return nil, err
+	}
 	depth := map[*ir.Func]int64{} // stack of a function and what it calls
 	done := map[*ir.Func]*code{}
-	var visit func(f *ir.Func, level int64) error
-	calls := map[*ir.Func][]*ir.Func{}
-	active := map[*ir.Func]bool{}
-	visit = func(f *ir.Func, level int64) error {
-		if active[f] {
-			return limitError(p, f, "calls itself, which BPF cannot")
-		}
+	var visit func(f *ir.Func) error
+	visit = func(f *ir.Func) error {
 		if done[f] != nil {
 			return nil
 		}
-		active[f] = true
-		defer delete(active, f)
-		f.RemoveUnreachable()
 		below := int64(0)
-		for _, b := range f.Blocks {
-			for _, v := range b.Values {
-				if v.Fn == nil {
-					continue
-				}
-				calls[f] = append(calls[f], v.Fn)
-				if err := visit(v.Fn, level+1); err != nil {
-					return err
-				}
-				below = max(below, depth[v.Fn])
+		for _, g := range calls[f] {
+			if err := visit(g); err != nil {
+				return err
 			}
+			below = max(below, depth[g])
 		}
 		budget := stackBytes - below
-		if level > 0 {
-			budget = stackBytes/2>>(level-1) - below
+		if n := level[f]; n > 0 {
+			// Half of what there is for each, or what the callees leave of it if
+			// all callers get by with the least.
+			budget = max(stackBytes/2>>(n-1)-below, min(2*leastStack, budget-int64(n)*leastStack))
 		}
-		if budget < 64 {
+		if budget < leastStack {
 			return limitError(p, f, "functions call each other too deeply for the stack")
 		}
 		c, err := e.function(p, f, budget)
@@ -231,7 +231,7 @@ func (e *emission) program(p *ir.Prog) (*Program, error) {
 		depth[f] = (max(c.stack, 1)+31)&^31 + below // as the kernel rounds
 		return nil
 	}
-	if err := visit(p.Main, 0); err != nil {
+	if err := visit(p.Main); err != nil {
 		return nil, err
 	}
 	out := &Program{Name: p.Name, Stack: int(done[p.Main].stack)}
@@ -255,6 +255,41 @@ func (e *emission) program(p *ir.Prog) (*Program, error) {
 		}
 	}
 	return out, nil
+}
+
+// callGraph finds what each function calls, or has called back, and the longest
+// way to it from main.
+func callGraph(p *ir.Prog) (calls map[*ir.Func][]*ir.Func, level map[*ir.Func]int, err error) {
+	calls, level = map[*ir.Func][]*ir.Func{}, map[*ir.Func]int{}
+	for _, f := range p.Funcs() {
+		f.RemoveUnreachable()
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				if v.Fn != nil && !slices.Contains(calls[f], v.Fn) {
+					calls[f] = append(calls[f], v.Fn)
+				}
+			}
+		}
+	}
+	var deepen func(f *ir.Func, n int) bool
+	deepen = func(f *ir.Func, n int) bool {
+		if n >= maxFrames {
+			err = limitError(p, f, fmt.Sprintf("functions and loops go deeper than %d levels, the program included", maxFrames))
+			return false
+		}
+		if old, ok := level[f]; ok && old >= n {
+			return true
+		}
+		level[f] = n
+		for _, g := range calls[f] {
+			if !deepen(g, n+1) {
+				return false
+			}
+		}
+		return true
+	}
+	deepen(p.Main, 0)
+	return calls, level, err
 }
 
 func funcBTF(name string, params int) *btf.Func {

@@ -141,7 +141,7 @@ b0:
 
 func TestEmitErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = callfn f\nret v0\nfunc f()\nb0:\nv0 = callfn f\nret v0\n", "calls itself"},
+		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = callfn f\nret v0\nfunc f()\nb0:\nv0 = callfn f\nret v0\n", "deeper than"},
 		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 40000\nzero v0 40000\nv1 = load8 v0\nret v1\n", "scratch memory"},
 		{"map scratch array key 4 value 8 max 1\nprog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 4000\nzero v0 4000\nv1 = load8 v0\nret v1\n", `named "scratch"`},
 	} {

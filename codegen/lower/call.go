@@ -86,11 +86,14 @@ func (f *fn) function(fun *check.Func, args []*ir.Value) *ir.Func {
 	}
 	g.start()
 	for i, p := range fun.Params {
-		if p.Type.IsScalar() {
+		switch {
+		case p.Type.IsScalar():
 			g.writeVar(p, in[i])
-			continue
+		case g.captured[p]:
+			g.b.Copy(g.local(p, true).mem, 0, in[i], p.Type.Size)
+		default: // the caller made it for this call
+			g.vars[p] = &local{off: -1, mem: in[i]}
 		}
-		g.b.Copy(g.local(p, true).mem, 0, in[i], p.Type.Size)
 	}
 	g.block(fun.Body)
 	if g.b.Cur != nil {

@@ -81,6 +81,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 		return types.TInvalid
 	}
 	known := c.arguments(d, call, args)
+	defer func() { c.asked = false }()
 	if !d.CheckArity(c, call) || !d.CheckParams(c, call) {
 		return types.TInvalid
 	}
@@ -270,6 +271,13 @@ func (c *checker) Kernel() probes.Kernel { return c.env.Kernel }
 func (c *checker) Config() *config.Config { return c.cfg }
 
 func (c *checker) Context() *probes.Context {
+	ctx := c.context()
+	c.asked = c.asked || ctx == nil
+	return ctx
+}
+
+// context is what the block reads; nil in a function that no block calls.
+func (c *checker) context() *probes.Context {
 	if c.unit == nil || c.unit.prog == nil {
 		return nil
 	}
@@ -278,6 +286,7 @@ func (c *checker) Context() *probes.Context {
 
 func (c *checker) Point() *probes.Point {
 	if c.unit == nil || c.unit.prog == nil {
+		c.asked = true
 		return nil
 	}
 	return c.unit.prog.Point

@@ -31,7 +31,7 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 		defs: defs, env: env, cfg: cfg, sess: sess, diags: diags,
 		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
 		info: newInfo(p),
-		maps: map[string]*mapState{}, funcs: map[string]*fnState{},
+		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
 		said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
 		wrongMacros: map[string]bool{},
 	}
@@ -80,7 +80,8 @@ type checker struct {
 	wrongMacros map[string]bool // names of macros with an error in their parameters
 	maps        map[string]*mapState
 	order       []*mapState // in order of first use
-	funcs       map[string]*fnState
+	funcs       map[string]*fnDef
+	unused      *unit // holds the functions that nothing calls
 	units       []*unit
 
 	expansions int         // numbers the calls of macros
@@ -97,20 +98,23 @@ type checker struct {
 
 	// Of the program being walked.
 	unit   *unit
+	fn     *fnState // of unit, whose body is being walked; nil: the block itself
 	scopes []map[string]*Var
 	loops  []loop                    // innermost last
 	keys   map[*ast.Index]*ast.Tuple // keys of several parts, as one expression
 	names  map[*ast.Type]*ast.Ident  // builtins where a type may stand
 	enums  map[string]*types.Type    // enums as values, by name
+	asked  bool                      // what is being checked asked for the context that there is not
 	quiet  int                       // >0: inside sizeof and the like, whose operand is not evaluated
 }
 
-// unit is a block being checked for some attach points, or a function.
+// unit is a block being checked for some attach points, with the functions it
+// calls. One more holds the functions that no block calls: it has no prog.
 type unit struct {
 	prog     *Prog
-	decl     *ast.Probe // nil for a function
-	block    int        // which block of the script: number of decl
-	fn       *fnState
+	decl     *ast.Probe
+	block    int // which block of the script: number of decl
+	funcs    []*fnState
 	calls    map[ast.Node]source.Span // what macros in the block became: where they were called
 	contexts []*probes.Context        // of the prog's points
 
@@ -139,7 +143,7 @@ func (c *checker) settle() {
 			}
 		}
 		c.final = true
-		c.order, c.prog.Funcs = nil, nil
+		c.order = nil
 		for _, m := range c.maps {
 			m.listed = false
 		}
@@ -163,35 +167,32 @@ func (c *checker) pass(backwards bool) {
 		}
 		c.checkUnit(c.units[i])
 	}
-	for _, f := range c.funcsInOrder() {
-		c.checkFunc(f)
-	}
+	c.checkUnused()
 }
 
 func (c *checker) checkUnit(u *unit) {
 	c.unit, c.scopes, c.loops = u, nil, nil
 	c.push()
-	defer c.pop()
 	if u.prog.Pred != nil {
 		c.condition(u.prog.Pred, u.prog.Pred.Span())
 	}
 	c.block(u.prog.Body, false)
+	c.pop()
+	c.checkFuncs()
 }
 
 // finish lists what the program holds, once nothing changes any more.
 func (c *checker) finish() {
 	for i, u := range c.units {
 		u.prog.Name = fmt.Sprintf("%s_%d", u.prog.Name, i+1)
+		for _, f := range u.funcs {
+			u.prog.Funcs = append(u.prog.Funcs, f.fn)
+		}
 		c.prog.Progs = append(c.prog.Progs, u.prog)
 	}
 	if n := len(c.units); n > c.cfg.MaxBPFProgs {
 		c.diags.ErrorHint(c.units[n-1].decl.Span(), "raise it with the max_bpf_progs config variable, if the machine can bear it",
 			"Too many BPF programs: %d, the limit is %d", n, c.cfg.MaxBPFProgs)
-	}
-	for _, f := range c.funcsInOrder() {
-		if f.used {
-			c.prog.Funcs = append(c.prog.Funcs, f.fn)
-		}
 	}
 	for _, m := range c.order {
 		c.prog.Maps = append(c.prog.Maps, m.info)
@@ -243,22 +244,25 @@ func (c *checker) warnf(s source.Span, format string, args ...any) {
 // may not be so. What is wrong in many programs made of one block is said for
 // the first of them.
 func (c *checker) report(d source.Diag) {
-	if !c.final {
+	if !c.final || c.asked && d.Severity == source.Error {
 		return
 	}
 	d.From = c.calledAt
-	if c.unit == nil || c.unit.decl == nil {
+	if c.unit == nil {
 		c.diags.Add(d)
 		return
 	}
 	k := place{c.unit.block, d.Span, d.Severity}
+	if c.fn != nil {
+		k.block = inFunction
+	}
 	if first := c.said[k]; first != nil && first.unit != c.unit {
 		if first.last != c.unit {
 			first.more, first.last = first.more+1, c.unit
 		}
 		return
 	}
-	n := &note{Diag: d, unit: c.unit, last: c.unit}
+	n := &note{Diag: d, unit: c.unit, last: c.unit, inFn: c.fn != nil}
 	if c.said[k] == nil {
 		c.said[k] = n
 	}
@@ -272,18 +276,23 @@ type place struct {
 	severity source.Severity
 }
 
+// inFunction stands for the block where something is said of a function, which
+// may be part of several.
+const inFunction = -1
+
 // note is a diagnostic about a block, and in how many more of its programs it
 // (or its like) would have been said.
 type note struct {
 	source.Diag
 	unit, last *unit
 	more       int
+	inFn       bool
 }
 
 // tell hands the notes over to the diagnostics.
 func (c *checker) tell() {
 	for _, n := range c.notes {
-		if n.more > 0 && n.Severity == source.Error {
+		if n.more > 0 && n.Severity == source.Error && !n.inFn {
 			also := fmt.Sprintf("the same is wrong in %d other probes of this block", n.more)
 			if n.more == 1 {
 				also = "the same is wrong in another probe of this block"

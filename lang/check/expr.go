@@ -422,7 +422,7 @@ func within(t *types.Type, s types.Space) *types.Type {
 // typedRet gives the retval of a user function, where a field of it is asked
 // for, the type that the program's debug info has for it.
 func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
-	call, ctx := c.info.Calls[e], c.Context()
+	call, ctx := c.info.Calls[e], c.context()
 	if call == nil || call.Def.Name != "retval" || t.Kind != types.Int || ctx == nil || ctx.TypedRet == nil {
 		return t
 	}

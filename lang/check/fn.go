@@ -1,24 +1,34 @@
 package check
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// maxParams is how many registers BPF passes arguments in.
-const maxParams = 5
+// maxParams bounds the parameters of a function. Those beyond the registers go
+// through the caller's stack, a word each.
+const maxParams = 32
 
-// fnState is what is known of a script function.
-type fnState struct {
-	fn    *Func
-	decl  *ast.Func
-	unit  *unit
-	index int               // in order of declaration
-	calls map[*fnState]bool // other functions it calls
+// fnDef is the definition of a script function.
+type fnDef struct {
+	decl  *ast.Func // as parsed
+	index int       // in order of declaration
 	used  bool
+}
+
+// fnState is a function as part of one program, in whose context its body is
+// checked.
+type fnState struct {
+	*fnDef
+	decl  *ast.Func // its own clone, macros expanded
+	fn    *Func
+	calls map[*fnState]bool // other functions it calls
+	loop  bool              // it is part of a cycle of calls that has been reported
 }
 
 func (c *checker) declareFuncs(p *ast.Program) {
@@ -42,62 +52,114 @@ func (c *checker) declareFuncs(p *ast.Program) {
 			c.diags.Errorf(d.Params[maxParams].Span(), "A function has at most %d parameters", maxParams)
 			continue
 		}
-		f := &fnState{decl: d, index: len(c.funcs), calls: map[*fnState]bool{}}
-		f.fn = &Func{Name: name, Result: types.TVoid, Span: d.Span()}
-		f.unit = &unit{fn: f, calls: map[ast.Node]source.Span{}}
-		c.funcs[name] = f
+		c.funcs[name] = &fnDef{decl: d, index: len(c.funcs)}
 	}
 }
 
-func (c *checker) funcsInOrder() []*fnState {
-	list := make([]*fnState, 0, len(c.funcs))
-	for _, f := range c.funcs {
-		list = append(list, f)
+// function is a function as part of the current program.
+func (c *checker) function(d *fnDef) *fnState {
+	u := c.unit
+	for _, f := range u.funcs {
+		if f.fnDef == d {
+			return f
+		}
 	}
-	slices.SortFunc(list, func(a, b *fnState) int { return a.index - b.index })
-	return list
+	f := &fnState{fnDef: d, decl: ast.Clone(d.decl), calls: map[*fnState]bool{}}
+	f.fn = &Func{Name: d.decl.Name.Text, Result: types.TVoid, Span: d.decl.Span()}
+	u.funcs = append(u.funcs, f)
+	defer func(old *fnState, scopes []map[string]*Var, loops []loop) {
+		c.fn, c.scopes, c.loops = old, scopes, loops
+	}(c.fn, c.scopes, c.loops)
+	c.fn, c.scopes, c.loops = f, nil, nil
+	f.fn.Body = c.expand(u, f.decl.Body)
+	c.signature(f)
+	return f
 }
 
-// checkFunc checks a function's signature and body.
-func (c *checker) checkFunc(f *fnState) {
-	if f.fn.Body == nil {
-		f.fn.Body = c.expand(f.unit, ast.Clone(f.decl.Body))
-	}
-	c.unit, c.scopes, c.loops = f.unit, nil, nil
+// signature finds the types of a function's parameters and result.
+func (c *checker) signature(f *fnState) {
 	c.push()
 	defer c.pop()
 	f.fn.Params = f.fn.Params[:0]
 	for _, p := range f.decl.Params {
-		if old := c.find(p.Var.Name); old != nil {
-			c.errorf(p.Span(), "Parameter $%s is declared twice", p.Var.Name)
+		v := c.parameter(p)
+		if v == nil {
 			continue
 		}
-		v := c.declare(p.Var, p.Span(), byParam)
-		v.assigned, v.everAssigned = true, true
-		t := types.TInvalid
-		if p.Type != nil {
-			t = c.written(p.Type)
-		}
-		if !invalid(t) && !t.IsScalar() {
-			c.errorf(p.Span(), "A parameter is a number, a boolean or a pointer, not '%s'", asWritten(t))
-			t = types.TInvalid
-		}
-		if invalid(t) {
-			v.wrong = true
-		} else {
-			v.fixed = t
-			c.widen(v, t)
-		}
-		c.info.Types[p.Var] = c.varType(v)
 		f.fn.Params = append(f.fn.Params, v)
 	}
 	if f.decl.Result != nil {
 		t := c.written(f.decl.Result)
-		if !invalid(t) && t.Kind != types.Void && !t.IsScalar() {
-			c.errorf(f.decl.Result.Span(), "A function returns a number, a boolean or a pointer, not '%s'", asWritten(t))
+		if !invalid(t) && t.Kind != types.Void && !c.storable(t, f.decl.Result.Span(), "function's result") {
 			t = types.TInvalid
 		}
-		f.fn.Result = t
+		if !growing(t) || invalid(f.fn.Result) || f.fn.Result.Kind == types.Void {
+			f.fn.Result = t
+		}
+	}
+}
+
+// growing reports a string type without a size: as long as what is given to it.
+func growing(t *types.Type) bool { return t != nil && t.Kind == types.String && t.Size == 0 }
+
+func (c *checker) parameter(p *ast.Param) *Var {
+	if old := c.find(p.Var.Name); old != nil {
+		c.errorf(p.Span(), "Parameter $%s is declared twice", p.Var.Name)
+		return nil
+	}
+	v := c.declare(p.Var, p.Span(), byParam)
+	v.assigned, v.everAssigned = true, true
+	t := types.TInvalid
+	if p.Type != nil {
+		t = c.written(p.Type)
+	}
+	if !invalid(t) && !c.storable(t, p.Span(), "parameter") {
+		t = types.TInvalid
+	}
+	if invalid(t) {
+		v.wrong = true
+	} else {
+		v.fixed = t
+		c.widen(v, t)
+	}
+	c.info.Types[p.Var] = c.varType(v)
+	return v
+}
+
+func (c *checker) funcsInOrder() []*fnDef {
+	return slices.SortedFunc(maps.Values(c.funcs), func(a, b *fnDef) int { return a.index - b.index })
+}
+
+// checkUnused checks the functions that no probe comes to call, as far as they
+// have a meaning without one.
+func (c *checker) checkUnused() {
+	if c.unused == nil {
+		c.unused = &unit{calls: map[ast.Node]source.Span{}}
+	}
+	c.unit = c.unused
+	for _, d := range c.funcsInOrder() {
+		if !d.used {
+			c.function(d)
+		}
+	}
+	c.checkFuncs()
+}
+
+func (c *checker) checkFuncs() {
+	u := c.unit
+	for i := 0; i < len(u.funcs); i++ { // they may call more of them
+		c.checkFunc(u.funcs[i])
+	}
+}
+
+// checkFunc checks the body of a function of the current program.
+func (c *checker) checkFunc(f *fnState) {
+	c.fn, c.scopes, c.loops = f, nil, nil
+	defer func() { c.fn, c.scopes = nil, nil }()
+	c.signature(f)
+	c.push()
+	for _, v := range f.fn.Params {
+		c.scopes[0][v.node.Name] = v
 	}
 	c.block(f.fn.Body, false)
 	if t := f.fn.Result; !invalid(t) && t.Kind != types.Void && !returns(f.fn.Body) {
@@ -137,6 +199,10 @@ func (c *checker) returnFrom(f *fnState, s *ast.Jump, t *types.Type) {
 		c.errorf(s.Span(), "Function %s returns nothing", f.fn.Name)
 	case want.Kind != types.Void && s.Value == nil:
 		c.errorf(s.Span(), "Function %s returns '%s'", f.fn.Name, want)
+	case s.Value != nil && f.decl.Result != nil && growing(c.info.Written[f.decl.Result]) && t.Kind == types.String:
+		if t.Size > want.Size {
+			f.fn.Result, c.changed = stored(t), true
+		}
 	case s.Value != nil:
 		c.convert(want, t, s.Value, s.Value.Span(), func() {
 			c.errorf(s.Span(), "Function %s returns '%s', not '%s'", f.fn.Name, want, plain(t))
@@ -145,14 +211,13 @@ func (c *checker) returnFrom(f *fnState, s *ast.Jump, t *types.Type) {
 }
 
 // callFn checks a call of a script function.
-func (c *checker) callFn(f *fnState, e *ast.Call) *types.Type {
+func (c *checker) callFn(d *fnDef, e *ast.Call) *types.Type {
+	f := c.function(d)
 	c.info.FnCalls[e] = f.fn
-	f.used = true
-	if from := c.unit.fn; from != nil {
-		from.calls[f] = true
-		if f.reaches(from, map[*fnState]bool{}) {
-			c.errorf(e.Span(), "Function %s calls itself: recursion is not possible", f.fn.Name)
-		}
+	d.used = d.used || c.unit != c.unused
+	if c.fn != nil {
+		c.fn.calls[f] = true
+		c.recursion(f, e)
 	}
 	args := make([]*types.Type, len(e.Args))
 	for i, a := range e.Args {
@@ -166,9 +231,12 @@ func (c *checker) callFn(f *fnState, e *ast.Call) *types.Type {
 		if i >= len(args) || invalid(args[i]) || p.fixed == nil {
 			continue
 		}
-		c.convert(p.fixed, args[i], e.Args[i], e.Args[i].Span(), func() {
-			c.errorf(e.Args[i].Span(), "%s() wants '%s' for $%s, not '%s'", f.fn.Name, p.fixed, p.Name, plain(args[i]))
-		})
+		span := e.Args[i].Span()
+		if c.convert(p.fixed, args[i], e.Args[i], span, func() {
+			c.errorf(span, "%s() wants '%s' for $%s, not '%s'", f.fn.Name, asWritten(p.fixed), p.Name, plain(args[i]))
+		}) {
+			c.give(f, p, args[i], span)
+		}
 	}
 	if invalid(f.fn.Result) {
 		return types.TInvalid
@@ -176,16 +244,55 @@ func (c *checker) callFn(f *fnState, e *ast.Call) *types.Type {
 	return f.fn.Result
 }
 
-// reaches reports whether f calls to, itself or through others.
-func (f *fnState) reaches(to *fnState, seen map[*fnState]bool) bool {
+// give adds to a parameter's type what only an argument tells: the length of a
+// string, and in which memory a pointer points.
+func (c *checker) give(f *fnState, p *Var, t *types.Type, span source.Span) {
+	switch {
+	case growing(p.fixed):
+		c.widen(p, t)
+	case p.fixed.Kind != types.Pointer || t.Kind != types.Pointer:
+	case p.given == nil:
+		p.given = t
+		p.Type = types.NewPointer(within(p.fixed.Elem, unverified(t.Space)), unverified(t.Space))
+		c.changed = true
+	case (p.given.Space == types.User) != (t.Space == types.User):
+		c.errorHint(span, "kptr() and uptr() say which memory a pointer means", "$%s of %s() is given pointers to user memory and others in the same program", p.Name, f.fn.Name)
+	}
+}
+
+// recursion reports a call by which a function comes to call itself, once for
+// each cycle.
+func (c *checker) recursion(f *fnState, e *ast.Call) {
+	if !c.final || c.fn.loop {
+		return
+	}
+	chain := f.chain(c.fn, map[*fnState]bool{})
+	if chain == nil {
+		return
+	}
+	names := []string{c.fn.fn.Name}
+	for _, g := range chain {
+		g.loop = true
+		names = append(names, g.fn.Name)
+	}
+	c.errorHint(e.Span(), "BPF functions cannot call themselves", "Recursive function call detected. Call chain: %s", strings.Join(names, " > "))
+}
+
+// chain is how f comes to call to: the functions from f on, the last is to.
+// It is nil if f does not.
+func (f *fnState) chain(to *fnState, seen map[*fnState]bool) []*fnState {
 	if f == to {
-		return true
+		return []*fnState{f}
 	}
 	seen[f] = true
-	for g := range f.calls {
-		if !seen[g] && g.reaches(to, seen) {
-			return true
+	next := slices.SortedFunc(maps.Keys(f.calls), func(a, b *fnState) int { return a.index - b.index })
+	for _, g := range next {
+		if seen[g] {
+			continue
+		}
+		if rest := g.chain(to, seen); rest != nil {
+			return append([]*fnState{f}, rest...)
 		}
 	}
-	return false
+	return nil
 }

@@ -25,7 +25,6 @@ type Program struct {
 	Env     *probes.Env
 	Defs    *builtins.Registry
 	Progs   []*Prog
-	Funcs   []*Func             // fn definitions in use
 	Maps    []*builtins.MapInfo // in order of first use
 	Info    *Info
 	Options []Option // what getopt() calls declare, for --help
@@ -45,10 +44,11 @@ type Prog struct {
 	Ctx    *probes.Context
 	Pred   ast.Expr // nil if none
 	Body   *ast.Block
+	Funcs  []*Func // the functions it calls
 	Span   source.Span
 }
 
-// Func is a script function fn.
+// Func is a script function fn as part of one program.
 type Func struct {
 	Name   string
 	Params []*Var
@@ -100,6 +100,7 @@ type Var struct {
 	node         *ast.Var    // declares it
 	how          declared    // by what
 	fixed        *types.Type // written type; nil if it follows from the assignments
+	given        *types.Type // parameter that is a pointer: the first argument's type
 	assigned     bool        // before the place being checked, in this pass
 	everAssigned bool
 	wrong        bool // something without a type was assigned: reported there

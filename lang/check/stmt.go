@@ -530,7 +530,7 @@ func (c *checker) jump(s *ast.Jump) {
 		}
 		around := slices.ContainsFunc(c.loops, func(l loop) bool { return !l.unroll })
 		switch {
-		case len(c.loops) == 0 && c.unit.fn != nil:
+		case len(c.loops) == 0 && c.fn != nil:
 			c.errorf(s.Span(), "'%s' statement is not allowed outside of a loop", word)
 		case len(c.loops) == 0:
 			c.errorf(s.Span(), "'%s' statement is not allowed in a probe", word)
@@ -550,7 +550,7 @@ func (c *checker) returns(s *ast.Jump) {
 	if invalid(t) {
 		return
 	}
-	if f := c.unit.fn; f != nil {
+	if f := c.fn; f != nil {
 		c.returnFrom(f, s, t)
 		return
 	}

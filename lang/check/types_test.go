@@ -49,10 +49,10 @@ func dump(b *strings.Builder, p *Program) {
 		}
 		fmt.Fprintf(b, "%s: %s\n", pr.Name, strings.Join(names, ","))
 		dumpBody(b, p, pr.Body)
-	}
-	for _, f := range p.Funcs {
-		fmt.Fprintf(b, "fn %s: %s\n", f.Name, f.Result)
-		dumpBody(b, p, f.Body)
+		for _, f := range pr.Funcs {
+			fmt.Fprintf(b, "fn %s: %s\n", f.Name, f.Result)
+			dumpBody(b, p, f.Body)
+		}
 	}
 	for _, m := range p.Maps {
 		if m.Keyed {

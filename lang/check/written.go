@@ -172,14 +172,16 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 			}
 		}
 	}
-	c.errorHint(span, c.unknownHint(name, c.nearestType(keyword, name)), "Cannot resolve unknown type \"%s\"", full)
+	if c.unit == nil || c.unit != c.unused { // a program may have it, were the function called
+		c.errorHint(span, c.unknownHint(name, c.nearestType(keyword, name)), "Cannot resolve unknown type \"%s\"", full)
+	}
 	return types.TInvalid
 }
 
 // programType finds a type in the traced program, or returns nil. Where a block
 // is for several programs each gets its own.
 func (c *checker) programType(keyword, name string) *types.Type {
-	ctx := c.Context()
+	ctx := c.context()
 	if ctx == nil || ctx.Type == nil {
 		return nil
 	}
@@ -378,7 +380,7 @@ func (c *checker) pointerSpace(from *types.Type) types.Space {
 	if from.Kind == types.Pointer && from.Space == types.NoSpace && from.Elem.Kind != types.Void {
 		return types.NoSpace // of the program's own memory
 	}
-	if ctx := c.Context(); ctx != nil && ctx.ArgSpace == types.User {
+	if ctx := c.context(); ctx != nil && ctx.ArgSpace == types.User {
 		return types.User
 	}
 	return types.Kernel
