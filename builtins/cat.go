@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -25,13 +24,13 @@ func catFile() *Def {
 			name := renderRecord(env, rec)
 			f, err := os.Open(name)
 			if err != nil {
-				env.Out().Message("errorf", fmt.Sprintf("failed to open file '%s' (%s)", name, osReason(err)), rec.Span)
+				env.Fail(rec.Span, "failed to open file '%s' (%s)", name, osReason(err))
 				return nil
 			}
 			defer f.Close()
 			data, err := io.ReadAll(io.LimitReader(f, int64(env.Config().MaxCatBytes)))
 			if err != nil {
-				env.Out().Message("errorf", fmt.Sprintf("failed to read file '%s' (%s)", name, osReason(err)), rec.Span)
+				env.Fail(rec.Span, "failed to read file '%s' (%s)", name, osReason(err))
 			}
 			env.Out().Printf("cat", string(data))
 			return nil

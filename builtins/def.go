@@ -162,6 +162,9 @@ type Checker interface {
 	Errorf(s source.Span, format string, args ...any)
 	ErrorHint(s source.Span, hint, format string, args ...any)
 	Warnf(s source.Span, format string, args ...any)
+	// Unstable reports the use of a feature that may change, as the
+	// configuration wants it; false: it may not be used.
+	Unstable(feature string, s source.Span) bool
 	Kernel() probes.Kernel
 	Config() *config.Config
 	Context() *probes.Context // of the probe; nil inside fn
@@ -327,6 +330,8 @@ type Env interface {
 	// Cgroup paths, user names: read once and cached.
 	CgroupPath(id uint64, filter string) string
 	UserName(uid uint32) string
-	// Warn reports a problem of an event at run time on stderr.
+	// Warn reports a problem of an event at run time on stderr; Fail one that
+	// took something the script asked for.
 	Warn(s source.Span, format string, args ...any)
+	Fail(s source.Span, format string, args ...any)
 }

@@ -1,10 +1,9 @@
 package builtins
 
 import (
-	"strings"
-
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -28,7 +27,7 @@ func located(name, summary, example string) *Def {
 		Check:  checkMessage,
 		Emit:   sendMessage,
 		Handle: func(env Env, rec *wire.Record) error {
-			env.Out().Message(name, strings.TrimSuffix(renderRecord(env, rec), "\n"), rec.Span)
+			env.Out().Message(output.Message{Kind: name, Text: renderRecord(env, rec), At: rec.Span})
 			return nil
 		},
 	}
@@ -57,7 +56,7 @@ func assert() *Def {
 			return nil
 		},
 		Handle: func(env Env, rec *wire.Record) error {
-			env.Out().Message("errorf", "assert failed: "+rec.Lits[0].(string), rec.Span)
+			env.Out().Message(output.Message{Kind: "errorf", Text: "assert failed: " + rec.Lits[0].(string), At: rec.Span})
 			env.Exit(1)
 			return nil
 		},

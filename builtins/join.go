@@ -66,7 +66,7 @@ func join() *Def {
 			for i := range words {
 				words[i] = string(text(rec.Arg(1)[i*joinSize : (i+1)*joinSize]))
 			}
-			env.Out().Printf("join", strings.Join(words, rec.Lits[0].(string))+"\n")
+			env.Out().Line("join", strings.Join(words, rec.Lits[0].(string)))
 			return nil
 		},
 	}

@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"encoding/binary"
-	"fmt"
 	"os"
 	"time"
 
@@ -88,7 +87,7 @@ func skbOutput() *Def {
 			when := env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0)))
 			length := binary.NativeEndian.Uint32(rec.Arg(1))
 			if err := appendPacket(rec.Lits[0].(string), when, length, bufferBytes(rec.Arg(2))); err != nil {
-				env.Out().Message("errorf", fmt.Sprintf("skboutput: %v", err), rec.Span)
+				env.Fail(rec.Span, "skboutput: %v", err)
 			}
 			return nil
 		},

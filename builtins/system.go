@@ -3,7 +3,6 @@ package builtins
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os/exec"
 
 	"github.com/gotrace/gotrace/runtime/wire"
@@ -28,9 +27,14 @@ func system() *Def {
 			cmd.Stderr = env.Err()
 			err := cmd.Run()
 			env.Out().Printf("syscall", out.String())
-			// A command's own failure is its business; that it could not run, ours.
-			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-				env.Out().Message("errorf", fmt.Sprintf("system: %v", err), rec.Span)
+			switch exit := (*exec.ExitError)(nil); {
+			case err == nil:
+			case !errors.As(err, &exit):
+				env.Fail(rec.Span, "system: %v", err)
+			case exit.Exited():
+				env.Fail(rec.Span, "command exited with code %d", exit.ExitCode())
+			default:
+				env.Fail(rec.Span, "command ended by %s", exit)
 			}
 			return nil
 		},

@@ -53,12 +53,8 @@ func checkSeries(c Checker, call *Call) *types.Type {
 	if !wantInt(c, call, 0) || len(call.Args) < 3 {
 		return types.TInvalid
 	}
-	switch c.Config().Unstable["tseries"] {
-	case "error":
-		c.Errorf(call.Span, "tseries feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_tseries=enable")
+	if !c.Unstable("tseries", call.Span) {
 		return types.TInvalid
-	case "warn":
-		c.Warnf(call.Span, "Script is using an unstable feature: tseries. To prevent this warning you must explicitly enable it in the config e.g. unstable_tseries=enable")
 	}
 	var p [3]int64
 	for i := range 2 {

@@ -44,7 +44,7 @@ func iterKind() *Kind {
 	}
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
 		if !slices.Contains(e.Kernel.Iterators(), p.Func) {
-			return nil, nil
+			return nil, noIterator(p.Func)
 		}
 		return filtered(e, []*Point{p}), nil
 	}
@@ -95,6 +95,15 @@ func iterKind() *Kind {
 	}
 	return k
 }
+
+// noIterator is the name of an iterator that the kernel does not have.
+type noIterator string
+
+func (n noIterator) Error() string {
+	return "iter " + string(n) + " not available for your kernel version."
+}
+
+func (n noIterator) Unwrap() error { return ErrNotFound }
 
 // iterObject is the offset in struct bpf_iter__NAME of what is walked over: the
 // member behind the iterator's own. After the last object the kernel calls the

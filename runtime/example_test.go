@@ -37,9 +37,10 @@ func (r *results) Map(m output.Map) {
 
 func (r *results) Lost(n uint64) { r.wrong = append(r.wrong, fmt.Sprintf("%d events lost", n)) }
 
-func (r *results) Message(kind, msg string, at source.Span) { r.wrong = append(r.wrong, msg) }
+func (r *results) Message(m output.Message) { r.wrong = append(r.wrong, m.Text) }
 
 func (r *results) Printf(kind, text string)        {}
+func (r *results) Line(kind, text string)          {}
 func (r *results) Attached(int)                    {}
 func (r *results) Tests([]output.TestResult)       {}
 func (r *results) Benchmarks([]output.BenchResult) {}

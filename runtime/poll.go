@@ -90,7 +90,9 @@ func (s *Session) run() error {
 	stopSelf := s.watchSelf()
 	defer stopSelf()
 	lasting := len(s.points("")) + len(s.points(kindSelf))
-	s.opt.Sink.Attached(lasting + len(s.points(kindBegin)) + len(s.points(kindEnd)))
+	if !s.opt.DryRun {
+		s.opt.Sink.Attached(lasting + len(s.points(kindBegin)) + len(s.points(kindEnd)))
+	}
 	if err := s.opt.Sink.Flush(); err != nil {
 		return err
 	}

@@ -511,7 +511,7 @@ func TestDryRun(t *testing.T) {
 	o := counters(t)
 	out, errs, _ := o.run(timeout(t), Options{DryRun: true})
 	expect(t, "stdout", out, "")
-	expect(t, "stderr", errs, "Attached 1 probe\n")
+	expect(t, "stderr", errs, "")
 }
 
 func TestRejection(t *testing.T) {

@@ -6,6 +6,9 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -74,42 +77,51 @@ func (s *Session) reportMissed() {
 		if n := len(p.Points) - 1; n > 0 {
 			name += fmt.Sprintf(" and %d others", n)
 		}
-		s.opt.Sink.Message("runtime_error", fmt.Sprintf("Missed %d events of %s: the kernel skips what happens on a CPU while a program is running there.",
-			stats.RecursionMisses, name), p.Span)
+		s.opt.Sink.Message(output.Message{
+			Kind: "runtime_error", At: p.Span,
+			Text: fmt.Sprintf("Missed %d events of %s: the kernel skips what happens on a CPU while a program is running there.", stats.RecursionMisses, name),
+		})
 	}
 }
 
 func (s *Session) reportSite(site wire.Site, before, n uint64) {
-	kind := "runtime_error"
+	m := output.Message{Kind: "runtime_error", At: site.Span}
+	// Some are no failure of the script: they are told where it is asked for.
+	told := s.obj.Checked.Session.Warnings
+	helper := func(name string, errno unix.Errno) { m.Kind, m.Helper, m.Code = "helper_error", name, -int(errno) }
 	var msg string
 	switch site.Kind {
 	case wire.MapFull:
-		kind = "helper_error"
-		msg = fmt.Sprintf("Map full; can't update element of %s. Try increasing max_map_keys config or declare the map with a size of its own, e.g. `let %s = hash(100000);`", site.What, site.What)
+		told = true
+		helper("map_update_elem", unix.E2BIG)
+		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*s.byName[site.What].Max)
+	case wire.NoEntry:
+		helper("map_lookup_elem", unix.ENOENT)
+		msg = fmt.Sprintf("Can't lookup map element because it does not exist: %s has no such key; the value is 0", site.What)
 	case wire.ReadFault:
-		if !s.obj.Checked.Session.Warnings {
-			return
-		}
-		kind = "helper_error"
+		helper(site.What, unix.EFAULT)
 		msg = "Bad address: memory could not be read; the value is 0"
 		if site.What != "" {
 			msg += " (" + site.What + ")"
 		}
 	case wire.DivZero:
+		told = true
 		msg = "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result."
 	case wire.OutOfBounds:
+		told = true
 		msg = "Array access out of bounds. This can lead to unexpected results."
 	case wire.StackFault:
+		told = true
 		msg = "A stack could not be taken or stored"
 		if site.What != "" {
 			msg += " (" + site.What + ")"
 		}
 	default:
-		if !s.obj.Checked.Session.Warnings {
-			return
-		}
-		kind = "helper_error"
+		helper(site.What, 0)
 		msg = fmt.Sprintf("%s failed", site.What)
+	}
+	if !told {
+		return
 	}
 	switch {
 	case before > 0:
@@ -117,5 +129,6 @@ func (s *Session) reportSite(site wire.Site, before, n uint64) {
 	case n > 1:
 		msg += fmt.Sprintf(" (%d times so far)", n)
 	}
-	s.opt.Sink.Message(kind, msg, site.Span)
+	m.Text = msg
+	s.opt.Sink.Message(m)
 }

@@ -196,17 +196,27 @@ func (f *fn) readMap(m *ast.Map, args []ast.Expr, at ast.Expr) *ir.Value {
 	if st.info.Value.Kind == types.Agg {
 		return f.readAgg(st, key)
 	}
-	return f.ifFound(st.store.find(f, key), func(p *ir.Value) *ir.Value {
+	return f.ifFound(st, st.store.find(f, key), func(p *ir.Value) *ir.Value {
 		return f.loadOwn(p, 0, st.info.Value)
 	})
 }
 
-// ifFound is read's value where p is not null, else 0.
-func (f *fn) ifFound(p *ir.Value, read func(p *ir.Value) *ir.Value) *ir.Value {
+// ifFound is read's value where p, an entry of the map, is not null, else 0.
+func (f *fn) ifFound(st *mapState, p *ir.Value, read func(p *ir.Value) *ir.Value) *ir.Value {
 	if p.Type != ir.PtrMapNil {
 		return read(p)
 	}
-	return f.IfElse(p, func() *ir.Value { return read(f.b.NonNil(p)) }, func() *ir.Value { return f.b.Const(0) })
+	return f.IfElse(p, func() *ir.Value { return read(f.b.NonNil(p)) }, func() *ir.Value {
+		f.noEntry(st)
+		return f.b.Const(0)
+	})
+}
+
+// noEntry counts a read of what is not in the map, where -k asks for it.
+func (f *fn) noEntry(st *mapState) {
+	if f.Session().Warnings {
+		f.Count(wire.NoEntry, f.b.Pos, st.info.Name)
+	}
 }
 
 // mapPlace is where the value of a map or an entry is; zeros where there is none.
@@ -215,7 +225,10 @@ func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	t := st.info.Value
 	p := st.store.find(f, f.key(st, args))
 	if p.Type == ir.PtrMapNil {
-		p = f.IfElse(p, func() *ir.Value { return f.b.NonNil(p) }, func() *ir.Value { return f.Zeros(t.Size) })
+		p = f.IfElse(p, func() *ir.Value { return f.b.NonNil(p) }, func() *ir.Value {
+			f.noEntry(st)
+			return f.Zeros(t.Size)
+		})
 	}
 	return place{t: t, ptr: p}
 }

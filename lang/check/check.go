@@ -32,7 +32,7 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
 		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
-		said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
+		unstable: map[string]bool{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
 		wrongMacros: map[string]bool{},
 	}
 	c.prog.Info = c.info
@@ -86,6 +86,8 @@ type checker struct {
 
 	expansions int         // numbers the calls of macros
 	calledAt   source.Span // the macro call being looked into, if one is
+
+	unstable map[string]bool // features that a warning was given about
 
 	said  map[place]*note
 	notes []*note // in order

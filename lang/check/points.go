@@ -39,8 +39,8 @@ func (c *checker) attach(p *ast.Program) []*unit {
 	if alone != nil && total > 1 {
 		c.diags.Errorf(alone.Span, "%s can't be mixed with other probes, not even with another %s", alone.Name, alone.Kind.Name)
 	}
-	if block == 0 && !c.diags.HasErrors() {
-		c.diags.Errorf(p.Span(), "The script has no probes")
+	if total == 0 && !c.diags.HasErrors() {
+		c.diags.Add(source.Diag{Msg: "No probes to attach"})
 	}
 	return units
 }
@@ -55,8 +55,12 @@ func (c *checker) probePoints(d *ast.Probe) []*probes.Point {
 		missing = missing || !ok
 		points = append(points, found...)
 	}
-	if len(points) == 0 && !missing && (before || !c.diags.HasErrors()) {
+	switch {
+	case len(points) > 0:
+	case !missing && (before || !c.diags.HasErrors()):
 		c.missing(spanOf(d.Points), "", "Probe has no valid attach points.")
+	case missing && c.cfg.MissingProbes == "warn":
+		c.diags.Warnf(spanOf(d.Points), "Probe has no valid attach points. It is being removed which may cause issues with program behavior.")
 	}
 	return points
 }

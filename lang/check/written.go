@@ -514,7 +514,7 @@ func (c *checker) typeinfo(e *ast.Typeinfo) *types.Type {
 	if invalid(t) {
 		return t
 	}
-	c.unstable("typeinfo", e.Span())
+	c.Unstable("typeinfo", e.Span())
 	base := baseName(t)
 	full := t.String()
 	return types.NewRecord([]string{"btf_id", "base_type", "full_type"},
@@ -543,14 +543,19 @@ func baseName(t *types.Type) string {
 	return t.String()
 }
 
-// unstable reports the use of a feature that the configuration does not enable.
-func (c *checker) unstable(feature string, span source.Span) {
+// Unstable implements builtins.Checker. A warning is given once.
+func (c *checker) Unstable(feature string, span source.Span) bool {
 	switch c.cfg.Unstable[feature] {
 	case "error":
 		c.errorHint(span, "set the config flag: unstable_"+feature+"=enable", "%s feature is not enabled by default", feature)
+		return false
 	case "warn":
-		c.warnf(span, "%s is an unstable feature: it may change or go away", feature)
+		if c.final && !c.unstable[feature] {
+			c.unstable[feature] = true
+			c.warnf(span, "Script is using an unstable feature: %s. To prevent this warning you must explicitly enable it in the config e.g. unstable_%s=enable", feature, feature)
+		}
 	}
+	return true
 }
 
 // positional is the value of $N: a number where it reads as one, else a

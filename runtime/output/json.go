@@ -34,6 +34,9 @@ func (j *JSONSink) end(b []byte) {
 // Printf implements Sink.
 func (j *JSONSink) Printf(kind, text string) { j.end(appendString(j.line(kind), text)) }
 
+// Line implements Sink.
+func (j *JSONSink) Line(kind, text string) { j.Printf(kind, text) }
+
 // Value implements Sink.
 func (j *JSONSink) Value(v value.Value) { j.end(appendJSON(j.line("value"), v, j.opt.Trailer)) }
 
@@ -275,18 +278,23 @@ func (j *JSONSink) counted(kind, what string, n uint64) {
 }
 
 // Message implements Sink.
-func (j *JSONSink) Message(kind, msg string, at source.Span) {
-	if kind != "errorf" && j.opt.NoWarnings {
+func (j *JSONSink) Message(m Message) {
+	if m.Kind != "errorf" && j.opt.NoWarnings {
 		return
 	}
 	var name string
 	var pos source.Position
-	if at.IsValid() {
-		name, pos = at.File.Name, at.File.Position(at.Start)
+	if m.At.IsValid() {
+		name, pos = m.At.File.Name, m.At.File.Position(m.At.Start)
 	}
 	b := append(j.buf[:0], `{"type": `...)
-	b = append(appendString(b, kind), `, "msg": `...)
-	b = append(appendString(b, msg), `, "filename": `...)
+	b = append(appendString(b, m.Kind), `, "msg": `...)
+	b = appendString(b, m.Text)
+	if m.Helper != "" {
+		b = appendString(append(b, `, "helper": `...), m.Helper)
+		b = strconv.AppendInt(append(b, `, "retcode": `...), int64(m.Code), 10)
+	}
+	b = append(b, `, "filename": `...)
 	b = append(appendString(b, name), `, "line": `...)
 	b = append(strconv.AppendInt(b, int64(pos.Line), 10), `, "col": `...)
 	j.end(strconv.AppendInt(b, int64(pos.Col), 10))

@@ -14,6 +14,8 @@ type Sink interface {
 	// Printf writes finished text exactly as it is; kind names the JSON object
 	// ("printf", "time", "cat", "join", "syscall" …).
 	Printf(kind, text string)
+	// Line is Printf of text that is a line without its end.
+	Line(kind, text string)
 	// Value prints one value on a line of its own.
 	Value(v value.Value)
 	// Map prints a map: its entries in the given order.
@@ -22,15 +24,24 @@ type Sink interface {
 	Attached(n int)
 	// Lost says that n events were lost.
 	Lost(n uint64)
-	// Message is an errorf or warnf with its place, or a runtime_error or
-	// helper_error.
-	Message(kind, msg string, at source.Span)
+	Message(m Message)
 	// Tests are the outcomes of all test probes, Benchmarks of all bench probes.
 	Tests(rs []TestResult)
 	Benchmarks(rs []BenchResult)
 	// End says that no more events follow: what is left are maps.
 	End()
 	Flush() error
+}
+
+// Message is an errorf or warnf of the script with its place, or a
+// runtime_error or helper_error.
+type Message struct {
+	Kind, Text string
+	At         source.Span
+	// Helper is the kernel's helper that failed, and Code the negative errno it
+	// returned, where that is known.
+	Helper string
+	Code   int
 }
 
 // Map is a map to be printed.

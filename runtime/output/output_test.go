@@ -189,9 +189,10 @@ func TestEvents(t *testing.T) {
 		s.Printf("printf", "a\"b\n")
 		s.Printf("time", "23")
 		s.Value(value.Tuple{value.Int(1), str("x")})
-		s.Message("errorf", "bad", source.Span{File: f, Start: 8, End: 19})
-		s.Message("warnf", "odd", source.Span{File: f, Start: 8, End: 19})
-		s.Message("runtime_error", "division", source.Span{File: f, Start: 26, End: 29})
+		s.Message(Message{Kind: "errorf", Text: "bad\n", At: source.Span{File: f, Start: 8, End: 19}})
+		s.Message(Message{Kind: "warnf", Text: "odd", At: source.Span{File: f, Start: 8, End: 19}})
+		s.Message(Message{Kind: "runtime_error", Text: "division", At: source.Span{File: f, Start: 26, End: 29}})
+		s.Message(Message{Kind: "helper_error", Text: "full", At: source.Span{File: f, Start: 21, End: 23}, Helper: "map_update_elem", Code: -7})
 		s.Lost(7)
 		s.End()
 	}, Options{})
@@ -203,6 +204,9 @@ stdin:1:9-20: WARNING: odd
 stdin:1:27-30: WARNING: division
 begin { errorf("x"); $a = 1/0 }
                           ~~~
+stdin:1:22-24: WARNING: full
+begin { errorf("x"); $a = 1/0 }
+                     ~~
 Lost 7 events
 `)
 	check(t, "JSON", js, `{"type": "attached_probes", "count": 1, "data": {"probes": 1}}
@@ -210,9 +214,10 @@ Lost 7 events
 {"type": "printf", "data": "a\"b\n"}
 {"type": "time", "data": "23"}
 {"type": "value", "data": [1,"x"]}
-{"type": "errorf", "msg": "bad", "filename": "stdin", "line": 1, "col": 9}
+{"type": "errorf", "msg": "bad\n", "filename": "stdin", "line": 1, "col": 9}
 {"type": "warnf", "msg": "odd", "filename": "stdin", "line": 1, "col": 9}
 {"type": "runtime_error", "msg": "division", "filename": "stdin", "line": 1, "col": 27}
+{"type": "helper_error", "msg": "full", "helper": "map_update_elem", "retcode": -7, "filename": "stdin", "line": 1, "col": 22}
 {"type": "lost_events", "count": 7, "data": {"events": 7}}
 `)
 }
@@ -220,8 +225,8 @@ Lost 7 events
 func TestQuiet(t *testing.T) {
 	text, errs, js := both(func(s Sink) {
 		s.Attached(3)
-		s.Message("warnf", "odd", source.Span{})
-		s.Message("errorf", "bad", source.Span{})
+		s.Message(Message{Kind: "warnf", Text: "odd"})
+		s.Message(Message{Kind: "errorf", Text: "bad"})
 	}, Options{Quiet: true, NoWarnings: true})
 	check(t, "text", text, "")
 	check(t, "stderr", errs, "gotrace: ERROR: bad\n")

@@ -29,6 +29,9 @@ func (t *TextSink) Printf(kind, text string) {
 	t.w.Write(t.buf)
 }
 
+// Line implements Sink.
+func (t *TextSink) Line(kind, text string) { t.Printf(kind, text+"\n") }
+
 // Value implements Sink.
 func (t *TextSink) Value(v value.Value) {
 	t.buf = append(appendText(t.buf[:0], v, t.opt.Trailer), '\n')
@@ -90,18 +93,19 @@ func (t *TextSink) Lost(n uint64) {
 
 // Message implements Sink. Results written before it reach the reader first,
 // where both go to one terminal.
-func (t *TextSink) Message(kind, msg string, at source.Span) {
+func (t *TextSink) Message(m Message) {
 	t.w.Idle()
-	switch kind {
+	text := strings.TrimSuffix(m.Text, "\n")
+	switch m.Kind {
 	case "errorf":
-		fmt.Fprintf(t.err, "%s: %s %s\n", at, t.colored(red, "ERROR:"), msg)
+		fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(red, "ERROR:"), text)
 	case "warnf":
 		if !t.opt.NoWarnings {
-			fmt.Fprintf(t.err, "%s: %s %s\n", at, t.colored(yellow, "WARNING:"), msg)
+			fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(yellow, "WARNING:"), text)
 		}
 	default:
 		if !t.opt.NoWarnings {
-			io.WriteString(t.err, source.Diag{Span: at, Severity: source.Warning, Msg: msg}.Render())
+			io.WriteString(t.err, source.Diag{Span: m.At, Severity: source.Warning, Msg: text}.Render())
 		}
 	}
 }

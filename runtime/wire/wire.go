@@ -139,6 +139,7 @@ const (
 	OutOfBounds                 // an index beyond its array; the value is zero
 	StackFault                  // a stack could not be taken or stored
 	HelperFail                  // another helper returned an error
+	NoEntry                     // a map was read where it has nothing; the value is zero
 )
 
 // Site is a place in the script where something can go wrong at run time, and
