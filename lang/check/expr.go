@@ -468,7 +468,11 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		c.info.Fields[e] = f
 		return f.Type
 	default:
-		c.errorf(e.Span(), "Can not access field '%s' on expression of type '%s'", name, plain(x))
+		hint := ""
+		if x.Kind == types.Array && x.Elem.Kind == types.Struct {
+			hint = "it is an array: its elements are [0], [1] and so on"
+		}
+		c.errorHint(e.Span(), hint, "Can not access field '%s' on expression of type '%s'", name, plain(x))
 		return types.TInvalid
 	}
 	f, ok := obj.Field(name)
@@ -481,7 +485,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			c.errorf(e.Span(), "'%s' has no members here: its definition is not known", obj)
 			return types.TInvalid
 		}
-		c.errorHint(e.Span(), didYouMean(name, obj.FieldNames()), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
+		c.errorHint(e.Span(), builtins.MissingMember(obj, name), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
 		return types.TInvalid
 	}
 	if f.Loc != nil && f.Loc.Err != "" {

@@ -174,7 +174,7 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 	case y.Kind == types.Pointer && isNumber(x) && op == "+":
 		return nil, c.moved(y, span)
 	}
-	c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
+	c.errorHint(span, onlyMember(x, y), "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
 	return nil, types.TInvalid
 }
 
@@ -240,7 +240,7 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 		c.errorf(span, "Type mismatch for '%s': comparing %s with %s", op, plain(x), plain(y))
 		return nil, types.TInvalid
 	}
-	c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
+	c.errorHint(span, onlyMember(x, y), "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
 	return nil, types.TInvalid
 }
 
@@ -275,4 +275,18 @@ func (c *checker) conditionType(t *types.Type, e ast.Expr, span source.Span) boo
 	}
 	c.errorf(span, "Invalid condition: %s", kindName(t))
 	return false
+}
+
+// onlyMember is the hint about operands of which one is a struct that stands for
+// its only member, as newer kernels have where older ones have an integer.
+func onlyMember(operands ...*types.Type) string {
+	for _, t := range operands {
+		if t.Kind != types.Struct {
+			continue
+		}
+		if m := t.Members(); len(m) == 1 && m[0].Name != "" && m[0].Type.IsInteger() {
+			return "it is a struct on this kernel: the value is in its member '" + m[0].Name + "'"
+		}
+	}
+	return ""
 }

@@ -499,7 +499,7 @@ func (c *checker) offsetof(e *ast.Offsetof) *types.Type {
 		}
 		f, ok := t.Field(name.Text)
 		if !ok {
-			c.errorHint(e.Span(), didYouMean(name.Text, t.FieldNames()), "'%s' has no field named '%s'", t, name.Text)
+			c.errorHint(e.Span(), builtins.MissingMember(t, name.Text), "'%s' has no field named '%s'", t, name.Text)
 			return types.TInvalid
 		}
 		off += f.Off + f.BitOff/8 // a bitfield: the byte its first bit is in
