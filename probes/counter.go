@@ -64,7 +64,8 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 			names = append(names, c.alias)
 		}
 	}
-	sort.Strings(names)
+	// As the list shows them: with the colon before the count.
+	sort.Slice(names, func(i, j int) bool { return names[i]+":" < names[j]+":" })
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err

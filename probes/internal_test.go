@@ -312,3 +312,41 @@ func TestTracingContext(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// With a process the binary of a pattern may be left out.
+func TestListedTarget(t *testing.T) {
+	for _, c := range []struct {
+		pid        int
+		in         string
+		want, rest string
+	}{
+		{0, "uprobe", "*", "*"},
+		{0, "uprobe:libc", "libc", "*"},
+		{0, "uprobe:/bin/x:main", "/bin/x", "main"},
+		{7, "uprobe:*main", "*", "*main"},
+		{7, "uprobe:/bin/x", "/bin/x", "*"},
+		{7, "uprobe::main", "*", "main"},
+		{7, "usdt:libc:a:b", "libc", "a:b"},
+	} {
+		target, rest := listedTarget(&Env{PID: c.pid}, strings.Split(c.in, ":"))
+		if got := strings.Join(rest, ":"); target != c.want || got != c.rest {
+			t.Errorf("%s of %d: %s and %s, want %s and %s", c.in, c.pid, target, got, c.want, c.rest)
+		}
+	}
+}
+
+// Arguments that can't be told do not hide a USDT probe from the list.
+func TestUSDTArgsUnknown(t *testing.T) {
+	if _, err := parseUSDTArgs("amd64", "-4@%weird"); err == nil {
+		t.Fatal("no error")
+	}
+	k := usdtKind()
+	_, err := k.Context(&Env{Kernel: fakeArch{}}, &Point{Kind: k, Aux: &uprobePlace{argsErr: errNotELF}})
+	if err != errNotELF {
+		t.Errorf("the probe itself: %v", err)
+	}
+}
+
+type fakeArch struct{ Kernel }
+
+func (fakeArch) Arch() string { return "amd64" }

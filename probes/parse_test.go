@@ -323,7 +323,7 @@ func TestList(t *testing.T) {
 		"rawtracepoint:*":       "rawtracepoint:vmlinux:went",
 		"iter:*":                "iter:task",
 		"interval":              "interval:hz: interval:ms: interval:s: interval:us:",
-		"software:c*":           "software:context-switches: software:cpu: software:cpu-clock: software:cpu-migrations: software:cs:",
+		"software:c*":           "software:context-switches: software:cpu-clock: software:cpu-migrations: software:cpu: software:cs:",
 		"self":                  "self:signal:SIGUSR1",
 		"begin":                 "begin",
 		"begin:x":               "",

@@ -67,6 +67,7 @@ type uprobePlace struct {
 	single    bool   // written out: the only place its attach point means
 	goABI     bool
 	args      []usdtArg // USDT
+	argsErr   error     // why those can't be told
 }
 
 // cppMark is the Mode of points whose Func is a demangled name.
@@ -409,26 +410,31 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, er
 	return all, nil
 }
 
-func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error {
-	target, fn := "", "*"
+// listedTarget splits a pattern of a list into the binary and what is looked for
+// in it. With a process the binary may be left out: all it has mapped is meant.
+func listedTarget(e *Env, parts []string) (target string, rest []string) {
+	parts = parts[1:]
 	switch {
-	case len(parts) >= 3:
-		target, fn = parts[1], parts[len(parts)-1]
-	case len(parts) == 2:
-		target = parts[1]
+	case len(parts) == 0:
+		return "*", []string{"*"}
+	case len(parts) == 1 && e.PID != 0 && !strings.Contains(parts[0], "/"):
+		return "*", parts
+	case len(parts) == 1:
+		return parts[0], []string{"*"}
+	case parts[0] == "":
+		return "*", parts[1:]
 	}
-	if target == "" || target == "*" {
-		if tracedPID(e) == 0 {
-			return nil // all programs there are is no list anyone wants
-		}
-		target = "*"
-	}
+	return parts[0], parts[1:]
+}
+
+func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error {
+	target, rest := listedTarget(e, parts)
 	paths, err := resolveBinaries(e, k.Name, target)
 	if err != nil {
 		return err
 	}
-	p := &Point{Kind: k, Func: fn}
-	if len(parts) == 4 && parts[2] == cppMark {
+	p := &Point{Kind: k, Func: rest[len(rest)-1]}
+	if len(rest) == 2 && rest[0] == cppMark {
 		p.Mode = cppMark
 	}
 	for _, path := range paths {

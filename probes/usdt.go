@@ -58,6 +58,9 @@ func usdtKind() *Kind {
 			return nil, err
 		}
 		at := p.Aux.(*uprobePlace)
+		if at.argsErr != nil {
+			return nil, at.argsErr
+		}
 		c := &Context{
 			Kind: k, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a), ArgSpace: userSpace,
 			InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true, NArgs: len(at.args),
@@ -73,15 +76,10 @@ func usdtKind() *Kind {
 		return c, uprobeError(p, err)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
-		if len(parts) < 2 || (parts[1] == "*" || parts[1] == "") && e.PID == 0 {
-			return nil
-		}
-		p := &Point{Kind: k, Target: parts[1], NS: "*", Func: "*"}
-		switch len(parts) {
-		case 3:
-			p.Func = parts[2]
-		case 4:
-			p.NS, p.Func = parts[2], parts[3]
+		target, rest := listedTarget(e, parts)
+		p := &Point{Kind: k, Target: target, NS: "*", Func: rest[len(rest)-1]}
+		if len(rest) == 2 {
+			p.NS = rest[0]
 		}
 		all, err := expandUSDT(e, p)
 		prev := ""
@@ -128,8 +126,8 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 				}
 				at.semaphore += x.base
 			}
-			if at.args, err = parseUSDTArgs(archOfELF(x.file.Machine), n.args); err != nil {
-				return nil, fmt.Errorf("%s: arguments %q: %w", q.Name, n.args, err)
+			if at.args, at.argsErr = parseUSDTArgs(archOfELF(x.file.Machine), n.args); at.argsErr != nil {
+				at.argsErr = fmt.Errorf("%s: arguments %q: %w", q.Name, n.args, at.argsErr)
 			}
 			q.Aux = at
 			out = append(out, &q)

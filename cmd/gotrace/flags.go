@@ -206,6 +206,12 @@ func (o *options) positional(args []string, eval bool) error {
 		}
 		return errors.New("filename or -e 'program' required")
 	}
+	o.scriptArgs(args)
+	return nil
+}
+
+// scriptArgs are the parameters and options of a script.
+func (o *options) scriptArgs(args []string) {
 	for _, a := range args {
 		if name, ok := strings.CutPrefix(a, "--"); ok {
 			key, val, _ := strings.Cut(name, "=")
@@ -214,19 +220,20 @@ func (o *options) positional(args []string, eval bool) error {
 			o.params = append(o.params, a)
 		}
 	}
-	return nil
 }
 
 // listArgs are -l's: nothing, a pattern, or a script whose probes are listed.
 func (o *options) listArgs(args []string, eval bool) error {
 	switch {
-	case eval && len(args) > 0, len(args) > 1:
-		return errors.New("-l takes one search pattern or file")
 	case eval:
+		o.scriptArgs(args)
 	case len(args) == 0:
 		o.search = "*:*"
-	case isFile(args[0]):
+	case isFile(args[0]) || args[0] == "-":
 		o.file = args[0]
+		o.scriptArgs(args[1:])
+	case len(args) > 1:
+		return errors.New("-l takes one search pattern or file")
 	default:
 		o.search = args[0]
 	}

@@ -41,33 +41,30 @@ func typePattern(pattern string) (kind string, ok bool) {
 }
 
 func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
+	if _, err := a.kernel.Type("struct task_struct"); err != nil {
+		return err // the kernel tells of no types at all
+	}
 	found := false
-	show := func(name string) error {
-		found = true
-		if !a.opt.verbose {
-			fmt.Fprintln(w, name)
-			return nil
+	name := strings.TrimPrefix(pattern, kind+" ")
+	for _, t := range a.kernel.TypeNames(kind) {
+		t = strings.TrimPrefix(t, kind+" ")
+		if !wildcard(name, t) {
+			continue
 		}
-		decl, err := a.kernel.TypeDecl(name)
+		found = true
+		t = kind + " " + t
+		if !a.opt.verbose {
+			fmt.Fprintln(w, t)
+			continue
+		}
+		decl, err := a.kernel.TypeDecl(t)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "vmlinux: %s\n\n", strings.TrimRight(decl, "\n"))
-		return nil
-	}
-	if !strings.Contains(pattern, "*") {
-		return show(pattern)
-	}
-	name := strings.TrimPrefix(pattern, kind+" ")
-	for _, t := range a.kernel.TypeNames(kind) {
-		if wildcard(name, strings.TrimPrefix(t, kind+" ")) {
-			if err := show(kind + " " + strings.TrimPrefix(t, kind+" ")); err != nil {
-				return err
-			}
-		}
 	}
 	if !found {
-		return fmt.Errorf("no type matches %q", pattern)
+		a.nothing(pattern)
 	}
 	return nil
 }
@@ -104,13 +101,14 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	if len(kinds) == 0 {
 		return fmt.Errorf("no kind of probe matches %q", provider)
 	}
-	wild := strings.Contains(provider, "*")
+	wild, found := strings.Contains(provider, "*"), false
 	for _, k := range kinds {
 		if k.List == nil {
 			continue
 		}
 		parts := append([]string{k.Name}, strings.Split(rest, ":")...)
 		err := k.List(env, parts, func(name string) bool {
+			found = true
 			a.showPoint(w, env, k, name)
 			return true
 		})
@@ -122,7 +120,17 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 			a.report.warnf("%s: %v", k.Name, err)
 		}
 	}
+	if !found {
+		a.nothing(pattern)
+	}
 	return nil
+}
+
+// nothing says that a list is empty, which is no failure.
+func (a *app) nothing(pattern string) {
+	if !a.opt.quiet {
+		a.report.warnf("nothing matches '%s'", pattern)
+	}
 }
 
 // showPoint prints an attach point, with -v its arguments too.

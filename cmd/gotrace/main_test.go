@@ -349,6 +349,15 @@ func TestList(t *testing.T) {
 	if status != 0 || out != "tracepoint:syscalls:sys_exit_readahead\nbegin\n" {
 		t.Errorf("status %d, %q", status, out)
 	}
+	out, _, status = gotrace(t, "-l", "-e", "interval:s:$1 { }", "7")
+	if status != 0 || out != "interval:s:7\n" {
+		t.Errorf("parameters: status %d, %q", status, out)
+	}
+	for _, nothing := range []string{"struct no_such_thing", "tracepoint:no_such:*"} {
+		if out, errs, status := gotrace(t, "-l", nothing); status != 0 || out != "" || !strings.Contains(errs, nothing) {
+			t.Errorf("%s: status %d, %q %q", nothing, status, out, errs)
+		}
+	}
 	if out, errs, status := gotrace(t, "-l", "nosuchkind:x"); status != 1 || out != "" || !strings.Contains(errs, "nosuchkind") {
 		t.Errorf("status %d, %q %q", status, out, errs)
 	}
