@@ -16,6 +16,7 @@ func Decode(reg *Registry, env Env, t *types.Type, data []byte) value.Value {
 	switch {
 	case t == nil:
 		return value.Null{}
+	case t.Kind == types.Agg && inParts(reg, t, data):
 	case len(data) >= t.Size:
 		data = data[:t.Size]
 	case len(data) == 0 || t.Kind != types.String && t.Kind != types.Buffer:
@@ -151,4 +152,14 @@ func bufferBytes(data []byte) []byte {
 	}
 	n := int(min(binary.NativeEndian.Uint32(data), uint32(len(data)-4)))
 	return data[4 : 4+n]
+}
+
+// inParts reports whether data is a row of parts of an aggregation: as many as
+// were used, in any order.
+func inParts(reg *Registry, t *types.Type, data []byte) bool {
+	if reg == nil {
+		return false
+	}
+	d := reg.ForType(t.Name)
+	return d != nil && d.PartSize > 0 && len(data) > 0 && len(data)%d.PartSize == 0
 }

@@ -93,6 +93,11 @@ type Def struct {
 	// Update folds call's arguments into the aggregation at p (a value of
 	// call.Type, zeroed when new; this CPU's copy, so no atomics needed).
 	Update func(g Gen, call *Call, p *ir.Value)
+	// UpdatePart is Update for a value larger than a CPU can keep in one piece: a
+	// row of parts of PartSize bytes, of which an update touches one. part runs
+	// use on part n of the value, unless there is no room for it.
+	UpdatePart func(g Gen, call *Call, part func(n *ir.Value, use func(p *ir.Value)))
+	PartSize   int
 	// Scalar reads the aggregation at p (one CPU's copy) into acc, a running
 	// merge over the CPUs held in a slot of Accum bytes (zeroed at the start);
 	// Result turns it into the integer an expression sees.

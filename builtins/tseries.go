@@ -23,8 +23,7 @@ const (
 	slotWords = 3
 
 	maxIntervals = 1000000
-	// maxPerCPU is the most bytes that the kernel allocates for one per-CPU value.
-	maxPerCPU = 32 << 10
+	partSlots    = 64 // in a part of a series too long for one value
 )
 
 var seriesFuncs = []string{"last", "avg", "max", "min", "sum"}
@@ -36,13 +35,15 @@ func tseries() *Def {
 		TypeName: "tseries_t",
 		Params:   []Param{{Name: "n"}, {Name: "interval_ns"}, {Name: "num_intervals"}, {Name: "function", Optional: true}},
 		Doc: Doc{
-			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all.`,
+			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all. More than 1365 intervals are kept in parts of 64, which take 1.5 KiB a CPU: without keys there is room for all of them (24 MB a CPU for the most, 1,000,000), with keys for max_map_keys parts.`,
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes = tseries(args.ret, 100ms, 20, "sum"); }`},
 		},
-		Check:  checkSeries,
-		Update: updateSeries,
-		Merge:  mergeSeries,
-		Format: formatSeries,
+		Check:      checkSeries,
+		Update:     updateSeries,
+		UpdatePart: updateSeriesPart,
+		PartSize:   partSlots * slotWords * 8,
+		Merge:      mergeSeries,
+		Format:     formatSeries,
 		Order: func(_ *types.Type, a, b []byte) int {
 			return compare(false, latest(a), latest(b))
 		},
@@ -75,10 +76,6 @@ func checkSeries(c Checker, call *Call) *types.Type {
 		return types.TInvalid
 	}
 	size := int(p[1]) * slotWords * 8
-	if size > maxPerCPU {
-		c.Errorf(call.Args[2].Span, "tseries() of %d intervals needs more than the kernel gives a per-CPU value: at most %d", p[1], maxPerCPU/(slotWords*8))
-		return types.TInvalid
-	}
 	if call.arg(3) != nil {
 		name, ok := wantString(c, call, 3)
 		if !ok {
@@ -94,18 +91,42 @@ func checkSeries(c Checker, call *Call) *types.Type {
 	return &types.Type{Kind: types.Agg, Name: "tseries_t", Size: size, Signed: call.typeOf(0).Signed, Params: p[:]}
 }
 
+// updateSeries folds call into a series that is one value.
 func updateSeries(g Gen, call *Call, p *ir.Value) {
+	n := call.Type.Params[1]
+	foldSeries(g, call, func(at *ir.Value, use func(q *ir.Value)) {
+		b := g.B()
+		at = b.Op(ir.OpBarrier, at) // the verifier can not follow the division
+		g.If(b.Op(ir.OpULt, at, b.Const(n)), func() { use(slotAt(g.B(), p, at)) })
+	})
+}
+
+// updateSeriesPart folds call into a series in parts.
+func updateSeriesPart(g Gen, call *Call, part func(n *ir.Value, use func(p *ir.Value))) {
+	foldSeries(g, call, func(at *ir.Value, use func(q *ir.Value)) {
+		b := g.B()
+		part(b.Op(ir.OpUDiv, at, b.Const(partSlots)), func(p *ir.Value) {
+			b := g.B()
+			use(slotAt(b, p, b.Op(ir.OpAnd, b.Op(ir.OpBarrier, at), b.Const(partSlots-1))))
+		})
+	})
+}
+
+func slotAt(b *ir.Builder, p, at *ir.Value) *ir.Value {
+	return b.Op(ir.OpAdd, p, b.Op(ir.OpMul, at, b.Const(slotWords*8)))
+}
+
+// foldSeries folds call's value into the slot of the current interval; slot
+// runs use on the slot of a number, if it can be had.
+func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value))) {
 	t := call.Type
 	x := g.Value(&call.Args[0])
 	b := g.B()
 	now := b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(wire.SessionTAI))
 	epoch := b.Op(ir.OpUDiv, now, b.Const(t.Params[0]))
-	at := b.Op(ir.OpUMod, epoch, b.Const(t.Params[1]))
 	mark := b.Op(ir.OpAdd, epoch, b.Const(1))
-	at = b.Op(ir.OpBarrier, at) // the verifier can not follow the division
-	g.If(b.Op(ir.OpULt, at, b.Const(t.Params[1])), func() {
+	slot(b.Op(ir.OpUMod, epoch, b.Const(t.Params[1])), func(q *ir.Value) {
 		b := g.B()
-		q := b.Op(ir.OpAdd, p, b.Op(ir.OpMul, at, b.Const(slotWords*8)))
 		g.If(b.Op(ir.OpNe, b.Load(q, 8*slotEpoch, 8, false), mark), func() {
 			b := g.B()
 			b.Store(q, 8*slotEpoch, 8, mark)
@@ -167,6 +188,8 @@ func latest(data []byte) uint64 {
 	return newest
 }
 
+// formatSeries takes slots in any order: of a series in parts only those are
+// there that were used.
 func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 	interval, n := t.Params[0], uint64(t.Params[1])
 	series := value.Series{Interval: interval}
@@ -175,16 +198,17 @@ func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 		return series
 	}
 	oldest := newest
+	used := map[uint64][]byte{}
 	slots(data, func(slot []byte) {
 		if e := word(slot, slotEpoch); e != 0 && e+n > newest {
+			used[e] = slot
 			oldest = min(oldest, e)
 		}
 	})
 	tai := taiMinusWall()
 	for e := oldest; e <= newest; e++ {
-		slot := data[(e-1)%n*slotWords*8:][:slotWords*8]
 		p := value.Point{Start: int64(e-1)*interval - tai}
-		if word(slot, slotEpoch) == e {
+		if slot := used[e]; slot != nil {
 			p.Set = true
 			p.V = number(t.Signed, seriesValue(t, slot))
 		}

@@ -39,18 +39,22 @@ func (s *Session) readHash(m *wire.Map) ([]pair, error) {
 	if err != nil {
 		return nil, err
 	}
+	size := m.Value.Size
+	if m.Part > 0 {
+		size = m.Part
+	}
 	var pairs []pair
 	cpus := make([][]byte, s.ncpu)
 	for _, k := range ks {
 		err := eachElem(k, int(k.KeySize()), s.stride(m, k), func(key, val []byte) {
-			p := pair{val: val[:m.Value.Size]}
-			if m.Key != nil {
+			p := pair{val: val[:size]}
+			if m.Key != nil || m.Part > 0 {
 				p.key = key
 			}
 			if m.Store == wire.PerCPUHashMap {
 				for i := range cpus {
 					off := i * roundUp8(int(k.ValueSize()))
-					cpus[i] = val[off : off+m.Value.Size]
+					cpus[i] = val[off : off+size]
 				}
 				p.val = s.merge(m.Value, cpus)
 			}
@@ -60,7 +64,31 @@ func (s *Session) readHash(m *wire.Map) ([]pair, error) {
 			return nil, err
 		}
 	}
+	if m.Part > 0 {
+		return joinParts(m, pairs), nil
+	}
 	return pairs, nil
+}
+
+// joinParts puts the parts of each value together, in no order: aggregations that
+// are kept so know the place of what is in them. Parts never used are missing.
+func joinParts(m *wire.Map, parts []pair) []pair {
+	var pairs []pair
+	at := map[string]int{}
+	for _, p := range parts {
+		key := p.key[:len(p.key)-8]
+		i, ok := at[string(key)]
+		if !ok {
+			i = len(pairs)
+			at[string(key)] = i
+			pairs = append(pairs, pair{})
+			if m.Key != nil {
+				pairs[i].key = key
+			}
+		}
+		pairs[i].val = append(pairs[i].val, p.val...)
+	}
+	return pairs
 }
 
 // eachKey calls f for all keys that a map has now.

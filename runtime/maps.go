@@ -191,7 +191,7 @@ func (s *Session) slotSet(off int) bool {
 
 // merge folds the values of all CPUs into one.
 func (s *Session) merge(t *types.Type, cpus [][]byte) []byte {
-	dst := make([]byte, t.Size)
+	dst := make([]byte, len(cpus[0]))
 	if t.Kind == types.Agg {
 		if d := s.obj.Defs.ForType(t.Name); d != nil && d.Merge != nil {
 			for _, src := range cpus {

@@ -69,11 +69,15 @@ func (u *unit) addMap(m *builtins.MapInfo) {
 		st.key = u.fitKey(m)
 	}
 	w := wire.Map{Name: m.Name, Key: st.key, Value: m.Value, Set: -1, Max: max}
-	if agg && m.Value.Size > maxPerCPU {
+	def := u.p.Defs.ForType(m.Value.Name)
+	large := agg && m.Value.Size > maxPerCPU
+	if large && (def == nil || def.UpdatePart == nil) {
 		u.diags.Errorf(m.Span, "%s: a value of %d bytes is more than the %d a CPU can keep", m.Name, m.Value.Size, maxPerCPU)
 		return
 	}
 	switch {
+	case large:
+		st.store = newParted(u, m, &w, def.PartSize)
 	case !m.Keyed && agg:
 		st.store = newPerCPUSlot(u, &w)
 	case !m.Keyed:
@@ -241,7 +245,11 @@ func (f *fn) assignMap(target, e ast.Expr) {
 	if c := f.info.Calls[e]; c != nil && c.Def.Kind == builtins.Aggregation {
 		key := f.key(st, args)
 		early := f.before(c, f.changes)
-		f.ifMade(st.store.make(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
+		if s, ok := st.store.(*parted); ok {
+			s.update(f, c, st.key, key)
+		} else {
+			f.ifMade(st.store.make(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
+		}
 		f.done(early)
 		return
 	}
@@ -390,6 +398,9 @@ func (f *fn) Delete(m *builtins.MapInfo, key *ir.Value) *ir.Value {
 func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
 	if !f.need(probes.FeatForEachMap, f.b.Pos, "the number of entries of a map") {
 		return f.b.Const(0)
+	}
+	if s, ok := f.stateOf(m).store.(*parted); ok {
+		return s.refuse(f, "count")
 	}
 	cb := ir.NewFunc(fmt.Sprintf("count%d", len(f.irp.Subs)+1), ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)
 	cb.Ret(cb.Const(goOn))
