@@ -3,9 +3,11 @@ package codegen
 import (
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/bpf"
+	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/lower"
 	"github.com/gotrace/gotrace/codegen/opt"
 	"github.com/gotrace/gotrace/lang"
@@ -27,6 +29,10 @@ type Options struct {
 	// Dump is called with the text of each stage as it is done; nil: nobody
 	// asks, and nothing is printed.
 	Dump func(stage, text string)
+	// Verify checks the intermediate code whenever a stage has made it.
+	Verify bool
+	// Timed is told how long each stage took; nil: nobody asks.
+	Timed func(stage string, took time.Duration)
 }
 
 // Stages are the names of the pipeline's stages that Dump is called for.
@@ -88,11 +94,20 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *Object, er
 	c := &compilation{file: f, opts: &opts, diags: diags}
 	for _, s := range stages {
 		stage = s.name
+		start := time.Now()
 		if err := s.run(c); err != nil {
 			return nil, err
 		}
+		if opts.Timed != nil {
+			opts.Timed(s.name, time.Since(start))
+		}
 		if diags.HasErrors() {
 			return nil, nil
+		}
+		if opts.Verify && c.lowered != nil {
+			if err := ir.Verify(c.lowered.Module); err != nil {
+				return nil, fmt.Errorf("internal error in stage %q, please report it: %w", stage, err)
+			}
 		}
 		if opts.Dump != nil {
 			opts.Dump(s.name, s.text(c))

@@ -226,6 +226,19 @@ func inParallel(list []attached, do func(attached)) {
 	wg.Wait()
 }
 
+// runAll runs the programs of a kind, in the order of the script.
+func (s *Session) runAll(kind string) error {
+	for _, p := range s.points(kind) {
+		if s.opt.Verbose {
+			fmt.Fprintf(s.opt.Stderr, "Attaching '%s' probe\n", p.Name)
+		}
+		if _, err := s.runProgram(p.prog); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // runProgram runs a program that is not attached anywhere, once.
 func (s *Session) runProgram(p *check.Prog) (uint32, error) {
 	ret, err := s.progs[p.Name].Run(&ebpf.RunOptions{})

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -39,6 +40,10 @@ func StartChild(cmdline string) (*Child, error) {
 		var e *exec.Error
 		if errors.As(err, &e) {
 			err = e.Err
+		}
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
 		}
 		return nil, fmt.Errorf("%q can't be run: %w", args[0], err)
 	}

@@ -72,14 +72,12 @@ func waitExit(pid int, stop <-chan struct{}) bool {
 func (s *Session) run() error {
 	switch s.opt.Mode {
 	case Test:
-		return s.runTests()
+		return s.aside(s.runTests)
 	case Bench:
-		return s.runBenches()
+		return s.aside(s.runBenches)
 	}
-	for _, p := range s.points(kindBegin) {
-		if _, err := s.runProgram(p.prog); err != nil {
-			return err
-		}
+	if err := s.runAll(kindBegin); err != nil {
+		return err
 	}
 	if c := s.opt.Child; c != nil {
 		c.settle()
@@ -116,10 +114,8 @@ func (s *Session) run() error {
 	s.drain(!s.exiting) // what was sent behind exit() is not for us
 	s.exiting = false
 
-	for _, p := range s.points(kindEnd) {
-		if _, err := s.runProgram(p.prog); err != nil {
-			return err
-		}
+	if err := s.runAll(kindEnd); err != nil {
+		return err
 	}
 	s.drain(true)
 	if c := s.opt.Child; c != nil {
@@ -209,7 +205,7 @@ func (s *Session) poll() {
 				}
 				break
 			}
-			s.opt.Sink.Flush()
+			s.flush()
 			pace.rest(s.stop)
 			now := time.Now()
 			if now.Sub(looked) >= tick {
@@ -223,7 +219,7 @@ func (s *Session) poll() {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			now := time.Now()
 			look(now)
-			s.opt.Sink.Flush()
+			s.flush()
 			s.ring.SetDeadline(now.Add(tick))
 		default: // flushed or closed
 			return
@@ -231,6 +227,14 @@ func (s *Session) poll() {
 		if s.stopped() {
 			return
 		}
+	}
+}
+
+// flush ends the session where results can't be written any more: nobody would
+// see what comes.
+func (s *Session) flush() {
+	if s.opt.Sink.Flush() != nil {
+		s.Stop()
 	}
 }
 

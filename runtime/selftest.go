@@ -14,6 +14,29 @@ import (
 // testFailed is the status of a session in which a test failed.
 const testFailed = 1
 
+// aside runs tests or benchmarks, between begin and end as all else. Nothing is
+// attached, and the maps are the tests' own business.
+func (s *Session) aside(run func() error) error {
+	if err := s.runAll(kindBegin); err != nil {
+		return err
+	}
+	s.drain(true)
+	s.exiting, s.status = false, 0
+	if err := run(); err != nil {
+		return err
+	}
+	status := s.status
+	if err := s.runAll(kindEnd); err != nil {
+		return err
+	}
+	s.drain(true)
+	s.status = status
+	s.opt.Sink.End()
+	s.opt.Sink.Flush()
+	s.reportSites(true)
+	return nil
+}
+
 // runTests runs every test probe once. A test passes if its program returns 0
 // and it does not call exit() with anything else.
 func (s *Session) runTests() error {
@@ -43,7 +66,6 @@ func (s *Session) runTests() error {
 		s.status = testFailed
 	}
 	sink.Tests(results)
-	s.endOfRun()
 	return nil
 }
 
@@ -92,7 +114,7 @@ func (s *Session) runBenches() error {
 		}
 		results = append(results, r)
 	}
+	s.exiting, s.status = false, 0
 	s.opt.Sink.Benchmarks(results)
-	s.endOfRun()
 	return nil
 }

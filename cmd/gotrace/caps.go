@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,12 @@ import (
 func privileges() error {
 	if text, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(text), "[confidentiality]") {
 		return errors.New("the kernel is locked down for confidentiality, which forbids tracing (see /sys/kernel/security/lockdown)")
+	}
+	for _, fs := range []string{"/proc/self", "/sys/kernel"} {
+		if _, err := os.Stat(fs); errors.Is(err, os.ErrNotExist) {
+			dir, _ := filepath.Split(fs)
+			return fmt.Errorf("%s is not mounted, and tracing needs it", filepath.Clean(dir))
+		}
 	}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {

@@ -35,6 +35,7 @@ type options struct {
 	includeDirs  []string
 	includeFiles []string
 	usdtFile     bool
+	dwarf        bool // --dwarf-pid was given
 	debugInfo    string
 	unsafe       bool
 	noFeature    map[string]bool
@@ -44,6 +45,7 @@ type options struct {
 	mode         string
 	fmt, check   bool
 	emitELF      string
+	verify       bool // the compiler's intermediate code
 	empty        bool // no arguments at all
 }
 
@@ -55,6 +57,12 @@ var dumpStages = map[string]string{
 }
 
 var features = []string{"kprobe_multi", "kprobe_session", "uprobe_multi"}
+
+// refused are flags of bpftrace that have no meaning here.
+var refused = []struct{ flag, why string }{
+	{"emit-llvm", "there is no LLVM in gotrace: -d ir,opt,asm prints what the compiler makes, --emit-elf FILE writes the programs"},
+	{"aot", "programs are not compiled ahead of time: it takes milliseconds when they are run; --emit-elf FILE writes them for other loaders"},
+}
 
 var modes = []string{"codegen", "compiler-bench", "bench", "test", "format"}
 
@@ -98,24 +106,38 @@ func parseFlags(args []string) (*options, error) {
 	fs.BoolVar(&o.check, "check", false, "")
 	fs.StringVar(&o.mode, "mode", "", "")
 	fs.StringVar(&o.emitELF, "emit-elf", "", "")
+	fs.BoolVar(&o.verify, "verify-llvm-ir", false, "")
 	// Accepted so that old command lines work; there is nothing to do.
 	fs.BoolVarP(&ignored, "btf", "b", false, "")
-	fs.BoolVar(&ignored, "verify-llvm-ir", false, "")
 	fs.StringVar(&o.debugInfo, "debuginfo", "", "")
 	fs.StringVar(&ignoredText, "traceable-functions", "", "")
 	fs.StringArrayVar(&dwarf, "dwarf-pid", nil, "")
+	for _, r := range refused {
+		fs.StringVar(&ignoredText, r.flag, "", "")
+	}
 	if err := fs.Parse(args); err != nil {
 		return nil, badFlag{err}
 	}
 	given := fs.Changed
+	for _, r := range refused {
+		if given(r.flag) {
+			return nil, usagef("--%s: %s", r.flag, r.why)
+		}
+	}
+	for _, s := range dwarf {
+		if _, err := parsePID(s); err != nil {
+			return nil, err
+		}
+	}
+	o.dwarf = len(dwarf) > 0
 
 	switch {
 	case given("cmd") && given("pid"):
-		return nil, errors.New("cannot use both -c and -p")
+		return nil, usagef("USAGE: Cannot use both -c and -p.")
 	case o.warnings && o.noWarnings:
-		return nil, errors.New("-k, --warnings conflicts with --no-warnings")
+		return nil, usagef("USAGE: -k, --warnings conflicts with --no-warnings")
 	case o.check && !o.fmt:
-		return nil, errors.New("--check goes with --fmt")
+		return nil, usagef("USAGE: --check goes with --fmt")
 	case o.format != "text" && o.format != "json":
 		return nil, usagef("Invalid output format %q\nValid formats: 'text', 'json'", o.format)
 	}
@@ -127,12 +149,12 @@ func parseFlags(args []string) (*options, error) {
 	}
 	var ok bool
 	if o.buffer, ok = output.ParseMode(buffer); !ok {
-		return nil, errors.New("-B must be either 'line', 'full', or 'none'")
+		return nil, usagef("USAGE: -B must be either 'line', 'full', or 'none'.")
 	}
 	for _, list := range noFeature {
 		for name := range strings.SplitSeq(list, ",") {
 			if !contains(features, name) {
-				return nil, fmt.Errorf("--no-feature can only have values %s, not %q", strings.Join(features, ","), name)
+				return nil, usagef("USAGE: --no-feature can only have values '%s'.", strings.Join(features, ","))
 			}
 			o.noFeature[name] = true
 		}
@@ -141,7 +163,7 @@ func parseFlags(args []string) (*options, error) {
 		for name := range strings.SplitSeq(list, ",") {
 			stage, ok := dumpStages[name]
 			if !ok {
-				return nil, fmt.Errorf("invalid option for -d: %q; stages: ast, check, ir, opt, asm, verifier, all", name)
+				return nil, usagef("USAGE: invalid option for -d: %s\nHINT: the stages are ast, check, ir, opt, asm, verifier and all", name)
 			}
 			o.dump[stage] = true
 		}
@@ -171,7 +193,7 @@ func parsePID(s string) (int, error) {
 // setMode merges the flags that stand for a mode.
 func (o *options) setMode(test, bench bool) error {
 	if o.mode != "" && !contains(modes, o.mode) {
-		return fmt.Errorf("--mode can only be %s", strings.Join(modes, ", "))
+		return usagef("USAGE: --mode can only be '%s' or '%s'.", strings.Join(modes[:len(modes)-1], "', '"), modes[len(modes)-1])
 	}
 	for _, m := range []struct {
 		on   bool
@@ -182,7 +204,7 @@ func (o *options) setMode(test, bench bool) error {
 			continue
 		}
 		if o.mode != "" {
-			return fmt.Errorf("%s conflicts with mode %s", m.flag, o.mode)
+			return usagef("USAGE: %s conflicts with mode %s", m.flag, o.mode)
 		}
 		o.mode = m.mode
 	}
@@ -204,7 +226,7 @@ func (o *options) positional(args []string, eval bool) error {
 		if o.version || o.help || o.info || o.empty {
 			return nil
 		}
-		return errors.New("filename or -e 'program' required")
+		return usagef("USAGE: filename or -e 'program' required.")
 	}
 	o.scriptArgs(args)
 	return nil
@@ -233,7 +255,7 @@ func (o *options) listArgs(args []string, eval bool) error {
 		o.file = args[0]
 		o.scriptArgs(args[1:])
 	case len(args) > 1:
-		return errors.New("-l takes one search pattern or file")
+		return usagef("USAGE: -l takes one search pattern or file")
 	default:
 		o.search = args[0]
 	}

@@ -82,6 +82,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	a.opt = opt
 	a.report.setup(opt)
+	if opt.dwarf {
+		a.report.warnf("--dwarf-pid has no effect: stacks are not unwound by DWARF (there is no dw_ustack)")
+	}
 	return a.run()
 }
 
@@ -93,6 +96,7 @@ type app struct {
 	report *reporter
 	kernel probes.Kernel
 	child  *runtime.Child
+	timed  func(stage string, took time.Duration) // told about the compiler's stages
 }
 
 func (a *app) run() int {
@@ -175,7 +179,7 @@ func (a *app) checkProcess() error {
 
 // needsKernel reports whether the call loads anything into the kernel.
 func (a *app) needsKernel() bool {
-	return !a.opt.list && !a.opt.help && a.opt.emitELF == "" && a.opt.mode != "codegen"
+	return !a.opt.list && !a.opt.help && a.opt.emitELF == "" && a.opt.mode != "codegen" && a.opt.mode != "compiler-bench"
 }
 
 // trace compiles and runs a script.
@@ -209,6 +213,8 @@ func (a *app) trace(f *source.File) int {
 		return a.emitELF(obj)
 	case a.opt.mode == "codegen":
 		return statusOK
+	case a.opt.mode == "compiler-bench":
+		return a.benchCompiler(f)
 	}
 	return a.session(obj)
 }
@@ -240,7 +246,7 @@ func (a *app) compile(f *source.File) (*codegen.Object, bool) {
 	sess.PIDNS = pidNamespace()
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Options{
-		Env: env, Session: sess, Config: configure, Dump: a.dump(),
+		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: o.verify, Timed: a.timed,
 	}, &diags)
 	a.report.diags(diags.All())
 	if err != nil {
@@ -354,7 +360,7 @@ func (a *app) session(obj *codegen.Object) int {
 	}
 	status, err := s.Run(ctx)
 	if ferr := finish(); err == nil && ferr != nil {
-		err = fmt.Errorf("cannot write the output: %w", bare(ferr))
+		err = ferr
 	}
 	if err != nil {
 		a.report.err(err)

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,7 +90,7 @@ func TestFlags(t *testing.T) {
 		{"-I|a|-I|b|--include|c.h|-e|x", func(o *options) {
 			o.script, o.includeDirs, o.includeFiles = "x", []string{"a", "b"}, []string{"c.h"}
 		}},
-		{"-b|--verify-llvm-ir|--debuginfo|/x|-e|x", func(o *options) { o.script, o.debugInfo = "x", "/x" }},
+		{"-b|--verify-llvm-ir|--debuginfo|/x|-e|x", func(o *options) { o.script, o.debugInfo, o.verify = "x", "/x", true }},
 		{"-V", func(o *options) { o.version = true }},
 	} {
 		want := &options{
@@ -110,7 +111,7 @@ func TestFlags(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"-c|x|-p|1|-e|x":               "cannot use both -c and -p",
+		"-c|x|-p|1|-e|x":               "Cannot use both -c and -p",
 		"-k|--no-warnings|-e|x":        "-k, --warnings conflicts with --no-warnings",
 		"-p|12x|-e|x":                  "Failed to parse pid: invalid trailing bytes: 12x",
 		"-p|x|-e|x":                    "Failed to parse pid: not a number: x",
@@ -118,7 +119,7 @@ func TestBadFlags(t *testing.T) {
 		"-p|0|-e|x":                    "Pid out of range: 0",
 		"-B|some|-e|x":                 "-B must be either",
 		"-f|xml|-e|x":                  `Invalid output format "xml"`,
-		"-d|nothing|-e|x":              `invalid option for -d: "nothing"`,
+		"-d|nothing|-e|x":              "invalid option for -d: nothing",
 		"--no-feature|x|-e|x":          "--no-feature can only have values",
 		"--mode|x|-e|x":                "--mode can only be",
 		"--test|--bench|-e|x":          "--bench conflicts with mode test",
@@ -128,6 +129,9 @@ func TestBadFlags(t *testing.T) {
 		"--nosuch":                     "unknown flag: --nosuch",
 		"-e":                           "flag needs an argument",
 		"-l|a|b":                       "-l takes one",
+		"--emit-llvm|x|-e|x":           "there is no LLVM in gotrace",
+		"--aot|x|-e|x":                 "--emit-elf FILE",
+		"--dwarf-pid|x|-e|x":           "Failed to parse pid: not a number: x",
 		"x.bt|--option-without-dashes": "unknown flag",
 	} {
 		if _, err := parseFlags(strings.Split(args, "|")); err == nil || !strings.Contains(err.Error(), want) {
@@ -310,6 +314,64 @@ func TestFormat(t *testing.T) {
 	}
 	if _, _, status := gotrace(t, "--fmt", "--check", script); status != 0 {
 		t.Errorf("--check of a formatted file: %d", status)
+	}
+}
+
+// What can't be written ends the session and is said.
+func TestOutputLost(t *testing.T) {
+	needRoot(t)
+	for _, prog := range []string{`interval:ms:1 { printf("x\n"); }`, `begin { @ = 1; }`} {
+		out, errs, status := gotrace(t, "-q", "-o", "/dev/full", "-e", prog)
+		if status != 1 || out != "" || errs != "ERROR: cannot write the output: no space left on device\n" {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", prog, status, out, errs)
+		}
+	}
+}
+
+func TestInclude(t *testing.T) {
+	needRoot(t)
+	header := filepath.Join(t.TempDir(), "x.h")
+	if err := os.WriteFile(header, []byte("#define ANSWER 42\nstruct odd { char c; int i; };\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, status := gotrace(t, "-q", "--include", header, "-e", `begin { printf("%d %d\n", ANSWER, sizeof(struct odd)); }`)
+	if status != 0 || out != "42 8\n\n\n" {
+		t.Errorf("status %d, %q %s", status, out, errs)
+	}
+	if _, errs, status := gotrace(t, "--include", "/no/such.h", "-e", `begin { }`); status != 1 || !strings.Contains(errs, "/no/such.h was not found") {
+		t.Errorf("status %d, %s", status, errs)
+	}
+}
+
+// Tests run between begin and end; nothing else does, and no maps are printed.
+func TestTestMode(t *testing.T) {
+	needRoot(t)
+	const script = `begin { @n = 1; printf("begin\n"); } end { printf("end\n"); } interval:us:100 { printf("tick\n"); }
+		test:good { if (@n == 1) { printf("set up\n"); return 0; } return 1; } test:bad { return 1; } bench:b { @n++; }`
+	out, errs, status := gotrace(t, "--test", "-f", "json", "-e", script)
+	want := regexp.MustCompile(`^{"type": "printf", "data": "begin\\n"}
+{"type": "test_result", "data": {"good": {"duration": \d+, "passed": true, "output": "set up\\n"}}}
+{"type": "test_result", "data": {"bad": {"duration": \d+, "passed": false, "output": ""}}}
+{"type": "printf", "data": "end\\n"}
+$`)
+	if status != 1 || !want.MatchString(out) || errs != "" {
+		t.Errorf("status %d, %s %s", status, out, errs)
+	}
+	out, errs, status = gotrace(t, "--bench", "-f", "json", "-e", script)
+	want = regexp.MustCompile(`^{"type": "printf", "data": "begin\\n"}
+{"type": "benchmark_result", "data": {"b": {"average": \d+, "iters": \d+}}}
+{"type": "printf", "data": "end\\n"}
+$`)
+	if status != 0 || !want.MatchString(out) || errs != "" {
+		t.Errorf("status %d, %s %s", status, out, errs)
+	}
+}
+
+// What does not run the script needs no privileges and prints what it says.
+func TestCompilerBench(t *testing.T) {
+	out, errs, status := gotrace(t, "--mode", "compiler-bench", "--verify-llvm-ir", "-e", `begin { printf("x"); }`)
+	if status != 0 || errs != "" || !strings.HasPrefix(out, "Stage ") || !strings.Contains(out, "\nopt ") || !strings.Contains(out, "\ntotal ") {
+		t.Errorf("status %d, %q %q", status, out, errs)
 	}
 }
 

@@ -42,9 +42,11 @@ OPTIONS:
                            ir, opt, asm, all; verifier: the kernel's log (--dump
                            is the same)
     --emit-elf FILE        write the compiled programs to FILE, run nothing
+    --verify-llvm-ir       check the compiler's intermediate code (no LLVM: ours)
     --probe-filter REGEX   only probes whose names match
     --test, --bench        run test: probes, measure bench: probes
-    --mode MODE            codegen (compile only), test, bench or format
+    --mode MODE            codegen (compile only), compiler-bench (measure the
+                           compiler), test, bench or format
     --fmt [--check]        print the program formatted, or only say whether it is
 
 EXAMPLES:

@@ -11,6 +11,8 @@ package cdecl
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,11 +80,24 @@ func (u *Decls) IsFunctionMacro(name string) bool {
 func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Decls {
 	u := NewUnit(opts, diags)
 	var spans []source.Span
+	for _, name := range opts.Files {
+		f := source.NewFile("<command line>", includeLine(name))
+		spans = append(spans, source.Span{File: f, End: len(f.Text)})
+	}
 	for _, it := range items {
 		spans = append(spans, it.Pos)
 	}
 	u.Add(spans...)
 	return u
+}
+
+// includeLine is the directive that --include stands for. A file that is not
+// there may be a header in one of the directories for them.
+func includeLine(name string) string {
+	if _, err := os.Stat(name); err != nil && !filepath.IsAbs(name) {
+		return "#include <" + name + ">\n"
+	}
+	return `#include "` + name + "\"\n"
 }
 
 // NewUnit returns an empty unit.

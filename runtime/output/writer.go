@@ -1,6 +1,11 @@
 package output
 
-import "io"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+)
 
 // Mode is when written bytes reach their destination.
 type Mode uint8
@@ -30,8 +35,8 @@ func ParseMode(s string) (Mode, bool) {
 
 const bufferSize = 64 << 10
 
-// Writer buffers by a Mode. After an error it swallows everything: a reader
-// that has gone away must not stop the tracing; Flush reports it.
+// Writer buffers by a Mode. After an error it swallows everything; Flush
+// reports it.
 type Writer struct {
 	w    io.Writer
 	mode Mode
@@ -62,7 +67,13 @@ func (w *Writer) Idle() error {
 // Flush sends what is there.
 func (w *Writer) Flush() error {
 	if len(w.buf) > 0 && w.err == nil {
-		_, w.err = w.w.Write(w.buf)
+		if _, err := w.w.Write(w.buf); err != nil {
+			var pe *fs.PathError
+			if errors.As(err, &pe) {
+				err = pe.Err // where to is not the reader's question
+			}
+			w.err = fmt.Errorf("cannot write the output: %w", err)
+		}
 	}
 	w.buf = w.buf[:0]
 	return w.err
