@@ -435,6 +435,15 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// Of thousands of errors the first are shown, and how many there are.
+func TestManyErrors(t *testing.T) {
+	needRoot(t)
+	_, errs, status := gotrace(t, "-e", "begin { "+strings.Repeat("nosuch(); ", 1000)+"}")
+	if n := strings.Count(errs, "Unknown function: 'nosuch'"); status != 1 || n != maxDiags || !strings.Contains(errs, "ERROR: There are 900 more errors") {
+		t.Errorf("status %d, %d errors\n%.300s", status, n, errs[max(0, len(errs)-300):])
+	}
+}
+
 func TestPaint(t *testing.T) {
 	f := source.NewFile("stdin", "begin { x }")
 	d := source.Diag{Span: source.Span{File: f, Start: 8, End: 9}, Msg: "what is x"}

@@ -63,9 +63,21 @@ func (r *reporter) err(err error) {
 	r.errorf("%v", err)
 }
 
+// maxDiags bounds how many errors, and how many warnings, are shown at once.
+const maxDiags = 100
+
 func (r *reporter) diags(list []source.Diag) {
+	count := map[source.Severity]int{}
 	for _, d := range list {
-		r.diag(d)
+		if count[d.Severity]++; count[d.Severity] <= maxDiags {
+			r.diag(d)
+		}
+	}
+	if n := count[source.Error] - maxDiags; n > 0 {
+		r.errorf("There are %d more errors", n)
+	}
+	if n := count[source.Warning] - maxDiags; n > 0 {
+		r.warnf("There are %d more warnings", n)
 	}
 }
 

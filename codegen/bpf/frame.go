@@ -124,10 +124,12 @@ func (d *derived) liveness(f *ir.Func) {
 			}
 		}
 	}
+	// In an order in which few rounds do, whatever the layout is.
+	order := ir.NewDom(f).RPO
 	for changed := true; changed; {
 		changed = false
-		for i := range f.Blocks {
-			b, r := f.Blocks[i], f.Blocks[len(f.Blocks)-1-i]
+		for i := range order {
+			b, r := order[i], order[len(order)-1-i]
 			for _, p := range b.Preds {
 				changed = in[b.ID].union(in[p.ID]) || changed
 				changed = in[b.ID].union(here[p.ID]) || changed

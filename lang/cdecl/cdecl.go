@@ -53,6 +53,7 @@ type Decls struct {
 	opts     Options
 	diags    *source.Diags
 	macros   map[string]*macro
+	budget   int      // tokens that the expansion under way may still look at
 	defines  []string // object-like macros in order
 	included map[string]bool
 	depth    int
@@ -73,6 +74,13 @@ type Decls struct {
 func (u *Decls) IsFunctionMacro(name string) bool {
 	m := u.macros[name]
 	return m != nil && m.function
+}
+
+// IsObjectMacro reports whether the script or a header defined name as a macro
+// without parameters, whatever it expands to.
+func (u *Decls) IsObjectMacro(name string) bool {
+	m := u.macros[name]
+	return m != nil && !m.function && !m.given
 }
 
 // Parse reads the items of a C section. Errors go to diags; what could be
@@ -113,6 +121,9 @@ func NewUnit(opts Options, diags *source.Diags) *Decls {
 		predefined += "#define " + k + " " + opts.Defines[k] + "\n"
 	}
 	u.preprocess(fileLines(source.NewFile("<predefined>", predefined)))
+	for _, m := range u.macros {
+		m.given = true
+	}
 	u.defines = nil
 	return u
 }
@@ -160,11 +171,10 @@ func (u *Decls) Const(name string) (Const, bool) {
 	if c, ok := u.consts[name]; ok {
 		return c, true
 	}
-	m := u.macros[name]
-	if m == nil || m.function || !slices.Contains(u.defines, name) {
+	if !u.IsObjectMacro(name) {
 		return Const{}, false
 	}
-	body := u.expand([]token{{kind: tIdent, text: name}}, nil)
+	body := u.expandAll([]token{{kind: tIdent, text: name}})
 	if len(body) > 0 && body[0].kind == tString {
 		var s strings.Builder
 		for _, t := range body {
@@ -198,7 +208,7 @@ func (u *Decls) ConstNames() []string {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 func (u *Decls) errorf(at source.Span, format string, args ...any) {

@@ -176,6 +176,30 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestExpansionEnds: macros that double what they are given do so only up to a
+// limit, which is said.
+func TestExpansionEnds(t *testing.T) {
+	var names, calls strings.Builder
+	names.WriteString("#define D0 1\n#define F(x) x x\n")
+	for i := range 64 {
+		fmt.Fprintf(&names, "#define D%d (D%d + D%d)\n", i+1, i, i)
+	}
+	calls.WriteString("#define F(x) x x\nstruct s { int a[" + strings.Repeat("F(", 60) + "1" + strings.Repeat(")", 60) + "]; };")
+	u, diags := parse(t, names.String())
+	if _, ok := u.Const("D64"); ok {
+		t.Error("D64 has a value")
+	}
+	_, more := parse(t, calls.String())
+	for _, d := range []*source.Diags{diags, more} {
+		if err := d.Err(); err == nil || !strings.Contains(err.Error(), "Macros expand to more than") {
+			t.Errorf("error %v", err)
+		}
+	}
+	if c, ok := u.Const("D10"); !ok || c.Int != 1024 {
+		t.Errorf("D10 is %v", c)
+	}
+}
+
 // TestSystemHeaders reads headers of this machine and compares the layout of
 // some structures with what the C compiler says.
 func TestSystemHeaders(t *testing.T) {

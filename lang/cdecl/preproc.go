@@ -15,14 +15,17 @@ type macro struct {
 	params   []string
 	function bool
 	variadic bool
+	given    bool // by us, not by the script or a header
 	body     []token
 }
 
-// maxIncludes bounds how many files one script pulls in, and maxTokens how much
-// text macro expansion may produce.
+// maxIncludeDepth bounds how deep files include each other, maxTokens how much
+// text a C section may become, and maxExpansion how much macros may make of one
+// run of tokens, or of one name, on the way.
 const (
 	maxIncludeDepth = 200
 	maxTokens       = 4 << 20
+	maxExpansion    = 1 << 18
 )
 
 // preprocess feeds the tokens of a file or section, macros expanded and
@@ -37,7 +40,7 @@ func (u *Decls) preprocess(lines []line) {
 	var run []token // ordinary lines are expanded together: macro calls may span lines
 	flush := func() {
 		if len(run) > 0 {
-			u.toks = append(u.toks, u.expand(run, nil)...)
+			u.toks = append(u.toks, u.expandAll(run)...)
 			run = nil
 		}
 	}
@@ -136,7 +139,7 @@ func (u *Decls) define(toks []token, at source.Span) {
 	}
 	m.body = rest
 	u.macros[m.name] = m
-	if !m.function && !slices.Contains(u.defines, m.name) {
+	if !m.function {
 		u.defines = append(u.defines, m.name)
 	}
 }
@@ -175,13 +178,28 @@ func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 		in = append(in, token{kind: tNumber, text: val, span: t.span})
 		i = j
 	}
-	e := &exprParser{toks: u.expand(in, nil), undefinedIsZero: true}
+	e := &exprParser{toks: u.expandAll(in), undefinedIsZero: true}
 	v, err := e.parse()
 	if err != nil {
 		u.errorf(at, "Can't evaluate this #if: %v", err)
 		return false
 	}
 	return v != 0
+}
+
+// expandAll replaces all macro calls.
+func (u *Decls) expandAll(toks []token) []token {
+	u.budget = maxExpansion + len(toks)
+	return u.expand(toks, nil)
+}
+
+// spend takes n tokens from the budget and reports whether that was possible.
+func (u *Decls) spend(n int, at source.Span) bool {
+	if u.budget >= 0 && u.budget < n {
+		u.errorf(at, "Macros expand to more than %d tokens", maxExpansion)
+	}
+	u.budget -= n
+	return u.budget >= 0
 }
 
 // expand replaces macro calls. hide names macros under expansion, which are not
@@ -191,7 +209,8 @@ func (u *Decls) expand(toks []token, hide []string) []token {
 	for i := 0; i < len(toks); i++ {
 		t := toks[i]
 		m := u.macros[t.text]
-		if t.kind != tIdent || m == nil || slices.Contains(hide, t.text) || len(hide) > 64 || len(out) > maxTokens {
+		within := u.spend(1, t.span)
+		if t.kind != tIdent || m == nil || slices.Contains(hide, t.text) || len(hide) > 64 || !within {
 			out = append(out, t)
 			continue
 		}
@@ -275,7 +294,9 @@ func (u *Decls) substitute(m *macro, args [][]token, hide []string, call token) 
 			if !pasted {
 				a = u.expand(a, hide)
 			}
-			out = append(out, a...)
+			if u.spend(len(a), call.span) {
+				out = append(out, a...)
+			}
 			continue
 		}
 		out = append(out, t)
@@ -295,7 +316,7 @@ var builtinHeaders = map[string]string{
 // kernel's BTF may have its types: looking one up then says what is missing.
 func (u *Decls) include(toks []token, at source.Span) {
 	if len(toks) > 0 && toks[0].kind == tIdent {
-		toks = u.expand(toks, nil)
+		toks = u.expandAll(toks)
 	}
 	var name string
 	quoted := false

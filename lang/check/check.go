@@ -84,6 +84,7 @@ type checker struct {
 	unused      *unit // holds the functions that nothing calls
 	units       []*unit
 
+	nearest    int         // names compared with all others for a hint
 	expansions int         // numbers the calls of macros
 	calledAt   source.Span // the macro call being looked into, if one is
 

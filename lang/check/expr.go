@@ -152,6 +152,8 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 // unless C declarations of the script tell why it is missing.
 func (c *checker) unknownHint(name, near string) string {
 	switch {
+	case c.c.IsObjectMacro(name):
+		return "what #define makes of it is neither a constant nor a string"
 	case c.c.IsFunctionMacro(name):
 		return "#define with parameters holds for C declarations only; in probes write: macro " + name + "(…) { … }"
 	case near == "" && len(c.c.Missing) > 0:
@@ -160,11 +162,16 @@ func (c *checker) unknownHint(name, near string) string {
 	return near
 }
 
+// maxNearest bounds how many names are compared with all others: of more
+// unknown names than that, most have one cause.
+const maxNearest = 100
+
 // nearestName is a hint for a name that is neither builtin, macro nor constant.
 func (c *checker) nearestName(name string) string {
-	if !c.final {
+	if !c.final || c.nearest >= maxNearest {
 		return ""
 	}
+	c.nearest++
 	names := c.c.ConstNames()
 	for _, d := range c.defs.All() {
 		names = append(names, d.Name)
@@ -180,7 +187,21 @@ func didYouMeanSorted(name string, names []string) string {
 	return didYouMean(name, names)
 }
 
+// maxParts bounds the elements of tuples and records and the parts of keys.
+const maxParts = 1024
+
+// tooMany refuses n parts of something, if they are too many.
+func (c *checker) tooMany(n int, at source.Span, what string) bool {
+	if n > maxParts {
+		c.errorf(at, "%s can have up to %d parts (%d given)", what, maxParts, n)
+	}
+	return n > maxParts
+}
+
 func (c *checker) tuple(e *ast.Tuple) *types.Type {
+	if c.tooMany(len(e.Elems), e.Span(), "A tuple") {
+		return types.TInvalid
+	}
 	elems := make([]*types.Type, len(e.Elems))
 	for i, x := range e.Elems {
 		elems[i] = c.element1(x)
@@ -192,6 +213,9 @@ func (c *checker) tuple(e *ast.Tuple) *types.Type {
 }
 
 func (c *checker) record(e *ast.Record) *types.Type {
+	if c.tooMany(len(e.Elems), e.Span(), "A record") {
+		return types.TInvalid
+	}
 	elems, names := make([]*types.Type, len(e.Elems)), make([]string, len(e.Elems))
 	for i, x := range e.Elems {
 		elems[i], names[i] = c.element1(x), e.Names[i].Text

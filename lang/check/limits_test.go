@@ -45,6 +45,39 @@ func TestChains(t *testing.T) {
 	}
 }
 
+// TestWide: tuples, records and keys have a limit.
+func TestWide(t *testing.T) {
+	many := strings.Repeat("1, ", 2000) + "1"
+	var fields strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&fields, "f%d=1, ", i)
+	}
+	for script, want := range map[string]string{
+		"begin { $x = (" + many + "); }":                 "A tuple can have up to 1024 parts (2001 given)",
+		"begin { $x = (" + fields.String() + "end=1); }": "A record can have up to 1024 parts (2001 given)",
+		"begin { @[" + many + "] = 1; }":                 "A key can have up to 1024 parts (2001 given)",
+	} {
+		if _, diags := checkText("test", script); diags.Err() == nil || !strings.Contains(diags.Err().Error(), want) {
+			t.Errorf("%.40s…: %v, want %s", script, diags.Err(), want)
+		}
+	}
+}
+
+// TestUnknownNames: as many as one likes, each with its error, without each
+// being compared with all that is known.
+func TestUnknownNames(t *testing.T) {
+	var script strings.Builder
+	script.WriteString("begin {")
+	for i := range 3000 {
+		fmt.Fprintf(&script, " print(elapsedd%d);", i)
+	}
+	script.WriteString(" }")
+	_, diags := checkText("test", script.String())
+	if n := len(diags.All()); n != 3000 {
+		t.Errorf("%d errors", n)
+	}
+}
+
 // TestDeep: what the parser lets through nests no deeper than checking can go.
 func TestDeep(t *testing.T) {
 	for _, script := range []string{

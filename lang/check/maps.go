@@ -107,6 +107,9 @@ func (c *checker) setKeyed(m *mapState, keyed bool, span source.Span) bool {
 
 // key joins the key of a use into m. span is the use.
 func (c *checker) key(m *mapState, args []ast.Expr, span source.Span) bool {
+	if c.tooMany(len(args), span, "A key") {
+		return false
+	}
 	elems := make([]*types.Type, len(args))
 	ok := true
 	for i, a := range args {

@@ -43,7 +43,7 @@ const (
 // Offsets of the types are found in one pass over the blob when the first type
 // is asked for. Names are looked up by searching the string section for the
 // name's offset, which is fast for a few; from the linearLookups'th on, types
-// are chained by a hash of their names.
+// are chained by a hash of their names, and strings found in a table.
 type blob struct {
 	module  string
 	base    *blob
@@ -57,6 +57,8 @@ type blob struct {
 	mu      sync.Mutex
 	lookups int
 	chains  *nameChains
+	asked   int // lookups of strings
+	offsets map[string]uint32
 	conv    map[uint32]*types.Type
 }
 
@@ -186,6 +188,17 @@ func (b *blob) strAt(name string) (uint32, bool) {
 			return off, true
 		}
 	}
+	b.mu.Lock()
+	b.asked++
+	if b.asked > linearLookups && b.offsets == nil {
+		b.offsets = b.tabulate()
+	}
+	offsets := b.offsets
+	b.mu.Unlock()
+	if offsets != nil {
+		off, ok := offsets[name]
+		return b.strBase + off, ok
+	}
 	pat := make([]byte, 0, len(name)+2)
 	pat = append(pat, 0)
 	pat = append(pat, name...)
@@ -195,6 +208,20 @@ func (b *blob) strAt(name string) (uint32, bool) {
 		return 0, false
 	}
 	return b.strBase + uint32(i) + 1, true
+}
+
+// tabulate finds where each string starts.
+func (b *blob) tabulate() map[string]uint32 {
+	all := string(b.strs)
+	offsets := make(map[string]uint32, len(all)/16)
+	for start := 0; start < len(all); {
+		name := all[start : start+strings.IndexByte(all[start:], 0)]
+		if _, twice := offsets[name]; !twice {
+			offsets[name] = uint32(start)
+		}
+		start += len(name) + 1
+	}
+	return offsets
 }
 
 // mentions reports whether some type, member or constant has that name.
