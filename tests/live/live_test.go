@@ -115,6 +115,10 @@ func (s *session) waitFor(text string) {
 	for !strings.Contains(s.stdout.String(), text) {
 		select {
 		case err := <-s.done:
+			s.done <- err // for wait
+			if strings.Contains(s.stdout.String(), text) {
+				return
+			}
 			s.t.Fatalf("it ended (%v) before it printed %q\nstdout: %s\nstderr: %s", err, text, &s.stdout, &s.stderr)
 		case <-time.After(2 * time.Millisecond):
 		}

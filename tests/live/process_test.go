@@ -94,7 +94,7 @@ func sleeper(t *testing.T) (pid string, end func()) {
 // TestProcess is about -p: only that process is traced, and its end is the end.
 func TestProcess(t *testing.T) {
 	pid, end := sleeper(t)
-	s := start(t, "-p", pid, "-e", `begin { printf("begin\n"); } end { printf("end\n"); }`)
+	s := start(t, "-p", pid, "-e", `begin { printf("begin\n"); } interval:s:1000 { } end { printf("end\n"); }`)
 	s.attached()
 	end()
 	r := s.wait()
