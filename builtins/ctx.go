@@ -44,7 +44,7 @@ func reg() *Def {
 			ctx := c.Context()
 			switch {
 			case ctx == nil || ctx.Reg == nil:
-				c.Errorf(call.Span, "reg() can not be used with this probe: its context has no registers")
+				c.Errorf(call.Span, "reg can not be used with %s probes: they have no registers", kindOf(c, "these"))
 			case !ok:
 			default:
 				// Whether there is such a register shows where it is read.
@@ -79,15 +79,16 @@ func usermode() *Def {
 			switch {
 			case c.Kernel().Arch() != "amd64":
 				c.Errorf(call.Span, "'usermode' builtin is only supported on x86")
-			case ctx != nil && ctx.Kind.Attach == nil: // begin and end: our own process runs the program
+				return types.TInvalid
+			case ctx == nil:
+				c.Errorf(call.Span, "The usermode builtin can only be used in probes")
+				return types.TInvalid
+			case ctx.Kind.Attach == nil: // begin and end: our own process runs the program
 				call.Lit = &Lit{Int: 1}
-				return types.TUint64
-			case ctx == nil || ctx.Reg == nil:
-				c.Errorf(call.Span, "The usermode builtin can not be used with this probe: its context has no registers")
-			default:
-				return types.TUint64
+			case ctx.Reg == nil: // the kernel calls the program from its own code
+				call.Lit = &Lit{Int: 0}
 			}
-			return types.TInvalid
+			return types.TUint64
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
 			if call.Lit != nil {

@@ -23,7 +23,7 @@ func funcName() *Def {
 				call.Lit = &Lit{Str: ctx.FuncName, IsStr: true}
 				return types.NewString(len(ctx.FuncName) + 1)
 			}
-			c.Errorf(call.Span, "The func builtin can not be used with this probe: it does not trace a function, or the kernel can not tell which")
+			c.Errorf(call.Span, "The func builtin can not be used with %s probes", kindOf(c, "these"))
 			return types.TInvalid
 		},
 		Emit: func(g Gen, _ *Call) *ir.Value { return g.Context().Func(g.B(), g.Ctx()) },

@@ -54,3 +54,12 @@ func checkPointText(c Checker, call *Call) *types.Type {
 	}
 	return types.NewString(len(call.Lit.Str) + 1)
 }
+
+// kindOf names the kind of the probe that is checked, in quotes; other stands
+// for it where there is none.
+func kindOf(c Checker, other string) string {
+	if ctx := c.Context(); ctx != nil && ctx.Kind != nil {
+		return "'" + ctx.Kind.Name + "'"
+	}
+	return other
+}

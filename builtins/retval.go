@@ -16,7 +16,13 @@ func retval() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			if ctx == nil || ctx.Ret == nil || ctx.RetVal == nil {
-				c.Errorf(call.Span, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes")
+				hint := ""
+				if ctx != nil && ctx.Args != nil && ctx.RetVal == nil {
+					if _, ok := ctx.Args.Field("ret"); ok {
+						hint = " (try to use args.ret instead)"
+					}
+				}
+				c.Errorf(call.Span, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes%s", hint)
 				return types.TInvalid
 			}
 			if ctx.TypedRet != nil {

@@ -197,8 +197,8 @@ func TestChecks(t *testing.T) {
 		{signal(), []Arg{strLit("KILL")}, ""},
 		{override(), []Arg{i64}, "override can only be used in kprobes"},
 		{retval(), nil, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes"},
-		{args(), nil, "The args builtin can only be used with tracepoint/fentry/uprobe probes"},
-		{reg(), []Arg{strLit("ip")}, "reg() can not be used with this probe: its context has no registers"},
+		{args(), nil, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (fn used here)"},
+		{reg(), []Arg{strLit("ip")}, "reg can not be used with these probes: they have no registers"},
 	} {
 		checkCall(t, c.def, c.args, c.want)
 	}

@@ -73,7 +73,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 		if err := noWildcards(k, parts); err != nil {
 			return nil, err
 		}
-		p := &Point{Kind: k, Func: parts[1], PID: e.PID}
+		p := &Point{Kind: k, Func: parts[1], PID: e.traced()}
 		var found *counter
 		for i := range table {
 			if c := &table[i]; c.name == parts[1] || c.alias != "" && c.alias == parts[1] {
@@ -107,7 +107,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		attr := &unix.PerfEventAttr{Type: typ, Config: p.Aux.(uint64), Sample: p.Count}
-		c, err := attachPerfCPUs(attr, perfPID(p.PID), prog)
+		c, err := attachPerfEverywhere(attr, p.PID, prog)
 		missing := "this machine has no such counter (virtual machines often have none)"
 		return c, attachError(p, err, capsTracing, map[error]string{unix.ENOENT: missing, unix.EOPNOTSUPP: missing, unix.ENODEV: missing, unix.EINVAL: missing})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,6 +41,9 @@ func parseSourceLine(parts []string) (binary string, s sourceLine, ok bool, err 
 	for n, text := range parts[2:] {
 		v, perr := strconv.Atoi(text)
 		if perr != nil {
+			if _, err := os.Stat(parts[1]); err != nil && n == 0 && isWild(text) {
+				return "", s, false, usage("Invalid line number: %s", text)
+			}
 			return "", s, false, nil // the @ is part of the binary's name
 		}
 		if v <= 0 {
@@ -121,11 +125,9 @@ func (g *debugInfo) addresses(s sourceLine) ([]uint64, error) {
 	list = slices.Compact(list)
 	switch {
 	case !seen:
-		return nil, usage("no source file of that program is %s", s.file)
-	case len(list) == 0 && s.col != 0:
-		return nil, usage("no code starts at %s", s)
+		return nil, usage("No compilation unit matches %s", s.file)
 	case len(list) == 0:
-		return nil, usage("line %d of %s has no code of its own", s.line, s.file)
+		return nil, usage("Unable to map '%s' to address: no code starts there", s)
 	}
 	return list, nil
 }

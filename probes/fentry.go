@@ -93,7 +93,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		return filtered(e, []*Point{at(proto.Module, p.Func)}), nil
+		return []*Point{at(proto.Module, p.Func)}, nil
 	}
 	all, err := e.Kernel.Functions()
 	if err != nil {
@@ -109,7 +109,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 			out = append(out, at(mod, fn))
 		}
 	}
-	return filtered(e, out), nil
+	return out, nil
 }
 
 func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
@@ -206,7 +206,7 @@ func expandBPF(e *Env, p *Point) ([]*Point, error) {
 		}
 		return true
 	})
-	return filtered(e, out), err
+	return out, err
 }
 
 func listBPF(k *Kind, parts []string, yield func(string) bool) error {

@@ -46,7 +46,7 @@ func iterKind() *Kind {
 		if !slices.Contains(e.Kernel.Iterators(), p.Func) {
 			return nil, noIterator(p.Func)
 		}
-		return filtered(e, []*Point{p}), nil
+		return []*Point{p}, nil
 	}
 	k.Suggest = func(e *Env, p *Point) string { return nearest(p.Func, e.Kernel.Iterators()) }
 	k.Context = func(e *Env, p *Point) (*Context, error) {

@@ -133,19 +133,5 @@ func listed(pattern []string, point ...string) bool {
 	return true
 }
 
-// filtered drops the points that --probe-filter does not want.
-func filtered(e *Env, ps []*Point) []*Point {
-	if e.Filter == nil {
-		return ps
-	}
-	out := ps[:0]
-	for _, p := range ps {
-		if e.Filter(p.Name) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // expandSelf is Expand of the kinds without wildcards.
 func expandSelf(_ *Env, p *Point) ([]*Point, error) { return []*Point{p}, nil }

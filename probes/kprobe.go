@@ -34,6 +34,12 @@ func kprobeKind(ret bool) *Kind {
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
 	k.Expand = expandKprobe
 	k.Suggest = suggestFunction
+	k.Doubt = func(e *Env, p *Point) string {
+		if p.HasAddr || knownFunction(e, p.Target, p.Func) {
+			return ""
+		}
+		return fmt.Sprintf(`%s is not traceable (either non-existing, inlined, or marked as "notrace"); attaching to it will likely fail`, p.Func)
+	}
 	k.Context = func(e *Env, p *Point) (*Context, error) { return kprobeContext(e, p, ret) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		if p.Aux == kprobeMulti {
@@ -102,6 +108,7 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 			return nil, usage("Probing by address requires --unsafe")
 		}
 		p.Addr, p.HasAddr, p.Func = addr, true, ""
+		p.Name = fmt.Sprintf("%s:%d", k.Name, addr)
 		return p, nil
 	}
 	if fn, off, ok := strings.Cut(p.Func, "+"); ok {
@@ -137,10 +144,10 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 		return []*Point{p}, nil
 	}
 	if !isWild(p.Func) && !isWild(p.Target) {
-		if !knownFunction(e, p.Target, p.Func) {
+		if !e.Unsafe && !knownFunction(e, p.Target, p.Func) {
 			return nil, nil
 		}
-		return filtered(e, []*Point{p}), nil
+		return []*Point{p}, nil
 	}
 	all, err := e.Kernel.Functions()
 	if err != nil {
@@ -169,7 +176,7 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 		}
 		out = append(out, &q)
 	}
-	return filtered(e, out), nil
+	return out, nil
 }
 
 // suggestFunction is the traceable function with the name most like p's.

@@ -42,7 +42,7 @@ func lsmKind() *Kind {
 			} else if err != nil {
 				return nil, err
 			}
-			return filtered(e, []*Point{p}), nil
+			return []*Point{p}, nil
 		}
 		all, err := hooks(e)
 		if err != nil {
@@ -56,7 +56,7 @@ func lsmKind() *Kind {
 				out = append(out, &q)
 			}
 		}
-		return filtered(e, out), nil
+		return out, nil
 	}
 	k.Suggest = func(e *Env, p *Point) string {
 		all, _ := hooks(e)

@@ -40,7 +40,7 @@ func expandInterface(e *Env, p *Point) ([]*Point, error) {
 			out = append(out, &q)
 		}
 	}
-	return filtered(e, out), nil
+	return out, nil
 }
 
 func nonEmpty(s string) []string {
@@ -178,7 +178,7 @@ func cgroupSkbKind() *Kind {
 		if st, err := os.Stat(p.Target); err != nil || !st.IsDir() {
 			return nil, usage("cgroup %s does not exist", p.Target)
 		}
-		return filtered(e, []*Point{p}), nil
+		return []*Point{p}, nil
 	}
 	attachType := func(p *Point) ebpf.AttachType {
 		if p.Mode == "egress" {

@@ -82,7 +82,7 @@ func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.
 
 // attachPerfCPUs opens the event on each online CPU. CPUs that go offline
 // meanwhile are left out; none at all is an error.
-func attachPerfCPUs(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.Closer, error) {
+func attachPerfCPUs(attr *unix.PerfEventAttr, prog *ebpf.Program) (io.Closer, error) {
 	cpus, err := onlineCPUs()
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func attachPerfCPUs(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.C
 	var lost error
 	for _, cpu := range cpus {
 		a := *attr
-		c, err := attachPerf(&a, pid, cpu, prog)
+		c, err := attachPerf(&a, -1, cpu, prog)
 		if errors.Is(err, unix.ENODEV) {
 			lost = err
 			continue
@@ -106,6 +106,52 @@ func attachPerfCPUs(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.C
 		return nil, lost
 	}
 	return all, nil
+}
+
+// attachPerfProcess opens the event for all threads of a process, for those
+// that it starts and for the processes that it forks. Threads started while
+// others are being attached are found by looking again.
+func attachPerfProcess(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.Closer, error) {
+	var all closers
+	done := map[int]bool{}
+	for more := true; more; {
+		more = false
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil {
+			break // it is gone
+		}
+		for _, ent := range entries {
+			tid, err := strconv.Atoi(ent.Name())
+			if err != nil || done[tid] {
+				continue
+			}
+			done[tid], more = true, true
+			a := *attr
+			a.Bits |= unix.PerfBitInherit
+			c, err := attachPerf(&a, tid, -1, prog)
+			if errors.Is(err, unix.ESRCH) {
+				continue // the thread is gone
+			}
+			if err != nil {
+				all.Close()
+				return nil, err
+			}
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 {
+		return nil, unix.ESRCH
+	}
+	return all, nil
+}
+
+// attachPerfEverywhere opens the event for a process, or with 0 for whoever
+// runs on each CPU.
+func attachPerfEverywhere(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.Closer, error) {
+	if pid != 0 {
+		return attachPerfProcess(attr, pid, prog)
+	}
+	return attachPerfCPUs(attr, prog)
 }
 
 // onlineCPUs reads the list of CPUs that run.
@@ -135,14 +181,6 @@ func parseCPUs(text string) ([]int, error) {
 		}
 	}
 	return cpus, nil
-}
-
-// perfPID is perf_event_open's pid for a Point's PID.
-func perfPID(pid int) int {
-	if pid == 0 {
-		return -1
-	}
-	return pid
 }
 
 // pmu is a dynamic PMU: its number, and the bit of config that asks for the
@@ -196,11 +234,13 @@ func attachPMU(get func() (pmu, error), name string, offset uint64, ret bool, pi
 	if ret {
 		attr.Config |= dev.ret
 	}
-	cpu := 0
+	// Of a process the kernel compares the address space, so one event serves
+	// all its threads.
+	task, cpu := -1, 0
 	if pid > 0 {
-		cpu = -1
+		task, cpu = pid, -1
 	}
-	c, err := attachPerf(attr, perfPID(pid), cpu, prog)
+	c, err := attachPerf(attr, task, cpu, prog)
 	runtime.KeepAlive(text)
 	return c, err
 }

@@ -8,6 +8,7 @@
 package probes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -53,6 +54,12 @@ type Kind struct {
 	// Suggest is the nearest name to one that Expand did not find, or "". It may
 	// read long lists, so it is for error messages only. May be nil.
 	Suggest func(e *Env, p *Point) string
+	// Doubt is a warning about a point that is written out, "" if there is
+	// nothing to say. It is also asked about points that Expand does not find.
+	// May be nil.
+	Doubt func(e *Env, p *Point) string
+	// Outermost says that no filter of probes applies to the kind (begin, end).
+	Outermost bool
 }
 
 // Point is one place to attach to. Which fields mean something depends on Kind.
@@ -69,6 +76,7 @@ type Point struct {
 	Count   uint64 // rate, sample count, watchpoint length …
 	Mode    string // watchpoint mode, ingress/egress, pin path …
 	PID     int    // only this process; 0: all
+	Implied bool   // a part that was left out stands for any: as if it held a wildcard
 	Aux     any    // what the kind keeps from Expand to Attach
 }
 
@@ -78,13 +86,17 @@ type Env struct {
 	Unsafe             bool
 	PID                int                    // -p, 0 if not given
 	ChildPID           int                    // -c, 0 if not given or not started yet
-	Filter             func(name string) bool // --probe-filter; nil: all
+	Filter             func(name string) bool // --probe-filter, by names of points; nil: all
 	NoFeature          map[string]bool        // --no-feature: uprobe_multi, kprobe_multi, kprobe_session
 	USDTFileActivation bool
 	DebugInfo          string // --debuginfo: where to look for separate debug files before /usr/lib/debug
 
 	opened map[string]*executable // by path
 }
+
+// traced is the process that a session is about (-p or -c), 0 if there is none.
+// Kinds that the kernel can confine to a process do so.
+func (e *Env) traced() int { return cmp.Or(e.PID, e.ChildPID) }
 
 // Context is what a program sees where it is attached.
 type Context struct {

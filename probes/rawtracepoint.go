@@ -23,7 +23,7 @@ func rawTracepointKind() *Kind {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err
 		}
-		p := &Point{Kind: k, Func: parts[len(parts)-1]}
+		p := &Point{Kind: k, Func: parts[len(parts)-1], Implied: len(parts) == 2}
 		if len(parts) == 3 {
 			p.Target = parts[1]
 		}
@@ -41,7 +41,7 @@ func rawTracepointKind() *Kind {
 			} else if err != nil {
 				return nil, err
 			}
-			return filtered(e, []*Point{rawPoint(p, proto.Module, p.Func)}), nil
+			return []*Point{rawPoint(p, proto.Module, p.Func)}, nil
 		}
 		all, err := e.Kernel.RawTracepoints()
 		if err != nil {
@@ -54,7 +54,7 @@ func rawTracepointKind() *Kind {
 				out = append(out, rawPoint(p, mod, event))
 			}
 		}
-		return filtered(e, out), nil
+		return out, nil
 	}
 	k.Suggest = func(e *Env, p *Point) string {
 		all, err := e.Kernel.RawTracepoints()

@@ -16,7 +16,7 @@ import (
 // the dynamic linker ("libc" or "libc.so.6"), or, with a process, "" for its
 // program and "*" for all it has mapped.
 func resolveBinaries(e *Env, kind, target string) ([]string, error) {
-	pid := tracedPID(e)
+	pid := e.PID
 	if target == "" || target == "*" {
 		if pid == 0 {
 			return nil, usage("%s without a binary needs a process: -p PID", kind)
@@ -55,13 +55,10 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	return nil, usage("%s target file '%s' does not exist or is not executable", kind, target)
 }
 
-// tracedPID is the process that -p names.
-func tracedPID(e *Env) int { return e.PID }
-
 // inProcess is a path as the traced process sees it, if it lives in another
 // root or mount namespace.
 func inProcess(e *Env, path string) string {
-	pid := tracedPID(e)
+	pid := e.PID
 	if pid == 0 || !strings.HasPrefix(path, "/") {
 		return path
 	}

@@ -13,7 +13,7 @@ func internalContext(k *Kind) func(*Env, *Point) (*Context, error) {
 }
 
 func plain(name, doc string, aliases ...string) *Kind {
-	k := &Kind{Name: name, Aliases: aliases, Syntax: name, Doc: doc}
+	k := &Kind{Name: name, Aliases: aliases, Syntax: name, Doc: doc, Outermost: true}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 0); err != nil {
 			return nil, err

@@ -39,7 +39,7 @@ func intervalKind() *Kind {
 func profileKind() *Kind {
 	k := timerKind("profile", "p", "Runs at a fixed rate on every CPU, to sample what it does.")
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		c, err := attachPerfCPUs(timerAttr(p), perfPID(p.PID), prog)
+		c, err := attachPerfEverywhere(timerAttr(p), p.PID, prog)
 		return c, timerError(p, err)
 	}
 	return k
@@ -73,7 +73,7 @@ func timerKind(name, alias, doc string) *Kind {
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		p := &Point{Kind: k}
 		if name == "profile" {
-			p.PID = e.PID
+			p.PID = e.traced()
 		}
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err

@@ -33,7 +33,7 @@ func tracepointKind() *Kind {
 			} else if err != nil {
 				return nil, err
 			}
-			return filtered(e, []*Point{p}), nil
+			return []*Point{p}, nil
 		}
 		all, err := e.Kernel.Tracepoints()
 		if err != nil {
@@ -48,7 +48,7 @@ func tracepointKind() *Kind {
 				out = append(out, &q)
 			}
 		}
-		return filtered(e, out), nil
+		return out, nil
 	}
 	k.Suggest = func(e *Env, p *Point) string {
 		all, err := e.Kernel.Tracepoints()

@@ -74,7 +74,7 @@ type uprobePlace struct {
 const cppMark = "cpp"
 
 func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
-	p := &Point{Kind: k, PID: e.PID}
+	p := &Point{Kind: k, PID: e.traced()}
 	if binary, at, ok, err := parseSourceLine(parts); err != nil {
 		return nil, err
 	} else if ok {
@@ -86,14 +86,16 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	}
 	switch n := len(parts) - 1; {
 	case n == 3 && parts[2] == cppMark:
-		p.Target, p.Mode, p.Func = parts[1], cppMark, parts[3]
+		p.Target, p.Mode, p.Func, p.Implied = parts[1], cppMark, parts[3], true
 	case n == 3:
-		return nil, usage("%s: %s is not a language whose names can be demangled: only cpp is", k.Name, parts[2])
+		return nil, usage("unsupported language type: %s: only names of cpp can be demangled", parts[2])
 	case n == 2:
 		p.Target, p.Func = parts[1], parts[2]
 		if p.Target == "" && e.PID == 0 {
 			return nil, usage("%s needs a binary: write %s", k.Name, k.Syntax)
 		}
+	case n == 1 && strings.Contains(parts[1], "@"):
+		return nil, usage("Invalid %s arguments, expected format: uprobe:TARGET@FILE:LINE[:COL]", k.Name)
 	case n == 1 && e.PID != 0:
 		p.Func = parts[1]
 	default:
@@ -160,7 +162,7 @@ func uprobeMulti(e *Env) bool {
 	if e.NoFeature[string(FeatUprobeMulti)] || !e.Kernel.Has(FeatUprobeMulti) {
 		return false
 	}
-	return e.PID == 0 || !e.Kernel.Release().Less(Version{Major: 6, Minor: 10})
+	return e.traced() == 0 || !e.Kernel.Release().Less(Version{Major: 6, Minor: 10})
 }
 
 func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
@@ -206,7 +208,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 		case isLine:
 			g, err := x.debugInfo()
 			if err != nil {
-				return nil, usage("%s: the source lines of %s are not known: %w", p.Kind.Name, path, err)
+				return nil, usage("No DWARF debug info found for '%s', cannot attach by source code location: %w", path, err)
 			}
 			addrs, err := g.addresses(line)
 			if err != nil {
@@ -255,7 +257,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			}
 		}
 	}
-	return filtered(e, out), nil
+	return out, nil
 }
 
 // symbolMatcher accepts the symbols that p's Func means: a pattern of symbol
@@ -287,14 +289,14 @@ func checkBoundary(e *Env, x *executable, s elfSymbol, addr uint64, path string)
 		return nil
 	}
 	if s.name == "" {
-		return usage("Could not determine the instruction boundary of %s:%#x: no symbol covers it (--unsafe probes it anyway, and may damage the traced program)", path, addr)
+		return usage("Could not determine instruction boundary for uprobe:%s:%d: no symbol covers it (binary appears stripped). Use --unsafe to probe it anyway, which may damage the traced program", path, addr)
 	}
 	off, ok := x.executableOffset(s.addr)
 	if !ok || off+s.size > uint64(len(x.data)) {
 		return nil
 	}
 	if !atInstruction(e.Kernel.Arch(), x.data[off:off+s.size], addr-s.addr) {
-		return usage("Could not add uprobe into middle of instruction: %s:%s+%d (--unsafe probes it anyway, and may damage the traced program)", path, s.name, addr-s.addr)
+		return usage("Could not add uprobe into middle of instruction: %s:%s+%d. Use --unsafe to probe it anyway, which may damage the traced program", path, s.name, addr-s.addr)
 	}
 	return nil
 }

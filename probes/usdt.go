@@ -22,14 +22,14 @@ func usdtKind() *Kind {
 	k := &Kind{Name: "usdt", Aliases: []string{"U"}, Syntax: "usdt:binary:[provider:]name", Doc: "Runs at a static probe of a program or library; arg0 … are its arguments."}
 	k.Reverse = true
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
-		p := &Point{Kind: k, PID: e.PID, Name: strings.Join(parts, ":")}
+		p := &Point{Kind: k, PID: e.traced(), Name: strings.Join(parts, ":")}
 		switch n := len(parts) - 1; {
 		case n == 3:
 			p.Target, p.NS, p.Func = parts[1], parts[2], parts[3]
 		case n == 2:
-			p.Target, p.Func = parts[1], parts[2]
+			p.Target, p.Func, p.Implied = parts[1], parts[2], true
 		case n == 1 && e.PID != 0:
-			p.Func = parts[1]
+			p.Func, p.Implied = parts[1], true
 		default:
 			return nil, argCount(k, parts, 2, 3)
 		}
@@ -133,7 +133,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			out = append(out, &q)
 		}
 	}
-	return filtered(e, out), nil
+	return out, nil
 }
 
 func archOfELF(m elf.Machine) string {

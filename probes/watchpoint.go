@@ -1,12 +1,8 @@
 package probes
 
 import (
-	"errors"
-	"fmt"
 	"io"
-	"os"
 	"sort"
-	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -25,7 +21,7 @@ func watchpointKind() *Kind {
 		if err := noWildcards(k, parts); err != nil {
 			return nil, err
 		}
-		p := &Point{Kind: k, HasAddr: true, PID: e.PID, Mode: parts[3]}
+		p := &Point{Kind: k, HasAddr: true, PID: e.traced(), Mode: parts[3]}
 		var err error
 		if p.Addr, _, err = parseCount(parts[1]); err != nil {
 			return nil, usage("Invalid function/address argument: %w", err)
@@ -94,34 +90,6 @@ func attachWatchpoint(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		unix.EINVAL: "the kernel refuses a watchpoint at that address",
 		unix.ENOENT: "the kernel has no hardware watchpoints (CONFIG_HAVE_HW_BREAKPOINT)",
 	}
-	if p.PID == 0 {
-		c, err := attachPerfCPUs(attr, -1, prog)
-		return c, attachError(p, err, capsTracing, why)
-	}
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.PID))
-	if err != nil {
-		return nil, &AttachError{p, fmt.Sprintf("there is no process %d", p.PID), err}
-	}
-	var all closers
-	for _, ent := range entries {
-		tid, err := strconv.Atoi(ent.Name())
-		if err != nil {
-			continue
-		}
-		a := *attr
-		a.Bits |= unix.PerfBitInherit
-		c, err := attachPerf(&a, tid, -1, prog)
-		if errors.Is(err, unix.ESRCH) {
-			continue // the thread is gone
-		}
-		if err != nil {
-			all.Close()
-			return nil, attachError(p, err, capsTracing, why)
-		}
-		all = append(all, c)
-	}
-	if len(all) == 0 {
-		return nil, &AttachError{p, fmt.Sprintf("there is no process %d", p.PID), unix.ESRCH}
-	}
-	return all, nil
+	c, err := attachPerfEverywhere(attr, p.PID, prog)
+	return c, attachError(p, err, capsTracing, why)
 }

@@ -88,6 +88,9 @@ func (s *Session) attachAll() error {
 			return err
 		}
 	}
+	if s.nattached == 0 && len(progs) > 0 && len(s.points("")) > 0 && len(s.points(kindBegin))+len(s.points(kindEnd))+len(s.points(kindSelf)) == 0 {
+		return errors.New("Attachment failed for all probes.")
+	}
 	return nil
 }
 
@@ -97,11 +100,10 @@ func (s *Session) attachProg(p *check.Prog) error {
 		link, err := kind.AttachMany(s.obj.Checked.Env, prog, p.Points)
 		if err == nil {
 			s.links = append(s.links, attached{link, nil})
+			s.nattached += len(p.Points)
 			return nil
 		}
-		if !errors.Is(err, ebpf.ErrNotSupported) {
-			return attachError(p.Points[0], fmt.Sprintf("%s and %d others", p.Points[0].Name, len(p.Points)-1), err)
-		}
+		// One by one: that is what works there, or it tells which one does not.
 	}
 	for _, at := range p.Points {
 		if s.opt.Verbose {
@@ -109,20 +111,39 @@ func (s *Session) attachProg(p *check.Prog) error {
 		}
 		link, err := kind.Attach(s.obj.Checked.Env, prog, at)
 		if err != nil {
-			return attachError(at, at.Name, err)
+			if err := s.notAttached(at, at.Name, err); err != nil {
+				return err
+			}
+			continue
 		}
 		s.links = append(s.links, attached{link, at})
+		s.nattached++
 	}
 	return nil
 }
 
-func attachError(at *probes.Point, name string, err error) error {
+// notAttached is what the setting missing_probes makes of a point that could not
+// be attached: an error, a warning, or nothing.
+func (s *Session) notAttached(at *probes.Point, name string, err error) error {
 	reason := err.Error()
 	var ae *probes.AttachError
 	if errors.As(err, &ae) {
 		reason = ae.Msg // it names the point again
 	}
-	return source.DiagError{{Span: at.Span, Msg: fmt.Sprintf("cannot attach %s: %s", name, reason)}}
+	d := source.Diag{Span: at.Span, Msg: fmt.Sprintf("Unable to attach probe: %s: %s", name, reason)}
+	switch s.obj.Checked.Config.MissingProbes {
+	case "ignore":
+		return nil
+	case "warn":
+		if !s.opt.NoWarnings {
+			d.Severity = source.Warning
+			d.Msg += ". Skipping."
+			io.WriteString(s.opt.Stderr, d.Render())
+		}
+		return nil
+	}
+	d.Hint = "if this is expected, set the missing_probes config variable to warn"
+	return source.DiagError{d}
 }
 
 // walker is a link whose program does not wait for events: Run goes through

@@ -87,6 +87,8 @@ type Session struct {
 	maps  map[string]*ebpf.Map // by kernel name
 	progs map[string]*ebpf.Program
 	links []attached
+	// nattached is how many points are attached.
+	nattached int
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached
 	ring     *ringbuf.Reader

@@ -41,6 +41,7 @@ type options struct {
 	noFeature    map[string]bool
 	dryRun       bool
 	probeFilter  string
+	functions    string // --traceable-functions: file that lists them
 	dump         map[string]bool
 	mode         string
 	fmt, check   bool
@@ -72,10 +73,9 @@ func parseFlags(args []string) (*options, error) {
 	fs.SetOutput(discard{})
 	fs.SortFlags = false
 	var (
-		pid, buffer                     string
+		pid, buffer, ignoredText        string
 		stages, dumps, noFeature, dwarf []string
 		test, bench, ignored            bool
-		ignoredText                     string
 	)
 	fs.StringVarP(&o.script, "eval", "e", "", "")
 	fs.BoolVarP(&o.list, "list", "l", false, "")
@@ -98,6 +98,7 @@ func parseFlags(args []string) (*options, error) {
 	fs.StringArrayVar(&noFeature, "no-feature", nil, "")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "")
 	fs.StringVar(&o.probeFilter, "probe-filter", "", "")
+	fs.StringVar(&o.functions, "traceable-functions", "", "")
 	fs.StringArrayVarP(&stages, "debug", "d", nil, "")
 	fs.StringArrayVar(&dumps, "dump", nil, "")
 	fs.BoolVar(&test, "test", false, "")
@@ -110,7 +111,6 @@ func parseFlags(args []string) (*options, error) {
 	// Accepted so that old command lines work; there is nothing to do.
 	fs.BoolVarP(&ignored, "btf", "b", false, "")
 	fs.StringVar(&o.debugInfo, "debuginfo", "", "")
-	fs.StringVar(&ignoredText, "traceable-functions", "", "")
 	fs.StringArrayVar(&dwarf, "dwarf-pid", nil, "")
 	for _, r := range refused {
 		fs.StringVar(&ignoredText, r.flag, "", "")

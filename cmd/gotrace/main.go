@@ -127,7 +127,14 @@ func (a *app) run() int {
 		a.report.errorf("%v", err)
 		return statusError
 	}
-	a.kernel = kernel.Live()
+	live := kernel.Live()
+	if o.functions != "" {
+		if err := live.ListFunctions(o.functions); err != nil {
+			a.report.errorf("--traceable-functions: %v", err)
+			return statusError
+		}
+	}
+	a.kernel = live
 	switch {
 	case o.info:
 		return a.info()
@@ -216,7 +223,34 @@ func (a *app) trace(f *source.File) int {
 	case a.opt.mode == "compiler-bench":
 		return a.benchCompiler(f)
 	}
+	if why := nothingToRun(obj, a.opt.mode); why != "" {
+		a.report.errorf("%s", why)
+		return statusError
+	}
 	return a.session(obj)
+}
+
+// nothingToRun says why a session would do nothing, "" where it does something.
+func nothingToRun(obj *codegen.Object, mode string) string {
+	kinds := map[string]bool{}
+	for _, p := range obj.Checked.Progs {
+		for _, at := range p.Points {
+			kinds[at.Kind.Name] = true
+		}
+	}
+	others := len(kinds)
+	for _, name := range []string{"test", "bench"} {
+		if kinds[name] {
+			others--
+		}
+	}
+	switch {
+	case mode == "test" || mode == "bench" || others > 0:
+		return ""
+	case kinds["test"]:
+		return "No probes attached; use --test to run test probes."
+	}
+	return "No probes attached; use --bench to run benchmark probes."
 }
 
 // compile turns the script into an object, and says what is wrong with it.
@@ -238,7 +272,7 @@ func (a *app) compile(f *source.File) (*codegen.Object, bool) {
 	if o.probeFilter != "" {
 		re, err := regexp.Compile(o.probeFilter)
 		if err != nil {
-			a.report.errorf("USAGE: --probe-filter: %v", err)
+			a.report.errorf("Invalid --probe-filter regex '%s': %v", o.probeFilter, err)
 			return nil, false
 		}
 		env.Filter = re.MatchString

@@ -33,7 +33,7 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
 		unstable: map[string]bool{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
-		wrongMacros: map[string]bool{},
+		wrongMacros: map[string]bool{}, doubts: map[string]bool{},
 	}
 	c.prog.Info = c.info
 	c.c = cdecl.Parse(p.C, cdecl.Options{Kernel: env.Kernel, Dirs: sess.IncludeDirs, Files: sess.IncludeFiles, Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"}}, diags)
@@ -78,6 +78,7 @@ type checker struct {
 
 	macros      map[string][]*macro
 	wrongMacros map[string]bool // names of macros with an error in their parameters
+	doubts      map[string]bool // warnings about attach points, each said once
 	maps        map[string]*mapState
 	order       []*mapState // in order of first use
 	funcs       map[string]*fnDef

@@ -63,3 +63,21 @@ func expectation(d source.Diag) string {
 	}
 	return s
 }
+
+// --probe-filter drops attach points of all kinds but begin and end, without a
+// word.
+func TestFilter(t *testing.T) {
+	p, diags := checkText("test", "begin { } end { } test:filtered, test:kept { } bench:filtered { }")
+	if diags.HasErrors() || p == nil {
+		t.Fatal(diags.All())
+	}
+	var names []string
+	for _, prog := range p.Progs {
+		for _, at := range prog.Points {
+			names = append(names, at.Name)
+		}
+	}
+	if got := strings.Join(names, " "); got != "begin end test:kept" {
+		t.Errorf("left are %s", got)
+	}
+}

@@ -51,19 +51,21 @@ func (c *checker) probePoints(d *ast.Probe) []*probes.Point {
 	before := c.diags.HasErrors()
 	missing := false
 	for _, ap := range d.Points {
-		found, ok := c.attachPoint(ap)
+		found, ok := c.attachPoint(ap, len(d.Points) == 1)
 		missing = missing || !ok
 		points = append(points, found...)
 	}
 	switch {
-	case len(points) > 0:
-	case !missing && (before || !c.diags.HasErrors()):
-		c.missing(spanOf(d.Points), "", "Probe has no valid attach points.")
-	case missing && c.cfg.MissingProbes == "warn":
-		c.diags.Warnf(spanOf(d.Points), "Probe has no valid attach points. It is being removed which may cause issues with program behavior.")
+	case len(points) > 0 || !before && c.diags.HasErrors():
+	case c.cfg.MissingProbes == "warn":
+		c.diags.Warnf(spanOf(d.Points), noPoints+" It is being removed which may cause issues with program behavior.")
+	case !missing:
+		c.missing(spanOf(d.Points), "", noPoints)
 	}
-	return points
+	return c.filter(points)
 }
+
+const noPoints = "Probe has no valid attach points."
 
 func spanOf(points []*ast.AttachPoint) source.Span {
 	return points[0].Span().To(points[len(points)-1].Span())
@@ -84,8 +86,9 @@ func (c *checker) missing(span source.Span, hint, format string, args ...any) {
 }
 
 // attachPoint resolves one attach point to the points it matches. ok is false
-// where something has been said about it.
-func (c *checker) attachPoint(ap *ast.AttachPoint) (points []*probes.Point, ok bool) {
+// where something has been said about it. only says that it is the only one of
+// its block.
+func (c *checker) attachPoint(ap *ast.AttachPoint, only bool) (points []*probes.Point, ok bool) {
 	parts := c.substitute(ap.Parts)
 	provider := parts[0]
 	if strings.Contains(provider, "*") {
@@ -107,11 +110,30 @@ func (c *checker) attachPoint(ap *ast.AttachPoint) (points []*probes.Point, ok b
 		c.pointError(ap, pt, kind, err)
 		return nil, false
 	}
-	if len(points) == 0 && !hasWildcard(parts[1:]) {
-		c.noMatch(ap, pt, kind, parts)
+	wild := hasWildcard(parts[1:])
+	if !wild && kind.Doubt != nil && c.cfg.MissingProbes != "ignore" {
+		if text := kind.Doubt(c.env, pt); text != "" && !c.doubts[text] {
+			c.doubts[text] = true
+			c.diags.Warnf(ap.Span(), "%s", text)
+		}
+	}
+	if len(points) == 0 && !wild {
+		msg := fmt.Sprintf("No matches for %s %s.", kind.Name, strings.Join(parts[1:], ":"))
+		if pt.Implied && only && c.cfg.MissingProbes == "error" {
+			msg = noPoints
+		}
+		c.missing(ap.Span(), c.suggest(pt, kind), "%s", msg)
 		return nil, false
 	}
 	return points, true
+}
+
+// filter drops the points that are not wanted.
+func (c *checker) filter(points []*probes.Point) []*probes.Point {
+	if c.env.Filter == nil {
+		return points
+	}
+	return slices.DeleteFunc(points, func(pt *probes.Point) bool { return !pt.Kind.Outermost && !c.env.Filter(pt.Name) })
 }
 
 // pointError reports an attach point that is wrong, or that is not there.
@@ -125,10 +147,6 @@ func (c *checker) pointError(ap *ast.AttachPoint, pt *probes.Point, kind *probes
 
 // sentence is an error's text as a diagnostic.
 func sentence(err error) string { return err.Error() }
-
-func (c *checker) noMatch(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kind, parts []string) {
-	c.missing(ap.Span(), c.suggest(pt, kind), "No matches for %s %s.", kind.Name, strings.Join(parts[1:], ":"))
-}
 
 func (c *checker) suggest(pt *probes.Point, kind *probes.Kind) string {
 	if kind.Suggest == nil || pt == nil {

@@ -27,10 +27,44 @@ type segment struct{ off, size, vaddr uint64 }
 type symbol struct {
 	addr uint64
 	size uint32 // 0: up to the next one
-	name uint32 // offset into its string table; the highest bit says which
+	name uint32 // offset into its string table, and flags
 }
 
-const secondTable = 1 << 31
+// Flags in symbol.name.
+const (
+	secondTable = 1 << 31 // the name is in the second string table
+	localName   = 1 << 30 // only its own file knows it
+	nameFlags   = secondTable | localName
+)
+
+// name is a symbol's name in its string table.
+func (t *table) name(s symbol) []byte {
+	strs := t.strings[s.name>>31]
+	rest := strs[min(int(s.name&^nameFlags), len(strs)):]
+	if n := bytes.IndexByte(rest, 0); n >= 0 {
+		rest = rest[:n]
+	}
+	return rest
+}
+
+// better orders the names of one address: those that callers know (malloc
+// before __libc_malloc and __GI___libc_malloc) first.
+func (t *table) better(a, b symbol) int {
+	underscores := func(s symbol) int {
+		n := t.name(s)
+		return len(n) - len(bytes.TrimLeft(n, "_"))
+	}
+	return cmp.Or(
+		-cmp.Compare(min(a.size, 1), min(b.size, 1)),
+		cmp.Compare(a.name&localName, b.name&localName),
+		cmp.Compare(underscores(a), underscores(b)),
+		cmp.Compare(len(t.name(a)), len(t.name(b))),
+	)
+}
+
+// nesting is how many functions may start within another one before it is no
+// longer found from an address behind them.
+const nesting = 64
 
 // lookup finds the function at an offset of the file.
 func (t *table) lookup(off uint64) (name string, rest uint64, ok bool) {
@@ -50,17 +84,17 @@ func (t *table) at(addr uint64) (name string, off uint64, ok bool) {
 	if i < 0 {
 		return "", 0, false
 	}
-	s := t.syms[i]
-	off = addr - s.addr
-	if s.size > 0 && off >= uint64(s.size) {
-		return "", 0, false
+	if t.syms[i].size == 0 {
+		name := t.name(t.syms[i])
+		return string(name), addr - t.syms[i].addr, len(name) > 0
 	}
-	strs := t.strings[s.name>>31]
-	rest := strs[min(int(s.name&^secondTable), len(strs)):]
-	if n := bytes.IndexByte(rest, 0); n >= 0 {
-		rest = rest[:n]
+	for last := max(i-nesting, 0); i >= last; i-- {
+		if s := t.syms[i]; addr-s.addr < uint64(s.size) {
+			name := t.name(s)
+			return string(name), addr - s.addr, len(name) > 0
+		}
 	}
-	return string(rest), off, len(rest) > 0
+	return "", 0, false
 }
 
 // openTable reads a file's symbols: its symbol table, or where that is stripped
@@ -93,10 +127,20 @@ func readTable(r io.ReaderAt, dir string, debug bool) (*table, error) {
 		t.addGo(f)
 	}
 	t.add(f, elf.SHT_DYNSYM)
-	slices.SortStableFunc(t.syms, func(a, b symbol) int { return cmp.Compare(a.addr, b.addr) })
-	t.syms = slices.CompactFunc(t.syms, func(a, b symbol) bool { return a.addr == b.addr })
+	t.sort()
 	t.syms = slices.Clip(t.syms)
 	return t, nil
+}
+
+// sort puts the functions in order and leaves each address one name.
+func (t *table) sort() {
+	slices.SortStableFunc(t.syms, func(a, b symbol) int {
+		if a.addr == b.addr {
+			return t.better(a, b)
+		}
+		return cmp.Compare(a.addr, b.addr)
+	})
+	t.syms = slices.CompactFunc(t.syms, func(a, b symbol) bool { return a.addr == b.addr })
 }
 
 // add takes the functions of one of a file's symbol tables; it reports whether
@@ -131,11 +175,15 @@ func (t *table) add(f *elf.File, kind elf.SectionType) bool {
 			if shndx == uint16(elf.SHN_UNDEF) {
 				continue
 			}
-			visit(symbol{
+			s := symbol{
 				addr: f.ByteOrder.Uint64(d[8:]),
 				size: uint32(min(f.ByteOrder.Uint64(d[16:]), math.MaxUint32)),
-				name: f.ByteOrder.Uint32(d)&^secondTable | flag,
-			})
+				name: f.ByteOrder.Uint32(d)&^nameFlags | flag,
+			}
+			if elf.SymBind(info>>4) == elf.STB_LOCAL {
+				s.name |= localName
+			}
+			visit(s)
 		}
 	}
 	each(func(symbol) { n++ })

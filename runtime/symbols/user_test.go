@@ -119,6 +119,35 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// Of several names of a function the one that its callers use is shown, and a
+// function within another ends where it ends.
+func TestAliases(t *testing.T) {
+	var strs []byte
+	table := &table{}
+	add := func(addr uint64, size uint32, flags uint32, name string) {
+		table.syms = append(table.syms, symbol{addr, size, uint32(len(strs)) | flags})
+		strs = append(append(strs, name...), 0)
+		table.strings = [][]byte{strs}
+	}
+	add(0x100, 0x80, localName, "__GI___libc_malloc")
+	add(0x100, 0x80, 0, "__libc_malloc")
+	add(0x100, 0x80, 0, "malloc")
+	add(0x120, 0x10, localName, "inner")
+	add(0x200, 0, localName, "mark")
+	add(0x200, 0x10, localName, "_longer")
+	add(0x200, 0x10, localName, "_short")
+	table.sort()
+	for addr, want := range map[uint64]string{
+		0x100: "malloc+0", 0x11f: "malloc+31", 0x120: "inner+0", 0x12f: "inner+15", 0x130: "malloc+48", 0x17f: "malloc+127",
+		0x180: "", 0xff: "", 0x200: "_short+0", 0x210: "",
+	} {
+		name, off, ok := table.at(addr)
+		if got := fmt.Sprintf("%s+%d", name, off); ok && got != want || ok == (want == "") {
+			t.Errorf("%#x is %s, %v; want %s", addr, got, ok, want)
+		}
+	}
+}
+
 func TestMangledNames(t *testing.T) {
 	exe := program(t, shapes)
 	pid, area, _, _ := running(t, exe)

@@ -100,8 +100,8 @@ func TestParamsRefused(t *testing.T) {
 		`uprobe:BIN:take { print(args.nix); }`: "does not contain a field named 'nix'",
 		`uprobe:BIN:neg { print(args.x); }`:    "neg has no parameters",
 		`uprobe:BIN:main+4 { print(args); }`:   "args can only be used where a function starts",
-		`uprobe:BIN@params.c:1 { }`:            "line 1 of params.c has no code of its own",
-		`uprobe:BIN@nix.c:1 { }`:               "no source file of that program is nix.c",
+		`uprobe:BIN@params.c:1 { }`:            "Unable to map 'params.c:1' to address: no code starts there",
+		`uprobe:BIN@nix.c:1 { }`:               "No compilation unit matches nix.c",
 		`uretprobe:BIN@params.c:20 { }`:        "uretprobe takes a function, not a source line",
 	} {
 		r := trace(t, "-e", strings.ReplaceAll(prog, "BIN", bin))

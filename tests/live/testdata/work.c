@@ -123,6 +123,39 @@ static void do_fork(long n) {
 	}
 }
 
+// touches PAGES fresh pages and calls gt_wild_one N times: in a thread, then in
+// a child.
+struct family {
+	long n, pages;
+};
+
+PROBED void gt_wild_one(void);
+
+static void *family_main(void *arg) {
+	struct family *f = arg;
+	long size = f->pages * sysconf(_SC_PAGESIZE);
+	char *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(p != MAP_FAILED, "mmap");
+	memset(p, 1, size);
+	for (long i = 0; i < f->n; i++)
+		gt_wild_one();
+	return 0;
+}
+
+static void do_family(long n, long pages) {
+	struct family f = {n, pages};
+	pthread_t t;
+	check(pthread_create(&t, 0, family_main, &f) == 0, "pthread_create");
+	pthread_join(t, 0);
+	pid_t pid = fork();
+	check(pid >= 0, "fork");
+	if (pid == 0) {
+		family_main(&f);
+		_exit(0);
+	}
+	waitpid(pid, 0, 0);
+}
+
 // N sends of SIZE bytes over a TCP connection of the loopback.
 static void do_tcp(long n, long size) {
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -328,6 +361,8 @@ int main(int argc, char **argv) {
 		do_count(number(argv, 0, 1));
 	else if (!strcmp(cmd, "fork"))
 		do_fork(number(argv, 0, 1));
+	else if (!strcmp(cmd, "family"))
+		do_family(number(argv, 0, 1), number(argv, 1, 1));
 	else if (!strcmp(cmd, "spin"))
 		do_spin(number(argv, 0, 1000));
 	else if (!strcmp(cmd, "tcp"))
