@@ -123,13 +123,13 @@ static void do_fork(long n) {
 	}
 }
 
-// touches PAGES fresh pages and calls gt_wild_one N times: in a thread, then in
+// touches PAGES fresh pages and calls gt_relative N times: in a thread, then in
 // a child.
 struct family {
 	long n, pages;
 };
 
-PROBED void gt_wild_one(void);
+PROBED void gt_relative(void) { EFFECT; }
 
 static void *family_main(void *arg) {
 	struct family *f = arg;
@@ -138,7 +138,7 @@ static void *family_main(void *arg) {
 	check(p != MAP_FAILED, "mmap");
 	memset(p, 1, size);
 	for (long i = 0; i < f->n; i++)
-		gt_wild_one();
+		gt_relative();
 	return 0;
 }
 
