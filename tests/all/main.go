@@ -3,7 +3,8 @@
 //	go run ./tests/all [-only STEP,...]
 //
 // It checks the source (gofmt, go vet, staticcheck), runs the unit tests and
-// the golden corpus with the race detector, then the live tests on this
+// the golden corpus, with the race detector where it may find something, then
+// the live tests on this
 // machine's kernel and on each kernel of package vm. What it needs beyond Go it
 // installs where it may (root, on Debian); what it had to leave out it says at
 // the end. The last line counts: "N passed, N failed, N skipped". The exit
@@ -16,6 +17,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -107,6 +109,11 @@ func (r *run) source() {
 	})
 }
 
+// raced are the directories whose packages start goroutines, or are used by
+// several: their tests run with the race detector, which makes all others take
+// several times as long for nothing.
+var raced = []string{"/runtime", "/probes", "/cmd", "/tests"}
+
 // unit runs every package's tests but the live ones.
 func (r *run) unit(race bool) {
 	out, err := r.output("go", "list", "./...")
@@ -114,18 +121,31 @@ func (r *run) unit(race bool) {
 		r.report("unit tests", 0, err, out)
 		return
 	}
-	args := []string{"test", "-json"}
-	if race {
-		args = append(args, "-race")
-	} else {
+	if !race {
 		r.leave("race detector: it needs a C compiler")
 	}
-	for _, p := range strings.Fields(out) {
-		if !strings.HasSuffix(p, "/tests/live") {
-			args = append(args, p)
+	plain, detected := []string{"test", "-json"}, []string{"test", "-json", "-race"}
+	packages := strings.Fields(out)
+	for _, p := range packages {
+		switch {
+		case strings.HasSuffix(p, "/tests/live"):
+		case race && slices.ContainsFunc(raced, func(dir string) bool { return strings.Contains(p+"/", module+dir+"/") }):
+			detected = append(detected, p)
+		default:
+			plain = append(plain, p)
 		}
 	}
-	r.step("unit tests and golden corpus", func(c *counter) error {
+	r.tests("unit tests", plain)
+	if race {
+		r.tests("with the race detector", detected)
+	}
+}
+
+const module = "github.com/gotrace/gotrace"
+
+// tests runs the go command and counts its tests.
+func (r *run) tests(name string, args []string) {
+	r.step(name, func(c *counter) error {
 		cmd := exec.CommandContext(r.ctx, "go", args...)
 		cmd.Stderr = c
 		cmd.Stdout = c
@@ -142,25 +162,42 @@ func (r *run) live() {
 	if !slices.ContainsFunc(append(steps, "live"), r.wants) {
 		return
 	}
-	gotrace, test, work := filepath.Join(r.dir, "gotrace"), filepath.Join(r.dir, "live.test"), filepath.Join(r.dir, "gtwork")
-	r.check("build for the live tests", func() (string, error) {
+	in := func(name string) string { return filepath.Join(r.dir, name) }
+	gotrace, test, work := in("gotrace"), in("live.test"), in("gtwork")
+	built := r.check("build for the live tests", func() (string, error) {
 		out, err := r.first(
 			[]string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", gotrace, "./cmd/gotrace"},
 			[]string{"go", "test", "-c", "-o", test, "./tests/live"})
-		if err == nil {
-			err = live.BuildWorkload("tests/live/testdata/work.c", work)
-		}
-		return out, err
+		return out, errors.Join(err, live.BuildWorkload("tests/live/testdata/work.c", work))
 	})
-	if _, err := os.Stat(work); err != nil {
+	if !built {
 		return
 	}
 	command := []string{test, "-test.v=test2json", "-gotrace", gotrace, "-work", work}
 	if r.wants("live") {
 		r.liveHere(command)
 	}
-	if slices.ContainsFunc(steps, r.wants) {
-		r.liveGuests(command)
+	if !slices.ContainsFunc(steps, r.wants) {
+		return
+	}
+	if err := vm.Setup(); err != nil {
+		r.leave("live tests on other kernels: %v", err)
+		return
+	}
+	fixtures := in("fixtures")
+	built = r.check("build for the guests", func() (string, error) {
+		if err := os.Mkdir(fixtures, 0o755); err != nil {
+			return "", err
+		}
+		out, err := r.first(
+			[]string{"go", "test", "-c", "-o", in("probes.test"), "./probes"},
+			[]string{"go", "test", "-c", "-o", in("bpf.test"), "./codegen/bpf"},
+			[]string{"go", "build", "-o", in("gotarget"), "./probes/testdata/target"},
+			[]string{"gcc", "-O1", "-static", "-o", in("ctarget"), "probes/testdata/target.c"})
+		return out, errors.Join(err, live.BuildFixtures("tests/live/testdata/params", fixtures))
+	})
+	if built {
+		r.liveGuests()
 	}
 }
 
@@ -180,21 +217,31 @@ func (r *run) liveHere(command []string) {
 	})
 }
 
-// liveGuests runs the live tests in guests, two at a time.
-func (r *run) liveGuests(command []string) {
-	if err := vm.Setup(); err != nil {
+// guestScript is what a guest runs: all tests of this package's kind, and those
+// of others that need a kernel.
+const guestScript = `
+cd /t
+t="-test.v=test2json -test.short"
+status=0
+./live.test $t -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
+PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
+GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
+exit $status`
+
+// liveGuests runs the live tests in guests, two at a time, with what was built.
+func (r *run) liveGuests() {
+	var files []vm.File
+	err := filepath.WalkDir(r.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && d.Name() != "staticcheck" {
+			files = append(files, vm.File{Src: path, Dst: "/t" + strings.TrimPrefix(path, r.dir)})
+		}
+		return err
+	})
+	if err != nil {
 		r.leave("live tests on other kernels: %v", err)
 		return
 	}
-	guest := slices.Clone(command)
-	var files []vm.File
-	for i, arg := range command {
-		if filepath.IsAbs(arg) {
-			guest[i] = "/usr/bin/" + filepath.Base(arg)
-			files = append(files, vm.File{Src: arg, Dst: guest[i]})
-		}
-	}
-	guest = append(guest, "-test.short")
+	guest := []string{"sh", "-c", guestScript}
 	slots := make(chan bool, 2)
 	var wg sync.WaitGroup
 	for _, k := range vm.Kernels() {
@@ -210,7 +257,7 @@ func (r *run) liveGuests(command []string) {
 			}
 			r.step("live tests on Linux "+k.Name, func(c *counter) error {
 				return r.convert(c, func(w *os.File) error {
-					g := vm.Guest{Kernel: k, Files: files, Command: guest, Out: w, Timeout: 6 * time.Minute}
+					g := vm.Guest{Kernel: k, Files: files, Command: guest, Out: w, Timeout: 10 * time.Minute}
 					status, err := g.Run(r.ctx)
 					if err == nil && status != 0 {
 						err = fmt.Errorf("exit status %d", status)
@@ -264,11 +311,12 @@ func mount() {
 	}
 }
 
-// check runs something that passes or fails as a whole.
-func (r *run) check(name string, f func() (string, error)) {
+// check runs something that passes or fails as a whole, and reports which.
+func (r *run) check(name string, f func() (string, error)) bool {
 	start := time.Now()
 	out, err := f()
 	r.report(name, time.Since(start), err, out)
+	return err == nil
 }
 
 func (r *run) report(name string, d time.Duration, err error, out string) {

@@ -20,6 +20,7 @@ import (
 var (
 	gotrace = flag.String("gotrace", "", "the `program` under test; built if not given")
 	work    = flag.String("work", "", "the workload `program`; built if not given")
+	given   = flag.String("fixtures", "", "the `directory` of the programs of testdata/params; built if not given")
 	peer    = flag.Bool("peer", false, "the program under test is bpftrace: leave out what it does otherwise, and do not judge its stderr")
 	update  = flag.Bool("update", false, "rewrite the cases' expected output with what is printed")
 )

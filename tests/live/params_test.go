@@ -8,25 +8,28 @@ import (
 	"testing"
 )
 
-// compiled builds a program of testdata/params; the test is skipped where its
-// compiler is not installed.
-func compiled(t *testing.T, command ...string) string {
+// fixture is the path of a program of testdata/params; the test is skipped where
+// there is no compiler for it.
+func fixture(t *testing.T, name string) string {
 	t.Helper()
 	needRoot(t)
 	if *peer {
 		t.Skip("bpftrace knows less of this")
 	}
-	if _, err := exec.LookPath(command[0]); err != nil {
+	if *given != "" {
+		path := filepath.Join(*given, name)
+		if _, err := os.Stat(path); err != nil {
+			t.Skip("this program was not built: ", err)
+		}
+		return path
+	}
+	compiler, _, _ := strings.Cut(fixtures[name][0], " ")
+	if _, err := exec.LookPath(compiler); err != nil {
 		t.Skip(err)
 	}
 	out := filepath.Join(t.TempDir(), "target")
-	cmd := exec.Command(command[0], append(command[1:], "-o", out)...)
-	if command[0] == "go" {
-		cmd = exec.Command("go", "build", "-o", out, command[1])
-	}
-	cmd.Dir = "testdata/params"
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, text)
+	if err := buildFixture("testdata/params", name, out, false); err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
@@ -80,20 +83,18 @@ first`},
 }
 
 func TestParamsC(t *testing.T) {
-	for _, level := range []string{"-O0", "-O1"} {
-		for _, version := range []string{"-gdwarf-4", "-gdwarf-5"} {
-			t.Run(level+version, func(t *testing.T) {
-				bin := compiled(t, "gcc", version, level, "params.c")
-				for _, s := range cScripts {
-					prints(t, bin, s.prog, s.want)
-				}
-			})
-		}
+	for _, name := range []string{"c-O0-4", "c-O0-5", "c-O1-4", "c-O1-5"} {
+		t.Run(name, func(t *testing.T) {
+			bin := fixture(t, name)
+			for _, s := range cScripts {
+				prints(t, bin, s.prog, s.want)
+			}
+		})
 	}
 }
 
 func TestParamsRefused(t *testing.T) {
-	bin := compiled(t, "gcc", "-g", "-O1", "params.c")
+	bin := fixture(t, "c-O1-5")
 	for prog, want := range map[string]string{
 		`uprobe:BIN:dbl { print(args.q); }`:    "q can't be read: it is a floating-point number",
 		`uprobe:BIN:dbl { print(args.f.n); }`:  "f can't be read: it is passed in a floating-point register",
@@ -120,12 +121,15 @@ func TestParamsRefused(t *testing.T) {
 // TestSeparateDebugInfo moves the debug info to files that are found by build
 // id, and by the name that the program keeps of them.
 func TestSeparateDebugInfo(t *testing.T) {
-	bin := compiled(t, "gcc", "-g", "-O1", "-Wl,--build-id=0x0123456789abcdef", "params.c")
+	bin := fixture(t, "c-id")
 	run := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
+	}
+	if _, err := exec.LookPath("objcopy"); err != nil {
+		t.Skip(err)
 	}
 	dir := t.TempDir()
 	byID := filepath.Join(dir, ".build-id", "01", "23456789abcdef.debug")
@@ -146,7 +150,7 @@ func TestSeparateDebugInfo(t *testing.T) {
 }
 
 func TestParamsGo(t *testing.T) {
-	bin := compiled(t, "go", "./gotarget")
+	bin := fixture(t, "go")
 	prints(t, bin, `uprobe:BIN:main.Take {
 		print((args.n, args.s.len, args.b.len, args.b.cap, args.p->A, args.ok, args.u));
 		print(str(args.s.str, args.s.len + 1)); print(args.t.A); print(str(args.t.S.str, 6));
@@ -157,8 +161,8 @@ func TestParamsGo(t *testing.T) {
 }
 
 func TestParamsCPP(t *testing.T) {
-	for _, level := range []string{"-O0", "-O1"} {
-		bin := compiled(t, "g++", "-g", level, "params.cpp")
+	for _, name := range []string{"cpp-O0", "cpp-O1"} {
+		bin := fixture(t, name)
 		prints(t, bin, `uprobe:BIN:cpp:"Derived::m" { print((args.k, args.this->b, args.this->d, args.s->_M_string_length)); }`, "(7, 5, 6, 4)")
 		prints(t, bin, `uprobe:BIN:cpp:"ns::f" { print(args.c); print((args.p->d, args.byval._M_string_length, args.tail, args.t)); }`,
 			"B\n(6, 30, -3, true)")
@@ -166,7 +170,7 @@ func TestParamsCPP(t *testing.T) {
 }
 
 func TestParamsRust(t *testing.T) {
-	bin := compiled(t, "rustc", "-g", "params.rs")
+	bin := fixture(t, "rust")
 	prints(t, bin, `uprobe:BIN:*6params4take* {
 		print((args.n, args.r->c, args.o)); print(str(args.s.data_ptr, args.s.length + 1));
 		print(args.p); print(args.q); print(args.w);
@@ -178,8 +182,8 @@ func TestParamsRust(t *testing.T) {
 // TestLines counts how often source lines run, in all copies of inlined
 // functions.
 func TestLines(t *testing.T) {
-	for _, level := range []string{"-O0", "-O1"} {
-		bin := compiled(t, "gcc", "-g", level, "lines.c")
+	for _, name := range []string{"lines-O0", "lines-O1"} {
+		bin := fixture(t, name)
 		for place, want := range map[string]string{
 			"lines.c:4":                     "@: 5",
 			"params/lines.c:4":              "@: 5",

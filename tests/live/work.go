@@ -1,15 +1,19 @@
 // Package live runs scripts on the kernel that is there, with workloads whose
 // effects are known to the last count, and compares what is printed.
 //
-// Two programs are needed: gotrace and the workload (testdata/work.c). Without
-// the flags -gotrace and -work they are built first, with the go command and
-// gcc. For another kernel the test binary and both programs, all static, are
-// copied into a guest (see package vm) and get the flags.
+// Two programs are needed: gotrace and the workload (testdata/work.c), and some
+// tests trace programs in several languages (testdata/params). Without the flags
+// -gotrace, -work and -fixtures they are built first, with the go command and
+// the compilers that there are. For another kernel the test binary and these
+// programs, all static, are copied into a guest (see package vm) and get the
+// flags.
 package live
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -20,6 +24,58 @@ func BuildWorkload(source, out string) error {
 	cmd := exec.Command("gcc", "-static", "-O1", "-g", "-fno-omit-frame-pointer", "-o", out, source, "-lpthread")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, msg)
+	}
+	return nil
+}
+
+// fixtures are the programs of testdata/params, by a name for each way in which
+// a source is compiled: the compiler, its arguments, and those that make the
+// program static.
+var fixtures = map[string][2]string{
+	"c-O0-4":   {"gcc -gdwarf-4 -O0 params.c", "-static"},
+	"c-O0-5":   {"gcc -gdwarf-5 -O0 params.c", "-static"},
+	"c-O1-4":   {"gcc -gdwarf-4 -O1 params.c", "-static"},
+	"c-O1-5":   {"gcc -gdwarf-5 -O1 params.c", "-static"},
+	"c-id":     {"gcc -g -O1 -Wl,--build-id=0x0123456789abcdef params.c", "-static"},
+	"lines-O0": {"gcc -g -O0 lines.c", "-static"},
+	"lines-O1": {"gcc -g -O1 lines.c", "-static"},
+	"cpp-O0":   {"g++ -g -O0 params.cpp", "-static"},
+	"cpp-O1":   {"g++ -g -O1 params.cpp", "-static"},
+	"rust":     {"rustc -g params.rs", "-C target-feature=+crt-static"},
+	"go":       {"go build ./gotarget", ""},
+}
+
+// buildFixture compiles a program from the sources in dir.
+func buildFixture(dir, name, out string, static bool) error {
+	args := strings.Fields(fixtures[name][0])
+	if static {
+		args = append(args, strings.Fields(fixtures[name][1])...)
+	}
+	if args[0] == "go" {
+		args = append([]string{"go", "build", "-o", out}, args[2:]...)
+	} else {
+		args = append(args, "-o", out)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, msg)
+	}
+	return nil
+}
+
+// BuildFixtures compiles all programs of testdata/params, whose sources are in
+// dir, as static ones into another directory. Those whose compiler is missing
+// are left out.
+func BuildFixtures(dir, out string) error {
+	for name, f := range fixtures {
+		compiler, _, _ := strings.Cut(f[0], " ")
+		if _, err := exec.LookPath(compiler); err != nil {
+			continue
+		}
+		if err := buildFixture(dir, name, filepath.Join(out, name), true); err != nil {
+			return err
+		}
 	}
 	return nil
 }
