@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -92,11 +93,8 @@ const systemDebugDir = "/usr/lib/debug"
 // were moved: found by its build id, or by the name and checksum that the
 // binary keeps of it; nil if there is none.
 func (x *executable) findDebugFile() *executable {
-	var dirs []string
-	if x.debug != "" {
-		dirs = append(dirs, x.debug)
-	}
-	dirs = append(dirs, systemDebugDir)
+	given := filepath.SplitList(x.debug)
+	dirs := append(slices.Clone(given), systemDebugDir)
 	if id := x.buildID(); len(id) > 2 {
 		for _, dir := range dirs {
 			if d, err := openExecutable(filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")); err == nil {
@@ -112,10 +110,11 @@ func (x *executable) findDebugFile() *executable {
 	if real, err := filepath.EvalSymlinks(x.path); err == nil {
 		at = filepath.Dir(real)
 	}
-	paths := []string{filepath.Join(at, name), filepath.Join(at, ".debug", name)}
-	if x.debug != "" {
-		paths = append([]string{filepath.Join(x.debug, name)}, paths...)
+	var paths []string
+	for _, dir := range given {
+		paths = append(paths, filepath.Join(dir, name))
 	}
+	paths = append(paths, filepath.Join(at, name), filepath.Join(at, ".debug", name))
 	for _, dir := range dirs {
 		paths = append(paths, filepath.Join(dir, at, name))
 	}

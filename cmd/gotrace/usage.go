@@ -21,7 +21,7 @@ OPTIONS:
     -c, --cmd COMMAND      start COMMAND once all is attached; its end ends the
                            session
     --usdt-file-activation enable USDT semaphores by file
-    --debuginfo DIR        look for separate debug files in DIR first
+    --debuginfo DIR[:DIR]  look for separate debug files there first
 
     -o, --output FILE      write results to FILE
     -f FORMAT              text or json

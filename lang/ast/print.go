@@ -34,6 +34,7 @@ type printer struct {
 	comments []Comment
 	src      string // the source of a Program, else ""
 	macro    *Macro // whose body is being written
+	noWrap   bool   // all on one line
 }
 
 // write writes text that has no newline of its own to indent after.
@@ -193,11 +194,14 @@ func (p *printer) hasComments(before int) bool {
 	return len(p.comments) > 0 && p.comments[0].Pos.Start < before
 }
 
-// oneLine reports whether n stood on one line of the source and has no
-// comments, so that it may be printed on one line.
-func (p *printer) oneLine(n Node) bool {
+// oneLine reports whether n, which write writes, stood on one line of the source,
+// has no comments and is not too long, so that it may be printed on one line.
+func (p *printer) oneLine(n Node, write func(q *printer)) bool {
 	s := n.Span()
-	return s.IsValid() && !strings.Contains(s.Text(), "\n") && !p.hasComments(s.End)
+	if !s.IsValid() || strings.Contains(s.Text(), "\n") || p.hasComments(s.End) {
+		return false
+	}
+	return !p.wraps() || p.fits(p.flat(write), 0)
 }
 
 func (p *printer) config(n *Config) {
@@ -228,13 +232,15 @@ func (p *printer) decl(d Decl) {
 		p.expr(d.N)
 		p.write(");")
 	case *Macro:
+		one := p.oneLine(d, func(q *printer) { q.decl(d) })
 		p.write("macro ", d.Name.Text, "(")
 		p.exprs(d.Params)
 		p.write(")")
 		p.macro = d
-		p.body(d, d.Body, value)
+		p.body(d.Body, value, one)
 		p.macro = nil
 	case *Func:
+		one := p.oneLine(d, func(q *printer) { q.decl(d) })
 		p.write("fn ", d.Name.Text, "(")
 		for i, a := range d.Params {
 			if i > 0 {
@@ -244,14 +250,14 @@ func (p *printer) decl(d Decl) {
 		}
 		p.write(") : ")
 		p.typ(d.Result)
-		p.body(d, d.Body, statement)
+		p.body(d.Body, statement, one)
 	}
 }
 
-// body writes the body of a declaration: on the same line if all of the
-// declaration was on one line, else below it.
-func (p *printer) body(d Decl, b *Block, c context) {
-	if p.oneLine(d) {
+// body writes the body of a declaration: on the same line if all of it goes on
+// one line, else below it.
+func (p *printer) body(b *Block, c context, one bool) {
+	if one {
 		p.write(" ")
 		p.block(b, c)
 		return
@@ -262,7 +268,7 @@ func (p *printer) body(d Decl, b *Block, c context) {
 }
 
 func (p *printer) probe(d *Probe) {
-	one := p.oneLine(d)
+	one := p.oneLine(d, func(q *printer) { q.decl(d) })
 	for i, a := range d.Points {
 		if i > 0 && one {
 			p.write(", ")
@@ -285,14 +291,14 @@ func (p *printer) probe(d *Probe) {
 			space = " " // "/*" would open a comment
 		}
 		p.write("/", space)
-		p.expr(d.Pred)
+		p.wrapped(d.Pred, len(space)+1)
 		p.write(space, "/")
 	}
 	c := statement
 	if d.Angled {
 		c = angled
 	}
-	p.body(d, d.Body, c)
+	p.body(d.Body, c, one)
 }
 
 // The contexts of a block.
@@ -310,6 +316,7 @@ func (p *printer) block(b *Block, c context) {
 	if c == angled {
 		open, closing = "<", ">"
 	}
+	one := p.oneLine(b, func(q *printer) { q.block(b, c) })
 	p.write(open)
 	if len(b.Stmts) == 0 && b.Value == nil && !p.hasComments(b.Pos.End) {
 		if c == angled {
@@ -318,7 +325,7 @@ func (p *printer) block(b *Block, c context) {
 		p.write(closing)
 		return
 	}
-	if p.oneLine(b) {
+	if one {
 		for i, s := range b.Stmts {
 			p.write(" ")
 			p.stmtOf(b, i, s, c)
@@ -371,7 +378,7 @@ func (p *printer) braced(x Expr, c context) {
 		p.block(x, c)
 	case *If:
 		p.write("if (")
-		p.expr(x.Cond)
+		p.wrapped(x.Cond, len(") {"))
 		p.write(") ")
 		p.block(x.Then, c)
 		if x.Else != nil {
@@ -389,11 +396,11 @@ func (p *printer) stmt(s Stmt) {
 			p.braced(s.X, statement)
 			return
 		}
-		p.expr(s.X)
+		p.wrapped(s.X, 1)
 	case *Assign:
 		p.expr(s.Target)
 		p.write(" ", s.Op, "= ")
-		p.expr(s.Value)
+		p.wrapped(s.Value, 1)
 	case *Let:
 		p.write("let $", s.Var.Name)
 		if s.Type != nil {
@@ -402,7 +409,7 @@ func (p *printer) stmt(s Stmt) {
 		}
 		if s.Value != nil {
 			p.write(" = ")
-			p.expr(s.Value)
+			p.wrapped(s.Value, 1)
 		}
 	case *For:
 		p.write("for ($", s.Var.Name, " : ")
@@ -412,7 +419,7 @@ func (p *printer) stmt(s Stmt) {
 		return
 	case *While:
 		p.write("while (")
-		p.expr(s.Cond)
+		p.wrapped(s.Cond, len(") {"))
 		p.write(") ")
 		p.block(s.Body, statement)
 		return
@@ -432,7 +439,7 @@ func (p *printer) stmt(s Stmt) {
 			p.write("return")
 			if s.Value != nil {
 				p.write(" ")
-				p.expr(s.Value)
+				p.wrapped(s.Value, 1)
 			}
 		}
 	}

@@ -1,0 +1,129 @@
+package ast
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// lineWidth is the longest line the printer makes where it has a choice: what
+// is longer is spread over lines at commas and operators, and a block that
+// stood on one line is opened.
+const lineWidth = 90
+
+// deep is the indentation from which on there is no room to spread anything:
+// what stood on one line stays there.
+const deep = 20
+
+// wraps reports whether long lines are to be spread.
+func (p *printer) wraps() bool { return !p.noWrap && p.indent < deep }
+
+// column is how many characters the line at hand has already.
+func (p *printer) column() int {
+	text := p.out.String()
+	n := utf8.RuneCountInString(text[strings.LastIndexByte(text, '\n')+1:])
+	if p.bol {
+		n += 2 * p.indent
+	}
+	return n
+}
+
+// flat is what write writes, on one line whatever its length.
+func (p *printer) flat(write func(p *printer)) string {
+	q := &printer{macro: p.macro, noWrap: true}
+	write(q)
+	return q.out.String()
+}
+
+// fits reports whether text can stand at the end of the line at hand, with so
+// many characters behind it.
+func (p *printer) fits(text string, tail int) bool {
+	return p.column()+utf8.RuneCountInString(text)+tail <= lineWidth
+}
+
+// wrapped writes an expression that stands by itself, with tail characters
+// behind it, over several lines if it is too long for one.
+func (p *printer) wrapped(x Expr, tail int) {
+	if !p.wraps() {
+		p.expr(x)
+		return
+	}
+	text := p.flat(func(q *printer) { q.expr(x) })
+	if strings.Contains(text, "\n") || p.fits(text, tail) {
+		p.expr(x)
+		return
+	}
+	switch x := x.(type) {
+	case *Call:
+		p.write(x.Fn.Text, "(")
+		p.fill(p.flatList(x.Args), tail+1)
+		p.write(")")
+	case *Tuple:
+		if len(x.Elems) < 2 {
+			p.expr(x)
+			return
+		}
+		p.write("(")
+		p.fill(p.flatList(x.Elems), tail+1)
+		p.write(")")
+	case *Binary:
+		p.fill(p.operands(x, ""), tail)
+	default:
+		p.expr(x)
+	}
+}
+
+// flatList is a list, each element with the comma behind it.
+func (p *printer) flatList(list []Expr) []string {
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i] = p.flat(func(q *printer) { q.expr(x) })
+		if i < len(list)-1 {
+			out[i] += ","
+		}
+	}
+	return out
+}
+
+// operands are what stands between operators of one precedence, each with the
+// operator behind it, the last with op.
+func (p *printer) operands(x *Binary, op string) []string {
+	b := Precedence(x.Op)
+	last := p.flat(func(q *printer) { q.binaryOperand(x.Op, x.Y, b+1) }) + op
+	if left, ok := x.X.(*Binary); ok && Precedence(left.Op) == b && !unclear(x.Op) {
+		return append(p.operands(left, " "+x.Op), last)
+	}
+	return []string{p.flat(func(q *printer) { q.binaryOperand(x.Op, x.X, b) }) + " " + x.Op, last}
+}
+
+// fill spreads parts over lines that start at the column at hand. Lines are
+// filled from the end: what comes first, as a format, is best on a line of its
+// own.
+func (p *printer) fill(parts []string, tail int) {
+	at := p.column()
+	starts := make([]bool, len(parts)) // a line
+	width := at + tail
+	for i := len(parts) - 1; i > 0; i-- {
+		n := utf8.RuneCountInString(parts[i])
+		if width > at+tail && width+n > lineWidth {
+			starts[i+1] = true
+			width = at
+		}
+		width += n + 1
+	}
+	// The first joins the second's line if there is room.
+	n := utf8.RuneCountInString(parts[0])
+	if len(parts) > 1 && width+n > lineWidth {
+		starts[1] = true
+	}
+	for i, text := range parts {
+		switch {
+		case starts[i]:
+			p.newline()
+			p.bol = false
+			p.out.WriteString(strings.Repeat(" ", at))
+		case i > 0:
+			p.out.WriteByte(' ')
+		}
+		p.write(text)
+	}
+}
