@@ -44,24 +44,29 @@ func (s *Session) readHash(m *wire.Map) ([]pair, error) {
 		size = m.Part
 	}
 	var pairs []pair
-	cpus := make([][]byte, s.ncpu)
+	var parts [][][]byte // of each pair's value
 	for _, k := range ks {
 		err := eachElem(k, int(k.KeySize()), s.stride(m, k), func(key, val []byte) {
-			p := pair{val: val[:size]}
-			if m.Key != nil || m.Part > 0 {
-				p.key = key
+			if m.Key == nil && m.Part == 0 {
+				key = nil
 			}
-			if m.Store == wire.PerCPUHashMap {
-				for i := range cpus {
-					off := i * roundUp8(int(k.ValueSize()))
-					cpus[i] = val[off : off+size]
-				}
-				p.val = s.merge(m.Value, cpus)
-			}
-			pairs = append(pairs, p)
+			pairs = append(pairs, pair{key: key})
+			parts = append(parts, s.perCPU(m, k, val, size))
 		})
 		if err != nil {
 			return nil, err
+		}
+	}
+	if m.Front != nil {
+		if pairs, parts, err = s.addFront(m, pairs, parts); err != nil {
+			return nil, err
+		}
+	}
+	for i, p := range parts {
+		if len(p) == 1 && m.Store != wire.PerCPUHashMap {
+			pairs[i].val = p[0]
+		} else {
+			pairs[i].val = s.merge(m.Value, p)
 		}
 	}
 	if m.Part > 0 {
@@ -91,6 +96,19 @@ func joinParts(m *wire.Map, parts []pair) []pair {
 	return pairs
 }
 
+// perCPU is the values of size bytes that val consists of: one for each CPU, or
+// the only one.
+func (s *Session) perCPU(m *wire.Map, k *ebpf.Map, val []byte, size int) [][]byte {
+	if m.Store != wire.PerCPUHashMap {
+		return [][]byte{val[:size]}
+	}
+	cpus := make([][]byte, s.ncpu)
+	for i := range cpus {
+		cpus[i] = val[i*roundUp8(int(k.ValueSize())):][:size]
+	}
+	return cpus
+}
+
 // eachKey calls f for all keys that a map has now.
 func (s *Session) eachKey(m *wire.Map, f func(k *ebpf.Map, key []byte) error) error {
 	ks, err := s.parts(m)
@@ -113,10 +131,16 @@ func (s *Session) eachKey(m *wire.Map, f func(k *ebpf.Map, key []byte) error) er
 }
 
 func (s *Session) clearHash(m *wire.Map) error {
+	if err := s.clearFront(m); err != nil {
+		return err
+	}
 	return s.eachKey(m, func(k *ebpf.Map, key []byte) error { return deleteElem(k, key) })
 }
 
 func (s *Session) zeroHash(m *wire.Map) error {
+	if err := s.clearFront(m); err != nil {
+		return err
+	}
 	var zeros []byte
 	return s.eachKey(m, func(k *ebpf.Map, key []byte) error {
 		if zeros == nil {

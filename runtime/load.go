@@ -105,6 +105,9 @@ func (s *Session) loadMaps() error {
 			spec.Flags |= mmapable
 		case wire.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
+		case wire.GenMap:
+			s.gens = firstGenerations(int(spec.ValueSize))
+			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: s.gens}}
 		}
 		m, err := ebpf.NewMap(spec)
 		if err != nil {

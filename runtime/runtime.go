@@ -93,6 +93,7 @@ type Session struct {
 	detached []attached
 	ring     *ringbuf.Reader
 	slots    *ebpf.Memory // wire.SlotMap, nil if the script has none
+	gens     []byte       // the value of wire.GenMap, which only we write; nil if there are no fronts
 	sites    *siteTable
 	syms     *symbols.User
 	mmaps    *mmapLog // of the child; nil: none, or the kernel keeps none

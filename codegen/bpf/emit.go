@@ -255,6 +255,12 @@ func (e *emitter) inst(b *mblock, in *inst, next *mblock) {
 	case mAtomic:
 		base, off := e.base(in)
 		e.add(asm.AddAtomic.Mem(base, e.reg(in.b.v), in.size, off))
+	case mXchg:
+		d := e.reg(in.dst)
+		e.load(d, in.a, e.source(in.a))
+		x := asm.Xchg.Mem(e.reg(in.b.v), d, in.size, in.off)
+		x.Constant = int64(asm.Xchg >> 8) // cilium/ebpf 0.22 writes the immediate, not the operation
+		e.add(x)
 	case mCall:
 		e.call(in)
 	case mJump:

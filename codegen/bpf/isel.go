@@ -61,10 +61,11 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Options) *mfunc {
 		}
 	}
 	dom := ir.NewDom(f)
-	order := layoutBlocks(f, dom)
+	unlikely := unlikelyBlocks(f, dom)
+	order := layoutBlocks(f, dom, unlikely)
 	blocks := make([]*mblock, f.NumBlocks())
 	for i, b := range order {
-		blocks[b.ID] = &mblock{id: b.ID, index: i, depth: dom.LoopDepth(b), unlikely: b.Unlikely}
+		blocks[b.ID] = &mblock{id: b.ID, index: i, depth: dom.LoopDepth(b), unlikely: unlikely[b.ID]}
 		s.m.blocks = append(s.m.blocks, blocks[b.ID])
 	}
 	for _, b := range order {
@@ -129,9 +130,18 @@ func testsBits(cond *ir.Value) bool {
 	return cond.Op == ir.OpAnd
 }
 
+// unlikelyBlocks says by ID which blocks are failure paths, or behind one.
+func unlikelyBlocks(f *ir.Func, dom *ir.Dom) []bool {
+	unlikely := make([]bool, f.NumBlocks())
+	for _, b := range dom.RPO[1:] {
+		unlikely[b.ID] = b.Unlikely || unlikely[dom.IDom(b).ID]
+	}
+	return unlikely
+}
+
 // layoutBlocks orders the reachable blocks so that the likely successor comes
 // next, loops are contiguous and failure paths come last.
-func layoutBlocks(f *ir.Func, dom *ir.Dom) []*ir.Block {
+func layoutBlocks(f *ir.Func, dom *ir.Dom, unlikely []bool) []*ir.Block {
 	seen := make([]bool, f.NumBlocks())
 	var post []*ir.Block
 	type frame struct {
@@ -145,8 +155,8 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom) []*ir.Block {
 		}
 		x, y := b.Succs[0], b.Succs[1]
 		switch {
-		case x.Unlikely != y.Unlikely:
-			if x.Unlikely {
+		case unlikely[x.ID] != unlikely[y.ID]:
+			if unlikely[x.ID] {
 				return []*ir.Block{x, y}
 			}
 		case dom.LoopDepth(x) < dom.LoopDepth(y):
@@ -173,12 +183,9 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom) []*ir.Block {
 		stack = stack[:len(stack)-1]
 	}
 	order := make([]*ir.Block, 0, len(post))
-	for _, unlikely := range []bool{false, true} {
+	for _, last := range []bool{false, true} {
 		for i := len(post) - 1; i >= 0; i-- {
-			if post[i].Unlikely == unlikely || post[i] == f.Blocks[0] {
-				if post[i] == f.Blocks[0] && unlikely {
-					continue
-				}
+			if unlikely[post[i].ID] == last {
 				order = append(order, post[i])
 			}
 		}
@@ -520,6 +527,11 @@ func (s *selector) instruction(v *ir.Value) {
 		in := &inst{op: mAtomic, size: size, b: s.value(arg(1))}
 		in.a, in.off = s.address(arg(0), v.Imm)
 		s.emit(in)
+	case ir.OpXchg64:
+		if dst == 0 {
+			dst = s.m.newVreg()
+		}
+		s.emit(&inst{op: mXchg, size: size, dst: dst, a: s.moved(arg(1)), b: s.value(arg(0)), off: int16(v.Imm)})
 	case ir.OpCall, ir.OpCallFn, ir.OpKfunc:
 		s.flush()
 		in := &inst{op: mCall, val: v, dst: dst}

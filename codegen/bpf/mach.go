@@ -57,6 +57,7 @@ const (
 	mLoad              // dst = *(size *)(a + off)
 	mStore             // *(size *)(a + off) = b
 	mAtomic            // lock *(size *)(a + off) += b
+	mXchg              // dst = a, exchanged with *(size *)(b + off)
 	mCall              // dst = call of val with args
 	mReload            // dst = spilled a
 	mSpill             // spilled dst = a
@@ -90,7 +91,7 @@ func (in *inst) lateB() bool {
 	switch in.op {
 	case mALU:
 		return !(commutes(in.alu) && in.a.kind == opReg)
-	case mSet:
+	case mSet, mXchg:
 		return true
 	}
 	return false

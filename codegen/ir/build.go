@@ -180,6 +180,13 @@ func (b *Builder) AtomicAdd(p *Value, off int64, size int, x *Value) {
 	b.add(op, p, x).Imm = off
 }
 
+// Xchg puts x into the u64 at p+off and gives what was there, in one step.
+func (b *Builder) Xchg(p *Value, off int64, x *Value) *Value {
+	v := b.add(OpXchg64, p, x)
+	v.Imm = off
+	return v
+}
+
 // Zero clears n bytes at p+off.
 func (b *Builder) Zero(p *Value, off int64, n int) {
 	if n == 0 {

@@ -178,16 +178,19 @@ func (mc *Machine) eval(v *Value, vals, params []uint64) (uint64, error) {
 			return 0, err
 		}
 		return readInt(b), nil
-	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64:
+	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64:
 		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
 		if err != nil {
 			return 0, err
 		}
-		x := arg(1)
+		x, old := arg(1), readInt(b)
 		if v.Op == OpAtomicAdd32 || v.Op == OpAtomicAdd64 {
-			x += readInt(b)
+			x += old
 		}
 		writeInt(b, x)
+		if v.Op == OpXchg64 {
+			return old, nil
+		}
 		return 0, nil
 	case OpZero, OpCopy:
 		dst, err := mc.Mem(arg(0)+uint64(v.Imm), int(v.Imm2))

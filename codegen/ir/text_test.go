@@ -33,6 +33,7 @@ b3:
 	atomicadd64 v10 v2
 	v11 = mapvalue rodata +1
 	copy v4 +8 v11 4
+	v21 = xchg64 v10 +8 v2
 	v12 = func cb
 	v13 = call loop v2 v12 v4 v2
 	jump b4

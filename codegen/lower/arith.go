@@ -131,22 +131,27 @@ func (f *fn) addressOf(e *ast.Unary) *ir.Value {
 	return f.place(e.X).address(f)
 }
 
-// step is ++ and --. On an integer in a map it is one atomic addition.
-func (f *fn) step(e *ast.Unary) *ir.Value {
-	var t *types.Type
+// stepOf is the type of what ++ or -- steps, and by how much.
+func (f *fn) stepOf(e *ast.Unary) (t *types.Type, n int64) {
 	if v, ok := e.X.(*ast.Var); ok {
 		t = f.info.Vars[v].Type
 	} else {
 		st, _ := f.indexed(e.X)
 		t = st.info.Value
 	}
-	n := int64(1)
+	n = 1
 	if t.Kind == types.Pointer {
 		n = elemSize(t)
 	}
 	if e.Op == "--" {
 		n = -n
 	}
+	return t, n
+}
+
+// step is ++ and --. On an integer in a map it is one atomic addition.
+func (f *fn) step(e *ast.Unary) *ir.Value {
+	t, n := f.stepOf(e)
 	if v, ok := e.X.(*ast.Var); ok {
 		vr := f.info.Vars[v]
 		old := f.readVar(vr)

@@ -111,7 +111,7 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 		return
 	}
 	st := f.state(m)
-	parts := st.parts()
+	parts := f.parts(st)
 	left := int64(-1) // where a break is noted: it is one from all parts
 	if len(parts) > 1 {
 		f.prologue(func() { left = f.extendFrame(8) })

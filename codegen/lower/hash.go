@@ -53,7 +53,7 @@ const (
 	eexist     = -17
 )
 
-func (s *hash) kernelMap() *ir.Map { return s.m }
+func (s *hash) kernelMap(*unit) *ir.Map { return s.m }
 
 func (s *hash) find(f *fn, key *ir.Value) *ir.Value {
 	return f.b.Call(ir.MapLookup, f.b.MapPtr(s.m), key)
@@ -70,6 +70,8 @@ func (s *hash) make(f *fn, key *ir.Value) *ir.Value {
 		return s.find(f, key)
 	})
 }
+
+func (s *hash) share(f *fn, key *ir.Value) *ir.Value { return s.make(f, key) }
 
 // check counts an update that found no room.
 func (s *hash) check(f *fn, r *ir.Value) {

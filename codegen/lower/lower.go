@@ -42,10 +42,10 @@ type Result struct {
 // Lower translates p. The error is a source.DiagError: what the kernel p was
 // checked against cannot run.
 func Lower(p *check.Program) (*Result, error) {
-	u := newUnit(p, map[*builtins.MapInfo]bool{})
+	u := newUnit(p, map[*builtins.MapInfo]bool{}, map[*builtins.MapInfo]bool{})
 	u.programs()
 	if u.again {
-		u = newUnit(p, u.deleted)
+		u = newUnit(p, u.deleted, u.plain)
 		u.programs()
 	}
 	if err := u.diags.Err(); err != nil {
@@ -66,19 +66,19 @@ type unit struct {
 	maps  map[*builtins.MapInfo]*mapState
 	tables
 
-	// deleted are the maps that the script deletes from. How such a map is
-	// assigned to depends on it, so once more is learnt of it while lowering
-	// all is lowered again.
-	deleted map[*builtins.MapInfo]bool
-	again   bool
+	// deleted are the maps that the script deletes from, plain those it does more
+	// with than a front could bear. How a map is kept and assigned to depends on
+	// it, so once more is learnt of it while lowering all is lowered again.
+	deleted, plain map[*builtins.MapInfo]bool
+	again          bool
 }
 
-func newUnit(p *check.Program, deleted map[*builtins.MapInfo]bool) *unit {
+func newUnit(p *check.Program, deleted, plain map[*builtins.MapInfo]bool) *unit {
 	u := &unit{
 		p: p, k: p.Env.Kernel, info: p.Info,
 		res:    &Result{Module: &ir.Module{}},
 		maps:   map[*builtins.MapInfo]*mapState{},
-		tables: newTables(), deleted: deleted,
+		tables: newTables(), deleted: deleted, plain: plain,
 	}
 	for _, m := range p.Maps {
 		u.addMap(m)

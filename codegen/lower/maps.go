@@ -25,6 +25,9 @@ type store interface {
 	// make is the value of a key, a new one of zeros where there was none; null
 	// where the map has no room (which is counted).
 	make(f *fn, key *ir.Value) *ir.Value
+	// share is make for something that is only added to what is there: the value
+	// itself, or one of the parts whose merger it is.
+	share(f *fn, key *ir.Value) *ir.Value
 	// assign sets the value of a key to what fill writes.
 	assign(f *fn, key *ir.Value, fill func(Dest))
 	// assignWord is the same for a value of one word.
@@ -34,7 +37,7 @@ type store interface {
 	// onCPU is the value of a key as one CPU has it, null where there is none.
 	onCPU(f *fn, key, cpu *ir.Value) *ir.Value
 	// kernelMap is the map itself.
-	kernelMap() *ir.Map
+	kernelMap(u *unit) *ir.Map
 }
 
 type mapState struct {
@@ -85,7 +88,7 @@ func (u *unit) addMap(m *builtins.MapInfo) {
 	case u.splits(m, st.key):
 		st.store = newSplit(u, m, &w)
 	default:
-		st.store = newHash(u, m, &w)
+		st.store = u.withFront(m, &w, newHash(u, m, &w))
 	}
 	u.maps[m] = st
 	u.res.Maps = append(u.res.Maps, w)
@@ -248,7 +251,7 @@ func (f *fn) assignMap(target, e ast.Expr) {
 		if s, ok := st.store.(*parted); ok {
 			s.update(f, c, st.key, key)
 		} else {
-			f.ifMade(st.store.make(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
+			f.ifMade(st.store.share(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
 		}
 		f.done(early)
 		return
@@ -290,8 +293,23 @@ func (f *fn) ifMade(p *ir.Value, use func(p *ir.Value)) {
 	f.If(p, func() { use(f.b.NonNil(p)) })
 }
 
-// addToMap adds n to a map's integer atomically, so that no CPU's addition is
-// lost; the value is that before (post) or after.
+// addAt adds n to the integer or pointer of type t at p, atomically, so that no
+// CPU's addition is lost.
+func (f *fn) addAt(p *ir.Value, t *types.Type, n *ir.Value) {
+	if t.Size == 4 || t.Size == 8 {
+		f.b.AtomicAdd(p, 0, t.Size, n)
+	} else {
+		f.b.Store(p, 0, t.Size, f.b.Op(ir.OpAdd, f.loadOwn(p, 0, t), n))
+	}
+}
+
+// bumpMap adds n to a map's integer, of which nobody asks what it was or is.
+func (f *fn) bumpMap(target ast.Expr, n *ir.Value) {
+	st, args := f.indexed(target)
+	f.ifMade(st.store.share(f, f.key(st, args)), func(p *ir.Value) { f.addAt(p, st.info.Value, n) })
+}
+
+// addToMap adds n to a map's integer; the value is that before (post) or after.
 func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	st, args := f.indexed(target)
 	t := st.info.Value
@@ -299,11 +317,7 @@ func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	p := st.store.make(f, f.key(st, args))
 	add := func(p *ir.Value) *ir.Value {
 		old := f.loadOwn(p, 0, t)
-		if t.Size == 4 || t.Size == 8 {
-			f.b.AtomicAdd(p, 0, t.Size, n)
-		} else {
-			f.b.Store(p, 0, t.Size, f.b.Op(ir.OpAdd, old, n))
-		}
+		f.addAt(p, t, n)
 		if post {
 			return old
 		}
@@ -329,7 +343,7 @@ func (f *fn) updateMap(a *ast.Assign) {
 		if op == "-" {
 			n = f.b.Op(ir.OpNeg, n)
 		}
-		f.addToMap(a.Target, n, true)
+		f.bumpMap(a.Target, n)
 		return
 	}
 	y := f.operand(a.Value)
@@ -376,7 +390,7 @@ func (f *fn) count(n int, body func(i *ir.Value)) {
 
 // MapPtr is the kernel map of m as a helper argument.
 func (f *fn) MapPtr(m *builtins.MapInfo) *ir.Value {
-	return f.b.MapPtr(f.stateOf(m).store.kernelMap())
+	return f.b.MapPtr(f.stateOf(m).store.kernelMap(f.unit))
 }
 
 // Lookup is the address of the value of a key, or null.
@@ -408,7 +422,7 @@ func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
 	none := f.temp(8)
 	f.b.Zero(none, 0, 8)
 	var n *ir.Value
-	for _, p := range f.stateOf(m).parts() {
+	for _, p := range f.parts(f.stateOf(m)) {
 		x := f.b.Call(ir.ForEachMapElem, f.b.MapPtr(p.m), f.b.FuncAddr(cb.Fn), none, f.b.Const(0))
 		if n == nil {
 			n = x

@@ -25,7 +25,7 @@ func newPerCPUSlot(u *unit, w *wire.Map) store {
 	return &perCPUSlot{m: m, off: int64(off), set: int64(w.Set), size: size}
 }
 
-func (s *perCPUSlot) kernelMap() *ir.Map { return s.m }
+func (s *perCPUSlot) kernelMap(*unit) *ir.Map { return s.m }
 
 // element is this CPU's element of the shared map: never null, though the
 // kernel wants it checked.
@@ -51,6 +51,8 @@ func (s *perCPUSlot) make(f *fn, _ *ir.Value) *ir.Value {
 	f.b.Store(q, s.set, 1, f.b.Const(1))
 	return f.b.AddImm(q, s.off)
 }
+
+func (s *perCPUSlot) share(f *fn, key *ir.Value) *ir.Value { return s.make(f, key) }
 
 func (s *perCPUSlot) assignWord(f *fn, key, x *ir.Value, t *types.Type) {
 	s.assign(f, key, func(d Dest) { f.storeWord(x, t, d) })

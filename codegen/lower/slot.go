@@ -24,7 +24,7 @@ func newSlot(u *unit, w *wire.Map) store {
 	return &slot{m: m, off: int64(off), set: int64(w.Set), size: size}
 }
 
-func (s *slot) kernelMap() *ir.Map { return s.m }
+func (s *slot) kernelMap(*unit) *ir.Map { return s.m }
 
 func (s *slot) find(f *fn, _ *ir.Value) *ir.Value { return f.b.MapValue(s.m, s.off) }
 
@@ -42,6 +42,8 @@ func (s *slot) make(f *fn, key *ir.Value) *ir.Value {
 	s.mark(f, 1)
 	return s.find(f, key)
 }
+
+func (s *slot) share(f *fn, key *ir.Value) *ir.Value { return s.make(f, key) }
 
 func (s *slot) assignWord(f *fn, key, x *ir.Value, t *types.Type) {
 	s.assign(f, key, func(d Dest) { f.storeWord(x, t, d) })

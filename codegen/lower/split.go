@@ -51,7 +51,7 @@ func newSplit(u *unit, m *builtins.MapInfo, w *wire.Map) store {
 	return &split{short: &short, long: long}
 }
 
-func (s *split) kernelMap() *ir.Map { return s.long.m }
+func (s *split) kernelMap(*unit) *ir.Map { return s.long.m }
 
 // where runs use on the map that key belongs to.
 func (s *split) where(f *fn, key *ir.Value, use func(h *hash, key *ir.Value) *ir.Value) *ir.Value {
@@ -74,6 +74,8 @@ func (s *split) present(f *fn, key *ir.Value) *ir.Value { return s.find(f, key) 
 func (s *split) make(f *fn, key *ir.Value) *ir.Value {
 	return s.where(f, key, func(h *hash, key *ir.Value) *ir.Value { return h.make(f, key) })
 }
+
+func (s *split) share(f *fn, key *ir.Value) *ir.Value { return s.make(f, key) }
 
 func (s *split) assign(f *fn, key *ir.Value, fill func(Dest)) {
 	val := s.long.value(f, fill)
@@ -180,11 +182,11 @@ type part struct {
 }
 
 // parts are all there are of a map.
-func (st *mapState) parts() []part {
+func (u *unit) parts(st *mapState) []part {
 	if s, ok := st.store.(*split); ok {
 		return []part{{s.short.m, types.NewString(wire.ShortKey)}, {s.long.m, st.key}}
 	}
-	return []part{{st.store.kernelMap(), st.key}}
+	return []part{{st.store.kernelMap(u), st.key}}
 }
 
 // keyOf is the encoded key whose bytes are at k, as p has them.

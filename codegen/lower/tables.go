@@ -12,9 +12,9 @@ import (
 // tables are the kernel maps beside the script's own, made when first used,
 // and what goes into them.
 type tables struct {
-	ring, slots, sites, rodata, session *ir.Map
-	cpuslots                            []*ir.Map // of at most maxPerCPU bytes each
-	stacks                              map[int]*ir.Map
+	ring, slots, sites, rodata, session, gens *ir.Map
+	cpuslots                                  []*ir.Map // of at most maxPerCPU bytes each
+	stacks                                    map[int]*ir.Map
 
 	literals map[string]int64 // bytes → offset in rodata
 	zeros    []*ir.Value      // addresses of zeros, placed behind the literals at the end

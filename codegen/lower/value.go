@@ -118,6 +118,12 @@ func (f *fn) eval(e ast.Expr) {
 			f.eval(x)
 		}
 		return
+	case *ast.Unary:
+		if _, v := e.X.(*ast.Var); !v && (e.Op == "++" || e.Op == "--") {
+			_, n := f.stepOf(e)
+			f.bumpMap(e.X, f.b.Const(n))
+			return
+		}
 	case *ast.Record:
 		for _, x := range e.Elems {
 			f.eval(x)

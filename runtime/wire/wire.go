@@ -123,6 +123,7 @@ type Map struct {
 	Kernel string // name of the kernel map
 	Short  string // name of the kernel map that holds the entries with short keys; "": Kernel holds all
 	Part   int    // HashMap, PerCPUHashMap: bytes of an entry's value, which is a part of one; its number follows the key as a u64. 0: entries are whole
+	Front  *Front // HashMap, PerCPUHashMap: where a part of each value may be, or nil
 	Off    int    // Slot, PerCPUSlot: bytes into the element
 	Set    int    // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
 	Max    int    // most entries

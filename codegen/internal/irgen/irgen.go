@@ -212,7 +212,12 @@ func (g *gen) statement() {
 		}
 	case n < 69:
 		size := 4 + 4*g.r.Intn(2)
-		b.AtomicAdd(b.MapValue(g.out, 128), g.offset(OutSize-128, size)&^7, size, g.value())
+		p, off := b.MapValue(g.out, 128), g.offset(OutSize-128, size)&^7
+		if g.r.Intn(3) == 0 {
+			g.push(b.Xchg(p, off, g.value()))
+		} else {
+			b.AtomicAdd(p, off, size, g.value())
+		}
 	case n < 72:
 		s := g.anySlot()
 		k := 1 + g.r.Intn(int(s.Imm))

@@ -1,0 +1,177 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// fronted loads a script whose only program the test runs as it likes.
+func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	k := kernel.Live()
+	for _, f := range []probes.Feature{probes.FeatAtomicFetch, probes.FeatLoop} {
+		if !k.Has(f) {
+			t.Skipf("needs Linux %s (%s)", k.Since(f), f)
+		}
+	}
+	diags := &source.Diags{}
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+		Env: &probes.Env{Kernel: k}, Session: &builtins.Session{},
+		Config: func(*ast.Program, *source.Diags) *config.Config {
+			return &config.Config{MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 8, MaxBPFProgs: 8, OnStackLimit: 32, MissingProbes: "error"}
+		},
+	}, diags)
+	if err == nil {
+		err = diags.Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err = Load(obj, Options{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Options{}), Stderr: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, func(cpu int) {
+		for _, p := range s.progs {
+			if _, err := p.Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// numbers is a map's values by their encoded keys.
+func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
+	t.Helper()
+	m, err := s.mapByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs, err := s.readMap(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, p := range pairs {
+		if _, twice := got[string(p.key)]; twice {
+			t.Fatalf("%s has the key %x twice", name, p.key)
+		}
+		got[string(p.key)] = binary.NativeEndian.Uint64(p.val)
+	}
+	return got
+}
+
+// want checks that a map has these numbers of entries and values that add up to
+// sum, each of them at least 1.
+func (s *Session) want(t *testing.T, when, name string, entries int, sum uint64) {
+	t.Helper()
+	got, total := s.numbers(t, name), uint64(0)
+	for key, n := range got {
+		total += n
+		if n == 0 && sum != 0 {
+			t.Errorf("%s: %s[%x] is 0", when, name, key)
+		}
+	}
+	if len(got) != entries || total != sum {
+		t.Errorf("%s: %s has %d entries with a sum of %d, want %d and %d", when, name, len(got), total, entries, sum)
+	}
+}
+
+// TestFront runs a program on all CPUs at once whose maps have more keys than
+// their fronts have slots, and keys of several sizes.
+func TestFront(t *testing.T) {
+	s, run := fronted(t, `begin { for ($i : 0..3000) {
+		@all[$i] = count(); @few[$i % 10] = sum(2); @small[(uint8)$i] = count();
+		@pair[$i % 40, $i % 7] = count(); @int[$i]++; @int[$i] += 2; @down[$i % 5]--;
+	} }`)
+	for _, name := range []string{"@all", "@few", "@small", "@pair", "@int", "@down"} {
+		if m, err := s.mapByName(name); err != nil || m.Front == nil {
+			t.Fatalf("%s has no front (%v)", name, err)
+		}
+	}
+	const rounds = 20
+	var wg sync.WaitGroup
+	for cpu := range s.ncpu {
+		wg.Go(func() {
+			for range rounds {
+				run(cpu)
+			}
+		})
+	}
+	wg.Wait()
+	runs := uint64(rounds * s.ncpu)
+	s.want(t, "at first", "@all", 3000, 3000*runs)
+	s.want(t, "at first", "@few", 10, 6000*runs)
+	s.want(t, "at first", "@small", 256, 3000*runs)
+	s.want(t, "at first", "@pair", 280, 3000*runs)
+	s.want(t, "at first", "@int", 3000, 9000*runs)
+	s.want(t, "at first", "@down", 5, -(3000 * runs))
+}
+
+// TestFrontCleared checks that what a front held is gone with clear and zero, and
+// that it counts from zero again.
+func TestFrontCleared(t *testing.T) {
+	s, run := fronted(t, `begin { for ($i : 0..3000) { @c[$i % 100] = count(); @n[$i % 2000]++; } }`)
+	names := []string{"@c", "@n"}
+	for round := range 3 {
+		run(round % s.ncpu)
+		s.want(t, "after a run", "@c", 100, 3000)
+		s.want(t, "after a run", "@n", 2000, 3000)
+		for _, name := range names {
+			m, _ := s.mapByName(name)
+			if err := s.clearMap(m); err != nil {
+				t.Fatal(err)
+			}
+			s.want(t, "cleared", name, 0, 0)
+		}
+	}
+	run(0)
+	for _, name := range names {
+		m, _ := s.mapByName(name)
+		if err := s.zeroMap(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.want(t, "zeroed", "@c", 100, 0)
+	s.want(t, "zeroed", "@n", 2000, 0)
+	run(0)
+	s.want(t, "after zero", "@c", 100, 3000)
+	s.want(t, "after zero", "@n", 2000, 3000)
+}
+
+// TestFrontFull checks that a map has no more entries than it has room for,
+// whatever its front has.
+func TestFrontFull(t *testing.T) {
+	s, run := fronted(t, `let @few = hash(8); begin { for ($i : 0..100) { @few[$i]++; } }`)
+	run(0)
+	run(0)
+	s.want(t, "full", "@few", 8, 16)
+	full := slices.IndexFunc(s.obj.Sites, func(site wire.Site) bool { return site.Kind == wire.MapFull })
+	var n [8]byte
+	if _, err := s.sites.mem.ReadAt(n[:], int64(8*full)); err != nil {
+		t.Fatal(err)
+	}
+	if n := binary.NativeEndian.Uint64(n[:]); n != 2*92 {
+		t.Errorf("%d additions found no room, want 184", n)
+	}
+}
