@@ -32,7 +32,7 @@ var featureTable = []featureRow{
 	{name: probes.FeatFentry, since: v(5, 5), arm64: v(6, 0)},
 	{name: probes.FeatKprobe, since: v(4, 1), needs: "register_kprobe"},
 	{name: probes.FeatISAv4, since: v(6, 6)},
-	{name: probes.FeatAtomicFetch, since: v(5, 12)},
+	{name: probes.FeatAtomicFetch, since: v(5, 12), arm64: v(5, 18)},
 	{name: probes.FeatTCX, since: v(6, 6), needs: "tcx_link", backport: "tcx_link"},
 }
 
