@@ -50,6 +50,16 @@ func argN() *Def {
 			case n >= ctx.NArgs:
 				c.Errorf(call.Span, "%s doesn't exist: the last one here is arg%d", call.Name, ctx.NArgs-1)
 				return types.TInvalid
+			case ctx.ArgType != nil:
+				t, warning, err := ctx.ArgType(n)
+				if err != nil {
+					c.Errorf(call.Span, "%s", err)
+					return types.TInvalid
+				}
+				if warning != "" {
+					c.Warnf(call.Span, "%s", warning)
+				}
+				return t
 			}
 			return types.TUint64
 		},

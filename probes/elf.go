@@ -98,6 +98,14 @@ func openExecutable(path string) (*executable, error) {
 	return x, nil
 }
 
+// rawFile stands for a file that is no ELF file: of it nothing is known.
+func rawFile(path, label string) *executable {
+	return &executable{
+		path: path, label: label, tables: func() []symbolTable { return nil }, golang: func() bool { return false },
+		debugFile: func() *executable { return nil }, debugInfo: func() (*debugInfo, error) { return nil, errNotELF },
+	}
+}
+
 // name is the file as messages name it.
 func (x *executable) name() string { return x.label }
 
@@ -179,6 +187,21 @@ func (x *executable) function(name string) (elfSymbol, bool) {
 		}
 	}
 	return found, false
+}
+
+// symbolAddr is the address of a symbol of any kind.
+func (x *executable) symbolAddr(name string) (uint64, bool) {
+	want := []byte(name)
+	for _, t := range x.tables() {
+		for e := t.entries; len(e) >= symSize; e = e[symSize:] {
+			off, shndx := t.order.Uint32(e), elf.SectionIndex(t.order.Uint16(e[6:]))
+			if shndx == elf.SHN_UNDEF || int(off) >= len(t.names) || !bytes.HasPrefix(t.names[off:], want) || t.names[int(off)+len(want)] != 0 {
+				continue
+			}
+			return t.order.Uint64(e[8:]), true
+		}
+	}
+	return 0, false
 }
 
 // functions lists the functions whose names ok accepts, ordered by name, each

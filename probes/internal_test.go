@@ -146,9 +146,10 @@ func TestUSDTArgs(t *testing.T) {
 	memory := func(space types.Space, addr uint64, n int) []byte {
 		return bytes.Repeat([]byte{0xff}, 16)[:n]
 	}
+	symbol := func(name string) (int64, bool) { return 0x100, name == "near" }
 	seen := uint64(0)
 	watch := func(space types.Space, addr uint64, n int) []byte { seen = addr; return memory(space, addr, n) }
-	x86 := map[string]uint64{"ax": 0xfffffffff0001280, "di": 0xffffffffffffffff, "bp": 0x1000, "r12": 0x2000, "sp": 0x3000, "cx": 2}
+	x86 := map[string]uint64{"ax": 0xfffffffff0001280, "di": 0xffffffffffffffff, "bp": 0x1000, "r12": 0x2000, "sp": 0x3000, "cx": 2, "ip": 0x7000}
 	arm := map[string]uint64{"x0": 0xffffffff80000000, "sp": 0x4000, "x3": 0x10}
 	for _, tt := range []struct {
 		arch, text string
@@ -166,6 +167,11 @@ func TestUSDTArgs(t *testing.T) {
 		{"amd64", "4@%r12d", 0x2000, 0},
 		{"amd64", "-4@$-5", -5, 0},
 		{"amd64", "8@$0x10", 16, 0},
+		{"amd64", "4@$-1", 0xffffffff, 0},
+		{"amd64", "8@$18446744073709551615", -1, 0},
+		{"amd64", "8@near(%rip)", -1, 0x7100},
+		{"amd64", "4@8+near(%rip)", 0xffffffff, 0x7108},
+		{"amd64", "-4@near-0x10+4(%rip)", -1, 0x70f4},
 		{"amd64", "-4@-8(%rbp)", -1, 0xff8},
 		{"amd64", "4@16(%rsp)", 0xffffffff, 0x3010},
 		{"amd64", "8@(%r12,%rcx,8)", -1, 0x2010},
@@ -177,9 +183,9 @@ func TestUSDTArgs(t *testing.T) {
 		{"arm64", "8@[sp, x3]", -1, 0x4010},
 		{"arm64", "-4@-7", -7, 0},
 	} {
-		args, err := parseUSDTArgs(tt.arch, "1@"+map[string]string{"amd64": "$1", "arm64": "1"}[tt.arch]+" "+tt.text)
-		if err != nil || len(args) != 2 {
-			t.Errorf("%s: %v", tt.text, err)
+		args := parseUSDTArgs(tt.arch, "1@"+map[string]string{"amd64": "$1", "arm64": "1"}[tt.arch]+" "+tt.text, symbol)
+		if len(args) != 2 || args[1].err != nil {
+			t.Errorf("%s: %+v", tt.text, args)
 			continue
 		}
 		a, regs := archAMD64, x86
@@ -191,13 +197,14 @@ func TestUSDTArgs(t *testing.T) {
 			t.Errorf("%s: %#x from %#x, want %#x from %#x", tt.text, got, seen, tt.want, tt.addr)
 		}
 	}
-	for _, bad := range []string{"8@%foo", "x@%rax", "3@%rax", "8@foo(%rip)", "8@sym+4(%rbp)", "8@(%rax", "8@(%rax,%rbx,8,1)", "8@()", "8@", "@", "8@$x"} {
-		if args, err := parseUSDTArgs("amd64", bad); err == nil {
-			t.Errorf("%s: no error: %+v", bad, args)
+	for _, bad := range []string{"8@%foo", "x@%rax", "3@%rax", "8@foo(%rip)", "8@8(%rip)", "8@near+near(%rip)", "8@sym+4(%rbp)", "8@(%rax", "8@(%rax,%rbx,8,1)", "8@()", "8@", "@", "8@$x"} {
+		// The arguments around it can be told.
+		if args := parseUSDTArgs("amd64", "1@$1 "+bad+" 1@$2", symbol); len(args) != 3 || args[0].err != nil || args[1].err == nil || args[2].err != nil {
+			t.Errorf("%s: %+v", bad, args)
 		}
 	}
-	if args, err := parseUSDTArgs("amd64", ""); err != nil || len(args) != 0 {
-		t.Error(args, err)
+	if args := parseUSDTArgs("amd64", "", symbol); len(args) != 0 {
+		t.Error(args)
 	}
 }
 
@@ -206,12 +213,12 @@ func FuzzUSDTArgs(f *testing.F) {
 	f.Add("8@[sp, 16] -4@w0")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, arch := range []string{"amd64", "arm64"} {
-			args, err := parseUSDTArgs(arch, s)
-			if err != nil {
-				continue
-			}
+			args := parseUSDTArgs(arch, s, func(name string) (int64, bool) { return int64(len(name)), len(name) < 5 })
 			a, _ := archOf(arch)
 			for i := range args {
+				if args[i].err != nil {
+					continue
+				}
 				b := ir.NewFunc("main", ir.PtrCtx)
 				b.Ret(args[i].emit(a, b, b.Param(0)))
 			}
@@ -335,15 +342,22 @@ func TestListedTarget(t *testing.T) {
 	}
 }
 
-// Arguments that can't be told do not hide a USDT probe from the list.
-func TestUSDTArgsUnknown(t *testing.T) {
-	if _, err := parseUSDTArgs("amd64", "-4@%weird"); err == nil {
-		t.Fatal("no error")
-	}
+// An argument that can't be told is an error where it is used; one that is not
+// there is 0, with a warning.
+func TestUSDTArgTypes(t *testing.T) {
 	k := usdtKind()
-	_, err := k.Context(&Env{Kernel: fakeArch{}}, &Point{Kind: k, Aux: &uprobePlace{argsErr: errNotELF}})
-	if err != errNotELF {
-		t.Errorf("the probe itself: %v", err)
+	at := &uprobePlace{args: parseUSDTArgs("amd64", "-4@%weird -4@%eax 8@%rax", nil)}
+	c, err := k.Context(&Env{Kernel: fakeArch{}}, &Point{Kind: k, Name: "usdt:x:y", Aux: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.ArgType(0); err == nil || !strings.Contains(err.Error(), "%weird") {
+		t.Errorf("arg0: %v", err)
+	}
+	for n, want := range map[int]*types.Type{1: types.TInt64, 2: types.TUint64, 3: types.TInt64} {
+		if got, warning, err := c.ArgType(n); got != want || err != nil || (warning != "") != (n == 3) {
+			t.Errorf("arg%d is %v, %q, %v", n, got, warning, err)
+		}
 	}
 }
 

@@ -204,7 +204,7 @@ func TestAttachPoints(t *testing.T) {
 
 		{in: "uprobe:/nonexistent:main", err: "uprobe target file '/nonexistent' does not exist or is not executable"},
 		{in: "uprobe:nonexistent-program:main", err: "uprobe target file 'nonexistent-program' does not exist"},
-		{in: "uprobe:" + text + ":main", err: "is not an ELF program or library"},
+		{in: "uprobe:" + text + ":main", err: "does not exist or is not executable: not an ELF file"},
 		{in: "uprobe:" + self, err: "uprobe probe type requires 2 or 3 arguments, found 1"},
 		{in: "uprobe::main", err: "needs a binary"},
 		{in: "uprobe:" + self + ":", err: "needs a function"},
@@ -222,7 +222,7 @@ func TestAttachPoints(t *testing.T) {
 		{in: "uretprobe:" + self + ":main.main+4", err: "Offset not allowed"},
 		{in: "uprobe:" + self + ":main.main+100000", err: "Offset outside the function bounds ('main.main' size is "},
 		{in: "uprobe:" + self + ":main.main+x", err: "Invalid offset: invalid integer: x"},
-		{in: "uprobe:" + self + ":0x10", err: "no symbol covers it"},
+		{in: "uprobe:" + self + ":0x10", err: "binary appears stripped"},
 		{in: "uretprobe:" + self + ":main.main", err: "would crash"},
 		{in: "uretprobe:" + self + ":main.main", opt: "unsafe", want: "uretprobe:" + self + ":main.main"},
 		{in: "usdt:" + self + ":nonsense", want: ""},

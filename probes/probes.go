@@ -144,6 +144,9 @@ type Context struct {
 	RetVal func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	Func   func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	Reg    func(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
+	// ArgType is the type of argN, with a warning about it or "", or why it can't
+	// be had; nil: all are uint64.
+	ArgType func(n int) (t *types.Type, warning string, err error)
 	// FuncName is func's value where it is known when compiling ("" otherwise),
 	// FuncIsUser says that Func gives a user address.
 	FuncName   string

@@ -33,6 +33,7 @@ func uprobeKind(ret bool) *Kind {
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseUprobe(e, k, ret, parts) }
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) { return expandUprobe(e, p, ret) }
 	k.Suggest = suggestSymbol
+	k.Doubt = doubtBoundary
 	k.Context = func(e *Env, p *Point) (*Context, error) { return uprobeContext(e, p, ret) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		at := p.Aux.(*uprobePlace)
@@ -67,7 +68,6 @@ type uprobePlace struct {
 	single    bool   // written out: the only place its attach point means
 	goABI     bool
 	args      []usdtArg // USDT
-	argsErr   error     // why those can't be told
 }
 
 // cppMark is the Mode of points whose Func is a demangled name.
@@ -144,7 +144,7 @@ func openTarget(e *Env, kind, path string) (*executable, error) {
 	}
 	x, err := openExecutable(theirs)
 	if errors.Is(err, errNotELF) {
-		return nil, usage("%s target file '%s' is not an ELF program or library: %w", kind, path, errNotELF)
+		return nil, usage("%s target file '%s' does not exist or is not executable: %w", kind, path, errNotELF)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
 	}
@@ -175,6 +175,13 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 	var out []*Point
 	for _, path := range paths {
 		x, err := openTarget(e, p.Kind.Name, path)
+		if errors.Is(err, errNotELF) && e.Unsafe && p.HasAddr {
+			q := *p
+			q.Target, q.Name = path, fmt.Sprintf("%s:%s:%d", p.Kind.Name, path, p.Addr)
+			q.Aux = &uprobePlace{exe: rawFile(inProcess(e, path), path), offset: p.Addr, addr: p.Addr, single: true}
+			out = append(out, &q)
+			continue
+		}
 		if err != nil {
 			if manyFiles {
 				continue
@@ -280,25 +287,6 @@ func symbolMatcher(p *Point) func([]byte) bool {
 		bare, err := demangle.ToString(string(n), demangle.NoParams)
 		return err == nil && match(p.Func, bare)
 	}
-}
-
-// checkBoundary refuses an address that is not the start of an instruction:
-// there the kernel would overwrite the middle of one.
-func checkBoundary(e *Env, x *executable, s elfSymbol, addr uint64, path string) error {
-	if e.Unsafe || addr == s.addr && s.name != "" {
-		return nil
-	}
-	if s.name == "" {
-		return usage("Could not determine instruction boundary for uprobe:%s:%d: no symbol covers it (binary appears stripped). Use --unsafe to probe it anyway, which may damage the traced program", path, addr)
-	}
-	off, ok := x.executableOffset(s.addr)
-	if !ok || off+s.size > uint64(len(x.data)) {
-		return nil
-	}
-	if !atInstruction(e.Kernel.Arch(), x.data[off:off+s.size], addr-s.addr) {
-		return usage("Could not add uprobe into middle of instruction: %s:%s+%d. Use --unsafe to probe it anyway, which may damage the traced program", path, s.name, addr-s.addr)
-	}
-	return nil
 }
 
 // suggestSymbol is the function with the name most like p's.

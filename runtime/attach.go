@@ -88,7 +88,7 @@ func (s *Session) attachAll() error {
 			return err
 		}
 	}
-	if s.nattached == 0 && len(progs) > 0 && len(s.points("")) > 0 && len(s.points(kindBegin))+len(s.points(kindEnd))+len(s.points(kindSelf)) == 0 {
+	if len(s.attachedTo) == 0 && len(progs) > 0 && len(s.points("")) > 0 && len(s.points(kindBegin))+len(s.points(kindEnd))+len(s.points(kindSelf)) == 0 {
 		return errors.New("Attachment failed for all probes.")
 	}
 	return nil
@@ -100,7 +100,9 @@ func (s *Session) attachProg(p *check.Prog) error {
 		link, err := kind.AttachMany(s.obj.Checked.Env, prog, p.Points)
 		if err == nil {
 			s.links = append(s.links, attached{link, nil})
-			s.nattached += len(p.Points)
+			for _, at := range p.Points {
+				s.attachedTo[newPlace(at)] = true
+			}
 			return nil
 		}
 		// One by one: that is what works there, or it tells which one does not.
@@ -117,10 +119,19 @@ func (s *Session) attachProg(p *check.Prog) error {
 			continue
 		}
 		s.links = append(s.links, attached{link, at})
-		s.nattached++
+		s.attachedTo[newPlace(at)] = true
 	}
 	return nil
 }
+
+// place is an attach point as users count them: one name in one place of the
+// script. A static probe may be at several addresses.
+type place struct {
+	name string
+	at   source.Span
+}
+
+func newPlace(at *probes.Point) place { return place{at.Name, at.Span} }
 
 // notAttached is what the setting missing_probes makes of a point that could not
 // be attached: an error, a warning, or nothing.

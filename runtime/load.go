@@ -33,8 +33,8 @@ func Load(obj *codegen.Object, opt Options) (*Session, error) {
 	s := &Session{
 		obj: obj, opt: opt,
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
-		byName: map[string]*wire.Map{},
-		stop:   make(chan struct{}),
+		byName: map[string]*wire.Map{}, attachedTo: map[place]bool{},
+		stop: make(chan struct{}),
 	}
 	if err := s.load(); err != nil {
 		s.Close()

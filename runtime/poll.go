@@ -87,7 +87,7 @@ func (s *Session) run() error {
 	}
 	stopSelf := s.watchSelf()
 	defer stopSelf()
-	lasting := s.nattached + len(s.points(kindSelf))
+	lasting := len(s.attachedTo) + len(s.points(kindSelf))
 	if !s.opt.DryRun {
 		s.opt.Sink.Attached(lasting + len(s.points(kindBegin)) + len(s.points(kindEnd)))
 	}

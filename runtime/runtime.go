@@ -82,13 +82,12 @@ const (
 
 // Session is a loaded object.
 type Session struct {
-	obj   *codegen.Object
-	opt   Options
-	maps  map[string]*ebpf.Map // by kernel name
-	progs map[string]*ebpf.Program
-	links []attached
-	// nattached is how many points are attached.
-	nattached int
+	obj        *codegen.Object
+	opt        Options
+	maps       map[string]*ebpf.Map // by kernel name
+	progs      map[string]*ebpf.Program
+	links      []attached
+	attachedTo map[place]bool
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached
 	ring     *ringbuf.Reader

@@ -112,6 +112,52 @@ static void do_spin(long ms) {
 	while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < ms);
 }
 
+// --- static probes ---
+
+// A static probe: a no-operation, and a note that says where it is, where its
+// semaphore is (or 0), whose it is, its name and where its arguments are.
+#define STATIC_PROBE(provider, name, semaphore, args, ...)                     \
+	__asm__ volatile("990: nop\n"                                              \
+			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                \
+			 ".balign 4\n"                                              \
+			 ".4byte 992f-991f, 994f-993f, 3\n"                         \
+			 "991: .asciz \"stapsdt\"\n"                                \
+			 "992: .balign 4\n"                                         \
+			 "993: .8byte 990b, _.stapsdt.base, " semaphore "\n"        \
+			 ".asciz \"" provider "\"\n"                                \
+			 ".asciz \"" name "\"\n"                                    \
+			 ".asciz \"" args "\"\n"                                    \
+			 "994: .balign 4\n"                                         \
+			 ".popsection\n"                                            \
+			 ".ifndef _.stapsdt.base\n"                                 \
+			 ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n" \
+			 ".weak _.stapsdt.base\n.hidden _.stapsdt.base\n"           \
+			 "_.stapsdt.base: .space 1\n.size _.stapsdt.base, 1\n"      \
+			 ".popsection\n.endif\n" ::__VA_ARGS__ : "memory")
+
+volatile unsigned short gt_semaphore __attribute__((section(".probes")));
+long gt_pair[2] = {111, -222};
+
+static inline __attribute__((always_inline)) void twice(long n) {
+	STATIC_PROBE("gt", "twice", "0", "-8@%0", "r"(n));
+}
+
+// fires the static probes N times.
+static void do_static(long n) {
+	for (long i = 0; i < n; i++) {
+		STATIC_PROBE("gt", "none", "0", "");
+		STATIC_PROBE("gt", "signs", "0", "-1@%b0 1@%b1 -2@%w2 2@%w3 -4@%k4 4@%k5 -8@%6 8@%7",
+			     "q"((char)-8), "q"((unsigned char)200), "r"((short)-1600), "r"((unsigned short)60000),
+			     "r"(-320000), "r"(4000000000u), "r"(-64000000000), "r"(18000000000000000000ul));
+		STATIC_PROBE("gt", "places", "0", "-4@$-7 -8@gt_pair(%%rip) -8@8+gt_pair(%%rip) -8@(%0,%1,8) 4@$-1", "r"(gt_pair), "r"(i & 1));
+		STATIC_PROBE("other", "none", "0", "8@nowhere(%%rip) -4@$5", "i"(0));
+		if (gt_semaphore)
+			STATIC_PROBE("gt", "watched", "gt_semaphore", "-8@%0", "r"(i));
+		twice(i);
+		twice(i + 100);
+	}
+}
+
 // N children, one after the other, that exit with their number.
 static void do_fork(long n) {
 	for (long i = 0; i < n; i++) {
@@ -363,6 +409,8 @@ int main(int argc, char **argv) {
 		do_fork(number(argv, 0, 1));
 	else if (!strcmp(cmd, "family"))
 		do_family(number(argv, 0, 1), number(argv, 1, 1));
+	else if (!strcmp(cmd, "static"))
+		do_static(number(argv, 0, 1));
 	else if (!strcmp(cmd, "spin"))
 		do_spin(number(argv, 0, 1000));
 	else if (!strcmp(cmd, "tcp"))

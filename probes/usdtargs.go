@@ -1,0 +1,255 @@
+package probes
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// usdtArg is where an argument is when its probe runs: a constant, a register,
+// or memory at register + offset + index × scale.
+type usdtArg struct {
+	err    error // why that can't be told; the rest means nothing then
+	size   int
+	signed bool
+	konst  int64
+	reg    string // "" for a constant
+	memory bool
+	off    int64
+	index  string
+	scale  int64
+}
+
+// emit computes the argument from the registers.
+func (u *usdtArg) emit(a *arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
+	if u.reg == "" {
+		return b.Extend(b.Const(u.konst), u.size, u.signed)
+	}
+	v := b.Load(ctx, int64(a.regs[u.reg]), 8, false)
+	if !u.memory {
+		if u.off != 0 { // the second byte of a register: %ah
+			v = b.Op(ir.OpShr, v, b.Const(u.off))
+		}
+		return b.Extend(v, u.size, u.signed)
+	}
+	addr := b.AddImm(v, u.off)
+	if u.index != "" {
+		i := b.Load(ctx, int64(a.regs[u.index]), 8, false)
+		if u.scale != 1 {
+			i = b.Op(ir.OpMul, i, b.Const(u.scale))
+		}
+		addr = b.Op(ir.OpAdd, addr, i)
+	}
+	return b.Extend(readWord(b, addr, u.size, types.User), u.size, u.signed)
+}
+
+// parseUSDTArgs reads arguments as assemblers write operands, each with its
+// size in bytes before an @, negative if it is signed: "-4@%eax 8@-16(%rbp)".
+// symbol tells how far a symbol lies from the probe.
+func parseUSDTArgs(arch, text string, symbol func(name string) (int64, bool)) []usdtArg {
+	var list []usdtArg
+	for _, word := range splitArgs(text) {
+		u := usdtArg{size: 8}
+		if err := u.parse(arch, word, symbol); err != nil {
+			u = usdtArg{err: err}
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+func (u *usdtArg) parse(arch, word string, symbol func(string) (int64, bool)) error {
+	operand := word
+	if size, rest, ok := strings.Cut(word, "@"); ok {
+		// Floating-point operands have an f behind the size.
+		n, err := strconv.Atoi(strings.TrimSuffix(size, "f"))
+		if err != nil {
+			return fmt.Errorf("%q has no size", word)
+		}
+		u.size, u.signed, operand = max(n, -n), n < 0, rest
+	}
+	switch u.size {
+	case 1, 2, 4, 8:
+	default:
+		return fmt.Errorf("size %d is not supported", u.size)
+	}
+	ok := false
+	switch arch {
+	case "amd64":
+		ok = u.parseX86(operand, symbol)
+	case "arm64":
+		ok = u.parseARM(operand)
+	default:
+		return fmt.Errorf("arguments on %s are not known", arch)
+	}
+	if !ok {
+		return fmt.Errorf("operand %q is not understood, or names a symbol that the file does not have", operand)
+	}
+	return nil
+}
+
+// splitArgs splits at blanks outside brackets ("8@[sp, 16]" is one word).
+func splitArgs(text string) []string {
+	var words []string
+	depth, start := 0, -1
+	for i := 0; i <= len(text); i++ {
+		switch {
+		case i == len(text) || text[i] == ' ' && depth == 0:
+			if start >= 0 {
+				words = append(words, text[start:i])
+			}
+			start = -1
+			continue
+		case text[i] == '[':
+			depth++
+		case text[i] == ']':
+			depth--
+		}
+		if start < 0 {
+			start = i
+		}
+	}
+	return words
+}
+
+// x86Register is the name in pt_regs of a register of any width, and by how
+// many bits its value lies above the lowest.
+func x86Register(name string) (reg string, shift int64, ok bool) {
+	name, ok = strings.CutPrefix(name, "%")
+	if !ok {
+		return "", 0, false
+	}
+	switch name {
+	case "rip", "eip":
+		return "ip", 0, true
+	case "ah", "bh", "ch", "dh":
+		return name[:1] + "x", 8, true
+	case "al", "bl", "cl", "dl":
+		return name[:1] + "x", 0, true
+	case "sil", "dil", "bpl", "spl":
+		return name[:2], 0, true
+	}
+	if len(name) > 1 && name[0] == 'r' && name[1] >= '0' && name[1] <= '9' {
+		name = strings.TrimRight(name, "dwb")
+	} else if len(name) == 3 && (name[0] == 'r' || name[0] == 'e') {
+		name = name[1:]
+	}
+	_, ok = archAMD64.regs[name]
+	return name, 0, ok
+}
+
+func (u *usdtArg) parseX86(op string, symbol func(string) (int64, bool)) bool {
+	if rest, ok := strings.CutPrefix(op, "$"); ok {
+		n, err := strconv.ParseInt(rest, 0, 64)
+		if err != nil {
+			var big uint64
+			big, err = strconv.ParseUint(rest, 0, 64)
+			n = int64(big)
+		}
+		u.konst = n
+		return err == nil
+	}
+	open := strings.IndexByte(op, '(')
+	if open < 0 {
+		var ok bool
+		u.reg, u.off, ok = x86Register(op)
+		return ok
+	}
+	u.memory, u.scale = true, 1
+	if op[open:] == "(%rip)" {
+		// The instruction pointer is where the probe is.
+		var ok bool
+		u.reg = "ip"
+		u.off, ok = symbolPlus(op[:open], symbol)
+		return ok
+	}
+	if disp := op[:open]; disp != "" {
+		n, err := strconv.ParseInt(disp, 0, 64)
+		if err != nil {
+			return false // relative to a symbol
+		}
+		u.off = n
+	}
+	parts := strings.Split(strings.TrimSuffix(op[open+1:], ")"), ",")
+	if !strings.HasSuffix(op, ")") || len(parts) > 3 {
+		return false
+	}
+	var ok bool
+	if u.reg, _, ok = x86Register(strings.TrimSpace(parts[0])); !ok || u.reg == "ip" {
+		return false
+	}
+	if len(parts) > 1 {
+		if u.index, _, ok = x86Register(strings.TrimSpace(parts[1])); !ok {
+			return false
+		}
+	}
+	if len(parts) > 2 {
+		n, err := strconv.ParseInt(strings.TrimSpace(parts[2]), 0, 64)
+		u.scale, ok = n, err == nil
+	}
+	return ok
+}
+
+// symbolPlus is where a symbol with an offset lies, seen from the probe: "sym",
+// "sym+8", "8+sym", "sym-8".
+func symbolPlus(text string, symbol func(string) (int64, bool)) (int64, bool) {
+	sum, seen := int64(0), false
+	for term := range strings.SplitSeq(strings.ReplaceAll(text, "-", "+-"), "+") {
+		if n, err := strconv.ParseInt(term, 0, 64); err == nil {
+			sum += n
+			continue
+		}
+		if term == "" {
+			continue
+		}
+		at, ok := symbol(term)
+		if !ok || seen {
+			return 0, false
+		}
+		sum, seen = sum+at, true
+	}
+	return sum, seen
+}
+
+// armRegister accepts x0 … x30, w0 … w30 and sp.
+func armRegister(name string) (string, bool) {
+	name = strings.TrimSpace(name)
+	if strings.HasPrefix(name, "w") {
+		name = "x" + name[1:]
+	}
+	_, ok := archARM64.regs[name]
+	return name, ok
+}
+
+func (u *usdtArg) parseARM(op string) bool {
+	if inner, ok := strings.CutPrefix(op, "["); ok {
+		u.memory, u.scale = true, 1
+		inner, ok = strings.CutSuffix(inner, "]")
+		parts := strings.Split(inner, ",")
+		if !ok || len(parts) > 2 {
+			return false
+		}
+		if u.reg, ok = armRegister(parts[0]); !ok {
+			return false
+		}
+		if len(parts) == 2 {
+			second := strings.TrimPrefix(strings.TrimSpace(parts[1]), "#")
+			if n, err := strconv.ParseInt(second, 0, 64); err == nil {
+				u.off = n
+			} else if u.index, ok = armRegister(second); !ok {
+				return false
+			}
+		}
+		return true
+	}
+	if n, err := strconv.ParseInt(op, 0, 64); err == nil {
+		u.konst = n
+		return true
+	}
+	var ok bool
+	u.reg, ok = armRegister(op)
+	return ok
+}
