@@ -51,9 +51,20 @@ func needKernel(t testing.TB) {
 // haveV4 asks the kernel for a sign-extending move. (Older ones mistake the
 // 32-bit jump of the same extension for one they know.)
 func haveV4() bool {
+	return accepts(asm.Mov.Imm(asm.R0, 0), asm.MovSX8.Reg(asm.R0, asm.R0))
+}
+
+// haveFetch asks for an atomic exchange.
+func haveFetch() bool {
+	xchg := asm.Xchg.Mem(asm.RFP, asm.R0, asm.DWord, -8)
+	xchg.Constant = int64(asm.Xchg >> 8)
+	return accepts(asm.StoreImm(asm.RFP, -8, 0, asm.DWord), asm.Mov.Imm(asm.R0, 0), xchg)
+}
+
+// accepts reports whether the kernel takes a program of these instructions.
+func accepts(insns ...asm.Instruction) bool {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.SocketFilter, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.MovSX8.Reg(asm.R0, asm.R0), asm.Return()},
+		Type: ebpf.SocketFilter, License: "GPL", Instructions: append(insns, asm.Return()),
 	})
 	if err == nil {
 		p.Close()
@@ -121,7 +132,7 @@ func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 // compares with the interpreter. GOTRACE_SEEDS=from-to chooses others.
 func TestDifferential(t *testing.T) {
 	needKernel(t)
-	v4 := haveV4()
+	v4, fetch := haveV4(), haveFetch()
 	from, to := int64(0), int64(150)
 	if s := os.Getenv("GOTRACE_SEEDS"); s != "" {
 		a, b, _ := strings.Cut(s, "-")
@@ -129,7 +140,7 @@ func TestDifferential(t *testing.T) {
 		to, _ = strconv.ParseInt(b, 10, 64)
 	}
 	for seed := from; seed < to; seed++ {
-		cfg := irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0}
+		cfg := irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0, Fetch: fetch}
 		m := irgen.Program(seed, cfg)
 		if seed%9 == 5 {
 			cfg.Vars = 16

@@ -127,7 +127,7 @@ func TestDifferential(t *testing.T) {
 		}
 	}
 	for seed := from; seed < n; seed++ {
-		m := irgen.Program(seed, irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0})
+		m := irgen.Program(seed, irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0, Fetch: true})
 		if err := ir.Verify(m); err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)
 		}
@@ -158,7 +158,7 @@ func TestDeterminism(t *testing.T) {
 	for seed := range int64(50) {
 		var texts [2]bytes.Buffer
 		for i := range texts {
-			m := irgen.Program(seed, irgen.Config{Size: 60, Calls: true})
+			m := irgen.Program(seed, irgen.Config{Size: 60, Calls: true, Fetch: true})
 			Run(m)
 			texts[i].WriteString(m.String())
 		}

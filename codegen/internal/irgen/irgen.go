@@ -22,6 +22,7 @@ type Config struct {
 	Size     int  // statements of main
 	BigSlots bool // slots that exceed the stack together
 	Calls    bool // functions of the same program
+	Fetch    bool // atomic instructions that give what was there
 	Vars     int  // variables, all alive to the end; 0: a few
 }
 
@@ -213,7 +214,7 @@ func (g *gen) statement() {
 	case n < 69:
 		size := 4 + 4*g.r.Intn(2)
 		p, off := b.MapValue(g.out, 128), g.offset(OutSize-128, size)&^7
-		if g.r.Intn(3) == 0 {
+		if g.cfg.Fetch && g.r.Intn(3) == 0 {
 			g.push(b.Xchg(p, off, g.value()))
 		} else {
 			b.AtomicAdd(p, off, size, g.value())
