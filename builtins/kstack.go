@@ -88,7 +88,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 	if len(args) > 0 && args[0].Word != "" {
 		mode = args[0].Word
 		if !slices.Contains(stackModes, mode) {
-			c.Errorf(args[0].Span, "%s: invalid stack mode %q: valid modes are bpftrace, raw, perf and build_id", name, mode)
+			c.Errorf(args[0].Span, "Error parsing stack mode: %s: Invalid value for stack_mode: valid values are bpftrace, raw, perf, and build_id.", name)
 			return types.TInvalid
 		}
 		args = args[1:]
@@ -121,6 +121,9 @@ func checkStack(c Checker, call *Call) *types.Type {
 			return types.TInvalid
 		}
 		size = buildIDFrame * int(depth)
+	}
+	if ctx := c.Context(); ctx != nil && ctx.NoKernelStack != "" && call.Def.TypeName == kstackName {
+		c.Warnf(call.Span, "kstack may be empty here: %s", ctx.NoKernelStack)
 	}
 	call.Data = c.StackLens(false)
 	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}

@@ -83,7 +83,7 @@ func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.
 // attachPerfCPUs opens the event on each online CPU. CPUs that go offline
 // meanwhile are left out; none at all is an error.
 func attachPerfCPUs(attr *unix.PerfEventAttr, prog *ebpf.Program) (io.Closer, error) {
-	cpus, err := onlineCPUs()
+	cpus, err := OnlineCPUs()
 	if err != nil {
 		return nil, err
 	}
@@ -154,8 +154,8 @@ func attachPerfEverywhere(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program)
 	return attachPerfCPUs(attr, prog)
 }
 
-// onlineCPUs reads the list of CPUs that run.
-func onlineCPUs() ([]int, error) {
+// OnlineCPUs lists the CPUs that run.
+func OnlineCPUs() ([]int, error) {
 	text, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {
 		return nil, err

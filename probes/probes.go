@@ -174,8 +174,10 @@ type Context struct {
 	// Preemptible says that on a kernel with preemption another task may run
 	// the same program on the same CPU before this run has ended.
 	Preemptible bool
-	// Stacks says that kstack and ustack can be taken (bpf_get_stackid works).
-	Stacks bool
+	// Stacks says that kstack and ustack can be taken (bpf_get_stackid works);
+	// NoKernelStack why kstack may be empty all the same, or "".
+	Stacks        bool
+	NoKernelStack string
 }
 
 // Kfuncs is the first release whose programs of this kind may call the kernel

@@ -26,7 +26,7 @@ var timeUnits = []struct {
 func intervalKind() *Kind {
 	k := timerKind("interval", "i", "Runs at a fixed rate on one CPU.")
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		cpus, err := onlineCPUs()
+		cpus, err := OnlineCPUs()
 		if err != nil || len(cpus) == 0 {
 			return nil, &AttachError{p, "which CPUs are online is not known", err}
 		}

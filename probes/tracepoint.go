@@ -87,14 +87,17 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	space := kernelSpace
+	space, noStack := kernelSpace, ""
 	if p.Target == "syscalls" {
 		space = userSpace
+		if e.Kernel.Release().Less(Version{Major: 6, Minor: 12}) {
+			noStack = "before Linux 6.12 the kernel takes the user's registers for its own in tracepoints of system calls"
+		}
 	}
 	return &Context{
 		Kind: p.Kind, Prog: ebpf.TracePoint, Shape: "tracepoint " + layoutOf(f.Fields), BareShape: "tracepoint",
 		Args:     argsStruct("struct "+p.Name+"_args", f.Size, f.Fields),
-		ArgSpace: space, InTask: true, Stacks: true,
+		ArgSpace: space, InTask: true, Stacks: true, NoKernelStack: noStack,
 		ArgLines: func() []string { return f.Decls },
 	}, nil
 }

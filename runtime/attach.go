@@ -171,7 +171,7 @@ func (s *Session) walk(lasting int) {
 		}
 	}
 	if len(ws) == 0 {
-		if lasting == 0 {
+		if lasting == 0 && s.opt.Child == nil {
 			s.Stop()
 		}
 		return

@@ -11,7 +11,6 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/runtime/symbols"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
@@ -107,6 +106,9 @@ func (s *Session) run() error {
 			return err
 		}
 	}
+	if s.opt.PID > 0 {
+		s.syms.Know(s.opt.PID)
+	}
 	s.walk(lasting)
 	s.poll()
 	s.walkers.Wait()
@@ -136,10 +138,10 @@ func (s *Session) endOfRun() {
 	s.reportMissed()
 }
 
-// noteMappings takes what the child has mapped from its log.
+// noteMappings takes what the child and its children have mapped from their log.
 func (s *Session) noteMappings() {
 	if s.mmaps != nil {
-		s.mmaps.drain(func(m symbols.Mapping) { s.syms.Mapped(s.mmaps.pid, m) })
+		s.mmaps.drain(s.syms)
 	}
 }
 

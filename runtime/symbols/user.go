@@ -12,6 +12,7 @@ package symbols
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,9 +74,7 @@ func (u *User) Lookup(pid int, addr uint64) (Frame, bool) {
 	}
 	p := u.procs[pid]
 	if p == nil {
-		p = &process{pid: pid}
-		u.procs[pid] = p
-		p.read(u.opt.ProcRoot)
+		p = u.Know(pid)
 	} else if u.opt.Cache == NoCache {
 		p.read(u.opt.ProcRoot)
 	}
@@ -97,6 +96,22 @@ func (u *User) Lookup(pid int, addr uint64) (Frame, bool) {
 	return f, true
 }
 
+// Know reads the memory map of a process, for when it is gone.
+func (u *User) Know(pid int) *process {
+	p := u.process(pid)
+	p.read(u.opt.ProcRoot)
+	return p
+}
+
+func (u *User) process(pid int) *process {
+	p := u.procs[pid]
+	if p == nil {
+		p = &process{pid: pid}
+		u.procs[pid] = p
+	}
+	return p
+}
+
 // Mapping is an executable mapping that was seen to be made. Dev and Inode are
 // written as /proc/PID/maps writes them.
 type Mapping struct {
@@ -106,13 +121,19 @@ type Mapping struct {
 
 // Mapped notes a mapping of a process that may be gone when it is asked about.
 func (u *User) Mapped(pid int, m Mapping) {
-	p := u.procs[pid]
-	if p == nil {
-		p = &process{pid: pid}
-		u.procs[pid] = p
-	}
-	p.add(mapping{start: m.Start, end: m.End, offset: m.Offset, path: m.Path, file: fileID{m.Dev, m.Inode, m.Path}})
+	u.process(pid).add(mapping{start: m.Start, end: m.End, offset: m.Offset, path: m.Path, file: fileID{m.Dev, m.Inode, m.Path}})
 }
+
+// Forked notes that a process began as a copy of another one.
+func (u *User) Forked(pid, parent int) {
+	if from := u.procs[parent]; from != nil {
+		u.process(pid).maps = slices.Clone(from.maps)
+	}
+}
+
+// Executed notes that a process runs another program now: nothing of what was
+// mapped is left.
+func (u *User) Executed(pid int) { u.process(pid).maps = nil }
 
 func (u *User) demangled(name string) string {
 	if !u.opt.Demangle || !strings.HasPrefix(name, "_Z") && !strings.HasPrefix(name, "_R") {
