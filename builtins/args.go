@@ -30,7 +30,7 @@ func args() *Def {
 			case ctx != nil && ctx.ArgsErr != nil:
 				c.Errorf(call.Span, "%s", ctx.ArgsErr)
 			default:
-				c.Errorf(call.Span, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (%s used here)", kindOf(c, "fn"))
+				c.Errorf(call.Span, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (%s used here)", kindShown(c))
 			}
 			return types.TInvalid
 		},

@@ -114,7 +114,7 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 	call.Lit = &l
 	given, ok := c.Session().Options[opt.Name]
 	if ok && !l.set(given) {
-		c.Errorf(call.Span, "Invalid value for the command line option '%s': %q", opt.Name, given)
+		c.Errorf(call.Span, "program command line option --%s %s (value: %s)", opt.Name, l.wants(), given)
 		return types.TInvalid
 	}
 	switch {
@@ -126,6 +126,14 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 		return types.TUint64
 	}
 	return types.TInt64
+}
+
+// wants says what set takes.
+func (l *Lit) wants() string {
+	if l.IsBool {
+		return "expects a boolean (e.g. 'true')"
+	}
+	return "expects an integer"
 }
 
 // set gives a literal a new value of the same kind, from the command line.

@@ -26,7 +26,7 @@ func debugf() *Def {
 				return types.TVoid
 			}
 			if len(call.Args)-1 > maxDebugArgs {
-				c.Errorf(call.Span, "debugf() takes up to %d arguments behind the format (%d provided)", maxDebugArgs, len(call.Args)-1)
+				c.Errorf(call.Span, "cannot use more than %d conversion specifiers", maxDebugArgs)
 				return types.TVoid
 			}
 			var text strings.Builder

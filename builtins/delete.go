@@ -48,13 +48,17 @@ func checkEntry(c Checker, call *Call) *MapInfo {
 		c.Errorf(key.Span, "%s() takes the key either in brackets or as its second argument", name)
 		return nil
 	case key != nil:
-		c.UseKey(m, call.typeOf(1), key.Span)
 		if c.Final() && !m.Keyed {
-			c.Errorf(call.Span, "call to %s() with two arguments expects a map with explicit keys (non-scalar map)", name)
+			two := " with two arguments"
+			if call.Def.Params[1].Optional == false {
+				two = ""
+			}
+			c.Errorf(call.Span, "call to %s()%s expects a map with explicit keys (non-scalar map)", name, two)
 			return nil
 		}
+		c.UseKey(m, call.typeOf(1), key.Span)
 	case a.Key == nil && c.Final() && m.Keyed:
-		c.Errorf(call.Span, "call to %s() with one argument expects a map without explicit keys (scalar map)", name)
+		c.Errorf(call.Span, "call to %s() with a single argument expects a map without explicit keys (scalar map)", name)
 		return nil
 	}
 	return m

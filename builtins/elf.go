@@ -77,6 +77,14 @@ func kindName(c Checker) string {
 	return "function"
 }
 
+// kindShown is kindName as errors have it: begin and end are special.
+func kindShown(c Checker) string {
+	if name := kindName(c); name != "begin" && name != "end" {
+		return name
+	}
+	return "special"
+}
+
 func assertUserspaceProbe() *Def {
 	return &Def{
 		Name:   "assert_userspace_probe",

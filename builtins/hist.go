@@ -41,11 +41,11 @@ func hist() *Def {
 			k := 0
 			if a := call.arg(1); a != nil {
 				if a.Lit == nil || a.Lit.IsStr {
-					c.Errorf(a.Span, "hist: invalid bits value, must be literal in the range 0..%d", maxHistBits)
+					c.Errorf(call.Span, "hist: invalid bits value, must be literal in the range 0..%d", maxHistBits)
 					return types.TInvalid
 				}
 				if a.Lit.Int < 0 || a.Lit.Int > maxHistBits {
-					c.Errorf(a.Span, "hist: bits %d must be 0..%d", a.Lit.Int, maxHistBits)
+					c.Errorf(call.Span, "hist: bits %d must be 0..%d", a.Lit.Int, maxHistBits)
 					return types.TInvalid
 				}
 				k = int(a.Lit.Int)

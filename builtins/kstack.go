@@ -98,7 +98,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 		if len(args) > 1 {
 			c.Errorf(args[0].Span, "Expected stack mode as first argument")
 		} else {
-			c.Errorf(args[0].Span, "%s: invalid limit value", name)
+			c.Errorf(call.Span, "%s: invalid limit value", name)
 		}
 		return types.TInvalid
 	}
@@ -106,7 +106,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 		depth = args[0].Lit.Int
 	}
 	if depth > maxDepth {
-		c.Errorf(args[0].Span, "%s([int limit]): limit shouldn't exceed %d, %d given", name, maxDepth, depth)
+		c.Errorf(call.Span, "%s([int limit]): limit shouldn't exceed %d, %d given", name, maxDepth, depth)
 		return types.TInvalid
 	}
 	m := max(slices.Index(stackModes, mode), 0)

@@ -54,7 +54,7 @@ func usym() *Def {
 
 func checkSymbol(c Checker, call *Call, t *types.Type) *types.Type {
 	if a := call.typeOf(0); !a.IsInteger() && a.Kind != types.Pointer && a.Kind != types.Invalid && c.Final() {
-		c.Errorf(call.Args[0].Span, "%s() expects an integer or pointer argument (%s provided)", call.Def.Name, className(a))
+		c.Errorf(call.Span, "%s() expects an integer or pointer argument (%s provided)", call.Def.Name, className(a))
 		return types.TInvalid
 	}
 	return t

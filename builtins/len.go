@@ -58,7 +58,7 @@ func checkLen(c Checker, call *Call) *types.Type {
 		return types.TInt64
 	}
 	if t.Kind != types.Invalid && c.Final() {
-		c.Errorf(a.Span, "call to len() expects a map or stack, not %s", className(t))
+		c.Errorf(call.Span, "call to len() expects a map, ustack, or kstack")
 	}
 	return types.TInvalid
 }

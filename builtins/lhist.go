@@ -57,7 +57,7 @@ func checkLhist(c Checker, call *Call) *types.Type {
 			return types.TInvalid
 		}
 		if a.Lit == nil || a.Lit.IsStr || a.Lit.Int < 0 || a.Lit.Unsigned {
-			c.Errorf(a.Span, "lhist: invalid %s value (must be non-negative literal)", call.Def.Params[i+1].Name)
+			c.Errorf(call.Span, "lhist: invalid %s value (must be non-negative literal)", call.Def.Params[i+1].Name)
 			return types.TInvalid
 		}
 		p[i] = a.Lit.Int
@@ -65,7 +65,7 @@ func checkLhist(c Checker, call *Call) *types.Type {
 	low, high, step := p[0], p[1], p[2]
 	switch {
 	case step <= 0:
-		c.Errorf(call.Args[3].Span, "lhist() step must be >= 1 (%d provided)", step)
+		c.Errorf(call.Span, "lhist() step must be >= 1 (%d provided)", step)
 	case low > high:
 		c.Errorf(call.Span, "lhist() min must be less than max (provided min %d and max %d)", low, high)
 	case high-low < step:

@@ -121,7 +121,7 @@ func staticAssert() *Def {
 			}
 			switch l := call.Args[0].Lit; {
 			case l == nil:
-				c.Errorf(call.Args[0].Span, "static_assert() needs a condition that is known when compiling")
+				c.Errorf(call.Args[0].Span, "Unable to resolve comptime expression")
 			case !l.IsStr && l.Int == 0:
 				c.Errorf(call.Span, "%s", message)
 			}
@@ -203,7 +203,7 @@ func assertStr() *Def {
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			if t := call.typeOf(0); c.Final() && call.known(0) && t.Kind != types.String {
-				c.Errorf(call.Args[0].Span, "expected a string, not %s", className(t))
+				c.Errorf(call.Span, "string-like values must be either strings, arrays or pointers")
 			}
 			return types.TVoid
 		},

@@ -26,7 +26,7 @@ func (d *Def) CheckArity(c Checker, call *Call) bool {
 	var want string
 	switch {
 	case least == most && most == 0:
-		want = "takes no arguments"
+		want = "requires no arguments"
 	case least == most:
 		want = "requires " + plural(least)
 	case n < least:
@@ -54,7 +54,7 @@ func (d *Def) CheckParams(c Checker, call *Call) bool {
 		switch d.param(i).Kind {
 		case Literal:
 			if a.Lit == nil && c.Final() {
-				c.Errorf(a.Span, "%s: invalid %s value (must be a literal)", d.Name, d.param(i).Name)
+				c.Errorf(call.Span, "%s: invalid %s value (must be a literal)", d.Name, d.param(i).Name)
 				ok = false
 			}
 		case MapArg:
@@ -133,7 +133,7 @@ func wantInt(c Checker, call *Call, i int) bool {
 		return true
 	}
 	if c.Final() {
-		c.Errorf(call.Args[i].Span, "%s() only supports int arguments (%s provided)", call.Def.Name, className(t))
+		c.Errorf(call.Span, "%s() only supports int arguments (%s provided)", call.Def.Name, className(t))
 	}
 	return false
 }
@@ -146,7 +146,7 @@ func wantString(c Checker, call *Call, i int) (string, bool) {
 	}
 	if a.Lit == nil || !a.Lit.IsStr {
 		if c.Final() && call.known(i) {
-			c.Errorf(a.Span, "%s() expects a string literal (%s provided)", call.Def.Name, className(a.Type))
+			c.Errorf(call.Span, "%s() expects a string literal (%s provided)", call.Def.Name, className(a.Type))
 		}
 		return "", false
 	}

@@ -19,7 +19,7 @@ func path() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			if ctx == nil || ctx.Kind.Name != "fentry" && ctx.Kind.Name != "fexit" && ctx.Kind.Name != "iter" {
-				c.Errorf(call.Span, "The path function can only be used with 'fentry', 'fexit' and 'iter' probes")
+				c.Errorf(call.Span, "The path function can only be used with 'fentry', 'fexit', 'iter' probes")
 				return types.TInvalid
 			}
 			t := call.typeOf(0)

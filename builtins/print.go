@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"strings"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/wire"
@@ -55,11 +57,7 @@ func checkPrint(c Checker, call *Call) *types.Type {
 	a := &call.Args[0]
 	if !wholeMapArg(a) {
 		if len(call.Args) > 1 {
-			if a.Map != nil {
-				c.Errorf(call.Span, "Single-value (i.e. indexed) map prints cannot take additional arguments.")
-			} else {
-				c.Errorf(call.Span, "Non-map print() only takes 1 argument, %d found", len(call.Args))
-			}
+			c.Errorf(call.Span, "Non-map print() only takes 1 argument, %d found", len(call.Args))
 			return types.TVoid
 		}
 		checkPrintable(c, call, a)
@@ -74,13 +72,17 @@ func checkPrint(c Checker, call *Call) *types.Type {
 		if i == 0 || arg == nil {
 			continue
 		}
-		if arg.Lit == nil || arg.Lit.IsStr || arg.Lit.Int < 0 {
-			c.Errorf(arg.Span, "print: invalid %s value (must be non-negative literal)", what)
+		if arg.Lit != nil && arg.Lit.IsStr {
+			c.Errorf(call.Span, "print() expects a int literal (string provided)")
+			return types.TVoid
+		}
+		if arg.Lit == nil || arg.Lit.Int < 0 {
+			c.Errorf(call.Span, "print: invalid %s value (must be non-negative literal)", what)
 			return types.TVoid
 		}
 	}
-	if len(call.Args) > 1 && !a.Map.Keyed && a.Type.Kind != types.Agg {
-		c.Warnf(call.Span, "The top and div arguments are ignored when used on a map without keys.")
+	if len(call.Args) > 2 && a.Type.Kind == types.Agg && strings.HasSuffix(a.Type.Name, "stats_t") {
+		c.Warnf(call.Span, "print()'s top and div arguments are ignored when used on stats() maps.")
 	}
 	return types.TVoid
 }

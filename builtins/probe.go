@@ -30,12 +30,8 @@ func probeType() *Def {
 			Examples: []string{`tracepoint:syscalls:sys_enter_read, kprobe:vfs_read { @[probetype] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if ctx := c.Context(); ctx != nil {
-				name := ctx.Kind.Name
-				if name == "begin" || name == "end" {
-					name = "special"
-				}
-				call.Lit = &Lit{Str: name, IsStr: true}
+			if c.Context() != nil {
+				call.Lit = &Lit{Str: kindShown(c), IsStr: true}
 			}
 			return checkPointText(c, call)
 		},

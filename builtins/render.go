@@ -65,11 +65,11 @@ func checkFormat(c Checker, call *Call, at int) *message {
 		switch {
 		case p.Verb.unsupported():
 			c.Errorf(call.Span, "unsupported format specifier: %s", p.Verb.letters())
-			ok = false
+			return nil
 		case a.Type == nil || a.Type.Kind == types.Invalid:
 			ok = false
 		case !p.Verb.accepts(a.Type):
-			c.Errorf(a.Span, "unsupported format specifier for type '%s': %s", a.Type, p.Verb.letters())
+			c.Errorf(call.Span, "unsupported format specifier for type '%s': %s", a.Type, p.Verb.letters())
 			ok = false
 		}
 		if !ok {

@@ -69,7 +69,7 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 		Check: func(c Checker, call *Call) *types.Type {
 			if kind := kindName(c); kind == "begin" || kind == "end" || kind == "self" {
 				// They run on behalf of gotrace itself.
-				c.Errorf(call.Span, "%s() can not be used for this probetype %s", name, kind)
+				c.Errorf(call.Span, "%s() can not be used for this probetype %s", name, kindShown(c))
 				return types.TVoid
 			}
 			needsTask(c, call)
@@ -87,7 +87,7 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 			}
 			call.Data = nil
 			if wantInt(c, call, 0) && a.Lit != nil && (a.Lit.Int < 1 || a.Lit.Int > maxSignal) {
-				c.Errorf(a.Span, "signal %s is not between 1 and %d", a.Span.Text(), maxSignal)
+				c.Errorf(call.Span, "signal() accepts a string literal or an integer between 1 and %d (inclusive)", maxSignal)
 			}
 			return types.TVoid
 		},

@@ -16,7 +16,7 @@ func wantStr(c Checker, call *Call, i int) bool {
 		return true
 	}
 	if c.Final() {
-		c.Errorf(call.Args[i].Span, "%s() only supports string arguments (%s provided)", call.Def.Name, className(t))
+		c.Errorf(call.Span, "%s() only supports string arguments (%s provided)", call.Def.Name, className(t))
 	}
 	return false
 }

@@ -70,7 +70,7 @@ func strftime() *Def {
 				}
 			}
 			if clocks[clock] == clockMonotonic {
-				c.Errorf(call.Args[1].Span, "strftime() can not take a monotonic timestamp: it is not known how long the machine slept")
+				c.Errorf(call.Span, "strftime() can not take a monotonic timestamp")
 				return types.TInvalid
 			}
 			if a := call.Args[1]; a.Lit != nil && a.Lit.Int < 0 && !a.Lit.Unsigned {

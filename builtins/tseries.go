@@ -63,16 +63,16 @@ func checkSeries(c Checker, call *Call) *types.Type {
 		name := call.Def.Params[i+1].Name
 		switch {
 		case a.Lit == nil || a.Lit.IsStr || a.Lit.Int < 0 || a.Lit.Unsigned:
-			c.Errorf(a.Span, "tseries: invalid %s value (must be non-negative literal)", name)
+			c.Errorf(call.Span, "tseries: invalid %s value (must be non-negative literal)", name)
 			return types.TInvalid
 		case a.Lit.Int == 0:
-			c.Errorf(a.Span, "tseries() %s must be >= 1 (0 provided)", name)
+			c.Errorf(call.Span, "tseries() %s must be >= 1 (0 provided)", name)
 			return types.TInvalid
 		}
 		p[i] = a.Lit.Int
 	}
 	if p[1] > maxIntervals {
-		c.Errorf(call.Args[2].Span, "tseries() num_intervals must be <= %d (%d provided)", maxIntervals, p[1])
+		c.Errorf(call.Span, "tseries() num_intervals must be <= %d (%d provided)", maxIntervals, p[1])
 		return types.TInvalid
 	}
 	size := int(p[1]) * slotWords * 8
@@ -83,7 +83,7 @@ func checkSeries(c Checker, call *Call) *types.Type {
 		}
 		f := slices.Index(seriesFuncs[1:], name)
 		if f < 0 {
-			c.Errorf(call.Args[3].Span, "tseries() expects one of the following aggregation functions: avg, max, min, sum (\"%s\" provided)", name)
+			c.Errorf(call.Span, "tseries() expects one of the following aggregation functions: avg, max, min, sum (\"%s\" provided)", name)
 			return types.TInvalid
 		}
 		p[2] = int64(f + 1)

@@ -3,6 +3,7 @@ package lang
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -20,7 +21,8 @@ const (
 // declare comes before what imports them.
 type importer struct {
 	diags *source.Diags
-	dirs  []string        // searched after the importing file's own
+	root  string          // directory of the script
+	dirs  []string        // searched after the importing file's own and the script's
 	seen  map[string]bool // real paths
 	out   *ast.Program
 }
@@ -33,7 +35,7 @@ func imports(p *ast.Program, dirs []string, diags *source.Diags) *ast.Program {
 	}
 	merged := *p
 	merged.C, merged.Decls = nil, nil
-	im := &importer{diags: diags, dirs: dirs, seen: map[string]bool{}, out: &merged}
+	im := &importer{diags: diags, root: dirOf(p.File), dirs: dirs, seen: map[string]bool{}, out: &merged}
 	if p.File != nil {
 		if real, err := filepath.EvalSymlinks(p.File.Name); err == nil {
 			im.seen[absolute(real)] = true
@@ -95,20 +97,28 @@ func (im *importer) one(i *ast.Import, from *source.File) {
 	im.diags.ErrorHint(i.Span(), "checked: "+strings.Join(checked, ", "), "Unable to find suitable path for import")
 }
 
-// candidates are the places a path may mean, the importing file's directory first.
+// candidates are the places a path may mean: the importing file's directory, the
+// script's, those given.
 func (im *importer) candidates(path string, from *source.File) []string {
 	if filepath.IsAbs(path) {
 		return []string{path}
 	}
-	dir := "."
-	if from != nil && from.Name != "stdin" {
-		dir = filepath.Dir(from.Name)
-	}
+	dir := dirOf(from)
 	list := []string{filepath.Join(dir, path)}
-	for _, d := range im.dirs {
-		list = append(list, filepath.Join(d, path))
+	for _, d := range append([]string{im.root}, im.dirs...) {
+		if p := filepath.Join(d, path); !slices.Contains(list, p) {
+			list = append(list, p)
+		}
 	}
 	return list
+}
+
+// dirOf is where a file is.
+func dirOf(f *source.File) string {
+	if f == nil || f.Name == "stdin" {
+		return "."
+	}
+	return filepath.Dir(f.Name)
 }
 
 func importable(name string) bool {
@@ -121,7 +131,7 @@ func (im *importer) unsafe(i *ast.Import, path string, info os.FileInfo) bool {
 	if info.Mode().Perm()&0o002 == 0 {
 		return false
 	}
-	im.diags.Errorf(i.Span(), "%s is not imported: everyone may write to it", path)
+	im.diags.ErrorHint(i.Span(), "everyone may write to it, and would run programs as you", "skipping due to global write permissions: %q", path)
 	return true
 }
 
@@ -160,7 +170,7 @@ func (im *importer) file(i *ast.Import, path string) {
 		im.diags.ErrorHint(i.Span(), "put the functions into the script: fn name($a : int64) : int64 { … }", "%s: C programs cannot be imported, there is no C compiler here", path)
 		return
 	case !importable(path):
-		im.diags.ErrorHint(i.Span(), "a .bt or .h file, or a directory of them, can be imported", "unknown import type: %q", path)
+		im.diags.ErrorHint(i.Span(), "a .bt or .h file, or a directory of them, can be imported", "unknown import type: %q", filepath.Base(path))
 		return
 	}
 	text, err := os.ReadFile(real)

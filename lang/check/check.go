@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -211,13 +212,13 @@ func (c *checker) finish() {
 
 // listOptions finds the command line options that calls of getopt declare.
 func (c *checker) listOptions() {
-	seen := map[string]bool{}
-	for _, call := range c.info.Calls {
+	calls := slices.SortedFunc(maps.Values(c.info.Calls), func(a, b *builtins.Call) int { return a.Span.Start - b.Span.Start })
+	seen := map[string]string{}
+	for _, call := range calls {
 		o, ok := call.Data.(*builtins.Option)
-		if !ok || seen[o.Name] {
+		if !ok {
 			continue
 		}
-		seen[o.Name] = true
 		def := strconv.FormatInt(o.Default.Int, 10)
 		switch {
 		case o.Default.IsStr:
@@ -225,6 +226,13 @@ func (c *checker) listOptions() {
 		case o.Default.IsBool:
 			def = strconv.FormatBool(o.Default.Int != 0)
 		}
+		if first, ok := seen[o.Name]; ok {
+			if first != def {
+				c.diags.Errorf(call.Span, "Command line option '%s' needs to have the same default value in all places it is used. Previous default value: %s", o.Name, first)
+			}
+			continue
+		}
+		seen[o.Name] = def
 		c.prog.Options = append(c.prog.Options, Option{Name: o.Name, Doc: o.Doc, Default: def})
 	}
 	slices.SortFunc(c.prog.Options, func(a, b Option) int { return strings.Compare(a.Name, b.Name) })
@@ -236,6 +244,11 @@ func (c *checker) errorf(s source.Span, format string, args ...any) {
 
 func (c *checker) errorHint(s source.Span, hint, format string, args ...any) {
 	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// errorNotes is errorf with what is to be said of other places.
+func (c *checker) errorNotes(s source.Span, notes [2]source.Note, format string, args ...any) {
+	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Notes: notes})
 }
 
 func (c *checker) warnf(s source.Span, format string, args ...any) {

@@ -58,6 +58,11 @@ func expectation(d source.Diag) string {
 	if d.From.IsValid() {
 		s += fmt.Sprintf(" FROM [%s]", d.From.Text())
 	}
+	for _, n := range d.Notes {
+		if n.Msg != "" {
+			s += fmt.Sprintf(" NOTE [%s] %s", n.Span.Text(), n.Msg)
+		}
+	}
 	if d.Hint != "" {
 		s += " HINT " + d.Hint
 	}

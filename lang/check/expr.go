@@ -338,11 +338,11 @@ func (c *checker) comptime(e *ast.Comptime) *types.Type {
 	}
 	l := c.info.Lits[e.X]
 	if l == nil {
-		if t.Kind != types.Void {
-			c.errorf(e.Span(), "Unable to resolve comptime expression")
-			return types.TInvalid
+		if _, ok := e.X.(*ast.Block); ok && t.Kind == types.Void {
+			return t
 		}
-		return t
+		c.errorf(e.Span(), "Unable to resolve comptime expression")
+		return types.TInvalid
 	}
 	c.info.Lits[e] = l
 	return t

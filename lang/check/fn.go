@@ -40,7 +40,8 @@ func (c *checker) declareFuncs(p *ast.Program) {
 		name := d.Name.Text
 		switch {
 		case c.funcs[name] != nil:
-			c.diags.ErrorHint(d.Name.Span(), "the first is at "+c.funcs[name].decl.Name.Span().String(), "Function %s is defined twice", name)
+			c.diags.Add(source.Diag{Span: d.Name.Span(), Msg: "Redefinition of function: " + name,
+				Notes: [2]source.Note{{Span: c.funcs[name].decl.Name.Span(), Msg: "This is the original definition."}}})
 			continue
 		case c.defs.Lookup(name) != nil:
 			c.diags.Errorf(d.Name.Span(), "%s is a builtin: a function needs a name of its own", name)
@@ -224,7 +225,7 @@ func (c *checker) callFn(d *fnDef, e *ast.Call) *types.Type {
 		args[i] = c.value(a)
 	}
 	if len(args) != len(f.decl.Params) {
-		c.errorHint(e.Span(), "it is defined at "+f.decl.Name.Span().String(), "%s() takes %d arguments (%d provided)", f.fn.Name, len(f.decl.Params), len(args))
+		c.errorNotes(e.Span(), [2]source.Note{{Span: f.decl.Name.Span(), Msg: "This is its definition."}}, "%s() takes %d arguments (%d provided)", f.fn.Name, len(f.decl.Params), len(args))
 		return types.TInvalid
 	}
 	for i, p := range f.fn.Params {

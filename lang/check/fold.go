@@ -86,7 +86,7 @@ func (c *checker) foldBinary(e *ast.Binary, x, y *types.Type) (t *types.Type, do
 	if (isLiteralType(x) || x.Kind == types.Bool) && (isLiteralType(y) || y.Kind == types.Bool) {
 		l := fold(e.Op, a, b)
 		if l == nil && (e.Op == "/" || e.Op == "%") && b.Int == 0 {
-			c.errorf(e.Span(), "division by zero")
+			c.errorHint(e.Span(), "it is a division by zero", "unable to fold literals due to overflow or underflow")
 			return types.TInvalid, true
 		}
 		if l == nil {
@@ -100,7 +100,7 @@ func (c *checker) foldBinary(e *ast.Binary, x, y *types.Type) (t *types.Type, do
 
 // foldLogic decides && and || by the operand that is known.
 func (c *checker) foldLogic(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit) (*types.Type, bool) {
-	if e.Op != "&&" && e.Op != "||" || a == nil || a.IsStr || !c.conditionType(y, e.Y, e.Y.Span()) {
+	if e.Op != "&&" && e.Op != "||" || a == nil || a.IsStr || !c.conditional(y, e.Y) || y.Kind == types.String {
 		return nil, false
 	}
 	// What stands on the right is not evaluated then.

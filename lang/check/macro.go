@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,8 @@ func (c *checker) collectMacros(p *ast.Program) map[string][]*macro {
 		taken := false
 		for _, m := range macros[d.Name.Text] {
 			if signature(m.decl) == signature(d) {
-				c.diags.ErrorHint(d.Name.Span(), "the first definition is at "+m.decl.Name.Span().String(), "Redefinition of macro: %s", d.Name.Text)
+				c.diags.Add(source.Diag{Span: heading(d), Msg: "Redefinition of macro: " + d.Name.Text,
+					Notes: [2]source.Note{{Span: heading(m.decl), Msg: "This is the original definition."}}})
 				taken = true
 			}
 		}
@@ -49,6 +51,13 @@ func (c *checker) collectMacros(p *ast.Program) map[string][]*macro {
 	return macros
 }
 
+// heading is the word macro and the name.
+func heading(d *ast.Macro) source.Span {
+	s := d.Span()
+	s.End = d.Name.Span().End
+	return s
+}
+
 func (c *checker) macroParams(d *ast.Macro) bool {
 	seen := map[string]bool{}
 	for _, p := range d.Params {
@@ -60,7 +69,7 @@ func (c *checker) macroParams(d *ast.Macro) bool {
 		seen[name] = true
 		if n, ok := p.(*ast.Ident); ok {
 			if def := c.defs.Lookup(n.Name); def != nil && def.Kind == builtins.Variable {
-				c.diags.Errorf(p.Span(), "builtin '%s' can't be used as a macro argument", n.Name)
+				c.diags.Errorf(p.Span(), "syntax: builtin '%s' can't be used as a macro argument", n.Name)
 				return false
 			}
 		}
@@ -160,6 +169,7 @@ type expander struct {
 // expansion is one call of a macro being expanded.
 type expansion struct {
 	macro  *macro
+	at     source.Span // the call
 	id     int
 	params map[string]ast.Expr // arguments by parameter as written, expanded
 }
@@ -378,7 +388,7 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 		}
 	}
 	x.c.expansions++
-	in := &expansion{macro: m, id: x.c.expansions, params: map[string]ast.Expr{}}
+	in := &expansion{macro: m, at: e.Span(), id: x.c.expansions, params: map[string]ast.Expr{}}
 	for i, p := range m.decl.Params {
 		in.params[paramName(p)] = args[i]
 	}
@@ -443,10 +453,9 @@ func (x *expander) mismatch(e ast.Expr, name string, list []*macro, args []ast.E
 			closest = m
 		}
 	}
-	hint := ""
-	at := closest.decl.Name.Span().String()
+	d := source.Diag{Span: e.Span(), Msg: "Call to " + name + "() has arguments that do not match any definition."}
 	if n := len(closest.decl.Params); n != len(args) {
-		hint = "the closest definition, at " + at + ", takes " + strconv.Itoa(n) + " arguments, not " + strconv.Itoa(len(args))
+		d.Notes[0] = source.Note{Span: heading(closest.decl), Msg: fmt.Sprintf("The closest definition of %s() has a different number of arguments. Expected: %d but got %d", name, n, len(args))}
 	} else {
 		for i, p := range closest.decl.Params {
 			want := ""
@@ -461,12 +470,13 @@ func (x *expander) mismatch(e ast.Expr, name string, list []*macro, args []ast.E
 				}
 			}
 			if want != "" {
-				hint = "the closest definition, at " + at + ", wants a " + want + " for " + paramName(p)
+				d.Notes[0] = source.Note{Span: args[i].Span(), Msg: fmt.Sprintf("Mismatched arg. %s() expects a %s for arg %s but got an expression.", name, want, paramName(p))}
+				d.Notes[1] = source.Note{Span: p.Span(), Msg: "This is the argument in the closest definition."}
 				break
 			}
 		}
 	}
-	x.c.diags.ErrorHint(e.Span(), hint, "Call to %s() has arguments that do not match any definition.", name)
+	x.c.diags.Add(d)
 }
 
 // recursion reports a macro that comes to call itself.
@@ -476,7 +486,7 @@ func (x *expander) recursion(e ast.Expr, m *macro) {
 		names = append(names, in.macro.decl.Name.Text)
 	}
 	names = append(names, m.decl.Name.Text)
-	x.c.diags.Errorf(e.Span(), "Recursive macro call detected. Call chain: %s", strings.Join(names, " > "))
+	x.c.diags.Add(source.Diag{Span: e.Span(), Msg: "Recursive macro call detected. Call chain: " + strings.Join(names, " > "), From: x.chain[0].at})
 }
 
 // noted runs check, whose diagnostics come from e, which a macro call may have

@@ -35,7 +35,8 @@ func (c *checker) declareMaps(p *ast.Program) {
 		}
 		m := c.mapNamed(d.Map.Name, d.Map.Span())
 		if m.decl != nil {
-			c.diags.ErrorHint(d.Span(), "the first declaration is at "+m.decl.Span().String(), "%s is declared twice", m.info.Name)
+			c.diags.Add(source.Diag{Span: d.Span(), Msg: m.info.Name + " is declared twice",
+				Notes: [2]source.Note{{Span: m.decl.Span(), Msg: "This is the initial declaration."}}})
 			continue
 		}
 		m.decl = d
@@ -304,6 +305,9 @@ func (c *checker) checkStorage(m *mapState, span source.Span) {
 		need := "hash"
 		if agg {
 			need = "percpuhash"
+		}
+		if span.File != nil { // the name alone
+			span.End = min(span.End, span.Start+len(m.info.Name))
 		}
 		c.errorf(span, "Incompatible map types. Type from declaration: %s. Type from value/key type: %s", m.info.Decl, need)
 	}

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -73,7 +75,7 @@ func (c *checker) increment(e *ast.Unary) *types.Type {
 		return old
 	}
 	if !isNumber(old) {
-		c.errorf(e.Span(), "The %s operator can not be used on expressions of type '%s'", e.Op, plain(old))
+		c.holdsOther(e.Span(), e.X, types.TUint64, old)
 		return types.TInvalid
 	}
 	t := types.NewInt(8, asInt(old).Signed || e.Op == "--")
@@ -137,6 +139,11 @@ func (c *checker) binary(e *ast.Binary) *types.Type {
 	if bad := spoiled(x, y); bad != nil {
 		return bad
 	}
+	if (e.Op == "==" || e.Op == "!=") && x.Kind == types.Tuple && y.Kind == types.Tuple {
+		if _, ok := join(x, y); !ok { // of different shapes: never equal
+			return c.literal(e, boolLit(e.Op == "!="))
+		}
+	}
 	if t, done := c.foldBinary(e, x, y); done {
 		return t
 	}
@@ -155,10 +162,10 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 	}
 	switch op {
 	case "&&", "||":
-		if c.conditionType(x, xe, xe.Span()) && c.conditionType(y, ye, ye.Span()) {
+		if c.conditional(x, xe) && c.conditional(y, ye) && (x.Kind == types.String) == (y.Kind == types.String) {
 			return nil, types.TBool
 		}
-		return nil, types.TInvalid
+		return nil, c.unfit(op, span, xe, ye, x, y)
 	case "==", "!=", "<", "<=", ">", ">=":
 		return c.comparison(op, span, xe, ye, x, y)
 	}
@@ -174,8 +181,43 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 	case y.Kind == types.Pointer && isNumber(x) && op == "+":
 		return nil, c.moved(y, span)
 	}
-	c.errorHint(span, onlyMember(x, y), "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
-	return nil, types.TInvalid
+	return nil, c.unfit(op, span, xe, ye, x, y)
+}
+
+// unfit reports operands that op does not take.
+func (c *checker) unfit(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) *types.Type {
+	d := source.Diag{Span: span, Hint: onlyMember(x, y)}
+	switch {
+	case x.Kind == types.Array && y.Kind == types.Array && (op == "==" || op == "!="):
+		d.Msg = "Only arrays of same size support comparison operators."
+	case x.Kind == types.Array && y.Kind == types.Array && (op[0] == '<' || op[0] == '>'):
+		d.Msg = fmt.Sprintf("The %s operator cannot be used on arrays.", op)
+	case x.Kind == y.Kind && op != "==" && op != "!=", x.Kind == types.Pointer, y.Kind == types.Pointer, d.Hint != "":
+		d.Msg = fmt.Sprintf("The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
+	default:
+		d.Msg = fmt.Sprintf("Type mismatch for '%s': comparing %s with %s", op, plain(x), plain(y))
+		d.Notes = [2]source.Note{
+			{Span: xe.Span(), Msg: fmt.Sprintf("left (%s)", plain(x))},
+			{Span: ye.Span(), Msg: fmt.Sprintf("right (%s)", plain(y))},
+		}
+	}
+	c.report(d)
+	return types.TInvalid
+}
+
+// holdsOther reports an update of a variable or map that gives it a value of
+// another type than it has.
+func (c *checker) holdsOther(span source.Span, target ast.Expr, t, old *types.Type) {
+	switch x := target.(type) {
+	case *ast.Var:
+		c.errorf(span, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", shown(x.Name), t, plain(old))
+	default:
+		n, ok := target.(*ast.Map)
+		if !ok {
+			n = target.(*ast.Index).X.(*ast.Map)
+		}
+		c.errorf(span, "Type mismatch for @%s: trying to assign value of type '%s' when map already has a type '%s'", n.Name, t, plain(old))
+	}
 }
 
 // moved is the type of a pointer after arithmetic on it.
@@ -236,12 +278,7 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 			}
 		}
 	}
-	if equality && !(x.Kind == types.Pointer || y.Kind == types.Pointer) {
-		c.errorf(span, "Type mismatch for '%s': comparing %s with %s", op, plain(x), plain(y))
-		return nil, types.TInvalid
-	}
-	c.errorHint(span, onlyMember(x, y), "The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
-	return nil, types.TInvalid
+	return nil, c.unfit(op, span, xe, ye, x, y)
 }
 
 // incomparable is a part of t that == has no meaning for, or nil.
@@ -265,15 +302,21 @@ func incomparable(t *types.Type) *types.Type {
 
 // conditionType reports a type that is neither true nor false.
 func (c *checker) conditionType(t *types.Type, e ast.Expr, span source.Span) bool {
+	if c.conditional(t, e) {
+		return true
+	}
+	c.errorf(span, "Invalid condition: %s", kindName(t))
+	return false
+}
+
+// conditional reports whether it can be asked if e is true.
+func (c *checker) conditional(t *types.Type, e ast.Expr) bool {
 	switch t.Kind {
 	case types.Int, types.Enum, types.Bool, types.Pointer:
 		return true
 	case types.String:
-		if c.info.Lits[e] != nil {
-			return true
-		}
+		return c.info.Lits[e] != nil
 	}
-	c.errorf(span, "Invalid condition: %s", kindName(t))
 	return false
 }
 

@@ -30,7 +30,7 @@ func (c *checker) attach(p *ast.Program) []*unit {
 		}
 		if total > c.cfg.MaxProbes {
 			c.diags.ErrorHint(d.Span(), "raise it with the max_probes config variable, if the machine can bear it",
-				"Too many probes: %d, the limit is %d", total, c.cfg.MaxProbes)
+				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, c.cfg.MaxProbes)
 			return nil
 		}
 		units = append(units, c.group(d, block, points)...)

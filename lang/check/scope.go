@@ -9,7 +9,17 @@ import (
 )
 
 func (c *checker) push() { c.scopes = append(c.scopes, map[string]*Var{}) }
-func (c *checker) pop()  { c.scopes = c.scopes[:len(c.scopes)-1] }
+
+// pop ends the innermost scope.
+func (c *checker) pop() {
+	n := len(c.scopes) - 1
+	for _, v := range c.scopes[n] {
+		if v.how == byLet && !v.everAssigned && !v.wrong && !v.AddrTaken {
+			c.warnf(v.Span, "Variable $%s was never assigned to.", v.Name)
+		}
+	}
+	c.scopes = c.scopes[:n]
+}
 
 // find looks a variable up from the innermost scope outwards.
 func (c *checker) find(name string) *Var {
@@ -71,9 +81,13 @@ func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
 	if old == nil {
 		return true
 	}
-	c.errorHint(span, "the first "+string(old.how)+" of $"+shown(n.Name)+" is at "+old.Span.String(),
-		"Variable $%s was already declared. Variable shadowing is not allowed.", shown(n.Name))
+	c.errorNotes(span, old.initial(), "Variable $%s was already declared. Variable shadowing is not allowed.", shown(n.Name))
 	return false
+}
+
+// initial points at where v came to be.
+func (v *Var) initial() [2]source.Note {
+	return [2]source.Note{{Span: v.Span, Msg: "This is the initial " + string(v.how) + "."}}
 }
 
 // variable is the type of a variable that is read.
@@ -92,7 +106,7 @@ func (c *checker) variable(n *ast.Var) *types.Type {
 			return unknown
 		}
 		if !v.wrong {
-			c.errorf(n.Span(), "Could not resolve the type of $%s", v.Name)
+			c.errorf(n.Span(), "Could not resolve the type of this variable")
 		}
 		return types.TInvalid
 	}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -32,7 +33,7 @@ func (c *checker) block(b *ast.Block, value bool) *types.Type {
 		if value {
 			t = c.expr(b.Value)
 		} else {
-			c.effect(b.Value)
+			c.effect(b.Value, b.Value.Span())
 		}
 	}
 	c.info.Types[b] = t
@@ -43,7 +44,7 @@ func (c *checker) block(b *ast.Block, value bool) *types.Type {
 func (c *checker) stmt(s ast.Stmt) bool {
 	switch s := s.(type) {
 	case *ast.ExprStmt:
-		return c.effect(s.X)
+		return c.effect(s.X, s.Span())
 	case *ast.Assign:
 		c.assignment(s)
 	case *ast.Let:
@@ -76,35 +77,36 @@ func (c *checker) diagWhile(s *ast.While) {
 		Hint: "a range does the same and is easier to prove bounded: for ($i : 0..10) { … }"})
 }
 
-// effect checks an expression that stands as a statement and reports whether
-// control never gets behind it.
-func (c *checker) effect(e ast.Expr) (over bool) {
-	c.noted(e, func() { over = c.effectOf(e) })
+// effect checks an expression that stands as a statement, at span, and reports
+// whether control never gets behind it.
+func (c *checker) effect(e ast.Expr, span source.Span) bool {
+	over, discards := false, false
+	c.noted(e, func() { over, discards = c.effectOf(e) })
+	if discards {
+		c.warnf(span, "Return value discarded.")
+	}
 	return over
 }
 
-func (c *checker) effectOf(e ast.Expr) bool {
+func (c *checker) effectOf(e ast.Expr) (over, discards bool) {
 	switch e := e.(type) {
 	case *ast.Block:
 		c.block(e, false)
-		return false
+		return false, false
 	case *ast.If:
 		c.ifStmt(e)
-		return false
+		return false, false
 	case *ast.Ternary:
 		if !c.discards(e) {
 			c.condition(e.Cond, e.Span())
-			c.branches(e.Cond, func() { c.effect(e.X) }, func() { c.effect(e.Y) })
+			c.branches(e.Cond, func() { c.effect(e.X, e.X.Span()) }, func() { c.effect(e.Y, e.Y.Span()) })
 			c.info.Types[e] = types.TVoid
-			return false
+			return false, false
 		}
 	}
 	t := c.expr(e)
-	if c.warnsDiscarded(e, t) {
-		c.warnf(e.Span(), "Return value discarded.")
-	}
 	call := c.info.Calls[e]
-	return call != nil && call.Def.Ends
+	return call != nil && call.Def.Ends, c.warnsDiscarded(e, t)
 }
 
 // discards reports whether a ternary standing as a statement has a value in a
@@ -355,6 +357,9 @@ func (c *checker) compound(s *ast.Assign) {
 			return
 		}
 		c.info.Types[v] = c.varType(vv)
+		if c.updatesOther(s, old, value) {
+			return
+		}
 		operand, t := c.operator(s.Op, s.Span(), s.Target, s.Value, old, value)
 		c.info.Compound[s] = operand
 		c.assign(vv, t, nil, s.Span(), s.Span())
@@ -366,10 +371,22 @@ func (c *checker) compound(s *ast.Assign) {
 	}
 	old := c.elementValue(m)
 	c.info.Types[s.Target] = orInvalid(m.info.Value)
+	if c.updatesOther(s, old, value) {
+		return
+	}
 	operand, t := c.operator(s.Op, s.Span(), s.Target, s.Value, old, value)
 	c.info.Compound[s] = operand
 	c.joinValue(m, t, nil, s.Span(), s.Span())
 	c.checkStorage(m, s.Target.Span())
+}
+
+// updatesOther reports an integer that is added to, or the like, what is none.
+func (c *checker) updatesOther(s *ast.Assign, old, value *types.Type) bool {
+	if invalid(old) || !isNumber(value) || old.IsInteger() || old.Kind == types.Pointer || onlyMember(old) != "" {
+		return false
+	}
+	c.holdsOther(s.Span(), s.Target, types.TInt64, old)
+	return true
 }
 
 func (c *checker) let(s *ast.Let) {
@@ -407,8 +424,6 @@ func (c *checker) let(s *ast.Let) {
 	}
 	if s.Value != nil {
 		c.assign(v, t, s.Value, s.Span(), s.Value.Span())
-	} else if written != nil {
-		v.assigned = true // it starts as zero, on purpose
 	}
 	c.info.Types[s.Var] = c.varType(v)
 }
@@ -417,7 +432,11 @@ func (c *checker) forLoop(s *ast.For) {
 	var t *types.Type
 	switch it := s.Iter.(type) {
 	case *ast.Range:
-		t = c.loopRange(it, s.Span())
+		head := s.Span()
+		if head.End = it.Span().End; head.File != nil && strings.HasPrefix(strings.TrimLeft(head.File.Text[head.End:], " "), ")") {
+			head.End += strings.Index(head.File.Text[head.End:], ")") + 1
+		}
+		t = c.loopRange(it, head)
 	case *ast.Map:
 		t = c.loopMap(it)
 	default:
@@ -425,7 +444,7 @@ func (c *checker) forLoop(s *ast.For) {
 		t = types.TInvalid
 	}
 	if old := c.find(s.Var.Name); old != nil {
-		c.errorHint(s.Var.Span(), "the first "+string(old.how)+" is at "+old.Span.String(), "Loop declaration shadows existing variable: $%s", shown(s.Var.Name))
+		c.errorNotes(s.Var.Span(), old.initial(), "Loop declaration shadows existing variable: $%s", shown(s.Var.Name))
 		return
 	}
 	c.loops = append(c.loops, loop{callback: true})
@@ -532,10 +551,8 @@ func (c *checker) jump(s *ast.Jump) {
 		switch {
 		case len(c.loops) == 0 && c.fn != nil:
 			c.errorf(s.Span(), "'%s' statement is not allowed outside of a loop", word)
-		case len(c.loops) == 0:
-			c.errorf(s.Span(), "'%s' statement is not allowed in a probe", word)
 		case !around:
-			c.errorf(s.Span(), "'%s' statement is not allowed in an unroll block", word)
+			c.errorf(s.Span(), "'%s' statement is not allowed in a probe", word)
 		}
 	case ast.Return:
 		c.returns(s)

@@ -272,7 +272,7 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 		case types.Enum:
 			c.info.Lits[e] = &builtins.Lit{Int: l.Int}
 			if t.Consts != nil && t.Consts.Name(l.Int) == "" {
-				c.errorf(e.Span(), "Enum: %s doesn't contain a variant value of %d", strings.TrimPrefix(t.Name, "enum "), l.Int)
+				c.errorf(castSpan(e), "Enum: %s doesn't contain a variant value of %d", strings.TrimPrefix(t.Name, "enum "), l.Int)
 			}
 		}
 	}
@@ -532,7 +532,7 @@ func baseName(t *types.Type) string {
 	case types.String:
 		return "string"
 	case types.Struct:
-		return "struct"
+		return "c_type"
 	case types.Tuple:
 		return "tuple"
 	case types.Record:
@@ -547,7 +547,7 @@ func baseName(t *types.Type) string {
 func (c *checker) Unstable(feature string, span source.Span) bool {
 	switch c.cfg.Unstable[feature] {
 	case "error":
-		c.errorHint(span, "set the config flag: unstable_"+feature+"=enable", "%s feature is not enabled by default", feature)
+		c.errorf(span, "%s feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_%s=enable", feature, feature)
 		return false
 	case "warn":
 		if c.final && !c.unstable[feature] {

@@ -23,10 +23,10 @@ func TestSet(t *testing.T) {
 		{"print_maps_on_exit", "0", false, ""},
 		{"print_maps_on_exit", "2", true, "print_maps_on_exit: Invalid bool value: valid values are true, false, 1 or 0."},
 		{"missing_probes", "warn", "warn", ""},
-		{"missing_probes", "loud", "error", "missing_probes: Invalid value for missing_probes: valid values are ignore, warn and error."},
+		{"missing_probes", "loud", "error", "missing_probes: Invalid value for missing_probes: valid values are ignore, warn, and error."},
 		{"stack_mode", "perf", "perf", ""},
 		{"license", "Dual MIT/GPL", "Dual MIT/GPL", ""},
-		{"license", "MIT", "GPL", "license: Invalid value for license: valid values are GPL, GPL v2, GPL and additional rights, Dual BSD/GPL, Dual MIT/GPL and Dual MPL/GPL."},
+		{"license", "MIT", "GPL", "license: Invalid value for license: valid values are GPL, GPL v2, GPL and additional rights, Dual BSD/GPL, Dual MIT/GPL, and Dual MPL/GPL."},
 		{"str_trunc_trailer", "5", "5", ""},
 		{"unstable_typeinfo", "enable", "enable", ""},
 		{"unstable_typeinfo", "true", "enable", ""},
@@ -94,7 +94,7 @@ func TestFromEnv(t *testing.T) {
 	if c.MaxStrlen != 100 || c.MaxProbes != 1024 {
 		t.Errorf("max_strlen is %d, max_probes %d", c.MaxStrlen, c.MaxProbes)
 	}
-	want := "BPFTRACE_MISSING_PROBES: Invalid value for missing_probes: valid values are ignore, warn and error."
+	want := "BPFTRACE_MISSING_PROBES: Invalid value for missing_probes: valid values are ignore, warn, and error."
 	if len(problems) != 1 || problems[0].Msg != want {
 		t.Errorf("problems: %+v, want one: %s", problems, want)
 	}

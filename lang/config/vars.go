@@ -94,7 +94,7 @@ func choice(name, doc string, field func(*Config) *string, words ...string) Var 
 					return ""
 				}
 			}
-			return fmt.Sprintf("%s: Invalid value for %s: valid values are %s and %s.", name, name,
+			return fmt.Sprintf("%s: Invalid value for %s: valid values are %s, and %s.", name, name,
 				strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
 		},
 	}

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/gotrace/gotrace/lang/ast"
@@ -81,10 +82,10 @@ func (p *parser) unary() ast.Expr {
 		switch op.Value {
 		case "&":
 			if !isVar(x) && !isMap(x) {
-				p.errorf(p.span(op), "the address-of operator '&' applies only to a variable or a map")
+				p.errorf(x.Span(), "address-of operator (&) can only be used on a map or variable")
 			}
 		case "++", "--":
-			p.checkStep(op.Value, x, p.span(op).To(p.from(start).Pos))
+			p.checkStep(x, p.span(op).To(p.from(start).Pos))
 		}
 		return &ast.Unary{At: p.from(start), Op: op.Value, X: x}
 	}
@@ -148,7 +149,7 @@ func (p *parser) postfix(start int, x ast.Expr) ast.Expr {
 			x = &ast.Index{At: p.from(start), X: x, Args: args}
 		case "++", "--":
 			p.next()
-			p.checkStep(t.Value, x, p.span(t))
+			p.checkStep(x, p.span(t))
 			p.grow(height)
 			x = &ast.Unary{At: p.from(start), Op: t.Value, X: x, Postfix: true}
 		default:
@@ -167,9 +168,9 @@ func isDigits(s string) bool {
 }
 
 // checkStep says so if ++ or -- is applied to something that holds no value.
-func (p *parser) checkStep(op string, x ast.Expr, at span) {
+func (p *parser) checkStep(x ast.Expr, at span) {
 	if !isPlace(x) {
-		p.errorf(at, "'%s' applies only to a variable or a map", op)
+		p.errorf(at, "increment/decrement requires a variable or map")
 	}
 }
 
@@ -203,10 +204,10 @@ func (p *parser) primary() ast.Expr {
 		case "{":
 			return p.block()
 		case "=":
-			p.failHint(t, "assignment is a statement of its own; to compare, use '=='", "expected an expression")
+			p.failHint(t, "assignment is a statement of its own; to compare, use '=='", "expected expression")
 		}
 	}
-	p.fail(t, "expected an expression")
+	p.fail(t, "expected expression")
 	return nil
 }
 
@@ -223,7 +224,7 @@ func (p *parser) positional(t token) *ast.Positional {
 	if t.Value != "$#" {
 		var err error
 		if n, err = strconv.Atoi(t.Value[1:]); err != nil || n == 0 {
-			p.errorf(p.span(t), "positional parameters are numbered from $1: %s", quote(t.Value))
+			p.errorf(p.span(t), "param %s is out of integer range [1, %d]", shortened(t.Value), math.MaxInt64)
 		}
 	}
 	return &ast.Positional{At: ast.At{Pos: p.span(t)}, N: n}
@@ -260,10 +261,10 @@ func (p *parser) named() ast.Expr {
 		return p.offsetof()
 	}
 	if certainType(t.Value) {
-		p.failHint(t, "a type can only be the argument of a call", "expected an expression")
+		p.failHint(t, "a type can only be the argument of a call", "expected expression")
 	}
 	if reserved(t.Value) {
-		p.fail(t, "expected an expression")
+		p.fail(t, "expected expression")
 	}
 	p.next()
 	if !p.at("(") {
@@ -358,13 +359,14 @@ func (p *parser) record(start int) ast.Expr {
 			p.fail(t, "expected the name of a record's field")
 		}
 		p.next()
-		if seen[t.Value] {
-			p.errorf(p.span(t), "the record has a field %s already", quote(t.Value))
-		}
-		seen[t.Value] = true
 		r.Names = append(r.Names, ast.Name{At: ast.At{Pos: p.span(t)}, Text: t.Value})
 		p.expect("=")
-		return p.expr()
+		x := p.expr()
+		if seen[t.Value] {
+			p.errorf(p.span(t).To(x.Span()), "Named argument list already contains name: %s", t.Value)
+		}
+		seen[t.Value] = true
+		return x
 	})
 	r.At = p.from(start)
 	return r
@@ -407,7 +409,7 @@ func (p *parser) condition() ast.Expr {
 	}
 	if p.follows(")") {
 		p.next()
-		p.fail(p.peek(), "expected an expression")
+		p.fail(p.peek(), "expected expression")
 	}
 	x := p.postfix(start, p.paren(false))
 	return p.ternary(start, p.binary(start, x, 1))

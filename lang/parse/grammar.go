@@ -128,7 +128,7 @@ func expectation(msg string) string {
 	case strings.HasPrefix(term, `"`):
 		return "'" + strings.Trim(term, `"`) + "'"
 	case term == "<string>":
-		return "a path in quotes"
+		return "string after 'import'"
 	case term == "<predclose>":
 		return "'/' at the end of the predicate"
 	case term == "Point":
@@ -157,7 +157,7 @@ func (p *parser) setting() ast.Expr {
 		}
 		return &ast.Ident{At: at, Name: t.Value}
 	}
-	p.fail(t, "expected a string, an integer, true, false or a name")
+	p.fail(t, "expected string, int, boolean, or ident")
 	return nil
 }
 
@@ -180,7 +180,7 @@ func (p *parser) count() ast.Expr {
 		p.next()
 		return p.positional(t)
 	}
-	p.fail(t, "expected the number of entries")
+	p.fail(t, "expected positive integer for map declaration max entries")
 	return nil
 }
 

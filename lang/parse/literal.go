@@ -57,7 +57,7 @@ func parseInt(text string) (uint64, *litError) {
 		return bad(0, len(text), "no digits after "+quote(text[:start]))
 	}
 	if text[end-1] == '_' {
-		return bad(end-1, end, "an integer may not end in '_'")
+		return bad(end-1, end, "trailing underscore in integer literal")
 	}
 	exponent := -1
 	if base == 10 && suffix != "" && (suffix[0] == 'e' || suffix[0] == 'E') {
@@ -66,10 +66,10 @@ func parseInt(text string) (uint64, *litError) {
 			n++
 		}
 		if n == 1 {
-			return bad(0, len(text), "no digits in the exponent of "+quote(text))
+			return bad(0, len(text), "invalid trailing bytes: "+shortened(text))
 		}
 		if len(text[start:end]) != 1 || digits == "0" {
-			return bad(0, end+n, "a number with an exponent starts with one digit from 1 to 9, as in 2e6")
+			return bad(0, end+n, "coefficient part of scientific literal must be 1-9: "+shortened(text))
 		}
 		exponent, _ = strconv.Atoi(suffix[1:n]) // out of range gives the largest int: too large below
 		end, suffix = end+n, suffix[n:]
@@ -80,7 +80,7 @@ func parseInt(text string) (uint64, *litError) {
 	case isC:
 		unit = 1
 	case !isTime:
-		return bad(end, len(text), "invalid suffix "+quote(suffix)+" of an integer")
+		return bad(end, len(text), "invalid integer suffix "+quote(suffix))
 	default:
 		limit = math.MaxUint64
 	}
@@ -95,7 +95,7 @@ func parseInt(text string) (uint64, *litError) {
 	for i := 0; i < len(digits) && ok; i++ {
 		d := uint64(hexValue(digits[i]))
 		if d >= base {
-			return bad(0, len(text), "invalid digit "+quote(digits[i:i+1])+" in an octal number")
+			return bad(0, len(text), "invalid trailing bytes: "+shortened(text))
 		}
 		times(base)
 		if value > limit-d {
@@ -108,7 +108,7 @@ func parseInt(text string) (uint64, *litError) {
 	}
 	times(unit)
 	if !ok {
-		return bad(0, len(text), quote(text)+" is too large: the maximum is "+strconv.FormatUint(limit, 10))
+		return bad(0, len(text), "overflow error, maximum value is "+strconv.FormatUint(limit, 10)+": "+shortened(text))
 	}
 	return value, nil
 }
@@ -159,7 +159,7 @@ func unquote(text string) (string, []litError) {
 				n++
 			}
 			if n == i {
-				errs = append(errs, litError{start, i, `expected hexadecimal digits after \x`})
+				errs = append(errs, litError{i, min(i+1, len(text)), "invalid hex escape sequence"})
 			}
 			b.WriteByte(v)
 			i = n
@@ -170,26 +170,29 @@ func unquote(text string) (string, []litError) {
 				n++
 			}
 			if v > 255 {
-				errs = append(errs, litError{start, n, "octal escape " + text[start:n] + ` is out of range, the largest is \377`})
+				errs = append(errs, litError{start, n, "octal escape sequence out of range " + quote(text[start:n])})
 			}
 			b.WriteByte(byte(v))
 			i = n
 		default:
 			_, size := utf8.DecodeRuneInString(text[start+1 : end])
 			i = start + 1 + max(size, 1)
-			errs = append(errs, litError{start, i, "invalid escape " + strings.ToValidUTF8(text[start:i], "?")})
+			errs = append(errs, litError{start + 1, i, "invalid escape character " + quote(text[start:i])})
 		}
 	}
 	return b.String(), errs
 }
 
 // quote puts text between single quotes for a message.
-func quote(text string) string {
+func quote(text string) string { return "'" + strings.ToValidUTF8(shortened(text), "?") + "'" }
+
+// shortened is as much of text as a message can bear.
+func shortened(text string) string {
 	const most = 24
 	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
+		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return "'" + strings.ToValidUTF8(text, "?") + "'"
+	return text
 }
 
 // quoteChar names the character at the start of text for a message.

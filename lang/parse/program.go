@@ -27,15 +27,15 @@ func (p *parser) program(in *program) *ast.Program {
 			n := p.config(i.Config)
 			word := p.span(i.Config.Tokens[0])
 			if out.Config != nil {
-				p.errorf(word, "there is a config block already")
+				p.errorf(word, "duplicate config block")
 			} else if len(out.Decls) > 0 {
-				p.errorf(word, "config must come before probes, macros, maps and functions")
+				p.errorf(word, "config must appear before probes and functions")
 			}
 			out.Config = n
 		case i.Import != nil:
-			n := &ast.Import{At: p.extent(i.Import.Tokens), Path: p.unquote(i.Import.Tokens[1])}
+			n := &ast.Import{At: p.extent(i.Import.Tokens[:2]), Path: p.unquote(i.Import.Tokens[1])}
 			if len(out.Decls) > 0 {
-				p.errorf(n.Pos, "imports must come before probes, macros, maps and functions")
+				p.errorf(p.span(i.Import.Tokens[0]), "root imports must appear before probes and functions")
 			}
 			out.Imports = append(out.Imports, n)
 		case i.Map != nil:

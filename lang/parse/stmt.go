@@ -33,6 +33,9 @@ func (p *parser) stmts(b *ast.Block, closing string) {
 		s, braced := p.stmt()
 		height = max(height, p.height)
 		done := p.accept(";")
+		if done {
+			endStmt(s, p.prevEnd)
+		}
 		if e, ok := s.(*ast.ExprStmt); ok && !done && p.closes(closing) {
 			b.Value = e.X
 			break
@@ -46,6 +49,16 @@ func (p *parser) stmts(b *ast.Block, closing string) {
 		b.Stmts = append(b.Stmts, s)
 	}
 	p.grow(height)
+}
+
+// endStmt makes the semicolon part of a statement that is reported as a whole.
+func endStmt(s ast.Stmt, end int) {
+	switch s := s.(type) {
+	case *ast.ExprStmt:
+		s.Pos.End = end
+	case *ast.Jump:
+		s.Pos.End = end
+	}
 }
 
 // closes reports whether the next token is the one that closes the statements:
@@ -206,7 +219,7 @@ func (p *parser) exprStmt(start int) ast.Stmt {
 	if !isPlace(x) {
 		at := span{File: p.file, Start: start, End: p.prevEnd}
 		if _, ok := x.(*ast.Field); ok {
-			p.errorHint(at, "tuples and records never change: assign a new one", "a field cannot be assigned to")
+			p.errorf(at, "Tuples and records are immutable once created. Consider creating a new value and assigning it instead.")
 		} else {
 			p.errorHint(at, "only variables, maps and map entries can be assigned to", "invalid assignment target")
 		}
@@ -237,9 +250,9 @@ func (p *parser) let() ast.Stmt {
 	p.expect("let")
 	n := &ast.Let{}
 	if t := p.peek(); t.Type == tMap {
-		p.failHint(t, "maps are declared outside of probes, as in: let @m = hash(100);", "expected a variable after 'let'")
+		p.failHint(t, "maps are declared outside of probes, as in: let @m = hash(100);", "expected variable after 'let'")
 	}
-	n.Var = p.variable("expected a variable after 'let'")
+	n.Var = p.variable("expected variable after 'let'")
 	assigns, height := false, 1
 	if p.accept(":") {
 		n.Type = p.typ()
@@ -276,7 +289,7 @@ func (p *parser) forStmt() ast.Stmt {
 	p.expect("for")
 	n := &ast.For{}
 	paren := p.accept("(")
-	n.Var = p.variable("expected a variable after 'for'")
+	n.Var = p.variable("expected variable after 'for'")
 	p.expect(":")
 	n.Iter = p.iterable()
 	height := p.height

@@ -29,6 +29,13 @@ type Diag struct {
 	Msg      string // one plain sentence, without location or severity
 	Hint     string // the way out, if there is one
 	From     Span   // the macro call that Span comes from, if it lies in a macro
+	Notes    [2]Note
+}
+
+// Note is said of another place that has to do with it; none if Msg is "".
+type Note struct {
+	Span Span
+	Msg  string
 }
 
 // Diags collects diagnostics. The zero value is ready to use.
@@ -102,7 +109,8 @@ func (e DiagError) Error() string {
 }
 
 // Render is the diagnostic as the user reads it: the location and the
-// message, the source line, a row of carets under the span, and the hint.
+// message, the source line, a row of carets under the span, the same for the
+// places it has to do with, and the hint.
 // It ends with a newline.
 func (d Diag) Render() string {
 	var b strings.Builder
@@ -116,6 +124,11 @@ func (d Diag) Render() string {
 	if d.From.IsValid() {
 		from := Diag{Span: d.From, Severity: d.Severity, Msg: "expanded from"}
 		b.WriteString(from.Render())
+	}
+	for _, n := range d.Notes {
+		if n.Msg != "" {
+			b.WriteString(Diag{Span: n.Span, Severity: d.Severity, Msg: n.Msg}.Render())
+		}
 	}
 	if d.Hint != "" {
 		fmt.Fprintf(&b, "HINT: %s\n", d.Hint)

@@ -371,9 +371,9 @@ func (t *Type) String() string {
 	case Record:
 		var parts []string
 		for _, f := range t.Fields {
-			parts = append(parts, f.Name+"="+f.Type.String())
+			parts = append(parts, "."+f.Name+" = "+f.Type.String())
 		}
-		return "(" + strings.Join(parts, ",") + ")"
+		return "record { " + strings.Join(parts, ", ") + " }"
 	case Struct, Enum, Opaque, Agg:
 		return t.Name
 	}
