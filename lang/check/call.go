@@ -276,7 +276,8 @@ func (c *checker) Context() *probes.Context {
 	return ctx
 }
 
-// context is what the block reads; nil in a function that no block calls.
+// context is what the block reads; nil in a function that no block calls, and in
+// a block whose attach points are wrong.
 func (c *checker) context() *probes.Context {
 	if c.unit == nil || c.unit.prog == nil {
 		return nil
@@ -285,7 +286,7 @@ func (c *checker) context() *probes.Context {
 }
 
 func (c *checker) Point() *probes.Point {
-	if c.unit == nil || c.unit.prog == nil {
+	if c.context() == nil {
 		c.asked = true
 		return nil
 	}

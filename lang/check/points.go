@@ -33,6 +33,9 @@ func (c *checker) attach(p *ast.Program) []*unit {
 				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, c.cfg.MaxProbes)
 			return nil
 		}
+		if len(points) == 0 && c.diags.HasErrors() {
+			units = append(units, c.pointless(d, block))
+		}
 		units = append(units, c.group(d, block, points)...)
 		block++
 	}
@@ -266,16 +269,30 @@ func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit
 	return units
 }
 
+// pointless is a block whose attach points are wrong: only what is wrong with
+// it whatever it is attached to will be said.
+func (c *checker) pointless(d *ast.Probe, block int) *unit {
+	u := &unit{decl: d, block: block, calls: map[ast.Node]source.Span{}, prog: &Prog{Span: d.Span()}}
+	c.fill(u)
+	return u
+}
+
 // newUnit is a block compiled for pt, and for others of its kind that are added.
 func (c *checker) newUnit(d *ast.Probe, block int, pt *probes.Point, ctx *probes.Context) *unit {
 	u := &unit{decl: d, block: block, calls: map[ast.Node]source.Span{}}
-	u.prog = &Prog{Name: c.progName(pt), Point: pt, Ctx: ctx, Pred: ast.Clone(d.Pred), Body: ast.Clone(d.Body), Span: d.Span()}
+	u.prog = &Prog{Name: c.progName(pt), Point: pt, Ctx: ctx, Span: d.Span()}
 	u.add(pt, ctx)
+	c.fill(u)
+	return u
+}
+
+// fill gives u's program its own copy of the block.
+func (c *checker) fill(u *unit) {
+	u.prog.Pred, u.prog.Body = ast.Clone(u.decl.Pred), ast.Clone(u.decl.Body)
 	if u.prog.Pred != nil {
 		u.prog.Pred = c.expandExpr(u, u.prog.Pred)
 	}
 	u.prog.Body = c.expand(u, u.prog.Body)
-	return u
 }
 
 func (u *unit) add(pt *probes.Point, ctx *probes.Context) {
@@ -292,7 +309,7 @@ func (c *checker) split() bool {
 	var units []*unit
 	changed := false
 	for _, u := range c.units {
-		if len(u.prog.Points) == 1 || !u.named && !u.shaped {
+		if len(u.prog.Points) < 2 || !u.named && !u.shaped {
 			units = append(units, u)
 			continue
 		}

@@ -172,7 +172,7 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 			}
 		}
 	}
-	if c.unit == nil || c.unit != c.unused { // a program may have it, were the function called
+	if c.unit == nil || c.context() != nil { // else a program may have it
 		c.errorHint(span, c.unknownHint(name, c.nearestType(keyword, name)), "Cannot resolve unknown type \"%s\"", full)
 	}
 	return types.TInvalid
