@@ -45,6 +45,15 @@ func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text s
 
 // load has the kernel's verifier read every program of obj.
 func load(obj *codegen.Object) error {
+	coll, err := collection(obj)
+	if err == nil {
+		coll.Close()
+	}
+	return err
+}
+
+// collection is obj in the kernel.
+func collection(obj *codegen.Object) (*ebpf.Collection, error) {
 	spec := obj.Spec.Copy()
 	have := map[string]*ebpf.Map{}
 	for name, m := range spec.Maps {
@@ -54,11 +63,11 @@ func load(obj *codegen.Object) error {
 		case name == wire.RodataMap:
 			rodata, err := ebpf.NewMap(m)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			defer rodata.Close()
 			if err := rodata.Freeze(); err != nil {
-				return err
+				return nil, err
 			}
 			have[name] = rodata
 		}
@@ -73,12 +82,11 @@ func load(obj *codegen.Object) error {
 			if len(log) > 6000 {
 				log = "…" + log[len(log)-6000:]
 			}
-			return fmt.Errorf("%w\n%s", err, log)
+			return nil, fmt.Errorf("%w\n%s", err, log)
 		}
-		return err
+		return nil, err
 	}
-	coll.Close()
-	return nil
+	return coll, nil
 }
 
 // TestLoads compiles the examples of every builtin, and the scripts of

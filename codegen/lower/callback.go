@@ -79,10 +79,11 @@ func (f *fn) forLoop(s *ast.For) {
 	f.forCalled(s, r)
 }
 
-// forCalled runs a range by bpf_loop.
+// forCalled runs a range by bpf_loop. It is not called for no turn at all: where
+// the kernel's verifier can tell that there is none, it takes the body for dead
+// code, removes it, and then misses it.
 func (f *fn) forCalled(s *ast.For, r *ast.Range) {
 	from, to := f.word(f.value(r.From)), f.word(f.value(r.To))
-	turns := f.IfElse(f.b.Op(ir.OpSLt, from, to), func() *ir.Value { return f.b.Op(ir.OpSub, to, from) }, func() *ir.Value { return f.b.Const(0) })
 	start := int64(-1)
 	if from.Op != ir.OpConst {
 		f.prologue(func() { start = f.extendFrame(8) })
@@ -101,8 +102,11 @@ func (f *fn) forCalled(s *ast.For, r *ast.Range) {
 	body.writeVar(v, body.convert(i, types.TInt64, v.Type))
 	body.callbackBody(s)
 
-	n := f.b.Call(ir.Loop, turns, f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
-	f.afterCallback(cb, n, s, "bpf_loop")
+	f.If(f.b.Op(ir.OpSLt, from, to), func() {
+		turns := f.b.Op(ir.OpSub, to, from)
+		n := f.b.Call(ir.Loop, turns, f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
+		f.afterCallback(cb, n, s, "bpf_loop")
+	})
 }
 
 // forMap runs body for each entry of a map by bpf_for_each_map_elem.

@@ -128,10 +128,11 @@ func written(h *ir.Helper) int {
 	switch h {
 	case ir.MapLookup, ir.MapUpdate, ir.MapDelete, ir.LookupPerCPU, ir.PerCPUPtr, ir.ThisCPUPtr, ir.RingOutput, ir.RingReserve,
 		ir.TracePrintk, ir.TraceVprintk, ir.ProbeWriteUser, ir.SeqWrite, ir.SkbOutput, ir.Strncmp, ir.StackID, ir.CurrentUnderCgroup,
-		ir.SendSignal, ir.SendSignalThread, ir.OverrideReturn, ir.RingQuery, ir.PrandomU32, ir.KtimeGetNs, ir.KtimeBootNs,
+		ir.SendSignal, ir.SendSignalThread, ir.RingQuery, ir.PrandomU32, ir.KtimeGetNs, ir.KtimeBootNs,
 		ir.KtimeCoarseNs, ir.KtimeTaiNs, ir.Jiffies64, ir.SocketCookie:
 		return -1
-	case ir.CurrentComm, ir.ProbeRead, ir.ProbeReadStr, ir.ReadUser, ir.ReadKernel, ir.ReadUserStr, ir.ReadKernelStr, ir.CopyFromUser:
+	case ir.CurrentComm, ir.ProbeRead, ir.ProbeReadStr, ir.ReadUser, ir.ReadKernel, ir.ReadUserStr, ir.ReadKernelStr, ir.CopyFromUser,
+		ir.OverrideReturn: // the registers, which are its context
 		return 0
 	case ir.PerfProgRead, ir.GetStack, ir.GetTaskStack, ir.DPath, ir.GetFuncRet:
 		return 1

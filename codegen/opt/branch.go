@@ -45,10 +45,13 @@ func condition(b *ir.Block) bool {
 	for {
 		c := b.Cond
 		if (c.Op == ir.OpNe || c.Op == ir.OpEq) && c.Args[1].Op == ir.OpConst && c.Args[1].Imm == 0 {
-			b.Cond = c.Args[0]
 			if c.Op == ir.OpEq {
+				if b.Succs[0] == b.Succs[1] {
+					break // which edge is which shows only in their order
+				}
 				b.Succs[0], b.Succs[1] = b.Succs[1], b.Succs[0]
 			}
+			b.Cond = c.Args[0]
 			changed = true
 			continue
 		}

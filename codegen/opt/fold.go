@@ -649,7 +649,13 @@ func (d *folder) compare(v, x, y *ir.Value, k uint64, yConst bool) *ir.Value {
 			return nil
 		}
 		if x.Op == ir.OpBswap16 || x.Op == ir.OpBswap32 {
-			ext := map[ir.Op]ir.Op{ir.OpBswap16: ir.OpZext16, ir.OpBswap32: ir.OpZext32}[x.Op]
+			ext, limit := ir.OpZext16, uint64(math.MaxUint16)
+			if x.Op == ir.OpBswap32 {
+				ext, limit = ir.OpZext32, math.MaxUint32
+			}
+			if k > limit { // what is swapped has no more bits
+				return d.truth(!zero)
+			}
 			d.become(v, v.Op, d.make(ext, x.Args[0]), d.constant(ir.Eval(x.Op, k, 0)))
 		}
 	}

@@ -316,7 +316,8 @@ func (g *gen) bounded() {
 	b := g.b
 	x := b.Op(ir.OpAnd, g.value(), b.Const(0xff))
 	if g.r.Intn(2) == 0 {
-		x = g.value()
+		// No sum with a constant: the kernel refuses those of 2²⁹ and more.
+		x = b.Op(ir.OpShr, g.value(), b.Const(1))
 	}
 	var r ir.Var
 	r.Type = ir.Int
