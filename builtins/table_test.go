@@ -146,7 +146,7 @@ func TestChecks(t *testing.T) {
 		args []Arg
 		want string
 	}{
-		{count(), []Arg{i64}, "count() takes no arguments (1 provided)"},
+		{count(), []Arg{i64}, "count() requires no arguments (1 provided)"},
 		{sum(), nil, "sum() requires one argument (0 provided)"},
 		{sum(), []Arg{s8}, "sum() only supports int arguments (string provided)"},
 		{hist(), []Arg{i64, intLit(6)}, "hist: bits 6 must be 0..5"},
