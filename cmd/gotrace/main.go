@@ -56,6 +56,8 @@ func versionText(arg0 string) string {
 const (
 	statusOK    = 0
 	statusError = 1
+
+	statusSignal = 128 // and the signal's number
 )
 
 // The main thread is ours, so that programs which a session runs itself (begin,
@@ -373,6 +375,12 @@ func (a *app) session(obj *codegen.Object) int {
 	defer cancel()
 	sigs := make(chan os.Signal, 2)
 	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM)
+	go func() { // Ctrl-\ ends us on the spot, but without the runtime's traces
+		quit := make(chan os.Signal, 1)
+		signal.Notify(quit, unix.SIGQUIT)
+		<-quit
+		os.Exit(statusSignal + int(unix.SIGQUIT))
+	}()
 	if !signal.Ignored(unix.SIGHUP) { // nohup
 		signal.Notify(sigs, unix.SIGHUP)
 	}
