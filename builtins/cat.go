@@ -24,13 +24,13 @@ func catFile() *Def {
 			name := renderRecord(env, rec)
 			f, err := os.Open(name)
 			if err != nil {
-				env.Fail(rec.Span, "failed to open file '%s' (%s)", name, osReason(err))
+				env.Fail("failed to open file '%s' (%s)", name, osReason(err))
 				return nil
 			}
 			defer f.Close()
 			data, err := io.ReadAll(io.LimitReader(f, int64(env.Config().MaxCatBytes)))
 			if err != nil {
-				env.Fail(rec.Span, "failed to read file '%s' (%s)", name, osReason(err))
+				env.Fail("failed to read file '%s' (%s)", name, osReason(err))
 			}
 			env.Out().Printf("cat", string(data))
 			return nil

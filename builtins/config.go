@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/config"
@@ -113,8 +114,12 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 	l := opt.Default
 	call.Lit = &l
 	given, ok := c.Session().Options[opt.Name]
-	if ok && !l.set(given) {
-		c.Errorf(call.Span, "program command line option --%s %s (value: %s)", opt.Name, l.wants(), given)
+	want := ""
+	if ok {
+		want = l.set(c, given)
+	}
+	if want != "" {
+		c.Errorf(call.Span, "program command line option --%s %s (value: %s)", opt.Name, want, given)
 		return types.TInvalid
 	}
 	switch {
@@ -128,34 +133,29 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 	return types.TInt64
 }
 
-// wants says what set takes.
-func (l *Lit) wants() string {
-	if l.IsBool {
-		return "expects a boolean (e.g. 'true')"
-	}
-	return "expects an integer"
-}
-
-// set gives a literal a new value of the same kind, from the command line.
-func (l *Lit) set(text string) bool {
+// set gives a literal a new value of the same kind, from the command line, or
+// says what was expected there.
+func (l *Lit) set(c Checker, text string) (want string) {
 	switch {
 	case l.IsStr:
 		l.Str = text
 	case l.IsBool:
-		switch text {
-		case "", "true", "1":
+		switch strings.ToLower(text) {
+		case "", "true", "1", "yes", "on":
 			l.Int = 1
-		case "false", "0":
+		case "false", "0", "no", "off":
 			l.Int = 0
 		default:
-			return false
+			return "expects a boolean (e.g. 'true')"
 		}
 	default:
-		n, unsigned, ok := parseInt(text)
-		l.Int, l.Unsigned = n, unsigned
-		return ok
+		n, ok := c.Number(text)
+		if !ok {
+			return "expects an integer"
+		}
+		l.Int, l.Unsigned = n.Int, n.Unsigned
 	}
-	return true
+	return ""
 }
 
 func childPID() *Def {

@@ -180,6 +180,9 @@ type Checker interface {
 	// MapUse notes that the call gives the map a value type (find's variable,
 	// tseries …) or key; types may be nil.
 	UseKey(m *MapInfo, key *types.Type, s source.Span)
+	// Number reads an integer as the command line gives it, in any form that a
+	// script can write one in.
+	Number(text string) (*Lit, bool)
 	// DeclareVar gives the variable behind a VarArg a type.
 	DeclareVar(a *Arg, t *types.Type)
 	// LookupType resolves a type name as written in the script.
@@ -335,8 +338,8 @@ type Env interface {
 	// Cgroup paths, user names: read once and cached.
 	CgroupPath(id uint64, filter string) string
 	UserName(uid uint32) string
-	// Warn reports a problem of an event at run time on stderr; Fail one that
-	// took something the script asked for.
+	// Warn reports a problem of an event at run time on stderr; Fail that
+	// something outside is not as the script wants it: it may come often.
 	Warn(s source.Span, format string, args ...any)
-	Fail(s source.Span, format string, args ...any)
+	Fail(format string, args ...any)
 }

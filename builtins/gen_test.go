@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -92,6 +93,12 @@ type testChecker struct {
 }
 
 func newTestChecker() *testChecker { return &testChecker{cfg: config.Default()} }
+
+// Number knows decimal and hexadecimal ones.
+func (c *testChecker) Number(text string) (*Lit, bool) {
+	n, err := strconv.ParseUint(text, 0, 64)
+	return &Lit{Int: int64(n), Unsigned: int64(n) < 0}, err == nil
+}
 
 func (c *testChecker) Errorf(s source.Span, format string, args ...any) {
 	c.diags.Errorf(s, format, args...)

@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -186,13 +185,4 @@ func (call *Call) argSpan(i int) source.Span {
 		return a.Span
 	}
 	return call.Span
-}
-
-// parseInt reads a decimal, hex, octal or binary integer.
-func parseInt(s string) (n int64, unsigned, ok bool) {
-	if v, err := strconv.ParseInt(s, 0, 64); err == nil {
-		return v, false, true
-	}
-	v, err := strconv.ParseUint(s, 0, 64)
-	return int64(v), true, err == nil
 }

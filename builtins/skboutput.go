@@ -87,7 +87,7 @@ func skbOutput() *Def {
 			when := env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0)))
 			length := binary.NativeEndian.Uint32(rec.Arg(1))
 			if err := appendPacket(rec.Lits[0].(string), when, length, bufferBytes(rec.Arg(2))); err != nil {
-				env.Fail(rec.Span, "skboutput: %v", err)
+				env.Fail("skboutput: %v", err)
 			}
 			return nil
 		},

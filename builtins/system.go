@@ -30,11 +30,11 @@ func system() *Def {
 			switch exit := (*exec.ExitError)(nil); {
 			case err == nil:
 			case !errors.As(err, &exit):
-				env.Fail(rec.Span, "system: %v", err)
+				env.Fail("system: %v", err)
 			case exit.Exited():
-				env.Fail(rec.Span, "command exited with code %d", exit.ExitCode())
+				env.Fail("command exited with code %d", exit.ExitCode())
 			default:
-				env.Fail(rec.Span, "command ended by %s", exit)
+				env.Fail("command ended by %s", exit)
 			}
 			return nil
 		},

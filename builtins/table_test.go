@@ -226,6 +226,8 @@ func TestGetopt(t *testing.T) {
 		{"text", []Arg{strLit("d")}, Lit{Str: "text", IsStr: true}, true},
 		{"", nil, Lit{Int: 1, IsBool: true}, true},
 		{"false", nil, Lit{IsBool: true}, true},
+		{"Yes", nil, Lit{Int: 1, IsBool: true}, true},
+		{"off", nil, Lit{IsBool: true}, true},
 		{"maybe", nil, Lit{}, false},
 	} {
 		ck := newTestChecker()

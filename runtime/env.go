@@ -186,10 +186,10 @@ func (e *env) Exit(code int) {
 // Unwatch detaches the watchpoints at an address.
 func (e *env) Unwatch(addr uint64) error { return e.s.unwatch(addr) }
 
-// Fail implements builtins.Env, in the form of an errorf: it may come often.
-func (e *env) Fail(at source.Span, format string, args ...any) {
+// Fail implements builtins.Env.
+func (e *env) Fail(format string, args ...any) {
 	e.s.opt.Sink.Flush()
-	fmt.Fprintf(e.Err(), "%s: ERROR: %s\n", at, fmt.Sprintf(format, args...))
+	fmt.Fprintf(e.Err(), "ERROR: "+format+"\n", args...)
 }
 
 // Warn reports a problem of an event on stderr.

@@ -587,6 +587,9 @@ func (c *checker) paramText(e *ast.Positional) *builtins.Lit {
 	return l
 }
 
+// Number implements builtins.Checker.
+func (c *checker) Number(text string) (*builtins.Lit, bool) { return parseParam(text) }
+
 // parseParam reads a number as a positional parameter gives it.
 func parseParam(text string) (*builtins.Lit, bool) {
 	neg := strings.HasPrefix(text, "-")
