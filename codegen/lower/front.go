@@ -1,6 +1,7 @@
 package lower
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -38,7 +39,7 @@ const (
 // withFront puts a front before h where the map is one for it.
 func (u *unit) withFront(m *builtins.MapInfo, w *wire.Map, h *hash) store {
 	sums := m.Value.Kind == types.Agg || m.Value.Kind == types.Int && m.Value.Size == 8
-	if !sums || w.LRU || u.plain[m] || h.m.KeySize > maxFrontKey || h.m.KeySize == 3 || !u.k.Has(probes.FeatAtomicFetch) {
+	if !sums || !hashable(w.Key) || w.LRU || u.plain[m] || h.m.KeySize > maxFrontKey || h.m.KeySize == 3 || !u.k.Has(probes.FeatAtomicFetch) {
 		return h
 	}
 	f := &wire.Front{
@@ -58,6 +59,20 @@ func (u *unit) withFront(m *builtins.MapInfo, w *wire.Map, h *hash) store {
 	return &front{hash: h, w: f, m: u.newMap(ir.Map{
 		Name: f.Kernel, Type: ir.Array, KeySize: 4, ValueSize: f.Size(), MaxEntries: 1,
 	})}
+}
+
+// hashable reports whether a program can compute with the words of keys of type
+// t: with pointers it may not, and opaque values may be made of one.
+func hashable(t *types.Type) bool {
+	switch t.Kind {
+	case types.Int, types.Bool, types.Enum, types.String:
+		return true
+	case types.Array:
+		return t.Elem != nil && hashable(t.Elem)
+	case types.Tuple, types.Record:
+		return !slices.ContainsFunc(t.Fields, func(f types.Field) bool { return !hashable(f.Type) })
+	}
+	return false
 }
 
 // share is key's slot or, failing that, its value in the hash map.

@@ -376,9 +376,12 @@ func (f *fn) load(p place) *ir.Value {
 		return f.loadOwn(tmp, 0, t)
 	}
 	v := f.loadOwn(p.ptr, p.off, t)
-	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && castable(t.Elem) != 0 && t.Space != types.User &&
+	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
 		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
 		v.Type = ir.PtrBTF
+		if castable(t.Elem) == 0 { // to newer kernels it is a pointer, though of no use
+			v = f.b.AsInt(v)
+		}
 	}
 	return v
 }

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"slices"
+
 	"fmt"
 	"strconv"
 
@@ -215,13 +217,36 @@ func canonical(n int64, size int, signed bool) int64 {
 // word is x as a plain number that arithmetic may be done on. What the kernel
 // knows as a pointer is one only after it went through memory by a helper.
 func (f *fn) word(x *ir.Value) *ir.Value {
-	if !x.Type.IsPtr() && !(x.Op == ir.OpBarrier && x.Args[0].Type.IsPtr()) {
+	if !maybePointer(x) {
 		return x
 	}
+	return f.number(x)
+}
+
+// number is the address x as a plain number.
+func (f *fn) number(x *ir.Value) *ir.Value {
 	p := f.temp(16)
 	f.b.Store(p, 0, 8, x)
 	f.b.Call(ir.ReadKernel, f.b.AddImm(p, 8), f.b.Const(8), p)
 	return f.b.Load(p, 8, 8, false)
+}
+
+// maybePointer reports whether the kernel's verifier may know x as a pointer.
+func maybePointer(x *ir.Value) bool {
+	seen := map[*ir.Value]bool{}
+	var maybe func(x *ir.Value) bool
+	maybe = func(x *ir.Value) bool {
+		if x.Type.IsPtr() || seen[x] {
+			return x.Type.IsPtr()
+		}
+		switch x.Op {
+		case ir.OpBarrier, ir.OpAdd, ir.OpSub, ir.OpPhi:
+			seen[x] = true
+			return slices.ContainsFunc(x.Args, maybe)
+		}
+		return false
+	}
+	return maybe(x)
 }
 
 // cast is (type) x where the result is one word.
@@ -247,8 +272,8 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 		}
 		return f.b.AsInt(x)
 	}
-	if a.Kind == types.Pointer {
-		x = f.word(x)
+	if a.Kind == types.Pointer && (maybePointer(x) || x.Op == ir.OpLoad64 && x.Args[0].Type == ir.PtrSlot) {
+		x = f.number(x)
 	}
 	return f.convert(x, a, t)
 }
