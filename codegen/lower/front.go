@@ -134,15 +134,18 @@ func (s *front) claim(f *fn, p, gen *ir.Value, words []*ir.Value) *ir.Value {
 	none := func() *ir.Value { return b.Const(0) }
 	was := b.Xchg(p, 0, b.Const(wire.FrontBusy))
 	return f.IfElse(b.Op(ir.OpEq, was, b.Const(wire.FrontBusy)), none, func() *ir.Value {
-		won := f.IfElse(b.Op(ir.OpEq, was, gen), none, func() *ir.Value {
+		// Who interrupted us may have a newer generation than we know.
+		return f.IfElse(b.Op(ir.OpULt, was, gen), func() *ir.Value {
 			for j, w := range words {
 				b.Store(p, int64(wire.FrontKey+8*j), 8, w)
 			}
 			b.Zero(p, int64(s.w.SlotValue()), s.w.Value)
+			b.Xchg(p, 0, gen) // an exchange, so that other CPUs see it after what was stored
 			return b.Const(1)
+		}, func() *ir.Value {
+			b.Xchg(p, 0, was)
+			return b.Const(0)
 		})
-		b.Xchg(p, 0, gen) // an exchange, so that other CPUs see it after what was stored
-		return won
 	})
 }
 
