@@ -320,7 +320,7 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 		}
 		lay, err := layoutSlots(fn, limit, e.opts, ref)
 		if err != nil {
-			return nil, err
+			return nil, limitError(p, f, err.Error())
 		}
 		need = lay.scratch
 		if need > scratchMax && !wide && e.opts.CPUs > 0 {

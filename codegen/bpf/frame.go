@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"fmt"
 	"sort"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -287,9 +288,15 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 	bySize(stack, -1)
 	at, top, left := d.place(stack, limit-8*min(1, int64(len(away))))
 	if len(left) > 0 {
-		// Small ones first, and 8 bytes for the key of the scratch lookup.
+		// Small ones first, behind those that must be here; and 8 bytes for the key of
+		// the scratch lookup.
 		bySize(stack, 1)
 		at, top, left = d.place(stack, limit-8)
+		for _, i := range left {
+			if s := &d.slots[i]; s.pointers {
+				return nil, fmt.Errorf("a loop's body and what is around it share more than the stack can hold (%d bytes)", s.size)
+			}
+		}
 		away = append(away, left...)
 	}
 	for i, off := range at {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
@@ -133,6 +134,7 @@ func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 func TestDifferential(t *testing.T) {
 	needKernel(t)
 	v4, fetch := haveV4(), haveFetch()
+	loops := features.HaveProgramHelper(ebpf.RawTracepoint, asm.FnLoop) == nil
 	from, to := int64(0), int64(150)
 	if s := os.Getenv("GOTRACE_SEEDS"); s != "" {
 		a, b, _ := strings.Cut(s, "-")
@@ -140,7 +142,7 @@ func TestDifferential(t *testing.T) {
 		to, _ = strconv.ParseInt(b, 10, 64)
 	}
 	for seed := from; seed < to; seed++ {
-		cfg := irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0, Fetch: fetch}
+		cfg := irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0, Fetch: fetch, Loops: loops && seed%2 == 0}
 		m := irgen.Program(seed, cfg)
 		if seed%9 == 5 {
 			cfg.Vars = 16

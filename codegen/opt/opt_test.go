@@ -127,7 +127,7 @@ func TestDifferential(t *testing.T) {
 		}
 	}
 	for seed := from; seed < n; seed++ {
-		m := irgen.Program(seed, irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0, Fetch: true})
+		m := irgen.Program(seed, irgen.Config{Size: 10 + int(seed%7)*12, BigSlots: seed%3 == 0, Calls: seed%4 == 0, Loops: seed%2 == 0, Fetch: true})
 		if err := ir.Verify(m); err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)
 		}

@@ -7,6 +7,7 @@ package irgen
 import (
 	"fmt"
 	"math/rand"
+	"slices"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	Size     int  // statements of main
 	BigSlots bool // slots that exceed the stack together
 	Calls    bool // functions of the same program
+	Loops    bool // bodies of loops that the kernel calls back (Linux 5.17)
 	Fetch    bool // atomic instructions that give what was there
 	Vars     int  // variables, all alive to the end; 0: a few
 }
@@ -32,7 +34,9 @@ type gen struct {
 	cfg  Config
 	out  *ir.Map
 	hash *ir.Map
+	ring *ir.Map
 	prog *ir.Prog
+	ctx  *ir.Value // of main, else nil
 
 	vars   []*ir.Var
 	vals   []*ir.Value // integers in scope
@@ -40,6 +44,8 @@ type gen struct {
 	left   int
 	depth  int
 	inLoop int
+	inBack int // callbacks around
+	holds  int // records reserved
 	subs   []*ir.Func
 }
 
@@ -48,8 +54,9 @@ func Program(seed int64, cfg Config) *ir.Module {
 	r := rand.New(rand.NewSource(seed))
 	out := &ir.Map{Name: "out", Type: ir.Array, KeySize: 4, ValueSize: OutSize, MaxEntries: 1}
 	hash := &ir.Map{Name: "@h", Type: ir.Hash, KeySize: 8, ValueSize: 16, MaxEntries: 64}
+	ring := &ir.Map{Name: "ring", Type: ir.RingBuf, MaxEntries: 1 << 18}
 	p := &ir.Prog{Name: "p", Kind: "raw_tp"}
-	m := &ir.Module{Maps: []*ir.Map{out, hash}, Progs: []*ir.Prog{p}}
+	m := &ir.Module{Maps: []*ir.Map{out, hash, ring}, Progs: []*ir.Prog{p}}
 	var subs []*ir.Func
 	if cfg.Calls {
 		for i := range r.Intn(3) {
@@ -58,27 +65,29 @@ func Program(seed int64, cfg Config) *ir.Module {
 			for k := range params {
 				params[k] = ir.Int
 			}
-			g := &gen{r: r, cfg: Config{Size: 8}, out: out, hash: hash, prog: p, b: ir.NewFunc(fmt.Sprintf("sub%d", i), params...)}
+			g := &gen{r: r, cfg: Config{Size: 8}, out: out, hash: hash, ring: ring, prog: p, b: ir.NewFunc(fmt.Sprintf("sub%d", i), params...)}
 			g.function(n, nil)
 			subs = append(subs, g.b.Fn)
 			p.Subs = append(p.Subs, g.b.Fn)
 		}
 	}
-	g := &gen{r: r, cfg: cfg, out: out, hash: hash, prog: p, b: ir.NewFunc("main", ir.PtrCtx), subs: subs}
+	g := &gen{r: r, cfg: cfg, out: out, hash: hash, ring: ring, prog: p, b: ir.NewFunc("main", ir.PtrCtx), subs: subs}
 	g.function(0, g.b.Param(0))
 	p.Main = g.b.Fn
 	used := map[*ir.Func]bool{}
-	for _, b := range p.Main.Blocks {
-		for _, v := range b.Values {
-			used[v.Fn] = true
+	var use func(f *ir.Func)
+	use = func(f *ir.Func) {
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				if v.Fn != nil && !used[v.Fn] {
+					used[v.Fn] = true
+					use(v.Fn)
+				}
+			}
 		}
 	}
-	p.Subs = nil
-	for _, f := range subs {
-		if used[f] {
-			p.Subs = append(p.Subs, f)
-		}
-	}
+	use(p.Main)
+	p.Subs = slices.DeleteFunc(p.Subs, func(f *ir.Func) bool { return !used[f] })
 	return m
 }
 
@@ -86,6 +95,7 @@ func (g *gen) function(params int, ctx *ir.Value) {
 	for i := range params {
 		g.vals = append(g.vals, g.b.Param(i))
 	}
+	g.ctx = ctx
 	if ctx != nil {
 		for i := range CtxWords {
 			if g.r.Intn(3) > 0 {
@@ -240,9 +250,13 @@ func (g *gen) statement() {
 		g.slot()
 	case n < 85:
 		g.bounded()
-	case n < 89:
+	case n < 88:
 		g.mapOp()
-	case n < 91 && len(g.subs) > 0 && g.inLoop == 0:
+	case n < 89:
+		[]func(){g.record, g.members, g.variable, g.chosen}[g.r.Intn(4)]()
+	case n < 90 && g.cfg.Loops && g.inLoop == 0 && g.inBack == 0 && g.holds == 0 && len(g.prog.Subs) < 6:
+		g.callback()
+	case n < 91 && len(g.subs) > 0 && g.inLoop == 0 && g.inBack == 0:
 		f := g.subs[g.r.Intn(len(g.subs))]
 		args := make([]*ir.Value, len(f.Params))
 		for i := range args {
@@ -280,8 +294,12 @@ func (g *gen) branch() {
 	b.Br(cond, then, els)
 	b.SealSet(then)
 	g.scope(func() { g.statements(1 + g.r.Intn(4)) })
-	if g.r.Intn(8) == 0 {
-		b.Ret(b.Extend(g.value(), 4, false))
+	if g.r.Intn(8) == 0 && g.holds == 0 {
+		r := b.Extend(g.value(), 4, false)
+		if g.inBack > 0 { // the kernel takes nothing but 0 and 1
+			r = b.Op(ir.OpEq, r, b.Const(0))
+		}
+		b.Ret(r)
 	} else {
 		b.Jump(join)
 	}
@@ -361,4 +379,137 @@ func (g *gen) mapOp() {
 		b.SealSet(join)
 		g.push(b.Read(&r))
 	}
+}
+
+// callback has the kernel call a function that changes what it is given: the
+// words of a frame, and a slot whose address is in there.
+func (g *gen) callback() {
+	b := g.b
+	const words = 4
+	frame, other := b.Slot(8*words+8), g.anySlot()
+	for i := range int64(words) {
+		b.Store(frame, 8*i, 8, g.value())
+	}
+	b.Store(frame, 8*words, 8, other)
+
+	f := &gen{
+		r: g.r, cfg: Config{Size: 1 + g.r.Intn(8)}, out: g.out, hash: g.hash, ring: g.ring, prog: g.prog, inBack: 1,
+		b: ir.NewFunc(fmt.Sprintf("back%d", len(g.prog.Subs)), ir.Int, ir.PtrSlot),
+	}
+	g.prog.Subs = append(g.prog.Subs, f.b.Fn)
+	turn, up := f.b.Param(0), f.b.Param(1)
+	f.push(f.b.Extend(turn, 4, false))
+	for i := range int64(words) {
+		f.push(f.b.Load(up, 8*i, 8, false))
+	}
+	f.vars = []*ir.Var{{Name: "0", Type: ir.Int}}
+	f.b.Write(f.vars[0], f.value())
+	f.slot()
+	f.left = f.cfg.Size
+	f.statements(f.cfg.Size)
+	if g.r.Intn(3) > 0 && other.Imm >= 8 {
+		p := f.b.Load(up, 8*words, 8, false)
+		p.Type = ir.PtrSlot
+		f.push(f.b.Load(p, 0, 8, false))
+		f.b.Store(p, other.Imm/8*8-8, 8, f.value())
+	}
+	for i := range int64(words) {
+		if g.r.Intn(2) == 0 {
+			f.b.Store(up, 8*i, 8, f.value())
+		}
+	}
+	f.b.Ret(f.b.Op(ir.OpEq, f.b.Extend(turn, 4, false), f.b.Const(int64(g.r.Intn(6)))))
+
+	turns := b.Op(ir.OpAdd, b.Op(ir.OpAnd, g.value(), b.Const(3)), b.Const(1))
+	g.push(b.Call(ir.Loop, turns, b.FuncAddr(f.b.Fn), frame, b.Const(0)))
+	for i := range int64(words) {
+		if g.r.Intn(2) == 0 {
+			g.push(b.Load(frame, 8*i, 8, false))
+		}
+	}
+	g.push(b.Load(other, 0, 1, false))
+}
+
+// record reserves one, fills it, looks at it and gives it back.
+func (g *gen) record() {
+	b := g.b
+	size := 8 * (1 + g.r.Intn(6))
+	rec := b.Call(ir.RingReserve, b.MapPtr(g.ring), b.Const(int64(size)), b.Const(0))
+	var r ir.Var
+	r.Type = ir.Int
+	b.Write(&r, b.Const(-1))
+	in, join := b.NewBlock(), b.NewBlock()
+	b.Br(rec, in, join)
+	b.SealSet(in)
+	p := b.NonNil(rec)
+	b.Zero(p, 0, size)
+	if s := g.anySlot(); g.r.Intn(2) == 0 {
+		b.Copy(p, 0, s, min(size, int(s.Imm)))
+	}
+	g.holds++
+	g.scope(func() { g.statements(g.r.Intn(4)) })
+	g.holds--
+	b.Store(p, g.offset(size, 4), 4, g.value())
+	b.Write(&r, b.Load(p, g.offset(size, 8), 8, false))
+	b.Call([]*ir.Helper{ir.RingSubmit, ir.RingDiscard}[g.r.Intn(2)], p, b.Const(0))
+	b.Jump(join)
+	b.SealSet(join)
+	g.push(b.Read(&r))
+}
+
+// members reads several parts of one object by a helper: the context, which
+// nothing changes.
+func (g *gen) members() {
+	if g.ctx == nil {
+		return
+	}
+	b := g.b
+	from := b.AsInt(g.ctx)
+	for range 1 + g.r.Intn(4) {
+		size := 1 + g.r.Intn(9)
+		dst := b.Slot(size)
+		at := b.AddImm(from, int64(g.r.Intn(8*CtxWords-size+1)))
+		if g.r.Intn(8) == 0 {
+			at = b.Const(1 << 40) // nothing is there
+		}
+		g.push(b.Call(ir.ReadKernel, dst, b.Const(int64(size)), at))
+		g.push(b.Load(dst, int64(g.r.Intn(size)), 1, false))
+		if g.r.Intn(3) == 0 {
+			g.scope(func() { g.statements(1) })
+		}
+	}
+}
+
+// variable accesses a slot at an offset that is not constant.
+func (g *gen) variable() {
+	b := g.b
+	s := b.Slot(32 + 8*g.r.Intn(3))
+	b.Zero(s, 0, int(s.Imm))
+	at := b.Op(ir.OpShl, b.Op(ir.OpAnd, g.value(), b.Const(3)), b.Const(3))
+	b.Store(b.Op(ir.OpAdd, s, at), 0, 8, g.value())
+	g.scope(func() { g.statements(g.r.Intn(2)) })
+	g.push(b.Load(s, g.offset(32, 8), 8, false))
+	at = b.Op(ir.OpAnd, g.value(), b.Const(31))
+	g.push(b.Load(b.Op(ir.OpAdd, s, at), 0, 1, false))
+}
+
+// chosen accesses one of two slots.
+func (g *gen) chosen() {
+	b := g.b
+	x, y := g.anySlot(), g.anySlot()
+	p := ir.Var{Name: "p", Type: ir.PtrSlot}
+	b.Write(&p, x)
+	other, join := b.NewBlock(), b.NewBlock()
+	b.Br(g.value(), other, join)
+	b.SealSet(other)
+	b.Write(&p, y)
+	b.Jump(join)
+	b.SealSet(join)
+	size := int(min(x.Imm, y.Imm))
+	if size < 8 {
+		return
+	}
+	b.Store(b.Read(&p), g.offset(size, 4), 4, g.value())
+	g.push(b.Load(x, g.offset(size, 8), 8, false))
+	g.push(b.Load(b.Read(&p), g.offset(size, 8), 8, false))
 }

@@ -623,7 +623,9 @@ func (g *gen) loop() stmt {
 		n = 7
 	}
 	g.line("for %s : 0..%s {", name, end.text)
-	g.read = append(g.read, variable(name, i64))
+	i := variable(name, i64)
+	i.text = "(int64)" + name // its own type is that of the range
+	g.read = append(g.read, i)
 	body := g.body(n, true)
 	g.read = g.read[:len(g.read)-1]
 	g.line("}")
