@@ -316,3 +316,22 @@ func FuzzSeries(f *testing.F) {
 		}
 	})
 }
+
+// One point is shown exactly, several as finely as their interval needs.
+func TestSeriesUnit(t *testing.T) {
+	for _, c := range []struct {
+		interval int64
+		points   int
+		want     string
+	}{
+		{1e9, 1, "hh:mm:ss.ns"},
+		{1e9, 2, "hh:mm:ss"},
+		{15e8, 2, "hh:mm:ss.ms"},
+		{1e4, 3, "hh:mm:ss.us"},
+		{7, 3, "hh:mm:ss.ns"},
+	} {
+		if got, _ := timeUnit(c.interval, c.points); got != c.want {
+			t.Errorf("%d points of %d ns: %s, want %s", c.points, c.interval, got, c.want)
+		}
+	}
+}

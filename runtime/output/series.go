@@ -66,10 +66,12 @@ func widened(v value.Value) (lo, hi value.Value) {
 	return v, v
 }
 
-// timeUnit is how fine the times of a series are shown.
-func timeUnit(interval int64) (header string, layout string) {
+// timeUnit is how fine the times of a series are shown: as its interval needs
+// it, and exactly where there is only one.
+func timeUnit(interval int64, points int) (header string, layout string) {
 	const clock, stamp = "hh:mm:ss", "15:04:05"
 	switch {
+	case points == 1:
 	case interval%1e9 == 0:
 		return clock, stamp
 	case interval%1e6 == 0:
@@ -101,7 +103,7 @@ func appendSeries(b []byte, s value.Series) []byte {
 	}
 	min, _ := number(lo)
 	max, _ := number(hi)
-	header, layout := timeUnit(s.Interval)
+	header, layout := timeUnit(s.Interval, len(s.Points))
 	// Times of a unit finer than seconds are followed by one more column.
 	width := len(layout)
 
