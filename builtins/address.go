@@ -88,9 +88,12 @@ func percpuKaddr() *Def {
 	}
 }
 
-// userSymbol is what uaddr knows when compiling: how far the symbol is from
-// the probed function, and its size.
-type userSymbol struct{ distance int64 }
+// userSymbol is what uaddr knows when compiling: where the symbol is in a
+// program that is not moved, or else how far it is from the probed function.
+type userSymbol struct {
+	fixed bool
+	at    int64
+}
 
 func uaddr() *Def {
 	return &Def{
@@ -98,7 +101,7 @@ func uaddr() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "symbol"}},
 		Doc: Doc{
-			Summary:  "Address of a symbol of the probed program or library, in the current process; a pointer to an integer of the symbol's size.",
+			Summary:  "Address of a symbol of the probed program or library, in the current process; a pointer to a signed integer of the symbol's size.",
 			Examples: []string{`uprobe:/bin/bash:readline { printf("%s\n", str(*uaddr("ps1_prompt"))); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -108,43 +111,53 @@ func uaddr() *Def {
 			}
 			c.NeedsPoint()
 			ctx, p := c.Context(), c.Point()
-			if ctx == nil || ctx.Func == nil || !ctx.FuncIsUser {
+			if ctx == nil || !ctx.FuncIsUser {
 				c.Errorf(call.Span, "uaddr can only be used in uprobes and uretprobes")
 				return types.TInvalid
 			}
 			if p == nil {
-				return types.NewPointer(types.TUint64, types.User)
+				return types.NewPointer(types.TInt64, types.User)
 			}
-			sym, probed, err := findSymbols(p.Target, name, p.Func)
+			sym, probed, fixed, err := findSymbols(p.Target, name, p.Func)
 			if err != nil {
 				c.Errorf(call.Span, "Could not resolve symbol: %s:%s", p.Target, name)
 				return types.TInvalid
 			}
 			from := probed.Value
-			if probed.Name == "" {
+			switch {
+			case fixed:
+				from = 0
+			case ctx.Func == nil:
+				c.Errorf(call.Span, "uaddr in a uretprobe of a program or library that is loaded anywhere needs Linux 6.6")
+				return types.TInvalid
+			case probed.Name == "":
 				from = p.Addr
 			}
-			call.Data = userSymbol{int64(sym.Value - from)}
+			call.Data = userSymbol{fixed, int64(sym.Value - from)}
 			size := 8
 			switch sym.Size {
 			case 1, 2, 4:
 				size = int(sym.Size)
 			}
-			return types.NewPointer(types.NewInt(size, false), types.User)
+			return types.NewPointer(types.NewInt(size, true), types.User)
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
 			// Program and library are where the probed function is.
-			b := g.B()
-			return b.Op(ir.OpAdd, g.Context().Func(b, g.Ctx()), b.Const(call.Data.(userSymbol).distance))
+			b, sym := g.B(), call.Data.(userSymbol)
+			if sym.fixed {
+				return b.Const(sym.at)
+			}
+			return b.Op(ir.OpAdd, g.Context().Func(b, g.Ctx()), b.Const(sym.at))
 		},
 	}
 }
 
 // findSymbols looks two symbols of an ELF file up; the second may be missing.
-func findSymbols(path, name, probed string) (sym, from elf.Symbol, err error) {
+// fixed says that the file is loaded where its symbols say.
+func findSymbols(path, name, probed string) (sym, from elf.Symbol, fixed bool, err error) {
 	f, err := elf.Open(path)
 	if err != nil {
-		return sym, from, err
+		return sym, from, false, err
 	}
 	defer f.Close()
 	found := false
@@ -160,9 +173,9 @@ func findSymbols(path, name, probed string) (sym, from elf.Symbol, err error) {
 		}
 	}
 	if !found {
-		return sym, from, os.ErrNotExist
+		return sym, from, false, os.ErrNotExist
 	}
-	return sym, from, nil
+	return sym, from, f.Type == elf.ET_EXEC, nil
 }
 
 func cgroupID() *Def {
@@ -215,7 +228,7 @@ func spaceCast(name string, space types.Space, what, example string) *Def {
 			case types.Pointer:
 				return types.NewPointer(t.Elem.InSpace(space), space)
 			case types.Int:
-				return types.NewPointer(types.TInt8, space)
+				return types.TUint64.InSpace(space)
 			case types.Invalid:
 			default:
 				c.Errorf(call.Span, "%s() only supports integer or pointer arguments (%s provided)", name, className(t))

@@ -283,7 +283,8 @@ type Kernel interface {
 	// "union u", "enum e", or a typedef or base type by its bare name. Objects
 	// come in Space Kernel.
 	Type(name string) (*types.Type, error)
-	// TypeDecl is the C declaration of a type, as -lv prints it.
+	// TypeDecl is the C declaration of a type behind the name of what has it,
+	// vmlinux or a module, as -lv prints it.
 	TypeDecl(name string) (string, error)
 	// TypeNames lists the C names of all types of kind "struct", "union",
 	// "enum" or "typedef", for -l and did-you-mean.

@@ -61,7 +61,7 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "vmlinux: %s\n\n", strings.TrimRight(decl, "\n"))
+		fmt.Fprintf(w, "%s\n\n", strings.TrimRight(decl, "\n"))
 	}
 	if !found {
 		a.nothing(pattern)

@@ -211,7 +211,11 @@ func (f *fn) deref(e ast.Expr) place {
 	t := f.typeOf(e)
 	v := f.chained(e)
 	if t.Kind != types.Pointer { // *n: a word at that address
-		t = types.NewPointer(types.TUint64, f.prog.Ctx.ArgSpace)
+		space := t.Space
+		if space == types.NoSpace {
+			space = f.prog.Ctx.ArgSpace
+		}
+		t = types.NewPointer(types.TUint64, space)
 	}
 	p := place{t: t.Elem, ptr: v, space: types.Kernel}
 	switch v.Type {
@@ -228,7 +232,7 @@ func (f *fn) deref(e ast.Expr) place {
 	default:
 		if t.Space == types.User {
 			p.space = types.User
-		} else if id := castable(t.Elem); id != 0 && f.k.Has(probes.FeatRdonlyCast) {
+		} else if id := castable(p.t); id != 0 && f.k.Has(probes.FeatRdonlyCast) {
 			if kf, ok := f.k.Kfunc("bpf_rdonly_cast"); ok {
 				f.notNull(v)
 				p.ptr = f.b.Kfunc("bpf_rdonly_cast", int64(kf), ir.PtrBTF, v, f.b.Const(int64(id)))
@@ -240,7 +244,16 @@ func (f *fn) deref(e ast.Expr) place {
 }
 
 // castable is the BTF id by which the kernel lets an address be read as t, or 0.
+// bpf_rdonly_cast looks ids up in the kernel's own BTF and in no module's.
 func castable(t *types.Type) uint32 {
+	if t == nil || t.Split {
+		return 0
+	}
+	return object(t)
+}
+
+// object is the BTF id of a kernel object's type, or 0.
+func object(t *types.Type) uint32 {
 	if t != nil && t.Kind == types.Struct {
 		return t.BTFID
 	}
@@ -379,7 +392,7 @@ func (f *fn) load(p place) *ir.Value {
 	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
 		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
 		v.Type = ir.PtrBTF
-		if castable(t.Elem) == 0 { // to newer kernels it is a pointer, though of no use
+		if object(t.Elem) == 0 { // to newer kernels it is a pointer, though of no use
 			v = f.b.AsInt(v)
 		}
 	}

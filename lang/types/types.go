@@ -58,6 +58,7 @@ type Type struct {
 	Comp   *Composite // Struct
 	Consts *EnumDef   // Enum
 	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
+	Split  bool       // BTFID is one of a module's BTF (Struct)
 }
 
 // Field is a member of a struct, union, tuple or record.

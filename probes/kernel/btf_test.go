@@ -211,7 +211,7 @@ func TestTypeDecl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `struct task {
+	want := `vmlinux: struct task {
 	pid_t pid;
 	char comm[16];
 	struct task *parent;
@@ -233,7 +233,7 @@ func TestTypeDecl(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if got, err := k.TypeDecl("enum color"); err != nil || got != "enum color {\n\tRED = 0,\n\tBLUE = 7,\n};" {
+	if got, err := k.TypeDecl("enum color"); err != nil || got != "vmlinux: enum color {\n\tRED = 0,\n\tBLUE = 7,\n};" {
 		t.Error(got, err)
 	}
 }
@@ -331,6 +331,62 @@ func TestFeatures(t *testing.T) {
 	}
 	if got := k.Since(probes.FeatLoop); got != "5.17" {
 		t.Error(got)
+	}
+}
+
+// splitBTF is a module's blob: struct gadget { struct task *owner; int n; }, with
+// types of the kernel's by their ids.
+func splitBTF(t *testing.T, base *blob) []byte {
+	t.Helper()
+	strs := "\x00gadget\x00owner\x00n\x00"
+	name := func(s string) uint32 { return uint32(len(base.strs) + strings.Index(strs, "\x00"+s+"\x00") + 1) }
+	task, number := base.find("task", kindStruct), base.find("int", kindInt)
+	if task == 0 || number == 0 {
+		t.Fatal("the fixture lacks types")
+	}
+	first := base.firstID + uint32(len(base.index()))
+	types := []uint32{
+		0, kindPtr << 24, task, // first
+		name("gadget"), kindStruct<<24 | 2, 16, name("owner"), first, 0, name("n"), number, 64,
+	}
+	out := []byte{0x9f, 0xeb, 1, 0}
+	for _, x := range append([]uint32{24, 0, uint32(4 * len(types)), uint32(4 * len(types)), uint32(len(strs))}, types...) {
+		out = binary.LittleEndian.AppendUint32(out, x)
+	}
+	return append(out, strs...)
+}
+
+// TestModule: types of a module are found like the kernel's, refer to those, and
+// are known to be no types of the kernel itself.
+func TestModule(t *testing.T) {
+	vmlinux := fixtureBTF(t)
+	base, err := newBlob("vmlinux", vmlinux, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := FrozenFS(fstest.MapFS{
+		"kernel":      {Data: []byte("release 6.12.0\narch amd64\ncpus 2\npage 4096\n")},
+		"btf/vmlinux": {Data: vmlinux},
+		"btf/gadgets": {Data: splitBTF(t, base)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := k.Type("struct gadget")
+	if err != nil || g.Size != 16 || !g.Split {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	owner, _ := g.Field("owner")
+	if n, _ := g.Field("n"); n.Off != 8 || !n.Type.Signed {
+		t.Errorf("%+v", n)
+	}
+	task, err := k.Type("struct task")
+	if err != nil || owner.Type.Elem != task || task.Split {
+		t.Errorf("%+v, %+v, %v", owner.Type.Elem, task, err)
+	}
+	want := "gadgets: struct gadget {\n\tstruct task *owner;\n\tint n;\n};"
+	if got, err := k.TypeDecl("struct gadget"); err != nil || got != want {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 

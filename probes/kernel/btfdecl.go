@@ -83,6 +83,7 @@ func (s *btfSet) declaration(name string) (string, error) {
 		return "", fmt.Errorf("type %s: %w", name, ErrNotFound)
 	}
 	var w strings.Builder
+	fmt.Fprintf(&w, "%s: ", in.module)
 	in.define(&w, id, 0)
 	w.WriteString(";")
 	return w.String(), nil

@@ -16,6 +16,9 @@ const maxDepth = 32
 // typ is type id as the language sees it. Objects are in kernel memory.
 // Results are kept: one id gives one *types.Type.
 func (b *blob) typ(id uint32) *types.Type {
+	if id < b.firstID && b.base != nil {
+		return b.base.typ(id)
+	}
 	b.mu.Lock()
 	t := b.conv[id]
 	b.mu.Unlock()
@@ -66,11 +69,11 @@ func (b *blob) convert(id uint32, depth int) *types.Type {
 		return types.NewArray(elem, n).InSpace(types.Kernel)
 	case kindStruct, kindUnion:
 		union := r.kind == kindUnion
-		t := &types.Type{Kind: types.Struct, Name: in.tagName(&r, id), Size: clampInt(uint64(r.size)), Space: types.Kernel, BTFID: id}
+		t := &types.Type{Kind: types.Struct, Name: in.tagName(&r, id), Size: clampInt(uint64(r.size)), Space: types.Kernel, BTFID: id, Split: in.base != nil}
 		t.Comp = types.NewComposite(union, func() []types.Field { return b.members(&r) })
 		return t
 	case kindFwd:
-		return &types.Type{Kind: types.Struct, Name: in.tagName(&r, id), Space: types.Kernel, BTFID: id, Comp: types.NewComposite(r.flag, nil)}
+		return &types.Type{Kind: types.Struct, Name: in.tagName(&r, id), Space: types.Kernel, BTFID: id, Split: in.base != nil, Comp: types.NewComposite(r.flag, nil)}
 	case kindEnum, kindEnum64:
 		return in.enum(&r, id)
 	case kindTypedef:

@@ -93,7 +93,8 @@ func (k *Kernel) TypeNames(kind string) []string {
 	return set.typeNames(kind)
 }
 
-// TypeDecl is the C declaration of a struct, union or enum as -lv prints it.
+// TypeDecl is the C declaration of a struct, union or enum as -lv prints it, behind
+// the name of what has it: "vmlinux: struct …".
 func (k *Kernel) TypeDecl(name string) (string, error) {
 	set, err := k.btf()
 	if err != nil {

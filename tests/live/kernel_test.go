@@ -53,6 +53,10 @@ func missing(need string) string {
 		if release().less(version{5, 8}) {
 			return "this kernel has no iterators"
 		}
+	case "tun": // a module with BTF of its own
+		if _, err := os.Stat("/sys/kernel/btf/tun"); err != nil {
+			return "the module tun is not loaded, or has no types"
+		}
 	case "longkeys":
 		if release().less(version{5, 11}) {
 			return "this kernel's maps take keys of at most 512 bytes"

@@ -168,7 +168,36 @@ func (k Kernel) fetch(dir, image string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	if err := keepModule(unpacked, k.module(filepath.Dir(image))); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	return os.Rename(found, image)
+}
+
+// module is where the cache has the module that guests load, so that there is
+// one with types and functions of its own. Not every package has modules.
+func (k Kernel) module(cache string) string {
+	return filepath.Join(cache, moduleName+"-"+k.Name+".ko")
+}
+
+// moduleName is a module that needs no hardware and no other module.
+const moduleName = "tun"
+
+// keepModule copies the module of an unpacked package, if it is there.
+func keepModule(dir, to string) error {
+	for _, lib := range []string{"lib", "usr/lib"} {
+		found, _ := filepath.Glob(filepath.Join(dir, lib, "modules/*/kernel/drivers/net", moduleName+".ko*"))
+		if len(found) == 0 {
+			continue
+		}
+		if strings.HasSuffix(found[0], ".xz") {
+			if out, err := exec.Command("xz", "--decompress", found[0]).CombinedOutput(); err != nil {
+				return fmt.Errorf("xz: %w: %s", err, out)
+			}
+		}
+		return os.Rename(strings.TrimSuffix(found[0], ".xz"), to)
+	}
+	return nil
 }
 
 // newest is the matching name with the highest version.

@@ -71,6 +71,7 @@ mount -t bpf bpf /sys/fs/bpf
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing
 ip link set lo up
+[ -f /module.ko ] && insmod /module.ko
 stty -F /dev/ttyS1 raw -echo
 cd /root
 sh /command </dev/null >/dev/ttyS1 2>&1
@@ -169,6 +170,11 @@ func (g *Guest) writeInitrd(path string) error {
 	a.file("etc/group", 0o644, "root:x:0:\n")
 	a.file("etc/hosts", 0o644, "127.0.0.1 localhost\n")
 	a.file("init", 0o755, initScript)
+	if image, err := g.Kernel.Image(); err == nil {
+		if module := g.Kernel.module(filepath.Dir(image)); exists(module) {
+			a.copy("module.ko", module)
+		}
+	}
 	a.file("command", 0o755, shellQuote(g.Command)+"\n")
 	for _, file := range g.Files {
 		if err := checkStatic(file.Src); err != nil {
@@ -214,6 +220,11 @@ func tail(path string, n int) string {
 	}
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func orDefault(n, def int) int {
