@@ -51,6 +51,7 @@ type Param struct {
 	Optional bool
 	Variadic bool // last one: any number of it
 	Text     bool // a positional parameter stands for its text, even if that is a number
+	Chars    bool // a pointer to characters stands for the string there, as by str()
 }
 
 // Doc is a builtin's documentation; the reference is generated from it.

@@ -6,7 +6,7 @@ import (
 )
 
 func memcmp() *Def {
-	return compareBytes("memcmp", "Compares the first n bytes of two strings or arrays: 0 if they are equal, else how much the first byte that differs is greater in a, negative if it is smaller. n is a literal.",
+	return compareBytes("memcmp", "Compares the first n bytes of two strings, arrays, structs, or of what pointers point to: 0 if they are equal, else how much the first byte that differs is greater in a, negative if it is smaller. n is a literal.",
 		`begin { print(memcmp("abc", "abd", 3)); }`, false)
 }
 
@@ -25,10 +25,11 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 			for i := range 2 {
 				switch t := call.typeOf(i); {
 				case t.Kind == types.Invalid, scalars && t.IsScalar():
+				case t.Kind == types.Pointer && !scalars && t.Elem.Size != 0:
 				case t.Kind == types.String, t.Kind == types.Array, t.Kind == types.Struct, t.Kind == types.Record, t.Kind == types.Tuple:
 				default:
 					if c.Final() {
-						c.Errorf(call.Args[i].Span, "%s() expects strings or arrays (%s provided)", name, className(t))
+						c.Errorf(call.Args[i].Span, "%s() expects strings, arrays or pointers (%s provided)", name, className(t))
 					}
 					return types.TInvalid
 				}
@@ -39,7 +40,7 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 				return types.TInvalid
 			}
 			for i := range 2 {
-				if t := call.typeOf(i); c.Final() && call.known(i) && (n.Lit.Unsigned || n.Lit.Int > int64(t.Size)) {
+				if t := call.typeOf(i); c.Final() && call.known(i) && (scalars || t.Kind != types.Pointer) && (n.Lit.Unsigned || n.Lit.Int > int64(t.Size)) {
 					c.Errorf(n.Span, "%s() of %s bytes, but %s has only %d", name, n.Span.Text(), t, t.Size)
 					return types.TInvalid
 				}
@@ -47,11 +48,12 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 			return types.TInt64
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			p, q := addrOf(g, &call.Args[0]), addrOf(g, &call.Args[1])
+			n := int(call.Args[2].Lit.Int)
+			p, q := bytesOf(g, &call.Args[0], n, scalars), bytesOf(g, &call.Args[1], n, scalars)
 			b := g.B()
 			result := &ir.Var{Name: name, Type: ir.Int}
 			b.Write(result, b.Const(0))
-			forEach(g, int(call.Args[2].Lit.Int), func(l *loop, i *ir.Value) {
+			forEach(g, n, func(l *loop, i *ir.Value) {
 				d := b.Op(ir.OpSub, byteAt(b, p, i), byteAt(b, q, i))
 				b.Write(result, d)
 				l.leave(d)
@@ -59,6 +61,19 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 			return b.Read(result)
 		},
 	}
+}
+
+// bytesOf is where the n bytes to be compared are: an argument's own, or
+// (unless that is what is compared) those that a pointer points to.
+func bytesOf(g Gen, a *Arg, n int, scalars bool) *ir.Value {
+	if a.Type.Kind != types.Pointer || scalars {
+		return addrOf(g, a)
+	}
+	p := g.Temp(max(n, 1))
+	if n > 0 {
+		g.Read(p, 0, n, g.Value(a), readable(g, a.Type.Space), "")
+	}
+	return p
 }
 
 // addrOf is the address of an argument's bytes, scalars too.

@@ -119,7 +119,7 @@ func boundedSize(g Gen, a *Arg, max int) *ir.Value {
 }
 
 // stringSource is the address of the bytes that a stands for and the address
-// space they are in.
+// space they are in, which an integer made by uptr or kptr has too.
 func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
 	switch a.Type.Kind {
 	case types.Pointer:
@@ -131,7 +131,7 @@ func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
 		}
 		return p, readable(g, space)
 	}
-	return g.Value(a), readable(g, types.NoSpace)
+	return g.Value(a), readable(g, a.Type.Space)
 }
 
 // readable is the space in which to read memory that a pointer of space s, or

@@ -27,7 +27,7 @@ func strcontains() *Def {
 	return &Def{
 		Name:   "strcontains",
 		Kind:   Function,
-		Params: []Param{{Name: "haystack"}, {Name: "needle"}},
+		Params: []Param{{Name: "haystack", Chars: true}, {Name: "needle", Chars: true}},
 		Doc: Doc{
 			Summary:  "Whether a string contains another one.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat /strcontains(str(args.filename), "passwd")/ { print(comm); }`},
@@ -56,7 +56,7 @@ func strstr() *Def {
 	return &Def{
 		Name:   "strstr",
 		Kind:   Function,
-		Params: []Param{{Name: "haystack"}, {Name: "needle"}},
+		Params: []Param{{Name: "haystack", Chars: true}, {Name: "needle", Chars: true}},
 		Doc: Doc{
 			Summary:  "Where a string first contains another one, counted from 0; -1 if it does not.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = lhist(strstr(str(args.filename), "/lib"), 0, 100, 10); }`},

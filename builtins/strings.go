@@ -178,7 +178,7 @@ func strlen() *Def {
 	return &Def{
 		Name:   "strlen",
 		Kind:   Function,
-		Params: []Param{{Name: "s"}},
+		Params: []Param{{Name: "s", Chars: true}},
 		Doc: Doc{
 			Summary:  "Number of characters of a string.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = hist(strlen(str(args.filename))); }`},
@@ -330,7 +330,7 @@ func strConcat() *Def {
 	return &Def{
 		Name:   "str_concat",
 		Kind:   Function,
-		Params: []Param{{Name: "a"}, {Name: "b"}},
+		Params: []Param{{Name: "a", Chars: true}, {Name: "b", Chars: true}},
 		Doc: Doc{
 			Summary:  "Two strings, one behind the other.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[str_concat(comm, "!")] = count(); }`},

@@ -131,6 +131,9 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 			}
 		}
 		a := c.arg(kind, e)
+		if last := len(d.Params) - 1; last >= 0 && d.Params[min(max(p-1, 0), last)].Chars {
+			a = c.text(a)
+		}
 		call.Args = append(call.Args, a)
 		if invalid(a.Type) && kind != builtins.NameArg && kind != builtins.VarArg {
 			if a.Type == unknown || result == nil {
@@ -139,6 +142,21 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 		}
 	}
 	return result
+}
+
+// text is an argument that is a string, or, where it is a pointer to characters
+// or an array of small integers, str() of it. The same node serves every pass.
+func (c *checker) text(a builtins.Arg) builtins.Arg {
+	t := a.Type
+	if t.Kind != types.Pointer && t.Kind != types.Array || t.Elem == nil || t.Elem.Kind != types.Int || t.Elem.Size != 1 {
+		return a
+	}
+	s := c.strs[a.Expr]
+	if s == nil {
+		s = &ast.Call{At: ast.At{Pos: a.Span}, Fn: ast.Name{At: ast.At{Pos: a.Span}, Text: "__builtin_str"}, Args: []ast.Expr{a.Expr}}
+		c.strs[a.Expr] = s
+	}
+	return c.arg(builtins.Expr, s)
 }
 
 // isWord reports whether e is a bare name that stands for itself.

@@ -33,7 +33,7 @@ func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config
 		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
 		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
-		unstable: map[string]bool{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
+		unstable: map[string]bool{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, strs: map[ast.Expr]*ast.Call{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
 		wrongMacros: map[string]bool{}, doubts: map[string]bool{},
 	}
 	c.prog.Info = c.info
@@ -107,6 +107,7 @@ type checker struct {
 	scopes []map[string]*Var
 	loops  []loop                    // innermost last
 	keys   map[*ast.Index]*ast.Tuple // keys of several parts, as one expression
+	strs   map[ast.Expr]*ast.Call    // arguments that stand for the strings they point to
 	names  map[*ast.Type]*ast.Ident  // builtins where a type may stand
 	enums  map[string]*types.Type    // enums as values, by name
 	asked  bool                      // what is being checked asked for the context that there is not

@@ -38,6 +38,12 @@ func join(a, b *types.Type) (*types.Type, bool) {
 		if types.Equal(a.Elem, b.Elem) {
 			return a, true
 		}
+		if isNumber(a.Elem) && isNumber(b.Elem) { // it points to the larger of both
+			if b.Elem.Size > a.Elem.Size {
+				return types.NewPointer(b.Elem, a.Space), true
+			}
+			return a, true
+		}
 	case types.Array:
 		if a.Len == b.Len {
 			if elem, ok := join(a.Elem, b.Elem); ok && elem.Size == a.Elem.Size {

@@ -268,9 +268,13 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 		return types.TUint64, types.TBool
 	case equality && x.Kind == y.Kind:
 		switch x.Kind {
-		case types.String, types.Array, types.Tuple, types.Record, types.Opaque, types.Buffer:
+		case types.String, types.Array, types.Tuple, types.Record, types.Opaque, types.Buffer, types.Struct:
 			if t, ok := join(stored(x), stored(y)); ok {
 				if bad := incomparable(t); bad != nil {
+					if bad.Kind == types.Array {
+						c.errorf(span, "Only arrays of same sized integer support comparison operators.")
+						return nil, types.TInvalid
+					}
 					c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, x, y)
 					return nil, types.TInvalid
 				}
@@ -294,7 +298,7 @@ func incomparable(t *types.Type) *types.Type {
 				return bad
 			}
 		}
-	case types.Struct, types.Agg, types.Void:
+	case types.Agg, types.Void:
 		return t
 	}
 	return nil

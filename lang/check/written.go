@@ -347,7 +347,8 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 }
 
 // castArray is an array of integers made of an integer, another array or a
-// string; its length may be left to the size of those.
+// string; its length may be left to the size of those. Behind an integer that
+// is smaller there are zeros.
 func castArray(to, from *types.Type) *types.Type {
 	if !isNumber(to.Elem) && to.Elem.Kind != types.Bool {
 		return nil
@@ -362,7 +363,7 @@ func castArray(to, from *types.Type) *types.Type {
 		}
 		return types.NewArray(to.Elem, size/to.Elem.Size)
 	}
-	if to.Size == size || free(from) && to.Size >= size && to.Size <= 8 {
+	if to.Size == size || isNumber(from) && to.Size >= size {
 		return to
 	}
 	return nil
