@@ -88,7 +88,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	}
 	if !isWild(p.Target) && !isWild(p.Func) {
 		proto, err := e.Kernel.FuncProto(p.Target, p.Func)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoBTF) {
 			return nil, nil
 		} else if err != nil {
 			return nil, err

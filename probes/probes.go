@@ -244,6 +244,18 @@ func (v Version) String() string {
 // a traced file, does not have.
 var ErrNotFound = errors.New("not found")
 
+// ErrNoBTF is the lookup of a type in a kernel that tells of none. It is an
+// ErrNotFound.
+var ErrNoBTF error = noBTF{}
+
+type noBTF struct{}
+
+func (noBTF) Error() string {
+	return "the kernel has no BTF (/sys/kernel/btf/vmlinux is missing: it needs CONFIG_DEBUG_INFO_BTF)"
+}
+
+func (noBTF) Is(target error) bool { return target == ErrNotFound }
+
 // TraceFormat is a tracepoint's record layout from tracefs.
 type TraceFormat struct {
 	ID     int

@@ -36,7 +36,7 @@ func rawTracepointKind() *Kind {
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
 		if !isWild(p.Target) && !isWild(p.Func) {
 			proto, err := e.Kernel.TracepointProto(p.Target, p.Func)
-			if errors.Is(err, ErrNotFound) {
+			if errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoBTF) {
 				return nil, nil
 			} else if err != nil {
 				return nil, err

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
@@ -84,5 +86,24 @@ func TestFilter(t *testing.T) {
 	}
 	if got := strings.Join(names, " "); got != "begin end test:kept" {
 		t.Errorf("left are %s", got)
+	}
+}
+
+// typeless is a kernel without BTF.
+type typeless struct{ *fakeKernel }
+
+func (typeless) Type(string) (*types.Type, error)            { return nil, probes.ErrNoBTF }
+func (typeless) EnumConst(string) (int64, *types.Type, bool) { return 0, nil, false }
+
+// Where types are missing because the kernel tells of none, that is said.
+func TestNoBTF(t *testing.T) {
+	for script, want := range map[string]string{
+		`begin { $x = (struct path *)1; }`: `Cannot resolve unknown type "struct path"`,
+		`begin { $x = 5; print($x.pid); }`: "Can not access field 'pid' on expression of type",
+	} {
+		_, diags := checkOn(typeless{newFakeKernel()}, "stdin", script)
+		if all := diags.All(); len(all) == 0 || !strings.Contains(all[0].Msg, want) || all[0].Hint != probes.ErrNoBTF.Error() {
+			t.Errorf("%s: %+v", script, all)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 // value is expr for where a value is needed; a builtin that has none is reported.
@@ -493,8 +495,11 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		return f.Type
 	default:
 		hint := ""
-		if x.Kind == types.Array && x.Elem.Kind == types.Struct {
+		switch {
+		case x.Kind == types.Array && x.Elem.Kind == types.Struct:
 			hint = "it is an array: its elements are [0], [1] and so on"
+		case x.Kind == types.Int && c.noBTF():
+			hint = probes.ErrNoBTF.Error()
 		}
 		c.errorHint(e.Span(), hint, "Can not access field '%s' on expression of type '%s'", name, plain(x))
 		return types.TInvalid
@@ -533,4 +538,11 @@ func kindName(t *types.Type) string {
 		return "none"
 	}
 	return plain(t).String()
+}
+
+// noBTF reports whether the kernel tells of no types, so that what would be a
+// pointer to one is a plain number.
+func (c *checker) noBTF() bool {
+	_, err := c.env.Kernel.Type("struct task_struct")
+	return errors.Is(err, probes.ErrNoBTF)
 }

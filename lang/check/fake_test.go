@@ -191,6 +191,10 @@ var session = &builtins.Session{Params: []string{"7", "io:read", "1k"}}
 
 // checkText parses and checks a script.
 func checkText(name, text string) (*Program, *source.Diags) {
+	return checkOn(newFakeKernel(), name, text)
+}
+
+func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 	diags := &source.Diags{}
 	p := parse.File(source.NewFile(name, text), diags)
 	if p == nil || diags.HasErrors() {
@@ -205,7 +209,7 @@ func checkText(name, text string) (*Program, *source.Diags) {
 			}
 		}
 	}
-	env := &probes.Env{Kernel: newFakeKernel(), Filter: func(name string) bool { return !strings.Contains(name, "filtered") }}
+	env := &probes.Env{Kernel: k, Filter: func(name string) bool { return !strings.Contains(name, "filtered") }}
 	return Check(p, env, fakeDefs(), cfg, session, diags), diags
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 // maxTypeSize bounds arrays, strings and buffers written in a script, in bytes.
@@ -173,7 +174,11 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 		}
 	}
 	if c.unit == nil || c.context() != nil { // else a program may have it
-		c.errorHint(span, c.unknownHint(name, c.nearestType(keyword, name)), "Cannot resolve unknown type \"%s\"", full)
+		hint := c.unknownHint(name, c.nearestType(keyword, name))
+		if hint == "" && c.noBTF() {
+			hint = probes.ErrNoBTF.Error()
+		}
+		c.errorHint(span, hint, "Cannot resolve unknown type \"%s\"", full)
 	}
 	return types.TInvalid
 }

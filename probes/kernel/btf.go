@@ -322,7 +322,7 @@ type btfSet struct {
 func loadBTF(src source) (*btfSet, error) {
 	data, err := src.read("btf/vmlinux")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the kernel has no BTF (/sys/kernel/btf/vmlinux is missing: it needs CONFIG_DEBUG_INFO_BTF): %w", ErrNotFound)
+		return nil, ErrNoBTF
 	} else if err != nil {
 		return nil, fmt.Errorf("the kernel's BTF can't be read: %w", err)
 	}

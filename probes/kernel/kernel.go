@@ -28,6 +28,9 @@ import (
 // ErrNotFound is what lookups of names the kernel does not have wrap.
 var ErrNotFound = probes.ErrNotFound
 
+// ErrNoBTF is that of all types where the kernel has no BTF.
+var ErrNoBTF = probes.ErrNoBTF
+
 // Kernel is a kernel to compile for. It implements probes.Kernel.
 type Kernel struct {
 	src source
