@@ -106,6 +106,9 @@ type Def struct {
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
 
+	// Disagree is what is said of uses on one map whose literal parameters differ;
+	// "" says it in general.
+	Disagree string
 	// TypeName is the name of the Opaque or Agg type Check returns, if any.
 	TypeName string
 	// Merge folds src, one CPU's value, into dst.

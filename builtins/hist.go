@@ -28,6 +28,7 @@ func hist() *Def {
 	return &Def{
 		Name:     "hist",
 		Kind:     Aggregation,
+		Disagree: "Different bits in a single hist unsupported",
 		TypeName: "hist_t",
 		Params:   []Param{{Name: "n"}, {Name: "bits", Optional: true}},
 		Doc: Doc{

@@ -81,7 +81,7 @@ func checkPrint(c Checker, call *Call) *types.Type {
 			return types.TVoid
 		}
 	}
-	if len(call.Args) > 2 && a.Type.Kind == types.Agg && strings.HasSuffix(a.Type.Name, "stats_t") {
+	if len(call.Args) > 1 && a.Type.Kind == types.Agg && strings.HasSuffix(a.Type.Name, "stats_t") {
 		c.Warnf(call.Span, "print()'s top and div arguments are ignored when used on stats() maps.")
 	}
 	return types.TVoid

@@ -30,7 +30,10 @@ func sum() *Def {
 // checkAggregate gives the type of an aggregation of integers: T_t or, of
 // unsigned ones, uT_t.
 func checkAggregate(c Checker, call *Call, size int) *types.Type {
-	if !wantInt(c, call, 0) {
+	if t := call.typeOf(0); !t.IsInteger() && !isCastable(t) {
+		if t.Kind != types.Invalid && c.Final() {
+			c.Errorf(call.Span, "%s() only supports integer arguments (%s provided)", call.Def.Name, t)
+		}
 		return types.TInvalid
 	}
 	t := &types.Type{Kind: types.Agg, Name: call.Def.TypeName, Size: size, Signed: call.typeOf(0).Signed}

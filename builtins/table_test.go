@@ -148,7 +148,7 @@ func TestChecks(t *testing.T) {
 	}{
 		{count(), []Arg{i64}, "count() requires no arguments (1 provided)"},
 		{sum(), nil, "sum() requires one argument (0 provided)"},
-		{sum(), []Arg{s8}, "sum() only supports int arguments (string provided)"},
+		{sum(), []Arg{s8}, "sum() only supports integer arguments (string[8] provided)"},
 		{hist(), []Arg{i64, intLit(6)}, "hist: bits 6 must be 0..5"},
 		{hist(), []Arg{i64, i64}, "hist: invalid bits value, must be literal in the range 0..5"},
 		{hist(), nil, "hist() requires at least one argument (0 provided)"},

@@ -1,8 +1,8 @@
 package check
 
 import (
+	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -295,9 +295,14 @@ func (c *checker) aggregateRead(e ast.Expr) *builtins.MapInfo {
 func (c *checker) copiesAggregate(s *ast.Assign, from *builtins.MapInfo) {
 	hint := ""
 	if c.decay(from.Value) != from.Value {
-		hint = "add a cast to integer for the value of the aggregate: " + s.Target.Span().Text() + " = (int64)" + s.Value.Span().Text() + ";"
+		hint = fmt.Sprintf("Add a cast to integer if you want the value of the aggregate, e.g. `%s = (int64)%s;`.", s.Target.Span().Text(), s.Value.Span().Text())
 	}
-	c.errorHint(s.Span(), hint, "Map value '%s' cannot be assigned from one map to another. The function that returns this type must be called directly.", from.Value)
+	example := "retval"
+	if len(from.Agg.Def.Params) == 0 {
+		example = ""
+	}
+	c.errorHint(s.Span(), hint, "Map value '%s' cannot be assigned from one map to another. The function that returns this type must be called directly e.g. `%s = %s(%s);`.",
+		from.Value, s.Target.Span().Text(), from.Agg.Def.Name, example)
 }
 
 func orInvalid(t *types.Type) *types.Type {
@@ -334,7 +339,11 @@ func (c *checker) aggregation(s *ast.Assign) bool {
 		m.info.Agg = use
 	}
 	if old := m.info.Value; old != nil && old.Kind == types.Agg && old.Name == t.Name && !sameParams(old, t) {
-		c.errorHint(call.Span(), "the first use is at "+m.info.Agg.Span.String(), "Different parameters of %s() in a single map unsupported: all uses of %s must agree", d.Name, m.info.Name)
+		what := d.Disagree
+		if what == "" {
+			what = "Different parameters of " + d.Name + "() in a single map unsupported"
+		}
+		c.errorNotes(call.Span(), [2]source.Note{{Span: m.info.Agg.Span, Msg: "This is the first use."}}, "%s", what)
 		return true
 	}
 	c.joinValue(m, t, nil, call.Span(), call.Span())
@@ -433,9 +442,7 @@ func (c *checker) forLoop(s *ast.For) {
 	switch it := s.Iter.(type) {
 	case *ast.Range:
 		head := s.Span()
-		if head.End = it.Span().End; head.File != nil && strings.HasPrefix(strings.TrimLeft(head.File.Text[head.End:], " "), ")") {
-			head.End += strings.Index(head.File.Text[head.End:], ")") + 1
-		}
+		head.End = it.Span().End
 		t = c.loopRange(it, head)
 	case *ast.Map:
 		t = c.loopMap(it)
