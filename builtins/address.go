@@ -239,34 +239,6 @@ func spaceCast(name string, space types.Space, what, example string) *Def {
 	}
 }
 
-func isErr() *Def {
-	return &Def{
-		Name:   "is_err",
-		Kind:   Function,
-		Params: []Param{{Name: "ptr"}},
-		Doc: Doc{
-			Summary:  "Whether a pointer that a kernel function returned is an error number in disguise.",
-			Examples: []string{`kretprobe:do_filp_open { if (is_err(retval)) { @failed = count(); } }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			if t := call.typeOf(0); t.Kind != types.Pointer && !t.IsInteger() && t.Kind != types.Invalid {
-				c.Errorf(call.Span, "is_err() only supports integer or pointer arguments (%s provided)", className(t))
-				return types.TInvalid
-			}
-			return types.TBool
-		},
-		Emit: func(g Gen, call *Call) *ir.Value {
-			const maxErr = 4095 // MAX_ERRNO of the kernel
-			p := g.Value(&call.Args[0])
-			b := g.B()
-			if p.Type.IsPtr() { // the verifier knows it is none
-				return b.Const(0)
-			}
-			return b.Op(ir.OpULe, b.Const(-maxErr), p)
-		},
-	}
-}
-
 func containerOf() *Def {
 	return &Def{
 		Name:   "container_of",

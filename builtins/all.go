@@ -1,6 +1,6 @@
 package builtins
 
-//go:generate go run ./internal/genref REFERENCE.md
+//go:generate go run ../lang/internal/genref REFERENCE.md
 
 import "slices"
 
@@ -18,14 +18,14 @@ func All() []*Def {
 		// Aggregations.
 		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(), tseries(),
 		// Output and its end.
-		printf(), printValue(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(), assert(),
+		printf(), printValue(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(),
 		// Maps.
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), checkKey(),
 		// Strings and bytes.
 		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), memcmp(), memcmpRecord(),
-		strerror(), signalName(), syscallName(), path(), assertStr(), defaultStrLength(),
+		strerror(), signalName(), syscallName(), path(),
 		// Numbers and addresses.
-		ksym(), usym(), kaddr(), percpuKaddr(), uaddr(), kptr(), uptr(), isErr(), containerOf(), socketCookie(),
+		ksym(), usym(), kaddr(), percpuKaddr(), uaddr(), kptr(), uptr(), containerOf(), socketCookie(),
 		ntop(), pton(), macaddr(), bswap(),
 		// When compiling.
 		settings(), getopt(), staticAssert(), fail(), elfInfo(), elfIsExe(), assertUserspaceProbe(),

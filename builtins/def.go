@@ -127,6 +127,7 @@ type Call struct {
 	Def  *Def
 	Name string // as written: "arg3" where Def is arg; "" is the same as Def.Name
 	Span source.Span
+	From source.Span // the macro call that it comes from, if it is in a macro
 	Args []Arg
 	Type *types.Type // the result; set by the checker from Check
 	Data any         // what Check leaves for Emit, Store and Update

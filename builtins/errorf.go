@@ -1,8 +1,6 @@
 package builtins
 
 import (
-	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/wire"
 )
@@ -27,37 +25,7 @@ func located(name, summary, example string) *Def {
 		Check:  checkMessage,
 		Emit:   sendMessage,
 		Handle: func(env Env, rec *wire.Record) error {
-			env.Out().Message(output.Message{Kind: name, Text: renderRecord(env, rec), At: rec.Span})
-			return nil
-		},
-	}
-}
-
-func assert() *Def {
-	return &Def{
-		Name:   "assert",
-		Kind:   Action,
-		Params: []Param{{Name: "condition"}, {Name: "message"}},
-		Doc: Doc{
-			Summary:  "Ends the session with status 1 and the message if the condition does not hold.",
-			Examples: []string{`begin { @n = 1; assert(@n == 1, "the map was written"); exit(); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			text, _ := wantString(c, call, 1)
-			call.Data = text
-			return types.TVoid
-		},
-		Emit: func(g Gen, call *Call) *ir.Value {
-			b := g.B()
-			g.If(b.Op(ir.OpEq, g.Truth(&call.Args[0]), b.Const(0)), func() {
-				g.Event(call, nil, []any{call.Data}, nil)
-				g.ReturnNow()
-			})
-			return nil
-		},
-		Handle: func(env Env, rec *wire.Record) error {
-			env.Out().Message(output.Message{Kind: "errorf", Text: "assert failed: " + rec.Lits[0].(string), At: rec.Span})
-			env.Exit(1)
+			env.Out().Message(output.Message{Kind: name, Text: renderRecord(env, rec), At: rec.Span, From: rec.From})
 			return nil
 		},
 	}

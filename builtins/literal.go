@@ -90,21 +90,6 @@ func kfuncQuestions() []*Def {
 	}
 }
 
-func defaultStrLength() *Def {
-	return &Def{
-		Name: "default_str_length",
-		Doc: Doc{
-			Summary:  "The setting max_strlen: how long strings are where no length is given.",
-			Examples: []string{`begin { print(default_str_length()); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			call.Lit = &Lit{Int: int64(c.Config().MaxStrlen)}
-			return types.TUint64
-		},
-		Emit: emitLit,
-	}
-}
-
 func staticAssert() *Def {
 	return &Def{
 		Name:   "static_assert",
@@ -190,25 +175,6 @@ func (m *message) renderLits(args []Arg) string {
 		}
 	}
 	return out.String()
-}
-
-func assertStr() *Def {
-	return &Def{
-		Name:   "assert_str",
-		Kind:   Action,
-		Params: []Param{{Name: "value"}},
-		Doc: Doc{
-			Summary:  "Refuses to compile if the argument is not a string.",
-			Examples: []string{`begin { assert_str(comm); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			if t := call.typeOf(0); c.Final() && call.known(0) && t.Kind != types.String {
-				c.Errorf(call.Span, "string-like values must be either strings, arrays or pointers")
-			}
-			return types.TVoid
-		},
-		Emit: emitNothing,
-	}
 }
 
 func checkKey() *Def {

@@ -15,8 +15,17 @@ var kindTitles = [...]string{
 	Action:      "Actions",
 }
 
-// Reference writes the documentation of all builtins as Markdown.
-func Reference(w io.Writer, defs []*Def) error {
+// Macro documents a macro of the standard library.
+type Macro struct {
+	Topic  string // its file: "math"
+	Name   string
+	Params []string
+	Doc    string // a sentence that begins with how it is called
+}
+
+// Reference writes the documentation of all builtins, and of the library written
+// in the language itself, as Markdown.
+func Reference(w io.Writer, defs []*Def, library []Macro) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, "# Builtins")
 	fmt.Fprintln(out, "\nGenerated from the table in package builtins; `go generate ./builtins` brings it up to date.")
@@ -27,6 +36,17 @@ func Reference(w io.Writer, defs []*Def) error {
 				d.reference(out)
 			}
 		}
+	}
+	fmt.Fprintln(out, "\n## Standard library")
+	fmt.Fprintln(out, "\nMacros written in the language itself (`lang/stdlib`); a script's own of the same name come first.")
+	topic := ""
+	for _, m := range library {
+		if m.Topic != topic {
+			topic = m.Topic
+			fmt.Fprintf(out, "\n### %s\n\n", topic)
+		}
+		call := m.Name + "(" + strings.Join(m.Params, ", ") + ")"
+		fmt.Fprintf(out, "- `%s`%s\n", call, strings.TrimPrefix(m.Doc, call))
 	}
 	return out.Flush()
 }

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,6 +146,20 @@ func TestLoad(t *testing.T) {
 	want := "ERROR: BPFTRACE_MAX_PROBES: expecting a number, got many"
 	if err := diags.Err(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestReference(t *testing.T) {
+	var b bytes.Buffer
+	if err := builtins.Reference(&b, builtins.All(), Library()); err != nil {
+		t.Fatal(err)
+	}
+	have, err := os.ReadFile("../builtins/REFERENCE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(have, b.Bytes()) {
+		t.Error("REFERENCE.md is out of date: run go generate ./builtins")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -16,17 +17,9 @@ import (
 //go:embed stdlib/*.bt
 var library embed.FS
 
-// LibraryMacro documents a macro of the standard library.
-type LibraryMacro struct {
-	Topic  string // its file: "math"
-	Name   string
-	Params []string
-	Doc    string
-}
-
 // Library lists the macros of the standard library, by topic.
-func Library() []LibraryMacro {
-	var list []LibraryMacro
+func Library() []builtins.Macro {
+	var list []builtins.Macro
 	for _, p := range libraryFiles(func(string) bool { return true }) {
 		topic := strings.TrimSuffix(strings.TrimPrefix(p.File.Name, "stdlib/"), ".bt")
 		for _, d := range p.Decls {
@@ -34,7 +27,7 @@ func Library() []LibraryMacro {
 			if !ok {
 				continue
 			}
-			l := LibraryMacro{Topic: topic, Name: m.Name.Text, Doc: docOf(p, m)}
+			l := builtins.Macro{Topic: topic, Name: m.Name.Text, Doc: docOf(p, m)}
 			for _, a := range m.Params {
 				l.Params = append(l.Params, a.Span().Text())
 			}
@@ -97,13 +90,16 @@ func withLibrary(p *ast.Program) *ast.Program {
 		}
 	}
 	ast.Walk(p, func(n ast.Node) {
-		if c, ok := n.(*ast.Call); ok && !own[c.Fn.Text] {
-			calls[c.Fn.Text] = true
+		switch n := n.(type) {
+		case *ast.Call:
+			calls[n.Fn.Text] = !own[n.Fn.Text]
+		case *ast.Ident: // without parameters the brackets may be left out
+			calls[n.Name] = !own[n.Name]
 		}
 	})
 	used := func(text string) bool {
-		for name := range calls {
-			if strings.Contains(text, "macro "+name+"(") {
+		for name, wanted := range calls {
+			if wanted && strings.Contains(text, "macro "+name+"(") {
 				return true
 			}
 		}

@@ -15,7 +15,7 @@ func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any, pack b
 	if n, ok := u.events[call]; ok {
 		return n, &u.res.Events[n]
 	}
-	ev := wire.Event{Def: call.Def.Name, Span: call.Span, Lits: lits}
+	ev := wire.Event{Def: call.Def.Name, Span: call.Span, From: call.From, Lits: lits}
 	off := wire.HeaderSize
 	for _, t := range args {
 		a := wire.Arg{Type: t, Packed: pack && packs(t)}

@@ -37,7 +37,7 @@ type Sink interface {
 // runtime_error or helper_error.
 type Message struct {
 	Kind, Text string
-	At         source.Span
+	At, From   source.Span // the place in the script; the macro call it comes from
 	// Helper is the kernel's helper that failed, and Code the negative errno it
 	// returned, where that is known.
 	Helper string

@@ -91,6 +91,13 @@ func (t *TextSink) Lost(n uint64) {
 	fmt.Fprintf(t.err, "Lost %d events\n", n)
 }
 
+// expanded names the macro call that a message comes from, if it comes from one.
+func (t *TextSink) expanded(from source.Span, code, word string) {
+	if from.IsValid() {
+		fmt.Fprintf(t.err, "%s: %s expanded from\n", from, t.colored(code, word))
+	}
+}
+
 // Message implements Sink. Results written before it reach the reader first,
 // where both go to one terminal.
 func (t *TextSink) Message(m Message) {
@@ -99,9 +106,11 @@ func (t *TextSink) Message(m Message) {
 	switch m.Kind {
 	case "errorf":
 		fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(red, "ERROR:"), text)
+		t.expanded(m.From, red, "ERROR:")
 	case "warnf":
 		if !t.opt.NoWarnings {
 			fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(yellow, "WARNING:"), text)
+			t.expanded(m.From, yellow, "WARNING:")
 		}
 	default:
 		if !t.opt.NoWarnings {

@@ -31,6 +31,7 @@ const (
 type Event struct {
 	Def  string      // the builtin whose Handle takes the record
 	Span source.Span // the call
+	From source.Span // the macro call that it comes from, if it is in a macro
 	Size int         // bytes of the record, header included and packed values not
 	Args []Arg
 	Lits []any // what was known when compiling (formats, file names …), by the builtin's own convention

@@ -1,4 +1,5 @@
-// Command genref writes the reference of builtins to a file.
+// Command genref writes the reference of builtins and of the standard library to a
+// file.
 package main
 
 import (
@@ -6,6 +7,7 @@ import (
 	"os"
 
 	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang"
 )
 
 func main() {
@@ -23,7 +25,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := builtins.Reference(f, builtins.All()); err != nil {
+	if err := builtins.Reference(f, builtins.All(), lang.Library()); err != nil {
 		f.Close()
 		return err
 	}
