@@ -144,7 +144,7 @@ func TestEmitErrors(t *testing.T) {
 		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = callfn f\nret v0\nfunc f()\nb0:\nv0 = callfn f\nret v0\n", "deeper than"},
 		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 40000\nzero v0 40000\nv1 = load8 v0\nret v1\n", "scratch memory"},
 		{"map scratch array key 4 value 8 max 1\nprog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 4000\nzero v0 4000\nv1 = load8 v0\nret v1\n", `named "scratch"`},
-		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 600\nzero v0 600\nv1 = const 3\nv2 = func cb\nv3 = const 0\nv4 = call loop v1 v2 v0 v3\nret v4\nfunc cb(int slot)\nb0:\nv0 = const 0\nret v0\n", "share more than the stack"},
+		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 600\nzero v0 600\nv1 = const 3\nv2 = func cb\nv3 = const 0\nv4 = call loop v1 v2 v0 v3\nret v4\nfunc cb(int slot)\nb0:\nv0 = const 0\nret v0\n", "do not fit the stack"},
 	} {
 		m, err := ir.Parse(c.text)
 		if err != nil {

@@ -294,7 +294,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 		at, top, left = d.place(stack, limit-8)
 		for _, i := range left {
 			if s := &d.slots[i]; s.pointers {
-				return nil, fmt.Errorf("a loop's body and what is around it share more than the stack can hold (%d bytes)", s.size)
+				return nil, fmt.Errorf("the %d bytes that a loop's body shares with what is around it do not fit the stack", s.size)
 			}
 		}
 		away = append(away, left...)

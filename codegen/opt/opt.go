@@ -22,7 +22,7 @@ type Pass struct {
 
 const maxRounds = 8
 
-// Passes is the pipeline, in order:
+// Passes is the pipeline for the programs of m, in order:
 //
 //	fold    first, so that the others meet canonical forms: constants on the
 //	        right, no redundant extensions, phis of one value gone
@@ -35,12 +35,13 @@ const maxRounds = 8
 //	memory  loads known from earlier stores and loads, repeated map lookups
 //	store   stores nobody reads any more, now that loads are gone
 //	dead    values whose last user one of the above removed
-func Passes() []Pass {
+func Passes(m *ir.Module) []Pass {
+	leaks := leaksAddresses(m)
 	return []Pass{
 		{"fold", fold},
 		{"branch", branch},
 		{"cse", cse},
-		{"reads", reads},
+		{"reads", func(f *ir.Func) bool { return reads(f, leaks) }},
 		{"memory", memory},
 		{"store", deadStores},
 		{"dead", dead},
@@ -52,7 +53,7 @@ func Run(m *ir.Module) { run(m, nil) }
 
 // run calls after, if given, after every pass.
 func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
-	passes := Passes()
+	passes := Passes(m)
 	for _, p := range m.Progs {
 		for _, f := range p.Funcs() {
 			for range maxRounds {

@@ -45,7 +45,7 @@ func TestGolden(t *testing.T) {
 			} else {
 				for _, name := range names {
 					found := false
-					for _, p := range Passes() {
+					for _, p := range Passes(m) {
 						if p.Name == name {
 							found = true
 							for _, f := range m.Progs[0].Funcs() {

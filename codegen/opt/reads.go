@@ -1,6 +1,8 @@
 package opt
 
 import (
+	"slices"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
 )
@@ -30,8 +32,10 @@ type member struct {
 //
 // The memory is taken to be the same at all of these reads. So a member that
 // may be read again without the first (a loop that waits for a change) is left
-// alone, and so are functions that write such memory or call others.
-func reads(f *ir.Func) bool {
+// alone, and so are functions that write such memory or call others, and all
+// memory of the programs' own, which they write as they like: leaks says that
+// addresses of it may have become numbers (leaksAddresses).
+func reads(f *ir.Func, leaks bool) bool {
 	var found []member
 	for _, b := range ir.RPO(f) {
 		for _, v := range b.Values {
@@ -39,7 +43,7 @@ func reads(f *ir.Func) bool {
 			case v.Op == ir.OpCallFn || v.Op == ir.OpFuncAddr || v.Op == ir.OpKfunc || v.Op == ir.OpCall && v.Help == ir.ProbeWriteUser:
 				return false
 			case !b.Unlikely: // those of a failed read are to stay apart
-				if m, ok := memberRead(v); ok {
+				if m, ok := memberRead(v); ok && (v.Help == ir.ReadUser || !maybeOwn(m.base, leaks)) {
 					found = append(found, m)
 				}
 			}
@@ -90,6 +94,87 @@ func memberRead(v *ir.Value) (m member, ok bool) {
 		m.base, m.off = src.Args[0], src.Args[1].Imm
 	}
 	return m, m.base.Op != ir.OpConst
+}
+
+// ownMemory reports whether pointers of a type are to memory of the programs'
+// own: slots, values of maps, records.
+func ownMemory(t ir.Type) bool {
+	return t == ir.PtrSlot || t.NonNil() == ir.PtrMap || t.NonNil() == ir.PtrRec
+}
+
+// maybeOwn reports whether base may be an address of such memory.
+func maybeOwn(base *ir.Value, leaks bool) bool {
+	r := root(base)
+	if ownMemory(r.Type) {
+		return true
+	}
+	if !leaks || r.Type != ir.Int {
+		return false
+	}
+	switch r.Op {
+	case ir.OpCall: // of a helper that knows nothing of it
+		return false
+	case ir.OpLoad64:
+		t := root(r.Args[0]).Type
+		return t != ir.PtrCtx && t != ir.PtrBTF
+	}
+	return true
+}
+
+// leaksAddresses reports whether a program of m makes a number of an address of
+// its own memory and does anything with it but read from there or compare it.
+func leaksAddresses(m *ir.Module) bool {
+	for _, p := range m.Progs {
+		for _, f := range p.Funcs() {
+			if funcLeaks(f) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func funcLeaks(f *ir.Func) bool {
+	number := func(x *ir.Value) bool { return x.Type == ir.Int && ownMemory(root(x).Type) }
+	held := map[place]bool{} // words of slots that pointers are stored in
+	holds := map[*ir.Value]bool{}
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Op != ir.OpStore64 || !ownMemory(v.Args[1].Type) {
+				continue
+			}
+			at := locate(v.Args[0], v.Imm)
+			if at.base == nil || at.base.Op != ir.OpSlot {
+				return true
+			}
+			held[at], holds[at.base] = true, true
+		}
+	}
+	for _, b := range f.Blocks {
+		if b.Term == ir.TermRet && (number(b.Cond) || ownMemory(b.Cond.Type)) {
+			return true
+		}
+		for _, v := range b.Values {
+			switch {
+			case v.Op == ir.OpAdd, v.Op == ir.OpSub, v.Op == ir.OpBarrier, isCompare(v):
+				continue // number looks through these
+			case v.Op == ir.OpLoad64 && v.Type == ir.Int:
+				if held[locate(v.Args[0], v.Imm)] {
+					return true
+				}
+			case v.Op == ir.OpCall && (v.Help == ir.Loop || v.Help == ir.ForEachMapElem):
+				continue // the callback takes pointers out as pointers
+			case v.Op == ir.OpCall, v.Op == ir.OpCallFn, v.Op == ir.OpKfunc, v.Op == ir.OpCopy:
+				if slices.ContainsFunc(v.Args, func(x *ir.Value) bool { return holds[root(x)] }) {
+					return true
+				}
+			}
+			if v.Op != ir.OpCall && slices.ContainsFunc(v.Args, number) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // follows reports whether every run of v comes after one of lead, and after

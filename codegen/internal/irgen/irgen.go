@@ -458,21 +458,29 @@ func (g *gen) record() {
 }
 
 // members reads several parts of one object by a helper: the context, which
-// nothing changes.
+// nothing changes, or memory of its own.
 func (g *gen) members() {
-	if g.ctx == nil {
-		return
-	}
 	b := g.b
-	from := b.AsInt(g.ctx)
+	from, total := g.ctx, 8*CtxWords
+	switch {
+	case g.r.Intn(4) == 0:
+		from, total = b.MapValue(g.out, 128), OutSize-128
+	case g.r.Intn(3) == 0 || from == nil:
+		from = g.anySlot()
+		total = int(from.Imm)
+	}
+	if from.Type != ir.PtrSlot {
+		from = b.AsInt(from)
+	}
 	for range 1 + g.r.Intn(4) {
-		size := 1 + g.r.Intn(9)
+		size := 1 + g.r.Intn(min(9, total))
 		dst := b.Slot(size)
-		at := b.AddImm(from, int64(g.r.Intn(8*CtxWords-size+1)))
+		at := b.AddImm(from, int64(g.r.Intn(total-size+1)))
 		if g.r.Intn(8) == 0 {
 			at = b.Const(1 << 40) // nothing is there
 		}
-		g.push(b.Call(ir.ReadKernel, dst, b.Const(int64(size)), at))
+		r := b.Call(ir.ReadKernel, dst, b.Const(int64(size)), at)
+		g.push(b.Op(ir.OpSLt, r, b.Const(0))) // which error it is depends on the kernel
 		g.push(b.Load(dst, int64(g.r.Intn(size)), 1, false))
 		if g.r.Intn(3) == 0 {
 			g.scope(func() { g.statements(1) })
