@@ -141,7 +141,7 @@ func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Valu
 		b.Jump(l.done)
 		b.SealSet(next)
 	})
-	return b.Read(at)
+	return forget(g, b.Read(at), hay.Type.Size)
 }
 
 func searchWord(g Gen, hay *Arg, needle string) *ir.Value {
@@ -213,5 +213,5 @@ func searchPlaces(g Gen, hay, needle *Arg) *ir.Value {
 		outer.leave(m)
 		outer.leave(b.Op(ir.OpEq, byteAt(b, p, i), b.Const(0)))
 	})
-	return b.Read(at)
+	return forget(g, b.Read(at), hay.Type.Size)
 }

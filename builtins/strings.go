@@ -64,6 +64,26 @@ func (l *loop) leave(cond *ir.Value) {
 	b.SealSet(next)
 }
 
+// fewTurns is from how many turns of a loop on it matters that the verifier
+// knows with which number each turn leaves it.
+const fewTurns = 8
+
+// forget is v, a number that a loop of n turns found, without what the kernel's
+// verifier knows of it: for each turn another value. Where that one matters
+// later, to the address of a table's entry or to a branch, the verifier walks
+// the rest of the program once for each, and after a second such loop once for
+// each two. It keeps no account of a word that is written in parts.
+func forget(g Gen, v *ir.Value, n int) *ir.Value {
+	if n <= fewTurns {
+		return v
+	}
+	p := g.Temp(8)
+	b := g.B()
+	b.Store(p, 0, 4, v)
+	b.Store(p, 4, 4, b.Op(ir.OpShr, v, b.Const(32)))
+	return b.Load(b.Op(ir.OpBarrier, p), 0, 8, false)
+}
+
 // byteAt is the byte at p+i.
 func byteAt(b *ir.Builder, p, i *ir.Value) *ir.Value {
 	return b.Load(b.Op(ir.OpAdd, p, i), 0, 1, false)
@@ -289,7 +309,7 @@ func emitStrlen(g Gen, a *Arg) *ir.Value {
 	}
 	b.Jump(found)
 	b.SealSet(found)
-	return b.Read(n)
+	return forget(g, b.Read(n), words)
 }
 
 func strcap() *Def {
