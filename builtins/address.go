@@ -273,8 +273,10 @@ func containerOf() *Def {
 			return types.NewPointer(t.InSpace(space), space)
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			p := g.Value(&call.Args[0])
-			return g.B().Op(ir.OpSub, p, g.B().Const(int64(call.Data.(int))))
+			b := g.B()
+			// To the verifier a pointer to a kernel object is one to that type, and
+			// what is in front of it is not there.
+			return b.Op(ir.OpSub, b.AsInt(g.Value(&call.Args[0])), b.Const(int64(call.Data.(int))))
 		},
 	}
 }

@@ -66,7 +66,8 @@ type Decls struct {
 	tags     map[string]*types.Type // "struct x", "union x", "enum x"
 	typedefs map[string]*types.Type
 	consts   map[string]Const
-	names    []string // of the types, in order
+	names    []string        // of the types, in order
+	own      map[string]bool // types that the script itself defines
 }
 
 // IsFunctionMacro reports whether name was defined as a macro with parameters,
@@ -112,7 +113,7 @@ func includeLine(name string) string {
 func NewUnit(opts Options, diags *source.Diags) *Decls {
 	u := &Decls{
 		opts: opts, diags: diags, macros: map[string]*macro{}, included: map[string]bool{},
-		tags: map[string]*types.Type{}, typedefs: map[string]*types.Type{}, consts: map[string]Const{},
+		tags: map[string]*types.Type{}, typedefs: map[string]*types.Type{}, consts: map[string]Const{}, own: map[string]bool{},
 	}
 	predefined := "#define __x86_64__ 1\n#define __LP64__ 1\n#define __linux__ 1\n#define __STDC__ 1\n#define __STDC_VERSION__ 201112L\n" +
 		"#define __GNUC__ 4\n#define __GNUC_MINOR__ 2\n#define __CHAR_BIT__ 8\n#define __BYTE_ORDER__ 1234\n#define __ORDER_LITTLE_ENDIAN__ 1234\n" +
@@ -234,7 +235,7 @@ func (u *Decls) constExpr(toks []token) (int64, error) {
 			if !p.accept("(") {
 				return 0, fmt.Errorf("sizeof needs parentheses")
 			}
-			sub := &Decls{opts: u.opts, diags: &source.Diags{}, macros: u.macros, tags: u.tags, typedefs: u.typedefs, consts: u.consts, nest: u.nest + 1}
+			sub := &Decls{opts: u.opts, diags: &source.Diags{}, macros: u.macros, tags: u.tags, typedefs: u.typedefs, consts: u.consts, own: u.own, nest: u.nest + 1}
 			sub.toks, sub.pos = p.toks, p.pos
 			t, ok := sub.typeName()
 			if !ok || sub.nest > maxNest {

@@ -50,6 +50,8 @@ func TestLayout(t *testing.T) {
 			"struct s size 5 align 1\n  a: int8 at 0\n  b: int32 at 1\n"},
 		{"aligned", "struct s { char a; } __attribute__((aligned(16)));", "struct s",
 			"struct s size 16 align 16\n  a: int8 at 0\n"},
+		{"aligned member", "struct s { char a; int c __attribute__((aligned(16))); short d __attribute__((packed)); };", "struct s",
+			"struct s size 32 align 16\n  a: int8 at 0\n  c: int32 at 16\n  d: int16 at 20\n"},
 		{"bitfields", "struct s { int a : 3; unsigned b : 30; char c; unsigned long d : 40; };", "struct s",
 			"struct s size 16 align 8\n  a: int32 at 0 bits 0+3\n  b: uint32 at 4 bits 0+30\n  c: int8 at 8\n  d: uint64 at 8 bits 8+40\n"},
 		{"zero width", "struct s { char a : 3; int : 0; char b : 3; };", "struct s",

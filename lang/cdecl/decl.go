@@ -106,7 +106,7 @@ func (u *Decls) declaration() bool {
 		return true // the ';' behind the last definition may be missing
 	}
 	for {
-		name, t, fn, ok := u.declarator(base)
+		name, t, fn, ok := u.declarator(base, &a)
 		if !ok {
 			return false
 		}
@@ -428,6 +428,7 @@ func (u *Decls) structSpec(keyword string) (*types.Type, bool) {
 		return u.tag(full), true
 	}
 	open := u.next()
+	u.once(full, open.span)
 	t := u.tags[full]
 	if full == "" || t == nil || t.Comp != nil {
 		t = &types.Type{Kind: types.Struct, Name: full}
@@ -457,6 +458,18 @@ func (u *Decls) structSpec(keyword string) (*types.Type, bool) {
 	return t, true
 }
 
+// once notes that the script defines a type of that name, which it may do
+// once. What headers say again is not judged.
+func (u *Decls) once(full string, at source.Span) {
+	switch {
+	case full == "" || u.header:
+	case u.own[full]:
+		u.errorf(at, "redefinition of '%s'", full)
+	default:
+		u.own[full] = true
+	}
+}
+
 // member is a struct member before it has an offset.
 type member struct {
 	name  string
@@ -481,10 +494,10 @@ func (u *Decls) memberDecl(out *[]member) bool {
 		return true
 	}
 	for {
-		m := member{bits: -1, at: u.peek().span}
+		m, ma := member{bits: -1, at: u.peek().span}, a
 		m.t = base
 		if !u.peek().is(":") {
-			name, t, fn, ok := u.declarator(base)
+			name, t, fn, ok := u.declarator(base, &ma)
 			if !ok {
 				return false
 			}
@@ -506,7 +519,6 @@ func (u *Decls) memberDecl(out *[]member) bool {
 			}
 			m.bits = int(v)
 		}
-		ma := a
 		u.attributes(&ma)
 		m.align, m.pack = ma.align, ma.packed
 		if m.t.Kind == types.Struct && m.t.Comp == nil || m.t.Kind == types.Void {
@@ -542,7 +554,9 @@ func (u *Decls) enumSpec() (*types.Type, bool) {
 		}
 		return types.TUint32, true // a forward reference: its size is all that is known
 	}
-	u.next()
+	if open := u.next(); named {
+		u.once(full, open.span)
+	}
 	t := &types.Type{Kind: types.Enum, Name: full, Size: 4, Consts: &types.EnumDef{}}
 	value := int64(0)
 	var names []string
@@ -599,23 +613,24 @@ func (u *Decls) enumSpec() (*types.Type, bool) {
 }
 
 // declarator reads a declarator around base: its name (zero if abstract), its
-// type, and whether it declares a function.
-func (u *Decls) declarator(base *types.Type) (token, *types.Type, bool, bool) {
+// type, and whether it declares a function. Attributes of what is declared are
+// added to a.
+func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool, bool) {
 	u.nest++
 	defer func() { u.nest-- }()
 	if u.nest > maxNest {
 		u.errorf(u.peek().span, "Declarations nested more than %d deep", maxNest)
 		return token{}, nil, false, false
 	}
-	var a attrs
-	u.attributes(&a)
+	u.attributes(a)
 	for u.accept("*") {
+		var ofPointer attrs
 		base = types.NewPointer(base, types.NoSpace)
 		for qualifiers[u.peek().text] || u.peek().is("__attribute__") || u.peek().is("__restrict") || u.peek().is("__restrict__") || u.peek().is("restrict") {
 			if qualifiers[u.peek().text] {
 				u.next()
 			} else {
-				u.attributes(&a)
+				u.attributes(&ofPointer)
 			}
 		}
 	}
@@ -628,7 +643,7 @@ func (u *Decls) declarator(base *types.Type) (token, *types.Type, bool, bool) {
 		inner = u.pos + 1
 		u.skipParens()
 	}
-	u.attributes(&a)
+	u.attributes(a)
 	fn := false
 	var dims []int
 	for {
@@ -636,7 +651,7 @@ func (u *Decls) declarator(base *types.Type) (token, *types.Type, bool, bool) {
 			u.skipParens()
 			fn = true
 			base = &types.Type{Kind: types.Void, Name: "function"}
-			u.attributes(&a)
+			u.attributes(a)
 			continue
 		}
 		if !u.peek().is("[") {
@@ -681,7 +696,7 @@ func (u *Decls) declarator(base *types.Type) (token, *types.Type, bool, bool) {
 	if inner >= 0 {
 		after := u.pos
 		u.pos = inner
-		n, t, f, ok := u.declarator(base)
+		n, t, f, ok := u.declarator(base, a)
 		if !ok {
 			return n, nil, false, false
 		}
@@ -700,6 +715,6 @@ func (u *Decls) typeName() (*types.Type, bool) {
 	if !ok {
 		return nil, false
 	}
-	_, t, _, ok := u.declarator(base)
+	_, t, _, ok := u.declarator(base, &a)
 	return t, ok
 }
