@@ -2,13 +2,14 @@ package probes
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 
@@ -171,22 +172,20 @@ func (t *symbolTable) each(f func(name []byte, addr, size uint64) bool) bool {
 	return true
 }
 
-// function finds a function by its exact name.
-func (x *executable) function(name string) (elfSymbol, bool) {
-	var found elfSymbol
+// named finds the functions of a name: static functions of several source files
+// may share one, and versions of a library's function do.
+func (x *executable) named(name string) []elfSymbol {
+	var found []elfSymbol
 	want := []byte(name)
 	for _, t := range x.tables() {
-		if !t.each(func(n []byte, addr, size uint64) bool {
-			if !bytes.Equal(n, want) {
-				return true
+		t.each(func(n []byte, addr, size uint64) bool {
+			if bytes.Equal(n, want) && !slices.ContainsFunc(found, func(s elfSymbol) bool { return s.addr == addr }) {
+				found = append(found, elfSymbol{name, addr, size})
 			}
-			found = elfSymbol{name, addr, size}
-			return false
-		}) {
-			return found, true
-		}
+			return true
+		})
 	}
-	return found, false
+	return found
 }
 
 // symbolAddr is the address of a symbol of any kind.
@@ -204,8 +203,8 @@ func (x *executable) symbolAddr(name string) (uint64, bool) {
 	return 0, false
 }
 
-// functions lists the functions whose names ok accepts, ordered by name, each
-// name once.
+// functions lists the functions whose names ok accepts, ordered by name and
+// address.
 func (x *executable) functions(ok func(name []byte) bool) []elfSymbol {
 	var list []elfSymbol
 	for _, t := range x.tables() {
@@ -216,14 +215,10 @@ func (x *executable) functions(ok func(name []byte) bool) []elfSymbol {
 			return true
 		})
 	}
-	sort.SliceStable(list, func(i, j int) bool { return list[i].name < list[j].name })
-	out := list[:0]
-	for i, s := range list {
-		if i == 0 || s.name != list[i-1].name {
-			out = append(out, s)
-		}
-	}
-	return out
+	slices.SortStableFunc(list, func(a, b elfSymbol) int {
+		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.addr, b.addr))
+	})
+	return slices.CompactFunc(list, func(a, b elfSymbol) bool { return a.name == b.name && a.addr == b.addr })
 }
 
 // covering is the function that an address lies in.

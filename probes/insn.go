@@ -66,8 +66,8 @@ func doubtBoundary(e *Env, p *Point) string {
 	addr := p.Addr
 	if p.HasAddr {
 		s, _ = x.covering(addr)
-	} else if s, _ = x.function(p.Func); s.name != "" {
-		addr = s.addr + p.Offset
+	} else if all := x.named(p.Func); len(all) > 0 {
+		s, addr = all[0], all[0].addr+p.Offset
 	} else {
 		return ""
 	}

@@ -45,7 +45,7 @@ func kprobeKind(ret bool) *Kind {
 		if p.Aux == kprobeMulti {
 			return attachKprobeMulti(prog, []*Point{p}, ret)
 		}
-		return attachKprobe(prog, p, ret)
+		return attachKprobe(e, prog, p, ret)
 	}
 	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error) {
 		for _, p := range ps {
@@ -256,13 +256,18 @@ func kprobeLines(e *Env, p *Point, ret bool) []string {
 	return lines
 }
 
-func attachKprobe(prog *ebpf.Program, p *Point, ret bool) (io.Closer, error) {
+func attachKprobe(e *Env, prog *ebpf.Program, p *Point, ret bool) (io.Closer, error) {
 	name, off := p.Func, p.Offset
 	switch {
 	case p.HasAddr:
 		name, off = "", p.Addr
 	case p.Target != "" && p.Target != "vmlinux":
 		name = p.Target + ":" + name
+	}
+	if ret {
+		if c, err := attachDefined(e, prog, name); err == nil {
+			return c, nil
+		}
 	}
 	c, err := attachPMU(kprobePMU, name, off, ret, 0, 0, prog)
 	if err == nil {
@@ -294,7 +299,7 @@ func attachKprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, er
 		l, err = link.KprobeMulti(prog, opts)
 	}
 	if err == nil {
-		return l, nil
+		return kprobeMultiLink{l}, nil
 	}
 	if len(ps) > 1 && !errors.Is(err, unix.EPERM) {
 		return nil, fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
@@ -302,4 +307,15 @@ func attachKprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, er
 	return nil, attachError(ps[0], err, capsTracing, map[error]string{
 		unix.ESRCH: "the kernel has no traceable function of that name", unix.ENOENT: "the kernel has no traceable function of that name",
 	})
+}
+
+type kprobeMultiLink struct{ link.Link }
+
+// Missed is how many events the kernel did not run the program for.
+func (l kprobeMultiLink) Missed() uint64 {
+	info, err := l.Info()
+	if err != nil || info.KprobeMulti() == nil {
+		return 0
+	}
+	return info.KprobeMulti().Missed
 }

@@ -41,6 +41,31 @@ func (p *perfEvent) Detach() error {
 
 func (p *perfEvent) Close() error { return errors.Join(p.Detach(), unix.Close(p.fd)) }
 
+// Missed is how many events of a kprobe or kretprobe the kernel had no means to
+// run the program for; kernels before 6.7 do not count them.
+func (p *perfEvent) Missed() uint64 {
+	raw, ok := p.link.(*link.RawLink)
+	if !ok {
+		return 0
+	}
+	info, err := raw.Info()
+	if err != nil {
+		return 0
+	}
+	l, err := link.NewFromID(info.ID)
+	if err != nil {
+		return 0
+	}
+	defer l.Close()
+	if info, err = l.Info(); err != nil || info.PerfEvent() == nil {
+		return 0
+	}
+	if k := info.PerfEvent().Kprobe(); k != nil {
+		return k.Missed
+	}
+	return 0
+}
+
 // SlowToClose says that the kernel may take long to let go of what has been
 // detached: for a tracepoint it waits, one after the other, until no CPU can
 // still be in it.

@@ -91,7 +91,8 @@ type Env struct {
 	USDTFileActivation bool
 	DebugInfo          string // --debuginfo: where to look for separate debug files before /usr/lib/debug
 
-	opened map[string]*executable // by path
+	opened  map[string]*executable // by path
+	defined int                    // probes defined in tracefs so far
 }
 
 // traced is the process that a session is about (-p or -c), 0 if there is none.

@@ -178,7 +178,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 		if errors.Is(err, errNotELF) && e.Unsafe && p.HasAddr {
 			q := *p
 			q.Target, q.Name = path, fmt.Sprintf("%s:%s:%d", p.Kind.Name, path, p.Addr)
-			q.Aux = &uprobePlace{exe: rawFile(inProcess(e, path), path), offset: p.Addr, addr: p.Addr, single: true}
+			q.Aux = &uprobePlace{exe: rawFile(inProcess(e, path), path), offset: p.Addr, addr: p.Addr}
 			out = append(out, &q)
 			continue
 		}
@@ -202,7 +202,6 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 				q.Func = s.name
 			}
 			place := &uprobePlace{exe: x, offset: x.base + off, addr: addr, entry: s.addr, multi: multi, goABI: x.usesGoABI(s.name)}
-			place.single = !isWild(p.Func) && p.Mode != cppMark && !manyFiles
 			if ret && place.goABI && !e.Unsafe {
 				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.name, path)
 			}
@@ -245,24 +244,27 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 				}
 			}
 		default:
-			s, ok := x.function(p.Func)
-			if !ok {
-				continue
-			}
 			name := p.Func
 			if p.Offset != 0 {
 				name = fmt.Sprintf("%s+%d", name, p.Offset)
-				if s.size != 0 && p.Offset >= s.size {
+			}
+			for _, s := range x.named(p.Func) {
+				if p.Offset != 0 && s.size != 0 && p.Offset >= s.size {
 					return nil, usage("Offset outside the function bounds ('%s' size is %d)", p.Func, s.size)
 				}
-				if err := checkBoundary(e, x, s, s.addr+p.Offset, path); err != nil {
+				if p.Offset != 0 {
+					if err := checkBoundary(e, x, s, s.addr+p.Offset, path); err != nil {
+						return nil, err
+					}
+				}
+				if err := at(s, s.addr+p.Offset, name); err != nil {
 					return nil, err
 				}
 			}
-			if err := at(s, s.addr+p.Offset, name); err != nil {
-				return nil, err
-			}
 		}
+	}
+	if len(out) == 1 && !isWild(p.Func) && p.Mode != cppMark && !manyFiles {
+		out[0].Aux.(*uprobePlace).single = true
 	}
 	return out, nil
 }
@@ -435,7 +437,12 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 			}
 			return err
 		}
+		prev := ""
 		for _, s := range x.functions(symbolMatcher(p)) {
+			if s.name == prev {
+				continue
+			}
+			prev = s.name
 			if !yield(k.Name + ":" + filepath.Clean(path) + ":" + s.name) {
 				return nil
 			}

@@ -23,6 +23,7 @@ const (
 	kindBench = "bench"
 
 	kindWatchpoint = "watchpoint" // the one whose probes a script can detach
+	kindKretprobe  = "kretprobe"  // the one that misses calls
 )
 
 // point is one attach point and the program for it.
@@ -49,7 +50,8 @@ func (s *Session) points(kind string) []point {
 // is nil where there are several.
 type attached struct {
 	io.Closer
-	at *probes.Point
+	at   *probes.Point
+	prog *check.Prog
 }
 
 // unwatch detaches the watchpoints at an address.
@@ -99,7 +101,7 @@ func (s *Session) attachProg(p *check.Prog) error {
 	if kind.AttachMany != nil && len(p.Points) > 1 {
 		link, err := kind.AttachMany(s.obj.Checked.Env, prog, p.Points)
 		if err == nil {
-			s.links = append(s.links, attached{link, nil})
+			s.links = append(s.links, attached{link, nil, p})
 			for _, at := range p.Points {
 				s.attachedTo[newPlace(at)] = true
 			}
@@ -118,7 +120,7 @@ func (s *Session) attachProg(p *check.Prog) error {
 			}
 			continue
 		}
-		s.links = append(s.links, attached{link, at})
+		s.links = append(s.links, attached{link, at, p})
 		s.attachedTo[newPlace(at)] = true
 	}
 	return nil
@@ -214,6 +216,11 @@ const manySlow = 8
 // detach takes all programs off their probes and waits until none runs. What
 // is left to be closed then is closed with the session.
 func (s *Session) detach() {
+	for _, l := range s.links {
+		if m, ok := l.Closer.(interface{ Missed() uint64 }); ok {
+			s.missed[l.prog] += m.Missed()
+		}
+	}
 	slow := 0
 	for _, l := range s.links {
 		if d, ok := l.Closer.(detacher); ok && d.SlowToClose() {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/symbols"
@@ -33,7 +34,7 @@ func Load(obj *codegen.Object, opt Options) (*Session, error) {
 	s := &Session{
 		obj: obj, opt: opt,
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
-		byName: map[string]*wire.Map{}, attachedTo: map[place]bool{},
+		byName: map[string]*wire.Map{}, attachedTo: map[place]bool{}, missed: map[*check.Prog]uint64{},
 		stop: make(chan struct{}),
 	}
 	if err := s.load(); err != nil {

@@ -39,6 +39,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/symbols"
 	"github.com/gotrace/gotrace/runtime/wire"
@@ -88,6 +89,7 @@ type Session struct {
 	progs      map[string]*ebpf.Program
 	links      []attached
 	attachedTo map[place]bool
+	missed     map[*check.Prog]uint64 // events that the kernel did not run a detached program for
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached
 	ring     *ringbuf.Reader

@@ -69,18 +69,23 @@ func (s *Session) reportMissed() {
 		if prog == nil || len(p.Points) == 0 {
 			continue
 		}
-		stats, err := prog.Stats()
-		if err != nil || stats.RecursionMisses == 0 {
-			continue
-		}
 		name := p.Points[0].Name
 		if n := len(p.Points) - 1; n > 0 {
 			name += fmt.Sprintf(" and %d others", n)
 		}
-		s.opt.Sink.Message(output.Message{
-			Kind: "runtime_error", At: p.Span,
-			Text: fmt.Sprintf("Missed %d events of %s: the kernel skips what happens on a CPU while a program is running there.", stats.RecursionMisses, name),
-		})
+		say := func(n uint64, why string) {
+			s.opt.Sink.Message(output.Message{
+				Kind: "runtime_error", At: p.Span, Text: fmt.Sprintf("Missed %d events of %s: %s.", n, name, why),
+			})
+		}
+		if stats, err := prog.Stats(); err == nil && stats.RecursionMisses > 0 {
+			say(stats.RecursionMisses, "the kernel skips what happens on a CPU while a program is running there")
+		}
+		if n := s.missed[p]; n > 0 && p.Points[0].Kind.Name == kindKretprobe {
+			say(n, "the kernel follows only so many calls at a time to their return")
+		} else if n > 0 {
+			say(n, "the kernel skips probes that are met while it handles another one")
+		}
 	}
 }
 

@@ -97,6 +97,20 @@ static void do_pinned(long n, long cpus) {
 		pthread_join(t[i], 0);
 }
 
+static void *sleeper_main(void *arg) {
+	usleep(1000 * (long)arg);
+	return 0;
+}
+
+// N threads that sleep MS milliseconds at the same time.
+static void do_sleepers(long n, long ms) {
+	pthread_t t[256];
+	for (int i = 0; i < n && i < 256; i++)
+		check(pthread_create(&t[i], 0, sleeper_main, (void *)ms) == 0, "pthread_create");
+	for (int i = 0; i < n && i < 256; i++)
+		pthread_join(t[i], 0);
+}
+
 // N calls of getpgid(i), i counting up from 0: different values for keys.
 static void do_count(long n) {
 	for (long i = 0; i < n; i++)
@@ -412,6 +426,8 @@ int main(int argc, char **argv) {
 		do_family(number(argv, 0, 1), number(argv, 1, 1));
 	else if (!strcmp(cmd, "static"))
 		do_static(number(argv, 0, 1));
+	else if (!strcmp(cmd, "sleepers"))
+		do_sleepers(number(argv, 0, 1), number(argv, 1, 100));
 	else if (!strcmp(cmd, "spin"))
 		do_spin(number(argv, 0, 1000));
 	else if (!strcmp(cmd, "tcp"))

@@ -1,0 +1,144 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// The kernel follows only so many calls of a function at a time to their
+// return, and misses the others: as few as there are processors up to 5.18, ten
+// or twice the processors since. Where functions sleep that is nothing. Only a
+// probe that is defined in tracefs can have more, so that is how kretprobes are
+// attached where tracefs can be written.
+//
+// A definition outlives a process that is killed. It does nothing then, and the
+// next session removes it.
+
+// followed is how many calls a kretprobe follows at a time: the most that the
+// kernel allows.
+const followed = 4096
+
+// definedPrefix is that of the groups in tracefs of the probes that a process
+// has defined; its id follows.
+const definedPrefix = "gotrace_"
+
+// tracefsDir is where probes can be defined, or "".
+func (e *Env) tracefsDir() string {
+	if k, ok := e.Kernel.(interface{ TracefsDir() (string, error) }); ok {
+		if dir, err := k.TracefsDir(); err == nil {
+			return dir
+		}
+	}
+	return ""
+}
+
+// attachDefined attaches a kretprobe that it defines in tracefs.
+func attachDefined(e *Env, prog *ebpf.Program, symbol string) (io.Closer, error) {
+	tracefs := e.tracefsDir()
+	if tracefs == "" {
+		return nil, ebpf.ErrNotSupported
+	}
+	if e.defined == 0 {
+		removeLeftovers(tracefs)
+	}
+	e.defined++
+	d := &defined{tracefs: tracefs, name: fmt.Sprintf("%s%d/r%d_%[2]d", definedPrefix, os.Getpid(), e.defined)}
+	if err := define(tracefs, fmt.Sprintf("r%d:%s %s", followed, d.name, symbol)); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(tracefs, "events", d.name, "id"))
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	id, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	c, err := attachPerf(&unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Sample: 1, Wakeup: 1}, -1, 0, prog)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.event = c
+	return d, nil
+}
+
+// defined is a probe that is defined in tracefs, and the event of it.
+type defined struct {
+	event         io.Closer
+	tracefs, name string
+}
+
+// Missed is as that of any event; what older kernels know stands in tracefs.
+func (d *defined) Missed() uint64 {
+	if m, ok := d.event.(interface{ Missed() uint64 }); ok {
+		if n := m.Missed(); n > 0 {
+			return n
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(d.tracefs, "kprobe_profile"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		// name hits misses
+		f := strings.Fields(line)
+		if len(f) == 3 && f[0] == filepath.Base(d.name) {
+			n, _ := strconv.ParseUint(f[2], 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+func (d *defined) Close() error {
+	var err error
+	if d.event != nil {
+		err = d.event.Close()
+	}
+	rerr := define(d.tracefs, "-:"+d.name)
+	for range 20 { // the kernel may take a moment to let go of the event
+		if !errors.Is(rerr, unix.EBUSY) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		rerr = define(d.tracefs, "-:"+d.name)
+	}
+	return errors.Join(err, rerr)
+}
+
+// define writes a line to the list of probes.
+func define(tracefs, line string) error {
+	f, err := os.OpenFile(filepath.Join(tracefs, "kprobe_events"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Close())
+}
+
+// removeLeftovers removes the definitions of processes that are gone.
+func removeLeftovers(tracefs string) {
+	groups, err := filepath.Glob(filepath.Join(tracefs, "events", definedPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, group := range groups {
+		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(group), definedPrefix))
+		if err != nil || unix.Kill(pid, 0) != unix.ESRCH {
+			continue
+		}
+		events, _ := filepath.Glob(filepath.Join(group, "r*"))
+		for _, event := range events {
+			_ = define(tracefs, "-:"+filepath.Base(group)+"/"+filepath.Base(event)) // what is in use the kernel keeps
+		}
+	}
+}
