@@ -64,6 +64,9 @@ func (i ids) tid() *ir.Value {
 	return i.b.Extend(i.both, 4, false)
 }
 
+// CurrentPID is the value of the builtin pid.
+func CurrentPID(g Gen) *ir.Value { return currentIDs(g, nil).pid() }
+
 // currentIDs asks for the ids in the namespace that call (nil: none given) names.
 func currentIDs(g Gen, call *Call) ids {
 	b := g.B()

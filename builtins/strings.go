@@ -72,16 +72,19 @@ const fewTurns = 8
 // verifier knows of it: for each turn another value. Where that one matters
 // later, to the address of a table's entry or to a branch, the verifier walks
 // the rest of the program once for each, and after a second such loop once for
-// each two. It keeps no account of a word that is written in parts.
+// each two. It keeps no account of a word that is written in parts, unless one
+// of them is 0, of which it wants to know why: neither is. v is -1 or more.
 func forget(g Gen, v *ir.Value, n int) *ir.Value {
 	if n <= fewTurns {
 		return v
 	}
+	const away = 1<<32 + 2
 	p := g.Temp(8)
 	b := g.B()
+	v = b.Op(ir.OpAdd, v, b.Const(away))
 	b.Store(p, 0, 4, v)
 	b.Store(p, 4, 4, b.Op(ir.OpShr, v, b.Const(32)))
-	return b.Load(b.Op(ir.OpBarrier, p), 0, 8, false)
+	return b.Op(ir.OpSub, b.Load(b.Op(ir.OpBarrier, p), 0, 8, false), b.Const(away))
 }
 
 // byteAt is the byte at p+i.

@@ -134,6 +134,9 @@ type Context struct {
 	// Type finds a type of the traced program by its C name, or returns nil; it
 	// comes before the kernel's of that name. May be nil.
 	Type func(name string) *types.Type
+	// OnlyPID is the process to which the program has to confine itself, where
+	// the kernel does so only in part; 0: none.
+	OnlyPID int
 	// Ret is the type of retval; nil: the probe has none.
 	Ret *types.Type
 	// NArgs is how many argN there are: arg0 … arg(NArgs-1).

@@ -28,7 +28,7 @@ func intervalKind() *Kind {
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		cpus, err := OnlineCPUs()
 		if err != nil || len(cpus) == 0 {
-			return nil, &AttachError{p, "which CPUs are online is not known", err}
+			return nil, &AttachError{p, fmt.Sprintf("which CPUs are online is not known: %v", err), err}
 		}
 		c, err := attachPerf(timerAttr(p), -1, cpus[0], prog)
 		return c, timerError(p, err)

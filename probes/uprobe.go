@@ -327,6 +327,9 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c.Type = programType(at.exe)
 	c.ArgLines = func() []string { return uprobeLines(p, ret) }
 	if ret {
+		// Some kernels run it for a process that was forked off too, where the
+		// entry of the function is probed as well.
+		c.OnlyPID = p.PID
 		c.Ret = types.TUint64
 		if at.single {
 			c.TypedRet = func() *types.Type { return uprobeRet(p) }

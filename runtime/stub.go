@@ -34,6 +34,9 @@ func stubFile() (*os.File, error) {
 	// before it is executed by the number of this one.
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 16)
 	unix.Close(fd)
+	if err == unix.EINVAL { // what may be open is fewer than that
+		err = unix.EMFILE
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -111,22 +111,26 @@ func (u *unit) program(p *check.Prog) {
 	f.captured = u.captures(nil, p.Pred, p.Body)
 	f.result = p.Ctx.Result
 	f.start()
-	if p.Ctx.EndMark > 0 {
-		object := f.b.Load(f.ctxValue(), p.Ctx.EndMark, 8, false)
-		object.Type = ir.PtrBTF
+	// only runs the rest where what branch asks for holds.
+	only := func(branch func(body, out *ir.Block)) {
 		body, out := f.b.NewBlock(), f.b.NewBlock()
-		f.b.Br(object, body, out)
+		branch(body, out)
 		f.b.SealSet(out)
 		f.returnNow(nil)
 		f.b.SealSet(body)
 	}
+	if p.Ctx.EndMark > 0 {
+		object := f.b.Load(f.ctxValue(), p.Ctx.EndMark, 8, false)
+		object.Type = ir.PtrBTF
+		only(func(body, out *ir.Block) { f.b.Br(object, body, out) })
+	}
+	if pid := p.Ctx.OnlyPID; pid != 0 {
+		ours := f.b.Op(ir.OpEq, builtins.CurrentPID(f), f.b.Const(int64(pid)))
+		only(func(body, out *ir.Block) { f.b.Br(ours, body, out) })
+	}
 	if p.Pred != nil {
-		body, out := f.b.NewBlock(), f.b.NewBlock()
 		f.at(p.Pred.Span())
-		f.branch(p.Pred, body, out)
-		f.b.SealSet(out)
-		f.returnNow(nil)
-		f.b.SealSet(body)
+		only(func(body, out *ir.Block) { f.branch(p.Pred, body, out) })
 	}
 	f.block(p.Body)
 	if f.b.Cur != nil {
