@@ -61,7 +61,13 @@ func join(a, b *types.Type) (*types.Type, bool) {
 			return a, true
 		}
 	case types.Opaque:
-		if a.Name == b.Name && sameParams(a, b) {
+		if a.Name != b.Name {
+			return nil, false
+		}
+		if len(a.Params) == 0 && a.Size == 8 && len(b.Params) > 0 { // as declared: let $t : timestamp
+			return b, true
+		}
+		if sameParams(a, b) {
 			if b.Size > a.Size {
 				return b, true
 			}

@@ -368,7 +368,7 @@ func castArray(to, from *types.Type) *types.Type {
 		}
 		return types.NewArray(to.Elem, size/to.Elem.Size)
 	}
-	if to.Size == size || isNumber(from) && to.Size >= size {
+	if to.Size == size || isNumber(from) && to.Size >= size && to.Size <= 8 {
 		return to
 	}
 	return nil
