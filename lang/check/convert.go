@@ -79,6 +79,9 @@ func (c *checker) warnLoss(to, from *types.Type, lit ast.Expr, value source.Span
 	if !bad {
 		return
 	}
+	if x, ok := lit.(*ast.Cast); ok {
+		value = castSpan(x)
+	}
 	if l := c.info.Lits[lit]; l != nil && isNumber(to) && isLiteralType(from) && fits(to, l.Int, l.Unsigned) {
 		return
 	}

@@ -87,6 +87,9 @@ func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
 
 // initial points at where v came to be.
 func (v *Var) initial() [2]source.Note {
+	if v.how == byLoop {
+		return [2]source.Note{{Span: v.Span, Msg: "This is the loop variable."}}
+	}
 	return [2]source.Note{{Span: v.Span, Msg: "This is the initial " + string(v.how) + "."}}
 }
 

@@ -173,10 +173,10 @@ var syntaxErrors = []struct{ src, want string }{
 	{"begin { (a=1, a=2) }", "1:15-18 Named argument list already contains name: a"},
 	{"begin { 1.5 }", "1:9-11 there are no floating-point numbers"},
 	{"begin { $0 }", "1:9-11 param $0 is out of integer range [1, 9223372036854775807]"},
-	{"begin { $x.a = 1 }", "1:9-13 Tuples and records are immutable once created. Consider creating a new value and assigning it instead."},
-	{"begin { $x[1] = 1 }", "1:9-14 invalid assignment target"},
-	{"begin { *$x = 1 }", "1:9-12 invalid assignment target"},
-	{"begin { pid = 1 }", "1:9-12 invalid assignment target"},
+	{"begin { $x.a = 1 }", "1:9-17 Tuples and records are immutable once created. Consider creating a new value and assigning it instead."},
+	{"begin { $x[1] = 1 }", "1:9-18 invalid assignment target"},
+	{"begin { *$x = 1 }", "1:9-16 invalid assignment target"},
+	{"begin { pid = 1 }", "1:9-16 invalid assignment target"},
 	{"begin { $x = $y = 1 }", "1:17-18 expected ';', found '='"},
 	{"begin { if ($x = 1) {} }", "1:16-17 expected ')', found '='"},
 	{"begin { 1++ }", "1:10-12 increment/decrement requires a variable or map"},
@@ -266,7 +266,7 @@ func TestManyErrors(t *testing.T) {
 	for _, e := range errs {
 		got = append(got, strings.TrimPrefix(e.Span.String(), "stdin:1:"))
 	}
-	want := []string{"11-12", "17-18", "21-23", "27-28", "31-34", "43-44"}
+	want := []string{"11-12", "17-18", "21-23", "27-28", "31-38", "43-44"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("where (-want +got):\n%s", diff)
 	}

@@ -217,12 +217,15 @@ func (p *parser) exprStmt(start int) ast.Stmt {
 		return &ast.ExprStmt{At: p.from(start), X: x}
 	}
 	if !isPlace(x) {
+		p.next()
+		p.expr()
 		at := span{File: p.file, Start: start, End: p.prevEnd}
 		if _, ok := x.(*ast.Field); ok {
 			p.errorf(at, "Tuples and records are immutable once created. Consider creating a new value and assigning it instead.")
 		} else {
 			p.errorHint(at, "only variables, maps and map entries can be assigned to", "invalid assignment target")
 		}
+		return &ast.ExprStmt{At: p.from(start), X: x}
 	}
 	height := p.height
 	p.next()
