@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"strconv"
+
 	"encoding/binary"
 	"strings"
 
@@ -181,4 +183,12 @@ func hasChild() *Def {
 		func(c Checker, _ *Call) (bool, bool) { return c.Session().HasChild, true })
 	d.Kind = Variable
 	return d
+}
+
+// digits is an integer literal in decimal.
+func (l *Lit) digits() string {
+	if l.Unsigned {
+		return strconv.FormatUint(uint64(l.Int), 10)
+	}
+	return strconv.FormatInt(l.Int, 10)
 }

@@ -42,6 +42,12 @@ func checkStr(c Checker, call *Call) *types.Type {
 		call.Lit = a.Lit
 		return types.NewString(len(a.Lit.Str) + 1)
 	}
+	if a := call.arg(0); a != nil && a.Lit != nil && !a.Lit.IsStr && !a.Lit.IsBool && call.arg(1) == nil {
+		// As with a positional parameter: a number that is written down is no
+		// address, but its text.
+		call.Lit = &Lit{Str: a.Lit.digits(), IsStr: true}
+		return types.NewString(len(call.Lit.Str) + 1)
+	}
 	if a := call.arg(1); a != nil {
 		if !wantInt(c, call, 1) {
 			return types.TInvalid

@@ -465,6 +465,9 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		return x
 	}
 	x = c.typedRet(e.X, x)
+	if n, ok := e.X.(*ast.Typeinfo); ok {
+		c.typeinfoField(n, e)
+	}
 	obj := x
 	if x.Kind == types.Pointer && x.Elem != nil {
 		obj = x.Elem

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -14,4 +15,17 @@ func (in *Info) TypeInfo(e *ast.Typeinfo) (btfID uint32, base, full string) {
 		t = in.Types[e.X]
 	}
 	return t.BTFID, baseName(t), t.String()
+}
+
+// typeinfoField makes a field of typeinfo() known when compiling.
+func (c *checker) typeinfoField(n *ast.Typeinfo, e *ast.Field) {
+	id, base, full := c.info.TypeInfo(n)
+	switch e.Name.Text {
+	case "btf_id":
+		c.literal(e, &builtins.Lit{Int: int64(id)})
+	case "base_type":
+		c.literal(e, &builtins.Lit{IsStr: true, Str: base})
+	case "full_type":
+		c.literal(e, &builtins.Lit{IsStr: true, Str: full})
+	}
 }
