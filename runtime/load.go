@@ -217,6 +217,9 @@ func (s *Session) loadPrograms() error {
 	for i, p := range loaded {
 		if p != nil {
 			s.progs[progs[i].Name] = p
+			if s.opt.VerifierLog != nil {
+				s.opt.VerifierLog(progs[i].Name, p.VerifierLog)
+			}
 		}
 	}
 	for i, err := range errs {
@@ -246,9 +249,11 @@ func (s *Session) loadProgram(name string) (*ebpf.Program, error) {
 			return nil, err
 		}
 	}
-	return ebpf.NewProgramWithOptions(spec, ebpf.ProgramOptions{
-		LogSizeStart: uint32(max(s.obj.Checked.Config.LogSize, 0)),
-	})
+	opt := ebpf.ProgramOptions{LogSizeStart: uint32(max(s.obj.Checked.Config.LogSize, 0))}
+	if s.opt.VerifierLog != nil {
+		opt.LogLevel = ebpf.LogLevelInstruction | ebpf.LogLevelStats // without the first, only what is wrong stays
+	}
+	return ebpf.NewProgramWithOptions(spec, opt)
 }
 
 // loadError turns a refusal into a diagnostic at the line that the verifier
@@ -263,7 +268,9 @@ func (s *Session) loadError(i int, err error) error {
 	if !errors.As(err, &ve) || len(ve.Log) == 0 {
 		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("cannot load %s: %v", point, reason(err))}}
 	}
-	if s.opt.Verbose {
+	if s.opt.VerifierLog != nil {
+		s.opt.VerifierLog(p.Name, strings.Join(ve.Log, "\n"))
+	} else if s.opt.Verbose {
 		w := bufio.NewWriter(s.opt.Stderr)
 		fmt.Fprintf(w, "The verifier's log of %s:\n", point)
 		for _, line := range ve.Log {
@@ -280,7 +287,7 @@ func (s *Session) loadError(i int, err error) error {
 	if lines := s.obj.Lines[p.Name]; n >= 0 && n < len(lines) && lines[n].IsValid() {
 		d.Span = lines[n]
 	}
-	if !s.opt.Verbose && lacks == "" {
+	if !s.opt.Verbose && s.opt.VerifierLog == nil && lacks == "" {
 		d.Hint = "-v shows the verifier's log"
 	}
 	return source.DiagError{d}

@@ -64,6 +64,9 @@ type Options struct {
 	// Verbose shows the verifier's log when a program is refused, and says what
 	// is being attached.
 	Verbose bool
+	// VerifierLog is given the verifier's log of each program, also where it is
+	// content; nil: nobody asks.
+	VerifierLog func(program, log string)
 	// NoWarnings keeps warnings about the run to ourselves.
 	NoWarnings bool
 	// Mode runs test or bench probes instead of attaching anything.

@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -129,7 +130,7 @@ func (a *app) run() int {
 		a.report.errorf("%v", err)
 		return statusError
 	}
-	live := kernel.Live()
+	live := kernel.LiveBTF(a.btfFile())
 	if o.functions != "" {
 		if err := live.ListFunctions(o.functions); err != nil {
 			a.report.errorf("--traceable-functions: %v", err)
@@ -185,6 +186,28 @@ func (a *app) checkProcess() error {
 	}
 	return nil
 }
+
+// btfFile is the file that is to be read instead of the kernel's own BTF.
+func (a *app) btfFile() string {
+	file := os.Getenv("BPFTRACE_BTF")
+	if file == "" {
+		return ""
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		a.report.warnf("BTF: failed to parse BTF from %s: %v", file, bare(err))
+		return file // nothing else was asked for
+	}
+	defer f.Close()
+	var magic [2]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil || binary.NativeEndian.Uint16(magic[:]) != btfMagic {
+		a.report.warnf("BTF: failed to parse BTF from %s: it is not in BTF's raw format (as /sys/kernel/btf/vmlinux is)", file)
+	}
+	return file
+}
+
+// btfMagic is what BTF in its raw format begins with.
+const btfMagic = 0xeb9f
 
 // needsKernel reports whether the call loads anything into the kernel.
 func (a *app) needsKernel() bool {
@@ -327,9 +350,13 @@ func (a *app) dump() func(stage, text string) {
 	}
 	return func(stage, text string) {
 		if a.opt.dump[stage] || a.opt.dump["all"] {
-			fmt.Fprintf(a.stdout, "== %s ==\n%s\n", stage, strings.TrimRight(text, "\n"))
+			a.dumped(stage, text)
 		}
 	}
+}
+
+func (a *app) dumped(what, text string) {
+	fmt.Fprintf(a.stdout, "== %s ==\n%s\n", what, strings.TrimRight(text, "\n"))
 }
 
 // sameRequest is how long after a signal another one asks for nothing else:
@@ -354,7 +381,10 @@ func (a *app) session(obj *codegen.Object) int {
 	}
 	ropt := runtime.Options{
 		Sink: sink, Stderr: a.report.w, Child: a.child, PID: o.pid,
-		DryRun: o.dryRun, Verbose: o.verbose || o.dump["verifier"], NoWarnings: o.noWarnings,
+		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings,
+	}
+	if o.dump["verifier"] || o.dump["all"] {
+		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }
 	}
 	switch o.mode {
 	case "test":

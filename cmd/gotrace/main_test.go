@@ -367,6 +367,30 @@ $`)
 	}
 }
 
+// The verifier's log is there also where it is content.
+func TestVerifierLog(t *testing.T) {
+	needRoot(t)
+	out, errs, status := gotrace(t, "-q", "-d", "verifier", "--dry-run", "-e", `begin { @ = 1; }`)
+	if status != 0 || errs != "" || !strings.HasPrefix(out, "== verifier: begin_1 ==\n") || !strings.Contains(out, "\n0: ") || !strings.Contains(out, "\nprocessed ") {
+		t.Errorf("status %d, %q %q", status, out, errs)
+	}
+}
+
+// BPFTRACE_BTF names a file to be read for the kernel's types.
+func TestBTFFile(t *testing.T) {
+	needRoot(t)
+	junk := filepath.Join(t.TempDir(), "junk")
+	os.WriteFile(junk, []byte("no BTF"), 0o644)
+	for file, want := range map[string]string{"/no/such/file": "no such file", junk: "raw format", "/sys/kernel/btf/vmlinux": ""} {
+		t.Setenv("BPFTRACE_BTF", file)
+		out, errs, status := gotrace(t, "-q", "-e", `begin { print(sizeof(struct list_head)); }`)
+		if want == "" && (status != 0 || !strings.HasPrefix(out, "16\n") || errs != "") ||
+			want != "" && (status != 1 || !strings.Contains(errs, "BTF: failed to parse BTF from "+file) || !strings.Contains(errs, want)) {
+			t.Errorf("%s: status %d, %q %q", file, status, out, errs)
+		}
+	}
+}
+
 // What does not run the script needs no privileges and prints what it says.
 func TestCompilerBench(t *testing.T) {
 	out, errs, status := gotrace(t, "--mode", "compiler-bench", "--verify-llvm-ir", "-e", `begin { printf("x"); }`)

@@ -25,14 +25,19 @@ type source interface {
 }
 
 // Live is the running kernel.
-func Live() *Kernel {
-	s := &hostSource{}
+func Live() *Kernel { return LiveBTF("") }
+
+// LiveBTF is Live, but takes vmlinux's types from a file in BTF's raw format;
+// "": from the kernel.
+func LiveBTF(file string) *Kernel {
+	s := &hostSource{btf: file}
 	s.tracefs = sync.OnceValues(findTracefs)
 	return newKernel(s)
 }
 
 type hostSource struct {
 	tracefs func() (string, error)
+	btf     string // file for vmlinux; "": the kernel's
 }
 
 func (s *hostSource) live() bool { return true }
@@ -42,6 +47,9 @@ func (s *hostSource) path(name string) (string, error) {
 	top, rest, _ := strings.Cut(name, "/")
 	switch top {
 	case "btf":
+		if s.btf != "" && rest == "vmlinux" {
+			return s.btf, nil
+		}
 		return "/sys/kernel/btf/" + rest, nil
 	case "tracing":
 		dir, err := s.tracefs()
