@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime"
+)
+
+// btfFile is the file that is to be read instead of the kernel's own BTF.
+func (a *app) btfFile() string {
+	file := os.Getenv("BPFTRACE_BTF")
+	if file == "" {
+		return ""
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		a.report.warnf("BTF: failed to parse BTF from %s: %v", file, bare(err))
+		return file // nothing else was asked for
+	}
+	defer f.Close()
+	var magic [2]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil || binary.NativeEndian.Uint16(magic[:]) != btfMagic {
+		a.report.warnf("BTF: failed to parse BTF from %s: it is not in BTF's raw format (as /sys/kernel/btf/vmlinux is)", file)
+	}
+	return file
+}
+
+// btfMagic is what BTF in its raw format begins with.
+const btfMagic = 0xeb9f
+
+// compile turns the script into an object, and says what is wrong with it.
+func (a *app) compile(f *source.File) (*codegen.Object, bool) {
+	o := a.opt
+	env := &probes.Env{
+		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid,
+		NoFeature: o.noFeature, USDTFileActivation: o.usdtFile, DebugInfo: o.debugInfo,
+	}
+	sess := &builtins.Session{
+		Params: o.params, Options: o.scriptOpts, Unsafe: o.unsafe, PID: o.pid,
+		Verbose: o.verbose, Warnings: o.warnings,
+		IncludeDirs: o.includeDirs, IncludeFiles: o.includeFiles,
+	}
+	if a.child != nil {
+		env.ChildPID, sess.ChildPID, sess.HasChild = a.child.PID(), a.child.PID(), true
+	}
+	sess.HasChild = sess.HasChild || o.cmd != ""
+	if o.probeFilter != "" {
+		re, err := regexp.Compile(o.probeFilter)
+		if err != nil {
+			a.report.errorf("Invalid --probe-filter regex '%s': %v", o.probeFilter, err)
+			return nil, false
+		}
+		env.Filter = re.MatchString
+	}
+	sess.PIDNS = pidNamespace()
+	var diags source.Diags
+	obj, err := codegen.Compile(f, codegen.Options{
+		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: o.verify, Timed: a.timed,
+	}, &diags)
+	a.report.diags(diags.All())
+	if err != nil {
+		a.report.errorf("%v", err)
+		return nil, false
+	}
+	return obj, !diags.HasErrors() && obj != nil
+}
+
+// configure works out the settings of a script; the environment wins.
+func configure(p *ast.Program, diags *source.Diags) *config.Config {
+	return lang.Configure(p, os.LookupEnv, diags)
+}
+
+// emitELF writes the compiled programs to a file.
+func (a *app) emitELF(obj *codegen.Object) int {
+	data, err := runtime.ObjectFile(obj)
+	if err == nil {
+		err = os.WriteFile(a.opt.emitELF, data, 0o644)
+	}
+	if err != nil {
+		a.report.errorf("cannot write '%s': %v", a.opt.emitELF, bare(err))
+		return statusError
+	}
+	return statusOK
+}
+
+// pidNamespace names the pid namespace we live in; nil: the initial one.
+func pidNamespace() *builtins.PIDNamespace {
+	const initial = 0xeffffffc // PROC_PID_INIT_INO
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/ns/pid", &st) != nil || st.Ino == initial {
+		return nil
+	}
+	return &builtins.PIDNamespace{Dev: st.Dev, Ino: st.Ino}
+}
+
+// dump prints the stages that -d asks for.
+func (a *app) dump() func(stage, text string) {
+	if len(a.opt.dump) == 0 {
+		return nil
+	}
+	return func(stage, text string) {
+		if a.opt.dump[stage] || a.opt.dump["all"] {
+			a.dumped(stage, text)
+		}
+	}
+}
+
+func (a *app) dumped(what, text string) {
+	fmt.Fprintf(a.stdout, "== %s ==\n%s\n", what, strings.TrimRight(text, "\n"))
+}
+
+// checkOptions refuses options behind -- that the script does not ask for.
+func (a *app) checkOptions(obj *codegen.Object) bool {
+	var unknown, known []string
+	for name := range a.opt.scriptOpts {
+		if !slices.ContainsFunc(obj.Checked.Options, func(o check.Option) bool { return o.Name == name }) {
+			unknown = append(unknown, "--"+name)
+		}
+	}
+	if len(unknown) == 0 {
+		return true
+	}
+	slices.Sort(unknown)
+	for _, o := range obj.Checked.Options {
+		known = append(known, "--"+o.Name)
+	}
+	d := source.Diag{Msg: "unexpected program command line options: " + strings.Join(unknown, ", ")}
+	if len(known) > 0 {
+		d.Hint = "expected program options: " + strings.Join(known, ", ")
+	}
+	a.report.diag(d)
+	return false
+}
+
+// scriptOptions lists what the script's getopt calls declare.
+func (a *app) scriptOptions(obj *codegen.Object) {
+	opts := obj.Checked.Options
+	if len(opts) == 0 {
+		return
+	}
+	fmt.Fprintln(a.stdout, "\nNAMED PARAMETERS of this script (behind --):")
+	for _, o := range opts {
+		line := fmt.Sprintf("    --%s", o.Name)
+		if o.Doc != "" {
+			line += "  " + o.Doc
+		}
+		if o.Default != "" {
+			line += " (default: " + o.Default + ")"
+		}
+		fmt.Fprintln(a.stdout, line)
+	}
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/output"
+)
+
+// nothingToRun says why a session would do nothing, "" where it does something.
+func nothingToRun(obj *codegen.Object, mode string) string {
+	kinds := map[string]bool{}
+	for _, p := range obj.Checked.Progs {
+		for _, at := range p.Points {
+			kinds[at.Kind.Name] = true
+		}
+	}
+	others := len(kinds)
+	for _, name := range []string{"test", "bench"} {
+		if kinds[name] {
+			others--
+		}
+	}
+	switch {
+	case mode == "test" || mode == "bench" || others > 0:
+		return ""
+	case kinds["test"]:
+		return "No probes attached; use --test to run test probes."
+	}
+	return "No probes attached; use --bench to run benchmark probes."
+}
+
+// sameRequest is how long after a signal another one asks for nothing else:
+// timeout(1), shells and supervisors signal a process and then its group.
+const sameRequest = 300 * time.Millisecond
+
+// session runs an object until it ends or the user ends it.
+func (a *app) session(obj *codegen.Object) int {
+	o := a.opt
+	out, finish, err := a.openOutput()
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	sinkOpt := output.Options{
+		Trailer: obj.Checked.Config.StrTruncTrailer, Quiet: o.quiet,
+		NoWarnings: o.noWarnings, Color: a.report.color,
+	}
+	var sink output.Sink = output.NewText(out, a.report.w, sinkOpt)
+	if o.format == "json" {
+		sink = output.NewJSON(out, sinkOpt)
+	}
+	ropt := runtime.Options{
+		Sink: sink, Stderr: a.report.w, Child: a.child, PID: o.pid,
+		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings,
+	}
+	if o.dump["verifier"] || o.dump["all"] {
+		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }
+	}
+	switch o.mode {
+	case "test":
+		ropt.Mode = runtime.Test
+	case "bench":
+		ropt.Mode = runtime.Bench
+	}
+	if os.Getenv("__BPFTRACE_NOTIFY_PROBES_ATTACHED") == "1" {
+		ropt.Attached = func() {
+			out.Flush()
+			io.WriteString(a.stdout, "__BPFTRACE_NOTIFY_PROBES_ATTACHED\n")
+		}
+	}
+
+	// From here on a signal ends the session, which prints what it has; a later
+	// one ends us at once.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	sigs := make(chan os.Signal, 2)
+	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM)
+	go func() { // Ctrl-\ ends us on the spot, but without the runtime's traces
+		quit := make(chan os.Signal, 1)
+		signal.Notify(quit, unix.SIGQUIT)
+		<-quit
+		os.Exit(statusSignal + int(unix.SIGQUIT))
+	}()
+	if !signal.Ignored(unix.SIGHUP) { // nohup
+		signal.Notify(sigs, unix.SIGHUP)
+	}
+	// They stay caught to the end: what came twice does not kill us on the way out.
+	go func() {
+		select {
+		case <-sigs:
+			cancel()
+			time.Sleep(sameRequest)
+			signal.Reset(unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+		case <-ctx.Done():
+		}
+	}()
+
+	s, err := runtime.Load(obj, ropt)
+	if err != nil {
+		a.report.err(err)
+		return statusError
+	}
+	status, err := s.Run(ctx)
+	if ferr := finish(); err == nil && ferr != nil {
+		err = ferr
+	}
+	if err != nil {
+		a.report.err(err)
+		return statusError
+	}
+	if o.verbose && a.child != nil {
+		fmt.Fprintf(a.report.w, "Child %s\n", a.child.Ended())
+	}
+	return status
+}
+
+// openOutput is where results go: standard output, or the file of -o.
+func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
+	dst := a.stdout
+	closeFile := func() error { return nil }
+	if a.opt.output != "" {
+		f, err := os.Create(a.opt.output)
+		if err != nil {
+			return nil, nil, fmt.Errorf("failed to open output file '%s': %w", a.opt.output, bare(err))
+		}
+		dst, closeFile = f, f.Close
+	}
+	w = output.NewWriter(dst, a.opt.buffer)
+	return w, func() error { return errors.Join(w.Flush(), closeFile()) }, nil
+}
