@@ -46,7 +46,7 @@ func (c *checker) convert(to, from *types.Type, lit ast.Expr, value source.Span,
 	if to.Kind == types.Pointer && from.Kind == types.Pointer {
 		return true
 	}
-	if to.Kind == types.String && from.Kind == types.String && to.Size == 0 {
+	if growing(to) && from.Kind == to.Kind && (to.Kind == types.String || from.Name == to.Name) {
 		return true
 	}
 	j, ok := join(to, from)

@@ -94,14 +94,17 @@ func (c *checker) signature(f *fnState) {
 		if !invalid(t) && t.Kind != types.Void && !c.storable(t, f.decl.Result.Span(), "function's result") {
 			t = types.TInvalid
 		}
-		if !growing(t) || invalid(f.fn.Result) || f.fn.Result.Kind == types.Void {
+		if t.Kind != types.String || !growing(t) || invalid(f.fn.Result) || f.fn.Result.Kind == types.Void {
 			f.fn.Result = t
 		}
 	}
 }
 
-// growing reports a string type without a size: as long as what is given to it.
-func growing(t *types.Type) bool { return t != nil && t.Kind == types.String && t.Size == 0 }
+// growing reports a written type that what is given to it completes: a string
+// without a size, a timestamp without its format.
+func growing(t *types.Type) bool {
+	return t != nil && (t.Kind == types.String && t.Size == 0 || t.Kind == types.Opaque && declaredOnly(t))
+}
 
 func (c *checker) parameter(p *ast.Param) *Var {
 	if old := c.find(p.Var.Name); old != nil {

@@ -61,13 +61,13 @@ func join(a, b *types.Type) (*types.Type, bool) {
 			return a, true
 		}
 	case types.Opaque:
-		if a.Name != b.Name {
-			return nil, false
-		}
-		if len(a.Params) == 0 && a.Size == 8 && len(b.Params) > 0 { // as declared: let $t : timestamp
+		switch {
+		case a.Name != b.Name:
+		case declaredOnly(a):
 			return b, true
-		}
-		if sameParams(a, b) {
+		case declaredOnly(b):
+			return a, true
+		case sameParams(a, b):
 			if b.Size > a.Size {
 				return b, true
 			}
@@ -125,6 +125,10 @@ func sameParams(a, b *types.Type) bool {
 	}
 	return true
 }
+
+// declaredOnly reports a type of which a script gave only the name, as in
+// let $t : timestamp; what is assigned says the rest.
+func declaredOnly(t *types.Type) bool { return len(t.Params) == 0 && t.Size == 8 }
 
 func isNumber(t *types.Type) bool { return t.Kind == types.Int || t.Kind == types.Enum }
 

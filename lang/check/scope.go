@@ -139,7 +139,7 @@ func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.S
 		c.convert(v.fixed, t, lit, value, func() {
 			c.errorf(at, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", v.Name, t, v.fixed)
 		})
-		if v.fixed.Kind == types.String && v.fixed.Size == 0 {
+		if growing(v.fixed) {
 			c.widen(v, t)
 		}
 		return
