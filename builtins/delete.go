@@ -50,7 +50,7 @@ func checkEntry(c Checker, call *Call) *MapInfo {
 	case key != nil:
 		if c.Final() && !m.Keyed {
 			two := " with two arguments"
-			if call.Def.Params[1].Optional == false {
+			if !call.Def.Params[1].Optional {
 				two = ""
 			}
 			c.Errorf(call.Span, "call to %s()%s expects a map with explicit keys (non-scalar map)", name, two)

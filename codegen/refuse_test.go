@@ -25,9 +25,9 @@ func TestRefused(t *testing.T) {
 			"ERROR: reading @c in an expression needs Linux 5.19 (bpf_map_lookup_percpu_elem), this is 5.10"},
 		{`begin { @a[1] = 1; print(len(@a)); }`,
 			"ERROR: len() of a map needs Linux 5.13 (bpf_for_each_map_elem), this is 5.10"},
-		{`begin { @a[str(0)] = 1; }`,
+		{`begin { @a[str(nsecs)] = 1; }`,
 			"stdin:1:9-11: WARNING: Strings in the keys of @a are cut to 511 characters: before Linux 5.11 a key has at most 512 bytes, this is 5.10"},
-		{`begin { @a[str(0), 1, comm] = 1; }`,
+		{`begin { @a[str(nsecs), 1, comm] = 1; }`,
 			"WARNING: Strings in the keys of @a are cut to 494 characters"},
 	} {
 		obj, diags := compile(t, k, c.text, nil)

@@ -91,7 +91,7 @@ func (s *Session) attachAll() error {
 		}
 	}
 	if len(s.attachedTo) == 0 && len(progs) > 0 && len(s.points("")) > 0 && len(s.points(kindBegin))+len(s.points(kindEnd))+len(s.points(kindSelf)) == 0 {
-		return errors.New("Attachment failed for all probes.")
+		return source.DiagError{{Msg: "Attachment failed for all probes."}}
 	}
 	return nil
 }

@@ -221,14 +221,6 @@ func (d *folder) rule(v *ir.Value) *ir.Value {
 			d.changed = true
 		}
 		return nil
-	case ir.OpCall:
-		// No turn is none to be called back for. The kernel would drop the callback
-		// too, and, where the loop is in another one's callback, trip over that.
-		if v.Help == ir.Loop {
-			if n, ok := isConst(v.Args[0]); ok && n == 0 {
-				return d.constant(0)
-			}
-		}
 	}
 	d.address(v)
 	if !isArith(v.Op) {

@@ -151,9 +151,7 @@ func Program(seed int64, size int) *Script {
 	body = append(body, g.statements(size)...)
 	s := &Script{}
 	var results []expr
-	for _, v := range append(g.vars, g.fields()...) {
-		results = append(results, v)
-	}
+	results = append(results, append(g.vars, g.fields()...)...)
 	for i := range scalars {
 		results = append(results, g.scalar(i))
 	}
