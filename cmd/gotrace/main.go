@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
@@ -140,17 +141,29 @@ func (a *app) readScript() (*source.File, error) {
 	case o.file == "":
 		return source.NewFile("stdin", o.script), nil
 	case o.file == "-":
-		text, err := io.ReadAll(a.stdin)
+		text, err := readSource(a.stdin)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read standard input: %w", err)
 		}
-		return source.NewFile("stdin", string(text)), nil
+		return source.NewFile("stdin", text), nil
 	}
-	text, err := os.ReadFile(o.file)
+	f, err := os.Open(o.file)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open file '%s': %w", o.file, bare(err))
 	}
-	return source.NewFile(o.file, string(text)), nil
+	defer f.Close()
+	text, err := readSource(f)
+	if err != nil {
+		return nil, fmt.Errorf("failed to open file '%s': %w", o.file, bare(err))
+	}
+	return source.NewFile(o.file, text), nil
+}
+
+// readSource reads a script, but no more than it takes to say that it is too
+// long: what is named may have no end.
+func readSource(r io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, parse.MaxSize+1))
+	return string(text), err
 }
 
 // bare is the reason of a file error without the operation and the name.

@@ -173,6 +173,8 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"-e", "begin { $x = ; }"}, "stdin:1:"},
+		{[]string{"/dev/zero"}, "which is the limit for a script"},
+		{[]string{os.TempDir()}, "is a directory"},
 		{[]string{"/no/such/file.bt"}, "failed to open file '/no/such/file.bt': no such file or directory"},
 		{[]string{"-c", "/no/such/program", "-e", "begin { }"}, "/no/such/program"},
 		{[]string{"-p", "4194304", "-e", "begin { }"}, "cannot trace process 4194304"},

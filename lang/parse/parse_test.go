@@ -393,8 +393,8 @@ func TestDepthAllowed(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	_, errs := parseText("begin {}" + strings.Repeat(" ", maxSize))
-	if len(errs) != 1 || !strings.Contains(errs[0].Msg, "the limit is") {
+	_, errs := parseText("begin {}" + strings.Repeat(" ", MaxSize))
+	if len(errs) != 1 || !strings.Contains(errs[0].Msg, "which is the limit") {
 		t.Error(errs)
 	}
 }

@@ -31,8 +31,8 @@ const (
 	// which recurse, can run out of stack.
 	maxDepth = 2000
 
-	// maxSize bounds a file, in bytes. Scanning needs up to three hundred times as much.
-	maxSize = 1 << 20
+	// MaxSize bounds a file, in bytes. Scanning needs up to three hundred times as much.
+	MaxSize = 1 << 20
 )
 
 type (
@@ -56,8 +56,8 @@ var machines = sync.Pool{New: func() any {
 // File parses a file. If it adds an error to diags the tree is nil or not
 // complete.
 func File(f *source.File, diags *source.Diags) *ast.Program {
-	if len(f.Text) > maxSize {
-		diags.Errorf(span{File: f}, "the script has %d bytes; the limit is %d", len(f.Text), maxSize)
+	if len(f.Text) > MaxSize {
+		diags.Add(source.Diag{Msg: fmt.Sprintf("%s has more than %d bytes, which is the limit for a script", f.Name, MaxSize)})
 		return nil
 	}
 	m := machines.Get().(*machine)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Severity orders diagnostics: errors stop the compilation, warnings do not.
@@ -117,7 +118,7 @@ func (d Diag) Render() string {
 	if d.Span.IsValid() {
 		fmt.Fprintf(&b, "%s: ", d.Span)
 	}
-	fmt.Fprintf(&b, "%s: %s\n", d.Severity, d.Msg)
+	fmt.Fprintf(&b, "%s: %s\n", d.Severity, shown(d.Msg))
 	if d.Span.IsValid() {
 		d.snippet(&b)
 	}
@@ -154,13 +155,25 @@ func (d Diag) snippet(b *strings.Builder) {
 		line, start, end = line[lo:hi], start-lo, min(end, hi)-lo
 		end = max(end, start+1)
 	}
-	pad := []byte(line[:start])
-	for i := range pad {
-		if pad[i] != '\t' {
-			pad[i] = ' '
+	pad := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
 		}
-	}
-	fmt.Fprintf(b, "%s\n%s%s\n", strings.ToValidUTF8(line, "?"), pad, strings.Repeat("~", end-start))
+		return ' '
+	}, shown(line[:start]))
+	marked := utf8.RuneCountInString(shown(line[start:min(end, len(line))]))
+	fmt.Fprintf(b, "%s\n%s%s\n", shown(line), pad, strings.Repeat("~", max(marked, 1)))
+}
+
+// shown is text as a terminal can take it: what could steer it, and bytes that
+// are no text, are question marks.
+func shown(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || r < ' ' && r != '\t' && r != '\n' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // Nearest returns the candidate most like name for a did-you-mean hint, or ""
