@@ -72,6 +72,9 @@ type Def struct {
 	Params []Param
 	Unsafe bool // needs --unsafe
 	Ends   bool // control does not get behind it: exit()
+	// Thread says that its value is the running thread's alone: no other has it at
+	// the same time, but 0.
+	Thread bool
 	// Args says that it reads the probe's arguments, so that points whose
 	// arguments differ need programs of their own.
 	Args bool

@@ -23,6 +23,7 @@ func tid() *Def {
 	return &Def{
 		Name:   "tid",
 		Params: []Param{pidNamespaceParam},
+		Thread: true,
 		Doc: Doc{
 			Summary:  "Thread ID of the current task, as the namespace gotrace runs in counts it; tid(init) as the initial namespace does.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }`},

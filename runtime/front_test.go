@@ -21,8 +21,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/wire"
 )
 
-// fronted loads a script whose only program the test runs as it likes.
+// fronted loads a script whose only program the test runs on the CPUs it likes.
 func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
+	s = loadScript(t, text)
+	return s, func(cpu int) {
+		for _, p := range s.progs {
+			if _, err := p.Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// loadScript loads a script and attaches nothing.
+func loadScript(t *testing.T, text string) *Session {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -46,18 +58,12 @@ func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err = Load(obj, Options{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Options{}), Stderr: io.Discard})
+	s, err := Load(obj, Options{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Options{}), Stderr: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return s, func(cpu int) {
-		for _, p := range s.progs {
-			if _, err := p.Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)}); err != nil {
-				t.Error(err)
-			}
-		}
-	}
+	return s
 }
 
 // numbers is a map's values by their encoded keys.
@@ -76,7 +82,7 @@ func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
 		if _, twice := got[string(p.key)]; twice {
 			t.Fatalf("%s has the key %x twice", name, p.key)
 		}
-		got[string(p.key)] = binary.NativeEndian.Uint64(p.val)
+		got[string(p.key)] = unsignedAt(p.val, m.Value.Size)
 	}
 	return got
 }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -72,6 +73,9 @@ func (s *Session) readHash(m *wire.Map) ([]pair, error) {
 	if m.Part > 0 {
 		return joinParts(m, pairs), nil
 	}
+	if m.Threads != nil {
+		return s.addThreads(m, pairs)
+	}
 	return pairs, nil
 }
 
@@ -131,14 +135,14 @@ func (s *Session) eachKey(m *wire.Map, f func(k *ebpf.Map, key []byte) error) er
 }
 
 func (s *Session) clearHash(m *wire.Map) error {
-	if err := s.clearFront(m); err != nil {
+	if err := errors.Join(s.clearFront(m), s.clearThreads(m)); err != nil {
 		return err
 	}
 	return s.eachKey(m, func(k *ebpf.Map, key []byte) error { return deleteElem(k, key) })
 }
 
 func (s *Session) zeroHash(m *wire.Map) error {
-	if err := s.clearFront(m); err != nil {
+	if err := errors.Join(s.clearFront(m), s.zeroThreads(m)); err != nil {
 		return err
 	}
 	var zeros []byte

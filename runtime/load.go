@@ -136,6 +136,13 @@ func (s *Session) loadMaps() error {
 			s.sites = newSiteTable(s.obj.Sites, mem)
 		}
 	}
+	for i := range s.obj.Maps {
+		if t := s.obj.Maps[i].Threads; t != nil {
+			if err := s.openThreads(t); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -96,8 +96,9 @@ type Session struct {
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached
 	ring     *ringbuf.Reader
-	slots    *ebpf.Memory // wire.SlotMap, nil if the script has none
-	gens     []byte       // the value of wire.GenMap, which only we write; nil if there are no fronts
+	slots    *ebpf.Memory            // wire.SlotMap, nil if the script has none
+	gens     []byte                  // the value of wire.GenMap, which only we write; nil if there are no fronts
+	threads  map[string]*ebpf.Memory // of each wire.Threads, by its kernel name
 	sites    *siteTable
 	syms     *symbols.User
 	mmaps    *mmapLog // of the child; nil: none, or the kernel keeps none

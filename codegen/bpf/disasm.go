@@ -111,6 +111,8 @@ func Instruction(in asm.Instruction, raw int) string {
 		return fmt.Sprintf("r%d = *(%s *)(r%d %+d)", in.Dst, size, in.Src, in.Offset)
 	case op.AtomicOp() == asm.Xchg:
 		return fmt.Sprintf("r%d = xchg(*(%s *)(r%d %+d), r%d)", in.Src, cSize[op.Size()], in.Dst, in.Offset, in.Src)
+	case op.AtomicOp() == asm.CmpXchg:
+		return fmt.Sprintf("r0 = cmpxchg(*(%s *)(r%d %+d), r0, r%d)", cSize[op.Size()], in.Dst, in.Offset, in.Src)
 	case class == asm.StXClass && op.Mode() == asm.AtomicMode:
 		return fmt.Sprintf("lock *(%s *)(r%d %+d) += r%d", cSize[op.Size()], in.Dst, in.Offset, in.Src)
 	case class == asm.StXClass:

@@ -258,9 +258,7 @@ func (e *emitter) inst(b *mblock, in *inst, next *mblock) {
 	case mXchg:
 		d := e.reg(in.dst)
 		e.load(d, in.a, e.source(in.a))
-		x := asm.Xchg.Mem(e.reg(in.b.v), d, in.size, in.off)
-		x.Constant = int64(asm.Xchg >> 8) // cilium/ebpf 0.22 writes the immediate, not the operation
-		e.add(x)
+		e.add(atomic(asm.Xchg, e.reg(in.b.v), d, in.size, in.off))
 	case mCall:
 		e.call(in)
 	case mJump:
@@ -379,6 +377,14 @@ func (e *emitter) unary(in *inst) {
 	}
 }
 
+// atomic is an atomic instruction. cilium/ebpf 0.22 writes out its immediate, and
+// not the operation in its opcode.
+func atomic(op asm.AtomicOp, base, src asm.Register, size asm.Size, off int16) asm.Instruction {
+	x := op.Mem(base, src, size, off)
+	x.Constant = int64(op >> 8)
+	return x
+}
+
 func (e *emitter) call(in *inst) {
 	var moves []move
 	for i, o := range in.args {
@@ -394,6 +400,9 @@ func (e *emitter) call(in *inst) {
 		e.add(asm.BuiltinFunc(v.Help.ID).Call())
 	case ir.OpCallFn:
 		e.add(asm.Call.Label(v.Fn.Name))
+	case ir.OpCmpXchg64:
+		e.add(asm.Mov.Reg(asm.R0, asm.R2))
+		e.add(atomic(asm.CmpXchg, asm.R1, asm.R3, asm.DWord, int16(v.Imm)))
 	case ir.OpKfunc:
 		e.add(asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Call), Src: asm.PseudoKfuncCall, Constant: v.Imm})
 	}

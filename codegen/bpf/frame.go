@@ -101,7 +101,7 @@ func (d *derived) liveness(f *ir.Func) {
 					s = newBitset(n)
 				}
 				s.union(o)
-				if v.Op >= ir.OpStore8 && v.Op <= ir.OpXchg64 && i == 1 {
+				if v.Op >= ir.OpStore8 && v.Op <= ir.OpCmpXchg64 && i > 0 {
 					d.each(o, func(u *slotUse) { u.escapes = true })
 				}
 			}

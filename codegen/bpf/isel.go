@@ -50,7 +50,7 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Options) *mfunc {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			switch v.Op {
-			case ir.OpCall, ir.OpCallFn, ir.OpKfunc:
+			case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64:
 				for _, x := range v.Args {
 					s.calls[x.ID]++
 				}
@@ -532,7 +532,7 @@ func (s *selector) instruction(v *ir.Value) {
 			dst = s.m.newVreg()
 		}
 		s.emit(&inst{op: mXchg, size: size, dst: dst, a: s.moved(arg(1)), b: s.value(arg(0)), off: int16(v.Imm)})
-	case ir.OpCall, ir.OpCallFn, ir.OpKfunc:
+	case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64: // the latter wants r0, as calls do
 		s.flush()
 		in := &inst{op: mCall, val: v, dst: dst}
 		if dst != 0 {

@@ -57,9 +57,7 @@ func haveV4() bool {
 
 // haveFetch asks for an atomic exchange.
 func haveFetch() bool {
-	xchg := asm.Xchg.Mem(asm.RFP, asm.R0, asm.DWord, -8)
-	xchg.Constant = int64(asm.Xchg >> 8)
-	return accepts(asm.StoreImm(asm.RFP, -8, 0, asm.DWord), asm.Mov.Imm(asm.R0, 0), xchg)
+	return accepts(asm.StoreImm(asm.RFP, -8, 0, asm.DWord), asm.Mov.Imm(asm.R0, 0), atomic(asm.Xchg, asm.RFP, asm.R0, asm.DWord, -8))
 }
 
 // accepts reports whether the kernel takes a program of these instructions.

@@ -187,6 +187,14 @@ func (b *Builder) Xchg(p *Value, off int64, x *Value) *Value {
 	return v
 }
 
+// CmpXchg puts x into the u64 at p+off if it is old, and gives what was there, in
+// one step.
+func (b *Builder) CmpXchg(p *Value, off int64, old, x *Value) *Value {
+	v := b.add(OpCmpXchg64, p, old, x)
+	v.Imm = off
+	return v
+}
+
 // Zero clears n bytes at p+off.
 func (b *Builder) Zero(p *Value, off int64, n int) {
 	if n == 0 {

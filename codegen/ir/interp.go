@@ -178,7 +178,7 @@ func (mc *Machine) eval(v *Value, vals, params []uint64) (uint64, error) {
 			return 0, err
 		}
 		return readInt(b), nil
-	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64:
+	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64, OpCmpXchg64:
 		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
 		if err != nil {
 			return 0, err
@@ -187,8 +187,13 @@ func (mc *Machine) eval(v *Value, vals, params []uint64) (uint64, error) {
 		if v.Op == OpAtomicAdd32 || v.Op == OpAtomicAdd64 {
 			x += old
 		}
-		writeInt(b, x)
-		if v.Op == OpXchg64 {
+		switch {
+		case v.Op != OpCmpXchg64:
+			writeInt(b, x)
+		case old == x:
+			writeInt(b, arg(2))
+		}
+		if v.Op == OpXchg64 || v.Op == OpCmpXchg64 {
 			return old, nil
 		}
 		return 0, nil

@@ -55,9 +55,10 @@ const (
 	OpStore64
 	OpAtomicAdd32 // [arg0 + Imm] += arg1, no result
 	OpAtomicAdd64
-	OpXchg64 // [arg0 + Imm] = arg1 atomically; the result is what was there
-	OpZero   // Imm2 bytes at [arg0 + Imm] become 0
-	OpCopy   // Imm2 bytes from arg1 to [arg0 + Imm], both directly addressable, not overlapping
+	OpXchg64    // [arg0 + Imm] = arg1 atomically; the result is what was there
+	OpCmpXchg64 // [arg0 + Imm] = arg2 atomically if it is arg1; the result is what was there
+	OpZero      // Imm2 bytes at [arg0 + Imm] become 0
+	OpCopy      // Imm2 bytes from arg1 to [arg0 + Imm], both directly addressable, not overlapping
 
 	OpCall    // kernel helper Help
 	OpCallFn  // function Fn of the same program
@@ -138,6 +139,7 @@ var ops = [numOps]OpInfo{
 	OpAtomicAdd32: {Name: "atomicadd32", Args: 2, Effect: Reads | Writes, Size: 4},
 	OpAtomicAdd64: {Name: "atomicadd64", Args: 2, Effect: Reads | Writes, Size: 8},
 	OpXchg64:      {Name: "xchg64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8},
+	OpCmpXchg64:   {Name: "cmpxchg64", Args: 3, Effect: Reads | Writes, Result: Int, Size: 8},
 	OpZero:        {Name: "zero", Args: 1, Effect: Writes},
 	OpCopy:        {Name: "copy", Args: 2, Effect: Reads | Writes},
 

@@ -217,7 +217,7 @@ func (v *Value) write(b *strings.Builder) {
 		fmt.Fprintf(b, " %s", v.Help.Name)
 	case OpKfunc:
 		fmt.Fprintf(b, " %s %d", quoteName(v.Name), v.Imm)
-	case OpLoad8, OpLoad16, OpLoad32, OpLoad64, OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64:
+	case OpLoad8, OpLoad16, OpLoad32, OpLoad64, OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64, OpCmpXchg64:
 		arg()
 		offset()
 	case OpZero, OpCopy:

@@ -305,7 +305,7 @@ func (c *verifier) value(b *Block, v *Value) error {
 			return at(b, v, "a load without result")
 		}
 		return address(0)
-	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64, OpZero, OpCopy:
+	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64, OpCmpXchg64, OpZero, OpCopy:
 		if t(0) == PtrBTF || t(0) == PtrCtx && v.Op >= OpAtomicAdd32 {
 			return at(b, v, "writes to %s", t(0))
 		}

@@ -161,10 +161,13 @@ func (s *front) words(f *fn, key *ir.Value) []*ir.Value {
 	return words
 }
 
+// golden is 2³² divided by the golden ratio, negated: the factor of multiplicative
+// hashing.
+const golden = 0x61c88647
+
 // index is where a key's slot should be: multiplicative hashing.
 func (s *front) index(f *fn, words []*ir.Value) *ir.Value {
 	b := f.b
-	const golden = 0x61c88647 // 2³² divided by the golden ratio, negated
 	h := words[0]
 	for _, w := range words[1:] {
 		h = b.Op(ir.OpAdd, b.Op(ir.OpMul, h, b.Const(golden)), w)
@@ -176,14 +179,9 @@ func (s *front) index(f *fn, words []*ir.Value) *ir.Value {
 	return b.Op(ir.OpAnd, h, b.Const(int64(s.w.Slots-1)))
 }
 
-// unfit says that the script does more with the map than update it: all is
-// lowered again, with a plain hash in its stead.
+// unfit says that the script does more with the map than add to it.
 func (s *front) unfit(u *unit) *hash {
-	for m, st := range u.maps {
-		if st.store == s && !u.plain[m] {
-			u.plain[m], u.again = true, true
-		}
-	}
+	u.keepPlain(s)
 	return s.hash
 }
 

@@ -42,10 +42,10 @@ type Result struct {
 // Lower translates p. The error is a source.DiagError: what the kernel p was
 // checked against cannot run.
 func Lower(p *check.Program) (*Result, error) {
-	u := newUnit(p, map[*builtins.MapInfo]bool{}, map[*builtins.MapInfo]bool{})
+	u := newUnit(p, &learned{deleted: map[*builtins.MapInfo]bool{}, common: map[*builtins.MapInfo]bool{}, plain: map[*builtins.MapInfo]bool{}})
 	u.programs()
-	if u.again {
-		u = newUnit(p, u.deleted, u.plain)
+	for u.again {
+		u = newUnit(p, u.learned)
 		u.programs()
 	}
 	if err := u.diags.Err(); err != nil {
@@ -66,19 +66,24 @@ type unit struct {
 	maps  map[*builtins.MapInfo]*mapState
 	tables
 
-	// deleted are the maps that the script deletes from, plain those it does more
-	// with than a front could bear. How a map is kept and assigned to depends on
-	// it, so once more is learnt of it while lowering all is lowered again.
-	deleted, plain map[*builtins.MapInfo]bool
-	again          bool
+	*learned
+	again bool // something was learnt: what is lowered so far may be wrong
 }
 
-func newUnit(p *check.Program, deleted, plain map[*builtins.MapInfo]bool) *unit {
+// learned is what the programs were found to do with maps. How a map is kept and
+// assigned to depends on it, so once there is more of it all is lowered again.
+type learned struct {
+	deleted map[*builtins.MapInfo]bool // the script deletes from it
+	common  map[*builtins.MapInfo]bool // its key is not always the running thread
+	plain   map[*builtins.MapInfo]bool // only the kernel's hash can do what is asked of it
+}
+
+func newUnit(p *check.Program, l *learned) *unit {
 	u := &unit{
 		p: p, k: p.Env.Kernel, info: p.Info,
 		res:    &Result{Module: &ir.Module{}},
 		maps:   map[*builtins.MapInfo]*mapState{},
-		tables: newTables(), deleted: deleted, plain: plain,
+		tables: newTables(), learned: l,
 	}
 	for _, m := range p.Maps {
 		u.addMap(m)

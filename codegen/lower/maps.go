@@ -88,10 +88,22 @@ func (u *unit) addMap(m *builtins.MapInfo) {
 	case u.splits(m, st.key):
 		st.store = newSplit(u, m, &w)
 	default:
-		st.store = u.withFront(m, &w, newHash(u, m, &w))
+		h := newHash(u, m, &w)
+		if st.store = u.withThreads(m, &w, h); st.store == nil {
+			st.store = u.withFront(m, &w, h)
+		}
 	}
 	u.maps[m] = st
 	u.res.Maps = append(u.res.Maps, w)
+}
+
+// keepPlain has the map that s keeps lowered again, as a plain hash.
+func (u *unit) keepPlain(s store) {
+	for m, st := range u.maps {
+		if st.store == s && !u.plain[m] {
+			u.plain[m], u.again = true, true
+		}
+	}
 }
 
 // state is how the map that e names is kept.
@@ -162,6 +174,9 @@ func (f *fn) key(st *mapState, args []ast.Expr) *ir.Value {
 }
 
 func (f *fn) encodeKey(st *mapState, key ast.Expr) *ir.Value {
+	if s, ok := st.store.(*threads); ok {
+		s.own(f, key)
+	}
 	if s, ok := st.store.(*split); ok {
 		return s.encode(f, st.key, key)
 	}

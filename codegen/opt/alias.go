@@ -62,7 +62,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 				if v.Args[0].Type == ir.PtrCtx {
 					mi.ctxFix = false
 				}
-			case ir.OpZero, ir.OpCopy, ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64:
+			case ir.OpZero, ir.OpCopy, ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
 				if v.Args[0].Type == ir.PtrCtx {
 					mi.ctxFix = false
 				}

@@ -213,7 +213,7 @@ func (m *memPass) value(b *ir.Block, v *ir.Value) {
 		}
 		m.clobber(p, size)
 		m.learn(fact{p, size, x})
-	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64:
+	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
 		m.clobber(locate(v.Args[0], v.Imm), size)
 	case ir.OpZero:
 		p := locate(v.Args[0], v.Imm)

@@ -160,7 +160,7 @@ func (d *storePass) step(v *ir.Value, live []uint64) bool {
 		read(v.Args[1], 0, v.Imm2)
 	case ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
 		read(v.Args[0], v.Imm, size)
-	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64:
+	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
 		read(v.Args[0], v.Imm, size)
 	case ir.OpCall, ir.OpCallFn, ir.OpKfunc:
 		for _, x := range v.Args {

@@ -117,18 +117,19 @@ const (
 
 // Map describes one @map of the script.
 type Map struct {
-	Name   string      // with its @
-	Key    *types.Type // nil: no key
-	Value  *types.Type
-	Store  Store
-	Kernel string // name of the kernel map
-	Short  string // name of the kernel map that holds the entries with short keys; "": Kernel holds all
-	Part   int    // HashMap, PerCPUHashMap: bytes of an entry's value, which is a part of one; its number follows the key as a u64. 0: entries are whole
-	Front  *Front // HashMap, PerCPUHashMap: where a part of each value may be, or nil
-	Off    int    // Slot, PerCPUSlot: bytes into the element
-	Set    int    // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
-	Max    int    // most entries
-	LRU    bool   // the kernel may drop entries: full is not an error
+	Name    string      // with its @
+	Key     *types.Type // nil: no key
+	Value   *types.Type
+	Store   Store
+	Kernel  string   // name of the kernel map
+	Short   string   // name of the kernel map that holds the entries with short keys; "": Kernel holds all
+	Part    int      // HashMap, PerCPUHashMap: bytes of an entry's value, which is a part of one; its number follows the key as a u64. 0: entries are whole
+	Threads *Threads // HashMap: where entries may be as well, or nil
+	Front   *Front   // HashMap, PerCPUHashMap: where a part of each value may be, or nil
+	Off     int      // Slot, PerCPUSlot: bytes into the element
+	Set     int      // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
+	Max     int      // most entries
+	LRU     bool     // the kernel may drop entries: full is not an error
 }
 
 // SiteKind is what goes wrong at a Site.

@@ -225,7 +225,15 @@ func (g *gen) statement() {
 		size := 4 + 4*g.r.Intn(2)
 		p, off := b.MapValue(g.out, 128), g.offset(OutSize-128, size)&^7
 		if g.cfg.Fetch && g.r.Intn(3) == 0 {
-			g.push(b.Xchg(p, off, g.value()))
+			if g.r.Intn(2) == 0 {
+				g.push(b.Xchg(p, off, g.value()))
+			} else {
+				old := g.value()
+				if g.r.Intn(2) == 0 {
+					old = b.Load(p, off, 8, false)
+				}
+				g.push(b.CmpXchg(p, off, old, g.value()))
+			}
 		} else {
 			b.AtomicAdd(p, off, size, g.value())
 		}
