@@ -3,6 +3,7 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 
@@ -102,9 +103,13 @@ func (s *Session) reportSite(site wire.Site, before, n uint64) {
 		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*s.byName[site.What].Max)
 	case wire.NoEntry:
 		helper("map_lookup_elem", unix.ENOENT)
-		msg = fmt.Sprintf("Can't lookup map element because it does not exist: %s has no such key; the value is 0", site.What)
+		msg = fmt.Sprintf("Can't lookup map element because it does not exist. %s has no such key: the value is 0.", site.What)
 	case wire.ReadFault:
-		helper(site.What, unix.EFAULT)
+		name := "probe_read" // or what a plain load does
+		if strings.HasPrefix(site.What, name) {
+			name = site.What
+		}
+		helper(name, unix.EFAULT)
 		msg = "Bad address: memory could not be read; the value is 0"
 		if site.What != "" {
 			msg += " (" + site.What + ")"
