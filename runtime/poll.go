@@ -100,17 +100,26 @@ func (s *Session) run() error {
 		return nil
 	}
 	if c := s.opt.Child; c != nil {
-		// Without the log, the symbols of a child that has ended may be missing.
-		s.mmaps, _ = newMmapLog(c.PID())
-		if err := c.resume(); err != nil {
-			return err
+		// What begin probes print comes before what the command does, and if they
+		// end the session it does nothing.
+		s.drain(true)
+		if !s.exiting {
+			// Without the log, the symbols of a child that has ended may be missing.
+			s.mmaps, _ = newMmapLog(c.PID())
+			if err := c.resume(); err != nil {
+				return err
+			}
 		}
 	}
 	if s.opt.PID > 0 {
 		s.syms.Know(s.opt.PID)
 	}
-	s.walk(lasting)
-	s.poll()
+	if s.exiting {
+		s.Stop()
+	} else {
+		s.walk(lasting)
+		s.poll()
+	}
 	s.walkers.Wait()
 	s.detach()
 	s.drain(!s.exiting) // what was sent behind exit() is not for us
