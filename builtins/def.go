@@ -260,6 +260,10 @@ type Gen interface {
 	// Ref is where an argument that is an object or array lives, without
 	// copying it: its address and space.
 	Ref(a *Arg) (*ir.Value, types.Space)
+	// Object emits found with the address of the object that an argument is, or
+	// points to, as the kernel's verifier knows it; where a null pointer is on
+	// the way there, none is what happens.
+	Object(a *Arg, found func(p *ir.Value), none func())
 	// Truth is a's value as a condition: 0 or not.
 	Truth(a *Arg) *ir.Value
 	// SetVar assigns the variable of a VarArg from memory or a scalar.

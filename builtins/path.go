@@ -22,6 +22,10 @@ func path() *Def {
 				c.Errorf(call.Span, "The path function can only be used with 'fentry', 'fexit', 'iter' probes")
 				return types.TInvalid
 			}
+			if v := c.Kernel().Release(); ctx.Kind.Name == "iter" && v.Less(probes.Version{Major: 5, Minor: 12}) {
+				c.Errorf(call.Span, "path() in iterators needs Linux 5.12, this is %s", v)
+				return types.TInvalid
+			}
 			t := call.typeOf(0)
 			if t.Kind == types.Pointer {
 				t = t.Elem
@@ -41,24 +45,23 @@ func path() *Def {
 			return types.NewString(size)
 		},
 		Store: func(g Gen, call *Call, dst Dest) {
-			a := &call.Args[0]
-			var p *ir.Value
-			if a.Type.Kind == types.Pointer {
-				p = g.Value(a)
-			} else {
-				p, _ = g.Ref(a)
-			}
-			b := g.B()
 			size := call.Type.Size
 			if dst.Padded {
-				b.Zero(dst.Ptr, dst.Off, dst.Size)
+				g.B().Zero(dst.Ptr, dst.Off, dst.Size)
 			}
-			n := b.Call(ir.DPath, p, b.AddImm(dst.Ptr, dst.Off), b.Const(int64(size)))
-			g.If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
-				g.B().Store(dst.Ptr, dst.Off, 1, g.B().Const(0))
-				g.Count(wire.HelperFail, call.Span, "path")
+			empty := func() { g.B().Store(dst.Ptr, dst.Off, 1, g.B().Const(0)) }
+			g.Object(&call.Args[0], func(p *ir.Value) {
+				b := g.B()
+				n := b.Call(ir.DPath, p, b.AddImm(dst.Ptr, dst.Off), b.Const(int64(size)))
+				g.If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
+					empty()
+					g.Count(wire.HelperFail, call.Span, "path")
+				})
+				setStrLen(g, dst, n)
+			}, func() {
+				empty()
+				setStrLen(g, dst, g.B().Const(1))
 			})
-			setStrLen(g, dst, n)
 		},
 	}
 }
@@ -90,8 +93,12 @@ func socketCookie() *Def {
 			return types.TUint64
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			sk := g.Value(&call.Args[0])
-			return g.B().Call(ir.SocketCookie, sk)
+			cookie := &ir.Var{Name: "cookie", Type: ir.Int}
+			g.Object(&call.Args[0], func(sk *ir.Value) {
+				b := g.B()
+				b.Write(cookie, b.Call(ir.SocketCookie, sk))
+			}, func() { g.B().Write(cookie, g.B().Const(0)) })
+			return g.B().Read(cookie)
 		},
 	}
 }

@@ -68,6 +68,17 @@ func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 	return addr, space
 }
 
+// Object goes on with an argument's address, or where a pointer points.
+func (f *fn) Object(a *builtins.Arg, found func(p *ir.Value), none func()) {
+	f.guardDo(func() {
+		if a.Type.Kind == types.Pointer {
+			found(f.chained(a.Expr))
+			return
+		}
+		found(f.place(a.Expr).address(f))
+	}, none)
+}
+
 // Truth is an argument as a condition.
 func (f *fn) Truth(a *builtins.Arg) *ir.Value { return f.truthExpr(a.Expr) }
 
