@@ -5,8 +5,9 @@
 //	frame.go     slots get a place: the 512-byte stack, overlapping where they
 //	             are not in use together, or per-CPU scratch memory
 //	legal.go     what BPF has no instruction for is rewritten in IR
+//	blocks.go    the order of blocks: likely ways fall through
 //	isel.go      values become machine instructions over virtual registers,
-//	             from the last to the first, so that a value folded into its
+//	ops.go       from the last to the first, so that a value folded into its
 //	             user as an immediate, an address or a condition costs nothing
 //	live.go      live ranges, over a linear order of the blocks
 //	regalloc.go  linear scan over r0–r9 with holes; what does not fit is spilled

@@ -139,6 +139,41 @@ b0:
 `, Options{})
 }
 
+// TestFar accesses memory farther from an address than an instruction reaches.
+func TestFar(t *testing.T) {
+	needKernel(t)
+	text := outMap + "map big array key 4 value 200000 max 1\n" + `
+prog p kind "raw_tp"
+func main(ctx)
+b0:
+	v0 = param 0
+	v1 = load64 v0
+	v2 = mapvalue big +8
+	store64 v2 +40000 v1
+	v3 = load64 v2 +40000
+	v4 = const 7
+	atomicadd64 v2 +40000 v4
+	XCHG
+	store32 v2 +131064 v1
+	v6 = load32 v2 +131064
+	v7 = const 32767
+	v8:map = add v2 v7
+	store8 v8 +3 v1
+	v9 = load8 v2 +32770
+	v10 = mapvalue out
+	store64 v10 v3
+	store64 v10 +8 v5
+	store64 v10 +16 v6
+	store64 v10 +24 v9
+	ret v4
+`
+	fetch := "v5 = load64 v2 +40000"
+	if haveFetch() {
+		fetch = "v5 = xchg64 v2 +40000 v4"
+	}
+	runText(t, strings.Replace(text, "XCHG", fetch, 1), Options{})
+}
+
 func TestEmitErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = callfn f\nret v0\nfunc f()\nb0:\nv0 = callfn f\nret v0\n", "deeper than"},

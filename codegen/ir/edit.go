@@ -131,23 +131,28 @@ func (b *Block) SplitEdge(i int) *Block {
 	return c
 }
 
-// Substitute replaces uses: every operand x with sub[x.ID] not nil becomes
-// that, repeatedly. sub is indexed by value ID.
-func (f *Func) Substitute(sub []*Value) {
-	find := func(x *Value) *Value {
-		for x.ID < len(sub) && sub[x.ID] != nil {
-			x = sub[x.ID]
-		}
-		return x
+// Subst says by ID which values another one takes the place of; it may be
+// shorter than the function has values.
+type Subst []*Value
+
+// Find is what stands for x, which may be x itself.
+func (s Subst) Find(x *Value) *Value {
+	for x.ID < len(s) && s[x.ID] != nil {
+		x = s[x.ID]
 	}
+	return x
+}
+
+// Substitute replaces the uses of values that sub has something for.
+func (f *Func) Substitute(sub Subst) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			for i, x := range v.Args {
-				v.Args[i] = find(x)
+				v.Args[i] = sub.Find(x)
 			}
 		}
 		if b.Cond != nil {
-			b.Cond = find(b.Cond)
+			b.Cond = sub.Find(b.Cond)
 		}
 	}
 }

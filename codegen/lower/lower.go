@@ -12,7 +12,7 @@
 // a kernel feature that is missing is an error at the place that needs it.
 //
 // The files: expressions by kind (value.go, arith.go, compare.go, cond.go),
-// memory (place.go, store.go), statements (stmt.go, callback.go for loops that
+// memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops that
 // the kernel calls back, call.go for script functions), variables (vars.go),
 // maps (maps.go and one file per store), what all programs share (tables.go),
 // and what builtins build code with (gen.go, event.go, packed.go).

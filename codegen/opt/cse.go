@@ -26,13 +26,7 @@ func pure(v *ir.Value) bool {
 // pure helpers included.
 func cse(f *ir.Func) bool {
 	dom := ir.NewDom(f)
-	sub := make([]*ir.Value, f.NumValues())
-	find := func(x *ir.Value) *ir.Value {
-		for sub[x.ID] != nil {
-			x = sub[x.ID]
-		}
-		return x
-	}
+	sub := make(ir.Subst, f.NumValues())
 	have := map[expr][]*ir.Value{} // innermost last; those of finished subtrees do not dominate
 	changed := false
 	var visit []*ir.Block // preorder of the dominator tree: a block's dominators come before it
@@ -50,7 +44,7 @@ func cse(f *ir.Func) bool {
 		kept := b.Values[:0:0]
 		for _, v := range b.Values {
 			for i, x := range v.Args {
-				if x = find(x); x != v.Args[i] {
+				if x = sub.Find(x); x != v.Args[i] {
 					v.Args[i] = x
 				}
 			}

@@ -2,7 +2,6 @@ package opt
 
 import (
 	"math"
-	"math/bits"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 )
@@ -14,7 +13,7 @@ type folder struct {
 	f       *ir.Func
 	rs      ranges
 	uses    []int
-	sub     []*ir.Value
+	sub     ir.Subst
 	out     []*ir.Value // of the current block
 	blk     *ir.Block
 	pos     *ir.Value
@@ -23,12 +22,12 @@ type folder struct {
 
 // fold does constant folding and algebraic simplification.
 func fold(f *ir.Func) bool {
-	d := &folder{f: f, uses: f.Uses(), sub: make([]*ir.Value, f.NumValues())}
+	d := &folder{f: f, uses: f.Uses(), sub: make(ir.Subst, f.NumValues())}
 	for _, b := range ir.RPO(f) {
 		d.blk, d.out = b, nil
 		for _, v := range b.Values {
 			for i, x := range v.Args {
-				v.Args[i] = d.find(x)
+				v.Args[i] = d.sub.Find(x)
 			}
 			d.pos = v
 			if x := d.value(v); x != nil {
@@ -40,7 +39,7 @@ func fold(f *ir.Func) bool {
 		}
 		b.Values = phisFirst(d.out)
 		if b.Cond != nil {
-			b.Cond = d.find(b.Cond)
+			b.Cond = d.sub.Find(b.Cond)
 		}
 	}
 	if d.changed {
@@ -71,13 +70,6 @@ func phisFirst(list []*ir.Value) []*ir.Value {
 		}
 	}
 	return out
-}
-
-func (d *folder) find(x *ir.Value) *ir.Value {
-	for x.ID < len(d.sub) && d.sub[x.ID] != nil {
-		x = d.sub[x.ID]
-	}
-	return x
 }
 
 func (d *folder) replace(v, x *ir.Value) {
@@ -165,8 +157,6 @@ func (d *folder) phi(v *ir.Value) *ir.Value {
 func isConst(v *ir.Value) (uint64, bool) { return uint64(v.Imm), v.Op == ir.OpConst }
 
 func isArith(op ir.Op) bool { return op >= ir.OpAdd && op <= ir.OpSLe }
-
-var inverse = map[ir.Op]ir.Op{ir.OpEq: ir.OpNe, ir.OpNe: ir.OpEq}
 
 // extBits is the number of bits an extension keeps, 0 for other ops.
 func extBits(op ir.Op) (n int, sign bool) {
@@ -316,339 +306,6 @@ func (d *folder) unary(v, x *ir.Value) *ir.Value {
 			if a != x.Args[0] || b != x.Args[1] {
 				d.become(v, v.Op, d.make(x.Op, a, b))
 			}
-		}
-	}
-	return nil
-}
-
-func powerOfTwo(k uint64) (int, bool) {
-	return bits.TrailingZeros64(k), k != 0 && k&(k-1) == 0
-}
-
-// withConst simplifies v, which computes x op k.
-func (d *folder) withConst(v, x *ir.Value, k uint64) *ir.Value {
-	inner := func(op ir.Op) (*ir.Value, uint64, bool) {
-		if x.Op == op {
-			if c, ok := isConst(x.Args[1]); ok {
-				return x.Args[0], c, true
-			}
-		}
-		return nil, 0, false
-	}
-	log, pow := powerOfTwo(k)
-	switch v.Op {
-	case ir.OpAdd:
-		if k == 0 && x.Type == v.Type {
-			return x
-		}
-		if a, c, ok := inner(ir.OpAdd); ok && (v.Type == ir.Int || int64(c+k) == int64(int32(c+k))) {
-			d.become(v, ir.OpAdd, a, d.constant(c+k))
-		}
-	case ir.OpSub:
-		d.become(v, ir.OpAdd, x, d.constant(-k))
-	case ir.OpMul:
-		switch {
-		case k == 0:
-			return d.constant(0)
-		case k == 1:
-			return x
-		case k == math.MaxUint64:
-			d.become(v, ir.OpNeg, x)
-		case pow:
-			d.become(v, ir.OpShl, x, d.constant(uint64(log)))
-		default:
-			if a, c, ok := inner(ir.OpMul); ok {
-				d.become(v, ir.OpMul, a, d.constant(c*k))
-			}
-		}
-	case ir.OpUDiv:
-		switch {
-		case k == 0:
-			return d.constant(0)
-		case k == 1:
-			return x
-		case pow:
-			d.become(v, ir.OpShr, x, d.constant(uint64(log)))
-		}
-	case ir.OpUMod:
-		switch {
-		case k == 0:
-			return x
-		case k == 1:
-			return d.constant(0)
-		case pow:
-			d.become(v, ir.OpAnd, x, d.constant(k-1))
-		}
-	case ir.OpSDiv:
-		switch {
-		case k == 0:
-			return d.constant(0)
-		case k == 1:
-			return x
-		case k == math.MaxUint64:
-			d.become(v, ir.OpNeg, x)
-		case d.rs.get(x).smin >= 0 && int64(k) > 0:
-			d.become(v, ir.OpUDiv, x, v.Args[1])
-		case pow && int64(k) > 0:
-			// Rounds toward zero: negative dividends need k-1 added first.
-			bias := d.make(ir.OpShr, d.make(ir.OpSar, x, d.constant(63)), d.constant(uint64(64-log)))
-			d.become(v, ir.OpSar, d.make(ir.OpAdd, x, bias), d.constant(uint64(log)))
-		}
-	case ir.OpSMod:
-		switch {
-		case k == 0:
-			return x
-		case k == 1 || k == math.MaxUint64:
-			return d.constant(0)
-		case d.rs.get(x).smin >= 0 && int64(k) > 0:
-			d.become(v, ir.OpUMod, x, v.Args[1])
-		case pow && int64(k) > 0:
-			bias := d.make(ir.OpShr, d.make(ir.OpSar, x, d.constant(63)), d.constant(uint64(64-log)))
-			d.become(v, ir.OpSub, d.make(ir.OpAnd, d.make(ir.OpAdd, x, bias), d.constant(k-1)), bias)
-		}
-	case ir.OpAnd:
-		switch {
-		case k == 0:
-			return d.constant(0)
-		case k == math.MaxUint64:
-			return x
-		case k == math.MaxUint8:
-			d.become(v, ir.OpZext8, x)
-		case k == math.MaxUint16:
-			d.become(v, ir.OpZext16, x)
-		case k == math.MaxUint32:
-			d.become(v, ir.OpZext32, x)
-		default:
-			if r := d.rs.get(x); k&(k+1) == 0 && r.umax <= k {
-				return x
-			}
-			if a, c, ok := inner(ir.OpAnd); ok {
-				d.become(v, ir.OpAnd, a, d.constant(c&k))
-			} else if y := low(x, bits.Len64(k)); y != x {
-				d.become(v, ir.OpAnd, y, v.Args[1])
-			}
-		}
-	case ir.OpOr:
-		switch {
-		case k == 0:
-			return x
-		case k == math.MaxUint64:
-			return d.constant(k)
-		}
-		if a, c, ok := inner(ir.OpOr); ok {
-			d.become(v, ir.OpOr, a, d.constant(c|k))
-		}
-	case ir.OpXor:
-		if k == 0 {
-			return x
-		}
-		if k == 1 && x.Op >= ir.OpEq && x.Op <= ir.OpSLe {
-			d.invert(v, x)
-			return nil
-		}
-		if a, c, ok := inner(ir.OpXor); ok {
-			d.become(v, ir.OpXor, a, d.constant(c^k))
-		}
-	case ir.OpShl, ir.OpShr, ir.OpSar:
-		if k > 63 {
-			d.become(v, v.Op, x, d.constant(k&63))
-			return nil
-		}
-		if k == 0 {
-			return x
-		}
-		if a, c, ok := inner(v.Op); ok && c <= 63 {
-			switch {
-			case c+k <= 63:
-				d.become(v, v.Op, a, d.constant(c+k))
-			case v.Op == ir.OpSar:
-				d.become(v, v.Op, a, d.constant(63))
-			default:
-				return d.constant(0)
-			}
-			return nil
-		}
-		if a, c, ok := inner(ir.OpShl); ok && c == k && (k == 32 || k == 48 || k == 56) {
-			if v.Op == ir.OpShr {
-				d.become(v, zextOf(64-int(k)), a)
-			} else if v.Op == ir.OpSar {
-				d.become(v, sextOf(64-int(k)), a)
-			}
-			return nil
-		}
-		if v.Op == ir.OpSar && d.rs.get(x).smin >= 0 {
-			d.become(v, ir.OpShr, x, v.Args[1])
-		}
-	}
-	return nil
-}
-
-func (d *folder) binary(v, x, y *ir.Value) *ir.Value {
-	c, xConst := isConst(x)
-	switch v.Op {
-	case ir.OpSub:
-		if x == y {
-			return d.constant(0)
-		}
-		if xConst && c == 0 {
-			d.become(v, ir.OpNeg, y)
-		}
-	case ir.OpAdd:
-		if y.Op == ir.OpNeg && v.Type == ir.Int {
-			d.become(v, ir.OpSub, x, y.Args[0])
-		}
-	case ir.OpAnd, ir.OpOr:
-		if x == y {
-			return x
-		}
-	case ir.OpXor:
-		if x == y {
-			return d.constant(0)
-		}
-	case ir.OpShl, ir.OpShr, ir.OpUDiv:
-		if xConst && c == 0 {
-			return x
-		}
-	case ir.OpSDiv, ir.OpSMod:
-		if d.rs.get(x).smin >= 0 && d.rs.get(y).smin >= 0 {
-			d.become(v, map[ir.Op]ir.Op{ir.OpSDiv: ir.OpUDiv, ir.OpSMod: ir.OpUMod}[v.Op], x, y)
-		}
-	}
-	return nil
-}
-
-// invert makes v the opposite of comparison c.
-func (d *folder) invert(v, c *ir.Value) {
-	switch c.Op {
-	case ir.OpEq, ir.OpNe:
-		d.become(v, inverse[c.Op], c.Args[0], c.Args[1])
-	case ir.OpULt:
-		d.become(v, ir.OpULe, c.Args[1], c.Args[0])
-	case ir.OpULe:
-		d.become(v, ir.OpULt, c.Args[1], c.Args[0])
-	case ir.OpSLt:
-		d.become(v, ir.OpSLe, c.Args[1], c.Args[0])
-	case ir.OpSLe:
-		d.become(v, ir.OpSLt, c.Args[1], c.Args[0])
-	}
-}
-
-func isCompare(v *ir.Value) bool { return v.Op >= ir.OpEq && v.Op <= ir.OpSLe }
-
-// decide is the result of comparing ranges, if they alone give it.
-func decide(op ir.Op, x, y interval) (result, ok bool) {
-	switch op {
-	case ir.OpEq, ir.OpNe:
-		if x.umax < y.umin || y.umax < x.umin || x.smax < y.smin || y.smax < x.smin {
-			return op == ir.OpNe, true
-		}
-	case ir.OpULt:
-		if x.umax < y.umin {
-			return true, true
-		}
-		return false, x.umin >= y.umax
-	case ir.OpULe:
-		if x.umax <= y.umin {
-			return true, true
-		}
-		return false, x.umin > y.umax
-	case ir.OpSLt:
-		if x.smax < y.smin {
-			return true, true
-		}
-		return false, x.smin >= y.smax
-	case ir.OpSLe:
-		if x.smax <= y.smin {
-			return true, true
-		}
-		return false, x.smin > y.smax
-	}
-	return false, false
-}
-
-func (d *folder) truth(b bool) *ir.Value {
-	if b {
-		return d.constant(1)
-	}
-	return d.constant(0)
-}
-
-// compare simplifies v, which compares x with y; y is k where yConst.
-func (d *folder) compare(v, x, y *ir.Value, k uint64, yConst bool) *ir.Value {
-	if x == y {
-		return d.truth(v.Op == ir.OpEq || v.Op == ir.OpULe || v.Op == ir.OpSLe)
-	}
-	if x.Type != ir.Int || y.Type != ir.Int {
-		return nil
-	}
-	if r, ok := decide(v.Op, d.rs.get(x), d.rs.get(y)); ok {
-		return d.truth(r)
-	}
-	if c, ok := isConst(x); ok {
-		// Constants go to the right: c < y is not (y < c+1).
-		switch {
-		case v.Op == ir.OpULt && c == 0:
-			d.become(v, ir.OpNe, y, x)
-		case v.Op == ir.OpULe && c == 1:
-			d.become(v, ir.OpNe, y, d.constant(0))
-		}
-		return nil
-	}
-	if !yConst {
-		return nil
-	}
-	switch v.Op {
-	case ir.OpULe:
-		if k != math.MaxUint64 {
-			d.become(v, ir.OpULt, x, d.constant(k+1))
-		}
-	case ir.OpSLe:
-		if int64(k) != math.MaxInt64 {
-			d.become(v, ir.OpSLt, x, d.constant(k+1))
-		}
-	case ir.OpULt:
-		if k == 1 {
-			d.become(v, ir.OpEq, x, d.constant(0))
-		}
-	case ir.OpEq, ir.OpNe:
-		zero := v.Op == ir.OpEq
-		r := d.rs.get(x)
-		if isCompare(x) && k <= 1 {
-			if zero == (k == 1) {
-				return x
-			}
-			d.invert(v, x)
-			return nil
-		}
-		if r.umax <= 1 && k == 1 { // a truth value: compare with 0
-			d.become(v, inverse[v.Op], x, d.constant(0))
-			return nil
-		}
-		if x.Op == ir.OpAnd && k != 0 {
-			if c, ok := isConst(x.Args[1]); ok && c == k && k&(k-1) == 0 {
-				d.become(v, inverse[v.Op], x, d.constant(0))
-			}
-			return nil
-		}
-		if x.Op == ir.OpAdd && x.Type == ir.Int {
-			if c, ok := isConst(x.Args[1]); ok {
-				d.become(v, v.Op, x.Args[0], d.constant(k-c))
-			}
-			return nil
-		}
-		if (x.Op == ir.OpSub || x.Op == ir.OpXor) && k == 0 && x.Args[0].Type == ir.Int && x.Args[1].Type == ir.Int {
-			d.become(v, v.Op, x.Args[0], x.Args[1])
-			return nil
-		}
-		if x.Op == ir.OpBswap16 || x.Op == ir.OpBswap32 {
-			ext, limit := ir.OpZext16, uint64(math.MaxUint16)
-			if x.Op == ir.OpBswap32 {
-				ext, limit = ir.OpZext32, math.MaxUint32
-			}
-			if k > limit { // what is swapped has no more bits
-				return d.truth(!zero)
-			}
-			d.become(v, v.Op, d.make(ext, x.Args[0]), d.constant(ir.Eval(x.Op, k, 0)))
 		}
 	}
 	return nil

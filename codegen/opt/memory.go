@@ -66,7 +66,7 @@ type memPass struct {
 	f       *ir.Func
 	mi      *memInfo
 	s       *state
-	sub     []*ir.Value
+	sub     ir.Subst
 	out     []*ir.Value
 	next    int
 	changed bool
@@ -76,7 +76,7 @@ func memory(f *ir.Func) bool {
 	if len(f.Blocks) > maxMemoryBlocks {
 		return false
 	}
-	m := &memPass{f: f, mi: newMemInfo(f), sub: make([]*ir.Value, f.NumValues())}
+	m := &memPass{f: f, mi: newMemInfo(f), sub: make(ir.Subst, f.NumValues())}
 	ends := make([]*state, f.NumBlocks())
 	rpo := ir.RPO(f)
 	for _, b := range rpo {
@@ -101,7 +101,7 @@ func memory(f *ir.Func) bool {
 		m.out = nil
 		for _, v := range b.Values {
 			for i, x := range v.Args {
-				v.Args[i] = m.find(x)
+				v.Args[i] = m.sub.Find(x)
 			}
 			m.value(b, v)
 		}
@@ -131,13 +131,6 @@ func (m *memPass) loopState(b *ir.Block, ends []*state) *state {
 func (m *memPass) fresh() int {
 	m.next++
 	return m.next
-}
-
-func (m *memPass) find(x *ir.Value) *ir.Value {
-	for x.ID < len(m.sub) && m.sub[x.ID] != nil {
-		x = m.sub[x.ID]
-	}
-	return x
 }
 
 func (m *memPass) replace(v, x *ir.Value) {

@@ -1,0 +1,95 @@
+package lower
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/wire"
+)
+
+// load reads a word from a place.
+func (f *fn) load(p place) *ir.Value {
+	t := p.t
+	if p.bitSize > 0 {
+		return f.loadBits(p)
+	}
+	if !p.direct() {
+		tmp := f.temp(8)
+		f.Read(tmp, 0, t.Size, p.address(f), p.space, "")
+		return f.loadOwn(tmp, 0, t)
+	}
+	v := f.loadOwn(p.ptr, p.off, t)
+	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
+		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
+		v.Type = ir.PtrBTF
+		if object(t.Elem) == 0 { // to newer kernels it is a pointer, though of no use
+			v = f.b.AsInt(v)
+		}
+	}
+	return v
+}
+
+// loadOwn reads a word by a plain load.
+func (f *fn) loadOwn(p *ir.Value, off int64, t *types.Type) *ir.Value {
+	return f.b.Load(p, off, t.Size, t.Signed && t.Size < 8)
+}
+
+// loadBits reads a bitfield: its storage, then shift and mask.
+func (f *fn) loadBits(p place) *ir.Value {
+	store := p
+	store.bitSize = 0
+	store.t = types.NewInt(p.t.Size, false)
+	// Only the bytes that hold the field: the kernel checks what is touched.
+	first, last := p.bitOff/8, (p.bitOff+p.bitSize-1)/8
+	size := 1
+	for first/size*size+size <= last {
+		size *= 2
+	}
+	start := first / size * size
+	store = store.at(start, types.NewInt(size, false))
+	v := f.load(store)
+	shift := p.bitOff - 8*start
+	if p.t.Signed {
+		v = f.b.Op(ir.OpShl, v, f.b.Const(int64(64-shift-p.bitSize)))
+		return f.b.Op(ir.OpSar, v, f.b.Const(int64(64-p.bitSize)))
+	}
+	if shift > 0 {
+		v = f.b.Op(ir.OpShr, v, f.b.Const(int64(shift)))
+	}
+	if p.bitSize < 8*size-shift {
+		v = f.b.Op(ir.OpAnd, v, f.b.Const(int64(1)<<p.bitSize-1))
+	}
+	return v
+}
+
+// readHelpers are the helpers that read a space: bytes and strings.
+func readHelpers(s types.Space) (bytes, str *ir.Helper) {
+	if s == types.User {
+		return ir.ReadUser, ir.ReadUserStr
+	}
+	return ir.ReadKernel, ir.ReadKernelStr
+}
+
+// Read copies size bytes from src. The helper itself clears dst when it fails.
+func (f *fn) Read(dst *ir.Value, off int64, size int, src *ir.Value, space types.Space, what string) *ir.Value {
+	h, _ := readHelpers(space)
+	if what == "" {
+		what = h.Name
+	}
+	r := f.b.Call(h, f.b.AddImm(dst, off), f.b.Const(int64(size)), src)
+	span := f.b.Pos
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.ReadFault, span, what) })
+	return r
+}
+
+// ReadStr copies a string. A size that is not constant needs its destination
+// defined beforehand: the kernel takes the helper to leave some of it as it is.
+func (f *fn) ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value {
+	_, h := readHelpers(space)
+	if size.Op != ir.OpConst {
+		f.b.Zero(dst, off, max)
+	}
+	r := f.b.Call(h, f.b.AddImm(dst, off), size, src)
+	span := f.b.Pos
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.ReadFault, span, h.Name) })
+	return r
+}
