@@ -121,6 +121,9 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 		want = l.set(c, given)
 	}
 	if want != "" {
+		if given == "" { // the name alone means yes
+			given = "true"
+		}
 		c.Errorf(call.Span, "program command line option --%s %s (value: %s)", opt.Name, want, given)
 		return types.TInvalid
 	}
@@ -152,8 +155,11 @@ func (l *Lit) set(c Checker, text string) (want string) {
 		}
 	default:
 		n, ok := c.Number(text)
-		if !ok {
+		switch {
+		case text == "":
 			return "expects an integer"
+		case !ok:
+			return "invalid integer"
 		}
 		l.Int, l.Unsigned = n.Int, n.Unsigned
 	}
