@@ -341,6 +341,9 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 		}
 		f.b.Jump(f.nilExit.zero)
 		f.b.SealSet(ok)
+		if b.direct() {
+			i = f.b.Op(ir.OpBarrier, i) // the kernel's verifier is to find the bounds with it
+		}
 	}
 	if size > 1 {
 		i = f.b.Op(ir.OpMul, i, f.b.Const(int64(size)))

@@ -115,6 +115,8 @@ func toJump(b *ir.Block, keep int) {
 
 // known decides branches whose condition a dominating branch has tested. An
 // edge that goes takes no dominance away, so one look at the tree is enough.
+// Bounds that a barrier stands for are tested again: the kernel's verifier may
+// have lost those it found before, where the value was in memory since.
 func known(f *ir.Func) bool {
 	dom := ir.NewDom(f)
 	tests := map[*ir.Value][]*ir.Block{} // by condition: blocks that a branch on it alone leads to
@@ -141,12 +143,27 @@ func known(f *ir.Func) bool {
 			if p.Succs[1] == d {
 				keep = 1
 			}
+			if guards(b, b.Succs[keep]) {
+				break
+			}
 			toJump(b, keep)
 			changed = true
 			break
 		}
 	}
 	return changed
+}
+
+// guards reports whether the branch at the end of b bounds what a barrier at s,
+// where it leads, keeps.
+func guards(b, s *ir.Block) bool {
+	c := b.Cond
+	if !isCompare(c) || c.Op == ir.OpEq || c.Op == ir.OpNe || len(s.Preds) != 1 {
+		return false
+	}
+	return slices.ContainsFunc(s.Values, func(v *ir.Value) bool {
+		return v.Op == ir.OpBarrier && v.Type == ir.Int && slices.Contains(c.Args, v.Args[0])
+	})
 }
 
 // thread lets a predecessor that decides the branch of b, b being nothing but

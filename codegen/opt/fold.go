@@ -211,6 +211,11 @@ func (d *folder) rule(v *ir.Value) *ir.Value {
 			d.changed = true
 		}
 		return nil
+	case ir.OpBarrier:
+		if x := v.Args[0]; x.Op == ir.OpConst && v.Type == ir.Int {
+			return x // what is known needs no bounds
+		}
+		return nil
 	}
 	d.address(v)
 	if !isArith(v.Op) {
