@@ -180,17 +180,18 @@ func TestLiveReads(t *testing.T) {
 			goruntime.LockOSThread()
 			defer goruntime.UnlockOSThread()
 			cl, count := attach(t, e, text, unix.Gettid())
+			before := count() // attaching a second place reads too
 			reads(t, n)
+			if got := count() - before; got != n {
+				t.Errorf("counted %d of %d reads", got, n)
+			}
 			if err := cl.Close(); err != nil {
 				t.Error(err)
 			}
-			got := count()
-			if got != n {
-				t.Errorf("counted %d of %d reads", got, n)
-			}
+			closed := count()
 			reads(t, 10)
-			if again := count(); again != got {
-				t.Errorf("still attached after Close: %d then %d", got, again)
+			if again := count(); again != closed {
+				t.Errorf("still attached after Close: %d then %d", closed, again)
 			}
 		})
 	}
