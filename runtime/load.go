@@ -271,6 +271,12 @@ func (s *Session) loadError(i int, err error) error {
 	if len(p.Points) > 0 {
 		point = p.Points[0].Name
 	}
+	if errors.Is(err, unix.EFAULT) {
+		// It follows the turns of loops one by one and keeps the branches it has
+		// still to look into, of which there can be 8192.
+		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier gives up on %s: its loops branch too often", point),
+			Hint: "fewer turns, or a range, which Linux 5.17 and later run without following each turn"}}
+	}
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) || len(ve.Log) == 0 {
 		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("cannot load %s: %v", point, reason(err))}}

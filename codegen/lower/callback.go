@@ -38,7 +38,8 @@ const (
 )
 
 // maxInlineTurns is up to how many turns a range stays in its function, where
-// the kernel's verifier follows each; maxTurns where there is no other way.
+// the kernel's verifier follows each; maxTurns where there is no other way,
+// counted over all loops around.
 const (
 	maxInlineTurns = 16
 	maxTurns       = 4096
@@ -65,15 +66,21 @@ func (f *fn) forLoop(s *ast.For) {
 	}
 	if !f.callsBack(s) {
 		from, to, known := f.constRange(r)
-		if !known || to-from > maxTurns {
+		outer := max(f.turns, 1)
+		if !known || !f.k.Has(probes.FeatLoop) && (to-from > maxTurns || (to-from)*outer > maxTurns) {
 			what := "a loop whose number of turns is not known when compiling"
-			if known {
+			switch {
+			case known && outer > 1:
+				what = fmt.Sprintf("a loop of %d turns in one of %d", to-from, outer)
+			case known:
 				what = fmt.Sprintf("a loop of %d turns", to-from)
 			}
 			f.need(probes.FeatLoop, s.Span(), what)
 			return
 		}
+		f.turns = outer * max(to-from, 1)
 		f.forRange(s, f.b.Const(from), f.b.Const(to))
+		f.turns = outer
 		return
 	}
 	f.forCalled(s, r)

@@ -160,6 +160,7 @@ type fn struct {
 	captured     map[*check.Var]bool
 	subs         map[*check.Func]*ir.Func // shared by the functions of a program
 	loops        []jumps                  // enclosing loops, innermost last
+	turns        int64                    // of the enclosing ranges that stay in this function, multiplied; 0: none
 	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
 	splitKeys    map[*ir.Value]*splitKey  // encoded keys of split maps
