@@ -319,3 +319,42 @@ func (l kprobeMultiLink) Missed() uint64 {
 	}
 	return info.KprobeMulti().Missed
 }
+
+// followsAll is the release since which the kernel follows all calls of a
+// function that kprobe_multi is attached to, however many there are at a time.
+var followsAll = Version{Major: 6, Minor: 14}
+
+// Session reports whether a kprobe and a kretprobe with these points are better
+// attached as one: they are at the same functions, and nothing would be missed
+// that apart they would see.
+func Session(e *Env, entry, ret []*Point) bool {
+	if len(entry) != len(ret) {
+		return false
+	}
+	at := map[string]bool{}
+	for _, p := range entry {
+		if p.HasAddr || p.Offset != 0 || p.Target != "" && p.Target != "vmlinux" || p.Aux != kprobeMulti && e.Kernel.Release().Less(followsAll) {
+			return false
+		}
+		at[p.Func] = true
+	}
+	for _, p := range ret {
+		if !at[p.Func] || p.Target != "" && p.Target != "vmlinux" {
+			return false
+		}
+	}
+	return len(at) == len(entry)
+}
+
+// AttachSession attaches a program to the entries and the returns of functions.
+func AttachSession(prog *ebpf.Program, ps []*Point) (io.Closer, error) {
+	syms := make([]string, len(ps))
+	for i, p := range ps {
+		syms[i] = p.Func
+	}
+	l, err := link.KprobeMulti(prog, link.KprobeMultiOptions{Symbols: syms, Session: true})
+	if err != nil {
+		return nil, err
+	}
+	return kprobeMultiLink{l}, nil
+}

@@ -23,7 +23,8 @@ const (
 	kindBench = "bench"
 
 	kindWatchpoint = "watchpoint" // the one whose probes a script can detach
-	kindKretprobe  = "kretprobe"  // the one that misses calls
+	kindKprobe     = "kprobe"
+	kindKretprobe  = "kretprobe" // the one that misses calls
 )
 
 // point is one attach point and the program for it.
@@ -84,7 +85,16 @@ func (s *Session) attachAll() error {
 		}
 	}
 	slices.Reverse(backward)
+	done := map[*check.Prog]bool{}
+	for _, p := range backward {
+		if ret := s.partner(p); ret != nil && s.attachPair(p, ret) {
+			done[p], done[ret] = true, true
+		}
+	}
 	for _, p := range append(forward, backward...) {
+		if done[p] {
+			continue
+		}
 		if err := s.attachProg(p); err != nil {
 			s.detach()
 			return err

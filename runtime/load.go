@@ -242,7 +242,11 @@ func (s *Session) loadProgram(name string) (*ebpf.Program, error) {
 	if spec == nil {
 		return nil, fmt.Errorf("bug: no code for program %s", name)
 	}
-	spec = spec.Copy()
+	return s.loadSpec(spec.Copy())
+}
+
+// loadSpec loads a program that refers to maps by their names.
+func (s *Session) loadSpec(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 	for i := range spec.Instructions {
 		ins := &spec.Instructions[i]
 		if !ins.IsLoadFromMap() {
@@ -250,7 +254,7 @@ func (s *Session) loadProgram(name string) (*ebpf.Program, error) {
 		}
 		m := s.maps[ins.Reference()]
 		if m == nil {
-			return nil, fmt.Errorf("bug: program %s refers to map %q", name, ins.Reference())
+			return nil, fmt.Errorf("bug: program %s refers to map %q", spec.Name, ins.Reference())
 		}
 		if err := ins.AssociateMap(m); err != nil {
 			return nil, err
