@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"debug/elf"
 	"os"
 	"syscall"
 
@@ -111,33 +110,27 @@ func uaddr() *Def {
 			}
 			c.NeedsPoint()
 			ctx, p := c.Context(), c.Point()
-			if ctx == nil || !ctx.FuncIsUser {
-				c.Errorf(call.Span, "uaddr can only be used in uprobes and uretprobes")
+			if ctx == nil || ctx.Symbol == nil {
+				c.Errorf(call.Span, "uaddr can only be used in uprobes, uretprobes and usdt probes")
 				return types.TInvalid
 			}
 			if p == nil {
 				return types.NewPointer(types.TInt64, types.User)
 			}
-			sym, probed, fixed, err := findSymbols(p.Target, name, p.Func)
-			if err != nil {
+			at, symSize, fixed, ok := ctx.Symbol(name)
+			if !ok {
 				c.Errorf(call.Span, "Could not resolve symbol: %s:%s", p.Target, name)
 				return types.TInvalid
 			}
-			from := probed.Value
-			switch {
-			case fixed:
-				from = 0
-			case ctx.Func == nil:
+			if !fixed && ctx.Func == nil {
 				c.Errorf(call.Span, "uaddr in a uretprobe of a program or library that is loaded anywhere needs Linux 6.6")
 				return types.TInvalid
-			case probed.Name == "":
-				from = p.Addr
 			}
-			call.Data = userSymbol{fixed, int64(sym.Value - from)}
+			call.Data = userSymbol{fixed, at}
 			size := 8
-			switch sym.Size {
+			switch symSize {
 			case 1, 2, 4:
-				size = int(sym.Size)
+				size = int(symSize)
 			}
 			return types.NewPointer(types.NewInt(size, true), types.User)
 		},
@@ -150,32 +143,6 @@ func uaddr() *Def {
 			return b.Op(ir.OpAdd, g.Context().Func(b, g.Ctx()), b.Const(sym.at))
 		},
 	}
-}
-
-// findSymbols looks two symbols of an ELF file up; the second may be missing.
-// fixed says that the file is loaded where its symbols say.
-func findSymbols(path, name, probed string) (sym, from elf.Symbol, fixed bool, err error) {
-	f, err := elf.Open(path)
-	if err != nil {
-		return sym, from, false, err
-	}
-	defer f.Close()
-	found := false
-	for _, read := range []func() ([]elf.Symbol, error){f.Symbols, f.DynamicSymbols} {
-		list, _ := read() // a stripped file has only one of them
-		for _, s := range list {
-			if s.Name == name && s.Section != elf.SHN_UNDEF && !found {
-				sym, found = s, true
-			}
-			if s.Name == probed && probed != "" && s.Section != elf.SHN_UNDEF {
-				from = s
-			}
-		}
-	}
-	if !found {
-		return sym, from, false, os.ErrNotExist
-	}
-	return sym, from, f.Type == elf.ET_EXEC, nil
 }
 
 func cgroupID() *Def {

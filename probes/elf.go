@@ -188,8 +188,8 @@ func (x *executable) named(name string) []elfSymbol {
 	return found
 }
 
-// symbolAddr is the address of a symbol of any kind.
-func (x *executable) symbolAddr(name string) (uint64, bool) {
+// symbol finds a symbol of any kind.
+func (x *executable) symbol(name string) (elfSymbol, bool) {
 	want := []byte(name)
 	for _, t := range x.tables() {
 		for e := t.entries; len(e) >= symSize; e = e[symSize:] {
@@ -197,10 +197,10 @@ func (x *executable) symbolAddr(name string) (uint64, bool) {
 			if shndx == elf.SHN_UNDEF || int(off) >= len(t.names) || !bytes.HasPrefix(t.names[off:], want) || t.names[int(off)+len(want)] != 0 {
 				continue
 			}
-			return t.order.Uint64(e[8:]), true
+			return elfSymbol{name, t.order.Uint64(e[8:]), t.order.Uint64(e[16:])}, true
 		}
 	}
-	return 0, false
+	return elfSymbol{}, false
 }
 
 // functions lists the functions whose names ok accepts, ordered by name and

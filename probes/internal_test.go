@@ -396,7 +396,7 @@ func TestNamed(t *testing.T) {
 	if got := show(x.functions(func([]byte) bool { return true })); got != "f@0x10 f@0x20 g@0x10" {
 		t.Errorf("all are %s", got)
 	}
-	if addr, ok := x.symbolAddr("g"); !ok || addr != 0x10 {
-		t.Errorf("g is at %#x, %v", addr, ok)
+	if s, ok := x.symbol("g"); !ok || s.addr != 0x10 || s.size != 8 {
+		t.Errorf("g is %+v, %v", s, ok)
 	}
 }

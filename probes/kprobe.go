@@ -321,19 +321,20 @@ func (l kprobeMultiLink) Missed() uint64 {
 }
 
 // followsAll is the release since which the kernel follows all calls of a
-// function that kprobe_multi is attached to, however many there are at a time.
+// function that a session is attached to, however many there are at a time.
+// Before it misses most of those that overlap, and their entries with them.
 var followsAll = Version{Major: 6, Minor: 14}
 
 // Session reports whether a kprobe and a kretprobe with these points are better
 // attached as one: they are at the same functions, and nothing would be missed
 // that apart they would see.
 func Session(e *Env, entry, ret []*Point) bool {
-	if len(entry) != len(ret) {
+	if len(entry) != len(ret) || e.Kernel.Release().Less(followsAll) {
 		return false
 	}
 	at := map[string]bool{}
 	for _, p := range entry {
-		if p.HasAddr || p.Offset != 0 || p.Target != "" && p.Target != "vmlinux" || p.Aux != kprobeMulti && e.Kernel.Release().Less(followsAll) {
+		if p.HasAddr || p.Offset != 0 || p.Target != "" && p.Target != "vmlinux" {
 			return false
 		}
 		at[p.Func] = true

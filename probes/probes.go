@@ -155,6 +155,9 @@ type Context struct {
 	// FuncIsUser says that Func gives a user address.
 	FuncName   string
 	FuncIsUser bool
+	// Symbol finds a symbol of the traced file: how far it lies from the address
+	// that Func gives, or, where fixed, its address. nil: there is no such file.
+	Symbol func(name string) (at int64, size uint64, fixed, ok bool)
 	// ArgSpace is the address space that pointers from argN, retval and reg
 	// point into: Kernel or User.
 	ArgSpace types.Space

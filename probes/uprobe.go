@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -68,6 +69,15 @@ type uprobePlace struct {
 	single    bool   // written out: the only place its attach point means
 	goABI     bool
 	args      []usdtArg // USDT
+}
+
+// symbol is Context.Symbol: at addr is what Func gives.
+func (u *uprobePlace) symbol(name string) (at int64, size uint64, fixed, ok bool) {
+	s, ok := u.exe.symbol(name)
+	if fixed = u.exe.file != nil && u.exe.file.Type == elf.ET_EXEC; fixed {
+		return int64(s.addr), s.size, true, ok
+	}
+	return int64(s.addr - u.addr), s.size, false, ok
 }
 
 // cppMark is the Mode of points whose Func is a demangled name.
@@ -324,6 +334,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Shape += " multi"
 	}
 	c.BareShape = c.Shape
+	c.Symbol = at.symbol
 	c.Type = programType(at.exe)
 	c.ArgLines = func() []string { return uprobeLines(p, ret) }
 	if ret {

@@ -62,6 +62,7 @@ func usdtKind() *Kind {
 			InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true, NArgs: maxUSDTArgs,
 			Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt",
 		}
+		c.Symbol = at.symbol
 		c.Arg = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 			if n >= len(at.args) {
 				return b.Const(0)
@@ -139,8 +140,8 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 				at.semaphore += x.base
 			}
 			at.args = parseUSDTArgs(archOfELF(x.file.Machine), n.args, func(name string) (int64, bool) {
-				addr, ok := x.symbolAddr(name)
-				return int64(addr - n.addr), ok
+				s, ok := x.symbol(name)
+				return int64(s.addr - n.addr), ok
 			})
 			q.Aux = at
 			out = append(out, &q)

@@ -48,6 +48,8 @@ OPTIONS:
     --emit-elf FILE        write the compiled programs to FILE, run nothing
     --verify-llvm-ir       check the compiler's intermediate code (no LLVM: ours)
     --probe-filter REGEX   only probes whose names match
+    --traceable-functions FILE  list of the kernel's functions to take instead of
+                           tracefs's available_filter_functions
     --test, --bench        run test: probes, measure bench: probes
     --mode MODE            codegen (compile only), compiler-bench (measure the
                            compiler), test, bench or format
