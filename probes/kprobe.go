@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -37,6 +38,9 @@ func kprobeKind(ret bool) *Kind {
 	k.Doubt = func(e *Env, p *Point) string {
 		if p.HasAddr || knownFunction(e, p.Target, p.Func) {
 			return ""
+		}
+		if !loaded(e, p.Target) {
+			return fmt.Sprintf("specified module %s in probe %s is not loaded.", p.Target, p.Name)
 		}
 		return fmt.Sprintf(`%s is not traceable (either non-existing, inlined, or marked as "notrace"); attaching to it will likely fail`, p.Func)
 	}
@@ -123,6 +127,11 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 			return nil, usage("%s with an offset takes a function without wildcards", k.Name)
 		}
 		p.Func, p.Offset = strings.TrimSpace(fn), n
+		at := p.Func
+		if n != 0 {
+			at = fmt.Sprintf("%s+%d", at, n)
+		}
+		p.Name = strings.Join(append(append([]string{k.Name}, parts[1:len(parts)-1]...), at), ":")
 	}
 	return p, nil
 }
@@ -130,6 +139,9 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 // knownFunction reports whether the kernel has a function, as cheaply as that
 // can be told.
 func knownFunction(e *Env, module, name string) bool {
+	if !loaded(e, module) {
+		return false
+	}
 	if _, err := e.Kernel.FuncProto(module, name); err == nil {
 		return true
 	}
@@ -137,6 +149,11 @@ func knownFunction(e *Env, module, name string) bool {
 		return true
 	}
 	return false
+}
+
+// loaded reports whether the kernel has a module; "" is any.
+func loaded(e *Env, module string) bool {
+	return module == "" || module == "vmlinux" || isWild(module) || slices.Contains(e.Kernel.Modules(), module)
 }
 
 func expandKprobe(e *Env, p *Point) ([]*Point, error) {
@@ -281,6 +298,9 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *Point, ret bool) (io.Closer, er
 	}
 	if p.Offset != 0 || p.HasAddr {
 		why[unix.EINVAL] = "the offset is outside the function, or the kernel does not allow a probe there"
+	}
+	if p.HasAddr {
+		why[unix.ENOENT] = "the kernel has no code at that address"
 	}
 	return nil, attachError(p, err, capsTracing, why)
 }
