@@ -23,9 +23,14 @@ import (
 // A definition outlives a process that is killed. It does nothing then, and the
 // next session removes it.
 
-// followed is how many calls a kretprobe follows at a time: the most that the
-// kernel allows.
-const followed = 4096
+// How many calls a kretprobe follows at a time. The kernel allows 4096 and takes
+// some 60 bytes for each, so where there are many kretprobes the later ones get
+// less.
+const (
+	followed     = 4096
+	followedLess = 256
+	manyDefined  = 64
+)
 
 // definedPrefix is that of the groups in tracefs of the probes that a process
 // has defined; its id follows.
@@ -52,7 +57,11 @@ func attachDefined(e *Env, prog *ebpf.Program, symbol string) (io.Closer, error)
 	}
 	e.defined++
 	d := &defined{tracefs: tracefs, name: fmt.Sprintf("%s%d/r%d_%[2]d", definedPrefix, os.Getpid(), e.defined)}
-	if err := define(tracefs, fmt.Sprintf("r%d:%s %s", followed, d.name, symbol)); err != nil {
+	room := followed
+	if e.defined > manyDefined {
+		room = followedLess
+	}
+	if err := define(tracefs, fmt.Sprintf("r%d:%s %s", room, d.name, symbol)); err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(filepath.Join(tracefs, "events", d.name, "id"))
