@@ -517,6 +517,10 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			c.errorf(e.Span(), "'%s' has no members here: its definition is not known", obj)
 			return types.TInvalid
 		}
+		if id, ok := e.X.(*ast.Ident); ok && id.Name == "args" && c.ofFunction() {
+			c.errorHint(e.Span(), didYouMean(name, obj.FieldNames()), "Can't find function parameter %s", name)
+			return types.TInvalid
+		}
 		c.errorHint(e.Span(), builtins.MissingMember(obj, name), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
 		return types.TInvalid
 	}
@@ -541,6 +545,18 @@ func kindName(t *types.Type) string {
 		return "none"
 	}
 	return plain(t).String()
+}
+
+// ofFunction reports whether args are the parameters of a function.
+func (c *checker) ofFunction() bool {
+	if c.unit == nil || c.unit.prog == nil || c.unit.prog.Ctx == nil {
+		return false
+	}
+	switch c.unit.prog.Ctx.Kind.Name {
+	case "fentry", "fexit", "uprobe", "rawtracepoint":
+		return true
+	}
+	return false
 }
 
 // noBTF reports whether the kernel tells of no types, so that what would be a
