@@ -57,9 +57,9 @@ func TestThreads(t *testing.T) {
 		t.Errorf("%d, %d and %d entries for %d threads", len(v), len(n), len(b), threads)
 	}
 	for _, tid := range tids {
-		key := string(binary.NativeEndian.AppendUint32(nil, tid))
-		if v[key] != 3*uint64(tid) || n[key] != 3*rounds-(rounds-1) || b[key] != 1 {
-			t.Fatalf("thread %d has %d, %d and %d", tid, v[key], n[key], b[key])
+		key := binary.NativeEndian.AppendUint32(nil, tid)
+		if v[string(key)] != 3*uint64(tid) || n[string(key)] != 3*rounds-(rounds-1) || b[string(key)] != 1 {
+			t.Fatalf("thread %d has %d, %d and %d", tid, v[string(key)], n[string(key)], b[string(key)])
 		}
 	}
 	close(half)

@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
 )
 
 // countCalls counts calls of getpgid by all processes named as no other test
@@ -117,6 +121,52 @@ func TestProcessOnly(t *testing.T) {
 	r := s.wait()
 	if got := strings.TrimSpace(r.stdout); got != "end" && got != "end\n\n\n@: 0" {
 		t.Errorf("stdout %q", got)
+	}
+}
+
+// TestKilled: with gotrace killed nothing of a script stays in the kernel.
+func TestKilled(t *testing.T) {
+	if *peer {
+		t.Skip("it names its maps otherwise")
+	}
+	name := fmt.Sprint("kill", os.Getpid())
+	s := start(t, "-e", fmt.Sprintf(`
+		tracepoint:syscalls:sys_enter_getpgid { @%[1]s[pid] = count(); printf("%%d\n", pid); }
+		uprobe:%[2]s:gt_wild_* { @%[1]s[0] = count(); } uretprobe:%[2]s:gt_square { @%[1]s[1] = count(); }
+		interval:ms:10 { @%[1]s[2] = count(); } profile:hz:99 { @%[1]s[3] = count(); }`, name, *work))
+	s.attached()
+	if n := mapsNamed(t, name); n == 0 {
+		t.Fatal("the script's maps are not found while it runs")
+	}
+	s.signal(syscall.SIGKILL)
+	s.wait()
+	for deadline := time.Now().Add(patience); mapsNamed(t, name) > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("maps, and so programs that use them, are still there")
+		}
+	}
+}
+
+// mapsNamed counts the kernel's maps with part in their names.
+func mapsNamed(t *testing.T, part string) (n int) {
+	t.Helper()
+	for id := ebpf.MapID(0); ; {
+		next, err := ebpf.MapGetNextID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = next
+		m, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			continue // it has gone
+		}
+		if info, err := m.Info(); err == nil && strings.Contains(info.Name, part) {
+			n++
+		}
+		m.Close()
 	}
 }
 
