@@ -79,9 +79,10 @@ func join(a, b typ) typ {
 
 // state is the memory of a running script.
 type state struct {
-	vars map[string]uint64 // variables, elements of tuples, maps without keys
-	maps map[string]map[string]uint64
-	jump jump
+	vars   map[string]uint64 // variables, elements of tuples, maps without keys
+	maps   map[string]map[string]uint64
+	jump   jump
+	result uint64 // of the function that returns
 }
 
 type jump uint8
@@ -90,6 +91,7 @@ const (
 	goOn jump = iota
 	breaks
 	continues
+	returns
 )
 
 type expr struct {
@@ -112,7 +114,10 @@ type gen struct {
 	vars   []expr // variables
 	read   []expr // variables of loops, which are only read
 	names  int    // of those so far
-	tupled bool   // the tuples have values
+	prefix string // of the names of variables
+	funcs  []fun
+	result *typ // of the function this is the body of
+	tupled bool // the tuples have values
 }
 
 var types = []typ{{1, true, 0}, {1, false, 0}, {2, true, 0}, {2, false, 0}, {4, true, 0}, {4, false, 0}, {8, true, 0}, {8, false, 0}}
@@ -125,6 +130,9 @@ const scalars, hashes, tuples = 4, 3, 2
 // Program makes a script of about size statements from a seed.
 func Program(seed int64, size int) *Script {
 	g := &gen{r: rand.New(rand.NewSource(seed)), turns: 1, left: size}
+	for i := range g.r.Intn(3) {
+		g.funcs = append(g.funcs, g.function(i))
+	}
 	g.line("begin {")
 	g.tabs++
 	var body []stmt
@@ -245,14 +253,15 @@ func (g *gen) tuple(i int) stmt {
 		x := g.cast(g.expr(2), t)
 		texts, values = append(texts, x.text), append(values, x)
 	}
-	g.line("$t%d = (%s);", i, strings.Join(texts, ", "))
+	name := fmt.Sprintf("$%st%d", g.prefix, i)
+	g.line("%s = (%s);", name, strings.Join(texts, ", "))
 	return func(s *state) {
 		now := make([]uint64, len(values))
 		for k, x := range values {
 			now[k] = x.eval(s)
 		}
 		for k, n := range now {
-			s.vars[fmt.Sprintf("$t%d.%d", i, k)] = n
+			s.vars[fmt.Sprintf("%s.%d", name, k)] = n
 		}
 	}
 }

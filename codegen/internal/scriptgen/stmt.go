@@ -2,6 +2,7 @@ package scriptgen
 
 import (
 	"fmt"
+	"strings"
 )
 
 func (g *gen) statements(n int) []stmt {
@@ -67,6 +68,18 @@ func (g *gen) statement() stmt {
 		return g.loop()
 	case n < 94 && g.loops > 0:
 		return g.jump()
+	case n < 96 && len(g.funcs) > 0:
+		return g.call()
+	case n < 97 && g.result != nil:
+		c, x := g.expr(2), g.cast(g.expr(2), *g.result)
+		g.line("if (%s) {", c.text)
+		g.line("\treturn %s;", x.text)
+		g.line("}")
+		return func(s *state) {
+			if c.eval(s) != 0 {
+				s.jump, s.result = returns, x.eval(s)
+			}
+		}
 	}
 	v := g.vars[g.r.Intn(len(g.vars))]
 	return g.set(v.text, g.cast(g.expr(4), v.t))
@@ -123,7 +136,7 @@ func (g *gen) update(i int) stmt {
 }
 
 func (g *gen) loop() stmt {
-	name := fmt.Sprintf("$i%d", g.names)
+	name := fmt.Sprintf("$%si%d", g.prefix, g.names)
 	g.names++
 	n := 1 + g.r.Intn(4)
 	end := g.constant(n)
@@ -183,11 +196,14 @@ func repeat(n int, begin func(*state, int), body []stmt) stmt {
 				begin(s, i)
 			}
 			run(s, body)
-			j := s.jump
-			s.jump = goOn
-			if j == breaks {
+			switch s.jump {
+			case returns:
+				return
+			case breaks:
+				s.jump = goOn
 				return
 			}
+			s.jump = goOn
 		}
 	}
 }
@@ -205,5 +221,60 @@ func (g *gen) jump() stmt {
 		if c.eval(s) != 0 {
 			s.jump = j
 		}
+	}
+}
+
+// fun is a function of the script.
+type fun struct {
+	name   string
+	params []expr
+	result typ
+	body   []stmt
+}
+
+func (g *gen) function(i int) fun {
+	f := fun{name: fmt.Sprintf("f%d", i), result: types[g.r.Intn(len(types))]}
+	b := &gen{r: g.r, turns: 1, left: 2 + g.r.Intn(5), prefix: f.name, result: &f.result}
+	if i > 0 && g.r.Intn(2) == 0 {
+		b.funcs = g.funcs
+	}
+	var params []string
+	for k := range 1 + g.r.Intn(4) {
+		v := variable(fmt.Sprintf("$%sp%d", f.name, k), types[g.r.Intn(len(types))])
+		f.params, params = append(f.params, v), append(params, fmt.Sprintf("%s : %s", v.text, v.t))
+	}
+	b.vars = f.params
+	b.line("fn %s(%s) : %s {", f.name, strings.Join(params, ", "), f.result)
+	f.body = b.block(b.left)
+	b.tabs++
+	x := b.cast(b.expr(3), f.result)
+	b.line("return %s;", x.text)
+	b.tabs--
+	b.line("}")
+	f.body = append(f.body, func(s *state) { s.jump, s.result = returns, x.eval(s) })
+	g.b.WriteString(b.b.String())
+	return f
+}
+
+// call gives a variable the result of a function.
+func (g *gen) call() stmt {
+	f, v := g.funcs[g.r.Intn(len(g.funcs))], g.vars[g.r.Intn(len(g.vars))]
+	args, texts := make([]expr, len(f.params)), make([]string, len(f.params))
+	for i, p := range f.params {
+		args[i] = g.cast(g.expr(2), p.t)
+		texts[i] = args[i].text
+	}
+	g.line("%s = (%s)%s(%s);", v.text, v.t, f.name, strings.Join(texts, ", "))
+	return func(s *state) {
+		vals := make([]uint64, len(args))
+		for i, x := range args {
+			vals[i] = x.eval(s)
+		}
+		for i, p := range f.params {
+			s.vars[p.text] = vals[i]
+		}
+		run(s, f.body)
+		s.jump = goOn
+		s.vars[v.text] = v.t.wrap(s.result)
 	}
 }
