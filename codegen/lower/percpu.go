@@ -10,22 +10,11 @@ import (
 // perCPUSlot keeps an aggregation without keys as bytes of a shared per-CPU
 // array map. Each CPU's copy has a byte of its own that says whether it was
 // touched.
-type perCPUSlot struct {
-	m    *ir.Map
-	off  int64
-	set  int64
-	size int
-}
+type perCPUSlot struct{ bytesOf }
 
 func newPerCPUSlot(u *unit, w *wire.Map) store {
-	size := max(w.Value.Size, 1)
-	m, off := u.cpuSlot(roundUp(size, 8) + 8)
-	w.Store, w.Kernel, w.Off, w.Max = wire.PerCPUSlot, m.Name, off, 1
-	w.Set = off + roundUp(size, 8)
-	return &perCPUSlot{m: m, off: int64(off), set: int64(w.Set), size: size}
+	return &perCPUSlot{newBytes(w, wire.PerCPUSlot, u.cpuSlot)}
 }
-
-func (s *perCPUSlot) kernelMap(*unit) *ir.Map { return s.m }
 
 // element is this CPU's element of the shared map: never null, though the
 // kernel wants it checked.

@@ -9,22 +9,28 @@ import (
 // slot keeps a map without keys as bytes of one shared array map, which
 // programs reach by an address that is a constant: no helper is called. A byte
 // behind the value says whether the map was assigned.
-type slot struct {
+type slot struct{ bytesOf }
+
+// bytesOf is where in a shared map a value and the byte behind it are.
+type bytesOf struct {
 	m    *ir.Map
 	off  int64
 	set  int64
 	size int
 }
 
-func newSlot(u *unit, w *wire.Map) store {
+// newBytes gives w bytes of the map that alloc takes them from.
+func newBytes(w *wire.Map, kind wire.Store, alloc func(size int) (*ir.Map, int)) bytesOf {
 	size := max(w.Value.Size, 1)
-	m, off := u.slot(roundUp(size, 8) + 8)
-	w.Store, w.Kernel, w.Off, w.Max = wire.Slot, m.Name, off, 1
+	m, off := alloc(roundUp(size, 8) + 8)
+	w.Store, w.Kernel, w.Off, w.Max = kind, m.Name, off, 1
 	w.Set = off + roundUp(size, 8)
-	return &slot{m: m, off: int64(off), set: int64(w.Set), size: size}
+	return bytesOf{m: m, off: int64(off), set: int64(w.Set), size: size}
 }
 
-func (s *slot) kernelMap(*unit) *ir.Map { return s.m }
+func (s *bytesOf) kernelMap(*unit) *ir.Map { return s.m }
+
+func newSlot(u *unit, w *wire.Map) store { return &slot{newBytes(w, wire.Slot, u.slot)} }
 
 func (s *slot) find(f *fn, _ *ir.Value) *ir.Value { return f.b.MapValue(s.m, s.off) }
 
