@@ -109,6 +109,9 @@ type Def struct {
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
 
+	// ShowType is a type with its parameters, where its name does not tell it from
+	// another one of the builtin's.
+	ShowType func(t *types.Type) string
 	// Disagree is what is said of uses on one map whose literal parameters differ;
 	// "" says it in general.
 	Disagree string

@@ -2,7 +2,9 @@ package builtins
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -40,7 +42,8 @@ func kstack() *Def {
 			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
 		},
-		Check: checkStack,
+		Check:    checkStack,
+		ShowType: showStackType,
 		Emit: func(g Gen, call *Call) *ir.Value {
 			return takeStack(g, call, 0)
 		},
@@ -57,7 +60,8 @@ func ustack() *Def {
 			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`},
 		},
-		Check: checkStack,
+		Check:    checkStack,
+		ShowType: showStackType,
 		Emit: func(g Gen, call *Call) *ir.Value {
 			b := g.B()
 			id := takeStack(g, call, userStackFlag)
@@ -72,6 +76,15 @@ func ustack() *Def {
 			return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32&(1<<stackPidBits-1)))
 		},
 	}
+}
+
+// showStackType is a stack's type with its mode and depth: kstack_perf_5.
+func showStackType(t *types.Type) string {
+	name := strings.TrimSuffix(t.Name, "_t")
+	if len(t.Params) < 2 {
+		return name
+	}
+	return fmt.Sprintf("%s_%s_%d", name, stackModes[t.Params[0]], t.Params[1])
 }
 
 func checkStack(c Checker, call *Call) *types.Type {

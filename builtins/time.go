@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -79,7 +80,8 @@ func strftime() *Def {
 			}
 			return &types.Type{Kind: types.Opaque, Name: "timestamp", Size: 8, Params: append([]int64{clock}, packText(format)...)}
 		},
-		Emit: func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[1]) },
+		ShowType: func(t *types.Type) string { return fmt.Sprintf("timestamp(%q)", unpackText(t.Params[1:])) },
+		Emit:     func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[1]) },
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
 			ns := binary.NativeEndian.Uint64(data)
 			if len(t.Params) < 2 { // declared, never assigned

@@ -208,15 +208,18 @@ func spoiled(parts ...*types.Type) *types.Type {
 
 // named are two types as a message about their difference shows them: with
 // their parameters where they look alike without.
-func named(a, b *types.Type) (string, string) {
+func (c *checker) named(a, b *types.Type) (string, string) {
 	s, t := plain(a).String(), plain(b).String()
 	if s == t {
-		s, t = withParams(a), withParams(b)
+		s, t = c.withParams(a), c.withParams(b)
 	}
 	return s, t
 }
 
-func withParams(t *types.Type) string {
+func (c *checker) withParams(t *types.Type) string {
+	if d := c.defs.ForType(t.Name); d != nil && d.ShowType != nil {
+		return d.ShowType(t)
+	}
 	s := plain(t).String()
 	if len(t.Params) > 0 {
 		s += fmt.Sprint(t.Params)

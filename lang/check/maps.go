@@ -135,7 +135,7 @@ func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []a
 	}
 	j, ok := join(m.info.Key, storedDeep(t))
 	if !ok {
-		got, want := named(t, m.info.Key)
+		got, want := c.named(t, m.info.Key)
 		c.errorf(span, "Argument mismatch for %s: trying to access with arguments: '%s' when map expects arguments: '%s'", m.info.Name, got, want)
 		return false
 	}
@@ -210,7 +210,7 @@ func (c *checker) joinValue(m *mapState, t *types.Type, lit ast.Expr, at, value 
 	}
 	j, ok := join(m.info.Value, storedDeep(t))
 	if !ok {
-		got, have := named(t, m.info.Value)
+		got, have := c.named(t, m.info.Value)
 		c.errorf(at, "Type mismatch for %s: trying to assign value of type '%s' when map already has a type '%s'", m.info.Name, got, have)
 		return
 	}

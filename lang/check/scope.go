@@ -149,7 +149,7 @@ func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.S
 		return
 	}
 	if !c.widen(v, t) {
-		got, have := named(t, v.Type)
+		got, have := c.named(t, v.Type)
 		c.errorf(at, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", v.Name, got, have)
 		return
 	}
