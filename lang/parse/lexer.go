@@ -132,6 +132,9 @@ func (s *scanner) badToken(n int, why string) lexer.Token {
 	return t
 }
 
+// byteOrderMark is what some editors start files with; nobody sees it.
+const byteOrderMark = "\ufeff"
+
 // skipSpace moves past white space and comments. If a comment does not end it
 // returns false and where it starts.
 func (s *scanner) skipSpace() (int, bool) {
@@ -139,6 +142,8 @@ func (s *scanner) skipSpace() (int, bool) {
 		switch c := s.text[s.pos]; {
 		case isSpace(c):
 			s.pos++
+		case s.pos == 0 && strings.HasPrefix(s.text, byteOrderMark):
+			s.pos += len(byteOrderMark)
 		case c == '/' && strings.HasPrefix(s.text[s.pos:], "//"):
 			n := strings.IndexByte(s.text[s.pos:], '\n')
 			if n < 0 {

@@ -392,6 +392,16 @@ func TestDepthAllowed(t *testing.T) {
 	}
 }
 
+func TestByteOrderMark(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"\ufeffbegin { }": true, "\ufeff\r\n// x\r\nbegin { }\r\n": true, "begin { \ufeff }": false,
+	} {
+		if _, errs := parseText(text); ok != (errs == nil) {
+			t.Errorf("%q: %v", text, errs)
+		}
+	}
+}
+
 func TestSize(t *testing.T) {
 	_, errs := parseText("begin {}" + strings.Repeat(" ", MaxSize))
 	if len(errs) != 1 || !strings.Contains(errs[0].Msg, "which is the limit") {
