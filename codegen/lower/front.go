@@ -32,7 +32,7 @@ const (
 	maxFrontKey   = 32       // bytes; longer keys cost more to hash than the kernel's way
 	maxFrontSlots = 1024     // of a CPU
 	maxFrontCPU   = 32 << 10 // bytes of a CPU
-	maxFrontSize  = 1 << 20
+	maxFrontSize  = 1 << 20  // bytes of all CPUs
 	minFrontSlots = 16
 )
 
@@ -165,7 +165,12 @@ func (s *front) words(f *fn, key *ir.Value) []*ir.Value {
 // hashing.
 const golden = 0x61c88647
 
-// index is where a key's slot should be: multiplicative hashing.
+// slotIndex spreads x over slots, a power of two of them.
+func slotIndex(b *ir.Builder, x *ir.Value, slots int) *ir.Value {
+	return b.Op(ir.OpAnd, b.Op(ir.OpShr, b.Op(ir.OpMul, x, b.Const(golden)), b.Const(20)), b.Const(int64(slots-1)))
+}
+
+// index is where a key's slot should be.
 func (s *front) index(f *fn, words []*ir.Value) *ir.Value {
 	b := f.b
 	h := words[0]
@@ -175,13 +180,12 @@ func (s *front) index(f *fn, words []*ir.Value) *ir.Value {
 	if s.hash.m.KeySize > 4 {
 		h = b.Op(ir.OpXor, h, b.Op(ir.OpShr, h, b.Const(32)))
 	}
-	h = b.Op(ir.OpShr, b.Op(ir.OpMul, h, b.Const(golden)), b.Const(20))
-	return b.Op(ir.OpAnd, h, b.Const(int64(s.w.Slots-1)))
+	return slotIndex(b, h, s.w.Slots)
 }
 
 // unfit says that the script does more with the map than add to it.
 func (s *front) unfit(u *unit) *hash {
-	u.keepPlain(s)
+	u.learn(u.plain, s)
 	return s.hash
 }
 

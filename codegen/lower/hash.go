@@ -46,11 +46,12 @@ func newHash(u *unit, m *builtins.MapInfo, w *wire.Map) *hash {
 	return &hash{m: km, name: m.Name, span: m.Span, inPlace: !lru && !u.deleted[m]}
 }
 
-// The flags and results of map_update_elem.
+// The flags and results of map_update_elem and map_delete_elem.
 const (
 	bpfAny     = 0
 	bpfNoExist = 1
 	eexist     = -17
+	enoent     = -2
 )
 
 func (s *hash) kernelMap(*unit) *ir.Map { return s.m }

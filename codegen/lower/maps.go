@@ -1,9 +1,8 @@
 package lower
 
 import (
-	"slices"
-
 	"fmt"
+	"slices"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -97,11 +96,12 @@ func (u *unit) addMap(m *builtins.MapInfo) {
 	u.res.Maps = append(u.res.Maps, w)
 }
 
-// keepPlain has the map that s keeps lowered again, as a plain hash.
-func (u *unit) keepPlain(s store) {
+// learn puts the map that s keeps into set, one of what is learned: if that is
+// new, all is lowered again.
+func (u *unit) learn(set map[*builtins.MapInfo]bool, s store) {
 	for m, st := range u.maps {
-		if st.store == s && !u.plain[m] {
-			u.plain[m], u.again = true, true
+		if st.store == s && !set[m] {
+			set[m], u.again = true, true
 		}
 	}
 }

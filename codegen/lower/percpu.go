@@ -54,7 +54,6 @@ func (s *perCPUSlot) assign(f *fn, key *ir.Value, fill func(Dest)) {
 // remove clears the value of every CPU, or, where the kernel does not let
 // programs reach the others', that of its own.
 func (s *perCPUSlot) remove(f *fn, _ *ir.Value) *ir.Value {
-	const enoent = -2
 	was := &ir.Var{Name: "was", Type: ir.Int}
 	f.b.Write(was, f.b.Const(0))
 	clear := func(p *ir.Value) {

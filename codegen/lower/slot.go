@@ -61,7 +61,6 @@ func (s *slot) assign(f *fn, key *ir.Value, fill func(Dest)) {
 }
 
 func (s *slot) remove(f *fn, key *ir.Value) *ir.Value {
-	const enoent = -2
 	was := s.isSet(f)
 	s.mark(f, 0)
 	f.b.Zero(s.find(f, key), 0, s.size)

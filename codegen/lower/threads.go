@@ -55,16 +55,12 @@ func (s *threads) own(f *fn, e ast.Expr) {
 	if c := f.info.Calls[e]; c != nil && c.Def.Thread && len(c.Args) == 0 {
 		return
 	}
-	for m, st := range f.maps {
-		if st.store == s && !f.common[m] {
-			f.common[m], f.again = true, true
-		}
-	}
+	f.learn(f.common, s)
 }
 
 // unfit says that the script does with the map what only a kernel map can.
 func (s *threads) unfit(u *unit) *hash {
-	u.keepPlain(s)
+	u.learn(u.plain, s)
 	return s.hash
 }
 
@@ -79,7 +75,7 @@ func (s *threads) home(f *fn, key *ir.Value) home {
 	b := f.b
 	h := home{tid: b.Load(key, 0, 4, false)}
 	h.word = b.Op(ir.OpOr, b.Load(b.MapValue(s.m, wire.ThreadsGen), 0, 8, false), h.tid)
-	i := b.Op(ir.OpAnd, b.Op(ir.OpShr, b.Op(ir.OpMul, h.tid, b.Const(golden)), b.Const(20)), b.Const(int64(s.w.Slots-1)))
+	i := slotIndex(b, h.tid, s.w.Slots)
 	base := b.MapValue(s.m, wire.ThreadsHeader)
 	h.slots[0] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, i, b.Const(wire.ThreadSlot)))
 	h.slots[1] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, b.Op(ir.OpXor, i, b.Const(1)), b.Const(wire.ThreadSlot)))
@@ -182,7 +178,6 @@ func (s *threads) assignWord(f *fn, key, x *ir.Value, t *types.Type) {
 // remove takes the entry away wherever it is: a program that interrupted another
 // one just as that claimed a slot may have given the thread a second one.
 func (s *threads) remove(f *fn, key *ir.Value) *ir.Value {
-	const enoent = -2
 	h := s.home(f, key)
 	r := &ir.Var{Name: "r", Type: ir.Int}
 	f.b.Write(r, f.b.Const(enoent))

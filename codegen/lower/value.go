@@ -1,9 +1,8 @@
 package lower
 
 import (
-	"slices"
-
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/gotrace/gotrace/builtins"
