@@ -3,7 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func buf() *Def {
@@ -89,7 +89,7 @@ func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) *ir.Va
 		g.B().Store(p, 0, 4, n)
 		return n
 	}, func() *ir.Value {
-		g.Count(wire.ReadFault, call.Span, "buf")
+		g.Count(object.ReadFault, call.Span, "buf")
 		g.B().Store(p, 0, 4, g.B().Const(0))
 		return g.B().Const(0)
 	})

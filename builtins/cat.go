@@ -6,7 +6,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func catFile() *Def {
@@ -20,7 +20,7 @@ func catFile() *Def {
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			name := renderRecord(env, rec)
 			f, err := os.Open(name)
 			if err != nil {

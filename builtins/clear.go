@@ -3,7 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func clearMap() *Def {
@@ -32,6 +32,6 @@ func wholeMap(name string, doc Doc, do func(env Env, name string) error) *Def {
 			g.Event(call, nil, []any{call.Args[0].Map.Name}, nil)
 			return nil
 		},
-		Handle: func(env Env, rec *wire.Record) error { return do(env, rec.Lits[0].(string)) },
+		Handle: func(env Env, rec *object.Record) error { return do(env, rec.Lits[0].(string)) },
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // commLen is TASK_COMM_LEN, the NUL included.
@@ -54,7 +54,7 @@ func comm() *Def {
 			b.Call(ir.CurrentComm, b.AddImm(dst.Ptr, dst.Off), b.Const(commLen))
 			padTail(g, dst, commLen)
 		},
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			env.Warn(rec.Span, "No such process (pid=%d)", int32(binary.NativeEndian.Uint32(rec.Arg(0))))
 			return nil
 		},

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-func object(name string, union bool, size int, fields ...types.Field) *types.Type {
+func structType(name string, union bool, size int, fields ...types.Field) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: name, Size: size, Comp: types.NewComposite(union, func() []types.Field { return fields })}
 }
 
@@ -21,15 +21,15 @@ func decodeCases() []struct {
 } {
 	char := &types.Type{Kind: types.Int, Size: 1, Signed: true, Name: "char"}
 	color := &types.Type{Kind: types.Enum, Size: 4, Consts: &types.EnumDef{Values: []types.EnumValue{{Name: "RED", Value: 3}}}}
-	bitsType := object("struct bits", false, 8,
+	bitsType := structType("struct bits", false, 8,
 		types.Field{Name: "a", Type: types.TUint32, BitOff: 0, BitSize: 3},
 		types.Field{Name: "b", Type: types.TInt32, BitOff: 3, BitSize: 5},
 		types.Field{Name: "c", Type: types.TUint8, Off: 4, BitOff: 7, BitSize: 1},
 		types.Field{Name: "d", Type: types.TUint16, Off: 6})
-	inner := object("", true, 4,
+	inner := structType("", true, 4,
 		types.Field{Name: "whole", Type: types.TUint32},
 		types.Field{Name: "parts", Type: types.NewArray(types.TUint16, 2)})
-	outer := object("struct outer", false, 16,
+	outer := structType("struct outer", false, 16,
 		types.Field{Name: "x", Type: types.TInt64},
 		types.Field{Type: inner, Off: 8},
 		types.Field{Name: "name", Type: types.NewArray(char, 4), Off: 12})

@@ -15,9 +15,9 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // Kind is what a builtin is used as. A Variable can also be called with (), and
@@ -125,7 +125,7 @@ type Def struct {
 	// their bytes as integers.
 	Order func(t *types.Type, a, b []byte) int
 	// Handle acts on a record in user space.
-	Handle func(env Env, rec *wire.Record) error
+	Handle func(env Env, rec *object.Record) error
 }
 
 // Call is one use of a builtin in the script, in one program.
@@ -302,7 +302,7 @@ type Gen interface {
 	// Send sends the values of some arguments, each as the type given with it.
 	Send(call *Call, args []*Arg, ts []*types.Type, lits []any)
 	// Count adds one to the counter of a new site.
-	Count(kind wire.SiteKind, s source.Span, what string)
+	Count(kind object.SiteKind, s source.Span, what string)
 	// ReturnNow ends the program here.
 	ReturnNow()
 	// If emits then only where cond is not 0.
@@ -311,7 +311,7 @@ type Gen interface {
 	IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value
 	// MapLen is the number of entries of a keyed map.
 	MapLen(m *MapInfo) *ir.Value
-	// SessionWord reads the u64 at byte off of wire.SessionMap.
+	// SessionWord reads the u64 at byte off of object.SessionMap.
 	SessionWord(off int) *ir.Value
 	// StackMap is the kernel map for stacks of that depth.
 	StackMap(depth int) *ir.Map

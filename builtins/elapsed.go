@@ -3,7 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func elapsed() *Def {
@@ -16,7 +16,7 @@ func elapsed() *Def {
 		Check: fixed(types.TUint64),
 		Emit: func(g Gen, _ *Call) *ir.Value {
 			b := g.B()
-			return b.Op(ir.OpSub, b.Call(ir.KtimeBootNs), g.SessionWord(wire.SessionStart))
+			return b.Op(ir.OpSub, b.Call(ir.KtimeBootNs), g.SessionWord(object.SessionStart))
 		},
 	}
 }

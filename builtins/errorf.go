@@ -1,8 +1,8 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 func errorMessage() *Def {
@@ -24,7 +24,7 @@ func located(name, summary, example string) *Def {
 		Doc:    Doc{Summary: summary, Examples: []string{example}},
 		Check:  checkMessage,
 		Emit:   sendMessage,
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			env.Out().Message(output.Message{Kind: name, Text: renderRecord(env, rec), At: rec.Span, From: rec.From})
 			return nil
 		},

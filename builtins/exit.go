@@ -5,7 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func exit() *Def {
@@ -36,7 +36,7 @@ func exit() *Def {
 			g.ReturnNow()
 			return nil
 		},
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			env.Exit(int(int32(binary.NativeEndian.Uint32(rec.Arg(0)))))
 			return nil
 		},

@@ -8,8 +8,8 @@ import (
 
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // testEnv is an Env without a session.
@@ -141,7 +141,7 @@ func TestFormat(t *testing.T) {
 		for range f.NumArgs() {
 			m.args = append(m.args, origin{t: c.t, rec: 0})
 		}
-		rec := &wire.Record{Event: &wire.Event{Args: []wire.Arg{{Type: c.t}}}, Data: c.data}
+		rec := &object.Record{Event: &object.Event{Args: []object.Arg{{Type: c.t}}}, Data: c.data}
 		if got := string(m.render(env, rec, nil)); got != c.want {
 			t.Errorf("printf(%q) of a %s: %q, want %q", c.format, c.t, got, c.want)
 		}
@@ -158,7 +158,7 @@ func TestFormatTruncated(t *testing.T) {
 	env.cfg.MaxStrlen = 4
 	m := message{format: ParseFormat("%s"), args: []origin{{t: types.NewString(5), rec: 0}}}
 	for in, want := range map[string]string{"abc": "abc", "abcd": "abcd..", "": ""} {
-		rec := &wire.Record{Event: &wire.Event{Args: []wire.Arg{{Type: types.NewString(5)}}}, Data: str0(in, 5)}
+		rec := &object.Record{Event: &object.Event{Args: []object.Arg{{Type: types.NewString(5)}}}, Data: str0(in, 5)}
 		if got := string(m.render(env, rec, nil)); got != want {
 			t.Errorf("%q prints as %q, want %q", in, got, want)
 		}

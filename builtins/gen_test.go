@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // testGen builds code for an interpreter: arguments are parameters of the
@@ -30,7 +30,7 @@ func (g *testGen) Kernel() probes.Kernel     { return bareKernel{} }
 func (g *testGen) Temp(size int) *ir.Value   { return g.b.Slot(size) }
 func (g *testGen) Context() *probes.Context  { return nil }
 func (g *testGen) SessionWord(int) *ir.Value { return g.b.Const(0) }
-func (g *testGen) Count(wire.SiteKind, source.Span, string) {
+func (g *testGen) Count(object.SiteKind, source.Span, string) {
 }
 
 func (g *testGen) Ref(a *Arg) (*ir.Value, types.Space) { return g.arg[a], types.NoSpace }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // At most so many strings of so many bytes, NULs included, are joined.
@@ -60,7 +60,7 @@ func join() *Def {
 			})
 			return nil
 		},
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			n := int(min(binary.NativeEndian.Uint32(rec.Arg(0)), joinArgs))
 			words := make([]string, n)
 			for i := range words {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // A stack is one word (but see storesFrames): the number under which the
@@ -156,7 +156,7 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	const noSuchStack = -14 // EFAULT
 	g.If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
 		b := g.B()
-		g.If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { g.Count(wire.StackFault, call.Span, call.Def.Name) })
+		g.If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
 	})
 	b = g.B()
 	// A negative result becomes all ones.

@@ -4,7 +4,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // The clocks of nsecs. Their results carry the clock in the type's name, so
@@ -61,7 +61,7 @@ tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]
 			case clockTAI:
 				return b.Call(ir.KtimeTaiNs)
 			case clockSoftTAI:
-				return b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(wire.SessionTAI))
+				return b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(object.SessionTAI))
 			}
 			return b.Call(ir.KtimeBootNs)
 		},

@@ -4,7 +4,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func path() *Def {
@@ -55,7 +55,7 @@ func path() *Def {
 				n := b.Call(ir.DPath, p, b.AddImm(dst.Ptr, dst.Off), b.Const(int64(size)))
 				g.If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
 					empty()
-					g.Count(wire.HelperFail, call.Span, "path")
+					g.Count(object.HelperFail, call.Span, "path")
 				})
 				setStrLen(g, dst, n)
 			}, func() {

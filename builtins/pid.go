@@ -3,7 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func pid() *Def {
@@ -85,7 +85,7 @@ func currentIDs(g Gen, call *Call) ids {
 	// The helper clears info where the task is in another namespace.
 	r := b.Call(ir.NsPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), info, b.Const(8))
 	if call != nil {
-		g.If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(wire.HelperFail, call.Span, call.Def.Name) })
+		g.If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
 	}
 	return ids{b: b, info: info}
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func printValue() *Def {
@@ -31,7 +31,7 @@ func printValue() *Def {
 			g.Send(call, []*Arg{a}, []*types.Type{t}, nil)
 			return nil
 		},
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			if len(rec.Lits) > 0 {
 				return env.PrintMap(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))
 			}

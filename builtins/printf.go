@@ -3,7 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 var formatParams = []Param{{Name: "format"}, {Name: "args", Variadic: true}}
@@ -19,7 +19,7 @@ func printf() *Def {
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			env.Out().Printf("printf", renderRecord(env, rec))
 			return nil
 		},

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // maxFormatArgs is how many arguments a formatted message can have.
@@ -118,12 +118,12 @@ func emitMessage(g Gen, call *Call, m *message, more ...any) {
 }
 
 // renderRecord is the text of a formatted action's record.
-func renderRecord(env Env, rec *wire.Record) string {
+func renderRecord(env Env, rec *object.Record) string {
 	var buf [512]byte
 	return string(rec.Lits[0].(*message).render(env, rec, buf[:0]))
 }
 
-func (m *message) render(env Env, rec *wire.Record, dst []byte) []byte {
+func (m *message) render(env Env, rec *object.Record, dst []byte) []byte {
 	n := 0
 	for i := range m.format.Pieces {
 		p := &m.format.Pieces[i]

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // signals are the names and texts of signals by number, as x86 and arm64 have
@@ -106,7 +106,7 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 
 // countFailure counts a helper's result that is not 0.
 func countFailure(g Gen, call *Call, r *ir.Value) {
-	g.If(g.B().Op(ir.OpNe, r, g.B().Const(0)), func() { g.Count(wire.HelperFail, call.Span, call.Def.Name) })
+	g.If(g.B().Op(ir.OpNe, r, g.B().Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
 }
 
 func override() *Def {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // maxPacket is the most bytes of a packet that are captured.
@@ -83,7 +83,7 @@ func skbOutput() *Def {
 				return g.B().Const(0)
 			}, func() *ir.Value { return g.B().Const(-22) }) // EINVAL
 		},
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			when := env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0)))
 			length := binary.NativeEndian.Uint32(rec.Arg(1))
 			if err := appendPacket(rec.Lits[0].(string), when, length, bufferBytes(rec.Arg(2))); err != nil {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"os/exec"
 
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func system() *Def {
@@ -20,7 +20,7 @@ func system() *Def {
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			cmd := exec.Command("/bin/sh", "-c", renderRecord(env, rec))
 			var out bytes.Buffer
 			cmd.Stdout = &out

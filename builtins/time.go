@@ -7,8 +7,8 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 func wallTime() *Def {
@@ -33,7 +33,7 @@ func wallTime() *Def {
 			g.Event(call, nil, []any{call.Data}, nil)
 			return nil
 		},
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			env.Out().Printf("time", string(appendTime(nil, rec.Lits[0].(string), time.Now())))
 			return nil
 		},

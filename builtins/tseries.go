@@ -7,8 +7,8 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // A time series is a ring of slots, one an interval: the interval's number
@@ -122,7 +122,7 @@ func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value)
 	t := call.Type
 	x := g.Value(&call.Args[0])
 	b := g.B()
-	now := b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(wire.SessionTAI))
+	now := b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(object.SessionTAI))
 	epoch := b.Op(ir.OpUDiv, now, b.Const(t.Params[0]))
 	mark := b.Op(ir.OpAdd, epoch, b.Const(1))
 	slot(b.Op(ir.OpUMod, epoch, b.Const(t.Params[1])), func(q *ir.Value) {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func unwatch() *Def {
@@ -30,7 +30,7 @@ func unwatch() *Def {
 			})
 			return nil
 		},
-		Handle: func(env Env, rec *wire.Record) error {
+		Handle: func(env Env, rec *object.Record) error {
 			return env.Unwatch(binary.NativeEndian.Uint64(rec.Arg(0)))
 		},
 	}

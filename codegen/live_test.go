@@ -18,7 +18,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // compile compiles text for k. The object is nil where the text is wrong for
@@ -60,7 +60,7 @@ func collection(obj *codegen.Object) (*ebpf.Collection, error) {
 		switch {
 		case m.Type == ebpf.RingBuf:
 			m.MaxEntries = 1 << 16
-		case name == wire.RodataMap:
+		case name == object.RodataMap:
 			rodata, err := ebpf.NewMap(m)
 			if err != nil {
 				return nil, err

@@ -9,17 +9,17 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/source"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // Object is a compiled script.
 type Object struct {
-	Spec    *ebpf.CollectionSpec // programs by Prog.Name, maps by the kernel names in wire
+	Spec    *ebpf.CollectionSpec // programs by Prog.Name, maps by the kernel names in object
 	Checked *check.Program       // attach points, configuration, session
 	Defs    *builtins.Registry
-	Maps    []wire.Map   // the script's maps, in order of first use
-	Events  []wire.Event // by event number
-	Sites   []wire.Site  // by site number
+	Maps    []object.Map   // the script's maps, in order of first use
+	Events  []object.Event // by event number
+	Sites   []object.Site  // by site number
 	// Lines maps an instruction of a program to the source it came from, for
 	// reporting what the kernel's verifier refuses.
 	Lines map[string][]source.Span

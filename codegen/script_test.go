@@ -16,7 +16,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // TestScripts compares random scripts with what they have to compute: their IR
@@ -72,18 +72,18 @@ func interpret(text string, obj *codegen.Object) (map[string]int64, error) {
 		return nil, err
 	}
 	for _, mp := range m.Maps {
-		if mp.Name == wire.SlotMap {
+		if mp.Name == object.SlotMap {
 			data, err := mc.Mem(mc.Maps[mp].Values["\x00\x00\x00\x00"], mp.ValueSize)
 			return slots(data, obj), err
 		}
 	}
-	return nil, fmt.Errorf("no map %s", wire.SlotMap)
+	return nil, fmt.Errorf("no map %s", object.SlotMap)
 }
 
 func slots(data []byte, obj *codegen.Object) map[string]int64 {
 	vals := map[string]int64{}
 	for _, m := range obj.Maps {
-		if m.Store == wire.Slot && m.Value.Size == 8 {
+		if m.Store == object.Slot && m.Value.Size == 8 {
 			vals[m.Name] = int64(binary.NativeEndian.Uint64(data[m.Off:]))
 		}
 	}
@@ -107,7 +107,7 @@ func inKernel(t *testing.T, k probes.Kernel, s *scriptgen.Script) (map[string]in
 		}
 	}
 	var data []byte
-	err = coll.Maps[wire.SlotMap].Lookup(uint32(0), &data)
+	err = coll.Maps[object.SlotMap].Lookup(uint32(0), &data)
 	return slots(data, obj), err
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on
@@ -17,7 +17,7 @@ const onCPU = 1
 // zeroCPUSlot zeroes a per-CPU slot. User space can only write an element as a
 // whole, and would undo what programs add to other slots meanwhile; so a small
 // program does it on each CPU, where no other runs at that time.
-func (s *Session) zeroCPUSlot(m *wire.Map, unset bool) error {
+func (s *Session) zeroCPUSlot(m *object.Map, unset bool) error {
 	k := s.maps[m.Kernel]
 	stores := func(off, size int) (insns asm.Instructions) {
 		for size > 0 {

@@ -12,9 +12,9 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // env is what a session offers to builtins.
@@ -107,7 +107,7 @@ func (e *env) Frames(pid int, addrs []uint64, mode string) []string {
 
 // Stack reads the frames of a stack id.
 func (e *env) Stack(depth int, id int64) []uint64 {
-	m := e.s.maps[wire.StackMap(depth)]
+	m := e.s.maps[object.StackMap(depth)]
 	if m == nil || id < 0 {
 		return nil
 	}

@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// firstGenerations is what a wire.GenMap of that size holds at the start.
+// firstGenerations is what a object.GenMap of that size holds at the start.
 func firstGenerations(size int) []byte {
 	gens := make([]byte, size)
 	for i := 0; i < size; i += 8 {
-		binary.NativeEndian.PutUint64(gens[i:], wire.FrontFirst)
+		binary.NativeEndian.PutUint64(gens[i:], object.FrontFirst)
 	}
 	return gens
 }
@@ -20,13 +20,13 @@ func firstGenerations(size int) []byte {
 // clearFront gives back all slots of m's front, if it has one. What programs
 // add meanwhile to values they have found is lost with them. The keys are in the
 // hash map still.
-func (s *Session) clearFront(m *wire.Map) error {
+func (s *Session) clearFront(m *object.Map) error {
 	if m.Front == nil {
 		return nil
 	}
 	gen := s.gens[m.Front.Gen:]
 	binary.NativeEndian.PutUint64(gen, binary.NativeEndian.Uint64(gen)+1)
-	return updateElem(s.maps[wire.GenMap], make([]byte, 4), s.gens, 0)
+	return updateElem(s.maps[object.GenMap], make([]byte, 4), s.gens, 0)
 }
 
 // busyWait is how long to wait for a slot that is being given to a key. It takes
@@ -36,7 +36,7 @@ const busyWait = 20 * time.Millisecond
 // addFront adds to the parts of each key what m's front holds. It is read after
 // the hash map: a key that gets its slot meanwhile may be new to pairs, but none
 // is there whose slot is not seen.
-func (s *Session) addFront(m *wire.Map, pairs []pair, parts [][][]byte) ([]pair, [][][]byte, error) {
+func (s *Session) addFront(m *object.Map, pairs []pair, parts [][][]byte) ([]pair, [][][]byte, error) {
 	slots, err := s.readFront(m)
 	if err != nil {
 		return nil, nil, err
@@ -46,7 +46,7 @@ func (s *Session) addFront(m *wire.Map, pairs []pair, parts [][][]byte) ([]pair,
 		index[string(p.key)] = i
 	}
 	for _, slot := range slots {
-		key, val := slot[wire.FrontKey:][:m.Front.Key], slot[m.Front.SlotValue():][:m.Value.Size]
+		key, val := slot[object.FrontKey:][:m.Front.Key], slot[m.Front.SlotValue():][:m.Value.Size]
 		i, ok := index[string(key)]
 		if !ok {
 			i = len(pairs)
@@ -59,7 +59,7 @@ func (s *Session) addFront(m *wire.Map, pairs []pair, parts [][][]byte) ([]pair,
 }
 
 // readFront is the slots of m's front that belong to a key.
-func (s *Session) readFront(m *wire.Map) ([][]byte, error) {
+func (s *Session) readFront(m *object.Map) ([][]byte, error) {
 	f := m.Front
 	k := s.maps[f.Kernel]
 	if k == nil {
@@ -79,7 +79,7 @@ func (s *Session) readFront(m *wire.Map) ([][]byte, error) {
 				switch binary.NativeEndian.Uint64(slot) {
 				case gen:
 					slots = append(slots, slot)
-				case wire.FrontBusy:
+				case object.FrontBusy:
 					busy = true
 				}
 			}

@@ -17,8 +17,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // fronted loads a script whose only program the test runs on the CPUs it likes.
@@ -172,7 +172,7 @@ func TestFrontFull(t *testing.T) {
 	run(0)
 	run(0)
 	s.want(t, "full", "@few", 8, 16)
-	full := slices.IndexFunc(s.obj.Sites, func(site wire.Site) bool { return site.Kind == wire.MapFull })
+	full := slices.IndexFunc(s.obj.Sites, func(site object.Site) bool { return site.Kind == object.MapFull })
 	var n [8]byte
 	if _, err := s.sites.mem.ReadAt(n[:], int64(8*full)); err != nil {
 		t.Fatal(err)

@@ -7,11 +7,11 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // parts are the kernel maps that together hold the entries of a map with keys.
-func (s *Session) parts(m *wire.Map) ([]*ebpf.Map, error) {
+func (s *Session) parts(m *object.Map) ([]*ebpf.Map, error) {
 	names := []string{m.Kernel}
 	if m.Short != "" {
 		names = append(names, m.Short)
@@ -26,8 +26,8 @@ func (s *Session) parts(m *wire.Map) ([]*ebpf.Map, error) {
 }
 
 // stride is the size in which user space sees the values of a kernel map of m.
-func (s *Session) stride(m *wire.Map, k *ebpf.Map) int {
-	if m.Store == wire.PerCPUHashMap {
+func (s *Session) stride(m *object.Map, k *ebpf.Map) int {
+	if m.Store == object.PerCPUHashMap {
 		return roundUp8(int(k.ValueSize())) * s.ncpu
 	}
 	return int(k.ValueSize())
@@ -35,7 +35,7 @@ func (s *Session) stride(m *wire.Map, k *ebpf.Map) int {
 
 // readHash reads a map with keys. A short key has fewer bytes than the map's
 // key type: what is missing is zero.
-func (s *Session) readHash(m *wire.Map) ([]pair, error) {
+func (s *Session) readHash(m *object.Map) ([]pair, error) {
 	ks, err := s.parts(m)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (s *Session) readHash(m *wire.Map) ([]pair, error) {
 		}
 	}
 	for i, p := range parts {
-		if len(p) == 1 && m.Store != wire.PerCPUHashMap {
+		if len(p) == 1 && m.Store != object.PerCPUHashMap {
 			pairs[i].val = p[0]
 		} else {
 			pairs[i].val = s.merge(m.Value, p)
@@ -81,7 +81,7 @@ func (s *Session) readHash(m *wire.Map) ([]pair, error) {
 
 // joinParts puts the parts of each value together, in no order: aggregations that
 // are kept so know the place of what is in them. Parts never used are missing.
-func joinParts(m *wire.Map, parts []pair) []pair {
+func joinParts(m *object.Map, parts []pair) []pair {
 	var pairs []pair
 	at := map[string]int{}
 	for _, p := range parts {
@@ -102,8 +102,8 @@ func joinParts(m *wire.Map, parts []pair) []pair {
 
 // perCPU is the values of size bytes that val consists of: one for each CPU, or
 // the only one.
-func (s *Session) perCPU(m *wire.Map, k *ebpf.Map, val []byte, size int) [][]byte {
-	if m.Store != wire.PerCPUHashMap {
+func (s *Session) perCPU(m *object.Map, k *ebpf.Map, val []byte, size int) [][]byte {
+	if m.Store != object.PerCPUHashMap {
 		return [][]byte{val[:size]}
 	}
 	cpus := make([][]byte, s.ncpu)
@@ -114,7 +114,7 @@ func (s *Session) perCPU(m *wire.Map, k *ebpf.Map, val []byte, size int) [][]byt
 }
 
 // eachKey calls f for all keys that a map has now.
-func (s *Session) eachKey(m *wire.Map, f func(k *ebpf.Map, key []byte) error) error {
+func (s *Session) eachKey(m *object.Map, f func(k *ebpf.Map, key []byte) error) error {
 	ks, err := s.parts(m)
 	if err != nil {
 		return err
@@ -134,14 +134,14 @@ func (s *Session) eachKey(m *wire.Map, f func(k *ebpf.Map, key []byte) error) er
 	return nil
 }
 
-func (s *Session) clearHash(m *wire.Map) error {
+func (s *Session) clearHash(m *object.Map) error {
 	if err := errors.Join(s.clearFront(m), s.clearThreads(m)); err != nil {
 		return err
 	}
 	return s.eachKey(m, func(k *ebpf.Map, key []byte) error { return deleteElem(k, key) })
 }
 
-func (s *Session) zeroHash(m *wire.Map) error {
+func (s *Session) zeroHash(m *object.Map) error {
 	if err := errors.Join(s.clearFront(m), s.zeroThreads(m)); err != nil {
 		return err
 	}

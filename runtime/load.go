@@ -22,8 +22,8 @@ import (
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/symbols"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // Load puts an object's maps and programs into the kernel. Nothing runs yet.
@@ -34,7 +34,7 @@ func Load(obj *codegen.Object, opt Options) (*Session, error) {
 	s := &Session{
 		obj: obj, opt: opt,
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
-		byName: map[string]*wire.Map{}, attachedTo: map[place]bool{}, missed: map[*check.Prog]uint64{},
+		byName: map[string]*object.Map{}, attachedTo: map[place]bool{}, missed: map[*check.Prog]uint64{},
 		stop: make(chan struct{}),
 	}
 	if err := s.load(); err != nil {
@@ -58,7 +58,7 @@ func (s *Session) load() error {
 	for i := range s.obj.Maps {
 		s.byName[s.obj.Maps[i].Name] = &s.obj.Maps[i]
 	}
-	s.handlers = make([]func(builtins.Env, *wire.Record) error, len(s.obj.Events))
+	s.handlers = make([]func(builtins.Env, *object.Record) error, len(s.obj.Events))
 	for i, e := range s.obj.Events {
 		d := s.obj.Defs.Lookup(e.Def)
 		if d == nil || d.Handle == nil {
@@ -97,16 +97,16 @@ func (s *Session) loadMaps() error {
 	for _, name := range names {
 		spec := s.obj.Spec.Maps[name].Copy()
 		switch name {
-		case wire.RingMap:
+		case object.RingMap:
 			spec.MaxEntries = uint32(s.ringSize())
-		case wire.SlotMap, wire.SiteMap:
+		case object.SlotMap, object.SiteMap:
 			// Read and written through memory: a map of one element can't be
 			// written in part otherwise, and a whole write would lose what the
 			// kernel adds meanwhile.
 			spec.Flags |= mmapable
-		case wire.SessionMap:
+		case object.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
-		case wire.GenMap:
+		case object.GenMap:
 			s.gens = firstGenerations(int(spec.ValueSize))
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: s.gens}}
 		}
@@ -116,19 +116,19 @@ func (s *Session) loadMaps() error {
 		}
 		s.maps[name] = m
 		switch name {
-		case wire.RodataMap:
+		case object.RodataMap:
 			if err := m.Freeze(); err != nil {
 				return fmt.Errorf("cannot freeze map %s: %w", name, err)
 			}
-		case wire.RingMap:
+		case object.RingMap:
 			if s.ring, err = ringbuf.NewReader(m); err != nil {
 				return fmt.Errorf("cannot read the ring buffer: %w", err)
 			}
-		case wire.SlotMap:
+		case object.SlotMap:
 			if s.slots, err = m.Memory(); err != nil {
 				return fmt.Errorf("cannot map the memory of %s: %w", name, err)
 			}
-		case wire.SiteMap:
+		case object.SiteMap:
 			mem, err := m.Memory()
 			if err != nil {
 				return fmt.Errorf("cannot map the memory of %s: %w", name, err)
@@ -151,7 +151,7 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	name := kernel
 	var at source.Span
 	for _, m := range s.obj.Maps {
-		if (m.Kernel == kernel || m.Short == kernel) && (m.Store == wire.HashMap || m.Store == wire.PerCPUHashMap) {
+		if (m.Kernel == kernel || m.Short == kernel) && (m.Store == object.HashMap || m.Store == object.PerCPUHashMap) {
 			name = m.Name
 			for _, info := range s.obj.Checked.Maps {
 				if info.Name == m.Name {
@@ -170,10 +170,10 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 
 // sessionWords is what the session map tells the programs.
 func sessionWords() []byte {
-	b := make([]byte, wire.SessionSize)
+	b := make([]byte, object.SessionSize)
 	boot := clockNow(unix.CLOCK_BOOTTIME)
-	binary.NativeEndian.PutUint64(b[wire.SessionStart:], uint64(boot))
-	binary.NativeEndian.PutUint64(b[wire.SessionTAI:], uint64(clockOffset(unix.CLOCK_TAI, unix.CLOCK_BOOTTIME)))
+	binary.NativeEndian.PutUint64(b[object.SessionStart:], uint64(boot))
+	binary.NativeEndian.PutUint64(b[object.SessionTAI:], uint64(clockOffset(unix.CLOCK_TAI, unix.CLOCK_BOOTTIME)))
 	return b
 }
 

@@ -9,9 +9,9 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // pair is an entry of a map: its encoded key (nil: none) and its value, merged
@@ -20,11 +20,11 @@ type pair struct{ key, val []byte }
 
 // printAll prints every map that has something in it, by name.
 func (s *Session) printAll() {
-	maps := make([]*wire.Map, 0, len(s.obj.Maps))
+	maps := make([]*object.Map, 0, len(s.obj.Maps))
 	for i := range s.obj.Maps {
 		maps = append(maps, &s.obj.Maps[i])
 	}
-	slices.SortFunc(maps, func(a, b *wire.Map) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(maps, func(a, b *object.Map) int { return cmp.Compare(a.Name, b.Name) })
 	for _, m := range maps {
 		if err := s.printMap(m, 0, 0, false); err != nil {
 			fmt.Fprintf(s.opt.Stderr, "ERROR: cannot print %s: %v\n", m.Name, err)
@@ -35,7 +35,7 @@ func (s *Session) printAll() {
 // printMap prints the entries of m with the greatest values, or all if top is
 // 0. A map without keys that was never assigned is shown as zero if it is asked
 // for, and left out otherwise.
-func (s *Session) printMap(m *wire.Map, top, div int64, asked bool) error {
+func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
 	pairs, err := s.readMap(m)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (s *Session) printMap(m *wire.Map, top, div int64, asked bool) error {
 // sortPairs puts entries in order: integers and aggregations ascending by
 // value, all others by key. Equal ones are ordered by key, so that the same
 // data prints the same.
-func (s *Session) sortPairs(m *wire.Map, pairs []pair) {
+func (s *Session) sortPairs(m *object.Map, pairs []pair) {
 	if len(pairs) < 2 {
 		return
 	}
@@ -143,10 +143,10 @@ func cString(b []byte) []byte {
 }
 
 // readMap reads a map of the script as it is now.
-func (s *Session) readMap(m *wire.Map) ([]pair, error) {
+func (s *Session) readMap(m *object.Map) ([]pair, error) {
 	size := m.Value.Size
 	switch m.Store {
-	case wire.Slot:
+	case object.Slot:
 		if s.slots == nil {
 			return nil, fmt.Errorf("bug: no map %s", m.Kernel)
 		}
@@ -158,7 +158,7 @@ func (s *Session) readMap(m *wire.Map) ([]pair, error) {
 			return nil, err
 		}
 		return []pair{{val: val}}, nil
-	case wire.PerCPUSlot:
+	case object.PerCPUSlot:
 		k := s.maps[m.Kernel]
 		if k == nil {
 			return nil, fmt.Errorf("bug: no map %s", m.Kernel)
@@ -256,7 +256,7 @@ func putUint(b []byte, v uint64) {
 }
 
 // mapByName finds a map of the script by its name with the @.
-func (s *Session) mapByName(name string) (*wire.Map, error) {
+func (s *Session) mapByName(name string) (*object.Map, error) {
 	if m := s.byName[name]; m != nil {
 		return m, nil
 	}
@@ -265,32 +265,32 @@ func (s *Session) mapByName(name string) (*wire.Map, error) {
 
 // clearMap removes all entries; a map without keys counts as never assigned
 // again.
-func (s *Session) clearMap(m *wire.Map) error {
+func (s *Session) clearMap(m *object.Map) error {
 	switch m.Store {
-	case wire.Slot:
+	case object.Slot:
 		if err := s.zeroSlot(m); err != nil || m.Set < 0 {
 			return err
 		}
 		_, err := s.slots.WriteAt([]byte{0}, int64(m.Set))
 		return err
-	case wire.PerCPUSlot:
+	case object.PerCPUSlot:
 		return s.zeroCPUSlot(m, m.Set >= 0)
 	}
 	return s.clearHash(m)
 }
 
 // zeroMap sets all values to zero and keeps the keys.
-func (s *Session) zeroMap(m *wire.Map) error {
+func (s *Session) zeroMap(m *object.Map) error {
 	switch m.Store {
-	case wire.Slot:
+	case object.Slot:
 		return s.zeroSlot(m)
-	case wire.PerCPUSlot:
+	case object.PerCPUSlot:
 		return s.zeroCPUSlot(m, false)
 	}
 	return s.zeroHash(m)
 }
 
-func (s *Session) zeroSlot(m *wire.Map) error {
+func (s *Session) zeroSlot(m *object.Map) error {
 	_, err := s.slots.WriteAt(make([]byte, m.Value.Size), int64(m.Off))
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // tick is how often the session looks after what went wrong.
@@ -303,7 +303,7 @@ func (s *Session) drain(handle bool) {
 
 // handle gives a record to the builtin that sent it.
 func (s *Session) handle(data []byte) {
-	if len(data) < wire.HeaderSize {
+	if len(data) < object.HeaderSize {
 		s.env.warnBug("a record of %d bytes", len(data))
 		return
 	}
@@ -317,7 +317,7 @@ func (s *Session) handle(data []byte) {
 		s.env.warnBug("a record of %s with %d bytes instead of %d", e.Def, len(data), e.Size)
 		return
 	}
-	rec := wire.Record{Event: e, Data: data}
+	rec := object.Record{Event: e, Data: data}
 	if err := s.handlers[n](s.env, &rec); err != nil {
 		s.env.Warn(e.Span, "%s: %v", e.Def, err)
 	}

@@ -40,9 +40,9 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/symbols"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // Options says how to run an object.
@@ -96,17 +96,17 @@ type Session struct {
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached
 	ring     *ringbuf.Reader
-	slots    *ebpf.Memory            // wire.SlotMap, nil if the script has none
-	gens     []byte                  // the value of wire.GenMap, which only we write; nil if there are no fronts
-	threads  map[string]*ebpf.Memory // of each wire.Threads, by its kernel name
+	slots    *ebpf.Memory            // object.SlotMap, nil if the script has none
+	gens     []byte                  // the value of object.GenMap, which only we write; nil if there are no fronts
+	threads  map[string]*ebpf.Memory // of each object.Threads, by its kernel name
 	sites    *siteTable
 	syms     *symbols.User
 	mmaps    *mmapLog // of the child; nil: none, or the kernel keeps none
 	env      *env
 	ncpu     int // possible CPUs
 
-	handlers []func(builtins.Env, *wire.Record) error // by event number
-	byName   map[string]*wire.Map
+	handlers []func(builtins.Env, *object.Record) error // by event number
+	byName   map[string]*object.Map
 
 	walkers    sync.WaitGroup
 	walkErr    error

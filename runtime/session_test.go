@@ -26,9 +26,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // The tests put objects together by hand: what a session does must not depend
@@ -42,18 +42,18 @@ var (
 	}}
 )
 
-// object is a script under construction.
-type object struct {
+// testObject is a script under construction.
+type testObject struct {
 	*codegen.Object
 	t *testing.T
 }
 
-func newObject(t *testing.T, defs ...*builtins.Def) object {
+func newObject(t *testing.T, defs ...*builtins.Def) testObject {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	return object{&codegen.Object{
+	return testObject{&codegen.Object{
 		Spec: &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}},
 		Checked: &check.Program{
 			Config:  &config.Config{PrintMapsOnExit: true, PerfRBPages: 16, StrTruncTrailer: ".."},
@@ -65,7 +65,7 @@ func newObject(t *testing.T, defs ...*builtins.Def) object {
 	}, t}
 }
 
-func (o object) prog(kind *probes.Kind, target, fn string, insns ...asm.Instruction) {
+func (o testObject) prog(kind *probes.Kind, target, fn string, insns ...asm.Instruction) {
 	name := kind.Name + "_" + fn
 	typ := ebpf.RawTracepoint
 	if kind.Attach != nil {
@@ -82,14 +82,14 @@ func (o object) prog(kind *probes.Kind, target, fn string, insns ...asm.Instruct
 	})
 }
 
-func (o object) ring() {
-	o.Spec.Maps[wire.RingMap] = &ebpf.MapSpec{Name: wire.RingMap, Type: ebpf.RingBuf}
+func (o testObject) ring() {
+	o.Spec.Maps[object.RingMap] = &ebpf.MapSpec{Name: object.RingMap, Type: ebpf.RingBuf}
 }
 
 // event adds an event with one u32 argument and returns its number.
-func (o object) event(def string) int32 {
+func (o testObject) event(def string) int32 {
 	o.ring()
-	o.Events = append(o.Events, wire.Event{Def: def, Size: 16, Args: []wire.Arg{{Type: types.TUint32, Off: 8}}})
+	o.Events = append(o.Events, object.Event{Def: def, Size: 16, Args: []object.Arg{{Type: types.TUint32, Off: 8}}})
 	return int32(len(o.Events) - 1)
 }
 
@@ -100,7 +100,7 @@ func send(event, arg int32) []asm.Instruction {
 		asm.StoreImm(asm.RFP, -12, 0, asm.Word),
 		asm.StoreImm(asm.RFP, -8, int64(arg), asm.Word),
 		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(wire.RingMap),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(object.RingMap),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, -16),
 		asm.Mov.Imm(asm.R3, 16),
@@ -135,11 +135,11 @@ func onlyFor(pid int) []asm.Instruction {
 func code(parts ...[]asm.Instruction) []asm.Instruction { return slices.Concat(parts...) }
 
 var (
-	exitDef = &builtins.Def{Name: "exit", Handle: func(env builtins.Env, rec *wire.Record) error {
+	exitDef = &builtins.Def{Name: "exit", Handle: func(env builtins.Env, rec *object.Record) error {
 		env.Exit(int(binary.NativeEndian.Uint32(rec.Arg(0))))
 		return nil
 	}}
-	sayDef = &builtins.Def{Name: "say", Handle: func(env builtins.Env, rec *wire.Record) error {
+	sayDef = &builtins.Def{Name: "say", Handle: func(env builtins.Env, rec *object.Record) error {
 		env.Out().Printf("printf", env.Text(env.Decode(rec.Args[0].Type, rec.Arg(0)))+"\n")
 		return nil
 	}}
@@ -156,7 +156,7 @@ var (
 )
 
 // run runs the object to its end and returns what it printed.
-func (o object) run(ctx context.Context, opt Options) (stdout, stderr string, status int) {
+func (o testObject) run(ctx context.Context, opt Options) (stdout, stderr string, status int) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
 	opt.Sink = output.NewText(output.NewWriter(&out, output.Line), &errs, output.Options{})
@@ -213,18 +213,18 @@ func TestExit(t *testing.T) {
 
 // counters is a script that counts this process's getpriority calls in every
 // kind of map.
-func counters(t *testing.T) object {
+func counters(t *testing.T) testObject {
 	o := newObject(t)
-	o.Spec.Maps[wire.SlotMap] = &ebpf.MapSpec{Name: wire.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 32, MaxEntries: 1}
-	o.Spec.Maps[wire.CPUSlotMap] = &ebpf.MapSpec{Name: wire.CPUSlotMap, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: 1}
-	o.Maps = []wire.Map{
-		{Name: "@slot", Value: types.TInt64, Store: wire.Slot, Kernel: wire.SlotMap, Off: 0, Set: 24},
-		{Name: "@cpu", Value: sumT, Store: wire.PerCPUSlot, Kernel: wire.CPUSlotMap, Off: 8, Set: 16},
-		{Name: "@never", Value: types.TInt64, Store: wire.Slot, Kernel: wire.SlotMap, Off: 8, Set: 25},
+	o.Spec.Maps[object.SlotMap] = &ebpf.MapSpec{Name: object.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 32, MaxEntries: 1}
+	o.Spec.Maps[object.CPUSlotMap] = &ebpf.MapSpec{Name: object.CPUSlotMap, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: 1}
+	o.Maps = []object.Map{
+		{Name: "@slot", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Off: 0, Set: 24},
+		{Name: "@cpu", Value: sumT, Store: object.PerCPUSlot, Kernel: object.CPUSlotMap, Off: 8, Set: 16},
+		{Name: "@never", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Off: 8, Set: 25},
 	}
 	o.prog(tp, "syscalls", "sys_enter_getpriority", code(onlyFor(os.Getpid()),
-		addTo(wire.SlotMap, 0, 1), addTo(wire.SlotMap, 24, 1),
-		addTo(wire.CPUSlotMap, 8, 2), addTo(wire.CPUSlotMap, 16, 1))...)
+		addTo(object.SlotMap, 0, 1), addTo(object.SlotMap, 24, 1),
+		addTo(object.CPUSlotMap, 8, 2), addTo(object.CPUSlotMap, 16, 1))...)
 	return o
 }
 
@@ -301,14 +301,14 @@ func TestClearAndZero(t *testing.T) {
 func TestKeyedMaps(t *testing.T) {
 	o := newObject(t)
 	key := types.NewTuple(types.TInt32, types.NewString(4))
-	hash := func(name string, typ ebpf.MapType, store wire.Store, val *types.Type) {
+	hash := func(name string, typ ebpf.MapType, store object.Store, val *types.Type) {
 		o.Spec.Maps[name] = &ebpf.MapSpec{Name: name, Type: typ, KeySize: uint32(key.Size), ValueSize: uint32(val.Size), MaxEntries: 10000}
-		o.Maps = append(o.Maps, wire.Map{Name: "@" + name, Key: key, Value: val, Store: store, Kernel: name, Max: 10000})
+		o.Maps = append(o.Maps, object.Map{Name: "@" + name, Key: key, Value: val, Store: store, Kernel: name, Max: 10000})
 	}
-	hash("ints", ebpf.Hash, wire.HashMap, types.TInt64)
-	hash("sums", ebpf.PerCPUHash, wire.PerCPUHashMap, sumT)
-	hash("strs", ebpf.Hash, wire.HashMap, types.NewString(8))
-	hash("many", ebpf.PerCPUHash, wire.PerCPUHashMap, sumT)
+	hash("ints", ebpf.Hash, object.HashMap, types.TInt64)
+	hash("sums", ebpf.PerCPUHash, object.PerCPUHashMap, sumT)
+	hash("strs", ebpf.Hash, object.HashMap, types.NewString(8))
+	hash("many", ebpf.PerCPUHash, object.PerCPUHashMap, sumT)
 	o.prog(begin, "", "")
 	var out bytes.Buffer
 	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
@@ -390,13 +390,13 @@ func TestKeyedMaps(t *testing.T) {
 func TestSites(t *testing.T) {
 	o := newObject(t)
 	f := source.NewFile("stdin", "begin { @a = 1 / 0 }")
-	o.Spec.Maps[wire.SiteMap] = &ebpf.MapSpec{Name: wire.SiteMap, Type: ebpf.Array, KeySize: 4, ValueSize: 24, MaxEntries: 1}
-	o.Sites = []wire.Site{
-		{Kind: wire.DivZero, Span: source.Span{File: f, Start: 13, End: 18}},
-		{Kind: wire.LostEvent, Span: source.Span{File: f, Start: 0, End: 5}},
-		{Kind: wire.ReadFault, Span: source.Span{File: f, Start: 0, End: 5}},
+	o.Spec.Maps[object.SiteMap] = &ebpf.MapSpec{Name: object.SiteMap, Type: ebpf.Array, KeySize: 4, ValueSize: 24, MaxEntries: 1}
+	o.Sites = []object.Site{
+		{Kind: object.DivZero, Span: source.Span{File: f, Start: 13, End: 18}},
+		{Kind: object.LostEvent, Span: source.Span{File: f, Start: 0, End: 5}},
+		{Kind: object.ReadFault, Span: source.Span{File: f, Start: 0, End: 5}},
 	}
-	o.prog(begin, "", "", code(addTo(wire.SiteMap, 0, 3), addTo(wire.SiteMap, 8, 9), addTo(wire.SiteMap, 16, 1))...)
+	o.prog(begin, "", "", code(addTo(object.SiteMap, 0, 3), addTo(object.SiteMap, 8, 9), addTo(object.SiteMap, 16, 1))...)
 	_, errs, _ := o.run(timeout(t), Options{})
 	expect(t, "stderr", errs, "Attached 1 probe\n"+
 		"stdin:1:14-19: WARNING: Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result. (3 times so far)\n"+
@@ -442,10 +442,10 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Spec.Maps[wire.SlotMap] = &ebpf.MapSpec{Name: wire.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}
-	o.Maps = []wire.Map{{Name: "@", Value: types.TInt64, Store: wire.Slot, Kernel: wire.SlotMap, Set: -1}}
+	o.Spec.Maps[object.SlotMap] = &ebpf.MapSpec{Name: object.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}
+	o.Maps = []object.Map{{Name: "@", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Set: -1}}
 	// The execve of the command itself is seen: it happens after attaching.
-	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(wire.SlotMap, 0, 1))...)
+	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(object.SlotMap, 0, 1))...)
 	out, _, status := o.run(timeout(t), Options{Child: c})
 	expect(t, "stdout", out, "\n\n@: 1\n")
 	if status != 0 || c.Ended() != "exited with code: 0" {

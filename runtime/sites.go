@@ -9,20 +9,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
-	"github.com/gotrace/gotrace/runtime/wire"
 )
 
 // siteTable is the script's places where something can go wrong, and their
 // counters in the kernel.
 type siteTable struct {
-	sites []wire.Site
+	sites []object.Site
 	mem   *ebpf.Memory
 	buf   []byte
 	seen  []uint64 // counts already reported
 }
 
-func newSiteTable(sites []wire.Site, mem *ebpf.Memory) *siteTable {
+func newSiteTable(sites []object.Site, mem *ebpf.Memory) *siteTable {
 	return &siteTable{sites: sites, mem: mem, buf: make([]byte, 8*len(sites)), seen: make([]uint64, len(sites))}
 }
 
@@ -44,7 +44,7 @@ func (s *Session) reportSites(last bool) {
 		if n == before {
 			continue
 		}
-		if site.Kind == wire.LostEvent {
+		if site.Kind == object.LostEvent {
 			lost += n - before
 			t.seen[i] = n
 			continue
@@ -90,21 +90,21 @@ func (s *Session) reportMissed() {
 	}
 }
 
-func (s *Session) reportSite(site wire.Site, before, n uint64) {
+func (s *Session) reportSite(site object.Site, before, n uint64) {
 	m := output.Message{Kind: "runtime_error", At: site.Span}
 	// Some are no failure of the script: they are told where it is asked for.
 	told := s.obj.Checked.Session.Warnings
 	helper := func(name string, errno unix.Errno) { m.Kind, m.Helper, m.Code = "helper_error", name, -int(errno) }
 	var msg string
 	switch site.Kind {
-	case wire.MapFull:
+	case object.MapFull:
 		told = true
 		helper("map_update_elem", unix.E2BIG)
 		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*s.byName[site.What].Max)
-	case wire.NoEntry:
+	case object.NoEntry:
 		helper("map_lookup_elem", unix.ENOENT)
 		msg = fmt.Sprintf("Can't lookup map element because it does not exist. %s has no such key: the value is 0.", site.What)
-	case wire.ReadFault:
+	case object.ReadFault:
 		name := "probe_read" // or what a plain load does
 		if strings.HasPrefix(site.What, name) {
 			name = site.What
@@ -114,13 +114,13 @@ func (s *Session) reportSite(site wire.Site, before, n uint64) {
 		if site.What != "" {
 			msg += " (" + site.What + ")"
 		}
-	case wire.DivZero:
+	case object.DivZero:
 		told = true
 		msg = "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result."
-	case wire.OutOfBounds:
+	case object.OutOfBounds:
 		told = true
 		msg = "Array access out of bounds. This can lead to unexpected results."
-	case wire.StackFault:
+	case object.StackFault:
 		told = true
 		msg = "A stack could not be taken or stored"
 		if site.What != "" {

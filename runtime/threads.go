@@ -6,11 +6,11 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// openThreads maps a wire.Threads into memory and begins its first generation.
-func (s *Session) openThreads(t *wire.Threads) error {
+// openThreads maps a object.Threads into memory and begins its first generation.
+func (s *Session) openThreads(t *object.Threads) error {
 	k := s.maps[t.Kernel]
 	if k == nil {
 		return fmt.Errorf("bug: no map %s", t.Kernel)
@@ -23,7 +23,7 @@ func (s *Session) openThreads(t *wire.Threads) error {
 		s.threads = map[string]*ebpf.Memory{}
 	}
 	s.threads[t.Kernel] = mem
-	return putWord(mem, wire.ThreadsGen, wire.ThreadsFirst)
+	return putWord(mem, object.ThreadsGen, object.ThreadsFirst)
 }
 
 func getWord(mem *ebpf.Memory, off int64) (uint64, error) {
@@ -37,29 +37,29 @@ func putWord(mem *ebpf.Memory, off int64, x uint64) error {
 	return err
 }
 
-// clearThreads gives back all slots of m's wire.Threads, if it has one. The hash
+// clearThreads gives back all slots of m's object.Threads, if it has one. The hash
 // map has to be cleared next.
-func (s *Session) clearThreads(m *wire.Map) error {
+func (s *Session) clearThreads(m *object.Map) error {
 	if m.Threads == nil {
 		return nil
 	}
 	mem := s.threads[m.Threads.Kernel]
-	gen, err := getWord(mem, wire.ThreadsGen)
+	gen, err := getWord(mem, object.ThreadsGen)
 	if err != nil {
 		return err
 	}
-	return putWord(mem, wire.ThreadsGen, gen+wire.ThreadsFirst)
+	return putWord(mem, object.ThreadsGen, gen+object.ThreadsFirst)
 }
 
-// zeroThreads sets the values in m's wire.Threads to zero.
-func (s *Session) zeroThreads(m *wire.Map) error {
+// zeroThreads sets the values in m's object.Threads to zero.
+func (s *Session) zeroThreads(m *object.Map) error {
 	return s.eachThread(m, func(_, _ []byte, off int64) error {
-		return putWord(s.threads[m.Threads.Kernel], off+wire.ThreadValue, 0)
+		return putWord(s.threads[m.Threads.Kernel], off+object.ThreadValue, 0)
 	})
 }
 
-// addThreads adds to pairs, which the hash map has, what m's wire.Threads holds.
-func (s *Session) addThreads(m *wire.Map, pairs []pair) ([]pair, error) {
+// addThreads adds to pairs, which the hash map has, what m's object.Threads holds.
+func (s *Session) addThreads(m *object.Map, pairs []pair) ([]pair, error) {
 	seen := map[string]bool{}
 	for _, p := range pairs {
 		seen[string(p.key)] = true
@@ -76,7 +76,7 @@ func (s *Session) addThreads(m *wire.Map, pairs []pair) ([]pair, error) {
 
 // eachThread calls f for all slots that hold an entry: its key, its value, and
 // where the slot is.
-func (s *Session) eachThread(m *wire.Map, f func(key, val []byte, off int64) error) error {
+func (s *Session) eachThread(m *object.Map, f func(key, val []byte, off int64) error) error {
 	if m.Threads == nil {
 		return nil
 	}
@@ -84,16 +84,16 @@ func (s *Session) eachThread(m *wire.Map, f func(key, val []byte, off int64) err
 	if _, err := s.threads[m.Threads.Kernel].ReadAt(all, 0); err != nil {
 		return err
 	}
-	gen := binary.NativeEndian.Uint64(all[wire.ThreadsGen:])
+	gen := binary.NativeEndian.Uint64(all[object.ThreadsGen:])
 	for i := range m.Threads.Slots {
-		off := wire.ThreadsHeader + i*wire.ThreadSlot
-		slot := all[off:][:wire.ThreadSlot]
+		off := object.ThreadsHeader + i*object.ThreadSlot
+		slot := all[off:][:object.ThreadSlot]
 		word := binary.NativeEndian.Uint64(slot)
-		if word < gen || word == wire.ThreadBusy {
+		if word < gen || word == object.ThreadBusy {
 			continue
 		}
 		key := binary.NativeEndian.AppendUint32(nil, uint32(word))
-		if err := f(key, slot[wire.ThreadValue:], int64(off)); err != nil {
+		if err := f(key, slot[object.ThreadValue:], int64(off)); err != nil {
 			return err
 		}
 	}

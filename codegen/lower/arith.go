@@ -4,7 +4,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // operand is one side of an operation on words.
@@ -52,7 +52,7 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 			break
 		}
 		v = f.IfElse(b, func() *ir.Value { return f.b.Op(div, a, b) }, func() *ir.Value {
-			f.Count(wire.DivZero, at.Span(), "")
+			f.Count(object.DivZero, at.Span(), "")
 			return f.b.Const(1)
 		})
 	case ">>":

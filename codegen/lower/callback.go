@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // A loop whose number of turns is not small and known becomes a function that
@@ -198,7 +198,7 @@ func (f *fn) callbackBody(s *ast.For) {
 // afterCallback counts a refusal of the helper and goes on with a return from
 // within the loop.
 func (f *fn) afterCallback(cb *callback, n *ir.Value, s *ast.For, helper string) {
-	f.If(f.b.Op(ir.OpSLt, n, f.b.Const(0)), func() { f.Count(wire.HelperFail, s.Span(), helper) })
+	f.If(f.b.Op(ir.OpSLt, n, f.b.Const(0)), func() { f.Count(object.HelperFail, s.Span(), helper) })
 	if cb.done >= 0 {
 		f.If(f.b.Load(f.frame, cb.done, 8, false), func() {
 			f.returnNow(f.b.Load(f.frame, cb.done+8, 8, false))

@@ -5,23 +5,23 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // event is the number of the event that a call sends, and where in its record
 // the arguments are, the long ones packed or not. A call lowered twice (unroll)
 // is one event.
-func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any, pack bool) (int, *wire.Event) {
+func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any, pack bool) (int, *object.Event) {
 	if n, ok := u.events[call]; ok {
 		return n, &u.res.Events[n]
 	}
-	ev := wire.Event{Def: call.Def.Name, Span: call.Span, From: call.From, Lits: lits}
-	off := wire.HeaderSize
+	ev := object.Event{Def: call.Def.Name, Span: call.Span, From: call.From, Lits: lits}
+	off := object.HeaderSize
 	for _, t := range args {
-		a := wire.Arg{Type: t, Packed: pack && packs(t)}
+		a := object.Arg{Type: t, Packed: pack && packs(t)}
 		size, align := t.Size, t.Align()
 		if a.Packed {
-			size, align = wire.PackedLen, wire.PackedLen
+			size, align = object.PackedLen, object.PackedLen
 		}
 		a.Off = roundUp(off, align)
 		ev.Args = append(ev.Args, a)
@@ -59,7 +59,7 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 		f.b.Call(ir.RingSubmit, p, f.b.Const(0))
 		return nil
 	}, func() *ir.Value {
-		f.Count(wire.LostEvent, call.Span, call.Def.Name)
+		f.Count(object.LostEvent, call.Span, call.Def.Name)
 		return nil
 	})
 	f.done(early)
@@ -179,7 +179,7 @@ func (f *fn) SendArgs(call *builtins.Call, lits []any) {
 
 // Send sends the values of args.
 func (f *fn) Send(call *builtins.Call, args []*builtins.Arg, ts []*types.Type, lits []any) {
-	fixed := wire.HeaderSize // no less than what is in front of the packed values
+	fixed := object.HeaderSize // no less than what is in front of the packed values
 	for _, t := range ts {
 		fixed += t.Align()
 		if !packs(t) {

@@ -8,11 +8,11 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // front keeps an aggregation, or an integer that is only added to, in a
-// wire.Front before a hash map: an addition finds its key's slot with a handful
+// object.Front before a hash map: an addition finds its key's slot with a handful
 // of instructions and no call. Only additions do without the hash map, so a map
 // that programs read, assign to, or delete from is kept as a plain hash.
 //
@@ -24,7 +24,7 @@ import (
 type front struct {
 	*hash
 	m *ir.Map
-	w *wire.Front
+	w *object.Front
 }
 
 // Limits of a front.
@@ -37,12 +37,12 @@ const (
 )
 
 // withFront puts a front before h where the map is one for it.
-func (u *unit) withFront(m *builtins.MapInfo, w *wire.Map, h *hash) store {
+func (u *unit) withFront(m *builtins.MapInfo, w *object.Map, h *hash) store {
 	sums := m.Value.Kind == types.Agg || m.Value.Kind == types.Int && m.Value.Size == 8
 	if !sums || !hashable(w.Key) || w.LRU || u.plain[m] || h.m.KeySize > maxFrontKey || h.m.KeySize == 3 || !u.k.Has(probes.FeatAtomicFetch) {
 		return h
 	}
-	f := &wire.Front{
+	f := &object.Front{
 		Kernel: strings.Replace(w.Kernel, "AT_", "FRONT_", 1),
 		Key:    h.m.KeySize, Value: h.m.ValueSize, CPUs: u.k.NumCPU(), Slots: maxFrontSlots,
 	}
@@ -52,7 +52,7 @@ func (u *unit) withFront(m *builtins.MapInfo, w *wire.Map, h *hash) store {
 	if f.Slots < minFrontSlots {
 		return h
 	}
-	gens := u.array(&u.gens, wire.GenMap, ir.Array)
+	gens := u.array(&u.gens, object.GenMap, ir.Array)
 	f.Gen = gens.ValueSize
 	gens.ValueSize += 8
 	w.Front = f
@@ -99,7 +99,7 @@ func (s *front) share(f *fn, key *ir.Value) *ir.Value {
 		b.SealSet(taken)
 		for j, w := range words {
 			same := b.NewBlock()
-			b.Br(b.Op(ir.OpEq, b.Load(p, int64(wire.FrontKey+8*j), 8, false), w), same, other)
+			b.Br(b.Op(ir.OpEq, b.Load(p, int64(object.FrontKey+8*j), 8, false), w), same, other)
 			b.SealSet(same)
 		}
 		b.Write(value, b.AddImm(p, int64(s.w.SlotValue())))
@@ -132,12 +132,12 @@ func (s *front) share(f *fn, key *ir.Value) *ir.Value {
 func (s *front) claim(f *fn, p, gen *ir.Value, words []*ir.Value) *ir.Value {
 	b := f.b
 	none := func() *ir.Value { return b.Const(0) }
-	was := b.Xchg(p, 0, b.Const(wire.FrontBusy))
-	return f.IfElse(b.Op(ir.OpEq, was, b.Const(wire.FrontBusy)), none, func() *ir.Value {
+	was := b.Xchg(p, 0, b.Const(object.FrontBusy))
+	return f.IfElse(b.Op(ir.OpEq, was, b.Const(object.FrontBusy)), none, func() *ir.Value {
 		// Who interrupted us may have a newer generation than we know.
 		return f.IfElse(b.Op(ir.OpULt, was, gen), func() *ir.Value {
 			for j, w := range words {
-				b.Store(p, int64(wire.FrontKey+8*j), 8, w)
+				b.Store(p, int64(object.FrontKey+8*j), 8, w)
 			}
 			b.Zero(p, int64(s.w.SlotValue()), s.w.Value)
 			b.Xchg(p, 0, gen) // an exchange, so that other CPUs see it after what was stored

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // hash keeps a map with keys as a hash map of its own; an aggregation has one
@@ -24,7 +24,7 @@ type hash struct {
 }
 
 // newHash follows the declared type, where there is one.
-func newHash(u *unit, m *builtins.MapInfo, w *wire.Map) *hash {
+func newHash(u *unit, m *builtins.MapInfo, w *object.Map) *hash {
 	perCPU := m.Value.Kind == types.Agg || strings.HasPrefix(m.Decl, "percpu")
 	lru := strings.HasSuffix(m.Decl, "lruhash")
 	kind := ir.Hash
@@ -36,9 +36,9 @@ func newHash(u *unit, m *builtins.MapInfo, w *wire.Map) *hash {
 	case lru:
 		kind = ir.LRUHash
 	}
-	w.Store, w.LRU, w.Kernel = wire.HashMap, lru, "AT_"+strings.TrimPrefix(m.Name, "@")
+	w.Store, w.LRU, w.Kernel = object.HashMap, lru, "AT_"+strings.TrimPrefix(m.Name, "@")
 	if perCPU {
-		w.Store = wire.PerCPUHashMap
+		w.Store = object.PerCPUHashMap
 	}
 	km := u.newMap(ir.Map{
 		Name: w.Kernel, Type: kind, KeySize: keySize(w.Key), ValueSize: max(m.Value.Size, 1), MaxEntries: w.Max,
@@ -79,7 +79,7 @@ func (s *hash) check(f *fn, r *ir.Value) {
 	span := f.b.Pos
 	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() {
 		f.b.Cur.Unlikely = true
-		f.If(f.b.Op(ir.OpNe, r, f.b.Const(eexist)), func() { f.Count(wire.MapFull, span, s.name) })
+		f.If(f.b.Op(ir.OpNe, r, f.b.Const(eexist)), func() { f.Count(object.MapFull, span, s.name) })
 	})
 }
 

@@ -25,16 +25,16 @@ import (
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // Result is what lowering produces beside the module: the tables the runtime
 // reads records and maps by.
 type Result struct {
 	Module *ir.Module
-	Maps   []wire.Map
-	Events []wire.Event
-	Sites  []wire.Site
+	Maps   []object.Map
+	Events []object.Event
+	Sites  []object.Site
 	// Warnings says what will not be quite as the script has it on this kernel.
 	Warnings []source.Diag
 }

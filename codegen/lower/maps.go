@@ -9,10 +9,10 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// store is how a map of the script is kept: one implementation per wire.Store.
+// store is how a map of the script is kept: one implementation per object.Store.
 // A nil key is that of a map without keys. Pointers they return are to the
 // value, in the map itself.
 type store interface {
@@ -70,7 +70,7 @@ func (u *unit) addMap(m *builtins.MapInfo) {
 	if m.Keyed {
 		st.key = u.fitKey(m)
 	}
-	w := wire.Map{Name: m.Name, Key: st.key, Value: m.Value, Set: -1, Max: max}
+	w := object.Map{Name: m.Name, Key: st.key, Value: m.Value, Set: -1, Max: max}
 	def := u.p.Defs.ForType(m.Value.Name)
 	large := agg && m.Value.Size > maxPerCPU
 	if large && (def == nil || def.UpdatePart == nil) {
@@ -237,7 +237,7 @@ func (f *fn) ifFound(st *mapState, p *ir.Value, read func(p *ir.Value) *ir.Value
 // noEntry counts a read of what is not in the map, where -k asks for it.
 func (f *fn) noEntry(st *mapState) {
 	if f.Session().Warnings {
-		f.Count(wire.NoEntry, f.b.Pos, st.info.Name)
+		f.Count(object.NoEntry, f.b.Pos, st.info.Name)
 	}
 }
 

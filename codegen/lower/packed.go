@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // A record with long strings in it is mostly air: a reservation must be made
@@ -58,7 +58,7 @@ const maxStack = 512
 func mask(n int) int { return 1<<bits.Len(uint(n)) - 1 }
 
 // sendPacked sends a record whose long values are packed.
-func (f *fn) sendPacked(call *builtins.Call, n int, ev *wire.Event, args []*builtins.Arg) {
+func (f *fn) sendPacked(call *builtins.Call, n int, ev *object.Event, args []*builtins.Arg) {
 	ts := make([]*types.Type, len(args))
 	for i := range args {
 		ts[i] = ev.Args[i].Type
@@ -81,11 +81,11 @@ func (f *fn) sendPacked(call *builtins.Call, n int, ev *wire.Event, args []*buil
 		}
 		f.Store(a, at.Type, d)
 		length := f.b.Read(used)
-		f.b.Store(rec, int64(at.Off), wire.PackedLen, length)
+		f.b.Store(rec, int64(at.Off), object.PackedLen, length)
 		most += at.Type.Size
 		end = f.b.Op(ir.OpAdd, end, length)
 		end = f.b.Op(ir.OpAnd, f.b.Op(ir.OpBarrier, end), f.b.Const(int64(mask(most))))
 	}
 	r := f.b.Call(ir.RingOutput, f.b.MapPtr(f.ringMap()), rec, end, f.b.Const(0))
-	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.LostEvent, call.Span, call.Def.Name) })
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.LostEvent, call.Span, call.Def.Name) })
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // parted keeps aggregations too large for a value of a per-CPU map as a hash
@@ -21,7 +21,7 @@ type parted struct {
 
 // newParted makes the map m of values with parts of so many bytes. A map
 // without keys has room for all parts there can be.
-func newParted(u *unit, m *builtins.MapInfo, w *wire.Map, part int) store {
+func newParted(u *unit, m *builtins.MapInfo, w *object.Map, part int) store {
 	size := 0
 	if w.Key != nil {
 		size = roundUp(keySize(w.Key), 8)
@@ -31,7 +31,7 @@ func newParted(u *unit, m *builtins.MapInfo, w *wire.Map, part int) store {
 	} else {
 		w.Max = (m.Value.Size + part - 1) / part
 	}
-	w.Store, w.Part, w.Kernel = wire.PerCPUHashMap, part, "AT_"+strings.TrimPrefix(m.Name, "@")
+	w.Store, w.Part, w.Kernel = object.PerCPUHashMap, part, "AT_"+strings.TrimPrefix(m.Name, "@")
 	km := u.newMap(ir.Map{Name: w.Kernel, Type: ir.PerCPUHash, KeySize: size + 8, ValueSize: part, MaxEntries: w.Max})
 	return &parted{hash: &hash{m: km, name: m.Name, span: m.Span}, keySize: size}
 }

@@ -4,7 +4,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // perCPUSlot keeps an aggregation without keys as bytes of a shared per-CPU
@@ -12,8 +12,8 @@ import (
 // touched.
 type perCPUSlot struct{ bytesOf }
 
-func newPerCPUSlot(u *unit, w *wire.Map) store {
-	return &perCPUSlot{newBytes(w, wire.PerCPUSlot, u.cpuSlot)}
+func newPerCPUSlot(u *unit, w *object.Map) store {
+	return &perCPUSlot{newBytes(w, object.PerCPUSlot, u.cpuSlot)}
 }
 
 // element is this CPU's element of the shared map: never null, though the

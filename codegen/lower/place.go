@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // place is where an object is: a type, an address, and how it may be read.
@@ -64,7 +64,7 @@ func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
 			x.zero = f.b.NewBlock()
 		}
 		f.b.SealSet(x.null)
-		f.Count(wire.ReadFault, span, "null pointer")
+		f.Count(object.ReadFault, span, "null pointer")
 		f.b.Jump(x.zero)
 	}
 	f.b.SealSet(x.zero)
@@ -249,11 +249,11 @@ func castable(t *types.Type) uint32 {
 	if t == nil || t.Split {
 		return 0
 	}
-	return object(t)
+	return btfID(t)
 }
 
-// object is the BTF id of a kernel object's type, or 0.
-func object(t *types.Type) uint32 {
+// btfID is the BTF id of a kernel object's type, or 0.
+func btfID(t *types.Type) uint32 {
 	if t != nil && t.Kind == types.Struct {
 		return t.BTFID
 	}
@@ -335,7 +335,7 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 		ok, bad := f.b.NewBlock(), f.b.NewBlock()
 		f.b.Br(f.b.Op(ir.OpULt, i, f.b.Const(int64(n))), ok, bad)
 		f.b.SealSet(bad)
-		f.Count(wire.OutOfBounds, e.Span(), "")
+		f.Count(object.OutOfBounds, e.Span(), "")
 		if f.nilExit.zero == nil {
 			f.nilExit.zero = f.b.NewBlock()
 		}
@@ -373,7 +373,7 @@ func (f *fn) length(t *types.Type) int {
 
 func (f *fn) outOfBounds(e ast.Expr, t *types.Type) place {
 	pos := f.b.Cur
-	f.Count(wire.OutOfBounds, e.Span(), "")
+	f.Count(object.OutOfBounds, e.Span(), "")
 	if pos != nil {
 		pos.Unlikely = false
 	}

@@ -3,7 +3,7 @@ package lower
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // load reads a word from a place.
@@ -21,7 +21,7 @@ func (f *fn) load(p place) *ir.Value {
 	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
 		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
 		v.Type = ir.PtrBTF
-		if object(t.Elem) == 0 { // to newer kernels it is a pointer, though of no use
+		if btfID(t.Elem) == 0 { // to newer kernels it is a pointer, though of no use
 			v = f.b.AsInt(v)
 		}
 	}
@@ -77,7 +77,7 @@ func (f *fn) Read(dst *ir.Value, off int64, size int, src *ir.Value, space types
 	}
 	r := f.b.Call(h, f.b.AddImm(dst, off), f.b.Const(int64(size)), src)
 	span := f.b.Pos
-	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.ReadFault, span, what) })
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.ReadFault, span, what) })
 	return r
 }
 
@@ -90,6 +90,6 @@ func (f *fn) ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.
 	}
 	r := f.b.Call(h, f.b.AddImm(dst, off), size, src)
 	span := f.b.Pos
-	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(wire.ReadFault, span, h.Name) })
+	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.ReadFault, span, h.Name) })
 	return r
 }

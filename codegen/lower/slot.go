@@ -3,7 +3,7 @@ package lower
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // slot keeps a map without keys as bytes of one shared array map, which
@@ -20,7 +20,7 @@ type bytesOf struct {
 }
 
 // newBytes gives w bytes of the map that alloc takes them from.
-func newBytes(w *wire.Map, kind wire.Store, alloc func(size int) (*ir.Map, int)) bytesOf {
+func newBytes(w *object.Map, kind object.Store, alloc func(size int) (*ir.Map, int)) bytesOf {
 	size := max(w.Value.Size, 1)
 	m, off := alloc(roundUp(size, 8) + 8)
 	w.Store, w.Kernel, w.Off, w.Max = kind, m.Name, off, 1
@@ -30,7 +30,7 @@ func newBytes(w *wire.Map, kind wire.Store, alloc func(size int) (*ir.Map, int))
 
 func (s *bytesOf) kernelMap(*unit) *ir.Map { return s.m }
 
-func newSlot(u *unit, w *wire.Map) store { return &slot{newBytes(w, wire.Slot, u.slot)} }
+func newSlot(u *unit, w *object.Map) store { return &slot{newBytes(w, object.Slot, u.slot)} }
 
 func (s *slot) find(f *fn, _ *ir.Value) *ir.Value { return f.b.MapValue(s.m, s.off) }
 

@@ -7,13 +7,13 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // split keeps a map whose key is a long string in two hash maps. A kernel hash
 // map has keys of one size, all of which it hashes and compares: a name of ten
 // characters costs as much as one of a thousand. So strings of less than
-// wire.ShortKey bytes, NUL included, are in a map with keys of that size, all
+// object.ShortKey bytes, NUL included, are in a map with keys of that size, all
 // others in one with full keys; where a string belongs follows from the string
 // alone, so no key is in both. To its users it is one map, except that it is
 // full when one of the two is: each has room for as many entries as the script
@@ -28,7 +28,7 @@ type splitKey struct{ isLong, short, long *ir.Value }
 // splits reports whether m, with keys of type key, is kept in two maps. One
 // whose address is taken is handed to the kernel as it is.
 func (u *unit) splits(m *builtins.MapInfo, key *types.Type) bool {
-	if key == nil || key.Kind != types.String || key.Size <= wire.ShortKey {
+	if key == nil || key.Kind != types.String || key.Size <= object.ShortKey {
 		return false
 	}
 	for e := range u.info.Types {
@@ -41,11 +41,11 @@ func (u *unit) splits(m *builtins.MapInfo, key *types.Type) bool {
 	return true
 }
 
-func newSplit(u *unit, m *builtins.MapInfo, w *wire.Map) store {
+func newSplit(u *unit, m *builtins.MapInfo, w *object.Map) store {
 	long := newHash(u, m, w)
 	short := *long
 	km := *long.m
-	km.Name, km.KeySize = strings.Replace(w.Kernel, "AT_", "SHORT_", 1), wire.ShortKey
+	km.Name, km.KeySize = strings.Replace(w.Kernel, "AT_", "SHORT_", 1), object.ShortKey
 	short.m = u.newMap(km)
 	w.Short = km.Name
 	return &split{short: &short, long: long}
@@ -112,21 +112,21 @@ func (f *fn) encoded(k splitKey) *ir.Value {
 func (s *split) encode(f *fn, t *types.Type, e ast.Expr) *ir.Value {
 	if l := f.lit(e); l != nil && l.IsStr {
 		text := l.Str[:min(len(l.Str), t.Size-1)]
-		if len(text) < wire.ShortKey-1 {
-			return f.encoded(splitKey{short: f.Rodata(padded(text, wire.ShortKey))})
+		if len(text) < object.ShortKey-1 {
+			return f.encoded(splitKey{short: f.Rodata(padded(text, object.ShortKey))})
 		}
 		return f.encoded(splitKey{long: f.Rodata(padded(text, keySize(t)))})
 	}
 	a := f.typeOf(e)
-	if a.Kind == types.String && a.Size < wire.ShortKey {
-		short := f.temp(wire.ShortKey)
-		f.store(e, types.NewString(wire.ShortKey), Dest{Ptr: short, Size: wire.ShortKey, Padded: true})
+	if a.Kind == types.String && a.Size < object.ShortKey {
+		short := f.temp(object.ShortKey)
+		f.store(e, types.NewString(object.ShortKey), Dest{Ptr: short, Size: object.ShortKey, Padded: true})
 		return f.encoded(splitKey{short: short})
 	}
 	if v, ok := e.(*ast.Var); ok && a.Kind == types.String && a.Size <= t.Size {
 		p := f.local(f.info.Vars[v], false).mem
-		short, long := f.temp(wire.ShortKey), f.temp(keySize(t))
-		f.b.Copy(short, 0, p, wire.ShortKey)
+		short, long := f.temp(object.ShortKey), f.temp(keySize(t))
+		f.b.Copy(short, 0, p, object.ShortKey)
 		isLong := f.isLong(short)
 		f.If(isLong, func() {
 			f.b.Copy(long, 0, p, a.Size)
@@ -152,22 +152,22 @@ func padded(text string, size int) []byte {
 
 // isLong reports whether the string at p, with zeros behind it, is a long one.
 func (f *fn) isLong(p *ir.Value) *ir.Value {
-	last := f.b.Load(p, wire.ShortKey-2, 1, false)
+	last := f.b.Load(p, object.ShortKey-2, 1, false)
 	return f.IfElse(last, func() *ir.Value { return f.b.Const(1) }, func() *ir.Value { return f.b.Const(0) })
 }
 
 // read encodes the string of type a at src.
 func (s *split) read(f *fn, t, a *types.Type, src *ir.Value, space types.Space) *ir.Value {
-	short, long := f.temp(wire.ShortKey), f.temp(keySize(t))
-	f.b.Zero(short, 0, wire.ShortKey)
-	r := f.ReadStr(short, 0, f.b.Const(wire.ShortKey), wire.ShortKey, src, space)
-	isLong := f.IfElse(f.b.Op(ir.OpEq, r, f.b.Const(wire.ShortKey)), func() *ir.Value {
+	short, long := f.temp(object.ShortKey), f.temp(keySize(t))
+	f.b.Zero(short, 0, object.ShortKey)
+	r := f.ReadStr(short, 0, f.b.Const(object.ShortKey), object.ShortKey, src, space)
+	isLong := f.IfElse(f.b.Op(ir.OpEq, r, f.b.Const(object.ShortKey)), func() *ir.Value {
 		f.b.Cur.Unlikely = true
 		f.b.Zero(long, 0, keySize(t))
 		r := f.ReadStr(long, 0, f.b.Const(int64(a.Size)), a.Size, src, space)
 		// It may have changed meanwhile.
-		return f.IfElse(f.b.Op(ir.OpSLt, r, f.b.Const(wire.ShortKey)), func() *ir.Value {
-			f.b.Copy(short, 0, long, wire.ShortKey)
+		return f.IfElse(f.b.Op(ir.OpSLt, r, f.b.Const(object.ShortKey)), func() *ir.Value {
+			f.b.Copy(short, 0, long, object.ShortKey)
 			return f.b.Const(0)
 		}, func() *ir.Value { return f.b.Const(1) })
 	}, func() *ir.Value { return f.b.Const(0) })
@@ -184,7 +184,7 @@ type part struct {
 // parts are all there are of a map.
 func (u *unit) parts(st *mapState) []part {
 	if s, ok := st.store.(*split); ok {
-		return []part{{s.short.m, types.NewString(wire.ShortKey)}, {s.long.m, st.key}}
+		return []part{{s.short.m, types.NewString(object.ShortKey)}, {s.long.m, st.key}}
 	}
 	return []part{{st.store.kernelMap(u), st.key}}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // tables are the kernel maps beside the script's own, made when first used,
@@ -19,7 +19,7 @@ type tables struct {
 	literals map[string]int64 // bytes → offset in rodata
 	zeros    []*ir.Value      // addresses of zeros, placed behind the literals at the end
 	zeroLen  int
-	siteIDs  map[wire.Site]int
+	siteIDs  map[object.Site]int
 	events   map[*builtins.Call]int
 }
 
@@ -29,7 +29,7 @@ const maxPerCPU = 32 << 10
 func newTables() tables {
 	return tables{
 		stacks: map[int]*ir.Map{}, literals: map[string]int64{},
-		siteIDs: map[wire.Site]int{}, events: map[*builtins.Call]int{},
+		siteIDs: map[object.Site]int{}, events: map[*builtins.Call]int{},
 	}
 }
 
@@ -48,14 +48,14 @@ func (u *unit) array(m **ir.Map, name string, kind ir.MapType) *ir.Map {
 
 func (u *unit) ringMap() *ir.Map {
 	if u.ring == nil {
-		u.ring = u.newMap(ir.Map{Name: wire.RingMap, Type: ir.RingBuf})
+		u.ring = u.newMap(ir.Map{Name: object.RingMap, Type: ir.RingBuf})
 	}
 	return u.ring
 }
 
 // slot reserves size bytes in the map of plain slots.
 func (u *unit) slot(size int) (*ir.Map, int) {
-	m := u.array(&u.slots, wire.SlotMap, ir.Array)
+	m := u.array(&u.slots, object.SlotMap, ir.Array)
 	off := m.ValueSize
 	m.ValueSize += roundUp(size, 8)
 	return m, off
@@ -66,7 +66,7 @@ func (u *unit) cpuSlot(size int) (*ir.Map, int) {
 	size = roundUp(size, 8)
 	n := len(u.cpuslots)
 	if n == 0 || u.cpuslots[n-1].ValueSize+size > maxPerCPU {
-		name := wire.CPUSlotMap
+		name := object.CPUSlotMap
 		if n > 0 {
 			name = fmt.Sprint(name, n)
 		}
@@ -86,7 +86,7 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 func (u *unit) literal(data string) int64 {
 	off, ok := u.literals[data]
 	if !ok {
-		m := u.array(&u.rodata, wire.RodataMap, ir.Array)
+		m := u.array(&u.rodata, object.RodataMap, ir.Array)
 		m.Frozen = true
 		off = int64(len(m.Contents))
 		m.Contents = append(m.Contents, data...)
@@ -114,8 +114,8 @@ func (u *unit) finish() {
 }
 
 // site is the number of the counter for what goes wrong at s.
-func (u *unit) site(kind wire.SiteKind, s source.Span, what string) int {
-	key := wire.Site{Kind: kind, Span: s, What: what}
+func (u *unit) site(kind object.SiteKind, s source.Span, what string) int {
+	key := object.Site{Kind: kind, Span: s, What: what}
 	id, ok := u.siteIDs[key]
 	if !ok {
 		id = len(u.res.Sites)
@@ -126,8 +126,8 @@ func (u *unit) site(kind wire.SiteKind, s source.Span, what string) int {
 }
 
 // Count adds one to a site's counter. It is called on the failure path.
-func (f *fn) Count(kind wire.SiteKind, s source.Span, what string) {
-	m := f.array(&f.sites, wire.SiteMap, ir.Array)
+func (f *fn) Count(kind object.SiteKind, s source.Span, what string) {
+	m := f.array(&f.sites, object.SiteMap, ir.Array)
 	id := f.site(kind, s, what)
 	m.ValueSize = 8 * len(f.res.Sites)
 	if f.b.Cur != nil {
@@ -144,7 +144,7 @@ func (f *fn) Rodata(data []byte) *ir.Value {
 
 // Zeros is the address of n zero bytes.
 func (f *fn) Zeros(n int) *ir.Value {
-	m := f.array(&f.rodata, wire.RodataMap, ir.Array)
+	m := f.array(&f.rodata, object.RodataMap, ir.Array)
 	m.Frozen = true
 	v := f.b.MapValue(m, 0)
 	f.zeros = append(f.zeros, v)
@@ -155,8 +155,8 @@ func (f *fn) Zeros(n int) *ir.Value {
 // SessionWord reads what the runtime wrote for all programs before it attached
 // them.
 func (f *fn) SessionWord(off int) *ir.Value {
-	m := f.array(&f.session, wire.SessionMap, ir.Array)
-	m.ValueSize = wire.SessionSize
+	m := f.array(&f.session, object.SessionMap, ir.Array)
+	m.ValueSize = object.SessionSize
 	return f.b.Load(f.b.MapValue(m, int64(off)), 0, 8, false)
 }
 
@@ -165,7 +165,7 @@ func (f *fn) StackMap(depth int) *ir.Map {
 	m := f.stacks[depth]
 	if m == nil {
 		m = f.newMap(ir.Map{
-			Name: wire.StackMap(depth), Type: ir.StackTrace,
+			Name: object.StackMap(depth), Type: ir.StackTrace,
 			KeySize: 4, ValueSize: 8 * depth, MaxEntries: maxStacks,
 		})
 		f.stacks[depth] = m

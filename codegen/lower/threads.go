@@ -8,11 +8,11 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // threads keeps a map of words whose key is the running thread's ID wherever the
-// script names it, as @start[tid] is, in a wire.Threads before a hash map. Such
+// script names it, as @start[tid] is, in a object.Threads before a hash map. Such
 // an entry is touched by its thread alone, which is on one CPU at a time: finding,
 // setting and removing it needs no lock, and no call. Only for a free slot
 // threads compete, by compare and exchange.
@@ -21,15 +21,15 @@ import (
 type threads struct {
 	*hash
 	m *ir.Map
-	w *wire.Threads
+	w *object.Threads
 }
 
 // threadSlots is how many slots there are: 16 KiB.
 const threadSlots = 1024
 
-// withThreads puts a wire.Threads before h where the map is one for it; nil if
+// withThreads puts a object.Threads before h where the map is one for it; nil if
 // it is not.
-func (u *unit) withThreads(m *builtins.MapInfo, w *wire.Map, h *hash) store {
+func (u *unit) withThreads(m *builtins.MapInfo, w *object.Map, h *hash) store {
 	k, v := w.Key, m.Value
 	switch v.Kind {
 	case types.Int, types.Bool, types.Enum, types.Pointer:
@@ -39,7 +39,7 @@ func (u *unit) withThreads(m *builtins.MapInfo, w *wire.Map, h *hash) store {
 	if k.Kind != types.Int || k.Size != 4 || k.Signed || m.Decl != "" || w.Max < threadSlots || u.common[m] || u.plain[m] || !u.k.Has(probes.FeatAtomicFetch) {
 		return nil
 	}
-	t := &wire.Threads{Kernel: strings.Replace(w.Kernel, "AT_", "THREADS_", 1), Slots: threadSlots}
+	t := &object.Threads{Kernel: strings.Replace(w.Kernel, "AT_", "THREADS_", 1), Slots: threadSlots}
 	w.Threads = t
 	return &threads{hash: h, w: t, m: u.newMap(ir.Map{
 		Name: t.Kernel, Type: ir.Array, KeySize: 4, ValueSize: t.Size(), MaxEntries: 1, Flags: mmapable,
@@ -74,11 +74,11 @@ type home struct {
 func (s *threads) home(f *fn, key *ir.Value) home {
 	b := f.b
 	h := home{tid: b.Load(key, 0, 4, false)}
-	h.word = b.Op(ir.OpOr, b.Load(b.MapValue(s.m, wire.ThreadsGen), 0, 8, false), h.tid)
+	h.word = b.Op(ir.OpOr, b.Load(b.MapValue(s.m, object.ThreadsGen), 0, 8, false), h.tid)
 	i := slotIndex(b, h.tid, s.w.Slots)
-	base := b.MapValue(s.m, wire.ThreadsHeader)
-	h.slots[0] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, i, b.Const(wire.ThreadSlot)))
-	h.slots[1] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, b.Op(ir.OpXor, i, b.Const(1)), b.Const(wire.ThreadSlot)))
+	base := b.MapValue(s.m, object.ThreadsHeader)
+	h.slots[0] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, i, b.Const(object.ThreadSlot)))
+	h.slots[1] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, b.Op(ir.OpXor, i, b.Const(1)), b.Const(object.ThreadSlot)))
 	return h
 }
 
@@ -86,7 +86,7 @@ func (s *threads) home(f *fn, key *ir.Value) home {
 // map.
 func (s *threads) elsewhere(f *fn, tid *ir.Value) *ir.Value {
 	b := f.b
-	over := b.Load(b.MapValue(s.m, wire.ThreadsOver), 0, 8, false)
+	over := b.Load(b.MapValue(s.m, object.ThreadsOver), 0, 8, false)
 	return b.Op(ir.OpOr, over, b.Op(ir.OpEq, tid, b.Const(0)))
 }
 
@@ -99,7 +99,7 @@ func (s *threads) find(f *fn, key *ir.Value) *ir.Value {
 		in, next := b.NewBlock(), b.NewBlock()
 		b.Br(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), in, next)
 		b.SealSet(in)
-		b.Write(value, b.AddImm(slot, wire.ThreadValue))
+		b.Write(value, b.AddImm(slot, object.ThreadValue))
 		b.Jump(join)
 		b.SealSet(next)
 	}
@@ -130,7 +130,7 @@ func (s *threads) orElse(f *fn, key *ir.Value, hashed func() *ir.Value) *ir.Valu
 		return f.IfElse(q, func() *ir.Value { return f.b.NonNil(q) }, func() *ir.Value {
 			f.b.Cur.Unlikely = true
 			h := s.home(f, key)
-			f.If(h.tid, func() { f.b.Store(f.b.MapValue(s.m, wire.ThreadsOver), 0, 8, f.b.Const(1)) })
+			f.If(h.tid, func() { f.b.Store(f.b.MapValue(s.m, object.ThreadsOver), 0, 8, f.b.Const(1)) })
 			return hashed()
 		})
 	})
@@ -141,7 +141,7 @@ func (s *threads) orElse(f *fn, key *ir.Value, hashed func() *ir.Value) *ir.Valu
 func (s *threads) claim(f *fn, key *ir.Value) *ir.Value {
 	b := f.b
 	h := s.home(f, key)
-	gen := b.Load(b.MapValue(s.m, wire.ThreadsGen), 0, 8, false)
+	gen := b.Load(b.MapValue(s.m, object.ThreadsGen), 0, 8, false)
 	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
 	join := b.NewBlock()
 	b.Write(value, b.Const(0))
@@ -155,9 +155,9 @@ func (s *threads) claim(f *fn, key *ir.Value) *ir.Value {
 		b.SealSet(free)
 		b.Br(b.Op(ir.OpEq, b.CmpXchg(slot, 0, was, b.Const(-1)), was), ours, next)
 		b.SealSet(ours)
-		b.Store(slot, wire.ThreadValue, 8, b.Const(0))
+		b.Store(slot, object.ThreadValue, 8, b.Const(0))
 		b.Store(slot, 0, 8, h.word)
-		b.Write(value, b.AddImm(slot, wire.ThreadValue))
+		b.Write(value, b.AddImm(slot, object.ThreadValue))
 		b.Jump(join)
 		next.Unlikely = true
 		b.SealSet(next)

@@ -13,7 +13,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // fakeKernel knows two structs, an enum and three tracepoints. What it does not
@@ -162,7 +162,7 @@ func fakeDefs() *builtins.Registry {
 		{Name: "print", Kind: builtins.Action, Params: []builtins.Param{{Name: "value", Kind: builtins.MapOrEntry}}, Check: fixed(types.TVoid)},
 		{Name: "printf", Kind: builtins.Action, Params: []builtins.Param{{Name: "format", Kind: builtins.Literal}, {Name: "args", Variadic: true}}, Check: fixed(types.TVoid)},
 		{Name: "clear", Kind: builtins.Action, Params: []builtins.Param{{Name: "map", Kind: builtins.MapArg}}, Check: fixed(types.TVoid)},
-		{Name: "system", Kind: builtins.Action, Unsafe: true, Params: []builtins.Param{{Name: "command", Kind: builtins.Literal}}, Check: fixed(types.TVoid), Handle: func(builtins.Env, *wire.Record) error { return nil }},
+		{Name: "system", Kind: builtins.Action, Unsafe: true, Params: []builtins.Param{{Name: "command", Kind: builtins.Literal}}, Check: fixed(types.TVoid), Handle: func(builtins.Env, *object.Record) error { return nil }},
 		{Name: "exit", Kind: builtins.Action, Ends: true, NotInLoop: true, Check: fixed(types.TVoid)},
 		{Name: "find", Kind: builtins.Function, Params: []builtins.Param{{Name: "map", Kind: builtins.MapArg}, {Name: "key"}, {Name: "to", Kind: builtins.VarArg}},
 			Check: func(c builtins.Checker, call *builtins.Call) *types.Type {

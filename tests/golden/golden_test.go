@@ -18,7 +18,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
-	"github.com/gotrace/gotrace/runtime/wire"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 var update = flag.Bool("update", false, "rewrite the corpus with what the compiler makes of it now")
@@ -97,7 +97,7 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 }
 
 // mapTable says how each map of the script is kept, a line each.
-func mapTable(maps []wire.Map) string {
+func mapTable(maps []object.Map) string {
 	var b strings.Builder
 	for _, m := range maps {
 		fmt.Fprintf(&b, "%s", m.Name)
@@ -105,7 +105,7 @@ func mapTable(maps []wire.Map) string {
 			fmt.Fprintf(&b, "[%s]", m.Key)
 		}
 		fmt.Fprintf(&b, ": %s, %s %s", m.Value, storeNames[m.Store], m.Kernel)
-		if m.Store == wire.Slot || m.Store == wire.PerCPUSlot {
+		if m.Store == object.Slot || m.Store == object.PerCPUSlot {
 			fmt.Fprintf(&b, " at %d, set at %d", m.Off, m.Set)
 		} else {
 			fmt.Fprintf(&b, ", at most %d", m.Max)
@@ -118,8 +118,8 @@ func mapTable(maps []wire.Map) string {
 	return b.String()
 }
 
-var storeNames = map[wire.Store]string{
-	wire.Slot: "in", wire.PerCPUSlot: "per CPU in", wire.HashMap: "hash map", wire.PerCPUHashMap: "per-CPU hash map",
+var storeNames = map[object.Store]string{
+	object.Slot: "in", object.PerCPUSlot: "per CPU in", object.HashMap: "hash map", object.PerCPUHashMap: "per-CPU hash map",
 }
 
 func TestGolden(t *testing.T) {

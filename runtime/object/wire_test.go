@@ -1,4 +1,4 @@
-package wire
+package object
 
 import (
 	"encoding/binary"

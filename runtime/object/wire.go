@@ -1,10 +1,10 @@
-// Package wire is the contract between compiled programs and the process that
+// Package object is the contract between compiled programs and the process that
 // reads them: the layout of ring buffer records, of map values, and of the
 // error counters. The compiler writes by it, the runtime reads by it, and
 // nothing else knows an offset.
 //
 // All integers are in the machine's byte order.
-package wire
+package object
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package wire
+package object
 
 // Front is an array map of one element that stands before a hash map of
 // aggregations, or of integers to be added up, and takes most additions: looking a key up in the kernel's

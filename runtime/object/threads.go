@@ -1,4 +1,4 @@
-package wire
+package object
 
 // Threads is an array map of one element, mapped into memory, that stands before
 // a hash map whose only key is the running thread's ID, and holds most of its
