@@ -21,6 +21,7 @@ type goldenCase struct {
 	options    map[string]string
 	unsafe     bool
 	warnings   bool
+	asm        bool // record the instructions too
 }
 
 func readCases(t *testing.T) []*goldenCase {
@@ -50,6 +51,7 @@ func readCases(t *testing.T) []*goldenCase {
 			case "flags":
 				c.unsafe = slices.Contains(words, "unsafe")
 				c.warnings = slices.Contains(words, "warnings")
+				c.asm = slices.Contains(words, "asm")
 			case "kernel":
 				c.kernel = strings.TrimSpace(value)
 			}

@@ -1,17 +1,18 @@
 // Package golden is a corpus of scripts with all that becomes of them.
 //
 // A case is a txtar file, by topic. Its section source.bt is the script; the
-// test compiles it for a frozen kernel and compares with the other sections:
-// ir, opt, asm and maps, or errors; warnings where there are any. The same
-// script is compiled for the other frozen kernels too. Where that gives other
-// instructions, a section "asm 5.10" has the difference; where it fails, a
-// section "errors 5.10".
+// test compiles it for a frozen kernel and compares the result with the other
+// sections: ir, opt, maps and cost (the size and stack use of each program), or
+// errors; warnings if there are any. A case with the flag asm records the
+// instructions as well. The test then compiles the script for the other frozen
+// kernels. Differences in cost and instructions are recorded in sections such
+// as "cost 5.10" and "asm 5.10", errors in "errors 5.10".
 //
 // Lines before the first section are comments, but for
 //
 //	args: A B     positional parameters
 //	options: x=1  options behind --
-//	flags: unsafe warnings (-k)
+//	flags: unsafe, warnings (-k), asm
 //	kernel: 7     the kernel of the plain sections, if not the usual one
 package golden
 

@@ -145,7 +145,10 @@ func TestGolden(t *testing.T) {
 			add("warnings", usual.warnings)
 			add("ir", usual.ir)
 			add("opt", usual.opt)
-			add("asm", usual.asm)
+			add("cost", cost(usual.asm))
+			if c.asm {
+				add("asm", usual.asm)
+			}
 			add("maps", usual.maps)
 			for _, name := range kernelNames {
 				if name == c.kernel {
@@ -154,7 +157,10 @@ func TestGolden(t *testing.T) {
 				other := c.compile(t, kernels[name])
 				if other.errors != usual.errors {
 					add("errors "+name, other.errors)
-				} else if other.asm != usual.asm {
+					continue
+				}
+				add("cost "+name, difference(cost(usual.asm), cost(other.asm)))
+				if c.asm && other.asm != usual.asm {
 					add("asm "+name, difference(withoutNumbers(usual.asm), withoutNumbers(other.asm)))
 				}
 			}
@@ -163,6 +169,14 @@ func TestGolden(t *testing.T) {
 			c.checkText(t, usual.opt)
 		})
 	}
+}
+
+var progHeader = regexp.MustCompile(`(?m)^prog .*\n`)
+
+// cost is the size of each program and its stack use: the headers of a
+// disassembly.
+func cost(asm string) string {
+	return strings.Join(progHeader.FindAllString(asm, -1), "")
 }
 
 var (
