@@ -3,7 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 func args() *Def {
@@ -53,7 +53,7 @@ func storeContext(g Gen, t *types.Type, dst Dest) {
 				addr := b.AddImm(b.Load(g.Ctx(), int64(l.Base), 8, false), l.Disp)
 				g.Read(dst.Ptr, dst.Off+int64(f.Off), f.Type.Size, addr, types.User, "")
 			}
-			probes.StoreParts(b, g.Ctx(), l.Parts, dst.Ptr, dst.Off+int64(f.Off))
+			binary.StoreParts(b, g.Ctx(), l.Parts, dst.Ptr, dst.Off+int64(f.Off))
 			continue
 		}
 		for off, left := f.Off, f.Type.Size; left > 0; {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 const (
@@ -210,7 +211,7 @@ func suggestFunction(e *Env, p *Point) string {
 }
 
 func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
-	a, err := archOf(e.Kernel.Arch())
+	a, err := binary.ArchOf(e.Kernel.Arch())
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +219,7 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, fmt.Errorf("this kernel is built without kprobes (CONFIG_KPROBES): %w", ebpf.ErrNotSupported)
 	}
 	c := &Context{
-		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a),
+		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a),
 		ArgSpace: kernelSpace, InTask: true, Stacks: true, FuncName: p.Func, Shape: p.Kind.Name,
 	}
 	if p.Aux == kprobeMulti {
@@ -230,16 +231,16 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Func = funcIP
 	} else if !ret {
 		c.Func = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
-			return b.AddImm(a.load(b, ctx, a.ip), -int64(a.trapSize))
+			return b.AddImm(a.IP(b, ctx), -int64(a.TrapSize))
 		}
 		c.Shape += " ip"
 	}
 	if ret {
 		c.Ret = types.TUint64
-		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
+		c.RetVal = a.Result
 	} else {
-		c.NArgs = len(a.args) + maxStackArgs
-		c.Arg = a.arg(a.args, kernelSpace)
+		c.NArgs = len(a.Args) + binary.MaxStackArgs
+		c.Arg = a.Arg(a.Args, kernelSpace)
 	}
 	if !p.HasAddr {
 		c.ArgLines = func() []string { return kprobeLines(e, p, ret) }

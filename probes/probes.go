@@ -18,6 +18,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 // Kind is one kind of probe.
@@ -91,8 +92,8 @@ type Env struct {
 	USDTFileActivation bool
 	DebugInfo          string // --debuginfo: where to look for separate debug files before /usr/lib/debug
 
-	opened  map[string]*executable // by path
-	defined int                    // probes defined in tracefs so far
+	opened  map[string]*binary.File // by path
+	defined int                     // probes defined in tracefs so far
 }
 
 // traced is the process that a session is about (-p or -c), 0 if there is none.

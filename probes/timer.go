@@ -11,6 +11,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 // interval and profile are the cpu-clock software event with a period:
@@ -130,14 +132,14 @@ func timerKind(name, alias, doc string) *Kind {
 // perfContext is the context of programs on perf events, struct
 // bpf_perf_event_data: user_pt_regs, then the period and the address.
 func perfContext(e *Env, k *Kind) (*Context, error) {
-	a, err := archOf(e.Kernel.Arch())
+	a, err := binary.ArchOf(e.Kernel.Arch())
 	if err != nil {
 		return nil, err
 	}
 	const shape = "perf_event"
 	return &Context{
 		Kind: k, Prog: ebpf.PerfEvent, Shape: shape, BareShape: shape,
-		Reg: a.reg, CtxType: lazyStruct(e, "struct bpf_perf_event_data", a.size+16),
+		Reg: a.Reg, CtxType: lazyStruct(e, "struct bpf_perf_event_data", a.RegsSize+16),
 		ArgSpace: kernelSpace, InTask: true, Stacks: true,
 	}, nil
 }

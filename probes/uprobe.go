@@ -1,7 +1,6 @@
 package probes
 
 import (
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,8 @@ import (
 	"github.com/ianlancetaylor/demangle"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 // uprobeKind is uprobe, or uretprobe where ret. Expand finds the file and the
@@ -41,7 +40,7 @@ func uprobeKind(ret bool) *Kind {
 		if at.multi {
 			return attachUprobeMulti(prog, []*Point{p}, ret)
 		}
-		c, err := attachPMU(uprobePMU, at.exe.path, at.offset, ret, p.PID, at.semaphore, prog)
+		c, err := attachPMU(uprobePMU, at.exe.Path, at.offset, ret, p.PID, at.semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error) {
@@ -60,7 +59,7 @@ func uprobeKind(ret bool) *Kind {
 
 // uprobePlace is where in a file a uprobe sits.
 type uprobePlace struct {
-	exe       *executable
+	exe       *binary.File
 	offset    uint64 // in the file
 	addr      uint64 // as the file's headers have it
 	entry     uint64 // where the function starts that addr is in
@@ -68,16 +67,16 @@ type uprobePlace struct {
 	multi     bool   // attached by uprobe_multi
 	single    bool   // written out: the only place its attach point means
 	goABI     bool
-	args      []usdtArg // USDT
+	args      []binary.USDTArg // USDT
 }
 
 // symbol is Context.Symbol: at addr is what Func gives.
 func (u *uprobePlace) symbol(name string) (at int64, size uint64, fixed, ok bool) {
-	s, ok := u.exe.symbol(name)
-	if fixed = u.exe.file != nil && u.exe.file.Type == elf.ET_EXEC; fixed {
-		return int64(s.addr), s.size, true, ok
+	s, ok := u.exe.Symbol(name)
+	if u.exe.FixedAddress() {
+		return int64(s.Addr), s.Size, true, ok
 	}
-	return int64(s.addr - u.addr), s.size, false, ok
+	return int64(s.Addr - u.addr), s.Size, false, ok
 }
 
 // cppMark is the Mode of points whose Func is a demangled name.
@@ -85,13 +84,13 @@ const cppMark = "cpp"
 
 func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	p := &Point{Kind: k, PID: e.traced()}
-	if binary, at, ok, err := parseSourceLine(parts); err != nil {
+	if target, at, ok, err := parseSourceLine(parts); err != nil {
 		return nil, err
 	} else if ok {
 		if ret {
 			return nil, usage("uretprobe takes a function, not a source line")
 		}
-		p.Target, p.Aux, p.Name = binary, at, strings.Join(parts, ":")
+		p.Target, p.Aux, p.Name = target, at, strings.Join(parts, ":")
 		return p, nil
 	}
 	switch n := len(parts) - 1; {
@@ -147,20 +146,20 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 
 // openTarget opens a binary as the traced process sees it. A library of a
 // wildcard that is no ELF file is skipped by the caller.
-func openTarget(e *Env, kind, path string) (*executable, error) {
+func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	theirs := inProcess(e, path)
 	if x := e.opened[theirs]; x != nil {
 		return x, nil
 	}
-	x, err := openExecutable(theirs)
-	if errors.Is(err, errNotELF) {
-		return nil, usage("%s target file '%s' does not exist or is not executable: %w", kind, path, errNotELF)
+	x, err := binary.Open(theirs)
+	if errors.Is(err, binary.ErrNotELF) {
+		return nil, usage("%s target file '%s' does not exist or is not executable: %w", kind, path, binary.ErrNotELF)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
 	}
-	x.debug = e.DebugInfo
+	x.DebugDirs = e.DebugInfo
 	if e.opened == nil {
-		e.opened = map[string]*executable{}
+		e.opened = map[string]*binary.File{}
 	}
 	e.opened[theirs] = x
 	return x, nil
@@ -181,14 +180,14 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 		return nil, err
 	}
 	manyFiles := isWild(p.Target)
-	multi := (isWild(p.Func) || p.Mode == cppMark) && uprobeMulti(e) && !strings.Contains(p.Target, archiveMark)
+	multi := (isWild(p.Func) || p.Mode == cppMark) && uprobeMulti(e) && !strings.Contains(p.Target, binary.ArchiveMark)
 	var out []*Point
 	for _, path := range paths {
 		x, err := openTarget(e, p.Kind.Name, path)
-		if errors.Is(err, errNotELF) && e.Unsafe && p.HasAddr {
+		if errors.Is(err, binary.ErrNotELF) && e.Unsafe && p.HasAddr {
 			q := *p
 			q.Target, q.Name = path, fmt.Sprintf("%s:%s:%d", p.Kind.Name, path, p.Addr)
-			q.Aux = &uprobePlace{exe: rawFile(inProcess(e, path), path), offset: p.Addr, addr: p.Addr}
+			q.Aux = &uprobePlace{exe: binary.Raw(inProcess(e, path), path), offset: p.Addr, addr: p.Addr}
 			out = append(out, &q)
 			continue
 		}
@@ -198,8 +197,8 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			}
 			return nil, err
 		}
-		at := func(s elfSymbol, addr uint64, name string) error {
-			off, ok := x.executableOffset(addr)
+		at := func(s binary.Symbol, addr uint64, name string) error {
+			off, ok := x.CodeOffset(addr)
 			if !ok {
 				return usage("%s: address %#x is not in the code of %s", p.Kind.Name, addr, path)
 			}
@@ -209,35 +208,35 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			}
 			q.Target, q.Name = path, p.Kind.Name+":"+path+":"+name
 			if !q.HasAddr {
-				q.Func = s.name
+				q.Func = s.Name
 			}
-			place := &uprobePlace{exe: x, offset: x.base + off, addr: addr, entry: s.addr, multi: multi, goABI: x.usesGoABI(s.name)}
+			place := &uprobePlace{exe: x, offset: x.Base + off, addr: addr, entry: s.Addr, multi: multi, goABI: x.UsesGoABI(s.Name)}
 			if ret && place.goABI && !e.Unsafe {
-				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.name, path)
+				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.Name, path)
 			}
 			q.Aux = place
 			out = append(out, &q)
 			return nil
 		}
-		line, isLine := p.Aux.(sourceLine)
+		line, isLine := p.Aux.(binary.SourceLine)
 		switch {
 		case isLine:
-			g, err := x.debugInfo()
+			g, err := x.DebugInfo()
 			if err != nil {
 				return nil, usage("No DWARF debug info found for '%s', cannot attach by source code location: %w", path, err)
 			}
-			addrs, err := g.addresses(line)
+			addrs, err := g.Addresses(line)
 			if err != nil {
 				return nil, err
 			}
 			for _, addr := range addrs {
-				s, _ := x.covering(addr)
+				s, _ := x.Covering(addr)
 				if err := at(s, addr, fmt.Sprint(addr)); err != nil {
 					return nil, err
 				}
 			}
 		case p.HasAddr:
-			s, _ := x.covering(p.Addr)
+			s, _ := x.Covering(p.Addr)
 			if err := checkBoundary(e, x, s, p.Addr, path); err != nil {
 				return nil, err
 			}
@@ -245,11 +244,11 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 				return nil, err
 			}
 		case p.Mode == cppMark || isWild(p.Func):
-			for _, s := range x.functions(symbolMatcher(p)) {
-				if _, ok := x.executableOffset(s.addr); !ok {
+			for _, s := range x.Functions(symbolMatcher(p)) {
+				if _, ok := x.CodeOffset(s.Addr); !ok {
 					continue // a symbol that is not code
 				}
-				if err := at(s, s.addr, s.name); err != nil {
+				if err := at(s, s.Addr, s.Name); err != nil {
 					return nil, err
 				}
 			}
@@ -258,16 +257,16 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			if p.Offset != 0 {
 				name = fmt.Sprintf("%s+%d", name, p.Offset)
 			}
-			for _, s := range x.named(p.Func) {
-				if p.Offset != 0 && s.size != 0 && p.Offset >= s.size {
-					return nil, usage("Offset outside the function bounds ('%s' size is %d)", p.Func, s.size)
+			for _, s := range x.Named(p.Func) {
+				if p.Offset != 0 && s.Size != 0 && p.Offset >= s.Size {
+					return nil, usage("Offset outside the function bounds ('%s' size is %d)", p.Func, s.Size)
 				}
 				if p.Offset != 0 {
-					if err := checkBoundary(e, x, s, s.addr+p.Offset, path); err != nil {
+					if err := checkBoundary(e, x, s, s.Addr+p.Offset, path); err != nil {
 						return nil, err
 					}
 				}
-				if err := at(s, s.addr+p.Offset, name); err != nil {
+				if err := at(s, s.Addr+p.Offset, name); err != nil {
 					return nil, err
 				}
 			}
@@ -312,20 +311,20 @@ func suggestSymbol(e *Env, p *Point) string {
 		return ""
 	}
 	var names []string
-	for _, s := range x.functions(func([]byte) bool { return true }) {
-		names = append(names, s.name)
+	for _, s := range x.Functions(func([]byte) bool { return true }) {
+		names = append(names, s.Name)
 	}
 	return nearest(p.Func, names)
 }
 
 func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
-	a, err := archOf(e.Kernel.Arch())
+	a, err := binary.ArchOf(e.Kernel.Arch())
 	if err != nil {
 		return nil, err
 	}
 	at := p.Aux.(*uprobePlace)
 	c := &Context{
-		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a),
+		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a),
 		ArgSpace: userSpace, InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true,
 		Shape: p.Kind.Name,
 	}
@@ -345,7 +344,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		if at.single {
 			c.TypedRet = func() *types.Type { return uprobeRet(p) }
 		}
-		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
+		c.RetVal = a.Result
 		// The instruction pointer is the caller's; since 6.6 the helper knows
 		// the function.
 		if !e.Kernel.Release().Less(Version{Major: 6, Minor: 6}) {
@@ -353,15 +352,15 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		}
 		return c, nil
 	}
-	regs := a.args
+	regs := a.Args
 	if at.goABI {
-		regs = a.goArgs
+		regs = a.GoArgs
 		c.Shape += " go"
 	}
-	c.NArgs = len(regs) + maxStackArgs
-	c.Arg = a.arg(regs, userSpace)
+	c.NArgs = len(regs) + binary.MaxStackArgs
+	c.Arg = a.Arg(regs, userSpace)
 	c.TypedArgs = func() (*types.Type, error) { return uprobeArgs(a, p) }
-	c.Func = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ip) }
+	c.Func = a.IP
 	return c, nil
 }
 
@@ -377,7 +376,7 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, er
 	var order []string
 	files := map[string][]*Point{}
 	for _, p := range ps {
-		path := p.Aux.(*uprobePlace).exe.path
+		path := p.Aux.(*uprobePlace).exe.Path
 		if files[path] == nil {
 			order = append(order, path)
 		}
@@ -452,12 +451,12 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 			return err
 		}
 		prev := ""
-		for _, s := range x.functions(symbolMatcher(p)) {
-			if s.name == prev {
+		for _, s := range x.Functions(symbolMatcher(p)) {
+			if s.Name == prev {
 				continue
 			}
-			prev = s.name
-			if !yield(k.Name + ":" + filepath.Clean(path) + ":" + s.name) {
+			prev = s.Name
+			if !yield(k.Name + ":" + filepath.Clean(path) + ":" + s.Name) {
 				return nil
 			}
 		}

@@ -1,7 +1,6 @@
 package probes
 
 import (
-	"debug/elf"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 // usdtKind attaches uprobes to the static probes that a program or library
@@ -52,13 +52,13 @@ func usdtKind() *Kind {
 		return nearest(p.Func, names)
 	}
 	k.Context = func(e *Env, p *Point) (*Context, error) {
-		a, err := archOf(e.Kernel.Arch())
+		a, err := binary.ArchOf(e.Kernel.Arch())
 		if err != nil {
 			return nil, err
 		}
 		at := p.Aux.(*uprobePlace)
 		c := &Context{
-			Kind: k, Prog: ebpf.Kprobe, Reg: a.reg, CtxType: regsType(e, a), ArgSpace: userSpace,
+			Kind: k, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a), ArgSpace: userSpace,
 			InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true, NArgs: maxUSDTArgs,
 			Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt",
 		}
@@ -67,25 +67,25 @@ func usdtKind() *Kind {
 			if n >= len(at.args) {
 				return b.Const(0)
 			}
-			return at.args[n].emit(a, b, ctx)
+			return at.args[n].Emit(a, b, ctx)
 		}
 		c.ArgType = func(n int) (*types.Type, string, error) {
 			switch {
 			case n >= len(at.args):
 				return types.TInt64, fmt.Sprintf("%s has %d arguments: arg%d is 0", p.Name, len(at.args), n), nil
-			case at.args[n].err != nil:
-				return nil, "", fmt.Errorf("arg%d of %s: %w", n, p.Name, at.args[n].err)
-			case at.args[n].signed:
+			case at.args[n].Err != nil:
+				return nil, "", fmt.Errorf("arg%d of %s: %w", n, p.Name, at.args[n].Err)
+			case at.args[n].Signed:
 				return types.TInt64, "", nil
 			}
 			return types.TUint64, "", nil
 		}
-		c.Func = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ip) }
+		c.Func = a.IP
 		return c, nil
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		at := p.Aux.(*uprobePlace)
-		c, err := attachPMU(uprobePMU, at.exe.path, at.offset, false, p.PID, at.semaphore, prog)
+		c, err := attachPMU(uprobePMU, at.exe.Path, at.offset, false, p.PID, at.semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
@@ -121,27 +121,27 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			}
 			return nil, err
 		}
-		for _, n := range x.notes() {
-			if !match(p.Func, n.name) || p.NS != "" && !match(p.NS, n.provider) {
+		for _, n := range x.USDTNotes() {
+			if !match(p.Func, n.Name) || p.NS != "" && !match(p.NS, n.Provider) {
 				continue
 			}
-			off, ok := x.executableOffset(n.addr)
+			off, ok := x.CodeOffset(n.Addr)
 			if !ok {
 				continue
 			}
 			q := *p
-			q.Target, q.NS, q.Func = path, n.provider, n.name
-			q.Name = strings.Join([]string{p.Kind.Name, path, n.provider, n.name}, ":")
-			at := &uprobePlace{exe: x, offset: x.base + off, addr: n.addr}
-			if n.semaphore != 0 {
-				if at.semaphore, ok = x.fileOffset(n.semaphore); !ok {
+			q.Target, q.NS, q.Func = path, n.Provider, n.Name
+			q.Name = strings.Join([]string{p.Kind.Name, path, n.Provider, n.Name}, ":")
+			at := &uprobePlace{exe: x, offset: x.Base + off, addr: n.Addr}
+			if n.Semaphore != 0 {
+				if at.semaphore, ok = x.Offset(n.Semaphore); !ok {
 					return nil, fmt.Errorf("%s: the semaphore of the probe is not in the file", q.Name)
 				}
-				at.semaphore += x.base
+				at.semaphore += x.Base
 			}
-			at.args = parseUSDTArgs(archOfELF(x.file.Machine), n.args, func(name string) (int64, bool) {
-				s, ok := x.symbol(name)
-				return int64(s.addr - n.addr), ok
+			at.args = binary.ParseUSDTArgs(x.Arch(), n.Args, func(name string) (int64, bool) {
+				s, ok := x.Symbol(name)
+				return int64(s.Addr - n.Addr), ok
 			})
 			q.Aux = at
 			out = append(out, &q)
@@ -152,61 +152,3 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 
 // maxUSDTArgs is how many arguments a static probe may have.
 const maxUSDTArgs = 256
-
-func archOfELF(m elf.Machine) string {
-	switch m {
-	case elf.EM_X86_64:
-		return "amd64"
-	case elf.EM_AARCH64:
-		return "arm64"
-	}
-	return m.String()
-}
-
-// usdtNote is one probe of a file.
-type usdtNote struct {
-	provider, name, args string
-	addr, semaphore      uint64
-}
-
-// notes reads .note.stapsdt: notes of type 3 and owner "stapsdt" whose content
-// is three addresses (the probe, the base, the semaphore) and three strings.
-// Addresses count from where .stapsdt.base was when the note was written;
-// prelinking moves it.
-func (x *executable) notes() []usdtNote {
-	order := x.file.ByteOrder
-	data := x.bytesOf(x.file.Section(".note.stapsdt"))
-	base := uint64(0)
-	if s := x.file.Section(".stapsdt.base"); s != nil {
-		base = s.Addr
-	}
-	var list []usdtNote
-	for len(data) >= 12 {
-		nameLen, descLen, typ := uint64(order.Uint32(data)), uint64(order.Uint32(data[4:])), order.Uint32(data[8:])
-		descAt := 12 + (nameLen+3)&^3
-		next := descAt + (descLen+3)&^3
-		if descAt > uint64(len(data)) || descAt+descLen > uint64(len(data)) {
-			break
-		}
-		owner, desc := string(data[12:12+nameLen]), data[descAt:descAt+descLen]
-		data = data[min(next, uint64(len(data))):]
-		if typ != 3 || owner != "stapsdt\x00" || len(desc) < 24 {
-			continue
-		}
-		n := usdtNote{addr: order.Uint64(desc), semaphore: order.Uint64(desc[16:])}
-		was := order.Uint64(desc[8:])
-		text := strings.Split(string(desc[24:]), "\x00")
-		if len(text) < 3 {
-			continue
-		}
-		n.provider, n.name, n.args = text[0], text[1], text[2]
-		if base != 0 {
-			n.addr += base - was
-			if n.semaphore != 0 {
-				n.semaphore += base - was
-			}
-		}
-		list = append(list, n)
-	}
-	return list
-}

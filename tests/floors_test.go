@@ -22,7 +22,8 @@ const module = "github.com/gotrace/gotrace"
 var floors = [][]string{
 	{"lang/source", "lang/types", "runtime/value"},
 	{"lang/ast", "lang/config", "codegen/ir", "runtime/object", "runtime/output", "runtime/symbols"},
-	{"lang/parse", "codegen/opt", "codegen/bpf", "probes"},
+	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary"},
+	{"probes"},
 	{"probes/kernel", "lang/cdecl", "builtins"},
 	{"lang/check"},
 	{"lang", "codegen/lower"},
@@ -39,8 +40,8 @@ var outside = map[string][]string{
 	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
-	"golang.org/x/arch":                   {"probes"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/kernel", "runtime", "runtime/output", "runtime/symbols"},
+	"golang.org/x/arch":                   {"probes/binary"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/output", "runtime/symbols"},
 }
 
 func TestFloors(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -302,7 +303,7 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 	}
 	tmp := f.temp(roundUp(max(fld.Type.Size, 8), 8))
 	f.b.Zero(tmp, 0, roundUp(max(fld.Type.Size, 8), 8))
-	probes.StoreParts(f.b, ctx.ptr, l.Parts, tmp, 0)
+	binary.StoreParts(f.b, ctx.ptr, l.Parts, tmp, 0)
 	return place{t: fld.Type, ptr: tmp}
 }
 

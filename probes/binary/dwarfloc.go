@@ -1,4 +1,4 @@
-package probes
+package binary
 
 import (
 	"debug/dwarf"
@@ -26,7 +26,7 @@ const (
 // entryPlaces finds the parameters of a function at its first instruction. The
 // result has a place for each of params, and says whether all are where the
 // calling convention has them if they are not at a place.
-func (g *debugInfo) entryPlaces(a *arch, fn subprogram, params []*dwarf.Entry, sizes []int) (places []*types.Loc, found []located, sound bool) {
+func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, sizes []int) (places []*types.Loc, found []located, sound bool) {
 	places, found = make([]*types.Loc, len(params)), make([]located, len(params))
 	copies := map[dwarf.Offset]*dwarf.Entry{}
 	g.children(fn.entry, func(e *dwarf.Entry) bool {
@@ -144,7 +144,7 @@ func (c *cursor) sleb() (n int64) {
 
 // locationAt is the expression that a list of locations has for the start of
 // the function, or nil.
-func (g *debugInfo) locationAt(fn subprogram, field *dwarf.Field) []byte {
+func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 	pc, _ := fn.entry.Val(dwarf.AttrLowpc).(uint64)
 	base, _ := fn.unit.Val(dwarf.AttrLowpc).(uint64)
 	var off uint64
@@ -234,7 +234,7 @@ func oldLocationAt(section []byte, off, base, pc uint64) []byte {
 }
 
 // address is an entry of the unit's part of .debug_addr.
-func (g *debugInfo) address(fn subprogram, index uint64) uint64 {
+func (g *DebugInfo) address(fn Function, index uint64) uint64 {
 	base, _ := fn.unit.Val(attrAddrBase).(int64)
 	if index > uint64(len(g.addrs)) {
 		return 0
@@ -247,7 +247,7 @@ func (g *debugInfo) address(fn subprogram, index uint64) uint64 {
 // evaluate reads a location expression that is plain: a register, memory at a
 // register, or pieces in registers. Where it is not of the entry alone but of
 // all of the function, memory is what the function has set up for itself.
-func (g *debugInfo) evaluate(a *arch, fn subprogram, expr []byte, size int, atEntry bool) (*types.Loc, located) {
+func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntry bool) (*types.Loc, located) {
 	if expr == nil {
 		return nil, leftOut
 	}
@@ -308,7 +308,7 @@ func (g *debugInfo) evaluate(a *arch, fn subprogram, expr []byte, size int, atEn
 }
 
 // dwarfReg is the name of an integer register by DWARF's number.
-func (a *arch) dwarfReg(n int) (string, bool) {
+func (a *Arch) dwarfReg(n int) (string, bool) {
 	if n < 0 || n >= len(a.dwarfRegs) {
 		return "", false
 	}

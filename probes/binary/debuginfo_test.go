@@ -1,4 +1,4 @@
-package probes
+package binary
 
 import (
 	"os"
@@ -13,7 +13,7 @@ func FuzzDebugInfo(f *testing.F) {
 	f.Add(uint32(0), uint32(1), byte(0xff))
 	f.Add(uint32(100), uint32(7), byte(0x01))
 	bin := filepath.Join(f.TempDir(), "target")
-	cmd := exec.Command("gcc", "-g", "-O1", "-o", bin, "../tests/live/testdata/params/params.c")
+	cmd := exec.Command("gcc", "-g", "-O1", "-o", bin, "../../tests/live/testdata/params/params.c")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		f.Skipf("%v: %s", err, out)
 	}
@@ -32,32 +32,38 @@ func FuzzDebugInfo(f *testing.F) {
 		if err := os.WriteFile(path, bad, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		x, err := openExecutable(path)
+		x, err := Open(path)
 		if err != nil {
 			return
 		}
-		defer x.close()
-		for _, s := range x.functions(func([]byte) bool { return true }) {
-			p := &Point{Func: s.name, Aux: &uprobePlace{exe: x, addr: s.addr, entry: s.addr}}
-			for _, a := range []*arch{archAMD64, archARM64} {
-				if args, err := uprobeArgs(a, p); err == nil {
-					for _, m := range args.Members() {
-						_ = m.Type.String()
+		defer x.Close()
+		g, err := x.DebugInfo()
+		if err != nil {
+			return
+		}
+		for _, s := range x.Functions(func([]byte) bool { return true }) {
+			fn, ok := g.Function(s.Addr)
+			if !ok {
+				continue
+			}
+			for _, a := range []*Arch{AMD64, ARM64} {
+				for _, goABI := range []bool{false, true} {
+					if args := fn.Args(a, s.Name, goABI); args != nil {
+						for _, m := range args.Members() {
+							_ = m.Type.String()
+						}
 					}
 				}
 			}
-			uprobeRet(p)
-			uprobeLines(p, false)
-		}
-		g, err := x.debugInfo()
-		if err != nil {
-			return
+			fn.Result()
+			fn.ResultDecl()
+			fn.ParamDecls()
 		}
 		for name := range g.typeNames() {
-			if ty := g.lookup(name); ty != nil {
+			if ty := g.Type(name); ty != nil {
 				ty.Members()
 			}
 		}
-		g.addresses(sourceLine{file: "params.c", line: 19})
+		g.Addresses(SourceLine{File: "params.c", Line: 19})
 	})
 }

@@ -1,4 +1,4 @@
-package probes
+package binary
 
 import (
 	"fmt"
@@ -9,12 +9,12 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// usdtArg is where an argument is when its probe runs: a constant, a register,
+// USDTArg is where an argument is when its probe runs: a constant, a register,
 // or memory at register + offset + index × scale.
-type usdtArg struct {
-	err    error // why that can't be told; the rest means nothing then
+type USDTArg struct {
+	Err    error // why that can't be told; the rest means nothing then
 	size   int
-	signed bool
+	Signed bool
 	konst  int64
 	reg    string // "" for a constant
 	memory bool
@@ -23,17 +23,17 @@ type usdtArg struct {
 	scale  int64
 }
 
-// emit computes the argument from the registers.
-func (u *usdtArg) emit(a *arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
+// Emit computes the argument from the registers.
+func (u *USDTArg) Emit(a *Arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
 	if u.reg == "" {
-		return b.Extend(b.Const(u.konst), u.size, u.signed)
+		return b.Extend(b.Const(u.konst), u.size, u.Signed)
 	}
 	v := b.Load(ctx, int64(a.regs[u.reg]), 8, false)
 	if !u.memory {
 		if u.off != 0 { // the second byte of a register: %ah
 			v = b.Op(ir.OpShr, v, b.Const(u.off))
 		}
-		return b.Extend(v, u.size, u.signed)
+		return b.Extend(v, u.size, u.Signed)
 	}
 	addr := b.AddImm(v, u.off)
 	if u.index != "" {
@@ -43,25 +43,25 @@ func (u *usdtArg) emit(a *arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
 		}
 		addr = b.Op(ir.OpAdd, addr, i)
 	}
-	return b.Extend(readWord(b, addr, u.size, types.User), u.size, u.signed)
+	return b.Extend(readWord(b, addr, u.size, types.User), u.size, u.Signed)
 }
 
-// parseUSDTArgs reads arguments as assemblers write operands, each with its
+// ParseUSDTArgs reads arguments as assemblers write operands, each with its
 // size in bytes before an @, negative if it is signed: "-4@%eax 8@-16(%rbp)".
 // symbol tells how far a symbol lies from the probe.
-func parseUSDTArgs(arch, text string, symbol func(name string) (int64, bool)) []usdtArg {
-	var list []usdtArg
+func ParseUSDTArgs(arch, text string, symbol func(name string) (int64, bool)) []USDTArg {
+	var list []USDTArg
 	for _, word := range splitArgs(text) {
-		u := usdtArg{size: 8}
+		u := USDTArg{size: 8}
 		if err := u.parse(arch, word, symbol); err != nil {
-			u = usdtArg{err: err}
+			u = USDTArg{Err: err}
 		}
 		list = append(list, u)
 	}
 	return list
 }
 
-func (u *usdtArg) parse(arch, word string, symbol func(string) (int64, bool)) error {
+func (u *USDTArg) parse(arch, word string, symbol func(string) (int64, bool)) error {
 	operand := word
 	if size, rest, ok := strings.Cut(word, "@"); ok {
 		// Floating-point operands have an f behind the size.
@@ -69,7 +69,7 @@ func (u *usdtArg) parse(arch, word string, symbol func(string) (int64, bool)) er
 		if err != nil {
 			return fmt.Errorf("%q has no size", word)
 		}
-		u.size, u.signed, operand = max(n, -n), n < 0, rest
+		u.size, u.Signed, operand = max(n, -n), n < 0, rest
 	}
 	switch u.size {
 	case 1, 2, 4, 8:
@@ -137,11 +137,11 @@ func x86Register(name string) (reg string, shift int64, ok bool) {
 	} else if len(name) == 3 && (name[0] == 'r' || name[0] == 'e') {
 		name = name[1:]
 	}
-	_, ok = archAMD64.regs[name]
+	_, ok = AMD64.regs[name]
 	return name, 0, ok
 }
 
-func (u *usdtArg) parseX86(op string, symbol func(string) (int64, bool)) bool {
+func (u *USDTArg) parseX86(op string, symbol func(string) (int64, bool)) bool {
 	if rest, ok := strings.CutPrefix(op, "$"); ok {
 		n, err := strconv.ParseInt(rest, 0, 64)
 		if err != nil {
@@ -220,11 +220,11 @@ func armRegister(name string) (string, bool) {
 	if strings.HasPrefix(name, "w") {
 		name = "x" + name[1:]
 	}
-	_, ok := archARM64.regs[name]
+	_, ok := ARM64.regs[name]
 	return name, ok
 }
 
-func (u *usdtArg) parseARM(op string) bool {
+func (u *USDTArg) parseARM(op string) bool {
 	if inner, ok := strings.CutPrefix(op, "["); ok {
 		u.memory, u.scale = true, 1
 		inner, ok = strings.CutSuffix(inner, "]")

@@ -1,4 +1,4 @@
-package probes
+package binary
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ const (
 // passing hands out registers and stack slots to the parameters of a function,
 // in order.
 type passing struct {
-	a      *arch
+	a      *Arch
 	conv   callConv
 	ints   []string // integer registers that are left
 	floats int      // floating-point registers that are left
@@ -33,11 +33,11 @@ type passing struct {
 // start: behind the return address, or the place kept for it.
 const goStackArgs = 8
 
-func newPassing(a *arch, conv callConv) *passing {
-	p := &passing{a: a, conv: conv, ints: a.args, floats: 8, stack: int64(a.stack)}
+func newPassing(a *Arch, conv callConv) *passing {
+	p := &passing{a: a, conv: conv, ints: a.Args, floats: 8, stack: int64(a.stack)}
 	switch conv {
 	case convGo:
-		p.ints, p.floats, p.stack = a.goArgs, a.goFloats, goStackArgs
+		p.ints, p.floats, p.stack = a.GoArgs, a.goFloats, goStackArgs
 	case convGo0:
 		p.ints, p.floats, p.stack = nil, 0, goStackArgs
 	}
@@ -147,7 +147,7 @@ func (p *passing) nextC(t *dwarfType) *types.Loc {
 	if t.class == classFloat { // a vector is one register, whatever its size
 		floats = 1
 	}
-	if p.a.evenPairs && ints == 2 && t.alignment() == 16 && (len(p.a.args)-len(p.ints))%2 == 1 && len(p.ints) > 0 {
+	if p.a.evenPairs && ints == 2 && t.alignment() == 16 && (len(p.a.Args)-len(p.ints))%2 == 1 && len(p.ints) > 0 {
 		p.takeInt()
 	}
 	if ints > len(p.ints) || floats > p.floats {

@@ -1,4 +1,4 @@
-package probes
+package binary
 
 import (
 	"archive/zip"
@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// archiveMark separates the path of a zip archive (an Android package, say)
+// ArchiveMark separates the path of a zip archive (an Android package, say)
 // from the path of a library in it. The dynamic linker there maps libraries
 // that are stored without compression straight from the archive.
-const archiveMark = "!/"
+const ArchiveMark = "!/"
 
-// splitArchive splits archive!/member.
-func splitArchive(path string) (archive, member string, ok bool) {
-	return strings.Cut(path, archiveMark)
+// SplitArchive splits archive!/member; ok is false if path is not of that form.
+func SplitArchive(path string) (archive, member string, ok bool) {
+	return strings.Cut(path, ArchiveMark)
 }
 
-// mapArchived maps a member of an archive: its bytes, and where they are in the
-// archive.
+// mapArchived maps a member of an archive. It returns the member's bytes and
+// their offset in the archive.
 func mapArchived(f *os.File, size int64, member string) (data []byte, offset uint64, err error) {
 	z, err := zip.NewReader(f, size)
 	if err != nil {

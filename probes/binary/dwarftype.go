@@ -1,4 +1,4 @@
-package probes
+package binary
 
 import (
 	"debug/dwarf"
@@ -42,7 +42,7 @@ var voidType = &dwarfType{t: types.TVoid, decl: "void"}
 const maxTypeDepth = 64
 
 // typeOf is the type that an entry's DW_AT_type refers to; void without one.
-func (g *debugInfo) typeOf(e *dwarf.Entry, depth int) *dwarfType {
+func (g *DebugInfo) typeOf(e *dwarf.Entry, depth int) *dwarfType {
 	off, ok := g.value(e, dwarf.AttrType).(dwarf.Offset)
 	if !ok || depth > maxTypeDepth {
 		return voidType
@@ -50,7 +50,7 @@ func (g *debugInfo) typeOf(e *dwarf.Entry, depth int) *dwarfType {
 	return g.typeAt(off, depth)
 }
 
-func (g *debugInfo) typeAt(off dwarf.Offset, depth int) *dwarfType {
+func (g *DebugInfo) typeAt(off dwarf.Offset, depth int) *dwarfType {
 	if t := g.types[off]; t != nil {
 		return t
 	}
@@ -73,7 +73,7 @@ func entrySize(e *dwarf.Entry) int {
 
 // convert makes a type of its entry. Objects are in user memory; pointers lead
 // there.
-func (g *debugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
+func (g *DebugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
 	name, _ := e.Val(dwarf.AttrName).(string)
 	switch e.Tag {
 	case dwarf.TagBaseType:
@@ -160,7 +160,7 @@ func baseType(e *dwarf.Entry, name string) *dwarfType {
 	return r
 }
 
-func (g *debugInfo) pointer(e *dwarf.Entry, name string, depth int) *dwarfType {
+func (g *DebugInfo) pointer(e *dwarf.Entry, name string, depth int) *dwarfType {
 	r := &dwarfType{t: types.NewPointer(types.TVoid, types.User), align: 8}
 	mark := "*"
 	if e.Tag != dwarf.TagPointerType {
@@ -183,7 +183,7 @@ func (g *debugInfo) pointer(e *dwarf.Entry, name string, depth int) *dwarfType {
 
 // composite is a struct, class or union. One that is only declared where it is
 // used is looked for by its name.
-func (g *debugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
+func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	word := "struct "
 	if e.Tag == dwarf.TagUnionType {
 		word = "union "
@@ -239,7 +239,7 @@ const (
 // passedByReference reports whether a C++ class can't be copied as bytes: it, or
 // something in it, has a destructor, a copy constructor or virtual functions
 // written by hand. Clang says so; of what gcc writes it is concluded.
-func (g *debugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
+func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
 	const passByValue, passByReference = 5, 4
 	switch cc, _ := e.Val(dwarf.AttrCalling).(int64); cc {
 	case passByReference:
@@ -279,7 +279,7 @@ func (g *debugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType)
 
 // copies reports whether a constructor takes, beside this, a reference to an
 // object of its own class.
-func (g *debugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
+func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
 	params := g.params(ctor)
 	if len(params) != 2 {
 		return false
@@ -313,7 +313,7 @@ type dwarfMember struct {
 
 // members reads the members of a struct. Those of a base class are those of an
 // anonymous member.
-func (g *debugInfo) members(e *dwarf.Entry) []dwarfMember {
+func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
 	var list []dwarfMember
 	g.children(e, func(c *dwarf.Entry) bool {
 		if c.Tag != dwarf.TagMember && c.Tag != dwarf.TagInheritance {
@@ -383,7 +383,7 @@ func (m *dwarfMember) bitfield(e *dwarf.Entry) {
 	}
 }
 
-func (g *debugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
+func (g *DebugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
 	full := "enum " + name
 	if name == "" {
 		full = fmt.Sprintf("enum %d%s", e.Offset, anonymousType)
@@ -409,7 +409,7 @@ func (g *debugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
 	return &dwarfType{t: t, decl: strings.TrimSuffix(full, anonymousType), align: t.Size}
 }
 
-func (g *debugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
+func (g *DebugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 	elem := g.typeOf(e, depth)
 	var dims []int
 	g.children(e, func(c *dwarf.Entry) bool {
@@ -452,8 +452,9 @@ func (g *debugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 	return r
 }
 
-// lookup finds a type by its C name: "struct foo", "enum e", or a typedef.
-func (g *debugInfo) lookup(name string) *types.Type {
+// Type finds a type by its C name: "struct foo", "enum e", or a typedef; nil if
+// there is none.
+func (g *DebugInfo) Type(name string) *types.Type {
 	off, ok := g.typeNames()[name]
 	if !ok {
 		return nil
@@ -466,7 +467,7 @@ func (g *debugInfo) lookup(name string) *types.Type {
 
 // typeNames indexes the definitions of types that units hold directly or in a
 // namespace. The first of a name counts.
-func (g *debugInfo) typeNames() map[string]dwarf.Offset {
+func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 	if g.names != nil {
 		return g.names
 	}

@@ -1,4 +1,4 @@
-package probes
+package binary
 
 import (
 	"bytes"
@@ -14,10 +14,10 @@ import (
 	"strings"
 )
 
-// debugInfo is the DWARF of a program or library. Nothing of it is read until a
+// DebugInfo is the DWARF of a program or library. Nothing of it is read until a
 // script asks for the arguments of a function, for a type or for a line; then
 // only the units are read that are asked about.
-type debugInfo struct {
+type DebugInfo struct {
 	d     *dwarf.Data
 	types map[dwarf.Offset]*dwarfType
 	names map[string]dwarf.Offset // "struct foo" → definition; nil until asked for
@@ -25,22 +25,23 @@ type debugInfo struct {
 	loclists, loc, addrs []byte // sections that package dwarf does not read
 }
 
-var errNoDebugInfo = errors.New("no debug info")
+// ErrNoDebugInfo is the error of a file that has no DWARF and no debug file.
+var ErrNoDebugInfo = errors.New("no debug info")
 
 // maxSection bounds a decompressed section, in bytes.
 const maxSection = 4 << 30
 
 // loadDebugInfo reads the file's own DWARF, or that of its debug file.
-func (x *executable) loadDebugInfo() (*debugInfo, error) {
+func (x *File) loadDebugInfo() (*DebugInfo, error) {
 	src := x
-	if src.file.Section(".debug_info") == nil && src.file.Section(".zdebug_info") == nil {
+	if src.elf.Section(".debug_info") == nil && src.elf.Section(".zdebug_info") == nil {
 		src = x.debugFile()
 		if src == nil {
-			return nil, errNoDebugInfo
+			return nil, ErrNoDebugInfo
 		}
 	}
 	sections := map[string][]byte{}
-	for _, s := range src.file.Sections {
+	for _, s := range src.elf.Sections {
 		name, ok := strings.CutPrefix(s.Name, ".debug_")
 		if !ok {
 			if name, ok = strings.CutPrefix(s.Name, ".zdebug_"); !ok {
@@ -60,7 +61,7 @@ func (x *executable) loadDebugInfo() (*debugInfo, error) {
 		sections[name] = data
 	}
 	if len(sections["info"]) == 0 {
-		return nil, errNoDebugInfo
+		return nil, ErrNoDebugInfo
 	}
 	d, err := dwarf.New(sections["abbrev"], nil, nil, sections["info"], sections["line"], nil, sections["ranges"], sections["str"])
 	if err != nil {
@@ -80,7 +81,7 @@ func (x *executable) loadDebugInfo() (*debugInfo, error) {
 			return nil, fmt.Errorf("section .debug_%s: %w", name, err)
 		}
 	}
-	return &debugInfo{
+	return &DebugInfo{
 		d: d, types: map[dwarf.Offset]*dwarfType{},
 		loclists: sections["loclists"], loc: sections["loc"], addrs: sections["addr"],
 	}, nil
@@ -92,12 +93,12 @@ const systemDebugDir = "/usr/lib/debug"
 // findDebugFile opens the file into which a binary's debug info and symbols
 // were moved: found by its build id, or by the name and checksum that the
 // binary keeps of it; nil if there is none.
-func (x *executable) findDebugFile() *executable {
-	given := filepath.SplitList(x.debug)
+func (x *File) findDebugFile() *File {
+	given := filepath.SplitList(x.DebugDirs)
 	dirs := append(slices.Clone(given), systemDebugDir)
 	if id := x.buildID(); len(id) > 2 {
 		for _, dir := range dirs {
-			if d, err := openExecutable(filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")); err == nil {
+			if d, err := Open(filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")); err == nil {
 				return d
 			}
 		}
@@ -106,8 +107,8 @@ func (x *executable) findDebugFile() *executable {
 	if !ok {
 		return nil
 	}
-	at := filepath.Dir(x.path)
-	if real, err := filepath.EvalSymlinks(x.path); err == nil {
+	at := filepath.Dir(x.Path)
+	if real, err := filepath.EvalSymlinks(x.Path); err == nil {
 		at = filepath.Dir(real)
 	}
 	var paths []string
@@ -119,8 +120,8 @@ func (x *executable) findDebugFile() *executable {
 		paths = append(paths, filepath.Join(dir, at, name))
 	}
 	for _, path := range paths {
-		if path != x.path && fileSum(path) == sum {
-			if d, err := openExecutable(path); err == nil {
+		if path != x.Path && fileSum(path) == sum {
+			if d, err := Open(path); err == nil {
 				return d
 			}
 		}
@@ -129,13 +130,13 @@ func (x *executable) findDebugFile() *executable {
 }
 
 // buildID is the build id in hexadecimal, or "".
-func (x *executable) buildID() string {
-	note := x.bytesOf(x.file.Section(".note.gnu.build-id"))
+func (x *File) buildID() string {
+	note := x.bytesOf(x.elf.Section(".note.gnu.build-id"))
 	const header = 16 // sizes, type, "GNU"
 	if len(note) < header || string(note[12:header]) != "GNU\x00" {
 		return ""
 	}
-	n := int(x.file.ByteOrder.Uint32(note[4:]))
+	n := int(x.elf.ByteOrder.Uint32(note[4:]))
 	if n < 0 || n > len(note)-header {
 		return ""
 	}
@@ -144,14 +145,14 @@ func (x *executable) buildID() string {
 
 // debugLink reads .gnu_debuglink: a file name, padding to a multiple of four,
 // and the CRC-32 of that file.
-func (x *executable) debugLink() (name string, sum uint32, ok bool) {
-	data := x.bytesOf(x.file.Section(".gnu_debuglink"))
+func (x *File) debugLink() (name string, sum uint32, ok bool) {
+	data := x.bytesOf(x.elf.Section(".gnu_debuglink"))
 	n := bytes.IndexByte(data, 0)
 	at := (n + 4) &^ 3
 	if n <= 0 || at+4 > len(data) || strings.ContainsRune(string(data[:n]), '/') {
 		return "", 0, false
 	}
-	return string(data[:n]), x.file.ByteOrder.Uint32(data[at:]), true
+	return string(data[:n]), x.elf.ByteOrder.Uint32(data[at:]), true
 }
 
 func fileSum(path string) uint32 {
@@ -168,7 +169,7 @@ func fileSum(path string) uint32 {
 }
 
 // entry reads the entry at an offset; nil if there is none.
-func (g *debugInfo) entry(off dwarf.Offset) *dwarf.Entry {
+func (g *DebugInfo) entry(off dwarf.Offset) *dwarf.Entry {
 	r := g.d.Reader()
 	r.Seek(off)
 	e, err := r.Next()
@@ -179,7 +180,7 @@ func (g *debugInfo) entry(off dwarf.Offset) *dwarf.Entry {
 }
 
 // children calls f with the direct children of an entry.
-func (g *debugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
+func (g *DebugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
 	if !e.Children {
 		return
 	}
@@ -204,7 +205,7 @@ const maxChain = 64
 
 // value is an attribute of an entry, or of the one that it completes: the
 // declaration of a definition, the original of a copy.
-func (g *debugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
+func (g *DebugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
 	for range maxChain {
 		if e == nil {
 			return nil
@@ -217,7 +218,7 @@ func (g *debugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
 	return nil
 }
 
-func (g *debugInfo) origin(e *dwarf.Entry) *dwarf.Entry {
+func (g *DebugInfo) origin(e *dwarf.Entry) *dwarf.Entry {
 	for _, a := range []dwarf.Attr{dwarf.AttrAbstractOrigin, dwarf.AttrSpecification} {
 		if off, ok := e.Val(a).(dwarf.Offset); ok {
 			return g.entry(off)
@@ -226,53 +227,14 @@ func (g *debugInfo) origin(e *dwarf.Entry) *dwarf.Entry {
 	return nil
 }
 
-func (g *debugInfo) name(e *dwarf.Entry) string {
+func (g *DebugInfo) name(e *dwarf.Entry) string {
 	s, _ := g.value(e, dwarf.AttrName).(string)
 	return s
 }
 
-// subprogram is a function's entry and its unit's.
-type subprogram struct {
-	unit, entry *dwarf.Entry
-}
-
-// function finds the function that starts at an address.
-func (g *debugInfo) function(addr uint64) (subprogram, bool) {
-	r := g.d.Reader()
-	unit, err := r.SeekPC(addr)
-	if err != nil || unit == nil {
-		return subprogram{}, false
-	}
-	depth := 0
-	for {
-		e, err := r.Next()
-		if err != nil || e == nil || e.Tag == dwarf.TagCompileUnit {
-			return subprogram{}, false
-		}
-		if e.Tag == 0 {
-			if depth--; depth < 0 {
-				return subprogram{}, false
-			}
-			continue
-		}
-		if e.Tag == dwarf.TagSubprogram {
-			if low, ok := e.Val(dwarf.AttrLowpc).(uint64); ok && low == addr {
-				return subprogram{unit, e}, true
-			}
-		}
-		switch {
-		case !e.Children:
-		case e.Tag == dwarf.TagNamespace, e.Tag == dwarf.TagStructType, e.Tag == dwarf.TagClassType, e.Tag == dwarf.TagModule:
-			depth++
-		default:
-			r.SkipChildren()
-		}
-	}
-}
-
 // params are the entries of a function's parameters, in order. A copy that the
 // optimiser made may lack some, so those of the original count.
-func (g *debugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
+func (g *DebugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
 	for range maxChain {
 		off, ok := fn.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
 		if !ok {

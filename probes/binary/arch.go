@@ -1,0 +1,92 @@
+package binary
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Arch describes an architecture: the layout of the kernel's struct pt_regs and
+// the calling conventions. Each architecture has one file.
+type Arch struct {
+	Name     string   // as GOARCH has it
+	RegsSize int      // bytes of struct pt_regs
+	Args     []string // registers of integer arguments in the C convention, in order
+	GoArgs   []string // the same for Go's register ABI (ABIInternal)
+	TrapSize int      // how far the instruction pointer is past a kprobe's address when its program runs
+
+	regs      map[string]int // register name → offset in pt_regs
+	goFloats  int            // number of floating-point registers of Go's ABI
+	ret       string         // register of a result
+	ip, sp    string
+	dwarfRegs []string // integer registers by DWARF's numbers
+	stack     int      // offset from sp, at a function's first instruction, of the first argument on the stack
+
+	largeByRef   bool // C passes objects of more than two words by address
+	resultInArgs bool // the address of a large result takes the register of the first argument
+	evenPairs    bool // C passes an object with an alignment of 16 in a pair that starts at an even register
+}
+
+// ArchOf finds an architecture by its name, as GOARCH has it.
+func ArchOf(name string) (*Arch, error) {
+	switch name {
+	case "amd64":
+		return AMD64, nil
+	case "arm64":
+		return ARM64, nil
+	}
+	return nil, fmt.Errorf("registers of %s are not known", name)
+}
+
+// load reads a register from a context that starts with pt_regs.
+func (a *Arch) load(b *ir.Builder, ctx *ir.Value, reg string) *ir.Value {
+	return b.Load(ctx, int64(a.regs[reg]), 8, false)
+}
+
+// IP reads the instruction pointer from a context that starts with pt_regs.
+func (a *Arch) IP(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ip) }
+
+// Result reads the register that holds a function's result when it returns.
+func (a *Arch) Result(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
+
+// Reg reads the register that a script calls name.
+func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error) {
+	if name == "pc" {
+		name = a.ip
+	}
+	if _, ok := a.regs[name]; !ok {
+		return nil, fmt.Errorf("'%s' is not a valid register on this architecture (%s)", name, a.Name)
+	}
+	return a.load(b, ctx, name), nil
+}
+
+// MaxStackArgs is the number of argN beyond those in registers.
+const MaxStackArgs = 32
+
+// Arg returns a function that reads argN of a function probed at its entry: a
+// register, or, for the later ones, a word of the caller's stack. regs are the
+// registers of its calling convention, space that of the stack. A word that
+// can't be read is 0.
+func (a *Arch) Arg(regs []string, space types.Space) func(*ir.Builder, *ir.Value, int) *ir.Value {
+	return func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
+		if n < len(regs) {
+			return a.load(b, ctx, regs[n])
+		}
+		addr := b.AddImm(a.load(b, ctx, a.sp), int64(a.stack+8*(n-len(regs))))
+		return readWord(b, addr, 8, space)
+	}
+}
+
+// readWord reads size bytes at an address in user or kernel memory. The result
+// is 0 if they can't be read: the helpers clear what they could not fill.
+func readWord(b *ir.Builder, addr *ir.Value, size int, space types.Space) *ir.Value {
+	slot := b.Slot(8)
+	b.Zero(slot, 0, 8)
+	h := ir.ReadKernel
+	if space == types.User {
+		h = ir.ReadUser
+	}
+	b.Call(h, slot, b.Const(int64(size)), addr)
+	return b.Load(slot, 0, size, false)
+}

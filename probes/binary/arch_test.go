@@ -1,0 +1,110 @@
+package binary
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// run interprets what emit emits, over a context of registers.
+func run(t *testing.T, a *Arch, regs map[string]uint64, memory func(space types.Space, addr uint64, n int) []byte, emit func(*ir.Builder, *ir.Value) *ir.Value) int64 {
+	t.Helper()
+	b := ir.NewFunc("main", ir.PtrCtx)
+	b.Ret(emit(b, b.Param(0)))
+	m := &ir.Module{Progs: []*ir.Prog{{Name: "p", Kind: "kprobe", Main: b.Fn}}}
+	if err := ir.Verify(m); err != nil {
+		t.Fatal(err)
+	}
+	ctx := make([]byte, a.RegsSize)
+	for name, v := range regs {
+		binary.LittleEndian.PutUint64(ctx[a.regs[name]:], v)
+	}
+	mc := ir.NewMachine(m, ctx)
+	mc.Helpers = helpers(memory)
+	got, err := mc.Run(m.Progs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(got)
+}
+
+type helpers func(space types.Space, addr uint64, n int) []byte
+
+func (h helpers) Call(m *ir.Machine, help *ir.Helper, args []uint64) (uint64, error) {
+	space := types.Kernel
+	if help == ir.ReadUser {
+		space = types.User
+	}
+	dst, err := m.Mem(args[0], int(args[1]))
+	if err != nil {
+		return 0, err
+	}
+	src := h(space, args[2], int(args[1]))
+	if src == nil {
+		return ^uint64(13), nil
+	}
+	copy(dst, src)
+	return 0, nil
+}
+
+func TestArgs(t *testing.T) {
+	stack := func(space types.Space, addr uint64, n int) []byte {
+		if space == types.User && addr >= 0x1000 {
+			return binary.LittleEndian.AppendUint64(nil, addr)[:n]
+		}
+		return nil
+	}
+	regs := map[string]uint64{"di": 10, "si": 11, "dx": 12, "cx": 13, "r8": 14, "r9": 15, "sp": 0x1000, "ax": 20, "bx": 21, "r10": 22, "r11": 23}
+	for n, want := range []int64{10, 11, 12, 13, 14, 15, 0x1008, 0x1010} {
+		if got := run(t, AMD64, regs, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+			return AMD64.Arg(AMD64.Args, types.User)(b, ctx, n)
+		}); got != want {
+			t.Errorf("arg%d = %#x, want %#x", n, got, want)
+		}
+	}
+	for n, want := range []int64{20, 21, 13, 10, 11, 14, 15, 22, 23, 0x1008} {
+		if got := run(t, AMD64, regs, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+			return AMD64.Arg(AMD64.GoArgs, types.User)(b, ctx, n)
+		}); got != want {
+			t.Errorf("Go: arg%d = %#x, want %#x", n, got, want)
+		}
+	}
+	if got := run(t, ARM64, map[string]uint64{"r7": 7, "sp": 0x2000}, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		f := ARM64.Arg(ARM64.Args, types.User)
+		return b.Op(ir.OpAdd, f(b, ctx, 7), f(b, ctx, 8))
+	}); got != 0x2007 {
+		t.Errorf("arm64: arg7+arg8 = %#x", got)
+	}
+	// What can't be read is 0.
+	if got := run(t, AMD64, map[string]uint64{"sp": 0}, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		return AMD64.Arg(AMD64.Args, types.User)(b, ctx, 6)
+	}); got != 0 {
+		t.Errorf("unreadable argument is %#x", got)
+	}
+}
+
+func TestReg(t *testing.T) {
+	for name, want := range map[string]int64{"ip": 128, "pc": 128, "ax": 80, "r15": 0, "sp": 152} {
+		regs := map[string]uint64{}
+		for r, off := range AMD64.regs {
+			regs[r] = uint64(off)
+		}
+		got := run(t, AMD64, regs, nil, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+			v, err := AMD64.Reg(b, ctx, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		})
+		if got != want {
+			t.Errorf("%s: offset %d, want %d", name, got, want)
+		}
+	}
+	b := ir.NewFunc("main", ir.PtrCtx)
+	if _, err := AMD64.Reg(b, b.Param(0), "eax"); err == nil || !strings.Contains(err.Error(), "'eax' is not a valid register") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,292 @@
+// Package binary reads the programs and libraries that probes are placed in:
+// ELF files and archives of them, symbols, DWARF (types, functions, source
+// lines), static probes, instruction boundaries, and the calling conventions
+// that say where a function's arguments are.
+//
+// Everything it reads is written by others and may be damaged: a reader bounds
+// what it follows and returns an error, or nothing, rather than panic.
+package binary
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is an ELF file, mapped into memory. Open reads its headers; its symbols
+// are read when one is looked up, and then compared where they are rather than
+// copied, as a file may have hundreds of thousands.
+type File struct {
+	Path      string // what the kernel is given
+	Base      uint64 // offset in Path where the file starts: not 0 inside an archive
+	Label     string // what messages call it
+	DebugDirs string // where to look for separate debug files first, as in PATH
+
+	elf       *elf.File
+	data      []byte
+	tables    func() []symbolTable
+	golang    func() bool
+	debugFile func() *File // its separate debug file, or nil
+	debugInfo func() (*DebugInfo, error)
+}
+
+// symbolTable is one of a file's symbol sections.
+type symbolTable struct {
+	entries []byte
+	names   []byte
+	order   binary.ByteOrder
+}
+
+// Symbol is a symbol of a file: its address, as the file's headers have it, and
+// its size in bytes.
+type Symbol struct {
+	Name string
+	Addr uint64
+	Size uint64
+}
+
+// ErrNotELF is the error of Open for a file of another format.
+var ErrNotELF = errors.New("not an ELF file")
+
+// Open maps a file, or a member of a zip archive: archive!/member. The file
+// stays mapped until Close; a run opens a handful.
+func Open(path string) (*File, error) {
+	label := path
+	path, member, archived := SplitArchive(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, ErrNotELF
+	}
+	var data []byte
+	var base uint64
+	if archived {
+		data, base, err = mapArchived(f, st.Size(), member)
+	} else {
+		var magic [4]byte
+		if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != elf.ELFMAG {
+			return nil, ErrNotELF
+		}
+		data, err = unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ef, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		unix.Munmap(data)
+		return nil, fmt.Errorf("%w: %w", ErrNotELF, err)
+	}
+	if ef.Class != elf.ELFCLASS64 {
+		unix.Munmap(data)
+		return nil, fmt.Errorf("%s programs are not supported", ef.Class)
+	}
+	x := &File{Path: path, Base: base, Label: label, elf: ef, data: data}
+	x.tables = sync.OnceValue(x.readTables)
+	x.debugFile = sync.OnceValue(x.findDebugFile)
+	x.debugInfo = sync.OnceValues(x.loadDebugInfo)
+	x.golang = sync.OnceValue(func() bool {
+		return ef.Section(".gopclntab") != nil || ef.Section(".go.buildinfo") != nil || ef.Section(".data.rel.ro.gopclntab") != nil
+	})
+	return x, nil
+}
+
+// Raw returns a File that stands for a file of another format: it has no symbols
+// and no debug info.
+func Raw(path, label string) *File {
+	return &File{
+		Path: path, Label: label, tables: func() []symbolTable { return nil }, golang: func() bool { return false },
+		debugFile: func() *File { return nil }, debugInfo: func() (*DebugInfo, error) { return nil, ErrNotELF },
+	}
+}
+
+// Close unmaps the file. Nothing of it may be used afterwards.
+func (x *File) Close() { unix.Munmap(x.data) }
+
+// DebugInfo returns the file's DWARF, from itself or from its debug file.
+func (x *File) DebugInfo() (*DebugInfo, error) { return x.debugInfo() }
+
+// FixedAddress reports whether the file runs at the addresses that its headers
+// have, rather than wherever the kernel puts it.
+func (x *File) FixedAddress() bool { return x.elf != nil && x.elf.Type == elf.ET_EXEC }
+
+// Arch is the file's architecture, by GOARCH's name where that has one.
+func (x *File) Arch() string {
+	switch m := x.elf.Machine; m {
+	case elf.EM_X86_64:
+		return "amd64"
+	case elf.EM_AARCH64:
+		return "arm64"
+	default:
+		return m.String()
+	}
+}
+
+// bytesOf returns a section's content, or nil if it lies outside the file.
+func (x *File) bytesOf(s *elf.Section) []byte {
+	if s == nil || s.Type == elf.SHT_NOBITS || s.Offset > uint64(len(x.data)) || s.FileSize > uint64(len(x.data))-s.Offset {
+		return nil
+	}
+	if s.Flags&elf.SHF_COMPRESSED != 0 {
+		return nil
+	}
+	return x.data[s.Offset : s.Offset+s.FileSize]
+}
+
+// readTables finds the symbol tables: the file's own and, if its full one was
+// stripped, that of its debug file.
+func (x *File) readTables() []symbolTable {
+	list := x.ownTables()
+	if x.elf.SectionByType(elf.SHT_SYMTAB) == nil {
+		if d := x.debugFile(); d != nil {
+			list = append(list, d.ownTables()...)
+		}
+	}
+	return list
+}
+
+func (x *File) ownTables() []symbolTable {
+	var list []symbolTable
+	for _, typ := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
+		for _, s := range x.elf.Sections {
+			if s.Type != typ || int(s.Link) >= len(x.elf.Sections) {
+				continue
+			}
+			t := symbolTable{entries: x.bytesOf(s), names: x.bytesOf(x.elf.Sections[s.Link]), order: x.elf.ByteOrder}
+			if len(t.entries) >= 24 && len(t.names) > 0 && t.names[len(t.names)-1] == 0 {
+				list = append(list, t)
+			}
+		}
+	}
+	return list
+}
+
+const symSize = 24 // of Elf64_Sym
+
+// each calls f with every defined function until it returns false.
+func (t *symbolTable) each(f func(name []byte, addr, size uint64) bool) bool {
+	for e := t.entries; len(e) >= symSize; e = e[symSize:] {
+		off := t.order.Uint32(e)
+		typ := elf.SymType(e[4] & 0xf)
+		shndx := elf.SectionIndex(t.order.Uint16(e[6:]))
+		addr := t.order.Uint64(e[8:])
+		if typ != elf.STT_FUNC && typ != elf.STT_GNU_IFUNC || shndx == elf.SHN_UNDEF || addr == 0 || int(off) >= len(t.names) {
+			continue
+		}
+		name := t.names[off:]
+		if !f(name[:bytes.IndexByte(name, 0)], addr, t.order.Uint64(e[16:])) {
+			return false
+		}
+	}
+	return true
+}
+
+// Named returns the functions of a name. Static functions of several source
+// files may share one, and versions of a library's function do.
+func (x *File) Named(name string) []Symbol {
+	var found []Symbol
+	want := []byte(name)
+	for _, t := range x.tables() {
+		t.each(func(n []byte, addr, size uint64) bool {
+			if bytes.Equal(n, want) && !slices.ContainsFunc(found, func(s Symbol) bool { return s.Addr == addr }) {
+				found = append(found, Symbol{name, addr, size})
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// Symbol finds a symbol of any kind.
+func (x *File) Symbol(name string) (Symbol, bool) {
+	want := []byte(name)
+	for _, t := range x.tables() {
+		for e := t.entries; len(e) >= symSize; e = e[symSize:] {
+			off, shndx := t.order.Uint32(e), elf.SectionIndex(t.order.Uint16(e[6:]))
+			if shndx == elf.SHN_UNDEF || int(off) >= len(t.names) || !bytes.HasPrefix(t.names[off:], want) || t.names[int(off)+len(want)] != 0 {
+				continue
+			}
+			return Symbol{name, t.order.Uint64(e[8:]), t.order.Uint64(e[16:])}, true
+		}
+	}
+	return Symbol{}, false
+}
+
+// Functions returns the functions whose names ok accepts, ordered by name and
+// address.
+func (x *File) Functions(ok func(name []byte) bool) []Symbol {
+	var list []Symbol
+	for _, t := range x.tables() {
+		t.each(func(n []byte, addr, size uint64) bool {
+			if ok(n) {
+				list = append(list, Symbol{string(n), addr, size})
+			}
+			return true
+		})
+	}
+	slices.SortStableFunc(list, func(a, b Symbol) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Addr, b.Addr))
+	})
+	return slices.CompactFunc(list, func(a, b Symbol) bool { return a.Name == b.Name && a.Addr == b.Addr })
+}
+
+// Covering returns the function that an address lies in.
+func (x *File) Covering(addr uint64) (Symbol, bool) {
+	var found Symbol
+	for _, t := range x.tables() {
+		if !t.each(func(n []byte, a, size uint64) bool {
+			if addr < a || addr >= a+size {
+				return true
+			}
+			found = Symbol{string(n), a, size}
+			return false
+		}) {
+			return found, true
+		}
+	}
+	return found, false
+}
+
+// Offset translates a virtual address into an offset in the file, which is what
+// the kernel takes for a uprobe.
+func (x *File) Offset(addr uint64) (uint64, bool) {
+	for _, p := range x.elf.Progs {
+		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return addr - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
+
+// CodeOffset is as Offset, for addresses of code only.
+func (x *File) CodeOffset(addr uint64) (uint64, bool) {
+	for _, p := range x.elf.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return addr - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
+
+// UsesGoABI reports whether a function takes its arguments by Go's register
+// ABI. Assembly functions (.abi0) and C functions linked in do not.
+func (x *File) UsesGoABI(fn string) bool {
+	return strings.Contains(fn, ".") && !strings.HasSuffix(fn, ".abi0") && x.golang()
+}

@@ -1,0 +1,44 @@
+package binary
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// One name may be that of several functions, and one function may have several
+// names or stand in two tables.
+func TestNamed(t *testing.T) {
+	names := "\x00f\x00g\x00"
+	entry := func(name uint32, addr uint64) []byte {
+		b := binary.LittleEndian.AppendUint32(nil, name)
+		b = append(b, byte(elf.STT_FUNC), 0, 1, 0)
+		b = binary.LittleEndian.AppendUint64(b, addr)
+		return binary.LittleEndian.AppendUint64(b, 8)
+	}
+	tab := symbolTable{slices.Concat(entry(1, 0x20), entry(3, 0x10), entry(1, 0x10)), []byte(names), binary.LittleEndian}
+	dyn := symbolTable{entry(1, 0x20), []byte(names), binary.LittleEndian}
+	x := &File{tables: func() []symbolTable { return []symbolTable{tab, dyn} }}
+	show := func(list []Symbol) string {
+		var out []string
+		for _, s := range list {
+			out = append(out, fmt.Sprintf("%s@%#x", s.Name, s.Addr))
+		}
+		return strings.Join(out, " ")
+	}
+	if got := show(x.Named("f")); got != "f@0x20 f@0x10" {
+		t.Errorf("f is %s", got)
+	}
+	if got := show(x.Named("h")); got != "" {
+		t.Errorf("h is %s", got)
+	}
+	if got := show(x.Functions(func([]byte) bool { return true })); got != "f@0x10 f@0x20 g@0x10" {
+		t.Errorf("all are %s", got)
+	}
+	if s, ok := x.Symbol("g"); !ok || s.Addr != 0x10 || s.Size != 8 {
+		t.Errorf("g is %+v, %v", s, ok)
+	}
+}

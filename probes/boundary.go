@@ -1,0 +1,58 @@
+package probes
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/probes/binary"
+)
+
+// checkBoundary refuses an address that is not the start of an instruction:
+// there the kernel would overwrite the middle of one.
+func checkBoundary(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string) error {
+	if e.Unsafe {
+		return nil
+	}
+	if why := misplaced(e, x, s, addr, path); why != "" {
+		return usage("%s. Use --unsafe to probe it anyway, which may damage the traced program", why)
+	}
+	return nil
+}
+
+// doubtBoundary warns of what --unsafe allows.
+func doubtBoundary(e *Env, p *Point) string {
+	if !e.Unsafe || !p.HasAddr && p.Offset == 0 {
+		return ""
+	}
+	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
+	if err != nil || len(paths) != 1 {
+		return ""
+	}
+	x, err := openTarget(e, p.Kind.Name, paths[0])
+	if err != nil {
+		x = binary.Raw(paths[0], paths[0])
+	}
+	var s binary.Symbol
+	addr := p.Addr
+	if p.HasAddr {
+		s, _ = x.Covering(addr)
+	} else if all := x.Named(p.Func); len(all) > 0 {
+		s, addr = all[0], all[0].Addr+p.Offset
+	} else {
+		return ""
+	}
+	if why := misplaced(e, x, s, addr, paths[0]); why != "" {
+		return why + ". Misaligned probes can lead to tracee crashes!"
+	}
+	return ""
+}
+
+// misplaced says why an address is, or may be, not that of an instruction.
+func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string) string {
+	if s.Name == "" {
+		return fmt.Sprintf("Could not determine instruction boundary for uprobe:%s:%d (binary appears stripped)", path, addr)
+	}
+	if !x.AtInstruction(e.Kernel.Arch(), s, addr) {
+		return fmt.Sprintf("Could not add uprobe into middle of instruction: %s:%s+%d", path, s.Name, addr-s.Addr)
+	}
+	return ""
+}
