@@ -164,20 +164,3 @@ func storeCommOf(g Gen, call *Call, dst Dest) {
 	})
 	padTail(g, dst, commLen)
 }
-
-// padTail clears what of dst lies behind its first n bytes, where that matters.
-func padTail(g Gen, dst Dest, n int) {
-	if dst.Padded && dst.Size > n {
-		g.B().Zero(dst.Ptr, dst.Off+int64(n), dst.Size-n)
-	}
-}
-
-// storeText fills dst with a string known when compiling.
-func storeText(g Gen, text string, dst Dest) {
-	data := append([]byte(text), 0)
-	if len(data) > dst.Size {
-		data = append(data[:dst.Size-1:dst.Size-1], 0)
-	}
-	g.B().Copy(dst.Ptr, dst.Off, g.Rodata(data), len(data))
-	padTail(g, dst, len(data))
-}

@@ -16,30 +16,3 @@ func cpu() *Def {
 		Emit:  func(g Gen, _ *Call) *ir.Value { return g.B().Call(ir.SmpProcessorID) },
 	}
 }
-
-func ncpus() *Def {
-	return &Def{
-		Name: "ncpus",
-		Doc: Doc{
-			Summary:  "How many CPUs the machine may have online.",
-			Examples: []string{`begin { printf("%d CPUs\n", ncpus); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			call.Lit = &Lit{Int: int64(c.Kernel().NumCPU())}
-			return types.TUint64
-		},
-		Emit: func(g Gen, call *Call) *ir.Value { return g.B().Const(call.Lit.Int) },
-	}
-}
-
-func numaid() *Def {
-	return &Def{
-		Name: "numaid",
-		Doc: Doc{
-			Summary:  "Number of the NUMA node the probe fired on.",
-			Examples: []string{`profile:hz:99 { @[numaid] = count(); }`},
-		},
-		Check: fixed(types.TUint64),
-		Emit:  func(g Gen, _ *Call) *ir.Value { return g.B().Call(ir.NumaNodeID) },
-	}
-}

@@ -33,36 +33,10 @@ func ksym() *Def {
 	}
 }
 
-func usym() *Def {
-	return &Def{
-		Name:     "usym",
-		Kind:     Function,
-		TypeName: usymType.Name,
-		Params:   []Param{{Name: "addr"}},
-		Doc: Doc{
-			Summary:  "An address of the current process that prints as the name of the function there.",
-			Examples: []string{`uprobe:/bin/bash:readline { printf("%s\n", usym(reg("ip"))); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type { return checkSymbol(c, call, usymType) },
-		Store: func(g Gen, call *Call, dst Dest) { storeUserAddr(g, g.Value(&call.Args[0]), dst) },
-		Format: func(env Env, _ *types.Type, data []byte) value.Value {
-			addr, pid := binary.NativeEndian.Uint64(data), binary.NativeEndian.Uint64(data[8:])
-			return value.Str{S: env.UserSymbol(int(pid), addr)}
-		},
-	}
-}
-
 func checkSymbol(c Checker, call *Call, t *types.Type) *types.Type {
 	if a := call.typeOf(0); !a.IsInteger() && a.Kind != types.Pointer && a.Kind != types.Invalid && c.Final() {
 		c.Errorf(call.Span, "%s() expects an integer or pointer argument (%s provided)", call.Def.Name, className(a))
 		return types.TInvalid
 	}
 	return t
-}
-
-// storeUserAddr makes a usym_t of an address of the current process.
-func storeUserAddr(g Gen, addr *ir.Value, dst Dest) {
-	b := g.B()
-	b.Store(dst.Ptr, dst.Off, 8, addr)
-	b.Store(dst.Ptr, dst.Off+8, 8, currentIDs(g, nil).pid())
 }

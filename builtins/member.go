@@ -7,21 +7,6 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// memberOffset follows the path of member names a stands for ("a.b") from t.
-func memberOffset(c Checker, t *types.Type, a *Arg) (int, bool) {
-	off := 0
-	for _, name := range strings.Split(a.Word, ".") {
-		f, ok := t.Field(name)
-		if !ok {
-			c.ErrorHint(a.Span, MissingMember(t, name), "%s has no member '%s'", t, name)
-			return 0, false
-		}
-		off += f.Off
-		t = f.Type
-	}
-	return off, true
-}
-
 // MissingMember is the hint about a member that t does not have: what this
 // kernel calls it, in which member of t there is one of that name, or what may
 // have been meant.

@@ -22,23 +22,6 @@ func probe() *Def {
 	}
 }
 
-func probeType() *Def {
-	return &Def{
-		Name: "probetype",
-		Doc: Doc{
-			Summary:  `Kind of the probe that fired: "kprobe", "tracepoint", …; "special" for begin and end.`,
-			Examples: []string{`tracepoint:syscalls:sys_enter_read, kprobe:vfs_read { @[probetype] = count(); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			if c.Context() != nil {
-				call.Lit = &Lit{Str: kindShown(c), IsStr: true}
-			}
-			return checkPointText(c, call)
-		},
-		Store: func(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) },
-	}
-}
-
 // checkPointText gives the type of a text that is known once the attach point is.
 func checkPointText(c Checker, call *Call) *types.Type {
 	if call.Lit == nil {
@@ -49,13 +32,4 @@ func checkPointText(c Checker, call *Call) *types.Type {
 		return types.NewString(1)
 	}
 	return types.NewString(len(call.Lit.Str) + 1)
-}
-
-// kindOf names the kind of the probe that is checked, in quotes; other stands
-// for it where there is none.
-func kindOf(c Checker, other string) string {
-	if ctx := c.Context(); ctx != nil && ctx.Kind != nil {
-		return "'" + ctx.Kind.Name + "'"
-	}
-	return other
 }

@@ -1,9 +1,19 @@
 package builtins
 
 import (
+	"strconv"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 )
+
+// digits is an integer literal in decimal.
+func (l *Lit) digits() string {
+	if l.Unsigned {
+		return strconv.FormatUint(uint64(l.Int), 10)
+	}
+	return strconv.FormatInt(l.Int, 10)
+}
 
 func str() *Def {
 	return &Def{

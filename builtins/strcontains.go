@@ -52,34 +52,6 @@ func strcontains() *Def {
 	}
 }
 
-func strstr() *Def {
-	return &Def{
-		Name:   "strstr",
-		Kind:   Function,
-		Params: []Param{{Name: "haystack", Chars: true}, {Name: "needle", Chars: true}},
-		Doc: Doc{
-			Summary:  "Where a string first contains another one, counted from 0; -1 if it does not.",
-			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = lhist(strstr(str(args.filename), "/lib"), 0, 100, 10); }`},
-		},
-		Check: func(c Checker, call *Call) *types.Type {
-			at, known, ok := checkSearch(c, call)
-			if !ok {
-				return types.TInvalid
-			}
-			if known {
-				call.Lit = &Lit{Int: int64(at)}
-			}
-			return types.TInt64
-		},
-		Emit: func(g Gen, call *Call) *ir.Value {
-			if call.Lit != nil {
-				return emitLit(g, call)
-			}
-			return search(g, call)
-		},
-	}
-}
-
 // checkSearch checks the arguments of a search; at is its result where both
 // are known.
 func checkSearch(c Checker, call *Call) (at int, known, ok bool) {

@@ -68,3 +68,30 @@ func formatBuildIDs(data []byte) value.Value {
 	}
 	return s
 }
+
+func ustack() *Def {
+	return &Def{
+		Name:     "ustack",
+		TypeName: ustackName,
+		Params:   stackParams,
+		Doc: Doc{
+			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it).",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`},
+		},
+		Check:    checkStack,
+		ShowType: showStackType,
+		Emit: func(g Gen, call *Call) *ir.Value {
+			b := g.B()
+			id := takeStack(g, call, userStackFlag)
+			pid := b.Op(ir.OpShl, currentIDs(g, nil).pid(), b.Const(32))
+			return b.Op(ir.OpOr, pid, id)
+		},
+		Store: storeBuildIDs,
+		Format: func(env Env, t *types.Type, data []byte) value.Value {
+			if storesFrames(t) {
+				return formatBuildIDs(data)
+			}
+			return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32&(1<<stackPidBits-1)))
+		},
+	}
+}

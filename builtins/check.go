@@ -5,7 +5,55 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
+
+// inUserspaceProbe reports whether the probe is in a program's or library's code.
+func inUserspaceProbe(c Checker) bool {
+	switch kindName(c) {
+	case "uprobe", "uretprobe", "usdt":
+		return true
+	}
+	return false
+}
+
+// kindName is the name of the probe's kind.
+func kindName(c Checker) string {
+	if ctx := c.Context(); ctx != nil {
+		return ctx.Kind.Name
+	}
+	return "function"
+}
+
+// kindShown is kindName as errors have it: begin and end are special.
+func kindShown(c Checker) string {
+	if name := kindName(c); name != "begin" && name != "end" {
+		return name
+	}
+	return "special"
+}
+
+// needs reports that what asks for a feature the kernel lacks.
+func needs(c Checker, s source.Span, what string, f probes.Feature) {
+	k := c.Kernel()
+	r := k.Release()
+	since := k.Since(f)
+	if since == "" {
+		c.Errorf(s, "%s needs %s, which this kernel does not have", what, f)
+		return
+	}
+	c.Errorf(s, "%s needs Linux %s (%s), this is %d.%d", what, since, f, r.Major, r.Minor)
+}
+
+// needsTask reports a builtin that asks about the current task where there is none.
+func needsTask(c Checker, call *Call) bool {
+	ctx := c.Context()
+	if ctx == nil || ctx.InTask {
+		return true
+	}
+	c.Errorf(call.Span, "%s can not be used in %s probes: they do not run on behalf of a task", call.Def.Name, ctx.Kind.Name)
+	return false
+}
 
 // CheckArity reports a wrong number of arguments. It needs no types.
 func (d *Def) CheckArity(c Checker, call *Call) bool {
@@ -185,4 +233,33 @@ func (call *Call) argSpan(i int) source.Span {
 		return a.Span
 	}
 	return call.Span
+}
+
+// kindOf names the kind of the probe that is checked, in quotes; other stands
+// for it where there is none.
+func kindOf(c Checker, other string) string {
+	if ctx := c.Context(); ctx != nil && ctx.Kind != nil {
+		return "'" + ctx.Kind.Name + "'"
+	}
+	return other
+}
+
+// wantStr checks that argument i is a string.
+func wantStr(c Checker, call *Call, i int) bool {
+	t := call.typeOf(i)
+	if t.Kind == types.String || t.Kind == types.Invalid || isText(t) {
+		return true
+	}
+	if c.Final() {
+		c.Errorf(call.Span, "%s() only supports string arguments (%s provided)", call.Def.Name, className(t))
+	}
+	return false
+}
+
+// litStr is argument i's value where it is a string known when compiling.
+func (call *Call) litStr(i int) (string, bool) {
+	if a := call.arg(i); a != nil && a.Lit != nil && a.Lit.IsStr {
+		return a.Lit.Str, true
+	}
+	return "", false
 }

@@ -1,13 +1,26 @@
 package builtins
 
 import (
-	"strconv"
-
 	"syscall"
+	"unicode"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 )
+
+// errorText is the text of an error number as the C library has it: Go's are
+// the same but for the case of the first letter and the gaps.
+func errorText(n syscall.Errno) string {
+	switch n {
+	case 41, 58: // never assigned
+		return "Unknown error"
+	case maxErrno:
+		return "Memory page has hardware error"
+	}
+	s := []rune(n.Error())
+	s[0] = unicode.ToUpper(s[0])
+	return string(s)
+}
 
 // textTable is a builtin that turns a number into a text by a table in
 // read-only memory, a row a number, the last one for all other numbers.
@@ -87,46 +100,3 @@ func strerror() *Def {
 
 // maxErrno is EHWPOISON, the highest the C library knows.
 const maxErrno = 133
-
-func signalName() *Def {
-	return numberName("signal_name", "The text of a signal number.",
-		`tracepoint:signal:signal_deliver { @[signal_name(args.sig)] = count(); }`,
-		func(Checker) []string {
-			const firstRealTime = 34 // the C library keeps those before it for itself
-			var rows []string
-			for n := range maxSignal + 1 {
-				switch {
-				case n > 0 && n < len(signals):
-					rows = append(rows, signals[n].text)
-				case n >= firstRealTime:
-					rows = append(rows, "Real-time signal "+strconv.Itoa(n-firstRealTime))
-				default:
-					rows = append(rows, "Unknown signal "+strconv.Itoa(n))
-				}
-			}
-			return append(rows, "Unknown signal")
-		}, identity)
-}
-
-func syscallName() *Def {
-	return numberName("syscall_name", "The name of a system call number.",
-		`tracepoint:raw_syscalls:sys_enter { @[syscall_name(args.id)] = count(); }`,
-		func(c Checker) []string {
-			const unknown = "Unknown syscall"
-			var rows []string
-			last := 0
-			for n := range maxSyscall {
-				s := c.Kernel().SyscallName(n)
-				if s == "" {
-					s = unknown
-				} else {
-					last = n
-				}
-				rows = append(rows, s)
-			}
-			return append(rows[:last+1], unknown)
-		}, identity)
-}
-
-// maxSyscall is more than any architecture's highest system call.
-const maxSyscall = 1024

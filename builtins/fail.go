@@ -1,0 +1,67 @@
+package builtins
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func fail() *Def {
+	return &Def{
+		Name:   "fail",
+		Kind:   Action,
+		Params: formatParams,
+		Doc: Doc{
+			Summary:  "Refuses to compile, with the message, wherever it is not left out by a condition known when compiling. The arguments are literals.",
+			Examples: []string{`begin { if comptime (!is_integer(pid)) { fail("pid is no number"); } }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !c.Final() {
+				return types.TVoid
+			}
+			m := checkFormat(c, call, 0)
+			if m == nil {
+				return types.TVoid
+			}
+			for i := range call.Args[1:] {
+				if a := &call.Args[i+1]; a.Lit == nil {
+					c.Errorf(a.Span, "fail() only takes literals behind the format")
+					return types.TVoid
+				}
+			}
+			c.Errorf(call.Span, "%s", m.renderLits(call.Args[1:]))
+			return types.TVoid
+		},
+		Emit: emitNothing,
+	}
+}
+
+// renderLits is the message where all arguments are literals.
+func (m *message) renderLits(args []Arg) string {
+	var out strings.Builder
+	n := 0
+	for i := range m.format.Pieces {
+		switch p := &m.format.Pieces[i]; {
+		case p.Verb == 0:
+			out.WriteString(p.Text)
+		case p.Verb == '%':
+			out.WriteByte('%')
+		case args[n].Lit.IsStr:
+			start := []byte(args[n].Lit.Str)
+			out.Write(p.fill(start, 0, 0))
+			n++
+		case args[n].Lit.IsBool && p.Verb == 's':
+			out.WriteString(fmt.Sprint(args[n].Lit.Int != 0))
+			n++
+		default:
+			q := *p
+			if q.Verb == 's' {
+				q.Verb = 'd'
+			}
+			out.Write(q.appendInt(nil, m.args[n].t, m.args[n].fixed))
+			n++
+		}
+	}
+	return out.String()
+}

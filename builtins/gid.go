@@ -1,0 +1,21 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func gid() *Def {
+	return &Def{
+		Name: "gid",
+		Doc: Doc{
+			Summary:  "Group ID of the current task, as the initial user namespace counts it.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @[gid] = count(); }`},
+		},
+		Check: fixed(types.TUint32),
+		Emit: func(g Gen, _ *Call) *ir.Value {
+			b := g.B()
+			return b.Op(ir.OpShr, b.Call(ir.CurrentUidGid), b.Const(32))
+		},
+	}
+}

@@ -1,0 +1,21 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func ncpus() *Def {
+	return &Def{
+		Name: "ncpus",
+		Doc: Doc{
+			Summary:  "How many CPUs the machine may have online.",
+			Examples: []string{`begin { printf("%d CPUs\n", ncpus); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			call.Lit = &Lit{Int: int64(c.Kernel().NumCPU())}
+			return types.TUint64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value { return g.B().Const(call.Lit.Int) },
+	}
+}

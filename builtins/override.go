@@ -1,0 +1,32 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func override() *Def {
+	return &Def{
+		Name:   "override",
+		Kind:   Action,
+		Unsafe: true,
+		Params: []Param{{Name: "result"}},
+		Doc: Doc{
+			Summary:  "Makes the traced function return this at once instead of running; for kprobes on functions that allow error injection. Needs --unsafe.",
+			Examples: []string{`kprobe:should_failslab { override(12); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if ctx := c.Context(); ctx == nil || ctx.Kind.Name != "kprobe" {
+				c.Errorf(call.Span, "override can only be used in kprobes")
+				return types.TInvalid
+			}
+			wantInt(c, call, 0)
+			return types.TVoid
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			rc := g.Value(&call.Args[0])
+			g.B().Call(ir.OverrideReturn, g.Ctx(), rc)
+			return nil
+		},
+	}
+}

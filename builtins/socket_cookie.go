@@ -1,0 +1,44 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+)
+
+func socketCookie() *Def {
+	return &Def{
+		Name:   "socket_cookie",
+		Kind:   Function,
+		Params: []Param{{Name: "sock"}},
+		Doc: Doc{
+			Summary:  "A number that identifies a socket as long as the machine runs.",
+			Examples: []string{`fentry:tcp_rcv_established { @[socket_cookie(args.sk)] = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			t := call.typeOf(0)
+			switch {
+			case t.Kind == types.Invalid:
+			case t.Kind != types.Pointer || t.Elem.Kind != types.Struct || t.Elem.Name != "struct sock":
+				c.Errorf(call.Span, "socket_cookie() only supports 'struct sock *' arguments (%s provided)", t)
+				return types.TInvalid
+			case t.Space != types.BTF:
+				c.Errorf(call.Span, "socket_cookie() needs a pointer that the kernel vouches for, as args of fentry, fexit and rawtracepoint are")
+				return types.TInvalid
+			}
+			if v := c.Kernel().Release(); v.Less(probes.Version{Major: 5, Minor: 12}) {
+				c.Errorf(call.Span, "socket_cookie() needs Linux 5.12 here, this is %s", v)
+				return types.TInvalid
+			}
+			return types.TUint64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			cookie := &ir.Var{Name: "cookie", Type: ir.Int}
+			g.Object(&call.Args[0], func(sk *ir.Value) {
+				b := g.B()
+				b.Write(cookie, b.Call(ir.SocketCookie, sk))
+			}, func() { g.B().Write(cookie, g.B().Const(0)) })
+			return g.B().Read(cookie)
+		},
+	}
+}

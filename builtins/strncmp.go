@@ -1,0 +1,114 @@
+package builtins
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+func strncmp() *Def {
+	return &Def{
+		Name:   "strncmp",
+		Kind:   Function,
+		Params: []Param{{Name: "a"}, {Name: "b"}, {Name: "n"}},
+		Doc: Doc{
+			Summary:  "0 if two strings are equal in their first n characters, else 1. n is a literal.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read /strncmp(comm, "ssh", 3) == 0/ { @ = count(); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			ok := wantStr(c, call, 0) && wantStr(c, call, 1)
+			n := call.arg(2)
+			if n == nil || n.Lit == nil || n.Lit.IsStr || n.Lit.Int < 0 && !n.Lit.Unsigned {
+				c.Errorf(call.Span, "Builtin strncmp requires a non-negative literal")
+				return types.TInvalid
+			}
+			if !ok {
+				return types.TInvalid
+			}
+			x, isX := call.litStr(0)
+			y, isY := call.litStr(1)
+			if isX && isY {
+				call.Lit = &Lit{}
+				if strings.Compare(prefix(x, n.Lit), prefix(y, n.Lit)) != 0 {
+					call.Lit.Int = 1
+				}
+			}
+			return types.TUint64
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if call.Lit != nil {
+				return g.B().Const(call.Lit.Int)
+			}
+			a, b := &call.Args[0], &call.Args[1]
+			limit := call.Args[2].Lit
+			if _, ok := call.litStr(0); ok {
+				a, b = b, a
+			}
+			if b.Lit != nil && b.Lit.IsStr {
+				return g.B().Op(ir.OpNe, differsFrom(g, a, b.Lit.Str, limit), g.B().Const(0))
+			}
+			return stringsDiffer(g, a, b, clampLen(limit, min(a.Type.Size, b.Type.Size)))
+		},
+	}
+}
+
+// prefix is the first n characters of s.
+func prefix(s string, n *Lit) string { return s[:clampLen(n, len(s))] }
+
+// clampLen is a literal length, at most limit.
+func clampLen(n *Lit, limit int) int {
+	if n.Unsigned {
+		return limit
+	}
+	return int(min(n.Int, int64(limit)))
+}
+
+// differsFrom is not 0 where the first n characters of a are not those of a
+// literal, its NUL included. The literal's characters hold no NUL, so bytes
+// behind one in a, whatever they are, can not make them equal.
+func differsFrom(g Gen, a *Arg, lit string, n *Lit) *ir.Value {
+	want := append([]byte(lit), 0)
+	want = want[:clampLen(n, len(want))]
+	b := g.B()
+	if len(want) > a.Type.Size { // too long to be there
+		return b.Const(1)
+	}
+	return memoryDiffers(b, g.Addr(a), want)
+}
+
+// memoryDiffers is not 0 where the bytes at p are not want: words are compared
+// and their differences or-ed, without a branch.
+func memoryDiffers(b *ir.Builder, p *ir.Value, want []byte) *ir.Value {
+	diff := b.Const(0)
+	for off := 0; off < len(want); {
+		n := 8
+		for n > len(want)-off {
+			n /= 2
+		}
+		var word [8]byte
+		copy(word[:], want[off:off+n])
+		x := b.Load(p, int64(off), n, false)
+		// Little-endian: the first byte is the lowest.
+		diff = b.Op(ir.OpOr, diff, b.Op(ir.OpXor, x, b.Const(int64(binary.LittleEndian.Uint64(word[:])))))
+		off += n
+	}
+	return diff
+}
+
+// stringsDiffer is 1 where the first n characters of two strings differ.
+func stringsDiffer(g Gen, a, o *Arg, n int) *ir.Value {
+	p, q := g.Addr(a), g.Addr(o)
+	b := g.B()
+	differ := &ir.Var{Name: "differ", Type: ir.Int}
+	b.Write(differ, b.Const(0))
+	forEach(g, n, func(l *loop, i *ir.Value) {
+		x, y := byteAt(b, p, i), byteAt(b, q, i)
+		ne := b.Op(ir.OpNe, x, y)
+		b.Write(differ, ne)
+		l.leave(ne)
+		l.leave(b.Op(ir.OpEq, x, b.Const(0)))
+	})
+	return b.Read(differ)
+}

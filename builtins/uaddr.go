@@ -1,0 +1,64 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// userSymbol is what uaddr knows when compiling: where the symbol is in a
+// program that is not moved, or else how far it is from the probed function.
+type userSymbol struct {
+	fixed bool
+	at    int64
+}
+
+func uaddr() *Def {
+	return &Def{
+		Name:   "uaddr",
+		Kind:   Function,
+		Params: []Param{{Name: "symbol"}},
+		Doc: Doc{
+			Summary:  "Address of a symbol of the probed program or library, in the current process; a pointer to a signed integer of the symbol's size.",
+			Examples: []string{`uprobe:/bin/bash:readline { printf("%s\n", str(*uaddr("ps1_prompt"))); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			name, ok := wantString(c, call, 0)
+			if !ok {
+				return types.TInvalid
+			}
+			c.NeedsPoint()
+			ctx, p := c.Context(), c.Point()
+			if ctx == nil || ctx.Symbol == nil {
+				c.Errorf(call.Span, "uaddr can only be used in uprobes, uretprobes and usdt probes")
+				return types.TInvalid
+			}
+			if p == nil {
+				return types.NewPointer(types.TInt64, types.User)
+			}
+			at, symSize, fixed, ok := ctx.Symbol(name)
+			if !ok {
+				c.Errorf(call.Span, "Could not resolve symbol: %s:%s", p.Target, name)
+				return types.TInvalid
+			}
+			if !fixed && ctx.Func == nil {
+				c.Errorf(call.Span, "uaddr in a uretprobe of a program or library that is loaded anywhere needs Linux 6.6")
+				return types.TInvalid
+			}
+			call.Data = userSymbol{fixed, at}
+			size := 8
+			switch symSize {
+			case 1, 2, 4:
+				size = int(symSize)
+			}
+			return types.NewPointer(types.NewInt(size, true), types.User)
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			// Program and library are where the probed function is.
+			b, sym := g.B(), call.Data.(userSymbol)
+			if sym.fixed {
+				return b.Const(sym.at)
+			}
+			return b.Op(ir.OpAdd, g.Context().Func(b, g.Ctx()), b.Const(sym.at))
+		},
+	}
+}
