@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -50,11 +53,27 @@ type options struct {
 	empty        bool // no arguments at all
 }
 
-// dumpStages are the stages that -d knows, and what they are called in the
-// compiler. The names on the left that differ are those of older tools.
-var dumpStages = map[string]string{
-	"all": "all", "ast": "ast", "check": "check", "types": "check", "ir": "ir", "codegen": "ir",
-	"opt": "opt", "codegen-opt": "opt", "asm": "asm", "dis": "asm", "verifier": "verifier", "libbpf": "verifier", "parse": "ast",
+// stageAliases are bpftrace's names of stages.
+var stageAliases = map[string]string{
+	"parse": "ast", "types": "check", "codegen": "ir", "codegen-opt": "opt", "dis": "asm", "libbpf": stageVerifier,
+}
+
+// Values of -d that are no stages of the compiler.
+const (
+	stageVerifier = "verifier" // the kernel verifier's log
+	stageAll      = "all"
+)
+
+// dumpStage returns the stage that a value of -d names.
+func dumpStage(name string) (string, error) {
+	if to, ok := stageAliases[name]; ok {
+		name = to
+	}
+	known := append(codegen.Stages(), stageVerifier, stageAll)
+	if !slices.Contains(known, name) {
+		return "", usagef("USAGE: invalid option for -d: %s\nHINT: the stages are %s", name, strings.Join(known, ", "))
+	}
+	return name, nil
 }
 
 var features = []string{"kprobe_multi", "kprobe_session", "uprobe_multi"}
@@ -67,54 +86,95 @@ var refused = []struct{ flag, why string }{
 
 var modes = []string{"codegen", "compiler-bench", "bench", "test", "format"}
 
+// flagSet is the command line's flags before their values are checked.
+type flagSet struct {
+	*pflag.FlagSet
+	group map[string]string // the group of each flag in the help text
+
+	pid, buffer, ignoredText        string
+	stages, dumps, noFeature, dwarf []string
+	test, bench, ignored            bool
+}
+
+// shortOnly marks a flag whose long name the help text leaves out.
+const shortOnly = "short only"
+
+// newFlags registers the flags. Their order and groups are those of the help
+// text; an explanation starts with the name of the flag's value between backquotes, if it takes one.
+func newFlags(o *options) *flagSet {
+	fs := &flagSet{FlagSet: pflag.NewFlagSet("gotrace", pflag.ContinueOnError), group: map[string]string{}}
+	fs.SetOutput(io.Discard)
+	fs.SortFlags = false
+	group := func(name string, register func()) {
+		register()
+		fs.VisitAll(func(f *pflag.Flag) {
+			if fs.group[f.Name] == "" {
+				fs.group[f.Name] = name
+			}
+		})
+	}
+	group("general", func() {
+		fs.StringVarP(&o.script, "eval", "e", "", "`'program'`run this program")
+		fs.BoolVarP(&o.list, "list", "l", false, "list the probes that match a pattern, or those of a program: -l [PATTERN|FILE]")
+		fs.BoolVarP(&o.verbose, "verbose", "v", false, "say more; with -l show the arguments of probes, with -lv 'struct NAME' the definition of a type")
+		fs.BoolVarP(&o.help, "help", "h", false, "show this help, and the options of a script")
+		fs.BoolVarP(&o.version, "version", "V", false, "show the version")
+		fs.BoolVar(&o.info, "info", false, "show what this kernel can do")
+	})
+	group("process", func() {
+		fs.StringVarP(&fs.pid, "pid", "p", "", "`PID`trace this process; the session ends when it does")
+		fs.StringVarP(&o.cmd, "cmd", "c", "", "`COMMAND`start COMMAND once everything is attached; the session ends when it does")
+		fs.BoolVar(&o.usdtFile, "usdt-file-activation", false, "enable USDT semaphores by file")
+		fs.StringVar(&o.debugInfo, "debuginfo", "", "`DIR[:DIR]`look for separate debug files there first")
+	})
+	group("output", func() {
+		fs.StringVarP(&o.output, "output", "o", "", "`FILE`write results to FILE")
+		fs.StringVarP(&o.format, "format", "f", "text", "`FORMAT`text or json")
+		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
+		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
+		fs.BoolVarP(&o.warnings, "warnings", "k", false, "also warn of memory that could not be read and of missing map entries, which give 0: where, and how often")
+		fs.BoolVar(&o.noWarnings, "no-warnings", false, "no warnings at all")
+	})
+	group("program", func() {
+		fs.StringArrayVarP(&o.includeDirs, "include-dir", "I", nil, "`DIR`look for #include files in DIR")
+		fs.StringArrayVar(&o.includeFiles, "include", nil, "`FILE`#include FILE before the program")
+		fs.BoolVar(&o.unsafe, "unsafe", false, "allow what changes the system")
+		fs.StringVar(&o.probeFilter, "probe-filter", "", "`REGEX`only probes whose names match")
+		fs.StringVar(&o.functions, "traceable-functions", "", "`FILE`take the kernel functions that can be traced from FILE instead of tracefs's available_filter_functions")
+		fs.StringArrayVar(&fs.noFeature, "no-feature", nil, "`LIST`do without "+strings.Join(features, ", "))
+	})
+	group("compiler", func() {
+		fs.BoolVar(&o.dryRun, "dry-run", false, "attach everything, then end")
+		fs.StringArrayVarP(&fs.stages, "debug", "d", nil, "`STAGE`print what a stage of the compiler makes: "+strings.Join(codegen.Stages(), ", ")+"; verifier: the kernel verifier's log; all: everything")
+		fs.StringArrayVar(&fs.dumps, "dump", nil, "`STAGE`the same as -d")
+		fs.StringVar(&o.emitELF, "emit-elf", "", "`FILE`write the compiled programs to FILE and run nothing")
+		fs.BoolVar(&o.verify, "verify-llvm-ir", false, "check the compiler's intermediate code after each stage")
+		fs.StringVar(&o.mode, "mode", "", "`MODE`codegen (compile only), compiler-bench (measure the compiler), test, bench or format")
+		fs.BoolVar(&fs.test, "test", false, "run test: probes")
+		fs.BoolVar(&fs.bench, "bench", false, "measure bench: probes")
+		fs.BoolVar(&o.fmt, "fmt", false, "print the program formatted")
+		fs.BoolVar(&o.check, "check", false, "with --fmt: only say whether the program is formatted")
+	})
+	for _, name := range []string{"eval", "format", "buffer", "include-dir"} {
+		_ = fs.SetAnnotation(name, shortOnly, []string{}) // the flag is there
+	}
+	// These are accepted so that old command lines work.
+	fs.BoolVarP(&fs.ignored, "btf", "b", false, "")
+	fs.StringArrayVar(&fs.dwarf, "dwarf-pid", nil, "")
+	hidden := []string{"btf", "dwarf-pid"}
+	for _, r := range refused {
+		fs.StringVar(&fs.ignoredText, r.flag, "", "")
+		hidden = append(hidden, r.flag)
+	}
+	for _, name := range hidden {
+		_ = fs.MarkHidden(name) // the flag is there
+	}
+	return fs
+}
+
 func parseFlags(args []string) (*options, error) {
 	o := &options{noFeature: map[string]bool{}, dump: map[string]bool{}, scriptOpts: map[string]string{}, empty: len(args) == 0}
-	fs := pflag.NewFlagSet("gotrace", pflag.ContinueOnError)
-	fs.SetOutput(discard{})
-	fs.SortFlags = false
-	var (
-		pid, buffer, ignoredText        string
-		stages, dumps, noFeature, dwarf []string
-		test, bench, ignored            bool
-	)
-	fs.StringVarP(&o.script, "eval", "e", "", "")
-	fs.BoolVarP(&o.list, "list", "l", false, "")
-	fs.BoolVarP(&o.verbose, "verbose", "v", false, "")
-	fs.BoolVarP(&o.version, "version", "V", false, "")
-	fs.BoolVarP(&o.help, "help", "h", false, "")
-	fs.BoolVar(&o.info, "info", false, "")
-	fs.StringVarP(&pid, "pid", "p", "", "")
-	fs.StringVarP(&o.cmd, "cmd", "c", "", "")
-	fs.StringVarP(&o.output, "output", "o", "", "")
-	fs.StringVarP(&o.format, "format", "f", "text", "")
-	fs.StringVarP(&buffer, "buffer", "B", "line", "")
-	fs.BoolVarP(&o.quiet, "quiet", "q", false, "")
-	fs.BoolVarP(&o.warnings, "warnings", "k", false, "")
-	fs.BoolVar(&o.noWarnings, "no-warnings", false, "")
-	fs.StringArrayVarP(&o.includeDirs, "include-dir", "I", nil, "")
-	fs.StringArrayVar(&o.includeFiles, "include", nil, "")
-	fs.BoolVar(&o.usdtFile, "usdt-file-activation", false, "")
-	fs.BoolVar(&o.unsafe, "unsafe", false, "")
-	fs.StringArrayVar(&noFeature, "no-feature", nil, "")
-	fs.BoolVar(&o.dryRun, "dry-run", false, "")
-	fs.StringVar(&o.probeFilter, "probe-filter", "", "")
-	fs.StringVar(&o.functions, "traceable-functions", "", "")
-	fs.StringArrayVarP(&stages, "debug", "d", nil, "")
-	fs.StringArrayVar(&dumps, "dump", nil, "")
-	fs.BoolVar(&test, "test", false, "")
-	fs.BoolVar(&bench, "bench", false, "")
-	fs.BoolVar(&o.fmt, "fmt", false, "")
-	fs.BoolVar(&o.check, "check", false, "")
-	fs.StringVar(&o.mode, "mode", "", "")
-	fs.StringVar(&o.emitELF, "emit-elf", "", "")
-	fs.BoolVar(&o.verify, "verify-llvm-ir", false, "")
-	// Accepted so that old command lines work; there is nothing to do.
-	fs.BoolVarP(&ignored, "btf", "b", false, "")
-	fs.StringVar(&o.debugInfo, "debuginfo", "", "")
-	fs.StringArrayVar(&dwarf, "dwarf-pid", nil, "")
-	for _, r := range refused {
-		fs.StringVar(&ignoredText, r.flag, "", "")
-	}
+	fs := newFlags(o)
 	if err := fs.Parse(args); err != nil {
 		return nil, badFlag{err}
 	}
@@ -124,12 +184,12 @@ func parseFlags(args []string) (*options, error) {
 			return nil, usagef("--%s: %s", r.flag, r.why)
 		}
 	}
-	for _, s := range dwarf {
+	for _, s := range fs.dwarf {
 		if _, err := parsePID(s); err != nil {
 			return nil, err
 		}
 	}
-	o.dwarf = len(dwarf) > 0
+	o.dwarf = len(fs.dwarf) > 0
 
 	switch {
 	case given("cmd") && given("pid"):
@@ -143,32 +203,32 @@ func parseFlags(args []string) (*options, error) {
 	}
 	if given("pid") {
 		var err error
-		if o.pid, err = parsePID(pid); err != nil {
+		if o.pid, err = parsePID(fs.pid); err != nil {
 			return nil, err
 		}
 	}
 	var ok bool
-	if o.buffer, ok = output.ParseMode(buffer); !ok {
+	if o.buffer, ok = output.ParseMode(fs.buffer); !ok {
 		return nil, usagef("USAGE: -B must be either 'line', 'full', or 'none'.")
 	}
-	for _, list := range noFeature {
+	for _, list := range fs.noFeature {
 		for name := range strings.SplitSeq(list, ",") {
-			if !contains(features, name) {
+			if !slices.Contains(features, name) {
 				return nil, usagef("USAGE: --no-feature can only have values '%s'.", strings.Join(features, ","))
 			}
 			o.noFeature[name] = true
 		}
 	}
-	for _, list := range append(stages, dumps...) {
+	for _, list := range append(fs.stages, fs.dumps...) {
 		for name := range strings.SplitSeq(list, ",") {
-			stage, ok := dumpStages[name]
-			if !ok {
-				return nil, usagef("USAGE: invalid option for -d: %s\nHINT: the stages are ast, check, ir, opt, asm, verifier and all", name)
+			stage, err := dumpStage(name)
+			if err != nil {
+				return nil, err
 			}
 			o.dump[stage] = true
 		}
 	}
-	if err := o.setMode(test, bench); err != nil {
+	if err := o.setMode(fs.test, fs.bench); err != nil {
 		return nil, err
 	}
 	return o, o.positional(fs.Args(), given("eval"))
@@ -192,7 +252,7 @@ func parsePID(s string) (int, error) {
 
 // setMode merges the flags that stand for a mode.
 func (o *options) setMode(test, bench bool) error {
-	if o.mode != "" && !contains(modes, o.mode) {
+	if o.mode != "" && !slices.Contains(modes, o.mode) {
 		return usagef("USAGE: --mode can only be '%s' or '%s'.", strings.Join(modes[:len(modes)-1], "', '"), modes[len(modes)-1])
 	}
 	for _, m := range []struct {
@@ -267,15 +327,6 @@ func isFile(name string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
-}
-
 // usageError is what the user reads as it is.
 type usageError string
 
@@ -285,7 +336,3 @@ func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(fo
 
 // badFlag is an error in the flags themselves, which the usage text answers.
 type badFlag struct{ error }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -19,7 +19,7 @@ func (a *app) info() int {
 	unix.Uname(&u)
 	w := a.stdout
 	fmt.Fprintf(w, "System\n  OS: %s %s %s\n  Arch: %s\n  CPUs: %d\n\n", cstr(u.Sysname[:]), cstr(u.Release[:]), cstr(u.Version[:]), cstr(u.Machine[:]), a.kernel.NumCPU())
-	fmt.Fprintf(w, "Build\n  version: %s\n  language: bpftrace %s\n  compiler: %s\n\n", version, language, goruntime.Version())
+	fmt.Fprintf(w, "Build\n  version: %s\n  language: bpftrace %s\n  compiler: %s\n\n", version(), language, goruntime.Version())
 	a.section(w, "Kernel helpers", probes.FeatFuncIP, probes.FeatLoop, probes.FeatForEachMap, probes.FeatTaskBTF,
 		probes.FeatCookie, probes.FeatLookupPerCPU, probes.FeatKtimeTai, probes.FeatRdonlyCast)
 	a.section(w, "Kernel features", probes.FeatRingBuf, probes.FeatISAv4, probes.FeatAtomicFetch, probes.FeatTCX)

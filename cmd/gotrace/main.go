@@ -25,19 +25,27 @@ import (
 	"github.com/gotrace/gotrace/runtime"
 )
 
-const (
-	version = "v0.1.0"
-	// language is the release of bpftrace whose scripts run unchanged.
-	language = "v0.27.1"
-)
+// language is the release of bpftrace whose scripts run unchanged.
+const language = "v0.27.1"
+
+// version returns the version that the binary was built from: a release, or the
+// commit of a build in a checkout.
+func version() string {
+	const unknown = "v0.1.0-devel"
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return unknown
+	}
+	return info.Main.Version
+}
 
 // versionText answers to the name we are called by: wrappers that look for
 // bpftrace parse its version.
 func versionText(arg0 string) string {
 	if filepath.Base(arg0) == "bpftrace" {
-		return "bpftrace " + language + " (gotrace " + version + ")"
+		return "bpftrace " + language + " (gotrace " + version() + ")"
 	}
-	return "gotrace " + version
+	return "gotrace " + version()
 }
 
 // Exit statuses. A script gives others to exit().
@@ -66,7 +74,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		a.report.errorf("%v", err)
 		if errors.As(err, &badFlag{}) {
-			io.WriteString(stderr, "\n"+usageText)
+			io.WriteString(stderr, "\n"+usage())
 		}
 		return statusError
 	}
@@ -96,10 +104,10 @@ func (a *app) run() int {
 		fmt.Fprintln(a.stdout, versionText(os.Args[0]))
 		return statusOK
 	case o.help && o.script == "" && o.file == "":
-		io.WriteString(a.stdout, usageText)
+		io.WriteString(a.stdout, usage())
 		return statusOK
 	case o.empty:
-		io.WriteString(a.report.w, usageText)
+		io.WriteString(a.report.w, usage())
 		return statusError
 	}
 	var f *source.File
@@ -213,7 +221,7 @@ func (a *app) trace(f *source.File) int {
 	}
 	switch {
 	case a.opt.help:
-		io.WriteString(a.stdout, usageText)
+		io.WriteString(a.stdout, usage())
 		a.scriptOptions(obj)
 		return statusOK
 	case a.opt.list:

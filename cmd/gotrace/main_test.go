@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/spf13/pflag"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/output"
@@ -141,26 +142,39 @@ func TestBadFlags(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	if out, _, status := gotrace(t, "-h"); status != 0 || out != usageText {
+	if out, _, status := gotrace(t, "-h"); status != 0 || out != usage() {
 		t.Errorf("-h: %d %q", status, out)
 	}
-	if out, _, status := gotrace(t, "--version"); status != 0 || out != "gotrace "+version+"\n" {
+	if out, _, status := gotrace(t, "--version"); status != 0 || out != "gotrace "+version()+"\n" {
 		t.Errorf("--version: %d %q", status, out)
 	}
 	if got := versionText("/usr/bin/bpftrace"); !strings.HasPrefix(got, "bpftrace "+language) {
 		t.Error(got)
 	}
-	if out, errs, status := gotrace(t); status != 1 || out != "" || errs != usageText {
+	if out, errs, status := gotrace(t); status != 1 || out != "" || errs != usage() {
 		t.Errorf("no arguments: %d %q %q", status, out, errs)
 	}
 	if out, errs, status := gotrace(t, "--nosuch"); status != 1 || out != "" || !strings.Contains(errs, "USAGE:") {
 		t.Errorf("--nosuch: %d %q %q", status, out, errs)
 	}
-	for _, flag := range []string{"-e", "-l", "-v", "-V", "-h", "-p", "-c", "-o", "-f", "-B", "-q", "-k", "-I", "-d",
-		"--info", "--unsafe", "--dry-run", "--no-warnings", "--include", "--usdt-file-activation", "--no-feature",
-		"--emit-elf", "--probe-filter", "--test", "--bench", "--mode", "--fmt", "--check"} {
-		if !strings.Contains(usageText, flag) {
-			t.Errorf("the usage does not mention %s", flag)
+	// Every flag that is not hidden has a line of its own that explains it.
+	newFlags(&options{}).VisitAll(func(f *pflag.Flag) {
+		line := "    --" + f.Name
+		if f.Shorthand != "" {
+			line = "    -" + f.Shorthand
+		}
+		i := strings.Index(usage(), "\n"+line)
+		if f.Hidden != (i < 0) {
+			t.Errorf("the help text on --%s: line at %d, hidden %v", f.Name, i, f.Hidden)
+		}
+		if !f.Hidden && strings.Trim(f.Usage, "`") == "" {
+			t.Errorf("--%s has no explanation", f.Name)
+		}
+	})
+	options, _, _ := strings.Cut(usage(), "EXAMPLES:")
+	for line := range strings.Lines(options) {
+		if len(strings.TrimRight(line, "\n")) > usageWidth {
+			t.Errorf("a long line: %q", line)
 		}
 	}
 }

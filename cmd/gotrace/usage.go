@@ -1,6 +1,13 @@
 package main
 
-const usageText = `gotrace - traces Linux with scripts compiled to BPF
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+const usageHead = `gotrace - traces Linux with scripts compiled to BPF
 
 USAGE:
     gotrace [options] FILE [parameters] [-- --name=value ...]
@@ -8,56 +15,13 @@ USAGE:
     gotrace [options] -              the program comes from standard input
 
 OPTIONS:
-    -e 'program'           run this program
-    -l, --list [PATTERN|FILE]
-                           list the probes that match, or those of a program
-    -v, --verbose          say more; with -l show the arguments of probes, with
-                           -lv 'struct NAME' the definition of a type
-    -h, --help             show this help, and the options of a script
-    -V, --version          show the version
-    --info                 show what this kernel can do
+`
 
-    -p, --pid PID          trace this process; its end ends the session
-    -c, --cmd COMMAND      start COMMAND once all is attached; its end ends the
-                           session
-    --usdt-file-activation enable USDT semaphores by file
-    --debuginfo DIR[:DIR]  look for separate debug files there first
-
-    -o, --output FILE      write results to FILE
-    -f FORMAT              text or json
-    -B MODE                write results out by line, when the buffer is full, or
-                           at once (line, full, none)
-    -q, --quiet            no messages but errors
-    -k, --warnings         also warn about memory that could not be read and map
-                           entries that are not there, which give 0: at this
-                           line, so many times
-    --no-warnings          no warnings at all
-
-    -I DIR                 look for #include files in DIR
-    --include FILE         #include FILE before the program
-    --traceable-functions FILE
-                           which kernel functions can be traced, instead of
-                           tracefs's available_filter_functions
-    --unsafe               allow what changes the system
-    --no-feature LIST      do without kprobe_multi, kprobe_session, uprobe_multi
-
-    --dry-run              attach everything, then end
-    -d, --debug STAGE      print what a stage of the compiler makes: ast, check,
-                           ir, opt, asm, or the verifier's log; all: everything
-                           (--dump is the same)
-    --emit-elf FILE        write the compiled programs to FILE, run nothing
-    --verify-llvm-ir       check the compiler's intermediate code (no LLVM: ours)
-    --probe-filter REGEX   only probes whose names match
-    --traceable-functions FILE  list of the kernel's functions to take instead of
-                           tracefs's available_filter_functions
-    --test, --bench        run test: probes, measure bench: probes
-    --mode MODE            codegen (compile only), compiler-bench (measure the
-                           compiler), test, bench or format
-    --fmt [--check]        print the program formatted, or only say whether it is
-
+const usageTail = `
 ENVIRONMENT:
     BPFTRACE_NAME          the setting NAME, as in a script's config block
-    BPFTRACE_BTF           a file in BTF's raw format to be read for the kernel's
+    BPFTRACE_BTF           a file in BTF's raw format to use instead of the
+                           kernel's own
     BPFTRACE_COLOR         auto, always or never
 
 EXAMPLES:
@@ -76,3 +40,75 @@ EXAMPLES:
     gotrace -lv kprobe:vfs_read
         show the arguments of a function
 `
+
+// Columns of the help text.
+const (
+	usageIndent = 27 // where explanations start
+	usageWidth  = 79
+)
+
+// usage returns the help text. The options are those that parseFlags registers,
+// in the same order and groups.
+func usage() string {
+	var b strings.Builder
+	b.WriteString(usageHead)
+	fs := newFlags(&options{})
+	group := ""
+	fs.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		if g := fs.group[f.Name]; g != group {
+			if group != "" {
+				b.WriteByte('\n')
+			}
+			group = g
+		}
+		writeFlag(&b, f)
+	})
+	b.WriteString(usageTail)
+	return b.String()
+}
+
+// writeFlag writes a flag's names, its value's name and, from the column
+// usageIndent on, its explanation.
+func writeFlag(b *strings.Builder, f *pflag.Flag) {
+	value, text := "", f.Usage
+	if parts := strings.SplitN(f.Usage, "`", 3); len(parts) == 3 {
+		value, text = parts[1], parts[2]
+	}
+	names := "    "
+	switch {
+	case f.Shorthand != "" && f.Annotations[shortOnly] != nil:
+		names += "-" + f.Shorthand
+	case f.Shorthand != "":
+		names += "-" + f.Shorthand + ", --" + f.Name
+	default:
+		names += "--" + f.Name
+	}
+	if value != "" {
+		names += " " + value
+	}
+	fmt.Fprintf(b, "%-*s", usageIndent, names)
+	column := max(len(names), usageIndent)
+	if len(names) >= usageIndent {
+		b.WriteByte('\n')
+		b.WriteString(strings.Repeat(" ", usageIndent))
+		column = usageIndent
+	}
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > usageWidth:
+			b.WriteByte('\n')
+			b.WriteString(strings.Repeat(" ", usageIndent))
+			column = usageIndent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteByte('\n')
+}
