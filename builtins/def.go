@@ -223,6 +223,15 @@ type Session struct {
 	IncludeFiles []string // --include
 
 	PIDNS *PIDNamespace // the pid namespace we live in; nil: the initial one
+	// Inner is the process PID as the namespace counts it that it lives in. The
+	// kernel tells no other number of a process, except the initial one.
+	Inner InnerPID
+}
+
+// InnerPID is a process id in a namespace.
+type InnerPID struct {
+	PIDNamespace
+	PID int
 }
 
 // PIDNamespace names a pid namespace by its file below /proc/PID/ns.

@@ -51,8 +51,17 @@ func (i ids) tid() *ir.Value {
 	return i.b.Extend(i.both, 4, false)
 }
 
-// CurrentPID is the value of the builtin pid.
-func CurrentPID(g Gen) *ir.Value { return currentIDs(g, nil).pid() }
+// InProcess emits code that tells whether the current task belongs to a process
+// whose id is pid in our namespace.
+func InProcess(g Gen, pid int) *ir.Value {
+	var ids ids
+	if s := g.Session(); s.PIDNS != nil && pid == s.PID && s.Inner.PID != 0 {
+		ids, pid = namespaceIDs(g, &s.Inner.PIDNamespace, nil), s.Inner.PID
+	} else {
+		ids = currentIDs(g, nil)
+	}
+	return g.B().Op(ir.OpEq, ids.pid(), g.B().Const(int64(pid)))
+}
 
 // currentIDs asks for the ids in the namespace that call (nil: none given) names.
 func currentIDs(g Gen, call *Call) ids {
@@ -67,6 +76,13 @@ func currentIDs(g Gen, call *Call) ids {
 	if ns == nil || initial {
 		return ids{b: b, both: b.Call(ir.CurrentPidTgid)}
 	}
+	return namespaceIDs(g, ns, call)
+}
+
+// namespaceIDs asks for the ids in a namespace other than the initial one. A
+// failure counts as one of call, where that is not nil.
+func namespaceIDs(g Gen, ns *PIDNamespace, call *Call) ids {
+	b := g.B()
 	info := g.Temp(8)
 	// The helper clears info where the task is in another namespace.
 	r := b.Call(ir.NsPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), info, b.Const(8))

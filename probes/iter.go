@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 )
 
@@ -22,7 +25,7 @@ type Runner interface{ Run() error }
 // iterKind walks over the kernel's objects of one kind: the program runs once
 // for each, and then once more with null for the object.
 func iterKind() *Kind {
-	k := &Kind{Name: "iter", Aliases: []string{"it"}, Alone: true, Syntax: "iter:name[:pin]", Doc: "Runs once for each task, file, map … the kernel has; ctx has the object."}
+	k := &Kind{Name: "iter", Aliases: []string{"it"}, Alone: true, Confine: ByObject, Syntax: "iter:name[:pin]", Doc: "Runs once for each task, file, map … the kernel has; ctx has the object."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err
@@ -65,10 +68,10 @@ func iterKind() *Kind {
 				c.ArgLines = func() []string { return proto.Decls()[1:] }
 			}
 		}
-		return c, nil
+		return c, confineIter(e, p, c)
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		it, err := link.AttachIter(link.IterOptions{Program: prog})
+		it, err := attachIter(prog, p.PID)
 		if err != nil {
 			return nil, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel's iterator " + p.Func + " needs to be told what to walk over (a map), which can't be said here"})
 		}
@@ -94,6 +97,72 @@ func iterKind() *Kind {
 		return nil
 	}
 	return k
+}
+
+// confineIter makes an iterator over what processes have walk over the one that
+// -p names. Linux 6.1 does that itself; before, the program has to look at the
+// process that each object comes with.
+func confineIter(e *Env, p *Point, c *Context) error {
+	if e.PID == 0 {
+		return nil
+	}
+	task, ok := c.CtxType.Field("task")
+	if !ok || task.Type.Kind != types.Pointer {
+		c.Unconfined = fmt.Sprintf("-p has no effect on %s: what it walks over belongs to no process", p.Name)
+		return nil
+	}
+	if !e.Kernel.Release().Less(Version{Major: 6, Minor: 1}) {
+		p.PID = e.PID
+		return nil
+	}
+	if e.ForeignPIDs {
+		return usage("-p with iterators needs Linux 6.1 outside of the initial pid namespace")
+	}
+	tgid, ok := task.Type.Elem.Field("tgid")
+	if !ok {
+		return usage("-p with iterators needs the kernel's BTF of struct task_struct")
+	}
+	c.OnlyPID = e.PID
+	c.Owner = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		object := b.Load(ctx, int64(task.Off), 8, false)
+		object.Type = ir.PtrBTF
+		return b.Load(object, int64(tgid.Off), 4, false)
+	}
+	return nil
+}
+
+// attachIter makes a link of an iterator over everything, or, where pid is not
+// 0, over what that process has.
+func attachIter(prog *ebpf.Program, pid int) (*link.Iter, error) {
+	if pid == 0 {
+		return link.AttachIter(link.IterOptions{Program: prog})
+	}
+	// union bpf_iter_link_info and bpf_attr of BPF_LINK_CREATE.
+	info := struct{ tid, pid, pidFD uint32 }{pid: uint32(pid)}
+	attr := struct {
+		prog, target, attach, flags uint32
+		info                        uint64
+		infoLen                     uint32
+		_                           uint32
+	}{
+		prog: uint32(prog.FD()), attach: uint32(ebpf.AttachTraceIter),
+		info: uint64(uintptr(unsafe.Pointer(&info))), infoLen: uint32(unsafe.Sizeof(info)),
+	}
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	runtime.KeepAlive(&info)
+	if errno != 0 {
+		return nil, errno
+	}
+	l, err := link.NewFromFD(int(fd))
+	if err != nil {
+		return nil, err
+	}
+	it, ok := l.(*link.Iter)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("the link of an iterator is a %T", l)
+	}
+	return it, nil
 }
 
 // noIterator is the name of an iterator that the kernel does not have.

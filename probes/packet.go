@@ -60,7 +60,7 @@ func suggestInterface(_ *Env, p *Point) string {
 }
 
 func xdpKind() *Kind {
-	k := &Kind{Name: "xdp", Syntax: "xdp:interface", Doc: "Runs for each packet that a network interface receives, before the network stack; it is passed on."}
+	k := &Kind{Name: "xdp", Confine: NoTask, Syntax: "xdp:interface", Doc: "Runs for each packet that a network interface receives, before the network stack; it is passed on."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {
 			return nil, err
@@ -125,7 +125,7 @@ func parseDirection(k *Kind, parts []string) (*Point, error) {
 }
 
 func tcKind() *Kind {
-	k := &Kind{Name: "tc", Syntax: "tc:interface:ingress|egress", Doc: "Runs for each packet at a network interface's traffic control hook; it is passed on.", Since: "6.6"}
+	k := &Kind{Name: "tc", Confine: NoTask, Syntax: "tc:interface:ingress|egress", Doc: "Runs for each packet at a network interface's traffic control hook; it is passed on.", Since: "6.6"}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseDirection(k, parts) }
 	k.Expand = expandInterface
 	k.Suggest = suggestInterface
@@ -166,7 +166,7 @@ func tcKind() *Kind {
 }
 
 func cgroupSkbKind() *Kind {
-	k := &Kind{Name: "cgroup_skb", Syntax: "cgroup_skb:path:ingress|egress", Doc: "Runs for each packet that the processes of a cgroup (version 2) receive or send; it is passed on."}
+	k := &Kind{Name: "cgroup_skb", Confine: NoTask, Syntax: "cgroup_skb:path:ingress|egress", Doc: "Runs for each packet that the processes of a cgroup (version 2) receive or send; it is passed on."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		p, err := parseDirection(k, parts)
 		if err != nil {

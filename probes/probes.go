@@ -61,6 +61,8 @@ type Kind struct {
 	Doubt func(e *Env, p *Point) string
 	// Outermost says that no filter of probes applies to the kind (begin, end).
 	Outermost bool
+	// Confine is how -p confines the kind's programs to a process.
+	Confine Confinement
 }
 
 // Point is one place to attach to. Which fields mean something depends on Kind.
@@ -87,6 +89,7 @@ type Env struct {
 	Unsafe             bool
 	PID                int                    // -p, 0 if not given
 	ChildPID           int                    // -c, 0 if not given or not started yet
+	ForeignPIDs        bool                   // process ids are not those of the initial pid namespace
 	Filter             func(name string) bool // --probe-filter, by names of points; nil: all
 	NoFeature          map[string]bool        // --no-feature: uprobe_multi, kprobe_multi, kprobe_session
 	USDTFileActivation bool
@@ -135,9 +138,13 @@ type Context struct {
 	// Type finds a type of the traced program by its C name, or returns nil; it
 	// comes before the kernel's of that name. May be nil.
 	Type func(name string) *types.Type
-	// OnlyPID is the process to which the program has to confine itself, where
-	// the kernel does so only in part; 0: none.
+	// OnlyPID is the process to which the program has to confine itself; 0: none.
+	// It is compared with what Owner reads from the context, in the initial pid
+	// namespace, or, where Owner is nil, with the current task's process.
 	OnlyPID int
+	Owner   func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Unconfined is what to tell users whose -p does not apply here, "" if it does.
+	Unconfined string
 	// Ret is the type of retval; nil: the probe has none.
 	Ret *types.Type
 	// NArgs is how many argN there are: arg0 … arg(NArgs-1).

@@ -13,7 +13,7 @@ func internalContext(k *Kind) func(*Env, *Point) (*Context, error) {
 }
 
 func plain(name, doc string, aliases ...string) *Kind {
-	k := &Kind{Name: name, Aliases: aliases, Syntax: name, Doc: doc, Outermost: true}
+	k := &Kind{Name: name, Aliases: aliases, Syntax: name, Doc: doc, Outermost: true, Confine: NotAsked}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 0); err != nil {
 			return nil, err
@@ -43,7 +43,7 @@ func endKind() *Kind {
 var selfSignals = []string{"SIGUSR1"}
 
 func selfKind() *Kind {
-	k := &Kind{Name: "self", Syntax: "self:signal:SIGUSR1", Doc: "Runs when this process gets the signal."}
+	k := &Kind{Name: "self", Confine: NotAsked, Syntax: "self:signal:SIGUSR1", Doc: "Runs when this process gets the signal."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 2); err != nil {
 			return nil, err
@@ -72,7 +72,7 @@ func selfKind() *Kind {
 }
 
 func named(name, doc string) *Kind {
-	k := &Kind{Name: name, Syntax: name + ":name", Doc: doc}
+	k := &Kind{Name: name, Syntax: name + ":name", Doc: doc, Confine: NotAsked}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {
 			return nil, err

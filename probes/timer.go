@@ -27,6 +27,7 @@ var timeUnits = []struct {
 
 func intervalKind() *Kind {
 	k := timerKind("interval", "i", "Runs at a fixed rate on one CPU.")
+	k.Confine = NotAsked
 	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
 		cpus, err := OnlineCPUs()
 		if err != nil || len(cpus) == 0 {

@@ -336,10 +336,11 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c.Symbol = at.symbol
 	c.Type = programType(at.exe)
 	c.ArgLines = func() []string { return uprobeLines(p, ret) }
+	// The kernel goes by the address space, which a process shares with its
+	// child after vfork, and some kernels run the program for a return in any
+	// process that was forked off.
+	c.OnlyPID = p.PID
 	if ret {
-		// Some kernels run it for a process that was forked off too, where the
-		// entry of the function is probed as well.
-		c.OnlyPID = p.PID
 		c.Ret = types.TUint64
 		if at.single {
 			c.TypedRet = func() *types.Type { return uprobeRet(p) }

@@ -62,6 +62,7 @@ func usdtKind() *Kind {
 			InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true, NArgs: maxUSDTArgs,
 			Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt",
 		}
+		c.OnlyPID = p.PID // as for uprobes
 		c.Symbol = at.symbol
 		c.Arg = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 			if n >= len(at.args) {

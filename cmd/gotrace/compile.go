@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang"
@@ -68,7 +66,9 @@ func (a *app) compile(f *source.File) (*codegen.Object, bool) {
 		}
 		env.Filter = re.MatchString
 	}
-	sess.PIDNS = pidNamespace()
+	if sess.PIDNS = pidNamespace("self"); sess.PIDNS != nil {
+		env.ForeignPIDs, sess.Inner = true, innerPID(o.pid)
+	}
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Options{
 		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: o.verify, Timed: a.timed,
@@ -97,16 +97,6 @@ func (a *app) emitELF(obj *codegen.Object) int {
 		return statusError
 	}
 	return statusOK
-}
-
-// pidNamespace names the pid namespace we live in; nil: the initial one.
-func pidNamespace() *builtins.PIDNamespace {
-	const initial = 0xeffffffc // PROC_PID_INIT_INO
-	var st unix.Stat_t
-	if unix.Stat("/proc/self/ns/pid", &st) != nil || st.Ino == initial {
-		return nil
-	}
-	return &builtins.PIDNamespace{Dev: st.Dev, Ino: st.Ino}
 }
 
 // dump prints the stages that -d asks for.

@@ -149,7 +149,7 @@ func (a *app) showPoint(w *bufio.Writer, env *probes.Env, k *probes.Kind, name s
 }
 
 func (a *app) showArgs(w *bufio.Writer, env *probes.Env, p *probes.Point) {
-	ctx, err := p.Kind.Context(env, p)
+	ctx, err := probes.NewContext(env, p)
 	if err != nil || ctx.ArgLines == nil {
 		return
 	}

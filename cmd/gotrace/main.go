@@ -16,8 +16,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
@@ -181,17 +179,6 @@ func bare(err error) error {
 		return pe.Err
 	}
 	return err
-}
-
-// checkProcess looks after -p: a process that is not there can't be traced.
-func (a *app) checkProcess() error {
-	if a.opt.pid == 0 {
-		return nil
-	}
-	if err := unix.Kill(a.opt.pid, 0); err != nil && err != unix.EPERM {
-		return fmt.Errorf("cannot trace process %d: %w", a.opt.pid, err)
-	}
-	return nil
 }
 
 // needsKernel reports whether the call loads anything into the kernel.

@@ -130,7 +130,12 @@ func (u *unit) program(p *check.Prog) {
 		only(func(body, out *ir.Block) { f.b.Br(object, body, out) })
 	}
 	if pid := p.Ctx.OnlyPID; pid != 0 {
-		ours := f.b.Op(ir.OpEq, builtins.CurrentPID(f), f.b.Const(int64(pid)))
+		var ours *ir.Value
+		if p.Ctx.Owner != nil {
+			ours = f.b.Op(ir.OpEq, p.Ctx.Owner(f.b, f.ctxValue()), f.b.Const(int64(pid)))
+		} else {
+			ours = builtins.InProcess(f, pid)
+		}
 		only(func(body, out *ir.Block) { f.b.Br(ours, body, out) })
 	}
 	if p.Pred != nil {

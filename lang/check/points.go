@@ -248,10 +248,14 @@ func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit
 	var units []*unit
 	byShape := map[string]*unit{}
 	for _, pt := range points {
-		ctx, err := pt.Kind.Context(c.env, pt)
+		ctx, err := probes.NewContext(c.env, pt)
 		if err != nil {
 			c.diags.Errorf(pt.Span, "%s: %s", pt.Name, sentence(err))
 			continue
+		}
+		if text := ctx.Unconfined; text != "" && !c.doubts[text] {
+			c.doubts[text] = true
+			c.diags.Warnf(pt.Span, "%s", text)
 		}
 		shape := ctx.BareShape
 		if shape == "" {

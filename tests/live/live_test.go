@@ -112,21 +112,29 @@ func start(t *testing.T, args ...string) *session {
 // waitFor waits until stdout holds text.
 func (s *session) waitFor(text string) {
 	s.t.Helper()
+	if err := s.waitEnd(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// waitEnd is waitFor with an error where the text does not come.
+func (s *session) waitEnd(text string) error {
 	deadline := time.Now().Add(patience)
 	for !strings.Contains(s.stdout.String(), text) {
 		select {
 		case err := <-s.done:
 			s.done <- err // for wait
 			if strings.Contains(s.stdout.String(), text) {
-				return
+				return nil
 			}
-			s.t.Fatalf("it ended (%v) before it printed %q\nstdout: %s\nstderr: %s", err, text, &s.stdout, &s.stderr)
+			return fmt.Errorf("it ended (%v) before it printed %q\nstdout: %s\nstderr: %s", err, text, &s.stdout, &s.stderr)
 		case <-time.After(2 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("it never printed %q\nstdout: %s\nstderr: %s", text, &s.stdout, &s.stderr)
+			return fmt.Errorf("it never printed %q\nstdout: %s\nstderr: %s", text, &s.stdout, &s.stderr)
 		}
 	}
+	return nil
 }
 
 // attached waits until all probes are attached.

@@ -217,6 +217,51 @@ static void do_family(long n, long pages) {
 	waitpid(pid, 0, 0);
 }
 
+// Starts THREADS threads, which wait until stdin says something or ends. Then
+// each does everything that a kind of probe can see N times; so does a child
+// afterwards.
+volatile long gt_watched;
+static pthread_barrier_t crowd;
+
+static void crowd_work(long n) {
+	long size = sysconf(_SC_PAGESIZE);
+	char *p = mmap(0, n * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(p != MAP_FAILED, "mmap");
+	for (long i = 0; i < n; i++) {
+		syscall(SYS_getpgid, getpid());
+		gt_relative();
+		STATIC_PROBE("gt", "crowd", "0", "");
+		p[i * size] = 1;
+		gt_watched = i;
+	}
+	do_spin(50);
+}
+
+static void *crowd_main(void *arg) {
+	pthread_barrier_wait(&crowd);
+	crowd_work((long)arg);
+	return 0;
+}
+
+static void do_crowd(long threads, long n) {
+	pthread_t t[64];
+	char c;
+	check(pthread_barrier_init(&crowd, 0, threads + 1) == 0, "barrier");
+	for (int i = 0; i < threads && i < 64; i++)
+		check(pthread_create(&t[i], 0, crowd_main, (void *)n) == 0, "pthread_create");
+	read(0, &c, 1);
+	pthread_barrier_wait(&crowd);
+	for (int i = 0; i < threads && i < 64; i++)
+		pthread_join(t[i], 0);
+	pid_t pid = fork();
+	check(pid >= 0, "fork");
+	if (pid == 0) {
+		crowd_work(n);
+		_exit(0);
+	}
+	waitpid(pid, 0, 0);
+}
+
 // N sends of SIZE bytes over a TCP connection of the loopback.
 static void do_tcp(long n, long size) {
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -422,6 +467,8 @@ int main(int argc, char **argv) {
 		do_count(number(argv, 0, 1));
 	else if (!strcmp(cmd, "fork"))
 		do_fork(number(argv, 0, 1));
+	else if (!strcmp(cmd, "crowd"))
+		do_crowd(number(argv, 0, 2), number(argv, 1, 100));
 	else if (!strcmp(cmd, "family"))
 		do_family(number(argv, 0, 1), number(argv, 1, 1));
 	else if (!strcmp(cmd, "static"))

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/builtins"
+)
+
+// checkProcess looks at what -p names: a process that is not there can't be
+// traced, nor can one thread of several.
+func (a *app) checkProcess() error {
+	pid := a.opt.pid
+	if pid == 0 {
+		return nil
+	}
+	if err := unix.Kill(pid, 0); err != nil && err != unix.EPERM {
+		return fmt.Errorf("cannot trace process %d: %w", pid, err)
+	}
+	if f := statusField(pid, "Tgid"); len(f) == 1 && f[0] != strconv.Itoa(pid) {
+		return fmt.Errorf("cannot trace process %d: it is a thread of process %s (-p %s traces all of its threads; /tid == %d/ selects one)", pid, f[0], f[0], pid)
+	}
+	return nil
+}
+
+// statusField returns the words of a line of /proc/PID/status.
+func statusField(pid int, name string) []string {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		if rest, ok := strings.CutPrefix(sc.Text(), name+":"); ok {
+			return strings.Fields(rest)
+		}
+	}
+	return nil
+}
+
+// pidNamespace names the pid namespace of a process, "self" or an id; nil: the
+// initial one.
+func pidNamespace(process string) *builtins.PIDNamespace {
+	const initial = 0xeffffffc // PROC_PID_INIT_INO
+	var st unix.Stat_t
+	if unix.Stat("/proc/"+process+"/ns/pid", &st) != nil || st.Ino == initial {
+		return nil
+	}
+	return &builtins.PIDNamespace{Dev: st.Dev, Ino: st.Ino}
+}
+
+// innerPID is a process's id as its own pid namespace counts it.
+func innerPID(pid int) (inner builtins.InnerPID) {
+	ns, ids := pidNamespace(strconv.Itoa(pid)), statusField(pid, "NSpid")
+	if ns == nil || len(ids) == 0 {
+		return inner
+	}
+	n, err := strconv.Atoi(ids[len(ids)-1])
+	if err != nil {
+		return inner
+	}
+	return builtins.InnerPID{PIDNamespace: *ns, PID: n}
+}

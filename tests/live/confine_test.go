@@ -1,0 +1,241 @@
+package live
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gotrace/gotrace/probes"
+)
+
+// crowd is a process that waits to do everything that probes of any kind can
+// see, crowdCalls times in each of crowdThreads threads.
+type crowd struct {
+	pid int
+	end func() // lets it go and waits for its end
+}
+
+const (
+	crowdThreads = 2
+	crowdCalls   = 50
+)
+
+func startCrowd(t *testing.T) crowd {
+	t.Helper()
+	needRoot(t)
+	cmd := exec.Command(*work, "crowd", fmt.Sprint(crowdThreads), fmt.Sprint(crowdCalls))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	waitThreads(t, cmd.Process.Pid, crowdThreads+1)
+	return crowd{cmd.Process.Pid, func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}}
+}
+
+// waitThreads waits until a process has n threads.
+func waitThreads(t *testing.T, pid, n int) {
+	t.Helper()
+	for {
+		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(tasks) == n {
+			return
+		}
+	}
+}
+
+// confinement is how a kind of probe is tested with -p: a block, what has to be
+// there for it, and how often it runs for a crowd.
+type confinement struct {
+	probe  string // the probe and its predicate
+	needs  string // see missing
+	object string // whose process is meant; "": the current task's
+	runs   int    // 0: once at least
+	also   string // what kernels may refuse it with, for want of hardware or set-up
+	says   string // on stderr, where -p cannot apply
+}
+
+// confinements has every kind of probe. Kinds that are not about a process run
+// as often as without -p and have no entry here but their name.
+func confinements(t *testing.T) map[string]confinement {
+	all := crowdThreads * crowdCalls
+	return map[string]confinement{
+		"begin": {}, "end": {}, "self": {}, "test": {}, "bench": {}, "interval": {},
+
+		"kprobe":        {probe: "kprobe:__x64_sys_getpgid", needs: "kprobe", runs: all},
+		"kretprobe":     {probe: "kretprobe:__x64_sys_getpgid", needs: "kprobe", runs: all},
+		"fentry":        {probe: "fentry:__x64_sys_getpgid", needs: "fentry", runs: all},
+		"fexit":         {probe: "fexit:__x64_sys_getpgid", needs: "fentry", runs: all},
+		"lsm":           {probe: "lsm:task_getpgid", needs: "fentry", runs: all, also: "without BPF among its security modules"},
+		"tracepoint":    {probe: "tracepoint:syscalls:sys_enter_getpgid", runs: all},
+		"rawtracepoint": {probe: "rawtracepoint:sys_enter /args.id == 121/", runs: all},
+		"uprobe":        {probe: "uprobe:" + *work + ":gt_relative", runs: all},
+		"uretprobe":     {probe: "uretprobe:" + *work + ":gt_relative", runs: all},
+		"usdt":          {probe: "usdt:" + *work + ":gt:crowd", runs: all},
+		"software":      {probe: "software:page-faults:1"},
+		"hardware":      {probe: "hardware:cpu-cycles:100000", also: "no such counter"},
+		"profile":       {probe: "profile:hz:999"},
+		"watchpoint":    {probe: fmt.Sprintf("watchpoint:%#x:8:w", addressOf(t, "gt_watched")), runs: all, also: "no hardware watchpoints"},
+		"iter":          {probe: "iter:task", object: "ctx.task.tgid", runs: crowdThreads + 1},
+		"xdp":           {probe: "xdp:lo", says: "-p has no effect on xdp probes"},
+		"tc":            {probe: "tc:lo:ingress", says: "-p has no effect on tc probes"},
+		"cgroup_skb":    {probe: "cgroup_skb:/sys/fs/cgroup:ingress", says: "-p has no effect on cgroup_skb probes"},
+	}
+}
+
+// addressOf is the address of a symbol of the workload, which is linked to run
+// where its file says.
+func addressOf(t *testing.T, name string) uint64 {
+	t.Helper()
+	f, err := elf.Open(*work)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	syms, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range syms {
+		if s.Name == name {
+			return s.Value
+		}
+	}
+	t.Fatalf("the workload has no %s", name)
+	return 0
+}
+
+// TestConfined is about -p: probes of every kind run for that process, for all
+// of its threads, and for no other, be it alike or its child.
+func TestConfined(t *testing.T) {
+	needRoot(t)
+	table := confinements(t)
+	for _, k := range probes.Kinds() {
+		c, ok := table[k.Name]
+		if !ok {
+			t.Errorf("nothing is known of %s with -p", k.Name)
+		}
+		if c.probe != "" && (k.Since == "" || !release().less(parseRelease(k.Since))) {
+			t.Run(k.Name, c.run)
+		}
+	}
+}
+
+func (c confinement) run(t *testing.T) {
+	if c.says != "" {
+		if *peer {
+			t.Skip("it has no such probes")
+		}
+		r := trace(t, "-p", fmt.Sprint(os.Getpid()), "--dry-run", "-e", c.probe+" { @ = count(); }")
+		if !strings.Contains(r.stderr, c.says) {
+			t.Errorf("stderr does not say %q:\n%s", c.says, r.stderr)
+		}
+		return
+	}
+	if c.needs != "" {
+		if why := missing(c.needs); why != "" {
+			t.Skip(why)
+		}
+	}
+	ours, other := startCrowd(t), startCrowd(t)
+	object := c.object
+	if object == "" {
+		object = "pid"
+	}
+	s := start(t, "-p", fmt.Sprint(ours.pid), "-e", c.probe+" { @["+object+"] = count(); }")
+	s.attachedOr(c.also)
+	other.end()
+	ours.end()
+	r := s.wait()
+	c.check(t, r, ours.pid)
+}
+
+// attachedOr waits until all probes are attached, or skips the test where they
+// are refused for a reason.
+func (s *session) attachedOr(reason string) {
+	s.t.Helper()
+	if err := s.waitEnd(attachedLine); err != nil && reason != "" && strings.Contains(s.stderr.String(), reason) {
+		s.t.Skip(s.stderr.String())
+	} else if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// check compares what a crowd's probe counted.
+func (c confinement) check(t *testing.T, r result, pid int) {
+	t.Helper()
+	got := strings.TrimSpace(r.stdout)
+	if c.runs == 0 {
+		var n int
+		fmt.Sscanf(got, fmt.Sprintf("@[%d]: %%d", pid), &n)
+		if n < 1 || strings.Count(got, "@") != 1 {
+			t.Errorf("stdout %q: want process %d alone\n%s", got, pid, r.stderr)
+		}
+	} else if want := fmt.Sprintf("@[%d]: %d", pid, c.runs); got != want {
+		t.Errorf("stdout %q, want %q\n%s", got, want, r.stderr)
+	}
+	r.quiet(t)
+}
+
+// TestConfinedInNamespace is the same in a pid namespace, where processes have
+// other numbers than the kernel's.
+func TestConfinedInNamespace(t *testing.T) {
+	needRoot(t)
+	if why := missing("sh"); why != "" {
+		t.Skip(why)
+	}
+	table := confinements(t)
+	for _, kind := range []string{"tracepoint", "rawtracepoint", "uprobe", "software"} {
+		t.Run(kind, func(t *testing.T) {
+			c := table[kind]
+			// The crowds wait until the probes are attached: gotrace says so to a
+			// pipe, whose reader then lets them go.
+			script := fmt.Sprintf(`mount -t proc proc /proc || exit 77
+mkfifo "$1/go" "$1/go2"
+%[1]s crowd %[2]d %[3]d <"$1/go" & ours=$!
+%[1]s crowd %[2]d %[3]d <"$1/go2" & other=$!
+exec 5>"$1/go" 6>"$1/go2"
+{ %[4]s -p $ours -e '%[5]s { @[pid] = count(); }' 5>&- 6>&-; } | while read line; do
+	case $line in
+	%[6]s) exec 6>&-; exec 5>&- ;;
+	*) echo "$line" ;;
+	esac
+done &
+exec 5>&- 6>&-
+wait
+echo "$ours"`, *work, crowdThreads, crowdCalls, *gotrace, c.probe, attachedLine)
+			cmd := exec.Command("sh", "-c", script, "sh", t.TempDir())
+			cmd.Env = append(os.Environ(), attachedLine+"=1")
+			var stderr syncBuffer
+			cmd.Stderr = &stderr
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Unshareflags: syscall.CLONE_NEWNS}
+			out, err := cmd.Output()
+			if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77 {
+				t.Skip("/proc can't be mounted")
+			}
+			if err != nil {
+				t.Fatalf("%v\n%s", err, stderr.String())
+			}
+			var pid int
+			lines := strings.Fields(string(out))
+			fmt.Sscan(lines[len(lines)-1], &pid)
+			text := strings.TrimSuffix(strings.TrimSpace(string(out)), fmt.Sprint(pid))
+			c.check(t, result{stdout: text, stderr: stderr.String()}, pid)
+		})
+	}
+}
