@@ -28,7 +28,7 @@ func catFile() *Def {
 				return nil
 			}
 			defer f.Close()
-			data, err := io.ReadAll(io.LimitReader(f, int64(env.Config().MaxCatBytes)))
+			data, err := io.ReadAll(io.LimitReader(f, int64(env.Settings().MaxCatBytes)))
 			if err != nil {
 				env.Fail("failed to read file '%s' (%s)", name, osReason(err))
 			}

@@ -142,7 +142,7 @@ func text(data []byte) []byte {
 // truncated reports whether a string of type t and n bytes was cut by
 // max_strlen: only the type of such strings has room for just that much.
 func truncated(env Env, t *types.Type, n int) bool {
-	return env != nil && n > 0 && n == t.Size-1 && n == env.Config().MaxStrlen
+	return env != nil && n > 0 && n == t.Size-1 && n == env.Settings().MaxStrlen
 }
 
 // bufferBytes are the bytes of a buffer: a u32 count, then the data.

@@ -337,8 +337,7 @@ type Env interface {
 	Decode(t *types.Type, data []byte) value.Value
 	// Text is a value as %s and print show it.
 	Text(v value.Value) string
-	Config() *config.Config
-	Session() *Session
+	Settings() *object.Settings
 	// Kernel answers questions about symbols and syscalls.
 	Kernel() probes.Kernel
 	// Symbolize an address of a process: "func+off" as usym prints it.

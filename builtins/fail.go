@@ -59,7 +59,7 @@ func (m *message) renderLits(args []Arg) string {
 			if q.Verb == 's' {
 				q.Verb = 'd'
 			}
-			out.Write(q.appendInt(nil, m.args[n].t, m.args[n].fixed))
+			out.Write(q.appendInt(nil, m.Args[n].Type, m.Args[n].Fixed))
 			n++
 		}
 	}

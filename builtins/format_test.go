@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -15,15 +14,15 @@ import (
 // testEnv is an Env without a session.
 type testEnv struct {
 	Env // panics where a test needs more than is below
-	cfg *config.Config
+	cfg *object.Settings
 	reg *Registry
 }
 
 func newTestEnv() *testEnv {
-	return &testEnv{cfg: config.Default(), reg: NewRegistry(All())}
+	return &testEnv{cfg: &object.Settings{MaxStrlen: 1024, StrTruncTrailer: ".."}, reg: NewRegistry(All())}
 }
 
-func (e *testEnv) Config() *config.Config { return e.cfg }
+func (e *testEnv) Settings() *object.Settings { return e.cfg }
 func (e *testEnv) Decode(t *types.Type, data []byte) value.Value {
 	return Decode(e.reg, e, t, data)
 }
@@ -137,9 +136,9 @@ func TestFormat(t *testing.T) {
 		{"%*d", types.TInt64, scalar(types.TInt64, 1), "1"},
 	} {
 		f := ParseFormat(c.format)
-		m := message{format: f}
+		m := message{Message: &object.Message{}, format: f}
 		for range f.NumArgs() {
-			m.args = append(m.args, origin{t: c.t, rec: 0})
+			m.Args = append(m.Args, object.MessageArg{Type: c.t})
 		}
 		rec := &object.Record{Event: &object.Event{Args: []object.Arg{{Type: c.t}}}, Data: c.data}
 		if got := string(m.render(env, rec, nil)); got != c.want {
@@ -156,7 +155,7 @@ func TestFormat(t *testing.T) {
 func TestFormatTruncated(t *testing.T) {
 	env := newTestEnv()
 	env.cfg.MaxStrlen = 4
-	m := message{format: ParseFormat("%s"), args: []origin{{t: types.NewString(5), rec: 0}}}
+	m := message{format: ParseFormat("%s"), Message: &object.Message{Args: []object.MessageArg{{Type: types.NewString(5)}}}}
 	for in, want := range map[string]string{"abc": "abc", "abcd": "abcd..", "": ""} {
 		rec := &object.Record{Event: &object.Event{Args: []object.Arg{{Type: types.NewString(5)}}}, Data: str0(in, 5)}
 		if got := string(m.render(env, rec, nil)); got != want {
@@ -216,11 +215,11 @@ func FuzzFormat(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		p := ParseFormat(s)
 		joined := ""
-		m := message{format: p}
+		m := message{Message: &object.Message{}, format: p}
 		for _, piece := range p.Pieces {
 			joined += piece.Text
 			if piece.takes() {
-				m.args = append(m.args, origin{t: types.TInt64, fixed: scalar(types.TInt64, 5), rec: -1})
+				m.Args = append(m.Args, object.MessageArg{Type: types.TInt64, Fixed: scalar(types.TInt64, 5), Rec: -1})
 			}
 		}
 		if joined != s {

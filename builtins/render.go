@@ -14,20 +14,12 @@ import (
 // maxFormatArgs is how many arguments a formatted message can have.
 const maxFormatArgs = 128
 
-// message is a format with the places its arguments come from; Check leaves it
-// in Call.Data, and it is what a formatted action's event carries.
+// message is a format with the places its arguments come from. Check leaves it
+// in Call.Data; the part that is data is what a formatted action's event carries.
 type message struct {
-	format *Format
-	args   []origin
-	send   []int // arguments of the call that are sent, in the order of the record
-}
-
-// origin is where an argument's bytes are: known when compiling, or argument
-// rec of the record.
-type origin struct {
-	t     *types.Type
-	fixed []byte
-	rec   int
+	*object.Message
+	format *Format // parsed
+	send   []int   // arguments of the call that are sent, in the order of the record
 }
 
 // checkFormat checks that argument at of the call is a format and that the
@@ -38,7 +30,7 @@ func checkFormat(c Checker, call *Call, at int) *message {
 		return nil
 	}
 	args := call.Args[at+1:]
-	m := &message{format: ParseFormat(text)}
+	m := &message{Message: &object.Message{Format: text}, format: ParseFormat(text)}
 	want := m.format.NumArgs()
 	switch {
 	case len(args) < want:
@@ -75,12 +67,12 @@ func checkFormat(c Checker, call *Call, at int) *message {
 		if !ok {
 			continue
 		}
-		src := origin{t: valueType(a.Type), fixed: litBytes(a), rec: -1}
-		if src.fixed == nil {
-			src.rec = len(m.send)
+		src := object.MessageArg{Type: valueType(a.Type), Fixed: litBytes(a), Rec: -1}
+		if src.Fixed == nil {
+			src.Rec = len(m.send)
 			m.send = append(m.send, at+n)
 		}
-		m.args = append(m.args, src)
+		m.Args = append(m.Args, src)
 	}
 	if !ok {
 		return nil
@@ -114,13 +106,20 @@ func emitMessage(g Gen, call *Call, m *message, more ...any) {
 	for i, n := range m.send {
 		args[i], ts[i] = &call.Args[n], valueType(call.Args[n].Type)
 	}
-	g.Send(call, args, ts, append([]any{m}, more...))
+	g.Send(call, args, ts, append([]any{m.Message}, more...))
 }
 
-// renderRecord is the text of a formatted action's record.
+// renderRecord is the text of a formatted action's record. The format is parsed
+// when the first record of an event comes.
 func renderRecord(env Env, rec *object.Record) string {
+	m, ok := rec.Parsed.(*message)
+	if !ok {
+		data := rec.Lits[0].(*object.Message)
+		m = &message{Message: data, format: ParseFormat(data.Format)}
+		rec.Parsed = m
+	}
 	var buf [512]byte
-	return string(rec.Lits[0].(*message).render(env, rec, buf[:0]))
+	return string(m.render(env, rec, buf[:0]))
 }
 
 func (m *message) render(env Env, rec *object.Record, dst []byte) []byte {
@@ -133,13 +132,13 @@ func (m *message) render(env Env, rec *object.Record, dst []byte) []byte {
 		case p.Verb == '%':
 			dst = append(dst, '%')
 		default:
-			src := m.args[n]
+			src := &m.Args[n]
 			n++
-			data := src.fixed
-			if src.rec >= 0 {
-				data = rec.Arg(src.rec)
+			data := src.Fixed
+			if src.Rec >= 0 {
+				data = rec.Arg(src.Rec)
 			}
-			dst = p.append(env, dst, src.t, data)
+			dst = p.append(env, dst, src.Type, data)
 		}
 	}
 	return dst
@@ -321,7 +320,7 @@ func appendText(env Env, dst []byte, t *types.Type, data []byte) []byte {
 		s := text(data)
 		dst = append(dst, s...)
 		if truncated(env, t, len(s)) {
-			dst = append(dst, env.Config().StrTruncTrailer...)
+			dst = append(dst, env.Settings().StrTruncTrailer...)
 		}
 		return dst
 	case t.Kind == types.Int && t.Signed:

@@ -16,6 +16,7 @@ import (
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // Options says what a script is compiled for.
@@ -56,7 +57,8 @@ var stages = []struct {
 	{"check", (*compilation).check, func(c *compilation) string { return dumpChecked(c.checked) }},
 	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }},
 	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }},
-	{"asm", (*compilation).emit, func(c *compilation) string { return bpf.Disassemble(c.out) }},
+	{"asm", (*compilation).emit, func(c *compilation) string { return object.Disassembly(c.out.Maps, c.out.Progs) }},
+	{"object", (*compilation).assemble, func(c *compilation) string { return c.obj.String() }},
 }
 
 type compilation struct {
@@ -68,12 +70,13 @@ type compilation struct {
 	checked *check.Program
 	lowered *lower.Result
 	out     *bpf.Output
+	obj     *object.Object
 }
 
 // Compile turns a script into an object. Diagnostics, warnings among them, are
 // added to diags; where there is an error among them the object is nil. The
 // error is of another kind: the compiler's own limits and mistakes.
-func Compile(f *source.File, opts Options, diags *source.Diags) (obj *Object, err error) {
+func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Object, err error) {
 	stage := ""
 	defer func() {
 		if r := recover(); r != nil {
@@ -113,7 +116,7 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *Object, er
 			opts.Dump(s.name, s.text(c))
 		}
 	}
-	return c.object(), nil
+	return c.obj, nil
 }
 
 func (c *compilation) parse() error {
@@ -167,29 +170,10 @@ func (c *compilation) emit() error {
 		VarStack:     !v.Less(probes.Version{Major: 5, Minor: 12}),
 		CPUs:         k.NumCPU(),
 		OnStackLimit: c.checked.Config.OnStackLimit,
-		License:      c.checked.Config.License,
 	})
 	if limit, ok := err.(*bpf.LimitError); ok && limit.Pos.IsValid() {
 		c.diags.Errorf(limit.Pos, "the program is too large for the kernel: %s", limit.What)
 		return nil
 	}
 	return err
-}
-
-// object gathers what the runtime needs.
-func (c *compilation) object() *Object {
-	o := &Object{
-		Spec: c.out.Spec, Checked: c.checked, Defs: c.opts.Defs,
-		Maps: c.lowered.Maps, Events: c.lowered.Events, Sites: c.lowered.Sites,
-		Lines: map[string][]source.Span{},
-	}
-	for _, p := range c.out.Progs {
-		o.Lines[p.Name] = p.Spans
-	}
-	for _, p := range c.checked.Progs {
-		spec := o.Spec.Programs[p.Name]
-		spec.Type, spec.AttachType = p.Ctx.Prog, p.Ctx.AttachType
-		spec.AttachTo, spec.Flags = p.Ctx.AttachTo, p.Ctx.Flags
-	}
-	return o
 }

@@ -23,7 +23,7 @@ import (
 
 // compile compiles text for k. The object is nil where the text is wrong for
 // it, which diags says.
-func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text string)) (*codegen.Object, *source.Diags) {
+func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text string)) (*object.Object, *source.Diags) {
 	t.Helper()
 	diags := &source.Diags{}
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
@@ -44,7 +44,7 @@ func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text s
 }
 
 // load has the kernel's verifier read every program of obj.
-func load(obj *codegen.Object) error {
+func load(obj *object.Object) error {
 	coll, err := collection(obj)
 	if err == nil {
 		coll.Close()
@@ -53,8 +53,8 @@ func load(obj *codegen.Object) error {
 }
 
 // collection is obj in the kernel.
-func collection(obj *codegen.Object) (*ebpf.Collection, error) {
-	spec := obj.Spec.Copy()
+func collection(obj *object.Object) (*ebpf.Collection, error) {
+	spec := obj.Spec()
 	have := map[string]*ebpf.Map{}
 	for name, m := range spec.Maps {
 		switch {
@@ -171,8 +171,8 @@ func absent(msg string) bool {
 
 // onlyKprobes reports whether obj's programs load anywhere: what they attach to
 // is not looked at until then.
-func onlyKprobes(obj *codegen.Object) bool {
-	for _, p := range obj.Spec.Programs {
+func onlyKprobes(obj *object.Object) bool {
+	for _, p := range obj.Programs {
 		if p.Type != ebpf.Kprobe {
 			return false
 		}

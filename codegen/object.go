@@ -1,26 +1,74 @@
-// Package codegen turns a checked script into BPF: lower (AST to SSA), opt
-// (SSA to SSA), bpf (SSA to instructions). The pipeline is the table in
-// compile.go; what comes out is an Object, all that the runtime needs.
+// Package codegen turns a script into BPF: lang (text to checked tree), lower
+// (tree to SSA), opt (SSA to SSA), bpf (SSA to instructions). The pipeline is the
+// table in compile.go; what comes out is an object.Object, all that the runtime
+// needs.
 package codegen
 
 import (
-	"github.com/cilium/ebpf"
+	"cmp"
+	"slices"
 
 	"github.com/gotrace/gotrace/builtins"
-	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Object is a compiled script.
-type Object struct {
-	Spec    *ebpf.CollectionSpec // programs by Prog.Name, maps by the kernel names in object
-	Checked *check.Program       // attach points, configuration, session
-	Defs    *builtins.Registry
-	Maps    []object.Map   // the script's maps, in order of first use
-	Events  []object.Event // by event number
-	Sites   []object.Site  // by site number
-	// Lines maps an instruction of a program to the source it came from, for
-	// reporting what the kernel's verifier refuses.
-	Lines map[string][]source.Span
+// assemble puts together what the runtime needs.
+func (c *compilation) assemble() error {
+	k := c.opts.Env.Kernel
+	o := &object.Object{
+		Programs: c.out.Progs, Kernel: c.out.Maps,
+		Maps: c.lowered.Maps, Events: c.lowered.Events, Sites: c.lowered.Sites,
+		Settings: settings(c.checked.Config), Session: session(c.opts.Session), Options: c.checked.Options,
+		Needs: object.Needs{Release: k.Release().String(), Arch: k.Arch(), CPUs: k.NumCPU()},
+	}
+	o.Settings.Warnings = c.opts.Session.Warnings
+	first := map[string]source.Span{}
+	for _, m := range c.checked.Maps {
+		first[m.Name] = m.Span
+	}
+	for i := range o.Maps {
+		o.Maps[i].Span = first[o.Maps[i].Name]
+	}
+	for i, p := range c.checked.Progs {
+		prog := o.Programs[i]
+		prog.Span, prog.License = p.Span, c.checked.Config.License
+		prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Prog, p.Ctx.AttachType, p.Ctx.AttachTo
+		prog.AttachProg, prog.Flags = p.Ctx.AttachProg, p.Ctx.Flags
+		for _, at := range p.Points {
+			prog.Points = append(prog.Points, at.Data())
+		}
+	}
+	c.pair(o)
+	c.obj = o
+	return nil
+}
+
+// settings are those that matter while a script runs.
+func settings(c *config.Config) object.Settings {
+	return object.Settings{
+		CacheUserSymbols: c.CacheUserSymbols, CPPDemangle: c.CPPDemangle, LogSize: c.LogSize,
+		MaxCatBytes: c.MaxCatBytes, MaxStrlen: c.MaxStrlen, MissingProbes: c.MissingProbes,
+		PerfRBPages: c.PerfRBPages, PrintMapsOnExit: c.PrintMapsOnExit, StrTruncTrailer: c.StrTruncTrailer,
+	}
+}
+
+func session(s *builtins.Session) object.Session {
+	out := object.Session{
+		Params: s.Params, Unsafe: s.Unsafe, PID: s.PID, HasChild: s.HasChild, ChildPID: s.ChildPID, Warnings: s.Warnings,
+	}
+	for name, val := range s.Options {
+		out.Options = append(out.Options, object.Option{Name: name, Default: val})
+	}
+	slices.SortFunc(out.Options, func(a, b object.Option) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// sessionProbes reports whether the kernel can attach an entry and a return probe
+// as one.
+func (c *compilation) sessionProbes() bool {
+	e := c.opts.Env
+	return !e.NoFeature[string(probes.FeatKprobeSession)] && e.Kernel.Has(probes.FeatKprobeSession)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/codegen/internal/scriptgen"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/probes"
@@ -59,7 +58,7 @@ func TestScripts(t *testing.T) {
 
 // interpret runs the program of a module, whose maps obj describes, and gives
 // the values of maps without keys.
-func interpret(text string, obj *codegen.Object) (map[string]int64, error) {
+func interpret(text string, obj *object.Object) (map[string]int64, error) {
 	m, err := ir.Parse(text)
 	if err != nil {
 		return nil, err
@@ -80,7 +79,7 @@ func interpret(text string, obj *codegen.Object) (map[string]int64, error) {
 	return nil, fmt.Errorf("no map %s", object.SlotMap)
 }
 
-func slots(data []byte, obj *codegen.Object) map[string]int64 {
+func slots(data []byte, obj *object.Object) map[string]int64 {
 	vals := map[string]int64{}
 	for _, m := range obj.Maps {
 		if m.Store == object.Slot && m.Value.Size == 8 {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // software and hardware are the kernel's counters: a program runs each time one
@@ -87,7 +89,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 			}
 			return nil, usage("%s is not a %s probe%s", parts[1], name, hint)
 		}
-		p.Aux, p.Count, p.Name = found.config, found.count, strings.TrimSuffix(strings.Join(append([]string{name}, parts[1:]...), ":"), ":")
+		p.Event, p.Count, p.Name = found.config, found.count, strings.TrimSuffix(strings.Join(append([]string{name}, parts[1:]...), ":"), ":")
 		if len(parts) == 3 && parts[2] != "" {
 			if parts[2][0] == '-' {
 				return nil, usage("%s frequency should be a positive integer", name)
@@ -105,8 +107,8 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 	}
 	k.Expand = expandSelf
 	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		attr := &unix.PerfEventAttr{Type: typ, Config: p.Aux.(uint64), Sample: p.Count}
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		attr := &unix.PerfEventAttr{Type: typ, Config: p.Event, Sample: p.Count}
 		c, err := attachPerfEverywhere(attr, p.PID, prog)
 		missing := "this machine has no such counter (virtual machines often have none)"
 		return c, attachError(p, err, capsTracing, map[error]string{unix.ENOENT: missing, unix.EOPNOTSUPP: missing, unix.ENODEV: missing, unix.EINVAL: missing})

@@ -7,11 +7,13 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // AttachError is why a probe could not be attached, in the user's words.
 type AttachError struct {
-	Point *Point
+	Point *object.Point
 	Msg   string
 	Err   error // what the kernel said
 }
@@ -22,7 +24,7 @@ func (e *AttachError) Unwrap() error { return e.Err }
 
 // attachError explains err. caps names the capabilities that the attachment
 // takes; why gives words for particular error numbers, before the general ones.
-func attachError(p *Point, err error, caps string, why map[error]string) error {
+func attachError(p *object.Point, err error, caps string, why map[error]string) error {
 	if err == nil {
 		return nil
 	}

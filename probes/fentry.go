@@ -121,10 +121,9 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, tooOld(e, p.Kind.Name, FeatFentry)
 	}
 	if p.Target == "bpf" {
-		id := ebpf.ProgramID(p.Count)
 		return &Context{
 			Kind: p.Kind, Prog: ebpf.Tracing, AttachType: attach, AttachTo: p.Func, FuncName: p.Func,
-			AttachProg: func() (*ebpf.Program, error) { return ebpf.NewProgramFromID(id) },
+			AttachProg: ebpf.ProgramID(p.Count),
 			ArgsErr:    errors.New("the arguments of BPF programs are not typed"), InTask: true, Preemptible: true, Stacks: true,
 		}, nil
 	}

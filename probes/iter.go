@@ -16,6 +16,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // Runner is what a closer from Attach may be too: Run is called once, when all
@@ -70,7 +71,7 @@ func iterKind() *Kind {
 		}
 		return c, confineIter(e, p, c)
 	}
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		it, err := attachIter(prog, p.PID)
 		if err != nil {
 			return nil, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel's iterator " + p.Func + " needs to be told what to walk over (a map), which can't be said here"})

@@ -14,6 +14,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 // Whether a function written out exists is answered by BTF or kallsyms, and in
 // the end by the kernel; the long list of traceable functions is read only for
 // wildcards. Those are attached through kprobe_multi where the kernel has it,
-// which takes programs loaded for just that: Aux says so.
+// which takes programs loaded for just that: Multi says so.
 func kprobeKind(ret bool) *Kind {
 	k := &Kind{Name: "kprobe", Aliases: []string{"k"}, Syntax: "kprobe:[module:]function[+offset]", Doc: "Runs where a kernel function is called, or at an instruction within it."}
 	if ret {
@@ -46,15 +47,15 @@ func kprobeKind(ret bool) *Kind {
 		return fmt.Sprintf(`%s is not traceable (either non-existing, inlined, or marked as "notrace"); attaching to it will likely fail`, p.Func)
 	}
 	k.Context = func(e *Env, p *Point) (*Context, error) { return kprobeContext(e, p, ret) }
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		if p.Aux == kprobeMulti {
-			return attachKprobeMulti(prog, []*Point{p}, ret)
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		if p.Multi {
+			return attachKprobeMulti(prog, []*object.Point{p}, ret)
 		}
 		return attachKprobe(e, prog, p, ret)
 	}
-	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error) {
+	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
 		for _, p := range ps {
-			if p.Aux != kprobeMulti {
+			if !p.Multi {
 				return nil, ebpf.ErrNotSupported
 			}
 		}
@@ -84,11 +85,6 @@ func kprobeKind(ret bool) *Kind {
 	}
 	return k
 }
-
-// kprobeMulti is the Aux of points whose programs are attached by kprobe_multi.
-type kprobeAux string
-
-const kprobeMulti kprobeAux = "multi"
 
 func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	if err := argCount(k, parts, 1, 2); err != nil {
@@ -189,9 +185,7 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 			continue
 		}
 		seen[q.Name] = true
-		if multi {
-			q.Aux = kprobeMulti
-		}
+		q.Multi = multi
 		out = append(out, &q)
 	}
 	return out, nil
@@ -222,7 +216,7 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a),
 		ArgSpace: kernelSpace, InTask: true, Stacks: true, FuncName: p.Func, Shape: p.Kind.Name,
 	}
-	if p.Aux == kprobeMulti {
+	if p.Multi {
 		c.AttachType = ebpf.AttachTraceKprobeMulti
 		c.Shape += " multi"
 	}
@@ -274,7 +268,7 @@ func kprobeLines(e *Env, p *Point, ret bool) []string {
 	return lines
 }
 
-func attachKprobe(e *Env, prog *ebpf.Program, p *Point, ret bool) (io.Closer, error) {
+func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Closer, error) {
 	name, off := p.Func, p.Offset
 	switch {
 	case p.HasAddr:
@@ -306,7 +300,7 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *Point, ret bool) (io.Closer, er
 	return nil, attachError(p, err, capsTracing, why)
 }
 
-func attachKprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, error) {
+func attachKprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
 	syms := make([]string, len(ps))
 	for i, p := range ps {
 		syms[i] = p.Func
@@ -369,7 +363,7 @@ func Session(e *Env, entry, ret []*Point) bool {
 }
 
 // AttachSession attaches a program to the entries and the returns of functions.
-func AttachSession(prog *ebpf.Program, ps []*Point) (io.Closer, error) {
+func AttachSession(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
 	syms := make([]string, len(ps))
 	for i, p := range ps {
 		syms[i] = p.Func

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // The tests of this file attach to the running kernel. They skip where it, or
@@ -46,8 +47,8 @@ func counterProg(t testing.TB, c *probes.Context, tid int) (*ebpf.Program, func(
 		asm.Return(),
 	)
 	spec := &ebpf.ProgramSpec{Type: c.Prog, AttachType: c.AttachType, AttachTo: c.AttachTo, Flags: c.Flags, License: "GPL", Instructions: insns}
-	if c.AttachProg != nil {
-		spec.AttachTarget, err = c.AttachProg()
+	if c.AttachProg != 0 {
+		spec.AttachTarget, err = ebpf.NewProgramFromID(c.AttachProg)
 		needs(t, err)
 	}
 	prog, err := ebpf.NewProgram(spec)
@@ -95,6 +96,16 @@ func expand(t testing.TB, e *probes.Env, text string) []*probes.Point {
 	return ps
 }
 
+// data is what is attached to of some points.
+func data(ps []*probes.Point) []*object.Point {
+	out := make([]*object.Point, len(ps))
+	for i, p := range ps {
+		at := p.Data()
+		out[i] = &at
+	}
+	return out
+}
+
 // attach attaches counters to all points of text, in one program.
 func attach(t testing.TB, e *probes.Env, text string, tid int) (io.Closer, func() uint64) {
 	t.Helper()
@@ -104,7 +115,7 @@ func attach(t testing.TB, e *probes.Env, text string, tid int) (io.Closer, func(
 	needs(t, err)
 	prog, count := counterProg(t, c, tid)
 	if len(ps) > 1 && k.AttachMany != nil {
-		cl, err := k.AttachMany(e, prog, ps)
+		cl, err := k.AttachMany(e, prog, data(ps))
 		if err == nil {
 			return cl, count
 		}
@@ -113,13 +124,13 @@ func attach(t testing.TB, e *probes.Env, text string, tid int) (io.Closer, func(
 		}
 	}
 	if len(ps) == 1 {
-		cl, err := k.Attach(e, prog, ps[0])
+		cl, err := k.Attach(e, prog, data(ps)[0])
 		needs(t, err)
 		return cl, count
 	}
 	var all closeAll
 	for _, p := range ps {
-		cl, err := k.Attach(e, prog, p)
+		cl, err := k.Attach(e, prog, data([]*probes.Point{p})[0])
 		needs(t, err)
 		all = append(all, cl)
 	}
@@ -346,7 +357,7 @@ func TestLiveWatchpoint(t *testing.T) {
 	c, err := ps[0].Kind.Context(e, ps[0])
 	needs(t, err)
 	prog, count := counterProg(t, c, 0)
-	cl, err := ps[0].Kind.Attach(e, prog, ps[0])
+	cl, err := ps[0].Kind.Attach(e, prog, data(ps)[0])
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) {
 		t.Skip(err) // the machine has no debug registers
 	}
@@ -448,7 +459,7 @@ func TestLiveNothingLeft(t *testing.T) {
 			needs(t, err)
 			defer prog.Close()
 			for _, p := range ps {
-				cl, err := p.Kind.Attach(e, prog, p)
+				cl, err := p.Kind.Attach(e, prog, data([]*probes.Point{p})[0])
 				needs(t, err)
 				if err := cl.Close(); err != nil {
 					t.Error(err)

@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // lsmPrefix begins the names of the functions that stand for the security hooks.
@@ -71,7 +73,7 @@ func lsmKind() *Kind {
 		c.Prog, c.AttachType, c.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, p.Func
 		return c, nil
 	}
-	k.Attach = func(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		// The kernel attaches to hooks that it never calls.
 		if list, err := activeLSMs(); err == nil && !slices.Contains(list, "bpf") {
 			return nil, &AttachError{p, "the kernel runs without BPF among its security modules (" + strings.Join(list, ",") + "): boot it with lsm=…,bpf", ebpf.ErrNotSupported}

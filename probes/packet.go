@@ -11,13 +11,15 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // xdp, tc and cgroup_skb see packets. Their programs let every packet pass on:
 // that is what Result says.
 
 // interfaceOf finds a network interface by name.
-func interfaceOf(p *Point) (*net.Interface, error) {
+func interfaceOf(p *object.Point) (*net.Interface, error) {
 	ifc, err := net.InterfaceByName(p.Target)
 	if err != nil {
 		return nil, &AttachError{p, "there is no network interface " + p.Target, err}
@@ -73,7 +75,7 @@ func xdpKind() *Kind {
 		const pass = 2 // XDP_PASS
 		return &Context{Kind: k, Prog: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: "xdp", BareShape: "xdp", Result: pass, CtxType: lazyStruct(e, "struct xdp_md", 24)}, nil
 	}
-	k.Attach = func(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		ifc, err := interfaceOf(p)
 		if err != nil {
 			return nil, err
@@ -141,7 +143,7 @@ func tcKind() *Kind {
 		c.BareShape = c.Shape
 		return c, nil
 	}
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		ifc, err := interfaceOf(p)
 		if err != nil {
 			return nil, err
@@ -180,8 +182,8 @@ func cgroupSkbKind() *Kind {
 		}
 		return []*Point{p}, nil
 	}
-	attachType := func(p *Point) ebpf.AttachType {
-		if p.Mode == "egress" {
+	attachType := func(mode string) ebpf.AttachType {
+		if mode == "egress" {
 			return ebpf.AttachCGroupInetEgress
 		}
 		return ebpf.AttachCGroupInetIngress
@@ -189,10 +191,10 @@ func cgroupSkbKind() *Kind {
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		const allow = 1
 		shape := "cgroup_skb " + p.Mode
-		return &Context{Kind: k, Prog: ebpf.CGroupSKB, AttachType: attachType(p), Shape: shape, BareShape: shape, Result: allow, CtxType: lazyStruct(e, "struct __sk_buff", 192)}, nil
+		return &Context{Kind: k, Prog: ebpf.CGroupSKB, AttachType: attachType(p.Mode), Shape: shape, BareShape: shape, Result: allow, CtxType: lazyStruct(e, "struct __sk_buff", 192)}, nil
 	}
-	k.Attach = func(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: p.Target, Attach: attachType(p), Program: prog})
+	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		l, err := link.AttachCgroup(link.CgroupOptions{Path: p.Target, Attach: attachType(p.Mode), Program: prog})
 		if err == nil {
 			return l, nil
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // Kind is one kind of probe.
@@ -40,10 +41,10 @@ type Kind struct {
 	Context func(e *Env, p *Point) (*Context, error)
 	// Attach attaches a loaded program. The closer detaches it. nil: the
 	// runtime runs the program itself (begin, end, self, test, bench).
-	Attach func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error)
+	Attach func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error)
 	// AttachMany attaches one program to all of ps at once where that is
 	// faster; nil, or an error wrapping ebpf.ErrNotSupported: one by one.
-	AttachMany func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error)
+	AttachMany func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error)
 	// List yields the names of all attach points that match a search pattern
 	// (parts as in Parse, wildcards allowed).
 	List func(e *Env, parts []string, yield func(name string) bool) error
@@ -80,7 +81,25 @@ type Point struct {
 	Mode    string // watchpoint mode, ingress/egress, pin path …
 	PID     int    // only this process; 0: all
 	Implied bool   // a part that was left out stands for any: as if it held a wildcard
-	Aux     any    // what the kind keeps from Expand to Attach
+	Event   uint64 // number of the kernel's event, in the namespace of the kind
+	Multi   bool   // the program is loaded for a link to many places at once
+
+	// Where the point is in a file: its path as the kernel takes it, the offset
+	// of the instruction, and that of the USDT semaphore or 0.
+	File       string
+	FileOffset uint64
+	Semaphore  uint64
+
+	Aux any // what the kind keeps from Expand to Context
+}
+
+// Data is what an attachment takes of the point.
+func (p *Point) Data() object.Point {
+	return object.Point{
+		Kind: p.Kind.Name, Name: p.Name, Span: p.Span, Target: p.Target, Func: p.Func, Mode: p.Mode,
+		Offset: p.Offset, Addr: p.Addr, HasAddr: p.HasAddr, Count: p.Count, Event: p.Event, PID: p.PID, Multi: p.Multi,
+		File: p.File, FileOffset: p.FileOffset, Semaphore: p.Semaphore,
+	}
 }
 
 // Env is what the kinds may use.
@@ -119,9 +138,9 @@ type Context struct {
 
 	// AttachID is the BTF id of AttachTo, 0 if it is to be looked up by name.
 	AttachID uint32
-	// AttachProg opens the BPF program that AttachTo is a function of
-	// (fentry:bpf:…); nil: AttachTo is the kernel's.
-	AttachProg func() (*ebpf.Program, error)
+	// AttachProg is the BPF program that AttachTo is a function of
+	// (fentry:bpf:…); 0: AttachTo is the kernel's.
+	AttachProg ebpf.ProgramID
 	// BareShape is as Shape, for programs that use neither args nor argN.
 	BareShape string
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // rawTracepointKind attaches below the tracepoints: to the call itself, with
@@ -127,7 +128,7 @@ func tracingContext(p *Point, proto *FuncProto) *Context {
 }
 
 // attachTracing attaches a program to what it was loaded for.
-func attachTracing(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+func attachTracing(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
 	if err != nil {
 		return nil, attachError(p, err, capsTracing, map[error]string{

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // interval and profile are the cpu-clock software event with a period:
@@ -28,7 +29,7 @@ var timeUnits = []struct {
 func intervalKind() *Kind {
 	k := timerKind("interval", "i", "Runs at a fixed rate on one CPU.")
 	k.Confine = NotAsked
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		cpus, err := OnlineCPUs()
 		if err != nil || len(cpus) == 0 {
 			return nil, &AttachError{p, fmt.Sprintf("which CPUs are online is not known: %v", err), err}
@@ -41,14 +42,14 @@ func intervalKind() *Kind {
 
 func profileKind() *Kind {
 	k := timerKind("profile", "p", "Runs at a fixed rate on every CPU, to sample what it does.")
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		c, err := attachPerfEverywhere(timerAttr(p), p.PID, prog)
 		return c, timerError(p, err)
 	}
 	return k
 }
 
-func timerAttr(p *Point) *unix.PerfEventAttr {
+func timerAttr(p *object.Point) *unix.PerfEventAttr {
 	attr := &unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK}
 	if p.Target == "hz" {
 		attr.Bits = unix.PerfBitFreq
@@ -63,7 +64,7 @@ func timerAttr(p *Point) *unix.PerfEventAttr {
 	return attr
 }
 
-func timerError(p *Point, err error) error {
+func timerError(p *object.Point, err error) error {
 	why := map[error]string{}
 	if p.Target == "hz" {
 		why[unix.EINVAL] = "the rate is above the kernel's limit (sysctl kernel.perf_event_max_sample_rate)"

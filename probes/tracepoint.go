@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // tracepointKind attaches to a tracepoint's perf event. One event, opened on
@@ -58,7 +59,7 @@ func tracepointKind() *Kind {
 		return nearest(p.Target+":"+p.Func, all)
 	}
 	k.Context = tracepointContext
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		f, err := e.Kernel.Tracepoint(p.Target, p.Func)
 		if err != nil {
 			return nil, attachError(p, err, capsTracing, nil)

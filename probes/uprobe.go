@@ -14,6 +14,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // uprobeKind is uprobe, or uretprobe where ret. Expand finds the file and the
@@ -35,17 +36,16 @@ func uprobeKind(ret bool) *Kind {
 	k.Suggest = suggestSymbol
 	k.Doubt = doubtBoundary
 	k.Context = func(e *Env, p *Point) (*Context, error) { return uprobeContext(e, p, ret) }
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		at := p.Aux.(*uprobePlace)
-		if at.multi {
-			return attachUprobeMulti(prog, []*Point{p}, ret)
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		if p.Multi {
+			return attachUprobeMulti(prog, []*object.Point{p}, ret)
 		}
-		c, err := attachPMU(uprobePMU, at.exe.Path, at.offset, ret, p.PID, at.semaphore, prog)
+		c, err := attachPMU(uprobePMU, p.File, p.FileOffset, ret, p.PID, p.Semaphore, prog)
 		return c, uprobeError(p, err)
 	}
-	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*Point) (io.Closer, error) {
+	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
 		for _, p := range ps {
-			if at := p.Aux.(*uprobePlace); !at.multi {
+			if !p.Multi {
 				return nil, ebpf.ErrNotSupported
 			}
 		}
@@ -59,15 +59,12 @@ func uprobeKind(ret bool) *Kind {
 
 // uprobePlace is where in a file a uprobe sits.
 type uprobePlace struct {
-	exe       *binary.File
-	offset    uint64 // in the file
-	addr      uint64 // as the file's headers have it
-	entry     uint64 // where the function starts that addr is in
-	semaphore uint64 // file offset of a USDT semaphore, 0 if none
-	multi     bool   // attached by uprobe_multi
-	single    bool   // written out: the only place its attach point means
-	goABI     bool
-	args      []binary.USDTArg // USDT
+	exe    *binary.File
+	addr   uint64 // as the file's headers have it
+	entry  uint64 // where the function starts that addr is in
+	single bool   // written out: the only place its attach point means
+	goABI  bool
+	args   []binary.USDTArg // USDT
 }
 
 // symbol is Context.Symbol: at addr is what Func gives.
@@ -187,7 +184,8 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 		if errors.Is(err, binary.ErrNotELF) && e.Unsafe && p.HasAddr {
 			q := *p
 			q.Target, q.Name = path, fmt.Sprintf("%s:%s:%d", p.Kind.Name, path, p.Addr)
-			q.Aux = &uprobePlace{exe: binary.Raw(inProcess(e, path), path), offset: p.Addr, addr: p.Addr}
+			q.File, q.FileOffset = inProcess(e, path), p.Addr
+			q.Aux = &uprobePlace{exe: binary.Raw(q.File, path), addr: p.Addr}
 			out = append(out, &q)
 			continue
 		}
@@ -210,7 +208,8 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			if !q.HasAddr {
 				q.Func = s.Name
 			}
-			place := &uprobePlace{exe: x, offset: x.Base + off, addr: addr, entry: s.Addr, multi: multi, goABI: x.UsesGoABI(s.Name)}
+			q.File, q.FileOffset, q.Multi = x.Path, x.Base+off, multi
+			place := &uprobePlace{exe: x, addr: addr, entry: s.Addr, goABI: x.UsesGoABI(s.Name)}
 			if ret && place.goABI && !e.Unsafe {
 				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.Name, path)
 			}
@@ -328,7 +327,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		ArgSpace: userSpace, InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true,
 		Shape: p.Kind.Name,
 	}
-	if at.multi {
+	if p.Multi {
 		c.AttachType = ebpf.AttachTraceUprobeMulti
 		c.Shape += " multi"
 	}
@@ -365,7 +364,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	return c, nil
 }
 
-func uprobeError(p *Point, err error) error {
+func uprobeError(p *object.Point, err error) error {
 	return attachError(p, err, capsTracing, map[error]string{
 		unix.EINVAL: "the kernel can't probe that instruction, or the file is on a file system that does not allow probes",
 		unix.ENOENT: "the file is gone",
@@ -373,15 +372,14 @@ func uprobeError(p *Point, err error) error {
 }
 
 // attachUprobeMulti attaches to all points at once, one link per file.
-func attachUprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, error) {
+func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
 	var order []string
-	files := map[string][]*Point{}
+	files := map[string][]*object.Point{}
 	for _, p := range ps {
-		path := p.Aux.(*uprobePlace).exe.Path
-		if files[path] == nil {
-			order = append(order, path)
+		if files[p.File] == nil {
+			order = append(order, p.File)
 		}
-		files[path] = append(files[path], p)
+		files[p.File] = append(files[p.File], p)
 	}
 	var all closers
 	for _, path := range order {
@@ -393,10 +391,9 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*Point, ret bool) (io.Closer, er
 		opts := &link.UprobeMultiOptions{PID: uint32(files[path][0].PID)}
 		semaphores := false
 		for _, p := range files[path] {
-			at := p.Aux.(*uprobePlace)
-			opts.Addresses = append(opts.Addresses, at.offset)
-			opts.RefCtrOffsets = append(opts.RefCtrOffsets, at.semaphore)
-			semaphores = semaphores || at.semaphore != 0
+			opts.Addresses = append(opts.Addresses, p.FileOffset)
+			opts.RefCtrOffsets = append(opts.RefCtrOffsets, p.Semaphore)
+			semaphores = semaphores || p.Semaphore != 0
 		}
 		if !semaphores {
 			opts.RefCtrOffsets = nil

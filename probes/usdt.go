@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // usdtKind attaches uprobes to the static probes that a program or library
@@ -84,9 +85,8 @@ func usdtKind() *Kind {
 		c.Func = a.IP
 		return c, nil
 	}
-	k.Attach = func(e *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
-		at := p.Aux.(*uprobePlace)
-		c, err := attachPMU(uprobePMU, at.exe.Path, at.offset, false, p.PID, at.semaphore, prog)
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		c, err := attachPMU(uprobePMU, p.File, p.FileOffset, false, p.PID, p.Semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
@@ -133,12 +133,13 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			q := *p
 			q.Target, q.NS, q.Func = path, n.Provider, n.Name
 			q.Name = strings.Join([]string{p.Kind.Name, path, n.Provider, n.Name}, ":")
-			at := &uprobePlace{exe: x, offset: x.Base + off, addr: n.Addr}
+			q.File, q.FileOffset = x.Path, x.Base+off
+			at := &uprobePlace{exe: x, addr: n.Addr}
 			if n.Semaphore != 0 {
-				if at.semaphore, ok = x.Offset(n.Semaphore); !ok {
+				if q.Semaphore, ok = x.Offset(n.Semaphore); !ok {
 					return nil, fmt.Errorf("%s: the semaphore of the probe is not in the file", q.Name)
 				}
-				at.semaphore += x.Base
+				q.Semaphore += x.Base
 			}
 			at.args = binary.ParseUSDTArgs(x.Arch(), n.Args, func(name string) (int64, bool) {
 				s, ok := x.Symbol(name)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // watchpointKind uses the processor's debug registers, of which there are four.
@@ -73,7 +75,7 @@ func watchpointKind() *Kind {
 	return k
 }
 
-func attachWatchpoint(_ *Env, prog *ebpf.Program, p *Point) (io.Closer, error) {
+func attachWatchpoint(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 	attr := &unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Ext1: p.Addr, Ext2: p.Count, Sample: 1, Wakeup: 1}
 	for _, c := range p.Mode {
 		switch c {

@@ -9,9 +9,9 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // What the runtime does with the probes it runs itself, by the kind's name.
@@ -23,23 +23,34 @@ const (
 	kindBench = "bench"
 
 	kindWatchpoint = "watchpoint" // the one whose probes a script can detach
-	kindKprobe     = "kprobe"
-	kindKretprobe  = "kretprobe" // the one that misses calls
+	kindKretprobe  = "kretprobe"  // the one that misses calls
 )
 
 // point is one attach point and the program for it.
 type point struct {
-	*probes.Point
-	prog *check.Prog
+	*object.Point
+	prog *object.Program
+}
+
+// kind returns a point's kind of probe. load has checked that there is one.
+func (s *Session) kind(p *object.Point) *probes.Kind { return s.kinds[p.Kind] }
+
+func pointers(ps []object.Point) []*object.Point {
+	out := make([]*object.Point, len(ps))
+	for i := range ps {
+		out[i] = &ps[i]
+	}
+	return out
 }
 
 // points lists the attach points of a kind, or with "" those of the kinds that
 // are attached, in the order of the script.
 func (s *Session) points(kind string) []point {
 	var out []point
-	for _, p := range s.obj.Checked.Progs {
-		for _, at := range p.Points {
-			if kind == at.Kind.Name || kind == "" && at.Kind.Attach != nil {
+	for _, p := range s.obj.Programs {
+		for i := range p.Points {
+			at := &p.Points[i]
+			if kind == at.Kind || kind == "" && s.kind(at).Attach != nil {
 				out = append(out, point{at, p})
 			}
 		}
@@ -51,15 +62,15 @@ func (s *Session) points(kind string) []point {
 // is nil where there are several.
 type attached struct {
 	io.Closer
-	at   *probes.Point
-	prog *check.Prog
+	at   *object.Point
+	prog *object.Program
 }
 
 // unwatch detaches the watchpoints at an address.
 func (s *Session) unwatch(addr uint64) error {
 	var errs []error
 	s.links = slices.DeleteFunc(s.links, func(l attached) bool {
-		hit := l.at != nil && l.at.Kind.Name == kindWatchpoint && l.at.Addr == addr
+		hit := l.at != nil && l.at.Kind == kindWatchpoint && l.at.Addr == addr
 		if hit {
 			errs = append(errs, l.Close())
 		}
@@ -70,25 +81,25 @@ func (s *Session) unwatch(addr uint64) error {
 
 // attachAll attaches every program to all its points, or nothing.
 func (s *Session) attachAll() error {
-	progs := slices.Clone(s.obj.Checked.Progs)
+	progs := s.obj.Programs
 	// Where several programs sit at one place, those that the kernel runs in
 	// reverse order of attaching are attached last first, so that blocks run in
 	// the order of the script.
-	var forward, backward []*check.Prog
+	var forward, backward []*object.Program
 	for _, p := range progs {
 		switch {
-		case len(p.Points) == 0 || p.Points[0].Kind.Attach == nil:
-		case p.Points[0].Kind.Reverse:
+		case len(p.Points) == 0 || s.kind(&p.Points[0]).Attach == nil:
+		case s.kind(&p.Points[0]).Reverse:
 			backward = append(backward, p)
 		default:
 			forward = append(forward, p)
 		}
 	}
 	slices.Reverse(backward)
-	done := map[*check.Prog]bool{}
+	done := map[*object.Program]bool{}
 	for _, p := range backward {
-		if ret := s.partner(p); ret != nil && s.attachPair(p, ret) {
-			done[p], done[ret] = true, true
+		if p.Partner != nil && s.attachPair(p) {
+			done[p], done[s.obj.Programs[p.Partner.Program]] = true, true
 		}
 	}
 	for _, p := range append(forward, backward...) {
@@ -106,24 +117,25 @@ func (s *Session) attachAll() error {
 	return nil
 }
 
-func (s *Session) attachProg(p *check.Prog) error {
-	kind, prog := p.Points[0].Kind, s.progs[p.Name]
+func (s *Session) attachProg(p *object.Program) error {
+	kind, prog := s.kind(&p.Points[0]), s.progs[p.Name]
 	if kind.AttachMany != nil && len(p.Points) > 1 {
-		link, err := kind.AttachMany(s.obj.Checked.Env, prog, p.Points)
+		link, err := kind.AttachMany(s.at, prog, pointers(p.Points))
 		if err == nil {
 			s.links = append(s.links, attached{link, nil, p})
-			for _, at := range p.Points {
-				s.attachedTo[newPlace(at)] = true
+			for i := range p.Points {
+				s.attachedTo[newPlace(&p.Points[i])] = true
 			}
 			return nil
 		}
 		// One by one: that is what works there, or it tells which one does not.
 	}
-	for _, at := range p.Points {
+	for i := range p.Points {
+		at := &p.Points[i]
 		if s.opt.Verbose {
 			fmt.Fprintf(s.opt.Stderr, "Trying to attach probe: %s\n", at.Name)
 		}
-		link, err := kind.Attach(s.obj.Checked.Env, prog, at)
+		link, err := kind.Attach(s.at, prog, at)
 		if err != nil {
 			if err := s.notAttached(at, at.Name, err); err != nil {
 				return err
@@ -143,18 +155,18 @@ type place struct {
 	at   source.Span
 }
 
-func newPlace(at *probes.Point) place { return place{at.Name, at.Span} }
+func newPlace(at *object.Point) place { return place{at.Name, at.Span} }
 
 // notAttached is what the setting missing_probes makes of a point that could not
 // be attached: an error, a warning, or nothing.
-func (s *Session) notAttached(at *probes.Point, name string, err error) error {
+func (s *Session) notAttached(at *object.Point, name string, err error) error {
 	reason := err.Error()
 	var ae *probes.AttachError
 	if errors.As(err, &ae) {
 		reason = ae.Msg // it names the point again
 	}
 	d := source.Diag{Span: at.Span, Msg: fmt.Sprintf("Unable to attach probe: %s: %s", name, reason)}
-	switch s.obj.Checked.Config.MissingProbes {
+	switch s.obj.Settings.MissingProbes {
 	case "ignore":
 		return nil
 	case "warn":
@@ -289,7 +301,7 @@ func (s *Session) runAll(kind string) error {
 }
 
 // runProgram runs a program that is not attached anywhere, once.
-func (s *Session) runProgram(p *check.Prog) (uint32, error) {
+func (s *Session) runProgram(p *object.Program) (uint32, error) {
 	ret, err := s.progs[p.Name].Run(&ebpf.RunOptions{})
 	if err != nil {
 		name := p.Name

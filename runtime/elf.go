@@ -10,13 +10,13 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
-	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // ObjectFile is a compiled object as a relocatable ELF file, for tools that read
 // such files: a section for each program, one with the maps' definitions, and
 // relocations where programs refer to maps.
-func ObjectFile(obj *codegen.Object) ([]byte, error) { return elfObject(obj.Spec) }
+func ObjectFile(obj *object.Object) ([]byte, error) { return elfObject(obj.Spec()) }
 
 // mapDef is a map's definition in the section "maps": struct bpf_map_def.
 type mapDef struct{ Type, KeySize, ValueSize, MaxEntries, Flags uint32 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gotrace/gotrace/builtins"
-	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -31,19 +30,18 @@ func newEnv(s *Session) *env {
 
 func (e *env) Out() output.Sink                           { return e.s.opt.Sink }
 func (e *env) Err() io.Writer                             { return e.s.opt.Stderr }
-func (e *env) Config() *config.Config                     { return e.s.obj.Checked.Config }
-func (e *env) Session() *builtins.Session                 { return e.s.obj.Checked.Session }
-func (e *env) Kernel() probes.Kernel                      { return e.s.obj.Checked.Env.Kernel }
+func (e *env) Settings() *object.Settings                 { return &e.s.obj.Settings }
+func (e *env) Kernel() probes.Kernel                      { return e.s.opt.Kernel }
 func (e *env) CgroupPath(id uint64, filter string) string { return e.names.cgroup(id, filter) }
 func (e *env) UserName(uid uint32) string                 { return e.names.user(uid) }
 
 // Decode turns the bytes of a value of type t into something printable.
 func (e *env) Decode(t *types.Type, data []byte) value.Value {
-	return builtins.Decode(e.s.obj.Defs, e, t, data)
+	return builtins.Decode(e.s.defs, e, t, data)
 }
 
 // Text is a value as %s and print show it.
-func (e *env) Text(v value.Value) string { return output.Text(v, e.Config().StrTruncTrailer) }
+func (e *env) Text(v value.Value) string { return output.Text(v, e.Settings().StrTruncTrailer) }
 
 // UserSymbol is the function an address of a process lies in, or the address.
 func (e *env) UserSymbol(pid int, addr uint64) string {

@@ -18,24 +18,33 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/builtins"
-	"github.com/gotrace/gotrace/codegen"
-	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
 // Load puts an object's maps and programs into the kernel. Nothing runs yet.
-func Load(obj *codegen.Object, opt Options) (*Session, error) {
+func Load(obj *object.Object, opt Options) (*Session, error) {
 	if opt.Stderr == nil {
 		opt.Stderr = io.Discard
 	}
+	if opt.Kernel == nil {
+		opt.Kernel = kernel.Live()
+	}
+	if opt.Defs == nil {
+		opt.Defs = builtins.NewRegistry(builtins.All())
+	}
 	s := &Session{
-		obj: obj, opt: opt,
+		obj: obj, opt: opt, defs: opt.Defs,
+		at: &probes.Env{Kernel: opt.Kernel}, kinds: map[string]*probes.Kind{},
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
-		byName: map[string]*object.Map{}, attachedTo: map[place]bool{}, missed: map[*check.Prog]uint64{},
+		byName: map[string]*object.Map{}, attachedTo: map[place]bool{}, missed: map[*object.Program]uint64{},
 		stop: make(chan struct{}),
+	}
+	for _, k := range probes.Kinds() {
+		s.kinds[k.Name] = k
 	}
 	if err := s.load(); err != nil {
 		s.Close()
@@ -49,24 +58,31 @@ func (s *Session) load() error {
 	if s.ncpu, err = ebpf.PossibleCPU(); err != nil {
 		return err
 	}
-	if s.obj.Checked.Env.Kernel.Release().Less(probes.Version{Major: 5, Minor: 11}) {
+	if s.opt.Kernel.Release().Less(probes.Version{Major: 5, Minor: 11}) {
 		// Maps count against the limit of locked memory there. A refusal shows
 		// when a map can't be made.
 		unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 		_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited)
+	}
+	for _, p := range s.obj.Programs {
+		for i := range p.Points {
+			if s.kind(&p.Points[i]) == nil {
+				return fmt.Errorf("bug: program %s has a probe of kind %q", p.Name, p.Points[i].Kind)
+			}
+		}
 	}
 	for i := range s.obj.Maps {
 		s.byName[s.obj.Maps[i].Name] = &s.obj.Maps[i]
 	}
 	s.handlers = make([]func(builtins.Env, *object.Record) error, len(s.obj.Events))
 	for i, e := range s.obj.Events {
-		d := s.obj.Defs.Lookup(e.Def)
+		d := s.defs.Lookup(e.Def)
 		if d == nil || d.Handle == nil {
 			return fmt.Errorf("bug: event %d belongs to %q, which handles none", i, e.Def)
 		}
 		s.handlers[i] = d.Handle
 	}
-	cfg := s.obj.Checked.Config
+	cfg := &s.obj.Settings
 	s.syms = symbols.NewUser(symbols.Options{
 		ProcRoot: s.procRoot(),
 		Demangle: cfg.CPPDemangle,
@@ -89,13 +105,9 @@ func (s *Session) procRoot() string {
 const mmapable = unix.BPF_F_MMAPABLE
 
 func (s *Session) loadMaps() error {
-	names := make([]string, 0, len(s.obj.Spec.Maps))
-	for name := range s.obj.Spec.Maps {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		spec := s.obj.Spec.Maps[name].Copy()
+	for i := range s.obj.Kernel {
+		spec := s.obj.Kernel[i].Spec()
+		name := spec.Name
 		switch name {
 		case object.RingMap:
 			spec.MaxEntries = uint32(s.ringSize())
@@ -152,12 +164,7 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	var at source.Span
 	for _, m := range s.obj.Maps {
 		if (m.Kernel == kernel || m.Short == kernel) && (m.Store == object.HashMap || m.Store == object.PerCPUHashMap) {
-			name = m.Name
-			for _, info := range s.obj.Checked.Maps {
-				if info.Name == m.Name {
-					at = info.Span
-				}
-			}
+			name, at = m.Name, m.Span
 		}
 	}
 	d := source.Diag{Span: at, Msg: fmt.Sprintf("cannot create map %s (%s, %d entries of %d+%d bytes): %v",
@@ -186,7 +193,7 @@ const (
 // ringSize is the ring buffer's size in bytes: a power of two, as the kernel
 // wants it, and a thousandth of the memory where the script does not say.
 func (s *Session) ringSize() int {
-	want := s.obj.Checked.Config.PerfRBPages * os.Getpagesize()
+	want := s.obj.Settings.PerfRBPages * os.Getpagesize()
 	if want <= 0 {
 		var info unix.Sysinfo_t
 		if unix.Sysinfo(&info) == nil {
@@ -204,7 +211,7 @@ func (s *Session) ringSize() int {
 // loadPrograms loads all programs, several at a time: the verifier takes most
 // of the time, and checks them independently.
 func (s *Session) loadPrograms() error {
-	progs := s.obj.Checked.Progs
+	progs := s.obj.Programs
 	loaded := make([]*ebpf.Program, len(progs))
 	errs := make([]error, len(progs))
 	next := make(chan int)
@@ -212,7 +219,7 @@ func (s *Session) loadPrograms() error {
 	for range min(gort.GOMAXPROCS(0), len(progs)) {
 		wg.Go(func() {
 			for i := range next {
-				loaded[i], errs[i] = s.loadProgram(progs[i].Name)
+				loaded[i], errs[i] = s.loadProgram(progs[i])
 			}
 		})
 	}
@@ -237,16 +244,17 @@ func (s *Session) loadPrograms() error {
 	return nil
 }
 
-func (s *Session) loadProgram(name string) (*ebpf.Program, error) {
-	spec := s.obj.Spec.Programs[name]
-	if spec == nil {
-		return nil, fmt.Errorf("bug: no code for program %s", name)
+// loadProgram loads a program, which refers to maps by their names.
+func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
+	spec := p.Spec()
+	if p.AttachProg != 0 {
+		target, err := ebpf.NewProgramFromID(p.AttachProg)
+		if err != nil {
+			return nil, err
+		}
+		defer target.Close()
+		spec.AttachTarget = target
 	}
-	return s.loadSpec(spec.Copy())
-}
-
-// loadSpec loads a program that refers to maps by their names.
-func (s *Session) loadSpec(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 	for i := range spec.Instructions {
 		ins := &spec.Instructions[i]
 		if !ins.IsLoadFromMap() {
@@ -260,7 +268,7 @@ func (s *Session) loadSpec(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 			return nil, err
 		}
 	}
-	opt := ebpf.ProgramOptions{LogSizeStart: uint32(max(s.obj.Checked.Config.LogSize, 0))}
+	opt := ebpf.ProgramOptions{LogSizeStart: uint32(max(s.obj.Settings.LogSize, 0))}
 	if s.opt.VerifierLog != nil {
 		opt.LogLevel = ebpf.LogLevelInstruction | ebpf.LogLevelStats // without the first, only what is wrong stays
 	}
@@ -270,7 +278,7 @@ func (s *Session) loadSpec(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 // loadError turns a refusal into a diagnostic at the line that the verifier
 // stopped at.
 func (s *Session) loadError(i int, err error) error {
-	p := s.obj.Checked.Progs[i]
+	p := s.obj.Programs[i]
 	point := p.Name
 	if len(p.Points) > 0 {
 		point = p.Points[0].Name
@@ -301,8 +309,8 @@ func (s *Session) loadError(i int, err error) error {
 	if lacks != "" {
 		d.Msg = fmt.Sprintf("cannot load %s: %s", point, lacks)
 	}
-	if lines := s.obj.Lines[p.Name]; n >= 0 && n < len(lines) && lines[n].IsValid() {
-		d.Span = lines[n]
+	if at := p.LineAt(n); at.IsValid() {
+		d.Span = at
 	}
 	if !s.opt.Verbose && s.opt.VerifierLog == nil && lacks == "" {
 		d.Hint = "-v shows the verifier's log"

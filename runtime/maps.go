@@ -79,7 +79,7 @@ func (s *Session) sortPairs(m *object.Map, pairs []pair) {
 		byValue = func(a, b pair) int { return compareValues(m.Value, a.val, b.val) }
 	case types.Agg:
 		order := compareAggBytes
-		if d := s.obj.Defs.ForType(m.Value.Name); d != nil && d.Order != nil {
+		if d := s.defs.ForType(m.Value.Name); d != nil && d.Order != nil {
 			order = d.Order
 		}
 		byValue = func(a, b pair) int { return order(m.Value, a.val, b.val) }
@@ -193,7 +193,7 @@ func (s *Session) slotSet(off int) bool {
 func (s *Session) merge(t *types.Type, cpus [][]byte) []byte {
 	dst := make([]byte, len(cpus[0]))
 	if t.Kind == types.Agg {
-		if d := s.obj.Defs.ForType(t.Name); d != nil && d.Merge != nil {
+		if d := s.defs.ForType(t.Name); d != nil && d.Merge != nil {
 			for _, src := range cpus {
 				d.Merge(t, dst, src)
 			}

@@ -139,7 +139,7 @@ func (s *Session) run() error {
 // endOfRun prints what the script has gathered.
 func (s *Session) endOfRun() {
 	s.opt.Sink.End()
-	if s.obj.Checked.Config.PrintMapsOnExit {
+	if s.obj.Settings.PrintMapsOnExit {
 		s.printAll()
 	}
 	s.opt.Sink.Flush()

@@ -38,8 +38,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/gotrace/gotrace/builtins"
-	"github.com/gotrace/gotrace/codegen"
-	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/symbols"
@@ -73,6 +72,10 @@ type Options struct {
 	Mode Mode
 	// ProcRoot is where /proc is mounted; "" is /proc.
 	ProcRoot string
+	// Kernel is the running kernel; nil: it is read when something is asked of it.
+	Kernel probes.Kernel
+	// Defs are the builtins that handle the records; nil: all.
+	Defs *builtins.Registry
 }
 
 // Mode says which probes a session is about.
@@ -86,13 +89,16 @@ const (
 
 // Session is a loaded object.
 type Session struct {
-	obj        *codegen.Object
+	obj        *object.Object
+	defs       *builtins.Registry
+	at         *probes.Env             // what attaching may use
+	kinds      map[string]*probes.Kind // by name
 	opt        Options
 	maps       map[string]*ebpf.Map // by kernel name
 	progs      map[string]*ebpf.Program
 	links      []attached
 	attachedTo map[place]bool
-	missed     map[*check.Prog]uint64 // events that the kernel did not run a detached program for
+	missed     map[*object.Program]uint64 // events that the kernel did not run a detached program for
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached
 	ring     *ringbuf.Reader

@@ -16,16 +16,10 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 
 	"github.com/gotrace/gotrace/builtins"
-	"github.com/gotrace/gotrace/codegen"
-	"github.com/gotrace/gotrace/lang/check"
-	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -34,18 +28,17 @@ import (
 // The tests put objects together by hand: what a session does must not depend
 // on what the compiler can do today.
 
-var (
-	begin = &probes.Kind{Name: kindBegin}
-	end   = &probes.Kind{Name: kindEnd}
-	tp    = &probes.Kind{Name: "tracepoint", Attach: func(_ *probes.Env, prog *ebpf.Program, p *probes.Point) (io.Closer, error) {
-		return link.Tracepoint(p.Target, p.Func, prog, nil)
-	}}
+const (
+	begin = kindBegin
+	end   = kindEnd
+	tp    = "tracepoint"
 )
 
 // testObject is a script under construction.
 type testObject struct {
-	*codegen.Object
-	t *testing.T
+	*object.Object
+	defs *builtins.Registry
+	t    *testing.T
 }
 
 func newObject(t *testing.T, defs ...*builtins.Def) testObject {
@@ -53,37 +46,41 @@ func newObject(t *testing.T, defs ...*builtins.Def) testObject {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	return testObject{&codegen.Object{
-		Spec: &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}},
-		Checked: &check.Program{
-			Config:  &config.Config{PrintMapsOnExit: true, PerfRBPages: 16, StrTruncTrailer: ".."},
-			Session: &builtins.Session{},
-			Env:     &probes.Env{Kernel: kernel.Live()},
-		},
-		Defs:  builtins.NewRegistry(append(defs, exitDef, sayDef, sumDef)),
-		Lines: map[string][]source.Span{},
-	}, t}
+	return testObject{&object.Object{
+		Settings: object.Settings{PrintMapsOnExit: true, PerfRBPages: 16, StrTruncTrailer: ".."},
+	}, builtins.NewRegistry(append(defs, exitDef, sayDef, sumDef)), t}
 }
 
-func (o testObject) prog(kind *probes.Kind, target, fn string, insns ...asm.Instruction) {
-	name := kind.Name + "_" + fn
+// load loads the object with the test's own builtins.
+func (o testObject) load(opt Options) (*Session, error) {
+	opt.Defs = o.defs
+	return Load(o.Object, opt)
+}
+
+func (o testObject) prog(kind, target, fn string, insns ...asm.Instruction) {
 	typ := ebpf.RawTracepoint
-	if kind.Attach != nil {
-		typ = ebpf.TracePoint
-	}
-	insns = append(insns, asm.Mov.Imm(asm.R0, 0).WithSymbol("out"), asm.Return())
-	o.Spec.Programs[name] = &ebpf.ProgramSpec{Name: name[:min(len(name), 15)], Type: typ, License: "GPL", Instructions: insns}
-	full := kind.Name
+	full := kind
 	if target != "" {
+		typ = ebpf.TracePoint
 		full += ":" + target + ":" + fn
 	}
-	o.Checked.Progs = append(o.Checked.Progs, &check.Prog{
-		Name: name, Points: []*probes.Point{{Kind: kind, Name: full, Target: target, Func: fn}},
+	name := kind + "_" + fn
+	insns = append(insns, asm.Mov.Imm(asm.R0, 0).WithSymbol("out"), asm.Return())
+	o.Programs = append(o.Programs, &object.Program{
+		Name: name, Type: typ, License: "GPL", Insns: insns,
+		Points: []object.Point{{Kind: kind, Name: full, Target: target, Func: fn}},
 	})
 }
 
+// keep adds a kernel map.
+func (o testObject) keep(name string, typ ebpf.MapType, key, value, entries int) {
+	o.Kernel = append(o.Kernel, object.KernelMap{Name: name, Type: typ, KeySize: key, ValueSize: value, MaxEntries: entries})
+}
+
 func (o testObject) ring() {
-	o.Spec.Maps[object.RingMap] = &ebpf.MapSpec{Name: object.RingMap, Type: ebpf.RingBuf}
+	if len(o.Events) == 0 {
+		o.keep(object.RingMap, ebpf.RingBuf, 0, 0, 0)
+	}
 }
 
 // event adds an event with one u32 argument and returns its number.
@@ -161,7 +158,7 @@ func (o testObject) run(ctx context.Context, opt Options) (stdout, stderr string
 	var out, errs bytes.Buffer
 	opt.Sink = output.NewText(output.NewWriter(&out, output.Line), &errs, output.Options{})
 	opt.Stderr = &errs
-	s, err := Load(o.Object, opt)
+	s, err := o.load(opt)
 	if err != nil {
 		o.t.Fatalf("Load: %v", err)
 	}
@@ -215,8 +212,8 @@ func TestExit(t *testing.T) {
 // kind of map.
 func counters(t *testing.T) testObject {
 	o := newObject(t)
-	o.Spec.Maps[object.SlotMap] = &ebpf.MapSpec{Name: object.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 32, MaxEntries: 1}
-	o.Spec.Maps[object.CPUSlotMap] = &ebpf.MapSpec{Name: object.CPUSlotMap, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: 1}
+	o.keep(object.SlotMap, ebpf.Array, 4, 32, 1)
+	o.keep(object.CPUSlotMap, ebpf.PerCPUArray, 4, 24, 1)
 	o.Maps = []object.Map{
 		{Name: "@slot", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Off: 0, Set: 24},
 		{Name: "@cpu", Value: sumT, Store: object.PerCPUSlot, Kernel: object.CPUSlotMap, Off: 8, Set: 16},
@@ -259,7 +256,7 @@ func TestClearAndZero(t *testing.T) {
 	o := counters(t)
 	var out bytes.Buffer
 	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
-	s, err := Load(o.Object, Options{Sink: sink})
+	s, err := o.load(Options{Sink: sink})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +299,7 @@ func TestKeyedMaps(t *testing.T) {
 	o := newObject(t)
 	key := types.NewTuple(types.TInt32, types.NewString(4))
 	hash := func(name string, typ ebpf.MapType, store object.Store, val *types.Type) {
-		o.Spec.Maps[name] = &ebpf.MapSpec{Name: name, Type: typ, KeySize: uint32(key.Size), ValueSize: uint32(val.Size), MaxEntries: 10000}
+		o.keep(name, typ, key.Size, val.Size, 10000)
 		o.Maps = append(o.Maps, object.Map{Name: "@" + name, Key: key, Value: val, Store: store, Kernel: name, Max: 10000})
 	}
 	hash("ints", ebpf.Hash, object.HashMap, types.TInt64)
@@ -312,7 +309,7 @@ func TestKeyedMaps(t *testing.T) {
 	o.prog(begin, "", "")
 	var out bytes.Buffer
 	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
-	s, err := Load(o.Object, Options{Sink: sink})
+	s, err := o.load(Options{Sink: sink})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +387,7 @@ func TestKeyedMaps(t *testing.T) {
 func TestSites(t *testing.T) {
 	o := newObject(t)
 	f := source.NewFile("stdin", "begin { @a = 1 / 0 }")
-	o.Spec.Maps[object.SiteMap] = &ebpf.MapSpec{Name: object.SiteMap, Type: ebpf.Array, KeySize: 4, ValueSize: 24, MaxEntries: 1}
+	o.keep(object.SiteMap, ebpf.Array, 4, 24, 1)
 	o.Sites = []object.Site{
 		{Kind: object.DivZero, Span: source.Span{File: f, Start: 13, End: 18}},
 		{Kind: object.LostEvent, Span: source.Span{File: f, Start: 0, End: 5}},
@@ -410,8 +407,8 @@ func TestVerifierError(t *testing.T) {
 	f := source.NewFile("stdin", "begin { $x = *p; }")
 	o.prog(begin, "", "", asm.Mov.Imm(asm.R1, 5), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord))
 	at := source.Span{File: f, Start: 13, End: 15}
-	o.Lines[o.Checked.Progs[0].Name] = []source.Span{{}, at, {}, {}}
-	_, err := Load(o.Object, Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
+	o.Programs[0].Lines = []source.Span{{}, at, {}, {}}
+	_, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
 	var de source.DiagError
 	if !errors.As(err, &de) || de[0].Span != at || !strings.Contains(de[0].Msg, "R1 invalid mem access") {
 		t.Errorf("error %v", err)
@@ -423,7 +420,7 @@ func TestAttachAllOrNothing(t *testing.T) {
 	o := newObject(t)
 	o.prog(tp, "syscalls", "sys_enter_getpriority")
 	o.prog(tp, "syscalls", "no_such_event")
-	s, err := Load(o.Object, Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
+	s, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,7 +439,7 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Spec.Maps[object.SlotMap] = &ebpf.MapSpec{Name: object.SlotMap, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}
+	o.keep(object.SlotMap, ebpf.Array, 4, 8, 1)
 	o.Maps = []object.Map{{Name: "@", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Set: -1}}
 	// The execve of the command itself is seen: it happens after attaching.
 	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(object.SlotMap, 0, 1))...)

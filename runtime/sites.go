@@ -65,7 +65,7 @@ func (s *Session) reportSites(last bool) {
 // program be preempted meanwhile, by a process that meets a probe as well.
 // Kernels before 5.12 do not count them.
 func (s *Session) reportMissed() {
-	for _, p := range s.obj.Checked.Progs {
+	for _, p := range s.obj.Programs {
 		prog := s.progs[p.Name]
 		if prog == nil || len(p.Points) == 0 {
 			continue
@@ -82,7 +82,7 @@ func (s *Session) reportMissed() {
 		if stats, err := prog.Stats(); err == nil && stats.RecursionMisses > 0 {
 			say(stats.RecursionMisses, "the kernel skips what happens on a CPU while a program is running there")
 		}
-		if n := s.missed[p]; n > 0 && p.Points[0].Kind.Name == kindKretprobe {
+		if n := s.missed[p]; n > 0 && p.Points[0].Kind == kindKretprobe {
 			say(n, "the kernel follows only so many calls at a time to their return")
 		} else if n > 0 {
 			say(n, "the kernel skips probes that are met while it handles another one")
@@ -93,7 +93,7 @@ func (s *Session) reportMissed() {
 func (s *Session) reportSite(site object.Site, before, n uint64) {
 	m := output.Message{Kind: "runtime_error", At: site.Span}
 	// Some are no failure of the script: they are told where it is asked for.
-	told := s.obj.Checked.Session.Warnings
+	told := s.obj.Settings.Warnings
 	helper := func(name string, errno unix.Errno) { m.Kind, m.Helper, m.Code = "helper_error", name, -int(errno) }
 	var msg string
 	switch site.Kind {

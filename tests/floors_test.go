@@ -32,11 +32,22 @@ var floors = [][]string{
 	{"cmd/gotrace"},
 }
 
+// data is the part of the compiler that is plain data: all of lang and codegen that
+// what runs objects may import.
+var data = []string{"lang/source", "lang/types"}
+
+// forbidden lists, for a package, the trees that it may not import from, but for
+// data: a compiled object is all that what runs it takes of the compiler.
+var forbidden = map[string][]string{
+	"runtime":        {"lang", "codegen"},
+	"runtime/object": {"lang", "codegen", "builtins", "probes"},
+}
+
 // outside says who may import what from elsewhere, so that a library stays
 // behind the package that chose it. Tests may import anything.
 var outside = map[string][]string{
 	"github.com/alecthomas/participle/v2": {"lang/parse"},
-	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "probes", "probes/kernel", "runtime"},
+	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "probes", "probes/kernel", "runtime", "runtime/object"},
 	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
@@ -67,6 +78,11 @@ func TestFloors(t *testing.T) {
 				continue
 			}
 			other, _, _ := strings.Cut(rel, "/internal")
+			for _, tree := range forbidden[owner] {
+				if (other == tree || strings.HasPrefix(other, tree+"/")) && !slices.Contains(data, other) {
+					t.Errorf("%s imports %s, which is forbidden to it", dir, rel)
+				}
+			}
 			if m, ok := floor[other]; other != owner && (!ok || m >= n) {
 				t.Errorf("%s (floor %d) imports %s (floor %d)", dir, n, rel, m)
 			}

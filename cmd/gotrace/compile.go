@@ -13,11 +13,11 @@ import (
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
-	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // btfFile is the file that is to be read instead of the kernel's own BTF.
@@ -42,8 +42,8 @@ func (a *app) btfFile() string {
 // btfMagic is what BTF in its raw format begins with.
 const btfMagic = 0xeb9f
 
-// compile turns the script into an object, and says what is wrong with it.
-func (a *app) compile(f *source.File) (*codegen.Object, bool) {
+// target is what a script is compiled for, as the flags say.
+func (a *app) target() (*probes.Env, *builtins.Session, error) {
 	o := a.opt
 	env := &probes.Env{
 		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid,
@@ -61,17 +61,26 @@ func (a *app) compile(f *source.File) (*codegen.Object, bool) {
 	if o.probeFilter != "" {
 		re, err := regexp.Compile(o.probeFilter)
 		if err != nil {
-			a.report.errorf("Invalid --probe-filter regex '%s': %v", o.probeFilter, err)
-			return nil, false
+			return nil, nil, fmt.Errorf("Invalid --probe-filter regex '%s': %w", o.probeFilter, err)
 		}
 		env.Filter = re.MatchString
 	}
 	if sess.PIDNS = pidNamespace("self"); sess.PIDNS != nil {
 		env.ForeignPIDs, sess.Inner = true, innerPID(o.pid)
 	}
+	return env, sess, nil
+}
+
+// compile turns the script into an object, and says what is wrong with it.
+func (a *app) compile(f *source.File) (*object.Object, bool) {
+	env, sess, err := a.target()
+	if err != nil {
+		a.report.errorf("%v", err)
+		return nil, false
+	}
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Options{
-		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: o.verify, Timed: a.timed,
+		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
 	}, &diags)
 	a.report.diags(diags.All())
 	if err != nil {
@@ -87,7 +96,7 @@ func configure(p *ast.Program, diags *source.Diags) *config.Config {
 }
 
 // emitELF writes the compiled programs to a file.
-func (a *app) emitELF(obj *codegen.Object) int {
+func (a *app) emitELF(obj *object.Object) int {
 	data, err := runtime.ObjectFile(obj)
 	if err == nil {
 		err = os.WriteFile(a.opt.emitELF, data, 0o644)
@@ -116,10 +125,10 @@ func (a *app) dumped(what, text string) {
 }
 
 // checkOptions refuses options behind -- that the script does not ask for.
-func (a *app) checkOptions(obj *codegen.Object) bool {
+func (a *app) checkOptions(declared []object.Option) bool {
 	var unknown, known []string
 	for name := range a.opt.scriptOpts {
-		if !slices.ContainsFunc(obj.Checked.Options, func(o check.Option) bool { return o.Name == name }) {
+		if !slices.ContainsFunc(declared, func(o object.Option) bool { return o.Name == name }) {
 			unknown = append(unknown, "--"+name)
 		}
 	}
@@ -127,7 +136,7 @@ func (a *app) checkOptions(obj *codegen.Object) bool {
 		return true
 	}
 	slices.Sort(unknown)
-	for _, o := range obj.Checked.Options {
+	for _, o := range declared {
 		known = append(known, "--"+o.Name)
 	}
 	d := source.Diag{Msg: "unexpected program command line options: " + strings.Join(unknown, ", ")}
@@ -139,8 +148,8 @@ func (a *app) checkOptions(obj *codegen.Object) bool {
 }
 
 // scriptOptions lists what the script's getopt calls declare.
-func (a *app) scriptOptions(obj *codegen.Object) {
-	opts := obj.Checked.Options
+func (a *app) scriptOptions(obj *object.Object) {
+	opts := obj.Options
 	if len(opts) == 0 {
 		return
 	}

@@ -3,9 +3,12 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"os"
 	"strings"
 
-	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 )
 
@@ -159,14 +162,27 @@ func (a *app) showArgs(w *bufio.Writer, env *probes.Env, p *probes.Point) {
 }
 
 // listProgram prints the attach points of a script, expanded.
-func (a *app) listProgram(obj *codegen.Object) int {
+func (a *app) listProgram(f *source.File) int {
+	env, sess, err := a.target()
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	var diags source.Diags
+	checked := lang.Load(f, lang.Options{
+		Env: env, Session: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv,
+	}, &diags)
+	a.report.diags(diags.All())
+	if diags.HasErrors() || checked == nil || !a.checkOptions(checked.Options) {
+		return statusError
+	}
 	w := bufio.NewWriter(a.stdout)
 	defer w.Flush()
-	for _, prog := range obj.Checked.Progs {
+	for _, prog := range checked.Progs {
 		for _, p := range prog.Points {
 			fmt.Fprintln(w, p.Name)
 			if a.opt.verbose {
-				a.showArgs(w, obj.Checked.Env, p)
+				a.showArgs(w, env, p)
 			}
 		}
 	}

@@ -202,8 +202,11 @@ func (a *app) trace(f *source.File) int {
 			defer a.child.Release()
 		}
 	}
+	if a.opt.list {
+		return a.listProgram(f)
+	}
 	obj, ok := a.compile(f)
-	if !ok || !a.checkOptions(obj) {
+	if !ok || !a.checkOptions(obj.Options) {
 		return statusError
 	}
 	switch {
@@ -211,8 +214,6 @@ func (a *app) trace(f *source.File) int {
 		io.WriteString(a.stdout, usage())
 		a.scriptOptions(obj)
 		return statusOK
-	case a.opt.list:
-		return a.listProgram(obj)
 	case a.opt.emitELF != "":
 		return a.emitELF(obj)
 	case a.opt.mode == "codegen":

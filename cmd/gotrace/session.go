@@ -11,17 +11,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
 // nothingToRun says why a session would do nothing, "" where it does something.
-func nothingToRun(obj *codegen.Object, mode string) string {
+func nothingToRun(obj *object.Object, mode string) string {
 	kinds := map[string]bool{}
-	for _, p := range obj.Checked.Progs {
+	for _, p := range obj.Programs {
 		for _, at := range p.Points {
-			kinds[at.Kind.Name] = true
+			kinds[at.Kind] = true
 		}
 	}
 	others := len(kinds)
@@ -44,7 +44,7 @@ func nothingToRun(obj *codegen.Object, mode string) string {
 const sameRequest = 300 * time.Millisecond
 
 // session runs an object until it ends or the user ends it.
-func (a *app) session(obj *codegen.Object) int {
+func (a *app) session(obj *object.Object) int {
 	o := a.opt
 	out, finish, err := a.openOutput()
 	if err != nil {
@@ -52,7 +52,7 @@ func (a *app) session(obj *codegen.Object) int {
 		return statusError
 	}
 	sinkOpt := output.Options{
-		Trailer: obj.Checked.Config.StrTruncTrailer, Quiet: o.quiet,
+		Trailer: obj.Settings.StrTruncTrailer, Quiet: o.quiet,
 		NoWarnings: o.noWarnings, Color: a.report.color,
 	}
 	var sink output.Sink = output.NewText(out, a.report.w, sinkOpt)
@@ -61,7 +61,7 @@ func (a *app) session(obj *codegen.Object) int {
 	}
 	ropt := runtime.Options{
 		Sink: sink, Stderr: a.report.w, Child: a.child, PID: o.pid,
-		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings,
+		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
 	}
 	if o.dump["verifier"] || o.dump["all"] {
 		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }

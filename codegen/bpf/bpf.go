@@ -22,17 +22,16 @@
 package bpf
 
 import (
-	"encoding/binary"
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // stackBytes is the kernel's limit for all frames of a call chain together.
@@ -64,34 +63,13 @@ type Options struct {
 	// OnStackLimit is the largest slot, in bytes, that may live on the stack; 0
 	// leaves it to what fits.
 	OnStackLimit int
-
-	// ProgType gives the kernel's program and attach type for Prog.Kind.
-	ProgType func(kind string) (ebpf.ProgramType, ebpf.AttachType)
-
-	License string // "GPL" if empty: most tracing helpers ask for it
 }
 
-// Output is what Emit makes of a module.
+// Output is what Emit makes of a module: the maps by name, and the programs with
+// nothing but their code. How they are loaded is for the caller to add.
 type Output struct {
-	Spec  *ebpf.CollectionSpec
-	Progs []*Program
-}
-
-// Program is one emitted program: its functions one after the other, main first.
-type Program struct {
-	Name  string
-	Insns asm.Instructions
-	// Spans has the source of each instruction by its raw number, as the kernel's
-	// verifier counts: a 64-bit constant load takes two.
-	Spans []source.Span
-	Stack int // bytes of main's stack frame
-	Funcs []FuncRange
-}
-
-// FuncRange says where a function's instructions begin, as an index into Insns.
-type FuncRange struct {
-	Name  string
-	First int
+	Maps  []object.KernelMap
+	Progs []*object.Program
 }
 
 // ScratchMap is the name of the map that holds slots beyond the stack.
@@ -127,61 +105,45 @@ func limitError(p *ir.Prog, f *ir.Func, what string) error {
 
 // Emit compiles m, which it does not change.
 func Emit(m *ir.Module, opts Options) (*Output, error) {
-	out := &Output{Spec: &ebpf.CollectionSpec{
-		Maps:     map[string]*ebpf.MapSpec{},
-		Programs: map[string]*ebpf.ProgramSpec{},
-	}}
-	for _, mp := range m.Maps {
-		out.Spec.Maps[mp.Name] = mapSpec(mp)
-	}
-	if opts.License == "" {
-		opts.License = "GPL"
-	}
+	out := &Output{}
 	e := &emission{
 		opts:    &opts,
 		scratch: &ir.Map{Name: ScratchMap, Type: ir.PerCPUArray, KeySize: 4},
 		wide:    &ir.Map{Name: WideMap, Type: ir.Array, KeySize: 4, MaxEntries: opts.CPUs},
 	}
+	names := map[string]bool{}
 	for _, p := range m.Progs {
 		prog, err := e.program(p)
 		if err != nil {
 			return nil, err
 		}
-		out.Progs = append(out.Progs, prog)
-		spec := &ebpf.ProgramSpec{Name: p.Name, Instructions: prog.Insns, License: opts.License, ByteOrder: binary.LittleEndian}
-		if opts.ProgType != nil {
-			spec.Type, spec.AttachType = opts.ProgType(p.Kind)
-		}
-		if out.Spec.Programs[p.Name] != nil {
+		if names[p.Name] {
 			return nil, fmt.Errorf("bpf: two programs are named %q", p.Name)
 		}
-		out.Spec.Programs[p.Name] = spec
+		names[p.Name] = true
+		out.Progs = append(out.Progs, prog)
 	}
+	maps := slices.Clone(m.Maps)
 	if e.wide.ValueSize > 0 {
-		if out.Spec.Maps[WideMap] != nil {
-			return nil, fmt.Errorf("bpf: a map is named %q", WideMap)
-		}
-		out.Spec.Maps[WideMap] = mapSpec(e.wide)
+		maps = append(maps, e.wide)
 	}
 	if e.scratch.ValueSize > 0 {
-		if out.Spec.Maps[ScratchMap] != nil {
-			return nil, fmt.Errorf("bpf: a map is named %q", ScratchMap)
-		}
 		e.scratch.MaxEntries = e.elem + 1
-		out.Spec.Maps[ScratchMap] = mapSpec(e.scratch)
+		maps = append(maps, e.scratch)
+	}
+	for _, m := range maps {
+		out.Maps = append(out.Maps, object.KernelMap{
+			Name: m.Name, Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize,
+			MaxEntries: m.MaxEntries, Flags: m.Flags, Contents: m.Contents,
+		})
+	}
+	slices.SortFunc(out.Maps, func(a, b object.KernelMap) int { return cmp.Compare(a.Name, b.Name) })
+	for i := 1; i < len(out.Maps); i++ {
+		if out.Maps[i].Name == out.Maps[i-1].Name {
+			return nil, fmt.Errorf("bpf: two maps are named %q", out.Maps[i].Name)
+		}
 	}
 	return out, nil
-}
-
-func mapSpec(m *ir.Map) *ebpf.MapSpec {
-	s := &ebpf.MapSpec{
-		Name: m.Name, Type: ebpf.MapType(m.Type), KeySize: uint32(m.KeySize), ValueSize: uint32(m.ValueSize),
-		MaxEntries: uint32(m.MaxEntries), Flags: m.Flags,
-	}
-	if m.Contents != nil {
-		s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: m.Contents}}
-	}
-	return s
 }
 
 // emission is the state that programs of one module share: the scratch map.
@@ -195,7 +157,7 @@ type emission struct {
 
 // program compiles p: the callees first, since main has what their frames leave
 // of the stack.
-func (e *emission) program(p *ir.Prog) (*Program, error) {
+func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	p = p.Clone()
 	calls, level, err := callGraph(p)
 	if err != nil {
@@ -235,25 +197,17 @@ func (e *emission) program(p *ir.Prog) (*Program, error) {
 	if err := visit(p.Main); err != nil {
 		return nil, err
 	}
-	out := &Program{Name: p.Name, Stack: int(done[p.Main].stack)}
-	var params []int
+	out := &object.Program{Name: p.Name, Stack: int(done[p.Main].stack)}
 	for _, f := range p.Funcs() {
 		c := done[f]
 		if c == nil {
-			continue // nobody calls it
+			continue // nothing calls it
 		}
-		params = append(params, len(f.Params))
-		out.Funcs = append(out.Funcs, FuncRange{f.Name, len(out.Insns)})
 		first := len(out.Insns)
+		out.Funcs = append(out.Funcs, object.Func{Name: f.Name, First: first, Params: len(f.Params)})
 		out.Insns = append(out.Insns, c.insns...)
-		out.Spans = append(out.Spans, c.spans...)
+		out.Lines = append(out.Lines, c.spans...)
 		out.Insns[first] = out.Insns[first].WithSymbol(f.Name)
-	}
-	if len(out.Funcs) > 1 {
-		// Callbacks need func_info, and then all functions do.
-		for i, r := range out.Funcs {
-			out.Insns[r.First] = btf.WithFuncMetadata(out.Insns[r.First], funcBTF(r.Name, params[i]))
-		}
 	}
 	return out, nil
 }
@@ -291,15 +245,6 @@ func callGraph(p *ir.Prog) (calls map[*ir.Func][]*ir.Func, level map[*ir.Func]in
 	}
 	deepen(p.Main, 0)
 	return calls, level, err
-}
-
-func funcBTF(name string, params int) *btf.Func {
-	long := &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
-	proto := &btf.FuncProto{Return: long}
-	for i := range params {
-		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: long})
-	}
-	return &btf.Func{Name: name, Type: proto, Linkage: btf.StaticFunc}
 }
 
 // function compiles f to at most budget bytes of stack. How much of that is

@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/opt"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -46,7 +47,7 @@ func TestGolden(t *testing.T) {
 			if m.String() != before {
 				t.Error("Emit changed its input")
 			}
-			got := Disassemble(out)
+			got := disassemble(out)
 			if *update {
 				if err := os.WriteFile(file, []byte(in+"-- asm --\n"+got), 0o666); err != nil {
 					t.Fatal(err)
@@ -69,7 +70,7 @@ func BenchmarkEmit(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				n = len(out.Progs[0].Spans)
+				n = len(out.Progs[0].Lines)
 			}
 			b.ReportMetric(float64(n), "insns")
 		})
@@ -82,3 +83,5 @@ func BenchmarkOpt(b *testing.B) {
 		opt.Run(m.Clone())
 	}
 }
+
+func disassemble(out *Output) string { return object.Disassembly(out.Maps, out.Progs) }

@@ -204,8 +204,8 @@ func TestSpans(t *testing.T) {
 	for _, in := range out.Progs[0].Insns {
 		raw += int(in.Width())
 	}
-	if raw != len(out.Progs[0].Spans) {
-		t.Errorf("%d spans for %d raw instructions", len(out.Progs[0].Spans), raw)
+	if raw != len(out.Progs[0].Lines) {
+		t.Errorf("%d spans for %d raw instructions", len(out.Progs[0].Lines), raw)
 	}
 }
 
@@ -219,7 +219,7 @@ func TestDeterminism(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			texts[i] = Disassemble(out)
+			texts[i] = disassemble(out)
 		}
 		if texts[0] != texts[1] {
 			t.Fatalf("seed %d: two runs differ", seed)

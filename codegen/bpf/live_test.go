@@ -19,11 +19,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/opt"
+	"github.com/gotrace/gotrace/runtime/object"
 )
-
-func rawTracepoint(string) (ebpf.ProgramType, ebpf.AttachType) {
-	return ebpf.RawTracepoint, ebpf.AttachNone
-}
 
 // thisThread answers the helpers that describe the thread under test.
 type thisThread struct{}
@@ -77,12 +74,14 @@ func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 	t.Helper()
 	runtime.LockOSThread() // programs ask for the thread
 	defer runtime.UnlockOSThread()
-	opts.ProgType = rawTracepoint
 	out, err := Emit(m, opts)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, m)
 	}
-	spec := out.Spec.Copy()
+	spec := (&object.Object{Kernel: out.Maps, Programs: out.Progs}).Spec()
+	for _, p := range spec.Programs {
+		p.Type, p.License = ebpf.RawTracepoint, "GPL"
+	}
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		var ve *ebpf.VerifierError
@@ -90,9 +89,9 @@ func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 			if n := len(ve.Log); n > 60 {
 				ve.Log = ve.Log[n-60:]
 			}
-			t.Fatalf("refused: %s\n%s\n%s", strings.Join(ve.Log, "\n"), Disassemble(out), m)
+			t.Fatalf("refused: %s\n%s\n%s", strings.Join(ve.Log, "\n"), disassemble(out), m)
 		}
-		t.Fatalf("%v\n%s\n%s", err, Disassemble(out), m)
+		t.Fatalf("%v\n%s\n%s", err, disassemble(out), m)
 	}
 	defer coll.Close()
 	mc := ir.NewMachine(m, nil)
@@ -122,7 +121,7 @@ func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 					diff += fmt.Sprintf("out+%d: %x, want %x\n", i, outGot[i:i+8], outWant[i:i+8])
 				}
 			}
-			t.Fatalf("returned %#x, want %#x\n%s%s\n%s", got, uint32(want), diff, Disassemble(out), m)
+			t.Fatalf("returned %#x, want %#x\n%s%s\n%s", got, uint32(want), diff, disassemble(out), m)
 		}
 	}
 }

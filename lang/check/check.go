@@ -14,6 +14,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // maxPasses bounds the fixpoint. A pass settles every use that comes behind
@@ -234,9 +235,9 @@ func (c *checker) listOptions() {
 			continue
 		}
 		seen[o.Name] = def
-		c.prog.Options = append(c.prog.Options, Option{Name: o.Name, Doc: o.Doc, Default: def})
+		c.prog.Options = append(c.prog.Options, object.Option{Name: o.Name, Doc: o.Doc, Default: def})
 	}
-	slices.SortFunc(c.prog.Options, func(a, b Option) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.prog.Options, func(a, b object.Option) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (c *checker) errorf(s source.Span, format string, args ...any) {

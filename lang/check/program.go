@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // Program is a checked script.
@@ -27,13 +28,7 @@ type Program struct {
 	Progs   []*Prog
 	Maps    []*builtins.MapInfo // in order of first use
 	Info    *Info
-	Options []Option // what getopt() calls declare, for --help
-}
-
-// Option is a command line option that the script declares with getopt.
-type Option struct {
-	Name, Doc string
-	Default   string
+	Options []object.Option // what getopt() calls declare, for --help
 }
 
 // Prog is one BPF program to be.

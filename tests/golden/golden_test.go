@@ -2,7 +2,6 @@ package golden
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -92,34 +91,8 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 		return compiled{errors: b.String()}
 	}
 	out.warnings = b.String()
-	out.maps = mapTable(obj.Maps)
+	out.maps = object.MapTable(obj.Maps)
 	return out
-}
-
-// mapTable says how each map of the script is kept, a line each.
-func mapTable(maps []object.Map) string {
-	var b strings.Builder
-	for _, m := range maps {
-		fmt.Fprintf(&b, "%s", m.Name)
-		if m.Key != nil {
-			fmt.Fprintf(&b, "[%s]", m.Key)
-		}
-		fmt.Fprintf(&b, ": %s, %s %s", m.Value, storeNames[m.Store], m.Kernel)
-		if m.Store == object.Slot || m.Store == object.PerCPUSlot {
-			fmt.Fprintf(&b, " at %d, set at %d", m.Off, m.Set)
-		} else {
-			fmt.Fprintf(&b, ", at most %d", m.Max)
-		}
-		if m.LRU {
-			b.WriteString(", least recently used go")
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-var storeNames = map[object.Store]string{
-	object.Slot: "in", object.PerCPUSlot: "per CPU in", object.HashMap: "hash map", object.PerCPUHashMap: "per-CPU hash map",
 }
 
 func TestGolden(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/tests/golden"
 )
@@ -73,7 +74,7 @@ func TestLoads(t *testing.T) {
 	}
 }
 
-func compile(t *testing.T, k *kernel.Kernel, text string) (*codegen.Object, []source.Diag) {
+func compile(t *testing.T, k *kernel.Kernel, text string) (*object.Object, []source.Diag) {
 	t.Helper()
 	var diags source.Diags
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{

@@ -1,8 +1,7 @@
-package bpf
+package object
 
 import (
 	"fmt"
-	"sort"
 	"strings"
 
 	"github.com/cilium/ebpf/asm"
@@ -10,24 +9,18 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Disassemble lists the programs of out in the notation of the kernel's
+// Disassembly lists kernel maps and programs in the notation of the kernel's
 // verifier log, with the source line above the instructions it became.
-func Disassemble(out *Output) string {
+func Disassembly(maps []KernelMap, progs []*Program) string {
 	var b strings.Builder
-	names := make([]string, 0, len(out.Spec.Maps))
-	for name := range out.Spec.Maps {
-		names = append(names, name)
+	for _, m := range maps {
+		fmt.Fprintf(&b, "map %s: %s key %d value %d max %d\n", m.Name, strings.ToLower(m.Type.String()), m.KeySize, m.ValueSize, m.MaxEntries)
 	}
-	sort.Strings(names)
-	for _, name := range names {
-		m := out.Spec.Maps[name]
-		fmt.Fprintf(&b, "map %s: %s key %d value %d max %d\n", name, strings.ToLower(m.Type.String()), m.KeySize, m.ValueSize, m.MaxEntries)
-	}
-	for i, p := range out.Progs {
-		if i > 0 || len(names) > 0 {
+	for i, p := range progs {
+		if i > 0 || len(maps) > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "prog %s: %d instructions, %d bytes of stack\n", p.Name, len(p.Spans), p.Stack)
+		fmt.Fprintf(&b, "prog %s: %d instructions, %d bytes of stack\n", p.Name, len(p.Lines), p.Stack)
 		p.disassemble(&b)
 	}
 	return b.String()
@@ -41,7 +34,7 @@ func (p *Program) disassemble(b *strings.Builder) {
 			fmt.Fprintf(b, "%s:\n", p.Funcs[fn].Name)
 			fn++
 		}
-		if s := p.Spans[raw]; s.IsValid() {
+		if s := p.LineAt(raw); s.IsValid() {
 			if at := s.File.Position(s.Start); at.Line != last.Line {
 				last = at
 				fmt.Fprintf(b, "; %s:%d: %s\n", s.File.Name, at.Line, strings.TrimSpace(s.File.Line(at.Line)))
@@ -55,13 +48,13 @@ func (p *Program) disassemble(b *strings.Builder) {
 	}
 }
 
-// SpanAt is the source of the instruction with that raw number, as the
-// kernel's verifier counts them.
-func (p *Program) SpanAt(raw int) source.Span {
-	if raw < 0 || raw >= len(p.Spans) {
+// LineAt returns the source of the instruction with a number as the kernel's
+// verifier counts.
+func (p *Program) LineAt(raw int) source.Span {
+	if raw < 0 || raw >= len(p.Lines) {
 		return source.Span{}
 	}
-	return p.Spans[raw]
+	return p.Lines[raw]
 }
 
 var cSize = map[asm.Size]string{asm.Byte: "u8", asm.Half: "u16", asm.Word: "u32", asm.DWord: "u64"}

@@ -1,9 +1,3 @@
-// Package object is the contract between compiled programs and the process that
-// reads them: the layout of ring buffer records, of map values, and of the
-// error counters. The compiler writes by it, the runtime reads by it, and
-// nothing else knows an offset.
-//
-// All integers are in the machine's byte order.
 package object
 
 import (
@@ -34,7 +28,12 @@ type Event struct {
 	From source.Span // the macro call that it comes from, if it is in a macro
 	Size int         // bytes of the record, header included and packed values not
 	Args []Arg
-	Lits []any // what was known when compiling (formats, file names …), by the builtin's own convention
+	// Lits is what was known when compiling, by the builtin's own convention:
+	// strings, int64s, and a *Message.
+	Lits []any
+	// Parsed is where the builtin's Handle may keep what it makes of Lits. It is
+	// no part of the object.
+	Parsed any `object:"-"`
 }
 
 // Arg is one argument of an event: its type and where it is in the record.
@@ -42,6 +41,20 @@ type Arg struct {
 	Type   *types.Type
 	Off    int
 	Packed bool
+}
+
+// Message is the format of a formatted action and where its arguments come from.
+type Message struct {
+	Format string
+	Args   []MessageArg
+}
+
+// MessageArg is known when compiling (Fixed has its bytes), or argument Rec of
+// the record.
+type MessageArg struct {
+	Type  *types.Type
+	Fixed []byte
+	Rec   int
 }
 
 // PackedLen is the size of what stands for a packed value at its Off.
@@ -121,15 +134,16 @@ type Map struct {
 	Key     *types.Type // nil: no key
 	Value   *types.Type
 	Store   Store
-	Kernel  string   // name of the kernel map
-	Short   string   // name of the kernel map that holds the entries with short keys; "": Kernel holds all
-	Part    int      // HashMap, PerCPUHashMap: bytes of an entry's value, which is a part of one; its number follows the key as a u64. 0: entries are whole
-	Threads *Threads // HashMap: where entries may be as well, or nil
-	Front   *Front   // HashMap, PerCPUHashMap: where a part of each value may be, or nil
-	Off     int      // Slot, PerCPUSlot: bytes into the element
-	Set     int      // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
-	Max     int      // most entries
-	LRU     bool     // the kernel may drop entries: full is not an error
+	Kernel  string      // name of the kernel map
+	Short   string      // name of the kernel map that holds the entries with short keys; "": Kernel holds all
+	Part    int         // HashMap, PerCPUHashMap: bytes of an entry's value, which is a part of one; its number follows the key as a u64. 0: entries are whole
+	Threads *Threads    // HashMap: where entries may be as well, or nil
+	Front   *Front      // HashMap, PerCPUHashMap: where a part of each value may be, or nil
+	Off     int         // Slot, PerCPUSlot: bytes into the element
+	Set     int         // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
+	Max     int         // most entries
+	LRU     bool        // the kernel may drop entries: full is not an error
+	Span    source.Span // its first use
 }
 
 // SiteKind is what goes wrong at a Site.

@@ -1,4 +1,4 @@
-package runtime
+package codegen
 
 import (
 	"testing"
@@ -23,7 +23,7 @@ func TestJoinPrograms(t *testing.T) {
 	if call := got[1]; call.Src != asm.PseudoKfuncCall || call.Constant != 4711 {
 		t.Errorf("call: %v", call)
 	}
-	// Behind the jump: a move, and the first program of 4 words.
+	// After the jump: a move, and the first program of 4 words.
 	if got[2].Offset != 5 {
 		t.Errorf("the jump goes %d words far", got[2].Offset)
 	}

@@ -1,0 +1,179 @@
+package object
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// String is the object as text: everything it says, a line each.
+func (o *Object) String() string {
+	var b strings.Builder
+	o.Needs.print(&b)
+	o.Session.print(&b)
+	fmt.Fprintf(&b, "settings %+v\n", o.Settings)
+	for _, opt := range o.Options {
+		fmt.Fprintf(&b, "option %s default %q %q\n", opt.Name, opt.Default, opt.Doc)
+	}
+	b.WriteString(MapTable(o.Maps))
+	for i := range o.Events {
+		o.Events[i].print(&b, i)
+	}
+	for i, s := range o.Sites {
+		fmt.Fprintf(&b, "site %d: %s %q at %s\n", i, siteNames[s.Kind], s.What, s.Span)
+	}
+	for _, p := range o.Programs {
+		p.print(&b)
+	}
+	b.WriteString(Disassembly(o.Kernel, o.Programs))
+	for _, p := range o.Programs {
+		if p.Partner != nil {
+			b.WriteString("\ntogether with " + o.Programs[p.Partner.Program].Name + "\n")
+			b.WriteString(Disassembly(nil, []*Program{p.Partner.Both}))
+		}
+	}
+	return b.String()
+}
+
+func (n *Needs) print(b *strings.Builder) {
+	fmt.Fprintf(b, "needs Linux %s %s, %d CPUs\n", n.Release, n.Arch, n.CPUs)
+}
+
+func (s *Session) print(b *strings.Builder) {
+	b.WriteString("session")
+	for _, p := range s.Params {
+		b.WriteString(" " + strconv.Quote(p))
+	}
+	for _, o := range s.Options {
+		fmt.Fprintf(b, " --%s=%q", o.Name, o.Default)
+	}
+	for _, f := range []struct {
+		set  bool
+		name string
+	}{{s.Unsafe, "unsafe"}, {s.HasChild, "command"}, {s.Warnings, "warnings"}} {
+		if f.set {
+			b.WriteString(" " + f.name)
+		}
+	}
+	if s.PID != 0 {
+		fmt.Fprintf(b, " pid %d", s.PID)
+	}
+	if s.ChildPID != 0 {
+		fmt.Fprintf(b, " child %d", s.ChildPID)
+	}
+	b.WriteByte('\n')
+}
+
+// MapTable says how each map of the script is kept, a line each.
+func MapTable(maps []Map) string {
+	var b strings.Builder
+	for _, m := range maps {
+		b.WriteString(m.Name)
+		if m.Key != nil {
+			fmt.Fprintf(&b, "[%s]", m.Key)
+		}
+		fmt.Fprintf(&b, ": %s, %s %s", m.Value, storeNames[m.Store], m.Kernel)
+		if m.Store == Slot || m.Store == PerCPUSlot {
+			fmt.Fprintf(&b, " at %d, set at %d", m.Off, m.Set)
+		} else {
+			fmt.Fprintf(&b, ", at most %d", m.Max)
+		}
+		if m.LRU {
+			b.WriteString(", least recently used go")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+var storeNames = map[Store]string{
+	Slot: "in", PerCPUSlot: "per CPU in", HashMap: "hash map", PerCPUHashMap: "per-CPU hash map",
+}
+
+var siteNames = map[SiteKind]string{
+	LostEvent: "lost event", MapFull: "map full", ReadFault: "read fault", DivZero: "division by zero",
+	OutOfBounds: "out of bounds", StackFault: "stack fault", HelperFail: "helper failed", NoEntry: "no entry",
+}
+
+func (e *Event) print(b *strings.Builder, n int) {
+	fmt.Fprintf(b, "event %d: %s, %d bytes, at %s", n, e.Def, e.Size, e.Span)
+	if e.From.IsValid() {
+		fmt.Fprintf(b, " from %s", e.From)
+	}
+	for _, a := range e.Args {
+		fmt.Fprintf(b, ", %s at %d", a.Type, a.Off)
+		if a.Packed {
+			b.WriteString(" packed")
+		}
+	}
+	for _, l := range e.Lits {
+		switch l := l.(type) {
+		case *Message:
+			fmt.Fprintf(b, ", format %q", l.Format)
+			for _, a := range l.Args {
+				if a.Rec < 0 {
+					fmt.Fprintf(b, " %s=%x", a.Type, a.Fixed)
+				} else {
+					fmt.Fprintf(b, " %s=#%d", a.Type, a.Rec)
+				}
+			}
+		case string:
+			fmt.Fprintf(b, ", %q", l)
+		default:
+			fmt.Fprintf(b, ", %v", l)
+		}
+	}
+	b.WriteByte('\n')
+}
+
+func (p *Program) print(b *strings.Builder) {
+	fmt.Fprintf(b, "program %s: %s", p.Name, p.Type)
+	if p.AttachType != 0 {
+		fmt.Fprintf(b, " %s", p.AttachType)
+	}
+	if p.AttachTo != "" {
+		fmt.Fprintf(b, " to %s", p.AttachTo)
+	}
+	if p.AttachProg != 0 {
+		fmt.Fprintf(b, " of program %d", p.AttachProg)
+	}
+	if p.Flags != 0 {
+		fmt.Fprintf(b, " flags %#x", p.Flags)
+	}
+	fmt.Fprintf(b, " license %q at %s\n", p.License, p.Span)
+	for i := range p.Points {
+		p.Points[i].print(b)
+	}
+}
+
+// print shows the fields of a point that are set.
+func (p *Point) print(b *strings.Builder) {
+	fmt.Fprintf(b, "  %s", p.Name)
+	text := func(name, val string) {
+		if val != "" {
+			fmt.Fprintf(b, " %s=%s", name, val)
+		}
+	}
+	number := func(name string, val uint64) {
+		if val != 0 {
+			fmt.Fprintf(b, " %s=%d", name, val)
+		}
+	}
+	text("target", p.Target)
+	text("func", p.Func)
+	text("mode", p.Mode)
+	number("offset", p.Offset)
+	if p.HasAddr {
+		fmt.Fprintf(b, " addr=%#x", p.Addr)
+	}
+	number("count", p.Count)
+	number("event", p.Event)
+	number("pid", uint64(p.PID))
+	if p.Multi {
+		b.WriteString(" multi")
+	}
+	text("file", p.File)
+	number("at", p.FileOffset)
+	number("semaphore", p.Semaphore)
+	b.WriteByte('\n')
+}

@@ -1,0 +1,58 @@
+package object
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// Spec describes the object's maps and programs as package ebpf loads them.
+func (o *Object) Spec() *ebpf.CollectionSpec {
+	s := &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}}
+	for i := range o.Kernel {
+		s.Maps[o.Kernel[i].Name] = o.Kernel[i].Spec()
+	}
+	for _, p := range o.Programs {
+		s.Programs[p.Name] = p.Spec()
+	}
+	return s
+}
+
+// Spec describes the map as package ebpf creates it.
+func (m *KernelMap) Spec() *ebpf.MapSpec {
+	s := &ebpf.MapSpec{
+		Name: m.Name, Type: m.Type, KeySize: uint32(m.KeySize), ValueSize: uint32(m.ValueSize),
+		MaxEntries: uint32(m.MaxEntries), Flags: m.Flags,
+	}
+	if m.Contents != nil {
+		s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: m.Contents}}
+	}
+	return s
+}
+
+// Spec describes the program as package ebpf loads it. Its instructions are a
+// copy. A program whose AttachProg is not 0 still needs its AttachTarget.
+func (p *Program) Spec() *ebpf.ProgramSpec {
+	s := &ebpf.ProgramSpec{
+		Name: p.Name, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo, Flags: p.Flags, License: p.License,
+		Instructions: append(p.Insns[:0:0], p.Insns...), ByteOrder: binary.LittleEndian,
+	}
+	if len(p.Funcs) > 1 {
+		// Callbacks need func_info, and then all functions do.
+		for _, f := range p.Funcs {
+			s.Instructions[f.First] = btf.WithFuncMetadata(s.Instructions[f.First], funcBTF(f))
+		}
+	}
+	return s
+}
+
+func funcBTF(f Func) *btf.Func {
+	long := &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
+	proto := &btf.FuncProto{Return: long}
+	for i := range f.Params {
+		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: long})
+	}
+	return &btf.Func{Name: f.Name, Type: proto, Linkage: btf.StaticFunc}
+}
