@@ -337,7 +337,7 @@ func TestSeries(t *testing.T) {
 		{4, [][3]uint64{{5, 3, 0}, {6, 7, 0}, {0, 0, 0}}, [][3]uint64{{8, 1, 0}, {6, 9, 0}, {4, 1, 0}}, "5:16 6:- 7:1"},
 		{1, [][3]uint64{{0, 0, 0}, {6, 9, 2}, {0, 0, 0}}, [][3]uint64{{0, 0, 0}, {6, 9, 1}, {7, 4, 2}}, "5:6 6:2"},
 	} {
-		typ := &types.Type{Kind: types.Agg, Name: "tseries_t", Size: 72, Signed: true, Params: []int64{1e9, 3, c.f}}
+		typ := tseries().AggType(72, true, 1e9, 3, c.f)
 		encode := func(slots [][3]uint64) []byte {
 			var out []byte
 			// Slot i of the value is that of intervals i, i+3, …; marks are one more.

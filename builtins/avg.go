@@ -15,10 +15,11 @@ const (
 
 func avg() *Def {
 	return &Def{
-		Name:     "avg",
-		Kind:     Aggregation,
-		TypeName: "avg_t",
-		Params:   []Param{{Name: "n"}},
+		Name:         "avg",
+		Kind:         Aggregation,
+		TypeName:     "avg_t",
+		UnsignedType: "uavg_t",
+		Params:       []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "The average of all values, rounded towards zero.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = avg(args.ret); }`},

@@ -176,7 +176,7 @@ func className(t *types.Type) string {
 // as one are).
 func wantInt(c Checker, call *Call, i int) bool {
 	t := call.typeOf(i)
-	if t.IsInteger() || isCastable(t) || t.Kind == types.Invalid {
+	if t.IsInteger() || t.Castable || t.Kind == types.Invalid {
 		return true
 	}
 	if c.Final() {
@@ -200,24 +200,12 @@ func wantString(c Checker, call *Call, i int) (string, bool) {
 	return a.Lit.Str, true
 }
 
-// isCastable reports whether t is an aggregation that an expression can read
-// as an integer.
-func isCastable(t *types.Type) bool {
-	if t.Kind != types.Agg {
-		return false
-	}
-	switch t.Name {
-	case "count_t", "sum_t", "usum_t", "min_t", "umin_t", "max_t", "umax_t", "avg_t", "uavg_t":
-		return true
-	}
-	return false
-}
-
-// valueType is the type that a value of type t has once it is copied: an
-// aggregation becomes the integer it stands for.
-func valueType(t *types.Type) *types.Type {
-	if isCastable(t) {
-		return types.NewInt(8, t.Signed)
+// AggType returns the type of d's values: size bytes, made of integers of that
+// signedness.
+func (d *Def) AggType(size int, signed bool, params ...int64) *types.Type {
+	t := &types.Type{Kind: types.Agg, Name: d.TypeName, Twin: d.UnsignedType, Size: size, Signed: signed, Params: params, Castable: d.Scalar != nil}
+	if !signed && d.UnsignedType != "" {
+		t.Name, t.Twin = t.Twin, t.Name
 	}
 	return t
 }

@@ -14,11 +14,12 @@ func count() *Def {
 		Name:     "count",
 		Kind:     Aggregation,
 		TypeName: "count_t",
+		Unsigned: true,
 		Doc: Doc{
 			Summary:  "How often it was called.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); }`},
 		},
-		Check: fixed(&types.Type{Kind: types.Agg, Name: "count_t", Size: 8}),
+		Check: func(_ Checker, call *Call) *types.Type { return call.Def.AggType(8, false) },
 		Update: func(g Gen, _ *Call, p *ir.Value) {
 			tally(g, p, 0, g.B().Const(1))
 		},

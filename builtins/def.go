@@ -78,6 +78,8 @@ type Def struct {
 	// Args says that it reads the probe's arguments, so that points whose
 	// arguments differ need programs of their own.
 	Args bool
+	// Ret says that it is the probed function's result.
+	Ret bool
 	// NotInLoop says that it may not stand in the body of a for loop, which
 	// runs as a callback: it reads the program's context or ends the program.
 	NotInLoop bool
@@ -115,8 +117,12 @@ type Def struct {
 	// Disagree is what is said of uses on one map whose literal parameters differ;
 	// "" says it in general.
 	Disagree string
-	// TypeName is the name of the Opaque or Agg type Check returns, if any.
-	TypeName string
+	// TypeName is the name of the Opaque or Agg type that Check returns, if any.
+	// UnsignedType is that of an aggregation of unsigned integers, where it
+	// differs; Unsigned says that all values of an aggregation are unsigned.
+	TypeName     string
+	UnsignedType string
+	Unsigned     bool
 	// Merge folds src, one CPU's value, into dst.
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.

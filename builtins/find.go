@@ -20,12 +20,12 @@ func find() *Def {
 				return types.TInvalid
 			}
 			if t := m.Value; t != nil {
-				if t.Kind == types.Agg && !isCastable(t) {
+				if t.Kind == types.Agg && !t.Castable {
 					c.Errorf(call.Args[0].Span, "find() can not copy a value of type %s", t)
 					return types.TInvalid
 				}
-				call.Data = valueType(t)
-				c.DeclareVar(&call.Args[2], valueType(t))
+				call.Data = t.Decay()
+				c.DeclareVar(&call.Args[2], t.Decay())
 			} else if c.Final() {
 				c.Errorf(call.Args[0].Span, "Undefined map: %s", m.Name)
 				return types.TInvalid

@@ -170,13 +170,13 @@ func (f *Format) NumArgs() int {
 func (v Verb) accepts(t *types.Type) bool {
 	switch v {
 	case 's':
-		return t.Kind != types.Void && (t.Kind != types.Agg || isCastable(t))
+		return t.Kind != types.Void && (t.Kind != types.Agg || t.Castable)
 	case VerbBytes, VerbHex, VerbHexPlain:
 		return t.Kind == types.Buffer
 	case VerbGFP:
 		return t.Kind == types.Int
 	}
-	return t.IsInteger() || t.Kind == types.Pointer || isCastable(t)
+	return t.IsInteger() || t.Kind == types.Pointer || t.Castable
 }
 
 // letters is how messages name the verb.

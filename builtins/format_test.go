@@ -177,12 +177,12 @@ func TestFormatCheck(t *testing.T) {
 		{[]Arg{strLit("%d"), strLit("x")}, "unsupported format specifier for type 'string[2]': d"},
 		{[]Arg{strLit("%r"), intLit(1)}, "unsupported format specifier for type 'int64': r"},
 		{[]Arg{strLit("%x"), argOf(types.NewBuffer(4))}, "unsupported format specifier for type 'buffer[4]': x"},
-		{[]Arg{strLit("%s"), argOf(&types.Type{Kind: types.Agg, Name: "hist_t", Size: 8})}, "unsupported format specifier for type 'hist_t': s"},
+		{[]Arg{strLit("%s"), argOf(hist().AggType(8, true))}, "unsupported format specifier for type 'hist_t': s"},
 		{[]Arg{intLit(1)}, "printf() expects a string literal (int provided)"},
 		{[]Arg{argOf(types.NewString(4))}, "printf() expects a string literal (string provided)"},
 		{nil, "printf() requires at least one argument (0 provided)"},
 		{[]Arg{strLit("%s %d"), argOf(types.TInt8), argOf(types.TBool)}, ""},
-		{[]Arg{strLit("%d"), argOf(&types.Type{Kind: types.Agg, Name: "count_t", Size: 8})}, ""},
+		{[]Arg{strLit("%d"), argOf(count().AggType(8, false))}, ""},
 	} {
 		checkCall(t, printf(), c.args, c.want)
 	}

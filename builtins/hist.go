@@ -51,12 +51,12 @@ func hist() *Def {
 				}
 				k = int(a.Lit.Int)
 			}
-			return &types.Type{Kind: types.Agg, Name: "hist_t", Size: 8 * histBuckets(k), Signed: true, Params: []int64{int64(k)}}
+			return call.Def.AggType(8*histBuckets(k), true, int64(k))
 		},
 		Update: func(g Gen, call *Call, p *ir.Value) {
 			n := g.Value(&call.Args[0])
 			b := g.B()
-			at := histIndex(b, n, valueType(call.typeOf(0)), int(call.Type.Params[0]))
+			at := histIndex(b, n, call.typeOf(0).Decay(), int(call.Type.Params[0]))
 			tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
 		},
 		Merge: mergeSums,

@@ -74,7 +74,7 @@ func checkLhist(c Checker, call *Call) *types.Type {
 	case (high-low)/step > maxLinear:
 		c.Errorf(call.Span, "lhist() too many buckets, must be <= %d (would need %d)", maxLinear, (high-low)/step)
 	default:
-		return &types.Type{Kind: types.Agg, Name: "lhist_t", Size: int(8 * ((high-low)/step + 2)), Signed: true, Params: p[:]}
+		return call.Def.AggType(int(8*((high-low)/step+2)), true, p[:]...)
 	}
 	return types.TInvalid
 }

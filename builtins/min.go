@@ -35,12 +35,13 @@ func extreme(name, summary, example string, flip int64) *Def {
 		return word(data, extremeWord) ^ uint64(turnMask(t, flip))
 	}
 	return &Def{
-		Name:     name,
-		Kind:     Aggregation,
-		TypeName: name + "_t",
-		Params:   []Param{{Name: "n"}},
-		Doc:      Doc{Summary: summary, Examples: []string{example}},
-		Check:    func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, extremeSize) },
+		Name:         name,
+		Kind:         Aggregation,
+		TypeName:     name + "_t",
+		UnsignedType: "u" + name + "_t",
+		Params:       []Param{{Name: "n"}},
+		Doc:          Doc{Summary: summary, Examples: []string{example}},
+		Check:        func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, extremeSize) },
 		Update: func(g Gen, call *Call, p *ir.Value) {
 			x := g.Value(&call.Args[0])
 			growWord(g, p, 8*extremeWord, turn(g.B(), call.Type, flip, x))

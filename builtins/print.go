@@ -27,7 +27,7 @@ func printValue() *Def {
 				g.Event(call, nil, []any{a.Map.Name, litOr(call.arg(1), 0), litOr(call.arg(2), 0)}, nil)
 				return nil
 			}
-			t := valueType(a.Type)
+			t := a.Type.Decay()
 			g.Send(call, []*Arg{a}, []*types.Type{t}, nil)
 			return nil
 		},
@@ -95,7 +95,7 @@ func checkPrintable(c Checker, call *Call, a *Arg) bool {
 	case t.Kind == types.Void:
 		c.Errorf(call.Span, "none type passed to %s() is not printable", call.Def.Name)
 		return false
-	case t.Kind == types.Agg && !isCastable(t):
+	case t.Kind == types.Agg && !t.Castable:
 		if a.Map != nil && a.Key != nil {
 			c.Errorf(call.Span, "Map type %s cannot print the value of individual keys. You must print the whole map.", t)
 		} else {

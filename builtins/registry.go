@@ -1,6 +1,6 @@
 package builtins
 
-import "strings"
+import "github.com/gotrace/gotrace/lang/types"
 
 // Registry finds builtins by name and formatters by type name.
 type Registry struct {
@@ -14,8 +14,10 @@ func NewRegistry(defs []*Def) *Registry {
 	r := &Registry{byName: map[string]*Def{}, byType: map[string]*Def{}, all: defs}
 	for _, d := range defs {
 		r.byName[d.Name] = d
-		if d.TypeName != "" && (d.Format != nil || d.Merge != nil) {
-			r.byType[d.TypeName] = d
+		for _, name := range []string{d.TypeName, d.UnsignedType} {
+			if name != "" && (d.Format != nil || d.Merge != nil) {
+				r.byType[name] = d
+			}
 		}
 	}
 	return r
@@ -33,16 +35,26 @@ func (r *Registry) Lookup(name string) *Def {
 	return r.byName[name]
 }
 
-// ForType finds the builtin that owns an Opaque or Agg type, or nil. The
-// unsigned variants usum_t, umin_t … belong to the same builtin as sum_t, min_t.
-func (r *Registry) ForType(name string) *Def {
-	if d := r.byType[name]; d != nil {
-		return d
+// ForType finds the builtin that owns an Opaque or Agg type, or nil.
+func (r *Registry) ForType(name string) *Def { return r.byType[name] }
+
+// Type returns the type of that name that a builtin brings, as a script can
+// write it in a declaration: without parameters. It is nil if there is none.
+func (r *Registry) Type(name string) *types.Type {
+	d := r.byType[name]
+	switch {
+	case d == nil:
+		return nil
+	case d.Kind != Aggregation:
+		return &types.Type{Kind: types.Opaque, Name: name, Size: 8}
 	}
-	if d := r.byType[strings.TrimPrefix(name, "u")]; d != nil && d.Kind == Aggregation {
-		return d
-	}
-	return nil
+	return d.AggType(8, !d.Unsigned && name != d.UnsignedType)
+}
+
+// IsVariable reports whether a bare name is read like a variable.
+func (r *Registry) IsVariable(name string) bool {
+	d := r.Lookup(name)
+	return d != nil && d.Kind == Variable
 }
 
 // All lists the builtins in the order of the table.

@@ -67,7 +67,7 @@ func checkFormat(c Checker, call *Call, at int) *message {
 		if !ok {
 			continue
 		}
-		src := object.MessageArg{Type: valueType(a.Type), Fixed: litBytes(a), Rec: -1}
+		src := object.MessageArg{Type: a.Type.Decay(), Fixed: litBytes(a), Rec: -1}
 		if src.Fixed == nil {
 			src.Rec = len(m.send)
 			m.send = append(m.send, at+n)
@@ -104,7 +104,7 @@ func litBytes(a *Arg) []byte {
 func emitMessage(g Gen, call *Call, m *message, more ...any) {
 	args, ts := make([]*Arg, len(m.send)), make([]*types.Type, len(m.send))
 	for i, n := range m.send {
-		args[i], ts[i] = &call.Args[n], valueType(call.Args[n].Type)
+		args[i], ts[i] = &call.Args[n], call.Args[n].Type.Decay()
 	}
 	g.Send(call, args, ts, append([]any{m.Message}, more...))
 }

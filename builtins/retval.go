@@ -8,6 +8,7 @@ import (
 func retval() *Def {
 	return &Def{
 		Name:      "retval",
+		Ret:       true,
 		NotInLoop: true,
 		Doc: Doc{
 			Summary:  "What the traced function returned.",

@@ -7,10 +7,11 @@ import (
 
 func stats() *Def {
 	return &Def{
-		Name:     "stats",
-		Kind:     Aggregation,
-		TypeName: "stats_t",
-		Params:   []Param{{Name: "n"}},
+		Name:         "stats",
+		Kind:         Aggregation,
+		TypeName:     "stats_t",
+		UnsignedType: "ustats_t",
+		Params:       []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "Number, average and sum of all values.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = stats(args.ret); }`},

@@ -8,10 +8,11 @@ import (
 
 func sum() *Def {
 	return &Def{
-		Name:     "sum",
-		Kind:     Aggregation,
-		TypeName: "sum_t",
-		Params:   []Param{{Name: "n"}},
+		Name:         "sum",
+		Kind:         Aggregation,
+		TypeName:     "sum_t",
+		UnsignedType: "usum_t",
+		Params:       []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "The sum of all values, signed if the argument is.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = sum(args.ret); }`},
@@ -27,18 +28,14 @@ func sum() *Def {
 	}
 }
 
-// checkAggregate gives the type of an aggregation of integers: T_t or, of
-// unsigned ones, uT_t.
+// checkAggregate is the type rule of an aggregation of integers whose values
+// have size bytes.
 func checkAggregate(c Checker, call *Call, size int) *types.Type {
-	if t := call.typeOf(0); !t.IsInteger() && !isCastable(t) {
+	if t := call.typeOf(0); !t.IsInteger() && !t.Castable {
 		if t.Kind != types.Invalid && c.Final() {
 			c.Errorf(call.Span, "%s() only supports integer arguments (%s provided)", call.Def.Name, t)
 		}
 		return types.TInvalid
 	}
-	t := &types.Type{Kind: types.Agg, Name: call.Def.TypeName, Size: size, Signed: call.typeOf(0).Signed}
-	if !t.Signed {
-		t.Name = "u" + t.Name
-	}
-	return t
+	return call.Def.AggType(size, call.typeOf(0).Signed)
 }

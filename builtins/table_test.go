@@ -41,8 +41,8 @@ func TestTable(t *testing.T) {
 			missing("Format", d.Format != nil)
 			missing("Order", d.Order != nil)
 			missing("TypeName", d.TypeName != "")
-			if castable := isCastable(&types.Type{Kind: types.Agg, Name: d.TypeName}); castable != (d.Scalar != nil) || castable != (d.Result != nil) || castable != (d.Accum > 0) {
-				t.Errorf("%s: Scalar, Result and Accum do not fit isCastable", d.Name)
+			if (d.Scalar != nil) != (d.Result != nil) || (d.Scalar != nil) != (d.Accum > 0) {
+				t.Errorf("%s: Scalar, Result and Accum go together", d.Name)
 			}
 		case Action:
 			missing("Emit", d.Emit != nil)

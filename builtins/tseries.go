@@ -88,7 +88,7 @@ func checkSeries(c Checker, call *Call) *types.Type {
 		}
 		p[2] = int64(f + 1)
 	}
-	return &types.Type{Kind: types.Agg, Name: "tseries_t", Size: size, Signed: call.typeOf(0).Signed, Params: p[:]}
+	return call.Def.AggType(size, call.typeOf(0).Signed, p[:]...)
 }
 
 // updateSeries folds call into a series that is one value.

@@ -120,7 +120,7 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Obj
 }
 
 func (c *compilation) parse() error {
-	c.tree = lang.Parse(c.file, c.opts.Session.IncludeDirs, c.diags)
+	c.tree = lang.Parse(c.file, c.opts.Defs, c.opts.Session.IncludeDirs, c.diags)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -21,6 +22,7 @@ const (
 // declare comes before what imports them.
 type importer struct {
 	diags *source.Diags
+	defs  *builtins.Registry
 	root  string          // directory of the script
 	dirs  []string        // searched after the importing file's own and the script's
 	seen  map[string]bool // real paths
@@ -29,13 +31,13 @@ type importer struct {
 
 // imports returns p with everything it imports merged in; p itself where it
 // imports nothing.
-func imports(p *ast.Program, dirs []string, diags *source.Diags) *ast.Program {
+func imports(p *ast.Program, defs *builtins.Registry, dirs []string, diags *source.Diags) *ast.Program {
 	if len(p.Imports) == 0 {
 		return p
 	}
 	merged := *p
 	merged.C, merged.Decls = nil, nil
-	im := &importer{diags: diags, root: dirOf(p.File), dirs: dirs, seen: map[string]bool{}, out: &merged}
+	im := &importer{diags: diags, defs: defs, root: dirOf(p.File), dirs: dirs, seen: map[string]bool{}, out: &merged}
 	if p.File != nil {
 		if real, err := filepath.EvalSymlinks(p.File.Name); err == nil {
 			im.seen[absolute(real)] = true
@@ -184,7 +186,7 @@ func (im *importer) file(i *ast.Import, path string) {
 		im.out.C = append(im.out.C, &ast.CItem{At: at, Text: f.Text})
 		return
 	}
-	p := parse.File(f, im.diags)
+	p := parse.File(f, im.defs.IsVariable, im.diags)
 	if p == nil {
 		return
 	}

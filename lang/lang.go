@@ -25,7 +25,7 @@ type Options struct {
 // Load parses f and what it imports, and checks it. It returns nil if there
 // are errors; diags has them, and the warnings.
 func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
-	p := Parse(f, o.Session.IncludeDirs, diags)
+	p := Parse(f, o.Defs, o.Session.IncludeDirs, diags)
 	if diags.HasErrors() {
 		return nil
 	}
@@ -36,16 +36,15 @@ func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
 	return check.Check(p, o.Env, o.Defs, cfg, o.Session, diags)
 }
 
-// Parse parses f, what it imports, and what it uses of the standard library, into
-// one tree. Imports are looked for in
-// the importing file's directory, then in dirs. If it adds an error to diags
-// the tree is nil or not complete.
-func Parse(f *source.File, dirs []string, diags *source.Diags) *ast.Program {
-	p := parse.File(f, diags)
+// Parse parses f, what it imports, and what it uses of the standard library,
+// into one tree. An import is looked for in the importing file's directory,
+// then in dirs. If Parse adds an error to diags the tree is nil or not complete.
+func Parse(f *source.File, defs *builtins.Registry, dirs []string, diags *source.Diags) *ast.Program {
+	p := parse.File(f, defs.IsVariable, diags)
 	if p == nil || diags.HasErrors() {
 		return p
 	}
-	return withLibrary(imports(p, dirs, diags))
+	return withLibrary(imports(p, defs, dirs, diags), defs)
 }
 
 // Configure works out the settings of a script: the defaults, its config block,

@@ -18,9 +18,9 @@ import (
 var library embed.FS
 
 // Library lists the macros of the standard library, by topic.
-func Library() []builtins.Macro {
+func Library(defs *builtins.Registry) []builtins.Macro {
 	var list []builtins.Macro
-	for _, p := range libraryFiles(func(string) bool { return true }) {
+	for _, p := range libraryFiles(func(string) bool { return true }, defs) {
 		topic := strings.TrimSuffix(strings.TrimPrefix(p.File.Name, "stdlib/"), ".bt")
 		for _, d := range p.Decls {
 			m, ok := d.(*ast.Macro)
@@ -53,7 +53,7 @@ func docOf(p *ast.Program, m *ast.Macro) string {
 }
 
 // libraryFiles parses the files of the library that want selects by their text.
-func libraryFiles(want func(text string) bool) []*ast.Program {
+func libraryFiles(want func(text string) bool, defs *builtins.Registry) []*ast.Program {
 	var list []*ast.Program
 	names, err := fs.Glob(library, "stdlib/*.bt")
 	if err != nil {
@@ -68,7 +68,7 @@ func libraryFiles(want func(text string) bool) []*ast.Program {
 			continue
 		}
 		var diags source.Diags
-		p := parse.File(source.NewFile(name, string(text)), &diags)
+		p := parse.File(source.NewFile(name, string(text)), defs.IsVariable, &diags)
 		if err := diags.Err(); err != nil {
 			panic("lang: the standard library: " + err.Error()) // a test parses it all
 		}
@@ -79,7 +79,7 @@ func libraryFiles(want func(text string) bool) []*ast.Program {
 
 // withLibrary adds those macros of the standard library that p may be calling.
 // A script's own macros and functions come before them.
-func withLibrary(p *ast.Program) *ast.Program {
+func withLibrary(p *ast.Program, defs *builtins.Registry) *ast.Program {
 	calls, own := map[string]bool{}, map[string]bool{}
 	for _, d := range p.Decls {
 		switch d := d.(type) {
@@ -108,7 +108,7 @@ func withLibrary(p *ast.Program) *ast.Program {
 	if len(calls) == 0 {
 		return p
 	}
-	files := libraryFiles(used)
+	files := libraryFiles(used, defs)
 	if len(files) == 0 {
 		return p
 	}

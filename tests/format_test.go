@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -24,7 +25,7 @@ func TestScriptsAreFormatted(t *testing.T) {
 				t.Fatal(err)
 			}
 			var diags source.Diags
-			tree := parse.File(source.NewFile(name, string(text)), &diags)
+			tree := parse.File(source.NewFile(name, string(text)), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
 			if diags.HasErrors() {
 				t.Errorf("%s: %v", name, diags.All())
 				continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -14,7 +15,7 @@ import (
 // whether it would change.
 func (a *app) format(f *source.File) int {
 	var diags source.Diags
-	tree := parse.File(f, &diags)
+	tree := parse.File(f, builtins.NewRegistry(builtins.All()).IsVariable, &diags)
 	a.report.diags(diags.All())
 	if diags.HasErrors() {
 		return statusError

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -27,7 +28,7 @@ func programs(t *testing.T) map[string]*ast.Program {
 			t.Fatal(err)
 		}
 		var diags source.Diags
-		out[name] = parse.File(source.NewFile(name, string(text)), &diags)
+		out[name] = parse.File(source.NewFile(name, string(text)), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
 		if err := diags.Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +92,7 @@ func TestWalkVisitsAll(t *testing.T) {
 
 func TestInspectPrunes(t *testing.T) {
 	var diags source.Diags
-	p := parse.File(source.NewFile("stdin", "begin { $x = 1 + f(2) }"), &diags)
+	p := parse.File(source.NewFile("stdin", "begin { $x = 1 + f(2) }"), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
 	var got []string
 	ast.Inspect(p, func(n ast.Node) bool {
 		if _, ok := n.(*ast.Call); ok {

@@ -31,7 +31,7 @@ func run(b *testing.B, text string) {
 	b.ReportAllocs()
 	f := source.NewFile("bench", text)
 	var diags source.Diags
-	p := parse.File(f, &diags)
+	p := parse.File(f, fakeDefs().IsVariable, &diags)
 	if p == nil {
 		b.Fatal(diags.Err())
 	}

@@ -114,10 +114,7 @@ func fakeDefs() *builtins.Registry {
 			d.Scalar = func(builtins.Gen, *types.Type, *ir.Value, *ir.Value) {}
 		}
 		d.Check = func(c builtins.Checker, call *builtins.Call) *types.Type {
-			t := &types.Type{Kind: types.Agg, Name: name + "_t", Size: 8}
-			if name == "sum" {
-				t.Signed = call.Args[0].Type.Signed
-			}
+			t := d.AggType(8, name == "sum" && call.Args[0].Type.Signed)
 			if len(call.Args) == 2 {
 				t.Params = []int64{call.Args[1].Lit.Int}
 			}
@@ -196,7 +193,7 @@ func checkText(name, text string) (*Program, *source.Diags) {
 
 func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 	diags := &source.Diags{}
-	p := parse.File(source.NewFile(name, text), diags)
+	p := parse.File(source.NewFile(name, text), fakeDefs().IsVariable, diags)
 	if p == nil || diags.HasErrors() {
 		return nil, diags
 	}

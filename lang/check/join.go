@@ -53,8 +53,8 @@ func join(a, b *types.Type) (*types.Type, bool) {
 	case types.Tuple, types.Record:
 		return joinFields(a, b)
 	case types.Agg:
-		// sum_t and usum_t: what is aggregated has a sign once it had one.
-		if (a.Name == b.Name || a.Name == "u"+b.Name || b.Name == "u"+a.Name) && sameParams(a, b) {
+		// Once a signed integer is aggregated, all are.
+		if (a.Name == b.Name || a.Twin != "" && a.Twin == b.Name) && sameParams(a, b) {
 			if b.Signed && !a.Signed {
 				return b, true
 			}

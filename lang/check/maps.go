@@ -261,7 +261,7 @@ func (c *checker) readElement(e ast.Expr) *types.Type {
 func (c *checker) elementValue(m *mapState) *types.Type {
 	m.info.Read = true
 	if !invalid(m.info.Value) {
-		return c.decay(m.info.Value)
+		return m.info.Value.Decay()
 	}
 	if m.wrong {
 		return types.TInvalid
@@ -272,17 +272,6 @@ func (c *checker) elementValue(m *mapState) *types.Type {
 		return m.info.Value
 	}
 	return unknown
-}
-
-// decay is the integer that an aggregation is in an expression; aggregations
-// that cannot be read so, and all other types, stay.
-func (c *checker) decay(t *types.Type) *types.Type {
-	if t.Kind == types.Agg {
-		if d := c.defs.ForType(t.Name); d != nil && d.Scalar != nil {
-			return types.NewInt(8, t.Signed)
-		}
-	}
-	return t
 }
 
 // giveDefaults says that a map which is read but never given a value holds

@@ -294,7 +294,7 @@ func (c *checker) aggregateRead(e ast.Expr) *builtins.MapInfo {
 // copiesAggregate reports @a = @b where @b holds an aggregation.
 func (c *checker) copiesAggregate(s *ast.Assign, from *builtins.MapInfo) {
 	hint := ""
-	if c.decay(from.Value) != from.Value {
+	if from.Value.Decay() != from.Value {
 		hint = fmt.Sprintf("Add a cast to integer if you want the value of the aggregate, e.g. `%s = (int64)%s;`.", s.Target.Span().Text(), s.Value.Span().Text())
 	}
 	example := "retval"
@@ -506,7 +506,7 @@ func (c *checker) loopMap(n *ast.Map) *types.Type {
 		}
 		return unknown
 	}
-	value := c.decay(m.info.Value)
+	value := m.info.Value.Decay()
 	if value.Kind == types.Agg {
 		c.errorf(n.Span(), "Loop expression does not support type: %s", value)
 		return types.TInvalid

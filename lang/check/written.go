@@ -144,7 +144,7 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 		if t := basicType(name); t != nil {
 			return t
 		}
-		if t := c.builtinType(name); t != nil {
+		if t := c.defs.Type(name); t != nil {
 			return t
 		}
 	}
@@ -204,19 +204,6 @@ func (c *checker) programType(keyword, name string) *types.Type {
 		if t := ctx.Type(kw + name); t != nil {
 			return t
 		}
-	}
-	return nil
-}
-
-// builtinType is a type that a builtin brings: timestamp, count_t, inet[N] …
-func (c *checker) builtinType(name string) *types.Type {
-	if d := c.defs.ForType(name); d != nil {
-		kind := types.Opaque
-		if d.Kind == builtins.Aggregation {
-			kind = types.Agg
-		}
-		signed := !strings.HasPrefix(name, "u") && name != "count_t"
-		return &types.Type{Kind: kind, Name: name, Size: 8, Signed: signed && kind == types.Agg}
 	}
 	return nil
 }
@@ -321,7 +308,7 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 			return to
 		case from.Kind == types.Array && isNumber(from.Elem) && from.Size == to.Size:
 			return to
-		case from.Kind == types.Agg && c.decay(from) != from:
+		case from.Kind == types.Agg && from.Decay() != from:
 			return to
 		}
 	case types.Pointer:

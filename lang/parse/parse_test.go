@@ -12,9 +12,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 )
+
+// isVariable knows the variables that a user can write.
+var isVariable = builtins.NewRegistry(builtins.All()).IsVariable
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
@@ -32,7 +36,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			var diags source.Diags
-			p := File(source.NewFile(filepath.Base(name), string(text)), &diags)
+			p := File(source.NewFile(filepath.Base(name), string(text)), isVariable, &diags)
 			if err := diags.Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -448,7 +452,7 @@ func BenchmarkMegabyte(b *testing.B) {
 
 func Example() {
 	var diags source.Diags
-	p := File(source.NewFile("stdin", `kprobe:f /pid==1/ {@[comm]=count()}`), &diags)
+	p := File(source.NewFile("stdin", `kprobe:f /pid==1/ {@[comm]=count()}`), isVariable, &diags)
 	fmt.Print(ast.String(p))
 	// Output: kprobe:f /pid == 1/ { @[comm] = count(); }
 }

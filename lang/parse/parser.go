@@ -53,9 +53,10 @@ var machines = sync.Pool{New: func() any {
 	return m
 }}
 
-// File parses a file. If it adds an error to diags the tree is nil or not
-// complete.
-func File(f *source.File, diags *source.Diags) *ast.Program {
+// File parses a file. isVariable reports whether a bare name is a variable of the
+// language, which decides whether "(name) - 1" is a difference or a cast. If
+// File adds an error to diags the tree is nil or not complete.
+func File(f *source.File, isVariable func(name string) bool, diags *source.Diags) *ast.Program {
 	if len(f.Text) > MaxSize {
 		diags.Add(source.Diag{Msg: fmt.Sprintf("%s has more than %d bytes, which is the limit for a script", f.Name, MaxSize)})
 		return nil
@@ -65,11 +66,11 @@ func File(f *source.File, diags *source.Diags) *ast.Program {
 		m.parser = parser{}
 		machines.Put(m)
 	}()
-	return m.parse(f, diags)
+	return m.parse(f, isVariable, diags)
 }
 
-func (m *machine) parse(f *source.File, diags *source.Diags) *ast.Program {
-	m.parser = parser{file: f}
+func (m *machine) parse(f *source.File, isVariable func(string) bool, diags *source.Diags) *ast.Program {
+	m.parser = parser{file: f, isVariable: isVariable}
 	m.scanner.reset(f)
 	tokens, err := lexer.Upgrade(&m.scanner)
 	if err != nil {
@@ -104,6 +105,8 @@ type parser struct {
 	passed  *source.Diag        // what to say if nothing else matches in place of an optional production
 	params  map[string]bool     // names of the parameters of the macro at hand
 	values  map[string]bool     // cValues, once asked for
+
+	isVariable func(name string) bool
 }
 
 // stop unwinds to production; parser.fatal says why. noMatch does too, but the

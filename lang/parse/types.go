@@ -211,21 +211,7 @@ func (p *parser) isValue(name string) bool {
 	if p.values == nil {
 		p.values = cValues(p.file.Text)
 	}
-	return isVariable(name) || p.values[name]
-}
-
-// isVariable reports whether a name is a variable of the language.
-func isVariable(name string) bool {
-	if n, ok := strings.CutPrefix(name, "arg"); ok && n != "" && isDigits(n) {
-		return true
-	}
-	switch name {
-	case "args", "cgroup", "comm", "cpid", "cpu", "ctx", "curtask", "elapsed", "func", "gid", "has_cpid",
-		"jiffies", "kstack", "leader_comm", "leader_tid", "ncpus", "nsecs", "numaid", "pcomm", "pid", "ppid",
-		"probe", "probetype", "rand", "retval", "tid", "uid", "usermode", "username", "ustack":
-		return true
-	}
-	return false
+	return p.isVariable(name) || p.values[name]
 }
 
 // cValues collects the names that the C section of a script makes into

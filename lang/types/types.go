@@ -59,6 +59,9 @@ type Type struct {
 	Consts *EnumDef   // Enum
 	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
 	Split  bool       // BTFID is one of a module's BTF (Struct)
+
+	Castable bool   // Agg: an expression can read it, as the integer that Decay returns
+	Twin     string // Agg: name of the same aggregation of integers with the other signedness, "" if there is none
 }
 
 // Field is a member of a struct, union, tuple or record.
@@ -338,6 +341,15 @@ func Equal(a, b *Type) bool {
 		}
 	}
 	return true
+}
+
+// Decay returns the type that a value of type t has once it is copied: an
+// aggregation that an expression can read becomes an integer.
+func (t *Type) Decay() *Type {
+	if t.Kind == Agg && t.Castable {
+		return NewInt(8, t.Signed)
+	}
+	return t
 }
 
 // String is the type as diagnostics and typeof print it.

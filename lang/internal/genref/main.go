@@ -25,7 +25,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := builtins.Reference(f, builtins.All(), lang.Library()); err != nil {
+	if err := builtins.Reference(f, builtins.All(), lang.Library(builtins.NewRegistry(builtins.All()))); err != nil {
 		f.Close()
 		return err
 	}
