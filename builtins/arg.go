@@ -32,6 +32,7 @@ func argN() *Def {
 		Name:      argFamily,
 		Args:      true,
 		NotInLoop: true,
+		Found:     true,
 		Doc: Doc{
 			Summary:  "arg0, arg1, …: argument N of the traced function as a 64-bit integer, for kprobes, uprobes, USDT and raw tracepoints.",
 			Examples: []string{`kprobe:vfs_read { @bytes = hist(arg2); }`},
@@ -60,11 +61,16 @@ func argN() *Def {
 					c.Warnf(call.Span, "%s", warning)
 				}
 				return t
+			case ctx.TypedArg != nil:
+				c.NeedsPoint()
+				if t := inWord(ctx.TypedArg(n)); t != nil {
+					return t
+				}
 			}
-			return types.TUint64
+			return types.TWord
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			return g.Context().Arg(g.B(), g.Ctx(), call.Data.(int))
+			return fromWord(g, call.Type, g.Context().Arg(g.B(), g.Ctx(), call.Data.(int)))
 		},
 	}
 }

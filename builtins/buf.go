@@ -10,7 +10,7 @@ func buf() *Def {
 	return &Def{
 		Name:   "buf",
 		Kind:   Function,
-		Params: []Param{{Name: "data"}, {Name: "size", Optional: true}},
+		Params: []Param{{Name: "data", Address: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
 			Summary:  "Bytes at an address, or of an array; at most max_strlen. printf shows them with %r, %rx or %rh.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_write { printf("%r\n", buf(args.buf, args.count)); }`},

@@ -50,6 +50,7 @@ type Param struct {
 	Kind     ParamKind
 	Optional bool
 	Variadic bool // last one: any number of it
+	Address  bool // of a string that a tracepoint recorded the address is wanted
 	Text     bool // a positional parameter stands for its text, even if that is a number
 	Chars    bool // a pointer to characters stands for the string there, as by str()
 }
@@ -83,7 +84,10 @@ type Def struct {
 	// NotInLoop says that it may not stand in the body of a for loop, which
 	// runs as a callback: it reads the program's context or ends the program.
 	NotInLoop bool
-	Doc       Doc
+	// Found says that its type is what the traced program's or the kernel's types
+	// say where there are any: a cast to it is not idle.
+	Found bool
+	Doc   Doc
 
 	// Check is the type rule. Argument types are known; errors are reported
 	// through the checker; the result is TInvalid then, TVoid for no value.

@@ -57,10 +57,10 @@ func path() *Def {
 					empty()
 					g.Count(object.HelperFail, call.Span, "path")
 				})
-				setStrLen(g, dst, n)
+				SetStrLen(g, dst, n)
 			}, func() {
 				empty()
-				setStrLen(g, dst, g.B().Const(1))
+				SetStrLen(g, dst, g.B().Const(1))
 			})
 		},
 	}

@@ -231,6 +231,8 @@ func (p *Piece) appendInt(dst []byte, t *types.Type, data []byte) []byte {
 	case width != 0:
 	case p.Verb == 'o' || p.Verb == 'x' || p.Verb == 'X':
 		width = 32
+	case t.Word && x>>31 == 1: // a negative int, by all that is known
+		width = 32
 	default:
 		width = max(32, uint(t.Size)*8)
 	}

@@ -10,6 +10,7 @@ func retval() *Def {
 		Name:      "retval",
 		Ret:       true,
 		NotInLoop: true,
+		Found:     true,
 		Doc: Doc{
 			Summary:  "What the traced function returned.",
 			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`},
@@ -28,19 +29,39 @@ func retval() *Def {
 			}
 			if ctx.TypedRet != nil {
 				c.NeedsPoint()
-				if t := ctx.TypedRet(); t != nil && t.Kind == types.Int {
-					return t // a pointer stays an integer: scripts share maps between it and argN
+				if t := inWord(ctx.TypedRet()); t != nil {
+					return t
 				}
 			}
 			return ctx.Ret
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			b := g.B()
-			v := g.Context().RetVal(b, g.Ctx())
-			if t := call.Type; t.IsInteger() {
-				return b.Extend(v, t.Size, t.Signed)
-			}
-			return v
+			return fromWord(g, call.Type, g.Context().RetVal(g.B(), g.Ctx()))
 		},
 	}
+}
+
+// inWord is the integer that the part of a register is which a parameter or
+// result of type t takes; nil where that is the whole register, or not known.
+// Booleans and enums are numbers, as in C; a pointer is none of its own type, as
+// scripts share maps between it and argN of other functions.
+func inWord(t *types.Type) *types.Type {
+	switch {
+	case t == nil:
+		return nil
+	case t.Kind == types.Int:
+		return t
+	case t.Kind == types.Bool, t.Kind == types.Enum:
+		return types.NewInt(t.Size, t.Signed)
+	}
+	return nil
+}
+
+// fromWord is the value of type t in a register, whose other bits are whatever
+// the program left there.
+func fromWord(g Gen, t *types.Type, v *ir.Value) *ir.Value {
+	if !t.IsInteger() {
+		return v
+	}
+	return g.B().Extend(v, t.Size, t.Signed)
 }

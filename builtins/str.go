@@ -19,7 +19,7 @@ func str() *Def {
 	return &Def{
 		Name:   "str",
 		Kind:   Function,
-		Params: []Param{{Name: "ptr", Text: true}, {Name: "size", Optional: true}},
+		Params: []Param{{Name: "ptr", Text: true, Address: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
 			Summary:  "The NUL-terminated string at an address, cut to max_strlen characters; with a size, to size-1 characters.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`},
@@ -103,12 +103,12 @@ func storeStr(g Gen, call *Call, dst Dest) {
 		b.Zero(dst.Ptr, dst.Off, dst.Size)
 	}
 	r := g.ReadStr(dst.Ptr, dst.Off, size, max, src, space)
-	setStrLen(g, dst, r)
+	SetStrLen(g, dst, r)
 }
 
-// setStrLen says how long the string at dst is: n bytes with its NUL, or, n
+// SetStrLen says how long the string at dst is: n bytes with its NUL, or, n
 // being negative, no more than that.
-func setStrLen(g Gen, dst Dest, n *ir.Value) {
+func SetStrLen(g Gen, dst Dest, n *ir.Value) {
 	if dst.Len == nil {
 		return
 	}

@@ -153,6 +153,11 @@ func loaded(e *Env, module string) bool {
 	return module == "" || module == "vmlinux" || isWild(module) || slices.Contains(e.Kernel.Modules(), module)
 }
 
+// writtenOut is the Aux of a function that no wildcard stands for.
+const writtenOut kprobeAux = "written out"
+
+type kprobeAux string
+
 func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	if p.HasAddr {
 		return []*Point{p}, nil
@@ -161,6 +166,7 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 		if !e.Unsafe && !knownFunction(e, p.Target, p.Func) {
 			return nil, nil
 		}
+		p.Aux = writtenOut
 		return []*Point{p}, nil
 	}
 	all, err := e.Kernel.Functions()
@@ -230,16 +236,41 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Shape += " ip"
 	}
 	if ret {
-		c.Ret = types.TUint64
+		c.Ret = types.TWord
 		c.RetVal = a.Result
 	} else {
 		c.NArgs = len(a.Args) + binary.MaxStackArgs
 		c.Arg = a.Arg(a.Args, kernelSpace)
 	}
+	if p.Aux == writtenOut && p.Offset == 0 {
+		c.TypedRet = func() *types.Type { return kprobeType(e, p, -1) }
+		c.TypedArg = func(n int) *types.Type { return kprobeType(e, p, n) }
+	}
 	if !p.HasAddr {
 		c.ArgLines = func() []string { return kprobeLines(e, p, ret) }
 	}
 	return c, nil
+}
+
+// kprobeType is the type of the parameter that argN is all of, or of the result
+// where n is negative; nil where that is not known.
+func kprobeType(e *Env, p *Point, n int) *types.Type {
+	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
+	if err != nil {
+		return nil
+	}
+	if n < 0 {
+		return proto.Result
+	}
+	if n >= len(proto.Params) || proto.Variadic {
+		return nil
+	}
+	for _, f := range proto.Params[:n+1] {
+		if !f.Type.IsScalar() { // what takes more than a word moves those after it
+			return nil
+		}
+	}
+	return proto.Params[n].Type
 }
 
 // funcIP asks the kernel for the address of the traced function.

@@ -150,10 +150,11 @@ type Context struct {
 	ArgsErr error
 	// TypedArgs is Args where finding them is work: it is asked only for programs
 	// that use args. It is of the point alone, so each point of a wildcard needs
-	// a program of its own. TypedRet is the same for retval; nil: Ret is all that
-	// is known.
+	// a program of its own. TypedRet is the same for retval, TypedArg for argN;
+	// they return nil where Ret, or that it is a word, is all that is known.
 	TypedArgs func() (*types.Type, error)
 	TypedRet  func() *types.Type
+	TypedArg  func(n int) *types.Type
 	// Type finds a type of the traced program by its C name, or returns nil; it
 	// comes before the kernel's of that name. May be nil.
 	Type func(name string) *types.Type

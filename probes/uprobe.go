@@ -340,7 +340,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	// process that was forked off.
 	c.OnlyPID = p.PID
 	if ret {
-		c.Ret = types.TUint64
+		c.Ret = types.TWord
 		if at.single {
 			c.TypedRet = func() *types.Type { return uprobeRet(p) }
 		}
@@ -360,6 +360,9 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c.NArgs = len(regs) + binary.MaxStackArgs
 	c.Arg = a.Arg(regs, userSpace)
 	c.TypedArgs = func() (*types.Type, error) { return uprobeArgs(a, p) }
+	if at.single {
+		c.TypedArg = func(n int) *types.Type { return uprobeArg(a, p, regs, n) }
+	}
 	c.Func = a.IP
 	return c, nil
 }

@@ -28,6 +28,21 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 	return t, nil
 }
 
+// uprobeArg returns the type of the parameter that argN is all of; nil if there
+// is none, or it is not known. regs are the registers that argN counts.
+func uprobeArg(a *binary.Arch, p *Point, regs []string, n int) *types.Type {
+	t, err := uprobeArgs(a, p)
+	if err != nil {
+		return nil
+	}
+	for _, f := range t.Members() {
+		if f.Type.IsScalar() && a.IsArg(regs, n, f.Loc) {
+			return f.Type
+		}
+	}
+	return nil
+}
+
 // probedFunction returns the debug info of the function that starts where p is.
 // what names the word of the language that needs it.
 func probedFunction(p *Point, what string) (binary.Function, error) {

@@ -21,6 +21,10 @@ type place struct {
 	space types.Space // NoSpace, Ctx and BTF: plain loads; Kernel and User: helpers
 
 	bitOff, bitSize int // of a bitfield within its storage
+
+	// upToNUL says that a string ends, with its NUL, maybe before the size of its
+	// type: what comes after it is something else, or no memory at all.
+	upToNUL bool
 }
 
 func (p place) at(off int, t *types.Type) place {
@@ -279,7 +283,7 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 			loc = f.b.Op(ir.OpAdd, loc, f.b.Const(int64(fld.Off)+4))
 		}
 		addr := f.b.Op(ir.OpAdd, f.b.AsInt(b.address(f)), loc)
-		p = place{t: fld.Type, ptr: addr, space: types.Kernel}
+		p = place{t: fld.Type, ptr: addr, space: types.Kernel, upToNUL: fld.Type.Kind == types.String}
 		if fld.Type.Kind == types.Pointer { // the value is the address itself
 			tmp := f.temp(8)
 			f.b.Store(tmp, 0, 8, addr)

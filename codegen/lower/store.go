@@ -3,6 +3,7 @@ package lower
 import (
 	"encoding/binary"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
@@ -284,9 +285,13 @@ func (f *fn) copyBytes(p place, n int, d Dest) {
 func (f *fn) copyString(p place, t *types.Type, d Dest) {
 	n := min(p.t.Size, t.Size)
 	switch {
+	case p.upToNUL:
+		if d.Padded {
+			f.zeroDest(d)
+		}
+		builtins.SetStrLen(f, d, f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), p.space))
 	case p.space == types.NoSpace && d.Len != nil && n > maxInline:
-		r := f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), types.Kernel)
-		f.b.Write(d.Len, f.IfElse(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() *ir.Value { return f.b.Const(1) }, func() *ir.Value { return r }))
+		builtins.SetStrLen(f, d, f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), types.Kernel))
 	case p.space == types.NoSpace:
 		f.b.Copy(d.Ptr, d.Off, p.address(f), n)
 		if p.t.Size > t.Size && t.Size > 0 {

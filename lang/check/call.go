@@ -131,8 +131,13 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 			}
 		}
 		a := c.arg(kind, e)
-		if last := len(d.Params) - 1; last >= 0 && d.Params[min(max(p-1, 0), last)].Chars {
-			a = c.text(a)
+		if last := len(d.Params) - 1; last >= 0 {
+			switch param := d.Params[min(max(p-1, 0), last)]; {
+			case param.Chars:
+				a = c.text(a)
+			case param.Address:
+				a.Type = c.recordedAddress(e, a.Type)
+			}
 		}
 		call.Args = append(call.Args, a)
 		if invalid(a.Type) && kind != builtins.NameArg && kind != builtins.VarArg {

@@ -528,8 +528,24 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		c.errorf(e.Span(), "%s can't be read: %s", name, f.Loc.Err)
 		return types.TInvalid
 	}
+	if f.Recorded() && f.Type.Kind == types.Pointer && f.Type.Elem.Kind == types.Int && f.Type.Elem.Name == "char" {
+		f.Type = types.NewString(c.cfg.MaxStrlen + 1).InSpace(types.Kernel)
+	}
 	c.info.Fields[e] = f
 	return c.current(within(f.Type, obj.Space))
+}
+
+// recordedAddress gives a string that a tracepoint recorded, where its address is
+// wanted, the type of that; t is the type of e.
+func (c *checker) recordedAddress(e ast.Expr, t *types.Type) *types.Type {
+	x, ok := e.(*ast.Field)
+	if !ok || t.Kind != types.String || !c.info.Fields[x].Recorded() {
+		return t
+	}
+	f := c.info.Fields[x]
+	f.Type = types.NewPointer(types.TInt8, types.Kernel)
+	c.info.Fields[x], c.info.Types[e] = f, f.Type
+	return f.Type
 }
 
 // kindName is the class of a type as errors about conditions and the like name it.

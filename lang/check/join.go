@@ -140,7 +140,7 @@ func same(a, b *types.Type) bool {
 	if a == b {
 		return true
 	}
-	if a == nil || b == nil || free(a) != free(b) || !types.Equal(a, b) {
+	if a == nil || b == nil || free(a) != free(b) || a.Word != b.Word || !types.Equal(a, b) {
 		return false
 	}
 	for i := range a.Fields {

@@ -77,6 +77,9 @@ func asInt(t *types.Type) *types.Type {
 func joinInts(a, b *types.Type) *types.Type {
 	a, b = asInt(a), asInt(b)
 	if a.Signed == b.Signed {
+		if a.Word && a.Size == b.Size { // known to be a whole word
+			return b
+		}
 		switch {
 		case free(a) && !free(b):
 			a, b = b, a
@@ -112,6 +115,8 @@ func joinInts(a, b *types.Type) *types.Type {
 func holds(to, from *types.Type) bool {
 	to, from = asInt(to), asInt(from)
 	switch {
+	case from.Word: // its sign is not known
+		return to.Size >= from.Size
 	case to.Signed == from.Signed:
 		return to.Size >= from.Size
 	case to.Signed:

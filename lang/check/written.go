@@ -242,6 +242,9 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	if bad := spoiled(to, from); bad != nil {
 		return bad
 	}
+	if to.Kind == types.Pointer || isNumber(to) {
+		from = c.recordedAddress(e.X, from)
+	}
 	t := c.castType(e, to, from)
 	if t == nil {
 		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
@@ -302,7 +305,7 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 	case types.Int, types.Enum:
 		switch {
 		case word:
-			if types.Equal(to, from) && c.aggregateRead(e.X) == nil {
+			if types.Equal(to, from) && c.aggregateRead(e.X) == nil && !c.found(e.X) {
 				c.warnf(castSpan(e), "Unnecessary cast: expression is already of type %s", from)
 			}
 			return to
@@ -336,6 +339,16 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 		}
 	}
 	return nil
+}
+
+// found reports whether the type of e is one that kernels and programs differ
+// in: that of a member, or what debug info says of an argument or a result.
+func (c *checker) found(e ast.Expr) bool {
+	if _, ok := e.(*ast.Field); ok {
+		return true
+	}
+	call := c.info.Calls[e]
+	return call != nil && call.Def.Found
 }
 
 // castArray is an array of integers made of an integer, another array or a

@@ -57,6 +57,7 @@ type Type struct {
 	Fields []Field    // Tuple, Record
 	Comp   *Composite // Struct
 	Consts *EnumDef   // Enum
+	Word   bool       // Int: the whole of a register or slot that may hold a narrower value (see TWord)
 	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
 	Split  bool       // BTFID is one of a module's BTF (Struct)
 
@@ -75,6 +76,10 @@ type Field struct {
 	RelLoc  bool // tracepoint __rel_loc: the same, the offset counts from behind the u32
 	Loc     *Loc // parameter of a user function: in a context the object is there, not at Off
 }
+
+// Recorded reports whether the field tells where in a tracepoint's record its
+// value is, rather than being it.
+func (f Field) Recorded() bool { return f.DataLoc || f.RelLoc }
 
 // Loc is where a parameter is when its function starts, told by the context,
 // which holds the registers: in memory, or in pieces in the registers.
@@ -148,6 +153,12 @@ var (
 	TUint16  = &Type{Kind: Int, Size: 2}
 	TUint32  = &Type{Kind: Int, Size: 4}
 	TUint64  = &Type{Kind: Int, Size: 8}
+
+	// TWord is a uint64 of which nothing is known but that a program passed it:
+	// argN or retval of a function without types. If it holds a C int, its upper
+	// half means nothing, so %d shows what looks like a negative int as one.
+	// Arithmetic on it gives plain integers.
+	TWord = &Type{Kind: Int, Size: 8, Word: true}
 )
 
 // NewInt is the integer type of that size (1, 2, 4, 8) and signedness.

@@ -73,9 +73,23 @@ func (a *Arch) Arg(regs []string, space types.Space) func(*ir.Builder, *ir.Value
 		if n < len(regs) {
 			return a.load(b, ctx, regs[n])
 		}
-		addr := b.AddImm(a.load(b, ctx, a.sp), int64(a.stack+8*(n-len(regs))))
-		return readWord(b, addr, 8, space)
+		return readWord(b, b.AddImm(a.load(b, ctx, a.sp), a.stackArg(n-len(regs))), 8, space)
 	}
+}
+
+// stackArg returns where, from the stack pointer at a function's start, word n of
+// its arguments on the stack is.
+func (a *Arch) stackArg(n int) int64 { return int64(a.stack + 8*n) }
+
+// IsArg reports whether a parameter is where argN is.
+func (a *Arch) IsArg(regs []string, n int, l *types.Loc) bool {
+	switch {
+	case l == nil || l.Err != "":
+		return false
+	case n < len(regs):
+		return len(l.Parts) == 1 && l.Parts[0].From == a.regs[regs[n]]
+	}
+	return l.Memory && l.Base == a.regs[a.sp] && l.Disp == a.stackArg(n-len(regs))
 }
 
 // readWord reads size bytes at an address in user or kernel memory. The result

@@ -12,8 +12,10 @@ import (
 // parseFormat reads a tracepoint's format file. lookup finds the types of
 // struct pointers and enums; it is asked only where a field has one.
 //
-// Width and sign are those the file states: of a system call's arguments they
-// are the register's, 8 bytes, whatever the declared C type.
+// Width and sign are those the file states. Of a system call's arguments the
+// file states the register's, 8 unsigned bytes, for every C type: these have the
+// width and sign of their C types, as for the call itself, and what the caller
+// left in the rest of the register is not read.
 func parseFormat(text, category string, lookup func(string) (*types.Type, error)) (*probes.TraceFormat, error) {
 	tf := &probes.TraceFormat{ID: -1}
 	p := formatParser{syscall: category == "syscalls", lookup: lookup}
@@ -94,9 +96,12 @@ func (p *formatParser) field(text string) (f types.Field, size int, decl string,
 		return f, size, decl, nil
 	}
 	if dims == nil {
-		if size != 1 && size != 2 && size != 4 && size != 8 {
+		switch {
+		case size != 1 && size != 2 && size != 4 && size != 8:
 			f.Type = p.object(typ, size)
-		} else {
+		case p.syscall && size == 8:
+			f.Type = p.syscallArg(typ, signed)
+		default:
 			f.Type = p.scalar(typ, size, signed)
 		}
 		return f, size, decl, nil
@@ -148,21 +153,55 @@ func splitDecl(decl string) (typ, name string, dims []int) {
 	return strings.TrimSpace(body[:i]), body[i:], dims
 }
 
+// cChar is C's char: what it is an array of is text.
+var cChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
+
 // cInts are the C integer types whose size does not depend on anything but the
-// file's word for it.
-var cSizes = map[string]int{
-	"char": 1, "signed char": 1, "unsigned char": 1, "u8": 1, "s8": 1, "__u8": 1, "__s8": 1, "bool": 1, "_Bool": 1, "uint8_t": 1, "int8_t": 1,
-	"short": 2, "unsigned short": 2, "u16": 2, "s16": 2, "__u16": 2, "__s16": 2, "uint16_t": 2, "int16_t": 2, "__be16": 2, "__le16": 2,
-	"int": 4, "unsigned": 4, "unsigned int": 4, "u32": 4, "s32": 4, "__u32": 4, "__s32": 4, "uint32_t": 4, "int32_t": 4, "__be32": 4, "__le32": 4, "pid_t": 4, "uid_t": 4, "gid_t": 4,
-	"long": 8, "unsigned long": 8, "long long": 8, "unsigned long long": 8, "u64": 8, "s64": 8, "__u64": 8, "__s64": 8, "uint64_t": 8, "int64_t": 8, "size_t": 8, "ssize_t": 8, "loff_t": 8, "__be64": 8, "__le64": 8,
+// file's word for it: those that formats name, so that they need no BTF.
+var cInts = func() map[string]*types.Type {
+	m := map[string]*types.Type{}
+	for t, names := range map[*types.Type]string{
+		cChar:         "char",
+		types.TInt8:   "signed char|s8|__s8|int8_t",
+		types.TUint8:  "unsigned char|u8|__u8|uint8_t|bool|_Bool",
+		types.TInt16:  "short|short int|s16|__s16|int16_t",
+		types.TUint16: "unsigned short|short unsigned int|u16|__u16|uint16_t|__be16|__le16|umode_t",
+		types.TInt32:  "int|signed int|s32|__s32|int32_t|pid_t|clockid_t|timer_t|mqd_t|key_t|key_serial_t|rwf_t|__kernel_rwf_t",
+		types.TUint32: "unsigned|unsigned int|u32|__u32|uint32_t|__be32|__le32|uid_t|gid_t|qid_t|mode_t|dev_t|gfp_t",
+		types.TInt64:  "long|long int|long long|long long int|s64|__s64|int64_t|ssize_t|off_t|loff_t",
+		types.TUint64: "unsigned long|long unsigned int|unsigned long long|long long unsigned int|u64|__u64|uint64_t|__be64|__le64|size_t|aio_context_t|sector_t",
+	} {
+		for _, name := range strings.Split(names, "|") {
+			m[name] = t
+		}
+	}
+	return m
+}()
+
+// syscallArg is the type of a system call's argument of a C type, which is at
+// the start of its 8 bytes.
+func (p *formatParser) syscallArg(typ string, signed bool) *types.Type {
+	if strings.Contains(typ, "*") {
+		return p.scalar(typ, 8, signed)
+	}
+	name := bare(typ)
+	if t := cInts[name]; t != nil {
+		return t
+	}
+	t, err := p.lookup(name)
+	switch {
+	case err != nil || t.Size > 8:
+	case t.Kind == types.Pointer: // a typedef of one
+		return t.InSpace(types.User)
+	case t.Kind == types.Int || t.Kind == types.Enum:
+		return t
+	}
+	return types.NewInt(8, signed)
 }
 
-func cSigned(name string) bool {
-	switch {
-	case strings.HasPrefix(name, "unsigned"), strings.HasPrefix(name, "u"), strings.HasPrefix(name, "__u"), strings.HasPrefix(name, "__be"), strings.HasPrefix(name, "__le"), name == "size_t", name == "gid_t":
-		return false
-	}
-	return true
+// bare is a C type without its qualifiers.
+func bare(typ string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(typ, "const "), "volatile ")
 }
 
 // scalar is the type of a C type name in size bytes; size 0 takes the C type's
@@ -171,7 +210,7 @@ func (p *formatParser) scalar(typ string, size int, signed bool) *types.Type {
 	if i := strings.LastIndexByte(typ, '*'); i >= 0 {
 		return p.pointer(strings.TrimSpace(typ[:i]))
 	}
-	name := strings.TrimPrefix(strings.TrimPrefix(typ, "const "), "volatile ")
+	name := bare(typ)
 	if strings.HasPrefix(name, "enum ") {
 		if t, err := p.lookup(name); err == nil && (size == 0 || t.Size == size) {
 			return t
@@ -181,14 +220,13 @@ func (p *formatParser) scalar(typ string, size int, signed bool) *types.Type {
 		return types.TBool
 	}
 	if size == 0 {
-		n, ok := cSizes[name]
-		if !ok {
-			if t, err := p.lookup(name); err == nil {
-				return t
-			}
-			return types.TUint8
+		if t := cInts[name]; t != nil {
+			return t
 		}
-		size, signed = n, cSigned(name)
+		if t, err := p.lookup(name); err == nil {
+			return t
+		}
+		return types.TUint8
 	}
 	if size != 1 && size != 2 && size != 4 && size != 8 {
 		return p.object(typ, size)
@@ -212,14 +250,11 @@ func (p *formatParser) pointer(elem string) *types.Type {
 	if i := strings.LastIndexByte(elem, '*'); i >= 0 {
 		return types.NewPointer(p.pointer(strings.TrimSpace(elem[:i])), space)
 	}
-	switch elem {
-	case "void":
+	if elem == "void" {
 		return types.NewPointer(types.TVoid, space)
-	case "char":
-		return types.NewPointer(types.TInt8, space)
 	}
-	if n, ok := cSizes[elem]; ok {
-		return types.NewPointer(types.NewInt(n, cSigned(elem)), space)
+	if t := cInts[elem]; t != nil {
+		return types.NewPointer(t, space)
 	}
 	if t, err := p.lookup(elem); err == nil {
 		return types.NewPointer(t.InSpace(space), space)

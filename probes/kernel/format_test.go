@@ -27,6 +27,8 @@ func TestParseFormat(t *testing.T) {
 			return thing, nil
 		case "enum color":
 			return color, nil
+		case "cap_user_header_t":
+			return types.NewPointer(thing, types.Kernel), nil
 		}
 		return nil, ErrNotFound
 	}
@@ -41,7 +43,22 @@ func TestParseFormat(t *testing.T) {
 		loc      string
 	}{
 		{"int __syscall_nr;\toffset:8;\tsize:4;\tsigned:1;", true, "__syscall_nr", "int32", 0, 8, ""},
-		{"unsigned int fd;\toffset:16;\tsize:8;\tsigned:0;", true, "fd", "uint64", 0, 16, ""},
+		{"unsigned int fd;\toffset:16;\tsize:8;\tsigned:0;", true, "fd", "uint32", 0, 16, ""},
+		{"unsigned int fd;\toffset:16;\tsize:8;\tsigned:0;", false, "fd", "uint64", 0, 16, ""},
+		{"int dfd;\toffset:16;\tsize:8;\tsigned:0;", true, "dfd", "int32", 0, 16, ""},
+		{"const int flag;\toffset:16;\tsize:8;\tsigned:0;", true, "flag", "int32", 0, 16, ""},
+		{"unsigned flags;\toffset:16;\tsize:8;\tsigned:0;", true, "flags", "uint32", 0, 16, ""},
+		{"long nr;\toffset:16;\tsize:8;\tsigned:0;", true, "nr", "int64", 0, 16, ""},
+		{"unsigned long addr;\toffset:16;\tsize:8;\tsigned:0;", true, "addr", "uint64", 0, 16, ""},
+		{"size_t count;\toffset:16;\tsize:8;\tsigned:0;", true, "count", "uint64", 0, 16, ""},
+		{"loff_t pos;\toffset:16;\tsize:8;\tsigned:0;", true, "pos", "int64", 0, 16, ""},
+		{"umode_t mode;\toffset:16;\tsize:8;\tsigned:0;", true, "mode", "uint16", 0, 16, ""},
+		{"pid_t pid;\toffset:16;\tsize:8;\tsigned:0;", true, "pid", "int32", 0, 16, ""},
+		{"uid_t uid;\toffset:16;\tsize:8;\tsigned:0;", true, "uid", "uint32", 0, 16, ""},
+		{"key_serial_t id;\toffset:16;\tsize:8;\tsigned:0;", true, "id", "int32", 0, 16, ""},
+		{"cap_user_header_t header;\toffset:16;\tsize:8;\tsigned:0;", true, "header", "struct thing *", user, 16, ""},
+		{"enum color c;\toffset:16;\tsize:8;\tsigned:0;", true, "c", "enum color", 0, 16, ""},
+		{"unheard_of_t x;\toffset:16;\tsize:8;\tsigned:0;", true, "x", "uint64", 0, 16, ""},
 		{"char * buf;\toffset:24;\tsize:8;\tsigned:0;", true, "buf", "int8 *", user, 24, ""},
 		{"const char * filename;\toffset:24;\tsize:8;\tsigned:0;", true, "filename", "int8 *", user, 24, ""},
 		{"const char *const * argv;\toffset:24;\tsize:8;\tsigned:0;", true, "argv", "int8 * *", user, 24, ""},

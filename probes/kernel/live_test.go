@@ -196,3 +196,45 @@ func BenchmarkTracepoint(b *testing.B) {
 		}
 	}
 }
+
+// TestLiveSyscalls holds the types of system calls' arguments, which the formats
+// state only by name, against those of the functions that do the calls.
+func TestLiveSyscalls(t *testing.T) {
+	k := liveKernel(t)
+	all, err := k.Tracepoints()
+	if err != nil {
+		t.Skip(err)
+	}
+	compared := 0
+	for _, tp := range all {
+		name, ok := strings.CutPrefix(tp, "syscalls:sys_enter_")
+		if !ok {
+			continue
+		}
+		f, err := k.Tracepoint("syscalls", "sys_enter_"+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := k.FuncProto("vmlinux", "__do_sys_"+name)
+		if err != nil {
+			continue // inlined
+		}
+		for i, want := range p.Params {
+			if i+1 >= len(f.Fields) { // of those a call can have, the first is its number
+				break
+			}
+			got := f.Fields[i+1]
+			if got.Name != want.Name {
+				continue // the compiler left some out
+			}
+			compared++
+			if got.Type.Kind != want.Type.Kind || got.Type.Size != want.Type.Size || got.Type.Signed != want.Type.Signed {
+				t.Errorf("%s: %s is %s, but %s takes %s", tp, got.Name, got.Type, p.Name, want.Type)
+			}
+		}
+	}
+	if compared < 100 {
+		t.Errorf("only %d arguments compared", compared)
+	}
+	t.Logf("%d arguments", compared)
+}
