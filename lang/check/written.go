@@ -317,7 +317,7 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 	case types.Pointer:
 		if word || from.Kind == types.Array && from.Size == 8 {
 			same := from.Kind == types.Pointer && types.Equal(to.Elem, from.Elem)
-			if same {
+			if same && !c.found(e.X) {
 				c.warnf(castSpan(e), "Unnecessary cast: expression is already of type %s", from)
 			}
 			if same && from.Space == types.BTF {

@@ -32,17 +32,19 @@ func BuildWorkload(source, out string) error {
 // a source is compiled: the compiler, its arguments, and those that make the
 // program static.
 var fixtures = map[string][2]string{
-	"c-O0-4":   {"gcc -gdwarf-4 -O0 params.c", "-static"},
-	"c-O0-5":   {"gcc -gdwarf-5 -O0 params.c", "-static"},
-	"c-O1-4":   {"gcc -gdwarf-4 -O1 params.c", "-static"},
-	"c-O1-5":   {"gcc -gdwarf-5 -O1 params.c", "-static"},
-	"c-id":     {"gcc -g -O1 -Wl,--build-id=0x0123456789abcdef params.c", "-static"},
-	"lines-O0": {"gcc -g -O0 lines.c", "-static"},
-	"lines-O1": {"gcc -g -O1 lines.c", "-static"},
-	"cpp-O0":   {"g++ -g -O0 params.cpp", "-static"},
-	"cpp-O1":   {"g++ -g -O1 params.cpp", "-static"},
-	"rust":     {"rustc -g params.rs", "-C target-feature=+crt-static"},
-	"go":       {"go build ./gotarget", ""},
+	"c-O0-4":    {"gcc -gdwarf-4 -O0 params.c", "-static"},
+	"c-O0-5":    {"gcc -gdwarf-5 -O0 params.c", "-static"},
+	"c-O1-4":    {"gcc -gdwarf-4 -O1 params.c", "-static"},
+	"c-O1-5":    {"gcc -gdwarf-5 -O1 params.c", "-static"},
+	"c-id":      {"gcc -g -O1 -Wl,--build-id=0x0123456789abcdef params.c", "-static"},
+	"widths-O0": {"gcc -g -O0 widths.c", "-static"},
+	"widths-O2": {"gcc -g -O2 widths.c", "-static"},
+	"lines-O0":  {"gcc -g -O0 lines.c", "-static"},
+	"lines-O1":  {"gcc -g -O1 lines.c", "-static"},
+	"cpp-O0":    {"g++ -g -O0 params.cpp", "-static"},
+	"cpp-O1":    {"g++ -g -O1 params.cpp", "-static"},
+	"rust":      {"rustc -g params.rs", "-C target-feature=+crt-static"},
+	"go":        {"go build ./gotarget", ""},
 }
 
 // buildFixture compiles a program from the sources in dir.

@@ -69,6 +69,14 @@ static void do_open(long n, const char *path) {
 	}
 }
 
+// calls with arguments whose upper bits are not theirs.
+static void do_dirty(void) {
+	const unsigned long dirt = 0xabcdul << 32;
+	syscall(SYS_openat, dirt | (unsigned)AT_FDCWD, "/nowhere", dirt | O_RDONLY, dirt | 0xfedc0000 | 0640);
+	syscall(SYS_lseek, dirt | (unsigned)-1, -5L, dirt | 2);
+	syscall(SYS_kill, dirt | (unsigned)-2000000, dirt | 0);
+}
+
 struct pinned {
 	int cpu;
 	long n;
@@ -465,6 +473,8 @@ int main(int argc, char **argv) {
 		do_pinned(number(argv, 0, 1), number(argv, 1, 2));
 	else if (!strcmp(cmd, "count"))
 		do_count(number(argv, 0, 1));
+	else if (!strcmp(cmd, "dirty"))
+		do_dirty();
 	else if (!strcmp(cmd, "fork"))
 		do_fork(number(argv, 0, 1));
 	else if (!strcmp(cmd, "crowd"))

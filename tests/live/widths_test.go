@@ -1,0 +1,74 @@
+package live
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// widths are the types of testdata/params/widths.c and the values passed.
+var widths = []struct{ name, value, size string }{
+	{"i8", "-2", "1"}, {"u8", "254", "1"}, {"c", "120", "1"},
+	{"i16", "-3", "2"}, {"u16", "65533", "2"},
+	{"i32", "-4", "4"}, {"u32", "4294967292", "4"},
+	{"i64", "-5", "8"}, {"u64", "18446744073709551611", "8"},
+	{"yes", "1", "1"}, {"no", "0", "1"},
+	{"color", "2", "4"}, {"sign", "-1", "4"},
+}
+
+// TestWidths passes and returns registers with dirt above the value: retval and
+// argN, in registers and on the stack, are the value of their type.
+func TestWidths(t *testing.T) {
+	for _, name := range []string{"widths-O0", "widths-O2"} {
+		t.Run(name, func(t *testing.T) {
+			bin := fixture(t, name)
+			const onStack = 8 // the number of a parameter that is not in a register
+			var prog, want strings.Builder
+			for _, w := range widths {
+				fmt.Fprintf(&prog, `
+uprobe:BIN:arg_%[1]s {
+	printf("%[1]s %%s %%s %%d\n", arg0, arg%[3]d, arg0 == %[2]s && arg%[3]d == %[2]s);
+	print(sizeof(arg0));
+	@arg_%[1]s[arg0] = max(arg%[3]d);
+	print(@arg_%[1]s); clear(@arg_%[1]s);
+}
+uretprobe:BIN:ret_%[1]s {
+	printf("%[1]s returns %%s %%d %%d\n", retval, retval == %[2]s, retval ? 1 : 0);
+	$v = retval; @kept_%[1]s = $v; @t_%[1]s = ($v, 1);
+	print($v); print(@kept_%[1]s); print(@t_%[1]s);
+	clear(@kept_%[1]s); clear(@t_%[1]s);
+}
+`, w.name, w.value, onStack)
+				truth := map[bool]string{true: "0", false: "1"}[w.value == "0"]
+				fmt.Fprintf(&want, "%[1]s %[2]s %[2]s 1\n%[3]s\n@arg_%[1]s[%[2]s]: %[2]s\n", w.name, w.value, w.size)
+				fmt.Fprintf(&want, "%[1]s returns %[2]s 1 %[3]s\n%[2]s\n@kept_%[1]s: %[2]s\n@t_%[1]s: (%[2]s, 1)\n", w.name, w.value, truth)
+			}
+			prints(t, bin, prog.String(), want.String())
+		})
+	}
+}
+
+// TestUntypedWords reads the same without debug info: %d shows what looks like a
+// negative int as one, and only what was not computed with.
+func TestUntypedWords(t *testing.T) {
+	bin := fixture(t, "widths-O2")
+	if err := exec.Command("strip", "-g", bin).Run(); err != nil {
+		t.Skip(err)
+	}
+	prints(t, bin, `
+uprobe:BIN:plain {
+	printf("%d %i %u %x %lld\n", arg0, arg0, arg0, arg0, arg0);
+	$v = arg0; @m[1] = arg0; @n = (arg0, 1);
+	printf("%d %d %d %d\n", $v, @m[1], @n.0, pid > 0 ? arg0 : 0);
+	printf("%d %d %d\n", arg0 + 1, arg0 & 0xffffffff, (uint64)arg0);
+	printf("%d %d\n", (int32)arg0, arg1);
+	clear(@m); clear(@n);
+}
+uretprobe:BIN:plain { printf("%d\n", retval); }`, `
+-7 -7 4294967289 fffffff9 4294967289
+-7 -7 -7 -7
+4294967290 4294967289 4294967289
+-7 0
+-7`)
+}
