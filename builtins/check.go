@@ -98,10 +98,10 @@ func (d *Def) CheckParams(c Checker, call *Call) bool {
 	ok := true
 	for i := range call.Args {
 		a := &call.Args[i]
-		switch d.param(i).Kind {
+		switch d.Param(i).Kind {
 		case Literal:
 			if a.Lit == nil && c.Final() {
-				c.Errorf(call.Span, "%s: invalid %s value (must be a literal)", d.Name, d.param(i).Name)
+				c.Errorf(call.Span, "%s: invalid %s value (must be a literal)", d.Name, d.Param(i).Name)
 				ok = false
 			}
 		case MapArg:
@@ -114,8 +114,8 @@ func (d *Def) CheckParams(c Checker, call *Call) bool {
 	return ok
 }
 
-// param is the parameter that argument i stands for.
-func (d *Def) param(i int) Param {
+// Param is the parameter that argument i stands for.
+func (d *Def) Param(i int) Param {
 	if i >= len(d.Params) {
 		return d.Params[len(d.Params)-1]
 	}

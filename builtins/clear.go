@@ -4,6 +4,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 func clearMap() *Def {
@@ -25,7 +26,7 @@ func wholeMap(name string, doc Doc, do func(env Env, name string) error) *Def {
 	return &Def{
 		Name:   name,
 		Kind:   Action,
-		Params: []Param{{Name: "map", Kind: MapArg}},
+		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Whole}},
 		Doc:    doc,
 		Check:  fixed(types.TVoid),
 		Emit: func(g Gen, call *Call) *ir.Value {

@@ -17,6 +17,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -53,6 +54,10 @@ type Param struct {
 	Address  bool // of a string that a tracepoint recorded the address is wanted
 	Text     bool // a positional parameter stands for its text, even if that is a number
 	Chars    bool // a pointer to characters stands for the string there, as by str()
+
+	// What the builtin does with the map of a MapArg or MapOrEntry: with @m, and with
+	// @m[key]. What @m is read or deleted by is the key that the next argument gives.
+	Map, Entry store.Use
 }
 
 // Doc is a builtin's documentation; the reference is generated from it.
@@ -76,6 +81,9 @@ type Def struct {
 	// Thread says that its value is the running thread's alone: no other has it at
 	// the same time, but 0.
 	Thread bool
+	// Varies says that it has another value each time it is read, in one run of a
+	// program too.
+	Varies bool
 	// Args says that it reads the probe's arguments, so that points whose
 	// arguments differ need programs of their own.
 	Args bool
@@ -305,11 +313,10 @@ type Gen interface {
 	Rodata(data []byte) *ir.Value
 	Zeros(n int) *ir.Value
 
-	// Map access. Lookup's result is nullable; with a nil key the map is keyless.
-	MapPtr(m *MapInfo) *ir.Value
-	KeyOf(m *MapInfo, key ast.Expr) *ir.Value // address of the encoded key; nil if keyless
-	Lookup(m *MapInfo, key *ir.Value) *ir.Value
-	Delete(m *MapInfo, key *ir.Value) *ir.Value // 0 or a negative error
+	// Lookup is the address of the value of a key, or null; Delete removes an entry:
+	// 0 or a negative error. The key is nil for a map without keys.
+	Lookup(m *MapInfo, key ast.Expr) *ir.Value
+	Delete(m *MapInfo, key ast.Expr) *ir.Value
 
 	// Event starts a record of the call: header, then the given argument types
 	// laid out after it. fill stores the arguments; it runs where the ring

@@ -4,13 +4,14 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 func deleteEntry() *Def {
 	return &Def{
 		Name:   "delete",
 		Kind:   Function,
-		Params: []Param{{Name: "map", Kind: MapOrEntry}, {Name: "key", Optional: true}},
+		Params: []Param{{Name: "map", Kind: MapOrEntry, Map: store.Delete, Entry: store.Delete}, {Name: "key", Optional: true}},
 		Doc: Doc{
 			Summary:  "Removes an entry of a map at once: delete(@m, key), or delete(@m) for a map without keys. True if there was one.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); } tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }`},
@@ -22,8 +23,7 @@ func deleteEntry() *Def {
 			return types.TBool
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			m, key := entry(call)
-			r := g.Delete(m, g.KeyOf(m, key))
+			r := g.Delete(entry(call))
 			return g.B().Op(ir.OpEq, r, g.B().Const(0))
 		},
 	}

@@ -8,7 +8,8 @@ import (
 
 func elapsed() *Def {
 	return &Def{
-		Name: "elapsed",
+		Name:   "elapsed",
+		Varies: true,
 		Doc: Doc{
 			Summary:  "Nanoseconds since gotrace began to trace, by the boot clock.",
 			Examples: []string{`interval:s:1 { printf("%d ms\n", elapsed / 1000000); exit(); }`},

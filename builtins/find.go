@@ -3,13 +3,14 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 func find() *Def {
 	return &Def{
 		Name:   "find",
 		Kind:   Function,
-		Params: []Param{{Name: "map", Kind: MapArg}, {Name: "key"}, {Name: "var", Kind: VarArg}},
+		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Read}, {Name: "key"}, {Name: "var", Kind: VarArg}},
 		Doc: Doc{
 			Summary:  "Looks a key up once: whether there is such an entry and, if so, its value in the variable.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; } tracepoint:syscalls:sys_exit_read { let $t; if (find(@start, tid, $t)) { @ns = hist(nsecs - $t); delete(@start, tid); } }`},
@@ -33,8 +34,7 @@ func find() *Def {
 			return types.TBool
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			m, key := entry(call)
-			p := g.Lookup(m, g.KeyOf(m, key))
+			p := g.Lookup(entry(call))
 			b := g.B()
 			return g.IfElse(b.Op(ir.OpNe, p, b.Const(0)), func() *ir.Value {
 				g.SetVar(&call.Args[2], call.Data.(*types.Type), g.B().NonNil(p))

@@ -3,13 +3,14 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 func hasKey() *Def {
 	return &Def{
 		Name:   "has_key",
 		Kind:   Function,
-		Params: []Param{{Name: "map", Kind: MapArg}, {Name: "key"}},
+		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Read}, {Name: "key"}},
 		Doc: Doc{
 			Summary:  "Whether a map has an entry of that key.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { if (!has_key(@seen, pid)) { @seen[pid] = nsecs; print(comm); } }`},
@@ -21,8 +22,7 @@ func hasKey() *Def {
 			return types.TBool
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			m, key := entry(call)
-			p := g.Lookup(m, g.KeyOf(m, key))
+			p := g.Lookup(entry(call))
 			return g.B().Op(ir.OpNe, p, g.B().Const(0))
 		},
 	}

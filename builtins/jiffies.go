@@ -7,7 +7,8 @@ import (
 
 func jiffies() *Def {
 	return &Def{
-		Name: "jiffies",
+		Name:   "jiffies",
+		Varies: true,
 		Doc: Doc{
 			Summary:  "The kernel's count of timer ticks.",
 			Examples: []string{`interval:s:1 { print(jiffies); exit(); }`},

@@ -5,13 +5,14 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 func length() *Def {
 	return &Def{
 		Name:   "len",
 		Kind:   Function,
-		Params: []Param{{Name: "value", Kind: MapOrEntry}},
+		Params: []Param{{Name: "value", Kind: MapOrEntry, Map: store.Count, Entry: store.Read}},
 		Doc: Doc{
 			Summary:  "Number of entries of a map, or of frames of a stack: len(kstack).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(len(@)); }`, `profile:hz:99 { @depth = hist(len(kstack)); }`},

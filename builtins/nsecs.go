@@ -20,6 +20,7 @@ const (
 func nsecs() *Def {
 	return &Def{
 		Name:   "nsecs",
+		Varies: true,
 		Params: []Param{{Name: "clock", Kind: NameArg, Optional: true}},
 		Doc: Doc{
 			Summary: "Nanoseconds since boot, time asleep included. nsecs(monotonic) leaves it out; nsecs(tai) is atomic time since 1970 (Linux 6.1), nsecs(sw_tai) the same worked out from the boot clock.",

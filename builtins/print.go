@@ -6,13 +6,14 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 func printValue() *Def {
 	return &Def{
 		Name:   "print",
 		Kind:   Action,
-		Params: []Param{{Name: "value", Kind: MapOrEntry}, {Name: "top", Optional: true}, {Name: "div", Optional: true}},
+		Params: []Param{{Name: "value", Kind: MapOrEntry, Map: store.Whole, Entry: store.Read}, {Name: "top", Optional: true}, {Name: "div", Optional: true}},
 		Doc: Doc{
 			Summary: "Prints a value on a line of its own, as it is now; or a whole map, soon after: only its top largest entries, values divided by div.",
 			Examples: []string{

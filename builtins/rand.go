@@ -7,7 +7,8 @@ import (
 
 func random() *Def {
 	return &Def{
-		Name: "rand",
+		Name:   "rand",
+		Varies: true,
 		Doc: Doc{
 			Summary:  "A random 32-bit number, a new one each time.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /rand % 100 == 0/ { @sampled = count(); }`},

@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/lower"
 	"github.com/gotrace/gotrace/codegen/opt"
+	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/check"
@@ -55,6 +56,7 @@ var stages = []struct {
 	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }},
 	// Settings first: the type rules depend on them (max_strlen).
 	{"check", (*compilation).check, func(c *compilation) string { return dumpChecked(c.checked) }},
+	{"plan", (*compilation).plan, func(c *compilation) string { return c.planned.String() }},
 	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }},
 	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }},
 	{"asm", (*compilation).emit, func(c *compilation) string { return object.Disassembly(c.out.Maps, c.out.Progs) }},
@@ -68,6 +70,7 @@ type compilation struct {
 
 	tree    *ast.Program
 	checked *check.Program
+	planned *plan.Program
 	lowered *lower.Result
 	out     *bpf.Output
 	obj     *object.Object
@@ -133,13 +136,21 @@ func (c *compilation) check() error {
 	return nil
 }
 
-func (c *compilation) lower() error {
+func (c *compilation) plan() error {
 	var err error
-	if c.lowered, err = lower.Lower(c.checked); err != nil {
+	if c.planned, err = plan.Plan(c.checked); err != nil {
 		return c.report(err)
 	}
-	for _, d := range c.lowered.Warnings {
+	for _, d := range c.planned.Warnings {
 		c.diags.Add(d)
+	}
+	return nil
+}
+
+func (c *compilation) lower() error {
+	var err error
+	if c.lowered, err = lower.Lower(c.planned); err != nil {
+		return c.report(err)
 	}
 	return nil
 }

@@ -10,8 +10,6 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/config"
-	"github.com/gotrace/gotrace/lang/source"
-	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -20,18 +18,11 @@ func (c *compilation) assemble() error {
 	k := c.opts.Env.Kernel
 	o := &object.Object{
 		Programs: c.out.Progs, Kernel: c.out.Maps,
-		Maps: c.lowered.Maps, Events: c.lowered.Events, Sites: c.lowered.Sites,
+		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
 		Settings: settings(c.checked.Config), Session: session(c.opts.Session), Options: c.checked.Options,
 		Needs: object.Needs{Release: k.Release().String(), Arch: k.Arch(), CPUs: k.NumCPU()},
 	}
 	o.Settings.Warnings = c.opts.Session.Warnings
-	first := map[string]source.Span{}
-	for _, m := range c.checked.Maps {
-		first[m.Name] = m.Span
-	}
-	for i := range o.Maps {
-		o.Maps[i].Span = first[o.Maps[i].Name]
-	}
 	for i, p := range c.checked.Progs {
 		prog := o.Programs[i]
 		prog.Span, prog.License = p.Span, c.checked.Config.License
@@ -41,7 +32,7 @@ func (c *compilation) assemble() error {
 			prog.Points = append(prog.Points, at.Data())
 		}
 	}
-	c.pair(o)
+	c.join(o)
 	c.obj = o
 	return nil
 }
@@ -64,11 +55,4 @@ func session(s *builtins.Session) object.Session {
 	}
 	slices.SortFunc(out.Options, func(a, b object.Option) int { return cmp.Compare(a.Name, b.Name) })
 	return out
-}
-
-// sessionProbes reports whether the kernel can attach an entry and a return probe
-// as one.
-func (c *compilation) sessionProbes() bool {
-	e := c.opts.Env
-	return !e.NoFeature[string(probes.FeatKprobeSession)] && e.Kernel.Has(probes.FeatKprobeSession)
 }

@@ -82,7 +82,7 @@ func interpret(text string, obj *object.Object) (map[string]int64, error) {
 func slots(data []byte, obj *object.Object) map[string]int64 {
 	vals := map[string]int64{}
 	for _, m := range obj.Maps {
-		if m.Store == object.Slot && m.Value.Size == 8 {
+		if m.Key == nil && !m.PerCPU && m.Value.Size == 8 {
 			vals[m.Name] = int64(binary.NativeEndian.Uint64(data[m.Off:]))
 		}
 	}

@@ -34,6 +34,9 @@ func kprobeKind(ret bool) *Kind {
 		k = &Kind{Name: "kretprobe", Aliases: []string{"kr"}, Syntax: "kretprobe:[module:]function", Doc: "Runs when a kernel function returns."}
 	}
 	k.Reverse = !ret
+	if !ret {
+		k.Return = "kretprobe"
+	}
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
 	k.Expand = expandKprobe
 	k.Suggest = suggestFunction

@@ -51,6 +51,9 @@ type Kind struct {
 	// Reverse says that of several programs attached to one place the kernel runs
 	// the one attached last first.
 	Reverse bool
+	// Return is the name of the kind for the returns of the same functions, where the
+	// kernel can run one program at both; "": there is none.
+	Return string
 	// Alone says that such a probe, with one attach point, is all of a script.
 	Alone bool
 	// Suggest is the nearest name to one that Expand did not find, or "". It may

@@ -13,6 +13,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -112,7 +113,7 @@ func (e *env) Stack(depth int, id int64) []uint64 {
 	var key [4]byte
 	binary.NativeEndian.PutUint32(key[:], uint32(id))
 	data := make([]byte, m.ValueSize())
-	if lookupElem(m, key[:], data) != nil {
+	if store.LookupElem(m, key[:], data) != nil {
 		return nil
 	}
 	var frames []uint64
@@ -151,7 +152,7 @@ func (e *env) ClearMap(name string) error {
 	if err != nil {
 		return err
 	}
-	return e.s.clearMap(m)
+	return e.s.readers[m].Clear()
 }
 
 func (e *env) ZeroMap(name string) error {
@@ -159,7 +160,7 @@ func (e *env) ZeroMap(name string) error {
 	if err != nil {
 		return err
 	}
-	return e.s.zeroMap(m)
+	return e.s.readers[m].Zero()
 }
 
 // Exit ends the session; records behind this one are dropped. An iterator goes

@@ -21,6 +21,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
+// onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on
+// the CPU that is named.
+const onCPU = 1
+
 // fronted loads a script whose only program the test runs on the CPUs it likes.
 func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
 	s = loadScript(t, text)
@@ -73,16 +77,16 @@ func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pairs, err := s.readMap(m)
+	pairs, err := s.readers[m].Read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]uint64{}
 	for _, p := range pairs {
-		if _, twice := got[string(p.key)]; twice {
-			t.Fatalf("%s has the key %x twice", name, p.key)
+		if _, twice := got[string(p.Key)]; twice {
+			t.Fatalf("%s has the key %x twice", name, p.Key)
 		}
-		got[string(p.key)] = unsignedAt(p.val, m.Value.Size)
+		got[string(p.Key)] = unsignedAt(p.Value, m.Value.Size)
 	}
 	return got
 }
@@ -111,7 +115,7 @@ func TestFront(t *testing.T) {
 		@pair[$i % 40, $i % 7] = count(); @int[$i]++; @int[$i] += 2; @down[$i % 5]--;
 	} }`)
 	for _, name := range []string{"@all", "@few", "@small", "@pair", "@int", "@down"} {
-		if m, err := s.mapByName(name); err != nil || m.Front == nil {
+		if m, err := s.mapByName(name); err != nil || m.Store != "front" {
 			t.Fatalf("%s has no front (%v)", name, err)
 		}
 	}
@@ -145,7 +149,7 @@ func TestFrontCleared(t *testing.T) {
 		s.want(t, "after a run", "@n", 2000, 3000)
 		for _, name := range names {
 			m, _ := s.mapByName(name)
-			if err := s.clearMap(m); err != nil {
+			if err := s.readers[m].Clear(); err != nil {
 				t.Fatal(err)
 			}
 			s.want(t, "cleared", name, 0, 0)
@@ -154,7 +158,7 @@ func TestFrontCleared(t *testing.T) {
 	run(0)
 	for _, name := range names {
 		m, _ := s.mapByName(name)
-		if err := s.zeroMap(m); err != nil {
+		if err := s.readers[m].Zero(); err != nil {
 			t.Fatal(err)
 		}
 	}

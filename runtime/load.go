@@ -19,9 +19,11 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
@@ -40,7 +42,7 @@ func Load(obj *object.Object, opt Options) (*Session, error) {
 		obj: obj, opt: opt, defs: opt.Defs,
 		at: &probes.Env{Kernel: opt.Kernel}, kinds: map[string]*probes.Kind{},
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
-		byName: map[string]*object.Map{}, attachedTo: map[place]bool{}, missed: map[*object.Program]uint64{},
+		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{}, attachedTo: map[place]bool{}, missed: map[*object.Program]uint64{},
 		stop: make(chan struct{}),
 	}
 	for _, k := range probes.Kinds() {
@@ -92,6 +94,9 @@ func (s *Session) load() error {
 	if err := s.loadMaps(); err != nil {
 		return err
 	}
+	if err := s.openMaps(); err != nil {
+		return err
+	}
 	return s.loadPrograms()
 }
 
@@ -111,16 +116,10 @@ func (s *Session) loadMaps() error {
 		switch name {
 		case object.RingMap:
 			spec.MaxEntries = uint32(s.ringSize())
-		case object.SlotMap, object.SiteMap:
-			// Read and written through memory: a map of one element can't be
-			// written in part otherwise, and a whole write would lose what the
-			// kernel adds meanwhile.
+		case object.SiteMap: // read through memory
 			spec.Flags |= mmapable
 		case object.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
-		case object.GenMap:
-			s.gens = firstGenerations(int(spec.ValueSize))
-			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: s.gens}}
 		}
 		m, err := ebpf.NewMap(spec)
 		if err != nil {
@@ -136,10 +135,6 @@ func (s *Session) loadMaps() error {
 			if s.ring, err = ringbuf.NewReader(m); err != nil {
 				return fmt.Errorf("cannot read the ring buffer: %w", err)
 			}
-		case object.SlotMap:
-			if s.slots, err = m.Memory(); err != nil {
-				return fmt.Errorf("cannot map the memory of %s: %w", name, err)
-			}
 		case object.SiteMap:
 			mem, err := m.Memory()
 			if err != nil {
@@ -148,12 +143,24 @@ func (s *Session) loadMaps() error {
 			s.sites = newSiteTable(s.obj.Sites, mem)
 		}
 	}
-	for i := range s.obj.Maps {
-		if t := s.obj.Maps[i].Threads; t != nil {
-			if err := s.openThreads(t); err != nil {
-				return err
-			}
+	return nil
+}
+
+// openMaps prepares to read the script's maps.
+func (s *Session) openMaps() error {
+	k := &store.Kernel{Maps: s.maps, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
+		if d := s.defs.ForType(t.Name); d != nil {
+			return d.Merge
 		}
+		return nil
+	}}
+	for i := range s.obj.Maps {
+		m := &s.obj.Maps[i]
+		r, err := k.Open(m)
+		if err != nil {
+			return err
+		}
+		s.readers[m] = r
 	}
 	return nil
 }
@@ -163,7 +170,7 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	name := kernel
 	var at source.Span
 	for _, m := range s.obj.Maps {
-		if (m.Kernel == kernel || m.Short == kernel) && (m.Store == object.HashMap || m.Store == object.PerCPUHashMap) {
+		if (m.Kernel == kernel || m.Short == kernel) && (m.Key != nil || m.Part > 0) {
 			name, at = m.Name, m.Span
 		}
 	}

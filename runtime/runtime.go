@@ -11,7 +11,7 @@
 //	           of it or nothing
 //	poll.go    records are handled in the order they were sent, until something
 //	           ends the session; then end probes run
-//	maps.go    maps are read, merged over CPUs and sorted; clear.go empties them
+//	maps.go    maps are sorted and printed; package store reads them
 //	sites.go   what went wrong at run time is said, once for each place
 //
 // All that touches the script's data happens in the goroutine of Run: handlers,
@@ -41,6 +41,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
@@ -102,9 +103,6 @@ type Session struct {
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached
 	ring     *ringbuf.Reader
-	slots    *ebpf.Memory            // object.SlotMap, nil if the script has none
-	gens     []byte                  // the value of object.GenMap, which only we write; nil if there are no fronts
-	threads  map[string]*ebpf.Memory // of each object.Threads, by its kernel name
 	sites    *siteTable
 	syms     *symbols.User
 	mmaps    *mmapLog // of the child; nil: none, or the kernel keeps none
@@ -113,6 +111,7 @@ type Session struct {
 
 	handlers []func(builtins.Env, *object.Record) error // by event number
 	byName   map[string]*object.Map
+	readers  map[*object.Map]store.Reader
 
 	walkers    sync.WaitGroup
 	walkErr    error

@@ -22,6 +22,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -74,7 +75,11 @@ func (o testObject) prog(kind, target, fn string, insns ...asm.Instruction) {
 
 // keep adds a kernel map.
 func (o testObject) keep(name string, typ ebpf.MapType, key, value, entries int) {
-	o.Kernel = append(o.Kernel, object.KernelMap{Name: name, Type: typ, KeySize: key, ValueSize: value, MaxEntries: entries})
+	m := object.KernelMap{Name: name, Type: typ, KeySize: key, ValueSize: value, MaxEntries: entries}
+	if name == object.SlotMap {
+		m.Flags = mmapable
+	}
+	o.Kernel = append(o.Kernel, m)
 }
 
 func (o testObject) ring() {
@@ -215,9 +220,9 @@ func counters(t *testing.T) testObject {
 	o.keep(object.SlotMap, ebpf.Array, 4, 32, 1)
 	o.keep(object.CPUSlotMap, ebpf.PerCPUArray, 4, 24, 1)
 	o.Maps = []object.Map{
-		{Name: "@slot", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Off: 0, Set: 24},
-		{Name: "@cpu", Value: sumT, Store: object.PerCPUSlot, Kernel: object.CPUSlotMap, Off: 8, Set: 16},
-		{Name: "@never", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Off: 8, Set: 25},
+		{Name: "@slot", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 0, Set: 24},
+		{Name: "@cpu", Value: sumT, Store: "per-CPU slot", PerCPU: true, Kernel: object.CPUSlotMap, Off: 8, Set: 16},
+		{Name: "@never", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 8, Set: 25},
 	}
 	o.prog(tp, "syscalls", "sys_enter_getpriority", code(onlyFor(os.Getpid()),
 		addTo(object.SlotMap, 0, 1), addTo(object.SlotMap, 24, 1),
@@ -298,14 +303,14 @@ func TestClearAndZero(t *testing.T) {
 func TestKeyedMaps(t *testing.T) {
 	o := newObject(t)
 	key := types.NewTuple(types.TInt32, types.NewString(4))
-	hash := func(name string, typ ebpf.MapType, store object.Store, val *types.Type) {
+	hash := func(name string, typ ebpf.MapType, perCPU bool, val *types.Type) {
 		o.keep(name, typ, key.Size, val.Size, 10000)
-		o.Maps = append(o.Maps, object.Map{Name: "@" + name, Key: key, Value: val, Store: store, Kernel: name, Max: 10000})
+		o.Maps = append(o.Maps, object.Map{Name: "@" + name, Key: key, Value: val, Store: "hash", PerCPU: perCPU, Kernel: name, Max: 10000})
 	}
-	hash("ints", ebpf.Hash, object.HashMap, types.TInt64)
-	hash("sums", ebpf.PerCPUHash, object.PerCPUHashMap, sumT)
-	hash("strs", ebpf.Hash, object.HashMap, types.NewString(8))
-	hash("many", ebpf.PerCPUHash, object.PerCPUHashMap, sumT)
+	hash("ints", ebpf.Hash, false, types.TInt64)
+	hash("sums", ebpf.PerCPUHash, true, sumT)
+	hash("strs", ebpf.Hash, false, types.NewString(8))
+	hash("many", ebpf.PerCPUHash, true, sumT)
 	o.prog(begin, "", "")
 	var out bytes.Buffer
 	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
@@ -321,7 +326,7 @@ func TestKeyedMaps(t *testing.T) {
 		return b
 	}
 	put := func(m string, key, val []byte) {
-		if err := updateElem(s.maps[m], key, val, 0); err != nil {
+		if err := store.UpdateElem(s.maps[m], key, val, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -357,7 +362,7 @@ func TestKeyedMaps(t *testing.T) {
 	}
 	s.env.PrintMap("@ints", 2, 0)
 	s.env.PrintMap("@many", 2, 10)
-	many, err := s.readMap(s.byName["@many"])
+	many, err := s.readers[s.byName["@many"]].Read()
 	if err != nil || len(many) != 9000 {
 		t.Errorf("read %d entries of 9000, error %v", len(many), err)
 	}
@@ -440,7 +445,7 @@ func TestChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.keep(object.SlotMap, ebpf.Array, 4, 8, 1)
-	o.Maps = []object.Map{{Name: "@", Value: types.TInt64, Store: object.Slot, Kernel: object.SlotMap, Set: -1}}
+	o.Maps = []object.Map{{Name: "@", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Set: -1}}
 	// The execve of the command itself is seen: it happens after attaching.
 	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(object.SlotMap, 0, 1))...)
 	out, _, status := o.run(timeout(t), Options{Child: c})

@@ -19,7 +19,7 @@ func TestThreads(t *testing.T) {
 		begin { if (!delete(@v, tid) || delete(@v, tid) || @v[tid] != 0 || has_key(@v, tid)) { @bad = count(); } @n[tid]--; }
 	`)
 	for _, name := range []string{"@v", "@n", "@b"} {
-		if m, err := s.mapByName(name); err != nil || m.Threads == nil {
+		if m, err := s.mapByName(name); err != nil || m.Store != "threads" {
 			t.Fatalf("%s is not a map of threads (%v)", name, err)
 		}
 	}
@@ -68,24 +68,24 @@ func TestThreads(t *testing.T) {
 	s.want(t, "kept", "@n", threads, 2*rounds*threads)
 	for _, name := range []string{"@bad", "@seen"} {
 		m, _ := s.mapByName(name)
-		pairs, err := s.readMap(m)
+		pairs, err := s.readers[m].Read()
 		if err != nil {
 			t.Fatal(err)
 		}
 		count := uint64(0)
 		for _, p := range pairs {
-			count += binary.NativeEndian.Uint64(p.val)
+			count += binary.NativeEndian.Uint64(p.Value)
 		}
 		if want := map[string]uint64{"@bad": 0, "@seen": threads * rounds}[name]; count != want {
 			t.Errorf("%s: %d, want %d", name, count, want)
 		}
 	}
 	m, _ := s.mapByName("@n")
-	if err := s.zeroMap(m); err != nil {
+	if err := s.readers[m].Zero(); err != nil {
 		t.Fatal(err)
 	}
 	s.want(t, "zeroed", "@n", threads, 0)
-	if err := s.clearMap(m); err != nil {
+	if err := s.readers[m].Clear(); err != nil {
 		t.Fatal(err)
 	}
 	s.want(t, "cleared", "@n", 0, 0)
@@ -99,7 +99,7 @@ func TestThreadsOnly(t *testing.T) {
 		for ($kv : @walked) { @sum += $kv.1; } @len[tid] = 1; print(len(@len)); @tuple[tid, 1] = 1; @init[tid(init)] = 1; }`)
 	var got []string
 	for _, m := range s.obj.Maps {
-		if m.Threads != nil {
+		if m.Store == "threads" {
 			got = append(got, m.Name)
 		}
 	}

@@ -122,11 +122,7 @@ func (f *fn) addressOf(e *ast.Unary) *ir.Value {
 	case *ast.Var:
 		return f.local(f.info.Vars[x], false).mem
 	case *ast.Map:
-		m := f.maps[f.info.Maps[x]]
-		if p := m.store.find(f, nil); p.Type == ir.PtrMap {
-			return p
-		}
-		return f.MapPtr(f.info.Maps[x])
+		return f.state(x).Store.Address(f)
 	}
 	return f.place(e.X).address(f)
 }
@@ -137,7 +133,7 @@ func (f *fn) stepOf(e *ast.Unary) (t *types.Type, n int64) {
 		t = f.info.Vars[v].Type
 	} else {
 		st, _ := f.indexed(e.X)
-		t = st.info.Value
+		t = st.Info.Value
 	}
 	n = 1
 	if t.Kind == types.Pointer {

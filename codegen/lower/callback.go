@@ -4,11 +4,13 @@ import (
 	"fmt"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 // A loop whose number of turns is not small and known becomes a function that
@@ -122,7 +124,7 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 		return
 	}
 	st := f.state(m)
-	parts := f.parts(st)
+	parts := st.Store.Parts()
 	left := int64(-1) // where a break is noted: it is one from all parts
 	if len(parts) > 1 {
 		f.prologue(func() { left = f.extendFrame(8) })
@@ -130,35 +132,42 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 	}
 	for i, p := range parts {
 		if i == 0 {
-			f.forPart(s, st, p, left)
+			f.forPart(s, st, &p, left)
 			continue
 		}
-		f.If(f.b.Op(ir.OpEq, f.b.Load(f.frame, left, 8, false), f.b.Const(0)), func() { f.forPart(s, st, p, left) })
+		f.If(f.b.Op(ir.OpEq, f.b.Load(f.frame, left, 8, false), f.b.Const(0)), func() { f.forPart(s, st, &p, left) })
 	}
 }
 
 // forPart runs the body of s for each entry in a part of a map.
-func (f *fn) forPart(s *ast.For, st *mapState, p part, left int64) {
+func (f *fn) forPart(s *ast.For, st *plan.Map, p *store.Part, left int64) {
 	body, cb := f.callback1(s, ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)
 	key, val := body.b.Param(1), body.b.Param(2)
 	cb.up, cb.left = body.b.Param(3), left
 	body.start()
+	if mine := p.Mine(body.b, key); mine != nil {
+		in, other := body.b.NewBlock(), body.b.NewBlock()
+		body.b.Br(mine, in, other)
+		body.b.SealSet(other)
+		body.b.Ret(body.b.Const(goOn))
+		body.b.SealSet(in)
+	}
 	v := f.info.Vars[s.Var]
 	l := body.local(v, true)
 	kt, vt := v.Type.Fields[0], v.Type.Fields[1]
 	kd := Dest{Ptr: l.mem, Off: int64(kt.Off), Size: kt.Type.Size, Padded: true}
-	body.copyPlace(place{t: p.key, ptr: key}, kt.Type, kd)
+	body.copyPlace(place{t: p.Key, ptr: p.KeyAt(body.b, key)}, kt.Type, kd)
 	vd := Dest{Ptr: l.mem, Off: int64(vt.Off), Size: vt.Type.Size, Padded: true}
-	if st.info.Value.Kind == types.Agg && vt.Type.Kind != types.Agg {
-		k := body.temp(keySize(p.key))
-		body.copyPlace(place{t: p.key, ptr: key}, p.key, Dest{Ptr: k, Size: keySize(p.key), Padded: true})
-		body.storeWord(body.readAgg(st, body.keyOf(st, p, k)), vt.Type, vd)
+	if st.Info.Value.Kind == types.Agg && vt.Type.Kind != types.Agg {
+		k := body.temp(p.Size())
+		body.b.Copy(k, 0, key, p.Size())
+		body.storeWord(body.readAgg(st, p.Wrap(body.b, k)), vt.Type, vd)
 	} else {
-		body.copyPlace(place{t: st.info.Value, ptr: val}, vt.Type, vd)
+		body.copyPlace(place{t: st.Info.Value, ptr: val}, vt.Type, vd)
 	}
 	body.callbackBody(s)
 
-	n := f.b.Call(ir.ForEachMapElem, f.b.MapPtr(p.m), f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
+	n := f.b.Call(ir.ForEachMapElem, f.b.MapPtr(p.Map), f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
 	f.afterCallback(cb, n, s, "bpf_for_each_map_elem")
 }
 

@@ -14,13 +14,16 @@
 // The files: expressions by kind (value.go, arith.go, compare.go, cond.go),
 // memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops that
 // the kernel calls back, call.go for script functions), variables (vars.go),
-// maps (maps.go and one file per store), what all programs share (tables.go),
+// maps (maps.go; how they are kept is the matter of package store), what all programs share (tables.go),
 // and what builtins build code with (gen.go, event.go, packed.go).
 package lower
 
 import (
+	"slices"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/source"
@@ -29,72 +32,39 @@ import (
 )
 
 // Result is what lowering produces beside the module: the tables the runtime
-// reads records and maps by.
+// reads records by.
 type Result struct {
 	Module *ir.Module
-	Maps   []object.Map
 	Events []object.Event
 	Sites  []object.Site
-	// Warnings says what will not be quite as the script has it on this kernel.
-	Warnings []source.Diag
 }
 
 // Lower translates p. The error is a source.DiagError: what the kernel p was
 // checked against cannot run.
-func Lower(p *check.Program) (*Result, error) {
-	u := newUnit(p, &learned{deleted: map[*builtins.MapInfo]bool{}, common: map[*builtins.MapInfo]bool{}, plain: map[*builtins.MapInfo]bool{}})
-	u.programs()
-	for u.again {
-		u = newUnit(p, u.learned)
-		u.programs()
+func Lower(p *plan.Program) (*Result, error) {
+	u := &unit{
+		p: p, k: p.Env.Kernel, info: p.Info,
+		res:    &Result{Module: &ir.Module{Maps: slices.Clone(p.Kernel)}},
+		tables: newTables(),
+	}
+	for _, prog := range p.Progs {
+		u.program(prog)
 	}
 	if err := u.diags.Err(); err != nil {
 		return nil, err
 	}
 	u.finish()
-	u.res.Warnings = u.diags.All()
 	return u.res, nil
 }
 
 // unit is a script being lowered: what its programs share.
 type unit struct {
-	p     *check.Program
+	p     *plan.Program
 	k     probes.Kernel
 	info  *check.Info
 	res   *Result
 	diags source.Diags
-	maps  map[*builtins.MapInfo]*mapState
 	tables
-
-	*learned
-	again bool // something was learnt: what is lowered so far may be wrong
-}
-
-// learned is what the programs were found to do with maps. How a map is kept and
-// assigned to depends on it, so once there is more of it all is lowered again.
-type learned struct {
-	deleted map[*builtins.MapInfo]bool // the script deletes from it
-	common  map[*builtins.MapInfo]bool // its key is not always the running thread
-	plain   map[*builtins.MapInfo]bool // only the kernel's hash can do what is asked of it
-}
-
-func newUnit(p *check.Program, l *learned) *unit {
-	u := &unit{
-		p: p, k: p.Env.Kernel, info: p.Info,
-		res:    &Result{Module: &ir.Module{}},
-		maps:   map[*builtins.MapInfo]*mapState{},
-		tables: newTables(), learned: l,
-	}
-	for _, m := range p.Maps {
-		u.addMap(m)
-	}
-	return u
-}
-
-func (u *unit) programs() {
-	for _, prog := range u.p.Progs {
-		u.program(prog)
-	}
 }
 
 // need reports whether the kernel has a feature; if not, it says so at s.
@@ -168,7 +138,6 @@ type fn struct {
 	turns        int64                    // of the enclosing ranges that stay in this function, multiplied; 0: none
 	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
-	splitKeys    map[*ir.Value]*splitKey  // encoded keys of split maps
 	result       int64                    // what the program returns by default
 
 	bail      *ir.Block   // ends the function where something impossible happened; nil: not made yet
@@ -208,10 +177,10 @@ func (f *fn) end() {
 	f.b.Jump(f.first)
 }
 
-// surely is p, which is never null, though the kernel wants it checked. Were
+// Surely is p, which is never null, though the kernel wants it checked. Were
 // it null the function would end: a way on would only be more for the
 // kernel's verifier to follow.
-func (f *fn) surely(p *ir.Value) *ir.Value {
+func (f *fn) Surely(p *ir.Value) *ir.Value {
 	if f.bail == nil {
 		f.bail = f.b.NewBlock()
 		f.bail.Unlikely = true

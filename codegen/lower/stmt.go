@@ -85,7 +85,7 @@ func (f *fn) assign(a *ast.Assign) {
 		f.writeVar(v, f.computed(f.arith(a.Op, x, y, f.info.Compound[a], a), a, v.Type))
 	default:
 		if a.Op == "" {
-			f.assignMap(a.Target, a.Value)
+			f.assignMap(a)
 			return
 		}
 		f.updateMap(a)

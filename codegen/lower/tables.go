@@ -1,8 +1,6 @@
 package lower
 
 import (
-	"fmt"
-
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
@@ -12,9 +10,8 @@ import (
 // tables are the kernel maps beside the script's own, made when first used,
 // and what goes into them.
 type tables struct {
-	ring, slots, sites, rodata, session, gens *ir.Map
-	cpuslots                                  []*ir.Map // of at most maxPerCPU bytes each
-	stacks                                    map[int]*ir.Map
+	ring, sites, rodata, session *ir.Map
+	stacks                       map[int]*ir.Map
 
 	literals map[string]int64 // bytes → offset in rodata
 	zeros    []*ir.Value      // addresses of zeros, placed behind the literals at the end
@@ -22,9 +19,6 @@ type tables struct {
 	siteIDs  map[object.Site]int
 	events   map[*builtins.Call]int
 }
-
-// maxPerCPU is the kernel's limit for the value of a per-CPU map.
-const maxPerCPU = 32 << 10
 
 func newTables() tables {
 	return tables{
@@ -39,9 +33,9 @@ func (u *unit) newMap(m ir.Map) *ir.Map {
 }
 
 // array makes an array map of one element; its value grows as it is used.
-func (u *unit) array(m **ir.Map, name string, kind ir.MapType) *ir.Map {
+func (u *unit) array(m **ir.Map, name string) *ir.Map {
 	if *m == nil {
-		*m = u.newMap(ir.Map{Name: name, Type: kind, KeySize: 4, MaxEntries: 1})
+		*m = u.newMap(ir.Map{Name: name, Type: ir.Array, KeySize: 4, MaxEntries: 1})
 	}
 	return *m
 }
@@ -53,32 +47,6 @@ func (u *unit) ringMap() *ir.Map {
 	return u.ring
 }
 
-// slot reserves size bytes in the map of plain slots.
-func (u *unit) slot(size int) (*ir.Map, int) {
-	m := u.array(&u.slots, object.SlotMap, ir.Array)
-	off := m.ValueSize
-	m.ValueSize += roundUp(size, 8)
-	return m, off
-}
-
-// cpuSlot reserves size bytes in a map of per-CPU slots.
-func (u *unit) cpuSlot(size int) (*ir.Map, int) {
-	size = roundUp(size, 8)
-	n := len(u.cpuslots)
-	if n == 0 || u.cpuslots[n-1].ValueSize+size > maxPerCPU {
-		name := object.CPUSlotMap
-		if n > 0 {
-			name = fmt.Sprint(name, n)
-		}
-		u.cpuslots = append(u.cpuslots, u.newMap(ir.Map{Name: name, Type: ir.PerCPUArray, KeySize: 4, MaxEntries: 1}))
-		n++
-	}
-	m := u.cpuslots[n-1]
-	off := m.ValueSize
-	m.ValueSize += size
-	return m, off
-}
-
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // literal is the offset of constant bytes in rodata. Each starts at a multiple
@@ -86,7 +54,7 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 func (u *unit) literal(data string) int64 {
 	off, ok := u.literals[data]
 	if !ok {
-		m := u.array(&u.rodata, object.RodataMap, ir.Array)
+		m := u.array(&u.rodata, object.RodataMap)
 		m.Frozen = true
 		off = int64(len(m.Contents))
 		m.Contents = append(m.Contents, data...)
@@ -127,7 +95,7 @@ func (u *unit) site(kind object.SiteKind, s source.Span, what string) int {
 
 // Count adds one to a site's counter. It is called on the failure path.
 func (f *fn) Count(kind object.SiteKind, s source.Span, what string) {
-	m := f.array(&f.sites, object.SiteMap, ir.Array)
+	m := f.array(&f.sites, object.SiteMap)
 	id := f.site(kind, s, what)
 	m.ValueSize = 8 * len(f.res.Sites)
 	if f.b.Cur != nil {
@@ -144,7 +112,7 @@ func (f *fn) Rodata(data []byte) *ir.Value {
 
 // Zeros is the address of n zero bytes.
 func (f *fn) Zeros(n int) *ir.Value {
-	m := f.array(&f.rodata, object.RodataMap, ir.Array)
+	m := f.array(&f.rodata, object.RodataMap)
 	m.Frozen = true
 	v := f.b.MapValue(m, 0)
 	f.zeros = append(f.zeros, v)
@@ -155,7 +123,7 @@ func (f *fn) Zeros(n int) *ir.Value {
 // SessionWord reads what the runtime wrote for all programs before it attached
 // them.
 func (f *fn) SessionWord(off int) *ir.Value {
-	m := f.array(&f.session, object.SessionMap, ir.Array)
+	m := f.array(&f.session, object.SessionMap)
 	m.ValueSize = object.SessionSize
 	return f.b.Load(f.b.MapValue(m, int64(off)), 0, 8, false)
 }

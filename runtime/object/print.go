@@ -72,22 +72,42 @@ func MapTable(maps []Map) string {
 		if m.Key != nil {
 			fmt.Fprintf(&b, "[%s]", m.Key)
 		}
-		fmt.Fprintf(&b, ": %s, %s %s", m.Value, storeNames[m.Store], m.Kernel)
-		if m.Store == Slot || m.Store == PerCPUSlot {
-			fmt.Fprintf(&b, " at %d, set at %d", m.Off, m.Set)
-		} else {
-			fmt.Fprintf(&b, ", at most %d", m.Max)
-		}
-		if m.LRU {
-			b.WriteString(", least recently used go")
-		}
-		b.WriteByte('\n')
+		fmt.Fprintf(&b, ": %s, %s\n", m.Value, m.Kept())
 	}
 	return b.String()
 }
 
-var storeNames = map[Store]string{
-	Slot: "in", PerCPUSlot: "per CPU in", HashMap: "hash map", PerCPUHashMap: "per-CPU hash map",
+// Kept says how a map is kept.
+func (m *Map) Kept() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s in %s", m.Store, m.Kernel)
+	if m.Short != "" {
+		fmt.Fprintf(&b, " and %s", m.Short)
+	}
+	if m.Number > 0 {
+		fmt.Fprintf(&b, " number %d", m.Number)
+	}
+	if m.Key == nil && m.Part == 0 {
+		fmt.Fprintf(&b, " at %d, set at %d", m.Off, m.Set)
+	} else {
+		fmt.Fprintf(&b, ", at most %d", m.Max)
+	}
+	if m.PerCPU {
+		b.WriteString(", per CPU")
+	}
+	if m.LRU {
+		b.WriteString(", least recently used go")
+	}
+	if m.Part > 0 {
+		fmt.Fprintf(&b, ", parts of %d bytes", m.Part)
+	}
+	if t := m.Table; t != nil {
+		fmt.Fprintf(&b, ", table at %d of %d slots", t.Off, t.Slots)
+		if t.CPUs > 0 {
+			fmt.Fprintf(&b, " for each of %d CPUs", t.CPUs)
+		}
+	}
+	return b.String()
 }
 
 var siteNames = map[SiteKind]string{

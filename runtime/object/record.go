@@ -91,26 +91,12 @@ func (r *Record) packedLen(a *Arg, tail []byte) int {
 // Aux is the header's second word.
 func (r *Record) Aux() uint32 { return binary.NativeEndian.Uint32(r.Data[HeaderAux:]) }
 
-// Store is how the kernel keeps a script's map.
-type Store uint8
-
-const (
-	Slot          Store = iota // Size bytes at Off of the shared array map
-	PerCPUSlot                 // the same, in the shared per-CPU array map
-	HashMap                    // a BPF hash map of its own
-	PerCPUHashMap              // a per-CPU hash map of its own
-)
-
-// ShortKey is the size of the keys in a map for short ones: strings of fewer
-// bytes than that, NUL included, padded with zeros. Longer ones are in the map
-// with full keys.
-const ShortKey = 64
-
 // Names of the maps every object may have beside the script's own.
 const (
 	RingMap    = "events"   // ring buffer
-	SlotMap    = "slots"    // array, one element: all Slot maps
-	CPUSlotMap = "cpuslots" // per-CPU array, one element: all PerCPUSlot maps
+	SlotMap    = "slots"    // array, one element: maps without keys
+	CPUSlotMap = "cpuslots" // per-CPU array, one element: aggregations without keys; more are numbered
+	TableMap   = "tables"   // array, one element: front and thread tables
 	SiteMap    = "sites"    // array, one element: a u64 counter per Site
 	ScratchMap = "scratch"  // per-CPU array, one element: temporaries
 	RodataMap  = "rodata"   // frozen array: literals and zeros
@@ -128,22 +114,32 @@ const (
 	SessionSize  = 16
 )
 
-// Map describes one @map of the script.
+// Map describes one @map of the script and how it is kept. Package runtime/store
+// writes the description and reads it.
 type Map struct {
-	Name    string      // with its @
-	Key     *types.Type // nil: no key
-	Value   *types.Type
-	Store   Store
-	Kernel  string      // name of the kernel map
-	Short   string      // name of the kernel map that holds the entries with short keys; "": Kernel holds all
-	Part    int         // HashMap, PerCPUHashMap: bytes of an entry's value, which is a part of one; its number follows the key as a u64. 0: entries are whole
-	Threads *Threads    // HashMap: where entries may be as well, or nil
-	Front   *Front      // HashMap, PerCPUHashMap: where a part of each value may be, or nil
-	Off     int         // Slot, PerCPUSlot: bytes into the element
-	Set     int         // Slot, PerCPUSlot: offset of a byte that is 1 once the map was assigned; -1: always printed
-	Max     int         // most entries
-	LRU     bool        // the kernel may drop entries: full is not an error
-	Span    source.Span // its first use
+	Name  string      // with its @
+	Span  source.Span // its first use
+	Key   *types.Type // as it is stored; nil: no key
+	Value *types.Type
+	Max   int // most entries
+
+	Store  string // the way it is kept, by its name in runtime/store
+	Kernel string // the kernel map
+	PerCPU bool   // there is a value for each CPU
+	LRU    bool   // the kernel may drop entries: full is not an error
+	Off    int    // without keys: bytes into the element
+	Set    int    // without keys: offset of a byte that is 1 once the map was assigned; -1: always printed
+	Number int    // the map's number in a hash map that several share; 0: it is not shared
+	Short  string // name of the kernel map that holds the entries with short keys; "": Kernel holds all
+	Part   int    // bytes of an entry's value, which is a part of one, and whose number follows the key as a u64; 0: entries are whole
+	Table  *Table // the table that holds a part of the entries, or nil
+}
+
+// Table is where in the element of TableMap a table is.
+type Table struct {
+	Off   int // bytes
+	Slots int // of a CPU, if CPUs is not 0
+	CPUs  int // how many CPUs have slots of their own; 0: all share them
 }
 
 // SiteKind is what goes wrong at a Site.

@@ -1,4 +1,4 @@
-package runtime
+package store
 
 import (
 	"math"
@@ -62,9 +62,9 @@ func elemOp(cmd uintptr, m *ebpf.Map, key, val []byte, flags uint64) error {
 	return bpf(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a))
 }
 
-func lookupElem(m *ebpf.Map, key, val []byte) error { return elemOp(cmdLookup, m, key, val, 0) }
+func LookupElem(m *ebpf.Map, key, val []byte) error { return elemOp(cmdLookup, m, key, val, 0) }
 
-func updateElem(m *ebpf.Map, key, val []byte, flags uint64) error {
+func UpdateElem(m *ebpf.Map, key, val []byte, flags uint64) error {
 	return elemOp(cmdUpdate, m, key, val, flags)
 }
 
@@ -122,7 +122,7 @@ func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) er
 			return err
 		}
 		val := make([]byte, valSize)
-		if err := lookupElem(m, next, val); err == nil {
+		if err := LookupElem(m, next, val); err == nil {
 			f(next, val)
 		} else if err != unix.ENOENT {
 			return err

@@ -1,0 +1,129 @@
+package plan
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/store"
+)
+
+// layOut decides how each map is kept.
+func (p *Program) layOut(u *uses) error {
+	k := p.Env.Kernel
+	v := k.Release()
+	target := store.Target{
+		CPUs:         k.NumCPU(),
+		AtomicFetch:  k.Has(probes.FeatAtomicFetch),
+		LookupPerCPU: k.Has(probes.FeatLookupPerCPU),
+		LongKeys:     !v.Less(probes.Version{Major: 5, Minor: 11}),
+		FreeAlloc:    !v.Less(probes.Version{Major: 6, Minor: 1}),
+	}
+	var diags source.Diags
+	var specs []*store.Spec
+	for _, m := range p.Maps {
+		if m.Value == nil || m.Keyed && m.Key == nil {
+			continue // named, but never given a value: nothing to keep
+		}
+		s := p.spec(m, target.LongKeys, &diags)
+		if how := u.maps[m]; how != nil {
+			s.Uses, s.Programs = how.uses, how.programs
+		}
+		if m.Value.Kind == types.Agg && m.Value.Size > store.MaxPerCPU && s.ValueParts == 0 {
+			diags.Errorf(m.Span, "%s: a value of %d bytes is more than the %d a CPU can keep", m.Name, m.Value.Size, store.MaxPerCPU)
+			continue
+		}
+		specs = append(specs, s)
+		p.Order = append(p.Order, &Map{Info: m, Key: s.Key, Uses: s.Uses})
+	}
+	if err := diags.Err(); err != nil {
+		return err
+	}
+	p.Warnings = diags.All()
+	l, err := store.Plan(target, specs)
+	if err != nil {
+		return err
+	}
+	p.Kernel = l.Kernel
+	for i, m := range p.Order {
+		m.Store, m.Object = l.Stores[i], l.Maps[i]
+		p.Stored[m.Info] = m
+	}
+	return nil
+}
+
+// spec is what is known of a map, except what programs do with it.
+func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) *store.Spec {
+	s := &store.Spec{
+		Name: m.Name, Span: m.Span, Value: m.Value, Max: m.Max,
+		Declared: m.Decl != "", PerCPU: strings.HasPrefix(m.Decl, "percpu"), LRU: strings.HasSuffix(m.Decl, "lruhash"),
+	}
+	if s.Max == 0 {
+		s.Max = p.Config.MaxMapKeys
+	}
+	if m.Keyed {
+		s.Key = m.Key
+		if !longKeys {
+			s.Key = p.fitKey(m, diags)
+		}
+	}
+	if def := p.Defs.ForType(m.Value.Name); def != nil && def.UpdatePart != nil {
+		s.ValueParts = def.PartSize
+	}
+	return s
+}
+
+// maxOldKey is the largest key of a hash map before Linux 5.11.
+const maxOldKey = 512
+
+// fitKey is the type in which m's keys are stored before Linux 5.11. Strings that
+// are too long are cut, which is said.
+func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
+	if m.Key.Size <= maxOldKey {
+		return m.Key
+	}
+	v := p.Env.Kernel.Release()
+	for n := maxOldKey; n > 1; n-- {
+		if t := cutStrings(m.Key, n); t.Size <= maxOldKey {
+			diags.Warnf(m.Span, "Strings in the keys of %s are cut to %d characters: before Linux 5.11 a key has at most %d bytes, this is %d.%d",
+				m.Name, n-1, maxOldKey, v.Major, v.Minor)
+			return t
+		}
+	}
+	diags.Errorf(m.Span, "A key of %d bytes needs Linux 5.11, this is %d.%d, where %d is the most", m.Key.Size, v.Major, v.Minor, maxOldKey)
+	return m.Key
+}
+
+// cutStrings is t with no string longer than n bytes.
+func cutStrings(t *types.Type, n int) *types.Type {
+	switch t.Kind {
+	case types.String:
+		if t.Size > n {
+			c := *t
+			c.Size = n
+			return &c
+		}
+	case types.Tuple, types.Record:
+		elems, names := make([]*types.Type, len(t.Fields)), make([]string, len(t.Fields))
+		for i, f := range t.Fields {
+			elems[i], names[i] = cutStrings(f.Type, n), f.Name
+		}
+		if t.Kind == types.Tuple {
+			return types.NewTuple(elems...)
+		}
+		return types.NewRecord(names, elems)
+	}
+	return t
+}
+
+// Objects describes the maps for the process that reads them.
+func (p *Program) Objects() []object.Map {
+	out := make([]object.Map, len(p.Order))
+	for i, m := range p.Order {
+		out[i] = m.Object
+	}
+	return out
+}

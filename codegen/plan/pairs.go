@@ -1,0 +1,74 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// Pair is two programs, by their numbers, that the kernel can run as one: at the
+// calls of functions, and at their returns. It then enters each call once instead of
+// twice.
+type Pair struct{ Entry, Return int }
+
+// findPairs finds the kprobes and kretprobes that can be attached as one.
+func findPairs(p *check.Program) []Pair {
+	env := p.Env
+	if env.NoFeature[string(probes.FeatKprobeSession)] || !env.Kernel.Has(probes.FeatKprobeSession) {
+		return nil
+	}
+	var pairs []Pair
+	for i, entry := range p.Progs {
+		if ret := partner(p, entry); ret >= 0 && !returnsValue(entry.Body) {
+			pairs = append(pairs, Pair{i, ret})
+		}
+	}
+	return pairs
+}
+
+// partner is the only program for the returns of the functions that a program for
+// entries is attached to, or -1.
+func partner(p *check.Program, entry *check.Prog) int {
+	if len(entry.Points) == 0 || entry.Points[0].Kind.Return == "" {
+		return -1
+	}
+	kind := entry.Points[0].Kind
+	found := -1
+	for i, q := range p.Progs {
+		switch {
+		case q == entry || len(q.Points) == 0:
+		case q.Points[0].Kind == kind && overlap(entry, q):
+			return -1 // blocks run in the order of the script: that would mix them up
+		case q.Points[0].Kind.Name == kind.Return && overlap(entry, q):
+			if found >= 0 || !probes.Session(p.Env, entry.Points, q.Points) {
+				return -1
+			}
+			found = i
+		}
+	}
+	return found
+}
+
+// overlap reports whether two programs have a function in common.
+func overlap(p, q *check.Prog) bool {
+	funcs := map[string]bool{}
+	for _, at := range p.Points {
+		funcs[at.Func] = true
+	}
+	return slices.ContainsFunc(q.Points, func(at *probes.Point) bool { return funcs[at.Func] })
+}
+
+// returnsValue reports whether a block returns values of its own: in a pair that
+// of the entry decides whether there will be a return.
+func returnsValue(body ast.Node) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		if j, ok := n.(*ast.Jump); ok && j.Kind == ast.Return && j.Value != nil {
+			found = true
+		}
+		return !found
+	})
+	return found
+}

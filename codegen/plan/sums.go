@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Term is one of the things that @m = @m + … adds to @m.
+type Term struct {
+	X   ast.Expr
+	Neg bool // it is subtracted
+}
+
+// sum is what an assignment adds to its own target, as in @m = @m + 1 and
+// @m[k] = 2 + @m[k] - $n; nil: it is something else. Such an assignment is the same
+// as @m += …, which is atomic: reading and writing the map apart would lose what
+// other CPUs add in between.
+func (u *uses) sum(a *ast.Assign) []Term {
+	m, args := target(a.Target)
+	info := u.info.Maps[m]
+	if info == nil || info.Value == nil || info.Value.Kind != types.Int {
+		return nil
+	}
+	for _, k := range args {
+		if !u.same(k, k) {
+			return nil
+		}
+	}
+	return u.terms(a.Target, a.Value, info)
+}
+
+// terms is what e adds to the map value that self names; nil: e is not a sum in
+// which self stands once, or its terms touch the map.
+func (u *uses) terms(self, e ast.Expr, m *builtins.MapInfo) []Term {
+	bin, ok := e.(*ast.Binary)
+	if !ok || bin.Op != "+" && bin.Op != "-" {
+		return nil
+	}
+	// Sums are taken modulo 2 to the number of bits, so that the width in which
+	// intermediate ones are kept does not matter, if it is that of the map or more.
+	if t := u.info.Operands[bin]; t == nil || t.Kind != types.Int || t.Size < m.Value.Size {
+		return nil
+	}
+	rest := func(x, y ast.Expr) []Term {
+		if !u.isTerm(y, m) {
+			return nil
+		}
+		t := Term{X: y, Neg: bin.Op == "-"}
+		if u.same(x, self) {
+			return []Term{t}
+		}
+		if inner := u.terms(self, x, m); inner != nil {
+			return append(inner, t)
+		}
+		return nil
+	}
+	if sum := rest(bin.X, bin.Y); sum != nil {
+		return sum
+	}
+	if bin.Op == "+" {
+		return rest(bin.Y, bin.X)
+	}
+	return nil
+}
+
+// isTerm reports whether e is an integer that has nothing to do with the map: it
+// neither reads nor changes it.
+func (u *uses) isTerm(e ast.Expr, m *builtins.MapInfo) bool {
+	t := u.info.Types[e]
+	if t == nil || t.Kind != types.Int {
+		return false
+	}
+	ok := true
+	ast.Inspect(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Map:
+			ok = ok && u.info.Maps[n] != m
+		case *ast.Assign:
+			ok = false
+		case *ast.Unary:
+			ok = ok && n.Op != "++" && n.Op != "--"
+		case *ast.Call:
+			ok = ok && u.info.FnCalls[n] == nil
+		}
+		return ok
+	})
+	return ok
+}
+
+// same reports whether x and y are sure to have the same value, one evaluated after
+// the other, and no effect.
+func (u *uses) same(x, y ast.Expr) bool {
+	if a, b := u.info.Lits[x], u.info.Lits[y]; a != nil || b != nil {
+		return a != nil && b != nil && *a == *b
+	}
+	switch x := x.(type) {
+	case *ast.Var:
+		y, ok := y.(*ast.Var)
+		return ok && u.info.Vars[x] != nil && u.info.Vars[x] == u.info.Vars[y]
+	case *ast.Map:
+		y, ok := y.(*ast.Map)
+		return ok && u.info.Maps[x] != nil && u.info.Maps[x] == u.info.Maps[y]
+	case *ast.Index:
+		y, ok := y.(*ast.Index)
+		return ok && u.same(x.X, y.X) && u.sameAll(x.Args, y.Args)
+	case *ast.Field:
+		y, ok := y.(*ast.Field)
+		return ok && x.Name.Text == y.Name.Text && x.Arrow == y.Arrow && u.same(x.X, y.X)
+	case *ast.Unary:
+		y, ok := y.(*ast.Unary)
+		return ok && x.Op == y.Op && x.Op != "++" && x.Op != "--" && u.same(x.X, y.X)
+	case *ast.Binary:
+		y, ok := y.(*ast.Binary)
+		return ok && x.Op == y.Op && u.same(x.X, y.X) && u.same(x.Y, y.Y)
+	case *ast.Tuple:
+		y, ok := y.(*ast.Tuple)
+		return ok && u.sameAll(x.Elems, y.Elems)
+	case *ast.Cast:
+		y, ok := y.(*ast.Cast)
+		return ok && u.info.Types[x] == u.info.Types[y] && u.same(x.X, y.X)
+	case *ast.Ident, *ast.Call:
+		return u.sameCall(u.info.Calls[x], u.info.Calls[y])
+	}
+	return false
+}
+
+func (u *uses) sameAll(xs, ys []ast.Expr) bool {
+	if len(xs) != len(ys) {
+		return false
+	}
+	for i := range xs {
+		if !u.same(xs[i], ys[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (u *uses) sameCall(x, y *builtins.Call) bool {
+	if x == nil || y == nil || x.Def != y.Def || x.Name != y.Name || len(x.Args) != len(y.Args) ||
+		x.Def.Varies || x.Def.Kind != builtins.Variable && x.Def.Kind != builtins.Function {
+		return false
+	}
+	for i := range x.Args {
+		a, b := &x.Args[i], &y.Args[i]
+		switch p := x.Def.Param(i); {
+		case p.Kind == builtins.NameArg:
+			if a.Word != b.Word {
+				return false
+			}
+		case p.Kind != builtins.Expr && p.Kind != builtins.Literal, a.Expr == nil, b.Expr == nil, !u.same(a.Expr, b.Expr):
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,288 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/runtime/store"
+)
+
+// uses is what the programs of a script do with its maps.
+type uses struct {
+	info *check.Info
+	maps map[*builtins.MapInfo]*use
+	sums map[*ast.Assign][]Term
+	prog int // the program that is being looked at
+}
+
+type use struct {
+	uses     store.Use
+	programs []int
+}
+
+// findUses goes through all programs.
+func findUses(p *check.Program) *uses {
+	u := &uses{info: p.Info, maps: map[*builtins.MapInfo]*use{}, sums: map[*ast.Assign][]Term{}}
+	for i, prog := range p.Progs {
+		u.prog = i
+		if prog.Pred != nil {
+			u.value(prog.Pred)
+		}
+		u.effect(prog.Body)
+		for _, f := range prog.Funcs {
+			u.value(f.Body)
+		}
+	}
+	return u
+}
+
+// note adds to what is known of a map.
+func (u *uses) note(m *builtins.MapInfo, how store.Use) {
+	if m == nil {
+		return
+	}
+	s := u.maps[m]
+	if s == nil {
+		s = &use{}
+		u.maps[m] = s
+	}
+	s.uses |= how
+	if !slices.Contains(s.programs, u.prog) {
+		s.programs = append(s.programs, u.prog)
+	}
+}
+
+// access notes a use of @m, or of @m[…] with the key that args spell.
+func (u *uses) access(m *ast.Map, args []ast.Expr, how store.Use) {
+	if len(args) > 0 && !u.ownThread(args) {
+		how |= store.Foreign
+	}
+	u.note(u.info.Maps[m], how)
+	for _, a := range args {
+		u.value(a)
+	}
+}
+
+// ownThread reports whether a key is the running thread's ID.
+func (u *uses) ownThread(args []ast.Expr) bool {
+	if len(args) != 1 {
+		return false
+	}
+	c := u.info.Calls[args[0]]
+	return c != nil && c.Def.Thread && len(c.Args) == 0
+}
+
+// target is the map, and the key, that an assignment or ++ changes; nil: it is no
+// map.
+func target(e ast.Expr) (*ast.Map, []ast.Expr) {
+	switch e := e.(type) {
+	case *ast.Map:
+		return e, nil
+	case *ast.Index:
+		if m, ok := e.X.(*ast.Map); ok {
+			return m, e.Args
+		}
+	}
+	return nil, nil
+}
+
+// effect looks at what is done for its effects, its value dropped.
+func (u *uses) effect(e ast.Expr) {
+	if u.info.Lits[e] != nil {
+		return
+	}
+	switch e := e.(type) {
+	case *ast.Block:
+		for _, s := range e.Stmts {
+			u.stmt(s)
+		}
+		if e.Value != nil {
+			u.effect(e.Value)
+		}
+	case *ast.If:
+		u.branches(e.Cond, u.effect, e.Then, e.Else)
+	case *ast.Ternary:
+		u.branches(e.Cond, u.effect, e.X, e.Y)
+	case *ast.Tuple:
+		for _, x := range e.Elems {
+			u.effect(x)
+		}
+	case *ast.Record:
+		for _, x := range e.Elems {
+			u.effect(x)
+		}
+	case *ast.Unary:
+		if m, args := target(e.X); m != nil && (e.Op == "++" || e.Op == "--") {
+			u.access(m, args, store.Add)
+			return
+		}
+		u.value(e)
+	default:
+		u.value(e)
+	}
+}
+
+// branches looks at a condition and at what depends on it. What stands where the
+// condition never leads has not been checked.
+func (u *uses) branches(cond ast.Expr, look func(ast.Expr), then, els ast.Expr) {
+	l := u.info.Lits[cond]
+	if l == nil {
+		u.value(cond)
+	}
+	truth := l != nil && (l.IsStr && l.Str != "" || !l.IsStr && l.Int != 0)
+	if then != nil && (l == nil || truth) {
+		look(then)
+	}
+	if els != nil && (l == nil || !truth) {
+		look(els)
+	}
+}
+
+// value looks at an expression whose value is used.
+func (u *uses) value(e ast.Expr) {
+	if u.info.Lits[e] != nil {
+		return
+	}
+	switch e := e.(type) {
+	case *ast.Map:
+		u.access(e, nil, store.Read)
+	case *ast.Index:
+		if m, ok := e.X.(*ast.Map); ok {
+			u.access(m, e.Args, store.Read)
+			return
+		}
+		u.children(e)
+	case *ast.Unary:
+		m, args := target(e.X)
+		switch {
+		case m != nil && (e.Op == "++" || e.Op == "--"):
+			u.access(m, args, store.Change)
+		case m != nil && args == nil && e.Op == "&":
+			u.access(m, nil, store.Address)
+		default:
+			u.value(e.X)
+		}
+	case *ast.If:
+		u.branches(e.Cond, u.value, e.Then, e.Else)
+	case *ast.Ternary:
+		u.branches(e.Cond, u.value, e.X, e.Y)
+	case *ast.Block:
+		for _, s := range e.Stmts {
+			u.stmt(s)
+		}
+		if e.Value != nil {
+			u.value(e.Value)
+		}
+	case *ast.Typeinfo: // known when compiling
+	case *ast.Ident, *ast.Call:
+		if c := u.info.Calls[e]; c != nil {
+			u.call(c)
+			return
+		}
+		u.children(e)
+	default:
+		u.children(e)
+	}
+}
+
+// children looks at all expressions and statements right below n.
+func (u *uses) children(n ast.Node) {
+	ast.Inspect(n, func(c ast.Node) bool {
+		switch c := c.(type) {
+		case *ast.Type:
+			return false
+		case ast.Expr:
+			if c == n {
+				return true
+			}
+			u.value(c)
+			return false
+		case ast.Stmt:
+			if c == n {
+				return true
+			}
+			u.stmt(c)
+			return false
+		}
+		return c == n
+	})
+}
+
+// call looks at the arguments of a builtin.
+func (u *uses) call(c *builtins.Call) {
+	for i := range c.Args {
+		a := &c.Args[i]
+		p := c.Def.Param(i)
+		switch {
+		case a.Expr == nil || p.Kind == builtins.TypeParam || p.Kind == builtins.NameArg:
+		case a.Map == nil || p.Kind != builtins.MapArg && p.Kind != builtins.MapOrEntry:
+			u.value(a.Expr)
+		case a.Key != nil:
+			m, args := target(a.Expr)
+			u.access(m, args, p.Entry)
+		default:
+			how := p.Map
+			if a.Map.Keyed && how&(store.Read|store.Delete) != 0 && (len(c.Args) <= i+1 || !u.ownThread([]ast.Expr{c.Args[i+1].Expr})) {
+				how |= store.Foreign
+			}
+			u.note(a.Map, how)
+		}
+	}
+}
+
+func (u *uses) stmt(s ast.Stmt) {
+	switch s := s.(type) {
+	case *ast.ExprStmt:
+		u.effect(s.X)
+	case *ast.Assign:
+		u.assign(s)
+	case *ast.For:
+		if m, ok := s.Iter.(*ast.Map); ok {
+			u.access(m, nil, store.Iterate|store.Foreign)
+		} else {
+			u.value(s.Iter)
+		}
+		u.effect(s.Body)
+	case *ast.While:
+		u.value(s.Cond)
+		u.effect(s.Body)
+	case *ast.Unroll:
+		u.effect(s.Body)
+	default:
+		u.children(s)
+	}
+}
+
+func (u *uses) assign(a *ast.Assign) {
+	m, args := target(a.Target)
+	if m == nil {
+		u.value(a.Value)
+		return
+	}
+	info := u.info.Maps[m]
+	call := u.info.Calls[a.Value]
+	switch {
+	case a.Op == "" && call != nil && call.Def.Kind == builtins.Aggregation:
+		u.access(m, args, store.Add)
+		u.call(call)
+	case a.Op == "":
+		if sum := u.sum(a); sum != nil {
+			u.sums[a] = sum
+			u.access(m, args, store.Add)
+			for _, t := range sum {
+				u.value(t.X)
+			}
+			return
+		}
+		u.access(m, args, store.Assign)
+		u.value(a.Value)
+	case (a.Op == "+" || a.Op == "-") && info != nil && info.Value != nil && info.Value.IsScalar():
+		u.access(m, args, store.Add)
+		u.value(a.Value)
+	default:
+		u.access(m, args, store.Change)
+		u.value(a.Value)
+	}
+}

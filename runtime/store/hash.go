@@ -1,0 +1,384 @@
+package store
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// A hash keeps a map with keys as a hash map. An aggregation, and a map declared
+// so, has one value per CPU.
+//
+// The hash map is its own, except where a program has more maps than the kernel
+// lets it use. Then maps with keys and values of about the same size share one:
+// the map's number, a u64 that is not 0, precedes the key, and key and value are
+// padded with zeros to the size that the hash map has.
+type hash struct {
+	m       *ir.Map
+	name    string
+	span    source.Span
+	key     *types.Type
+	keySize int // of the script's key
+	size    int // of the script's value
+	number  int // in a hash map that is shared; else 0
+
+	// inPlace says that an assignment of a word writes into the entry where there
+	// is one, at half the cost of an update. That is right only where entries are
+	// never taken away, by the script or the kernel: then what was found stays that
+	// key's.
+	inPlace bool
+}
+
+var hashKind = kind{
+	name: "hash",
+	own:  1,
+	fits: func(_ *layout, s *Spec) bool { return s.Key != nil },
+	plan: func(l *layout, s *Spec, m *object.Map) Store { return newHash(l, s, m) },
+	open: func(k *Kernel, m *object.Map) (Reader, error) { return openHash(k, m) },
+}
+
+func newHash(l *layout, s *Spec, m *object.Map) *hash {
+	perCPU := s.isAgg() || s.PerCPU
+	kind := ir.Hash
+	switch {
+	case perCPU && s.LRU:
+		kind = ir.LRUPerCPU
+	case perCPU:
+		kind = ir.PerCPUHash
+	case s.LRU:
+		kind = ir.LRUHash
+	}
+	m.LRU, m.PerCPU = s.LRU, perCPU
+	h := &hash{name: s.Name, span: s.Span, key: s.Key, keySize: KeySize(s.Key), size: s.valueSize(), inPlace: !s.LRU && s.Uses&Delete == 0}
+	if s.shared {
+		h.m, h.number = l.share(shape{kind, class(h.keySize), class(s.valueSize())}, s.Max)
+	} else {
+		h.m = l.newMap(ir.Map{
+			Name: kernelName(s.Name), Type: kind, KeySize: h.keySize, ValueSize: s.valueSize(), MaxEntries: s.Max,
+		})
+	}
+	m.Kernel, m.Number = h.m.Name, h.number
+	return h
+}
+
+// shape is what maps that share a hash map have in common.
+type shape struct {
+	kind       ir.MapType
+	key, value int // bytes
+}
+
+// class rounds a size up so that not too many hash maps are needed.
+func class(size int) int { return max(8, 1<<bits.Len(uint(size-1))) }
+
+// canShare reports whether a map can share a hash map.
+func (s *Spec) canShare() bool {
+	return s.Key != nil && !s.LRU && !s.Declared && s.Uses&Address == 0 && s.ValueParts == 0 &&
+		numberSize+class(KeySize(s.Key)) <= maxOldKey && class(s.valueSize()) <= MaxPerCPU
+}
+
+// numberSize is the size of the number before the key in a shared hash map.
+const numberSize = 8
+
+// maxShared is the most entries of a shared hash map: one that is allocated as it
+// fills, and one that has to be allocated in advance.
+const (
+	maxShared       = 1 << 20
+	maxSharedBefore = 1 << 16
+)
+
+// sharedHash is a hash map that several maps share.
+type sharedHash struct {
+	m    *ir.Map
+	used int // numbers
+}
+
+// share gives a map a number in the shared hash map of its shape.
+func (l *layout) share(sh shape, entries int) (*ir.Map, int) {
+	h := l.shared[sh]
+	if h == nil {
+		m := ir.Map{Name: fmt.Sprintf("shared%d", len(l.shared)), Type: sh.kind, KeySize: numberSize + sh.key, ValueSize: sh.value}
+		if l.FreeAlloc {
+			m.Flags |= noPrealloc
+		}
+		h = &sharedHash{m: l.newMap(m)}
+		l.shared[sh] = h
+	}
+	most := maxSharedBefore
+	if l.FreeAlloc {
+		most = maxShared
+	}
+	h.used++
+	h.m.MaxEntries = min(h.m.MaxEntries+entries, max(most, entries))
+	return h.m, h.used
+}
+
+// The flags and results of map_update_elem and map_delete_elem.
+const (
+	bpfAny     = 0
+	bpfNoExist = 1
+	eexist     = -17
+	enoent     = -2
+)
+
+// Key encodes a key. One that is known when compiling is not computed.
+func (s *hash) Key(g Gen, e KeyExpr) Key {
+	if text, ok := e.Literal(); ok && s.key.Kind == types.String {
+		return s.keyOf(g.B(), g.Rodata(s.number8(padded(text, s.key.Size-1, s.paddedKey()))))
+	}
+	k := g.Temp(s.m.KeySize)
+	off := s.keyOff()
+	if off > 0 {
+		g.B().Store(k, 0, numberSize, g.B().Const(int64(s.number)))
+	}
+	e.Write(s.key, g.B().AddImm(k, off), s.m.KeySize-int(off))
+	return s.keyOf(g.B(), k)
+}
+
+// padded is a text of at most most bytes, with zeros up to size.
+func padded(text string, most, size int) []byte {
+	data := make([]byte, size)
+	copy(data[:max(most, 0)], text)
+	return data
+}
+
+// keyOff is the offset of the script's key in the kernel's.
+func (s *hash) keyOff() int64 {
+	if s.number > 0 {
+		return numberSize
+	}
+	return 0
+}
+
+// paddedKey is how many bytes the hash map has for the script's key.
+func (s *hash) paddedKey() int { return s.m.KeySize - int(s.keyOff()) }
+
+// number8 is data with the map's number, if it has one, before it.
+func (s *hash) number8(data []byte) []byte {
+	if s.number == 0 {
+		return data
+	}
+	return append(numberBytes(s.number), data...)
+}
+
+// keyOf is the key that the kernel takes at p.
+func (s *hash) keyOf(b *ir.Builder, p *ir.Value) Key {
+	if s.number == 0 {
+		return Key{Ptr: p}
+	}
+	return Key{Ptr: b.AddImm(p, numberSize), whole: p}
+}
+
+// kernelKey is what the kernel takes for a key.
+func (s *hash) kernelKey(k Key) *ir.Value {
+	if k.whole != nil {
+		return k.whole
+	}
+	return k.Ptr
+}
+
+func (s *hash) Address(g Gen) *ir.Value { return g.B().MapPtr(s.m) }
+
+func (s *hash) Parts() []Part {
+	return []Part{{Map: s.m, Key: s.key, off: s.keyOff(), number: s.number, wrap: s.wrap}}
+}
+
+func (s *hash) wrap(b *ir.Builder, p *ir.Value) Key { return s.keyOf(b, p) }
+
+func (s *hash) Find(g Gen, k Key) *ir.Value {
+	return g.B().Call(ir.MapLookup, g.B().MapPtr(s.m), s.kernelKey(k))
+}
+
+func (s *hash) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
+
+// Make looks up, inserts zeros unless another CPU was faster, looks up again.
+func (s *hash) Make(g Gen, k Key) *ir.Value {
+	p := s.Find(g, k)
+	return g.IfElse(p, func() *ir.Value { return g.B().NonNil(p) }, func() *ir.Value {
+		r := g.B().Call(ir.MapUpdate, g.B().MapPtr(s.m), s.kernelKey(k), g.Zeros(s.m.ValueSize), g.B().Const(bpfNoExist))
+		s.check(g, r)
+		return s.Find(g, k)
+	})
+}
+
+func (s *hash) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
+
+// check counts an update that found no room.
+func (s *hash) check(g Gen, r *ir.Value) {
+	b := g.B()
+	span := b.Pos
+	g.If(b.Op(ir.OpSLt, r, b.Const(0)), func() {
+		b.Cur.Unlikely = true
+		g.If(b.Op(ir.OpNe, r, b.Const(eexist)), func() { g.Count(object.MapFull, span, s.name) })
+	})
+}
+
+func (s *hash) AssignWord(g Gen, k Key, x *ir.Value, size int) {
+	update := func() *ir.Value {
+		s.Assign(g, k, func(p *ir.Value, room int) {
+			g.B().Store(p, 0, size, x)
+			if room > size {
+				g.B().Zero(p, int64(size), room-size)
+			}
+		})
+		return nil
+	}
+	if !s.inPlace {
+		update()
+		return
+	}
+	p := s.Find(g, k)
+	g.IfElse(p, func() *ir.Value {
+		g.B().Store(g.B().NonNil(p), 0, size, x)
+		return nil
+	}, update)
+}
+
+func (s *hash) Assign(g Gen, k Key, fill func(p *ir.Value, size int)) {
+	s.update(g, k, s.value(g, fill))
+}
+
+// value puts a value into memory.
+func (s *hash) value(g Gen, fill func(p *ir.Value, size int)) *ir.Value {
+	tmp := g.Temp(s.m.ValueSize)
+	fill(tmp, s.m.ValueSize)
+	return tmp
+}
+
+func (s *hash) update(g Gen, k Key, val *ir.Value) {
+	s.check(g, g.B().Call(ir.MapUpdate, g.B().MapPtr(s.m), s.kernelKey(k), val, g.B().Const(bpfAny)))
+}
+
+func (s *hash) Remove(g Gen, k Key) *ir.Value {
+	return g.B().Call(ir.MapDelete, g.B().MapPtr(s.m), s.kernelKey(k))
+}
+
+func (s *hash) OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value {
+	return g.B().Call(ir.LookupPerCPU, g.B().MapPtr(s.m), s.kernelKey(k), cpu)
+}
+
+// hashReader reads the entries of a hash map, or of the one of several maps that
+// share it.
+type hashReader struct {
+	k      *Kernel
+	m      *object.Map
+	e      *ebpf.Map
+	size   int // bytes of a value that count
+	stride int // bytes from one CPU's value to the next
+	number []byte
+}
+
+func openHash(k *Kernel, m *object.Map) (*hashReader, error) { return openHashOf(k, m, m.Kernel) }
+
+func openHashOf(k *Kernel, m *object.Map, name string) (*hashReader, error) {
+	e, err := k.find(name)
+	if err != nil {
+		return nil, err
+	}
+	r := &hashReader{k: k, m: m, e: e, size: m.Value.Size, stride: int(e.ValueSize())}
+	if m.PerCPU {
+		r.stride = word(r.stride)
+	}
+	if m.Number > 0 {
+		r.number = numberBytes(m.Number)
+	}
+	return r, nil
+}
+
+// parts is a key and the values of it that are to be merged.
+type parts struct {
+	key  []byte
+	vals [][]byte
+}
+
+// each calls f for all entries: the key as the kernel has it, and the values of
+// all CPUs.
+func (r *hashReader) each(f func(key, vals []byte)) error {
+	size := r.stride
+	if r.m.PerCPU {
+		size *= r.k.CPUs
+	}
+	return eachElem(r.e, int(r.e.KeySize()), size, func(key, vals []byte) {
+		if len(r.number) == 0 || string(key[:numberSize]) == string(r.number) {
+			f(key, vals)
+		}
+	})
+}
+
+// scriptKey is the script's key in the kernel's. A short key has fewer bytes than
+// the map's key type: what is missing is zero.
+func (r *hashReader) scriptKey(key []byte) []byte {
+	key = key[len(r.number):]
+	if size := KeySize(r.m.Key); len(r.number) > 0 && len(key) > size {
+		key = key[:size]
+	}
+	return key
+}
+
+// readParts is all entries, not merged.
+func (r *hashReader) readParts() ([]parts, error) {
+	var all []parts
+	err := r.each(func(key, vals []byte) {
+		p := parts{key: key, vals: [][]byte{vals[:r.size]}}
+		if r.m.PerCPU {
+			for cpu := 1; cpu < r.k.CPUs; cpu++ {
+				p.vals = append(p.vals, vals[cpu*r.stride:][:r.size])
+			}
+		}
+		all = append(all, p)
+	})
+	return all, err
+}
+
+// merge makes entries of parts. A value that is not kept in parts is taken as it
+// is.
+func (r *hashReader) merge(all []parts) []Entry {
+	entries := make([]Entry, len(all))
+	for i, p := range all {
+		entries[i] = Entry{Key: p.key, Value: p.vals[0]}
+		if len(p.vals) > 1 || r.m.PerCPU {
+			entries[i].Value = r.k.merged(r.m.Value, p.vals)
+		}
+	}
+	return entries
+}
+
+func (r *hashReader) Read() ([]Entry, error) {
+	all, err := r.readParts()
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].key = r.scriptKey(all[i].key)
+	}
+	return r.merge(all), nil
+}
+
+// eachKey calls f for all keys that the map has now.
+func (r *hashReader) eachKey(f func(key []byte) error) error {
+	var keys [][]byte
+	if err := r.each(func(key, _ []byte) { keys = append(keys, key) }); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := f(key); err != nil && err != unix.ENOENT {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *hashReader) Clear() error {
+	return r.eachKey(func(key []byte) error { return deleteElem(r.e, key) })
+}
+
+func (r *hashReader) Zero() error {
+	zeros := make([]byte, r.stride*r.k.CPUs)
+	return r.eachKey(func(key []byte) error { return UpdateElem(r.e, key, zeros, uint64(ebpf.UpdateExist)) })
+}

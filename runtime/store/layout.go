@@ -1,0 +1,179 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// Target is the kernel that maps are laid out for.
+type Target struct {
+	CPUs         int  // possible CPUs
+	AtomicFetch  bool // programs can exchange words with memory
+	LookupPerCPU bool // programs can reach the values of other CPUs
+	LongKeys     bool // keys may have more than maxOldKey bytes
+	FreeAlloc    bool // programs can use hash maps that are not allocated in advance
+}
+
+// Layout is where the maps of a script are.
+type Layout struct {
+	Kernel []*ir.Map    // the kernel maps, in the order in which they are first needed
+	Maps   []object.Map // descriptions, one for each Spec
+	Stores []Store      // one for each Spec
+}
+
+// layout is a Layout being made.
+type layout struct {
+	Layout
+	Target
+	diags                source.Diags
+	slots, tables, rings *ir.Map
+	cpuSlots             []*ir.Map // of at most MaxPerCPU bytes each
+	shared               map[shape]*sharedHash
+	tableRoom            int // bytes that a front table can have
+}
+
+// maxOldKey is the largest key of a hash map before Linux 5.11, in bytes.
+const maxOldKey = 512
+
+// A kernel lets a program use 64 maps. Some are for other things than the maps of
+// the script: events, literals, sites, scratch memory, stacks.
+const (
+	maxMaps    = 64
+	otherMaps  = 8
+	maxOwnMaps = 44 // from that on, maps of a program share hash maps
+)
+
+// Plan decides how to keep each map and lays all out. The error is a
+// source.DiagError: what the target cannot keep.
+func Plan(t Target, specs []*Spec) (*Layout, error) {
+	l := &layout{Target: t, shared: map[shape]*sharedHash{}}
+	ways := make([]kind, len(specs))
+	for i, s := range specs {
+		ways[i] = l.choose(s)
+	}
+	share := l.crowded(specs, ways)
+	fronts := 0
+	for i, s := range specs {
+		if share[i] {
+			// A hash map that several maps share cannot be split.
+			s.shared, ways[i] = true, l.choose(s)
+		}
+		if ways[i].name == frontKind.name {
+			if fronts++; fronts > maxFronts {
+				ways[i] = hashKind
+			}
+		}
+	}
+	l.tableRoom = min(maxFrontSize, maxFrontSizes/max(fronts, 1))
+	for i, s := range specs {
+		m := object.Map{Name: s.Name, Span: s.Span, Key: s.Key, Value: s.Value, Set: -1, Max: s.Max, Store: ways[i].name}
+		l.Stores = append(l.Stores, ways[i].plan(l, s, &m))
+		l.Maps = append(l.Maps, m)
+	}
+	l.check(specs)
+	if err := l.diags.Err(); err != nil {
+		return nil, err
+	}
+	return &l.Layout, nil
+}
+
+func (l *layout) choose(s *Spec) kind {
+	for _, k := range kinds() {
+		if k.fits(l, s) {
+			return k
+		}
+	}
+	panic("store: no way to keep " + s.Name)
+}
+
+// crowded says which maps have to share hash maps: those of programs that would
+// use too many otherwise.
+func (l *layout) crowded(specs []*Spec, ways []kind) []bool {
+	own := map[int]int{} // by program
+	for i, s := range specs {
+		for _, p := range s.Programs {
+			own[p] += ways[i].own
+		}
+	}
+	share := make([]bool, len(specs))
+	for i, s := range specs {
+		for _, p := range s.Programs {
+			share[i] = share[i] || own[p] > maxOwnMaps && ways[i].own > 0 && s.canShare()
+		}
+	}
+	return share
+}
+
+// check reports programs that use more maps than the kernel allows.
+func (l *layout) check(specs []*Spec) {
+	used := map[int]map[*ir.Map]bool{}
+	for i, s := range specs {
+		for _, prog := range s.Programs {
+			if used[prog] == nil {
+				used[prog] = map[*ir.Map]bool{}
+			}
+			before := len(used[prog])
+			for _, p := range l.Stores[i].Parts() {
+				used[prog][p.Map] = true
+			}
+			if most := maxMaps - otherMaps; before <= most && len(used[prog]) > most {
+				l.diags.ErrorHint(s.Span, "maps share a kernel map where their keys and values are of the same size, and they are not declared",
+					"%s is one map too many for a program: the kernel lets it use %d, of which %d are for the script's maps", s.Name, maxMaps, most)
+			}
+		}
+	}
+}
+
+func (l *layout) newMap(m ir.Map) *ir.Map {
+	l.Kernel = append(l.Kernel, &m)
+	return &m
+}
+
+// array is an array map of one element, made when it is first needed; its value
+// grows as it is used. User space reads and writes it through memory: otherwise
+// it could only write an element as a whole, and would undo what programs do
+// meanwhile.
+func (l *layout) array(m **ir.Map, name string) *ir.Map {
+	if *m == nil {
+		*m = l.newMap(ir.Map{Name: name, Type: ir.Array, KeySize: 4, MaxEntries: 1, Flags: mmapable})
+	}
+	return *m
+}
+
+// mmapable and noPrealloc are BPF_F_MMAPABLE and BPF_F_NO_PREALLOC.
+const (
+	mmapable   = 1 << 10
+	noPrealloc = 1 << 0
+)
+
+// slot reserves size bytes, whole words, in the map of plain slots.
+func (l *layout) slot(size int) (*ir.Map, int) {
+	m := l.array(&l.slots, object.SlotMap)
+	off := m.ValueSize
+	m.ValueSize += size
+	return m, off
+}
+
+// cpuSlot reserves size bytes, whole words, in a map of per-CPU slots.
+func (l *layout) cpuSlot(size int) (*ir.Map, int) {
+	n := len(l.cpuSlots)
+	if n == 0 || l.cpuSlots[n-1].ValueSize+size > MaxPerCPU {
+		name := object.CPUSlotMap
+		if n > 0 {
+			name = fmt.Sprint(name, n)
+		}
+		l.cpuSlots = append(l.cpuSlots, l.newMap(ir.Map{Name: name, Type: ir.PerCPUArray, KeySize: 4, MaxEntries: 1}))
+		n++
+	}
+	m := l.cpuSlots[n-1]
+	off := m.ValueSize
+	m.ValueSize += size
+	return m, off
+}
+
+// kernelName is the name of the hash map of a map.
+func kernelName(name string) string { return "AT_" + strings.TrimPrefix(name, "@") }

@@ -1,0 +1,180 @@
+package store
+
+import (
+	"errors"
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// A perCPUSlot keeps an aggregation without keys as bytes of a shared per-CPU
+// array map. Each CPU's copy has a byte of its own that says whether it was
+// touched.
+type perCPUSlot struct {
+	bytesOf
+	allCPUs bool // programs can reach the values of other CPUs
+}
+
+var perCPUSlotKind = kind{
+	name: "per-CPU slot",
+	fits: func(_ *layout, s *Spec) bool { return s.Key == nil && s.isAgg() },
+	plan: func(l *layout, s *Spec, m *object.Map) Store {
+		m.PerCPU = true
+		return &perCPUSlot{newBytes(s, m, l.cpuSlot), l.LookupPerCPU}
+	},
+	open: openPerCPUSlot,
+}
+
+// element is this CPU's element of the shared map. It is never null, but the
+// kernel's verifier wants it checked.
+func (s *perCPUSlot) element(g Gen) *ir.Value {
+	return g.B().Call(ir.MapLookup, g.B().MapPtr(s.m), g.Zeros(4))
+}
+
+func (s *perCPUSlot) Address(g Gen) *ir.Value { return g.B().MapPtr(s.m) }
+
+func (s *perCPUSlot) Find(g Gen, _ Key) *ir.Value {
+	p := s.element(g)
+	return g.IfElse(p, func() *ir.Value { return g.B().AddImm(g.B().NonNil(p), s.off) }, null(g))
+}
+
+func (s *perCPUSlot) Present(g Gen, _ Key) *ir.Value {
+	p := s.element(g)
+	return g.IfElse(p, func() *ir.Value {
+		q := g.B().NonNil(p)
+		return g.IfElse(g.B().Load(q, s.set, 1, false), func() *ir.Value { return g.B().AddImm(q, s.off) }, null(g))
+	}, null(g))
+}
+
+func (s *perCPUSlot) Make(g Gen, _ Key) *ir.Value {
+	q := g.Surely(s.element(g))
+	g.B().Store(q, s.set, 1, g.B().Const(1))
+	return g.B().AddImm(q, s.off)
+}
+
+func (s *perCPUSlot) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
+
+func (s *perCPUSlot) AssignWord(g Gen, k Key, x *ir.Value, size int) {
+	g.B().Store(s.Make(g, k), 0, size, x)
+}
+
+func (s *perCPUSlot) Assign(g Gen, k Key, fill func(p *ir.Value, size int)) {
+	fill(s.Make(g, k), s.size)
+}
+
+// Remove clears the value of every CPU, or, where the kernel does not let
+// programs reach the others', that of its own.
+func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
+	b := g.B()
+	was := &ir.Var{Name: "was", Type: ir.Int}
+	b.Write(was, b.Const(0))
+	clear := func(p *ir.Value) {
+		g.If(p, func() {
+			q := b.NonNil(p)
+			b.Write(was, b.Op(ir.OpOr, b.Read(was), b.Load(q, s.set, 1, false)))
+			b.Store(q, s.set, 1, b.Const(0))
+			b.Zero(q, s.off, s.size)
+		})
+	}
+	if s.allCPUs {
+		g.EachCPU(func(cpu *ir.Value) { clear(s.elementOf(g, cpu)) })
+	} else {
+		clear(s.element(g))
+	}
+	return deleted(g, b.Read(was))
+}
+
+func (s *perCPUSlot) elementOf(g Gen, cpu *ir.Value) *ir.Value {
+	return g.B().Call(ir.LookupPerCPU, g.B().MapPtr(s.m), g.Zeros(4), cpu)
+}
+
+func (s *perCPUSlot) OnCPU(g Gen, _ Key, cpu *ir.Value) *ir.Value {
+	p := s.elementOf(g, cpu)
+	return g.IfElse(p, func() *ir.Value { return g.B().AddImm(g.B().NonNil(p), s.off) }, null(g))
+}
+
+// perCPUSlotReader reads a per-CPU slot.
+type perCPUSlotReader struct {
+	k *Kernel
+	e *ebpf.Map
+	m *object.Map
+}
+
+func openPerCPUSlot(k *Kernel, m *object.Map) (Reader, error) {
+	e, err := k.find(m.Kernel)
+	return &perCPUSlotReader{k, e, m}, err
+}
+
+func (r *perCPUSlotReader) Read() ([]Entry, error) {
+	stride := word(int(r.e.ValueSize()))
+	all := make([]byte, stride*r.k.CPUs)
+	if err := LookupElem(r.e, make([]byte, 4), all); err != nil {
+		return nil, err
+	}
+	set := r.m.Set < 0
+	cpus := make([][]byte, r.k.CPUs)
+	for i := range cpus {
+		elem := all[i*stride : (i+1)*stride]
+		cpus[i] = elem[r.m.Off : r.m.Off+r.m.Value.Size]
+		set = set || elem[r.m.Set] != 0
+	}
+	if !set {
+		return nil, nil
+	}
+	return []Entry{{Value: r.k.merged(r.m.Value, cpus)}}, nil
+}
+
+func (r *perCPUSlotReader) Clear() error { return r.zero(r.m.Set >= 0) }
+func (r *perCPUSlotReader) Zero() error  { return r.zero(false) }
+
+// onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on
+// the CPU that is named.
+const onCPU = 1
+
+// zero zeroes the slot. User space can only write an element as a whole, and
+// would undo what programs add to other slots meanwhile; so a small program does
+// it on each CPU, where no other runs at that time.
+func (r *perCPUSlotReader) zero(unset bool) error {
+	stores := func(off, size int) (insns asm.Instructions) {
+		for size > 0 {
+			n, sz := 1, asm.Byte
+			if size >= 8 && off%8 == 0 {
+				n, sz = 8, asm.DWord
+			}
+			insns = append(insns, asm.StoreMem(asm.R0, int16(off), asm.R1, sz))
+			off, size = off+n, size-n
+		}
+		return insns
+	}
+	insns := asm.Instructions{
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.LoadMapPtr(asm.R1, r.e.FD()),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "out"),
+		asm.Mov.Imm(asm.R1, 0),
+	}
+	insns = append(insns, stores(r.m.Off, r.m.Value.Size)...)
+	if unset {
+		insns = append(insns, stores(r.m.Set, 1)...)
+	}
+	insns = append(insns, asm.Mov.Imm(asm.R0, 0).WithSymbol("out"), asm.Return())
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "zero", Type: ebpf.RawTracepoint, License: "GPL", Instructions: insns,
+	})
+	if err != nil {
+		return err
+	}
+	defer prog.Close()
+	for cpu := range r.k.CPUs {
+		_, err := prog.Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)})
+		if err != nil && !errors.Is(err, unix.ENXIO) { // ENXIO: a CPU that is not there
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// A split keeps a map whose key is a long string in two hash maps. A kernel hash
+// map has keys of one size, all of which it hashes and compares: a name of ten
+// characters costs as much as one of a thousand. So strings of fewer than
+// shortKey bytes, NUL included, are in a map with keys of that size, all others
+// in one with full keys. Where a string belongs follows from the string alone, so
+// no key is in both. To its users it is one map, except that it is full when one
+// of the two is: each has room for as many entries as the script asks for.
+type split struct{ short, long *hash }
+
+// shortKey is the size of the keys in the map for short ones, which are padded
+// with zeros.
+const shortKey = 64
+
+var splitKind = kind{
+	name: "split",
+	own:  2,
+	fits: func(_ *layout, s *Spec) bool {
+		// A map whose address is taken is handed to the kernel as it is.
+		return s.Key != nil && s.Key.Kind == types.String && s.Key.Size > shortKey && s.Uses&Address == 0 && !s.shared
+	},
+	plan: newSplit,
+	open: openSplit,
+}
+
+func newSplit(l *layout, s *Spec, m *object.Map) Store {
+	long := newHash(l, s, m)
+	short := *long
+	km := *long.m
+	km.Name, km.KeySize = strings.Replace(m.Kernel, "AT_", "SHORT_", 1), shortKey
+	short.m = l.newMap(km)
+	short.key, short.keySize = types.NewString(shortKey), shortKey
+	m.Short = km.Name
+	return &split{short: &short, long: long}
+}
+
+func (s *split) Address(g Gen) *ir.Value { return s.long.Address(g) }
+
+// where runs use on the hash map that a key belongs to.
+func (s *split) where(g Gen, k Key, use func(h *hash, k Key) *ir.Value) *ir.Value {
+	switch {
+	case k.long == nil:
+		return use(s.short, Key{Ptr: k.short})
+	case k.short == nil:
+		return use(s.long, Key{Ptr: k.long})
+	}
+	return g.IfElse(k.isLong, func() *ir.Value { return use(s.long, Key{Ptr: k.long}) },
+		func() *ir.Value { return use(s.short, Key{Ptr: k.short}) })
+}
+
+func (s *split) Find(g Gen, k Key) *ir.Value {
+	return s.where(g, k, func(h *hash, k Key) *ir.Value { return h.Find(g, k) })
+}
+
+func (s *split) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
+
+func (s *split) Make(g Gen, k Key) *ir.Value {
+	return s.where(g, k, func(h *hash, k Key) *ir.Value { return h.Make(g, k) })
+}
+
+func (s *split) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
+
+func (s *split) Assign(g Gen, k Key, fill func(p *ir.Value, size int)) {
+	val := s.long.value(g, fill)
+	s.where(g, k, func(h *hash, k Key) *ir.Value { h.update(g, k, val); return nil })
+}
+
+func (s *split) AssignWord(g Gen, k Key, x *ir.Value, size int) {
+	s.where(g, k, func(h *hash, k Key) *ir.Value { h.AssignWord(g, k, x, size); return nil })
+}
+
+func (s *split) Remove(g Gen, k Key) *ir.Value {
+	return s.where(g, k, func(h *hash, k Key) *ir.Value { return h.Remove(g, k) })
+}
+
+func (s *split) OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value {
+	return s.where(g, k, func(h *hash, k Key) *ir.Value { return h.OnCPU(g, k, cpu) })
+}
+
+func (s *split) Parts() []Part {
+	short, long := s.short.Parts()[0], s.long.Parts()[0]
+	short.wrap = func(_ *ir.Builder, p *ir.Value) Key { return Key{short: p} }
+	long.wrap = func(_ *ir.Builder, p *ir.Value) Key { return Key{long: p} }
+	return []Part{short, long}
+}
+
+// Key evaluates a key. A string that is read from somewhere is read as a short
+// one first, and once more where it proves to be longer.
+func (s *split) Key(g Gen, e KeyExpr) Key {
+	b, full := g.B(), s.long.keySize
+	if text, ok := e.Literal(); ok {
+		text = text[:min(len(text), s.long.key.Size-1)]
+		if len(text) < shortKey-1 {
+			return Key{short: g.Rodata(padded(text, len(text), shortKey))}
+		}
+		return Key{long: g.Rodata(padded(text, len(text), full))}
+	}
+	size := e.StringSize()
+	if size > 0 && size < shortKey {
+		short := g.Temp(shortKey)
+		e.Write(s.short.key, short, shortKey)
+		return Key{short: short}
+	}
+	if size > 0 && size <= s.long.key.Size {
+		if p := e.InMemory(); p != nil {
+			short, long := g.Temp(shortKey), g.Temp(full)
+			b.Copy(short, 0, p, shortKey)
+			isLong := s.isLong(g, short)
+			g.If(isLong, func() {
+				b.Copy(long, 0, p, size)
+				if size < full {
+					b.Zero(long, int64(size), full-size)
+				}
+			})
+			return Key{isLong: isLong, short: short, long: long}
+		}
+		if src, space, ok := e.Source(g); ok {
+			return s.read(g, size, src, space)
+		}
+	}
+	k := g.Temp(full)
+	e.Write(s.long.key, k, full)
+	return Key{isLong: s.isLong(g, k), short: k, long: k}
+}
+
+// isLong reports whether the string at p, with zeros after it, is a long one.
+func (s *split) isLong(g Gen, p *ir.Value) *ir.Value {
+	last := g.B().Load(p, shortKey-2, 1, false)
+	return g.IfElse(last, func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return g.B().Const(0) })
+}
+
+// read encodes the string of at most size bytes at src.
+func (s *split) read(g Gen, size int, src *ir.Value, space types.Space) Key {
+	b, full := g.B(), s.long.keySize
+	short, long := g.Temp(shortKey), g.Temp(full)
+	b.Zero(short, 0, shortKey)
+	r := g.ReadStr(short, 0, b.Const(shortKey), shortKey, src, space)
+	isLong := g.IfElse(b.Op(ir.OpEq, r, b.Const(shortKey)), func() *ir.Value {
+		b.Cur.Unlikely = true
+		b.Zero(long, 0, full)
+		r := g.ReadStr(long, 0, b.Const(int64(size)), size, src, space)
+		// It may have changed meanwhile.
+		return g.IfElse(b.Op(ir.OpSLt, r, b.Const(shortKey)), func() *ir.Value {
+			b.Copy(short, 0, long, shortKey)
+			return b.Const(0)
+		}, func() *ir.Value { return b.Const(1) })
+	}, func() *ir.Value { return b.Const(0) })
+	return Key{isLong: isLong, short: short, long: long}
+}
+
+// splitReader reads the two hash maps as one map.
+type splitReader struct{ short, long *hashReader }
+
+func openSplit(k *Kernel, m *object.Map) (Reader, error) {
+	long, err := openHash(k, m)
+	if err != nil {
+		return nil, err
+	}
+	short, err := openHashOf(k, m, m.Short)
+	return &splitReader{short, long}, err
+}
+
+func (r *splitReader) Read() ([]Entry, error) {
+	short, err := r.short.Read()
+	if err != nil {
+		return nil, err
+	}
+	long, err := r.long.Read()
+	return append(short, long...), err
+}
+
+func (r *splitReader) Clear() error { return errors.Join(r.short.Clear(), r.long.Clear()) }
+func (r *splitReader) Zero() error  { return errors.Join(r.short.Zero(), r.long.Zero()) }

@@ -1,0 +1,270 @@
+package store
+
+import (
+	"encoding/binary"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// A threads store keeps a map of words whose key is the running thread's ID
+// wherever the script names it, as @start[tid] is, in a hash map with a thread
+// table before it, which holds most entries: from the entry to the exit of a call,
+// say.
+//
+// These invariants hold:
+//
+//   - An entry is touched by its thread alone, which is on one CPU at a time. So
+//     finding, setting and removing it needs no lock, and no call. Threads compete
+//     only for a free slot, by compare and exchange.
+//   - The entry of a thread is in one of two neighbouring slots or, if both are
+//     taken, in the hash map. Once an entry had to go there, the word at tableOver
+//     is not 0.
+//   - Thread 0, which all idle CPUs share, is only in the hash map.
+//
+// A slot is a u64, the generation and the thread's ID, and a value of up to 8
+// bytes. Iteration and the like need a kernel map: a map with such uses has no
+// thread table.
+type threads struct {
+	*hash
+	table
+}
+
+const (
+	threadSlots = 1024 // 16 KiB
+	threadSlot  = 16   // bytes of a slot
+	threadValue = 8    // offset of the value
+)
+
+// threadsUses are the uses that a program can make of a map of threads.
+const threadsUses = Add | Read | Assign | Change | Delete | Whole
+
+var threadsKind = kind{
+	name: "threads",
+	own:  1,
+	fits: func(l *layout, s *Spec) bool {
+		switch {
+		case s.Key == nil, s.Key.Kind != types.Int || s.Key.Size != 4 || s.Key.Signed:
+			return false
+		case s.Declared || s.Max < threadSlots || s.Uses&^threadsUses != 0 || !l.AtomicFetch:
+			return false
+		}
+		switch s.Value.Kind {
+		case types.Int, types.Bool, types.Enum, types.Pointer:
+			return true
+		}
+		return false
+	},
+	plan: newThreads,
+	open: openThreads,
+}
+
+func newThreads(l *layout, s *Spec, m *object.Map) Store {
+	t := &threads{hash: newHash(l, s, m), table: l.newTable(threadSlots * threadSlot)}
+	m.Table = &object.Table{Off: int(t.off), Slots: threadSlots}
+	return t
+}
+
+// home is where an entry may be: its thread, what its slot says if it has one,
+// and the two slots.
+type home struct {
+	tid, gen, word *ir.Value
+	slots          [2]*ir.Value
+}
+
+func (s *threads) home(b *ir.Builder, k Key) home {
+	h := home{tid: b.Load(k.Ptr, 0, 4, false), gen: s.generation(b)}
+	h.word = b.Op(ir.OpOr, h.gen, h.tid)
+	i := slotIndex(b, h.tid, threadSlots)
+	base := s.slots(b)
+	h.slots[0] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, i, b.Const(threadSlot)))
+	h.slots[1] = b.Op(ir.OpAdd, base, b.Op(ir.OpMul, b.Op(ir.OpXor, i, b.Const(1)), b.Const(threadSlot)))
+	return h
+}
+
+// over is the address of the word that says whether entries had to go to the hash
+// map.
+func (s *threads) over(b *ir.Builder) *ir.Value { return b.MapValue(s.table.m, s.off+tableOver) }
+
+// elsewhere says whether the entry of a thread without a slot can be in the hash
+// map.
+func (s *threads) elsewhere(b *ir.Builder, tid *ir.Value) *ir.Value {
+	return b.Op(ir.OpOr, b.Load(s.over(b), 0, 8, false), b.Op(ir.OpEq, tid, b.Const(0)))
+}
+
+func (s *threads) Find(g Gen, k Key) *ir.Value {
+	b := g.B()
+	h := s.home(b, k)
+	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
+	join := b.NewBlock()
+	for _, slot := range h.slots {
+		in, next := b.NewBlock(), b.NewBlock()
+		b.Br(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), in, next)
+		b.SealSet(in)
+		b.Write(value, b.AddImm(slot, threadValue))
+		b.Jump(join)
+		b.SealSet(next)
+	}
+	b.Write(value, b.Const(0))
+	g.If(s.elsewhere(b, h.tid), func() {
+		b.Cur.Unlikely = true
+		b.Write(value, s.hash.Find(g, k))
+	})
+	b.Jump(join)
+	b.SealSet(join)
+	return b.Read(value)
+}
+
+func (s *threads) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
+
+func (s *threads) Make(g Gen, k Key) *ir.Value {
+	return s.orElse(g, k, func() *ir.Value { return s.hash.Make(g, k) })
+}
+
+func (s *threads) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
+
+// orElse is the value of a key, a new one of zeros if there was none, or what
+// hashed gives where both slots are taken.
+func (s *threads) orElse(g Gen, k Key, hashed func() *ir.Value) *ir.Value {
+	b := g.B()
+	p := s.Find(g, k)
+	return g.IfElse(p, func() *ir.Value { return b.NonNil(p) }, func() *ir.Value {
+		q := s.claim(g, k)
+		return g.IfElse(q, func() *ir.Value { return b.NonNil(q) }, func() *ir.Value {
+			b.Cur.Unlikely = true
+			h := s.home(b, k)
+			g.If(h.tid, func() { b.Store(s.over(b), 0, 8, b.Const(1)) })
+			return hashed()
+		})
+	})
+}
+
+// claim gives a thread without an entry a slot, with a value of zero: the value's
+// address, null where both are taken.
+func (s *threads) claim(g Gen, k Key) *ir.Value {
+	b := g.B()
+	h := s.home(b, k)
+	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
+	join := b.NewBlock()
+	b.Write(value, b.Const(0))
+	some := b.NewBlock()
+	b.Br(h.tid, some, join)
+	b.SealSet(some)
+	for _, slot := range h.slots {
+		free, ours, next := b.NewBlock(), b.NewBlock(), b.NewBlock()
+		was := b.Load(slot, 0, 8, false)
+		b.Br(b.Op(ir.OpULt, was, h.gen), free, next)
+		b.SealSet(free)
+		b.Br(b.Op(ir.OpEq, b.CmpXchg(slot, 0, was, b.Const(slotBusyImm)), was), ours, next)
+		b.SealSet(ours)
+		b.Store(slot, threadValue, 8, b.Const(0))
+		b.Store(slot, 0, 8, h.word)
+		b.Write(value, b.AddImm(slot, threadValue))
+		b.Jump(join)
+		next.Unlikely = true
+		b.SealSet(next)
+	}
+	b.Jump(join)
+	b.SealSet(join)
+	return b.Read(value)
+}
+
+func (s *threads) AssignWord(g Gen, k Key, x *ir.Value, size int) {
+	p := s.orElse(g, k, func() *ir.Value {
+		s.hash.AssignWord(g, k, x, size)
+		return g.B().Const(0)
+	})
+	g.If(p, func() { g.B().Store(g.B().NonNil(p), 0, size, x) })
+}
+
+// Remove takes the entry away wherever it is: a program that interrupted another
+// one just as that claimed a slot may have given the thread a second one.
+func (s *threads) Remove(g Gen, k Key) *ir.Value {
+	b := g.B()
+	h := s.home(b, k)
+	r := &ir.Var{Name: "r", Type: ir.Int}
+	b.Write(r, b.Const(enoent))
+	for _, slot := range h.slots {
+		g.If(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), func() {
+			b.Store(slot, 0, 8, b.Const(slotFree))
+			b.Write(r, b.Const(0))
+		})
+	}
+	g.If(s.elsewhere(b, h.tid), func() {
+		b.Cur.Unlikely = true
+		g.If(b.Op(ir.OpEq, s.hash.Remove(g, k), b.Const(0)), func() { b.Write(r, b.Const(0)) })
+	})
+	return b.Read(r)
+}
+
+// threadsReader reads the hash map and its thread table.
+type threadsReader struct {
+	*hashReader
+	t *openTable
+}
+
+func openThreads(k *Kernel, m *object.Map) (Reader, error) {
+	h, err := openHash(k, m)
+	if err != nil {
+		return nil, err
+	}
+	t, err := k.openTable(m.Table.Off)
+	return &threadsReader{h, &t}, err
+}
+
+// Read adds to what the hash map has what the table holds.
+func (r *threadsReader) Read() ([]Entry, error) {
+	entries, err := r.hashReader.Read()
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, e := range entries {
+		seen[string(e.Key)] = true
+	}
+	err = r.eachSlot(func(key, val []byte, _ int64) error {
+		if !seen[string(key)] {
+			seen[string(key)] = true
+			entries = append(entries, Entry{Key: key, Value: val[:r.size]})
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// eachSlot calls f for all slots that hold an entry: its key, its value, and where
+// in the table the slot is.
+func (r *threadsReader) eachSlot(f func(key, val []byte, off int64) error) error {
+	gen, slots, err := r.t.read(r.m.Table.Slots * threadSlot)
+	if err != nil {
+		return err
+	}
+	for off := 0; off < len(slots); off += threadSlot {
+		slot := slots[off:][:threadSlot]
+		word := binary.NativeEndian.Uint64(slot)
+		if word < gen || word == slotBusy {
+			continue
+		}
+		key := binary.NativeEndian.AppendUint32(nil, uint32(word))
+		if err := f(key, slot[threadValue:], int64(tableHeader+off)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Clear gives back all slots before it clears the hash map.
+func (r *threadsReader) Clear() error {
+	if err := r.t.clear(); err != nil {
+		return err
+	}
+	return r.hashReader.Clear()
+}
+
+func (r *threadsReader) Zero() error {
+	err := r.eachSlot(func(_, _ []byte, off int64) error { return r.t.put(off+threadValue, 0) })
+	if err != nil {
+		return err
+	}
+	return r.hashReader.Zero()
+}
