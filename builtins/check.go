@@ -185,6 +185,18 @@ func wantInt(c Checker, call *Call, i int) bool {
 	return false
 }
 
+// wantAddress checks that argument i is an integer or a pointer.
+func wantAddress(c Checker, call *Call, i int) bool {
+	t := call.typeOf(i)
+	if t.IsInteger() || t.Kind == types.Pointer || t.Kind == types.Invalid {
+		return true
+	}
+	if c.Final() {
+		c.Errorf(call.Span, "%s() expects an integer or pointer argument (%s provided)", call.Def.Name, className(t))
+	}
+	return false
+}
+
 // wantString checks that argument i is a string literal and returns it.
 func wantString(c Checker, call *Call, i int) (string, bool) {
 	a := call.arg(i)

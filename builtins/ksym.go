@@ -34,8 +34,7 @@ func ksym() *Def {
 }
 
 func checkSymbol(c Checker, call *Call, t *types.Type) *types.Type {
-	if a := call.typeOf(0); !a.IsInteger() && a.Kind != types.Pointer && a.Kind != types.Invalid && c.Final() {
-		c.Errorf(call.Span, "%s() expects an integer or pointer argument (%s provided)", call.Def.Name, className(a))
+	if !wantAddress(c, call, 0) {
 		return types.TInvalid
 	}
 	return t

@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"slices"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -78,10 +80,25 @@ func bytesOf(g Gen, a *Arg, n int, scalars bool) *ir.Value {
 
 // addrOf is the address of an argument's bytes, scalars too.
 func addrOf(g Gen, a *Arg) *ir.Value {
-	if !a.Type.IsScalar() {
-		return g.Addr(a)
+	var p *ir.Value
+	if a.Type.IsScalar() {
+		p = g.Temp(a.Type.Size)
+		g.Store(a, a.Type, Dest{Ptr: p, Size: a.Type.Size})
+	} else {
+		p = g.Addr(a)
 	}
-	p := g.Temp(a.Type.Size)
-	g.Store(a, a.Type, Dest{Ptr: p, Size: a.Type.Size})
-	return p
+	if !holdsPointer(a.Type) {
+		return p
+	}
+	// The kernel's verifier lets no single byte be read of a pointer that it
+	// has seen stored, but it forgets what a helper copies.
+	plain := g.Temp(a.Type.Size)
+	g.Read(plain, 0, a.Type.Size, p, types.Kernel, "")
+	return plain
+}
+
+// holdsPointer reports whether a value of type t was put together here from
+// parts among which are pointers.
+func holdsPointer(t *types.Type) bool {
+	return t.Kind == types.Pointer || slices.ContainsFunc(t.Fields, func(f types.Field) bool { return holdsPointer(f.Type) })
 }

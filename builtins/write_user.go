@@ -16,7 +16,7 @@ func writeUser() *Def {
 			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; $ok = write_user(arg0, $x, 8); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if !needsTask(c, call) || len(call.Args) < 3 {
+			if !needsTask(c, call) || len(call.Args) < 3 || !wantAddress(c, call, 0) {
 				return types.TInvalid
 			}
 			size := call.Args[2]

@@ -72,17 +72,21 @@ func (f *fn) movePointer(op string, x, y operand) *ir.Value {
 	if x.t.Kind != types.Pointer {
 		x, y = y, x
 	}
-	n := y.x
-	switch size := elemSize(x.t); {
-	case n.Op == ir.OpConst:
-		n = f.b.Const(n.Imm * size)
-	case size == 1:
-		n = f.word(n)
-	default:
-		n = f.b.Op(ir.OpMul, f.word(n), f.b.Const(size))
+	n, size := y.x, elemSize(x.t)
+	if n.Op == ir.OpConst && max(n.Imm, -n.Imm) < maxMove/size {
+		return f.b.Op(plainOps[op], f.b.AsInt(x.x), f.b.Const(n.Imm*size))
 	}
-	return f.b.Op(plainOps[op], f.b.AsInt(x.x), n)
+	n = f.word(n)
+	if size != 1 {
+		n = f.b.Op(ir.OpMul, n, f.b.Const(size))
+	}
+	return f.b.Op(plainOps[op], f.b.AsInt(f.word(x.x)), n)
 }
+
+// maxMove bounds how far the kernel's verifier lets a pointer that it knows be
+// moved (BPF_MAX_VAR_OFF), which has to be a constant for most of them. What
+// goes further is computed with the address as a number.
+const maxMove = 1 << 29
 
 func elemSize(p *types.Type) int64 {
 	if p.Elem == nil || p.Elem.Size == 0 {

@@ -190,6 +190,9 @@ func (f *fn) storeCall(e ast.Expr, t *types.Type, d Dest) {
 	call, _ := e.(*ast.Call)
 	switch fun := f.info.FnCalls[call]; {
 	case call != nil && fun != nil:
+		if into.Off%8 != 0 { // the function writes words
+			fits, into = false, Dest{Ptr: f.temp(max(a.Size, 8)), Size: a.Size, Padded: true}
+		}
 		f.callScript(fun, call, f.b.AddImm(into.Ptr, into.Off))
 	default:
 		c := f.info.Calls[e]

@@ -139,7 +139,14 @@ func (f *fn) eval(e ast.Expr) {
 	switch t := f.typeOf(e); {
 	case t.Kind == types.Void:
 		f.callValue(e)
-	case t.IsScalar() || t.Kind == types.Agg:
+	case t.Kind == types.Agg:
+		// Reading it has no effect, but what computes its key may have one.
+		if i, ok := e.(*ast.Index); ok {
+			for _, k := range i.Args {
+				f.eval(k)
+			}
+		}
+	case t.IsScalar():
 		f.value(e)
 	default:
 		f.guardDo(func() { f.place(e) }, func() {})

@@ -145,6 +145,9 @@ func (f *fn) extendFrame(size int64) int64 {
 
 // readVar is the value of a variable of one word.
 func (f *fn) readVar(v *check.Var) *ir.Value {
+	if isContext(v.Type) {
+		return f.ctxValue()
+	}
 	l := f.local(v, false)
 	if l.v != nil {
 		return f.b.Read(l.v)
@@ -154,6 +157,9 @@ func (f *fn) readVar(v *check.Var) *ir.Value {
 
 // writeVar assigns a variable of one word.
 func (f *fn) writeVar(v *check.Var, x *ir.Value) {
+	if isContext(v.Type) {
+		return
+	}
 	l := f.local(v, true)
 	if l.v != nil {
 		f.b.Write(l.v, x)
@@ -162,8 +168,15 @@ func (f *fn) writeVar(v *check.Var, x *ir.Value) {
 	f.b.Store(l.mem, 0, v.Type.Size, x)
 }
 
+// isContext reports whether t is the type of the program's context, of which
+// there is one: a variable of that type needs no memory.
+func isContext(t *types.Type) bool { return t.Kind == types.Pointer && t.Space == types.Ctx }
+
 // zeroVar gives a variable its start value.
 func (f *fn) zeroVar(v *check.Var) {
+	if isContext(v.Type) {
+		return
+	}
 	switch l := f.local(v, true); {
 	case l.v != nil:
 		f.b.Write(l.v, f.b.Const(0))

@@ -72,6 +72,9 @@ func (c *checker) increment(e *ast.Unary) *types.Type {
 		return old
 	}
 	if old.Kind == types.Pointer {
+		if c.fixed(old, e.Span()) {
+			return types.TInvalid
+		}
 		return old
 	}
 	if !isNumber(old) {
@@ -125,6 +128,14 @@ func (c *checker) address(e *ast.Unary) *types.Type {
 				return types.TInvalid
 			}
 			return unknown
+		}
+		if c.final && (m.info.Keyed || t.Kind == types.Agg) {
+			why := "has keys"
+			if !m.info.Keyed {
+				why = "is an aggregation"
+			}
+			c.errorf(x.Span(), "The address-of operator (&) can only be used on maps that hold one value: %s %s", m.info.Name, why)
+			return types.TInvalid
 		}
 		c.info.Types[x] = t
 		return types.NewPointer(plain(t), types.NoSpace)
@@ -222,6 +233,9 @@ func (c *checker) holdsOther(span source.Span, target ast.Expr, t, old *types.Ty
 
 // moved is the type of a pointer after arithmetic on it.
 func (c *checker) moved(p *types.Type, span source.Span) *types.Type {
+	if c.fixed(p, span) {
+		return types.TInvalid
+	}
 	if p.Elem.Kind != types.Void && p.Elem.Size == 0 {
 		c.errorf(span, "A pointer to '%s' cannot be moved: the size of what it points to is not known", p.Elem)
 		return types.TInvalid
@@ -231,6 +245,15 @@ func (c *checker) moved(p *types.Type, span source.Span) *types.Type {
 		return types.NewPointer(p.Elem.InSpace(types.Kernel), types.Kernel)
 	}
 	return p
+}
+
+// fixed reports a pointer that arithmetic cannot be done on, and says so: the
+// program's context.
+func (c *checker) fixed(p *types.Type, span source.Span) bool {
+	if p.Space == types.Ctx {
+		c.errorf(span, "A pointer to the program's context cannot be moved")
+	}
+	return p.Space == types.Ctx
 }
 
 // arithmetic is the type that op computes in: 64 bits; signed where an operand

@@ -1,0 +1,313 @@
+package generate
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	session "github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/tests/golden"
+)
+
+var (
+	all    = flag.Bool("all", false, "try every program on every kernel, not a sample: it takes many minutes")
+	sample = flag.Int("sample", 0, "number of the `sample` to draw; each number draws others")
+	report = flag.Bool("report", false, "list how often the checker gave which reason for refusing a program")
+	only   = flag.String("only", "", "try only programs whose text matches this `regexp`, all of them")
+)
+
+// A stock is a set of programs that are alike, of which one in so many is tried.
+type stock struct {
+	name  string
+	every int
+	list  func() []program
+}
+
+func place(uses []use, places []position) []program {
+	var list []program
+	for _, u := range uses {
+		for _, p := range places {
+			if made := p.put(u); made.attach != "" {
+				made.unsafe = u.in.unsafe
+				list = append(list, made)
+			}
+		}
+	}
+	return list
+}
+
+// few are the positions for what there is very much of.
+func few() []position {
+	return []position{
+		then("printed", "print(X);"),
+		then("variable", "$w = X; print($w);"),
+		then("key and value", "@k[X] = X; print(@k);"),
+	}
+}
+
+var stocks = []stock{
+	{"each type in each place", 8, func() []program { return place(operands(), positions()) }},
+	{"each builtin in each place", 10, func() []program { return place(examples(), positions()) }},
+	{"each argument of each builtin", 60, func() []program { return place(arguments(examples(), operands()), few()) }},
+	{"each operator on each two types", 1000, func() []program { return place(operators(operands()), few()) }},
+	{"each builtin and type in each kind of probe", 40, func() []program {
+		var list []program
+		for _, u := range append(examples(), operands()...) {
+			list = append(list, place(inKinds(u), few())...)
+		}
+		return list
+	}},
+}
+
+// draw is the sample with that number of a stock.
+func (s stock) draw(n int) []program {
+	every := s.every
+	if *all {
+		every = 1
+	}
+	pattern := regexp.MustCompile(*only)
+	seen := map[string]bool{}
+	var list []program
+	for _, p := range s.list() {
+		text := p.String()
+		if seen[text] || (*only == "" && !drawn(text, n, every)) || !pattern.MatchString(text) {
+			continue
+		}
+		seen[text] = true
+		list = append(list, p)
+	}
+	return list
+}
+
+// tally counts what became of programs.
+type tally struct {
+	mu       sync.Mutex
+	accepted int
+	refused  map[string]int
+}
+
+func (c *tally) String() string {
+	n := 0
+	for _, k := range c.refused {
+		n += k
+	}
+	return fmt.Sprintf("%d programs: %d accepted, %d refused by rule", c.accepted+n, c.accepted, n)
+}
+
+func (c *tally) log(t *testing.T, name string) {
+	t.Logf("%s: %s", name, c)
+	if !*report {
+		return
+	}
+	reasons := slices.SortedFunc(maps.Keys(c.refused), func(a, b string) int { return c.refused[b] - c.refused[a] })
+	for _, r := range reasons {
+		t.Logf("%6d %s", c.refused[r], r)
+	}
+}
+
+// compile compiles p, and counts it. An error of the compiler's own, or a
+// refusal without a reason, fails the test. The object is nil where p is refused.
+func (c *tally) compile(t *testing.T, k probes.Kernel, p program) *object.Object {
+	var diags source.Diags
+	obj, err := codegen.Compile(source.NewFile("stdin", p.String()), codegen.Options{
+		Env:     &probes.Env{Kernel: k, Unsafe: true},
+		Session: &builtins.Session{Unsafe: true, Params: []string{"7"}},
+		Verify:  true,
+	}, &diags)
+	if err != nil {
+		t.Errorf("%s%.2000v", p, err)
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if obj != nil {
+		c.accepted++
+		return obj
+	}
+	if c.refused == nil {
+		c.refused = map[string]int{}
+	}
+	for _, d := range diags.All() {
+		if d.Severity == source.Error {
+			c.refused[quoted.ReplaceAllString(d.Msg, "…")]++
+			return nil
+		}
+	}
+	t.Errorf("%srefused, and nothing says why", p)
+	return nil
+}
+
+var quoted = regexp.MustCompile("'[^']*'|\"[^\"]*\"|[0-9]+|[@$][a-z]+")
+
+// each calls f for all of list, on all CPUs.
+func each(list []program, f func(p program)) {
+	var wg sync.WaitGroup
+	work := make(chan program)
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for p := range work {
+				f(p)
+			}
+		})
+	}
+	for _, p := range list {
+		work <- p
+	}
+	close(work)
+	wg.Wait()
+}
+
+// inProgramDir makes testdata/prog, which the scripts with user probes name.
+func inProgramDir(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "testdata"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "testdata", "prog"), golden.Program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+}
+
+// TestCompiles compiles programs for the frozen kernels, others for each: they
+// become an object or are refused by a rule that is told.
+func TestCompiles(t *testing.T) {
+	paths, err := filepath.Glob("../kernels/*.zip")
+	if err != nil || len(paths) == 0 {
+		t.Skip("the frozen kernels are not here")
+	}
+	var kernels []*kernel.Kernel
+	for _, path := range paths {
+		k, err := kernel.Frozen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kernels = append(kernels, k)
+	}
+	inProgramDir(t)
+	for _, s := range stocks {
+		var sum tally
+		for n, k := range kernels {
+			each(s.draw(*sample*len(kernels)+n), func(p program) { sum.compile(t, k, p) })
+		}
+		sum.log(t, s.name)
+		if sum.accepted == 0 && *only == "" {
+			t.Errorf("%s: not one program was accepted", s.name)
+		}
+	}
+}
+
+// TestLoadsAndEnds loads programs into this kernel: its verifier accepts what
+// the checker does. Those that start by themselves run to their end.
+func TestLoadsAndEnds(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("loading programs needs root")
+	}
+	k := kernel.Live()
+	inProgramDir(t)
+	for _, s := range stocks {
+		list := s.draw(*sample + 1)
+		if testing.Short() {
+			list = slices.DeleteFunc(list, func(p program) bool { return !drawn(p.String(), *sample, 7) })
+		}
+		var sum tally
+		var mu sync.Mutex
+		ended, lacking := 0, 0
+		each(list, func(p program) {
+			obj := sum.compile(t, k, p)
+			if obj == nil {
+				return
+			}
+			ran, err := run(obj, p)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil && ran:
+				ended++
+			case errors.Is(err, errLacking):
+				lacking++
+			case err != nil:
+				t.Errorf("%s%v", p, err)
+			}
+		})
+		sum.log(t, s.name)
+		t.Logf("%s: %d ran and ended, %d need what this kernel lacks", s.name, ended, lacking)
+	}
+}
+
+// errLacking is the end of a program that needs what this kernel does not have.
+var errLacking = errors.New("this kernel lacks something")
+
+var lacking = regexp.MustCompile(`operation not permitted|the kernel does not offer`)
+
+// run loads obj and, if it starts by itself, runs it to its end.
+func run(obj *object.Object, p program) (ran bool, err error) {
+	opt := session.Options{Stderr: io.Discard}
+	w := output.NewWriter(io.Discard, output.Full)
+	if len(p.body)%2 == 0 {
+		opt.Sink = output.NewText(w, io.Discard, output.Options{})
+	} else {
+		opt.Sink = output.NewJSON(w, output.Options{})
+	}
+	s, err := session.Load(obj, opt)
+	if err != nil {
+		if errors.Is(err, ebpf.ErrNotSupported) || lacking.MatchString(err.Error()) {
+			return false, errLacking
+		}
+		return false, err
+	}
+	defer s.Close()
+	if p.attach != "begin" || p.unsafe {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if _, err := s.Run(ctx); err != nil {
+		return false, fmt.Errorf("running it: %w", err)
+	}
+	if ctx.Err() != nil {
+		return false, errors.New("it does not end")
+	}
+	return true, nil
+}
+
+// TestAttachments holds that every kind of probe is tried.
+func TestAttachments(t *testing.T) {
+	for _, k := range probes.Kinds() {
+		if len(attachments[k.Name]) == 0 {
+			t.Errorf("no attach point for %s", k.Name)
+		}
+	}
+}
+
+// TestExamples holds that every builtin is tried.
+func TestExamples(t *testing.T) {
+	tried := map[string]bool{}
+	for _, u := range examples() {
+		tried[u.name] = true
+	}
+	for _, d := range builtins.All() {
+		if !tried[d.Name] {
+			t.Errorf("no example of %s uses it", d.Name)
+		}
+	}
+}

@@ -1,0 +1,309 @@
+package generate
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+var begin = program{attach: "begin"}
+
+// operands are expressions of every type, made in every way that a script has to
+// make one.
+func operands() []use {
+	var list []use
+	add := func(name, text, typ string) { list = append(list, use{name: name, text: text, typ: typ, in: begin}) }
+	// What an operand needs has names of its own, so that any two can be used
+	// together.
+	after := func(name, body, text, typ string) {
+		own := regexp.MustCompile(`([$@])[a-z]+`)
+		names := fmt.Sprintf("${1}op%d", len(list))
+		body, text = own.ReplaceAllString(body, names), own.ReplaceAllString(text, names)
+		list = append(list, use{name: name, text: text, typ: typ, in: program{attach: "begin", body: body}})
+	}
+	for _, size := range []int{8, 16, 32, 64} {
+		for _, u := range []string{"", "u"} {
+			t := fmt.Sprintf("%sint%d", u, size)
+			add(t, "("+t+")200", t)
+			add(t, "("+t+")rand", t)
+			add(t, "("+t+")-1", t)
+			after(t, "let $i : "+t+" = 7;", "$i", t)
+		}
+	}
+	for _, n := range []string{"0", "1", "-1", "9223372036854775807", "18446744073709551615", "0x7f", "1e3", "1us"} {
+		add("literal", n, "")
+	}
+	add("bool", "true", "bool")
+	add("bool", "(cpu == 0)", "bool")
+	add("bool", "(bool)rand", "bool")
+	add("literal", `"abc"`, "")
+	add("literal", `""`, "")
+	add("literal", `"%s\n\""`, "")
+	add("string", "comm", "string[16]")
+	add("string", "str(ctx)", "string")
+	after("string", `$s = "hello";`, "$s", "string[6]")
+	after("string", `@s = comm;`, "@s", "string[16]")
+	after("string", `@s[1] = "hello";`, "@s[1]", "string[6]")
+	add("char", `comm[0]`, "")
+	add("buffer", `buf("abcdef", 6)`, "")
+	add("buffer", `buf(comm)`, "")
+	add("buffer", `buf((uint64)1, 3)`, "")
+	after("buffer", `@b = buf("abc", 3);`, "@b", "")
+	add("tuple", `(1, "ab")`, "")
+	add("tuple", `(1, (comm, (uint8)2), nsecs)`, "")
+	add("tuple", `((int8)1, (uint16)2, "a", true)`, "")
+	after("tuple", `@t = (1, comm);`, "@t", "")
+	after("tuple", `@t[1] = (1, comm);`, "@t[1].1", "")
+	add("record", `(a = 1, b = comm)`, "")
+	add("array", `(uint8[8])12345`, "uint8[8]")
+	add("array", `(uint16[4])nsecs`, "uint16[4]")
+	add("array", `(int32[2])nsecs`, "int32[2]")
+	after("array", `$a = (int16[4])nsecs;`, "$a", "int16[4]")
+	after("array", `@a = (uint64[1])nsecs;`, "@a", "uint64[1]")
+	after("array", `$a = (int16[4])nsecs;`, "$a[1]", "int16")
+	add("pointer", `curtask`, "struct task_struct *")
+	add("pointer", `curtask.mm`, "struct mm_struct *")
+	add("pointer", `(struct task_struct *)0`, "struct task_struct *")
+	add("pointer", `(uint8 *)nsecs`, "uint8 *")
+	add("pointer", `(uint32 **)0`, "uint32 **")
+	add("pointer", `((int32 *)curtask + 2)`, "int32 *")
+	after("pointer", `@p[1] = curtask;`, "@p[1]", "")
+	add("pointer", `kptr((struct path *)nsecs)`, "struct path *")
+	add("pointer", `uptr((struct path *)nsecs)`, "struct path *")
+	add("struct", `*curtask`, "")
+	add("struct", `curtask.se`, "")
+	add("struct", `curtask.pending.signal`, "")
+	add("member", `curtask.pid`, "int32")
+	add("member", `curtask.comm`, "")
+	add("member", `curtask.cpus_mask.bits`, "")
+	add("member", `curtask.flags`, "uint32")
+	add("member", `curtask.in_execve`, "")
+	after("struct", `@s = curtask.se;`, "@s", "")
+	list = append(list,
+		use{"enum", "BLUE", "", program{decls: "enum colour { RED = 1, BLUE = 7 };", attach: "begin"}},
+		use{"enum", "(enum colour)7", "enum colour", program{decls: "enum colour { RED = 1, BLUE = 7 };", attach: "begin"}},
+		use{"struct", "*(struct s *)nsecs", "", program{decls: "struct s { int a; char b[5]; short c[2][3]; unsigned d : 3; struct { int e; } f; void *p; };", attach: "begin"}},
+		use{"struct", "(struct s *)nsecs", "struct s *", program{decls: "struct s { int a; char b[5]; };", attach: "begin"}},
+		use{"member", "((struct s *)nsecs)->b", "", program{decls: "struct s { int a; char b[5]; };", attach: "begin"}},
+		use{"member", "((struct s *)nsecs)->c", "", program{decls: "struct s { int a; short c[2][3]; };", attach: "begin"}},
+		use{"member", "((struct s *)nsecs)->d", "", program{decls: "struct s { long a; unsigned d : 3; int e : 5; };", attach: "begin"}},
+		use{"member", "((struct s *)nsecs)->f", "", program{decls: "struct s { int a; _Bool f; double g; };", attach: "begin"}},
+		use{"member", "((struct s *)nsecs)->g", "", program{decls: "struct s { int a; double g; float h; void (*f)(int); };", attach: "begin"}},
+		use{"member", "((struct s *)nsecs)->u", "", program{decls: "struct s { union { int a; char b[4]; } u; };", attach: "begin"}},
+	)
+	for _, text := range []string{
+		`ksym(nsecs)`, `usym(nsecs)`, `kstack`, `ustack(3)`, `kstack(perf, 2)`, `ntop(nsecs)`, `ntop(2, nsecs)`, `macaddr((uint8[6])nsecs)`, `strftime("%H", nsecs)`,
+		`username`, `cgroup_path(cgroup)`, `probe`, `func`, `path(curtask.fs.pwd)`, `strerror(1)`, `signal_name(9)`, `syscall_name(1)`, `curtask.real_parent.comm`, `nsecs(monotonic)`,
+	} {
+		add("opaque", text, "")
+	}
+	for _, f := range []string{"count()", "sum(5)", "avg(-3)", "min(2)", "max(3)", "stats(4)", "hist(5)", "lhist(5, 0, 10, 1)", `tseries(5, 1s, 3)`, "sum((uint32)rand)"} {
+		after("aggregation", "@a = "+f+";", "@a", "")
+		after("aggregation", "@a[1] = "+f+";", "@a[1]", "")
+		after("aggregation", "@a = "+f+";", "(int64)@a", "int64")
+		after("aggregation", "@a[comm] = "+f+";", "@a", "")
+	}
+	after("map", "@e[1] = 1;", "@e", "")
+	after("map", "@e[1, 2] = comm;", "@e[1, 2]", "")
+	after("map", "@e[comm] = (1, 2);", "(@e[comm].1 + 1)", "")
+	add("nothing", "@never", "")
+	add("nothing", "$never", "")
+	add("nothing", "nosuchthing", "")
+	add("nothing", `printf("a")`, "")
+	add("nothing", `exit()`, "")
+	add("nothing", `clear(@e)`, "")
+	add("nothing", `count()`, "")
+	add("parameter", "$1", "")
+	add("parameter", "$#", "")
+	add("parameter", "str($1)", "")
+	add("type", "sizeof(uint64)", "")
+	add("type", "offsetof(struct task_struct, pid)", "")
+	add("type", "uint64", "")
+	add("context", "ctx", "")
+	add("context", "args", "")
+	add("context", "arg0", "")
+	add("context", "retval", "")
+	add("call", `{ printf("a"); 5 }`, "")
+	list = append(list,
+		use{"call", "f(1)", "int64", program{decls: "fn f($a : int64) : int64 { return $a * 2; }", attach: "begin"}},
+		use{"call", "f(1)", "", program{decls: `fn f($a : int64) : void { printf("%d\n", $a); }`, attach: "begin"}},
+		use{"call", "f(comm)", "", program{decls: "fn f($a : string[16]) : string[16] { return $a; }", attach: "begin"}},
+		use{"call", "m(1)", "", program{decls: "macro m(x) { x + 1 }", attach: "begin"}},
+	)
+	return list
+}
+
+// examples are the uses of each builtin in the examples of its documentation.
+func examples() []use {
+	var list []use
+	for _, d := range builtins.All() {
+		seen := map[string]bool{}
+		for _, e := range d.Doc.Examples {
+			var diags source.Diags
+			tree := lang.Parse(source.NewFile("example", e), nil, &diags)
+			if diags.HasErrors() {
+				continue // that the examples compile is tested with the table
+			}
+			for _, decl := range tree.Decls {
+				probe, ok := decl.(*ast.Probe)
+				if !ok {
+					continue
+				}
+				in := program{decls: e[:probe.Span().Start], attach: attachText(probe), unsafe: d.Unsafe || d.Ends}
+				if probe.Pred != nil {
+					in.pred = probe.Pred.Span().Text()
+				}
+				for _, n := range calls(probe, d.Name) {
+					text := n.Span().Text()
+					if seen[text+in.attach] {
+						continue
+					}
+					seen[text+in.attach] = true
+					here := in
+					if strings.ContainsAny(text, "$@") { // it may need what comes before
+						here.body = strings.TrimSuffix(strings.TrimPrefix(probe.Body.Span().Text(), "{"), "}")
+					}
+					list = append(list, use{name: d.Name, text: text, in: here})
+				}
+			}
+		}
+	}
+	return list
+}
+
+func attachText(p *ast.Probe) string {
+	var points []string
+	for _, a := range p.Points {
+		points = append(points, a.Span().Text())
+	}
+	return strings.Join(points, ", ")
+}
+
+// calls are the places below n where a builtin is used.
+func calls(n ast.Node, name string) []ast.Expr {
+	is := func(text string) bool {
+		if _, ok := builtins.ArgIndex(text); ok {
+			return strings.TrimRight(text, "0123456789") == name
+		}
+		return text == name
+	}
+	var list []ast.Expr
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Call:
+			if is(n.Fn.Text) {
+				list = append(list, n)
+			}
+		case *ast.Ident:
+			if is(n.Name) {
+				list = append(list, n)
+			}
+		}
+		return true
+	})
+	return list
+}
+
+// arguments puts each of values in the place of each argument of each use of a
+// builtin, and behind the last one.
+func arguments(uses, values []use) []use {
+	var list []use
+	for _, u := range uses {
+		var diags source.Diags
+		tree := lang.Parse(source.NewFile("use", u.in.attach+" { "+u.text+" }"), nil, &diags)
+		if diags.HasErrors() || len(tree.Decls) == 0 {
+			continue
+		}
+		var call *ast.Call
+		ast.Inspect(tree.Decls[0].(*ast.Probe).Body, func(n ast.Node) bool {
+			if c, ok := n.(*ast.Call); ok && call == nil {
+				call = c
+			}
+			return true
+		})
+		if call == nil {
+			continue
+		}
+		var args []string
+		for _, a := range call.Args {
+			args = append(args, a.Span().Text())
+		}
+		for i := range len(args) + 1 {
+			for _, v := range values {
+				changed := append(append([]string{}, args[:i]...), v.text)
+				if i < len(args) {
+					changed = append(changed, args[i+1:]...)
+				}
+				in := u.in
+				in.decls += v.in.decls
+				in.body += v.in.body
+				list = append(list, use{name: u.name, text: u.name + "(" + strings.Join(changed, ", ") + ")", in: in})
+			}
+		}
+	}
+	return list
+}
+
+// operators combines values by every operator.
+func operators(values []use) []use {
+	var list []use
+	for _, v := range values {
+		for _, op := range []string{"-", "~", "!", "*", "&"} {
+			list = append(list, use{name: op, text: op + v.text, in: v.in})
+		}
+		for _, t := range []string{"int8", "uint16", "int32", "uint64", "bool", "string[5]", "uint8[8]", "struct task_struct *", "enum pid_type", "uint8 *"} {
+			list = append(list, use{name: "cast", text: "(" + t + ")" + v.text, in: v.in})
+		}
+	}
+	for _, op := range []string{"+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "==", "!=", "<", "<=", ">", ">=", "&&", "||"} {
+		for _, a := range values {
+			for _, b := range values {
+				in := a.in
+				// Both may declare the same names.
+				if in.decls != b.in.decls {
+					in.decls += b.in.decls
+				}
+				if in.body != b.in.body {
+					in.body += b.in.body
+				}
+				list = append(list, use{name: op, text: "(" + a.text + " " + op + " " + b.text + ")", in: in})
+			}
+		}
+	}
+	return list
+}
+
+// attachments are attach points of each kind of probe that frozen kernels know.
+var attachments = map[string][]string{
+	"begin": {"begin"}, "end": {"end"}, "self": {"self:signal:SIGUSR1"}, "test": {"test:t"}, "bench": {"bench:b"},
+	"kprobe": {"kprobe:vfs_read", "kprobe:vfs_read+4", "kprobe:vfs_*"}, "kretprobe": {"kretprobe:vfs_read"},
+	"fentry": {"fentry:vfs_read"}, "fexit": {"fexit:vfs_read"},
+	"tracepoint":    {"tracepoint:syscalls:sys_enter_openat", "tracepoint:sched:sched_switch", "tracepoint:syscalls:sys_exit_read"},
+	"rawtracepoint": {"rawtracepoint:sched_switch", "rawtracepoint:sys_enter"},
+	"uprobe":        {"uprobe:testdata/prog:add", "uprobe:testdata/prog:*"}, "uretprobe": {"uretprobe:testdata/prog:add"},
+	"usdt":    {"usdt:testdata/prog:*"},
+	"profile": {"profile:hz:99"}, "interval": {"interval:s:1"},
+	"software": {"software:page-faults:100"}, "hardware": {"hardware:cache-misses:1000000"}, "watchpoint": {"watchpoint:0x10000000:8:w"},
+	"iter": {"iter:task", "iter:task_file"},
+	"xdp":  {"xdp:lo"}, "tc": {"tc:lo:ingress"}, "cgroup_skb": {"cgroup_skb:/:ingress"}, "lsm": {"lsm:file_open"},
+}
+
+// inKinds is u in every kind of probe.
+func inKinds(u use) []use {
+	var list []use
+	for _, k := range probes.Kinds() {
+		for _, a := range attachments[k.Name] {
+			in := u
+			in.name = k.Name + " " + u.name
+			in.in.attach, in.in.pred = a, ""
+			list = append(list, in)
+		}
+	}
+	return list
+}
