@@ -96,24 +96,27 @@ func search(g Gen, call *Call) *ir.Value {
 }
 
 // scan walks over the characters of hay. step takes each one and returns what
-// is not 0 once the needle of n characters ends there.
+// is 0 once the needle of n characters ends there. A turn has one branch: the
+// kernel's verifier keeps all those of a program in mind.
 func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Value) *ir.Value {
 	p := g.Addr(hay)
 	b := g.B()
-	at := &ir.Var{Name: "found", Type: ir.Int}
-	b.Write(at, b.Const(notFound))
+	differs, at := &ir.Var{Name: "differs", Type: ir.Int}, &ir.Var{Name: "at", Type: ir.Int}
+	b.Write(differs, b.Const(1))
+	b.Write(at, b.Const(0))
 	forEach(g, hay.Type.Size, func(l *loop, i *ir.Value) {
 		c := byteAt(b, p, i)
-		l.leave(b.Op(ir.OpEq, c, b.Const(0)))
-		hit, next := b.NewBlock(), b.NewBlock()
-		b.Br(step(b, c), hit, next)
-		b.SealSet(hit)
-		// The loop's block has one more way in now; its variables merge there.
-		b.Write(at, b.Op(ir.OpSub, i, b.Const(int64(n-1))))
-		b.Jump(l.done)
-		b.SealSet(next)
+		d := step(b, c)
+		b.Write(differs, d)
+		b.Write(at, i)
+		// 1 if d is not 0: no branch.
+		some := b.Op(ir.OpShr, b.Op(ir.OpOr, d, b.Op(ir.OpNeg, d)), b.Const(63))
+		l.leave(b.Op(ir.OpEq, b.Op(ir.OpMul, c, some), b.Const(0)))
 	})
-	return forget(g, b.Read(at), hay.Type.Size)
+	found := g.IfElse(b.Read(differs),
+		func() *ir.Value { return b.Const(notFound) },
+		func() *ir.Value { return b.Op(ir.OpSub, b.Read(at), b.Const(int64(n-1))) })
+	return forget(g, found, hay.Type.Size)
 }
 
 func searchWord(g Gen, hay *Arg, needle string) *ir.Value {
@@ -134,7 +137,7 @@ func searchWord(g Gen, hay *Arg, needle string) *ir.Value {
 			w = b.Op(ir.OpAnd, w, b.Const(mask))
 		}
 		b.Write(window, w)
-		return b.Op(ir.OpEq, w, b.Const(int64(want)))
+		return b.Op(ir.OpXor, w, b.Const(int64(want)))
 	})
 }
 
@@ -156,7 +159,8 @@ func searchBits(g Gen, hay *Arg, needle string) *ir.Value {
 		s := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(state), b.Const(1)), b.Const(1))
 		s = b.Op(ir.OpAnd, s, m)
 		b.Write(state, s)
-		return b.Op(ir.OpAnd, s, b.Const(1<<(len(needle)-1)))
+		end := int64(1) << (len(needle) - 1)
+		return b.Op(ir.OpXor, b.Op(ir.OpAnd, s, b.Const(end)), b.Const(end))
 	})
 }
 

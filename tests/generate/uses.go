@@ -12,6 +12,9 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
+// table is the builtins.
+var table = builtins.NewRegistry(builtins.All())
+
 var begin = program{attach: "begin"}
 
 // operands are expressions of every type, made in every way that a script has to
@@ -142,11 +145,11 @@ func operands() []use {
 // examples are the uses of each builtin in the examples of its documentation.
 func examples() []use {
 	var list []use
-	for _, d := range builtins.All() {
+	for _, d := range table.All() {
 		seen := map[string]bool{}
 		for _, e := range d.Doc.Examples {
 			var diags source.Diags
-			tree := lang.Parse(source.NewFile("example", e), nil, &diags)
+			tree := lang.Parse(source.NewFile("example", e), table, nil, &diags)
 			if diags.HasErrors() {
 				continue // that the examples compile is tested with the table
 			}
@@ -216,7 +219,7 @@ func arguments(uses, values []use) []use {
 	var list []use
 	for _, u := range uses {
 		var diags source.Diags
-		tree := lang.Parse(source.NewFile("use", u.in.attach+" { "+u.text+" }"), nil, &diags)
+		tree := lang.Parse(source.NewFile("use", u.in.attach+" { "+u.text+" }"), table, nil, &diags)
 		if diags.HasErrors() || len(tree.Decls) == 0 {
 			continue
 		}
