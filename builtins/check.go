@@ -10,14 +10,11 @@ import (
 
 // inUserspaceProbe reports whether the probe is in a program's or library's code.
 func inUserspaceProbe(c Checker) bool {
-	switch kindName(c) {
-	case "uprobe", "uretprobe", "usdt":
-		return true
-	}
-	return false
+	ctx := c.Context()
+	return ctx != nil && ctx.FuncIsUser
 }
 
-// kindName is the name of the probe's kind.
+// kindName returns the name of the probe's kind.
 func kindName(c Checker) string {
 	if ctx := c.Context(); ctx != nil {
 		return ctx.Kind.Name
@@ -25,12 +22,12 @@ func kindName(c Checker) string {
 	return "function"
 }
 
-// kindShown is kindName as errors have it: begin and end are special.
+// kindShown returns the kind as probetype has it.
 func kindShown(c Checker) string {
-	if name := kindName(c); name != "begin" && name != "end" {
-		return name
+	if ctx := c.Context(); ctx != nil {
+		return ctx.Kind.Shown()
 	}
-	return "special"
+	return "function"
 }
 
 // needs reports that what asks for a feature the kernel lacks.

@@ -16,7 +16,7 @@ func override() *Def {
 			Examples: []string{`kprobe:should_failslab { override(12); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if ctx := c.Context(); ctx == nil || ctx.Kind.Name != "kprobe" {
+			if ctx := c.Context(); ctx == nil || !ctx.Kind.Overrides {
 				c.Errorf(call.Span, "override can only be used in kprobes")
 				return types.TInvalid
 			}

@@ -18,12 +18,12 @@ func path() *Def {
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
-			if ctx == nil || ctx.Kind.Name != "fentry" && ctx.Kind.Name != "fexit" && ctx.Kind.Name != "iter" {
+			if ctx == nil || ctx.Kind.Paths == (probes.Version{}) {
 				c.Errorf(call.Span, "The path function can only be used with 'fentry', 'fexit', 'iter' probes")
 				return types.TInvalid
 			}
-			if v := c.Kernel().Release(); ctx.Kind.Name == "iter" && v.Less(probes.Version{Major: 5, Minor: 12}) {
-				c.Errorf(call.Span, "path() in iterators needs Linux 5.12, this is %s", v)
+			if v := c.Kernel().Release(); v.Less(ctx.Kind.Paths) {
+				c.Errorf(call.Span, "path() in %s probes needs Linux %s, this is %s", ctx.Kind.Name, ctx.Kind.Paths, v)
 				return types.TInvalid
 			}
 			t := call.typeOf(0)

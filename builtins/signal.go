@@ -67,8 +67,7 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 		Params: []Param{{Name: "signal"}},
 		Doc:    Doc{Summary: summary, Examples: []string{example}},
 		Check: func(c Checker, call *Call) *types.Type {
-			if kind := kindName(c); kind == "begin" || kind == "end" || kind == "self" {
-				// They run on behalf of gotrace itself.
+			if ctx := c.Context(); ctx != nil && ctx.Kind.Runs.Ours() {
 				c.Errorf(call.Span, "%s() can not be used for this probetype %s", name, kindShown(c))
 				return types.TVoid
 			}

@@ -17,7 +17,7 @@ func usdtArg() *Def {
 			Examples: []string{`usdt:/usr/sbin/mysqld:mysql:query__start { print(str(usdt_arg(0))); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if kindName(c) != "usdt" {
+			if ctx := c.Context(); ctx == nil || !ctx.Kind.NoteArgs {
 				c.Errorf(call.Span, "usdt_arg can not be used for this probetype: %s", kindName(c))
 				return types.TInvalid
 			}

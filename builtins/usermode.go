@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 func usermode() *Def {
@@ -21,7 +22,7 @@ func usermode() *Def {
 			case ctx == nil:
 				c.Errorf(call.Span, "The usermode builtin can only be used in probes")
 				return types.TInvalid
-			case ctx.Kind.Attach == nil: // begin and end: our own process runs the program
+			case ctx.Kind.Runs != probes.OnEvent: // our own process runs the program
 				call.Lit = &Lit{Int: 1}
 			case ctx.Reg == nil: // the kernel calls the program from its own code
 				call.Lit = &Lit{Int: 0}

@@ -132,6 +132,3 @@ func listed(pattern []string, point ...string) bool {
 	}
 	return true
 }
-
-// expandSelf is Expand of the kinds without wildcards.
-func expandSelf(_ *Env, p *Point) ([]*Point, error) { return []*Point{p}, nil }

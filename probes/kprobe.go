@@ -33,7 +33,7 @@ func kprobeKind(ret bool) *Kind {
 	if ret {
 		k = &Kind{Name: "kretprobe", Aliases: []string{"kr"}, Syntax: "kretprobe:[module:]function", Doc: "Runs when a kernel function returns."}
 	}
-	k.Reverse = !ret
+	k.Reverse, k.Overrides, k.FollowsCalls = !ret, !ret, ret
 	if !ret {
 		k.Return = "kretprobe"
 	}

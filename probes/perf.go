@@ -14,6 +14,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 // Tracepoints, kprobes, uprobes, timers and counters are all attached the same
@@ -268,4 +270,19 @@ func attachPMU(get func() (pmu, error), name string, offset uint64, ret bool, pi
 	c, err := attachPerf(attr, task, cpu, prog)
 	runtime.KeepAlive(text)
 	return c, err
+}
+
+// perfContext is the context of programs on perf events, struct
+// bpf_perf_event_data: user_pt_regs, then the period and the address.
+func perfContext(e *Env, k *Kind) (*Context, error) {
+	a, err := binary.ArchOf(e.Kernel.Arch())
+	if err != nil {
+		return nil, err
+	}
+	const shape = "perf_event"
+	return &Context{
+		Kind: k, Prog: ebpf.PerfEvent, Shape: shape, BareShape: shape,
+		Reg: a.Reg, CtxType: lazyStruct(e, "struct bpf_perf_event_data", a.RegsSize+16),
+		ArgSpace: kernelSpace, InTask: true, Stacks: true,
+	}, nil
 }

@@ -39,8 +39,8 @@ type Kind struct {
 	// Context says what a program attached to p can do. It may read BTF,
 	// tracefs or an ELF file, so it is called only for points in use.
 	Context func(e *Env, p *Point) (*Context, error)
-	// Attach attaches a loaded program. The closer detaches it. nil: the
-	// runtime runs the program itself (begin, end, self, test, bench).
+	// Attach attaches a loaded program. The closer detaches it. It is nil where
+	// Runs is not OnEvent.
 	Attach func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error)
 	// AttachMany attaches one program to all of ps at once where that is
 	// faster; nil, or an error wrapping ebpf.ErrNotSupported: one by one.
@@ -67,7 +67,29 @@ type Kind struct {
 	Outermost bool
 	// Confine is how -p confines the kind's programs to a process.
 	Confine Confinement
+	// Runs is when its programs run.
+	Runs Moment
+	// Class is what the builtin probetype is, where that is not Name.
+	Class string
+	// Detachable says that a script can detach single probes, by their address.
+	Detachable bool
+	// FollowsCalls says that the kernel follows calls to their return, only so
+	// many at a time, and misses the others.
+	FollowsCalls bool
+	// FuncArgs says that args are the parameters of a function.
+	FuncArgs bool
+	// NoteArgs says that the arguments are those that a note in the file lists,
+	// so that they can be numbered at run time.
+	NoteArgs bool
+	// Overrides says that a program can end the function with a result of its own.
+	Overrides bool
+	// Paths is the first release whose programs may ask the kernel for the path of
+	// a file (bpf_d_path); the zero Version: none may.
+	Paths Version
 }
+
+// Shown returns the kind as the builtin probetype has it.
+func (k *Kind) Shown() string { return cmp.Or(k.Class, k.Name) }
 
 // Point is one place to attach to. Which fields mean something depends on Kind.
 type Point struct {

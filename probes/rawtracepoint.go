@@ -19,7 +19,7 @@ import (
 // BTF's type for it, so pointers among the arguments can be followed by plain
 // loads.
 func rawTracepointKind() *Kind {
-	k := &Kind{Name: "rawtracepoint", Aliases: []string{"rt"}, Syntax: "rawtracepoint:[module:]event", Doc: "Runs at a static event of the kernel, with the arguments it is called with."}
+	k := &Kind{Name: "rawtracepoint", FuncArgs: true, Aliases: []string{"rt"}, Syntax: "rawtracepoint:[module:]event", Doc: "Runs at a static event of the kernel, with the arguments it is called with."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err

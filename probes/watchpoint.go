@@ -15,7 +15,7 @@ import (
 // With a process all its threads are watched, those it starts later too; without
 // one, the address is watched on every CPU, whoever runs there.
 func watchpointKind() *Kind {
-	k := &Kind{Name: "watchpoint", Aliases: []string{"w"}, Syntax: "watchpoint:address:length:mode", Doc: "Runs when memory is read, written or executed: length 1, 2, 4 or 8, mode w, rw or x."}
+	k := &Kind{Name: "watchpoint", Detachable: true, Aliases: []string{"w"}, Syntax: "watchpoint:address:length:mode", Doc: "Runs when memory is read, written or executed: length 1, 2, 4 or 8, mode w, rw or x."}
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 3); err != nil {
 			return nil, err

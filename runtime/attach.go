@@ -14,18 +14,6 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// What the runtime does with the probes it runs itself, by the kind's name.
-const (
-	kindBegin = "begin"
-	kindEnd   = "end"
-	kindSelf  = "self"
-	kindTest  = "test"
-	kindBench = "bench"
-
-	kindWatchpoint = "watchpoint" // the one whose probes a script can detach
-	kindKretprobe  = "kretprobe"  // the one that misses calls
-)
-
 // point is one attach point and the program for it.
 type point struct {
 	*object.Point
@@ -43,14 +31,14 @@ func pointers(ps []object.Point) []*object.Point {
 	return out
 }
 
-// points lists the attach points of a kind, or with "" those of the kinds that
-// are attached, in the order of the script.
-func (s *Session) points(kind string) []point {
+// points lists the attach points whose programs run at that moment, in the order
+// of the script.
+func (s *Session) points(when probes.Moment) []point {
 	var out []point
 	for _, p := range s.obj.Programs {
 		for i := range p.Points {
 			at := &p.Points[i]
-			if kind == at.Kind || kind == "" && s.kind(at).Attach != nil {
+			if s.kind(at).Runs == when {
 				out = append(out, point{at, p})
 			}
 		}
@@ -66,11 +54,11 @@ type attached struct {
 	prog *object.Program
 }
 
-// unwatch detaches the watchpoints at an address.
+// unwatch detaches the probes at an address that a script may detach.
 func (s *Session) unwatch(addr uint64) error {
 	var errs []error
 	s.links = slices.DeleteFunc(s.links, func(l attached) bool {
-		hit := l.at != nil && l.at.Kind == kindWatchpoint && l.at.Addr == addr
+		hit := l.at != nil && s.kind(l.at).Detachable && l.at.Addr == addr
 		if hit {
 			errs = append(errs, l.Close())
 		}
@@ -111,7 +99,8 @@ func (s *Session) attachAll() error {
 			return err
 		}
 	}
-	if len(s.attachedTo) == 0 && len(progs) > 0 && len(s.points("")) > 0 && len(s.points(kindBegin))+len(s.points(kindEnd))+len(s.points(kindSelf)) == 0 {
+	ours := len(s.points(probes.AtBegin)) + len(s.points(probes.AtEnd)) + len(s.points(probes.OnSignal))
+	if len(s.attachedTo) == 0 && len(s.points(probes.OnEvent)) > 0 && ours == 0 {
 		return source.DiagError{{Msg: "Attachment failed for all probes."}}
 	}
 	return nil
@@ -287,9 +276,9 @@ func inParallel(list []attached, do func(attached)) {
 	wg.Wait()
 }
 
-// runAll runs the programs of a kind, in the order of the script.
-func (s *Session) runAll(kind string) error {
-	for _, p := range s.points(kind) {
+// runAll runs the programs of a moment, in the order of the script.
+func (s *Session) runAll(when probes.Moment) error {
+	for _, p := range s.points(when) {
 		if s.opt.Verbose {
 			fmt.Fprintf(s.opt.Stderr, "Attaching '%s' probe\n", p.Name)
 		}

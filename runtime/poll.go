@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -75,7 +76,7 @@ func (s *Session) run() error {
 	case Bench:
 		return s.aside(s.runBenches)
 	}
-	if err := s.runAll(kindBegin); err != nil {
+	if err := s.runAll(probes.AtBegin); err != nil {
 		return err
 	}
 	if c := s.opt.Child; c != nil {
@@ -86,9 +87,9 @@ func (s *Session) run() error {
 	}
 	stopSelf := s.watchSelf()
 	defer stopSelf()
-	lasting := len(s.attachedTo) + len(s.points(kindSelf))
+	lasting := len(s.attachedTo) + len(s.points(probes.OnSignal))
 	if !s.opt.DryRun {
-		s.opt.Sink.Attached(lasting + len(s.points(kindBegin)) + len(s.points(kindEnd)))
+		s.opt.Sink.Attached(lasting + len(s.points(probes.AtBegin)) + len(s.points(probes.AtEnd)))
 	}
 	if err := s.opt.Sink.Flush(); err != nil {
 		return err
@@ -125,7 +126,7 @@ func (s *Session) run() error {
 	s.drain(!s.exiting) // what was sent behind exit() is not for us
 	s.exiting = false
 
-	if err := s.runAll(kindEnd); err != nil {
+	if err := s.runAll(probes.AtEnd); err != nil {
 		return err
 	}
 	s.drain(true)
@@ -156,7 +157,7 @@ func (s *Session) noteMappings() {
 
 // watchSelf runs the programs of self:signal probes when their signal comes.
 func (s *Session) watchSelf() (stop func()) {
-	ps := s.points(kindSelf)
+	ps := s.points(probes.OnSignal)
 	if len(ps) == 0 {
 		return func() {}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -17,7 +18,7 @@ const testFailed = 1
 // aside runs tests or benchmarks, between begin and end as all else. Nothing is
 // attached, and the maps are the tests' own business.
 func (s *Session) aside(run func() error) error {
-	if err := s.runAll(kindBegin); err != nil {
+	if err := s.runAll(probes.AtBegin); err != nil {
 		return err
 	}
 	s.drain(true)
@@ -26,7 +27,7 @@ func (s *Session) aside(run func() error) error {
 		return err
 	}
 	status := s.status
-	if err := s.runAll(kindEnd); err != nil {
+	if err := s.runAll(probes.AtEnd); err != nil {
 		return err
 	}
 	s.drain(true)
@@ -44,7 +45,7 @@ func (s *Session) runTests() error {
 	defer func() { s.opt.Sink = sink }()
 	var results []output.TestResult
 	failed := false
-	for _, p := range s.points(kindTest) {
+	for _, p := range s.points(probes.AsTest) {
 		var out bytes.Buffer
 		w := output.NewWriter(&out, output.None)
 		s.opt.Sink = output.NewText(w, &out, output.Options{Trailer: s.obj.Settings.StrTruncTrailer})
@@ -85,7 +86,7 @@ func (s *Session) runBenches() error {
 	}
 	defer stats.Close()
 	var results []output.BenchResult
-	for _, p := range s.points(kindBench) {
+	for _, p := range s.points(probes.AsBench) {
 		prog := s.progs[p.prog.Name]
 		before, err := prog.Stats()
 		if err != nil {

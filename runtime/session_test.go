@@ -30,8 +30,8 @@ import (
 // on what the compiler can do today.
 
 const (
-	begin = kindBegin
-	end   = kindEnd
+	begin = "begin"
+	end   = "end"
 	tp    = "tracepoint"
 )
 

@@ -82,7 +82,7 @@ func (s *Session) reportMissed() {
 		if stats, err := prog.Stats(); err == nil && stats.RecursionMisses > 0 {
 			say(stats.RecursionMisses, "the kernel skips what happens on a CPU while a program is running there")
 		}
-		if n := s.missed[p]; n > 0 && p.Points[0].Kind == kindKretprobe {
+		if n := s.missed[p]; n > 0 && s.kind(&p.Points[0]).FollowsCalls {
 			say(n, "the kernel follows only so many calls at a time to their return")
 		} else if n > 0 {
 			say(n, "the kernel skips probes that are met while it handles another one")

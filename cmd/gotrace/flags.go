@@ -84,7 +84,13 @@ var refused = []struct{ flag, why string }{
 	{"aot", "programs are not compiled ahead of time: it takes milliseconds when they are run; --emit-elf FILE writes them for other loaders"},
 }
 
-var modes = []string{"codegen", "compiler-bench", "bench", "test", "format"}
+var modes = []string{"codegen", "compiler-bench", modeBench, modeTest, "format"}
+
+// The modes that run probes of one kind only.
+const (
+	modeTest  = "test"
+	modeBench = "bench"
+)
 
 // flagSet is the command line's flags before their values are checked.
 type flagSet struct {
@@ -259,7 +265,7 @@ func (o *options) setMode(test, bench bool) error {
 		on   bool
 		flag string
 		mode string
-	}{{test, "--test", "test"}, {bench, "--bench", "bench"}, {o.fmt, "--fmt", "format"}} {
+	}{{test, "--test", modeTest}, {bench, "--bench", modeBench}, {o.fmt, "--fmt", "format"}} {
 		if !m.on {
 			continue
 		}

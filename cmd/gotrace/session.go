@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
@@ -18,22 +19,22 @@ import (
 
 // nothingToRun says why a session would do nothing, "" where it does something.
 func nothingToRun(obj *object.Object, mode string) string {
-	kinds := map[string]bool{}
+	if mode == modeTest || mode == modeBench {
+		return ""
+	}
+	tests := false
 	for _, p := range obj.Programs {
 		for _, at := range p.Points {
-			kinds[at.Kind] = true
+			switch probes.Lookup(at.Kind).Runs {
+			case probes.AsTest:
+				tests = true
+			case probes.AsBench:
+			default:
+				return ""
+			}
 		}
 	}
-	others := len(kinds)
-	for _, name := range []string{"test", "bench"} {
-		if kinds[name] {
-			others--
-		}
-	}
-	switch {
-	case mode == "test" || mode == "bench" || others > 0:
-		return ""
-	case kinds["test"]:
+	if tests {
 		return "No probes attached; use --test to run test probes."
 	}
 	return "No probes attached; use --bench to run benchmark probes."
@@ -67,9 +68,9 @@ func (a *app) session(obj *object.Object) int {
 		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }
 	}
 	switch o.mode {
-	case "test":
+	case modeTest:
 		ropt.Mode = runtime.Test
-	case "bench":
+	case modeBench:
 		ropt.Mode = runtime.Bench
 	}
 	if os.Getenv("__BPFTRACE_NOTIFY_PROBES_ATTACHED") == "1" {

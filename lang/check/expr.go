@@ -445,11 +445,11 @@ func within(t *types.Type, s types.Space) *types.Type {
 	return t
 }
 
-// typedRet gives the retval of a user function, where a field of it is asked
-// for, the type that the program's debug info has for it.
+// typedRet returns the type of e, of whose value a field is read. If e is the
+// result of a user function, that is the type in the program's debug info.
 func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
 	call, ctx := c.info.Calls[e], c.context()
-	if call == nil || call.Def.Name != "retval" || t.Kind != types.Int || ctx == nil || ctx.TypedRet == nil {
+	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil || ctx.TypedRet == nil {
 		return t
 	}
 	if r := ctx.TypedRet(); r != nil {
@@ -517,7 +517,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			c.errorf(e.Span(), "'%s' has no members here: its definition is not known", obj)
 			return types.TInvalid
 		}
-		if id, ok := e.X.(*ast.Ident); ok && id.Name == "args" && c.ofFunction() {
+		if call := c.info.Calls[e.X]; call != nil && call.Def.Args && c.ofFunction() {
 			c.errorHint(e.Span(), didYouMean(name, obj.FieldNames()), "Can't find function parameter %s", name)
 			return types.TInvalid
 		}
@@ -565,14 +565,7 @@ func kindName(t *types.Type) string {
 
 // ofFunction reports whether args are the parameters of a function.
 func (c *checker) ofFunction() bool {
-	if c.unit == nil || c.unit.prog == nil || c.unit.prog.Ctx == nil {
-		return false
-	}
-	switch c.unit.prog.Ctx.Kind.Name {
-	case "fentry", "fexit", "uprobe", "rawtracepoint":
-		return true
-	}
-	return false
+	return c.unit != nil && c.unit.prog != nil && c.unit.prog.Ctx != nil && c.unit.prog.Ctx.Kind.FuncArgs
 }
 
 // noBTF reports whether the kernel tells of no types, so that what would be a

@@ -1,0 +1,66 @@
+package probes
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+var directions = []string{"ingress", "egress"}
+
+// parseDirection reads KIND:TARGET:ingress|egress.
+func parseDirection(k *Kind, parts []string) (*Point, error) {
+	if err := argCount(k, parts, 2); err != nil {
+		return nil, err
+	}
+	if parts[2] != "ingress" && parts[2] != "egress" {
+		return nil, usage("%s is not a direction: ingress and egress are", parts[2])
+	}
+	return &Point{Kind: k, Target: parts[1], Mode: parts[2], Name: strings.Join(append([]string{k.Name}, parts[1:]...), ":")}, nil
+}
+
+func tcKind() *Kind {
+	k := &Kind{Name: "tc", Confine: NoTask, Syntax: "tc:interface:ingress|egress", Doc: "Runs for each packet at a network interface's traffic control hook; it is passed on.", Since: "6.6"}
+	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseDirection(k, parts) }
+	k.Expand = expandInterface
+	k.Suggest = suggestInterface
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		if !e.Kernel.Has(FeatTCX) {
+			return nil, tooOld(e, "tc", FeatTCX)
+		}
+		const next = -1 // TCX_NEXT: as if we were not here
+		c := &Context{Kind: k, Prog: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Shape: "tc " + p.Mode, Result: next, CtxType: lazyStruct(e, "struct __sk_buff", 192)}
+		if p.Mode == "egress" {
+			c.AttachType = ebpf.AttachTCXEgress
+		}
+		c.BareShape = c.Shape
+		return c, nil
+	}
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		ifc, err := interfaceOf(p)
+		if err != nil {
+			return nil, err
+		}
+		at := ebpf.AttachTCXIngress
+		if p.Mode == "egress" {
+			at = ebpf.AttachTCXEgress
+		}
+		l, err := link.AttachTCX(link.TCXOptions{Interface: ifc.Index, Program: prog, Attach: at})
+		if err == nil {
+			return l, nil
+		}
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			return nil, &AttachError{p, tooOld(e, "tc", FeatTCX).Error(), err}
+		}
+		return nil, attachError(p, err, capsNet, nil)
+	}
+	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
+		return listInterfaces(k, parts, directions, yield)
+	}
+	return k
+}

@@ -1,0 +1,111 @@
+package probes
+
+import (
+	"io"
+	"net"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// xdp, tc and cgroup_skb see packets. Their programs let every packet pass on:
+// that is what Result says.
+
+// interfaceOf finds a network interface by name.
+func interfaceOf(p *object.Point) (*net.Interface, error) {
+	ifc, err := net.InterfaceByName(p.Target)
+	if err != nil {
+		return nil, &AttachError{p, "there is no network interface " + p.Target, err}
+	}
+	return ifc, nil
+}
+
+// expandInterface matches a pattern of interface names.
+func expandInterface(e *Env, p *Point) ([]*Point, error) {
+	list, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var out []*Point
+	for _, ifc := range list {
+		if match(p.Target, ifc.Name) {
+			q := *p
+			q.Target = ifc.Name
+			q.Name = strings.Join(append([]string{p.Kind.Name, ifc.Name}, nonEmpty(p.Mode)...), ":")
+			out = append(out, &q)
+		}
+	}
+	return out, nil
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+func suggestInterface(_ *Env, p *Point) string {
+	list, _ := net.Interfaces()
+	var names []string
+	for _, ifc := range list {
+		names = append(names, ifc.Name)
+	}
+	return nearest(p.Target, names)
+}
+
+func xdpKind() *Kind {
+	k := &Kind{Name: "xdp", Confine: NoTask, Syntax: "xdp:interface", Doc: "Runs for each packet that a network interface receives, before the network stack; it is passed on."}
+	k.Parse = func(_ *Env, parts []string) (*Point, error) {
+		if err := argCount(k, parts, 1); err != nil {
+			return nil, err
+		}
+		return &Point{Kind: k, Target: parts[1], Name: k.Name + ":" + parts[1]}, nil
+	}
+	k.Expand = expandInterface
+	k.Suggest = suggestInterface
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		const pass = 2 // XDP_PASS
+		return &Context{Kind: k, Prog: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: "xdp", BareShape: "xdp", Result: pass, CtxType: lazyStruct(e, "struct xdp_md", 24)}, nil
+	}
+	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		ifc, err := interfaceOf(p)
+		if err != nil {
+			return nil, err
+		}
+		l, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: ifc.Index})
+		if err == nil {
+			return l, nil
+		}
+		return nil, attachError(p, err, capsNet, map[error]string{unix.EBUSY: "another XDP program is attached to " + p.Target, unix.EEXIST: "another XDP program is attached to " + p.Target})
+	}
+	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
+		return listInterfaces(k, parts, nil, yield)
+	}
+	return k
+}
+
+func listInterfaces(k *Kind, parts, directions []string, yield func(string) bool) error {
+	list, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	for _, ifc := range list {
+		if directions == nil {
+			if listed(parts[1:], ifc.Name) && !yield(k.Name+":"+ifc.Name) {
+				return nil
+			}
+			continue
+		}
+		for _, d := range directions {
+			if listed(parts[1:], ifc.Name, d) && !yield(k.Name+":"+ifc.Name+":"+d) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
