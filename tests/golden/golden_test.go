@@ -1,6 +1,7 @@
 package golden
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -92,7 +93,25 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 	}
 	out.warnings = b.String()
 	out.maps = object.MapTable(obj.Maps)
+	c.checkCodec(t, obj)
 	return out
+}
+
+// checkCodec checks that an object is the same after it was encoded and decoded.
+func (c *goldenCase) checkCodec(t *testing.T, obj *object.Object) {
+	t.Helper()
+	data := object.Encode(obj)
+	again, err := object.Decode(data)
+	if err != nil {
+		t.Errorf("%s: its object does not decode: %v", c.path, err)
+		return
+	}
+	if want, got := obj.String(), again.String(); want != got {
+		t.Errorf("%s: its object decodes to another one:\n%s", c.path, difference(want, got))
+	}
+	if !bytes.Equal(data, object.Encode(again)) {
+		t.Errorf("%s: encoded again, its object has other bytes", c.path)
+	}
 }
 
 func TestGolden(t *testing.T) {

@@ -46,6 +46,13 @@ func TestLoads(t *testing.T) {
 	loaded := 0
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		obj, diags := compile(t, k, sources[name])
+		if obj != nil { // as a saved one is loaded
+			var err error
+			if obj, err = object.Decode(object.Encode(obj)); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+		}
 		if obj == nil {
 			if len(diags) == 0 {
 				t.Errorf("%s: neither an object nor an error", name)

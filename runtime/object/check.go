@@ -1,0 +1,112 @@
+package object
+
+import "fmt"
+
+// Limits of a decoded object.
+const (
+	maxRecord = 1 << 24 // bytes of a record
+	maxMaps   = 1 << 12
+)
+
+// check refuses an object that does not hold together, so that the runtime can
+// rely on what refers to something else in it.
+func (o *Object) check() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
+	}
+	for i := range o.Events {
+		if err := o.Events[i].check(); err != nil {
+			return bad("event %d: %v", i, err)
+		}
+	}
+	for _, s := range o.Sites {
+		if _, ok := siteNames[s.Kind]; !ok {
+			return bad("a site is of kind %d", s.Kind)
+		}
+	}
+	if len(o.Kernel) > maxMaps {
+		return bad("%d maps", len(o.Kernel))
+	}
+	names := map[string]int{}
+	for i, m := range o.Kernel {
+		if names[m.Name] != 0 || m.KeySize < 0 || m.ValueSize < 0 || m.MaxEntries < 0 || max(m.KeySize, m.ValueSize) > maxRecord {
+			return bad("map %q", m.Name)
+		}
+		names[m.Name] = i + 1
+	}
+	for i := range o.Maps {
+		if err := o.Maps[i].check(); err != nil {
+			return bad("map %s: %v", o.Maps[i].Name, err)
+		}
+	}
+	for i, p := range o.Programs {
+		if err := p.check(); err != nil {
+			return bad("program %d: %v", i, err)
+		}
+		if p.Partner == nil {
+			continue
+		}
+		if n := p.Partner.Program; n < 0 || n >= len(o.Programs) || o.Programs[n] == nil || p.Partner.Both == nil {
+			return bad("program %d has no partner", i)
+		}
+		if err := p.Partner.Both.check(); err != nil {
+			return bad("program %d: %v", i, err)
+		}
+	}
+	return nil
+}
+
+func (p *Program) check() error {
+	switch {
+	case p == nil:
+		return fmt.Errorf("it is missing")
+	case len(p.Insns) == 0:
+		return fmt.Errorf("it has no instructions")
+	}
+	for _, f := range p.Funcs {
+		if f.First < 0 || f.First >= len(p.Insns) || f.Params < 0 || f.Params > 5 {
+			return fmt.Errorf("function %s", f.Name)
+		}
+	}
+	return nil
+}
+
+func (e *Event) check() error {
+	if e.Size < HeaderSize || e.Size > maxRecord {
+		return fmt.Errorf("a record of %d bytes", e.Size)
+	}
+	for i, a := range e.Args {
+		if a.Type == nil || a.Off < 0 {
+			return fmt.Errorf("argument %d", i)
+		}
+		size := a.Type.Size
+		if a.Packed {
+			size = PackedLen
+		}
+		if a.Off > e.Size || size > e.Size-a.Off {
+			return fmt.Errorf("argument %d lies outside of the record", i)
+		}
+	}
+	for _, l := range e.Lits {
+		m, ok := l.(*Message)
+		if !ok {
+			continue
+		}
+		if m == nil {
+			return fmt.Errorf("a message is missing")
+		}
+		for i, a := range m.Args {
+			if a.Type == nil || a.Rec >= len(e.Args) || a.Rec < 0 && len(a.Fixed) < a.Type.Size {
+				return fmt.Errorf("argument %d of the message", i)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Map) check() error {
+	if m.Value == nil {
+		return fmt.Errorf("it has no type")
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package object
+
+import (
+	"encoding/binary"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Types are encoded as far as values of them are decoded and printed. Of what a
+// pointer points to, members and constants are left out: an address is printed as
+// a number. So a type is made of types that come before it in the table, and the
+// table has no cycles.
+
+// typeKey is an entry of the table of types: a type, whole or as what a pointer
+// points to.
+type typeKey struct {
+	t    *types.Type
+	bare bool
+}
+
+// typeRef returns the number of a type in the table, from 1; 0 is nil.
+func (e *encoder) typeRef(t *types.Type, bare bool) int {
+	if t == nil {
+		return 0
+	}
+	key := typeKey{t, bare}
+	if n, ok := e.typeIndex[key]; ok {
+		return n
+	}
+	fieldsOf := func(list []types.Field) []byte {
+		b := binary.AppendUvarint(nil, uint64(len(list)))
+		for i := range list {
+			f := &list[i]
+			b = appendString(b, f.Name)
+			b = binary.AppendUvarint(b, uint64(e.typeRef(f.Type, bare)))
+			b = binary.AppendUvarint(b, uint64(f.Off))
+			b = binary.AppendUvarint(b, uint64(f.BitOff))
+			b = binary.AppendUvarint(b, uint64(f.BitSize))
+			b = appendBool(appendBool(b, f.DataLoc), f.RelLoc)
+		}
+		return b
+	}
+	b := binary.AppendUvarint(nil, uint64(t.Kind))
+	b = appendString(b, t.Name)
+	b = binary.AppendUvarint(b, uint64(t.Size))
+	b = appendBool(b, t.Signed)
+	b = binary.AppendUvarint(b, uint64(e.typeRef(t.Elem, bare || t.Kind == types.Pointer)))
+	b = binary.AppendUvarint(b, uint64(t.Len))
+	b = binary.AppendUvarint(b, uint64(t.Space))
+	b = binary.AppendUvarint(b, uint64(len(t.Params)))
+	for _, p := range t.Params {
+		b = binary.AppendVarint(b, p)
+	}
+	b = append(b, fieldsOf(t.Fields)...)
+	comp := t.Comp != nil && !bare
+	b = appendBool(b, comp)
+	if comp {
+		b = appendBool(b, t.Comp.Union)
+		b = binary.AppendUvarint(b, uint64(t.Comp.Align))
+		b = append(b, fieldsOf(t.Comp.Fields())...)
+	}
+	consts := t.Consts != nil && !bare
+	b = appendBool(b, consts)
+	if consts {
+		b = binary.AppendUvarint(b, uint64(len(t.Consts.Values)))
+		for _, c := range t.Consts.Values {
+			b = binary.AppendVarint(appendString(b, c.Name), c.Value)
+		}
+	}
+	e.types = append(e.types, b...)
+	e.typeCount++
+	e.typeIndex[key] = e.typeCount
+	return e.typeCount
+}
+
+// Limits of a decoded type: so much can be printed.
+const (
+	maxTypeSize  = 1 << 28 // bytes of a value
+	maxTypeLen   = 1 << 20 // elements of an array
+	maxTypeNodes = 1 << 20 // values that one value consists of, those of arrays included
+	maxTypeParts = 1 << 14 // the same, an array counted as one element
+	maxTypeDepth = 64
+)
+
+// decodedType is a type of the table, how deeply it is nested, and how many
+// values one of it consists of.
+type decodedType struct {
+	t            *types.Type
+	depth, nodes int
+	parts        int
+}
+
+func (d *decoder) readTypes() {
+	for range d.count() {
+		if d.err != nil {
+			return
+		}
+		d.types = append(d.types, d.readType())
+	}
+}
+
+func (d *decoder) typeRef() *types.Type { return d.typeAt().t }
+
+// typeAt reads a reference to a type that the table has already.
+func (d *decoder) typeAt() decodedType {
+	n := d.small(len(d.types))
+	if n == 0 {
+		return decodedType{}
+	}
+	return d.types[n-1]
+}
+
+func (d *decoder) readType() decodedType {
+	t := &types.Type{}
+	out := decodedType{t: t, nodes: 1, parts: 1}
+	contain := func(in decodedType, times int) {
+		out.depth = max(out.depth, in.depth+1)
+		out.nodes += in.nodes * max(times, 1)
+		out.parts += in.parts
+		if out.depth > maxTypeDepth || out.nodes > maxTypeNodes || out.parts > maxTypeParts {
+			d.fail("a type is too large")
+			out.nodes, out.parts = 1, 1
+		}
+	}
+	t.Kind = types.Kind(d.small(int(types.Agg)))
+	t.Name, t.Size, t.Signed = d.string(), d.small(maxTypeSize), d.bool()
+	elem := d.typeAt()
+	t.Elem, t.Len, t.Space = elem.t, d.small(maxTypeLen), types.Space(d.small(int(types.User)))
+	if elem.t != nil {
+		contain(elem, t.Len)
+	}
+	for range d.count() {
+		t.Params = append(t.Params, d.int())
+	}
+	readFields := func() []types.Field {
+		var list []types.Field
+		for range d.count() {
+			if d.err != nil {
+				break
+			}
+			f := types.Field{Name: d.string()}
+			in := d.typeAt()
+			f.Type, f.Off, f.BitOff, f.BitSize = in.t, d.small(maxTypeSize), d.small(1<<16), d.small(1<<16)
+			f.DataLoc, f.RelLoc = d.bool(), d.bool()
+			if f.Type == nil {
+				d.fail("a member has no type")
+				break
+			}
+			contain(in, 1)
+			list = append(list, f)
+		}
+		return list
+	}
+	t.Fields = readFields()
+	if d.bool() {
+		union, align := d.bool(), d.small(1<<12)
+		members := readFields()
+		t.Comp = types.NewComposite(union, func() []types.Field { return members })
+		t.Comp.Align = align
+	}
+	if d.bool() {
+		t.Consts = &types.EnumDef{}
+		for range d.count() {
+			t.Consts.Values = append(t.Consts.Values, types.EnumValue{Name: d.string(), Value: d.int()})
+		}
+	}
+	d.checkType(t)
+	return out
+}
+
+// checkType refuses a type that printing a value of would fail on.
+func (d *decoder) checkType(t *types.Type) {
+	switch t.Kind {
+	case types.Pointer, types.Array:
+		if t.Elem == nil {
+			d.fail("a type has no element")
+			return
+		}
+		if t.Kind == types.Array && t.Len*t.Elem.Size > t.Size {
+			d.fail("an array is larger than its size")
+		}
+	case types.Buffer:
+		if t.Size < 4 {
+			d.fail("a buffer has no length")
+		}
+	}
+	if t.IsInteger() && (t.Size > 16 || t.Size&(t.Size-1) != 0) {
+		d.fail("an integer has an odd size")
+	}
+	for _, f := range t.Fields {
+		if f.Off+f.Type.Size > t.Size {
+			d.fail("a member lies outside of its object")
+		}
+	}
+}
