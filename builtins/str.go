@@ -79,8 +79,8 @@ func checkStr(c Checker, call *Call) *types.Type {
 	}
 	if t.Kind == types.String || t.Kind == types.Array {
 		limit := t.Size
-		if t.Kind == types.Array {
-			limit++ // it may be full
+		if t.Kind == types.Array || t.Full {
+			limit++
 		}
 		size = min(size, limit)
 	}

@@ -12,7 +12,7 @@ func strncmp() *Def {
 	return &Def{
 		Name:   "strncmp",
 		Kind:   Function,
-		Params: []Param{{Name: "a"}, {Name: "b"}, {Name: "n"}},
+		Params: []Param{{Name: "a", Chars: true}, {Name: "b", Chars: true}, {Name: "n"}},
 		Doc: Doc{
 			Summary:  "0 if two strings are equal in their first n characters, else 1. n is a literal.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /strncmp(comm, "ssh", 3) == 0/ { @ = count(); }`},

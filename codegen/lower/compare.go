@@ -78,8 +78,12 @@ func (f *fn) equalStrings(x, y ast.Expr, tx, ty *types.Type) *ir.Value {
 	if l := f.lit(y); l != nil {
 		data := append([]byte(l.Str), 0)
 		switch {
+		case len(data) == tx.Size+1: // equal only to an array of characters without a NUL
+			data = data[:tx.Size]
 		case len(data) > tx.Size:
 			return f.b.Const(0)
+		}
+		switch {
 		case len(data) <= maxUnrolled:
 			return f.equalConst(p, 0, data)
 		}
@@ -145,20 +149,25 @@ func (f *fn) equalMemory(x *ir.Value, xo int64, y *ir.Value, yo int64, n int) *i
 	}, rest)
 }
 
-// equalText compares two strings up to their NUL.
+// equalText compares two strings up to their NUL, or, if they have none, to
+// their end.
 func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys int) *ir.Value {
-	n := min(xs, ys)
+	if xs > ys {
+		x, xo, xs, y, yo, ys = y, yo, ys, x, xo, xs
+	}
+	n := xs
 	differ := func(f *fn, a, b *ir.Value) (diff, end *ir.Value) {
 		nul := f.nulByte(a)
 		upTo := f.b.Op(ir.OpXor, nul, f.b.Op(ir.OpSub, nul, f.b.Const(1)))
 		return f.b.Op(ir.OpAnd, f.b.Op(ir.OpXor, a, b), upTo), nul
 	}
 	rest := func() *ir.Value {
-		if n%8 == 0 {
+		at, left := int64(n/8*8), n%8
+		if ys == n && left == 0 {
 			return f.b.Const(1)
 		}
-		at := int64(n / 8 * 8)
-		diff, _ := differ(f, f.loadSized(x, xo+at, n%8), f.loadSized(y, yo+at, n%8))
+		// The end of the shorter one counts as a NUL.
+		diff, _ := differ(f, f.loadSized(x, xo+at, left), f.loadSized(y, yo+at, min(left+1, ys-int(at))))
 		return f.b.Op(ir.OpEq, diff, f.b.Const(0))
 	}
 	if n < 8 {

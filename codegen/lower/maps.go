@@ -60,6 +60,9 @@ func (k *keyExpr) Literal() (string, bool) {
 func (k *keyExpr) StringSize() int {
 	if e := k.single(); e != nil {
 		if t := k.f.typeOf(e); t.Kind == types.String {
+			if t.Full {
+				return t.Size + 1
+			}
 			return t.Size
 		}
 	}
@@ -67,7 +70,7 @@ func (k *keyExpr) StringSize() int {
 }
 
 func (k *keyExpr) InMemory() *ir.Value {
-	if v, ok := k.single().(*ast.Var); ok {
+	if v, ok := k.single().(*ast.Var); ok && !k.f.typeOf(v).Full {
 		return k.f.local(k.f.info.Vars[v], false).mem
 	}
 	return nil

@@ -294,11 +294,14 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 		}
 		builtins.SetStrLen(f, d, f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), p.space))
 	case p.space == types.NoSpace && d.Len != nil && n > maxInline:
-		builtins.SetStrLen(f, d, f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), types.Kernel))
+		builtins.SetStrLen(f, d, f.readText(p, n, d, types.Kernel))
 	case p.space == types.NoSpace:
 		f.b.Copy(d.Ptr, d.Off, p.address(f), n)
-		if p.t.Size > t.Size && t.Size > 0 {
+		switch {
+		case p.t.Size > t.Size && t.Size > 0:
 			f.b.Store(d.Ptr, d.Off+int64(t.Size-1), 1, f.b.Const(0))
+		case t.Size > n && !d.Padded:
+			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
 		}
 		f.clearTail(d, n)
 	case !d.Padded || n <= maxInline && n%8 == 0:
@@ -312,8 +315,24 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 		}
 	default:
 		f.zeroDest(d)
-		f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), p.space)
+		f.readText(p, n, d, p.space)
 	}
+}
+
+// readText copies an array of n characters up to its NUL, or, if it has none,
+// all of it. The result is what the helper that reads strings returns: it takes
+// the last character for the place of a NUL.
+func (f *fn) readText(p place, n int, d Dest, space types.Space) *ir.Value {
+	size := f.b.Const(int64(n))
+	r := f.ReadStr(d.Ptr, d.Off, size, n, p.address(f), space)
+	f.If(f.b.Op(ir.OpEq, r, size), func() {
+		last := int64(n - 1)
+		f.Read(d.Ptr, d.Off+last, 1, f.b.AddImm(p.address(f), last), space, "")
+		if d.Size > n {
+			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
+		}
+	})
+	return r
 }
 
 // clearBehindNUL zeroes what follows the first NUL in n bytes, eight at a time.

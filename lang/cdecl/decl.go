@@ -688,7 +688,7 @@ func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool
 	}
 	for i := len(dims) - 1; i >= 0; i-- {
 		if base == tPlainChar {
-			base = types.NewString(dims[i])
+			base = types.NewChars(dims[i])
 			continue
 		}
 		base = types.NewArray(base, dims[i])

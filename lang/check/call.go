@@ -149,11 +149,20 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 	return result
 }
 
-// text is an argument that is a string, or, where it is a pointer to characters
-// or an array of small integers, str() of it. The same node serves every pass.
+// text is an argument that is a string with a NUL, or, where it is a pointer to
+// characters, an array of small integers or a string that may have no NUL, str()
+// of it. The same node serves every pass.
 func (c *checker) text(a builtins.Arg) builtins.Arg {
-	t := a.Type
-	if t.Kind != types.Pointer && t.Kind != types.Array || t.Elem == nil || t.Elem.Kind != types.Int || t.Elem.Size != 1 {
+	switch t := a.Type; t.Kind {
+	case types.Pointer, types.Array:
+		if t.Elem == nil || t.Elem.Kind != types.Int || t.Elem.Size != 1 {
+			return a
+		}
+	case types.String:
+		if !t.Full {
+			return a
+		}
+	default:
 		return a
 	}
 	s := c.strs[a.Expr]

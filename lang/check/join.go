@@ -30,7 +30,7 @@ func join(a, b *types.Type) (*types.Type, bool) {
 	}
 	switch a.Kind {
 	case types.String, types.Buffer:
-		if b.Size > a.Size {
+		if b.Size > a.Size || b.Size == a.Size && b.Full {
 			return b, true
 		}
 		return a, true
@@ -140,7 +140,7 @@ func same(a, b *types.Type) bool {
 	if a == b {
 		return true
 	}
-	if a == nil || b == nil || free(a) != free(b) || a.Word != b.Word || !types.Equal(a, b) {
+	if a == nil || b == nil || free(a) != free(b) || a.Word != b.Word || a.Full != b.Full || !types.Equal(a, b) {
 		return false
 	}
 	for i := range a.Fields {

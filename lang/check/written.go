@@ -52,7 +52,7 @@ func basicType(name string) *types.Type {
 func sized(t *types.Type, n int) *types.Type {
 	switch {
 	case t.Kind == types.String && t.Size == 0:
-		return types.NewString(n)
+		return types.NewChars(n)
 	case t.Kind == types.Buffer && t.Len == 0:
 		return types.NewBuffer(n)
 	}

@@ -57,6 +57,7 @@ type Type struct {
 	Fields []Field    // Tuple, Record
 	Comp   *Composite // Struct
 	Consts *EnumDef   // Enum
+	Full   bool       // String: it may fill its Size bytes and have no NUL
 	Word   bool       // Int: the whole of a register or slot that may hold a narrower value (see TWord)
 	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
 	Split  bool       // BTFID is one of a module's BTF (Struct)
@@ -184,6 +185,9 @@ func NewInt(size int, signed bool) *Type {
 
 // NewString is a string of at most size-1 bytes and its NUL.
 func NewString(size int) *Type { return &Type{Kind: String, Size: size} }
+
+// NewChars is C's array of n characters as a string.
+func NewChars(n int) *Type { return &Type{Kind: String, Size: n, Full: true} }
 
 // NewBuffer is buf()'s type for at most n bytes of data.
 func NewBuffer(n int) *Type { return &Type{Kind: Buffer, Size: n + 4, Len: n} }

@@ -436,7 +436,7 @@ func (g *DebugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 		n := dims[i]
 		switch {
 		case r.t.Kind == types.Int && r.t.Name == "char" && n > 0:
-			r.t = types.NewString(n).InSpace(types.User)
+			r.t = types.NewChars(n).InSpace(types.User)
 		case r.t.Kind == types.Void || uint64(n)*uint64(r.t.Size) > 1<<31:
 			r.t = types.NewArray(types.TUint8, 0).InSpace(types.User)
 		default:

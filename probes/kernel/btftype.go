@@ -61,7 +61,7 @@ func (b *blob) convert(id uint32, depth int) *types.Type {
 		elem := b.convert(in.order.Uint32(r.extra), depth+1)
 		n := int(in.order.Uint32(r.extra[8:]))
 		if elem.Kind == types.Int && elem.Name == "char" && n > 0 {
-			return types.NewString(n).InSpace(types.Kernel)
+			return types.NewChars(n).InSpace(types.Kernel)
 		}
 		if elem.Kind == types.Void || uint64(n)*uint64(elem.Size) > 1<<31 {
 			n = 0

@@ -116,7 +116,7 @@ func (p *formatParser) field(text string) (f types.Field, size int, decl string,
 	base := strings.TrimPrefix(typ, "const ")
 	switch {
 	case base == "char" && size > 0:
-		f.Type = types.NewString(size).InSpace(types.Ctx)
+		f.Type = types.NewChars(size).InSpace(types.Ctx)
 	case n == 0:
 		elem := p.scalar(typ, 0, signed)
 		count := 0

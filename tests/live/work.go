@@ -39,6 +39,7 @@ var fixtures = map[string][2]string{
 	"c-id":      {"gcc -g -O1 -Wl,--build-id=0x0123456789abcdef params.c", "-static"},
 	"widths-O0": {"gcc -g -O0 widths.c", "-static"},
 	"widths-O2": {"gcc -g -O2 widths.c", "-static"},
+	"texts-O1":  {"gcc -g -O1 texts.c", "-static"},
 	"lines-O0":  {"gcc -g -O0 lines.c", "-static"},
 	"lines-O1":  {"gcc -g -O1 lines.c", "-static"},
 	"cpp-O0":    {"g++ -g -O0 params.cpp", "-static"},
