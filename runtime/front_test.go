@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
@@ -29,12 +31,37 @@ const onCPU = 1
 func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
 	s = loadScript(t, text)
 	return s, func(cpu int) {
-		for _, p := range s.progs {
-			if _, err := p.Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)}); err != nil {
+		for name := range s.progs {
+			if err := runOn(s, name, cpu); err != nil {
 				t.Error(err)
 			}
 		}
 	}
+}
+
+// onAllCPUs calls do for all CPUs at once, each on the CPU itself: a thread that has
+// a program run on another CPU waits for it, and keeps its own CPU from running
+// programs.
+func (s *Session) onAllCPUs(t *testing.T, do func(cpu int)) {
+	var wg sync.WaitGroup
+	for cpu := range s.ncpu {
+		wg.Go(func() {
+			runtime.LockOSThread() // for good: the thread ends with its goroutine
+			var set unix.CPUSet
+			set.Set(cpu)
+			if err := unix.SchedSetaffinity(0, &set); err != nil {
+				t.Log(err) // the CPU may be offline: the program then runs nowhere
+			}
+			do(cpu)
+		})
+	}
+	wg.Wait()
+}
+
+// runOn runs a program on a CPU.
+func runOn(s *Session, name string, cpu int) error {
+	_, err := s.progs[name].Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)})
+	return err
 }
 
 // loadScript loads a script and attaches nothing.
@@ -120,15 +147,11 @@ func TestFront(t *testing.T) {
 		}
 	}
 	const rounds = 20
-	var wg sync.WaitGroup
-	for cpu := range s.ncpu {
-		wg.Go(func() {
-			for range rounds {
-				run(cpu)
-			}
-		})
-	}
-	wg.Wait()
+	s.onAllCPUs(t, func(cpu int) {
+		for range rounds {
+			run(cpu)
+		}
+	})
 	runs := uint64(rounds * s.ncpu)
 	s.want(t, "at first", "@all", 3000, 3000*runs)
 	s.want(t, "at first", "@few", 10, 6000*runs)
