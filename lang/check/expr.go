@@ -256,6 +256,9 @@ func (c *checker) ternary(e *ast.Ternary) *types.Type {
 		}
 		if l := c.info.Lits[e.Cond]; l != nil {
 			if truth(l) {
+				if c.dropped(e.Cond) == nil {
+					c.value(e.Y)
+				}
 				c.info.Lits[e] = l
 				return t
 			}
@@ -268,10 +271,14 @@ func (c *checker) ternary(e *ast.Ternary) *types.Type {
 		return unknown
 	}
 	if l := c.info.Lits[e.Cond]; l != nil {
-		if truth(l) {
-			return c.only(e, e.X)
+		taken, other := e.X, e.Y
+		if !truth(l) {
+			taken, other = e.Y, e.X
 		}
-		return c.only(e, e.Y)
+		if c.dropped(e.Cond) == nil {
+			c.value(other)
+		}
+		return c.only(e, taken)
 	}
 	x := c.value(e.X)
 	return c.unify(e, x, c.value(e.Y), e.X, e.Y)
@@ -291,7 +298,7 @@ func (c *checker) ifValue(e *ast.If) *types.Type {
 	if c.undecided(e.Cond) {
 		return unknown
 	}
-	if l := c.info.Lits[e.Cond]; l != nil {
+	if l := c.dropped(e.Cond); l != nil {
 		switch {
 		case truth(l):
 			return c.block(e.Then, true)
@@ -309,8 +316,11 @@ func (c *checker) ifValue(e *ast.If) *types.Type {
 		return x
 	}
 	y := c.value(e.Else)
-	if x.Kind == types.Void && y.Kind == types.Void {
-		return types.TVoid
+	if l := c.info.Lits[e.Cond]; l != nil { // only one of them is ever the value
+		if truth(l) {
+			return x
+		}
+		return y
 	}
 	return c.unify(e, x, y, e.Then, e.Else)
 }

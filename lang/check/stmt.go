@@ -157,13 +157,14 @@ func (c *checker) ifStmt(e *ast.If) {
 	})
 }
 
-// branches checks the parts of a choice that can be taken: where the condition
-// is known when compiling, the other part has no meaning at all.
+// branches checks both parts of a choice. A part that cannot be taken is checked
+// like any other: what it declares is declared, and what is wrong in it is wrong.
+// Only comptime leaves the other part without a meaning.
 func (c *checker) branches(cond ast.Expr, yes, no func()) {
 	if c.undecided(cond) {
 		return
 	}
-	l := c.info.Lits[cond]
+	l := c.dropped(cond)
 	if l == nil || truth(l) {
 		yes()
 	}
@@ -172,22 +173,24 @@ func (c *checker) branches(cond ast.Expr, yes, no func()) {
 	}
 }
 
-// undecided reports a condition that may yet turn out to be known when
-// compiling: what it asks about has not settled. Nothing must be learnt from a
-// branch that may have no meaning.
+// dropped returns the value of a condition that decides which part of a choice
+// the script has at all, or nil: comptime decides that.
+func (c *checker) dropped(cond ast.Expr) *builtins.Lit {
+	if _, ok := cond.(*ast.Comptime); !ok {
+		return nil
+	}
+	return c.info.Lits[cond]
+}
+
+// undecided reports a condition of comptime that is not known yet, because what
+// it asks about has not settled. Nothing must be learnt from a branch that may
+// turn out to be dropped.
 func (c *checker) undecided(cond ast.Expr) bool {
-	if c.defaults || c.info.Types[cond] != unknown {
+	if _, ok := cond.(*ast.Comptime); !ok || c.defaults || c.info.Types[cond] != unknown {
 		return false
 	}
-	asks := false
-	ast.Walk(cond, func(n ast.Node) {
-		switch n.(type) {
-		case *ast.Comptime, *ast.Call:
-			asks = true
-		}
-	})
-	c.pending = c.pending || asks
-	return asks
+	c.pending = true
+	return true
 }
 
 // condition checks what is asked whether it is true.
