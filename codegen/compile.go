@@ -13,6 +13,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
@@ -52,15 +53,18 @@ var stages = []struct {
 	name string
 	run  func(*compilation) error
 	text func(*compilation) string
+	// goesOn says that the next stage runs in spite of errors and finds more.
+	goesOn bool
 }{
-	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }},
+	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }, false},
+	{"expand", (*compilation).expand, func(c *compilation) string { return ast.Dump(c.tree) }, true},
 	// Settings first: the type rules depend on them (max_strlen).
-	{"check", (*compilation).check, func(c *compilation) string { return dumpChecked(c.checked) }},
-	{"plan", (*compilation).plan, func(c *compilation) string { return c.planned.String() }},
-	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }},
-	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }},
-	{"asm", (*compilation).emit, func(c *compilation) string { return object.Disassembly(c.out.Maps, c.out.Progs) }},
-	{"object", (*compilation).assemble, func(c *compilation) string { return c.obj.String() }},
+	{"check", (*compilation).check, func(c *compilation) string { return dumpChecked(c.checked) }, false},
+	{"plan", (*compilation).plan, func(c *compilation) string { return c.planned.String() }, false},
+	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }, false},
+	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }, false},
+	{"asm", (*compilation).emit, func(c *compilation) string { return object.Disassembly(c.out.Maps, c.out.Progs) }, false},
+	{"object", (*compilation).assemble, func(c *compilation) string { return c.obj.String() }, false},
 }
 
 type compilation struct {
@@ -69,6 +73,7 @@ type compilation struct {
 	diags *source.Diags
 
 	tree    *ast.Program
+	decls   *cdecl.Decls
 	checked *check.Program
 	planned *plan.Program
 	lowered *lower.Result
@@ -108,6 +113,9 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Obj
 			opts.Timed(s.name, time.Since(start))
 		}
 		if diags.HasErrors() {
+			if s.goesOn {
+				continue
+			}
 			return nil, nil
 		}
 		if opts.Verify && c.lowered != nil {
@@ -127,12 +135,22 @@ func (c *compilation) parse() error {
 	return nil
 }
 
+func (c *compilation) expand() error {
+	o := lang.Options{Env: c.opts.Env, Defs: c.opts.Defs, Session: c.opts.Session}
+	c.tree, c.decls = lang.Expand(c.tree, o, c.diags)
+	return nil
+}
+
 func (c *compilation) check() error {
-	cfg := c.opts.Config(c.tree, c.diags)
-	if c.diags.HasErrors() {
-		return nil
+	var wrong source.Diags
+	cfg := c.opts.Config(c.tree, &wrong)
+	for _, d := range wrong.All() {
+		c.diags.Add(d)
 	}
-	c.checked = check.Check(c.tree, c.opts.Env, c.opts.Defs, cfg, c.opts.Session, c.diags)
+	if wrong.HasErrors() {
+		return nil // what follows from a wrong setting is no news
+	}
+	c.checked = check.Check(c.tree, c.decls, c.opts.Env, c.opts.Defs, cfg, c.opts.Session, c.diags)
 	return nil
 }
 

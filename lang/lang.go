@@ -5,8 +5,10 @@ package lang
 import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/macro"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
@@ -33,7 +35,8 @@ func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
 	if diags.HasErrors() {
 		return nil // what follows from a wrong setting is no news
 	}
-	return check.Check(p, o.Env, o.Defs, cfg, o.Session, diags)
+	p, decls := Expand(p, o, diags)
+	return check.Check(p, decls, o.Env, o.Defs, cfg, o.Session, diags)
 }
 
 // Parse parses f, what it imports, and what it uses of the standard library,
@@ -45,6 +48,16 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, diags *source
 		return p
 	}
 	return withLibrary(imports(p, defs, dirs, diags), defs)
+}
+
+// Expand reads the C section of p and replaces the calls of macros. It returns
+// the tree without them, and what the C section declares.
+func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
+	decls := cdecl.Parse(p.C, cdecl.Options{
+		Kernel: o.Env.Kernel, Dirs: o.Session.IncludeDirs, Files: o.Session.IncludeFiles,
+		Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"},
+	}, diags)
+	return macro.Expand(p, decls, o.Defs, diags), decls
 }
 
 // Configure works out the settings of a script: the defaults, its config block,

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"io/fs"
 	"strings"
+	"unicode"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -97,6 +98,11 @@ func withLibrary(p *ast.Program, defs *builtins.Registry) *ast.Program {
 			calls[n.Name] = !own[n.Name]
 		}
 	})
+	for _, item := range p.C { // what #define makes may call as well
+		for _, name := range strings.FieldsFunc(item.Text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			calls[name] = !own[name]
+		}
+	}
 	used := func(text string) bool {
 		for name, wanted := range calls {
 			if wanted && strings.Contains(text, "macro "+name+"(") {
@@ -117,6 +123,7 @@ func withLibrary(p *ast.Program, defs *builtins.Registry) *ast.Program {
 	for _, f := range files {
 		for _, d := range f.Decls {
 			if m, ok := d.(*ast.Macro); ok && !own[m.Name.Text] {
+				m.Library = true
 				merged.Decls = append(merged.Decls, m)
 			}
 		}

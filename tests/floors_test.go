@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store"},
 	{"probes"},
 	{"probes/kernel", "lang/cdecl", "builtins"},
-	{"lang/check"},
+	{"lang/check", "lang/macro"},
 	{"lang", "codegen/plan"},
 	{"codegen/lower"},
 	{"codegen"},

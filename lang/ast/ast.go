@@ -4,22 +4,63 @@
 // several attach points work on clones (Clone).
 package ast
 
-import "github.com/gotrace/gotrace/lang/source"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
 
 // Node is any node of the tree.
 type Node interface{ Span() source.Span }
 
 // At is embedded in every node and carries its extent in the source.
-type At struct{ Pos source.Span }
+type At struct {
+	Pos source.Span
+	// Via is the call of a macro that the node takes the place of, nil if it
+	// stands in the source itself.
+	Via *source.Span
+}
 
 // Span returns where the node stands in the source.
 func (a At) Span() source.Span { return a.Pos }
+
+func (a *At) at() *At { return a }
+
+// SetFrom notes that n takes the place of a call of a macro, unless it is known
+// to take that of another one.
+func SetFrom(n Node, call source.Span) {
+	if p, ok := n.(interface{ at() *At }); ok && p.at().Via == nil {
+		p.at().Via = &call
+	}
+}
+
+// From is the call of a macro that n takes the place of, or no place.
+func From(n Node) source.Span {
+	if p, ok := n.(interface{ at() *At }); ok && p.at().Via != nil {
+		return *p.at().Via
+	}
+	return source.Span{}
+}
+
+// ownMark separates the name of a macro's own variable from the number of the
+// expansion it belongs to.
+const ownMark = "\x00"
+
+// OwnName is the name of a macro's own variable in its nth expansion.
+func OwnName(name string, n int) string { return name + ownMark + strconv.Itoa(n) }
+
+// ShownName is the name of a variable as the script has it.
+func ShownName(name string) string {
+	name, _, _ = strings.Cut(name, ownMark)
+	return name
+}
 
 // Program is one parsed file.
 type Program struct {
 	At
 	File     *source.File
-	Shebang  string    // first line if it starts with #!, without newline
+	Shebang  string    // the line #!… that the file starts with, comments aside; without newline
 	C        []*CItem  // the C section, in order
 	Config   *Config   // nil if there is none
 	Imports  []*Import // in order
@@ -95,6 +136,8 @@ type Macro struct {
 	Name   Name
 	Params []Expr // *Var, *Map (bare) or *Ident
 	Body   *Block
+
+	Library bool // of the standard library, not the script's
 }
 
 // MapDecl is let @name = type(n).
@@ -346,6 +389,9 @@ type (
 		At
 		X Expr
 	}
+	// Bad stands for an expression that could not be made; the reason has been
+	// reported. Parsed trees have none.
+	Bad struct{ At }
 	// Range is a..b, the end exclusive; only after "for ($i :".
 	Range struct {
 		At
@@ -377,6 +423,7 @@ func (*Record) expr()     {}
 func (*Block) expr()      {}
 func (*If) expr()         {}
 func (*Comptime) expr()   {}
+func (*Bad) expr()        {}
 func (*Range) expr()      {}
 
 // Type is a type as written: a base name (or typeof), then suffixes applied

@@ -122,6 +122,8 @@ func clone(n Node) Node {
 		return of(n)
 	case *Map:
 		return of(n)
+	case *Bad:
+		return of(n)
 	case *Discard:
 		return of(n)
 	case *Index:

@@ -77,6 +77,16 @@ func (u *Decls) IsFunctionMacro(name string) bool {
 	return m != nil && m.function
 }
 
+// HasFunctionMacros reports whether there is a macro with parameters.
+func (u *Decls) HasFunctionMacros() bool {
+	for _, m := range u.macros {
+		if m.function {
+			return true
+		}
+	}
+	return false
+}
+
 // IsObjectMacro reports whether the script or a header defined name as a macro
 // without parameters, whatever it expands to.
 func (u *Decls) IsObjectMacro(name string) bool {

@@ -157,7 +157,7 @@ func TestConditionalsSpanItems(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{"struct s { nosuch_t a; };", "test.bt:1:12-20: ERROR: Unknown type name 'nosuch_t'"},
-		{"struct s { int a }", `test.bt:1:18-19: ERROR: Expected ';' after a member, found "}"`},
+		{"struct s { int a int b }", `test.bt:1:18-21: ERROR: Expected ';' after a member, found "int"`},
 		{"struct s { int a[x]; };", "test.bt:1:18-19: ERROR: The length of this array is not a constant that fits"},
 		{"struct s { int a : 33; };", "test.bt:1:16-17: ERROR: The width of a bitfield must be a constant from 0 to the size of its type"},
 		{"struct t; struct s { struct t a; };", "test.bt:1:31-32: ERROR: Member 'a' has the incomplete type struct t"},
@@ -279,4 +279,32 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLastSemicolon checks that the semicolon after the last member may be left
+// out, whatever the member is.
+func TestLastSemicolon(t *testing.T) {
+	for member, size := range map[string]int{
+		"unsigned long x": 8, "int a, b": 8, "int a[3]": 12, "int *p": 8, "int (*f)(int)": 8, "int a : 3": 4,
+		"struct y { int a } b": 4, "struct { int a; int b }": 8, "union { int a; long b }": 8, "struct { struct { char c } d } e": 1,
+		"enum e { A, B } e": 4, "int a __attribute__((aligned(8)))": 8, "int a;;": 4,
+	} {
+		for _, form := range []string{"struct x { %s }", "struct x { %s };", "union x { %s }", "struct w { struct x { %s } x }", "typedef struct { %s } x;"} {
+			text := fmt.Sprintf(form, member)
+			u, diags := parse(t, text)
+			name := "struct x"
+			switch {
+			case strings.HasPrefix(form, "union"):
+				name = "union x"
+			case strings.HasPrefix(form, "typedef"):
+				name = "x"
+			}
+			typ := u.Type(name)
+			if diags.HasErrors() || typ == nil {
+				t.Errorf("%s: %v", text, diags.Err())
+			} else if typ.Size != size && !(name == "union x" && typ.Size <= size) {
+				t.Errorf("%s has the size %d, want %d", text, typ.Size, size)
+			}
+		}
+	}
 }

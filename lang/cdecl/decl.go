@@ -487,7 +487,7 @@ func (u *Decls) memberDecl(out *[]member) bool {
 	if !ok {
 		return false
 	}
-	if u.accept(";") { // an anonymous struct or union
+	if u.endsMember() { // an anonymous struct or union
 		if base.Kind == types.Struct && base.Comp != nil { // struct x; alone declares no member
 			*out = append(*out, member{t: base, bits: -1, align: a.align})
 		}
@@ -509,7 +509,7 @@ func (u *Decls) memberDecl(out *[]member) bool {
 		}
 		if u.accept(":") {
 			from := u.pos
-			for !u.peek().is(",") && !u.peek().is(";") && !u.peek().is("__attribute__") && u.peek().kind != tEOF {
+			for !u.peek().is(",") && !u.peek().is(";") && !u.peek().is("}") && !u.peek().is("__attribute__") && u.peek().kind != tEOF {
 				u.next()
 			}
 			v, err := u.constExpr(u.toks[from:u.pos])
@@ -529,13 +529,17 @@ func (u *Decls) memberDecl(out *[]member) bool {
 		if u.accept(",") {
 			continue
 		}
-		if u.accept(";") {
+		if u.endsMember() {
 			return true
 		}
 		u.errorf(u.peek().span, "Expected ';' after a member, found %s", describe(u.peek()))
 		return false
 	}
 }
+
+// endsMember consumes the ";" after a member. Before the closing brace it may be
+// left out, as compilers let it.
+func (u *Decls) endsMember() bool { return u.accept(";") || u.peek().is("}") }
 
 func (u *Decls) enumSpec() (*types.Type, bool) {
 	var a attrs

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
@@ -187,6 +188,42 @@ func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 	return v != 0
 }
 
+// Expand returns text, a piece of a script, with the macros in it replaced.
+func (u *Decls) Expand(text string) string {
+	var toks []token
+	for _, l := range fileLines(source.NewFile("<macro>", text)) {
+		toks = append(toks, l.toks...)
+	}
+	var b strings.Builder
+	last := ""
+	for _, t := range u.expandAll(toks) {
+		// A blank keeps tokens of different macros apart. The marks of maps and
+		// variables are one token with the name after them.
+		if b.Len() > 0 && (t.space || last != "@" && last != "$") {
+			b.WriteByte(' ')
+		}
+		b.WriteString(scriptToken(t))
+		last = t.text
+	}
+	return b.String()
+}
+
+// scriptToken is a token as a script writes it: without the suffix of an integer,
+// and with the value of a character.
+func scriptToken(t token) string {
+	switch t.kind {
+	case tNumber:
+		if _, err := parseInt(t.text); err == nil {
+			return strings.TrimRight(t.text, "uUlL")
+		}
+	case tChar:
+		if v, err := parseChar(t.text); err == nil {
+			return strconv.FormatInt(v, 10)
+		}
+	}
+	return t.text
+}
+
 // expandAll replaces all macro calls.
 func (u *Decls) expandAll(toks []token) []token {
 	u.budget = maxExpansion + len(toks)
@@ -230,7 +267,9 @@ func (u *Decls) expand(toks []token, hide []string) []token {
 					if depth == 1 {
 						continue
 					}
-				case toks[j].is(")"):
+				case toks[j].is("["): // the key of a map may have commas
+					depth++
+				case toks[j].is(")"), toks[j].is("]"):
 					depth--
 				case toks[j].is(",") && depth == 1 && !(m.variadic && len(args) >= len(m.params)-1):
 					args = append(args, arg)

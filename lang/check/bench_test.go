@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -39,7 +40,7 @@ func run(b *testing.B, text string) {
 	defs := fakeDefs()
 	b.ResetTimer()
 	for b.Loop() {
-		if Check(p, env, defs, config.Default(), session, &diags) == nil {
+		if Check(p, cdecl.Parse(p.C, cdecl.Options{}, &diags), env, defs, config.Default(), session, &diags) == nil {
 			b.Fatal(diags.Err())
 		}
 	}

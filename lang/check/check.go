@@ -22,24 +22,27 @@ import (
 // or four; only chains that turn back over and over need one a turn.
 const maxPasses = 64
 
-// Check gives p its meaning. It returns nil where that cannot be done; the
-// errors are in diags then.
+// Check gives p its meaning, whose macros have been expanded; decls is its C
+// section. It returns nil where that cannot be done; the errors are in diags then.
 //
 // Types are found by repetition. A pass walks all programs in order and joins
 // what it sees into the variables and maps; passes follow until nothing
 // changes any more, and the last one, which knows everything, reports.
-func Check(p *ast.Program, env *probes.Env, defs *builtins.Registry, cfg *config.Config, sess *builtins.Session, diags *source.Diags) *Program {
+func Check(p *ast.Program, decls *cdecl.Decls, env *probes.Env, defs *builtins.Registry, cfg *config.Config, sess *builtins.Session, diags *source.Diags) *Program {
 	c := &checker{
 		defs: defs, env: env, cfg: cfg, sess: sess, diags: diags,
 		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
 		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
 		unstable: map[string]bool{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, strs: map[ast.Expr]*ast.Call{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
-		wrongMacros: map[string]bool{}, doubts: map[string]bool{},
+		macros: map[string]bool{}, doubts: map[string]bool{}, c: decls,
 	}
 	c.prog.Info = c.info
-	c.c = cdecl.Parse(p.C, cdecl.Options{Kernel: env.Kernel, Dirs: sess.IncludeDirs, Files: sess.IncludeFiles, Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"}}, diags)
-	c.macros = c.collectMacros(p)
+	for _, d := range p.Decls {
+		if m, ok := d.(*ast.Macro); ok {
+			c.macros[m.Name.Text] = true
+		}
+	}
 	c.declareMaps(p)
 	c.declareFuncs(p)
 	c.units = c.attach(p)
@@ -78,18 +81,16 @@ type checker struct {
 	info  *Info
 	c     *cdecl.Decls
 
-	macros      map[string][]*macro
-	wrongMacros map[string]bool // names of macros with an error in their parameters
-	doubts      map[string]bool // warnings about attach points, each said once
-	maps        map[string]*mapState
-	order       []*mapState // in order of first use
-	funcs       map[string]*fnDef
-	unused      *unit // holds the functions that nothing calls
-	units       []*unit
+	macros map[string]bool // the names that macros have
+	doubts map[string]bool // warnings about attach points, each given once
+	maps   map[string]*mapState
+	order  []*mapState // in order of first use
+	funcs  map[string]*fnDef
+	unused *unit // holds the functions that nothing calls
+	units  []*unit
 
-	nearest    int         // names compared with all others for a hint
-	expansions int         // numbers the calls of macros
-	calledAt   source.Span // the macro call being looked into, if one is
+	nearest  int         // names compared with all others for a hint
+	calledAt source.Span // the macro call being looked into, if one is
 
 	unstable map[string]bool // features that a warning was given about
 
@@ -122,12 +123,10 @@ type unit struct {
 	decl     *ast.Probe
 	block    int // which block of the script: number of decl
 	funcs    []*fnState
-	calls    map[ast.Node]source.Span // what macros in the block became: where they were called
-	contexts []*probes.Context        // of the prog's points
+	contexts []*probes.Context // of the prog's points
 
-	broken map[ast.Expr]bool // calls of macros that could not be expanded: reported
-	shaped bool              // reads its context: points of another shape need their own program
-	named  bool              // asks which attach point it runs for: every point needs its own
+	shaped bool // reads its context: points of another shape need their own program
+	named  bool // asks which attach point it runs for: every point needs its own
 }
 
 // loop is an enclosing loop; bodies of for are callbacks.
@@ -257,6 +256,19 @@ func (c *checker) warnf(s source.Span, format string, args ...any) {
 	if c.quiet == 0 {
 		c.report(source.Diag{Span: s, Severity: source.Warning, Msg: fmt.Sprintf(format, args...)})
 	}
+}
+
+// noted runs check, whose diagnostics come from e, which a macro call may have
+// become.
+func (c *checker) noted(e ast.Expr, check func()) {
+	from := ast.From(e)
+	if !from.IsValid() || c.calledAt.IsValid() {
+		check()
+		return
+	}
+	c.calledAt = from
+	check()
+	c.calledAt = source.Span{}
 }
 
 // report notes a diagnostic once types have settled; what is said before that

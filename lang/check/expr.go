@@ -33,10 +33,8 @@ func (c *checker) expr(e ast.Expr) *types.Type {
 }
 
 func (c *checker) exprType(e ast.Expr) *types.Type {
-	if c.unit != nil && c.unit.broken[e] {
-		return types.TInvalid
-	}
 	switch e := e.(type) {
+	case *ast.Bad:
 	case *ast.IntLit:
 		return c.literal(e, &builtins.Lit{Int: int64(e.Value), Unsigned: int64(e.Value) < 0})
 	case *ast.StrLit:
@@ -123,18 +121,18 @@ func truth(l *builtins.Lit) bool {
 	return l.Int != 0
 }
 
-// ident resolves a bare name: a constant of the script, a builtin, or an enum
+// ident resolves a bare name: a builtin, a constant of the script, or an enum
 // constant of the kernel.
 func (c *checker) ident(e *ast.Ident) *types.Type {
+	if d := c.builtin(e.Name); d != nil && d.Kind == builtins.Variable {
+		return c.invoke(d, e, e.Name, nil)
+	}
 	if k, ok := c.c.Const(e.Name); ok {
 		t := c.literal(e, &builtins.Lit{Int: k.Int, Unsigned: k.Unsigned, Str: k.Str, IsStr: k.IsStr})
 		if k.Type != nil {
 			return c.enumValue(k.Type)
 		}
 		return t
-	}
-	if d := c.builtin(e.Name); d != nil && d.Kind == builtins.Variable {
-		return c.invoke(d, e, e.Name, nil)
 	}
 	if k := c.env.Kernel; k != nil {
 		if n, t, ok := k.EnumConst(e.Name); ok {
@@ -155,9 +153,9 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 func (c *checker) unknownHint(name, near string) string {
 	switch {
 	case c.c.IsObjectMacro(name):
-		return "what #define makes of it is neither a constant nor a string"
+		return "#define makes it stand for itself"
 	case c.c.IsFunctionMacro(name):
-		return "#define with parameters holds for C declarations only; in probes write: macro " + name + "(…) { … }"
+		return "#define gives it parameters: " + name + "(…)"
 	case near == "" && len(c.c.Missing) > 0:
 		return "not found, and may have declared it: " + strings.Join(c.c.Missing, ", ")
 	}

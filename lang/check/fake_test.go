@@ -8,7 +8,9 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/macro"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -207,7 +209,9 @@ func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 		}
 	}
 	env := &probes.Env{Kernel: k, Filter: func(name string) bool { return !strings.Contains(name, "filtered") }}
-	return Check(p, env, fakeDefs(), cfg, session, diags), diags
+	decls := cdecl.Parse(p.C, cdecl.Options{Kernel: k}, diags)
+	p = macro.Expand(p, decls, fakeDefs(), diags)
+	return Check(p, decls, env, fakeDefs(), cfg, session, diags), diags
 }
 
 // chunks splits a test file at its "---" lines.

@@ -25,7 +25,7 @@ type fnDef struct {
 // checked.
 type fnState struct {
 	*fnDef
-	decl  *ast.Func // its own clone, macros expanded
+	decl  *ast.Func // its own clone
 	fn    *Func
 	calls map[*fnState]bool // other functions it calls
 	loop  bool              // it is part of a cycle of calls that has been reported
@@ -46,7 +46,7 @@ func (c *checker) declareFuncs(p *ast.Program) {
 		case c.defs.Lookup(name) != nil:
 			c.diags.Errorf(d.Name.Span(), "%s is a builtin: a function needs a name of its own", name)
 			continue
-		case len(c.macros[name]) > 0:
+		case c.macros[name]:
 			c.diags.Errorf(d.Name.Span(), "%s is a macro: a function needs a name of its own", name)
 			continue
 		case len(d.Params) > maxParams:
@@ -72,7 +72,7 @@ func (c *checker) function(d *fnDef) *fnState {
 		c.fn, c.scopes, c.loops = old, scopes, loops
 	}(c.fn, c.scopes, c.loops)
 	c.fn, c.scopes, c.loops = f, nil, nil
-	f.fn.Body = c.expand(u, f.decl.Body)
+	f.fn.Body = f.decl.Body
 	c.signature(f)
 	return f
 }
@@ -138,7 +138,7 @@ func (c *checker) funcsInOrder() []*fnDef {
 // have a meaning without one.
 func (c *checker) checkUnused() {
 	if c.unused == nil {
-		c.unused = &unit{calls: map[ast.Node]source.Span{}}
+		c.unused = &unit{}
 	}
 	c.unit = c.unused
 	for _, d := range c.funcsInOrder() {

@@ -221,7 +221,7 @@ func (c *checker) unfit(op string, span source.Span, xe, ye ast.Expr, x, y *type
 func (c *checker) holdsOther(span source.Span, target ast.Expr, t, old *types.Type) {
 	switch x := target.(type) {
 	case *ast.Var:
-		c.errorf(span, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", shown(x.Name), t, plain(old))
+		c.errorf(span, "Type mismatch for $%s: trying to assign value of type '%s' when variable already has a type '%s'", ast.ShownName(x.Name), t, plain(old))
 	default:
 		n, ok := target.(*ast.Map)
 		if !ok {

@@ -276,14 +276,14 @@ func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit
 // pointless is a block whose attach points are wrong: only what is wrong with
 // it whatever it is attached to will be said.
 func (c *checker) pointless(d *ast.Probe, block int) *unit {
-	u := &unit{decl: d, block: block, calls: map[ast.Node]source.Span{}, prog: &Prog{Span: d.Span()}}
+	u := &unit{decl: d, block: block, prog: &Prog{Span: d.Span()}}
 	c.fill(u)
 	return u
 }
 
 // newUnit is a block compiled for pt, and for others of its kind that are added.
 func (c *checker) newUnit(d *ast.Probe, block int, pt *probes.Point, ctx *probes.Context) *unit {
-	u := &unit{decl: d, block: block, calls: map[ast.Node]source.Span{}}
+	u := &unit{decl: d, block: block}
 	u.prog = &Prog{Name: c.progName(pt), Point: pt, Ctx: ctx, Span: d.Span()}
 	u.add(pt, ctx)
 	c.fill(u)
@@ -293,10 +293,6 @@ func (c *checker) newUnit(d *ast.Probe, block int, pt *probes.Point, ctx *probes
 // fill gives u's program its own copy of the block.
 func (c *checker) fill(u *unit) {
 	u.prog.Pred, u.prog.Body = ast.Clone(u.decl.Pred), ast.Clone(u.decl.Body)
-	if u.prog.Pred != nil {
-		u.prog.Pred = c.expandExpr(u, u.prog.Pred)
-	}
-	u.prog.Body = c.expand(u, u.prog.Body)
 }
 
 func (u *unit) add(pt *probes.Point, ctx *probes.Context) {

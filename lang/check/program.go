@@ -1,5 +1,5 @@
-// Package check gives a parsed script its meaning: imports and macros are
-// expanded, names resolved, attach points matched against the kernel, constants
+// Package check gives a parsed script its meaning: names are
+// resolved, attach points matched against the kernel, constants
 // folded, and every expression gets a type. The syntax tree is not changed; what
 // is found out stands in side tables keyed by node.
 //

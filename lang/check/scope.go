@@ -1,8 +1,6 @@
 package check
 
 import (
-	"strings"
-
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -47,7 +45,7 @@ func (c *checker) depth() int {
 func (c *checker) declare(n *ast.Var, span source.Span, how declared) *Var {
 	v := c.info.Vars[n]
 	if v == nil || v.node != n {
-		v = &Var{Name: shown(n.Name), Span: span, Depth: c.depth(), node: n, how: how}
+		v = &Var{Name: ast.ShownName(n.Name), Span: span, Depth: c.depth(), node: n, how: how}
 		c.info.Vars[n] = v
 		c.changed = true
 	}
@@ -81,7 +79,7 @@ func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
 	if old == nil {
 		return true
 	}
-	c.errorNotes(span, old.initial(), "Variable $%s was already declared. Variable shadowing is not allowed.", shown(n.Name))
+	c.errorNotes(span, old.initial(), "Variable $%s was already declared. Variable shadowing is not allowed.", ast.ShownName(n.Name))
 	return false
 }
 
@@ -120,10 +118,10 @@ func (c *checker) undefined(n *ast.Var) {
 	var names []string
 	for _, s := range c.scopes {
 		for name := range s {
-			names = append(names, "$"+shown(name))
+			names = append(names, "$"+ast.ShownName(name))
 		}
 	}
-	c.errorHint(n.Span(), didYouMeanSorted("$"+shown(n.Name), names), "Undefined or undeclared variable: $%s", shown(n.Name))
+	c.errorHint(n.Span(), didYouMeanSorted("$"+ast.ShownName(n.Name), names), "Undefined or undeclared variable: $%s", ast.ShownName(n.Name))
 }
 
 // assign joins the type of a value into v. at is the assignment, value where
@@ -167,14 +165,4 @@ func (c *checker) widen(v *Var, t *types.Type) bool {
 		c.changed = true
 	}
 	return true
-}
-
-// mangled separates the name of a macro's own variable from the number of the
-// expansion it belongs to.
-const mangled = "\x00"
-
-// shown is a variable's name as the user knows it.
-func shown(name string) string {
-	name, _, _ = strings.Cut(name, mangled)
-	return name
 }

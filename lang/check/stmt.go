@@ -454,7 +454,7 @@ func (c *checker) forLoop(s *ast.For) {
 		t = types.TInvalid
 	}
 	if old := c.find(s.Var.Name); old != nil {
-		c.errorNotes(s.Var.Span(), old.initial(), "Loop declaration shadows existing variable: $%s", shown(s.Var.Name))
+		c.errorNotes(s.Var.Span(), old.initial(), "Loop declaration shadows existing variable: $%s", ast.ShownName(s.Var.Name))
 		return
 	}
 	c.loops = append(c.loops, loop{callback: true})

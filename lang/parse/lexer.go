@@ -25,7 +25,7 @@ const (
 	tAttach                       // one attach point
 	tLastComma                    // a comma after the last attach point
 	tCItem                        // one item of the C section
-	tShebang                      // the first line if it starts with #!
+	tShebang                      // a line #!… before everything but comments
 	tPredOpen                     // the / before a predicate
 	tPredClose                    // the / after it
 	tAngleOpen                    // the < that opens a body
@@ -66,6 +66,7 @@ type scanner struct {
 	mode     mode
 	comments []ast.Comment
 	bad      string // why there is a tBad
+	begun    bool   // a token has been returned
 
 	// Within modeCode:
 	isImport bool // the declaration ends at its ";"
@@ -92,16 +93,15 @@ func (s *scanner) reset(file *source.File) { *s = scanner{file: file, text: file
 
 // Next implements lexer.Lexer.
 func (s *scanner) Next() (lexer.Token, error) {
-	if s.pos == 0 && strings.HasPrefix(s.text, "#!") {
-		end := strings.IndexByte(s.text, '\n')
-		if end < 0 {
-			end = len(s.text)
-		}
-		return s.token(tShebang, len(strings.TrimSuffix(s.text[:end], "\r"))), nil
-	}
 	if start, ok := s.skipSpace(); !ok {
 		s.pos = start
 		return s.badToken(2, "unterminated comment"), nil
+	}
+	first := !s.begun
+	s.begun = true
+	if first && strings.HasPrefix(s.text[s.pos:], "#!") {
+		line, _, _ := strings.Cut(s.text[s.pos:], "\n")
+		return s.token(tShebang, len(strings.TrimSuffix(line, "\r"))), nil
 	}
 	if s.pos >= len(s.text) {
 		return lexer.Token{Type: tEOF, Pos: lexer.Position{Offset: len(s.text)}}, nil

@@ -456,3 +456,18 @@ func Example() {
 	fmt.Print(ast.String(p))
 	// Output: kprobe:f /pid == 1/ { @[comm] = count(); }
 }
+
+// TestShebang checks where a line #!… may stand: before everything but comments.
+func TestShebang(t *testing.T) {
+	const line = "#!/usr/bin/env gotrace"
+	for before, ok := range map[string]bool{
+		"": true, "\n\n": true, "  ": true, "// c\n": true, "/* c */": true, "/* c */\n\n// d\n\t": true, "\ufeff": true,
+		"#define X 1\n": false, "begin { }\n": false, "struct x { int a; };\n": false, line + "\n": false, "begin {\n": false,
+	} {
+		var diags source.Diags
+		p := File(source.NewFile("test", before+line+"\r\nend { }"), isVariable, &diags)
+		if diags.HasErrors() == ok || ok && p.Shebang != line {
+			t.Errorf("%q before it: %v", before, diags.Err())
+		}
+	}
+}

@@ -95,6 +95,7 @@ func (m *machine) parse(f *source.File, isVariable func(string) bool, diags *sou
 // parser is the state of one parse.
 type parser struct {
 	file    *source.File
+	fixed   span // where everything stands that is parsed; none: where it is in file
 	scanner scanner
 	lex     *lexer.PeekingLexer // set while a custom production runs
 	prevEnd int                 // end of the token last consumed
@@ -292,12 +293,20 @@ func (p *parser) reset(m mark) {
 // end is the offset just after t.
 func end(t token) int { return t.Pos.Offset + len(t.Value) }
 
-func (p *parser) span(t token) span { return span{File: p.file, Start: t.Pos.Offset, End: end(t)} }
+func (p *parser) span(t token) span { return p.between(t.Pos.Offset, end(t)) }
+
+// between is a part of the file, or the place that stands for all of it.
+func (p *parser) between(start, end int) span {
+	if p.fixed.IsValid() {
+		return p.fixed
+	}
+	return span{File: p.file, Start: start, End: end}
+}
 
 // start is the offset of the next token.
 func (p *parser) start() int { return p.lex.Peek().Pos.Offset }
 
 // from is the extent from start to the end of the last token consumed.
 func (p *parser) from(start int) ast.At {
-	return ast.At{Pos: span{File: p.file, Start: start, End: p.prevEnd}}
+	return ast.At{Pos: p.between(start, p.prevEnd)}
 }

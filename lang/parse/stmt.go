@@ -34,7 +34,7 @@ func (p *parser) stmts(b *ast.Block, closing string) {
 		height = max(height, p.height)
 		done := p.accept(";")
 		if done {
-			endStmt(s, p.prevEnd)
+			p.endStmt(s, p.prevEnd)
 		}
 		if e, ok := s.(*ast.ExprStmt); ok && !done && p.closes(closing) {
 			b.Value = e.X
@@ -52,12 +52,12 @@ func (p *parser) stmts(b *ast.Block, closing string) {
 }
 
 // endStmt makes the semicolon part of a statement that is reported as a whole.
-func endStmt(s ast.Stmt, end int) {
+func (p *parser) endStmt(s ast.Stmt, end int) {
 	switch s := s.(type) {
 	case *ast.ExprStmt:
-		s.Pos.End = end
+		s.Pos = p.between(s.Pos.Start, end)
 	case *ast.Jump:
-		s.Pos.End = end
+		s.Pos = p.between(s.Pos.Start, end)
 	}
 }
 
@@ -219,7 +219,7 @@ func (p *parser) exprStmt(start int) ast.Stmt {
 	if !isPlace(x) {
 		p.next()
 		p.expr()
-		at := span{File: p.file, Start: start, End: p.prevEnd}
+		at := p.between(start, p.prevEnd)
 		if _, ok := x.(*ast.Field); ok {
 			p.errorf(at, "Tuples and records are immutable once created. Consider creating a new value and assigning it instead.")
 		} else {
@@ -263,7 +263,7 @@ func (p *parser) let() ast.Stmt {
 		if p.at("*=") { // "let $p : int32*= 1": the scanner took two for one
 			t := p.next()
 			n.Type.Suffixes = append(n.Type.Suffixes, ast.TypeSuffix{Pointer: true})
-			n.Type.Pos.End = t.Pos.Offset + 1
+			n.Type.Pos = p.between(n.Type.Pos.Start, t.Pos.Offset+1)
 			assigns = true
 		}
 	}
@@ -315,7 +315,7 @@ func (p *parser) iterable() ast.Expr {
 	t := p.peek()
 	if !p.accept("..") {
 		if !isMap(x) {
-			p.errorf(span{File: p.file, Start: start, End: p.prevEnd}, "expected a map or a range like 0..10")
+			p.errorf(p.between(start, p.prevEnd), "expected a map or a range like 0..10")
 			if !p.at(")") && !p.at("{") {
 				p.fail(t, "expected '..'")
 			}

@@ -214,6 +214,19 @@ func (p *parser) isValue(name string) bool {
 	return p.isVariable(name) || p.values[name]
 }
 
+// namesType reports whether what #define makes of a name is a type, by its looks.
+func namesType(text string) bool {
+	s := scanner{text: strings.TrimSpace(text)}
+	word := s.identAt(0)
+	switch word {
+	case "struct", "union", "enum":
+		return true
+	case "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "string", "buffer":
+		return true
+	}
+	return word == s.text && strings.HasSuffix(word, "_t")
+}
+
 // cValues collects the names that the C section of a script makes into
 // values: object-like macros and enum constants.
 func cValues(text string) map[string]bool {
@@ -231,7 +244,8 @@ func cValues(text string) map[string]bool {
 			def := strings.TrimLeft(t.Value[1:], " \t")
 			if def, ok := strings.CutPrefix(def, "define"); ok {
 				c := scanner{text: strings.TrimLeft(def, " \t")}
-				if name := c.identAt(0); c.byteAt(len(name)) != '(' {
+				name := c.identAt(0)
+				if c.byteAt(len(name)) != '(' && !namesType(c.text[len(name):]) {
 					names[name] = true
 				}
 			}

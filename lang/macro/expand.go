@@ -1,8 +1,7 @@
-package check
+package macro
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -20,17 +19,26 @@ type macro struct {
 	own  map[string]bool // variables it assigns: each expansion has its own
 }
 
-// collectMacros lists the macros by name. Definitions of one name differ in
-// the number or the kinds of their parameters.
-func (c *checker) collectMacros(p *ast.Program) map[string][]*macro {
-	macros := map[string][]*macro{}
-	for _, d := range p.Decls {
+// script is what is known of one script's macros.
+type script struct {
+	defs   *builtins.Registry
+	diags  *source.Diags
+	macros map[string][]*macro
+	wrong  map[string]bool // names of macros with an error in their parameters
+	count  int             // numbers the calls of macros
+}
+
+// collect lists the macros by name. Definitions of one name differ in the number
+// or the kinds of their parameters.
+func (c *script) collect(decls []ast.Decl) {
+	macros := c.macros
+	for _, d := range decls {
 		d, ok := d.(*ast.Macro)
 		if !ok {
 			continue
 		}
 		if !c.macroParams(d) {
-			c.wrongMacros[d.Name.Text] = true
+			c.wrong[d.Name.Text] = true
 			continue
 		}
 		taken := false
@@ -48,7 +56,6 @@ func (c *checker) collectMacros(p *ast.Program) map[string][]*macro {
 		c.inspectMacro(m)
 		macros[d.Name.Text] = append(macros[d.Name.Text], m)
 	}
-	return macros
 }
 
 // heading is the word macro and the name.
@@ -58,7 +65,7 @@ func heading(d *ast.Macro) source.Span {
 	return s
 }
 
-func (c *checker) macroParams(d *ast.Macro) bool {
+func (c *script) macroParams(d *ast.Macro) bool {
 	seen := map[string]bool{}
 	for _, p := range d.Params {
 		name := paramName(p)
@@ -107,7 +114,7 @@ func signature(d *ast.Macro) string {
 }
 
 // inspectMacro finds the variables a macro assigns, and what it may not hold.
-func (c *checker) inspectMacro(m *macro) {
+func (c *script) inspectMacro(m *macro) {
 	params := map[string]bool{}
 	for _, p := range m.decl.Params {
 		params[paramName(p)] = true
@@ -156,11 +163,10 @@ func (c *checker) inspectMacro(m *macro) {
 	})
 }
 
-// expander replaces the macro calls in a block, which it changes: it works on
-// a unit's own clone.
+// expander replaces the macro calls of one declaration, which it changes.
 type expander struct {
-	c     *checker
-	unit  *unit
+	c     *script
+	walk  ast.Rewriter
 	chain []*expansion // macros being expanded, outermost first
 	nodes int
 	full  bool // maxExpansion has been reported
@@ -174,19 +180,10 @@ type expansion struct {
 	params map[string]ast.Expr // arguments by parameter as written, expanded
 }
 
-// expand replaces the macro calls in a block of u.
-func (c *checker) expand(u *unit, b *ast.Block) *ast.Block {
-	if len(c.macros)+len(c.wrongMacros) > 0 {
-		(&expander{c: c, unit: u}).block(b)
-	}
-	return b
-}
-
-func (c *checker) expandExpr(u *unit, e ast.Expr) ast.Expr {
-	if len(c.macros)+len(c.wrongMacros) == 0 {
-		return e
-	}
-	return (&expander{c: c, unit: u}).expr(e)
+func (c *script) newExpander() *expander {
+	x := &expander{c: c}
+	x.walk = ast.Rewriter{Expr: x.expr, Stmt: x.stmt, Type: x.typ}
+	return x
 }
 
 // inner is the expansion whose body is being walked, or nil.
@@ -197,40 +194,47 @@ func (x *expander) inner() *expansion {
 	return x.chain[len(x.chain)-1]
 }
 
-func (x *expander) block(b *ast.Block) {
-	if b == nil {
-		return
+// stmt moves an assignment to a map into the block that computes its value where
+// that block ends in a call of an aggregation: only @m = count() and its like
+// have a meaning.
+func (x *expander) stmt(s ast.Stmt) ast.Stmt {
+	a, ok := s.(*ast.Assign)
+	if !ok || a.Op != "" || !isElement(a.Target) {
+		return s
 	}
-	for _, s := range b.Stmts {
-		x.stmt(s)
+	b, ok := a.Value.(*ast.Block)
+	if !ok || !x.aggregates(b) {
+		return s
 	}
-	b.Value = x.expr(b.Value)
+	last := b
+	for {
+		next, ok := last.Value.(*ast.Block)
+		if !ok {
+			break
+		}
+		last = next
+	}
+	a.Value, last.Value = last.Value, nil
+	last.Stmts = append(last.Stmts, a)
+	for outer := b; outer != last; {
+		next := outer.Value.(*ast.Block)
+		outer.Value = nil
+		outer.Stmts = append(outer.Stmts, &ast.ExprStmt{At: next.At, X: next})
+		outer = next
+	}
+	return &ast.ExprStmt{At: a.At, X: b}
 }
 
-func (x *expander) stmt(s ast.Stmt) {
-	switch s := s.(type) {
-	case *ast.ExprStmt:
-		s.X = x.expr(s.X)
-	case *ast.Assign:
-		s.Value = x.expr(s.Value)
-		s.Target = x.expr(s.Target)
-	case *ast.Let:
-		x.variable(s.Var)
-		x.typ(s.Type)
-		s.Value = x.expr(s.Value)
-	case *ast.For:
-		s.Iter = x.expr(s.Iter)
-		x.variable(s.Var)
-		x.block(s.Body)
-	case *ast.While:
-		s.Cond = x.expr(s.Cond)
-		x.block(s.Body)
-	case *ast.Unroll:
-		s.Count = x.expr(s.Count)
-		x.block(s.Body)
-	case *ast.Jump:
-		s.Value = x.expr(s.Value)
+// aggregates reports whether the value of b is a call of an aggregation.
+func (x *expander) aggregates(b *ast.Block) bool {
+	switch v := b.Value.(type) {
+	case *ast.Block:
+		return x.aggregates(v)
+	case *ast.Call:
+		d := x.c.defs.Lookup(v.Fn.Text)
+		return d != nil && d.Kind == builtins.Aggregation
 	}
+	return false
 }
 
 // variable gives a variable of a macro's body the name it has where the macro
@@ -245,19 +249,12 @@ func (x *expander) variable(v *ast.Var) {
 		return
 	}
 	if e.macro.own[v.Name] {
-		v.Name += mangled + strconv.Itoa(e.id)
+		v.Name = ast.OwnName(v.Name, e.id)
 	}
 }
 
+// typ puts arguments into a type as written.
 func (x *expander) typ(t *ast.Type) {
-	if t == nil {
-		return
-	}
-	x.typ(t.TypeofT)
-	t.Typeof = x.expr(t.Typeof)
-	for i := range t.Suffixes {
-		t.Suffixes[i].Len = x.expr(t.Suffixes[i].Len)
-	}
 	e := x.inner()
 	if e == nil || t.Keyword != "" || t.Name == "" {
 		return
@@ -273,13 +270,7 @@ func (x *expander) typ(t *ast.Type) {
 	}
 }
 
-func (x *expander) list(es []ast.Expr) {
-	for i := range es {
-		es[i] = x.expr(es[i])
-	}
-}
-
-// expr expands e and returns what takes its place.
+// expr returns what takes the place of e, whose operands have been expanded.
 func (x *expander) expr(e ast.Expr) ast.Expr {
 	if len(x.chain) > 0 {
 		if x.nodes++; x.nodes > maxExpansion {
@@ -291,7 +282,6 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 		}
 	}
 	switch e := e.(type) {
-	case nil:
 	case *ast.Ident:
 		if in := x.inner(); in != nil {
 			if arg, ok := in.params[e.Name]; ok {
@@ -307,48 +297,8 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 				e.Name = arg.Name
 			}
 		}
-	case *ast.Index:
-		e.X = x.expr(e.X)
-		x.list(e.Args)
-	case *ast.Field:
-		e.X = x.expr(e.X)
-	case *ast.Unary:
-		e.X = x.expr(e.X)
-	case *ast.Binary:
-		e.X, e.Y = x.expr(e.X), x.expr(e.Y)
-	case *ast.Ternary:
-		e.Cond, e.X, e.Y = x.expr(e.Cond), x.expr(e.X), x.expr(e.Y)
 	case *ast.Call:
-		x.list(e.Args)
 		return x.call(e, e.Fn.Text, e.Args)
-	case *ast.Cast:
-		x.typ(e.Type)
-		e.X = x.expr(e.X)
-	case *ast.TypeArg:
-		x.typ(e.Type)
-	case *ast.Sizeof:
-		x.typ(e.Type)
-		e.X = x.expr(e.X)
-	case *ast.Offsetof:
-		x.typ(e.Type)
-		e.X = x.expr(e.X)
-	case *ast.Typeinfo:
-		x.typ(e.Type)
-		e.X = x.expr(e.X)
-	case *ast.Tuple:
-		x.list(e.Elems)
-	case *ast.Record:
-		x.list(e.Elems)
-	case *ast.Block:
-		x.block(e)
-	case *ast.If:
-		e.Cond = x.expr(e.Cond)
-		x.block(e.Then)
-		e.Else = x.expr(e.Else)
-	case *ast.Comptime:
-		e.X = x.expr(e.X)
-	case *ast.Range:
-		e.From, e.To = x.expr(e.From), x.expr(e.To)
 	}
 	return e
 }
@@ -365,9 +315,8 @@ func (x *expander) paste(arg ast.Expr) ast.Expr {
 // call expands a call whose arguments have been expanded, if a macro is meant.
 func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 	list := x.c.macros[name]
-	if x.full || x.c.wrongMacros[name] {
-		x.unit.fail(e)
-		return e
+	if x.full || x.c.wrong[name] {
+		return bad(e)
 	}
 	if len(list) == 0 {
 		return e
@@ -376,43 +325,35 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 	if m == nil {
 		if x.c.defs.Lookup(name) == nil {
 			x.mismatch(e, name, list, args)
-			x.unit.fail(e)
+			return bad(e)
 		}
 		return e
 	}
 	for _, running := range x.chain {
 		if running.macro == m {
 			x.recursion(e, m)
-			x.unit.fail(e)
-			return e
+			return bad(e)
 		}
 	}
-	x.c.expansions++
-	in := &expansion{macro: m, at: e.Span(), id: x.c.expansions, params: map[string]ast.Expr{}}
+	x.c.count++
+	in := &expansion{macro: m, at: e.Span(), id: x.c.count, params: map[string]ast.Expr{}}
 	for i, p := range m.decl.Params {
 		in.params[paramName(p)] = args[i]
 	}
 	body := ast.Clone(m.decl.Body)
 	x.chain = append(x.chain, in)
-	x.block(body)
+	x.walk.Block(body)
 	x.chain = x.chain[:len(x.chain)-1]
 	var out ast.Expr = body
 	if len(body.Stmts) == 0 && body.Value != nil && !isElement(body.Value) {
 		out = body.Value
 	}
-	if _, ok := x.unit.calls[out]; !ok {
-		x.unit.calls[out] = e.Span()
-	}
+	ast.SetFrom(out, e.Span())
 	return out
 }
 
-// fail notes a call that could not be expanded.
-func (u *unit) fail(e ast.Expr) {
-	if u.broken == nil {
-		u.broken = map[ast.Expr]bool{}
-	}
-	u.broken[e] = true
-}
+// bad takes the place of a call that could not be expanded.
+func bad(e ast.Expr) ast.Expr { return &ast.Bad{At: ast.At{Pos: e.Span()}} }
 
 // pick is the definition that the arguments fit best: a variable or map goes to
 // a parameter of its kind before one that takes any expression.
@@ -487,21 +428,4 @@ func (x *expander) recursion(e ast.Expr, m *macro) {
 	}
 	names = append(names, m.decl.Name.Text)
 	x.c.diags.Add(source.Diag{Span: e.Span(), Msg: "Recursive macro call detected. Call chain: " + strings.Join(names, " > "), From: x.chain[0].at})
-}
-
-// noted runs check, whose diagnostics come from e, which a macro call may have
-// become.
-func (c *checker) noted(e ast.Expr, check func()) {
-	if len(c.unit.calls) == 0 || c.calledAt.IsValid() {
-		check()
-		return
-	}
-	span, ok := c.unit.calls[e]
-	if !ok {
-		check()
-		return
-	}
-	c.calledAt = span
-	check()
-	c.calledAt = source.Span{}
 }

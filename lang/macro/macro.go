@@ -1,0 +1,48 @@
+// Package macro replaces the macros of a script: those that #define makes, then
+// those that the language itself has, which the standard library is written in.
+//
+// It works on clones, so the tree stays as parsed. What a call became knows the
+// call (ast.From), so that an error in it can name both places.
+package macro
+
+import (
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/cdecl"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Expand returns p with every call of a macro in its probes and functions
+// replaced. The definitions stay, for those who ask which names there are. c is
+// the C section of p.
+func Expand(p *ast.Program, c *cdecl.Decls, defs *builtins.Registry, diags *source.Diags) *ast.Program {
+	out := *p
+	out.Decls = make([]ast.Decl, len(p.Decls))
+	defines := &definer{c: c, defs: defs, diags: diags}
+	for i, d := range p.Decls {
+		out.Decls[i] = defines.decl(d)
+	}
+	s := &script{defs: defs, diags: diags, macros: map[string][]*macro{}, wrong: map[string]bool{}}
+	s.collect(out.Decls)
+	for _, d := range out.Decls {
+		x := s.newExpander()
+		switch d := d.(type) {
+		case *ast.Probe:
+			d.Pred = x.walk.Any(d.Pred)
+			x = s.newExpander()
+			x.walk.Block(d.Body)
+		case *ast.Func:
+			x.walk.Block(d.Body)
+		}
+	}
+	return &out
+}
+
+// isElement reports whether e is @m or @m[key].
+func isElement(e ast.Expr) bool {
+	if i, ok := e.(*ast.Index); ok {
+		e = i.X
+	}
+	_, ok := e.(*ast.Map)
+	return ok
+}

@@ -1,0 +1,54 @@
+package parse
+
+import (
+	"fmt"
+
+	"github.com/alecthomas/participle/v2/lexer"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Expr parses text, which a macro of the C section made, as one expression. All
+// its nodes stand at the place at, where the macro was called. isVariable is as
+// for File.
+func Expr(text string, at source.Span, isVariable func(name string) bool) (ast.Expr, error) {
+	var e ast.Expr
+	err := fragment(text, at, isVariable, func(p *parser) { e = p.expr() })
+	return e, err
+}
+
+// Type is Expr for a type.
+func Type(text string, at source.Span, isVariable func(name string) bool) (*ast.Type, error) {
+	var t *ast.Type
+	err := fragment(text, at, isVariable, func(p *parser) { t = p.typ() })
+	return t, err
+}
+
+// fragment runs parse, which must consume all of text.
+func fragment(text string, at source.Span, isVariable func(name string) bool, parse func(*parser)) (err error) {
+	p := &parser{file: source.NewFile("", text), fixed: at, isVariable: isVariable}
+	p.scanner.reset(p.file)
+	p.scanner.code()
+	p.lex, err = lexer.Upgrade(&p.scanner)
+	if err != nil {
+		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // it never does
+	}
+	defer func() {
+		switch r := recover(); r.(type) {
+		case nil, stop:
+		default:
+			panic(r)
+		}
+		switch {
+		case p.fatal != nil:
+			err = fmt.Errorf("%s", p.fatal.Msg)
+		case len(p.errors) > 0:
+			err = fmt.Errorf("%s", p.errors[0].Msg)
+		}
+	}()
+	parse(p)
+	if t := p.peek(); t.Type != tEOF {
+		p.fail(t, "expected the end of the macro")
+	}
+	return nil
+}
