@@ -1,19 +1,22 @@
 package builtins
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func catFile() *Def {
 	return &Def{
-		Name:   "cat",
-		Kind:   Action,
-		Params: formatParams,
+		Name:    "cat",
+		Kind:    Action,
+		Outside: true,
+		Params:  formatParams,
 		Doc: Doc{
 			Summary:  "Prints a file, max_cat_bytes of it at most; its name is given as to printf.",
 			Examples: []string{`interval:s:1 { cat("/proc/loadavg"); }`, `tracepoint:syscalls:sys_enter_execve { cat("/proc/%d/cmdline", pid); }`},
@@ -22,14 +25,19 @@ func catFile() *Def {
 		Emit:  sendMessage,
 		Handle: func(env Env, rec *object.Record) error {
 			name := renderRecord(env, rec)
-			f, err := os.Open(name)
+			// Without O_NONBLOCK opening a pipe waits for a writer.
+			f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 			if err != nil {
 				env.Fail("failed to open file '%s' (%s)", name, osReason(err))
 				return nil
 			}
 			defer f.Close()
+			// Files that a read may have to wait for have deadlines.
+			defer context.AfterFunc(env.Outside(), func() { f.SetReadDeadline(time.Unix(1, 0)) })()
 			data, err := io.ReadAll(io.LimitReader(f, int64(env.Settings().MaxCatBytes)))
-			if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return ErrGivenUp
+			} else if err != nil {
 				env.Fail("failed to read file '%s' (%s)", name, osReason(err))
 			}
 			env.Out().Printf("cat", string(data))

@@ -5,7 +5,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-func context() *Def {
+func contextPointer() *Def {
 	return &Def{
 		Name: "ctx",
 		Doc: Doc{

@@ -6,6 +6,8 @@
 package builtins
 
 import (
+	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -95,7 +97,11 @@ type Def struct {
 	// Found says that its type is what the traced program's or the kernel's types
 	// say where there are any: a cast to it is not idle.
 	Found bool
-	Doc   Doc
+	// Outside says that its Handle acts outside of the session, which may take any
+	// time. If the user ends the session, records of it that are pending are
+	// dropped.
+	Outside bool
+	Doc     Doc
 
 	// Check is the type rule. Argument types are known; errors are reported
 	// through the checker; the result is TInvalid then, TVoid for no value.
@@ -344,6 +350,10 @@ type Gen interface {
 	// CgroupID, Symbol … need no code: ask Kernel().
 }
 
+// ErrGivenUp is the error of a Handle that ended its work because Env.Outside was
+// done.
+var ErrGivenUp = errors.New("given up: the session was ended")
+
 // Env is what user-space halves may use.
 type Env interface {
 	// Out is where results go.
@@ -373,6 +383,9 @@ type Env interface {
 	ClearMap(name string) error
 	ZeroMap(name string) error
 	Exit(code int)
+	// Outside is done when what a builtin does outside of the session is to be
+	// given up, because the user has ended it. Its Handle then returns ErrGivenUp.
+	Outside() context.Context
 	// Unwatch detaches the watchpoint probes at an address.
 	Unwatch(addr uint64) error
 	// Cgroup paths, user names: read once and cached.

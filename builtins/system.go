@@ -1,18 +1,26 @@
 package builtins
 
 import (
-	"bytes"
+	"context"
 	"errors"
+	"io"
+	"os"
 	"os/exec"
+	"syscall"
+	"time"
 
 	"github.com/gotrace/gotrace/runtime/object"
 )
+
+// commandPatience is how long a command that is told to end has before it is
+// killed and its output is no longer waited for.
+const commandPatience = 200 * time.Millisecond
 
 func system() *Def {
 	return &Def{
 		Name:   "system",
 		Kind:   Action,
-		Unsafe: true,
+		Unsafe: true, Outside: true,
 		Params: formatParams,
 		Doc: Doc{
 			Summary:  "Runs a shell command, given as to printf, and prints what it prints. Needs --unsafe.",
@@ -21,14 +29,15 @@ func system() *Def {
 		Check: checkMessage,
 		Emit:  sendMessage,
 		Handle: func(env Env, rec *object.Record) error {
-			cmd := exec.Command("/bin/sh", "-c", renderRecord(env, rec))
-			var out bytes.Buffer
-			cmd.Stdout = &out
-			cmd.Stderr = env.Err()
-			err := cmd.Run()
-			env.Out().Printf("syscall", out.String())
+			out, err := runCommand(env.Outside(), renderRecord(env, rec), env.Err())
+			env.Out().Printf("syscall", string(out))
 			switch exit := (*exec.ExitError)(nil); {
 			case err == nil:
+			case errors.As(err, &exit) && !exit.Exited() && env.Outside().Err() != nil:
+				if len(out) > 0 {
+					return nil // part of it is done
+				}
+				return ErrGivenUp
 			case !errors.As(err, &exit):
 				env.Fail("system: %v", err)
 			case exit.Exited():
@@ -39,4 +48,43 @@ func system() *Def {
 			return nil
 		},
 	}
+}
+
+// runCommand runs a shell command and returns what it and all it started print.
+// When ctx is done the command is told to end.
+func runCommand(ctx context.Context, command string, stderr io.Writer) (out []byte, err error) {
+	stdoutR, stdoutW, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer stdoutR.Close()
+	stderrR, stderrW, err := os.Pipe()
+	if err != nil {
+		stdoutW.Close()
+		return nil, err
+	}
+	defer stderrR.Close()
+	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd.Stdout, cmd.Stderr = stdoutW, stderrW
+	err = cmd.Start()
+	stdoutW.Close()
+	stderrW.Close()
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		deadline := time.Now().Add(commandPatience)
+		stdoutR.SetReadDeadline(deadline)
+		stderrR.SetReadDeadline(deadline)
+		time.AfterFunc(commandPatience, func() { cmd.Process.Kill() })
+	})()
+	copied := make(chan struct{})
+	go func() {
+		io.Copy(stderr, stderrR)
+		close(copied)
+	}()
+	out, _ = io.ReadAll(stdoutR)
+	<-copied
+	return out, cmd.Wait()
 }

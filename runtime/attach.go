@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -91,6 +92,9 @@ func (s *Session) attachAll() error {
 		}
 	}
 	for _, p := range append(forward, backward...) {
+		if s.stopped() {
+			return nil
+		}
 		if done[p] {
 			continue
 		}
@@ -185,7 +189,7 @@ func (s *Session) walk(lasting int) {
 	}
 	if len(ws) == 0 {
 		if lasting == 0 && s.opt.Child == nil {
-			s.Stop()
+			s.end()
 		}
 		return
 	}
@@ -198,15 +202,36 @@ func (s *Session) walk(lasting int) {
 			}
 			if err := w.Run(); err != nil {
 				s.walkErr = err
-				s.Stop()
+				s.end()
 				return
 			}
 		}
 		s.walking.Store(false)
 		if lasting == len(ws) || s.exitAfter.Load() {
-			s.Stop()
+			s.end()
 		}
 	})
+}
+
+// waitWalkers waits for the walkers, but if the user has ended the session only
+// for so long; it reports whether they have ended.
+func (s *Session) waitWalkers() bool {
+	ended := make(chan struct{})
+	go func() {
+		s.walkers.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-s.cut.Done():
+	}
+	select {
+	case <-ended:
+		return true
+	case <-time.After(patience):
+		return false
+	}
 }
 
 // detachers is how many links are closed at a time: each may wait for the

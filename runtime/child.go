@@ -123,8 +123,8 @@ func (c *Child) resume() error {
 // Grace is how long a child has to end after SIGTERM before it is killed.
 const grace = time.Second
 
-// terminate ends the child if it still runs, and waits for it.
-func (c *Child) terminate() {
+// askToEnd tells the child to end if it still runs.
+func (c *Child) askToEnd() {
 	select {
 	case <-c.done:
 	default:
@@ -133,6 +133,15 @@ func (c *Child) terminate() {
 		} else {
 			c.cmd.Process.Signal(syscall.SIGTERM)
 		}
+	}
+}
+
+// terminate ends the child if it still runs, and waits for it.
+func (c *Child) terminate() {
+	select {
+	case <-c.done:
+	default:
+		c.askToEnd()
 		select {
 		case <-c.done:
 		case <-time.After(grace):

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -127,6 +128,14 @@ func (e *env) Stack(depth int, id int64) []uint64 {
 	return frames
 }
 
+// Outside implements builtins.Env. What the end probes want done is done.
+func (e *env) Outside() context.Context {
+	if e.s.last {
+		return context.Background()
+	}
+	return e.s.cut
+}
+
 func (e *env) wall() *wallClock {
 	if e.clock == nil {
 		c := newWallClock()
@@ -178,7 +187,7 @@ func (e *env) Exit(code int) {
 	}
 	s.exitAfter.Store(true)
 	if !s.walking.Load() {
-		s.Stop()
+		s.end()
 	}
 }
 

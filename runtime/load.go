@@ -43,7 +43,7 @@ func Load(obj *object.Object, opt Options) (*Session, error) {
 		at: &probes.Env{Kernel: opt.Kernel}, kinds: map[string]*probes.Kind{},
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
 		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{}, attachedTo: map[place]bool{}, missed: map[*object.Program]uint64{},
-		stop: make(chan struct{}),
+		ending: newEnding(), done: make(chan struct{}),
 	}
 	for _, k := range probes.Kinds() {
 		s.kinds[k.Name] = k
@@ -76,13 +76,13 @@ func (s *Session) load() error {
 	for i := range s.obj.Maps {
 		s.byName[s.obj.Maps[i].Name] = &s.obj.Maps[i]
 	}
-	s.handlers = make([]func(builtins.Env, *object.Record) error, len(s.obj.Events))
+	s.handlers = make([]handler, len(s.obj.Events))
 	for i, e := range s.obj.Events {
 		d := s.defs.Lookup(e.Def)
 		if d == nil || d.Handle == nil {
 			return fmt.Errorf("bug: event %d belongs to %q, which handles none", i, e.Def)
 		}
-		s.handlers[i] = d.Handle
+		s.handlers[i] = handler{d.Handle, d.Outside}
 	}
 	cfg := &s.obj.Settings
 	s.syms = symbols.NewUser(symbols.Options{

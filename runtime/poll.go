@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
@@ -23,14 +24,14 @@ func (s *Session) watch(ctx context.Context) {
 	go func() {
 		select {
 		case <-ctx.Done():
-			s.Stop()
-		case <-s.stop:
+			s.interrupt()
+		case <-s.done:
 		}
 	}()
 	if s.opt.PID > 0 {
 		go func() {
 			if waitExit(s.opt.PID, s.stop) {
-				s.Stop()
+				s.end()
 			}
 		}()
 	}
@@ -38,7 +39,7 @@ func (s *Session) watch(ctx context.Context) {
 		go func() {
 			select {
 			case <-c.done:
-				s.Stop()
+				s.end()
 			case <-s.stop:
 			}
 		}()
@@ -116,24 +117,27 @@ func (s *Session) run() error {
 		s.syms.Know(s.opt.PID)
 	}
 	if s.exiting {
-		s.Stop()
+		s.end()
 	} else {
 		s.walk(lasting)
 		s.poll()
 	}
-	s.walkers.Wait()
+	walked := s.waitWalkers()
 	s.detach()
 	s.drain(!s.exiting) // what was sent behind exit() is not for us
-	s.exiting = false
+	s.exiting, s.last = false, true
 
 	if err := s.runAll(probes.AtEnd); err != nil {
 		return err
 	}
 	s.drain(true)
 	if c := s.opt.Child; c != nil {
-		c.terminate()
+		c.askToEnd()
 	}
 	s.endOfRun()
+	if !walked {
+		return nil
+	}
 	return s.walkErr
 }
 
@@ -146,6 +150,7 @@ func (s *Session) endOfRun() {
 	s.opt.Sink.Flush()
 	s.reportSites(true)
 	s.reportMissed()
+	s.reportDropped(s.opt.Stderr)
 }
 
 // noteMappings takes what the child and its children have mapped from their log.
@@ -204,7 +209,10 @@ func (s *Session) poll() {
 		case err == nil:
 			s.handle(rec.RawSample)
 			if s.exiting {
-				s.Stop()
+				s.end()
+				return
+			}
+			if s.stopped() {
 				return
 			}
 			if rec.Remaining > 0 {
@@ -214,6 +222,7 @@ func (s *Session) poll() {
 				// Records may come as fast as we take them.
 				if now := time.Now(); now.Sub(looked) >= tick {
 					look(now)
+					s.flush()
 				}
 				break
 			}
@@ -246,7 +255,7 @@ func (s *Session) poll() {
 // see what comes.
 func (s *Session) flush() {
 	if s.opt.Sink.Flush() != nil {
-		s.Stop()
+		s.end()
 	}
 }
 
@@ -269,17 +278,8 @@ func (s *Session) idle() {
 	}
 }
 
-func (s *Session) stopped() bool {
-	select {
-	case <-s.stop:
-		return true
-	default:
-		return false
-	}
-}
-
 // drain takes all records that are in the ring buffer and handles them, or
-// drops them.
+// drops them. Those that are dropped because the user does not wait are counted.
 func (s *Session) drain(handle bool) {
 	if s.ring == nil {
 		return
@@ -318,8 +318,17 @@ func (s *Session) handle(data []byte) {
 		s.env.warnBug("a record of %s with %d bytes instead of %d", e.Def, len(data), e.Size)
 		return
 	}
+	h := &s.handlers[n]
+	if !s.last && s.stopped() && s.late(h.outside) {
+		s.dropped[e.Def]++
+		return
+	}
 	rec := object.Record{Event: e, Data: data}
-	if err := s.handlers[n](s.env, &rec); err != nil {
+	switch err := h.handle(s.env, &rec); {
+	case err == nil:
+	case errors.Is(err, builtins.ErrGivenUp):
+		s.dropped[e.Def]++
+	default:
 		s.env.Warn(e.Span, "%s: %v", e.Def, err)
 	}
 }

@@ -79,6 +79,12 @@ type Options struct {
 	Defs *builtins.Registry
 }
 
+// handler is what handles an event's records.
+type handler struct {
+	handle  func(builtins.Env, *object.Record) error
+	outside bool // it acts outside of the session
+}
+
 // Mode says which probes a session is about.
 type Mode uint8
 
@@ -109,7 +115,7 @@ type Session struct {
 	env      *env
 	ncpu     int // possible CPUs
 
-	handlers []func(builtins.Env, *object.Record) error // by event number
+	handlers []handler // by event number
 	byName   map[string]*object.Map
 	readers  map[*object.Map]store.Reader
 
@@ -119,11 +125,12 @@ type Session struct {
 	walking    atomic.Bool // walkers are at work
 	exitAfter  atomic.Bool // exit() was called: the session ends after them
 
-	stop     chan struct{} // closed when the session is to end
-	stopOnce sync.Once
-	exiting  bool // exit() was called: later records are dropped
-	status   int
-	closed   bool
+	*ending
+	exiting bool // exit() was called: later records are dropped
+	last    bool // the end probes are run, or have been
+	status  int
+	closed  bool
+	done    chan struct{} // closed with the session
 }
 
 // Run attaches the programs and handles their records until ctx is done, the
@@ -140,9 +147,11 @@ func (s *Session) Run(ctx context.Context) (int, error) {
 	return s.status, err
 }
 
-// Stop asks a running session to end as Ctrl-C does. It may be called from any
-// goroutine.
-func (s *Session) Stop() { s.stopOnce.Do(func() { close(s.stop) }) }
+// Stop asks a running session to end as Ctrl-C does: what has been gathered is
+// printed, but within a second records that still wait to be handled are
+// dropped, those that act outside of the session at once. It may be called from
+// any goroutine.
+func (s *Session) Stop() { s.interrupt() }
 
 // Close detaches and unloads everything. Run does it by itself.
 func (s *Session) Close() error {
@@ -150,7 +159,8 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.Stop()
+	s.end()
+	close(s.done)
 	s.detach()
 	if s.opt.Child != nil {
 		s.opt.Child.terminate()

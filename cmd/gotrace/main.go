@@ -92,7 +92,9 @@ type app struct {
 	report *reporter
 	kernel probes.Kernel
 	child  *runtime.Child
-	timed  func(stage string, took time.Duration) // told about the compiler's stages
+	// results and messages are where a session's results, and what else it says, go.
+	results, messages meter
+	timed             func(stage string, took time.Duration) // told about the compiler's stages
 }
 
 func (a *app) run() int {

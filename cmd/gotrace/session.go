@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime"
@@ -40,10 +36,6 @@ func nothingToRun(obj *object.Object, mode string) string {
 	return "No probes attached; use --bench to run benchmark probes."
 }
 
-// sameRequest is how long after a signal another one asks for nothing else:
-// timeout(1), shells and supervisors signal a process and then its group.
-const sameRequest = 300 * time.Millisecond
-
 // session runs an object until it ends or the user ends it.
 func (a *app) session(obj *object.Object) int {
 	o := a.opt
@@ -52,16 +44,17 @@ func (a *app) session(obj *object.Object) int {
 		a.report.errorf("%v", err)
 		return statusError
 	}
+	a.messages.w = a.report.w
 	sinkOpt := output.Options{
 		Trailer: obj.Settings.StrTruncTrailer, Quiet: o.quiet,
 		NoWarnings: o.noWarnings, Color: a.report.color,
 	}
-	var sink output.Sink = output.NewText(out, a.report.w, sinkOpt)
+	var sink output.Sink = output.NewText(out, &a.messages, sinkOpt)
 	if o.format == "json" {
 		sink = output.NewJSON(out, sinkOpt)
 	}
 	ropt := runtime.Options{
-		Sink: sink, Stderr: a.report.w, Child: a.child, PID: o.pid,
+		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
 	}
 	if o.dump["verifier"] || o.dump["all"] {
@@ -80,37 +73,14 @@ func (a *app) session(obj *object.Object) int {
 		}
 	}
 
-	// From here on a signal ends the session, which prints what it has; a later
-	// one ends us at once.
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	sigs := make(chan os.Signal, 2)
-	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM)
-	go func() { // Ctrl-\ ends us on the spot, but without the runtime's traces
-		quit := make(chan os.Signal, 1)
-		signal.Notify(quit, unix.SIGQUIT)
-		<-quit
-		os.Exit(statusSignal + int(unix.SIGQUIT))
-	}()
-	if !signal.Ignored(unix.SIGHUP) { // nohup
-		signal.Notify(sigs, unix.SIGHUP)
-	}
-	// They stay caught to the end: what came twice does not kill us on the way out.
-	go func() {
-		select {
-		case <-sigs:
-			cancel()
-			time.Sleep(sameRequest)
-			signal.Reset(unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-		case <-ctx.Done():
-		}
-	}()
-
 	s, err := runtime.Load(obj, ropt)
 	if err != nil {
 		a.report.err(err)
 		return statusError
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	a.catchSignals(cancel)
 	status, err := s.Run(ctx)
 	if ferr := finish(); err == nil && ferr != nil {
 		err = ferr
@@ -136,6 +106,7 @@ func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
 		}
 		dst, closeFile = f, f.Close
 	}
-	w = output.NewWriter(dst, a.opt.buffer)
+	a.results.w = dst
+	w = output.NewWriter(&a.results, a.opt.buffer)
 	return w, func() error { return errors.Join(w.Flush(), closeFile()) }, nil
 }
