@@ -129,6 +129,8 @@ func (r *run) unit(race bool) {
 	for _, p := range packages {
 		switch {
 		case strings.HasSuffix(p, "/tests/live"):
+		case strings.HasSuffix(p, "/tests/generate"): // thousands of compilations, each in one goroutine
+			plain = append(plain, p)
 		case race && slices.ContainsFunc(raced, func(dir string) bool { return strings.Contains(p+"/", module+dir+"/") }):
 			detected = append(detected, p)
 		default:
@@ -191,6 +193,7 @@ func (r *run) live() {
 		}
 		out, err := r.first(
 			[]string{"go", "test", "-c", "-o", in("probes.test"), "./probes"},
+			[]string{"go", "test", "-c", "-o", in("generate.test"), "./tests/generate"},
 			[]string{"go", "test", "-c", "-o", in("bpf.test"), "./codegen/bpf"},
 			[]string{"go", "build", "-o", in("gotarget"), "./probes/testdata/target"},
 			[]string{"gcc", "-O1", "-static", "-o", in("ctarget"), "probes/testdata/target.c"})
@@ -225,6 +228,7 @@ t="-test.v=test2json -test.short"
 status=0
 ./live.test $t -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
 PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
+./generate.test $t -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
 exit $status`
 

@@ -124,17 +124,18 @@ func (c *tally) log(t *testing.T, name string) {
 	}
 }
 
-// compile compiles p, and counts it. An error of the compiler's own, or a
-// refusal without a reason, fails the test. The object is nil where p is refused.
-func (c *tally) compile(t *testing.T, k probes.Kernel, p program) *object.Object {
+// compile compiles a script, and counts it. An error of the compiler's own, or a
+// refusal without a reason, fails the test. The object is nil where the script is
+// refused.
+func (c *tally) compile(t *testing.T, k probes.Kernel, text string) *object.Object {
 	var diags source.Diags
-	obj, err := codegen.Compile(source.NewFile("stdin", p.String()), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
 		Env:     &probes.Env{Kernel: k, Unsafe: true},
 		Session: &builtins.Session{Unsafe: true, Params: []string{"7"}},
 		Verify:  true,
 	}, &diags)
 	if err != nil {
-		t.Errorf("%s%.2000v", p, err)
+		t.Errorf("%s%.2000v", text, err)
 		return nil
 	}
 	c.mu.Lock()
@@ -152,7 +153,7 @@ func (c *tally) compile(t *testing.T, k probes.Kernel, p program) *object.Object
 			return nil
 		}
 	}
-	t.Errorf("%srefused, and nothing says why", p)
+	t.Errorf("%srefused, and nothing says why", text)
 	return nil
 }
 
@@ -207,7 +208,7 @@ func TestCompiles(t *testing.T) {
 	for _, s := range stocks {
 		var sum tally
 		for n, k := range kernels {
-			each(s.draw(*sample*len(kernels)+n), func(p program) { sum.compile(t, k, p) })
+			each(s.draw(*sample*len(kernels)+n), func(p program) { sum.compile(t, k, p.String()) })
 		}
 		sum.log(t, s.name)
 		if sum.accepted == 0 && *only == "" {
@@ -233,7 +234,7 @@ func TestLoadsAndEnds(t *testing.T) {
 		var mu sync.Mutex
 		ended, lacking := 0, 0
 		each(list, func(p program) {
-			obj := sum.compile(t, k, p)
+			obj := sum.compile(t, k, p.String())
 			if obj == nil {
 				return
 			}
@@ -259,35 +260,39 @@ var errLacking = errors.New("this kernel lacks something")
 
 var lacking = regexp.MustCompile(`operation not permitted|the kernel does not offer`)
 
-// run loads obj and, if it starts by itself, runs it to its end.
+// run loads obj, and plays it if it starts by itself and does no harm.
 func run(obj *object.Object, p program) (ran bool, err error) {
-	opt := session.Options{Stderr: io.Discard}
+	ran = p.attach == "begin" && !p.unsafe
 	w := output.NewWriter(io.Discard, output.Full)
 	if len(p.body)%2 == 0 {
-		opt.Sink = output.NewText(w, io.Discard, output.Options{})
-	} else {
-		opt.Sink = output.NewJSON(w, output.Options{})
+		return ran, play(obj, output.NewText(w, io.Discard, output.Options{}), ran)
 	}
-	s, err := session.Load(obj, opt)
-	if err != nil {
-		if errors.Is(err, ebpf.ErrNotSupported) || lacking.MatchString(err.Error()) {
-			return false, errLacking
-		}
-		return false, err
+	return ran, play(obj, output.NewJSON(w, output.Options{}), ran)
+}
+
+// play loads obj and, where start is set, runs it to its end.
+func play(obj *object.Object, sink output.Sink, start bool) error {
+	s, err := session.Load(obj, session.Options{Stderr: io.Discard, Sink: sink})
+	switch {
+	case err == nil:
+	case errors.Is(err, ebpf.ErrNotSupported), lacking.MatchString(err.Error()):
+		return errLacking
+	default:
+		return err
 	}
 	defer s.Close()
-	if p.attach != "begin" || p.unsafe {
-		return false, nil
+	if !start {
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if _, err := s.Run(ctx); err != nil {
-		return false, fmt.Errorf("running it: %w", err)
+		return fmt.Errorf("running it: %w", err)
 	}
 	if ctx.Err() != nil {
-		return false, errors.New("it does not end")
+		return errors.New("it does not end")
 	}
-	return true, nil
+	return nil
 }
 
 // TestAttachments holds that every kind of probe is tried.
