@@ -28,7 +28,7 @@ type Dom struct {
 	header   []*Block // innermost loop's header, or nil
 }
 
-// NewDom analyses f (Cooper, Harvey, Kennedy: "A Simple, Fast Dominance Algorithm").
+// NewDom analyses f.
 func NewDom(f *Func) *Dom {
 	n := f.nextB
 	d := &Dom{
@@ -42,27 +42,9 @@ func NewDom(f *Func) *Dom {
 	for i, b := range d.RPO {
 		d.order[b.ID] = i
 	}
+	d.dominators()
 	entry := f.Blocks[0]
 	d.idom[entry.ID] = entry
-	for changed := true; changed; {
-		changed = false
-		for _, b := range d.RPO[1:] {
-			var dom *Block
-			for _, p := range b.Preds {
-				if d.order[p.ID] < 0 || d.idom[p.ID] == nil {
-					continue
-				}
-				if dom == nil {
-					dom = p
-				} else {
-					dom = d.common(dom, p)
-				}
-			}
-			if d.idom[b.ID] != dom {
-				d.idom[b.ID], changed = dom, true
-			}
-		}
-	}
 	for _, b := range d.RPO[1:] {
 		p := d.idom[b.ID]
 		d.children[p.ID] = append(d.children[p.ID], b)
@@ -71,6 +53,101 @@ func NewDom(f *Func) *Dom {
 	d.idom[entry.ID] = nil
 	d.loops()
 	return d
+}
+
+// dominators finds the immediate dominators (Lengauer, Tarjan: "A Fast Algorithm
+// for Finding Dominators in a Flowgraph", the simple version: which takes time
+// O(m log n) also where a join has thousands of predecessors).
+func (d *Dom) dominators() {
+	n := len(d.RPO)
+	lt := &semidominators{ancestor: make([]int32, n), label: make([]int32, n), semi: make([]int32, n)}
+	vertex, parent := make([]int32, 0, n), make([]int32, n) // by number in depth-first order; RPO index of each
+	number := make([]int32, n)                              // by RPO index
+	for i := range number {
+		number[i] = -1
+	}
+	type frame struct {
+		b    *Block
+		next int
+	}
+	visit := func(b *Block, from int32) frame {
+		k := int32(len(vertex))
+		number[d.order[b.ID]] = k
+		vertex = append(vertex, int32(d.order[b.ID]))
+		parent[k], lt.semi[k], lt.label[k], lt.ancestor[k] = from, k, k, -1
+		return frame{b, 0}
+	}
+	stack := []frame{visit(d.RPO[0], -1)}
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if top.next == len(top.b.Succs) {
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		s := top.b.Succs[top.next]
+		top.next++
+		if number[d.order[s.ID]] < 0 {
+			stack = append(stack, visit(s, number[d.order[top.b.ID]]))
+		}
+	}
+	idom := make([]int32, n)
+	bucket, link := make([]int32, n), make([]int32, n) // lists of vertices with one semidominator
+	for i := range bucket {
+		bucket[i] = -1
+	}
+	for w := int32(n - 1); w > 0; w-- {
+		for _, p := range d.RPO[vertex[w]].Preds {
+			if d.order[p.ID] < 0 {
+				continue
+			}
+			u := lt.eval(number[d.order[p.ID]])
+			lt.semi[w] = min(lt.semi[w], lt.semi[u])
+		}
+		link[w], bucket[lt.semi[w]] = bucket[lt.semi[w]], w
+		up := parent[w]
+		lt.ancestor[w] = up
+		for v := bucket[up]; v >= 0; v = link[v] {
+			if u := lt.eval(v); lt.semi[u] < lt.semi[v] {
+				idom[v] = u
+			} else {
+				idom[v] = up
+			}
+		}
+		bucket[up] = -1
+	}
+	for w := 1; w < n; w++ {
+		if idom[w] != lt.semi[w] {
+			idom[w] = idom[idom[w]]
+		}
+		d.idom[d.RPO[vertex[w]].ID] = d.RPO[vertex[idom[w]]]
+	}
+}
+
+// semidominators is the forest of the algorithm, with path compression.
+type semidominators struct {
+	ancestor, label, semi []int32
+	path                  []int32
+}
+
+// eval is the vertex with the least semidominator on the way from v to the root
+// of its tree, the root left out.
+func (s *semidominators) eval(v int32) int32 {
+	if s.ancestor[v] < 0 {
+		return v
+	}
+	s.path = s.path[:0]
+	for u := v; s.ancestor[s.ancestor[u]] >= 0; u = s.ancestor[u] {
+		s.path = append(s.path, u)
+	}
+	for i := len(s.path) - 1; i >= 0; i-- {
+		u := s.path[i]
+		a := s.ancestor[u]
+		if s.semi[s.label[a]] < s.semi[s.label[u]] {
+			s.label[u] = s.label[a]
+		}
+		s.ancestor[u] = s.ancestor[a]
+	}
+	return s.label[v]
 }
 
 // RPO lists the reachable blocks of f in reverse postorder.
@@ -101,18 +178,6 @@ func RPO(f *Func) []*Block {
 		post[i], post[j] = post[j], post[i]
 	}
 	return post
-}
-
-func (d *Dom) common(a, b *Block) *Block {
-	for a != b {
-		for d.order[a.ID] > d.order[b.ID] {
-			a = d.idom[a.ID]
-		}
-		for d.order[b.ID] > d.order[a.ID] {
-			b = d.idom[b.ID]
-		}
-	}
-	return a
 }
 
 // number walks the dominator tree without recursion: programs may be deep.

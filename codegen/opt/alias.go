@@ -40,24 +40,24 @@ func root(p *ir.Value) *ir.Value {
 
 // memInfo is what the memory passes ask about a function's pointers.
 type memInfo struct {
-	escaped map[*ir.Value]bool // slots whose address is stored, merged by a phi, or passed on for keeps
-	ctxFix  bool               // the context does not change
+	escaped []bool // by value ID: slots whose address is stored, merged by a phi, or passed on for keeps
+	ctxFix  bool   // the context does not change
 }
 
 func newMemInfo(f *ir.Func) *memInfo {
-	mi := &memInfo{escaped: map[*ir.Value]bool{}, ctxFix: true}
+	mi := &memInfo{escaped: make([]bool, f.NumValues()), ctxFix: true}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			switch v.Op {
 			case ir.OpPhi:
 				for _, x := range v.Args {
 					if x.Type.IsPtr() {
-						mi.escaped[root(x)] = true
+						mi.escaped[root(x).ID] = true
 					}
 				}
 			case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
 				if v.Args[1].Type.IsPtr() {
-					mi.escaped[root(v.Args[1])] = true
+					mi.escaped[root(v.Args[1]).ID] = true
 				}
 				if v.Args[0].Type == ir.PtrCtx {
 					mi.ctxFix = false
@@ -77,7 +77,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 				if v.Type == ir.Int && !isCompare(v) {
 					for _, x := range v.Args {
 						if x.Type.IsPtr() && v.Op.Info().Size == 0 {
-							mi.escaped[root(x)] = true
+							mi.escaped[root(x).ID] = true
 						}
 					}
 				}
@@ -90,7 +90,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 // private reports whether the memory at base can be reached only through
 // pointers visibly made from base.
 func (mi *memInfo) private(base *ir.Value) bool {
-	if base == nil || mi.escaped[base] {
+	if base == nil || base.ID < len(mi.escaped) && mi.escaped[base.ID] {
 		return false
 	}
 	return base.Op == ir.OpSlot || base.Op == ir.OpCall && base.Help == ir.RingReserve

@@ -6,23 +6,18 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// maxThreaded bounds the functions whose edges are threaded, in values: threading
-// looks through the function for every edge. maxEdges is how many at a time.
-const maxThreaded, maxEdges = 20_000, 5_000
+// maxSweeps bounds how often edges are threaded before the rest of branch has a
+// turn.
+const maxSweeps = 16
 
 // branch simplifies control flow: constant and repeated conditions, jumps to
 // jumps, blocks that only continue another, unreachable blocks.
 func branch(f *ir.Func) bool {
 	changed := false
-	edges := maxEdges
-	if f.NumValues() > maxThreaded {
-		edges = 0
-	}
 	for again := true; again; {
 		again = f.RemoveUnreachable()
 		again = known(f) || again
-		for edges > 0 && thread(f) {
-			edges--
+		for n := 0; n < maxSweeps && thread(f); n++ {
 			again = true
 		}
 		for _, b := range f.Blocks {
@@ -164,152 +159,6 @@ func guards(b, s *ir.Block) bool {
 	return slices.ContainsFunc(s.Values, func(v *ir.Value) bool {
 		return v.Op == ir.OpBarrier && v.Type == ir.Int && slices.Contains(c.Args, v.Args[0])
 	})
-}
-
-// thread lets a predecessor that decides the branch of b, b being nothing but
-// phis and that branch, go straight to where it leads. This is what && and ||
-// come down to, and pointers that one path has checked for null before.
-func thread(f *ir.Func) bool {
-	var dom *ir.Dom
-	for _, b := range f.Blocks {
-		if b.Term != ir.TermBr || b.Succs[0] == b.Succs[1] || len(b.Values) == 0 || len(b.Values) != len(b.Phis()) || b.Cond.Block != b {
-			continue
-		}
-		if dom == nil {
-			dom = ir.NewDom(f)
-		}
-		for i, p := range b.Preds {
-			x := b.Cond.Args[i]
-			taken := truth(dom, x, p, b)
-			if taken < 0 || dom.Dominates(b, p) || len(p.Succs) == 2 && p.Succs[0] == p.Succs[1] {
-				continue
-			}
-			to := b.Succs[taken]
-			if to == b || to.PredIndex(p) >= 0 || !localPhis(dom, b) {
-				continue
-			}
-			threadEdge(dom, b, i, to)
-			return true
-		}
-	}
-	return false
-}
-
-// truth is the index of the successor that a branch on x takes when it comes
-// from p to b, or -1 if that is not known.
-func truth(dom *ir.Dom, x *ir.Value, p, b *ir.Block) int {
-	switch {
-	case notNull(x), x.Op == ir.OpConst && x.Imm != 0:
-		return 0
-	case x.Op == ir.OpConst:
-		return 1
-	}
-	at := func(p, s *ir.Block) int {
-		if p.Term != ir.TermBr || p.Cond != x || p.Succs[0] == p.Succs[1] {
-			return -1
-		}
-		if p.Succs[0] == s {
-			return 0
-		}
-		return 1
-	}
-	if t := at(p, b); t >= 0 {
-		return t
-	}
-	for d := p; d != nil; d = dom.IDom(d) {
-		if len(d.Preds) == 1 {
-			if t := at(d.Preds[0], d); t >= 0 {
-				return t
-			}
-		}
-	}
-	return -1
-}
-
-// localPhis reports whether the phis of b are used only by its branch, by phis
-// of its successors for the edge from b, and in what a successor of which b is
-// the only predecessor dominates.
-func localPhis(dom *ir.Dom, b *ir.Block) bool {
-	ok := func(at *ir.Block) bool {
-		for _, s := range b.Succs {
-			if len(s.Preds) == 1 && dom.Dominates(s, at) {
-				return true
-			}
-		}
-		return false
-	}
-	for _, u := range dom.RPO {
-		for _, v := range u.Values {
-			for i, x := range v.Args {
-				if x.Block != b || x.Op != ir.OpPhi {
-					continue
-				}
-				switch {
-				case v.Op != ir.OpPhi && !ok(u):
-					return false
-				case v.Op == ir.OpPhi && u.Preds[i] != b && !ok(u.Preds[i]):
-					return false
-				case v.Op == ir.OpPhi && u == b:
-					return false
-				}
-			}
-		}
-		if c := u.Cond; c != nil && u != b && c.Block == b && c.Op == ir.OpPhi && !ok(u) {
-			return false
-		}
-	}
-	return true
-}
-
-// threadEdge makes the i-th predecessor of b jump to b's successor to.
-func threadEdge(dom *ir.Dom, b *ir.Block, i int, to *ir.Block) {
-	p, k := b.Preds[i], to.PredIndex(b)
-	mine := map[*ir.Value]*ir.Value{} // phi of b → what it is on the new edge
-	for _, phi := range b.Phis() {
-		mine[phi] = phi.Args[i]
-	}
-	if len(to.Preds) == 1 {
-		// Behind this successor the phis of b now come from two places.
-		sub := map[*ir.Value]*ir.Value{}
-		var fresh []*ir.Value
-		for _, phi := range b.Phis() {
-			t := phi.Type
-			if phi == b.Cond && b.Succs[0] == to {
-				t = t.NonNil()
-			}
-			n := b.Func.NewValue(to, ir.OpPhi, t, phi)
-			n.Pos = phi.Pos
-			sub[phi] = n
-			fresh = append(fresh, n)
-		}
-		for _, u := range dom.RPO {
-			for _, v := range u.Values {
-				for a, x := range v.Args {
-					at := u
-					if v.Op == ir.OpPhi {
-						at = u.Preds[a]
-					}
-					if sub[x] != nil && dom.Dominates(to, at) {
-						v.Args[a] = sub[x]
-					}
-				}
-			}
-			if u.Cond != nil && sub[u.Cond] != nil && dom.Dominates(to, u) {
-				u.Cond = sub[u.Cond]
-			}
-		}
-		to.Values = append(fresh, to.Values...)
-	}
-	redirect(p, b, to)
-	for _, v := range to.Phis() {
-		x := v.Args[k]
-		if y := mine[x]; y != nil {
-			x = y
-		}
-		v.Args = append(v.Args, x)
-	}
-	to.Preds = append(to.Preds, p)
-	b.DropPred(i)
 }
 
 // redirect makes p's edge to from go to to; the predecessor lists are the

@@ -14,7 +14,10 @@ type fact struct {
 	at   place
 	size int64
 	val  *ir.Value
+	seq  int // when it was learnt: facts are kept in this order
 }
+
+func (f *fact) same(g *fact) bool { return f.at == g.at && f.size == g.size && f.val == g.val }
 
 // found is a map lookup whose result still stands.
 type found struct {
@@ -23,41 +26,127 @@ type found struct {
 	result *ir.Value
 }
 
-// maxMemoryBlocks bounds the functions that memory looks into: what is known at
-// every block's end is kept.
-const maxMemoryBlocks = 2048
+// version says that a slot was written since version n in ways that facts do not
+// tell.
+type version struct {
+	base *ir.Value
+	n    int
+}
 
-const maxFacts = 96 // more are forgotten, oldest first
+// What a state holds at most; of more the oldest is forgotten. The work per
+// value depends on these, not on the size of the function.
+const (
+	maxFacts    = 96
+	maxLookups  = 32
+	maxVersions = 64
+)
 
 // state is what is known of memory at a point.
 type state struct {
-	facts   []fact
-	lookups []found
-	version map[*ir.Value]int // of slots written in ways that facts do not tell
+	facts    []fact
+	lookups  []found
+	versions []version // of private slots
+	others   int       // the version of all private slots that have none of their own
 }
 
-func (s *state) clone() *state {
-	c := &state{facts: slices.Clone(s.facts), lookups: slices.Clone(s.lookups), version: map[*ir.Value]int{}}
-	for k, v := range s.version {
-		c.version[k] = v
+func (s *state) copyFrom(t *state) {
+	s.facts = append(s.facts[:0], t.facts...)
+	s.lookups = append(s.lookups[:0], t.lookups...)
+	s.versions = append(s.versions[:0], t.versions...)
+	s.others = t.others
+}
+
+// version is the version of a private slot.
+func (s *state) version(base *ir.Value) int {
+	for i := range s.versions {
+		if s.versions[i].base == base {
+			return s.versions[i].n
+		}
 	}
-	return c
+	return s.others
 }
 
-// meet keeps what is known on both paths.
-func (s *state) meet(t *state, fresh func() int) {
-	s.facts = slices.DeleteFunc(s.facts, func(f fact) bool { return !slices.Contains(t.facts, f) })
+// written gives a private slot a version that no other point has.
+func (m *memPass) written(base *ir.Value) {
+	s := m.s
+	for i := range s.versions {
+		if s.versions[i].base == base {
+			s.versions[i].n = m.fresh()
+			return
+		}
+	}
+	if len(s.versions) >= maxVersions {
+		s.versions, s.others = s.versions[:0], m.fresh()
+	}
+	s.versions = append(s.versions, version{base, m.fresh()})
+}
+
+// meet keeps in the current state what is known in t too.
+func (m *memPass) meet(t *state) {
+	s := m.s
+	s.facts = meetFacts(s.facts, t.facts)
 	s.lookups = slices.DeleteFunc(s.lookups, func(f found) bool { return !slices.Contains(t.lookups, f) })
-	for base, n := range t.version {
-		if s.version[base] != n {
-			s.version[base] = fresh()
+	if len(s.versions) == len(t.versions) && s.others == t.others && slices.Equal(s.versions, t.versions) {
+		return
+	}
+	for _, v := range t.versions {
+		if s.version(v.base) != v.n {
+			m.written(v.base)
 		}
 	}
-	for base, n := range s.version {
-		if t.version[base] != n {
-			s.version[base] = fresh()
+	for _, v := range s.versions {
+		if t.version(v.base) != v.n {
+			m.written(v.base)
 		}
 	}
+	if s.others != t.others {
+		s.others = m.fresh()
+	}
+}
+
+// meetFacts keeps those of a that are in b too. What was learnt before the paths
+// parted has the same number in both, so most are found by walking both at once.
+func meetFacts(a, b []fact) []fact {
+	var room [maxFacts]int
+	left, j := room[:0], 0 // of b, those that are not met by number
+	kept, only := a[:0], 0
+	for i := range a {
+		for j < len(b) && b[j].seq < a[i].seq {
+			left = append(left, j)
+			j++
+		}
+		k := j
+		for k < len(b) && b[k].seq == a[i].seq && !b[k].same(&a[i]) {
+			k++
+		}
+		if k < len(b) && b[k].seq == a[i].seq {
+			kept = append(kept, a[i])
+			continue
+		}
+		// Both may have learnt it, each for itself.
+		only++
+		f := a[i]
+		f.seq = -f.seq
+		kept = append(kept, f)
+	}
+	for ; j < len(b); j++ {
+		left = append(left, j)
+	}
+	if only == 0 {
+		return kept
+	}
+	all := kept
+	kept = all[:0]
+	for _, f := range all {
+		if f.seq < 0 {
+			if !slices.ContainsFunc(left, func(j int) bool { return b[j].same(&f) }) {
+				continue
+			}
+			f.seq = -f.seq
+		}
+		kept = append(kept, f)
+	}
+	return kept
 }
 
 // memPass replaces loads of what is known to be in memory, drops stores of what
@@ -66,6 +155,8 @@ type memPass struct {
 	f       *ir.Func
 	mi      *memInfo
 	s       *state
+	free    []*state
+	spare   []fact // what clobber builds the facts that are left in
 	sub     ir.Subst
 	out     []*ir.Value
 	next    int
@@ -73,32 +164,13 @@ type memPass struct {
 }
 
 func memory(f *ir.Func) bool {
-	if len(f.Blocks) > maxMemoryBlocks {
-		return false
-	}
 	m := &memPass{f: f, mi: newMemInfo(f), sub: make(ir.Subst, f.NumValues())}
 	ends := make([]*state, f.NumBlocks())
+	readers := make([]int, f.NumBlocks()) // edges out of a block that have not been followed yet
 	rpo := ir.RPO(f)
 	for _, b := range rpo {
-		m.s = nil
-		for _, p := range b.Preds {
-			e := ends[p.ID]
-			switch {
-			case e == nil: // a loop: what its body does is not known yet
-				m.s = m.loopState(b, ends)
-			case m.s == nil:
-				m.s = e.clone()
-				continue
-			default:
-				m.s.meet(e, m.fresh)
-				continue
-			}
-			break
-		}
-		if m.s == nil {
-			m.s = &state{version: map[*ir.Value]int{}}
-		}
-		m.out = nil
+		m.s = m.begin(b, ends, readers)
+		m.out = make([]*ir.Value, 0, len(b.Values))
 		for _, v := range b.Values {
 			for i, x := range v.Args {
 				v.Args[i] = m.sub.Find(x)
@@ -106,7 +178,7 @@ func memory(f *ir.Func) bool {
 			m.value(b, v)
 		}
 		b.Values = m.out
-		ends[b.ID] = m.s
+		ends[b.ID], readers[b.ID] = m.s, len(b.Succs)
 	}
 	if m.changed {
 		f.Substitute(m.sub)
@@ -114,18 +186,49 @@ func memory(f *ir.Func) bool {
 	return m.changed
 }
 
-// loopState is the state at a loop's header: nothing, with versions that no
-// other point has.
-func (m *memPass) loopState(b *ir.Block, ends []*state) *state {
-	s := &state{version: map[*ir.Value]int{}}
-	for _, blk := range m.f.Blocks {
-		for _, v := range blk.Values {
-			if v.Op == ir.OpSlot {
-				s.version[v] = m.fresh()
-			}
+// begin is what is known where b begins. States that nobody reads any more are
+// used again.
+func (m *memPass) begin(b *ir.Block, ends []*state, readers []int) *state {
+	m.s = nil
+	loop := len(b.Preds) == 0
+	for _, p := range b.Preds {
+		loop = loop || ends[p.ID] == nil
+	}
+	for _, p := range b.Preds {
+		e := ends[p.ID]
+		if e == nil { // a loop: what its body does is not known yet
+			continue
+		}
+		readers[p.ID]--
+		last := readers[p.ID] == 0
+		switch {
+		case loop:
+		case m.s == nil && last:
+			m.s, last = e, false
+		case m.s == nil:
+			m.s = m.newState()
+			m.s.copyFrom(e)
+		default:
+			m.meet(e)
+		}
+		if last {
+			m.free = append(m.free, e)
 		}
 	}
-	return s
+	if m.s == nil { // nothing is known
+		m.s = m.newState()
+		m.s.copyFrom(&state{others: m.fresh()})
+	}
+	return m.s
+}
+
+func (m *memPass) newState() *state {
+	if n := len(m.free); n > 0 {
+		s := m.free[n-1]
+		m.free = m.free[:n-1]
+		return s
+	}
+	return &state{}
 }
 
 func (m *memPass) fresh() int {
@@ -138,16 +241,21 @@ func (m *memPass) replace(v, x *ir.Value) {
 	m.changed = true
 }
 
-func (m *memPass) learn(f fact) {
-	if len(m.s.facts) >= maxFacts {
-		m.s.facts = m.s.facts[1:]
+func (m *memPass) learn(at place, size int64, val *ir.Value) {
+	m.limit()
+	m.s.facts = append(m.s.facts, fact{at, size, val, m.fresh()})
+}
+
+// limit makes room for one more fact.
+func (m *memPass) limit() {
+	if n := len(m.s.facts) - (maxFacts - 1); n > 0 {
+		m.s.facts = m.s.facts[:copy(m.s.facts, m.s.facts[n:])]
 	}
-	m.s.facts = append(m.s.facts, f)
 }
 
 // clobber forgets what a write of size bytes (-1: unknown) through p may change.
 func (m *memPass) clobber(p place, size int64) {
-	kept := m.s.facts[:0:0]
+	kept := m.spare[:0]
 	for _, f := range m.s.facts {
 		if f.at.base != nil && f.at.base.Type == ir.PtrCtx && m.mi.ctxFix || !m.mi.mayAlias(p, size, f.at, f.size) {
 			kept = append(kept, f)
@@ -158,32 +266,18 @@ func (m *memPass) clobber(p place, size int64) {
 		}
 		// Zeros before and after the write are still there.
 		if n := p.off - f.at.off; n > 0 {
-			kept = append(kept, fact{f.at, n, nil})
+			kept = append(kept, fact{f.at, n, nil, f.seq})
 		}
 		if n := f.at.off + f.size - (p.off + size); n > 0 {
 			at := f.at
 			at.off = p.off + size
-			kept = append(kept, fact{at, n, nil})
+			kept = append(kept, fact{at, n, nil, f.seq})
 		}
 	}
-	m.s.facts = kept
+	m.s.facts, m.spare = kept, m.s.facts
 	if p.base != nil {
-		r := root(p.base)
-		m.s.version[r] = m.fresh()
-		if !m.mi.private(r) {
-			m.clobberVersions()
-		}
-	} else {
-		m.clobberVersions()
-	}
-}
-
-// clobberVersions gives new versions to all that may be reached by an unknown
-// pointer.
-func (m *memPass) clobberVersions() {
-	for base := range m.s.version {
-		if !m.mi.private(base) {
-			m.s.version[base] = m.fresh()
+		if r := root(p.base); m.mi.private(r) {
+			m.written(r)
 		}
 	}
 }
@@ -196,7 +290,7 @@ func (m *memPass) value(b *ir.Block, v *ir.Value) {
 		if m.load(b, v, p, size) {
 			return
 		}
-		m.learn(fact{p, size, v})
+		m.learn(p, size, v)
 	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
 		p := locate(v.Args[0], v.Imm)
 		x := v.Args[1]
@@ -205,13 +299,13 @@ func (m *memPass) value(b *ir.Block, v *ir.Value) {
 			return
 		}
 		m.clobber(p, size)
-		m.learn(fact{p, size, x})
+		m.learn(p, size, x)
 	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
 		m.clobber(locate(v.Args[0], v.Imm), size)
 	case ir.OpZero:
 		p := locate(v.Args[0], v.Imm)
 		m.clobber(p, v.Imm2)
-		m.learn(fact{p, v.Imm2, nil})
+		m.learn(p, v.Imm2, nil)
 	case ir.OpCopy:
 		m.clobber(locate(v.Args[0], v.Imm), v.Imm2)
 	case ir.OpCallFn, ir.OpKfunc:
@@ -312,7 +406,6 @@ func (m *memPass) opaque(v *ir.Value) {
 	}
 	m.forgetMaps(nil)
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool { return !m.mi.private(f.at.base) })
-	m.clobberVersions()
 }
 
 // forgetMaps drops what is known of the values of maps other than arrays, or of
@@ -339,6 +432,9 @@ func (m *memPass) call(v *ir.Value) bool {
 				m.replace(v, f.result)
 				return true
 			}
+		}
+		if n := len(m.s.lookups) - (maxLookups - 1); n > 0 {
+			m.s.lookups = m.s.lookups[:copy(m.s.lookups, m.s.lookups[n:])]
 		}
 		m.s.lookups = append(m.s.lookups, found{mp.Map, key, v})
 		return false
@@ -409,7 +505,7 @@ func (m *memPass) key(p *ir.Value, size int64) string {
 			if base == nil || !m.mi.private(root(base)) {
 				return fmt.Sprintf("unknown %d", m.fresh())
 			}
-			return fmt.Sprintf("at v%d version %d +%d", base.ID, m.s.version[root(base)], at.off)
+			return fmt.Sprintf("at v%d version %d +%d", base.ID, m.s.version(root(base)), at.off)
 		}
 		f := m.s.facts[i]
 		n := min(f.at.off+f.size, at.off+size) - off
