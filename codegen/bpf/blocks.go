@@ -80,12 +80,22 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom, unlikely []bool) []*ir.Block {
 		stack = stack[:len(stack)-1]
 	}
 	order := make([]*ir.Block, 0, len(post))
-	for _, last := range []bool{false, true} {
-		for i := len(post) - 1; i >= 0; i-- {
-			if unlikely[post[i].ID] == last {
-				order = append(order, post[i])
-			}
+	var late []*ir.Block
+	size := 0
+	for i := len(post) - 1; i >= 0; i-- {
+		b := post[i]
+		if unlikely[b.ID] {
+			late = append(late, b)
+		} else {
+			order = append(order, b)
+		}
+		// In a long function failure paths stay where jumps reach them.
+		if size += len(b.Values) + 1; size > nearValues {
+			order, late, size = append(order, late...), late[:0], 0
 		}
 	}
-	return order
+	return append(order, late...)
 }
+
+// nearValues is how many values there are between failure paths.
+const nearValues = 10_000

@@ -253,13 +253,7 @@ func callGraph(p *ir.Prog) (calls map[*ir.Func][]*ir.Func, level map[*ir.Func]in
 func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error) {
 	limit, wide := budget, false
 	for range 8 {
-		g := p.Clone()
-		fn := g.Main
-		for i, s := range p.Subs {
-			if s == f {
-				fn = g.Subs[i]
-			}
-		}
+		fn := f.Clone()
 		ref, need := scratchRef{m: e.scratch, key: int64(e.elem), off: e.fill}, int64(0)
 		if wide {
 			ref = scratchRef{m: e.wide, off: int64(e.wide.ValueSize), byCPU: true}

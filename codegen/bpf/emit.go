@@ -264,11 +264,11 @@ func (e *emitter) inst(b *mblock, in *inst, next *mblock) {
 	case mJump:
 		if moves := e.edgeMoves(b, in.then); len(moves) > 0 {
 			var taken [numRegs]bool
-			in.then.liveIn.each(func(v int) {
+			for _, v := range in.then.liveIn {
 				if !e.f.vregs[v].mem {
 					taken[e.f.vregs[v].loc] = true
 				}
-			})
+			}
 			e.parallel(moves, taken)
 		}
 		if in.then != next {

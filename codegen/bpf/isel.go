@@ -176,6 +176,10 @@ func (s *selector) argument(v *ir.Value) operand {
 	return s.moved(v)
 }
 
+// maxCached is how many operands wait for their registers to be loaded at most:
+// each is compared with all.
+const maxCached = 64
+
 // held is o in a register.
 func (s *selector) held(o operand) operand {
 	if o.kind == opReg {
@@ -186,6 +190,9 @@ func (s *selector) held(o operand) operand {
 			c.at, c.pos = len(s.out), s.pos
 			return reg(c.v)
 		}
+	}
+	if len(s.cache) >= maxCached {
+		s.flush()
 	}
 	v := s.m.newVreg()
 	s.m.vregs[v].remat = true

@@ -56,58 +56,7 @@ type liveness struct {
 // are at the end of the predecessor; phis are defined at the start of theirs.
 func analyze(f *mfunc) *liveness {
 	n := len(f.vregs)
-	pos := 0
-	uses := make([]bitset, len(f.blocks))
-	defs := make([]bitset, len(f.blocks))
-	phiUses := make([]bitset, len(f.blocks))
-	words := (n + 63) / 64
-	pool := make([]uint64, words*len(f.blocks)*5)
-	set := func() bitset {
-		s := bitset(pool[:words:words])
-		pool = pool[words:]
-		return s
-	}
-	for i, b := range f.blocks {
-		b.index = i
-		uses[i], defs[i], phiUses[i], b.liveIn, b.liveOut = set(), set(), set(), set(), set()
-	}
-	for i, b := range f.blocks {
-		b.start = pos
-		for _, p := range b.phis {
-			defs[i].add(int(p.dst))
-			for k, o := range p.args {
-				if o.usesReg() {
-					phiUses[b.preds[k].index].add(int(o.v))
-				}
-			}
-		}
-		for _, in := range b.insts {
-			in.place = pos
-			pos += posCount
-			in.operands(func(o *operand) {
-				if o.usesReg() && !defs[i].has(int(o.v)) {
-					uses[i].add(int(o.v))
-				}
-			})
-			eachDef(in, func(v vreg) { defs[i].add(int(v)) })
-		}
-		b.end = pos
-	}
-	for changed := true; changed; {
-		changed = false
-		for i := len(f.blocks) - 1; i >= 0; i-- {
-			b := f.blocks[i]
-			b.liveOut.union(phiUses[i])
-			for _, s := range b.succs {
-				b.liveOut.union(s.liveIn)
-			}
-			for w := range b.liveIn {
-				if in := uses[i][w] | b.liveOut[w]&^defs[i][w]; in != b.liveIn[w] {
-					b.liveIn[w], changed = in, true
-				}
-			}
-		}
-	}
+	f.findLive()
 
 	lv := &liveness{}
 	ranges := make([][]rng, n) // built backwards: last range first
@@ -126,7 +75,9 @@ func analyze(f *mfunc) *liveness {
 	}
 	for i := len(f.blocks) - 1; i >= 0; i-- {
 		b := f.blocks[i]
-		b.liveOut.each(func(v int) { open[v] = b.end })
+		for _, v := range b.liveOut {
+			open[v] = b.end
+		}
 		for k := len(b.insts) - 1; k >= 0; k-- {
 			in := b.insts[k]
 			eachDef(in, func(v vreg) { closeAt(v, in.place+posDef) })
@@ -149,7 +100,9 @@ func analyze(f *mfunc) *liveness {
 		for _, p := range b.phis {
 			closeAt(p.dst, b.start)
 		}
-		b.liveIn.each(func(v int) { closeAt(vreg(v), b.start) })
+		for _, v := range b.liveIn {
+			closeAt(v, b.start)
+		}
 	}
 	for i, j := 0, len(lv.calls)-1; i < j; i, j = i+1, j-1 {
 		lv.calls[i], lv.calls[j] = lv.calls[j], lv.calls[i]
@@ -165,6 +118,82 @@ func analyze(f *mfunc) *liveness {
 	}
 	sort.SliceStable(lv.intervals, func(i, j int) bool { return lv.intervals[i].start() < lv.intervals[j].start() })
 	return lv
+}
+
+// findLive numbers the instructions and fills in what is live where blocks begin
+// and end: it follows each register from its uses back to its definition, so the
+// work is that of writing the result down.
+func (f *mfunc) findLive() {
+	uses := make([][]int32, len(f.vregs)) // blocks that read a register before they write it
+	ends := make([][]int32, len(f.vregs)) // blocks at whose end a phi reads it
+	defs := make([][]int32, len(f.vregs))
+	last := func(l []int32, i int) bool { return len(l) > 0 && l[len(l)-1] == int32(i) }
+	pos := 0
+	for i, b := range f.blocks {
+		b.index, b.liveIn, b.liveOut = i, b.liveIn[:0], b.liveOut[:0]
+	}
+	for i, b := range f.blocks {
+		b.start = pos
+		for _, p := range b.phis {
+			defs[p.dst] = append(defs[p.dst], int32(i))
+			for k, o := range p.args {
+				if o.usesReg() {
+					ends[o.v] = append(ends[o.v], int32(b.preds[k].index))
+				}
+			}
+		}
+		for _, in := range b.insts {
+			in.place = pos
+			pos += posCount
+			in.operands(func(o *operand) {
+				if o.usesReg() && !last(defs[o.v], i) && !last(uses[o.v], i) {
+					uses[o.v] = append(uses[o.v], int32(i))
+				}
+			})
+			eachDef(in, func(v vreg) {
+				if !last(defs[v], i) {
+					defs[v] = append(defs[v], int32(i))
+				}
+			})
+		}
+		b.end = pos
+	}
+	// By block: the register that was last found to be defined, live in or live out.
+	defined, in, out := make([]vreg, len(f.blocks)), make([]vreg, len(f.blocks)), make([]vreg, len(f.blocks))
+	var work []int32
+	for v := vreg(1); int(v) < len(f.vregs); v++ {
+		for _, i := range defs[v] {
+			defined[i] = v
+		}
+		leave := func(i int32) {
+			if out[i] == v {
+				return
+			}
+			out[i] = v
+			f.blocks[i].liveOut = append(f.blocks[i].liveOut, v)
+			if defined[i] != v && in[i] != v {
+				in[i] = v
+				work = append(work, i)
+			}
+		}
+		for _, i := range uses[v] {
+			if in[i] != v {
+				in[i] = v
+				work = append(work, i)
+			}
+		}
+		for _, i := range ends[v] {
+			leave(i)
+		}
+		for len(work) > 0 {
+			b := f.blocks[work[len(work)-1]]
+			work = work[:len(work)-1]
+			b.liveIn = append(b.liveIn, v)
+			for _, p := range b.preds {
+				leave(int32(p.index))
+			}
+		}
+	}
 }
 
 // eachDef calls f for the virtual registers that in defines.

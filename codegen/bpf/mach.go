@@ -137,8 +137,8 @@ type mblock struct {
 
 	index      int // in the layout
 	start, end int // positions: [start, end)
-	liveIn     bitset
-	liveOut    bitset
+	liveIn     []vreg
+	liveOut    []vreg
 }
 
 func (b *mblock) last() *inst { return b.insts[len(b.insts)-1] }

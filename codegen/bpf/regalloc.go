@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"slices"
 )
 
 const numRegs = 10 // r0–r9; r10 is the frame pointer
@@ -230,6 +231,9 @@ func (a *allocator) spillSlots() {
 		if !info.mem {
 			a.f.uses[info.loc] = true
 			continue
+		}
+		for n := range slots { // what has ended before is in nobody's way
+			slots[n] = slices.DeleteFunc(slots[n], func(o *interval) bool { return o.end() <= iv.start() })
 		}
 		slot := -1
 		if l := info.like; l != 0 && a.f.vregs[l].mem && placed[l] && fits(iv, a.f.vregs[l].loc) {

@@ -1,53 +1,66 @@
 package ir
 
+// Clone is a copy of f that shares nothing with it but maps, helpers, and the
+// functions that it refers to.
+func (f *Func) Clone() *Func {
+	g := &Func{Name: f.Name, Params: f.Params, Global: f.Global, nextID: f.nextID, nextB: f.nextB}
+	blocks := make([]*Block, f.nextB)
+	values := make([]*Value, f.nextID)
+	for _, b := range f.Blocks {
+		c := &Block{ID: b.ID, Term: b.Term, Unlikely: b.Unlikely, Pos: b.Pos, Func: g, sealed: true}
+		blocks[b.ID] = c
+		g.Blocks = append(g.Blocks, c)
+		room := make([]Value, len(b.Values))
+		c.Values = make([]*Value, len(b.Values))
+		for i, v := range b.Values {
+			w := &room[i]
+			*w = *v
+			w.Block, values[v.ID] = c, w
+			c.Values[i] = w
+		}
+	}
+	for _, b := range f.Blocks {
+		c := blocks[b.ID]
+		for _, v := range c.Values {
+			args := make([]*Value, len(v.Args))
+			for i, x := range v.Args {
+				args[i] = values[x.ID]
+			}
+			v.Args = args
+		}
+		if b.Cond != nil {
+			c.Cond = values[b.Cond.ID]
+		}
+		for _, s := range b.Succs {
+			c.Succs = append(c.Succs, blocks[s.ID])
+		}
+		for _, s := range b.Preds {
+			c.Preds = append(c.Preds, blocks[s.ID])
+		}
+	}
+	return g
+}
+
 // Clone is a copy of p that shares nothing with it but maps and helpers.
 func (p *Prog) Clone() *Prog {
 	q := &Prog{Name: p.Name, Kind: p.Kind}
 	funcs := map[*Func]*Func{}
 	for _, f := range p.Funcs() {
-		funcs[f] = &Func{Name: f.Name, Params: f.Params, nextID: f.nextID, nextB: f.nextB}
-	}
-	for _, f := range p.Funcs() {
-		g := funcs[f]
-		blocks := make([]*Block, f.nextB)
-		values := make([]*Value, f.nextID)
-		for _, b := range f.Blocks {
-			c := &Block{ID: b.ID, Term: b.Term, Unlikely: b.Unlikely, Pos: b.Pos, Func: g, sealed: true}
-			blocks[b.ID] = c
-			g.Blocks = append(g.Blocks, c)
-			for _, v := range b.Values {
-				w := new(Value)
-				*w = *v
-				w.Block, values[v.ID] = c, w
-				if v.Fn != nil {
-					w.Fn = funcs[v.Fn]
-				}
-				c.Values = append(c.Values, w)
-			}
-		}
-		for _, b := range f.Blocks {
-			c := blocks[b.ID]
-			for _, v := range b.Values {
-				w := values[v.ID]
-				w.Args = make([]*Value, len(v.Args))
-				for i, x := range v.Args {
-					w.Args[i] = values[x.ID]
-				}
-			}
-			if b.Cond != nil {
-				c.Cond = values[b.Cond.ID]
-			}
-			for _, s := range b.Succs {
-				c.Succs = append(c.Succs, blocks[s.ID])
-			}
-			for _, s := range b.Preds {
-				c.Preds = append(c.Preds, blocks[s.ID])
-			}
-		}
+		g := f.Clone()
+		funcs[f] = g
 		if f == p.Main {
 			q.Main = g
 		} else {
 			q.Subs = append(q.Subs, g)
+		}
+	}
+	for _, g := range q.Funcs() {
+		for _, b := range g.Blocks {
+			for _, v := range b.Values {
+				if v.Fn != nil {
+					v.Fn = funcs[v.Fn]
+				}
+			}
 		}
 	}
 	return q

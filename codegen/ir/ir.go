@@ -64,6 +64,9 @@ type Func struct {
 	Name   string
 	Params []Type
 	Blocks []*Block // Blocks[0] is the entry
+	// Global says that the kernel's verifier reads the function once, by itself,
+	// and not again at each call. All parameters are integers then.
+	Global bool
 	nextID int
 	nextB  int
 }

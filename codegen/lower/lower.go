@@ -138,7 +138,12 @@ type fn struct {
 	turns        int64                    // of the enclosing ranges that stay in this function, multiplied; 0: none
 	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
+	numbers      map[*ir.Value]bool       // sums that are known not to be pointers
 	result       int64                    // what the program returns by default
+
+	temps     int // how many were asked for
+	usedTemps []*ir.Value
+	freeTemps map[int][]*ir.Value // by size
 
 	bail      *ir.Block   // ends the function where something impossible happened; nil: not made yet
 	callback  *callback   // the loop this function is the body of, or nil
@@ -151,7 +156,7 @@ type fn struct {
 func newFn(u *unit, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type) *fn {
 	return &fn{
 		unit: u, irp: irp, prog: p, b: ir.NewFunc(name, params...),
-		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{},
+		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{}, numbers: map[*ir.Value]bool{},
 	}
 }
 

@@ -385,8 +385,37 @@ func (f *fn) outOfBounds(e ast.Expr, t *types.Type) place {
 	return place{t: t, ptr: f.Zeros(max(t.Size, 8))}
 }
 
-// temp is memory that nothing else uses.
-func (f *fn) temp(size int) *ir.Value { return f.b.Slot(max(size, 1)) }
+// maxTemps is how many temporaries of a function have memory of their own.
+const maxTemps = 128
+
+// temp is memory that nothing else uses during this statement. In a long function
+// the statements after it use the same memory for theirs.
+func (f *fn) temp(size int) *ir.Value {
+	if f.temps++; f.temps <= maxTemps || f.entry == nil {
+		return f.b.Slot(max(size, 1))
+	}
+	size = roundUp(max(size, 1), 8)
+	var p *ir.Value
+	if free := f.freeTemps[size]; len(free) > 0 {
+		p = free[len(free)-1]
+		f.freeTemps[size] = free[:len(free)-1]
+	} else {
+		f.prologue(func() { p = f.b.Slot(size) })
+	}
+	f.usedTemps = append(f.usedTemps, p)
+	return p
+}
+
+// endTemps gives back the temporaries that were made since there were n.
+func (f *fn) endTemps(n int) {
+	for _, p := range f.usedTemps[n:] {
+		if f.freeTemps == nil {
+			f.freeTemps = map[int][]*ir.Value{}
+		}
+		f.freeTemps[int(p.Imm)] = append(f.freeTemps[int(p.Imm)], p)
+	}
+	f.usedTemps = f.usedTemps[:n]
+}
 
 // tmp is the address in own memory of an expression larger than a word. What
 // is behind a string's NUL there is not defined.

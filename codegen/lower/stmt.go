@@ -24,7 +24,7 @@ func (f *fn) stmts(b *ast.Block) {
 
 // maxValues bounds a function: the kernel takes no program of so many
 // instructions, and the optimiser would take long to find out.
-const maxValues = 150_000
+const maxValues = 1_000_000
 
 // tooLarge reports whether the function has grown beyond what can be loaded; the
 // first statement that finds it so says it.
@@ -43,6 +43,7 @@ func (f *fn) stmt(s ast.Stmt) {
 		return
 	}
 	defer f.at(f.at(s.Span()))
+	defer f.endTemps(len(f.usedTemps))
 	switch s := s.(type) {
 	case *ast.ExprStmt:
 		f.eval(s.X)

@@ -223,7 +223,7 @@ func canonical(n int64, size int, signed bool) int64 {
 // word is x as a plain number that arithmetic may be done on. What the kernel
 // knows as a pointer is one only after it went through memory by a helper.
 func (f *fn) word(x *ir.Value) *ir.Value {
-	if !maybePointer(x) {
+	if !f.maybePointer(x) {
 		return x
 	}
 	return f.number(x)
@@ -238,11 +238,11 @@ func (f *fn) number(x *ir.Value) *ir.Value {
 }
 
 // maybePointer reports whether the kernel's verifier may know x as a pointer.
-func maybePointer(x *ir.Value) bool {
+func (f *fn) maybePointer(x *ir.Value) bool {
 	seen := map[*ir.Value]bool{}
 	var maybe func(x *ir.Value) bool
 	maybe = func(x *ir.Value) bool {
-		if x.Type.IsPtr() || seen[x] {
+		if x.Type.IsPtr() || seen[x] || f.numbers[x] {
 			return x.Type.IsPtr()
 		}
 		switch x.Op {
@@ -252,7 +252,19 @@ func maybePointer(x *ir.Value) bool {
 		}
 		return false
 	}
-	return maybe(x)
+	if maybe(x) {
+		return true
+	}
+	for x := range seen {
+		// A phi may still get arguments, and what is made of it with it.
+		if x.Op == ir.OpPhi {
+			return false
+		}
+	}
+	for x := range seen {
+		f.numbers[x] = true
+	}
+	return false
 }
 
 // cast is (type) x where the result is one word.
@@ -278,7 +290,7 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 		}
 		return f.b.AsInt(x)
 	}
-	if a.Kind == types.Pointer && (maybePointer(x) || x.Op == ir.OpLoad64 && x.Args[0].Type == ir.PtrSlot) {
+	if a.Kind == types.Pointer && (f.maybePointer(x) || x.Op == ir.OpLoad64 && x.Args[0].Type == ir.PtrSlot) {
 		x = f.number(x)
 	}
 	return f.convert(x, a, t)

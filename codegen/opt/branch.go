@@ -113,6 +113,8 @@ func toJump(b *ir.Block, keep int) {
 // Bounds that a barrier stands for are tested again: the kernel's verifier may
 // have lost those it found before, where the value was in memory since.
 func known(f *ir.Func) bool {
+	const maxTests = 64 // of one condition, the nearest ones
+
 	dom := ir.NewDom(f)
 	tests := map[*ir.Value][]*ir.Block{} // by condition: blocks that a branch on it alone leads to
 	for _, b := range dom.RPO {
@@ -126,7 +128,8 @@ func known(f *ir.Func) bool {
 		if b.Term != ir.TermBr || b.Succs[0] == b.Succs[1] {
 			continue
 		}
-		for _, d := range slices.Backward(tests[b.Cond]) {
+		list := tests[b.Cond]
+		for _, d := range slices.Backward(list[max(0, len(list)-maxTests):]) {
 			if len(d.Preds) != 1 {
 				continue
 			}
