@@ -1,41 +1,46 @@
 package codegen_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"strconv"
+	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/codegen/internal/scriptgen"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // shapes are scripts of n lines that are long in one way each.
 var shapes = []struct {
-	name string
-	text func(n int) string
+	name  string
+	loads int // how many lines are also loaded
+	text  func(n int) string
 }{
-	{"sum", body(func(i int) string { return "@m[1] = sum(args.count + 1);" })},
-	{"keys", body(func(i int) string { return fmt.Sprintf("@m[%d] = count();", i) })},
-	{"counters", body(func(i int) string { return fmt.Sprintf("@m%d = count();", i%50) })},
-	{"slots", body(func(i int) string { return fmt.Sprintf("@m%d = args.count;", i) })},
-	{"stats", body(func(i int) string { return fmt.Sprintf("@m[%d, comm] = stats(args.count);", i%10) })},
-	{"hist", body(func(i int) string { return fmt.Sprintf("@m[pid] = hist(args.count + %d);", i) })},
-	{"printf", body(func(i int) string { return fmt.Sprintf(`printf("%d %%d %%s\n", args.count, comm);`, i) })},
-	{"if", body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = %d; }", i, i) })},
-	{"vars", body(func(i int) string { return fmt.Sprintf("$v%d = args.count + %d; @x = $v%d;", i, i, i/2) })},
-	{"accum", body(func(i int) string {
+	{"sum", 10000, body(func(i int) string { return "@m[1] = sum(args.count + 1);" })},
+	{"keys", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d] = count();", i) })},
+	{"counters", 1000, body(func(i int) string { return fmt.Sprintf("@m%d = count();", i%50) })},
+	{"slots", 0, body(func(i int) string { return fmt.Sprintf("@m%d = args.count;", i) })},
+	{"stats", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d, comm] = stats(args.count);", i%10) })},
+	{"hist", 1000, body(func(i int) string { return fmt.Sprintf("@m[pid] = hist(args.count + %d);", i) })},
+	{"printf", 0, body(func(i int) string { return fmt.Sprintf(`printf("%d %%d %%s\n", args.count, comm);`, i) })},
+	{"if", 0, body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = %d; }", i, i) })},
+	{"vars", 0, body(func(i int) string { return fmt.Sprintf("$v%d = args.count + %d; @x = $v%d;", i, i, max(i-5, 0)) })},
+	{"accum", 0, body(func(i int) string {
 		return fmt.Sprintf("$a = (uint64)3 + args.count; $a = $a * 3 + args.count; if ($a > %d) { $a = $a - %d; }", i, i)
 	})},
-	{"elseif", func(n int) string {
+	{"elseif", 0, func(n int) string {
 		var b strings.Builder
 		b.WriteString("tracepoint:syscalls:sys_enter_read {\n")
 		for i := range n {
@@ -44,7 +49,7 @@ var shapes = []struct {
 		b.WriteString("{ @a = 0; } }")
 		return b.String()
 	}},
-	{"expr", func(n int) string {
+	{"expr", 0, func(n int) string {
 		var b strings.Builder
 		b.WriteString("tracepoint:syscalls:sys_enter_read { @a = args.count\n")
 		for i := range n {
@@ -53,7 +58,7 @@ var shapes = []struct {
 		b.WriteString("; }")
 		return b.String()
 	}},
-	{"and", func(n int) string {
+	{"and", 0, func(n int) string {
 		var b strings.Builder
 		b.WriteString("tracepoint:syscalls:sys_enter_read { @a = args.count > 0\n")
 		for i := range n {
@@ -62,27 +67,21 @@ var shapes = []struct {
 		b.WriteString("; }")
 		return b.String()
 	}},
-	{"str", body(func(i int) string { return fmt.Sprintf(`@s[%d] = str(args.buf, 32);`, i%7) })},
-	{"probes", func(n int) string {
+	{"str", 0, body(func(i int) string { return fmt.Sprintf(`@s[%d] = str(args.buf, 32);`, i%7) })},
+	{"probes", 0, func(n int) string {
 		var b strings.Builder
 		for i := range n {
 			fmt.Fprintf(&b, "interval:us:%d { @a[%d] = count(); }\n", i+100, i)
 		}
 		return b.String()
 	}},
-	{"maps", body(func(i int) string { return fmt.Sprintf("@m%d[pid] = %d;", i, i) })},
-	{"loop", body(func(i int) string { return fmt.Sprintf("for ($i : 0..3) { @l += $i; }") })},
-	{"while", body(func(i int) string {
+	{"maps", 0, body(func(i int) string { return fmt.Sprintf("@m%d[pid] = %d;", i, i) })},
+	{"loop", 1000, body(func(i int) string { return fmt.Sprintf("for ($i : 0..3) { @l += $i; }") })},
+	{"while", 1000, body(func(i int) string {
 		return fmt.Sprintf("$i%d = 0; while ($i%d < 4) { $i%d++; @w = $i%d; }", i, i, i, i)
 	})},
-	{"tern", body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
-	{"strcmp", body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
-}
-
-func cpu() time.Duration {
-	var r syscall.Rusage
-	syscall.Getrusage(0, &r)
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	{"tern", 0, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
+	{"strcmp", 0, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
 }
 
 func body(line func(i int) string) func(n int) string {
@@ -98,60 +97,125 @@ func body(line func(i int) string) func(n int) string {
 	}
 }
 
-func TestScaleX(t *testing.T) {
-	n, _ := strconv.Atoi(os.Getenv("N"))
-	if n == 0 {
-		t.Skip()
+// compileFor compiles text for a kernel with the limits of probes and programs
+// out of the way. Timed may be nil.
+func compileFor(tb testing.TB, k probes.Kernel, text string, timed func(stage string, took time.Duration)) *object.Object {
+	tb.Helper()
+	diags := &source.Diags{}
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+		Env:     &probes.Env{Kernel: k, Unsafe: true},
+		Session: &builtins.Session{Unsafe: true},
+		Config: func(*ast.Program, *source.Diags) *config.Config {
+			return &config.Config{
+				MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1 << 20, MaxBPFProgs: 1 << 20,
+				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 32, MissingProbes: "error",
+			}
+		},
+		Timed: timed,
+	}, diags)
+	if err == nil {
+		err = diags.Err()
 	}
-	var k probes.Kernel = kernel.Live()
+	if err != nil {
+		msg := err.Error()
+		tb.Fatal(msg[:min(len(msg), 1000)])
+	}
+	return obj
+}
+
+// TestLinear checks that neither code nor the compiler's work grows faster than
+// the script. Work is counted in bytes allocated: what takes a pass more than
+// linear time nearly always takes it memory too.
+func TestLinear(t *testing.T) {
+	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const few, many = 100, 700
 	for _, s := range shapes {
-		if x := os.Getenv("SHAPE"); x != "" && x != s.name {
+		t.Run(s.name, func(t *testing.T) {
+			measure := func(n int) (insns, bytes float64) {
+				text := s.text(n)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				obj := compileFor(t, k, text, nil)
+				runtime.ReadMemStats(&after)
+				for _, p := range obj.Programs {
+					insns += float64(len(p.Insns))
+				}
+				return insns, float64(after.TotalAlloc - before.TotalAlloc)
+			}
+			measure(10) // what is read of the kernel is read once
+			i1, b1 := measure(few)
+			i2, b2 := measure(many)
+			const growth = 1.0 * many / few
+			if i2 > 1.2*growth*i1 {
+				t.Errorf("%d lines are %.0f instructions, %d are %.0f", few, i1, many, i2)
+			}
+			if b2 > 1.6*growth*b1 {
+				t.Errorf("%d lines take %.0f bytes a line, %d take %.0f", few, b1/few, many, b2/many)
+			}
+		})
+	}
+}
+
+// BenchmarkStages measures each stage of the compiler on scripts of a thousand
+// lines, in nanoseconds a line.
+func BenchmarkStages(b *testing.B) {
+	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		b.Fatal(err)
+	}
+	const lines = 1000
+	for _, s := range shapes {
+		text := s.text(lines)
+		b.Run(s.name, func(b *testing.B) {
+			total := map[string]time.Duration{}
+			for b.Loop() {
+				compileFor(b, k, text, func(stage string, took time.Duration) { total[stage] += took })
+			}
+			for _, stage := range codegen.Stages() {
+				b.ReportMetric(float64(total[stage].Nanoseconds())/float64(b.N)/lines, stage+"-ns/line")
+			}
+		})
+	}
+}
+
+// TestManyLines has this kernel load thousands of lines in one probe.
+func TestManyLines(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("loading programs needs root")
+	}
+	k := kernel.Live()
+	for _, s := range shapes {
+		if s.loads == 0 {
 			continue
 		}
-		text := s.text(n)
-		diags := &source.Diags{}
-		line := ""
-		start := cpu()
-		last := start
-		obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
-			Env:     &probes.Env{Kernel: k, Unsafe: true},
-			Session: &builtins.Session{Unsafe: true},
-			Config: func(*ast.Program, *source.Diags) *config.Config {
-				return &config.Config{
-					MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 20240, MaxBPFProgs: 20240,
-					StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 32, MissingProbes: "error",
-				}
-			},
-			Timed: func(stage string, took time.Duration) {
-				now := cpu()
-				line += fmt.Sprintf(" %s %.0f", stage, float64((now-last).Microseconds())/1000)
-				last = now
-			},
-		}, diags)
-		total := cpu() - start
-		insns := 0
-		if obj != nil {
-			for _, p := range obj.Spec.Programs {
-				insns += len(p.Instructions)
+		t.Run(s.name, func(t *testing.T) {
+			if err := load(compileFor(t, k, s.text(s.loads), nil)); err != nil && !errors.Is(err, unix.EPERM) {
+				t.Fatal(err)
 			}
-		}
-		msg := ""
-		if err != nil {
-			msg = err.Error()
-		} else if diags.HasErrors() {
-			msg = diags.Err().Error()
-		} else if os.Getenv("LOAD") != "" {
-			start := time.Now()
-			err := load(obj)
-			msg = fmt.Sprintf("load %.0f ms", float64(time.Since(start).Microseconds())/1000)
-			if err != nil {
-				e := err.Error()
-				msg += e[max(0, len(e)-300):]
-			}
-		}
-		if len(msg) > 400 {
-			msg = msg[:400]
-		}
-		fmt.Printf("%-9s %6d: %6.0f ms %8d insns:%s  %s\n", s.name, n, float64(total.Microseconds())/1000, insns, line, msg)
+		})
+	}
+}
+
+// TestFarJumps runs a program whose jumps, forward and back, cross more
+// instructions than one jump can.
+func TestFarJumps(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("running programs needs root")
+	}
+	const lines = 35_000
+	add := func(name string) string { return strings.Repeat("@"+name+" += $i;\n", lines) }
+	text := "begin { $i = 0; while ($i < 3) { $i++; if ($i == 2) {" + add("r0") + "} else {" + add("r1") + "} @r2++; } }"
+	got, err := inKernel(t, kernel.Live(), &scriptgen.Script{Text: text})
+	if errors.Is(err, unix.EPERM) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got["@r0"] != 2*lines || got["@r1"] != 4*lines || got["@r2"] != 3 {
+		t.Errorf("%v", got)
 	}
 }

@@ -24,7 +24,6 @@ package bpf
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -204,7 +203,7 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 			continue // nothing calls it
 		}
 		first := len(out.Insns)
-		out.Funcs = append(out.Funcs, object.Func{Name: f.Name, First: first, Params: len(f.Params)})
+		out.Funcs = append(out.Funcs, object.Func{Name: f.Name, First: first, Params: len(f.Params), Global: f.Global})
 		out.Insns = append(out.Insns, c.insns...)
 		out.Lines = append(out.Lines, c.spans...)
 		out.Insns[first] = out.Insns[first].WithSymbol(f.Name)
@@ -297,9 +296,6 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 		case need > 0:
 			e.fill += need
 			e.scratch.ValueSize = max(e.scratch.ValueSize, int(e.fill))
-		}
-		if len(c.spans) > math.MaxInt16 {
-			return nil, limitError(p, f, fmt.Sprintf("%d instructions, more than a jump can cross", len(c.spans)))
 		}
 		return c, nil
 	}

@@ -1,8 +1,6 @@
 package bpf
 
 import (
-	"fmt"
-
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -26,37 +24,38 @@ type emitter struct {
 
 	order  []*mblock
 	raw    int             // raw instructions so far
+	reach  int             // and as many as the kernel may make of them
 	starts map[*mblock]int // raw number of a block's first instruction
+	far    map[*mblock]int // the same in terms of reach
 	jumps  []jumpFix
+	isles  []*island
 }
 
 type jumpFix struct {
 	insn int // index in insns
 	raw  int // raw number of the instruction after it
+	far  int // the same in terms of reach
 	to   *mblock
 }
 
 // emit writes out f, whose virtual registers have been placed.
 func emit(f *mfunc) (*code, error) {
-	e := &emitter{f: f, c: &code{}, bottom: f.stack + 8*int64(f.spills), starts: map[*mblock]int{}}
+	e := &emitter{f: f, c: &code{}, bottom: f.stack + 8*int64(f.spills), starts: map[*mblock]int{}, far: map[*mblock]int{}}
 	e.arrange()
 	for i, b := range e.order {
-		e.starts[b] = e.raw
+		e.starts[b], e.far[b] = e.raw, e.reach
 		var next *mblock
 		if i+1 < len(e.order) {
 			next = e.order[i+1]
 		}
 		for _, in := range b.insts {
+			e.shore()
 			e.pos = in.pos
 			e.inst(b, in, next)
 		}
 	}
-	for _, j := range e.jumps {
-		off := e.starts[j.to] - j.raw
-		if !fitsS16(int64(off)) {
-			return nil, fmt.Errorf("%d instructions, more than a jump can cross", e.raw)
-		}
-		e.c.insns[j.insn].Offset = int16(off)
+	if err := e.link(); err != nil {
+		return nil, err
 	}
 	e.c.stack = e.bottom
 	return e.c, nil
@@ -155,6 +154,7 @@ func (e *emitter) add(in asm.Instruction) {
 		e.c.spans = append(e.c.spans, e.pos)
 	}
 	e.raw += n
+	e.reach += patched(in)
 }
 
 // emergency is the offset of a stack word for moves that find no register.
@@ -318,7 +318,7 @@ func (e *emitter) jump(in *inst, op asm.JumpOp, to *mblock) {
 	}
 	e.add(x)
 	if to != nil {
-		e.jumps = append(e.jumps, jumpFix{len(e.c.insns) - 1, e.raw, to})
+		e.jumps = append(e.jumps, jumpFix{len(e.c.insns) - 1, e.raw, e.reach, to})
 	}
 }
 

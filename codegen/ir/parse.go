@@ -205,6 +205,7 @@ func (p *parser) funcDecl() error {
 		}
 		f.Params = append(f.Params, t)
 	}
+	f.Global = p.accept("global")
 	if p.prog.Main == nil {
 		p.prog.Main = f
 	} else {

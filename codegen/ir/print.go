@@ -120,7 +120,11 @@ func (f *Func) String() string {
 		}
 		b.WriteString(t.String())
 	}
-	b.WriteString(")\n")
+	b.WriteByte(')')
+	if f.Global {
+		b.WriteString(" global")
+	}
+	b.WriteByte('\n')
 	for _, blk := range f.Blocks {
 		blk.write(&b)
 	}

@@ -1,6 +1,9 @@
 package ir
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Verify checks the invariants that passes and the backend rely on and that
 // the kernel's verifier would otherwise report in its own terms: definitions
@@ -59,6 +62,9 @@ func (c *verifier) run() error {
 	}
 	if len(f.Params) > 5 {
 		return fmt.Errorf("%d parameters, at most 5 fit registers", len(f.Params))
+	}
+	if f.Global && slices.ContainsFunc(f.Params, func(t Type) bool { return t != Int }) {
+		return fmt.Errorf("a global function with a parameter that is no integer")
 	}
 	if err := c.shape(); err != nil {
 		return err

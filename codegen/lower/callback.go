@@ -184,6 +184,7 @@ func (f *fn) callback1(s *ast.For, params ...ir.Type) (*fn, *callback) {
 	body := newFn(f.unit, f.irp, f.prog, fmt.Sprintf("loop%d", len(f.irp.Subs)+1), params...)
 	f.irp.Subs = append(f.irp.Subs, body.b.Fn)
 	body.subs, body.captured, body.result, body.callback = f.subs, f.captured, f.result, cb
+	body.additions, body.adders = f.additions, f.adders
 	body.at(s.Span())
 	return body, cb
 }

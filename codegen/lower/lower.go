@@ -84,6 +84,7 @@ func (u *unit) program(p *check.Prog) {
 	f.ctx = f.b.Param(0)
 	prog.Main = f.b.Fn
 	f.captured = u.captures(nil, p.Pred, p.Body)
+	f.additions, f.adders = u.countAdditions(p.Body), map[string]*ir.Func{}
 	f.result = p.Ctx.Result
 	f.start()
 	// only runs the rest where what branch asks for holds.
@@ -140,6 +141,9 @@ type fn struct {
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
 	numbers      map[*ir.Value]bool       // sums that are known not to be pointers
 	result       int64                    // what the program returns by default
+
+	additions map[*builtins.MapInfo]int // of a program: see add
+	adders    map[string]*ir.Func
 
 	temps     int // how many were asked for
 	usedTemps []*ir.Value

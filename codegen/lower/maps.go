@@ -161,7 +161,7 @@ func (f *fn) assignMap(a *ast.Assign) {
 		if s, ok := st.Store.(store.Parted); ok {
 			c.Def.UpdatePart(f, c, func(n *ir.Value, use func(p *ir.Value)) { f.ifMade(s.MakePart(f, key, n), use) })
 		} else {
-			f.ifMade(st.Store.Share(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
+			f.aggregate(st, key, c)
 		}
 		f.done(early)
 		return
@@ -242,7 +242,7 @@ func (f *fn) addAt(p *ir.Value, t *types.Type, n *ir.Value) {
 // bumpMap adds n to a map's integer, of which nobody asks what it was or is.
 func (f *fn) bumpMap(target ast.Expr, n *ir.Value) {
 	st, args := f.indexed(target)
-	f.ifMade(st.Store.Share(f, f.key(st, args)), func(p *ir.Value) { f.addAt(p, st.Info.Value, n) })
+	f.add(st, f.key(st, args), "+", []addend{{x: n}}, func(g *fn, p *ir.Value, from []*ir.Value) { g.addAt(p, st.Info.Value, from[0]) })
 }
 
 // addToMap adds n to a map's integer; the value is that before (post) or after.

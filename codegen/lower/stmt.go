@@ -24,7 +24,7 @@ func (f *fn) stmts(b *ast.Block) {
 
 // maxValues bounds a function: the kernel takes no program of so many
 // instructions, and the optimiser would take long to find out.
-const maxValues = 1_000_000
+const maxValues = 500_000
 
 // tooLarge reports whether the function has grown beyond what can be loaded; the
 // first statement that finds it so says it.

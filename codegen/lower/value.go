@@ -26,11 +26,11 @@ func (f *fn) lit(e ast.Expr) *builtins.Lit { return f.info.Lits[e] }
 // An aggregation is read as the integer it stands for.
 func (f *fn) value(e ast.Expr) *ir.Value {
 	defer f.at(f.at(e.Span()))
-	if l := f.lit(e); l != nil && !l.IsStr {
-		return f.b.Const(l.Int)
-	}
 	if r, ok := f.ready[e]; ok {
 		return r.ptr
+	}
+	if l := f.lit(e); l != nil && !l.IsStr {
+		return f.b.Const(l.Int)
 	}
 	switch e := e.(type) {
 	case *ast.Var:

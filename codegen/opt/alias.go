@@ -67,7 +67,9 @@ func newMemInfo(f *ir.Func) *memInfo {
 					mi.ctxFix = false
 				}
 			case ir.OpCallFn, ir.OpKfunc:
-				mi.ctxFix = false
+				if v.Fn == nil || !v.Fn.Global { // those do not get at the context
+					mi.ctxFix = false
+				}
 			case ir.OpCall:
 				if v.Help == ir.OverrideReturn {
 					mi.ctxFix = false

@@ -405,7 +405,10 @@ func (m *memPass) opaque(v *ir.Value) {
 		}
 	}
 	m.forgetMaps(nil)
-	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool { return !m.mi.private(f.at.base) })
+	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
+		ctx := f.at.base != nil && f.at.base.Type == ir.PtrCtx && m.mi.ctxFix
+		return !ctx && !m.mi.private(f.at.base)
+	})
 }
 
 // forgetMaps drops what is known of the values of maps other than arrays, or of

@@ -71,8 +71,9 @@ type Partner struct {
 // Func is a function of a program.
 type Func struct {
 	Name   string
-	First  int // index of its first instruction
-	Params int // all of them are 64-bit integers, as is the result
+	First  int  // index of its first instruction
+	Params int  // all of them are 64-bit integers, as is the result
+	Global bool // the kernel's verifier reads it once, by itself, and not at each call
 }
 
 // Point is a place to attach a program to. Kind names the kind of probe; which

@@ -54,5 +54,9 @@ func funcBTF(f Func) *btf.Func {
 	for i := range f.Params {
 		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: long})
 	}
-	return &btf.Func{Name: f.Name, Type: proto, Linkage: btf.StaticFunc}
+	linkage := btf.StaticFunc
+	if f.Global {
+		linkage = btf.GlobalFunc
+	}
+	return &btf.Func{Name: f.Name, Type: proto, Linkage: linkage}
 }

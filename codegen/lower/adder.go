@@ -1,0 +1,148 @@
+package lower
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/codegen/plan"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/store"
+)
+
+// An addition to a map with keys (an aggregation, ++, +=) is long: it finds or
+// makes the entry. A program that adds to one map in many places calls a function
+// of its own for it. The key and what is added are passed as integers, so that
+// the kernel's verifier reads the function once and not at each call.
+
+// manyAdditions is from how many places on in one program an addition becomes a
+// function, and maxGlobalArgs how many integers that takes.
+const (
+	manyAdditions = 16
+	maxGlobalArgs = 5
+)
+
+// countAdditions counts the places in a program that add to each map.
+func (u *unit) countAdditions(nodes ...ast.Node) map[*builtins.MapInfo]int {
+	n := map[*builtins.MapInfo]int{}
+	note := func(e ast.Expr) {
+		if x, ok := e.(*ast.Index); ok {
+			if m, ok := x.X.(*ast.Map); ok {
+				n[u.info.Maps[m]]++
+			}
+		}
+	}
+	for _, node := range nodes {
+		ast.Inspect(node, func(x ast.Node) bool {
+			switch x := x.(type) {
+			case *ast.Assign:
+				note(x.Target)
+			case *ast.Unary:
+				if x.Op == "++" || x.Op == "--" {
+					note(x.X)
+				}
+			}
+			return true
+		})
+	}
+	return n
+}
+
+// addend is an integer that an addition needs: the value of an argument, as its
+// function finds it.
+type addend struct {
+	arg  ast.Expr // nil: none of a builtin's
+	x    *ir.Value
+	typ  *types.Type
+	desc string
+}
+
+// add runs use with the entry of key, or of a part of it, where there is one or
+// room for one. from are the integers that use takes, of which what says the rest:
+// equal text means that the same code does. The entry is found in a function where
+// the program has many additions to the map.
+func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) {
+	var words []*ir.Value
+	if f.additions[st.Info] >= manyAdditions {
+		words = store.Words(st.Store, st.Key, maxGlobalArgs, f.b, key)
+	}
+	if len(words) == 0 || len(words)+len(from) > maxGlobalArgs {
+		xs := make([]*ir.Value, len(from))
+		for i, a := range from {
+			xs[i] = a.x
+		}
+		f.ifMade(st.Store.Share(f, key), func(p *ir.Value) { use(f, p, xs) })
+		return
+	}
+	name := st.Info.Name + " " + what
+	args := words
+	for _, a := range from {
+		name += " " + a.desc
+		args = append(args, f.word(a.x))
+	}
+	fun := f.adders[name]
+	if fun == nil {
+		fun = f.adder(st, len(words), from, use)
+		f.adders[name] = fun
+	}
+	f.b.CallFn(fun, args...)
+}
+
+// adder makes the function.
+func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) *ir.Func {
+	params := make([]ir.Type, words+len(from))
+	for i := range params {
+		params[i] = ir.Int
+	}
+	g := newFn(f.unit, f.irp, f.prog, fmt.Sprintf("add%d", len(f.irp.Subs)+1), params...)
+	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
+	g.b.Fn.Global = true
+	g.adders, g.ready = f.adders, map[ast.Expr]place{}
+	g.at(f.b.Pos)
+	in := make([]*ir.Value, len(params))
+	for i := range in {
+		in[i] = g.b.Param(i)
+	}
+	g.start()
+	key := st.Store.Key(g, store.WordsKey{G: g, Words: in[:words]})
+	for i, a := range from {
+		if a.arg != nil {
+			g.ready[a.arg] = place{t: a.typ, ptr: in[words+i]}
+		}
+	}
+	g.ifMade(st.Store.Share(g, key), func(p *ir.Value) { use(g, p, in[words:]) })
+	g.b.Ret(g.b.Const(0))
+	g.end()
+	return g.b.Fn
+}
+
+// aggregate folds the arguments of c into the value of key.
+func (f *fn) aggregate(st *plan.Map, key store.Key, c *builtins.Call) {
+	var from []addend
+	var what strings.Builder
+	what.WriteString(c.Def.Name)
+	fits := f.additions[st.Info] >= manyAdditions
+	for i := range c.Args {
+		a := &c.Args[i]
+		switch {
+		case a.Expr == nil || i > 0 && a.Lit != nil:
+			fmt.Fprintf(&what, " %v", a.Lit)
+			if a.Lit != nil {
+				fmt.Fprintf(&what, "%+v", *a.Lit)
+			}
+		case a.Type != nil && a.Type.IsScalar() && (a.Lit == nil || !a.Lit.IsStr):
+			if fits {
+				from = append(from, addend{arg: a.Expr, x: f.value(a.Expr), typ: a.Type, desc: fmt.Sprint(a.Type, a.Type.Size, a.Type.Signed)})
+			}
+		default:
+			fits = false
+		}
+	}
+	if !fits {
+		f.ifMade(st.Store.Share(f, key), func(p *ir.Value) { c.Def.Update(f, c, p) })
+		return
+	}
+	f.add(st, key, what.String(), from, func(g *fn, p *ir.Value, _ []*ir.Value) { c.Def.Update(g, c, p) })
+}

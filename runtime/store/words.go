@@ -1,0 +1,42 @@
+package store
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Words is the encoded key k of type t as integers, for a function that adds to
+// the map s and makes the key of them again by WordsKey. It is nil where there
+// would be more than limit, and for maps whose keys are more than bytes.
+func Words(s Store, t *types.Type, limit int, b *ir.Builder, k Key) []*ir.Value {
+	switch s.(type) {
+	case *hash, *front:
+	default:
+		return nil
+	}
+	size := KeySize(t)
+	if k.Ptr == nil || size == 3 || size > 8*limit || !hashable(t) {
+		return nil
+	}
+	words := make([]*ir.Value, word(size)/8)
+	for i := range words {
+		words[i] = b.Load(k.Ptr, int64(8*i), min(size, 8), false)
+	}
+	return words
+}
+
+// WordsKey is the key expression of a key that Words took apart.
+type WordsKey struct {
+	G     Gen
+	Words []*ir.Value
+}
+
+func (WordsKey) Literal() (string, bool)                   { return "", false }
+func (WordsKey) StringSize() int                           { return 0 }
+func (WordsKey) InMemory() *ir.Value                       { return nil }
+func (WordsKey) Source(Gen) (*ir.Value, types.Space, bool) { return nil, types.NoSpace, false }
+func (k WordsKey) Write(_ *types.Type, p *ir.Value, size int) {
+	for i, w := range k.Words {
+		k.G.B().Store(p, int64(8*i), min(size, 8), w)
+	}
+}
