@@ -145,6 +145,9 @@ type Def struct {
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.
 	Format func(env Env, t *types.Type, data []byte) value.Value
+	// Whole says that print() shows maps of such values whole and as they are,
+	// whatever its top and div are.
+	Whole bool
 	// Order compares two merged values for sorting maps by value; nil: by
 	// their bytes as integers.
 	Order func(t *types.Type, a, b []byte) int

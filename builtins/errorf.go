@@ -6,17 +6,17 @@ import (
 )
 
 func errorMessage() *Def {
-	return located("errorf", "Reports an error on standard error, with its place in the script; formats as printf.",
+	return located("errorf", output.Error, "Reports an error on standard error, with its place in the script; formats as printf.",
 		`tracepoint:syscalls:sys_exit_read { if (args.ret < 0) { errorf("%s: read failed: %d", comm, args.ret); } }`)
 }
 
 func warnMessage() *Def {
-	return located("warnf", "Reports a warning on standard error, with its place in the script; formats as printf. --no-warnings silences it.",
+	return located("warnf", output.Warning, "Reports a warning on standard error, with its place in the script; formats as printf. --no-warnings silences it.",
 		`tracepoint:syscalls:sys_exit_read { if (args.ret == 0) { warnf("%s: end of file", comm); } }`)
 }
 
 // located is a formatted message that comes with its place.
-func located(name, summary, example string) *Def {
+func located(name string, level output.Level, summary, example string) *Def {
 	return &Def{
 		Name:   name,
 		Kind:   Action,
@@ -25,7 +25,7 @@ func located(name, summary, example string) *Def {
 		Check:  checkMessage,
 		Emit:   sendMessage,
 		Handle: func(env Env, rec *object.Record) error {
-			env.Out().Message(output.Message{Kind: name, Text: renderRecord(env, rec), At: rec.Span, From: rec.From})
+			env.Out().Message(output.Message{Kind: name, Level: level, Text: renderRecord(env, rec), At: rec.Span, From: rec.From})
 			return nil
 		},
 	}

@@ -26,7 +26,6 @@ const (
 	defaultDepth  = 127
 	maxDepth      = 1024
 	kstackName    = "kstack_t"
-	ustackName    = "ustack_t"
 )
 
 var stackModes = []string{"bpftrace", "perf", "raw", buildIDMode}

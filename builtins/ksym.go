@@ -8,12 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A ksym_t is an address; a usym_t an address (u64) and the process it belongs
-// to (u64), since the same address means something else in another process.
-var (
-	ksymType = &types.Type{Kind: types.Opaque, Name: "ksym_t", Size: 8}
-	usymType = &types.Type{Kind: types.Opaque, Name: "usym_t", Size: 16}
-)
+// ksymType is an address.
+var ksymType = &types.Type{Kind: types.Opaque, Name: "ksym_t", Size: 8}
 
 func ksym() *Def {
 	return &Def{

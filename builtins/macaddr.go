@@ -8,6 +8,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
+// macType is a word with the six bytes of an address as they are in memory.
+var macType = &types.Type{Kind: types.Opaque, Name: "macaddr_t", Size: 8}
+
 func macaddr() *Def {
 	return &Def{
 		Name:     "macaddr",

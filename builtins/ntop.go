@@ -9,18 +9,14 @@ import (
 )
 
 // An inet is the address family (u64) and 16 bytes, of which an IPv4 address
-// takes the first four. A macaddr_t is a word with the six bytes in order of
-// memory.
+// takes the first four.
 const (
 	afInet   = 2
 	afInet6  = 10
 	inetSize = 24
 )
 
-var (
-	inetType = &types.Type{Kind: types.Opaque, Name: "inet", Size: inetSize}
-	macType  = &types.Type{Kind: types.Opaque, Name: "macaddr_t", Size: 8}
-)
+var inetType = &types.Type{Kind: types.Opaque, Name: "inet", Size: inetSize}
 
 func ntop() *Def {
 	return &Def{

@@ -1,8 +1,6 @@
 package builtins
 
 import (
-	"strings"
-
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -82,8 +80,8 @@ func checkPrint(c Checker, call *Call) *types.Type {
 			return types.TVoid
 		}
 	}
-	if len(call.Args) > 1 && a.Type.Kind == types.Agg && strings.HasSuffix(a.Type.Name, "stats_t") {
-		c.Warnf(call.Span, "print()'s top and div arguments are ignored when used on stats() maps.")
+	if agg := a.Map.Agg; len(call.Args) > 1 && agg != nil && agg.Def.Whole {
+		c.Warnf(call.Span, "print()'s top and div arguments are ignored when used on %s() maps.", agg.Def.Name)
 	}
 	return types.TVoid
 }

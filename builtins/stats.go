@@ -11,6 +11,7 @@ func stats() *Def {
 		Kind:         Aggregation,
 		TypeName:     "stats_t",
 		UnsignedType: "ustats_t",
+		Whole:        true,
 		Params:       []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "Number, average and sum of all values.",

@@ -26,6 +26,8 @@ const (
 	frameValid = 1 // BPF_STACK_BUILD_ID_VALID
 
 	buildIDMode = "build_id"
+
+	ustackName = "ustack_t"
 )
 
 // storesFrames reports whether values of a stack's type are the frames

@@ -37,12 +37,22 @@ type Sink interface {
 // runtime_error or helper_error.
 type Message struct {
 	Kind, Text string
+	Level      Level
 	At, From   source.Span // the place in the script; the macro call it comes from
 	// Helper is the kernel's helper that failed, and Code the negative errno it
 	// returned, where that is known.
 	Helper string
 	Code   int
 }
+
+// Level says who reports a message and whether it can be silenced.
+type Level uint8
+
+const (
+	Notice  Level = iota // the runtime, of something that may falsify results
+	Warning              // the script
+	Error                // the script; it is never silenced
+)
 
 // Map is a map to be printed.
 type Map struct {

@@ -189,8 +189,8 @@ func TestEvents(t *testing.T) {
 		s.Printf("printf", "a\"b\n")
 		s.Printf("time", "23")
 		s.Value(value.Tuple{value.Int(1), str("x")})
-		s.Message(Message{Kind: "errorf", Text: "bad\n", At: source.Span{File: f, Start: 8, End: 19}})
-		s.Message(Message{Kind: "warnf", Text: "odd", At: source.Span{File: f, Start: 8, End: 19}})
+		s.Message(Message{Kind: "errorf", Level: Error, Text: "bad\n", At: source.Span{File: f, Start: 8, End: 19}})
+		s.Message(Message{Kind: "warnf", Level: Warning, Text: "odd", At: source.Span{File: f, Start: 8, End: 19}})
 		s.Message(Message{Kind: "runtime_error", Text: "division", At: source.Span{File: f, Start: 26, End: 29}})
 		s.Message(Message{Kind: "helper_error", Text: "full", At: source.Span{File: f, Start: 21, End: 23}, Helper: "map_update_elem", Code: -7})
 		s.Lost(7)
@@ -225,8 +225,8 @@ Lost 7 events
 func TestQuiet(t *testing.T) {
 	text, errs, js := both(func(s Sink) {
 		s.Attached(3)
-		s.Message(Message{Kind: "warnf", Text: "odd"})
-		s.Message(Message{Kind: "errorf", Text: "bad"})
+		s.Message(Message{Kind: "warnf", Level: Warning, Text: "odd"})
+		s.Message(Message{Kind: "errorf", Level: Error, Text: "bad"})
 	}, Options{Quiet: true, NoWarnings: true})
 	check(t, "text", text, "")
 	check(t, "stderr", errs, "gotrace: ERROR: bad\n")

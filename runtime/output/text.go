@@ -103,11 +103,11 @@ func (t *TextSink) expanded(from source.Span, code, word string) {
 func (t *TextSink) Message(m Message) {
 	t.w.Idle()
 	text := strings.TrimSuffix(m.Text, "\n")
-	switch m.Kind {
-	case "errorf":
+	switch m.Level {
+	case Error:
 		fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(red, "ERROR:"), text)
 		t.expanded(m.From, red, "ERROR:")
-	case "warnf":
+	case Warning:
 		if !t.opt.NoWarnings {
 			fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(yellow, "WARNING:"), text)
 			t.expanded(m.From, yellow, "WARNING:")

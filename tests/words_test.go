@@ -1,0 +1,302 @@
+package tests
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// A word of the language, the name of a builtin or of a kind of probe, is known
+// to one file. Whatever else needs to know about it is a field of its Def or
+// Kind, so that adding one touches its file and the list.
+
+// core lists the files of package builtins that define no builtin.
+var core = map[string]string{
+	"all.go":       "the list",
+	"check.go":     "shared by type rules",
+	"def.go":       "what a builtin is",
+	"emit.go":      "shared by code generation",
+	"reference.go": "documentation",
+	"registry.go":  "lookup",
+}
+
+// source is a parsed file of the product.
+type parsed struct {
+	path string // from the root
+	*ast.File
+}
+
+// product parses all files of the product but its tests.
+func product(t *testing.T) []parsed {
+	t.Helper()
+	var files []parsed
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel("..", path)
+		if d.IsDir() {
+			if rel == "tests" || rel == "examples" || strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		files = append(files, parsed{filepath.ToSlash(rel), f})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// makers are the functions of a file that return values of a type of its
+// package: *name or []*name.
+func (p parsed) makers(name string) []*ast.FuncDecl {
+	var list []*ast.FuncDecl
+	for _, d := range p.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok || f.Recv != nil || f.Type.Results == nil || len(f.Type.Results.List) != 1 {
+			continue
+		}
+		typ := f.Type.Results.List[0].Type
+		if a, ok := typ.(*ast.ArrayType); ok {
+			typ = a.Elt
+		}
+		if s, ok := typ.(*ast.StarExpr); ok && isName(s.X, name) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func isName(e ast.Expr, name string) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && id.Name == name
+}
+
+// composites counts the composite literals of a type.
+func (p parsed) composites(name string) int {
+	n := 0
+	ast.Inspect(p.File, func(node ast.Node) bool {
+		if c, ok := node.(*ast.CompositeLit); ok && isName(c.Type, name) {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+// texts lists the string literals below a node.
+func texts(node ast.Node) []string {
+	var list []string
+	ast.Inspect(node, func(n ast.Node) bool {
+		if _, ok := n.(*ast.ImportSpec); ok {
+			return false
+		}
+		if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+			if s, err := strconv.Unquote(l.Value); err == nil {
+				list = append(list, s)
+			}
+		}
+		return true
+	})
+	return list
+}
+
+// defined lists the words that a function makes values of a type for: as the
+// Name of a composite literal, or as the first argument of another function.
+func defined(maker *ast.FuncDecl, typ string) []string {
+	var list []string
+	add := func(e ast.Expr) {
+		if l, ok := e.(*ast.BasicLit); ok {
+			list = append(list, texts(l)...)
+		}
+	}
+	ast.Inspect(maker, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if _, ok := n.Fun.(*ast.Ident); ok && len(n.Args) > 0 {
+				add(n.Args[0])
+			}
+		case *ast.CompositeLit:
+			for _, e := range n.Elts {
+				if kv, ok := e.(*ast.KeyValueExpr); ok && isName(n.Type, typ) && isName(kv.Key, "Name") {
+					add(kv.Value)
+				}
+			}
+		}
+		return true
+	})
+	return list
+}
+
+// homes finds the file of dir that defines each word, or, where the word is a
+// constant's, the file with its name.
+func homes(t *testing.T, files []parsed, dir, typ string, words []string) map[string]string {
+	t.Helper()
+	home := map[string]string{}
+	for _, f := range files {
+		if filepath.ToSlash(filepath.Dir(f.path)) != dir {
+			continue
+		}
+		for _, m := range f.makers(typ) {
+			for _, s := range defined(m, typ) {
+				switch {
+				case !slices.Contains(words, s):
+				case home[s] != "" && home[s] != f.path:
+					t.Errorf("%s and %s both define %s", home[s], f.path, s)
+				default:
+					home[s] = f.path
+				}
+			}
+		}
+	}
+	for _, w := range words {
+		for _, f := range files {
+			if home[w] == "" && f.path == dir+"/"+w+".go" {
+				home[w] = f.path
+			}
+		}
+		if home[w] == "" {
+			t.Errorf("no file of %s defines %s", dir, w)
+		}
+	}
+	return home
+}
+
+func builtinNames() []string {
+	var names []string
+	for _, d := range builtins.All() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+// TestOneBuiltinOneFile checks that a file of package builtins holds one Def: a
+// builtin, or a family that one constructor makes. It is named for one of them.
+func TestOneBuiltinOneFile(t *testing.T) {
+	files := product(t)
+	home := homes(t, files, "builtins", "Def", builtinNames())
+	named := map[string]bool{}
+	for name, path := range home {
+		stem := strings.TrimSuffix(filepath.Base(path), ".go")
+		named[path] = named[path] || stem == strings.Trim(name, "_")
+	}
+	for _, f := range files {
+		base := filepath.Base(f.path)
+		if filepath.Dir(f.path) != "builtins" {
+			continue
+		}
+		switch _, defines := named[f.path]; {
+		case f.composites("Def") > 1:
+			t.Errorf("%s holds %d builtins: each gets a file of its own", f.path, f.composites("Def"))
+		case core[base] != "" && defines:
+			t.Errorf("%s defines a builtin, which gets a file of its own", f.path)
+		case core[base] == "" && !defines:
+			t.Errorf("%s defines no builtin: it belongs elsewhere", f.path)
+		case defines && !named[f.path]:
+			t.Errorf("%s is named for none of its builtins", f.path)
+		}
+	}
+	for base := range core {
+		if !slices.ContainsFunc(files, func(f parsed) bool { return f.path == "builtins/"+base }) {
+			t.Errorf("the list names %s, which is not there", base)
+		}
+	}
+}
+
+// homonyms lists the files that have a word of the language and mean something
+// else by it, or have to repeat it.
+var homonyms = map[string]struct{ words, why string }{
+	"builtins/cgroupid.go":     {"path", "a parameter"},
+	"builtins/comm.go":         {"pid", "a parameter"},
+	"builtins/lhist.go":        {"min max", "parameters"},
+	"builtins/pcomm.go":        {"comm", "a member of task_struct"},
+	"builtins/percpu_kaddr.go": {"cpu", "a parameter"},
+	"builtins/ppid.go":         {"pid", "a member of task_struct"},
+	"builtins/printf.go":       {"args", "a parameter"},
+	"builtins/skboutput.go":    {"len path", "a member of sk_buff, a parameter"},
+	"builtins/tseries.go":      {"avg max min sum", "names of its own functions"},
+	"cmd/gotrace/flags.go":     {"bench test pid", "flags and modes"},
+	"cmd/gotrace/compile.go":   {"self", "a directory of /proc"},
+	"codegen/lower/packed.go":  {"len", "a variable's name in the IR"},
+	"runtime/object/asm.go":    {"exit", "an instruction"},
+	"runtime/object/print.go":  {"count func pid", "fields of a point"},
+	"runtime/store/percpu.go":  {"zero", "a program's name"},
+	"runtime/store/store.go":   {"count delete", "uses of a map"},
+	"codegen/ir/helper.go":     {"strncmp", "a helper of the kernel"},
+	"codegen/ir/op.go":         {"func zero", "operations"},
+	"codegen/ir/parse.go":      {"func max", "words of the IR"},
+	"codegen/ir/print.go":      {"ctx", "a type of the IR"},
+	"lang/cdecl/decl.go":       {"static_assert", "a word of C"},
+	"lang/check/stmt.go":       {"retval", "an example in a message"},
+	"lang/config/vars.go":      {"strlen tseries", "settings"},
+	"lang/members/renamed.go":  {"cpu", "a member of task_struct"},
+	"lang/parse/lexer.go":      {"config", "the keyword of the config block"},
+	"probes/binary/dwarf.go":   {"str", "a section"},
+	"probes/kernel/btftype.go": {"retval", "printed by -lv as bpftrace does"},
+	"probes/perf.go":           {"kprobe uprobe", "PMUs of the kernel"},
+	"probes/probes.go":         {"fentry kprobe", "features of a kernel"},
+	"probes/self.go":           {"signal", "a part of its attach points"},
+	"probes/software.go":       {"cpu", "a counter of the kernel"},
+	"probes/uprobeargs.go":     {"args retval", "named in errors; printed by -lv"},
+	"runtime/names.go":         {"cgroup", "a file system"},
+	"runtime/output/format.go": {"count", "a key of JSON"},
+	"runtime/output/json.go":   {"hist stats tseries", "types of results in JSON"},
+}
+
+// TestOneFileKnowsTheWord checks that no other file has the word in a string.
+func TestOneFileKnowsTheWord(t *testing.T) {
+	files := product(t)
+	known := homes(t, files, "builtins", "Def", builtinNames())
+	for _, d := range builtins.All() {
+		for _, name := range []string{d.TypeName, d.UnsignedType} {
+			if name != "" {
+				known[name] = known[d.Name]
+			}
+		}
+	}
+	var kinds []string
+	for _, k := range probes.Kinds() {
+		kinds = append(kinds, k.Name)
+	}
+	for name, path := range homes(t, files, "probes", "Kind", kinds) {
+		known[name] = path
+	}
+	used := map[string]bool{}
+	for _, f := range files {
+		excused := strings.Fields(homonyms[f.path].words)
+		for _, s := range texts(f.File) {
+			path, ok := known[s]
+			if !ok || f.path == path {
+				continue
+			}
+			if slices.Contains(excused, s) {
+				used[f.path+" "+s] = true
+				continue
+			}
+			t.Errorf("%s has the word %q, which only %s is to know: make what it says of it a field of Def or Kind", f.path, s, path)
+		}
+	}
+	for path, h := range homonyms {
+		for _, w := range strings.Fields(h.words) {
+			if !used[path+" "+w] {
+				t.Errorf("the list excuses %s for %q, which it does not have", path, w)
+			}
+		}
+	}
+}
