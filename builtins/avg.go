@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -42,7 +43,7 @@ func avg() *Def {
 		},
 		Merge: mergeSums,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			return value.Avg{V: number(t.Signed, average(t, data))}
+			return value.Avg{V: decode.Number(t.Signed, average(t, data))}
 		},
 		Order: func(t *types.Type, a, b []byte) int {
 			return compare(t.Signed, average(t, a), average(t, b))

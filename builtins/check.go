@@ -6,6 +6,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/decode"
 )
 
 // inUserspaceProbe reports whether the probe is in a program's or library's code.
@@ -244,7 +245,7 @@ func kindOf(c Checker, other string) string {
 // wantStr checks that argument i is a string.
 func wantStr(c Checker, call *Call, i int) bool {
 	t := call.typeOf(i)
-	if t.Kind == types.String || t.Kind == types.Invalid || isText(t) {
+	if t.Kind == types.String || t.Kind == types.Invalid || decode.IsText(t) {
 		return true
 	}
 	if c.Final() {

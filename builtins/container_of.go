@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/members"
 	"github.com/gotrace/gotrace/lang/types"
 )
 
@@ -55,7 +56,7 @@ func memberOffset(c Checker, t *types.Type, a *Arg) (int, bool) {
 	for _, name := range strings.Split(a.Word, ".") {
 		f, ok := t.Field(name)
 		if !ok {
-			c.ErrorHint(a.Span, MissingMember(t, name), "%s has no member '%s'", t, name)
+			c.ErrorHint(a.Span, members.Hint(t, name), "%s has no member '%s'", t, name)
 			return 0, false
 		}
 		off += f.Off

@@ -77,11 +77,3 @@ func compare(signed bool, a, b uint64) int {
 }
 
 const signBit = 1 << 63
-
-// number is a word as the integer it stands for.
-func number(signed bool, x uint64) value.Value {
-	if signed {
-		return value.Int(x)
-	}
-	return value.Uint(x)
-}

@@ -33,7 +33,7 @@ func debugf() *Def {
 			n := 0
 			for i := range m.format.Pieces {
 				p := &m.format.Pieces[i]
-				if !p.takes() {
+				if !p.Takes() {
 					text.WriteString(p.Text)
 					continue
 				}

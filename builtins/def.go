@@ -17,6 +17,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
@@ -363,8 +364,8 @@ type Env interface {
 	Out() output.Sink
 	// Err is where errors and warnings for the user go.
 	Err() io.Writer
-	// Decode turns the bytes of a value into something printable.
-	Decode(t *types.Type, data []byte) value.Value
+	// Decoder turns the bytes of values into something printable.
+	Decoder() *decode.Decoder
 	// Text is a value as %s and print show it.
 	Text(v value.Value) string
 	Settings() *object.Settings

@@ -49,7 +49,7 @@ func (m *message) renderLits(args []Arg) string {
 			out.WriteByte('%')
 		case args[n].Lit.IsStr:
 			start := []byte(args[n].Lit.Str)
-			out.Write(p.fill(start, 0, 0))
+			out.Write(p.Fill(start, 0, 0))
 			n++
 		case args[n].Lit.IsBool && p.Verb == 's':
 			out.WriteString(fmt.Sprint(args[n].Lit.Int != 0))
@@ -59,7 +59,7 @@ func (m *message) renderLits(args []Arg) string {
 			if q.Verb == 's' {
 				q.Verb = 'd'
 			}
-			out.Write(q.appendInt(nil, m.Args[n].Type, m.Args[n].Fixed))
+			out.Write(q.AppendInt(nil, m.Args[n].Type, m.Args[n].Fixed))
 			n++
 		}
 	}

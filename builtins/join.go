@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -64,7 +65,7 @@ func join() *Def {
 			n := int(min(binary.NativeEndian.Uint32(rec.Arg(0)), joinArgs))
 			words := make([]string, n)
 			for i := range words {
-				words[i] = string(text(rec.Arg(1)[i*joinSize : (i+1)*joinSize]))
+				words[i] = string(decode.Text(rec.Arg(1)[i*joinSize : (i+1)*joinSize]))
 			}
 			env.Out().Line("join", strings.Join(words, rec.Lits[0].(string)))
 			return nil

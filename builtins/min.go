@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -28,7 +29,7 @@ func maximum() *Def {
 
 // extreme is min and max; flip is what turns the bits of unsigned values.
 func extreme(name, summary, example string, flip int64) *Def {
-	decode := func(t *types.Type, data []byte) uint64 {
+	read := func(t *types.Type, data []byte) uint64 {
 		if word(data, extremeSet) == 0 {
 			return 0
 		}
@@ -65,9 +66,9 @@ func extreme(name, summary, example string, flip int64) *Def {
 			setWord(dst, extremeWord, max(word(dst, extremeWord), word(src, extremeWord)))
 			setWord(dst, extremeSet, word(dst, extremeSet)|word(src, extremeSet))
 		},
-		Format: func(_ Env, t *types.Type, data []byte) value.Value { return number(t.Signed, decode(t, data)) },
+		Format: func(_ Env, t *types.Type, data []byte) value.Value { return decode.Number(t.Signed, read(t, data)) },
 		Order: func(t *types.Type, a, b []byte) int {
-			return compare(t.Signed, decode(t, a), decode(t, b))
+			return compare(t.Signed, read(t, a), read(t, b))
 		},
 	}
 }

@@ -34,7 +34,7 @@ func printValue() *Def {
 			if len(rec.Lits) > 0 {
 				return env.PrintMap(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))
 			}
-			env.Out().Value(env.Decode(rec.Args[0].Type, rec.Arg(0)))
+			env.Out().Value(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)))
 			return nil
 		},
 	}

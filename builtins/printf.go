@@ -1,8 +1,11 @@
 package builtins
 
 import (
+	"encoding/binary"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -39,4 +42,139 @@ func checkMessage(c Checker, call *Call) *types.Type {
 func sendMessage(g Gen, call *Call) *ir.Value {
 	emitMessage(g, call, call.Data.(*message))
 	return nil
+}
+
+// maxFormatArgs bounds the arguments of a formatted message.
+const maxFormatArgs = 128
+
+// message is a format and where its arguments come from. Check leaves it in
+// Call.Data; the events of a formatted action carry the part that is data.
+type message struct {
+	*object.Message
+	format *decode.Format // parsed
+	send   []int          // arguments of the call that are sent, in the order of the record
+}
+
+// checkFormat checks that argument at of the call is a format and that the
+// arguments after it fit. It returns nil after an error.
+func checkFormat(c Checker, call *Call, at int) *message {
+	text, ok := wantString(c, call, at)
+	if !ok || !c.Final() {
+		return nil
+	}
+	args := call.Args[at+1:]
+	m := &message{Message: &object.Message{Format: text}, format: decode.ParseFormat(text)}
+	want := m.format.NumArgs()
+	switch {
+	case len(args) < want:
+		c.Errorf(call.Span, "not enough arguments for format string (%d supplied, %d expected)", len(args), want)
+		return nil
+	case len(args) > want && m.format.Unknown != "":
+		c.Errorf(call.Args[at].Span, "unknown conversion %s in the format string", m.format.Unknown)
+		return nil
+	case len(args) > want:
+		c.Errorf(call.Span, "too many arguments for format string (%d supplied, %d expected)", len(args), want)
+		return nil
+	case len(args) > maxFormatArgs:
+		c.Errorf(call.Span, "%s() takes up to %d arguments (%d provided)", call.Def.Name, maxFormatArgs, len(args))
+		return nil
+	}
+	n := 0
+	for i := range m.format.Pieces {
+		p := &m.format.Pieces[i]
+		if !p.Takes() {
+			continue
+		}
+		a := &args[n]
+		n++
+		switch {
+		case p.Verb.Unsupported():
+			c.Errorf(call.Span, "unsupported format specifier: %s", p.Verb.Letters())
+			return nil
+		case a.Type == nil || a.Type.Kind == types.Invalid:
+			ok = false
+		case !p.Verb.Accepts(a.Type):
+			c.Errorf(call.Span, "unsupported format specifier for type '%s': %s", a.Type, p.Verb.Letters())
+			ok = false
+		}
+		if !ok {
+			continue
+		}
+		src := object.MessageArg{Type: a.Type.Decay(), Fixed: litBytes(a), Rec: -1}
+		if src.Fixed == nil {
+			src.Rec = len(m.send)
+			m.send = append(m.send, at+n)
+		}
+		m.Args = append(m.Args, src)
+	}
+	if !ok {
+		return nil
+	}
+	return m
+}
+
+// litBytes returns a literal argument as a record would hold it; nil if it is not
+// a literal.
+func litBytes(a *Arg) []byte {
+	switch {
+	case a.Lit == nil:
+		return nil
+	case a.Type.Kind == types.String && a.Lit.IsStr:
+		b := make([]byte, a.Type.Size)
+		copy(b[:max(len(b)-1, 0)], a.Lit.Str)
+		return b
+	case a.Type.IsInteger() && !a.Lit.IsStr:
+		b := binary.NativeEndian.AppendUint64(nil, uint64(a.Lit.Int))
+		if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 { // big-endian: the low bytes come last
+			return b[8-a.Type.Size:]
+		}
+		return b[:a.Type.Size]
+	}
+	return nil
+}
+
+// emitMessage sends the arguments of a formatted action that are not known when
+// compiling. more follows the message in the event's description.
+func emitMessage(g Gen, call *Call, m *message, more ...any) {
+	args, ts := make([]*Arg, len(m.send)), make([]*types.Type, len(m.send))
+	for i, n := range m.send {
+		args[i], ts[i] = &call.Args[n], call.Args[n].Type.Decay()
+	}
+	g.Send(call, args, ts, append([]any{m.Message}, more...))
+}
+
+// renderRecord returns the text of a formatted action's record. The format is
+// parsed when the first record of an event comes.
+func renderRecord(env Env, rec *object.Record) string {
+	m, ok := rec.Parsed.(*message)
+	if !ok {
+		data := rec.Lits[0].(*object.Message)
+		m = &message{Message: data, format: decode.ParseFormat(data.Format)}
+		rec.Parsed = m
+	}
+	var buf [512]byte
+	return string(m.render(env.Decoder(), rec, buf[:0]))
+}
+
+// render appends the text of a record to dst.
+func (m *message) render(d *decode.Decoder, rec *object.Record, dst []byte) []byte {
+	n := 0
+	for i := range m.format.Pieces {
+		p := &m.format.Pieces[i]
+		switch {
+		case p.Verb == 0:
+			dst = append(dst, p.Text...)
+		case p.Verb == '%':
+			dst = append(dst, '%')
+		default:
+			src := &m.Args[n]
+			n++
+			data := src.Fixed
+			if src.Rec >= 0 {
+				data = rec.Arg(src.Rec)
+			}
+			dst = p.Append(d, dst, src.Type, data)
+		}
+	}
+	return dst
 }

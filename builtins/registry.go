@@ -1,6 +1,10 @@
 package builtins
 
-import "github.com/gotrace/gotrace/lang/types"
+import (
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
+	"github.com/gotrace/gotrace/runtime/value"
+)
 
 // Registry finds builtins by name and formatters by type name.
 type Registry struct {
@@ -55,6 +59,27 @@ func (r *Registry) Type(name string) *types.Type {
 func (r *Registry) IsVariable(name string) bool {
 	d := r.Lookup(name)
 	return d != nil && d.Kind == Variable
+}
+
+// Decoder returns a decoder of values that knows the types of builtins.
+func (r *Registry) Decoder(env Env) *decode.Decoder {
+	s := env.Settings()
+	return &decode.Decoder{
+		MaxStrlen: s.MaxStrlen, Trailer: s.StrTruncTrailer, Text: env.Text,
+		Builtin: func(t *types.Type, data []byte) value.Value {
+			d := r.ForType(t.Name)
+			switch {
+			case d == nil || d.Format == nil:
+				return value.Null{}
+			case d.PartSize > 0 && len(data) > 0 && len(data)%d.PartSize == 0: // the parts in use, in any order
+			case len(data) < t.Size:
+				return value.Null{}
+			default:
+				data = data[:t.Size]
+			}
+			return d.Format(env, t, data)
+		},
+	}
 }
 
 // All lists the builtins in the order of the table.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -86,7 +87,7 @@ func skbOutput() *Def {
 		Handle: func(env Env, rec *object.Record) error {
 			when := env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0)))
 			length := binary.NativeEndian.Uint32(rec.Arg(1))
-			if err := appendPacket(rec.Lits[0].(string), when, length, bufferBytes(rec.Arg(2))); err != nil {
+			if err := appendPacket(rec.Lits[0].(string), when, length, decode.Buffer(rec.Arg(2))); err != nil {
 				env.Fail("skboutput: %v", err)
 			}
 			return nil

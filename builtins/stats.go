@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -23,8 +24,8 @@ func stats() *Def {
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return value.Stats{
 				Count: int64(word(data, avgCount)),
-				Avg:   number(t.Signed, average(t, data)),
-				Total: number(t.Signed, word(data, avgTotal)),
+				Avg:   decode.Number(t.Signed, average(t, data)),
+				Total: decode.Number(t.Signed, word(data, avgTotal)),
 			}
 		},
 		Order: func(t *types.Type, a, b []byte) int {

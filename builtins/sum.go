@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -23,7 +24,7 @@ func sum() *Def {
 		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },
 		Result: func(g Gen, _ *types.Type, acc *ir.Value) *ir.Value { return g.B().Load(acc, 0, 8, false) },
 		Merge:  mergeSums,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value { return number(t.Signed, word(data, 0)) },
+		Format: func(_ Env, t *types.Type, data []byte) value.Value { return decode.Number(t.Signed, word(data, 0)) },
 		Order:  func(t *types.Type, a, b []byte) int { return compare(t.Signed, word(a, 0), word(b, 0)) },
 	}
 }

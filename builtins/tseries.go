@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -210,7 +211,7 @@ func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 		p := value.Point{Start: int64(e-1)*interval - tai}
 		if slot := used[e]; slot != nil {
 			p.Set = true
-			p.V = number(t.Signed, seriesValue(t, slot))
+			p.V = decode.Number(t.Signed, seriesValue(t, slot))
 		}
 		series.Points = append(series.Points, p)
 	}

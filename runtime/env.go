@@ -8,10 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
-	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
@@ -24,23 +23,23 @@ type env struct {
 	clock *wallClock
 	names names
 	bugs  map[string]bool
+
+	decoder *decode.Decoder
 }
 
 func newEnv(s *Session) *env {
-	return &env{s: s, names: names{proc: s.procRoot()}, bugs: map[string]bool{}}
+	e := &env{s: s, names: names{proc: s.procRoot()}, bugs: map[string]bool{}}
+	e.decoder = s.defs.Decoder(e)
+	return e
 }
 
 func (e *env) Out() output.Sink                           { return e.s.opt.Sink }
 func (e *env) Err() io.Writer                             { return e.s.opt.Stderr }
 func (e *env) Settings() *object.Settings                 { return &e.s.obj.Settings }
+func (e *env) Decoder() *decode.Decoder                   { return e.decoder }
 func (e *env) Kernel() probes.Kernel                      { return e.s.opt.Kernel }
 func (e *env) CgroupPath(id uint64, filter string) string { return e.names.cgroup(id, filter) }
 func (e *env) UserName(uid uint32) string                 { return e.names.user(uid) }
-
-// Decode turns the bytes of a value of type t into something printable.
-func (e *env) Decode(t *types.Type, data []byte) value.Value {
-	return builtins.Decode(e.s.defs, e, t, data)
-}
 
 // Text is a value as %s and print show it.
 func (e *env) Text(v value.Value) string { return output.Text(v, e.Settings().StrTruncTrailer) }

@@ -39,7 +39,7 @@ func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
 	}
 	if m.Key == nil && len(pairs) == 0 && asked {
 		pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
-		switch s.env.Decode(m.Value, pairs[0].Value).(type) {
+		switch s.env.Decoder().Value(m.Value, pairs[0].Value).(type) {
 		case value.Hist, value.Series: // nothing to draw
 			pairs = nil
 		}
@@ -54,9 +54,9 @@ func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
 	out := output.Map{Name: m.Name, Keyed: m.Key != nil, Div: div, Entries: make([]value.Entry, len(pairs))}
 	for i, p := range pairs {
 		if m.Key != nil {
-			out.Entries[i].Key = s.env.Decode(m.Key, p.Key)
+			out.Entries[i].Key = s.env.Decoder().Value(m.Key, p.Key)
 		}
-		out.Entries[i].Value = s.env.Decode(m.Value, p.Value)
+		out.Entries[i].Value = s.env.Decoder().Value(m.Value, p.Value)
 	}
 	s.opt.Sink.Map(out)
 	return nil

@@ -142,7 +142,7 @@ var (
 		return nil
 	}}
 	sayDef = &builtins.Def{Name: "say", Handle: func(env builtins.Env, rec *object.Record) error {
-		env.Out().Printf("printf", env.Text(env.Decode(rec.Args[0].Type, rec.Arg(0)))+"\n")
+		env.Out().Printf("printf", env.Text(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)))+"\n")
 		return nil
 	}}
 	sumDef = &builtins.Def{

@@ -21,7 +21,7 @@ const module = "github.com/gotrace/gotrace"
 // What stands in an internal directory belongs to the package above it.
 var floors = [][]string{
 	{"lang/source", "lang/types", "runtime/value"},
-	{"lang/ast", "lang/config", "codegen/ir", "runtime/object", "runtime/output", "runtime/symbols"},
+	{"lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output", "runtime/symbols"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store"},
 	{"probes"},
 	{"probes/kernel", "lang/cdecl", "builtins"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/members"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -529,7 +530,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			c.errorHint(e.Span(), didYouMean(name, obj.FieldNames()), "Can't find function parameter %s", name)
 			return types.TInvalid
 		}
-		c.errorHint(e.Span(), builtins.MissingMember(obj, name), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
+		c.errorHint(e.Span(), members.Hint(obj, name), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
 		return types.TInvalid
 	}
 	if f.Loc != nil && f.Loc.Err != "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/members"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -505,7 +506,7 @@ func (c *checker) offsetof(e *ast.Offsetof) *types.Type {
 		}
 		f, ok := t.Field(name.Text)
 		if !ok {
-			c.errorHint(e.Span(), builtins.MissingMember(t, name.Text), "'%s' has no field named '%s'", t, name.Text)
+			c.errorHint(e.Span(), members.Hint(t, name.Text), "'%s' has no field named '%s'", t, name.Text)
 			return types.TInvalid
 		}
 		off += f.Off + f.BitOff/8 // a bitfield: the byte its first bit is in

@@ -1,4 +1,4 @@
-package builtins
+package members
 
 import (
 	"fmt"
@@ -7,13 +7,13 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// spelling is how kernels name a member, from a release on ("": from 5.10, or
-// from one that is not known).
+// spelling is the path by which kernels name a member, and the first release
+// that does; "" stands for 5.10, or for a release that is not known.
 type spelling struct{ path, since string }
 
-// renames are the members of kernel structs that scripts trip over, since their
-// names or places differ between the kernels from 5.10 on: all spellings of a
-// member, oldest first. A path may lead through members and pointers.
+// renames lists the members of kernel structs whose names or places differ
+// between the kernels from 5.10 on: by struct, all spellings of a member, oldest
+// first. A path may lead through members and pointers.
 var renames = map[string][][]spelling{
 	"struct task_struct": {
 		{{"state", ""}, {"__state", "5.14"}},
@@ -70,8 +70,8 @@ var renames = map[string][][]spelling{
 	},
 }
 
-// renamed says how this kernel spells the member of t that others call name, or
-// "" where nothing is known of it. What it names is there.
+// renamed says how this kernel spells the member of t that others call name; ""
+// if that is not known. What it names exists.
 func renamed(t *types.Type, name string) string {
 	for _, all := range renames[t.Name] {
 		asked := -1

@@ -1,4 +1,7 @@
-package builtins
+// Package members finds out what a script means by a member that a struct does
+// not have: what this kernel calls it, where it is, or what it may be a
+// misspelling of.
+package members
 
 import (
 	"strings"
@@ -7,10 +10,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// MissingMember is the hint about a member that t does not have: what this
-// kernel calls it, in which member of t there is one of that name, or what may
-// have been meant.
-func MissingMember(t *types.Type, name string) string {
+// Hint says what a script may mean by a member that t does not have; "" if there
+// is nothing to say.
+func Hint(t *types.Type, name string) string {
 	if hint := renamed(t, name); hint != "" {
 		return hint
 	}
@@ -31,9 +33,9 @@ func MissingMember(t *types.Type, name string) string {
 	return ""
 }
 
-// nested is the path to the only member called name in the structs that t
-// consists of, or "". Of those in different depths the nearest counts, of
-// several names for the same bytes the first.
+// nested returns the path to the only member called name in the structs that t
+// consists of, or "". The least deep one counts; of several names for the same
+// bytes the first.
 func nested(t *types.Type, name string) string {
 	level := []part{{t: t}}
 	for range 3 {
@@ -59,14 +61,15 @@ func nested(t *types.Type, name string) string {
 	return ""
 }
 
-// part is something in an object: the path to it, and how far in it is.
+// part is a member of an object: the path to it and its offset.
 type part struct {
 	path string
 	off  int
 	t    *types.Type
 }
 
-// parts are the members of p that have a name and are structs themselves.
+// parts lists the members of p that are structs. Those in a struct without a name
+// count as members of p.
 func (p part) parts() []part {
 	var all []part
 	for _, f := range p.t.Members() {

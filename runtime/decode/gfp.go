@@ -1,9 +1,9 @@
-package builtins
+package decode
 
 import "strconv"
 
-// gfpNames are the kernel's allocation flags (include/linux/gfp_types.h),
-// combinations before what they are made of. Bits up to __GFP_ACCOUNT have
+// gfpNames names the kernel's allocation flags (include/linux/gfp_types.h),
+// combinations before what they are made of. The bits up to __GFP_ACCOUNT have
 // been the same since Linux 5.10.
 var gfpNames = []struct {
 	bits uint64
@@ -45,7 +45,8 @@ var gfpNames = []struct {
 	{1 << 26, "__GFP_NO_OBJ_EXT"},
 }
 
-// appendGFP names the bits of a gfp_t; what has no name follows in hex.
+// appendGFP appends the names of the bits of a gfp_t, and in hexadecimal those
+// that have none.
 func appendGFP(dst []byte, flags uint64) []byte {
 	if flags == 0 {
 		return append(dst, '0')

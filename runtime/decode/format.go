@@ -1,4 +1,4 @@
-package builtins
+package decode
 
 import (
 	"github.com/gotrace/gotrace/lang/types"
@@ -152,22 +152,22 @@ func number10(s string, i int) (n, end int) {
 	return n, i
 }
 
-// takes reports whether the conversion stands for an argument.
-func (p *Piece) takes() bool { return p.Verb != 0 && p.Verb != '%' }
+// Takes reports whether the conversion stands for an argument.
+func (p *Piece) Takes() bool { return p.Verb != 0 && p.Verb != '%' }
 
-// NumArgs is how many arguments the format asks for.
+// NumArgs returns the number of arguments that the format takes.
 func (f *Format) NumArgs() int {
 	n := 0
 	for i := range f.Pieces {
-		if f.Pieces[i].takes() {
+		if f.Pieces[i].Takes() {
 			n++
 		}
 	}
 	return n
 }
 
-// accepts reports whether the conversion can show a value of type t.
-func (v Verb) accepts(t *types.Type) bool {
+// Accepts reports whether the conversion can show a value of type t.
+func (v Verb) Accepts(t *types.Type) bool {
 	switch v {
 	case 's':
 		return t.Kind != types.Void && (t.Kind != types.Agg || t.Castable)
@@ -179,8 +179,8 @@ func (v Verb) accepts(t *types.Type) bool {
 	return t.IsInteger() || t.Kind == types.Pointer || t.Castable
 }
 
-// letters is how messages name the verb.
-func (v Verb) letters() string {
+// Letters returns the verb as it is written.
+func (v Verb) Letters() string {
 	switch v {
 	case VerbHex:
 		return "rx"
@@ -192,8 +192,8 @@ func (v Verb) letters() string {
 	return string(rune(v))
 }
 
-// unsupported reports a floating-point conversion: the language has no floats.
-func (v Verb) unsupported() bool {
+// Unsupported reports a floating-point conversion: the language has no floats.
+func (v Verb) Unsupported() bool {
 	switch v {
 	case 'f', 'F', 'e', 'E', 'g', 'a', 'A':
 		return true

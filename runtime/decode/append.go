@@ -1,0 +1,212 @@
+package decode
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// Append appends the text that the conversion makes of a value of type t.
+func (p *Piece) Append(d *Decoder, dst []byte, t *types.Type, data []byte) []byte {
+	start := len(dst)
+	switch p.Verb {
+	case 's':
+		dst = d.appendText(dst, t, data)
+		if p.Prec >= 0 {
+			dst = dst[:start+cut(dst[start:], p.Prec)]
+		}
+	case 'c':
+		dst = append(dst, byte(Integer(t, data)))
+	case VerbBytes:
+		dst = appendEscaped(dst, Buffer(data))
+	case VerbHex:
+		for _, c := range Buffer(data) {
+			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+		}
+	case VerbHexPlain:
+		for i, c := range Buffer(data) {
+			if i > 0 {
+				dst = append(dst, ' ')
+			}
+			dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
+		}
+	case VerbGFP:
+		dst = appendGFP(dst, Integer(t, data))
+	default:
+		return p.AppendInt(dst, t, data)
+	}
+	return p.Fill(dst, start, start)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// cut returns the length of the longest prefix of b that has at most n bytes and
+// does not end within a character.
+func cut(b []byte, n int) int {
+	if n >= len(b) {
+		return len(b)
+	}
+	for n > 0 && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	return n
+}
+
+// Integer returns the value of a scalar, extended to 64 bits.
+func Integer(t *types.Type, data []byte) uint64 {
+	if len(data) < t.Size {
+		return 0
+	}
+	switch t.Size {
+	case 1:
+		if t.Signed {
+			return uint64(int8(data[0]))
+		}
+		return uint64(data[0])
+	case 2:
+		x := binary.NativeEndian.Uint16(data)
+		if t.Signed {
+			return uint64(int16(x))
+		}
+		return uint64(x)
+	case 4:
+		x := binary.NativeEndian.Uint32(data)
+		if t.Signed {
+			return uint64(int32(x))
+		}
+		return uint64(x)
+	case 8:
+		return binary.NativeEndian.Uint64(data)
+	}
+	return 0
+}
+
+// AppendInt appends the text that the conversion makes of a number: sign or 0x,
+// zeros up to the precision (with the flag 0, up to the width), digits.
+func (p *Piece) AppendInt(dst []byte, t *types.Type, data []byte) []byte {
+	x := Integer(t, data)
+	// A number is as wide as its length modifier says. Without one bit patterns
+	// (%o, %x) have the 32 bits that C gives them, since scripts count on their
+	// digits; quantities (%d, %u) are never cut, a wrong number helps nobody.
+	width := p.Bits
+	switch {
+	case width != 0:
+	case p.Verb == 'o' || p.Verb == 'x' || p.Verb == 'X':
+		width = 32
+	case t.Word && x>>31 == 1: // a negative int, by all that is known
+		width = 32
+	default:
+		width = max(32, uint(t.Size)*8)
+	}
+	var prefix [2]byte
+	pre := prefix[:0]
+	base := 10
+	switch p.Verb {
+	case 'd', 'i':
+		v := int64(x<<(64-width)) >> (64 - width)
+		x = uint64(v)
+		switch {
+		case v < 0:
+			pre, x = append(pre, '-'), -x
+		case p.Plus:
+			pre = append(pre, '+')
+		case p.Space:
+			pre = append(pre, ' ')
+		}
+	case 'u':
+		x &= math.MaxUint64 >> (64 - width)
+	case 'o', 'x', 'X', 'p':
+		x &= math.MaxUint64 >> (64 - width)
+		base = 16
+		if p.Verb == 'o' {
+			base = 8
+		}
+		if x != 0 && base == 16 && (p.Alt || p.Verb == 'p') {
+			pre = append(pre, '0', 'x')
+			if p.Verb == 'X' {
+				pre[1] = 'X'
+			}
+		}
+	}
+	var digits [24]byte
+	d := digits[:0]
+	if x != 0 || p.Prec != 0 {
+		d = strconv.AppendUint(d, x, base)
+	}
+	if p.Verb == 'X' {
+		d = bytes.ToUpper(d)
+	}
+	start := len(dst)
+	dst = append(dst, pre...)
+	at := len(dst)
+	zeros := p.Prec - len(d)
+	if p.Verb == 'o' && p.Alt && zeros < 1 && (len(d) == 0 || d[0] != '0') {
+		zeros = 1
+	}
+	if p.Prec < 0 && p.Zero && !p.Minus {
+		zeros = max(zeros, p.Width-len(pre)-len(d))
+	}
+	for range zeros {
+		dst = append(dst, '0')
+	}
+	dst = append(dst, d...)
+	return p.Fill(dst, start, at)
+}
+
+// Fill pads what was appended from start on to the width. The zeros of something
+// that is no number go to at.
+func (p *Piece) Fill(dst []byte, start, at int) []byte {
+	n := p.Width - utf8.RuneCount(dst[start:])
+	if n <= 0 {
+		return dst
+	}
+	c := byte(' ')
+	if p.Zero && !p.Minus && p.Verb != 'c' && p.Prec < 0 {
+		c, start = '0', at
+	}
+	for range n {
+		dst = append(dst, c)
+	}
+	if !p.Minus {
+		copy(dst[start+n:], dst[start:len(dst)-n])
+		for i := range n {
+			dst[start+i] = c
+		}
+	}
+	return dst
+}
+
+// appendText appends a value as %s shows it. Strings and integers, by far the
+// most frequent, do not become values first.
+func (d *Decoder) appendText(dst []byte, t *types.Type, data []byte) []byte {
+	switch {
+	case t.Kind == types.String:
+		s := Text(data)
+		dst = append(dst, s...)
+		if d.truncated(t, len(s)) {
+			dst = append(dst, d.Trailer...)
+		}
+		return dst
+	case t.Kind == types.Int && t.Signed:
+		return strconv.AppendInt(dst, int64(Integer(t, data)), 10)
+	case t.Kind == types.Int:
+		return strconv.AppendUint(dst, Integer(t, data), 10)
+	}
+	return append(dst, d.Text(d.Value(t, data))...)
+}
+
+// appendEscaped appends data, with \x escapes for what is not printable ASCII.
+func appendEscaped(dst, data []byte) []byte {
+	for _, c := range data {
+		if c >= ' ' && c <= '~' {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return dst
+}
