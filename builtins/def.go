@@ -247,8 +247,13 @@ type Session struct {
 	Verbose  bool
 	Warnings bool // -k
 
-	IncludeDirs  []string // -I: where #include and import look first
-	IncludeFiles []string // --include
+	IncludeDirs  []string      // -I: where #include and import look first
+	Files        *source.Files // reads what they name; nil: from disk
+	IncludeFiles []string      // --include
+
+	// Needs takes down what the code depends on besides the kernel; nil: it is not
+	// noted.
+	Needs *object.Needs
 
 	PIDNS *PIDNamespace // the pid namespace we live in; nil: the initial one
 	// Inner is the process PID as the namespace counts it that it lives in. The

@@ -72,6 +72,7 @@ type compilation struct {
 	opts  *Options
 	diags *source.Diags
 
+	kernel  *recorder
 	tree    *ast.Program
 	decls   *cdecl.Decls
 	checked *check.Program
@@ -103,6 +104,7 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Obj
 		}
 	}
 	c := &compilation{file: f, opts: &opts, diags: diags}
+	c.noteNeeds()
 	for _, s := range stages {
 		stage = s.name
 		start := time.Now()
@@ -131,7 +133,7 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Obj
 }
 
 func (c *compilation) parse() error {
-	c.tree = lang.Parse(c.file, c.opts.Defs, c.opts.Session.IncludeDirs, c.diags)
+	c.tree = lang.Parse(c.file, c.opts.Defs, c.opts.Session.IncludeDirs, c.opts.Session.Files, c.diags)
 	return nil
 }
 

@@ -15,12 +15,11 @@ import (
 
 // assemble puts together what the runtime needs.
 func (c *compilation) assemble() error {
-	k := c.opts.Env.Kernel
 	o := &object.Object{
 		Programs: c.out.Progs, Kernel: c.out.Maps,
 		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
 		Settings: settings(c.checked.Config), Session: session(c.opts.Session), Options: c.checked.Options,
-		Needs: object.Needs{Release: k.Release().String(), Arch: k.Arch(), CPUs: k.NumCPU()},
+		Needs: c.needed(),
 	}
 	o.Settings.Warnings = c.opts.Session.Warnings
 	for i, p := range c.checked.Progs {

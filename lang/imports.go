@@ -23,35 +23,29 @@ const (
 type importer struct {
 	diags *source.Diags
 	defs  *builtins.Registry
-	root  string          // directory of the script
-	dirs  []string        // searched after the importing file's own and the script's
+	root  string   // directory of the script
+	dirs  []string // searched after the importing file's own and the script's
+	files *source.Files
 	seen  map[string]bool // real paths
 	out   *ast.Program
 }
 
 // imports returns p with everything it imports merged in; p itself where it
 // imports nothing.
-func imports(p *ast.Program, defs *builtins.Registry, dirs []string, diags *source.Diags) *ast.Program {
+func imports(p *ast.Program, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
 	if len(p.Imports) == 0 {
 		return p
 	}
 	merged := *p
 	merged.C, merged.Decls = nil, nil
-	im := &importer{diags: diags, defs: defs, root: dirOf(p.File), dirs: dirs, seen: map[string]bool{}, out: &merged}
+	im := &importer{diags: diags, defs: defs, root: dirOf(p.File), dirs: dirs, files: files, seen: map[string]bool{}, out: &merged}
 	if p.File != nil {
-		if real, err := filepath.EvalSymlinks(p.File.Name); err == nil {
-			im.seen[absolute(real)] = true
+		if real, err := im.files.Real(p.File.Name); err == nil {
+			im.seen[real] = true
 		}
 	}
 	im.add(p)
 	return &merged
-}
-
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
 }
 
 // add merges a parsed file, behind what it imports.
@@ -68,7 +62,7 @@ func (im *importer) one(i *ast.Import, from *source.File) {
 	var checked []string
 	for _, path := range im.candidates(i.Path, from) {
 		checked = append(checked, path)
-		info, err := os.Stat(path)
+		info, err := im.files.Stat(path)
 		if err != nil {
 			continue
 		}
@@ -79,15 +73,15 @@ func (im *importer) one(i *ast.Import, from *source.File) {
 		if im.unsafe(i, path, info) {
 			return
 		}
-		entries, err := os.ReadDir(path)
+		entries, err := im.files.ReadDir(path)
 		if err != nil {
 			im.diags.Errorf(i.Span(), "%v", err)
 			return
 		}
 		var names []string
 		for _, e := range entries {
-			if !e.IsDir() && importable(e.Name()) {
-				names = append(names, e.Name())
+			if importable(e) {
+				names = append(names, e)
 			}
 		}
 		sort.Strings(names)
@@ -139,18 +133,17 @@ func (im *importer) unsafe(i *ast.Import, path string, info os.FileInfo) bool {
 
 // file merges one file.
 func (im *importer) file(i *ast.Import, path string) {
-	real, err := filepath.EvalSymlinks(path)
+	real, err := im.files.Real(path)
 	if err != nil {
 		im.diags.Errorf(i.Span(), "%v", err)
 		return
 	}
-	real = absolute(real)
 	if im.seen[real] {
 		return
 	}
 	im.seen[real] = true
 	for _, p := range []string{filepath.Dir(real), real} {
-		info, err := os.Stat(p)
+		info, err := im.files.Stat(p)
 		if err != nil {
 			im.diags.Errorf(i.Span(), "%v", err)
 			return
@@ -175,7 +168,7 @@ func (im *importer) file(i *ast.Import, path string) {
 		im.diags.ErrorHint(i.Span(), "a .bt or .h file, or a directory of them, can be imported", "unknown import type: %q", filepath.Base(path))
 		return
 	}
-	text, err := os.ReadFile(real)
+	text, err := im.files.ReadFile(real)
 	if err != nil {
 		im.diags.Errorf(i.Span(), "%v", err)
 		return

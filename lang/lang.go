@@ -27,7 +27,7 @@ type Options struct {
 // Load parses f and what it imports, and checks it. It returns nil if there
 // are errors; diags has them, and the warnings.
 func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
-	p := Parse(f, o.Defs, o.Session.IncludeDirs, diags)
+	p := Parse(f, o.Defs, o.Session.IncludeDirs, o.Session.Files, diags)
 	if diags.HasErrors() {
 		return nil
 	}
@@ -42,19 +42,19 @@ func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
 // Parse parses f, what it imports, and what it uses of the standard library,
 // into one tree. An import is looked for in the importing file's directory,
 // then in dirs. If Parse adds an error to diags the tree is nil or not complete.
-func Parse(f *source.File, defs *builtins.Registry, dirs []string, diags *source.Diags) *ast.Program {
+func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
 	p := parse.File(f, defs.IsVariable, diags)
 	if p == nil || diags.HasErrors() {
 		return p
 	}
-	return withLibrary(imports(p, defs, dirs, diags), defs)
+	return withLibrary(imports(p, defs, dirs, files, diags), defs)
 }
 
 // Expand reads the C section of p and replaces the calls of macros. It returns
 // the tree without them, and what the C section declares.
 func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
 	decls := cdecl.Parse(p.C, cdecl.Options{
-		Kernel: o.Env.Kernel, Dirs: o.Session.IncludeDirs, Files: o.Session.IncludeFiles,
+		Kernel: o.Env.Kernel, Dirs: o.Session.IncludeDirs, Files: o.Session.IncludeFiles, Reader: o.Session.Files,
 		Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"},
 	}, diags)
 	return macro.Expand(p, decls, o.Defs, diags), decls

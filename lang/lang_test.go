@@ -36,7 +36,7 @@ func write(t *testing.T, files map[string]string) string {
 func load(t *testing.T, dir, text string, dirs ...string) (*ast.Program, *source.Diags) {
 	t.Helper()
 	diags := &source.Diags{}
-	p := Parse(source.NewFile(filepath.Join(dir, "main.bt"), text), builtins.NewRegistry(nil), dirs, diags)
+	p := Parse(source.NewFile(filepath.Join(dir, "main.bt"), text), builtins.NewRegistry(nil), dirs, nil, diags)
 	return p, diags
 }
 

@@ -196,6 +196,7 @@ func bpfPrograms(f func(id uint32, name string) bool) error {
 }
 
 func expandBPF(e *Env, p *Point) ([]*Point, error) {
+	e.Needs.SetOnlyNow("the BPF programs that are loaded")
 	var out []*Point
 	err := bpfPrograms(func(id uint32, name string) bool {
 		if match(p.Func, name) && (p.Count == 0 || p.Count == uint64(id)) {

@@ -139,6 +139,9 @@ type Env struct {
 	USDTFileActivation bool
 	DebugInfo          string // --debuginfo: where to look for separate debug files before /usr/lib/debug
 
+	// Needs takes down what is read outside of Kernel; nil: it is not noted.
+	Needs *object.Needs
+
 	opened  map[string]*binary.File // by path
 	defined int                     // probes defined in tracefs so far
 }
@@ -322,6 +325,7 @@ type TraceFormat struct {
 	Fields []types.Field // without the common_ ones; offsets from the start of the record
 	Size   int           // bytes of the fixed part
 	Decls  []string      // the fields' C declarations, as -lv prints them
+	Digest string        // identifies the kernel's description, the ID included
 }
 
 // FuncProto is a kernel function's parameters and result, from BTF.

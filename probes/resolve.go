@@ -31,6 +31,7 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 		return mappedFiles(pid)
 	}
 	if isWild(target) {
+		e.Needs.SetOnlyNow("the files that match a pattern")
 		if !strings.Contains(target, "/") {
 			return nil, usage("%s: %s: wildcards need a path", kind, target)
 		}
@@ -46,13 +47,20 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 		}
 		return nil, usage("%s target file '%s' does not exist or is not executable", kind, target)
 	}
-	if path := inPATH(target); path != "" {
-		return []string{path}, nil
-	}
-	if path := binary.FindLibrary(target); path != "" {
+	if path := FindTarget(target); path != "" {
+		e.Needs.AddTarget(target, path)
 		return []string{path}, nil
 	}
 	return nil, usage("%s target file '%s' does not exist or is not executable", kind, target)
+}
+
+// FindTarget finds a program in PATH or a library known to the dynamic linker by
+// its name. It returns its path, or "".
+func FindTarget(name string) string {
+	if path := inPATH(name); path != "" {
+		return path
+	}
+	return binary.FindLibrary(name)
 }
 
 // inProcess is a path as the traced process sees it, if it lives in another

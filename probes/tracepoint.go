@@ -60,11 +60,15 @@ func tracepointKind() *Kind {
 	}
 	k.Context = tracepointContext
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
-		f, err := e.Kernel.Tracepoint(p.Target, p.Func)
-		if err != nil {
-			return nil, attachError(p, err, capsTracing, nil)
+		id := p.Event
+		if id == 0 {
+			f, err := e.Kernel.Tracepoint(p.Target, p.Func)
+			if err != nil {
+				return nil, attachError(p, err, capsTracing, nil)
+			}
+			id = uint64(f.ID)
 		}
-		c, err := attachPerf(&unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: uint64(f.ID), Sample: 1, Wakeup: 1}, -1, 0, prog)
+		c, err := attachPerf(&unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Sample: 1, Wakeup: 1}, -1, 0, prog)
 		return c, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel refuses programs on this tracepoint", unix.EACCES: "the program reads beyond the tracepoint's record"})
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
@@ -88,6 +92,7 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Event = uint64(f.ID)
 	space, noStack := kernelSpace, ""
 	if p.Target == "syscalls" {
 		space = userSpace

@@ -155,6 +155,7 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
 	}
 	x.DebugDirs = e.DebugInfo
+	e.Needs.AddFile(x.Path, x.BuildID())
 	if e.opened == nil {
 		e.opened = map[string]*binary.File{}
 	}

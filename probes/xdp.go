@@ -26,6 +26,9 @@ func interfaceOf(p *object.Point) (*net.Interface, error) {
 
 // expandInterface matches a pattern of interface names.
 func expandInterface(e *Env, p *Point) ([]*Point, error) {
+	if isWild(p.Target) {
+		e.Needs.SetOnlyNow("the network interfaces that there are")
+	}
 	list, err := net.Interfaces()
 	if err != nil {
 		return nil, err

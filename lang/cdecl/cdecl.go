@@ -11,7 +11,6 @@ package cdecl
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,6 +26,7 @@ type Options struct {
 	Kernel  Kernel            // for types the C text does not define; nil: nowhere
 	Dirs    []string          // -I, searched before the system's
 	Files   []string          // --include, read first
+	Reader  *source.Files     // reads all of them; nil: from disk
 	Defines map[string]string // predefined macros, beside the compiler's usual ones
 }
 
@@ -100,7 +100,7 @@ func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Decls {
 	u := NewUnit(opts, diags)
 	var spans []source.Span
 	for _, name := range opts.Files {
-		f := source.NewFile("<command line>", includeLine(name))
+		f := source.NewFile("<command line>", includeLine(opts.Reader, name))
 		spans = append(spans, source.Span{File: f, End: len(f.Text)})
 	}
 	for _, it := range items {
@@ -112,8 +112,8 @@ func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Decls {
 
 // includeLine is the directive that --include stands for. A file that is not
 // there may be a header in one of the directories for them.
-func includeLine(name string) string {
-	if _, err := os.Stat(name); err != nil && !filepath.IsAbs(name) {
+func includeLine(files *source.Files, name string) string {
+	if _, err := files.Stat(name); err != nil && !filepath.IsAbs(name) {
 		return "#include <" + name + ">\n"
 	}
 	return `#include "` + name + "\"\n"

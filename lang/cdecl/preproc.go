@@ -1,7 +1,6 @@
 package cdecl
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -382,7 +381,7 @@ func (u *Decls) include(toks []token, at source.Span) {
 	if quoted {
 		dirs = append(dirs, filepath.Dir(at.File.Name))
 	}
-	dirs = append(append(dirs, u.opts.Dirs...), SystemIncludeDirs()...)
+	dirs = append(append(dirs, u.opts.Dirs...), systemIncludeDirs(u.opts.Reader)...)
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name)
 		if filepath.IsAbs(name) {
@@ -391,7 +390,7 @@ func (u *Decls) include(toks []token, at source.Span) {
 		if u.included[path] {
 			return
 		}
-		data, err := os.ReadFile(path)
+		data, err := u.opts.Reader.ReadFile(path)
 		if err != nil {
 			continue
 		}
@@ -438,10 +437,9 @@ func guarded(text string) bool {
 }
 
 // SystemIncludeDirs lists where the system keeps its headers.
-func SystemIncludeDirs() []string {
+func SystemIncludeDirs() []string { return systemIncludeDirs(nil) }
+
+func systemIncludeDirs(files *source.Files) []string {
 	dirs := []string{"/usr/local/include", "/usr/include"}
-	if multi, _ := filepath.Glob("/usr/include/*-linux-gnu"); multi != nil {
-		dirs = append(dirs, multi...)
-	}
-	return dirs
+	return append(dirs, files.Glob("/usr/include/*-linux-gnu")...)
 }

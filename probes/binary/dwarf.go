@@ -96,7 +96,7 @@ const systemDebugDir = "/usr/lib/debug"
 func (x *File) findDebugFile() *File {
 	given := filepath.SplitList(x.DebugDirs)
 	dirs := append(slices.Clone(given), systemDebugDir)
-	if id := x.buildID(); len(id) > 2 {
+	if id := x.BuildID(); len(id) > 2 {
 		for _, dir := range dirs {
 			if d, err := Open(filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")); err == nil {
 				return d
@@ -129,8 +129,8 @@ func (x *File) findDebugFile() *File {
 	return nil
 }
 
-// buildID is the build id in hexadecimal, or "".
-func (x *File) buildID() string {
+// BuildID returns the build ID in hexadecimal, or "".
+func (x *File) BuildID() string {
 	note := x.bytesOf(x.elf.Section(".note.gnu.build-id"))
 	const header = 16 // sizes, type, "GNU"
 	if len(note) < header || string(note[12:header]) != "GNU\x00" {

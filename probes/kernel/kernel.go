@@ -255,21 +255,38 @@ func (k *Kernel) Tracepoint(category, event string) (*probes.TraceFormat, error)
 	if f := k.formats[name]; f != nil {
 		return f, nil
 	}
-	if category == "" || event == "" || strings.ContainsAny(name, "/\x00") || category == ".." || event == ".." {
-		return nil, fmt.Errorf("tracepoint %s: %w", name, ErrNotFound)
+	text, err := k.formatText(category, event)
+	if err != nil {
+		return nil, err
 	}
-	text, err := k.src.read("tracing/events/" + category + "/" + event + "/format")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("tracepoint %s: %w", name, ErrNotFound)
-	} else if err != nil {
-		return nil, fmt.Errorf("tracepoint %s: %w", name, err)
-	}
-	f, err := parseFormat(string(text), category, k.Type)
+	f, err := parseFormat(text, category, k.Type)
 	if err != nil {
 		return nil, fmt.Errorf("tracepoint %s: %w", name, err)
 	}
+	f.Digest = digest(text)
 	k.formats[name] = f
 	return f, nil
+}
+
+// TracepointDigest is the Digest of a tracepoint's format, without reading more
+// of it than that.
+func (k *Kernel) TracepointDigest(category, event string) (string, error) {
+	text, err := k.formatText(category, event)
+	return digest(text), err
+}
+
+func (k *Kernel) formatText(category, event string) (string, error) {
+	name := category + ":" + event
+	if category == "" || event == "" || strings.ContainsAny(name, "/\x00") || category == ".." || event == ".." {
+		return "", fmt.Errorf("tracepoint %s: %w", name, ErrNotFound)
+	}
+	text, err := k.src.read("tracing/events/" + category + "/" + event + "/format")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("tracepoint %s: %w", name, ErrNotFound)
+	} else if err != nil {
+		return "", fmt.Errorf("tracepoint %s: %w", name, err)
+	}
+	return string(text), nil
 }
 
 // Symbol is the address of a kernel symbol.

@@ -143,13 +143,6 @@ type Option struct {
 	Default   string
 }
 
-// Needs is what an object depends on outside of itself.
-type Needs struct {
-	Release string // of the kernel it was compiled for
-	Arch    string // as GOARCH has it
-	CPUs    int    // possible CPUs
-}
-
 // Program returns the program with that name, or nil.
 func (o *Object) Program(name string) *Program {
 	for _, p := range o.Programs {

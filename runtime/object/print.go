@@ -36,7 +36,22 @@ func (o *Object) String() string {
 }
 
 func (n *Needs) print(b *strings.Builder) {
-	fmt.Fprintf(b, "needs Linux %s %s, %d CPUs\n", n.Release, n.Arch, n.CPUs)
+	fmt.Fprintf(b, "needs Linux %s %s, %d CPUs", n.Release, n.Arch, n.CPUs)
+	for _, f := range []struct{ name, val string }{{"kernel", n.Kernel}, {"boot", n.Boot}, {"modules", n.Modules}, {"only now", n.OnlyNow}} {
+		if f.val != "" {
+			fmt.Fprintf(b, ", %s %s", f.name, f.val)
+		}
+	}
+	b.WriteByte('\n')
+	for _, t := range n.Tracepoints {
+		fmt.Fprintf(b, "needs tracepoint %s:%s as %s\n", t.Category, t.Event, t.Format)
+	}
+	for _, t := range n.Targets {
+		fmt.Fprintf(b, "needs %s at %s\n", t.Name, t.Path)
+	}
+	for _, f := range n.Files {
+		fmt.Fprintf(b, "needs file %s of %d bytes, build %q, inode %d of %d, changed %d\n", f.Path, f.Size, f.Build, f.Inode, f.Dev, f.Changed)
+	}
 }
 
 func (s *Session) print(b *strings.Builder) {

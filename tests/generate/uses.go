@@ -149,7 +149,7 @@ func examples() []use {
 		seen := map[string]bool{}
 		for _, e := range d.Doc.Examples {
 			var diags source.Diags
-			tree := lang.Parse(source.NewFile("example", e), table, nil, &diags)
+			tree := lang.Parse(source.NewFile("example", e), table, nil, nil, &diags)
 			if diags.HasErrors() {
 				continue // that the examples compile is tested with the table
 			}
@@ -219,7 +219,7 @@ func arguments(uses, values []use) []use {
 	var list []use
 	for _, u := range uses {
 		var diags source.Diags
-		tree := lang.Parse(source.NewFile("use", u.in.attach+" { "+u.text+" }"), table, nil, &diags)
+		tree := lang.Parse(source.NewFile("use", u.in.attach+" { "+u.text+" }"), table, nil, nil, &diags)
 		if diags.HasErrors() || len(tree.Decls) == 0 {
 			continue
 		}

@@ -1,0 +1,49 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// Unmet reports why an object can't be loaded here although it could be where it
+// was compiled, or nil: everything that its code was made for is the same. k is
+// the running kernel.
+func Unmet(o *object.Object, k *kernel.Kernel) error {
+	n := &o.Needs
+	switch id := k.Identity(); {
+	case n.OnlyNow != "":
+		return fmt.Errorf("it depends on %s", n.OnlyNow)
+	case n.Kernel == "" || id != n.Kernel:
+		return errors.New("it was compiled for another kernel")
+	case n.Arch != k.Arch() || n.CPUs != k.NumCPU():
+		return errors.New("it was compiled for another machine")
+	case n.Boot != "" && n.Boot != k.Boot():
+		return errors.New("the kernel was booted since")
+	case n.Modules != "" && n.Modules != k.ModuleSet():
+		return errors.New("other modules are loaded")
+	}
+	for _, t := range n.Targets {
+		if probes.FindTarget(t.Name) != t.Path {
+			return fmt.Errorf("%s is not %s", t.Name, t.Path)
+		}
+	}
+	for _, f := range n.Files {
+		if !f.Same() {
+			return fmt.Errorf("%s has changed", f.Path)
+		}
+	}
+	for _, t := range n.Tracepoints {
+		digest, err := k.TracepointDigest(t.Category, t.Event)
+		if err != nil {
+			return err
+		}
+		if digest != t.Format {
+			return fmt.Errorf("tracepoint %s:%s has changed", t.Category, t.Event)
+		}
+	}
+	return nil
+}
