@@ -32,6 +32,9 @@ type Options struct {
 	// Dump is called with the text of each stage as it is done; nil: nobody
 	// asks, and nothing is printed.
 	Dump func(stage, text string)
+	// ForeignReaders says that the object is for other loaders than package
+	// runtime: each value of a map is whole in a kernel map.
+	ForeignReaders bool
 	// Verify checks the intermediate code whenever a stage has made it.
 	Verify bool
 	// Timed is told how long each stage took; nil: nobody asks.
@@ -158,7 +161,7 @@ func (c *compilation) check() error {
 
 func (c *compilation) plan() error {
 	var err error
-	if c.planned, err = plan.Plan(c.checked); err != nil {
+	if c.planned, err = plan.Plan(c.checked, plan.Options{ForeignReaders: c.opts.ForeignReaders}); err != nil {
 		return c.report(err)
 	}
 	for _, d := range c.planned.Warnings {

@@ -37,6 +37,7 @@ func kprobeKind(ret bool) *Kind {
 	if !ret {
 		k.Return = "kretprobe"
 	}
+	k.OnReturn = ret
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
 	k.Expand = expandKprobe
 	k.Suggest = suggestFunction

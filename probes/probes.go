@@ -65,6 +65,8 @@ type Kind struct {
 	Doubt func(e *Env, p *Point) string
 	// Outermost says that no filter of probes applies to the kind (begin, end).
 	Outermost bool
+	// OnReturn says that the program runs when the function at the point returns.
+	OnReturn bool
 	// Confine is how -p confines the kind's programs to a process.
 	Confine Confinement
 	// Runs is when its programs run.
@@ -123,7 +125,7 @@ func (p *Point) Data() object.Point {
 	return object.Point{
 		Kind: p.Kind.Name, Name: p.Name, Span: p.Span, Target: p.Target, Func: p.Func, Mode: p.Mode,
 		Offset: p.Offset, Addr: p.Addr, HasAddr: p.HasAddr, Count: p.Count, Event: p.Event, PID: p.PID, Multi: p.Multi,
-		File: p.File, FileOffset: p.FileOffset, Semaphore: p.Semaphore,
+		File: p.File, FileOffset: p.FileOffset, Semaphore: p.Semaphore, OnReturn: p.Kind.OnReturn,
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	gort "runtime"
 	"slices"
 	"strconv"
@@ -126,11 +125,12 @@ func (s *Session) loadMaps() error {
 			return s.mapError(name, spec, err)
 		}
 		s.maps[name] = m
-		switch name {
-		case object.RodataMap:
+		if s.obj.Kernel[i].Frozen {
 			if err := m.Freeze(); err != nil {
 				return fmt.Errorf("cannot freeze map %s: %w", name, err)
 			}
+		}
+		switch name {
 		case object.RingMap:
 			if s.ring, err = ringbuf.NewReader(m); err != nil {
 				return fmt.Errorf("cannot read the ring buffer: %w", err)
@@ -197,22 +197,15 @@ const (
 	maxRing = 16 << 20
 )
 
-// ringSize is the ring buffer's size in bytes: a power of two, as the kernel
-// wants it, and a thousandth of the memory where the script does not say.
+// ringSize returns the ring buffer's size in bytes: a thousandth of the memory
+// unless the script sets it.
 func (s *Session) ringSize() int {
-	want := s.obj.Settings.PerfRBPages * os.Getpagesize()
-	if want <= 0 {
-		var info unix.Sysinfo_t
-		if unix.Sysinfo(&info) == nil {
-			want = int(uint64(info.Totalram) * uint64(info.Unit) / 1000)
-		}
-		want = min(max(want, minRing), maxRing)
+	usual := 0
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		usual = int(uint64(info.Totalram) * uint64(info.Unit) / 1000)
 	}
-	size := os.Getpagesize()
-	for size*2 <= want {
-		size *= 2
-	}
-	return size
+	return s.obj.Settings.RingSize(min(max(usual, minRing), maxRing))
 }
 
 // loadPrograms loads all programs, several at a time: the verifier takes most

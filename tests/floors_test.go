@@ -20,9 +20,9 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // What stands in an internal directory belongs to the package above it.
 var floors = [][]string{
-	{"lang/source", "lang/types", "runtime/value"},
+	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout"},
 	{"lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output", "runtime/symbols"},
-	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store"},
+	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
 	{"probes"},
 	{"probes/kernel", "lang/cdecl", "builtins"},
 	{"lang/check", "lang/macro"},
@@ -42,13 +42,15 @@ var data = []string{"lang/source", "lang/types"}
 var forbidden = map[string][]string{
 	"runtime":        {"lang", "codegen"},
 	"runtime/object": {"lang", "codegen", "builtins", "probes"},
+
+	"runtime/object/elfobj": {"lang", "codegen", "builtins", "probes"},
 }
 
 // outside says who may import what from elsewhere, so that a library stays
 // behind the package that chose it. Tests may import anything.
 var outside = map[string][]string{
 	"github.com/alecthomas/participle/v2": {"lang/parse"},
-	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "probes", "probes/kernel", "runtime", "runtime/object", "runtime/store"},
+	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "probes", "probes/kernel", "runtime", "runtime/object", "runtime/object/elfobj", "runtime/store"},
 	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},

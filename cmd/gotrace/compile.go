@@ -16,8 +16,8 @@ import (
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/object/elfobj"
 )
 
 // btfFile is the file that is to be read instead of the kernel's own BTF.
@@ -81,6 +81,7 @@ func (a *app) compile(f *source.File) (*object.Object, bool) {
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Options{
 		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
+		ForeignReaders: a.opt.emitELF != "",
 	}, &diags)
 	a.report.diags(diags.All())
 	if err != nil {
@@ -95,13 +96,22 @@ func configure(p *ast.Program, diags *source.Diags) *config.Config {
 	return lang.Configure(p, os.LookupEnv, diags)
 }
 
+// writeELF writes an object to an ELF file.
+func writeELF(path string, obj *object.Object) error {
+	f, err := elfobj.FromObject(obj)
+	if err != nil {
+		return err
+	}
+	data, err := elfobj.Write(f)
+	if err != nil {
+		return err
+	}
+	return replaceFile(path, data)
+}
+
 // emitELF writes the compiled programs to a file.
 func (a *app) emitELF(obj *object.Object) int {
-	data, err := runtime.ObjectFile(obj)
-	if err == nil {
-		err = os.WriteFile(a.opt.emitELF, data, 0o644)
-	}
-	if err != nil {
+	if err := writeELF(a.opt.emitELF, obj); err != nil {
 		a.report.errorf("cannot write '%s': %v", a.opt.emitELF, bare(err))
 		return statusError
 	}

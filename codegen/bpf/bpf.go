@@ -133,7 +133,7 @@ func Emit(m *ir.Module, opts Options) (*Output, error) {
 	for _, m := range maps {
 		out.Maps = append(out.Maps, object.KernelMap{
 			Name: m.Name, Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize,
-			MaxEntries: m.MaxEntries, Flags: m.Flags, Contents: m.Contents,
+			MaxEntries: m.MaxEntries, Flags: m.Flags, Contents: m.Contents, Frozen: m.Frozen,
 		})
 	}
 	slices.SortFunc(out.Maps, func(a, b object.KernelMap) int { return cmp.Compare(a.Name, b.Name) })

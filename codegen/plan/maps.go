@@ -12,7 +12,7 @@ import (
 )
 
 // layOut decides how each map is kept.
-func (p *Program) layOut(u *uses) error {
+func (p *Program) layOut(u *uses, opts Options) error {
 	k := p.Env.Kernel
 	v := k.Release()
 	target := store.Target{
@@ -21,6 +21,7 @@ func (p *Program) layOut(u *uses) error {
 		LookupPerCPU: k.Has(probes.FeatLookupPerCPU),
 		LongKeys:     !v.Less(probes.Version{Major: 5, Minor: 11}),
 		FreeAlloc:    !v.Less(probes.Version{Major: 6, Minor: 1}),
+		NoTables:     opts.ForeignReaders,
 	}
 	var diags source.Diags
 	var specs []*store.Spec

@@ -36,12 +36,19 @@ type Map struct {
 	Object object.Map
 }
 
+// Options says what the object is for.
+type Options struct {
+	// ForeignReaders says that programs other than gotrace read the maps: each
+	// value is whole in a kernel map.
+	ForeignReaders bool
+}
+
 // Plan makes the decisions for p. The error is a source.DiagError: what the kernel
 // p was checked against cannot keep.
-func Plan(p *check.Program) (*Program, error) {
+func Plan(p *check.Program, opts Options) (*Program, error) {
 	u := findUses(p)
 	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums}
-	if err := out.layOut(u); err != nil {
+	if err := out.layOut(u, opts); err != nil {
 		return nil, err
 	}
 	out.Pairs = findPairs(p)

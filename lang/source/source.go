@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"sync"
 )
 
 // File is one piece of source text: a script, an imported file, or -e's argument.
@@ -15,6 +16,7 @@ type File struct {
 	Name string // as diagnostics print it: "stdin" for -e and standard input, else the path
 	Text string
 
+	once  sync.Once
 	lines []int // offset of the start of each line; computed on first use
 }
 
@@ -55,14 +57,14 @@ type Position struct{ Line, Col int }
 
 // Position translates an offset.
 func (f *File) Position(offset int) Position {
-	if f.lines == nil {
+	f.once.Do(func() {
 		f.lines = append(f.lines, 0)
 		for i := 0; i < len(f.Text); i++ {
 			if f.Text[i] == '\n' {
 				f.lines = append(f.lines, i+1)
 			}
 		}
-	}
+	})
 	offset = max(0, min(offset, len(f.Text)))
 	line := sort.SearchInts(f.lines, offset+1) - 1
 	return Position{line + 1, offset - f.lines[line] + 1}

@@ -79,19 +79,20 @@ type Func struct {
 // Point is a place to attach a program to. Kind names the kind of probe; which
 // of the other fields mean something depends on it.
 type Point struct {
-	Kind    string
-	Name    string // canonical text, the value of the builtin probe
-	Span    source.Span
-	Target  string // category, module, interface, cgroup, unit of a rate …
-	Func    string // function, event, hook, iterator, signal …
-	Mode    string // watchpoint mode, ingress or egress, pin path …
-	Offset  uint64 // in bytes from the start of Func
-	Addr    uint64 // absolute address, where HasAddr
-	HasAddr bool
-	Count   uint64 // rate, sample count, watchpoint length …
-	Event   uint64 // number of the kernel's event, in the namespace of the kind
-	PID     int    // only this process; 0: all
-	Multi   bool   // the program is loaded for a link to many places at once
+	Kind     string
+	Name     string // canonical text, the value of the builtin probe
+	Span     source.Span
+	Target   string // category, module, interface, cgroup, unit of a rate …
+	Func     string // function, event, hook, iterator, signal …
+	Mode     string // watchpoint mode, ingress or egress, pin path …
+	Offset   uint64 // in bytes from the start of Func
+	Addr     uint64 // absolute address, where HasAddr
+	HasAddr  bool
+	Count    uint64 // rate, sample count, watchpoint length …
+	Event    uint64 // number of the kernel's event, in the namespace of the kind
+	PID      int    // only this process; 0: all
+	Multi    bool   // the program is loaded for a link to many places at once
+	OnReturn bool   // the program runs when Func returns
 
 	// Where the point is in a file: its path, the offset of the instruction, and
 	// that of the USDT semaphore or 0.
@@ -109,6 +110,7 @@ type KernelMap struct {
 	MaxEntries int
 	Flags      uint32
 	Contents   []byte // the value of key 0; nil: zeros
+	Frozen     bool   // neither programs nor this process write to it once it is filled
 }
 
 // Settings are those of the configuration that matter while a script runs.

@@ -3,6 +3,7 @@ package object
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -20,11 +21,16 @@ func (o *Object) Spec() *ebpf.CollectionSpec {
 	return s
 }
 
+const readOnly = 1 << 7 // BPF_F_RDONLY_PROG
+
 // Spec describes the map as package ebpf creates it.
 func (m *KernelMap) Spec() *ebpf.MapSpec {
 	s := &ebpf.MapSpec{
 		Name: m.Name, Type: m.Type, KeySize: uint32(m.KeySize), ValueSize: uint32(m.ValueSize),
 		MaxEntries: uint32(m.MaxEntries), Flags: m.Flags,
+	}
+	if m.Frozen {
+		s.Flags |= readOnly
 	}
 	if m.Contents != nil {
 		s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: m.Contents}}
@@ -32,19 +38,22 @@ func (m *KernelMap) Spec() *ebpf.MapSpec {
 	return s
 }
 
-// Spec describes the program as package ebpf loads it. Its instructions are a
-// copy. A program whose AttachProg is not 0 still needs its AttachTarget.
+// Spec describes the program as package ebpf loads it, with the script's lines.
+// Its instructions are a copy. A program whose AttachProg is not 0 still needs its AttachTarget.
 func (p *Program) Spec() *ebpf.ProgramSpec {
 	s := &ebpf.ProgramSpec{
 		Name: p.Name, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo, Flags: p.Flags, License: p.License,
 		Instructions: append(p.Insns[:0:0], p.Insns...), ByteOrder: binary.LittleEndian,
 	}
-	if len(p.Funcs) > 1 {
-		// Callbacks need func_info, and then all functions do.
-		for _, f := range p.Funcs {
-			s.Instructions[f.First] = btf.WithFuncMetadata(s.Instructions[f.First], funcBTF(f))
+	// The kernel wants callbacks described, and then all functions. Tools that show
+	// programs want it as well.
+	for i, f := range p.Funcs {
+		if i == 0 {
+			f.Name = p.Name
 		}
+		s.Instructions[f.First] = btf.WithFuncMetadata(s.Instructions[f.First], funcBTF(f))
 	}
+	addLines(s.Instructions, p.Lines)
 	return s
 }
 
@@ -59,4 +68,19 @@ func funcBTF(f Func) *btf.Func {
 		linkage = btf.GlobalFunc
 	}
 	return &btf.Func{Name: f.Name, Type: proto, Linkage: linkage}
+}
+
+// RingSize returns the size in bytes of the ring buffer: what the script sets, or
+// usual. It is a power of two and not less than a page, as the kernel requires.
+func (s *Settings) RingSize(usual int) int {
+	page := os.Getpagesize()
+	want := s.PerfRBPages * page
+	if want <= 0 {
+		want = usual
+	}
+	size := page
+	for size*2 <= want {
+		size *= 2
+	}
+	return size
 }

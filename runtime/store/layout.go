@@ -16,6 +16,7 @@ type Target struct {
 	LookupPerCPU bool // programs can reach the values of other CPUs
 	LongKeys     bool // keys may have more than maxOldKey bytes
 	FreeAlloc    bool // programs can use hash maps that are not allocated in advance
+	NoTables     bool // a value must not be partly in a table of ours: others read the maps
 }
 
 // Layout is where the maps of a script are.

@@ -46,7 +46,7 @@ var threadsKind = kind{
 		switch {
 		case s.Key == nil, s.Key.Kind != types.Int || s.Key.Size != 4 || s.Key.Signed:
 			return false
-		case s.Declared || s.Max < threadSlots || s.Uses&^threadsUses != 0 || !l.AtomicFetch:
+		case s.Declared || s.Max < threadSlots || s.Uses&^threadsUses != 0 || !l.AtomicFetch || l.NoTables:
 			return false
 		}
 		switch s.Value.Kind {

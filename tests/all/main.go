@@ -295,12 +295,21 @@ func (r *run) convert(c *counter, test func(w *os.File) error) error {
 // compiler reports whether there is a C compiler that links statically, after
 // trying to install one.
 func (r *run) compiler() bool {
-	if _, err := exec.LookPath("gcc"); err == nil {
-		return true
+	_, err := exec.LookPath("gcc")
+	found := err == nil
+	var missing []string
+	if !found {
+		missing = append(missing, "gcc", "libc6-dev")
 	}
-	if err := vm.Install("gcc", "libc6-dev"); err != nil {
-		r.leave("C compiler: %v", err)
-		return false
+	for pkg, file := range map[string]string{"libbpf-dev": "/usr/include/bpf/libbpf.h", "bpftool": "/usr/sbin/bpftool"} {
+		if _, err := os.Stat(file); err != nil {
+			missing = append(missing, pkg)
+		}
+	}
+	slices.Sort(missing)
+	if err := vm.Install(missing...); err != nil {
+		r.leave("%v", err)
+		return found
 	}
 	return true
 }

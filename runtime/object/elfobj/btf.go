@@ -1,0 +1,166 @@
+package elfobj
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+)
+
+const rdonlyProg = 1 << 7 // BPF_F_RDONLY_PROG
+
+var (
+	intType  = &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	byteType = &btf.Int{Name: "unsigned char", Size: 1, Encoding: btf.Unsigned}
+	longType = &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
+)
+
+func byteArray(n uint32) btf.Type { return &btf.Array{Index: intType, Type: byteType, Nelems: n} }
+
+// mapType returns the struct that describes a map. Each member is a pointer to
+// an array whose length is the member's value.
+func mapType(m *ebpf.MapSpec) *btf.Struct {
+	def := &btf.Struct{}
+	for _, f := range []struct {
+		name  string
+		value uint32
+	}{
+		{"type", uint32(m.Type)}, {"key_size", m.KeySize}, {"value_size", m.ValueSize},
+		{"max_entries", m.MaxEntries}, {"map_flags", m.Flags},
+	} {
+		if f.value == 0 && f.name != "type" {
+			continue
+		}
+		def.Members = append(def.Members, btf.Member{
+			Name: f.name, Offset: btf.Bits(def.Size * 8),
+			Type: &btf.Pointer{Target: &btf.Array{Index: intType, Type: intType, Nelems: f.value}},
+		})
+		def.Size += 8
+	}
+	return def
+}
+
+// info is the function and line info of one function.
+type info struct {
+	section string
+	off     uint64 // of the function in its section, in bytes
+	insns   asm.Instructions
+}
+
+// describe notes the info of all functions, in the order of their places.
+func (w *writer) describe(funcs []*function) error {
+	for _, s := range w.sections {
+		for _, fn := range funcs {
+			if fn.sect == s {
+				insns := append(asm.Instructions{}, fn.insns...)
+				meta := btf.FuncMetadata(&insns[0])
+				typ := &btf.Func{Name: fn.name, Type: mainProto, Linkage: btf.GlobalFunc}
+				if meta != nil {
+					typ.Type = meta.Type
+				}
+				if s.name == textSection {
+					typ.Linkage = btf.StaticFunc
+				}
+				insns[0] = btf.WithFuncMetadata(insns[0], typ)
+				w.infos = append(w.infos, info{s.name, fn.off, insns})
+			}
+		}
+	}
+	return nil
+}
+
+// mainProto is the type of a program: long f(void *ctx).
+var mainProto = &btf.FuncProto{
+	Return: longType,
+	Params: []btf.FuncParam{{Name: "ctx", Type: &btf.Pointer{Target: (*btf.Void)(nil)}}},
+}
+
+// btf adds the sections .BTF and .BTF.ext.
+func (w *writer) btf() error {
+	b, err := btf.NewBuilder(w.types, nil)
+	if err != nil {
+		return fmt.Errorf("BTF: %w", err)
+	}
+	var funcs, lines extTable
+	for _, in := range w.infos {
+		f, l, err := btf.MarshalExtInfos(in.insns, b)
+		if err != nil {
+			return fmt.Errorf("BTF: %w", err)
+		}
+		name, err := stringOffset(b, in.section)
+		if err != nil {
+			return fmt.Errorf("BTF: %w", err)
+		}
+		funcs.add(name, f, int(btf.FuncInfoSize), in.off)
+		lines.add(name, l, int(btf.LineInfoSize), in.off)
+	}
+	data, err := b.Marshal(nil, &btf.MarshalOptions{Order: binary.LittleEndian})
+	if err != nil {
+		return fmt.Errorf("BTF: %w", err)
+	}
+	w.add(".BTF", elf.SHT_PROGBITS, 0, 4).body = data
+
+	fi, li := funcs.encode(btf.FuncInfoSize), lines.encode(btf.LineInfoSize)
+	// struct btf_ext_header with the fields for CO-RE relocations, of which there
+	// are none: cilium/ebpf 0.22 reads these fields even if the header ends before
+	// them.
+	ext := binary.LittleEndian.AppendUint16(nil, 0xeb9f)
+	ext = append(ext, 1, 0)
+	for _, n := range []int{32, 0, len(fi), len(fi), len(li), 0, 0} {
+		ext = binary.LittleEndian.AppendUint32(ext, uint32(n))
+	}
+	w.add(".BTF.ext", elf.SHT_PROGBITS, 0, 4).body = append(append(ext, fi...), li...)
+	return nil
+}
+
+// stringOffset adds s to the string table of b and returns its offset there. A
+// line of source is the one string that the package adds for its users.
+func stringOffset(b *btf.Builder, s string) (uint32, error) {
+	_, line, err := btf.MarshalExtInfos(asm.Instructions{asm.Return().WithSource(asm.Comment(s))}, b)
+	if err != nil {
+		return 0, err
+	}
+	return binary.NativeEndian.Uint32(line[8:]), nil // bpf_line_info.line_off
+}
+
+// extTable is one table of .BTF.ext: records by section.
+type extTable struct {
+	sections []extSection
+}
+
+type extSection struct {
+	name    uint32
+	count   int
+	records []byte
+}
+
+// add appends records of a function at off in a section. Their instruction
+// offsets, the first word, become byte offsets in the section.
+func (t *extTable) add(name uint32, records []byte, size int, off uint64) {
+	if len(records) == 0 {
+		return
+	}
+	if n := len(t.sections); n == 0 || t.sections[n-1].name != name {
+		t.sections = append(t.sections, extSection{name: name})
+	}
+	s := &t.sections[len(t.sections)-1]
+	for ; len(records) >= size; records = records[size:] {
+		at := uint64(binary.NativeEndian.Uint32(records))*asm.InstructionSize + off
+		s.records = binary.LittleEndian.AppendUint32(s.records, uint32(at))
+		s.records = append(s.records, records[4:size]...)
+		s.count++
+	}
+}
+
+func (t *extTable) encode(size uint32) []byte {
+	out := binary.LittleEndian.AppendUint32(nil, size)
+	for _, s := range t.sections {
+		out = binary.LittleEndian.AppendUint32(out, s.name)
+		out = binary.LittleEndian.AppendUint32(out, uint32(s.count))
+		out = append(out, s.records...)
+	}
+	return out
+}
