@@ -292,8 +292,8 @@ func (r *run) convert(c *counter, test func(w *os.File) error) error {
 	return errors.Join(err, cmd.Wait())
 }
 
-// compiler reports whether there is a C compiler that links statically, after
-// trying to install one.
+// compiler reports whether there is a C compiler that links statically. It first
+// tries to install one, and what reads the object files that gotrace writes.
 func (r *run) compiler() bool {
 	_, err := exec.LookPath("gcc")
 	found := err == nil
