@@ -72,10 +72,10 @@ func (w *writer) describe(funcs []*function) error {
 	return nil
 }
 
-// mainProto is the type of a program: long f(void *ctx).
+// mainProto is the type of a program: long f(void *context).
 var mainProto = &btf.FuncProto{
 	Return: longType,
-	Params: []btf.FuncParam{{Name: "ctx", Type: &btf.Pointer{Target: (*btf.Void)(nil)}}},
+	Params: []btf.FuncParam{{Name: "context", Type: &btf.Pointer{Target: (*btf.Void)(nil)}}},
 }
 
 // btf adds the sections .BTF and .BTF.ext.
