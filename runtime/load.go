@@ -148,7 +148,7 @@ func (s *Session) loadMaps() error {
 
 // openMaps prepares to read the script's maps.
 func (s *Session) openMaps() error {
-	k := &store.Kernel{Maps: s.maps, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
+	s.kernel = &store.Kernel{Maps: s.maps, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
 		if d := s.defs.ForType(t.Name); d != nil {
 			return d.Merge
 		}
@@ -156,7 +156,7 @@ func (s *Session) openMaps() error {
 	}}
 	for i := range s.obj.Maps {
 		m := &s.obj.Maps[i]
-		r, err := k.Open(m)
+		r, err := s.kernel.Open(m)
 		if err != nil {
 			return err
 		}

@@ -22,11 +22,13 @@ func (s *Session) printAll() {
 		maps = append(maps, &s.obj.Maps[i])
 	}
 	slices.SortFunc(maps, func(a, b *object.Map) int { return cmp.Compare(a.Name, b.Name) })
-	for _, m := range maps {
-		if err := s.printMap(m, 0, 0, false); err != nil {
-			fmt.Fprintf(s.opt.Stderr, "ERROR: cannot print %s: %v\n", m.Name, err)
+	s.kernel.ReadTogether(func() {
+		for _, m := range maps {
+			if err := s.printMap(m, 0, 0, false); err != nil {
+				fmt.Fprintf(s.opt.Stderr, "ERROR: cannot print %s: %v\n", m.Name, err)
+			}
 		}
-	}
+	})
 }
 
 // printMap prints the entries of m with the greatest values, or all if top is

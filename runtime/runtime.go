@@ -118,6 +118,7 @@ type Session struct {
 	handlers []handler // by event number
 	byName   map[string]*object.Map
 	readers  map[*object.Map]store.Reader
+	kernel   *store.Kernel
 
 	walkers    sync.WaitGroup
 	walkErr    error

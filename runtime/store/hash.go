@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 
@@ -164,7 +165,7 @@ func (s *hash) number8(data []byte) []byte {
 	if s.number == 0 {
 		return data
 	}
-	return append(numberBytes(s.number), data...)
+	return append(binary.NativeEndian.AppendUint64(nil, uint64(s.number)), data...)
 }
 
 // keyOf is the key that the kernel takes at p.
@@ -271,7 +272,6 @@ type hashReader struct {
 	e      *ebpf.Map
 	size   int // bytes of a value that count
 	stride int // bytes from one CPU's value to the next
-	number []byte
 }
 
 func openHash(k *Kernel, m *object.Map) (*hashReader, error) { return openHashOf(k, m, m.Kernel) }
@@ -284,9 +284,6 @@ func openHashOf(k *Kernel, m *object.Map, name string) (*hashReader, error) {
 	r := &hashReader{k: k, m: m, e: e, size: m.Value.Size, stride: int(e.ValueSize())}
 	if m.PerCPU {
 		r.stride = word(r.stride)
-	}
-	if m.Number > 0 {
-		r.number = numberBytes(m.Number)
 	}
 	return r, nil
 }
@@ -304,21 +301,39 @@ func (r *hashReader) each(f func(key, vals []byte)) error {
 	if r.m.PerCPU {
 		size *= r.k.CPUs
 	}
-	return eachElem(r.e, int(r.e.KeySize()), size, func(key, vals []byte) {
-		if len(r.number) == 0 || string(key[:numberSize]) == string(r.number) {
-			f(key, vals)
+	if r.m.Number == 0 {
+		return eachElem(r.e, int(r.e.KeySize()), size, f)
+	}
+	all := r.k.together[r.m.Kernel]
+	if all == nil {
+		all = map[uint64][]rawEntry{}
+		err := eachElem(r.e, int(r.e.KeySize()), size, func(key, vals []byte) {
+			n := getUint(key[:numberSize])
+			all[n] = append(all[n], rawEntry{key, vals})
+		})
+		if err != nil {
+			return err
 		}
-	})
+		if r.k.together != nil {
+			r.k.together[r.m.Kernel] = all
+		}
+	}
+	for _, e := range all[uint64(r.m.Number)] {
+		f(e.key, e.vals)
+	}
+	return nil
 }
+
+// rawEntry is an entry as the kernel has it.
+type rawEntry struct{ key, vals []byte }
 
 // scriptKey is the script's key in the kernel's. A short key has fewer bytes than
 // the map's key type: what is missing is zero.
 func (r *hashReader) scriptKey(key []byte) []byte {
-	key = key[len(r.number):]
-	if size := KeySize(r.m.Key); len(r.number) > 0 && len(key) > size {
-		key = key[:size]
+	if r.m.Number == 0 {
+		return key
 	}
-	return key
+	return key[numberSize:][:KeySize(r.m.Key)]
 }
 
 // readParts is all entries, not merged.

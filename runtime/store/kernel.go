@@ -19,7 +19,8 @@ type Kernel struct {
 	// dst. nil: there is no such function for the type.
 	Merge func(t *types.Type) func(t *types.Type, dst, src []byte)
 
-	memory map[string]*ebpf.Memory // of the arrays that are mapped, by name
+	memory   map[string]*ebpf.Memory          // of the arrays that are mapped, by name
+	together map[string]map[uint64][]rawEntry // while ReadTogether runs: shared hash maps, by name and number
 }
 
 // A Reader is a map of the script as user space sees it.
@@ -44,6 +45,14 @@ func (k *Kernel) Open(m *object.Map) (Reader, error) {
 		return nil, fmt.Errorf("bug: %s is kept in an unknown way, %q", m.Name, m.Store)
 	}
 	return kind.open(k, m)
+}
+
+// ReadTogether runs read, in which several maps are read. Hash maps that maps share
+// are read once for all of them. Nothing may be cleared or zeroed meanwhile.
+func (k *Kernel) ReadTogether(read func()) {
+	k.together = map[string]map[uint64][]rawEntry{}
+	read()
+	k.together = nil
 }
 
 // find is a kernel map by name.
@@ -131,6 +140,3 @@ func putUint(b []byte, v uint64) {
 		binary.NativeEndian.PutUint64(b, v)
 	}
 }
-
-// numberBytes is the number of a map in a shared hash map as it stands there.
-func numberBytes(n int) []byte { return binary.NativeEndian.AppendUint64(nil, uint64(n)) }
