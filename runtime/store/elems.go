@@ -41,7 +41,7 @@ type batchAttr struct {
 	flags        uint64
 }
 
-func bpf(cmd uintptr, attr unsafe.Pointer, size uintptr) error {
+func sysBPF(cmd uintptr, attr unsafe.Pointer, size uintptr) error {
 	for {
 		_, _, errno := syscall.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
 		if errno == unix.EINTR || errno == unix.EAGAIN {
@@ -59,7 +59,7 @@ func elemOp(cmd uintptr, m *ebpf.Map, key, val []byte, flags uint64) error {
 		fd: uint32(m.FD()), flags: flags,
 		key: unsafe.Pointer(unsafe.SliceData(key)), value: unsafe.Pointer(unsafe.SliceData(val)),
 	}
-	return bpf(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	return sysBPF(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a))
 }
 
 func LookupElem(m *ebpf.Map, key, val []byte) error { return elemOp(cmdLookup, m, key, val, 0) }
@@ -90,7 +90,7 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 		if !first {
 			a.in = a.out
 		}
-		err := bpf(cmdLookupBatch, unsafe.Pointer(&a), unsafe.Sizeof(a))
+		err := sysBPF(cmdLookupBatch, unsafe.Pointer(&a), unsafe.Sizeof(a))
 		if err == unix.ENOSPC && n < math.MaxInt32/2 {
 			n *= 2 // one bucket has more entries than were asked for
 			continue

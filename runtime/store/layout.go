@@ -61,7 +61,8 @@ func Plan(t Target, specs []*Spec) (*Layout, error) {
 	for i, s := range specs {
 		if share[i] {
 			// A hash map that several maps share cannot be split.
-			s.shared, ways[i] = true, l.choose(s)
+			s.shared = true
+			ways[i] = l.choose(s)
 		}
 		if ways[i].name == frontKind.name {
 			if fronts++; fronts > maxFronts {
