@@ -32,7 +32,6 @@ func argN() *Def {
 		Name:      argFamily,
 		Args:      true,
 		NotInLoop: true,
-		Found:     true,
 		Doc: Doc{
 			Summary:  "arg0, arg1, …: argument N of the traced function as a 64-bit integer, for kprobes, uprobes, USDT and raw tracepoints.",
 			Examples: []string{`kprobe:vfs_read { @bytes = hist(arg2); }`},

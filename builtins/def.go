@@ -81,6 +81,9 @@ type Def struct {
 	Params []Param
 	Unsafe bool // needs --unsafe
 	Ends   bool // control does not get behind it: exit()
+	// Acts says that a call does something besides computing its result, which may
+	// be left alone therefore.
+	Acts bool
 	// Thread says that its value is the running thread's alone: no other has it at
 	// the same time, but 0.
 	Thread bool
@@ -95,9 +98,6 @@ type Def struct {
 	// NotInLoop says that it may not stand in the body of a for loop, which
 	// runs as a callback: it reads the program's context or ends the program.
 	NotInLoop bool
-	// Found says that its type is what the traced program's or the kernel's types
-	// say where there are any: a cast to it is not idle.
-	Found bool
 	// Outside says that its Handle acts outside of the session, which may take any
 	// time. If the user ends the session, records of it that are pending are
 	// dropped.

@@ -10,6 +10,7 @@ func find() *Def {
 	return &Def{
 		Name:   "find",
 		Kind:   Function,
+		Acts:   true,
 		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Read}, {Name: "key"}, {Name: "var", Kind: VarArg}},
 		Doc: Doc{
 			Summary:  "Looks a key up once: whether there is such an entry and, if so, its value in the variable.",

@@ -10,7 +10,6 @@ func retval() *Def {
 		Name:      "retval",
 		Ret:       true,
 		NotInLoop: true,
-		Found:     true,
 		Doc: Doc{
 			Summary:  "What the traced function returned.",
 			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`},

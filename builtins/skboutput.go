@@ -22,6 +22,7 @@ func skbOutput() *Def {
 	return &Def{
 		Name:   "skboutput",
 		Kind:   Function,
+		Acts:   true,
 		Params: []Param{{Name: "path"}, {Name: "skb"}, {Name: "size"}, {Name: "offset"}},
 		Doc: Doc{
 			Summary:  "Appends the packet in a struct sk_buff, from an offset on, to a pcap file of raw IP packets: at most size bytes of its linear part, 2048 of them. 0 if it was sent, else negative.",

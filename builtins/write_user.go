@@ -9,6 +9,7 @@ func writeUser() *Def {
 	return &Def{
 		Name:   "write_user",
 		Kind:   Function,
+		Acts:   true,
 		Unsafe: true,
 		Params: []Param{{Name: "dst"}, {Name: "src"}, {Name: "size"}},
 		Doc: Doc{

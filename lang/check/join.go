@@ -162,10 +162,11 @@ func stored(t *types.Type) *types.Type {
 }
 
 // loseInts reports integers of from that to does not hold: where a conversion
-// between the (joinable) types may change a value.
+// between the (joinable) types may change a value. Above the range of an int64 is
+// what no clock, size or count reaches: that a uint64 becomes one changes nothing.
 func loseInts(to, from *types.Type) (*types.Type, *types.Type, bool) {
 	if isNumber(to) && isNumber(from) {
-		return to, from, !holds(to, from)
+		return to, from, !holds(to, from) && !(to.Signed && to.Size == 8)
 	}
 	if (to.Kind == types.Tuple || to.Kind == types.Record) && to.Kind == from.Kind {
 		for i, f := range to.Fields {

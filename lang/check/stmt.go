@@ -52,7 +52,6 @@ func (c *checker) stmt(s ast.Stmt) bool {
 	case *ast.For:
 		c.forLoop(s)
 	case *ast.While:
-		c.diagWhile(s)
 		c.condition(s.Cond, s.Span())
 		c.body(s.Body, loop{})
 	case *ast.Unroll:
@@ -69,12 +68,6 @@ func (c *checker) body(b *ast.Block, l loop) {
 	c.loops = append(c.loops, l)
 	c.block(b, false)
 	c.loops = c.loops[:len(c.loops)-1]
-}
-
-func (c *checker) diagWhile(s *ast.While) {
-	c.report(source.Diag{Span: s.Span(), Severity: source.Warning,
-		Msg:  "While loops are deprecated and may be removed in the future.",
-		Hint: "a range does the same and is easier to prove bounded: for ($i : 0..10) { … }"})
 }
 
 // effect checks an expression that stands as a statement, at span, and reports
@@ -137,8 +130,9 @@ func (c *checker) warnsDiscarded(e ast.Expr, t *types.Type) bool {
 		return false // what it ends with has been looked at
 	case *ast.Call:
 		if call := c.info.Calls[e]; call != nil {
-			return call.Def.Kind != builtins.Action
+			return call.Def.Kind != builtins.Action && !call.Def.Acts
 		}
+		return c.info.FnCalls[e] == nil // the function may do something
 	}
 	return true
 }

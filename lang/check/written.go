@@ -246,7 +246,7 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	if to.Kind == types.Pointer || isNumber(to) {
 		from = c.recordedAddress(e.X, from)
 	}
-	t := c.castType(e, to, from)
+	t := c.castType(to, from)
 	if t == nil {
 		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
 		return types.TInvalid
@@ -296,7 +296,7 @@ func castSpan(e *ast.Cast) source.Span {
 }
 
 // castType is the type of (to)x where x is of type from, or nil.
-func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
+func (c *checker) castType(to, from *types.Type) *types.Type {
 	word := isNumber(from) || from.Kind == types.Bool || from.Kind == types.Pointer
 	switch to.Kind {
 	case types.Bool:
@@ -306,9 +306,6 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 	case types.Int, types.Enum:
 		switch {
 		case word:
-			if types.Equal(to, from) && c.aggregateRead(e.X) == nil && !c.found(e.X) {
-				c.warnf(castSpan(e), "Unnecessary cast: expression is already of type %s", from)
-			}
 			return to
 		case from.Kind == types.Array && isNumber(from.Elem) && from.Size == to.Size:
 			return to
@@ -317,11 +314,7 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 		}
 	case types.Pointer:
 		if word || from.Kind == types.Array && from.Size == 8 {
-			same := from.Kind == types.Pointer && types.Equal(to.Elem, from.Elem)
-			if same && !c.found(e.X) {
-				c.warnf(castSpan(e), "Unnecessary cast: expression is already of type %s", from)
-			}
-			if same && from.Space == types.BTF {
+			if from.Kind == types.Pointer && types.Equal(to.Elem, from.Elem) && from.Space == types.BTF {
 				return from // the verifier goes on knowing it
 			}
 			return types.NewPointer(to.Elem, c.pointerSpace(from))
@@ -340,16 +333,6 @@ func (c *checker) castType(e *ast.Cast, to, from *types.Type) *types.Type {
 		}
 	}
 	return nil
-}
-
-// found reports whether the type of e is one that kernels and programs differ
-// in: that of a member, or what debug info says of an argument or a result.
-func (c *checker) found(e ast.Expr) bool {
-	if _, ok := e.(*ast.Field); ok {
-		return true
-	}
-	call := c.info.Calls[e]
-	return call != nil && call.Def.Found
 }
 
 // castArray is an array of integers made of an integer, another array or a

@@ -228,7 +228,7 @@ func TestLoadsAndEnds(t *testing.T) {
 	for _, s := range stocks {
 		list := s.draw(*sample + 1)
 		if testing.Short() {
-			list = slices.DeleteFunc(list, func(p program) bool { return !drawn(p.String(), *sample, 7) })
+			list = slices.DeleteFunc(list, func(p program) bool { return !drawn(p.String(), *sample, 25) })
 		}
 		var sum tally
 		var mu sync.Mutex
