@@ -294,13 +294,13 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 		}
 		builtins.SetStrLen(f, d, f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), p.space))
 	case p.space == types.NoSpace && d.Len != nil && n > maxInline:
-		builtins.SetStrLen(f, d, f.readText(p, n, d, types.Kernel))
+		builtins.SetStrLen(f, d, f.readText(p, n, t, d, types.Kernel))
 	case p.space == types.NoSpace:
 		f.b.Copy(d.Ptr, d.Off, p.address(f), n)
 		switch {
-		case p.t.Size > t.Size && t.Size > 0:
+		case t.Size > 0 && (p.t.Size > t.Size || p.t.Full && !t.Full && p.t.Size == t.Size):
 			f.b.Store(d.Ptr, d.Off+int64(t.Size-1), 1, f.b.Const(0))
-		case t.Size > n && !d.Padded:
+		case p.t.Full && t.Size > n && !d.Padded:
 			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
 		}
 		f.clearTail(d, n)
@@ -310,21 +310,27 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 			f.clearBehindNUL(d, n)
 		}
 		f.clearTail(d, n)
-		if t.Size > n { // room for a NUL, should there be none
+		switch { // a NUL, should there be none
+		case t.Size > n:
 			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
+		case !t.Full && n > 0:
+			f.b.Store(d.Ptr, d.Off+int64(n-1), 1, f.b.Const(0))
 		}
 	default:
 		f.zeroDest(d)
-		f.readText(p, n, d, p.space)
+		f.readText(p, n, t, d, p.space)
 	}
 }
 
-// readText copies an array of n characters up to its NUL, or, if it has none,
-// all of it. The result is what the helper that reads strings returns: it takes
+// readText copies up to n characters of a string to its NUL, as a string of type
+// t, or, if it is an array that has none, all of it. The result is what the helper that reads strings returns: it takes
 // the last character for the place of a NUL.
-func (f *fn) readText(p place, n int, d Dest, space types.Space) *ir.Value {
+func (f *fn) readText(p place, n int, t *types.Type, d Dest, space types.Space) *ir.Value {
 	size := f.b.Const(int64(n))
 	r := f.ReadStr(d.Ptr, d.Off, size, n, p.address(f), space)
+	if !p.t.Full || !t.Full && t.Size <= n {
+		return r
+	}
 	f.If(f.b.Op(ir.OpEq, r, size), func() {
 		last := int64(n - 1)
 		f.Read(d.Ptr, d.Off+last, 1, f.b.AddImm(p.address(f), last), space, "")

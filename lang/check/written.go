@@ -53,7 +53,7 @@ func basicType(name string) *types.Type {
 func sized(t *types.Type, n int) *types.Type {
 	switch {
 	case t.Kind == types.String && t.Size == 0:
-		return types.NewChars(n)
+		return types.NewString(n)
 	case t.Kind == types.Buffer && t.Len == 0:
 		return types.NewBuffer(n)
 	}
