@@ -415,7 +415,7 @@ func (c *checker) index(e *ast.Index) *types.Type {
 		c.info.Lits[e] = &builtins.Lit{Int: b}
 		return types.TInt8
 	}
-	return within(elem, x.Space)
+	return part(elem, x)
 }
 
 // pointee is the type of what a pointer points to, as an object.
@@ -430,6 +430,69 @@ func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
 		return types.TInvalid
 	}
 	return c.current(within(t, p.Space))
+}
+
+// part is the type of a part of obj. Where obj is a copy in the program's own
+// memory, the pointers in it point where those of the original did.
+func part(t, obj *types.Type) *types.Type {
+	if obj.Space != types.NoSpace || obj.Leads == types.NoSpace {
+		return within(t, obj.Space)
+	}
+	switch {
+	case t.Kind == types.Pointer:
+		return within(t, obj.Leads)
+	case t.Kind == types.Struct || t.Kind == types.Array:
+		return leading(t, obj.Leads)
+	}
+	return within(t, obj.Space)
+}
+
+// leading is the type of an object in the program's own memory that was copied
+// from space s.
+func leading(t *types.Type, s types.Space) *types.Type {
+	s = unverified(s)
+	if t.Space == types.NoSpace && t.Leads == s {
+		return t
+	}
+	u := *t
+	u.Space, u.Leads = types.NoSpace, s
+	return &u
+}
+
+// located is a type that a script writes, which tells no address spaces, with
+// those of a value of type t that is given to it.
+func located(written, t *types.Type) *types.Type {
+	if invalid(t) || invalid(written) || written.Kind != t.Kind {
+		return written
+	}
+	switch written.Kind {
+	case types.Pointer:
+		if s := unverified(t.Space); written.Space == types.NoSpace && s != types.NoSpace && written.Elem != nil {
+			return types.NewPointer(within(written.Elem, s), s)
+		}
+	case types.Struct, types.Array:
+		if s := stored(t).Leads; written.Leads == types.NoSpace && s != types.NoSpace {
+			return leading(written, s)
+		}
+	case types.Tuple, types.Record:
+		elems, names := make([]*types.Type, len(written.Fields)), make([]string, len(written.Fields))
+		changed := false
+		for i, f := range written.Fields {
+			elems[i], names[i] = f.Type, f.Name
+			if g, ok := t.Field(f.Name); ok {
+				elems[i] = located(f.Type, g.Type)
+			}
+			changed = changed || elems[i] != f.Type
+		}
+		switch {
+		case !changed:
+		case written.Kind == types.Record:
+			return types.NewRecord(names, elems)
+		default:
+			return types.NewTuple(elems...)
+		}
+	}
+	return written
 }
 
 // within is the type of a part of an object in space s. What the part points to
@@ -541,7 +604,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		f.Type = types.NewString(c.cfg.MaxStrlen + 1).InSpace(types.Kernel)
 	}
 	c.info.Fields[e] = f
-	return c.current(within(f.Type, obj.Space))
+	return c.current(part(f.Type, obj))
 }
 
 // recordedAddress gives a string that a tracepoint recorded, where its address is

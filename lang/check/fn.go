@@ -29,6 +29,8 @@ type fnState struct {
 	fn    *Func
 	calls map[*fnState]bool // other functions it calls
 	loop  bool              // it is part of a cycle of calls that has been reported
+
+	located *types.Type // its result, with the address spaces of what is returned
 }
 
 func (c *checker) declareFuncs(p *ast.Program) {
@@ -96,6 +98,9 @@ func (c *checker) signature(f *fnState) {
 		}
 		if t.Kind != types.String || !growing(t) || invalid(f.fn.Result) || f.fn.Result.Kind == types.Void {
 			f.fn.Result = t
+			if f.located != nil && types.Equal(f.located, t) {
+				f.fn.Result = f.located
+			}
 		}
 	}
 }
@@ -208,9 +213,13 @@ func (c *checker) returnFrom(f *fnState, s *ast.Jump, t *types.Type) {
 			f.fn.Result, c.changed = stored(t), true
 		}
 	case s.Value != nil:
-		c.convert(want, t, s.Value, s.Value.Span(), func() {
+		if c.convert(want, t, s.Value, s.Value.Span(), func() {
 			c.errorf(s.Span(), "Function %s returns '%s', not '%s'", f.fn.Name, want, plain(t))
-		})
+		}) {
+			if l := located(want, t); l != want {
+				f.fn.Result, f.located, c.changed = l, l, true
+			}
+		}
 	}
 }
 
@@ -255,6 +264,9 @@ func (c *checker) give(f *fnState, p *Var, t *types.Type, span source.Span) {
 	case growing(p.fixed):
 		c.widen(p, t)
 	case p.fixed.Kind != types.Pointer || t.Kind != types.Pointer:
+		if l := located(p.Type, t); l != p.Type {
+			p.Type, c.changed = l, true
+		}
 	case p.given == nil:
 		p.given = t
 		p.Type = types.NewPointer(within(p.fixed.Elem, unverified(t.Space)), unverified(t.Space))

@@ -81,6 +81,16 @@ func join(a, b *types.Type) (*types.Type, bool) {
 	return nil, false
 }
 
+// kept is the type of something of type old that is given a value of type t, and
+// whether that is another one.
+func kept(old, t *types.Type) (j *types.Type, changed, ok bool) {
+	if j, ok = join(old, t); !ok {
+		return nil, false, false
+	}
+	l := located(j, t)
+	return l, l != j || !same(j, old), true
+}
+
 // joinFields joins tuples by position and records by name; the order of a's
 // names stays.
 func joinFields(a, b *types.Type) (*types.Type, bool) {
@@ -155,7 +165,11 @@ func same(a, b *types.Type) bool {
 // memory. A pointer still points where it did.
 func stored(t *types.Type) *types.Type {
 	switch t.Kind {
-	case types.Struct, types.String, types.Array:
+	case types.Struct, types.Array:
+		if t.Space != types.NoSpace {
+			return leading(t, t.Space)
+		}
+	case types.String:
 		return t.InSpace(types.NoSpace)
 	}
 	return t

@@ -133,13 +133,13 @@ func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []a
 		c.errorf(span, "Value '%s' cannot be used as a map key.", bad)
 		return false
 	}
-	j, ok := join(m.info.Key, storedDeep(t))
+	j, changed, ok := kept(m.info.Key, storedDeep(t))
 	if !ok {
 		got, want := c.named(t, m.info.Key)
 		c.errorf(span, "Argument mismatch for %s: trying to access with arguments: '%s' when map expects arguments: '%s'", m.info.Name, got, want)
 		return false
 	}
-	if !same(j, m.info.Key) {
+	if changed {
 		m.info.Key = j
 		c.changed = true
 	}
@@ -208,13 +208,13 @@ func (c *checker) joinValue(m *mapState, t *types.Type, lit ast.Expr, at, value 
 		m.wrong = true
 		return
 	}
-	j, ok := join(m.info.Value, storedDeep(t))
+	j, changed, ok := kept(m.info.Value, storedDeep(t))
 	if !ok {
 		got, have := c.named(t, m.info.Value)
 		c.errorf(at, "Type mismatch for %s: trying to assign value of type '%s' when map already has a type '%s'", m.info.Name, got, have)
 		return
 	}
-	if !same(j, m.info.Value) {
+	if changed {
 		m.info.Value = j
 		c.changed = true
 	}

@@ -139,6 +139,10 @@ func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.S
 		})
 		if growing(v.fixed) {
 			c.widen(v, t)
+		} else if v.Type != nil {
+			if l := located(v.Type, t); l != v.Type {
+				v.Type, c.changed = l, true
+			}
 		}
 		return
 	}
@@ -156,11 +160,11 @@ func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.S
 
 // widen joins t into v's type.
 func (c *checker) widen(v *Var, t *types.Type) bool {
-	j, ok := join(v.Type, stored(t))
+	j, changed, ok := kept(v.Type, stored(t))
 	if !ok {
 		return false
 	}
-	if !same(j, v.Type) {
+	if changed {
 		v.Type = j
 		c.changed = true
 	}

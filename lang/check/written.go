@@ -445,6 +445,9 @@ func (c *checker) current(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Struct:
 		if d := c.c.Type(t.Name); d != nil {
+			if t.Space == types.NoSpace && t.Leads != types.NoSpace {
+				return leading(d, t.Leads)
+			}
 			return d.InSpace(unverified(t.Space))
 		}
 	case types.Pointer:

@@ -53,6 +53,7 @@ type Type struct {
 	Elem   *Type      // Pointer, Array
 	Len    int        // Array
 	Space  Space      // Pointer: of what it points to; Struct, Array, String: of the object itself
+	Leads  Space      // Struct, Array in own memory: where the pointers in it point that do not say so
 	Params []int64    // Opaque, Agg: parameters (hist k, lhist min max step, kstack depth …)
 	Fields []Field    // Tuple, Record
 	Comp   *Composite // Struct

@@ -174,7 +174,7 @@ func nested(n int) []byte {
 		size := binary.AppendUvarint(nil, 1<<min(i, 27))
 		b = append(b, byte(types.Tuple), 0)
 		b = append(b, size...)
-		b = append(b, 0, 0, 0, 0, 0) // unsigned, no element, no length, no space, no parameters
+		b = append(b, 0, 0, 0, 0, 0, 0) // unsigned, no word, no element, no length, no space, no parameters
 		if i == 0 {
 			b = append(b, 0, 0, 0) // no members
 			continue

@@ -44,6 +44,7 @@ func (e *encoder) typeRef(t *types.Type, bare bool) int {
 	b = appendString(b, t.Name)
 	b = binary.AppendUvarint(b, uint64(t.Size))
 	b = appendBool(b, t.Signed)
+	b = appendBool(b, t.Word)
 	b = binary.AppendUvarint(b, uint64(e.typeRef(t.Elem, bare || t.Kind == types.Pointer)))
 	b = binary.AppendUvarint(b, uint64(t.Len))
 	b = binary.AppendUvarint(b, uint64(t.Space))
@@ -123,7 +124,7 @@ func (d *decoder) readType() decodedType {
 		}
 	}
 	t.Kind = types.Kind(d.small(int(types.Agg)))
-	t.Name, t.Size, t.Signed = d.string(), d.small(maxTypeSize), d.bool()
+	t.Name, t.Size, t.Signed, t.Word = d.string(), d.small(maxTypeSize), d.bool(), d.bool()
 	elem := d.typeAt()
 	t.Elem, t.Len, t.Space = elem.t, d.small(maxTypeLen), types.Space(d.small(int(types.User)))
 	if elem.t != nil {

@@ -40,6 +40,7 @@ var fixtures = map[string][2]string{
 	"widths-O0": {"gcc -g -O0 widths.c", "-static"},
 	"widths-O2": {"gcc -g -O2 widths.c", "-static"},
 	"texts-O1":  {"gcc -g -O1 texts.c", "-static"},
+	"shapes-O1": {"gcc -g -O1 shapes.c", "-static"},
 	"lines-O0":  {"gcc -g -O0 lines.c", "-static"},
 	"lines-O1":  {"gcc -g -O1 lines.c", "-static"},
 	"cpp-O0":    {"g++ -g -O0 params.cpp", "-static"},
