@@ -59,7 +59,7 @@ func newHash(l *layout, s *Spec, m *object.Map) *hash {
 	m.LRU, m.PerCPU = s.LRU, perCPU
 	h := &hash{name: s.Name, span: s.Span, key: s.Key, keySize: KeySize(s.Key), size: s.valueSize(), inPlace: !s.LRU && s.Uses&Delete == 0}
 	if s.shared {
-		h.m, h.number = l.share(shape{kind, class(h.keySize), class(s.valueSize())}, s.Max)
+		h.m, h.number = l.share(shape{kind, l.keyClass(h.keySize), class(s.valueSize())}, s.Max)
 	} else {
 		h.m = l.newMap(ir.Map{
 			Name: kernelName(s.Name), Type: kind, KeySize: h.keySize, ValueSize: s.valueSize(), MaxEntries: s.Max,
@@ -78,10 +78,19 @@ type shape struct {
 // class rounds a size up so that not too many hash maps are needed.
 func class(size int) int { return max(8, 1<<bits.Len(uint(size-1))) }
 
+// keyClass is class for keys: with the number, they are no larger than the kernel
+// can have them.
+func (l *layout) keyClass(size int) int {
+	if c := class(size); l.LongKeys || numberSize+c <= maxOldKey {
+		return c
+	}
+	return maxOldKey - numberSize
+}
+
 // canShare reports whether a map can share a hash map.
-func (s *Spec) canShare() bool {
+func (l *layout) canShare(s *Spec) bool {
 	return s.Key != nil && !s.LRU && !s.Declared && s.Uses&Address == 0 && s.ValueParts == 0 &&
-		numberSize+class(KeySize(s.Key)) <= maxOldKey && class(s.valueSize()) <= MaxPerCPU
+		KeySize(s.Key) <= l.keyClass(KeySize(s.Key)) && class(s.valueSize()) <= MaxPerCPU
 }
 
 // numberSize is the size of the number before the key in a shared hash map.

@@ -104,7 +104,7 @@ func (l *layout) crowded(specs []*Spec, ways []kind) []bool {
 	share := make([]bool, len(specs))
 	for i, s := range specs {
 		for _, p := range s.Programs {
-			share[i] = share[i] || own[p] > maxOwnMaps && ways[i].own > 0 && s.canShare()
+			share[i] = share[i] || own[p] > maxOwnMaps && ways[i].own > 0 && l.canShare(s)
 		}
 	}
 	return share

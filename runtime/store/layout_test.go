@@ -75,7 +75,7 @@ func checkApart(t *testing.T, when string, l *Layout, specs []*Spec) {
 			if m.Off < 0 || m.Set < m.Off+m.Value.Size || m.Set >= k.ValueSize {
 				t.Fatalf("%s: %s does not fit into %s", when, m.Kept(), m.Kernel)
 			}
-		} else if k.KeySize < KeySize(m.Key) || k.ValueSize < m.Value.Size || k.MaxEntries < m.Max {
+		} else if k.KeySize < KeySize(m.Key) || k.ValueSize < m.Value.Size || k.MaxEntries < min(m.Max, maxSharedBefore) {
 			t.Fatalf("%s: %s does not fit into %s", when, m.Kept(), m.Kernel)
 		}
 		if owner[place] != "" {
@@ -95,6 +95,28 @@ func checkApart(t *testing.T, when string, l *Layout, specs []*Spec) {
 			}
 		}
 	}
+}
+
+// TestOldKeys checks that the number before a key does not make it longer than the
+// kernel allows.
+func TestOldKeys(t *testing.T) {
+	old := here
+	old.LongKeys, old.FreeAlloc = false, false
+	var specs []*Spec
+	for i := range 300 {
+		s := Spec{Key: types.NewString(300 + i%213), Value: types.TInt64, Uses: Assign | Foreign, Programs: []int{i % 5}}
+		specs = append(specs, s.named(fmt.Sprintf("@m%d", i)))
+	}
+	l, err := Plan(old, specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range l.Kernel {
+		if m.KeySize > maxOldKey {
+			t.Errorf("%s has keys of %d bytes", m.Name, m.KeySize)
+		}
+	}
+	checkApart(t, "old keys", l, specs)
 }
 
 // TestTooManyMaps checks that maps that cannot share are refused where there are
