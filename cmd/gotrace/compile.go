@@ -52,7 +52,7 @@ func (a *app) target() (*probes.Env, *builtins.Session, error) {
 	sess := &builtins.Session{
 		Params: o.params, Options: o.scriptOpts, Unsafe: o.unsafe, PID: o.pid,
 		Verbose: o.verbose, Warnings: o.warnings,
-		IncludeDirs: o.includeDirs, IncludeFiles: o.includeFiles,
+		IncludeDirs: o.includeDirs, IncludeFiles: o.includeFiles, Files: a.files,
 	}
 	if a.child != nil {
 		env.ChildPID, sess.ChildPID, sess.HasChild = a.child.PID(), a.child.PID(), true
@@ -65,11 +65,14 @@ func (a *app) target() (*probes.Env, *builtins.Session, error) {
 		}
 		env.Filter = re.MatchString
 	}
-	if sess.PIDNS = pidNamespace("self"); sess.PIDNS != nil {
+	if sess.PIDNS = ourNamespace(); sess.PIDNS != nil {
 		env.ForeignPIDs, sess.Inner = true, innerPID(o.pid)
 	}
 	return env, sess, nil
 }
+
+// ourNamespace names our own pid namespace; nil: the initial one.
+func ourNamespace() *builtins.PIDNamespace { return pidNamespace("self") }
 
 // compile turns the script into an object, and says what is wrong with it.
 func (a *app) compile(f *source.File) (*object.Object, bool) {
@@ -83,6 +86,11 @@ func (a *app) compile(f *source.File) (*object.Object, bool) {
 		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
 		ForeignReaders: a.opt.emitELF != "",
 	}, &diags)
+	for _, d := range diags.All() {
+		if d.Severity == source.Warning {
+			a.warned = append(a.warned, d.Render())
+		}
+	}
 	a.report.diags(diags.All())
 	if err != nil {
 		a.report.errorf("%v", err)
@@ -165,13 +173,18 @@ func (a *app) scriptOptions(obj *object.Object) {
 	}
 	fmt.Fprintln(a.stdout, "\nNAMED PARAMETERS of this script (behind --):")
 	for _, o := range opts {
-		line := fmt.Sprintf("    --%s", o.Name)
-		if o.Doc != "" {
-			line += "  " + o.Doc
-		}
-		if o.Default != "" {
-			line += " (default: " + o.Default + ")"
-		}
-		fmt.Fprintln(a.stdout, line)
+		writeOption(a.stdout, o)
 	}
+}
+
+// writeOption writes a line about an option of the script.
+func writeOption(w io.Writer, o object.Option) {
+	line := fmt.Sprintf("    --%s", o.Name)
+	if o.Doc != "" {
+		line += "  " + o.Doc
+	}
+	if o.Default != "" {
+		line += " (default: " + o.Default + ")"
+	}
+	fmt.Fprintln(w, line)
 }

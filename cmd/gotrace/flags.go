@@ -49,8 +49,9 @@ type options struct {
 	mode         string
 	fmt, check   bool
 	emitELF      string
-	verify       bool // the compiler's intermediate code
-	empty        bool // no arguments at all
+	verify       bool     // the compiler's intermediate code
+	empty        bool     // no arguments at all
+	given        []string // the flags, as a tool is built with them
 }
 
 // stageAliases are bpftrace's names of stages.
@@ -178,6 +179,7 @@ func newFlags(o *options) *flagSet {
 	return fs
 }
 
+// parseFlags reads the command line.
 func parseFlags(args []string) (*options, error) {
 	o := &options{noFeature: map[string]bool{}, dump: map[string]bool{}, scriptOpts: map[string]string{}, empty: len(args) == 0}
 	fs := newFlags(o)
@@ -185,6 +187,18 @@ func parseFlags(args []string) (*options, error) {
 		return nil, badFlag{err}
 	}
 	given := fs.Changed
+	fs.Visit(func(f *pflag.Flag) {
+		if f.Name == "eval" || f.Name == "output" {
+			return
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, v := range values {
+			o.given = append(o.given, "--"+f.Name+"="+v)
+		}
+	})
 	for _, r := range refused {
 		if given(r.flag) {
 			return nil, usagef("--%s: %s", r.flag, r.why)

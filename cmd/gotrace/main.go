@@ -21,6 +21,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // language is the release of bpftrace whose scripts run unchanged.
@@ -62,17 +63,35 @@ func main() {
 	// A session lives on little memory and makes little garbage; collecting
 	// during the compilation would cost more time than it saves memory.
 	debug.SetGCPercent(400)
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	t, _, err := readTool(selfExe)
+	if err != nil {
+		newReporter(os.Stderr).errorf("%v", err)
+		os.Exit(statusError)
+	}
+	os.Exit(runTool(t, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main for tests.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return runTool(nil, args, stdin, stdout, stderr)
+}
+
+// runTool is run for a binary with a script of its own, t; nil: it has none.
+func runTool(t *tool, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, report: newReporter(stderr)}
-	opt, err := parseFlags(args)
+	parse, help := parseFlags, usage
+	switch {
+	case t != nil:
+		a.tool, a.files = t, source.UnpackFiles(t.Files)
+		parse, help = t.parse, func() string { return t.usage(filepath.Base(os.Args[0])) }
+	case len(args) > 0 && args[0] == buildCommand:
+		return a.build(args[1:])
+	}
+	opt, err := parse(args)
 	if err != nil {
 		a.report.errorf("%v", err)
 		if errors.As(err, &badFlag{}) {
-			io.WriteString(stderr, "\n"+usage())
+			io.WriteString(stderr, "\n"+help())
 		}
 		return statusError
 	}
@@ -92,6 +111,9 @@ type app struct {
 	report *reporter
 	kernel probes.Kernel
 	child  *runtime.Child
+	tool   *tool         // what the binary was built for; nil: it is gotrace itself
+	files  *source.Files // reads what the script names; nil: from disk
+	warned []string      // the compiler's warnings, as shown
 	// results and messages are where a session's results, and what else it says, go.
 	results, messages meter
 	timed             func(stage string, took time.Duration) // told about the compiler's stages
@@ -102,6 +124,9 @@ func (a *app) run() int {
 	switch {
 	case o.version:
 		fmt.Fprintln(a.stdout, versionText(os.Args[0]))
+		return statusOK
+	case o.help && a.tool != nil:
+		io.WriteString(a.stdout, a.tool.usage(filepath.Base(os.Args[0])))
 		return statusOK
 	case o.help && o.script == "" && o.file == "":
 		io.WriteString(a.stdout, usage())
@@ -146,6 +171,8 @@ func (a *app) run() int {
 func (a *app) readScript() (*source.File, error) {
 	o := a.opt
 	switch {
+	case a.tool != nil:
+		return source.NewFile(a.tool.Name, a.tool.Text), nil
 	case o.file == "":
 		return source.NewFile("stdin", o.script), nil
 	case o.file == "-":
@@ -207,7 +234,11 @@ func (a *app) trace(f *source.File) int {
 	if a.opt.list {
 		return a.listProgram(f)
 	}
-	obj, ok := a.compile(f)
+	obj, ok := a.prebuilt(), true
+	ready := obj != nil
+	if !ready {
+		obj, ok = a.compile(f)
+	}
 	if !ok || !a.checkOptions(obj.Options) {
 		return statusError
 	}
@@ -227,5 +258,9 @@ func (a *app) trace(f *source.File) int {
 		a.report.errorf("%s", why)
 		return statusError
 	}
-	return a.session(obj)
+	if !ready {
+		return a.session(obj, nil)
+	}
+	// What the kernel refuses although nothing has changed is compiled anew.
+	return a.session(obj, func() (*object.Object, bool) { return a.compile(f) })
 }

@@ -104,6 +104,7 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%s: %v", c.args, err)
 			continue
 		}
+		got.given = nil // TestTool
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n%+v\nwant\n%+v", c.args, got, want)
 		}

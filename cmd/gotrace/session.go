@@ -36,8 +36,9 @@ func nothingToRun(obj *object.Object, mode string) string {
 	return "No probes attached; use --bench to run benchmark probes."
 }
 
-// session runs an object until it ends or the user ends it.
-func (a *app) session(obj *object.Object) int {
+// session runs an object until it ends or the user ends it. Where the kernel
+// refuses it, again, if not nil, makes another one.
+func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) int {
 	o := a.opt
 	out, finish, err := a.openOutput()
 	if err != nil {
@@ -74,6 +75,13 @@ func (a *app) session(obj *object.Object) int {
 	}
 
 	s, err := runtime.Load(obj, ropt)
+	if err != nil && again != nil {
+		var ok bool
+		if obj, ok = again(); !ok {
+			return statusError
+		}
+		s, err = runtime.Load(obj, ropt)
+	}
 	if err != nil {
 		a.report.err(err)
 		return statusError

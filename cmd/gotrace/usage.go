@@ -13,6 +13,7 @@ USAGE:
     gotrace [options] FILE [parameters] [-- --name=value ...]
     gotrace [options] -e 'program' [parameters] [-- --name=value ...]
     gotrace [options] -              the program comes from standard input
+    gotrace build -o TOOL FILE       makes an executable of a script
 
 OPTIONS:
 `

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// A tool is the gotrace binary with a script appended:
+//
+//	binary | payloadHead | JSON of tool | object | trailer
+//
+// The trailer is of fixed size and tells where the parts begin, so that a start
+// without a script costs one read.
+
+// tool is a script that a binary was built for.
+type tool struct {
+	Name, Text string
+	Flags      []string            // given when it was built, as --name=value
+	Params     []string            // the same for positional parameters
+	Options    map[string]string   // and for the script's own options
+	Declared   []object.Option     // what the script's getopt calls declare
+	Positional int                 // how many positional parameters the script reads
+	About      string              // the comment that the script begins with
+	Files      []source.PackedFile // that it includes or imports
+	Key        string              // what the object was compiled with, see app.key
+	Warnings   []string            // of that compilation, as shown
+	Version    string
+
+	object []byte
+}
+
+const (
+	payloadHead = "\n#gotrace-tool-payload\n"
+	trailerMark = "gotrace-tool-end"
+	trailerSize = 8 + 8 + sha256.Size + len(trailerMark)
+	maxPayload  = 1 << 28
+)
+
+// errDamaged is the error of a tool that has lost a part.
+var errDamaged = errors.New("this tool is damaged: part of its script is missing; build it again")
+
+// appendTool appends a tool's payload to a binary.
+func appendTool(binary_ []byte, t *tool) ([]byte, error) {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return nil, err
+	}
+	out := append(slices.Clip(binary_), payloadHead...)
+	out = append(append(out, text...), t.object...)
+	sum := sha256.Sum256(out[len(binary_)+len(payloadHead):])
+	out = binary.LittleEndian.AppendUint64(out, uint64(len(text)))
+	out = binary.LittleEndian.AppendUint64(out, uint64(len(t.object)))
+	return append(append(out, sum[:]...), trailerMark...), nil
+}
+
+// readTool reads what was appended to a binary, and the size of the binary
+// without it. The tool is nil where nothing was.
+func readTool(path string) (t *tool, base int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, nil // without /proc there is no tool to find
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || st.Size() < int64(trailerSize) {
+		return nil, 0, err
+	}
+	end := make([]byte, trailerSize)
+	if _, err := f.ReadAt(end, st.Size()-int64(trailerSize)); err != nil {
+		return nil, 0, err
+	}
+	if string(end[trailerSize-len(trailerMark):]) != trailerMark {
+		if cutOff(f, st.Size()) {
+			return nil, 0, errDamaged
+		}
+		return nil, st.Size(), nil
+	}
+	text, obj := binary.LittleEndian.Uint64(end), binary.LittleEndian.Uint64(end[8:])
+	if text > maxPayload || obj > maxPayload || int64(text+obj)+int64(trailerSize+len(payloadHead)) > st.Size() {
+		return nil, 0, errDamaged
+	}
+	data := make([]byte, text+obj)
+	start := st.Size() - int64(trailerSize) - int64(len(data))
+	if _, err := f.ReadAt(data, start); err != nil {
+		return nil, 0, err
+	}
+	if sum := sha256.Sum256(data); !bytes.Equal(sum[:], end[16:16+sha256.Size]) {
+		return nil, 0, errDamaged
+	}
+	t = &tool{object: data[text:]}
+	if err := json.Unmarshal(data[:text], t); err != nil {
+		return nil, 0, errDamaged
+	}
+	return t, start - int64(len(payloadHead)), nil
+}
+
+// cutOff reports whether a file without a trailer has a payload all the same: the
+// head of one follows the last section.
+func cutOff(f *os.File, size int64) bool {
+	x, err := elf.NewFile(f)
+	if err != nil {
+		return false
+	}
+	end := int64(0)
+	for _, s := range x.Sections {
+		if s.Type != elf.SHT_NOBITS {
+			end = max(end, int64(s.Offset+s.FileSize))
+		}
+	}
+	if end >= size {
+		return false
+	}
+	// The section headers may follow the last section.
+	rest, err := io.ReadAll(io.NewSectionReader(f, end, min(size-end, 1<<16)))
+	return err == nil && bytes.Contains(rest, []byte(payloadHead))
+}
+
+// parse works out the options of a call of the tool: those it was built with,
+// and those of the command line.
+func (t *tool) parse(args []string) (*options, error) {
+	if len(args) > 0 && args[0] == buildCommand && slices.ContainsFunc(args[1:], func(a string) bool { return strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "--output") }) {
+		return nil, usagef("%s is a tool built from %s and can't build others: use gotrace itself", os.Args[0], t.Name)
+	}
+	flags := append(slices.Clone(t.Flags), "--eval="+t.Text)
+	own := map[string]string{}
+	for i, a := range args {
+		if a == "--" {
+			flags = append(flags, args[i:]...)
+			break
+		}
+		name, val, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
+		if strings.HasPrefix(a, "--") && slices.ContainsFunc(t.Declared, func(o object.Option) bool { return o.Name == name }) {
+			own[name] = val
+			continue
+		}
+		flags = append(flags, a)
+	}
+	o, err := parseFlags(flags)
+	if err != nil {
+		return nil, err
+	}
+	if o.script != t.Text || o.info {
+		return nil, usagef("%s runs the script it was built from and no other", os.Args[0])
+	}
+	for _, from := range []map[string]string{o.scriptOpts, own} {
+		for name, val := range from {
+			own[name] = val
+		}
+	}
+	o.scriptOpts = own
+	for name, val := range t.Options {
+		if _, ok := own[name]; !ok {
+			own[name] = val
+		}
+	}
+	if len(o.params) == 0 {
+		o.params = t.Params
+	}
+	return o, nil
+}
+
+// usage is the tool's help text: what the script says of itself, its own
+// parameters and options, and the flags that make sense for it.
+func (t *tool) usage(name string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s - built from %s by gotrace %s\n", name, t.Name, t.Version)
+	if t.About != "" {
+		fmt.Fprintf(&b, "\n%s\n", t.About)
+	}
+	fmt.Fprintf(&b, "\nUSAGE:\n    %s [options]", name)
+	for i := range t.Positional {
+		fmt.Fprintf(&b, " [$%d]", i+1)
+	}
+	b.WriteByte('\n')
+	if len(t.Declared) > 0 {
+		b.WriteString("\nOPTIONS of the script:\n")
+		for _, o := range t.Declared {
+			writeOption(&b, o)
+		}
+	}
+	b.WriteString("\nOPTIONS:\n")
+	fs := newFlags(&options{})
+	fs.VisitAll(func(f *pflag.Flag) {
+		if g := fs.group[f.Name]; !f.Hidden && (g == "process" || g == "output" || toolFlags[f.Name]) {
+			writeFlag(&b, f)
+		}
+	})
+	return b.String()
+}
+
+// toolFlags are the flags of other groups that a tool's help shows.
+var toolFlags = map[string]bool{"verbose": true, "help": true, "version": true, "unsafe": true, "dry-run": true}
+
+// prebuilt opens the object that the tool was built with, or returns nil where it
+// was made for something else than this call.
+func (a *app) prebuilt() *object.Object {
+	t := a.tool
+	live, ok := a.kernel.(*kernel.Kernel)
+	if t == nil || !ok || len(t.object) == 0 || len(a.opt.dump) > 0 || a.opt.mode == "compiler-bench" || a.opt.list {
+		return nil
+	}
+	var obj *object.Object
+	err := errors.New("it was built with other options")
+	if t.Key == a.key() {
+		obj, err = object.Decode(t.object)
+	}
+	if err == nil {
+		err = runtime.Unmet(obj, live)
+	}
+	if err != nil {
+		if a.opt.verbose {
+			fmt.Fprintf(a.report.w, "Compiling %s: %v\n", t.Name, err)
+		}
+		return nil
+	}
+	if !a.opt.noWarnings {
+		for _, w := range t.Warnings {
+			io.WriteString(a.report.w, w)
+		}
+	}
+	return obj
+}
+
+// key is a text of all that an object depends on of the command line and the
+// environment.
+func (a *app) key() string {
+	o := a.opt
+	var env []string
+	for _, v := range os.Environ() {
+		if strings.HasPrefix(v, "BPFTRACE_") && !strings.HasPrefix(v, "BPFTRACE_COLOR=") {
+			env = append(env, v)
+		}
+	}
+	slices.Sort(env)
+	var features []string
+	for f := range o.noFeature {
+		features = append(features, f)
+	}
+	slices.Sort(features)
+	text, err := json.Marshal([]any{
+		o.params, o.scriptOpts, o.unsafe, o.pid, o.cmd, o.warnings, features, o.usdtFile, o.debugInfo, o.probeFilter,
+		o.functions, o.includeFiles, o.includeDirs, env, ourNamespace(),
+	})
+	if err != nil {
+		panic(err) // all of it is plain data
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
+}

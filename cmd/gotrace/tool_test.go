@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// buildTool builds a tool and returns its path.
+func buildTool(t *testing.T, args ...string) string {
+	t.Helper()
+	needRoot(t)
+	path := filepath.Join(t.TempDir(), "tool")
+	if out, errs, status := gotrace(t, append([]string{"build", "-o", path}, args...)...); status != 0 || out != "" {
+		t.Fatalf("build: status %d, %q %q", status, out, errs)
+	}
+	return path
+}
+
+// runs runs a tool and returns what it prints.
+func runs(t *testing.T, tool string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	cmd := exec.Command(tool, args...)
+	cmd.Env = append(os.Environ(), asCommand+"=1", "BPFTRACE_COLOR=never")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// summing has a result that is known: the sum of the first $1 numbers.
+const summing = `begin { for ($i : 0..$1) { @s = sum($i); @c[$i % 2] = count(); } printf("%d of %s\n", $1, str($2)); exit(3); }`
+
+// A tool gives the script's results, whether it uses the object it was built with
+// or compiles the script.
+func TestTool(t *testing.T) {
+	const compiled = "Compiling stdin: "
+	bin := buildTool(t, "-q", "-e", summing, "100", "x")
+	for _, c := range []struct {
+		args []string
+		out  string
+		errs string // what it says of why it compiles, "" if it does not
+	}{
+		{nil, "100 of x\n@c[0]: 50\n@c[1]: 50\n@s: 4950", ""},
+		{[]string{"100", "x"}, "100 of x\n@c[0]: 50\n@c[1]: 50\n@s: 4950", ""},
+		{[]string{"10", "y"}, "10 of y\n@c[0]: 5\n@c[1]: 5\n@s: 45", "it was built with other options"},
+		{[]string{"-k"}, "100 of x\n@c[0]: 50\n@c[1]: 50\n@s: 4950", "it was built with other options"},
+		{[]string{"-f", "json"}, `{"type": "printf", "data": "100 of x\n"}` + "\n" + `{"type": "map", "data": {"@c": {"0": 50, "1": 50}}}` + "\n" + `{"type": "map", "data": {"@s": 4950}}`, ""},
+	} {
+		out, errs, status := runs(t, bin, append([]string{"-v"}, c.args...)...)
+		lines := strings.FieldsFunc(out, func(r rune) bool { return r == '\n' })
+		if got := strings.Join(lines, "\n"); got != c.out || status != 3 {
+			t.Errorf("%q: status %d, %q, want %q; %s", c.args, status, got, c.out, errs)
+		}
+		if strings.Contains(errs, compiled) != (c.errs != "") || !strings.Contains(errs, c.errs) {
+			t.Errorf("%q: it says %q, want %q", c.args, errs, c.errs)
+		}
+	}
+}
+
+// changeTool writes a tool with a payload that change has changed.
+func changeTool(t *testing.T, path string, change func(*tool)) {
+	t.Helper()
+	p, base, err := readTool(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(p)
+	if data, err = appendTool(data[:base], p); err == nil {
+		err = os.WriteFile(path, data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A tool compiles its script where anything is not as it was when it was built:
+// each need in turn.
+func TestToolElsewhere(t *testing.T) {
+	for name, change := range map[string]func(*object.Object){
+		"it was compiled for another kernel":  func(o *object.Object) { o.Needs.Kernel = "x" },
+		"it was compiled for another machine": func(o *object.Object) { o.Needs.CPUs++ },
+		"the kernel was booted since":         func(o *object.Object) { o.Needs.Boot = "x" },
+		"other modules are loaded":            func(o *object.Object) { o.Needs.Modules = "x" },
+		"it depends on the weather":           func(o *object.Object) { o.Needs.OnlyNow = "the weather" },
+		"/no/such has changed":                func(o *object.Object) { o.Needs.AddFile("/proc/self/exe", ""); o.Needs.Files[0].Path = "/no/such" },
+		"nosuch is not /bin/nosuch":           func(o *object.Object) { o.Needs.AddTarget("nosuch", "/bin/nosuch") },
+		"tracepoint sched:sched_switch has changed": func(o *object.Object) {
+			o.Needs.Tracepoints = []object.Tracepoint{{Category: "sched", Event: "sched_switch", Format: "x"}}
+		},
+	} {
+		bin := buildTool(t, "-q", "-e", summing, "100", "x")
+		changeTool(t, bin, func(p *tool) {
+			o, err := object.Decode(p.object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(o)
+			p.object = object.Encode(o)
+		})
+		out, errs, status := runs(t, bin, "-v")
+		if status != 3 || !strings.HasPrefix(out, "100 of x\n") || !strings.Contains(out, "@s: 4950") || !strings.Contains(errs, "Compiling stdin: "+name+"\n") {
+			t.Errorf("%s: status %d, %q %q", name, status, out, errs)
+		}
+	}
+	// What the kernel refuses is compiled as well, and bytes that are no object are.
+	for _, object_ := range [][]byte{nil, []byte("nonsense")} {
+		bin := buildTool(t, "-q", "-e", summing, "100", "x")
+		changeTool(t, bin, func(p *tool) { p.object = object_ })
+		if out, errs, status := runs(t, bin); status != 3 || !strings.Contains(out, "@s: 4950") {
+			t.Errorf("object %q: status %d, %q %q", object_, status, out, errs)
+		}
+	}
+	bin := buildTool(t, "-q", "-e", summing, "100", "x")
+	changeTool(t, bin, func(p *tool) {
+		o, err := object.Decode(p.object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Programs[0].Insns = o.Programs[0].Insns[:1]
+		o.Programs[0].Funcs = nil
+		p.object = object.Encode(o)
+	})
+	if out, errs, status := runs(t, bin); status != 3 || !strings.Contains(out, "@s: 4950") {
+		t.Errorf("refused: status %d, %q %q", status, out, errs)
+	}
+}
+
+// What a script includes is part of its tool.
+func TestToolIncludes(t *testing.T) {
+	dir := t.TempDir()
+	inc := filepath.Join(dir, "inc")
+	os.Mkdir(inc, 0o755)
+	os.WriteFile(filepath.Join(inc, "n.h"), []byte("#include \"deep.h\"\n"), 0o644)
+	os.WriteFile(filepath.Join(inc, "deep.h"), []byte("#define N 42\nstruct s { int a; long b; };\n"), 0o644)
+	script := filepath.Join(dir, "s.bt")
+	os.WriteFile(script, []byte("#include \"n.h\"\nbegin { printf(\"%d %d\\n\", N, sizeof(struct s)); exit(); }\n"), 0o644)
+	for _, extra := range [][]string{nil, {"--source-only"}} {
+		bin := buildTool(t, append(extra, "-q", "-I", inc, script)...)
+		moved := inc + "-moved"
+		if err := os.Rename(inc, moved); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"-q"}, {"-k"}} {
+			if out, errs, status := runs(t, bin, args...); status != 0 || !strings.HasPrefix(out, "42 16\n") {
+				t.Errorf("%q: status %d, %q %q", extra, status, out, errs)
+			}
+		}
+		os.Rename(moved, inc)
+	}
+}
+
+func TestToolHelp(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "s.bt")
+	os.WriteFile(script, []byte("#!/usr/bin/gotrace\n// Counts what\n// there is.\n\n// not this\nbegin { $n = getopt(\"limit\", 5, \"how many\"); printf(\"%d %d\\n\", $n, $2); exit(); }\n"), 0o644)
+	bin := buildTool(t, script, "1", "2")
+	out, _, status := runs(t, bin, "--help")
+	for _, want := range []string{"tool - built from " + script, "\nCounts what\nthere is.\n", "tool [options] [$1] [$2]\n", "\n    --limit  how many (default: 5)\n", "-f FORMAT", "-p, --pid PID", "-o, --output FILE"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the help text lacks %q", want)
+		}
+	}
+	if status != 0 || strings.Contains(out, "--fmt") || strings.Contains(out, "not this") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	for _, args := range [][]string{{"--limit=9"}, {"--", "--limit=9"}} {
+		if out, errs, _ := runs(t, bin, args...); !strings.Contains(out, "9 2\n") {
+			t.Errorf("%q: %q %q", args, out, errs)
+		}
+	}
+}
+
+func TestBuildErrors(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-e", "begin { }"}, "needs -o TOOL"},
+		{[]string{"-o", dir + "/x"}, "filename or -e 'program' required"},
+		{[]string{"-o", dir + "/no/such/x", "-e", "begin { }"}, "cannot write '" + dir + "/no/such/x'"},
+		{[]string{"-o", dir, "-e", "begin { }"}, "it is not a file"},
+		{[]string{"-o", dir + "/x", "-p", "1", "-e", "begin { }"}, "-p and -c belong to the run"},
+		{[]string{"-o", dir + "/x", "-l", "-e", "begin { }"}, "runs nothing"},
+		{[]string{"-o", dir + "/x", "-e", "begin {"}, "ERROR: "},
+		{[]string{"-o", dir + "/x", "-e", "usdt:probe { }"}, "--source-only"},
+		{[]string{"-o", dir + "/x", dir + "/none.bt"}, "failed to open file"},
+		{[]string{"-o", dir + "/x", "-e", "begin { }", "--", "--n=1"}, "unexpected program command line options"},
+	} {
+		out, errs, status := gotrace(t, append([]string{"build"}, c.args...)...)
+		if status != 1 || out != "" || !strings.Contains(errs, c.want) {
+			t.Errorf("%q: status %d, %q %q, want %q", c.args, status, out, errs, c.want)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("%v was left", left)
+	}
+}
+
+// A tool that has lost a part says so, and builds no others.
+func TestDamagedTool(t *testing.T) {
+	bin := buildTool(t, "-e", "begin { exit(); }")
+	if _, errs, status := runs(t, bin, "build", "-o", bin+"2", "-e", "begin { }"); status != 1 || !strings.Contains(errs, "can't build others") {
+		t.Errorf("status %d, %q", status, errs)
+	}
+	for _, args := range [][]string{{"-e", "begin { }"}, {"--info"}} {
+		if _, errs, status := runs(t, bin, args...); status != 1 || !strings.Contains(errs, "and no other") {
+			t.Errorf("%q: status %d, %q", args, status, errs)
+		}
+	}
+	data, err := os.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, base, err := readTool(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cut := range []int{1, trailerSize, trailerSize + 1, (len(data) - int(base)) / 2} {
+		os.WriteFile(bin, data[:len(data)-cut], 0o755)
+		if _, _, err := readTool(bin); err != errDamaged {
+			t.Errorf("%d bytes less: %v", cut, err)
+		}
+	}
+	for _, at := range []int{len(data) - trailerSize, len(data) - trailerSize + 10, len(data) - trailerSize + 20, int(base) + len(payloadHead) + 5} {
+		bad := bytes.Clone(data)
+		bad[at] ^= 0x41
+		os.WriteFile(bin, bad, 0o755)
+		if _, _, err := readTool(bin); err != errDamaged {
+			t.Errorf("byte %d changed: %v", at, err)
+		}
+	}
+	if _, errs, status := runs(t, bin); status != 1 || !strings.Contains(errs, "this tool is damaged") {
+		t.Errorf("status %d, %q", status, errs)
+	}
+}
