@@ -18,8 +18,12 @@ func checkBoundary(e *Env, x *binary.File, s binary.Symbol, addr uint64, path st
 	return nil
 }
 
-// doubtBoundary warns of what --unsafe allows.
-func doubtBoundary(e *Env, p *Point) string {
+// doubtUprobe warns of calls that a uprobe does not see, and of what --unsafe
+// allows.
+func doubtUprobe(e *Env, p *Point) string {
+	if text := doubtIndirect(e, p); text != "" {
+		return text
+	}
 	if !e.Unsafe || !p.HasAddr && p.Offset == 0 {
 		return ""
 	}
@@ -53,6 +57,29 @@ func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string
 	}
 	if !x.AtInstruction(e.Kernel.Arch(), s, addr) {
 		return fmt.Sprintf("Could not add uprobe into middle of instruction: %s:%s+%d", path, s.Name, addr-s.Addr)
+	}
+	return ""
+}
+
+// doubtIndirect warns of functions that may be outside of their file.
+func doubtIndirect(e *Env, p *Point) string {
+	if p.Func == "" || p.Offset != 0 || p.Mode == cppMark {
+		return ""
+	}
+	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
+	if err != nil {
+		return ""
+	}
+	for _, path := range paths {
+		x, err := openTarget(e, p.Kind.Name, path)
+		if err != nil {
+			continue
+		}
+		for _, s := range x.Named(p.Func) {
+			if _, elsewhere := x.Targets(s); elsewhere {
+				return fmt.Sprintf("%s of %s may be the kernel's own code in the vdso, where no probe sees its calls", p.Func, path)
+			}
+		}
 	}
 	return ""
 }

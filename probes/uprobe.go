@@ -34,7 +34,7 @@ func uprobeKind(ret bool) *Kind {
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseUprobe(e, k, ret, parts) }
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) { return expandUprobe(e, p, ret) }
 	k.Suggest = suggestSymbol
-	k.Doubt = doubtBoundary
+	k.Doubt = doubtUprobe
 	k.Context = func(e *Env, p *Point) (*Context, error) { return uprobeContext(e, p, ret) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		if p.Multi {
@@ -248,8 +248,11 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 				if _, ok := x.CodeOffset(s.Addr); !ok {
 					continue // a symbol that is not code
 				}
-				if err := at(s, s.Addr, s.Name); err != nil {
-					return nil, err
+				targets, _ := x.Targets(s)
+				for _, t := range targets {
+					if err := at(t, t.Addr, t.Name); err != nil {
+						return nil, err
+					}
 				}
 			}
 		default:
@@ -258,6 +261,18 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 				name = fmt.Sprintf("%s+%d", name, p.Offset)
 			}
 			for _, s := range x.Named(p.Func) {
+				if s.Indirect && p.Offset == 0 {
+					targets, _ := x.Targets(s)
+					if len(targets) == 0 {
+						return nil, usage("%s of %s is one of several implementations, chosen when a program is loaded, which could not be found: name one of them", p.Func, path)
+					}
+					for _, t := range targets {
+						if err := at(t, t.Addr, name); err != nil {
+							return nil, err
+						}
+					}
+					continue
+				}
 				if p.Offset != 0 && s.Size != 0 && p.Offset >= s.Size {
 					return nil, usage("Offset outside the function bounds ('%s' size is %d)", p.Func, s.Size)
 				}

@@ -53,6 +53,8 @@ type Symbol struct {
 	Name string
 	Addr uint64
 	Size uint64
+
+	Indirect bool // a function that is one of several implementations: see Targets
 }
 
 // ErrNotELF is the error of Open for a file of another format.
@@ -180,8 +182,9 @@ func (x *File) ownTables() []symbolTable {
 
 const symSize = 24 // of Elf64_Sym
 
-// each calls f with every defined function until it returns false.
-func (t *symbolTable) each(f func(name []byte, addr, size uint64) bool) bool {
+// each calls f with every defined function until it returns false. The symbol
+// comes without its name.
+func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 	for e := t.entries; len(e) >= symSize; e = e[symSize:] {
 		off := t.order.Uint32(e)
 		typ := elf.SymType(e[4] & 0xf)
@@ -191,7 +194,8 @@ func (t *symbolTable) each(f func(name []byte, addr, size uint64) bool) bool {
 			continue
 		}
 		name := t.names[off:]
-		if !f(name[:bytes.IndexByte(name, 0)], addr, t.order.Uint64(e[16:])) {
+		s := Symbol{Addr: addr, Size: t.order.Uint64(e[16:]), Indirect: typ == elf.STT_GNU_IFUNC}
+		if !f(name[:bytes.IndexByte(name, 0)], s) {
 			return false
 		}
 	}
@@ -204,9 +208,10 @@ func (x *File) Named(name string) []Symbol {
 	var found []Symbol
 	want := []byte(name)
 	for _, t := range x.tables() {
-		t.each(func(n []byte, addr, size uint64) bool {
-			if bytes.Equal(n, want) && !slices.ContainsFunc(found, func(s Symbol) bool { return s.Addr == addr }) {
-				found = append(found, Symbol{name, addr, size})
+		t.each(func(n []byte, s Symbol) bool {
+			if bytes.Equal(n, want) && !slices.ContainsFunc(found, func(f Symbol) bool { return f.Addr == s.Addr }) {
+				s.Name = name
+				found = append(found, s)
 			}
 			return true
 		})
@@ -223,7 +228,7 @@ func (x *File) Symbol(name string) (Symbol, bool) {
 			if shndx == elf.SHN_UNDEF || int(off) >= len(t.names) || !bytes.HasPrefix(t.names[off:], want) || t.names[int(off)+len(want)] != 0 {
 				continue
 			}
-			return Symbol{name, t.order.Uint64(e[8:]), t.order.Uint64(e[16:])}, true
+			return Symbol{Name: name, Addr: t.order.Uint64(e[8:]), Size: t.order.Uint64(e[16:])}, true
 		}
 	}
 	return Symbol{}, false
@@ -234,9 +239,10 @@ func (x *File) Symbol(name string) (Symbol, bool) {
 func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 	var list []Symbol
 	for _, t := range x.tables() {
-		t.each(func(n []byte, addr, size uint64) bool {
+		t.each(func(n []byte, s Symbol) bool {
 			if ok(n) {
-				list = append(list, Symbol{string(n), addr, size})
+				s.Name = string(n)
+				list = append(list, s)
 			}
 			return true
 		})
@@ -251,11 +257,12 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 func (x *File) Covering(addr uint64) (Symbol, bool) {
 	var found Symbol
 	for _, t := range x.tables() {
-		if !t.each(func(n []byte, a, size uint64) bool {
-			if addr < a || addr >= a+size {
+		if !t.each(func(n []byte, s Symbol) bool {
+			if addr-s.Addr >= s.Size {
 				return true
 			}
-			found = Symbol{string(n), a, size}
+			s.Name = string(n)
+			found = s
 			return false
 		}) {
 			return found, true

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -23,6 +25,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
 
 // A function to be probed: never inlined, never cloned, and with an effect, so
 // that calls of it are not left out.
@@ -327,6 +330,49 @@ PROBED void gt_wild_one(void) { EFFECT; }
 PROBED void gt_wild_two(void) { EFFECT; }
 PROBED void gt_wild_three(void) { EFFECT; }
 
+// A function that is one of two, chosen when the program starts.
+static int gt_chosen_one(int n) {
+	EFFECT;
+	return n + 1;
+}
+static int gt_chosen_two(int n) {
+	EFFECT;
+	return n + 2;
+}
+static int (*gt_chosen_resolver(void))(int) { return getauxval(AT_PAGESZ) ? gt_chosen_two : gt_chosen_one; }
+int gt_chosen(int n) __attribute__((ifunc("gt_chosen_resolver")));
+
+// calls NAME, one of those functions, N times.
+static void do_chosen(const char *name, long n) {
+	static char text[64] = "some text", copy[64];
+	static wchar_t wide[64] = L"some text";
+	volatile long sum = 0;
+#define CALLS(f, ...)                                                          \
+	if (!strcmp(name, #f)) {                                                   \
+		__typeof__(f) *volatile p = f;                                         \
+		for (long i = 0; i < n; i++)                                           \
+			sum += (long)p(__VA_ARGS__);                                       \
+	}
+	CALLS(gt_chosen, i)
+	CALLS(strlen, text)
+	CALLS(strnlen, text, 60)
+	CALLS(memcpy, copy, text, 10)
+	CALLS(memmove, copy, text, 10)
+	CALLS(memset, copy, 0, 10)
+	CALLS(memcmp, copy, text, 10)
+	CALLS(memchr, text, 't', 10)
+	CALLS(strchr, text, 't')
+	CALLS(index, text, 't')
+	CALLS(strrchr, text, 't')
+	CALLS(strcmp, copy, text)
+	CALLS(strcasecmp, copy, text)
+	CALLS(strcpy, copy, text)
+	CALLS(strcat, copy, "")
+	CALLS(strstr, text, "tex")
+	CALLS(strspn, text, "som")
+	CALLS(wcslen, wide)
+}
+
 enum gt_colour { GT_RED = 1, GT_GREEN = 5, GT_BLUE = 70000 };
 
 struct gt_inside {
@@ -477,6 +523,8 @@ int main(int argc, char **argv) {
 		do_dirty();
 	else if (!strcmp(cmd, "fork"))
 		do_fork(number(argv, 0, 1));
+	else if (!strcmp(cmd, "chosen"))
+		do_chosen(argv[0], number(argv, 1, 1));
 	else if (!strcmp(cmd, "crowd"))
 		do_crowd(number(argv, 0, 2), number(argv, 1, 100));
 	else if (!strcmp(cmd, "family"))
