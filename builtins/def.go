@@ -356,6 +356,8 @@ type Gen interface {
 	SessionWord(off int) *ir.Value
 	// StackMap is the kernel map for stacks of that depth.
 	StackMap(depth int) *ir.Map
+	// MoreStacks is the map for those that the kernel's has no place for.
+	MoreStacks(depth int) *ir.Map
 	// CgroupID, Symbol … need no code: ask Kernel().
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -112,33 +111,6 @@ func checkStack(c Checker, call *Call) *types.Type {
 	}
 	call.Data = c.StackLens(false)
 	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}
-}
-
-// takeStack has the kernel keep the current stack and returns its number, or
-// noStack and counts why not.
-func takeStack(g Gen, call *Call, flags int64) *ir.Value {
-	b := g.B()
-	depth := int(call.Type.Params[1])
-	if depth == 0 {
-		return b.Const(noStack)
-	}
-	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
-	// That there is no stack (no kernel stack in user mode, no user stack in a
-	// kernel thread) is an answer; that it could not be kept is a fault.
-	const noSuchStack = -14 // EFAULT
-	g.If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
-		b := g.B()
-		g.If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
-	})
-	b = g.B()
-	// A negative result becomes all ones.
-	id = b.Extend(b.Op(ir.OpOr, id, b.Op(ir.OpSar, id, b.Const(63))), 4, false)
-	if call.Data == true {
-		n := b.Op(ir.OpSub, stackLen(g, call.Type), b.Const(1))
-		b = g.B()
-		id = b.Op(ir.OpOr, id, b.Op(ir.OpShl, n, b.Const(stackLenShift)))
-	}
-	return id
 }
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {

@@ -106,7 +106,10 @@ func (e *env) Frames(pid int, addrs []uint64, mode string) []string {
 
 // Stack reads the frames of a stack id.
 func (e *env) Stack(depth int, id int64) []uint64 {
-	m := e.s.maps[object.StackMap(depth)]
+	m, head := e.s.maps[object.StackMap(depth)], 0
+	if id >= object.FirstMoreStack {
+		m, head = e.s.maps[object.MoreStacks(depth)], object.StackFrames
+	}
 	if m == nil || id < 0 {
 		return nil
 	}
@@ -116,6 +119,7 @@ func (e *env) Stack(depth int, id int64) []uint64 {
 	if store.LookupElem(m, key[:], data) != nil {
 		return nil
 	}
+	data = data[head:]
 	var frames []uint64
 	for ; len(data) >= 8; data = data[8:] {
 		a := binary.NativeEndian.Uint64(data)

@@ -25,6 +25,7 @@ var core = map[string]string{
 	"check.go":     "shared by type rules",
 	"def.go":       "what a builtin is",
 	"emit.go":      "shared by code generation",
+	"stack.go":     "keeping stacks: kstack, ustack",
 	"reference.go": "documentation",
 	"registry.go":  "lookup",
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -12,6 +13,7 @@ import (
 type tables struct {
 	ring, sites, rodata, session *ir.Map
 	stacks                       map[int]*ir.Map
+	more                         map[int]*ir.Map // MoreStacks, by depth
 
 	literals map[string]int64 // bytes → offset in rodata
 	zeros    []*ir.Value      // addresses of zeros, placed behind the literals at the end
@@ -22,7 +24,7 @@ type tables struct {
 
 func newTables() tables {
 	return tables{
-		stacks: map[int]*ir.Map{}, literals: map[string]int64{},
+		stacks: map[int]*ir.Map{}, more: map[int]*ir.Map{}, literals: map[string]int64{},
 		siteIDs: map[object.Site]int{}, events: map[*builtins.Call]int{},
 	}
 }
@@ -141,5 +143,23 @@ func (f *fn) StackMap(depth int) *ir.Map {
 	return m
 }
 
-// maxStacks is how many different stacks of one depth can be held.
+// maxStacks is how many different stacks of one depth the kernel's map can hold,
+// and, on kernels where the other one has to have its memory from the start, that.
 const maxStacks = 16 << 10
+
+// MoreStacks is the map for those stacks of a depth that the kernel's map has no
+// place for.
+func (f *fn) MoreStacks(depth int) *ir.Map {
+	name := object.MoreStacks(depth)
+	if m := f.more[depth]; m != nil {
+		return m
+	}
+	const noPrealloc = 1 // BPF_F_NO_PREALLOC
+	m := ir.Map{Name: name, Type: ir.Hash, KeySize: 4, ValueSize: object.StackFrames + 8*depth, MaxEntries: maxStacks}
+	// Programs of all kinds may use maps that allocate memory as they grow.
+	if !f.k.Release().Less(probes.Version{Major: 6, Minor: 1}) {
+		m.MaxEntries, m.Flags = 8*maxStacks, noPrealloc
+	}
+	f.more[depth] = f.newMap(m)
+	return f.more[depth]
+}

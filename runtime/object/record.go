@@ -102,6 +102,20 @@ const (
 	RodataMap  = "rodata"   // frozen array: literals and zeros
 )
 
+// MoreStacks is the name of the map for stacks of a depth that the kernel's map
+// has no place for, as their hashes agree with those of others. Its entries are
+// numbered from FirstMoreStack.
+func MoreStacks(depth int) string { return "morestacks_" + strconv.Itoa(depth) }
+
+const FirstMoreStack = 1 << 31
+
+// The fields of an entry of MoreStacks.
+const (
+	StackHash   = 0  // a hash of the frames
+	StackUsed   = 8  // when the stack was last met, in ns of the monotonic clock
+	StackFrames = 16 // the frames, as many as the map's depth; the rest are 0
+)
+
 // StackMap is the name of the map for stacks of a depth.
 func StackMap(depth int) string { return "stacks_" + strconv.Itoa(depth) }
 

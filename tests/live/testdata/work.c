@@ -128,6 +128,36 @@ static void do_count(long n) {
 		syscall(SYS_getpgid, (int)i);
 }
 
+// Calls getpgid from N different stacks: from the i-th (i mod 3)+1 times, ROUNDS
+// times over. Which of two functions calls the next is the i-th number's bits.
+static void stack_left(long bits, int depth);
+static void stack_right(long bits, int depth);
+
+static inline __attribute__((always_inline)) void stack_next(long bits, int depth) {
+	if (depth == 0)
+		syscall(SYS_getpgid, 0);
+	else if (bits & 1)
+		stack_left(bits >> 1, depth - 1);
+	else
+		stack_right(bits >> 1, depth - 1);
+	EFFECT;
+}
+PROBED static void stack_left(long bits, int depth) {
+	stack_next(bits, depth);
+	EFFECT;
+}
+PROBED static void stack_right(long bits, int depth) {
+	stack_next(bits, depth);
+	EFFECT;
+}
+
+static void do_stacks(long n, long rounds) {
+	for (long r = 0; r < rounds; r++)
+		for (long i = 0; i < n; i++)
+			for (long k = 0; k <= i % 3; k++)
+				stack_left(i, 17);
+}
+
 // keeps a CPU busy for so many milliseconds.
 static void do_spin(long ms) {
 	struct timespec from, now;
@@ -523,6 +553,8 @@ int main(int argc, char **argv) {
 		do_dirty();
 	else if (!strcmp(cmd, "fork"))
 		do_fork(number(argv, 0, 1));
+	else if (!strcmp(cmd, "stacks"))
+		do_stacks(number(argv, 0, 1), number(argv, 1, 1));
 	else if (!strcmp(cmd, "chosen"))
 		do_chosen(argv[0], number(argv, 1, 1));
 	else if (!strcmp(cmd, "crowd"))

@@ -1,0 +1,103 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// The kernel keeps stacks in a map with one place for each hash. Two stacks
+// whose hashes agree can't both be there: it refuses the second. Such stacks go
+// to a map of ours, whose entries have the fields of object.MoreStacks. A stack
+// that is there is known by a hash of its own, under a number that follows from
+// it: the first number that is free or has that hash.
+
+// maxTries is how many numbers are tried for a stack.
+const maxTries = 8
+
+// takeStack has the current stack kept and returns its number, or noStack and
+// counts why not. A count of frames goes to the bits above.
+func takeStack(g Gen, call *Call, flags int64) *ir.Value {
+	b := g.B()
+	depth := int(call.Type.Params[1])
+	if depth == 0 {
+		return b.Const(noStack)
+	}
+	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
+	// That there is no stack (no kernel stack in user mode, no user stack in a
+	// kernel thread) is an answer; that it could not be kept is none.
+	const noSuchStack = -14 // EFAULT
+	num := &ir.Var{Name: "stack", Type: ir.Int}
+	b.Write(num, id)
+	g.If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
+		b := g.B()
+		b.Cur.Unlikely = true
+		b.Write(num, b.Const(noStack))
+		g.If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { keepStack(g, call, flags, num) })
+	})
+	b = g.B()
+	id = b.Extend(b.Read(num), 4, false)
+	if call.Data == true {
+		n := b.Op(ir.OpSub, stackLen(g, call.Type), b.Const(1))
+		b = g.B()
+		id = b.Op(ir.OpOr, id, b.Op(ir.OpShl, n, b.Const(stackLenShift)))
+	}
+	return id
+}
+
+// keepStack puts the current stack into the map of ours and sets num to its
+// number there. If that fails it counts.
+func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
+	b := g.B()
+	depth := int(call.Type.Params[1])
+	entry := g.Temp(object.StackFrames + 8*depth)
+	frames := b.AddImm(entry, object.StackFrames)
+	// The helper clears what it does not fill.
+	size := b.Call(ir.GetStack, g.Ctx(), frames, b.Const(int64(8*depth)), b.Const(flags))
+	hash := &ir.Var{Name: "hash", Type: ir.Int}
+	b.Write(hash, size)
+	forEach(g, depth, func(l *loop, i *ir.Value) {
+		b := g.B()
+		at := b.Op(ir.OpMul, i, b.Const(8))
+		l.leave(b.Op(ir.OpSLe, size, at))
+		b.Write(hash, mixWord(g, b.Read(hash), b.Load(b.Op(ir.OpAdd, frames, at), 0, 8, false)))
+	})
+	b = g.B()
+	h, now := b.Read(hash), b.Call(ir.KtimeGetNs)
+	b.Store(entry, object.StackHash, 8, h)
+	b.Store(entry, object.StackUsed, 8, now)
+
+	more := b.MapPtr(g.MoreStacks(depth))
+	try := &ir.Var{Name: "try", Type: ir.Int}
+	b.Write(try, b.Op(ir.OpOr, b.Op(ir.OpShr, h, b.Const(34)), b.Const(object.FirstMoreStack)))
+	forEach(g, maxTries, func(l *loop, _ *ir.Value) {
+		b := g.B()
+		n, key := b.Read(try), g.Temp(4)
+		b.Store(key, 0, 4, n)
+		found := b.Call(ir.MapLookup, more, key)
+		b.Write(try, n)
+		done := g.IfElse(found, func() *ir.Value {
+			b := g.B()
+			p := b.NonNil(found)
+			same := b.Op(ir.OpEq, b.Load(p, object.StackHash, 8, false), h)
+			b.Write(try, b.Op(ir.OpAdd, n, b.Op(ir.OpXor, same, b.Const(1))))
+			g.If(same, func() { g.B().Store(p, object.StackUsed, 8, now) })
+			return same
+		}, func() *ir.Value {
+			b := g.B()
+			// BPF_NOEXIST: if another CPU was faster, the next turn finds its stack.
+			return b.Op(ir.OpEq, b.Call(ir.MapUpdate, more, key, entry, b.Const(1)), b.Const(0))
+		})
+		g.If(done, func() { g.B().Write(num, n) })
+		l.leave(done)
+	})
+	b = g.B()
+	g.If(b.Op(ir.OpEq, b.Read(num), b.Const(noStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
+}
+
+// mixWord returns the hash of what h is the hash of with a word behind it.
+func mixWord(g Gen, h, word *ir.Value) *ir.Value {
+	b := g.B()
+	const odd = -0x61c8864680b583eb // 2^64 divided by the golden ratio
+	h = b.Op(ir.OpMul, b.Op(ir.OpXor, h, word), b.Const(odd))
+	return b.Op(ir.OpXor, h, b.Op(ir.OpShr, h, b.Const(29)))
+}

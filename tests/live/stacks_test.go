@@ -1,0 +1,43 @@
+package live
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestDistinctStacks counts by user stack, with so many that their hashes agree
+// in the kernel's map: each has a count of its own, and it is right.
+func TestDistinctStacks(t *testing.T) {
+	for _, n := range []int{1, 1024, 20000} {
+		if n > 1024 && testing.Short() && release().less(version{6, 1}) {
+			n = 8000
+		}
+		for _, stack := range []string{"ustack(raw)", "ustack(raw, 30)"} {
+			if n > 1024 && stack != "ustack(raw)" {
+				continue
+			}
+			r := trace(t, "-c", fmt.Sprintf("%s stacks %d 2", *work, n), "-e", fmt.Sprintf(
+				`config = { max_map_keys=100000 } tracepoint:syscalls:sys_enter_getpgid /pid == cpid/ { @[%s] = count(); }`, stack))
+			counts, stacks := map[string]int{}, map[string]bool{}
+			for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+				frames, count, _ := strings.Cut(entry, "]:")
+				if len(strings.Fields(frames)) < 18 {
+					t.Errorf("%s: a stack of %d frames", stack, len(strings.Fields(frames)))
+				}
+				stacks[frames] = true
+				counts[strings.TrimSpace(count)]++
+			}
+			want := map[string]int{}
+			for i := range n {
+				want[fmt.Sprint(i%3*2+2)]++
+			}
+			if len(stacks) != n || fmt.Sprint(counts) != fmt.Sprint(want) {
+				t.Errorf("%s: %d stacks, their counts %v; want %d, %v\n%s", stack, len(stacks), counts, n, want, r.stderr)
+			}
+			if !*peer {
+				r.quiet(t)
+			}
+		}
+	}
+}
