@@ -81,7 +81,7 @@ func (f *fn) forLoop(s *ast.For) {
 			return
 		}
 		f.turns = outer * max(to-from, 1)
-		f.forRange(s, f.b.Const(from), f.b.Const(to))
+		f.walk(s.Body, func() { f.forRange(s, f.b.Const(from), f.b.Const(to)) })
 		f.turns = outer
 		return
 	}

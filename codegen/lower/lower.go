@@ -139,6 +139,7 @@ type fn struct {
 	turns        int64                    // of the enclosing ranges that stay in this function, multiplied; 0: none
 	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
+	walked       map[*check.Var]bool      // pointers that the enclosing loops move along: see walk
 	numbers      map[*ir.Value]bool       // sums that are known not to be pointers
 	result       int64                    // what the program returns by default
 

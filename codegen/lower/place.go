@@ -223,6 +223,10 @@ func (f *fn) deref(e ast.Expr) place {
 		t = types.NewPointer(types.TUint64, space)
 	}
 	p := place{t: t.Elem, ptr: v, space: types.Kernel}
+	if (v.Type == ir.PtrBTF || v.Type == ir.Int && t.Space != types.User) && f.isWalked(e) {
+		p.ptr = f.b.AsInt(v)
+		return p
+	}
 	switch v.Type {
 	case ir.PtrBTF:
 		f.notNull(v)

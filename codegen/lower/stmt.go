@@ -61,9 +61,9 @@ func (f *fn) stmt(s ast.Stmt) {
 	case *ast.For:
 		f.forLoop(s)
 	case *ast.While:
-		f.while(s)
+		f.walk(s.Body, func() { f.while(s) })
 	case *ast.Unroll:
-		f.unroll(s)
+		f.walk(s.Body, func() { f.unroll(s) })
 	case *ast.Jump:
 		f.jump(s)
 	default:
