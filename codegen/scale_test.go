@@ -35,10 +35,10 @@ var shapes = []struct {
 	{"stats", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d, comm] = stats(args.count);", i%10) })},
 	{"hist", 1000, body(func(i int) string { return fmt.Sprintf("@m[pid] = hist(args.count + %d);", i) })},
 	{"printf", 0, body(func(i int) string { return fmt.Sprintf(`printf("%d %%d %%s\n", args.count, comm);`, i) })},
-	{"if", 0, body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = %d; }", i, i) })},
+	{"if", 1000, body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = %d; }", i, i) })},
 	{"vars", 0, body(func(i int) string { return fmt.Sprintf("$v%d = args.count + %d; @x = $v%d;", i, i, max(i-5, 0)) })},
 	{"accum", 0, body(func(i int) string {
-		return fmt.Sprintf("$a = (uint64)3 + args.count; $a = $a * 3 + args.count; if ($a > %d) { $a = $a - %d; }", i, i)
+		return fmt.Sprintf("$a = (uint64)3 + args.count; $a = $a * 3 + args.count; if ($a > %d) { $a = $a - %d; } @z = $a;", i, i)
 	})},
 	{"elseif", 0, func(n int) string {
 		var b strings.Builder
@@ -67,6 +67,7 @@ var shapes = []struct {
 		b.WriteString("; }")
 		return b.String()
 	}},
+	{"game", 400, game},
 	{"str", 0, body(func(i int) string { return fmt.Sprintf(`@s[%d] = str(args.buf, 32);`, i%7) })},
 	{"probes", 0, func(n int) string {
 		var b strings.Builder
@@ -80,8 +81,36 @@ var shapes = []struct {
 	{"while", 1000, body(func(i int) string {
 		return fmt.Sprintf("$i%d = 0; while ($i%d < 4) { $i%d++; @w = $i%d; }", i, i, i, i)
 	})},
-	{"tern", 0, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
+	{"tern", 1000, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
 	{"strcmp", 0, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
+}
+
+// game is a program of many branches, loops and maps on a few variables.
+func game(n int) string {
+	var b strings.Builder
+	b.WriteString("begin { @x = 5; @score = 0; @seed = 7; }\ninterval:ms:100 { @tick++; $x = @x; $y = @y; $rot = @rot; $piece = @piece; $ok = 1;\n")
+	for i := range n {
+		switch i % 8 {
+		case 0:
+			fmt.Fprintf(&b, "if ($piece == %d && $rot == %d) { $dx = %d; if (@cell[$x + $dx, $y + 1] != 0) { $ok = 0; } else if (@cell[$x, $y] == %d) { @near++; } }\n", i%7, i%4, i%3, i%9)
+		case 1:
+			fmt.Fprintf(&b, "for ($r : 0..4) { if (@cell[$r, %d] != 0) { @full[%d]++; } }\n", i%20, i%20)
+		case 2:
+			fmt.Fprintf(&b, "if (@tick %% %d == 0 && $y < %d) { @y = $y + 1; } else { @x = ($x + %d) %% 10; }\n", i%13+2, i%20, i%3)
+		case 3:
+			fmt.Fprintf(&b, `if (@score > %d) { printf("%%d %%s\n", @score, @full[%d] > 4 ? "full" : "----"); @level = %d; }`+"\n", i*100, i%20, i)
+		case 4:
+			fmt.Fprintf(&b, "@seed = (@seed * 1103515245 + %d) & 0x7fffffff; $rnd = (@seed >> 16) %% 7; if ($rnd == %d) { @next = $rnd; }\n", i, i%7)
+		case 5:
+			fmt.Fprintf(&b, "if ($ok == 1) { @cell[$x + %d, $y + %d] = %d; } else { @lock++; if (@lock > %d) { @piece = @next; @lock = 0; } }\n", i%4, i%3, i%7+1, i)
+		case 6:
+			fmt.Fprintf(&b, "$line%d = @full[%d]; if ($line%d >= 10) { delete(@full, %d); @score = @score + $line%d; @lines++; }\n", i, i%20, i, i%20, i)
+		case 7:
+			fmt.Fprintf(&b, "$i = 0; while ($i < 3) { if (@cell[$i, %d] == %d) { @hits[%d] = count(); } $i++; }\n", i%20, i%5, i%5)
+		}
+	}
+	b.WriteString("}")
+	return b.String()
 }
 
 func body(line func(i int) string) func(n int) string {
@@ -131,7 +160,7 @@ func TestLinear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const few, many = 100, 700
+	const few, many = 200, 1000
 	for _, s := range shapes {
 		t.Run(s.name, func(t *testing.T) {
 			measure := func(n int) (insns, bytes float64) {

@@ -284,10 +284,10 @@ func (s *Session) loadError(i int, err error) error {
 		point = p.Points[0].Name
 	}
 	if errors.Is(err, unix.EFAULT) {
-		// It follows the turns of loops one by one and keeps the branches it has
+		// It follows the turns of loops one by one and keeps the branches that it has
 		// still to look into, of which there can be 8192.
-		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier gives up on %s: its loops branch too often", point),
-			Hint: "fewer turns, or a range, which Linux 5.17 and later run without following each turn"}}
+		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier gives up on %s: more than 8192 branches in a row, those of a loop counted in each turn", point),
+			Hint: "split the probe in two; or fewer turns, or a range, which Linux 5.17 and later run without following each turn"}}
 	}
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) || len(ve.Log) == 0 {

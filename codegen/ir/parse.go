@@ -205,7 +205,7 @@ func (p *parser) funcDecl() error {
 		}
 		f.Params = append(f.Params, t)
 	}
-	f.Global = p.accept("global")
+	f.Global, f.Forgets = p.accept("global"), p.accept("forgets")
 	if p.prog.Main == nil {
 		p.prog.Main = f
 	} else {

@@ -124,6 +124,9 @@ func (f *Func) String() string {
 	if f.Global {
 		b.WriteString(" global")
 	}
+	if f.Forgets {
+		b.WriteString(" forgets")
+	}
 	b.WriteByte('\n')
 	for _, blk := range f.Blocks {
 		blk.write(&b)

@@ -84,6 +84,7 @@ func (u *unit) program(p *check.Prog) {
 	f.ctx = f.b.Param(0)
 	prog.Main = f.b.Fn
 	f.captured = u.captures(nil, p.Pred, p.Body)
+	f.calm(p)
 	f.additions, f.adders = u.countAdditions(p.Body), map[string]*ir.Func{}
 	f.result = p.Ctx.Result
 	f.start()
@@ -146,6 +147,9 @@ type fn struct {
 	additions map[*builtins.MapInfo]int // of a program: see add
 	adders    map[string]*ir.Func
 
+	inMap    func(*check.Var) bool // says which variables are in a map: see calm; nil: none
+	varsBase *ir.Value
+
 	temps     int // how many were asked for
 	usedTemps []*ir.Value
 	freeTemps map[int][]*ir.Value // by size
@@ -167,6 +171,7 @@ func newFn(u *unit, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type)
 
 // start opens the body behind the entry block.
 func (f *fn) start() {
+	f.startVars()
 	f.entry = f.b.Cur
 	f.first = f.b.NewBlock()
 	f.b.Seal(f.first)

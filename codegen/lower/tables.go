@@ -15,6 +15,7 @@ type tables struct {
 	stacks                       map[int]*ir.Map
 	more                         map[int]*ir.Map // MoreStacks, by depth
 
+	varsMap  *ir.Map          // variables of programs with many branches
 	literals map[string]int64 // bytes → offset in rodata
 	zeros    []*ir.Value      // addresses of zeros, placed behind the literals at the end
 	zeroLen  int

@@ -114,7 +114,11 @@ func (f *fn) local(v *check.Var, init bool) *local {
 			}
 		})
 	case l.word && !v.AddrTaken:
-		l.v = &ir.Var{Name: v.Name, Type: ir.Int}
+		if l.mem = f.mapVar(v); l.mem == nil {
+			l.v = &ir.Var{Name: v.Name, Type: ir.Int}
+		} else if !init {
+			f.prologue(func() { f.b.Store(l.mem, 0, 8, f.b.Const(0)) })
+		}
 	default:
 		f.prologue(func() {
 			l.mem = f.b.Slot(max(roundUp(v.Type.Size, 8), 8))

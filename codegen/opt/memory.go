@@ -170,6 +170,11 @@ func memory(f *ir.Func) bool {
 	rpo := ir.RPO(f)
 	for _, b := range rpo {
 		m.s = m.begin(b, ends, readers)
+		if f.Forgets {
+			m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
+				return f.val != nil && (mapLike(f.at) || f.at.base.Type == ir.PtrCtx)
+			})
+		}
 		m.out = make([]*ir.Value, 0, len(b.Values))
 		for _, v := range b.Values {
 			for i, x := range v.Args {

@@ -1,0 +1,86 @@
+package lower
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/store"
+)
+
+// The kernel's verifier follows each path through a program, and takes two paths
+// as one where they meet with the same knowledge. What it knows of a value in a
+// register it learns from each branch on it, so a program with hundreds of
+// branches on a few variables has more paths than it is ready to follow, however
+// short it is. The variables of such a program are in a map, of whose content the
+// verifier knows nothing: each path finds the same there.
+
+// manyBranches is from how many branches on a program keeps its variables so.
+const manyBranches = 120
+
+// varsMap is the name of the map.
+const varsMap = "vars"
+
+// calm finds out whether program p keeps variables in a map, and which of them.
+// Those that a while loop assigns are not among them: the verifier has to see that
+// it ends. Nor are pointers, which would be no pointers any more.
+func (f *fn) calm(p *check.Prog) {
+	branches := 0
+	moved := map[*check.Var]bool{}
+	ast.Inspect(p.Body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.If, *ast.Ternary, *ast.For:
+			branches++
+		case *ast.Binary:
+			if n.Op == "&&" || n.Op == "||" {
+				branches++
+			}
+		case *ast.While:
+			branches++
+			ast.Inspect(n, func(n ast.Node) bool {
+				if v, ok := n.(*ast.Var); ok {
+					moved[f.info.Vars[v]] = true
+				}
+				return true
+			})
+			return false
+		}
+		return true
+	})
+	if branches < manyBranches {
+		return
+	}
+	f.b.Fn.Forgets = true
+	if p.Ctx.Preemptible && f.k.Has(probes.FeatPreempt) {
+		return // another task could use the same memory meanwhile
+	}
+	f.inMap = func(v *check.Var) bool {
+		return v != nil && v.Type.IsScalar() && v.Type.Kind != types.Pointer && !moved[v] && !f.captured[v] && !v.AddrTaken
+	}
+}
+
+// startVars finds the memory of variables.
+func (f *fn) startVars() {
+	if f.inMap == nil {
+		return
+	}
+	if f.varsMap == nil {
+		f.varsMap = f.newMap(ir.Map{Name: varsMap, Type: ir.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	}
+	key := f.b.Slot(4)
+	f.b.Store(key, 0, 4, f.b.Const(0))
+	f.varsBase = f.Surely(f.b.Call(ir.MapLookup, f.b.MapPtr(f.varsMap), key))
+}
+
+// mapVar is the memory of a variable, nil where it has none.
+func (f *fn) mapVar(v *check.Var) *ir.Value {
+	if f.inMap == nil || !f.inMap(v) || f.varsMap.ValueSize+8 > store.MaxPerCPU {
+		return nil
+	}
+	off := f.varsMap.ValueSize
+	f.varsMap.ValueSize += 8
+	var p *ir.Value
+	f.prologue(func() { p = f.b.AddImm(f.varsBase, int64(off)) })
+	return p
+}
