@@ -71,8 +71,8 @@ type Func struct {
 	// each block. The kernel's verifier then learns nothing of it in one block that
 	// makes paths differ in the next.
 	Forgets bool
-	nextID int
-	nextB  int
+	nextID  int
+	nextB   int
 }
 
 // Block is a basic block: values, then one terminator.
