@@ -26,7 +26,7 @@ func pton() *Def {
 			}
 			addr, err := netip.ParseAddr(a.Lit.Str)
 			if err != nil || addr.Zone() != "" {
-				c.Errorf(call.Span, "pton() expects a string argument of an IPv4/IPv6 address, got %s", a.Lit.Str)
+				c.Errorf(call.Span, "pton() expects a valid IPv4/IPv6 address, got %s", a.Lit.Str)
 				return types.TInvalid
 			}
 			call.Data = addr.AsSlice()

@@ -99,7 +99,7 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 		p.Target = parts[1]
 	}
 	if p.Func == "" || len(parts) == 3 && p.Target == "" {
-		return nil, usage("%s probe type needs a function: write %s", k.Name, k.Syntax)
+		return nil, usage("%ss should be attached to a function or an address: write %s", k.Name, k.Syntax)
 	}
 	if p.Func[0] >= '0' && p.Func[0] <= '9' {
 		addr, _, err := parseCount(p.Func)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -473,7 +472,7 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 				continue
 			}
 			prev = s.Name
-			if !yield(k.Name + ":" + filepath.Clean(path) + ":" + s.Name) {
+			if !yield(k.Name + ":" + path + ":" + s.Name) {
 				return nil
 			}
 		}

@@ -155,11 +155,15 @@ func (a *app) checkOptions(declared []object.Option) bool {
 	}
 	slices.Sort(unknown)
 	for _, o := range declared {
-		known = append(known, "--"+o.Name)
+		line := "--" + o.Name
+		if o.Doc != "" {
+			line += ": " + o.Doc
+		}
+		known = append(known, line)
 	}
 	d := source.Diag{Msg: "unexpected program command line options: " + strings.Join(unknown, ", ")}
 	if len(known) > 0 {
-		d.Hint = "expected program options: " + strings.Join(known, ", ")
+		d.Hint = "expected program options:\n" + strings.Join(known, "\n")
 	}
 	a.report.diag(d)
 	return false

@@ -153,7 +153,7 @@ func (a *app) run() int {
 	live := kernel.LiveBTF(a.btfFile())
 	if o.functions != "" {
 		if err := live.ListFunctions(o.functions); err != nil {
-			a.report.errorf("--traceable-functions: %v", err)
+			a.report.errorf("Failed to open kernel function info: Could not read functions from %s. (%v)", o.functions, bare(err))
 			return statusError
 		}
 	}

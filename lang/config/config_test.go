@@ -26,11 +26,11 @@ func TestSet(t *testing.T) {
 		{"missing_probes", "loud", "error", "missing_probes: Invalid value for missing_probes: valid values are ignore, warn, and error."},
 		{"stack_mode", "perf", "perf", ""},
 		{"license", "Dual MIT/GPL", "Dual MIT/GPL", ""},
-		{"license", "MIT", "GPL", "license: Invalid value for license: valid values are GPL, GPL v2, GPL and additional rights, Dual BSD/GPL, Dual MIT/GPL, and Dual MPL/GPL."},
+		{"license", "MIT", "GPL", "Invalid value for license. Found: MIT. Valid values: Dual MIT/GPL, Dual BSD/GPL, Dual MPL/GPL, GPL and additional rights, GPL v2, GPL."},
 		{"str_trunc_trailer", "5", "5", ""},
 		{"unstable_typeinfo", "enable", "enable", ""},
 		{"unstable_typeinfo", "true", "enable", ""},
-		{"unstable_typeinfo", "perhaps", "error", "unstable_typeinfo: Invalid value for unstable_typeinfo: valid values are enable, warn, error."},
+		{"unstable_typeinfo", "perhaps", "error", "unstable_typeinfo: Invalid value for unstable config: valid values are enable, warn, and error."},
 	}
 	for _, tt := range tests {
 		c := Default()

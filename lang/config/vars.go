@@ -133,7 +133,8 @@ func unstable(feature string) Var {
 				}
 			}
 			if !slices.Contains(words, word) {
-				return fmt.Sprintf("%s: Invalid value for %s: valid values are %s.", name, name, strings.Join(words, ", "))
+				return fmt.Sprintf("%s: Invalid value for unstable config: valid values are %s, and %s.", name,
+					strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
 			}
 			c.Unstable[feature] = word
 			return ""
@@ -153,7 +154,20 @@ const (
 )
 
 // licenses are those under which the kernel offers all helpers.
-var licenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
+var licenses = []string{"Dual MIT/GPL", "Dual BSD/GPL", "Dual MPL/GPL", "GPL and additional rights", "GPL v2", "GPL"}
+
+func license(doc string) Var {
+	return Var{Name: "license", Doc: doc,
+		get: func(c *Config) any { return c.License },
+		set: func(c *Config, v Value) string {
+			if !slices.Contains(licenses, v.Text) {
+				return fmt.Sprintf("Invalid value for license. Found: %s. Valid values: %s.", v.Text, strings.Join(licenses, ", "))
+			}
+			c.License = v.Text
+			return ""
+		},
+	}
+}
 
 // Vars lists the variables in alphabetical order, old names last.
 func Vars() []Var {
@@ -161,8 +175,7 @@ func Vars() []Var {
 		caching("PER_PID", "PER_PROGRAM", "NONE"),
 		boolean("cpp_demangle", "Whether C++ names in user stacks are demangled.", func(c *Config) *bool { return &c.CPPDemangle }),
 		boolean("lazy_symbolication", "Whether user addresses become symbols only when printed.", func(c *Config) *bool { return &c.LazySymbolication }),
-		choice("license", "The license that programs are loaded under: one that the kernel counts as GPL-compatible.",
-			func(c *Config) *string { return &c.License }, licenses...),
+		license("The license that programs are loaded under: one that the kernel counts as GPL-compatible."),
 		number("log_size", "Bytes of the kernel's log about a program it refuses.", func(c *Config) *int { return &c.LogSize }, 0, maxCount),
 		number("max_bpf_progs", "The most BPF programs a script may become.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
 		number("max_cat_bytes", "The most bytes cat() prints of a file.", func(c *Config) *int { return &c.MaxCatBytes }, 0, maxCount),
