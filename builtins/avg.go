@@ -18,6 +18,7 @@ func avg() *Def {
 	return &Def{
 		Name:         "avg",
 		Kind:         Aggregation,
+		Metric:       value.Gauge,
 		TypeName:     "avg_t",
 		UnsignedType: "uavg_t",
 		Params:       []Param{{Name: "n"}},

@@ -13,6 +13,7 @@ func count() *Def {
 	return &Def{
 		Name:     "count",
 		Kind:     Aggregation,
+		Metric:   value.Counter,
 		TypeName: "count_t",
 		Unsigned: true,
 		Doc: Doc{

@@ -142,6 +142,8 @@ type Def struct {
 	TypeName     string
 	UnsignedType string
 	Unsigned     bool
+	// Metric says what kind of numbers the values of an aggregation are.
+	Metric value.Metric
 	// Merge folds src, one CPU's value, into dst.
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.

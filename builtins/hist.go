@@ -28,6 +28,7 @@ func hist() *Def {
 	return &Def{
 		Name:     "hist",
 		Kind:     Aggregation,
+		Metric:   value.Histogram,
 		Disagree: "Different bits in a single hist unsupported",
 		TypeName: "hist_t",
 		Params:   []Param{{Name: "n"}, {Name: "bits", Optional: true}},

@@ -18,6 +18,7 @@ func lhist() *Def {
 	return &Def{
 		Name:     "lhist",
 		Kind:     Aggregation,
+		Metric:   value.Histogram,
 		Disagree: "Different lhist bounds in a single map unsupported",
 		TypeName: "lhist_t",
 		Params:   []Param{{Name: "n"}, {Name: "min"}, {Name: "max"}, {Name: "step"}},

@@ -38,6 +38,7 @@ func extreme(name, summary, example string, flip int64) *Def {
 	return &Def{
 		Name:         name,
 		Kind:         Aggregation,
+		Metric:       value.Gauge,
 		TypeName:     name + "_t",
 		UnsignedType: "u" + name + "_t",
 		Params:       []Param{{Name: "n"}},

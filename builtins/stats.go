@@ -10,6 +10,7 @@ func stats() *Def {
 	return &Def{
 		Name:         "stats",
 		Kind:         Aggregation,
+		Metric:       value.Summary,
 		TypeName:     "stats_t",
 		UnsignedType: "ustats_t",
 		Whole:        true,

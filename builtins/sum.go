@@ -11,6 +11,7 @@ func sum() *Def {
 	return &Def{
 		Name:         "sum",
 		Kind:         Aggregation,
+		Metric:       value.Counter,
 		TypeName:     "sum_t",
 		UnsignedType: "usum_t",
 		Params:       []Param{{Name: "n"}},

@@ -33,6 +33,7 @@ func tseries() *Def {
 	return &Def{
 		Name:     "tseries",
 		Kind:     Aggregation,
+		Metric:   value.TimeLine,
 		TypeName: "tseries_t",
 		Params:   []Param{{Name: "n"}, {Name: "interval_ns"}, {Name: "num_intervals"}, {Name: "function", Optional: true}},
 		Doc: Doc{

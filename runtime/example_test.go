@@ -21,6 +21,7 @@ import (
 
 // results is a sink that keeps the values of a script.
 type results struct {
+	output.Nop
 	values []value.Value
 	maps   map[string][]value.Entry
 	wrong  []string
@@ -38,14 +39,6 @@ func (r *results) Map(m output.Map) {
 func (r *results) Lost(n uint64) { r.wrong = append(r.wrong, fmt.Sprintf("%d events lost", n)) }
 
 func (r *results) Message(m output.Message) { r.wrong = append(r.wrong, m.Text) }
-
-func (r *results) Printf(kind, text string)        {}
-func (r *results) Line(kind, text string)          {}
-func (r *results) Attached(int)                    {}
-func (r *results) Tests([]output.TestResult)       {}
-func (r *results) Benchmarks([]output.BenchResult) {}
-func (r *results) End()                            {}
-func (r *results) Flush() error                    { return nil }
 
 // trace runs a script until ctx is done; attached is called when all is
 // attached.
@@ -106,7 +99,7 @@ func TestLibrary(t *testing.T) {
 	if len(r.wrong) != 0 || len(r.values) != 5 {
 		t.Fatalf("wrong %q, values %v", r.wrong, r.values)
 	}
-	const id = value.Uint(1000007)
+	const id = value.Int(1000007)
 	for _, v := range r.values {
 		if d := cmp.Diff(value.Value(value.Tuple{id, value.Bool(true)}), v); d != "" {
 			t.Errorf("value (- want, + got):\n%s", d)

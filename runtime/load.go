@@ -44,6 +44,7 @@ func Load(obj *object.Object, opt Options) (*Session, error) {
 		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{}, attachedTo: map[place]bool{}, missed: map[*object.Program]uint64{},
 		ending: newEnding(), done: make(chan struct{}),
 	}
+	s.opt.Sink = openSink{opt.Sink, s}
 	for _, k := range probes.Kinds() {
 		s.kinds[k.Name] = k
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -35,9 +36,21 @@ func (s *Session) printAll() {
 // 0. A map without keys that was never assigned is shown as zero if it is asked
 // for, and left out otherwise.
 func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
+	out, err := s.mapValues(m, top, asked)
+	if err != nil || len(out.Entries) == 0 {
+		return err
+	}
+	out.Div = div
+	s.opt.Sink.Map(out)
+	return nil
+}
+
+// mapValues reads a map for printMap.
+func (s *Session) mapValues(m *object.Map, top int64, asked bool) (output.Map, error) {
+	out := output.Map{Name: m.Name, Keyed: m.Key != nil, Metric: s.metric(m.Value)}
 	pairs, err := s.readers[m].Read()
 	if err != nil {
-		return err
+		return out, err
 	}
 	if m.Key == nil && len(pairs) == 0 && asked {
 		pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
@@ -51,17 +64,63 @@ func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
 		pairs = pairs[int64(len(pairs))-top:]
 	}
 	if len(pairs) == 0 {
-		return nil
+		return out, nil
 	}
-	out := output.Map{Name: m.Name, Keyed: m.Key != nil, Div: div, Entries: make([]value.Entry, len(pairs))}
+	out.Entries = make([]value.Entry, len(pairs))
 	for i, p := range pairs {
 		if m.Key != nil {
 			out.Entries[i].Key = s.env.Decoder().Value(m.Key, p.Key)
 		}
 		out.Entries[i].Value = s.env.Decoder().Value(m.Value, p.Value)
 	}
-	s.opt.Sink.Map(out)
-	return nil
+	return out, nil
+}
+
+// metric says what kind of numbers values of type t are.
+func (s *Session) metric(t *types.Type) value.Metric {
+	switch t.Kind {
+	case types.Int:
+		return value.Gauge
+	case types.Agg:
+		if d := s.defs.ForType(t.Name); d != nil {
+			if d.Metric == value.Counter && t.Signed {
+				return value.Gauge // what is added may be negative
+			}
+			return d.Metric
+		}
+	}
+	return value.Other
+}
+
+// Snapshot returns the script's maps as they are now, by name, with their entries
+// in the order in which they are printed. It can be called from any goroutine
+// while the session runs, and once it has ended if Options.KeepMaps is set.
+func (s *Session) Snapshot() ([]output.Map, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.final != nil {
+		return s.final, nil
+	}
+	if s.ended || s.closed {
+		return nil, errors.New("the session has ended")
+	}
+	return s.snapshot()
+}
+
+func (s *Session) snapshot() ([]output.Map, error) {
+	out := []output.Map{}
+	var errs []error
+	s.kernel.ReadTogether(func() {
+		for i := range s.obj.Maps {
+			m, err := s.mapValues(&s.obj.Maps[i], 0, false)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("cannot read %s: %w", m.Name, err))
+			}
+			out = append(out, m)
+		}
+	})
+	slices.SortFunc(out, func(a, b output.Map) int { return cmp.Compare(a.Name, b.Name) })
+	return out, errors.Join(errs...)
 }
 
 // sortPairs puts entries in order: integers and aggregations ascending by

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"time"
@@ -143,6 +144,15 @@ func (s *Session) run() error {
 
 // endOfRun prints what the script has gathered.
 func (s *Session) endOfRun() {
+	s.lock()
+	defer s.unlock()
+	s.ended = true
+	if s.opt.KeepMaps {
+		var err error
+		if s.final, err = s.snapshot(); err != nil {
+			fmt.Fprintf(s.opt.Stderr, "ERROR: %v\n", err)
+		}
+	}
 	s.opt.Sink.End()
 	if s.obj.Settings.PrintMapsOnExit {
 		s.printAll()
@@ -199,7 +209,9 @@ func (s *Session) poll() {
 	looked := time.Now() // when we last looked for what went wrong
 	look := func(now time.Time) {
 		looked = now
+		s.lock()
 		s.noteMappings()
+		s.unlock()
 		s.reportSites(false)
 	}
 	s.ring.SetDeadline(looked.Add(tick))
@@ -272,7 +284,9 @@ func (s *Session) idle() {
 		case <-s.stop:
 			return
 		case <-t.C:
+			s.lock()
 			s.noteMappings()
+			s.unlock()
 			s.reportSites(false)
 		}
 	}
@@ -304,6 +318,8 @@ func (s *Session) drain(handle bool) {
 
 // handle gives a record to the builtin that sent it.
 func (s *Session) handle(data []byte) {
+	s.lock()
+	defer s.unlock()
 	if len(data) < object.HeaderSize {
 		s.env.warnBug("a record of %d bytes", len(data))
 		return

@@ -18,14 +18,17 @@
 // the sink and the maps need no locks. Others (signals, the watched process)
 // only ask it to stop.
 //
-// As a library:
+// A program that only wants a script's results uses package runtime/tracer, which
+// compiles as well. With this package it provides more of its own: a sink, builtins,
+// objects that it has saved:
 //
-//	obj, err := codegen.Compile(…)
+//	obj, err := object.Decode(data)
 //	s, err := runtime.Load(obj, runtime.Options{Sink: mySink})
-//	defer s.Close()
 //	status, err := s.Run(ctx)
 //
-// A Sink receives typed values; package output has one for text and one for JSON.
+// A Sink receives typed values; one that takes only some of them embeds output.Nop.
+// Package output has one for text and one for JSON. Session.Snapshot reads the maps
+// meanwhile.
 package runtime
 
 import (
@@ -43,6 +46,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/symbols"
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // Options says how to run an object.
@@ -71,6 +75,8 @@ type Options struct {
 	NoWarnings bool
 	// Mode runs test or bench probes instead of attaching anything.
 	Mode Mode
+	// KeepMaps keeps the maps as they are at the end, for Snapshot.
+	KeepMaps bool
 	// ProcRoot is where /proc is mounted; "" is /proc.
 	ProcRoot string
 	// Kernel is the running kernel; nil: it is read when something is asked of it.
@@ -84,6 +90,40 @@ type handler struct {
 	handle  func(builtins.Env, *object.Record) error
 	outside bool // it acts outside of the session
 }
+
+// lock keeps Snapshot away while the session's goroutine uses what both do: the
+// maps, and what their values are decoded with. While a sink is called it is open,
+// so that a sink can ask for a snapshot.
+func (s *Session) lock() {
+	s.mu.Lock()
+	s.held = true
+}
+
+func (s *Session) unlock() {
+	s.held = false
+	s.mu.Unlock()
+}
+
+// openSink is a sink that is called while the session is not locked.
+type openSink struct {
+	output.Sink
+	s *Session
+}
+
+func (o openSink) open(call func()) {
+	if o.s.held {
+		o.s.unlock()
+		defer o.s.lock()
+	}
+	call()
+}
+
+func (o openSink) Printf(kind, text string) { o.open(func() { o.Sink.Printf(kind, text) }) }
+func (o openSink) Line(kind, text string)   { o.open(func() { o.Sink.Line(kind, text) }) }
+func (o openSink) Value(v value.Value)      { o.open(func() { o.Sink.Value(v) }) }
+func (o openSink) Map(m output.Map)         { o.open(func() { o.Sink.Map(m) }) }
+func (o openSink) Message(m output.Message) { o.open(func() { o.Sink.Message(m) }) }
+func (o openSink) Lost(n uint64)            { o.open(func() { o.Sink.Lost(n) }) }
 
 // Mode says which probes a session is about.
 type Mode uint8
@@ -131,7 +171,12 @@ type Session struct {
 	last    bool // the end probes are run, or have been
 	status  int
 	closed  bool
-	done    chan struct{} // closed with the session
+
+	mu    sync.Mutex    // see lock
+	held  bool          // by the session's own goroutine
+	ended bool          // the end of the run has begun: the maps are being printed
+	final []output.Map  // the maps at the end, if they are kept
+	done  chan struct{} // closed with the session
 }
 
 // Run attaches the programs and handles their records until ctx is done, the
@@ -156,10 +201,13 @@ func (s *Session) Stop() { s.interrupt() }
 
 // Close detaches and unloads everything. Run does it by itself.
 func (s *Session) Close() error {
-	if s.closed {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if again {
 		return nil
 	}
-	s.closed = true
 	s.end()
 	close(s.done)
 	s.detach()

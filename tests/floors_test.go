@@ -30,6 +30,7 @@ var floors = [][]string{
 	{"codegen/lower"},
 	{"codegen"},
 	{"runtime"},
+	{"runtime/tracer"},
 	{"cmd/gotrace"},
 }
 

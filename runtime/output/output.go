@@ -33,6 +33,22 @@ type Sink interface {
 	Flush() error
 }
 
+// Nop is a Sink that drops everything. A sink that takes only some results embeds
+// it.
+type Nop struct{}
+
+func (Nop) Printf(kind, text string) {}
+func (Nop) Line(kind, text string)   {}
+func (Nop) Value(value.Value)        {}
+func (Nop) Map(Map)                  {}
+func (Nop) Attached(int)             {}
+func (Nop) Lost(uint64)              {}
+func (Nop) Message(Message)          {}
+func (Nop) Tests([]TestResult)       {}
+func (Nop) Benchmarks([]BenchResult) {}
+func (Nop) End()                     {}
+func (Nop) Flush() error             { return nil }
+
 // Message is an errorf or warnf of the script with its place, or a
 // runtime_error or helper_error.
 type Message struct {
@@ -58,6 +74,7 @@ const (
 type Map struct {
 	Name    string // with its @
 	Keyed   bool
+	Metric  value.Metric // what kind of numbers the values are
 	Entries []value.Entry
 	Div     int64 // integers are divided by it before printing; 0 or 1: not
 }

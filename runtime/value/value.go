@@ -103,6 +103,18 @@ func (Stats) value()  {}
 func (Series) value() {}
 func (Stack) value()  {}
 
+// Metric says what kind of numbers a map holds.
+type Metric uint8
+
+const (
+	Other     Metric = iota // no numbers: text, stacks, tuples …
+	Gauge                   // numbers that rise and fall
+	Counter                 // numbers that only rise
+	Histogram               // Hist
+	Summary                 // Stats
+	TimeLine                // Series
+)
+
 // Entry is one key and value of a map. Key is nil in a map without keys.
 type Entry struct {
 	Key, Value Value

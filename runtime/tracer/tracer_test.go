@@ -1,0 +1,175 @@
+package tracer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/tracer"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// A program looks at what a script prints, as it happens.
+func ExampleScript_Events() {
+	script, err := tracer.Compile(`begin { print((1, "one")); printf("%d\n", 2); exit(); }`, tracer.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for e, err := range script.Events(context.Background()) {
+		switch e := e.(type) {
+		case nil:
+			fmt.Println(err)
+		case tracer.Printed:
+			fmt.Println("a tuple:", e.Value.(value.Tuple)[0].(value.Uint))
+		case tracer.Text:
+			fmt.Print("text: ", e.Text)
+		}
+	}
+}
+
+// A program reads the maps of a script while it runs.
+func ExampleSession_Snapshot() {
+	script, err := tracer.Compile(`tracepoint:syscalls:sys_enter_read { @reads[comm] = count(); }`, tracer.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	session, err := script.Start(context.Background(), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	maps, err := session.Snapshot()
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, e := range tracer.Find(maps, "@reads").Entries {
+		fmt.Println(e.Key.(value.Str).S, e.Value.(value.Uint))
+	}
+	session.Stop()
+	session.Wait()
+}
+
+func compile(t *testing.T, script string, opt tracer.Options) *tracer.Script {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	s, err := tracer.Compile(script, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Maps are seen as they are while the script runs and as they were when it ended,
+// with typed keys and what kind of numbers they hold.
+func TestSnapshot(t *testing.T) {
+	s := compile(t, fmt.Sprintf(`tracepoint:syscalls:sys_enter_getpgid /pid == %d && args.pid >= 1000000/ {
+		@n[args.pid, "call"] = count(); @s = sum(1); @u = sum((uint64)2); @last = args.pid; @h = hist(args.pid); @x = stats(args.pid); }`, os.Getpid()), tracer.Options{})
+	run, err := s.Start(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = 1000007
+	for calls := 1; calls <= 3; calls++ {
+		unix.Getpgid(id)
+		maps, err := run.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, maps, id, calls)
+	}
+	run.Stop()
+	res, err := run.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, res.Maps, id, 3)
+	if m := res.Map("@none"); len(m.Entries) != 0 {
+		t.Errorf("@none has entries: %v", m)
+	}
+}
+
+func check(t *testing.T, got []output.Map, id int64, calls int) {
+	t.Helper()
+	n := value.Uint(calls)
+	want := []output.Map{
+		{Name: "@h", Metric: value.Histogram, Entries: []value.Entry{{Value: value.Hist{Buckets: []value.Bucket{{Min: 1 << 19, Max: 1<<20 - 1, Label: "[512K, 1M)", Count: uint64(calls)}}}}}},
+		{Name: "@last", Metric: value.Gauge, Entries: []value.Entry{{Value: value.Int(id)}}},
+		{Name: "@n", Metric: value.Counter, Keyed: true, Entries: []value.Entry{{Key: value.Tuple{value.Int(id), value.Str{S: "call"}}, Value: n}}},
+		{Name: "@s", Metric: value.Gauge, Entries: []value.Entry{{Value: value.Int(calls)}}},
+		{Name: "@u", Metric: value.Counter, Entries: []value.Entry{{Value: 2 * n}}},
+		{Name: "@x", Metric: value.Summary, Entries: []value.Entry{{Value: value.Stats{Count: int64(calls), Avg: value.Int(id), Total: value.Int(id * int64(calls))}}}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("after %d calls (- want, + got):\n%s", calls, d)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	s := compile(t, `begin { @a[1] = 2; printf("%s\n", "x"); print(3); print(@a); exit(4); } end { errorf("bad %d", 5); }`, tracer.Options{})
+	var got []string
+	for e, err := range s.Events(t.Context()) {
+		switch e := e.(type) {
+		case nil:
+			t.Fatal(err)
+		case tracer.Text:
+			got = append(got, fmt.Sprintf("%s %q", e.Kind, e.Text))
+		case tracer.Printed:
+			got = append(got, fmt.Sprint("value ", e.Value))
+		case tracer.Map:
+			got = append(got, fmt.Sprint("map ", e.Name, e.Entries))
+		case tracer.Message:
+			got = append(got, "message "+e.Text)
+		}
+	}
+	want := []string{`printf "x\n"`, "value 3", "map @a[{1 2}]", "message bad 5", "map @a[{1 2}]"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(- want, + got):\n%s", d)
+	}
+	res, err := s.Run(t.Context(), nil) // it can be run again
+	if err != nil || res.Status != 4 || len(res.Map("@a").Entries) != 1 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// A loop that is left ends the run, and nothing more is yielded.
+func TestBreak(t *testing.T) {
+	s := compile(t, `interval:ms:1 { print(1); print(2); }`, tracer.Options{})
+	n := 0
+	for range s.Events(t.Context()) {
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestCompileError(t *testing.T) {
+	_, err := tracer.Compile("begin { $x = nosuch(); }\nend { @y[ }", tracer.Options{Name: "my.bt"})
+	var e *tracer.Error
+	if !errors.As(err, &e) || len(e.Diagnostics) == 0 || !strings.HasPrefix(err.Error(), "my.bt:") {
+		t.Fatalf("%T %v", err, err)
+	}
+	for _, d := range e.Diagnostics {
+		if !d.Span.IsValid() || d.Msg == "" {
+			t.Errorf("%+v", d)
+		}
+	}
+	for text, want := range map[string]string{"begin { exit($1); }": "", `begin { if comptime ($# != 2) { fail("two"); } }`: "two"} {
+		_, err := tracer.Compile(text, tracer.Options{Params: []string{"1"}})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
