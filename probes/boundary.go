@@ -55,6 +55,9 @@ func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string
 	if s.Name == "" {
 		return fmt.Sprintf("Could not determine instruction boundary for uprobe:%s:%d (binary appears stripped)", path, addr)
 	}
+	if s.Size == 0 && addr != s.Addr {
+		return fmt.Sprintf("Could not determine boundary for %s (symbol has size 0)", s.Name)
+	}
 	if !x.AtInstruction(e.Kernel.Arch(), s, addr) {
 		return fmt.Sprintf("Could not add uprobe into middle of instruction: %s:%s+%d", path, s.Name, addr-s.Addr)
 	}

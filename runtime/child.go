@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
@@ -28,10 +27,13 @@ type Child struct {
 	ran  bool
 }
 
-// StartChild makes the process for a command line: words separated by blanks,
+// StartChild makes the process for a command line: words as a shell reads them,
 // the first a path or a name to be found in PATH.
 func StartChild(cmdline string) (*Child, error) {
-	args := strings.Fields(cmdline)
+	args, err := splitWords(cmdline)
+	if err != nil {
+		return nil, err
+	}
 	if len(args) == 0 {
 		return nil, errors.New("the command is empty")
 	}

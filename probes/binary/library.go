@@ -5,29 +5,96 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// libraryDirs are searched if the linker cache does not have a library.
-var libraryDirs = []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"}
-
-// FindLibrary returns the path of a library that the dynamic linker knows by its
+// FindLibrary returns the path of a library that the dynamic linker finds by its
 // file name, with or without ".so" and what follows it; "" if there is none.
-func FindLibrary(name string) string {
-	cache, err := os.ReadFile("/etc/ld.so.cache")
+func FindLibrary(name string) string { return findLibrary("/", name) }
+
+// findLibrary is FindLibrary below a root directory.
+func findLibrary(root, name string) string {
+	cache, err := os.ReadFile(filepath.Join(root, "etc/ld.so.cache"))
 	if err == nil {
 		if path := findInCache(cache, name); path != "" {
 			return path
 		}
 	}
+	var dirs []string
 	for _, dir := range libraryDirs {
-		for _, pattern := range []string{name, name + ".so", name + ".so.*"} {
-			if found, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(found) > 0 {
-				return found[0]
+		dirs = append(dirs, filepath.Join(root, dir))
+	}
+	if path := findInDirs(dirs, name); path != "" {
+		return path
+	}
+	// The libraries of musl are one file, which is its dynamic linker too.
+	base, _, _ := strings.Cut(name, ".so")
+	if slices.Contains(muslNames, base) {
+		for _, dir := range dirs {
+			if path := newestLibrary(dir, "ld-musl-*.so.1"); path != "" {
+				return path
 			}
 		}
 	}
 	return ""
+}
+
+// libraryDirs are where dynamic linkers look without a cache: those of glibc as
+// distributions set it up, for the machine's architecture first, and musl's.
+var libraryDirs = []string{
+	"lib/" + multiarch, "usr/lib/" + multiarch, "lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib",
+}
+
+// multiarch is Debian's name for the architecture.
+var multiarch = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu"
+
+// muslNames are the libraries that musl's linker takes for its own.
+var muslNames = []string{"libc", "libpthread", "librt", "libm", "libdl", "libutil", "libxnet"}
+
+// findInDirs looks a library up in directories, in their order.
+func findInDirs(dirs []string, name string) string {
+	for _, dir := range dirs {
+		for _, pattern := range []string{name, name + ".so", name + ".so.*", name + ".*"} {
+			if pattern == name+".*" && !strings.Contains(name, ".so") {
+				continue // libfoo.a
+			}
+			if path := newestLibrary(dir, pattern); path != "" {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// newestLibrary returns the library in dir of that pattern with the greatest
+// version. What only looks like one (a script for the static linker, say) is
+// none.
+func newestLibrary(dir, pattern string) string {
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		return ""
+	}
+	slices.SortFunc(found, func(a, b string) int { return slices.Compare(libraryVersion(b), libraryVersion(a)) })
+	for _, path := range found {
+		if x, err := Open(path); err == nil {
+			x.Close()
+			return path
+		}
+	}
+	return ""
+}
+
+// libraryVersion is the numbers behind a library's ".so".
+func libraryVersion(path string) (version []int) {
+	_, text, _ := strings.Cut(filepath.Base(path), ".so.")
+	for part := range strings.SplitSeq(text, ".") {
+		n, _ := strconv.Atoi(part)
+		version = append(version, n)
+	}
+	return version
 }
 
 // findInCache reads the format of glibc 2.2 and later: a header of 48 bytes

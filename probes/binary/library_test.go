@@ -3,6 +3,7 @@ package binary
 import (
 	"encoding/binary"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -36,6 +37,62 @@ func TestLinkerCache(t *testing.T) {
 		}
 		for n := range cache {
 			findInCache(cache[:n], name) // must not panic
+		}
+	}
+}
+
+// Where there is no cache, libraries are found where the dynamic linkers of glibc
+// and musl look, and by names that only musl's knows.
+func TestLibraryDirs(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := func(libs ...string) string {
+		root := t.TempDir()
+		for _, lib := range libs {
+			path := filepath.Join(root, lib)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if filepath.Ext(path) == ".so" && filepath.Base(path) == "libc.so" { // as on development machines
+				err = os.WriteFile(path, []byte("/* GNU ld script */"), 0o644)
+			} else {
+				err = os.Symlink(self, path)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return root
+	}
+	glibc := tree("usr/lib/"+multiarch+"/libc.so", "lib/"+multiarch+"/libc.so.6", "lib/"+multiarch+"/libpthread.so.0",
+		"usr/lib/libssl.so.1.1", "usr/lib/libssl.so.3", "usr/lib/libz.so.1.9.9", "usr/lib/libz.so.1.10.1", "usr/local/lib/libreadline.so.8", "usr/lib64/libreadline.so.7")
+	musl := tree("lib/ld-musl-x86_64.so.1", "usr/lib/libssl.so.3", "usr/lib/libreadline.so.8.2")
+	for _, c := range []struct{ root, name, want string }{
+		{glibc, "libc", "lib/" + multiarch + "/libc.so.6"},
+		{glibc, "libc.so.6", "lib/" + multiarch + "/libc.so.6"},
+		{glibc, "libpthread", "lib/" + multiarch + "/libpthread.so.0"},
+		{glibc, "libssl", "usr/lib/libssl.so.3"},
+		{glibc, "libssl.so.1.1", "usr/lib/libssl.so.1.1"},
+		{glibc, "libz", "usr/lib/libz.so.1.10.1"},
+		{glibc, "libz.so.1", "usr/lib/libz.so.1.10.1"},
+		{glibc, "libreadline", "usr/lib64/libreadline.so.7"},
+		{glibc, "libnone", ""},
+		{glibc, "libss", ""},
+		{musl, "libc", "lib/ld-musl-x86_64.so.1"},
+		{musl, "libpthread", "lib/ld-musl-x86_64.so.1"},
+		{musl, "libm.so.6", "lib/ld-musl-x86_64.so.1"},
+		{musl, "libssl", "usr/lib/libssl.so.3"},
+		{musl, "libreadline", "usr/lib/libreadline.so.8.2"},
+		{musl, "libnone", ""},
+	} {
+		want := c.want
+		if want != "" {
+			want = filepath.Join(c.root, want)
+		}
+		if got := findLibrary(c.root, c.name); got != want {
+			t.Errorf("%s: %q, want %q", c.name, got, want)
 		}
 	}
 }
