@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -34,8 +35,13 @@ func referenceIndex(n int64, k int) int {
 	if n < 0 {
 		return 0
 	}
+	return unsignedIndex(n, k)
+}
+
+// unsignedIndex is referenceIndex of the bits of a uint64.
+func unsignedIndex(n int64, k int) int {
 	s := bits.Len64(uint64(n)>>k|1) - 1
-	return s<<k + int(n>>s) + 1
+	return s<<k + int(uint64(n)>>s) + 1
 }
 
 // narrow is n as an integer of type t holds it in a register.
@@ -48,13 +54,17 @@ func narrow(n int64, t *types.Type) int64 {
 }
 
 func TestHistIndex(t *testing.T) {
-	for _, typ := range []*types.Type{types.TInt64, types.TUint64, types.TInt32, types.TUint32, types.TInt16, types.TUint16, types.TInt8, types.TUint8, types.TBool} {
+	for _, typ := range []*types.Type{types.TInt64, types.TUint64, types.TWord, types.TInt32, types.TUint32, types.TInt16, types.TUint16, types.TInt8, types.TUint8, types.TBool} {
 		for k := 0; k <= maxHistBits; k++ {
 			p := compile(t, []ir.Type{ir.Int}, func(g *testGen, in []*ir.Value) *ir.Value { return histIndex(g.b, in[0], typ, k) })
 			for _, n := range edges() {
 				n := narrow(n, typ)
 				got := int(p.run(uint64(n)))
-				if want := referenceIndex(n, k); got != want {
+				want := referenceIndex(n, k)
+				if typ == types.TUint64 {
+					want = unsignedIndex(n, k)
+				}
+				if got != want {
 					t.Fatalf("%s, k=%d: bucket of %d is %d, want %d", typ, k, n, got, want)
 				}
 				if got >= histBuckets(k) {
@@ -114,7 +124,7 @@ func TestLhist(t *testing.T) {
 		{0, math.MaxInt64, math.MaxInt64 / 3}, {100, 1 << 40, 1234567891}, {0, 1000000007, 1000003}, {0, 1 << 62, 7 << 54},
 	} {
 		steps := (p[1] - p[0]) / p[2]
-		prog := compile(t, []ir.Type{ir.Int}, func(g *testGen, in []*ir.Value) *ir.Value { return lhistIndex(g, in[0], p) })
+		prog := compile(t, []ir.Type{ir.Int}, func(g *testGen, in []*ir.Value) *ir.Value { return lhistIndex(g, in[0], types.TInt64, p) })
 		check := func(n int64) {
 			want := int64(0)
 			switch {
@@ -371,6 +381,32 @@ func TestSeries(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", seriesFuncs[c.f], got, c.want)
+		}
+	}
+}
+
+// TestLhistLabels checks which bounds are abbreviated.
+func TestLhistLabels(t *testing.T) {
+	for _, tt := range []struct {
+		low, high, step int64
+		want            string // of the buckets at either end and those next to them
+	}{
+		{0, 4096, 512, "(..., 0) [0, 512) [3584, 4096) [4096, ...)"},
+		{0, 4096, 1024, "(..., 0) [0, 1K) [3K, 4K) [4K, ...)"},
+		{2048, 4096, 512, "(..., 2048) [2048, 2560) [3584, 4096) [4096, ...)"},
+		{1 << 20, 1<<20 + 4096, 1024, "(..., 1M) [1M, 1025K) [1027K, 1028K) [1028K, ...)"},
+		{0, 1 << 30, 1 << 28, "(..., 0) [0, 256M) [768M, 1024M) [1024M, ...)"},
+		{0, 1 << 40, 1 << 38, "(..., 0) [0, 256G) [768G, 1024G) [1024G, ...)"},
+		{1000, 3000, 500, "(..., 1000) [1000, 1500) [2500, 3000) [3000, ...)"},
+		{1023, 1025, 1, "(..., 1023) [1023] [1024] [1025, ...)"},
+	} {
+		last := int((tt.high - tt.low) / tt.step)
+		var got []string
+		for _, i := range []int{0, 1, last, last + 1} {
+			got = append(got, lhistBucket([]int64{tt.low, tt.high, tt.step}, i).Label)
+		}
+		if g := strings.Join(got, " "); g != tt.want {
+			t.Errorf("%d to %d by %d: %s, want %s", tt.low, tt.high, tt.step, g, tt.want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"math"
 	"math/bits"
 	"strconv"
 
@@ -68,15 +67,15 @@ func hist() *Def {
 	}
 }
 
-// histIndex is the bucket of n, an integer of type t. Numbers of 2^63 and above
-// count as negative: results of functions come as unsigned words.
+// histIndex is the bucket of n, an integer of type t. A word of unknown type from
+// 2^63 on counts as negative: it is more likely an error than as large a number.
 func histIndex(b *ir.Builder, n *ir.Value, t *types.Type, k int) *ir.Value {
 	width := 8 * t.Size
 	s := b.Op(ir.OpOr, b.Op(ir.OpShr, n, b.Const(int64(k))), b.Const(1))
 	s = log2(b, s, width)
 	sub := b.Op(ir.OpAnd, b.Op(ir.OpShr, n, s), b.Const(2<<k-1))
 	at := b.Op(ir.OpAdd, b.Op(ir.OpAdd, b.Op(ir.OpShl, s, b.Const(int64(k))), sub), b.Const(1))
-	if t.Signed || width == 64 {
+	if t.Signed || t.Word {
 		negative := b.Op(ir.OpSar, n, b.Const(63))
 		at = b.Op(ir.OpAnd, at, b.Op(ir.OpXor, negative, b.Const(-1)))
 	}
@@ -132,14 +131,14 @@ func histBucket(k, i int) value.Bucket {
 	}
 	s := n>>k - 1
 	low := uint64(1<<k|n&(1<<k-1)) << s
-	high := low + 1<<s
-	if high > math.MaxInt64 {
-		high = 1 << 63
-	}
 	if s == 0 {
 		return value.Bucket{Min: int64(low), Max: int64(low), Label: "[" + scaled(low, k) + "]"}
 	}
-	return value.Bucket{Min: int64(low), Max: int64(high - 1), Label: "[" + scaled(low, k) + ", " + scaled(high, k) + ")"}
+	high, end := low+1<<s, "16E" // of the last one, 2^64
+	if high != 0 {
+		end = scaled(high, k)
+	}
+	return value.Bucket{Min: int64(low), Max: int64(high - 1), Unsigned: true, Label: "[" + scaled(low, k) + ", " + end + ")"}
 }
 
 // scaled shortens a bound: 2^10 is written 1K, 2^20 1M; with k bits only

@@ -3,6 +3,7 @@ package builtins
 import (
 	"math/bits"
 	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -29,7 +30,7 @@ func lhist() *Def {
 		Check: checkLhist,
 		Update: func(g Gen, call *Call, p *ir.Value) {
 			n := g.Value(&call.Args[0])
-			at := lhistIndex(g, n, call.Type.Params)
+			at := lhistIndex(g, n, call.typeOf(0).Decay(), call.Type.Params)
 			b := g.B()
 			// The verifier can not follow a division; this it can.
 			at = b.Op(ir.OpBarrier, at)
@@ -80,8 +81,8 @@ func checkLhist(c Checker, call *Call) *types.Type {
 	return types.TInvalid
 }
 
-// lhistIndex is the bucket of n.
-func lhistIndex(g Gen, n *ir.Value, params []int64) *ir.Value {
+// lhistIndex is the bucket of n, an integer of type t.
+func lhistIndex(g Gen, n *ir.Value, t *types.Type, params []int64) *ir.Value {
 	b := g.B()
 	low, step := params[0], params[2]
 	steps := (params[1] - low) / step
@@ -96,9 +97,16 @@ func lhistIndex(g Gen, n *ir.Value, params []int64) *ir.Value {
 		return b.Op(ir.OpAdd, divide(b, d, step, uint64(steps*step)), b.Const(1))
 	}, func() *ir.Value {
 		b := g.B()
-		below := b.Op(ir.OpSar, n, b.Const(63)) // all ones where n is negative
-		if low != 0 {
+		var below *ir.Value // all ones where n is less than min
+		switch signed := t.Signed || t.Word; {
+		case low == 0 && signed:
+			below = b.Op(ir.OpSar, n, b.Const(63))
+		case low == 0:
+			below = b.Const(0)
+		case signed:
 			below = b.Op(ir.OpNeg, b.Op(ir.OpSLt, n, b.Const(low)))
+		default:
+			below = b.Op(ir.OpNeg, b.Op(ir.OpULt, n, b.Const(low)))
 		}
 		return b.Op(ir.OpAnd, b.Op(ir.OpXor, below, b.Const(-1)), b.Const(steps+1))
 	})
@@ -135,24 +143,27 @@ func lhistBucket(params []int64, i int) value.Bucket {
 	from := low + int64(i-1)*step
 	switch {
 	case i == 0:
-		return value.Bucket{MinInf: true, Max: low - 1, Label: "(..., " + rounded(low) + ")"}
+		return value.Bucket{MinInf: true, Max: low - 1, Label: "(..., " + rounded(low, step) + ")"}
 	case int64(i) > steps:
-		return value.Bucket{Min: from, MaxInf: true, Label: "[" + rounded(from) + ", ...)"}
+		return value.Bucket{Min: from, MaxInf: true, Label: "[" + rounded(from, step) + ", ...)"}
 	case step == 1:
-		return value.Bucket{Min: from, Max: from, Label: "[" + rounded(from) + "]"}
+		return value.Bucket{Min: from, Max: from, Label: "[" + rounded(from, step) + "]"}
 	}
-	return value.Bucket{Min: from, Max: from + step - 1, Label: "[" + rounded(from) + ", " + rounded(from+step) + ")"}
+	return value.Bucket{Min: from, Max: from + step - 1, Label: "[" + rounded(from, step) + ", " + rounded(from+step, step) + ")"}
 }
 
-// rounded shortens a bound that is a whole number of Ki, Mi, … .
-func rounded(n int64) string {
+// rounded shortens a bound that is a whole number of Ki or Mi, or of what larger
+// unit the step is a whole number of. If the step is not one of Ki, it stays as
+// it is: so do its neighbours.
+func rounded(n, step int64) string {
+	limit := 0
+	if step%1024 == 0 {
+		limit = max(2, bits.TrailingZeros64(uint64(step))/10)
+	}
 	unit := 0
-	for n != 0 && n%1024 == 0 && unit < 6 {
+	for n != 0 && n%1024 == 0 && unit < limit {
 		n /= 1024
 		unit++
 	}
-	if unit == 0 {
-		return strconv.FormatInt(n, 10)
-	}
-	return strconv.FormatInt(n, 10) + " KMGTPE"[unit:unit+1]
+	return strings.TrimRight(strconv.FormatInt(n, 10)+" KMGTPE"[unit:unit+1], " ")
 }

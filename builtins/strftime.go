@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -11,122 +12,232 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// appendTime renders t (in the local time zone) as strftime(3) does in the C
-// locale. Beyond it, %f is the microseconds, six digits. What is not a
-// conversion stays as it is.
+// appendTime renders t (in the local time zone) as glibc's strftime does in the
+// C locale. Beyond it, %f, %k and %l are the microseconds, nanoseconds and
+// milliseconds, as bpftrace has them. What is not a conversion stays as it is.
 func appendTime(dst []byte, format string, t time.Time) []byte {
-	t = t.Local()
+	t = t.In(localZone())
 	for i := 0; i < len(format); i++ {
-		if format[i] != '%' || i+1 == len(format) {
+		if format[i] != '%' {
 			dst = append(dst, format[i])
 			continue
 		}
-		start := i
-		i++
-		if (format[i] == 'E' || format[i] == 'O') && i+1 < len(format) { // alternatives the C locale does not have
-			i++
+		spec, n := parseTimeSpec(format[i+1:])
+		if n == 0 {
+			dst = append(dst, '%')
+			continue
 		}
-		out, ok := appendConversion(dst, format[i], t)
+		out, ok := spec.append(dst, t)
 		if !ok {
-			out = append(dst, format[start:i+1]...)
+			out = append(dst, format[i:i+1+n]...)
 		}
 		dst = out
+		i += n
 	}
 	return dst
 }
 
-func appendConversion(dst []byte, c byte, t time.Time) ([]byte, bool) {
-	switch c {
-	case 'a':
-		return t.AppendFormat(dst, "Mon"), true
-	case 'A':
-		return t.AppendFormat(dst, "Monday"), true
-	case 'b', 'h':
-		return t.AppendFormat(dst, "Jan"), true
-	case 'B':
-		return t.AppendFormat(dst, "January"), true
-	case 'c':
-		return appendTime(dst, "%a %b %e %H:%M:%S %Y", t), true
-	case 'C':
-		return pad(dst, t.Year()/100, 2, '0'), true
-	case 'd':
-		return pad(dst, t.Day(), 2, '0'), true
-	case 'D', 'x':
-		return appendTime(dst, "%m/%d/%y", t), true
-	case 'e':
-		return pad(dst, t.Day(), 2, ' '), true
-	case 'f':
-		return pad(dst, t.Nanosecond()/1000, 6, '0'), true
-	case 'F':
-		return appendTime(dst, "%Y-%m-%d", t), true
-	case 'g':
-		year, _ := t.ISOWeek()
-		return pad(dst, year%100, 2, '0'), true
-	case 'G':
-		year, _ := t.ISOWeek()
-		return pad(dst, year, 1, '0'), true
-	case 'H':
-		return pad(dst, t.Hour(), 2, '0'), true
-	case 'I':
-		return pad(dst, hour12(t), 2, '0'), true
-	case 'j':
-		return pad(dst, t.YearDay(), 3, '0'), true
-	case 'k':
-		return pad(dst, t.Hour(), 2, ' '), true
-	case 'l':
-		return pad(dst, hour12(t), 2, ' '), true
-	case 'm':
-		return pad(dst, int(t.Month()), 2, '0'), true
-	case 'M':
-		return pad(dst, t.Minute(), 2, '0'), true
-	case 'n':
-		return append(dst, '\n'), true
-	case 'p':
-		return t.AppendFormat(dst, "PM"), true
-	case 'P':
-		return t.AppendFormat(dst, "pm"), true
-	case 'r':
-		return appendTime(dst, "%I:%M:%S %p", t), true
-	case 'R':
-		return appendTime(dst, "%H:%M", t), true
-	case 's':
-		return strconv.AppendInt(dst, t.Unix(), 10), true
-	case 'S':
-		return pad(dst, t.Second(), 2, '0'), true
-	case 't':
-		return append(dst, '\t'), true
-	case 'T', 'X':
-		return appendTime(dst, "%H:%M:%S", t), true
-	case 'u':
-		return pad(dst, (int(t.Weekday())+6)%7+1, 1, '0'), true
-	case 'U': // weeks begin on Sundays; before the first one it is week 0
-		return pad(dst, (t.YearDay()+6-int(t.Weekday()))/7, 2, '0'), true
-	case 'V':
-		_, week := t.ISOWeek()
-		return pad(dst, week, 2, '0'), true
-	case 'w':
-		return pad(dst, int(t.Weekday()), 1, '0'), true
-	case 'W': // the same from Mondays
-		return pad(dst, (t.YearDay()+6-(int(t.Weekday())+6)%7)/7, 2, '0'), true
-	case 'y':
-		return pad(dst, t.Year()%100, 2, '0'), true
-	case 'Y':
-		return pad(dst, t.Year(), 1, '0'), true
-	case 'z':
-		return t.AppendFormat(dst, "-0700"), true
-	case 'Z':
-		return t.AppendFormat(dst, "MST"), true
-	case '%':
-		return append(dst, '%'), true
+// withFractions replaces %k and %l, which to bpftrace's strftime are nanoseconds
+// and milliseconds (to its time, as in C, the hour).
+func withFractions(format string, t time.Time) string {
+	if !strings.Contains(format, "%k") && !strings.Contains(format, "%l") {
+		return format
 	}
-	return dst, false
+	return strings.NewReplacer("%%", "%%", "%k", fmt.Sprintf("%09d", t.Nanosecond()), "%l", fmt.Sprintf("%03d", t.Nanosecond()/1e6)).Replace(format)
 }
 
-func hour12(t time.Time) int { return (t.Hour()+11)%12 + 1 }
+// timeSpec is a conversion of strftime: flags, a width, a letter.
+type timeSpec struct {
+	fill        byte // '_', '-' or '0'; 0: that of the conversion
+	upper, swap bool // ^ and #
+	width       int
+	verb        byte
+}
 
-// pad appends n in decimal, filled up on the left to width.
-func pad(dst []byte, n, width int, fill byte) []byte {
-	s := strconv.Itoa(n)
+// maxTimeWidth bounds what a width can ask for.
+const maxTimeWidth = 1024
+
+// parseTimeSpec reads what follows a %. n is its length; 0 if the text ends
+// within it.
+func parseTimeSpec(s string) (spec timeSpec, n int) {
+	i := 0
+flags:
+	for ; i < len(s); i++ {
+		switch s[i] {
+		case '_', '-', '0':
+			spec.fill = s[i]
+		case '^':
+			spec.upper = true
+		case '#':
+			spec.swap = true
+		default:
+			break flags
+		}
+	}
+	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
+		spec.width = min(10*spec.width+int(s[i]-'0'), maxTimeWidth)
+	}
+	if i < len(s) && (s[i] == 'E' || s[i] == 'O') { // alternatives that the C locale does not have
+		i++
+	}
+	if i == len(s) {
+		return spec, 0
+	}
+	spec.verb = s[i]
+	return spec, i + 1
+}
+
+// append renders the conversion; ok is false if there is none of that letter.
+func (s timeSpec) append(dst []byte, t time.Time) (out []byte, ok bool) {
+	if text, swapped, ok := timeText(s.verb, t); ok {
+		switch {
+		case s.swap && swapped == strings.ToLower(text):
+			text = swapped
+		case s.upper || s.swap && swapped != "":
+			text = strings.ToUpper(text)
+		}
+		fill := byte(' ')
+		if s.fill == '0' {
+			fill = '0'
+		}
+		return padded(dst, text, s.width, fill), true
+	}
+	if s.verb == 'z' {
+		return s.appendOffset(dst, t), true
+	}
+	n, digits, fill := timeNumber(s.verb, t)
+	if digits == 0 {
+		return dst, false
+	}
+	switch s.fill {
+	case '-':
+		return strconv.AppendInt(dst, n, 10), true
+	case '_':
+		fill = ' '
+	case '0':
+		fill = '0'
+	}
+	return padded(dst, strconv.FormatInt(n, 10), max(digits, s.width), fill), true
+}
+
+// appendOffset renders how far local time is ahead of UTC: hours and minutes.
+func (s timeSpec) appendOffset(dst []byte, t time.Time) []byte {
+	_, off := t.Zone()
+	sign := byte('+')
+	if off < 0 {
+		sign, off = '-', -off
+	}
+	text := strconv.Itoa(off/3600*100 + off/60%60)
+	switch s.fill {
+	case '-':
+		return append(append(dst, sign), text...)
+	case '_':
+		return padded(append(dst, sign), text, max(4, s.width-1), ' ')
+	}
+	return padded(append(dst, sign), text, max(4, s.width-1), '0')
+}
+
+// timeText is a conversion to text, and what the flag # makes of it: "" if
+// nothing.
+func timeText(verb byte, t time.Time) (text, swapped string, ok bool) {
+	part := func(format string) (string, string, bool) { return string(appendTime(nil, format, t)), "", true }
+	upper := func(text string) (string, string, bool) { return text, strings.ToUpper(text), true }
+	lower := func(text string) (string, string, bool) { return text, strings.ToLower(text), true }
+	switch verb {
+	case 'a':
+		return upper(t.Format("Mon"))
+	case 'A':
+		return upper(t.Format("Monday"))
+	case 'b', 'h':
+		return upper(t.Format("Jan"))
+	case 'B':
+		return upper(t.Format("January"))
+	case 'c':
+		return part("%a %b %e %H:%M:%S %Y")
+	case 'D', 'x':
+		return part("%m/%d/%y")
+	case 'F':
+		return part("%Y-%m-%d")
+	case 'r':
+		return part("%I:%M:%S %p")
+	case 'R':
+		return part("%H:%M")
+	case 'T', 'X':
+		return part("%H:%M:%S")
+	case 'p':
+		return lower(t.Format("PM"))
+	case 'P':
+		return t.Format("pm"), "", true
+	case 'Z':
+		name, _ := t.Zone()
+		return lower(name)
+	case 'n':
+		return "\n", "", true
+	case 't':
+		return "\t", "", true
+	case '%':
+		return "%", "", true
+	}
+	return "", "", false
+}
+
+// timeNumber is a conversion to a number, with how many digits it has at least
+// (0: there is no such conversion) and what it is filled up with.
+func timeNumber(verb byte, t time.Time) (n int64, digits int, fill byte) {
+	number := func(n, digits int) (int64, int, byte) { return int64(n), digits, '0' }
+	blank := func(n, digits int) (int64, int, byte) { return int64(n), digits, ' ' }
+	isoYear, isoWeek := t.ISOWeek()
+	switch verb {
+	case 'C':
+		return number(t.Year()/100, 2)
+	case 'd':
+		return number(t.Day(), 2)
+	case 'e':
+		return blank(t.Day(), 2)
+	case 'f':
+		return number(t.Nanosecond()/1e3, 6)
+	case 'g':
+		return number(isoYear%100, 2)
+	case 'G':
+		return number(isoYear, 1)
+	case 'H':
+		return number(t.Hour(), 2)
+	case 'I':
+		return number((t.Hour()+11)%12+1, 2)
+	case 'j':
+		return number(t.YearDay(), 3)
+	case 'k':
+		return blank(t.Hour(), 2)
+	case 'l':
+		return blank((t.Hour()+11)%12+1, 2)
+	case 'm':
+		return number(int(t.Month()), 2)
+	case 'M':
+		return number(t.Minute(), 2)
+	case 's':
+		return t.Unix(), 1, '0'
+	case 'S':
+		return number(t.Second(), 2)
+	case 'u':
+		return number((int(t.Weekday())+6)%7+1, 1)
+	case 'U': // weeks begin on Sundays; before the first one it is week 0
+		return number((t.YearDay()+6-int(t.Weekday()))/7, 2)
+	case 'V':
+		return number(isoWeek, 2)
+	case 'w':
+		return number(int(t.Weekday()), 1)
+	case 'W': // the same from Mondays
+		return number((t.YearDay()+6-(int(t.Weekday())+6)%7)/7, 2)
+	case 'y':
+		return number(t.Year()%100, 2)
+	case 'Y':
+		return number(t.Year(), 1)
+	}
+	return 0, 0, 0
+}
+
+// padded appends s, filled up on the left to width.
+func padded(dst []byte, s string, width int, fill byte) []byte {
 	for range width - len(s) {
 		dst = append(dst, fill)
 	}
@@ -187,7 +298,7 @@ func strftime() *Def {
 			default:
 				when = env.BootToWall(ns)
 			}
-			return value.Str{S: string(appendTime(nil, unpackText(t.Params[1:]), when))}
+			return value.Str{S: string(appendTime(nil, withFractions(unpackText(t.Params[1:]), when), when))}
 		},
 	}
 }

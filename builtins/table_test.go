@@ -114,6 +114,9 @@ func TestStrftime(t *testing.T) {
 		"%H:%M:%S": "13:04:05", "%Y-%m-%d %j": "2026-03-01 060", "%F %T.%f": "2026-03-01 13:04:05.006789",
 		"%a %A %b %B %h": "Sun Sunday Mar March Mar", "%e|%k|%l|%I %p": " 1|13| 1|01 PM", "%u %w %U %W %V %G %g": "7 0 09 08 09 2026 26",
 		"%D %x %R %r": "03/01/26 03/01/26 13:04 01:04:05 PM", "%c": "Sun Mar  1 13:04:05 2026", "%C %y": "20 26", "%z %Z": "+0100 CET",
+		"%-d|%_H|%^a|%5Y|%#Z|%0e": "1|13|SUN|02026|cet|01", "%_m|%-m|%-H|%-j|%_j|%08d": " 3|3|13|60| 60|00000001", "%^B|%#a|%#p|%#B": "MARCH|SUN|pm|MARCH",
+		"%10A|%-10A|%010A|%_5d|%05e|%^c": "    Sunday|    Sunday|0000Sunday|    1|00001|SUN MAR  1 13:04:05 2026", "%Ey|%EY|%Ec|%5s": "26|2026|Sun Mar  1 13:04:05 2026|1772366645",
+		"%-z|%z|%7z": "+100|+0100|+000100", "%+|%Q|%N|%E|%O|%:z|%v|%_": "%+|%Q|%N|%E|%O|%:z|%v|%_", "%10F|%_C|%-I|%-y|%3n|": "2026-03-01|20|1|26|  \n|",
 		"%s": "1772366645", "%n%t%%": "\n\t%", "%q %": "%q %", "%Ey %Od": "26 01", "": "", "plain": "plain",
 	} {
 		if got := string(appendTime(nil, format, when)); got != want {
@@ -241,5 +244,34 @@ func TestPcap(t *testing.T) {
 	want := "\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x08\x00\x00\x65\x00\x00\x00" + packet + packet
 	if string(got) != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestRuleZone takes TZ as glibc does.
+func TestRuleZone(t *testing.T) {
+	summer, winter := time.Unix(1752580800, 0), time.Unix(1768478400, 0) // 2025-07-15 and 2026-01-15, noon
+	for tz, want := range map[string]string{
+		"JST-9":                            "21:00 +0900 JST, 21:00 +0900 JST",
+		"CET-1CEST,M3.5.0,M10.5.0/3":       "14:00 +0200 CEST, 13:00 +0100 CET",
+		"<+0330>-3:30":                     "15:30 +0330 +0330, 15:30 +0330 +0330",
+		"EST5EDT4,M3.2.0/2,M11.1.0/2":      "08:00 -0400 EDT, 07:00 -0500 EST",
+		"NZST-12NZDT,M9.5.0,M4.1.0/3":      "00:00 +1200 NZST, 01:00 +1300 NZDT",
+		"<-03>3<-02>,M3.5.0/-2,M10.5.0/-1": "10:00 -0200 -02, 09:00 -0300 -03",
+		"AAA-1BBB,J60,J300":                "14:00 +0200 BBB, 13:00 +0100 AAA",
+	} {
+		zone := ruleZone(tz)
+		if zone == nil {
+			t.Errorf("%s: not taken for a rule", tz)
+			continue
+		}
+		const layout = "15:04 -0700 MST"
+		if got := summer.In(zone).Format(layout) + ", " + winter.In(zone).Format(layout); got != want {
+			t.Errorf("%s: %s, want %s", tz, got, want)
+		}
+	}
+	for _, tz := range []string{"", "UTC", "Europe/Berlin", ":Europe/Berlin", "/etc/localtime"} {
+		if zone := ruleZone(tz); zone != nil && (tz == "" || tz[0] == ':' || tz[0] == '/') {
+			t.Errorf("%q: taken for a rule: %s", tz, zone)
+		}
 	}
 }

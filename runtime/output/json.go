@@ -194,11 +194,15 @@ func appendHistJSON(b []byte, h value.Hist) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, '{')
+		bound := appendInt
+		if k.Unsigned {
+			bound = func(b []byte, n int64) []byte { return appendUint(b, uint64(n)) }
+		}
 		if !k.MinInf {
-			b = append(appendInt(append(b, `"min": `...), k.Min), ", "...)
+			b = append(bound(append(b, `"min": `...), k.Min), ", "...)
 		}
 		if !k.MaxInf {
-			b = append(appendInt(append(b, `"max": `...), k.Max), ", "...)
+			b = append(bound(append(b, `"max": `...), k.Max), ", "...)
 		}
 		b = strconv.AppendUint(append(b, `"count": `...), k.Count, 10)
 		b = append(b, '}')

@@ -71,9 +71,11 @@ type Field struct {
 }
 
 // Bucket counts samples in the closed range [Min, Max]; MinInf and MaxInf mark
-// ranges without an end. Label is the range as text shows it: "[4, 8)".
+// ranges without an end. If Unsigned, Min and Max are the bits of a uint64. Label
+// is the range as text shows it: "[4, 8)".
 type Bucket struct {
 	Min, Max       int64
+	Unsigned       bool
 	MinInf, MaxInf bool
 	Label          string
 	Count          uint64
