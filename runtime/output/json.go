@@ -3,6 +3,7 @@ package output
 import (
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/lang/source"
@@ -68,58 +69,91 @@ func (j *JSONSink) Map(m Map) {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		b = appendString(b, string(appendJSONKey(nil, e.Key, j.opt.Trailer, true)))
+		b = appendString(b, string(appendJSONKey(nil, e.Key, j.opt.Trailer)))
 		b = append(b, ": "...)
 		b = appendJSON(b, divided(e.Value, m.Div), j.opt.Trailer)
 	}
 	j.end(append(b, "}}"...))
 }
 
-// appendJSONKey is a key as the name of an object's member: as in text, but
-// without the spaces of the layout. Spaces inside strings stay.
-func appendJSONKey(b []byte, k value.Value, trailer string, outer bool) []byte {
-	list := func(open, shut byte, n int, at func(i int) value.Value) []byte {
-		if open != 0 {
-			b = append(b, open)
-		}
-		for i := range n {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendJSONKey(b, at(i), trailer, false)
-		}
-		if shut != 0 {
-			b = append(b, shut)
-		}
-		return b
+// jsonKeys writes keys as the names of an object's members.
+type jsonKeys struct {
+	trailer string
+	quote   bool // strings that hold a comma: the key has more than one string
+}
+
+// appendJSONKey appends a key as in text, but without the spaces of the layout.
+// Spaces inside strings stay. In a key of several strings one that holds a comma
+// is in quotes, so that different keys have different names.
+func appendJSONKey(b []byte, key value.Value, trailer string) []byte {
+	k := jsonKeys{trailer: trailer, quote: countStrings(key) > 1}
+	if t, ok := key.(value.Tuple); ok {
+		return k.appendList(b, t)
 	}
-	switch k := k.(type) {
+	return k.append(b, key)
+}
+
+// countStrings returns how many strings a value holds.
+func countStrings(v value.Value) int {
+	n := 0
+	switch v := v.(type) {
+	case value.Str:
+		return 1
 	case value.Tuple:
-		if outer {
-			return list(0, 0, len(k), func(i int) value.Value { return k[i] })
+		for _, e := range v {
+			n += countStrings(e)
 		}
-		return list('(', ')', len(k), func(i int) value.Value { return k[i] })
 	case value.Array:
-		return list('[', ']', len(k), func(i int) value.Value { return k[i] })
+		for _, e := range v {
+			n += countStrings(e)
+		}
+	case value.Record:
+		for _, f := range v {
+			n += countStrings(f.V)
+		}
+	}
+	return n
+}
+
+func (k jsonKeys) appendList(b []byte, vs []value.Value) []byte {
+	for i, v := range vs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = k.append(b, v)
+	}
+	return b
+}
+
+func (k jsonKeys) append(b []byte, v value.Value) []byte {
+	switch v := v.(type) {
+	case value.Str:
+		if k.quote && (strings.HasPrefix(v.S, `"`) || strings.Contains(v.S, ",")) {
+			return appendString(b, Text(v, k.trailer))
+		}
+	case value.Tuple:
+		return append(k.appendList(append(b, '('), v), ')')
+	case value.Array:
+		return append(k.appendList(append(b, '['), v), ']')
 	case value.Record:
 		b = append(b, '{')
-		for i, f := range k {
+		for i, f := range v {
 			if i > 0 {
 				b = append(b, ',')
 			}
 			b = append(append(append(b, '.'), f.Name...), '=')
-			b = appendJSONKey(b, f.V, trailer, false)
+			b = k.append(b, f.V)
 		}
 		return append(b, '}')
 	case value.Stack:
-		for _, c := range appendStack(nil, k) {
+		for _, c := range appendStack(nil, v) {
 			if c != ' ' {
 				b = append(b, c)
 			}
 		}
 		return b
 	}
-	return appendText(b, k, trailer)
+	return appendText(b, v, k.trailer)
 }
 
 func appendJSON(b []byte, v value.Value, trailer string) []byte {

@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -332,6 +333,48 @@ func TestSeriesUnit(t *testing.T) {
 	} {
 		if got, _ := timeUnit(c.interval, c.points); got != c.want {
 			t.Errorf("%d points of %d ns: %s, want %s", c.points, c.interval, got, c.want)
+		}
+	}
+}
+
+// TestJSONKeysDiffer checks that keys of one type have names of their own.
+func TestJSONKeysDiffer(t *testing.T) {
+	str := func(s string) value.Value { return value.Str{S: s} }
+	texts := []string{"", "a", ",", "a,b", "b", `"`, `"a"`, `"a,b"`, `\`, `\",`, `a"`, `",`, "(", ")", "(a", "a)", "a,", ",a", "\n", "[", "]", "{.x=", "}"}
+	for name, key := range map[string]func(a, b string) value.Value{
+		"pair":        func(a, b string) value.Value { return value.Tuple{str(a), str(b)} },
+		"nested":      func(a, b string) value.Value { return value.Tuple{str(a), value.Tuple{str(b), value.Int(1)}} },
+		"nested left": func(a, b string) value.Value { return value.Tuple{value.Tuple{value.Int(1), str(a)}, str(b)} },
+		"record":      func(a, b string) value.Value { return value.Record{{Name: "x", V: str(a)}, {Name: "y", V: str(b)}} },
+		"array":       func(a, b string) value.Value { return value.Array{str(a), str(b)} },
+		"in an array": func(a, b string) value.Value { return value.Tuple{value.Array{str(a), str(b)}, value.Int(2)} },
+		"with number": func(a, b string) value.Value { return value.Tuple{str(a + b), value.Int(int64(len(a)))} },
+	} {
+		seen := map[string]string{}
+		for _, a := range texts {
+			for _, b := range texts {
+				got, is := string(appendJSONKey(nil, key(a, b), "..")), fmt.Sprintf("%q, %q", a, b)
+				if name == "with number" {
+					is = fmt.Sprintf("%q, %d", a+b, len(a))
+				}
+				if old, dup := seen[got]; dup && old != is {
+					t.Errorf("%s: %s and %s are both %s", name, old, is, got)
+				}
+				seen[got] = is
+			}
+		}
+	}
+	for want, key := range map[string]value.Value{
+		"a,b":        str("a,b"),
+		"a,b,1":      value.Tuple{str("a,b"), value.Int(1)},
+		"a b,c":      value.Tuple{str("a b"), str("c")},
+		`"a,b",c`:    value.Tuple{str("a,b"), str("c")},
+		"1,(a,2)":    value.Tuple{value.Int(1), value.Tuple{str("a"), value.Int(2)}},
+		"{.x=a}":     value.Record{{Name: "x", V: str("a")}},
+		`he said "x`: str(`he said "x`),
+	} {
+		if got := string(appendJSONKey(nil, key, "..")); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }
