@@ -1,0 +1,146 @@
+package plan_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+)
+
+var frozen = sync.OnceValues(func() (*kernel.Kernel, error) {
+	return kernel.Frozen(filepath.Join("..", "..", "tests", "kernels", "7.zip"))
+})
+
+// planOf is the text of a script's plan.
+func planOf(t *testing.T, text string) string {
+	t.Helper()
+	k, err := frozen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var diags source.Diags
+	out := ""
+	_, err = codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+		Env: &probes.Env{Kernel: k}, Session: &builtins.Session{},
+		Dump: func(stage, text string) {
+			if stage == "plan" {
+				out = text
+			}
+		},
+	}, &diags)
+	if err == nil {
+		err = diags.Err()
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return out
+}
+
+// TestUses has, for each thing that a program can do with a map @m, what the plan
+// finds, and how the map is kept in consequence.
+func TestUses(t *testing.T) {
+	for _, c := range []struct{ body, uses, kept string }{
+		// Without keys.
+		{`@m = 1;`, "assign", "slot"},
+		{`@m++; @m += 2; --@m;`, "add", "slot"},
+		{`$x = @m++;`, "change", "slot"},
+		{`@m = 1; @m *= 2;`, "assign change", "slot"},
+		{`@m = count();`, "add", "per-CPU slot"},
+		{`@m = count(); print(@m); clear(@m);`, "add whole", "per-CPU slot"},
+		{`@m = 1; delete(@m);`, "assign delete", "slot"},
+		{`@m = 1; @x = (uint64)&@m;`, "assign address", "slot"},
+		// With keys.
+		{`@m[pid] = count();`, "add foreign", "front"},
+		{`@m[pid] = count(); print(@m, 5); zero(@m);`, "add whole foreign", "front"},
+		{`@m[pid]++; @m[pid] += 3;`, "add foreign", "front"},
+		{`@m[pid] = @m[pid] + 1;`, "add foreign", "front"},
+		{`@m[pid] = 3 + @m[pid] - pid;`, "add foreign", "front"},
+		{`@m[pid] = @m[tid] + 1;`, "read assign foreign", "hash"},
+		{`@m[nsecs] = @m[nsecs] + 1;`, "read assign foreign", "hash"},
+		{`@m[rand] = @m[rand] + 1;`, "read assign foreign", "hash"},
+		{`@m[pid] = @m[pid] + @m[pid];`, "read assign foreign", "hash"},
+		{`@m[pid] = @m[pid] * 2;`, "read assign foreign", "hash"},
+		{`$x = @m[pid]++;`, "change foreign", "hash"},
+		{`@m[pid] = 5;`, "assign foreign", "hash"},
+		{`@m[pid] = count(); print(@m[pid]);`, "add read foreign", "hash"},
+		{`@m[pid] = count(); if (has_key(@m, pid)) { @x = 1; }`, "add read foreign", "hash"},
+		{`@m[pid]++; let $v; if (find(@m, pid, $v)) { @x = $v; }`, "add read foreign", "hash"},
+		{`@m[pid] = count(); delete(@m, pid);`, "add delete foreign", "hash"},
+		{`@m[pid] = count(); delete(@m[pid]);`, "add delete foreign", "hash"},
+		{`@m[pid] = count(); @x = len(@m);`, "add count foreign", "hash"},
+		{`@m[pid] = count(); for ($kv : @m) { @x = 1; }`, "add iterate foreign", "hash"},
+		{`@m[comm, pid] = sum(1);`, "add foreign", "front"},
+		{`@m[str(0, 1024)] = count();`, "add foreign", "split"},
+		// By thread.
+		{`@m[tid] = nsecs;`, "assign", "threads"},
+		{`@m[tid] = nsecs; if (@m[tid]) { @x = nsecs - @m[tid]; delete(@m, tid); }`, "read assign delete", "threads"},
+		{`@m[tid] = nsecs; if (has_key(@m, tid)) { delete(@m[tid]); }`, "read assign delete", "threads"},
+		{`@m[tid] = nsecs; delete(@m, pid);`, "assign delete foreign", "hash"},
+		{`@m[tid] = nsecs; if (has_key(@m, pid)) { @x = 1; }`, "read assign foreign", "hash"},
+		{`@m[tid]++; print(@m);`, "add whole", "threads"},
+		{`@m[tid] = 1; for ($kv : @m) { @x = 1; }`, "assign iterate foreign", "hash"},
+		{`@m[tid, 1] = 1;`, "assign foreign", "hash"},
+		// What is never reached counts for nothing.
+		{`@m[pid] = count(); if (false) { print(@m[pid]); }`, "add foreign", "front"},
+		{`@m[pid] = count(); if (true) { @x = 1; } else { delete(@m, pid); }`, "add foreign", "front"},
+		{`@m[pid] = count(); @x = sizeof(@m[pid]);`, "add foreign", "front"},
+		// In places of all kinds.
+		{`@m[pid] = count(); @x[@m[pid]] = 1;`, "add read foreign", "hash"},
+		{`@m[pid] = count(); printf("%d", @m[pid]);`, "add read foreign", "hash"},
+		{`@m[pid] = count(); while (@m[pid] < 1) { break; }`, "add read foreign", "hash"},
+		{`@m[pid] = count(); $x = pid ? (int64)@m[pid] : 1;`, "add read foreign", "hash"},
+		{`@m[pid]++; $x = (1, @m[pid]);`, "add read foreign", "hash"},
+		{`@m[pid]++; unroll (2) { @m[pid]++; }`, "add foreign", "front"},
+		{`@m[pid]++; for ($i : 0..9) { $x = @m[$i]; }`, "add read foreign", "hash"},
+		{`pid == 1 ? @m[pid]++ : 0;`, "add foreign", "front"},
+	} {
+		text := planOf(t, "begin { "+c.body+" }")
+		m := regexp.MustCompile(`(?m)^map @m[:\[].*\n  uses (.*)\n  kept (.*) in `).FindStringSubmatch(text)
+		if m == nil || m[1] != c.uses || m[2] != c.kept {
+			t.Errorf("%s\nis not %s, kept as %s:\n%s", c.body, c.uses, c.kept, text)
+		}
+	}
+}
+
+// TestUsesElsewhere has uses in predicates and functions, and in other programs.
+func TestUsesElsewhere(t *testing.T) {
+	const counts = "begin { @m[pid] = count(); } "
+	for _, text := range []string{
+		counts + "tracepoint:syscalls:sys_enter_read /@m[pid] > 5/ { @x = 1; }",
+		counts + "fn f($a : int64) : int64 { return @m[1] + $a; } end { @x = f(1); }",
+		counts + "end { for ($i : 0..1000) { if (@m[$i]) { @x = 1; } } }",
+	} {
+		if out := planOf(t, text); !strings.Contains(out, "uses add read foreign\n  kept hash in AT_m") {
+			t.Errorf("%s\n%s", text, out)
+		}
+	}
+}
+
+// TestPairs checks which kprobes and kretprobes become one.
+func TestPairs(t *testing.T) {
+	const entry, ret = "kprobe:vfs_read { @a[tid] = 1; } ", "kretprobe:vfs_read { @b = count(); } "
+	for _, c := range []struct {
+		text string
+		pair bool
+	}{
+		{entry + ret, true},
+		{ret + entry, true},
+		{entry + "kretprobe:vfs_write { @b = count(); }", false},
+		{entry + ret + entry, false}, // blocks would be mixed up
+		{entry + ret + ret, false},
+		{"kprobe:vfs_read { return 1; } " + ret, false}, // it would decide about the return
+		{"kprobe:vfs_read+4 { @a[tid] = 1; } " + ret, false},
+	} {
+		if got := strings.Contains(planOf(t, c.text), "one with"); got != c.pair {
+			t.Errorf("%s: paired %t", c.text, got)
+		}
+	}
+}
