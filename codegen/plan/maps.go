@@ -20,7 +20,6 @@ func (p *Program) layOut(u *uses, opts Options) error {
 		AtomicFetch:  k.Has(probes.FeatAtomicFetch),
 		LookupPerCPU: k.Has(probes.FeatLookupPerCPU),
 		LongKeys:     !v.Less(probes.Version{Major: 5, Minor: 11}),
-		FreeAlloc:    !v.Less(probes.Version{Major: 6, Minor: 1}),
 		NoTables:     opts.ForeignReaders,
 	}
 	var diags source.Diags

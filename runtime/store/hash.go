@@ -96,11 +96,13 @@ func (l *layout) canShare(s *Spec) bool {
 // numberSize is the size of the number before the key in a shared hash map.
 const numberSize = 8
 
-// maxShared is the most entries of a shared hash map: one that is allocated as it
-// fills, and one that has to be allocated in advance.
+// A shared hash map has room for all that its maps may have, up to these limits. It
+// is allocated in advance, as all hash maps are: one that allocates as it fills fails
+// where a program that runs with interrupts off adds many keys at once.
 const (
-	maxShared       = 1 << 20
-	maxSharedBefore = 1 << 16
+	maxSharedEntries = 1 << 18
+	maxSharedSize    = 64 << 20 // bytes
+	entryOverhead    = 64       // about what the kernel needs beside key and value
 )
 
 // sharedHash is a hash map that several maps share.
@@ -113,19 +115,18 @@ type sharedHash struct {
 func (l *layout) share(sh shape, entries int) (*ir.Map, int) {
 	h := l.shared[sh]
 	if h == nil {
-		m := ir.Map{Name: fmt.Sprintf("shared%d", len(l.shared)), Type: sh.kind, KeySize: numberSize + sh.key, ValueSize: sh.value}
-		if l.FreeAlloc {
-			m.Flags |= noPrealloc
-		}
-		h = &sharedHash{m: l.newMap(m)}
+		h = &sharedHash{m: l.newMap(ir.Map{
+			Name: fmt.Sprintf("shared%d", len(l.shared)), Type: sh.kind, KeySize: numberSize + sh.key, ValueSize: sh.value,
+		})}
 		l.shared[sh] = h
 	}
-	most := maxSharedBefore
-	if l.FreeAlloc {
-		most = maxShared
+	values := sh.value
+	if sh.kind == ir.PerCPUHash {
+		values *= l.CPUs
 	}
+	most := min(maxSharedEntries, maxSharedSize/(entryOverhead+h.m.KeySize+values))
 	h.used++
-	h.m.MaxEntries = min(h.m.MaxEntries+entries, max(most, entries))
+	h.m.MaxEntries = max(entries, min(h.m.MaxEntries+entries, most), h.m.MaxEntries)
 	return h.m, h.used
 }
 

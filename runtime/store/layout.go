@@ -15,7 +15,6 @@ type Target struct {
 	AtomicFetch  bool // programs can exchange words with memory
 	LookupPerCPU bool // programs can reach the values of other CPUs
 	LongKeys     bool // keys may have more than maxOldKey bytes
-	FreeAlloc    bool // programs can use hash maps that are not allocated in advance
 	NoTables     bool // a value must not be partly in a table of ours: others read the maps
 }
 
@@ -146,11 +145,8 @@ func (l *layout) array(m **ir.Map, name string) *ir.Map {
 	return *m
 }
 
-// mmapable and noPrealloc are BPF_F_MMAPABLE and BPF_F_NO_PREALLOC.
-const (
-	mmapable   = 1 << 10
-	noPrealloc = 1 << 0
-)
+// mmapable is BPF_F_MMAPABLE.
+const mmapable = 1 << 10
 
 // slot reserves size bytes, whole words, in the map of plain slots.
 func (l *layout) slot(size int) (*ir.Map, int) {

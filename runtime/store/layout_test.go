@@ -75,7 +75,7 @@ func checkApart(t *testing.T, when string, l *Layout, specs []*Spec) {
 			if m.Off < 0 || m.Set < m.Off+m.Value.Size || m.Set >= k.ValueSize {
 				t.Fatalf("%s: %s does not fit into %s", when, m.Kept(), m.Kernel)
 			}
-		} else if k.KeySize < KeySize(m.Key) || k.ValueSize < m.Value.Size || k.MaxEntries < min(m.Max, maxSharedBefore) {
+		} else if k.KeySize < KeySize(m.Key) || k.ValueSize < m.Value.Size || k.MaxEntries < m.Max {
 			t.Fatalf("%s: %s does not fit into %s", when, m.Kept(), m.Kernel)
 		}
 		if owner[place] != "" {
@@ -101,7 +101,7 @@ func checkApart(t *testing.T, when string, l *Layout, specs []*Spec) {
 // kernel allows.
 func TestOldKeys(t *testing.T) {
 	old := here
-	old.LongKeys, old.FreeAlloc = false, false
+	old.LongKeys = false
 	var specs []*Spec
 	for i := range 300 {
 		s := Spec{Key: types.NewString(300 + i%213), Value: types.TInt64, Uses: Assign | Foreign, Programs: []int{i % 5}}

@@ -17,7 +17,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-var here = Target{CPUs: ebpf.MustPossibleCPU(), AtomicFetch: true, LookupPerCPU: true, LongKeys: true, FreeAlloc: true}
+var here = Target{CPUs: ebpf.MustPossibleCPU(), AtomicFetch: true, LookupPerCPU: true, LongKeys: true}
 
 var count = &types.Type{Kind: types.Agg, Name: "count_t", Size: 8}
 
