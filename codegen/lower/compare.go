@@ -332,6 +332,9 @@ func (f *fn) equalObjects(x *ir.Value, xo int64, tx *types.Type, y *ir.Value, yo
 		return all
 	case tx.Size == ty.Size:
 		return f.equalMemory(x, xo, y, yo, tx.Size)
+	case tx.Kind == types.Buffer && ty.Kind == types.Buffer:
+		// The length comes first, and what follows the data is zero.
+		return f.equalMemory(x, xo, y, yo, min(tx.Size, ty.Size))
 	}
 	panic(fmt.Sprintf("lower: comparison of %s and %s", tx, ty))
 }
