@@ -275,6 +275,8 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 		return f.convert(f.value(e.X), intType(a), t)
 	case t.Kind == types.Bool && a.Kind == types.String:
 		return f.truth(f.truthExpr(e.X), a)
+	case t.Kind == types.Pointer && a.Kind == types.String:
+		return f.guarded(func() *ir.Value { return f.b.AsInt(f.place(e.X).address(f)) })
 	case !a.IsScalar(): // the bytes of an array as an integer
 		d := f.tmp(e.X)
 		size := min(a.Size, t.Size)

@@ -248,7 +248,11 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	}
 	t := c.castType(to, from)
 	if t == nil {
-		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
+		hint := ""
+		if from.Kind == types.String && to.Kind == types.Pointer && from.Space == types.NoSpace {
+			hint = "it is a copy: cast where it is read, as in (struct x *)$skb->cb"
+		}
+		c.errorHint(castSpan(e), hint, "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
 		return types.TInvalid
 	}
 	if l := c.info.Lits[e.X]; l != nil && l.IsStr && t.Kind == types.Bool {
@@ -313,6 +317,9 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 			return to
 		}
 	case types.Pointer:
+		if from.Kind == types.String {
+			return c.charsAddress(to, from)
+		}
 		if word || from.Kind == types.Array && from.Size == 8 {
 			if from.Kind == types.Pointer && types.Equal(to.Elem, from.Elem) && from.Space == types.BTF {
 				return from // the verifier goes on knowing it
@@ -331,6 +338,19 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 		if from.Size <= to.Size {
 			return to
 		}
+	}
+	return nil
+}
+
+// charsAddress is the type of (to)x where x is an array of characters: the address
+// of the array, which is often room for another struct. It is nil where the
+// characters have been copied out of the memory they were in.
+func (c *checker) charsAddress(to, from *types.Type) *types.Type {
+	switch from.Space {
+	case types.Kernel, types.User:
+		return types.NewPointer(to.Elem, from.Space)
+	case types.BTF, types.Ctx:
+		return types.NewPointer(to.Elem, types.Kernel)
 	}
 	return nil
 }
