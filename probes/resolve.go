@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/probes/binary"
@@ -17,24 +19,27 @@ import (
 // program and "*" for all it has mapped.
 func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	pid := e.PID
-	if target == "" || target == "*" {
+	if target == "" {
 		if pid == 0 {
 			return nil, usage("%s without a binary needs a process: -p PID", kind)
 		}
-		if target == "" {
-			exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-			if err != nil {
-				return nil, fmt.Errorf("the program of process %d is not known: %w", pid, err)
-			}
-			return []string{exe}, nil
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		if err != nil {
+			return nil, fmt.Errorf("the program of process %d is not known: %w", pid, err)
 		}
-		return mappedFiles(pid)
+		return []string{exe}, nil
 	}
 	if isWild(target) {
 		e.Needs.SetOnlyNow("the files that match a pattern")
-		if !strings.Contains(target, "/") {
-			return nil, usage("%s: %s: wildcards need a path", kind, target)
+	}
+	if isWild(target) && !strings.Contains(target, "/") {
+		if pid != 0 {
+			paths, err := mappedFiles(pid)
+			return slices.DeleteFunc(paths, func(p string) bool { return !match(target, filepath.Base(p)) }), err
 		}
+		return everywhere(target), nil
+	}
+	if isWild(target) {
 		// Only * is special here, unlike for the shell.
 		pattern := strings.NewReplacer(`\`, `\\`, "?", `\?`, "[", `\[`).Replace(target)
 		paths, err := filepath.Glob(pattern)
@@ -61,6 +66,53 @@ func FindTarget(name string) string {
 		return path
 	}
 	return binary.FindLibrary(name)
+}
+
+// everywhere lists the files whose names match a pattern among the programs in
+// $PATH and what running processes have mapped to run code from, each once.
+func everywhere(pattern string) []string {
+	var list []string
+	seen := map[string]bool{}
+	add := func(path string) {
+		if !match(pattern, filepath.Base(path)) {
+			return
+		}
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil || seen[real] {
+			return
+		}
+		seen[real] = true
+		if st, err := os.Stat(real); err == nil && st.Mode().IsRegular() {
+			list = append(list, real)
+		}
+	}
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, f := range entries {
+			path := filepath.Join(dir, f.Name())
+			if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+				add(path)
+			}
+		}
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range processes {
+		pid, err := strconv.Atoi(filepath.Base(p))
+		if err != nil {
+			continue
+		}
+		mapped, err := mappedFiles(pid)
+		if err != nil {
+			continue // it has ended, or is a kernel thread
+		}
+		for _, path := range mapped {
+			add(path)
+		}
+	}
+	return list
 }
 
 // inProcess is a path as the traced process sees it, if it lives in another
