@@ -53,8 +53,10 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 // Expand reads the C section of p and replaces the calls of macros. It returns
 // the tree without them, and what the C section declares.
 func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
+	release := o.Env.Kernel.Release()
 	decls := cdecl.Parse(p.C, cdecl.Options{
 		Kernel: o.Env.Kernel, Dirs: o.Session.IncludeDirs, Files: o.Session.IncludeFiles, Reader: o.Session.Files,
+		Release: [2]int{release.Major, release.Minor},
 		Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"},
 	}, diags)
 	return macro.Expand(p, decls, o.Defs, diags), decls

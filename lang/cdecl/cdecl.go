@@ -28,6 +28,8 @@ type Options struct {
 	Files   []string          // --include, read first
 	Reader  *source.Files     // reads all of them; nil: from disk
 	Defines map[string]string // predefined macros, beside the compiler's usual ones
+	Alone   bool              // #include does nothing
+	Release [2]int            // major and minor release of the kernel, whose constants Known has
 }
 
 // Kernel is where types are looked up by "struct x", "enum e" or a bare
@@ -47,7 +49,8 @@ type Const struct {
 
 // Decls is all that the C sections of a script define.
 type Decls struct {
-	// Missing lists included headers that are not on this machine.
+	// Missing lists included headers that are not on this machine, whose types the
+	// kernel and whose constants the table is expected to have.
 	Missing []string
 
 	opts     Options
@@ -197,19 +200,11 @@ func (u *Decls) Const(name string) (Const, bool) {
 		}
 		return Const{Str: s.String(), IsStr: true}, true
 	}
-	v, err := u.constExpr(body)
+	n, err := u.constNumber(body)
 	if err != nil {
 		return Const{}, false
 	}
-	return Const{Int: v, Unsigned: v < 0 && unsignedLiteral(body)}, true
-}
-
-// unsignedLiteral reports whether a macro's body says itself that it is
-// unsigned: a u suffix, or a hexadecimal constant with the top bit set.
-func unsignedLiteral(body []token) bool {
-	return slices.ContainsFunc(body, func(t token) bool {
-		return t.kind == tNumber && (strings.ContainsAny(t.text, "uU") || strings.HasPrefix(t.text, "0x"))
-	})
+	return Const{Int: n.v, Unsigned: n.v < 0 && n.unsigned}, true
 }
 
 // ConstNames lists all enum constants and object-like macros.
@@ -223,6 +218,11 @@ func (u *Decls) ConstNames() []string {
 }
 
 func (u *Decls) errorf(at source.Span, format string, args ...any) {
+	u.errorHint(at, "", format, args...)
+}
+
+// errorHint is errorf with a way out.
+func (u *Decls) errorHint(at source.Span, hint, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	if u.header { // shown at the #include, with the place in the header
 		msg = fmt.Sprintf("%s: %s", at, msg)
@@ -230,33 +230,33 @@ func (u *Decls) errorf(at source.Span, format string, args ...any) {
 	} else if at.File != nil && strings.HasPrefix(at.File.Name, "<") {
 		at = source.Span{}
 	}
-	u.diags.Errorf(at, "%s", msg)
+	u.diags.ErrorHint(at, hint, "%s", msg)
 }
 
 func (u *Decls) constExpr(toks []token) (int64, error) {
+	n, err := u.constNumber(toks)
+	return n.v, err
+}
+
+// constNumber evaluates a constant expression, and tells its type.
+func (u *Decls) constNumber(toks []token) (number, error) {
 	p := &exprParser{
 		toks: toks,
 		name: func(n string) (int64, bool) {
 			c, ok := u.consts[n]
+			if !ok {
+				c, ok = u.Known(n)
+			}
 			return c.Int, ok && !c.IsStr
 		},
 		isType: u.startsType,
-		sizeof: func(p *exprParser) (int64, error) {
-			if !p.accept("(") {
-				return 0, fmt.Errorf("sizeof needs parentheses")
-			}
+		typeName: func(p *exprParser) (*types.Type, bool) {
 			sub := &Decls{opts: u.opts, diags: &source.Diags{}, macros: u.macros, tags: u.tags, typedefs: u.typedefs, consts: u.consts, own: u.own, nest: u.nest + 1}
 			sub.toks, sub.pos = p.toks, p.pos
 			t, ok := sub.typeName()
-			if !ok || sub.nest > maxNest {
-				return 0, fmt.Errorf("unknown type in sizeof")
-			}
 			p.pos = sub.pos
-			if !p.accept(")") {
-				return 0, fmt.Errorf("expected ')'")
-			}
-			return int64(t.Size), nil
+			return t, ok && sub.nest <= maxNest
 		},
 	}
-	return p.parse()
+	return p.number()
 }

@@ -1,11 +1,15 @@
 package cdecl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gotrace/gotrace/lang/types"
 )
 
 // exprParser evaluates integer constant expressions: in #if, array bounds, enum
@@ -13,23 +17,59 @@ import (
 type exprParser struct {
 	toks            []token
 	pos             int
-	undefinedIsZero bool // #if: an unknown name is 0
+	undefinedIsZero bool // #if: an unknown name is 0, and everything has 64 bits
 	name            func(string) (int64, bool)
-	sizeof          func(p *exprParser) (int64, error) // after the word sizeof
-	isType          func(token) bool                   // (T)x is a cast
+	typeName        func(p *exprParser) (*types.Type, bool) // parses a type name
+	isType          func(token) bool                        // (T)x is a cast
 	depth           int
+}
+
+// number is an integer of C: of 32 bits (int and unsigned) or 64 (long).
+type number struct {
+	v        int64 // sign- or zero-extended where it has 32 bits
+	long     bool
+	unsigned bool
+}
+
+// fit wraps the value of n to its type.
+func (n number) fit() number {
+	switch {
+	case n.long:
+	case n.unsigned:
+		n.v = int64(uint32(n.v))
+	default:
+		n.v = int64(int32(n.v))
+	}
+	return n
+}
+
+// integer is a number of the smallest signed type that holds v.
+func integer(v int64) number { return number{v: v, long: v != int64(int32(v))} }
+
+// common converts x and y to the type that C computes in.
+func common(x, y number) (number, number) {
+	long := x.long || y.long
+	unsigned := x.unsigned && x.long == long || y.unsigned && y.long == long
+	x.long, y.long, x.unsigned, y.unsigned = long, long, unsigned, unsigned
+	return x.fit(), y.fit()
 }
 
 var errTooDeep = errors.New("nested too deeply")
 
 // parse evaluates all tokens.
 func (p *exprParser) parse() (int64, error) {
+	n, err := p.number()
+	return n.v, err
+}
+
+// number is parse with the type of the value.
+func (p *exprParser) number() (number, error) {
 	v, err := p.ternary()
 	if err != nil {
-		return 0, err
+		return number{}, err
 	}
 	if p.pos < len(p.toks) {
-		return 0, fmt.Errorf("unexpected %q", p.toks[p.pos].text)
+		return number{}, fmt.Errorf("unexpected %q", p.toks[p.pos].text)
 	}
 	return v, nil
 }
@@ -49,11 +89,11 @@ func (p *exprParser) accept(text string) bool {
 	return false
 }
 
-func (p *exprParser) ternary() (int64, error) {
+func (p *exprParser) ternary() (number, error) {
 	p.depth++
 	defer func() { p.depth-- }()
 	if p.depth > 200 {
-		return 0, errTooDeep
+		return number{}, errTooDeep
 	}
 	c, err := p.binary(0)
 	if err != nil || !p.accept("?") {
@@ -61,13 +101,14 @@ func (p *exprParser) ternary() (int64, error) {
 	}
 	x, err := p.ternary()
 	if err != nil {
-		return 0, err
+		return number{}, err
 	}
 	if !p.accept(":") {
-		return 0, errors.New("expected ':'")
+		return number{}, errors.New("expected ':'")
 	}
 	y, err := p.ternary()
-	if c == 0 {
+	x, y = common(x, y)
+	if c.v == 0 {
 		x = y
 	}
 	return x, err
@@ -75,7 +116,7 @@ func (p *exprParser) ternary() (int64, error) {
 
 var levels = []string{"|| ", "&& ", "| ", "^ ", "& ", "== != ", "< <= > >= ", "<< >> ", "+ - ", "* / % "}
 
-func (p *exprParser) binary(level int) (int64, error) {
+func (p *exprParser) binary(level int) (number, error) {
 	if level == len(levels) {
 		return p.unary()
 	}
@@ -86,133 +127,204 @@ func (p *exprParser) binary(level int) (int64, error) {
 			return x, nil
 		}
 		p.pos++
-		var y int64
+		var y number
 		if y, err = p.binary(level + 1); err == nil {
 			x, err = apply(t.text, x, y)
 		}
 	}
-	return 0, err
+	return number{}, err
 }
 
-func apply(op string, x, y int64) (int64, error) {
-	b := func(v bool) int64 {
+func apply(op string, x, y number) (number, error) {
+	b := func(v bool) (number, error) {
 		if v {
-			return 1
+			return number{v: 1}, nil
 		}
-		return 0
+		return number{}, nil
 	}
 	switch op {
 	case "||":
-		return b(x != 0 || y != 0), nil
+		return b(x.v != 0 || y.v != 0)
 	case "&&":
-		return b(x != 0 && y != 0), nil
-	case "|":
-		return x | y, nil
-	case "^":
-		return x ^ y, nil
-	case "&":
-		return x & y, nil
+		return b(x.v != 0 && y.v != 0)
+	case "<<", ">>":
+		n := uint64(y.v) & 63
+		switch {
+		case op == "<<":
+			x.v <<= n
+		case x.unsigned:
+			x.v = int64(uint64(x.v) >> n)
+		default:
+			x.v >>= n
+		}
+		return x.fit(), nil
+	}
+	x, y = common(x, y)
+	order := cmp.Compare(x.v, y.v)
+	if x.unsigned {
+		order = cmp.Compare(uint64(x.v), uint64(y.v))
+	}
+	switch op {
 	case "==":
-		return b(x == y), nil
+		return b(order == 0)
 	case "!=":
-		return b(x != y), nil
+		return b(order != 0)
 	case "<":
-		return b(x < y), nil
+		return b(order < 0)
 	case "<=":
-		return b(x <= y), nil
+		return b(order <= 0)
 	case ">":
-		return b(x > y), nil
+		return b(order > 0)
 	case ">=":
-		return b(x >= y), nil
-	case "<<":
-		return x << (uint64(y) & 63), nil
-	case ">>":
-		return x >> (uint64(y) & 63), nil
+		return b(order >= 0)
+	case "|":
+		x.v |= y.v
+	case "^":
+		x.v ^= y.v
+	case "&":
+		x.v &= y.v
 	case "+":
-		return x + y, nil
+		x.v += y.v
 	case "-":
-		return x - y, nil
+		x.v -= y.v
 	case "*":
-		return x * y, nil
+		x.v *= y.v
+	default:
+		switch {
+		case y.v == 0:
+			return number{}, errors.New("division by zero")
+		case op == "/" && x.unsigned:
+			x.v = int64(uint64(x.v) / uint64(y.v))
+		case op == "/":
+			x.v /= y.v
+		case x.unsigned:
+			x.v = int64(uint64(x.v) % uint64(y.v))
+		default:
+			x.v %= y.v
+		}
 	}
-	if y == 0 {
-		return 0, errors.New("division by zero")
-	}
-	if op == "%" {
-		return x % y, nil
-	}
-	return x / y, nil
+	return x.fit(), nil
 }
 
-func (p *exprParser) unary() (int64, error) {
+func (p *exprParser) unary() (number, error) {
 	p.depth++
 	defer func() { p.depth-- }()
 	if p.depth > 200 {
-		return 0, errTooDeep
+		return number{}, errTooDeep
 	}
 	t := p.peek()
 	p.pos++
 	switch {
 	case t.is("-"), t.is("+"), t.is("!"), t.is("~"):
-		v, err := p.unary()
+		n, err := p.unary()
 		switch t.text {
 		case "-":
-			v = -v
+			n.v = -n.v
 		case "~":
-			v = ^v
+			n.v = ^n.v
 		case "!":
-			if v == 0 {
-				v = 1
-			} else {
-				v = 0
+			zero := n.v == 0
+			n = number{}
+			if zero {
+				n.v = 1
 			}
 		}
-		return v, err
+		return n.fit(), err
 	case t.is("("):
 		if p.isType != nil && p.isType(p.peek()) {
-			for p.pos < len(p.toks) && !p.peek().is(")") {
-				p.pos++
-			}
-			p.accept(")")
-			return p.unary()
+			return p.cast()
 		}
 		v, err := p.ternary()
 		if err == nil && !p.accept(")") {
 			err = errors.New("expected ')'")
 		}
 		return v, err
-	case t.is("sizeof") && p.sizeof != nil:
-		return p.sizeof(p)
+	case t.is("sizeof") && p.typeName != nil:
+		return p.sizeof()
 	case t.kind == tNumber:
-		return parseInt(t.text)
+		n, err := parseNumber(t.text)
+		n.long = n.long || p.undefinedIsZero
+		return n, err
 	case t.kind == tChar:
-		return parseChar(t.text)
+		v, err := parseChar(t.text)
+		return integer(v), err
 	case t.kind == tIdent && isCharPrefix(t.text) && p.pos < len(p.toks) && p.peek().kind == tChar && !p.peek().space:
 		p.pos++
-		return parseChar(p.toks[p.pos-1].text)
+		v, err := parseChar(p.toks[p.pos-1].text)
+		return integer(v), err
 	case t.kind == tIdent:
 		if p.name != nil {
 			if v, ok := p.name(t.text); ok {
-				return v, nil
+				n := integer(v)
+				n.long = n.long || p.undefinedIsZero
+				return n, nil
 			}
 		}
 		if p.undefinedIsZero {
-			if p.accept("(") { // an unknown function-like macro
-				for depth := 1; depth > 0 && p.pos < len(p.toks); p.pos++ {
-					if p.peek().is("(") {
-						depth++
-					} else if p.peek().is(")") {
-						depth--
-					}
-				}
-			}
-			return 0, nil
+			p.skipCall()
+			return number{long: true}, nil
 		}
-		return 0, fmt.Errorf("%s is not a constant", t.text)
+		return number{}, fmt.Errorf("%s is not a constant", t.text)
 	case t.kind == tEOF:
-		return 0, errors.New("an expression is missing")
+		return number{}, errors.New("an expression is missing")
 	}
-	return 0, fmt.Errorf("unexpected %q", t.text)
+	return number{}, fmt.Errorf("unexpected %q", t.text)
+}
+
+// skipCall skips the arguments of a macro that is not known.
+func (p *exprParser) skipCall() {
+	if !p.accept("(") {
+		return
+	}
+	for depth := 1; depth > 0 && p.pos < len(p.toks); p.pos++ {
+		if p.peek().is("(") {
+			depth++
+		} else if p.peek().is(")") {
+			depth--
+		}
+	}
+}
+
+// cast evaluates (T)x after its "(".
+func (p *exprParser) cast() (number, error) {
+	t, ok := p.typeName(p)
+	if !ok || !p.accept(")") {
+		return number{}, errors.New("unknown type in a cast")
+	}
+	n, err := p.unary()
+	switch t.Kind {
+	case types.Int, types.Enum:
+	case types.Bool:
+		return number{v: min(n.v&-n.v, 1)}, err
+	case types.Pointer:
+		return number{v: n.v, long: true, unsigned: true}, err
+	default:
+		return number{}, fmt.Errorf("a cast to %s is no constant", t)
+	}
+	n.long, n.unsigned = t.Size == 8, !t.Signed && t.Size >= 4
+	switch bits := 64 - 8*t.Size; {
+	case t.Size >= 4:
+	case t.Signed:
+		n.v = n.v << bits >> bits
+	default:
+		n.v = int64(uint64(n.v) << bits >> bits)
+	}
+	return n.fit(), err
+}
+
+// sizeof evaluates sizeof(T) after the word.
+func (p *exprParser) sizeof() (number, error) {
+	if !p.accept("(") {
+		return number{}, errors.New("sizeof needs parentheses")
+	}
+	t, ok := p.typeName(p)
+	if !ok {
+		return number{}, errors.New("unknown type in sizeof")
+	}
+	if !p.accept(")") {
+		return number{}, errors.New("expected ')'")
+	}
+	return number{v: int64(t.Size), long: true, unsigned: true}, nil
 }
 
 // isCharPrefix reports whether a character literal may follow the word at once,
@@ -264,10 +376,28 @@ func parseChar(text string) (int64, error) {
 }
 
 func parseInt(text string) (int64, error) {
+	n, err := parseNumber(text)
+	return n.v, err
+}
+
+// parseNumber is an integer literal with the type that C gives it.
+func parseNumber(text string) (number, error) {
 	digits := strings.TrimRight(strings.ReplaceAll(text, "'", ""), "uUlL")
+	suffix := text[len(strings.TrimRight(text, "uUlL")):]
 	v, err := strconv.ParseUint(digits, 0, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s is not an integer", text)
+		return number{}, fmt.Errorf("%s is not an integer", text)
 	}
-	return int64(v), nil
+	n := number{v: int64(v), long: strings.ContainsAny(suffix, "lL"), unsigned: strings.ContainsAny(suffix, "uU")}
+	decimal := digits[0] != '0'
+	switch {
+	case n.unsigned:
+		n.long = n.long || v > math.MaxUint32
+	case !n.long && v <= math.MaxInt32:
+	case !n.long && !decimal && v <= math.MaxUint32:
+		n.unsigned = true
+	default:
+		n.long, n.unsigned = true, v > math.MaxInt64
+	}
+	return n, nil
 }

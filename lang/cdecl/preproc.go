@@ -102,12 +102,14 @@ func (u *Decls) preprocess(lines []line) {
 				delete(u.macros, rest[0].text)
 			}
 		case "include", "include_next":
-			u.include(rest, l.span)
+			if !u.opts.Alone {
+				u.include(rest, l.span)
+			}
 		case "error":
 			u.errorf(l.span, "#error %s", strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(l.span.Text()), "#"), "error")))
 		case "pragma", "line", "warning", "ident":
 		default:
-			u.errorf(l.span, "Unknown preprocessor directive #%s", name)
+			u.errorHint(l.span, "comments start with //", "Unknown preprocessor directive #%s", name)
 		}
 	}
 	flush()
@@ -178,7 +180,13 @@ func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 		in = append(in, token{kind: tNumber, text: val, span: t.span})
 		i = j
 	}
-	e := &exprParser{toks: u.expandAll(in), undefinedIsZero: true}
+	e := &exprParser{toks: u.expandAll(in), undefinedIsZero: true, name: func(n string) (int64, bool) {
+		if len(u.Missing) == 0 {
+			return 0, false
+		}
+		c, ok := u.Known(n)
+		return c.Int, ok
+	}}
 	v, err := e.parse()
 	if err != nil {
 		u.errorf(at, "Can't evaluate this #if: %v", err)
@@ -351,7 +359,7 @@ var builtinHeaders = map[string]string{
 }
 
 // include reads a header. One that is not on this machine is no error where the
-// kernel's BTF may have its types: looking one up then says what is missing.
+// kernel's BTF may have its types and the table its constants.
 func (u *Decls) include(toks []token, at source.Span) {
 	if len(toks) > 0 && toks[0].kind == tIdent {
 		toks = u.expandAll(toks)
@@ -411,11 +419,13 @@ func (u *Decls) include(toks []token, at source.Span) {
 		u.depth--
 		return
 	}
-	if quoted || u.opts.Kernel == nil || !ofKernel(name) {
-		u.errorf(at, "Include file %s was not found", name)
-		return
+	if !u.standIn(name) {
+		hint := "neither the file nor what it declares is known"
+		if quoted {
+			hint = ""
+		}
+		u.errorHint(at, hint, "Include file %s was not found", name)
 	}
-	u.Missing = append(u.Missing, name)
 }
 
 // ofKernel reports whether a header is one of the kernel's, whose types are in

@@ -435,7 +435,10 @@ func (c *checker) isValueName(name string) bool {
 	if _, err := c.env.Kernel.Type(name); err == nil {
 		return false
 	}
-	_, _, ok := c.env.Kernel.EnumConst(name)
+	if _, _, ok := c.env.Kernel.EnumConst(name); ok {
+		return true
+	}
+	_, ok := c.c.Known(name)
 	return ok
 }
 

@@ -18,16 +18,17 @@ type Kernel struct {
 	Name    string // as tests and fixtures call it: major.minor, or the major release where Debian moves on
 	Suite   string
 	Package *regexp.Regexp
+	Headers *regexp.Regexp // the package of its headers that no configuration is part of
 }
 
 // Kernels lists the kernels under test, oldest first. The cloud flavour is the
 // smallest that has BTF and everything that tracing needs.
 func Kernels() []Kernel {
 	return []Kernel{
-		{"5.10", "bullseye", regexp.MustCompile(`^linux-image-5\.10\.[\d.]+-\d+-cloud-amd64$`)},
-		{"6.1", "bookworm", regexp.MustCompile(`^linux-image-6\.1\.[\d.]+-\d+-cloud-amd64$`)},
-		{"6.12", "bookworm-security", regexp.MustCompile(`^linux-image-6\.12\.\d+\+deb12-cloud-amd64$`)},
-		{"7", "sid", regexp.MustCompile(`^linux-binary-[789]\.[\d.]+\+deb\d+-cloud-amd64$`)},
+		{"5.10", "bullseye", regexp.MustCompile(`^linux-image-5\.10\.[\d.]+-\d+-cloud-amd64$`), regexp.MustCompile(`^linux-headers-5\.10\.[\d.]+-\d+-common$`)},
+		{"6.1", "bookworm", regexp.MustCompile(`^linux-image-6\.1\.[\d.]+-\d+-cloud-amd64$`), regexp.MustCompile(`^linux-headers-6\.1\.[\d.]+-\d+-common$`)},
+		{"6.12", "bookworm-security", regexp.MustCompile(`^linux-image-6\.12\.\d+\+deb12-cloud-amd64$`), regexp.MustCompile(`^linux-headers-6\.12\.\d+\+deb12-common$`)},
+		{"7", "sid", regexp.MustCompile(`^linux-binary-[789]\.[\d.]+\+deb\d+-cloud-amd64$`), regexp.MustCompile(`^linux-headers-[789]\.[\w.+]*-common$`)},
 	}
 }
 
@@ -116,22 +117,38 @@ func (k Kernel) Image() (string, error) {
 	return image, nil
 }
 
-// fetch downloads the newest package that matches and moves its kernel to
-// image. It uses package lists of its own under dir: the machine's stay as
-// they are.
+// fetch downloads the newest package of the kernel and moves it to image.
 func (k Kernel) fetch(dir, image string) error {
-	uri, err := mirror(strings.HasSuffix(k.Suite, "-security"))
+	unpacked, err := k.Unpack(k.Package, dir)
 	if err != nil {
 		return err
 	}
+	found, err := findImage(unpacked)
+	if err != nil {
+		return err
+	}
+	if err := keepModule(unpacked, k.module(filepath.Dir(image))); err != nil {
+		return err
+	}
+	return os.Rename(found, image)
+}
+
+// Unpack downloads the newest package of the kernel's suite whose name matches,
+// and returns where in dir it has been unpacked. It uses package lists of its own
+// in dir: the machine's stay as they are.
+func (k Kernel) Unpack(match *regexp.Regexp, dir string) (string, error) {
+	uri, err := mirror(strings.HasSuffix(k.Suite, "-security"))
+	if err != nil {
+		return "", err
+	}
 	for _, d := range []string{"lists/partial", "cache/archives/partial", "package"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			return err
+			return "", err
 		}
 	}
 	source := fmt.Sprintf("deb [arch=amd64 signed-by=%s] %s %s main\n", keyring, uri, k.Suite)
 	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(source), 0o644); err != nil {
-		return err
+		return "", err
 	}
 	options := []string{
 		"-o", "Dir::Etc::sourcelist=" + filepath.Join(dir, "sources.list"),
@@ -143,35 +160,28 @@ func (k Kernel) fetch(dir, image string) error {
 		"-o", "Acquire::Languages=none",
 	}
 	if err := aptGet(dir, options, "update"); err != nil {
-		return err
+		return "", err
 	}
 	names, err := exec.Command("apt-cache", append(options, "pkgnames", "linux-")...).Output()
 	if err != nil {
-		return fmt.Errorf("apt-cache: %w", err)
+		return "", fmt.Errorf("apt-cache: %w", err)
 	}
-	name := k.newest(strings.Fields(string(names)))
+	name := newest(match, strings.Fields(string(names)))
 	if name == "" {
-		return fmt.Errorf("no package matches %s", k.Package)
+		return "", fmt.Errorf("no package matches %s", match)
 	}
 	if err := aptGet(dir, options, "download", name); err != nil {
-		return err
+		return "", err
 	}
 	debs, _ := filepath.Glob(filepath.Join(dir, name+"_*.deb"))
 	if len(debs) != 1 {
-		return fmt.Errorf("%s was not downloaded", name)
+		return "", fmt.Errorf("%s was not downloaded", name)
 	}
 	unpacked := filepath.Join(dir, "package")
 	if out, err := exec.Command("dpkg-deb", "--extract", debs[0], unpacked).CombinedOutput(); err != nil {
-		return fmt.Errorf("dpkg-deb: %w: %s", err, out)
+		return "", fmt.Errorf("dpkg-deb: %w: %s", err, out)
 	}
-	found, err := findImage(unpacked)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if err := keepModule(unpacked, k.module(filepath.Dir(image))); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return os.Rename(found, image)
+	return unpacked, nil
 }
 
 // module is where the cache has the module that guests load, so that there is
@@ -201,8 +211,8 @@ func keepModule(dir, to string) error {
 }
 
 // newest is the matching name with the highest version.
-func (k Kernel) newest(names []string) string {
-	names = slices.DeleteFunc(names, func(n string) bool { return !k.Package.MatchString(n) })
+func newest(match *regexp.Regexp, names []string) string {
+	names = slices.DeleteFunc(names, func(n string) bool { return !match.MatchString(n) })
 	if len(names) == 0 {
 		return ""
 	}

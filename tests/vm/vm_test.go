@@ -19,7 +19,7 @@ func TestNewestPackage(t *testing.T) {
 		"linux-image-6.1.0-50-cloud-amd64-dbg",
 		"linux-image-6.12.0-51-cloud-amd64",
 	}
-	if got := k.newest(names); got != names[1] {
+	if got := newest(k.Package, names); got != names[1] {
 		t.Errorf("newest = %q, want %q", got, names[1])
 	}
 	if _, err := Find("2.4"); err == nil || !strings.Contains(err.Error(), "5.10, 6.1, 6.12, 7") {

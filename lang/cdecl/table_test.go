@@ -1,0 +1,107 @@
+package cdecl
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// TestKnown pins constants that scripts use, of each kind of header, and some
+// that differ between kernels.
+func TestKnown(t *testing.T) {
+	for _, c := range []struct {
+		release [2]int
+		values  map[string]int64
+	}{
+		{[2]int{6, 12}, map[string]int64{
+			"AF_INET": 2, "AF_INET6": 10, "SOCK_STREAM": 1, "EPERM": 1, "ETIMEDOUT": 110, "ERESTARTSYS": 512,
+			"TASK_RUNNING": 0, "TASK_UNINTERRUPTIBLE": 2, "TASK_COMM_LEN": 16, "PF_KTHREAD": 0x200000,
+			"DT_REG": 8, "S_IFMT": 0o170000, "O_CREAT": 0o100, "O_DIRECTORY": 0o200000, "PROT_EXEC": 4, "MAP_ANONYMOUS": 0x20,
+			"SIGKILL": 9, "ICMP_ECHO": 8, "ETH_P_IP": 0x800, "NF_ACCEPT": 1, "CLONE_NEWPID": 0x20000000,
+			"PAGE_SIZE": 4096, "HZ": 250, "MSEC_PER_SEC": 1000, "NSEC_PER_SEC": 1e9, "PATH_MAX": 4096, "NAME_MAX": 255,
+			"UINT_MAX": 1<<32 - 1, "INT_MAX": 1<<31 - 1, "INT_MIN": -1 << 31, "MINORBITS": 20,
+			"FIONREAD": 0x541b, "TIOCGWINSZ": 0x5413, "FUTEX_WAIT": 0, "SEEK_END": 2, "AT_FDCWD": -100, "RLIMIT_NOFILE": 7,
+			"BLKGETSIZE64": 0x80081272, "FS_IOC_GETFLAGS": 0x80086601,
+		}},
+		{[2]int{5, 10}, map[string]int64{"TASK_DEAD": 0x80, "AF_MAX": 45, "CLONE_NEWTIME": 0x80}},
+		{[2]int{6, 1}, map[string]int64{"AF_MAX": 46}},
+		{[2]int{4, 19}, map[string]int64{"AF_MAX": 45}},
+	} {
+		u := NewUnit(Options{Release: c.release}, &source.Diags{})
+		for name, want := range c.values {
+			if got, ok := u.Known(name); !ok || got.Int != want {
+				t.Errorf("%s of %v is %d (%v), want %d", name, c.release, got.Int, ok, want)
+			}
+		}
+	}
+	u := NewUnit(Options{Release: [2]int{6, 12}}, &source.Diags{})
+	if c, ok := u.Known("ULONG_MAX"); !ok || !c.Unsigned || c.Int != -1 {
+		t.Errorf("ULONG_MAX is %+v", c)
+	}
+	if _, ok := u.Known("NOSUCH"); ok {
+		t.Error("NOSUCH is known")
+	}
+}
+
+// TestTableRoundTrip checks that the table decodes to what makes it again.
+func TestTableRoundTrip(t *testing.T) {
+	tab := decodeTable(constants)
+	if got := tab.Encode(); !slices.Equal(got, constants) {
+		t.Errorf("%d bytes become %d", len(constants), len(got))
+	}
+	if len(constants) > 320<<10 {
+		t.Errorf("the table takes %d bytes", len(constants))
+	}
+}
+
+// TestStandIn includes headers that no machine has, by the names that kernels and
+// libc have for them.
+func TestStandIn(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"<linux/sched/mm.h>": true, "<net/inet_sock.h>": true, "<uapi/linux/bpf.h>": true, "<asm/ptrace.h>": true,
+		"<linux/nosuch.h>": false, "<nosuch.h>": false, `"mine.h"`: false, "<net/nosuch.h>": false,
+	} {
+		_, diags := parse(t, "#include "+name+"\n")
+		if diags.HasErrors() == ok {
+			t.Errorf("%s: %v", name, diags.Err())
+		}
+	}
+	for _, name := range libcHeaders {
+		var diags source.Diags
+		if u := NewUnit(Options{}, &diags); !u.standIn(name) {
+			t.Errorf("%s is not known", name)
+		}
+	}
+	u, diags := parse(t, "#include <linux/sched/coredump.h>\n#if AF_INET == 2 && !defined(NOSUCH)\nstruct x { char c[TASK_COMM_LEN]; };\n#endif\n")
+	if diags.HasErrors() || u.Type("struct x") == nil || u.Type("struct x").Size != 16 {
+		t.Errorf("constants of headers in a declaration: %v", diags.Err())
+	}
+}
+
+// TestTypesOfConstants pins values that depend on the types that C gives to
+// literals and operators.
+func TestTypesOfConstants(t *testing.T) {
+	for text, want := range map[string]int64{
+		"~0U": 1<<32 - 1, "~0": -1, "1 << 31": -1 << 31, "1U << 31": 1 << 31, "1UL << 40": 1 << 40, "1 << 40": 0,
+		"-1U": 1<<32 - 1, "0xffffffff": 1<<32 - 1, "0xffffffff + 1": 0, "4294967295 + 1": 1 << 32, "-1 < 1U": 0, "-1 < 1": 1,
+		"(unsigned char)300": 44, "(signed char)200": -56, "(unsigned short)-1": 65535, "(int)0xffffffff": -1, "(long)-1": -1,
+		"(unsigned)-1": 1<<32 - 1, "-1 / 2U": 1<<31 - 1, "-8 >> 1": -4, "~0U >> 4": 1<<28 - 1, "sizeof(int) - 5 > 0": 1,
+		"1 ? -1 : 0U": 1<<32 - 1, "!0": 1, "(_Bool)4": 1, "0x80000000": 1 << 31, "2147483648": 1 << 31, "010": 8,
+	} {
+		u, diags := parse(t, "#define X ("+text+")\n")
+		if c, ok := u.Const("X"); !ok || c.Int != want {
+			t.Errorf("%s is %d (%v), want %d; %v", text, c.Int, ok, want, diags.Err())
+		}
+	}
+}
+
+// BenchmarkTable decodes the table, as the first unknown name does.
+func BenchmarkTable(b *testing.B) {
+	for b.Loop() {
+		if t := decodeTable(constants); !strings.HasPrefix(t.Kernels[0].Name, "5") {
+			b.Fatal(t.Kernels[0].Name)
+		}
+	}
+}

@@ -1,0 +1,207 @@
+// Constants makes the table of the constants that the headers of the kernels
+// under test define, which scripts may use on machines without headers:
+//
+//	go run ./tests/constants
+//
+// It reads the header packages of Debian, evaluates what is an integer, and
+// writes lang/cdecl/constants.bin. See cdecl.EncodeTable for the format.
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/cdecl"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/tests/vm"
+)
+
+const out = "lang/cdecl/constants.bin"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "constants:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	t := &cdecl.Table{Headers: map[string]bool{}, Functions: map[string]string{}}
+	for _, k := range vm.Kernels() {
+		dir, err := os.MkdirTemp("", "gotrace-constants-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		unpacked, err := k.Unpack(k.Headers, dir)
+		if err != nil {
+			return fmt.Errorf("headers of kernel %s: %w", k.Name, err)
+		}
+		roots, err := filepath.Glob(filepath.Join(unpacked, "usr/src/linux-headers-*"))
+		if err != nil || len(roots) != 1 {
+			return fmt.Errorf("headers of kernel %s: not one directory but %q", k.Name, roots)
+		}
+		values, err := read(roots[0], t)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s: %d constants\n", k.Name, len(values))
+		t.Kernels = append(t.Kernels, cdecl.TableKernel{Name: k.Name, Values: values})
+	}
+	data := t.Encode()
+	fmt.Printf("%s: %d bytes\n", out, len(data))
+	return os.WriteFile(out, data, 0o644)
+}
+
+// trees are the directories of headers in the order they are read, and what
+// stands before their paths in an #include. deep says that directories below are
+// read for constants too; of the others only the names count.
+var trees = []struct {
+	dir, prefix string
+	deep        bool
+}{
+	{"include/uapi/asm-generic", "asm-generic/", false},
+	{"arch/x86/include/uapi/asm", "asm/", false},
+	{"include/uapi/linux", "linux/", true},
+	{"include/linux", "linux/", false},
+	{"include/net", "net/", false},
+	{"include/vdso", "vdso/", false},
+	{"include/asm-generic", "asm-generic/", false},
+	{"arch/x86/include/asm", "asm/", false},
+	{"include/uapi", "uapi/", false},
+}
+
+// configured are the options of Debian's kernels that constants depend on. What
+// depends on others is left out.
+var configured = map[string]string{
+	"CONFIG_64BIT": "1", "CONFIG_X86_64": "1", "CONFIG_X86": "1", "CONFIG_SMP": "1", "CONFIG_MMU": "1",
+	"CONFIG_HZ": "250", "CONFIG_PAGE_SHIFT": "12", "CONFIG_NUMA": "1", "CONFIG_NET": "1", "CONFIG_BLOCK": "1",
+}
+
+// functions are the macros with parameters that scripts use.
+var functions = []string{
+	"MAJOR", "MINOR", "MKDEV", "S_ISREG", "S_ISDIR", "S_ISCHR", "S_ISBLK", "S_ISFIFO", "S_ISLNK", "S_ISSOCK",
+	"_IOC_DIR", "_IOC_TYPE", "_IOC_NR", "_IOC_SIZE", "_IOC", "_IO", "BIT",
+}
+
+// read evaluates the constants of one kernel's headers, and adds what all
+// kernels share to t.
+func read(root string, t *cdecl.Table) (map[string]cdecl.Const, error) {
+	var diags source.Diags
+	defines := map[string]string{"__KERNEL__": "1"}
+	for k, v := range configured {
+		defines[k] = v
+	}
+	u := cdecl.NewUnit(cdecl.Options{Defines: defines, Alone: true}, &diags)
+	for _, tree := range trees {
+		top := filepath.Join(root, tree.dir)
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".h" {
+				return err
+			}
+			rel, err := filepath.Rel(top, path)
+			if err != nil {
+				return err
+			}
+			t.Headers[tree.prefix+filepath.ToSlash(rel)] = true
+			if tree.prefix == "uapi/" || !tree.deep && strings.Contains(rel, "/") {
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			f := source.NewFile(path, decided(string(text)))
+			u.Add(source.Span{File: f, End: len(f.Text)})
+			collectFunctions(f.Text, t)
+			return nil
+		})
+		if err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+	}
+	// The kernel's own check of the type of an ioctl is no constant.
+	f := source.NewFile("ioctl", "#define _IOC_TYPECHECK(t) (sizeof(t))\n")
+	u.Add(source.Span{File: f, End: len(f.Text)})
+	values := map[string]cdecl.Const{}
+	for _, name := range u.ConstNames() {
+		if strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "_IOC_") || strings.HasPrefix(name, "CONFIG_") || strings.ToLower(name) == name || !wanted(name) {
+			continue
+		}
+		if c, ok := u.Const(name); ok && !c.IsStr {
+			values[name] = cdecl.Const{Int: c.Int, Unsigned: c.Unsigned}
+		}
+	}
+	return values, nil
+}
+
+// unwanted are the beginnings of names that belong to drivers and devices, which
+// scripts have no use for: there are more of them than of all others.
+var unwanted = regexp.MustCompile(`^(KVM_|HV_|HYPERV|MSR_|X86_|VMX_|SVM_|XEN|PCI_|PCIE_|CSR_|MDIO_|ETHTOOL_|SND|INTEL_|PHY_|V4L2_|MEDIA_|` +
+	`NL80211|IEEE80211|VIRTIO|NVME|WLAN|DEVLINK|CEC_|ATA_|K_|ZORRO|DRBD|RIO_|TIPC|UART|LLC|RNDIS|IMAGE_|SM501|P4_|IEEE802154|SSC|IFC_|VFIO|` +
+	`MII_|NI_|SMC_|ZSTD|DCB_|UVC|HIL_|HID_|SD_|PISP|FB_|ATM_|POWER_|BATADV|NL802154|VMCI|KFD|SEV_|EFI_|AU6601|HWMON|HDMI|HP_|IOMMU|RKISP1|` +
+	`MACSEC|SWITCHTEC|DSA_|UAC|ARM_|DPLL|NFC_|IIO_|BTN_|VIDIOC|GFS2|IB_|SADB|CPER|NUBUS|APIC|SONYPI|BCM|OID_|I2O|FFA_|OMAP|NILFS|I2C_|EBT_|` +
+	`IPMI|X25|SCMI|DMI_|APM_|FD_|KEY_|NFTA_|USB_|IPSET|IEEE|VERR|OVS_|CPUHP|ARCH_|SSAM|GPIO|DRM|RC_|TCPM|TYPEC|UCSI|HSI_|SERIO|JOY|ABS_|MTD|NAND|` +
+	`UBI|RTC_|RFKILL|WIMAX|CAIF|PHONET|ISDN|AX25|ROSE|NETROM|IRDA|VMADDR|PPS_|PTP_|IW_|SIOCIW|CXL|NDCTL|ND_|DMA_|SPI_|PMBUS|REGULATOR|CLK_|OPP_)`)
+
+func wanted(name string) bool { return !unwanted.MatchString(name) }
+
+var option = regexp.MustCompile(`\bCONFIG_\w+`)
+
+// decided blanks the parts of a header that depend on options which are not
+// known: #if and its like, up to their #endif.
+func decided(text string) string {
+	lines := strings.Split(text, "\n")
+	var open []int // the lines of the #ifs around
+	unknown := map[int]bool{}
+	for i, l := range lines {
+		word, rest, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(l), "#")), " ")
+		if !strings.HasPrefix(strings.TrimSpace(l), "#") {
+			continue
+		}
+		switch word {
+		case "if", "ifdef", "ifndef":
+			open = append(open, i)
+		case "elif":
+		case "endif":
+			if len(open) == 0 {
+				continue
+			}
+			start := open[len(open)-1]
+			open = open[:len(open)-1]
+			if unknown[start] {
+				for n := start; n <= i; n++ {
+					lines[n] = ""
+				}
+			}
+			continue
+		default:
+			continue
+		}
+		for _, o := range option.FindAllString(rest, -1) {
+			if configured[o] == "" && len(open) > 0 {
+				unknown[open[len(open)-1]] = true
+			}
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+var function = regexp.MustCompile(`(?m)^#[ \t]*define[ \t]+(\w+)\(([^)]*)\)((?:.*\\\n)*.*)$`)
+
+// collectFunctions notes the definitions of functions in a header. Those of the
+// kernel itself come after those for programs, and are the ones that count.
+func collectFunctions(text string, t *cdecl.Table) {
+	for _, m := range function.FindAllStringSubmatch(text, -1) {
+		if name := m[1]; slices.Contains(functions, name) {
+			body := strings.Join(strings.Fields(strings.ReplaceAll(m[3], "\\\n", " ")), " ")
+			body = strings.NewReplacer("(unsigned int)", "(uint32)", "UL(1)", "1").Replace(body) // as scripts write it
+			t.Functions[name] = "(" + strings.Join(strings.Fields(m[2]), "") + ") " + body
+		}
+	}
+}
