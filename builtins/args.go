@@ -30,7 +30,11 @@ func args() *Def {
 			case ctx != nil && ctx.ArgsErr != nil:
 				c.Errorf(call.Span, "%s", ctx.ArgsErr)
 			default:
-				c.Errorf(call.Span, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (%s used here)", kindShown(c))
+				hint := ""
+				if ctx != nil && ctx.FuncName != "" {
+					hint = "fentry:" + ctx.FuncName + " has the arguments by name; here they are arg0, arg1 and so on"
+				}
+				c.ErrorHint(call.Span, hint, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (%s used here)", kindShown(c))
 			}
 			return types.TInvalid
 		},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,6 +78,22 @@ func parseFentry(k *Kind, parts []string) (*Point, error) {
 	return p, nil
 }
 
+// ownPath are the beginnings of the names of functions that a program of this
+// kind, or what it calls, takes itself. Until Linux 5.12 nothing kept such a
+// program from being entered again from within, without an end.
+var ownPath = []string{
+	"_raw_spin_", "_raw_read_", "_raw_write_", "native_queued_spin_lock", "queued_", "__pv_queued_spin", "do_raw_spin_",
+	"__rcu_read_", "rcu_read_", "migrate_", "preempt_count_", "__bpf_prog_", "bpf_", "__bpf_", "htab_", "__htab_", "array_map_",
+	"percpu_array_", "ringbuf_", "__pcpu_freelist_", "pcpu_freelist_", "irq_work_", "__irq_work_", "sched_clock", "ktime_get_mono_fast",
+	"copy_from_kernel_nofault", "copy_from_user_nofault", "strncpy_from_kernel_nofault", "strncpy_from_user_nofault", "lookup_nulls_elem",
+}
+
+// reentered reports whether a program at fn would be entered from within itself.
+func reentered(e *Env, fn string) bool {
+	return e.Kernel.Release().Less(Version{Major: 5, Minor: 12}) &&
+		slices.ContainsFunc(ownPath, func(s string) bool { return strings.HasPrefix(fn, s) })
+}
+
 func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	if p.Target == "bpf" {
 		return expandBPF(e, p)
@@ -87,6 +104,9 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 		return &q
 	}
 	if !isWild(p.Target) && !isWild(p.Func) {
+		if reentered(e, p.Func) {
+			return nil, fmt.Errorf("%s:%s would hang the machine: programs like this one call %s, and before Linux 5.12 the kernel lets them call themselves", p.Kind.Name, p.Func, p.Func)
+		}
 		proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 		if errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoBTF) {
 			return nil, nil
@@ -102,7 +122,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	var out []*Point
 	for _, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if !match(p.Func, fn) || p.Target != "" && !match(p.Target, mod) {
+		if !match(p.Func, fn) || p.Target != "" && !match(p.Target, mod) || reentered(e, fn) {
 			continue
 		}
 		if proto, err := e.Kernel.FuncProto(mod, fn); err == nil && !proto.Variadic {

@@ -162,7 +162,13 @@ const writtenOut kprobeAux = "written out"
 
 type kprobeAux string
 
+// errNoKprobes says that a kernel has no kprobes, whatever function is meant.
+var errNoKprobes = fmt.Errorf("this kernel is built without kprobes (CONFIG_KPROBES): %w", ebpf.ErrNotSupported)
+
 func expandKprobe(e *Env, p *Point) ([]*Point, error) {
+	if !e.Kernel.Has(FeatKprobe) && (isWild(p.Func) || isWild(p.Target)) {
+		return nil, errNoKprobes
+	}
 	if p.HasAddr {
 		return []*Point{p}, nil
 	}
@@ -201,7 +207,8 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
-// suggestFunction is the traceable function with the name most like p's.
+// suggestFunction is a traceable function that p may mean: what the compiler or
+// the kernel's own history has made of its name, or else the name most like it.
 func suggestFunction(e *Env, p *Point) string {
 	all, err := e.Kernel.Functions()
 	if err != nil {
@@ -211,7 +218,35 @@ func suggestFunction(e *Env, p *Point) string {
 	for _, f := range all {
 		names = append(names, f[strings.IndexByte(f, ':')+1:])
 	}
+	if variant := variantOf(p.Func, names); variant != "" {
+		return variant
+	}
 	return nearest(p.Func, names)
+}
+
+// renames are names that functions of the kernel have come to have beside the
+// one that is still written, which stands for %s: as inline functions or macros
+// around them, or on this architecture.
+var renames = []string{"%s_noprof", "__%s_noprof", "__%s", "__x64_%s", "__x64_sys_%s", "__arm64_%s", "ksys_%s", "do_%s"}
+
+// variantOf is the name that a function has with the suffix of a compiler, which
+// has changed its parameters or split it, or a later one; "" if there is none.
+func variantOf(name string, names []string) string {
+	known := make(map[string]bool, len(names))
+	best := ""
+	for _, n := range names {
+		known[n] = true
+		base, suffix, ok := strings.Cut(n, ".")
+		if ok && base == name && !strings.HasPrefix(suffix, "cold") && (best == "" || n < best) {
+			best = n
+		}
+	}
+	for _, r := range renames {
+		if n := strings.Replace(r, "%s", name, 1); best == "" && known[n] {
+			best = n
+		}
+	}
+	return best
 }
 
 func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
@@ -220,7 +255,7 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, err
 	}
 	if !e.Kernel.Has(FeatKprobe) {
-		return nil, fmt.Errorf("this kernel is built without kprobes (CONFIG_KPROBES): %w", ebpf.ErrNotSupported)
+		return nil, errNoKprobes
 	}
 	c := &Context{
 		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a),

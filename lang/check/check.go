@@ -107,6 +107,7 @@ type checker struct {
 	unit   *unit
 	fn     *fnState // of unit, whose body is being walked; nil: the block itself
 	scopes []map[string]*Var
+	closed map[string]*Var           // variables of blocks that have ended, for hints
 	loops  []loop                    // innermost last
 	keys   map[*ast.Index]*ast.Tuple // keys of several parts, as one expression
 	strs   map[ast.Expr]*ast.Call    // arguments that stand for the strings they point to
@@ -178,6 +179,7 @@ func (c *checker) pass(backwards bool) {
 
 func (c *checker) checkUnit(u *unit) {
 	c.unit, c.scopes, c.loops = u, nil, nil
+	c.closed = map[string]*Var{}
 	c.push()
 	if u.prog.Pred != nil {
 		c.condition(u.prog.Pred, u.prog.Pred.Span())

@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,8 +123,8 @@ func truth(l *builtins.Lit) bool {
 	return l.Int != 0
 }
 
-// ident resolves a bare name: a builtin, a constant of the script, or an enum
-// constant of the kernel.
+// ident resolves a bare name: a builtin, a constant of the script, an enum
+// constant of the kernel, or a constant of its headers.
 func (c *checker) ident(e *ast.Ident) *types.Type {
 	if d := c.builtin(e.Name); d != nil && d.Kind == builtins.Variable {
 		return c.invoke(d, e, e.Name, nil)
@@ -141,6 +142,9 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 			return c.enumValue(t)
 		}
 	}
+	if k, ok := c.c.Known(e.Name); ok {
+		return c.literal(e, &builtins.Lit{Int: k.Int, Unsigned: k.Unsigned})
+	}
 	if d := c.builtin(e.Name); d != nil {
 		c.errorHint(e.Span(), "call it: "+e.Name+"()", "%s is a function", e.Name)
 		return types.TInvalid
@@ -152,6 +156,9 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 // unknownHint is the hint at a name that is not known: near, what it resembles,
 // unless C declarations of the script tell why it is missing.
 func (c *checker) unknownHint(name, near string) string {
+	if n, err := strconv.Atoi(strings.TrimPrefix(name, "sarg")); err == nil && strings.HasPrefix(name, "sarg") && n >= 0 && n < 1000 {
+		return fmt.Sprintf("arguments on the stack are read from it, where a function starts: *(uint64 *)(reg(\"sp\") + %d)", 8*(n+1))
+	}
 	switch {
 	case c.c.IsObjectMacro(name):
 		return "#define makes it stand for itself"
@@ -590,7 +597,11 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			return types.TInvalid
 		}
 		if call := c.info.Calls[e.X]; call != nil && call.Def.Args && c.ofFunction() {
-			c.errorHint(e.Span(), didYouMean(name, obj.FieldNames()), "Can't find function parameter %s", name)
+			hint := didYouMean(name, obj.FieldNames())
+			if d := c.builtin(name); d != nil && d.Kind == builtins.Variable {
+				hint = name + " is a variable of its own: write it without args"
+			}
+			c.errorHint(e.Span(), hint, "Can't find function parameter %s", name)
 			return types.TInvalid
 		}
 		c.errorHint(e.Span(), members.Hint(obj, name), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)

@@ -11,7 +11,10 @@ func (c *checker) push() { c.scopes = append(c.scopes, map[string]*Var{}) }
 // pop ends the innermost scope.
 func (c *checker) pop() {
 	n := len(c.scopes) - 1
-	for _, v := range c.scopes[n] {
+	for name, v := range c.scopes[n] {
+		if c.final && c.closed != nil && name == v.Name { // not a macro's own
+			c.closed[name] = v
+		}
 		if v.how == byLet && !v.everAssigned && !v.wrong && !v.AddrTaken {
 			c.warnf(v.Span, "Variable $%s was never assigned to.", v.Name)
 		}
@@ -115,6 +118,16 @@ func (c *checker) variable(n *ast.Var) *types.Type {
 }
 
 func (c *checker) undefined(n *ast.Var) {
+	name := ast.ShownName(n.Name)
+	if v := c.closed[name]; v != nil {
+		hint := "declare it before that block: let $" + name + ";"
+		if v.how == byLoop {
+			hint = "assign it to a variable that is declared before the loop"
+		}
+		c.report(source.Diag{Span: n.Span(), Msg: "Undefined or undeclared variable: $" + name, Hint: hint,
+			Notes: [2]source.Note{{Span: v.Span, Msg: "This $" + name + " ends with its block."}}})
+		return
+	}
 	var names []string
 	for _, s := range c.scopes {
 		for name := range s {

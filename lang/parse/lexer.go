@@ -185,7 +185,7 @@ func (s *scanner) after(pos int) int {
 func (s *scanner) scanDecl() lexer.Token {
 	if s.text[s.pos] == '#' {
 		if s.identAt(s.after(s.pos+1)) == "" {
-			return s.badToken(1, "expected a preprocessor directive after '#'")
+			return s.badToken(1, "expected a preprocessor directive after '#'; comments start with //")
 		}
 		return s.token(tCItem, s.directive())
 	}
@@ -500,7 +500,11 @@ func (s *scanner) scanCode() lexer.Token {
 	n := operatorAt(rest)
 	if n == 0 {
 		_, size := utf8.DecodeRuneInString(rest)
-		return s.badToken(size, "unexpected character "+quoteChar(rest))
+		why := "unexpected character " + quoteChar(rest)
+		if c == '#' {
+			why += "; comments start with //"
+		}
+		return s.badToken(size, why)
 	}
 	t := s.token(tPunct, n)
 	switch t.Value {

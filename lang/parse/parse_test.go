@@ -153,7 +153,7 @@ var syntaxErrors = []struct{ src, want string }{
 	{"begin { \"x\n\" }", "1:9-10 unterminated string"},
 	{"begin { 'x' }", "1:9-10 strings are written in double quotes"},
 	{"begin { $x = é }", "1:14-16 unexpected character 'é'"},
-	{"begin { # }", "1:9-10 unexpected character '#'"},
+	{"begin { # }", "1:9-10 unexpected character '#'; comments start with //"},
 	{"begin { $ }", "1:9-10 expected a variable name or a number right after '$'"},
 	{"begin { @1 }", "1:10-11 expected ';', found '1'"},
 	{`begin { "a\q" }`, `1:12-13 invalid escape character '\q'`},

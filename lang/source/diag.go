@@ -181,10 +181,12 @@ func shown(text string) string {
 func Nearest(name string, candidates []string) string {
 	best, bestDist := "", 1+max(1, len(name)/3)
 	for _, c := range candidates {
-		if abs(len(c)-len(name)) >= bestDist {
+		if diff := abs(len(c) - len(name)); diff > bestDist || diff == bestDist && diff > 0 {
 			continue
 		}
-		if d := editDistance(name, c); d < bestDist {
+		d := editDistance(name, c)
+		// Swapped letters are more likely than one left out.
+		if d < bestDist || d == bestDist && best != "" && len(c) == len(name) && len(best) != len(name) {
 			best, bestDist = c, d
 		}
 	}
