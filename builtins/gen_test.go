@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 // testGen builds code for an interpreter: arguments are parameters of the
@@ -162,7 +163,7 @@ func compile(t *testing.T, params []ir.Type, build func(g *testGen, in []*ir.Val
 // run calls the program; a []byte argument is given by address.
 func (p *program) run(args ...any) uint64 {
 	p.t.Helper()
-	m := ir.NewMachine(p.mod, nil)
+	m := irtest.NewMachine(p.mod, nil)
 	words := make([]uint64, len(args))
 	for i, a := range args {
 		switch a := a.(type) {

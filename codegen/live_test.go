@@ -19,6 +19,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 // compile compiles text for k. The object is nil where the text is wrong for
@@ -148,7 +149,7 @@ func verify(t *testing.T) func(stage, text string) {
 		if stage != "ir" && stage != "opt" {
 			return
 		}
-		m, err := ir.Parse(text)
+		m, err := irtest.Parse(text)
 		if err == nil {
 			err = ir.Verify(m)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 // TestScripts compares random scripts with what they have to compute: their IR
@@ -59,14 +60,14 @@ func TestScripts(t *testing.T) {
 // interpret runs the program of a module, whose maps obj describes, and gives
 // the values of maps without keys.
 func interpret(text string, obj *object.Object) (map[string]int64, error) {
-	m, err := ir.Parse(text)
+	m, err := irtest.Parse(text)
 	if err != nil {
 		return nil, err
 	}
 	if err := ir.Verify(m); err != nil {
 		return nil, err
 	}
-	mc := ir.NewMachine(m, make([]byte, 64))
+	mc := irtest.NewMachine(m, make([]byte, 64))
 	if _, err := mc.Run(m.Progs[0]); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/opt"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -29,7 +30,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			in, want, _ := strings.Cut(string(text), "-- asm --\n")
-			m, err := ir.Parse(strings.TrimPrefix(in, "-- ir --\n"))
+			m, err := irtest.Parse(strings.TrimPrefix(in, "-- ir --\n"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 const outMap = "map out array key 4 value 256 max 1\n"
@@ -18,7 +19,7 @@ const outMap = "map out array key 4 value 256 max 1\n"
 func runText(t *testing.T, text string, opts Options) {
 	t.Helper()
 	needKernel(t)
-	m, err := ir.Parse(text)
+	m, err := irtest.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func TestEmitErrors(t *testing.T) {
 		{"map scratch array key 4 value 8 max 1\nprog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 4000\nzero v0 4000\nv1 = load8 v0\nret v1\n", `named "scratch"`},
 		{"prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = slot 600\nzero v0 600\nv1 = const 3\nv2 = func cb\nv3 = const 0\nv4 = call loop v1 v2 v0 v3\nret v4\nfunc cb(int slot)\nb0:\nv0 = const 0\nret v0\n", "do not fit the stack"},
 	} {
-		m, err := ir.Parse(c.text)
+		m, err := irtest.Parse(c.text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +196,7 @@ func TestEmitErrors(t *testing.T) {
 // TestSpans checks that every raw instruction number has the source of the
 // value it came from.
 func TestSpans(t *testing.T) {
-	m := ir.MustParse(outMap + "prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = const 0x123456789abcdef\nv1 = mapvalue out\nstore64 v1 v0\nret v0\n")
+	m := irtest.MustParse(outMap + "prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = const 0x123456789abcdef\nv1 = mapvalue out\nstore64 v1 v0\nret v0\n")
 	out, err := Emit(m, Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -20,12 +20,13 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/opt"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 // thisThread answers the helpers that describe the thread under test.
 type thisThread struct{}
 
-func (thisThread) Call(m *ir.Machine, h *ir.Helper, args []uint64) (uint64, error) {
+func (thisThread) Call(m *irtest.Machine, h *ir.Helper, args []uint64) (uint64, error) {
 	if h == ir.CurrentPidTgid {
 		return uint64(os.Getpid())<<32 | uint64(unix.Gettid()), nil
 	}
@@ -94,7 +95,7 @@ func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
 		t.Fatalf("%v\n%s\n%s", err, disassemble(out), m)
 	}
 	defer coll.Close()
-	mc := ir.NewMachine(m, nil)
+	mc := irtest.NewMachine(m, nil)
 	mc.Helpers = thisThread{}
 	for _, ctx := range ctxs {
 		mc.Ctx, mc.Steps = ctx, 0

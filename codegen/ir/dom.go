@@ -6,6 +6,11 @@ func (f *Func) NumValues() int { return f.nextID }
 // NumBlocks is an upper bound of the IDs of the function's blocks.
 func (f *Func) NumBlocks() int { return f.nextB }
 
+// Reserve keeps new values and blocks from getting numbers below those given.
+func (f *Func) Reserve(values, blocks int) {
+	f.nextID, f.nextB = max(f.nextID, values), max(f.nextB, blocks)
+}
+
 // AddBlock adds an empty block at the end of the function, for passes.
 func (f *Func) AddBlock() *Block {
 	blk := &Block{ID: f.nextB, Func: f, sealed: true}

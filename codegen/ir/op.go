@@ -152,6 +152,16 @@ var ops = [numOps]OpInfo{
 // Info is the op's row.
 func (o Op) Info() *OpInfo { return &ops[o] }
 
+// OpNamed is the op with a name, OpInvalid if there is none.
+func OpNamed(name string) Op {
+	for o := range numOps {
+		if ops[o].Name == name && o != OpInvalid {
+			return o
+		}
+	}
+	return OpInvalid
+}
+
 func (o Op) String() string { return ops[o].Name }
 
 // Effect is what the value's computation may do besides giving its result.

@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,6 +50,22 @@ func (t MapType) String() string {
 	return "maptype" + strconv.Itoa(int(t))
 }
 
+// TypeNamed is the type with a name in the text form.
+func TypeNamed(name string) (t Type, ok bool) {
+	i := slices.Index(typeNames[:], name)
+	return Type(max(i, 0)), i >= 0
+}
+
+// MapTypeNamed is the map type with a name in the text form, 0 if there is none.
+func MapTypeNamed(name string) MapType {
+	for t, s := range mapTypeNames {
+		if s == name {
+			return t
+		}
+	}
+	return 0
+}
+
 // quoteName is name as the text form writes it: bare where it reads as one word.
 func quoteName(name string) string {
 	if name == "" {
@@ -89,9 +106,42 @@ func (m *Map) String() string {
 		b.WriteString(" frozen")
 	}
 	if m.Contents != nil {
-		fmt.Fprintf(&b, " init %s", strconv.Quote(string(m.Contents)))
+		b.WriteString(" init")
+		writeBytes(&b, m.Contents)
 	}
 	return b.String()
+}
+
+// manyZeros is from how many bytes on a run of zeros is written as 0*N.
+const manyZeros = 16
+
+// writeBytes writes data as quoted strings and runs of zeros: "ab" 0*24 "c".
+func writeBytes(b *strings.Builder, data []byte) {
+	text := func(part []byte) {
+		if len(part) > 0 {
+			b.WriteByte(' ')
+			b.WriteString(strconv.Quote(string(part)))
+		}
+	}
+	from := 0 // of what is not written yet
+	for i := 0; i < len(data); i++ {
+		n := 0
+		for i+n < len(data) && data[i+n] == 0 {
+			n++
+		}
+		if n >= manyZeros {
+			text(data[from:i])
+			fmt.Fprintf(b, " 0*%d", n)
+			from = i + n
+		}
+		if n > 0 {
+			i += n - 1
+		}
+	}
+	text(data[from:])
+	if len(data) == 0 {
+		b.WriteString(` ""`)
+	}
 }
 
 func (p *Prog) String() string {
@@ -170,8 +220,8 @@ func (v *Value) String() string {
 	return b.String()
 }
 
-// defaultType is the type a value of the op has unless its name says otherwise.
-func (v *Value) defaultType() Type {
+// DefaultType is the type a value of the op has unless its name says otherwise.
+func (v *Value) DefaultType() Type {
 	switch {
 	case v.Op == OpCall:
 		return v.Help.Result
@@ -186,7 +236,7 @@ func (v *Value) defaultType() Type {
 func (v *Value) write(b *strings.Builder) {
 	if v.Type != Void {
 		fmt.Fprintf(b, "v%d", v.ID)
-		if v.Type != v.defaultType() {
+		if v.Type != v.DefaultType() {
 			b.WriteByte(':')
 			b.WriteString(v.Type.String())
 		}

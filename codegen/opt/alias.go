@@ -123,26 +123,3 @@ func (mi *memInfo) mayAlias(p place, size int64, q place, n int64) bool {
 	}
 	return true
 }
-
-// written says what a helper writes of the memory its arguments point to: the
-// argument's index, or -1 for none.
-func written(h *ir.Helper) int {
-	switch h {
-	case ir.MapLookup, ir.MapUpdate, ir.MapDelete, ir.LookupPerCPU, ir.PerCPUPtr, ir.ThisCPUPtr, ir.RingOutput, ir.RingReserve,
-		ir.TracePrintk, ir.TraceVprintk, ir.ProbeWriteUser, ir.SeqWrite, ir.SkbOutput, ir.Strncmp, ir.StackID, ir.CurrentUnderCgroup,
-		ir.SendSignal, ir.SendSignalThread, ir.RingQuery, ir.PrandomU32, ir.KtimeGetNs, ir.KtimeBootNs,
-		ir.KtimeCoarseNs, ir.KtimeTaiNs, ir.Jiffies64, ir.SocketCookie:
-		return -1
-	case ir.CurrentComm, ir.ProbeRead, ir.ProbeReadStr, ir.ReadUser, ir.ReadKernel, ir.ReadUserStr, ir.ReadKernelStr, ir.CopyFromUser,
-		ir.OverrideReturn: // the registers, which are its context
-		return 0
-	case ir.PerfProgRead, ir.GetStack, ir.GetTaskStack, ir.DPath, ir.GetFuncRet:
-		return 1
-	case ir.NsPidTgid, ir.GetFuncArg, ir.SkbLoadBytes:
-		return 2
-	}
-	return anyArg
-}
-
-// anyArg: whatever is passed may be written, and maps changed too.
-const anyArg = -2

@@ -460,11 +460,11 @@ func (m *memPass) call(v *ir.Value) bool {
 	if v.Effect()&ir.Writes == 0 {
 		return false
 	}
-	switch w := written(h); {
-	case w >= 0 && w < len(v.Args) && v.Args[w].Type.IsPtr():
-		m.writeArg(v, w)
-	case w == anyArg:
+	switch {
+	case h.WritesAny():
 		m.opaque(v)
+	case h.Out >= 0 && h.Out < len(v.Args) && v.Args[h.Out].Type.IsPtr():
+		m.writeArg(v, h.Out)
 	}
 	// Kernel objects change as they like; a call is a good occasion.
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool { return f.at.base != nil && f.at.base.Type == ir.PtrBTF })
@@ -475,12 +475,8 @@ func (m *memPass) call(v *ir.Value) bool {
 // next to it, where that is how the helper takes it and it is constant.
 func (m *memPass) writeArg(v *ir.Value, w int) {
 	size := int64(-1)
-	if w+1 < len(v.Args) && v.Args[w+1].Op == ir.OpConst {
-		switch v.Help {
-		case ir.CurrentComm, ir.ProbeRead, ir.ProbeReadStr, ir.ReadUser, ir.ReadKernel, ir.ReadUserStr, ir.ReadKernelStr,
-			ir.GetStack, ir.GetTaskStack, ir.CopyFromUser:
-			size = v.Args[w+1].Imm
-		}
+	if v.Help.Sized && w+1 < len(v.Args) && v.Args[w+1].Op == ir.OpConst {
+		size = v.Args[w+1].Imm
 	}
 	m.clobber(locate(v.Args[w], 0), size)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -32,7 +33,7 @@ func TestGolden(t *testing.T) {
 			}
 			head, rest, _ := strings.Cut(string(text), "-- ir --\n")
 			in, want, _ := strings.Cut(rest, "-- opt --\n")
-			m, err := ir.Parse(in)
+			m, err := irtest.Parse(in)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +76,7 @@ func TestGolden(t *testing.T) {
 
 type fixedThread struct{}
 
-func (fixedThread) Call(m *ir.Machine, h *ir.Helper, args []uint64) (uint64, error) {
+func (fixedThread) Call(m *irtest.Machine, h *ir.Helper, args []uint64) (uint64, error) {
 	if h == ir.CurrentPidTgid {
 		return 1234<<32 | 5678, nil
 	}
@@ -84,7 +85,7 @@ func (fixedThread) Call(m *ir.Machine, h *ir.Helper, args []uint64) (uint64, err
 
 // observe runs the program a few times and returns all that it leaves behind.
 func observe(m *ir.Module, ctxs [][]byte) (string, error) {
-	mc := ir.NewMachine(m, nil)
+	mc := irtest.NewMachine(m, nil)
 	mc.Helpers = fixedThread{}
 	var b strings.Builder
 	for _, ctx := range ctxs {

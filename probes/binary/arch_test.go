@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 // run interprets what emit emits, over a context of registers.
@@ -22,7 +23,7 @@ func run(t *testing.T, a *Arch, regs map[string]uint64, memory func(space types.
 	for name, v := range regs {
 		binary.LittleEndian.PutUint64(ctx[a.regs[name]:], v)
 	}
-	mc := ir.NewMachine(m, ctx)
+	mc := irtest.NewMachine(m, ctx)
 	mc.Helpers = helpers(memory)
 	got, err := mc.Run(m.Progs[0])
 	if err != nil {
@@ -33,7 +34,7 @@ func run(t *testing.T, a *Arch, regs map[string]uint64, memory func(space types.
 
 type helpers func(space types.Space, addr uint64, n int) []byte
 
-func (h helpers) Call(m *ir.Machine, help *ir.Helper, args []uint64) (uint64, error) {
+func (h helpers) Call(m *irtest.Machine, help *ir.Helper, args []uint64) (uint64, error) {
 	space := types.Kernel
 	if help == ir.ReadUser {
 		space = types.User

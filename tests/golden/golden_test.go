@@ -14,11 +14,11 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
-	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/irtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the corpus with what the compiler makes of it now")
@@ -188,7 +188,7 @@ func (c *goldenCase) checkText(t *testing.T, text string) {
 	if text == "" {
 		return
 	}
-	m, err := ir.Parse(text)
+	m, err := irtest.Parse(text)
 	if err != nil {
 		t.Errorf("%s: its IR does not parse: %v", c.path, err)
 		return

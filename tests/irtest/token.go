@@ -1,9 +1,11 @@
-package ir
+package irtest
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
 )
 
 // tokens splits a line into what next and its like take.
@@ -112,11 +114,9 @@ func (p *parser) ref(prefix byte) (int, error) {
 	return int(n), nil
 }
 
-func (p *parser) typ(name string) (Type, error) {
-	for t, s := range typeNames {
-		if s == name {
-			return Type(t), nil
-		}
+func (p *parser) typ(name string) (ir.Type, error) {
+	if t, ok := ir.TypeNamed(name); ok {
+		return t, nil
 	}
 	return 0, fmt.Errorf("unknown type %q", name)
 }

@@ -1,10 +1,11 @@
-package ir
+package irtest
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
+
+	"github.com/gotrace/gotrace/codegen/ir"
 )
 
 // Machine interprets programs, for differential tests: the same program before
@@ -14,23 +15,23 @@ import (
 type Machine struct {
 	Ctx     []byte
 	Helpers HelperSet // nil: only those the machine has itself
-	Maps    map[*Map]*MapState
+	Maps    map[*ir.Map]*MapState
 	Steps   int // instructions executed so far
 	Limit   int // error beyond that many; 0: one million
 
 	objects [][]byte
-	prog    *Prog
+	prog    *ir.Prog
 }
 
 // HelperSet gives the results of helpers that the machine does not know.
 type HelperSet interface {
-	Call(m *Machine, h *Helper, args []uint64) (uint64, error)
+	Call(m *Machine, h *ir.Helper, args []uint64) (uint64, error)
 }
 
 // MapState is a map's contents. Values are objects, so that pointers into them
 // stay valid.
 type MapState struct {
-	Map    *Map
+	Map    *ir.Map
 	Values map[string]uint64 // key → address
 }
 
@@ -39,12 +40,12 @@ var ErrLimit = errors.New("ir: step limit reached")
 
 // NewMachine returns a machine with the module's maps, filled as they are
 // before the first program runs.
-func NewMachine(m *Module, ctx []byte) *Machine {
-	mc := &Machine{Ctx: ctx, Maps: map[*Map]*MapState{}, objects: make([][]byte, 1)}
+func NewMachine(m *ir.Module, ctx []byte) *Machine {
+	mc := &Machine{Ctx: ctx, Maps: map[*ir.Map]*MapState{}, objects: make([][]byte, 1)}
 	for _, mp := range m.Maps {
 		st := &MapState{Map: mp, Values: map[string]uint64{}}
 		mc.Maps[mp] = st
-		if mp.Type == Array || mp.Type == PerCPUArray {
+		if mp.Type == ir.Array || mp.Type == ir.PerCPUArray {
 			for i := range max(mp.MaxEntries, 1) {
 				val := make([]byte, mp.ValueSize)
 				if i == 0 {
@@ -73,25 +74,25 @@ func (mc *Machine) Mem(addr uint64, n int) ([]byte, error) {
 }
 
 // Run executes p's main function with the context.
-func (mc *Machine) Run(p *Prog) (uint64, error) {
+func (mc *Machine) Run(p *ir.Prog) (uint64, error) {
 	mc.prog = p
 	return mc.Call(p.Main, mc.Alloc(mc.Ctx))
 }
 
 // Call executes f.
-func (mc *Machine) Call(f *Func, args ...uint64) (uint64, error) {
-	vals := make([]uint64, f.nextID)
+func (mc *Machine) Call(f *ir.Func, args ...uint64) (uint64, error) {
+	vals := make([]uint64, f.NumValues())
 	limit := mc.Limit
 	if limit == 0 {
 		limit = 1000000
 	}
-	var from *Block
+	var from *ir.Block
 	blk := f.Blocks[0]
 	var phis []uint64
 	for {
 		phis = phis[:0]
 		for _, v := range blk.Values {
-			if v.Op != OpPhi {
+			if v.Op != ir.OpPhi {
 				break
 			}
 			for i, p := range blk.Preds {
@@ -105,7 +106,7 @@ func (mc *Machine) Call(f *Func, args ...uint64) (uint64, error) {
 			if mc.Steps++; mc.Steps > limit {
 				return 0, ErrLimit
 			}
-			if v.Op == OpPhi {
+			if v.Op == ir.OpPhi {
 				vals[v.ID] = phis[i]
 				continue
 			}
@@ -120,15 +121,15 @@ func (mc *Machine) Call(f *Func, args ...uint64) (uint64, error) {
 		}
 		from = blk
 		switch blk.Term {
-		case TermJump:
+		case ir.TermJump:
 			blk = blk.Succs[0]
-		case TermBr:
+		case ir.TermBr:
 			if vals[blk.Cond.ID] != 0 {
 				blk = blk.Succs[0]
 			} else {
 				blk = blk.Succs[1]
 			}
-		case TermRet:
+		case ir.TermRet:
 			return vals[blk.Cond.ID], nil
 		default:
 			return 0, fmt.Errorf("%s: %s: no terminator", f.Name, blk)
@@ -136,21 +137,21 @@ func (mc *Machine) Call(f *Func, args ...uint64) (uint64, error) {
 	}
 }
 
-func (mc *Machine) eval(v *Value, vals, params []uint64) (uint64, error) {
+func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 	arg := func(i int) uint64 { return vals[v.Args[i].ID] }
-	if len(v.Args) <= 2 && v.Op >= OpAdd && v.Op <= OpSLe {
+	if len(v.Args) <= 2 && v.Op >= ir.OpAdd && v.Op <= ir.OpSLe {
 		var y uint64
 		if len(v.Args) > 1 {
 			y = arg(1)
 		}
-		return Eval(v.Op, arg(0), y), nil
+		return ir.Eval(v.Op, arg(0), y), nil
 	}
 	switch v.Op {
-	case OpConst:
+	case ir.OpConst:
 		return uint64(v.Imm), nil
-	case OpParam:
+	case ir.OpParam:
 		return params[v.Imm], nil
-	case OpSlot:
+	case ir.OpSlot:
 		if addr := vals[v.ID]; addr != 0 { // in a loop: still the same place
 			return addr, nil
 		}
@@ -159,50 +160,50 @@ func (mc *Machine) eval(v *Value, vals, params []uint64) (uint64, error) {
 			b[i] = 0xa5
 		}
 		return mc.Alloc(b), nil
-	case OpMapPtr:
+	case ir.OpMapPtr:
 		return mc.mapHandle(v.Map), nil
-	case OpMapValue:
+	case ir.OpMapValue:
 		return mc.Maps[v.Map].Values["\x00\x00\x00\x00"] + uint64(v.Imm), nil
-	case OpFuncAddr:
+	case ir.OpFuncAddr:
 		for i, f := range mc.prog.Subs {
 			if f == v.Fn {
 				return uint64(i), nil
 			}
 		}
 		return 0, errors.New("not a function of this program")
-	case OpBarrier:
+	case ir.OpBarrier:
 		return arg(0), nil
-	case OpLoad8, OpLoad16, OpLoad32, OpLoad64:
+	case ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
 		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
 		if err != nil {
 			return 0, err
 		}
 		return readInt(b), nil
-	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64, OpCmpXchg64:
+	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64, ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
 		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
 		if err != nil {
 			return 0, err
 		}
 		x, old := arg(1), readInt(b)
-		if v.Op == OpAtomicAdd32 || v.Op == OpAtomicAdd64 {
+		if v.Op == ir.OpAtomicAdd32 || v.Op == ir.OpAtomicAdd64 {
 			x += old
 		}
 		switch {
-		case v.Op != OpCmpXchg64:
+		case v.Op != ir.OpCmpXchg64:
 			writeInt(b, x)
 		case old == x:
 			writeInt(b, arg(2))
 		}
-		if v.Op == OpXchg64 || v.Op == OpCmpXchg64 {
+		if v.Op == ir.OpXchg64 || v.Op == ir.OpCmpXchg64 {
 			return old, nil
 		}
 		return 0, nil
-	case OpZero, OpCopy:
+	case ir.OpZero, ir.OpCopy:
 		dst, err := mc.Mem(arg(0)+uint64(v.Imm), int(v.Imm2))
 		if err != nil {
 			return 0, err
 		}
-		if v.Op == OpZero {
+		if v.Op == ir.OpZero {
 			clear(dst)
 			return 0, nil
 		}
@@ -212,12 +213,12 @@ func (mc *Machine) eval(v *Value, vals, params []uint64) (uint64, error) {
 		}
 		copy(dst, src)
 		return 0, nil
-	case OpCall, OpCallFn:
+	case ir.OpCall, ir.OpCallFn:
 		args := make([]uint64, len(v.Args))
 		for i := range args {
 			args[i] = arg(i)
 		}
-		if v.Op == OpCallFn {
+		if v.Op == ir.OpCallFn {
 			return mc.Call(v.Fn, args...)
 		}
 		return mc.helper(v.Help, args)
@@ -238,7 +239,7 @@ func writeInt(b []byte, x uint64) {
 }
 
 // mapHandle is what a map looks like as a value: not an address of anything.
-func (mc *Machine) mapHandle(m *Map) uint64 {
+func (mc *Machine) mapHandle(m *ir.Map) uint64 {
 	return 1<<63 | mc.Maps[m].handle()
 }
 
@@ -260,10 +261,10 @@ func (mc *Machine) MapOf(handle uint64) *MapState {
 	return nil
 }
 
-func (mc *Machine) helper(h *Helper, args []uint64) (uint64, error) {
+func (mc *Machine) helper(h *ir.Helper, args []uint64) (uint64, error) {
 	errno := func(n int64) uint64 { return uint64(-n) }
 	switch h {
-	case MapLookup, MapUpdate, MapDelete:
+	case ir.MapLookup, ir.MapUpdate, ir.MapDelete:
 		s := mc.MapOf(args[0])
 		if s == nil {
 			return 0, errors.New("not a map")
@@ -273,11 +274,11 @@ func (mc *Machine) helper(h *Helper, args []uint64) (uint64, error) {
 			return 0, err
 		}
 		addr, found := s.Values[string(key)]
-		array := s.Map.Type == Array || s.Map.Type == PerCPUArray
+		array := s.Map.Type == ir.Array || s.Map.Type == ir.PerCPUArray
 		switch h {
-		case MapLookup:
+		case ir.MapLookup:
 			return addr, nil
-		case MapDelete:
+		case ir.MapDelete:
 			switch {
 			case array:
 				return errno(22), nil
@@ -310,11 +311,11 @@ func (mc *Machine) helper(h *Helper, args []uint64) (uint64, error) {
 			s.Values[string(key)] = mc.Alloc(append([]byte(nil), val...))
 		}
 		return 0, nil
-	case RingReserve:
+	case ir.RingReserve:
 		return mc.Alloc(make([]byte, args[1])), nil
-	case RingSubmit, RingDiscard:
+	case ir.RingSubmit, ir.RingDiscard:
 		return 0, nil
-	case ReadKernel:
+	case ir.ReadKernel:
 		dst, err := mc.Mem(args[0], int(args[1]))
 		if err != nil {
 			return 0, err
@@ -326,7 +327,7 @@ func (mc *Machine) helper(h *Helper, args []uint64) (uint64, error) {
 		}
 		copy(dst, src)
 		return 0, nil
-	case Loop:
+	case ir.Loop:
 		for i := range args[0] {
 			r, err := mc.Call(mc.prog.Subs[args[1]], i, args[2])
 			if err != nil {
@@ -342,94 +343,4 @@ func (mc *Machine) helper(h *Helper, args []uint64) (uint64, error) {
 		return 0, fmt.Errorf("ir: helper %s has no model", h.Name)
 	}
 	return mc.Helpers.Call(mc, h, args)
-}
-
-// Eval is what an arithmetic op or comparison gives; y is ignored by ops of
-// one operand.
-func Eval(op Op, x, y uint64) uint64 {
-	truth := func(b bool) uint64 {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	switch op {
-	case OpAdd:
-		return x + y
-	case OpSub:
-		return x - y
-	case OpMul:
-		return x * y
-	case OpUDiv:
-		if y == 0 {
-			return 0
-		}
-		return x / y
-	case OpUMod:
-		if y == 0 {
-			return x
-		}
-		return x % y
-	case OpSDiv:
-		switch int64(y) {
-		case 0:
-			return 0
-		case -1:
-			return -x
-		}
-		return uint64(int64(x) / int64(y))
-	case OpSMod:
-		switch int64(y) {
-		case 0:
-			return x
-		case -1:
-			return 0
-		}
-		return uint64(int64(x) % int64(y))
-	case OpAnd:
-		return x & y
-	case OpOr:
-		return x | y
-	case OpXor:
-		return x ^ y
-	case OpShl:
-		return x << (y & 63)
-	case OpShr:
-		return x >> (y & 63)
-	case OpSar:
-		return uint64(int64(x) >> (y & 63))
-	case OpNeg:
-		return -x
-	case OpSext8:
-		return uint64(int8(x))
-	case OpSext16:
-		return uint64(int16(x))
-	case OpSext32:
-		return uint64(int32(x))
-	case OpZext8:
-		return uint64(uint8(x))
-	case OpZext16:
-		return uint64(uint16(x))
-	case OpZext32:
-		return uint64(uint32(x))
-	case OpBswap16:
-		return uint64(bits.ReverseBytes16(uint16(x)))
-	case OpBswap32:
-		return uint64(bits.ReverseBytes32(uint32(x)))
-	case OpBswap64:
-		return bits.ReverseBytes64(x)
-	case OpEq:
-		return truth(x == y)
-	case OpNe:
-		return truth(x != y)
-	case OpULt:
-		return truth(x < y)
-	case OpULe:
-		return truth(x <= y)
-	case OpSLt:
-		return truth(int64(x) < int64(y))
-	case OpSLe:
-		return truth(int64(x) <= int64(y))
-	}
-	panic("ir: not arithmetic: " + op.String())
 }

@@ -1,16 +1,20 @@
-package ir
+// Package irtest reads the text form of ir.Module and interprets programs, for
+// tests.
+package irtest
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
 )
 
 // Parse reads the text form that Module.String prints. Text after '#' and
 // blank lines are ignored. Source spans are not part of the text form.
-func Parse(text string) (m *Module, err error) {
-	p := &parser{m: &Module{}, maps: map[string]*Map{}, helpers: map[string]*Helper{}}
-	for _, h := range Helpers() {
+func Parse(text string) (m *ir.Module, err error) {
+	p := &parser{m: &ir.Module{}, maps: map[string]*ir.Map{}, helpers: map[string]*ir.Helper{}}
+	for _, h := range ir.Helpers() {
 		p.helpers[h.Name] = h
 	}
 	for i, line := range strings.Split(text, "\n") {
@@ -35,7 +39,7 @@ func Parse(text string) (m *Module, err error) {
 }
 
 // MustParse is Parse for tests.
-func MustParse(text string) *Module {
+func MustParse(text string) *ir.Module {
 	m, err := Parse(text)
 	if err != nil {
 		panic(err)
@@ -44,25 +48,25 @@ func MustParse(text string) *Module {
 }
 
 type parser struct {
-	m       *Module
-	maps    map[string]*Map
-	helpers map[string]*Helper
+	m       *ir.Module
+	maps    map[string]*ir.Map
+	helpers map[string]*ir.Helper
 	line    int
 	toks    []string
 
-	prog  *Prog
-	fn    *Func
-	blk   *Block
+	prog  *ir.Prog
+	fn    *ir.Func
+	blk   *ir.Block
 	funcs []*fnText
 	ft    *fnText
 }
 
 // fnText holds what of a function can be resolved only once all of it is read.
 type fnText struct {
-	fn     *Func
+	fn     *ir.Func
 	line   int
-	values map[int]*Value
-	blocks map[int]*Block
+	values map[int]*ir.Value
+	blocks map[int]*ir.Block
 	defs   map[int]bool // blocks that have a label
 	uses   []use
 	edges  []edgeText
@@ -73,23 +77,23 @@ type fnText struct {
 type use struct {
 	line int
 	id   int
-	to   func(*Value)
+	to   func(*ir.Value)
 }
 
 type edgeText struct {
-	from *Block
+	from *ir.Block
 	to   int
 	line int
 }
 
 type predText struct {
-	blk  *Block
+	blk  *ir.Block
 	ids  []int
 	line int
 }
 
 type callText struct {
-	v    *Value
+	v    *ir.Value
 	name string
 	line int
 }
@@ -111,14 +115,14 @@ func (p *parser) statement() error {
 		return p.label()
 	case p.blk == nil:
 		return fmt.Errorf("%q outside a block", t)
-	case p.blk.Term != TermNone:
+	case p.blk.Term != ir.TermNone:
 		return fmt.Errorf("%q after the block's terminator", t)
 	}
 	return p.instr()
 }
 
 func (p *parser) mapDecl() (err error) {
-	m := &Map{}
+	m := &ir.Map{}
 	if m.Name, err = p.name(); err != nil {
 		return err
 	}
@@ -126,13 +130,9 @@ func (p *parser) mapDecl() (err error) {
 		return fmt.Errorf("map %q is declared twice", m.Name)
 	}
 	kind := p.next()
-	for t, s := range mapTypeNames {
-		if s == kind {
-			m.Type = t
-		}
-	}
+	m.Type = ir.MapTypeNamed(kind)
 	if n, err := strconv.Atoi(strings.TrimPrefix(kind, "maptype")); m.Type == 0 && err == nil && n > 0 {
-		m.Type = MapType(n)
+		m.Type = ir.MapType(n)
 	}
 	if m.Type == 0 {
 		return fmt.Errorf("unknown map type %q", kind)
@@ -142,11 +142,9 @@ func (p *parser) mapDecl() (err error) {
 		case "frozen":
 			m.Frozen = true
 		case "init":
-			s, err := strconv.Unquote(p.next())
-			if err != nil {
-				return fmt.Errorf("init wants a quoted string")
+			if m.Contents, err = p.bytes(); err != nil {
+				return err
 			}
-			m.Contents = []byte(s)
 		case "key", "value", "max", "flags":
 			n, err := p.int()
 			if err != nil {
@@ -171,11 +169,37 @@ func (p *parser) mapDecl() (err error) {
 	return nil
 }
 
+// bytes reads quoted strings and runs of zeros, as in "ab" 0*24 "c".
+func (p *parser) bytes() ([]byte, error) {
+	data := []byte{}
+	for n := 0; ; n++ {
+		t := p.peek()
+		if count, ok := strings.CutPrefix(t, "0*"); ok {
+			k, err := strconv.ParseUint(count, 10, 20)
+			if err != nil {
+				return nil, fmt.Errorf("%q is not a run of zeros", t)
+			}
+			data = append(data, make([]byte, k)...)
+		} else if strings.HasPrefix(t, `"`) {
+			s, err := strconv.Unquote(t)
+			if err != nil {
+				return nil, fmt.Errorf("%s is not a quoted string", t)
+			}
+			data = append(data, s...)
+		} else if n == 0 {
+			return nil, fmt.Errorf("init wants a quoted string")
+		} else {
+			return data, nil
+		}
+		p.next()
+	}
+}
+
 func (p *parser) progDecl() (err error) {
 	if err := p.endProg(); err != nil {
 		return err
 	}
-	p.prog = &Prog{}
+	p.prog = &ir.Prog{}
 	if p.prog.Name, err = p.name(); err != nil {
 		return err
 	}
@@ -194,7 +218,7 @@ func (p *parser) funcDecl() error {
 	if err != nil {
 		return err
 	}
-	f := &Func{Name: name}
+	f := &ir.Func{Name: name}
 	if err := p.expect("("); err != nil {
 		return err
 	}
@@ -212,17 +236,17 @@ func (p *parser) funcDecl() error {
 		p.prog.Subs = append(p.prog.Subs, f)
 	}
 	p.fn, p.blk = f, nil
-	p.ft = &fnText{fn: f, line: p.line, values: map[int]*Value{}, blocks: map[int]*Block{}, defs: map[int]bool{}}
+	p.ft = &fnText{fn: f, line: p.line, values: map[int]*ir.Value{}, blocks: map[int]*ir.Block{}, defs: map[int]bool{}}
 	p.funcs = append(p.funcs, p.ft)
 	return nil
 }
 
-func (p *parser) block(id int) *Block {
+func (p *parser) block(id int) *ir.Block {
 	b := p.ft.blocks[id]
 	if b == nil {
-		b = &Block{ID: id, Func: p.fn, sealed: true}
+		b = &ir.Block{ID: id, Func: p.fn}
 		p.ft.blocks[id] = b
-		p.fn.nextB = max(p.fn.nextB, id+1)
+		p.fn.Reserve(0, id+1)
 	}
 	return b
 }
@@ -254,7 +278,7 @@ func (p *parser) label() error {
 	return nil
 }
 
-func (p *parser) useOf(id int, to func(*Value)) {
+func (p *parser) useOf(id int, to func(*ir.Value)) {
 	p.ft.uses = append(p.ft.uses, use{p.line, id, to})
 }
 
@@ -273,17 +297,17 @@ func (p *parser) cond() error {
 		return err
 	}
 	blk := p.blk
-	p.useOf(id, func(v *Value) { blk.Cond = v })
+	p.useOf(id, func(v *ir.Value) { blk.Cond = v })
 	return nil
 }
 
 func (p *parser) instr() error {
 	switch {
 	case p.accept("jump"):
-		p.blk.Term = TermJump
+		p.blk.Term = ir.TermJump
 		return p.target()
 	case p.accept("br"):
-		p.blk.Term = TermBr
+		p.blk.Term = ir.TermBr
 		if err := p.cond(); err != nil {
 			return err
 		}
@@ -292,10 +316,10 @@ func (p *parser) instr() error {
 		}
 		return p.target()
 	case p.accept("ret"):
-		p.blk.Term = TermRet
+		p.blk.Term = ir.TermRet
 		return p.cond()
 	}
-	v := &Value{ID: -1, Block: p.blk}
+	v := &ir.Value{ID: -1, Block: p.blk}
 	suffix := ""
 	if len(p.toks) > 1 && p.toks[1] == "=" {
 		var typed bool
@@ -312,13 +336,13 @@ func (p *parser) instr() error {
 		}
 		p.next()
 		v.ID = id
-		p.fn.nextID = max(p.fn.nextID, id+1)
+		p.fn.Reserve(id+1, 0)
 		p.ft.values[id] = v
 	}
 	if err := p.op(v); err != nil {
 		return err
 	}
-	v.Type = v.defaultType()
+	v.Type = v.DefaultType()
 	if suffix != "" {
 		t, err := p.typ(suffix)
 		if err != nil {
@@ -326,31 +350,27 @@ func (p *parser) instr() error {
 		}
 		v.Type = t
 	}
-	if v.Type == Void && v.ID >= 0 {
+	if v.Type == ir.Void && v.ID >= 0 {
 		return fmt.Errorf("%s has no result", v.Op)
 	}
-	if v.Type != Void && v.ID < 0 {
+	if v.Type != ir.Void && v.ID < 0 {
 		return fmt.Errorf("the result of %s needs a name", v.Op)
 	}
 	p.blk.Values = append(p.blk.Values, v)
 	return nil
 }
 
-func (p *parser) op(v *Value) (err error) {
+func (p *parser) op(v *ir.Value) (err error) {
 	name := p.next()
-	for op := OpInvalid + 1; op < numOps; op++ {
-		if ops[op].Name == name {
-			v.Op = op
-		}
-	}
+	v.Op = ir.OpNamed(name)
 	switch v.Op {
-	case OpInvalid:
+	case ir.OpInvalid:
 		return fmt.Errorf("unknown operation %q", name)
-	case OpConst, OpParam, OpSlot:
+	case ir.OpConst, ir.OpParam, ir.OpSlot:
 		if v.Imm, err = p.int(); err != nil {
 			return err
 		}
-		if v.Op == OpSlot {
+		if v.Op == ir.OpSlot {
 			v.Imm2 = 8
 			if p.accept("align") {
 				if v.Imm2, err = p.int(); err != nil {
@@ -358,7 +378,7 @@ func (p *parser) op(v *Value) (err error) {
 				}
 			}
 		}
-	case OpMapPtr, OpMapValue:
+	case ir.OpMapPtr, ir.OpMapValue:
 		name, err := p.name()
 		if err != nil {
 			return err
@@ -366,35 +386,35 @@ func (p *parser) op(v *Value) (err error) {
 		if v.Map = p.maps[name]; v.Map == nil {
 			return fmt.Errorf("unknown map %q", name)
 		}
-		if v.Op == OpMapValue {
+		if v.Op == ir.OpMapValue {
 			return p.offset(v)
 		}
-	case OpFuncAddr, OpCallFn:
+	case ir.OpFuncAddr, ir.OpCallFn:
 		name, err := p.name()
 		if err != nil {
 			return err
 		}
 		p.ft.calls = append(p.ft.calls, callText{v, name, p.line})
-	case OpCall:
+	case ir.OpCall:
 		name := p.next()
 		if v.Help = p.helpers[name]; v.Help == nil {
 			return fmt.Errorf("unknown helper %q", name)
 		}
-	case OpKfunc:
+	case ir.OpKfunc:
 		if v.Name, err = p.name(); err != nil {
 			return err
 		}
 		if v.Imm, err = p.int(); err != nil {
 			return err
 		}
-	case OpZero, OpCopy:
+	case ir.OpZero, ir.OpCopy:
 		if err := p.arg(v); err != nil {
 			return err
 		}
 		if err := p.offset(v); err != nil {
 			return err
 		}
-		if v.Op == OpCopy {
+		if v.Op == ir.OpCopy {
 			if err := p.arg(v); err != nil {
 				return err
 			}
@@ -418,27 +438,27 @@ func (p *parser) op(v *Value) (err error) {
 	return nil
 }
 
-func (p *parser) offset(v *Value) (err error) {
+func (p *parser) offset(v *ir.Value) (err error) {
 	if t := p.peek(); strings.HasPrefix(t, "+") || strings.HasPrefix(t, "-") {
 		v.Imm, err = p.int()
 	}
 	return err
 }
 
-func (p *parser) arg(v *Value) error {
+func (p *parser) arg(v *ir.Value) error {
 	id, err := p.ref('v')
 	if err != nil {
 		return err
 	}
 	i := len(v.Args)
 	v.Args = append(v.Args, nil)
-	p.useOf(id, func(x *Value) { v.Args[i] = x })
+	p.useOf(id, func(x *ir.Value) { v.Args[i] = x })
 	return nil
 }
 
 // endProg resolves what the functions of the current program refer to.
 func (p *parser) endProg() error {
-	byName := map[string]*Func{}
+	byName := map[string]*ir.Func{}
 	for _, ft := range p.funcs {
 		if byName[ft.fn.Name] != nil {
 			return fmt.Errorf("ir: line %d: function %q is defined twice", ft.line, ft.fn.Name)
@@ -477,8 +497,8 @@ func (p *parser) endProg() error {
 		for _, b := range ft.fn.Blocks {
 			for _, v := range b.Values {
 				if v.ID < 0 {
-					v.ID = ft.fn.nextID
-					ft.fn.nextID++
+					v.ID = ft.fn.NumValues()
+					ft.fn.Reserve(v.ID+1, 0)
 				}
 			}
 		}
@@ -487,9 +507,9 @@ func (p *parser) endProg() error {
 	return nil
 }
 
-func reorderPreds(b *Block, ids []int) error {
-	rest := append([]*Block(nil), b.Preds...)
-	var order []*Block
+func reorderPreds(b *ir.Block, ids []int) error {
+	rest := append([]*ir.Block(nil), b.Preds...)
+	var order []*ir.Block
 next:
 	for _, id := range ids {
 		for i, q := range rest {

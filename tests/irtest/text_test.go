@@ -1,13 +1,16 @@
-package ir
+package irtest
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/gotrace/gotrace/codegen/ir"
 )
 
 const sample = `map "@x" hash key 8 value 8 max 4096
 map rodata array key 4 value 6 max 1 flags 0x80 frozen init "hell\x00o"
 map rb ringbuf key 0 value 0 max 4096
+map zeros array key 4 value 40 max 1 init "a" 0*20 "b\x00c" 0*16
 
 prog p0 kind "tracepoint"
 func main(ctx)
@@ -65,7 +68,7 @@ func TestPrintParse(t *testing.T) {
 	if got := m.String(); got != sample {
 		t.Errorf("printed:\n%s", got)
 	}
-	if err := Verify(m); err != nil {
+	if err := ir.Verify(m); err != nil {
 		t.Error(err)
 	}
 	m2 := MustParse(m.String())
@@ -116,7 +119,7 @@ func TestVerifyErrors(t *testing.T) {
 			t.Errorf("%q: %v", c.body, err)
 			continue
 		}
-		if err := Verify(m); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := ir.Verify(m); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q:\n%v, want %s", c.body, err, c.want)
 		}
 	}
@@ -125,8 +128,8 @@ func TestVerifyErrors(t *testing.T) {
 func TestDom(t *testing.T) {
 	m := MustParse(sample)
 	f := m.Progs[0].Main
-	d := NewDom(f)
-	b := func(id int) *Block {
+	d := ir.NewDom(f)
+	b := func(id int) *ir.Block {
 		for _, x := range f.Blocks {
 			if x.ID == id {
 				return x
@@ -163,7 +166,7 @@ b2:
 	store64 v6 v3
 	ret v3
 `)
-	if err := Verify(m); err != nil {
+	if err := ir.Verify(m); err != nil {
 		t.Fatal(err)
 	}
 	mc := NewMachine(m, []byte{0, 0, 0, 0, 10, 0, 0, 0})
@@ -188,8 +191,8 @@ func FuzzParse(f *testing.F) {
 		if s2 := m2.String(); s2 != s {
 			t.Fatalf("%s\n--\n%s", s, s2)
 		}
-		if Verify(m) == nil {
-			Verify(m2)
+		if ir.Verify(m) == nil {
+			ir.Verify(m2)
 		}
 	})
 }
