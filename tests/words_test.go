@@ -242,7 +242,6 @@ var homonyms = map[string]struct{ words, why string }{
 	"runtime/store/store.go":          {"count delete", "uses of a map"},
 	"codegen/ir/helper.go":            {"strncmp", "a helper of the kernel"},
 	"codegen/ir/op.go":                {"func zero", "operations"},
-	"codegen/ir/parse.go":             {"func max", "words of the IR"},
 	"codegen/ir/print.go":             {"ctx", "a type of the IR"},
 	"lang/cdecl/decl.go":              {"static_assert", "a word of C"},
 	"lang/check/stmt.go":              {"retval", "an example in a message"},
