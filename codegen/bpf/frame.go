@@ -101,7 +101,7 @@ func (d *derived) liveness(f *ir.Func) {
 					s = newBitset(n)
 				}
 				s.union(o)
-				if v.Op >= ir.OpStore8 && v.Op <= ir.OpCmpXchg64 && i > 0 {
+				if a := v.Op.Info().Access; (a == ir.Stores || a == ir.Updates) && i > 0 {
 					d.each(o, func(u *slotUse) { u.escapes = true })
 				}
 			}
@@ -322,8 +322,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 func foldAddresses(f *ir.Func) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			switch {
-			case v.Op.Info().Size > 0, v.Op == ir.OpZero, v.Op == ir.OpCopy:
+			if v.Op.Info().Access != ir.NoAccess {
 				base, off := peel(v.Args[0], v.Imm)
 				if fitsS16(off) {
 					v.Args[0], v.Imm = base, off

@@ -76,6 +76,32 @@ const (
 	Writes                    // memory, or other state: never removed
 )
 
+// Access is how an op uses the memory at its first operand plus Imm.
+type Access uint8
+
+const (
+	NoAccess Access = iota
+	Loads
+	Stores  // the second operand
+	Updates // reads and writes it in one step
+	Fills   // Imm2 bytes
+	Moves   // Imm2 bytes, from the second operand
+)
+
+// Form is what follows an op's name in the text form, before its operands.
+type Form uint8
+
+const (
+	FormPlain  Form = iota
+	FormImm         // Imm
+	FormSlot        // Imm, and the alignment where it is not 8
+	FormMap         // the map
+	FormMapOff      // the map and Imm as an offset
+	FormFunc        // the function
+	FormHelper      // the helper
+	FormKfunc       // Name and Imm
+)
+
 // OpInfo is a row of the op table.
 type OpInfo struct {
 	Name     string
@@ -84,17 +110,19 @@ type OpInfo struct {
 	Result   Type // Void, Int, or PtrX; "from operand" where FromArg
 	FromArg  bool // the result has arg 0's type
 	Commutes bool
-	Size     int // bytes moved by a load, store or atomic
+	Access   Access
+	Size     int // bytes accessed, unless Imm2 says how many
+	Form     Form
 }
 
 var ops = [numOps]OpInfo{
-	OpConst:    {Name: "const", Result: Int},
-	OpParam:    {Name: "param", Result: Int},
+	OpConst:    {Name: "const", Result: Int, Form: FormImm},
+	OpParam:    {Name: "param", Result: Int, Form: FormImm},
 	OpPhi:      {Name: "phi", Args: -1, Result: Int},
-	OpSlot:     {Name: "slot", Result: PtrSlot},
-	OpMapPtr:   {Name: "map", Result: MapRef},
-	OpMapValue: {Name: "mapvalue", Result: PtrMap},
-	OpFuncAddr: {Name: "func", Result: FuncRef},
+	OpSlot:     {Name: "slot", Result: PtrSlot, Form: FormSlot},
+	OpMapPtr:   {Name: "map", Result: MapRef, Form: FormMap},
+	OpMapValue: {Name: "mapvalue", Result: PtrMap, Form: FormMapOff},
+	OpFuncAddr: {Name: "func", Result: FuncRef, Form: FormFunc},
 
 	OpAdd:  {Name: "add", Args: 2, FromArg: true, Commutes: true},
 	OpSub:  {Name: "sub", Args: 2, FromArg: true},
@@ -128,24 +156,24 @@ var ops = [numOps]OpInfo{
 	OpSLt: {Name: "slt", Args: 2, Result: Int},
 	OpSLe: {Name: "sle", Args: 2, Result: Int},
 
-	OpLoad8:       {Name: "load8", Args: 1, Effect: Reads, Result: Int, Size: 1},
-	OpLoad16:      {Name: "load16", Args: 1, Effect: Reads, Result: Int, Size: 2},
-	OpLoad32:      {Name: "load32", Args: 1, Effect: Reads, Result: Int, Size: 4},
-	OpLoad64:      {Name: "load64", Args: 1, Effect: Reads, Result: Int, Size: 8},
-	OpStore8:      {Name: "store8", Args: 2, Effect: Writes, Size: 1},
-	OpStore16:     {Name: "store16", Args: 2, Effect: Writes, Size: 2},
-	OpStore32:     {Name: "store32", Args: 2, Effect: Writes, Size: 4},
-	OpStore64:     {Name: "store64", Args: 2, Effect: Writes, Size: 8},
-	OpAtomicAdd32: {Name: "atomicadd32", Args: 2, Effect: Reads | Writes, Size: 4},
-	OpAtomicAdd64: {Name: "atomicadd64", Args: 2, Effect: Reads | Writes, Size: 8},
-	OpXchg64:      {Name: "xchg64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8},
-	OpCmpXchg64:   {Name: "cmpxchg64", Args: 3, Effect: Reads | Writes, Result: Int, Size: 8},
-	OpZero:        {Name: "zero", Args: 1, Effect: Writes},
-	OpCopy:        {Name: "copy", Args: 2, Effect: Reads | Writes},
+	OpLoad8:       {Name: "load8", Args: 1, Effect: Reads, Result: Int, Size: 1, Access: Loads},
+	OpLoad16:      {Name: "load16", Args: 1, Effect: Reads, Result: Int, Size: 2, Access: Loads},
+	OpLoad32:      {Name: "load32", Args: 1, Effect: Reads, Result: Int, Size: 4, Access: Loads},
+	OpLoad64:      {Name: "load64", Args: 1, Effect: Reads, Result: Int, Size: 8, Access: Loads},
+	OpStore8:      {Name: "store8", Args: 2, Effect: Writes, Size: 1, Access: Stores},
+	OpStore16:     {Name: "store16", Args: 2, Effect: Writes, Size: 2, Access: Stores},
+	OpStore32:     {Name: "store32", Args: 2, Effect: Writes, Size: 4, Access: Stores},
+	OpStore64:     {Name: "store64", Args: 2, Effect: Writes, Size: 8, Access: Stores},
+	OpAtomicAdd32: {Name: "atomicadd32", Args: 2, Effect: Reads | Writes, Size: 4, Access: Updates},
+	OpAtomicAdd64: {Name: "atomicadd64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
+	OpXchg64:      {Name: "xchg64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
+	OpCmpXchg64:   {Name: "cmpxchg64", Args: 3, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
+	OpZero:        {Name: "zero", Args: 1, Effect: Writes, Access: Fills},
+	OpCopy:        {Name: "copy", Args: 2, Effect: Reads | Writes, Access: Moves},
 
-	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int}, // Helper.Pure narrows the effect
-	OpCallFn:  {Name: "callfn", Args: -1, Effect: Reads | Writes, Result: Int},
-	OpKfunc:   {Name: "kfunc", Args: -1, Effect: Reads | Writes, Result: Int},
+	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // Helper.Pure narrows the effect
+	OpCallFn:  {Name: "callfn", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormFunc},
+	OpKfunc:   {Name: "kfunc", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormKfunc},
 	OpBarrier: {Name: "barrier", Args: 1, Effect: Writes, FromArg: true},
 }
 
@@ -170,4 +198,15 @@ func (v *Value) Effect() Effect {
 		return v.Help.Effect
 	}
 	return v.Op.Info().Effect
+}
+
+// Width is how many bytes v accesses at its first operand plus Imm; 0 where it
+// accesses none.
+func (v *Value) Width() int64 {
+	switch info := v.Op.Info(); info.Access {
+	case Fills, Moves:
+		return v.Imm2
+	default:
+		return int64(info.Size)
+	}
 }

@@ -255,35 +255,35 @@ func (v *Value) write(b *strings.Builder) {
 			fmt.Fprintf(b, " %+d", v.Imm)
 		}
 	}
-	switch v.Op {
-	case OpConst, OpParam:
+	info := v.Op.Info()
+	switch info.Form {
+	case FormImm:
 		fmt.Fprintf(b, " %d", v.Imm)
-	case OpSlot:
+	case FormSlot:
 		fmt.Fprintf(b, " %d", v.Imm)
 		if v.Imm2 != 8 {
 			fmt.Fprintf(b, " align %d", v.Imm2)
 		}
-	case OpMapPtr:
+	case FormMap:
 		fmt.Fprintf(b, " %s", quoteName(v.Map.Name))
-	case OpMapValue:
+	case FormMapOff:
 		fmt.Fprintf(b, " %s", quoteName(v.Map.Name))
 		offset()
-	case OpFuncAddr, OpCallFn:
+	case FormFunc:
 		fmt.Fprintf(b, " %s", quoteName(v.Fn.Name))
-	case OpCall:
+	case FormHelper:
 		fmt.Fprintf(b, " %s", v.Help.Name)
-	case OpKfunc:
+	case FormKfunc:
 		fmt.Fprintf(b, " %s %d", quoteName(v.Name), v.Imm)
-	case OpLoad8, OpLoad16, OpLoad32, OpLoad64, OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64, OpCmpXchg64:
+	}
+	if info.Access != NoAccess {
 		arg()
 		offset()
-	case OpZero, OpCopy:
-		arg()
-		offset()
-		arg()
-		fmt.Fprintf(b, " %d", v.Imm2)
 	}
 	for len(args) > 0 {
 		arg()
+	}
+	if info.Access == Fills || info.Access == Moves {
+		fmt.Fprintf(b, " %d", v.Imm2)
 	}
 }

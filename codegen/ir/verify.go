@@ -240,6 +240,23 @@ func (c *verifier) value(b *Block, v *Value) error {
 		}
 		return nil
 	}
+	if info.Access != NoAccess {
+		if info.Access != Loads && (t(0) == PtrBTF || t(0) == PtrCtx && info.Access != Stores) {
+			return at(b, v, "writes to %s", t(0))
+		}
+		if v.Width() <= 0 {
+			return at(b, v, "bad size")
+		}
+		if info.Access == Loads && v.Type == Void {
+			return at(b, v, "a load without result")
+		}
+		if info.Access == Moves {
+			if err := address(1); err != nil {
+				return err
+			}
+		}
+		return address(0)
+	}
 	switch v.Op {
 	case OpConst:
 		if v.Type != Int {
@@ -306,24 +323,6 @@ func (c *verifier) value(b *Block, v *Value) error {
 		if t(0) != t(1) && !(t(0).NonNil() == t(1).NonNil()) && !isNull(t(0), v.Args[1]) && !isNull(t(1), v.Args[0]) {
 			return at(b, v, "compares %s with %s", t(0), t(1))
 		}
-	case OpLoad8, OpLoad16, OpLoad32, OpLoad64:
-		if v.Type == Void {
-			return at(b, v, "a load without result")
-		}
-		return address(0)
-	case OpStore8, OpStore16, OpStore32, OpStore64, OpAtomicAdd32, OpAtomicAdd64, OpXchg64, OpCmpXchg64, OpZero, OpCopy:
-		if t(0) == PtrBTF || t(0) == PtrCtx && v.Op >= OpAtomicAdd32 {
-			return at(b, v, "writes to %s", t(0))
-		}
-		if (v.Op == OpZero || v.Op == OpCopy) && v.Imm2 <= 0 {
-			return at(b, v, "bad size")
-		}
-		if v.Op == OpCopy {
-			if err := address(1); err != nil {
-				return err
-			}
-		}
-		return address(0)
 	case OpCall:
 		if v.Help == nil {
 			return at(b, v, "no helper")

@@ -48,23 +48,23 @@ func newMemInfo(f *ir.Func) *memInfo {
 	mi := &memInfo{escaped: make([]bool, f.NumValues()), ctxFix: true}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
+			if a := v.Op.Info().Access; a > ir.Loads {
+				for _, x := range v.Args[1:] {
+					if a != ir.Moves && x.Type.IsPtr() {
+						mi.escaped[root(x).ID] = true
+					}
+				}
+				if v.Args[0].Type == ir.PtrCtx {
+					mi.ctxFix = false
+				}
+				continue
+			}
 			switch v.Op {
 			case ir.OpPhi:
 				for _, x := range v.Args {
 					if x.Type.IsPtr() {
 						mi.escaped[root(x).ID] = true
 					}
-				}
-			case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
-				if v.Args[1].Type.IsPtr() {
-					mi.escaped[root(v.Args[1]).ID] = true
-				}
-				if v.Args[0].Type == ir.PtrCtx {
-					mi.ctxFix = false
-				}
-			case ir.OpZero, ir.OpCopy, ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
-				if v.Args[0].Type == ir.PtrCtx {
-					mi.ctxFix = false
 				}
 			case ir.OpCallFn, ir.OpKfunc:
 				if v.Fn == nil || !v.Fn.Global { // those do not get at the context

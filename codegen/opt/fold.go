@@ -252,7 +252,7 @@ func (d *folder) rule(v *ir.Value) *ir.Value {
 
 // address folds constant sums into the offset of a memory access.
 func (d *folder) address(v *ir.Value) {
-	if v.Op.Info().Size == 0 && v.Op != ir.OpZero && v.Op != ir.OpCopy {
+	if v.Op.Info().Access == ir.NoAccess {
 		return
 	}
 	p := v.Args[0]

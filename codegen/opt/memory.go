@@ -288,15 +288,16 @@ func (m *memPass) clobber(p place, size int64) {
 }
 
 func (m *memPass) value(b *ir.Block, v *ir.Value) {
-	size := int64(v.Op.Info().Size)
-	switch v.Op {
-	case ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
+	size := v.Width()
+	access := v.Op.Info().Access
+	switch access {
+	case ir.Loads:
 		p := locate(v.Args[0], v.Imm)
 		if m.load(b, v, p, size) {
 			return
 		}
 		m.learn(p, size, v)
-	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
+	case ir.Stores:
 		p := locate(v.Args[0], v.Imm)
 		x := v.Args[1]
 		if m.mi.private(p.base) && m.holds(p, size, x) {
@@ -305,14 +306,14 @@ func (m *memPass) value(b *ir.Block, v *ir.Value) {
 		}
 		m.clobber(p, size)
 		m.learn(p, size, x)
-	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
+	case ir.Updates, ir.Moves:
 		m.clobber(locate(v.Args[0], v.Imm), size)
-	case ir.OpZero:
+	case ir.Fills:
 		p := locate(v.Args[0], v.Imm)
-		m.clobber(p, v.Imm2)
-		m.learn(p, v.Imm2, nil)
-	case ir.OpCopy:
-		m.clobber(locate(v.Args[0], v.Imm), v.Imm2)
+		m.clobber(p, size)
+		m.learn(p, size, nil)
+	}
+	switch v.Op {
 	case ir.OpCallFn, ir.OpKfunc:
 		m.opaque(v)
 	case ir.OpCall:

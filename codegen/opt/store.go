@@ -131,7 +131,7 @@ func (d *storePass) step(v *ir.Value, live []uint64) bool {
 				}
 			}
 		}
-		if d.final && exact && v.Op == ir.OpZero && first >= 0 {
+		if d.final && exact && v.Op.Info().Access == ir.Fills && first >= 0 {
 			// Both ends stay on whole words, which cost no more than bytes.
 			if cut := int64(first-from) &^ 7; cut > 0 {
 				v.Imm, v.Imm2, d.trimmed = v.Imm+cut, v.Imm2-cut, true
@@ -147,21 +147,19 @@ func (d *storePass) step(v *ir.Value, live []uint64) bool {
 			d.mark(live, from, to)
 		}
 	}
-	size := int64(v.Op.Info().Size)
-	switch v.Op {
-	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
+	size := v.Width()
+	switch v.Op.Info().Access {
+	case ir.Stores, ir.Fills:
 		return write(size)
-	case ir.OpZero:
-		return write(v.Imm2)
-	case ir.OpCopy:
-		if !write(v.Imm2) {
+	case ir.Moves:
+		if !write(size) {
 			return false
 		}
-		read(v.Args[1], 0, v.Imm2)
-	case ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
+		read(v.Args[1], 0, size)
+	case ir.Loads, ir.Updates:
 		read(v.Args[0], v.Imm, size)
-	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
-		read(v.Args[0], v.Imm, size)
+	}
+	switch v.Op {
 	case ir.OpCall, ir.OpCallFn, ir.OpKfunc:
 		for _, x := range v.Args {
 			if x.Type.IsPtr() {

@@ -363,66 +363,14 @@ func (p *parser) instr() error {
 func (p *parser) op(v *ir.Value) (err error) {
 	name := p.next()
 	v.Op = ir.OpNamed(name)
-	switch v.Op {
-	case ir.OpInvalid:
+	if v.Op == ir.OpInvalid {
 		return fmt.Errorf("unknown operation %q", name)
-	case ir.OpConst, ir.OpParam, ir.OpSlot:
-		if v.Imm, err = p.int(); err != nil {
-			return err
-		}
-		if v.Op == ir.OpSlot {
-			v.Imm2 = 8
-			if p.accept("align") {
-				if v.Imm2, err = p.int(); err != nil {
-					return err
-				}
-			}
-		}
-	case ir.OpMapPtr, ir.OpMapValue:
-		name, err := p.name()
-		if err != nil {
-			return err
-		}
-		if v.Map = p.maps[name]; v.Map == nil {
-			return fmt.Errorf("unknown map %q", name)
-		}
-		if v.Op == ir.OpMapValue {
-			return p.offset(v)
-		}
-	case ir.OpFuncAddr, ir.OpCallFn:
-		name, err := p.name()
-		if err != nil {
-			return err
-		}
-		p.ft.calls = append(p.ft.calls, callText{v, name, p.line})
-	case ir.OpCall:
-		name := p.next()
-		if v.Help = p.helpers[name]; v.Help == nil {
-			return fmt.Errorf("unknown helper %q", name)
-		}
-	case ir.OpKfunc:
-		if v.Name, err = p.name(); err != nil {
-			return err
-		}
-		if v.Imm, err = p.int(); err != nil {
-			return err
-		}
-	case ir.OpZero, ir.OpCopy:
-		if err := p.arg(v); err != nil {
-			return err
-		}
-		if err := p.offset(v); err != nil {
-			return err
-		}
-		if v.Op == ir.OpCopy {
-			if err := p.arg(v); err != nil {
-				return err
-			}
-		}
-		v.Imm2, err = p.int()
+	}
+	info := v.Op.Info()
+	if err := p.form(v, info.Form); err != nil {
 		return err
 	}
-	if v.Op.Info().Size > 0 {
+	if info.Access != ir.NoAccess {
 		if err := p.arg(v); err != nil {
 			return err
 		}
@@ -435,7 +383,54 @@ func (p *parser) op(v *ir.Value) (err error) {
 			return err
 		}
 	}
-	return nil
+	if info.Access == ir.Fills || info.Access == ir.Moves {
+		v.Imm2, err = p.int()
+	}
+	return err
+}
+
+// form reads what follows the name of v's op.
+func (p *parser) form(v *ir.Value, form ir.Form) (err error) {
+	switch form {
+	case ir.FormImm:
+		v.Imm, err = p.int()
+	case ir.FormSlot:
+		if v.Imm, err = p.int(); err != nil {
+			return err
+		}
+		v.Imm2 = 8
+		if p.accept("align") {
+			v.Imm2, err = p.int()
+		}
+	case ir.FormMap, ir.FormMapOff:
+		name, err := p.name()
+		if err != nil {
+			return err
+		}
+		if v.Map = p.maps[name]; v.Map == nil {
+			return fmt.Errorf("unknown map %q", name)
+		}
+		if form == ir.FormMapOff {
+			return p.offset(v)
+		}
+	case ir.FormFunc:
+		name, err := p.name()
+		if err != nil {
+			return err
+		}
+		p.ft.calls = append(p.ft.calls, callText{v, name, p.line})
+	case ir.FormHelper:
+		name := p.next()
+		if v.Help = p.helpers[name]; v.Help == nil {
+			return fmt.Errorf("unknown helper %q", name)
+		}
+	case ir.FormKfunc:
+		if v.Name, err = p.name(); err != nil {
+			return err
+		}
+		v.Imm, err = p.int()
+	}
+	return err
 }
 
 func (p *parser) offset(v *ir.Value) (err error) {
