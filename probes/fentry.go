@@ -154,6 +154,9 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 	if proto.Variadic {
 		return nil, usage("%s takes a variable number of arguments: %s can't be attached to it", p.Func, p.Kind.Name)
 	}
+	if why := untraceable(e, proto); why != "" {
+		return nil, usage("%s", why)
+	}
 	c := tracingContext(p, proto)
 	slots := c.NArgs
 	c.AttachType, c.AttachTo = attach, p.Func
@@ -178,6 +181,38 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.ArgLines = func() []string { return append(lines(), proto.ResultDecl()) }
 	}
 	return c, nil
+}
+
+// maxFentryArgs is how many arguments a function may have (MAX_BPF_FUNC_ARGS).
+const maxFentryArgs = 12
+
+// untraceable says why the kernel attaches no fentry or fexit to a function, by
+// its prototype; "" if nothing in it is against that. See btf_distill_func_proto.
+func untraceable(e *Env, proto *FuncProto) string {
+	composite := func(t *types.Type) string {
+		if t.Comp != nil && t.Comp.Union {
+			return "union"
+		}
+		return "struct"
+	}
+	if t := proto.Result; t.Kind == types.Struct {
+		return fmt.Sprintf("it returns a %s, with which the kernel lets no program be attached", composite(t))
+	}
+	if n := len(proto.Params); n > maxFentryArgs {
+		return fmt.Sprintf("it has %d arguments, the kernel follows %d at most", n, maxFentryArgs)
+	}
+	for _, p := range proto.Params {
+		switch t := p.Type; {
+		case t.Kind != types.Struct:
+		case t.Comp != nil && t.Comp.Union:
+			return fmt.Sprintf("its argument %s is a union, with which the kernel lets no program be attached", p.Name)
+		case t.Size > 16:
+			return fmt.Sprintf("its argument %s is a struct of %d bytes, the kernel follows 16 at most", p.Name, t.Size)
+		case e.Kernel.Release().Less(Version{Major: 6, Minor: 1}):
+			return fmt.Sprintf("its argument %s is a struct, which needs Linux 6.1", p.Name)
+		}
+	}
+	return ""
 }
 
 // bpfPrograms calls f with the loaded programs until it returns false.

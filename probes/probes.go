@@ -108,6 +108,7 @@ type Point struct {
 	Mode    string // watchpoint mode, ingress/egress, pin path …
 	PID     int    // only this process; 0: all
 	Implied bool   // a part that was left out stands for any: as if it held a wildcard
+	Matched bool   // a pattern matched it: where it can't be had the others still are
 	Event   uint64 // number of the kernel's event, in the namespace of the kind
 	Multi   bool   // the program is loaded for a link to many places at once
 
@@ -124,7 +125,7 @@ type Point struct {
 func (p *Point) Data() object.Point {
 	return object.Point{
 		Kind: p.Kind.Name, Name: p.Name, Span: p.Span, Target: p.Target, Func: p.Func, Mode: p.Mode,
-		Offset: p.Offset, Addr: p.Addr, HasAddr: p.HasAddr, Count: p.Count, Event: p.Event, PID: p.PID, Multi: p.Multi,
+		Offset: p.Offset, Addr: p.Addr, HasAddr: p.HasAddr, Count: p.Count, Event: p.Event, PID: p.PID, Multi: p.Multi, Matched: p.Matched,
 		File: p.File, FileOffset: p.FileOffset, Semaphore: p.Semaphore, OnReturn: p.Kind.OnReturn,
 	}
 }

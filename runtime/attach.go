@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
@@ -87,7 +88,7 @@ func (s *Session) attachAll() error {
 	slices.Reverse(backward)
 	done := map[*object.Program]bool{}
 	for _, p := range backward {
-		if p.Partner != nil && s.attachPair(p) {
+		if p.Partner != nil && s.progs[p.Name] != nil && s.progs[s.obj.Programs[p.Partner.Program].Name] != nil && s.attachPair(p) {
 			done[p], done[s.obj.Programs[p.Partner.Program]] = true, true
 		}
 	}
@@ -95,8 +96,8 @@ func (s *Session) attachAll() error {
 		if s.stopped() {
 			return nil
 		}
-		if done[p] {
-			continue
+		if done[p] || s.progs[p.Name] == nil {
+			continue // one that the kernel refused to load for its point
 		}
 		if err := s.attachProg(p); err != nil {
 			s.detach()
@@ -159,7 +160,12 @@ func (s *Session) notAttached(at *object.Point, name string, err error) error {
 		reason = ae.Msg // it names the point again
 	}
 	d := source.Diag{Span: at.Span, Msg: fmt.Sprintf("Unable to attach probe: %s: %s", name, reason)}
-	switch s.obj.Settings.MissingProbes {
+	missing := s.obj.Settings.MissingProbes
+	// Others of a pattern may be had, unless what is wrong is wrong with all.
+	if at.Matched && missing != "ignore" && !errors.Is(err, ebpf.ErrNotSupported) && !errors.Is(err, unix.EPERM) {
+		missing = "warn"
+	}
+	switch missing {
 	case "ignore":
 		return nil
 	case "warn":

@@ -238,11 +238,38 @@ func (s *Session) loadPrograms() error {
 		}
 	}
 	for i, err := range errs {
-		if err != nil {
-			return s.loadError(i, err)
+		if err == nil {
+			continue
 		}
+		if p := progs[i]; len(p.Points) == 1 && p.Points[0].Matched && pointRefused(err) {
+			err = s.notAttached(&p.Points[0], p.Points[0].Name, errors.New(refusal(err)))
+			if err == nil {
+				continue
+			}
+			return err
+		}
+		return s.loadError(i, err)
 	}
 	return nil
+}
+
+// pointRefused reports whether the kernel refused a program for what it is to be
+// attached to: before it has looked at an instruction.
+func pointRefused(err error) bool {
+	var ve *ebpf.VerifierError
+	if !errors.As(err, &ve) {
+		return false
+	}
+	insn, _ := rejection(ve.Log)
+	return insn < 0
+}
+
+// refusal is the reason that the kernel gives.
+func refusal(err error) string {
+	var ve *ebpf.VerifierError
+	errors.As(err, &ve)
+	_, why := rejection(ve.Log)
+	return why
 }
 
 // loadProgram loads a program, which refers to maps by their names.

@@ -114,6 +114,7 @@ func (c *checker) attachPoint(ap *ast.AttachPoint, only bool) (points []*probes.
 		return nil, false
 	}
 	wild := hasWildcard(parts[1:])
+	markMatched(points, wild)
 	if !wild && kind.Doubt != nil && c.cfg.MissingProbes != "ignore" {
 		if text := kind.Doubt(c.env, pt); text != "" && !c.doubts[text] {
 			c.doubts[text] = true
@@ -179,7 +180,15 @@ func (c *checker) anyProvider(ap *ast.AttachPoint, parts []string) ([]*probes.Po
 		}
 		points = append(points, found...)
 	}
+	markMatched(points, true)
 	return points, true
+}
+
+// markMatched notes that points are some of several that a pattern matches.
+func markMatched(points []*probes.Point, wild bool) {
+	for _, pt := range points {
+		pt.Matched = wild && len(points) > 1
+	}
 }
 
 func hasWildcard(parts []string) bool {
@@ -249,7 +258,10 @@ func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit
 	byShape := map[string]*unit{}
 	for _, pt := range points {
 		ctx, err := probes.NewContext(c.env, pt)
-		if err != nil {
+		if err != nil && pt.Matched {
+			c.diags.Warnf(pt.Span, "%s is left out: %s", pt.Name, sentence(err))
+			continue
+		} else if err != nil {
 			c.diags.Errorf(pt.Span, "%s: %s", pt.Name, sentence(err))
 			continue
 		}

@@ -93,6 +93,7 @@ type Point struct {
 	PID      int    // only this process; 0: all
 	Multi    bool   // the program is loaded for a link to many places at once
 	OnReturn bool   // the program runs when Func returns
+	Matched  bool   // one of those that a pattern matches
 
 	// Where the point is in a file: its path, the offset of the instruction, and
 	// that of the USDT semaphore or 0.
