@@ -67,6 +67,9 @@ type Kind struct {
 	Outermost bool
 	// OnReturn says that the program runs when the function at the point returns.
 	OnReturn bool
+	// ChildOnly says that with -c its programs run in the child but in no process
+	// that the child forks.
+	ChildOnly bool
 	// Confine is how -p confines the kind's programs to a process.
 	Confine Confinement
 	// Runs is when its programs run.

@@ -29,7 +29,7 @@ func uprobeKind(ret bool) *Kind {
 			Doc: "Runs when a function of a program or library returns. Go programs crash on it: their stacks move.",
 		}
 	}
-	k.Reverse, k.FuncArgs, k.OnReturn = true, !ret, ret
+	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly = true, !ret, ret, true
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseUprobe(e, k, ret, parts) }
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) { return expandUprobe(e, p, ret) }
 	k.Suggest = suggestSymbol

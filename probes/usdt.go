@@ -20,7 +20,7 @@ import (
 // now or later, as long as we are attached (ref_ctr_offset).
 func usdtKind() *Kind {
 	k := &Kind{Name: "usdt", NoteArgs: true, Aliases: []string{"U"}, Syntax: "usdt:binary:[provider:]name", Doc: "Runs at a static probe of a program or library; arg0 … are its arguments."}
-	k.Reverse = true
+	k.Reverse, k.ChildOnly = true, true
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		p := &Point{Kind: k, PID: e.traced(), Name: strings.Join(parts, ":")}
 		switch n := len(parts) - 1; {

@@ -23,7 +23,8 @@ import (
 // The kernel keeps a log that children inherit for each CPU only, so the
 // records of all are put in order by their time.
 type mmapLog struct {
-	cpus []mmapRing
+	cpus   []mmapRing
+	forked int // processes that were forked
 }
 
 // mmapRing is the log of one CPU.
@@ -105,6 +106,7 @@ func (l *mmapLog) drain(syms *symbols.User) {
 		case unix.PERF_RECORD_FORK:
 			if parent := int(ne.Uint32(body[12:])); parent != pid {
 				syms.Forked(pid, parent)
+				l.forked++
 			}
 		case unix.PERF_RECORD_COMM:
 			if ne.Uint16(body[4:])&unix.PERF_RECORD_MISC_COMM_EXEC != 0 {

@@ -161,6 +161,7 @@ func (s *Session) endOfRun() {
 	s.reportSites(true)
 	s.reportMissed()
 	s.reportDropped(s.opt.Stderr)
+	s.reportForks()
 }
 
 // noteMappings takes what the child and its children have mapped from their log.

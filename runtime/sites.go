@@ -3,12 +3,15 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/cilium/ebpf"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 )
@@ -87,6 +90,29 @@ func (s *Session) reportMissed() {
 		} else if n > 0 {
 			say(n, "the kernel skips probes that are met while it handles another one")
 		}
+	}
+}
+
+// reportForks says that probes which the kernel ties to the child did not run in
+// the processes that it forked.
+func (s *Session) reportForks() {
+	if s.mmaps == nil || s.opt.NoWarnings {
+		return
+	}
+	s.noteMappings()
+	if s.mmaps.forked == 0 {
+		return
+	}
+	for _, p := range s.points(probes.OnEvent) {
+		if !s.kinds[p.Kind].ChildOnly {
+			continue
+		}
+		io.WriteString(s.opt.Stderr, source.Diag{
+			Span: p.Span, Severity: source.Warning,
+			Msg:  fmt.Sprintf("With -c, %s probes run in the command alone: not in the processes that it forked, of which there were %d", p.Kind, s.mmaps.forked),
+			Hint: "without -c they run in all processes: start the command in another terminal",
+		}.Render())
+		return
 	}
 }
 

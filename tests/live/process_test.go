@@ -436,3 +436,26 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestForksOfCommand: what the kernel ties to the command of -c leaves out the
+// processes that it forks, and that is said if there were any.
+func TestForksOfCommand(t *testing.T) {
+	for _, c := range []struct {
+		probe, work, want string
+		says              bool
+	}{
+		{"uprobe:" + *work + ":gt_relative", "family 10 1", "@: 10", true},
+		{"uretprobe:" + *work + ":gt_relative", "family 10 1", "@: 10", true},
+		{"usdt:" + *work + ":gt:twice", "static 3", "@: 6", false},
+		{"uprobe:" + *work + ":gt_square", "call square 5", "@: 5", false},
+		{"tracepoint:syscalls:sys_enter_getpgid /pid == cpid/", "family 10 1", "@: 1", false},
+	} {
+		r := trace(t, "-c", *work+" "+c.work, "-e", c.probe+" { @ = count(); }")
+		if got := strings.TrimSpace(r.stdout); got != c.want {
+			t.Errorf("%s: %q, want %q\n%s", c.probe, got, c.want, r.stderr)
+		}
+		if says := strings.Contains(r.stderr, "processes that it forked, of which there were 1"); says != c.says && !*peer {
+			t.Errorf("%s: stderr %q", c.probe, r.stderr)
+		}
+	}
+}
