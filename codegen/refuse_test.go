@@ -29,6 +29,9 @@ func TestRefused(t *testing.T) {
 			"stdin:1:9-11: WARNING: Strings in the keys of @a are cut to 511 characters: before Linux 5.11 a key has at most 512 bytes, this is 5.10"},
 		{`begin { @a[str(nsecs), 1, comm] = 1; }`,
 			"WARNING: Strings in the keys of @a are cut to 494 characters"},
+		{`fentry:_raw_spin_lock { }`, "ERROR: fentry:_raw_spin_lock would hang the machine"},
+		{`fexit:bpf_get_smp_processor_id { }`, "ERROR: fexit:bpf_get_smp_processor_id would hang the machine"},
+		{`fentry:vmlinux:migrate_disable { }`, "ERROR: fentry:migrate_disable would hang the machine"},
 	} {
 		obj, diags := compile(t, k, c.text, nil)
 		var all strings.Builder

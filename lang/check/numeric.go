@@ -6,52 +6,39 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// An integer literal that is not negative has no sign of its own: it is
-// int8…int64 by itself, but beside an unsigned value it is unsigned. These
-// types are Equal to the plain ones and told apart from them by address, so
-// that the freedom stays with a literal in a tuple or a variable until
-// something with a sign is joined to it. litNeg and litBig mark the literals
-// that have a sign; they only matter to constant folding.
-var (
-	litPos = [...]*types.Type{litInt(1, true), litInt(2, true), litInt(4, true), litInt(8, true)}
-	litNeg = [...]*types.Type{litInt(1, true), litInt(2, true), litInt(4, true), litInt(8, true)}
-	litBig = litInt(8, false)
-)
-
-func litInt(size int, signed bool) *types.Type {
-	return &types.Type{Kind: types.Int, Size: size, Signed: signed}
-}
-
-// literalType is the type of the literal n, or of the uint64 n where unsigned
-// is set (n then is beyond the signed range).
+// literalType is the type of the literal n, or of the uint64 n where unsigned is
+// set (n then is beyond the signed range). A literal that is not negative has no
+// sign of its own: it is int8…int64 by itself, but beside an unsigned value it is
+// unsigned. That freedom stays with it in a tuple or a variable, until something
+// with a sign is joined to it.
 func literalType(n int64, unsigned bool) *types.Type {
 	if unsigned && n < 0 {
-		return litBig
+		return litType(8, false, types.OwnSign)
 	}
-	class := 3
+	size := 8
 	switch {
 	case n >= math.MinInt8 && n <= math.MaxInt8:
-		class = 0
+		size = 1
 	case n >= math.MinInt16 && n <= math.MaxInt16:
-		class = 1
+		size = 2
 	case n >= math.MinInt32 && n <= math.MaxInt32:
-		class = 2
+		size = 4
 	}
 	if n < 0 {
-		return litNeg[class]
+		return litType(size, true, types.OwnSign)
 	}
-	return litPos[class]
+	return litType(size, true, types.FreeSign)
+}
+
+func litType(size int, signed bool, lit types.Literal) *types.Type {
+	return &types.Type{Kind: types.Int, Size: size, Signed: signed, Lit: lit}
 }
 
 // free reports whether t is the type of a literal without a sign of its own.
-func free(t *types.Type) bool {
-	return t == litPos[0] || t == litPos[1] || t == litPos[2] || t == litPos[3]
-}
+func free(t *types.Type) bool { return t != nil && t.Lit == types.FreeSign }
 
 // isLiteralType reports whether t came from a literal (or several, folded).
-func isLiteralType(t *types.Type) bool {
-	return free(t) || t == litBig || t == litNeg[0] || t == litNeg[1] || t == litNeg[2] || t == litNeg[3]
-}
+func isLiteralType(t *types.Type) bool { return t != nil && t.Lit != types.NoLiteral }
 
 // plain is t without its being a literal's.
 func plain(t *types.Type) *types.Type {
@@ -67,7 +54,7 @@ func asInt(t *types.Type) *types.Type {
 	case types.Enum:
 		return types.NewInt(max(t.Size, 1), t.Signed)
 	case types.Bool:
-		return litPos[0]
+		return litType(1, true, types.FreeSign)
 	}
 	return t
 }

@@ -83,7 +83,7 @@ func (c *checker) increment(e *ast.Unary) *types.Type {
 	}
 	t := types.NewInt(8, asInt(old).Signed || e.Op == "--")
 	if free(old) {
-		t = litPos[3]
+		t = litType(8, true, types.FreeSign)
 		if e.Op == "--" {
 			t = types.TInt64
 		}

@@ -44,6 +44,16 @@ const (
 	User                 // user memory: probe_read_user
 )
 
+// Literal says how an integer type came from a literal, whose type follows from
+// its value until it meets a type that is written or found.
+type Literal uint8
+
+const (
+	NoLiteral Literal = iota
+	FreeSign          // of a literal that is not negative: it takes the sign of what it meets
+	OwnSign           // of one that is negative, or too large for a signed type
+)
+
 // Type is a type. Which fields mean something depends on Kind.
 type Type struct {
 	Kind   Kind
@@ -59,6 +69,7 @@ type Type struct {
 	Comp   *Composite // Struct
 	Consts *EnumDef   // Enum
 	Full   bool       // String: it may fill its Size bytes and have no NUL
+	Lit    Literal    // Int: it is the type of a literal
 	Word   bool       // Int: the whole of a register or slot that may hold a narrower value (see TWord)
 	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
 	Split  bool       // BTFID is one of a module's BTF (Struct)
