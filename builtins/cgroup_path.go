@@ -38,7 +38,7 @@ func cgroupPath() *Def {
 			if len(t.Params) > 0 {
 				filter = unpackText(t.Params)
 			}
-			return value.Str{S: env.CgroupPath(word(data, 0), filter)}
+			return value.Str{S: env.Names().Cgroup(word(data, 0), filter)}
 		},
 	}
 }

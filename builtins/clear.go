@@ -11,14 +11,14 @@ func clearMap() *Def {
 	return wholeMap("clear", Doc{
 		Summary:  "Removes all entries of a map, soon after. What is added between a print() before it and then is removed unseen.",
 		Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@); clear(@); }`},
-	}, func(env Env, name string) error { return env.ClearMap(name) })
+	}, func(env Env, name string) error { return env.Maps().Clear(name) })
 }
 
 func zeroMap() *Def {
 	return wholeMap("zero", Doc{
 		Summary:  "Sets all values of a map to zero, soon after; the keys stay. What is added between a print() before it and then goes unseen.",
 		Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@); zero(@); }`},
-	}, func(env Env, name string) error { return env.ZeroMap(name) })
+	}, func(env Env, name string) error { return env.Maps().Zero(name) })
 }
 
 // wholeMap is an action on a map that user space does.

@@ -6,20 +6,11 @@
 package builtins
 
 import (
-	"context"
-	"errors"
-	"io"
-	"time"
-
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
-	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
-	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -203,41 +194,6 @@ type MapInfo struct {
 	Read  bool        // read in an expression somewhere
 }
 
-// Checker is what type rules may ask and say.
-type Checker interface {
-	Errorf(s source.Span, format string, args ...any)
-	ErrorHint(s source.Span, hint, format string, args ...any)
-	Warnf(s source.Span, format string, args ...any)
-	// Unstable reports the use of a feature that may change, as the
-	// configuration wants it; false: it may not be used.
-	Unstable(feature string, s source.Span) bool
-	Kernel() probes.Kernel
-	Config() *config.Config
-	Context() *probes.Context // of the probe; nil inside fn
-	Point() *probes.Point     // nil inside fn, or when several share a program
-	// Final reports whether types have settled: only then errors count and
-	// missing types are errors.
-	Final() bool
-	// MapUse notes that the call gives the map a value type (find's variable,
-	// tseries …) or key; types may be nil.
-	UseKey(m *MapInfo, key *types.Type, s source.Span)
-	// Number reads an integer as the command line gives it, in any form that a
-	// script can write one in.
-	Number(text string) (*Lit, bool)
-	// DeclareVar gives the variable behind a VarArg a type.
-	DeclareVar(a *Arg, t *types.Type)
-	// LookupType resolves a type name as written in the script.
-	LookupType(name string, s source.Span) *types.Type
-	// NeedsPoint says that the program must know which attach point it runs
-	// for, so it is not shared.
-	NeedsPoint()
-	// StackLens reports whether stacks are stored with their lengths, as they
-	// are in a program where any call has said need.
-	StackLens(need bool) bool
-	// Session facts: positional parameters, command line options, and so on.
-	Session() *Session
-}
-
 // Session is what the command line says to the program.
 type Session struct {
 	Params   []string          // $1 …
@@ -271,141 +227,3 @@ type InnerPID struct {
 
 // PIDNamespace names a pid namespace by its file below /proc/PID/ns.
 type PIDNamespace struct{ Dev, Ino uint64 }
-
-// Dest is memory of the program to be filled: Size bytes at Ptr+Off.
-type Dest struct {
-	Ptr  *ir.Value
-	Off  int64
-	Size int
-	// Padded: every byte must be defined afterwards (keys, map values,
-	// variables). Otherwise bytes behind a string's NUL may be left as they are.
-	Padded bool
-	// Len, where it is not nil, takes how many bytes are in use of a string, its
-	// NUL included, or a buffer: those behind them will not be looked at. Who
-	// stores something shorter than Size may set it.
-	Len *ir.Var
-}
-
-// Gen is what Emit, Store and Update build code with.
-type Gen interface {
-	// B is the builder at the current place.
-	B() *ir.Builder
-	// Ctx is the program's context pointer.
-	Ctx() *ir.Value
-	Context() *probes.Context
-	Point() *probes.Point
-	Kernel() probes.Kernel
-	Config() *config.Config
-	Session() *Session
-
-	// Value computes a scalar argument; Store writes any argument into memory,
-	// converted to t; Addr is the address of an argument that is not a scalar,
-	// in the program's own memory (copied there if it must be).
-	Value(a *Arg) *ir.Value
-	Store(a *Arg, t *types.Type, dst Dest)
-	Addr(a *Arg) *ir.Value
-	// Ref is where an argument that is an object or array lives, without
-	// copying it: its address and space.
-	Ref(a *Arg) (*ir.Value, types.Space)
-	// Object emits found with the address of the object that an argument is, or
-	// points to, as the kernel's verifier knows it; where a null pointer is on
-	// the way there, none is what happens.
-	Object(a *Arg, found func(p *ir.Value), none func())
-	// Truth is a's value as a condition: 0 or not.
-	Truth(a *Arg) *ir.Value
-	// SetVar assigns the variable of a VarArg from memory or a scalar.
-	SetVar(a *Arg, t *types.Type, p *ir.Value)
-
-	// Read copies size bytes (a constant) from address src in space to dst; on
-	// a fault dst is zeroed and the site counted. The result is the helper's.
-	Read(dst *ir.Value, off int64, size int, src *ir.Value, space types.Space, what string) *ir.Value
-	// ReadStr copies a NUL-terminated string of at most size bytes, NUL
-	// included; the result is its length with the NUL, or negative on a fault
-	// (counted; dst is then an empty string).
-	ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value
-
-	// Temp is scratch memory of a constant size for the rest of the program.
-	Temp(size int) *ir.Value
-	// Rodata is the address of constant bytes; Zeros of n zero bytes.
-	Rodata(data []byte) *ir.Value
-	Zeros(n int) *ir.Value
-
-	// Lookup is the address of the value of a key, or null; Delete removes an entry:
-	// 0 or a negative error. The key is nil for a map without keys.
-	Lookup(m *MapInfo, key ast.Expr) *ir.Value
-	Delete(m *MapInfo, key ast.Expr) *ir.Value
-
-	// Event starts a record of the call: header, then the given argument types
-	// laid out after it. fill stores the arguments; it runs where the ring
-	// buffer had room. lits go into the event's description.
-	Event(call *Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int))
-	// SendArgs sends all value arguments of the call: what Action does without
-	// an Emit of its own.
-	SendArgs(call *Call, lits []any)
-	// Send sends the values of some arguments, each as the type given with it.
-	Send(call *Call, args []*Arg, ts []*types.Type, lits []any)
-	// Count adds one to the counter of a new site.
-	Count(kind object.SiteKind, s source.Span, what string)
-	// ReturnNow ends the program here.
-	ReturnNow()
-	// If emits then only where cond is not 0.
-	If(cond *ir.Value, then func())
-	// IfElse is the same with two branches and a value merged from both.
-	IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value
-	// MapLen is the number of entries of a keyed map.
-	MapLen(m *MapInfo) *ir.Value
-	// SessionWord reads the u64 at byte off of object.SessionMap.
-	SessionWord(off int) *ir.Value
-	// StackMap is the kernel map for stacks of that depth.
-	StackMap(depth int) *ir.Map
-	// MoreStacks is the map for those that the kernel's has no place for.
-	MoreStacks(depth int) *ir.Map
-	// CgroupID, Symbol … need no code: ask Kernel().
-}
-
-// ErrGivenUp is the error of a Handle that ended its work because Env.Outside was
-// done.
-var ErrGivenUp = errors.New("given up: the session was ended")
-
-// Env is what user-space halves may use.
-type Env interface {
-	// Out is where results go.
-	Out() output.Sink
-	// Err is where errors and warnings for the user go.
-	Err() io.Writer
-	// Decoder turns the bytes of values into something printable.
-	Decoder() *decode.Decoder
-	// Text is a value as %s and print show it.
-	Text(v value.Value) string
-	Settings() *object.Settings
-	// Kernel answers questions about symbols and syscalls.
-	Kernel() probes.Kernel
-	// Symbolize an address of a process: "func+off" as usym prints it.
-	UserSymbol(pid int, addr uint64) string
-	KernelSymbol(addr uint64) string
-	// Frames are the texts of a stack's frames as kstack and ustack print them
-	// in a mode (bpftrace, perf, raw); pid is 0 for kernel stacks.
-	Frames(pid int, addrs []uint64, mode string) []string
-	// Stack reads the frames of a stack id; nil if it is gone.
-	Stack(depth int, id int64) []uint64
-	// BootToWall is the wall-clock time of a boot-clock timestamp in ns.
-	BootToWall(ns uint64) time.Time
-	MonoToWall(ns uint64) time.Time
-	// Print, clear and zero a map by its name, and Exit the session.
-	PrintMap(name string, top, div int64) error
-	ClearMap(name string) error
-	ZeroMap(name string) error
-	Exit(code int)
-	// Outside is done when what a builtin does outside of the session is to be
-	// given up, because the user has ended it. Its Handle then returns ErrGivenUp.
-	Outside() context.Context
-	// Unwatch detaches the watchpoint probes at an address.
-	Unwatch(addr uint64) error
-	// Cgroup paths, user names: read once and cached.
-	CgroupPath(id uint64, filter string) string
-	UserName(uid uint32) string
-	// Warn reports a problem of an event at run time on stderr; Fail that
-	// something outside is not as the script wants it: it may come often.
-	Warn(s source.Span, format string, args ...any)
-	Fail(format string, args ...any)
-}

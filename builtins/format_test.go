@@ -28,17 +28,22 @@ func (e *testEnv) Decoder() *decode.Decoder   { return e.reg.Decoder(e) }
 func (e *testEnv) Decode(t *types.Type, data []byte) value.Value {
 	return e.Decoder().Value(t, data)
 }
-func (e *testEnv) Text(v value.Value) string              { return fmt.Sprint(v) }
-func (e *testEnv) KernelSymbol(addr uint64) string        { return fmt.Sprintf("k%x", addr) }
-func (e *testEnv) UserSymbol(pid int, addr uint64) string { return fmt.Sprintf("u%d:%x", pid, addr) }
-func (e *testEnv) Stack(depth int, id int64) []uint64     { return []uint64{uint64(id), uint64(depth)} }
-func (e *testEnv) UserName(uid uint32) string             { return fmt.Sprintf("user%d", uid) }
-func (e *testEnv) Frames(pid int, addrs []uint64, mode string) []string {
+func (e *testEnv) Symbols() Symbols { return testSymbols{} }
+func (e *testEnv) Names() Names     { return testNames{} }
+
+type testSymbols struct{}
+
+func (testSymbols) Kernel(addr uint64) string          { return fmt.Sprintf("k%x", addr) }
+func (testSymbols) User(pid int, addr uint64) string   { return fmt.Sprintf("u%d:%x", pid, addr) }
+func (testSymbols) Stack(depth int, id int64) []uint64 { return []uint64{uint64(id), uint64(depth)} }
+func (testSymbols) Frames(pid int, addrs []uint64, mode string) []string {
 	return []string{fmt.Sprint(pid, addrs, mode)}
 }
-func (e *testEnv) CgroupPath(id uint64, filter string) string {
-	return fmt.Sprintf("%s/%d", filter, id)
-}
+
+type testNames struct{}
+
+func (testNames) User(uid uint32) string                 { return fmt.Sprintf("user%d", uid) }
+func (testNames) Cgroup(id uint64, filter string) string { return fmt.Sprintf("%s/%d", filter, id) }
 
 // scalar is an integer of a type as a record holds it.
 func scalar(t *types.Type, n int64) []byte {

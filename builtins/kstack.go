@@ -120,7 +120,7 @@ func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 	}
 	s := value.Stack{Mode: stackModes[t.Params[0]]}
 	if id != noStack {
-		s.Frames = env.Frames(pid, env.Stack(int(t.Params[1]), int64(id)), s.Mode)
+		s.Frames = env.Symbols().Frames(pid, env.Symbols().Stack(int(t.Params[1]), int64(id)), s.Mode)
 	}
 	return s
 }

@@ -24,7 +24,7 @@ func ksym() *Def {
 		Check: func(c Checker, call *Call) *types.Type { return checkSymbol(c, call, ksymType) },
 		Emit:  func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[0]) },
 		Format: func(env Env, _ *types.Type, data []byte) value.Value {
-			return value.Str{S: env.KernelSymbol(binary.NativeEndian.Uint64(data))}
+			return value.Str{S: env.Symbols().Kernel(binary.NativeEndian.Uint64(data))}
 		},
 	}
 }

@@ -32,7 +32,7 @@ func printValue() *Def {
 		},
 		Handle: func(env Env, rec *object.Record) error {
 			if len(rec.Lits) > 0 {
-				return env.PrintMap(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))
+				return env.Maps().Print(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))
 			}
 			env.Out().Value(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)))
 			return nil

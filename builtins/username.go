@@ -21,7 +21,7 @@ func username() *Def {
 			return b.Extend(b.Call(ir.CurrentUidGid), 4, false)
 		},
 		Format: func(env Env, _ *types.Type, data []byte) value.Value {
-			return value.Str{S: env.UserName(uint32(word(data, 0)))}
+			return value.Str{S: env.Names().User(uint32(word(data, 0)))}
 		},
 	}
 }

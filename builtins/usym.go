@@ -26,7 +26,7 @@ func usym() *Def {
 		Store: func(g Gen, call *Call, dst Dest) { storeUserAddr(g, g.Value(&call.Args[0]), dst) },
 		Format: func(env Env, _ *types.Type, data []byte) value.Value {
 			addr, pid := binary.NativeEndian.Uint64(data), binary.NativeEndian.Uint64(data[8:])
-			return value.Str{S: env.UserSymbol(int(pid), addr)}
+			return value.Str{S: env.Symbols().User(int(pid), addr)}
 		},
 	}
 }

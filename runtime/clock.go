@@ -31,11 +31,10 @@ func clockOffset(to, from int32) int64 {
 }
 
 // wallClock translates kernel timestamps to wall-clock time.
-type wallClock struct{ boot, mono int64 }
+type wallClock struct{ boot int64 }
 
 func newWallClock() wallClock {
-	return wallClock{clockOffset(unix.CLOCK_REALTIME, unix.CLOCK_BOOTTIME), clockOffset(unix.CLOCK_REALTIME, unix.CLOCK_MONOTONIC)}
+	return wallClock{clockOffset(unix.CLOCK_REALTIME, unix.CLOCK_BOOTTIME)}
 }
 
 func (c wallClock) fromBoot(ns uint64) time.Time { return time.Unix(0, int64(ns)+c.boot) }
-func (c wallClock) fromMono(ns uint64) time.Time { return time.Unix(0, int64(ns)+c.mono) }

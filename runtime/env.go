@@ -8,13 +8,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
-	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
-	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // env is what a session offers to builtins.
@@ -33,19 +32,19 @@ func newEnv(s *Session) *env {
 	return e
 }
 
-func (e *env) Out() output.Sink                           { return e.s.opt.Sink }
-func (e *env) Err() io.Writer                             { return e.s.opt.Stderr }
-func (e *env) Settings() *object.Settings                 { return &e.s.obj.Settings }
-func (e *env) Decoder() *decode.Decoder                   { return e.decoder }
-func (e *env) Kernel() probes.Kernel                      { return e.s.opt.Kernel }
-func (e *env) CgroupPath(id uint64, filter string) string { return e.names.cgroup(id, filter) }
-func (e *env) UserName(uid uint32) string                 { return e.names.user(uid) }
+func (e *env) Out() output.Sink           { return e.s.opt.Sink }
+func (e *env) Err() io.Writer             { return e.s.opt.Stderr }
+func (e *env) Settings() *object.Settings { return &e.s.obj.Settings }
+func (e *env) Decoder() *decode.Decoder   { return e.decoder }
+func (e *env) Maps() builtins.Maps        { return mapActions{e.s} }
+func (e *env) Symbols() builtins.Symbols  { return symbolizer{e.s} }
+func (e *env) Names() builtins.Names      { return &e.names }
 
-// Text is a value as %s and print show it.
-func (e *env) Text(v value.Value) string { return output.Text(v, e.Settings().StrTruncTrailer) }
+// symbolizer implements builtins.Symbols.
+type symbolizer struct{ s *Session }
 
-// UserSymbol is the function an address of a process lies in, or the address.
-func (e *env) UserSymbol(pid int, addr uint64) string {
+// User returns the function that an address of a process lies in, or the address.
+func (e symbolizer) User(pid int, addr uint64) string {
 	e.s.noteMappings()
 	if f, ok := e.s.syms.Lookup(pid, addr); ok {
 		return f.Name
@@ -53,10 +52,10 @@ func (e *env) UserSymbol(pid int, addr uint64) string {
 	return hexAddr(addr)
 }
 
-// KernelSymbol is the kernel function or object an address lies in, or the
+// Kernel returns the kernel function or object that an address lies in, or the
 // address.
-func (e *env) KernelSymbol(addr uint64) string {
-	if name, _, _, ok := e.Kernel().SymbolAt(addr); ok {
+func (e symbolizer) Kernel(addr uint64) string {
+	if name, _, _, ok := e.s.opt.Kernel.SymbolAt(addr); ok {
 		return name
 	}
 	return hexAddr(addr)
@@ -69,8 +68,8 @@ func hexAddr(addr uint64) string {
 	return "0x" + strconv.FormatUint(addr, 16)
 }
 
-// Frames implements builtins.Env.
-func (e *env) Frames(pid int, addrs []uint64, mode string) []string {
+// Frames implements builtins.Symbols.
+func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []string {
 	if pid != 0 {
 		e.s.noteMappings()
 	}
@@ -83,7 +82,7 @@ func (e *env) Frames(pid int, addrs []uint64, mode string) []string {
 		}
 		text, place := hexAddr(a), "[unknown]"
 		if pid == 0 {
-			if name, module, off, ok := e.Kernel().SymbolAt(a); ok {
+			if name, module, off, ok := e.s.opt.Kernel.SymbolAt(a); ok {
 				text = name + "+" + strconv.FormatUint(off, 10)
 				place = module
 			}
@@ -104,8 +103,8 @@ func (e *env) Frames(pid int, addrs []uint64, mode string) []string {
 	return out
 }
 
-// Stack reads the frames of a stack id.
-func (e *env) Stack(depth int, id int64) []uint64 {
+// Stack implements builtins.Symbols.
+func (e symbolizer) Stack(depth int, id int64) []uint64 {
 	m, head := e.s.maps[object.StackMap(depth)], 0
 	if id >= object.FirstMoreStack {
 		m, head = e.s.maps[object.MoreStacks(depth)], object.StackFrames
@@ -148,10 +147,11 @@ func (e *env) wall() *wallClock {
 }
 
 func (e *env) BootToWall(ns uint64) time.Time { return e.wall().fromBoot(ns) }
-func (e *env) MonoToWall(ns uint64) time.Time { return e.wall().fromMono(ns) }
 
-// PrintMap prints a map as print(@m, top, div) does.
-func (e *env) PrintMap(name string, top, div int64) error {
+// mapActions implements builtins.Maps.
+type mapActions struct{ s *Session }
+
+func (e mapActions) Print(name string, top, div int64) error {
 	m, err := e.s.mapByName(name)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (e *env) PrintMap(name string, top, div int64) error {
 	return e.s.printMap(m, top, div, true)
 }
 
-func (e *env) ClearMap(name string) error {
+func (e mapActions) Clear(name string) error {
 	m, err := e.s.mapByName(name)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (e *env) ClearMap(name string) error {
 	return e.s.readers[m].Clear()
 }
 
-func (e *env) ZeroMap(name string) error {
+func (e mapActions) Zero(name string) error {
 	m, err := e.s.mapByName(name)
 	if err != nil {
 		return err
@@ -175,9 +175,9 @@ func (e *env) ZeroMap(name string) error {
 	return e.s.readers[m].Zero()
 }
 
-// Exit ends the session; records behind this one are dropped. An iterator goes
-// through all there is nevertheless, and what it sends is not dropped: it is
-// one event, of which each object is a part.
+// Exit implements builtins.Env. Records after this one are dropped. An iterator
+// goes on to its end, and what it sends is not dropped: it is one event, of which
+// each object is a part.
 func (e *env) Exit(code int) {
 	s := e.s
 	if s.exiting || s.exitAfter.Load() {

@@ -34,8 +34,8 @@ type cgroupKey struct {
 // the controllers for version 1) and its directory.
 type cgroupRoot struct{ name, dir string }
 
-// user is a user's name, or the number if there is none.
-func (n *names) user(uid uint32) string {
+// User is a user's name, or the number if there is none.
+func (n *names) User(uid uint32) string {
 	if n.users == nil {
 		n.users = map[uint32]string{}
 		if f, err := os.Open("/etc/passwd"); err == nil {
@@ -58,9 +58,9 @@ func (n *names) user(uid uint32) string {
 	return strconv.FormatUint(uint64(uid), 10)
 }
 
-// cgroup is the path of a cgroup below its hierarchy, as "hierarchy:/path", of
+// Cgroup is the path of a cgroup below its hierarchy, as "hierarchy:/path", of
 // every hierarchy that matches filter (wildcards allowed, "" is all).
-func (n *names) cgroup(id uint64, filter string) string {
+func (n *names) Cgroup(id uint64, filter string) string {
 	key := cgroupKey{id, filter}
 	if s, ok := n.cgroups[key]; ok {
 		return s

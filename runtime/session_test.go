@@ -142,7 +142,7 @@ var (
 		return nil
 	}}
 	sayDef = &builtins.Def{Name: "say", Handle: func(env builtins.Env, rec *object.Record) error {
-		env.Out().Printf("printf", env.Text(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)))+"\n")
+		env.Out().Printf("printf", output.Text(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)), "")+"\n")
 		return nil
 	}}
 	sumDef = &builtins.Def{
@@ -272,14 +272,14 @@ func TestClearAndZero(t *testing.T) {
 	getpriority(3)
 	print := func() {
 		for _, m := range []string{"@slot", "@cpu", "@never"} {
-			if err := s.env.PrintMap(m, 0, 0); err != nil {
+			if err := s.env.Maps().Print(m, 0, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	print()
 	for _, m := range []string{"@slot", "@cpu"} {
-		if err := s.env.ZeroMap(m); err != nil {
+		if err := s.env.Maps().Zero(m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -287,7 +287,7 @@ func TestClearAndZero(t *testing.T) {
 	getpriority(1)
 	s.printAll()
 	for _, m := range []string{"@slot", "@cpu"} {
-		if err := s.env.ClearMap(m); err != nil {
+		if err := s.env.Maps().Clear(m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -358,18 +358,18 @@ func TestKeyedMaps(t *testing.T) {
 		put("many", k(i, ""), perCPU(int64(i), 1))
 	}
 	for _, m := range []string{"@ints", "@sums", "@strs"} {
-		s.env.PrintMap(m, 0, 0)
+		s.env.Maps().Print(m, 0, 0)
 	}
-	s.env.PrintMap("@ints", 2, 0)
-	s.env.PrintMap("@many", 2, 10)
+	s.env.Maps().Print("@ints", 2, 0)
+	s.env.Maps().Print("@many", 2, 10)
 	many, err := s.readers[s.byName["@many"]].Read()
 	if err != nil || len(many) != 9000 {
 		t.Errorf("read %d entries of 9000, error %v", len(many), err)
 	}
-	s.env.ZeroMap("@ints")
-	s.env.PrintMap("@ints", 0, 0)
-	s.env.ClearMap("@many")
-	s.env.PrintMap("@many", 0, 0)
+	s.env.Maps().Zero("@ints")
+	s.env.Maps().Print("@ints", 0, 0)
+	s.env.Maps().Clear("@many")
+	s.env.Maps().Print("@many", 0, 0)
 	sink.Flush()
 	expect(t, "stdout", out.String(), `@ints[1, b]: -5
 @ints[-1, c]: 7

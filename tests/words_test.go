@@ -23,8 +23,11 @@ import (
 var core = map[string]string{
 	"all.go":       "the list",
 	"check.go":     "shared by type rules",
+	"checker.go":   "what type rules may ask",
 	"def.go":       "what a builtin is",
 	"emit.go":      "shared by code generation",
+	"env.go":       "what user-space halves may use",
+	"gen.go":       "what code is built with",
 	"stack.go":     "keeping stacks: kstack, ustack",
 	"reference.go": "documentation",
 	"registry.go":  "lookup",

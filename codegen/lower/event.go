@@ -157,7 +157,7 @@ func (f *fn) leaves(e ast.Expr) bool {
 }
 
 // SendArgs sends the values of all arguments.
-func (f *fn) SendArgs(call *builtins.Call, lits []any) {
+func (f *fn) sendArgs(call *builtins.Call, lits []any) {
 	var args []*builtins.Arg
 	var ts []*types.Type
 	for i := range call.Args {

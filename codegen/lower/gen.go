@@ -21,9 +21,6 @@ func (f *fn) Ctx() *ir.Value { return f.ctxValue() }
 // Context says what the program can read.
 func (f *fn) Context() *probes.Context { return f.prog.Ctx }
 
-// Point is the attach point the program is for; nil if it serves several.
-func (f *fn) Point() *probes.Point { return f.prog.Point }
-
 // Kernel is the kernel to compile for.
 func (f *fn) Kernel() probes.Kernel { return f.k }
 
@@ -78,9 +75,6 @@ func (f *fn) Object(a *builtins.Arg, found func(p *ir.Value), none func()) {
 		found(f.place(a.Expr).address(f))
 	}, none)
 }
-
-// Truth is an argument as a condition.
-func (f *fn) Truth(a *builtins.Arg) *ir.Value { return f.truthExpr(a.Expr) }
 
 // SetVar assigns the variable behind a VarArg.
 func (f *fn) SetVar(a *builtins.Arg, t *types.Type, p *ir.Value) {

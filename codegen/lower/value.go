@@ -189,7 +189,7 @@ func (f *fn) action(c *builtins.Call) {
 		c.Def.Emit(f, c)
 		return
 	}
-	f.SendArgs(c, nil)
+	f.sendArgs(c, nil)
 }
 
 // convert brings x from type a into the canonical form of type t.

@@ -367,7 +367,3 @@ func (c *checker) DeclareVar(a *builtins.Arg, t *types.Type) {
 	c.assign(v, t, nil, a.Span, a.Span)
 	c.info.Types[n] = c.varType(v)
 }
-
-func (c *checker) LookupType(name string, s source.Span) *types.Type {
-	return c.namedType("", name, s)
-}
