@@ -21,7 +21,7 @@ func cgroupID() *Def {
 			if !ok {
 				return types.TInvalid
 			}
-			c.Session().Needs.SetOnlyNow("the cgroup " + path)
+			c.Invocation().Needs.SetOnlyNow("the cgroup " + path)
 			info, err := os.Stat(path)
 			if err != nil {
 				c.Errorf(call.Span, "Failed to get cgroupid for path %q: %v", path, err.(*os.PathError).Err)

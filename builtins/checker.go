@@ -11,7 +11,7 @@ import (
 type Facts interface {
 	Kernel() probes.Kernel
 	Config() *config.Config
-	Session() *Session
+	Invocation() *Invocation
 	// Context is that of the probe; nil inside fn.
 	Context() *probes.Context
 }

@@ -110,7 +110,7 @@ func checkCommOf(c Checker, call *Call) *types.Type {
 	k := c.Kernel()
 	d := commOf{find: "bpf_task_from_pid", release: "bpf_task_release"}
 	needs := "6.2"
-	if c.Session().PIDNS != nil {
+	if c.Invocation().PIDNS != nil {
 		d.find, needs = "bpf_task_from_vpid", "6.13"
 	}
 	if ctx := c.Context(); ctx != nil {

@@ -13,11 +13,11 @@ func childPID() *Def {
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /pid == cpid/ { @ = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if !c.Session().HasChild && c.Final() {
+			if !c.Invocation().HasChild && c.Final() {
 				c.Warnf(call.Span, "No child command (`-c`); cpid is zero")
 			}
 			return types.TUint64
 		},
-		Emit: func(g Gen, _ *Call) *ir.Value { return g.B().Const(int64(g.Session().ChildPID)) },
+		Emit: func(g Gen, _ *Call) *ir.Value { return g.B().Const(int64(g.Invocation().ChildPID)) },
 	}
 }

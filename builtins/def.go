@@ -194,8 +194,8 @@ type MapInfo struct {
 	Read  bool        // read in an expression somewhere
 }
 
-// Session is what the command line says to the program.
-type Session struct {
+// Invocation is what the command line says to the program.
+type Invocation struct {
 	Params   []string          // $1 …
 	Options  map[string]string // --name=value behind --; "" value for flags
 	Unsafe   bool

@@ -89,7 +89,7 @@ type testChecker struct {
 	Checker // panics where a test needs more than is below
 	diags   source.Diags
 	cfg     *config.Config
-	session Session
+	session Invocation
 	ctx     *probes.Context
 }
 
@@ -117,7 +117,7 @@ func (c *testChecker) Kernel() probes.Kernel    { return bareKernel{} }
 func (c *testChecker) Config() *config.Config   { return c.cfg }
 func (c *testChecker) Context() *probes.Context { return c.ctx }
 func (c *testChecker) Final() bool              { return true }
-func (c *testChecker) Session() *Session        { return &c.session }
+func (c *testChecker) Invocation() *Invocation  { return &c.session }
 
 func (c *testChecker) messages() []string {
 	var out []string

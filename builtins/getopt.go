@@ -52,7 +52,7 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 	call.Data = opt
 	l := opt.Default
 	call.Lit = &l
-	given, ok := c.Session().Options[opt.Name]
+	given, ok := c.Invocation().Options[opt.Name]
 	want := ""
 	if ok {
 		want = l.set(c, given)

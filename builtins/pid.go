@@ -55,7 +55,7 @@ func (i ids) tid() *ir.Value {
 // whose id is pid in our namespace.
 func InProcess(g Gen, pid int) *ir.Value {
 	var ids ids
-	if s := g.Session(); s.PIDNS != nil && pid == s.PID && s.Inner.PID != 0 {
+	if s := g.Invocation(); s.PIDNS != nil && pid == s.PID && s.Inner.PID != 0 {
 		ids, pid = namespaceIDs(g, &s.Inner.PIDNamespace, nil), s.Inner.PID
 	} else {
 		ids = currentIDs(g, nil)
@@ -66,7 +66,7 @@ func InProcess(g Gen, pid int) *ir.Value {
 // currentIDs asks for the ids in the namespace that call (nil: none given) names.
 func currentIDs(g Gen, call *Call) ids {
 	b := g.B()
-	ns := g.Session().PIDNS
+	ns := g.Invocation().PIDNS
 	initial := false
 	if call != nil {
 		if a := call.arg(0); a != nil {

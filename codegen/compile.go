@@ -23,9 +23,9 @@ import (
 
 // Options says what a script is compiled for.
 type Options struct {
-	Env     *probes.Env        // what for; Env.Kernel must be set
-	Session *builtins.Session  // nil: no parameters, nothing unsafe
-	Defs    *builtins.Registry // nil: all builtins
+	Env        *probes.Env          // what for; Env.Kernel must be set
+	Invocation *builtins.Invocation // nil: no parameters, nothing unsafe
+	Defs       *builtins.Registry   // nil: all builtins
 	// Config reads the settings once the script is parsed, so that its config
 	// block counts. nil: that block and the defaults, without the environment.
 	Config func(*ast.Program, *source.Diags) *config.Config
@@ -98,8 +98,8 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Obj
 	if opts.Defs == nil {
 		opts.Defs = builtins.NewRegistry(builtins.All())
 	}
-	if opts.Session == nil {
-		opts.Session = &builtins.Session{}
+	if opts.Invocation == nil {
+		opts.Invocation = &builtins.Invocation{}
 	}
 	if opts.Config == nil {
 		opts.Config = func(p *ast.Program, diags *source.Diags) *config.Config {
@@ -136,12 +136,12 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Obj
 }
 
 func (c *compilation) parse() error {
-	c.tree = lang.Parse(c.file, c.opts.Defs, c.opts.Session.IncludeDirs, c.opts.Session.Files, c.diags)
+	c.tree = lang.Parse(c.file, c.opts.Defs, c.opts.Invocation.IncludeDirs, c.opts.Invocation.Files, c.diags)
 	return nil
 }
 
 func (c *compilation) expand() error {
-	o := lang.Options{Env: c.opts.Env, Defs: c.opts.Defs, Session: c.opts.Session}
+	o := lang.Options{Env: c.opts.Env, Defs: c.opts.Defs, Invocation: c.opts.Invocation}
 	c.tree, c.decls = lang.Expand(c.tree, o, c.diags)
 	return nil
 }
@@ -155,7 +155,7 @@ func (c *compilation) check() error {
 	if wrong.HasErrors() {
 		return nil // what follows from a wrong setting is no news
 	}
-	c.checked = check.Check(c.tree, c.decls, c.opts.Env, c.opts.Defs, cfg, c.opts.Session, c.diags)
+	c.checked = check.Check(c.tree, c.decls, c.opts.Env, c.opts.Defs, cfg, c.opts.Invocation, c.diags)
 	return nil
 }
 

@@ -28,8 +28,8 @@ func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text s
 	t.Helper()
 	diags := &source.Diags{}
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
-		Env:     &probes.Env{Kernel: k, Unsafe: true},
-		Session: &builtins.Session{Unsafe: true},
+		Env:        &probes.Env{Kernel: k, Unsafe: true},
+		Invocation: &builtins.Invocation{Unsafe: true},
 		Config: func(*ast.Program, *source.Diags) *config.Config {
 			return &config.Config{
 				MaxStrlen: 1024, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1024, MaxBPFProgs: 1024,

@@ -114,9 +114,9 @@ func (c *compilation) needed() object.Needs {
 
 // noteNeeds has the environment take down what the object will depend on.
 func (c *compilation) noteNeeds() {
-	env, sess := *c.opts.Env, *c.opts.Session
+	env, sess := *c.opts.Env, *c.opts.Invocation
 	c.kernel = &recorder{Kernel: env.Kernel, formats: map[string]object.Tracepoint{}}
 	env.Kernel, env.Needs = c.kernel, &object.Needs{}
 	sess.Needs = env.Needs
-	c.opts.Env, c.opts.Session = &env, &sess
+	c.opts.Env, c.opts.Invocation = &env, &sess
 }

@@ -18,10 +18,10 @@ func (c *compilation) assemble() error {
 	o := &object.Object{
 		Programs: c.out.Progs, Kernel: c.out.Maps,
 		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
-		Settings: settings(c.checked.Config), Session: session(c.opts.Session), Options: c.checked.Options,
+		Settings: settings(c.checked.Config), Invocation: session(c.opts.Invocation), Options: c.checked.Options,
 		Needs: c.needed(),
 	}
-	o.Settings.Warnings = c.opts.Session.Warnings
+	o.Settings.Warnings = c.opts.Invocation.Warnings
 	for i, p := range c.checked.Progs {
 		prog := o.Programs[i]
 		prog.Span, prog.License = p.Span, c.checked.Config.License
@@ -45,8 +45,8 @@ func settings(c *config.Config) object.Settings {
 	}
 }
 
-func session(s *builtins.Session) object.Session {
-	out := object.Session{
+func session(s *builtins.Invocation) object.Invocation {
+	out := object.Invocation{
 		Params: s.Params, Unsafe: s.Unsafe, PID: s.PID, HasChild: s.HasChild, ChildPID: s.ChildPID, Warnings: s.Warnings,
 	}
 	for name, val := range s.Options {

@@ -132,8 +132,8 @@ func compileFor(tb testing.TB, k probes.Kernel, text string, timed func(stage st
 	tb.Helper()
 	diags := &source.Diags{}
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
-		Env:     &probes.Env{Kernel: k, Unsafe: true},
-		Session: &builtins.Session{Unsafe: true},
+		Env:        &probes.Env{Kernel: k, Unsafe: true},
+		Invocation: &builtins.Invocation{Unsafe: true},
 		Config: func(*ast.Program, *source.Diags) *config.Config {
 			return &config.Config{
 				MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1 << 20, MaxBPFProgs: 1 << 20,

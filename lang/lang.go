@@ -16,9 +16,9 @@ import (
 
 // Options say what a script is compiled for.
 type Options struct {
-	Env     *probes.Env
-	Defs    *builtins.Registry
-	Session *builtins.Session
+	Env        *probes.Env
+	Defs       *builtins.Registry
+	Invocation *builtins.Invocation
 	// Getenv looks up environment variables, which win over the script's
 	// config block; nil: none are set.
 	Getenv func(string) (string, bool)
@@ -27,7 +27,7 @@ type Options struct {
 // Load parses f and what it imports, and checks it. It returns nil if there
 // are errors; diags has them, and the warnings.
 func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
-	p := Parse(f, o.Defs, o.Session.IncludeDirs, o.Session.Files, diags)
+	p := Parse(f, o.Defs, o.Invocation.IncludeDirs, o.Invocation.Files, diags)
 	if diags.HasErrors() {
 		return nil
 	}
@@ -36,7 +36,7 @@ func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
 		return nil // what follows from a wrong setting is no news
 	}
 	p, decls := Expand(p, o, diags)
-	return check.Check(p, decls, o.Env, o.Defs, cfg, o.Session, diags)
+	return check.Check(p, decls, o.Env, o.Defs, cfg, o.Invocation, diags)
 }
 
 // Parse parses f, what it imports, and what it uses of the standard library,
@@ -55,7 +55,7 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
 	release := o.Env.Kernel.Release()
 	decls := cdecl.Parse(p.C, cdecl.Options{
-		Kernel: o.Env.Kernel, Dirs: o.Session.IncludeDirs, Files: o.Session.IncludeFiles, Reader: o.Session.Files,
+		Kernel: o.Env.Kernel, Dirs: o.Invocation.IncludeDirs, Files: o.Invocation.IncludeFiles, Reader: o.Invocation.Files,
 		Release: [2]int{release.Major, release.Minor},
 		Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"},
 	}, diags)

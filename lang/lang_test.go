@@ -127,7 +127,7 @@ func TestImportErrors(t *testing.T) {
 func TestLoad(t *testing.T) {
 	env := map[string]string{"BPFTRACE_MAX_STRLEN": "100"}
 	o := Options{
-		Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Session: &builtins.Session{},
+		Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{},
 		Getenv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 	}
 	script := source.NewFile("stdin", "config = { max_strlen=50; max_map_keys=7 } begin { $x = 1; }")
@@ -186,7 +186,7 @@ func TestLibrary(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.script, got, tt.want)
 		}
 	}
-	o := Options{Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Session: &builtins.Session{}}
+	o := Options{Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{}}
 	script := "begin { $a = abs(-5); $b = least(3, 4); $c = greatest($a, 9); $d = clamp($b, 0, 10); $e = percent($a, 0); $f = ns_to_s(5s); }"
 	var diags source.Diags
 	if Load(source.NewFile("stdin", script), o, &diags) == nil {

@@ -78,7 +78,7 @@ func loadScript(t *testing.T, text string) *Session {
 	}
 	diags := &source.Diags{}
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
-		Env: &probes.Env{Kernel: k}, Session: &builtins.Session{},
+		Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
 		Config: func(*ast.Program, *source.Diags) *config.Config {
 			return &config.Config{MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 8, MaxBPFProgs: 8, OnStackLimit: 32, MissingProbes: "error"}
 		},

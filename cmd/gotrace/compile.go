@@ -43,13 +43,13 @@ func (a *app) btfFile() string {
 const btfMagic = 0xeb9f
 
 // target is what a script is compiled for, as the flags say.
-func (a *app) target() (*probes.Env, *builtins.Session, error) {
+func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	o := a.opt
 	env := &probes.Env{
 		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid,
 		NoFeature: o.noFeature, USDTFileActivation: o.usdtFile, DebugInfo: o.debugInfo,
 	}
-	sess := &builtins.Session{
+	sess := &builtins.Invocation{
 		Params: o.params, Options: o.scriptOpts, Unsafe: o.unsafe, PID: o.pid,
 		Verbose: o.verbose, Warnings: o.warnings,
 		IncludeDirs: o.includeDirs, IncludeFiles: o.includeFiles, Files: a.files,
@@ -83,7 +83,7 @@ func (a *app) compile(f *source.File) (*object.Object, bool) {
 	}
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Options{
-		Env: env, Session: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
+		Env: env, Invocation: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
 		ForeignReaders: a.opt.emitELF != "",
 	}, &diags)
 	for _, d := range diags.All() {

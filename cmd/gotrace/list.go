@@ -170,7 +170,7 @@ func (a *app) listProgram(f *source.File) int {
 	}
 	var diags source.Diags
 	checked := lang.Load(f, lang.Options{
-		Env: env, Session: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv,
+		Env: env, Invocation: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv,
 	}, &diags)
 	a.report.diags(diags.All())
 	if diags.HasErrors() || checked == nil || !a.checkOptions(checked.Options) {

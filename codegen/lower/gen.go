@@ -27,8 +27,8 @@ func (f *fn) Kernel() probes.Kernel { return f.k }
 // Config is the script's configuration.
 func (f *fn) Config() *config.Config { return f.p.Config }
 
-// Session is what the command line says.
-func (f *fn) Session() *builtins.Session { return f.p.Session }
+// Invocation is what the command line says.
+func (f *fn) Invocation() *builtins.Invocation { return f.p.Invocation }
 
 // Value computes an argument of one word.
 func (f *fn) Value(a *builtins.Arg) *ir.Value {

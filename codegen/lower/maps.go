@@ -130,7 +130,7 @@ func (f *fn) ifFound(st *plan.Map, p *ir.Value, read func(p *ir.Value) *ir.Value
 
 // noEntry counts a read of what is not in the map, where -k asks for it.
 func (f *fn) noEntry(st *plan.Map) {
-	if f.Session().Warnings {
+	if f.Invocation().Warnings {
 		f.Count(object.NoEntry, f.b.Pos, st.Info.Name)
 	}
 }

@@ -115,7 +115,7 @@ func (f *fn) object(e ast.Expr) *ir.Value {
 // these counts but with -k: without it there is the load only.
 func (f *fn) loadSeen(p place) *ir.Value {
 	v := f.load(p)
-	if p.space != types.BTF || current(p.ptr) || !f.p.Session.Warnings {
+	if p.space != types.BTF || current(p.ptr) || !f.p.Invocation.Warnings {
 		return v
 	}
 	off, size := p.off, p.t.Size

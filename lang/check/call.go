@@ -340,7 +340,7 @@ func (c *checker) NeedsPoint() {
 	}
 }
 
-func (c *checker) Session() *builtins.Session { return c.sess }
+func (c *checker) Invocation() *builtins.Invocation { return c.sess }
 
 func (c *checker) UseKey(m *builtins.MapInfo, key *types.Type, s source.Span) {
 	for _, st := range c.order {

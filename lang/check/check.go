@@ -28,10 +28,10 @@ const maxPasses = 64
 // Types are found by repetition. A pass walks all programs in order and joins
 // what it sees into the variables and maps; passes follow until nothing
 // changes any more, and the last one, which knows everything, reports.
-func Check(p *ast.Program, decls *cdecl.Decls, env *probes.Env, defs *builtins.Registry, cfg *config.Config, sess *builtins.Session, diags *source.Diags) *Program {
+func Check(p *ast.Program, decls *cdecl.Decls, env *probes.Env, defs *builtins.Registry, cfg *config.Config, sess *builtins.Invocation, diags *source.Diags) *Program {
 	c := &checker{
 		defs: defs, env: env, cfg: cfg, sess: sess, diags: diags,
-		prog: &Program{Source: p, Config: cfg, Session: sess, Env: env, Defs: defs},
+		prog: &Program{Source: p, Config: cfg, Invocation: sess, Env: env, Defs: defs},
 		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
 		unstable: map[string]bool{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, strs: map[ast.Expr]*ast.Call{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
@@ -75,7 +75,7 @@ type checker struct {
 	defs  *builtins.Registry
 	env   *probes.Env
 	cfg   *config.Config
-	sess  *builtins.Session
+	sess  *builtins.Invocation
 	diags *source.Diags
 	prog  *Program
 	info  *Info

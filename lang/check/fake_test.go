@@ -186,7 +186,7 @@ func fakeDefs() *builtins.Registry {
 }
 
 // session is what the command line of every test says.
-var session = &builtins.Session{Params: []string{"7", "io:read", "1k"}}
+var session = &builtins.Invocation{Params: []string{"7", "io:read", "1k"}}
 
 // checkText parses and checks a script.
 func checkText(name, text string) (*Program, *source.Diags) {

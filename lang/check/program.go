@@ -20,15 +20,15 @@ import (
 
 // Program is a checked script.
 type Program struct {
-	Source  *ast.Program
-	Config  *config.Config
-	Session *builtins.Session
-	Env     *probes.Env
-	Defs    *builtins.Registry
-	Progs   []*Prog
-	Maps    []*builtins.MapInfo // in order of first use
-	Info    *Info
-	Options []object.Option // what getopt() calls declare, for --help
+	Source     *ast.Program
+	Config     *config.Config
+	Invocation *builtins.Invocation
+	Env        *probes.Env
+	Defs       *builtins.Registry
+	Progs      []*Prog
+	Maps       []*builtins.MapInfo // in order of first use
+	Info       *Info
+	Options    []object.Option // what getopt() calls declare, for --help
 }
 
 // Prog is one BPF program to be.

@@ -32,7 +32,7 @@ func encoded(t testing.TB) [][]byte {
 	for _, s := range scripts {
 		var diags source.Diags
 		obj, err := codegen.Compile(source.NewFile("stdin", s), codegen.Options{
-			Env: &probes.Env{Kernel: k}, Session: &builtins.Session{},
+			Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
 		}, &diags)
 		if err != nil {
 			t.Fatal(err)

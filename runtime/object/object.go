@@ -20,15 +20,15 @@ import (
 
 // Object is a compiled script.
 type Object struct {
-	Programs []*Program  // in the order of the script
-	Kernel   []KernelMap // the kernel maps to create, by name
-	Maps     []Map       // the script's maps, in order of first use
-	Events   []Event     // by event number
-	Sites    []Site      // by site number
-	Settings Settings
-	Session  Session
-	Options  []Option // what the script's getopt calls declare
-	Needs    Needs
+	Programs   []*Program  // in the order of the script
+	Kernel     []KernelMap // the kernel maps to create, by name
+	Maps       []Map       // the script's maps, in order of first use
+	Events     []Event     // by event number
+	Sites      []Site      // by site number
+	Settings   Settings
+	Invocation Invocation
+	Options    []Option // what the script's getopt calls declare
+	Needs      Needs
 }
 
 // Program is one BPF program.
@@ -128,9 +128,9 @@ type Settings struct {
 	Warnings         bool // -k: report faults that give 0
 }
 
-// Session is what the command line said when the script was compiled. The code
+// Invocation is what the command line said when the script was compiled. The code
 // depends on all of it.
-type Session struct {
+type Invocation struct {
 	Params   []string // $1 …
 	Options  []Option // --name=value, by name; Default is the value
 	Unsafe   bool

@@ -10,7 +10,7 @@ import (
 func (o *Object) String() string {
 	var b strings.Builder
 	o.Needs.print(&b)
-	o.Session.print(&b)
+	o.Invocation.print(&b)
 	fmt.Fprintf(&b, "settings %+v\n", o.Settings)
 	for _, opt := range o.Options {
 		fmt.Fprintf(&b, "option %s default %q %q\n", opt.Name, opt.Default, opt.Doc)
@@ -54,7 +54,7 @@ func (n *Needs) print(b *strings.Builder) {
 	}
 }
 
-func (s *Session) print(b *strings.Builder) {
+func (s *Invocation) print(b *strings.Builder) {
 	b.WriteString("session")
 	for _, p := range s.Params {
 		b.WriteString(" " + strconv.Quote(p))

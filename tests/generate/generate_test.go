@@ -130,9 +130,9 @@ func (c *tally) log(t *testing.T, name string) {
 func (c *tally) compile(t *testing.T, k probes.Kernel, text string) *object.Object {
 	var diags source.Diags
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
-		Env:     &probes.Env{Kernel: k, Unsafe: true},
-		Session: &builtins.Session{Unsafe: true, Params: []string{"7"}},
-		Verify:  true,
+		Env:        &probes.Env{Kernel: k, Unsafe: true},
+		Invocation: &builtins.Invocation{Unsafe: true, Params: []string{"7"}},
+		Verify:     true,
 	}, &diags)
 	if err != nil {
 		t.Errorf("%s%.2000v", text, err)

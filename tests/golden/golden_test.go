@@ -62,11 +62,11 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 	t.Helper()
 	var out compiled
 	var diags source.Diags
-	sess := &builtins.Session{Params: c.args, Options: c.options, Unsafe: c.unsafe, Warnings: c.warnings}
+	sess := &builtins.Invocation{Params: c.args, Options: c.options, Unsafe: c.unsafe, Warnings: c.warnings}
 	obj, err := codegen.Compile(source.NewFile("stdin", c.source), codegen.Options{
-		Env:     &probes.Env{Kernel: k, Unsafe: c.unsafe},
-		Session: sess,
-		Config:  settings,
+		Env:        &probes.Env{Kernel: k, Unsafe: c.unsafe},
+		Invocation: sess,
+		Config:     settings,
 		Dump: func(stage, text string) {
 			switch stage {
 			case "ir":

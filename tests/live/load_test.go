@@ -85,8 +85,8 @@ func compile(t *testing.T, k *kernel.Kernel, text string) (*object.Object, []sou
 	t.Helper()
 	var diags source.Diags
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
-		Env:     &probes.Env{Kernel: k, Unsafe: true},
-		Session: &builtins.Session{Unsafe: true},
+		Env:        &probes.Env{Kernel: k, Unsafe: true},
+		Invocation: &builtins.Invocation{Unsafe: true},
 		Config: func(p *ast.Program, diags *source.Diags) *config.Config {
 			return lang.Configure(p, nil, diags)
 		},
