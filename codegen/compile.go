@@ -199,7 +199,7 @@ func (c *compilation) emit() error {
 	k := c.opts.Env.Kernel
 	v := k.Release()
 	var err error
-	c.out, err = bpf.Emit(c.lowered.Module, bpf.Options{
+	c.out, err = bpf.Emit(c.lowered.Module, bpf.Target{
 		V4:           k.Has(probes.FeatISAv4),
 		VarStack:     !v.Less(probes.Version{Major: 5, Minor: 12}),
 		CPUs:         k.NumCPU(),

@@ -54,7 +54,7 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 // the tree without them, and what the C section declares.
 func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
 	release := o.Env.Kernel.Release()
-	decls := cdecl.Parse(p.C, cdecl.Options{
+	decls := cdecl.Parse(p.C, cdecl.Includes{
 		Kernel: o.Env.Kernel, Dirs: o.Invocation.IncludeDirs, Files: o.Invocation.IncludeFiles, Reader: o.Invocation.Files,
 		Release: [2]int{release.Major, release.Minor},
 		Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"},

@@ -118,7 +118,7 @@ func (s *Session) attachProg(p *object.Program) error {
 		if err == nil {
 			s.links = append(s.links, attached{link, nil, p})
 			for i := range p.Points {
-				s.attachedTo[newPlace(&p.Points[i])] = true
+				s.attachedTo[countedAs(&p.Points[i])] = true
 			}
 			return nil
 		}
@@ -137,19 +137,19 @@ func (s *Session) attachProg(p *object.Program) error {
 			continue
 		}
 		s.links = append(s.links, attached{link, at, p})
-		s.attachedTo[newPlace(at)] = true
+		s.attachedTo[countedAs(at)] = true
 	}
 	return nil
 }
 
-// place is an attach point as users count them: one name in one place of the
+// counted is an attach point as users count them: one name in one place of the
 // script. A static probe may be at several addresses.
-type place struct {
+type counted struct {
 	name string
 	at   source.Span
 }
 
-func newPlace(at *object.Point) place { return place{at.Name, at.Span} }
+func countedAs(at *object.Point) counted { return counted{at.Name, at.Span} }
 
 // notAttached is what the setting missing_probes makes of a point that could not
 // be attached: an error, a warning, or nothing.

@@ -89,7 +89,7 @@ func loadScript(t *testing.T, text string) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Load(obj, Options{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Options{}), Stderr: io.Discard})
+	s, err := Load(obj, Options{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Style{}), Stderr: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}

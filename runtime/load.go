@@ -41,7 +41,7 @@ func Load(obj *object.Object, opt Options) (*Session, error) {
 		obj: obj, opt: opt, defs: opt.Defs,
 		at: &probes.Env{Kernel: opt.Kernel}, kinds: map[string]*probes.Kind{},
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
-		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{}, attachedTo: map[place]bool{}, missed: map[*object.Program]uint64{},
+		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{}, attachedTo: map[counted]bool{}, missed: map[*object.Program]uint64{},
 		ending: newEnding(), done: make(chan struct{}),
 	}
 	s.opt.Sink = openSink{opt.Sink, s}

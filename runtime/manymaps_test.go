@@ -33,10 +33,10 @@ func TestManyMaps(t *testing.T) {
 				s.want(t, "no keys", fmt.Sprintf("@u%d", i), 1, runs*2)
 			}
 			// What is cleared is no other map.
-			if err := s.env.ClearMap("@m1"); err != nil {
+			if err := s.env.Maps().Clear("@m1"); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.env.ZeroMap("@s2"); err != nil {
+			if err := s.env.Maps().Zero("@s2"); err != nil {
 				t.Fatal(err)
 			}
 			s.want(t, "cleared", "@m1", 0, 0)

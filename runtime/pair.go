@@ -24,7 +24,7 @@ func (s *Session) attachPair(p *object.Program) bool {
 	s.progs[p.Name] = prog
 	s.links = append(s.links, attached{link, nil, p})
 	for _, at := range slices.Concat(p.Points, s.obj.Programs[p.Partner.Program].Points) {
-		s.attachedTo[newPlace(&at)] = true
+		s.attachedTo[countedAs(&at)] = true
 	}
 	return true
 }

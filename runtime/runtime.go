@@ -144,7 +144,7 @@ type Session struct {
 	maps       map[string]*ebpf.Map // by kernel name
 	progs      map[string]*ebpf.Program
 	links      []attached
-	attachedTo map[place]bool
+	attachedTo map[counted]bool
 	missed     map[*object.Program]uint64 // events that the kernel did not run a detached program for
 	// detached are links whose programs have been taken off, to be closed.
 	detached []attached

@@ -48,7 +48,7 @@ func (s *Session) runTests() error {
 	for _, p := range s.points(probes.AsTest) {
 		var out bytes.Buffer
 		w := output.NewWriter(&out, output.None)
-		s.opt.Sink = output.NewText(w, &out, output.Options{Trailer: s.obj.Settings.StrTruncTrailer})
+		s.opt.Sink = output.NewText(w, &out, output.Style{Trailer: s.obj.Settings.StrTruncTrailer})
 		start := time.Now()
 		ret, err := s.runProgram(p.prog)
 		took := time.Since(start)

@@ -161,7 +161,7 @@ var (
 func (o testObject) run(ctx context.Context, opt Options) (stdout, stderr string, status int) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
-	opt.Sink = output.NewText(output.NewWriter(&out, output.Line), &errs, output.Options{})
+	opt.Sink = output.NewText(output.NewWriter(&out, output.Line), &errs, output.Style{})
 	opt.Stderr = &errs
 	s, err := o.load(opt)
 	if err != nil {
@@ -260,7 +260,7 @@ func TestCountsAreExact(t *testing.T) {
 func TestClearAndZero(t *testing.T) {
 	o := counters(t)
 	var out bytes.Buffer
-	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
+	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Style{})
 	s, err := o.load(Options{Sink: sink})
 	if err != nil {
 		t.Fatal(err)
@@ -313,7 +313,7 @@ func TestKeyedMaps(t *testing.T) {
 	hash("many", ebpf.PerCPUHash, true, sumT)
 	o.prog(begin, "", "")
 	var out bytes.Buffer
-	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Options{})
+	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Style{})
 	s, err := o.load(Options{Sink: sink})
 	if err != nil {
 		t.Fatal(err)
@@ -413,7 +413,7 @@ func TestVerifierError(t *testing.T) {
 	o.prog(begin, "", "", asm.Mov.Imm(asm.R1, 5), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord))
 	at := source.Span{File: f, Start: 13, End: 15}
 	o.Programs[0].Lines = []source.Span{{}, at, {}, {}}
-	_, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
+	_, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Style{})})
 	var de source.DiagError
 	if !errors.As(err, &de) || de[0].Span != at || !strings.Contains(de[0].Msg, "R1 invalid mem access") {
 		t.Errorf("error %v", err)
@@ -425,7 +425,7 @@ func TestAttachAllOrNothing(t *testing.T) {
 	o := newObject(t)
 	o.prog(tp, "syscalls", "sys_enter_getpriority")
 	o.prog(tp, "syscalls", "no_such_event")
-	s, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Options{})})
+	s, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Style{})})
 	if err != nil {
 		t.Fatal(err)
 	}

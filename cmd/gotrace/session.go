@@ -46,7 +46,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		return statusError
 	}
 	a.messages.w = a.report.w
-	sinkOpt := output.Options{
+	sinkOpt := output.Style{
 		Trailer: obj.Settings.StrTruncTrailer, Quiet: o.quiet,
 		NoWarnings: o.noWarnings, Color: a.report.color,
 	}

@@ -50,8 +50,8 @@ const (
 	scratchMax  = 32 << 10
 )
 
-// Options says what the kernel at hand can do and how programs are loaded.
-type Options struct {
+// Target says what the kernel at hand can do and how programs are loaded.
+type Target struct {
 	V4       bool // instructions of Linux 6.6: sign-extending moves and loads, signed division
 	VarStack bool // Linux 5.12: stack access at variable offsets
 
@@ -103,7 +103,7 @@ func limitError(p *ir.Prog, f *ir.Func, what string) error {
 }
 
 // Emit compiles m, which it does not change.
-func Emit(m *ir.Module, opts Options) (*Output, error) {
+func Emit(m *ir.Module, opts Target) (*Output, error) {
 	out := &Output{}
 	e := &emission{
 		opts:    &opts,
@@ -147,7 +147,7 @@ func Emit(m *ir.Module, opts Options) (*Output, error) {
 
 // emission is the state that programs of one module share: the scratch map.
 type emission struct {
-	opts    *Options
+	opts    *Target
 	scratch *ir.Map
 	wide    *ir.Map
 	elem    int   // current element

@@ -41,7 +41,7 @@ func TestGolden(t *testing.T) {
 				opt.Run(m)
 			}
 			before := m.String()
-			out, err := Emit(m, Options{})
+			out, err := Emit(m, Target{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func BenchmarkEmit(b *testing.B) {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			n := 0
 			for b.Loop() {
-				out, err := Emit(m, Options{})
+				out, err := Emit(m, Target{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -166,27 +166,27 @@ func (e *emitter) emergency(i int) int64 {
 	return e.spare[i]
 }
 
-func (e *emitter) place(v vreg) place {
+func (e *emitter) spot(v vreg) spot {
 	info := &e.f.vregs[v]
 	if info.mem {
-		return place{mem: true, off: -(e.f.stack + 8*int64(info.loc+1))}
+		return spot{mem: true, off: -(e.f.stack + 8*int64(info.loc+1))}
 	}
-	return place{reg: asm.Register(info.loc)}
+	return spot{reg: asm.Register(info.loc)}
 }
 
 func (e *emitter) reg(v vreg) asm.Register {
-	p := e.place(v)
+	p := e.spot(v)
 	if p.mem {
 		panic("bpf: spilled register in an instruction")
 	}
 	return p.reg
 }
 
-func (e *emitter) source(o operand) (p place) {
+func (e *emitter) source(o operand) (p spot) {
 	if o.usesReg() {
-		return e.place(o.v)
+		return e.spot(o.v)
 	}
-	return place{}
+	return spot{}
 }
 
 // edgeMoves is the moves on the edge from b to s.
@@ -198,7 +198,7 @@ func (e *emitter) edgeMoves(b, s *mblock) []move {
 	moves := make([]move, 0, len(s.phis))
 	for i := range s.phis {
 		o := s.phis[i].args[k]
-		moves = append(moves, move{dst: e.place(s.phis[i].dst), src: o, at: e.source(o)})
+		moves = append(moves, move{dst: e.spot(s.phis[i].dst), src: o, at: e.source(o)})
 	}
 	return moves
 }
@@ -218,7 +218,7 @@ func (e *emitter) inst(b *mblock, in *inst, next *mblock) {
 		var moves []move
 		for i, o := range in.args {
 			if o.kind == opReg {
-				moves = append(moves, move{dst: e.place(o.v), src: reg(0), at: place{reg: asm.R1 + asm.Register(i)}})
+				moves = append(moves, move{dst: e.spot(o.v), src: reg(0), at: spot{reg: asm.R1 + asm.Register(i)}})
 			}
 		}
 		e.parallel(moves, [numRegs]bool{})
@@ -227,7 +227,7 @@ func (e *emitter) inst(b *mblock, in *inst, next *mblock) {
 	case mReload:
 		e.load(e.reg(in.dst), in.a, e.source(in.a))
 	case mSpill:
-		e.add(asm.StoreMem(asm.R10, int16(e.place(in.dst).off), e.reg(in.a.v), asm.DWord))
+		e.add(asm.StoreMem(asm.R10, int16(e.spot(in.dst).off), e.reg(in.a.v), asm.DWord))
 	case mALU:
 		e.alu(in)
 	case mUnary:
@@ -359,7 +359,7 @@ func (e *emitter) unary(in *inst) {
 	switch in.alu {
 	case asm.Mov, asm.MovSX8, asm.MovSX16, asm.MovSX32:
 		if in.a.kind != opReg {
-			e.load(d, in.a, place{})
+			e.load(d, in.a, spot{})
 			in.a = reg(in.dst)
 		}
 		if in.word {
@@ -388,7 +388,7 @@ func atomic(op asm.AtomicOp, base, src asm.Register, size asm.Size, off int16) a
 func (e *emitter) call(in *inst) {
 	var moves []move
 	for i, o := range in.args {
-		moves = append(moves, move{dst: place{reg: asm.R1 + asm.Register(i)}, src: o, at: e.source(o)})
+		moves = append(moves, move{dst: spot{reg: asm.R1 + asm.Register(i)}, src: o, at: e.source(o)})
 	}
 	var taken [numRegs]bool
 	for r := 6; r < numRegs; r++ {

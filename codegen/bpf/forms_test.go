@@ -16,7 +16,7 @@ import (
 const outMap = "map out array key 4 value 256 max 1\n"
 
 // runText compares kernel and interpreter on a program given as text.
-func runText(t *testing.T, text string, opts Options) {
+func runText(t *testing.T, text string, opts Target) {
 	t.Helper()
 	needKernel(t)
 	m, err := irtest.Parse(text)
@@ -77,7 +77,7 @@ b0:
 	v8 = const 8
 	v9 = eq v0 v8
 	ret v9
-`, Options{})
+`, Target{})
 }
 
 // TestBulk clears and copies more than is done in a straight line.
@@ -107,7 +107,7 @@ b0:
 	store64 v6 +16 v9
 	copy v6 +25 v3 201
 	ret v1
-`, Options{})
+`, Target{})
 }
 
 // TestMisaligned accesses stack words at odd offsets, which the kernel refuses
@@ -137,7 +137,7 @@ b0:
 	zero v7 +18 1
 	copy v6 +24 v7 19
 	ret v4
-`, Options{})
+`, Target{})
 }
 
 // TestFar accesses memory farther from an address than an instruction reaches.
@@ -172,7 +172,7 @@ b0:
 	if haveFetch() {
 		fetch = "v5 = xchg64 v2 +40000 v4"
 	}
-	runText(t, strings.Replace(text, "XCHG", fetch, 1), Options{})
+	runText(t, strings.Replace(text, "XCHG", fetch, 1), Target{})
 }
 
 func TestEmitErrors(t *testing.T) {
@@ -186,7 +186,7 @@ func TestEmitErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Emit(m, Options{})
+		_, err = Emit(m, Target{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %s", err, c.want)
 		}
@@ -197,7 +197,7 @@ func TestEmitErrors(t *testing.T) {
 // value it came from.
 func TestSpans(t *testing.T) {
 	m := irtest.MustParse(outMap + "prog p kind \"k\"\nfunc main(ctx)\nb0:\nv0 = const 0x123456789abcdef\nv1 = mapvalue out\nstore64 v1 v0\nret v0\n")
-	out, err := Emit(m, Options{})
+	out, err := Emit(m, Target{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestDeterminism(t *testing.T) {
 		m := irgen.Program(seed, irgen.Config{Size: 60, BigSlots: true, Calls: true})
 		var texts [2]string
 		for i := range texts {
-			out, err := Emit(m, Options{})
+			out, err := Emit(m, Target{})
 			if err != nil {
 				t.Fatal(err)
 			}

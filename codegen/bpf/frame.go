@@ -211,9 +211,9 @@ func (d *derived) pin(f *ir.Func) {
 	}
 }
 
-// place gives each slot of list the lowest offset that no clashing slot has,
+// spot gives each slot of list the lowest offset that no clashing slot has,
 // and returns the offsets by slot index and the slots that exceed limit.
-func (d *derived) place(list []int, limit int64) (at map[int]int64, top int64, left []int) {
+func (d *derived) spot(list []int, limit int64) (at map[int]int64, top int64, left []int) {
 	at = map[int]int64{}
 	for _, i := range list {
 		size := (d.slots[i].size + 7) &^ 7
@@ -252,7 +252,7 @@ type layout struct {
 // layoutSlots puts the slots of f on the stack as far as limit bytes go and the
 // rest into scratch memory, from where its users get it through a map lookup
 // that this adds to the function.
-func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*layout, error) {
+func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*layout, error) {
 	foldAddresses(f)
 	d := findSlots(f)
 	lay := &layout{frame: map[*ir.Value]int64{}}
@@ -286,12 +286,12 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 		})
 	}
 	bySize(stack, -1)
-	at, top, left := d.place(stack, limit-8*min(1, int64(len(away))))
+	at, top, left := d.spot(stack, limit-8*min(1, int64(len(away))))
 	if len(left) > 0 {
 		// Small ones first, behind those that must be here; and 8 bytes for the key of
 		// the scratch lookup.
 		bySize(stack, 1)
-		at, top, left = d.place(stack, limit-8)
+		at, top, left = d.spot(stack, limit-8)
 		for _, i := range left {
 			if s := &d.slots[i]; s.pointers {
 				return nil, fmt.Errorf("the %d bytes that a loop's body shares with what is around it do not fit the stack", s.size)
@@ -309,7 +309,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Options, scratch scratchRef) (*l
 	}
 	sort.Ints(away)
 	bySize(away, -1)
-	inScratch, bytes, _ := d.place(away, 1<<40)
+	inScratch, bytes, _ := d.spot(away, 1<<40)
 	lay.scratch = bytes
 	key := insertScratch(f, d, inScratch, scratch)
 	lay.stack += 8

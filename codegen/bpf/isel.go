@@ -17,7 +17,7 @@ import (
 type selector struct {
 	f     *ir.Func
 	m     *mfunc
-	opts  *Options
+	opts  *Target
 	uses  []int
 	terms []int       // of those uses, the ones by terminators
 	calls []int       // and as arguments of calls
@@ -40,7 +40,7 @@ type cached struct {
 	pos source.Span
 }
 
-func selectInstructions(f *ir.Func, lay *layout, opts *Options) *mfunc {
+func selectInstructions(f *ir.Func, lay *layout, opts *Target) *mfunc {
 	splitCriticalEdges(f)
 	s := &selector{
 		f: f, opts: opts, uses: f.Uses(), vregs: make([]vreg, f.NumValues()), sexts: make([]*ir.Value, f.NumValues()),

@@ -80,9 +80,9 @@ func analyze(f *mfunc) *liveness {
 		}
 		for k := len(b.insts) - 1; k >= 0; k-- {
 			in := b.insts[k]
-			eachDef(in, func(v vreg) { closeAt(v, in.place+posDef) })
+			eachDef(in, func(v vreg) { closeAt(v, in.spot+posDef) })
 			if in.op == mCall {
-				lv.calls = append(lv.calls, rng{in.place + posCall, in.place + posCall + 1})
+				lv.calls = append(lv.calls, rng{in.spot + posCall, in.spot + posCall + 1})
 			}
 			use := func(o *operand, end int) {
 				if o.usesReg() {
@@ -90,12 +90,12 @@ func analyze(f *mfunc) *liveness {
 				}
 			}
 			if in.lateB() {
-				use(&in.b, in.place+posLate)
+				use(&in.b, in.spot+posLate)
 				if in.op == mSet {
-					use(&in.a, in.place+posLate)
+					use(&in.a, in.spot+posLate)
 				}
 			}
-			in.operands(func(o *operand) { use(o, in.place+posUse+1) })
+			in.operands(func(o *operand) { use(o, in.spot+posUse+1) })
 		}
 		for _, p := range b.phis {
 			closeAt(p.dst, b.start)
@@ -143,7 +143,7 @@ func (f *mfunc) findLive() {
 			}
 		}
 		for _, in := range b.insts {
-			in.place = pos
+			in.spot = pos
 			pos += posCount
 			in.operands(func(o *operand) {
 				if o.usesReg() && !last(defs[o.v], i) && !last(uses[o.v], i) {

@@ -71,7 +71,7 @@ func accepts(insns ...asm.Instruction) bool {
 
 // differ runs the only program of m in the kernel and in the interpreter, both
 // with the same context, and compares results and map "out".
-func differ(t *testing.T, m *ir.Module, opts Options, ctxs [][]byte) {
+func differ(t *testing.T, m *ir.Module, opts Target, ctxs [][]byte) {
 	t.Helper()
 	runtime.LockOSThread() // programs ask for the thread
 	defer runtime.UnlockOSThread()
@@ -150,9 +150,9 @@ func TestDifferential(t *testing.T) {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)
 		}
 		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			differ(t, m, Options{V4: v4 && seed%2 == 0, OnStackLimit: int(seed%5) * 16}, irgen.Contexts(seed, 4))
+			differ(t, m, Target{V4: v4 && seed%2 == 0, OnStackLimit: int(seed%5) * 16}, irgen.Contexts(seed, 4))
 			opt.Run(m)
-			differ(t, m, Options{V4: v4 && seed%2 == 1, VarStack: v4, OnStackLimit: int(seed%6) * 16}, irgen.Contexts(seed, 4))
+			differ(t, m, Target{V4: v4 && seed%2 == 1, VarStack: v4, OnStackLimit: int(seed%6) * 16}, irgen.Contexts(seed, 4))
 		})
 		if !ok {
 			break

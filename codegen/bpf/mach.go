@@ -68,21 +68,21 @@ const (
 
 // inst is a machine instruction over virtual registers.
 type inst struct {
-	op    mop
-	alu   asm.ALUOp
-	jump  asm.JumpOp
-	size  asm.Size
-	word  bool // 32-bit operation
-	sext  bool // mLoad: sign-extending
-	off   int16
-	dst   vreg
-	a, b  operand
-	args  []operand // mCall; of mParams: the registers defined
-	val   *ir.Value // mCall: what is called
-	then  *mblock
-	els   *mblock
-	place int // position in the numbering of the whole function
-	pos   source.Span
+	op   mop
+	alu  asm.ALUOp
+	jump asm.JumpOp
+	size asm.Size
+	word bool // 32-bit operation
+	sext bool // mLoad: sign-extending
+	off  int16
+	dst  vreg
+	a, b operand
+	args []operand // mCall; of mParams: the registers defined
+	val  *ir.Value // mCall: what is called
+	then *mblock
+	els  *mblock
+	spot int // position in the numbering of the whole function
+	pos  source.Span
 }
 
 // lateB reports whether b must stay intact until dst is written: a two-operand

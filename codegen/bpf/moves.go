@@ -6,8 +6,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// place is where a move goes: a register, or a stack word at an offset from r10.
-type place struct {
+// spot is where a move goes: a register, or a stack word at an offset from r10.
+type spot struct {
 	mem bool
 	reg asm.Register
 	off int64
@@ -15,9 +15,9 @@ type place struct {
 
 // move is one of several that happen at once.
 type move struct {
-	dst place
+	dst spot
 	src operand // registers and homes as places already:
-	at  place   // where src's virtual register is, if it has one
+	at  spot    // where src's virtual register is, if it has one
 }
 
 func (m *move) fromPlace() bool { return m.src.usesReg() }
@@ -34,7 +34,7 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 			pending = append(pending, m)
 		}
 	}
-	reads := func(p place) bool {
+	reads := func(p spot) bool {
 		for i := range pending {
 			if pending[i].fromPlace() && pending[i].at == p {
 				return true
@@ -47,7 +47,7 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 	spare := func() (asm.Register, bool) {
 	next:
 		for r := range numRegs {
-			p := place{reg: asm.Register(r)}
+			p := spot{reg: asm.Register(r)}
 			if taken[r] || reads(p) {
 				continue
 			}
@@ -65,7 +65,7 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 		for i := range pending {
 			m := pending[i]
 			// A move may read the place it writes (a sum onto itself).
-			pending[i].src.kind, pending[i].at = opNone, place{}
+			pending[i].src.kind, pending[i].at = opNone, spot{}
 			blocked := reads(m.dst)
 			pending[i] = m
 			if !blocked {
@@ -76,11 +76,11 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 		if ready < 0 {
 			// Only cycles are left: put what the first one overwrites aside.
 			old := pending[0].dst
-			aside := place{}
+			aside := spot{}
 			if r, ok := spare(); ok && !old.mem {
 				aside.reg = r
 			} else {
-				aside = place{mem: true, off: e.emergency(0)}
+				aside = spot{mem: true, off: e.emergency(0)}
 			}
 			e.move(move{dst: aside, src: reg(0), at: old}, spare)
 			for i := range pending {
@@ -127,7 +127,7 @@ func (e *emitter) move(m move, spare func() (asm.Register, bool)) {
 }
 
 // load puts o, whose virtual register is at p, into register r.
-func (e *emitter) load(r asm.Register, o operand, p place) {
+func (e *emitter) load(r asm.Register, o operand, p spot) {
 	switch o.kind {
 	case opReg, opSum:
 		switch {

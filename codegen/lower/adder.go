@@ -25,7 +25,7 @@ const (
 )
 
 // countAdditions counts the places in a program that add to each map.
-func (u *unit) countAdditions(nodes ...ast.Node) map[*builtins.MapInfo]int {
+func (u *shared) countAdditions(nodes ...ast.Node) map[*builtins.MapInfo]int {
 	n := map[*builtins.MapInfo]int{}
 	note := func(e ast.Expr) {
 		if x, ok := e.(*ast.Index); ok {
@@ -96,7 +96,7 @@ func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir
 	for i := range params {
 		params[i] = ir.Int
 	}
-	g := newFn(f.unit, f.irp, f.prog, fmt.Sprintf("add%d", len(f.irp.Subs)+1), params...)
+	g := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("add%d", len(f.irp.Subs)+1), params...)
 	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
 	g.b.Fn.Global = true
 	g.adders, g.ready = f.adders, map[ast.Expr]place{}

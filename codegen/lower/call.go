@@ -64,7 +64,7 @@ func (f *fn) function(fun *check.Func, args []*ir.Value) *ir.Func {
 		}
 		params = append(params, t)
 	}
-	g := newFn(f.unit, f.irp, f.prog, fun.Name, params...)
+	g := newFn(f.shared, f.irp, f.prog, fun.Name, params...)
 	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
 	g.subs, g.captured, g.script = f.subs, f.captures(fun.Params, fun.Body), fun
 	g.subs[fun] = g.b.Fn

@@ -48,7 +48,7 @@ const (
 )
 
 // callsBack reports whether a loop's body becomes a callback.
-func (u *unit) callsBack(s *ast.For) bool {
+func (u *shared) callsBack(s *ast.For) bool {
 	r, ok := s.Iter.(*ast.Range)
 	if !ok {
 		return true
@@ -181,7 +181,7 @@ func (f *fn) callback1(s *ast.For, params ...ir.Type) (*fn, *callback) {
 			f.b.Store(f.frame, cb.done, 8, f.b.Const(0))
 		})
 	}
-	body := newFn(f.unit, f.irp, f.prog, fmt.Sprintf("loop%d", len(f.irp.Subs)+1), params...)
+	body := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("loop%d", len(f.irp.Subs)+1), params...)
 	f.irp.Subs = append(f.irp.Subs, body.b.Fn)
 	body.subs, body.captured, body.result, body.callback = f.subs, f.captured, f.result, cb
 	body.additions, body.adders = f.additions, f.adders

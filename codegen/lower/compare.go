@@ -267,7 +267,7 @@ func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Valu
 	f.b.Store(frame, atY, 8, y)
 	f.b.Store(frame, atOver, 8, f.b.Const(0))
 
-	g := newFn(f.unit, f.irp, f.prog, fmt.Sprintf("compare%d", len(f.irp.Subs)+1), ir.Int, ir.PtrSlot)
+	g := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("compare%d", len(f.irp.Subs)+1), ir.Int, ir.PtrSlot)
 	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
 	g.at(f.b.Pos)
 	turn, up := g.b.Extend(g.b.Param(0), 4, false), g.b.Param(1)

@@ -11,7 +11,7 @@ import (
 // event is the number of the event that a call sends, and where in its record
 // the arguments are, the long ones packed or not. A call lowered twice (unroll)
 // is one event.
-func (u *unit) event(call *builtins.Call, args []*types.Type, lits []any, pack bool) (int, *object.Event) {
+func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack bool) (int, *object.Event) {
 	if n, ok := u.events[call]; ok {
 		return n, &u.res.Events[n]
 	}

@@ -42,7 +42,7 @@ type Result struct {
 // Lower translates p. The error is a source.DiagError: what the kernel p was
 // checked against cannot run.
 func Lower(p *plan.Program) (*Result, error) {
-	u := &unit{
+	u := &shared{
 		p: p, k: p.Env.Kernel, info: p.Info,
 		res:    &Result{Module: &ir.Module{Maps: slices.Clone(p.Kernel)}},
 		tables: newTables(),
@@ -57,8 +57,8 @@ func Lower(p *plan.Program) (*Result, error) {
 	return u.res, nil
 }
 
-// unit is a script being lowered: what its programs share.
-type unit struct {
+// shared is a script being lowered: what its programs have in common.
+type shared struct {
 	p     *plan.Program
 	k     probes.Kernel
 	info  *check.Info
@@ -68,7 +68,7 @@ type unit struct {
 }
 
 // need reports whether the kernel has a feature; if not, it says so at s.
-func (u *unit) need(feat probes.Feature, s source.Span, what string) bool {
+func (u *shared) need(feat probes.Feature, s source.Span, what string) bool {
 	if u.k.Has(feat) {
 		return true
 	}
@@ -78,7 +78,7 @@ func (u *unit) need(feat probes.Feature, s source.Span, what string) bool {
 }
 
 // program lowers one program.
-func (u *unit) program(p *check.Prog) {
+func (u *shared) program(p *check.Prog) {
 	prog := &ir.Prog{Name: p.Name, Kind: p.Ctx.Kind.Name}
 	f := newFn(u, prog, p, "main", ir.PtrCtx)
 	f.ctx = f.b.Param(0)
@@ -126,7 +126,7 @@ func (u *unit) program(p *check.Prog) {
 // fn is a function being lowered: a program's main function, a script function,
 // or the body of a loop that the kernel calls back.
 type fn struct {
-	*unit
+	*shared
 	irp  *ir.Prog
 	prog *check.Prog // the program it is part of
 	b    *ir.Builder
@@ -162,9 +162,9 @@ type fn struct {
 	frameSize int64
 }
 
-func newFn(u *unit, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type) *fn {
+func newFn(u *shared, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type) *fn {
 	return &fn{
-		unit: u, irp: irp, prog: p, b: ir.NewFunc(name, params...),
+		shared: u, irp: irp, prog: p, b: ir.NewFunc(name, params...),
 		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{}, numbers: map[*ir.Value]bool{},
 	}
 }

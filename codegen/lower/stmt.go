@@ -182,7 +182,7 @@ func (f *fn) unroll(u *ast.Unroll) {
 }
 
 // constRange is the bounds of a range where they are known.
-func (u *unit) constRange(r *ast.Range) (from, to int64, ok bool) {
+func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
 	a, b := u.info.LitOf(r.From), u.info.LitOf(r.To)
 	if a == nil || b == nil {
 		return 0, 0, false

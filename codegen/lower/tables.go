@@ -30,20 +30,20 @@ func newTables() tables {
 	}
 }
 
-func (u *unit) newMap(m ir.Map) *ir.Map {
+func (u *shared) newMap(m ir.Map) *ir.Map {
 	u.res.Module.Maps = append(u.res.Module.Maps, &m)
 	return &m
 }
 
 // array makes an array map of one element; its value grows as it is used.
-func (u *unit) array(m **ir.Map, name string) *ir.Map {
+func (u *shared) array(m **ir.Map, name string) *ir.Map {
 	if *m == nil {
 		*m = u.newMap(ir.Map{Name: name, Type: ir.Array, KeySize: 4, MaxEntries: 1})
 	}
 	return *m
 }
 
-func (u *unit) ringMap() *ir.Map {
+func (u *shared) ringMap() *ir.Map {
 	if u.ring == nil {
 		u.ring = u.newMap(ir.Map{Name: object.RingMap, Type: ir.RingBuf})
 	}
@@ -54,7 +54,7 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // literal is the offset of constant bytes in rodata. Each starts at a multiple
 // of 8 and is followed by zeros up to the next.
-func (u *unit) literal(data string) int64 {
+func (u *shared) literal(data string) int64 {
 	off, ok := u.literals[data]
 	if !ok {
 		m := u.array(&u.rodata, object.RodataMap)
@@ -69,7 +69,7 @@ func (u *unit) literal(data string) int64 {
 }
 
 // finish places what depends on all of the script.
-func (u *unit) finish() {
+func (u *shared) finish() {
 	if u.zeroLen > 0 {
 		m := u.rodata
 		off := len(m.Contents)
@@ -85,7 +85,7 @@ func (u *unit) finish() {
 }
 
 // site is the number of the counter for what goes wrong at s.
-func (u *unit) site(kind object.SiteKind, s source.Span, what string) int {
+func (u *shared) site(kind object.SiteKind, s source.Span, what string) int {
 	key := object.Site{Kind: kind, Span: s, What: what}
 	id, ok := u.siteIDs[key]
 	if !ok {

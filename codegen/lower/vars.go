@@ -22,7 +22,7 @@ type local struct {
 // captures finds the variables that are used on both sides of a loop body that
 // becomes a function of its own. A variable belongs to the innermost function
 // that all of its uses share; params belong to the outermost.
-func (u *unit) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var]bool {
+func (u *shared) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var]bool {
 	type use struct {
 		chain []*ast.For
 		many  bool

@@ -2,17 +2,17 @@ package opt
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// place is a byte in memory, as far as known: an offset from a base. Bases are
+// location is a byte in memory, as far as known: an offset from a base. Bases are
 // slots, records, values of single-element arrays, the context, and whatever
 // else an address starts from.
-type place struct {
+type location struct {
 	base *ir.Value
 	m    *ir.Map // of an OpMapValue base, in whose stead it is compared
 	off  int64
 }
 
 // locate finds where p+off is.
-func locate(p *ir.Value, off int64) place {
+func locate(p *ir.Value, off int64) location {
 	for {
 		switch {
 		case p.Op == ir.OpAdd && p.Args[0].Type != ir.Int && p.Args[1].Op == ir.OpConst:
@@ -21,14 +21,14 @@ func locate(p *ir.Value, off int64) place {
 		case p.Op == ir.OpBarrier && p.Type.IsPtr():
 			p = p.Args[0]
 		case p.Op == ir.OpMapValue:
-			return place{m: p.Map, off: off + p.Imm}
+			return location{m: p.Map, off: off + p.Imm}
 		default:
-			return place{base: p, off: off}
+			return location{base: p, off: off}
 		}
 	}
 }
 
-func (p place) sameBase(q place) bool { return p.base == q.base && p.m == q.m }
+func (p location) sameBase(q location) bool { return p.base == q.base && p.m == q.m }
 
 // root is the value a pointer starts from, through all arithmetic.
 func root(p *ir.Value) *ir.Value {
@@ -98,13 +98,13 @@ func (mi *memInfo) private(base *ir.Value) bool {
 	return base.Op == ir.OpSlot || base.Op == ir.OpCall && base.Help == ir.RingReserve
 }
 
-func mapLike(p place) bool {
+func mapLike(p location) bool {
 	return p.m != nil || p.base != nil && (p.base.Type == ir.PtrMap || p.base.Type == ir.PtrMapNil)
 }
 
 // mayAlias reports whether writing through p can change n bytes at q; size is
 // the number of bytes written, or -1 if not known.
-func (mi *memInfo) mayAlias(p place, size int64, q place, n int64) bool {
+func (mi *memInfo) mayAlias(p location, size int64, q location, n int64) bool {
 	if p.sameBase(q) {
 		return size < 0 || p.off < q.off+n && q.off < p.off+size
 	}

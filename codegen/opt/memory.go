@@ -11,7 +11,7 @@ import (
 // fact is what some bytes of memory hold: the low size bytes of val, or zeros
 // where val is nil.
 type fact struct {
-	at   place
+	at   location
 	size int64
 	val  *ir.Value
 	seq  int // when it was learnt: facts are kept in this order
@@ -246,7 +246,7 @@ func (m *memPass) replace(v, x *ir.Value) {
 	m.changed = true
 }
 
-func (m *memPass) learn(at place, size int64, val *ir.Value) {
+func (m *memPass) learn(at location, size int64, val *ir.Value) {
 	m.limit()
 	m.s.facts = append(m.s.facts, fact{at, size, val, m.fresh()})
 }
@@ -259,7 +259,7 @@ func (m *memPass) limit() {
 }
 
 // clobber forgets what a write of size bytes (-1: unknown) through p may change.
-func (m *memPass) clobber(p place, size int64) {
+func (m *memPass) clobber(p location, size int64) {
 	kept := m.spare[:0]
 	for _, f := range m.s.facts {
 		if f.at.base != nil && f.at.base.Type == ir.PtrCtx && m.mi.ctxFix || !m.mi.mayAlias(p, size, f.at, f.size) {
@@ -325,7 +325,7 @@ func (m *memPass) value(b *ir.Block, v *ir.Value) {
 }
 
 // holds reports whether storing the low size bytes of x at p changes nothing.
-func (m *memPass) holds(p place, size int64, x *ir.Value) bool {
+func (m *memPass) holds(p location, size int64, x *ir.Value) bool {
 	for _, f := range m.s.facts {
 		if !f.at.sameBase(p) || f.at.off > p.off || p.off+size > f.at.off+f.size {
 			continue
@@ -341,7 +341,7 @@ func (m *memPass) holds(p place, size int64, x *ir.Value) bool {
 }
 
 // load replaces v if what it reads is known.
-func (m *memPass) load(b *ir.Block, v *ir.Value, p place, size int64) bool {
+func (m *memPass) load(b *ir.Block, v *ir.Value, p location, size int64) bool {
 	if p.m != nil && p.m.Frozen && p.off >= 0 && p.off+size <= int64(len(p.m.Contents)) && v.Type == ir.Int {
 		n := uint64(0)
 		for i := size - 1; i >= 0; i-- {
@@ -407,7 +407,7 @@ func (m *memPass) become(v *ir.Value, op ir.Op, imm int64, args ...*ir.Value) {
 func (m *memPass) opaque(v *ir.Value) {
 	for _, x := range v.Args {
 		if x.Type.IsPtr() {
-			m.clobber(place{base: root(x)}, -1)
+			m.clobber(location{base: root(x)}, -1)
 		}
 	}
 	m.forgetMaps(nil)
@@ -455,7 +455,7 @@ func (m *memPass) call(v *ir.Value) bool {
 		m.forgetMaps(mp)
 		return false
 	case ir.RingSubmit, ir.RingDiscard:
-		m.clobber(place{base: root(v.Args[0])}, -1)
+		m.clobber(location{base: root(v.Args[0])}, -1)
 		return false
 	}
 	if v.Effect()&ir.Writes == 0 {

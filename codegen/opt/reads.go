@@ -136,7 +136,7 @@ func leaksAddresses(m *ir.Module) bool {
 
 func funcLeaks(f *ir.Func) bool {
 	number := func(x *ir.Value) bool { return x.Type == ir.Int && ownMemory(root(x).Type) }
-	held := map[place]bool{} // words of slots that pointers are stored in
+	held := map[location]bool{} // words of slots that pointers are stored in
 	holds := map[*ir.Value]bool{}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {

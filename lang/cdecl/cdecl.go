@@ -5,7 +5,7 @@
 // that line.
 //
 // Types are laid out as the System V ABI of 64-bit machines says. Names that
-// the section does not define are asked of Options.Lookup, which is how kernel
+// the section does not define are asked of Includes.Lookup, which is how kernel
 // types come from BTF without any header.
 package cdecl
 
@@ -21,8 +21,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Options say where else to look.
-type Options struct {
+// Includes say where else to look.
+type Includes struct {
 	Kernel  Kernel            // for types the C text does not define; nil: nowhere
 	Dirs    []string          // -I, searched before the system's
 	Files   []string          // --include, read first
@@ -53,7 +53,7 @@ type Decls struct {
 	// kernel and whose constants the table is expected to have.
 	Missing []string
 
-	opts     Options
+	opts     Includes
 	diags    *source.Diags
 	macros   map[string]*macro
 	budget   int      // tokens that the expansion under way may still look at
@@ -99,7 +99,7 @@ func (u *Decls) IsObjectMacro(name string) bool {
 
 // Parse reads the items of a C section. Errors go to diags; what could be
 // understood is in the Decls all the same.
-func Parse(items []*ast.CItem, opts Options, diags *source.Diags) *Decls {
+func Parse(items []*ast.CItem, opts Includes, diags *source.Diags) *Decls {
 	u := NewUnit(opts, diags)
 	var spans []source.Span
 	for _, name := range opts.Files {
@@ -123,7 +123,7 @@ func includeLine(files *source.Files, name string) string {
 }
 
 // NewUnit returns an empty unit.
-func NewUnit(opts Options, diags *source.Diags) *Decls {
+func NewUnit(opts Includes, diags *source.Diags) *Decls {
 	u := &Decls{
 		opts: opts, diags: diags, macros: map[string]*macro{}, included: map[string]bool{},
 		tags: map[string]*types.Type{}, typedefs: map[string]*types.Type{}, consts: map[string]Const{}, own: map[string]bool{},

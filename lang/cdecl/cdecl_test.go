@@ -19,7 +19,7 @@ import (
 func parse(t testing.TB, text string) (*Decls, *source.Diags) {
 	t.Helper()
 	var diags source.Diags
-	u := NewUnit(Options{}, &diags)
+	u := NewUnit(Includes{}, &diags)
 	f := source.NewFile("test.bt", text)
 	u.Add(source.Span{File: f, End: len(text)})
 	return u, &diags
@@ -142,7 +142,7 @@ func TestConditionalsSpanItems(t *testing.T) {
 		start = end
 	}
 	var diags source.Diags
-	u := Parse(items, Options{}, &diags)
+	u := Parse(items, Includes{}, &diags)
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}

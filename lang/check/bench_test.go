@@ -40,7 +40,7 @@ func run(b *testing.B, text string) {
 	defs := fakeDefs()
 	b.ResetTimer()
 	for b.Loop() {
-		if Check(p, cdecl.Parse(p.C, cdecl.Options{}, &diags), env, defs, config.Default(), session, &diags) == nil {
+		if Check(p, cdecl.Parse(p.C, cdecl.Includes{}, &diags), env, defs, config.Default(), session, &diags) == nil {
 			b.Fatal(diags.Err())
 		}
 	}

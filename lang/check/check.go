@@ -34,7 +34,7 @@ func Check(p *ast.Program, decls *cdecl.Decls, env *probes.Env, defs *builtins.R
 		prog: &Program{Source: p, Config: cfg, Invocation: sess, Env: env, Defs: defs},
 		info: newInfo(p),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
-		unstable: map[string]bool{}, said: map[place]*note{}, keys: map[*ast.Index]*ast.Tuple{}, strs: map[ast.Expr]*ast.Call{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
+		unstable: map[string]bool{}, said: map[noteKey]*note{}, keys: map[*ast.Index]*ast.Tuple{}, strs: map[ast.Expr]*ast.Call{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
 		macros: map[string]bool{}, doubts: map[string]bool{}, c: decls,
 	}
 	c.prog.Info = c.info
@@ -94,7 +94,7 @@ type checker struct {
 
 	unstable map[string]bool // features that a warning was given about
 
-	said  map[place]*note
+	said  map[noteKey]*note
 	notes []*note // in order
 
 	final     bool // types have settled: this pass reports
@@ -285,7 +285,7 @@ func (c *checker) report(d source.Diag) {
 		c.diags.Add(d)
 		return
 	}
-	k := place{c.unit.block, d.Span, d.Severity}
+	k := noteKey{c.unit.block, d.Span, d.Severity}
 	if c.fn != nil {
 		k.block = inFunction
 	}
@@ -302,8 +302,8 @@ func (c *checker) report(d source.Diag) {
 	c.notes = append(c.notes, n)
 }
 
-// place is where in which block something was said.
-type place struct {
+// noteKey is where in which block something was said.
+type noteKey struct {
 	block    int
 	span     source.Span
 	severity source.Severity

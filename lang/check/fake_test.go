@@ -209,7 +209,7 @@ func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 		}
 	}
 	env := &probes.Env{Kernel: k, Filter: func(name string) bool { return !strings.Contains(name, "filtered") }}
-	decls := cdecl.Parse(p.C, cdecl.Options{Kernel: k}, diags)
+	decls := cdecl.Parse(p.C, cdecl.Includes{Kernel: k}, diags)
 	p = macro.Expand(p, decls, fakeDefs(), diags)
 	return Check(p, decls, env, fakeDefs(), cfg, session, diags), diags
 }

@@ -20,7 +20,7 @@ func expand(head, body string) (string, *source.Diags) {
 	if diags.HasErrors() {
 		return "", diags
 	}
-	c := cdecl.Parse(p.C, cdecl.Options{}, diags)
+	c := cdecl.Parse(p.C, cdecl.Includes{}, diags)
 	p = Expand(p, c, defs, diags)
 	var probe ast.Node
 	for _, d := range p.Decls {

@@ -13,12 +13,12 @@ import (
 // JSONSink writes one object a line, everything to one writer.
 type JSONSink struct {
 	w   *Writer
-	opt Options
+	opt Style
 	buf []byte
 }
 
 // NewJSON returns a sink that writes to w.
-func NewJSON(w *Writer, opt Options) *JSONSink { return &JSONSink{w: w, opt: opt} }
+func NewJSON(w *Writer, opt Style) *JSONSink { return &JSONSink{w: w, opt: opt} }
 
 // line starts an object of the given type up to its data.
 func (j *JSONSink) line(kind string) []byte {

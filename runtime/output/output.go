@@ -94,8 +94,8 @@ type BenchResult struct {
 	Iters int
 }
 
-// Options are what both sinks can be told.
-type Options struct {
+// Style are what both sinks can be told.
+type Style struct {
 	// Trailer marks strings that were cut off (str_trunc_trailer).
 	Trailer string
 	// Quiet leaves out what is not a result of the script (-q).

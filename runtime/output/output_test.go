@@ -93,7 +93,7 @@ func TestValues(t *testing.T) {
 }
 
 // both renders the same calls in both formats.
-func both(f func(s Sink), opt Options) (text, errs, js string) {
+func both(f func(s Sink), opt Style) (text, errs, js string) {
 	var out, err, j bytes.Buffer
 	opt.Trailer = ".."
 	f(NewText(NewWriter(&out, None), &err, opt))
@@ -175,7 +175,7 @@ func TestMaps(t *testing.T) {
 			`{"type": "tseries", "data": {"@": [{"interval_start":"2026-11-22 23:29:47.900000000","value":0},{"interval_start":"2026-11-22 23:29:48.200000000","value":3}]}}`,
 		},
 	} {
-		text, errs, js := both(func(s Sink) { s.Map(c.m) }, Options{})
+		text, errs, js := both(func(s Sink) { s.Map(c.m) }, Style{})
 		check(t, "text", text, c.text)
 		check(t, "stderr", errs, "")
 		check(t, "JSON", js, c.json+"\n")
@@ -196,7 +196,7 @@ func TestEvents(t *testing.T) {
 		s.Message(Message{Kind: "helper_error", Text: "full", At: source.Span{File: f, Start: 21, End: 23}, Helper: "map_update_elem", Code: -7})
 		s.Lost(7)
 		s.End()
-	}, Options{})
+	}, Style{})
 	check(t, "text", text, "a\"b\n23(1, x)\n\n\n")
 	check(t, "stderr", errs, `Attached 1 probe
 Attached 2 probes
@@ -228,7 +228,7 @@ func TestQuiet(t *testing.T) {
 		s.Attached(3)
 		s.Message(Message{Kind: "warnf", Level: Warning, Text: "odd"})
 		s.Message(Message{Kind: "errorf", Level: Error, Text: "bad"})
-	}, Options{Quiet: true, NoWarnings: true})
+	}, Style{Quiet: true, NoWarnings: true})
 	check(t, "text", text, "")
 	check(t, "stderr", errs, "gotrace: ERROR: bad\n")
 	check(t, "JSON", js, `{"type": "errorf", "msg": "bad", "filename": "", "line": 0, "col": 0}`+"\n")
@@ -238,7 +238,7 @@ func TestTestsAndBenchmarks(t *testing.T) {
 	text, _, js := both(func(s Sink) {
 		s.Tests([]TestResult{{Name: "good", Passed: true, Ns: 5}, {Name: "bad", Ns: 6, Output: "said\n"}})
 		s.Benchmarks([]BenchResult{{Name: "b", Ns: 28, Iters: 40000}})
-	}, Options{})
+	}, Style{})
 	check(t, "text", text, `[==========] Running 2 tests.
 [ RUN      ] good
 [       OK ] good (5 ns)

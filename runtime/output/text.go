@@ -14,12 +14,12 @@ import (
 type TextSink struct {
 	w   *Writer
 	err io.Writer
-	opt Options
+	opt Style
 	buf []byte
 }
 
 // NewText returns a sink that writes results to w and everything else to err.
-func NewText(w *Writer, err io.Writer, opt Options) *TextSink {
+func NewText(w *Writer, err io.Writer, opt Style) *TextSink {
 	return &TextSink{w: w, err: err, opt: opt}
 }
 

@@ -216,7 +216,7 @@ func load(t *testing.T, specs []*Spec) []*loaded {
 	if err := ir.Verify(m); err != nil {
 		t.Fatal(err)
 	}
-	out, err := bpf.Emit(m, bpf.Options{CPUs: here.CPUs, VarStack: true})
+	out, err := bpf.Emit(m, bpf.Target{CPUs: here.CPUs, VarStack: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,8 +83,8 @@ func Compile(script string, opt Options) (*Script, error) {
 	}
 	var diags source.Diags
 	obj, err := codegen.Compile(source.NewFile(opt.Name, script), codegen.Options{
-		Env:     &probes.Env{Kernel: opt.Kernel, Unsafe: opt.Unsafe, PID: opt.PID},
-		Session: &builtins.Session{Params: opt.Params, Options: opt.Options, Unsafe: opt.Unsafe, PID: opt.PID},
+		Env:        &probes.Env{Kernel: opt.Kernel, Unsafe: opt.Unsafe, PID: opt.PID},
+		Invocation: &builtins.Invocation{Params: opt.Params, Options: opt.Options, Unsafe: opt.Unsafe, PID: opt.PID},
 	}, &diags)
 	if err != nil {
 		return nil, &Error{[]source.Diag{{Msg: err.Error()}}}

@@ -97,7 +97,7 @@ func read(root string, t *cdecl.Table) (map[string]cdecl.Const, error) {
 	for k, v := range configured {
 		defines[k] = v
 	}
-	u := cdecl.NewUnit(cdecl.Options{Defines: defines, Alone: true}, &diags)
+	u := cdecl.NewUnit(cdecl.Includes{Defines: defines, Alone: true}, &diags)
 	for _, tree := range trees {
 		top := filepath.Join(root, tree.dir)
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {

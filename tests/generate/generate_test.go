@@ -265,9 +265,9 @@ func run(obj *object.Object, p program) (ran bool, err error) {
 	ran = p.attach == "begin" && !p.unsafe
 	w := output.NewWriter(io.Discard, output.Full)
 	if len(p.body)%2 == 0 {
-		return ran, play(obj, output.NewText(w, io.Discard, output.Options{}), ran)
+		return ran, play(obj, output.NewText(w, io.Discard, output.Style{}), ran)
 	}
-	return ran, play(obj, output.NewJSON(w, output.Options{}), ran)
+	return ran, play(obj, output.NewJSON(w, output.Style{}), ran)
 }
 
 // play loads obj and, where start is set, runs it to its end.

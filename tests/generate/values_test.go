@@ -333,14 +333,14 @@ func TestValues(t *testing.T) {
 		}
 		var plain, jsonText bytes.Buffer
 		w := output.NewWriter(&plain, output.Full)
-		if err := play(obj, output.NewText(w, io.Discard, output.Options{}), true); err != nil {
+		if err := play(obj, output.NewText(w, io.Discard, output.Style{}), true); err != nil {
 			t.Errorf("%s%v", text, err)
 			continue
 		}
 		w.Flush()
 		obj = sum.compile(t, k, text)
 		w = output.NewWriter(&jsonText, output.Full)
-		if err := play(obj, output.NewJSON(w, output.Options{}), true); err != nil {
+		if err := play(obj, output.NewJSON(w, output.Style{}), true); err != nil {
 			t.Errorf("%s%v", text, err)
 			continue
 		}

@@ -60,7 +60,7 @@ func TestLoads(t *testing.T) {
 			continue // whether rightly so, the golden corpus tells
 		}
 		t.Run(name, func(t *testing.T) {
-			s, err := runtime.Load(obj, runtime.Options{Sink: output.NewText(output.NewWriter(io.Discard, output.Line), io.Discard, output.Options{}), Verbose: true})
+			s, err := runtime.Load(obj, runtime.Options{Sink: output.NewText(output.NewWriter(io.Discard, output.Line), io.Discard, output.Style{}), Verbose: true})
 			switch {
 			case err == nil:
 				loaded++
