@@ -240,7 +240,7 @@ func (a *app) readAll(f *source.File) []object.Option {
 		return nil
 	}
 	var diags source.Diags // where the tool runs there may be none of them
-	checked := lang.Load(f, lang.Options{Env: env, Session: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv}, &diags)
+	checked := lang.Load(f, lang.Options{Env: env, Invocation: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv}, &diags)
 	if checked == nil {
 		return nil
 	}
