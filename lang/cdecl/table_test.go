@@ -29,14 +29,14 @@ func TestKnown(t *testing.T) {
 		{[2]int{6, 1}, map[string]int64{"AF_MAX": 46}},
 		{[2]int{4, 19}, map[string]int64{"AF_MAX": 45}},
 	} {
-		u := NewUnit(Options{Release: c.release}, &source.Diags{})
+		u := NewUnit(Includes{Release: c.release}, &source.Diags{})
 		for name, want := range c.values {
 			if got, ok := u.Known(name); !ok || got.Int != want {
 				t.Errorf("%s of %v is %d (%v), want %d", name, c.release, got.Int, ok, want)
 			}
 		}
 	}
-	u := NewUnit(Options{Release: [2]int{6, 12}}, &source.Diags{})
+	u := NewUnit(Includes{Release: [2]int{6, 12}}, &source.Diags{})
 	if c, ok := u.Known("ULONG_MAX"); !ok || !c.Unsigned || c.Int != -1 {
 		t.Errorf("ULONG_MAX is %+v", c)
 	}
@@ -70,7 +70,7 @@ func TestStandIn(t *testing.T) {
 	}
 	for _, name := range libcHeaders {
 		var diags source.Diags
-		if u := NewUnit(Options{}, &diags); !u.standIn(name) {
+		if u := NewUnit(Includes{}, &diags); !u.standIn(name) {
 			t.Errorf("%s is not known", name)
 		}
 	}
