@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/tests/cases"
 	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
@@ -26,12 +27,8 @@ func FuzzCompile(f *testing.F) {
 			f.Add(e)
 		}
 	}
-	data, err := os.ReadFile("testdata/load.txt")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, s := range strings.Split(string(data), "\n---\n") {
-		f.Add(s)
+	for _, c := range cases.Read(f, "testdata/load.txtar").Cases {
+		f.Add(c.Input(f, "source.bt"))
 	}
 	paths, err := filepath.Glob("../tests/kernels/*.zip")
 	if err != nil || len(paths) == 0 {

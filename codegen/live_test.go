@@ -19,6 +19,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/cases"
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
@@ -91,7 +92,7 @@ func collection(obj *object.Object) (*ebpf.Collection, error) {
 }
 
 // TestLoads compiles the examples of every builtin, and the scripts of
-// testdata/load.txt, and has this kernel's verifier accept them.
+// testdata/load.txtar, and has this kernel's verifier accept them.
 func TestLoads(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("loading programs needs root")
@@ -102,13 +103,8 @@ func TestLoads(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", d.Name, i), func(t *testing.T) { loads(t, k, e) })
 		}
 	}
-	data, err := os.ReadFile("testdata/load.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range strings.Split(string(data), "\n---\n") {
-		name := strings.Join(strings.Fields(s), "_")
-		t.Run(name[:min(40, len(name))], func(t *testing.T) { loads(t, k, s) })
+	for _, c := range cases.Read(t, "testdata/load.txtar").Cases {
+		t.Run(c.Name, func(t *testing.T) { loads(t, k, c.Input(t, "source.bt")) })
 	}
 }
 

@@ -1,62 +1,44 @@
 package bpf
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/opt"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/cases"
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// TestGolden compiles the IR of each testdata file and compares the listing.
+// TestGolden compiles the IR of each testdata file, optimised first where its
+// header says so.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no golden files", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in, want, _ := strings.Cut(string(text), "-- asm --\n")
-			m, err := irtest.Parse(strings.TrimPrefix(in, "-- ir --\n"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := ir.Verify(m); err != nil {
-				t.Fatal(err)
-			}
-			if strings.HasPrefix(in, "-- ir --\n# optimised first\n") {
-				opt.Run(m)
-			}
-			before := m.String()
-			out, err := Emit(m, Target{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if m.String() != before {
-				t.Error("Emit changed its input")
-			}
-			got := disassemble(out)
-			if *update {
-				if err := os.WriteFile(file, []byte(in+"-- asm --\n"+got), 0o666); err != nil {
+	for _, file := range cases.Glob(t, "testdata/*.txtar", "optimise") {
+		for _, c := range file.Cases {
+			t.Run(c.Name, func(t *testing.T) {
+				m, err := irtest.Parse(c.Input(t, "ir"))
+				if err != nil {
 					t.Fatal(err)
 				}
-			} else if got != want {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
-		})
+				if err := ir.Verify(m); err != nil {
+					t.Fatal(err)
+				}
+				if c.Header("optimise") == "yes" {
+					opt.Run(m)
+				}
+				before := m.String()
+				out, err := Emit(m, Target{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m.String() != before {
+					t.Error("Emit changed its input")
+				}
+				c.Check(t, cases.Section{Name: "asm", Text: disassemble(out)})
+			})
+		}
 	}
 }
 

@@ -4,73 +4,57 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/codegen/internal/irgen"
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/tests/cases"
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// TestGolden runs the passes named in each testdata file (all of them for
-// "opt") over its IR and compares the result.
+// TestGolden runs the passes that the header of each testdata file names, or all
+// of them, over its IR.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no golden files", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			head, rest, _ := strings.Cut(string(text), "-- ir --\n")
-			in, want, _ := strings.Cut(rest, "-- opt --\n")
-			m, err := irtest.Parse(in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := ir.Verify(m); err != nil {
-				t.Fatal(err)
-			}
-			names := strings.Fields(head)
-			if len(names) == 1 && names[0] == "opt" {
-				Run(m)
-			} else {
-				for _, name := range names {
-					found := false
-					for _, p := range Passes(m) {
-						if p.Name == name {
-							found = true
-							for _, f := range m.Progs[0].Funcs() {
-								p.Run(f)
-							}
-						}
-					}
-					if !found {
-						t.Fatalf("no pass %q", name)
-					}
-				}
-			}
-			if err := ir.Verify(m); err != nil {
-				t.Error(err)
-			}
-			got := m.String()
-			if *update {
-				if err := os.WriteFile(file, []byte(head+"-- ir --\n"+in+"-- opt --\n"+got), 0o666); err != nil {
+	for _, file := range cases.Glob(t, "testdata/*.txtar", "passes") {
+		for _, c := range file.Cases {
+			t.Run(c.Name, func(t *testing.T) {
+				m, err := irtest.Parse(c.Input(t, "ir"))
+				if err != nil {
 					t.Fatal(err)
 				}
-			} else if got != want {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
-		})
+				if err := ir.Verify(m); err != nil {
+					t.Fatal(err)
+				}
+				runPasses(t, m, c.Header("passes"))
+				if err := ir.Verify(m); err != nil {
+					t.Error(err)
+				}
+				c.Check(t, cases.Section{Name: "opt", Text: m.String()})
+			})
+		}
+	}
+}
+
+// runPasses runs the passes named in a list, all of them for "all".
+func runPasses(t *testing.T, m *ir.Module, list string) {
+	t.Helper()
+	if list == "all" {
+		Run(m)
+		return
+	}
+	for name := range strings.FieldsSeq(list) {
+		passes := Passes(m)
+		i := slices.IndexFunc(passes, func(p Pass) bool { return p.Name == name })
+		if i < 0 {
+			t.Fatalf("no pass %q", name)
+		}
+		for _, f := range m.Progs[0].Funcs() {
+			passes[i].Run(f)
+		}
 	}
 }
 

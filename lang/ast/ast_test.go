@@ -1,8 +1,6 @@
 package ast_test
 
 import (
-	"os"
-	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -11,26 +9,21 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/tests/cases"
 )
 
 // programs parses the scripts that package parse is tested with: between them
 // they have every kind of node.
 func programs(t *testing.T) map[string]*ast.Program {
 	t.Helper()
-	files, err := filepath.Glob("../parse/testdata/*.bt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts", err)
-	}
 	out := map[string]*ast.Program{}
-	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var diags source.Diags
-		out[name] = parse.File(source.NewFile(name, string(text)), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
-		if err := diags.Err(); err != nil {
-			t.Fatal(err)
+	for _, file := range cases.Glob(t, "../parse/testdata/*.txtar") {
+		for _, c := range file.Cases {
+			var diags source.Diags
+			out[c.Name] = parse.File(source.NewFile(c.Name, c.Input(t, "source.bt")), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
+			if err := diags.Err(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return out
@@ -111,7 +104,7 @@ func TestInspectPrunes(t *testing.T) {
 func TestCloneSharesNothing(t *testing.T) {
 	for name, p := range programs(t) {
 		c := ast.Clone(p)
-		if diff := cmp.Diff(p, c, cmp.AllowUnexported(source.File{})); diff != "" {
+		if diff := cmp.Diff(p, c, cmp.Comparer(func(a, b *source.File) bool { return a == b })); diff != "" {
 			t.Errorf("%s: the clone differs:\n%s", name, diff)
 		}
 		of, in := map[ast.Node]bool{}, map[ast.Node]bool{}

@@ -1,62 +1,39 @@
 package check
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/tests/cases"
 )
 
-var update = flag.Bool("update", false, "rewrite the expectations in testdata")
-
-// TestDiagnostics holds the scripts of testdata/errors.txt against what is said
-// about them. A line of a script is followed by what is expected of it:
-//
-//	begin { print($x); } ### ERROR [$x] Undefined or undeclared variable: $x
-//
-// In brackets is the text that the diagnostic points at.
+// TestDiagnostics holds the scripts of testdata/errors.txtar against what is said
+// about them.
 func TestDiagnostics(t *testing.T) {
-	const path = "testdata/errors.txt"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, chunk := range chunks(string(data)) {
-		lines := strings.Split(chunk, "\n")
-		for i, l := range lines {
-			lines[i], _, _ = strings.Cut(l, " ###")
-		}
-		script := strings.Join(lines, "\n")
-		_, diags := checkText("test", script)
+	for _, c := range cases.Read(t, "testdata/errors.txtar").Cases {
+		_, diags := checkText("test", strings.TrimSuffix(c.Input(t, "source.bt"), "\n"))
+		var b strings.Builder
 		for _, d := range diags.All() {
-			n := len(lines)
-			if d.Span.IsValid() {
-				n = d.Span.File.Position(d.Span.Start).Line
-			}
-			lines[n-1] += expectation(d)
+			b.WriteString(expectation(d) + "\n")
 		}
-		got := strings.Join(lines, "\n")
-		out = append(out, got)
-		if got != chunk && !*update {
-			t.Errorf("got:\n%s\nwant:\n%s", got, chunk)
-		}
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(strings.Join(out, "\n---\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		c.Check(t, cases.Section{Name: "diagnostics", Text: b.String()})
 	}
 }
 
+// expectation writes a diagnostic as a line: the line of the script that it
+// points at, its severity, in brackets the text that it points at, and what it
+// says.
 func expectation(d source.Diag) string {
+	line := 0
+	if d.Span.IsValid() {
+		line = d.Span.File.Position(d.Span.Start).Line
+	}
 	text := strings.ReplaceAll(d.Span.Text(), "\n", "⏎")
-	s := fmt.Sprintf(" ### %s [%s] %s", d.Severity, text, d.Msg)
+	s := fmt.Sprintf("%d: %s [%s] %s", line, d.Severity, text, d.Msg)
 	if d.From.IsValid() {
 		s += fmt.Sprintf(" FROM [%s]", d.From.Text())
 	}

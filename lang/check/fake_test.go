@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -212,12 +211,6 @@ func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 	decls := cdecl.Parse(p.C, cdecl.Includes{Kernel: k}, diags)
 	p = macro.Expand(p, decls, fakeDefs(), diags)
 	return Check(p, decls, env, fakeDefs(), cfg, session, diags), diags
-}
-
-// chunks splits a test file at its "---" lines.
-func chunks(data string) []string {
-	list := strings.Split(strings.TrimSuffix(data, "\n"), "\n---\n")
-	return slices.DeleteFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" })
 }
 
 // Of all else this kernel has nothing.

@@ -1,10 +1,10 @@
 package check
 
 import (
-	"os"
 	"strings"
 	"testing"
 
+	"github.com/gotrace/gotrace/tests/cases"
 	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
@@ -14,18 +14,9 @@ func FuzzCheck(f *testing.F) {
 	for _, text := range corpus.Sources() {
 		f.Add(text)
 	}
-	for _, path := range []string{"testdata/errors.txt", "testdata/types.txt"} {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, chunk := range chunks(string(data)) {
-			script, _, _ := strings.Cut(chunk, "\n===\n")
-			lines := strings.Split(script, "\n")
-			for i, l := range lines {
-				lines[i], _, _ = strings.Cut(l, " ###")
-			}
-			f.Add(strings.Join(lines, "\n"))
+	for _, file := range cases.Glob(f, "testdata/*.txtar") {
+		for _, c := range file.Cases {
+			f.Add(c.Input(f, "source.bt"))
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {

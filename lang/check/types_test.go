@@ -2,42 +2,27 @@ package check
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// TestTypes holds the scripts of testdata/types.txt against the tables that
-// checking them leaves: below "===" is every variable and map with its type,
-// and every operator with the type it computes in.
+// TestTypes holds the scripts of testdata/types.txtar against the tables that
+// checking them leaves: every variable and map with its type, and every operator
+// with the type it computes in.
 func TestTypes(t *testing.T) {
-	const path = "testdata/types.txt"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, chunk := range chunks(string(data)) {
-		script, want, _ := strings.Cut(chunk, "\n===\n")
+	for _, c := range cases.Read(t, "testdata/types.txtar").Cases {
+		script := c.Input(t, "source.bt")
 		p, diags := checkText("test", script)
-		var b strings.Builder
 		if p == nil {
-			t.Errorf("%s\n%v", script, diags.Err())
-		} else {
-			dump(&b, p)
+			t.Errorf("%s: %v", c.At, diags.Err())
+			continue
 		}
-		got := strings.TrimSuffix(b.String(), "\n")
-		out = append(out, script+"\n===\n"+got)
-		if got != want && !*update {
-			t.Errorf("%s\ngot:\n%s\nwant:\n%s", script, got, want)
-		}
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(strings.Join(out, "\n---\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		var b strings.Builder
+		dump(&b, p)
+		c.Check(t, cases.Section{Name: "types", Text: b.String()})
 	}
 }
 

@@ -1,13 +1,12 @@
 package parse
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/tests/cases"
 	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
@@ -93,16 +92,10 @@ func FuzzParse(f *testing.F) {
 	for _, text := range corpus.Sources() {
 		f.Add(text)
 	}
-	files, err := filepath.Glob("testdata/*.bt")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no seeds", err)
-	}
-	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
+	for _, file := range cases.Glob(f, "testdata/*.txtar") {
+		for _, c := range file.Cases {
+			f.Add(c.Input(f, "source.bt"))
 		}
-		f.Add(string(text))
 	}
 	for _, c := range syntaxErrors {
 		f.Add(c.src)

@@ -1,10 +1,7 @@
 package parse
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,52 +12,28 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/tests/cases"
 )
 
 // isVariable knows the variables that a user can write.
 var isVariable = builtins.NewRegistry(builtins.All()).IsVariable
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 // TestGolden compares the tree and the formatted text of each script in
-// testdata with the files beside it.
+// testdata.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.bt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	for _, name := range files {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			text, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var diags source.Diags
-			p := File(source.NewFile(filepath.Base(name), string(text)), isVariable, &diags)
-			if err := diags.Err(); err != nil {
-				t.Fatal(err)
-			}
-			golden(t, strings.TrimSuffix(name, ".bt")+".ast", ast.Dump(p))
-			golden(t, strings.TrimSuffix(name, ".bt")+".fmt", ast.String(p))
-			roundTrip(t, string(text))
-		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
+	for _, file := range cases.Glob(t, "testdata/*.txtar") {
+		for _, c := range file.Cases {
+			t.Run(c.Name, func(t *testing.T) {
+				text := c.Input(t, "source.bt")
+				var diags source.Diags
+				p := File(source.NewFile(c.Name+".bt", text), isVariable, &diags)
+				if err := diags.Err(); err != nil {
+					t.Fatal(err)
+				}
+				c.Check(t, cases.Section{Name: "tree", Text: ast.Dump(p)}, cases.Section{Name: "formatted", Text: ast.String(p)})
+				roundTrip(t, text)
+			})
 		}
-		return
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
 

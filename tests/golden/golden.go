@@ -1,17 +1,17 @@
 // Package golden is a corpus of scripts with all that becomes of them.
 //
-// A case is a txtar file, by topic. Its section source.bt is the script; the
-// test compiles it for a frozen kernel and compares the result with the other
+// A case is a file (see package cases), by topic. Its section source.bt is the
+// script; the test compiles it for a frozen kernel and compares the result with the other
 // sections: ir, opt, maps and cost (the size and stack use of each program), or
 // errors; warnings if there are any. A case with the flag asm records the
 // instructions as well. The test then compiles the script for the other frozen
 // kernels. Differences in cost and instructions are recorded in sections such
 // as "cost 5.10" and "asm 5.10", errors in "errors 5.10".
 //
-// Lines before the first section are comments, but for
+// The headers are
 //
 //	args: A B     positional parameters
-//	options: x=1  options behind --
+//	options: x=1  options after --
 //	flags: unsafe, warnings (-k), asm
 //	kernel: 7     the kernel of the plain sections, if not the usual one
 package golden
@@ -22,7 +22,7 @@ import (
 	"path"
 	"strings"
 
-	"golang.org/x/tools/txtar"
+	"github.com/gotrace/gotrace/tests/cases"
 )
 
 //go:embed */*.txtar
@@ -35,6 +35,9 @@ var Program []byte
 
 // SourceFile is the name of the script's section.
 const SourceFile = "source.bt"
+
+// headers are the keys of the headers that a case can have.
+var headers = []string{"args", "options", "flags", "kernel"}
 
 // Sources returns the corpus' scripts by the names of their cases
 // ("map/key-string"), to seed fuzz targets.
@@ -49,11 +52,11 @@ func Sources() map[string]string {
 		if err != nil {
 			panic(err) // it is embedded
 		}
-		for _, f := range txtar.Parse(data).Files {
-			if f.Name == SourceFile {
-				out[strings.TrimSuffix(name, path.Ext(name))] = string(f.Data)
-			}
+		f, err := cases.Parse(name, data, headers...)
+		if err != nil {
+			panic(err) // the tests read them too
 		}
+		out[strings.TrimSuffix(name, path.Ext(name))] = f.Cases[0].Section(SourceFile)
 	}
 	return out
 }

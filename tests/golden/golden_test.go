@@ -2,7 +2,6 @@ package golden
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,18 +9,15 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/tools/txtar"
-
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/cases"
 	"github.com/gotrace/gotrace/tests/irtest"
 )
-
-var update = flag.Bool("update", false, "rewrite the corpus with what the compiler makes of it now")
 
 // usualKernel is what the plain sections are compiled for: the newest long-term
 // release that has all kinds of probes. (The frozen 6.18 comes from a machine
@@ -107,7 +103,7 @@ func (c *goldenCase) checkCodec(t *testing.T, obj *object.Object) {
 		return
 	}
 	if want, got := obj.String(), again.String(); want != got {
-		t.Errorf("%s: its object decodes to another one:\n%s", c.path, difference(want, got))
+		t.Errorf("%s: its object decodes to another one:\n%s", c.path, cases.Difference(want, got))
 	}
 	if !bytes.Equal(data, object.Encode(again)) {
 		t.Errorf("%s: encoded again, its object has other bytes", c.path)
@@ -125,13 +121,11 @@ func TestGolden(t *testing.T) {
 			usual := c.compile(t, kernels[c.kernel])
 			again := c.compile(t, kernels[c.kernel])
 			if usual != again {
-				t.Errorf("%s: compiled twice, it differs:\n%s", c.path, difference(usual.asm, again.asm))
+				t.Errorf("%s: compiled twice, it differs:\n%s", c.path, cases.Difference(usual.asm, again.asm))
 			}
-			var got []txtar.File
+			var got []cases.Section
 			add := func(name, text string) {
-				if text != "" {
-					got = append(got, txtar.File{Name: name, Data: []byte(text)})
-				}
+				got = append(got, cases.Section{Name: name, Text: text})
 			}
 			add("errors", usual.errors)
 			add("warnings", usual.warnings)
@@ -151,12 +145,12 @@ func TestGolden(t *testing.T) {
 					add("errors "+name, other.errors)
 					continue
 				}
-				add("cost "+name, difference(cost(usual.asm), cost(other.asm)))
+				add("cost "+name, cases.Difference(cost(usual.asm), cost(other.asm)))
 				if c.asm && other.asm != usual.asm {
-					add("asm "+name, difference(withoutNumbers(usual.asm), withoutNumbers(other.asm)))
+					add("asm "+name, cases.Difference(withoutNumbers(usual.asm), withoutNumbers(other.asm)))
 				}
 			}
-			c.check(t, got, *update)
+			c.Check(t, got...)
 			c.checkText(t, usual.ir)
 			c.checkText(t, usual.opt)
 		})
@@ -194,7 +188,7 @@ func (c *goldenCase) checkText(t *testing.T, text string) {
 		return
 	}
 	if again := m.String(); again != text {
-		t.Errorf("%s: its IR reads back otherwise:\n%s", c.path, difference(text, again))
+		t.Errorf("%s: its IR reads back otherwise:\n%s", c.path, cases.Difference(text, again))
 	}
 }
 

@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"github.com/gotrace/gotrace/tests/cases"
 	"regexp"
 	"slices"
 	"strconv"
@@ -9,18 +10,14 @@ import (
 	"testing"
 )
 
-// liveCase is a script, a workload, and what the script must print about it.
-//
-// Cases stand in testdata/*.txt, many to a file. A line "-- name --" starts a
-// case. Headers ("key: value") follow, then the program, and behind a line
-// "====" what stdout must be. WORK in the program or a header is the path of the
-// workload.
+// liveCase is a script, source.bt, a workload, and what the script must print
+// about it, stdout. WORK in the script or a header is the path of the workload.
 type liveCase struct {
-	name, prog, want string
-	at               string // file:line
+	*cases.Case
+	prog, want string
 
 	work   string   // work: arguments of the workload, run under -c
-	flags  []string // flags: further flags, and arguments behind them
+	flags  []string // flags: further flags, and arguments after them
 	needs  []string // needs: what the kernel must have, see missing
 	since  string   // since: release; an older kernel must refuse the script and name it
 	status int      // status: exit status
@@ -31,88 +28,40 @@ type liveCase struct {
 	peer   string   // peer: why bpftrace does otherwise; such a case is not run against it
 }
 
-var headerLine = regexp.MustCompile(`^([a-z]+): (.*)$`)
-
 // parseCases reads a file of cases.
-func parseCases(path, text string) ([]*liveCase, error) {
-	var cases []*liveCase
-	var c *liveCase
-	var part *string // where lines go; nil: headers
-	names := map[string]bool{}
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		line = strings.TrimSuffix(line, "\n")
-		at := fmt.Sprintf("%s:%d", path, n)
-		if name, ok := strings.CutPrefix(line, "-- "); ok && strings.HasSuffix(name, " --") {
-			name = strings.TrimSuffix(name, " --")
-			if names[name] {
-				return nil, fmt.Errorf("%s: a second case named %q", at, name)
-			}
-			names[name] = true
-			c, part = &liveCase{name: name, at: at}, nil
-			cases = append(cases, c)
-			continue
-		}
-		if c == nil {
-			continue // comments at the top of the file
-		}
-		m := headerLine.FindStringSubmatch(line)
-		switch {
-		case line == "====":
-			part = &c.want
-		case part == nil && m != nil && isHeader(m[1]):
-			if err := c.header(m[1], m[2]); err != nil {
-				return nil, fmt.Errorf("%s: %w", at, err)
-			}
-		default:
-			if part == nil {
-				part = &c.prog
-			}
-			*part += line + "\n"
-		}
+func parseCases(t *testing.T, path string, text []byte) []*liveCase {
+	t.Helper()
+	file, err := cases.Parse(path, text, "work", "flags", "needs", "since", "status", "stderr", "warns", "compare", "long", "peer")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range cases {
-		c.prog, c.want = strings.Trim(c.prog, "\n"), strings.Trim(c.want, "\n")
-		if c.prog == "" {
-			return nil, fmt.Errorf("%s: no program", c.at)
+	var list []*liveCase
+	for _, c := range file.Cases {
+		l := &liveCase{
+			Case:   c,
+			prog:   strings.Trim(c.Input(t, "source.bt"), "\n"),
+			want:   strings.Trim(c.Section("stdout"), "\n"),
+			work:   c.Header("work"),
+			flags:  strings.Fields(c.Header("flags")),
+			needs:  strings.Fields(c.Header("needs")),
+			since:  c.Header("since"),
+			stderr: c.Headers("stderr"),
+			warns:  c.Header("warns") == "yes",
+			match:  c.Header("compare") == "match",
+			long:   c.Header("long") == "yes",
+			peer:   c.Header("peer"),
 		}
+		if s := c.Header("status"); s != "" {
+			if l.status, err = strconv.Atoi(s); err != nil {
+				t.Fatalf("%s: status: %v", c.At, err)
+			}
+		}
+		list = append(list, l)
 	}
-	return cases, nil
+	return list
 }
 
-// isHeader tells headers from labels of attach points ("uprobe: …" has no space).
-func isHeader(key string) bool {
-	return slices.Contains([]string{"work", "flags", "needs", "since", "status", "stderr", "warns", "compare", "long", "peer"}, key)
-}
-
-func (c *liveCase) header(key, value string) (err error) {
-	switch key {
-	case "work":
-		c.work = value
-	case "flags":
-		c.flags = strings.Fields(value)
-	case "needs":
-		c.needs = strings.Fields(value)
-	case "since":
-		c.since = value
-	case "status":
-		c.status, err = strconv.Atoi(value)
-	case "stderr":
-		c.stderr = append(c.stderr, value)
-	case "warns":
-		c.warns = value == "yes"
-	case "compare":
-		c.match = value == "match"
-	case "long":
-		c.long = value == "yes"
-	case "peer":
-		c.peer = value
-	}
-	return err
-}
-
-// compare says how out differs from what c expects; "" if it does not.
+// compare returns how out differs from what c expects, "" if it does not.
 func (c *liveCase) compare(out string) string {
 	out = strings.Trim(out, "\n")
 	if !c.match {
@@ -137,25 +86,27 @@ func (c *liveCase) compare(out string) string {
 }
 
 func TestParseCases(t *testing.T) {
-	cases, err := parseCases("x.txt", `A comment.
--- one --
+	list := parseCases(t, "x.txtar", []byte(`# A comment.
+-- case one --
 work: read 5
 needs: kprobe loop
 status: 3
+-- source.bt --
 begin { exit(3); }
-====
+-- stdout --
 a
 b
 
--- two --
+-- case two --
+-- source.bt --
 uprobe:WORK:f { @ = 1; }
-====
+-- stdout --
 @: 1
-`)
-	if err != nil || len(cases) != 2 {
-		t.Fatal(cases, err)
+`))
+	if len(list) != 2 {
+		t.Fatal(list)
 	}
-	one, two := cases[0], cases[1]
+	one, two := list[0], list[1]
 	if one.work != "read 5" || one.status != 3 || len(one.needs) != 2 || one.prog != "begin { exit(3); }" || one.want != "a\nb" {
 		t.Errorf("%+v", one)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"github.com/gotrace/gotrace/tests/cases"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,10 +23,9 @@ var (
 	work    = flag.String("work", "", "the workload `program`; built if not given")
 	given   = flag.String("fixtures", "", "the `directory` of the programs of testdata/params; built if not given")
 	peer    = flag.Bool("peer", false, "the program under test is bpftrace: leave out what it does otherwise, and do not judge its stderr")
-	update  = flag.Bool("update", false, "rewrite the cases' expected output with what is printed")
 )
 
-//go:embed testdata/*.txt
+//go:embed testdata/*.txtar
 var caseFiles embed.FS
 
 func TestMain(m *testing.M) {
@@ -231,21 +231,14 @@ func TestCases(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		t.Run(strings.TrimSuffix(e.Name(), ".txt"), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(e.Name(), ".txtar"), func(t *testing.T) {
 			path := "testdata/" + e.Name()
 			data, err := caseFiles.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			cases, err := parseCases(path, string(data))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range cases {
-				t.Run(c.name, c.run)
-			}
-			if *update {
-				rewrite(t, path, string(data), cases)
+			for _, c := range parseCases(t, path, data) {
+				t.Run(c.Name, c.run)
 			}
 		})
 	}
@@ -277,51 +270,28 @@ func (c *liveCase) run(t *testing.T) {
 	r := trace(t, args...)
 	if tooOld {
 		if r.status == 0 || !strings.Contains(r.stderr, c.since) {
-			t.Errorf("%s: this kernel is older than %s, which must be said:\n%s", c.at, c.since, r.stderr)
+			t.Errorf("%s: this kernel is older than %s, which must be said:\n%s", c.At, c.since, r.stderr)
 		}
 		return
 	}
-	if *update {
-		c.want = strings.Trim(r.stdout, "\n")
-		return
-	}
-	if d := c.compare(strings.ReplaceAll(r.stdout, *work, "WORK")); d != "" {
-		t.Errorf("%s: %s\nstderr:\n%s", c.at, d, r.stderr)
+	stdout := strings.ReplaceAll(r.stdout, *work, "WORK")
+	switch {
+	case *cases.Update && !c.match:
+		c.Check(t, cases.Section{Name: "stdout", Text: strings.Trim(stdout, "\n")})
+	default:
+		if d := c.compare(stdout); d != "" {
+			t.Errorf("%s: %s\nstderr:\n%s", c.At, d, r.stderr)
+		}
 	}
 	if r.status != c.status {
-		t.Errorf("%s: exit status %d, want %d\nstderr: %s", c.at, r.status, c.status, r.stderr)
+		t.Errorf("%s: exit status %d, want %d\nstderr: %s", c.At, r.status, c.status, r.stderr)
 	}
 	if len(c.stderr) == 0 && !c.warns {
 		r.quiet(t)
 	}
 	for _, want := range c.stderr {
 		if !*peer && !strings.Contains(r.stderr, expand(want)) {
-			t.Errorf("%s: stderr does not say %q:\n%s", c.at, want, r.stderr)
+			t.Errorf("%s: stderr does not say %q:\n%s", c.At, want, r.stderr)
 		}
-	}
-}
-
-// rewrite writes a file of cases back with new expectations. Those that are
-// compared by regular expressions stay.
-func rewrite(t *testing.T, path, text string, cases []*liveCase) {
-	var b strings.Builder
-	var c *liveCase
-	in := false // behind a ==== that is being replaced
-	for line := range strings.Lines(text) {
-		if name, ok := strings.CutPrefix(line, "-- "); ok && strings.HasSuffix(name, " --\n") {
-			c, in, cases = cases[0], false, cases[1:]
-		}
-		if in {
-			continue
-		}
-		b.WriteString(line)
-		if line == "====\n" && !c.match {
-			in = true
-			b.WriteString(strings.ReplaceAll(c.want, *work, "WORK") + "\n\n")
-		}
-	}
-	out := strings.TrimRight(b.String(), "\n") + "\n"
-	if err := os.WriteFile(path, []byte(out), 0o644); err != nil {
-		t.Fatal(err)
 	}
 }
