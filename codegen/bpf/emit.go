@@ -254,11 +254,11 @@ func (e *emitter) inst(b *mblock, in *inst, next *mblock) {
 		}
 	case mAtomic:
 		base, off := e.base(in)
-		e.add(asm.AddAtomic.Mem(base, e.reg(in.b.v), in.size, off))
-	case mXchg:
+		e.add(atomic(in.atom, base, e.reg(in.b.v), in.size, off))
+	case mFetch:
 		d := e.reg(in.dst)
 		e.load(d, in.a, e.source(in.a))
-		e.add(atomic(asm.Xchg, e.reg(in.b.v), d, in.size, in.off))
+		e.add(atomic(in.atom, e.reg(in.b.v), d, in.size, in.off))
 	case mCall:
 		e.call(in)
 	case mJump:

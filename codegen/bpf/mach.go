@@ -56,8 +56,8 @@ const (
 	mSet               // dst = a jump b ? 1 : 0
 	mLoad              // dst = *(size *)(a + off)
 	mStore             // *(size *)(a + off) = b
-	mAtomic            // lock *(size *)(a + off) += b
-	mXchg              // dst = a, exchanged with *(size *)(b + off)
+	mAtomic            // lock *(size *)(a + off) atom= b
+	mFetch             // dst = *(size *)(b + off) as it was before lock atom= a
 	mCall              // dst = call of val with args
 	mReload            // dst = spilled a
 	mSpill             // spilled dst = a
@@ -71,6 +71,7 @@ type inst struct {
 	op   mop
 	alu  asm.ALUOp
 	jump asm.JumpOp
+	atom asm.AtomicOp // mAtomic, mFetch
 	size asm.Size
 	word bool // 32-bit operation
 	sext bool // mLoad: sign-extending
@@ -91,7 +92,7 @@ func (in *inst) lateB() bool {
 	switch in.op {
 	case mALU:
 		return !(commutes(in.alu) && in.a.kind == opReg)
-	case mSet, mXchg:
+	case mSet, mFetch:
 		return true
 	}
 	return false

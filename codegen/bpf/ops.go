@@ -66,6 +66,12 @@ var aluOps = map[ir.Op]asm.ALUOp{
 	ir.OpShl: asm.LSh, ir.OpShr: asm.RSh, ir.OpSar: asm.ArSh,
 }
 
+var atoms = map[ir.Op]asm.AtomicOp{
+	ir.OpAtomicAdd32: asm.AddAtomic, ir.OpAtomicAdd64: asm.AddAtomic, ir.OpAtomicOr64: asm.OrAtomic,
+	ir.OpAtomicAnd64: asm.AndAtomic, ir.OpAtomicXor64: asm.XorAtomic,
+	ir.OpFetchAdd64: asm.FetchAdd, ir.OpXchg64: asm.Xchg,
+}
+
 var memSize = map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWord}
 
 // instruction selects the instructions of v.
@@ -125,16 +131,16 @@ func (s *selector) instruction(v *ir.Value) {
 			in.b = s.value(x)
 		}
 		s.emit(in)
-	case ir.OpAtomicAdd32, ir.OpAtomicAdd64:
-		in := &inst{op: mAtomic, size: size, b: s.value(arg(1))}
+	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpAtomicOr64, ir.OpAtomicAnd64, ir.OpAtomicXor64:
+		in := &inst{op: mAtomic, atom: atoms[v.Op], size: size, b: s.value(arg(1))}
 		in.a, in.off = s.address(arg(0), v.Imm)
 		s.emit(in)
-	case ir.OpXchg64:
+	case ir.OpFetchAdd64, ir.OpXchg64:
 		if dst == 0 {
 			dst = s.m.newVreg()
 		}
 		at, off := s.address(arg(0), v.Imm)
-		s.emit(&inst{op: mXchg, size: size, dst: dst, a: s.moved(arg(1)), b: s.held(at), off: off})
+		s.emit(&inst{op: mFetch, atom: atoms[v.Op], size: size, dst: dst, a: s.moved(arg(1)), b: s.held(at), off: off})
 	case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64: // the latter wants r0, as calls do
 		s.flush()
 		in := &inst{op: mCall, val: v, dst: dst}

@@ -180,6 +180,17 @@ func (b *Builder) AtomicAdd(p *Value, off int64, size int, x *Value) {
 	b.add(op, p, x).Imm = off
 }
 
+// Atomic does op, one of the atomic ones without a result, with x on the u64 at
+// p+off. Of them, kernels before 5.12 have additions only.
+func (b *Builder) Atomic(op Op, p *Value, off int64, x *Value) { b.add(op, p, x).Imm = off }
+
+// FetchAdd adds x to the u64 at p+off and returns what was there, in one step.
+func (b *Builder) FetchAdd(p *Value, off int64, x *Value) *Value {
+	v := b.add(OpFetchAdd64, p, x)
+	v.Imm = off
+	return v
+}
+
 // Xchg puts x into the u64 at p+off and gives what was there, in one step.
 func (b *Builder) Xchg(p *Value, off int64, x *Value) *Value {
 	v := b.add(OpXchg64, p, x)

@@ -55,10 +55,14 @@ const (
 	OpStore64
 	OpAtomicAdd32 // [arg0 + Imm] += arg1, no result
 	OpAtomicAdd64
-	OpXchg64    // [arg0 + Imm] = arg1 atomically; the result is what was there
-	OpCmpXchg64 // [arg0 + Imm] = arg2 atomically if it is arg1; the result is what was there
-	OpZero      // Imm2 bytes at [arg0 + Imm] become 0
-	OpCopy      // Imm2 bytes from arg1 to [arg0 + Imm], both directly addressable, not overlapping
+	OpAtomicOr64
+	OpAtomicAnd64
+	OpAtomicXor64
+	OpFetchAdd64 // [arg0 + Imm] += arg1 atomically; the result is what was there
+	OpXchg64     // [arg0 + Imm] = arg1 atomically; the result is what was there
+	OpCmpXchg64  // [arg0 + Imm] = arg2 atomically if it is arg1; the result is what was there
+	OpZero       // Imm2 bytes at [arg0 + Imm] become 0
+	OpCopy       // Imm2 bytes from arg1 to [arg0 + Imm], both directly addressable, not overlapping
 
 	OpCall    // kernel helper Help
 	OpCallFn  // function Fn of the same program
@@ -166,6 +170,10 @@ var ops = [numOps]OpInfo{
 	OpStore64:     {Name: "store64", Args: 2, Effect: Writes, Size: 8, Access: Stores},
 	OpAtomicAdd32: {Name: "atomicadd32", Args: 2, Effect: Reads | Writes, Size: 4, Access: Updates},
 	OpAtomicAdd64: {Name: "atomicadd64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
+	OpAtomicOr64:  {Name: "atomicor64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
+	OpAtomicAnd64: {Name: "atomicand64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
+	OpAtomicXor64: {Name: "atomicxor64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
+	OpFetchAdd64:  {Name: "fetchadd64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
 	OpXchg64:      {Name: "xchg64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
 	OpCmpXchg64:   {Name: "cmpxchg64", Args: 3, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
 	OpZero:        {Name: "zero", Args: 1, Effect: Writes, Access: Fills},

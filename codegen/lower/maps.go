@@ -167,7 +167,12 @@ func (f *fn) assignMap(a *ast.Assign) {
 		return
 	}
 	if sum := f.p.Sums[a]; sum != nil {
-		f.bumpMap(target, f.sum(sum))
+		n := f.sum(sum)
+		if sum.Op == "+" {
+			f.bumpMap(target, n)
+		} else {
+			f.combineMap(target, sum.Op, n)
+		}
 		return
 	}
 	// The value comes first, where one may change what the other is.
@@ -201,10 +206,21 @@ func (f *fn) assignMap(a *ast.Assign) {
 	st.Store.Assign(f, key, func(p *ir.Value, size int) { f.store(e, t, Dest{Ptr: p, Size: size, Padded: true}) })
 }
 
-// sum is the sum of what is added to a map.
-func (f *fn) sum(terms []plan.Term) *ir.Value {
+// bitwise are the operations that combine bits, and atomicBits the same as done on
+// memory.
+var (
+	bitwise    = map[string]ir.Op{"|": ir.OpOr, "&": ir.OpAnd, "^": ir.OpXor}
+	atomicBits = map[string]ir.Op{"|": ir.OpAtomicOr64, "&": ir.OpAtomicAnd64, "^": ir.OpAtomicXor64}
+)
+
+// sum is the value of all terms that are combined with a map's.
+func (f *fn) sum(s *plan.Sum) *ir.Value {
+	op, ok := bitwise[s.Op]
+	if !ok {
+		op = ir.OpAdd
+	}
 	var sum *ir.Value
-	for _, t := range terms {
+	for _, t := range s.Terms {
 		x := f.word(f.value(t.X))
 		switch {
 		case t.Neg && sum == nil:
@@ -214,7 +230,7 @@ func (f *fn) sum(terms []plan.Term) *ir.Value {
 		case sum == nil:
 			sum = x
 		default:
-			sum = f.b.Op(ir.OpAdd, sum, x)
+			sum = f.b.Op(op, sum, x)
 		}
 	}
 	return sum
@@ -239,21 +255,41 @@ func (f *fn) addAt(p *ir.Value, t *types.Type, n *ir.Value) {
 	}
 }
 
-// bumpMap adds n to a map's integer, of which nobody asks what it was or is.
+// combineMap does op, a bitwise one, with n on a map's integer: atomically, where
+// the kernel has instructions for that.
+func (f *fn) combineMap(target ast.Expr, op string, n *ir.Value) {
+	st, args := f.indexed(target)
+	t := st.Info.Value
+	f.ifMade(st.Store.Make(f, f.key(st, args)), func(p *ir.Value) {
+		if t.Size == 8 && f.k.Has(probes.FeatAtomicFetch) {
+			f.b.Atomic(atomicBits[op], p, 0, n)
+		} else {
+			f.b.Store(p, 0, t.Size, f.b.Op(bitwise[op], f.loadOwn(p, 0, t), n))
+		}
+	})
+}
+
+// bumpMap adds n to a map's integer whose value is not used.
 func (f *fn) bumpMap(target ast.Expr, n *ir.Value) {
 	st, args := f.indexed(target)
 	f.add(st, f.key(st, args), "+", []addend{{x: n}}, func(g *fn, p *ir.Value, from []*ir.Value) { g.addAt(p, st.Info.Value, from[0]) })
 }
 
-// addToMap adds n to a map's integer; the value is that before (post) or after.
+// addToMap adds n to a map's integer; the value is that before (post) or after. On
+// kernels before 5.12 another CPU can add to it after the value has been read.
 func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	st, args := f.indexed(target)
 	t := st.Info.Value
 	var v *ir.Value
 	p := st.Store.Make(f, f.key(st, args))
 	add := func(p *ir.Value) *ir.Value {
-		old := f.loadOwn(p, 0, t)
-		f.addAt(p, t, n)
+		var old *ir.Value
+		if t.Size == 8 && f.k.Has(probes.FeatAtomicFetch) {
+			old = f.b.FetchAdd(p, 0, n)
+		} else {
+			old = f.loadOwn(p, 0, t)
+			f.addAt(p, t, n)
+		}
 		if post {
 			return old
 		}
@@ -283,6 +319,10 @@ func (f *fn) updateMap(a *ast.Assign) {
 		return
 	}
 	y := f.operand(a.Value)
+	if bitwise[a.Op] != ir.OpInvalid && t.Kind == types.Int && y.t.IsScalar() && y.t.Kind != types.Pointer {
+		f.combineMap(a.Target, a.Op, f.word(y.x))
+		return
+	}
 	f.ifMade(st.Store.Make(f, f.key(st, args)), func(p *ir.Value) {
 		x := operand{f.loadOwn(p, 0, t), t}
 		f.b.Store(p, 0, t.Size, f.computed(f.arith(a.Op, x, y, f.info.Compound[a], a), a, t))

@@ -21,7 +21,7 @@ type Program struct {
 	Stored map[*builtins.MapInfo]*Map // the maps that have values
 	Order  []*Map                     // the same, in the order of their first use
 	Kernel []*ir.Map                  // the kernel maps of the script's maps
-	Sums   map[*ast.Assign][]Term     // @m = @m + …: what is added to @m
+	Sums   map[*ast.Assign]*Sum       // @m = @m + …
 	Pairs  []Pair
 	// Warnings says what will not be quite as the script has it on this kernel.
 	Warnings []source.Diag

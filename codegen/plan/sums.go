@@ -6,17 +6,23 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Term is one of the things that @m = @m + … adds to @m.
+// Sum is an assignment that combines its target with other values, as in
+// @m = @m + 1, @m[k] = 2 + @m[k] - $n and @m = @m | $bits. It is the same as
+// @m op= …, which is atomic: reading and writing the map apart would lose what
+// other CPUs do in between.
+type Sum struct {
+	Op    string // +, |, & or ^
+	Terms []Term
+}
+
+// Term is one of the things that are combined with the target.
 type Term struct {
 	X   ast.Expr
 	Neg bool // it is subtracted
 }
 
-// sum is what an assignment adds to its own target, as in @m = @m + 1 and
-// @m[k] = 2 + @m[k] - $n; nil: it is something else. Such an assignment is the same
-// as @m += …, which is atomic: reading and writing the map apart would lose what
-// other CPUs add in between.
-func (u *uses) sum(a *ast.Assign) []Term {
+// sum is what an assignment does with its own target; nil: it is not a Sum.
+func (u *uses) sum(a *ast.Assign) *Sum {
 	m, args := target(a.Target)
 	info := u.info.Maps[m]
 	if info == nil || info.Value == nil || info.Value.Kind != types.Int {
@@ -27,18 +33,33 @@ func (u *uses) sum(a *ast.Assign) []Term {
 			return nil
 		}
 	}
-	return u.terms(a.Target, a.Value, info)
-}
-
-// terms is what e adds to the map value that self names; nil: e is not a sum in
-// which self stands once, or its terms touch the map.
-func (u *uses) terms(self, e ast.Expr, m *builtins.MapInfo) []Term {
-	bin, ok := e.(*ast.Binary)
-	if !ok || bin.Op != "+" && bin.Op != "-" {
+	bin, ok := a.Value.(*ast.Binary)
+	if !ok {
 		return nil
 	}
-	// Sums are taken modulo 2 to the number of bits, so that the width in which
-	// intermediate ones are kept does not matter, if it is that of the map or more.
+	op := bin.Op
+	switch op {
+	case "-":
+		op = "+"
+	case "+", "|", "&", "^":
+	default:
+		return nil
+	}
+	if terms := u.terms(a.Target, bin, op, info); terms != nil {
+		return &Sum{op, terms}
+	}
+	return nil
+}
+
+// terms is what e combines by op with the map value that self names; nil: e is
+// something else, self does not stand in it once, or its terms touch the map.
+func (u *uses) terms(self, e ast.Expr, op string, m *builtins.MapInfo) []Term {
+	bin, ok := e.(*ast.Binary)
+	if !ok || bin.Op != op && (op != "+" || bin.Op != "-") {
+		return nil
+	}
+	// Each bit of the result depends on no higher one, so that the width in which
+	// intermediate results are kept does not matter, if it is that of the map or more.
 	if t := u.info.Operands[bin]; t == nil || t.Kind != types.Int || t.Size < m.Value.Size {
 		return nil
 	}
@@ -50,7 +71,7 @@ func (u *uses) terms(self, e ast.Expr, m *builtins.MapInfo) []Term {
 		if u.same(x, self) {
 			return []Term{t}
 		}
-		if inner := u.terms(self, x, m); inner != nil {
+		if inner := u.terms(self, x, op, m); inner != nil {
 			return append(inner, t)
 		}
 		return nil
@@ -58,7 +79,7 @@ func (u *uses) terms(self, e ast.Expr, m *builtins.MapInfo) []Term {
 	if sum := rest(bin.X, bin.Y); sum != nil {
 		return sum
 	}
-	if bin.Op == "+" {
+	if bin.Op != "-" {
 		return rest(bin.Y, bin.X)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 type uses struct {
 	info *check.Info
 	maps map[*builtins.MapInfo]*use
-	sums map[*ast.Assign][]Term
+	sums map[*ast.Assign]*Sum
 	prog int // the program that is being looked at
 }
 
@@ -24,7 +24,7 @@ type use struct {
 
 // findUses goes through all programs.
 func findUses(p *check.Program) *uses {
-	u := &uses{info: p.Info, maps: map[*builtins.MapInfo]*use{}, sums: map[*ast.Assign][]Term{}}
+	u := &uses{info: p.Info, maps: map[*builtins.MapInfo]*use{}, sums: map[*ast.Assign]*Sum{}}
 	for i, prog := range p.Progs {
 		u.prog = i
 		if prog.Pred != nil {
@@ -270,8 +270,12 @@ func (u *uses) assign(a *ast.Assign) {
 	case a.Op == "":
 		if sum := u.sum(a); sum != nil {
 			u.sums[a] = sum
-			u.access(m, args, store.Add)
-			for _, t := range sum {
+			use := store.Change
+			if sum.Op == "+" {
+				use = store.Add
+			}
+			u.access(m, args, use)
+			for _, t := range sum.Terms {
 				u.value(t.X)
 			}
 			return

@@ -179,14 +179,21 @@ func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 			return 0, err
 		}
 		return readInt(b), nil
-	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64, ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpXchg64, ir.OpCmpXchg64:
+	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64, ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpAtomicOr64, ir.OpAtomicAnd64, ir.OpAtomicXor64, ir.OpFetchAdd64, ir.OpXchg64, ir.OpCmpXchg64:
 		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
 		if err != nil {
 			return 0, err
 		}
 		x, old := arg(1), readInt(b)
-		if v.Op == ir.OpAtomicAdd32 || v.Op == ir.OpAtomicAdd64 {
+		switch v.Op {
+		case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpFetchAdd64:
 			x += old
+		case ir.OpAtomicOr64:
+			x |= old
+		case ir.OpAtomicAnd64:
+			x &= old
+		case ir.OpAtomicXor64:
+			x ^= old
 		}
 		switch {
 		case v.Op != ir.OpCmpXchg64:
@@ -194,7 +201,7 @@ func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 		case old == x:
 			writeInt(b, arg(2))
 		}
-		if v.Op == ir.OpXchg64 || v.Op == ir.OpCmpXchg64 {
+		if v.Op.Info().Result == ir.Int {
 			return old, nil
 		}
 		return 0, nil
