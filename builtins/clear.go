@@ -26,7 +26,7 @@ func wholeMap(name string, doc Doc, do func(env Env, name string) error) *Def {
 	return &Def{
 		Name:   name,
 		Kind:   Action,
-		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Whole}},
+		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Whole | store.Reset}},
 		Doc:    doc,
 		Check:  fixed(types.TVoid),
 		Emit: func(g Gen, call *Call) *ir.Value {

@@ -8,6 +8,8 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -15,8 +17,9 @@ import (
 
 // assemble puts together what the runtime needs.
 func (c *compilation) assemble() error {
+	own := len(c.checked.Progs)
 	o := &object.Object{
-		Programs: c.out.Progs, Kernel: c.out.Maps,
+		Programs: c.out.Progs[:own:own], Kernel: c.out.Maps,
 		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
 		Settings: settings(c.checked.Config), Invocation: session(c.opts.Invocation), Options: c.checked.Options,
 		Needs: c.needed(),
@@ -30,6 +33,11 @@ func (c *compilation) assemble() error {
 		for _, at := range p.Points {
 			prog.Points = append(prog.Points, at.Data())
 		}
+	}
+	for i, p := range c.out.Progs[own:] {
+		m := &o.Maps[c.lowered.Resets[i]]
+		p.Span, p.License, p.Type = m.Span, c.checked.Config.License, ebpf.RawTracepoint
+		m.Reset = p
 	}
 	c.join(o)
 	c.obj = o

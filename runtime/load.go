@@ -149,7 +149,7 @@ func (s *Session) loadMaps() error {
 
 // openMaps prepares to read the script's maps.
 func (s *Session) openMaps() error {
-	s.kernel = &store.Kernel{Maps: s.maps, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
+	s.kernel = &store.Kernel{Maps: s.maps, Programs: s.progs, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
 		if d := s.defs.ForType(t.Name); d != nil {
 			return d.Merge
 		}
@@ -212,7 +212,12 @@ func (s *Session) ringSize() int {
 // loadPrograms loads all programs, several at a time: the verifier takes most
 // of the time, and checks them independently.
 func (s *Session) loadPrograms() error {
-	progs := s.obj.Programs
+	progs := slices.Clone(s.obj.Programs)
+	for i := range s.obj.Maps {
+		if p := s.obj.Maps[i].Reset; p != nil {
+			progs = append(progs, p)
+		}
+	}
 	loaded := make([]*ebpf.Program, len(progs))
 	errs := make([]error, len(progs))
 	next := make(chan int)
@@ -248,7 +253,7 @@ func (s *Session) loadPrograms() error {
 			}
 			return err
 		}
-		return s.loadError(i, err)
+		return s.loadError(progs[i], err)
 	}
 	return nil
 }
@@ -305,8 +310,7 @@ func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
 
 // loadError turns a refusal into a diagnostic at the line that the verifier
 // stopped at.
-func (s *Session) loadError(i int, err error) error {
-	p := s.obj.Programs[i]
+func (s *Session) loadError(p *object.Program, err error) error {
 	point := p.Name
 	if len(p.Points) > 0 {
 		point = p.Points[0].Name

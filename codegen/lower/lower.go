@@ -14,7 +14,7 @@
 // The files: expressions by kind (value.go, arith.go, compare.go, cond.go),
 // memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops that
 // the kernel calls back, call.go for script functions), variables (vars.go),
-// maps (maps.go; how they are kept is the matter of package store), what all programs share (tables.go),
+// maps (maps.go, reset.go; how they are kept is the matter of package store), what all programs share (tables.go),
 // and what builtins build code with (gen.go, event.go, packed.go).
 package lower
 
@@ -35,6 +35,7 @@ import (
 // reads records by.
 type Result struct {
 	Module *ir.Module
+	Resets []int // the maps that the module's last programs reset, by their place in the plan's Order
 	Events []object.Event
 	Sites  []object.Site
 }
@@ -50,6 +51,7 @@ func Lower(p *plan.Program) (*Result, error) {
 	for _, prog := range p.Progs {
 		u.program(prog)
 	}
+	u.resets()
 	if err := u.diags.Err(); err != nil {
 		return nil, err
 	}

@@ -108,5 +108,8 @@ func (m *Map) check() error {
 	if m.Value == nil {
 		return fmt.Errorf("it has no type")
 	}
+	if m.Reset != nil {
+		return m.Reset.check()
+	}
 	return nil
 }

@@ -26,6 +26,12 @@ func (o *Object) String() string {
 		p.print(&b)
 	}
 	b.WriteString(Disassembly(o.Kernel, o.Programs))
+	for i := range o.Maps {
+		if p := o.Maps[i].Reset; p != nil {
+			b.WriteString("\nto reset " + o.Maps[i].Name + "\n")
+			b.WriteString(Disassembly(nil, []*Program{p}))
+		}
+	}
 	for _, p := range o.Programs {
 		if p.Partner != nil {
 			b.WriteString("\ntogether with " + o.Programs[p.Partner.Program].Name + "\n")

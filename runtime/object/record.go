@@ -147,6 +147,10 @@ type Map struct {
 	Short  string // name of the kernel map that holds the entries with short keys; "": Kernel holds all
 	Part   int    // bytes of an entry's value, which is a part of one, and whose number follows the key as a u64; 0: entries are whole
 	Table  *Table // the table that holds a part of the entries, or nil
+	// Reset is a program that sets the value of the CPU it runs on to zero. If its
+	// first argument is not 0, the byte at Set becomes 0 as well. nil: the map is
+	// never cleared or zeroed, or user space needs no program for it.
+	Reset *Program
 }
 
 // Table is where in the element of TableMap a table is.

@@ -40,7 +40,7 @@ var frontKind = kind{
 	name: "front",
 	own:  1,
 	fits: func(l *layout, s *Spec) bool {
-		return s.Key != nil && (s.isAgg() || s.Value.Kind == types.Int && s.Value.Size == 8) && s.Uses&^(Add|Whole|Foreign) == 0 &&
+		return s.Key != nil && (s.isAgg() || s.Value.Kind == types.Int && s.Value.Size == 8) && s.Uses&^(Add|Whole|Reset|Foreign) == 0 &&
 			hashable(s.Key) && !s.LRU && KeySize(s.Key) <= maxFrontKey && KeySize(s.Key) != 3 && l.AtomicFetch && !l.NoTables &&
 			l.frontSlots(s, maxFrontSize) >= minFrontSlots
 	},

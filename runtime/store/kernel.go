@@ -15,6 +15,9 @@ import (
 type Kernel struct {
 	Maps map[string]*ebpf.Map // by name
 	CPUs int                  // possible CPUs
+	// Programs are the loaded programs by name, among them those that reset maps.
+	// They are used by Clear and Zero only, so they may be loaded after Open.
+	Programs map[string]*ebpf.Program
 	// Merge is how values of an aggregation's type are merged: it folds src into
 	// dst. nil: there is no such function for the type.
 	Merge func(t *types.Type) func(t *types.Type, dst, src []byte)

@@ -15,7 +15,7 @@ type parted struct {
 }
 
 // partedUses are the uses that a program can make of a map in parts.
-const partedUses = Add | Whole | Foreign
+const partedUses = Add | Whole | Reset | Foreign
 
 var partedKind = kind{
 	name: "parted",

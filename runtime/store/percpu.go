@@ -2,8 +2,9 @@ package store
 
 import (
 	"errors"
+	"fmt"
+
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -87,6 +88,17 @@ func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
 	return deleted(g, b.Read(was))
 }
 
+// Reset zeroes the value of this CPU.
+func (s *perCPUSlot) Reset(g Gen, unset *ir.Value) {
+	b := g.B()
+	p := s.element(g)
+	g.If(p, func() {
+		q := b.NonNil(p)
+		b.Zero(q, s.off, s.size)
+		g.If(unset, func() { b.Store(q, s.set, 1, b.Const(0)) })
+	})
+}
+
 func (s *perCPUSlot) elementOf(g Gen, cpu *ir.Value) *ir.Value {
 	return g.B().Call(ir.LookupPerCPU, g.B().MapPtr(s.m), g.Zeros(4), cpu)
 }
@@ -127,51 +139,25 @@ func (r *perCPUSlotReader) Read() ([]Entry, error) {
 	return []Entry{{Value: r.k.merged(r.m.Value, cpus)}}, nil
 }
 
-func (r *perCPUSlotReader) Clear() error { return r.zero(r.m.Set >= 0) }
-func (r *perCPUSlotReader) Zero() error  { return r.zero(false) }
+func (r *perCPUSlotReader) Clear() error { return r.zero(1) }
+func (r *perCPUSlotReader) Zero() error  { return r.zero(0) }
 
 // onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on
 // the CPU that is named.
 const onCPU = 1
 
-// zero zeroes the slot. User space can only write an element as a whole, and
-// would undo what programs add to other slots meanwhile; so a small program does
-// it on each CPU, where no other runs at that time.
-func (r *perCPUSlotReader) zero(unset bool) error {
-	stores := func(off, size int) (insns asm.Instructions) {
-		for size > 0 {
-			n, sz := 1, asm.Byte
-			if size >= 8 && off%8 == 0 {
-				n, sz = 8, asm.DWord
-			}
-			insns = append(insns, asm.StoreMem(asm.R0, int16(off), asm.R1, sz))
-			off, size = off+n, size-n
-		}
-		return insns
+// zero runs the map's reset program on each CPU. User space can only write an
+// element as a whole, and would undo what programs add to other slots meanwhile.
+func (r *perCPUSlotReader) zero(unset uint64) error {
+	if r.m.Reset == nil {
+		return fmt.Errorf("bug: %s has no program that zeroes it", r.m.Name)
 	}
-	insns := asm.Instructions{
-		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
-		asm.Mov.Reg(asm.R2, asm.RFP),
-		asm.Add.Imm(asm.R2, -4),
-		asm.LoadMapPtr(asm.R1, r.e.FD()),
-		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "out"),
-		asm.Mov.Imm(asm.R1, 0),
+	prog := r.k.Programs[r.m.Reset.Name]
+	if prog == nil {
+		return fmt.Errorf("bug: no program %s", r.m.Reset.Name)
 	}
-	insns = append(insns, stores(r.m.Off, r.m.Value.Size)...)
-	if unset {
-		insns = append(insns, stores(r.m.Set, 1)...)
-	}
-	insns = append(insns, asm.Mov.Imm(asm.R0, 0).WithSymbol("out"), asm.Return())
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "zero", Type: ebpf.RawTracepoint, License: "GPL", Instructions: insns,
-	})
-	if err != nil {
-		return err
-	}
-	defer prog.Close()
 	for cpu := range r.k.CPUs {
-		_, err := prog.Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)})
+		_, err := prog.Run(&ebpf.RunOptions{Context: unset, Flags: onCPU, CPU: uint32(cpu)})
 		if err != nil && !errors.Is(err, unix.ENXIO) { // ENXIO: a CPU that is not there
 			return err
 		}

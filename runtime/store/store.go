@@ -37,10 +37,11 @@ const (
 	Iterate                 // go through all entries
 	Address                 // take the address of the map
 	Whole                   // print, clear or zero the whole map, which user space does
+	Reset                   // clear or zero it
 	Foreign                 // use a key that is not the running thread's ID
 )
 
-var useNames = []string{"add", "read", "assign", "change", "delete", "count", "iterate", "address", "whole", "foreign"}
+var useNames = []string{"add", "read", "assign", "change", "delete", "count", "iterate", "address", "whole", "reset", "foreign"}
 
 // String lists the uses by name.
 func (u Use) String() string {
@@ -182,6 +183,15 @@ type Store interface {
 type Parted interface {
 	// MakePart is part n of the value of a key, null where the map has no room.
 	MakePart(g Gen, k Key, n *ir.Value) *ir.Value
+}
+
+// A Resetter is a store whose values user space cannot zero by itself. Where Reset
+// is among the uses of the map, the script's object has a program that does it,
+// which the reader runs on each CPU.
+type Resetter interface {
+	// Reset sets the value to zero as this CPU has it. If unset is not 0, the map
+	// counts as never assigned then.
+	Reset(g Gen, unset *ir.Value)
 }
 
 // Part is a kernel map that holds entries of a script's map.

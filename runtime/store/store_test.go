@@ -28,7 +28,7 @@ var ways = []struct {
 }{
 	{"slot", Spec{Value: types.TInt64, Uses: Add | Read | Assign | Delete}},
 	{"slot", Spec{Value: types.NewString(20), Uses: Assign}},
-	{"per-CPU slot", Spec{Value: count, Uses: Add | Delete | Whole}},
+	{"per-CPU slot", Spec{Value: count, Uses: Add | Delete | Whole | Reset}},
 	{"hash", Spec{Key: types.TInt64, Value: types.TInt64, Uses: Add | Read | Assign | Delete | Foreign}},
 	{"hash", Spec{Key: types.NewInt(2, false), Value: types.NewInt(2, false), Uses: Read | Assign | Foreign}},
 	{"hash", Spec{Key: types.NewString(40), Value: types.TInt64, Uses: Read | Assign | Foreign}},
@@ -213,6 +213,16 @@ func load(t *testing.T, specs []*Spec) []*loaded {
 			m.Progs = append(m.Progs, &ir.Prog{Name: fmt.Sprintf("p%d_%d", i, op), Kind: "rawtracepoint", Main: e.b.Fn})
 		}
 	}
+	for i := range specs {
+		if r, ok := l.Stores[i].(Resetter); ok {
+			name := fmt.Sprintf("r%d", i)
+			e.b = ir.NewFunc("main", ir.PtrCtx)
+			r.Reset(e, e.b.Load(e.b.Param(0), 0, 8, false))
+			e.b.Ret(e.b.Const(0))
+			m.Progs = append(m.Progs, &ir.Prog{Name: name, Kind: "rawtracepoint", Main: e.b.Fn})
+			l.Maps[i].Reset = &object.Program{Name: name}
+		}
+	}
 	if err := ir.Verify(m); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +239,7 @@ func load(t *testing.T, specs []*Spec) []*loaded {
 		t.Fatalf("%+v\n%s", err, m)
 	}
 	t.Cleanup(coll.Close)
-	k := &Kernel{Maps: coll.Maps, CPUs: here.CPUs, Merge: func(*types.Type) func(*types.Type, []byte, []byte) {
+	k := &Kernel{Maps: coll.Maps, Programs: coll.Programs, CPUs: here.CPUs, Merge: func(*types.Type) func(*types.Type, []byte, []byte) {
 		return func(_ *types.Type, dst, src []byte) {
 			for i := 0; i+8 <= len(dst); i += 8 {
 				putUint(dst[i:i+8], getUint(dst[i:i+8])+getUint(src[i:i+8]))

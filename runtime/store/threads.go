@@ -37,7 +37,7 @@ const (
 )
 
 // threadsUses are the uses that a program can make of a map of threads.
-const threadsUses = Add | Read | Assign | Change | Delete | Whole
+const threadsUses = Add | Read | Assign | Change | Delete | Whole | Reset
 
 var threadsKind = kind{
 	name: "threads",
