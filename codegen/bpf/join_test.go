@@ -1,22 +1,25 @@
-package codegen
+package bpf
 
 import (
 	"testing"
 
 	"github.com/cilium/ebpf/asm"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
-func TestJoinPrograms(t *testing.T) {
+func TestJoin(t *testing.T) {
 	entry := asm.Instructions{
 		asm.LoadImm(asm.R0, 1<<40, asm.DWord).WithSymbol("in"), // two words
 		asm.Mov.Imm(asm.R0, 0),
 		asm.Return(),
 	}
 	exit := asm.Instructions{asm.Mov.Imm(asm.R0, 0).WithSymbol("out"), asm.Return()}
-	got, ok := joinPrograms(entry, exit, 4711)
-	if !ok || len(got) != 3+1+3+1+2 {
-		t.Fatal(got, ok)
+	both, ok := Join(&object.Program{Insns: entry}, &object.Program{Insns: exit}, 4711)
+	if !ok || len(both.Insns) != 3+1+3+1+2 {
+		t.Fatal(both, ok)
 	}
+	got := both.Insns
 	if got[0].Symbol() != "in" || got[4].Symbol() != "" || got[8].Symbol() != "" {
 		t.Errorf("symbols: %v", got)
 	}
@@ -32,7 +35,7 @@ func TestJoinPrograms(t *testing.T) {
 	}
 	withFunc := append(asm.Instructions{}, exit...)
 	withFunc[1] = withFunc[1].WithSymbol("callback")
-	if _, ok := joinPrograms(entry, withFunc, 1); ok {
+	if _, ok := Join(&object.Program{Insns: entry}, &object.Program{Insns: withFunc}, 1); ok {
 		t.Error("a program with two functions was joined")
 	}
 }
