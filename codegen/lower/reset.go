@@ -11,7 +11,7 @@ import (
 
 // resets lowers the programs by which user space zeroes the maps that it cannot
 // write to by itself. They follow the script's own programs.
-func (u *unit) resets() {
+func (u *shared) resets() {
 	for i, m := range u.p.Order {
 		if r, ok := m.Store.(store.Resetter); ok && m.Uses&store.Reset != 0 {
 			u.res.Resets = append(u.res.Resets, i)
@@ -22,7 +22,7 @@ func (u *unit) resets() {
 
 // reset lowers the program for one map. It runs as a raw tracepoint program does,
 // whose context is its arguments.
-func (u *unit) reset(m *plan.Map, r store.Resetter) {
+func (u *shared) reset(m *plan.Map, r store.Resetter) {
 	prog := &ir.Prog{Name: "reset_" + strings.TrimPrefix(m.Info.Name, "@"), Kind: "reset"}
 	f := newFn(u, prog, &check.Prog{}, "main", ir.PtrCtx)
 	f.ctx = f.b.Param(0)
