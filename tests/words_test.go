@@ -241,7 +241,6 @@ var homonyms = map[string]struct{ words, why string }{
 	"codegen/lower/packed.go":         {"len", "a variable's name in the IR"},
 	"runtime/object/asm.go":           {"exit", "an instruction"},
 	"runtime/object/print.go":         {"count func pid", "fields of a point"},
-	"runtime/store/percpu.go":         {"zero", "a program's name"},
 	"runtime/store/store.go":          {"count delete", "uses of a map"},
 	"codegen/ir/helper.go":            {"strncmp", "a helper of the kernel"},
 	"codegen/ir/op.go":                {"func zero", "operations"},
