@@ -1,0 +1,114 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// scanPoints scans a token of a probe's head: an attach point, the comma
+// after one, or what opens the predicate or the body.
+func (s *scanner) scanPoints() lexer.Token {
+	switch c := s.text[s.pos]; c {
+	case ',':
+		s.mode = modePoints
+		switch s.byteAt(s.after(s.pos + 1)) {
+		case '{', '<', '/':
+			return s.token(tLastComma, 1)
+		}
+		return s.token(tPunct, 1)
+	case '{':
+		s.code()
+		s.braces = 1
+		return s.token(tPunct, 1)
+	case '<':
+		s.code()
+		s.angled = true
+		s.prev = s.token(tAngleOpen, 1)
+		return s.prev
+	case '/':
+		s.code()
+		s.pred = true
+		return s.token(tPredOpen, 1)
+	case ';', '}', ')', ']', '(', '=':
+		// The ";" may follow a map; the others start nothing.
+		s.mode = modeDecl
+		return s.token(tPunct, 1)
+	}
+	return s.scanAttach()
+}
+
+// scanAttach scans one attach point. It reaches up to white space, a comma or
+// an opening brace, except within quotes. So "/" and ">" are ordinary within
+// it, as paths and C++ names need: a predicate starts only after white space.
+// A "<" at the very end is not part of it but opens the body.
+func (s *scanner) scanAttach() lexer.Token {
+	end, quote := s.pos, -1
+	for ; end < len(s.text); end++ {
+		c := s.text[end]
+		if quote >= 0 {
+			switch c {
+			case '\\':
+				end++
+			case '\n':
+				end = len(s.text)
+			case '"':
+				quote = -1
+			}
+			continue
+		}
+		if c == '"' {
+			quote = end
+		} else if endsAttach(c) {
+			break
+		} else if c < ' ' || c == 0x7f {
+			s.pos = end
+			return s.badToken(1, "unexpected character "+quoteChar(s.text[end:]))
+		}
+	}
+	if quote >= 0 {
+		s.pos = quote
+		return s.badToken(1, "this quote is not closed")
+	}
+	return s.token(tAttach, len(strings.TrimRight(s.text[s.pos:end], "<")))
+}
+
+// endsAttach reports whether an attach point ends before c, outside its quotes.
+func endsAttach(c byte) bool { return isSpace(c) || c == ',' || c == '{' }
+
+// endsPredicate decides where a predicate ends. It is asked about a "/" at
+// pos, within a predicate but outside all brackets. There the slash divides if
+// an operand follows it, and ends the predicate if the body does. A "{" could
+// open either (a block may be an operand) and is taken for the body.
+func (s *scanner) endsPredicate(pos int) bool {
+	next := s.after(pos + 1)
+	if next >= len(s.text) {
+		return true
+	}
+	c := s.text[next]
+	return !isIdent(c) && !strings.ContainsRune(`"$@(-!~*&+`, rune(c))
+}
+
+// closesAngled decides whether a ">" closes the < … > body: outside all
+// brackets, where a statement could begin. That is after the opening "<",
+// after ";", and after the "}" of a statement that needs no semicolon.
+func (s *scanner) closesAngled() bool {
+	if !s.angled || s.pred || s.braces != 0 || s.parens != 0 {
+		return false
+	}
+	return s.startsStatement() || s.prev.Value == "}" && blockStatement(s.first)
+}
+
+func (s *scanner) startsStatement() bool {
+	return s.prev.Type == tAngleOpen || s.prev.Type == tPunct && s.prev.Value == ";"
+}
+
+// blockStatement reports whether a statement that starts with that token ends
+// at a closing brace.
+func blockStatement(first string) bool {
+	switch first {
+	case "{", "if", "for", "while", "unroll":
+		return true
+	}
+	return false
+}

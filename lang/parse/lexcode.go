@@ -1,0 +1,122 @@
+package parse
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// operators by length, so that the longest match wins.
+var operators = [...]string{
+	3: "<<=>>=",
+	2: "++--<<>><=>===!=&&||+=-=*=/=%=&=|=^=->..",
+	1: "+-*/%&|^~!<>=()[]{},;:?.",
+}
+
+// operatorAt is the length of the operator at the start of text, or 0.
+func operatorAt(text string) int {
+	for n := min(3, len(text)); n > 0; n-- {
+		for i := 0; i < len(operators[n]); i += n {
+			if operators[n][i:i+n] == text[:n] {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// scanCode scans a token of a statement or an expression, and follows the
+// brackets to see where the declaration ends.
+func (s *scanner) scanCode() lexer.Token {
+	rest := s.text[s.pos:]
+	c := rest[0]
+	if s.angled && s.braces == 0 && s.parens == 0 {
+		afterBlock := s.prev.Value == "}" && blockStatement(s.first)
+		if word := s.identAt(s.pos); s.startsStatement() || afterBlock && word != "else" && c != '>' {
+			s.first = word
+			if c == '{' {
+				s.first = "{"
+			}
+		}
+	}
+	switch {
+	case isDigit(c):
+		n := 1
+		for n < len(rest) && isIdent(rest[n]) {
+			n++
+		}
+		return s.token(tInt, n)
+	case isIdent(c):
+		return s.token(tIdent, len(s.identAt(s.pos)))
+	case c == '$':
+		if strings.HasPrefix(rest, "$#") {
+			return s.token(tPositional, 2)
+		}
+		n := 1
+		for n < len(rest) && isDigit(rest[n]) {
+			n++
+		}
+		if n > 1 {
+			return s.token(tPositional, n)
+		}
+		name := s.identAt(s.pos + 1)
+		if name == "" {
+			return s.badToken(1, "expected a variable name or a number right after '$'")
+		}
+		return s.token(tVar, 1+len(name))
+	case c == '@':
+		return s.token(tMap, 1+len(s.identAt(s.pos+1)))
+	case c == '"':
+		for n := 1; n < len(rest) && rest[n] != '\n'; n++ {
+			if rest[n] == '\\' && n+1 < len(rest) && rest[n+1] != '\n' {
+				n++
+			} else if rest[n] == '"' {
+				return s.token(tString, n+1)
+			}
+		}
+		return s.badToken(1, "unterminated string")
+	case c == '\'':
+		return s.badToken(1, "strings are written in double quotes")
+	case c == '>' && s.closesAngled():
+		t := s.token(tAngleClose, 1)
+		s.mode = modeDecl
+		return t
+	case c == '/' && s.pred && s.braces == 0 && s.parens == 0 && s.endsPredicate(s.pos):
+		t := s.token(tPredClose, 1)
+		s.pred = false
+		s.mode = modePoints
+		return t
+	}
+	n := operatorAt(rest)
+	if n == 0 {
+		_, size := utf8.DecodeRuneInString(rest)
+		why := "unexpected character " + quoteChar(rest)
+		if c == '#' {
+			why += "; comments start with //"
+		}
+		return s.badToken(size, why)
+	}
+	t := s.token(tPunct, n)
+	switch t.Value {
+	case "(", "[":
+		s.parens++
+	case ")", "]":
+		s.parens--
+		if s.isLet && s.parens == 0 && s.braces == 0 {
+			s.mode = modeDecl
+		}
+	case "{":
+		s.braces++
+	case "}":
+		s.braces--
+		if s.braces == 0 && !s.pred && !s.angled {
+			s.mode = modeDecl
+		}
+	case ";":
+		if s.isImport && s.braces == 0 {
+			s.mode = modeDecl
+		}
+	}
+	return t
+}

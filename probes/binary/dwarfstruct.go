@@ -1,0 +1,206 @@
+package binary
+
+import (
+	"debug/dwarf"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// composite is a struct, class or union. One that is only declared where it is
+// used is looked for by its name.
+func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
+	word := "struct "
+	if e.Tag == dwarf.TagUnionType {
+		word = "union "
+	}
+	full := word + name
+	if name == "" {
+		full = fmt.Sprintf("%s%d%s", word, e.Offset, anonymousType)
+	}
+	if declared, _ := e.Val(dwarf.AttrDeclaration).(bool); declared && name != "" {
+		if def, ok := g.typeNames()[full]; ok && def != e.Offset {
+			return g.typeAt(def, 0)
+		}
+	}
+	r := &dwarfType{decl: strings.TrimSuffix(full, anonymousType), class: classStruct}
+	if e.Tag == dwarf.TagClassType {
+		r.decl = name
+	}
+	if e.Tag == dwarf.TagUnionType {
+		r.class = classUnion
+	}
+	r.parts = sync.OnceValue(func() []dwarfMember { return g.members(e) })
+	g.children(e, func(c *dwarf.Entry) bool {
+		if c.Tag == variantPart {
+			r.class = classVariant
+		}
+		return c.Tag != variantPart
+	})
+	asked, byRef := false, false
+	r.byRef = func() bool {
+		if !asked {
+			asked = true // before it asks: damaged debug info may go in circles
+			byRef = g.passedByReference(e, name, r)
+		}
+		return byRef
+	}
+	r.t = &types.Type{Kind: types.Struct, Name: full, Size: entrySize(e), Space: types.User}
+	r.t.Comp = types.NewComposite(e.Tag == dwarf.TagUnionType, func() []types.Field {
+		var fields []types.Field
+		for _, m := range r.parts() {
+			fields = append(fields, m.Field)
+		}
+		return fields
+	})
+	return r
+}
+
+// passedByReference reports whether a C++ class can't be copied as bytes: it, or
+// something in it, has a destructor, a copy constructor or virtual functions
+// written by hand. Clang says so; of what gcc writes it is concluded.
+func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
+	const passByValue, passByReference = 5, 4
+	switch cc, _ := e.Val(dwarf.AttrCalling).(int64); cc {
+	case passByReference:
+		return true
+	case passByValue:
+		return false
+	}
+	bare, _, _ := strings.Cut(name, "<")
+	found := false
+	g.children(e, func(c *dwarf.Entry) bool {
+		if c.Tag != dwarf.TagSubprogram {
+			return true
+		}
+		if v, _ := c.Val(dwarf.AttrVirtuality).(int64); v != 0 {
+			found = true
+		}
+		fn, _ := c.Val(dwarf.AttrName).(string)
+		if defaulted, _ := c.Val(attrDefaulted).(int64); defaulted == 0 {
+			found = found || strings.HasPrefix(fn, "~") || fn == bare && bare != "" && g.copies(c, e.Offset)
+		}
+		return !found
+	})
+	if found {
+		return true
+	}
+	for _, m := range r.parts() {
+		of := m.of
+		for n := 0; of.elem != nil && n < maxChain; n++ {
+			of = of.elem
+		}
+		if of.byRef != nil && of.byRef() {
+			return true
+		}
+	}
+	return false
+}
+
+// copies reports whether a constructor takes, beside this, a reference to an
+// object of its own class.
+func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
+	params := g.params(ctor)
+	if len(params) != 2 {
+		return false
+	}
+	off, _ := params[1].Val(dwarf.AttrType).(dwarf.Offset)
+	ref := g.entry(off)
+	if ref == nil || ref.Tag != dwarf.TagReferenceType && ref.Tag != dwarf.TagRvalueReferenceType {
+		return false
+	}
+	for range maxChain {
+		off, ok := ref.Val(dwarf.AttrType).(dwarf.Offset)
+		if !ok {
+			return false
+		}
+		if off == class {
+			return true
+		}
+		if ref = g.entry(off); ref == nil || ref.Tag != dwarf.TagConstType && ref.Tag != dwarf.TagTypedef {
+			return false
+		}
+	}
+	return false
+}
+
+// dwarfMember is a member of a struct and what calling conventions want to know
+// of its type.
+type dwarfMember struct {
+	types.Field
+	of *dwarfType
+}
+
+// members reads the members of a struct. Those of a base class are those of an
+// anonymous member.
+func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
+	var list []dwarfMember
+	g.children(e, func(c *dwarf.Entry) bool {
+		if c.Tag != dwarf.TagMember && c.Tag != dwarf.TagInheritance {
+			return true
+		}
+		if static, _ := c.Val(dwarf.AttrExternal).(bool); static {
+			return true
+		}
+		of := g.typeOf(c, 0)
+		m := dwarfMember{of: of}
+		m.Type, m.Off = of.t, memberOffset(c)
+		if c.Tag == dwarf.TagMember {
+			m.Name, _ = c.Val(dwarf.AttrName).(string)
+		}
+		if bits, ok := c.Val(dwarf.AttrBitSize).(int64); ok && bits > 0 && bits <= 64 && of.t.Size > 0 && of.t.Size <= 8 {
+			m.BitSize = int(bits)
+			m.bitfield(c)
+		}
+		list = append(list, m)
+		return true
+	})
+	return list
+}
+
+// memberOffset is where a member is, in bytes; old compilers write it as an
+// expression that adds a constant.
+func memberOffset(e *dwarf.Entry) int {
+	const plusUconst = 0x23
+	switch v := e.Val(dwarf.AttrDataMemberLoc).(type) {
+	case int64:
+		if v >= 0 && v <= 1<<31 {
+			return int(v)
+		}
+	case []byte:
+		n := 0
+		if len(v) > 1 && len(v) < 6 && v[0] == plusUconst {
+			for i, b := range v[1:] {
+				n |= int(b&0x7f) << (7 * i)
+			}
+		}
+		return n
+	}
+	return 0
+}
+
+// bitfield sets where in its storage, a word of its type, a bitfield is. One
+// that lies across two words (of a packed struct) counts from its first byte.
+func (m *dwarfMember) bitfield(e *dwarf.Entry) {
+	size := m.Type.Size
+	at, ok := e.Val(dwarf.AttrDataBitOffset).(int64)
+	if !ok {
+		// DWARF 2 counts from the highest bit of the storage.
+		high, _ := e.Val(dwarf.AttrBitOffset).(int64)
+		storage := int64(size)
+		if n := entrySize(e); n > 0 {
+			storage = int64(n)
+		}
+		at = 8*int64(m.Off) + 8*storage - high - int64(m.BitSize)
+	}
+	if at < 0 {
+		at = 0
+	}
+	bit := int(at)
+	m.Off = bit / 8 / size * size
+	if m.BitOff = bit - 8*m.Off; m.BitOff+m.BitSize > 8*size {
+		m.Off, m.BitOff = bit/8, bit%8
+	}
+}
