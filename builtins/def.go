@@ -135,6 +135,9 @@ type Def struct {
 	Unsigned     bool
 	// Metric says what kind of numbers the values of an aggregation are.
 	Metric value.Metric
+	// UserSymbols says that Format names addresses of processes, which may have
+	// ended by then.
+	UserSymbols bool
 	// Merge folds src, one CPU's value, into dst.
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.

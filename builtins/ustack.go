@@ -73,9 +73,10 @@ func formatBuildIDs(data []byte) value.Value {
 
 func ustack() *Def {
 	return &Def{
-		Name:     "ustack",
-		TypeName: ustackName,
-		Params:   stackParams,
+		Name:        "ustack",
+		TypeName:    ustackName,
+		Params:      stackParams,
+		UserSymbols: true,
 		Doc: Doc{
 			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`},

@@ -14,10 +14,11 @@ var usymType = &types.Type{Kind: types.Opaque, Name: "usym_t", Size: 16}
 
 func usym() *Def {
 	return &Def{
-		Name:     "usym",
-		Kind:     Function,
-		TypeName: usymType.Name,
-		Params:   []Param{{Name: "addr"}},
+		Name:        "usym",
+		Kind:        Function,
+		TypeName:    usymType.Name,
+		UserSymbols: true,
+		Params:      []Param{{Name: "addr"}},
 		Doc: Doc{
 			Summary:  "An address of the current process that prints as the name of the function there.",
 			Examples: []string{`uprobe:/bin/bash:readline { printf("%s\n", usym(reg("ip"))); }`},

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
+	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
 // env is what a session offers to builtins.
@@ -45,11 +47,25 @@ type symbolizer struct{ s *Session }
 
 // User returns the function that an address of a process lies in, or the address.
 func (e symbolizer) User(pid int, addr uint64) string {
-	e.s.noteMappings()
-	if f, ok := e.s.syms.Lookup(pid, addr); ok {
+	if f := e.userFrames(pid, []uint64{addr})[0]; f.Name != "" {
 		return f.Name
 	}
 	return hexAddr(addr)
+}
+
+// userFrames finds the functions of a stack of a process. The log of mappings is
+// not asked for each of very many stacks, but for each that has no name otherwise.
+func (e symbolizer) userFrames(pid int, addrs []uint64) []symbols.Frame {
+	s := e.s
+	fresh := s.mmaps == nil || time.Since(s.mmaps.drained) < time.Millisecond
+	if !fresh {
+		s.noteMappings()
+	}
+	frames := s.syms.Stack(pid, addrs)
+	if fresh && slices.ContainsFunc(frames, func(f symbols.Frame) bool { return f.Name == "" }) && s.noteMappings() {
+		frames = s.syms.Stack(pid, addrs)
+	}
+	return frames
 }
 
 // Kernel returns the kernel function or object that an address lies in, or the
@@ -70,11 +86,12 @@ func hexAddr(addr uint64) string {
 
 // Frames implements builtins.Symbols.
 func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []string {
-	if pid != 0 {
-		e.s.noteMappings()
+	var user []symbols.Frame
+	if pid != 0 && mode != "raw" {
+		user = e.userFrames(pid, addrs)
 	}
 	out := make([]string, 0, len(addrs))
-	for _, a := range addrs {
+	for i, a := range addrs {
 		raw := strconv.FormatUint(a, 16)
 		if mode == "raw" {
 			out = append(out, raw)
@@ -86,11 +103,11 @@ func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []string {
 				text = name + "+" + strconv.FormatUint(off, 10)
 				place = module
 			}
-		} else if f, ok := e.s.syms.Lookup(pid, a); ok {
-			text = f.Name + "+" + strconv.FormatUint(f.Offset, 10)
+		} else if f := user[i]; f.Module != "" {
 			place = f.Module
-		} else if f.Module != "" {
-			place = f.Module
+			if f.Name != "" {
+				text = f.Name + "+" + strconv.FormatUint(f.Offset, 10)
+			}
 		}
 		if mode == "perf" {
 			text = raw + " " + text

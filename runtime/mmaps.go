@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	bits64 "math/bits"
 	"os"
 	"slices"
+	"strconv"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,39 +19,63 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// mmapLog records what a child and the processes it forks map as executable,
-// from its exec on. Stacks are printed when a process may be long gone, and its
-// memory map with it; this log is what their addresses are looked up in.
+// mmapLog records what processes map as executable, what they execute, fork and
+// when they end. Stacks are printed when a process may be long gone, and its
+// memory map with it; this log is what their addresses are looked up in. It costs
+// a little when a process is made, and nothing at an event of the script.
 //
-// The kernel keeps a log that children inherit for each CPU only, so the
-// records of all are put in order by their time.
+// The kernel keeps a log for each CPU, so the records of all are put in order by
+// their time.
 type mmapLog struct {
-	cpus   []mmapRing
-	forked int // processes that were forked
+	cpus    []mmapRing
+	drained time.Time
+	family  map[int]bool // the child and the processes that come from it
+	forked  int          // how many processes were forked in the family
 }
 
 // mmapRing is the log of one CPU.
 type mmapRing struct {
 	fd  int
 	mem []byte // a page of control, then the ring
+	// early holds records that were read before others of their time.
+	early [][]byte
 }
 
-const mmapLogPages = 8
+const (
+	allProcesses = -1
 
-// newMmapLog opens the log of a process that has not executed its program yet.
-func newMmapLog(pid int) (*mmapLog, error) {
+	// The ring of a CPU takes a few hundred programs that start between two looks.
+	mmapLogSize    = 8 << 20 // bytes of all rings
+	minMmapLogRing = 64 << 10
+	maxMmapLogRing = 512 << 10
+)
+
+// newMmapLog opens the log of all processes, or of a process that has not executed
+// its program yet and those that come from it. The child is the one whose forks are
+// counted; 0: none.
+func newMmapLog(pid, child int) (*mmapLog, error) {
 	cpus, err := probes.OnlineCPUs()
 	if err != nil {
 		return nil, err
 	}
-	l := &mmapLog{}
+	l := &mmapLog{family: map[int]bool{}}
+	if child != 0 {
+		l.family[child] = true
+	}
+	bits := uint64(unix.PerfBitDisabled | unix.PerfBitEnableOnExec | unix.PerfBitInherit)
+	if pid == allProcesses {
+		bits = 0
+	}
+	size := min(max(mmapLogSize/len(cpus), minMmapLogRing), maxMmapLogRing)
+	size = max(1<<(bits64.Len(uint(size))-1), os.Getpagesize())
 	for _, cpu := range cpus {
 		attr := unix.PerfEventAttr{
 			Type:        unix.PERF_TYPE_SOFTWARE,
 			Size:        uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
 			Config:      unix.PERF_COUNT_SW_DUMMY,
 			Sample_type: unix.PERF_SAMPLE_TIME,
-			Bits: unix.PerfBitDisabled | unix.PerfBitEnableOnExec | unix.PerfBitInherit | unix.PerfBitSampleIDAll |
+			Clockid:     unix.CLOCK_MONOTONIC,
+			Bits: bits | unix.PerfBitSampleIDAll | unix.PerfBitUseClockID |
 				unix.PerfBitMmap | unix.PerfBitMmap2 | unix.PerfBitTask | unix.PerfBitComm | unix.PerfBitCommExec,
 		}
 		fd, err := unix.PerfEventOpen(&attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
@@ -58,13 +85,13 @@ func newMmapLog(pid int) (*mmapLog, error) {
 			l.close()
 			return nil, err
 		}
-		mem, err := unix.Mmap(fd, 0, (1+mmapLogPages)*os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		mem, err := unix.Mmap(fd, 0, os.Getpagesize()+size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
 			unix.Close(fd)
 			l.close()
 			return nil, err
 		}
-		l.cpus = append(l.cpus, mmapRing{fd, mem})
+		l.cpus = append(l.cpus, mmapRing{fd: fd, mem: mem})
 	}
 	return l, nil
 }
@@ -76,48 +103,74 @@ func (l *mmapLog) close() {
 	}
 }
 
-// drain tells syms what has happened since the last time.
-func (l *mmapLog) drain(syms *symbols.User) {
-	var recs [][]byte
-	for _, r := range l.cpus {
-		recs = append(recs, r.read()...)
-	}
+// drain tells syms what has happened since the last time; it reports whether there
+// was anything.
+func (l *mmapLog) drain(syms *symbols.User) bool {
+	l.drained = time.Now()
 	ne := binary.NativeEndian
 	when := func(rec []byte) uint64 { return ne.Uint64(rec[len(rec)-8:]) }
+	// While one ring is read there may be new records in the others. What is newer
+	// than now waits, lest it be taken for older than those.
+	now := uint64(clockNow(unix.CLOCK_MONOTONIC))
+	var recs [][]byte
+	for i := range l.cpus {
+		r := &l.cpus[i]
+		all := append(r.early, r.read()...)
+		n := 0
+		for n < len(all) && when(all[n]) <= now {
+			n++
+		}
+		recs = append(recs, all[:n]...)
+		r.early = all[n:len(all):len(all)]
+	}
 	slices.SortStableFunc(recs, func(a, b []byte) int { return cmp.Compare(when(a), when(b)) })
 	for _, rec := range recs {
-		body := rec[:len(rec)-8]
-		if len(body) < 16 {
-			continue
+		l.note(syms, rec[:len(rec)-8])
+	}
+	return len(recs) > 0
+}
+
+// note tells syms what a record says.
+func (l *mmapLog) note(syms *symbols.User, body []byte) {
+	ne := binary.NativeEndian
+	if len(body) < 16 {
+		return
+	}
+	pid := int(ne.Uint32(body[8:]))
+	switch ne.Uint32(body) {
+	case unix.PERF_RECORD_MMAP2:
+		if len(body) <= mmap2Fixed || pid <= 0 { // of the kernel's own memory
+			return
 		}
-		pid := int(ne.Uint32(body[8:]))
-		switch ne.Uint32(body) {
-		case unix.PERF_RECORD_MMAP2:
-			if len(body) <= mmap2Fixed {
-				continue
-			}
-			start, length := ne.Uint64(body[16:]), ne.Uint64(body[24:])
-			syms.Mapped(pid, symbols.Mapping{
-				Start: start, End: start + length, Offset: ne.Uint64(body[32:]),
-				Dev:   fmt.Sprintf("%02x:%02x", ne.Uint32(body[40:]), ne.Uint32(body[44:])),
-				Inode: fmt.Sprint(ne.Uint64(body[48:])),
-				Path:  string(cString(body[mmap2Fixed:])),
-			})
-		case unix.PERF_RECORD_FORK:
-			if parent := int(ne.Uint32(body[12:])); parent != pid {
-				syms.Forked(pid, parent)
+		start, length := ne.Uint64(body[16:]), ne.Uint64(body[24:])
+		syms.Mapped(pid, symbols.Mapping{
+			Start: start, End: start + length, Offset: ne.Uint64(body[32:]),
+			Dev:   fmt.Sprintf("%02x:%02x", ne.Uint32(body[40:]), ne.Uint32(body[44:])),
+			Inode: strconv.FormatUint(ne.Uint64(body[48:]), 10),
+			Path:  string(cString(body[mmap2Fixed:])),
+		})
+	case unix.PERF_RECORD_FORK:
+		if parent := int(ne.Uint32(body[12:])); parent != pid {
+			syms.Forked(pid, parent)
+			if l.family[parent] {
+				l.family[pid] = true
 				l.forked++
 			}
-		case unix.PERF_RECORD_COMM:
-			if ne.Uint16(body[4:])&unix.PERF_RECORD_MISC_COMM_EXEC != 0 {
-				syms.Executed(pid)
-			}
+		}
+	case unix.PERF_RECORD_EXIT:
+		if len(body) >= 24 && pid == int(ne.Uint32(body[16:])) { // the first thread
+			syms.Ended(pid)
+			delete(l.family, pid)
+		}
+	case unix.PERF_RECORD_COMM:
+		if ne.Uint16(body[4:])&unix.PERF_RECORD_MISC_COMM_EXEC != 0 {
+			syms.Executed(pid)
 		}
 	}
 }
 
 // read takes the records out of the ring. The last 8 bytes of each are its time.
-func (r mmapRing) read() [][]byte {
+func (r *mmapRing) read() [][]byte {
 	head, tail := mmapPositions(r.mem)
 	ring := r.mem[os.Getpagesize():]
 	size := uint64(len(ring))

@@ -84,6 +84,9 @@ func (s *Session) run() error {
 	if c := s.opt.Child; c != nil {
 		c.settle()
 	}
+	if !s.opt.DryRun {
+		s.watchMappings()
+	}
 	if err := s.attachAll(); err != nil {
 		return err
 	}
@@ -107,8 +110,6 @@ func (s *Session) run() error {
 		// end the session it does nothing.
 		s.drain(true)
 		if !s.exiting {
-			// Without the log, the symbols of a child that has ended may be missing.
-			s.mmaps, _ = newMmapLog(c.PID())
 			if err := c.resume(); err != nil {
 				return err
 			}
@@ -164,11 +165,10 @@ func (s *Session) endOfRun() {
 	s.reportForks()
 }
 
-// noteMappings takes what the child and its children have mapped from their log.
-func (s *Session) noteMappings() {
-	if s.mmaps != nil {
-		s.mmaps.drain(s.syms)
-	}
+// noteMappings takes what processes have mapped from their log; it reports whether
+// there was anything new.
+func (s *Session) noteMappings() bool {
+	return s.mmaps != nil && s.mmaps.drain(s.syms)
 }
 
 // watchSelf runs the programs of self:signal probes when their signal comes.

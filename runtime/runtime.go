@@ -151,7 +151,7 @@ type Session struct {
 	ring     *ringbuf.Reader
 	sites    *siteTable
 	syms     *symbols.User
-	mmaps    *mmapLog // of the child; nil: none, or the kernel keeps none
+	mmaps    *mmapLog // nil: not needed, or the kernel keeps none
 	env      *env
 	ncpu     int // possible CPUs
 

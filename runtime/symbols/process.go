@@ -11,55 +11,139 @@ import (
 	"time"
 )
 
-// process is what is known of one process.
+// process is what is known of one process ID. The ID may have been that of
+// several processes, and each of them may have executed several programs: what
+// each program had mapped is an image.
 type process struct {
 	pid    int
-	start  string // when it started, by which a reused pid is told apart
-	maps   []mapping
+	start  string   // when the process started, by which a reused pid is told apart; "": not read yet
+	images []*image // the newest last; there is at least one
 	readAt time.Time
+	ended  bool
 
 	jit     []jitFunc
 	jitSize int64 // of the map file when it was read
 }
 
+func newProcess(pid int) *process { return &process{pid: pid, images: []*image{{}}} }
+
+// maxImages is how many programs are remembered of a process ID.
+const maxImages = 8
+
+// image is the executable ranges of a program's memory, in order of address.
+type image struct {
+	maps   []mapping
+	shared bool // another image has the same array of mappings
+}
+
 // mapping is an executable range of a process's memory.
 type mapping struct {
 	start, end, offset uint64
-	path               string
 	file               fileID
+	table              *table // the file's symbols; nil: not looked for yet
 }
 
-// fileID tells files apart across mount namespaces.
+// fileID tells files apart across mount namespaces. The path is "" for memory
+// without a file.
 type fileID struct{ dev, inode, path string }
 
 // named reports whether there is a file behind the mapping.
-func (m *mapping) named() bool { return m.path != "" && (m.path[0] == '/' || m.path == "[vdso]") }
+func (m *mapping) named() bool {
+	return m.file.path != "" && (m.file.path[0] == '/' || m.file.path == vdso)
+}
+
+const vdso = "[vdso]"
+
+func (p *process) current() *image { return p.images[len(p.images)-1] }
+
+// renew starts an image for another program.
+func (p *process) renew(im *image) {
+	if len(p.current().maps) == 0 {
+		p.images = p.images[:len(p.images)-1]
+	}
+	p.images = append(p.images, im)
+	if n := len(p.images); n > maxImages {
+		p.images = slices.Delete(p.images, 0, n-maxImages)
+	}
+}
+
+// reborn starts anew for another process that has the number now.
+func (p *process) reborn(im *image) {
+	p.renew(im)
+	p.start, p.jit, p.jitSize, p.ended = "", nil, 0, false
+}
 
 // read reads the memory map. That of a process that is gone stays as it was.
 func (p *process) read(proc string) {
 	p.readAt = time.Now()
-	dir := filepath.Join(proc, strconv.Itoa(p.pid))
-	text, err := os.ReadFile(dir + "/maps")
-	if err != nil || len(text) == 0 {
+	p.take(readMaps(proc, p.pid))
+}
+
+// take notes the memory map of a process that started at start.
+func (p *process) take(maps []mapping, start string) {
+	if len(maps) == 0 {
 		return
 	}
-	start := startTime(dir)
-	if p.start != "" && p.start != start { // another process has the number now
-		p.maps, p.jit, p.jitSize = nil, nil, 0
+	if p.start != "" && p.start != start {
+		p.reborn(&image{})
+	} else if executed(p.current().maps, maps) {
+		p.renew(&image{})
 	}
 	p.start = start
 	// What is no longer mapped may still be asked about: a stack is older than
 	// the question. It counts where nothing else is mapped now.
-	for _, m := range parseMaps(text) {
-		p.add(m)
+	for _, m := range maps {
+		p.current().add(m)
 	}
 }
 
+// executed reports whether between two looks at a process's memory it has
+// executed a program: then no file is where it was.
+func executed(before, now []mapping) bool {
+	files := false
+	for i := range before {
+		b := &before[i]
+		if b.file.path == "" || b.file.path == vdso {
+			continue
+		}
+		files = true
+		if slices.ContainsFunc(now, func(n mapping) bool { return n.start == b.start && n.file == b.file }) {
+			return false
+		}
+	}
+	return files
+}
+
 // add puts a mapping in its place; it replaces those it overlaps.
-func (p *process) add(m mapping) {
-	p.maps = slices.DeleteFunc(p.maps, func(o mapping) bool { return o.start < m.end && m.start < o.end })
-	i, _ := slices.BinarySearchFunc(p.maps, m, func(a, b mapping) int { return cmp.Compare(a.start, b.start) })
-	p.maps = slices.Insert(p.maps, i, m)
+func (im *image) add(m mapping) {
+	if im.shared {
+		im.maps, im.shared = slices.Clone(im.maps), false
+	}
+	im.maps = slices.DeleteFunc(im.maps, func(o mapping) bool {
+		if o.start == m.start && o.file == m.file {
+			m.table = o.table
+		}
+		return o.start < m.end && m.start < o.end
+	})
+	i, _ := slices.BinarySearchFunc(im.maps, m, func(a, b mapping) int { return cmp.Compare(a.start, b.start) })
+	im.maps = slices.Insert(im.maps, i, m)
+}
+
+// copy returns an image that starts with the same mappings.
+func (im *image) copy() *image {
+	im.shared = true
+	return &image{maps: im.maps, shared: true}
+}
+
+// readMaps returns what a process has mapped as executable and when it started;
+// nothing if it is gone.
+func readMaps(proc string, pid int) (maps []mapping, start string) {
+	dir := filepath.Join(proc, strconv.Itoa(pid))
+	text, err := os.ReadFile(dir + "/maps")
+	if err != nil || len(text) == 0 {
+		return nil, ""
+	}
+	return parseMaps(text), startTime(dir)
 }
 
 // startTime is the 22nd field of stat; the command, which may hold anything,
@@ -92,18 +176,18 @@ func parseMaps(text []byte) []mapping {
 		if !ok || err1 != nil || err2 != nil || err3 != nil {
 			continue
 		}
-		m := mapping{start: start, end: end, offset: off}
+		m := mapping{start: start, end: end, offset: off, file: fileID{dev: f[3], inode: f[4]}}
 		if len(f) == 6 {
-			m.path = strings.TrimSuffix(strings.TrimLeft(f[5], " "), " (deleted)")
+			m.file.path = strings.TrimSuffix(strings.TrimLeft(f[5], " "), " (deleted)")
 		}
-		m.file = fileID{f[3], f[4], m.path}
 		out = append(out, m)
 	}
 	return out
 }
 
-func (p *process) find(addr uint64) *mapping {
-	i, ok := slices.BinarySearchFunc(p.maps, addr, func(m mapping, a uint64) int {
+// find returns the mapping that an address is in, or nil.
+func (im *image) find(addr uint64) *mapping {
+	i, ok := slices.BinarySearchFunc(im.maps, addr, func(m mapping, a uint64) int {
 		if a < m.start {
 			return 1
 		}
@@ -115,86 +199,5 @@ func (p *process) find(addr uint64) *mapping {
 	if !ok {
 		return nil
 	}
-	return &p.maps[i]
-}
-
-// jitFunc is a function that a runtime compiled and told perf about.
-type jitFunc struct {
-	start, size uint64
-	name        string
-}
-
-// jitted looks an address up in the process's perf map file, which grows while
-// it runs.
-func (p *process) jitted(proc string, addr uint64) (Frame, bool) {
-	dir := filepath.Join(proc, strconv.Itoa(p.pid))
-	for _, name := range []string{
-		dir + "/root/tmp/perf-" + innerPID(dir, p.pid) + ".map",
-		"/tmp/perf-" + strconv.Itoa(p.pid) + ".map",
-	} {
-		st, err := os.Stat(name)
-		if err != nil {
-			continue
-		}
-		if st.Size() != p.jitSize {
-			if text, err := os.ReadFile(name); err == nil {
-				p.jit, p.jitSize = parsePerfMap(text), int64(len(text))
-			}
-		}
-		break
-	}
-	i, ok := slices.BinarySearchFunc(p.jit, addr, func(f jitFunc, a uint64) int {
-		if a < f.start {
-			return 1
-		}
-		if a >= f.start+f.size {
-			return -1
-		}
-		return 0
-	})
-	if !ok {
-		return Frame{}, false
-	}
-	f := p.jit[i]
-	return Frame{Name: f.name, Offset: addr - f.start, Module: "[jit]"}, true
-}
-
-// innerPID is the process's id in its own pid namespace.
-func innerPID(dir string, pid int) string {
-	text, _ := os.ReadFile(dir + "/status")
-	if _, rest, ok := bytes.Cut(text, []byte("\nNSpid:")); ok {
-		line, _, _ := bytes.Cut(rest, []byte("\n"))
-		if f := bytes.Fields(line); len(f) > 0 {
-			return string(f[len(f)-1])
-		}
-	}
-	return strconv.Itoa(pid)
-}
-
-// parsePerfMap reads lines "start size name", numbers in hex. A later function
-// at the same place replaces an earlier one.
-func parsePerfMap(text []byte) []jitFunc {
-	var out []jitFunc
-	for line := range bytes.Lines(text) {
-		f := strings.SplitN(strings.TrimSpace(string(line)), " ", 3)
-		if len(f) < 3 {
-			continue
-		}
-		start, err1 := strconv.ParseUint(strings.TrimPrefix(f[0], "0x"), 16, 64)
-		size, err2 := strconv.ParseUint(strings.TrimPrefix(f[1], "0x"), 16, 64)
-		if err1 != nil || err2 != nil || size == 0 {
-			continue
-		}
-		out = append(out, jitFunc{start, size, f[2]})
-	}
-	slices.SortStableFunc(out, func(a, b jitFunc) int { return cmp.Compare(a.start, b.start) })
-	kept := out[:0]
-	for _, f := range out {
-		if n := len(kept); n > 0 && kept[n-1].start == f.start {
-			kept[n-1] = f
-			continue
-		}
-		kept = append(kept, f)
-	}
-	return kept
+	return &im.maps[i]
 }

@@ -12,13 +12,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // table is a file's functions, by address as the file's headers have it.
 type table struct {
 	segs    []segment
+	secs    []segment // executable sections, which end functions without a size
 	syms    []symbol
 	strings [][]byte // string tables that names are in
+
+	size    int64 // of the file when it was read
+	changed time.Time
 }
 
 // segment is an executable part of a file: what is at which address.
@@ -84,9 +89,9 @@ func (t *table) at(addr uint64) (name string, off uint64, ok bool) {
 	if i < 0 {
 		return "", 0, false
 	}
-	if t.syms[i].size == 0 {
-		name := t.name(t.syms[i])
-		return string(name), addr - t.syms[i].addr, len(name) > 0
+	if s := t.syms[i]; s.size == 0 {
+		name := t.name(s)
+		return string(name), addr - s.addr, len(name) > 0 && t.sameSection(s.addr, addr)
 	}
 	for last := max(i-nesting, 0); i >= last; i-- {
 		if s := t.syms[i]; addr-s.addr < uint64(s.size) {
@@ -95,6 +100,17 @@ func (t *table) at(addr uint64) (name string, off uint64, ok bool) {
 		}
 	}
 	return "", 0, false
+}
+
+// sameSection reports whether two addresses are in one section, as far as there
+// are sections.
+func (t *table) sameSection(a, b uint64) bool {
+	for _, s := range t.secs {
+		if a-s.vaddr < s.size {
+			return b-s.vaddr < s.size
+		}
+	}
+	return len(t.secs) == 0
 }
 
 // openTable reads a file's symbols: its symbol table, or where that is stripped
@@ -117,6 +133,11 @@ func readTable(r io.ReaderAt, dir string, debug bool) (*table, error) {
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
 			t.segs = append(t.segs, segment{p.Off, p.Filesz, p.Vaddr})
+		}
+	}
+	for _, s := range f.Sections {
+		if s.Flags&elf.SHF_EXECINSTR != 0 {
+			t.secs = append(t.secs, segment{s.Offset, s.Size, s.Addr})
 		}
 	}
 	full := t.add(f, elf.SHT_SYMTAB)
@@ -273,10 +294,10 @@ func buildID(f *elf.File) string {
 // vdsoTable reads the symbols of the code that the kernel maps into every
 // process, from our own memory.
 func vdsoTable(proc string) *table {
-	self := &process{pid: os.Getpid()}
+	self := newProcess(os.Getpid())
 	self.read(proc)
-	for _, m := range self.maps {
-		if m.path != "[vdso]" {
+	for _, m := range self.current().maps {
+		if m.file.path != vdso {
 			continue
 		}
 		mem, err := os.Open(filepath.Join(proc, strconv.Itoa(self.pid), "mem"))

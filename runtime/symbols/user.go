@@ -1,8 +1,9 @@
 // Package symbols names the functions that addresses of processes lie in.
 //
 // A process is known by its memory map, read from /proc when it is first asked
-// about and again when an address is in none of its mappings; what was read
-// stays known after the process is gone. A mapped file's symbols are read once
+// about and again when an address is in none of its mappings, and by what User is
+// told of its mappings, forks and programs. All that stays known after the process
+// is gone. A mapped file's symbols are read once
 // for all processes that map it, and kept as a sorted table of 16 bytes a
 // function beside the file's own string table. Code made at run time is named
 // by the map files that such runtimes write for perf.
@@ -11,13 +12,16 @@
 package symbols
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ianlancetaylor/demangle"
+	"golang.org/x/sys/unix"
 )
 
 // CacheMode is how long what is known of a process counts.
@@ -51,6 +55,8 @@ type User struct {
 	opt   Options
 	procs map[int]*process
 	files map[fileID]*table
+	ids   map[fileID]fileID // see intern
+	ended []*process        // those that have ended, the first one first
 	names map[string]string // demangled
 }
 
@@ -59,7 +65,7 @@ func NewUser(opt Options) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
 	}
-	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*table{}, names: map[string]string{}}
+	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*table{}, ids: map[fileID]fileID{}, names: map[string]string{}}
 }
 
 // stale is how old a memory map must be to be read again for an address that
@@ -67,10 +73,18 @@ func NewUser(opt Options) *User {
 const stale = 50 * time.Millisecond
 
 // Lookup finds the function an address of a process lies in. If there is none,
-// the frame may still say which file the address is from.
+// the frame has no name, but may still say which file the address is from.
 func (u *User) Lookup(pid int, addr uint64) (Frame, bool) {
-	if addr == 0 || pid <= 0 {
-		return Frame{}, false
+	f := u.Stack(pid, []uint64{addr})[0]
+	return f, f.Name != ""
+}
+
+// Stack finds the functions that the addresses of one stack of a process lie in.
+// All of them are from one program, the newest of the process that they fit.
+func (u *User) Stack(pid int, addrs []uint64) []Frame {
+	out := make([]Frame, len(addrs))
+	if pid <= 0 {
+		return out
 	}
 	p := u.procs[pid]
 	if p == nil {
@@ -78,22 +92,76 @@ func (u *User) Lookup(pid int, addr uint64) (Frame, bool) {
 	} else if u.opt.Cache == NoCache {
 		p.read(u.opt.ProcRoot)
 	}
-	m := p.find(addr)
-	if m == nil && time.Since(p.readAt) > stale {
+	im, mapped := u.imageOf(p, addrs)
+	if mapped < len(addrs) && time.Since(p.readAt) > stale {
 		p.read(u.opt.ProcRoot)
-		m = p.find(addr)
+		im, _ = u.imageOf(p, addrs)
 	}
+	for i, a := range addrs {
+		if a != 0 {
+			out[i] = u.frame(p, im, a)
+		}
+	}
+	return out
+}
+
+// frame finds the function of an address in an image.
+func (u *User) frame(p *process, im *image, addr uint64) Frame {
+	m := im.find(addr)
 	if m == nil || !m.named() {
-		return p.jitted(u.opt.ProcRoot, addr)
+		f, _ := p.jitted(u.opt.ProcRoot, addr)
+		return f
 	}
-	t := u.table(p, m)
-	name, off, ok := t.lookup(addr - m.start + m.offset)
-	f := Frame{Module: m.path, Name: name, Offset: off}
-	if !ok {
-		return f, false
+	f := Frame{Module: m.file.path}
+	if name, off, ok := u.table(p, m).lookup(addr - m.start + m.offset); ok {
+		f.Name, f.Offset = u.demangled(name), off
 	}
-	f.Name = u.demangled(name)
-	return f, true
+	return f
+}
+
+// imageOf returns the image of a process that most of the addresses are mapped
+// in, and how many. Of several, it is the one in which most are in functions, and
+// of those the newest.
+func (u *User) imageOf(p *process, addrs []uint64) (im *image, mapped int) {
+	if len(p.images) == 1 {
+		return p.images[0], p.images[0].mapped(addrs)
+	}
+	named := -1 // addresses of im in functions; -1: not counted
+	count := func(im *image) (n int) {
+		for _, a := range addrs {
+			if m := im.find(a); m != nil && m.named() {
+				if _, _, ok := u.table(p, m).lookup(a - m.start + m.offset); ok {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	for _, older := range slices.Backward(p.images) {
+		n := older.mapped(addrs)
+		switch {
+		case im == nil || n > mapped:
+			im, mapped, named = older, n, -1
+		case n == mapped && n > 0:
+			if named < 0 {
+				named = count(im)
+			}
+			if c := count(older); c > named {
+				im, named = older, c
+			}
+		}
+	}
+	return im, mapped
+}
+
+// mapped counts the addresses that are in mappings.
+func (im *image) mapped(addrs []uint64) (n int) {
+	for _, a := range addrs {
+		if im.find(a) != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // Know reads the memory map of a process, for when it is gone.
@@ -106,10 +174,35 @@ func (u *User) Know(pid int) *process {
 func (u *User) process(pid int) *process {
 	p := u.procs[pid]
 	if p == nil {
-		p = &process{pid: pid}
+		p = newProcess(pid)
 		u.procs[pid] = p
 	}
 	return p
+}
+
+// Found is the memory map of a process, read by ReadMaps.
+type Found struct {
+	pid   int
+	maps  []mapping
+	start string
+}
+
+// ReadMaps reads the memory map of a process. Any goroutine may call it.
+func ReadMaps(proc string, pid int) Found {
+	maps, start := readMaps(proc, pid)
+	return Found{pid, maps, start}
+}
+
+// Add notes a memory map, unless that of the process is known already.
+func (u *User) Add(f Found) {
+	if len(f.maps) == 0 || u.procs[f.pid] != nil {
+		return
+	}
+	for i := range f.maps {
+		f.maps[i].file = u.intern(f.maps[i].file)
+	}
+	p := u.process(f.pid)
+	p.start, p.current().maps = f.start, f.maps
 }
 
 // Mapping is an executable mapping that was seen to be made. Dev and Inode are
@@ -121,19 +214,54 @@ type Mapping struct {
 
 // Mapped notes a mapping of a process that may be gone when it is asked about.
 func (u *User) Mapped(pid int, m Mapping) {
-	u.process(pid).add(mapping{start: m.Start, end: m.End, offset: m.Offset, path: m.Path, file: fileID{m.Dev, m.Inode, m.Path}})
+	if m.Path == "//anon" { // what the kernel's log calls memory without a file
+		m.Path = ""
+	}
+	u.process(pid).current().add(mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})})
+}
+
+// intern returns an equal fileID whose strings many mappings share.
+func (u *User) intern(id fileID) fileID {
+	known, ok := u.ids[id]
+	if !ok {
+		known = id
+		u.ids[id] = id
+	}
+	return known
 }
 
 // Forked notes that a process began as a copy of another one.
 func (u *User) Forked(pid, parent int) {
-	if from := u.procs[parent]; from != nil {
-		u.process(pid).maps = slices.Clone(from.maps)
+	from := u.procs[parent]
+	if from == nil {
+		from = u.Know(parent)
 	}
+	u.process(pid).reborn(from.current().copy())
 }
 
 // Executed notes that a process runs another program now: nothing of what was
 // mapped is left.
-func (u *User) Executed(pid int) { u.process(pid).maps = nil }
+func (u *User) Executed(pid int) { u.process(pid).renew(&image{}) }
+
+// maxEnded is how many processes that have ended are remembered.
+const maxEnded = 32 << 10
+
+// Ended notes the end of a process. It is remembered until very many others have
+// ended.
+func (u *User) Ended(pid int) {
+	p := u.procs[pid]
+	if p == nil || p.ended {
+		return
+	}
+	p.ended = true
+	u.ended = append(u.ended, p)
+	if len(u.ended) > maxEnded {
+		if old := u.ended[0]; old.ended && u.procs[old.pid] == old {
+			delete(u.procs, old.pid)
+		}
+		u.ended = u.ended[1:]
+	}
+}
 
 func (u *User) demangled(name string) string {
 	if !u.opt.Demangle || !strings.HasPrefix(name, "_Z") && !strings.HasPrefix(name, "_R") {
@@ -150,34 +278,62 @@ func (u *User) demangled(name string) string {
 	return d
 }
 
+// table returns the symbols of a mapped file.
 func (u *User) table(p *process, m *mapping) *table {
-	id := m.file
-	if t := u.files[id]; t != nil {
-		return t
+	if m.table != nil {
+		return m.table
 	}
-	t := &table{}
-	switch {
-	case m.path == "[vdso]":
-		t = vdsoTable(u.opt.ProcRoot)
-	case m.path[0] == '/':
-		for _, name := range p.fileNames(u.opt.ProcRoot, m) {
-			if full, err := openTable(name); err == nil {
-				t = full
-				break
-			}
+	known := u.files[m.file]
+	if m.file.path == vdso {
+		if known == nil {
+			known = vdsoTable(u.opt.ProcRoot)
+			u.files[m.file] = known
+		}
+		m.table = known
+		return known
+	}
+	for _, name := range p.fileNames(u.opt.ProcRoot, m) {
+		st, err := os.Stat(name)
+		if err != nil || !m.file.is(name, st) {
+			continue
+		}
+		// The number of a file that was deleted may be that of another one now.
+		if known != nil && known.size == st.Size() && known.changed.Equal(st.ModTime()) {
+			m.table = known
+			return known
+		}
+		if t, err := openTable(name); err == nil {
+			t.size, t.changed = st.Size(), st.ModTime()
+			u.files[m.file], m.table = t, t
+			return t
 		}
 	}
-	u.files[id] = t
-	return t
+	if known == nil {
+		known = &table{}
+		u.files[m.file] = known
+	}
+	m.table = known
+	return known
 }
 
-// fileNames lists the ways to a mapped file: as the process sees it, through
-// the mapping itself (the file may be deleted), and as we see it.
+// fileNames lists the ways to a mapped file: through the mapping itself (the file
+// may be deleted), as the process sees it, and as we see it.
 func (p *process) fileNames(proc string, m *mapping) []string {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	return []string{
-		dir + "/root" + m.path,
 		dir + "/map_files/" + strconv.FormatUint(m.start, 16) + "-" + strconv.FormatUint(m.end, 16),
-		m.path,
+		dir + "/root" + m.file.path,
+		m.file.path,
 	}
+}
+
+// is reports whether the file that has a name now is the one that was mapped. An
+// overlay shows numbers that are not those of the mapping.
+func (id fileID) is(name string, st os.FileInfo) bool {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok || id.inode == "" || strconv.FormatUint(sys.Ino, 10) == id.inode {
+		return true
+	}
+	var fs unix.Statfs_t
+	return unix.Statfs(name, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
 }

@@ -197,10 +197,10 @@ func TestPerfMap(t *testing.T) {
 
 func TestVDSO(t *testing.T) {
 	u := NewUser(Options{})
-	p := &process{pid: os.Getpid()}
+	p := newProcess(os.Getpid())
 	p.read("/proc")
-	for _, m := range p.maps {
-		if m.path != "[vdso]" {
+	for _, m := range p.current().maps {
+		if m.file.path != vdso {
 			continue
 		}
 		for addr := m.start; addr < m.end; addr++ {

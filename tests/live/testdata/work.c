@@ -555,6 +555,11 @@ int main(int argc, char **argv) {
 		do_fork(number(argv, 0, 1));
 	else if (!strcmp(cmd, "stacks"))
 		do_stacks(number(argv, 0, 1), number(argv, 1, 1));
+	else if (!strcmp(cmd, "then")) { // one stack, then another program
+		do_stacks(1, 1);
+		execv(argv[0], argv);
+		return 98;
+	}
 	else if (!strcmp(cmd, "chosen"))
 		do_chosen(argv[0], number(argv, 1, 1));
 	else if (!strcmp(cmd, "crowd"))

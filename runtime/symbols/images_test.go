@@ -1,0 +1,156 @@
+package symbols
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// objects are two files whose functions have different names; the second one's
+// functions are smaller, so that between them there are gaps.
+func objects(t *testing.T) (first, second Mapping) {
+	t.Helper()
+	const text = `
+#define F(name, pad) __asm__(".globl " #name "\\n.type " #name ",@function\\n.p2align 8\\n" #name ": ret\\n.fill " #pad "\\n.size " #name ",.-" #name);
+`
+	one := program(t, text+"F(first_a, 200) F(first_b, 200)", "-x", "c", "-shared", "-nostdlib")
+	two := program(t, text+"F(second_a, 20) F(second_b, 20)", "-x", "c", "-shared", "-nostdlib")
+	return objectAt(t, one, 0x400000), objectAt(t, two, 0x400000)
+}
+
+// objectAt returns the mapping of a file's code at an address.
+func objectAt(t *testing.T, name string, at uint64) Mapping {
+	t.Helper()
+	f, err := elf.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	st, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
+			return Mapping{Start: at, End: at + p.Memsz, Offset: p.Off, Inode: fmt.Sprint(st.Sys().(*syscall.Stat_t).Ino), Path: name}
+		}
+	}
+	t.Fatal("no code")
+	return Mapping{}
+}
+
+// TestImages tells User what happens to processes and asks about addresses: a
+// stack has the names of the program that it is from.
+func TestImages(t *testing.T) {
+	first, second := objects(t)
+	moved := second
+	moved.Start, moved.End = moved.Start+0x700000, moved.End+0x700000
+	const (
+		pid   = 1 << 28 // there is none
+		child = pid + 1
+		a, b  = 0x400000, 0x400100
+		a2    = a + 0x700000
+	)
+	mapped := func(pid int, m Mapping) func(*User) { return func(u *User) { u.Mapped(pid, m) } }
+	executed := func(u *User) { u.Executed(pid) }
+	forked := func(u *User) { u.Forked(child, pid) }
+	for _, c := range []struct {
+		name  string
+		steps []func(*User)
+		pid   int
+		stack []uint64
+		want  string
+	}{
+		{"mapped", []func(*User){mapped(pid, first)}, pid, []uint64{a, b}, "first_a first_b"},
+		{"unknown", nil, pid, []uint64{a}, "-"},
+		{"elsewhere", []func(*User){mapped(pid, first), executed, mapped(pid, moved)}, pid, []uint64{a}, "first_a"},
+		{"elsewhere, new", []func(*User){mapped(pid, first), executed, mapped(pid, moved)}, pid, []uint64{a2}, "second_a"},
+		{"both", []func(*User){mapped(pid, first), executed, mapped(pid, second)}, pid, []uint64{a, b}, "second_a second_b"},
+		{"in a gap of the second", []func(*User){mapped(pid, first), executed, mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
+		{"in a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 20, a + 21, b - 1, b}, "second_a - - second_b"},
+		{"replaced", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "second_a -"},
+		{"forked", []func(*User){mapped(pid, first), forked}, child, []uint64{a}, "first_a"},
+		{"forked, then changed", []func(*User){mapped(pid, first), forked, mapped(pid, second)}, child, []uint64{a}, "first_a"},
+		{"changed in the child", []func(*User){mapped(pid, first), forked, mapped(child, second)}, pid, []uint64{a}, "first_a"},
+		{"forked, then executed", []func(*User){mapped(pid, first), forked, executed, mapped(pid, second)}, child, []uint64{a}, "first_a"},
+		{"ended", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }}, pid, []uint64{a}, "first_a"},
+		{"reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child) }}, pid, []uint64{a2}, "second_a"},
+		{"before it was reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child) }}, pid, []uint64{a}, "first_a"},
+	} {
+		u := NewUser(Options{})
+		for _, step := range c.steps {
+			step(u)
+		}
+		var names []string
+		for _, f := range u.Stack(c.pid, c.stack) {
+			if f.Name == "" {
+				f.Name = "-"
+			}
+			names = append(names, f.Name)
+		}
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestReplacedFile maps a file that is not there any more, or whose name or number
+// is that of another one: it has no names rather than wrong ones.
+func TestReplacedFile(t *testing.T) {
+	first, second := objects(t)
+	const pid = 1 << 28
+	name := func(u *User, pid int, m Mapping) string {
+		u.Mapped(pid, m)
+		return u.Stack(pid, []uint64{m.Start})[0].Name
+	}
+	u := NewUser(Options{})
+	other := first
+	other.Path = second.Path
+	if got := name(u, pid, other); got != "" {
+		t.Errorf("a file that was replaced has %q", got)
+	}
+	if got := name(u, pid+1, first); got != "first_a" {
+		t.Errorf("the first file has %q", got)
+	}
+	// The same name and number, but other contents.
+	text, err := os.ReadFile(second.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(first.Path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	rewritten := objectAt(t, first.Path, first.Start)
+	if got := name(u, pid+2, rewritten); got != "second_a" {
+		t.Errorf("the file with new contents has %q", got)
+	}
+	if got := u.Stack(pid+1, []uint64{first.Start})[0].Name; got != "first_a" {
+		t.Errorf("the process that mapped the old contents has %q", got)
+	}
+	os.Remove(first.Path)
+	if got := name(u, pid+3, rewritten); got != "second_a" {
+		t.Errorf("a deleted file that was read has %q", got)
+	}
+	gone := second
+	gone.Path = filepath.Join(t.TempDir(), "none")
+	if got := name(u, pid+4, gone); got != "" {
+		t.Errorf("no file has %q", got)
+	}
+}
+
+// TestEnded bounds what is kept of processes that have ended.
+func TestEnded(t *testing.T) {
+	u := NewUser(Options{})
+	m := Mapping{Start: 0x1000, End: 0x2000, Path: "/x"}
+	for pid := 1; pid <= maxEnded+100; pid++ {
+		u.Mapped(pid+1<<28, m)
+		u.Ended(pid + 1<<28)
+	}
+	if len(u.procs) != maxEnded || u.procs[1+1<<28] != nil || u.procs[maxEnded+100+1<<28] == nil {
+		t.Errorf("%d processes are known", len(u.procs))
+	}
+}

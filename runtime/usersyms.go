@@ -1,0 +1,101 @@
+package runtime
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/symbols"
+)
+
+// usesUserSymbols reports whether the script keeps or prints addresses of processes
+// that get names.
+func (s *Session) usesUserSymbols() bool {
+	var uses func(t *types.Type) bool
+	uses = func(t *types.Type) bool {
+		if t == nil {
+			return false
+		}
+		if t.Kind == types.Opaque {
+			d := s.defs.ForType(t.Name)
+			return d != nil && d.UserSymbols
+		}
+		if t.Kind == types.Array {
+			return uses(t.Elem)
+		}
+		for _, f := range t.Fields {
+			if uses(f.Type) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range s.obj.Maps {
+		if m := &s.obj.Maps[i]; uses(m.Key) || uses(m.Value) {
+			return true
+		}
+	}
+	for _, e := range s.obj.Events {
+		for _, a := range e.Args {
+			if uses(a.Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// watchMappings starts the log of what processes map, where it is needed: for the
+// names of user addresses, and to count what the child forks. Where the kernel
+// keeps none, the names of processes that have ended may be missing.
+func (s *Session) watchMappings() {
+	child := 0
+	if s.opt.Child != nil {
+		child = s.opt.Child.PID()
+	}
+	if s.usesUserSymbols() {
+		s.mmaps, _ = newMmapLog(allProcesses, child)
+		go s.survey()
+	}
+	if s.mmaps == nil && child != 0 {
+		s.mmaps, _ = newMmapLog(child, child)
+	}
+}
+
+// survey reads the memory maps of the processes that are there at the start, since
+// the log tells only what is mapped later: the newest first, which are likely to
+// end soon. Where there are very many it takes its time, a tenth of a CPU.
+func (s *Session) survey() {
+	dir, err := os.Open(s.procRoot())
+	if err != nil {
+		return
+	}
+	names, _ := dir.Readdirnames(-1)
+	dir.Close()
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.SortFunc(pids, func(a, b int) int { return cmp.Compare(b, a) })
+	turn := 50 * time.Millisecond // later ones are shorter
+	began := time.Now()
+	for _, pid := range pids {
+		found := symbols.ReadMaps(s.procRoot(), pid)
+		s.mu.Lock()
+		s.syms.Add(found)
+		s.mu.Unlock()
+		if worked := time.Since(began); worked > turn {
+			select {
+			case <-time.After(9 * worked):
+			case <-s.stop:
+				return
+			}
+			began, turn = time.Now(), time.Millisecond
+		}
+	}
+}

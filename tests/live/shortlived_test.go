@@ -1,0 +1,54 @@
+package live
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestShortLives prints the user stacks and functions of processes that live for
+// 0 to 20 ms, or execute another program at once: all have names, whether they are
+// printed at once or at the end, long after the process.
+func TestShortLives(t *testing.T) {
+	if *peer {
+		t.Skip("the peer has few of the names")
+	}
+	const (
+		n     = 12
+		stack = `tracepoint:syscalls:sys_enter_getpgid /comm == "gtwork"/ `
+	)
+	programs := []struct{ name, text string }{
+		{"printed", stack + `{ printf("%s\n", ustack(perf, 3)); }`},
+		{"key", stack + `{ @[pid, ustack(3)] = count(); }`},
+		{"value", stack + `{ @[pid] = ustack(3); }`},
+		{"tuple", stack + `{ @[pid] = (1, ustack(3)); }`},
+		{"record", stack + `{ print((ustack(3), 1)); }`},
+		{"usym", `uprobe:` + *work + `:stack_left { @[pid, usym(reg("ip"))] = count(); }`},
+		{"func", `uprobe:` + *work + `:stack_left { printf("%s\n", func); }`},
+	}
+	lives := [][]string{
+		{"stacks", "1", "1"},
+		{"then", *work, "sleep", "1"}, {"then", *work, "sleep", "5"}, {"then", *work, "sleep", "20"},
+		{"then", "/bin/true"},
+	}
+	for _, p := range programs {
+		s := start(t, "-e", `config = { max_map_keys = 1000 } `+p.text)
+		s.attached()
+		for _, life := range lives {
+			for range n {
+				doWork(t, *work, life...)
+			}
+		}
+		s.signal(syscall.SIGINT)
+		r := s.wait()
+		r.quiet(t)
+		each := 1
+		if strings.Contains(p.text, "ustack") {
+			each = 2 // of the three frames
+		}
+		if got := strings.Count(r.stdout, "stack_"); got < each*n*len(lives) || strings.Contains(r.stdout, "0x") {
+			t.Errorf("%s: %d names, want %d\n%s", p.name, got, each*n*len(lives), fmt.Sprintf("%.2000s", r.stdout))
+		}
+	}
+}
