@@ -35,6 +35,10 @@ func of[T any](p *T) *T {
 
 func clone(n Node) Node {
 	switch n := n.(type) {
+	case Stmt:
+		return cloneStmt(n)
+	case Expr:
+		return cloneExpr(n)
 	case *Program:
 		c := of(n)
 		c.C, c.Config, c.Imports = list(n.C), Clone(n.Config), list(n.Imports)
@@ -78,7 +82,20 @@ func clone(n Node) Node {
 		c := of(n)
 		c.Var, c.Type = Clone(n.Var), Clone(n.Type)
 		return c
+	case *Type:
+		c := of(n)
+		c.Typeof, c.TypeofT = Clone(n.Typeof), Clone(n.TypeofT)
+		c.Suffixes = slices.Clone(n.Suffixes)
+		for i := range c.Suffixes {
+			c.Suffixes[i].Len = Clone(c.Suffixes[i].Len)
+		}
+		return c
+	}
+	panic(fmt.Sprintf("ast: cannot clone %T", n))
+}
 
+func cloneStmt(n Stmt) Stmt {
+	switch n := n.(type) {
 	case *ExprStmt:
 		c := of(n)
 		c.X = Clone(n.X)
@@ -107,7 +124,12 @@ func clone(n Node) Node {
 		c := of(n)
 		c.Value = Clone(n.Value)
 		return c
+	}
+	panic(fmt.Sprintf("ast: cannot clone %T", n))
+}
 
+func cloneExpr(n Expr) Expr {
+	switch n := n.(type) {
 	case *Ident:
 		return of(n)
 	case *IntLit:
@@ -193,14 +215,6 @@ func clone(n Node) Node {
 	case *Range:
 		c := of(n)
 		c.From, c.To = Clone(n.From), Clone(n.To)
-		return c
-	case *Type:
-		c := of(n)
-		c.Typeof, c.TypeofT = Clone(n.Typeof), Clone(n.TypeofT)
-		c.Suffixes = slices.Clone(n.Suffixes)
-		for i := range c.Suffixes {
-			c.Suffixes[i].Len = Clone(c.Suffixes[i].Len)
-		}
 		return c
 	}
 	panic(fmt.Sprintf("ast: cannot clone %T", n))

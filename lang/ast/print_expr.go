@@ -148,57 +148,22 @@ func (p *printer) expr(x Expr) {
 		p.exprs(x.Args)
 		p.write("]")
 	case *Field:
-		if _, ok := x.X.(*IntLit); ok {
-			p.write("(")
-			p.expr(x.X)
-			p.write(")")
-		} else {
-			p.operand(x.X, bindPostfix)
-		}
-		if x.Arrow {
-			p.write("->", x.Name.Text)
-		} else {
-			p.write(".", x.Name.Text)
-		}
+		p.field(x)
 	case *Unary:
-		if x.Postfix {
-			p.operand(x.X, bindPostfix)
-			p.write(x.Op)
-			return
-		}
-		p.write(x.Op)
-		if in, ok := x.X.(*Unary); ok && !in.Postfix && in.Op[0] == x.Op[0] && strings.Contains("+-&", x.Op[:1]) {
-			p.write(" ") // "- -x", not "--x"
-		}
-		p.operand(x.X, bindUnary)
+		p.unary(x)
 	case *Binary:
 		b := Precedence(x.Op)
 		p.binaryOperand(x.Op, x.X, b)
 		p.write(" ", x.Op, " ")
 		p.binaryOperand(x.Op, x.Y, b+1)
 	case *Ternary:
-		p.operand(x.Cond, bindBinary)
-		if x.X == nil {
-			p.write(" ?: ")
-		} else {
-			p.write(" ? ")
-			p.operand(x.X, bindTernary)
-			p.write(" : ")
-		}
-		p.operand(x.Y, bindTernary)
+		p.ternary(x)
 	case *Call:
 		p.write(x.Fn.Text, "(")
 		p.exprs(x.Args)
 		p.write(")")
 	case *Cast:
-		p.write("(")
-		p.typ(x.Type)
-		p.write(")")
-		least := bindUnary
-		if p.isParam(x.Type) && isUnary(x.X) {
-			least = bindPostfix
-		}
-		p.operand(x.X, least)
+		p.cast(x)
 	case *TypeArg:
 		p.typ(x.Type)
 	case *Sizeof:
@@ -206,16 +171,7 @@ func (p *printer) expr(x Expr) {
 		p.typeOrExpr(x.Type, x.X)
 		p.write(")")
 	case *Offsetof:
-		p.write("offsetof(")
-		p.typeOrExpr(x.Type, x.X)
-		p.write(", ")
-		for i, f := range x.Path {
-			if i > 0 {
-				p.write(".")
-			}
-			p.write(f.Text)
-		}
-		p.write(")")
+		p.offsetof(x)
 	case *Typeinfo:
 		p.write("typeinfo(")
 		p.typeOrExpr(x.Type, x.X)
@@ -228,15 +184,7 @@ func (p *printer) expr(x Expr) {
 		}
 		p.write(")")
 	case *Record:
-		p.write("(")
-		for i, e := range x.Elems {
-			if i > 0 {
-				p.write(", ")
-			}
-			p.write(x.Names[i].Text, "=")
-			p.expr(e)
-		}
-		p.write(")")
+		p.record(x)
 	case *Block, *If:
 		p.braced(x, value)
 	case *Comptime:
@@ -247,6 +195,82 @@ func (p *printer) expr(x Expr) {
 		p.write("..")
 		p.operand(x.To, bindPostfix)
 	}
+}
+
+func (p *printer) field(x *Field) {
+	if _, ok := x.X.(*IntLit); ok {
+		p.write("(")
+		p.expr(x.X)
+		p.write(")")
+	} else {
+		p.operand(x.X, bindPostfix)
+	}
+	if x.Arrow {
+		p.write("->", x.Name.Text)
+	} else {
+		p.write(".", x.Name.Text)
+	}
+}
+
+func (p *printer) unary(x *Unary) {
+	if x.Postfix {
+		p.operand(x.X, bindPostfix)
+		p.write(x.Op)
+		return
+	}
+	p.write(x.Op)
+	if in, ok := x.X.(*Unary); ok && !in.Postfix && in.Op[0] == x.Op[0] && strings.Contains("+-&", x.Op[:1]) {
+		p.write(" ") // "- -x", not "--x"
+	}
+	p.operand(x.X, bindUnary)
+}
+
+func (p *printer) ternary(x *Ternary) {
+	p.operand(x.Cond, bindBinary)
+	if x.X == nil {
+		p.write(" ?: ")
+	} else {
+		p.write(" ? ")
+		p.operand(x.X, bindTernary)
+		p.write(" : ")
+	}
+	p.operand(x.Y, bindTernary)
+}
+
+func (p *printer) cast(x *Cast) {
+	p.write("(")
+	p.typ(x.Type)
+	p.write(")")
+	least := bindUnary
+	if p.isParam(x.Type) && isUnary(x.X) {
+		least = bindPostfix
+	}
+	p.operand(x.X, least)
+}
+
+func (p *printer) offsetof(x *Offsetof) {
+	p.write("offsetof(")
+	p.typeOrExpr(x.Type, x.X)
+	p.write(", ")
+	for i, f := range x.Path {
+		if i > 0 {
+			p.write(".")
+		}
+		p.write(f.Text)
+	}
+	p.write(")")
+}
+
+func (p *printer) record(x *Record) {
+	p.write("(")
+	for i, e := range x.Elems {
+		if i > 0 {
+			p.write(", ")
+		}
+		p.write(x.Names[i].Text, "=")
+		p.expr(e)
+	}
+	p.write(")")
 }
 
 func (p *printer) typeOrExpr(t *Type, x Expr) {

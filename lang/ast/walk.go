@@ -55,18 +55,12 @@ func (n *Program) items() []Node {
 
 // children calls f for each direct child of n, in the order of the source.
 // Names and comments are not children: they have no meaning of their own.
-func children(n Node, f func(Node)) {
-	one := func(c Node) {
-		if !isNil(c) {
-			f(c)
-		}
-	}
-	exprs := func(list []Expr) {
-		for _, e := range list {
-			one(e)
-		}
-	}
+func children(n Node, f visitor) {
 	switch n := n.(type) {
+	case Stmt:
+		stmtChildren(n, f)
+	case Expr:
+		exprChildren(n, f)
 	case *Program:
 		for _, i := range n.items() {
 			f(i)
@@ -76,104 +70,128 @@ func children(n Node, f func(Node)) {
 			f(i)
 		}
 	case *ConfigItem:
-		one(n.Value)
+		f.one(n.Value)
 	case *Probe:
 		for _, p := range n.Points {
 			f(p)
 		}
-		one(n.Pred)
-		one(n.Body)
+		f.one(n.Pred)
+		f.one(n.Body)
 	case *Macro:
-		exprs(n.Params)
-		one(n.Body)
+		f.exprs(n.Params)
+		f.one(n.Body)
 	case *MapDecl:
 		f(n.Map)
-		one(n.N)
+		f.one(n.N)
 	case *Func:
 		for _, p := range n.Params {
 			f(p)
 		}
-		one(n.Result)
-		one(n.Body)
+		f.one(n.Result)
+		f.one(n.Body)
 	case *Param:
 		f(n.Var)
-		one(n.Type)
+		f.one(n.Type)
+	case *Type:
+		f.one(n.Typeof)
+		f.one(n.TypeofT)
+		for _, s := range n.Suffixes {
+			f.one(s.Len)
+		}
+	}
+}
 
+func stmtChildren(n Stmt, f visitor) {
+	switch n := n.(type) {
 	case *ExprStmt:
-		one(n.X)
+		f.one(n.X)
 	case *Assign:
-		one(n.Target)
-		one(n.Value)
+		f.one(n.Target)
+		f.one(n.Value)
 	case *Let:
 		f(n.Var)
-		one(n.Type)
-		one(n.Value)
+		f.one(n.Type)
+		f.one(n.Value)
 	case *For:
 		f(n.Var)
-		one(n.Iter)
-		one(n.Body)
+		f.one(n.Iter)
+		f.one(n.Body)
 	case *While:
-		one(n.Cond)
-		one(n.Body)
+		f.one(n.Cond)
+		f.one(n.Body)
 	case *Unroll:
-		one(n.Count)
-		one(n.Body)
+		f.one(n.Count)
+		f.one(n.Body)
 	case *Jump:
-		one(n.Value)
+		f.one(n.Value)
+	}
+}
 
+func exprChildren(n Expr, f visitor) {
+	switch n := n.(type) {
 	case *Index:
-		one(n.X)
-		exprs(n.Args)
+		f.one(n.X)
+		f.exprs(n.Args)
 	case *Field:
-		one(n.X)
+		f.one(n.X)
 	case *Unary:
-		one(n.X)
+		f.one(n.X)
 	case *Binary:
-		one(n.X)
-		one(n.Y)
+		f.one(n.X)
+		f.one(n.Y)
 	case *Ternary:
-		one(n.Cond)
-		one(n.X)
-		one(n.Y)
+		f.one(n.Cond)
+		f.one(n.X)
+		f.one(n.Y)
 	case *Call:
-		exprs(n.Args)
+		f.exprs(n.Args)
 	case *Cast:
-		one(n.Type)
-		one(n.X)
+		f.one(n.Type)
+		f.one(n.X)
 	case *TypeArg:
-		one(n.Type)
+		f.one(n.Type)
 	case *Sizeof:
-		one(n.Type)
-		one(n.X)
+		f.one(n.Type)
+		f.one(n.X)
 	case *Offsetof:
-		one(n.Type)
-		one(n.X)
+		f.one(n.Type)
+		f.one(n.X)
 	case *Typeinfo:
-		one(n.Type)
-		one(n.X)
+		f.one(n.Type)
+		f.one(n.X)
 	case *Tuple:
-		exprs(n.Elems)
+		f.exprs(n.Elems)
 	case *Record:
-		exprs(n.Elems)
+		f.exprs(n.Elems)
 	case *Block:
 		for _, s := range n.Stmts {
 			f(s)
 		}
-		one(n.Value)
+		f.one(n.Value)
 	case *If:
-		one(n.Cond)
-		one(n.Then)
-		one(n.Else)
+		f.one(n.Cond)
+		f.one(n.Then)
+		f.one(n.Else)
 	case *Comptime:
-		one(n.X)
+		f.one(n.X)
 	case *Range:
-		one(n.From)
-		one(n.To)
-	case *Type:
-		one(n.Typeof)
-		one(n.TypeofT)
-		for _, s := range n.Suffixes {
-			one(s.Len)
-		}
+		f.one(n.From)
+		f.one(n.To)
+	}
+}
+
+// visitor is called for nodes that are there.
+type visitor func(Node)
+
+// one visits a child that may be absent.
+func (f visitor) one(n Node) {
+	if !isNil(n) {
+		f(n)
+	}
+}
+
+func (f visitor) exprs(list []Expr) {
+	for _, e := range list {
+		f.one(e)
 	}
 }
