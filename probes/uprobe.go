@@ -8,7 +8,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/ianlancetaylor/demangle"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/types"
@@ -64,15 +63,6 @@ type uprobePlace struct {
 	single bool   // written out: the only place its attach point means
 	goABI  bool
 	args   []binary.USDTArg // USDT
-}
-
-// symbol is Context.Symbol: at addr is what Func gives.
-func (u *uprobePlace) symbol(name string) (at int64, size uint64, fixed, ok bool) {
-	s, ok := u.exe.Symbol(name)
-	if u.exe.FixedAddress() {
-		return int64(s.Addr), s.Size, true, ok
-	}
-	return int64(s.Addr - u.addr), s.Size, false, ok
 }
 
 // cppMark is the Mode of points whose Func is a demangled name.
@@ -195,96 +185,11 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			}
 			return nil, err
 		}
-		at := func(s binary.Symbol, addr uint64, name string) error {
-			off, ok := x.CodeOffset(addr)
-			if !ok {
-				return usage("%s: address %#x is not in the code of %s", p.Kind.Name, addr, path)
-			}
-			q := *p
-			if p.Mode == cppMark {
-				name = cppMark + ":" + name
-			}
-			q.Target, q.Name = path, p.Kind.Name+":"+path+":"+name
-			if !q.HasAddr {
-				q.Func = s.Name
-			}
-			q.File, q.FileOffset, q.Multi = x.Path, x.Base+off, multi
-			place := &uprobePlace{exe: x, addr: addr, entry: s.Addr, goABI: x.UsesGoABI(s.Name)}
-			if ret && place.goABI && !e.Unsafe {
-				return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.Name, path)
-			}
-			q.Aux = place
-			out = append(out, &q)
-			return nil
+		u := &uprobeFile{e: e, p: p, ret: ret, multi: multi, path: path, x: x}
+		if err := u.expand(); err != nil {
+			return nil, err
 		}
-		line, isLine := p.Aux.(binary.SourceLine)
-		switch {
-		case isLine:
-			g, err := x.DebugInfo()
-			if err != nil {
-				return nil, usage("No DWARF debug info found for '%s', cannot attach by source code location: %w", path, err)
-			}
-			addrs, err := g.Addresses(line)
-			if err != nil {
-				return nil, err
-			}
-			for _, addr := range addrs {
-				s, _ := x.Covering(addr)
-				if err := at(s, addr, fmt.Sprint(addr)); err != nil {
-					return nil, err
-				}
-			}
-		case p.HasAddr:
-			s, _ := x.Covering(p.Addr)
-			if err := checkBoundary(e, x, s, p.Addr, path); err != nil {
-				return nil, err
-			}
-			if err := at(s, p.Addr, fmt.Sprint(p.Addr)); err != nil {
-				return nil, err
-			}
-		case p.Mode == cppMark || isWild(p.Func):
-			for _, s := range x.Functions(symbolMatcher(p)) {
-				if _, ok := x.CodeOffset(s.Addr); !ok {
-					continue // a symbol that is not code
-				}
-				targets, _ := x.Targets(s)
-				for _, t := range targets {
-					if err := at(t, t.Addr, t.Name); err != nil {
-						return nil, err
-					}
-				}
-			}
-		default:
-			name := p.Func
-			if p.Offset != 0 {
-				name = fmt.Sprintf("%s+%d", name, p.Offset)
-			}
-			for _, s := range x.Named(p.Func) {
-				if s.Indirect && p.Offset == 0 {
-					targets, _ := x.Targets(s)
-					if len(targets) == 0 {
-						return nil, usage("%s of %s is one of several implementations, chosen when a program is loaded, which could not be found: name one of them", p.Func, path)
-					}
-					for _, t := range targets {
-						if err := at(t, t.Addr, name); err != nil {
-							return nil, err
-						}
-					}
-					continue
-				}
-				if p.Offset != 0 && s.Size != 0 && p.Offset >= s.Size {
-					return nil, usage("Offset outside the function bounds ('%s' size is %d)", p.Func, s.Size)
-				}
-				if p.Offset != 0 {
-					if err := checkBoundary(e, x, s, s.Addr+p.Offset, path); err != nil {
-						return nil, err
-					}
-				}
-				if err := at(s, s.Addr+p.Offset, name); err != nil {
-					return nil, err
-				}
-			}
-		}
+		out = append(out, u.out...)
 	}
 	if len(out) == 1 && !isWild(p.Func) && p.Mode != cppMark && !manyFiles {
 		out[0].Aux.(*uprobePlace).single = true
@@ -292,26 +197,32 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 	return out, nil
 }
 
-// symbolMatcher accepts the symbols that p's Func means: a pattern of symbol
-// names, or a demangled C++ name with or without its parameters.
-func symbolMatcher(p *Point) func([]byte) bool {
-	if p.Mode != cppMark {
-		return func(n []byte) bool { return match(p.Func, string(n)) }
+// symbol adds a symbol of the given name, or an offset in it. An indirect one is
+// replaced by what it can resolve to.
+func (u *uprobeFile) symbol(s binary.Symbol) error {
+	p := u.p
+	if p.Offset == 0 {
+		if !s.Indirect {
+			return u.add(s, s.Addr, p.Func)
+		}
+		targets, _ := u.x.Targets(s)
+		if len(targets) == 0 {
+			return usage("%s of %s is one of several implementations, chosen when a program is loaded, which could not be found: name one of them", p.Func, u.path)
+		}
+		for _, t := range targets {
+			if err := u.add(t, t.Addr, p.Func); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return func(n []byte) bool {
-		if len(n) < 2 || n[0] != '_' || n[1] != 'Z' {
-			return match(p.Func, string(n))
-		}
-		full, err := demangle.ToString(string(n))
-		if err != nil {
-			return false
-		}
-		if match(p.Func, full) {
-			return true
-		}
-		bare, err := demangle.ToString(string(n), demangle.NoParams)
-		return err == nil && match(p.Func, bare)
+	if s.Size != 0 && p.Offset >= s.Size {
+		return usage("Offset outside the function bounds ('%s' size is %d)", p.Func, s.Size)
 	}
+	if err := checkBoundary(u.e, u.x, s, s.Addr+p.Offset, u.path); err != nil {
+		return err
+	}
+	return u.add(s, s.Addr+p.Offset, fmt.Sprintf("%s+%d", p.Func, p.Offset))
 }
 
 // suggestSymbol is the function with the name most like p's.
@@ -478,4 +389,13 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 		}
 	}
 	return nil
+}
+
+// symbol is Context.Symbol: at addr is what Func gives.
+func (u *uprobePlace) symbol(name string) (at int64, size uint64, fixed, ok bool) {
+	s, ok := u.exe.Symbol(name)
+	if u.exe.FixedAddress() {
+		return int64(s.Addr), s.Size, true, ok
+	}
+	return int64(s.Addr - u.addr), s.Size, false, ok
 }
