@@ -20,75 +20,105 @@ var begin = program{attach: "begin"}
 // operands are expressions of every type, made in every way that a script has to
 // make one.
 func operands() []use {
-	var list []use
-	add := func(name, text, typ string) { list = append(list, use{name: name, text: text, typ: typ, in: begin}) }
-	// What an operand needs has names of its own, so that any two can be used
-	// together.
-	after := func(name, body, text, typ string) {
-		own := regexp.MustCompile(`([$@])[a-z]+`)
-		names := fmt.Sprintf("${1}op%d", len(list))
-		body, text = own.ReplaceAllString(body, names), own.ReplaceAllString(text, names)
-		list = append(list, use{name: name, text: text, typ: typ, in: program{attach: "begin", body: body}})
-	}
+	var l operandList
+	l.scalars()
+	l.texts()
+	l.compounds()
+	l.memory()
+	l.opaque()
+	l.others()
+	return l.uses
+}
+
+type operandList struct{ uses []use }
+
+func (l *operandList) add(name, text, typ string) {
+	l.uses = append(l.uses, use{name: name, text: text, typ: typ, in: begin})
+}
+
+var ownName = regexp.MustCompile(`([$@])[a-z]+`)
+
+// after adds an operand that needs statements before it. Its variables and maps
+// get names of their own, so that any two operands can be used together.
+func (l *operandList) after(name, body, text, typ string) {
+	names := fmt.Sprintf("${1}op%d", len(l.uses))
+	body, text = ownName.ReplaceAllString(body, names), ownName.ReplaceAllString(text, names)
+	l.uses = append(l.uses, use{name: name, text: text, typ: typ, in: program{attach: "begin", body: body}})
+}
+
+// scalars adds integers and booleans.
+func (l *operandList) scalars() {
 	for _, size := range []int{8, 16, 32, 64} {
 		for _, u := range []string{"", "u"} {
 			t := fmt.Sprintf("%sint%d", u, size)
-			add(t, "("+t+")200", t)
-			add(t, "("+t+")rand", t)
-			add(t, "("+t+")-1", t)
-			after(t, "let $i : "+t+" = 7;", "$i", t)
+			l.add(t, "("+t+")200", t)
+			l.add(t, "("+t+")rand", t)
+			l.add(t, "("+t+")-1", t)
+			l.after(t, "let $i : "+t+" = 7;", "$i", t)
 		}
 	}
 	for _, n := range []string{"0", "1", "-1", "9223372036854775807", "18446744073709551615", "0x7f", "1e3", "1us"} {
-		add("literal", n, "")
+		l.add("literal", n, "")
 	}
-	add("bool", "true", "bool")
-	add("bool", "(cpu == 0)", "bool")
-	add("bool", "(bool)rand", "bool")
-	add("literal", `"abc"`, "")
-	add("literal", `""`, "")
-	add("literal", `"%s\n\""`, "")
-	add("string", "comm", "string[16]")
-	add("string", "str(ctx)", "string")
-	after("string", `$s = "hello";`, "$s", "string[6]")
-	after("string", `@s = comm;`, "@s", "string[16]")
-	after("string", `@s[1] = "hello";`, "@s[1]", "string[6]")
-	add("char", `comm[0]`, "")
-	add("buffer", `buf("abcdef", 6)`, "")
-	add("buffer", `buf(comm)`, "")
-	add("buffer", `buf((uint64)1, 3)`, "")
-	after("buffer", `@b = buf("abc", 3);`, "@b", "")
-	add("tuple", `(1, "ab")`, "")
-	add("tuple", `(1, (comm, (uint8)2), nsecs)`, "")
-	add("tuple", `((int8)1, (uint16)2, "a", true)`, "")
-	after("tuple", `@t = (1, comm);`, "@t", "")
-	after("tuple", `@t[1] = (1, comm);`, "@t[1].1", "")
-	add("record", `(a = 1, b = comm)`, "")
-	add("array", `(uint8[8])12345`, "uint8[8]")
-	add("array", `(uint16[4])nsecs`, "uint16[4]")
-	add("array", `(int32[2])nsecs`, "int32[2]")
-	after("array", `$a = (int16[4])nsecs;`, "$a", "int16[4]")
-	after("array", `@a = (uint64[1])nsecs;`, "@a", "uint64[1]")
-	after("array", `$a = (int16[4])nsecs;`, "$a[1]", "int16")
-	add("pointer", `curtask`, "struct task_struct *")
-	add("pointer", `curtask.mm`, "struct mm_struct *")
-	add("pointer", `(struct task_struct *)0`, "struct task_struct *")
-	add("pointer", `(uint8 *)nsecs`, "uint8 *")
-	add("pointer", `(uint32 **)0`, "uint32 **")
-	add("pointer", `((int32 *)curtask + 2)`, "int32 *")
-	after("pointer", `@p[1] = curtask;`, "@p[1]", "")
-	add("pointer", `kptr((struct path *)nsecs)`, "struct path *")
-	add("pointer", `uptr((struct path *)nsecs)`, "struct path *")
-	add("struct", `*curtask`, "")
-	add("struct", `curtask.se`, "")
-	add("struct", `curtask.pending.signal`, "")
-	add("member", `curtask.pid`, "int32")
-	add("member", `curtask.comm`, "")
-	add("member", `curtask.cpus_mask.bits`, "")
-	add("member", `curtask.flags`, "uint32")
-	add("member", `curtask.in_execve`, "")
-	after("struct", `@s = curtask.se;`, "@s", "")
-	list = append(list,
+	l.add("bool", "true", "bool")
+	l.add("bool", "(cpu == 0)", "bool")
+	l.add("bool", "(bool)rand", "bool")
+}
+
+// texts adds strings and buffers.
+func (l *operandList) texts() {
+	l.add("literal", `"abc"`, "")
+	l.add("literal", `""`, "")
+	l.add("literal", `"%s\n\""`, "")
+	l.add("string", "comm", "string[16]")
+	l.add("string", "str(ctx)", "string")
+	l.after("string", `$s = "hello";`, "$s", "string[6]")
+	l.after("string", `@s = comm;`, "@s", "string[16]")
+	l.after("string", `@s[1] = "hello";`, "@s[1]", "string[6]")
+	l.add("char", `comm[0]`, "")
+	l.add("buffer", `buf("abcdef", 6)`, "")
+	l.add("buffer", `buf(comm)`, "")
+	l.add("buffer", `buf((uint64)1, 3)`, "")
+	l.after("buffer", `@b = buf("abc", 3);`, "@b", "")
+}
+
+// compounds adds tuples, records and arrays.
+func (l *operandList) compounds() {
+	l.add("tuple", `(1, "ab")`, "")
+	l.add("tuple", `(1, (comm, (uint8)2), nsecs)`, "")
+	l.add("tuple", `((int8)1, (uint16)2, "a", true)`, "")
+	l.after("tuple", `@t = (1, comm);`, "@t", "")
+	l.after("tuple", `@t[1] = (1, comm);`, "@t[1].1", "")
+	l.add("record", `(a = 1, b = comm)`, "")
+	l.add("array", `(uint8[8])12345`, "uint8[8]")
+	l.add("array", `(uint16[4])nsecs`, "uint16[4]")
+	l.add("array", `(int32[2])nsecs`, "int32[2]")
+	l.after("array", `$a = (int16[4])nsecs;`, "$a", "int16[4]")
+	l.after("array", `@a = (uint64[1])nsecs;`, "@a", "uint64[1]")
+	l.after("array", `$a = (int16[4])nsecs;`, "$a[1]", "int16")
+}
+
+// memory adds pointers, and what they point to.
+func (l *operandList) memory() {
+	l.add("pointer", `curtask`, "struct task_struct *")
+	l.add("pointer", `curtask.mm`, "struct mm_struct *")
+	l.add("pointer", `(struct task_struct *)0`, "struct task_struct *")
+	l.add("pointer", `(uint8 *)nsecs`, "uint8 *")
+	l.add("pointer", `(uint32 **)0`, "uint32 **")
+	l.add("pointer", `((int32 *)curtask + 2)`, "int32 *")
+	l.after("pointer", `@p[1] = curtask;`, "@p[1]", "")
+	l.add("pointer", `kptr((struct path *)nsecs)`, "struct path *")
+	l.add("pointer", `uptr((struct path *)nsecs)`, "struct path *")
+	l.add("struct", `*curtask`, "")
+	l.add("struct", `curtask.se`, "")
+	l.add("struct", `curtask.pending.signal`, "")
+	l.add("member", `curtask.pid`, "int32")
+	l.add("member", `curtask.comm`, "")
+	l.add("member", `curtask.cpus_mask.bits`, "")
+	l.add("member", `curtask.flags`, "uint32")
+	l.add("member", `curtask.in_execve`, "")
+	l.after("struct", `@s = curtask.se;`, "@s", "")
+	l.uses = append(l.uses,
 		use{"enum", "BLUE", "", program{decls: "enum colour { RED = 1, BLUE = 7 };", attach: "begin"}},
 		use{"enum", "(enum colour)7", "enum colour", program{decls: "enum colour { RED = 1, BLUE = 7 };", attach: "begin"}},
 		use{"struct", "*(struct s *)nsecs", "", program{decls: "struct s { int a; char b[5]; short c[2][3]; unsigned d : 3; struct { int e; } f; void *p; };", attach: "begin"}},
@@ -100,46 +130,53 @@ func operands() []use {
 		use{"member", "((struct s *)nsecs)->g", "", program{decls: "struct s { int a; double g; float h; void (*f)(int); };", attach: "begin"}},
 		use{"member", "((struct s *)nsecs)->u", "", program{decls: "struct s { union { int a; char b[4]; } u; };", attach: "begin"}},
 	)
+}
+
+// opaque adds values that only output shows, and aggregations.
+func (l *operandList) opaque() {
 	for _, text := range []string{
 		`ksym(nsecs)`, `usym(nsecs)`, `kstack`, `ustack(3)`, `kstack(perf, 2)`, `ntop(nsecs)`, `ntop(2, nsecs)`, `macaddr((uint8[6])nsecs)`, `strftime("%H", nsecs)`,
 		`username`, `cgroup_path(cgroup)`, `probe`, `func`, `path(curtask.fs.pwd)`, `strerror(1)`, `signal_name(9)`, `syscall_name(1)`, `curtask.real_parent.comm`, `nsecs(monotonic)`,
 	} {
-		add("opaque", text, "")
+		l.add("opaque", text, "")
 	}
 	for _, f := range []string{"count()", "sum(5)", "avg(-3)", "min(2)", "max(3)", "stats(4)", "hist(5)", "lhist(5, 0, 10, 1)", `tseries(5, 1s, 3)`, "sum((uint32)rand)"} {
-		after("aggregation", "@a = "+f+";", "@a", "")
-		after("aggregation", "@a[1] = "+f+";", "@a[1]", "")
-		after("aggregation", "@a = "+f+";", "(int64)@a", "int64")
-		after("aggregation", "@a[comm] = "+f+";", "@a", "")
+		l.after("aggregation", "@a = "+f+";", "@a", "")
+		l.after("aggregation", "@a[1] = "+f+";", "@a[1]", "")
+		l.after("aggregation", "@a = "+f+";", "(int64)@a", "int64")
+		l.after("aggregation", "@a[comm] = "+f+";", "@a", "")
 	}
-	after("map", "@e[1] = 1;", "@e", "")
-	after("map", "@e[1, 2] = comm;", "@e[1, 2]", "")
-	after("map", "@e[comm] = (1, 2);", "(@e[comm].1 + 1)", "")
-	add("nothing", "@never", "")
-	add("nothing", "$never", "")
-	add("nothing", "nosuchthing", "")
-	add("nothing", `printf("a")`, "")
-	add("nothing", `exit()`, "")
-	add("nothing", `clear(@e)`, "")
-	add("nothing", `count()`, "")
-	add("parameter", "$1", "")
-	add("parameter", "$#", "")
-	add("parameter", "str($1)", "")
-	add("type", "sizeof(uint64)", "")
-	add("type", "offsetof(struct task_struct, pid)", "")
-	add("type", "uint64", "")
-	add("context", "ctx", "")
-	add("context", "args", "")
-	add("context", "arg0", "")
-	add("context", "retval", "")
-	add("call", `{ printf("a"); 5 }`, "")
-	list = append(list,
+	l.after("map", "@e[1] = 1;", "@e", "")
+	l.after("map", "@e[1, 2] = comm;", "@e[1, 2]", "")
+	l.after("map", "@e[comm] = (1, 2);", "(@e[comm].1 + 1)", "")
+}
+
+// others adds what has no value, parameters, types, the context, and calls.
+func (l *operandList) others() {
+	l.add("nothing", "@never", "")
+	l.add("nothing", "$never", "")
+	l.add("nothing", "nosuchthing", "")
+	l.add("nothing", `printf("a")`, "")
+	l.add("nothing", `exit()`, "")
+	l.add("nothing", `clear(@e)`, "")
+	l.add("nothing", `count()`, "")
+	l.add("parameter", "$1", "")
+	l.add("parameter", "$#", "")
+	l.add("parameter", "str($1)", "")
+	l.add("type", "sizeof(uint64)", "")
+	l.add("type", "offsetof(struct task_struct, pid)", "")
+	l.add("type", "uint64", "")
+	l.add("context", "ctx", "")
+	l.add("context", "args", "")
+	l.add("context", "arg0", "")
+	l.add("context", "retval", "")
+	l.add("call", `{ printf("a"); 5 }`, "")
+	l.uses = append(l.uses,
 		use{"call", "f(1)", "int64", program{decls: "fn f($a : int64) : int64 { return $a * 2; }", attach: "begin"}},
 		use{"call", "f(1)", "", program{decls: `fn f($a : int64) : void { printf("%d\n", $a); }`, attach: "begin"}},
 		use{"call", "f(comm)", "", program{decls: "fn f($a : string[16]) : string[16] { return $a; }", attach: "begin"}},
 		use{"call", "m(1)", "", program{decls: "macro m(x) { x + 1 }", attach: "begin"}},
 	)
-	return list
 }
 
 // examples are the uses of each builtin in the examples of its documentation.
