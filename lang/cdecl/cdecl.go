@@ -71,6 +71,7 @@ type Decls struct {
 	consts   map[string]Const
 	names    []string        // of the types, in order
 	own      map[string]bool // types that the script itself defines
+	replaces string          // the kernel's type that the script is defining anew; else empty
 }
 
 // IsFunctionMacro reports whether name was defined as a macro with parameters,

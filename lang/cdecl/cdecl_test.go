@@ -160,7 +160,7 @@ func TestErrors(t *testing.T) {
 		{"struct s { int a int b }", `test.bt:1:18-21: ERROR: Expected ';' after a member, found "int"`},
 		{"struct s { int a[x]; };", "test.bt:1:18-19: ERROR: The length of this array is not a constant that fits"},
 		{"struct s { int a : 33; };", "test.bt:1:16-17: ERROR: The width of a bitfield must be a constant from 0 to the size of its type"},
-		{"struct t; struct s { struct t a; };", "test.bt:1:31-32: ERROR: Member 'a' has the incomplete type struct t"},
+		{"struct t; struct s { struct t a; };", "test.bt:1:31-32: ERROR: C declaration error: field has incomplete type 'struct t'"},
 		{"#if 1", "test.bt:1:1-6: ERROR: #if without #endif"},
 		{"#nosuch", "test.bt:1:1-8: ERROR: Unknown preprocessor directive #nosuch"},
 		{`#include "no/such/file.h"`, "test.bt:1:1-26: ERROR: Include file no/such/file.h was not found"},
@@ -174,6 +174,49 @@ func TestErrors(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.src, got, c.want)
+		}
+	}
+}
+
+// kernelOf is a kernel that has the types of a piece of C.
+type kernelOf struct{ *Decls }
+
+func (k kernelOf) Type(name string) (*types.Type, error) { return k.Decls.Type(name), nil }
+
+// TestReplaced defines a struct that the kernel has too, with members of types
+// that only the kernel defines.
+func TestReplaced(t *testing.T) {
+	kernel, diags := parse(t, "struct in { int a; }; union un { int a; }; enum en { A }; struct task { struct in x; }; typedef int num;")
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	const refused = "field has incomplete type '%s'"
+	for _, c := range []struct{ src, of string }{
+		{"struct task { struct in x; };", "struct in"},
+		{"struct task { struct in x[2]; };", "struct in"},
+		{"struct task { union un x; };", "union un"},
+		{"struct task { enum en x; };", "enum en"},
+		{"struct task { struct { struct in x; } y; };", "struct in"},
+		{"struct task { struct other { struct in x; } y; };", "struct in"},
+		{"struct task { struct in *x; };", ""},
+		{"struct task { struct in *x[2]; };", ""},
+		{"struct task { num x; };", ""},
+		{"struct task { struct { int a; } x; };", ""},
+		{"struct task { struct in { long b; } x; };", ""},
+		{"struct in { long b; }; struct task { struct in x; };", ""},
+		{"struct task { struct task *x; }; struct mine { struct in x; };", ""},
+		{"struct mine { struct in x; struct task y; };", ""},
+		{"#include <linux/fs_struct.h>\nstruct task { struct in x; };", ""},
+	} {
+		var diags source.Diags
+		u := NewUnit(Includes{Kernel: kernelOf{kernel}, Reader: &source.Files{}, Release: [2]int{6, 12}}, &diags)
+		u.Add(source.Span{File: source.NewFile("test.bt", c.src), End: len(c.src)})
+		err := diags.Err()
+		switch {
+		case c.of == "" && err != nil:
+			t.Errorf("%s\n got %v", c.src, err)
+		case c.of != "" && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf(refused, c.of))):
+			t.Errorf("%s\n got %v, want that "+refused, c.src, err, c.of)
 		}
 	}
 }

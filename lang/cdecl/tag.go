@@ -1,6 +1,8 @@
 package cdecl
 
 import (
+	"fmt"
+
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -51,6 +53,10 @@ func (u *Decls) structSpec(keyword string) (*types.Type, bool) {
 	if full != "" {
 		u.tags[full] = t // before the members, which may point to it
 		u.names = append(u.names, full)
+		if _, kernel := u.kernelType(full); kernel && u.replaces == "" && !u.header {
+			u.replaces = full
+			defer func() { u.replaces = "" }()
+		}
 	}
 	var members []member
 	for !u.accept("}") {
@@ -133,8 +139,8 @@ func (u *Decls) memberDecl(out *[]member) bool {
 		}
 		u.attributes(&ma)
 		m.align, m.pack = ma.align, ma.packed
-		if m.t.Kind == types.Struct && m.t.Comp == nil || m.t.Kind == types.Void {
-			u.errorf(m.at, "Member '%s' has the incomplete type %s", m.name, m.t)
+		if t, hint := u.incomplete(m.t); t != nil {
+			u.errorHint(m.at, hint, "C declaration error: field has incomplete type '%s'", t)
 			return false
 		}
 		*out = append(*out, m)
@@ -147,6 +153,27 @@ func (u *Decls) memberDecl(out *[]member) bool {
 		u.errorf(u.peek().span, "Expected ';' after a member, found %s", describe(u.peek()))
 		return false
 	}
+}
+
+// incomplete returns the type without a definition that a member of type t
+// would hold, and what to do about it; nil if there is none. A struct that the
+// script puts in place of the kernel's can't hold other types of the kernel: its
+// members are the script's to define, unless they are in a header that this
+// machine lacks.
+func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
+	for t.Kind == types.Array {
+		t = t.Elem
+	}
+	if t.Kind == types.Struct && t.Comp == nil || t.Kind == types.Void {
+		return t, ""
+	}
+	if u.replaces == "" || len(u.Missing) > 0 || u.tags[t.Name] != nil {
+		return nil, ""
+	}
+	if _, kernel := u.kernelType(t.Name); !kernel || t.Kind != types.Struct && t.Kind != types.Enum {
+		return nil, ""
+	}
+	return t, fmt.Sprintf("this %s replaces the kernel's, so define %s too, or make the member a pointer", u.replaces, t)
 }
 
 // endsMember consumes the ";" after a member. Before the closing brace it may be
