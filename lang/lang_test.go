@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
 )
 
 // write makes files in a directory that only we can write to.
@@ -123,11 +124,20 @@ func TestImportErrors(t *testing.T) {
 	}
 }
 
+func frozen(t *testing.T) probes.Kernel {
+	t.Helper()
+	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 // TestLoad: settings of the environment win, and their errors name them.
 func TestLoad(t *testing.T) {
 	env := map[string]string{"BPFTRACE_MAX_STRLEN": "100"}
 	o := Options{
-		Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{},
+		Env: &probes.Env{Kernel: frozen(t)}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{},
 		Getenv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 	}
 	script := source.NewFile("stdin", "config = { max_strlen=50; max_map_keys=7 } begin { $x = 1; }")
@@ -186,7 +196,7 @@ func TestLibrary(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.script, got, tt.want)
 		}
 	}
-	o := Options{Env: &probes.Env{}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{}}
+	o := Options{Env: &probes.Env{Kernel: frozen(t)}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{}}
 	script := "begin { $a = abs(-5); $b = least(3, 4); $c = greatest($a, 9); $d = clamp($b, 0, 10); $e = percent($a, 0); $f = ns_to_s(5s); }"
 	var diags source.Diags
 	if Load(source.NewFile("stdin", script), o, &diags) == nil {

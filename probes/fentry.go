@@ -73,7 +73,7 @@ func parseFentry(k *Kind, parts []string) (*Point, error) {
 		p.Target = parts[1]
 	}
 	if p.Func == "" || len(parts) == 3 && p.Target == "" {
-		return nil, usage("%s needs a function: write %s", k.Name, k.Syntax)
+		return nil, usage("fentry/fexit should specify a function: write %s", k.Syntax)
 	}
 	return p, nil
 }

@@ -25,6 +25,9 @@ func lsmKind() *Kind {
 		if err := argCount(k, parts, 1); err != nil {
 			return nil, err
 		}
+		if parts[1] == "" {
+			return nil, usage("lsm needs a hook: write %s", k.Syntax)
+		}
 		return &Point{Kind: k, Func: parts[1], Name: k.Name + ":" + parts[1]}, nil
 	}
 	hooks := func(e *Env) ([]string, error) {

@@ -29,7 +29,7 @@ func rawTracepointKind() *Kind {
 			p.Target = parts[1]
 		}
 		if p.Func == "" || len(parts) == 3 && p.Target == "" {
-			return nil, usage("rawtracepoint needs an event: write %s", k.Syntax)
+			return nil, usage("rawtracepoint should be attached to a function: write %s", k.Syntax)
 		}
 		p.Name = strings.Join(append([]string{k.Name}, parts[1:]...), ":")
 		return p, nil

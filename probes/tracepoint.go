@@ -23,7 +23,7 @@ func tracepointKind() *Kind {
 			return nil, err
 		}
 		if parts[1] == "" || parts[2] == "" {
-			return nil, usage("tracepoint needs a category and an event: write %s", k.Syntax)
+			return nil, usage("tracepoint probe must have a target: write %s", k.Syntax)
 		}
 		return &Point{Kind: k, Target: parts[1], Func: parts[2], Name: k.Name + ":" + parts[1] + ":" + parts[2]}, nil
 	}

@@ -87,7 +87,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	case n == 2:
 		p.Target, p.Func = parts[1], parts[2]
 		if p.Target == "" && e.PID == 0 {
-			return nil, usage("%s needs a binary: write %s", k.Name, k.Syntax)
+			return nil, usage("%s should have a target: write %s", k.Name, k.Syntax)
 		}
 	case n == 1 && strings.Contains(parts[1], "@"):
 		return nil, usage("Invalid %s arguments, expected format: uprobe:TARGET@FILE:LINE[:COL]", k.Name)
@@ -98,7 +98,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	}
 	p.Name = strings.Join(parts, ":")
 	if p.Func == "" {
-		return nil, usage("%s needs a function: write %s", k.Name, k.Syntax)
+		return nil, usage("%s should be attached to a function and/or address: write %s", k.Name, k.Syntax)
 	}
 	if p.Mode == cppMark {
 		return p, nil

@@ -34,7 +34,7 @@ func usdtKind() *Kind {
 			return nil, argCount(k, parts, 2, 3)
 		}
 		if p.Func == "" {
-			return nil, usage("usdt needs the name of a probe: write %s", k.Syntax)
+			return nil, usage("usdt probe must have a target function or wildcard: write %s", k.Syntax)
 		}
 		return p, nil
 	}

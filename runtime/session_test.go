@@ -125,6 +125,26 @@ func addTo(m string, off, n int32) []asm.Instruction {
 	}
 }
 
+// resetSlot is a reset program for a per-CPU slot: it zeroes the word at off, and
+// the byte at set if the program's first argument is not 0.
+func resetSlot(off, set int16) asm.Instructions {
+	return asm.Instructions{
+		asm.LoadMem(asm.R6, asm.R1, 0, asm.DWord),
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(object.CPUSlotMap),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "out"),
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(asm.R0, off, asm.R1, asm.DWord),
+		asm.JEq.Imm(asm.R6, 0, "out"),
+		asm.StoreImm(asm.R0, set, 0, asm.Byte),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
+		asm.Return(),
+	}
+}
+
 // onlyFor skips the rest of a program for other processes.
 func onlyFor(pid int) []asm.Instruction {
 	return []asm.Instruction{
@@ -221,7 +241,8 @@ func counters(t *testing.T) testObject {
 	o.keep(object.CPUSlotMap, ebpf.PerCPUArray, 4, 24, 1)
 	o.Maps = []object.Map{
 		{Name: "@slot", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 0, Set: 24},
-		{Name: "@cpu", Value: sumT, Store: "per-CPU slot", PerCPU: true, Kernel: object.CPUSlotMap, Off: 8, Set: 16},
+		{Name: "@cpu", Value: sumT, Store: "per-CPU slot", PerCPU: true, Kernel: object.CPUSlotMap, Off: 8, Set: 16,
+			Reset: &object.Program{Name: "reset_cpu", Type: ebpf.RawTracepoint, License: "GPL", Insns: resetSlot(8, 16)}},
 		{Name: "@never", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 8, Set: 25},
 	}
 	o.prog(tp, "syscalls", "sys_enter_getpriority", code(onlyFor(os.Getpid()),

@@ -103,7 +103,7 @@ func check(t *testing.T, got []output.Map, id int64, calls int) {
 	t.Helper()
 	n := value.Uint(calls)
 	want := []output.Map{
-		{Name: "@h", Metric: value.Histogram, Entries: []value.Entry{{Value: value.Hist{Buckets: []value.Bucket{{Min: 1 << 19, Max: 1<<20 - 1, Label: "[512K, 1M)", Count: uint64(calls)}}}}}},
+		{Name: "@h", Metric: value.Histogram, Entries: []value.Entry{{Value: value.Hist{Buckets: []value.Bucket{{Min: 1 << 19, Max: 1<<20 - 1, Unsigned: true, Label: "[512K, 1M)", Count: uint64(calls)}}}}}},
 		{Name: "@last", Metric: value.Gauge, Entries: []value.Entry{{Value: value.Int(id)}}},
 		{Name: "@n", Metric: value.Counter, Keyed: true, Entries: []value.Entry{{Key: value.Tuple{value.Int(id), value.Str{S: "call"}}, Value: n}}},
 		{Name: "@s", Metric: value.Gauge, Entries: []value.Entry{{Value: value.Int(calls)}}},
