@@ -122,7 +122,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	var out []*Point
 	for _, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if !match(p.Func, fn) || p.Target != "" && !match(p.Target, mod) || reentered(e, fn) {
+		if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) || reentered(e, fn) {
 			continue
 		}
 		if proto, err := e.Kernel.FuncProto(mod, fn); err == nil && !proto.Variadic {
@@ -254,7 +254,7 @@ func expandBPF(e *Env, p *Point) ([]*Point, error) {
 	e.Needs.SetOnlyNow("the BPF programs that are loaded")
 	var out []*Point
 	err := bpfPrograms(func(id uint32, name string) bool {
-		if match(p.Func, name) && (p.Count == 0 || p.Count == uint64(id)) {
+		if Match(p.Func, name) && (p.Count == 0 || p.Count == uint64(id)) {
 			q := *p
 			q.Func, q.Count, q.Name = name, uint64(id), fmt.Sprintf("%s:bpf:%d:%s", p.Kind.Name, id, name)
 			out = append(out, &q)

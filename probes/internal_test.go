@@ -18,8 +18,8 @@ func TestMatch(t *testing.T) {
 		{"a*c", "abc", true}, {"a*c", "ac", true}, {"a*c", "a", false}, {"a*a", "a", false}, {"*b*", "abc", true}, {"*x*", "abc", false},
 		{"a*b*c", "aXbYc", true}, {"a*b*c", "aXcYb", false}, {"**", "x", true}, {"", "", true}, {"", "x", false}, {"[a]", "a", false}, {"a?", "ab", false},
 	} {
-		if got := match(tt.pattern, tt.s); got != tt.want {
-			t.Errorf("match(%q, %q) = %v", tt.pattern, tt.s, got)
+		if got := Match(tt.pattern, tt.s); got != tt.want {
+			t.Errorf("Match(%q, %q) = %v", tt.pattern, tt.s, got)
 		}
 	}
 }

@@ -60,8 +60,8 @@ func Matching(pattern string) []*Kind {
 // isWild reports whether a pattern holds a wildcard.
 func isWild(s string) bool { return strings.IndexByte(s, '*') >= 0 }
 
-// match reports whether s is what pattern describes; * stands for any text.
-func match(pattern, s string) bool {
+// Match reports whether s is what pattern describes; * stands for any text.
+func Match(pattern, s string) bool {
 	head, rest, wild := strings.Cut(pattern, "*")
 	if !wild {
 		return pattern == s
@@ -84,7 +84,7 @@ func match(pattern, s string) bool {
 }
 
 func matchFold(pattern, s string) bool {
-	return match(strings.ToLower(pattern), strings.ToLower(s))
+	return Match(strings.ToLower(pattern), strings.ToLower(s))
 }
 
 // argCount checks the number of parts behind the provider.
@@ -126,7 +126,7 @@ func listed(pattern []string, point ...string) bool {
 	}
 	point = point[len(point)-len(pattern):]
 	for i, p := range pattern {
-		if !match(p, point[i]) {
+		if !Match(p, point[i]) {
 			return false
 		}
 	}

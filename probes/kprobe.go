@@ -188,7 +188,7 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	seen := map[string]bool{}
 	for _, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if !match(p.Func, fn) || p.Target != "" && !match(p.Target, mod) {
+		if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) {
 			continue
 		}
 		q := *p

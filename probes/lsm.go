@@ -55,7 +55,7 @@ func lsmKind() *Kind {
 		}
 		var out []*Point
 		for _, h := range all {
-			if match(p.Func, h) {
+			if Match(p.Func, h) {
 				q := *p
 				q.Func, q.Name = h, k.Name+":"+h
 				out = append(out, &q)

@@ -51,7 +51,7 @@ func rawTracepointKind() *Kind {
 		var out []*Point
 		for _, tp := range all {
 			mod, event, _ := strings.Cut(tp, ":")
-			if match(p.Func, event) && (p.Target == "" || match(p.Target, mod)) {
+			if Match(p.Func, event) && (p.Target == "" || Match(p.Target, mod)) {
 				out = append(out, rawPoint(p, mod, event))
 			}
 		}

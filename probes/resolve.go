@@ -35,7 +35,7 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	if isWild(target) && !strings.Contains(target, "/") {
 		if pid != 0 {
 			paths, err := mappedFiles(pid)
-			return slices.DeleteFunc(paths, func(p string) bool { return !match(target, filepath.Base(p)) }), err
+			return slices.DeleteFunc(paths, func(p string) bool { return !Match(target, filepath.Base(p)) }), err
 		}
 		return everywhere(target), nil
 	}
@@ -74,7 +74,7 @@ func everywhere(pattern string) []string {
 	var list []string
 	seen := map[string]bool{}
 	add := func(path string) {
-		if !match(pattern, filepath.Base(path)) {
+		if !Match(pattern, filepath.Base(path)) {
 			return
 		}
 		real, err := filepath.EvalSymlinks(path)

@@ -43,7 +43,7 @@ func tracepointKind() *Kind {
 		var out []*Point
 		for _, tp := range all {
 			cat, event, _ := strings.Cut(tp, ":")
-			if match(p.Target, cat) && match(p.Func, event) {
+			if Match(p.Target, cat) && Match(p.Func, event) {
 				q := *p
 				q.Target, q.Func, q.Name = cat, event, k.Name+":"+tp
 				out = append(out, &q)

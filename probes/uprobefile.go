@@ -106,20 +106,20 @@ func (u *uprobeFile) matching() error {
 // names, or a demangled C++ name with or without its parameters.
 func symbolMatcher(p *Point) func([]byte) bool {
 	if p.Mode != cppMark {
-		return func(n []byte) bool { return match(p.Func, string(n)) }
+		return func(n []byte) bool { return Match(p.Func, string(n)) }
 	}
 	return func(n []byte) bool {
 		if len(n) < 2 || n[0] != '_' || n[1] != 'Z' {
-			return match(p.Func, string(n))
+			return Match(p.Func, string(n))
 		}
 		full, err := demangle.ToString(string(n))
 		if err != nil {
 			return false
 		}
-		if match(p.Func, full) {
+		if Match(p.Func, full) {
 			return true
 		}
 		bare, err := demangle.ToString(string(n), demangle.NoParams)
-		return err == nil && match(p.Func, bare)
+		return err == nil && Match(p.Func, bare)
 	}
 }

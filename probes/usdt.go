@@ -123,7 +123,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			return nil, err
 		}
 		for _, n := range x.USDTNotes() {
-			if !match(p.Func, n.Name) || p.NS != "" && !match(p.NS, n.Provider) {
+			if !Match(p.Func, n.Name) || p.NS != "" && !Match(p.NS, n.Provider) {
 				continue
 			}
 			off, ok := x.CodeOffset(n.Addr)

@@ -35,7 +35,7 @@ func expandInterface(e *Env, p *Point) ([]*Point, error) {
 	}
 	var out []*Point
 	for _, ifc := range list {
-		if match(p.Target, ifc.Name) {
+		if Match(p.Target, ifc.Name) {
 			q := *p
 			q.Target = ifc.Name
 			q.Name = strings.Join(append([]string{p.Kind.Name, ifc.Name}, nonEmpty(p.Mode)...), ":")

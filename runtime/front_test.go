@@ -19,6 +19,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 )
@@ -113,7 +114,7 @@ func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
 		if _, twice := got[string(p.Key)]; twice {
 			t.Fatalf("%s has the key %x twice", name, p.Key)
 		}
-		got[string(p.Key)] = unsignedAt(p.Value, m.Value.Size)
+		got[string(p.Key)] = native.Uint(p.Value[:m.Value.Size])
 	}
 	return got
 }

@@ -3,13 +3,13 @@ package runtime
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
@@ -161,9 +161,9 @@ func compareValues(t *types.Type, a, b []byte) int {
 	switch t.Kind {
 	case types.Int, types.Enum, types.Bool, types.Pointer:
 		if t.Signed {
-			return cmp.Compare(signedAt(a, t.Size), signedAt(b, t.Size))
+			return cmp.Compare(native.Int(a[:t.Size]), native.Int(b[:t.Size]))
 		}
-		return cmp.Compare(unsignedAt(a, t.Size), unsignedAt(b, t.Size))
+		return cmp.Compare(native.Uint(a[:t.Size]), native.Uint(b[:t.Size]))
 	case types.String:
 		return bytes.Compare(cString(a), cString(b))
 	case types.Tuple, types.Record:
@@ -187,7 +187,7 @@ func compareValues(t *types.Type, a, b []byte) int {
 		return 0
 	case types.Opaque:
 		if t.IsScalar() {
-			return cmp.Compare(unsignedAt(a, t.Size), unsignedAt(b, t.Size))
+			return cmp.Compare(native.Uint(a[:t.Size]), native.Uint(b[:t.Size]))
 		}
 	}
 	return bytes.Compare(a, b)
@@ -198,25 +198,6 @@ func cString(b []byte) []byte {
 		return b[:i]
 	}
 	return b
-}
-
-func unsignedAt(b []byte, size int) uint64 {
-	switch size {
-	case 1:
-		return uint64(b[0])
-	case 2:
-		return uint64(binary.NativeEndian.Uint16(b))
-	case 4:
-		return uint64(binary.NativeEndian.Uint32(b))
-	case 8:
-		return binary.NativeEndian.Uint64(b)
-	}
-	return 0
-}
-
-func signedAt(b []byte, size int) int64 {
-	shift := 64 - 8*size
-	return int64(unsignedAt(b, size)<<shift) >> shift
 }
 
 // mapByName finds a map of the script by its name with the @.

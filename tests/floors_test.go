@@ -20,6 +20,7 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // What stands in an internal directory belongs to the package above it.
 var floors = [][]string{
+	{"runtime/native"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout"},
 	{"lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output", "runtime/symbols"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},

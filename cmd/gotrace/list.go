@@ -51,7 +51,7 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 	name := strings.TrimPrefix(pattern, kind+" ")
 	for _, t := range a.kernel.TypeNames(kind) {
 		t = strings.TrimPrefix(t, kind+" ")
-		if !wildcard(name, t) {
+		if !probes.Match(name, t) {
 			continue
 		}
 		found = true
@@ -70,26 +70,6 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 		a.nothing(pattern)
 	}
 	return nil
-}
-
-// wildcard reports whether s is what pattern describes; * is any text.
-func wildcard(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == s
-	}
-	rest, ok := strings.CutPrefix(s, parts[0])
-	if !ok {
-		return false
-	}
-	for _, p := range parts[1 : len(parts)-1] {
-		i := strings.Index(rest, p)
-		if i < 0 {
-			return false
-		}
-		rest = rest[i+len(p):]
-	}
-	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error {

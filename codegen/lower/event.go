@@ -23,13 +23,13 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 		if a.Packed {
 			size, align = object.PackedLen, object.PackedLen
 		}
-		a.Off = roundUp(off, align)
+		a.Off = types.RoundUp(off, align)
 		ev.Args = append(ev.Args, a)
 		off = a.Off + size
 	}
 	ev.Size = off
 	if !pack {
-		ev.Size = roundUp(off, 8)
+		ev.Size = types.RoundUp(off, 8)
 	}
 	n := len(u.res.Events)
 	u.res.Events = append(u.res.Events, ev)

@@ -309,8 +309,8 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 	if len(l.Parts) == 1 && fld.Type.IsScalar() {
 		return ctx.at(l.Parts[0].From, fld.Type)
 	}
-	tmp := f.temp(roundUp(max(fld.Type.Size, 8), 8))
-	f.b.Zero(tmp, 0, roundUp(max(fld.Type.Size, 8), 8))
+	tmp := f.temp(types.RoundUp(max(fld.Type.Size, 8), 8))
+	f.b.Zero(tmp, 0, types.RoundUp(max(fld.Type.Size, 8), 8))
 	binary.StoreParts(f.b, ctx.ptr, l.Parts, tmp, 0)
 	return place{t: fld.Type, ptr: tmp}
 }
@@ -398,7 +398,7 @@ func (f *fn) temp(size int) *ir.Value {
 	if f.temps++; f.temps <= maxTemps || f.entry == nil {
 		return f.b.Slot(max(size, 1))
 	}
-	size = roundUp(max(size, 1), 8)
+	size = types.RoundUp(max(size, 1), 8)
 	var p *ir.Value
 	if free := f.freeTemps[size]; len(free) > 0 {
 		p = free[len(free)-1]

@@ -4,6 +4,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
@@ -50,8 +51,6 @@ func (u *shared) ringMap() *ir.Map {
 	return u.ring
 }
 
-func roundUp(n, to int) int { return (n + to - 1) / to * to }
-
 // literal is the offset of constant bytes in rodata. Each starts at a multiple
 // of 8 and is followed by zeros up to the next.
 func (u *shared) literal(data string) int64 {
@@ -61,7 +60,7 @@ func (u *shared) literal(data string) int64 {
 		m.Frozen = true
 		off = int64(len(m.Contents))
 		m.Contents = append(m.Contents, data...)
-		m.Contents = append(m.Contents, make([]byte, roundUp(len(data), 8)-len(data))...)
+		m.Contents = append(m.Contents, make([]byte, types.RoundUp(len(data), 8)-len(data))...)
 		m.ValueSize = len(m.Contents)
 		u.literals[data] = off
 	}
@@ -73,7 +72,7 @@ func (u *shared) finish() {
 	if u.zeroLen > 0 {
 		m := u.rodata
 		off := len(m.Contents)
-		m.Contents = append(m.Contents, make([]byte, roundUp(u.zeroLen, 8))...)
+		m.Contents = append(m.Contents, make([]byte, types.RoundUp(u.zeroLen, 8))...)
 		m.ValueSize = len(m.Contents)
 		for _, v := range u.zeros {
 			v.Imm = int64(off)

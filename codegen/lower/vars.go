@@ -108,7 +108,7 @@ func (f *fn) local(v *check.Var, init bool) *local {
 				l.mem = f.b.AddImm(f.frame, l.off)
 				f.b.Store(f.frame, l.off, 8, f.b.Const(0))
 			} else {
-				l.mem = f.b.Slot(roundUp(v.Type.Size, 8))
+				l.mem = f.b.Slot(types.RoundUp(v.Type.Size, 8))
 				f.b.Zero(l.mem, 0, v.Type.Size)
 				f.b.Store(f.frame, l.off, 8, l.mem)
 			}
@@ -121,7 +121,7 @@ func (f *fn) local(v *check.Var, init bool) *local {
 		}
 	default:
 		f.prologue(func() {
-			l.mem = f.b.Slot(max(roundUp(v.Type.Size, 8), 8))
+			l.mem = f.b.Slot(max(types.RoundUp(v.Type.Size, 8), 8))
 			if !init || l.word {
 				f.b.Zero(l.mem, 0, max(v.Type.Size, 1))
 			}

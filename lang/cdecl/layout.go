@@ -22,14 +22,14 @@ func lay(t *types.Type, union bool, members []member, a attrs) {
 		f := types.Field{Name: m.name, Type: m.t}
 		switch {
 		case m.bits == 0: // closes the unit
-			bit = roundUp(bit, unit)
+			bit = types.RoundUp(bit, unit)
 			continue
 		case m.bits > 0:
 			if !a.packed && !m.pack && bit/unit != (bit+m.bits-1)/unit {
-				bit = roundUp(bit, unit)
+				bit = types.RoundUp(bit, unit)
 			}
 			if m.align > 0 {
-				bit = roundUp(bit, m.align*8)
+				bit = types.RoundUp(bit, m.align*8)
 			}
 			start := bit / unit * unit
 			if bit+m.bits > start+unit { // packed, across units: from its own byte
@@ -41,7 +41,7 @@ func lay(t *types.Type, union bool, members []member, a attrs) {
 				align = max(align, ma)
 			}
 		default:
-			bit = roundUp(bit, ma*8)
+			bit = types.RoundUp(bit, ma*8)
 			f.Off = bit / 8
 			bit += unit
 			align = max(align, ma)
@@ -54,7 +54,7 @@ func lay(t *types.Type, union bool, members []member, a attrs) {
 	align = max(align, a.align)
 	t.Comp = types.NewComposite(union, func() []types.Field { return fields })
 	t.Comp.Align = align
-	t.Size = roundUp(size, align)
+	t.Size = types.RoundUp(size, align)
 }
 
 // alignOf is a type's alignment in C.
@@ -78,11 +78,4 @@ func alignOf(t *types.Type) int {
 		return 1
 	}
 	return max(1, min(t.Size, 8))
-}
-
-func roundUp(n, to int) int {
-	if to <= 1 {
-		return n
-	}
-	return (n + to - 1) / to * to
 }

@@ -231,15 +231,21 @@ func layout(k Kind, names []string, elems []*Type) *Type {
 		}
 		a := e.Align()
 		align = max(align, a)
-		t.Size = roundUp(t.Size, a)
+		t.Size = RoundUp(t.Size, a)
 		t.Fields = append(t.Fields, Field{Name: name, Type: e, Off: t.Size})
 		t.Size += e.Size
 	}
-	t.Size = roundUp(t.Size, align)
+	t.Size = RoundUp(t.Size, align)
 	return t
 }
 
-func roundUp(n, to int) int { return (n + to - 1) / to * to }
+// RoundUp returns the least multiple of to that is at least n; n if to is 0.
+func RoundUp(n, to int) int {
+	if to <= 1 {
+		return n
+	}
+	return (n + to - 1) / to * to
+}
 
 // Align is the type's alignment in bytes when laid out in a tuple or record.
 func (t *Type) Align() int {

@@ -2,12 +2,13 @@ package decode
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/native"
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // Append appends the text that the conversion makes of a value of type t.
@@ -22,7 +23,7 @@ func (p *Piece) Append(d *Decoder, dst []byte, t *types.Type, data []byte) []byt
 	case 'c':
 		dst = append(dst, byte(Integer(t, data)))
 	case VerbBytes:
-		dst = appendEscaped(dst, Buffer(data))
+		dst = value.AppendEscaped(dst, Buffer(data))
 	case VerbHex:
 		for _, c := range Buffer(data) {
 			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
@@ -61,28 +62,10 @@ func Integer(t *types.Type, data []byte) uint64 {
 	if len(data) < t.Size {
 		return 0
 	}
-	switch t.Size {
-	case 1:
-		if t.Signed {
-			return uint64(int8(data[0]))
-		}
-		return uint64(data[0])
-	case 2:
-		x := binary.NativeEndian.Uint16(data)
-		if t.Signed {
-			return uint64(int16(x))
-		}
-		return uint64(x)
-	case 4:
-		x := binary.NativeEndian.Uint32(data)
-		if t.Signed {
-			return uint64(int32(x))
-		}
-		return uint64(x)
-	case 8:
-		return binary.NativeEndian.Uint64(data)
+	if t.Signed {
+		return uint64(native.Int(data[:t.Size]))
 	}
-	return 0
+	return native.Uint(data[:t.Size])
 }
 
 // AppendInt appends the text that the conversion makes of a number: sign or 0x,
@@ -197,16 +180,4 @@ func (d *Decoder) appendText(dst []byte, t *types.Type, data []byte) []byte {
 		return strconv.AppendUint(dst, Integer(t, data), 10)
 	}
 	return append(dst, d.Text(d.Value(t, data))...)
-}
-
-// appendEscaped appends data, with \x escapes for what is not printable ASCII.
-func appendEscaped(dst, data []byte) []byte {
-	for _, c := range data {
-		if c >= ' ' && c <= '~' {
-			dst = append(dst, c)
-		} else {
-			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return dst
 }

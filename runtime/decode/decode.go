@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -118,16 +119,7 @@ func (d *Decoder) bits(f types.Field, data []byte) value.Value {
 		x = x << up >> up
 	}
 	buf := make([]byte, f.Type.Size)
-	switch f.Type.Size {
-	case 1:
-		buf[0] = byte(x)
-	case 2:
-		binary.NativeEndian.PutUint16(buf, uint16(x))
-	case 4:
-		binary.NativeEndian.PutUint32(buf, uint32(x))
-	case 8:
-		binary.NativeEndian.PutUint64(buf, x)
-	}
+	native.PutUint(buf, x)
 	return d.Value(f.Type, buf)
 }
 

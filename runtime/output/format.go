@@ -40,7 +40,7 @@ func appendText(b []byte, v value.Value, trailer string) []byte {
 		}
 		return b
 	case value.Bytes:
-		return appendEscaped(b, v)
+		return value.AppendEscaped(b, v)
 	case value.Enum:
 		if v.Name != "" {
 			return append(b, v.Name...)
@@ -96,19 +96,6 @@ func appendText(b []byte, v value.Value, trailer string) []byte {
 // statsRecord is how both formats show stats.
 func statsRecord(v value.Stats) value.Record {
 	return value.Record{{Name: "count", V: value.Int(v.Count)}, {Name: "average", V: v.Avg}, {Name: "total", V: v.Total}}
-}
-
-// appendEscaped shows printable ASCII as it is and all other bytes as \xNN.
-func appendEscaped(b, data []byte) []byte {
-	const hex = "0123456789abcdef"
-	for _, c := range data {
-		if c >= 0x20 && c < 0x7f {
-			b = append(b, c)
-		} else {
-			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
-		}
-	}
-	return b
 }
 
 // appendStack puts every frame on a line of its own, so that a stack stands

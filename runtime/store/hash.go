@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -318,7 +319,7 @@ func (r *hashReader) each(f func(key, vals []byte)) error {
 	if all == nil {
 		all = map[uint64][]rawEntry{}
 		err := eachElem(r.e, int(r.e.KeySize()), size, func(key, vals []byte) {
-			n := getUint(key[:numberSize])
+			n := native.Uint(key[:numberSize])
 			all[n] = append(all[n], rawEntry{key, vals})
 		})
 		if err != nil {

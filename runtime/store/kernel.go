@@ -2,12 +2,12 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/cilium/ebpf"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -103,9 +103,9 @@ func (k *Kernel) merged(t *types.Type, vals [][]byte) []byte {
 	if t.Kind == types.Int {
 		var sum uint64
 		for _, src := range vals {
-			sum += getUint(src)
+			sum += native.Uint(src)
 		}
-		putUint(dst, sum)
+		native.PutUint(dst, sum)
 		return dst
 	}
 	for _, src := range vals {
@@ -115,31 +115,4 @@ func (k *Kernel) merged(t *types.Type, vals [][]byte) []byte {
 		}
 	}
 	return dst
-}
-
-func getUint(b []byte) uint64 {
-	switch len(b) {
-	case 1:
-		return uint64(b[0])
-	case 2:
-		return uint64(binary.NativeEndian.Uint16(b))
-	case 4:
-		return uint64(binary.NativeEndian.Uint32(b))
-	case 8:
-		return binary.NativeEndian.Uint64(b)
-	}
-	return 0
-}
-
-func putUint(b []byte, v uint64) {
-	switch len(b) {
-	case 1:
-		b[0] = byte(v)
-	case 2:
-		binary.NativeEndian.PutUint16(b, uint16(v))
-	case 4:
-		binary.NativeEndian.PutUint32(b, uint32(v))
-	case 8:
-		binary.NativeEndian.PutUint64(b, v)
-	}
 }

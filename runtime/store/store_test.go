@@ -14,6 +14,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -242,7 +243,7 @@ func load(t *testing.T, specs []*Spec) []*loaded {
 	k := &Kernel{Maps: coll.Maps, Programs: coll.Programs, CPUs: here.CPUs, Merge: func(*types.Type) func(*types.Type, []byte, []byte) {
 		return func(_ *types.Type, dst, src []byte) {
 			for i := 0; i+8 <= len(dst); i += 8 {
-				putUint(dst[i:i+8], getUint(dst[i:i+8])+getUint(src[i:i+8]))
+				native.PutUint(dst[i:i+8], native.Uint(dst[i:i+8])+native.Uint(src[i:i+8]))
 			}
 		}
 	}}
@@ -364,7 +365,7 @@ func (l *loaded) check(t *testing.T, s *Spec, when string, model map[string]uint
 		if _, twice := got[key]; twice {
 			t.Fatalf("%s: the key %q is there twice", when, key)
 		}
-		got[key] = getUint(e.Value[:min(len(e.Value), s.Value.Size, 8)])
+		got[key] = native.Uint(e.Value[:min(len(e.Value), s.Value.Size, 8)])
 	}
 	if len(got) != len(model) {
 		t.Fatalf("%s: %d entries, want %d", when, len(got), len(model))

@@ -46,6 +46,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/native"
 )
 
 // Version is the version of the layout that this package reads and writes.
@@ -243,13 +245,13 @@ func (t *Type) decode(data []byte, packed bool) (any, error) {
 	}
 	switch t.Kind {
 	case "int":
-		return signed(data), nil
+		return native.Int(data), nil
 	case "uint", "pointer":
-		return unsigned(data), nil
+		return native.Uint(data), nil
 	case "bool":
-		return unsigned(data) != 0, nil
+		return native.Uint(data) != 0, nil
 	case "enum":
-		v := signed(data)
+		v := native.Int(data)
 		if name := t.Names[v]; name != "" {
 			return name, nil
 		}
@@ -321,31 +323,9 @@ func (f *Field) decode(data []byte) (any, error) {
 	if f.BitOff < 0 || f.BitOff+f.BitSize > 8*len(data) || f.BitSize > 64 {
 		return nil, fmt.Errorf("layout: bits %d to %d of %d bytes", f.BitOff, f.BitOff+f.BitSize, len(data))
 	}
-	v := unsigned(data) >> f.BitOff & (math.MaxUint64 >> (64 - f.BitSize))
+	v := native.Uint(data) >> f.BitOff & (math.MaxUint64 >> (64 - f.BitSize))
 	if f.Type.Kind == "int" {
 		return int64(v<<(64-f.BitSize)) >> (64 - f.BitSize), nil
 	}
 	return v, nil
-}
-
-func unsigned(b []byte) uint64 {
-	switch len(b) {
-	case 1:
-		return uint64(b[0])
-	case 2:
-		return uint64(binary.NativeEndian.Uint16(b))
-	case 4:
-		return uint64(binary.NativeEndian.Uint32(b))
-	case 8:
-		return binary.NativeEndian.Uint64(b)
-	}
-	return 0
-}
-
-func signed(b []byte) int64 {
-	shift := 64 - 8*len(b)
-	if shift < 0 || shift >= 64 {
-		return 0
-	}
-	return int64(unsigned(b)<<shift) >> shift
 }
