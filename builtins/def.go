@@ -135,6 +135,10 @@ type Def struct {
 	Unsigned     bool
 	// Metric says what kind of numbers the values of an aggregation are.
 	Metric value.Metric
+	// KeptStack returns the depth of a stack whose frames are kept in a kernel map,
+	// and its number there; ok is false where there is none. nil: the type is no
+	// stack.
+	KeptStack func(t *types.Type, data []byte) (depth int, number uint32, ok bool)
 	// UserSymbols says that Format names addresses of processes, which may have
 	// ended by then.
 	UserSymbols bool

@@ -33,9 +33,10 @@ var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: 
 
 func kstack() *Def {
 	return &Def{
-		Name:     "kstack",
-		TypeName: kstackName,
-		Params:   stackParams,
+		Name:      "kstack",
+		TypeName:  kstackName,
+		Params:    stackParams,
+		KeptStack: keptStack,
 		Doc: Doc{
 			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
@@ -111,6 +112,15 @@ func checkStack(c Checker, call *Call) *types.Type {
 	}
 	call.Data = c.StackLens(false)
 	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}
+}
+
+// keptStack is Def.KeptStack of both kinds of stacks.
+func keptStack(t *types.Type, data []byte) (depth int, number uint32, ok bool) {
+	if len(t.Params) < 2 || storesFrames(t) {
+		return 0, 0, false
+	}
+	number = uint32(binary.NativeEndian.Uint64(data))
+	return int(t.Params[1]), number, number != noStack
 }
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {

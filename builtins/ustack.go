@@ -76,6 +76,7 @@ func ustack() *Def {
 		Name:        "ustack",
 		TypeName:    ustackName,
 		Params:      stackParams,
+		KeptStack:   keptStack,
 		UserSymbols: true,
 		Doc: Doc{
 			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it).",

@@ -163,6 +163,7 @@ func (s *Session) openMaps() error {
 		}
 		s.readers[m] = r
 	}
+	s.keepStacks()
 	return nil
 }
 

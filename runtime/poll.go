@@ -212,8 +212,14 @@ func (s *Session) poll() {
 		looked = now
 		s.lock()
 		s.noteMappings()
+		s.sweepStacks(now)
 		s.unlock()
 		s.reportSites(false)
+	}
+	empty := func(now time.Time) {
+		if s.stacks != nil {
+			s.stacks.drained = now
+		}
 	}
 	s.ring.SetDeadline(looked.Add(tick))
 	for n := 0; ; n++ {
@@ -248,10 +254,12 @@ func (s *Session) poll() {
 			more := s.ring.AvailableBytes()
 			pace.adapt(more)
 			if more == 0 {
+				empty(now)
 				s.ring.SetDeadline(now.Add(tick))
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			now := time.Now()
+			empty(now)
 			look(now)
 			s.flush()
 			s.ring.SetDeadline(now.Add(tick))
@@ -274,7 +282,7 @@ func (s *Session) flush() {
 
 // idle waits for the end of a session that has no records.
 func (s *Session) idle() {
-	if s.sites == nil && s.mmaps == nil {
+	if s.sites == nil && s.mmaps == nil && s.stacks == nil {
 		<-s.stop
 		return
 	}
@@ -284,9 +292,10 @@ func (s *Session) idle() {
 		select {
 		case <-s.stop:
 			return
-		case <-t.C:
+		case now := <-t.C:
 			s.lock()
 			s.noteMappings()
+			s.sweepStacks(now)
 			s.unlock()
 			s.reportSites(false)
 		}

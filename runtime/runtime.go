@@ -151,7 +151,8 @@ type Session struct {
 	ring     *ringbuf.Reader
 	sites    *siteTable
 	syms     *symbols.User
-	mmaps    *mmapLog // nil: not needed, or the kernel keeps none
+	mmaps    *mmapLog     // nil: not needed, or the kernel keeps none
+	stacks   *stackKeeper // nil: no stacks are to be freed
 	env      *env
 	ncpu     int // possible CPUs
 

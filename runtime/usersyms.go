@@ -14,24 +14,12 @@ import (
 // usesUserSymbols reports whether the script keeps or prints addresses of processes
 // that get names.
 func (s *Session) usesUserSymbols() bool {
-	var uses func(t *types.Type) bool
-	uses = func(t *types.Type) bool {
-		if t == nil {
-			return false
-		}
-		if t.Kind == types.Opaque {
+	uses := func(t *types.Type) (found bool) {
+		eachOpaque(t, 0, func(t *types.Type, _ int) {
 			d := s.defs.ForType(t.Name)
-			return d != nil && d.UserSymbols
-		}
-		if t.Kind == types.Array {
-			return uses(t.Elem)
-		}
-		for _, f := range t.Fields {
-			if uses(f.Type) {
-				return true
-			}
-		}
-		return false
+			found = found || d != nil && d.UserSymbols
+		})
+		return found
 	}
 	for i := range s.obj.Maps {
 		if m := &s.obj.Maps[i]; uses(m.Key) || uses(m.Value) {

@@ -3,6 +3,7 @@ package object
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -105,16 +106,30 @@ const (
 // MoreStacks is the name of the map for stacks of a depth that the kernel's map
 // has no place for, as their hashes agree with those of others. Its entries are
 // numbered from FirstMoreStack.
-func MoreStacks(depth int) string { return "morestacks_" + strconv.Itoa(depth) }
+func MoreStacks(depth int) string { return moreStacks + strconv.Itoa(depth) }
 
-const FirstMoreStack = 1 << 31
+const (
+	FirstMoreStack = 1 << 31
+	moreStacks     = "morestacks_"
+)
+
+// MoreStacksDepth returns the depth of the map that MoreStacks gives a name.
+func MoreStacksDepth(name string) (depth int, ok bool) {
+	text, ok := strings.CutPrefix(name, moreStacks)
+	depth, err := strconv.Atoi(text)
+	return depth, ok && err == nil
+}
 
 // The fields of an entry of MoreStacks.
 const (
-	StackHash   = 0  // a hash of the frames
+	StackHash   = 0  // a hash of the frames, or GivenUp
 	StackUsed   = 8  // when the stack was last met, in ns of the monotonic clock
 	StackFrames = 16 // the frames, as many as the map's depth; the rest are 0
 )
+
+// GivenUp is the StackHash of a stack that programs are not to find any more. No
+// other stack has it.
+const GivenUp = 0
 
 // StackMap is the name of the map for stacks of a depth.
 func StackMap(depth int) string { return "stacks_" + strconv.Itoa(depth) }

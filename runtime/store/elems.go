@@ -68,9 +68,9 @@ func UpdateElem(m *ebpf.Map, key, val []byte, flags uint64) error {
 	return elemOp(cmdUpdate, m, key, val, flags)
 }
 
-func deleteElem(m *ebpf.Map, key []byte) error { return elemOp(cmdDelete, m, key, nil, 0) }
+func DeleteElem(m *ebpf.Map, key []byte) error { return elemOp(cmdDelete, m, key, nil, 0) }
 
-func nextKey(m *ebpf.Map, key, next []byte) error { return elemOp(cmdNextKey, m, key, next, 0) }
+func NextKey(m *ebpf.Map, key, next []byte) error { return elemOp(cmdNextKey, m, key, next, 0) }
 
 // batchSize is how many entries are asked for at a time.
 const batchSize = 4096
@@ -116,7 +116,7 @@ func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) er
 	var key []byte
 	for range m.MaxEntries() {
 		next := make([]byte, keySize)
-		if err := nextKey(m, key, next); err == unix.ENOENT {
+		if err := NextKey(m, key, next); err == unix.ENOENT {
 			return nil
 		} else if err != nil {
 			return err

@@ -401,7 +401,7 @@ func (r *hashReader) eachKey(f func(key []byte) error) error {
 }
 
 func (r *hashReader) Clear() error {
-	return r.eachKey(func(key []byte) error { return deleteElem(r.e, key) })
+	return r.eachKey(func(key []byte) error { return DeleteElem(r.e, key) })
 }
 
 func (r *hashReader) Zero() error {

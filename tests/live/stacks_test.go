@@ -41,3 +41,27 @@ func TestDistinctStacks(t *testing.T) {
 		}
 	}
 }
+
+// TestKernelStacks counts what the kernel does by its stacks: what was counted is
+// the number of events, and no key is empty.
+func TestKernelStacks(t *testing.T) {
+	r := trace(t, "-c", *work+" fork 50", "-e",
+		`config = { max_map_keys=100000 } tracepoint:kmem:kmem_cache_alloc,tracepoint:kmem:kmem_cache_free /comm == "gtwork"/ { @a[kstack(raw)] = count(); @n = count(); }`)
+	r.quiet(t)
+	before, all, _ := strings.Cut(r.stdout, "@n: ")
+	var sum, n, stacks int
+	for _, entry := range strings.Split(before, "@a[")[1:] {
+		frames, count, _ := strings.Cut(entry, "]:")
+		var c int
+		fmt.Sscan(count, &c)
+		if len(strings.Fields(frames)) == 0 {
+			t.Errorf("%d events have no stack", c)
+		}
+		sum += c
+		stacks++
+	}
+	fmt.Sscan(all, &n)
+	if sum != n || n == 0 || stacks < 50 {
+		t.Errorf("%d stacks with %d events, want %d", stacks, sum, n)
+	}
+}
