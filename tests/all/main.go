@@ -1,11 +1,12 @@
 // All is the whole test run, with all of its set-up:
 //
-//	go run ./tests/all [-only STEP,...]
+//	go run ./tests/all [-nightly] [-only STEP,...]
 //
 // It checks the source (gofmt, go vet, staticcheck), runs the unit tests and
 // the golden corpus, with the race detector where it may find something, then
 // the live tests on this
-// machine's kernel and on each kernel of package vm. What it needs beyond Go it
+// machine's kernel and on each kernel of package vm, with -nightly on those of
+// its nightly list too. What it needs beyond Go it
 // installs where it may (root, on Debian); what it had to leave out it says at
 // the end. The last line counts: "N passed, N failed, N skipped". The exit
 // status is 1 if anything failed.
@@ -33,11 +34,15 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "", "run only these `steps`, comma-separated: source, unit, live, 5.10, 6.1, 6.12, 7")
+	only := flag.String("only", "", "run only these `steps`, comma-separated: source, unit, live, 5.10, 6.1, 6.12, 7, and with -nightly its kernels")
+	nightly := flag.Bool("nightly", false, "run the live tests on more kernels")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := &run{ctx: ctx, start: time.Now()}
+	r := &run{ctx: ctx, start: time.Now(), kernels: vm.Kernels()}
+	if *nightly {
+		r.kernels = append(r.kernels, vm.Nightly()...)
+	}
 	if *only != "" {
 		r.only = strings.Split(*only, ",")
 	}
@@ -57,6 +62,8 @@ type run struct {
 	start time.Time
 	only  []string
 	dir   string // for what is built
+
+	kernels []vm.Kernel // of the guests
 
 	mu                      sync.Mutex
 	passed, failed, skipped int
@@ -158,7 +165,7 @@ func (r *run) tests(name string, args []string) {
 // live runs the live tests on this kernel and on the others.
 func (r *run) live() {
 	var steps []string
-	for _, k := range vm.Kernels() {
+	for _, k := range r.kernels {
 		steps = append(steps, k.Name)
 	}
 	if !slices.ContainsFunc(append(steps, "live"), r.wants) {
@@ -248,7 +255,7 @@ func (r *run) liveGuests() {
 	guest := []string{"sh", "-c", guestScript}
 	slots := make(chan bool, 2)
 	var wg sync.WaitGroup
-	for _, k := range vm.Kernels() {
+	for _, k := range r.kernels {
 		if !r.wants(k.Name) {
 			continue
 		}

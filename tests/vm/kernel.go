@@ -18,7 +18,7 @@ type Kernel struct {
 	Name    string // as tests and fixtures call it: major.minor, or the major release where Debian moves on
 	Suite   string
 	Package *regexp.Regexp
-	Headers *regexp.Regexp // the package of its headers that no configuration is part of
+	Headers *regexp.Regexp // the package of its headers that no configuration is part of; nil in Nightly
 }
 
 // Kernels lists the kernels under test, oldest first. The cloud flavour is the
@@ -32,10 +32,21 @@ func Kernels() []Kernel {
 	}
 }
 
+// Nightly lists kernels between those of Kernels and after them, oldest first,
+// which only the nightly tests run under.
+func Nightly() []Kernel {
+	return []Kernel{
+		{"6.16", "trixie-backports", regexp.MustCompile(`^linux-image-6\.16\.\d+\+deb\d+-cloud-amd64$`), nil},
+		{"6.19", "trixie-backports", regexp.MustCompile(`^linux-binary-6\.19\.\d+\+deb\d+-cloud-amd64$`), nil},
+		{"7.0", "trixie-backports", regexp.MustCompile(`^linux-binary-7\.0\.\d+\+deb\d+-cloud-amd64$`), nil},
+		{"next", "experimental", regexp.MustCompile(`^linux-binary-[789][\d.]*(~rc\d+)?(\+deb\d+)?-cloud-amd64$`), nil},
+	}
+}
+
 // Find returns the kernel of that name.
 func Find(name string) (Kernel, error) {
 	var names []string
-	for _, k := range Kernels() {
+	for _, k := range append(Kernels(), Nightly()...) {
 		if k.Name == name {
 			return k, nil
 		}
