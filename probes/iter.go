@@ -48,6 +48,10 @@ func iterKind() *Kind {
 	}
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
 		if !slices.Contains(e.Kernel.Iterators(), p.Func) {
+			// Where BTF can't be read there is none.
+			if _, err := e.Kernel.Type("struct bpf_iter_meta"); err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, err
+			}
 			return nil, noIterator(p.Func)
 		}
 		return []*Point{p}, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -144,8 +145,12 @@ func attachPerfProcess(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (i
 	for more := true; more; {
 		more = false
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			break // it is gone
+		}
+		if err != nil {
+			all.Close()
+			return nil, err
 		}
 		for _, ent := range entries {
 			tid, err := strconv.Atoi(ent.Name())

@@ -203,7 +203,8 @@ func (s *Session) walk(lasting int) {
 	s.walking.Store(true)
 	s.walkers.Go(func() {
 		for _, w := range ws {
-			if s.stopped() {
+			// The command may have ended already: the walk does not depend on it.
+			if s.interrupted() {
 				return
 			}
 			if err := w.Run(); err != nil {

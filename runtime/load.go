@@ -169,16 +169,16 @@ func (s *Session) openMaps() error {
 
 // mapError names the script's map that could not be made.
 func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
-	name := kernel
+	name, ours := "of gotrace's own, "+kernel, true
 	var at source.Span
 	for _, m := range s.obj.Maps {
 		if (m.Kernel == kernel || m.Short == kernel) && (m.Key != nil || m.Part > 0) {
-			name, at = m.Name, m.Span
+			name, at, ours = m.Name, m.Span, false
 		}
 	}
 	d := source.Diag{Span: at, Msg: fmt.Sprintf("cannot create map %s (%s, %d entries of %d+%d bytes): %v",
 		name, spec.Type, spec.MaxEntries, spec.KeySize, spec.ValueSize, reason(err))}
-	if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL) {
+	if !ours && (errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL)) {
 		d.Hint = "a smaller max_map_keys, or fewer entries in the map's declaration, takes less memory"
 	}
 	return source.DiagError{d}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -16,20 +17,26 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// printAll prints every map that has something in it, by name.
-func (s *Session) printAll() {
+// printAll prints every map that has something in it, by name. The error is of
+// those that it could not read.
+func (s *Session) printAll() error {
 	maps := make([]*object.Map, 0, len(s.obj.Maps))
 	for i := range s.obj.Maps {
 		maps = append(maps, &s.obj.Maps[i])
 	}
 	slices.SortFunc(maps, func(a, b *object.Map) int { return cmp.Compare(a.Name, b.Name) })
+	var failed source.DiagError
 	s.kernel.ReadTogether(func() {
 		for _, m := range maps {
 			if err := s.printMap(m, 0, 0, false); err != nil {
-				fmt.Fprintf(s.opt.Stderr, "ERROR: cannot print %s: %v\n", m.Name, err)
+				failed = append(failed, source.Diag{Span: m.Span, Msg: fmt.Sprintf("cannot print %s: %v", m.Name, err)})
 			}
 		}
 	})
+	if failed == nil {
+		return nil
+	}
+	return failed
 }
 
 // printMap prints the entries of m with the greatest values, or all if top is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"time"
@@ -136,33 +135,34 @@ func (s *Session) run() error {
 	if c := s.opt.Child; c != nil {
 		c.askToEnd()
 	}
-	s.endOfRun()
-	if !walked {
-		return nil
+	err := s.endOfRun()
+	if walked && s.walkErr != nil {
+		return s.walkErr
 	}
-	return s.walkErr
+	return err
 }
 
-// endOfRun prints what the script has gathered.
-func (s *Session) endOfRun() {
+// endOfRun prints what the script has gathered. The error is of maps that it
+// could not read.
+func (s *Session) endOfRun() (err error) {
 	s.lock()
 	defer s.unlock()
 	s.ended = true
 	if s.opt.KeepMaps {
-		var err error
-		if s.final, err = s.snapshot(); err != nil {
-			fmt.Fprintf(s.opt.Stderr, "ERROR: %v\n", err)
-		}
+		s.final, err = s.snapshot()
 	}
 	s.opt.Sink.End()
 	if s.obj.Settings.PrintMapsOnExit {
-		s.printAll()
+		if failed := s.printAll(); err == nil {
+			err = failed
+		}
 	}
 	s.opt.Sink.Flush()
 	s.reportSites(true)
 	s.reportMissed()
 	s.reportDropped(s.opt.Stderr)
 	s.reportForks()
+	return err
 }
 
 // noteMappings takes what processes have mapped from their log; it reports whether

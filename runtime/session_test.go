@@ -304,15 +304,21 @@ func TestClearAndZero(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.printAll()
+	if err := s.printAll(); err != nil {
+		t.Fatal(err)
+	}
 	getpriority(1)
-	s.printAll()
+	if err := s.printAll(); err != nil {
+		t.Fatal(err)
+	}
 	for _, m := range []string{"@slot", "@cpu"} {
 		if err := s.env.Maps().Clear(m); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.printAll()
+	if err := s.printAll(); err != nil {
+		t.Fatal(err)
+	}
 	print()
 	sink.Flush()
 	expect(t, "stdout", out.String(), "@slot: 3\n@cpu: 6\n@never: 0\n"+

@@ -29,6 +29,10 @@ var (
 var caseFiles embed.FS
 
 func TestMain(m *testing.M) {
+	if os.Getenv(faultEnv) != "" {
+		fmt.Fprintln(os.Stderr, becomeFaulty())
+		os.Exit(125)
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }
