@@ -88,6 +88,7 @@ type Def struct {
 	Ret bool
 	// NotInLoop says that it may not stand in the body of a for loop, which
 	// runs as a callback: it reads the program's context or ends the program.
+	// A macro may end the program (Ends) in a loop all the same.
 	NotInLoop bool
 	// Outside says that its Handle acts outside of the session, which may take any
 	// time. If the user ends the session, records of it that are pending are

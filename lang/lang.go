@@ -53,7 +53,10 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 // Expand reads the C section of p and replaces the calls of macros. It returns
 // the tree without them, and what the C section declares.
 func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
-	release := o.Env.Kernel.Release()
+	var release probes.Version
+	if o.Env.Kernel != nil {
+		release = o.Env.Kernel.Release()
+	}
 	decls := cdecl.Parse(p.C, cdecl.Includes{
 		Kernel: o.Env.Kernel, Dirs: o.Invocation.IncludeDirs, Files: o.Invocation.IncludeFiles, Reader: o.Invocation.Files,
 		Release: [2]int{release.Major, release.Minor},

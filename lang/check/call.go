@@ -76,7 +76,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 			c.errorf(e.Span(), "%s() is unsafe. To use you need the --unsafe flag", name)
 		}
 	}
-	if d.NotInLoop && c.depth() > 0 {
+	if d.NotInLoop && c.depth() > 0 && !(d.Ends && c.calledAt.IsValid()) {
 		c.errorf(e.Span(), "'%s' builtin is not allowed in a for-loop", name)
 		return types.TInvalid
 	}

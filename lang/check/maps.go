@@ -164,10 +164,6 @@ func unfitKey(t *types.Type) *types.Type {
 		if t.Space == types.Ctx {
 			return t
 		}
-	case types.Struct:
-		if t.Space == types.Ctx {
-			return t
-		}
 	case types.Tuple, types.Record:
 		for _, f := range t.Fields {
 			if bad := unfitKey(f.Type); bad != nil {
