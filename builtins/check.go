@@ -31,16 +31,9 @@ func kindShown(c Checker) string {
 	return "function"
 }
 
-// needs reports that what asks for a feature the kernel lacks.
+// needs reports that what takes a feature that the kernel lacks.
 func needs(c Checker, s source.Span, what string, f probes.Feature) {
-	k := c.Kernel()
-	r := k.Release()
-	since := k.Since(f)
-	if since == "" {
-		c.Errorf(s, "%s needs %s, which this kernel does not have", what, f)
-		return
-	}
-	c.Errorf(s, "%s needs Linux %s (%s), this is %d.%d", what, since, f, r.Major, r.Minor)
+	c.Errorf(s, "%s", probes.Needs(c.Kernel(), what, f))
 }
 
 // needsTask reports a builtin that asks about the current task where there is none.

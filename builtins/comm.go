@@ -119,8 +119,8 @@ func checkCommOf(c Checker, call *Call) *types.Type {
 			c.Errorf(call.Span, "comm(pid) is not supported in %s probes: the kernel lets their programs look up no task", ctx.Kind.Name)
 			return types.TInvalid
 		}
-		if v := k.Release(); v.Less(since) {
-			c.Errorf(call.Span, "comm(pid) needs Linux %s here, this is %s", since, v)
+		if k.Release().Less(since) {
+			c.Errorf(call.Span, "%s", probes.NeedsRelease(k, "comm(pid) here", since.String()))
 			return types.TInvalid
 		}
 	}
@@ -128,7 +128,7 @@ func checkCommOf(c Checker, call *Call) *types.Type {
 	d.findID, ok1 = k.Kfunc(d.find)
 	d.releaseID, ok2 = k.Kfunc(d.release)
 	if !ok1 || !ok2 {
-		c.Errorf(call.Span, "comm(pid) needs Linux %s (%s), this is %s", needs, d.find, k.Release())
+		c.Errorf(call.Span, "%s", probes.NeedsRelease(k, "comm(pid)", needs+" ("+d.find+")"))
 		return types.TInvalid
 	}
 	t, err := k.Type("struct task_struct")

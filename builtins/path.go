@@ -22,8 +22,8 @@ func path() *Def {
 				c.Errorf(call.Span, "The path function can only be used with 'fentry', 'fexit', 'iter' probes")
 				return types.TInvalid
 			}
-			if v := c.Kernel().Release(); v.Less(ctx.Kind.Paths) {
-				c.Errorf(call.Span, "path() in %s probes needs Linux %s, this is %s", ctx.Kind.Name, ctx.Kind.Paths, v)
+			if since := ctx.Kind.Paths; c.Kernel().Release().Less(since) {
+				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "path() in "+ctx.Kind.Name+" probes", since.String()))
 				return types.TInvalid
 			}
 			t := call.typeOf(0)

@@ -26,8 +26,8 @@ func socketCookie() *Def {
 				c.Errorf(call.Span, "socket_cookie() needs a pointer that the kernel vouches for, as args of fentry, fexit and rawtracepoint are")
 				return types.TInvalid
 			}
-			if v := c.Kernel().Release(); v.Less(probes.Version{Major: 5, Minor: 12}) {
-				c.Errorf(call.Span, "socket_cookie() needs Linux 5.12 here, this is %s", v)
+			if since := (probes.Version{Major: 5, Minor: 12}); c.Kernel().Release().Less(since) {
+				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "socket_cookie() here", since.String()))
 				return types.TInvalid
 			}
 			return types.TUint64

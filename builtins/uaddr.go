@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 // userSymbol is what uaddr knows when compiling: where the symbol is in a
@@ -41,7 +42,7 @@ func uaddr() *Def {
 				return types.TInvalid
 			}
 			if !fixed && ctx.Func == nil {
-				c.Errorf(call.Span, "uaddr in a uretprobe of a program or library that is loaded anywhere needs Linux 6.6")
+				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "uaddr in a uretprobe of a program or library that is loaded anywhere", "6.6"))
 				return types.TInvalid
 			}
 			call.Data = userSymbol{fixed, at}

@@ -62,7 +62,22 @@ const (
 	capsNet     = "CAP_BPF and CAP_NET_ADMIN"
 )
 
+// Needs says that what takes a feature that the kernel lacks: since which release
+// kernels have it, and which release this is.
+func Needs(k Kernel, what string, f Feature) string {
+	since := k.Since(f)
+	if since == "" {
+		return fmt.Sprintf("%s needs %s, which this kernel does not have", what, f)
+	}
+	return NeedsRelease(k, what, fmt.Sprintf("%s (%s)", since, f))
+}
+
+// NeedsRelease says that what takes a kernel of another release than this one.
+func NeedsRelease(k Kernel, what, since string) string {
+	return fmt.Sprintf("%s needs Linux %s, this is %s", what, since, k.Release())
+}
+
 // tooOld is the error of a kernel without a feature.
 func tooOld(e *Env, what string, f Feature) error {
-	return fmt.Errorf("%s needs Linux %s, this is %s: %w", what, e.Kernel.Since(f), e.Kernel.Release(), ebpf.ErrNotSupported)
+	return fmt.Errorf("%s: %w", Needs(e.Kernel, what, f), ebpf.ErrNotSupported)
 }

@@ -74,8 +74,7 @@ func (u *shared) need(feat probes.Feature, s source.Span, what string) bool {
 	if u.k.Has(feat) {
 		return true
 	}
-	v := u.k.Release()
-	u.diags.Errorf(s, "%s needs Linux %s (%s), this is %d.%d", what, u.k.Since(feat), feat, v.Major, v.Minor)
+	u.diags.Errorf(s, "%s", probes.Needs(u.k, what, feat))
 	return false
 }
 

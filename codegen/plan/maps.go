@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -93,7 +94,7 @@ func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
 			return t
 		}
 	}
-	diags.Errorf(m.Span, "A key of %d bytes needs Linux 5.11, this is %d.%d, where %d is the most", m.Key.Size, v.Major, v.Minor, maxOldKey)
+	diags.Errorf(m.Span, "%s, where %d is the most", probes.NeedsRelease(p.Env.Kernel, fmt.Sprintf("A key of %d bytes", m.Key.Size), "5.11"), maxOldKey)
 	return m.Key
 }
 
