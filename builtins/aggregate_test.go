@@ -317,11 +317,14 @@ func TestOrder(t *testing.T) {
 		want int
 	}{
 		{count(), unsigned, w(1), w(2), -1},
-		{sum(), signed, w(-1), w(1), -1},
-		{sum(), unsigned, w(-1), w(1), 1},
-		{avg(), signed, w(10, 10), w(4, 2), -1},
-		{stats(), signed, w(103, 4), w(55, 2), -1},
-		{stats(), signed, w(-40, 1), w(10, 1), -1},
+		{sum(), signed, w(-1, 0), w(1, 0), -1},
+		{sum(), signed, w(-1, 1), w(1, 0), 1},
+		{sum(), signed, w(1, -1), w(-1, 0), -1},
+		{sum(), unsigned, w(-1, 0), w(1, 0), 1},
+		{sum(), unsigned, w(-1, 0), w(1, 1), -1},
+		{avg(), signed, w(10, 0, 10), w(4, 0, 2), -1},
+		{stats(), signed, w(103, 0, 4), w(55, 0, 2), -1},
+		{stats(), signed, w(-40, 0, 1), w(10, 0, 1), -1},
 		{minimum(), signed, w(turned(5, true, -1), 1), w(turned(-5, true, -1), 1), 1},
 		{maximum(), signed, w(turned(5, true, 0), 1), w(turned(-5, true, 0), 1), 1},
 		{hist(), signed, w(1, 1, 0), w(0, 3, 0), -1},
@@ -340,18 +343,18 @@ func turned(n int64, signed bool, flip int64) int64 {
 func TestSeries(t *testing.T) {
 	for _, c := range []struct {
 		f    int64
-		a, b [][3]uint64 // slots of two CPUs
+		a, b [][4]uint64 // slots of two CPUs
 		want string
 	}{
-		{0, [][3]uint64{{0, 0, 0}, {6, 7, 100}, {0, 0, 0}}, [][3]uint64{{0, 0, 0}, {6, 9, 200}, {0, 0, 0}}, "5:9"},
-		{4, [][3]uint64{{5, 3, 0}, {6, 7, 0}, {0, 0, 0}}, [][3]uint64{{8, 1, 0}, {6, 9, 0}, {4, 1, 0}}, "5:16 6:- 7:1"},
-		{1, [][3]uint64{{0, 0, 0}, {6, 9, 2}, {0, 0, 0}}, [][3]uint64{{0, 0, 0}, {6, 9, 1}, {7, 4, 2}}, "5:6 6:2"},
+		{0, [][4]uint64{{}, {6, 7, 100}, {}}, [][4]uint64{{}, {6, 9, 200}, {}}, "5:9"},
+		{4, [][4]uint64{{5, 3, 0}, {6, 7, 0}, {}}, [][4]uint64{{8, 1, 0}, {6, 9, 0}, {4, 1, 0}}, "5:16 6:- 7:1"},
+		{1, [][4]uint64{{}, {6, 9, 0, 2}, {}}, [][4]uint64{{}, {6, 9, 0, 1}, {7, 4, 0, 2}}, "5:6 6:2"},
 	} {
-		typ := tseries().AggType(72, true, 1e9, 3, c.f)
-		encode := func(slots [][3]uint64) []byte {
+		typ := tseries().AggType(3*8*slotWords, true, 1e9, 3, c.f)
+		encode := func(slots [][4]uint64) []byte {
 			var out []byte
 			// Slot i of the value is that of intervals i, i+3, …; marks are one more.
-			value := make([][3]uint64, 3)
+			value := make([][4]uint64, 3)
 			for _, s := range slots {
 				if s[0] != 0 {
 					value[(s[0]-1)%3] = s

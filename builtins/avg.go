@@ -7,11 +7,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// An average is kept as the sum and the number of values.
+// An average is kept as the wide sum and the number of values.
 const (
-	avgTotal = 0
-	avgCount = 1
-	avgSize  = 16
+	avgTotal = 0 // two words
+	avgCount = 2
+	avgSize  = 24
 )
 
 func avg() *Def {
@@ -29,20 +29,15 @@ func avg() *Def {
 		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
 		Update: updateAverage,
 		Accum:  avgSize,
-		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) {
+		Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) {
+			copyWide(g, acc, p, 8*avgTotal, t.Signed)
 			b := g.B()
-			bump(b, acc, 8*avgTotal, b.Load(p, 8*avgTotal, 8, false))
 			bump(b, acc, 8*avgCount, b.Load(p, 8*avgCount, 8, false))
 		},
 		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
-			b := g.B()
-			op := ir.OpUDiv // x/0 is 0
-			if t.Signed {
-				op = ir.OpSDiv
-			}
-			return b.Op(op, b.Load(acc, 8*avgTotal, 8, false), b.Load(acc, 8*avgCount, 8, false))
+			return divideWide(g, acc, t.Signed, g.B().Load(acc, 8*avgCount, 8, false))
 		},
-		Merge: mergeSums,
+		Merge: mergeAverage,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return value.Avg{V: decode.Number(t.Signed, average(t, data))}
 		},
@@ -54,17 +49,15 @@ func avg() *Def {
 
 func updateAverage(g Gen, call *Call, p *ir.Value) {
 	x := g.Value(&call.Args[0])
-	tally(g, p, 8*avgTotal, x)
+	tallyWide(g, p, 8*avgTotal, call.Type.Signed, x)
 	tally(g, p, 8*avgCount, g.B().Const(1))
 }
 
 func average(t *types.Type, data []byte) uint64 {
-	total, n := word(data, avgTotal), word(data, avgCount)
-	switch {
-	case n == 0:
-		return 0
-	case t.Signed:
-		return uint64(int64(total) / int64(n))
-	}
-	return total / n
+	return wideAverage(wideSum(t.Signed, data, avgTotal), word(data, avgCount))
+}
+
+func mergeAverage(t *types.Type, dst, src []byte) {
+	mergeWide(t.Signed, dst, src, avgTotal)
+	setWord(dst, avgCount, word(dst, avgCount)+word(src, avgCount))
 }

@@ -42,11 +42,18 @@ func bump(b *ir.Builder, p *ir.Value, off int64, x *ir.Value) {
 // CPU's own, so that a plain addition does, unless another task can take the CPU
 // in the middle of it.
 func tally(g Gen, p *ir.Value, off int64, x *ir.Value) {
-	if c := g.Context(); (c == nil || c.Preemptible) && g.Kernel().Has(probes.FeatPreempt) {
+	if contended(g) {
 		g.B().AtomicAdd(p, off, 8, x)
 		return
 	}
 	bump(g.B(), p, off, x)
+}
+
+// contended reports whether another task can take the CPU in the middle of an
+// update of this CPU's values, and update them as well.
+func contended(g Gen) bool {
+	c := g.Context()
+	return (c == nil || c.Preemptible) && g.Kernel().Has(probes.FeatPreempt)
 }
 
 // word is the i-th u64 of data.

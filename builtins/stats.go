@@ -21,12 +21,12 @@ func stats() *Def {
 		},
 		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
 		Update: updateAverage,
-		Merge:  mergeSums,
+		Merge:  mergeAverage,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return value.Stats{
 				Count: int64(word(data, avgCount)),
 				Avg:   decode.Number(t.Signed, average(t, data)),
-				Total: decode.Number(t.Signed, word(data, avgTotal)),
+				Total: wideValue(t.Signed, wideSum(t.Signed, data, avgTotal)),
 			}
 		},
 		Order: func(t *types.Type, a, b []byte) int {

@@ -3,7 +3,6 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -16,17 +15,21 @@ func sum() *Def {
 		UnsignedType: "usum_t",
 		Params:       []Param{{Name: "n"}},
 		Doc: Doc{
-			Summary:  "The sum of all values, signed if the argument is.",
+			Summary:  "The sum of all values, signed if the argument is. It is exact whatever its size; in an expression it is the nearest number that 64 bits hold.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = sum(args.ret); }`},
 		},
-		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, 8) },
-		Update: func(g Gen, call *Call, p *ir.Value) { tally(g, p, 0, g.Value(&call.Args[0])) },
-		Accum:  8,
-		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },
-		Result: func(g Gen, _ *types.Type, acc *ir.Value) *ir.Value { return g.B().Load(acc, 0, 8, false) },
-		Merge:  mergeSums,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value { return decode.Number(t.Signed, word(data, 0)) },
-		Order:  func(t *types.Type, a, b []byte) int { return compare(t.Signed, word(a, 0), word(b, 0)) },
+		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, wideSize) },
+		Update: func(g Gen, call *Call, p *ir.Value) { tallyWide(g, p, 0, call.Type.Signed, g.Value(&call.Args[0])) },
+		Accum:  wideSize,
+		Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) { copyWide(g, acc, p, 0, t.Signed) },
+		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value { return clampWide(g, acc, t.Signed) },
+		Merge:  mergeSum,
+		Format: func(_ Env, t *types.Type, data []byte) value.Value {
+			return wideValue(t.Signed, wideSum(t.Signed, data, 0))
+		},
+		Order: func(t *types.Type, a, b []byte) int {
+			return compareWide(wideSum(t.Signed, a, 0), wideSum(t.Signed, b, 0))
+		},
 	}
 }
 

@@ -13,15 +13,16 @@ import (
 )
 
 // A time series is a ring of slots, one an interval: the interval's number
-// plus one (0: the slot was never used), a value, and a word that the function
+// plus one (0: the slot was never used), a value, and words that the function
 // needs beside it. The slot of interval e is e modulo the number of slots.
 // Intervals count from the TAI epoch. The type's parameters are the interval
 // in ns, the number of slots and the function, an index into seriesFuncs.
 const (
 	slotEpoch = 0
 	slotValue = 1 // as extreme turns it for min and max
-	slotMore  = 2 // last: when it was set; avg: number of values
-	slotWords = 3
+	slotMore  = 2 // last: when it was set; avg and sum: the second word of the wide sum
+	slotCount = 3 // avg: number of values
+	slotWords = 4
 
 	maxIntervals = 1000000
 	partSlots    = 64 // in a part of a series too long for one value
@@ -37,7 +38,7 @@ func tseries() *Def {
 		TypeName: "tseries_t",
 		Params:   []Param{{Name: "n"}, {Name: "interval_ns"}, {Name: "num_intervals"}, {Name: "function", Optional: true}},
 		Doc: Doc{
-			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all. More than 1365 intervals are kept in parts of 64, which take 1.5 KiB a CPU: without keys there is room for all of them (24 MB a CPU for the most, 1,000,000), with keys for max_map_keys parts.`,
+			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all. More than 1024 intervals are kept in parts of 64, which take 2 KiB a CPU: without keys there is room for all of them (32 MB a CPU for the most, 1,000,000), with keys for max_map_keys parts.`,
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes = tseries(args.ret, 100ms, 20, "sum"); }`},
 		},
 		Check:      checkSeries,
@@ -134,6 +135,7 @@ func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value)
 			b.Store(q, 8*slotEpoch, 8, mark)
 			b.Store(q, 8*slotValue, 8, b.Const(0))
 			b.Store(q, 8*slotMore, 8, b.Const(0))
+			b.Store(q, 8*slotCount, 8, b.Const(0))
 		})
 		b = g.B()
 		switch seriesFuncs[t.Params[2]] {
@@ -141,10 +143,10 @@ func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value)
 			b.Store(q, 8*slotValue, 8, x)
 			b.Store(q, 8*slotMore, 8, now)
 		case "avg":
-			bump(b, q, 8*slotMore, b.Const(1))
-			bump(b, q, 8*slotValue, x)
+			tally(g, q, 8*slotCount, b.Const(1))
+			tallyWide(g, q, 8*slotValue, t.Signed, x)
 		case "sum":
-			bump(b, q, 8*slotValue, x)
+			tallyWide(g, q, 8*slotValue, t.Signed, x)
 		case "max":
 			growWord(g, q, 8*slotValue, turn(b, t, 0, x))
 		case "min":
@@ -177,8 +179,8 @@ func mergeSeries(t *types.Type, dst, src []byte) {
 		case "max", "min":
 			setWord(d, slotValue, max(word(d, slotValue), word(s, slotValue)))
 		default:
-			setWord(d, slotValue, word(d, slotValue)+word(s, slotValue))
-			setWord(d, slotMore, word(d, slotMore)+word(s, slotMore))
+			mergeWide(t.Signed, d, s, slotValue)
+			setWord(d, slotCount, word(d, slotCount)+word(s, slotCount))
 		}
 	}
 }
@@ -212,31 +214,26 @@ func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 		p := value.Point{Start: int64(e-1)*interval - tai}
 		if slot := used[e]; slot != nil {
 			p.Set = true
-			p.V = decode.Number(t.Signed, seriesValue(t, slot))
+			p.V = seriesValue(t, slot)
 		}
 		series.Points = append(series.Points, p)
 	}
 	return series
 }
 
-func seriesValue(t *types.Type, slot []byte) uint64 {
+func seriesValue(t *types.Type, slot []byte) value.Value {
 	v := word(slot, slotValue)
 	switch seriesFuncs[t.Params[2]] {
+	case "sum":
+		return wideValue(t.Signed, wideSum(t.Signed, slot, slotValue))
 	case "avg":
-		n := word(slot, slotMore)
-		switch {
-		case n == 0:
-			return 0
-		case t.Signed:
-			return uint64(int64(v) / int64(n))
-		}
-		return v / n
+		v = wideAverage(wideSum(t.Signed, slot, slotValue), word(slot, slotCount))
 	case "max":
-		return v ^ uint64(turnMask(t, 0))
+		v ^= uint64(turnMask(t, 0))
 	case "min":
-		return v ^ uint64(turnMask(t, -1))
+		v ^= uint64(turnMask(t, -1))
 	}
-	return v
+	return decode.Number(t.Signed, v)
 }
 
 // taiMinusWall is how far the kernel's TAI clock is ahead of the wall clock,

@@ -31,6 +31,7 @@ var core = map[string]string{
 	"stack.go":     "keeping stacks: kstack, ustack",
 	"reference.go": "documentation",
 	"registry.go":  "lookup",
+	"wide.go":      "sums of 128 bits: sum, avg, stats, tseries",
 }
 
 // source is a parsed file of the product.

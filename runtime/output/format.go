@@ -1,6 +1,7 @@
 package output
 
 import (
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,8 @@ func appendText(b []byte, v value.Value, trailer string) []byte {
 		return strconv.AppendInt(b, int64(v), 10)
 	case value.Uint:
 		return strconv.AppendUint(b, uint64(v), 10)
+	case value.Wide:
+		return v.Big().Append(b, 10)
 	case value.Bool:
 		return strconv.AppendBool(b, bool(v))
 	case value.Ptr:
@@ -156,6 +159,20 @@ func multiline(v value.Value) bool {
 	return false
 }
 
+// quotient is n/div as the smallest kind of value that holds it.
+func quotient(n, div *big.Int) value.Value {
+	n.Quo(n, div)
+	switch {
+	case n.IsInt64():
+		return value.Int(n.Int64())
+	case n.IsUint64():
+		return value.Uint(n.Uint64())
+	}
+	hi := new(big.Int).Rsh(n, 64)
+	lo := new(big.Int).Sub(n, new(big.Int).Lsh(hi, 64))
+	return value.Wide{Hi: hi.Int64(), Lo: lo.Uint64()}
+}
+
 // divided is v with its integers divided by div, as print's third argument asks.
 func divided(v value.Value, div int64) value.Value {
 	if div == 0 || div == 1 {
@@ -166,6 +183,8 @@ func divided(v value.Value, div int64) value.Value {
 		return value.Int(int64(v) / div)
 	case value.Uint:
 		return value.Uint(uint64(v) / uint64(div))
+	case value.Wide:
+		return quotient(v.Big(), big.NewInt(div))
 	case value.Avg:
 		return value.Avg{V: divided(v.V, div)}
 	case value.Stats:

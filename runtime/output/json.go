@@ -2,6 +2,7 @@ package output
 
 import (
 	"io"
+	"math/big"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -162,6 +163,8 @@ func appendJSON(b []byte, v value.Value, trailer string) []byte {
 		return appendInt(b, int64(v))
 	case value.Uint:
 		return appendUint(b, uint64(v))
+	case value.Wide:
+		return appendWide(b, v)
 	case value.Ptr:
 		return appendUint(b, uint64(v))
 	case value.Bool:
@@ -258,6 +261,14 @@ func appendUint(b []byte, n uint64) []byte {
 		return strconv.AppendUint(b, n, 10)
 	}
 	return append(strconv.AppendUint(append(b, '"'), n, 10), '"')
+}
+
+func appendWide(b []byte, w value.Wide) []byte {
+	n := w.Big()
+	if _, acc := n.Float64(); acc == big.Exact {
+		return n.Append(b, 10)
+	}
+	return append(n.Append(append(b, '"'), 10), '"')
 }
 
 // appendString quotes s. Bytes that are not UTF-8 become the code points of

@@ -56,6 +56,10 @@ func TestValues(t *testing.T) {
 		{value.Int(9223372036854775807), "9223372036854775807", `"9223372036854775807"`},
 		{value.Uint(18446744073709551615), "18446744073709551615", `"18446744073709551615"`},
 		{value.Uint(1 << 63), "9223372036854775808", "9223372036854775808"},
+		{value.Wide{Hi: 1, Lo: 0}, "18446744073709551616", "18446744073709551616"},
+		{value.Wide{Hi: 1, Lo: 1}, "18446744073709551617", `"18446744073709551617"`},
+		{value.Wide{Hi: -1, Lo: 5}, "-18446744073709551611", `"-18446744073709551611"`},
+		{value.Wide{Hi: -1 << 63, Lo: 0}, "-170141183460469231731687303715884105728", "-170141183460469231731687303715884105728"},
 		{value.Bool(true), "true", "true"},
 		{value.Ptr(0xdeadbeef), "0xdeadbeef", "3735928559"},
 		{value.Ptr(0), "0x0", "0"},
@@ -375,6 +379,28 @@ func TestJSONKeysDiffer(t *testing.T) {
 	} {
 		if got := string(appendJSONKey(nil, key, "..")); got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// Whatever fits fewer bits after print's division is the same value as one that
+// always did.
+func TestDividedWide(t *testing.T) {
+	for _, c := range []struct {
+		v    value.Wide
+		div  int64
+		want value.Value
+	}{
+		{value.Wide{Hi: 1}, 2, value.Uint(1 << 63)},
+		{value.Wide{Hi: 1}, 4, value.Int(1 << 62)},
+		{value.Wide{Hi: 8}, 2, value.Wide{Hi: 4}},
+		{value.Wide{Hi: -1}, 2, value.Int(-1 << 63)},
+		{value.Wide{Hi: -1, Lo: 1}, 2, value.Int(-1<<63 + 1)},
+		{value.Wide{Hi: 0, Lo: 1 << 63}, -1, value.Int(-1 << 63)},
+		{value.Wide{Hi: -4, Lo: 6}, 2, value.Wide{Hi: -2, Lo: 3}},
+	} {
+		if got := divided(c.v, c.div); got != c.want {
+			t.Errorf("%v / %d = %#v, want %#v", c.v, c.div, got, c.want)
 		}
 	}
 }

@@ -21,6 +21,9 @@ func number(v value.Value) (n float64, ok bool) {
 		return float64(v), true
 	case value.Uint:
 		return float64(v), true
+	case value.Wide:
+		n, _ := v.Big().Float64()
+		return n, true
 	}
 	return 0, false
 }

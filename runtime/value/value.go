@@ -3,6 +3,8 @@
 // as text or JSON.
 package value
 
+import "math/big"
+
 // Value is one of the types below.
 type Value interface{ value() }
 
@@ -11,6 +13,11 @@ type (
 	Int int64
 	// Uint is an unsigned integer.
 	Uint uint64
+	// Wide is an integer that needs more than 64 bits: Hi * 2^64 + Lo.
+	Wide struct {
+		Hi int64
+		Lo uint64
+	}
 	// Bool prints as true or false.
 	Bool bool
 	// Ptr is an address, printed in hex.
@@ -90,6 +97,7 @@ type Point struct {
 
 func (Int) value()    {}
 func (Uint) value()   {}
+func (Wide) value()   {}
 func (Bool) value()   {}
 func (Ptr) value()    {}
 func (Str) value()    {}
@@ -104,6 +112,12 @@ func (Avg) value()    {}
 func (Stats) value()  {}
 func (Series) value() {}
 func (Stack) value()  {}
+
+// Big is w as a number to compute with.
+func (w Wide) Big() *big.Int {
+	n := new(big.Int).Lsh(big.NewInt(w.Hi), 64)
+	return n.Add(n, new(big.Int).SetUint64(w.Lo))
+}
 
 // Metric says what kind of numbers a map holds.
 type Metric uint8

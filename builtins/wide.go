@@ -1,0 +1,206 @@
+package builtins
+
+import (
+	"math/bits"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/decode"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// A wide sum is two words: the sum as a 64-bit integer, signed if its terms are,
+// and how often that overflowed, upwards less downwards. So the second word is
+// written only where the first overflows, and hardly ever can a reader on another
+// CPU find one word from before an addition and the other from after it that do not
+// belong together. The sum is low + high * 2^64.
+const (
+	wideLow  = 0
+	wideHigh = 1
+	wideSize = 16
+)
+
+// tallyWide adds x to the wide sum at p+off of an aggregation in a map, atomically
+// where tally does.
+func tallyWide(g Gen, p *ir.Value, off int64, signed bool, x *ir.Value) {
+	addWide(g, p, off, signed, contended(g), x, nil)
+}
+
+// addWide adds x, and high * 2^64 if high is not nil, to the wide sum at p+off.
+func addWide(g Gen, p *ir.Value, off int64, signed, atomic bool, x, high *ir.Value) {
+	b := g.B()
+	low, up := off+8*wideLow, off+8*wideHigh
+	var old *ir.Value
+	switch {
+	case atomic && g.Kernel().Has(probes.FeatAtomicFetch):
+		old = b.FetchAdd(p, low, x)
+	case atomic: // who comes between can only hide the overflow
+		old = b.Load(p, low, 8, false)
+		b.AtomicAdd(p, low, 8, x)
+	default:
+		old = b.Load(p, low, 8, false)
+	}
+	sum := b.Op(ir.OpAdd, old, x)
+	if !atomic {
+		b.Store(p, low, 8, sum)
+	}
+	add := func(n *ir.Value) {
+		if atomic {
+			g.B().AtomicAdd(p, up, 8, n)
+		} else {
+			bump(g.B(), p, up, n)
+		}
+	}
+	over := b.Op(ir.OpULt, sum, x)
+	if signed { // the sum's sign is neither that of old nor that of x
+		over = b.Op(ir.OpSLt, b.Op(ir.OpAnd, b.Op(ir.OpXor, old, sum), b.Op(ir.OpXor, x, sum)), b.Const(0))
+	}
+	g.If(over, func() {
+		b := g.B()
+		b.Cur.Unlikely = true
+		n := b.Const(1)
+		if signed { // 1, or -1 where x is negative
+			n = b.Op(ir.OpOr, b.Op(ir.OpSar, x, b.Const(63)), n)
+		}
+		add(n)
+	})
+	if high != nil {
+		add(high)
+	}
+}
+
+// copyWide adds the wide sum at p+off to the one at acc+off.
+func copyWide(g Gen, acc, p *ir.Value, off int64, signed bool) {
+	b := g.B()
+	addWide(g, acc, off, signed, false, b.Load(p, off+8*wideLow, 8, false), b.Load(p, off+8*wideHigh, 8, false))
+}
+
+// clampWide is the wide sum at p as a word; the least or the greatest one where it
+// does not fit.
+func clampWide(g Gen, p *ir.Value, signed bool) *ir.Value {
+	b := g.B()
+	high := b.Load(p, 8*wideHigh, 8, false)
+	return g.IfElse(high, func() *ir.Value {
+		b := g.B()
+		b.Cur.Unlikely = true
+		if !signed {
+			return b.Const(-1)
+		}
+		return b.Op(ir.OpXor, b.Op(ir.OpSar, high, b.Const(63)), b.Const(signBit-1))
+	}, func() *ir.Value { return g.B().Load(p, 8*wideLow, 8, false) })
+}
+
+// divideWide is the wide sum at p divided by n, rounded towards zero. The result
+// fits a word, and n is positive as a signed integer.
+func divideWide(g Gen, p *ir.Value, signed bool, n *ir.Value) *ir.Value {
+	b := g.B()
+	op := ir.OpUDiv // x/0 is 0
+	if signed {
+		op = ir.OpSDiv
+	}
+	low, high := b.Load(p, 8*wideLow, 8, false), b.Load(p, 8*wideHigh, 8, false)
+	return g.IfElse(high, func() *ir.Value {
+		b := g.B()
+		b.Cur.Unlikely = true
+		if !signed {
+			return divideLong(b, high, low, n)
+		}
+		// As a number of 128 bits, whose upper ones say the sign.
+		high := b.Op(ir.OpAdd, high, b.Op(ir.OpSar, low, b.Const(63)))
+		neg := b.Op(ir.OpSar, high, b.Const(63)) // all ones where it is negative
+		low := b.Op(ir.OpSub, b.Op(ir.OpXor, low, neg), neg)
+		// The one that negation adds is carried where the lower bits become 0.
+		carry := b.Op(ir.OpAnd, b.Op(ir.OpEq, low, b.Const(0)), neg)
+		high = b.Op(ir.OpAdd, b.Op(ir.OpXor, high, neg), carry)
+		return b.Op(ir.OpSub, b.Op(ir.OpXor, divideLong(b, high, low, n), neg), neg)
+	}, func() *ir.Value { return g.B().Op(op, low, n) })
+}
+
+// divideLong is (high * 2^64 + low) / n, bit by bit, where high < n < 2^63.
+func divideLong(b *ir.Builder, high, low, n *ir.Value) *ir.Value {
+	rest := &ir.Var{Name: "rest", Type: ir.Int}
+	quot := &ir.Var{Name: "quot", Type: ir.Int}
+	i := &ir.Var{Name: "i", Type: ir.Int}
+	b.Write(rest, high)
+	b.Write(quot, low)
+	b.Write(i, b.Const(0))
+	head, body, out := b.NewBlock(), b.NewBlock(), b.NewBlock()
+	b.Jump(head)
+	b.SetBlock(head)
+	b.Br(b.Op(ir.OpULt, b.Read(i), b.Const(64)), body, out)
+	b.SealSet(body)
+	one := b.Const(1)
+	q := b.Read(quot)
+	r := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(rest), one), b.Op(ir.OpShr, q, b.Const(63)))
+	fits := b.Op(ir.OpULe, n, r)
+	b.Write(rest, b.Op(ir.OpSub, r, b.Op(ir.OpAnd, n, b.Op(ir.OpNeg, fits))))
+	b.Write(quot, b.Op(ir.OpOr, b.Op(ir.OpShl, q, one), fits))
+	b.Write(i, b.Op(ir.OpAdd, b.Read(i), one))
+	b.Jump(head)
+	b.Seal(head)
+	b.SealSet(out)
+	return b.Read(quot)
+}
+
+// mergeWide adds the wide sum at word i of src to that of dst.
+func mergeWide(signed bool, dst, src []byte, i int) {
+	low, carry := bits.Add64(word(dst, i+wideLow), word(src, i+wideLow), 0)
+	if signed {
+		x, old := int64(word(src, i+wideLow)), int64(word(dst, i+wideLow))
+		carry = uint64((old^int64(low))&(x^int64(low))>>63&1) * uint64(x>>63|1)
+	}
+	setWord(dst, i+wideLow, low)
+	setWord(dst, i+wideHigh, word(dst, i+wideHigh)+word(src, i+wideHigh)+carry)
+}
+
+// mergeSum is Merge of a wide sum.
+func mergeSum(t *types.Type, dst, src []byte) { mergeWide(t.Signed, dst, src, 0) }
+
+// wideSum is the wide sum at word i of data as a number of 128 bits.
+func wideSum(signed bool, data []byte, i int) value.Wide {
+	w := value.Wide{Hi: int64(word(data, i+wideHigh)), Lo: word(data, i+wideLow)}
+	if signed {
+		w.Hi += int64(w.Lo) >> 63
+	}
+	return w
+}
+
+// wideValue is a wide sum as it is shown: as an integer of the type of its terms
+// where it fits one.
+func wideValue(signed bool, w value.Wide) value.Value {
+	top := int64(0)
+	if signed {
+		top = int64(w.Lo) >> 63
+	}
+	if w.Hi == top {
+		return decode.Number(signed, w.Lo)
+	}
+	return w
+}
+
+// wideAverage is w/n rounded towards zero; 0 if n is.
+func wideAverage(w value.Wide, n uint64) uint64 {
+	if n == 0 {
+		return 0
+	}
+	hi, lo := uint64(w.Hi), w.Lo
+	if w.Hi < 0 {
+		var borrow uint64
+		lo, borrow = bits.Sub64(0, lo, 0)
+		hi, _ = bits.Sub64(0, hi, borrow)
+	}
+	q, _ := bits.Div64(hi%n, lo, n)
+	if w.Hi < 0 {
+		return -q
+	}
+	return q
+}
+
+// compareWide orders two numbers of 128 bits.
+func compareWide(a, b value.Wide) int {
+	if c := compare(true, uint64(a.Hi), uint64(b.Hi)); c != 0 {
+		return c
+	}
+	return compare(false, a.Lo, b.Lo)
+}
