@@ -56,7 +56,10 @@ func Load(obj *object.Object, opt Options) (*Session, error) {
 }
 
 func (s *Session) load() error {
-	var err error
+	err := store.Check(s.obj)
+	if err != nil {
+		return err
+	}
 	if s.ncpu, err = ebpf.PossibleCPU(); err != nil {
 		return err
 	}

@@ -238,16 +238,16 @@ func TestExit(t *testing.T) {
 func counters(t *testing.T) testObject {
 	o := newObject(t)
 	o.keep(object.SlotMap, ebpf.Array, 4, 32, 1)
-	o.keep(object.CPUSlotMap, ebpf.PerCPUArray, 4, 24, 1)
+	o.keep(object.CPUSlotMap, ebpf.PerCPUArray, 4, 16, 1)
 	o.Maps = []object.Map{
-		{Name: "@slot", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 0, Set: 24},
-		{Name: "@cpu", Value: sumT, Store: "per-CPU slot", PerCPU: true, Kernel: object.CPUSlotMap, Off: 8, Set: 16,
-			Reset: &object.Program{Name: "reset_cpu", Type: ebpf.RawTracepoint, License: "GPL", Insns: resetSlot(8, 16)}},
-		{Name: "@never", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 8, Set: 25},
+		{Name: "@slot", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 0, Set: 8},
+		{Name: "@cpu", Value: sumT, Store: "per-CPU slot", PerCPU: true, Kernel: object.CPUSlotMap, Off: 0, Set: 8,
+			Reset: &object.Program{Name: "reset_cpu", Type: ebpf.RawTracepoint, License: "GPL", Insns: resetSlot(0, 8)}},
+		{Name: "@never", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 16, Set: 24},
 	}
 	o.prog(tp, "syscalls", "sys_enter_getpriority", code(onlyFor(os.Getpid()),
-		addTo(object.SlotMap, 0, 1), addTo(object.SlotMap, 24, 1),
-		addTo(object.CPUSlotMap, 8, 2), addTo(object.CPUSlotMap, 16, 1))...)
+		addTo(object.SlotMap, 0, 1), addTo(object.SlotMap, 8, 1),
+		addTo(object.CPUSlotMap, 0, 2), addTo(object.CPUSlotMap, 8, 1))...)
 	return o
 }
 
@@ -471,10 +471,10 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.keep(object.SlotMap, ebpf.Array, 4, 8, 1)
-	o.Maps = []object.Map{{Name: "@", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Set: -1}}
+	o.keep(object.SlotMap, ebpf.Array, 4, 16, 1)
+	o.Maps = []object.Map{{Name: "@", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Set: 8}}
 	// The execve of the command itself is seen: it happens after attaching.
-	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(object.SlotMap, 0, 1))...)
+	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(object.SlotMap, 0, 1), addTo(object.SlotMap, 8, 1))...)
 	out, _, status := o.run(timeout(t), Options{Child: c})
 	expect(t, "stdout", out, "\n\n@: 1\n")
 	if status != 0 || c.Ended() != "exited with code: 0" {

@@ -1,6 +1,10 @@
 package object
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Limits of a decoded object.
 const (
@@ -33,6 +37,9 @@ func (o *Object) check() error {
 			return bad("map %q", m.Name)
 		}
 		names[m.Name] = i + 1
+		if err := o.checkKnown(&o.Kernel[i]); err != nil {
+			return bad("map %q: %v", m.Name, err)
+		}
 	}
 	for i := range o.Maps {
 		if err := o.Maps[i].check(); err != nil {
@@ -52,6 +59,34 @@ func (o *Object) check() error {
 		if err := p.Partner.Both.check(); err != nil {
 			return bad("program %d: %v", i, err)
 		}
+	}
+	return nil
+}
+
+// checkKnown checks a map that the runtime uses by its name.
+func (o *Object) checkKnown(m *KernelMap) error {
+	key, value := 4, m.ValueSize
+	switch name, depth, _ := strings.Cut(m.Name, "_"); {
+	case m.Name == RingMap:
+		key, value = 0, 0
+	case m.Name == SiteMap:
+		value = 8 * len(o.Sites)
+	case m.Name == SessionMap:
+		value = SessionSize
+	case name == "stacks" || name == "morestacks":
+		n, err := strconv.Atoi(depth)
+		if err != nil {
+			return err
+		}
+		value = 8 * n
+		if m.Name == MoreStacks(n) {
+			value += StackFrames
+		}
+	default:
+		return nil
+	}
+	if m.KeySize != key || m.ValueSize != value {
+		return fmt.Errorf("keys of %d bytes instead of %d, values of %d instead of %d", m.KeySize, key, m.ValueSize, value)
 	}
 	return nil
 }

@@ -263,7 +263,8 @@ type decoder struct {
 
 // Decode opens an encoded object. Whatever data holds, it takes time and memory
 // in proportion to its length, and what it returns without an error is safe to
-// print and to load: the kernel's verifier judges the programs as always.
+// print and to load: the kernel's verifier judges the programs as always, and
+// store.Check the places of maps.
 func Decode(data []byte) (*Object, error) {
 	rest, ok := strings.CutPrefix(string(data[:min(len(data), len(magic))]), magic)
 	if !ok || rest != "" {

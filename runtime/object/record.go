@@ -157,7 +157,7 @@ type Map struct {
 	PerCPU bool   // there is a value for each CPU
 	LRU    bool   // the kernel may drop entries: full is not an error
 	Off    int    // without keys: bytes into the element
-	Set    int    // without keys: offset of a byte that is 1 once the map was assigned; -1: always printed
+	Set    int    // without keys: offset of a byte that is 1 once the map was assigned
 	Number int    // the map's number in a hash map that several share; 0: it is not shared
 	Short  string // name of the kernel map that holds the entries with short keys; "": Kernel holds all
 	Part   int    // bytes of an entry's value, which is a part of one, and whose number follows the key as a u64; 0: entries are whole

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 
@@ -44,7 +45,18 @@ var frontKind = kind{
 			hashable(s.Key) && !s.LRU && KeySize(s.Key) <= maxFrontKey && KeySize(s.Key) != 3 && l.AtomicFetch && !l.NoTables &&
 			l.frontSlots(s, maxFrontSize) >= minFrontSlots
 	},
-	plan: newFront,
+	plan:   newFront,
+	extras: []string{"Number", "Table"},
+	check: func(c *claims, m *object.Map) error {
+		t := m.Table
+		if t == nil || t.Slots <= 0 || t.Slots > maxFrontSlots || t.Slots&(t.Slots-1) != 0 || t.CPUs <= 0 || t.CPUs > maxFrontSizes || m.Key == nil {
+			return fmt.Errorf("it has no table")
+		}
+		if err := c.table(m, region(t.Slots, KeySize(m.Key), max(m.Value.Size, 1))*t.CPUs); err != nil {
+			return err
+		}
+		return c.hash(m, m.Kernel, m.Key)
+	},
 	open: openFront,
 }
 

@@ -39,11 +39,13 @@ type hash struct {
 }
 
 var hashKind = kind{
-	name: "hash",
-	own:  1,
-	fits: func(_ *layout, s *Spec) bool { return s.Key != nil },
-	plan: func(l *layout, s *Spec, m *object.Map) Store { return newHash(l, s, m) },
-	open: func(k *Kernel, m *object.Map) (Reader, error) { return openHash(k, m) },
+	name:   "hash",
+	own:    1,
+	fits:   func(_ *layout, s *Spec) bool { return s.Key != nil },
+	plan:   func(l *layout, s *Spec, m *object.Map) Store { return newHash(l, s, m) },
+	extras: []string{"LRU", "Number"},
+	check:  func(c *claims, m *object.Map) error { return c.hash(m, m.Kernel, m.Key) },
+	open:   func(k *Kernel, m *object.Map) (Reader, error) { return openHash(k, m) },
 }
 
 func newHash(l *layout, s *Spec, m *object.Map) *hash {

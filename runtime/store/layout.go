@@ -71,7 +71,7 @@ func Plan(t Target, specs []*Spec) (*Layout, error) {
 	}
 	l.tableRoom = min(maxFrontSize, maxFrontSizes/max(fronts, 1))
 	for i, s := range specs {
-		m := object.Map{Name: s.Name, Span: s.Span, Key: s.Key, Value: s.Value, Set: -1, Max: s.Max, Store: ways[i].name}
+		m := object.Map{Name: s.Name, Span: s.Span, Key: s.Key, Value: s.Value, Max: s.Max, Store: ways[i].name}
 		l.Stores = append(l.Stores, ways[i].plan(l, s, &m))
 		l.Maps = append(l.Maps, m)
 	}

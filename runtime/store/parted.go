@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/runtime/object"
 )
@@ -18,10 +20,25 @@ type parted struct {
 const partedUses = Add | Whole | Reset | Foreign
 
 var partedKind = kind{
-	name: "parted",
-	own:  1,
-	fits: func(_ *layout, s *Spec) bool { return s.isAgg() && s.Value.Size > MaxPerCPU },
-	plan: newParted,
+	name:   "parted",
+	own:    1,
+	fits:   func(_ *layout, s *Spec) bool { return s.isAgg() && s.Value.Size > MaxPerCPU },
+	plan:   newParted,
+	extras: []string{"Part"},
+	check: func(c *claims, m *object.Map) error {
+		size := 8
+		if m.Key != nil {
+			size += word(KeySize(m.Key))
+		}
+		km, err := c.hashMap(m, m.Kernel)
+		if err != nil {
+			return err
+		}
+		if m.Part <= 0 || km.ValueSize != m.Part || km.KeySize != size || !m.PerCPU {
+			return fmt.Errorf("parts of %d bytes are not what %s has", m.Part, m.Kernel)
+		}
+		return c.own(m.Kernel, 0)
+	},
 	open: openParted,
 }
 

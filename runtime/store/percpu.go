@@ -26,7 +26,9 @@ var perCPUSlotKind = kind{
 		m.PerCPU = true
 		return &perCPUSlot{newBytes(s, m, l.cpuSlot), l.LookupPerCPU}
 	},
-	open: openPerCPUSlot,
+	extras: []string{"Off"},
+	check:  func(c *claims, m *object.Map) error { return c.slot(m, ebpf.PerCPUArray) },
+	open:   openPerCPUSlot,
 }
 
 // element is this CPU's element of the shared map. It is never null, but the
@@ -126,7 +128,7 @@ func (r *perCPUSlotReader) Read() ([]Entry, error) {
 	if err := LookupElem(r.e, make([]byte, 4), all); err != nil {
 		return nil, err
 	}
-	set := r.m.Set < 0
+	set := false
 	cpus := make([][]byte, r.k.CPUs)
 	for i := range cpus {
 		elem := all[i*stride : (i+1)*stride]

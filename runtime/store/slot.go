@@ -13,10 +13,12 @@ import (
 type slot struct{ bytesOf }
 
 var slotKind = kind{
-	name: "slot",
-	fits: func(_ *layout, s *Spec) bool { return s.Key == nil },
-	plan: func(l *layout, s *Spec, m *object.Map) Store { return &slot{newBytes(s, m, l.slot)} },
-	open: openSlot,
+	name:   "slot",
+	fits:   func(_ *layout, s *Spec) bool { return s.Key == nil },
+	plan:   func(l *layout, s *Spec, m *object.Map) Store { return &slot{newBytes(s, m, l.slot)} },
+	extras: []string{"Off"},
+	check:  func(c *claims, m *object.Map) error { return c.slot(m, ebpf.Array) },
+	open:   openSlot,
 }
 
 // bytesOf is where in a shared map a value and the byte after it are.
@@ -96,11 +98,9 @@ func openSlot(k *Kernel, m *object.Map) (Reader, error) {
 }
 
 func (r *slotReader) Read() ([]Entry, error) {
-	if r.m.Set >= 0 {
-		var set [1]byte
-		if _, err := r.mem.ReadAt(set[:], int64(r.m.Set)); err != nil || set[0] == 0 {
-			return nil, err
-		}
+	var set [1]byte
+	if _, err := r.mem.ReadAt(set[:], int64(r.m.Set)); err != nil || set[0] == 0 {
+		return nil, err
 	}
 	val := make([]byte, r.m.Value.Size)
 	if _, err := r.mem.ReadAt(val, int64(r.m.Off)); err != nil {
@@ -110,7 +110,7 @@ func (r *slotReader) Read() ([]Entry, error) {
 }
 
 func (r *slotReader) Clear() error {
-	if err := r.Zero(); err != nil || r.m.Set < 0 {
+	if err := r.Zero(); err != nil {
 		return err
 	}
 	_, err := r.mem.WriteAt([]byte{0}, int64(r.m.Set))

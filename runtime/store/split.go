@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -29,7 +30,17 @@ var splitKind = kind{
 		// A map whose address is taken is handed to the kernel as it is.
 		return s.Key != nil && s.Key.Kind == types.String && s.Key.Size > shortKey && s.Uses&Address == 0 && !s.shared
 	},
-	plan: newSplit,
+	plan:   newSplit,
+	extras: []string{"LRU", "Short"},
+	check: func(c *claims, m *object.Map) error {
+		if m.Key == nil || m.Key.Kind != types.String {
+			return fmt.Errorf("its keys are no strings")
+		}
+		if err := c.hash(m, m.Short, types.NewString(shortKey)); err != nil {
+			return err
+		}
+		return c.hash(m, m.Kernel, m.Key)
+	},
 	open: openSplit,
 }
 

@@ -230,6 +230,12 @@ type kind struct {
 	fits func(l *layout, s *Spec) bool
 	// plan lays the map out, describes it in m, and returns what emits its code.
 	plan func(l *layout, s *Spec, m *object.Map) Store
+	// extras are the fields of object.Map that maps kept this way use beside those that
+	// all have.
+	extras []string
+	// check reports a description that plan could not have made. It claims what the
+	// map has of the kernel maps.
+	check func(c *claims, m *object.Map) error
 	// open is the user space half of a map.
 	open func(k *Kernel, m *object.Map) (Reader, error)
 }

@@ -41,9 +41,13 @@ type table struct {
 func (l *layout) newTable(size int) table {
 	m := l.array(&l.tables, object.TableMap)
 	t := table{m, int64(m.ValueSize)}
-	m.ValueSize += (tableHeader + size + 63) &^ 63
+	m.ValueSize += tableSize(size)
 	return t
 }
+
+// tableSize is how many bytes a table takes whose slots take size bytes: whole cache
+// lines.
+func tableSize(size int) int { return (tableHeader + size + 63) &^ 63 }
 
 func (t table) generation(b *ir.Builder) *ir.Value {
 	return b.Load(b.MapValue(t.m, t.off+tableGen), 0, 8, false)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -55,7 +57,20 @@ var threadsKind = kind{
 		}
 		return false
 	},
-	plan: newThreads,
+	plan:   newThreads,
+	extras: []string{"Number", "Table"},
+	check: func(c *claims, m *object.Map) error {
+		if t := m.Table; t == nil || t.Slots != threadSlots || t.CPUs != 0 || m.PerCPU {
+			return fmt.Errorf("it has no table")
+		}
+		if m.Key == nil || m.Key.Size != 4 || m.Value.Size > threadSlot-threadValue {
+			return fmt.Errorf("its entries have no place in a table")
+		}
+		if err := c.table(m, threadSlots*threadSlot); err != nil {
+			return err
+		}
+		return c.hash(m, m.Kernel, m.Key)
+	},
 	open: openThreads,
 }
 
