@@ -117,6 +117,15 @@ func (e *emitter) route(from int, to *mblock) (*island, error) {
 	return best, nil
 }
 
+// fallsThrough reports whether the instruction after in may run next.
+func fallsThrough(in asm.Instruction) bool {
+	if !in.OpCode.Class().IsJump() {
+		return true
+	}
+	op := in.OpCode.JumpOp()
+	return op != asm.Ja && op != asm.Exit
+}
+
 // insertIslands writes the code out again, with the islands that are used. via
 // has the one that each jump goes to first, if any.
 func (e *emitter) insertIslands(via []*island) error {
@@ -138,9 +147,11 @@ func (e *emitter) insertIslands(via []*island) error {
 		if len(isles) > 0 && isles[0].insn == i {
 			if is := isles[0]; len(is.to) > 0 {
 				pos := old.spans[raw]
-				over := ja
-				over.Offset = int16(len(is.to))
-				add(over, pos)
+				if i == 0 || fallsThrough(old.insns[i-1]) { // else the kernel refuses it as unreachable
+					over := ja
+					over.Offset = int16(len(is.to))
+					add(over, pos)
+				}
 				is.start = len(c.spans)
 				for range is.to {
 					jumps = append(jumps, len(c.insns))
