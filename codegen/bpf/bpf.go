@@ -4,6 +4,7 @@
 //
 //	frame.go     slots get a place: the 512-byte stack, overlapping where they
 //	             are not in use together, or per-CPU scratch memory
+//	scratch.go   the lookup of scratch memory, and addresses in it
 //	legal.go     what BPF has no instruction for is rewritten in IR
 //	blocks.go    the order of blocks: likely ways fall through
 //	isel.go      values become machine instructions over virtual registers,
@@ -11,7 +12,9 @@
 //	             user as an immediate, an address or a condition costs nothing
 //	live.go      live ranges, over a linear order of the blocks
 //	regalloc.go  linear scan over r0–r9 with holes; what does not fit is spilled
-//	             around its uses and the scan repeated
+//	             around its uses and the scan repeated. Spilled values are on the
+//	             stack, and beyond it in scratch memory
+//	tracked.go   which values have to stay on the stack, for the verifier's sake
 //	emit.go      final instructions: phi and argument moves, jumps
 //
 // The kernel's verifier is a reader of the result as much as the CPU is. It
@@ -49,6 +52,9 @@ const (
 	scratchElem = 4096
 	scratchMax  = 32 << 10
 )
+
+// maxSpills is how many bytes instructions can address from one register.
+const maxSpills = 32 << 10
 
 // Target says what the kernel at hand can do and how programs are loaded.
 type Target struct {
@@ -248,20 +254,21 @@ func callGraph(p *ir.Prog) (calls map[*ir.Func][]*ir.Func, level map[*ir.Func]in
 
 // function compiles f to at most budget bytes of stack. How much of that is
 // left for slots is known only after register allocation, so it is tried with
-// all of it first.
+// all of it first. Where the values to spill alone exceed it, those that may be
+// anywhere go to scratch memory.
 func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error) {
-	limit, wide := budget, false
-	for range 8 {
+	limit, wide, spills := budget, false, int64(0)
+	for range 12 {
 		fn := f.Clone()
-		ref, need := scratchRef{m: e.scratch, key: int64(e.elem), off: e.fill}, int64(0)
+		ref := scratchRef{m: e.scratch, key: int64(e.elem), off: e.fill, spills: spills}
 		if wide {
-			ref = scratchRef{m: e.wide, off: int64(e.wide.ValueSize), byCPU: true}
+			ref = scratchRef{m: e.wide, off: int64(e.wide.ValueSize), byCPU: true, spills: spills}
 		}
 		lay, err := layoutSlots(fn, limit, e.opts, ref)
 		if err != nil {
 			return nil, limitError(p, f, err.Error())
 		}
-		need = lay.scratch
+		need := lay.scratch
 		if need > scratchMax && !wide && e.opts.CPUs > 0 {
 			wide = true
 			continue
@@ -279,14 +286,26 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 		if err := allocate(mf); err != nil {
 			return nil, limitError(p, f, err.Error())
 		}
+		if far := 8 * int64(mf.farSpills); far > spills {
+			spills = far
+			continue
+		}
+		if spills > maxSpills {
+			return nil, limitError(p, f, fmt.Sprintf("has %d values in use at the same time", spills/8))
+		}
 		c, err := emit(mf)
 		if err != nil {
 			return nil, limitError(p, f, err.Error())
 		}
 		if c.stack > budget {
-			limit = min(limit, lay.stack) - (c.stack - budget)
-			if limit < 8 {
-				break
+			over := c.stack - budget
+			switch slots := min(limit, lay.stack); {
+			case slots-over >= 8:
+				limit = slots - over
+			case spills == 0:
+				spills, limit = 8*int64(mf.spills), budget/2
+			default:
+				return nil, limitError(p, f, fmt.Sprintf("does not fit %d bytes of stack", budget))
 			}
 			continue
 		}

@@ -168,7 +168,10 @@ func (e *emitter) emergency(i int) int64 {
 
 func (e *emitter) spot(v vreg) spot {
 	info := &e.f.vregs[v]
-	if info.mem {
+	switch {
+	case info.mem && e.f.isFar(info):
+		return spot{mem: true, far: true, off: 8 * int64(info.loc)}
+	case info.mem:
 		return spot{mem: true, off: -(e.f.stack + 8*int64(info.loc+1))}
 	}
 	return spot{reg: asm.Register(info.loc)}
@@ -227,7 +230,8 @@ func (e *emitter) inst(b *mblock, in *inst, next *mblock) {
 	case mReload:
 		e.load(e.reg(in.dst), in.a, e.source(in.a))
 	case mSpill:
-		e.add(asm.StoreMem(asm.R10, int16(e.spot(in.dst).off), e.reg(in.a.v), asm.DWord))
+		p := e.spot(in.dst)
+		e.add(asm.StoreMem(p.base(), int16(p.off), e.reg(in.a.v), asm.DWord))
 	case mALU:
 		e.alu(in)
 	case mUnary:

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -69,11 +70,7 @@ func findSlots(f *ir.Func) *derived {
 }
 
 func (d *derived) each(s bitset, f func(*slotUse)) {
-	for i := range d.slots {
-		if s != nil && s.has(i) {
-			f(&d.slots[i])
-		}
-	}
+	s.each(func(i int) { f(&d.slots[i]) })
 }
 
 // isAccess reports whether v touches memory through its pointer operands
@@ -141,13 +138,9 @@ func (d *derived) liveness(f *ir.Func) {
 			}
 		}
 	}
-	clash := func(live bitset) {
-		for i := range d.slots {
-			if live.has(i) {
-				d.slots[i].clash.union(live)
-			}
-		}
-	}
+	// Where two slots are live at the same time, the next access to one of them
+	// finds the other one live: it is enough to look at accesses.
+	live := newBitset(n)
 	for _, b := range f.Blocks {
 		// Backwards: what is accessed later, and of that what was accessed before
 		// or is now.
@@ -160,22 +153,20 @@ func (d *derived) liveness(f *ir.Func) {
 				before[i] = append(bitset(nil), seen...)
 			}
 		}
-		live := func(seen bitset) {
-			l := newBitset(n)
-			for i := range l {
-				l[i] = seen[i] & after[i]
-			}
-			clash(l)
-		}
-		live(seen)
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			if before[i] == nil {
 				continue
 			}
-			after.union(touched(b.Values[i]))
-			live(before[i])
+			now := touched(b.Values[i])
+			after.union(now)
+			for k := range live {
+				live[k] = before[i][k] & after[k]
+			}
+			d.each(now, func(u *slotUse) { u.clash.union(live) })
 		}
-		live(in[b.ID])
+	}
+	for i := range d.slots {
+		d.slots[i].clash.each(func(j int) { d.slots[j].clash.add(i) })
 	}
 	all := newBitset(n)
 	for i := range d.slots {
@@ -214,28 +205,29 @@ func (d *derived) pin(f *ir.Func) {
 // spot gives each slot of list the lowest offset that no clashing slot has,
 // and returns the offsets by slot index and the slots that exceed limit.
 func (d *derived) spot(list []int, limit int64) (at map[int]int64, top int64, left []int) {
+	type span struct {
+		from, to int64
+		slot     int
+	}
 	at = map[int]int64{}
+	var taken []span // by from
 	for _, i := range list {
 		size := (d.slots[i].size + 7) &^ 7
-		type span struct{ from, to int64 }
-		var taken []span
-		for j, from := range at {
-			if d.slots[i].clash.has(j) {
-				taken = append(taken, span{from, from + (d.slots[j].size+7)&^7})
-			}
-		}
-		sort.Slice(taken, func(a, b int) bool { return taken[a].from < taken[b].from })
 		off := int64(0)
 		for _, t := range taken {
 			if t.from >= off+size {
 				break
 			}
-			off = max(off, t.to)
+			if d.slots[i].clash.has(t.slot) {
+				off = max(off, t.to)
+			}
 		}
 		if off+size > limit {
 			left = append(left, i)
 			continue
 		}
+		k := sort.Search(len(taken), func(k int) bool { return taken[k].from >= off })
+		taken = slices.Insert(taken, k, span{off, off + size, i})
 		at[i] = off
 		top = max(top, off+size)
 	}
@@ -247,7 +239,11 @@ type layout struct {
 	frame   map[*ir.Value]int64 // stack slots: offset from r10, negative
 	stack   int64               // bytes of stack
 	scratch int64               // bytes of scratch memory
+	base    *ir.Value           // address of the scratch memory, where values are spilled to it
 }
+
+// manySlots is from how many slots in scratch memory on no address of one is kept.
+const manySlots = 24
 
 // layoutSlots puts the slots of f on the stack as far as limit bytes go and the
 // rest into scratch memory, from where its users get it through a map lookup
@@ -256,7 +252,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 	foldAddresses(f)
 	d := findSlots(f)
 	lay := &layout{frame: map[*ir.Value]int64{}}
-	if len(d.slots) == 0 {
+	if len(d.slots) == 0 && scratch.spills == 0 {
 		return lay, nil
 	}
 	d.liveness(f)
@@ -286,9 +282,9 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 		})
 	}
 	bySize(stack, -1)
-	at, top, left := d.spot(stack, limit-8*min(1, int64(len(away))))
+	at, top, left := d.spot(stack, limit-8*min(1, int64(len(away))+scratch.spills))
 	if len(left) > 0 {
-		// Small ones first, behind those that must be here; and 8 bytes for the key of
+		// Those that must be here first, then small ones; and 8 bytes for the key of
 		// the scratch lookup.
 		bySize(stack, 1)
 		at, top, left = d.spot(stack, limit-8)
@@ -304,14 +300,21 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 		lay.frame[d.slots[i].slot] = -(off + size)
 	}
 	lay.stack = top
-	if len(away) == 0 {
+	if len(away) == 0 && scratch.spills == 0 {
 		return lay, nil
 	}
 	sort.Ints(away)
 	bySize(away, -1)
 	inScratch, bytes, _ := d.spot(away, 1<<40)
-	lay.scratch = bytes
-	key := insertScratch(f, d, inScratch, scratch)
+	lay.scratch = scratch.spills + bytes
+	key, base := insertScratch(f, d, inScratch, scratch)
+	if scratch.spills > 0 {
+		lay.base = base
+	}
+	if scratch.spills > 0 || len(inScratch) > manySlots {
+		foldAddresses(f)
+		sinkSums(f)
+	}
 	lay.stack += 8
 	lay.frame[key] = -lay.stack
 	return lay, nil
@@ -347,149 +350,4 @@ func peel(p *ir.Value, off int64) (*ir.Value, int64) {
 			return p, off
 		}
 	}
-}
-
-// scratchRef is the part of the scratch map that a function has.
-type scratchRef struct {
-	m     *ir.Map
-	key   int64 // element
-	off   int64 // of the function's first byte in the element
-	byCPU bool  // the element is the one of this CPU's number
-}
-
-// insertScratch adds the lookup of the scratch map and replaces the slots that
-// are there by addresses in it. The lookup goes to the nearest block that
-// dominates all users, is in no loop, and cannot be reached with a ring buffer
-// record in hand, since a failed lookup ends the program.
-func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (key *ir.Value) {
-	dom := ir.NewDom(f)
-	var home *ir.Block
-	meet := func(b *ir.Block) {
-		if home == nil {
-			home = b
-		} else {
-			home = dom.Common(home, b)
-		}
-	}
-	for _, b := range dom.RPO {
-		for _, v := range b.Values {
-			for i, x := range v.Args {
-				for j := range at {
-					if x == d.slots[j].slot {
-						if v.Op == ir.OpPhi {
-							meet(b.Preds[i])
-						} else {
-							meet(b)
-						}
-					}
-				}
-			}
-		}
-	}
-	if home == nil {
-		home = f.Blocks[0]
-	}
-	holding := map[*ir.Block]bool{} // reachable after a reservation
-	for _, b := range f.Blocks {
-		for _, v := range b.Values {
-			if v.Op == ir.OpCall && v.Help == ir.RingReserve {
-				work := append([]*ir.Block(nil), b.Succs...)
-				for len(work) > 0 {
-					s := work[len(work)-1]
-					work = work[:len(work)-1]
-					if !holding[s] {
-						holding[s] = true
-						work = append(work, s.Succs...)
-					}
-				}
-			}
-		}
-	}
-	for dom.IDom(home) != nil && (dom.LoopDepth(home) > 0 || holding[home]) {
-		home = dom.IDom(home)
-	}
-
-	// Phis and parameters stay in front.
-	n := 0
-	for n < len(home.Values) && (home.Values[n].Op == ir.OpPhi || home == f.Blocks[0] && home.Values[n].Op == ir.OpParam) {
-		n++
-	}
-	for i := n; i < len(home.Values) && home == f.Blocks[0]; i++ {
-		if v := home.Values[i]; v.Op == ir.OpParam {
-			copy(home.Values[n+1:i+1], home.Values[n:i])
-			home.Values[n] = v
-			n++
-		}
-	}
-	pos := home.Pos
-	if n < len(home.Values) {
-		pos = home.Values[n].Pos
-	}
-	rest := home.SplitAt(n)
-	none := f.AddBlock()
-	none.Unlikely = true
-	add := func(b *ir.Block, op ir.Op, t ir.Type, args ...*ir.Value) *ir.Value {
-		v := f.NewValue(b, op, t, args...)
-		v.Pos = pos
-		b.Values = append(b.Values, v)
-		return v
-	}
-	key = add(home, ir.OpSlot, ir.PtrSlot)
-	key.Imm, key.Imm2 = 8, 8
-	var index *ir.Value
-	if ref.byCPU {
-		index = add(home, ir.OpCall, ir.Int)
-		index.Help = ir.SmpProcessorID
-	} else {
-		index = add(home, ir.OpConst, ir.Int)
-		index.Imm = ref.key
-	}
-	add(home, ir.OpStore32, ir.Void, key, index)
-	m := add(home, ir.OpMapPtr, ir.MapRef)
-	m.Map = ref.m
-	base := add(home, ir.OpCall, ir.PtrMapNil, m, key)
-	base.Help = ir.MapLookup
-	home.BranchTo(base, rest, none)
-	zero := add(none, ir.OpConst, ir.Int)
-	none.Term, none.Cond = ir.TermRet, zero
-
-	var head []*ir.Value
-	sub := make([]*ir.Value, f.NumValues())
-	for j := range d.slots {
-		off, ok := at[j]
-		if !ok {
-			continue
-		}
-		x := base
-		if off += ref.off; off != 0 {
-			c := f.NewValue(rest, ir.OpConst, ir.Int)
-			c.Imm = off
-			x = f.NewValue(rest, ir.OpAdd, ir.PtrMap, base, c)
-			x.Pos = pos
-			head = append(head, c, x)
-		}
-		sub[d.slots[j].slot.ID] = x
-	}
-	rest.Values = append(head, rest.Values...)
-	f.Substitute(sub)
-	// Addresses made from those slots alone are now map values: their alignment
-	// is free.
-	for _, b := range f.Blocks {
-		for _, v := range b.Values {
-			if v.Type != ir.PtrSlot || v.ID >= len(d.of) || d.of[v.ID] == nil || v.Op == ir.OpSlot {
-				continue
-			}
-			moved := true
-			for j := range d.slots {
-				if _, ok := at[j]; d.of[v.ID].has(j) && !ok {
-					moved = false
-				}
-			}
-			if moved {
-				v.Type = ir.PtrMap
-			}
-		}
-	}
-	f.RemoveDead()
-	return key
 }

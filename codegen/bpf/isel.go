@@ -24,6 +24,8 @@ type selector struct {
 	vregs []vreg      // by value ID; 0: not asked for
 	sexts []*ir.Value // by ID of a load: the extension that becomes part of it
 
+	tracked []bool // by value ID: see trackedValues
+
 	out    []*inst // of the current block, last first
 	before []*inst // to precede the instruction being selected
 	pos    source.Span
@@ -61,6 +63,11 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Target) *mfunc {
 		}
 	}
 	dom := ir.NewDom(f)
+	s.tracked = trackedValues(f, dom)
+	if lay.base != nil {
+		s.m.base = s.reg(lay.base)
+		s.m.vregs[s.m.base].fixed = true
+	}
 	unlikely := unlikelyBlocks(f, dom)
 	order := layoutBlocks(f, dom, unlikely)
 	blocks := make([]*mblock, f.NumBlocks())
@@ -122,6 +129,7 @@ func (s *selector) emit(in *inst) {
 func (s *selector) reg(v *ir.Value) vreg {
 	if s.vregs[v.ID] == 0 {
 		s.vregs[v.ID] = s.m.newVreg()
+		s.m.vregs[s.vregs[v.ID]].tracked = s.tracked[v.ID]
 	}
 	return s.vregs[v.ID]
 }
@@ -246,6 +254,7 @@ func (s *selector) address(p *ir.Value, off int64) (operand, int16) {
 	if !fitsS16(off) {
 		// Too far for the instruction: the part that does not fit is added first.
 		v, low := s.m.newVreg(), int64(int16(off))
+		s.m.vregs[v].tracked = true
 		s.before = append(s.before, &inst{op: mALU, alu: asm.Add, dst: v, a: s.moved(base), b: imm(off - low)})
 		return reg(v), int16(low)
 	}

@@ -161,6 +161,8 @@ type vinfo struct {
 	remat   bool // defined by an mLet that can be repeated anywhere
 	noSpill bool // as short as can be
 	checked bool // between a bounds check and the copy that carries what it found
+	tracked bool // a pointer or a bounded number: the kernel's verifier follows it on the stack only
+	fixed   bool // in baseReg
 	hint    asm.Register
 	hinted  bool
 	like    vreg   // better in the same place as this one
@@ -178,7 +180,12 @@ type mfunc struct {
 	frame  map[*ir.Value]int64
 	stack  int64 // bytes of slots below r10, a multiple of 8
 	spills int   // spill slots below those
-	uses   [10]bool
+
+	// A function with more to spill than the stack holds has its scratch memory in
+	// baseReg, from where numbers are spilled to it. base is the vreg that is put
+	// there, 0 where all spill slots are on the stack.
+	base      vreg
+	farSpills int // spill slots in scratch memory
 }
 
 func (f *mfunc) newVreg() vreg {

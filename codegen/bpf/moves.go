@@ -6,11 +6,20 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// spot is where a move goes: a register, or a stack word at an offset from r10.
+// spot is where a move goes: a register, or a word in memory at an offset from
+// r10 or, where far, from baseReg.
 type spot struct {
-	mem bool
-	reg asm.Register
-	off int64
+	mem, far bool
+	reg      asm.Register
+	off      int64
+}
+
+// base returns the register that the word is addressed by.
+func (p spot) base() asm.Register {
+	if p.far {
+		return baseReg
+	}
+	return asm.R10
 }
 
 // move is one of several that happen at once.
@@ -28,6 +37,9 @@ func (m *move) trivial() bool { return m.src.kind == opReg && m.at == m.dst }
 // parallel emits moves that all read before any writes. taken says which
 // registers may not be used on the way: those live through, beside the moves' own.
 func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
+	if e.f.base != 0 {
+		taken[baseReg] = true
+	}
 	pending := moves[:0:0]
 	for _, m := range moves {
 		if !m.trivial() {
@@ -105,10 +117,10 @@ func (e *emitter) move(m move, spare func() (asm.Register, bool)) {
 	}
 	switch {
 	case m.src.kind == opReg && !m.at.mem:
-		e.add(asm.StoreMem(asm.R10, int16(m.dst.off), m.at.reg, asm.DWord))
+		e.add(asm.StoreMem(m.dst.base(), int16(m.dst.off), m.at.reg, asm.DWord))
 		return
 	case m.src.kind == opImm && fitsS32(m.src.imm):
-		e.add(storeImm(asm.R10, int16(m.dst.off), m.src.imm, asm.DWord))
+		e.add(storeImm(m.dst.base(), int16(m.dst.off), m.src.imm, asm.DWord))
 		return
 	}
 	r, ok := spare()
@@ -120,7 +132,7 @@ func (e *emitter) move(m move, spare func() (asm.Register, bool)) {
 		e.add(asm.StoreMem(asm.R10, int16(e.emergency(1)), r, asm.DWord))
 	}
 	e.load(r, m.src, m.at)
-	e.add(asm.StoreMem(asm.R10, int16(m.dst.off), r, asm.DWord))
+	e.add(asm.StoreMem(m.dst.base(), int16(m.dst.off), r, asm.DWord))
 	if !ok {
 		e.add(asm.LoadMem(r, asm.R10, int16(e.emergency(1)), asm.DWord))
 	}
@@ -132,7 +144,7 @@ func (e *emitter) load(r asm.Register, o operand, p spot) {
 	case opReg, opSum:
 		switch {
 		case p.mem:
-			e.add(asm.LoadMem(r, asm.R10, int16(p.off), asm.DWord))
+			e.add(asm.LoadMem(r, p.base(), int16(p.off), asm.DWord))
 		case p.reg != r:
 			e.add(asm.Mov.Reg(r, p.reg))
 		}

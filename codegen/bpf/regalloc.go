@@ -9,6 +9,12 @@ import (
 
 const numRegs = 10 // r0–r9; r10 is the frame pointer
 
+// baseReg holds the scratch memory of a function that spills to it.
+const baseReg = 9
+
+// isFar reports whether what lives in memory is spilled to scratch memory.
+func (f *mfunc) isFar(info *vinfo) bool { return f.base != 0 && !info.tracked }
+
 // callerSaved reports whether a call destroys r.
 func callerSaved(r int) bool { return r <= 5 }
 
@@ -112,6 +118,10 @@ func (a *allocator) scan() (spilled []vreg, err error) {
 		if info.mem {
 			continue
 		}
+		if info.fixed {
+			info.loc, a.done[iv.v] = baseReg, true
+			continue
+		}
 		for r := range a.regs {
 			kept := a.regs[r][:0]
 			for _, o := range a.regs[r] {
@@ -129,7 +139,7 @@ func (a *allocator) scan() (spilled []vreg, err error) {
 		// The cheapest set of intervals to evict, or this one.
 		best, cost := -1, info.weight
 		for r := range numRegs {
-			if callLive && callerSaved(r) {
+			if callLive && callerSaved(r) || a.reserved(r) {
 				continue
 			}
 			sum := 0.0
@@ -169,8 +179,11 @@ func (a *allocator) assign(iv *interval, r int) {
 	a.done[iv.v] = true
 }
 
+// reserved reports whether r holds the same value throughout the function.
+func (a *allocator) reserved(r int) bool { return r == baseReg && a.f.base != 0 }
+
 func (a *allocator) free(iv *interval, r int, callLive bool) bool {
-	if callLive && callerSaved(r) {
+	if callLive && callerSaved(r) || a.reserved(r) {
 		return false
 	}
 	for _, o := range a.regs[r] {
@@ -213,8 +226,17 @@ func (a *allocator) choose(iv *interval, callLive bool) int {
 	return -1
 }
 
-// spillSlots places what was spilled, sharing slots whose ranges are disjoint.
+// spillSlots places what was spilled, on the stack and in scratch memory.
 func (a *allocator) spillSlots() {
+	a.f.spills = a.shareSlots(func(info *vinfo) bool { return !a.f.isFar(info) })
+	if a.f.base != 0 {
+		a.f.farSpills = a.shareSlots(a.f.isFar)
+	}
+}
+
+// shareSlots numbers the spill slots of one kind of memory and returns how many
+// there are. Intervals whose ranges are disjoint share a slot.
+func (a *allocator) shareSlots(here func(*vinfo) bool) int {
 	var slots [][]*interval
 	placed := make([]bool, len(a.f.vregs))
 	fits := func(iv *interval, n int) bool {
@@ -228,11 +250,10 @@ func (a *allocator) spillSlots() {
 	for i := range a.lv.intervals {
 		iv := &a.lv.intervals[i]
 		info := &a.f.vregs[iv.v]
-		if !info.mem {
-			a.f.uses[info.loc] = true
+		if !info.mem || !here(info) {
 			continue
 		}
-		for n := range slots { // what has ended before is in nobody's way
+		for n := range slots { // what has ended is in nobody's way
 			slots[n] = slices.DeleteFunc(slots[n], func(o *interval) bool { return o.end() <= iv.start() })
 		}
 		slot := -1
@@ -251,7 +272,7 @@ func (a *allocator) spillSlots() {
 		slots[slot] = append(slots[slot], iv)
 		info.loc, placed[iv.v] = slot, true
 	}
-	a.f.spills = len(slots)
+	return len(slots)
 }
 
 // spiller rewrites the code so that the spilled registers live in memory.
@@ -291,6 +312,7 @@ func (s *spiller) run() {
 		}
 		home := f.newVreg()
 		f.vregs[home].mem, f.vregs[home].noSpill = true, true
+		f.vregs[home].tracked = f.vregs[v].tracked
 		f.vregs[v].home = home
 		first[v] = true
 		if l := f.vregs[v].like; l != 0 {

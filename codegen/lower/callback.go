@@ -250,6 +250,9 @@ func (cb *callback) outer(f *fn, v *check.Var) *local {
 	hops := 0
 	for p := cb.parent; ; hops++ {
 		if l := p.vars[v]; l != nil && l.off >= 0 {
+			if l.common {
+				return f.reachCommon(hops, p, l)
+			}
 			return f.reach(hops, l)
 		}
 		if p.callback == nil {
@@ -270,6 +273,22 @@ func (f *fn) reach(hops int, l *local) *local {
 			here.mem = f.b.Load(base, l.off, 8, false)
 			here.mem.Type = ir.PtrSlot
 		}
+	})
+	return here
+}
+
+// reachCommon makes a variable in the memory that p shares usable in f. The
+// memory's address is loaded from p's frame when it is first wanted.
+func (f *fn) reachCommon(hops int, p *fn, l *local) *local {
+	here := &local{off: -1, word: l.word}
+	f.prologue(func() {
+		common := f.commonOf[p]
+		if common == nil {
+			common = f.b.Load(f.frameAt(hops), p.commonAt, 8, false)
+			common.Type = ir.PtrSlot
+			f.commonOf[p] = common
+		}
+		here.mem = f.b.AddImm(common, l.off)
 	})
 	return here
 }

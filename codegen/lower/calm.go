@@ -23,11 +23,10 @@ const manyBranches = 120
 const varsMap = "vars"
 
 // calm finds out whether program p keeps variables in a map, and which of them.
-// Those that a while loop assigns are not among them: the verifier has to see that
+// Those that a while loop uses are not among them: the verifier has to see that
 // it ends. Nor are pointers, which would be no pointers any more.
 func (f *fn) calm(p *check.Prog) {
 	branches := 0
-	moved := map[*check.Var]bool{}
 	ast.Inspect(p.Body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.If, *ast.Ternary, *ast.For:
@@ -38,12 +37,6 @@ func (f *fn) calm(p *check.Prog) {
 			}
 		case *ast.While:
 			branches++
-			ast.Inspect(n, func(n ast.Node) bool {
-				if v, ok := n.(*ast.Var); ok {
-					moved[f.info.Vars[v]] = true
-				}
-				return true
-			})
 			return false
 		}
 		return true
@@ -56,7 +49,7 @@ func (f *fn) calm(p *check.Prog) {
 		return // another task could use the same memory meanwhile
 	}
 	f.inMap = func(v *check.Var) bool {
-		return v != nil && v.Type.IsScalar() && v.Type.Kind != types.Pointer && !moved[v] && !f.captured[v] && !v.AddrTaken
+		return v != nil && v.Type.IsScalar() && v.Type.Kind != types.Pointer && !f.inWhile[v] && !f.captured[v] && !v.AddrTaken
 	}
 }
 

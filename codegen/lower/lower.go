@@ -46,7 +46,7 @@ func Lower(p *plan.Program) (*Result, error) {
 	u := &shared{
 		p: p, k: p.Env.Kernel, info: p.Info,
 		res:    &Result{Module: &ir.Module{Maps: slices.Clone(p.Kernel)}},
-		tables: newTables(),
+		tables: newTables(), inWhile: map[*check.Var]bool{},
 	}
 	for _, prog := range p.Progs {
 		u.program(prog)
@@ -66,6 +66,8 @@ type shared struct {
 	info  *check.Info
 	res   *Result
 	diags source.Diags
+
+	inWhile map[*check.Var]bool // used by a while loop
 	tables
 }
 
@@ -161,12 +163,15 @@ type fn struct {
 	out       *ir.Value   // script function: where a result that is not a word goes
 	frame     *ir.Value   // what callbacks reach of this function's variables
 	frameSize int64
+	common    *ir.Value         // the variables that callbacks reach, where there are many; nil: not made
+	commonAt  int64             // where in the frame its address is
+	commonOf  map[*fn]*ir.Value // of a callback: the same of the functions around it
 }
 
 func newFn(u *shared, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type) *fn {
 	return &fn{
 		shared: u, irp: irp, prog: p, b: ir.NewFunc(name, params...),
-		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{}, numbers: map[*ir.Value]bool{},
+		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{}, numbers: map[*ir.Value]bool{}, commonOf: map[*fn]*ir.Value{},
 	}
 }
 

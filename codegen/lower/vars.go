@@ -9,19 +9,27 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// local is where a scratch variable lives: an SSA variable, or memory. What a
-// callback uses is reached through its function's frame: a word is in the
-// frame itself, the frame holds the address of anything larger.
+// local is where a scratch variable lives: an SSA variable, or memory. Callbacks
+// reach a variable of the function around them through that one's frame: a word
+// is in the frame itself, the frame holds the address of anything larger. A frame
+// is on the stack. Where there are many variables, they are in one piece of memory,
+// of which the frame holds the address; but for those of while loops, since the
+// kernel's verifier knows numbers on the stack only, and has to see a loop end.
 type local struct {
-	v    *ir.Var
-	mem  *ir.Value // address, in the function that owns the variable
-	off  int64     // of the word, or of the address, in the frame; -1: not captured
-	word bool
+	v      *ir.Var
+	mem    *ir.Value // address, in the function that owns the variable
+	off    int64     // of the word, or of the address, in the frame; -1: not captured
+	word   bool
+	common bool // off is the variable's offset in that memory
 }
+
+// maxInFrame is how many variables callbacks may use through the frame alone.
+const maxInFrame = 24
 
 // captures finds the variables that are used on both sides of a loop body that
 // becomes a function of its own. A variable belongs to the innermost function
-// that all of its uses share; params belong to the outermost.
+// that all of its uses share; params belong to the outermost. It also notes in
+// inWhile what while loops use.
 func (u *shared) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var]bool {
 	type use struct {
 		chain []*ast.For
@@ -54,6 +62,13 @@ func (u *shared) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var
 				if v := u.info.Vars[c]; v != nil {
 					note(v)
 				}
+			case *ast.While:
+				ast.Inspect(c, func(n ast.Node) bool {
+					if v, ok := n.(*ast.Var); ok {
+						u.inWhile[u.info.Vars[v]] = true
+					}
+					return true
+				})
 			case *ast.For:
 				if c == n {
 					return true
@@ -100,6 +115,14 @@ func (f *fn) local(v *check.Var, init bool) *local {
 	l := &local{off: -1, word: v.Type.IsScalar()}
 	f.vars[v] = l
 	switch {
+	case f.captured[v] && len(f.captured) > maxInFrame && !f.inWhile[v]:
+		l.common = true
+		f.prologue(func() {
+			size := types.RoundUp(max(v.Type.Size, 1), 8)
+			l.off = f.extendCommon(size)
+			l.mem = f.b.AddImm(f.common, l.off)
+			f.b.Zero(l.mem, 0, size)
+		})
 	case f.captured[v]:
 		f.prologue(func() {
 			size := int64(8)
@@ -144,6 +167,19 @@ func (f *fn) extendFrame(size int64) int64 {
 	off := f.frameSize
 	f.frameSize += size
 	f.frame.Imm = f.frameSize
+	return off
+}
+
+// extendCommon adds size bytes to the memory shared with callbacks and returns
+// where they are. It runs in the prologue.
+func (f *fn) extendCommon(size int) int64 {
+	if f.common == nil {
+		f.commonAt = f.extendFrame(8)
+		f.common = f.b.Slot(0)
+		f.b.Store(f.frame, f.commonAt, 8, f.common)
+	}
+	off := f.common.Imm
+	f.common.Imm += int64(size)
 	return off
 }
 

@@ -1,0 +1,205 @@
+package bpf
+
+import "github.com/gotrace/gotrace/codegen/ir"
+
+// scratchRef is the part of the scratch map that a function has.
+type scratchRef struct {
+	m     *ir.Map
+	key   int64 // element
+	off   int64 // of the function's first byte in the element
+	byCPU bool  // the element is the one of this CPU's number
+
+	spills int64 // bytes at its beginning that values are spilled to
+}
+
+// insertScratch adds the lookup of the scratch map and replaces the slots that
+// are there by addresses in it. The lookup goes to the nearest block that
+// dominates all users, is in no loop, and cannot be reached with a ring buffer
+// record in hand, since a failed lookup ends the program. Where values are
+// spilled to scratch memory, it is the first thing that the function does.
+func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (key, base *ir.Value) {
+	away := map[*ir.Value]bool{}
+	for j := range at {
+		away[d.slots[j].slot] = true
+	}
+	dom := ir.NewDom(f)
+	var home *ir.Block
+	meet := func(b *ir.Block) {
+		if home == nil {
+			home = b
+		} else {
+			home = dom.Common(home, b)
+		}
+	}
+	for _, b := range dom.RPO {
+		for _, v := range b.Values {
+			for i, x := range v.Args {
+				switch {
+				case !away[x]:
+				case v.Op == ir.OpPhi:
+					meet(b.Preds[i])
+				default:
+					meet(b)
+				}
+			}
+		}
+	}
+	if home == nil || ref.spills > 0 {
+		home = f.Blocks[0]
+	}
+	holding := map[*ir.Block]bool{} // reachable after a reservation
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Op == ir.OpCall && v.Help == ir.RingReserve {
+				work := append([]*ir.Block(nil), b.Succs...)
+				for len(work) > 0 {
+					s := work[len(work)-1]
+					work = work[:len(work)-1]
+					if !holding[s] {
+						holding[s] = true
+						work = append(work, s.Succs...)
+					}
+				}
+			}
+		}
+	}
+	for dom.IDom(home) != nil && (dom.LoopDepth(home) > 0 || holding[home]) {
+		home = dom.IDom(home)
+	}
+
+	// Phis and parameters stay in front.
+	n := 0
+	for n < len(home.Values) && (home.Values[n].Op == ir.OpPhi || home == f.Blocks[0] && home.Values[n].Op == ir.OpParam) {
+		n++
+	}
+	for i := n; i < len(home.Values) && home == f.Blocks[0]; i++ {
+		if v := home.Values[i]; v.Op == ir.OpParam {
+			copy(home.Values[n+1:i+1], home.Values[n:i])
+			home.Values[n] = v
+			n++
+		}
+	}
+	pos := home.Pos
+	if n < len(home.Values) {
+		pos = home.Values[n].Pos
+	}
+	rest := home.SplitAt(n)
+	none := f.AddBlock()
+	none.Unlikely = true
+	add := func(b *ir.Block, op ir.Op, t ir.Type, args ...*ir.Value) *ir.Value {
+		v := f.NewValue(b, op, t, args...)
+		v.Pos = pos
+		b.Values = append(b.Values, v)
+		return v
+	}
+	key = add(home, ir.OpSlot, ir.PtrSlot)
+	key.Imm, key.Imm2 = 8, 8
+	var index *ir.Value
+	if ref.byCPU {
+		index = add(home, ir.OpCall, ir.Int)
+		index.Help = ir.SmpProcessorID
+	} else {
+		index = add(home, ir.OpConst, ir.Int)
+		index.Imm = ref.key
+	}
+	add(home, ir.OpStore32, ir.Void, key, index)
+	m := add(home, ir.OpMapPtr, ir.MapRef)
+	m.Map = ref.m
+	base = add(home, ir.OpCall, ir.PtrMapNil, m, key)
+	base.Help = ir.MapLookup
+	home.BranchTo(base, rest, none)
+	zero := add(none, ir.OpConst, ir.Int)
+	none.Term, none.Cond = ir.TermRet, zero
+
+	if ref.spills > 0 && ref.off > 0 {
+		c := f.NewValue(rest, ir.OpConst, ir.Int)
+		c.Imm = ref.off
+		base = f.NewValue(rest, ir.OpAdd, ir.PtrMap, base, c)
+		base.Pos = pos
+		rest.Values = append([]*ir.Value{c, base}, rest.Values...)
+		ref.off = 0
+	}
+	offset := map[*ir.Value]int64{}
+	for j, off := range at {
+		offset[d.slots[j].slot] = ref.off + ref.spills + off
+	}
+	addressSlots(f, rest, base, offset, d)
+	// Addresses made from those slots alone are now map values: their alignment
+	// is free.
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Type != ir.PtrSlot || v.ID >= len(d.of) || d.of[v.ID] == nil || v.Op == ir.OpSlot {
+				continue
+			}
+			moved := true
+			d.each(d.of[v.ID], func(u *slotUse) { moved = moved && away[u.slot] })
+			if moved {
+				v.Type = ir.PtrMap
+			}
+		}
+	}
+	f.RemoveDead()
+	return key, base
+}
+
+// addressSlots replaces slots by base and their offset, added at the start of block
+// rest.
+func addressSlots(f *ir.Func, rest *ir.Block, base *ir.Value, offset map[*ir.Value]int64, d *derived) {
+	var head []*ir.Value
+	sub := make([]*ir.Value, f.NumValues())
+	for j := range d.slots {
+		slot := d.slots[j].slot
+		off, ok := offset[slot]
+		if !ok {
+			continue
+		}
+		x := base
+		if off != 0 {
+			c := f.NewValue(rest, ir.OpConst, ir.Int)
+			c.Imm = off
+			x = f.NewValue(rest, ir.OpAdd, ir.PtrMap, base, c)
+			x.Pos = base.Pos
+			head = append(head, c, x)
+		}
+		sub[slot.ID] = x
+	}
+	rest.Values = append(head, rest.Values...)
+	f.Substitute(sub)
+}
+
+// sinkSums computes sums of a pointer and a constant where they are used: kept from
+// one use to the next, each would want a register or a word of the stack.
+func sinkSums(f *ir.Func) {
+	atEnd := map[*ir.Block][]*ir.Value{} // for phis of the blocks after it
+	for _, b := range f.Blocks {
+		var out []*ir.Value
+		for _, v := range b.Values {
+			for i, x := range v.Args {
+				base, off := peel(x, 0)
+				if base == x || off == 0 || (v.Op == ir.OpAdd || v.Op == ir.OpSub) && v.Args[1].Op == ir.OpConst {
+					continue
+				}
+				user := b
+				if v.Op == ir.OpPhi {
+					user = b.Preds[i]
+				}
+				c := f.NewValue(user, ir.OpConst, ir.Int)
+				c.Imm = off
+				sum := f.NewValue(user, ir.OpAdd, x.Type, base, c)
+				sum.Pos = v.Pos
+				v.Args[i] = sum
+				if v.Op == ir.OpPhi {
+					atEnd[user] = append(atEnd[user], c, sum)
+				} else {
+					out = append(out, c, sum)
+				}
+			}
+			out = append(out, v)
+		}
+		b.Values = out
+	}
+	for b, list := range atEnd {
+		b.Values = append(b.Values, list...)
+	}
+	f.RemoveDead()
+}
