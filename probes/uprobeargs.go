@@ -14,11 +14,8 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Copies that the optimiser specialised take other parameters than written.
-	for _, mark := range []string{".isra.", ".constprop.", ".part."} {
-		if strings.Contains(p.Func, mark) {
-			return nil, usage("args can not be used here: %s is a copy that the compiler specialised, and takes its parameters in its own way", p.Func)
-		}
+	if strings.Contains(p.Func, ".part.") {
+		return nil, usage("args can not be used here: %s is a part of a function, and takes its parameters in its own way", p.Func)
 	}
 	t := fn.Args(a, p.Func, p.Aux.(*uprobePlace).goABI)
 	if t == nil {

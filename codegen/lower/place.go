@@ -306,7 +306,7 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 		addr := f.load(ctx.at(l.Base, types.TUint64))
 		return place{t: fld.Type, ptr: addr, off: l.Disp, space: types.User}
 	}
-	if len(l.Parts) == 1 && fld.Type.IsScalar() {
+	if len(l.Parts) == 1 && !l.Parts[0].Fixed && fld.Type.IsScalar() {
 		return ctx.at(l.Parts[0].From, fld.Type)
 	}
 	tmp := f.temp(types.RoundUp(max(fld.Type.Size, 8), 8))

@@ -107,8 +107,12 @@ type Loc struct {
 }
 
 // Part is a piece of an object: Size bytes at Off in the object, the lowest
-// ones of the word at From in the context.
-type Part struct{ From, Off, Size int }
+// ones of the word at From in the context or, if Fixed, those of Value.
+type Part struct {
+	From, Off, Size int
+	Fixed           bool
+	Value           uint64
+}
 
 // Composite is the shared, lazily resolved body of a struct or union.
 type Composite struct {

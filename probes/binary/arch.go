@@ -87,7 +87,7 @@ func (a *Arch) IsArg(regs []string, n int, l *types.Loc) bool {
 	case l == nil || l.Err != "":
 		return false
 	case n < len(regs):
-		return len(l.Parts) == 1 && l.Parts[0].From == a.regs[regs[n]]
+		return len(l.Parts) == 1 && !l.Parts[0].Fixed && l.Parts[0].From == a.regs[regs[n]]
 	}
 	return l.Memory && l.Base == a.regs[a.sp] && l.Disp == a.stackArg(n-len(regs))
 }

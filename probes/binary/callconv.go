@@ -372,8 +372,7 @@ func (p *passing) assignGo(t *dwarfType, off int, l *types.Loc, depth int) bool 
 	return true
 }
 
-// StoreParts emits code that puts an object together from its pieces in the
-// context.
+// StoreParts emits code that puts an object together from its pieces.
 func StoreParts(b *ir.Builder, ctx *ir.Value, parts []types.Part, dst *ir.Value, off int64) {
 	for _, part := range parts {
 		for at := 0; at < part.Size; {
@@ -381,7 +380,11 @@ func StoreParts(b *ir.Builder, ctx *ir.Value, parts []types.Part, dst *ir.Value,
 			for n > part.Size-at || at%n != 0 || (part.Off+at)%n != 0 {
 				n /= 2
 			}
-			b.Store(dst, off+int64(part.Off+at), n, b.Load(ctx, int64(part.From+at), n, false))
+			piece := b.Const(int64(part.Value >> (8 * at)))
+			if !part.Fixed {
+				piece = b.Load(ctx, int64(part.From+at), n, false)
+			}
+			b.Store(dst, off+int64(part.Off+at), n, piece)
 			at += n
 		}
 	}

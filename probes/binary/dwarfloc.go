@@ -50,6 +50,11 @@ func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, siz
 		var field *dwarf.Field
 		if e != nil {
 			field = e.AttrField(dwarf.AttrLocation)
+			if v := e.Val(dwarf.AttrConstValue); v != nil {
+				places[i], found[i] = fixedAt(v, sizes[i])
+				optimised = true
+				continue
+			}
 		}
 		if field == nil {
 			found[i] = leftOut
@@ -244,8 +249,83 @@ func (g *DebugInfo) address(fn Function, index uint64) uint64 {
 	return c.addr()
 }
 
+// fixedAt returns a parameter that is the same in every call.
+func fixedAt(v any, size int) (*types.Loc, located) {
+	var data []byte
+	switch v := v.(type) {
+	case int64:
+		data = binary.LittleEndian.AppendUint64(nil, uint64(v))
+	case []byte:
+		data = v
+	case string:
+		data = append([]byte(v), 0)
+	}
+	if size <= 0 || size > len(data) {
+		return nil, leftOut
+	}
+	l := &types.Loc{}
+	for at := 0; at < size; at += 8 {
+		l.Parts = append(l.Parts, fixedPart(at, min(8, size-at), data[at:]))
+	}
+	return l, atPlace
+}
+
+// fixedPart returns a piece whose bytes are the first ones of data.
+func fixedPart(off, size int, data []byte) types.Part {
+	var word [8]byte
+	copy(word[:], data[:min(8, len(data))])
+	return types.Part{Off: off, Size: size, Fixed: true, Value: binary.LittleEndian.Uint64(word[:])}
+}
+
+// constant reads an expression that is a constant value, or leaves c as it is.
+func (c *cursor) constant() (value uint64, ok bool) {
+	old := *c
+	signed := func(size uint64) uint64 {
+		var word [8]byte
+		shift := 64 - 8*size
+		copy(word[:], c.take(size))
+		return uint64(int64(binary.LittleEndian.Uint64(word[:])<<shift) >> shift)
+	}
+	unsigned := func(size uint64) uint64 {
+		var word [8]byte
+		copy(word[:], c.take(size))
+		return binary.LittleEndian.Uint64(word[:])
+	}
+	switch op := c.byte(); {
+	case op >= 0x30 && op <= 0x4f: // lit0 …
+		value = uint64(op - 0x30)
+	case op >= 0x08 && op <= 0x0f: // const1u, const1s, const2u …
+		size := uint64(1) << ((op - 0x08) / 2)
+		if op%2 == 0 {
+			value = unsigned(size)
+		} else {
+			value = signed(size)
+		}
+	case op == 0x10: // constu
+		value = c.uleb()
+	case op == 0x11: // consts
+		value = uint64(c.sleb())
+	case op == 0x9e: // implicit_value
+		n := c.uleb()
+		if n == 0 || n > 8 {
+			*c = old
+			return 0, false
+		}
+		value = unsigned(n)
+		return value, !c.bad
+	default:
+		*c = old
+		return 0, false
+	}
+	if c.byte() != 0x9f || c.bad { // stack_value: the constant is no address
+		*c = old
+		return 0, false
+	}
+	return value, true
+}
+
 // evaluate reads a location expression that is plain: a register, memory at a
-// register, or pieces in registers. Where it is not of the entry alone but of
+// register, a constant, or pieces in registers and of constants. Where it is not of the entry alone but of
 // all of the function, memory is what the function has set up for itself.
 func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntry bool) (*types.Loc, located) {
 	if expr == nil {
@@ -255,9 +335,14 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 	l := &types.Loc{}
 	at := 0 // bytes of the object found so far
 	for len(c.data) > 0 && !c.bad {
-		op := c.byte()
 		reg := -1
+		fixed, isFixed := c.constant()
+		var op byte
+		if !isFixed {
+			op = c.byte()
+		}
 		switch {
+		case isFixed:
 		case op >= 0x50 && op <= 0x6f: // reg0 …
 			reg = int(op - 0x50)
 		case op == 0x90: // regx
@@ -294,7 +379,9 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 			return nil, leftOut
 		}
 		name, ok := a.dwarfReg(reg)
-		if !ok {
+		if isFixed {
+			l.Parts = append(l.Parts, types.Part{Off: at, Size: n, Fixed: true, Value: fixed})
+		} else if !ok {
 			l.Err = errFloat
 		} else {
 			l.Parts = append(l.Parts, types.Part{From: a.regs[name], Off: at, Size: n})

@@ -89,6 +89,10 @@ func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
 	if conv == convC || conv == convRust {
 		places, found, sound = g.entryPlaces(a, fn, params, sizes)
 	}
+	// Copies that the optimiser specialised take only what the debug info has a place for.
+	if strings.Contains(symbol, ".isra.") || strings.Contains(symbol, ".constprop.") {
+		sound = false
+	}
 	for i, e := range params {
 		dt := g.typeOf(e, 0)
 		f := types.Field{Name: g.name(e), Type: dt.t}

@@ -41,6 +41,8 @@ var fixtures = map[string][2]string{
 	"widths-O2": {"gcc -g -O2 widths.c", "-static"},
 	"texts-O1":  {"gcc -g -O1 texts.c", "-static"},
 	"shapes-O1": {"gcc -g -O1 shapes.c", "-static"},
+	"consts-4":  {"gcc -gdwarf-4 -O2 consts.c", "-static"},
+	"consts-5":  {"gcc -gdwarf-5 -O2 consts.c", "-static"},
 	"lines-O0":  {"gcc -g -O0 lines.c", "-static"},
 	"lines-O1":  {"gcc -g -O1 lines.c", "-static"},
 	"cpp-O0":    {"g++ -g -O0 params.cpp", "-static"},
