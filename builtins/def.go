@@ -94,7 +94,10 @@ type Def struct {
 	// time. If the user ends the session, records of it that are pending are
 	// dropped.
 	Outside bool
-	Doc     Doc
+	// Refusals explain, in terms of the script, why a kernel may refuse a program
+	// that calls it.
+	Refusals []Refusal
+	Doc      Doc
 
 	// Check is the type rule. Argument types are known; errors are reported
 	// through the checker; the result is TInvalid then, TVoid for no value.
@@ -235,3 +238,15 @@ type InnerPID struct {
 
 // PIDNamespace names a pid namespace by its file below /proc/PID/ns.
 type PIDNamespace struct{ Dev, Ino uint64 }
+
+// Refusal is a reason for which the verifier refuses calls of a helper.
+type Refusal struct {
+	Helper string   // as the verifier's log names it
+	Why    []string // parts of the reason in the log, of which one is enough
+	Msg    string
+	Hint   string // what to do about it, if there is anything
+}
+
+// noHelper are the reasons that the verifier gives where the kernel was built
+// or locked down without a helper.
+var noHelper = []string{"unknown func ", "program of this type cannot use helper "}

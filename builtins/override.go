@@ -15,6 +15,10 @@ func override() *Def {
 			Summary:  "Makes the traced function return this at once instead of running; for kprobes on functions that allow error injection. Needs --unsafe.",
 			Examples: []string{`kprobe:should_failslab { override(12); }`},
 		},
+		Refusals: []Refusal{{
+			Helper: "bpf_override_return", Why: noHelper,
+			Msg: "the kernel does not offer override(): it needs CONFIG_BPF_KPROBE_OVERRIDE",
+		}},
 		Check: func(c Checker, call *Call) *types.Type {
 			if ctx := c.Context(); ctx == nil || !ctx.Kind.Overrides {
 				c.Errorf(call.Span, "override can only be used in kprobes")

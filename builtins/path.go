@@ -16,6 +16,15 @@ func path() *Def {
 			Summary:  "The full path of a struct path, in fentry, fexit and iterators; at most max_strlen characters, or size.",
 			Examples: []string{`fentry:filp_close { printf("%s\n", path(args.filp.f_path)); }`},
 		},
+		Refusals: []Refusal{{
+			Helper: "bpf_d_path", Why: []string{"helper call is not allowed in probe"},
+			Msg:  "the kernel does not allow path() in this function",
+			Hint: "it does in filp_close, dentry_open, vfs_truncate, vfs_fallocate, vfs_getattr, security_file_open, security_file_permission and iterators",
+		}, {
+			Helper: "bpf_d_path", Why: []string{"R1 type=", "R1 must"},
+			Msg:  "the kernel does not trust this pointer: path() takes what args or curtask lead to, not what comes from a map or, on newer kernels, retval",
+			Hint: "call path() where args has the file",
+		}},
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			if ctx == nil || ctx.Kind.Paths == (probes.Version{}) {

@@ -16,6 +16,10 @@ func writeUser() *Def {
 			Summary:  "Overwrites memory of the current process with the bytes of a variable, as many as the literal size says; whether that worked. Needs --unsafe.",
 			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; $ok = write_user(arg0, $x, 8); }`},
 		},
+		Refusals: []Refusal{{
+			Helper: "bpf_probe_write_user", Why: noHelper,
+			Msg: "the kernel does not offer write_user(): it is locked down",
+		}},
 		Check: func(c Checker, call *Call) *types.Type {
 			if !needsTask(c, call) || len(call.Args) < 3 || !wantAddress(c, call, 0) {
 				return types.TInvalid

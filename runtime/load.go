@@ -341,32 +341,35 @@ func (s *Session) loadError(p *object.Program, err error) error {
 	}
 	n, why := rejection(ve.Log)
 	d := source.Diag{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier refuses %s: %s", point, why)}
-	lacks := lackingHelper(why)
-	if lacks != "" {
-		d.Msg = fmt.Sprintf("cannot load %s: %s", point, lacks)
+	if r := explained(s.opt.Defs.All(), ve.Log, n, why); r != nil {
+		d.Msg, d.Hint = fmt.Sprintf("cannot load %s: %s", point, r.Msg), r.Hint
+	} else if !s.opt.Verbose && s.opt.VerifierLog == nil {
+		d.Hint = "-v shows the verifier's log"
 	}
 	if at := p.LineAt(n); at.IsValid() {
 		d.Span = at
 	}
-	if !s.opt.Verbose && s.opt.VerifierLog == nil && lacks == "" {
-		d.Hint = "-v shows the verifier's log"
-	}
 	return source.DiagError{d}
 }
 
-// lackingHelper says what a kernel lacks that does not offer a helper which
-// depends on how it was built or locked down, "" for any other refusal.
-func lackingHelper(why string) string {
-	if !strings.HasPrefix(why, "unknown func ") && !strings.HasPrefix(why, "program of this type cannot use helper ") {
-		return ""
+// explained returns what a builtin says about the verifier's reason why at
+// instruction insn, or nil if none says anything.
+func explained(defs []*builtins.Def, log []string, insn int, why string) *builtins.Refusal {
+	text := why
+	for _, line := range slices.Backward(log) {
+		if strings.HasPrefix(strings.TrimSpace(line), fmt.Sprintf("%d: (", insn)) {
+			text += line
+			break
+		}
 	}
-	switch {
-	case strings.Contains(why, "bpf_override_return"):
-		return "the kernel does not offer override(): it needs CONFIG_BPF_KPROBE_OVERRIDE"
-	case strings.Contains(why, "bpf_probe_write_user"):
-		return "the kernel does not offer write_user(): it is locked down"
+	for _, d := range defs {
+		for i, r := range d.Refusals {
+			if strings.Contains(text, r.Helper) && slices.ContainsFunc(r.Why, func(part string) bool { return strings.Contains(why, part) }) {
+				return &d.Refusals[i]
+			}
+		}
 	}
-	return ""
+	return nil
 }
 
 // rejection finds the last instruction a verifier log names, and the reason it

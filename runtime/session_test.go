@@ -560,3 +560,29 @@ func TestRejection(t *testing.T) {
 		}
 	}
 }
+
+// TestExplained matches every reason of every builtin against a log with it, and
+// against one of a helper that no builtin names.
+func TestExplained(t *testing.T) {
+	found := 0
+	for _, d := range builtins.All() {
+		for i := range d.Refusals {
+			r := &d.Refusals[i]
+			for _, why := range r.Why {
+				found++
+				log := func(helper string) []string {
+					return []string{"7: (85) call " + helper + "#1", why + helper + "#1", "processed 8 insns"}
+				}
+				if got := explained(builtins.All(), log(r.Helper), 7, why+r.Helper+"#1"); got == nil || got.Msg != r.Msg {
+					t.Errorf("%s: %q of %s is explained by %v", d.Name, why, r.Helper, got)
+				}
+				if got := explained(builtins.All(), log("bpf_none"), 7, why+"bpf_none#1"); got != nil {
+					t.Errorf("%s: %q of another helper is explained by %q", d.Name, why, got.Msg)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no builtin explains a refusal")
+	}
+}
