@@ -12,40 +12,58 @@
 // is used past a null check only as the value that was checked.
 package opt
 
-import "github.com/gotrace/gotrace/codegen/ir"
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+)
 
 // Pass is a step of the pipeline.
 type Pass struct {
-	Name string
-	Run  func(*ir.Func) bool
+	Name  string
+	Run   func(*ir.Func) bool
+	After []string // passes that have to run earlier in a round
+	Why   string   // what it needs of them, or gives to others
 }
 
 const maxRounds = 8
 
-// Passes is the pipeline for the programs of m, in order:
-//
-//	fold    first, so that the others meet canonical forms: constants on the
-//	        right, no redundant extensions, phis of one value gone
-//	branch  needs the constant conditions that fold finds; fewer joins let the
-//	        passes after it see further
-//	cse     one computation each; makes equal addresses and keys the same value,
-//	        which is how memory recognises them
-//	reads   one helper call for the members of an object; needs their addresses
-//	        to start from one value
-//	memory  loads known from earlier stores and loads, repeated map lookups
-//	store   stores nobody reads any more, now that loads are gone
-//	dead    values whose last user one of the above removed
+// Passes returns the pipeline for the programs of m, in order.
 func Passes(m *ir.Module) []Pass {
 	leaks := leaksAddresses(m)
 	return []Pass{
-		{"fold", fold},
-		{"branch", branch},
-		{"cse", cse},
-		{"reads", func(f *ir.Func) bool { return reads(f, leaks) }},
-		{"memory", memory},
-		{"store", deadStores},
-		{"dead", dead},
+		{Name: "fold", Run: fold,
+			Why: "the others want canonical forms: constants on the right, no redundant extensions, no phis of one value"},
+		{Name: "branch", Run: branch, After: []string{"fold"},
+			Why: "it needs the constant conditions that fold finds; the passes after it see further where fewer blocks join"},
+		{Name: "cse", Run: cse, After: []string{"fold", "branch"},
+			Why: "equal addresses and keys become the same value, by which memory recognises them"},
+		{Name: "reads", Run: func(f *ir.Func) bool { return reads(f, leaks) }, After: []string{"cse"},
+			Why: "the addresses of an object's members have to start from one value"},
+		{Name: "memory", Run: memory, After: []string{"cse", "reads"},
+			Why: "it finds what is at an address by the value that the address is"},
+		{Name: "store", Run: deadStores, After: []string{"memory"},
+			Why: "a store is dead once memory has removed the loads that read it"},
+		{Name: "dead", Run: dead, After: []string{"fold", "branch", "cse", "reads", "memory", "store"},
+			Why: "each of them leaves values without users"},
 	}
+}
+
+// checkOrder reports the first pass that does not come after the passes it has to.
+func checkOrder(passes []Pass) error {
+	ran := map[string]bool{}
+	for _, p := range passes {
+		for _, name := range p.After {
+			if !ran[name] {
+				return fmt.Errorf("opt: pass %s has to run after %s", p.Name, name)
+			}
+		}
+		if ran[p.Name] {
+			return fmt.Errorf("opt: two passes are named %s", p.Name)
+		}
+		ran[p.Name] = true
+	}
+	return nil
 }
 
 // Run optimises all programs of m in place.

@@ -1,0 +1,32 @@
+package opt
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+)
+
+// TestOrder checks that the pipeline keeps the order that its rows ask for, and
+// that checkOrder finds each pass that is moved in front of one it needs.
+func TestOrder(t *testing.T) {
+	passes := Passes(&ir.Module{})
+	if err := checkOrder(passes); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range passes {
+		if i > 0 && len(p.After) == 0 {
+			t.Errorf("%s does not say what it has to run after", p.Name)
+		}
+		for _, name := range p.After {
+			k := slices.IndexFunc(passes, func(q Pass) bool { return q.Name == name })
+			moved := slices.Insert(slices.Delete(slices.Clone(passes), i, i+1), k, p)
+			if checkOrder(moved) == nil {
+				t.Errorf("%s may run before %s", p.Name, name)
+			}
+		}
+	}
+	if checkOrder(append(passes, passes[0])) == nil {
+		t.Error("two passes may have the same name")
+	}
+}
