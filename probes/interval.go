@@ -117,7 +117,7 @@ func timerKind(name, alias, doc string) *Kind {
 	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
 	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
 		for _, u := range []string{"hz", "ms", "s", "us"} {
-			if listed(parts[1:], u) && !yield(name+":"+u+":") {
+			if listedValue(parts[1:], u) && !yield(name+":"+u+":") {
 				break
 			}
 		}

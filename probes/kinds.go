@@ -114,6 +114,15 @@ func noWildcards(k *Kind, parts []string) error {
 	return nil
 }
 
+// listedValue is listed for attach points that end in a value which the list
+// leaves empty, as in "interval:ms:"; a pattern may leave it out.
+func listedValue(pattern []string, point ...string) bool {
+	if n := len(point); len(pattern) == n+1 && Match(pattern[n], "") {
+		pattern = pattern[:n]
+	}
+	return listed(pattern, point...)
+}
+
 // listed reports whether a listing's search pattern selects an attach point
 // with these parts. The pattern may leave out leading parts, as in "kprobe:vfs_*"
 // for kprobe:vmlinux:vfs_read; without parts it selects everything.

@@ -45,9 +45,6 @@ func kprobeKind(ret bool) *Kind {
 		if p.HasAddr || knownFunction(e, p.Target, p.Func) {
 			return ""
 		}
-		if !loaded(e, p.Target) {
-			return fmt.Sprintf("specified module %s in probe %s is not loaded.", p.Target, p.Name)
-		}
 		return fmt.Sprintf(`%s is not traceable (either non-existing, inlined, or marked as "notrace"); attaching to it will likely fail`, p.Func)
 	}
 	k.Context = func(e *Env, p *Point) (*Context, error) { return kprobeContext(e, p, ret) }
@@ -157,6 +154,15 @@ func loaded(e *Env, module string) bool {
 	return module == "" || module == "vmlinux" || isWild(module) || slices.Contains(e.Kernel.Modules(), module)
 }
 
+// notLoaded is the module of a probe, which the kernel has not loaded.
+type notLoaded struct{ module, probe string }
+
+func (n notLoaded) Error() string {
+	return fmt.Sprintf("specified module %s in probe %s is not loaded.", n.module, n.probe)
+}
+
+func (n notLoaded) Unwrap() error { return ErrNotFound }
+
 // writtenOut is the Aux of a function that no wildcard stands for.
 const writtenOut kprobeAux = "written out"
 
@@ -174,6 +180,9 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	}
 	if !isWild(p.Func) && !isWild(p.Target) {
 		if !e.Unsafe && !knownFunction(e, p.Target, p.Func) {
+			if !loaded(e, p.Target) {
+				return nil, notLoaded{p.Target, p.Name}
+			}
 			return nil, nil
 		}
 		p.Aux = writtenOut

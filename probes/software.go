@@ -115,7 +115,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 	}
 	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
 		for _, n := range names {
-			if listed(parts[1:], n) && !yield(name+":"+n+":") {
+			if listedValue(parts[1:], n) && !yield(name+":"+n+":") {
 				break
 			}
 		}

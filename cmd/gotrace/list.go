@@ -67,7 +67,7 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 		fmt.Fprintf(w, "%s\n\n", strings.TrimRight(decl, "\n"))
 	}
 	if !found {
-		a.nothing(pattern)
+		a.nothing(pattern, "")
 	}
 	return nil
 }
@@ -82,7 +82,8 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	provider, rest, _ := strings.Cut(pattern, ":")
 	kinds := probes.Matching(provider)
 	if len(kinds) == 0 {
-		return fmt.Errorf("no kind of probe matches %q", provider)
+		a.nothing(pattern, ": there is no kind of probe of that name")
+		return nil
 	}
 	wild, found := strings.Contains(provider, "*"), false
 	for _, k := range kinds {
@@ -104,15 +105,15 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 		}
 	}
 	if !found {
-		a.nothing(pattern)
+		a.nothing(pattern, "")
 	}
 	return nil
 }
 
-// nothing says that a list is empty, which is no failure.
-func (a *app) nothing(pattern string) {
+// nothing says that a list is empty, which is no failure, and why.
+func (a *app) nothing(pattern, why string) {
 	if !a.opt.quiet {
-		a.report.warnf("nothing matches '%s'", pattern)
+		a.report.warnf("nothing matches '%s'%s", pattern, why)
 	}
 }
 

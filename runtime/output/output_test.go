@@ -210,6 +210,7 @@ stdin:1:27-30: WARNING: division
 begin { errorf("x"); $a = 1/0 }
                           ~~~
 stdin:1:22-24: WARNING: full
+Additional Info - helper: map_update_elem, retcode: -7
 begin { errorf("x"); $a = 1/0 }
                      ~~
 Lost 7 events

@@ -114,6 +114,12 @@ func (t *TextSink) Message(m Message) {
 		}
 	default:
 		if !t.opt.NoWarnings {
+			if m.Helper != "" {
+				text += "\nAdditional Info - helper: " + m.Helper
+				if m.Code != 0 {
+					text += fmt.Sprintf(", retcode: %d", m.Code)
+				}
+			}
 			io.WriteString(t.err, source.Diag{Span: m.At, Severity: source.Warning, Msg: text}.Render())
 		}
 	}

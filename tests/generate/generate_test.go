@@ -260,9 +260,13 @@ var errLacking = errors.New("this kernel lacks something")
 
 var lacking = regexp.MustCompile(`operation not permitted|the kernel does not offer`)
 
-// run loads obj, and plays it if it starts by itself and does no harm.
+// run loads obj, and plays it if it starts by itself, waits for nothing and does
+// no harm.
 func run(obj *object.Object, p program) (ran bool, err error) {
-	ran = p.attach == "begin" && !p.unsafe
+	waits := slices.ContainsFunc(obj.Programs, func(p *object.Program) bool {
+		return slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Kind != "begin" && at.Kind != "end" })
+	})
+	ran = p.attach == "begin" && !waits && !p.unsafe
 	w := output.NewWriter(io.Discard, output.Full)
 	if len(p.body)%2 == 0 {
 		return ran, play(obj, output.NewText(w, io.Discard, output.Style{}), ran)
