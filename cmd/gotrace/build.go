@@ -155,6 +155,8 @@ func writeTool(path string, t *tool) error {
 	}
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		return fmt.Errorf("cannot write '%s': it is not a file", path)
+	} else if own, ownErr := self.Stat(); err == nil && ownErr == nil && os.SameFile(st, own) {
+		return fmt.Errorf("cannot write '%s': it is the gotrace that builds the tool", path)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err == nil {

@@ -249,3 +249,35 @@ func TestDamagedTool(t *testing.T) {
 		t.Errorf("status %d, %q", status, errs)
 	}
 }
+
+// TestBuildOverItself checks that gotrace does not write a tool over its own binary,
+// whatever the name that leads there.
+func TestBuildOverItself(t *testing.T) {
+	dir := t.TempDir()
+	own := filepath.Join(dir, "gotrace")
+	exe, err := os.ReadFile(selfExe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(own, exe, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]func(string) error{
+		"gotrace": func(string) error { return nil },
+		"link":    func(path string) error { return os.Link(own, path) },
+		"symlink": func(path string) error { return os.Symlink(own, path) },
+	}
+	for name, make := range names {
+		path := filepath.Join(dir, name)
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, status := runs(t, own, "build", "--source-only", "-o", path, "-e", "begin { exit(); }")
+		if want := "ERROR: cannot write '" + path + "': it is the gotrace that builds the tool\n"; status != 1 || errs != want {
+			t.Errorf("%s: status %d, %q, want %q", name, status, errs, want)
+		}
+		if now, err := os.ReadFile(own); err != nil || !bytes.Equal(now, exe) {
+			t.Fatalf("%s: the binary has changed (%v)", name, err)
+		}
+	}
+}
