@@ -79,7 +79,7 @@ func (s *Session) load() error {
 	for i := range s.obj.Maps {
 		s.byName[s.obj.Maps[i].Name] = &s.obj.Maps[i]
 	}
-	s.handlers = make([]handler, len(s.obj.Events))
+	s.events, s.handlers = slices.Clone(s.obj.Events), make([]handler, len(s.obj.Events))
 	for i, e := range s.obj.Events {
 		d := s.defs.Lookup(e.Def)
 		if d == nil || d.Handle == nil {

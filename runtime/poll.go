@@ -335,11 +335,11 @@ func (s *Session) handle(data []byte) {
 		return
 	}
 	n := binary.NativeEndian.Uint32(data)
-	if int64(n) >= int64(len(s.obj.Events)) {
-		s.env.warnBug("a record of event %d of %d", n, len(s.obj.Events))
+	if int64(n) >= int64(len(s.events)) {
+		s.env.warnBug("a record of event %d of %d", n, len(s.events))
 		return
 	}
-	e := &s.obj.Events[n]
+	e := &s.events[n]
 	if len(data) < e.Size {
 		s.env.warnBug("a record of %s with %d bytes instead of %d", e.Def, len(data), e.Size)
 		return

@@ -156,6 +156,9 @@ type Session struct {
 	env      *env
 	ncpu     int // possible CPUs
 
+	// events are a copy of the object's, which other sessions may use at the same
+	// time: handlers keep what they make of an event in its Parsed.
+	events   []object.Event
 	handlers []handler // by event number
 	byName   map[string]*object.Map
 	readers  map[*object.Map]store.Reader

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -171,5 +172,86 @@ func TestCompileError(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// TestParallel runs several sessions of one script at a time, each of which is looked
+// at while it counts. Every session has maps of its own, and counts are exact.
+func TestParallel(t *testing.T) {
+	s := compile(t, fmt.Sprintf(`tracepoint:syscalls:sys_enter_getpgid /pid == %d && args.pid == 1000011/ { @n = count(); @k[args.pid] = count();
+		printf("%%d %%s\n", args.pid, strftime("%%Y", nsecs)); print((pid, "x")); }`, os.Getpid()), tracer.Options{})
+	const sessions, calls = 4, 500
+	runs := make([]*tracer.Session, sessions)
+	for i := range runs {
+		run, err := s.Start(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs[i] = run
+	}
+	var wg sync.WaitGroup
+	for _, run := range runs {
+		wg.Go(func() {
+			last := value.Uint(0)
+			for last < calls {
+				maps, err := run.Snapshot()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, m := range maps {
+					if m.Name != "@n" || len(m.Entries) == 0 {
+						continue
+					}
+					n := m.Entries[0].Value.(value.Uint)
+					if n < last || n > calls {
+						t.Errorf("after %d events there are %d", last, n)
+						return
+					}
+					last = n
+				}
+			}
+		})
+	}
+	for range calls {
+		unix.Getpgid(1000011)
+	}
+	wg.Wait()
+	for _, run := range runs {
+		run.Stop()
+		res, err := run.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"@n", "@k"} {
+			if m := res.Map(name); len(m.Entries) != 1 || m.Entries[0].Value != value.Uint(calls) {
+				t.Errorf("%s is %v, want %d", name, m.Entries, calls)
+			}
+		}
+	}
+}
+
+// TestCancelled starts a script with a context that is done.
+func TestCancelled(t *testing.T) {
+	s := compile(t, `begin { @n = count(); } interval:s:1 { @n = count(); }`, tracer.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if res, err := s.Run(ctx, nil); err == nil {
+		if m := res.Map("@n"); len(m.Entries) != 1 || m.Entries[0].Value != value.Uint(1) {
+			t.Errorf("@n is %v", m.Entries)
+		}
+	} else if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	run, err := s.Start(ctx, nil)
+	if err != nil {
+		return
+	}
+	run.Stop()
+	if _, err := run.Wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := run.Wait(); err != nil {
+		t.Errorf("waiting again: %v", err)
 	}
 }
