@@ -4,7 +4,7 @@ package builtins
 
 import "slices"
 
-// All is the table of builtins, a row each, by topic.
+// All returns the table of builtins, ordered by topic.
 func All() []*Def {
 	return slices.Concat([]*Def{
 		// Who and where.

@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// argFamily is the name under which the table lists arg0, arg1, …
+// argFamily is the name that the table has for arg0, arg1, …
 const argFamily = "arg"
 
 // maxArg is the highest N of argN: USDT probes have the most.
@@ -45,10 +45,10 @@ func argN() *Def {
 				c.Errorf(call.Span, "The %s builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes", call.Name)
 				return types.TInvalid
 			case n >= ctx.NArgs && ctx.NArgs == 0:
-				c.Errorf(call.Span, "%s doesn't exist: the probe has no arguments", call.Name)
+				c.Errorf(call.Span, "%s does not exist: the probe has no arguments", call.Name)
 				return types.TInvalid
 			case n >= ctx.NArgs:
-				c.Errorf(call.Span, "%s doesn't exist: the last one here is arg%d", call.Name, ctx.NArgs-1)
+				c.Errorf(call.Span, "%s does not exist: the last one here is arg%d", call.Name, ctx.NArgs-1)
 				return types.TInvalid
 			case ctx.ArgType != nil:
 				t, warning, err := ctx.ArgType(n)

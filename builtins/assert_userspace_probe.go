@@ -10,7 +10,7 @@ func assertUserspaceProbe() *Def {
 		Kind:   Action,
 		Params: []Param{{Name: "function"}},
 		Doc: Doc{
-			Summary:  "Refuses to compile outside uprobes, uretprobes and USDT probes; the message names the function.",
+			Summary:  "Stops the compilation outside of uprobes, uretprobes and USDT probes. The message names the function.",
 			Examples: []string{`uprobe:/bin/bash:readline { assert_userspace_probe("mine"); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

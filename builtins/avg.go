@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// An average is kept as the wide sum and the number of values.
+// An average is stored as the wide sum and the number of values.
 const (
 	avgTotal = 0 // two words
 	avgCount = 2

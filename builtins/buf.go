@@ -12,7 +12,7 @@ func buf() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "data", Address: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary:  "Bytes at an address, or of an array; at most max_strlen. printf shows them with %r, %rx or %rh.",
+			Summary:  "The bytes at an address, or of an array; at most max_strlen. printf shows them with %r, %rx or %rh.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_write { printf("%r\n", buf(args.buf, args.count)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -76,8 +76,8 @@ func buf() *Def {
 	}
 }
 
-// readBytes fills the buffer at p with n bytes, 1 or more; after a fault it is
-// empty. The result is how many there are in it.
+// readBytes fills the buffer at p with n bytes, 1 or more, and returns the number
+// of bytes in it. After a fault the buffer is empty.
 func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) *ir.Value {
 	b := g.B()
 	helper := ir.ReadKernel

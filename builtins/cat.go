@@ -18,21 +18,21 @@ func catFile() *Def {
 		Outside: true,
 		Params:  formatParams,
 		Doc: Doc{
-			Summary:  "Prints a file, max_cat_bytes of it at most; its name is given as to printf.",
+			Summary:  "Prints a file, at most max_cat_bytes of it. Its name is a format with arguments, as for printf.",
 			Examples: []string{`interval:s:1 { cat("/proc/loadavg"); }`, `tracepoint:syscalls:sys_enter_execve { cat("/proc/%d/cmdline", pid); }`},
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
 		Handle: func(env Env, rec *object.Record) error {
 			name := renderRecord(env, rec)
-			// Without O_NONBLOCK opening a pipe waits for a writer.
+			// Without O_NONBLOCK, opening a pipe waits for a writer.
 			f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 			if err != nil {
 				env.Fail("failed to open file '%s' (%s)", name, osReason(err))
 				return nil
 			}
 			defer f.Close()
-			// Files that a read may have to wait for have deadlines.
+			// Files whose reads may block have deadlines.
 			defer context.AfterFunc(env.Outside(), func() { f.SetReadDeadline(time.Unix(1, 0)) })()
 			data, err := io.ReadAll(io.LimitReader(f, int64(env.Settings().MaxCatBytes)))
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -46,7 +46,7 @@ func catFile() *Def {
 	}
 }
 
-// osReason is an error of the system in the C library's words.
+// osReason returns the text of a system error in the C library's words.
 func osReason(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

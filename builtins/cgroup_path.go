@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// cgroup_path's type has the filter as its parameters, packed.
+// The parameters of cgroup_path's type are the filter, packed.
 func cgroupPath() *Def {
 	const name = "cgroup_path_t"
 	return &Def{
@@ -15,7 +15,7 @@ func cgroupPath() *Def {
 		TypeName: name,
 		Params:   []Param{{Name: "id"}, {Name: "filter", Optional: true}},
 		Doc: Doc{
-			Summary:  "A cgroup's path, of its ID; with a filter only in the hierarchies of that name.",
+			Summary:  "The path of the cgroup with an ID. A filter limits the hierarchies by name.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_execve { printf("%s\n", cgroup_path(cgroup)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

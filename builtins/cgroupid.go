@@ -13,7 +13,7 @@ func cgroupID() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "path"}},
 		Doc: Doc{
-			Summary:  "ID of the cgroup at a path of the v2 hierarchy, to compare cgroup with.",
+			Summary:  "ID of the cgroup at a path of the v2 hierarchy, for comparisons with the builtin cgroup.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /cgroup == cgroupid("/sys/fs/cgroup")/ { @ = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

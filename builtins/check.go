@@ -23,7 +23,7 @@ func kindName(c Checker) string {
 	return "function"
 }
 
-// kindShown returns the kind as probetype has it.
+// kindShown returns the kind as the builtin probetype names it.
 func kindShown(c Checker) string {
 	if ctx := c.Context(); ctx != nil {
 		return ctx.Kind.Shown()
@@ -31,18 +31,18 @@ func kindShown(c Checker) string {
 	return "function"
 }
 
-// needs reports that what takes a feature that the kernel lacks.
+// needs reports that what requires feature f, which the kernel lacks.
 func needs(c Checker, s source.Span, what string, f probes.Feature) {
 	c.Errorf(s, "%s", probes.Needs(c.Kernel(), what, f))
 }
 
-// needsTask reports a builtin that asks about the current task where there is none.
+// needsTask reports a builtin that reads the current task in a probe without one.
 func needsTask(c Checker, call *Call) bool {
 	ctx := c.Context()
 	if ctx == nil || ctx.InTask {
 		return true
 	}
-	c.Errorf(call.Span, "%s can not be used in %s probes: they do not run on behalf of a task", call.Def.Name, ctx.Kind.Name)
+	c.Errorf(call.Span, "%s cannot be used in %s probes: they do not run on behalf of a task", call.Def.Name, ctx.Kind.Name)
 	return false
 }
 
@@ -83,8 +83,8 @@ func plural(n int) string {
 	return fmt.Sprintf("%d arguments", n)
 }
 
-// CheckParams reports arguments that are not of the kind their parameter
-// asks for: literals and maps.
+// CheckParams reports arguments that are not of their parameter's kind: a literal
+// or a map.
 func (d *Def) CheckParams(c Checker, call *Call) bool {
 	ok := true
 	for i := range call.Args {
@@ -105,7 +105,7 @@ func (d *Def) CheckParams(c Checker, call *Call) bool {
 	return ok
 }
 
-// Param is the parameter that argument i stands for.
+// Param returns the parameter of argument i.
 func (d *Def) Param(i int) Param {
 	if i >= len(d.Params) {
 		return d.Params[len(d.Params)-1]
@@ -113,7 +113,7 @@ func (d *Def) Param(i int) Param {
 	return d.Params[i]
 }
 
-// arg is argument i, or nil where it was not given.
+// arg returns argument i, or nil if it was not given.
 func (call *Call) arg(i int) *Arg {
 	if i >= len(call.Args) {
 		return nil
@@ -121,8 +121,8 @@ func (call *Call) arg(i int) *Arg {
 	return &call.Args[i]
 }
 
-// typeOf is argument i's type: TInvalid where it is missing, not known yet or
-// wrong, which has been reported then.
+// typeOf returns the type of argument i. It is TInvalid if the argument is
+// missing, or its type is not known yet or is wrong, which has been reported.
 func (call *Call) typeOf(i int) *types.Type {
 	if a := call.arg(i); a != nil && a.Type != nil {
 		return a.Type
@@ -130,11 +130,11 @@ func (call *Call) typeOf(i int) *types.Type {
 	return types.TInvalid
 }
 
-// known reports whether argument i's type is known; where it is not although
+// known reports whether the type of argument i is known. If it is not although
 // types have settled, the reason has been reported elsewhere.
 func (call *Call) known(i int) bool { return call.typeOf(i).Kind != types.Invalid }
 
-// className is the class of a type as errors about arguments name it.
+// className returns the class of a type, as errors about arguments name it.
 func className(t *types.Type) string {
 	switch t.Kind {
 	case types.Void, types.Invalid:
@@ -163,8 +163,8 @@ func className(t *types.Type) string {
 	return t.Name
 }
 
-// wantInt checks that argument i is an integer (aggregations that can be read
-// as one are).
+// wantInt checks that argument i is an integer, or an aggregation that can be
+// read as one.
 func wantInt(c Checker, call *Call, i int) bool {
 	t := call.typeOf(i)
 	if t.IsInteger() || t.Castable || t.Kind == types.Invalid {
@@ -203,8 +203,8 @@ func wantString(c Checker, call *Call, i int) (string, bool) {
 	return a.Lit.Str, true
 }
 
-// AggType returns the type of d's values: size bytes, made of integers of that
-// signedness.
+// AggType returns the type of d's values, which have size bytes and hold signed
+// or unsigned integers.
 func (d *Def) AggType(size int, signed bool, params ...int64) *types.Type {
 	t := &types.Type{Kind: types.Agg, Name: d.TypeName, Twin: d.UnsignedType, Size: size, Signed: signed, Params: params, Castable: d.Scalar != nil}
 	if !signed && d.UnsignedType != "" {
@@ -213,12 +213,12 @@ func (d *Def) AggType(size int, signed bool, params ...int64) *types.Type {
 	return t
 }
 
-// fixed is the Check of a builtin whose type never depends on anything.
+// fixed returns the Check of a builtin that always has type t.
 func fixed(t *types.Type) func(Checker, *Call) *types.Type {
 	return func(Checker, *Call) *types.Type { return t }
 }
 
-// argSpan is where argument i is, or the whole call where it is missing.
+// argSpan returns the place of argument i, or of the call if it is missing.
 func (call *Call) argSpan(i int) source.Span {
 	if a := call.arg(i); a != nil {
 		return a.Span
@@ -226,8 +226,8 @@ func (call *Call) argSpan(i int) source.Span {
 	return call.Span
 }
 
-// kindOf names the kind of the probe that is checked, in quotes; other stands
-// for it where there is none.
+// kindOf returns the name of the checked probe's kind in quotes, or other if
+// there is no probe.
 func kindOf(c Checker, other string) string {
 	if ctx := c.Context(); ctx != nil && ctx.Kind != nil {
 		return "'" + ctx.Kind.Name + "'"
@@ -247,7 +247,7 @@ func wantStr(c Checker, call *Call, i int) bool {
 	return false
 }
 
-// litStr is argument i's value where it is a string known when compiling.
+// litStr returns the value of argument i if it is a string known when compiling.
 func (call *Call) litStr(i int) (string, bool) {
 	if a := call.arg(i); a != nil && a.Lit != nil && a.Lit.IsStr {
 		return a.Lit.Str, true

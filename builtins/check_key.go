@@ -10,7 +10,7 @@ func checkKey() *Def {
 		Kind:   Action,
 		Params: []Param{{Name: "map", Kind: MapArg}, {Name: "key"}, {Name: "function"}},
 		Doc: Doc{
-			Summary:  "Refuses to compile if a map has no keys or keys of another type; the message names the function.",
+			Summary:  "Stops the compilation if a map has no keys, or keys of another type. The message names the function.",
 			Examples: []string{`begin { @x[1] = 2; check_key(@x, 1, "mine()"); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

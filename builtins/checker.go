@@ -7,41 +7,41 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Facts are what both the type rule and the code of a builtin may depend on.
+// Facts are what both a builtin's type rule and its code may depend on.
 type Facts interface {
 	Kernel() probes.Kernel
 	Config() *config.Config
 	Invocation() *Invocation
-	// Context is that of the probe; nil inside fn.
+	// Context returns the probe's context; nil inside fn.
 	Context() *probes.Context
 }
 
-// Checker is what type rules ask and report to.
+// Checker answers the questions of type rules and takes their errors.
 type Checker interface {
 	Facts
 
 	Errorf(s source.Span, format string, args ...any)
 	ErrorHint(s source.Span, hint, format string, args ...any)
 	Warnf(s source.Span, format string, args ...any)
-	// Unstable reports the use of a feature that may change, as the
-	// configuration wants it. If it returns false the feature may not be used.
+	// Unstable reports the use of a feature that may change, if the configuration
+	// says so. It returns false if the feature may not be used.
 	Unstable(feature string, s source.Span) bool
-	// Final reports whether types have settled: only then do errors count, and is
-	// a missing type one.
+	// Final reports whether types have settled. Errors count only then, and a type
+	// still missing is one.
 	Final() bool
-	// Point is the attach point; nil inside fn, and as long as several share the
-	// program.
+	// Point returns the attach point. It is nil inside fn, and as long as several
+	// points share the program.
 	Point() *probes.Point
-	// NeedsPoint asks for a program of its own for each attach point.
+	// NeedsPoint requests a separate program for each attach point.
 	NeedsPoint()
-	// StackLens reports whether stacks are stored with their lengths. They are in
-	// a program where any call has asked for it by need.
+	// StackLens reports whether the program stores stacks with their lengths. It
+	// does if any call has passed true for need.
 	StackLens(need bool) bool
 	// UseKey notes that the call uses a map with a key of that type.
 	UseKey(m *MapInfo, key *types.Type, s source.Span)
-	// DeclareVar gives the variable that is a VarArg a type.
+	// DeclareVar sets the type of the variable of a VarArg.
 	DeclareVar(a *Arg, t *types.Type)
-	// Number reads an integer of the command line, in any form that a script can
-	// write one in.
+	// Number parses an integer from the command line, in any form that a script
+	// can use.
 	Number(text string) (*Lit, bool)
 }

@@ -9,19 +9,19 @@ import (
 
 func clearMap() *Def {
 	return wholeMap("clear", Doc{
-		Summary:  "Removes all entries of a map, soon after. What is added between a print() before it and then is removed unseen.",
+		Summary:  "Removes all entries of a map. User space does it shortly after the call, so values that are added between an earlier print() and the removal are lost.",
 		Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@); clear(@); }`},
 	}, func(env Env, name string) error { return env.Maps().Clear(name) })
 }
 
 func zeroMap() *Def {
 	return wholeMap("zero", Doc{
-		Summary:  "Sets all values of a map to zero, soon after; the keys stay. What is added between a print() before it and then goes unseen.",
+		Summary:  "Sets all values of a map to zero and keeps the keys. User space does it shortly after the call, so values that are added between an earlier print() and the zeroing are lost.",
 		Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@); zero(@); }`},
 	}, func(env Env, name string) error { return env.Maps().Zero(name) })
 }
 
-// wholeMap is an action on a map that user space does.
+// wholeMap returns an action on a map that user space performs.
 func wholeMap(name string, doc Doc, do func(env Env, name string) error) *Def {
 	return &Def{
 		Name:   name,

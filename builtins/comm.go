@@ -46,8 +46,8 @@ func comm() *Def {
 				return
 			}
 			b := g.B()
-			// The helper fills all 16 bytes, zeros behind the name; but between 5.19,
-			// which made it stop at the NUL, and 6.4, which mended that, it may not.
+			// The helper fills all 16 bytes, with zeros after the name. From Linux 5.19
+			// until the fix in 6.4 it stops at the NUL.
 			if v := g.Kernel().Release(); dst.Padded && !v.Less(probes.Version{Major: 5, Minor: 19}) && v.Less(probes.Version{Major: 6, Minor: 4}) {
 				b.Zero(dst.Ptr, dst.Off, commLen)
 			}
@@ -62,8 +62,8 @@ func comm() *Def {
 }
 
 // loadComm reads the name as two words of the current task, which takes a fifth
-// of the helper's time. What stands behind the name in the kernel is zeros as a
-// rule, but not for every kernel thread.
+// of the helper's time. In the kernel the bytes after the name are usually zeros,
+// but not for every kernel thread.
 func loadComm(g Gen, name types.Field, dst Dest) {
 	b := g.B()
 	task := b.Call(ir.CurrentTaskBTF)
@@ -79,30 +79,30 @@ func loadComm(g Gen, name types.Field, dst Dest) {
 	padTail(g, dst, commLen)
 }
 
-// firstNUL has the top bit set of the first byte of w, in memory order, that is
-// zero, and of nothing before it; it is 0 if there is none.
+// firstNUL finds the first byte of w, in memory order, that is zero. In the result
+// the top bit of that byte is the first bit set. The result is 0 if no byte is zero.
 func firstNUL(b *ir.Builder, w *ir.Value) *ir.Value {
 	const low, high = 0x0101010101010101, -0x7f7f7f7f7f7f7f80
 	borrow := b.Op(ir.OpSub, w, b.Const(low))
 	return b.Op(ir.OpAnd, b.Op(ir.OpAnd, borrow, b.Op(ir.OpXor, w, b.Const(-1))), b.Const(high))
 }
 
-// upTo is w with zeros from the byte on that firstNUL found.
+// upTo returns w with zeros from the byte that firstNUL found.
 func upTo(b *ir.Builder, w, end *ir.Value) *ir.Value {
 	first := b.Op(ir.OpAnd, end, b.Op(ir.OpNeg, end))
 	return b.Op(ir.OpAnd, w, b.Op(ir.OpSub, b.Op(ir.OpShr, first, b.Const(7)), b.Const(1)))
 }
 
-// commOf is what Check finds out for comm(pid).
+// commOf is the result of checking comm(pid).
 type commOf struct {
 	find, release     string // kernel functions
 	findID, releaseID uint32
 	name              types.Field
 }
 
-// checkCommOf checks comm(pid). The kernel's task is found by the number it has
-// in our own pid namespace: the current task's is taken for ours, where that is
-// not the initial one.
+// checkCommOf checks comm(pid). The kernel function looks a task up by its number
+// in gotrace's pid namespace. If that is not the initial one, the function uses
+// the current task's namespace, which is taken to be the same.
 func checkCommOf(c Checker, call *Call) *types.Type {
 	if !wantInt(c, call, 0) {
 		return types.TInvalid

@@ -54,7 +54,8 @@ func settings() *Def {
 	}
 }
 
-// settingValues are the settings in force, by name: bool, int or string.
+// settingValues returns the settings in force by name. A value is a bool, an int
+// or a string.
 func settingValues(c *config.Config) (names []string, values []any) {
 	for _, v := range config.Vars() {
 		if !v.Dead && v.Renamed == "" {

@@ -14,7 +14,7 @@ func containerOf() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "ptr"}, {Name: "type", Kind: TypeParam}, {Name: "member", Kind: NameArg}},
 		Doc: Doc{
-			Summary:  "The object of a type whose member a pointer points to.",
+			Summary:  "The object of a type that contains the member a pointer points to.",
 			Examples: []string{`begin { $t = curtask.group_leader; print(container_of($t, struct task_struct, thread_info)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -36,21 +36,21 @@ func containerOf() *Def {
 			}
 			call.Data = off
 			space := ptr.Space
-			if space != types.User { // what is in front of a BTF pointer is not known to the verifier
+			if space != types.User { // the verifier does not know what is in front of a BTF pointer
 				space = types.Kernel
 			}
 			return types.NewPointer(t.InSpace(space), space)
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
 			b := g.B()
-			// To the verifier a pointer to a kernel object is one to that type, and
-			// what is in front of it is not there.
+			// To the verifier a pointer to a kernel object points to that type, and
+			// nothing is in front of it.
 			return b.Op(ir.OpSub, b.AsInt(g.Value(&call.Args[0])), b.Const(int64(call.Data.(int))))
 		},
 	}
 }
 
-// memberOffset follows the path of member names a stands for ("a.b") from t.
+// memberOffset follows a path of member names, such as "a.b", from t.
 func memberOffset(c Checker, t *types.Type, a *Arg) (int, bool) {
 	off := 0
 	for _, name := range strings.Split(a.Word, ".") {

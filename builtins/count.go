@@ -17,7 +17,7 @@ func count() *Def {
 		TypeName: "count_t",
 		Unsigned: true,
 		Doc: Doc{
-			Summary:  "How often it was called.",
+			Summary:  "The number of calls.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); }`},
 		},
 		Check: func(_ Checker, call *Call) *types.Type { return call.Def.AggType(8, false) },
@@ -38,9 +38,8 @@ func bump(b *ir.Builder, p *ir.Value, off int64, x *ir.Value) {
 	b.Store(p, off, 8, b.Op(ir.OpAdd, b.Load(p, off, 8, false), x))
 }
 
-// tally adds x to the u64 at p+off of an aggregation in a map. The value is this
-// CPU's own, so that a plain addition does, unless another task can take the CPU
-// in the middle of it.
+// tally adds x to the u64 at p+off of an aggregation in a map. The value belongs to
+// this CPU, so tally uses a plain addition unless another task can preempt it.
 func tally(g Gen, p *ir.Value, off int64, x *ir.Value) {
 	if contended(g) {
 		g.B().AtomicAdd(p, off, 8, x)
@@ -56,7 +55,7 @@ func contended(g Gen) bool {
 	return (c == nil || c.Preemptible) && g.Kernel().Has(probes.FeatPreempt)
 }
 
-// word is the i-th u64 of data.
+// word returns the i-th u64 of data.
 func word(data []byte, i int) uint64 { return binary.NativeEndian.Uint64(data[8*i:]) }
 
 func setWord(data []byte, i int, x uint64) { binary.NativeEndian.PutUint64(data[8*i:], x) }

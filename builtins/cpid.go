@@ -9,7 +9,7 @@ func childPID() *Def {
 	return &Def{
 		Name: "cpid",
 		Doc: Doc{
-			Summary:  "Process ID of the command that -c started; 0 without one.",
+			Summary:  "Process ID of the command that -c started; 0 without -c.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /pid == cpid/ { @ = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -9,7 +9,7 @@ func contextPointer() *Def {
 	return &Def{
 		Name: "ctx",
 		Doc: Doc{
-			Summary:  "The program's context, as the kernel passes it: fields of iterators, registers of kprobes and perf events.",
+			Summary:  "The program's context, as the kernel passes it: the fields of an iterator, or the registers in kprobes and perf events.",
 			Examples: []string{`iter:task { printf("%s %d\n", ctx.task.comm, ctx.task.pid); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -18,7 +18,7 @@ func curtask() *Def {
 				return types.TInvalid
 			}
 			t, err := c.Kernel().Type("struct task_struct")
-			if err != nil { // no BTF: an address is all there is
+			if err != nil { // no BTF: the address has no type
 				return types.TUint64
 			}
 			if c.Kernel().Has(probes.FeatTaskBTF) {

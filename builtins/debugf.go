@@ -45,7 +45,7 @@ func debugf() *Def {
 				case strings.IndexByte("diuxXp", byte(p.Verb)) >= 0 && a.Type.IsScalar():
 					text.WriteString("%ll" + strings.NewReplacer("X", "x", "p", "x", "i", "d").Replace(string(rune(p.Verb))))
 				default:
-					c.Errorf(a.Span, "debugf() can not print a value of type '%s' with %s", a.Type, p.Text)
+					c.Errorf(a.Span, "debugf() cannot print a value of type '%s' with %s", a.Type, p.Text)
 					return types.TVoid
 				}
 			}

@@ -1,8 +1,8 @@
-// Package builtins is what the language offers by name: variables (pid, comm),
-// functions (str, ntop), aggregations (count, hist) and actions (printf, exit).
-// Each is one file with one Def: its type rule, the code it becomes, and what
-// is done in user space with the data it sends. All lists them. Nothing else
-// in the tree knows a builtin by its name.
+// Package builtins defines what the language offers by name: variables (pid,
+// comm), functions (str, ntop), aggregations (count, hist) and actions (printf,
+// exit). Each has a file with a Def: its type rule, the code it becomes, and what
+// user space does with the data it sends. All lists them. No other package knows
+// a builtin by its name.
 package builtins
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Kind is what a builtin is used as. A Variable can also be called with (), and
-// with arguments if it has Params.
+// Kind says how a script uses a builtin. A Variable can also be called with (),
+// and with arguments if it has Params.
 type Kind uint8
 
 const (
@@ -26,7 +26,7 @@ const (
 	Action                  // done for its effect; usually in user space, later
 )
 
-// ParamKind is what may stand for a parameter.
+// ParamKind says what a script may pass for a parameter.
 type ParamKind uint8
 
 const (
@@ -44,13 +44,14 @@ type Param struct {
 	Name     string
 	Kind     ParamKind
 	Optional bool
-	Variadic bool // last one: any number of it
-	Address  bool // of a string that a tracepoint recorded the address is wanted
-	Text     bool // a positional parameter stands for its text, even if that is a number
-	Chars    bool // a pointer to characters stands for the string there, as by str()
+	Variadic bool // the last parameter, which takes any number of arguments
+	Address  bool // if a tracepoint recorded a string, pass its address
+	Text     bool // pass a positional parameter as text, even if it is a number
+	Chars    bool // pass a pointer to characters as the string it points to, as str() reads it
 
-	// What the builtin does with the map of a MapArg or MapOrEntry: with @m, and with
-	// @m[key]. What @m is read or deleted by is the key that the next argument gives.
+	// Map and Entry say what the builtin does with the map of a MapArg or
+	// MapOrEntry: Map if the argument is @m, Entry if it is @m[key]. If @m is read
+	// or deleted from, the next argument is the key.
 	Map, Entry store.Use
 }
 
@@ -63,98 +64,97 @@ type Doc struct {
 // Def is one builtin. Which functions it needs depends on its kind:
 //
 //	Variable, Function   Check; Emit (scalar result) or Store (anything else)
-//	Aggregation          Check; Update; Merge; Format; Scalar where it can be read in an expression
-//	Action               Check; Handle, and Emit where sending all arguments is not what it does
+//	Aggregation          Check; Update; Merge; Format; Scalar if an expression can read it
+//	Action               Check; Handle; Emit if it does more than send all arguments
 //	any with an Opaque result type named after it: Format
 type Def struct {
 	Name   string
 	Kind   Kind
 	Params []Param
 	Unsafe bool // needs --unsafe
-	Ends   bool // control does not get behind it: exit()
-	// Acts says that a call does something besides computing its result, which may
-	// be left alone therefore.
+	Ends   bool // the program ends here: exit()
+	// Acts says that a call does more than compute its result, so a script may
+	// ignore the result.
 	Acts bool
-	// Thread says that its value is the running thread's alone: no other has it at
-	// the same time, but 0.
+	// Thread says that no two running threads have the same value at the same
+	// time, except 0.
 	Thread bool
-	// Varies says that it has another value each time it is read, in one run of a
-	// program too.
+	// Varies says that the value may change between two reads in one run of a
+	// program.
 	Varies bool
-	// Args says that it reads the probe's arguments, so that points whose
-	// arguments differ need programs of their own.
+	// Args says that it reads the probe's arguments. Points with different
+	// arguments then need separate programs.
 	Args bool
-	// Ret says that it is the probed function's result.
+	// Ret says that it returns the probed function's result.
 	Ret bool
-	// NotInLoop says that it may not stand in the body of a for loop, which
-	// runs as a callback: it reads the program's context or ends the program.
-	// A macro may end the program (Ends) in a loop all the same.
+	// NotInLoop says that the body of a for loop cannot use it. The body is a
+	// callback, which has no context and cannot end the program. In a macro a
+	// builtin that Ends the program can be used in a loop all the same.
 	NotInLoop bool
-	// Outside says that its Handle acts outside of the session, which may take any
-	// time. If the user ends the session, records of it that are pending are
-	// dropped.
+	// Outside says that its Handle acts outside of the session and may take any
+	// time. If the user ends the session, its pending records are dropped.
 	Outside bool
 	// Refusals explain, in terms of the script, why a kernel may refuse a program
 	// that calls it.
 	Refusals []Refusal
 	Doc      Doc
 
-	// Check is the type rule. Argument types are known; errors are reported
-	// through the checker; the result is TInvalid then, TVoid for no value.
+	// Check is the type rule. Argument types are known. It reports errors to the
+	// checker and then returns TInvalid. It returns TVoid if there is no value.
 	Check func(c Checker, call *Call) *types.Type
 
 	// Emit computes a scalar, or performs an action (result nil).
 	Emit func(g Gen, call *Call) *ir.Value
 	// Store writes a value that is not a scalar into dst.
 	Store func(g Gen, call *Call, dst Dest)
-	// Source, where a Store copies a string of at most the result type's size
-	// from an address, is that address; not ok where it does something else.
+	// Source returns the address that Store copies its string from, of at most the
+	// result type's size. ok is false if Store does anything else.
 	Source func(g Gen, call *Call) (src *ir.Value, space types.Space, ok bool)
-	// Update folds call's arguments into the aggregation at p (a value of
-	// call.Type, zeroed when new; this CPU's copy, so no atomics needed).
+	// Update folds call's arguments into the aggregation at p, a value of
+	// call.Type that starts as zeros. It is this CPU's copy, so Update needs no
+	// atomic operations.
 	Update func(g Gen, call *Call, p *ir.Value)
-	// UpdatePart is Update for a value larger than a CPU can keep in one piece: a
-	// row of parts of PartSize bytes, of which an update touches one. part runs
-	// use on part n of the value, unless there is no room for it.
+	// UpdatePart is Update for a value too large for one piece of per-CPU memory.
+	// The value is a row of parts of PartSize bytes, and an update touches one of
+	// them. part runs use on part n of the value if there is room for it.
 	UpdatePart func(g Gen, call *Call, part func(n *ir.Value, use func(p *ir.Value)))
 	PartSize   int
-	// Scalar reads the aggregation at p (one CPU's copy) into acc, a running
-	// merge over the CPUs held in a slot of Accum bytes (zeroed at the start);
-	// Result turns it into the integer an expression sees.
+	// Scalar merges the aggregation at p, one CPU's copy, into acc, which has
+	// Accum bytes and starts as zeros. Result turns acc into the integer that an
+	// expression sees.
 	Accum  int
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
 
-	// ShowType is a type with its parameters, where its name does not tell it from
-	// another one of the builtin's.
+	// ShowType returns the text of a type with its parameters. It is set if the
+	// name alone does not tell two types of the builtin apart.
 	ShowType func(t *types.Type) string
-	// Disagree is what is said of uses on one map whose literal parameters differ;
-	// "" says it in general.
+	// Disagree is the error for uses on one map with different literal parameters;
+	// "" means the general one.
 	Disagree string
 	// TypeName is the name of the Opaque or Agg type that Check returns, if any.
-	// UnsignedType is that of an aggregation of unsigned integers, where it
-	// differs; Unsigned says that all values of an aggregation are unsigned.
+	// UnsignedType is the name for an aggregation of unsigned integers, if it
+	// differs. Unsigned says that all values of an aggregation are unsigned.
 	TypeName     string
 	UnsignedType string
 	Unsigned     bool
 	// Metric says what kind of numbers the values of an aggregation are.
 	Metric value.Metric
-	// KeptStack returns the depth of a stack whose frames are kept in a kernel map,
-	// and its number there; ok is false where there is none. nil: the type is no
-	// stack.
+	// KeptStack returns the depth of a stack with frames in a kernel map, and its
+	// number there. ok is false if there is none. KeptStack is nil if the type is not
+	// a stack.
 	KeptStack func(t *types.Type, data []byte) (depth int, number uint32, ok bool)
-	// UserSymbols says that Format names addresses of processes, which may have
-	// ended by then.
+	// UserSymbols says that Format names addresses in processes, which may have
+	// ended by the time it runs.
 	UserSymbols bool
 	// Merge folds src, one CPU's value, into dst.
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.
 	Format func(env Env, t *types.Type, data []byte) value.Value
-	// Whole says that print() shows maps of such values whole and as they are,
-	// whatever its top and div are.
+	// Whole says that print() ignores top and div for maps of such values.
 	Whole bool
-	// Order compares two merged values for sorting maps by value; nil: by
-	// their bytes as integers.
+	// Order compares two merged values to sort a map by value. nil compares their
+	// bytes as integers.
 	Order func(t *types.Type, a, b []byte) int
 	// Handle acts on a record in user space.
 	Handle func(env Env, rec *object.Record) error
@@ -168,16 +168,16 @@ type Call struct {
 	From source.Span // the macro call that it comes from, if it is in a macro
 	Args []Arg
 	Type *types.Type // the result; set by the checker from Check
-	Data any         // what Check leaves for Emit, Store and Update
-	Lit  *Lit        // set by Check where the result is known when compiling
+	Data any         // set by Check for Emit, Store and Update
+	Lit  *Lit        // set by Check if the result is known when compiling
 }
 
 // Arg is one argument.
 type Arg struct {
 	Span source.Span
-	Expr ast.Expr    // to be handed back to Gen; builtins do not look into it
+	Expr ast.Expr    // for Gen; builtins do not look into it
 	Type *types.Type // of the value; MapArg: the map's value type
-	Lit  *Lit        // its value where it is known when compiling
+	Lit  *Lit        // its value if it is known when compiling
 	Map  *MapInfo    // MapArg, MapOrEntry
 	Key  ast.Expr    // MapOrEntry with a key; nil: the whole map
 	Word string      // NameArg
@@ -192,7 +192,7 @@ type Lit struct {
 	IsBool   bool
 }
 
-// MapInfo is a map as the checker knows it; shared by all uses.
+// MapInfo is a map as the checker knows it. All uses share it.
 type MapInfo struct {
 	Name  string      // with its @
 	Key   *types.Type // nil: no key, or not known yet
@@ -201,14 +201,14 @@ type MapInfo struct {
 	Decl  string      // declared map type: hash, lruhash …; "" if not declared
 	Max   int         // declared entries
 	Span  source.Span // first use
-	Agg   *Call       // the first aggregation assigned, whose literal parameters all others must share
+	Agg   *Call       // the first aggregation assigned; all others must have the same literal parameters
 	Read  bool        // read in an expression somewhere
 }
 
-// Invocation is what the command line says to the program.
+// Invocation holds what the command line says.
 type Invocation struct {
 	Params   []string          // $1 …
-	Options  map[string]string // --name=value behind --; "" value for flags
+	Options  map[string]string // --name=value after --; "" for flags
 	Unsafe   bool
 	PID      int  // -p
 	HasChild bool // -c
@@ -220,13 +220,12 @@ type Invocation struct {
 	Files        *source.Files // reads what they name; nil: from disk
 	IncludeFiles []string      // --include
 
-	// Needs takes down what the code depends on besides the kernel; nil: it is not
-	// noted.
+	// Needs records what the code depends on besides the kernel. It may be nil.
 	Needs *object.Needs
 
-	PIDNS *PIDNamespace // the pid namespace we live in; nil: the initial one
-	// Inner is the process PID as the namespace counts it that it lives in. The
-	// kernel tells no other number of a process, except the initial one.
+	PIDNS *PIDNamespace // the pid namespace that gotrace runs in; nil: the initial one
+	// Inner is the process PID as numbered in its own namespace. The kernel tells
+	// programs that number and the one in the initial namespace, and no other.
 	Inner InnerPID
 }
 

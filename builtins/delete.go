@@ -31,7 +31,7 @@ func deleteEntry() *Def {
 }
 
 // checkEntry checks the arguments that name an entry of a map: (@m, key),
-// (@m[key]), or (@m) where the map has no keys; nil after an error.
+// (@m[key]), or (@m) for a map without keys. It returns nil after an error.
 func checkEntry(c Checker, call *Call) *MapInfo {
 	name := call.Def.Name
 	a := call.arg(0)
@@ -65,8 +65,8 @@ func checkEntry(c Checker, call *Call) *MapInfo {
 	return m
 }
 
-// entry is the entry of a map that a checked call names; the key is nil where
-// the map has none.
+// entry returns the map and the key that a checked call names. The key is nil for
+// a map without keys.
 func entry(call *Call) (*MapInfo, ast.Expr) {
 	a := &call.Args[0]
 	switch {

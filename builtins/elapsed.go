@@ -11,7 +11,7 @@ func elapsed() *Def {
 		Name:   "elapsed",
 		Varies: true,
 		Doc: Doc{
-			Summary:  "Nanoseconds since gotrace began to trace, by the boot clock.",
+			Summary:  "Nanoseconds since gotrace began to trace, on the boot clock.",
 			Examples: []string{`interval:s:1 { printf("%d ms\n", elapsed / 1000000); exit(); }`},
 		},
 		Check: fixed(types.TUint64),

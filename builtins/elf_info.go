@@ -19,7 +19,7 @@ func elfIsExe() *Def {
 		func(f *elf.File) *Lit { return boolLit(isProgram(f)) })
 }
 
-// aboutELF is a question about the traced file.
+// aboutELF returns a builtin that answers a question about the traced file.
 func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.File) *Lit) *Def {
 	return &Def{
 		Name: name,
@@ -48,9 +48,10 @@ func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.Fil
 	}
 }
 
-// isProgram tells programs from libraries. Position-independent ones look the
-// same but for a flag, which old linkers do not set, or the interpreter they
-// ask for; the C library asks for one too, but has a name to be linked by.
+// isProgram reports whether a file is a program rather than a library. A
+// position-independent program differs from a library by a flag, which old
+// linkers do not set, or by its interpreter. The C library has an interpreter
+// too, but also the name that programs link to.
 func isProgram(f *elf.File) bool {
 	if flags, _ := f.DynValue(elf.DT_FLAGS_1); len(flags) > 0 && elf.DynFlag1(flags[0])&elf.DF_1_PIE != 0 {
 		return true

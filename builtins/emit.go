@@ -4,7 +4,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// padTail clears what of dst lies behind its first n bytes, where that matters.
+// padTail clears the bytes of dst after the first n, if dst is padded.
 func padTail(g Gen, dst Dest, n int) {
 	if dst.Padded && dst.Size > n {
 		g.B().Zero(dst.Ptr, dst.Off+int64(n), dst.Size-n)
@@ -29,23 +29,22 @@ func boolLit(yes bool) *Lit {
 	return l
 }
 
-// emitLit is the Emit of what is an integer known when compiling.
+// emitLit is the Emit of a builtin that is an integer known when compiling.
 func emitLit(g Gen, call *Call) *ir.Value { return g.B().Const(call.Lit.Int) }
 
 func storeLit(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) }
 
 func emitNothing(Gen, *Call) *ir.Value { return nil }
 
-// loop runs body for i = 0 … n-1, a constant, with break_ leaving it. It is
-// emitted as a loop, which the kernel's verifier walks n times.
+// loop is a loop that forEach emits.
 type loop struct {
 	g    Gen
 	i    *ir.Var
 	done *ir.Block
 }
 
-// forEach emits body n times in a loop. Within it leave ends the loop where
-// cond holds.
+// forEach emits a loop that runs body for i from 0 to n-1. The kernel's verifier
+// walks the body n times. l.leave ends the loop early.
 func forEach(g Gen, n int, body func(l *loop, i *ir.Value)) {
 	b := g.B()
 	l := &loop{g: g, i: &ir.Var{Name: "i", Type: ir.Int}, done: b.NewBlock()}
@@ -63,7 +62,7 @@ func forEach(g Gen, n int, body func(l *loop, i *ir.Value)) {
 	b.SealSet(l.done)
 }
 
-// leave ends the loop where cond is not 0.
+// leave ends the loop if cond is not 0.
 func (l *loop) leave(cond *ir.Value) {
 	b := l.g.B()
 	next := b.NewBlock()
@@ -71,16 +70,18 @@ func (l *loop) leave(cond *ir.Value) {
 	b.SealSet(next)
 }
 
-// fewTurns is from how many turns of a loop on it matters that the verifier
-// knows with which number each turn leaves it.
+// fewTurns is the most turns for which the verifier may know the number that each
+// turn of a loop leaves it with.
 const fewTurns = 8
 
-// forget is v, a number that a loop of n turns found, without what the kernel's
-// verifier knows of it: for each turn another value. Where that one matters
-// later, to the address of a table's entry or to a branch, the verifier walks
-// the rest of the program once for each, and after a second such loop once for
-// each two. It keeps no account of a word that is written in parts, unless one
-// of them is 0, of which it wants to know why: neither is. v is -1 or more.
+// forget returns v, a number that a loop of n turns found, in a form of which the
+// kernel's verifier does not know the value. v is -1 or more.
+//
+// The verifier knows another value of v for each turn. If v is later part of an
+// address or decides a branch, it walks the rest of the program once for each
+// value, and after a second such loop once for each pair of values. It does not
+// track a word that was written in parts, unless one of the parts is 0. So forget
+// writes v to memory in two parts, neither of which is 0, and reads it back.
 func forget(g Gen, v *ir.Value, n int) *ir.Value {
 	if n <= fewTurns {
 		return v
@@ -94,7 +95,7 @@ func forget(g Gen, v *ir.Value, n int) *ir.Value {
 	return b.Op(ir.OpSub, b.Load(b.Op(ir.OpBarrier, p), 0, 8, false), b.Const(away))
 }
 
-// byteAt is the byte at p+i.
+// byteAt loads the byte at p+i.
 func byteAt(b *ir.Builder, p, i *ir.Value) *ir.Value {
 	return b.Load(b.Op(ir.OpAdd, p, i), 0, 1, false)
 }

@@ -12,21 +12,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// ErrGivenUp is the error of a Handle that ended its work because Env.Outside was
-// done.
+// ErrGivenUp is the error of a Handle that stopped its work because Env.Outside
+// was done.
 var ErrGivenUp = errors.New("given up: the session was ended")
 
 // Env is what Handle and Format may use of a session.
 type Env interface {
-	// Out is where results go, Err where errors and warnings for the user go.
+	// Out takes results, Err takes errors and warnings for the user.
 	Out() output.Sink
 	Err() io.Writer
 	Settings() *object.Settings
-	// Decoder decodes the values of records.
+	// Decoder returns the decoder of the values in records.
 	Decoder() *decode.Decoder
-	// Warn reports a problem of an event; it is silenced with other warnings. Fail
-	// reports that something outside is not as the script wants it. Both may be
-	// called often.
+	// Warn reports a problem with an event; --no-warnings silences it. Fail reports
+	// the failure of something outside of the session. Both may be called often.
 	Warn(s source.Span, format string, args ...any)
 	Fail(format string, args ...any)
 
@@ -34,15 +33,15 @@ type Env interface {
 	Maps() Maps
 	Symbols() Symbols
 	Names() Names
-	// BootToWall is the wall-clock time of a boot-clock timestamp in ns.
+	// BootToWall returns the wall-clock time of a boot-clock timestamp in ns.
 	BootToWall(ns uint64) time.Time
 
 	// Exit ends the session with a status.
 	Exit(code int)
 	// Unwatch detaches the watchpoint probes at an address.
 	Unwatch(addr uint64) error
-	// Outside is done when what a builtin does outside of the session is to be
-	// given up, because the user has ended it. Its Handle then returns ErrGivenUp.
+	// Outside is done when the user has ended the session. A Handle that acts outside
+	// of the session then stops and returns ErrGivenUp.
 	Outside() context.Context
 }
 
@@ -56,20 +55,20 @@ type Maps interface {
 
 // Symbols names addresses of the kernel and of processes.
 type Symbols interface {
-	// User and Kernel return the function or variable that an address lies in, or
-	// the address in hexadecimal.
+	// User and Kernel return the name of the function or variable that contains an
+	// address, or the address in hexadecimal.
 	User(pid int, addr uint64) string
 	Kernel(addr uint64) string
 	// Frames returns the texts of a stack's frames in a mode (bpftrace, perf, raw).
 	// pid is 0 for kernel stacks.
 	Frames(pid int, addrs []uint64, mode string) []string
-	// Stack reads the frames of a stack by its id; nil if it is gone.
+	// Stack reads the frames of a stack by its id. It returns nil if the stack is gone.
 	Stack(depth int, id int64) []uint64
 }
 
-// Names names numbers of the system. What was read once is kept.
+// Names translates numbers of the system to names. It caches what it reads.
 type Names interface {
-	// Cgroup is the path of a cgroup; with a filter, in the hierarchies that match.
+	// Cgroup returns the path of a cgroup, with a filter in the hierarchies that match.
 	Cgroup(id uint64, filter string) string
 	User(uid uint32) string
 }

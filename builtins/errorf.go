@@ -6,16 +6,16 @@ import (
 )
 
 func errorMessage() *Def {
-	return located("errorf", output.Error, "Reports an error on standard error, with its place in the script; formats as printf.",
+	return located("errorf", output.Error, "Reports an error on standard error, with its place in the script. It formats as printf does.",
 		`tracepoint:syscalls:sys_exit_read { if (args.ret < 0) { errorf("%s: read failed: %d", comm, args.ret); } }`)
 }
 
 func warnMessage() *Def {
-	return located("warnf", output.Warning, "Reports a warning on standard error, with its place in the script; formats as printf. --no-warnings silences it.",
+	return located("warnf", output.Warning, "Reports a warning on standard error, with its place in the script. It formats as printf does. --no-warnings silences it.",
 		`tracepoint:syscalls:sys_exit_read { if (args.ret == 0) { warnf("%s: end of file", comm); } }`)
 }
 
-// located is a formatted message that comes with its place.
+// located returns an action that prints a formatted message with its place.
 func located(name string, level output.Level, summary, example string) *Def {
 	return &Def{
 		Name:   name,

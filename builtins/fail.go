@@ -13,7 +13,7 @@ func fail() *Def {
 		Kind:   Action,
 		Params: formatParams,
 		Doc: Doc{
-			Summary:  "Refuses to compile, with the message, wherever it is not left out by a condition known when compiling. The arguments are literals.",
+			Summary:  "Stops the compilation with a message, unless a condition known when compiling leaves the call out. The arguments are literals.",
 			Examples: []string{`begin { if comptime (!is_integer(pid)) { fail("pid is no number"); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -26,7 +26,7 @@ func fail() *Def {
 			}
 			for i := range call.Args[1:] {
 				if a := &call.Args[i+1]; a.Lit == nil {
-					c.Errorf(a.Span, "fail() only takes literals behind the format")
+					c.Errorf(a.Span, "fail() only takes literals after the format")
 					return types.TVoid
 				}
 			}
@@ -37,7 +37,7 @@ func fail() *Def {
 	}
 }
 
-// renderLits is the message where all arguments are literals.
+// renderLits returns the message if all arguments are literals.
 func (m *message) renderLits(args []Arg) string {
 	var out strings.Builder
 	n := 0

@@ -13,7 +13,7 @@ func find() *Def {
 		Acts:   true,
 		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Read}, {Name: "key"}, {Name: "var", Kind: VarArg}},
 		Doc: Doc{
-			Summary:  "Looks a key up once: whether there is such an entry and, if so, its value in the variable.",
+			Summary:  "Looks a key up once. True if there is an entry, with its value in the variable.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; } tracepoint:syscalls:sys_exit_read { let $t; if (find(@start, tid, $t)) { @ns = hist(nsecs - $t); delete(@start, tid); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -23,7 +23,7 @@ func find() *Def {
 			}
 			if t := m.Value; t != nil {
 				if t.Kind == types.Agg && !t.Castable {
-					c.Errorf(call.Args[0].Span, "find() can not copy a value of type %s", t)
+					c.Errorf(call.Args[0].Span, "find() cannot copy a value of type %s", t)
 					return types.TInvalid
 				}
 				call.Data = t.Decay()

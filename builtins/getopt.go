@@ -19,7 +19,7 @@ func getopt() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "name"}, {Name: "default", Optional: true}, {Name: "description", Optional: true}},
 		Doc: Doc{
-			Summary:  "The value of the option --name given behind -- on the command line, else the default: a string, an integer or a boolean. Without a default, whether the option was given.",
+			Summary:  "The value of the option --name, given after -- on the command line, else the default: a string, an integer or a boolean. Without a default, whether the option was given.",
 			Examples: []string{`begin { $limit = getopt("limit", 10, "how many"); printf("%d\n", $limit); }`},
 		},
 		Check: checkGetopt,
@@ -75,8 +75,8 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 	return types.TInt64
 }
 
-// set gives a literal a new value of the same kind, from the command line, or
-// says what was expected there.
+// set gives a literal a new value of the same kind from the command line. It
+// returns what it expected if the text is not of that kind.
 func (l *Lit) set(c Checker, text string) (want string) {
 	switch {
 	case l.IsStr:

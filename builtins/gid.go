@@ -9,7 +9,7 @@ func gid() *Def {
 	return &Def{
 		Name: "gid",
 		Doc: Doc{
-			Summary:  "Group ID of the current task, as the initial user namespace counts it.",
+			Summary:  "Group ID of the current task in the initial user namespace.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @[gid] = count(); }`},
 		},
 		Check: fixed(types.TUint32),

@@ -12,7 +12,7 @@ func hasKey() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Read}, {Name: "key"}},
 		Doc: Doc{
-			Summary:  "Whether a map has an entry of that key.",
+			Summary:  "Whether a map has an entry with a key.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { if (!has_key(@seen, pid)) { @seen[pid] = nsecs; print(comm); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -9,14 +9,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A histogram is one value: a u64 counter a bucket. With k bits, bucket 0
-// counts negative numbers, bucket 1+n the number n for n below 2^k, and above
-// that each power of two is divided into 2^k buckets of equal width:
+// A histogram is one value with a u64 counter for each bucket. With k bits, bucket
+// 0 counts negative numbers, and bucket 1+n counts the number n for n below 2^k.
+// Above that each power of two is divided into 2^k buckets of equal width:
 //
 //	s     = floor(log2(n >> k | 1))
 //	index = (s << k) + (n >> s) + 1
 //
-// which serves small n as well (s is 0) and has no branch.
+// This holds for small n as well, for which s is 0, and has no branch.
 const maxHistBits = 5
 
 // histBuckets is one more than the highest index that the kernel's verifier
@@ -67,8 +67,9 @@ func hist() *Def {
 	}
 }
 
-// histIndex is the bucket of n, an integer of type t. A word of unknown type from
-// 2^63 on counts as negative: it is more likely an error than as large a number.
+// histIndex computes the bucket of n, an integer of type t. If the type of a word
+// is not known, 2^63 and more counts as negative: it is more likely an error
+// number than so large a number.
 func histIndex(b *ir.Builder, n *ir.Value, t *types.Type, k int) *ir.Value {
 	width := 8 * t.Size
 	s := b.Op(ir.OpOr, b.Op(ir.OpShr, n, b.Const(int64(k))), b.Const(1))
@@ -82,26 +83,26 @@ func histIndex(b *ir.Builder, n *ir.Value, t *types.Type, k int) *ir.Value {
 	return at
 }
 
-// log2 is floor(log2(x)) of an x that is not 0, by halving the range in which
-// the highest bit can be. Every step adds a bit that the kernel's verifier can
-// see is the only one it may add, so that it knows the result is below 64; and
-// there are no branches, of which it would follow every combination. x is
-// below 2^width, or has been sign-extended from that.
+// log2 computes floor(log2(x)) of an x that is not 0, by halving the range that
+// contains the highest bit. x is below 2^width, or has been sign-extended from
+// that. The verifier sees which single bit each step can add, so it knows that the
+// result is below 64. There are no branches, because the verifier would follow
+// every combination of them.
 func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
 	var sum *ir.Value
 	add := func(v *ir.Value) {
 		if sum == nil {
 			sum = v
 		} else {
-			sum = b.Op(ir.OpAdd, sum, v) // the bits differ; of or, verifiers before Linux 6.10 know nothing
+			sum = b.Op(ir.OpAdd, sum, v) // the bits differ; verifiers before Linux 6.10 do not track or
 		}
 	}
 	for _, step := range []int64{32, 16, 8, 4} {
 		if int64(width) <= step {
 			continue
 		}
-		// Upper bits of a difference that is negative where the high half is not
-		// zero; all 64 bits of x may count in the first step.
+		// Take the upper bits of a difference that is negative if the high half is
+		// not zero. In the first step all 64 bits of x may count.
 		var over *ir.Value
 		if step == 32 {
 			over = b.Op(ir.OpNeg, b.Op(ir.OpShr, x, b.Const(step)))
@@ -120,7 +121,7 @@ func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
 	return sum
 }
 
-// histBucket describes bucket i.
+// histBucket returns the bounds of bucket i.
 func histBucket(k, i int) value.Bucket {
 	if i == 0 {
 		return value.Bucket{MinInf: true, Max: -1, Label: "(..., 0)"}
@@ -141,8 +142,8 @@ func histBucket(k, i int) value.Bucket {
 	return value.Bucket{Min: int64(low), Max: int64(high - 1), Unsigned: true, Label: "[" + scaled(low, k) + ", " + end + ")"}
 }
 
-// scaled shortens a bound: 2^10 is written 1K, 2^20 1M; with k bits only
-// where k more bits than that are left, so that neighbours stay apart.
+// scaled returns the text of a bound: 1K for 2^10, 1M for 2^20. With k bits it
+// leaves k more bits of the number, so that neighbours stay apart.
 func scaled(n uint64, k int) string {
 	unit := max(bits.Len64(n)-1-k, 0) / 10
 	if unit == 0 {
@@ -151,7 +152,7 @@ func scaled(n uint64, k int) string {
 	return strconv.FormatUint(n>>(10*unit), 10) + " KMGTPE"[unit:unit+1]
 }
 
-// histogram lists the counters of data from the first to the last that counted.
+// histogram returns the counters of data from the first to the last that is not 0.
 func histogram(data []byte, bucket func(i int) value.Bucket) value.Hist {
 	first, last := -1, -1
 	for i := range len(data) / 8 {

@@ -4,7 +4,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// question is a function whose answer is known when compiling.
+// question returns a function with a result that is known when compiling.
 func question(name, summary, example string, params []Param, answer func(c Checker, call *Call) (yes, ok bool)) *Def {
 	return &Def{
 		Name:   name,
@@ -23,7 +23,7 @@ func question(name, summary, example string, params []Param, answer func(c Check
 	}
 }
 
-// typeQuestions are is_str, is_ptr …: what kind of type a value has.
+// typeQuestions returns is_str, is_ptr …, which ask for the kind of a type.
 func typeQuestions() []*Def {
 	ask := func(name, what string, is func(a *Arg) bool) *Def {
 		return question(name, "Whether the argument is "+what+"; known when compiling.",

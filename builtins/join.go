@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// At most so many strings of so many bytes, NULs included, are joined.
+// The limits of join: the number of strings, and the bytes of each with its NUL.
 const (
 	joinArgs = 16
 	joinSize = 1024
@@ -23,7 +23,7 @@ func join() *Def {
 		Kind:   Action,
 		Params: []Param{{Name: "argv"}, {Name: "separator", Optional: true}},
 		Doc: Doc{
-			Summary:  "Prints the strings of an array of pointers that ends with a null pointer, with a space or the separator between them; at most 16 of at most 1023 bytes.",
+			Summary:  "Prints the strings of an array of pointers, which ends with a null pointer, with a space or the separator between them. It prints at most 16 strings of at most 1023 bytes.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_execve { join(args.argv); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

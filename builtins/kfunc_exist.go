@@ -1,6 +1,7 @@
 package builtins
 
-// kfuncQuestions ask for functions of the kernel that programs can call.
+// kfuncQuestions returns the builtins that ask for kernel functions that programs
+// can call.
 func kfuncQuestions() []*Def {
 	ask := func(name, summary string) *Def {
 		return question(name, summary,

@@ -13,14 +13,14 @@ func uptr() *Def {
 	return spaceCast("uptr", types.User, "user", `kprobe:do_sys_openat2 { print(str(uptr(arg1))); }`)
 }
 
-// spaceCast is a function that says which memory an address means.
+// spaceCast returns a function that sets the address space of an address.
 func spaceCast(name string, space types.Space, what, example string) *Def {
 	return &Def{
 		Name:   name,
 		Kind:   Function,
 		Params: []Param{{Name: "ptr"}},
 		Doc: Doc{
-			Summary:  "The same address, taken to be one of " + what + " memory.",
+			Summary:  "The same address, in " + what + " memory.",
 			Examples: []string{example},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

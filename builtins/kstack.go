@@ -11,12 +11,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A stack is one word (but see storesFrames): the number under which the
-// kernel keeps its frames in the low half (noStack where it could not), for
-// user stacks the process in the 22 bits above it, which is all a process ID
-// has. The 10 bits at the top are the number of frames minus 1, where the
-// program asks for it: the kernel lets no program read what it keeps. The
-// type's parameters are the index of the mode in stackModes and the depth.
+// A stack is one word, except where storesFrames says otherwise. The low half is
+// the number of the stack in the kernel's map of stacks, or noStack if the kernel
+// could not store it. For user stacks the 22 bits above it, the most that a
+// process ID has, are the process. The 10 bits at the top are the number of frames
+// minus 1 if the program needs it, because a program cannot read what the kernel
+// stored. The type's parameters are the index of the mode in stackModes and the
+// depth.
 const (
 	noStack       = 0xffffffff
 	stackPidBits  = 22
@@ -50,7 +51,7 @@ func kstack() *Def {
 	}
 }
 
-// showStackType is a stack's type with its mode and depth: kstack_perf_5.
+// showStackType returns a stack's type with its mode and depth: kstack_perf_5.
 func showStackType(t *types.Type) string {
 	name := strings.TrimSuffix(t.Name, "_t")
 	if len(t.Params) < 2 {
@@ -102,7 +103,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 			return types.TInvalid
 		}
 		if depth == 0 {
-			c.Errorf(call.Span, "ustack: a limit of 0 leaves nothing in the mode build_id")
+			c.Errorf(call.Span, "ustack: build_id mode needs a limit of at least 1")
 			return types.TInvalid
 		}
 		size = buildIDFrame * int(depth)

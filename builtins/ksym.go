@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// ksymType is an address.
+// ksymType is the type of a kernel address that prints as a name.
 var ksymType = &types.Type{Kind: types.Opaque, Name: "ksym_t", Size: 8}
 
 func ksym() *Def {

@@ -64,7 +64,7 @@ func checkLen(c Checker, call *Call) *types.Type {
 	return types.TInvalid
 }
 
-// isStackCall reports whether e takes the stack here and now.
+// isStackCall reports whether e is a call that takes the current stack.
 func isStackCall(e ast.Expr) bool {
 	switch e.(type) {
 	case *ast.Ident, *ast.Call:
@@ -73,8 +73,8 @@ func isStackCall(e ast.Expr) bool {
 	return false
 }
 
-// stackLen counts the frames of the current stack by having the kernel write
-// them into scratch memory: what get_stackid keeps, programs can not read.
+// stackLen counts the frames of the current stack. It lets the kernel write them
+// into scratch memory, because programs cannot read what get_stackid stores.
 func stackLen(g Gen, t *types.Type) *ir.Value {
 	flags := int64(0)
 	if t.Name == ustackName {
@@ -91,7 +91,7 @@ func stackLen(g Gen, t *types.Type) *ir.Value {
 	return b.Op(ir.OpShr, n, b.Const(3))
 }
 
-// storedStackLen is the number of frames that a stack's word tells.
+// storedStackLen returns the number of frames in a stack's word.
 func storedStackLen(g Gen, word *ir.Value) *ir.Value {
 	b := g.B()
 	n := b.Op(ir.OpAdd, b.Op(ir.OpShr, word, b.Const(stackLenShift)), b.Const(1))

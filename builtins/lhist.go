@@ -10,9 +10,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A linear histogram is one value: a u64 counter for what is below min, one a
-// step, and one for what is above the last whole step. The type's parameters
-// are min, max and step.
+// A linear histogram is one value of u64 counters: one for numbers below min, one
+// for each step, and one for numbers above the last whole step. The type's
+// parameters are min, max and step.
 const maxLinear = 1000
 
 func lhist() *Def {
@@ -24,7 +24,7 @@ func lhist() *Def {
 		TypeName: "lhist_t",
 		Params:   []Param{{Name: "n"}, {Name: "min"}, {Name: "max"}, {Name: "step"}},
 		Doc: Doc{
-			Summary:  "A histogram with buckets of equal width from min to max, and one on either side.",
+			Summary:  "A histogram with buckets of equal width from min to max, and one more on either side.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read { @bytes = lhist(args.ret, 0, 4096, 256); }`},
 		},
 		Check: checkLhist,
@@ -32,7 +32,7 @@ func lhist() *Def {
 			n := g.Value(&call.Args[0])
 			at := lhistIndex(g, n, call.typeOf(0).Decay(), call.Type.Params)
 			b := g.B()
-			// The verifier can not follow a division; this it can.
+			// The verifier cannot follow a division, but it can follow this.
 			at = b.Op(ir.OpBarrier, at)
 			g.If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
 				b := g.B()
@@ -81,7 +81,7 @@ func checkLhist(c Checker, call *Call) *types.Type {
 	return types.TInvalid
 }
 
-// lhistIndex is the bucket of n, an integer of type t.
+// lhistIndex computes the bucket of n, an integer of type t.
 func lhistIndex(g Gen, n *ir.Value, t *types.Type, params []int64) *ir.Value {
 	b := g.B()
 	low, step := params[0], params[2]
@@ -90,7 +90,7 @@ func lhistIndex(g Gen, n *ir.Value, t *types.Type, params []int64) *ir.Value {
 	if low != 0 {
 		d = b.Op(ir.OpSub, n, b.Const(low))
 	}
-	// One comparison tells both ends: below min, d is huge.
+	// One comparison checks both ends: below min, d is huge.
 	inside := b.Op(ir.OpULt, d, b.Const(steps*step))
 	return g.IfElse(inside, func() *ir.Value {
 		b := g.B()
@@ -112,9 +112,9 @@ func lhistIndex(g Gen, n *ir.Value, t *types.Type, params []int64) *ir.Value {
 	})
 }
 
-// divide is x / by for an x below limit: by a shift, or a multiplication by
-// the reciprocal where one is exact for all such x, for a 64-bit division
-// takes tens of cycles.
+// divide computes x / by for an x below limit. It uses a shift, or a
+// multiplication by the reciprocal if that is exact for all such x, because a
+// 64-bit division takes tens of cycles.
 func divide(b *ir.Builder, x *ir.Value, by int64, limit uint64) *ir.Value {
 	d := uint64(by)
 	if d&(d-1) == 0 {
@@ -136,7 +136,7 @@ func divide(b *ir.Builder, x *ir.Value, by int64, limit uint64) *ir.Value {
 	return b.Op(ir.OpUDiv, x, b.Const(by))
 }
 
-// lhistBucket describes bucket i.
+// lhistBucket returns the bounds of bucket i.
 func lhistBucket(params []int64, i int) value.Bucket {
 	low, step := params[0], params[2]
 	steps := (params[1] - low) / step
@@ -152,9 +152,9 @@ func lhistBucket(params []int64, i int) value.Bucket {
 	return value.Bucket{Min: from, Max: from + step - 1, Label: "[" + rounded(from, step) + ", " + rounded(from+step, step) + ")"}
 }
 
-// rounded shortens a bound that is a whole number of Ki or Mi, or of what larger
-// unit the step is a whole number of. If the step is not one of Ki, it stays as
-// it is: so do its neighbours.
+// rounded returns the text of a bound in Ki, Mi or a larger unit, if both the step
+// and the bound are whole numbers of it. Otherwise it returns the plain number, as
+// it does for the neighbours of the bound.
 func rounded(n, step int64) string {
 	limit := 0
 	if step%1024 == 0 {

@@ -8,12 +8,12 @@ import (
 )
 
 func memcmp() *Def {
-	return compareBytes("memcmp", "Compares the first n bytes of two strings, arrays, structs, or of what pointers point to: 0 if they are equal, else how much the first byte that differs is greater in a, negative if it is smaller. n is a literal.",
+	return compareBytes("memcmp", "Compares the first n bytes of two strings, arrays or structs, or of what pointers point to. The result is 0 if they are equal, else the difference of the first two bytes that differ. n is a literal.",
 		`begin { print(memcmp("abc", "abd", 3)); }`, false)
 }
 
 func memcmpRecord() *Def {
-	return compareBytes("memcmp_record", "memcmp of two values of any type, as they lie in memory.",
+	return compareBytes("memcmp_record", "Compares two values of any type as memcmp does.",
 		`begin { print(memcmp_record((1, "a"), (1, "b"), 3)); }`, true)
 }
 
@@ -65,8 +65,8 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 	}
 }
 
-// bytesOf is where the n bytes to be compared are: an argument's own, or
-// (unless that is what is compared) those that a pointer points to.
+// bytesOf returns the address of the n bytes to compare: those that a pointer
+// points to, or the argument's own.
 func bytesOf(g Gen, a *Arg, n int, scalars bool) *ir.Value {
 	if a.Type.Kind != types.Pointer || scalars {
 		return addrOf(g, a)
@@ -78,7 +78,7 @@ func bytesOf(g Gen, a *Arg, n int, scalars bool) *ir.Value {
 	return p
 }
 
-// addrOf is the address of an argument's bytes, scalars too.
+// addrOf returns the address of an argument's bytes, also for scalars.
 func addrOf(g Gen, a *Arg) *ir.Value {
 	var p *ir.Value
 	if a.Type.IsScalar() {
@@ -90,15 +90,15 @@ func addrOf(g Gen, a *Arg) *ir.Value {
 	if !holdsPointer(a.Type) {
 		return p
 	}
-	// The kernel's verifier lets no single byte be read of a pointer that it
-	// has seen stored, but it forgets what a helper copies.
+	// The verifier does not let a program read single bytes of a pointer that it
+	// has seen stored. It does not track what a helper copies.
 	plain := g.Temp(a.Type.Size)
 	g.Read(plain, 0, a.Type.Size, p, types.Kernel, "")
 	return plain
 }
 
-// holdsPointer reports whether a value of type t was put together here from
-// parts among which are pointers.
+// holdsPointer reports whether a value of type t is put together by the program
+// and has pointers among its parts.
 func holdsPointer(t *types.Type) bool {
 	return t.Kind == types.Pointer || slices.ContainsFunc(t.Fields, func(f types.Field) bool { return holdsPointer(f.Type) })
 }

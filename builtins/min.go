@@ -7,12 +7,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// min and max keep an unsigned word that only grows, and a word that is 1 once
-// there was a value. The first is the value with its bits turned so that a
-// better value is a larger word: for max of signed numbers the sign bit is
-// inverted, for min all the others too. Zero, which new map values hold, is
-// then worse than or equal to anything, and no update needs to ask whether it
-// is the first.
+// min and max store an unsigned word that only grows, and a word that becomes 1
+// with the first value. The first word is the value with some bits inverted, so
+// that a better value is a larger word: max of signed numbers inverts the sign
+// bit, min all other bits too. A new map value is zero, which is then not better
+// than any value, so an update does not have to know whether it is the first.
 const (
 	extremeWord = 0
 	extremeSet  = 1
@@ -27,7 +26,8 @@ func maximum() *Def {
 	return extreme("max", "The largest value.", `tracepoint:syscalls:sys_exit_read { @most = max(args.ret); }`, 0)
 }
 
-// extreme is min and max; flip is what turns the bits of unsigned values.
+// extreme returns min or max. flip is the mask that inverts bits of unsigned
+// values.
 func extreme(name, summary, example string, flip int64) *Def {
 	read := func(t *types.Type, data []byte) uint64 {
 		if word(data, extremeSet) == 0 {
@@ -74,8 +74,8 @@ func extreme(name, summary, example string, flip int64) *Def {
 	}
 }
 
-// turnMask are the bits of a value of t to be inverted so that a better one is
-// a larger unsigned word; flip is -1 where smaller is better, else 0.
+// turnMask returns the bits of a value of type t to invert, so that a better value
+// is a larger unsigned word. flip is -1 if smaller is better, else 0.
 func turnMask(t *types.Type, flip int64) int64 {
 	if t.Signed {
 		return flip ^ -signBit
@@ -90,7 +90,7 @@ func turn(b *ir.Builder, t *types.Type, flip int64, x *ir.Value) *ir.Value {
 	return x
 }
 
-// growWord makes the word at p+off at least x.
+// growWord raises the word at p+off to x if it is less.
 func growWord(g Gen, p *ir.Value, off int64, x *ir.Value) {
 	b := g.B()
 	less := b.Op(ir.OpULt, b.Load(p, off, 8, false), x)

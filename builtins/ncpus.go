@@ -9,7 +9,7 @@ func ncpus() *Def {
 	return &Def{
 		Name: "ncpus",
 		Doc: Doc{
-			Summary:  "How many CPUs the machine may have online.",
+			Summary:  "The number of CPUs that the machine can have online.",
 			Examples: []string{`begin { printf("%d CPUs\n", ncpus); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -7,9 +7,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The clocks of nsecs. Their results carry the clock in the type's name, so
-// that strftime knows how to turn them into wall-clock time; arithmetic
-// forgets it.
+// The clocks of nsecs. The name of a result's type has the clock, from which
+// strftime knows how to convert it to wall-clock time. Results of arithmetic do
+// not have it.
 const (
 	clockBoot      = "boot"
 	clockMonotonic = "monotonic"
@@ -23,7 +23,7 @@ func nsecs() *Def {
 		Varies: true,
 		Params: []Param{{Name: "clock", Kind: NameArg, Optional: true}},
 		Doc: Doc{
-			Summary: "Nanoseconds since boot, time asleep included. nsecs(monotonic) leaves it out; nsecs(tai) is atomic time since 1970 (Linux 6.1), nsecs(sw_tai) the same worked out from the boot clock.",
+			Summary: "Nanoseconds since boot, including time asleep. nsecs(monotonic) leaves that time out. nsecs(tai) is atomic time since 1970 (Linux 6.1), and nsecs(sw_tai) is the same, computed from the boot clock.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }
 tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); }`,

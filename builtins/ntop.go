@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// An inet is the address family (u64) and 16 bytes, of which an IPv4 address
-// takes the first four.
+// An inet is an address family (u64) and 16 bytes. An IPv4 address uses the first
+// four of them.
 const (
 	afInet   = 2
 	afInet6  = 10
@@ -25,7 +25,7 @@ func ntop() *Def {
 		TypeName: inetType.Name,
 		Params:   []Param{{Name: "family or address"}, {Name: "address", Optional: true}},
 		Doc: Doc{
-			Summary:  "An internet address that prints as usual: of a 32-bit integer or 4 bytes (IPv4), or 16 bytes (IPv6). The family (AF_INET, AF_INET6) says which where the size does not.",
+			Summary:  "An internet address from a 32-bit integer or 4 bytes (IPv4), or from 16 bytes (IPv6), that prints in the usual form. The family (AF_INET, AF_INET6) says which if the size does not.",
 			Examples: []string{`begin { printf("%s %s\n", ntop(0x0100007f), ntop(pton("::1"))); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -82,8 +82,8 @@ func ntop() *Def {
 	}
 }
 
-// copyObject copies the bytes of an argument that is an array, string or
-// object, wherever it is.
+// copyObject copies the bytes of an argument that is an array, string or object,
+// in any address space.
 func copyObject(g Gen, a *Arg, p *ir.Value, off int64, size int) {
 	src, space := g.Ref(a)
 	if space == types.NoSpace {

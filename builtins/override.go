@@ -12,7 +12,7 @@ func override() *Def {
 		Unsafe: true,
 		Params: []Param{{Name: "result"}},
 		Doc: Doc{
-			Summary:  "Makes the traced function return this at once instead of running; for kprobes on functions that allow error injection. Needs --unsafe.",
+			Summary:  "Makes the traced function return a value at once instead of running. For kprobes on functions that allow error injection. Needs --unsafe.",
 			Examples: []string{`kprobe:should_failslab { override(12); }`},
 		},
 		Refusals: []Refusal{{

@@ -11,7 +11,7 @@ func pid() *Def {
 		Name:   "pid",
 		Params: []Param{pidNamespaceParam},
 		Doc: Doc{
-			Summary:  "Process ID of the current task, as the namespace gotrace runs in counts it; pid(init) as the initial namespace does.",
+			Summary:  "Process ID of the current task in the pid namespace of gotrace; pid(init) is the one in the initial namespace.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[pid] = count(); }`},
 		},
 		Check: checkPid,
@@ -51,8 +51,8 @@ func (i ids) tid() *ir.Value {
 	return i.b.Extend(i.both, 4, false)
 }
 
-// InProcess emits code that tells whether the current task belongs to a process
-// whose id is pid in our namespace.
+// InProcess emits code that computes whether the current task belongs to the
+// process with the id pid in gotrace's namespace.
 func InProcess(g Gen, pid int) *ir.Value {
 	var ids ids
 	if s := g.Invocation(); s.PIDNS != nil && pid == s.PID && s.Inner.PID != 0 {
@@ -63,7 +63,7 @@ func InProcess(g Gen, pid int) *ir.Value {
 	return g.B().Op(ir.OpEq, ids.pid(), g.B().Const(int64(pid)))
 }
 
-// currentIDs asks for the ids in the namespace that call (nil: none given) names.
+// currentIDs gets the ids in the namespace that call names; nil names none.
 func currentIDs(g Gen, call *Call) ids {
 	b := g.B()
 	ns := g.Invocation().PIDNS
@@ -79,12 +79,12 @@ func currentIDs(g Gen, call *Call) ids {
 	return namespaceIDs(g, ns, call)
 }
 
-// namespaceIDs asks for the ids in a namespace other than the initial one. A
-// failure counts as one of call, where that is not nil.
+// namespaceIDs gets the ids in a namespace other than the initial one. A failure
+// counts at call, if that is not nil.
 func namespaceIDs(g Gen, ns *PIDNamespace, call *Call) ids {
 	b := g.B()
 	info := g.Temp(8)
-	// The helper clears info where the task is in another namespace.
+	// The helper clears info if the task is in another namespace.
 	r := b.Call(ir.NsPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), info, b.Const(8))
 	if call != nil {
 		g.If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })

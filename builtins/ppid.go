@@ -16,8 +16,8 @@ func leaderTid() *Def {
 
 var taskParam = []Param{{Name: "task", Optional: true}}
 
-// relative is where Check found the fields: of the pointer to the other task,
-// and of what is wanted of it.
+// relative holds the fields that Check found: the pointer to the other task, and
+// the wanted field of that task.
 type relative struct{ ptr, field types.Field }
 
 // checkRelative looks the fields up.
@@ -45,8 +45,8 @@ func checkRelative(c Checker, call *Call, ptr, field string) (relative, bool) {
 	return r, true
 }
 
-// otherTask is the address of the other task and whether the verifier lets us
-// load from it directly.
+// otherTask returns the address of the other task, and whether the verifier
+// accepts plain loads from it.
 func (r relative) otherTask(g Gen, call *Call) (*ir.Value, bool) {
 	b := g.B()
 	var task *ir.Value

@@ -13,7 +13,7 @@ func printValue() *Def {
 		Kind:   Action,
 		Params: []Param{{Name: "value", Kind: MapOrEntry, Map: store.Whole, Entry: store.Read}, {Name: "top", Optional: true}, {Name: "div", Optional: true}},
 		Doc: Doc{
-			Summary: "Prints a value on a line of its own, as it is now; or a whole map, soon after: only its top largest entries, values divided by div.",
+			Summary: "Prints the current value of an expression on its own line, or a whole map, which user space reads shortly after the call. For a map, top limits the output to the largest entries, and div divides the values.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_openat { print((comm, str(args.filename))); }`,
 				`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(@, 5); clear(@); }`,
@@ -86,7 +86,7 @@ func checkPrint(c Checker, call *Call) *types.Type {
 	return types.TVoid
 }
 
-// checkPrintable reports an argument that can not be sent to user space and shown.
+// checkPrintable reports an argument that cannot be sent to user space and shown.
 func checkPrintable(c Checker, call *Call, a *Arg) bool {
 	switch t := a.Type; {
 	case t == nil || t.Kind == types.Invalid:

@@ -29,8 +29,7 @@ func printf() *Def {
 	}
 }
 
-// checkMessage is the Check of an action whose arguments are a format and what
-// it formats.
+// checkMessage is the Check of an action with a format and its arguments.
 func checkMessage(c Checker, call *Call) *types.Type {
 	if m := checkFormat(c, call, 0); m != nil {
 		call.Data = m
@@ -38,7 +37,7 @@ func checkMessage(c Checker, call *Call) *types.Type {
 	return types.TVoid
 }
 
-// sendMessage is the Emit that goes with it.
+// sendMessage is the Emit of such an action.
 func sendMessage(g Gen, call *Call) *ir.Value {
 	emitMessage(g, call, call.Data.(*message))
 	return nil
@@ -47,8 +46,8 @@ func sendMessage(g Gen, call *Call) *ir.Value {
 // maxFormatArgs bounds the arguments of a formatted message.
 const maxFormatArgs = 128
 
-// message is a format and where its arguments come from. Check leaves it in
-// Call.Data; the events of a formatted action carry the part that is data.
+// message is a format and the sources of its arguments. Check stores it in
+// Call.Data. The events of a formatted action have the part that is plain data.
 type message struct {
 	*object.Message
 	format *decode.Format // parsed
@@ -113,8 +112,8 @@ func checkFormat(c Checker, call *Call, at int) *message {
 	return m
 }
 
-// litBytes returns a literal argument as a record would hold it; nil if it is not
-// a literal.
+// litBytes returns a literal argument in the form that a record has, or nil if it
+// is not a literal.
 func litBytes(a *Arg) []byte {
 	switch {
 	case a.Lit == nil:
@@ -134,7 +133,7 @@ func litBytes(a *Arg) []byte {
 }
 
 // emitMessage sends the arguments of a formatted action that are not known when
-// compiling. more follows the message in the event's description.
+// compiling. more comes after the message in the event's description.
 func emitMessage(g Gen, call *Call, m *message, more ...any) {
 	args, ts := make([]*Arg, len(m.send)), make([]*types.Type, len(m.send))
 	for i, n := range m.send {
@@ -143,8 +142,8 @@ func emitMessage(g Gen, call *Call, m *message, more ...any) {
 	g.Send(call, args, ts, append([]any{m.Message}, more...))
 }
 
-// renderRecord returns the text of a formatted action's record. The format is
-// parsed when the first record of an event comes.
+// renderRecord returns the text of a formatted action's record. It parses the
+// format at the first record of an event.
 func renderRecord(env Env, rec *object.Record) string {
 	m, ok := rec.Parsed.(*message)
 	if !ok {

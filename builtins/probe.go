@@ -22,11 +22,11 @@ func probe() *Def {
 	}
 }
 
-// checkPointText gives the type of a text that is known once the attach point is.
+// checkPointText returns the type of a text that depends on the attach point only.
 func checkPointText(c Checker, call *Call) *types.Type {
 	if call.Lit == nil {
 		if c.Final() {
-			c.Errorf(call.Span, "%s can not be used here: there is no one attach point", call.Def.Name)
+			c.Errorf(call.Span, "%s cannot be used here: there is no single attach point", call.Def.Name)
 			return types.TInvalid
 		}
 		return types.NewString(1)

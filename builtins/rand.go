@@ -10,7 +10,7 @@ func random() *Def {
 		Name:   "rand",
 		Varies: true,
 		Doc: Doc{
-			Summary:  "A random 32-bit number, a new one each time.",
+			Summary:  "A random 32-bit number, a new one for each use.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /rand % 100 == 0/ { @sampled = count(); }`},
 		},
 		Check: fixed(types.TUint32),

@@ -28,8 +28,8 @@ func NewRegistry(defs []*Def) *Registry {
 	return r
 }
 
-// Lookup finds a builtin by its name, or nil. All of arg0, arg1, … are one
-// builtin: "arg".
+// Lookup returns the builtin of a name, or nil. arg0, arg1, … are one builtin,
+// "arg".
 func (r *Registry) Lookup(name string) *Def {
 	if _, ok := ArgIndex(name); ok {
 		return r.byName[argFamily]
@@ -40,11 +40,11 @@ func (r *Registry) Lookup(name string) *Def {
 	return r.byName[name]
 }
 
-// ForType finds the builtin that owns an Opaque or Agg type, or nil.
+// ForType returns the builtin that owns an Opaque or Agg type, or nil.
 func (r *Registry) ForType(name string) *Def { return r.byType[name] }
 
-// Type returns the type of that name that a builtin brings, as a script can
-// write it in a declaration: without parameters. It is nil if there is none.
+// Type returns the builtin type of a name, as a script writes it in a
+// declaration: without parameters. It returns nil if there is none.
 func (r *Registry) Type(name string) *types.Type {
 	d := r.byType[name]
 	switch {
@@ -56,7 +56,7 @@ func (r *Registry) Type(name string) *types.Type {
 	return d.AggType(8, !d.Unsigned && name != d.UnsignedType)
 }
 
-// IsVariable reports whether a bare name is read like a variable.
+// IsVariable reports whether name is a builtin that is read like a variable.
 func (r *Registry) IsVariable(name string) bool {
 	d := r.Lookup(name)
 	return d != nil && d.Kind == Variable
@@ -72,7 +72,7 @@ func (r *Registry) Decoder(env Env) *decode.Decoder {
 			switch {
 			case d == nil || d.Format == nil:
 				return value.Null{}
-			case d.PartSize > 0 && len(data) > 0 && len(data)%d.PartSize == 0: // the parts in use, in any order
+			case d.PartSize > 0 && len(data) > 0 && len(data)%d.PartSize == 0: // the used parts, in any order
 			case len(data) < t.Size:
 				return value.Null{}
 			default:
@@ -83,10 +83,10 @@ func (r *Registry) Decoder(env Env) *decode.Decoder {
 	}
 }
 
-// All lists the builtins in the order of the table.
+// All returns the builtins in the order of the table.
 func (r *Registry) All() []*Def { return r.all }
 
-// Names lists what a script can call them, for did-you-mean hints.
+// Names returns the names of the builtins, for did-you-mean hints.
 func (r *Registry) Names() []string {
 	names := make([]string, len(r.all))
 	for i, d := range r.all {

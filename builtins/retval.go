@@ -40,10 +40,10 @@ func retval() *Def {
 	}
 }
 
-// inWord is the integer that the part of a register is which a parameter or
-// result of type t takes; nil where that is the whole register, or not known.
-// Booleans and enums are numbers, as in C; a pointer is none of its own type, as
-// scripts share maps between it and argN of other functions.
+// inWord returns the integer type of the part of a register that a parameter or
+// result of type t takes. It returns nil if that is the whole register, or not
+// known. Booleans and enums are numbers, as in C. A pointer does not get its own
+// type, because scripts share maps between it and argN of other functions.
 func inWord(t *types.Type) *types.Type {
 	switch {
 	case t == nil:
@@ -56,8 +56,8 @@ func inWord(t *types.Type) *types.Type {
 	return nil
 }
 
-// fromWord is the value of type t in a register, whose other bits are whatever
-// the program left there.
+// fromWord extracts the value of type t from a register. The register's other bits
+// are undefined.
 func fromWord(g Gen, t *types.Type, v *ir.Value) *ir.Value {
 	if !t.IsInteger() {
 		return v

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// signals are the names and texts of signals by number, as x86 and arm64 have
-// them; those from 34 up have no names.
+// signals holds the names and texts of signals by number, which are the same on
+// x86 and arm64. Signals from 34 on have no names.
 var signals = [...]struct{ name, text string }{
 	{}, {"HUP", "Hangup"}, {"INT", "Interrupt"}, {"QUIT", "Quit"}, {"ILL", "Illegal instruction"},
 	{"TRAP", "Trace/breakpoint trap"}, {"ABRT", "Aborted"}, {"BUS", "Bus error"}, {"FPE", "Floating point exception"},
@@ -45,7 +45,7 @@ func signalThread() *Def {
 		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal_thread(19); }`, func(*Call) *ir.Helper { return ir.SendSignalThread })
 }
 
-// signalEither is what the other two are made of in bpftrace.
+// signalEither returns the builtin that bpftrace makes the other two from.
 func signalEither() *Def {
 	d := sendSignal("__signal", "signal(), or signal_thread() if the second argument, a literal, is true. Needs --unsafe.",
 		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { __signal("SIGSTOP", false); }`,

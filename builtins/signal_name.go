@@ -8,7 +8,7 @@ func signalName() *Def {
 	return numberName("signal_name", "The text of a signal number.",
 		`tracepoint:signal:signal_deliver { @[signal_name(args.sig)] = count(); }`,
 		func(Checker) []string {
-			const firstRealTime = 34 // the C library keeps those before it for itself
+			const firstRealTime = 34 // the C library reserves those before it
 			var rows []string
 			for n := range maxSignal + 1 {
 				switch {

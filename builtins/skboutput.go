@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// maxPacket is the most bytes of a packet that are captured.
+// maxPacket is the most bytes that are captured of a packet.
 const maxPacket = 2048
 
 // skbFields are the members of struct sk_buff that skboutput reads.
@@ -25,7 +25,7 @@ func skbOutput() *Def {
 		Acts:   true,
 		Params: []Param{{Name: "path"}, {Name: "skb"}, {Name: "size"}, {Name: "offset"}},
 		Doc: Doc{
-			Summary:  "Appends the packet in a struct sk_buff, from an offset on, to a pcap file of raw IP packets: at most size bytes of its linear part, 2048 of them. 0 if it was sent, else negative.",
+			Summary:  "Appends the packet in a struct sk_buff, from an offset on, to a pcap file of raw IP packets: at most size bytes, and at most 2048, of its linear part. The result is 0 if the packet was sent, else negative.",
 			Examples: []string{`fentry:ip_rcv_core { $sent = skboutput("received.pcap", args.skb, args.skb.len, 0); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -70,7 +70,7 @@ func skbOutput() *Def {
 			linear := b.Op(ir.OpSub, b.Op(ir.OpSub, all, paged), offset)
 			n := g.IfElse(b.Op(ir.OpULt, want, linear), func() *ir.Value { return want }, func() *ir.Value { return linear })
 			b = g.B()
-			// Nothing to send where the offset is behind the end.
+			// There is nothing to send if the offset is past the end.
 			ok := b.Op(ir.OpSLt, b.Const(0), n)
 			return g.IfElse(ok, func() *ir.Value {
 				b := g.B()
@@ -96,13 +96,13 @@ func skbOutput() *Def {
 	}
 }
 
-// capture is what Check leaves of a call of skboutput.
+// capture is the result of checking a call of skboutput.
 type capture struct {
 	path   string
 	fields skbFields
 }
 
-// appendPacket adds a packet to a pcap file, which it makes if there is none.
+// appendPacket adds a packet to a pcap file, which it creates if there is none.
 // Format: draft-ietf-opsawg-pcap, link type 101 (raw IP), times in µs.
 func appendPacket(path string, when time.Time, length uint32, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)

@@ -12,7 +12,7 @@ func socketCookie() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "sock"}},
 		Doc: Doc{
-			Summary:  "A number that identifies a socket as long as the machine runs.",
+			Summary:  "A number that identifies a socket until the machine reboots.",
 			Examples: []string{`fentry:tcp_rcv_established { @[socket_cookie(args.sk)] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -23,7 +23,7 @@ func socketCookie() *Def {
 				c.Errorf(call.Span, "socket_cookie() only supports 'struct sock *' arguments (%s provided)", t)
 				return types.TInvalid
 			case t.Space != types.BTF:
-				c.Errorf(call.Span, "socket_cookie() needs a pointer that the kernel vouches for, as args of fentry, fexit and rawtracepoint are")
+				c.Errorf(call.Span, "socket_cookie() needs a pointer that the kernel trusts, such as the args of fentry, fexit and rawtracepoint")
 				return types.TInvalid
 			}
 			if since := (probes.Version{Major: 5, Minor: 12}); c.Kernel().Release().Less(since) {

@@ -5,17 +5,17 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The kernel keeps stacks in a map with one place for each hash. Two stacks
-// whose hashes agree can't both be there: it refuses the second. Such stacks go
-// to a map of ours, whose entries have the fields of object.MoreStacks. A stack
-// that is there is known by a hash of its own, under a number that follows from
-// it: the first number that is free or has that hash.
+// The kernel stores stacks in a map with one place for each hash. It refuses a
+// second stack with the same hash. Such stacks go to a map of gotrace's own, which
+// has entries with the fields of object.MoreStacks. There a second hash identifies
+// a stack. Its number is the first one, counted from that hash, that is free or
+// has a stack of that hash.
 
-// maxTries is how many numbers are tried for a stack.
+// maxTries is the number of places that are tried for a stack.
 const maxTries = 8
 
-// takeStack has the current stack kept and returns its number, or noStack and
-// counts why not. A count of frames goes to the bits above.
+// takeStack stores the current stack and returns its number, with a count of
+// frames in the bits above. If that fails it returns noStack and counts the reason.
 func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	b := g.B()
 	depth := int(call.Type.Params[1])
@@ -23,8 +23,8 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 		return b.Const(noStack)
 	}
 	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
-	// That there is no stack (no kernel stack in user mode, no user stack in a
-	// kernel thread) is an answer; that it could not be kept is none.
+	// If there is no stack (no kernel stack in user mode, no user stack in a kernel
+	// thread), that is a result. If the stack could not be stored, it is a failure.
 	const noSuchStack = -14 // EFAULT
 	num := &ir.Var{Name: "stack", Type: ir.Int}
 	b.Write(num, id)
@@ -44,8 +44,8 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	return id
 }
 
-// keepStack puts the current stack into the map of ours and sets num to its
-// number there. If that fails it counts.
+// keepStack stores the current stack in gotrace's own map and sets num to its
+// number there. It counts a failure.
 func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 	b := g.B()
 	depth := int(call.Type.Params[1])
@@ -87,7 +87,7 @@ func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 			return same
 		}, func() *ir.Value {
 			b := g.B()
-			// BPF_NOEXIST: if another CPU was faster, the next turn finds its stack.
+			// BPF_NOEXIST: if another CPU was first, the next turn finds its stack.
 			return b.Op(ir.OpEq, b.Call(ir.MapUpdate, more, key, entry, b.Const(1)), b.Const(0))
 		})
 		g.If(done, func() { g.B().Write(num, n) })

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// digits is an integer literal in decimal.
+// digits returns an integer literal in decimal.
 func (l *Lit) digits() string {
 	if l.Unsigned {
 		return strconv.FormatUint(uint64(l.Int), 10)
@@ -53,8 +53,8 @@ func checkStr(c Checker, call *Call) *types.Type {
 		return types.NewString(len(a.Lit.Str) + 1)
 	}
 	if a := call.arg(0); a != nil && a.Lit != nil && !a.Lit.IsStr && !a.Lit.IsBool && call.arg(1) == nil {
-		// As with a positional parameter: a number that is written down is no
-		// address, but its text.
+		// A literal number means its text, not an address, as a positional parameter
+		// does.
 		call.Lit = &Lit{Str: a.Lit.digits(), IsStr: true}
 		return types.NewString(len(call.Lit.Str) + 1)
 	}
@@ -71,7 +71,7 @@ func checkStr(c Checker, call *Call) *types.Type {
 			if !a.Lit.Unsigned {
 				n = min(n, a.Lit.Int)
 			}
-			if t.Kind == types.String { // of a string, as many characters as asked for
+			if t.Kind == types.String { // at most size-1 characters of a string
 				n++
 			}
 			size = min(size, max(int(n), 1))
@@ -106,8 +106,8 @@ func storeStr(g Gen, call *Call, dst Dest) {
 	SetStrLen(g, dst, r)
 }
 
-// SetStrLen says how long the string at dst is: n bytes with its NUL, or, n
-// being negative, no more than that.
+// SetStrLen records the length of the string at dst: n bytes with its NUL, or just
+// the NUL if n is negative.
 func SetStrLen(g Gen, dst Dest, n *ir.Value) {
 	if dst.Len == nil {
 		return
@@ -117,25 +117,25 @@ func SetStrLen(g Gen, dst Dest, n *ir.Value) {
 	g.B().Write(dst.Len, used)
 }
 
-// boundedSize is a's value, at least 1 and at most max, so that the kernel's
-// verifier sees it.
+// boundedSize returns a's value, limited to the range from 1 to max in a way that
+// the verifier follows.
 func boundedSize(g Gen, a *Arg, max int) *ir.Value {
 	n := g.Value(a)
 	b := g.B()
-	// What was compared is what is used: the verifier does not conclude from
-	// n-1 to n.
+	// The code uses the value that it compared, because the verifier does not
+	// conclude from n-1 to n.
 	less := b.Op(ir.OpBarrier, b.Op(ir.OpSub, n, b.Const(1)))
 	inside := b.Op(ir.OpULt, less, b.Const(int64(max)))
 	return g.IfElse(inside, func() *ir.Value { return g.B().Op(ir.OpAdd, less, g.B().Const(1)) }, func() *ir.Value {
 		b := g.B()
-		// 0 reads nothing but the NUL, anything else all there is room for.
+		// 0 reads the NUL only. Anything else reads as much as there is room for.
 		zero := b.Op(ir.OpEq, n, b.Const(0))
 		return b.Op(ir.OpSub, b.Const(int64(max)), b.Op(ir.OpMul, zero, b.Const(int64(max-1))))
 	})
 }
 
-// stringSource is the address of the bytes that a stands for and the address
-// space they are in, which an integer made by uptr or kptr has too.
+// stringSource returns the address of the bytes that a refers to and their address
+// space, which an integer from uptr or kptr has too.
 func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
 	switch a.Type.Kind {
 	case types.Pointer:
@@ -150,7 +150,7 @@ func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
 	return g.Value(a), readable(g, a.Type.Space)
 }
 
-// readable is the space in which to read memory that a pointer of space s, or
+// readable returns the space in which to read memory that a pointer of space s, or
 // an integer, points to.
 func readable(g Gen, s types.Space) types.Space {
 	switch s {

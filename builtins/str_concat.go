@@ -7,10 +7,10 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// concatSize is the size of a string that takes one of a and one of b bytes,
-// NULs included, one behind the other. It is limited, since a variable that a
-// string is appended to over and over has no size otherwise, and takes steps so
-// that few are enough to get there; what does not fit is cut off.
+// concatSize returns the size of the concatenation of two strings of a and b bytes,
+// NULs included. It is at most limit, because otherwise a variable that is appended
+// to again and again would have no size; longer text is cut off. Sizes grow in
+// steps, so that such a variable reaches the limit soon.
 func concatSize(a, b, limit int) int {
 	size := max(a+b-1, 1)
 	if size <= 64 {
@@ -27,7 +27,7 @@ func strConcat() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "a", Chars: true}, {Name: "b", Chars: true}},
 		Doc: Doc{
-			Summary:  "Two strings, one behind the other.",
+			Summary:  "The concatenation of two strings.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[str_concat(comm, "!")] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

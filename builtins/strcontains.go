@@ -7,13 +7,13 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Searching a string for a literal is one pass over it. A needle of up to
-// eight characters is compared with a word through which the characters are
-// shifted; a longer one with the shift-and automaton (Baeza-Yates, Gonnet): a
-// bit for each prefix of the needle that ends here, advanced by a table with a
-// mask a character. A needle that is not a literal, or too long, is looked for
-// by the kernel's own bpf_strstr, or, where that is missing and the strings
-// are short, place by place.
+// The search for a literal takes one pass over the string. A needle of up to eight
+// characters is compared with a word that the characters are shifted through. For
+// a longer one the pass runs the shift-and automaton (Baeza-Yates, Gonnet), which
+// has a bit for each prefix of the needle that ends here, and a table with a mask
+// for each character. If the needle is not a literal, or is too long, the kernel's
+// bpf_strstr does the search. If the kernel has none and the strings are short,
+// each place is compared.
 const (
 	wordNeedle = 8
 	bitNeedle  = 63
@@ -52,8 +52,8 @@ func strcontains() *Def {
 	}
 }
 
-// checkSearch checks the arguments of a search; at is its result where both
-// are known.
+// checkSearch checks the arguments of a search. at computes the result if both are
+// known.
 func checkSearch(c Checker, call *Call) (at int, known, ok bool) {
 	if !wantStr(c, call, 0) || !wantStr(c, call, 1) {
 		return 0, false, false
@@ -74,7 +74,7 @@ func checkSearch(c Checker, call *Call) (at int, known, ok bool) {
 	return 0, false, true
 }
 
-// search is the index of the needle, or negative.
+// search computes the index of the needle, or a negative number.
 func search(g Gen, call *Call) *ir.Value {
 	hay, needle := &call.Args[0], &call.Args[1]
 	lit, isLit := call.litStr(1)
@@ -89,15 +89,15 @@ func search(g Gen, call *Call) *ir.Value {
 		p, q := g.Addr(hay), g.Addr(needle)
 		b := g.B()
 		at := b.Extend(b.Kfunc(strstrFunc, int64(id), ir.Int, p, q), 4, true)
-		// All errors are the same to us.
+		// All errors mean the same here.
 		return b.Op(ir.OpOr, at, b.Op(ir.OpSar, at, b.Const(63)))
 	}
 	return searchPlaces(g, hay, needle)
 }
 
-// scan walks over the characters of hay. step takes each one and returns what
-// is 0 once the needle of n characters ends there. A turn has one branch: the
-// kernel's verifier keeps all those of a program in mind.
+// scan walks over the characters of hay. step takes each one and returns a value
+// that is 0 if the needle of n characters ends there. A turn has only one branch,
+// because the verifier remembers all branches of a program.
 func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Value) *ir.Value {
 	p := g.Addr(hay)
 	b := g.B()
@@ -179,7 +179,7 @@ func searchPlaces(g Gen, hay, needle *Arg) *ir.Value {
 			end := b.Op(ir.OpEq, c, b.Const(0))
 			b.Write(match, end)
 			inner.leave(end)
-			// Nothing is read behind the end of hay: its NUL differs from c.
+			// This reads nothing past the end of hay: its NUL differs from c.
 			inside := b.Op(ir.OpULt, b.Op(ir.OpAdd, i, j), b.Const(int64(hay.Type.Size)))
 			inner.leave(b.Op(ir.OpEq, inside, b.Const(0)))
 			inner.leave(b.Op(ir.OpNe, c, byteAt(b, start, j)))

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// errorText is the text of an error number as the C library has it: Go's are
-// the same but for the case of the first letter and the gaps.
+// errorText returns the C library's text of an error number. Go's texts differ in
+// the case of the first letter and in the gaps.
 func errorText(n syscall.Errno) string {
 	switch n {
 	case 41, 58: // never assigned
@@ -22,8 +22,8 @@ func errorText(n syscall.Errno) string {
 	return string(s)
 }
 
-// textTable is a builtin that turns a number into a text by a table in
-// read-only memory, a row a number, the last one for all other numbers.
+// textTable turns a number into a text with a table in read-only memory. It has a
+// row for each number, and a last row for all other numbers.
 type textTable struct {
 	rows []string
 	row  int // bytes a row, NUL included
@@ -57,7 +57,7 @@ func (t textTable) store(g Gen, n *ir.Value, dst Dest) {
 	padTail(g, dst, t.row)
 }
 
-// numberName is a function from a number to a text.
+// numberName returns a function from a number to a text.
 func numberName(name, summary, example string, rows func(c Checker) []string, index func(b *ir.Builder, n *ir.Value) *ir.Value) *Def {
 	return &Def{
 		Name:   name,

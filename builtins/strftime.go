@@ -14,9 +14,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// appendTime renders t (in the local time zone) as glibc's strftime does in the
-// C locale. Beyond it, %f, %k and %l are the microseconds, nanoseconds and
-// milliseconds, as bpftrace has them. What is not a conversion stays as it is.
+// appendTime renders t in the local time zone, as glibc's strftime does in the C
+// locale. As in bpftrace, %f, %k and %l are the microseconds, nanoseconds and
+// milliseconds. Text that is not a conversion is copied.
 func appendTime(dst []byte, format string, t time.Time) []byte {
 	t = t.In(localZone())
 	for i := 0; i < len(format); i++ {
@@ -39,8 +39,8 @@ func appendTime(dst []byte, format string, t time.Time) []byte {
 	return dst
 }
 
-// withFractions replaces %k and %l, which to bpftrace's strftime are nanoseconds
-// and milliseconds (to its time, as in C, the hour).
+// withFractions replaces %k and %l, which are nanoseconds and milliseconds in
+// bpftrace's strftime. In its time they are the hour, as in C.
 func withFractions(format string, t time.Time) string {
 	if !strings.Contains(format, "%k") && !strings.Contains(format, "%l") {
 		return format
@@ -56,11 +56,11 @@ type timeSpec struct {
 	verb        byte
 }
 
-// maxTimeWidth bounds what a width can ask for.
+// maxTimeWidth is the largest width.
 const maxTimeWidth = 1024
 
-// parseTimeSpec reads what follows a %. n is its length; 0 if the text ends
-// within it.
+// parseTimeSpec parses the text after a %. n is the length of the conversion, or 0
+// if the text ends within it.
 func parseTimeSpec(s string) (spec timeSpec, n int) {
 	i := 0
 flags:
@@ -89,7 +89,7 @@ flags:
 	return spec, i + 1
 }
 
-// append renders the conversion; ok is false if there is none of that letter.
+// append renders the conversion. ok is false if its letter has no meaning.
 func (s timeSpec) append(dst []byte, t time.Time) (out []byte, ok bool) {
 	if text, swapped, ok := timeText(s.verb, t); ok {
 		switch {
@@ -139,8 +139,8 @@ func (s timeSpec) appendOffset(dst []byte, t time.Time) []byte {
 	return padded(append(dst, sign), text, max(4, s.width-1), '0')
 }
 
-// timeText is a conversion to text, and what the flag # makes of it: "" if
-// nothing.
+// timeText returns the text of a conversion, and the text with the flag #, or ""
+// if the flag changes nothing.
 func timeText(verb byte, t time.Time) (text, swapped string, ok bool) {
 	part := func(format string) (string, string, bool) { return string(appendTime(nil, format, t)), "", true }
 	upper := func(text string) (string, string, bool) { return text, strings.ToUpper(text), true }
@@ -183,8 +183,8 @@ func timeText(verb byte, t time.Time) (text, swapped string, ok bool) {
 	return "", "", false
 }
 
-// timeNumber is a conversion to a number, with how many digits it has at least
-// (0: there is no such conversion) and what it is filled up with.
+// timeNumber returns the number of a conversion, its least number of digits (0 if
+// there is no such conversion), and the character that pads it.
 func timeNumber(verb byte, t time.Time) (n int64, digits int, fill byte) {
 	number := func(n, digits int) (int64, int, byte) { return int64(n), digits, '0' }
 	blank := func(n, digits int) (int64, int, byte) { return int64(n), digits, ' ' }
@@ -238,7 +238,7 @@ func timeNumber(verb byte, t time.Time) (n int64, digits int, fill byte) {
 	return 0, 0, 0
 }
 
-// padded appends s, filled up on the left to width.
+// padded appends s, padded on the left to width.
 func padded(dst []byte, s string, width int, fill byte) []byte {
 	for range width - len(s) {
 		dst = append(dst, fill)
@@ -246,9 +246,9 @@ func padded(dst []byte, s string, width int, fill byte) []byte {
 	return append(dst, s...)
 }
 
-// A timestamp is a u64 on the clock of the type's first parameter (an index
-// into clocks); the other parameters are the format, length first, eight bytes
-// a word.
+// A timestamp is a u64. The type's first parameter is its clock, an index into
+// clocks. The other parameters are the format: its length, then eight bytes in
+// each.
 var clocks = []string{clockBoot, clockMonotonic, clockTAI, clockSoftTAI}
 
 func strftime() *Def {
@@ -258,7 +258,7 @@ func strftime() *Def {
 		TypeName: "timestamp",
 		Params:   []Param{{Name: "format"}, {Name: "ns"}},
 		Doc: Doc{
-			Summary:  "A timestamp of nsecs that prints as strftime(3) formats it in local time; %f stands for microseconds.",
+			Summary:  "A timestamp of nsecs that prints in local time, as strftime(3) formats it. %f is the microseconds.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { printf("%s %s\n", strftime("%H:%M:%S.%f", nsecs), comm); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -281,7 +281,7 @@ func strftime() *Def {
 				return types.TInvalid
 			}
 			if a := call.Args[1]; a.Lit != nil && a.Lit.Int < 0 && !a.Lit.Unsigned {
-				c.Errorf(a.Span, "strftime() can not take a negative timestamp")
+				c.Errorf(a.Span, "strftime() does not accept negative timestamps")
 				return types.TInvalid
 			}
 			return &types.Type{Kind: types.Opaque, Name: "timestamp", Size: 8, Params: append([]int64{clock}, packText(format)...)}
@@ -305,7 +305,7 @@ func strftime() *Def {
 	}
 }
 
-// packText puts a text into numbers: its length, then eight bytes a number.
+// packText packs a text into numbers: its length, then eight bytes in each.
 func packText(s string) []int64 {
 	out := []int64{int64(len(s))}
 	for ; len(s) > 0; s = s[min(8, len(s)):] {
@@ -324,8 +324,8 @@ func unpackText(p []int64) string {
 	return string(b[:min(int(p[0]), len(b))])
 }
 
-// localZone is the local time zone. Package time takes TZ for the name of a file
-// and a POSIX rule, as in TZ=CET-1CEST,M3.5.0,M10.5.0/3, for UTC.
+// localZone returns the local time zone. Package time only knows names of files in
+// TZ. It takes a POSIX rule, as in TZ=CET-1CEST,M3.5.0,M10.5.0/3, for UTC.
 func localZone() *time.Location {
 	if zone := envZone(); zone != nil {
 		return zone
@@ -335,7 +335,7 @@ func localZone() *time.Location {
 
 var envZone = sync.OnceValue(func() *time.Location { return ruleZone(os.Getenv("TZ")) })
 
-// ruleZone returns the time zone of a POSIX rule; nil if tz is none.
+// ruleZone returns the time zone of a POSIX rule, or nil if tz is not one.
 func ruleZone(tz string) *time.Location {
 	if tz == "" || strings.ContainsAny(tz, "\n:/") && !strings.ContainsAny(tz, "+-0123456789") || tz[0] == ':' || tz[0] == '/' {
 		return nil
@@ -350,8 +350,9 @@ func ruleZone(tz string) *time.Location {
 	return zone
 }
 
-// zoneFile is a file of tzfile(5), version 2, that has nothing but a rule, for all
-// times after one long past. Until then, and if the rule is wrong, it is UTC.
+// zoneFile returns a file as in tzfile(5), version 2, with just a rule for all
+// times after one long past. Before that time, and if the rule is wrong, it means
+// UTC.
 func zoneFile(rule string) []byte {
 	const name = "UTC\x00"
 	header := func(times, kinds, chars uint32) []byte {

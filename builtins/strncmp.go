@@ -54,10 +54,10 @@ func strncmp() *Def {
 	}
 }
 
-// prefix is the first n characters of s.
+// prefix returns the first n characters of s.
 func prefix(s string, n *Lit) string { return s[:clampLen(n, len(s))] }
 
-// clampLen is a literal length, at most limit.
+// clampLen returns a literal length, at most limit.
 func clampLen(n *Lit, limit int) int {
 	if n.Unsigned {
 		return limit
@@ -65,21 +65,21 @@ func clampLen(n *Lit, limit int) int {
 	return int(min(n.Int, int64(limit)))
 }
 
-// differsFrom is not 0 where the first n characters of a are not those of a
-// literal, its NUL included. The literal's characters hold no NUL, so bytes
-// behind one in a, whatever they are, can not make them equal.
+// differsFrom computes a value that is not 0 if the first n characters of a differ
+// from those of a literal, its NUL included. The literal's characters hold no NUL,
+// so bytes after a NUL in a cannot make them equal.
 func differsFrom(g Gen, a *Arg, lit string, n *Lit) *ir.Value {
 	want := append([]byte(lit), 0)
 	want = want[:clampLen(n, len(want))]
 	b := g.B()
-	if len(want) > a.Type.Size { // too long to be there
+	if len(want) > a.Type.Size { // too long to be equal
 		return b.Const(1)
 	}
 	return memoryDiffers(b, g.Addr(a), want)
 }
 
-// memoryDiffers is not 0 where the bytes at p are not want: words are compared
-// and their differences or-ed, without a branch.
+// memoryDiffers computes a value that is not 0 if the bytes at p are not want. It
+// combines the differences of words with or, without a branch.
 func memoryDiffers(b *ir.Builder, p *ir.Value, want []byte) *ir.Value {
 	diff := b.Const(0)
 	for off := 0; off < len(want); {
@@ -97,7 +97,7 @@ func memoryDiffers(b *ir.Builder, p *ir.Value, want []byte) *ir.Value {
 	return diff
 }
 
-// stringsDiffer is 1 where the first n characters of two strings differ.
+// stringsDiffer computes 1 if the first n characters of two strings differ, else 0.
 func stringsDiffer(g Gen, a, o *Arg, n int) *ir.Value {
 	p, q := g.Addr(a), g.Addr(o)
 	b := g.B()

@@ -11,7 +11,7 @@ func strnlen() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "s"}, {Name: "n"}},
 		Doc: Doc{
-			Summary:  "Number of characters of a string, or at an address, up to the first NUL and at most n; -14 if the memory can not be read. Beyond max_strlen no address is read.",
+			Summary:  "Number of characters of a string, or at an address, up to the first NUL and at most n; -14 if the memory cannot be read. At most max_strlen bytes are read at an address.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = hist(__strnlen(args.filename, 32)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -42,7 +42,7 @@ func strnlen() *Def {
 	}
 }
 
-// smaller is the smaller of two numbers without a sign.
+// smaller computes the smaller of two unsigned numbers.
 func smaller(b *ir.Builder, x, y *ir.Value) *ir.Value {
 	less := b.Op(ir.OpNeg, b.Op(ir.OpULt, x, y)) // all ones or 0
 	return b.Op(ir.OpXor, y, b.Op(ir.OpAnd, b.Op(ir.OpXor, x, y), less))

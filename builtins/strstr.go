@@ -11,7 +11,7 @@ func strstr() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "haystack", Chars: true}, {Name: "needle", Chars: true}},
 		Doc: Doc{
-			Summary:  "Where a string first contains another one, counted from 0; -1 if it does not.",
+			Summary:  "The position, counted from 0, of the first occurrence of a string in another; -1 if there is none.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @ = lhist(strstr(str(args.filename), "/lib"), 0, 100, 10); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

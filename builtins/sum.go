@@ -33,8 +33,8 @@ func sum() *Def {
 	}
 }
 
-// checkAggregate is the type rule of an aggregation of integers whose values
-// have size bytes.
+// checkAggregate returns the type rule of an aggregation of integers with values
+// of size bytes.
 func checkAggregate(c Checker, call *Call, size int) *types.Type {
 	if t := call.typeOf(0); !t.IsInteger() && !t.Castable {
 		if t.Kind != types.Invalid && c.Final() {

@@ -20,5 +20,5 @@ func syscallName() *Def {
 		}, identity)
 }
 
-// maxSyscall is more than any architecture's highest system call.
+// maxSyscall is larger than any architecture's highest system call number.
 const maxSyscall = 1024

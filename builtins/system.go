@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// commandPatience is how long a command that is told to end has before it is
-// killed and its output is no longer waited for.
+// commandPatience is the time that a command has to end after SIGTERM. Then it is
+// killed, and its output is no longer awaited.
 const commandPatience = 200 * time.Millisecond
 
 func system() *Def {
@@ -23,7 +23,7 @@ func system() *Def {
 		Unsafe: true, Outside: true,
 		Params: formatParams,
 		Doc: Doc{
-			Summary:  "Runs a shell command, given as to printf, and prints what it prints. Needs --unsafe.",
+			Summary:  "Runs a shell command and prints its output. The command is a format with arguments, as for printf. Needs --unsafe.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_execve { system("ps -p %d\n", pid); }`},
 		},
 		Check: checkMessage,
@@ -50,8 +50,8 @@ func system() *Def {
 	}
 }
 
-// runCommand runs a shell command and returns what it and all it started print.
-// When ctx is done the command is told to end.
+// runCommand runs a shell command and returns the output of it and of all that it
+// started. When ctx is done it asks the command to end.
 func runCommand(ctx context.Context, command string, stderr io.Writer) (out []byte, err error) {
 	stdoutR, stdoutW, err := os.Pipe()
 	if err != nil {

@@ -161,7 +161,7 @@ func TestChecks(t *testing.T) {
 		{exit(), []Arg{s8}, "exit() only supports int arguments (string provided)"},
 		{clearMap(), []Arg{i64}, "clear() expects a map argument"},
 		{wallTime(), []Arg{strLit("%H"), strLit("x")}, "time() takes up to one argument (2 provided)"},
-		{strftime(), []Arg{strLit("%H"), intLit(-1)}, "strftime() can not take a negative timestamp"},
+		{strftime(), []Arg{strLit("%H"), intLit(-1)}, "strftime() does not accept negative timestamps"},
 		{strftime(), []Arg{strLit("%H"), argOf(&types.Type{Kind: types.Int, Size: 8, Name: clockMonotonic})}, "strftime() can not take a monotonic timestamp"},
 		{strncmp(), []Arg{s8, s8, intLit(-1)}, "Builtin strncmp requires a non-negative literal"},
 		{strncmp(), []Arg{s8, i64, intLit(1)}, "strncmp() only supports string arguments (int provided)"},

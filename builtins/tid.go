@@ -10,7 +10,7 @@ func tid() *Def {
 		Params: []Param{pidNamespaceParam},
 		Thread: true,
 		Doc: Doc{
-			Summary:  "Thread ID of the current task, as the namespace gotrace runs in counts it; tid(init) as the initial namespace does.",
+			Summary:  "Thread ID of the current task in the pid namespace of gotrace; tid(init) is the one in the initial namespace.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }`},
 		},
 		Check: checkPid,

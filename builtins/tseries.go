@@ -12,14 +12,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A time series is a ring of slots, one an interval: the interval's number
-// plus one (0: the slot was never used), a value, and words that the function
-// needs beside it. The slot of interval e is e modulo the number of slots.
-// Intervals count from the TAI epoch. The type's parameters are the interval
-// in ns, the number of slots and the function, an index into seriesFuncs.
+// A time series is a ring of slots, one for each interval. A slot has the
+// interval's number plus one (0: the slot was never used), a value, and further
+// words for the function. The slot of interval e is e modulo the number of slots.
+// Intervals count from the TAI epoch. The type's parameters are the interval in
+// ns, the number of slots and the function, an index into seriesFuncs.
 const (
 	slotEpoch = 0
-	slotValue = 1 // as extreme turns it for min and max
+	slotValue = 1 // inverted as in extreme for min and max
 	slotMore  = 2 // last: when it was set; avg and sum: the second word of the wide sum
 	slotCount = 3 // avg: number of values
 	slotWords = 4
@@ -99,7 +99,7 @@ func updateSeries(g Gen, call *Call, p *ir.Value) {
 	n := call.Type.Params[1]
 	foldSeries(g, call, func(at *ir.Value, use func(q *ir.Value)) {
 		b := g.B()
-		at = b.Op(ir.OpBarrier, at) // the verifier can not follow the division
+		at = b.Op(ir.OpBarrier, at) // the verifier cannot follow the division
 		g.If(b.Op(ir.OpULt, at, b.Const(n)), func() { use(slotAt(g.B(), p, at)) })
 	})
 }
@@ -119,8 +119,8 @@ func slotAt(b *ir.Builder, p, at *ir.Value) *ir.Value {
 	return b.Op(ir.OpAdd, p, b.Op(ir.OpMul, at, b.Const(slotWords*8)))
 }
 
-// foldSeries folds call's value into the slot of the current interval; slot
-// runs use on the slot of a number, if it can be had.
+// foldSeries folds call's value into the slot of the current interval. slot runs
+// use on the slot of a number if there is room for it.
 func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value))) {
 	t := call.Type
 	x := g.Value(&call.Args[0])
@@ -185,15 +185,15 @@ func mergeSeries(t *types.Type, dst, src []byte) {
 	}
 }
 
-// latest is the mark of the newest interval, 0 if there is none.
+// latest returns the mark of the newest interval, or 0 if there is none.
 func latest(data []byte) uint64 {
 	var newest uint64
 	slots(data, func(slot []byte) { newest = max(newest, word(slot, slotEpoch)) })
 	return newest
 }
 
-// formatSeries takes slots in any order: of a series in parts only those are
-// there that were used.
+// formatSeries takes slots in any order. Of a series in parts it gets only the
+// used ones.
 func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 	interval, n := t.Params[0], uint64(t.Params[1])
 	series := value.Series{Interval: interval}
@@ -236,8 +236,8 @@ func seriesValue(t *types.Type, slot []byte) value.Value {
 	return decode.Number(t.Signed, v)
 }
 
-// taiMinusWall is how far the kernel's TAI clock is ahead of the wall clock,
-// in ns: whole seconds, 0 where nobody has told it.
+// taiMinusWall is the time in ns by which the kernel's TAI clock is ahead of the
+// wall clock. It is a number of whole seconds, and 0 if it was never set.
 func taiMinusWall() int64 {
 	var wall, tai unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_REALTIME, &wall) != nil || unix.ClockGettime(unix.CLOCK_TAI, &tai) != nil {

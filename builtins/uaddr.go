@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// userSymbol is what uaddr knows when compiling: where the symbol is in a
-// program that is not moved, or else how far it is from the probed function.
+// userSymbol is what uaddr knows when compiling: the address of the symbol in a
+// program at a fixed address, or else its distance from the probed function.
 type userSymbol struct {
 	fixed bool
 	at    int64
@@ -42,7 +42,7 @@ func uaddr() *Def {
 				return types.TInvalid
 			}
 			if !fixed && ctx.Func == nil {
-				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "uaddr in a uretprobe of a program or library that is loaded anywhere", "6.6"))
+				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "uaddr in a uretprobe of a library or a position-independent program", "6.6"))
 				return types.TInvalid
 			}
 			call.Data = userSymbol{fixed, at}

@@ -9,7 +9,7 @@ func uid() *Def {
 	return &Def{
 		Name: "uid",
 		Doc: Doc{
-			Summary:  "User ID of the current task, as the initial user namespace counts it.",
+			Summary:  "User ID of the current task in the initial user namespace.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @[uid] = count(); }`},
 		},
 		Check: fixed(types.TUint32),

@@ -14,7 +14,7 @@ func unwatch() *Def {
 		Kind:   Action,
 		Params: []Param{{Name: "addr"}},
 		Doc: Doc{
-			Summary:  "Removes the watchpoint at an address, soon after.",
+			Summary:  "Removes the watchpoint at an address. User space does it shortly after the call.",
 			Examples: []string{`watchpoint:0x10000000:8:rw { print("hit"); unwatch(0x10000000); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -40,7 +40,7 @@ func usdtArg() *Def {
 	}
 }
 
-// pick is argument n of those from lo to hi-1, or 0.
+// pick returns argument n, if it is one of lo to hi-1, else 0.
 func pick(g Gen, n *ir.Value, lo, hi int) *ir.Value {
 	if lo >= hi {
 		return g.B().Const(0)

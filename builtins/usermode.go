@@ -22,7 +22,7 @@ func usermode() *Def {
 			case ctx == nil:
 				c.Errorf(call.Span, "The usermode builtin can only be used in probes")
 				return types.TInvalid
-			case ctx.Kind.Runs != probes.OnEvent: // our own process runs the program
+			case ctx.Kind.Runs != probes.OnEvent: // gotrace itself runs the program
 				call.Lit = &Lit{Int: 1}
 			case ctx.Reg == nil: // the kernel calls the program from its own code
 				call.Lit = &Lit{Int: 0}

@@ -10,12 +10,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A user stack in the mode build_id names files by their build ID, so that it
-// can be symbolized elsewhere and outlives the process. The kernel translates
-// the frames when it writes them into memory; the value is those bytes, an
-// array of struct bpf_stack_build_id: a status word, the build ID, and the
-// offset in the file or, without one, the address. Frames that were not used
-// are zero.
+// A user stack in build_id mode names files by their build ID, so that it can be
+// symbolized on another machine or after the process has ended. The kernel
+// translates the frames when it writes them into memory. The value is those bytes,
+// an array of struct bpf_stack_build_id: a status word, the build ID, and the
+// offset in the file or, without a build ID, the address. Unused frames are zero.
 const (
 	buildIDFrame = 32      // bytes
 	buildIDFlag  = 1 << 11 // BPF_F_USER_BUILD_ID
@@ -30,8 +29,8 @@ const (
 	ustackName = "ustack_t"
 )
 
-// storesFrames reports whether values of a stack's type are the frames
-// themselves, not the number of a stack that the kernel keeps.
+// storesFrames reports whether values of a stack's type are the frames themselves
+// rather than the number of a stack that the kernel stores.
 func storesFrames(t *types.Type) bool {
 	return len(t.Params) == 2 && stackModes[t.Params[0]] == buildIDMode
 }
@@ -43,7 +42,7 @@ func storeBuildIDs(g Gen, call *Call, dst Dest) {
 	padTail(g, dst, call.Type.Size)
 }
 
-// countBuildIDs is the number of frames in the stack at p.
+// countBuildIDs computes the number of frames in the stack at p.
 func countBuildIDs(g Gen, t *types.Type, p *ir.Value) *ir.Value {
 	b := g.B()
 	n := &ir.Var{Name: "frames", Type: ir.Int}

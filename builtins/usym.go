@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// usymType is an address (u64) and the process it belongs to (u64): the same
-// address means something else in another process.
+// usymType is an address (u64) and its process (u64). The same address means
+// something else in another process.
 var usymType = &types.Type{Kind: types.Opaque, Name: "usym_t", Size: 16}
 
 func usym() *Def {

@@ -13,7 +13,7 @@ func writeUser() *Def {
 		Unsafe: true,
 		Params: []Param{{Name: "dst"}, {Name: "src"}, {Name: "size"}},
 		Doc: Doc{
-			Summary:  "Overwrites memory of the current process with the bytes of a variable, as many as the literal size says; whether that worked. Needs --unsafe.",
+			Summary:  "Overwrites memory of the current process with the first size bytes of a variable. size is a literal. True if that worked. Needs --unsafe.",
 			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; $ok = write_user(arg0, $x, 8); }`},
 		},
 		Refusals: []Refusal{{
@@ -41,7 +41,7 @@ func writeUser() *Def {
 			dst := g.Value(&call.Args[0])
 			var p *ir.Value
 			switch {
-			case src.Type.Kind == types.Pointer: // what it points to is copied here first
+			case src.Type.Kind == types.Pointer: // copy the pointed-to bytes first
 				p = g.Temp(size)
 				g.Read(p, 0, size, g.Value(src), readable(g, src.Type.Space), "write_user")
 			case src.Type.IsScalar():
