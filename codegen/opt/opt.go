@@ -12,11 +12,7 @@
 // is used past a null check only as the value that was checked.
 package opt
 
-import (
-	"fmt"
-
-	"github.com/gotrace/gotrace/codegen/ir"
-)
+import "github.com/gotrace/gotrace/codegen/ir"
 
 // Pass is a step of the pipeline.
 type Pass struct {
@@ -47,23 +43,6 @@ func Passes(m *ir.Module) []Pass {
 		{Name: "dead", Run: dead, After: []string{"fold", "branch", "cse", "reads", "memory", "store"},
 			Why: "each of them leaves values without users"},
 	}
-}
-
-// checkOrder reports the first pass that does not come after the passes it has to.
-func checkOrder(passes []Pass) error {
-	ran := map[string]bool{}
-	for _, p := range passes {
-		for _, name := range p.After {
-			if !ran[name] {
-				return fmt.Errorf("opt: pass %s has to run after %s", p.Name, name)
-			}
-		}
-		if ran[p.Name] {
-			return fmt.Errorf("opt: two passes are named %s", p.Name)
-		}
-		ran[p.Name] = true
-	}
-	return nil
 }
 
 // Run optimises all programs of m in place.

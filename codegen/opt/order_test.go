@@ -1,11 +1,29 @@
 package opt
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 )
+
+// checkOrder reports the first pass that does not come after the passes it has to.
+func checkOrder(passes []Pass) error {
+	ran := map[string]bool{}
+	for _, p := range passes {
+		for _, name := range p.After {
+			if !ran[name] {
+				return fmt.Errorf("opt: pass %s has to run after %s", p.Name, name)
+			}
+		}
+		if ran[p.Name] {
+			return fmt.Errorf("opt: two passes are named %s", p.Name)
+		}
+		ran[p.Name] = true
+	}
+	return nil
+}
 
 // TestOrder checks that the pipeline keeps the order that its rows ask for, and
 // that checkOrder finds each pass that is moved in front of one it needs.
