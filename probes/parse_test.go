@@ -135,7 +135,7 @@ func TestAttachPoints(t *testing.T) {
 		{in: "kprobe:vfs_read+4", want: "kprobe:vfs_read+4"},
 		{in: "kprobe:vfs_read+0x10", want: "kprobe:vfs_read+16"},
 		{in: "kprobe:vfs_read+0", want: "kprobe:vfs_read"},
-		{in: "kprobe:nomod:vfs_read", want: "", hint: "vfs_read"},
+		{in: "kprobe:nomod:vfs_read", err: "specified module nomod in probe kprobe:nomod:vfs_read is not loaded.", hint: "vfs_read"},
 		{in: "kprobe:vfs_r*", want: "kprobe:vfs_read kprobe:vfs_readv"},
 		{in: "kprobe:*", want: "kprobe:ext_fn kprobe:vfs_ext kprobe:bpf_lsm_file_open kprobe:vfs_read kprobe:vfs_readv"},
 		{in: "kprobe:ext4:*", want: "kprobe:ext4:ext_fn kprobe:ext4:vfs_ext"},
