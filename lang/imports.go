@@ -93,8 +93,8 @@ func (im *importer) one(i *ast.Import, from *source.File) {
 	im.diags.ErrorHint(i.Span(), "checked: "+strings.Join(checked, ", "), "Unable to find suitable path for import")
 }
 
-// candidates are the places a path may mean: the importing file's directory, the
-// script's, those given.
+// candidates returns the places a path may mean: the importing file's
+// directory, the script's, those given.
 func (im *importer) candidates(path string, from *source.File) []string {
 	if filepath.IsAbs(path) {
 		return []string{path}
@@ -109,7 +109,7 @@ func (im *importer) candidates(path string, from *source.File) []string {
 	return list
 }
 
-// dirOf is where a file is.
+// dirOf returns where a file is.
 func dirOf(f *source.File) string {
 	if f == nil || f.Name == "stdin" {
 		return "."

@@ -38,7 +38,7 @@ func Library(defs *builtins.Registry) []builtins.Macro {
 	return list
 }
 
-// docOf is the text of the comments that end on the line above a macro.
+// docOf returns the text of the comments that end on the line above a macro.
 func docOf(p *ast.Program, m *ast.Macro) string {
 	var lines []string
 	line := p.File.Position(m.Span().Start).Line

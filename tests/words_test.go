@@ -68,7 +68,7 @@ func product(t *testing.T) []parsed {
 	return files
 }
 
-// makers are the functions of a file that return values of a type of its
+// makers returns the functions of a file that return values of a type of its
 // package: *name or []*name.
 func (p parsed) makers(name string) []*ast.FuncDecl {
 	var list []*ast.FuncDecl

@@ -35,7 +35,7 @@ func SetFrom(n Node, call source.Span) {
 	}
 }
 
-// From is the call of a macro that n takes the place of, or no place.
+// From returns the call of a macro that n takes the place of, or no place.
 func From(n Node) source.Span {
 	if p, ok := n.(interface{ at() *At }); ok && p.at().Via != nil {
 		return *p.at().Via
@@ -47,10 +47,10 @@ func From(n Node) source.Span {
 // expansion it belongs to.
 const ownMark = "\x00"
 
-// OwnName is the name of a macro's own variable in its nth expansion.
+// OwnName returns the name of a macro's own variable in its nth expansion.
 func OwnName(name string, n int) string { return name + ownMark + strconv.Itoa(n) }
 
-// ShownName is the name of a variable as the script has it.
+// ShownName returns the name of a variable as the script has it.
 func ShownName(name string) string {
 	name, _, _ = strings.Cut(name, ownMark)
 	return name

@@ -27,7 +27,7 @@ func list[T Node](in []T) []T {
 	return out
 }
 
-// of is a shallow copy of *p, whose children the caller then replaces.
+// of returns a shallow copy of *p, whose children the caller then replaces.
 func of[T any](p *T) *T {
 	c := *p
 	return &c

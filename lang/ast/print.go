@@ -14,7 +14,7 @@ func Fprint(w io.Writer, n Node) error {
 	return err
 }
 
-// String is n as Fprint writes it.
+// String returns n as Fprint writes it.
 func String(n Node) string {
 	p := &printer{}
 	if isNil(n) {

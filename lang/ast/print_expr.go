@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Precedence is how tightly a binary operator binds: 1 for "||" up to 10 for
-// "*", and 0 for what is no binary operator. All of them associate to the left.
+// Precedence returns how tightly a binary operator binds: 1 for "||" up to 10
+// for "*", and 0 for what is no binary operator. All of them associate to the
+// left.
 func Precedence(op string) int {
 	switch op {
 	case "||":

@@ -34,7 +34,7 @@ func isNil(n Node) bool {
 	return false
 }
 
-// items is all that stands at the top level, in the order of the source.
+// items returns all that stands at the top level, in the order of the source.
 func (n *Program) items() []Node {
 	var items []Node
 	for _, c := range n.C {

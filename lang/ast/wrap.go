@@ -17,7 +17,7 @@ const deep = 20
 // wraps reports whether long lines are to be spread.
 func (p *printer) wraps() bool { return !p.noWrap && p.indent < deep }
 
-// column is how many characters the line at hand has already.
+// column returns how many characters the line at hand has already.
 func (p *printer) column() int {
 	text := p.out.String()
 	n := utf8.RuneCountInString(text[strings.LastIndexByte(text, '\n')+1:])
@@ -72,7 +72,7 @@ func (p *printer) wrapped(x Expr, tail int) {
 	}
 }
 
-// flatList is a list, each element with the comma behind it.
+// flatList returns a list, each element with the comma behind it.
 func (p *printer) flatList(list []Expr) []string {
 	out := make([]string, len(list))
 	for i, x := range list {
@@ -84,8 +84,8 @@ func (p *printer) flatList(list []Expr) []string {
 	return out
 }
 
-// operands are what stands between operators of one precedence, each with the
-// operator behind it, the last with op.
+// operands returns what stands between operators of one precedence, each with
+// the operator behind it, the last with op.
 func (p *printer) operands(x *Binary, op string) []string {
 	b := Precedence(x.Op)
 	last := p.flat(func(q *printer) { q.binaryOperand(x.Op, x.Y, b+1) }) + op

@@ -114,8 +114,8 @@ func Parse(items []*ast.CItem, opts Includes, diags *source.Diags) *Decls {
 	return u
 }
 
-// includeLine is the directive that --include stands for. A file that is not
-// there may be a header in one of the directories for them.
+// includeLine returns the directive that --include stands for. A file that is
+// not there may be a header in one of the directories for them.
 func includeLine(files *source.Files, name string) string {
 	if _, err := files.Stat(name); err != nil && !filepath.IsAbs(name) {
 		return "#include <" + name + ">\n"

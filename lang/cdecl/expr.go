@@ -43,7 +43,7 @@ func (n number) fit() number {
 	return n
 }
 
-// integer is a number of the smallest signed type that holds v.
+// integer returns a number of the smallest signed type that holds v.
 func integer(v int64) number { return number{v: v, long: v != int64(int32(v))} }
 
 // common converts x and y to the type that C computes in.
@@ -333,8 +333,8 @@ func isCharPrefix(word string) bool {
 	return word == "L" || word == "u" || word == "U" || word == "u8"
 }
 
-// parseChar is the value of a character literal: one character, or an escape
-// as C has them, among them octal ones of one to three digits.
+// parseChar returns the value of a character literal: one character, or an
+// escape as C has them, among them octal ones of one to three digits.
 func parseChar(text string) (int64, error) {
 	bad := fmt.Errorf("bad character %s", text)
 	if len(text) < 3 || text[len(text)-1] != '\'' {
@@ -380,7 +380,7 @@ func parseInt(text string) (int64, error) {
 	return n.v, err
 }
 
-// parseNumber is an integer literal with the type that C gives it.
+// parseNumber returns an integer literal with the type that C gives it.
 func parseNumber(text string) (number, error) {
 	digits := strings.TrimRight(strings.ReplaceAll(text, "'", ""), "uUlL")
 	suffix := text[len(strings.TrimRight(text, "uUlL")):]

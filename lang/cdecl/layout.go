@@ -57,7 +57,7 @@ func lay(t *types.Type, union bool, members []member, a attrs) {
 	t.Size = types.RoundUp(size, align)
 }
 
-// alignOf is a type's alignment in C.
+// alignOf returns a type's alignment in C.
 func alignOf(t *types.Type) int {
 	switch t.Kind {
 	case types.Struct:

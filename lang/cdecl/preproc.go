@@ -215,8 +215,8 @@ func (u *Decls) Expand(text string) string {
 	return b.String()
 }
 
-// scriptToken is a token as a script writes it: without the suffix of an integer,
-// and with the value of a character.
+// scriptToken returns a token as a script writes it: without the suffix of an
+// integer, and with the value of a character.
 func scriptToken(t token) string {
 	switch t.kind {
 	case tNumber:

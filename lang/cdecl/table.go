@@ -85,7 +85,7 @@ func sortedNames[T any](m map[string]T) []string {
 	return names
 }
 
-// shorten is name without what it shares with *last, which becomes name.
+// shorten returns name without what it shares with *last, which becomes name.
 func shorten(last *string, name string) string {
 	n := 0
 	for n < len(name) && n < len(*last) && n < 35 && name[n] == (*last)[n] {
@@ -95,7 +95,7 @@ func shorten(last *string, name string) string {
 	return strconv.FormatInt(int64(n), 36) + name[n:]
 }
 
-// values is the value of a constant in each kernel.
+// values returns the value of a constant in each kernel.
 func (t *Table) values(name string) string {
 	var list []string
 	last := ""
@@ -173,8 +173,8 @@ func (u *Decls) Known(name string) (Const, bool) {
 	return c, ok
 }
 
-// kernel is the newest kernel of the table that is not newer than a release, or
-// the oldest.
+// kernel returns the newest kernel of the table that is not newer than a
+// release, or the oldest.
 func (t *Table) kernel(release [2]int) TableKernel {
 	best := t.Kernels[0]
 	for _, k := range t.Kernels {

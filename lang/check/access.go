@@ -71,7 +71,7 @@ func (c *checker) index(e *ast.Index) *types.Type {
 	return part(elem, x)
 }
 
-// pointee is the type of what a pointer points to, as an object.
+// pointee returns the type of what a pointer points to, as an object.
 func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
 	t := p.Elem
 	switch {
@@ -85,8 +85,8 @@ func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
 	return c.current(within(t, p.Space))
 }
 
-// part is the type of a part of obj. Where obj is a copy in the program's own
-// memory, the pointers in it point where those of the original did.
+// part returns the type of a part of obj. Where obj is a copy in the program's
+// own memory, the pointers in it point where those of the original did.
 func part(t, obj *types.Type) *types.Type {
 	if obj.Space != types.NoSpace || obj.Leads == types.NoSpace {
 		return within(t, obj.Space)
@@ -100,8 +100,8 @@ func part(t, obj *types.Type) *types.Type {
 	return within(t, obj.Space)
 }
 
-// leading is the type of an object in the program's own memory that was copied
-// from space s.
+// leading returns the type of an object in the program's own memory that was
+// copied from space s.
 func leading(t *types.Type, s types.Space) *types.Type {
 	s = unverified(s)
 	if t.Space == types.NoSpace && t.Leads == s {
@@ -112,8 +112,8 @@ func leading(t *types.Type, s types.Space) *types.Type {
 	return &u
 }
 
-// located is a type that a script writes, which tells no address spaces, with
-// those of a value of type t that is given to it.
+// located returns a type that a script writes, which tells no address spaces,
+// with those of a value of type t that is given to it.
 func located(written, t *types.Type) *types.Type {
 	if invalid(t) || invalid(written) || written.Kind != t.Kind {
 		return written
@@ -148,9 +148,9 @@ func located(written, t *types.Type) *types.Type {
 	return written
 }
 
-// within is the type of a part of an object in space s. What the part points to
-// is where the object is, unless its type says otherwise: a __user pointer in
-// kernel memory.
+// within returns the type of a part of an object in space s. What the part
+// points to is where the object is, unless its type says otherwise: a __user
+// pointer in kernel memory.
 func within(t *types.Type, s types.Space) *types.Type {
 	switch t.Kind {
 	case types.Struct, types.String, types.Array:
@@ -277,7 +277,8 @@ func (c *checker) recordedAddress(e ast.Expr, t *types.Type) *types.Type {
 	return f.Type
 }
 
-// kindName is the class of a type as errors about conditions and the like name it.
+// kindName returns the class of a type as errors about conditions and the like
+// name it.
 func kindName(t *types.Type) string {
 	switch t.Kind {
 	case types.String:

@@ -78,7 +78,7 @@ func (c *checker) noValueAt(span source.Span, value, target ast.Expr) {
 	}
 }
 
-// aggregateRead is the map whose aggregation e reads, or nil.
+// aggregateRead returns the map whose aggregation e reads, or nil.
 func (c *checker) aggregateRead(e ast.Expr) *builtins.MapInfo {
 	if !isElement(e) {
 		return nil

@@ -149,9 +149,9 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 	return result
 }
 
-// text is an argument that is a string with a NUL, or, where it is a pointer to
-// characters, an array of small integers or a string that may have no NUL, str()
-// of it. The same node serves every pass.
+// text returns an argument that is a string with a NUL, or, where it is a
+// pointer to characters, an array of small integers or a string that may have
+// no NUL, str() of it. The same node serves every pass.
 func (c *checker) text(a builtins.Arg) builtins.Arg {
 	switch t := a.Type; t.Kind {
 	case types.Pointer, types.Array:
@@ -256,8 +256,8 @@ func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) b
 	return false
 }
 
-// keyTuple is the key of @m[a, b] as the one expression (a, b). The same node
-// serves every pass.
+// keyTuple returns the key of @m[a, b] as the one expression (a, b). The same
+// node serves every pass.
 func (c *checker) keyTuple(e *ast.Index) ast.Expr {
 	t := c.keys[e]
 	if t == nil {
@@ -274,7 +274,7 @@ func (c *checker) keyTuple(e *ast.Index) ast.Expr {
 	return t
 }
 
-// wholeMap is the type of the values of a map that is an argument.
+// wholeMap returns the type of the values of a map that is an argument.
 func (c *checker) wholeMap(m *mapState, span source.Span) *types.Type {
 	switch {
 	case !invalid(m.info.Value):
@@ -308,8 +308,8 @@ func (c *checker) Context() *probes.Context {
 	return ctx
 }
 
-// context is what the block reads; nil in a function that no block calls, and in
-// a block whose attach points are wrong.
+// context returns what the block reads; nil in a function that no block calls,
+// and in a block whose attach points are wrong.
 func (c *checker) context() *probes.Context {
 	if c.unit == nil || c.unit.prog == nil {
 		return nil

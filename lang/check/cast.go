@@ -51,7 +51,8 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	return t
 }
 
-// asWritten is a type as a script writes it: a string without a length has none.
+// asWritten returns a type as a script writes it: a string without a length has
+// none.
 func asWritten(t *types.Type) string {
 	switch {
 	case t.Kind == types.String && t.Size == 0:
@@ -62,7 +63,7 @@ func asWritten(t *types.Type) string {
 	return t.String()
 }
 
-// castSpan is the (type) of a cast.
+// castSpan returns the (type) of a cast.
 func castSpan(e *ast.Cast) source.Span {
 	s := e.Span()
 	if end := e.Type.Span().End; s.File != nil && end > s.Start && end < s.End {
@@ -71,7 +72,7 @@ func castSpan(e *ast.Cast) source.Span {
 	return s
 }
 
-// castType is the type of (to)x where x is of type from, or nil.
+// castType returns the type of (to)x where x is of type from, or nil.
 func (c *checker) castType(to, from *types.Type) *types.Type {
 	word := isNumber(from) || from.Kind == types.Bool || from.Kind == types.Pointer
 	switch to.Kind {
@@ -114,9 +115,9 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// charsAddress is the type of (to)x where x is an array of characters: the address
-// of the array, which is often room for another struct. It is nil where the
-// characters have been copied out of the memory they were in.
+// charsAddress returns the type of (to)x where x is an array of characters: the
+// address of the array, which is often room for another struct. It is nil where
+// the characters have been copied out of the memory they were in.
 func (c *checker) charsAddress(to, from *types.Type) *types.Type {
 	switch from.Space {
 	case types.Kernel, types.User:
@@ -127,7 +128,7 @@ func (c *checker) charsAddress(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// castArray is an array of integers made of an integer, another array or a
+// castArray returns an array of integers made of an integer, another array or a
 // string; its length may be left to the size of those. Behind an integer that
 // is smaller there are zeros.
 func castArray(to, from *types.Type) *types.Type {
@@ -150,8 +151,8 @@ func castArray(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// pointerSpace is where a pointer made of a value points: where the value came
-// from, or else where the arguments of the probe point.
+// pointerSpace returns where a pointer made of a value points: where the value
+// came from, or else where the arguments of the probe point.
 func (c *checker) pointerSpace(from *types.Type) types.Space {
 	if from.Kind == types.Pointer && from.Space == types.BTF {
 		return types.Kernel // whatever it is cast to, the object is the kernel's

@@ -339,7 +339,7 @@ func (c *checker) tell() {
 	}
 }
 
-// didYouMean is the hint for a name that is not there, or "".
+// didYouMean returns the hint for a name that is not there, or "".
 func didYouMean(name string, candidates []string) string {
 	if len(strings.TrimLeft(name, "$@")) < 3 { // anything is near then
 		return ""

@@ -112,7 +112,7 @@ func boolLit(b bool) *builtins.Lit {
 	return l
 }
 
-// truth is a literal as a condition.
+// truth returns a literal as a condition.
 func truth(l *builtins.Lit) bool {
 	if l.IsStr {
 		return l.Str != ""
@@ -150,8 +150,8 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 	return types.TInvalid
 }
 
-// unknownHint is the hint at a name that is not known: near, what it resembles,
-// unless C declarations of the script tell why it is missing.
+// unknownHint returns the hint at a name that is not known: near, what it
+// resembles, unless C declarations of the script tell why it is missing.
 func (c *checker) unknownHint(name, near string) string {
 	if n, err := strconv.Atoi(strings.TrimPrefix(name, "sarg")); err == nil && strings.HasPrefix(name, "sarg") && n >= 0 && n < 1000 {
 		return fmt.Sprintf("arguments on the stack are read from it, where a function starts: *(uint64 *)(reg(\"sp\") + %d)", 8*(n+1))
@@ -171,7 +171,8 @@ func (c *checker) unknownHint(name, near string) string {
 // unknown names than that, most have one cause.
 const maxNearest = 100
 
-// nearestName is a hint for a name that is neither builtin, macro nor constant.
+// nearestName returns a hint for a name that is neither builtin, macro nor
+// constant.
 func (c *checker) nearestName(name string) string {
 	if !c.final || c.nearest >= maxNearest {
 		return ""
@@ -287,7 +288,7 @@ func (c *checker) ternary(e *ast.Ternary) *types.Type {
 	return c.unify(e, x, c.value(e.Y), e.X, e.Y)
 }
 
-// only is the type of a choice whose outcome is known when compiling.
+// only returns the type of a choice whose outcome is known when compiling.
 func (c *checker) only(e, taken ast.Expr) *types.Type {
 	t := c.value(taken)
 	if l := c.info.Lits[taken]; l != nil {
@@ -328,7 +329,7 @@ func (c *checker) ifValue(e *ast.If) *types.Type {
 	return c.unify(e, x, y, e.Then, e.Else)
 }
 
-// unify is the type of an expression with two branches.
+// unify returns the type of an expression with two branches.
 func (c *checker) unify(e ast.Expr, x, y *types.Type, xe, ye ast.Expr) *types.Type {
 	if bad := spoiled(x, y); bad != nil {
 		return bad

@@ -103,7 +103,8 @@ func (k *fakeKernel) Tracepoints() ([]string, error) {
 	return []string{"io:close", "io:read", "io:write"}, nil
 }
 
-// fakeDefs is a handful of builtins, one of each kind and way to take arguments.
+// fakeDefs returns a handful of builtins, one of each kind and way to take
+// arguments.
 func fakeDefs() *builtins.Registry {
 	fixed := func(t *types.Type) func(builtins.Checker, *builtins.Call) *types.Type {
 		return func(builtins.Checker, *builtins.Call) *types.Type { return t }

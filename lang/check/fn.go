@@ -59,7 +59,7 @@ func (c *checker) declareFuncs(p *ast.Program) {
 	}
 }
 
-// function is a function as part of the current program.
+// function returns a function as part of the current program.
 func (c *checker) function(d *fnDef) *fnState {
 	u := c.unit
 	for _, f := range u.funcs {
@@ -294,8 +294,8 @@ func (c *checker) recursion(f *fnState, e *ast.Call) {
 	c.errorHint(e.Span(), "BPF functions cannot call themselves", "Recursive function call detected. Call chain: %s", strings.Join(names, " > "))
 }
 
-// chain is how f comes to call to: the functions from f on, the last is to.
-// It is nil if f does not.
+// chain returns how f comes to call to: the functions from f on, the last is
+// to. It is nil if f does not.
 func (f *fnState) chain(to *fnState, seen map[*fnState]bool) []*fnState {
 	if f == to {
 		return []*fnState{f}

@@ -48,7 +48,7 @@ func (c *checker) foldUnary(e *ast.Unary, t *types.Type, l *builtins.Lit) (*type
 	return nil, false
 }
 
-// wide is a literal's value without a limit.
+// wide returns a literal's value without a limit.
 func wide(l *builtins.Lit) *big.Int {
 	if l.Unsigned {
 		return new(big.Int).SetUint64(uint64(l.Int))
@@ -56,7 +56,7 @@ func wide(l *builtins.Lit) *big.Int {
 	return big.NewInt(l.Int)
 }
 
-// narrow is a literal of value n, which fits an int64 or a uint64.
+// narrow returns a literal of value n, which fits an int64 or a uint64.
 func narrow(n *big.Int) *builtins.Lit {
 	if n.IsInt64() {
 		return &builtins.Lit{Int: n.Int64()}
@@ -162,8 +162,8 @@ func compares(op string, order int) bool {
 	return order >= 0
 }
 
-// compute is p op q without a limit, or nil where it has no value. Shift counts
-// are from 0 to 63.
+// compute returns p op q without a limit, or nil where it has no value. Shift
+// counts are from 0 to 63.
 func compute(op string, p, q *big.Int) *big.Int {
 	r := new(big.Int)
 	switch op {
@@ -199,8 +199,9 @@ func compute(op string, p, q *big.Int) *big.Int {
 	return nil
 }
 
-// fold is a op b for literals, or nil where the result (or, for values one of
-// which is negative and the other beyond int64, the pair) has no 64-bit type.
+// fold returns a op b for literals, or nil where the result (or, for values one
+// of which is negative and the other beyond int64, the pair) has no 64-bit
+// type.
 func fold(op string, a, b *builtins.Lit) *builtins.Lit {
 	p, q := wide(a), wide(b)
 	switch op {

@@ -6,9 +6,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// join is the smallest type that holds the values of both a and b, or false if
-// there is none. Invalid (unknown yet, or wrong and reported) joins to the
-// other. Where spaces differ, a's counts.
+// join returns the smallest type that holds the values of both a and b, or
+// false if there is none. Invalid (unknown yet, or wrong and reported) joins to
+// the other. Where spaces differ, a's counts.
 func join(a, b *types.Type) (*types.Type, bool) {
 	if a == nil || a.Kind == types.Invalid {
 		return b, true
@@ -81,8 +81,8 @@ func join(a, b *types.Type) (*types.Type, bool) {
 	return nil, false
 }
 
-// kept is the type of something of type old that is given a value of type t, and
-// whether that is another one.
+// kept returns the type of something of type old that is given a value of type
+// t, and whether that is another one.
 func kept(old, t *types.Type) (j *types.Type, changed, ok bool) {
 	if j, ok = join(old, t); !ok {
 		return nil, false, false
@@ -161,8 +161,8 @@ func same(a, b *types.Type) bool {
 	return true
 }
 
-// stored is the type of a copy of a value: its bytes lie in the program's own
-// memory. A pointer still points where it did.
+// stored returns the type of a copy of a value: its bytes lie in the program's
+// own memory. A pointer still points where it did.
 func stored(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Struct, types.Array:
@@ -206,8 +206,8 @@ func loseInts(to, from *types.Type) (*types.Type, *types.Type, bool) {
 // been reported.
 var unknown = &types.Type{Kind: types.Invalid}
 
-// spoiled is the type of an expression with a part that has none, or nil if
-// all parts have one.
+// spoiled returns the type of an expression with a part that has none, or nil
+// if all parts have one.
 func spoiled(parts ...*types.Type) *types.Type {
 	var bad *types.Type
 	for _, t := range parts {

@@ -41,7 +41,7 @@ func (c *checker) forLoop(s *ast.For) {
 	c.loops = c.loops[:len(c.loops)-1]
 }
 
-// loopRange is the type of the variable of a loop over a range.
+// loopRange returns the type of the variable of a loop over a range.
 func (c *checker) loopRange(r *ast.Range, span source.Span) *types.Type {
 	from, to := c.value(r.From), c.value(r.To)
 	if bad := spoiled(from, to); bad != nil {
@@ -62,7 +62,7 @@ func (c *checker) loopRange(r *ast.Range, span source.Span) *types.Type {
 	return plain(t)
 }
 
-// loopMap is the type of the variable of a loop over a map: (key, value).
+// loopMap returns the type of the variable of a loop over a map: (key, value).
 func (c *checker) loopMap(n *ast.Map) *types.Type {
 	m := c.useMap(n)
 	m.info.Read = true

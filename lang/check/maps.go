@@ -155,7 +155,7 @@ func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []a
 	return true
 }
 
-// unfitKey is the part of a key's type that cannot be one, or nil.
+// unfitKey returns the part of a key's type that cannot be one, or nil.
 func unfitKey(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Void, types.Agg:
@@ -244,7 +244,7 @@ func isElement(e ast.Expr) bool {
 	return false
 }
 
-// readElement is the type of @m or @m[key] as a value.
+// readElement returns the type of @m or @m[key] as a value.
 func (c *checker) readElement(e ast.Expr) *types.Type {
 	m, ok := c.element(e)
 	if !ok {
@@ -253,7 +253,7 @@ func (c *checker) readElement(e ast.Expr) *types.Type {
 	return c.elementValue(m)
 }
 
-// elementValue is the type of what is read from m.
+// elementValue returns the type of what is read from m.
 func (c *checker) elementValue(m *mapState) *types.Type {
 	m.info.Read = true
 	if !invalid(m.info.Value) {

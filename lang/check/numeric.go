@@ -6,11 +6,11 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// literalType is the type of the literal n, or of the uint64 n where unsigned is
-// set (n then is beyond the signed range). A literal that is not negative has no
-// sign of its own: it is int8…int64 by itself, but beside an unsigned value it is
-// unsigned. That freedom stays with it in a tuple or a variable, until something
-// with a sign is joined to it.
+// literalType returns the type of the literal n, or of the uint64 n where
+// unsigned is set (n then is beyond the signed range). A literal that is not
+// negative has no sign of its own: it is int8…int64 by itself, but beside an
+// unsigned value it is unsigned. That freedom stays with it in a tuple or a
+// variable, until something with a sign is joined to it.
 func literalType(n int64, unsigned bool) *types.Type {
 	if unsigned && n < 0 {
 		return litType(8, false, types.OwnSign)
@@ -40,7 +40,7 @@ func free(t *types.Type) bool { return t != nil && t.Lit == types.FreeSign }
 // isLiteralType reports whether t came from a literal (or several, folded).
 func isLiteralType(t *types.Type) bool { return t != nil && t.Lit != types.NoLiteral }
 
-// plain is t without its being a literal's.
+// plain returns t without its being a literal's.
 func plain(t *types.Type) *types.Type {
 	if isLiteralType(t) {
 		return types.NewInt(t.Size, t.Signed)
@@ -48,7 +48,8 @@ func plain(t *types.Type) *types.Type {
 	return t
 }
 
-// asInt is the integer type that an integer, enum or boolean is computed as.
+// asInt returns the integer type that an integer, enum or boolean is computed
+// as.
 func asInt(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Enum:
@@ -59,8 +60,8 @@ func asInt(t *types.Type) *types.Type {
 	return t
 }
 
-// joinInts is the smallest integer type that holds the values of both; int64
-// where there is none (int64 and uint64).
+// joinInts returns the smallest integer type that holds the values of both;
+// int64 where there is none (int64 and uint64).
 func joinInts(a, b *types.Type) *types.Type {
 	a, b = asInt(a), asInt(b)
 	if a.Signed == b.Signed {
@@ -125,7 +126,7 @@ func fits(t *types.Type, n int64, unsigned bool) bool {
 	return n >= 0 && (bits == 64 || n < 1<<bits)
 }
 
-// truncate is n as a value of t, wrapped around as a cast does.
+// truncate returns n as a value of t, wrapped around as a cast does.
 func truncate(t *types.Type, n int64) (int64, bool) {
 	t = asInt(t)
 	shift := uint(64 - t.Size*8)

@@ -165,8 +165,8 @@ func (c *checker) binary(e *ast.Binary) *types.Type {
 	return t
 }
 
-// operator is the type rule of x op y: the type both operands are converted to
-// (nil if they stay as they are) and the type of the result.
+// operator returns the type rule of x op y: the type both operands are
+// converted to (nil if they stay as they are) and the type of the result.
 func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) (operand, result *types.Type) {
 	if bad := spoiled(x, y); bad != nil {
 		return nil, bad
@@ -231,7 +231,7 @@ func (c *checker) holdsOther(span source.Span, target ast.Expr, t, old *types.Ty
 	}
 }
 
-// moved is the type of a pointer after arithmetic on it.
+// moved returns the type of a pointer after arithmetic on it.
 func (c *checker) moved(p *types.Type, span source.Span) *types.Type {
 	if c.fixed(p, span) {
 		return types.TInvalid
@@ -256,8 +256,8 @@ func (c *checker) fixed(p *types.Type, span source.Span) bool {
 	return p.Space == types.Ctx
 }
 
-// arithmetic is the type that op computes in: 64 bits; signed where an operand
-// is signed, and for every subtraction.
+// arithmetic returns the type that op computes in: 64 bits; signed where an
+// operand is signed, and for every subtraction.
 func arithmetic(op string, x, y *types.Type) *types.Type {
 	if op == "-" {
 		return types.TInt64
@@ -308,7 +308,7 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 	return nil, c.unfit(op, span, xe, ye, x, y)
 }
 
-// incomparable is a part of t that == has no meaning for, or nil.
+// incomparable returns a part of t that == has no meaning for, or nil.
 func incomparable(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Array:
@@ -347,8 +347,9 @@ func (c *checker) conditional(t *types.Type, e ast.Expr) bool {
 	return false
 }
 
-// onlyMember is the hint about operands of which one is a struct that stands for
-// its only member, as newer kernels have where older ones have an integer.
+// onlyMember returns the hint about operands of which one is a struct that
+// stands for its only member, as newer kernels have where older ones have an
+// integer.
 func onlyMember(operands ...*types.Type) string {
 	for _, t := range operands {
 		if t.Kind != types.Struct {

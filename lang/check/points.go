@@ -149,7 +149,7 @@ func (c *checker) pointError(ap *ast.AttachPoint, pt *probes.Point, kind *probes
 	c.diags.Errorf(ap.Span(), "%s", sentence(err))
 }
 
-// sentence is an error's text as a diagnostic.
+// sentence returns an error's text as a diagnostic.
 func sentence(err error) string { return err.Error() }
 
 func (c *checker) suggest(pt *probes.Point, kind *probes.Kind) string {
@@ -285,15 +285,16 @@ func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit
 	return units
 }
 
-// pointless is a block whose attach points are wrong: only what is wrong with
-// it whatever it is attached to will be said.
+// pointless returns a block whose attach points are wrong: only what is wrong
+// with it whatever it is attached to will be said.
 func (c *checker) pointless(d *ast.Probe, block int) *unit {
 	u := &unit{decl: d, block: block, prog: &Prog{Span: d.Span()}}
 	c.fill(u)
 	return u
 }
 
-// newUnit is a block compiled for pt, and for others of its kind that are added.
+// newUnit returns a block compiled for pt, and for others of its kind that are
+// added.
 func (c *checker) newUnit(d *ast.Probe, block int, pt *probes.Point, ctx *probes.Context) *unit {
 	u := &unit{decl: d, block: block}
 	u.prog = &Prog{Name: c.progName(pt), Point: pt, Ctx: ctx, Span: d.Span()}
@@ -349,7 +350,8 @@ func (c *checker) split() bool {
 	return changed
 }
 
-// progName is a name for a program that the kernel accepts, without its number.
+// progName returns a name for a program that the kernel accepts, without its
+// number.
 func (c *checker) progName(pt *probes.Point) string {
 	var b strings.Builder
 	b.WriteString(pt.Kind.Name)

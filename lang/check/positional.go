@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/parse"
 )
 
-// positional is the value of $N: a number where it reads as one, else a
+// positional returns the value of $N: a number where it reads as one, else a
 // string; 0, with a warning, where it was not given.
 func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 	if e.N == 0 {
@@ -26,7 +26,7 @@ func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 	return &builtins.Lit{Str: text, IsStr: true}
 }
 
-// paramText is a positional parameter where its text is wanted.
+// paramText returns a positional parameter where its text is wanted.
 func (c *checker) paramText(e *ast.Positional) *builtins.Lit {
 	l := &builtins.Lit{IsStr: true}
 	switch {

@@ -94,7 +94,7 @@ func (v *Var) initial() [2]source.Note {
 	return [2]source.Note{{Span: v.Span, Msg: "This is the initial " + string(v.how) + "."}}
 }
 
-// variable is the type of a variable that is read.
+// variable returns the type of a variable that is read.
 func (c *checker) variable(n *ast.Var) *types.Type {
 	v := c.find(n.Name)
 	if v == nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// TypeInfo is what typeinfo() says of the type it is asked about.
+// TypeInfo returns what typeinfo() says of the type it is asked about.
 func (in *Info) TypeInfo(e *ast.Typeinfo) (btfID uint32, base, full string) {
 	var t *types.Type
 	if e.Type != nil {

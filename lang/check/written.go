@@ -15,8 +15,8 @@ import (
 // maxTypeSize bounds arrays, strings and buffers written in a script, in bytes.
 const maxTypeSize = 1 << 20
 
-// basicType is the type of a name that needs no declaration, or nil. The size
-// of string and its like is 0 until a length follows.
+// basicType returns the type of a name that needs no declaration, or nil. The
+// size of string and its like is 0 until a length follows.
 func basicType(name string) *types.Type {
 	switch name {
 	case "void":
@@ -81,7 +81,7 @@ func (c *checker) writtenBase(t *ast.Type) *types.Type {
 	return c.namedType(t.Keyword, t.Name, t.Span())
 }
 
-// unevaluated is the type of an expression that only stands for its type.
+// unevaluated returns the type of an expression that only stands for its type.
 func (c *checker) unevaluated(e ast.Expr) *types.Type {
 	c.quiet++
 	defer func() { c.quiet-- }()
@@ -235,8 +235,9 @@ func (c *checker) nearestType(keyword, name string) string {
 	return didYouMeanSorted(name, names)
 }
 
-// operandType is the type that the operand of sizeof and its like stands for. A
-// bare name there is a type, but for the names of builtins and constants.
+// operandType returns the type that the operand of sizeof and its like stands
+// for. A bare name there is a type, but for the names of builtins and
+// constants.
 func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	if t == nil {
 		return c.unevaluated(x)
@@ -281,8 +282,8 @@ func (c *checker) isValueName(name string) bool {
 	return ok
 }
 
-// enumValue is an enum as the type of a value: 64 bits wide, whatever a field
-// of it takes in a struct. Other types stay.
+// enumValue returns an enum as the type of a value: 64 bits wide, whatever a
+// field of it takes in a struct. Other types stay.
 func (c *checker) enumValue(t *types.Type) *types.Type {
 	if t.Kind != types.Enum || t.Size == 8 {
 		return t
@@ -297,9 +298,9 @@ func (c *checker) enumValue(t *types.Type) *types.Type {
 	return w
 }
 
-// current is a type with the script's own definition of a struct where that
-// replaces the kernel's. The verifier knows nothing of that one, so it is not
-// read by plain loads.
+// current returns a type with the script's own definition of a struct where
+// that replaces the kernel's. The verifier knows nothing of that one, so it is
+// not read by plain loads.
 func (c *checker) current(t *types.Type) *types.Type {
 	if t == nil || len(c.c.TypeNames()) == 0 {
 		return t
@@ -363,7 +364,7 @@ func (c *checker) offsetof(e *ast.Offsetof) *types.Type {
 	return c.literal(e, &builtins.Lit{Int: int64(off)})
 }
 
-// typeinfo is a record (btf_id, base_type, full_type) of a type.
+// typeinfo returns a record (btf_id, base_type, full_type) of a type.
 func (c *checker) typeinfo(e *ast.Typeinfo) *types.Type {
 	t := c.operandType(e.Type, e.X)
 	if invalid(t) {

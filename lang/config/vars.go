@@ -65,7 +65,7 @@ func number(name, doc string, field func(*Config) *int, least, most uint64) Var 
 	}
 }
 
-// boolean is a variable that is true or false (or 1 or 0).
+// boolean returns a variable that is true or false (or 1 or 0).
 func boolean(name, doc string, field func(*Config) *bool) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -83,7 +83,7 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 	}
 }
 
-// choice is a variable with one of a few words.
+// choice returns a variable with one of a few words.
 func choice(name, doc string, field func(*Config) *string, words ...string) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -100,8 +100,8 @@ func choice(name, doc string, field func(*Config) *string, words ...string) Var 
 	}
 }
 
-// caching is cache_user_symbols, whose words may be in lower case and were once
-// 0 and 1.
+// caching returns cache_user_symbols, whose words may be in lower case and were
+// once 0 and 1.
 func caching(words ...string) Var {
 	v := choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
 		func(c *Config) *string { return &c.CacheUserSymbols }, words...)
@@ -118,7 +118,7 @@ func caching(words ...string) Var {
 	return v
 }
 
-// unstable is the switch of a feature that may change.
+// unstable returns the switch of a feature that may change.
 func unstable(feature string) Var {
 	name := "unstable_" + feature
 	words := []string{"enable", "warn", "error"}
@@ -203,7 +203,7 @@ func Vars() []Var {
 	}
 }
 
-// Default is the configuration before anything was set.
+// Default returns the configuration before anything was set.
 func Default() *Config {
 	return &Config{
 		CPPDemangle: true, LazySymbolication: true, License: "GPL", LogSize: 1000000,
@@ -284,7 +284,8 @@ func (c *Config) FromEnv(getenv func(string) (string, bool)) []Problem {
 	return problems
 }
 
-// Get is a variable's value: an int, a bool or a string; nil if there is none.
+// Get returns a variable's value: an int, a bool or a string; nil if there is
+// none.
 func (c *Config) Get(name string) any {
 	for _, v := range Vars() {
 		if v.Name == name && v.get != nil {

@@ -84,7 +84,7 @@ func (c *script) macroParams(d *ast.Macro) bool {
 	return true
 }
 
-// paramName is a parameter as written: $v, @m or ident.
+// paramName returns a parameter as written: $v, @m or ident.
 func paramName(p ast.Expr) string {
 	switch p := p.(type) {
 	case *ast.Var:
@@ -186,7 +186,7 @@ func (c *script) newExpander() *expander {
 	return x
 }
 
-// inner is the expansion whose body is being walked, or nil.
+// inner returns the expansion whose body is being walked, or nil.
 func (x *expander) inner() *expansion {
 	if len(x.chain) == 0 {
 		return nil
@@ -303,7 +303,7 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 	return e
 }
 
-// paste is a copy of an argument, for one use of its parameter.
+// paste returns a copy of an argument, for one use of its parameter.
 func (x *expander) paste(arg ast.Expr) ast.Expr {
 	ast.Walk(arg, func(ast.Node) { x.nodes++ })
 	if x.nodes > maxExpansion {
@@ -355,8 +355,8 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 // bad takes the place of a call that could not be expanded.
 func bad(e ast.Expr) ast.Expr { return &ast.Bad{At: ast.At{Pos: e.Span()}} }
 
-// pick is the definition that the arguments fit best: a variable or map goes to
-// a parameter of its kind before one that takes any expression.
+// pick returns the definition that the arguments fit best: a variable or map
+// goes to a parameter of its kind before one that takes any expression.
 func pick(list []*macro, args []ast.Expr) *macro {
 	var best *macro
 	bestScore := -1

@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// expand is what the statements of body become after the C section and the
+// expand returns what the statements of body become after the C section and the
 // macros in head, as text, and what is wrong.
 func expand(head, body string) (string, *source.Diags) {
 	diags := &source.Diags{}

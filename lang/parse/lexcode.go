@@ -14,7 +14,7 @@ var operators = [...]string{
 	1: "+-*/%&|^~!<>=()[]{},;:?.",
 }
 
-// operatorAt is the length of the operator at the start of text, or 0.
+// operatorAt returns the length of the operator at the start of text, or 0.
 func operatorAt(text string) int {
 	for n := min(3, len(text)); n > 0; n-- {
 		for i := 0; i < len(operators[n]); i += n {

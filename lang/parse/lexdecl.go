@@ -50,8 +50,8 @@ func (s *scanner) code() {
 	s.braces, s.parens, s.first, s.prev = 0, 0, "", lexer.Token{}
 }
 
-// directive is the length of the preprocessor line at pos, with the lines it
-// continues on.
+// directive returns the length of the preprocessor line at pos, with the lines
+// it continues on.
 func (s *scanner) directive() int {
 	end := s.pos
 	for {
@@ -97,7 +97,7 @@ func (s *scanner) scanC() lexer.Token {
 	return s.badToken(len(s.identAt(s.pos)), "this C definition has no end")
 }
 
-// tailC is the end of what may follow the closing brace of a C definition.
+// tailC returns the end of what may follow the closing brace of a C definition.
 func (s *scanner) tailC(end int) int {
 	next := s.after(end)
 	for s.identAt(next) == "__attribute__" {
@@ -114,8 +114,8 @@ func (s *scanner) tailC(end int) int {
 	return end
 }
 
-// closeParen is the offset behind the parenthesis that closes the one at open,
-// or -1.
+// closeParen returns the offset behind the parenthesis that closes the one at
+// open, or -1.
 func (s *scanner) closeParen(open int) int {
 	if s.byteAt(open) != '(' {
 		return -1

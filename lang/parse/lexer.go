@@ -33,7 +33,7 @@ const (
 	tBad                          // something that is no token; scanner.bad says why
 )
 
-// symbols are the token kinds under the names the grammar uses.
+// symbols returns the token kinds under the names the grammar uses.
 func symbols() map[string]lexer.TokenType {
 	return map[string]lexer.TokenType{
 		"EOF": tEOF, "Keyword": tKeyword, "Ident": tIdent, "Int": tInt, "String": tString,
@@ -173,15 +173,15 @@ func (s *scanner) at(start, end int) ast.At {
 	return ast.At{Pos: source.Span{File: s.file, Start: start, End: end}}
 }
 
-// after is the offset of the first byte at or after pos that is neither white
-// space nor comment.
+// after returns the offset of the first byte at or after pos that is neither
+// white space nor comment.
 func (s *scanner) after(pos int) int {
 	ahead := scanner{text: s.text, pos: pos}
 	ahead.skipSpace()
 	return ahead.pos
 }
 
-// identAt is the identifier that starts at pos, or "".
+// identAt returns the identifier that starts at pos, or "".
 func (s *scanner) identAt(pos int) string {
 	if pos >= len(s.text) || !isIdent(s.text[pos]) || isDigit(s.text[pos]) {
 		return ""

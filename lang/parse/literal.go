@@ -18,7 +18,8 @@ var durations = map[string]uint64{
 	"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9, "d": 86400e9,
 }
 
-// maxOf is the largest value a literal with a C suffix (in lower case) may have.
+// maxOf returns the largest value a literal with a C suffix (in lower case) may
+// have.
 func maxOf(suffix string) (uint64, bool) {
 	switch suffix {
 	case "u":
@@ -186,7 +187,7 @@ func unquote(text string) (string, []litError) {
 // quote puts text between single quotes for a message.
 func quote(text string) string { return "'" + strings.ToValidUTF8(shortened(text), "?") + "'" }
 
-// shortened is as much of text as a message can bear.
+// shortened returns as much of text as a message can bear.
 func shortened(text string) string {
 	const most = 24
 	if len(text) > most {

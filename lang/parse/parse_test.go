@@ -340,7 +340,7 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// cpuTime is what this process has had of the CPUs so far.
+// cpuTime returns what this process has had of the CPUs so far.
 func cpuTime(t *testing.T) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -150,7 +150,7 @@ func (p *parser) explain(err error) *source.Diag {
 	return p.diag(e.Unexpected, "", "expected "+expectation(e.Message()))
 }
 
-// diag is the error that t is not what was expected.
+// diag returns the error that t is not what was expected.
 func (p *parser) diag(t token, hint, expected string) *source.Diag {
 	if t.Type == tBad {
 		return &source.Diag{Span: p.span(t), Msg: "syntax: " + p.scanner.bad}
@@ -290,12 +290,12 @@ func (p *parser) reset(m mark) {
 	p.prevEnd = m.prevEnd
 }
 
-// end is the offset just after t.
+// end returns the offset just after t.
 func end(t token) int { return t.Pos.Offset + len(t.Value) }
 
 func (p *parser) span(t token) span { return p.between(t.Pos.Offset, end(t)) }
 
-// between is a part of the file, or the place that stands for all of it.
+// between returns a part of the file, or the place that stands for all of it.
 func (p *parser) between(start, end int) span {
 	if p.fixed.IsValid() {
 		return p.fixed
@@ -303,10 +303,10 @@ func (p *parser) between(start, end int) span {
 	return span{File: p.file, Start: start, End: end}
 }
 
-// start is the offset of the next token.
+// start returns the offset of the next token.
 func (p *parser) start() int { return p.lex.Peek().Pos.Offset }
 
-// from is the extent from start to the end of the last token consumed.
+// from returns the extent from start to the end of the last token consumed.
 func (p *parser) from(start int) ast.At {
 	return ast.At{Pos: p.between(start, p.prevEnd)}
 }

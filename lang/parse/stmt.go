@@ -179,7 +179,7 @@ func (p *parser) stmt() (s ast.Stmt, braced bool) {
 	return p.exprStmt(start), false
 }
 
-// body is a block whose value nobody asks for.
+// body returns a block whose value nobody asks for.
 func (p *parser) body() *ast.Block {
 	b := p.block()
 	dropValue(b)

@@ -109,7 +109,7 @@ func (e DiagError) Error() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Render is the diagnostic as the user reads it: the location and the
+// Render returns the diagnostic as the user reads it: the location and the
 // message, the source line, a row of carets under the span, the same for the
 // places it has to do with, and the hint.
 // It ends with a newline.
@@ -165,8 +165,8 @@ func (d Diag) snippet(b *strings.Builder) {
 	fmt.Fprintf(b, "%s\n%s%s\n", shown(line), pad, strings.Repeat("~", max(marked, 1)))
 }
 
-// shown is text as a terminal can take it: what could steer it, and bytes that
-// are no text, are question marks.
+// shown returns text as a terminal can take it: what could steer it, and bytes
+// that are no text, are question marks.
 func shown(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || r < ' ' && r != '\t' && r != '\n' || r == 0x7f {

@@ -33,7 +33,7 @@ type Span struct {
 // IsValid reports whether the span points into a file.
 func (s Span) IsValid() bool { return s.File != nil }
 
-// Text is the source text the span covers.
+// Text returns the source text the span covers.
 func (s Span) Text() string {
 	if s.File == nil || s.Start > s.End || s.End > len(s.File.Text) {
 		return ""
@@ -41,7 +41,7 @@ func (s Span) Text() string {
 	return s.File.Text[s.Start:s.End]
 }
 
-// To is the smallest span that covers both s and t.
+// To returns the smallest span that covers both s and t.
 func (s Span) To(t Span) Span {
 	if s.File == nil {
 		return t
@@ -70,7 +70,7 @@ func (f *File) Position(offset int) Position {
 	return Position{line + 1, offset - f.lines[line] + 1}
 }
 
-// Line is the text of a one-based line without its newline.
+// Line returns the text of a one-based line without its newline.
 func (f *File) Line(n int) string {
 	f.Position(0)
 	if n < 1 || n > len(f.lines) {
@@ -83,7 +83,7 @@ func (f *File) Line(n int) string {
 	return strings.TrimSuffix(text, "\r")
 }
 
-// String is the span as diagnostics print it: "name:line:col-col", or
+// String returns the span as diagnostics print it: "name:line:col-col", or
 // "name:line-line" where it crosses lines.
 func (s Span) String() string {
 	if s.File == nil {

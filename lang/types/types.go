@@ -178,7 +178,7 @@ var (
 	TWord = &Type{Kind: Int, Size: 8, Word: true}
 )
 
-// NewInt is the integer type of that size (1, 2, 4, 8) and signedness.
+// NewInt returns the integer type of that size (1, 2, 4, 8) and signedness.
 func NewInt(size int, signed bool) *Type {
 	switch {
 	case signed && size == 1:
@@ -199,21 +199,21 @@ func NewInt(size int, signed bool) *Type {
 	return TUint64
 }
 
-// NewString is a string of at most size-1 bytes and its NUL.
+// NewString returns a string of at most size-1 bytes and its NUL.
 func NewString(size int) *Type { return &Type{Kind: String, Size: size} }
 
-// NewChars is C's array of n characters as a string.
+// NewChars returns C's array of n characters as a string.
 func NewChars(n int) *Type { return &Type{Kind: String, Size: n, Full: true} }
 
-// NewBuffer is buf()'s type for at most n bytes of data.
+// NewBuffer returns buf()'s type for at most n bytes of data.
 func NewBuffer(n int) *Type { return &Type{Kind: Buffer, Size: n + 4, Len: n} }
 
-// NewPointer is a pointer to elem in space.
+// NewPointer returns a pointer to elem in space.
 func NewPointer(elem *Type, space Space) *Type {
 	return &Type{Kind: Pointer, Size: 8, Elem: elem, Space: space}
 }
 
-// NewArray is n × elem.
+// NewArray returns n × elem.
 func NewArray(elem *Type, n int) *Type {
 	return &Type{Kind: Array, Elem: elem, Len: n, Size: n * elem.Size}
 }
@@ -222,7 +222,7 @@ func NewArray(elem *Type, n int) *Type {
 // the size is rounded up to the largest alignment.
 func NewTuple(elems ...*Type) *Type { return layout(Tuple, nil, elems) }
 
-// NewRecord is a tuple whose elements have names.
+// NewRecord returns a tuple whose elements have names.
 func NewRecord(names []string, elems []*Type) *Type { return layout(Record, names, elems) }
 
 func layout(k Kind, names []string, elems []*Type) *Type {
@@ -251,7 +251,8 @@ func RoundUp(n, to int) int {
 	return (n + to - 1) / to * to
 }
 
-// Align is the type's alignment in bytes when laid out in a tuple or record.
+// Align returns the type's alignment in bytes when laid out in a tuple or
+// record.
 func (t *Type) Align() int {
 	switch t.Kind {
 	case Array:
@@ -292,7 +293,7 @@ func (t *Type) IsScalar() bool {
 // IsInteger reports whether the type takes part in integer arithmetic.
 func (t *Type) IsInteger() bool { return t.Kind == Int || t.Kind == Enum || t.Kind == Bool }
 
-// InSpace is the type with the address space of the object (or, for a
+// InSpace returns the type with the address space of the object (or, for a
 // pointer, of what it points to) set.
 func (t *Type) InSpace(s Space) *Type {
 	if t.Space == s {
@@ -322,7 +323,7 @@ func (t *Type) Field(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// Members are the direct members of a struct, tuple or record.
+// Members returns the direct members of a struct, tuple or record.
 func (t *Type) Members() []Field {
 	if t.Kind == Struct && t.Comp != nil {
 		return t.Comp.Fields()
@@ -389,7 +390,7 @@ func (t *Type) Decay() *Type {
 	return t
 }
 
-// String is the type as diagnostics and typeof print it.
+// String returns the type as diagnostics and typeof print it.
 func (t *Type) String() string {
 	if t == nil {
 		return "none"

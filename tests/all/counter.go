@@ -67,7 +67,7 @@ func (c *counter) line(line []byte) {
 	}
 }
 
-// leaves are the tests without subtests, in order.
+// leaves returns the tests without subtests, in order.
 func (c *counter) leaves() []string {
 	parents := map[string]bool{}
 	for name := range c.result {
@@ -103,8 +103,8 @@ func (c *counter) totals() (passed, failed, skipped int) {
 	return passed, failed, skipped
 }
 
-// failures is what the failed tests printed, and what was printed outside of
-// tests.
+// failures returns what the failed tests printed, and what was printed outside
+// of tests.
 func (c *counter) failures() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(c.result)) {

@@ -55,7 +55,7 @@ func place(uses []use, places []position) []program {
 	return list
 }
 
-// few are the positions for what there is very much of.
+// few returns the positions for what there is very much of.
 func few() []position {
 	return []position{
 		then("printed", "print(X);"),
@@ -78,7 +78,7 @@ var stocks = []stock{
 	}},
 }
 
-// draw is the sample with that number of a stock.
+// draw returns the sample with that number of a stock.
 func (s stock) draw(n int) []program {
 	every := s.every
 	if *all {

@@ -48,7 +48,7 @@ type position struct {
 	put func(u use) program
 }
 
-// then is a position at the end of the body; X in text is the expression.
+// then returns a position at the end of the body; X in text is the expression.
 func then(name, text string) position {
 	return position{name, func(u use) program {
 		p := u.in
@@ -61,7 +61,7 @@ func then(name, text string) position {
 // may stand in between.
 var conversions = strings.Fields("%d %i %u %o %x %X %c %s %p %r %rx %rh %gr %f %e %-20s| %8.3s| %08d %hhd %hd %ld %llu %5c| %#x %+d")
 
-// positions are all places, the plainest first.
+// positions returns all places, the plainest first.
 func positions() []position {
 	list := []position{
 		then("statement", "X;"),

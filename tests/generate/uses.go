@@ -17,8 +17,8 @@ var table = builtins.NewRegistry(builtins.All())
 
 var begin = program{attach: "begin"}
 
-// operands are expressions of every type, made in every way that a script has to
-// make one.
+// operands returns expressions of every type, made in every way that a script
+// has to make one.
 func operands() []use {
 	var l operandList
 	l.scalars()
@@ -179,7 +179,8 @@ func (l *operandList) others() {
 	)
 }
 
-// examples are the uses of each builtin in the examples of its documentation.
+// examples returns the uses of each builtin in the examples of its
+// documentation.
 func examples() []use {
 	var list []use
 	for _, d := range table.All() {
@@ -225,7 +226,7 @@ func attachText(p *ast.Probe) string {
 	return strings.Join(points, ", ")
 }
 
-// calls are the places below n where a builtin is used.
+// calls returns the places below n where a builtin is used.
 func calls(n ast.Node, name string) []ast.Expr {
 	is := func(text string) bool {
 		if _, ok := builtins.ArgIndex(text); ok {
@@ -334,7 +335,7 @@ var attachments = map[string][]string{
 	"xdp":  {"xdp:lo"}, "tc": {"tc:lo:ingress"}, "cgroup_skb": {"cgroup_skb:/:ingress"}, "lsm": {"lsm:file_open"},
 }
 
-// inKinds is u in every kind of probe.
+// inKinds returns u in every kind of probe.
 func inKinds(u use) []use {
 	var list []use
 	for _, k := range probes.Kinds() {

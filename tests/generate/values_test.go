@@ -46,8 +46,8 @@ func number(text, typ string, n any) known {
 	return k
 }
 
-// integers are the corners of each width and sign, and what operators make of
-// them.
+// integers returns the corners of each width and sign, and what operators make
+// of them.
 func integers() []known {
 	var list []known
 	for bits := 8; bits <= 64; bits *= 2 {
@@ -82,7 +82,8 @@ func integers() []known {
 	return append(list, operated()...)
 }
 
-// operated are results of each operator on 64-bit numbers, computed here by Go.
+// operated returns results of each operator on 64-bit numbers, computed here by
+// Go.
 func operated() []known {
 	var list []known
 	numbers := []int64{0, 1, -1, 7, -7, 63, math.MaxInt64, math.MinInt64 + 1, 1 << 32}
@@ -136,7 +137,7 @@ func operated() []known {
 	return list
 }
 
-// others are values of all other types.
+// others returns values of all other types.
 func others() []known {
 	var list []known
 	add := func(name, text, typ, shown string, data any) {
@@ -219,7 +220,7 @@ type carrier struct {
 	only       func(k known) bool
 }
 
-// quote is s as a string of the language.
+// quote returns s as a string of the language.
 func quote(s string) string {
 	return `"` + strings.NewReplacer("\\", `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(s) + `"`
 }
@@ -359,7 +360,7 @@ func TestValues(t *testing.T) {
 	t.Logf("%d values, each printed in text and JSON, in %d ways all in all", len(list), printed)
 }
 
-// blank is text without its blank lines.
+// blank returns text without its blank lines.
 func blank(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -159,7 +159,7 @@ func TestGolden(t *testing.T) {
 
 var progHeader = regexp.MustCompile(`(?m)^prog .*\n`)
 
-// cost is the size of each program and its stack use: the headers of a
+// cost returns the size of each program and its stack use: the headers of a
 // disassembly.
 func cost(asm string) string {
 	return strings.Join(progHeader.FindAllString(asm, -1), "")

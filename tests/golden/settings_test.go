@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// settings are the defaults and what the script's config block says; the
+// settings returns the defaults and what the script's config block says; the
 // environment does not count here.
 func settings(p *ast.Program, diags *source.Diags) *config.Config {
 	return lang.Configure(p, nil, diags)

@@ -64,7 +64,7 @@ func (mc *Machine) Alloc(b []byte) uint64 {
 	return uint64(len(mc.objects)-1) << 32
 }
 
-// Mem is n bytes at addr.
+// Mem returns n bytes at addr.
 func (mc *Machine) Mem(addr uint64, n int) ([]byte, error) {
 	obj, off := addr>>32, int(uint32(addr))
 	if obj == 0 || obj >= uint64(len(mc.objects)) || mc.objects[obj] == nil || n < 0 || off+n > len(mc.objects[obj]) {
@@ -245,7 +245,8 @@ func writeInt(b []byte, x uint64) {
 	copy(b, buf[:])
 }
 
-// mapHandle is what a map looks like as a value: not an address of anything.
+// mapHandle returns what a map looks like as a value: not an address of
+// anything.
 func (mc *Machine) mapHandle(m *ir.Map) uint64 {
 	return 1<<63 | mc.Maps[m].handle()
 }
@@ -258,7 +259,7 @@ func (s *MapState) handle() uint64 {
 	return h
 }
 
-// MapOf is the map that a helper was given.
+// MapOf returns the map that a helper was given.
 func (mc *Machine) MapOf(handle uint64) *MapState {
 	for m, s := range mc.Maps {
 		if mc.mapHandle(m) == handle {

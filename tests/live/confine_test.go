@@ -98,8 +98,8 @@ func confinements(t *testing.T) map[string]confinement {
 	}
 }
 
-// addressOf is the address of a symbol of the workload, which is linked to run
-// where its file says.
+// addressOf returns the address of a symbol of the workload, which is linked to
+// run where its file says.
 func addressOf(t *testing.T, name string) uint64 {
 	t.Helper()
 	f, err := elf.Open(*work)

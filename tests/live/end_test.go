@@ -230,7 +230,7 @@ func TestEndOnStoppedTerminal(t *testing.T) {
 	waitEnd(t, cmd)
 }
 
-// blockedIn is "write" while a thread of the process waits in write.
+// blockedIn returns "write" while a thread of the process waits in write.
 func blockedIn(pid int) string {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, task := range tasks {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// fixture is the path of a program of testdata/params; the test is skipped where
-// there is no compiler for it.
+// fixture returns the path of a program of testdata/params; the test is skipped
+// where there is no compiler for it.
 func fixture(t *testing.T, name string) string {
 	t.Helper()
 	needRoot(t)

@@ -76,8 +76,8 @@ type generator struct {
 	calls []func(a, b int64) int64
 }
 
-// randomScript is a script and what it prints. Small ones suit kernels that have
-// neither callbacks nor loops.
+// randomScript returns a script and what it prints. Small ones suit kernels
+// that have neither callbacks nor loops.
 func randomScript(seed int64, small bool) (text, want string) {
 	g := &generator{r: rand.New(rand.NewSource(seed)), since: !small}
 	for range g.r.Intn(3) {
@@ -141,7 +141,7 @@ func bit(b bool) uint64 {
 
 func (w *world) say(s string) { w.out.WriteString(s + "\n") }
 
-// shown is a value as print() shows it.
+// shown returns a value as print() shows it.
 func shown(k kind, v value) string {
 	switch k {
 	case kindI:
@@ -174,7 +174,7 @@ func (g *generator) function() {
 	})
 }
 
-// pick is a variable in scope of that kind, if there is one.
+// pick returns a variable in scope of that kind, if there is one.
 func (g *generator) pick(k kind) (name string, ok bool) {
 	var names []string
 	for _, v := range g.vars {
@@ -252,7 +252,7 @@ var operators = []struct {
 	}},
 }
 
-// expr is an expression of kind k that nests at most depth deep.
+// expr returns an expression of kind k that nests at most depth deep.
 func (g *generator) expr(k kind, depth int) expr {
 	if depth <= 0 || g.r.Intn(6) == 0 {
 		if name, ok := g.pick(k); ok && g.r.Intn(4) > 0 {
@@ -390,7 +390,7 @@ func (g *generator) word(depth int) expr {
 	}}
 }
 
-// key is a key of the maps with integers: 0 to 3.
+// key returns a key of the maps with integers: 0 to 3.
 func (g *generator) key() expr {
 	a := g.expr(kindI, 2)
 	return expr{fmt.Sprintf("(int64)(%s & (int64)3)", a.text), func(w *world) value { return value{n: a.eval(w).n & 3} }}
@@ -408,7 +408,7 @@ func (g *generator) declare(k kind) stmt {
 	}}
 }
 
-// block is some statements with a scope of their own.
+// block returns some statements with a scope of their own.
 func (g *generator) block(depth int) stmt {
 	mark := len(g.vars)
 	var list []stmt

@@ -36,7 +36,7 @@ var textUses = []struct{ script, want string }{
 // textSizes are those of testdata/params/texts.c.
 var textSizes = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 24, 63, 64, 65, 100, 128, 200}
 
-// letters are n of them.
+// letters returns n of them.
 func letters(n int) string {
 	b := make([]byte, n)
 	for i := range b {

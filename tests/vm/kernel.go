@@ -195,8 +195,8 @@ func (k Kernel) Unpack(match *regexp.Regexp, dir string) (string, error) {
 	return unpacked, nil
 }
 
-// module is where the cache has the module that guests load, so that there is
-// one with types and functions of its own. Not every package has modules.
+// module returns where the cache has the module that guests load, so that there
+// is one with types and functions of its own. Not every package has modules.
 func (k Kernel) module(cache string) string {
 	return filepath.Join(cache, moduleName+"-"+k.Name+".ko")
 }
@@ -221,7 +221,7 @@ func keepModule(dir, to string) error {
 	return nil
 }
 
-// newest is the matching name with the highest version.
+// newest returns the matching name with the highest version.
 func newest(match *regexp.Regexp, names []string) string {
 	names = slices.DeleteFunc(names, func(n string) bool { return !match.MatchString(n) })
 	if len(names) == 0 {
@@ -252,7 +252,7 @@ func findImage(dir string) (string, error) {
 	return "", errors.New("the package holds no kernel image")
 }
 
-// mirror is the Debian mirror (of security updates) this machine is set up
+// mirror returns the Debian mirror (of security updates) this machine is set up
 // with, found in apt's sources of either format.
 func mirror(security bool) (string, error) {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*.sources")

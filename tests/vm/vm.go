@@ -212,7 +212,7 @@ func shellQuote(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// tail is the last n lines of a file.
+// tail returns the last n lines of a file.
 func tail(path string, n int) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
