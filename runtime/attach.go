@@ -22,7 +22,7 @@ type point struct {
 	prog *object.Program
 }
 
-// kind returns a point's kind of probe. load has checked that there is one.
+// kind returns the probe kind of a point. load has checked that the kind exists.
 func (s *Session) kind(p *object.Point) *probes.Kind { return s.kinds[p.Kind] }
 
 func pointers(ps []object.Point) []*object.Point {
@@ -33,8 +33,8 @@ func pointers(ps []object.Point) []*object.Point {
 	return out
 }
 
-// points lists the attach points whose programs run at that moment, in the order
-// of the script.
+// points returns the attach points whose programs run at the given moment, in
+// script order.
 func (s *Session) points(when probes.Moment) []point {
 	var out []point
 	for _, p := range s.obj.Programs {
@@ -48,15 +48,15 @@ func (s *Session) points(when probes.Moment) []point {
 	return out
 }
 
-// attached is what is to be closed to detach a program from a point; the point
-// is nil where there are several.
+// attached is an open link between a program and a point. Closing it detaches the
+// program. The point is nil if the link covers several points.
 type attached struct {
 	io.Closer
 	at   *object.Point
 	prog *object.Program
 }
 
-// unwatch detaches the probes at an address that a script may detach.
+// unwatch detaches the probes at an address whose kinds are Detachable.
 func (s *Session) unwatch(addr uint64) error {
 	var errs []error
 	s.links = slices.DeleteFunc(s.links, func(l attached) bool {
@@ -69,12 +69,13 @@ func (s *Session) unwatch(addr uint64) error {
 	return errors.Join(errs...)
 }
 
-// attachAll attaches every program to all its points, or nothing.
+// attachAll attaches every program to all its points. If one fails, it leaves none
+// attached.
 func (s *Session) attachAll() error {
 	progs := s.obj.Programs
-	// Where several programs sit at one place, those that the kernel runs in
-	// reverse order of attaching are attached last first, so that blocks run in
-	// the order of the script.
+	// If several programs share an attach point and the kernel runs them in reverse
+	// order of attachment, attach the last one first, so that they run in script
+	// order.
 	var forward, backward []*object.Program
 	for _, p := range progs {
 		switch {
@@ -97,7 +98,7 @@ func (s *Session) attachAll() error {
 			return nil
 		}
 		if done[p] || s.progs[p.Name] == nil {
-			continue // one that the kernel refused to load for its point
+			continue // the kernel refused to load it for its attach point
 		}
 		if err := s.attachProg(p); err != nil {
 			s.detach()
@@ -122,7 +123,8 @@ func (s *Session) attachProg(p *object.Program) error {
 			}
 			return nil
 		}
-		// One by one: that is what works there, or it tells which one does not.
+		// Attach them one by one: this works, or the error names the point that
+		// fails.
 	}
 	for i := range p.Points {
 		at := &p.Points[i]
@@ -142,8 +144,8 @@ func (s *Session) attachProg(p *object.Program) error {
 	return nil
 }
 
-// counted is an attach point as users count them: one name in one place of the
-// script. A static probe may be at several addresses.
+// counted identifies an attach point as users count them: one name at one place in
+// the script. A static probe may have several addresses.
 type counted struct {
 	name string
 	at   source.Span
@@ -151,17 +153,18 @@ type counted struct {
 
 func countedAs(at *object.Point) counted { return counted{at.Name, at.Span} }
 
-// notAttached is what the setting missing_probes makes of a point that could not
-// be attached: an error, a warning, or nothing.
+// notAttached handles a point that could not be attached. Depending on the setting
+// missing_probes it returns an error, prints a warning, or does nothing.
 func (s *Session) notAttached(at *object.Point, name string, err error) error {
 	reason := err.Error()
 	var ae *probes.AttachError
 	if errors.As(err, &ae) {
-		reason = ae.Msg // it names the point again
+		reason = ae.Msg // the rest of the error repeats the point's name
 	}
 	d := source.Diag{Span: at.Span, Msg: fmt.Sprintf("Unable to attach probe: %s: %s", name, reason)}
 	missing := s.obj.Settings.MissingProbes
-	// Others of a pattern may be had, unless what is wrong is wrong with all.
+	// Other matches of a pattern may still attach, unless the error applies to all
+	// of them.
 	if at.Matched && missing != "ignore" && !errors.Is(err, ebpf.ErrNotSupported) && !errors.Is(err, unix.EPERM) {
 		missing = "warn"
 	}
@@ -180,12 +183,12 @@ func (s *Session) notAttached(at *object.Point, name string, err error) error {
 	return source.DiagError{d}
 }
 
-// walker is a link whose program does not wait for events: Run goes through
-// what there is, once.
+// walker is a link whose program does not wait for events. Run visits every object
+// that exists, once.
 type walker interface{ Run() error }
 
-// walk runs the walkers, beside the session so that what they send is read
-// meanwhile, and ends it after them if nothing else can happen.
+// walk runs the walkers in their own goroutine, so that the session reads their
+// records meanwhile. Afterwards it ends the session if nothing else can happen.
 func (s *Session) walk(lasting int) {
 	var ws []walker
 	for _, l := range s.links {
@@ -203,7 +206,8 @@ func (s *Session) walk(lasting int) {
 	s.walking.Store(true)
 	s.walkers.Go(func() {
 		for _, w := range ws {
-			// The command may have ended already: the walk does not depend on it.
+			// The command may have ended already, but the walk does not depend on
+			// it.
 			if s.interrupted() {
 				return
 			}
@@ -220,8 +224,8 @@ func (s *Session) walk(lasting int) {
 	})
 }
 
-// waitWalkers waits for the walkers, but if the user has ended the session only
-// for so long; it reports whether they have ended.
+// waitWalkers waits for the walkers to end. If the user has ended the session, it
+// waits for a limited time only. It reports whether the walkers have ended.
 func (s *Session) waitWalkers() bool {
 	ended := make(chan struct{})
 	go func() {
@@ -241,23 +245,23 @@ func (s *Session) waitWalkers() bool {
 	}
 }
 
-// detachers is how many links are closed at a time: each may wait for the
-// kernel to be sure that no program is still running.
+// detachers is the number of links closed at a time. Each close may wait until the
+// kernel is sure that no program is still running.
 const detachers = 64
 
-// detacher is a link that takes the program off at once, where all of Close can
-// take long: the kernel lets go of tracepoints one by one, some 50 ms each.
+// detacher is a link that can take its program off at once. Close can take much
+// longer: the kernel releases tracepoints one by one, in about 50 ms each.
 type detacher interface {
 	Detach() error
 	SlowToClose() bool
 }
 
-// manySlow is from how many slow links on closing them waits for the results to
-// be out.
+// manySlow is the number of slow links from which on the session prints its results
+// before it closes them.
 const manySlow = 8
 
-// detach takes all programs off their probes and waits until none runs. What
-// is left to be closed then is closed with the session.
+// detach takes all programs off their probes and waits until none of them runs.
+// Links that are slow to close stay open until the session is closed.
 func (s *Session) detach() {
 	for _, l := range s.links {
 		if m, ok := l.Closer.(interface{ Missed() uint64 }); ok {
@@ -283,14 +287,15 @@ func (s *Session) detach() {
 	s.detached = append(s.detached, later...)
 	s.links = nil
 	if len(s.detached) > 0 {
-		// Closing one waits until no program runs any more on any CPU, for all.
+		// Closing one link waits for all programs: until none runs on any CPU.
 		now = append(now, s.detached[0])
 		s.detached = s.detached[1:]
 	}
 	inParallel(now, func(l attached) { l.Close() })
 }
 
-// inParallel does something with all links, the last one first, several at a time.
+// inParallel calls do for every link, starting with the last one, several at a
+// time.
 func inParallel(list []attached, do func(attached)) {
 	links := make(chan attached)
 	var wg sync.WaitGroup
@@ -308,7 +313,7 @@ func inParallel(list []attached, do func(attached)) {
 	wg.Wait()
 }
 
-// runAll runs the programs of a moment, in the order of the script.
+// runAll runs the programs of the given moment, in script order.
 func (s *Session) runAll(when probes.Moment) error {
 	for _, p := range s.points(when) {
 		if s.opt.Verbose {
@@ -321,7 +326,7 @@ func (s *Session) runAll(when probes.Moment) error {
 	return nil
 }
 
-// runProgram runs a program that is not attached anywhere, once.
+// runProgram runs a program once without attaching it.
 func (s *Session) runProgram(p *object.Program) (uint32, error) {
 	ret, err := s.progs[p.Name].Run(&ebpf.RunOptions{})
 	if err != nil {

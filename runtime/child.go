@@ -14,21 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Child is a program started to be traced (-c). Its process exists from the
-// start, so that probes can be attached to it, but runs only the handful of
-// instructions of stub.go until resume: it waits for a word on a socket and
-// then becomes the program. Nothing of Go's runtime is in that process, so
-// nothing but the program is traced.
+// Child is a program started to be traced (-c). Its process exists from the start,
+// so that probes can be attached to it. Until resume it runs only the few
+// instructions of stub.go: it waits for a byte on a socket and then executes the
+// program. The Go runtime never runs in that process, so probes see only the
+// program.
 type Child struct {
 	cmd  *exec.Cmd
-	sock int // our end; the stub's is its descriptor 3
+	sock int // our end; the stub has the other end as descriptor 3
 	done chan struct{}
-	err  error // how it ended, once done is closed
+	err  error // how the child ended, valid once done is closed
 	ran  bool
 }
 
-// StartChild makes the process for a command line: words as a shell reads them,
-// the first a path or a name to be found in PATH.
+// StartChild creates the process for a command line. It splits the line as a shell
+// does. The first word is a path or a name to look up in PATH.
 func StartChild(cmdline string) (*Child, error) {
 	args, err := splitWords(cmdline)
 	if err != nil {
@@ -68,9 +68,9 @@ func StartChild(cmdline string) (*Child, error) {
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
 		ExtraFiles: []*os.File{theirs},
-		// It is not to outlive us, even if we are killed. The kernel sends this
-		// when the thread ends that starts it; Go ends threads only where a
-		// goroutine that is locked to one returns.
+		// The child must not outlive this process, even if it is killed. The kernel
+		// sends the signal when the thread that started the child ends. Go ends a
+		// thread only if a goroutine locked to it returns.
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM},
 	}
 	if err := c.cmd.Start(); err != nil {
@@ -84,31 +84,33 @@ func StartChild(cmdline string) (*Child, error) {
 	return c, nil
 }
 
-// PID is the child's process id.
+// PID returns the child's process ID.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-// settle waits until the child waits: otherwise the probes would see the system
-// call that it waits in. Where /proc does not tell, it most likely does already.
+// settle returns once the child waits for resume. Otherwise probes would see the
+// system call it waits in. If /proc does not show the state, settle assumes that
+// the child waits already.
 func (c *Child) settle() {
 	for began := time.Now(); time.Since(began) < time.Second; time.Sleep(100 * time.Microsecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.PID()))
 		if err != nil {
 			return
 		}
-		// The name in parentheses may hold anything.
+		// The name in parentheses may hold any bytes.
 		if _, state, ok := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(" ")); !ok || len(state) == 0 || state[0] != 'R' && state[0] != 'D' {
 			return
 		}
 	}
 }
 
-// resume lets the child become its program. An error says why it could not.
+// resume lets the child execute its program. If the child could not, the error says
+// why.
 func (c *Child) resume() error {
 	c.ran = true
 	if _, err := unix.Write(c.sock, []byte{1}); err != nil {
 		return fmt.Errorf("cannot run %q: it is gone", c.cmd.Args[1])
 	}
-	// The socket closes when the program runs; otherwise the stub sends errno.
+	// If execve succeeds, the socket is closed. Otherwise the stub sends errno.
 	var b [8]byte
 	for {
 		n, err := unix.Read(c.sock, b[:])
@@ -122,15 +124,15 @@ func (c *Child) resume() error {
 	}
 }
 
-// Grace is how long a child has to end after SIGTERM before it is killed.
+// grace is the time that a child has to end after SIGTERM before it is killed.
 const grace = time.Second
 
-// askToEnd tells the child to end if it still runs.
+// askToEnd asks the child to end if it is still running.
 func (c *Child) askToEnd() {
 	select {
 	case <-c.done:
 	default:
-		if c.sock >= 0 && !c.ran { // the stub ends by itself
+		if c.sock >= 0 && !c.ran { // the stub exits when the socket is closed
 			unix.Shutdown(c.sock, unix.SHUT_RDWR)
 		} else {
 			c.cmd.Process.Signal(syscall.SIGTERM)
@@ -138,7 +140,7 @@ func (c *Child) askToEnd() {
 	}
 }
 
-// terminate ends the child if it still runs, and waits for it.
+// terminate ends the child if it is still running, and waits for it.
 func (c *Child) terminate() {
 	select {
 	case <-c.done:
@@ -157,8 +159,8 @@ func (c *Child) terminate() {
 	}
 }
 
-// Ended describes how the child ended, once the session is over: "exited with
-// code 1", "was ended by signal 9".
+// Ended describes how the child ended: "exited with code 1", "was ended by signal
+// 9". It is valid once the session is over.
 func (c *Child) Ended() string {
 	select {
 	case <-c.done:
@@ -174,5 +176,5 @@ func (c *Child) Ended() string {
 	}
 }
 
-// Release ends a child whose session never ran.
+// Release ends a child that no session has run.
 func (c *Child) Release() { c.terminate() }

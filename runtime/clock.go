@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clockNow reads a clock in ns; a clock the kernel lacks reads 0.
+// clockNow returns the time of a clock in ns, or 0 if the kernel lacks the clock.
 func clockNow(clock int32) int64 {
 	var ts unix.Timespec
 	if unix.ClockGettime(clock, &ts) != nil {
@@ -16,9 +16,9 @@ func clockNow(clock int32) int64 {
 	return ts.Nano()
 }
 
-// clockOffset is what to add to the time of clock from to get the time of
-// clock to. The reading of from is put between two of to, and the tightest of
-// a few tries is taken.
+// clockOffset returns the number of ns to add to a time of clock from to get the
+// time of clock to. It reads from between two readings of to, several times, and
+// uses the closest pair.
 func clockOffset(to, from int32) int64 {
 	best, offset := int64(math.MaxInt64), int64(0)
 	for range 5 {
@@ -30,7 +30,7 @@ func clockOffset(to, from int32) int64 {
 	return offset
 }
 
-// wallClock translates kernel timestamps to wall-clock time.
+// wallClock converts kernel timestamps to wall-clock time.
 type wallClock struct{ boot int64 }
 
 func newWallClock() wallClock {

@@ -18,7 +18,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// env is what a session offers to builtins.
+// env is the part of a session that builtins see.
 type env struct {
 	s     *Session
 	clock *wallClock
@@ -45,7 +45,8 @@ func (e *env) Names() builtins.Names      { return &e.names }
 // symbolizer implements builtins.Symbols.
 type symbolizer struct{ s *Session }
 
-// User returns the function that an address of a process lies in, or the address.
+// User returns the name of the function that contains an address of a process, or
+// the address.
 func (e symbolizer) User(pid int, addr uint64) string {
 	if f := e.userFrames(pid, []uint64{addr})[0]; f.Name != "" {
 		return f.Name
@@ -53,8 +54,9 @@ func (e symbolizer) User(pid int, addr uint64) string {
 	return hexAddr(addr)
 }
 
-// userFrames finds the functions of a stack of a process. The log of mappings is
-// not asked for each of very many stacks, but for each that has no name otherwise.
+// userFrames finds the functions of a process's stack. It reads the log of mappings
+// first. If that was done less than a millisecond ago, it does so only if a frame
+// has no name otherwise, so that many stacks in a row stay cheap.
 func (e symbolizer) userFrames(pid int, addrs []uint64) []symbols.Frame {
 	s := e.s
 	fresh := s.mmaps == nil || time.Since(s.mmaps.drained) < time.Millisecond
@@ -68,8 +70,8 @@ func (e symbolizer) userFrames(pid int, addrs []uint64) []symbols.Frame {
 	return frames
 }
 
-// Kernel returns the kernel function or object that an address lies in, or the
-// address.
+// Kernel returns the name of the kernel function or object that contains an
+// address, or the address.
 func (e symbolizer) Kernel(addr uint64) string {
 	if name, _, _, ok := e.s.opt.Kernel.SymbolAt(addr); ok {
 		return name
@@ -147,7 +149,8 @@ func (e symbolizer) Stack(depth int, id int64) []uint64 {
 	return frames
 }
 
-// Outside implements builtins.Env. What the end probes want done is done.
+// Outside implements builtins.Env. The end probes' records are always handled in
+// full.
 func (e *env) Outside() context.Context {
 	if e.s.last {
 		return context.Background()
@@ -193,8 +196,7 @@ func (e mapActions) Zero(name string) error {
 }
 
 // Exit implements builtins.Env. Records after this one are dropped. An iterator
-// goes on to its end, and what it sends is not dropped: it is one event, of which
-// each object is a part.
+// still runs to its end and its records are handled: they are parts of one event.
 func (e *env) Exit(code int) {
 	s := e.s
 	if s.exiting || s.exitAfter.Load() {
@@ -211,7 +213,7 @@ func (e *env) Exit(code int) {
 	}
 }
 
-// Unwatch detaches the watchpoints at an address.
+// Unwatch implements builtins.Env. It detaches the watchpoints at an address.
 func (e *env) Unwatch(addr uint64) error { return e.s.unwatch(addr) }
 
 // Fail implements builtins.Env.
@@ -220,7 +222,7 @@ func (e *env) Fail(format string, args ...any) {
 	fmt.Fprintf(e.Err(), "ERROR: "+format+"\n", args...)
 }
 
-// Warn reports a problem of an event on stderr.
+// Warn reports a problem with an event on stderr.
 func (e *env) Warn(at source.Span, format string, args ...any) {
 	if e.s.opt.NoWarnings {
 		return
@@ -229,7 +231,7 @@ func (e *env) Warn(at source.Span, format string, args ...any) {
 	io.WriteString(e.Err(), source.Diag{Span: at, Severity: source.Warning, Msg: fmt.Sprintf(format, args...)}.Render())
 }
 
-// warnBug reports records that no compiled program sends, once each.
+// warnBug reports a record that no compiled program sends, once for each message.
 func (e *env) warnBug(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	if !e.bugs[msg] {

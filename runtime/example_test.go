@@ -19,7 +19,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// results is a sink that keeps the values of a script.
+// results is a sink that collects the values of a script.
 type results struct {
 	output.Nop
 	values []value.Value
@@ -40,7 +40,7 @@ func (r *results) Lost(n uint64) { r.wrong = append(r.wrong, fmt.Sprintf("%d eve
 
 func (r *results) Message(m output.Message) { r.wrong = append(r.wrong, m.Text) }
 
-// trace runs a script until ctx is done; attached is called when all is
+// trace runs a script until ctx is done. It calls attached once all probes are
 // attached.
 func trace(ctx context.Context, script string, attached func()) (*results, error) {
 	var diags source.Diags
@@ -63,7 +63,7 @@ func trace(ctx context.Context, script string, attached func()) (*results, error
 	return r, err
 }
 
-// A program compiles a script, runs it for a second and looks at its map.
+// This program compiles a script, runs it for a second and reads its map.
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -77,8 +77,8 @@ func Example() {
 	}
 }
 
-// TestLibrary uses the package as another program would: values arrive with
-// their types, the context ends the session, errors are the script's.
+// TestLibrary uses the package as another program would: values arrive with their
+// types, the context ends the session, and errors point into the script.
 func TestLibrary(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -91,7 +91,7 @@ func TestLibrary(t *testing.T) {
 		for range 5 {
 			unix.Getpgid(1000007)
 		}
-		cancel() // this is how the caller says that it is enough
+		cancel() // the caller ends the session
 	})
 	if err != nil {
 		t.Fatal(err)

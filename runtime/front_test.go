@@ -24,11 +24,12 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on
-// the CPU that is named.
+// onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on a
+// given CPU.
 const onCPU = 1
 
-// fronted loads a script whose only program the test runs on the CPUs it likes.
+// fronted loads a script with one program and returns a function that runs it on a
+// given CPU.
 func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
 	s = loadScript(t, text)
 	return s, func(cpu int) {
@@ -40,18 +41,18 @@ func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
 	}
 }
 
-// onAllCPUs calls do for all CPUs at once, each on the CPU itself: a thread that has
-// a program run on another CPU waits for it, and keeps its own CPU from running
-// programs.
+// onAllCPUs calls do for all CPUs at once, each call on the CPU itself. A thread
+// that runs a program on another CPU waits for it, and meanwhile its own CPU runs
+// no program.
 func (s *Session) onAllCPUs(t *testing.T, do func(cpu int)) {
 	var wg sync.WaitGroup
 	for cpu := range s.ncpu {
 		wg.Go(func() {
-			runtime.LockOSThread() // for good: the thread ends with its goroutine
+			runtime.LockOSThread() // never unlocked: the thread ends with its goroutine
 			var set unix.CPUSet
 			set.Set(cpu)
 			if err := unix.SchedSetaffinity(0, &set); err != nil {
-				t.Log(err) // the CPU may be offline: the program then runs nowhere
+				t.Log(err) // the CPU may be offline; then the program does not run
 			}
 			do(cpu)
 		})
@@ -59,13 +60,13 @@ func (s *Session) onAllCPUs(t *testing.T, do func(cpu int)) {
 	wg.Wait()
 }
 
-// runOn runs a program on a CPU.
+// runOn runs a program on the given CPU.
 func runOn(s *Session, name string, cpu int) error {
 	_, err := s.progs[name].Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)})
 	return err
 }
 
-// loadScript loads a script and attaches nothing.
+// loadScript loads a script without attaching it.
 func loadScript(t *testing.T, text string) *Session {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -98,7 +99,7 @@ func loadScript(t *testing.T, text string) *Session {
 	return s
 }
 
-// numbers is a map's values by their encoded keys.
+// numbers returns a map's values by their encoded keys.
 func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
 	t.Helper()
 	m, err := s.mapByName(name)
@@ -119,8 +120,8 @@ func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
 	return got
 }
 
-// want checks that a map has these numbers of entries and values that add up to
-// sum, each of them at least 1.
+// want checks that a map has the given number of entries, and that their values are
+// at least 1 each and add up to sum.
 func (s *Session) want(t *testing.T, when, name string, entries int, sum uint64) {
 	t.Helper()
 	got, total := s.numbers(t, name), uint64(0)
@@ -135,8 +136,8 @@ func (s *Session) want(t *testing.T, when, name string, entries int, sum uint64)
 	}
 }
 
-// TestFront runs a program on all CPUs at once whose maps have more keys than
-// their fronts have slots, and keys of several sizes.
+// TestFront runs a program on all CPUs at once. Its maps have more keys than their
+// front tables have slots, and keys of several sizes.
 func TestFront(t *testing.T) {
 	s, run := fronted(t, `begin { for ($i : 0..3000) {
 		@all[$i] = count(); @few[$i % 10] = sum(2); @small[(uint8)$i] = count();
@@ -162,8 +163,8 @@ func TestFront(t *testing.T) {
 	s.want(t, "at first", "@down", 5, -(3000 * runs))
 }
 
-// TestFrontCleared checks that what a front held is gone with clear and zero, and
-// that it counts from zero again.
+// TestFrontCleared checks that clear and zero also empty a front table, and that
+// counting starts from zero again.
 func TestFrontCleared(t *testing.T) {
 	s, run := fronted(t, `begin { for ($i : 0..3000) { @c[$i % 100] = count(); @n[$i % 2000]++; } }`)
 	names := []string{"@c", "@n"}
@@ -193,8 +194,8 @@ func TestFrontCleared(t *testing.T) {
 	s.want(t, "after zero", "@n", 2000, 3000)
 }
 
-// TestFrontFull checks that a map has no more entries than it has room for,
-// whatever its front has.
+// TestFrontFull checks that a map never has more entries than its limit, whatever
+// its front table holds.
 func TestFrontFull(t *testing.T) {
 	s, run := fronted(t, `let @few = hash(8); begin { for ($i : 0..100) { @few[$i]++; } }`)
 	run(0)

@@ -26,7 +26,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// Load puts an object's maps and programs into the kernel. Nothing runs yet.
+// Load loads an object's maps and programs into the kernel. It does not run any
+// program.
 func Load(obj *object.Object, opt Options) (*Session, error) {
 	if opt.Stderr == nil {
 		opt.Stderr = io.Discard
@@ -64,8 +65,8 @@ func (s *Session) load() error {
 		return err
 	}
 	if s.opt.Kernel.Release().Less(probes.Version{Major: 5, Minor: 11}) {
-		// Maps count against the limit of locked memory there. A refusal shows
-		// when a map can't be made.
+		// On such kernels maps count against the limit of locked memory. Ignore an
+		// error: if the limit matters, creating a map fails.
 		unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 		_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited)
 	}
@@ -119,7 +120,7 @@ func (s *Session) loadMaps() error {
 		switch name {
 		case object.RingMap:
 			spec.MaxEntries = uint32(s.ringSize())
-		case object.SiteMap: // read through memory
+		case object.SiteMap: // read through mapped memory
 			spec.Flags |= mmapable
 		case object.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
@@ -150,7 +151,7 @@ func (s *Session) loadMaps() error {
 	return nil
 }
 
-// openMaps prepares to read the script's maps.
+// openMaps opens the script's maps for reading.
 func (s *Session) openMaps() error {
 	s.kernel = &store.Kernel{Maps: s.maps, Programs: s.progs, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
 		if d := s.defs.ForType(t.Name); d != nil {
@@ -170,7 +171,7 @@ func (s *Session) openMaps() error {
 	return nil
 }
 
-// mapError names the script's map that could not be made.
+// mapError returns an error that names the script's map that could not be created.
 func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	name, ours := "of gotrace's own, "+kernel, true
 	var at source.Span
@@ -187,7 +188,7 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	return source.DiagError{d}
 }
 
-// sessionWords is what the session map tells the programs.
+// sessionWords returns the contents of the session map.
 func sessionWords() []byte {
 	b := make([]byte, object.SessionSize)
 	boot := clockNow(unix.CLOCK_BOOTTIME)
@@ -196,14 +197,14 @@ func sessionWords() []byte {
 	return b
 }
 
-// Limits of the ring buffer where the script does not give its size.
+// Limits of the ring buffer if the script does not set its size.
 const (
 	minRing = 256 << 10
 	maxRing = 16 << 20
 )
 
-// ringSize returns the ring buffer's size in bytes: a thousandth of the memory
-// unless the script sets it.
+// ringSize returns the ring buffer's size in bytes. If the script does not set it,
+// it is a thousandth of the memory.
 func (s *Session) ringSize() int {
 	usual := 0
 	var info unix.Sysinfo_t
@@ -213,8 +214,8 @@ func (s *Session) ringSize() int {
 	return s.obj.Settings.RingSize(min(max(usual, minRing), maxRing))
 }
 
-// loadPrograms loads all programs, several at a time: the verifier takes most
-// of the time, and checks them independently.
+// loadPrograms loads all programs, several at a time. Most of the time is spent in
+// the verifier, which checks programs independently.
 func (s *Session) loadPrograms() error {
 	progs := slices.Clone(s.obj.Programs)
 	for i := range s.obj.Maps {
@@ -262,8 +263,8 @@ func (s *Session) loadPrograms() error {
 	return nil
 }
 
-// pointRefused reports whether the kernel refused a program for what it is to be
-// attached to: before it has looked at an instruction.
+// pointRefused reports whether the kernel refused a program because of its attach
+// point, before it verified any instruction.
 func pointRefused(err error) bool {
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) {
@@ -273,7 +274,7 @@ func pointRefused(err error) bool {
 	return insn < 0
 }
 
-// refusal is the reason that the kernel gives.
+// refusal returns the reason that the kernel gave.
 func refusal(err error) string {
 	var ve *ebpf.VerifierError
 	errors.As(err, &ve)
@@ -281,7 +282,7 @@ func refusal(err error) string {
 	return why
 }
 
-// loadProgram loads a program, which refers to maps by their names.
+// loadProgram loads a program. Its instructions refer to maps by name.
 func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
 	spec := p.Spec()
 	if p.AttachProg != 0 {
@@ -307,21 +308,20 @@ func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
 	}
 	opt := ebpf.ProgramOptions{LogSizeStart: uint32(max(s.obj.Settings.LogSize, 0))}
 	if s.opt.VerifierLog != nil {
-		opt.LogLevel = ebpf.LogLevelInstruction | ebpf.LogLevelStats // without the first, only what is wrong stays
+		opt.LogLevel = ebpf.LogLevelInstruction | ebpf.LogLevelStats // without LogLevelInstruction the log of an accepted program is discarded
 	}
 	return ebpf.NewProgramWithOptions(spec, opt)
 }
 
-// loadError turns a refusal into a diagnostic at the line that the verifier
-// stopped at.
+// loadError returns a diagnostic at the source line that the verifier stopped at.
 func (s *Session) loadError(p *object.Program, err error) error {
 	point := p.Name
 	if len(p.Points) > 0 {
 		point = p.Points[0].Name
 	}
 	if errors.Is(err, unix.EFAULT) {
-		// It follows the turns of loops one by one and keeps the branches that it has
-		// still to look into, of which there can be 8192.
+		// The verifier follows each iteration of a loop and keeps a list of the
+		// branches it has still to follow, at most 8192.
 		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier gives up on %s: more than 8192 branches in a row, those of a loop counted in each turn", point),
 			Hint: "split the probe in two; or fewer turns, or a range, which Linux 5.17 and later run without following each turn"}}
 	}
@@ -352,8 +352,8 @@ func (s *Session) loadError(p *object.Program, err error) error {
 	return source.DiagError{d}
 }
 
-// explained returns what a builtin says about the verifier's reason why at
-// instruction insn, or nil if none says anything.
+// explained returns a builtin's explanation of the verifier's reason why at
+// instruction insn, or nil if no builtin explains it.
 func explained(defs []*builtins.Def, log []string, insn int, why string) *builtins.Refusal {
 	text := why
 	for _, line := range slices.Backward(log) {
@@ -372,15 +372,15 @@ func explained(defs []*builtins.Def, log []string, insn int, why string) *builti
 	return nil
 }
 
-// rejection finds the last instruction a verifier log names, and the reason it
-// gives after it.
+// rejection finds the last instruction that a verifier log names and the reason
+// that follows it.
 func rejection(log []string) (insn int, why string) {
 	insn = -1
 	for _, line := range slices.Backward(log) {
 		num, rest, ok := strings.Cut(strings.TrimSpace(line), ":")
 		if ok && strings.HasPrefix(strings.TrimSpace(rest), "(") {
 			if n, err := strconv.Atoi(num); err == nil {
-				// This reason alone stands behind the instruction itself.
+				// This is the only reason on the same line as the instruction.
 				if strings.Contains(rest, "infinite loop detected") {
 					why = "infinite loop detected"
 				}
@@ -389,7 +389,7 @@ func rejection(log []string) (insn int, why string) {
 			}
 		}
 		if text := strings.TrimSpace(line); text != "" && !isStatistic(text) {
-			why = text // the earliest line behind the instruction is the reason
+			why = text // the reason is the first line after the instruction
 		}
 	}
 	if why == "" {
@@ -398,15 +398,15 @@ func rejection(log []string) (insn int, why string) {
 	return insn, why
 }
 
-// isStatistic reports whether a line of a verifier log says only how much work
-// it was.
+// isStatistic reports whether a line of a verifier log only counts the verifier's
+// work.
 func isStatistic(line string) bool {
 	return strings.HasPrefix(line, "processed ") || strings.HasPrefix(line, "verification time") ||
 		strings.HasPrefix(line, "stack depth") || strings.HasPrefix(line, "peak_states")
 }
 
-// reason is the innermost error: the kernel's answer without the names of the
-// functions it came through.
+// reason returns the innermost error: the kernel's answer without the context that
+// callers added.
 func reason(err error) error {
 	for {
 		inner := errors.Unwrap(err)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestManyMaps has programs with more maps than the kernel lets one use.
+// TestManyMaps loads programs with more maps than the kernel allows one program to
+// use.
 func TestManyMaps(t *testing.T) {
 	for _, n := range []int{30, 60, 120} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -32,7 +33,7 @@ func TestManyMaps(t *testing.T) {
 				s.want(t, "strings", fmt.Sprintf("@s%d", i), 2, runs*2)
 				s.want(t, "no keys", fmt.Sprintf("@u%d", i), 1, runs*2)
 			}
-			// What is cleared is no other map.
+			// Clearing one map must not clear another.
 			if err := s.env.Maps().Clear("@m1"); err != nil {
 				t.Fatal(err)
 			}
@@ -47,7 +48,7 @@ func TestManyMaps(t *testing.T) {
 	}
 }
 
-// TestSharedMaps does all that programs can do with maps that share hash maps.
+// TestSharedMaps runs every operation of programs on maps that share hash maps.
 func TestSharedMaps(t *testing.T) {
 	const n = 80
 	var b strings.Builder

@@ -17,8 +17,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// printAll prints every map that has something in it, by name. The error is of
-// those that it could not read.
+// printAll prints every map that is not empty, by name. The error lists the maps
+// that could not be read.
 func (s *Session) printAll() error {
 	maps := make([]*object.Map, 0, len(s.obj.Maps))
 	for i := range s.obj.Maps {
@@ -39,9 +39,9 @@ func (s *Session) printAll() error {
 	return failed
 }
 
-// printMap prints the entries of m with the greatest values, or all if top is
-// 0. A map without keys that was never assigned is shown as zero if it is asked
-// for, and left out otherwise.
+// printMap prints the top entries of m with the greatest values, or all of them if
+// top is 0. If asked is set, a map without keys that was never assigned is printed
+// as zero. Otherwise it is left out.
 func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
 	out, err := s.mapValues(m, top, asked)
 	if err != nil || len(out.Entries) == 0 {
@@ -62,7 +62,7 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool) (output.Map, e
 	if m.Key == nil && len(pairs) == 0 && asked {
 		pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
 		switch s.env.Decoder().Value(m.Value, pairs[0].Value).(type) {
-		case value.Hist, value.Series: // nothing to draw
+		case value.Hist, value.Series: // they have no points to draw
 			pairs = nil
 		}
 	}
@@ -83,7 +83,7 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool) (output.Map, e
 	return out, nil
 }
 
-// metric says what kind of numbers values of type t are.
+// metric returns the kind of numbers that values of type t are.
 func (s *Session) metric(t *types.Type) value.Metric {
 	switch t.Kind {
 	case types.Int:
@@ -91,7 +91,7 @@ func (s *Session) metric(t *types.Type) value.Metric {
 	case types.Agg:
 		if d := s.defs.ForType(t.Name); d != nil {
 			if d.Metric == value.Counter && t.Signed {
-				return value.Gauge // what is added may be negative
+				return value.Gauge // the sum may decrease, as its terms may be negative
 			}
 			return d.Metric
 		}
@@ -99,9 +99,9 @@ func (s *Session) metric(t *types.Type) value.Metric {
 	return value.Other
 }
 
-// Snapshot returns the script's maps as they are now, by name, with their entries
-// in the order in which they are printed. It can be called from any goroutine
-// while the session runs, and once it has ended if Options.KeepMaps is set.
+// Snapshot returns the current contents of the script's maps by name, with entries
+// in printing order. It may be called from any goroutine while the session runs. If
+// Options.KeepMaps is set, it may also be called after the session has ended.
 func (s *Session) Snapshot() ([]output.Map, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,9 +130,9 @@ func (s *Session) snapshot() ([]output.Map, error) {
 	return out, errors.Join(errs...)
 }
 
-// sortPairs puts entries in order: integers and aggregations ascending by
-// value, all others by key. Equal ones are ordered by key, so that the same
-// data prints the same.
+// sortPairs sorts entries: by value, ascending, if values are integers or
+// aggregations, and otherwise by key. Equal values are sorted by key, so that the
+// same data always prints the same text.
 func (s *Session) sortPairs(m *object.Map, pairs []store.Entry) {
 	if len(pairs) < 2 {
 		return
@@ -157,13 +157,13 @@ func (s *Session) sortPairs(m *object.Map, pairs []store.Entry) {
 	})
 }
 
-// compareAggBytes orders aggregations that have no order of their own by their
+// compareAggBytes compares aggregations without an order of their own by their
 // first word.
 func compareAggBytes(t *types.Type, a, b []byte) int {
 	return compareValues(types.NewInt(min(t.Size, 8), t.Signed), a, b)
 }
 
-// compareValues orders two encoded values of type t.
+// compareValues compares two encoded values of type t.
 func compareValues(t *types.Type, a, b []byte) int {
 	switch t.Kind {
 	case types.Int, types.Enum, types.Bool, types.Pointer:
@@ -207,7 +207,7 @@ func cString(b []byte) []byte {
 	return b
 }
 
-// mapByName finds a map of the script by its name with the @.
+// mapByName returns the script's map with the given name, which includes the @.
 func (s *Session) mapByName(name string) (*object.Map, error) {
 	if m := s.byName[name]; m != nil {
 		return m, nil

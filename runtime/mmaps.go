@@ -19,40 +19,41 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// mmapLog records what processes map as executable, what they execute, fork and
-// when they end. Stacks are printed when a process may be long gone, and its
-// memory map with it; this log is what their addresses are looked up in. It costs
-// a little when a process is made, and nothing at an event of the script.
+// mmapLog records executable mappings, executed programs, forks and exits of
+// processes. When a stack is printed, its process and the memory map may be gone.
+// The addresses are then looked up in this log. The log costs a little when a
+// process starts, and nothing when an event of the script fires.
 //
-// The kernel keeps a log for each CPU, so the records of all are put in order by
-// their time.
+// The kernel keeps one log for each CPU, so the records of all CPUs are sorted by
+// time.
 type mmapLog struct {
 	cpus    []mmapRing
 	drained time.Time
-	family  map[int]bool // the child and the processes that come from it
-	forked  int          // how many processes were forked in the family
+	family  map[int]bool // the child and its descendants
+	forked  int          // number of forks in the family
 }
 
 // mmapRing is the log of one CPU.
 type mmapRing struct {
 	fd  int
-	mem []byte // a page of control, then the ring
-	// early holds records that were read before others of their time.
+	mem []byte // a control page followed by the ring
+	// early holds records that were read before older records of other CPUs.
 	early [][]byte
 }
 
 const (
 	allProcesses = -1
 
-	// The ring of a CPU takes a few hundred programs that start between two looks.
-	mmapLogSize    = 8 << 20 // bytes of all rings
+	// One CPU's ring holds the records of a few hundred program starts between two
+	// reads.
+	mmapLogSize    = 8 << 20 // bytes of all rings together
 	minMmapLogRing = 64 << 10
 	maxMmapLogRing = 512 << 10
 )
 
-// newMmapLog opens the log of all processes, or of a process that has not executed
-// its program yet and those that come from it. The child is the one whose forks are
-// counted; 0: none.
+// newMmapLog opens the log of all processes, or of the process pid, which has not
+// executed its program yet, and its descendants. Forks of the process child and of
+// its descendants are counted; if child is 0, none are.
 func newMmapLog(pid, child int) (*mmapLog, error) {
 	cpus, err := probes.OnlineCPUs()
 	if err != nil {
@@ -103,14 +104,13 @@ func (l *mmapLog) close() {
 	}
 }
 
-// drain tells syms what has happened since the last time; it reports whether there
-// was anything.
+// drain passes all new records to syms. It reports whether there were any.
 func (l *mmapLog) drain(syms *symbols.User) bool {
 	l.drained = time.Now()
 	ne := binary.NativeEndian
 	when := func(rec []byte) uint64 { return ne.Uint64(rec[len(rec)-8:]) }
-	// While one ring is read there may be new records in the others. What is newer
-	// than now waits, lest it be taken for older than those.
+	// While one ring is read, new records may arrive in the others. Records newer
+	// than now stay back, or they could overtake older ones.
 	now := uint64(clockNow(unix.CLOCK_MONOTONIC))
 	var recs [][]byte
 	for i := range l.cpus {
@@ -130,7 +130,7 @@ func (l *mmapLog) drain(syms *symbols.User) bool {
 	return len(recs) > 0
 }
 
-// note tells syms what a record says.
+// note passes one record to syms.
 func (l *mmapLog) note(syms *symbols.User, body []byte) {
 	ne := binary.NativeEndian
 	if len(body) < 16 {
@@ -139,7 +139,7 @@ func (l *mmapLog) note(syms *symbols.User, body []byte) {
 	pid := int(ne.Uint32(body[8:]))
 	switch ne.Uint32(body) {
 	case unix.PERF_RECORD_MMAP2:
-		if len(body) <= mmap2Fixed || pid <= 0 { // of the kernel's own memory
+		if len(body) <= mmap2Fixed || pid <= 0 { // a mapping of the kernel itself
 			return
 		}
 		start, length := ne.Uint64(body[16:]), ne.Uint64(body[24:])
@@ -158,7 +158,7 @@ func (l *mmapLog) note(syms *symbols.User, body []byte) {
 			}
 		}
 	case unix.PERF_RECORD_EXIT:
-		if len(body) >= 24 && pid == int(ne.Uint32(body[16:])) { // the first thread
+		if len(body) >= 24 && pid == int(ne.Uint32(body[16:])) { // the thread is the process's main thread
 			syms.Ended(pid)
 			delete(l.family, pid)
 		}
@@ -169,7 +169,8 @@ func (l *mmapLog) note(syms *symbols.User, body []byte) {
 	}
 }
 
-// read takes the records out of the ring. The last 8 bytes of each are its time.
+// read removes the records from the ring and returns them. The last 8 bytes of each
+// are its time.
 func (r *mmapRing) read() [][]byte {
 	head, tail := mmapPositions(r.mem)
 	ring := r.mem[os.Getpagesize():]
@@ -198,7 +199,8 @@ func (r *mmapRing) read() [][]byte {
 // mmap2Fixed is the size of struct perf_record_mmap2 before the file's name.
 const mmap2Fixed = 72
 
-// mmapPositions are data_head and data_tail of struct perf_event_mmap_page.
+// mmapPositions returns pointers to data_head and data_tail of struct
+// perf_event_mmap_page.
 func mmapPositions(mem []byte) (head, tail *uint64) {
 	p := (*unix.PerfEventMmapPage)(unsafe.Pointer(&mem[0]))
 	return &p.Data_head, &p.Data_tail

@@ -16,8 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// names translates numbers of the kernel into names of the system, and
-// remembers them.
+// names translates IDs of users and cgroups into names and caches them.
 type names struct {
 	proc    string
 	users   map[uint32]string
@@ -30,11 +29,11 @@ type cgroupKey struct {
 	filter string
 }
 
-// cgroupRoot is a mounted cgroup hierarchy: its name ("unified" for version 2,
-// the controllers for version 1) and its directory.
+// cgroupRoot is a mounted cgroup hierarchy: its name ("unified" for version 2, the
+// controllers for version 1) and its directory.
 type cgroupRoot struct{ name, dir string }
 
-// User is a user's name, or the number if there is none.
+// User returns a user's name, or the number if the user has no name.
 func (n *names) User(uid uint32) string {
 	if n.users == nil {
 		n.users = map[uint32]string{}
@@ -58,8 +57,9 @@ func (n *names) User(uid uint32) string {
 	return strconv.FormatUint(uint64(uid), 10)
 }
 
-// Cgroup is the path of a cgroup below its hierarchy, as "hierarchy:/path", of
-// every hierarchy that matches filter (wildcards allowed, "" is all).
+// Cgroup returns the path of a cgroup within its hierarchy, as "hierarchy:/path",
+// for every hierarchy whose name matches filter. The filter may contain wildcards;
+// "" matches all.
 func (n *names) Cgroup(id uint64, filter string) string {
 	key := cgroupKey{id, filter}
 	if s, ok := n.cgroups[key]; ok {
@@ -88,8 +88,8 @@ func (n *names) Cgroup(id uint64, filter string) string {
 // unified is the name of the version 2 hierarchy.
 const unified = "unified"
 
-// cgroupRoots lists the mounted hierarchies, each once: version 2 first, the
-// others by name.
+// cgroupRoots returns the mounted hierarchies without duplicates, version 2 first
+// and the others sorted by name.
 func cgroupRoots(proc string) []cgroupRoot {
 	text, err := os.ReadFile(proc + "/self/mounts")
 	if err != nil {
@@ -123,7 +123,7 @@ func cgroupRoots(proc string) []cgroupRoot {
 	return roots
 }
 
-// fileidKernfs is the kind of file handle by which kernfs finds a node by its id.
+// fileidKernfs is the file handle type with which kernfs finds a node by its ID.
 const fileidKernfs = 0xfe
 
 func cgroupPath(root string, id uint64) (string, bool) {

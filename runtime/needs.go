@@ -9,9 +9,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Unmet reports why an object can't be loaded here although it could be where it
-// was compiled, or nil: everything that its code was made for is the same. k is
-// the running kernel.
+// Unmet returns why an object can't be loaded on this machine: the first difference
+// from what its code was compiled for. It returns nil if there is none. k is the
+// running kernel.
 func Unmet(o *object.Object, k *kernel.Kernel) error {
 	n := &o.Needs
 	switch id := k.Identity(); {

@@ -2,24 +2,25 @@ package runtime
 
 import "time"
 
-// The kernel wakes the reader of the ring buffer with the first record that
-// finds it empty. A reader that takes every record at once therefore costs the
-// traced process a wake-up for each: more than all else it pays. Ours takes
-// what is there and then looks away for a while. The first record after a
-// silence is handled at once, those behind it together; with nothing to read
-// the reader sleeps until the kernel wakes it.
+// pace decides how long the reader of the ring buffer sleeps between two reads. The
+// kernel wakes the reader with the first record that finds the buffer empty. If the
+// reader took every record at once, the traced process would pay for a wake-up with
+// each, which is more than all its other costs. So the reader takes the available
+// records and then sleeps for a while. The first record after a silence is handled
+// at once, those that follow it together. If there is nothing to read, the reader
+// sleeps until the kernel wakes it.
 type pace struct {
 	nap, longest time.Duration
-	size         int // bytes of the ring
+	size         int // of the ring, in bytes
 	timer        *time.Timer
 }
 
 const (
 	shortestNap = time.Millisecond / 4
 	longestNap  = 16 * time.Millisecond
-	// fillRate is how fast, at most, we take the ring to be filled while we look
-	// away: what decides how short the naps of a small ring are.
-	fillRate = 256 << 20 // bytes a second
+	// fillRate is the highest rate at which the ring is assumed to fill during a
+	// rest. It limits the rests of a small ring.
+	fillRate = 256 << 20 // bytes per second
 )
 
 func newPace(ringSize int) *pace {
@@ -29,8 +30,8 @@ func newPace(ringSize int) *pace {
 	return p
 }
 
-// rest looks away, unless stop is closed. A ring too small to leave alone gets
-// no rest.
+// rest sleeps, but returns early if stop is closed. If the ring is too small to be
+// left alone, rest returns at once.
 func (p *pace) rest(stop <-chan struct{}) {
 	if p.longest < shortestNap {
 		return
@@ -47,8 +48,9 @@ func (p *pace) rest(stop <-chan struct{}) {
 	}
 }
 
-// adapt makes the next rest as long as n bytes having come meanwhile allow: it
-// is to end with no more than an eighth of the ring in use.
+// adapt sets the length of the next rest from the n bytes that arrived during the
+// last one. At the end of the next rest at most an eighth of the ring should be in
+// use.
 func (p *pace) adapt(n int) {
 	switch {
 	case n > p.size/8:

@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// attachPair attaches an entry probe and its partner as one; false: the kernel
-// does not, and they are to be attached one by one.
+// attachPair attaches an entry probe and its return probe with one link. It reports
+// whether it did; if not, the two must be attached separately.
 func (s *Session) attachPair(p *object.Program) bool {
 	prog, err := s.loadProgram(p.Partner.Both)
 	if err != nil {
@@ -19,7 +19,7 @@ func (s *Session) attachPair(p *object.Program) bool {
 		prog.Close()
 		return false
 	}
-	// What the two were loaded for is done by the one.
+	// The combined program replaces the two separate ones.
 	s.progs[p.Name].Close()
 	s.progs[p.Name] = prog
 	s.links = append(s.links, attached{link, nil, p})

@@ -16,7 +16,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// tick is how often the session looks after what went wrong.
+// tick is the interval of the session's periodic work, such as reporting errors.
 const tick = 250 * time.Millisecond
 
 // watch ends the session when ctx is done or a watched process ends.
@@ -46,10 +46,11 @@ func (s *Session) watch(ctx context.Context) {
 	}
 }
 
-// waitExit waits until a process is gone; false: stop was closed before.
+// waitExit waits until a process has exited. It returns false if stop was closed
+// first.
 func waitExit(pid int, stop <-chan struct{}) bool {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
-	if err == unix.EINVAL { // Linux 5.9
+	if err == unix.EINVAL { // before Linux 5.9
 		fd, err = unix.PidfdOpen(pid, 0)
 	}
 	if err != nil {
@@ -105,8 +106,8 @@ func (s *Session) run() error {
 		return nil
 	}
 	if c := s.opt.Child; c != nil {
-		// What begin probes print comes before what the command does, and if they
-		// end the session it does nothing.
+		// The output of begin probes precedes that of the command. If they end the
+		// session, the command does not run.
 		s.drain(true)
 		if !s.exiting {
 			if err := c.resume(); err != nil {
@@ -125,7 +126,7 @@ func (s *Session) run() error {
 	}
 	walked := s.waitWalkers()
 	s.detach()
-	s.drain(!s.exiting) // what was sent behind exit() is not for us
+	s.drain(!s.exiting) // records after exit() are dropped
 	s.exiting, s.last = false, true
 
 	if err := s.runAll(probes.AtEnd); err != nil {
@@ -142,8 +143,8 @@ func (s *Session) run() error {
 	return err
 }
 
-// endOfRun prints what the script has gathered. The error is of maps that it
-// could not read.
+// endOfRun prints the script's maps and reports errors and lost events. Its own
+// error lists the maps that could not be read.
 func (s *Session) endOfRun() (err error) {
 	s.lock()
 	defer s.unlock()
@@ -165,13 +166,13 @@ func (s *Session) endOfRun() (err error) {
 	return err
 }
 
-// noteMappings takes what processes have mapped from their log; it reports whether
-// there was anything new.
+// noteMappings reads the log of process mappings. It reports whether there were new
+// records.
 func (s *Session) noteMappings() bool {
 	return s.mmaps != nil && s.mmaps.drain(s.syms)
 }
 
-// watchSelf runs the programs of self:signal probes when their signal comes.
+// watchSelf runs the programs of self:signal probes when their signal arrives.
 func (s *Session) watchSelf() (stop func()) {
 	ps := s.points(probes.OnSignal)
 	if len(ps) == 0 {
@@ -194,20 +195,20 @@ func (s *Session) watchSelf() (stop func()) {
 	return func() { signal.Stop(ch) }
 }
 
-// poll handles records until the session is to end.
+// poll handles records until the session ends.
 func (s *Session) poll() {
 	if s.ring == nil {
 		s.idle()
 		return
 	}
-	// Flush makes a blocked read return once the session is to end.
+	// When the session ends, Flush makes a blocked read return.
 	go func() {
 		<-s.stop
 		s.ring.Flush()
 	}()
 	pace := newPace(s.ring.BufferSize())
 	var rec ringbuf.Record
-	looked := time.Now() // when we last looked for what went wrong
+	looked := time.Now() // time of the last periodic work
 	look := func(now time.Time) {
 		looked = now
 		s.lock()
@@ -238,7 +239,7 @@ func (s *Session) poll() {
 				if n%1024 != 0 {
 					continue
 				}
-				// Records may come as fast as we take them.
+				// Records may arrive as fast as they are taken.
 				if now := time.Now(); now.Sub(looked) >= tick {
 					look(now)
 					s.flush()
@@ -272,15 +273,15 @@ func (s *Session) poll() {
 	}
 }
 
-// flush ends the session where results can't be written any more: nobody would
-// see what comes.
+// flush flushes the sink and ends the session if that fails: no further result
+// could be written.
 func (s *Session) flush() {
 	if s.opt.Sink.Flush() != nil {
 		s.end()
 	}
 }
 
-// idle waits for the end of a session that has no records.
+// idle waits for the end of a session that sends no records.
 func (s *Session) idle() {
 	if s.sites == nil && s.mmaps == nil && s.stacks == nil {
 		<-s.stop
@@ -302,14 +303,14 @@ func (s *Session) idle() {
 	}
 }
 
-// drain takes all records that are in the ring buffer and handles them, or
-// drops them. Those that are dropped because the user does not wait are counted.
+// drain removes all records from the ring buffer and either handles or drops them.
+// Records that are dropped because the user does not want to wait are counted.
 func (s *Session) drain(handle bool) {
 	if s.ring == nil {
 		return
 	}
 	var rec ringbuf.Record
-	s.ring.SetDeadline(time.Unix(1, 0)) // do not wait
+	s.ring.SetDeadline(time.Unix(1, 0)) // return at once if the ring is empty
 	for {
 		err := s.ring.ReadInto(&rec)
 		switch {
@@ -318,7 +319,7 @@ func (s *Session) drain(handle bool) {
 				s.handle(rec.RawSample)
 			}
 		case errors.Is(err, ringbuf.ErrFlushed):
-			// The poller's own wake-up: there may be more.
+			// The poller's own wake-up: there may be more records.
 		default:
 			s.opt.Sink.Flush()
 			return
@@ -326,7 +327,7 @@ func (s *Session) drain(handle bool) {
 	}
 }
 
-// handle gives a record to the builtin that sent it.
+// handle passes a record to the builtin that sent it.
 func (s *Session) handle(data []byte) {
 	s.lock()
 	defer s.unlock()

@@ -49,51 +49,52 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Options says how to run an object.
+// Options specifies how to run an object.
 type Options struct {
-	// Sink takes the results; it must not be nil.
+	// Sink receives the results; it must not be nil.
 	Sink output.Sink
-	// Stderr takes errors and warnings of the run; nil discards them.
+	// Stderr receives errors and warnings of the run; nil discards them.
 	Stderr io.Writer
-	// Child is the program to trace (-c). It is let go when all is attached,
-	// and ended with the session.
+	// Child is the program to trace (-c), or nil. It starts to run when all probes
+	// are attached, and the session ends it.
 	Child *Child
-	// PID is the process whose end ends the session (-p); 0: none.
+	// PID is the process whose exit ends the session (-p); 0: none.
 	PID int
-	// Attached is called when all probes are attached, before the first result
-	// is handled and before the child runs. It may be nil.
+	// Attached is called when all probes are attached, before the first result is
+	// handled and before the child runs. It may be nil.
 	Attached func()
-	// DryRun ends the session as soon as all is attached.
+	// DryRun ends the session as soon as all probes are attached.
 	DryRun bool
-	// Verbose shows the verifier's log when a program is refused, and says what
-	// is being attached.
+	// Verbose prints the verifier's log when a program is refused, and each probe
+	// as it is attached.
 	Verbose bool
-	// VerifierLog is given the verifier's log of each program, also where it is
-	// content; nil: nobody asks.
+	// VerifierLog, if not nil, is called with the verifier's log of each program,
+	// whether or not the verifier accepts the program.
 	VerifierLog func(program, log string)
-	// NoWarnings keeps warnings about the run to ourselves.
+	// NoWarnings suppresses warnings about the run.
 	NoWarnings bool
-	// Mode runs test or bench probes instead of attaching anything.
+	// Mode selects test or bench probes to run instead of attaching probes.
 	Mode Mode
-	// KeepMaps keeps the maps as they are at the end, for Snapshot.
+	// KeepMaps keeps the final contents of the maps for Snapshot.
 	KeepMaps bool
-	// ProcRoot is where /proc is mounted; "" is /proc.
+	// ProcRoot is the mount point of procfs; "" is /proc.
 	ProcRoot string
-	// Kernel is the running kernel; nil: it is read when something is asked of it.
+	// Kernel is the running kernel. If nil, its facts are read when they are
+	// needed.
 	Kernel probes.Kernel
-	// Defs are the builtins that handle the records; nil: all.
+	// Defs are the builtins that handle records; nil: all builtins.
 	Defs *builtins.Registry
 }
 
-// handler is what handles an event's records.
+// handler handles the records of one event.
 type handler struct {
 	handle  func(builtins.Env, *object.Record) error
-	outside bool // it acts outside of the session
+	outside bool // it has effects outside of the session
 }
 
-// lock keeps Snapshot away while the session's goroutine uses what both do: the
-// maps, and what their values are decoded with. While a sink is called it is open,
-// so that a sink can ask for a snapshot.
+// lock keeps Snapshot out while the session's goroutine uses what they share: the
+// maps and the state for decoding their values. It is released while a sink is
+// called, so that a sink may call Snapshot.
 func (s *Session) lock() {
 	s.mu.Lock()
 	s.held = true
@@ -104,7 +105,7 @@ func (s *Session) unlock() {
 	s.mu.Unlock()
 }
 
-// openSink is a sink that is called while the session is not locked.
+// openSink calls a sink with the session unlocked.
 type openSink struct {
 	output.Sink
 	s *Session
@@ -125,7 +126,7 @@ func (o openSink) Map(m output.Map)         { o.open(func() { o.Sink.Map(m) }) }
 func (o openSink) Message(m output.Message) { o.open(func() { o.Sink.Message(m) }) }
 func (o openSink) Lost(n uint64)            { o.open(func() { o.Sink.Lost(n) }) }
 
-// Mode says which probes a session is about.
+// Mode selects the probes that a session runs.
 type Mode uint8
 
 const (
@@ -138,26 +139,26 @@ const (
 type Session struct {
 	obj        *object.Object
 	defs       *builtins.Registry
-	at         *probes.Env             // what attaching may use
+	at         *probes.Env             // what attaching depends on
 	kinds      map[string]*probes.Kind // by name
 	opt        Options
 	maps       map[string]*ebpf.Map // by kernel name
 	progs      map[string]*ebpf.Program
 	links      []attached
 	attachedTo map[counted]bool
-	missed     map[*object.Program]uint64 // events that the kernel did not run a detached program for
-	// detached are links whose programs have been taken off, to be closed.
+	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
+	// detached are links that are left to be closed. Their programs no longer run.
 	detached []attached
 	ring     *ringbuf.Reader
 	sites    *siteTable
 	syms     *symbols.User
-	mmaps    *mmapLog     // nil: not needed, or the kernel keeps none
-	stacks   *stackKeeper // nil: no stacks are to be freed
+	mmaps    *mmapLog     // nil: not needed, or the kernel does not support it
+	stacks   *stackKeeper // nil: the script never has to free stacks
 	env      *env
-	ncpu     int // possible CPUs
+	ncpu     int // number of possible CPUs
 
-	// events are a copy of the object's, which other sessions may use at the same
-	// time: handlers keep what they make of an event in its Parsed.
+	// events is a copy of the object's events, as several sessions may use one
+	// object at the same time: handlers cache in an event's Parsed.
 	events   []object.Event
 	handlers []handler // by event number
 	byName   map[string]*object.Map
@@ -167,26 +168,27 @@ type Session struct {
 	walkers    sync.WaitGroup
 	walkErr    error
 	hasWalkers bool
-	walking    atomic.Bool // walkers are at work
-	exitAfter  atomic.Bool // exit() was called: the session ends after them
+	walking    atomic.Bool // the walkers are running
+	exitAfter  atomic.Bool // exit() was called: the session ends when the walkers are done
 
 	*ending
 	exiting bool // exit() was called: later records are dropped
-	last    bool // the end probes are run, or have been
+	last    bool // the end probes are running or have run
 	status  int
 	closed  bool
 
 	mu    sync.Mutex    // see lock
 	held  bool          // by the session's own goroutine
-	ended bool          // the end of the run has begun: the maps are being printed
-	final []output.Map  // the maps at the end, if they are kept
-	done  chan struct{} // closed with the session
+	ended bool          // the session has begun to print the maps at the end
+	final []output.Map  // the final maps, if Options.KeepMaps is set
+	done  chan struct{} // closed when the session is closed
 }
 
-// Run attaches the programs and handles their records until ctx is done, the
-// script calls exit(), the watched process ends, or nothing is left to wait
-// for. Then it detaches, runs the end probes and prints the maps. It returns
-// the status that the script gave to exit(). A session runs once.
+// Run attaches the programs and handles their records until ctx is done, the script
+// calls exit(), the watched process ends, or there is nothing left to wait for.
+// Then it detaches the programs, runs the end probes, prints the maps and closes
+// the session. It returns the status that the script passed to exit(). Run may be
+// called only once.
 func (s *Session) Run(ctx context.Context) (int, error) {
 	defer s.Close()
 	s.watch(ctx)
@@ -197,13 +199,13 @@ func (s *Session) Run(ctx context.Context) (int, error) {
 	return s.status, err
 }
 
-// Stop asks a running session to end as Ctrl-C does: what has been gathered is
-// printed, but within a second records that still wait to be handled are
-// dropped, those that act outside of the session at once. It may be called from
-// any goroutine.
+// Stop ends a running session as Ctrl-C does: it prints the results gathered so
+// far. Pending records are handled for less than a second, and those of builtins
+// with effects outside of the session not at all; the rest are dropped. Stop may be
+// called from any goroutine.
 func (s *Session) Stop() { s.interrupt() }
 
-// Close detaches and unloads everything. Run does it by itself.
+// Close detaches and unloads all programs. Run calls it before it returns.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	again := s.closed

@@ -12,11 +12,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// testFailed is the status of a session in which a test failed.
+// testFailed is the exit status of a session in which a test failed.
 const testFailed = 1
 
-// aside runs tests or benchmarks, between begin and end as all else. Nothing is
-// attached, and the maps are the tests' own business.
+// aside runs tests or benchmarks between the begin and end probes. It attaches
+// nothing and prints no maps.
 func (s *Session) aside(run func() error) error {
 	if err := s.runAll(probes.AtBegin); err != nil {
 		return err
@@ -38,8 +38,8 @@ func (s *Session) aside(run func() error) error {
 	return nil
 }
 
-// runTests runs every test probe once. A test passes if its program returns 0
-// and it does not call exit() with anything else.
+// runTests runs every test probe once. A test passes if its program returns 0 and
+// does not call exit() with a status other than 0.
 func (s *Session) runTests() error {
 	sink := s.opt.Sink
 	defer func() { s.opt.Sink = sink }()
@@ -70,15 +70,15 @@ func (s *Session) runTests() error {
 	return nil
 }
 
-// How long a bench probe is measured, and how often it runs between two looks
-// at the clock.
+// The time for which a bench probe is measured, and the number of runs between two
+// readings of the clock.
 const (
 	benchTime  = 200 * time.Millisecond
 	benchBatch = 1000
 )
 
-// runBenches measures every bench probe by the kernel's own accounting, which
-// leaves out what it takes to start a program from here.
+// runBenches measures every bench probe with the kernel's run time statistics,
+// which leave out the cost of starting a program from user space.
 func (s *Session) runBenches() error {
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	if err != nil {

@@ -26,8 +26,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// The tests put objects together by hand: what a session does must not depend
-// on what the compiler can do today.
+// The tests assemble objects by hand, so that they test the session independently
+// of the compiler.
 
 const (
 	begin = "begin"
@@ -95,7 +95,7 @@ func (o testObject) event(def string) int32 {
 	return int32(len(o.Events) - 1)
 }
 
-// send is the code that sends a record of an event.
+// send returns code that sends a record of an event.
 func send(event, arg int32) []asm.Instruction {
 	return []asm.Instruction{
 		asm.StoreImm(asm.RFP, -16, int64(event), asm.Word),
@@ -111,7 +111,7 @@ func send(event, arg int32) []asm.Instruction {
 	}
 }
 
-// addTo is the code that adds n to the u64 at off of a map with one element.
+// addTo returns code that adds n to the u64 at off in a map with one element.
 func addTo(m string, off, n int32) []asm.Instruction {
 	return []asm.Instruction{
 		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
@@ -125,8 +125,8 @@ func addTo(m string, off, n int32) []asm.Instruction {
 	}
 }
 
-// resetSlot is a reset program for a per-CPU slot: it zeroes the word at off, and
-// the byte at set if the program's first argument is not 0.
+// resetSlot returns a reset program for a per-CPU slot. It zeroes the word at off
+// and, if the program's first argument is not 0, the byte at set.
 func resetSlot(off, set int16) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R6, asm.R1, 0, asm.DWord),
@@ -145,7 +145,7 @@ func resetSlot(off, set int16) asm.Instructions {
 	}
 }
 
-// onlyFor skips the rest of a program for other processes.
+// onlyFor returns code that ends the program unless it runs in process pid.
 func onlyFor(pid int) []asm.Instruction {
 	return []asm.Instruction{
 		asm.FnGetCurrentPidTgid.Call(),
@@ -177,7 +177,7 @@ var (
 	sumT = &types.Type{Kind: types.Agg, Name: "sum_t", Size: 8}
 )
 
-// run runs the object to its end and returns what it printed.
+// run runs the object until the session ends and returns what it printed.
 func (o testObject) run(ctx context.Context, opt Options) (stdout, stderr string, status int) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
@@ -195,7 +195,7 @@ func (o testObject) run(ctx context.Context, opt Options) (stdout, stderr string
 }
 
 func timeout(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // for what hangs
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // in case the session hangs
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -220,7 +220,8 @@ func TestOnlyBeginAndEnd(t *testing.T) {
 	}
 }
 
-// Records behind an exit are dropped, those of end probes are not.
+// TestExit checks that records after exit() are dropped, but not those of end
+// probes.
 func TestExit(t *testing.T) {
 	o := newObject(t)
 	say, exit := o.event("say"), o.event("exit")
@@ -233,7 +234,7 @@ func TestExit(t *testing.T) {
 	}
 }
 
-// counters is a script that counts this process's getpriority calls in every
+// counters returns a script that counts this process's getpriority calls in every
 // kind of map.
 func counters(t *testing.T) testObject {
 	o := newObject(t)
@@ -259,7 +260,7 @@ func getpriority(n int) {
 
 func TestCountsAreExact(t *testing.T) {
 	var out, errs string
-	for range 5 { // until the kernel has left nothing out
+	for range 5 { // until the kernel has missed none
 		o := counters(t)
 		ctx, cancel := context.WithCancel(timeout(t))
 		out, errs, _ = o.run(ctx, Options{Attached: func() {
@@ -433,7 +434,8 @@ func TestSites(t *testing.T) {
 		"Lost 9 events\n")
 }
 
-// What the verifier refuses is shown by the line of the script.
+// TestVerifierError checks that an error of the verifier is shown at the line of
+// the script.
 func TestVerifierError(t *testing.T) {
 	o := newObject(t)
 	f := source.NewFile("stdin", "begin { $x = *p; }")
@@ -447,7 +449,8 @@ func TestVerifierError(t *testing.T) {
 	}
 }
 
-// If one probe can't be attached, none stays.
+// TestAttachAllOrNothing checks that no probe stays attached if one can't be
+// attached.
 func TestAttachAllOrNothing(t *testing.T) {
 	o := newObject(t)
 	o.prog(tp, "syscalls", "sys_enter_getpriority")
@@ -473,7 +476,8 @@ func TestChild(t *testing.T) {
 	}
 	o.keep(object.SlotMap, ebpf.Array, 4, 16, 1)
 	o.Maps = []object.Map{{Name: "@", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Set: 8}}
-	// The execve of the command itself is seen: it happens after attaching.
+	// The execve of the command itself is counted: the probes are attached before
+	// it.
 	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(object.SlotMap, 0, 1), addTo(object.SlotMap, 8, 1))...)
 	out, _, status := o.run(timeout(t), Options{Child: c})
 	expect(t, "stdout", out, "\n\n@: 1\n")
@@ -482,7 +486,8 @@ func TestChild(t *testing.T) {
 	}
 }
 
-// The child is ended with the session, also one that ignores SIGTERM.
+// TestChildIsEnded checks that the session ends the child, even one that ignores
+// SIGTERM.
 func TestChildIsEnded(t *testing.T) {
 	for _, cmd := range []string{"sleep 1000", "env --ignore-signal=TERM sleep 1000"} {
 		o := newObject(t)
@@ -493,7 +498,7 @@ func TestChildIsEnded(t *testing.T) {
 		o.prog(tp, "syscalls", "sys_enter_getpriority")
 		ctx, cancel := context.WithCancel(timeout(t))
 		o.run(ctx, Options{Child: c, Attached: func() {
-			// Most likely it is what it is to become by then.
+			// By then the child has most likely executed its program.
 			time.AfterFunc(100*time.Millisecond, cancel)
 		}})
 		if !strings.HasPrefix(c.Ended(), "terminated by signal") {
@@ -561,8 +566,8 @@ func TestRejection(t *testing.T) {
 	}
 }
 
-// TestExplained matches every reason of every builtin against a log with it, and
-// against one of a helper that no builtin names.
+// TestExplained matches every explanation of every builtin against a log with its
+// reason, and against a log that names another helper.
 func TestExplained(t *testing.T) {
 	found := 0
 	for _, d := range builtins.All() {

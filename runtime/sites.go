@@ -16,22 +16,22 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// siteTable is the script's places where something can go wrong, and their
-// counters in the kernel.
+// siteTable holds the places in the script where something can go wrong, and reads
+// their counters from the kernel.
 type siteTable struct {
 	sites []object.Site
 	mem   *ebpf.Memory
 	buf   []byte
-	seen  []uint64 // counts already reported
+	seen  []uint64 // counts that have been reported
 }
 
 func newSiteTable(sites []object.Site, mem *ebpf.Memory) *siteTable {
 	return &siteTable{sites: sites, mem: mem, buf: make([]byte, 8*len(sites)), seen: make([]uint64, len(sites))}
 }
 
-// reportSites says what went wrong since the last time: lost events as often as
-// there are new ones, everything else when it happens first, and at the end how
-// often in all.
+// reportSites reports what went wrong since the last call. Lost events are reported
+// whenever their number has grown, other errors when they first occur and, if last
+// is set, once more with the total.
 func (s *Session) reportSites(last bool) {
 	t := s.sites
 	if t == nil {
@@ -63,10 +63,10 @@ func (s *Session) reportSites(last bool) {
 	}
 }
 
-// reportMissed says which programs the kernel did not run for every event: while
-// a CPU is in one program it skips others there, and newer kernels let the
-// program be preempted meanwhile, by a process that meets a probe as well.
-// Kernels before 5.12 do not count them.
+// reportMissed reports how many events the kernel did not run each program for.
+// While a CPU runs a program, the kernel skips other events on that CPU. Newer
+// kernels also preempt programs, so events of other processes may be skipped too.
+// Kernels before 5.12 do not count skipped events.
 func (s *Session) reportMissed() {
 	for _, p := range s.obj.Programs {
 		prog := s.progs[p.Name]
@@ -93,8 +93,8 @@ func (s *Session) reportMissed() {
 	}
 }
 
-// reportForks says that probes which the kernel ties to the child did not run in
-// the processes that it forked.
+// reportForks warns if the child has forked and the script has probes that the
+// kernel runs in the child alone.
 func (s *Session) reportForks() {
 	if s.mmaps == nil || s.opt.NoWarnings {
 		return
@@ -118,7 +118,8 @@ func (s *Session) reportForks() {
 
 func (s *Session) reportSite(site object.Site, before, n uint64) {
 	m := output.Message{Kind: "runtime_error", At: site.Span}
-	// Some are no failure of the script: they are told where it is asked for.
+	// Some errors need not be faults of the script. They are reported only if
+	// warnings are enabled.
 	told := s.obj.Settings.Warnings
 	helper := func(name string, errno unix.Errno) { m.Kind, m.Helper, m.Code = "helper_error", name, -int(errno) }
 	var msg string
@@ -131,7 +132,7 @@ func (s *Session) reportSite(site object.Site, before, n uint64) {
 		helper("map_lookup_elem", unix.ENOENT)
 		msg = fmt.Sprintf("Can't lookup map element because it does not exist. %s has no such key: the value is 0.", site.What)
 	case object.ReadFault:
-		name := "probe_read" // or what a plain load does
+		name := "probe_read" // or a plain load
 		if strings.HasPrefix(site.What, name) {
 			name = site.What
 		}

@@ -12,19 +12,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// stackKeeper frees the stacks of the MoreStacks maps that no map of the script
-// refers to any more, after clear() and delete(), so that a script that runs for
-// days has room for new ones.
+// stackKeeper frees entries of the MoreStacks maps that no map of the script refers
+// to any more, for example after clear() and delete(). So a script that runs for
+// days does not run out of room for new stacks.
 //
-// A program may find a stack at any moment and put its number into a map. So a
-// stack that was not met for a while is first marked: programs do not find it any
-// more, and give the same frames a new number. What they had found before that
-// shows in the script's maps the next time, and in records that are handled by
-// then. Only a stack that is still not referred to is deleted.
+// A program may find a stack and store its number into a map at any moment, so
+// stacks are freed in two steps. A sweep marks unused stacks that no program has
+// met for a while. Programs no longer find a marked stack and give the same frames
+// a new number. A number that a program found before the mark is in the script's
+// maps by the next sweep, or in a record that is handled by then. The next sweep
+// deletes the marked stacks that are still unused.
 type stackKeeper struct {
 	depths  map[int]*depthKeeper
-	swept   time.Time // when the last sweep was
-	drained time.Time // when all records had been handled
+	swept   time.Time // time of the last sweep
+	drained time.Time // the last time when all records had been handled
 }
 
 // depthKeeper frees the stacks of one depth.
@@ -35,10 +36,10 @@ type depthKeeper struct {
 
 const (
 	sweepEvery = 5 * time.Second
-	unmet      = 5 * time.Second // how long a stack was not met that is given up
+	unmet      = 5 * time.Second // a stack that was not met for this long may be marked
 )
 
-// keepStacks prepares for freeing stacks, if the script may have to.
+// keepStacks creates the session's stackKeeper if the script needs one.
 func (s *Session) keepStacks() {
 	k := &stackKeeper{depths: map[int]*depthKeeper{}, swept: time.Now()}
 	for i := range s.obj.Kernel {
@@ -47,7 +48,8 @@ func (s *Session) keepStacks() {
 		}
 	}
 	for i := range s.obj.Maps {
-		// Of what a map has for each CPU a reader sees only the sum.
+		// A reader sees only the sum of a map's per-CPU values, not the stacks in
+		// them.
 		if m := &s.obj.Maps[i]; m.PerCPU && s.stacksIn(m.Value, nil, nil) {
 			return
 		}
@@ -57,7 +59,7 @@ func (s *Session) keepStacks() {
 	}
 }
 
-// sweepStacks frees stacks where half of the room is used.
+// sweepStacks frees stacks of the depths whose maps are at least half full.
 func (s *Session) sweepStacks(now time.Time) {
 	k := s.stacks
 	if k == nil || now.Sub(k.swept) < sweepEvery {
@@ -117,8 +119,9 @@ func (s *Session) usedStacks() (map[int]map[uint32]bool, error) {
 	return used, nil
 }
 
-// stacksIn calls note for each stack in a value of type t that the kernel keeps the
-// frames of. It reports whether the type has any; if note is nil that is all.
+// stacksIn calls note for each stack in a value of type t whose frames the kernel
+// keeps. It reports whether t contains such stacks. If note is nil, it only does
+// that.
 func (s *Session) stacksIn(t *types.Type, data []byte, note func(depth int, number uint32)) bool {
 	found := false
 	eachOpaque(t, 0, func(t *types.Type, off int) {
@@ -134,8 +137,8 @@ func (s *Session) stacksIn(t *types.Type, data []byte, note func(depth int, numb
 	return found
 }
 
-// eachOpaque calls visit for each value of a builtin's type in a value of type t,
-// with its offset.
+// eachOpaque calls visit for each part of t that is a builtin's type, with the
+// offset of that part. off is the offset of t.
 func eachOpaque(t *types.Type, off int, visit func(t *types.Type, off int)) {
 	if t == nil {
 		return
@@ -154,7 +157,7 @@ func eachOpaque(t *types.Type, off int, visit func(t *types.Type, off int)) {
 	}
 }
 
-// halfFull reports whether at least half of the entries are used.
+// halfFull reports whether at least half of the entries are in use.
 func (d *depthKeeper) halfFull() bool {
 	key, n := make([]byte, 4), 0
 	for err := store.NextKey(d.m, nil, key); err == nil; err = store.NextKey(d.m, key, key) {
@@ -165,7 +168,8 @@ func (d *depthKeeper) halfFull() bool {
 	return false
 }
 
-// mark gives up the stacks that are not used and were last met before a time.
+// mark marks the stacks that are not in used and were last met before the given
+// time, in ns of the monotonic clock.
 func (d *depthKeeper) mark(used map[uint32]bool, before uint64) {
 	ne := binary.NativeEndian
 	data := make([]byte, d.m.ValueSize())
@@ -181,9 +185,9 @@ func (d *depthKeeper) mark(used map[uint32]bool, before uint64) {
 	}
 }
 
-// free deletes the marked stacks that are not used. A stack whose number is followed
-// by another one stays: the other one may be where it is because this number was
-// taken, and would not be found if it became free.
+// free deletes the marked stacks that are not in used. It keeps a stack if the next
+// number is taken: that stack may have its number because this one was taken, and
+// programs would not find it any more if this one became free.
 func (d *depthKeeper) free(used map[uint32]bool) {
 	ne := binary.NativeEndian
 	data := make([]byte, d.m.ValueSize())
@@ -198,7 +202,7 @@ func (d *depthKeeper) free(used map[uint32]bool) {
 	}
 }
 
-// keys lists the keys of the entries.
+// keys returns the keys of all entries.
 func (d *depthKeeper) keys() [][]byte {
 	var keys [][]byte
 	var key []byte

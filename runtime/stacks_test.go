@@ -15,8 +15,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// TestFreeStacks gives up and frees stacks: those that are referred to, were met
-// lately, or stand before another one stay.
+// TestFreeStacks checks that stacks are kept if they are in use, were met lately,
+// or precede another stack, and that others are marked and freed.
 func TestFreeStacks(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -24,7 +24,7 @@ func TestFreeStacks(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		met            map[uint32]uint64 // when, by number
-		used, usedNext []uint32          // at the first and the second sweep
+		used, usedNext []uint32          // at the first and at the second sweep
 		marked, left   []uint32
 	}{
 		{"none", nil, nil, nil, nil, nil},
@@ -61,7 +61,7 @@ func TestFreeStacks(t *testing.T) {
 		if got := slices.Sorted(maps.Keys(d.marked)); !slices.Equal(got, c.marked) {
 			t.Errorf("%s: given up %v, want %v", c.name, got, c.marked)
 		}
-		for number := range c.met { // a program finds it by its hash, a reader by its number
+		for number := range c.met { // programs find it by its hash, readers by its number
 			data := make([]byte, object.StackFrames+16)
 			if err := store.LookupElem(m, ne.AppendUint32(nil, number), data); err != nil {
 				t.Fatal(err)
@@ -102,7 +102,8 @@ func TestHalfFull(t *testing.T) {
 	}
 }
 
-// TestOpaqueWalk finds values of builtins' types wherever they are.
+// TestOpaqueWalk checks that eachOpaque finds values of builtins' types at all
+// depths.
 func TestOpaqueWalk(t *testing.T) {
 	stack := &types.Type{Kind: types.Opaque, Name: "ustack_t", Size: 8}
 	pair := types.NewTuple(types.TInt32, stack)

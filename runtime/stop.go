@@ -14,29 +14,31 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// What ends a session decides what becomes of the records that are still in the
-// ring buffer. If the script or a watched process ended it, they are handled; if
-// the user did, who is waiting for the results, only for so long.
+// The cause of a session's end decides which pending records are still handled. If
+// the script or a watched process ended it, all records are handled. If the user
+// did, they are handled for a limited time only, as the user is waiting for the
+// results.
 const (
-	// patience is how long records are handled after the user has ended the
-	// session.
+	// patience is the time for which records are handled after the user has ended
+	// the session.
 	patience = 700 * time.Millisecond
-	// outsidePatience is how long records of builtins that act outside of the
-	// session are handled after it has ended by itself. If the user ended it,
-	// none of them is.
+	// outsidePatience is the time for which records of builtins with effects
+	// outside of the session are handled after the session has ended by itself. If
+	// the user ended it, none of them are handled.
 	outsidePatience = time.Second
 )
 
-// ending is how a session ends. Its methods may be called from any goroutine.
+// ending keeps how and when a session ends. Its methods may be called from any
+// goroutine.
 type ending struct {
-	stop    chan struct{} // closed when the session is to end
-	ended   atomic.Int64  // when stop was closed, in ns since start; 0: it is not
+	stop    chan struct{} // closed when the session ends
+	ended   atomic.Int64  // time when stop was closed, in ns since start; 0: not yet
 	once    sync.Once
-	cut     context.Context // done when the user wants the end
+	cut     context.Context // done when the user ends the session
 	cutNow  context.CancelFunc
-	cutAt   atomic.Int64 // when that was
+	cutAt   atomic.Int64 // time when the user ended the session, in ns since start; 0: not yet
 	start   time.Time
-	dropped map[string]uint64 // by builtin: records that were not handled
+	dropped map[string]uint64 // number of records that were not handled, by builtin
 }
 
 func newEnding() *ending {
@@ -45,10 +47,10 @@ func newEnding() *ending {
 	return e
 }
 
-// now is the time since the start, never 0.
+// now returns the time since the start in ns. It is never 0.
 func (e *ending) now() int64 { return int64(time.Since(e.start)) | 1 }
 
-// end ends the session for a reason of its own.
+// end ends the session for a reason other than the user's request.
 func (e *ending) end() {
 	e.once.Do(func() {
 		e.ended.Store(e.now())
@@ -56,7 +58,7 @@ func (e *ending) end() {
 	})
 }
 
-// interrupt ends the session for the user.
+// interrupt ends the session at the user's request.
 func (e *ending) interrupt() {
 	e.cutAt.CompareAndSwap(0, e.now())
 	e.cutNow()
@@ -68,9 +70,8 @@ func (e *ending) stopped() bool { return e.ended.Load() != 0 }
 // interrupted reports whether the user has ended the session.
 func (e *ending) interrupted() bool { return e.cutAt.Load() != 0 }
 
-// late reports whether the session has ended so long ago that a record is no
-// longer to be handled. outside says that its builtin acts outside of the
-// session.
+// late reports whether the session ended too long ago for a record to be handled.
+// outside tells whether the record's builtin has effects outside of the session.
 func (e *ending) late(outside bool) bool {
 	if at := e.cutAt.Load(); at != 0 {
 		return outside || e.now()-at > int64(patience)
@@ -79,7 +80,7 @@ func (e *ending) late(outside bool) bool {
 	return outside && at != 0 && e.now()-at > int64(outsidePatience)
 }
 
-// reportDropped says how many records were not handled.
+// reportDropped reports the number of records that were not handled.
 func (e *ending) reportDropped(w io.Writer) {
 	if len(e.dropped) == 0 {
 		return

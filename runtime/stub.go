@@ -11,30 +11,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The stub is what a child is before it becomes its program: an ELF file of
-// one page, made of the machine code in stub_*.s. It reads a byte from
-// descriptor 3, marks it close-on-exec and executes its second argument with
-// the arguments from the third on; on end of file it exits, and if execve
-// fails it sends errno back, as a u64.
+// The stub is the program that a child runs before it executes the traced one. It
+// is a one-page ELF file with the machine code in stub_*.s. The stub reads a byte
+// from descriptor 3, marks that descriptor close-on-exec and executes the program
+// named by its second argument with the third and later arguments. At end of file
+// it exits. If execve fails, it sends errno back as a u64.
 
-// stubSize bounds the stub's code; what is copied behind it is never run.
+// stubSize bounds the size of the stub's code. Bytes copied from after its end
+// never run.
 const stubSize = 512
 
-// stubFile is an executable file, in memory, that holds the stub.
+// stubFile returns an executable in-memory file that contains the stub.
 func stubFile() (*os.File, error) {
 	const name = "gotrace-child"
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_EXEC)
-	if err == unix.EINVAL { // before Linux 6.3 all of them are executable
+	if err == unix.EINVAL { // before Linux 6.3, where all memory files are executable
 		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	// In the child the standard streams and the socket take descriptors 0 to 3,
-	// before it is executed by the number of this one.
+	// Move the file to a high descriptor: in the child, descriptors 0 to 3 become
+	// the standard streams and the socket before this file is executed by its
+	// number.
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 16)
 	unix.Close(fd)
-	if err == unix.EINVAL { // what may be open is fewer than that
+	if err == unix.EINVAL { // the limit of open files is below 16
 		err = unix.EMFILE
 	}
 	if err != nil {
@@ -70,5 +72,5 @@ func stubELF() []byte {
 	return b.Bytes()
 }
 
-// stubCode is the address of the stub's code.
+// stubCode returns the address of the stub's code.
 func stubCode() unsafe.Pointer

@@ -6,8 +6,8 @@ TEXT ·stubCode(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// The stub starts with argc at SP, the arguments above it, then a null, then
-// the environment. It refers to nothing but its stack, so it runs anywhere.
+// The stub starts with argc at SP, followed by the arguments, a null pointer and
+// the environment. It refers only to its stack, so it runs at any address.
 TEXT stub<>(SB), NOSPLIT|NOFRAME, $0
 	MOVQ SP, BX
 wait:

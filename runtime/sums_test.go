@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// TestSumsAreAtomic runs all ways of adding to a map on all CPUs at once: no
-// addition may be lost.
+// TestSumsAreAtomic runs every way of adding to a map on all CPUs at once, and
+// checks that no addition is lost.
 func TestSumsAreAtomic(t *testing.T) {
 	const turns, rounds = 2000, 30
 	add := []struct {
-		stmt string // $n is the number of the turn
-		by   int64  // what a turn adds
+		stmt string // $n is the number of the iteration
+		by   int64  // what one iteration adds
 	}{
 		{"@M++", 1},
 		{"--@M", -1},
@@ -42,7 +42,8 @@ func TestSumsAreAtomic(t *testing.T) {
 	for i, a := range add {
 		fmt.Fprintf(&b, "\t%s;\n", strings.ReplaceAll(a.stmt, "@M", fmt.Sprintf("@m%d", i)))
 	}
-	// Read afterwards, so that these maps have no front tables.
+	// The script itself reads the maps in its end probe, so they get no front
+	// tables.
 	b.WriteString("} }\nend {\n")
 	for i, a := range add {
 		if strings.Contains(a.stmt, "@M[") {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestThreads has more threads than there are slots set, change, read and take
-// away entries of their own at the same time.
+// TestThreads runs more threads than a thread table has slots. Each sets, changes,
+// reads and deletes entries of its own at the same time.
 func TestThreads(t *testing.T) {
 	s := loadScript(t, `
 		begin { @v[tid] = (uint64)tid * 3; @n[tid]++; @n[tid] += 2; @b[tid] = true; @seen = count();
@@ -91,8 +91,8 @@ func TestThreads(t *testing.T) {
 	s.want(t, "cleared", "@n", 0, 0)
 }
 
-// TestThreadsOnly checks which maps are kept by thread: those that nothing else
-// is done with.
+// TestThreadsOnly checks which maps are kept by thread: those whose entries are
+// used only by their own thread.
 func TestThreadsOnly(t *testing.T) {
 	s := loadScript(t, `begin {
 		@own[tid] = 1; @other[tid] = 1; @other[pid] = 2; @walked[tid] = 1; @agg[tid] = count(); @text[tid] = comm;

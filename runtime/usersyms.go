@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// usesUserSymbols reports whether the script keeps or prints addresses of processes
-// that get names.
+// usesUserSymbols reports whether the script keeps or prints user addresses that
+// are shown with names.
 func (s *Session) usesUserSymbols() bool {
 	uses := func(t *types.Type) (found bool) {
 		eachOpaque(t, 0, func(t *types.Type, _ int) {
@@ -36,9 +36,9 @@ func (s *Session) usesUserSymbols() bool {
 	return false
 }
 
-// watchMappings starts the log of what processes map, where it is needed: for the
-// names of user addresses, and to count what the child forks. Where the kernel
-// keeps none, the names of processes that have ended may be missing.
+// watchMappings starts the log of process mappings if it is needed to name user
+// addresses or to count the child's forks. If the kernel does not support the log,
+// names of processes that have ended may be missing.
 func (s *Session) watchMappings() {
 	child := 0
 	if s.opt.Child != nil {
@@ -53,9 +53,9 @@ func (s *Session) watchMappings() {
 	}
 }
 
-// survey reads the memory maps of the processes that are there at the start, since
-// the log tells only what is mapped later: the newest first, which are likely to
-// end soon. Where there are very many it takes its time, a tenth of a CPU.
+// survey reads the memory maps of all processes that exist at the start, as the log
+// contains only later mappings. It starts with the newest processes, which are
+// likely to end first. If there are many, it uses at most about a tenth of a CPU.
 func (s *Session) survey() {
 	dir, err := os.Open(s.procRoot())
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Session) survey() {
 		}
 	}
 	slices.SortFunc(pids, func(a, b int) int { return cmp.Compare(b, a) })
-	turn := 50 * time.Millisecond // later ones are shorter
+	turn := 50 * time.Millisecond // later turns are shorter
 	began := time.Now()
 	for _, pid := range pids {
 		found := symbols.ReadMaps(s.procRoot(), pid)

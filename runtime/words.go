@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// splitWords splits a command line into words as a shell does: at blanks that
-// are not quoted. In single quotes every byte stands for itself; in double quotes
-// a backslash quotes ", \, $ and `, and elsewhere any byte. Nothing is expanded.
+// splitWords splits a command line into words as a shell does, at unquoted blanks.
+// In single quotes every byte stands for itself. A backslash quotes any byte
+// outside of quotes, and the bytes ", \, $ and ` in double quotes. Nothing is
+// expanded.
 func splitWords(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder
-	var quote byte // the quotes that are open, or 0
+	var quote byte // the open quote, or 0
 	inWord := false
 	for i := 0; i < len(line); i++ {
 		c := line[i]
@@ -26,7 +27,7 @@ func splitWords(line string) ([]string, error) {
 			word.WriteByte(c)
 		case c == '\\':
 			i++
-			if line[i] != '\n' { // a line that goes on
+			if line[i] != '\n' { // not a line continuation
 				word.WriteByte(line[i])
 				inWord = true
 			}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Lines are split as the shell splits them.
+// TestSplitWords checks that lines are split as a shell splits them.
 func TestSplitWords(t *testing.T) {
 	for _, line := range []string{
 		"", "  \t", "a", "a b", " a  b ", "'a  b'", `"a  b"`, `a' b'"c "d`, `''`, `""`, `a '' b`, `sh -c 'echo "a  b"'`,
