@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// index checks x[i] where x is no map.
+// index checks x[i] where x is not a map.
 func (c *checker) index(e *ast.Index) *types.Type {
 	x := c.value(e.X)
 	if len(e.Args) != 1 {
@@ -71,7 +71,7 @@ func (c *checker) index(e *ast.Index) *types.Type {
 	return part(elem, x)
 }
 
-// pointee returns the type of what a pointer points to, as an object.
+// pointee returns the type of the object that p points to.
 func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
 	t := p.Elem
 	switch {
@@ -85,8 +85,9 @@ func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
 	return c.current(within(t, p.Space))
 }
 
-// part returns the type of a part of obj. Where obj is a copy in the program's
-// own memory, the pointers in it point where those of the original did.
+// part returns the type of a part of obj. If obj is a copy in the program's own
+// memory, the pointers in it keep the address space that they had in the
+// original.
 func part(t, obj *types.Type) *types.Type {
 	if obj.Space != types.NoSpace || obj.Leads == types.NoSpace {
 		return within(t, obj.Space)
@@ -112,8 +113,9 @@ func leading(t *types.Type, s types.Space) *types.Type {
 	return &u
 }
 
-// located returns a type that a script writes, which tells no address spaces,
-// with those of a value of type t that is given to it.
+// located returns the type written with the address spaces of t. A script
+// cannot write address spaces; they come from the value that is assigned or
+// passed.
 func located(written, t *types.Type) *types.Type {
 	if invalid(t) || invalid(written) || written.Kind != t.Kind {
 		return written
@@ -148,9 +150,9 @@ func located(written, t *types.Type) *types.Type {
 	return written
 }
 
-// within returns the type of a part of an object in space s. What the part
-// points to is where the object is, unless its type says otherwise: a __user
-// pointer in kernel memory.
+// within returns the type of a part of an object in space s. If the part is a
+// pointer, its target is in space s too, unless the type says otherwise, as a
+// __user pointer in kernel memory does.
 func within(t *types.Type, s types.Space) *types.Type {
 	switch t.Kind {
 	case types.Struct, types.String, types.Array:
@@ -170,8 +172,8 @@ func within(t *types.Type, s types.Space) *types.Type {
 	return t
 }
 
-// typedRet returns the type of e, of whose value a field is read. If e is the
-// result of a user function, that is the type in the program's debug info.
+// typedRet returns the type of e, a value that a field is read from. If e is
+// the result of a user function, the type comes from the program's debug info.
 func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
 	call, ctx := c.info.Calls[e], c.context()
 	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil || ctx.TypedRet == nil {
@@ -264,8 +266,8 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	return c.current(part(f.Type, obj))
 }
 
-// recordedAddress gives a string that a tracepoint recorded, where its address is
-// wanted, the type of that; t is the type of e.
+// recordedAddress returns the type of the address of a string that a tracepoint
+// recorded. t is the type of e.
 func (c *checker) recordedAddress(e ast.Expr, t *types.Type) *types.Type {
 	x, ok := e.(*ast.Field)
 	if !ok || t.Kind != types.String || !c.info.Fields[x].Recorded() {
@@ -277,8 +279,8 @@ func (c *checker) recordedAddress(e ast.Expr, t *types.Type) *types.Type {
 	return f.Type
 }
 
-// kindName returns the class of a type as errors about conditions and the like
-// name it.
+// kindName returns the name of a class of types for error messages, such as
+// those about conditions.
 func kindName(t *types.Type) string {
 	switch t.Kind {
 	case types.String:
@@ -298,8 +300,8 @@ func (c *checker) ofFunction() bool {
 	return c.unit != nil && c.unit.prog != nil && c.unit.prog.Ctx != nil && c.unit.prog.Ctx.Kind.FuncArgs
 }
 
-// noBTF reports whether the kernel tells of no types, so that what would be a
-// pointer to one is a plain number.
+// noBTF reports whether the kernel has no type information, so that a pointer
+// to a kernel type is a plain number.
 func (c *checker) noBTF() bool {
 	_, err := c.env.Kernel.Type("struct task_struct")
 	return errors.Is(err, probes.ErrNoBTF)

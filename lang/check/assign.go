@@ -78,7 +78,7 @@ func (c *checker) noValueAt(span source.Span, value, target ast.Expr) {
 	}
 }
 
-// aggregateRead returns the map whose aggregation e reads, or nil.
+// aggregateRead returns the map with the aggregation that e reads, or nil.
 func (c *checker) aggregateRead(e ast.Expr) *builtins.MapInfo {
 	if !isElement(e) {
 		return nil
@@ -107,7 +107,8 @@ func (c *checker) copiesAggregate(s *ast.Assign, from *builtins.MapInfo) {
 		from.Value, s.Target.Span().Text(), from.Agg.Def.Name, example)
 }
 
-// aggregation checks @m = count() and its like, and reports whether s is one.
+// aggregation checks assignments such as @m = count(), and reports whether s is
+// one.
 func (c *checker) aggregation(s *ast.Assign) bool {
 	call, ok := s.Value.(*ast.Call)
 	if !ok || s.Op != "" || !isElement(s.Target) {
@@ -148,8 +149,8 @@ func (c *checker) aggregation(s *ast.Assign) bool {
 	return true
 }
 
-// compound checks target op= value. A target that has no value yet is a
-// variable never declared (an error) or a map that starts from zero.
+// compound checks target op= value. If the target has no value yet, a variable
+// is an error, and a map starts from zero.
 func (c *checker) compound(s *ast.Assign) {
 	value := c.value(s.Value)
 	if v, ok := s.Target.(*ast.Var); ok {
@@ -182,7 +183,8 @@ func (c *checker) compound(s *ast.Assign) {
 	c.checkStorage(m, s.Target.Span())
 }
 
-// updatesOther reports an integer that is added to, or the like, what is none.
+// updatesOther reports a compound assignment of an integer to a target that
+// does not hold one.
 func (c *checker) updatesOther(s *ast.Assign, old, value *types.Type) bool {
 	if invalid(old) || !isNumber(value) || old.IsInteger() || old.Kind == types.Pointer || onlyMember(old) != "" {
 		return false

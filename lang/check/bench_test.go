@@ -23,7 +23,7 @@ func BenchmarkMegabyte(b *testing.B) {
 	run(b, s.String())
 }
 
-// BenchmarkOneLiner checks what is run most.
+// BenchmarkOneLiner checks a typical one-line script.
 func BenchmarkOneLiner(b *testing.B) {
 	run(b, "tracepoint:io:read { @[comm] = count(); }")
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// knownConditions are conditions whose value is known when compiling, in each
-// of the ways a script can come by one. All are false.
+// knownConditions are false conditions with a value that is known at compile
+// time, one for each way in which a script can write one.
 var knownConditions = []string{
 	"0", "false", `""`, "1 > 2", "0 && pid", "!1", "1 == 1 && 0", "0 || 0", "sizeof(uint32) == 8",
 	"$9", "$# == 0", `str($1) == "x"`, "RUNNING == 7", "(uint8)256", "0 ? 1 : 0", "comptime (1) == 2", "!comptime (1)",
@@ -26,8 +26,8 @@ var deadForms = []string{
 	"$t = !(%[1]s) ? 2 : { %[2]s; 1 };",
 }
 
-// TestDeadCode checks that code which is never reached declares what it would
-// declare otherwise, and that what is wrong in it is reported.
+// TestDeadCode checks that unreachable code declares the same variables and
+// maps as reachable code, and that errors in it are reported.
 func TestDeadCode(t *testing.T) {
 	live := []struct{ code, use string }{
 		{"@h = 1", "print(@h)"},
@@ -47,7 +47,7 @@ func TestDeadCode(t *testing.T) {
 	for _, cond := range knownConditions {
 		for _, form := range deadForms {
 			if cond == `""` && strings.ContainsAny(form, "?!") {
-				continue // a string is an operand of neither
+				continue // neither takes a string as an operand
 			}
 			for _, c := range live {
 				text := "begin { " + fmt.Sprintf(form, cond, c.code) + " } end { " + c.use + "; }"
@@ -68,7 +68,8 @@ func TestDeadCode(t *testing.T) {
 	t.Logf("%d scripts", n)
 }
 
-// TestDropped checks that comptime, and only it, takes the meaning from code.
+// TestDropped checks that comptime, and nothing else, removes a branch before
+// it is checked.
 func TestDropped(t *testing.T) {
 	for _, text := range []string{
 		"begin { if comptime (0) { nosuch(); } }",

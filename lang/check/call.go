@@ -49,7 +49,7 @@ func (c *checker) builtin(name string) *builtins.Def {
 	return nil
 }
 
-// argument checks an argument whose parameter is not known.
+// argument checks an argument of which the parameter is not known.
 func (c *checker) argument(e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.TypeArg:
@@ -105,8 +105,9 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	return t
 }
 
-// arguments checks the arguments of a call by what its parameters may be. It
-// returns the type of the call where an argument has none.
+// arguments checks the arguments of a call against the parameters of d. If an
+// argument has no type, it returns the type that the call gets instead;
+// otherwise it returns nil.
 func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Expr) *types.Type {
 	var result *types.Type
 	p := 0
@@ -121,7 +122,7 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 			continue
 		}
 		if p < len(d.Params) {
-			// A mode may be left out although what comes behind it is given.
+			// A mode can be omitted although later arguments are given.
 			for p+1 < len(d.Params) && d.Params[p].Kind == builtins.NameArg && d.Params[p].Optional && !c.isWord(e) {
 				p++
 			}
@@ -149,9 +150,9 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 	return result
 }
 
-// text returns an argument that is a string with a NUL, or, where it is a
-// pointer to characters, an array of small integers or a string that may have
-// no NUL, str() of it. The same node serves every pass.
+// text returns a itself if it is a string that ends with a NUL. If it is a
+// pointer to characters, an array of small integers or a string without a NUL,
+// text returns str() of it. It returns the same node in every pass.
 func (c *checker) text(a builtins.Arg) builtins.Arg {
 	switch t := a.Type; t.Kind {
 	case types.Pointer, types.Array:
@@ -173,7 +174,8 @@ func (c *checker) text(a builtins.Arg) builtins.Arg {
 	return c.arg(builtins.Expr, s)
 }
 
-// isWord reports whether e is a bare name that stands for itself.
+// isWord reports whether e is a bare name that is not evaluated, such as the
+// name of a mode.
 func (c *checker) isWord(e ast.Expr) bool {
 	n, ok := e.(*ast.Ident)
 	if !ok {
@@ -226,7 +228,7 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 	return a
 }
 
-// mapArg fills in an argument that is a map or an entry of one.
+// mapArg fills in an argument that is a map or an entry of a map.
 func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) bool {
 	switch e := e.(type) {
 	case *ast.Map:
@@ -256,8 +258,8 @@ func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) b
 	return false
 }
 
-// keyTuple returns the key of @m[a, b] as the one expression (a, b). The same
-// node serves every pass.
+// keyTuple returns the key of @m[a, b] as the single expression (a, b). It
+// returns the same node in every pass.
 func (c *checker) keyTuple(e *ast.Index) ast.Expr {
 	t := c.keys[e]
 	if t == nil {
@@ -274,7 +276,8 @@ func (c *checker) keyTuple(e *ast.Index) ast.Expr {
 	return t
 }
 
-// wholeMap returns the type of the values of a map that is an argument.
+// wholeMap returns the type of the values of a map that is passed as an
+// argument.
 func (c *checker) wholeMap(m *mapState, span source.Span) *types.Type {
 	switch {
 	case !invalid(m.info.Value):
@@ -288,7 +291,8 @@ func (c *checker) wholeMap(m *mapState, span source.Span) *types.Type {
 	return types.TInvalid
 }
 
-// What follows is builtins.Checker: what the type rules of builtins may ask.
+// The methods below implement builtins.Checker, which the type rules of
+// builtins use.
 
 func (c *checker) Errorf(s source.Span, format string, args ...any) { c.errorf(s, format, args...) }
 
@@ -308,8 +312,8 @@ func (c *checker) Context() *probes.Context {
 	return ctx
 }
 
-// context returns what the block reads; nil in a function that no block calls,
-// and in a block whose attach points are wrong.
+// context returns the context that the current block reads. It returns nil in a
+// function that no block calls, and in a block with wrong attach points.
 func (c *checker) context() *probes.Context {
 	if c.unit == nil || c.unit.prog == nil {
 		return nil

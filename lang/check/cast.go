@@ -51,8 +51,8 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	return t
 }
 
-// asWritten returns a type as a script writes it: a string without a length has
-// none.
+// asWritten returns the name of a type as a script writes it: a string without
+// a length has none.
 func asWritten(t *types.Type) string {
 	switch {
 	case t.Kind == types.String && t.Size == 0:
@@ -72,7 +72,8 @@ func castSpan(e *ast.Cast) source.Span {
 	return s
 }
 
-// castType returns the type of (to)x where x is of type from, or nil.
+// castType returns the type of (to)x for an x of type from, or nil if the cast
+// is not allowed.
 func (c *checker) castType(to, from *types.Type) *types.Type {
 	word := isNumber(from) || from.Kind == types.Bool || from.Kind == types.Pointer
 	switch to.Kind {
@@ -95,7 +96,7 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 		}
 		if word || from.Kind == types.Array && from.Size == 8 {
 			if from.Kind == types.Pointer && types.Equal(to.Elem, from.Elem) && from.Space == types.BTF {
-				return from // the verifier goes on knowing it
+				return from // the verifier still knows its type
 			}
 			return types.NewPointer(to.Elem, c.pointerSpace(from))
 		}
@@ -115,9 +116,9 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// charsAddress returns the type of (to)x where x is an array of characters: the
-// address of the array, which is often room for another struct. It is nil where
-// the characters have been copied out of the memory they were in.
+// charsAddress returns the type of (to)x for an array of characters x: the
+// address of the array, which is often reserved space for another struct. It
+// returns nil if the characters have been copied out of their memory.
 func (c *checker) charsAddress(to, from *types.Type) *types.Type {
 	switch from.Space {
 	case types.Kernel, types.User:
@@ -128,9 +129,9 @@ func (c *checker) charsAddress(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// castArray returns an array of integers made of an integer, another array or a
-// string; its length may be left to the size of those. Behind an integer that
-// is smaller there are zeros.
+// castArray returns the type of an integer, array or string that is cast to an
+// array of integers. If to has no length, the size of from gives it. If an
+// integer is smaller than the array, zeros follow it.
 func castArray(to, from *types.Type) *types.Type {
 	if !isNumber(to.Elem) && to.Elem.Kind != types.Bool {
 		return nil
@@ -151,11 +152,12 @@ func castArray(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// pointerSpace returns where a pointer made of a value points: where the value
-// came from, or else where the arguments of the probe point.
+// pointerSpace returns the address space of a pointer that is made of a value
+// of type from: the space that the value came from, or else that of the probe's
+// arguments.
 func (c *checker) pointerSpace(from *types.Type) types.Space {
 	if from.Kind == types.Pointer && from.Space == types.BTF {
-		return types.Kernel // whatever it is cast to, the object is the kernel's
+		return types.Kernel // the object is in kernel memory after any cast
 	}
 	if from.Space != types.NoSpace && from.Space != types.BTF && from.Space != types.Ctx && from.Kind != types.Array {
 		return from.Space

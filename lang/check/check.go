@@ -17,9 +17,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// maxPasses bounds the fixpoint. A pass settles every use that comes behind
-// what it depends on in the order it is walked in, so real programs need three
-// or four; only chains that turn back over and over need one a turn.
+// maxPasses bounds the number of passes. A pass settles every use that comes
+// after its dependencies in the order of the walk, so real programs need three
+// or four passes. Only chains that change direction need one pass for each
+// change.
 const maxPasses = 64
 
 // Check gives p its meaning, whose macros have been expanded; decls is its C
@@ -81,7 +82,7 @@ type checker struct {
 	info  *Info
 	c     *cdecl.Decls
 
-	macros map[string]bool // the names that macros have
+	macros map[string]bool // names of macros
 	doubts map[string]bool // warnings about attach points, each given once
 	maps   map[string]*mapState
 	order  []*mapState // in order of first use
@@ -90,9 +91,9 @@ type checker struct {
 	units  []*unit
 
 	nearest  int         // names compared with all others for a hint
-	calledAt source.Span // the macro call being looked into, if one is
+	calledAt source.Span // the macro call being checked, if any
 
-	unstable map[string]bool // features that a warning was given about
+	unstable map[string]bool // features that have been warned about
 
 	said  map[noteKey]*note
 	notes []*note // in order
@@ -100,12 +101,12 @@ type checker struct {
 	final     bool // types have settled: this pass reports
 	changed   bool // this pass has learnt something
 	defaults  bool // maps that are only read have been given a type
-	stackLens bool // some len() asks for the length of a stack that was stored
-	pending   bool // branches were left out whose condition is not known yet
+	stackLens bool // some len() needs the length of a stored stack
+	pending   bool // branches were skipped because their comptime condition is not known yet
 
 	// Of the program being walked.
 	unit   *unit
-	fn     *fnState // of unit, whose body is being walked; nil: the block itself
+	fn     *fnState // function of unit being checked; nil: the block itself
 	scopes []map[string]*Var
 	closed map[string]*Var           // variables of blocks that have ended, for hints
 	loops  []loop                    // innermost last
@@ -113,16 +114,17 @@ type checker struct {
 	strs   map[ast.Expr]*ast.Call    // arguments that stand for the strings they point to
 	names  map[*ast.Type]*ast.Ident  // builtins where a type may stand
 	enums  map[string]*types.Type    // enums as values, by name
-	asked  bool                      // what is being checked asked for the context that there is not
-	quiet  int                       // >0: inside sizeof and the like, whose operand is not evaluated
+	asked  bool                      // the current check needed a context, but there is none
+	quiet  int                       // >0: inside an operand that is not evaluated, as of sizeof
 }
 
 // unit is a block being checked for some attach points, with the functions it
-// calls. One more holds the functions that no block calls: it has no prog.
+// calls. One more unit holds the functions that no block calls; its prog is
+// nil.
 type unit struct {
 	prog     *Prog
 	decl     *ast.Probe
-	block    int // which block of the script: number of decl
+	block    int // index of decl in the script
 	funcs    []*fnState
 	contexts []*probes.Context // of the prog's points
 
@@ -136,7 +138,8 @@ type loop struct {
 	unroll   bool
 }
 
-// settle repeats passes until nothing changes, then reports in a last one.
+// settle repeats passes until nothing changes, then runs a last one that
+// reports.
 func (c *checker) settle() {
 	for n := 0; n < maxPasses; n++ {
 		c.pass(n%2 == 1)
@@ -164,8 +167,8 @@ func (c *checker) settle() {
 	c.diags.Errorf(span, "The types of this script's maps depend on each other too deeply: they have not settled after %d rounds", maxPasses)
 }
 
-// pass walks everything once; backwards it takes the blocks last to first, so
-// that chains of maps settle whichever way they run.
+// pass walks everything once. If backwards is set, it walks the blocks from
+// last to first, so that chains of maps settle in either direction.
 func (c *checker) pass(backwards bool) {
 	c.changed, c.pending = false, false
 	for i := range c.units {
@@ -189,7 +192,7 @@ func (c *checker) checkUnit(u *unit) {
 	c.checkFuncs()
 }
 
-// finish lists what the program holds, once nothing changes any more.
+// finish fills in the contents of the program after types have settled.
 func (c *checker) finish() {
 	for i, u := range c.units {
 		u.prog.Name = fmt.Sprintf("%s_%d", u.prog.Name, i+1)
@@ -249,7 +252,7 @@ func (c *checker) errorHint(s source.Span, hint, format string, args ...any) {
 	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// errorNotes is errorf with what is to be said of other places.
+// errorNotes is errorf with notes about other places.
 func (c *checker) errorNotes(s source.Span, notes [2]source.Note, format string, args ...any) {
 	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Notes: notes})
 }
@@ -260,8 +263,8 @@ func (c *checker) warnf(s source.Span, format string, args ...any) {
 	}
 }
 
-// noted runs check, whose diagnostics come from e, which a macro call may have
-// become.
+// noted runs check and marks its diagnostics as part of a macro call if e is
+// the result of one.
 func (c *checker) noted(e ast.Expr, check func()) {
 	from := ast.From(e)
 	if !from.IsValid() || c.calledAt.IsValid() {
@@ -273,9 +276,9 @@ func (c *checker) noted(e ast.Expr, check func()) {
 	c.calledAt = source.Span{}
 }
 
-// report notes a diagnostic once types have settled; what is said before that
-// may not be so. What is wrong in many programs made of one block is said for
-// the first of them.
+// report notes a diagnostic once types have settled; earlier ones may be wrong.
+// An error in several programs made of one block is reported for the first of
+// them.
 func (c *checker) report(d source.Diag) {
 	if !c.final || c.asked && d.Severity == source.Error {
 		return
@@ -302,19 +305,19 @@ func (c *checker) report(d source.Diag) {
 	c.notes = append(c.notes, n)
 }
 
-// noteKey is where in which block something was said.
+// noteKey identifies the place of a diagnostic within a block.
 type noteKey struct {
 	block    int
 	span     source.Span
 	severity source.Severity
 }
 
-// inFunction stands for the block where something is said of a function, which
-// may be part of several.
+// inFunction replaces the number of the block for diagnostics in a function,
+// which may be part of several blocks.
 const inFunction = -1
 
-// note is a diagnostic about a block, and in how many more of its programs it
-// (or its like) would have been said.
+// note is a diagnostic about a block. more counts the other programs of the
+// block that have the same diagnostic.
 type note struct {
 	source.Diag
 	unit, last *unit
@@ -322,7 +325,7 @@ type note struct {
 	inFn       bool
 }
 
-// tell hands the notes over to the diagnostics.
+// tell passes the notes on to the diagnostics.
 func (c *checker) tell() {
 	for _, n := range c.notes {
 		if n.more > 0 && n.Severity == source.Error && !n.inFn {
@@ -339,9 +342,9 @@ func (c *checker) tell() {
 	}
 }
 
-// didYouMean returns the hint for a name that is not there, or "".
+// didYouMean returns a hint with a candidate that is similar to name, or "".
 func didYouMean(name string, candidates []string) string {
-	if len(strings.TrimLeft(name, "$@")) < 3 { // anything is near then
+	if len(strings.TrimLeft(name, "$@")) < 3 { // so short a name resembles anything
 		return ""
 	}
 	if near := source.Nearest(name, candidates); near != "" {

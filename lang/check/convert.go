@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// storable reports what no variable or map can hold.
+// storable reports a type that no variable or map can hold.
 func (c *checker) storable(t *types.Type, at source.Span, what string) bool {
 	switch {
 	case t.Kind == types.Void:
@@ -29,8 +29,8 @@ func (c *checker) storable(t *types.Type, at source.Span, what string) bool {
 	return true
 }
 
-// convert checks that a value of type from can be given to something whose
-// type to is written in the script; mismatch reports that it cannot.
+// convert checks that a value of type from can be converted to the written type
+// to. It calls mismatch if it cannot.
 func (c *checker) convert(to, from *types.Type, lit ast.Expr, value source.Span, mismatch func()) bool {
 	if l := c.info.Lits[lit]; l != nil && isNumber(from) && isNumber(to) && isLiteralType(from) {
 		if fits(to, l.Int, l.Unsigned) {
@@ -57,14 +57,15 @@ func (c *checker) convert(to, from *types.Type, lit ast.Expr, value source.Span,
 	return true
 }
 
-// joinsInto reports whether joining from to the aggregate to leaves to as it is.
+// joinsInto reports whether joining from into the aggregate type to leaves to
+// unchanged.
 func joinsInto(to, from *types.Type) bool {
 	j, ok := join(to, from)
 	return ok && types.Equal(plain(j), plain(to))
 }
 
-// warnLoss warns that a conversion may change a value. A literal that fits is
-// no loss.
+// warnLoss warns if a conversion may change a value. It does not warn about a
+// literal that fits.
 func (c *checker) warnLoss(to, from *types.Type, lit ast.Expr, value source.Span) {
 	if !c.final || invalid(to) || invalid(from) {
 		return

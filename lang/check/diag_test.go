@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// TestDiagnostics holds the scripts of testdata/errors.txtar against what is said
-// about them.
+// TestDiagnostics checks the scripts of testdata/errors.txtar and compares the
+// diagnostics.
 func TestDiagnostics(t *testing.T) {
 	for _, c := range cases.Read(t, "testdata/errors.txtar").Cases {
 		_, diags := checkText("test", strings.TrimSuffix(c.Input(t, "source.bt"), "\n"))
@@ -24,9 +24,8 @@ func TestDiagnostics(t *testing.T) {
 	}
 }
 
-// expectation writes a diagnostic as a line: the line of the script that it
-// points at, its severity, in brackets the text that it points at, and what it
-// says.
+// expectation formats a diagnostic as one line: the line number in the script,
+// the severity, the marked text in brackets, and the message.
 func expectation(d source.Diag) string {
 	line := 0
 	if d.Span.IsValid() {
@@ -48,8 +47,8 @@ func expectation(d source.Diag) string {
 	return s
 }
 
-// --probe-filter drops attach points of all kinds but begin and end, without a
-// word.
+// TestFilter checks that --probe-filter drops attach points of all kinds except
+// begin and end, without a diagnostic.
 func TestFilter(t *testing.T) {
 	p, diags := checkText("test", "begin { } end { } test:filtered, test:kept { } bench:filtered { }")
 	if diags.HasErrors() || p == nil {
@@ -72,7 +71,8 @@ type typeless struct{ *fakeKernel }
 func (typeless) Type(string) (*types.Type, error)            { return nil, probes.ErrNoBTF }
 func (typeless) EnumConst(string) (int64, *types.Type, bool) { return 0, nil, false }
 
-// Where types are missing because the kernel tells of none, that is said.
+// TestNoBTF checks that errors about missing types say that the kernel has no
+// BTF.
 func TestNoBTF(t *testing.T) {
 	for script, want := range map[string]string{
 		`begin { $x = (struct path *)1; }`: `Cannot resolve unknown type "struct path"`,

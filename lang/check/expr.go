@@ -12,15 +12,15 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// value is expr for where a value is needed; a builtin that has none is reported.
+// value checks an expression and reports a builtin without a value.
 func (c *checker) value(e ast.Expr) *types.Type { return c.expr(e) }
 
-// expr finds the type of an expression and enters it into the tables.
+// expr finds the type of an expression and enters it in the tables.
 func (c *checker) expr(e ast.Expr) *types.Type {
 	switch e.(type) {
 	case *ast.IntLit, *ast.StrLit, *ast.Var, *ast.Map, *ast.Field:
 	default:
-		delete(c.info.Lits, e) // of a pass that knew less
+		delete(c.info.Lits, e) // from an earlier pass, which knew less
 	}
 	var t *types.Type
 	c.noted(e, func() { t = c.exprType(e) })
@@ -92,7 +92,7 @@ func (c *checker) exprType(e ast.Expr) *types.Type {
 	return types.TInvalid
 }
 
-// literal enters the value of an expression known when compiling.
+// literal enters the value of an expression that is known at compile time.
 func (c *checker) literal(e ast.Expr, l *builtins.Lit) *types.Type {
 	c.info.Lits[e] = l
 	switch {
@@ -112,7 +112,7 @@ func boolLit(b bool) *builtins.Lit {
 	return l
 }
 
-// truth returns a literal as a condition.
+// truth returns the truth value of a literal used as a condition.
 func truth(l *builtins.Lit) bool {
 	if l.IsStr {
 		return l.Str != ""
@@ -150,8 +150,9 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 	return types.TInvalid
 }
 
-// unknownHint returns the hint at a name that is not known: near, what it
-// resembles, unless C declarations of the script tell why it is missing.
+// unknownHint returns the hint for an unknown name. It says why the name is
+// missing if the C declarations of the script tell; otherwise it returns near,
+// a hint with a similar name.
 func (c *checker) unknownHint(name, near string) string {
 	if n, err := strconv.Atoi(strings.TrimPrefix(name, "sarg")); err == nil && strings.HasPrefix(name, "sarg") && n >= 0 && n < 1000 {
 		return fmt.Sprintf("arguments on the stack are read from it, where a function starts: *(uint64 *)(reg(\"sp\") + %d)", 8*(n+1))
@@ -167,12 +168,11 @@ func (c *checker) unknownHint(name, near string) string {
 	return near
 }
 
-// maxNearest bounds how many names are compared with all others: of more
-// unknown names than that, most have one cause.
+// maxNearest bounds how many unknown names are compared with all known ones: if
+// there are more, most of them have one common cause.
 const maxNearest = 100
 
-// nearestName returns a hint for a name that is neither builtin, macro nor
-// constant.
+// nearestName returns a hint with a known name that is similar to name.
 func (c *checker) nearestName(name string) string {
 	if !c.final || c.nearest >= maxNearest {
 		return ""
@@ -196,7 +196,7 @@ func didYouMeanSorted(name string, names []string) string {
 // maxParts bounds the elements of tuples and records and the parts of keys.
 const maxParts = 1024
 
-// tooMany refuses n parts of something, if they are too many.
+// tooMany reports an error if n parts are too many for one expression.
 func (c *checker) tooMany(n int, at source.Span, what string) bool {
 	if n > maxParts {
 		c.errorf(at, "%s can have up to %d parts (%d given)", what, maxParts, n)
@@ -288,7 +288,8 @@ func (c *checker) ternary(e *ast.Ternary) *types.Type {
 	return c.unify(e, x, c.value(e.Y), e.X, e.Y)
 }
 
-// only returns the type of a choice whose outcome is known when compiling.
+// only returns the type of a choice with a result that is known at compile
+// time.
 func (c *checker) only(e, taken ast.Expr) *types.Type {
 	t := c.value(taken)
 	if l := c.info.Lits[taken]; l != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// fakeKernel knows two structs, an enum and three tracepoints. What it does not
-// override is not asked of it here (and would panic).
+// fakeKernel has two structs, an enum and three tracepoints. The tests do not
+// call the methods that it does not override; they would panic.
 type fakeKernel struct {
 	probes.Kernel
 	task *types.Type
@@ -103,8 +103,8 @@ func (k *fakeKernel) Tracepoints() ([]string, error) {
 	return []string{"io:close", "io:read", "io:write"}, nil
 }
 
-// fakeDefs returns a handful of builtins, one of each kind and way to take
-// arguments.
+// fakeDefs returns a few builtins: one of each kind, and one for each way to
+// take arguments.
 func fakeDefs() *builtins.Registry {
 	fixed := func(t *types.Type) func(builtins.Checker, *builtins.Call) *types.Type {
 		return func(builtins.Checker, *builtins.Call) *types.Type { return t }
@@ -185,7 +185,7 @@ func fakeDefs() *builtins.Registry {
 	})
 }
 
-// session is what the command line of every test says.
+// session is the command line of every test.
 var session = &builtins.Invocation{Params: []string{"7", "io:read", "1k"}}
 
 // checkText parses and checks a script.
@@ -214,7 +214,7 @@ func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 	return Check(p, decls, env, fakeDefs(), cfg, session, diags), diags
 }
 
-// Of all else this kernel has nothing.
+// The methods below find nothing.
 
 func (k *fakeKernel) PageSize() int { return 4096 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// maxParams bounds the parameters of a function. Those beyond the registers go
-// through the caller's stack, a word each.
+// maxParams bounds the parameters of a function. Those that do not fit in
+// registers are passed on the caller's stack, eight bytes each.
 const maxParams = 32
 
 // fnDef is the definition of a script function.
@@ -21,16 +21,16 @@ type fnDef struct {
 	used  bool
 }
 
-// fnState is a function as part of one program, in whose context its body is
-// checked.
+// fnState is a script function as part of one program. Its body is checked in
+// the context of that program.
 type fnState struct {
 	*fnDef
 	decl  *ast.Func // its own clone
 	fn    *Func
 	calls map[*fnState]bool // other functions it calls
-	loop  bool              // it is part of a cycle of calls that has been reported
+	loop  bool              // part of a cycle of calls that has been reported
 
-	located *types.Type // its result, with the address spaces of what is returned
+	located *types.Type // the result type, with the address spaces of the returned values
 }
 
 func (c *checker) declareFuncs(p *ast.Program) {
@@ -59,7 +59,7 @@ func (c *checker) declareFuncs(p *ast.Program) {
 	}
 }
 
-// function returns a function as part of the current program.
+// function returns the state of d in the current program.
 func (c *checker) function(d *fnDef) *fnState {
 	u := c.unit
 	for _, f := range u.funcs {
@@ -105,8 +105,8 @@ func (c *checker) signature(f *fnState) {
 	}
 }
 
-// growing reports a written type that what is given to it completes: a string
-// without a size, a timestamp without its format.
+// growing reports whether t is a written type that a value completes: a string
+// without a size, or a timestamp without a format.
 func growing(t *types.Type) bool {
 	return t != nil && (t.Kind == types.String && t.Size == 0 || t.Kind == types.Opaque && declaredOnly(t))
 }
@@ -139,8 +139,8 @@ func (c *checker) funcsInOrder() []*fnDef {
 	return slices.SortedFunc(maps.Values(c.funcs), func(a, b *fnDef) int { return a.index - b.index })
 }
 
-// checkUnused checks the functions that no probe comes to call, as far as they
-// have a meaning without one.
+// checkUnused checks the functions that no probe calls, as far as that is
+// possible without a context.
 func (c *checker) checkUnused() {
 	if c.unused == nil {
 		c.unused = &unit{}
@@ -176,7 +176,7 @@ func (c *checker) checkFunc(f *fnState) {
 	}
 }
 
-// returns reports whether every way through a block ends in a return.
+// returns reports whether every path through a block ends in a return.
 func returns(b *ast.Block) bool {
 	if b == nil || len(b.Stmts) == 0 {
 		return false
@@ -257,8 +257,8 @@ func (c *checker) callFn(d *fnDef, e *ast.Call) *types.Type {
 	return f.fn.Result
 }
 
-// give adds to a parameter's type what only an argument tells: the length of a
-// string, and in which memory a pointer points.
+// give completes the type of a parameter with the facts that only an argument
+// has: the length of a string, and the address space of a pointer.
 func (c *checker) give(f *fnState, p *Var, t *types.Type, span source.Span) {
 	switch {
 	case growing(p.fixed):
@@ -276,8 +276,8 @@ func (c *checker) give(f *fnState, p *Var, t *types.Type, span source.Span) {
 	}
 }
 
-// recursion reports a call by which a function comes to call itself, once for
-// each cycle.
+// recursion reports a call that makes a function recursive, once for each
+// cycle.
 func (c *checker) recursion(f *fnState, e *ast.Call) {
 	if !c.final || c.fn.loop {
 		return
@@ -294,8 +294,8 @@ func (c *checker) recursion(f *fnState, e *ast.Call) {
 	c.errorHint(e.Span(), "BPF functions cannot call themselves", "Recursive function call detected. Call chain: %s", strings.Join(names, " > "))
 }
 
-// chain returns how f comes to call to: the functions from f on, the last is
-// to. It is nil if f does not.
+// chain returns the functions on a path of calls from f to to, both included.
+// It returns nil if f does not call to.
 func (f *fnState) chain(to *fnState, seen map[*fnState]bool) []*fnState {
 	if f == to {
 		return []*fnState{f}

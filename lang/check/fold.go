@@ -14,7 +14,7 @@ func (c *checker) foldUnary(e *ast.Unary, t *types.Type, l *builtins.Lit) (*type
 	switch {
 	case l.IsStr:
 		if e.Op == "!" {
-			return nil, false // strings are no conditions here
+			return nil, false // strings are not conditions here
 		}
 	case e.Op == "!":
 		return c.literal(e, boolLit(l.Int == 0)), true
@@ -48,7 +48,7 @@ func (c *checker) foldUnary(e *ast.Unary, t *types.Type, l *builtins.Lit) (*type
 	return nil, false
 }
 
-// wide returns a literal's value without a limit.
+// wide returns the value of a literal as an integer without limits.
 func wide(l *builtins.Lit) *big.Int {
 	if l.Unsigned {
 		return new(big.Int).SetUint64(uint64(l.Int))
@@ -56,7 +56,8 @@ func wide(l *builtins.Lit) *big.Int {
 	return big.NewInt(l.Int)
 }
 
-// narrow returns a literal of value n, which fits an int64 or a uint64.
+// narrow returns a literal with the value n, which must fit in an int64 or a
+// uint64.
 func narrow(n *big.Int) *builtins.Lit {
 	if n.IsInt64() {
 		return &builtins.Lit{Int: n.Int64()}
@@ -64,8 +65,8 @@ func narrow(n *big.Int) *builtins.Lit {
 	return &builtins.Lit{Int: int64(n.Uint64()), Unsigned: true}
 }
 
-// foldBinary computes an operator on two literals; done is false where that is
-// not possible, or where the operand that is known does not decide the result.
+// foldBinary computes an operator on two literals. done is false if that is not
+// possible, or if only one operand is known and it does not decide the result.
 func (c *checker) foldBinary(e *ast.Binary, x, y *types.Type) (t *types.Type, done bool) {
 	a, b := c.info.Lits[e.X], c.info.Lits[e.Y]
 	if a == nil || b == nil {
@@ -103,15 +104,15 @@ func (c *checker) foldLogic(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit)
 	if e.Op != "&&" && e.Op != "||" || a == nil || a.IsStr || !c.conditional(y, e.Y) || y.Kind == types.String {
 		return nil, false
 	}
-	// What stands on the right is not evaluated then.
+	// In this case the right operand is not evaluated.
 	if truth(a) == (e.Op == "||") {
 		return c.literal(e, boolLit(e.Op == "||")), true
 	}
 	return nil, false
 }
 
-// foldTyped computes an operator on known values with written types, which
-// wrap around like the machine's. Division by zero is left to run time.
+// foldTyped computes an operator on known values of written types, which wrap
+// around as at run time. Division by zero is left to run time.
 func (c *checker) foldTyped(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit) (*types.Type, bool) {
 	operand, result := c.operator(e.Op, e.Span(), e.X, e.Y, x, y)
 	if operand == nil || invalid(result) {
@@ -162,7 +163,7 @@ func compares(op string, order int) bool {
 	return order >= 0
 }
 
-// compute returns p op q without a limit, or nil where it has no value. Shift
+// compute returns p op q without limits, or nil if it has no value. Shift
 // counts are from 0 to 63.
 func compute(op string, p, q *big.Int) *big.Int {
 	r := new(big.Int)
@@ -199,9 +200,8 @@ func compute(op string, p, q *big.Int) *big.Int {
 	return nil
 }
 
-// fold returns a op b for literals, or nil where the result (or, for values one
-// of which is negative and the other beyond int64, the pair) has no 64-bit
-// type.
+// fold returns a op b for literals. It returns nil if the result has no 64-bit
+// type, or if one operand is negative and the other does not fit in an int64.
 func fold(op string, a, b *builtins.Lit) *builtins.Lit {
 	p, q := wide(a), wide(b)
 	switch op {
@@ -218,8 +218,8 @@ func fold(op string, a, b *builtins.Lit) *builtins.Lit {
 	return narrow(r)
 }
 
-// foldStrings computes an operator where a string literal is involved. Adding
-// a number drops that many bytes from the front.
+// foldStrings computes an operator if one of its operands is a string literal.
+// Adding a number drops that many bytes from the front.
 func (c *checker) foldStrings(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit) (*types.Type, bool) {
 	if a.IsStr && b.IsStr {
 		switch e.Op {

@@ -8,8 +8,8 @@ import (
 	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
-// FuzzCheck: whatever parses is checked without a panic, and says the same
-// twice.
+// FuzzCheck checks every script that parses. It must not panic, and two runs
+// must give the same diagnostics.
 func FuzzCheck(f *testing.F) {
 	for _, text := range corpus.Sources() {
 		f.Add(text)
@@ -21,7 +21,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "#") || len(text) > 4096 {
-			return // headers of this machine are another test's business
+			return // another test reads the headers of this machine
 		}
 		p, diags := checkText("fuzz", text)
 		if p == nil && !diags.HasErrors() {

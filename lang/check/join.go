@@ -7,8 +7,9 @@ import (
 )
 
 // join returns the smallest type that holds the values of both a and b, or
-// false if there is none. Invalid (unknown yet, or wrong and reported) joins to
-// the other. Where spaces differ, a's counts.
+// false if there is none. An invalid type (still unknown, or already reported)
+// joins with any type to that type. If the address spaces differ, the result
+// has that of a.
 func join(a, b *types.Type) (*types.Type, bool) {
 	if a == nil || a.Kind == types.Invalid {
 		return b, true
@@ -38,7 +39,7 @@ func join(a, b *types.Type) (*types.Type, bool) {
 		if types.Equal(a.Elem, b.Elem) {
 			return a, true
 		}
-		if isNumber(a.Elem) && isNumber(b.Elem) { // it points to the larger of both
+		if isNumber(a.Elem) && isNumber(b.Elem) { // the target is the larger of both
 			if b.Elem.Size > a.Elem.Size {
 				return types.NewPointer(b.Elem, a.Space), true
 			}
@@ -53,7 +54,7 @@ func join(a, b *types.Type) (*types.Type, bool) {
 	case types.Tuple, types.Record:
 		return joinFields(a, b)
 	case types.Agg:
-		// Once a signed integer is aggregated, all are.
+		// If one aggregation is signed, the result is signed.
 		if (a.Name == b.Name || a.Twin != "" && a.Twin == b.Name) && sameParams(a, b) {
 			if b.Signed && !a.Signed {
 				return b, true
@@ -81,8 +82,8 @@ func join(a, b *types.Type) (*types.Type, bool) {
 	return nil, false
 }
 
-// kept returns the type of something of type old that is given a value of type
-// t, and whether that is another one.
+// kept returns the type of a variable or map of type old after a value of type
+// t is stored in it. changed reports whether that is another type.
 func kept(old, t *types.Type) (j *types.Type, changed, ok bool) {
 	if j, ok = join(old, t); !ok {
 		return nil, false, false
@@ -91,8 +92,8 @@ func kept(old, t *types.Type) (j *types.Type, changed, ok bool) {
 	return l, l != j || !same(j, old), true
 }
 
-// joinFields joins tuples by position and records by name; the order of a's
-// names stays.
+// joinFields joins tuples by position and records by name. The result has the
+// order of a's names.
 func joinFields(a, b *types.Type) (*types.Type, bool) {
 	if len(a.Fields) != len(b.Fields) {
 		return nil, false
@@ -136,16 +137,16 @@ func sameParams(a, b *types.Type) bool {
 	return true
 }
 
-// declaredOnly reports a type of which a script gave only the name, as in
-// let $t : timestamp; what is assigned says the rest.
+// declaredOnly reports whether t is a type of which the script gave only the
+// name, as in let $t : timestamp. An assignment completes it.
 func declaredOnly(t *types.Type) bool { return len(t.Params) == 0 && t.Size == 8 }
 
 func isNumber(t *types.Type) bool { return t.Kind == types.Int || t.Kind == types.Enum }
 
 func invalid(t *types.Type) bool { return t == nil || t.Kind == types.Invalid }
 
-// same reports whether joining has nothing left to change: Equal, and literals
-// as free as before.
+// same reports whether a and b are equal, and their literal types equally free.
+// Joining then changes nothing.
 func same(a, b *types.Type) bool {
 	if a == b {
 		return true
@@ -161,8 +162,8 @@ func same(a, b *types.Type) bool {
 	return true
 }
 
-// stored returns the type of a copy of a value: its bytes lie in the program's
-// own memory. A pointer still points where it did.
+// stored returns the type of a copy of a value in the program's own memory. The
+// target of a pointer stays where it is.
 func stored(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Struct, types.Array:
@@ -175,9 +176,9 @@ func stored(t *types.Type) *types.Type {
 	return t
 }
 
-// loseInts reports integers of from that to does not hold: where a conversion
-// between the (joinable) types may change a value. Above the range of an int64 is
-// what no clock, size or count reaches: that a uint64 becomes one changes nothing.
+// loseInts reports whether a conversion between two joinable types can change
+// an integer, and returns the two integer types. It ignores conversions from
+// uint64 to int64, since no clock, size or count exceeds the range of an int64.
 func loseInts(to, from *types.Type) (*types.Type, *types.Type, bool) {
 	if isNumber(to) && isNumber(from) {
 		return to, from, !holds(to, from) && !(to.Signed && to.Size == 8)
@@ -201,13 +202,12 @@ func loseInts(to, from *types.Type) (*types.Type, *types.Type, bool) {
 	return nil, nil, false
 }
 
-// unknown is the type of an expression that depends on something whose type
-// has not been found yet. Unlike TInvalid, it does not mean that an error has
-// been reported.
+// unknown is the type of an expression that depends on a type that has not been
+// found yet. Unlike TInvalid, it does not mean that an error has been reported.
 var unknown = &types.Type{Kind: types.Invalid}
 
-// spoiled returns the type of an expression with a part that has none, or nil
-// if all parts have one.
+// spoiled returns the type of an expression with a part that has no type, or
+// nil if all parts have one.
 func spoiled(parts ...*types.Type) *types.Type {
 	var bad *types.Type
 	for _, t := range parts {
@@ -221,8 +221,8 @@ func spoiled(parts ...*types.Type) *types.Type {
 	return bad
 }
 
-// named are two types as a message about their difference shows them: with
-// their parameters where they look alike without.
+// named returns the names of two types for a message about their difference. If
+// the names are equal, it adds the parameters of the types.
 func (c *checker) named(a, b *types.Type) (string, string) {
 	s, t := plain(a).String(), plain(b).String()
 	if s == t {

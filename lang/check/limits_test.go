@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestChains: maps that take their types from each other settle whichever way
-// the chain runs.
+// TestChains checks that maps which take their types from each other settle, in
+// whatever order they are assigned.
 func TestChains(t *testing.T) {
 	const n = 300
 	var down, up strings.Builder
@@ -38,14 +38,14 @@ func TestChains(t *testing.T) {
 	if p == nil {
 		t.Fatal(diags.Err())
 	}
-	// One that no order of walking settles soon is refused, not looped over.
+	// A chain that settles slowly in either order is refused.
 	p, diags = checkText("test", "begin { "+down.String()+fmt.Sprintf("@a%d = comm; }", n))
 	if p != nil || !strings.Contains(diags.Err().Error(), "have not settled") {
 		t.Errorf("got %v", diags.Err())
 	}
 }
 
-// TestWide: tuples, records and keys have a limit.
+// TestWide checks the limits of tuples, records and keys.
 func TestWide(t *testing.T) {
 	many := strings.Repeat("1, ", 2000) + "1"
 	var fields strings.Builder
@@ -63,8 +63,8 @@ func TestWide(t *testing.T) {
 	}
 }
 
-// TestUnknownNames: as many as one likes, each with its error, without each
-// being compared with all that is known.
+// TestUnknownNames checks that each of many unknown names gets an error, and
+// that not all of them are compared with every known name.
 func TestUnknownNames(t *testing.T) {
 	var script strings.Builder
 	script.WriteString("begin {")
@@ -78,7 +78,8 @@ func TestUnknownNames(t *testing.T) {
 	}
 }
 
-// TestDeep: what the parser lets through nests no deeper than checking can go.
+// TestDeep checks that everything the parser accepts can be checked without
+// running out of stack.
 func TestDeep(t *testing.T) {
 	for _, script := range []string{
 		"begin { $x = 1" + strings.Repeat(" + pid", 1500) + "; }",

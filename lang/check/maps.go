@@ -10,7 +10,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// mapState is what is known of a map. What other parts read is in info.
+// mapState is the state of a map that only the checker needs. The part that
+// other packages read is in info.
 type mapState struct {
 	info   *builtins.MapInfo
 	decl   *ast.MapDecl
@@ -19,12 +20,12 @@ type mapState struct {
 	wrong  bool // something without a type was assigned: reported there
 }
 
-// mapTypes are the kinds of map a script can declare, and those of them that
-// keep a value for each CPU, as aggregations need.
+// mapTypes holds the kinds of map that a script can declare. The value tells
+// whether the map has a value for each CPU, which aggregations need.
 var mapTypes = map[string]bool{"hash": false, "lruhash": false, "percpuhash": true, "percpulruhash": true}
 
-// maxEntries bounds what a map declaration may ask for: the kernel counts
-// entries in 32 bits.
+// maxEntries bounds the number of entries in a map declaration: the kernel
+// counts entries in 32 bits.
 const maxEntries = 1<<31 - 1
 
 func (c *checker) declareMaps(p *ast.Program) {
@@ -68,7 +69,8 @@ func (c *checker) declareMaps(p *ast.Program) {
 	}
 }
 
-// mapNamed finds a map, or makes one that is not known yet. span is where.
+// mapNamed returns the map with that name and creates it if it is new. span is
+// the place of its use.
 func (c *checker) mapNamed(name string, span source.Span) *mapState {
 	m := c.maps[name]
 	if m == nil {
@@ -89,8 +91,8 @@ func (c *checker) useMap(n *ast.Map) *mapState {
 	return m
 }
 
-// setKeyed notes that a use of m has or lacks a key, and reports one that
-// differs from the uses before it.
+// setKeyed notes whether a use of m has a key, and reports a use that differs
+// from earlier ones.
 func (c *checker) setKeyed(m *mapState, keyed bool, span source.Span) bool {
 	if !m.keyed {
 		m.keyed, m.info.Keyed = true, keyed
@@ -106,7 +108,7 @@ func (c *checker) setKeyed(m *mapState, keyed bool, span source.Span) bool {
 	return keyed == m.info.Keyed
 }
 
-// key joins the key of a use into m. span is the use.
+// key joins the key of a use into m. span is the place of the use.
 func (c *checker) key(m *mapState, args []ast.Expr, span source.Span) bool {
 	if c.tooMany(len(args), span, "A key") {
 		return false
@@ -127,7 +129,8 @@ func (c *checker) key(m *mapState, args []ast.Expr, span source.Span) bool {
 	return c.joinKey(m, t, span, args)
 }
 
-// joinKey joins the type of a key into m; args are its parts, if they are at hand.
+// joinKey joins the type of a key into m. args are the parts of the key if they
+// are known, or nil.
 func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []ast.Expr) bool {
 	if bad := unfitKey(t); bad != nil {
 		c.errorf(span, "Value '%s' cannot be used as a map key.", bad)
@@ -155,7 +158,8 @@ func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []a
 	return true
 }
 
-// unfitKey returns the part of a key's type that cannot be one, or nil.
+// unfitKey returns the part of a key's type that is not allowed in a key, or
+// nil.
 func unfitKey(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Void, types.Agg:
@@ -174,7 +178,7 @@ func unfitKey(t *types.Type) *types.Type {
 	return nil
 }
 
-// storedDeep is stored for the parts of tuples too.
+// storedDeep is like stored, but also converts the parts of tuples.
 func storedDeep(t *types.Type) *types.Type {
 	if t.Kind != types.Tuple && t.Kind != types.Record {
 		return stored(t)
@@ -217,8 +221,8 @@ func (c *checker) joinValue(m *mapState, t *types.Type, lit ast.Expr, at, value 
 	c.warnLoss(j, t, lit, value)
 }
 
-// element resolves @m or @m[key] in an expression or as a target; its result
-// is the map and false if the use is wrong.
+// element resolves @m or @m[key] in an expression or as a target. It returns
+// the map, and false if the use is wrong.
 func (c *checker) element(e ast.Expr) (*mapState, bool) {
 	switch e := e.(type) {
 	case *ast.Map:
@@ -253,7 +257,7 @@ func (c *checker) readElement(e ast.Expr) *types.Type {
 	return c.elementValue(m)
 }
 
-// elementValue returns the type of what is read from m.
+// elementValue returns the type of a value read from m.
 func (c *checker) elementValue(m *mapState) *types.Type {
 	m.info.Read = true
 	if !invalid(m.info.Value) {
@@ -270,8 +274,8 @@ func (c *checker) elementValue(m *mapState) *types.Type {
 	return unknown
 }
 
-// giveDefaults says that a map which is read but never given a value holds
-// integers, and reports whether there is one.
+// giveDefaults gives the type of an integer to maps that are read but never
+// assigned. It reports whether there were any.
 func (c *checker) giveDefaults() bool {
 	for _, m := range c.order {
 		if m.info.Read && invalid(m.info.Value) && !m.wrong {
@@ -281,7 +285,7 @@ func (c *checker) giveDefaults() bool {
 	return false
 }
 
-// checkStorage holds a declared map against what is stored in it.
+// checkStorage compares the declaration of a map with the values stored in it.
 func (c *checker) checkStorage(m *mapState, span source.Span) {
 	if m.info.Decl == "" || m.info.Value == nil {
 		return

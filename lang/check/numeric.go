@@ -6,11 +6,11 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// literalType returns the type of the literal n, or of the uint64 n where
-// unsigned is set (n then is beyond the signed range). A literal that is not
-// negative has no sign of its own: it is int8…int64 by itself, but beside an
-// unsigned value it is unsigned. That freedom stays with it in a tuple or a
-// variable, until something with a sign is joined to it.
+// literalType returns the type of the literal n. If unsigned is set, n holds
+// the bits of a uint64 above the signed range. A literal that is not negative
+// is of type int8 to int64 by itself, but takes the sign of the operand it is
+// combined with. It keeps that freedom in a tuple or a variable until it is
+// joined with a type that has a sign.
 func literalType(n int64, unsigned bool) *types.Type {
 	if unsigned && n < 0 {
 		return litType(8, false, types.OwnSign)
@@ -34,13 +34,15 @@ func litType(size int, signed bool, lit types.Literal) *types.Type {
 	return &types.Type{Kind: types.Int, Size: size, Signed: signed, Lit: lit}
 }
 
-// free reports whether t is the type of a literal without a sign of its own.
+// free reports whether t is the type of a literal that has no sign of its own.
 func free(t *types.Type) bool { return t != nil && t.Lit == types.FreeSign }
 
-// isLiteralType reports whether t came from a literal (or several, folded).
+// isLiteralType reports whether t is the type of a literal or of several folded
+// literals.
 func isLiteralType(t *types.Type) bool { return t != nil && t.Lit != types.NoLiteral }
 
-// plain returns t without its being a literal's.
+// plain returns t as an ordinary integer type if it is the type of a literal,
+// and t itself otherwise.
 func plain(t *types.Type) *types.Type {
 	if isLiteralType(t) {
 		return types.NewInt(t.Size, t.Signed)
@@ -48,8 +50,8 @@ func plain(t *types.Type) *types.Type {
 	return t
 }
 
-// asInt returns the integer type that an integer, enum or boolean is computed
-// as.
+// asInt returns the integer type in which an integer, enum or boolean is
+// computed.
 func asInt(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Enum:
@@ -60,8 +62,8 @@ func asInt(t *types.Type) *types.Type {
 	return t
 }
 
-// joinInts returns the smallest integer type that holds the values of both;
-// int64 where there is none (int64 and uint64).
+// joinInts returns the smallest integer type that holds the values of both. For
+// int64 and uint64 there is none, and it returns int64.
 func joinInts(a, b *types.Type) *types.Type {
 	a, b = asInt(a), asInt(b)
 	if a.Signed == b.Signed {
@@ -113,7 +115,8 @@ func holds(to, from *types.Type) bool {
 	return free(from) && to.Size >= from.Size
 }
 
-// fits reports whether the integer n (a uint64 where unsigned) is a value of t.
+// fits reports whether the integer n is a value of t. If unsigned is set, n
+// holds the bits of a uint64.
 func fits(t *types.Type, n int64, unsigned bool) bool {
 	t = asInt(t)
 	bits := uint(t.Size * 8)
@@ -126,7 +129,7 @@ func fits(t *types.Type, n int64, unsigned bool) bool {
 	return n >= 0 && (bits == 64 || n < 1<<bits)
 }
 
-// truncate returns n as a value of t, wrapped around as a cast does.
+// truncate returns n converted to t, wrapped around as by a cast.
 func truncate(t *types.Type, n int64) (int64, bool) {
 	t = asInt(t)
 	shift := uint(64 - t.Size*8)

@@ -38,8 +38,8 @@ func (c *checker) unary(e *ast.Unary) *types.Type {
 	return types.TInvalid
 }
 
-// increment checks ++ and --, which make what they are applied to 64 bits wide
-// unless its type is written.
+// increment checks ++ and --. They make the operand 64 bits wide unless its
+// type is written in the script.
 func (c *checker) increment(e *ast.Unary) *types.Type {
 	var old *types.Type
 	var v *Var
@@ -165,8 +165,8 @@ func (c *checker) binary(e *ast.Binary) *types.Type {
 	return t
 }
 
-// operator returns the type rule of x op y: the type both operands are
-// converted to (nil if they stay as they are) and the type of the result.
+// operator returns the type to which both operands of x op y are converted, or
+// nil if they are not converted, and the type of the result.
 func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) (operand, result *types.Type) {
 	if bad := spoiled(x, y); bad != nil {
 		return nil, bad
@@ -195,7 +195,7 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 	return nil, c.unfit(op, span, xe, ye, x, y)
 }
 
-// unfit reports operands that op does not take.
+// unfit reports operands that op does not accept.
 func (c *checker) unfit(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) *types.Type {
 	d := source.Diag{Span: span, Hint: onlyMember(x, y)}
 	switch {
@@ -216,8 +216,8 @@ func (c *checker) unfit(op string, span source.Span, xe, ye ast.Expr, x, y *type
 	return types.TInvalid
 }
 
-// holdsOther reports an update of a variable or map that gives it a value of
-// another type than it has.
+// holdsOther reports an update that gives a variable or map a value of another
+// type.
 func (c *checker) holdsOther(span source.Span, target ast.Expr, t, old *types.Type) {
 	switch x := target.(type) {
 	case *ast.Var:
@@ -241,14 +241,14 @@ func (c *checker) moved(p *types.Type, span source.Span) *types.Type {
 		return types.TInvalid
 	}
 	if p.Space == types.BTF {
-		// The verifier gives up what it knows about such a pointer.
+		// The verifier no longer knows the type of such a pointer.
 		return types.NewPointer(p.Elem.InSpace(types.Kernel), types.Kernel)
 	}
 	return p
 }
 
-// fixed reports a pointer that arithmetic cannot be done on, and says so: the
-// program's context.
+// fixed reports arithmetic on a pointer that does not allow it, the program's
+// context, and returns true for such a pointer.
 func (c *checker) fixed(p *types.Type, span source.Span) bool {
 	if p.Space == types.Ctx {
 		c.errorf(span, "A pointer to the program's context cannot be moved")
@@ -256,7 +256,7 @@ func (c *checker) fixed(p *types.Type, span source.Span) bool {
 	return p.Space == types.Ctx
 }
 
-// arithmetic returns the type that op computes in: 64 bits; signed where an
+// arithmetic returns the 64-bit type in which op computes. It is signed if an
 // operand is signed, and for every subtraction.
 func arithmetic(op string, x, y *types.Type) *types.Type {
 	if op == "-" {
@@ -308,7 +308,7 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 	return nil, c.unfit(op, span, xe, ye, x, y)
 }
 
-// incomparable returns a part of t that == has no meaning for, or nil.
+// incomparable returns a part of t that cannot be compared with ==, or nil.
 func incomparable(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Array:
@@ -327,7 +327,8 @@ func incomparable(t *types.Type) *types.Type {
 	return nil
 }
 
-// conditionType reports a type that is neither true nor false.
+// conditionType reports an error if t is not the type of a condition. It
+// returns true if it is.
 func (c *checker) conditionType(t *types.Type, e ast.Expr, span source.Span) bool {
 	if c.conditional(t, e) {
 		return true
@@ -336,7 +337,7 @@ func (c *checker) conditionType(t *types.Type, e ast.Expr, span source.Span) boo
 	return false
 }
 
-// conditional reports whether it can be asked if e is true.
+// conditional reports whether e can be a condition.
 func (c *checker) conditional(t *types.Type, e ast.Expr) bool {
 	switch t.Kind {
 	case types.Int, types.Enum, types.Bool, types.Pointer:
@@ -347,8 +348,8 @@ func (c *checker) conditional(t *types.Type, e ast.Expr) bool {
 	return false
 }
 
-// onlyMember returns the hint about operands of which one is a struct that
-// stands for its only member, as newer kernels have where older ones have an
+// onlyMember returns a hint if one of the operands is a struct with a single
+// integer member. Newer kernels have such structs where older ones have an
 // integer.
 func onlyMember(operands ...*types.Type) string {
 	for _, t := range operands {

@@ -74,7 +74,8 @@ func spanOf(points []*ast.AttachPoint) source.Span {
 	return points[0].Span().To(points[len(points)-1].Span())
 }
 
-// missing says that there is nothing to attach to, as missing_probes wants it.
+// missing reports that there is nothing to attach to, with the severity that
+// the setting missing_probes chooses.
 func (c *checker) missing(span source.Span, hint, format string, args ...any) {
 	switch c.cfg.MissingProbes {
 	case "ignore":
@@ -88,9 +89,9 @@ func (c *checker) missing(span source.Span, hint, format string, args ...any) {
 	}
 }
 
-// attachPoint resolves one attach point to the points it matches. ok is false
-// where something has been said about it. only says that it is the only one of
-// its block.
+// attachPoint resolves an attach point to the points it matches. ok is false if
+// it was reported as an error or warning. only tells that the block has no
+// other attach point.
 func (c *checker) attachPoint(ap *ast.AttachPoint, only bool) (points []*probes.Point, ok bool) {
 	parts := c.substitute(ap.Parts)
 	provider := parts[0]
@@ -132,7 +133,7 @@ func (c *checker) attachPoint(ap *ast.AttachPoint, only bool) (points []*probes.
 	return points, true
 }
 
-// filter drops the points that are not wanted.
+// filter removes the points that the probe filter rejects.
 func (c *checker) filter(points []*probes.Point) []*probes.Point {
 	if c.env.Filter == nil {
 		return points
@@ -140,7 +141,7 @@ func (c *checker) filter(points []*probes.Point) []*probes.Point {
 	return slices.DeleteFunc(points, func(pt *probes.Point) bool { return !pt.Kind.Outermost && !c.env.Filter(pt.Name) })
 }
 
-// pointError reports an attach point that is wrong, or that is not there.
+// pointError reports an attach point that is wrong or does not exist.
 func (c *checker) pointError(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kind, err error) {
 	if errors.Is(err, probes.ErrNotFound) {
 		c.missing(ap.Span(), c.suggest(pt, kind), "%s", sentence(err))
@@ -149,7 +150,7 @@ func (c *checker) pointError(ap *ast.AttachPoint, pt *probes.Point, kind *probes
 	c.diags.Errorf(ap.Span(), "%s", sentence(err))
 }
 
-// sentence returns an error's text as a diagnostic.
+// sentence returns the text of an error for a diagnostic.
 func sentence(err error) string { return err.Error() }
 
 func (c *checker) suggest(pt *probes.Point, kind *probes.Kind) string {
@@ -162,8 +163,9 @@ func (c *checker) suggest(pt *probes.Point, kind *probes.Kind) string {
 	return ""
 }
 
-// anyProvider expands a wildcard in the provider: every kind that it matches
-// and that the rest makes sense for.
+// anyProvider expands an attach point with a wildcard in its provider. It tries
+// every kind that matches, and skips those that the rest of the attach point
+// makes no sense for.
 func (c *checker) anyProvider(ap *ast.AttachPoint, parts []string) ([]*probes.Point, bool) {
 	var points []*probes.Point
 	for _, kind := range probes.Matching(parts[0]) {
@@ -184,7 +186,8 @@ func (c *checker) anyProvider(ap *ast.AttachPoint, parts []string) ([]*probes.Po
 	return points, true
 }
 
-// markMatched notes that points are some of several that a pattern matches.
+// markMatched notes in each point whether it is one of several that a pattern
+// matches.
 func markMatched(points []*probes.Point, wild bool) {
 	for _, pt := range points {
 		pt.Matched = wild && len(points) > 1
@@ -204,7 +207,7 @@ func providerNames() []string {
 }
 
 // substitute puts positional parameters into the parts of an attach point. A
-// parameter may bring several parts.
+// parameter that contains colons gives several parts.
 func (c *checker) substitute(parts []string) []string {
 	if !slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(s, "$") }) {
 		return parts
@@ -251,8 +254,8 @@ func (c *checker) substituteText(s string) (string, bool) {
 	return b.String(), changed
 }
 
-// group makes units of the points of a block: those whose contexts are alike
-// as far as a program knows that reads no arguments share one.
+// group makes units of the points of a block. Points share a unit if their
+// contexts are the same to a program that reads no arguments.
 func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit {
 	var units []*unit
 	byShape := map[string]*unit{}
@@ -285,16 +288,16 @@ func (c *checker) group(d *ast.Probe, block int, points []*probes.Point) []*unit
 	return units
 }
 
-// pointless returns a block whose attach points are wrong: only what is wrong
-// with it whatever it is attached to will be said.
+// pointless returns a unit for a block with wrong attach points. Only errors
+// that do not depend on the attach point are reported in it.
 func (c *checker) pointless(d *ast.Probe, block int) *unit {
 	u := &unit{decl: d, block: block, prog: &Prog{Span: d.Span()}}
 	c.fill(u)
 	return u
 }
 
-// newUnit returns a block compiled for pt, and for others of its kind that are
-// added.
+// newUnit returns a block compiled for pt. Other points of the same kind can be
+// added to it.
 func (c *checker) newUnit(d *ast.Probe, block int, pt *probes.Point, ctx *probes.Context) *unit {
 	u := &unit{decl: d, block: block}
 	u.prog = &Prog{Name: c.progName(pt), Point: pt, Ctx: ctx, Span: d.Span()}
@@ -316,8 +319,8 @@ func (u *unit) add(pt *probes.Point, ctx *probes.Context) {
 	}
 }
 
-// split divides units that turned out to need a program for each shape, or for
-// each point, and reports whether there was one.
+// split divides the units that turned out to need a program for each shape or
+// each point. It reports whether there were any.
 func (c *checker) split() bool {
 	var units []*unit
 	changed := false
@@ -350,8 +353,8 @@ func (c *checker) split() bool {
 	return changed
 }
 
-// progName returns a name for a program that the kernel accepts, without its
-// number.
+// progName returns a name for a program that the kernel accepts. The caller
+// adds a number.
 func (c *checker) progName(pt *probes.Point) string {
 	var b strings.Builder
 	b.WriteString(pt.Kind.Name)
@@ -371,5 +374,5 @@ func (c *checker) progName(pt *probes.Point) string {
 	return string(name)
 }
 
-// maxProgName bounds the readable part of a program's name.
+// maxProgName bounds the readable part of a program's name, in bytes.
 const maxProgName = 64

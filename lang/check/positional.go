@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/parse"
 )
 
-// positional returns the value of $N: a number where it reads as one, else a
-// string; 0, with a warning, where it was not given.
+// positional returns the value of $N: a number if the text is one, otherwise a
+// string. If the parameter was not given, it is 0, with a warning.
 func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 	if e.N == 0 {
 		return &builtins.Lit{Int: int64(len(c.sess.Params))}
@@ -26,7 +26,8 @@ func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 	return &builtins.Lit{Str: text, IsStr: true}
 }
 
-// paramText returns a positional parameter where its text is wanted.
+// paramText returns the text of a positional parameter that is used as a
+// string.
 func (c *checker) paramText(e *ast.Positional) *builtins.Lit {
 	l := &builtins.Lit{IsStr: true}
 	switch {
@@ -41,7 +42,7 @@ func (c *checker) paramText(e *ast.Positional) *builtins.Lit {
 // Number implements builtins.Checker.
 func (c *checker) Number(text string) (*builtins.Lit, bool) { return parseParam(text) }
 
-// parseParam reads a number as a positional parameter gives it.
+// parseParam parses a number in the form of a positional parameter.
 func parseParam(text string) (*builtins.Lit, bool) {
 	neg := strings.HasPrefix(text, "-")
 	n, ok := parse.Number(strings.TrimPrefix(text, "-"))

@@ -28,10 +28,10 @@ type Program struct {
 	Progs      []*Prog
 	Maps       []*builtins.MapInfo // in order of first use
 	Info       *Info
-	Options    []object.Option // what getopt() calls declare, for --help
+	Options    []object.Option // declared by calls of getopt(), for --help
 }
 
-// Prog is one BPF program to be.
+// Prog is one BPF program, not yet compiled.
 type Prog struct {
 	Name   string          // unique, fit for the kernel: tracepoint_sys_enter_read_1
 	Points []*probes.Point // it is attached to each of them
@@ -43,7 +43,7 @@ type Prog struct {
 	Span   source.Span
 }
 
-// Func is a script function fn as part of one program.
+// Func is a script function as part of one program.
 type Func struct {
 	Name   string
 	Params []*Var
@@ -52,12 +52,13 @@ type Func struct {
 	Span   source.Span
 }
 
-// Info is what is known about nodes.
+// Info holds the results of checking, in tables keyed by node.
 type Info struct {
-	// Types has every expression. Expressions of statements have TVoid.
+	// Types has the type of every expression. An expression without a value has
+	// TVoid.
 	Types map[ast.Expr]*types.Type
-	// Lits has every expression whose value is known when compiling; nothing
-	// needs to be emitted for them but the constant.
+	// Lits has the value of every expression that is known at compile time. The
+	// compiler emits only the constant for it.
 	Lits map[ast.Expr]*builtins.Lit
 	// Calls has every *ast.Call and *ast.Ident that is a builtin.
 	Calls map[ast.Expr]*builtins.Call
@@ -67,23 +68,23 @@ type Info struct {
 	Vars map[*ast.Var]*Var
 	// Maps has every use of a map.
 	Maps map[*ast.Map]*builtins.MapInfo
-	// Fields has every member access: the member, its offset counted from the
-	// object (behind the pointer, where X is one).
+	// Fields has the member of every member access. Its offset counts from the
+	// start of the object; if X is a pointer, from the address in it.
 	Fields map[*ast.Field]types.Field
 	// Written is the resolved type of every written type.
 	Written map[*ast.Type]*types.Type
-	// Operands has, for every operator on integers, pointers, strings or tuples,
-	// the type both operands are converted to before it is applied: with
-	// comparisons it is not the type of the result. Logical operators and
-	// pointer arithmetic have none.
+	// Operands has the type to which both operands of an operator on integers,
+	// pointers, strings or tuples are converted. For comparisons it differs
+	// from the type of the result. Logical operators and pointer arithmetic
+	// have no entry.
 	Operands map[*ast.Binary]*types.Type
-	// Compound is the same for compound assignments (target op= value); nil
-	// where a pointer is moved.
+	// Compound has the same type for compound assignments (target op= value).
+	// It is nil if a pointer is moved.
 	Compound map[*ast.Assign]*types.Type
 }
 
-// Var is a scratch variable (or a fn parameter). Its type is final once
-// checking is done: integers as wide, strings as long as any assignment needs.
+// Var is a scratch variable or a parameter of a function. Its type is final
+// after checking: integers and strings are large enough for every assignment.
 type Var struct {
 	Name      string
 	Type      *types.Type
@@ -93,16 +94,16 @@ type Var struct {
 	Depth     int         // for bodies around its declaration
 
 	node         *ast.Var    // declares it
-	how          declared    // by what
-	fixed        *types.Type // written type; nil if it follows from the assignments
-	given        *types.Type // parameter that is a pointer: the first argument's type
-	assigned     bool        // before the place being checked, in this pass
+	how          declared    // how it is declared
+	fixed        *types.Type // written type; nil if the assignments determine it
+	given        *types.Type // for a pointer parameter: type of the first argument
+	assigned     bool        // has a value at the place being checked, in this pass
 	everAssigned bool
 	wrong        bool // something without a type was assigned: reported there
 }
 
-// VarOf, TypeOf, LitOf are the tables' readers.
+// TypeOf returns the type of e, or nil.
 func (in *Info) TypeOf(e ast.Expr) *types.Type { return in.Types[e] }
 
-// LitOf returns the compile-time value of e, or nil.
+// LitOf returns the value of e if it is known at compile time, or nil.
 func (in *Info) LitOf(e ast.Expr) *builtins.Lit { return in.Lits[e] }

@@ -12,7 +12,7 @@ func (c *checker) push() { c.scopes = append(c.scopes, map[string]*Var{}) }
 func (c *checker) pop() {
 	n := len(c.scopes) - 1
 	for name, v := range c.scopes[n] {
-		if c.final && c.closed != nil && name == v.Name { // not a macro's own
+		if c.final && c.closed != nil && name == v.Name { // not a variable of a macro
 			c.closed[name] = v
 		}
 		if v.how == byLet && !v.everAssigned && !v.wrong && !v.AddrTaken {
@@ -43,8 +43,8 @@ func (c *checker) depth() int {
 	return n
 }
 
-// declare makes n a new variable of the innermost scope. Its Var is the same
-// in every pass, so that what is known of its type stays.
+// declare makes n a new variable of the innermost scope. It uses the same Var
+// in every pass, so that the type found so far is kept.
 func (c *checker) declare(n *ast.Var, span source.Span, how declared) *Var {
 	v := c.info.Vars[n]
 	if v == nil || v.node != n {
@@ -66,7 +66,8 @@ func (c *checker) use(n *ast.Var, v *Var) {
 	}
 }
 
-// declared is how a variable came to be, for the error about a second time.
+// declared tells how a variable was declared, for the error about a second
+// declaration.
 type declared string
 
 const (
@@ -76,7 +77,8 @@ const (
 	byParam  declared = "parameter"
 )
 
-// mayDeclare reports a name that is taken: there is no shadowing.
+// mayDeclare reports an error if the name is already in use: variables cannot
+// be shadowed.
 func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
 	old := c.find(n.Name)
 	if old == nil {
@@ -86,7 +88,7 @@ func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
 	return false
 }
 
-// initial points at where v came to be.
+// initial returns a note with the place where v was declared.
 func (v *Var) initial() [2]source.Note {
 	if v.how == byLoop {
 		return [2]source.Note{{Span: v.Span, Msg: "This is the loop variable."}}
@@ -94,7 +96,7 @@ func (v *Var) initial() [2]source.Note {
 	return [2]source.Note{{Span: v.Span, Msg: "This is the initial " + string(v.how) + "."}}
 }
 
-// variable returns the type of a variable that is read.
+// variable returns the type of a variable in an expression.
 func (c *checker) variable(n *ast.Var) *types.Type {
 	v := c.find(n.Name)
 	if v == nil {
@@ -137,8 +139,8 @@ func (c *checker) undefined(n *ast.Var) {
 	c.errorHint(n.Span(), didYouMeanSorted("$"+ast.ShownName(n.Name), names), "Undefined or undeclared variable: $%s", ast.ShownName(n.Name))
 }
 
-// assign joins the type of a value into v. at is the assignment, value where
-// the value stands.
+// assign joins the type of a value into v. at is the assignment, and value the
+// place of the value.
 func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.Span) {
 	v.assigned = true
 	v.everAssigned = true

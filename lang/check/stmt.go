@@ -7,8 +7,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// block checks a block in a scope of its own. value says that what it ends
-// with is wanted; its type is the result, TVoid if it ends with a statement.
+// block checks a block in a new scope. If value is set, it returns the type of
+// the expression that the block ends with, and TVoid if the block ends with a
+// statement.
 func (c *checker) block(b *ast.Block, value bool) *types.Type {
 	c.push()
 	defer c.pop()
@@ -37,7 +38,7 @@ func (c *checker) block(b *ast.Block, value bool) *types.Type {
 	return t
 }
 
-// stmt checks a statement and reports whether control never gets behind it.
+// stmt checks a statement and reports whether control never continues after it.
 func (c *checker) stmt(s ast.Stmt) bool {
 	switch s := s.(type) {
 	case *ast.ExprStmt:
@@ -67,8 +68,8 @@ func (c *checker) body(b *ast.Block, l loop) {
 	c.loops = c.loops[:len(c.loops)-1]
 }
 
-// effect checks an expression that stands as a statement, at span, and reports
-// whether control never gets behind it.
+// effect checks an expression that is used as a statement at span. It reports
+// whether control never continues after it.
 func (c *checker) effect(e ast.Expr, span source.Span) bool {
 	over, discards := false, false
 	c.noted(e, func() { over, discards = c.effectOf(e) })
@@ -99,8 +100,8 @@ func (c *checker) effectOf(e ast.Expr) (over, discards bool) {
 	return call != nil && call.Def.Ends, c.warnsDiscarded(e, t)
 }
 
-// discards reports whether a ternary standing as a statement has a value in a
-// branch; if it has none its branches are statements.
+// discards reports whether a ternary that is used as a statement has a branch
+// with a value. If it has none, its branches are statements.
 func (c *checker) discards(e *ast.Ternary) bool {
 	for _, b := range []ast.Expr{e.X, e.Y} {
 		call, ok := b.(*ast.Call)
@@ -124,7 +125,7 @@ func (c *checker) warnsDiscarded(e ast.Expr, t *types.Type) bool {
 	case *ast.Comptime:
 		return false
 	case *ast.Block, *ast.If:
-		return false // what it ends with has been looked at
+		return false // its last expression has been checked
 	case *ast.Call:
 		if call := c.info.Calls[e]; call != nil {
 			return call.Def.Kind != builtins.Action && !call.Def.Acts
@@ -134,7 +135,7 @@ func (c *checker) warnsDiscarded(e ast.Expr, t *types.Type) bool {
 	return true
 }
 
-// ifStmt checks an if whose value is not wanted.
+// ifStmt checks an if that is used as a statement.
 func (c *checker) ifStmt(e *ast.If) {
 	c.info.Types[e] = types.TVoid
 	c.condition(e.Cond, source.Span{File: e.Span().File, Start: e.Span().Start, End: max(e.Then.Span().End, e.Span().Start)})
@@ -148,9 +149,9 @@ func (c *checker) ifStmt(e *ast.If) {
 	})
 }
 
-// branches checks both parts of a choice. A part that cannot be taken is checked
-// like any other: what it declares is declared, and what is wrong in it is wrong.
-// Only comptime leaves the other part without a meaning.
+// branches checks both branches of a choice. A branch that cannot be taken is
+// checked like any other: its declarations count, and its errors are reported.
+// Only a condition with comptime removes the other branch.
 func (c *checker) branches(cond ast.Expr, yes, no func()) {
 	if c.undecided(cond) {
 		return
@@ -164,8 +165,8 @@ func (c *checker) branches(cond ast.Expr, yes, no func()) {
 	}
 }
 
-// dropped returns the value of a condition that decides which part of a choice
-// the script has at all, or nil: comptime decides that.
+// dropped returns the value of a comptime condition, which removes one of the
+// branches from the script. It returns nil for any other condition.
 func (c *checker) dropped(cond ast.Expr) *builtins.Lit {
 	if _, ok := cond.(*ast.Comptime); !ok {
 		return nil
@@ -173,9 +174,10 @@ func (c *checker) dropped(cond ast.Expr) *builtins.Lit {
 	return c.info.Lits[cond]
 }
 
-// undecided reports a condition of comptime that is not known yet, because what
-// it asks about has not settled. Nothing must be learnt from a branch that may
-// turn out to be dropped.
+// undecided reports whether cond is a comptime condition that is not known yet,
+// because the types it depends on have not settled. Until it is known neither
+// branch is checked, since declarations of a branch that is dropped later must
+// not count.
 func (c *checker) undecided(cond ast.Expr) bool {
 	if _, ok := cond.(*ast.Comptime); !ok || c.defaults || c.info.Types[cond] != unknown {
 		return false
@@ -184,7 +186,7 @@ func (c *checker) undecided(cond ast.Expr) bool {
 	return true
 }
 
-// condition checks what is asked whether it is true.
+// condition checks a condition and reports a type that cannot be one.
 func (c *checker) condition(e ast.Expr, span source.Span) {
 	t := c.value(e)
 	if invalid(t) {

@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// TypeInfo returns what typeinfo() says of the type it is asked about.
+// TypeInfo returns the results of typeinfo() for the type in e.
 func (in *Info) TypeInfo(e *ast.Typeinfo) (btfID uint32, base, full string) {
 	var t *types.Type
 	if e.Type != nil {
@@ -17,7 +17,7 @@ func (in *Info) TypeInfo(e *ast.Typeinfo) (btfID uint32, base, full string) {
 	return t.BTFID, baseName(t), t.String()
 }
 
-// typeinfoField makes a field of typeinfo() known when compiling.
+// typeinfoField makes a field of typeinfo() a constant.
 func (c *checker) typeinfoField(n *ast.Typeinfo, e *ast.Field) {
 	id, base, full := c.info.TypeInfo(n)
 	switch e.Name.Text {

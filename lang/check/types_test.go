@@ -9,9 +9,9 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// TestTypes holds the scripts of testdata/types.txtar against the tables that
-// checking them leaves: every variable and map with its type, and every operator
-// with the type it computes in.
+// TestTypes checks the scripts of testdata/types.txtar and compares the
+// resulting tables: the type of every variable and map, and the type in which
+// every operator computes.
 func TestTypes(t *testing.T) {
 	for _, c := range cases.Read(t, "testdata/types.txtar").Cases {
 		script := c.Input(t, "source.bt")

@@ -16,7 +16,7 @@ import (
 const maxTypeSize = 1 << 20
 
 // basicType returns the type of a name that needs no declaration, or nil. The
-// size of string and its like is 0 until a length follows.
+// size of string and similar types is 0 until a length follows.
 func basicType(name string) *types.Type {
 	switch name {
 	case "void":
@@ -47,7 +47,9 @@ func basicType(name string) *types.Type {
 	return nil
 }
 
-// sized are the basic types whose [N] is a length, not an array.
+// sized returns the basic type t with the length n for types such as string,
+// where [N] is a length and does not make an array. It returns nil for other
+// types.
 func sized(t *types.Type, n int) *types.Type {
 	switch {
 	case t.Kind == types.String && t.Size == 0:
@@ -81,12 +83,13 @@ func (c *checker) writtenBase(t *ast.Type) *types.Type {
 	return c.namedType(t.Keyword, t.Name, t.Span())
 }
 
-// unevaluated returns the type of an expression that only stands for its type.
+// unevaluated returns the type of an expression that is not evaluated, as in
+// sizeof.
 func (c *checker) unevaluated(e ast.Expr) *types.Type {
 	c.quiet++
 	defer func() { c.quiet-- }()
 	if m, ok := e.(*ast.Map); ok {
-		// It is not a use without a key: a map with keys stands for its key.
+		// This does not count as a use without a key: a map with keys stands for its key.
 		st := c.useMap(m)
 		if st.keyed && st.info.Keyed {
 			if !invalid(st.info.Key) {
@@ -182,8 +185,8 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 	return types.TInvalid
 }
 
-// programType finds a type in the traced program, or returns nil. Where a block
-// is for several programs each gets its own.
+// programType finds a type in the traced program, or returns nil. If a block is
+// for several programs, it is compiled once for each of them.
 func (c *checker) programType(keyword, name string) *types.Type {
 	ctx := c.context()
 	if ctx == nil || ctx.Type == nil {
@@ -235,9 +238,8 @@ func (c *checker) nearestType(keyword, name string) string {
 	return didYouMeanSorted(name, names)
 }
 
-// operandType returns the type that the operand of sizeof and its like stands
-// for. A bare name there is a type, but for the names of builtins and
-// constants.
+// operandType returns the type of the operand of sizeof and similar operators.
+// A bare name is a type, unless it is the name of a builtin or a constant.
 func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	if t == nil {
 		return c.unevaluated(x)
@@ -257,8 +259,8 @@ func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	return c.written(t)
 }
 
-// isValueName reports whether a bare name where a type may stand is a builtin's
-// or a constant's.
+// isValueName reports whether a bare name in a place that allows a type is the
+// name of a builtin or a constant.
 func (c *checker) isValueName(name string) bool {
 	if basicType(name) != nil {
 		return false
@@ -282,8 +284,8 @@ func (c *checker) isValueName(name string) bool {
 	return ok
 }
 
-// enumValue returns an enum as the type of a value: 64 bits wide, whatever a
-// field of it takes in a struct. Other types stay.
+// enumValue returns the type of a value of enum t, which is 64 bits wide even
+// if a field of that enum is narrower. It returns other types unchanged.
 func (c *checker) enumValue(t *types.Type) *types.Type {
 	if t.Kind != types.Enum || t.Size == 8 {
 		return t
@@ -298,9 +300,9 @@ func (c *checker) enumValue(t *types.Type) *types.Type {
 	return w
 }
 
-// current returns a type with the script's own definition of a struct where
-// that replaces the kernel's. The verifier knows nothing of that one, so it is
-// not read by plain loads.
+// current returns t, but if t is a kernel struct that the script defines anew,
+// the script's definition. The verifier does not know that definition, so it is
+// not read with plain loads.
 func (c *checker) current(t *types.Type) *types.Type {
 	if t == nil || len(c.c.TypeNames()) == 0 {
 		return t
@@ -364,7 +366,8 @@ func (c *checker) offsetof(e *ast.Offsetof) *types.Type {
 	return c.literal(e, &builtins.Lit{Int: int64(off)})
 }
 
-// typeinfo returns a record (btf_id, base_type, full_type) of a type.
+// typeinfo returns the type of typeinfo(): a record (btf_id, base_type,
+// full_type).
 func (c *checker) typeinfo(e *ast.Typeinfo) *types.Type {
 	t := c.operandType(e.Type, e.X)
 	if invalid(t) {
@@ -399,7 +402,7 @@ func baseName(t *types.Type) string {
 	return t.String()
 }
 
-// Unstable implements builtins.Checker. A warning is given once.
+// Unstable implements builtins.Checker. It gives each warning once.
 func (c *checker) Unstable(feature string, span source.Span) bool {
 	switch c.cfg.Unstable[feature] {
 	case "error":
