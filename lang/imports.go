@@ -18,20 +18,20 @@ const (
 	maxImportSize = 4 << 20 // bytes of one file
 )
 
-// importer gathers the files that a script imports, each once. What they
-// declare comes before what imports them.
+// importer collects the files that a script imports, each once. The
+// declarations of an imported file come before those of the importing file.
 type importer struct {
 	diags *source.Diags
 	defs  *builtins.Registry
 	root  string   // directory of the script
-	dirs  []string // searched after the importing file's own and the script's
+	dirs  []string // searched after the directories of the importing file and of the script
 	files *source.Files
 	seen  map[string]bool // real paths
 	out   *ast.Program
 }
 
-// imports returns p with everything it imports merged in; p itself where it
-// imports nothing.
+// imports returns p merged with everything it imports. If it imports nothing,
+// imports returns p itself.
 func imports(p *ast.Program, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
 	if len(p.Imports) == 0 {
 		return p
@@ -48,7 +48,7 @@ func imports(p *ast.Program, defs *builtins.Registry, dirs []string, files *sour
 	return &merged
 }
 
-// add merges a parsed file, behind what it imports.
+// add merges a parsed file after its imports.
 func (im *importer) add(p *ast.Program) {
 	for _, i := range p.Imports {
 		im.one(i, p.File)
@@ -57,7 +57,7 @@ func (im *importer) add(p *ast.Program) {
 	im.out.Decls = append(im.out.Decls, p.Decls...)
 }
 
-// one merges what a single import names.
+// one merges the files that a single import names.
 func (im *importer) one(i *ast.Import, from *source.File) {
 	var checked []string
 	for _, path := range im.candidates(i.Path, from) {
@@ -93,8 +93,8 @@ func (im *importer) one(i *ast.Import, from *source.File) {
 	im.diags.ErrorHint(i.Span(), "checked: "+strings.Join(checked, ", "), "Unable to find suitable path for import")
 }
 
-// candidates returns the places a path may mean: the importing file's
-// directory, the script's, those given.
+// candidates returns the paths that an import can mean: in the importing file's
+// directory, in the script's, and in dirs.
 func (im *importer) candidates(path string, from *source.File) []string {
 	if filepath.IsAbs(path) {
 		return []string{path}
@@ -109,7 +109,7 @@ func (im *importer) candidates(path string, from *source.File) []string {
 	return list
 }
 
-// dirOf returns where a file is.
+// dirOf returns the directory of a file.
 func dirOf(f *source.File) string {
 	if f == nil || f.Name == "stdin" {
 		return "."
@@ -121,8 +121,8 @@ func importable(name string) bool {
 	return strings.HasSuffix(name, ".bt") || strings.HasSuffix(name, ".h")
 }
 
-// unsafe reports a file or directory that anyone can write to: importing it
-// would let them run programs as root.
+// unsafe reports an error if anyone can write to a file or directory: importing
+// it would let them run programs as root.
 func (im *importer) unsafe(i *ast.Import, path string, info os.FileInfo) bool {
 	if info.Mode().Perm()&0o002 == 0 {
 		return false

@@ -1,5 +1,5 @@
-// Package lang is the front half of the compiler as one call: source text in,
-// a checked script out.
+// Package lang is the front end of the compiler: it turns source text into a
+// checked script.
 package lang
 
 import (
@@ -14,18 +14,18 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Options say what a script is compiled for.
+// Options say how a script is compiled.
 type Options struct {
 	Env        *probes.Env
 	Defs       *builtins.Registry
 	Invocation *builtins.Invocation
-	// Getenv looks up environment variables, which win over the script's
-	// config block; nil: none are set.
+	// Getenv looks up environment variables, which take precedence over the
+	// script's config block. If it is nil, none are set.
 	Getenv func(string) (string, bool)
 }
 
-// Load parses f and what it imports, and checks it. It returns nil if there
-// are errors; diags has them, and the warnings.
+// Load parses f and its imports, and checks them. It adds errors and warnings
+// to diags, and returns nil if there are errors.
 func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
 	p := Parse(f, o.Defs, o.Invocation.IncludeDirs, o.Invocation.Files, diags)
 	if diags.HasErrors() {
@@ -33,15 +33,16 @@ func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
 	}
 	cfg := Configure(p, o.Getenv, diags)
 	if diags.HasErrors() {
-		return nil // what follows from a wrong setting is no news
+		return nil // the errors that follow from a wrong setting do not help
 	}
 	p, decls := Expand(p, o, diags)
 	return check.Check(p, decls, o.Env, o.Defs, cfg, o.Invocation, diags)
 }
 
-// Parse parses f, what it imports, and what it uses of the standard library,
-// into one tree. An import is looked for in the importing file's directory,
-// then in dirs. If Parse adds an error to diags the tree is nil or not complete.
+// Parse parses f, its imports and the macros of the standard library that it
+// uses, into one tree. It looks for an import in the importing file's
+// directory, then in dirs. If Parse adds an error to diags, the tree is nil or
+// incomplete.
 func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
 	p := parse.File(f, defs.IsVariable, diags)
 	if p == nil || diags.HasErrors() {
@@ -51,7 +52,7 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 }
 
 // Expand reads the C section of p and replaces the calls of macros. It returns
-// the tree without them, and what the C section declares.
+// the tree without them, and the declarations of the C section.
 func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
 	var release probes.Version
 	if o.Env.Kernel != nil {
@@ -65,8 +66,9 @@ func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdec
 	return macro.Expand(p, decls, o.Defs, diags), decls
 }
 
-// Configure works out the settings of a script: the defaults, its config block,
-// and the environment (as getenv has it; it may be nil).
+// Configure returns the settings of a script. They come from the defaults, its
+// config block and the environment, in order of increasing precedence. getenv
+// may be nil.
 func Configure(p *ast.Program, getenv func(string) (string, bool), diags *source.Diags) *config.Config {
 	cfg := config.Default()
 	if p.Config != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// write makes files in a directory that only we can write to.
+// write creates files in a directory that only the current user can write to.
 func write(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// load parses a script in dir with all it imports.
+// load parses a script in dir with everything it imports.
 func load(t *testing.T, dir, text string, dirs ...string) (*ast.Program, *source.Diags) {
 	t.Helper()
 	diags := &source.Diags{}
@@ -41,7 +41,7 @@ func load(t *testing.T, dir, text string, dirs ...string) (*ast.Program, *source
 	return p, diags
 }
 
-// names lists what a program declares.
+// names returns the names of the declarations of a program.
 func names(p *ast.Program) string {
 	var list []string
 	for _, c := range p.C {
@@ -133,7 +133,8 @@ func frozen(t *testing.T) probes.Kernel {
 	return k
 }
 
-// TestLoad: settings of the environment win, and their errors name them.
+// TestLoad checks that settings of the environment take precedence, and that
+// errors about them name the variable.
 func TestLoad(t *testing.T) {
 	env := map[string]string{"BPFTRACE_MAX_STRLEN": "100"}
 	o := Options{
@@ -173,8 +174,8 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestLibrary: each macro is documented by a sentence that begins with how it is
-// called, and scripts get what they call and nothing else.
+// TestLibrary checks that the documentation of each macro starts with a call of
+// it, and that a script gets only the macros that it calls.
 func TestLibrary(t *testing.T) {
 	for _, m := range Library(builtins.NewRegistry(builtins.All())) {
 		if !strings.HasPrefix(m.Doc, m.Name+"("+strings.Join(m.Params, ", ")+") ") || !strings.HasSuffix(m.Doc, ".") {

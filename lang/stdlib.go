@@ -12,13 +12,13 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The standard library: macros written in the language itself, a file a topic,
-// each macro behind a comment that is its documentation.
+// library holds the standard library: macros written in the language itself,
+// one file for each topic. The comment above a macro is its documentation.
 //
 //go:embed stdlib/*.bt
 var library embed.FS
 
-// Library lists the macros of the standard library, by topic.
+// Library returns the macros of the standard library, by topic.
 func Library(defs *builtins.Registry) []builtins.Macro {
 	var list []builtins.Macro
 	for _, p := range libraryFiles(func(string) bool { return true }, defs) {
@@ -38,7 +38,7 @@ func Library(defs *builtins.Registry) []builtins.Macro {
 	return list
 }
 
-// docOf returns the text of the comments that end on the line above a macro.
+// docOf returns the text of the comment that ends on the line above a macro.
 func docOf(p *ast.Program, m *ast.Macro) string {
 	var lines []string
 	line := p.File.Position(m.Span().Start).Line
@@ -53,7 +53,7 @@ func docOf(p *ast.Program, m *ast.Macro) string {
 	return strings.Join(lines, " ")
 }
 
-// libraryFiles parses the files of the library that want selects by their text.
+// libraryFiles parses the files of the library for which want returns true.
 func libraryFiles(want func(text string) bool, defs *builtins.Registry) []*ast.Program {
 	var list []*ast.Program
 	names, err := fs.Glob(library, "stdlib/*.bt")
@@ -78,8 +78,8 @@ func libraryFiles(want func(text string) bool, defs *builtins.Registry) []*ast.P
 	return list
 }
 
-// withLibrary adds those macros of the standard library that p may be calling.
-// A script's own macros and functions come before them.
+// withLibrary adds the macros of the standard library that p may call. A
+// script's own macros and functions take precedence.
 func withLibrary(p *ast.Program, defs *builtins.Registry) *ast.Program {
 	calls, own := map[string]bool{}, map[string]bool{}
 	for _, d := range p.Decls {
@@ -94,11 +94,11 @@ func withLibrary(p *ast.Program, defs *builtins.Registry) *ast.Program {
 		switch n := n.(type) {
 		case *ast.Call:
 			calls[n.Fn.Text] = !own[n.Fn.Text]
-		case *ast.Ident: // without parameters the brackets may be left out
+		case *ast.Ident: // a call without arguments needs no parentheses
 			calls[n.Name] = !own[n.Name]
 		}
 	})
-	for _, item := range p.C { // what #define makes may call as well
+	for _, item := range p.C { // the body of a #define may contain calls
 		for _, name := range strings.FieldsFunc(item.Text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 			calls[name] = !own[name]
 		}

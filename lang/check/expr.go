@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// value checks an expression and reports a builtin without a value.
+// value checks an expression in a place that needs a value.
 func (c *checker) value(e ast.Expr) *types.Type { return c.expr(e) }
 
 // expr finds the type of an expression and enters it in the tables.

@@ -1,9 +1,9 @@
-// Package config is the table of settings a script (config = { … }) or the
-// environment (BPFTRACE_<NAME>) can give, with their defaults and limits.
+// Package config holds the settings that a script (config = { … }) or the
+// environment (BPFTRACE_<NAME>) can change, with their defaults and limits.
 package config
 
-// Config holds every setting, typed. Sizes are bytes unless the name says
-// otherwise.
+// Config holds the value of every setting. Sizes are in bytes unless the name
+// of the field says otherwise.
 type Config struct {
 	CacheUserSymbols  string // PER_PID, PER_PROGRAM or NONE; "" = automatic
 	CPPDemangle       bool

@@ -9,7 +9,7 @@ import (
 func TestSet(t *testing.T) {
 	tests := []struct {
 		name, value string
-		want        any    // what Get says afterwards
+		want        any    // what Get returns afterwards
 		problem     string // its message, if there is one
 	}{
 		{"max_strlen", "64", 64, ""},
@@ -100,7 +100,8 @@ func TestFromEnv(t *testing.T) {
 	}
 }
 
-// TestTable: each variable has a sentence of help and a default that it accepts.
+// TestTable checks that each variable has a sentence of help and accepts its
+// default.
 func TestTable(t *testing.T) {
 	for _, v := range Vars() {
 		if v.Dead || v.Renamed != "" {

@@ -9,31 +9,31 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Var is one variable of the configuration.
+// Var describes one setting.
 type Var struct {
 	Name string // in lower case, as in a script's config block
-	Doc  string // one sentence, with the unit and the values it can have
-	// Dead says that it is accepted and ignored; Renamed that it is an old name
-	// of another.
+	Doc  string // one sentence with the unit and the allowed values
+	// If Dead is set, the variable is accepted and ignored. Renamed is the new
+	// name of a variable that has been renamed.
 	Dead    bool
 	Renamed string
 
-	// set stores a value; the result says what is wrong with it, "" if nothing.
+	// set stores a value. It returns what is wrong with the value, or "".
 	set func(c *Config, v Value) string
 	get func(c *Config) any
 }
 
-// Value is a value given to a variable: a number, a word or quoted string, or
-// true and false.
+// Value is a value given to a variable: a number, a boolean, or a word or
+// quoted string.
 type Value struct {
-	Text   string // of a number: as written
+	Text   string // a number has its text too
 	Int    uint64
 	IsInt  bool
 	Bool   bool
 	IsBool bool
 }
 
-// TextValue reads a value as the environment gives it.
+// TextValue parses a value from the environment.
 func TextValue(text string) Value {
 	v := Value{Text: text}
 	if n, err := strconv.ParseUint(text, 0, 64); err == nil {
@@ -48,7 +48,7 @@ func TextValue(text string) Value {
 	return v
 }
 
-// number is a variable with a number from least to most.
+// number returns a variable for numbers from least to most.
 func number(name, doc string, field func(*Config) *int, least, most uint64) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -65,7 +65,7 @@ func number(name, doc string, field func(*Config) *int, least, most uint64) Var 
 	}
 }
 
-// boolean returns a variable that is true or false (or 1 or 0).
+// boolean returns a variable for true or false (or 1 or 0).
 func boolean(name, doc string, field func(*Config) *bool) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -83,7 +83,7 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 	}
 }
 
-// choice returns a variable with one of a few words.
+// choice returns a variable for one of the given words.
 func choice(name, doc string, field func(*Config) *string, words ...string) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -100,8 +100,8 @@ func choice(name, doc string, field func(*Config) *string, words ...string) Var 
 	}
 }
 
-// caching returns cache_user_symbols, whose words may be in lower case and were
-// once 0 and 1.
+// caching returns the variable cache_user_symbols. It accepts its words in
+// lower case too, and the old values 0 and 1.
 func caching(words ...string) Var {
 	v := choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
 		func(c *Config) *string { return &c.CacheUserSymbols }, words...)
@@ -118,7 +118,8 @@ func caching(words ...string) Var {
 	return v
 }
 
-// unstable returns the switch of a feature that may change.
+// unstable returns the variable that allows or forbids a feature that may
+// change.
 func unstable(feature string) Var {
 	name := "unstable_" + feature
 	words := []string{"enable", "warn", "error"}
@@ -146,14 +147,14 @@ func dead(name string) Var { return Var{Name: name, Dead: true} }
 
 func renamed(old, name string) Var { return Var{Name: old, Renamed: name} }
 
-// The largest limits that still mean something; what a size means for memory
-// is checked where memory is taken.
+// The largest limits that make sense. Whether there is enough memory is checked
+// when it is allocated.
 const (
 	maxCount  = 1 << 30
 	maxStrlen = 1 << 16
 )
 
-// licenses are those under which the kernel offers all helpers.
+// licenses are the licenses under which the kernel offers all helpers.
 var licenses = []string{"Dual MIT/GPL", "Dual BSD/GPL", "Dual MPL/GPL", "GPL and additional rights", "GPL v2", "GPL"}
 
 func license(doc string) Var {
@@ -169,7 +170,7 @@ func license(doc string) Var {
 	}
 }
 
-// Vars lists the variables in alphabetical order, old names last.
+// Vars returns the variables in alphabetical order, old names last.
 func Vars() []Var {
 	return []Var{
 		caching("PER_PID", "PER_PROGRAM", "NONE"),
@@ -203,7 +204,7 @@ func Vars() []Var {
 	}
 }
 
-// Default returns the configuration before anything was set.
+// Default returns the default configuration.
 func Default() *Config {
 	return &Config{
 		CPPDemangle: true, LazySymbolication: true, License: "GPL", LogSize: 1000000,
@@ -214,20 +215,21 @@ func Default() *Config {
 	}
 }
 
-// prefix is that of variables in the environment; scripts may write it too.
+// prefix starts the names of variables in the environment. Scripts may write it
+// too.
 const prefix = "BPFTRACE_"
 
-// Problem is what is wrong with a setting: an error, or (Warning) something to
-// be told about it.
+// Problem describes an invalid setting: an error or, if Warning is set, a
+// warning.
 type Problem struct {
 	Msg, Hint string
 	Warning   bool
 }
 
-// environment lists what only the environment sets.
+// environment lists the settings that only the environment can give.
 var environment = []string{"btf", "color", "kernel_build", "kernel_source", "vmlinux"}
 
-// Set gives a variable a value. name may be in upper case and with the prefix.
+// Set gives a variable a value. name may be in upper case and have the prefix.
 func (c *Config) Set(name string, v Value) *Problem {
 	bare := strings.TrimPrefix(strings.ToLower(name), strings.ToLower(prefix))
 	vars := Vars()
@@ -267,8 +269,8 @@ func (c *Config) Set(name string, v Value) *Problem {
 	return nil
 }
 
-// FromEnv sets what the environment sets. Variables of the prefix that are no
-// settings are none of our business.
+// FromEnv applies the settings of the environment. It ignores variables that
+// have the prefix but are not settings.
 func (c *Config) FromEnv(getenv func(string) (string, bool)) []Problem {
 	var problems []Problem
 	for _, v := range Vars() {
@@ -284,8 +286,8 @@ func (c *Config) FromEnv(getenv func(string) (string, bool)) []Problem {
 	return problems
 }
 
-// Get returns a variable's value: an int, a bool or a string; nil if there is
-// none.
+// Get returns the value of a variable as an int, a bool or a string, or nil if
+// there is no such variable.
 func (c *Config) Get(name string) any {
 	for _, v := range Vars() {
 		if v.Name == name && v.get != nil {

@@ -8,17 +8,17 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// definer replaces what #define has made names of. Names of integers and strings
-// stay: the checker knows their values. All others stand for an expression or a
-// type, and what they stand for is parsed where they are used.
+// definer replaces the names that #define defines. Names of integers and
+// strings stay, since the checker knows their values. All others are an
+// expression or a type, which is parsed at each use.
 type definer struct {
 	c     *cdecl.Decls
 	defs  *builtins.Registry
 	diags *source.Diags
-	hides map[string]bool // parameters of the macro of the language at hand
+	hides map[string]bool // parameters of the script macro being expanded
 }
 
-// decl returns a clone of d, macros of the C section replaced.
+// decl returns a clone of d in which the macros of the C section are replaced.
 func (f *definer) decl(d ast.Decl) ast.Decl {
 	d = ast.Clone(d)
 	if len(f.c.ConstNames()) == 0 && !f.c.HasFunctionMacros() {
@@ -33,7 +33,7 @@ func (f *definer) decl(d ast.Decl) ast.Decl {
 	case *ast.Func:
 		walk.Block(d.Body)
 	case *ast.Macro:
-		if d.Library { // the script's names mean nothing there
+		if d.Library { // the names of the script are not visible there
 			return d
 		}
 		for _, p := range d.Params {
@@ -60,8 +60,8 @@ func (f *definer) expr(e ast.Expr) ast.Expr {
 	return e
 }
 
-// stands reports whether name is a macro without parameters that is no constant.
-// The builtins of the language come before such names.
+// stands reports whether name is a macro without parameters that is not a
+// constant. A builtin takes precedence over a macro of the same name.
 func (f *definer) stands(name string) bool {
 	if f.hides[name] || !f.c.IsObjectMacro(name) || f.defs.Lookup(name) != nil {
 		return false
@@ -70,8 +70,8 @@ func (f *definer) stands(name string) bool {
 	return !constant
 }
 
-// replace parses what the C preprocessor makes of e, a use of the macro name. The
-// arguments of a call are taken as they are written.
+// replace parses the expansion of e, a use of the macro name. The arguments of
+// a call are used as they are written.
 func (f *definer) replace(e ast.Expr, name string) ast.Expr {
 	text := e.Span().Text()
 	if _, ok := e.(*ast.Ident); ok {
@@ -93,7 +93,7 @@ func (f *definer) replace(e ast.Expr, name string) ast.Expr {
 	return out
 }
 
-// typ puts what a macro stands for into a type as written.
+// typ replaces macros in a written type.
 func (f *definer) typ(t *ast.Type) {
 	if t.Keyword != "" || t.Name == "" || !f.stands(t.Name) || f.c.Type(t.Name) != nil {
 		return

@@ -9,17 +9,17 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// maxExpansion bounds the nodes that macros add to one block: nested macros
-// that use a parameter twice double them at every level.
+// maxExpansion bounds the number of nodes that macros add to one block: nested
+// macros that use a parameter twice double them at every level.
 const maxExpansion = 200_000
 
 // macro is a macro definition.
 type macro struct {
 	decl *ast.Macro
-	own  map[string]bool // variables it assigns: each expansion has its own
+	own  map[string]bool // variables that it assigns: each expansion has its own
 }
 
-// script is what is known of one script's macros.
+// script holds the macros of one script.
 type script struct {
 	defs   *builtins.Registry
 	diags  *source.Diags
@@ -28,8 +28,8 @@ type script struct {
 	count  int             // numbers the calls of macros
 }
 
-// collect lists the macros by name. Definitions of one name differ in the number
-// or the kinds of their parameters.
+// collect lists the macros by name. Several definitions of one name differ in
+// the number or the kinds of their parameters.
 func (c *script) collect(decls []ast.Decl) {
 	macros := c.macros
 	for _, d := range decls {
@@ -58,7 +58,7 @@ func (c *script) collect(decls []ast.Decl) {
 	}
 }
 
-// heading is the word macro and the name.
+// heading returns the place of the word macro and the name of the macro.
 func heading(d *ast.Macro) source.Span {
 	s := d.Span()
 	s.End = d.Name.Span().End
@@ -97,7 +97,8 @@ func paramName(p ast.Expr) string {
 	return ""
 }
 
-// signature tells the definitions of one name apart: a letter a parameter.
+// signature returns a string that identifies the definition among those of the
+// same name: one letter for each parameter.
 func signature(d *ast.Macro) string {
 	var b strings.Builder
 	for _, p := range d.Params {
@@ -113,7 +114,8 @@ func signature(d *ast.Macro) string {
 	return b.String()
 }
 
-// inspectMacro finds the variables a macro assigns, and what it may not hold.
+// inspectMacro finds the variables that a macro assigns, and reports code that
+// a macro must not contain.
 func (c *script) inspectMacro(m *macro) {
 	params := map[string]bool{}
 	for _, p := range m.decl.Params {
@@ -163,7 +165,7 @@ func (c *script) inspectMacro(m *macro) {
 	})
 }
 
-// expander replaces the macro calls of one declaration, which it changes.
+// expander replaces the macro calls of one declaration in place.
 type expander struct {
 	c     *script
 	walk  ast.Rewriter
@@ -194,9 +196,9 @@ func (x *expander) inner() *expansion {
 	return x.chain[len(x.chain)-1]
 }
 
-// stmt moves an assignment to a map into the block that computes its value where
-// that block ends in a call of an aggregation: only @m = count() and its like
-// have a meaning.
+// stmt handles an assignment to a map of a block that ends in a call of an
+// aggregation. It moves the assignment into the block, since only the form @m =
+// count() is allowed.
 func (x *expander) stmt(s ast.Stmt) ast.Stmt {
 	a, ok := s.(*ast.Assign)
 	if !ok || a.Op != "" || !isElement(a.Target) {
@@ -237,8 +239,8 @@ func (x *expander) aggregates(b *ast.Block) bool {
 	return false
 }
 
-// variable gives a variable of a macro's body the name it has where the macro
-// is called: that of the argument, or one of its own.
+// variable renames a variable of a macro's body to the variable passed as the
+// argument, or to a new one of this expansion.
 func (x *expander) variable(v *ast.Var) {
 	e := x.inner()
 	if e == nil {
@@ -253,7 +255,7 @@ func (x *expander) variable(v *ast.Var) {
 	}
 }
 
-// typ puts arguments into a type as written.
+// typ replaces parameters in a written type by their arguments.
 func (x *expander) typ(t *ast.Type) {
 	e := x.inner()
 	if e == nil || t.Keyword != "" || t.Name == "" {
@@ -262,7 +264,7 @@ func (x *expander) typ(t *ast.Type) {
 	switch arg := e.params[t.Name].(type) {
 	case nil:
 	case *ast.Ident:
-		t.Name = arg.Name // a type, or a builtin: as if it had been written here
+		t.Name = arg.Name // the name of a type or a builtin, as if it were written here
 	case *ast.TypeArg:
 		t.Name, t.TypeofT = "", ast.Clone(arg.Type)
 	default:
@@ -270,7 +272,7 @@ func (x *expander) typ(t *ast.Type) {
 	}
 }
 
-// expr returns what takes the place of e, whose operands have been expanded.
+// expr returns the replacement of e. The operands of e have been expanded.
 func (x *expander) expr(e ast.Expr) ast.Expr {
 	if len(x.chain) > 0 {
 		if x.nodes++; x.nodes > maxExpansion {
@@ -303,16 +305,17 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 	return e
 }
 
-// paste returns a copy of an argument, for one use of its parameter.
+// paste returns a copy of an argument for one use of its parameter.
 func (x *expander) paste(arg ast.Expr) ast.Expr {
 	ast.Walk(arg, func(ast.Node) { x.nodes++ })
 	if x.nodes > maxExpansion {
-		return x.expr(arg) // reports
+		return x.expr(arg) // reports the error
 	}
 	return ast.Clone(arg)
 }
 
-// call expands a call whose arguments have been expanded, if a macro is meant.
+// call expands a call of a macro and returns the result. The arguments have
+// been expanded.
 func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 	list := x.c.macros[name]
 	if x.full || x.c.wrong[name] {
@@ -352,11 +355,11 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 	return out
 }
 
-// bad takes the place of a call that could not be expanded.
+// bad returns the replacement of a call that could not be expanded.
 func bad(e ast.Expr) ast.Expr { return &ast.Bad{At: ast.At{Pos: e.Span()}} }
 
-// pick returns the definition that the arguments fit best: a variable or map
-// goes to a parameter of its kind before one that takes any expression.
+// pick returns the definition that fits the arguments best: a variable or map
+// prefers a parameter of its kind over one that takes any expression.
 func pick(list []*macro, args []ast.Expr) *macro {
 	var best *macro
 	bestScore := -1
@@ -386,7 +389,7 @@ func pick(list []*macro, args []ast.Expr) *macro {
 	return best
 }
 
-// mismatch reports a call that no definition fits.
+// mismatch reports a call that fits no definition.
 func (x *expander) mismatch(e ast.Expr, name string, list []*macro, args []ast.Expr) {
 	closest := list[0]
 	for _, m := range list {
@@ -420,7 +423,8 @@ func (x *expander) mismatch(e ast.Expr, name string, list []*macro, args []ast.E
 	x.c.diags.Add(d)
 }
 
-// recursion reports a macro that comes to call itself.
+// recursion reports a macro that calls itself, directly or through other
+// macros.
 func (x *expander) recursion(e ast.Expr, m *macro) {
 	var names []string
 	for _, in := range x.chain {

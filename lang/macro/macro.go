@@ -1,5 +1,5 @@
-// Package macro replaces the macros of a script: those that #define makes, then
-// those that the language itself has, which the standard library is written in.
+// Package macro expands the macros of a script: first those of #define, then
+// those of the language, in which the standard library is written.
 //
 // It works on clones, so the tree stays as parsed. What a call became knows the
 // call (ast.From), so that an error in it can name both places.
@@ -12,9 +12,9 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Expand returns p with every call of a macro in its probes and functions
-// replaced. The definitions stay, for those who ask which names there are. c is
-// the C section of p.
+// Expand returns p with all macro calls in its probes and functions replaced.
+// The definitions stay in the tree, for lists of known names. c is the C
+// section of p.
 func Expand(p *ast.Program, c *cdecl.Decls, defs *builtins.Registry, diags *source.Diags) *ast.Program {
 	out := *p
 	out.Decls = make([]ast.Decl, len(p.Decls))

@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// expand returns what the statements of body become after the C section and the
-// macros in head, as text, and what is wrong.
+// expand returns the statements of body after the C section and the macros in
+// head have been expanded, as text, and the diagnostics.
 func expand(head, body string) (string, *source.Diags) {
 	diags := &source.Diags{}
 	defs := builtins.NewRegistry(builtins.All())
@@ -32,10 +32,10 @@ func expand(head, body string) (string, *source.Diags) {
 	return strings.TrimSuffix(strings.TrimPrefix(text, "{ "), " }"), diags
 }
 
-// TestDefine pins what uses of C macros become.
+// TestDefine tests the expansion of C macros.
 func TestDefine(t *testing.T) {
 	for _, c := range []struct{ head, body, want string }{
-		// What is no constant becomes the expression it stands for.
+		// A macro that is not a constant is replaced by its expression.
 		{"#define X 1e6", "print(X)", "print(1e6);"},
 		{"#define X ((uint64)5)", "print(X)", "print((uint64)5);"},
 		{"#define X nsecs", "print(X)", "print(nsecs);"},
@@ -58,7 +58,7 @@ func TestDefine(t *testing.T) {
 		// Constants keep their names: the checker knows their values.
 		{"#define X 5", "print(X)", "print(X);"},
 		{"#define X \"a\" \"b\"", "print(X)", "print(X);"},
-		// They hold for each other, whatever their order.
+		// They can use each other in any order.
 		{"#define A B\n#define B C\n#define C nsecs", "print(A)", "print(nsecs);"},
 		{"#define A (B + 1)\n#define B 4", "print(A)", "print(A);"},
 		{"#define A (B + pid)\n#define B 4", "print(A)", "print(4 + pid);"},
@@ -76,7 +76,7 @@ func TestDefine(t *testing.T) {
 		{"#define X nsecs", "print(sizeof(X))", "print(sizeof(nsecs));"},
 		// Names of functions.
 		{"#define P printf", `P("x %d", pid)`, `printf("x %d", pid);`},
-		// With parameters: the text of the arguments, as C has it.
+		// Macros with parameters get the text of the arguments, as in C.
 		{"#define SQ(x) ((x)*(x))", "print(SQ(pid))", "print(pid * pid);"},
 		{"#define SQ(x) x*x", "print(SQ(pid + 1))", "print(pid + 1 * pid + 1);"},
 		{"#define F() nsecs", "print(F())", "print(nsecs);"},
@@ -89,10 +89,10 @@ func TestDefine(t *testing.T) {
 		{"#define SZ(t) sizeof(t)", "print(SZ(struct task))", "print(sizeof(struct task));"},
 		{"#define F(x) x", "print(F)", "print(F);"},
 		{"#define F(x) (x + N)\n#define N tid", "print(F(N))", "print(tid + tid);"},
-		// Builtins come before macros of their name, in headers above all.
+		// Builtins take precedence over macros of the same name, which headers often have.
 		{"#define pid tid", "print(pid)", "print(pid);"},
 		{"#define count(x) x", "@ = count()", "@ = count();"},
-		// Macros of the language: those of C are expanded in them first.
+		// In macros of the language those of C are expanded first.
 		{"#define X nsecs\nmacro m(a) { a + X }", "print(m(1))", "print(1 + nsecs);"},
 		{"#define SQ(x) x*x\nmacro m(a) { SQ(a) }", "print(m(pid + 1))", "print((pid + 1) * (pid + 1));"},
 		{"#define X nsecs\nmacro m(X) { X }", "print(m(pid))", "print(pid);"},
@@ -110,7 +110,7 @@ func TestDefine(t *testing.T) {
 	}
 }
 
-// TestDefineWrong pins what is said of macros that are no expressions.
+// TestDefineWrong tests the errors for macros that are not expressions.
 func TestDefineWrong(t *testing.T) {
 	for _, c := range []struct{ head, body, want string }{
 		{"#define X", "print(X)", "The macro X expands to nothing"},
@@ -127,7 +127,8 @@ func TestDefineWrong(t *testing.T) {
 	}
 }
 
-// TestAggregations pins how the value of a block becomes an assignment within it.
+// TestAggregations checks how an assignment is moved into a block that ends in
+// an aggregation.
 func TestAggregations(t *testing.T) {
 	for _, c := range []struct{ head, body, want string }{
 		{"", "@ = { let $a = 100; avg($a) }", "{ let $a = 100; @ = avg($a); };"},

@@ -1,6 +1,5 @@
-// Package members finds out what a script means by a member that a struct does
-// not have: what this kernel calls it, where it is, or what it may be a
-// misspelling of.
+// Package members helps with a member that a struct does not have: it finds the
+// name or the place that the member has in this kernel, or a similar name.
 package members
 
 import (
@@ -10,8 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Hint says what a script may mean by a member that t does not have; "" if there
-// is nothing to say.
+// Hint returns a hint for a member that t does not have, or "".
 func Hint(t *types.Type, name string) string {
 	if hint := renamed(t, name); hint != "" {
 		return hint
@@ -25,7 +23,7 @@ func Hint(t *types.Type, name string) string {
 			return "did you mean '" + n + "'?"
 		}
 	}
-	if len(name) >= 3 { // anything is near to less
+	if len(name) >= 3 { // shorter names resemble anything
 		if near := source.Nearest(name, names); near != "" {
 			return "did you mean '" + near + "'?"
 		}
@@ -33,9 +31,9 @@ func Hint(t *types.Type, name string) string {
 	return ""
 }
 
-// nested returns the path to the only member called name in the structs that t
-// consists of, or "". The least deep one counts; of several names for the same
-// bytes the first.
+// nested returns the path to the member called name in the structs that t
+// contains, or "" if there is none or more than one. A less deep member takes
+// precedence; of several names for the same bytes, the first.
 func nested(t *types.Type, name string) string {
 	level := []part{{t: t}}
 	for range 3 {
@@ -68,8 +66,8 @@ type part struct {
 	t    *types.Type
 }
 
-// parts lists the members of p that are structs. Those in a struct without a name
-// count as members of p.
+// parts returns the members of p that are structs. The members of a struct
+// without a name count as members of p.
 func (p part) parts() []part {
 	var all []part
 	for _, f := range p.t.Members() {

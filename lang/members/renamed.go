@@ -7,12 +7,12 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// spelling is the path by which kernels name a member, and the first release
-// that does; "" stands for 5.10, or for a release that is not known.
+// spelling is the path to a member in some kernels, and the first release that
+// has it. since is "" for 5.10, or if the release is not known.
 type spelling struct{ path, since string }
 
-// renames lists the members of kernel structs whose names or places differ
-// between the kernels from 5.10 on: by struct, all spellings of a member, oldest
+// renames lists the members of kernel structs that have different names or
+// places in kernels since 5.10: for each struct, all paths to a member, oldest
 // first. A path may lead through members and pointers.
 var renames = map[string][][]spelling{
 	"struct task_struct": {
@@ -70,8 +70,8 @@ var renames = map[string][][]spelling{
 	},
 }
 
-// renamed says how this kernel spells the member of t that others call name; ""
-// if that is not known. What it names exists.
+// renamed returns the path that this kernel has for the member of t that other
+// kernels call name, or "" if it is not known. The path exists in this kernel.
 func renamed(t *types.Type, name string) string {
 	for _, all := range renames[t.Name] {
 		asked := -1
@@ -99,7 +99,7 @@ func renamed(t *types.Type, name string) string {
 	return ""
 }
 
-// reachable reports whether a path of members leads somewhere from t.
+// reachable reports whether a path of members exists in t.
 func reachable(t *types.Type, path string) bool {
 	for name := range strings.SplitSeq(path, ".") {
 		if t != nil && t.Kind == types.Pointer {

@@ -23,17 +23,18 @@ func (s Severity) String() string {
 	return "ERROR"
 }
 
-// Diag is one thing said about the source.
+// Diag is a diagnostic: an error or a warning about the source.
 type Diag struct {
 	Span     Span
 	Severity Severity
 	Msg      string // one plain sentence, without location or severity
-	Hint     string // the way out, if there is one
+	Hint     string // how to fix it, if known
 	From     Span   // the macro call that Span comes from, if it lies in a macro
 	Notes    [2]Note
 }
 
-// Note is said of another place that has to do with it; none if Msg is "".
+// Note is a remark about another place in the source. There is none if Msg is
+// "".
 type Note struct {
 	Span Span
 	Msg  string
@@ -45,8 +46,8 @@ type Diags struct {
 	seen map[Diag]bool
 }
 
-// Add records d unless the very same diagnostic is there already: one block
-// compiled for many attach points says a thing once.
+// Add records d unless an equal diagnostic has been recorded: a block compiled
+// for many attach points reports each mistake once.
 func (ds *Diags) Add(d Diag) {
 	if ds.seen[d] {
 		return
@@ -58,7 +59,7 @@ func (ds *Diags) Add(d Diag) {
 	ds.list = append(ds.list, d)
 }
 
-// Errorf records an error at s and returns a handle on it for a hint.
+// Errorf records an error at s.
 func (ds *Diags) Errorf(s Span, format string, args ...any) {
 	ds.Add(Diag{Span: s, Msg: fmt.Sprintf(format, args...)})
 }
@@ -90,7 +91,7 @@ func (ds *Diags) All() []Diag {
 	return out
 }
 
-// Err returns the diagnostics as an error, or nil if none is an error.
+// Err returns the diagnostics as an error, or nil if there are no errors.
 func (ds *Diags) Err() error {
 	if !ds.HasErrors() {
 		return nil
@@ -98,7 +99,7 @@ func (ds *Diags) Err() error {
 	return DiagError(ds.All())
 }
 
-// DiagError is a failed compilation: its diagnostics, in order.
+// DiagError is the error of a failed compilation: its diagnostics, in order.
 type DiagError []Diag
 
 func (e DiagError) Error() string {
@@ -111,8 +112,7 @@ func (e DiagError) Error() string {
 
 // Render returns the diagnostic as the user reads it: the location and the
 // message, the source line, a row of carets under the span, the same for the
-// places it has to do with, and the hint.
-// It ends with a newline.
+// notes, and the hint. It ends with a newline.
 func (d Diag) Render() string {
 	var b strings.Builder
 	if d.Span.IsValid() {
@@ -165,8 +165,8 @@ func (d Diag) snippet(b *strings.Builder) {
 	fmt.Fprintf(b, "%s\n%s%s\n", shown(line), pad, strings.Repeat("~", max(marked, 1)))
 }
 
-// shown returns text as a terminal can take it: what could steer it, and bytes
-// that are no text, are question marks.
+// shown returns text that is safe to print on a terminal: control characters
+// and bytes that are not valid text are replaced by question marks.
 func shown(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || r < ' ' && r != '\t' && r != '\n' || r == 0x7f {
@@ -176,8 +176,8 @@ func shown(text string) string {
 	}, text)
 }
 
-// Nearest returns the candidate most like name for a did-you-mean hint, or ""
-// if none is near enough to be worth saying.
+// Nearest returns the candidate that is most similar to name, for a
+// did-you-mean hint, or "" if none is similar enough.
 func Nearest(name string, candidates []string) string {
 	best, bestDist := "", 1+max(1, len(name)/3)
 	for _, c := range candidates {
@@ -185,7 +185,7 @@ func Nearest(name string, candidates []string) string {
 			continue
 		}
 		d := editDistance(name, c)
-		// Swapped letters are more likely than one left out.
+		// Two swapped letters are more likely than a missing one.
 		if d < bestDist || d == bestDist && best != "" && len(c) == len(name) && len(best) != len(name) {
 			best, bestDist = c, d
 		}
@@ -195,8 +195,8 @@ func Nearest(name string, candidates []string) string {
 
 func abs(n int) int { return max(n, -n) }
 
-// editDistance counts the letters to insert, drop, replace or swap with their
-// neighbour.
+// editDistance returns the number of letters to insert, drop, replace or swap
+// with their neighbour to make one word from the other.
 func editDistance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

@@ -9,12 +9,11 @@ import (
 	"time"
 )
 
-// Files reads the files that a script includes or imports: from disk, or from a
-// package of them that was made where the script was packed. A nil *Files reads
-// from disk.
+// Files reads the files that a script includes or imports: from disk, or from
+// the files packed with a compiled script. A nil *Files reads from disk.
 type Files struct {
 	packed map[string]PackedFile // nil: read from disk
-	seen   map[string]PackedFile // what was read from disk; nil: it is not kept
+	seen   map[string]PackedFile // files read from disk; nil: not recorded
 }
 
 // PackedFile is a file or directory that was read, or the matches of a pattern.
@@ -26,11 +25,11 @@ type PackedFile struct {
 	Names []string `json:",omitempty"` // of the entries, or of the matches
 }
 
-// RecordFiles returns a Files that reads from disk and keeps what it reads for
-// Packed.
+// RecordFiles returns a Files that reads from disk and records the files it
+// reads for Packed.
 func RecordFiles() *Files { return &Files{seen: map[string]PackedFile{}} }
 
-// UnpackFiles returns a Files for which there is nothing but list.
+// UnpackFiles returns a Files that has only the files of list.
 func UnpackFiles(list []PackedFile) *Files {
 	f := &Files{packed: map[string]PackedFile{}}
 	for _, p := range list {
@@ -39,7 +38,7 @@ func UnpackFiles(list []PackedFile) *Files {
 	return f
 }
 
-// Packed returns what was read, by path.
+// Packed returns the recorded files, sorted by path.
 func (f *Files) Packed() []PackedFile {
 	var list []PackedFile
 	for _, p := range f.seen {
@@ -49,7 +48,7 @@ func (f *Files) Packed() []PackedFile {
 	return list
 }
 
-// note keeps what was learned of a path.
+// note records the results of learn for a path.
 func (f *Files) note(path string, learn func(p *PackedFile)) {
 	if f == nil || f.seen == nil {
 		return
@@ -62,7 +61,8 @@ func (f *Files) note(path string, learn func(p *PackedFile)) {
 
 func missing(op, path string) error { return &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist} }
 
-// get looks path up among the packed files; ok is false where the disk is read.
+// get looks up a path among the packed files. ok is false if the files are read
+// from disk.
 func (f *Files) get(op, path string) (p PackedFile, ok bool, err error) {
 	if f == nil || f.packed == nil {
 		return PackedFile{}, false, nil
@@ -74,7 +74,7 @@ func (f *Files) get(op, path string) (p PackedFile, ok bool, err error) {
 	return p, true, nil
 }
 
-// ReadFile reads a file.
+// ReadFile returns the content of a file.
 func (f *Files) ReadFile(path string) ([]byte, error) {
 	if p, ok, err := f.get("open", path); ok {
 		return []byte(p.Text), err
@@ -86,7 +86,7 @@ func (f *Files) ReadFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// Stat describes a file.
+// Stat returns information about a file.
 func (f *Files) Stat(path string) (fs.FileInfo, error) {
 	if p, ok, err := f.get("stat", path); ok {
 		return packedInfo{p}, err
@@ -98,7 +98,8 @@ func (f *Files) Stat(path string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// ReadDir returns the names in a directory that are not directories, in order.
+// ReadDir returns the names of the entries of a directory that are not
+// directories, in order.
 func (f *Files) ReadDir(path string) ([]string, error) {
 	if p, ok, err := f.get("open", path); ok {
 		return p.Names, err
@@ -142,7 +143,7 @@ func (f *Files) Glob(pattern string) []string {
 	return names
 }
 
-// packedInfo is what is known of a packed file.
+// packedInfo implements fs.FileInfo for a packed file.
 type packedInfo struct{ p PackedFile }
 
 func (i packedInfo) Name() string       { return filepath.Base(i.p.Path) }

@@ -1,7 +1,6 @@
-// Package source holds the text being compiled and what is said about it:
-// files, spans of them, and diagnostics. Positions are data (a file and two
-// byte offsets); lines, columns, snippets and carets are worked out only when a
-// diagnostic is rendered, at the edge.
+// Package source holds the text being compiled (files and spans of them) and
+// the diagnostics about it. A position is a file and two byte offsets; lines,
+// columns, snippets and carets are computed only when a diagnostic is rendered.
 package source
 
 import (
@@ -13,18 +12,18 @@ import (
 
 // File is one piece of source text: a script, an imported file, or -e's argument.
 type File struct {
-	Name string // as diagnostics print it: "stdin" for -e and standard input, else the path
+	Name string // as diagnostics print it: "stdin" for -e and standard input, otherwise the path
 	Text string
 
 	once  sync.Once
 	lines []int // offset of the start of each line; computed on first use
 }
 
-// NewFile returns a file of that name and text.
+// NewFile returns a file with the given name and text.
 func NewFile(name, text string) *File { return &File{Name: name, Text: text} }
 
-// Span is the half-open byte range [Start, End) of a file. The zero Span is
-// "nowhere" and belongs to nodes the compiler made itself.
+// Span is the half-open byte range [Start, End) of a file. The zero Span has no
+// place; nodes that the compiler creates have it.
 type Span struct {
 	File       *File
 	Start, End int
@@ -84,7 +83,7 @@ func (f *File) Line(n int) string {
 }
 
 // String returns the span as diagnostics print it: "name:line:col-col", or
-// "name:line-line" where it crosses lines.
+// "name:line-line" if it covers several lines.
 func (s Span) String() string {
 	if s.File == nil {
 		return "gotrace"

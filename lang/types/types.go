@@ -1,6 +1,6 @@
-// Package types is the type system of the language: what a value is, how many
-// bytes it takes in memory, and, for pointers and objects reached through
-// them, in which address space it lives.
+// Package types defines the types of the language: what a value is, how many
+// bytes it takes in memory, and, for pointers and the objects they point to,
+// the address space of the object.
 //
 // Types are immutable once built and compared with Equal; struct members are
 // resolved on demand, so that naming task_struct costs nothing until a field
@@ -17,13 +17,13 @@ import (
 type Kind uint8
 
 const (
-	Invalid Kind = iota // of an expression with an error already reported
+	Invalid Kind = iota // for an expression with an error that has been reported
 	Void
 	Bool
 	Int
 	Enum
 	String  // Size bytes including the terminating NUL
-	Buffer  // Size bytes of data behind a 4-byte length: buf()
+	Buffer  // a 4-byte length, then Size-4 bytes of data: buf()
 	Pointer // to Elem in Space
 	Array   // Len × Elem
 	Struct  // struct or union, from BTF, DWARF or the script
@@ -33,46 +33,48 @@ const (
 	Agg     // an aggregation in a map (Name is its Def's): count_t, hist_t, …
 )
 
-// Space tells which memory an address means.
+// Space is the address space of an object.
 type Space uint8
 
 const (
 	NoSpace Space = iota // BPF's own memory: stack, scratch, map values
 	Ctx                  // the program's context: plain loads at constant offsets
 	Kernel               // kernel memory: probe_read_kernel
-	BTF                  // kernel memory behind a pointer the verifier knows: plain loads
+	BTF                  // kernel memory reached by a pointer the verifier knows: plain loads
 	User                 // user memory: probe_read_user
 )
 
-// Literal says how an integer type came from a literal, whose type follows from
-// its value until it meets a type that is written or found.
+// Literal tells whether an integer type is that of a literal. The type of a
+// literal follows from its value until it is combined with a written type or
+// with the type of a variable or field.
 type Literal uint8
 
 const (
 	NoLiteral Literal = iota
-	FreeSign          // of a literal that is not negative: it takes the sign of what it meets
-	OwnSign           // of one that is negative, or too large for a signed type
+	FreeSign          // a literal that is not negative: it takes the sign of the other operand
+	OwnSign           // a literal that is negative, or too large for a signed type
 )
 
-// Type is a type. Which fields mean something depends on Kind.
+// Type is a type of the language. Kind determines which of the other fields are
+// used.
 type Type struct {
 	Kind   Kind
 	Name   string     // Struct: "struct foo", "union u"; Enum: "enum e"; Opaque, Agg: name of the type; Int: C name if it has one
 	Size   int        // bytes in memory
-	Signed bool       // Int, Enum; Agg: signedness of what is aggregated
+	Signed bool       // Int, Enum; Agg: signedness of the aggregated values
 	Elem   *Type      // Pointer, Array
 	Len    int        // Array
-	Space  Space      // Pointer: of what it points to; Struct, Array, String: of the object itself
-	Leads  Space      // Struct, Array in own memory: where the pointers in it point that do not say so
+	Space  Space      // Pointer: of its target; Struct, Array, String: of the object itself
+	Leads  Space      // Struct, Array in own memory: space of the pointers in it that have none in their type
 	Params []int64    // Opaque, Agg: parameters (hist k, lhist min max step, kstack depth …)
 	Fields []Field    // Tuple, Record
 	Comp   *Composite // Struct
 	Consts *EnumDef   // Enum
-	Full   bool       // String: it may fill its Size bytes and have no NUL
-	Lit    Literal    // Int: it is the type of a literal
-	Word   bool       // Int: the whole of a register or slot that may hold a narrower value (see TWord)
+	Full   bool       // String: may fill its Size bytes and then has no NUL
+	Lit    Literal    // Int: whether it is the type of a literal
+	Word   bool       // Int: a whole register or stack slot that may hold a narrower value (see TWord)
 	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
-	Split  bool       // BTFID is one of a module's BTF (Struct)
+	Split  bool       // BTFID belongs to the BTF of a module (Struct)
 
 	Castable bool   // Agg: an expression can read it, as the integer that Decay returns
 	Twin     string // Agg: name of the same aggregation of integers with the other signedness, "" if there is none
@@ -86,19 +88,19 @@ type Field struct {
 	BitOff  int  // bitfields: offset in bits within the storage at Off
 	BitSize int  // bitfields: width in bits; 0 otherwise
 	DataLoc bool // tracepoint __data_loc: the u32 at Off holds length<<16 | offset from the context
-	RelLoc  bool // tracepoint __rel_loc: the same, the offset counts from behind the u32
-	Loc     *Loc // parameter of a user function: in a context the object is there, not at Off
+	RelLoc  bool // tracepoint __rel_loc: the same, but the offset counts from the end of the u32
+	Loc     *Loc // parameter of a user function: its location in a context, used instead of Off
 }
 
-// Recorded reports whether the field tells where in a tracepoint's record its
-// value is, rather than being it.
+// Recorded reports whether the field holds the location of its value within a
+// tracepoint's record, instead of the value.
 func (f Field) Recorded() bool { return f.DataLoc || f.RelLoc }
 
-// Loc is where a parameter is when its function starts, told by the context,
-// which holds the registers: in memory, or in pieces in the registers.
+// Loc is the location of a parameter when its function starts. The object is in
+// memory, or in pieces in registers, which the context holds.
 type Loc struct {
-	// Memory: the object is in user memory, Disp bytes past the address that the
-	// word at Base in the context holds.
+	// If Memory is set, the object is in user memory, Disp bytes past the
+	// address in the word at Base in the context.
 	Memory bool
 	Base   int
 	Disp   int64
@@ -106,15 +108,17 @@ type Loc struct {
 	Err    string // why it can't be read, "" if it can
 }
 
-// Part is a piece of an object: Size bytes at Off in the object, the lowest
-// ones of the word at From in the context or, if Fixed, those of Value.
+// Part is a piece of an object: Size bytes at Off in the object. Its bytes are
+// the lowest ones of the word at From in the context or, if Fixed is set, of
+// Value.
 type Part struct {
 	From, Off, Size int
 	Fixed           bool
 	Value           uint64
 }
 
-// Composite is the shared, lazily resolved body of a struct or union.
+// Composite holds the members of a struct or union. They are resolved on first
+// use and shared by all copies of the type.
 type Composite struct {
 	Union   bool
 	Align   int
@@ -123,7 +127,8 @@ type Composite struct {
 	fields  []Field
 }
 
-// NewComposite returns a body whose fields are asked for once, when needed.
+// NewComposite returns a body that calls resolve when its fields are first
+// used.
 func NewComposite(union bool, resolve func() []Field) *Composite {
 	return &Composite{Union: union, resolve: resolve}
 }
@@ -157,7 +162,7 @@ func (e *EnumDef) Name(v int64) string {
 	return ""
 }
 
-// The types every script can name without declaring them.
+// The types that every script can name without a declaration.
 var (
 	TInvalid = &Type{Kind: Invalid}
 	TVoid    = &Type{Kind: Void}
@@ -171,14 +176,15 @@ var (
 	TUint32  = &Type{Kind: Int, Size: 4}
 	TUint64  = &Type{Kind: Int, Size: 8}
 
-	// TWord is a uint64 of which nothing is known but that a program passed it:
-	// argN or retval of a function without types. If it holds a C int, its upper
-	// half means nothing, so %d shows what looks like a negative int as one.
-	// Arithmetic on it gives plain integers.
+	// TWord is a uint64 that a program passed and that has no known type: argN
+	// or retval of a function without type information. If it holds a C int,
+	// its upper half has no meaning, so %d shows a value that looks like a
+	// negative int as one. Arithmetic on it gives plain integers.
 	TWord = &Type{Kind: Int, Size: 8, Word: true}
 )
 
-// NewInt returns the integer type of that size (1, 2, 4, 8) and signedness.
+// NewInt returns the integer type of the given size in bytes (1, 2, 4, 8) and
+// signedness.
 func NewInt(size int, signed bool) *Type {
 	switch {
 	case signed && size == 1:
@@ -199,30 +205,30 @@ func NewInt(size int, signed bool) *Type {
 	return TUint64
 }
 
-// NewString returns a string of at most size-1 bytes and its NUL.
+// NewString returns the type of a string of at most size-1 bytes and a NUL.
 func NewString(size int) *Type { return &Type{Kind: String, Size: size} }
 
-// NewChars returns C's array of n characters as a string.
+// NewChars returns the type of a string that is a C array of n characters.
 func NewChars(n int) *Type { return &Type{Kind: String, Size: n, Full: true} }
 
-// NewBuffer returns buf()'s type for at most n bytes of data.
+// NewBuffer returns the type of buf() for at most n bytes of data.
 func NewBuffer(n int) *Type { return &Type{Kind: Buffer, Size: n + 4, Len: n} }
 
-// NewPointer returns a pointer to elem in space.
+// NewPointer returns the type of a pointer to elem in space.
 func NewPointer(elem *Type, space Space) *Type {
 	return &Type{Kind: Pointer, Size: 8, Elem: elem, Space: space}
 }
 
-// NewArray returns n × elem.
+// NewArray returns the type of an array of n elements.
 func NewArray(elem *Type, n int) *Type {
 	return &Type{Kind: Array, Elem: elem, Len: n, Size: n * elem.Size}
 }
 
-// NewTuple lays elems out in order, each at its natural alignment (at most 8);
-// the size is rounded up to the largest alignment.
+// NewTuple returns a tuple of elems in order, each at its natural alignment (at
+// most 8). The size is rounded up to the largest alignment.
 func NewTuple(elems ...*Type) *Type { return layout(Tuple, nil, elems) }
 
-// NewRecord returns a tuple whose elements have names.
+// NewRecord returns a tuple with named elements.
 func NewRecord(names []string, elems []*Type) *Type { return layout(Record, names, elems) }
 
 func layout(k Kind, names []string, elems []*Type) *Type {
@@ -243,7 +249,7 @@ func layout(k Kind, names []string, elems []*Type) *Type {
 	return t
 }
 
-// RoundUp returns the least multiple of to that is at least n; n if to is 0.
+// RoundUp returns the least multiple of to that is at least n, or n if to is 0.
 func RoundUp(n, to int) int {
 	if to <= 1 {
 		return n
@@ -278,7 +284,7 @@ func (t *Type) Align() int {
 	return 1
 }
 
-// IsScalar reports whether a value of the type is one machine word: it is
+// IsScalar reports whether a value of the type is one machine word, which is
 // computed in a register. All others are handled by address.
 func (t *Type) IsScalar() bool {
 	switch t.Kind {
@@ -293,8 +299,8 @@ func (t *Type) IsScalar() bool {
 // IsInteger reports whether the type takes part in integer arithmetic.
 func (t *Type) IsInteger() bool { return t.Kind == Int || t.Kind == Enum || t.Kind == Bool }
 
-// InSpace returns the type with the address space of the object (or, for a
-// pointer, of what it points to) set.
+// InSpace returns the type with its address space set to s: that of the object,
+// or of the target of a pointer.
 func (t *Type) InSpace(s Space) *Type {
 	if t.Space == s {
 		return t
@@ -331,7 +337,7 @@ func (t *Type) Members() []Field {
 	return t.Fields
 }
 
-// FieldNames lists all names Field finds, for did-you-mean hints.
+// FieldNames returns all names that Field finds, for did-you-mean hints.
 func (t *Type) FieldNames() []string {
 	var names []string
 	for _, f := range t.Members() {
@@ -344,7 +350,7 @@ func (t *Type) FieldNames() []string {
 	return names
 }
 
-// Equal reports whether two types are the same, address spaces aside.
+// Equal reports whether two types are the same. It ignores address spaces.
 func Equal(a, b *Type) bool {
 	if a == b {
 		return true
@@ -381,8 +387,8 @@ func Equal(a, b *Type) bool {
 	return true
 }
 
-// Decay returns the type that a value of type t has once it is copied: an
-// aggregation that an expression can read becomes an integer.
+// Decay returns the type of a copy of a value of type t: an aggregation that an
+// expression can read becomes an integer.
 func (t *Type) Decay() *Type {
 	if t.Kind == Agg && t.Castable {
 		return NewInt(8, t.Signed)
