@@ -18,7 +18,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// buildCommand is the first argument of gotrace build.
+// buildCommand is the first argument that selects gotrace build.
 const buildCommand = "build"
 
 const buildUsage = `gotrace build - makes an executable of a script
@@ -36,10 +36,10 @@ it runs on another kernel, or with other options, it compiles the script anew.
 All other options are those of gotrace; TOOL --help shows the tool's own.
 `
 
-// selfExe is the binary that runs.
+// selfExe is the path of the running binary.
 const selfExe = "/proc/self/exe"
 
-// build makes a tool.
+// build builds a tool and returns the exit status.
 func (a *app) build(args []string) int {
 	sourceOnly := false
 	var rest []string
@@ -77,10 +77,10 @@ func (a *app) build(args []string) int {
 	return statusOK
 }
 
-// errReported is an error that the user has been told of.
+// errReported is an error that has been reported to the user already.
 var errReported = errors.New("reported")
 
-// buildable refuses options that belong to a run.
+// buildable returns an error if o has options that apply only to a run.
 func buildable(o *options) error {
 	switch {
 	case o.output == "":
@@ -93,7 +93,8 @@ func buildable(o *options) error {
 	return nil
 }
 
-// makeTool compiles the script and writes the executable.
+// makeTool compiles the script and writes the executable. If sourceOnly is set, the
+// executable contains the script only and compiles it when it starts.
 func (a *app) makeTool(sourceOnly bool) error {
 	o := a.opt
 	f, err := a.readScript()
@@ -134,8 +135,8 @@ func (a *app) makeTool(sourceOnly bool) error {
 	return writeTool(o.output, t)
 }
 
-// writeTool writes this binary and the tool's payload to a file, which gets its
-// name only once it is complete.
+// writeTool writes this binary and the tool's payload to a file. The file gets its
+// name only when it is complete.
 func writeTool(path string, t *tool) error {
 	_, base, err := readTool(selfExe)
 	if err != nil {
@@ -175,8 +176,7 @@ func writeTool(path string, t *tool) error {
 	return nil
 }
 
-// about returns the comment that a script begins with, without the line that
-// names its interpreter.
+// about returns the comment at the beginning of a script, without the #! line.
 func about(text string) string {
 	var lines []string
 	for i, line := range strings.Split(text, "\n") {
@@ -206,7 +206,7 @@ func about(text string) string {
 	return strings.Trim(strings.Join(lines, "\n"), "\n ")
 }
 
-// positional is the highest number of a positional parameter that the script
+// positional returns the highest number of a positional parameter that the script
 // reads.
 func positional(tree *ast.Program) int {
 	most := 0
@@ -223,7 +223,7 @@ func positional(tree *ast.Program) int {
 	return most
 }
 
-// attachText is all of the script's attach points.
+// attachText returns the text of all attach points of the script.
 func attachText(tree *ast.Program) string {
 	var parts []string
 	ast.Walk(tree, func(n ast.Node) {
@@ -234,14 +234,14 @@ func attachText(tree *ast.Program) string {
 	return strings.Join(parts, " ")
 }
 
-// readAll has everything read that a script includes or imports, and returns the
-// options that it declares, as far as that can be found out here.
+// readAll reads every file that a script includes or imports. It returns the
+// options that the script declares, as far as they are known on this machine.
 func (a *app) readAll(f *source.File) []object.Option {
 	env, sess, err := a.target()
 	if err != nil {
 		return nil
 	}
-	var diags source.Diags // where the tool runs there may be none of them
+	var diags source.Diags // discarded: the errors may not occur where the tool runs
 	checked := lang.Load(f, lang.Options{Env: env, Invocation: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv}, &diags)
 	if checked == nil {
 		return nil

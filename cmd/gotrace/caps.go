@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// privileges reports what keeps us from loading programs.
+// privileges returns an error that names what this process lacks to load programs,
+// or nil.
 func privileges() error {
 	if text, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(text), "[confidentiality]") {
 		return errors.New("the kernel is locked down for confidentiality, which forbids tracing (see /sys/kernel/security/lockdown)")
@@ -30,8 +31,8 @@ func privileges() error {
 	for _, c := range []struct {
 		n     int
 		name  string
-		admin bool // CAP_SYS_ADMIN includes it
-		root  bool // uid 0 does without it
+		admin bool // whether CAP_SYS_ADMIN includes the capability
+		root  bool // whether uid 0 does not need the capability
 	}{
 		{unix.CAP_BPF, "CAP_BPF", true, false},
 		{unix.CAP_PERFMON, "CAP_PERFMON", true, false},

@@ -9,18 +9,17 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// How long and how often the compiler is measured at most.
+// The limits of a measurement of the compiler, in time and number of runs.
 const (
 	compilerTime = time.Second
 	compilerRuns = 1000
 )
 
-// benchCompiler compiles the script over and over and prints how long each
-// stage takes.
+// benchCompiler compiles the script repeatedly and prints the time of each stage.
 func (a *app) benchCompiler(f *source.File) int {
 	took := map[string][]time.Duration{}
 	a.timed = func(stage string, d time.Duration) { took[stage] = append(took[stage], d) }
-	a.report.noWarnings = true // they were given when it was compiled first
+	a.report.noWarnings = true // the first compilation has reported them
 	for start, n := time.Now(), 0; n < compilerRuns && time.Since(start) < compilerTime; n++ {
 		began := time.Now()
 		if _, ok := a.compile(f); !ok {
@@ -36,7 +35,7 @@ func (a *app) benchCompiler(f *source.File) int {
 	return statusOK
 }
 
-// spread is the average of some times and their standard deviation.
+// spread returns the average of times and their standard deviation.
 func spread(times []time.Duration) (average, deviation time.Duration) {
 	var sum, squares float64
 	for _, d := range times {

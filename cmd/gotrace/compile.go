@@ -20,7 +20,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object/elfobj"
 )
 
-// btfFile is the file that is to be read instead of the kernel's own BTF.
+// btfFile returns the file to read instead of the kernel's own BTF, or "".
 func (a *app) btfFile() string {
 	file := os.Getenv("BPFTRACE_BTF")
 	if file == "" {
@@ -29,7 +29,7 @@ func (a *app) btfFile() string {
 	f, err := os.Open(file)
 	if err != nil {
 		a.report.warnf("BTF: failed to parse BTF from %s: %v", file, bare(err))
-		return file // nothing else was asked for
+		return file // do not fall back: the user asked for this file
 	}
 	defer f.Close()
 	var magic [2]byte
@@ -39,10 +39,10 @@ func (a *app) btfFile() string {
 	return file
 }
 
-// btfMagic is what BTF in its raw format begins with.
+// btfMagic is the magic number at the start of BTF in its raw format.
 const btfMagic = 0xeb9f
 
-// target is what a script is compiled for, as the flags say.
+// target returns what a script is compiled for according to the flags.
 func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	o := a.opt
 	env := &probes.Env{
@@ -71,10 +71,11 @@ func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	return env, sess, nil
 }
 
-// ourNamespace names our own pid namespace; nil: the initial one.
+// ourNamespace identifies this process's pid namespace; nil is the initial one.
 func ourNamespace() *builtins.PIDNamespace { return pidNamespace("self") }
 
-// compile turns the script into an object, and says what is wrong with it.
+// compile compiles the script and reports its errors. The result is false if there
+// were any.
 func (a *app) compile(f *source.File) (*object.Object, bool) {
 	env, sess, err := a.target()
 	if err != nil {
@@ -99,7 +100,8 @@ func (a *app) compile(f *source.File) (*object.Object, bool) {
 	return obj, !diags.HasErrors() && obj != nil
 }
 
-// configure works out the settings of a script; the environment wins.
+// configure returns the settings of a script. Environment variables override the
+// script.
 func configure(p *ast.Program, diags *source.Diags) *config.Config {
 	return lang.Configure(p, os.LookupEnv, diags)
 }
@@ -117,7 +119,8 @@ func writeELF(path string, obj *object.Object) error {
 	return replaceFile(path, data)
 }
 
-// emitELF writes the compiled programs to a file.
+// emitELF writes the compiled programs to the file of --emit-elf and returns the
+// exit status.
 func (a *app) emitELF(obj *object.Object) int {
 	if err := writeELF(a.opt.emitELF, obj); err != nil {
 		a.report.errorf("cannot write '%s': %v", a.opt.emitELF, bare(err))
@@ -126,7 +129,7 @@ func (a *app) emitELF(obj *object.Object) int {
 	return statusOK
 }
 
-// dump prints the stages that -d asks for.
+// dump returns a function that prints the stages that -d selects.
 func (a *app) dump() func(stage, text string) {
 	if len(a.opt.dump) == 0 {
 		return nil
@@ -142,7 +145,8 @@ func (a *app) dumped(what, text string) {
 	fmt.Fprintf(a.stdout, "== %s ==\n%s\n", what, strings.TrimRight(text, "\n"))
 }
 
-// checkOptions refuses options behind -- that the script does not ask for.
+// checkOptions reports options after -- that the script does not declare. It
+// returns whether there were none.
 func (a *app) checkOptions(declared []object.Option) bool {
 	var unknown, known []string
 	for name := range a.opt.scriptOpts {
@@ -169,7 +173,7 @@ func (a *app) checkOptions(declared []object.Option) bool {
 	return false
 }
 
-// scriptOptions lists what the script's getopt calls declare.
+// scriptOptions prints the options that the script's getopt calls declare.
 func (a *app) scriptOptions(obj *object.Object) {
 	opts := obj.Options
 	if len(opts) == 0 {
@@ -181,7 +185,7 @@ func (a *app) scriptOptions(obj *object.Object) {
 	}
 }
 
-// writeOption writes a line about an option of the script.
+// writeOption writes a line that describes an option of the script.
 func writeOption(w io.Writer, o object.Option) {
 	line := fmt.Sprintf("    --%s", o.Name)
 	if o.Doc != "" {

@@ -15,11 +15,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// options is the command line, checked.
+// options holds the values of a checked command line.
 type options struct {
-	script, file string // -e, or the file
+	script, file string // the script of -e, or the script's file
 	params       []string
-	scriptOpts   map[string]string // behind --: --name=value
+	scriptOpts   map[string]string // options after --, such as --name=value
 
 	list         bool
 	search       string
@@ -44,28 +44,28 @@ type options struct {
 	noFeature    map[string]bool
 	dryRun       bool
 	probeFilter  string
-	functions    string // --traceable-functions: file that lists them
+	functions    string // --traceable-functions: file that lists the functions
 	dump         map[string]bool
 	mode         string
 	fmt, check   bool
 	emitELF      string
-	verify       bool     // the compiler's intermediate code
+	verify       bool     // check the compiler's intermediate code
 	empty        bool     // no arguments at all
-	given        []string // the flags, as a tool is built with them
+	given        []string // flags as given, for building a tool
 }
 
-// stageAliases are bpftrace's names of stages.
+// stageAliases maps bpftrace's names of stages to ours.
 var stageAliases = map[string]string{
 	"parse": "ast", "types": "check", "codegen": "ir", "codegen-opt": "opt", "dis": "asm", "libbpf": stageVerifier,
 }
 
-// Values of -d that are no stages of the compiler.
+// Values of -d that are not stages of the compiler.
 const (
 	stageVerifier = "verifier" // the kernel verifier's log
 	stageAll      = "all"
 )
 
-// dumpStage returns the stage that a value of -d names.
+// dumpStage returns the stage for a value of -d.
 func dumpStage(name string) (string, error) {
 	if to, ok := stageAliases[name]; ok {
 		name = to
@@ -79,7 +79,7 @@ func dumpStage(name string) (string, error) {
 
 var features = []string{"kprobe_multi", "kprobe_session", "uprobe_multi"}
 
-// refused are flags of bpftrace that have no meaning here.
+// refused lists bpftrace's flags that have no meaning in gotrace.
 var refused = []struct{ flag, why string }{
 	{"emit-llvm", "there is no LLVM in gotrace: -d ir,opt,asm prints what the compiler makes, --emit-elf FILE writes the programs"},
 	{"aot", "programs are not compiled ahead of time: it takes milliseconds when they are run; --emit-elf FILE writes them for other loaders"},
@@ -87,27 +87,27 @@ var refused = []struct{ flag, why string }{
 
 var modes = []string{"codegen", "compiler-bench", modeBench, modeTest, "format"}
 
-// The modes that run probes of one kind only.
+// The modes that run only one kind of probe.
 const (
 	modeTest  = "test"
 	modeBench = "bench"
 )
 
-// flagSet is the command line's flags before their values are checked.
+// flagSet is the set of flags before their values are checked.
 type flagSet struct {
 	*pflag.FlagSet
-	group map[string]string // the group of each flag in the help text
+	group map[string]string // flag name to its group in the help text
 
 	pid, buffer, ignoredText        string
 	stages, dumps, noFeature, dwarf []string
 	test, bench, ignored            bool
 }
 
-// shortOnly marks a flag whose long name the help text leaves out.
+// shortOnly marks a flag that the help text shows without its long name.
 const shortOnly = "short only"
 
-// newFlags registers the flags. Their order and groups are those of the help
-// text; an explanation starts with the name of the flag's value between backquotes, if it takes one.
+// newFlags registers the flags, in the order and groups of the help text. If a flag
+// takes a value, its explanation starts with the name of the value in backquotes.
 func newFlags(o *options) *flagSet {
 	fs := &flagSet{FlagSet: pflag.NewFlagSet("gotrace", pflag.ContinueOnError), group: map[string]string{}}
 	fs.SetOutput(io.Discard)
@@ -163,9 +163,9 @@ func newFlags(o *options) *flagSet {
 		fs.BoolVar(&o.check, "check", false, "with --fmt: only say whether the program is formatted")
 	})
 	for _, name := range []string{"eval", "format", "buffer", "include-dir"} {
-		_ = fs.SetAnnotation(name, shortOnly, []string{}) // the flag is there
+		_ = fs.SetAnnotation(name, shortOnly, []string{}) // the flag exists, so there is no error
 	}
-	// These are accepted so that old command lines work.
+	// These flags do nothing. They keep existing command lines working.
 	fs.BoolVarP(&fs.ignored, "btf", "b", false, "")
 	fs.StringArrayVar(&fs.dwarf, "dwarf-pid", nil, "")
 	hidden := []string{"btf", "dwarf-pid"}
@@ -174,12 +174,12 @@ func newFlags(o *options) *flagSet {
 		hidden = append(hidden, r.flag)
 	}
 	for _, name := range hidden {
-		_ = fs.MarkHidden(name) // the flag is there
+		_ = fs.MarkHidden(name) // the flag exists, so there is no error
 	}
 	return fs
 }
 
-// parseFlags reads the command line.
+// parseFlags parses and checks the command line.
 func parseFlags(args []string) (*options, error) {
 	o := &options{noFeature: map[string]bool{}, dump: map[string]bool{}, scriptOpts: map[string]string{}, empty: len(args) == 0}
 	fs := newFlags(o)
@@ -254,7 +254,7 @@ func parseFlags(args []string) (*options, error) {
 	return o, o.positional(fs.Args(), given("eval"))
 }
 
-// maxPID is the greatest process id that any kernel gives.
+// maxPID is the highest process ID on any kernel.
 const maxPID = 1 << 22
 
 func parsePID(s string) (int, error) {
@@ -270,7 +270,7 @@ func parsePID(s string) (int, error) {
 	return 0, usagef("Failed to parse pid: not a number: %s", s)
 }
 
-// setMode merges the flags that stand for a mode.
+// setMode sets the mode from the flags that select one.
 func (o *options) setMode(test, bench bool) error {
 	if o.mode != "" && !slices.Contains(modes, o.mode) {
 		return usagef("USAGE: --mode can only be '%s' or '%s'.", strings.Join(modes[:len(modes)-1], "', '"), modes[len(modes)-1])
@@ -292,9 +292,10 @@ func (o *options) setMode(test, bench bool) error {
 	return nil
 }
 
-// positional takes what is not a flag: the script's file unless -e gave the
-// script, then its parameters. Those that begin with -- stand behind a -- and
-// are the script's options.
+// positional handles the arguments that are not flags. The first one is the
+// script's file unless -e gave the script; the others are its parameters. Arguments
+// that begin with -- are the script's options: they come after a -- on the command
+// line.
 func (o *options) positional(args []string, eval bool) error {
 	if o.list {
 		return o.listArgs(args, eval)
@@ -312,7 +313,7 @@ func (o *options) positional(args []string, eval bool) error {
 	return nil
 }
 
-// scriptArgs are the parameters and options of a script.
+// scriptArgs stores the parameters and options of a script.
 func (o *options) scriptArgs(args []string) {
 	for _, a := range args {
 		if name, ok := strings.CutPrefix(a, "--"); ok {
@@ -324,7 +325,8 @@ func (o *options) scriptArgs(args []string) {
 	}
 }
 
-// listArgs are -l's: nothing, a pattern, or a script whose probes are listed.
+// listArgs handles the arguments of -l: none, a search pattern, or a script to list
+// the probes of.
 func (o *options) listArgs(args []string, eval bool) error {
 	switch {
 	case eval:
@@ -347,12 +349,12 @@ func isFile(name string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// usageError is what the user reads as it is.
+// usageError is an error message shown to the user without a prefix.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
 func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
 
-// badFlag is an error in the flags themselves, which the usage text answers.
+// badFlag is an error in the flags themselves. The usage text is printed with it.
 type badFlag struct{ error }

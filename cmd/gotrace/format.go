@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// format prints the script as the formatter writes it, or with --check says
-// whether it would change.
+// format prints the formatted script. With --check it only reports whether
+// formatting would change the script.
 func (a *app) format(f *source.File) int {
 	var diags source.Diags
 	tree := parse.File(f, builtins.NewRegistry(builtins.All()).IsVariable, &diags)
@@ -43,8 +43,8 @@ func (a *app) format(f *source.File) int {
 	return statusOK
 }
 
-// replaceFile writes a file so that nobody ever sees half of it, and the file
-// may be the one that was read.
+// replaceFile replaces a file atomically, so that readers never see a partial file.
+// The file may be the one that the script was read from.
 func replaceFile(name string, data []byte) error {
 	mode := os.FileMode(0o644)
 	if st, err := os.Stat(name); err == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// info prints what this kernel can do.
+// info prints the features of this kernel and returns the exit status.
 func (a *app) info() int {
 	var u unix.Utsname
 	unix.Uname(&u)
@@ -52,7 +52,7 @@ func (a *app) section(w io.Writer, title string, feats ...probes.Feature) {
 	}
 }
 
-// featureName is how others who list such features call it.
+// featureName returns the name under which other tools list a feature.
 func featureName(f probes.Feature) string {
 	switch f {
 	case probes.FeatLookupPerCPU:

@@ -12,9 +12,9 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// list prints the attach points that match search patterns, separated by
-// commas, in the form in which they are written in scripts; or with a type's
-// name its definition.
+// list prints the attach points that match the comma-separated search patterns, as
+// they are written in scripts. A pattern that names a type prints the type's
+// definition.
 func (a *app) list(search string) int {
 	w := bufio.NewWriter(a.stdout)
 	defer w.Flush()
@@ -45,7 +45,7 @@ func typePattern(pattern string) (kind string, ok bool) {
 
 func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 	if _, err := a.kernel.Type("struct task_struct"); err != nil {
-		return err // the kernel tells of no types at all
+		return err // the kernel has no type information at all
 	}
 	found := false
 	name := strings.TrimPrefix(pattern, kind+" ")
@@ -110,14 +110,14 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	return nil
 }
 
-// nothing says that a list is empty, which is no failure, and why.
+// nothing reports that a list is empty, and why. An empty list is not a failure.
 func (a *app) nothing(pattern, why string) {
 	if !a.opt.quiet {
 		a.report.warnf("nothing matches '%s'%s", pattern, why)
 	}
 }
 
-// showPoint prints an attach point, with -v its arguments too.
+// showPoint prints an attach point, and with -v its arguments.
 func (a *app) showPoint(w *bufio.Writer, env *probes.Env, k *probes.Kind, name string) {
 	fmt.Fprintln(w, name)
 	if !a.opt.verbose || k.Parse == nil || k.Context == nil {
@@ -142,7 +142,7 @@ func (a *app) showArgs(w *bufio.Writer, env *probes.Env, p *probes.Point) {
 	}
 }
 
-// listProgram prints the attach points of a script, expanded.
+// listProgram prints the expanded attach points of a script.
 func (a *app) listProgram(f *source.File) int {
 	env, sess, err := a.target()
 	if err != nil {

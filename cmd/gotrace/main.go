@@ -1,9 +1,9 @@
-// Command gotrace compiles scripts of the tracing language and runs them on
-// this machine's kernel. What it does itself is little: it reads the command
-// line (flags.go), asks the compiler for an object (compile.go), hands it to
-// package runtime (session.go) and says in the user's words what went wrong
-// (report.go). Nothing that one way of calling
-// it does not need is done at the start: the time until all is attached counts.
+// Command gotrace compiles scripts of the tracing language and runs them on this
+// machine's kernel. The command itself reads the command line (flags.go), compiles
+// the script to an object (compile.go), runs the object with package runtime
+// (session.go) and reports errors to the user (report.go). At the start it does
+// only what the given command line needs, as the time until all probes are attached
+// matters.
 package main
 
 import (
@@ -24,11 +24,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// language is the release of bpftrace whose scripts run unchanged.
+// language is the bpftrace release whose scripts run unchanged.
 const language = "v0.27.1"
 
 // version returns the version that the binary was built from: a release, or the
-// commit of a build in a checkout.
+// commit of the checkout.
 func version() string {
 	const unknown = "v0.1.0-devel"
 	info, ok := debug.ReadBuildInfo()
@@ -38,8 +38,8 @@ func version() string {
 	return info.Main.Version
 }
 
-// versionText answers to the name we are called by: wrappers that look for
-// bpftrace parse its version.
+// versionText returns the output of --version. If the command was called as
+// bpftrace, the text begins with bpftrace's version, as wrappers parse it.
 func versionText(arg0 string) string {
 	if filepath.Base(arg0) == "bpftrace" {
 		return "bpftrace " + language + " (gotrace " + version() + ")"
@@ -47,7 +47,7 @@ func versionText(arg0 string) string {
 	return "gotrace " + version()
 }
 
-// Exit statuses. A script gives others to exit().
+// Exit statuses of the command. A script may pass others to exit().
 const (
 	statusOK    = 0
 	statusError = 1
@@ -55,13 +55,13 @@ const (
 	statusSignal = 128 // and the signal's number
 )
 
-// The main thread is ours, so that programs which a session runs itself (begin,
-// end) run in the thread whose id is the process's.
+// Keep the main goroutine on the main thread, so that programs which a session runs
+// itself (begin, end) run in the thread whose ID is the process ID.
 func init() { goruntime.LockOSThread() }
 
 func main() {
-	// A session lives on little memory and makes little garbage; collecting
-	// during the compilation would cost more time than it saves memory.
+	// A session uses little memory and makes little garbage. During compilation,
+	// frequent collections would cost more time than the memory is worth.
 	debug.SetGCPercent(400)
 	t, _, err := readTool(selfExe)
 	if err != nil {
@@ -71,12 +71,13 @@ func main() {
 	os.Exit(runTool(t, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is main for tests.
+// run runs the command with its arguments, for main and for tests.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return runTool(nil, args, stdin, stdout, stderr)
 }
 
-// runTool is run for a binary with a script of its own, t; nil: it has none.
+// runTool runs the command for a binary that contains the tool t. If t is nil, the
+// binary is gotrace itself.
 func runTool(t *tool, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, report: newReporter(stderr)}
 	parse, help := parseFlags, usage
@@ -103,7 +104,7 @@ func runTool(t *tool, args []string, stdin io.Reader, stdout, stderr io.Writer) 
 	return a.run()
 }
 
-// app is one call of the command.
+// app is one run of the command.
 type app struct {
 	opt    *options
 	stdin  io.Reader
@@ -111,12 +112,13 @@ type app struct {
 	report *reporter
 	kernel probes.Kernel
 	child  *runtime.Child
-	tool   *tool         // what the binary was built for; nil: it is gotrace itself
-	files  *source.Files // reads what the script names; nil: from disk
-	warned []string      // the compiler's warnings, as shown
-	// results and messages are where a session's results, and what else it says, go.
+	tool   *tool         // the tool in this binary; nil: it is gotrace itself
+	files  *source.Files // source of files that the script names; nil: the disk
+	warned []string      // the compiler's warnings as printed
+	// results and messages measure the outputs of a session: its results and
+	// everything else it prints.
 	results, messages meter
-	timed             func(stage string, took time.Duration) // told about the compiler's stages
+	timed             func(stage string, took time.Duration) // called with the time of each compiler stage, if not nil
 }
 
 func (a *app) run() int {
@@ -167,7 +169,7 @@ func (a *app) run() int {
 	return a.trace(f)
 }
 
-// readScript reads the program from -e, a file or standard input.
+// readScript reads the script from -e, a file or standard input.
 func (a *app) readScript() (*source.File, error) {
 	o := a.opt
 	switch {
@@ -194,14 +196,14 @@ func (a *app) readScript() (*source.File, error) {
 	return source.NewFile(o.file, text), nil
 }
 
-// readSource reads a script, but no more than it takes to say that it is too
-// long: what is named may have no end.
+// readSource reads a script. It stops once the script is longer than allowed, as
+// the input may never end.
 func readSource(r io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, parse.MaxSize+1))
 	return string(text), err
 }
 
-// bare is the reason of a file error without the operation and the name.
+// bare returns the reason of a file error without the operation and the file name.
 func bare(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
@@ -210,12 +212,13 @@ func bare(err error) error {
 	return err
 }
 
-// needsKernel reports whether the call loads anything into the kernel.
+// needsKernel reports whether the command line requires loading anything into the
+// kernel.
 func (a *app) needsKernel() bool {
 	return !a.opt.list && !a.opt.help && a.opt.emitELF == "" && a.opt.mode != "codegen" && a.opt.mode != "compiler-bench"
 }
 
-// trace compiles and runs a script.
+// trace compiles and runs a script and returns the exit status.
 func (a *app) trace(f *source.File) int {
 	if a.needsKernel() {
 		if err := privileges(); err != nil {
@@ -261,6 +264,7 @@ func (a *app) trace(f *source.File) int {
 	if !ready {
 		return a.session(obj, nil)
 	}
-	// What the kernel refuses although nothing has changed is compiled anew.
+	// If the kernel refuses a prebuilt object although nothing has changed, compile
+	// the script again.
 	return a.session(obj, func() (*object.Object, bool) { return a.compile(f) })
 }

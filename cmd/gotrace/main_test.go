@@ -22,8 +22,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// The test binary is the command when this is set, so that signals and exit
-// statuses can be tested.
+// If this variable is set, the test binary runs as the command, so that tests can
+// check signals and exit statuses.
 const asCommand = "GOTRACE_TEST_RUN"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// gotrace runs the command to its end.
+// gotrace runs the command until it exits.
 func gotrace(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := command(args...)
@@ -104,7 +104,7 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%s: %v", c.args, err)
 			continue
 		}
-		got.given = nil // TestTool
+		got.given = nil // tested by TestTool
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n%+v\nwant\n%+v", c.args, got, want)
 		}
@@ -158,7 +158,7 @@ func TestHelpAndVersion(t *testing.T) {
 	if out, errs, status := gotrace(t, "--nosuch"); status != 1 || out != "" || !strings.Contains(errs, "USAGE:") {
 		t.Errorf("--nosuch: %d %q %q", status, out, errs)
 	}
-	// Every flag that is not hidden has a line of its own that explains it.
+	// Every visible flag has an explanation in the help text.
 	newFlags(&options{}).VisitAll(func(f *pflag.Flag) {
 		line := "    --" + f.Name
 		if f.Shorthand != "" {
@@ -180,7 +180,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
-// A command line that can't work says so, and attaches nothing.
+// TestErrors checks that an invalid command line is reported and attaches nothing.
 func TestErrors(t *testing.T) {
 	needRoot(t)
 	for _, c := range []struct {
@@ -211,18 +211,19 @@ func TestExitStatus(t *testing.T) {
 	if status != 3 || out != "xe\n\n\n" {
 		t.Errorf("status %d, stdout %q", status, out)
 	}
-	// The command's own status is not ours.
+	// The exit status of the -c command is not returned.
 	if _, _, status := gotrace(t, "-q", "-c", "false", "-e", "interval:s:100 { }"); status != 0 {
 		t.Errorf("status %d with a command that fails", status)
 	}
 }
 
-// A signal ends the session, which prints what it has, also where it comes
-// twice: timeout(1) and others signal the process and then its group.
+// TestSignals checks that a signal ends the session, which prints its results, even
+// if the signal arrives twice: timeout(1) and others signal the process and then
+// its group.
 func TestSignals(t *testing.T) {
 	needRoot(t)
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if signal.Ignored(sig) { // under nohup: then it is ignored by what we start, too
+		if signal.Ignored(sig) { // as under nohup: child processes inherit it
 			t.Logf("%v is ignored here", sig)
 			continue
 		}
@@ -249,7 +250,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// The command does not outlive us, even if we are killed.
+// TestKilled checks that the -c command ends with gotrace, even if gotrace is
+// killed.
 func TestKilled(t *testing.T) {
 	needRoot(t)
 	cmd := command("-q", "-c", "sleep 1000", "-e", `interval:s:1000 { }`)
@@ -259,10 +261,11 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 100)
-	out.Read(buf) // attached; the command runs next
+	out.Read(buf) // the probes are attached; the command runs next
 	time.Sleep(50 * time.Millisecond)
 	cmd.Process.Kill()
-	// The command has our end of the pipe too: it closes when both have ended.
+	// The command holds the write end of the pipe too, so the pipe closes when both
+	// have ended.
 	ended := make(chan struct{})
 	go func() {
 		io.Copy(io.Discard, out)
@@ -334,7 +337,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// What can't be written ends the session and is said.
+// TestOutputLost checks that a failed write ends the session and is reported.
 func TestOutputLost(t *testing.T) {
 	needRoot(t)
 	for _, prog := range []string{`interval:ms:1 { printf("x\n"); }`, `begin { @ = 1; }`} {
@@ -360,7 +363,8 @@ func TestInclude(t *testing.T) {
 	}
 }
 
-// Tests run between begin and end; nothing else does, and no maps are printed.
+// TestTestMode checks that only tests run between the begin and end probes, and
+// that no maps are printed.
 func TestTestMode(t *testing.T) {
 	needRoot(t)
 	const script = `begin { @n = 1; printf("begin\n"); } end { printf("end\n"); } interval:us:100 { printf("tick\n"); }
@@ -384,7 +388,8 @@ $`)
 	}
 }
 
-// The verifier's log is there also where it is content.
+// TestVerifierLog checks that the verifier's log is printed even if the verifier
+// accepts the program.
 func TestVerifierLog(t *testing.T) {
 	needRoot(t)
 	out, errs, status := gotrace(t, "-q", "-d", "verifier", "--dry-run", "-e", `begin { @ = 1; }`)
@@ -393,7 +398,8 @@ func TestVerifierLog(t *testing.T) {
 	}
 }
 
-// BPFTRACE_BTF names a file to be read for the kernel's types.
+// TestBTFFile checks that the kernel's types are read from the file that
+// BPFTRACE_BTF names.
 func TestBTFFile(t *testing.T) {
 	needRoot(t)
 	junk := filepath.Join(t.TempDir(), "junk")
@@ -408,7 +414,8 @@ func TestBTFFile(t *testing.T) {
 	}
 }
 
-// What does not run the script needs no privileges and prints what it says.
+// TestCompilerBench checks that modes which do not run the script need no
+// privileges.
 func TestCompilerBench(t *testing.T) {
 	out, errs, status := gotrace(t, "--mode", "compiler-bench", "--verify-llvm-ir", "-e", `begin { printf("x"); }`)
 	if status != 0 || errs != "" || !strings.HasPrefix(out, "Stage ") || !strings.Contains(out, "\nopt ") || !strings.Contains(out, "\ntotal ") {
@@ -416,7 +423,7 @@ func TestCompilerBench(t *testing.T) {
 	}
 }
 
-// The object file is one that other tools can read.
+// TestEmitELF checks that other tools can read the object file.
 func TestEmitELF(t *testing.T) {
 	needRoot(t)
 	file := filepath.Join(t.TempDir(), "x.o")
@@ -473,7 +480,8 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// Of thousands of errors the first are shown, and how many there are.
+// TestManyErrors checks that only the first of thousands of errors are shown, with
+// their total number.
 func TestManyErrors(t *testing.T) {
 	needRoot(t)
 	_, errs, status := gotrace(t, "-e", "begin { "+strings.Repeat("nosuch(); ", 1000)+"}")

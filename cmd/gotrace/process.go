@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 )
 
-// checkProcess looks at what -p names: a process that is not there can't be
-// traced, nor can one thread of several.
+// checkProcess checks the process of -p. The process must exist, and the ID must
+// not be that of a thread other than its first.
 func (a *app) checkProcess() error {
 	pid := a.opt.pid
 	if pid == 0 {
@@ -28,7 +28,7 @@ func (a *app) checkProcess() error {
 	return nil
 }
 
-// statusField returns the words of a line of /proc/PID/status.
+// statusField returns the words of the line called name in /proc/PID/status.
 func statusField(pid int, name string) []string {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -43,8 +43,8 @@ func statusField(pid int, name string) []string {
 	return nil
 }
 
-// pidNamespace names the pid namespace of a process, "self" or an id; nil: the
-// initial one.
+// pidNamespace identifies the pid namespace of a process, given as "self" or an ID.
+// nil is the initial namespace.
 func pidNamespace(process string) *builtins.PIDNamespace {
 	const initial = 0xeffffffc // PROC_PID_INIT_INO
 	var st unix.Stat_t
@@ -54,7 +54,7 @@ func pidNamespace(process string) *builtins.PIDNamespace {
 	return &builtins.PIDNamespace{Dev: st.Dev, Ino: st.Ino}
 }
 
-// innerPID is a process's id as its own pid namespace counts it.
+// innerPID returns the ID of a process in the process's own pid namespace.
 func innerPID(pid int) (inner builtins.InnerPID) {
 	ns, ids := pidNamespace(strconv.Itoa(pid)), statusField(pid, "NSpid")
 	if ns == nil || len(ids) == 0 {

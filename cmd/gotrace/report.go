@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// reporter writes errors and warnings for the user. Colour is for terminals.
+// reporter writes errors and warnings for the user, in colour on terminals.
 type reporter struct {
 	w          io.Writer
 	color      bool
@@ -53,7 +53,7 @@ func (r *reporter) warnf(format string, args ...any) {
 	r.diag(source.Diag{Severity: source.Warning, Msg: fmt.Sprintf(format, args...)})
 }
 
-// err reports an error that may hold diagnostics.
+// err reports an error, which may contain diagnostics.
 func (r *reporter) err(err error) {
 	var list source.DiagError
 	if errors.As(err, &list) {
@@ -63,7 +63,8 @@ func (r *reporter) err(err error) {
 	r.errorf("%v", err)
 }
 
-// maxDiags bounds how many errors, and how many warnings, are shown at once.
+// maxDiags is the maximum number of errors, and of warnings, that are shown at
+// once.
 const maxDiags = 100
 
 func (r *reporter) diags(list []source.Diag) {
@@ -92,7 +93,7 @@ func (r *reporter) diag(d source.Diag) {
 	io.WriteString(r.w, text)
 }
 
-// paint colours the severity and the carets.
+// paint colours the severity and the carets of a rendered diagnostic.
 func paint(d source.Diag, text string) string {
 	c := color.New(color.FgRed, color.Bold)
 	if d.Severity == source.Warning {

@@ -13,7 +13,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// nothingToRun says why a session would do nothing, "" where it does something.
+// nothingToRun returns why a session would do nothing, or "" if it would do
+// something.
 func nothingToRun(obj *object.Object, mode string) string {
 	if mode == modeTest || mode == modeBench {
 		return ""
@@ -36,8 +37,9 @@ func nothingToRun(obj *object.Object, mode string) string {
 	return "No probes attached; use --bench to run benchmark probes."
 }
 
-// session runs an object until it ends or the user ends it. Where the kernel
-// refuses it, again, if not nil, makes another one.
+// session runs an object until the session ends or the user ends it. If the kernel
+// refuses the object and again is not nil, again is called to make another one.
+// session returns the exit status.
 func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) int {
 	o := a.opt
 	out, finish, err := a.openOutput()
@@ -103,7 +105,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	return status
 }
 
-// openOutput is where results go: standard output, or the file of -o.
+// openOutput opens the destination of results: standard output, or the file of -o.
 func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
 	dst := a.stdout
 	closeFile := func() error { return nil }

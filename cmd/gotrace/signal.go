@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sameRequest is how long after a signal another one asks for nothing else:
+// sameRequest is the time for which further signals count as part of the first:
 // timeout(1), shells and supervisors signal a process and then its group.
 const sameRequest = 100 * time.Millisecond
 
-// catchSignals makes the first signal call end, which ends the session and makes
-// it print what it has. The next one ends the process, and so does an output
-// that nobody reads.
+// catchSignals calls end at the first signal. end ends the session, which then
+// prints its results. A later signal ends the process at once, and so does SIGQUIT.
+// The process also ends if its output is not read any more.
 func (a *app) catchSignals(end func()) {
 	sigs := make(chan os.Signal, 8)
 	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
@@ -26,7 +26,8 @@ func (a *app) catchSignals(end func()) {
 	go a.handleSignals(sigs, end)
 }
 
-// handleSignals never returns: what comes twice is not to kill us on the way out.
+// handleSignals handles signals from sigs. It never returns, so that repeated
+// signals do not kill the process while it ends.
 func (a *app) handleSignals(sigs <-chan os.Signal, end func()) {
 	var first time.Time
 	check := time.NewTicker(sameRequest)
@@ -52,10 +53,10 @@ func (a *app) handleSignals(sigs <-chan os.Signal, end func()) {
 	}
 }
 
-// giveUp ends the process although results are not written.
+// giveUp ends the process although some results are not written.
 func (a *app) giveUp() {
 	const text = "WARNING: The output is not being read: not all of what was gathered could be written\n"
-	// Standard error may be where nobody reads.
+	// Standard error may block as well.
 	fds := []unix.PollFd{{Fd: int32(unix.Stderr), Events: unix.POLLOUT}}
 	if n, err := unix.Poll(fds, 0); n == 1 && err == nil && fds[0].Revents&unix.POLLOUT != 0 {
 		io.WriteString(os.Stderr, text)
@@ -63,18 +64,18 @@ func (a *app) giveUp() {
 	os.Exit(statusError)
 }
 
-// meter is a writer that tells whether its destination keeps up. Write is called
-// by one goroutine, the rest by another.
+// meter is a writer that measures whether its destination keeps up. One goroutine
+// calls Write, another one the other methods.
 type meter struct {
 	w       io.Writer
-	since   atomic.Int64 // when the write began that is going on, in ns; 0: none is
-	waited  atomic.Int64 // ns in writes that have ended
-	written atomic.Int64 // bytes
-	from    atomic.Int64 // when reset was called
+	since   atomic.Int64 // start of the current write, in ns; 0: none
+	waited  atomic.Int64 // time of completed writes, in ns
+	written atomic.Int64 // bytes written
+	from    atomic.Int64 // time of the last reset, in ns
 }
 
-// A destination keeps up that takes keepUp bytes a second, besides the time that
-// it has in any case.
+// A destination keeps up if it accepts keepUp bytes per second, after a grace
+// period of writePatience.
 const (
 	writePatience = time.Second
 	keepUp        = 4 << 20
@@ -96,14 +97,14 @@ func (m *meter) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// reset begins a new measurement.
+// reset starts a new measurement.
 func (m *meter) reset() {
 	m.waited.Store(0)
 	m.written.Store(0)
 	m.from.Store(int64(time.Since(meterStart)))
 }
 
-// stuck reports whether a write is going on that would have ended if the
+// stuck reports whether a write is still running that would have ended if the
 // destination had kept up since reset.
 func (m *meter) stuck() bool {
 	since := m.since.Load()

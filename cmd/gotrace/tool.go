@@ -25,21 +25,21 @@ import (
 //
 //	binary | payloadHead | JSON of tool | object | trailer
 //
-// The trailer is of fixed size and tells where the parts begin, so that a start
-// without a script costs one read.
+// The trailer has a fixed size and holds the offsets of the parts, so that a binary
+// without a script needs only one read at startup.
 
-// tool is a script that a binary was built for.
+// tool is a script that is part of a binary, with the options it was built with.
 type tool struct {
 	Name, Text string
-	Flags      []string            // given when it was built, as --name=value
-	Params     []string            // the same for positional parameters
-	Options    map[string]string   // and for the script's own options
-	Declared   []object.Option     // what the script's getopt calls declare
-	Positional int                 // how many positional parameters the script reads
-	About      string              // the comment that the script begins with
-	Files      []source.PackedFile // that it includes or imports
+	Flags      []string            // given when the tool was built, as --name=value
+	Params     []string            // positional parameters given when the tool was built
+	Options    map[string]string   // the script's own options given when the tool was built
+	Declared   []object.Option     // options that the script's getopt calls declare
+	Positional int                 // number of positional parameters that the script reads
+	About      string              // the comment at the beginning of the script
+	Files      []source.PackedFile // files that the script includes or imports
 	Key        string              // what the object was compiled with, see app.key
-	Warnings   []string            // of that compilation, as shown
+	Warnings   []string            // warnings of that compilation as printed
 	Version    string
 
 	object []byte
@@ -52,7 +52,7 @@ const (
 	maxPayload  = 1 << 28
 )
 
-// errDamaged is the error of a tool that has lost a part.
+// errDamaged is the error for a tool that is incomplete.
 var errDamaged = errors.New("this tool is damaged: part of its script is missing; build it again")
 
 // appendTool appends a tool's payload to a binary.
@@ -69,12 +69,12 @@ func appendTool(binary_ []byte, t *tool) ([]byte, error) {
 	return append(append(out, sum[:]...), trailerMark...), nil
 }
 
-// readTool reads what was appended to a binary, and the size of the binary
-// without it. The tool is nil where nothing was.
+// readTool reads the tool appended to a binary and returns it with the size of the
+// binary alone. If there is no tool, t is nil.
 func readTool(path string) (t *tool, base int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, nil // without /proc there is no tool to find
+		return nil, 0, nil // a tool can only be found through /proc
 	}
 	defer f.Close()
 	st, err := f.Stat()
@@ -110,8 +110,8 @@ func readTool(path string) (t *tool, base int64, err error) {
 	return t, start - int64(len(payloadHead)), nil
 }
 
-// cutOff reports whether a file without a trailer has a payload all the same: the
-// head of one follows the last section.
+// cutOff reports whether a file without a trailer contains a payload: a payload
+// head after the last section.
 func cutOff(f *os.File, size int64) bool {
 	x, err := elf.NewFile(f)
 	if err != nil {
@@ -126,13 +126,13 @@ func cutOff(f *os.File, size int64) bool {
 	if end >= size {
 		return false
 	}
-	// The section headers may follow the last section.
+	// The section headers may be between the last section and the payload.
 	rest, err := io.ReadAll(io.NewSectionReader(f, end, min(size-end, 1<<16)))
 	return err == nil && bytes.Contains(rest, []byte(payloadHead))
 }
 
-// parse works out the options of a call of the tool: those it was built with,
-// and those of the command line.
+// parse returns the options for a call of the tool. They combine the options that
+// the tool was built with and those of the command line.
 func (t *tool) parse(args []string) (*options, error) {
 	if len(args) > 0 && args[0] == buildCommand && slices.ContainsFunc(args[1:], func(a string) bool { return strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "--output") }) {
 		return nil, usagef("%s is a tool built from %s and can't build others: use gotrace itself", os.Args[0], t.Name)
@@ -175,8 +175,8 @@ func (t *tool) parse(args []string) (*options, error) {
 	return o, nil
 }
 
-// usage is the tool's help text: what the script says of itself, its own
-// parameters and options, and the flags that make sense for it.
+// usage returns the tool's help text: the script's description, its parameters and
+// options, and the flags that apply to tools.
 func (t *tool) usage(name string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s - built from %s by gotrace %s\n", name, t.Name, t.Version)
@@ -204,11 +204,11 @@ func (t *tool) usage(name string) string {
 	return b.String()
 }
 
-// toolFlags are the flags of other groups that a tool's help shows.
+// toolFlags are the flags from other groups that a tool's help text shows.
 var toolFlags = map[string]bool{"verbose": true, "help": true, "version": true, "unsafe": true, "dry-run": true}
 
-// prebuilt opens the object that the tool was built with, or returns nil where it
-// was made for something else than this call.
+// prebuilt returns the object that the tool was built with, or nil if that object
+// does not fit this call or this machine.
 func (a *app) prebuilt() *object.Object {
 	t := a.tool
 	live, ok := a.kernel.(*kernel.Kernel)
@@ -237,8 +237,8 @@ func (a *app) prebuilt() *object.Object {
 	return obj
 }
 
-// key is a text of all that an object depends on of the command line and the
-// environment.
+// key returns a text of everything in the command line and the environment that an
+// object depends on.
 func (a *app) key() string {
 	o := a.opt
 	var env []string
@@ -258,7 +258,7 @@ func (a *app) key() string {
 		o.functions, o.includeFiles, o.includeDirs, env, ourNamespace(),
 	})
 	if err != nil {
-		panic(err) // all of it is plain data
+		panic(err) // cannot happen: the value is plain data
 	}
 	return fmt.Sprintf("%x", sha256.Sum256(text))
 }

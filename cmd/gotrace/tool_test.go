@@ -23,7 +23,7 @@ func buildTool(t *testing.T, args ...string) string {
 	return path
 }
 
-// runs runs a tool and returns what it prints.
+// runs runs a tool and returns its output and exit status.
 func runs(t *testing.T, tool string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := exec.Command(tool, args...)
@@ -38,18 +38,18 @@ func runs(t *testing.T, tool string, args ...string) (stdout, stderr string, sta
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// summing has a result that is known: the sum of the first $1 numbers.
+// summing is a script with a known result: it sums the numbers from 0 up to $1.
 const summing = `begin { for ($i : 0..$1) { @s = sum($i); @c[$i % 2] = count(); } printf("%d of %s\n", $1, str($2)); exit(3); }`
 
-// A tool gives the script's results, whether it uses the object it was built with
-// or compiles the script.
+// TestTool checks that a tool gives the script's results, both with its prebuilt
+// object and when it compiles the script.
 func TestTool(t *testing.T) {
 	const compiled = "Compiling stdin: "
 	bin := buildTool(t, "-q", "-e", summing, "100", "x")
 	for _, c := range []struct {
 		args []string
 		out  string
-		errs string // what it says of why it compiles, "" if it does not
+		errs string // its message on why it compiles, "" if it does not
 	}{
 		{nil, "100 of x\n@c[0]: 50\n@c[1]: 50\n@s: 4950", ""},
 		{[]string{"100", "x"}, "100 of x\n@c[0]: 50\n@c[1]: 50\n@s: 4950", ""},
@@ -68,7 +68,7 @@ func TestTool(t *testing.T) {
 	}
 }
 
-// changeTool writes a tool with a payload that change has changed.
+// changeTool rewrites a tool after change has modified its payload.
 func changeTool(t *testing.T, path string, change func(*tool)) {
 	t.Helper()
 	p, base, err := readTool(path)
@@ -88,8 +88,8 @@ func changeTool(t *testing.T, path string, change func(*tool)) {
 	}
 }
 
-// A tool compiles its script where anything is not as it was when it was built:
-// each need in turn.
+// TestToolElsewhere changes one need at a time and checks that the tool compiles
+// its script.
 func TestToolElsewhere(t *testing.T) {
 	for name, change := range map[string]func(*object.Object){
 		"it was compiled for another kernel":  func(o *object.Object) { o.Needs.Kernel = "x" },
@@ -117,7 +117,8 @@ func TestToolElsewhere(t *testing.T) {
 			t.Errorf("%s: status %d, %q %q", name, status, out, errs)
 		}
 	}
-	// What the kernel refuses is compiled as well, and bytes that are no object are.
+	// The script is also compiled if the kernel refuses the object, or if its bytes
+	// are not an object.
 	for _, object_ := range [][]byte{nil, []byte("nonsense")} {
 		bin := buildTool(t, "-q", "-e", summing, "100", "x")
 		changeTool(t, bin, func(p *tool) { p.object = object_ })
@@ -140,7 +141,7 @@ func TestToolElsewhere(t *testing.T) {
 	}
 }
 
-// What a script includes is part of its tool.
+// TestToolIncludes checks that a tool contains the files that its script includes.
 func TestToolIncludes(t *testing.T) {
 	dir := t.TempDir()
 	inc := filepath.Join(dir, "inc")
@@ -212,7 +213,8 @@ func TestBuildErrors(t *testing.T) {
 	}
 }
 
-// A tool that has lost a part says so, and builds no others.
+// TestDamagedTool checks that an incomplete tool reports an error, and that a tool
+// builds no other tools.
 func TestDamagedTool(t *testing.T) {
 	bin := buildTool(t, "-e", "begin { exit(); }")
 	if _, errs, status := runs(t, bin, "build", "-o", bin+"2", "-e", "begin { }"); status != 1 || !strings.Contains(errs, "can't build others") {
@@ -250,8 +252,8 @@ func TestDamagedTool(t *testing.T) {
 	}
 }
 
-// TestBuildOverItself checks that gotrace does not write a tool over its own binary,
-// whatever the name that leads there.
+// TestBuildOverItself checks that gotrace does not write a tool over its own
+// binary, whatever name leads there.
 func TestBuildOverItself(t *testing.T) {
 	dir := t.TempDir()
 	own := filepath.Join(dir, "gotrace")

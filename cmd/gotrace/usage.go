@@ -44,12 +44,12 @@ EXAMPLES:
 
 // Columns of the help text.
 const (
-	usageIndent = 27 // where explanations start
+	usageIndent = 27 // column where explanations start
 	usageWidth  = 79
 )
 
-// usage returns the help text. The options are those that parseFlags registers,
-// in the same order and groups.
+// usage returns the help text, with the options in the order and groups in which
+// newFlags registers them.
 func usage() string {
 	var b strings.Builder
 	b.WriteString(usageHead)
@@ -71,8 +71,8 @@ func usage() string {
 	return b.String()
 }
 
-// writeFlag writes a flag's names, its value's name and, from the column
-// usageIndent on, its explanation.
+// writeFlag writes a flag's names, the name of its value and, starting at column
+// usageIndent, its explanation.
 func writeFlag(b *strings.Builder, f *pflag.Flag) {
 	value, text := "", f.Usage
 	if parts := strings.SplitN(f.Usage, "`", 3); len(parts) == 3 {
