@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Append appends the text that the conversion makes of a value of type t.
+// Append appends a value of type t to dst as the conversion formats it.
 func (p *Piece) Append(d *Decoder, dst []byte, t *types.Type, data []byte) []byte {
 	start := len(dst)
 	switch p.Verb {
@@ -57,7 +57,7 @@ func cut(b []byte, n int) int {
 	return n
 }
 
-// Integer returns the value of a scalar, extended to 64 bits.
+// Integer returns the value of a scalar of type t, extended to 64 bits.
 func Integer(t *types.Type, data []byte) uint64 {
 	if len(data) < t.Size {
 		return 0
@@ -68,19 +68,19 @@ func Integer(t *types.Type, data []byte) uint64 {
 	return native.Uint(data[:t.Size])
 }
 
-// AppendInt appends the text that the conversion makes of a number: sign or 0x,
-// zeros up to the precision (with the flag 0, up to the width), digits.
+// AppendInt appends a number as the conversion formats it: the sign or 0x, zeros up
+// to the precision (or up to the width, with the flag 0), and the digits.
 func (p *Piece) AppendInt(dst []byte, t *types.Type, data []byte) []byte {
 	x := Integer(t, data)
-	// A number is as wide as its length modifier says. Without one bit patterns
-	// (%o, %x) have the 32 bits that C gives them, since scripts count on their
-	// digits; quantities (%d, %u) are never cut, a wrong number helps nobody.
+	// A length modifier sets the width of the number. Without one, bit patterns
+	// (%o, %x) have 32 bits as in C, since scripts rely on the number of digits.
+	// Quantities (%d, %u) are never truncated, as that would print a wrong number.
 	width := p.Bits
 	switch {
 	case width != 0:
 	case p.Verb == 'o' || p.Verb == 'x' || p.Verb == 'X':
 		width = 32
-	case t.Word && x>>31 == 1: // a negative int, by all that is known
+	case t.Word && x>>31 == 1: // most likely a negative int, extended with zeros
 		width = 32
 	default:
 		width = max(32, uint(t.Size)*8)
@@ -140,8 +140,8 @@ func (p *Piece) AppendInt(dst []byte, t *types.Type, data []byte) []byte {
 	return p.Fill(dst, start, at)
 }
 
-// Fill pads what was appended from start on to the width. The zeros of something
-// that is no number go to at.
+// Fill pads the text in dst from start on to the conversion's width. If it pads
+// with zeros, it inserts them at index at.
 func (p *Piece) Fill(dst []byte, start, at int) []byte {
 	n := p.Width - utf8.RuneCount(dst[start:])
 	if n <= 0 {
@@ -163,8 +163,8 @@ func (p *Piece) Fill(dst []byte, start, at int) []byte {
 	return dst
 }
 
-// appendText appends a value as %s shows it. Strings and integers, by far the
-// most frequent, do not become values first.
+// appendText appends a value as %s shows it. It formats strings and integers, by
+// far the most frequent, without making a value of them first.
 func (d *Decoder) appendText(dst []byte, t *types.Type, data []byte) []byte {
 	switch {
 	case t.Kind == types.String:

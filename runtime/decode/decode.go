@@ -1,5 +1,5 @@
-// Package decode turns the bytes that programs leave in records and maps into
-// values, and into text by printf's conversions.
+// Package decode decodes the bytes that programs send in records and store in maps.
+// It turns them into values, and into text with printf's conversions.
 package decode
 
 import (
@@ -11,21 +11,22 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Decoder decodes values. Its fields are what the bytes and their type do not
-// tell.
+// Decoder decodes values. Its fields hold what is not known from the bytes and
+// their type.
 type Decoder struct {
-	// MaxStrlen is the size of strings that were cut, in bytes without a NUL; 0 if
-	// none was. Trailer follows their text.
+	// MaxStrlen is the size in bytes, without the NUL, of strings that may have
+	// been truncated; 0 if none can be. Trailer follows the text of truncated
+	// strings.
 	MaxStrlen int
 	Trailer   string
-	// Builtin decodes a value of a type that a builtin brings (Opaque, Agg).
+	// Builtin decodes a value of a builtin's type (Opaque, Agg).
 	Builtin func(t *types.Type, data []byte) value.Value
-	// Text is a value as %s shows it.
+	// Text returns a value as %s shows it.
 	Text func(v value.Value) string
 }
 
-// Value decodes a value of type t. Too few bytes give a Null, never a panic; of
-// strings and buffers, those in use are enough.
+// Value decodes a value of type t. If data is too short, it returns Null. Strings
+// and buffers may end after the bytes in use.
 func (d *Decoder) Value(t *types.Type, data []byte) value.Value {
 	switch {
 	case t == nil:
@@ -80,13 +81,13 @@ func (d *Decoder) array(t *types.Type, data []byte) value.Value {
 	return v
 }
 
-// IsText reports whether t is an array of characters, which C keeps text in.
+// IsText reports whether t is an array of characters, which holds text in C.
 func IsText(t *types.Type) bool {
 	return t.Kind == types.Array && t.Elem.Kind == types.Int && t.Elem.Size == 1 && t.Elem.Name == "char"
 }
 
-// members appends the members of an object at off to rec; those of anonymous
-// structs and unions as if they were its own.
+// members appends the members of an object at offset off to rec. Members of
+// anonymous structs and unions are appended as members of the object itself.
 func (d *Decoder) members(t *types.Type, data []byte, off int, rec value.Record) value.Record {
 	for _, f := range t.Members() {
 		at := off + f.Off
@@ -94,7 +95,7 @@ func (d *Decoder) members(t *types.Type, data []byte, off int, rec value.Record)
 		case f.Name == "" && f.Type.Kind == types.Struct:
 			rec = d.members(f.Type, data, at, rec)
 		case f.Name == "": // padding
-		case f.DataLoc || f.RelLoc: // its bytes are elsewhere
+		case f.DataLoc || f.RelLoc: // its bytes are not in the object
 			rec = append(rec, value.Field{Name: f.Name, V: value.Null{}})
 		case f.BitSize > 0:
 			rec = append(rec, value.Field{Name: f.Name, V: d.bits(f, from(data, at))})
@@ -105,7 +106,7 @@ func (d *Decoder) members(t *types.Type, data []byte, off int, rec value.Record)
 	return rec
 }
 
-// bits decodes a bitfield: it brings it into its type's own form.
+// bits decodes a bitfield as a value of its type.
 func (d *Decoder) bits(f types.Field, data []byte) value.Value {
 	if len(data) < f.Type.Size || f.Type.Size > 8 || f.BitSize > 64 {
 		return value.Null{}
@@ -123,7 +124,7 @@ func (d *Decoder) bits(f types.Field, data []byte) value.Value {
 	return d.Value(f.Type, buf)
 }
 
-// from returns data from off on; nothing if it is shorter.
+// from returns data from off on, or nothing if data is shorter.
 func from(data []byte, off int) []byte {
 	if off < 0 || off > len(data) {
 		return nil
@@ -131,7 +132,7 @@ func from(data []byte, off int) []byte {
 	return data[off:]
 }
 
-// Text returns the bytes of a string before its NUL.
+// Text returns the bytes of a string up to its NUL.
 func Text(data []byte) []byte {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return data[:i]
@@ -139,14 +140,13 @@ func Text(data []byte) []byte {
 	return data
 }
 
-// truncated reports whether a string of type t and n bytes was cut: only the type
-// of such strings has room for just that much.
+// truncated reports whether a string of type t with n bytes was truncated. Only the
+// type of such strings has room for exactly that many bytes.
 func (d *Decoder) truncated(t *types.Type, n int) bool {
 	return n > 0 && n == t.Size-1 && n == d.MaxStrlen
 }
 
-// Buffer returns the bytes in a buffer, which is their number (u32) and then the
-// bytes.
+// Buffer returns the bytes of a buffer. They follow their number, a u32.
 func Buffer(data []byte) []byte {
 	if len(data) < 4 {
 		return nil
@@ -155,7 +155,7 @@ func Buffer(data []byte) []byte {
 	return data[4 : 4+n]
 }
 
-// Number returns a word as the integer it stands for.
+// Number returns x as a signed or unsigned integer.
 func Number(signed bool, x uint64) value.Value {
 	if signed {
 		return value.Int(x)

@@ -4,42 +4,44 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Format is a parsed format string: text and conversions in turn.
+// Format is a parsed format string: a sequence of text and conversions.
 type Format struct {
 	Pieces  []Piece
-	Unknown string // the first % with a letter that is no conversion: text, like any other
+	Unknown string // the first % with a letter that is not a conversion; it is treated as text
 }
 
-// Piece is literal text or, where Verb is not 0, a conversion.
+// Piece is literal text or, if Verb is not 0, a conversion.
 type Piece struct {
-	Text string // literal text; of a conversion, as written
+	Text string // literal text, or the source of the conversion
 	Verb Verb
 	Spec
 }
 
-// Verb is what a conversion makes of its argument.
+// Verb identifies a conversion.
 type Verb byte
 
-// The conversions. The letters of printf(3) stand for themselves.
+// The conversions that are not in printf(3). Those of printf(3) are identified by
+// their letters.
 const (
-	VerbBytes    Verb = 'r' // %r: as text, \x escapes for the rest
+	VerbBytes    Verb = 'r' // %r: text, with other bytes as \x escapes
 	VerbHex      Verb = 'R' // %rx: all bytes as \x escapes
 	VerbHexPlain Verb = 'H' // %rh: hex pairs
 	VerbGFP      Verb = 'G' // %gr: names of allocation flags
 )
 
-// Spec is what stands between % and the letter.
+// Spec holds the parts of a conversion between % and the letter.
 type Spec struct {
 	Minus, Plus, Space, Alt, Zero bool
 	Width                         int
 	Prec                          int  // -1: none
-	Bits                          uint // width of the integer that a length modifier asks for; 0: the argument's
+	Bits                          uint // width of the integer set by a length modifier; 0: the argument's
 }
 
-// maxPad bounds width and precision, so that a record can not ask for gigabytes.
+// maxPad limits width and precision, so that a record can't request gigabytes of
+// text.
 const maxPad = 1 << 16
 
-// ParseFormat splits a format. It does not fail: a % that begins no conversion
+// ParseFormat parses a format string. It never fails: a % that starts no conversion
 // is text.
 func ParseFormat(s string) *Format {
 	f := &Format{}
@@ -69,8 +71,8 @@ func ParseFormat(s string) *Format {
 	return f
 }
 
-// parseConversion reads the conversion at the start of s and its length, 0 if
-// there is none.
+// parseConversion parses the conversion at the start of s and returns it with its
+// length. The length is 0 if there is no conversion.
 func parseConversion(s string) (Piece, int) {
 	p := Piece{Spec: Spec{Prec: -1}}
 	i := 1
@@ -91,7 +93,7 @@ flags:
 			break flags
 		}
 	}
-	if i < len(s) && s[i] == '*' { // no argument is taken for it
+	if i < len(s) && s[i] == '*' { // it takes no argument
 		i++
 	} else {
 		p.Width, i = number10(s, i)
@@ -139,7 +141,7 @@ flags:
 	return p, i + 1
 }
 
-// lengths are the length modifiers, longer ones first.
+// lengths lists the length modifiers, longer ones first.
 var lengths = []struct {
 	text string
 	bits uint
@@ -152,7 +154,7 @@ func number10(s string, i int) (n, end int) {
 	return n, i
 }
 
-// Takes reports whether the conversion stands for an argument.
+// Takes reports whether the conversion takes an argument.
 func (p *Piece) Takes() bool { return p.Verb != 0 && p.Verb != '%' }
 
 // NumArgs returns the number of arguments that the format takes.
@@ -179,7 +181,7 @@ func (v Verb) Accepts(t *types.Type) bool {
 	return t.IsInteger() || t.Kind == types.Pointer || t.Castable
 }
 
-// Letters returns the verb as it is written.
+// Letters returns the letters of the verb in a format string.
 func (v Verb) Letters() string {
 	switch v {
 	case VerbHex:
@@ -192,7 +194,8 @@ func (v Verb) Letters() string {
 	return string(rune(v))
 }
 
-// Unsupported reports a floating-point conversion: the language has no floats.
+// Unsupported reports whether v is a floating-point conversion: the language has no
+// floats.
 func (v Verb) Unsupported() bool {
 	switch v {
 	case 'f', 'F', 'e', 'E', 'g', 'a', 'A':

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// scalar is an integer of a type as a record holds it.
+// scalar returns an integer of type t as a record holds it.
 func scalar(t *types.Type, n int64) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(n))
 	return b[:t.Size]
@@ -25,7 +25,7 @@ func buffer(s string, size int) []byte {
 	return append(binary.NativeEndian.AppendUint32(nil, uint32(len(s))), str0(s, size)...)
 }
 
-// printed formats values by a format, each the same.
+// printed formats a format string whose arguments are all the same value.
 func printed(d *Decoder, f *Format, t *types.Type, data []byte) string {
 	var out []byte
 	for i := range f.Pieces {
@@ -68,7 +68,8 @@ func TestFormat(t *testing.T) {
 		{"[%8.5d]", types.TInt64, scalar(types.TInt64, -42), "[  -00042]"},
 		{"[%08.5d]", types.TInt64, scalar(types.TInt64, 42), "[   00042]"},
 		{"[%.0d]", types.TInt64, scalar(types.TInt64, 0), "[]"},
-		// A number is as wide as its type, at least 32 bits, or as its length says.
+		// The width of a number is that of its type, at least 32 bits, or that of
+		// its length modifier.
 		{"%d", types.TUint64, scalar(types.TUint64, 10000000000), "10000000000"},
 		{"%d", types.TUint32, scalar(types.TUint32, -1), "-1"},
 		{"%u", types.TUint32, scalar(types.TUint32, -1), "4294967295"},
@@ -146,7 +147,8 @@ func TestFormatTruncated(t *testing.T) {
 	}
 }
 
-// Whatever the format, parsing ends, keeps all text and takes no more than it says.
+// FuzzFormat checks for any format that parsing ends, keeps all text and reads no
+// more than it reports.
 func FuzzFormat(f *testing.F) {
 	for _, s := range []string{"", "%", "%%", "%5.3lld", "%-+ #0*.*hhx", "%rx%rh%gr%g", "a%qb", "%99999999999d"} {
 		f.Add(s)

@@ -2,9 +2,9 @@ package decode
 
 import "strconv"
 
-// gfpNames names the kernel's allocation flags (include/linux/gfp_types.h),
-// combinations before what they are made of. The bits up to __GFP_ACCOUNT have
-// been the same since Linux 5.10.
+// gfpNames lists the names of the kernel's allocation flags
+// (include/linux/gfp_types.h), with combinations before their parts. The bits up to
+// __GFP_ACCOUNT have not changed since Linux 5.10.
 var gfpNames = []struct {
 	bits uint64
 	name string
@@ -45,8 +45,8 @@ var gfpNames = []struct {
 	{1 << 26, "__GFP_NO_OBJ_EXT"},
 }
 
-// appendGFP appends the names of the bits of a gfp_t, and in hexadecimal those
-// that have none.
+// appendGFP appends the names of the bits in a gfp_t. Bits without a name follow in
+// hexadecimal.
 func appendGFP(dst []byte, flags uint64) []byte {
 	if flags == 0 {
 		return append(dst, '0')

@@ -1,11 +1,11 @@
-// Package native reads and writes integers of 1, 2, 4 or 8 bytes as programs in
-// the kernel leave them: in the byte order of the machine.
+// Package native reads and writes integers of 1, 2, 4 or 8 bytes in the byte order
+// of the machine, as kernel programs do.
 package native
 
 import "encoding/binary"
 
-// Uint returns the unsigned integer that is all of b; 0 if no integer has b's
-// size.
+// Uint returns the unsigned integer in b. It returns 0 if b does not have the size
+// of an integer.
 func Uint(b []byte) uint64 {
 	switch len(b) {
 	case 1:
@@ -20,7 +20,8 @@ func Uint(b []byte) uint64 {
 	return 0
 }
 
-// Int returns the signed integer that is all of b; 0 if no integer has b's size.
+// Int returns the signed integer in b. It returns 0 if b does not have the size of
+// an integer.
 func Int(b []byte) int64 {
 	shift := 64 - 8*len(b)
 	if shift < 0 || shift >= 64 {
@@ -29,8 +30,8 @@ func Int(b []byte) int64 {
 	return int64(Uint(b)<<shift) >> shift
 }
 
-// PutUint writes v to all of b, cut to its size. It writes nothing if no integer
-// has b's size.
+// PutUint writes the low bytes of v to b. It writes nothing if b does not have the
+// size of an integer.
 func PutUint(b []byte, v uint64) {
 	switch len(b) {
 	case 1:

@@ -8,9 +8,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Text is v as print and %s show it. Cut-off strings end in trailer.
+// Text returns v as print and %s show it. Truncated strings end in trailer.
 func Text(v value.Value, trailer string) string {
-	switch v := v.(type) { // the common ones without a builder
+	switch v := v.(type) { // common types, without a builder
 	case value.Int:
 		return strconv.FormatInt(int64(v), 10)
 	case value.Uint:
@@ -96,13 +96,13 @@ func appendText(b []byte, v value.Value, trailer string) []byte {
 	return append(b, "null"...)
 }
 
-// statsRecord is how both formats show stats.
+// statsRecord returns stats as a record, which both formats print.
 func statsRecord(v value.Stats) value.Record {
 	return value.Record{{Name: "count", V: value.Int(v.Count)}, {Name: "average", V: v.Avg}, {Name: "total", V: v.Total}}
 }
 
-// appendStack puts every frame on a line of its own, so that a stack stands
-// free wherever it is printed.
+// appendStack appends a stack with every frame on a line of its own, between line
+// ends that separate it from other text.
 func appendStack(b []byte, v value.Stack) []byte {
 	indent := "        "
 	switch v.Mode {
@@ -120,7 +120,7 @@ func appendStack(b []byte, v value.Stack) []byte {
 	return b
 }
 
-// barWidth is the width of a histogram's bars.
+// barWidth is the width of a histogram's bars in columns.
 const barWidth = 52
 
 func appendHist(b []byte, v value.Hist) []byte {
@@ -130,7 +130,7 @@ func appendHist(b []byte, v value.Hist) []byte {
 	}
 	for _, k := range v.Buckets {
 		n := 0
-		if most > 0 { // single precision, as users' golden files have it
+		if most > 0 { // single precision, to match users' golden files
 			n = int(float32(k.Count) / float32(most) * barWidth)
 		}
 		b = pad(append(b, k.Label...), 16-len(k.Label))
@@ -159,7 +159,7 @@ func multiline(v value.Value) bool {
 	return false
 }
 
-// quotient is n/div as the smallest kind of value that holds it.
+// quotient returns n/div as the smallest kind of value that holds it.
 func quotient(n, div *big.Int) value.Value {
 	n.Quo(n, div)
 	switch {
@@ -173,7 +173,7 @@ func quotient(n, div *big.Int) value.Value {
 	return value.Wide{Hi: hi.Int64(), Lo: lo.Uint64()}
 }
 
-// divided is v with its integers divided by div, as print's third argument asks.
+// divided returns v with its integers divided by div, the third argument of print.
 func divided(v value.Value, div int64) value.Value {
 	if div == 0 || div == 1 {
 		return v

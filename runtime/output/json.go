@@ -11,7 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// JSONSink writes one object a line, everything to one writer.
+// JSONSink writes all results and messages to one writer, as one JSON object per
+// line.
 type JSONSink struct {
 	w   *Writer
 	opt Style
@@ -21,7 +22,7 @@ type JSONSink struct {
 // NewJSON returns a sink that writes to w.
 func NewJSON(w *Writer, opt Style) *JSONSink { return &JSONSink{w: w, opt: opt} }
 
-// line starts an object of the given type up to its data.
+// line returns the start of an object of the given kind, up to its data.
 func (j *JSONSink) line(kind string) []byte {
 	b := append(j.buf[:0], `{"type": `...)
 	b = appendString(b, kind)
@@ -42,7 +43,8 @@ func (j *JSONSink) Line(kind, text string) { j.Printf(kind, text) }
 // Value implements Sink.
 func (j *JSONSink) Value(v value.Value) { j.end(appendJSON(j.line("value"), v, j.opt.Trailer)) }
 
-// Map implements Sink. A map without keys and entries has nothing to show.
+// Map implements Sink. It writes nothing for a map without keys that has no
+// entries.
 func (j *JSONSink) Map(m Map) {
 	kind := "map"
 	if len(m.Entries) > 0 {
@@ -77,15 +79,15 @@ func (j *JSONSink) Map(m Map) {
 	j.end(append(b, "}}"...))
 }
 
-// jsonKeys writes keys as the names of an object's members.
+// jsonKeys writes map keys as names of an object's members.
 type jsonKeys struct {
 	trailer string
-	quote   bool // strings that hold a comma: the key has more than one string
+	quote   bool // quote strings that contain a comma, as the key has several strings
 }
 
-// appendJSONKey appends a key as in text, but without the spaces of the layout.
-// Spaces inside strings stay. In a key of several strings one that holds a comma
-// is in quotes, so that different keys have different names.
+// appendJSONKey appends a key as in text, but without the spaces between its parts;
+// spaces inside strings stay. If the key has several strings, those that contain a
+// comma are quoted, so that different keys have different names.
 func appendJSONKey(b []byte, key value.Value, trailer string) []byte {
 	k := jsonKeys{trailer: trailer, quote: countStrings(key) > 1}
 	if t, ok := key.(value.Tuple); ok {
@@ -94,7 +96,7 @@ func appendJSONKey(b []byte, key value.Value, trailer string) []byte {
 	return k.append(b, key)
 }
 
-// countStrings returns how many strings a value holds.
+// countStrings returns the number of strings in a value.
 func countStrings(v value.Value) int {
 	n := 0
 	switch v := v.(type) {
@@ -176,7 +178,7 @@ func appendJSON(b []byte, v value.Value, trailer string) []byte {
 			return appendString(b, v.S+trailer)
 		}
 		return appendString(b, v.S)
-	case value.Bytes: // signed, as C's char
+	case value.Bytes: // signed, as char is in C
 		b = append(b, '[')
 		for i, c := range v {
 			if i > 0 {
@@ -247,8 +249,8 @@ func appendHistJSON(b []byte, h value.Hist) []byte {
 	return append(b, ']')
 }
 
-// Integers that a double can't hold exactly are strings: most readers of JSON
-// have nothing but doubles.
+// appendInt appends n. Integers that a double can't hold exactly become strings, as
+// most readers of JSON parse numbers as doubles.
 func appendInt(b []byte, n int64) []byte {
 	if f := float64(n); f < 1<<63 && int64(f) == n {
 		return strconv.AppendInt(b, n, 10)
@@ -271,8 +273,8 @@ func appendWide(b []byte, w value.Wide) []byte {
 	return append(n.Append(append(b, '"'), 10), '"')
 }
 
-// appendString quotes s. Bytes that are not UTF-8 become the code points of
-// the same number, so that the line stays valid and nothing is lost.
+// appendString appends s as a JSON string. Bytes that are not UTF-8 become the code
+// points with the same numbers, so that the line is valid and no byte is lost.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -317,7 +319,8 @@ func (j *JSONSink) Attached(n int) {
 // Lost implements Sink.
 func (j *JSONSink) Lost(n uint64) { j.counted("lost_events", "events", n) }
 
-// counted writes a number twice: as data, and where older readers look for it.
+// counted writes a number in two places: as data, and in the place that older
+// readers expect.
 func (j *JSONSink) counted(kind, what string, n uint64) {
 	b := append(j.buf[:0], `{"type": `...)
 	b = append(appendString(b, kind), `, "count": `...)

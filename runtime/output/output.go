@@ -1,7 +1,6 @@
-// Package output renders results: as the text a person reads, or as one JSON
-// object a line. It knows values, not builtins: what a value looks like is
-// decided by its Go type in package value, in format.go for text and in json.go
-// for JSON.
+// Package output writes results as text for people or as JSON, one object per line.
+// It knows values but not builtins: a value's format depends only on its Go type in
+// package value. format.go formats values as text, json.go as JSON.
 package output
 
 import (
@@ -9,32 +8,34 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Sink takes results in the order they happen. It is used by one goroutine.
+// Sink receives results in the order in which they occur. Only one goroutine may
+// use a Sink.
 type Sink interface {
-	// Printf writes finished text exactly as it is; kind names the JSON object
-	// ("printf", "time", "cat", "join", "syscall" …).
+	// Printf writes text as it is. kind is the type of the JSON object ("printf",
+	// "time", "cat", "join", "syscall" …).
 	Printf(kind, text string)
-	// Line is Printf of text that is a line without its end.
+	// Line writes text and a line end; kind is as in Printf.
 	Line(kind, text string)
 	// Value prints one value on a line of its own.
 	Value(v value.Value)
 	// Map prints a map: its entries in the given order.
 	Map(m Map)
-	// Attached says that n probes are attached.
+	// Attached reports that n probes are attached.
 	Attached(n int)
 	// Lost says that n events were lost.
 	Lost(n uint64)
 	Message(m Message)
-	// Tests are the outcomes of all test probes, Benchmarks of all bench probes.
+	// Tests reports the outcomes of all test probes, Benchmarks those of all bench
+	// probes.
 	Tests(rs []TestResult)
 	Benchmarks(rs []BenchResult)
-	// End says that no more events follow: what is left are maps.
+	// End reports that no more events follow, only maps.
 	End()
 	Flush() error
 }
 
-// Nop is a Sink that drops everything. A sink that takes only some results embeds
-// it.
+// Nop is a Sink that discards everything. Embed it in a sink that receives only
+// some kinds of results.
 type Nop struct{}
 
 func (Nop) Printf(kind, text string) {}
@@ -49,42 +50,42 @@ func (Nop) Benchmarks([]BenchResult) {}
 func (Nop) End()                     {}
 func (Nop) Flush() error             { return nil }
 
-// Message is an errorf or warnf of the script with its place, or a
-// runtime_error or helper_error.
+// Message is the message of an errorf or warnf call with its place in the script,
+// or a runtime_error or helper_error.
 type Message struct {
 	Kind, Text string
 	Level      Level
-	At, From   source.Span // the place in the script; the macro call it comes from
-	// Helper is the kernel's helper that failed, and Code the negative errno it
-	// returned, where that is known.
+	At, From   source.Span // the place in the script, and the macro call that it comes from
+	// Helper is the kernel helper that failed and Code the negative errno that it
+	// returned, if known.
 	Helper string
 	Code   int
 }
 
-// Level says who reports a message and whether it can be silenced.
+// Level is the source of a message, which decides whether it can be suppressed.
 type Level uint8
 
 const (
-	Notice  Level = iota // the runtime, of something that may falsify results
+	Notice  Level = iota // the runtime: something may falsify results
 	Warning              // the script
-	Error                // the script; it is never silenced
+	Error                // the script; never suppressed
 )
 
-// Map is a map to be printed.
+// Map is a map to print.
 type Map struct {
 	Name    string // with its @
 	Keyed   bool
-	Metric  value.Metric // what kind of numbers the values are
+	Metric  value.Metric // the kind of numbers that the values are
 	Entries []value.Entry
-	Div     int64 // integers are divided by it before printing; 0 or 1: not
+	Div     int64 // divisor for integers before printing; 0 or 1: none
 }
 
 // TestResult is the outcome of one test probe.
 type TestResult struct {
 	Name   string
 	Passed bool
-	Ns     uint64 // how long it ran
-	Output string // what it printed
+	Ns     uint64 // duration in ns
+	Output string // its output
 }
 
 // BenchResult is the average time of one run of a bench probe.
@@ -94,14 +95,14 @@ type BenchResult struct {
 	Iters int
 }
 
-// Style are what both sinks can be told.
+// Style holds the options of both sinks.
 type Style struct {
-	// Trailer marks strings that were cut off (str_trunc_trailer).
+	// Trailer marks truncated strings (str_trunc_trailer).
 	Trailer string
-	// Quiet leaves out what is not a result of the script (-q).
+	// Quiet suppresses everything but results of the script (-q).
 	Quiet bool
-	// NoWarnings leaves out warnf's messages (--no-warnings).
+	// NoWarnings suppresses the messages of warnf (--no-warnings).
 	NoWarnings bool
-	// Color marks verdicts and severities for a terminal.
+	// Color colours verdicts and severities for a terminal.
 	Color bool
 }

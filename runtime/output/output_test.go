@@ -43,7 +43,7 @@ func series(t *testing.T, points ...value.Value) value.Series {
 	return s
 }
 
-// Every kind of value, as both sinks show it.
+// TestValues checks how both sinks show every kind of value.
 func TestValues(t *testing.T) {
 	for _, c := range []struct {
 		v          value.Value
@@ -96,7 +96,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// both renders the same calls in both formats.
+// both runs f with a sink of each format and returns the outputs.
 func both(f func(s Sink), opt Style) (text, errs, js string) {
 	var out, err, j bytes.Buffer
 	opt.Trailer = ".."
@@ -264,7 +264,7 @@ b                                        28             40000
 `)
 }
 
-// counting counts what reaches the destination, and when.
+// counting records the size of each write to the destination.
 type counting struct{ writes []int }
 
 func (c *counting) Write(p []byte) (int, error) {
@@ -275,7 +275,7 @@ func (c *counting) Write(p []byte) (int, error) {
 func TestBuffering(t *testing.T) {
 	for _, c := range []struct {
 		mode              Mode
-		before, idle, end int // writes that have arrived
+		before, idle, end int // number of writes that have arrived
 	}{{None, 2, 2, 2}, {Line, 0, 1, 1}, {Full, 0, 0, 1}} {
 		var dst counting
 		w := NewWriter(&dst, c.mode)
@@ -302,7 +302,7 @@ func TestBuffering(t *testing.T) {
 	}
 }
 
-// A graph must not break on any numbers.
+// FuzzSeries checks that a graph of any numbers is printed without harm.
 func FuzzSeries(f *testing.F) {
 	f.Add(int64(0), int64(0), int64(1), false)
 	f.Add(int64(-1<<63), int64(1<<63-1), int64(1), true)
@@ -323,7 +323,8 @@ func FuzzSeries(f *testing.F) {
 	})
 }
 
-// One point is shown exactly, several as finely as their interval needs.
+// TestSeriesUnit checks that the time of a single point is exact, and that the
+// times of several are as fine as their interval requires.
 func TestSeriesUnit(t *testing.T) {
 	for _, c := range []struct {
 		interval int64
@@ -342,7 +343,7 @@ func TestSeriesUnit(t *testing.T) {
 	}
 }
 
-// TestJSONKeysDiffer checks that keys of one type have names of their own.
+// TestJSONKeysDiffer checks that different keys of one type have different names.
 func TestJSONKeysDiffer(t *testing.T) {
 	str := func(s string) value.Value { return value.Str{S: s} }
 	texts := []string{"", "a", ",", "a,b", "b", `"`, `"a"`, `"a,b"`, `\`, `\",`, `a"`, `",`, "(", ")", "(a", "a)", "a,", ",a", "\n", "[", "]", "{.x=", "}"}
@@ -384,8 +385,8 @@ func TestJSONKeysDiffer(t *testing.T) {
 	}
 }
 
-// Whatever fits fewer bits after print's division is the same value as one that
-// always did.
+// TestDividedWide checks that a wide integer that fits fewer bits after the
+// division equals a value that was never wide.
 func TestDividedWide(t *testing.T) {
 	for _, c := range []struct {
 		v    value.Wide

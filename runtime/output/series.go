@@ -9,12 +9,12 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A time series is a graph that grows downwards: a line a point, its value
-// shown by where the star stands between the least and the greatest.
+// A time series is printed as a graph that grows downwards. Each point is a line,
+// and the column of its star shows the value between the least and the greatest.
 const graphWidth = 53
 
-// number is a point's value as an integer; unsigned ones above the signed
-// range are kept apart by comparing as float64 only where a distance is drawn.
+// number returns a point's value as a float64, for drawing distances only. less
+// compares integers exactly.
 func number(v value.Value) (n float64, ok bool) {
 	switch v := v.(type) {
 	case value.Int:
@@ -44,7 +44,7 @@ func less(a, b value.Value) bool {
 	return x < y
 }
 
-// widened makes room on both sides of a graph with only one value.
+// widened returns bounds around the value of a graph in which all values are equal.
 func widened(v value.Value) (lo, hi value.Value) {
 	switch v := v.(type) {
 	case value.Int:
@@ -69,8 +69,9 @@ func widened(v value.Value) (lo, hi value.Value) {
 	return v, v
 }
 
-// timeUnit is how fine the times of a series are shown: as its interval needs
-// it, and exactly where there is only one.
+// timeUnit returns the header and the layout of a series' times. If there is one
+// point, its time is exact. Otherwise the times are as fine as the interval
+// requires.
 func timeUnit(interval int64, points int) (header string, layout string) {
 	const clock, stamp = "hh:mm:ss", "15:04:05"
 	switch {
@@ -107,10 +108,10 @@ func appendSeries(b []byte, s value.Series) []byte {
 	min, _ := number(lo)
 	max, _ := number(hi)
 	header, layout := timeUnit(s.Interval, len(s.Points))
-	// Times of a unit finer than seconds are followed by one more column.
+	// If times are finer than seconds, one more column follows them.
 	width := len(layout)
 
-	// place is the column of v in a graph of w columns.
+	// place returns the column of v in a graph of w columns.
 	place := func(v, w float64) int {
 		if max <= min {
 			return graphWidth / 2
@@ -166,7 +167,7 @@ func appendSeries(b []byte, s value.Series) []byte {
 
 func clamp(n, lo, hi int) int { return min(max(n, lo), hi) }
 
-// appendSeriesJSON lists the points that have a value.
+// appendSeriesJSON appends the points that have a value.
 func appendSeriesJSON(b []byte, s value.Series, trailer string) []byte {
 	b = append(b, '[')
 	first := true

@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// TextSink writes results as text. What is said about the run (probes
-// attached, events lost, messages) goes to a second writer.
+// TextSink writes results as text. Reports on the run (probes attached, events
+// lost, messages) go to a second writer.
 type TextSink struct {
 	w   *Writer
 	err io.Writer
@@ -38,8 +38,8 @@ func (t *TextSink) Value(v value.Value) {
 	t.w.Write(t.buf)
 }
 
-// Map implements Sink. Every entry carries the map's name, so that lines can
-// be searched one by one; histograms follow their heading.
+// Map implements Sink. Every entry starts with the map's name, so that lines can be
+// searched one by one. Histograms follow a heading.
 func (t *TextSink) Map(m Map) {
 	b := t.buf[:0]
 	for _, e := range m.Entries {
@@ -62,7 +62,8 @@ func (t *TextSink) Map(m Map) {
 	t.w.Write(b)
 }
 
-// appendKey shows several keys as a tuple without its parentheses.
+// appendKey appends a key. A key of several parts has the form of a tuple without
+// parentheses.
 func appendKey(b []byte, k value.Value, trailer string) []byte {
 	n := len(b)
 	b = appendText(b, k, trailer)
@@ -91,15 +92,16 @@ func (t *TextSink) Lost(n uint64) {
 	fmt.Fprintf(t.err, "Lost %d events\n", n)
 }
 
-// expanded names the macro call that a message comes from, if it comes from one.
+// expanded prints the place of the macro call that a message comes from, if there
+// is one.
 func (t *TextSink) expanded(from source.Span, code, word string) {
 	if from.IsValid() {
 		fmt.Fprintf(t.err, "%s: %s expanded from\n", from, t.colored(code, word))
 	}
 }
 
-// Message implements Sink. Results written before it reach the reader first,
-// where both go to one terminal.
+// Message implements Sink. It flushes earlier results first, as both writers may be
+// the same terminal.
 func (t *TextSink) Message(m Message) {
 	t.w.Idle()
 	text := strings.TrimSuffix(m.Text, "\n")
@@ -125,7 +127,8 @@ func (t *TextSink) Message(m Message) {
 	}
 }
 
-// Tests implements Sink, in the form that test tools of many languages read.
+// Tests implements Sink. It prints the results in GoogleTest's format, which many
+// tools read.
 func (t *TextSink) Tests(rs []TestResult) {
 	var b strings.Builder
 	tag := func(code, what, format string, args ...any) {

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 )
 
-// Mode is when written bytes reach their destination.
+// Mode selects when written bytes reach their destination.
 type Mode uint8
 
 const (
-	// Line sends whole batches of lines: what one wake-up of the reader wrote
-	// goes out together, before it sleeps again.
+	// Line sends the lines of one wake-up of the reader together, before the reader
+	// sleeps again.
 	Line Mode = iota
 	// Full sends only when the buffer is full, and at the end.
 	Full
@@ -20,7 +20,7 @@ const (
 	None
 )
 
-// ParseMode is the mode with that name on the command line.
+// ParseMode returns the mode with the given name on the command line.
 func ParseMode(s string) (Mode, bool) {
 	switch s {
 	case "line":
@@ -35,8 +35,8 @@ func ParseMode(s string) (Mode, bool) {
 
 const bufferSize = 64 << 10
 
-// Writer buffers by a Mode. After an error it swallows everything; Flush
-// reports it.
+// Writer buffers output according to a Mode. After an error it discards all output,
+// and Flush returns the error.
 type Writer struct {
 	w    io.Writer
 	mode Mode
@@ -55,8 +55,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Idle sends what is there unless the mode says to wait until the buffer is
-// full.
+// Idle sends the buffered bytes unless the mode is Full.
 func (w *Writer) Idle() error {
 	if w.mode == Full {
 		return w.err
@@ -64,13 +63,13 @@ func (w *Writer) Idle() error {
 	return w.Flush()
 }
 
-// Flush sends what is there.
+// Flush sends the buffered bytes.
 func (w *Writer) Flush() error {
 	if len(w.buf) > 0 && w.err == nil {
 		if _, err := w.w.Write(w.buf); err != nil {
 			var pe *fs.PathError
 			if errors.As(err, &pe) {
-				err = pe.Err // where to is not the reader's question
+				err = pe.Err // without the operation and the path
 			}
 			w.err = fmt.Errorf("cannot write the output: %w", err)
 		}
