@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// objects are two files whose functions have different names; the second one's
-// functions are smaller, so that between them there are gaps.
+// objects builds two files with different functions. The functions of the second
+// one are smaller, so that there are gaps between them.
 func objects(t *testing.T) (first, second Mapping) {
 	t.Helper()
 	const text = `
@@ -43,14 +43,14 @@ func objectAt(t *testing.T, name string, at uint64) Mapping {
 	return Mapping{}
 }
 
-// TestImages tells User what happens to processes and asks about addresses: a
-// stack has the names of the program that it is from.
+// TestImages reports process events to User and looks addresses up. A stack must
+// get the names of the program that it is from.
 func TestImages(t *testing.T) {
 	first, second := objects(t)
 	moved := second
 	moved.Start, moved.End = moved.Start+0x700000, moved.End+0x700000
 	const (
-		pid   = 1 << 28 // there is none
+		pid   = 1 << 28 // no process has this ID
 		child = pid + 1
 		a, b  = 0x400000, 0x400100
 		a2    = a + 0x700000
@@ -98,8 +98,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// TestReplacedFile maps a file that is not there any more, or whose name or number
-// is that of another one: it has no names rather than wrong ones.
+// TestReplacedFile maps a file that no longer exists, or whose name or inode
+// belongs to another file. It must have no names rather than wrong ones.
 func TestReplacedFile(t *testing.T) {
 	first, second := objects(t)
 	const pid = 1 << 28
@@ -116,7 +116,7 @@ func TestReplacedFile(t *testing.T) {
 	if got := name(u, pid+1, first); got != "first_a" {
 		t.Errorf("the first file has %q", got)
 	}
-	// The same name and number, but other contents.
+	// Same name and inode, but other contents.
 	text, err := os.ReadFile(second.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestReplacedFile(t *testing.T) {
 	}
 }
 
-// TestEnded bounds what is kept of processes that have ended.
+// TestEnded checks that what is kept of ended processes is bounded.
 func TestEnded(t *testing.T) {
 	u := NewUser(Options{})
 	m := Mapping{Start: 0x1000, End: 0x2000, Path: "/x"}

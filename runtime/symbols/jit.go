@@ -10,14 +10,15 @@ import (
 	"strings"
 )
 
-// jitFunc is a function that a runtime compiled and told perf about.
+// jitFunc is a function that a language runtime compiled and listed in a perf map
+// file.
 type jitFunc struct {
 	start, size uint64
 	name        string
 }
 
-// jitted looks an address up in the process's perf map file, which grows while
-// it runs.
+// jitted looks an address up in the process's perf map file, which grows while the
+// process runs.
 func (p *process) jitted(proc string, addr uint64) (Frame, bool) {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	for _, name := range []string{
@@ -51,7 +52,7 @@ func (p *process) jitted(proc string, addr uint64) (Frame, bool) {
 	return Frame{Name: f.name, Offset: addr - f.start, Module: "[jit]"}, true
 }
 
-// innerPID is the process's id in its own pid namespace.
+// innerPID returns the process's ID in its own pid namespace.
 func innerPID(dir string, pid int) string {
 	text, _ := os.ReadFile(dir + "/status")
 	if _, rest, ok := bytes.Cut(text, []byte("\nNSpid:")); ok {
@@ -63,8 +64,8 @@ func innerPID(dir string, pid int) string {
 	return strconv.Itoa(pid)
 }
 
-// parsePerfMap reads lines "start size name", numbers in hex. A later function
-// at the same place replaces an earlier one.
+// parsePerfMap parses lines of the form "start size name", with numbers in hex. A
+// later function replaces an earlier one at the same address.
 func parsePerfMap(text []byte) []jitFunc {
 	var out []jitFunc
 	for line := range bytes.Lines(text) {

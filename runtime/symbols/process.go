@@ -11,43 +11,43 @@ import (
 	"time"
 )
 
-// process is what is known of one process ID. The ID may have been that of
-// several processes, and each of them may have executed several programs: what
-// each program had mapped is an image.
+// process holds what is known of one process ID. The ID may have been used by
+// several processes, and each of them may have executed several programs. An image
+// holds the mappings of one program.
 type process struct {
 	pid    int
-	start  string   // when the process started, by which a reused pid is told apart; "": not read yet
-	images []*image // the newest last; there is at least one
+	start  string   // start time of the process, to detect a reused ID; "": not read yet
+	images []*image // oldest first, never empty
 	readAt time.Time
 	ended  bool
 
 	jit     []jitFunc
-	jitSize int64 // of the map file when it was read
+	jitSize int64 // size of the map file when it was read
 }
 
 func newProcess(pid int) *process { return &process{pid: pid, images: []*image{{}}} }
 
-// maxImages is how many programs are remembered of a process ID.
+// maxImages is the number of programs that are kept for a process ID.
 const maxImages = 8
 
-// image is the executable ranges of a program's memory, in order of address.
+// image is the list of executable mappings of one program, sorted by address.
 type image struct {
 	maps   []mapping
-	shared bool // another image has the same array of mappings
+	shared bool // another image uses the same array of mappings
 }
 
 // mapping is an executable range of a process's memory.
 type mapping struct {
 	start, end, offset uint64
 	file               fileID
-	table              *table // the file's symbols; nil: not looked for yet
+	table              *table // the file's symbols; nil: not looked up yet
 }
 
-// fileID tells files apart across mount namespaces. The path is "" for memory
+// fileID identifies a file across mount namespaces. The path is "" for memory
 // without a file.
 type fileID struct{ dev, inode, path string }
 
-// named reports whether there is a file behind the mapping.
+// named reports whether the mapping is of a file.
 func (m *mapping) named() bool {
 	return m.file.path != "" && (m.file.path[0] == '/' || m.file.path == vdso)
 }
@@ -56,7 +56,7 @@ const vdso = "[vdso]"
 
 func (p *process) current() *image { return p.images[len(p.images)-1] }
 
-// renew starts an image for another program.
+// renew starts the image of another program of the same process.
 func (p *process) renew(im *image) {
 	if len(p.current().maps) == 0 {
 		p.images = p.images[:len(p.images)-1]
@@ -67,19 +67,19 @@ func (p *process) renew(im *image) {
 	}
 }
 
-// reborn starts anew for another process that has the number now.
+// reborn starts over for another process with the same ID.
 func (p *process) reborn(im *image) {
 	p.renew(im)
 	p.start, p.jit, p.jitSize, p.ended = "", nil, 0, false
 }
 
-// read reads the memory map. That of a process that is gone stays as it was.
+// read reads the memory map. If the process is gone, the known map is kept.
 func (p *process) read(proc string) {
 	p.readAt = time.Now()
 	p.take(readMaps(proc, p.pid))
 }
 
-// take notes the memory map of a process that started at start.
+// take stores the memory map of the process that started at start.
 func (p *process) take(maps []mapping, start string) {
 	if len(maps) == 0 {
 		return
@@ -90,15 +90,15 @@ func (p *process) take(maps []mapping, start string) {
 		p.renew(&image{})
 	}
 	p.start = start
-	// What is no longer mapped may still be asked about: a stack is older than
-	// the question. It counts where nothing else is mapped now.
+	// Keep old mappings where nothing else is mapped now: a stack may be older than
+	// the lookup of its addresses.
 	for _, m := range maps {
 		p.current().add(m)
 	}
 }
 
-// executed reports whether between two looks at a process's memory it has
-// executed a program: then no file is where it was.
+// executed reports whether a process has executed another program between two reads
+// of its memory map. In that case no file is at its old address.
 func executed(before, now []mapping) bool {
 	files := false
 	for i := range before {
@@ -114,7 +114,7 @@ func executed(before, now []mapping) bool {
 	return files
 }
 
-// add puts a mapping in its place; it replaces those it overlaps.
+// add inserts a mapping. It replaces the mappings that it overlaps.
 func (im *image) add(m mapping) {
 	if im.shared {
 		im.maps, im.shared = slices.Clone(im.maps), false
@@ -129,14 +129,14 @@ func (im *image) add(m mapping) {
 	im.maps = slices.Insert(im.maps, i, m)
 }
 
-// copy returns an image that starts with the same mappings.
+// copy returns an image with the same mappings.
 func (im *image) copy() *image {
 	im.shared = true
 	return &image{maps: im.maps, shared: true}
 }
 
-// readMaps returns what a process has mapped as executable and when it started;
-// nothing if it is gone.
+// readMaps returns the executable mappings of a process and its start time, or
+// nothing if the process is gone.
 func readMaps(proc string, pid int) (maps []mapping, start string) {
 	dir := filepath.Join(proc, strconv.Itoa(pid))
 	text, err := os.ReadFile(dir + "/maps")
@@ -146,8 +146,8 @@ func readMaps(proc string, pid int) (maps []mapping, start string) {
 	return parseMaps(text), startTime(dir)
 }
 
-// startTime is the 22nd field of stat; the command, which may hold anything,
-// ends at the last parenthesis.
+// startTime returns the 22nd field of stat. The second field, the command, may
+// contain any bytes and ends at the last parenthesis.
 func startTime(dir string) string {
 	text, err := os.ReadFile(dir + "/stat")
 	if err != nil {
@@ -160,7 +160,8 @@ func startTime(dir string) string {
 	return fields[19]
 }
 
-// parseMaps keeps the executable ranges, which are in order of address.
+// parseMaps returns the executable mappings in the text of a maps file, in order of
+// address.
 func parseMaps(text []byte) []mapping {
 	var out []mapping
 	for line := range bytes.Lines(text) {
@@ -185,7 +186,7 @@ func parseMaps(text []byte) []mapping {
 	return out
 }
 
-// find returns the mapping that an address is in, or nil.
+// find returns the mapping that contains an address, or nil.
 func (im *image) find(addr uint64) *mapping {
 	i, ok := slices.BinarySearchFunc(im.maps, addr, func(m mapping, a uint64) int {
 		if a < m.start {

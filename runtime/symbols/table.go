@@ -15,34 +15,36 @@ import (
 	"time"
 )
 
-// table is a file's functions, by address as the file's headers have it.
+// table holds the functions of a file, sorted by their addresses according to the
+// file's headers.
 type table struct {
 	segs    []segment
-	secs    []segment // executable sections, which end functions without a size
+	secs    []segment // executable sections; a function without a size ends with its section
 	syms    []symbol
-	strings [][]byte // string tables that names are in
+	strings [][]byte // string tables that contain the names
 
-	size    int64 // of the file when it was read
+	size    int64 // size of the file when it was read
 	changed time.Time
 }
 
-// segment is an executable part of a file: what is at which address.
+// segment is an executable part of a file: its offset and size in the file, and its
+// address.
 type segment struct{ off, size, vaddr uint64 }
 
 type symbol struct {
 	addr uint64
-	size uint32 // 0: up to the next one
+	size uint32 // in bytes; 0: up to the next function
 	name uint32 // offset into its string table, and flags
 }
 
 // Flags in symbol.name.
 const (
 	secondTable = 1 << 31 // the name is in the second string table
-	localName   = 1 << 30 // only its own file knows it
+	localName   = 1 << 30 // the symbol is local to its file
 	nameFlags   = secondTable | localName
 )
 
-// name is a symbol's name in its string table.
+// name returns a symbol's name.
 func (t *table) name(s symbol) []byte {
 	strs := t.strings[s.name>>31]
 	rest := strs[min(int(s.name&^nameFlags), len(strs)):]
@@ -52,8 +54,8 @@ func (t *table) name(s symbol) []byte {
 	return rest
 }
 
-// better orders the names of one address: those that callers know (malloc
-// before __libc_malloc and __GI___libc_malloc) first.
+// better compares two names of one address. The name that callers use sorts first:
+// malloc before __libc_malloc and __GI___libc_malloc.
 func (t *table) better(a, b symbol) int {
 	underscores := func(s symbol) int {
 		n := t.name(s)
@@ -67,11 +69,13 @@ func (t *table) better(a, b symbol) int {
 	)
 }
 
-// nesting is how many functions may start within another one before it is no
-// longer found from an address behind them.
+// nesting is the maximum number of functions that may start within another
+// function. If there are more, at does not find the outer function for an address
+// after them.
 const nesting = 64
 
-// lookup finds the function at an offset of the file.
+// lookup finds the function at an offset of the file. rest is the offset in the
+// function.
 func (t *table) lookup(off uint64) (name string, rest uint64, ok bool) {
 	for _, s := range t.segs {
 		if off >= s.off && off < s.off+s.size {
@@ -102,8 +106,8 @@ func (t *table) at(addr uint64) (name string, off uint64, ok bool) {
 	return "", 0, false
 }
 
-// sameSection reports whether two addresses are in one section, as far as there
-// are sections.
+// sameSection reports whether two addresses are in the same section. If the file
+// has no sections, it returns true.
 func (t *table) sameSection(a, b uint64) bool {
 	for _, s := range t.secs {
 		if a-s.vaddr < s.size {
@@ -113,8 +117,8 @@ func (t *table) sameSection(a, b uint64) bool {
 	return len(t.secs) == 0
 }
 
-// openTable reads a file's symbols: its symbol table, or where that is stripped
-// the one of its separate debug file, and the dynamic symbols.
+// openTable reads a file's symbols from its symbol table and its dynamic symbols.
+// If the file is stripped, it uses the symbol table of the separate debug file.
 func openTable(name string) (*table, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -153,7 +157,7 @@ func readTable(r io.ReaderAt, dir string, debug bool) (*table, error) {
 	return t, nil
 }
 
-// sort puts the functions in order and leaves each address one name.
+// sort sorts the functions by address and keeps one name for each address.
 func (t *table) sort() {
 	slices.SortStableFunc(t.syms, func(a, b symbol) int {
 		if a.addr == b.addr {
@@ -164,8 +168,8 @@ func (t *table) sort() {
 	t.syms = slices.CompactFunc(t.syms, func(a, b symbol) bool { return a.addr == b.addr })
 }
 
-// add takes the functions of one of a file's symbol tables; it reports whether
-// there is such a table.
+// add adds the functions from one of a file's symbol tables. It reports whether the
+// file has that table.
 func (t *table) add(f *elf.File, kind elf.SectionType) bool {
 	sec := f.SectionByType(kind)
 	if sec == nil || int(sec.Link) >= len(f.Sections) || len(t.strings) == 2 || f.Class != elf.ELFCLASS64 {
@@ -217,8 +221,8 @@ func (t *table) add(f *elf.File, kind elf.SectionType) bool {
 	return true
 }
 
-// addGo takes the functions of a Go program from the table that its runtime
-// unwinds by, which is there when the symbols are stripped.
+// addGo adds the functions of a Go program from the table that Go's runtime uses to
+// unwind stacks. A stripped binary still has it.
 func (t *table) addGo(f *elf.File) {
 	tab, text := f.Section(".gopclntab"), f.Section(".text")
 	if tab == nil || text == nil {
@@ -228,7 +232,7 @@ func (t *table) addGo(f *elf.File) {
 	if err != nil {
 		return
 	}
-	defer func() { recover() }() // gosym trusts what it reads
+	defer func() { recover() }() // gosym panics on malformed tables
 	funcs, err := gosym.NewTable(nil, gosym.NewLineTable(data, text.Addr))
 	if err != nil {
 		return
@@ -243,7 +247,7 @@ func (t *table) addGo(f *elf.File) {
 	t.strings = append(t.strings, names)
 }
 
-// debugRoot is where distributions install separate debug files.
+// debugRoot is the directory where distributions install separate debug files.
 const debugRoot = "/usr/lib/debug"
 
 func (t *table) addDebugFile(f *elf.File, dir string) bool {
@@ -273,7 +277,7 @@ func (t *table) addDebugFile(f *elf.File, dir string) bool {
 	return false
 }
 
-// buildID is the note that identifies a build, in hex, or "".
+// buildID returns the build ID of a file in hex, or "" if it has none.
 func buildID(f *elf.File) string {
 	s := f.Section(".note.gnu.build-id")
 	if s == nil {
@@ -291,8 +295,8 @@ func buildID(f *elf.File) string {
 	return hex.EncodeToString(d[from : from+uint64(desc)])
 }
 
-// vdsoTable reads the symbols of the code that the kernel maps into every
-// process, from our own memory.
+// vdsoTable reads the symbols of the vDSO from this process's memory. The kernel
+// maps the same code into every process.
 func vdsoTable(proc string) *table {
 	self := newProcess(os.Getpid())
 	self.read(proc)

@@ -1,14 +1,14 @@
-// Package symbols names the functions that addresses of processes lie in.
+// Package symbols finds the functions that contain addresses of processes.
 //
-// A process is known by its memory map, read from /proc when it is first asked
-// about and again when an address is in none of its mappings, and by what User is
-// told of its mappings, forks and programs. All that stays known after the process
-// is gone. A mapped file's symbols are read once
-// for all processes that map it, and kept as a sorted table of 16 bytes a
-// function beside the file's own string table. Code made at run time is named
-// by the map files that such runtimes write for perf.
+// The package reads the memory map of a process from /proc at the first lookup, and
+// again when an address is in none of its mappings. The caller may also report
+// mappings, forks and executed programs to User. The information is kept after the
+// process has ended. The symbols of a mapped file are read once for all processes
+// that map it, and kept as a sorted table of 16 bytes per function plus the file's
+// own string table. Names of code generated at run time come from the map files
+// that language runtimes write for perf.
 //
-// Kernel addresses are not here: package probes knows the kernel.
+// Kernel addresses are handled by package probes.
 package symbols
 
 import (
@@ -24,7 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CacheMode is how long what is known of a process counts.
+// CacheMode selects how long information about a process is cached.
 type CacheMode string
 
 // The values of cache_user_symbols.
@@ -35,32 +35,32 @@ const (
 	NoCache    CacheMode = "NONE"
 )
 
-// Options says where processes are found and how their symbols are shown.
+// Options specifies where processes are found and how their symbols are shown.
 type Options struct {
-	ProcRoot string // where /proc is mounted
-	Demangle bool   // C++ and Rust names as in their source
+	ProcRoot string // mount point of procfs
+	Demangle bool   // show C++ and Rust names as in their source
 	Cache    CacheMode
 }
 
-// Frame is the place of an address: its function, the offset in it, and the
-// file it is from. A frame that has no function may still have a Module.
+// Frame describes an address: its function, the offset in the function, and the
+// file it is from. A frame without a function may still have a Module.
 type Frame struct {
 	Name   string
 	Offset uint64
 	Module string
 }
 
-// User answers for all processes. It is used by one goroutine.
+// User finds functions in all processes. Only one goroutine may use it at a time.
 type User struct {
 	opt   Options
 	procs map[int]*process
 	files map[fileID]*table
 	ids   map[fileID]fileID // see intern
-	ended []*process        // those that have ended, the first one first
-	names map[string]string // demangled
+	ended []*process        // processes that have ended, in order of their end
+	names map[string]string // cache of demangled names
 }
 
-// NewUser returns an empty cache.
+// NewUser returns a User that knows no processes yet.
 func NewUser(opt Options) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
@@ -68,19 +68,20 @@ func NewUser(opt Options) *User {
 	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*table{}, ids: map[fileID]fileID{}, names: map[string]string{}}
 }
 
-// stale is how old a memory map must be to be read again for an address that
-// is not in it.
+// stale is the minimum age of a memory map before it is read again for an address
+// that is not in it.
 const stale = 50 * time.Millisecond
 
-// Lookup finds the function an address of a process lies in. If there is none,
-// the frame has no name, but may still say which file the address is from.
+// Lookup finds the function that contains an address of a process. If there is
+// none, the result is false and the frame has no name, but it may still have a
+// Module.
 func (u *User) Lookup(pid int, addr uint64) (Frame, bool) {
 	f := u.Stack(pid, []uint64{addr})[0]
 	return f, f.Name != ""
 }
 
-// Stack finds the functions that the addresses of one stack of a process lie in.
-// All of them are from one program, the newest of the process that they fit.
+// Stack finds the functions that contain the addresses of one stack of a process.
+// It looks all of them up in one program: the newest of the process that they fit.
 func (u *User) Stack(pid int, addrs []uint64) []Frame {
 	out := make([]Frame, len(addrs))
 	if pid <= 0 {
@@ -105,7 +106,7 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 	return out
 }
 
-// frame finds the function of an address in an image.
+// frame finds the function that contains an address of an image.
 func (u *User) frame(p *process, im *image, addr uint64) Frame {
 	m := im.find(addr)
 	if m == nil || !m.named() {
@@ -119,14 +120,14 @@ func (u *User) frame(p *process, im *image, addr uint64) Frame {
 	return f
 }
 
-// imageOf returns the image of a process that most of the addresses are mapped
-// in, and how many. Of several, it is the one in which most are in functions, and
-// of those the newest.
+// imageOf returns the image of a process that maps most of the addresses, and how
+// many it maps. Ties are decided by the number of addresses in functions, and then
+// for the newest image.
 func (u *User) imageOf(p *process, addrs []uint64) (im *image, mapped int) {
 	if len(p.images) == 1 {
 		return p.images[0], p.images[0].mapped(addrs)
 	}
-	named := -1 // addresses of im in functions; -1: not counted
+	named := -1 // number of addresses in functions of im; -1: not counted
 	count := func(im *image) (n int) {
 		for _, a := range addrs {
 			if m := im.find(a); m != nil && m.named() {
@@ -154,7 +155,7 @@ func (u *User) imageOf(p *process, addrs []uint64) (im *image, mapped int) {
 	return im, mapped
 }
 
-// mapped counts the addresses that are in mappings.
+// mapped returns the number of addresses that are in mappings.
 func (im *image) mapped(addrs []uint64) (n int) {
 	for _, a := range addrs {
 		if im.find(a) != nil {
@@ -164,7 +165,8 @@ func (im *image) mapped(addrs []uint64) (n int) {
 	return n
 }
 
-// Know reads the memory map of a process, for when it is gone.
+// Know reads the memory map of a process now, so that it is known after the process
+// has ended.
 func (u *User) Know(pid int) *process {
 	p := u.process(pid)
 	p.read(u.opt.ProcRoot)
@@ -180,20 +182,20 @@ func (u *User) process(pid int) *process {
 	return p
 }
 
-// Found is the memory map of a process, read by ReadMaps.
+// Found is the memory map of a process as read by ReadMaps.
 type Found struct {
 	pid   int
 	maps  []mapping
 	start string
 }
 
-// ReadMaps reads the memory map of a process. Any goroutine may call it.
+// ReadMaps reads the memory map of a process. It may be called from any goroutine.
 func ReadMaps(proc string, pid int) Found {
 	maps, start := readMaps(proc, pid)
 	return Found{pid, maps, start}
 }
 
-// Add notes a memory map, unless that of the process is known already.
+// Add stores a memory map unless the process is already known.
 func (u *User) Add(f Found) {
 	if len(f.maps) == 0 || u.procs[f.pid] != nil {
 		return
@@ -205,22 +207,23 @@ func (u *User) Add(f Found) {
 	p.start, p.current().maps = f.start, f.maps
 }
 
-// Mapping is an executable mapping that was seen to be made. Dev and Inode are
-// written as /proc/PID/maps writes them.
+// Mapping is an executable mapping that a process made. Dev and Inode have the
+// format of /proc/PID/maps.
 type Mapping struct {
 	Start, End, Offset uint64
 	Dev, Inode, Path   string
 }
 
-// Mapped notes a mapping of a process that may be gone when it is asked about.
+// Mapped records a mapping of a process, which may have ended before its addresses
+// are looked up.
 func (u *User) Mapped(pid int, m Mapping) {
-	if m.Path == "//anon" { // what the kernel's log calls memory without a file
+	if m.Path == "//anon" { // memory without a file in the kernel's log
 		m.Path = ""
 	}
 	u.process(pid).current().add(mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})})
 }
 
-// intern returns an equal fileID whose strings many mappings share.
+// intern returns an equal fileID whose strings are shared with other mappings.
 func (u *User) intern(id fileID) fileID {
 	known, ok := u.ids[id]
 	if !ok {
@@ -230,7 +233,7 @@ func (u *User) intern(id fileID) fileID {
 	return known
 }
 
-// Forked notes that a process began as a copy of another one.
+// Forked records that a process started as a copy of its parent.
 func (u *User) Forked(pid, parent int) {
 	from := u.procs[parent]
 	if from == nil {
@@ -239,15 +242,15 @@ func (u *User) Forked(pid, parent int) {
 	u.process(pid).reborn(from.current().copy())
 }
 
-// Executed notes that a process runs another program now: nothing of what was
-// mapped is left.
+// Executed records that a process executed another program, which unmapped all of
+// its memory.
 func (u *User) Executed(pid int) { u.process(pid).renew(&image{}) }
 
-// maxEnded is how many processes that have ended are remembered.
+// maxEnded is the number of ended processes that are kept.
 const maxEnded = 32 << 10
 
-// Ended notes the end of a process. It is remembered until very many others have
-// ended.
+// Ended records the end of a process. The process stays known until maxEnded others
+// have ended.
 func (u *User) Ended(pid int) {
 	p := u.procs[pid]
 	if p == nil || p.ended {
@@ -297,7 +300,7 @@ func (u *User) table(p *process, m *mapping) *table {
 		if err != nil || !m.file.is(name, st) {
 			continue
 		}
-		// The number of a file that was deleted may be that of another one now.
+		// The inode of a deleted file may have been reused for another file.
 		if known != nil && known.size == st.Size() && known.changed.Equal(st.ModTime()) {
 			m.table = known
 			return known
@@ -316,8 +319,9 @@ func (u *User) table(p *process, m *mapping) *table {
 	return known
 }
 
-// fileNames lists the ways to a mapped file: through the mapping itself (the file
-// may be deleted), as the process sees it, and as we see it.
+// fileNames returns the paths under which a mapped file may be found: through the
+// mapping itself (the file may be deleted), as the process sees it, and as this
+// process sees it.
 func (p *process) fileNames(proc string, m *mapping) []string {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	return []string{
@@ -327,8 +331,8 @@ func (p *process) fileNames(proc string, m *mapping) []string {
 	}
 }
 
-// is reports whether the file that has a name now is the one that was mapped. An
-// overlay shows numbers that are not those of the mapping.
+// is reports whether the file that now has the given name is the mapped one. On an
+// overlay, the device and inode may differ from those of the mapping.
 func (id fileID) is(name string, st os.FileInfo) bool {
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok || id.inode == "" || strconv.FormatUint(sys.Ino, 10) == id.inode {

@@ -43,7 +43,7 @@ func TestOwnFunction(t *testing.T) {
 	}
 }
 
-// program builds a C program, or skips the test where there is no compiler.
+// program builds a C program. It skips the test if there is no compiler.
 func program(t *testing.T, src string, flags ...string) string {
 	t.Helper()
 	cc, err := exec.LookPath("cc")
@@ -63,7 +63,7 @@ func program(t *testing.T, src string, flags ...string) string {
 	return exe
 }
 
-// The program prints the addresses of its functions and waits.
+// shapes prints the addresses of its functions and waits.
 const shapes = `
 #include <cstdio>
 namespace ns { __attribute__((noinline)) int area(int w, int h) { asm volatile(""); return w * h; } }
@@ -76,7 +76,7 @@ int main() {
 }
 `
 
-// running starts a program and reads the addresses it prints.
+// running starts a program and reads the addresses that it prints.
 func running(t *testing.T, exe string) (pid int, area, plain uint64, stop func()) {
 	t.Helper()
 	cmd := exec.Command(exe)
@@ -119,8 +119,8 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// Of several names of a function the one that its callers use is shown, and a
-// function within another ends where it ends.
+// TestAliases checks that of several names of a function the one that callers use
+// is shown, and that a function within another ends at its own end.
 func TestAliases(t *testing.T) {
 	var strs []byte
 	table := &table{}
@@ -156,7 +156,8 @@ func TestMangledNames(t *testing.T) {
 	}
 }
 
-// A file that is deleted while a process runs it still has symbols.
+// TestDeletedFile checks that a file has symbols even if it was deleted while a
+// process runs it.
 func TestDeletedFile(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for map_files")
@@ -212,8 +213,8 @@ func TestVDSO(t *testing.T) {
 	}
 }
 
-// Whatever is in a file that claims to be an ELF file or a memory map, reading
-// it must end without harm.
+// FuzzTable checks that any file that claims to be an ELF file or a memory map is
+// read without harm.
 func FuzzTable(f *testing.F) {
 	exe, _ := os.Executable()
 	if data, err := os.ReadFile(exe); err == nil {

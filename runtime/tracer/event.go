@@ -5,19 +5,19 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Event is something that a script reports: Text, Printed, Map, Message or Lost.
+// Event is something that a script reports: a Text, Printed, Map, Message or Lost.
 type Event interface{ event() }
 
 type (
-	// Text is finished text: of printf, time, cat, join … (Kind says which).
+	// Text is finished text of printf, time, cat, join … (see Kind).
 	Text struct{ Kind, Text string }
-	// Printed is a value that print() is called with.
+	// Printed is the argument of a call of print().
 	Printed struct{ Value value.Value }
 	// Map is a map that the script prints, or that is printed at the end.
 	Map struct{ output.Map }
 	// Message is an error or warning of the script, or of the run.
 	Message struct{ output.Message }
-	// Lost is how many events were lost since the last time.
+	// Lost is the number of events that were lost since the last report.
 	Lost uint64
 )
 
@@ -27,7 +27,7 @@ func (Map) event()     {}
 func (Message) event() {}
 func (Lost) event()    {}
 
-// eventSink makes events of results.
+// eventSink is a sink that passes results on as events.
 type eventSink struct {
 	output.Nop
 	on func(Event)

@@ -1,18 +1,18 @@
-// Package tracer runs tracing scripts from a Go program: from a script's text to
-// typed values.
+// Package tracer runs tracing scripts from a Go program. It compiles a script's
+// text and delivers typed values.
 //
-// Compile makes a Script, which can be run as often as wanted. There are three
-// ways to run one:
+// Compile returns a Script, which can be run any number of times. There are three
+// ways to run it:
 //
 //	for e, err := range script.Events(ctx) { … }   // all that it reports, as it happens
 //	result, err := script.Run(ctx, nil)            // only its maps, at the end
 //	session, err := script.Start(ctx, nil)         // beside other work; Snapshot gives its maps meanwhile
 //
-// This is the package to import. Package runtime below it loads compiled objects,
-// and lets a program provide the sink, the kernel and the builtins; package value
-// has the values, and package output the sinks for text and JSON.
+// Most programs need only this package. Package runtime loads compiled objects and
+// lets a program provide the sink, the kernel and the builtins. Package value
+// defines the values, and package output the sinks for text and JSON.
 //
-// Tracing takes the privileges that the gotrace command needs: root, or CAP_BPF and
+// Tracing needs the same privileges as the gotrace command: root, or CAP_BPF and
 // CAP_PERFMON.
 package tracer
 
@@ -32,37 +32,36 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// Options says what a script is compiled for and how it runs. The zero value is
-// right for most.
+// Options specifies what a script is compiled for and how it runs. The zero value
+// suits most programs.
 type Options struct {
-	Name    string            // of the script in messages; "": "script"
-	Params  []string          // its positional parameters, $1 …
-	Options map[string]string // its own options, as getopt reads them
-	PID     int               // the process to trace, whose end ends the run; 0: all
-	Unsafe  bool              // allow what changes the system
-	// Stderr takes what the run says besides results, warnings for example; nil
-	// discards it.
+	Name    string            // the script's name in messages; "": "script"
+	Params  []string          // positional parameters, $1 …
+	Options map[string]string // the script's own options, as read by getopt
+	PID     int               // the process to trace; its exit ends the run; 0: all processes
+	Unsafe  bool              // allow scripts that change the system
+	// Stderr receives warnings and other messages of the run that are not results;
+	// nil discards them.
 	Stderr io.Writer
-	// Kernel is the running kernel. Programs that compile many scripts share one;
-	// nil: each script has its own.
+	// Kernel is the running kernel. Programs that compile many scripts should share
+	// one. If nil, each script gets its own.
 	Kernel *kernel.Kernel
 }
 
 // Script is a compiled script.
 type Script struct {
-	// Warnings are the compiler's.
+	// Warnings are the compiler's warnings.
 	Warnings []source.Diag
 
 	obj *object.Object
 	opt Options
 }
 
-// Error is the error of Compile: what is wrong with a script, in the order of its
-// text.
+// Error is the error of Compile. It lists the errors in the script in text order.
 type Error struct{ Diagnostics []source.Diag }
 
-// Error returns the errors as the gotrace command shows them: the place, the
-// message, the line.
+// Error returns the errors as the gotrace command shows them, each with its place,
+// its message and the line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	for _, d := range e.Diagnostics {
@@ -95,14 +94,14 @@ func Compile(script string, opt Options) (*Script, error) {
 	return &Script{Warnings: diags.All(), obj: obj, opt: opt}, nil
 }
 
-// Result is what a script leaves.
+// Result is the outcome of a run.
 type Result struct {
-	Status int          // what it gave to exit()
-	Maps   []output.Map // its maps as they were at the end, by name
+	Status int          // the status that the script passed to exit()
+	Maps   []output.Map // the maps at the end, by name
 }
 
-// Map returns the map of that name, with its @. It has no entries where the
-// script has no such map.
+// Map returns the map with the given name, which includes the @. If the script has
+// no such map, the result has no entries.
 func (r *Result) Map(name string) output.Map { return find(r.Maps, name) }
 
 func find(maps []output.Map, name string) output.Map {
@@ -114,8 +113,8 @@ func find(maps []output.Map, name string) output.Map {
 	return output.Map{Name: name}
 }
 
-// Run runs the script until ctx is done, it calls exit(), or nothing is left to
-// wait for. Each event is given to on, if it is not nil.
+// Run runs the script until ctx is done, the script calls exit(), or there is
+// nothing left to wait for. If on is not nil, Run calls it for each event.
 func (s *Script) Run(ctx context.Context, on func(Event)) (*Result, error) {
 	t, err := s.Start(ctx, on)
 	if err != nil {
@@ -124,8 +123,8 @@ func (s *Script) Run(ctx context.Context, on func(Event)) (*Result, error) {
 	return t.Wait()
 }
 
-// Events runs the script and yields what it reports. The run ends with the loop.
-// An error is the last thing that is yielded.
+// Events runs the script and yields its events. Leaving the loop ends the run. An
+// error is the last value yielded.
 func (s *Script) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		var session *runtime.Session
@@ -151,7 +150,7 @@ func (s *Script) options(sink output.Sink) runtime.Options {
 	return runtime.Options{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel}
 }
 
-// Session is a script that runs.
+// Session is a running script.
 type Session struct {
 	session *runtime.Session
 	done    chan struct{}
@@ -159,9 +158,9 @@ type Session struct {
 	err     error
 }
 
-// Start runs the script in a goroutine of its own, and returns when all its probes
-// are attached. It runs until ctx is done, Stop is called, or it ends by itself.
-// Each event is given to on, in that goroutine.
+// Start runs the script in a new goroutine and returns when all probes are
+// attached. The script runs until ctx is done, Stop is called, or it ends by
+// itself. If on is not nil, that goroutine calls it for each event.
 func (s *Script) Start(ctx context.Context, on func(Event)) (*Session, error) {
 	if on == nil {
 		on = func(Event) {}
@@ -187,14 +186,14 @@ func (s *Script) Start(ctx context.Context, on func(Event)) (*Session, error) {
 	}
 }
 
-// Snapshot returns the maps of the script as they are now, or, once it has ended,
-// as they were then.
+// Snapshot returns the current contents of the script's maps, or the final ones
+// once the run has ended.
 func (t *Session) Snapshot() ([]output.Map, error) { return t.session.Snapshot() }
 
-// Stop ends the run. Wait waits for its end.
+// Stop ends the run. Use Wait to wait until it has ended.
 func (t *Session) Stop() { t.session.Stop() }
 
-// Wait waits until the run has ended, and returns what it leaves.
+// Wait waits until the run has ended and returns its result.
 func (t *Session) Wait() (*Result, error) {
 	<-t.done
 	if t.err != nil {
@@ -204,6 +203,6 @@ func (t *Session) Wait() (*Result, error) {
 	return &Result{t.status, maps}, err
 }
 
-// Find returns the map of that name, with its @, among those of a snapshot. It
-// has no entries where there is none.
+// Find returns the map with the given name, which includes the @, from a snapshot.
+// If there is no such map, the result has no entries.
 func Find(maps []output.Map, name string) output.Map { return find(maps, name) }

@@ -17,7 +17,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A program looks at what a script prints, as it happens.
+// This program handles the output of a script as it happens.
 func ExampleScript_Events() {
 	script, err := tracer.Compile(`begin { print((1, "one")); printf("%d\n", 2); exit(); }`, tracer.Options{})
 	if err != nil {
@@ -36,7 +36,7 @@ func ExampleScript_Events() {
 	}
 }
 
-// A program reads the maps of a script while it runs.
+// This program reads the maps of a script while the script runs.
 func ExampleSession_Snapshot() {
 	script, err := tracer.Compile(`tracepoint:syscalls:sys_enter_read { @reads[comm] = count(); }`, tracer.Options{})
 	if err != nil {
@@ -71,8 +71,8 @@ func compile(t *testing.T, script string, opt tracer.Options) *tracer.Script {
 	return s
 }
 
-// Maps are seen as they are while the script runs and as they were when it ended,
-// with typed keys and what kind of numbers they hold.
+// TestSnapshot checks the maps of a running and of an ended script, their typed
+// keys and their kinds of numbers.
 func TestSnapshot(t *testing.T) {
 	s := compile(t, fmt.Sprintf(`tracepoint:syscalls:sys_enter_getpgid /pid == %d && args.pid >= 1000000/ {
 		@n[args.pid, "call"] = count(); @s = sum(1); @u = sum((uint64)2); @last = args.pid; @h = hist(args.pid); @x = stats(args.pid); }`, os.Getpid()), tracer.Options{})
@@ -137,13 +137,14 @@ func TestEvents(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(- want, + got):\n%s", d)
 	}
-	res, err := s.Run(t.Context(), nil) // it can be run again
+	res, err := s.Run(t.Context(), nil) // a script may run again
 	if err != nil || res.Status != 4 || len(res.Map("@a").Entries) != 1 {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
 
-// A loop that is left ends the run, and nothing more is yielded.
+// TestBreak checks that leaving the loop ends the run and that nothing more is
+// yielded.
 func TestBreak(t *testing.T) {
 	s := compile(t, `interval:ms:1 { print(1); print(2); }`, tracer.Options{})
 	n := 0
@@ -175,8 +176,9 @@ func TestCompileError(t *testing.T) {
 	}
 }
 
-// TestParallel runs several sessions of one script at a time, each of which is looked
-// at while it counts. Every session has maps of its own, and counts are exact.
+// TestParallel runs several sessions of one script at the same time and takes
+// snapshots while they count. Every session must have its own maps with exact
+// counts.
 func TestParallel(t *testing.T) {
 	s := compile(t, fmt.Sprintf(`tracepoint:syscalls:sys_enter_getpgid /pid == %d && args.pid == 1000011/ { @n = count(); @k[args.pid] = count();
 		printf("%%d %%s\n", args.pid, strftime("%%Y", nsecs)); print((pid, "x")); }`, os.Getpid()), tracer.Options{})
@@ -231,7 +233,7 @@ func TestParallel(t *testing.T) {
 	}
 }
 
-// TestCancelled starts a script with a context that is done.
+// TestCancelled starts a script with a context that is already done.
 func TestCancelled(t *testing.T) {
 	s := compile(t, `begin { @n = count(); } interval:s:1 { @n = count(); }`, tracer.Options{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,6 @@
 package value
 
-// AppendEscaped appends data to b, with printable ASCII as it is and all other
+// AppendEscaped appends data to b. Printable ASCII is appended as it is, all other
 // bytes as \xNN.
 func AppendEscaped(b, data []byte) []byte {
 	const hex = "0123456789abcdef"

@@ -1,6 +1,6 @@
-// Package value is what programs compute, ready to be printed: a tree of
-// plain Go values without any byte layout. Package runtime/output renders it
-// as text or JSON.
+// Package value defines the values that programs compute. A value is a tree of
+// plain Go values, independent of any byte layout. Package runtime/output prints
+// values as text or JSON.
 package value
 
 import "math/big"
@@ -18,11 +18,12 @@ type (
 		Hi int64
 		Lo uint64
 	}
-	// Bool prints as true or false.
+	// Bool is printed as true or false.
 	Bool bool
 	// Ptr is an address, printed in hex.
 	Ptr uint64
-	// Str is text without its NUL. Truncated says that the source was longer.
+	// Str is text without its NUL. Truncated reports whether the original was
+	// longer.
 	Str struct {
 		S         string
 		Truncated bool
@@ -34,24 +35,24 @@ type (
 		Name string
 		V    int64
 	}
-	// Tuple prints as (a, b).
+	// Tuple is printed as (a, b).
 	Tuple []Value
-	// Array prints as [a,b].
+	// Array is printed as [a,b].
 	Array []Value
 	// Record is a struct or record: { .x = 1, .y = s }.
 	Record []Field
 	// Null is the absence of a value.
 	Null struct{}
-	// Hist is a histogram, a row a bucket, in order and without the empty
-	// ones before the first and behind the last.
+	// Hist is a histogram, with one row per bucket in order. Empty buckets before
+	// the first and after the last non-empty one are left out.
 	Hist struct {
 		Buckets []Bucket
-		Linear  bool // lhist: counts are never divided
+		Linear  bool // an lhist; counts are never divided
 	}
-	// Avg is the average of an aggregation; it prints like V, but JSON counts
-	// a map of them among the stats.
+	// Avg is the average of an aggregation. It is printed like V, but in JSON a map
+	// of averages counts as stats.
 	Avg struct{ V Value }
-	// Stats is count, average and total.
+	// Stats holds count, average and total.
 	Stats struct {
 		Count int64
 		Avg   Value
@@ -62,9 +63,9 @@ type (
 		Interval int64 // ns
 		Points   []Point
 	}
-	// Stack is a stack trace, innermost frame first; each frame its text
-	// without indentation, which Mode (bpftrace, perf, raw, build_id; "" is
-	// bpftrace) decides.
+	// Stack is a stack trace, innermost frame first. Each frame is text without
+	// indentation. Mode selects the indentation: bpftrace, perf, raw or build_id;
+	// "" is bpftrace.
 	Stack struct {
 		Frames []string
 		Mode   string
@@ -77,9 +78,9 @@ type Field struct {
 	V    Value
 }
 
-// Bucket counts samples in the closed range [Min, Max]; MinInf and MaxInf mark
-// ranges without an end. If Unsigned, Min and Max are the bits of a uint64. Label
-// is the range as text shows it: "[4, 8)".
+// Bucket counts samples in the closed range [Min, Max]. MinInf and MaxInf mark
+// ranges without a lower or upper bound. If Unsigned is set, Min and Max are the
+// bits of a uint64. Label is the range as printed in text: "[4, 8)".
 type Bucket struct {
 	Min, Max       int64
 	Unsigned       bool
@@ -88,7 +89,7 @@ type Bucket struct {
 	Count          uint64
 }
 
-// Point is one interval of a Series. Empty intervals have Set false.
+// Point is one interval of a Series. Set is false if the interval is empty.
 type Point struct {
 	Start int64 // ns since the epoch
 	V     Value
@@ -113,17 +114,17 @@ func (Stats) value()  {}
 func (Series) value() {}
 func (Stack) value()  {}
 
-// Big is w as a number to compute with.
+// Big returns w as a big.Int.
 func (w Wide) Big() *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(w.Hi), 64)
 	return n.Add(n, new(big.Int).SetUint64(w.Lo))
 }
 
-// Metric says what kind of numbers a map holds.
+// Metric is the kind of numbers that a map holds.
 type Metric uint8
 
 const (
-	Other     Metric = iota // no numbers: text, stacks, tuples …
+	Other     Metric = iota // not numbers: text, stacks, tuples …
 	Gauge                   // numbers that rise and fall
 	Counter                 // numbers that only rise
 	Histogram               // Hist
