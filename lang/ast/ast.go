@@ -1,7 +1,7 @@
-// Package ast defines the syntax tree of a gotrace script, exactly as parsed:
-// no pass writes into it, types and meanings live in side tables of package
-// check, keyed by node. Macro expansion and the instantiation of one block for
-// several attach points work on clones (Clone).
+// Package ast defines the syntax tree of a gotrace script, exactly as parsed.
+// No pass changes it: types and meanings are in side tables of package check,
+// keyed by node. Macro expansion, and the compilation of one block for several
+// attach points, work on clones (see Clone).
 package ast
 
 import (
@@ -17,25 +17,26 @@ type Node interface{ Span() source.Span }
 // At is embedded in every node and carries its extent in the source.
 type At struct {
 	Pos source.Span
-	// Via is the call of a macro that the node takes the place of, nil if it
-	// stands in the source itself.
+	// Via is the macro call that the node replaces, or nil if the node is part
+	// of the source itself.
 	Via *source.Span
 }
 
-// Span returns where the node stands in the source.
+// Span returns the place of the node in the source.
 func (a At) Span() source.Span { return a.Pos }
 
 func (a *At) at() *At { return a }
 
-// SetFrom notes that n takes the place of a call of a macro, unless it is known
-// to take that of another one.
+// SetFrom notes that n replaces a macro call. It does nothing if n already
+// replaces another call.
 func SetFrom(n Node, call source.Span) {
 	if p, ok := n.(interface{ at() *At }); ok && p.at().Via == nil {
 		p.at().Via = &call
 	}
 }
 
-// From returns the call of a macro that n takes the place of, or no place.
+// From returns the place of the macro call that n replaces. It is invalid if
+// there is none.
 func From(n Node) source.Span {
 	if p, ok := n.(interface{ at() *At }); ok && p.at().Via != nil {
 		return *p.at().Via
@@ -50,7 +51,7 @@ const ownMark = "\x00"
 // OwnName returns the name of a macro's own variable in its nth expansion.
 func OwnName(name string, n int) string { return name + ownMark + strconv.Itoa(n) }
 
-// ShownName returns the name of a variable as the script has it.
+// ShownName returns the name of a variable as written in the script.
 func ShownName(name string) string {
 	name, _, _ = strings.Cut(name, ownMark)
 	return name
@@ -60,12 +61,12 @@ func ShownName(name string) string {
 type Program struct {
 	At
 	File     *source.File
-	Shebang  string    // the line #!… that the file starts with, comments aside; without newline
+	Shebang  string    // the line #!… at the start of the file, possibly after comments; without newline
 	C        []*CItem  // the C section, in order
 	Config   *Config   // nil if there is none
 	Imports  []*Import // in order
 	Decls    []Decl    // probes, macros, map declarations, functions, in order
-	Comments []Comment // in order; the formatter puts them back
+	Comments []Comment // in order; the formatter prints them
 }
 
 // Comment is a // or /* */ comment with its delimiters.
@@ -125,7 +126,7 @@ type Probe struct {
 // quotes and escapes resolved and positional parameters not yet substituted.
 type AttachPoint struct {
 	At
-	Name  string   // of "name=kprobe:f", else ""
+	Name  string   // the name in "name=kprobe:f", otherwise ""
 	Text  string   // the source text, unquoted nothing
 	Parts []string // Parts[0] is the provider
 }
@@ -137,7 +138,7 @@ type Macro struct {
 	Params []Expr // *Var, *Map (bare) or *Ident
 	Body   *Block
 
-	Library bool // of the standard library, not the script's
+	Library bool // whether it belongs to the standard library
 }
 
 // MapDecl is let @name = type(n).
@@ -181,9 +182,9 @@ type (
 		At
 		X Expr
 	}
-	// Assign is target op= value; Op is "" for a plain assignment, else the
-	// binary operator ("+", "<<", …). Target is *Var, *Map, *Index of a *Map,
-	// or *Discard for "_ = expr".
+	// Assign is target op= value. Op is "" for a plain assignment, otherwise
+	// the binary operator ("+", "<<", …). Target is *Var, *Map, *Index of a
+	// *Map, or *Discard for "_ = expr".
 	Assign struct {
 		At
 		Target Expr
@@ -224,7 +225,7 @@ type (
 	}
 )
 
-// JumpKind tells break, continue and return apart.
+// JumpKind distinguishes break, continue and return.
 type JumpKind uint8
 
 const (
@@ -368,9 +369,9 @@ type (
 		Names []Name
 		Elems []Expr
 	}
-	// Block is { stmts; value } with its own scope. Value is nil unless the
-	// last item is an expression without ";" and the block stands where a
-	// value is wanted; it is then not in Stmts.
+	// Block is { stmts; value } with its own scope. If the last item is an
+	// expression without ";" in a place that needs a value, Value holds it and
+	// Stmts does not. Otherwise Value is nil.
 	Block struct {
 		At
 		Stmts []Stmt
@@ -384,15 +385,15 @@ type (
 		Then *Block
 		Else Expr
 	}
-	// Comptime is comptime x: x must be known when compiling.
+	// Comptime is comptime x: x must be known at compile time.
 	Comptime struct {
 		At
 		X Expr
 	}
-	// Bad stands for an expression that could not be made; the reason has been
-	// reported. Parsed trees have none.
+	// Bad replaces an expression that could not be built; the reason has been
+	// reported. A parsed tree has none.
 	Bad struct{ At }
-	// Range is a..b, the end exclusive; only after "for ($i :".
+	// Range is a..b, without b itself. It occurs only after "for ($i :".
 	Range struct {
 		At
 		From, To Expr

@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// programs parses the scripts that package parse is tested with: between them
-// they have every kind of node.
+// programs parses the test scripts of package parse, which together contain
+// every kind of node.
 func programs(t *testing.T) map[string]*ast.Program {
 	t.Helper()
 	out := map[string]*ast.Program{}
@@ -29,8 +29,8 @@ func programs(t *testing.T) map[string]*ast.Program {
 	return out
 }
 
-// pointers finds all nodes below v by reflection, and so knows nothing of the
-// kinds of nodes.
+// pointers collects all nodes below v by reflection, independently of the code
+// under test.
 func pointers(v reflect.Value, found map[ast.Node]bool) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -75,8 +75,8 @@ func TestWalkVisitsAll(t *testing.T) {
 			}
 		}
 	}
-	// Name and Comment are no nodes of their own; all others must occur, or
-	// this test shows nothing about them.
+	// Name and Comment do not count as nodes. All other kinds must occur, or
+	// this test says nothing about them.
 	const all = 44
 	if len(kinds) != all {
 		t.Errorf("the scripts have %d kinds of nodes, want %d: %v", len(kinds), all, kinds)
@@ -124,8 +124,8 @@ func TestCloneSharesNothing(t *testing.T) {
 	}
 }
 
-// TestStringWithoutSource prints nodes that no source stands behind, as the
-// expansion of macros makes them.
+// TestStringWithoutSource prints nodes that have no source text, such as those
+// that macro expansion makes.
 func TestStringWithoutSource(t *testing.T) {
 	x := &ast.Var{Name: "x"}
 	one := &ast.IntLit{Value: 1}

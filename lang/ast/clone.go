@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Clone returns a deep copy of n with the same spans. Nothing but the source
-// file is shared between the copies, so that side tables keyed by node can
-// hold different facts for each.
+// Clone returns a deep copy of n with the same spans. The copies share nothing
+// but the source file, so side tables keyed by node can hold different facts
+// for each of them.
 func Clone[T Node](n T) T {
 	if isNil(n) {
 		return n
@@ -15,7 +15,7 @@ func Clone[T Node](n T) T {
 	return clone(n).(T)
 }
 
-// list clones each element of a slice, keeping nil apart from empty.
+// list clones each element of a slice. A nil slice stays nil.
 func list[T Node](in []T) []T {
 	if in == nil {
 		return nil
@@ -27,7 +27,7 @@ func list[T Node](in []T) []T {
 	return out
 }
 
-// of returns a shallow copy of *p, whose children the caller then replaces.
+// of returns a shallow copy of *p. The caller then replaces its children.
 func of[T any](p *T) *T {
 	c := *p
 	return &c

@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Dump returns the tree below n, one node a line: its kind, what it says, and
-// its extent as line:column pairs, the end exclusive.
+// Dump returns the tree below n with one node on each line: its kind, its
+// label, and its extent as line:column pairs, the end exclusive.
 func Dump(n Node) string {
 	var b strings.Builder
 	dump(&b, n, 0)
@@ -32,7 +32,7 @@ func extent(s source.Span) string {
 	return fmt.Sprintf(" %d:%d-%d:%d", from.Line, from.Col, to.Line, to.Col)
 }
 
-// label returns what a node says besides its children, after a space.
+// label returns a space and the contents of a node without its children.
 func label(n Node) string {
 	switch n := n.(type) {
 	case *Program:

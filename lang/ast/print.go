@@ -6,15 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// Fprint writes n as canonical source text. A whole Program keeps its comments
-// and, up to one at a time, its blank lines; a block that stood on one line
-// stays there. Printing what parses from the output changes nothing.
+// Fprint writes n as canonical source text. For a whole Program it keeps the
+// comments, single blank lines, and blocks that are written on one line.
+// Printing the parsed output again does not change it.
 func Fprint(w io.Writer, n Node) error {
 	_, err := io.WriteString(w, String(n))
 	return err
 }
 
-// String returns n as Fprint writes it.
+// String returns the output of Fprint for n.
 func String(n Node) string {
 	p := &printer{}
 	if isNil(n) {
@@ -24,20 +24,20 @@ func String(n Node) string {
 	return p.out.String()
 }
 
-// printer writes a tree. Comments are not in the tree: the printer goes along
-// the source with the tree and puts each back at the next place between
-// statements, declarations or parts of a probe's head.
+// printer writes a tree. The tree has no comments: the printer follows the
+// source while it walks the tree, and writes each comment at the next place
+// between statements, declarations or parts of a probe's head.
 type printer struct {
 	out      strings.Builder
 	indent   int
-	bol      bool // at the beginning of a line that has no indentation yet
+	bol      bool // at the beginning of a line, before its indentation
 	comments []Comment
-	src      string // the source of a Program, else ""
-	macro    *Macro // whose body is being written
+	src      string // the source of a Program, otherwise ""
+	macro    *Macro // the macro with the body being written, or nil
 	noWrap   bool   // all on one line
 }
 
-// write writes text that has no newline of its own to indent after.
+// write writes text that has no newline before its last byte.
 func (p *printer) write(parts ...string) {
 	for _, s := range parts {
 		if p.bol && s != "" {
@@ -106,8 +106,8 @@ func (p *printer) program(n *Program) {
 	p.flush(len(p.src), first)
 }
 
-// before writes the comments that stand before an item of its own line, and
-// the blank line that stood there, unless the item is the first.
+// before writes the comments before an item that has a line of its own, and the
+// blank line before it unless the item is the first.
 func (p *printer) before(n Node, first bool) {
 	start := n.Span().Start
 	first = p.flush(start, first)
@@ -116,8 +116,8 @@ func (p *printer) before(n Node, first bool) {
 	}
 }
 
-// flush writes the comments before an offset, each on its own line. It returns
-// whether what follows is still the first of its list.
+// flush writes the comments before an offset, each on its own line. It reports
+// whether the next item is still the first of its list.
 func (p *printer) flush(offset int, first bool) bool {
 	for len(p.comments) > 0 && p.comments[0].Pos.Start < offset {
 		c := p.comments[0]
@@ -149,9 +149,9 @@ func (p *printer) blankBefore(offset int) bool {
 	return false
 }
 
-// after ends the line of an item that ended at an offset of the source. The
-// comments within the item, and those that followed it on its line, end the
-// line too.
+// after ends the line of an item that ends at the given offset of the source.
+// It first writes the comments within the item and those after it on the same
+// line.
 func (p *printer) after(end int) {
 	p.trailing(end)
 	p.newline()
@@ -166,7 +166,7 @@ func (p *printer) trailing(end int) {
 		p.comments = p.comments[1:]
 		p.write(" ", c.Text)
 		end = max(end, c.Pos.End)
-		// What follows a // or a comment of many lines needs a line of its own.
+		// After a // comment or a comment of several lines a new line starts.
 		if strings.HasPrefix(c.Text, "//") || strings.Contains(c.Text, "\n") {
 			for len(p.comments) > 0 && p.comments[0].Pos.Start < end {
 				p.newline()
@@ -178,7 +178,8 @@ func (p *printer) trailing(end int) {
 	}
 }
 
-// sameLine reports whether nothing but a separator is between two offsets.
+// sameLine reports whether there is nothing but a separator between two
+// offsets.
 func (p *printer) sameLine(from, to int) bool {
 	for _, c := range []byte(p.src[min(from, len(p.src)):min(to, len(p.src))]) {
 		if c != ' ' && c != '\t' && c != ';' && c != ',' {
@@ -188,14 +189,13 @@ func (p *printer) sameLine(from, to int) bool {
 	return true
 }
 
-// hasComments reports whether comments that are still to be written stand
-// before an offset.
+// hasComments reports whether there are unwritten comments before an offset.
 func (p *printer) hasComments(before int) bool {
 	return len(p.comments) > 0 && p.comments[0].Pos.Start < before
 }
 
-// oneLine reports whether n, which write writes, stood on one line of the source,
-// has no comments and is not too long, so that it may be printed on one line.
+// oneLine reports whether n can be printed on one line: it is on one line of
+// the source, has no comments and is not too long. write writes n.
 func (p *printer) oneLine(n Node, write func(q *printer)) bool {
 	s := n.Span()
 	if !s.IsValid() || strings.Contains(s.Text(), "\n") || p.hasComments(s.End) {
@@ -254,8 +254,8 @@ func (p *printer) decl(d Decl) {
 	}
 }
 
-// body writes the body of a declaration: on the same line if all of it goes on
-// one line, else below it.
+// body writes the body of a declaration: on the same line if all of it fits on
+// one line, otherwise on new lines.
 func (p *printer) body(b *Block, c context, one bool) {
 	if one {
 		p.write(" ")
@@ -301,11 +301,11 @@ func (p *printer) probe(d *Probe) {
 	p.body(d.Body, c, one)
 }
 
-// The contexts of a block.
+// context tells where a block is.
 type context uint8
 
 const (
-	statement context = iota // { … } whose value nobody wants
+	statement context = iota // { … } used as a statement
 	value                    // { … } with a value, if it has one
 	angled                   // < … >
 )
@@ -357,7 +357,8 @@ func (p *printer) block(b *Block, c context) {
 // stmtOf writes statement i of a block.
 func (p *printer) stmtOf(b *Block, i int, s Stmt, c context) {
 	p.stmt(s)
-	// Without a semicolon a block at the end would be the value.
+	// Without a semicolon the parser would take a block at the end for the
+	// value.
 	if e, ok := s.(*ExprStmt); ok && c == value && b.Value == nil && i == len(b.Stmts)-1 && isBraced(e.X) {
 		p.write(";")
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Precedence returns how tightly a binary operator binds: 1 for "||" up to 10
-// for "*", and 0 for what is no binary operator. All of them associate to the
+// Precedence returns how tightly a binary operator binds: from 1 for "||" to 10
+// for "*", and 0 if op is not a binary operator. All of them associate to the
 // left.
 func Precedence(op string) int {
 	switch op {
@@ -74,8 +74,8 @@ func (p *printer) operand(x Expr, least int) {
 	p.write(")")
 }
 
-// isParam reports whether t is by its name a parameter of the macro at hand:
-// "(t)-x" would read as a subtraction.
+// isParam reports whether t is the name of a parameter of the current macro:
+// "(t)-x" would be parsed as a subtraction.
 func (p *printer) isParam(t *Type) bool {
 	if p.macro == nil || t.Keyword != "" {
 		return false
@@ -91,8 +91,8 @@ func isUnary(x Expr) bool {
 	return ok && !u.Postfix
 }
 
-// binaryOperand writes an operand of op. Beyond what the grammar asks for,
-// operators whose precedence few know by heart get parentheses.
+// binaryOperand writes an operand of op. It adds parentheses that the grammar
+// does not need if the precedence of the operators is not widely known.
 func (p *printer) binaryOperand(op string, x Expr, least int) {
 	if in, ok := x.(*Binary); ok && in.Op != op && unclear(op) {
 		least = bindUnary

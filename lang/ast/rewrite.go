@@ -1,14 +1,14 @@
 package ast
 
-// Rewriter replaces parts of a tree in place. Children come before what they
-// belong to.
+// Rewriter replaces parts of a tree in place. Children are replaced before
+// their parents.
 type Rewriter struct {
-	Expr func(Expr) Expr // returns what takes the place of an expression
+	Expr func(Expr) Expr // returns the replacement of an expression
 	Stmt func(Stmt) Stmt // the same for a statement of a block; nil: it stays
 	Type func(*Type)     // changes a type as written; nil: it stays
 }
 
-// Block rewrites a block, which stays the same node.
+// Block rewrites the contents of a block. The block stays the same node.
 func (r *Rewriter) Block(b *Block) {
 	if b == nil {
 		return
@@ -22,7 +22,7 @@ func (r *Rewriter) Block(b *Block) {
 	b.Value = r.Any(b.Value)
 }
 
-// Any rewrites an expression and returns what takes its place.
+// Any rewrites an expression and returns its replacement.
 func (r *Rewriter) Any(e Expr) Expr {
 	if isNil(e) {
 		return e
@@ -77,7 +77,7 @@ func (r *Rewriter) typ(t *Type) {
 	}
 }
 
-// operands rewrites what is below an expression.
+// operands rewrites the children of an expression.
 func (r *Rewriter) operands(e Expr) {
 	switch e := e.(type) {
 	case *Index:

@@ -2,8 +2,8 @@ package ast
 
 import "slices"
 
-// Inspect calls f for n and, where f returns true, for everything below n, in
-// the order of the source. Nil nodes are not visited.
+// Inspect calls f for n. If f returns true, it calls f for everything below n
+// too, in the order of the source. It skips nil nodes.
 func Inspect(n Node, f func(Node) bool) {
 	if isNil(n) || !f(n) {
 		return
@@ -16,8 +16,8 @@ func Walk(n Node, f func(Node)) {
 	Inspect(n, func(c Node) bool { f(c); return true })
 }
 
-// isNil reports whether n is nil or an interface around a nil pointer, which
-// is what an absent optional child looks like once it is a Node.
+// isNil reports whether n is nil or an interface that holds a nil pointer. An
+// absent optional child is such an interface after conversion to Node.
 func isNil(n Node) bool {
 	switch n := n.(type) {
 	case nil:
@@ -34,7 +34,7 @@ func isNil(n Node) bool {
 	return false
 }
 
-// items returns all that stands at the top level, in the order of the source.
+// items returns all top-level items in the order of the source.
 func (n *Program) items() []Node {
 	var items []Node
 	for _, c := range n.C {
@@ -54,7 +54,7 @@ func (n *Program) items() []Node {
 }
 
 // children calls f for each direct child of n, in the order of the source.
-// Names and comments are not children: they have no meaning of their own.
+// Names and comments do not count as children.
 func children(n Node, f visitor) {
 	switch n := n.(type) {
 	case Stmt:
@@ -180,7 +180,7 @@ func exprChildren(n Expr, f visitor) {
 	}
 }
 
-// visitor is called for nodes that are there.
+// visitor is a function that is called for each node that is not nil.
 type visitor func(Node)
 
 // one visits a child that may be absent.

@@ -5,19 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// lineWidth is the longest line the printer makes where it has a choice: what
-// is longer is spread over lines at commas and operators, and a block that
-// stood on one line is opened.
+// lineWidth is the length at which the printer breaks a line: it spreads longer
+// ones over several lines at commas and operators, and opens blocks that were
+// on one line.
 const lineWidth = 90
 
-// deep is the indentation from which on there is no room to spread anything:
-// what stood on one line stays there.
+// deep is the indentation from which the printer no longer breaks lines.
 const deep = 20
 
-// wraps reports whether long lines are to be spread.
+// wraps reports whether long lines are broken.
 func (p *printer) wraps() bool { return !p.noWrap && p.indent < deep }
 
-// column returns how many characters the line at hand has already.
+// column returns the number of characters already on the current line.
 func (p *printer) column() int {
 	text := p.out.String()
 	n := utf8.RuneCountInString(text[strings.LastIndexByte(text, '\n')+1:])
@@ -27,21 +26,21 @@ func (p *printer) column() int {
 	return n
 }
 
-// flat is what write writes, on one line whatever its length.
+// flat returns the output of write as a single line of any length.
 func (p *printer) flat(write func(p *printer)) string {
 	q := &printer{macro: p.macro, noWrap: true}
 	write(q)
 	return q.out.String()
 }
 
-// fits reports whether text can stand at the end of the line at hand, with so
-// many characters behind it.
+// fits reports whether text fits on the current line with tail more characters
+// after it.
 func (p *printer) fits(text string, tail int) bool {
 	return p.column()+utf8.RuneCountInString(text)+tail <= lineWidth
 }
 
 // wrapped writes an expression that stands by itself, with tail characters
-// behind it, over several lines if it is too long for one.
+// after it. It breaks the line if the expression is too long.
 func (p *printer) wrapped(x Expr, tail int) {
 	if !p.wraps() {
 		p.expr(x)
@@ -72,7 +71,7 @@ func (p *printer) wrapped(x Expr, tail int) {
 	}
 }
 
-// flatList returns a list, each element with the comma behind it.
+// flatList returns the elements of a list, each with the comma that follows it.
 func (p *printer) flatList(list []Expr) []string {
 	out := make([]string, len(list))
 	for i, x := range list {
@@ -84,8 +83,8 @@ func (p *printer) flatList(list []Expr) []string {
 	return out
 }
 
-// operands returns what stands between operators of one precedence, each with
-// the operator behind it, the last with op.
+// operands returns the operands of a chain of operators of the same precedence,
+// each with the operator that follows it. op follows the last one.
 func (p *printer) operands(x *Binary, op string) []string {
 	b := Precedence(x.Op)
 	last := p.flat(func(q *printer) { q.binaryOperand(x.Op, x.Y, b+1) }) + op
@@ -95,9 +94,9 @@ func (p *printer) operands(x *Binary, op string) []string {
 	return []string{p.flat(func(q *printer) { q.binaryOperand(x.Op, x.X, b) }) + " " + x.Op, last}
 }
 
-// fill spreads parts over lines that start at the column at hand. Lines are
-// filled from the end: what comes first, as a format, is best on a line of its
-// own.
+// fill writes parts on lines that start at the current column. It fills lines
+// from the last one upwards, so that a first part such as a format has a line
+// of its own.
 func (p *printer) fill(parts []string, tail int) {
 	at := p.column()
 	starts := make([]bool, len(parts)) // a line
@@ -110,7 +109,7 @@ func (p *printer) fill(parts []string, tail int) {
 		}
 		width += n + 1
 	}
-	// The first joins the second's line if there is room.
+	// The first part goes on the line of the second if it fits.
 	n := utf8.RuneCountInString(parts[0])
 	if len(parts) > 1 && width+n > lineWidth {
 		starts[1] = true

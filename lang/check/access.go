@@ -173,7 +173,8 @@ func within(t *types.Type, s types.Space) *types.Type {
 }
 
 // typedRet returns the type of e, a value that a field is read from. If e is
-// the result of a user function, the type comes from the program's debug info.
+// the result of a user function, the type comes from the program's debug info;
+// otherwise it is t.
 func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
 	call, ctx := c.info.Calls[e], c.context()
 	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil || ctx.TypedRet == nil {
@@ -266,8 +267,8 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	return c.current(part(f.Type, obj))
 }
 
-// recordedAddress returns the type of the address of a string that a tracepoint
-// recorded. t is the type of e.
+// recordedAddress makes a string that a tracepoint recorded a pointer to that
+// string, and returns its type. For any other e it returns t, the type of e.
 func (c *checker) recordedAddress(e ast.Expr, t *types.Type) *types.Type {
 	x, ok := e.(*ast.Field)
 	if !ok || t.Kind != types.String || !c.info.Fields[x].Recorded() {

@@ -150,9 +150,9 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 	return result
 }
 
-// text returns a itself if it is a string that ends with a NUL. If it is a
-// pointer to characters, an array of small integers or a string without a NUL,
-// text returns str() of it. It returns the same node in every pass.
+// text returns str() of a if a is a pointer to characters, an array of small
+// integers, or a string that may have no NUL. Otherwise it returns a itself. It
+// returns the same node in every pass.
 func (c *checker) text(a builtins.Arg) builtins.Arg {
 	switch t := a.Type; t.Kind {
 	case types.Pointer, types.Array:

@@ -13,8 +13,8 @@ func (p *parser) expr() ast.Expr {
 	return p.ternary(start, p.binary(start, p.unary(), 1))
 }
 
-// ternary parses what may follow a condition: "? x : y", which associates to
-// the right.
+// ternary parses the rest of a ternary after its condition: "? x : y", which
+// associates to the right. Without one it returns cond.
 func (p *parser) ternary(start int, cond ast.Expr) ast.Expr {
 	if !p.accept("?") {
 		return cond
@@ -34,8 +34,8 @@ func (p *parser) ternary(start int, cond ast.Expr) ast.Expr {
 	return t
 }
 
-// binary parses the operators that bind at least as tightly as least, and
-// their right operands, after the operand x that starts at start.
+// binary parses operators that bind at least as tightly as least, and their
+// right operands. x is the left operand, which starts at start.
 func (p *parser) binary(start int, x ast.Expr, least int) ast.Expr {
 	for {
 		t := p.peek()
@@ -57,7 +57,7 @@ func (p *parser) binary(start int, x ast.Expr, least int) ast.Expr {
 	}
 }
 
-// unary parses prefix operators and what they apply to.
+// unary parses prefix operators and their operand.
 func (p *parser) unary() ast.Expr {
 	t := p.peek()
 	start := p.start()
@@ -104,7 +104,7 @@ func isPlace(x ast.Expr) bool {
 	return isVar(x) || isMap(x)
 }
 
-// postfix parses what may follow the operand x: members, indexes, ++ and --.
+// postfix parses the members, indexes, ++ and -- that may follow the operand x.
 func (p *parser) postfix(start int, x ast.Expr) ast.Expr {
 	for {
 		t := p.peek()
@@ -167,7 +167,7 @@ func isDigits(s string) bool {
 	return true
 }
 
-// checkStep says so if ++ or -- is applied to something that holds no value.
+// checkStep reports ++ or -- on an operand that cannot be assigned to.
 func (p *parser) checkStep(x ast.Expr, at span) {
 	if !isPlace(x) {
 		p.errorf(at, "increment/decrement requires a variable or map")
@@ -287,8 +287,8 @@ func reserved(word string) bool {
 	return false
 }
 
-// list parses elements separated by commas, with perhaps one at the end, up to
-// and including the closing bracket.
+// list parses elements separated by commas, up to and including the closing
+// bracket. A comma is allowed after the last element.
 func (p *parser) list(closing string, elem func() ast.Expr) []ast.Expr {
 	p.enter()
 	defer p.leave()
@@ -306,8 +306,7 @@ func (p *parser) list(closing string, elem func() ast.Expr) []ast.Expr {
 	return out
 }
 
-// arg parses the argument of a call, which may be a type that says so by
-// itself.
+// arg parses an argument of a call. It may be a type if it can be nothing else.
 func (p *parser) arg() ast.Expr {
 	if t := p.peek(); t.Type == tIdent && certainType(t.Value) {
 		start := p.start()
@@ -318,8 +317,8 @@ func (p *parser) arg() ast.Expr {
 	return p.expr()
 }
 
-// paren parses what starts with "(": a cast if casts are allowed here, a
-// tuple, a record, or an expression in parentheses, which leave no trace.
+// paren parses an expression that starts with "(": a cast if casts is set, a
+// tuple, a record, or an expression in parentheses, which are not kept.
 func (p *parser) paren(casts bool) ast.Expr {
 	start := p.start()
 	p.enter()
@@ -372,8 +371,8 @@ func (p *parser) record(start int) ast.Expr {
 	return r
 }
 
-// ifExpr parses if / else if / else. Its blocks keep their values; a statement
-// drops them.
+// ifExpr parses if / else if / else. Its blocks keep their values; the caller
+// drops them if it is a statement.
 func (p *parser) ifExpr() ast.Expr {
 	p.enter()
 	defer p.leave()
@@ -400,8 +399,8 @@ func (p *parser) ifExpr() ast.Expr {
 }
 
 // condition parses the expression between a keyword and a block. Its
-// parentheses are optional, but what stands in them at the start is never a
-// type: "if (x) $y = 1" lacks a brace, it does not cast.
+// parentheses are optional. Parentheses at its start never contain a type: "if
+// (x) $y = 1" lacks a brace and does not cast.
 func (p *parser) condition() ast.Expr {
 	start := p.start()
 	if !p.at("(") {

@@ -8,16 +8,16 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Expr parses text, which a macro of the C section made, as one expression. All
-// its nodes stand at the place at, where the macro was called. isVariable is as
-// for File.
+// Expr parses text, the expansion of a macro of the C section, as one
+// expression. All its nodes get the place at, where the macro was called.
+// isVariable is as for File.
 func Expr(text string, at source.Span, isVariable func(name string) bool) (ast.Expr, error) {
 	var e ast.Expr
 	err := fragment(text, at, isVariable, func(p *parser) { e = p.expr() })
 	return e, err
 }
 
-// Type is Expr for a type.
+// Type parses text as a type. See Expr.
 func Type(text string, at source.Span, isVariable func(name string) bool) (*ast.Type, error) {
 	var t *ast.Type
 	err := fragment(text, at, isVariable, func(p *parser) { t = p.typ() })

@@ -113,8 +113,9 @@ func (m *machine) build() *participle.Parser[program] {
 	)
 }
 
-// expectation words what participle expected. Its message ends with the rest
-// of the production in EBNF, of which the first term is what should have come.
+// expectation converts an error message of participle to the description of the
+// expected token. The message ends with the rest of the production in EBNF; its
+// first term is what was expected.
 func expectation(msg string) string {
 	_, rest, ok := strings.Cut(msg, "(expected ")
 	if !ok {
@@ -123,7 +124,7 @@ func expectation(msg string) string {
 	term, _, _ := strings.Cut(strings.TrimSuffix(rest, ")"), " ")
 	term = strings.TrimLeft(term, "(")
 	switch {
-	case term == `"}"`: // only config ends so
+	case term == `"}"`: // only config ends with it
 		return "a name or '}'"
 	case strings.HasPrefix(term, `"`):
 		return "'" + strings.Trim(term, `"`) + "'"
@@ -192,8 +193,8 @@ func (p *parser) funcParam() ast.Expr {
 	return p.variable("expected a parameter like $x")
 }
 
-// macroParam parses a parameter of a macro and remembers the names of those
-// that stand for expressions: within the body they are no types.
+// macroParam parses a parameter of a macro. It remembers the names of
+// parameters that are expressions: within the body they are not types.
 func (p *parser) macroParam() ast.Expr {
 	t := p.peek()
 	at := ast.At{Pos: p.span(t)}
@@ -222,7 +223,7 @@ func (p *parser) macroBody() ast.Expr {
 	return b
 }
 
-// angledBody is a < … > body until program puts it into its probe.
+// angledBody is a < … > body. program moves it into its probe.
 type angledBody struct{ *ast.Block }
 
 func (p *parser) probeBody() ast.Expr {

@@ -6,8 +6,8 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// scanPoints scans a token of a probe's head: an attach point, the comma
-// after one, or what opens the predicate or the body.
+// scanPoints scans a token of a probe's head: an attach point, the comma after
+// one, or the character that opens the predicate or the body.
 func (s *scanner) scanPoints() lexer.Token {
 	switch c := s.text[s.pos]; c {
 	case ',':
@@ -76,10 +76,10 @@ func (s *scanner) scanAttach() lexer.Token {
 // endsAttach reports whether an attach point ends before c, outside its quotes.
 func endsAttach(c byte) bool { return isSpace(c) || c == ',' || c == '{' }
 
-// endsPredicate decides where a predicate ends. It is asked about a "/" at
-// pos, within a predicate but outside all brackets. There the slash divides if
-// an operand follows it, and ends the predicate if the body does. A "{" could
-// open either (a block may be an operand) and is taken for the body.
+// endsPredicate reports whether the "/" at pos, within a predicate but outside
+// all brackets, ends it. The slash divides if an operand follows it, and ends
+// the predicate if the body follows. A "{" could start either, since a block
+// may be an operand; it is taken for the body.
 func (s *scanner) endsPredicate(pos int) bool {
 	next := s.after(pos + 1)
 	if next >= len(s.text) {
@@ -89,9 +89,9 @@ func (s *scanner) endsPredicate(pos int) bool {
 	return !isIdent(c) && !strings.ContainsRune(`"$@(-!~*&+`, rune(c))
 }
 
-// closesAngled decides whether a ">" closes the < … > body: outside all
-// brackets, where a statement could begin. That is after the opening "<",
-// after ";", and after the "}" of a statement that needs no semicolon.
+// closesAngled reports whether a ">" closes the < … > body. It does outside all
+// brackets where a statement could begin: after the opening "<", after ";", and
+// after the "}" of a statement that needs no semicolon.
 func (s *scanner) closesAngled() bool {
 	if !s.angled || s.pred || s.braces != 0 || s.parens != 0 {
 		return false
@@ -103,8 +103,8 @@ func (s *scanner) startsStatement() bool {
 	return s.prev.Type == tAngleOpen || s.prev.Type == tPunct && s.prev.Value == ";"
 }
 
-// blockStatement reports whether a statement that starts with that token ends
-// at a closing brace.
+// blockStatement reports whether a statement that starts with the given token
+// ends at a closing brace.
 func blockStatement(first string) bool {
 	switch first {
 	case "{", "if", "for", "while", "unroll":

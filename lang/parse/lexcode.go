@@ -7,7 +7,8 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// operators by length, so that the longest match wins.
+// operators lists all operators, longest first, so that the longest match is
+// taken.
 var operators = [...]string{
 	3: "<<=>>=",
 	2: "++--<<>><=>===!=&&||+=-=*=/=%=&=|=^=->..",
@@ -26,8 +27,8 @@ func operatorAt(text string) int {
 	return 0
 }
 
-// scanCode scans a token of a statement or an expression, and follows the
-// brackets to see where the declaration ends.
+// scanCode scans a token of a statement or an expression. It counts brackets to
+// find the end of the declaration.
 func (s *scanner) scanCode() lexer.Token {
 	rest := s.text[s.pos:]
 	c := rest[0]

@@ -14,7 +14,7 @@ func (s *scanner) scanDecl() lexer.Token {
 		}
 		return s.token(tCItem, s.directive())
 	}
-	// A word is a keyword unless it goes on as an attach point would.
+	// A word is a keyword unless it continues like an attach point.
 	word := s.identAt(s.pos)
 	next := s.byteAt(s.pos + len(word))
 	rest := strings.TrimLeft(s.text[s.pos+len(word):], "<")
@@ -43,15 +43,15 @@ func (s *scanner) scanDecl() lexer.Token {
 	return s.scanPoints()
 }
 
-// code starts the statements and expressions of a declaration.
+// code switches to scanning the statements and expressions of a declaration.
 func (s *scanner) code() {
 	s.mode = modeCode
 	s.isImport, s.isLet, s.pred, s.angled = false, false, false, false
 	s.braces, s.parens, s.first, s.prev = 0, 0, "", lexer.Token{}
 }
 
-// directive returns the length of the preprocessor line at pos, with the lines
-// it continues on.
+// directive returns the length of the preprocessor line at pos, including its
+// continuation lines.
 func (s *scanner) directive() int {
 	end := s.pos
 	for {
@@ -70,8 +70,8 @@ func (s *scanner) directive() int {
 	return len(strings.TrimRight(s.text[s.pos:end], " \t\r\n"))
 }
 
-// scanC scans a type definition of the C section: up to the brace that closes
-// it, with attributes and the semicolon that may follow, or up to a semicolon.
+// scanC scans a type definition of the C section. It ends at the closing brace
+// and the attributes and semicolon that may follow, or at a semicolon.
 func (s *scanner) scanC() lexer.Token {
 	typedef := s.identAt(s.pos) == "typedef"
 	depth, end := 0, s.pos
@@ -97,7 +97,8 @@ func (s *scanner) scanC() lexer.Token {
 	return s.badToken(len(s.identAt(s.pos)), "this C definition has no end")
 }
 
-// tailC returns the end of what may follow the closing brace of a C definition.
+// tailC returns the end of the attributes and semicolon that may follow the
+// closing brace of a C definition.
 func (s *scanner) tailC(end int) int {
 	next := s.after(end)
 	for s.identAt(next) == "__attribute__" {
@@ -114,7 +115,7 @@ func (s *scanner) tailC(end int) int {
 	return end
 }
 
-// closeParen returns the offset behind the parenthesis that closes the one at
+// closeParen returns the offset after the parenthesis that closes the one at
 // open, or -1.
 func (s *scanner) closeParen(open int) int {
 	if s.byteAt(open) != '(' {

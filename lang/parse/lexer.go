@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The kinds of token. Which bytes make a token depends on where it stands:
-// attach points and the C section have rules of their own.
+// The kinds of token. Attach points and the C section have lexical rules of
+// their own, so the kind of a token depends on its place.
 const (
 	tEOF        = lexer.EOF
 	tKeyword    = tEOF - 1 - iota // config, import, let, macro, fn where they open a declaration
@@ -30,7 +30,7 @@ const (
 	tPredClose                    // the / after it
 	tAngleOpen                    // the < that opens a body
 	tAngleClose                   // the > that closes it
-	tBad                          // something that is no token; scanner.bad says why
+	tBad                          // text that is not a token; scanner.bad says why
 )
 
 // symbols returns the token kinds under the names the grammar uses.
@@ -43,7 +43,7 @@ func symbols() map[string]lexer.TokenType {
 	}
 }
 
-// mode is what the scanner expects next.
+// mode tells what the scanner expects next.
 type mode uint8
 
 const (
@@ -65,7 +65,7 @@ type scanner struct {
 	pos      int
 	mode     mode
 	comments []ast.Comment
-	bad      string // why there is a tBad
+	bad      string // why the last token is a tBad
 	begun    bool   // a token has been returned
 
 	// Within modeCode:
@@ -76,16 +76,17 @@ type scanner struct {
 	braces   int  // open { that are not closed
 	parens   int  // open ( and [ that are not closed
 	prev     lexer.Token
-	first    string // first token of the statement at hand, in a < … > body outside braces
+	first    string // first token of the current statement, in a < … > body outside braces
 }
 
-// scanner is participle's lexer.Definition and lexer.Lexer at once: a
-// definition for one file.
+// A scanner implements both lexer.Definition and lexer.Lexer of participle: it
+// is a definition for one file.
 
 // Symbols implements lexer.Definition.
 func (s *scanner) Symbols() map[string]lexer.TokenType { return symbols() }
 
-// Lex implements lexer.Definition. The text is the file's, not the reader's.
+// Lex implements lexer.Definition. It ignores the reader: the text comes from
+// the file.
 func (s *scanner) Lex(string, io.Reader) (lexer.Lexer, error) { return s, nil }
 
 // reset starts the scanner on a file.
@@ -132,11 +133,12 @@ func (s *scanner) badToken(n int, why string) lexer.Token {
 	return t
 }
 
-// byteOrderMark is what some editors start files with; nobody sees it.
+// byteOrderMark is the invisible mark that some editors write at the start of a
+// file.
 const byteOrderMark = "\ufeff"
 
-// skipSpace moves past white space and comments. If a comment does not end it
-// returns false and where it starts.
+// skipSpace skips white space and comments. If a comment has no end, it returns
+// its start and false.
 func (s *scanner) skipSpace() (int, bool) {
 	for s.pos < len(s.text) {
 		switch c := s.text[s.pos]; {
@@ -173,8 +175,8 @@ func (s *scanner) at(start, end int) ast.At {
 	return ast.At{Pos: source.Span{File: s.file, Start: start, End: end}}
 }
 
-// after returns the offset of the first byte at or after pos that is neither
-// white space nor comment.
+// after returns the offset of the first byte at or after pos that is not part
+// of white space or a comment.
 func (s *scanner) after(pos int) int {
 	ahead := scanner{text: s.text, pos: pos}
 	ahead.skipSpace()

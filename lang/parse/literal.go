@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// litError is what is wrong with a literal, and where in its text.
+// litError is a mistake in a literal, and its place in the text.
 type litError struct {
 	start, end int
 	msg        string
@@ -18,8 +18,7 @@ var durations = map[string]uint64{
 	"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9, "d": 86400e9,
 }
 
-// maxOf returns the largest value a literal with a C suffix (in lower case) may
-// have.
+// maxOf returns the largest value of a literal with a C suffix (in lower case).
 func maxOf(suffix string) (uint64, bool) {
 	switch suffix {
 	case "u":
@@ -32,10 +31,10 @@ func maxOf(suffix string) (uint64, bool) {
 	return 0, false
 }
 
-// parseInt gives the value of an integer literal: decimal, octal after a
+// parseInt returns the value of an integer literal: decimal, octal after a
 // leading 0, hexadecimal after 0x, or a digit from 1 to 9 times a power of ten
-// (2e6); with "_" between digits, and then a C suffix, which only limits the
-// value, or a unit of time.
+// (2e6). Digits may have "_" between them. A C suffix, which only limits the
+// value, or a unit of time may follow.
 func parseInt(text string) (uint64, *litError) {
 	bad := func(start, end int, msg string) (uint64, *litError) { return 0, &litError{start, end, msg} }
 	base, start := uint64(10), 0
@@ -126,8 +125,8 @@ func hexValue(c byte) byte {
 	return c - 'A' + 10
 }
 
-// unquote resolves the escapes of a string literal given with its quotes. It
-// reports every escape that is wrong.
+// unquote resolves the escapes of a string literal in quotes. It reports every
+// wrong escape.
 func unquote(text string) (string, []litError) {
 	if !strings.Contains(text, `\`) {
 		return text[1 : len(text)-1], nil
@@ -187,7 +186,7 @@ func unquote(text string) (string, []litError) {
 // quote puts text between single quotes for a message.
 func quote(text string) string { return "'" + strings.ToValidUTF8(shortened(text), "?") + "'" }
 
-// shortened returns as much of text as a message can bear.
+// shortened returns text, cut to a length that fits in a message.
 func shortened(text string) string {
 	const most = 24
 	if len(text) > most {

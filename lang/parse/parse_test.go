@@ -15,7 +15,7 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// isVariable knows the variables that a user can write.
+// isVariable reports whether a name is a variable of the language.
 var isVariable = builtins.NewRegistry(builtins.All()).IsVariable
 
 // TestGolden compares the tree and the formatted text of each script in
@@ -37,7 +37,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// accepted are statements of a begin probe and how they print.
+// accepted holds statements of a begin probe and their printed form.
 var accepted = []struct{ src, want string }{
 	{"1", "1;"},
 	{"if(1){}2", "if (1) {} 2;"},
@@ -102,7 +102,7 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-// syntaxErrors are scripts and their first diagnostic.
+// syntaxErrors holds scripts and the first diagnostic of each.
 var syntaxErrors = []struct{ src, want string }{
 	{"begin { 1 2 }", "1:11-12 expected ';', found '2'"},
 	{"begin { ; }", "1:9-10 expected expression, found ';'"},
@@ -225,7 +225,7 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
-// TestRoundTrip holds what the fuzzer once broke.
+// TestRoundTrip tests scripts that fuzzing once found to fail.
 func TestRoundTrip(t *testing.T) {
 	for _, src := range []string{
 		"0<{}>", "0<<{}>", " #!", "config, {}", "struct, {}", "struct< {}>", "let{}", "let/{}", "union A0(}\n#0\nlet{}",
@@ -236,7 +236,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestManyErrors asks for all mistakes that do not stop the parse.
+// TestManyErrors checks that all mistakes are reported that do not stop the
+// parse.
 func TestManyErrors(t *testing.T) {
 	_, errs := parseText(`begin { "\q" + 1x; 1++; "\8"; pid = 2; f( }`)
 	var got []string
@@ -283,7 +284,7 @@ func TestAttachPoint(t *testing.T) {
 	}
 }
 
-// TestDepth gives the parser input made to exhaust the stack or the time.
+// TestDepth parses input that is made to exhaust the stack or the time.
 func TestDepth(t *testing.T) {
 	const n = 60_000
 	wrap := func(open, mid, closing string) string {
@@ -333,14 +334,14 @@ func TestDepth(t *testing.T) {
 		} else if !slices.Contains([]string{"c", "angles", "lets", "quotes"}, name) && !strings.Contains(errs[0].Msg, "nested too deeply") {
 			t.Errorf("%s: %s", name, errs[0].Msg)
 		}
-		// A hundredth of it is usual. The clock would measure other programs.
+		// A hundredth of that is usual. Wall-clock time would include other programs.
 		if d := cpuTime(t) - began; d > 20*time.Second {
 			t.Errorf("%s took %s", name, d)
 		}
 	}
 }
 
-// cpuTime returns what this process has had of the CPUs so far.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime(t *testing.T) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -349,8 +350,8 @@ func cpuTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// TestDepthAllowed walks trees of just about the allowed height with the
-// passes of package ast.
+// TestDepthAllowed runs the passes of package ast on trees of almost the
+// maximum height.
 func TestDepthAllowed(t *testing.T) {
 	for _, src := range []string{
 		"begin { " + strings.Repeat("1+", 1900) + "1 }",
@@ -430,7 +431,8 @@ func Example() {
 	// Output: kprobe:f /pid == 1/ { @[comm] = count(); }
 }
 
-// TestShebang checks where a line #!… may stand: before everything but comments.
+// TestShebang checks where a line #!… is allowed: before everything except
+// comments.
 func TestShebang(t *testing.T) {
 	const line = "#!/usr/bin/env gotrace"
 	for before, ok := range map[string]bool{

@@ -26,12 +26,13 @@ import (
 )
 
 const (
-	// maxDepth bounds how deep statements and expressions nest, and the height
-	// of their trees, so that neither this parser nor any later pass, all of
-	// which recurse, can run out of stack.
+	// maxDepth bounds the nesting of statements and expressions and the height
+	// of their trees, so that neither this parser nor a later pass runs out of
+	// stack. All of them recurse.
 	maxDepth = 2000
 
-	// MaxSize bounds a file, in bytes. Scanning needs up to three hundred times as much.
+	// MaxSize is the largest size of a file in bytes. Scanning needs up to
+	// three hundred times as much memory.
 	MaxSize = 1 << 20
 )
 
@@ -40,8 +41,8 @@ type (
 	span  = source.Span
 )
 
-// machine is a participle parser with the state of the parse it is busy with.
-// Building one takes longer than parsing a short script, so they are reused.
+// machine is a participle parser with the state of the current parse. Machines
+// are reused, since building one takes longer than parsing a short script.
 type machine struct {
 	parser
 	grammar *participle.Parser[program]
@@ -53,9 +54,9 @@ var machines = sync.Pool{New: func() any {
 	return m
 }}
 
-// File parses a file. isVariable reports whether a bare name is a variable of the
-// language, which decides whether "(name) - 1" is a difference or a cast. If
-// File adds an error to diags the tree is nil or not complete.
+// File parses a file. isVariable reports whether a bare name is a variable of
+// the language, which decides whether "(name) - 1" is a subtraction or a cast.
+// If File adds an error to diags, the tree is nil or incomplete.
 func File(f *source.File, isVariable func(name string) bool, diags *source.Diags) *ast.Program {
 	if len(f.Text) > MaxSize {
 		diags.Add(source.Diag{Msg: fmt.Sprintf("%s has more than %d bytes, which is the limit for a script", f.Name, MaxSize)})
@@ -95,23 +96,24 @@ func (m *machine) parse(f *source.File, isVariable func(string) bool, diags *sou
 // parser is the state of one parse.
 type parser struct {
 	file    *source.File
-	fixed   span // where everything stands that is parsed; none: where it is in file
+	fixed   span // place of all parsed nodes; if invalid, each has its place in file
 	scanner scanner
 	lex     *lexer.PeekingLexer // set while a custom production runs
 	prevEnd int                 // end of the token last consumed
 	depth   int                 // open calls of enter
-	height  int                 // of the tree last returned
+	height  int                 // height of the tree last returned
 	errors  []source.Diag       // mistakes that do not stop the parse
-	fatal   *source.Diag        // the one that did
-	passed  *source.Diag        // what to say if nothing else matches in place of an optional production
-	params  map[string]bool     // names of the parameters of the macro at hand
-	values  map[string]bool     // cValues, once asked for
+	fatal   *source.Diag        // the mistake that stopped the parse
+	passed  *source.Diag        // error to report if nothing matches in place of an optional production
+	params  map[string]bool     // names of the parameters of the current macro
+	values  map[string]bool     // result of cValues, after the first use
 
 	isVariable func(name string) bool
 }
 
-// stop unwinds to production; parser.fatal says why. noMatch does too, but the
-// production was optional and something else may match instead.
+// stop is the value of a panic that unwinds to production; parser.fatal holds
+// the error. noMatch is the same for an optional production, in place of which
+// something else may match.
 type (
 	stop    struct{}
 	noMatch struct{}
@@ -119,7 +121,7 @@ type (
 
 var errStopped = errors.New("syntax error")
 
-// production makes a custom production of a parsing function.
+// production returns a custom production that calls parse.
 func production[T any](m *machine, parse func() T) participle.Option {
 	return participle.ParseTypeWith(func(lex *lexer.PeekingLexer) (result T, err error) {
 		m.lex = lex
@@ -138,11 +140,11 @@ func production[T any](m *machine, parse func() T) participle.Option {
 	})
 }
 
-// explain turns an error of participle's matching into a diagnostic.
+// explain turns an error of participle into a diagnostic.
 func (p *parser) explain(err error) *source.Diag {
 	var e *participle.UnexpectedTokenError
 	if !errors.As(err, &e) {
-		panic(fmt.Sprintf("parse: %v", err)) // the grammar itself is wrong
+		panic(fmt.Sprintf("parse: %v", err)) // the grammar has a bug
 	}
 	if p.passed != nil && p.passed.Span == p.span(e.Unexpected) {
 		return p.passed
@@ -150,7 +152,7 @@ func (p *parser) explain(err error) *source.Diag {
 	return p.diag(e.Unexpected, "", "expected "+expectation(e.Message()))
 }
 
-// diag returns the error that t is not what was expected.
+// diag returns the error that t is not the expected token.
 func (p *parser) diag(t token, hint, expected string) *source.Diag {
 	if t.Type == tBad {
 		return &source.Diag{Span: p.span(t), Msg: "syntax: " + p.scanner.bad}
@@ -177,19 +179,19 @@ func describe(t token) string {
 	return quote(t.Value)
 }
 
-// fail stops the parse: t is not what was expected.
+// fail stops the parse with the error that t is not the expected token.
 func (p *parser) fail(t token, expected string, args ...any) {
 	p.fatal = p.diag(t, "", fmt.Sprintf(expected, args...))
 	panic(stop{})
 }
 
-// failHint is fail with a way out.
+// failHint is fail with a hint.
 func (p *parser) failHint(t token, hint, expected string) {
 	p.fatal = p.diag(t, hint, expected)
 	panic(stop{})
 }
 
-// pass leaves an optional production that t does not start.
+// pass leaves an optional production that does not start with t.
 func (p *parser) pass(t token, expected string) {
 	p.passed = p.diag(t, "", expected)
 	panic(noMatch{})
@@ -204,14 +206,15 @@ func (p *parser) errorHint(at span, hint, format string, args ...any) {
 	p.errors = append(p.errors, source.Diag{Span: at, Msg: "syntax: " + fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// literalError records what is wrong within the literal t.
+// literalError records a mistake in the literal t.
 func (p *parser) literalError(t token, e litError) {
 	at := p.span(t)
 	at.Start, at.End = at.Start+e.start, at.Start+e.end
 	p.errorf(at, "%s", e.msg)
 }
 
-// enter and leave surround what may nest.
+// enter must be called before parsing anything that can nest, and leave after
+// it. enter stops the parse if the nesting is too deep.
 func (p *parser) enter() {
 	if p.depth++; p.depth > maxDepth {
 		p.tooDeep()
@@ -220,8 +223,8 @@ func (p *parser) enter() {
 
 func (p *parser) leave() { p.depth-- }
 
-// grow says that the tree about to be returned has a child of that height, and
-// no higher one.
+// grow notes that the tree about to be returned has a highest child of the
+// given height.
 func (p *parser) grow(child int) {
 	if p.height = child + 1; p.height > maxDepth {
 		p.tooDeep()
@@ -241,13 +244,13 @@ func (p *parser) next() token {
 	return t
 }
 
-// at reports whether the next token is that operator or word.
+// at reports whether the next token is the given operator or word.
 func (p *parser) at(text string) bool {
 	t := p.lex.Peek()
 	return t.Value == text && (t.Type == tPunct || t.Type == tIdent)
 }
 
-// accept consumes the next token if it is that operator or word.
+// accept consumes the next token if it is the given operator or word.
 func (p *parser) accept(text string) bool {
 	if !p.at(text) {
 		return false
@@ -256,7 +259,7 @@ func (p *parser) accept(text string) bool {
 	return true
 }
 
-// expect consumes that operator or word, or stops the parse.
+// expect consumes the given operator or word, or stops the parse.
 func (p *parser) expect(text string) {
 	if !p.accept(text) {
 		p.fail(p.peek(), "expected '%s'", text)
@@ -272,12 +275,12 @@ func (p *parser) followed(f func(token) bool) bool {
 	return ok
 }
 
-// follows reports whether the token after the next is that operator.
+// follows reports whether the token after the next is the given operator.
 func (p *parser) follows(op string) bool {
 	return p.followed(func(t token) bool { return t.Type == tPunct && t.Value == op })
 }
 
-// mark is a place in the tokens to go back to.
+// mark is a position in the tokens to return to.
 type mark struct {
 	lex     lexer.Checkpoint
 	prevEnd int
@@ -295,7 +298,8 @@ func end(t token) int { return t.Pos.Offset + len(t.Value) }
 
 func (p *parser) span(t token) span { return p.between(t.Pos.Offset, end(t)) }
 
-// between returns a part of the file, or the place that stands for all of it.
+// between returns the span from start to end, or the fixed span if the parser
+// has one.
 func (p *parser) between(start, end int) span {
 	if p.fixed.IsValid() {
 		return p.fixed
@@ -306,7 +310,7 @@ func (p *parser) between(start, end int) span {
 // start returns the offset of the next token.
 func (p *parser) start() int { return p.lex.Peek().Pos.Offset }
 
-// from returns the extent from start to the end of the last token consumed.
+// from returns the extent from start to the end of the token last consumed.
 func (p *parser) from(start int) ast.At {
 	return ast.At{Pos: p.between(start, p.prevEnd)}
 }

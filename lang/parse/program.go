@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// program makes the tree of what participle matched, and checks the order of
-// the sections: C, then config and imports, then the rest.
+// program builds the tree from the productions that participle matched. It
+// checks the order of the sections: C, then config and imports, then the rest.
 func (p *parser) program(in *program) *ast.Program {
 	out := &ast.Program{
 		At:       ast.At{Pos: span{File: p.file, End: len(p.file.Text)}},
@@ -85,7 +85,7 @@ func (p *parser) probe(in *probe) *ast.Probe {
 	return n
 }
 
-// attachPoint takes an attach point apart.
+// attachPoint splits the text of an attach point into its parts.
 func attachPoint(at ast.At, text string) *ast.AttachPoint {
 	n := &ast.AttachPoint{At: at, Text: text}
 	rest := text
@@ -130,7 +130,7 @@ func (p *parser) config(in *config) *ast.Config {
 
 func (p *parser) name(n *name) ast.Name { return ast.Name{At: p.extent(n.Tokens), Text: n.Text} }
 
-// extent returns from the first token to the end of the last.
+// extent returns the extent from the first token to the end of the last.
 func (p *parser) extent(tokens []token) ast.At {
 	last := tokens[len(tokens)-1]
 	return ast.At{Pos: span{File: p.file, Start: tokens[0].Pos.Offset, End: end(last)}}

@@ -6,8 +6,9 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// block parses { … }. If its last item is an expression without ";" that is
-// its value; dropValue turns it into a statement where none is wanted.
+// block parses { … }. If the last item is an expression without ";", it is the
+// value of the block. Where no value is needed, dropValue turns it into a
+// statement.
 func (p *parser) block() *ast.Block {
 	start := p.start()
 	if t := p.peek(); !p.at("{") {
@@ -51,7 +52,8 @@ func (p *parser) stmts(b *ast.Block, closing string) {
 	p.grow(height)
 }
 
-// endStmt makes the semicolon part of a statement that is reported as a whole.
+// endStmt adds the semicolon to the extent of a statement that is reported as a
+// whole.
 func (p *parser) endStmt(s ast.Stmt, end int) {
 	switch s := s.(type) {
 	case *ast.ExprStmt:
@@ -61,8 +63,8 @@ func (p *parser) endStmt(s ast.Stmt, end int) {
 	}
 }
 
-// closes reports whether the next token is the one that closes the statements:
-// "}", or ">" for a < … > body.
+// closes reports whether the next token closes the statements: "}", or ">" for
+// a < … > body.
 func (p *parser) closes(closing string) bool {
 	t := p.peek()
 	return t.Value == closing && (t.Type == tAngleClose || t.Type == tPunct && closing == "}")
@@ -83,8 +85,8 @@ func (p *parser) missingSemicolon(closing string) {
 	p.fail(t, "expected ';'")
 }
 
-// dropValue makes a statement of the value of the block, or of the blocks of
-// the if, that x is: as a statement it has none.
+// dropValue turns the value of a block, or those of the blocks of an if, into
+// statements.
 func dropValue(x ast.Expr) {
 	switch x := x.(type) {
 	case *ast.Block:
@@ -101,8 +103,8 @@ func dropValue(x ast.Expr) {
 	}
 }
 
-// hasValue reports whether x is a block with a value, or an if that always
-// yields one.
+// hasValue reports whether x is a block with a value, or an if that always has
+// one.
 func hasValue(x ast.Expr) bool {
 	switch x := x.(type) {
 	case *ast.Block:
@@ -113,8 +115,8 @@ func hasValue(x ast.Expr) bool {
 	return false
 }
 
-// stmt parses one statement without its semicolon. braced says that it ends
-// with a block and needs none.
+// stmt parses one statement without its semicolon. braced reports whether it
+// ends with a block and needs none.
 func (p *parser) stmt() (s ast.Stmt, braced bool) {
 	p.height = 1
 	t := p.peek()
@@ -179,16 +181,16 @@ func (p *parser) stmt() (s ast.Stmt, braced bool) {
 	return p.exprStmt(start), false
 }
 
-// body returns a block whose value nobody asks for.
+// body parses a block that is used without its value.
 func (p *parser) body() *ast.Block {
 	b := p.block()
 	dropValue(b)
 	return b
 }
 
-// blockStmt ends a statement that starts with the block or if x. It goes on as
-// an expression if what follows can only be an operator. "-", "*" and "&"
-// could also start the next statement; they are operators if x has a value.
+// blockStmt parses the rest of a statement that starts with the block or if x.
+// The statement continues as an expression if an operator follows. "-", "*" and
+// "&" could also start the next statement; they are operators if x has a value.
 func (p *parser) blockStmt(start int, x ast.Expr) (ast.Stmt, bool) {
 	goesOn := false
 	if t := p.peek(); t.Type == tPunct {
@@ -235,7 +237,8 @@ func (p *parser) exprStmt(start int) ast.Stmt {
 	return a
 }
 
-// assignOp reports whether t assigns, and the operator it applies first.
+// assignOp reports whether t is an assignment, and returns the operator that it
+// contains, "" for "=".
 func assignOp(t token) (string, bool) {
 	if t.Type != tPunct {
 		return "", false
@@ -260,7 +263,7 @@ func (p *parser) let() ast.Stmt {
 	if p.accept(":") {
 		n.Type = p.typ()
 		height = p.height
-		if p.at("*=") { // "let $p : int32*= 1": the scanner took two for one
+		if p.at("*=") { // "let $p : int32*= 1": the scanner made one token of two
 			t := p.next()
 			n.Type.Suffixes = append(n.Type.Suffixes, ast.TypeSuffix{Pointer: true})
 			n.Type.Pos = p.between(n.Type.Pos.Start, t.Pos.Offset+1)
@@ -286,7 +289,7 @@ func (p *parser) variable(expected string) *ast.Var {
 	return &ast.Var{At: ast.At{Pos: p.span(t)}, Name: t.Value[1:]}
 }
 
-// forStmt parses for ($v : iterable) { … }, the parentheses being optional.
+// forStmt parses for ($v : iterable) { … }. The parentheses are optional.
 func (p *parser) forStmt() ast.Stmt {
 	start := p.start()
 	p.expect("for")

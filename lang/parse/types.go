@@ -6,12 +6,12 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// isTypeKeyword reports whether a type's keyword and name start with that word.
+// isTypeKeyword reports whether word is a keyword that starts a type.
 func isTypeKeyword(word string) bool { return word == "struct" || word == "union" || word == "enum" }
 
-// certainType reports whether what starts with that word is a type. Where a
-// type and an expression are possible the parser commits to it, so it never
-// tries nested brackets twice, which would take exponential time.
+// certainType reports whether text that starts with word can only be a type.
+// The parser then never tries to parse it as an expression: trying both ways in
+// nested brackets would take exponential time.
 func certainType(word string) bool { return word == "typeof" || isTypeKeyword(word) }
 
 // typ parses a type.
@@ -91,7 +91,8 @@ func (p *parser) typeOrExpr() (*ast.Type, ast.Expr) {
 	return typ, x
 }
 
-// typeUpTo parses a type if one reaches up to that token, else an expression.
+// typeUpTo parses a type if one ends before the token end, otherwise an
+// expression.
 func (p *parser) typeUpTo(end string) (*ast.Type, ast.Expr) {
 	p.height = 1
 	t := p.peek()
@@ -136,7 +137,8 @@ func (p *parser) offsetof() ast.Expr {
 	return n
 }
 
-// cast parses a cast at "(", or returns nil and has moved nowhere.
+// cast parses a cast at "(". If there is none, it returns nil and consumes
+// nothing.
 //
 // What stands in the parentheses must read as a type. With struct, union or
 // enum, with "*" or "[]" at the end it can be nothing else. A bare name, or
@@ -177,8 +179,8 @@ func (p *parser) cast(start int) ast.Expr {
 	return &ast.Cast{At: p.from(start), Type: typ, X: x}
 }
 
-// castOperand reports whether the next token makes the operand of a cast to
-// what might be a type.
+// castOperand reports whether the next token starts the operand of a cast to
+// typ.
 func (p *parser) castOperand(typ *ast.Type) bool {
 	param := p.params[typ.Name]
 	if typ.Name != "" && !param && p.isValue(typ.Name) {
@@ -199,14 +201,14 @@ func (p *parser) castOperand(typ *ast.Type) bool {
 			return true
 		case "-", "*", "&":
 			return !param
-		case "++", "--": // "(x)++" is a mistake, "(x)++@y" a cast
+		case "++", "--": // "(x)++" is a mistake, "(x)++@y" is a cast
 			return p.followed(func(t token) bool { return t.Type == tVar || t.Type == tMap })
 		}
 	}
 	return false
 }
 
-// isValue reports whether a bare name is known to stand for a value. See cast.
+// isValue reports whether a bare name is known to be a value. See cast.
 func (p *parser) isValue(name string) bool {
 	if p.values == nil {
 		p.values = cValues(p.file.Text)
@@ -214,7 +216,7 @@ func (p *parser) isValue(name string) bool {
 	return p.isVariable(name) || p.values[name]
 }
 
-// namesType reports whether what #define makes of a name is a type, by its looks.
+// namesType reports whether text, the body of a #define, looks like a type.
 func namesType(text string) bool {
 	s := scanner{text: strings.TrimSpace(text)}
 	word := s.identAt(0)
@@ -227,8 +229,8 @@ func namesType(text string) bool {
 	return word == s.text && strings.HasSuffix(word, "_t")
 }
 
-// cValues collects the names that the C section of a script makes into
-// values: object-like macros and enum constants.
+// cValues returns the names that the C section of a script defines as values:
+// object-like macros and enum constants.
 func cValues(text string) map[string]bool {
 	names := map[string]bool{}
 	s := scanner{text: text}

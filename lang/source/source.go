@@ -54,7 +54,7 @@ func (s Span) To(t Span) Span {
 // Position is a one-based line and a one-based column in bytes.
 type Position struct{ Line, Col int }
 
-// Position translates an offset.
+// Position returns the line and column of an offset.
 func (f *File) Position(offset int) Position {
 	f.once.Do(func() {
 		f.lines = append(f.lines, 0)

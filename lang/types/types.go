@@ -310,7 +310,7 @@ func (t *Type) InSpace(s Space) *Type {
 	return &c
 }
 
-// Field finds a member by name, looking into anonymous structs and unions; Off
+// Field finds a member by name, also in anonymous structs and unions. Its Off
 // counts from the start of t. Pointers and nested objects inherit t's space.
 func (t *Type) Field(name string) (Field, bool) {
 	for _, f := range t.Members() {
