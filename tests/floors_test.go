@@ -1,5 +1,5 @@
-// Package tests holds what tests the whole rather than one package: the order
-// of the packages, the golden corpus, and the live tests below it.
+// Package tests holds tests of the whole program: the order of the packages,
+// and in the directories below, the golden corpus and the live tests.
 package tests
 
 import (
@@ -18,7 +18,7 @@ import (
 const module = "github.com/gotrace/gotrace"
 
 // floors orders the packages: a package imports only from floors below its own.
-// What stands in an internal directory belongs to the package above it.
+// Internal packages belong to the package above them.
 var floors = [][]string{
 	{"runtime/native"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout"},
@@ -35,12 +35,12 @@ var floors = [][]string{
 	{"cmd/gotrace"},
 }
 
-// data is the part of the compiler that is plain data: all of lang and codegen that
-// what runs objects may import.
+// data lists the packages of the compiler that hold plain data: the only ones
+// of lang and codegen that the runtime may import.
 var data = []string{"lang/source", "lang/types"}
 
-// forbidden lists, for a package, the trees that it may not import from, but for
-// data: a compiled object is all that what runs it takes of the compiler.
+// forbidden lists the trees that a package may not import from, except for
+// data. The runtime needs only a compiled object, not the compiler.
 var forbidden = map[string][]string{
 	"runtime":        {"lang", "codegen"},
 	"runtime/object": {"lang", "codegen", "builtins", "probes"},
@@ -48,8 +48,8 @@ var forbidden = map[string][]string{
 	"runtime/object/elfobj": {"lang", "codegen", "builtins", "probes"},
 }
 
-// outside says who may import what from elsewhere, so that a library stays
-// behind the package that chose it. Tests may import anything.
+// outside lists the packages that may import a library, so that only the
+// package that chose it depends on it. Tests may import anything.
 var outside = map[string][]string{
 	"github.com/alecthomas/participle/v2": {"lang/parse"},
 	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "probes", "probes/kernel", "runtime", "runtime/object", "runtime/object/elfobj", "runtime/store"},
@@ -115,8 +115,8 @@ func checkOutside(t *testing.T, owner, path string) {
 	t.Errorf("%s imports %s: say in this table who may", owner, path)
 }
 
-// packages maps each package directory of the product to what its files import,
-// tests and files of other platforms left out.
+// packages returns the imports of each package directory of the product. It
+// leaves out tests and files for other platforms.
 func packages(t *testing.T) map[string][]string {
 	ctx := build.Default
 	out := map[string][]string{}
@@ -159,7 +159,7 @@ func packages(t *testing.T) map[string][]string {
 }
 
 // TestTreeIsSelfContained checks that no file of the repository refers to
-// places outside of it: the directory it happens to be checked out to, and its
+// places outside it: the directory that it is checked out to, and its
 // neighbours.
 func TestTreeIsSelfContained(t *testing.T) {
 	root, err := filepath.Abs("..")

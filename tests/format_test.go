@@ -13,7 +13,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The scripts that come with the program are as its own formatter writes them.
+// TestScriptsAreFormatted checks that the formatter does not change the scripts
+// of the distribution.
 func TestScriptsAreFormatted(t *testing.T) {
 	found := 0
 	for _, pattern := range []string{"../examples/*.bt", "../lang/stdlib/*.bt"} {

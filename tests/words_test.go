@@ -15,11 +15,11 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// A word of the language, the name of a builtin or of a kind of probe, is known
-// to one file. Whatever else needs to know about it is a field of its Def or
-// Kind, so that adding one touches its file and the list.
+// Each word of the language, the name of a builtin or of a kind of probe, is in
+// one file. Other files use a field of its Def or Kind, so that adding a
+// builtin or a kind changes only its own file and the list.
 
-// core lists the files of package builtins that define no builtin.
+// core lists the files of package builtins that do not define a builtin.
 var core = map[string]string{
 	"all.go":       "the list",
 	"check.go":     "shared by type rules",
@@ -40,7 +40,7 @@ type parsed struct {
 	*ast.File
 }
 
-// product parses all files of the product but its tests.
+// product parses all files of the product except its tests.
 func product(t *testing.T) []parsed {
 	t.Helper()
 	var files []parsed
@@ -122,8 +122,8 @@ func texts(node ast.Node) []string {
 	return list
 }
 
-// defined lists the words that a function makes values of a type for: as the
-// Name of a composite literal, or as the first argument of another function.
+// defined returns the words for which a function makes values of a type: the
+// Name of a composite literal, or the first argument of another function.
 func defined(maker *ast.FuncDecl, typ string) []string {
 	var list []string
 	add := func(e ast.Expr) {
@@ -149,8 +149,8 @@ func defined(maker *ast.FuncDecl, typ string) []string {
 	return list
 }
 
-// homes finds the file of dir that defines each word, or, where the word is a
-// constant's, the file with its name.
+// homes returns the file of dir that defines each word. If the word is a
+// constant, the name of the constant leads to the file.
 func homes(t *testing.T, files []parsed, dir, typ string, words []string) map[string]string {
 	t.Helper()
 	home := map[string]string{}
@@ -191,8 +191,9 @@ func builtinNames() []string {
 	return names
 }
 
-// TestOneBuiltinOneFile checks that a file of package builtins holds one Def: a
-// builtin, or a family that one constructor makes. It is named for one of them.
+// TestOneBuiltinOneFile checks that a file of package builtins holds one Def,
+// for a builtin or for a family made by one constructor, and has the name of
+// one of them.
 func TestOneBuiltinOneFile(t *testing.T) {
 	files := product(t)
 	home := homes(t, files, "builtins", "Def", builtinNames())
@@ -224,8 +225,8 @@ func TestOneBuiltinOneFile(t *testing.T) {
 	}
 }
 
-// homonyms lists the files that have a word of the language and mean something
-// else by it, or have to repeat it.
+// homonyms lists the files that contain a word of the language with another
+// meaning, or have to repeat it.
 var homonyms = map[string]struct{ words, why string }{
 	"runtime/object/elfobj/object.go": {"tracepoint lsm xdp tc fentry fexit iter kprobe uprobe", "libbpf's names of sections, chosen by the type of the program"},
 	"builtins/cgroupid.go":            {"path", "a parameter"},

@@ -37,7 +37,8 @@ type printer struct {
 	noWrap   bool   // all on one line
 }
 
-// write writes text that has no newline before its last byte.
+// write writes parts. At the beginning of a line it indents first; it does not
+// indent after newlines within the text.
 func (p *printer) write(parts ...string) {
 	for _, s := range parts {
 		if p.bol && s != "" {
@@ -194,8 +195,8 @@ func (p *printer) hasComments(before int) bool {
 	return len(p.comments) > 0 && p.comments[0].Pos.Start < before
 }
 
-// oneLine reports whether n can be printed on one line: it is on one line of
-// the source, has no comments and is not too long. write writes n.
+// oneLine reports whether n, written by write, can be printed on one line: it
+// is on one line of the source, has no comments and is not too long.
 func (p *printer) oneLine(n Node, write func(q *printer)) bool {
 	s := n.Span()
 	if !s.IsValid() || strings.Contains(s.Text(), "\n") || p.hasComments(s.End) {

@@ -1,6 +1,6 @@
 package cdecl
 
-// attrs are the attributes that change a layout.
+// attrs holds the attributes that change a layout.
 type attrs struct {
 	packed bool
 	align  int
@@ -42,7 +42,7 @@ func (u *Decls) skipParens() {
 	}
 }
 
-// attributes reads any __attribute__((…)), _Alignas and asm labels.
+// attributes parses any number of __attribute__((…)), _Alignas and asm labels.
 func (u *Decls) attributes(a *attrs) {
 	for {
 		t := u.peek()
@@ -82,7 +82,7 @@ func (u *Decls) attributes(a *attrs) {
 	}
 }
 
-// alignment reads "(n)", or gives def where there is none.
+// alignment parses "(n)". If there is none, it returns def.
 func (u *Decls) alignment(def int) int {
 	if !u.peek().is("(") {
 		return def

@@ -1,12 +1,12 @@
 // Package cdecl reads the C section of a script and the headers it includes:
-// object-like #defines, struct, union and enum definitions and typedefs. It is
-// a preprocessor and a parser for declarations only; function declarations and
-// bodies in headers are skipped, and what it cannot understand is an error at
-// that line.
+// object-like #defines, struct, union and enum definitions, and typedefs. It
+// consists of a preprocessor and a parser for declarations. It skips function
+// declarations and bodies in headers, and reports an error at any line that it
+// cannot parse.
 //
-// Types are laid out as the System V ABI of 64-bit machines says. Names that
-// the section does not define are asked of Includes.Lookup, which is how kernel
-// types come from BTF without any header.
+// Types have the layout of the System V ABI for 64-bit machines. Names that the
+// section does not define are looked up in Includes.Kernel, so kernel types
+// come from BTF without any header.
 package cdecl
 
 import (
@@ -21,9 +21,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Includes say where else to look.
+// Includes holds the places to search for headers and definitions.
 type Includes struct {
-	Kernel  Kernel            // for types the C text does not define; nil: nowhere
+	Kernel  Kernel            // for types that the C text does not define; may be nil
 	Dirs    []string          // -I, searched before the system's
 	Files   []string          // --include, read first
 	Reader  *source.Files     // reads all of them; nil: from disk
@@ -32,8 +32,7 @@ type Includes struct {
 	Release [2]int            // major and minor release of the kernel, whose constants Known has
 }
 
-// Kernel is where types are looked up by "struct x", "enum e" or a bare
-// typedef name.
+// Kernel looks up types by "struct x", "enum e" or the bare name of a typedef.
 type Kernel interface {
 	Type(name string) (*types.Type, error)
 }
@@ -47,16 +46,16 @@ type Const struct {
 	Type     *types.Type // of an enum constant; nil for a macro
 }
 
-// Decls is all that the C sections of a script define.
+// Decls holds the definitions of the C sections of a script.
 type Decls struct {
-	// Missing lists included headers that are not on this machine, whose types the
-	// kernel and whose constants the table is expected to have.
+	// Missing lists the included headers that are not on this machine. Their
+	// types come from the kernel, and their constants from the table.
 	Missing []string
 
 	opts     Includes
 	diags    *source.Diags
 	macros   map[string]*macro
-	budget   int      // tokens that the expansion under way may still look at
+	budget   int      // tokens that the current expansion may still process
 	defines  []string // object-like macros in order
 	included map[string]bool
 	depth    int
@@ -70,12 +69,11 @@ type Decls struct {
 	typedefs map[string]*types.Type
 	consts   map[string]Const
 	names    []string        // of the types, in order
-	own      map[string]bool // types that the script itself defines
-	replaces string          // the kernel's type that the script is defining anew; else empty
+	own      map[string]bool // types defined by the script itself
+	replaces string          // kernel type that the script is redefining, or ""
 }
 
-// IsFunctionMacro reports whether name was defined as a macro with parameters,
-// which only C declarations can use.
+// IsFunctionMacro reports whether name is a macro with parameters.
 func (u *Decls) IsFunctionMacro(name string) bool {
 	m := u.macros[name]
 	return m != nil && m.function
@@ -91,15 +89,15 @@ func (u *Decls) HasFunctionMacros() bool {
 	return false
 }
 
-// IsObjectMacro reports whether the script or a header defined name as a macro
-// without parameters, whatever it expands to.
+// IsObjectMacro reports whether the script or a header defines name as a macro
+// without parameters.
 func (u *Decls) IsObjectMacro(name string) bool {
 	m := u.macros[name]
 	return m != nil && !m.function && !m.given
 }
 
-// Parse reads the items of a C section. Errors go to diags; what could be
-// understood is in the Decls all the same.
+// Parse parses the items of a C section. It adds errors to diags; the returned
+// Decls hold everything that could be parsed.
 func Parse(items []*ast.CItem, opts Includes, diags *source.Diags) *Decls {
 	u := NewUnit(opts, diags)
 	var spans []source.Span
@@ -114,8 +112,8 @@ func Parse(items []*ast.CItem, opts Includes, diags *source.Diags) *Decls {
 	return u
 }
 
-// includeLine returns the directive that --include stands for. A file that is
-// not there may be a header in one of the directories for them.
+// includeLine returns the directive for a file of --include. If the file does
+// not exist, it may be a header in one of the include directories.
 func includeLine(files *source.Files, name string) string {
 	if _, err := files.Stat(name); err != nil && !filepath.IsAbs(name) {
 		return "#include <" + name + ">\n"
@@ -123,7 +121,7 @@ func includeLine(files *source.Files, name string) string {
 	return `#include "` + name + "\"\n"
 }
 
-// NewUnit returns an empty unit.
+// NewUnit returns a Decls without definitions.
 func NewUnit(opts Includes, diags *source.Diags) *Decls {
 	u := &Decls{
 		opts: opts, diags: diags, macros: map[string]*macro{}, included: map[string]bool{},
@@ -152,8 +150,8 @@ func sortedKeys(m map[string]string) []string {
 	return keys
 }
 
-// Add reads one more C section: the parts of files that spans cover, which may
-// share conditionals.
+// Add parses one more C section. spans are the parts of files that it consists
+// of; a conditional may extend over several of them.
 func (u *Decls) Add(spans ...source.Span) {
 	u.toks, u.pos = u.toks[:0], 0
 	var lines []line
@@ -164,8 +162,8 @@ func (u *Decls) Add(spans ...source.Span) {
 	u.declarations()
 }
 
-// Type finds a type the C text defines: "struct x", "union x", "enum x", or a
-// typedef's bare name. nil: it does not.
+// Type finds a type that the C text defines: "struct x", "union x", "enum x",
+// or the bare name of a typedef. It returns nil if there is none.
 func (u *Decls) Type(name string) *types.Type {
 	t := u.tags[name]
 	if t == nil {
@@ -177,7 +175,7 @@ func (u *Decls) Type(name string) *types.Type {
 	return t
 }
 
-// TypeNames lists the names of all types, in order of definition.
+// TypeNames returns the names of all types, in order of definition.
 func (u *Decls) TypeNames() []string { return u.names }
 
 // Const finds an enum constant, or an object-like macro whose body is a
@@ -208,7 +206,7 @@ func (u *Decls) Const(name string) (Const, bool) {
 	return Const{Int: n.v, Unsigned: n.v < 0 && n.unsigned}, true
 }
 
-// ConstNames lists all enum constants and object-like macros.
+// ConstNames returns all enum constants and object-like macros.
 func (u *Decls) ConstNames() []string {
 	names := slices.Clone(u.defines)
 	for n := range u.consts {
@@ -222,10 +220,10 @@ func (u *Decls) errorf(at source.Span, format string, args ...any) {
 	u.errorHint(at, "", format, args...)
 }
 
-// errorHint is errorf with a way out.
+// errorHint is errorf with a hint.
 func (u *Decls) errorHint(at source.Span, hint, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
-	if u.header { // shown at the #include, with the place in the header
+	if u.header { // reported at the #include, with the place in the header
 		msg = fmt.Sprintf("%s: %s", at, msg)
 		at = u.headerAt
 	} else if at.File != nil && strings.HasPrefix(at.File.Name, "<") {
@@ -239,7 +237,7 @@ func (u *Decls) constExpr(toks []token) (int64, error) {
 	return n.v, err
 }
 
-// constNumber evaluates a constant expression, and tells its type.
+// constNumber evaluates a constant expression and returns it with its type.
 func (u *Decls) constNumber(toks []token) (number, error) {
 	p := &exprParser{
 		toks: toks,

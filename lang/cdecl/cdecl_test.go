@@ -178,7 +178,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// kernelOf is a kernel that has the types of a piece of C.
+// kernelOf is a kernel with the types of a piece of C.
 type kernelOf struct{ *Decls }
 
 func (k kernelOf) Type(name string) (*types.Type, error) { return k.Decls.Type(name), nil }
@@ -221,8 +221,8 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestExpansionEnds: macros that double what they are given do so only up to a
-// limit, which is said.
+// TestExpansionEnds checks that macros which double their arguments stop at a
+// limit, with an error.
 func TestExpansionEnds(t *testing.T) {
 	var names, calls strings.Builder
 	names.WriteString("#define D0 1\n#define F(x) x x\n")
@@ -246,7 +246,7 @@ func TestExpansionEnds(t *testing.T) {
 }
 
 // TestSystemHeaders reads headers of this machine and compares the layout of
-// some structures with what the C compiler says.
+// some structs with that of the C compiler.
 func TestSystemHeaders(t *testing.T) {
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
@@ -324,8 +324,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestLastSemicolon checks that the semicolon after the last member may be left
-// out, whatever the member is.
+// TestLastSemicolon checks that the semicolon after the last member is optional
+// for every kind of member.
 func TestLastSemicolon(t *testing.T) {
 	for member, size := range map[string]int{
 		"unsigned long x": 8, "int a, b": 8, "int a[3]": 12, "int *p": 8, "int (*f)(int)": 8, "int a : 3": 4,

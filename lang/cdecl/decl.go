@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// maxNest bounds how deep declarations nest.
+// maxNest bounds the nesting of declarations.
 const maxNest = 100
 
 func (u *Decls) peek() token {
@@ -36,7 +36,7 @@ func (u *Decls) accept(text string) bool {
 	return false
 }
 
-// declarations reads all tokens. After an error it goes on behind the next
+// declarations parses all tokens. After an error it continues after the next
 // semicolon of the top level.
 func (u *Decls) declarations() {
 	for u.pos < len(u.toks) {
@@ -93,7 +93,7 @@ func (u *Decls) declaration() bool {
 		return false
 	}
 	if u.accept(";") || u.peek().kind == tEOF && u.pos > 0 && u.toks[u.pos-1].is("}") {
-		return true // the ';' behind the last definition may be missing
+		return true // the ';' after the last definition may be missing
 	}
 	for {
 		name, t, fn, ok := u.declarator(base, &a)

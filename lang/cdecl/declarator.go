@@ -2,9 +2,9 @@ package cdecl
 
 import "github.com/gotrace/gotrace/lang/types"
 
-// declarator reads a declarator around base: its name (zero if abstract), its
-// type, and whether it declares a function. Attributes of what is declared are
-// added to a.
+// declarator parses a declarator around base. It returns the name (zero if
+// abstract), the type, and whether it declares a function. It adds the
+// attributes of the declared object to a.
 func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool, bool) {
 	u.nest++
 	defer func() { u.nest-- }()
@@ -97,7 +97,7 @@ func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool
 	return name, base, fn, true
 }
 
-// typeName reads a type name as in sizeof.
+// typeName parses a type name as in sizeof.
 func (u *Decls) typeName() (*types.Type, bool) {
 	var td bool
 	var a attrs

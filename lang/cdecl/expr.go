@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// exprParser evaluates integer constant expressions: in #if, array bounds, enum
-// values and #define bodies.
+// exprParser evaluates integer constant expressions: those of #if, array
+// bounds, enum values and #define bodies.
 type exprParser struct {
 	toks            []token
 	pos             int
@@ -26,7 +26,7 @@ type exprParser struct {
 
 // number is an integer of C: of 32 bits (int and unsigned) or 64 (long).
 type number struct {
-	v        int64 // sign- or zero-extended where it has 32 bits
+	v        int64 // sign- or zero-extended if it has 32 bits
 	long     bool
 	unsigned bool
 }
@@ -43,10 +43,10 @@ func (n number) fit() number {
 	return n
 }
 
-// integer returns a number of the smallest signed type that holds v.
+// integer returns the number v, of the smallest signed type that holds it.
 func integer(v int64) number { return number{v: v, long: v != int64(int32(v))} }
 
-// common converts x and y to the type that C computes in.
+// common converts x and y to their common type in C.
 func common(x, y number) (number, number) {
 	long := x.long || y.long
 	unsigned := x.unsigned && x.long == long || y.unsigned && y.long == long
@@ -56,13 +56,13 @@ func common(x, y number) (number, number) {
 
 var errTooDeep = errors.New("nested too deeply")
 
-// parse evaluates all tokens.
+// parse evaluates the expression, which must consume all tokens.
 func (p *exprParser) parse() (int64, error) {
 	n, err := p.number()
 	return n.v, err
 }
 
-// number is parse with the type of the value.
+// number is like parse, but also returns the type of the value.
 func (p *exprParser) number() (number, error) {
 	v, err := p.ternary()
 	if err != nil {
@@ -271,7 +271,7 @@ func (p *exprParser) unary() (number, error) {
 	return number{}, fmt.Errorf("unexpected %q", t.text)
 }
 
-// skipCall skips the arguments of a macro that is not known.
+// skipCall skips the arguments of an unknown macro.
 func (p *exprParser) skipCall() {
 	if !p.accept("(") {
 		return
@@ -312,7 +312,7 @@ func (p *exprParser) cast() (number, error) {
 	return n.fit(), err
 }
 
-// sizeof evaluates sizeof(T) after the word.
+// sizeof evaluates sizeof(T) after the word sizeof.
 func (p *exprParser) sizeof() (number, error) {
 	if !p.accept("(") {
 		return number{}, errors.New("sizeof needs parentheses")
@@ -327,14 +327,14 @@ func (p *exprParser) sizeof() (number, error) {
 	return number{v: int64(t.Size), long: true, unsigned: true}, nil
 }
 
-// isCharPrefix reports whether a character literal may follow the word at once,
-// which makes it one of a wider type.
+// isCharPrefix reports whether word can precede a character literal without a
+// space, and makes it a wide one.
 func isCharPrefix(word string) bool {
 	return word == "L" || word == "u" || word == "U" || word == "u8"
 }
 
-// parseChar returns the value of a character literal: one character, or an
-// escape as C has them, among them octal ones of one to three digits.
+// parseChar returns the value of a character literal: one character, or a C
+// escape. Octal escapes have one to three digits.
 func parseChar(text string) (int64, error) {
 	bad := fmt.Errorf("bad character %s", text)
 	if len(text) < 3 || text[len(text)-1] != '\'' {
@@ -380,7 +380,7 @@ func parseInt(text string) (int64, error) {
 	return n.v, err
 }
 
-// parseNumber returns an integer literal with the type that C gives it.
+// parseNumber returns the value of an integer literal with its type in C.
 func parseNumber(text string) (number, error) {
 	digits := strings.TrimRight(strings.ReplaceAll(text, "'", ""), "uUlL")
 	suffix := text[len(strings.TrimRight(text, "uUlL")):]

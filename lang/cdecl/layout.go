@@ -3,8 +3,8 @@ package cdecl
 import "github.com/gotrace/gotrace/lang/types"
 
 // lay gives t its members, their offsets and its size, by the System V rules:
-// every member at its alignment; a bitfield in the storage unit of its declared
-// type that it fits into without crossing the unit's end; packed drops all
+// every member is at its alignment, and a bitfield is in a storage unit of its
+// declared type and does not cross the end of the unit. packed removes all
 // alignment.
 func lay(t *types.Type, union bool, members []member, a attrs) {
 	var fields []types.Field
@@ -57,7 +57,7 @@ func lay(t *types.Type, union bool, members []member, a attrs) {
 	t.Size = types.RoundUp(size, align)
 }
 
-// alignOf returns a type's alignment in C.
+// alignOf returns the alignment of a type in C, in bytes.
 func alignOf(t *types.Type) int {
 	switch t.Kind {
 	case types.Struct:
@@ -65,7 +65,7 @@ func alignOf(t *types.Type) int {
 			return t.Comp.Align
 		}
 		a := 1
-		for _, f := range t.Members() { // from BTF, which does not tell: as its members need
+		for _, f := range t.Members() { // a type from BTF, which has no alignment: use that of the members
 			a = max(a, alignOf(f.Type))
 		}
 		return a

@@ -9,27 +9,27 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// macro is a #define.
+// macro is a macro defined by #define.
 type macro struct {
 	name     string
 	params   []string
 	function bool
 	variadic bool
-	given    bool // by us, not by the script or a header
+	given    bool // predefined, not defined by the script or a header
 	body     []token
 }
 
-// maxIncludeDepth bounds how deep files include each other, maxTokens how much
-// text a C section may become, and maxExpansion how much macros may make of one
-// run of tokens, or of one name, on the way.
+// maxIncludeDepth bounds the depth of #include, maxTokens the number of tokens
+// in a C section, and maxExpansion the number of tokens that macros produce
+// from one run of tokens or one name, intermediate ones included.
 const (
 	maxIncludeDepth = 200
 	maxTokens       = 4 << 20
 	maxExpansion    = 1 << 18
 )
 
-// preprocess feeds the tokens of a file or section, macros expanded and
-// conditionals decided, to u.toks.
+// preprocess expands macros and evaluates conditionals in the lines of a file
+// or section, and appends the resulting tokens to u.toks.
 func (u *Decls) preprocess(lines []line) {
 	type cond struct {
 		active, taken, parent bool
@@ -155,7 +155,7 @@ func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 		}
 		return (u.macros[toks[0].text] != nil) == (directive == "ifdef")
 	}
-	// defined X is decided before macros are expanded.
+	// defined X is evaluated before macros are expanded.
 	var in []token
 	for i := 0; i < len(toks); i++ {
 		t := toks[i]
@@ -195,7 +195,7 @@ func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 	return v != 0
 }
 
-// Expand returns text, a piece of a script, with the macros in it replaced.
+// Expand returns text, a piece of a script, with its macros expanded.
 func (u *Decls) Expand(text string) string {
 	var toks []token
 	for _, l := range fileLines(source.NewFile("<macro>", text)) {
@@ -204,8 +204,8 @@ func (u *Decls) Expand(text string) string {
 	var b strings.Builder
 	last := ""
 	for _, t := range u.expandAll(toks) {
-		// A blank keeps tokens of different macros apart. The marks of maps and
-		// variables are one token with the name after them.
+		// A blank separates tokens of different macros. The marks of maps and
+		// variables form one token with the name after them.
 		if b.Len() > 0 && (t.space || last != "@" && last != "$") {
 			b.WriteByte(' ')
 		}
@@ -215,8 +215,8 @@ func (u *Decls) Expand(text string) string {
 	return b.String()
 }
 
-// scriptToken returns a token as a script writes it: without the suffix of an
-// integer, and with the value of a character.
+// scriptToken returns a token in the syntax of a script: an integer without its
+// suffix, and a character as its value.
 func scriptToken(t token) string {
 	switch t.kind {
 	case tNumber:
@@ -231,13 +231,14 @@ func scriptToken(t token) string {
 	return t.text
 }
 
-// expandAll replaces all macro calls.
+// expandAll expands all macro calls.
 func (u *Decls) expandAll(toks []token) []token {
 	u.budget = maxExpansion + len(toks)
 	return u.expand(toks, nil)
 }
 
-// spend takes n tokens from the budget and reports whether that was possible.
+// spend takes n tokens from the budget. If there are not enough, it reports an
+// error and returns false.
 func (u *Decls) spend(n int, at source.Span) bool {
 	if u.budget >= 0 && u.budget < n {
 		u.errorf(at, "Macros expand to more than %d tokens", maxExpansion)
@@ -246,8 +247,8 @@ func (u *Decls) spend(n int, at source.Span) bool {
 	return u.budget >= 0
 }
 
-// expand replaces macro calls. hide names macros under expansion, which are not
-// expanded again.
+// expand expands macro calls. hide names the macros being expanded, which are
+// not expanded again.
 func (u *Decls) expand(toks []token, hide []string) []token {
 	var out []token
 	for i := 0; i < len(toks); i++ {
@@ -274,7 +275,7 @@ func (u *Decls) expand(toks []token, hide []string) []token {
 					if depth == 1 {
 						continue
 					}
-				case toks[j].is("["): // the key of a map may have commas
+				case toks[j].is("["): // the key of a map may contain commas
 					depth++
 				case toks[j].is(")"), toks[j].is("]"):
 					depth--
@@ -350,7 +351,7 @@ func (u *Decls) substitute(m *macro, args [][]token, hide []string, call token) 
 	return out
 }
 
-// builtinHeaders stand in for the headers a compiler brings along.
+// builtinHeaders replace the headers that a compiler provides.
 var builtinHeaders = map[string]string{
 	"stddef.h":  "typedef unsigned long size_t; typedef long ptrdiff_t; typedef int wchar_t;\n#define NULL 0\n",
 	"stdarg.h":  "typedef void *va_list; typedef void *__gnuc_va_list;\n",
@@ -358,8 +359,8 @@ var builtinHeaders = map[string]string{
 	"float.h":   "",
 }
 
-// include reads a header. One that is not on this machine is no error where the
-// kernel's BTF may have its types and the table its constants.
+// include reads a header. A missing header is not an error if the kernel's BTF
+// may have its types and the table its constants.
 func (u *Decls) include(toks []token, at source.Span) {
 	if len(toks) > 0 && toks[0].kind == tIdent {
 		toks = u.expandAll(toks)
@@ -428,9 +429,9 @@ func (u *Decls) include(toks []token, at source.Span) {
 	}
 }
 
-// ofKernel reports whether a header is one of the kernel's, whose types are in
-// its BTF as well: one in a directory of its include directories, or of its
-// sources by a path from there.
+// ofKernel reports whether a header belongs to the kernel, so that its types
+// are in BTF too. Its path starts in one of the kernel's include directories,
+// or in the source tree.
 func ofKernel(name string) bool {
 	dir, _, _ := strings.Cut(name, "/")
 	switch dir {
@@ -441,12 +442,12 @@ func ofKernel(name string) bool {
 	return false
 }
 
-// guarded reports whether a header protects itself from being read twice.
+// guarded reports whether a header has an include guard.
 func guarded(text string) bool {
 	return strings.Contains(text, "#ifndef") || strings.Contains(text, "#pragma once") || strings.Contains(text, "# ifndef")
 }
 
-// SystemIncludeDirs lists where the system keeps its headers.
+// SystemIncludeDirs returns the directories of the system's headers.
 func SystemIncludeDirs() []string { return systemIncludeDirs(nil) }
 
 func systemIncludeDirs(files *source.Files) []string {

@@ -2,7 +2,7 @@ package cdecl
 
 import "github.com/gotrace/gotrace/lang/types"
 
-// tChar is plain char: an array of it is a string.
+// tPlainChar is plain char. An array of it is a string.
 var tPlainChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
 var qualifiers = map[string]bool{
@@ -23,7 +23,7 @@ func (u *Decls) startsType(t token) bool {
 	return ok
 }
 
-// specifiers reads the part of a declaration before the declarators.
+// specifiers parses the part of a declaration before the declarators.
 func (u *Decls) specifiers(typedef *bool, a *attrs) (*types.Type, bool) {
 	var t *types.Type
 	var long, words int

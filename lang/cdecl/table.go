@@ -14,31 +14,32 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// constants is the table that stands in for the headers of kernels and of libc
-// where a machine has none. See tests/constants.
+// constants is the encoded table that replaces the headers of kernels and of
+// libc on machines without them. See tests/constants.
 //
 //go:embed constants.bin
 var constants []byte
 
-// Table is what is known of the headers of some kernels.
+// Table holds the constants of the headers of several kernels.
 type Table struct {
 	Kernels   []TableKernel     // oldest first
-	Headers   map[string]bool   // the names they can be included by
+	Headers   map[string]bool   // names to include them by
 	Functions map[string]string // macros with parameters: "(x) body"
 }
 
-// TableKernel has the constants of one kernel.
+// TableKernel holds the constants of one kernel.
 type TableKernel struct {
 	Name   string // major.minor, or major
 	Values map[string]Const
 }
 
 // Encode returns t as text, compressed by flate. Its lines are, in this order:
-// the names of the kernels; the headers; the functions; the constants; an empty
-// line ends each of the last three. Names are sorted and, but for those of
-// functions, without what they share with the line before, whose length comes
-// first. A constant has one value, or one for each kernel: "-" where it is not
-// defined, nothing where it is the same as before.
+// the names of the kernels; the headers; the functions; the constants. An empty
+// line ends each of the last three. Names are sorted. Except in functions, a
+// name starts with the length of the prefix that it shares with the name before
+// it, and omits that prefix. A constant has one value, or one for each kernel:
+// "-" if it is not defined, and nothing if it is the same as in the kernel
+// before.
 func (t *Table) Encode() []byte {
 	var b bytes.Buffer
 	var names []string
@@ -69,7 +70,7 @@ func (t *Table) Encode() []byte {
 	var out bytes.Buffer
 	w, err := flate.NewWriter(&out, flate.BestCompression)
 	if err != nil {
-		panic(err) // the level is one of flate's
+		panic(err) // the level is valid
 	}
 	w.Write(b.Bytes())
 	w.Close()
@@ -85,7 +86,8 @@ func sortedNames[T any](m map[string]T) []string {
 	return names
 }
 
-// shorten returns name without what it shares with *last, which becomes name.
+// shorten returns the length of the prefix that name shares with *last, in base
+// 36, and the rest of name. It sets *last to name.
 func shorten(last *string, name string) string {
 	n := 0
 	for n < len(name) && n < len(*last) && n < 35 && name[n] == (*last)[n] {
@@ -95,7 +97,8 @@ func shorten(last *string, name string) string {
 	return strconv.FormatInt(int64(n), 36) + name[n:]
 }
 
-// values returns the value of a constant in each kernel.
+// values returns the values of a constant in all kernels, as Encode writes
+// them.
 func (t *Table) values(name string) string {
 	var list []string
 	last := ""
@@ -117,8 +120,8 @@ func (t *Table) values(name string) string {
 	return strings.TrimRight(strings.Join(list, ","), ",")
 }
 
-// decodeTable reads what Encode wrote. It panics where that is not so: the table
-// is part of the program.
+// decodeTable decodes the result of Encode. It panics if data is anything else,
+// since the table is part of the program.
 func decodeTable(data []byte) *Table {
 	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(data)))
 	if err != nil {
@@ -163,18 +166,18 @@ func decodeTable(data []byte) *Table {
 	return t
 }
 
-// Known finds a constant of the headers of kernels and of libc, as the release at
-// hand has it. It is for names that nothing else defines.
+// Known finds a constant of the headers of kernels and of libc, with its value
+// in the current kernel release. It is for names that have no other definition.
 func (u *Decls) Known(name string) (Const, bool) {
 	if strings.ToLower(name) == name {
-		return Const{}, false // the table has none, and need not be decoded
+		return Const{}, false // the table has no such names, so it need not be decoded
 	}
 	c, ok := table().kernel(u.opts.Release).Values[name]
 	return c, ok
 }
 
-// kernel returns the newest kernel of the table that is not newer than a
-// release, or the oldest.
+// kernel returns the newest kernel of the table that is not newer than release.
+// If all are newer, it returns the oldest.
 func (t *Table) kernel(release [2]int) TableKernel {
 	best := t.Kernels[0]
 	for _, k := range t.Kernels {
@@ -187,8 +190,8 @@ func (t *Table) kernel(release [2]int) TableKernel {
 	return best
 }
 
-// libcHeaders are the headers of libc whose constants are the kernel's, and those
-// that only declare functions or types that BTF has.
+// libcHeaders lists the headers of libc that the table and BTF can replace:
+// they have only constants of the kernel, functions, and types that are in BTF.
 var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h endian.h err.h errno.h fcntl.h
 	float.h inttypes.h limits.h linux/limits.h math.h mqueue.h net/ethernet.h net/if.h net/if_arp.h net/route.h netdb.h
 	netinet/icmp6.h netinet/if_ether.h netinet/in.h netinet/ip.h netinet/ip6.h netinet/ip_icmp.h netinet/tcp.h
@@ -198,8 +201,8 @@ var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h en
 	sys/socket.h sys/stat.h sys/statfs.h sys/syscall.h sys/time.h sys/timerfd.h sys/types.h sys/uio.h sys/un.h
 	sys/utsname.h sys/wait.h sys/xattr.h syscall.h time.h unistd.h utime.h`)
 
-// standIn lets the table and the kernel's types take the place of a header that
-// is not there, and reports whether they can.
+// standIn replaces a missing header by the table and the kernel's types. It
+// reports whether they can replace it.
 func (u *Decls) standIn(name string) bool {
 	if !table().Headers[name] && !slices.Contains(libcHeaders, name) && !(ofKernel(name) && strings.Contains(name, "..")) {
 		return false

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// TestKnown pins constants that scripts use, of each kind of header, and some
-// that differ between kernels.
+// TestKnown checks constants that scripts use, from each kind of header, and
+// some that differ between kernels.
 func TestKnown(t *testing.T) {
 	for _, c := range []struct {
 		release [2]int
@@ -45,7 +45,8 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// TestTableRoundTrip checks that the table decodes to what makes it again.
+// TestTableRoundTrip checks that encoding the decoded table gives the same
+// data.
 func TestTableRoundTrip(t *testing.T) {
 	tab := decodeTable(constants)
 	if got := tab.Encode(); !slices.Equal(got, constants) {
@@ -56,8 +57,8 @@ func TestTableRoundTrip(t *testing.T) {
 	}
 }
 
-// TestStandIn includes headers that no machine has, by the names that kernels and
-// libc have for them.
+// TestStandIn includes headers that are not on this machine, by the names that
+// kernels and libc have for them.
 func TestStandIn(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"<linux/sched/mm.h>": true, "<net/inet_sock.h>": true, "<uapi/linux/bpf.h>": true, "<asm/ptrace.h>": true,
@@ -80,8 +81,8 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
-// TestTypesOfConstants pins values that depend on the types that C gives to
-// literals and operators.
+// TestTypesOfConstants checks values that depend on the C types of literals and
+// operators.
 func TestTypesOfConstants(t *testing.T) {
 	for text, want := range map[string]int64{
 		"~0U": 1<<32 - 1, "~0": -1, "1 << 31": -1 << 31, "1U << 31": 1 << 31, "1UL << 40": 1 << 40, "1 << 40": 0,
@@ -97,7 +98,7 @@ func TestTypesOfConstants(t *testing.T) {
 	}
 }
 
-// BenchmarkTable decodes the table, as the first unknown name does.
+// BenchmarkTable decodes the table, as the first unknown name in a script does.
 func BenchmarkTable(b *testing.B) {
 	for b.Loop() {
 		if t := decodeTable(constants); !strings.HasPrefix(t.Kernels[0].Name, "5") {

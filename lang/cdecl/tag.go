@@ -76,8 +76,8 @@ func (u *Decls) structSpec(keyword string) (*types.Type, bool) {
 	return t, true
 }
 
-// once notes that the script defines a type of that name, which it may do
-// once. What headers say again is not judged.
+// once reports a second definition of a type of that name in the script.
+// Headers may repeat definitions.
 func (u *Decls) once(full string, at source.Span) {
 	switch {
 	case full == "" || u.header:
@@ -88,7 +88,7 @@ func (u *Decls) once(full string, at source.Span) {
 	}
 }
 
-// member is a struct member before it has an offset.
+// member is a struct member that has no offset yet.
 type member struct {
 	name  string
 	t     *types.Type
@@ -156,10 +156,9 @@ func (u *Decls) memberDecl(out *[]member) bool {
 }
 
 // incomplete returns the type without a definition that a member of type t
-// would hold, and what to do about it; nil if there is none. A struct that the
-// script puts in place of the kernel's can't hold other types of the kernel: its
-// members are the script's to define, unless they are in a header that this
-// machine lacks.
+// would contain, and a hint; nil if there is none. A struct that the script
+// defines in place of the kernel's can't contain other kernel types: the script
+// must define those too, unless they are in a header that this machine lacks.
 func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	for t.Kind == types.Array {
 		t = t.Elem
@@ -176,8 +175,8 @@ func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	return t, fmt.Sprintf("this %s replaces the kernel's, so define %s too, or make the member a pointer", u.replaces, t)
 }
 
-// endsMember consumes the ";" after a member. Before the closing brace it may be
-// left out, as compilers let it.
+// endsMember consumes the ";" after a member. It is optional before the closing
+// brace, as in C compilers.
 func (u *Decls) endsMember() bool { return u.accept(";") || u.peek().is("}") }
 
 func (u *Decls) enumSpec() (*types.Type, bool) {
@@ -195,7 +194,7 @@ func (u *Decls) enumSpec() (*types.Type, bool) {
 		if t, ok := u.kernelType(full); ok {
 			return t, true
 		}
-		return types.TUint32, true // a forward reference: its size is all that is known
+		return types.TUint32, true // a forward reference: only its size is known
 	}
 	if open := u.next(); named {
 		u.once(full, open.span)

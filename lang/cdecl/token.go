@@ -18,8 +18,8 @@ const (
 	tPunct
 )
 
-// token is a C preprocessing token with its place. space says that white space
-// stood before it, which #define needs to tell f(x) from f (x).
+// token is a C preprocessing token and its place. space tells whether white
+// space precedes it, which #define needs to tell f(x) from f (x).
 type token struct {
 	kind  tokenKind
 	text  string
@@ -40,15 +40,15 @@ func isIdentStart(c byte) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// line is one logical line of a file: continuation lines joined.
+// line is one logical line of a file, with continuation lines joined.
 type line struct {
 	toks      []token
-	directive bool // it began with #, which is not in toks
+	directive bool // it starts with #, which is not in toks
 	span      source.Span
 }
 
 // scanLines splits the range [start, end) of a file into logical lines of
-// tokens. It accepts anything; a byte it does not know becomes a token.
+// tokens. It accepts any text; an unknown byte becomes a token.
 func scanLines(f *source.File, start, end int) []line {
 	var lines []line
 	cur := line{}

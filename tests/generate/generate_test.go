@@ -35,7 +35,7 @@ var (
 	only   = flag.String("only", "", "try only programs whose text matches this `regexp`, all of them")
 )
 
-// A stock is a set of programs that are alike, of which one in so many is tried.
+// A stock is a set of similar programs. A sample of them is tried.
 type stock struct {
 	name  string
 	every int
@@ -55,7 +55,7 @@ func place(uses []use, places []position) []program {
 	return list
 }
 
-// few returns the positions for what there is very much of.
+// few returns a few positions, for uses that are very many.
 func few() []position {
 	return []position{
 		then("printed", "print(X);"),
@@ -78,7 +78,7 @@ var stocks = []stock{
 	}},
 }
 
-// draw returns the sample with that number of a stock.
+// draw returns sample number n of a stock.
 func (s stock) draw(n int) []program {
 	every := s.every
 	if *all {
@@ -98,7 +98,7 @@ func (s stock) draw(n int) []program {
 	return list
 }
 
-// tally counts what became of programs.
+// tally counts the results of compiling and running programs.
 type tally struct {
 	mu       sync.Mutex
 	accepted int
@@ -124,9 +124,9 @@ func (c *tally) log(t *testing.T, name string) {
 	}
 }
 
-// compile compiles a script, and counts it. An error of the compiler's own, or a
-// refusal without a reason, fails the test. The object is nil where the script is
-// refused.
+// compile compiles a script and counts the result. An internal error of the
+// compiler, or a refusal without a reason, fails the test. The object is nil if
+// the script is refused.
 func (c *tally) compile(t *testing.T, k probes.Kernel, text string) *object.Object {
 	var diags source.Diags
 	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
@@ -159,7 +159,7 @@ func (c *tally) compile(t *testing.T, k probes.Kernel, text string) *object.Obje
 
 var quoted = regexp.MustCompile("'[^']*'|\"[^\"]*\"|[0-9]+|[@$][a-z]+")
 
-// each calls f for all of list, on all CPUs.
+// each calls f for all programs of list, on all CPUs.
 func each(list []program, f func(p program)) {
 	var wg sync.WaitGroup
 	work := make(chan program)
@@ -177,7 +177,8 @@ func each(list []program, f func(p program)) {
 	wg.Wait()
 }
 
-// inProgramDir makes testdata/prog, which the scripts with user probes name.
+// inProgramDir creates testdata/prog, which the scripts with user probes trace,
+// in a temporary directory and makes that the current one.
 func inProgramDir(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "testdata"), 0o755); err != nil {
@@ -189,8 +190,8 @@ func inProgramDir(t *testing.T) {
 	t.Chdir(dir)
 }
 
-// TestCompiles compiles programs for the frozen kernels, others for each: they
-// become an object or are refused by a rule that is told.
+// TestCompiles compiles a different sample of programs for each frozen kernel.
+// Every program must become an object or be refused with a reason.
 func TestCompiles(t *testing.T) {
 	paths, err := filepath.Glob("../kernels/*.zip")
 	if err != nil || len(paths) == 0 {
@@ -217,8 +218,8 @@ func TestCompiles(t *testing.T) {
 	}
 }
 
-// TestLoadsAndEnds loads programs into this kernel: its verifier accepts what
-// the checker does. Those that start by themselves run to their end.
+// TestLoadsAndEnds loads programs into this kernel: its verifier must accept
+// what the checker accepts. Programs that start by themselves run to their end.
 func TestLoadsAndEnds(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("loading programs needs root")
@@ -255,13 +256,14 @@ func TestLoadsAndEnds(t *testing.T) {
 	}
 }
 
-// errLacking is the end of a program that needs what this kernel does not have.
+// errLacking is the result of a program that needs a feature that this kernel
+// lacks.
 var errLacking = errors.New("this kernel lacks something")
 
 var lacking = regexp.MustCompile(`operation not permitted|the kernel does not offer`)
 
-// run loads obj, and plays it if it starts by itself, waits for nothing and does
-// no harm.
+// run loads obj. It also runs it if it starts by itself, waits for nothing and
+// does no harm.
 func run(obj *object.Object, p program) (ran bool, err error) {
 	waits := slices.ContainsFunc(obj.Programs, func(p *object.Program) bool {
 		return slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Kind != "begin" && at.Kind != "end" })
@@ -274,7 +276,7 @@ func run(obj *object.Object, p program) (ran bool, err error) {
 	return ran, play(obj, output.NewJSON(w, output.Style{}), ran)
 }
 
-// play loads obj and, where start is set, runs it to its end.
+// play loads obj. If start is set, it runs it to its end.
 func play(obj *object.Object, sink output.Sink, start bool) error {
 	s, err := session.Load(obj, session.Options{Stderr: io.Discard, Sink: sink})
 	switch {
@@ -299,7 +301,7 @@ func play(obj *object.Object, sink output.Sink, start bool) error {
 	return nil
 }
 
-// TestAttachments holds that every kind of probe is tried.
+// TestAttachments checks that every kind of probe is tried.
 func TestAttachments(t *testing.T) {
 	for _, k := range probes.Kinds() {
 		if len(attachments[k.Name]) == 0 {
@@ -308,7 +310,7 @@ func TestAttachments(t *testing.T) {
 	}
 }
 
-// TestExamples holds that every builtin is tried.
+// TestExamples checks that every builtin is tried.
 func TestExamples(t *testing.T) {
 	tried := map[string]bool{}
 	for _, u := range examples() {

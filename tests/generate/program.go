@@ -1,8 +1,7 @@
 // Package generate makes scripts from the compiler's own tables: every builtin,
-// every type and every operator in every place where a script can use it, and
-// in every kind of probe. Its tests hold that what the checker accepts compiles,
-// loads and ends, and that what such a script prints is what a plain Go model
-// of the language says.
+// type and operator in every place where a script can use it, and in every kind
+// of probe. Its tests check that a script which the checker accepts compiles,
+// loads and ends, and prints the result of a plain Go model of the language.
 package generate
 
 import (
@@ -10,13 +9,13 @@ import (
 	"strings"
 )
 
-// program is a script of one probe, in the pieces that positions add to.
+// program is a script of one probe, split into the parts that positions add to.
 type program struct {
 	decls  string // ahead of the probe
 	attach string
 	pred   string // without slashes; "" if there is none
 	body   string
-	unsafe bool // something in it must not run here
+	unsafe bool // it must not run on this machine
 }
 
 func (p program) String() string {
@@ -32,10 +31,10 @@ func (p program) String() string {
 	return b.String()
 }
 
-// use is an expression and the program that it can be used in: whatever follows
-// the program's body may use the expression.
+// use is an expression and the program that it needs. The expression may be
+// used after the program's body.
 type use struct {
-	name string // of the builtin, type or operator that it is there for
+	name string // of the builtin, type or operator under test
 	text string
 	typ  string // how a script writes its type, "" if it has no name or is not known
 	in   program
@@ -44,7 +43,8 @@ type use struct {
 // position is a place where an expression may stand.
 type position struct {
 	name string
-	// put returns the program with the use in that place, "" for none.
+	// put returns the program with the use in that place. It returns an empty
+	// program if the use does not fit.
 	put func(u use) program
 }
 
@@ -57,11 +57,11 @@ func then(name, text string) position {
 	}}
 }
 
-// conversions are those that a format string can hold, with and without what
-// may stand in between.
+// conversions lists conversions for format strings, with and without flags and
+// widths.
 var conversions = strings.Fields("%d %i %u %o %x %X %c %s %p %r %rx %rh %gr %f %e %-20s| %8.3s| %08d %hhd %hd %ld %llu %5c| %#x %+d")
 
-// positions returns all places, the plainest first.
+// positions returns all positions, the simplest first.
 func positions() []position {
 	list := []position{
 		then("statement", "X;"),
@@ -145,9 +145,9 @@ func positions() []position {
 	return list
 }
 
-// drawn reports whether sample number n, of every, holds the program with that
-// text. Which ones are drawn depends on their text alone: a new builtin does not
-// change what is drawn of the others.
+// drawn reports whether sample n of every contains the program with that text.
+// The choice depends on the text alone, so a new builtin does not change the
+// samples of the others.
 func drawn(text string, n, every int) bool {
 	h := fnv.New32a()
 	h.Write([]byte(text))

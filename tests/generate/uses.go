@@ -12,13 +12,13 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// table is the builtins.
+// table holds all builtins.
 var table = builtins.NewRegistry(builtins.All())
 
 var begin = program{attach: "begin"}
 
 // operands returns expressions of every type, made in every way that a script
-// has to make one.
+// can make one.
 func operands() []use {
 	var l operandList
 	l.scalars()
@@ -39,7 +39,7 @@ func (l *operandList) add(name, text, typ string) {
 var ownName = regexp.MustCompile(`([$@])[a-z]+`)
 
 // after adds an operand that needs statements before it. Its variables and maps
-// get names of their own, so that any two operands can be used together.
+// get unique names, so that any two operands can be combined.
 func (l *operandList) after(name, body, text, typ string) {
 	names := fmt.Sprintf("${1}op%d", len(l.uses))
 	body, text = ownName.ReplaceAllString(body, names), ownName.ReplaceAllString(text, names)
@@ -98,7 +98,7 @@ func (l *operandList) compounds() {
 	l.after("array", `$a = (int16[4])nsecs;`, "$a[1]", "int16")
 }
 
-// memory adds pointers, and what they point to.
+// memory adds pointers and the objects they point to.
 func (l *operandList) memory() {
 	l.add("pointer", `curtask`, "struct task_struct *")
 	l.add("pointer", `curtask.mm`, "struct mm_struct *")
@@ -132,7 +132,7 @@ func (l *operandList) memory() {
 	)
 }
 
-// opaque adds values that only output shows, and aggregations.
+// opaque adds values that can only be printed, and aggregations.
 func (l *operandList) opaque() {
 	for _, text := range []string{
 		`ksym(nsecs)`, `usym(nsecs)`, `kstack`, `ustack(3)`, `kstack(perf, 2)`, `ntop(nsecs)`, `ntop(2, nsecs)`, `macaddr((uint8[6])nsecs)`, `strftime("%H", nsecs)`,
@@ -151,7 +151,8 @@ func (l *operandList) opaque() {
 	l.after("map", "@e[comm] = (1, 2);", "(@e[comm].1 + 1)", "")
 }
 
-// others adds what has no value, parameters, types, the context, and calls.
+// others adds expressions without a value, parameters, types, the context, and
+// calls.
 func (l *operandList) others() {
 	l.add("nothing", "@never", "")
 	l.add("nothing", "$never", "")
@@ -189,7 +190,7 @@ func examples() []use {
 			var diags source.Diags
 			tree := lang.Parse(source.NewFile("example", e), table, nil, nil, &diags)
 			if diags.HasErrors() {
-				continue // that the examples compile is tested with the table
+				continue // the tests of the table compile the examples
 			}
 			for _, decl := range tree.Decls {
 				probe, ok := decl.(*ast.Probe)
@@ -207,7 +208,7 @@ func examples() []use {
 					}
 					seen[text+in.attach] = true
 					here := in
-					if strings.ContainsAny(text, "$@") { // it may need what comes before
+					if strings.ContainsAny(text, "$@") { // it may depend on earlier statements
 						here.body = strings.TrimSuffix(strings.TrimPrefix(probe.Body.Span().Text(), "{"), "}")
 					}
 					list = append(list, use{name: d.Name, text: text, in: here})
@@ -251,8 +252,8 @@ func calls(n ast.Node, name string) []ast.Expr {
 	return list
 }
 
-// arguments puts each of values in the place of each argument of each use of a
-// builtin, and behind the last one.
+// arguments puts each of values in place of each argument of each use of a
+// builtin, and after the last argument.
 func arguments(uses, values []use) []use {
 	var list []use
 	for _, u := range uses {

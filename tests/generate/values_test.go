@@ -19,20 +19,19 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// A known is an expression whose value the test knows: as print() shows it, and
-// as JSON has it.
+// A known is an expression and its value: as print() shows it, and as JSON.
 type known struct {
 	use
 	shown string
 	json  any
 }
 
-// number is an integer of a type, and its value.
+// number is the integer n of type typ, written as text.
 func number(text, typ string, n any) known {
 	s := fmt.Sprint(n)
 	k := known{use: use{name: typ, text: text, typ: typ, in: begin}, shown: s}
 	k.json = json.Number(s)
-	// Readers of JSON have 53 bits: an integer that those do not hold is a string.
+	// Readers of JSON have 53 bits: larger integers are strings.
 	double := new(big.Float).SetPrec(53)
 	switch n := n.(type) {
 	case int64:
@@ -46,8 +45,8 @@ func number(text, typ string, n any) known {
 	return k
 }
 
-// integers returns the corners of each width and sign, and what operators make
-// of them.
+// integers returns the limits of each width and sign, and results of operators
+// on them.
 func integers() []known {
 	var list []known
 	for bits := 8; bits <= 64; bits *= 2 {
@@ -59,7 +58,7 @@ func integers() []known {
 				k.text = "(int64)(-9223372036854775807 - 1)"
 			}
 			list = append(list, k)
-			// What a variable holds is not known when compiling.
+			// The value of a variable is not known at compile time.
 			v := k
 			v.text, v.in.body = "$n", "let $n : "+signed+"; $n = "+k.text+"; if (cpu > 100000) { $n = ("+signed+")5; }"
 			list = append(list, v)
@@ -71,7 +70,7 @@ func integers() []known {
 			v.in.body = "let $n : " + unsigned + "; $n = (" + unsigned + ")" + fmt.Sprint(n) + "; if (cpu > 100000) { $n = (" + unsigned + ")5; }"
 			list = append(list, v)
 		}
-		// A wider number is cut by a cast.
+		// A cast truncates a wider number.
 		wide := number("("+signed+")$wide", signed, int64(0x1234567890abcdef)<<(64-bits)>>(64-bits))
 		wide.in.body = "$wide = (uint64)0x1234567890abcdef; if (cpu > 100000) { $wide = 1; }"
 		list = append(list, wide)
@@ -144,7 +143,7 @@ func others() []known {
 		list = append(list, known{use{name: name, text: text, typ: typ, in: begin}, shown, data})
 	}
 	after := func(name, body, text, shown string, data any) {
-		// Names of its own: the carriers have theirs.
+		// Rename variables and maps: the carriers use the same names.
 		own := regexp.MustCompile(`([$@])([a-z]+)`)
 		body, text = own.ReplaceAllString(body, "${1}own${2}"), own.ReplaceAllString(text, "${1}own${2}")
 		list = append(list, known{use{name: name, text: text, in: program{attach: "begin", body: body}}, shown, data})
@@ -210,8 +209,8 @@ func others() []known {
 	return list
 }
 
-// carrier takes a value somewhere and prints it from there. V stands for the
-// value as it is shown; a JSON line holds data of the type given.
+// carrier stores or passes on a value and then prints it. V stands for the
+// printed value, and kind is the type of the JSON line.
 type carrier struct {
 	name, code string
 	want       string // text; V is the value
@@ -265,12 +264,12 @@ func carriers() []carrier {
 	return append(list, carrier{"function", "", "V\n", "value", same, named})
 }
 
-// newer is what kernels before 5.19 do not have: walks over maps, long loops,
-// aggregations in expressions.
+// newer matches scripts that need a kernel of 5.19 or newer: walks over maps,
+// long loops, aggregations in expressions.
 var newer = regexp.MustCompile(`for \(\$kv|len\(|0\.\.[0-9]{3}`)
 
-// script puts k through every carrier, through those of old kernels only if old
-// is set.
+// script puts k through every carrier. If old is set, it leaves out those that
+// old kernels do not support.
 func (k known) script(old bool) (text string, want []carrier) {
 	p := k.in
 	p.decls += " macro same(x) { x }"
@@ -303,8 +302,8 @@ func (k known) script(old bool) (text string, want []carrier) {
 	return config + p.String(), want
 }
 
-// TestValues prints known values in every way there is: as text and as JSON they
-// are what the model says.
+// TestValues prints known values in every way and compares text and JSON with
+// the model.
 func TestValues(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("loading programs needs root")
@@ -371,7 +370,7 @@ func blank(text string) string {
 	return b.String()
 }
 
-// checkJSON compares lines of JSON with those that are wanted of v.
+// checkJSON compares lines of JSON with the expected lines for v.
 func checkJSON(t *testing.T, text string, got []byte, v known, want []carrier) {
 	d := json.NewDecoder(bytes.NewReader(got))
 	d.UseNumber()
