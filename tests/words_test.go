@@ -149,8 +149,9 @@ func defined(maker *ast.FuncDecl, typ string) []string {
 	return list
 }
 
-// homes returns the file of dir that defines each word. If the word is a
-// constant, the name of the constant leads to the file.
+// homes returns the file of dir that defines each word. If no literal defines a
+// word, because the definition uses a constant, its file is the one with its
+// name.
 func homes(t *testing.T, files []parsed, dir, typ string, words []string) map[string]string {
 	t.Helper()
 	home := map[string]string{}

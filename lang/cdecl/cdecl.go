@@ -178,7 +178,7 @@ func (u *Decls) Type(name string) *types.Type {
 // TypeNames returns the names of all types, in order of definition.
 func (u *Decls) TypeNames() []string { return u.names }
 
-// Const finds an enum constant, or an object-like macro whose body is a
+// Const finds an enum constant, or an object-like macro with a body that is a
 // constant expression or a string.
 func (u *Decls) Const(name string) (Const, bool) {
 	if c, ok := u.consts[name]; ok {

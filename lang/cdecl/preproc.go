@@ -430,8 +430,8 @@ func (u *Decls) include(toks []token, at source.Span) {
 }
 
 // ofKernel reports whether a header belongs to the kernel, so that its types
-// are in BTF too. Its path starts in one of the kernel's include directories,
-// or in the source tree.
+// are in BTF too: its path starts with a directory of the kernel's headers, or
+// with "..".
 func ofKernel(name string) bool {
 	dir, _, _ := strings.Cut(name, "/")
 	switch dir {

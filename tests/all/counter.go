@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// counter reads the events of "go test -json" (it is written to as their
-// output) and counts the tests that have no subtests: a table test counts as its
-// rows.
+// counter parses the events of "go test -json", which are written to it, and
+// counts the tests that have no subtests. A table test thus counts once for
+// each row.
 type counter struct {
 	rest   []byte
 	result map[string]string           // test → pass, fail or skip
 	output map[string]*strings.Builder // test, or package and a space, → what it printed
-	stray  strings.Builder             // what is no event
+	stray  strings.Builder             // output that is not an event
 	broken []string                    // packages that failed
 
 	buildFailed map[string]bool
@@ -44,7 +44,7 @@ func (c *counter) line(line []byte) {
 		fmt.Fprintf(&c.stray, "%s\n", line)
 		return
 	}
-	name := e.Package + " " + e.Test // a package's own: with a space at the end
+	name := e.Package + " " + e.Test // the package itself has a space at the end
 	switch e.Action {
 	case "output", "build-output":
 		if e.ImportPath != "" { // of a build
@@ -67,7 +67,7 @@ func (c *counter) line(line []byte) {
 	}
 }
 
-// leaves returns the tests without subtests, in order.
+// leaves returns the tests that have no subtests, in order.
 func (c *counter) leaves() []string {
 	parents := map[string]bool{}
 	for name := range c.result {
@@ -103,8 +103,8 @@ func (c *counter) totals() (passed, failed, skipped int) {
 	return passed, failed, skipped
 }
 
-// failures returns what the failed tests printed, and what was printed outside
-// of tests.
+// failures returns the output of the failed tests, and the output outside of
+// tests.
 func (c *counter) failures() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(c.result)) {
@@ -121,12 +121,13 @@ func (c *counter) failures() string {
 	return b.String()
 }
 
-// isBroken reports whether a package, or one built for its test, has failed.
+// isBroken reports whether a package, or a package built for its test, has
+// failed.
 func (c *counter) isBroken(path string) bool {
 	return slices.ContainsFunc(c.broken, func(p string) bool { return p == path || p == "" }) || c.buildFailed[path]
 }
 
-// skipReasons says what was skipped, tests with the same reason together.
+// skipReasons returns the skipped tests, grouped by reason.
 func (c *counter) skipReasons() []string {
 	why := map[string][]string{}
 	for _, name := range c.leaves() {

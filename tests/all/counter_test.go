@@ -21,7 +21,7 @@ func TestCounter(t *testing.T) {
 		`not an event`,
 		`{"Action":"fail","Package":"p"}`,
 	} {
-		// In two writes, to see lines put together again.
+		// Two writes test that lines are reassembled.
 		fmt.Fprint(c, line[:5])
 		fmt.Fprint(c, line[5:]+"\n")
 	}
@@ -36,7 +36,7 @@ func TestCounter(t *testing.T) {
 	}
 }
 
-// TestCounterBuild checks that a package that does not build counts as failed.
+// TestCounterBuild checks that a package counts as failed if it does not build.
 func TestCounterBuild(t *testing.T) {
 	c := newCounter()
 	fmt.Fprintln(c, `{"Action":"output","Package":"p","Output":"undefined: x\n"}`)

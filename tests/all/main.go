@@ -1,14 +1,13 @@
-// All is the whole test run, with all of its set-up:
+// All runs all tests and does their set-up:
 //
 //	go run ./tests/all [-nightly] [-only STEP,...]
 //
-// It checks the source (gofmt, go vet, staticcheck), runs the unit tests and
-// the golden corpus, with the race detector where it may find something, then
-// the live tests on this
-// machine's kernel and on each kernel of package vm, with -nightly on those of
-// its nightly list too. What it needs beyond Go it
-// installs where it may (root, on Debian); what it had to leave out it says at
-// the end. The last line counts: "N passed, N failed, N skipped". The exit
+// It checks the source (gofmt, go vet, staticcheck), then runs the unit tests
+// and the golden corpus, with the race detector where it can find something.
+// Then it runs the live tests on this machine's kernel and on each kernel of
+// package vm; with -nightly also on those of its nightly list. It installs the
+// tools it needs beyond Go if it can (as root, on Debian). At the end it lists
+// what it could not run, and prints "N passed, N failed, N skipped". The exit
 // status is 1 if anything failed.
 package main
 
@@ -61,9 +60,9 @@ type run struct {
 	ctx   context.Context
 	start time.Time
 	only  []string
-	dir   string // for what is built
+	dir   string // directory of the built programs
 
-	kernels []vm.Kernel // of the guests
+	kernels []vm.Kernel // kernels of the guests
 
 	mu                      sync.Mutex
 	passed, failed, skipped int
@@ -116,12 +115,12 @@ func (r *run) source() {
 	})
 }
 
-// raced are the directories whose packages start goroutines, or are used by
-// several: their tests run with the race detector, which makes all others take
-// several times as long for nothing.
+// raced are the directories with packages that start goroutines or are used by
+// several. Their tests run with the race detector; on other packages it would
+// only cost time.
 var raced = []string{"/runtime", "/probes", "/cmd", "/tests"}
 
-// unit runs every package's tests but the live ones.
+// unit runs the tests of all packages except the live tests.
 func (r *run) unit(race bool) {
 	out, err := r.output("go", "list", "./...")
 	if err != nil {
@@ -227,8 +226,8 @@ func (r *run) liveHere(command []string) {
 	})
 }
 
-// guestScript is what a guest runs: all tests of this package's kind, and those
-// of others that need a kernel.
+// guestScript is the script of a guest. It runs all live tests, and tests of
+// other packages that need a kernel.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short"
@@ -239,7 +238,8 @@ PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.r
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
 exit $status`
 
-// liveGuests runs the live tests in guests, two at a time, with what was built.
+// liveGuests runs the live tests in guests, two at a time, with the programs
+// built before.
 func (r *run) liveGuests() {
 	var files []vm.File
 	err := filepath.WalkDir(r.dir, func(path string, d fs.DirEntry, err error) error {
@@ -281,8 +281,8 @@ func (r *run) liveGuests() {
 	wg.Wait()
 }
 
-// convert feeds what a test binary prints through the tool that makes events of
-// it.
+// convert passes the output of a test binary through the tool that converts it
+// to events.
 func (r *run) convert(c *counter, test func(w *os.File) error) error {
 	in, w, err := os.Pipe()
 	if err != nil {
@@ -299,8 +299,9 @@ func (r *run) convert(c *counter, test func(w *os.File) error) error {
 	return errors.Join(err, cmd.Wait())
 }
 
-// compiler reports whether there is a C compiler that links statically. It first
-// tries to install one, and what reads the object files that gotrace writes.
+// compiler reports whether there is a C compiler that links statically. It
+// first tries to install one, and the tools that read the object files of
+// gotrace.
 func (r *run) compiler() bool {
 	_, err := exec.LookPath("gcc")
 	found := err == nil
@@ -321,7 +322,7 @@ func (r *run) compiler() bool {
 	return true
 }
 
-// mount makes the tracing file system available; an error shows in the tests.
+// mount mounts the tracing file system. Errors show in the tests.
 func mount() {
 	if _, err := os.Stat("/sys/kernel/tracing/events"); err == nil {
 		return
@@ -331,7 +332,7 @@ func mount() {
 	}
 }
 
-// check runs something that passes or fails as a whole, and reports which.
+// check runs a step that passes or fails as a whole, and reports which.
 func (r *run) check(name string, f func() (string, error)) bool {
 	start := time.Now()
 	out, err := f()
@@ -351,7 +352,7 @@ func (r *run) report(name string, d time.Duration, err error, out string) {
 	fmt.Printf("FAIL  %-32s %5.1fs  %v\n%s", name, d.Seconds(), err, out)
 }
 
-// step runs many tests and counts them.
+// step runs a step with many tests and counts them.
 func (r *run) step(name string, f func(c *counter) error) {
 	start := time.Now()
 	c := newCounter()
@@ -378,14 +379,14 @@ func (r *run) step(name string, f func(c *counter) error) {
 	}
 }
 
-// leave notes that something could not be run at all.
+// leave records that something could not be run.
 func (r *run) leave(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.leftOut = append(r.leftOut, fmt.Sprintf(format, args...))
 }
 
-// summary prints the end of the report and reports success.
+// summary prints the end of the report and reports whether everything passed.
 func (r *run) summary() bool {
 	for _, what := range r.leftOut {
 		fmt.Println("left out:", what)
@@ -395,7 +396,7 @@ func (r *run) summary() bool {
 	return r.failed == 0
 }
 
-// first runs commands in turn, without cgo, up to one that fails.
+// first runs commands in turn, without cgo, until one fails.
 func (r *run) first(commands ...[]string) (string, error) {
 	for _, c := range commands {
 		cmd := exec.CommandContext(r.ctx, c[0], c[1:]...)

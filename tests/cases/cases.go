@@ -1,6 +1,5 @@
-// Package cases reads the files of cases that tests are held against, and
-// writes them anew under -update. All of the project's case files have its
-// format.
+// Package cases reads files of test cases, and with -update rewrites their
+// expected results. All case files of the project have this format.
 //
 // A file is a txtar archive (golang.org/x/tools/txtar) of any number of cases. A
 // case is a run of sections: the test reads some of them and compares the others
@@ -42,7 +41,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// Update says that expectations are to be recorded instead of compared.
+// Update tells tests to record their results as the expected ones instead of
+// comparing them.
 var Update = flag.Bool("update", false, "rewrite the expectations of the cases with what is made of them now")
 
 // File is a file of cases.
@@ -51,13 +51,13 @@ type File struct {
 	Cases []*Case
 
 	comment []byte
-	mu      sync.Mutex // while a case of it is recorded
+	mu      sync.Mutex // held while a case is recorded
 }
 
-// Case is what a test is held against.
+// Case is one test case.
 type Case struct {
 	Name string
-	At   string // where it starts: path:line
+	At   string // its start: path:line
 
 	file     *File
 	start    *txtar.File // its section "case NAME", or nil
@@ -71,8 +71,8 @@ type Section struct{ Name, Text string }
 
 type header struct{ key, value string }
 
-// Glob reads the files that pattern matches; there must be some. Their cases may
-// have headers with the given keys and no others.
+// Glob reads the files that match pattern. It fails the test if there are none.
+// The cases may have headers with the given keys and no others.
 func Glob(t testing.TB, pattern string, keys ...string) []*File {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
@@ -86,7 +86,8 @@ func Glob(t testing.TB, pattern string, keys ...string) []*File {
 	return files
 }
 
-// Read reads a file whose cases may have headers with the given keys.
+// Read reads a file. Its cases may have headers with the given keys and no
+// others.
 func Read(t testing.TB, path string, keys ...string) *File {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -100,8 +101,8 @@ func Read(t testing.TB, path string, keys ...string) *File {
 	return f
 }
 
-// Parse parses the text of a file whose cases may have headers with the given
-// keys.
+// Parse parses the text of a file. Its cases may have headers with the given
+// keys and no others.
 func Parse(path string, text []byte, keys ...string) (*File, error) {
 	a := txtar.Parse(text)
 	f := &File{Path: path, comment: a.Comment}
@@ -152,8 +153,8 @@ func Parse(path string, text []byte, keys ...string) (*File, error) {
 	return f, nil
 }
 
-// parseHeaders parses lines of the form "key: value", of which the first is line
-// n of the file.
+// parseHeaders parses lines of the form "key: value". n is the number of the
+// first line in the file.
 func parseHeaders(path string, n int, text []byte, keys []string) ([]header, error) {
 	var out []header
 	var errs []error
@@ -171,7 +172,8 @@ func parseHeaders(path string, n int, text []byte, keys []string) ([]header, err
 	return out, errors.Join(errs...)
 }
 
-// trimmed ends text with one newline; text of nothing but newlines is empty.
+// trimmed returns text with exactly one newline at its end. Text of nothing but
+// newlines becomes empty.
 func trimmed(text string) string {
 	if text = strings.TrimRight(text, "\n"); text == "" {
 		return ""
@@ -185,8 +187,8 @@ func (c *Case) index(name string) int {
 
 func (c *Case) has(name string) bool { return c.index(name) >= 0 }
 
-// Header returns the value of the header with the key, the last one if there
-// are several and "" if there is none.
+// Header returns the value of the last header with the key, or "" if there is
+// none.
 func (c *Case) Header(key string) string {
 	if all := c.Headers(key); len(all) > 0 {
 		return all[len(all)-1]
@@ -205,7 +207,8 @@ func (c *Case) Headers(key string) []string {
 	return out
 }
 
-// Section returns the text of a section, "" if the case has none of that name.
+// Section returns the text of a section, or "" if the case has none of that
+// name.
 func (c *Case) Section(name string) string {
 	if i := c.index(name); i >= 0 {
 		return c.sections[i].Text
@@ -213,8 +216,8 @@ func (c *Case) Section(name string) string {
 	return ""
 }
 
-// Input returns the text of a section that the case must have and that Check
-// does not compare.
+// Input returns the text of a section that the case must have. Check does not
+// compare the section.
 func (c *Case) Input(t testing.TB, name string) string {
 	t.Helper()
 	if !c.has(name) {
@@ -224,8 +227,8 @@ func (c *Case) Input(t testing.TB, name string) string {
 	return c.Section(name)
 }
 
-// Check compares the sections that are no inputs with got, in any order.
-// Sections without text are left out. Under -update it records got instead.
+// Check compares the sections that are not inputs with got, in any order. It
+// ignores sections without text. With -update it records got instead.
 func (c *Case) Check(t testing.TB, got ...Section) {
 	t.Helper()
 	var now []Section
@@ -255,7 +258,7 @@ func (c *Case) Check(t testing.TB, got ...Section) {
 	}
 }
 
-// record replaces the sections that are no inputs by got and writes the file.
+// record replaces the sections that are not inputs by got and writes the file.
 func (c *Case) record(t testing.TB, got []Section) {
 	t.Helper()
 	c.file.mu.Lock()
@@ -267,7 +270,7 @@ func (c *Case) record(t testing.TB, got []Section) {
 	}
 }
 
-// format returns the text of a file, with a blank line between two cases.
+// format returns the text of the file, with a blank line between cases.
 func (f *File) format() []byte {
 	a := &txtar.Archive{Comment: f.comment}
 	for i, c := range f.Cases {

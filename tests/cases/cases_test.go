@@ -65,7 +65,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// recorder is a test whose failures are counted.
+// recorder is a test that counts its failures.
 type recorder struct {
 	testing.TB
 	errors []string
@@ -76,7 +76,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, strings.SplitN(format, "\n", 2)[0])
 }
 
-// Check finds whatever differs, and nothing once it was recorded.
+// TestCheck tests that Check reports every difference, and none after the
+// result has been recorded.
 func TestCheck(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.txtar")
 	if err := os.WriteFile(path, []byte(several), 0o644); err != nil {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Difference lists the lines that a has and b has not ("-") and the other way
-// round ("+"), in order, without those they share.
+// Difference returns the lines that only a has ("-") and those that only b has
+// ("+"), in order, without the lines they share.
 func Difference(a, b string) string {
 	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
 	// common[i][j] is the length of the longest common subsequence of x[i:], y[j:].

@@ -58,9 +58,9 @@ func run() error {
 	return os.WriteFile(out, data, 0o644)
 }
 
-// trees are the directories of headers in the order they are read, and what
-// stands before their paths in an #include. deep says that directories below are
-// read for constants too; of the others only the names count.
+// trees are the directories of headers in reading order, with the prefix of
+// their paths in an #include. If deep is set, constants are read from their
+// subdirectories too; otherwise only the names of the headers there are kept.
 var trees = []struct {
 	dir, prefix string
 	deep        bool
@@ -76,21 +76,21 @@ var trees = []struct {
 	{"include/uapi", "uapi/", false},
 }
 
-// configured are the options of Debian's kernels that constants depend on. What
-// depends on others is left out.
+// configured lists the options of Debian's kernels that constants depend on.
+// Constants that depend on other options are left out.
 var configured = map[string]string{
 	"CONFIG_64BIT": "1", "CONFIG_X86_64": "1", "CONFIG_X86": "1", "CONFIG_SMP": "1", "CONFIG_MMU": "1",
 	"CONFIG_HZ": "250", "CONFIG_PAGE_SHIFT": "12", "CONFIG_NUMA": "1", "CONFIG_NET": "1", "CONFIG_BLOCK": "1",
 }
 
-// functions are the macros with parameters that scripts use.
+// functions lists the macros with parameters that scripts use.
 var functions = []string{
 	"MAJOR", "MINOR", "MKDEV", "S_ISREG", "S_ISDIR", "S_ISCHR", "S_ISBLK", "S_ISFIFO", "S_ISLNK", "S_ISSOCK",
 	"_IOC_DIR", "_IOC_TYPE", "_IOC_NR", "_IOC_SIZE", "_IOC", "_IO", "BIT",
 }
 
-// read evaluates the constants of one kernel's headers, and adds what all
-// kernels share to t.
+// read evaluates the constants of one kernel's headers, and adds to t the parts
+// that all kernels share.
 func read(root string, t *cdecl.Table) (map[string]cdecl.Const, error) {
 	var diags source.Diags
 	defines := map[string]string{"__KERNEL__": "1"}
@@ -125,7 +125,7 @@ func read(root string, t *cdecl.Table) (map[string]cdecl.Const, error) {
 			return nil, err
 		}
 	}
-	// The kernel's own check of the type of an ioctl is no constant.
+	// The kernel's check of the type of an ioctl is not a constant expression.
 	f := source.NewFile("ioctl", "#define _IOC_TYPECHECK(t) (sizeof(t))\n")
 	u.Add(source.Span{File: f, End: len(f.Text)})
 	values := map[string]cdecl.Const{}
@@ -140,8 +140,8 @@ func read(root string, t *cdecl.Table) (map[string]cdecl.Const, error) {
 	return values, nil
 }
 
-// unwanted are the beginnings of names that belong to drivers and devices, which
-// scripts have no use for: there are more of them than of all others.
+// unwanted matches the first letters of names for drivers and devices. Scripts
+// do not need them, and there are more of them than of all others.
 var unwanted = regexp.MustCompile(`^(KVM_|HV_|HYPERV|MSR_|X86_|VMX_|SVM_|XEN|PCI_|PCIE_|CSR_|MDIO_|ETHTOOL_|SND|INTEL_|PHY_|V4L2_|MEDIA_|` +
 	`NL80211|IEEE80211|VIRTIO|NVME|WLAN|DEVLINK|CEC_|ATA_|K_|ZORRO|DRBD|RIO_|TIPC|UART|LLC|RNDIS|IMAGE_|SM501|P4_|IEEE802154|SSC|IFC_|VFIO|` +
 	`MII_|NI_|SMC_|ZSTD|DCB_|UVC|HIL_|HID_|SD_|PISP|FB_|ATM_|POWER_|BATADV|NL802154|VMCI|KFD|SEV_|EFI_|AU6601|HWMON|HDMI|HP_|IOMMU|RKISP1|` +
@@ -153,11 +153,11 @@ func wanted(name string) bool { return !unwanted.MatchString(name) }
 
 var option = regexp.MustCompile(`\bCONFIG_\w+`)
 
-// decided blanks the parts of a header that depend on options which are not
-// known: #if and its like, up to their #endif.
+// decided blanks the parts of a header that depend on unknown options, from #if
+// (or a similar directive) to #endif.
 func decided(text string) string {
 	lines := strings.Split(text, "\n")
-	var open []int // the lines of the #ifs around
+	var open []int // lines of the enclosing #ifs
 	unknown := map[int]bool{}
 	for i, l := range lines {
 		word, rest, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(l), "#")), " ")
@@ -194,13 +194,13 @@ func decided(text string) string {
 
 var function = regexp.MustCompile(`(?m)^#[ \t]*define[ \t]+(\w+)\(([^)]*)\)((?:.*\\\n)*.*)$`)
 
-// collectFunctions notes the definitions of functions in a header. Those of the
-// kernel itself come after those for programs, and are the ones that count.
+// collectFunctions records the definitions of functions in a header. The
+// kernel's internal headers come after those for programs, and take precedence.
 func collectFunctions(text string, t *cdecl.Table) {
 	for _, m := range function.FindAllStringSubmatch(text, -1) {
 		if name := m[1]; slices.Contains(functions, name) {
 			body := strings.Join(strings.Fields(strings.ReplaceAll(m[3], "\\\n", " ")), " ")
-			body = strings.NewReplacer("(unsigned int)", "(uint32)", "UL(1)", "1").Replace(body) // as scripts write it
+			body = strings.NewReplacer("(unsigned int)", "(uint32)", "UL(1)", "1").Replace(body) // the syntax of scripts
 			t.Functions[name] = "(" + strings.Join(strings.Fields(m[2]), "") + ") " + body
 		}
 	}

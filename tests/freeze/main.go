@@ -1,11 +1,11 @@
-// Freeze makes the frozen kernels in tests/kernels, which the golden corpus is
-// compiled for:
+// Freeze makes the frozen kernels in tests/kernels, for which the golden corpus
+// is compiled:
 //
 //	go run ./tests/freeze [KERNEL ...]
 //
-// Those of package vm it makes in guests. The running kernel is made too, if its
-// release is the one of a frozen kernel that is there already, or is named. What
-// a frozen kernel knows is what tests/kernels/corpus.txt names.
+// It makes those of package vm in guests. It also makes the running kernel if
+// that is named, or if a frozen kernel of the same release exists.
+// tests/kernels/corpus.txt names what a frozen kernel contains.
 package main
 
 import (
@@ -119,7 +119,7 @@ func inGuest(names string) error {
 	return nil
 }
 
-// parseCorpus reads lines "kind name".
+// parseCorpus parses lines of the form "kind name".
 func parseCorpus(text string) (c kernel.Corpus, err error) {
 	lists := map[string]*[]string{
 		"type":          &c.Types,

@@ -55,7 +55,7 @@ func place(uses []use, places []position) []program {
 	return list
 }
 
-// few returns a few positions, for uses that are very many.
+// few returns the positions for large sets of uses.
 func few() []position {
 	return []position{
 		then("printed", "print(X);"),

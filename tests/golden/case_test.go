@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// goldenCase is one file of the corpus.
+// goldenCase is one case of the corpus.
 type goldenCase struct {
 	*cases.Case
 	path, name string

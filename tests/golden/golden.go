@@ -1,4 +1,4 @@
-// Package golden is a corpus of scripts with all that becomes of them.
+// Package golden is a corpus of scripts with the results of compiling them.
 //
 // A case is a file (see package cases), by topic. Its section source.bt is the
 // script; the test compiles it for a frozen kernel and compares the result with the other
@@ -28,19 +28,19 @@ import (
 //go:embed */*.txtar
 var files embed.FS
 
-// Program is testdata/prog, which the scripts with user probes name.
+// Program is testdata/prog, the target of user probes in the scripts.
 //
 //go:embed testdata/prog
 var Program []byte
 
-// SourceFile is the name of the script's section.
+// SourceFile is the name of the section with the script.
 const SourceFile = "source.bt"
 
-// headers are the keys of the headers that a case can have.
+// headers lists the keys of the headers that a case can have.
 var headers = []string{"args", "options", "flags", "kernel"}
 
-// Sources returns the corpus' scripts by the names of their cases
-// ("map/key-string"), to seed fuzz targets.
+// Sources returns the scripts of the corpus by the names of their cases
+// ("map/key-string"). They seed fuzz tests.
 func Sources() map[string]string {
 	names, err := fs.Glob(files, "*/*.txtar")
 	if err != nil {
@@ -50,11 +50,11 @@ func Sources() map[string]string {
 	for _, name := range names {
 		data, err := files.ReadFile(name)
 		if err != nil {
-			panic(err) // it is embedded
+			panic(err) // the file is embedded
 		}
 		f, err := cases.Parse(name, data, headers...)
 		if err != nil {
-			panic(err) // the tests read them too
+			panic(err) // the tests read the same files
 		}
 		out[strings.TrimSuffix(name, path.Ext(name))] = f.Cases[0].Section(SourceFile)
 	}

@@ -19,12 +19,12 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// usualKernel is what the plain sections are compiled for: the newest long-term
-// release that has all kinds of probes. (The frozen 6.18 comes from a machine
-// without kprobes.)
+// usualKernel is the kernel of the plain sections: the newest long-term release
+// with all kinds of probes. (The frozen 6.18 comes from a machine without
+// kprobes.)
 const usualKernel = "6.12"
 
-// frozenKernels has every kernel of tests/kernels, opened once.
+// frozenKernels opens every kernel of tests/kernels, once.
 var frozenKernels = sync.OnceValues(func() (map[string]*kernel.Kernel, error) {
 	out := map[string]*kernel.Kernel{}
 	for _, name := range kernelNames {
@@ -48,7 +48,7 @@ func frozen(t *testing.T) map[string]*kernel.Kernel {
 	return ks
 }
 
-// compiled is what became of a script on one kernel.
+// compiled is the result of compiling a script for one kernel.
 type compiled struct {
 	errors, warnings   string
 	ir, opt, asm, maps string
@@ -93,7 +93,7 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 	return out
 }
 
-// checkCodec checks that an object is the same after it was encoded and decoded.
+// checkCodec checks that encoding and decoding does not change an object.
 func (c *goldenCase) checkCodec(t *testing.T, obj *object.Object) {
 	t.Helper()
 	data := object.Encode(obj)
@@ -159,8 +159,8 @@ func TestGolden(t *testing.T) {
 
 var progHeader = regexp.MustCompile(`(?m)^prog .*\n`)
 
-// cost returns the size of each program and its stack use: the headers of a
-// disassembly.
+// cost returns the size and the stack use of each program, from the headers of
+// a disassembly.
 func cost(asm string) string {
 	return strings.Join(progHeader.FindAllString(asm, -1), "")
 }
@@ -170,13 +170,13 @@ var (
 	jumpTarget = regexp.MustCompile(`(?m)goto \d+$`)
 )
 
-// withoutNumbers takes the instructions' numbers away, so that one more does not
-// make all that follow differ.
+// withoutNumbers removes the numbers of the instructions, so that an added
+// instruction does not change all lines after it.
 func withoutNumbers(asm string) string {
 	return jumpTarget.ReplaceAllString(insnNumber.ReplaceAllString(asm, "\t"), "goto …")
 }
 
-// checkText checks that IR in its text form reads back as it was.
+// checkText checks that parsing the text form of IR gives the same IR.
 func (c *goldenCase) checkText(t *testing.T, text string) {
 	t.Helper()
 	if text == "" {
@@ -192,7 +192,8 @@ func (c *goldenCase) checkText(t *testing.T, text string) {
 	}
 }
 
-// TestExamples compiles every example for every kernel that has what it needs.
+// TestExamples compiles every example for every kernel with the features it
+// needs.
 func TestExamples(t *testing.T) {
 	paths, err := filepath.Glob("../../examples/*.bt")
 	if err != nil || len(paths) < 12 {

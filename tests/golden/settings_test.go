@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// settings returns the defaults and what the script's config block says; the
-// environment does not count here.
+// settings returns the defaults changed by the script's config block. It
+// ignores the environment.
 func settings(p *ast.Program, diags *source.Diags) *config.Config {
 	return lang.Configure(p, nil, diags)
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// Machine interprets programs, for differential tests: the same program before
-// and after a pass, and against the kernel. Memory is a set of objects; an
-// address is an object's number in the upper half and an offset in the lower
-// half, so that an access outside its object is an error instead of a result.
+// Machine interprets programs, for differential tests: of a program before and
+// after a pass, and against the kernel. Memory is a set of objects. An address
+// has an object's number in the upper half and an offset in the lower half, so
+// an access outside of its object is an error.
 type Machine struct {
 	Ctx     []byte
-	Helpers HelperSet // nil: only those the machine has itself
+	Helpers HelperSet // nil: only the built-in ones
 	Maps    map[*ir.Map]*MapState
 	Steps   int // instructions executed so far
 	Limit   int // error beyond that many; 0: one million
@@ -23,23 +23,23 @@ type Machine struct {
 	prog    *ir.Prog
 }
 
-// HelperSet gives the results of helpers that the machine does not know.
+// HelperSet implements helpers that the machine does not have.
 type HelperSet interface {
 	Call(m *Machine, h *ir.Helper, args []uint64) (uint64, error)
 }
 
-// MapState is a map's contents. Values are objects, so that pointers into them
+// MapState holds a map's contents. Values are objects, so that pointers to them
 // stay valid.
 type MapState struct {
 	Map    *ir.Map
 	Values map[string]uint64 // key → address
 }
 
-// ErrLimit says that a program ran for too long.
+// ErrLimit is the error of a program that executes too many instructions.
 var ErrLimit = errors.New("ir: step limit reached")
 
-// NewMachine returns a machine with the module's maps, filled as they are
-// before the first program runs.
+// NewMachine returns a machine with the maps of the module and their initial
+// contents.
 func NewMachine(m *ir.Module, ctx []byte) *Machine {
 	mc := &Machine{Ctx: ctx, Maps: map[*ir.Map]*MapState{}, objects: make([][]byte, 1)}
 	for _, mp := range m.Maps {
@@ -58,13 +58,13 @@ func NewMachine(m *ir.Module, ctx []byte) *Machine {
 	return mc
 }
 
-// Alloc makes b addressable.
+// Alloc makes b an object and returns its address.
 func (mc *Machine) Alloc(b []byte) uint64 {
 	mc.objects = append(mc.objects, b)
 	return uint64(len(mc.objects)-1) << 32
 }
 
-// Mem returns n bytes at addr.
+// Mem returns the n bytes at addr.
 func (mc *Machine) Mem(addr uint64, n int) ([]byte, error) {
 	obj, off := addr>>32, int(uint32(addr))
 	if obj == 0 || obj >= uint64(len(mc.objects)) || mc.objects[obj] == nil || n < 0 || off+n > len(mc.objects[obj]) {
@@ -152,7 +152,7 @@ func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 	case ir.OpParam:
 		return params[v.Imm], nil
 	case ir.OpSlot:
-		if addr := vals[v.ID]; addr != 0 { // in a loop: still the same place
+		if addr := vals[v.ID]; addr != 0 { // in a loop: the same address as before
 			return addr, nil
 		}
 		b := make([]byte, v.Imm)
@@ -245,8 +245,8 @@ func writeInt(b []byte, x uint64) {
 	copy(b, buf[:])
 }
 
-// mapHandle returns what a map looks like as a value: not an address of
-// anything.
+// mapHandle returns the value that stands for a map in a program. It is not the
+// address of an object.
 func (mc *Machine) mapHandle(m *ir.Map) uint64 {
 	return 1<<63 | mc.Maps[m].handle()
 }
@@ -259,7 +259,7 @@ func (s *MapState) handle() uint64 {
 	return h
 }
 
-// MapOf returns the map that a helper was given.
+// MapOf returns the map for a handle that was passed to a helper.
 func (mc *Machine) MapOf(handle uint64) *MapState {
 	for m, s := range mc.Maps {
 		if mc.mapHandle(m) == handle {

@@ -38,7 +38,7 @@ func Parse(text string) (m *ir.Module, err error) {
 	return p.m, nil
 }
 
-// MustParse is Parse for tests.
+// MustParse is like Parse but panics on errors.
 func MustParse(text string) *ir.Module {
 	m, err := Parse(text)
 	if err != nil {
@@ -61,7 +61,8 @@ type parser struct {
 	ft    *fnText
 }
 
-// fnText holds what of a function can be resolved only once all of it is read.
+// fnText holds the parts of a function that can be resolved only after all of
+// it has been read.
 type fnText struct {
 	fn     *ir.Func
 	line   int
@@ -389,7 +390,7 @@ func (p *parser) op(v *ir.Value) (err error) {
 	return err
 }
 
-// form reads what follows the name of v's op.
+// form parses the operands of v after the name of its op.
 func (p *parser) form(v *ir.Value, form ir.Form) (err error) {
 	switch form {
 	case ir.FormImm:
@@ -451,7 +452,7 @@ func (p *parser) arg(v *ir.Value) error {
 	return nil
 }
 
-// endProg resolves what the functions of the current program refer to.
+// endProg resolves the references in the functions of the current program.
 func (p *parser) endProg() error {
 	byName := map[string]*ir.Func{}
 	for _, ft := range p.funcs {

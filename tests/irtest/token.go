@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// tokens splits a line into what next and its like take.
+// tokens splits a line into tokens.
 func (p *parser) tokens(line string) error {
 	p.toks = p.toks[:0]
 	for i := 0; i < len(line); {

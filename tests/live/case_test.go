@@ -10,22 +10,22 @@ import (
 	"testing"
 )
 
-// liveCase is a script, source.bt, a workload, and what the script must print
-// about it, stdout. WORK in the script or a header is the path of the workload.
+// liveCase is a script, source.bt, a workload, and the expected output, stdout.
+// WORK in the script or a header is the path of the workload.
 type liveCase struct {
 	*cases.Case
 	prog, want string
 
-	work   string   // work: arguments of the workload, run under -c
+	work   string   // work: arguments of the workload, which runs under -c
 	flags  []string // flags: further flags, and arguments after them
-	needs  []string // needs: what the kernel must have, see missing
+	needs  []string // needs: features that the kernel must have, see missing
 	since  string   // since: release; an older kernel must refuse the script and name it
 	status int      // status: exit status
 	stderr []string // stderr: what stderr must contain; can be repeated
 	warns  bool     // warns: yes, warnings on stderr are expected
 	match  bool     // compare: match, the expected lines are regular expressions for lines that must come in this order, others between them
 	long   bool     // long: yes, not in emulated guests
-	peer   string   // peer: why bpftrace does otherwise; such a case is not run against it
+	peer   string   // peer: why bpftrace behaves differently; such a case is not run against it
 }
 
 // parseCases reads a file of cases.
@@ -61,7 +61,7 @@ func parseCases(t *testing.T, path string, text []byte) []*liveCase {
 	return list
 }
 
-// compare returns how out differs from what c expects, "" if it does not.
+// compare returns the difference between out and the expected output, or "".
 func (c *liveCase) compare(out string) string {
 	out = strings.Trim(out, "\n")
 	if !c.match {

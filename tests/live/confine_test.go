@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// crowd is a process that waits to do everything that probes of any kind can
-// see, crowdCalls times in each of crowdThreads threads.
+// crowd is a process that waits and then does everything that probes of any
+// kind can see, crowdCalls times in each of crowdThreads threads.
 type crowd struct {
 	pid int
 	end func() // lets it go and waits for its end
@@ -59,19 +59,20 @@ func waitThreads(t *testing.T, pid, n int) {
 	}
 }
 
-// confinement is how a kind of probe is tested with -p: a block, what has to be
-// there for it, and how often it runs for a crowd.
+// confinement describes how to test a kind of probe with -p: the probe, its
+// requirements, and how often it runs for a crowd.
 type confinement struct {
 	probe  string // the probe and its predicate
 	needs  string // see missing
-	object string // whose process is meant; "": the current task's
-	runs   int    // 0: once at least
-	also   string // what kernels may refuse it with, for want of hardware or set-up
-	says   string // on stderr, where -p cannot apply
+	object string // expression of the process that -p refers to; "": the current task's
+	runs   int    // 0: at least once
+	also   string // error with which a kernel may refuse it if hardware or set-up is missing
+	says   string // message on stderr if -p cannot apply
 }
 
-// confinements has every kind of probe. Kinds that are not about a process run
-// as often as without -p and have no entry here but their name.
+// confinements returns an entry for every kind of probe. Kinds that do not
+// depend on a process run as often as without -p; their entry has only the
+// name.
 func confinements(t *testing.T) map[string]confinement {
 	all := crowdThreads * crowdCalls
 	return map[string]confinement{
@@ -98,8 +99,8 @@ func confinements(t *testing.T) map[string]confinement {
 	}
 }
 
-// addressOf returns the address of a symbol of the workload, which is linked to
-// run where its file says.
+// addressOf returns the address of a symbol of the workload, which runs at the
+// addresses in its file.
 func addressOf(t *testing.T, name string) uint64 {
 	t.Helper()
 	f, err := elf.Open(*work)
@@ -120,8 +121,9 @@ func addressOf(t *testing.T, name string) uint64 {
 	return 0
 }
 
-// TestConfined is about -p: probes of every kind run for that process, for all
-// of its threads, and for no other, be it alike or its child.
+// TestConfined checks -p: probes of every kind run for all threads of that
+// process and for no other process, even if that runs the same program or is
+// its child.
 func TestConfined(t *testing.T) {
 	needRoot(t)
 	table := confinements(t)
@@ -165,8 +167,8 @@ func (c confinement) run(t *testing.T) {
 	c.check(t, r, ours.pid)
 }
 
-// attachedOr waits until all probes are attached, or skips the test where they
-// are refused for a reason.
+// attachedOr waits until all probes are attached. It skips the test if they are
+// refused for the given reason.
 func (s *session) attachedOr(reason string) {
 	s.t.Helper()
 	if err := s.waitEnd(attachedLine); err != nil && reason != "" && strings.Contains(s.stderr.String(), reason) {
@@ -176,7 +178,7 @@ func (s *session) attachedOr(reason string) {
 	}
 }
 
-// check compares what a crowd's probe counted.
+// check compares the count of a crowd's probe with the expected one.
 func (c confinement) check(t *testing.T, r result, pid int) {
 	t.Helper()
 	got := strings.TrimSpace(r.stdout)
@@ -192,8 +194,8 @@ func (c confinement) check(t *testing.T, r result, pid int) {
 	r.quiet(t)
 }
 
-// TestConfinedInNamespace is the same in a pid namespace, where processes have
-// other numbers than the kernel's.
+// TestConfinedInNamespace repeats TestConfined in a pid namespace, where
+// process ids differ from those of the kernel.
 func TestConfinedInNamespace(t *testing.T) {
 	needRoot(t)
 	if why := missing("sh"); why != "" {
@@ -203,8 +205,9 @@ func TestConfinedInNamespace(t *testing.T) {
 	for _, kind := range []string{"tracepoint", "rawtracepoint", "uprobe", "software"} {
 		t.Run(kind, func(t *testing.T) {
 			c := table[kind]
-			// The crowds wait until the probes are attached: gotrace says so to a
-			// pipe, whose reader then lets them go.
+			// The crowds wait until the probes are attached. gotrace reports
+			// that through a pipe, and the reader of the pipe then releases
+			// them.
 			script := fmt.Sprintf(`mount -t proc proc /proc || exit 77
 mkfifo "$1/go" "$1/go2"
 %[1]s crowd %[2]d %[3]d <"$1/go" & ours=$!

@@ -2,8 +2,9 @@ package live
 
 import "testing"
 
-// TestConstantParams reads parameters that a compiled function does not take, since
-// they are the same in every call: the debug info has their values.
+// TestConstantParams reads parameters that a compiled function does not
+// receive, since they are the same in every call. Their values come from the
+// debug info.
 func TestConstantParams(t *testing.T) {
 	for _, name := range []string{"consts-4", "consts-5"} {
 		t.Run(name, func(t *testing.T) {

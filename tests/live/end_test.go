@@ -17,10 +17,10 @@ import (
 )
 
 // flood is a script that sends records faster than they can be handled, and
-// counts them; the workload makes the events.
+// counts them. The workload makes the events.
 const flood = `tracepoint:raw_syscalls:sys_enter { @ = count(); %s } end { printf("end\n"); }`
 
-// pending reads from stderr how many events were dropped at the end and lost
+// pending parses from stderr the number of events dropped at the end and lost
 // before.
 func pending(t *testing.T, stderr string) (n int) {
 	t.Helper()
@@ -34,8 +34,8 @@ func pending(t *testing.T, stderr string) (n int) {
 	return n
 }
 
-// TestEndOfFlood ends scripts whose actions take longer than their events. All
-// that was counted is printed, or counted as dropped or lost.
+// TestEndOfFlood ends scripts with actions that take longer than their events.
+// Everything that was counted must be printed, or counted as dropped or lost.
 func TestEndOfFlood(t *testing.T) {
 	if *peer {
 		t.Skip("it does not count them")
@@ -67,13 +67,13 @@ func TestEndOfFlood(t *testing.T) {
 	}
 }
 
-// TestEndWhileBusy ends sessions in the middle of what takes long.
+// TestEndWhileBusy ends sessions during long operations.
 func TestEndWhileBusy(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// A writer that says nothing.
+	// This writer never writes.
 	w, err := os.OpenFile(fifo, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestEndWhileBusy(t *testing.T) {
 	defer w.Close()
 	for _, c := range []struct {
 		name, action string
-		wait         string // for this on stdout
+		wait         string // text on stdout to wait for
 		want, stderr string
 	}{
 		{"command", `system("echo started >&2; sleep 1000000");`, "", "end\n", "system: 1"},
@@ -111,9 +111,9 @@ func TestEndWhileBusy(t *testing.T) {
 	}
 }
 
-// TestEndUnread ends sessions whose output nobody reads: by the first signal,
-// and at once by the second, also where the signal was ignored at the start, as
-// shells do for what runs in the background.
+// TestEndUnread ends sessions with output that is not read: by the first
+// signal, and at once by the second. This must work also if the signal was
+// ignored at the start, as shells do for programs in the background.
 func TestEndUnread(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -151,7 +151,7 @@ func TestEndUnread(t *testing.T) {
 			w.Close()
 			waitFull(t, r)
 			for i, sig := range c.signals {
-				if i > 0 { // what comes at once is taken for the same request
+				if i > 0 { // signals in quick succession count as one request
 					time.Sleep(150 * time.Millisecond)
 				}
 				cmd.Process.Signal(sig)
@@ -167,7 +167,7 @@ func TestEndUnread(t *testing.T) {
 	}
 }
 
-// waitFull waits until what a pipe holds grows no more.
+// waitFull waits until the contents of a pipe no longer grow.
 func waitFull(t *testing.T, r *os.File) {
 	t.Helper()
 	same := 0
@@ -192,7 +192,7 @@ func waitEnd(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// TestEndOnStoppedTerminal ends a session on a terminal that was stopped
+// TestEndOnStoppedTerminal ends a session on a terminal that is stopped
 // (Ctrl-S).
 func TestEndOnStoppedTerminal(t *testing.T) {
 	needRoot(t)
@@ -230,7 +230,7 @@ func TestEndOnStoppedTerminal(t *testing.T) {
 	waitEnd(t, cmd)
 }
 
-// blockedIn returns "write" while a thread of the process waits in write.
+// blockedIn returns "write" while a thread of the process is blocked in write.
 func blockedIn(pid int) string {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, task := range tasks {
@@ -242,8 +242,8 @@ func blockedIn(pid int) string {
 	return ""
 }
 
-// TestEndOnFullDisk: a script whose output can't be written ends by itself and
-// says why, once.
+// TestEndOnFullDisk checks that a script ends by itself if its output can't be
+// written, and says why, once.
 func TestEndOnFullDisk(t *testing.T) {
 	needRoot(t)
 	for _, script := range []string{
@@ -269,8 +269,9 @@ func TestEndOnFullDisk(t *testing.T) {
 	}
 }
 
-// TestEndOfSlowReader: a reader that takes less than is printed does not keep
-// the session from ending, nor does one that takes all lose a line of a huge map.
+// TestEndOfSlowReader checks that a slow reader of the output does not keep the
+// session from ending, and that a reader of everything gets every line of a
+// huge map.
 func TestEndOfSlowReader(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -298,8 +299,8 @@ func TestEndWithHugeMap(t *testing.T) {
 	}
 }
 
-// TestEndOfCommand: when what is traced has ended, the actions that its events
-// asked for are still done.
+// TestEndOfCommand checks that actions for events of the traced command are
+// still done after it has ended.
 func TestEndOfCommand(t *testing.T) {
 	r := trace(t, "--unsafe", "-c", *work+" count 20", "-e", `tracepoint:syscalls:sys_enter_getpgid /pid == cpid/ { system("echo foo"); } end { printf("end\n"); }`)
 	if want := strings.Repeat("foo\n", 20) + "end\n"; strings.TrimSpace(r.stdout) != strings.TrimSpace(want) {
@@ -307,7 +308,8 @@ func TestEndOfCommand(t *testing.T) {
 	}
 }
 
-// TestEndOfDeafCommand: a command that does not end when told to is killed.
+// TestEndOfDeafCommand checks that a command that ignores the request to end is
+// killed.
 func TestEndOfDeafCommand(t *testing.T) {
 	if why := missing("sh"); why != "" {
 		t.Skip(why)

@@ -18,15 +18,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Each system call that gotrace makes to load and attach is made to fail once,
-// by a seccomp filter that hands it to the test. After each failure gotrace
-// either gives the exact result, since it found another way, or says what is
-// wrong, with exit status 1 and nothing traced. It closes everything that it has
-// loaded and attached before it exits.
+// The tests below make each system call that gotrace needs to load and attach
+// fail once, with a seccomp filter that passes the calls to the test. After
+// each failure gotrace must either give the exact result, because it found
+// another way, or say what is wrong, with exit status 1 and nothing traced. It
+// must close everything that it has loaded and attached before it exits.
 
-// faultScripts are the scripts whose system calls fail, and what each prints
-// when it traces the workload with these arguments. Those for guests run there as
-// well as on a native kernel.
+// faultScripts lists the scripts that run with failing system calls, and the
+// output of each when it traces the workload with the given arguments. The
+// scripts for guests run on a native kernel too.
 var faultScripts = []struct {
 	name, script, work, want string
 	guest                    bool
@@ -43,7 +43,7 @@ var faultScripts = []struct {
 	{"maps", `begin { @h[1] = hist(3); @s[2] = stats(4); @l = lhist(1, 0, 10, 5); @k[kstack] = avg(2); clear(@h); clear(@s); clear(@l); clear(@k); @p[1, "a"] = 7; }`, "read 3 8", "@p[1, a]: 7\n", false},
 }
 
-// faultErrnos are the errors that calls fail with, in turn.
+// faultErrnos lists the errors of failing calls, in turn.
 var faultErrnos = []syscall.Errno{unix.EPERM, unix.ENOMEM, unix.EINVAL, unix.ENOSPC}
 
 func TestFaults(t *testing.T) {
@@ -88,8 +88,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// wrong says what is wrong with a run in which a system call has failed, "" if it
-// is as it must be. want is what the script prints.
+// wrong returns what is wrong with a run in which a system call failed, or "".
+// want is the output of the script.
 func (r *faultResult) wrong(want string) string {
 	out := withoutBlank(r.stdout)
 	said := strings.Contains(r.stderr, "ERROR: ")
@@ -106,9 +106,9 @@ func (r *faultResult) wrong(want string) string {
 		return ""
 	case r.status != 1 || !said:
 		return "no proper end"
-	case out != "" && !strings.HasPrefix(want, out): // what it had printed before
+	case out != "" && !strings.HasPrefix(want, out): // output from before the failure
 		return "traced, though something failed"
-	case strings.Contains(r.stderr, "Unable to attach probe: "): // with what it can mean there
+	case strings.Contains(r.stderr, "Unable to attach probe: "): // the message names the possible causes
 	case !slices.ContainsFunc(faultErrnos, func(e syscall.Errno) bool { return strings.Contains(r.stderr, e.Error()) }) && !strings.Contains(r.stderr, "not supported"):
 		return "the message has no reason"
 	}
@@ -121,14 +121,14 @@ func withoutBlank(stdout string) string {
 	return strings.Join(append(lines, ""), "\n")
 }
 
-// faultResult is what a run of gotrace with a fault left.
+// faultResult is the result of a run of gotrace with a failing call.
 type faultResult struct {
 	result
-	failed string   // the call that failed, "" where there were fewer
-	leaks  []string // objects of the kernel that it had not closed when it exited
+	failed string   // the call that failed, or "" if there were fewer calls
+	leaks  []string // kernel objects that were still open when it exited
 }
 
-// faulty runs gotrace with the workload, and lets its n-th system call of the
+// faulty runs gotrace with the workload and makes its n-th system call of the
 // filter fail.
 func faulty(t *testing.T, script, args string, n int, errno syscall.Errno) faultResult {
 	t.Helper()
@@ -140,7 +140,7 @@ func faulty(t *testing.T, script, args string, n int, errno syscall.Errno) fault
 	theirs := os.NewFile(uintptr(pair[1]), "socket")
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(os.Args[0], *gotrace, "-q", "-e", script, "-c", *work+" "+args)
-	cmd.Env = append(os.Environ(), faultEnv+"=1", "GOGC=off") // without it finalizers close what is lost
+	cmd.Env = append(os.Environ(), faultEnv+"=1", "GOGC=off") // GOGC=off keeps finalizers from closing leaked objects
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
@@ -168,14 +168,14 @@ func faulty(t *testing.T, script, args string, n int, errno syscall.Errno) fault
 	return r
 }
 
-// faultEnv is set in the environment of the test binary when it is started to
-// install the filter and become gotrace.
+// faultEnv is set in the environment of the test binary to make it install the
+// filter and execute gotrace.
 const faultEnv = "GOTRACE_FAULT"
 
-// becomeFaulty installs the filter in this process, sends its listener over file
-// descriptor 3 and becomes the program of its arguments.
+// becomeFaulty installs the filter in this process, sends its listener over
+// file descriptor 3, and executes the program named by the arguments.
 func becomeFaulty() error {
-	runtime.LockOSThread() // the filter is this thread's, which execs
+	runtime.LockOSThread() // the filter applies to this thread, which calls exec
 	os.Unsetenv(faultEnv)
 	filter := faultFilter()
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
@@ -194,8 +194,8 @@ func becomeFaulty() error {
 	return unix.Exec(os.Args[1], os.Args[1:], os.Environ())
 }
 
-// faultCalls are the system calls of the filter. Some are not always gotrace's
-// own: the Go runtime maps memory, which has no file.
+// faultCalls lists the system calls of the filter. Some calls of mmap are those
+// of the Go runtime; they have no file.
 var faultCalls = map[uint32]string{
 	unix.SYS_BPF:             "bpf",
 	unix.SYS_PERF_EVENT_OPEN: "perf_event_open",
@@ -208,14 +208,14 @@ var faultCalls = map[uint32]string{
 	unix.SYS_PIDFD_OPEN:      "pidfd_open",
 }
 
-// faultFilter hands the calls of faultCalls to the listener, mmap only where it
-// maps a file, and the exit of the process.
+// faultFilter returns a filter that passes the calls of faultCalls to the
+// listener, mmap only if it maps a file, and also the exit of the process.
 func faultFilter() []unix.SockFilter {
 	const (
 		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		ret   = unix.BPF_RET | unix.BPF_K
-		fdArg = 16 + 4*8 // of mmap, its lower half
+		fdArg = 16 + 4*8 // the lower half of mmap's argument
 	)
 	f := []unix.SockFilter{{Code: load, K: 0}}
 	for nr := range faultCalls {
@@ -234,7 +234,7 @@ func faultFilter() []unix.SockFilter {
 		unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
 }
 
-// receiveFD reads the file descriptor that becomeFaulty sends.
+// receiveFD receives the file descriptor that becomeFaulty sends.
 func receiveFD(socket int) (int, error) {
 	b, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(socket, b, oob, unix.MSG_CMSG_CLOEXEC)
@@ -268,8 +268,9 @@ type response struct {
 	flags uint32
 }
 
-// supervise answers what the filter hands over, until the process and its
-// children are gone. All calls go on, but the n-th of the process itself fails.
+// supervise answers the calls that the filter passes on, until the process and
+// its children have ended. It allows all calls except the n-th of the process
+// itself.
 func supervise(t *testing.T, listener, pid, n int, errno syscall.Errno) (failed string, leaks []string) {
 	t.Helper()
 	for {
@@ -280,11 +281,11 @@ func supervise(t *testing.T, listener, pid, n int, errno syscall.Errno) (failed 
 			t.Fatal(err)
 		}
 		if fds[0].Revents&unix.POLLIN == 0 {
-			return failed, leaks // nobody has the filter any more
+			return failed, leaks // no process has the filter any more
 		}
 		var call notification
 		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call))); e != 0 {
-			continue // its thread has been killed meanwhile
+			continue // its thread has been killed in the meantime
 		}
 		answer := response{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", pid, call.pid)); err == nil {
@@ -304,8 +305,8 @@ func supervise(t *testing.T, listener, pid, n int, errno syscall.Errno) (failed 
 	}
 }
 
-// beforeMain reports whether a call is one of the Go runtime's, which it can't do
-// without.
+// beforeMain reports whether a call comes from the Go runtime, which cannot
+// work without it.
 func beforeMain(pid int, call *notification) bool {
 	switch call.nr {
 	case unix.SYS_OPENAT:
@@ -318,7 +319,7 @@ func beforeMain(pid int, call *notification) bool {
 	return false
 }
 
-// describe names a call with the argument that matters.
+// describe returns the name of a call with its most important argument.
 func describe(pid int, call *notification) string {
 	name := faultCalls[call.nr]
 	switch call.nr {
@@ -332,7 +333,7 @@ func describe(pid int, call *notification) string {
 	return name
 }
 
-// pathArg reads the path that openat is to open.
+// pathArg returns the path that openat opens.
 func pathArg(pid int, call *notification) string {
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
@@ -345,7 +346,8 @@ func pathArg(pid int, call *notification) string {
 	return string(path)
 }
 
-// kernelObjects lists what a process has open of BPF and perf events.
+// kernelObjects returns the BPF objects and perf events that a process has
+// open.
 func kernelObjects(pid int) []string {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, _ := os.ReadDir(dir)

@@ -6,16 +6,17 @@ import (
 	"testing"
 )
 
-// TestIndirectFunctions counts calls of functions that are one of several
-// implementations, chosen when a program starts. The C library calls some of
-// them too, as often each time.
+// TestIndirectFunctions counts calls of functions with several implementations,
+// one of which is chosen when a program starts. The C library calls some of
+// them too, but equally often each time.
 func TestIndirectFunctions(t *testing.T) {
 	if *peer {
 		t.Skip("it probes what chooses them")
 	}
 	const n = 1000
-	// count is how often each probe ran: of the function by name, of its returns,
-	// and of all that a pattern matches, which are other functions too.
+	// count runs the workload and returns how often each probe ran: that of the
+	// function by name, that of its returns, and that of a pattern, which
+	// matches other functions too.
 	count := func(name string, n int) (calls [3]int) {
 		r := trace(t, "-c", fmt.Sprintf("%s chosen %s %d", *work, name, n), "-e", fmt.Sprintf(`
 			begin { @call = count(); @pattern = count(); @return = count(); }

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What this kernel has is found out here without any of the code under test.
+// The functions below find out what this kernel has, without using the code
+// under test.
 
 // version is a kernel release.
 type version [2]int
@@ -37,7 +38,7 @@ var release = sync.OnceValue(func() version {
 	return parseRelease(b.String())
 })
 
-// missing says why this machine lacks something a case needs, or "".
+// missing returns why this machine lacks a feature that a case needs, or "".
 func missing(need string) string {
 	switch need {
 	case "kprobe":
@@ -45,7 +46,7 @@ func missing(need string) string {
 			return "this kernel has no kprobes"
 		}
 	case "fentry":
-		// Kernels that allow kprobes allow these.
+		// Kernels that allow kprobes allow these too.
 		if _, err := os.Stat("/sys/kernel/tracing/kprobe_events"); err != nil {
 			return "this kernel refuses fentry"
 		}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestLeftOut: of the functions that a pattern matches those are left out, and
-// named, that the kernel attaches nothing to; a function written out is an error.
+// TestLeftOut checks that a pattern leaves out, and names, the functions that
+// the kernel cannot attach to. Naming such a function is an error.
 func TestLeftOut(t *testing.T) {
 	if *peer {
 		t.Skip("it says it otherwise")
@@ -28,7 +28,7 @@ func TestLeftOut(t *testing.T) {
 		if strings.Contains(r.stderr, "WARNING") && !strings.Contains(r.stderr, c.name) {
 			t.Errorf("%s: %s is not named:\n%s", c.pattern, c.name, r.stderr)
 		}
-		if strings.Contains(r.stderr, c.name) { // this kernel has it
+		if strings.Contains(r.stderr, c.name) { // this kernel has the function
 			if r := trace(t, "-e", c.name+" { }"); r.status == 0 || !strings.Contains(r.stderr, "ERROR") {
 				t.Errorf("%s: status %d\n%s", c.name, r.status, r.stderr)
 			}

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	if os.Geteuid() != 0 {
-		return m.Run() // everything that needs root says so and is skipped
+		return m.Run() // tests that need root are skipped with a message
 	}
 	dir, err := os.MkdirTemp("", "gotrace-live-")
 	if err != nil {
@@ -54,7 +54,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build makes the programs that were not given.
+// build builds the programs that the flags do not give.
 func build(dir string) error {
 	if *gotrace == "" {
 		*gotrace = filepath.Join(dir, "gotrace")
@@ -71,18 +71,18 @@ func build(dir string) error {
 	return nil
 }
 
-// patience is how long a script may take that should end by itself: only one
-// that hangs takes as long, on a busy and slow machine too.
+// patience limits the run of a script that should end by itself. Only a script
+// that hangs takes that long, even on a busy and slow machine.
 const patience = 3 * time.Minute
 
-// result is what a finished gotrace left behind.
+// result is the output and status of a finished gotrace.
 type result struct {
 	stdout, stderr string
 	status         int
 }
 
-// attachedLine is what gotrace prints once all is attached, if asked to by the
-// environment.
+// attachedLine is the line that gotrace prints after everything is attached, if
+// the environment requests it.
 const attachedLine = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 
 // session is a running gotrace.
@@ -100,10 +100,11 @@ func start(t *testing.T, args ...string) *session {
 	s := &session{t: t, cmd: exec.Command(*gotrace, args...), done: make(chan error, 1)}
 	s.cmd.Env = append(os.Environ(), attachedLine+"=1")
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
-	// A group of its own: signals meant for it do not reach the test.
+	// With a process group of its own, signals for gotrace do not reach the
+	// test.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// Only where a child outlives it, which is wrong, does it take as long to
-	// read the rest.
+	// Reading the rest of the output takes this long only if a child outlives
+	// gotrace, which is an error.
 	s.cmd.WaitDelay = patience / 2
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func (s *session) waitFor(text string) {
 	}
 }
 
-// waitEnd is waitFor with an error where the text does not come.
+// waitEnd is like waitFor, but returns an error if the text does not come.
 func (s *session) waitEnd(text string) error {
 	deadline := time.Now().Add(patience)
 	for !strings.Contains(s.stdout.String(), text) {
@@ -151,7 +152,7 @@ func (s *session) signal(sig syscall.Signal) {
 	}
 }
 
-// wait waits for the end.
+// wait waits until gotrace ends.
 func (s *session) wait() result {
 	s.t.Helper()
 	select {
@@ -170,9 +171,9 @@ func (s *session) wait() result {
 	return result{out, s.stderr.String(), status}
 }
 
-// trace runs gotrace to its end. Where the kernel has skipped events, which
-// newer ones do when a program is preempted and which gotrace says, no exact
-// result can be expected: then it runs once more.
+// trace runs gotrace to its end. Newer kernels skip events when a program is
+// preempted, which gotrace reports. No exact result can be expected then, so
+// trace runs it once more.
 func trace(t *testing.T, args ...string) (r result) {
 	t.Helper()
 	for range 5 {
@@ -184,7 +185,7 @@ func trace(t *testing.T, args ...string) (r result) {
 	return r
 }
 
-// doWork runs a program, as a rule the workload, by itself.
+// doWork runs a program by itself, usually the workload.
 func doWork(t *testing.T, prog string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -194,8 +195,7 @@ func doWork(t *testing.T, prog string, args ...string) {
 	}
 }
 
-// quiet fails the test if something was said on stderr that a user would worry
-// about.
+// quiet fails the test if stderr has a message that would worry a user.
 func (r result) quiet(t *testing.T) {
 	t.Helper()
 	if !*peer && (strings.Contains(r.stderr, "ERROR") || strings.Contains(r.stderr, "WARNING") || strings.Contains(r.stderr, "panic")) {
@@ -210,7 +210,7 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// syncBuffer is a buffer that may be read while it is written to.
+// syncBuffer is a buffer that can be read while it is written.
 type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

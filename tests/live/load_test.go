@@ -27,7 +27,7 @@ import (
 )
 
 // TestLoads loads every script of the golden corpus that compiles for this
-// kernel: what the checker accepts, the kernel's verifier must accept too.
+// kernel: the kernel's verifier must accept what the checker accepts.
 func TestLoads(t *testing.T) {
 	if *peer {
 		t.Skip("it is about our own compiler")
@@ -46,7 +46,7 @@ func TestLoads(t *testing.T) {
 	loaded := 0
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		obj, diags := compile(t, k, sources[name])
-		if obj != nil { // as a saved one is loaded
+		if obj != nil { // load it like a saved object
 			var err error
 			if obj, err = object.Decode(object.Encode(obj)); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -57,7 +57,7 @@ func TestLoads(t *testing.T) {
 			if len(diags) == 0 {
 				t.Errorf("%s: neither an object nor an error", name)
 			}
-			continue // whether rightly so, the golden corpus tells
+			continue // the golden corpus checks these errors
 		}
 		t.Run(name, func(t *testing.T) {
 			s, err := runtime.Load(obj, runtime.Options{Sink: output.NewText(output.NewWriter(io.Discard, output.Line), io.Discard, output.Style{}), Verbose: true})

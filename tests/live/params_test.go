@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// fixture returns the path of a program of testdata/params; the test is skipped
-// where there is no compiler for it.
+// fixture returns the path of a program of testdata/params. It skips the test
+// if there is no compiler for the program.
 func fixture(t *testing.T, name string) string {
 	t.Helper()
 	needRoot(t)
@@ -34,8 +34,8 @@ func fixture(t *testing.T, name string) string {
 	return out
 }
 
-// prints runs a script on a program and compares what it prints, blank lines
-// aside. BIN in the script is the program.
+// prints runs a script on a program and compares its output, ignoring blank
+// lines. BIN in the script is the program.
 func prints(t *testing.T, bin, prog, want string, flags ...string) {
 	t.Helper()
 	r := trace(t, append(flags, "-q", "-c", bin, "-e", strings.ReplaceAll(prog, "BIN", bin))...)
@@ -50,7 +50,7 @@ func prints(t *testing.T, bin, prog, want string, flags ...string) {
 	}
 }
 
-// cScripts are scripts on params.c, and what they print.
+// cScripts lists scripts on params.c and their output.
 var cScripts = []struct{ prog, want string }{
 	{`uprobe:BIN:take {
 		printf("%d %d %d %u %d %d %s\n", args.n->id, args.p.x, args.p.y, args.k, args.ch, args.c, str(args.s));
@@ -118,8 +118,8 @@ func TestParamsRefused(t *testing.T) {
 	}
 }
 
-// TestSeparateDebugInfo moves the debug info to files that are found by build
-// id, and by the name that the program keeps of them.
+// TestSeparateDebugInfo moves the debug info to separate files, found by build
+// id and by the file name in the program.
 func TestSeparateDebugInfo(t *testing.T) {
 	bin := fixture(t, "c-id")
 	run := func(args ...string) {

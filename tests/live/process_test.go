@@ -17,8 +17,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// countCalls counts calls of getpgid by all processes named as no other test
-// run names its workload.
+// countCalls counts calls of getpgid by all processes with the name that only
+// this test run gives its workload.
 var countCalls = fmt.Sprintf(`tracepoint:syscalls:sys_enter_getpgid /comm == "%s"/ { @ = count(); }`, ownName)
 
 var ownName = fmt.Sprint("gt", os.Getpid())
@@ -49,8 +49,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestCommand is about -c: the command's process is what is traced, and its end
-// is the end.
+// TestCommand checks -c: only the command's process is traced, and its end is
+// the end of the session.
 func TestCommand(t *testing.T) {
 	for _, c := range []struct {
 		name, command string
@@ -81,8 +81,8 @@ func TestCommandNotFound(t *testing.T) {
 	}
 }
 
-// sleeper starts a process that does nothing, and returns its id and what ends
-// it.
+// sleeper starts a process that does nothing. It returns its id and a function
+// that ends it.
 func sleeper(t *testing.T) (pid string, end func()) {
 	t.Helper()
 	needRoot(t)
@@ -95,7 +95,8 @@ func sleeper(t *testing.T) (pid string, end func()) {
 	return strconv.Itoa(cmd.Process.Pid), end
 }
 
-// TestProcess is about -p: only that process is traced, and its end is the end.
+// TestProcess checks -p: only that process is traced, and its end is the end of
+// the session.
 func TestProcess(t *testing.T) {
 	pid, end := sleeper(t)
 	s := start(t, "-p", pid, "-e", `begin { printf("begin\n"); } interval:s:1000 { } end { printf("end\n"); }`)
@@ -111,7 +112,8 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// TestProcessOnly checks that a uprobe with -p does not fire for others.
+// TestProcessOnly checks that a uprobe with -p does not fire for other
+// processes.
 func TestProcessOnly(t *testing.T) {
 	pid, end := sleeper(t)
 	s := start(t, "-p", pid, "-e", "uprobe:"+*work+`:gt_square { @ = count(); } end { printf("end\n"); }`)
@@ -124,7 +126,8 @@ func TestProcessOnly(t *testing.T) {
 	}
 }
 
-// TestKilled: with gotrace killed nothing of a script stays in the kernel.
+// TestKilled checks that nothing of a script stays in the kernel after gotrace
+// is killed.
 func TestKilled(t *testing.T) {
 	if *peer {
 		t.Skip("it names its maps otherwise")
@@ -161,7 +164,7 @@ func mapsNamed(t *testing.T, part string) (n int) {
 		id = next
 		m, err := ebpf.NewMapFromID(id)
 		if err != nil {
-			continue // it has gone
+			continue // the map is gone
 		}
 		if info, err := m.Info(); err == nil && strings.Contains(info.Name, part) {
 			n++
@@ -170,7 +173,7 @@ func mapsNamed(t *testing.T, part string) (n int) {
 	}
 }
 
-// TestScript runs a script file by its name, as its first line says.
+// TestScript runs a script file as a command, by its first line.
 func TestScript(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -234,8 +237,8 @@ func TestOutputFile(t *testing.T) {
 	}
 }
 
-// TestNotify checks that the line harnesses wait for comes once, when all is
-// attached, and only if asked for.
+// TestNotify checks that the line that test harnesses wait for comes once,
+// after everything is attached, and only if the environment requests it.
 func TestNotify(t *testing.T) {
 	s := start(t, "-e", countCalls)
 	s.attached()
@@ -267,8 +270,8 @@ func jsonLines(t *testing.T, out string) (objects []map[string]any) {
 	return objects
 }
 
-// TestJSON checks that with -f json stdout is one object a line, each with its
-// type, and nothing else.
+// TestJSON checks that with -f json every line of stdout is one object with its
+// type.
 func TestJSON(t *testing.T) {
 	r := trace(t, "-f", "json", "-c", *work+" ramp 20", "-e", `
 		begin { printf("text \"quoted\"\n"); print((1, "a")); print("s"); }
@@ -304,7 +307,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestMapFull checks that a full map is said, once, and that what is in it is
+// TestMapFull checks that a full map is reported once, and that its entries are
 // right.
 func TestMapFull(t *testing.T) {
 	r := trace(t, "-c", *work+" count 100", "-e", `
@@ -334,8 +337,8 @@ func TestMapFull(t *testing.T) {
 	}
 }
 
-// TestLostEvents floods a ring buffer of one page: what is printed and what is
-// reported as lost must add up.
+// TestLostEvents floods a ring buffer of one page. The number of printed events
+// and the number reported as lost must add up.
 func TestLostEvents(t *testing.T) {
 	if *peer {
 		t.Skip("it does not count them per script")
@@ -359,8 +362,8 @@ func TestLostEvents(t *testing.T) {
 	}
 }
 
-// TestEventsInOrder checks that a single thread's events are printed in their
-// order, all of them.
+// TestEventsInOrder checks that all events of a single thread are printed in
+// order.
 func TestEventsInOrder(t *testing.T) {
 	r := trace(t, "-c", *work+" count 2000", "-e", `tracepoint:syscalls:sys_enter_getpgid /pid == cpid/ { printf("%d\n", args.pid); }`)
 	var want strings.Builder
@@ -373,8 +376,8 @@ func TestEventsInOrder(t *testing.T) {
 	r.quiet(t)
 }
 
-// TestStringsInBurst sends strings as fast as the system calls go: each is
-// printed whole, or reported as lost.
+// TestStringsInBurst sends strings at the rate of system calls. Each must be
+// printed whole or reported as lost.
 func TestStringsInBurst(t *testing.T) {
 	n := 200000
 	if testing.Short() {
@@ -408,7 +411,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 }
 
-// TestDryRun attaches nothing and runs nothing.
+// TestDryRun checks that a dry run attaches nothing and runs nothing.
 func TestDryRun(t *testing.T) {
 	r := trace(t, "--dry-run", "-e", `begin { printf("x\n"); } interval:s:1 { @ = count(); }`)
 	if strings.TrimSpace(r.stdout) != "" || r.status != 0 {
@@ -416,8 +419,8 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// TestRefused checks what is said of scripts that cannot run: where, what, and
-// that nothing was attached.
+// TestRefused checks the errors of scripts that cannot run: the place and the
+// message, and that nothing is attached.
 func TestRefused(t *testing.T) {
 	for _, c := range []struct{ prog, say string }{
 		{"begin { @ = ; }", "stdin:1:13"},
@@ -437,8 +440,9 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestForksOfCommand: what the kernel ties to the command of -c leaves out the
-// processes that it forks, and that is said if there were any.
+// TestForksOfCommand checks probes that the kernel ties to the process of -c.
+// They leave out the processes that it forks, and gotrace says so if there were
+// any.
 func TestForksOfCommand(t *testing.T) {
 	for _, c := range []struct {
 		probe, work, want string

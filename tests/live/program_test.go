@@ -16,8 +16,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// TestPrograms runs random scripts and compares what they print with what they
-// must print. GOTRACE_SEEDS=FROM-TO chooses which.
+// TestPrograms runs random scripts and compares their output with the expected
+// output. GOTRACE_SEEDS=FROM-TO selects the seeds.
 func TestPrograms(t *testing.T) {
 	if *peer {
 		t.Skip("it is about our own compiler")
@@ -79,7 +79,7 @@ func runScript(t *testing.T, k *kernel.Kernel, text string) (string, error) {
 	return strings.Trim(out.String(), "\n") + "\n", nil
 }
 
-// tooLarge reports whether the kernel or we found a script too large.
+// tooLarge reports whether the kernel or gotrace refused a script for its size.
 func tooLarge(err error) bool {
 	for _, s := range []string{"too large", "is too complex", "BPF program is too", "combined stack size"} {
 		if strings.Contains(err.Error(), s) {

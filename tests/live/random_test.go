@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// A random script, and what it must print: a tree of statements that is written
-// as a script and, by itself, carried out as the language says. Everything in it
-// is of a known type, so that no rule for types that are mixed matters.
+// This file makes random scripts and their expected output: a tree of
+// statements that can be written as a script and executed here by the rules of
+// the language. Every expression has a known type, so no rules for mixed types
+// apply.
 
 // value is an integer (I, U: its 64 bits; B: 0 or 1) or a string.
 type value struct {
@@ -33,7 +34,7 @@ type expr struct {
 	eval func(w *world) value
 }
 
-// outcome is how a statement leaves its block.
+// outcome tells how a statement leaves its block.
 type outcome int
 
 const (
@@ -47,7 +48,7 @@ type stmt struct {
 	run  func(w *world) outcome
 }
 
-// world is what a script changes.
+// world is the state that a script changes.
 type world struct {
 	vars  map[string]value
 	ints  map[int64]int64    // @m
@@ -69,15 +70,15 @@ type generator struct {
 	r     *rand.Rand
 	vars  []variable // in scope
 	named int
-	loops int // around the place
+	loops int // number of enclosing loops
 	fns   int
-	since bool // kernels that walk maps and call loops back, too
+	since bool // use features of newer kernels: walks over maps and loops with callbacks
 	heads strings.Builder
 	calls []func(a, b int64) int64
 }
 
-// randomScript returns a script and what it prints. Small ones suit kernels
-// that have neither callbacks nor loops.
+// randomScript returns a script and its expected output. Small scripts suit
+// kernels that have neither callbacks nor loops.
 func randomScript(seed int64, small bool) (text, want string) {
 	g := &generator{r: rand.New(rand.NewSource(seed)), since: !small}
 	for range g.r.Intn(3) {
@@ -123,7 +124,7 @@ func randomScript(seed int64, small bool) (text, want string) {
 		fmt.Fprintf(&b, "printf(\"%%llu\\n\", (uint64)@usum);\n")
 		w.say(strconv.FormatUint(w.usum, 10))
 	}
-	// So that each map has its type whatever was written to it.
+	// This gives each map its type even if nothing else is written to it.
 	b.WriteString("if (0) { @m[(int64)0] = (int64)0; @w[\"\"] = (uint64)0; @slot = (int64)0;")
 	if g.since {
 		b.WriteString(" @count[(int64)0] = count(); @sum[(int64)0] = sum((int64)0); @min[(int64)0] = min((int64)0); @max[(int64)0] = max((int64)0); @usum = sum((uint64)0);")
@@ -156,10 +157,11 @@ func shown(k kind, v value) string {
 
 var typeNames = map[kind]string{kindI: "int64", kindU: "uint64", kindB: "bool", kindS: "string[64]"}
 
-// words are the strings that scripts have; none is so long that it is cut.
+// words lists the strings that scripts use. None is so long that it is
+// truncated.
 var words = []string{"", "a", "ab", "abcdefgh", "abcdefghi", "the quick brown fox"}
 
-// function adds a fn of two integers.
+// function adds a function of two integers.
 func (g *generator) function() {
 	inner := &generator{r: g.r, vars: []variable{{"$a", kindI}, {"$b", kindI}}}
 	cond, yes, no := inner.expr(kindB, 2), inner.expr(kindI, 2), inner.expr(kindI, 3)
@@ -174,7 +176,7 @@ func (g *generator) function() {
 	})
 }
 
-// pick returns a variable in scope of that kind, if there is one.
+// pick returns a variable in scope of the given kind, if there is one.
 func (g *generator) pick(k kind) (name string, ok bool) {
 	var names []string
 	for _, v := range g.vars {
@@ -216,7 +218,8 @@ func interesting(r *rand.Rand) uint64 {
 	return r.Uint64() >> r.Intn(64)
 }
 
-// operators on two integers, with what they do to signed and unsigned ones.
+// operators lists operators on two integers, with their results for signed and
+// unsigned ones.
 var operators = []struct {
 	op string
 	i  func(a, b int64) int64
@@ -252,7 +255,7 @@ var operators = []struct {
 	}},
 }
 
-// expr returns an expression of kind k that nests at most depth deep.
+// expr returns an expression of kind k with a nesting of at most depth.
 func (g *generator) expr(k kind, depth int) expr {
 	if depth <= 0 || g.r.Intn(6) == 0 {
 		if name, ok := g.pick(k); ok && g.r.Intn(4) > 0 {
@@ -281,7 +284,7 @@ func (g *generator) expr(k kind, depth int) expr {
 func (g *generator) integer(k kind, depth int) expr {
 	other := kindI + kindU - k
 	switch g.r.Intn(10) {
-	case 0: // a narrower type, and back
+	case 0: // cast to a narrower type and back
 		a := g.expr(k, depth-1)
 		bits := 8 << g.r.Intn(3)
 		sign := g.r.Intn(2) == 0
@@ -361,7 +364,7 @@ func (g *generator) condition(depth int) expr {
 	op := []string{"<", "<=", ">", ">=", "==", "!="}[g.r.Intn(6)]
 	return expr{fmt.Sprintf("(%s %s %s)", a.text, op, b.text), func(w *world) value {
 		x, y := a.eval(w).n, b.eval(w).n
-		if k == kindI { // so that they compare as signed ones do
+		if k == kindI { // so that they compare as signed integers
 			x, y = x^1<<63, y^1<<63
 		}
 		switch op {
@@ -390,13 +393,13 @@ func (g *generator) word(depth int) expr {
 	}}
 }
 
-// key returns a key of the maps with integers: 0 to 3.
+// key returns a key from 0 to 3 for the maps with integer keys.
 func (g *generator) key() expr {
 	a := g.expr(kindI, 2)
 	return expr{fmt.Sprintf("(int64)(%s & (int64)3)", a.text), func(w *world) value { return value{n: a.eval(w).n & 3} }}
 }
 
-// declare makes a variable.
+// declare declares a variable.
 func (g *generator) declare(k kind) stmt {
 	name := fmt.Sprintf("$v%d", g.named)
 	g.named++
@@ -408,7 +411,7 @@ func (g *generator) declare(k kind) stmt {
 	}}
 }
 
-// block returns some statements with a scope of their own.
+// block returns some statements in a new scope.
 func (g *generator) block(depth int) stmt {
 	mark := len(g.vars)
 	var list []stmt
@@ -497,7 +500,7 @@ func (g *generator) assign() stmt {
 	}}
 }
 
-// step changes a variable or a map by one and uses what that gives.
+// step changes a variable or a map by one and uses the result.
 func (g *generator) step() stmt {
 	to, ok := g.pick(kindI)
 	if !ok {
@@ -614,7 +617,7 @@ func (g *generator) show() stmt {
 	}}
 }
 
-// walk adds up a map.
+// walk adds up the entries of a map.
 func (g *generator) walk() stmt {
 	to, ok := g.pick(kindI)
 	if !ok || !g.since {
@@ -635,7 +638,7 @@ func (g *generator) loop(depth int) stmt {
 	g.named++
 	turns := g.r.Intn(7)
 	form := g.r.Intn(4)
-	if form == 3 { // a break there is one of the loop around it
+	if form == 3 { // a break there leaves the enclosing loop
 		saved := g.loops
 		g.loops = 0
 		body := g.block(depth)
@@ -650,7 +653,7 @@ func (g *generator) loop(depth int) stmt {
 	}
 	g.vars = append(g.vars, variable{name, kindI})
 	mark := len(g.vars)
-	if form != 2 { // the range's variable is not to be changed
+	if form != 2 { // the variable of a range must not change
 		g.vars = g.vars[:mark-1]
 	}
 	g.loops++

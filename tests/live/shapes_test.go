@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// shapes are parts of the object of testdata/params/shapes.c that S points to:
-// an expression, its type as scripts write it ("" if they can't), and what is
-// found in it.
+// shapes lists parts of the object of testdata/params/shapes.c that S points
+// to: an expression, its type in scripts ("" if they can't write it), and the
+// values in it.
 var shapes = []struct {
 	name, expr, typ string
-	found           [][2]string // what is appended, value
+	found           [][2]string // suffix of the expression, value
 }{
 	{"pointer", "S", "struct shape *", [][2]string{{"->n", "1"}, {"->in.a", "-2"}, {"->refs[1]->a", "-201"}, {"->ref->b", "302"}, {"->next->in.b", "79"}, {"->next->ref->a", "-201"}, {"->deep.to->b", "102"}, {"->points[2].a", "-13"}, {"->low", "-3"}, {"->text", "hello"}, {"->text[1]", "101"}}},
 	{"object", "*S", "struct shape", [][2]string{{".n", "1"}, {".in.a", "-2"}, {".in", "{ .a = -2, .b = 3 }"}, {".refs[1]->a", "-201"}, {".ref->b", "302"}, {".next->in.b", "79"}, {".next->ref->a", "-201"}, {".deep.to->b", "102"}, {".deep.at.b", "5"}, {".points[2].a", "-13"}, {".nums[2]", "-8"}, {".low", "-3"}, {".high", "99"}, {".u.i", "67305985"}, {".u.c[2]", "3"}, {".text", "hello"}, {".text[1]", "101"}}},
@@ -32,8 +32,8 @@ var shapes = []struct {
 	{"next", "*S->next", "struct shape", [][2]string{{".n", "77"}, {".ref->b", "202"}, {".in.a", "-78"}}},
 }
 
-// shapeUses are ways of which X, of type T, comes to be something: statements,
-// then the expression that X is to be found in. N makes names their own.
+// shapeUses lists ways to pass on X, which is of type T: statements, and then
+// the expression that has the value of X. N makes names unique.
 var shapeUses = []struct{ name, decl, stmts, expr string }{
 	{"itself", "", "", "(X)"},
 	{"variable", "", "$vN = X;", "$vN"},
@@ -60,15 +60,16 @@ var shapeUses = []struct{ name, decl, stmts, expr string }{
 	{"parameter in a variable", "fn qN($x : T) : T { $y = $x; return $y; }", "$qN = qN(X);", "$qN"},
 }
 
-// TestShapes keeps parts of an object in every way and looks at what is in them.
+// TestShapes stores parts of an object in every way and reads the values in
+// them.
 func TestShapes(t *testing.T) {
 	bin := fixture(t, "shapes-O1")
 	source, err := os.ReadFile("testdata/params/shapes.c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// With the types of the debug info, and with the same ones that the script
-	// defines, under other names.
+	// The types come from the debug info, and once more from the script, under
+	// other names.
 	_, text, _ := strings.Cut(string(source), "struct point {")
 	text, _, _ = strings.Cut("struct point {"+text, "\nstatic")
 	rename := strings.NewReplacer("struct ", "struct my_", "union ", "union my_")

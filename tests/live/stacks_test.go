@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestDistinctStacks counts by user stack, with so many that their hashes agree
-// in the kernel's map: each has a count of its own, and it is right.
+// TestDistinctStacks counts by user stack, with so many stacks that some of
+// their hashes collide in the kernel's map. Each stack must have its own, exact
+// count.
 func TestDistinctStacks(t *testing.T) {
 	for _, n := range []int{1, 1024, 20000} {
 		if n > 1024 && testing.Short() && release().less(version{6, 1}) {
@@ -42,8 +43,8 @@ func TestDistinctStacks(t *testing.T) {
 	}
 }
 
-// TestKernelStacks counts what the kernel does by its stacks: what was counted is
-// the number of events, and no key is empty.
+// TestKernelStacks counts kernel events by stack. The counts must add up to the
+// number of events, and no key may be empty.
 func TestKernelStacks(t *testing.T) {
 	r := trace(t, "-c", *work+" fork 50", "-e",
 		`config = { max_map_keys=100000 } tracepoint:kmem:kmem_cache_alloc,tracepoint:kmem:kmem_cache_free /comm == "gtwork"/ { @a[kstack(raw)] = count(); @n = count(); }`)

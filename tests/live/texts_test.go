@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// textUses are uses of X, an array of characters that holds TEXT, which is LEN
-// characters, and what they print. N is a suffix for the names of maps.
+// textUses lists uses of X, an array of characters that holds TEXT, which has
+// LEN characters, and their output. N makes the names of maps unique.
 var textUses = []struct{ script, want string }{
 	{`print(X);`, `TEXT`},
 	{`printf("[%s]\n", X);`, `[TEXT]`},
@@ -33,10 +33,10 @@ var textUses = []struct{ script, want string }{
 	{`print(shown_N(X));`, `TEXT`},
 }
 
-// textSizes are those of testdata/params/texts.c.
+// textSizes lists the sizes of the arrays of testdata/params/texts.c.
 var textSizes = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 24, 63, 64, 65, 100, 128, 200}
 
-// letters returns n of them.
+// letters returns a string of n letters.
 func letters(n int) string {
 	b := make([]byte, n)
 	for i := range b {
@@ -56,7 +56,7 @@ func TestTexts(t *testing.T) {
 					text = letters(n / 2)
 				}
 				if text == "" || probe.name == "give" && n%8 != 0 && n != 5 {
-					continue // half of them by value
+					continue // pass half of them by value
 				}
 				t.Run(fmt.Sprintf("%s/%s%d", probe.name, member, n), func(t *testing.T) {
 					var script, want, fns strings.Builder

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// widths are the types of testdata/params/widths.c and the values passed.
+// widths lists the types of testdata/params/widths.c and the values passed.
 var widths = []struct{ name, value, size string }{
 	{"i8", "-2", "1"}, {"u8", "254", "1"}, {"c", "120", "1"},
 	{"i16", "-3", "2"}, {"u16", "65533", "2"},
@@ -17,8 +17,9 @@ var widths = []struct{ name, value, size string }{
 	{"color", "2", "4"}, {"sign", "-1", "4"},
 }
 
-// TestWidths passes and returns registers with dirt above the value: retval and
-// argN, in registers and on the stack, are the value of their type.
+// TestWidths passes and returns values in registers with garbage in the upper
+// bits. retval and argN, in registers and on the stack, must be the value of
+// their type.
 func TestWidths(t *testing.T) {
 	for _, name := range []string{"widths-O0", "widths-O2"} {
 		t.Run(name, func(t *testing.T) {
@@ -49,8 +50,8 @@ uretprobe:BIN:ret_%[1]s {
 	}
 }
 
-// TestUntypedWords reads the same without debug info: %d shows what looks like a
-// negative int as one, and only what was not computed with.
+// TestUntypedWords reads the same values without debug info. %d prints a value
+// that looks like a negative int as one, but only if it was not computed with.
 func TestUntypedWords(t *testing.T) {
 	bin := fixture(t, "widths-O2")
 	if err := exec.Command("strip", "-g", bin).Run(); err != nil {

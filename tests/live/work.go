@@ -1,12 +1,12 @@
-// Package live runs scripts on the kernel that is there, with workloads whose
-// effects are known to the last count, and compares what is printed.
+// Package live runs scripts on the running kernel, with workloads that have
+// exactly known effects, and compares the output.
 //
-// Two programs are needed: gotrace and the workload (testdata/work.c), and some
-// tests trace programs in several languages (testdata/params). Without the flags
-// -gotrace, -work and -fixtures they are built first, with the go command and
-// the compilers that there are. For another kernel the test binary and these
-// programs, all static, are copied into a guest (see package vm) and get the
-// flags.
+// The tests need two programs: gotrace and the workload (testdata/work.c). Some
+// tests trace programs in several languages (testdata/params). Without the
+// flags -gotrace, -work and -fixtures, the test builds them first, with the go
+// command and the available compilers. For another kernel the test binary and
+// these programs, all static, are copied into a guest (see package vm) and get
+// the flags.
 package live
 
 import (
@@ -17,9 +17,9 @@ import (
 	"strings"
 )
 
-// BuildWorkload compiles the workload: source is testdata/work.c. It is static,
-// so that no loader's system calls are counted, and has frame pointers, so that
-// its stacks can be walked.
+// BuildWorkload compiles the workload from source, which is testdata/work.c.
+// The program is static, so that no system calls of a loader are counted, and
+// has frame pointers, so that its stacks can be walked.
 func BuildWorkload(source, out string) error {
 	cmd := exec.Command("gcc", "-static", "-O1", "-g", "-fno-omit-frame-pointer", "-o", out, source, "-lpthread")
 	if msg, err := cmd.CombinedOutput(); err != nil {
@@ -28,9 +28,9 @@ func BuildWorkload(source, out string) error {
 	return nil
 }
 
-// fixtures are the programs of testdata/params, by a name for each way in which
-// a source is compiled: the compiler, its arguments, and those that make the
-// program static.
+// fixtures lists the programs of testdata/params by name, one for each way to
+// compile a source: the compiler with its arguments, and the arguments that
+// make the program static.
 var fixtures = map[string][2]string{
 	"c-O0-4":    {"gcc -gdwarf-4 -O0 params.c", "-static"},
 	"c-O0-5":    {"gcc -gdwarf-5 -O0 params.c", "-static"},
@@ -70,9 +70,9 @@ func buildFixture(dir, name, out string, static bool) error {
 	return nil
 }
 
-// BuildFixtures compiles all programs of testdata/params, whose sources are in
-// dir, as static ones into another directory. Those whose compiler is missing
-// are left out.
+// BuildFixtures compiles all programs of testdata/params as static programs.
+// dir has their sources, and out receives the programs. It leaves out those for
+// which there is no compiler.
 func BuildFixtures(dir, out string) error {
 	for name, f := range fixtures {
 		compiler, _, _ := strings.Cut(f[0], " ")

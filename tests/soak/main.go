@@ -28,8 +28,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// script counts the calls of getpgid that this process makes, in all the ways
-// that maps are kept in, and prints one in a thousand.
+// script counts the calls of getpgid by this process in every kind of map and
+// aggregation, and prints one in a thousand.
 const script = `
 tracepoint:syscalls:sys_enter_getpgid /pid == $1/ {
 	@all = count();
@@ -46,7 +46,7 @@ tracepoint:syscalls:sys_exit_getpgid /@start[tid]/ {
 }
 `
 
-// args is how many different arguments the calls have.
+// args is the number of different arguments of the calls.
 const args = 1000
 
 func main() {
@@ -106,7 +106,7 @@ func run(long time.Duration) error {
 // usage is the largest resident memory of a process, in KiB.
 type usage struct{ first, rest int }
 
-// check allows for what a garbage collector takes and gives back.
+// check reports growth beyond what the garbage collector causes.
 func (u usage) check() error {
 	if u.rest > u.first+u.first/4+4096 {
 		return fmt.Errorf("memory grew from %d to %d KiB", u.first, u.rest)
@@ -114,8 +114,8 @@ func (u usage) check() error {
 	return nil
 }
 
-// work makes calls on all CPUs for that long and returns how many, and how much
-// memory the process pid had meanwhile.
+// work makes calls on all CPUs for the duration long. It returns the number of
+// calls and the memory use of process pid.
 func work(pid int, long time.Duration) (made uint64, u usage) {
 	var stop atomic.Bool
 	var total atomic.Uint64
@@ -158,7 +158,7 @@ func resident(pid int) int {
 	return 0
 }
 
-// results is what gotrace printed.
+// results holds the output of gotrace.
 type results struct {
 	attached chan bool
 	lines    uint64

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// archive writes a cpio archive in the format the kernel unpacks an initramfs
-// from ("newc": a header of hexadecimal fields, the name, the data, each padded
-// to four bytes). It is not compressed: unpacking costs the emulated CPU more
-// than QEMU saves by reading less.
+// archive writes a cpio archive in the format of an initramfs ("newc": a header
+// of hexadecimal fields, the name, and the data, each padded to four bytes). It
+// is not compressed: unpacking costs the emulated CPU more time than QEMU saves
+// by reading less.
 type archive struct {
 	w     io.Writer
 	n     int64 // bytes written
@@ -27,7 +27,7 @@ const (
 	modeFile = 0o100000
 )
 
-// dir adds a directory and those above it.
+// dir adds a directory and its parents.
 func (a *archive) dir(name string) {
 	if name == "." || a.made[name] {
 		return
@@ -37,13 +37,13 @@ func (a *archive) dir(name string) {
 	a.entry(name, modeDir|0o755, 0, strings.NewReader(""))
 }
 
-// file adds a file of that content.
+// file adds a file with the given content.
 func (a *archive) file(name string, perm uint32, data string) {
 	a.dir(path.Dir(name))
 	a.entry(name, modeFile|perm, int64(len(data)), strings.NewReader(data))
 }
 
-// copy adds a file of the host with its permissions.
+// copy adds a copy of a file of the host, with its permissions.
 func (a *archive) copy(name, src string) {
 	f, err := os.Open(src)
 	if err != nil {
@@ -60,7 +60,7 @@ func (a *archive) copy(name, src string) {
 	a.entry(name, modeFile|uint32(st.Mode().Perm()), st.Size(), f)
 }
 
-// close ends the archive and reports the first error of all.
+// close ends the archive and returns the first error of all calls.
 func (a *archive) close() error {
 	a.entry("TRAILER!!!", 0, 0, strings.NewReader(""))
 	return a.err

@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// Kernel is a kernel to test under: the newest package of a Debian suite whose
-// name matches.
+// Kernel is a kernel to test under: the newest package of a Debian suite with a
+// name that matches.
 type Kernel struct {
-	Name    string // as tests and fixtures call it: major.minor, or the major release where Debian moves on
+	Name    string // its name in tests and fixtures: major.minor, or the major release if Debian updates the minor one
 	Suite   string
 	Package *regexp.Regexp
-	Headers *regexp.Regexp // the package of its headers that no configuration is part of; nil in Nightly
+	Headers *regexp.Regexp // the package of headers that do not depend on a configuration; nil in Nightly
 }
 
-// Kernels lists the kernels under test, oldest first. The cloud flavour is the
-// smallest that has BTF and everything that tracing needs.
+// Kernels lists the kernels under test, oldest first. They are of the cloud
+// flavour, the smallest with BTF and all tracing features.
 func Kernels() []Kernel {
 	return []Kernel{
 		{"5.10", "bullseye", regexp.MustCompile(`^linux-image-5\.10\.[\d.]+-\d+-cloud-amd64$`), regexp.MustCompile(`^linux-headers-5\.10\.[\d.]+-\d+-common$`)},
@@ -32,8 +32,8 @@ func Kernels() []Kernel {
 	}
 }
 
-// Nightly lists kernels between those of Kernels and after them, oldest first,
-// which only the nightly tests run under.
+// Nightly lists more kernels, between and after those of Kernels, oldest first.
+// Only the nightly tests run under them.
 func Nightly() []Kernel {
 	return []Kernel{
 		{"6.16", "trixie-backports", regexp.MustCompile(`^linux-image-6\.16\.\d+\+deb\d+-cloud-amd64$`), nil},
@@ -43,7 +43,7 @@ func Nightly() []Kernel {
 	}
 }
 
-// Find returns the kernel of that name.
+// Find returns the kernel with the given name.
 func Find(name string) (Kernel, error) {
 	var names []string
 	for _, k := range append(Kernels(), Nightly()...) {
@@ -60,8 +60,8 @@ const (
 	keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 )
 
-// Setup installs what guests need from Debian's packages. The error says what
-// is missing where that cannot be done.
+// Setup installs the Debian packages that guests need. If that is not possible,
+// the error says what is missing.
 func Setup() error {
 	var missing []string
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
@@ -73,7 +73,7 @@ func Setup() error {
 	return Install(missing...)
 }
 
-// Install installs Debian packages, if any are named.
+// Install installs the named Debian packages, if any.
 func Install(packages ...string) error {
 	if len(packages) == 0 {
 		return nil
@@ -91,7 +91,7 @@ func Install(packages ...string) error {
 	return aptGet("", nil, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...)
 }
 
-// aptGet runs apt-get in a directory; "" is the current one.
+// aptGet runs apt-get in a directory, or in the current one if dir is "".
 func aptGet(dir string, options []string, args ...string) error {
 	cmd := exec.Command("apt-get", append(append([]string{"-q"}, options...), args...)...)
 	cmd.Dir = dir
@@ -102,8 +102,8 @@ func aptGet(dir string, options []string, args ...string) error {
 	return nil
 }
 
-// Image returns the path of the kernel's image in the user's cache, fetching
-// its package first if it is not there.
+// Image returns the path of the kernel's image in the user's cache. If it is
+// not there, Image downloads its package first.
 func (k Kernel) Image() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -144,9 +144,9 @@ func (k Kernel) fetch(dir, image string) error {
 	return os.Rename(found, image)
 }
 
-// Unpack downloads the newest package of the kernel's suite whose name matches,
-// and returns where in dir it has been unpacked. It uses package lists of its own
-// in dir: the machine's stay as they are.
+// Unpack downloads the newest package of the kernel's suite with a name that
+// matches, and returns the directory below dir in which it is unpacked. It uses
+// package lists of its own in dir and does not change those of the machine.
 func (k Kernel) Unpack(match *regexp.Regexp, dir string) (string, error) {
 	uri, err := mirror(strings.HasSuffix(k.Suite, "-security"))
 	if err != nil {
@@ -167,7 +167,7 @@ func (k Kernel) Unpack(match *regexp.Regexp, dir string) (string, error) {
 		"-o", "Dir::State::lists=" + filepath.Join(dir, "lists"),
 		"-o", "Dir::Cache=" + filepath.Join(dir, "cache"),
 		"-o", "APT::Sandbox::User=root",
-		"-o", "Acquire::Check-Valid-Until=false", // suites that are archived
+		"-o", "Acquire::Check-Valid-Until=false", // for archived suites
 		"-o", "Acquire::Languages=none",
 	}
 	if err := aptGet(dir, options, "update"); err != nil {
@@ -195,16 +195,17 @@ func (k Kernel) Unpack(match *regexp.Regexp, dir string) (string, error) {
 	return unpacked, nil
 }
 
-// module returns where the cache has the module that guests load, so that there
-// is one with types and functions of its own. Not every package has modules.
+// module returns the path in the cache of the module that guests load, so that
+// a module with types and functions exists. Not every package has modules.
 func (k Kernel) module(cache string) string {
 	return filepath.Join(cache, moduleName+"-"+k.Name+".ko")
 }
 
-// moduleName is a module that needs no hardware and no other module.
+// moduleName is the name of a module that needs no hardware and no other
+// module.
 const moduleName = "tun"
 
-// keepModule copies the module of an unpacked package, if it is there.
+// keepModule copies the module of an unpacked package, if it has one.
 func keepModule(dir, to string) error {
 	for _, lib := range []string{"lib", "usr/lib"} {
 		found, _ := filepath.Glob(filepath.Join(dir, lib, "modules/*/kernel/drivers/net", moduleName+".ko*"))
@@ -252,8 +253,8 @@ func findImage(dir string) (string, error) {
 	return "", errors.New("the package holds no kernel image")
 }
 
-// mirror returns the Debian mirror (of security updates) this machine is set up
-// with, found in apt's sources of either format.
+// mirror returns the Debian mirror (for security updates, if set) that this
+// machine uses, from apt's sources in either format.
 func mirror(security bool) (string, error) {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*.sources")
 	for _, name := range append(files, "/etc/apt/sources.list") {

@@ -1,15 +1,15 @@
-// Package vm runs a command under another Linux kernel, so that what a feature
-// needs of a kernel is tested on that kernel and not believed.
+// Package vm runs a command under another Linux kernel, to test on that kernel
+// the features that depend on it.
 //
-// A guest is QEMU without KVM (plain emulation, so it runs anywhere and boots in
-// some fifteen seconds), a kernel image out of a Debian package, and an
-// initramfs made here: busybox, the files a test names, and an init that mounts
-// the tracing file systems, runs the command and powers off. There is no disk
-// and no network beside the loopback.
+// A guest is QEMU without KVM (emulation works everywhere and boots in about
+// fifteen seconds), a kernel image from a Debian package, and an initramfs made
+// here. The initramfs has busybox, the files of the test, and an init that
+// mounts the tracing file systems, runs the command and powers off. There is no
+// disk, and no network except the loopback.
 //
-// The first serial port is the kernel's console and goes to a file, to be shown
-// when a guest dies. The second one is the command's output; a last line on it
-// carries the exit status.
+// The first serial port is the kernel's console and goes to a file, which is
+// shown if a guest dies. The second one carries the command's output; its last
+// line has the exit status.
 //
 // Guests have one CPU: with more, an emulated CPU may run a stale breakpoint
 // while another patches the kernel's code, and the guest panics.
@@ -38,21 +38,21 @@ type Guest struct {
 	Timeout time.Duration // from power-on; 0: five minutes
 	Memory  int           // MiB; 0: 1024
 	CPUs    int           // 0: 1
-	Append  string        // more of the kernel's command line
+	Append  string        // more arguments of the kernel's command line
 	Out     io.Writer     // the command's stdout and stderr
 }
 
-// File is a file of the host to be found in the guest. Programs must be
-// statically linked: nothing else is copied along.
+// File is a file of the host that is copied to the guest. Programs must be
+// statically linked, since no libraries are copied.
 type File struct {
 	Src string // on the host
 	Dst string // in the guest, absolute
 }
 
-// ErrTimeout says that a guest was stopped because its time ran out.
+// ErrTimeout is the error of a guest that was stopped because its time ran out.
 var ErrTimeout = errors.New("the guest did not finish in time")
 
-// exitMark starts the line that carries the command's exit status.
+// exitMark starts the line with the command's exit status.
 const exitMark = "guest-exit-status="
 
 // initScript is the guest's first process.
@@ -79,8 +79,9 @@ echo "` + exitMark + `$?" >/dev/ttyS1
 poweroff -f
 `
 
-// Run boots the guest and returns the command's exit status. An error means
-// that there is none: the guest could not start, died, or ran out of time.
+// Run boots the guest and returns the command's exit status. It returns an
+// error if there is no status: the guest could not start, died, or ran out of
+// time.
 func (g *Guest) Run(ctx context.Context) (int, error) {
 	image, err := g.Kernel.Image()
 	if err != nil {
@@ -132,8 +133,8 @@ func (g *Guest) Run(ctx context.Context) (int, error) {
 	return 0, fmt.Errorf("the guest died; its console ends with:\n%s", tail(console, 20))
 }
 
-// copyOutput copies the command's output to w line by line and takes the exit
-// status out of it: -1 if there was none.
+// copyOutput copies the command's output to w line by line, without the line
+// with the exit status. It returns the status, or -1 if there was none.
 func copyOutput(w io.Writer, r io.Reader) (status int, err error) {
 	status = -1
 	in := bufio.NewReader(r)
@@ -188,11 +189,11 @@ func (g *Guest) writeInitrd(path string) error {
 	return errors.Join(buf.Flush(), f.Close())
 }
 
-// checkStatic refuses a program that would not run in a guest.
+// checkStatic reports an error for a program that would not run in a guest.
 func checkStatic(path string) error {
 	f, err := elf.Open(path)
 	if err != nil {
-		return nil // not a program, or not there, which will show
+		return nil // not a program, or missing, which another error reports
 	}
 	defer f.Close()
 	for _, p := range f.Progs {
@@ -203,7 +204,7 @@ func checkStatic(path string) error {
 	return nil
 }
 
-// shellQuote makes one line of words that sh reads back unchanged.
+// shellQuote returns words as one line that sh parses back unchanged.
 func shellQuote(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -53,8 +53,8 @@ func TestShellQuote(t *testing.T) {
 	}
 }
 
-// TestArchive checks the layout the kernel relies on: headers and data on
-// four-byte boundaries, directories before what is in them.
+// TestArchive checks the layout that the kernel requires: headers and data on
+// four-byte boundaries, and directories before their files.
 func TestArchive(t *testing.T) {
 	var buf bytes.Buffer
 	a := newArchive(&buf)

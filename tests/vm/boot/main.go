@@ -1,4 +1,4 @@
-// Boot runs a command under one of the kernels the tests use:
+// Boot runs a command under one of the kernels of the tests:
 //
 //	go run ./tests/vm/boot [-file SRC:DST]... [-timeout D] KERNEL COMMAND [ARG...]
 //

@@ -1,4 +1,4 @@
-// Command gotarget is what the tests of typed arguments trace, in Go.
+// Command gotarget is a Go program that the tests of typed arguments trace.
 package main
 
 import "os"
