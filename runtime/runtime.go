@@ -1,34 +1,33 @@
-// Package runtime runs compiled scripts: it loads an object into the kernel,
-// attaches its programs, turns the records they send into values, and prints
-// the maps at the end. It knows builtins only through their table: a record
-// goes to its builtin's Handle, a value to its type's Format.
+// Package runtime runs compiled scripts. It loads an object into the kernel,
+// attaches its programs, turns the records that they send into values, and prints
+// the maps at the end. It knows builtins only through their table: a record goes to
+// the Handle function of its builtin, a value to the Format function of its type.
 //
-// A session goes through these steps, one file each:
+// A session goes through these steps, with one file for each:
 //
-//	load.go    maps and programs enter the kernel; what its verifier refuses is
-//	           reported by the line of the script
-//	attach.go  begin probes run, then everything else is attached; either all
-//	           of it or nothing
-//	poll.go    records are handled in the order they were sent, until something
-//	           ends the session; then end probes run
-//	maps.go    maps are sorted and printed; package store reads them
-//	sites.go   what went wrong at run time is said, once for each place
+//	load.go    loads maps and programs; an error of the verifier is reported at
+//	           the line of the script
+//	attach.go  runs begin probes, then attaches all other probes or none
+//	poll.go    handles records in the order in which they were sent, until the
+//	           session ends; then runs the end probes
+//	maps.go    sorts and prints maps, which package store reads
+//	sites.go   reports run-time errors, once for each place in the script
 //
-// All that touches the script's data happens in the goroutine of Run: handlers,
-// the sink and the maps need no locks. Others (signals, the watched process)
-// only ask it to stop.
+// Handlers, the sink and the maps need no locks, as only the goroutine of Run uses
+// the script's data. Other goroutines (signals, the watched process) only ask it to
+// stop. The exception is Session.Snapshot, see Session.lock.
 //
-// A program that only wants a script's results uses package runtime/tracer, which
-// compiles as well. With this package it provides more of its own: a sink, builtins,
-// objects that it has saved:
+// A program that needs only the results of a script should use package
+// runtime/tracer, which also compiles the script. With this package, a program can
+// provide its own sink and builtins, and load encoded objects:
 //
 //	obj, err := object.Decode(data)
 //	s, err := runtime.Load(obj, runtime.Options{Sink: mySink})
 //	status, err := s.Run(ctx)
 //
-// A Sink receives typed values; one that takes only some of them embeds output.Nop.
-// Package output has one for text and one for JSON. Session.Snapshot reads the maps
-// meanwhile.
+// A Sink receives typed values. A sink that needs only some of them embeds
+// output.Nop. Package output has sinks for text and JSON. Session.Snapshot reads the
+// maps while the session runs.
 package runtime
 
 import (

@@ -10,7 +10,7 @@ import (
 )
 
 // Disassembly lists kernel maps and programs in the notation of the kernel's
-// verifier log, with the source line above the instructions it became.
+// verifier log. Each source line is above the instructions compiled from it.
 func Disassembly(maps []KernelMap, progs []*Program) string {
 	var b strings.Builder
 	for _, m := range maps {
@@ -48,8 +48,8 @@ func (p *Program) disassemble(b *strings.Builder) {
 	}
 }
 
-// LineAt returns the source of the instruction with a number as the kernel's
-// verifier counts.
+// LineAt returns the source of instruction raw, numbered as the kernel's verifier
+// does.
 func (p *Program) LineAt(raw int) source.Span {
 	if raw < 0 || raw >= len(p.Lines) {
 		return source.Span{}
@@ -70,7 +70,8 @@ var cJump = map[asm.JumpOp]string{
 	asm.JSLT: "s<", asm.JSLE: "s<=", asm.JSGT: "s>", asm.JSGE: "s>=",
 }
 
-// Instruction is in, with raw number raw, in the notation of the verifier log.
+// Instruction returns instruction in, which has the number raw, in the notation of
+// the verifier log.
 func Instruction(in asm.Instruction, raw int) string {
 	op := in.OpCode
 	r := func(reg asm.Register, word bool) string {
@@ -142,7 +143,7 @@ func Instruction(in asm.Instruction, raw int) string {
 	}
 }
 
-// snake spells a helper's name as the kernel does.
+// snake returns a helper's name in the kernel's spelling.
 func snake(name string) string {
 	name = strings.TrimPrefix(name, "Fn")
 	var b strings.Builder

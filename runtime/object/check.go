@@ -12,8 +12,8 @@ const (
 	maxMaps   = 1 << 12
 )
 
-// check refuses an object that does not hold together, so that the runtime can
-// rely on what refers to something else in it.
+// check returns an error if the parts of an object are inconsistent, so that the
+// runtime can rely on references between them.
 func (o *Object) check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
@@ -63,7 +63,7 @@ func (o *Object) check() error {
 	return nil
 }
 
-// checkKnown checks a map that the runtime uses by its name.
+// checkKnown checks a map that the runtime looks up by name.
 func (o *Object) checkKnown(m *KernelMap) error {
 	key, value := 4, m.ValueSize
 	switch name, depth, _ := strings.Cut(m.Name, "_"); {

@@ -23,22 +23,22 @@ import (
 //	types    the types that values have, each after those it is made of
 //	object   the fields of Object, depth first
 //
-// and the same object always has the same bytes. Integers are varints (signed
-// ones in zigzag form), strings and slices are preceded by their length, a
-// pointer by 1, or 0 for nil. A slice's length is counted from 1, so that 0 is
-// nil. Types, files and instructions have forms of their own (codectype.go,
-// below). Fields with the tag object:"-" are left out.
+// The same object always has the same bytes. Integers are varints, signed ones in
+// zigzag form. A string is preceded by its length, a slice by its length plus 1, or
+// 0 for nil. A pointer is preceded by 1, or is 0 for nil. Types, files and
+// instructions have their own forms (see codectype.go and below). Fields with the
+// tag object:"-" are left out.
 //
-// Version changes when the meaning of a field does. A field that comes, goes or
-// changes its type changes the schema, so that an object is only ever read by a
-// program whose Object is the same.
+// Version changes when the meaning of a field changes. The schema changes when a
+// field is added, removed or changes its type, so that only programs with the same
+// Object can decode an object.
 const (
 	magic   = "gotrace\x01"
 	Version = 1
 )
 
-// concrete lists what an interface's value may be. Its place in the list, from
-// 1, stands for the type; 0 is nil.
+// concrete lists the types that an interface's value may have. A type is encoded as
+// its place in the list, from 1; 0 is nil.
 var concrete = []reflect.Type{reflect.TypeFor[string](), reflect.TypeFor[int64](), reflect.TypeFor[*Message]()}
 
 var (
@@ -90,7 +90,7 @@ func hashSchema() uint64 {
 	return h.Sum64()
 }
 
-// fields are the indices of a struct's fields that are encoded.
+// fields returns the indices of a struct's fields that are encoded.
 func fields(t reflect.Type) []int {
 	var list []int
 	for i := range t.NumField() {
@@ -112,7 +112,8 @@ type encoder struct {
 	fields    map[reflect.Type][]int
 }
 
-// Encode returns the encoded form of an object.
+// Encode returns the encoded form of an object. The same object always has the same
+// encoding.
 func Encode(o *Object) []byte {
 	e := &encoder{fileIndex: map[*source.File]int{}, typeIndex: map[typeKey]int{}, fields: map[reflect.Type][]int{}}
 	e.value(reflect.ValueOf(o).Elem())
@@ -214,7 +215,7 @@ func (e *encoder) dynamic(v reflect.Value) {
 	panic("object: no encoding for " + v.Elem().Type().String())
 }
 
-// span writes the number of the file, from 1, the start and the length.
+// span writes a file number, from 1, the start and the length.
 func (e *encoder) span(s source.Span) {
 	if s.File == nil {
 		e.buf = append(e.buf, 0)
@@ -231,8 +232,8 @@ func (e *encoder) span(s source.Span) {
 	e.buf = binary.AppendUvarint(e.buf, uint64(s.End-s.Start))
 }
 
-// insns writes instructions: opcode, registers, offset, constant, and the names
-// of what is referred to and of what begins here.
+// insns writes instructions: opcode, registers, offset, constant, the name that the
+// instruction refers to and the name of the symbol at it.
 func (e *encoder) insns(list asm.Instructions) {
 	e.buf = binary.AppendUvarint(e.buf, uint64(len(list)))
 	for i := range list {
@@ -245,14 +246,14 @@ func (e *encoder) insns(list asm.Instructions) {
 	}
 }
 
-// ErrFormat is wrapped by the errors of Decode about bytes that are no object.
+// ErrFormat is wrapped by the errors of Decode about data that is not an object.
 var ErrFormat = errors.New("not a compiled script")
 
-// ErrVersion is wrapped by the error of Decode about an object that another
-// version of this package has encoded.
+// ErrVersion is wrapped by the error of Decode about an object that another version
+// of this package encoded.
 var ErrVersion = errors.New("compiled by another version")
 
-// decoder reads an object. After an error it reads nothing but zeros.
+// decoder reads an object. After an error it reads only zeros.
 type decoder struct {
 	data   []byte
 	err    error
@@ -261,10 +262,10 @@ type decoder struct {
 	fields map[reflect.Type][]int
 }
 
-// Decode opens an encoded object. Whatever data holds, it takes time and memory
-// in proportion to its length, and what it returns without an error is safe to
-// print and to load: the kernel's verifier judges the programs as always, and
-// store.Check the places of maps.
+// Decode decodes an object. For any data, its time and memory are proportional to
+// the length of the data. If there is no error, the object is safe to print and to
+// load: the kernel's verifier checks the programs as always, and store.Check checks
+// where maps are.
 func Decode(data []byte) (*Object, error) {
 	rest, ok := strings.CutPrefix(string(data[:min(len(data), len(magic))]), magic)
 	if !ok || rest != "" {
@@ -333,7 +334,7 @@ func (d *decoder) small(most int) int {
 	return int(v)
 }
 
-// count reads how many items follow, each of which takes a byte or more.
+// count reads the number of items that follow. Each item takes at least one byte.
 func (d *decoder) count() int { return d.small(len(d.data)) }
 
 func (d *decoder) bool() bool { return d.small(1) == 1 }
@@ -416,8 +417,8 @@ func (d *decoder) value(v reflect.Value) {
 	}
 }
 
-// slice reads a slice, which grows as its elements are read: what its length
-// says is not believed.
+// slice reads a slice. It grows the slice as elements are read, as the encoded
+// length may be wrong.
 func (d *decoder) slice(v reflect.Value) {
 	n := d.small(len(d.data)) - 1
 	if n < 0 {

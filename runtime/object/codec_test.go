@@ -13,8 +13,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// filler sets every field that is encoded to something; leaf number odd is set to
-// something else.
+// filler sets every encoded field to a value. Leaf number odd gets another value.
 type filler struct {
 	leaf, odd int
 	file      *source.File
@@ -58,7 +57,7 @@ func (f *filler) fill(v reflect.Value) {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		if v.Type() == reflect.TypeFor[*Partner]() {
-			v.Interface().(*Partner).Both = &Program{} // a program holds a partner, and so on
+			v.Interface().(*Partner).Both = &Program{} // a program has a partner, which has a program, and so on
 			return
 		}
 		f.fill(v.Elem())
@@ -85,7 +84,8 @@ func filled(odd int) (*Object, int) {
 	return o, f.leaf
 }
 
-// Each field of an object is encoded, and comes back as it was.
+// TestEveryFieldIsEncoded checks that each field of an object is encoded and
+// decoded.
 func TestEveryFieldIsEncoded(t *testing.T) {
 	base, leaves := filled(-1)
 	want := Encode(base)
@@ -113,8 +113,8 @@ func TestEveryFieldIsEncoded(t *testing.T) {
 	}
 }
 
-// A type comes back as far as its values are decoded: members are kept, what a
-// pointer points to keeps its name only.
+// TestTypesAreEncoded checks that a decoded type has what is needed to decode
+// values: members are kept, but of a pointer's target only the name.
 func TestTypesAreEncoded(t *testing.T) {
 	node := &types.Type{Kind: types.Struct, Name: "struct node", Size: 16}
 	node.Comp = types.NewComposite(false, func() []types.Field {
@@ -164,8 +164,8 @@ func TestDecodeOtherVersion(t *testing.T) {
 	}
 }
 
-// nested is an encoded table of types in which each is made of two of the one
-// before: few bytes, and 2^n values.
+// nested returns an encoded table of n types, each made of two values of the
+// previous one: few bytes, but 2^n values.
 func nested(n int) []byte {
 	b := append([]byte(magic), Version)
 	b = binary.BigEndian.AppendUint64(b, schema)
@@ -188,7 +188,8 @@ func nested(n int) []byte {
 	return b
 }
 
-// A type that would take more to print than there can be is refused.
+// TestDecodeLargeType checks that a type is refused if printing a value of it would
+// take too long.
 func TestDecodeLargeType(t *testing.T) {
 	if _, err := Decode(nested(40)); !errors.Is(err, ErrFormat) || err.Error() != ErrFormat.Error()+": a type is too large" {
 		t.Error(err)

@@ -6,13 +6,13 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Types are encoded as far as values of them are decoded and printed. Of what a
-// pointer points to, members and constants are left out: an address is printed as
-// a number. So a type is made of types that come before it in the table, and the
-// table has no cycles.
+// The encoding of a type has what is needed to decode and print values. Members and
+// constants of a pointer's target are left out, as an address is printed as a
+// number. So a type refers only to earlier types in the table, and the table has no
+// cycles.
 
-// typeKey is an entry of the table of types: a type, whole or as what a pointer
-// points to.
+// typeKey identifies an entry in the table of types: a complete type, or a type as
+// the target of a pointer.
 type typeKey struct {
 	t    *types.Type
 	bare bool
@@ -74,17 +74,17 @@ func (e *encoder) typeRef(t *types.Type, bare bool) int {
 	return e.typeCount
 }
 
-// Limits of a decoded type: so much can be printed.
+// Limits of a decoded type. They keep printing a value of it feasible.
 const (
 	maxTypeSize  = 1 << 28 // bytes of a value
 	maxTypeLen   = 1 << 20 // elements of an array
-	maxTypeNodes = 1 << 20 // values that one value consists of, those of arrays included
-	maxTypeParts = 1 << 14 // the same, an array counted as one element
+	maxTypeNodes = 1 << 20 // values in one value, counting every element of an array
+	maxTypeParts = 1 << 14 // the same, counting an array as one element
 	maxTypeDepth = 64
 )
 
-// decodedType is a type of the table, how deeply it is nested, and how many
-// values one of it consists of.
+// decodedType is a type in the table, its nesting depth, and the number of values
+// in one value of it.
 type decodedType struct {
 	t            *types.Type
 	depth, nodes int
@@ -102,7 +102,7 @@ func (d *decoder) readTypes() {
 
 func (d *decoder) typeRef() *types.Type { return d.typeAt().t }
 
-// typeAt reads a reference to a type that the table has already.
+// typeAt reads a reference to an earlier type in the table.
 func (d *decoder) typeAt() decodedType {
 	n := d.small(len(d.types))
 	if n == 0 {
@@ -169,7 +169,7 @@ func (d *decoder) readType() decodedType {
 	return out
 }
 
-// checkType refuses a type that printing a value of would fail on.
+// checkType refuses a type if printing a value of it would fail.
 func (d *decoder) checkType(t *types.Type) {
 	switch t.Kind {
 	case types.Pointer, types.Array:

@@ -13,7 +13,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// scripts have between them all that an object can hold.
+// scripts together use everything that an object can contain.
 var scripts = []string{
 	`begin { printf("%s %d\n", "a", 5); }`,
 	`tracepoint:syscalls:sys_enter_openat { @[comm, str(args.filename)] = count(); @h = hist(args.flags); }`,
@@ -45,7 +45,8 @@ func encoded(t testing.TB) [][]byte {
 	return list
 }
 
-// decode decodes whatever data is, and checks what every object has to hold to.
+// decode decodes data, which may be anything, and checks the invariants of every
+// decoded object.
 func decode(t *testing.T, data []byte) {
 	o, err := object.Decode(data)
 	if err != nil {
@@ -62,8 +63,7 @@ func decode(t *testing.T, data []byte) {
 	}
 }
 
-// TestDecodeDamaged decodes objects that are cut off, or of which one byte is
-// another one.
+// TestDecodeDamaged decodes objects that are truncated or have one byte changed.
 func TestDecodeDamaged(t *testing.T) {
 	list := encoded(t)
 	if len(list) < 4 {

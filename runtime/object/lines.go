@@ -17,16 +17,16 @@ const (
 	maxColumn = 1<<10 - 1
 )
 
-// addLines attaches the line of the script to each instruction that starts the
-// code of another place in the script, or a function. The kernel shows the lines
-// in its verifier log and in dumps of the program. spans has the source of each
-// instruction by its raw number, where a 64-bit load counts twice. Lines are for
-// readers only: a line that cannot be described is left out.
+// addLines attaches the line of the script to each instruction at which the code of
+// another place in the script, or a function, starts. The kernel shows the lines in
+// its verifier log and in dumps of the program. spans holds the source of each
+// instruction by its raw number, where a 64-bit load counts twice. Lines that
+// cannot be encoded are left out, as they only serve readers.
 func addLines(insns asm.Instructions, spans []source.Span) {
 	var (
 		b       = &btf.Builder{}
 		records []byte
-		at      []int // the instruction of each record
+		at      []int // instruction of each record
 		last    lineKey
 		strs    = lineStrings{b: b, known: map[string]uint32{}}
 	)
@@ -40,7 +40,7 @@ func addLines(insns asm.Instructions, spans []source.Span) {
 		switch {
 		case spans[n].IsValid():
 			key = lineAt(spans[n])
-		case start: // the kernel wants a line for each function
+		case start: // the kernel requires a line for each function
 			key = firstLine(spans[n:], last)
 		}
 		if key == last && !start || key == (lineKey{}) {
@@ -57,7 +57,7 @@ func addLines(insns asm.Instructions, spans []source.Span) {
 	if len(at) == 0 || strs.err != nil {
 		return
 	}
-	// Package btf makes lines only from their encoded form.
+	// Package btf creates lines only from their encoded form.
 	raw, err := b.Marshal(nil, nil)
 	if err != nil {
 		return
@@ -81,7 +81,7 @@ type lineKey struct {
 	line, col  int
 }
 
-// firstLine returns the first known position of spans, or last if there is none.
+// firstLine returns the first known position in spans, or last if there is none.
 func firstLine(spans []source.Span, last lineKey) lineKey {
 	for _, s := range spans {
 		if s.IsValid() {
@@ -91,7 +91,7 @@ func firstLine(spans []source.Span, last lineKey) lineKey {
 	return last
 }
 
-// lineAt returns the position that s starts at.
+// lineAt returns the position at which s starts.
 func lineAt(s source.Span) lineKey {
 	pos := s.File.Position(s.Start)
 	return lineKey{s.File.Name, strings.TrimSpace(s.File.Line(pos.Line)), pos.Line, pos.Col}

@@ -8,58 +8,58 @@ import (
 	"syscall"
 )
 
-// Needs is what an object depends on outside of itself. Where all of it is as it
-// was, the object can be loaded; elsewhere the script is compiled anew.
+// Needs lists what an object depends on. If all of it is unchanged, the object can
+// be loaded. Otherwise the script must be compiled again.
 type Needs struct {
-	Release string // of the kernel it was compiled for
-	Arch    string // as GOARCH has it
-	CPUs    int    // possible CPUs
-	Kernel  string // identifies the build of the kernel; "" if it can't be
-	// Boot identifies the boot of the kernel, where addresses of it stand in the
-	// code; else "". Modules identifies the modules that are loaded, where types or
-	// functions of theirs were looked at; else "".
+	Release string // kernel release it was compiled for
+	Arch    string // as in GOARCH
+	CPUs    int    // number of possible CPUs
+	Kernel  string // identifies the build of the kernel; "" if unknown
+	// Boot identifies the boot of the kernel if the code contains kernel addresses,
+	// or is "". Modules identifies the loaded modules if their types or functions
+	// were used, or is "".
 	Boot, Modules string
 	Tracepoints   []Tracepoint
 	Targets       []Target
 	Files         []File
-	// OnlyNow says what else the code depends on that can't be compared later; ""
-	// if nothing.
+	// OnlyNow names a dependency that can't be compared later, or is "".
 	OnlyNow string
 }
 
-// Tracepoint is the layout of an event's records.
+// Tracepoint is the record format of an event.
 type Tracepoint struct{ Category, Event, Format string }
 
-// Target is where a program or library was found that a script names without a path.
+// Target is the path at which a program or library was found that the script names
+// without a path.
 type Target struct{ Name, Path string }
 
-// File is a program or library that addresses were taken from. It is the same
-// where the inode and the time of the last change are, or, on another machine, the
-// size and the build ID.
+// File is a program or library that addresses were taken from. It is unchanged if
+// its inode and modification time are the same or, on another machine, its size and
+// build ID.
 type File struct {
 	Path    string
 	Size    int64
 	Dev     uint64
 	Inode   uint64
-	Changed int64  // ns since the epoch
-	Build   string // its build ID, in hex; "" if it has none
+	Changed int64  // modification time in ns since the epoch
+	Build   string // build ID in hex; "" if it has none
 }
 
-// SetOnlyNow notes a dependency that can't be compared later.
+// SetOnlyNow records a dependency that can't be compared later.
 func (n *Needs) SetOnlyNow(why string) {
 	if n != nil && n.OnlyNow == "" {
 		n.OnlyNow = why
 	}
 }
 
-// AddTarget notes where a program or library was found.
+// AddTarget records where a program or library was found.
 func (n *Needs) AddTarget(name, path string) {
 	if n != nil {
 		n.Targets = append(n.Targets, Target{name, path})
 	}
 }
 
-// AddFile notes a file.
+// AddFile records a file that addresses were taken from.
 func (n *Needs) AddFile(path, build string) {
 	if n == nil {
 		return
@@ -85,7 +85,7 @@ func statFile(path string) (File, error) {
 	return f, nil
 }
 
-// Same reports whether there is the same file at its path.
+// Same reports whether the file at its path is unchanged.
 func (f File) Same() bool {
 	now, err := statFile(f.Path)
 	if err != nil {
@@ -99,7 +99,7 @@ func (f File) Same() bool {
 	return build != "" && now.Size == f.Size && buildID(f.Path) == build
 }
 
-// buildID reads the build ID of an ELF file, in hex; "" if it has none.
+// buildID returns the build ID of an ELF file in hex, or "" if it has none.
 func buildID(path string) string {
 	x, err := elf.Open(path)
 	if err != nil {

@@ -1,12 +1,10 @@
-// Package object is what the compiler makes of a script and the runtime takes:
-// plain data, without a syntax tree and without anything of the process that
-// compiled it. It can be printed (String), and saved and opened again (Encode,
-// Decode).
+// Package object defines the output of the compiler, which the runtime loads. An
+// Object is plain data without a syntax tree, and independent of the process that
+// compiled it. It can be printed (String), encoded and decoded (Encode, Decode).
 //
-// The package also fixes what compiled programs and the process that reads them
-// have to agree on: the layout of ring buffer records, of map values and of the
-// error counters. The compiler writes by it, the runtime reads by it, and
-// nothing else knows an offset.
+// The package also defines what compiled programs and the process that reads their
+// results must agree on: the layout of ring buffer records, map values and error
+// counters. Only this package knows their offsets.
 //
 // All integers are in the machine's byte order.
 package object
@@ -20,25 +18,25 @@ import (
 
 // Object is a compiled script.
 type Object struct {
-	Programs   []*Program  // in the order of the script
-	Kernel     []KernelMap // the kernel maps to create, by name
+	Programs   []*Program  // in script order
+	Kernel     []KernelMap // kernel maps to create, by name
 	Maps       []Map       // the script's maps, in order of first use
 	Events     []Event     // by event number
 	Sites      []Site      // by site number
 	Settings   Settings
 	Invocation Invocation
-	Options    []Option // what the script's getopt calls declare
+	Options    []Option // options that the script's getopt calls declare
 	Needs      Needs
 }
 
 // Program is one BPF program.
 type Program struct {
-	Name string // unique, fit for the kernel: tracepoint_sys_enter_read_1
+	Name string // unique and valid in the kernel: tracepoint_sys_enter_read_1
 	Span source.Span
 
-	// How it is loaded: AttachTo names the kernel function, iterator or security
-	// hook that BTF types the program by, "" if there is none. Where AttachProg is
-	// not 0 it is a function of the BPF program with that ID.
+	// How the program is loaded. AttachTo names the kernel function, iterator or
+	// security hook that gives the program its BTF type, or is "". If AttachProg is
+	// not 0, AttachTo is a function of the BPF program with that ID.
 	Type       ebpf.ProgramType
 	AttachType ebpf.AttachType
 	AttachTo   string
@@ -46,25 +44,25 @@ type Program struct {
 	Flags      uint32
 	License    string
 
-	// Insns are the instructions of all functions, main first. Maps and functions
-	// are referred to by name.
+	// Insns are the instructions of all functions, with main first. They refer to
+	// maps and functions by name.
 	Insns asm.Instructions
 	Funcs []Func
-	Lines []source.Span // by instruction, as the kernel counts them: a 64-bit constant load counts twice
-	Stack int           // bytes of main's stack frame
+	Lines []source.Span // source of each instruction as the kernel counts: a 64-bit constant load counts twice
+	Stack int           // size of main's stack frame in bytes
 
-	Points []Point // it is attached to each of them
+	Points []Point // attach points of the program
 
-	// Partner, if not nil, is the return probe that can be attached together with
-	// this entry probe.
+	// Partner is the return probe that can be attached together with this entry
+	// probe, or nil.
 	Partner *Partner
 }
 
-// Partner describes two programs that a kernel can attach as one, which enters
-// each call once instead of twice. Both is in addition to them, so that they can
-// be attached one by one where attaching both fails.
+// Partner describes two programs that a kernel can attach as one, so that each call
+// enters a program once instead of twice. Both is the combined program. If it can't
+// be attached, the two are attached separately.
 type Partner struct {
-	Program int // index in Object.Programs of the return probe
+	Program int // index of the return probe in Object.Programs
 	Both    *Program
 }
 
@@ -72,12 +70,12 @@ type Partner struct {
 type Func struct {
 	Name   string
 	First  int  // index of its first instruction
-	Params int  // all of them are 64-bit integers, as is the result
-	Global bool // the kernel's verifier reads it once, by itself, and not at each call
+	Params int  // number of parameters; all are 64-bit integers, as is the result
+	Global bool // the verifier checks it once on its own, not at each call
 }
 
-// Point is a place to attach a program to. Kind names the kind of probe; which
-// of the other fields mean something depends on it.
+// Point is an attach point of a program. Kind names the kind of probe and
+// determines which of the other fields are used.
 type Point struct {
 	Kind     string
 	Name     string // canonical text, the value of the builtin probe
@@ -89,14 +87,14 @@ type Point struct {
 	Addr     uint64 // absolute address, where HasAddr
 	HasAddr  bool
 	Count    uint64 // rate, sample count, watchpoint length …
-	Event    uint64 // number of the kernel's event, in the namespace of the kind
-	PID      int    // only this process; 0: all
-	Multi    bool   // the program is loaded for a link to many places at once
+	Event    uint64 // number of the kernel's event, in the namespace of the probe kind
+	PID      int    // process to trace; 0: all
+	Multi    bool   // the program is loaded for a link to many attach points at once
 	OnReturn bool   // the program runs when Func returns
-	Matched  bool   // one of those that a pattern matches
+	Matched  bool   // the point comes from a pattern
 
-	// Where the point is in a file: its path, the offset of the instruction, and
-	// that of the USDT semaphore or 0.
+	// The location of the point in a file: the path, the offset of the instruction,
+	// and the offset of the USDT semaphore or 0.
 	File       string
 	FileOffset uint64
 	Semaphore  uint64
@@ -110,26 +108,25 @@ type KernelMap struct {
 	ValueSize  int
 	MaxEntries int
 	Flags      uint32
-	Contents   []byte // the value of key 0; nil: zeros
-	Frozen     bool   // neither programs nor this process write to it once it is filled
+	Contents   []byte // value of key 0; nil: zeros
+	Frozen     bool   // not written by programs or this process after it is filled
 }
 
-// Settings are those of the configuration that matter while a script runs.
+// Settings are the settings of the configuration that the runtime uses.
 type Settings struct {
 	CacheUserSymbols string // PER_PID, PER_PROGRAM, NONE or ""
 	CPPDemangle      bool
-	LogSize          int // bytes of the verifier's log
+	LogSize          int // size of the verifier's log in bytes
 	MaxCatBytes      int
-	MaxStrlen        int    // bytes of a string, its NUL included
+	MaxStrlen        int    // size of a string in bytes, including the NUL
 	MissingProbes    string // error, warn or ignore
-	PerfRBPages      int    // pages of the ring buffer; 0: by the size of the memory
+	PerfRBPages      int    // size of the ring buffer in pages; 0: depends on the memory
 	PrintMapsOnExit  bool
 	StrTruncTrailer  string
-	Warnings         bool // -k: report faults that give 0
+	Warnings         bool // -k: report faults whose result is 0
 }
 
-// Invocation is what the command line said when the script was compiled. The code
-// depends on all of it.
+// Invocation holds the command line arguments that the code depends on.
 type Invocation struct {
 	Params   []string // $1 …
 	Options  []Option // --name=value, by name; Default is the value
@@ -146,7 +143,7 @@ type Option struct {
 	Default   string
 }
 
-// Program returns the program with that name, or nil.
+// Program returns the program with the given name, or nil.
 func (o *Object) Program(name string) *Program {
 	for _, p := range o.Programs {
 		if p.Name == name {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// String is the object as text: everything it says, a line each.
+// String returns the full contents of the object as text.
 func (o *Object) String() string {
 	var b strings.Builder
 	o.Needs.print(&b)
@@ -85,7 +85,8 @@ func (s *Invocation) print(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// MapTable says how each map of the script is kept, a line each.
+// MapTable returns a table of how each map of the script is kept, with one line per
+// map.
 func MapTable(maps []Map) string {
 	var b strings.Builder
 	for _, m := range maps {
@@ -98,7 +99,7 @@ func MapTable(maps []Map) string {
 	return b.String()
 }
 
-// Kept says how a map is kept.
+// Kept describes how a map is kept.
 func (m *Map) Kept() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in %s", m.Store, m.Kernel)
@@ -187,7 +188,7 @@ func (p *Program) print(b *strings.Builder) {
 	}
 }
 
-// print shows the fields of a point that are set.
+// print prints the fields of a point that are set.
 func (p *Point) print(b *strings.Builder) {
 	fmt.Fprintf(b, "  %s", p.Name)
 	text := func(name, val string) {

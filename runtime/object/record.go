@@ -9,14 +9,14 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// A record of the ring buffer starts with a header of HeaderSize bytes: the
-// event's number (u32, an index into the object's events) and a u32 that the
-// event's builtin may use. Arguments follow, each at the offset its Arg says.
+// A record of the ring buffer starts with a header of HeaderSize bytes: the event's
+// number (u32, an index into the object's events) and a u32 for the event's
+// builtin. Each argument follows at the offset given by its Arg.
 //
-// Packed arguments, long strings and buffers, take no more room than they need:
-// at the offset is a u32, how many bytes of the value were sent; the bytes
-// themselves stand at the end of the record, those of all packed arguments one
-// behind the other, without padding.
+// Packed arguments (long strings and buffers) take only as much space as they need.
+// At the offset of a packed argument is a u32 with the number of bytes sent. The
+// bytes of all packed arguments are at the end of the record, one after the other,
+// without padding.
 const (
 	HeaderSize = 8
 	HeaderAux  = 4 // offset of the u32 for the builtin
@@ -24,51 +24,52 @@ const (
 
 // Event describes one place in the script that sends records.
 type Event struct {
-	Def  string      // the builtin whose Handle takes the record
+	Def  string      // the builtin that handles the record
 	Span source.Span // the call
-	From source.Span // the macro call that it comes from, if it is in a macro
-	Size int         // bytes of the record, header included and packed values not
+	From source.Span // the macro call that contains the call, if any
+	Size int         // bytes of the record, including the header but not packed values
 	Args []Arg
-	// Lits is what was known when compiling, by the builtin's own convention:
-	// strings, int64s, and a *Message.
+	// Lits are values known at compile time, in a form that the builtin defines:
+	// strings, int64s and a *Message.
 	Lits []any
-	// Parsed is where the builtin's Handle may keep what it makes of Lits. It is
-	// no part of the object.
+	// Parsed is a cache for what the builtin's Handle derives from Lits. It is not
+	// part of the encoded object.
 	Parsed any `object:"-"`
 }
 
-// Arg is one argument of an event: its type and where it is in the record.
+// Arg is one argument of an event: its type and its offset in the record.
 type Arg struct {
 	Type   *types.Type
 	Off    int
 	Packed bool
 }
 
-// Message is the format of a formatted action and where its arguments come from.
+// Message is the format of a formatted action and the sources of its arguments.
 type Message struct {
 	Format string
 	Args   []MessageArg
 }
 
-// MessageArg is known when compiling (Fixed has its bytes), or argument Rec of
-// the record.
+// MessageArg is an argument of a Message: either a value known at compile time
+// (Fixed has its bytes) or argument Rec of the record.
 type MessageArg struct {
 	Type  *types.Type
 	Fixed []byte
 	Rec   int
 }
 
-// PackedLen is the size of what stands for a packed value at its Off.
+// PackedLen is the size in bytes of the length at a packed value's Off.
 const PackedLen = 4
 
-// Record is one event that fired: its description and its bytes, valid only
+// Record is an event that was sent: its description and its bytes. It is valid only
 // until the handler returns.
 type Record struct {
 	*Event
-	Data []byte // whole record, header included
+	Data []byte // the whole record, including the header
 }
 
-// Arg returns the bytes of argument i; of a packed one, those that were sent.
+// Arg returns the bytes of argument i. For a packed argument, these are the bytes
+// that were sent.
 func (r *Record) Arg(i int) []byte {
 	a := &r.Args[i]
 	if !a.Packed {
@@ -83,16 +84,16 @@ func (r *Record) Arg(i int) []byte {
 	return tail[:r.packedLen(a, tail)]
 }
 
-// packedLen is how many bytes of a are at the start of tail.
+// packedLen returns the number of bytes at the start of tail that belong to a.
 func (r *Record) packedLen(a *Arg, tail []byte) int {
 	n := binary.NativeEndian.Uint32(r.Data[a.Off:])
 	return int(min(uint64(n), uint64(a.Type.Size), uint64(len(tail))))
 }
 
-// Aux is the header's second word.
+// Aux returns the second word of the header.
 func (r *Record) Aux() uint32 { return binary.NativeEndian.Uint32(r.Data[HeaderAux:]) }
 
-// Names of the maps every object may have beside the script's own.
+// Names of the maps that an object may have in addition to the script's own.
 const (
 	RingMap    = "events"   // ring buffer
 	SlotMap    = "slots"    // array, one element: maps without keys
@@ -103,9 +104,9 @@ const (
 	RodataMap  = "rodata"   // frozen array: literals and zeros
 )
 
-// MoreStacks is the name of the map for stacks of a depth that the kernel's map
-// has no place for, as their hashes agree with those of others. Its entries are
-// numbered from FirstMoreStack.
+// MoreStacks returns the name of the map for stacks of the given depth that have no
+// place in the kernel's stack map, because their hashes collide with those of other
+// stacks. Its entries are numbered from FirstMoreStack.
 func MoreStacks(depth int) string { return moreStacks + strconv.Itoa(depth) }
 
 const (
@@ -113,7 +114,7 @@ const (
 	moreStacks     = "morestacks_"
 )
 
-// MoreStacksDepth returns the depth of the map that MoreStacks gives a name.
+// MoreStacksDepth returns the depth for a name returned by MoreStacks.
 func MoreStacksDepth(name string) (depth int, ok bool) {
 	text, ok := strings.CutPrefix(name, moreStacks)
 	depth, err := strconv.Atoi(text)
@@ -123,59 +124,59 @@ func MoreStacksDepth(name string) (depth int, ok bool) {
 // The fields of an entry of MoreStacks.
 const (
 	StackHash   = 0  // a hash of the frames, or GivenUp
-	StackUsed   = 8  // when the stack was last met, in ns of the monotonic clock
-	StackFrames = 16 // the frames, as many as the map's depth; the rest are 0
+	StackUsed   = 8  // time when a program last met the stack, in ns of the monotonic clock
+	StackFrames = 16 // the frames, as many as the map's depth; unused ones are 0
 )
 
-// GivenUp is the StackHash of a stack that programs are not to find any more. No
-// other stack has it.
+// GivenUp is the StackHash of a stack that programs must not find any more. No
+// other stack has this hash.
 const GivenUp = 0
 
-// StackMap is the name of the map for stacks of a depth.
+// StackMap returns the name of the map for stacks of the given depth.
 func StackMap(depth int) string { return "stacks_" + strconv.Itoa(depth) }
 
-// SessionMap is an array of one element of SessionSize bytes that the runtime
-// writes before it attaches anything.
+// SessionMap is an array of one element with SessionSize bytes. The runtime writes
+// it before it attaches any program.
 const (
 	SessionMap   = "session"
-	SessionStart = 0 // u64: the boot clock when the session starts, ns
-	SessionTAI   = 8 // u64: what must be added to the boot clock to get TAI, ns
+	SessionStart = 0 // u64: the boot clock at the start of the session, in ns
+	SessionTAI   = 8 // u64: what to add to the boot clock to get TAI, in ns
 	SessionSize  = 16
 )
 
 // Map describes one @map of the script and how it is kept. Package runtime/store
-// writes the description and reads it.
+// creates and interprets the description.
 type Map struct {
-	Name  string      // with its @
+	Name  string      // including the @
 	Span  source.Span // its first use
-	Key   *types.Type // as it is stored; nil: no key
+	Key   *types.Type // as stored; nil: no key
 	Value *types.Type
-	Max   int // most entries
+	Max   int // maximum number of entries
 
-	Store  string // the way it is kept, by its name in runtime/store
-	Kernel string // the kernel map
-	PerCPU bool   // there is a value for each CPU
-	LRU    bool   // the kernel may drop entries: full is not an error
-	Off    int    // without keys: bytes into the element
-	Set    int    // without keys: offset of a byte that is 1 once the map was assigned
-	Number int    // the map's number in a hash map that several share; 0: it is not shared
-	Short  string // name of the kernel map that holds the entries with short keys; "": Kernel holds all
-	Part   int    // bytes of an entry's value, which is a part of one, and whose number follows the key as a u64; 0: entries are whole
-	Table  *Table // the table that holds a part of the entries, or nil
-	// Reset is a program that sets the value of the CPU it runs on to zero. If its
-	// first argument is not 0, the byte at Set becomes 0 as well. nil: the map is
-	// never cleared or zeroed, or user space needs no program for it.
+	Store  string // name of the way it is kept, in runtime/store
+	Kernel string // name of the kernel map
+	PerCPU bool   // each CPU has its own value
+	LRU    bool   // the kernel may drop entries, so a full map is not an error
+	Off    int    // for maps without keys: offset in the element
+	Set    int    // for maps without keys: offset of a byte that is 1 once the map was assigned
+	Number int    // number in a hash map shared by several maps; 0: not shared
+	Short  string // name of the kernel map for entries with short keys; "": Kernel holds all entries
+	Part   int    // size in bytes of the parts of a value, each an entry with the part's number as a u64 after the key; 0: entries are whole
+	Table  *Table // table that holds some of the entries, or nil
+	// Reset is a program that zeroes the value of the CPU that it runs on. If its
+	// first argument is not 0, it also zeroes the byte at Set. It is nil if the map
+	// is never cleared or zeroed, or if user space can do so without a program.
 	Reset *Program
 }
 
-// Table is where in the element of TableMap a table is.
+// Table is the location of a table in the element of TableMap.
 type Table struct {
 	Off   int // bytes
-	Slots int // of a CPU, if CPUs is not 0
-	CPUs  int // how many CPUs have slots of their own; 0: all share them
+	Slots int // number of slots; if CPUs is not 0, for each CPU
+	CPUs  int // number of CPUs that have their own slots; 0: all share them
 }
 
-// SiteKind is what goes wrong at a Site.
+// SiteKind is the kind of error at a Site.
 type SiteKind uint8
 
 const (
@@ -186,13 +187,13 @@ const (
 	OutOfBounds                 // an index beyond its array; the value is zero
 	StackFault                  // a stack could not be taken or stored
 	HelperFail                  // another helper returned an error
-	NoEntry                     // a map was read where it has nothing; the value is zero
+	NoEntry                     // a map was read at a key without an entry; the value is zero
 )
 
-// Site is a place in the script where something can go wrong at run time, and
-// a u64 counter of how often it did, at 8 × its index in SiteMap.
+// Site is a place in the script where an error can occur at run time. Its u64
+// counter is at offset 8 × its index in SiteMap.
 type Site struct {
 	Kind SiteKind
 	Span source.Span
-	What string // the map, helper or function concerned
+	What string // name of the map, helper or function
 }

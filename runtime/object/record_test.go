@@ -7,8 +7,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// record is an event of a packed string, an integer and another packed string,
-// and the bytes of one that was sent; a length of -1 is what the string has.
+// record returns a record with a packed string, an integer and another packed
+// string. The lengths are those stored in the record; -1 is the string's own
+// length.
 func record(a, b string, lenA, lenB int) *Record {
 	ev := &Event{Size: HeaderSize + 16, Args: []Arg{
 		{Type: types.NewString(100), Off: 8, Packed: true},
@@ -34,7 +35,8 @@ func TestPackedArgs(t *testing.T) {
 	}
 }
 
-// What a record says of itself never leads out of it.
+// TestPackedArgsOfBrokenRecord checks that wrong lengths in a record never lead out
+// of it.
 func TestPackedArgsOfBrokenRecord(t *testing.T) {
 	for _, r := range []*Record{
 		record("one\x00", "", 1<<31, 5),

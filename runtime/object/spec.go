@@ -9,7 +9,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// Spec describes the object's maps and programs as package ebpf loads them.
+// Spec returns the object's maps and programs in the form that package ebpf loads.
 func (o *Object) Spec() *ebpf.CollectionSpec {
 	s := &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}}
 	for i := range o.Kernel {
@@ -23,7 +23,7 @@ func (o *Object) Spec() *ebpf.CollectionSpec {
 
 const readOnly = 1 << 7 // BPF_F_RDONLY_PROG
 
-// Spec describes the map as package ebpf creates it.
+// Spec returns the map in the form that package ebpf creates.
 func (m *KernelMap) Spec() *ebpf.MapSpec {
 	s := &ebpf.MapSpec{
 		Name: m.Name, Type: m.Type, KeySize: uint32(m.KeySize), ValueSize: uint32(m.ValueSize),
@@ -38,15 +38,16 @@ func (m *KernelMap) Spec() *ebpf.MapSpec {
 	return s
 }
 
-// Spec describes the program as package ebpf loads it, with the script's lines.
-// Its instructions are a copy. A program whose AttachProg is not 0 still needs its AttachTarget.
+// Spec returns the program in the form that package ebpf loads, with the script's
+// lines. The instructions are a copy. If AttachProg is not 0, the caller must set
+// AttachTarget.
 func (p *Program) Spec() *ebpf.ProgramSpec {
 	s := &ebpf.ProgramSpec{
 		Name: p.Name, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo, Flags: p.Flags, License: p.License,
 		Instructions: append(p.Insns[:0:0], p.Insns...), ByteOrder: binary.LittleEndian,
 	}
-	// The kernel wants callbacks described, and then all functions. Tools that show
-	// programs want it as well.
+	// The kernel requires function info for callbacks, and then for all functions.
+	// Tools that show programs use it too.
 	for i, f := range p.Funcs {
 		if i == 0 {
 			f.Name = p.Name
@@ -70,8 +71,9 @@ func funcBTF(f Func) *btf.Func {
 	return &btf.Func{Name: f.Name, Type: proto, Linkage: linkage}
 }
 
-// RingSize returns the size in bytes of the ring buffer: what the script sets, or
-// usual. It is a power of two and not less than a page, as the kernel requires.
+// RingSize returns the size of the ring buffer in bytes: the script's setting, or
+// usual if there is none. The size is a power of two and at least a page, as the
+// kernel requires.
 func (s *Settings) RingSize(usual int) int {
 	page := os.Getpagesize()
 	want := s.PerfRBPages * page

@@ -20,8 +20,8 @@ var (
 
 func byteArray(n uint32) btf.Type { return &btf.Array{Index: intType, Type: byteType, Nelems: n} }
 
-// mapType returns the struct that describes a map. Each member is a pointer to
-// an array whose length is the member's value.
+// mapType returns the struct that describes a map. Each member is a pointer to an
+// array, and the length of the array is the member's value.
 func mapType(m *ebpf.MapSpec) *btf.Struct {
 	def := &btf.Struct{}
 	for _, f := range []struct {
@@ -43,14 +43,14 @@ func mapType(m *ebpf.MapSpec) *btf.Struct {
 	return def
 }
 
-// info is the function and line info of one function.
+// info is the function info and line info of one function.
 type info struct {
 	section string
-	off     uint64 // of the function in its section, in bytes
+	off     uint64 // offset of the function in its section, in bytes
 	insns   asm.Instructions
 }
 
-// describe notes the info of all functions, in the order of their places.
+// describe collects the info of all functions, in the order of their offsets.
 func (w *writer) describe(funcs []*function) error {
 	for _, s := range w.sections {
 		for _, fn := range funcs {
@@ -104,9 +104,8 @@ func (w *writer) btf() error {
 	w.add(".BTF", elf.SHT_PROGBITS, 0, 4).body = data
 
 	fi, li := funcs.encode(btf.FuncInfoSize), lines.encode(btf.LineInfoSize)
-	// struct btf_ext_header with the fields for CO-RE relocations, of which there
-	// are none: cilium/ebpf 0.22 reads these fields even if the header ends before
-	// them.
+	// The fields for CO-RE relocations are present but empty: cilium/ebpf 0.22
+	// reads these fields even if the header ends before them.
 	ext := binary.LittleEndian.AppendUint16(nil, 0xeb9f)
 	ext = append(ext, 1, 0)
 	for _, n := range []int{32, 0, len(fi), len(fi), len(li), 0, 0} {
@@ -116,8 +115,8 @@ func (w *writer) btf() error {
 	return nil
 }
 
-// stringOffset adds s to the string table of b and returns its offset there. A
-// line of source is the one string that the package adds for its users.
+// stringOffset adds s to the string table of b and returns its offset. Package btf
+// exposes no way to add a string but as a source line.
 func stringOffset(b *btf.Builder, s string) (uint32, error) {
 	_, line, err := btf.MarshalExtInfos(asm.Instructions{asm.Return().WithSource(asm.Comment(s))}, b)
 	if err != nil {
@@ -126,7 +125,7 @@ func stringOffset(b *btf.Builder, s string) (uint32, error) {
 	return binary.NativeEndian.Uint32(line[8:]), nil // bpf_line_info.line_off
 }
 
-// extTable is one table of .BTF.ext: records by section.
+// extTable is one table of .BTF.ext, with records by section.
 type extTable struct {
 	sections []extSection
 }
@@ -137,8 +136,8 @@ type extSection struct {
 	records []byte
 }
 
-// add appends records of a function at off in a section. Their instruction
-// offsets, the first word, become byte offsets in the section.
+// add appends the records of a function at offset off in a section. It converts
+// their first word, the instruction offset, to a byte offset in the section.
 func (t *extTable) add(name uint32, records []byte, size int, off uint64) {
 	if len(records) == 0 {
 		return

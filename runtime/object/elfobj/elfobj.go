@@ -5,7 +5,7 @@
 //
 //	license         the programs' licence
 //	TYPE/TARGET     one section per attach point, named by libbpf's convention;
-//	                a program that has several attach points is there once for each
+//	                a program with several attach points has one for each
 //	.text           the functions that programs call
 //	.maps           the maps, each described by a BTF variable
 //	.rodata.NAME    maps of constants
@@ -13,9 +13,9 @@
 //	.BTF, .BTF.ext  types, function info and line info
 //	.gotrace        the layout of records and map values: see package layout
 //
-// Instructions for a kernel function or a kernel type hold that kernel's BTF
-// ids, and structure offsets are those of the kernel that the script was
-// compiled for. Such a file is for that kernel only.
+// Instructions that refer to a kernel function or type contain BTF IDs of the kernel
+// that the script was compiled for, and structure offsets are those of that kernel.
+// Such a file works only on that kernel.
 package elfobj
 
 import (
@@ -36,19 +36,19 @@ import (
 type File struct {
 	License string
 	Progs   []Prog
-	// Maps are the maps that the programs refer to by name. One with Contents is
+	// Maps are the maps that the programs refer to by name. A map with Contents is
 	// an array of one element.
 	Maps   []*ebpf.MapSpec
-	Layout []byte // the section .gotrace; empty: the file has none
+	Layout []byte // contents of section .gotrace; if empty, the file has no such section
 }
 
-// Prog is one program for one attach point.
+// Prog is a program for one attach point.
 type Prog struct {
-	Name    string // of its symbol, unique in the file
+	Name    string // name of its symbol, unique in the file
 	Section string // "tracepoint/syscalls/sys_enter_read"
-	// Insns are the program and the functions that it calls, each of which starts
-	// with an instruction that has a symbol. Source information, where there is
-	// some, becomes line info.
+	// Insns are the instructions of the program and of the functions that it calls.
+	// Each function starts with an instruction that has a symbol. Source
+	// information, if present, becomes line info.
 	Insns asm.Instructions
 }
 
@@ -64,7 +64,7 @@ const (
 	dataFlags   = elf.SHF_ALLOC | elf.SHF_WRITE
 )
 
-// Write returns f as the bytes of an ELF file.
+// Write returns f encoded as an ELF file.
 func Write(f *File) ([]byte, error) {
 	w := &writer{image: newImage(), file: f, mapSyms: map[string]uint32{}, data: map[string]int{}}
 	w.add("license", elf.SHT_PROGBITS, dataFlags, 1).body = append([]byte(f.License), 0)
@@ -76,7 +76,7 @@ func Write(f *File) ([]byte, error) {
 		return nil, err
 	}
 	if len(f.Layout) > 0 {
-		// Loaders skip a table of strings without a message.
+		// Loaders silently skip sections of this type.
 		w.add(layout.Section, elf.SHT_STRTAB, 0, 1).body = f.Layout
 	}
 	return w.bytes()
@@ -91,7 +91,7 @@ type writer struct {
 	infos   []info
 }
 
-// direct reports which maps the programs address without a lookup.
+// direct returns the maps that the programs address without a lookup.
 func (w *writer) direct() map[string]bool {
 	out := map[string]bool{}
 	for _, p := range w.file.Progs {
@@ -151,7 +151,7 @@ func (w *writer) dataMap(m *ebpf.MapSpec) {
 // function is one function of a program.
 type function struct {
 	name  string // its symbol
-	local string // as the program's instructions refer to it
+	local string // name that the program's instructions use
 	insns asm.Instructions
 	sect  *section
 	off   uint64
@@ -192,14 +192,14 @@ func (w *writer) programs() error {
 	for _, fn := range all {
 		bind := elf.STB_GLOBAL
 		if fn.sect.name == textSection {
-			bind = elf.STB_LOCAL // the verifier follows calls of such a function with what it knows of the arguments
+			bind = elf.STB_LOCAL // the verifier checks a local function at each call, with what it knows of the arguments
 		}
 		w.symbol(fn.name, bind, elf.STT_FUNC, fn.sect, fn.off, fn.insns.Size())
 	}
 	return w.describe(all)
 }
 
-// split cuts a program into its functions, main first.
+// split splits a program into its functions, with main first.
 func split(p *Prog) ([]*function, error) {
 	var out []*function
 	for i := range p.Insns {
@@ -221,7 +221,7 @@ func split(p *Prog) ([]*function, error) {
 	return out, nil
 }
 
-// function encodes a function in its place and adds its relocations.
+// function encodes a function at its offset and adds its relocations.
 func (w *writer) function(fn *function, addrs map[string]*function) error {
 	insns := slices.Clone(fn.insns)
 	off := fn.off

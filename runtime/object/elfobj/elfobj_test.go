@@ -28,9 +28,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object/layout"
 )
 
-// script sends an event and counts for each call of getpgid(1000007), and uses
-// what an object file has to describe: literals, a callback, slots, per-CPU
-// values.
+// script sends an event and counts for each call of getpgid(1000007). It uses
+// everything that an object file must describe: literals, a callback, slots,
+// per-CPU values.
 const script = `tracepoint:syscalls:sys_enter_getpgid /args.pid == 1000007/ {
   @calls[args.pid, "call"] = count();
   @last = args.pid;
@@ -90,7 +90,7 @@ func wantEvents() []any {
 	return want
 }
 
-// decode decodes records of the ring buffer to what wantEvents returns.
+// decode decodes ring buffer records into the form that wantEvents returns.
 func decode(t *testing.T, l *layout.Layout, records [][]byte) []any {
 	t.Helper()
 	var got []any
@@ -104,7 +104,7 @@ func decode(t *testing.T, l *layout.Layout, records [][]byte) []any {
 	return got
 }
 
-// TestLoadByEbpf loads, attaches and reads the file as programs on cilium/ebpf do.
+// TestLoadByEbpf loads, attaches and reads the file with cilium/ebpf.
 func TestLoadByEbpf(t *testing.T) {
 	path := file(t, script)
 	l, err := layout.Read(path)
@@ -149,7 +149,7 @@ func TestLoadByEbpf(t *testing.T) {
 	checkMaps(t, coll, l)
 }
 
-// checkMaps compares the maps' values with what the calls have made of them.
+// checkMaps compares the maps' values with the expected results of the calls.
 func checkMaps(t *testing.T, coll *ebpf.Collection, l *layout.Layout) {
 	t.Helper()
 	got := map[string]any{}
@@ -183,8 +183,8 @@ func checkMaps(t *testing.T, coll *ebpf.Collection, l *layout.Layout) {
 	}
 }
 
-// entries reads a hash map; of an aggregation, which here is a count, it adds up
-// the values of the CPUs.
+// entries reads a hash map. For an aggregation, which here is a count, it adds up
+// the values of all CPUs.
 func entries(t *testing.T, km *ebpf.Map, m *layout.Map) map[string]any {
 	t.Helper()
 	out := map[string]any{}
@@ -216,8 +216,8 @@ func entries(t *testing.T, km *ebpf.Map, m *layout.Map) map[string]any {
 	return out
 }
 
-// TestLoadByBpftool loads the file with bpftool and reads the script's lines from
-// the kernel's dump of the program.
+// TestLoadByBpftool loads the file with bpftool and checks that the kernel's dump
+// of the program contains the script's lines.
 func TestLoadByBpftool(t *testing.T) {
 	bpftool, err := exec.LookPath("bpftool")
 	if err != nil {
@@ -283,7 +283,8 @@ func TestLoadByLibbpf(t *testing.T) {
 	}
 }
 
-// TestSections checks what libbpf is told about where programs go.
+// TestSections checks the section names, from which libbpf derives the attach
+// points.
 func TestSections(t *testing.T) {
 	k, err := kernel.Frozen("../../../tests/kernels/6.12.zip")
 	if err != nil {
@@ -336,7 +337,7 @@ func TestSections(t *testing.T) {
 	}
 }
 
-// TestMaps checks that maps read back as they were.
+// TestMaps checks that maps are read back unchanged.
 func TestMaps(t *testing.T) {
 	k, err := kernel.Frozen("../../../tests/kernels/6.12.zip")
 	if err != nil {

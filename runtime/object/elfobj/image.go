@@ -24,11 +24,11 @@ type section struct {
 	align  uint64
 	index  int
 	body   []byte
-	relocs []elf.Rel64 // with symbols as image.symbol and sectionSymbol number them
+	relocs []elf.Rel64 // relocations, with symbol numbers from image.symbol and sectionSymbol
 }
 
-// globalSymbol marks the number of a global symbol until all symbols are known:
-// local ones come first in the table.
+// globalSymbol marks the number of a global symbol until all symbols are known.
+// Local symbols must come first in the table.
 const globalSymbol = 1 << 31
 
 func newImage() *image {
@@ -72,12 +72,12 @@ func (m *image) str(s string) uint32 {
 	return off
 }
 
-// relocate adds a relocation of the instruction at off.
+// relocate adds a relocation for the instruction at offset off.
 func (s *section) relocate(off uint64, symbol, kind uint32) {
 	s.relocs = append(s.relocs, elf.Rel64{Off: off, Info: uint64(symbol)<<32 | uint64(kind)})
 }
 
-// Sizes of ELF's own structures.
+// Sizes of ELF structures in bytes.
 const (
 	symSize    = 24
 	relSize    = 16
@@ -85,7 +85,7 @@ const (
 	sectSize   = 64
 )
 
-// bytes lays the file out: header, sections, section table.
+// bytes returns the file: the header, the sections and the section table.
 func (m *image) bytes() ([]byte, error) {
 	symtab := m.add(".symtab", elf.SHT_SYMTAB, 0, 8)
 	var syms bytes.Buffer

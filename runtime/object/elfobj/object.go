@@ -11,11 +11,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object/layout"
 )
 
-// defaultRing is the size in bytes of the ring buffer of an object whose script
-// doesn't set it. It is the same on every machine.
+// defaultRing is the size in bytes of the ring buffer if the script does not set
+// it. It is the same on every machine.
 const defaultRing = 4 << 20
 
-// FromObject describes a compiled script as an ELF file.
+// FromObject returns the ELF file for a compiled script.
 func FromObject(obj *object.Object) (*File, error) {
 	f := &File{}
 	for i := range obj.Kernel {
@@ -41,9 +41,9 @@ func FromObject(obj *object.Object) (*File, error) {
 	return f, err
 }
 
-// sectionOf returns the section of a program for one of its attach points, as
-// libbpf names sections. Without a target, as for points that libbpf has no name
-// for, the program is loaded but not attached by bpf_program__attach.
+// sectionOf returns the name of a program's section for one of its attach points,
+// by libbpf's convention. If libbpf has no name for the attach point, the section
+// has no target: the program is loaded but not attached by bpf_program__attach.
 func sectionOf(p *object.Program, point int) string {
 	at := &object.Point{}
 	if point < len(p.Points) {
@@ -89,14 +89,14 @@ var tracingSections = map[ebpf.AttachType]string{
 	ebpf.AttachTraceRawTp: "tp_btf", ebpf.AttachTraceIter: "iter",
 }
 
-// kprobeSection names the section of a program for a function of the kernel or
-// of a program.
+// kprobeSection returns the name of a program's section for a function of the
+// kernel or of a program.
 func kprobeSection(p *object.Program, at *object.Point) string {
 	kind, target := "kprobe", at.Func
 	if at.File != "" {
 		kind, target = "uprobe", at.File+":"+at.Func
 		if at.Func == "" || at.Semaphore != 0 {
-			return kind // only an address: libbpf has no name for it
+			return kind // libbpf has no name for an address alone
 		}
 	}
 	if at.OnReturn {
@@ -114,7 +114,7 @@ func kprobeSection(p *object.Program, at *object.Point) string {
 	return join(kind, target)
 }
 
-// join joins the parts of a section's name up to the first empty one.
+// join joins the parts of a section's name, up to the first empty part.
 func join(parts ...string) string {
 	for i, p := range parts {
 		if p == "" {
@@ -124,7 +124,8 @@ func join(parts ...string) string {
 	return strings.Join(parts, "/")
 }
 
-// layoutOf describes what the programs send and keep.
+// layoutOf describes the records that the programs send and the maps that they
+// keep.
 func layoutOf(obj *object.Object) *layout.Layout {
 	l := &layout.Layout{Events: []layout.Event{}, Maps: []layout.Map{}}
 	for i := range obj.Events {
@@ -149,7 +150,7 @@ func layoutOf(obj *object.Object) *layout.Layout {
 	return l
 }
 
-// formatArg describes what a conversion of a format shows.
+// formatArg describes the argument of a conversion in a format.
 func formatArg(a object.MessageArg) layout.FormatArg {
 	if a.Rec >= 0 {
 		return layout.FormatArg{Arg: a.Rec}
@@ -157,7 +158,7 @@ func formatArg(a object.MessageArg) layout.FormatArg {
 	t := typeOf(a.Type)
 	v, err := t.Decode(a.Fixed)
 	if err != nil {
-		v = nil // a value of a type that only gotrace shows
+		v = nil // only gotrace can print values of this type
 	}
 	return layout.FormatArg{Arg: -1, Value: v}
 }

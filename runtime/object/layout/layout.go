@@ -1,9 +1,9 @@
 // Package layout reads the records and map values of programs that were written
 // to an ELF file by gotrace --emit-elf.
 //
-// Such a file has a section named .gotrace: a Layout in JSON. A program that has
-// loaded the file with cilium/ebpf reads it with Read, and decodes what the ring
-// buffer gives with Decode:
+// Such a file has a section named .gotrace, which contains a Layout in JSON. A
+// program that has loaded the file with cilium/ebpf reads the layout with Read, and
+// decodes records of the ring buffer with Decode:
 //
 //	l, err := layout.Read("tool.o")
 //	...
@@ -16,7 +16,7 @@
 // A record of the ring buffer "events" starts with two 32-bit words in the
 // machine's byte order: the number of the event, an index into Layout.Events,
 // and a word for the event's builtin. Each argument is at the offset that its
-// description gives. At the offset of a packed argument is a 32-bit length; the
+// description gives. At the offset of a packed argument is a 32-bit length. The
 // bytes of all packed arguments follow the fixed part of the record (Event.Size
 // bytes), in the order of the arguments and without padding.
 //
@@ -32,10 +32,10 @@
 //	parted          in parts of Part bytes; the number of the part, a u64,
 //	                follows the key
 //
-// Keys are padded with zeros to whole 8-byte words if they are longer than four
-// bytes. If Number is not 0, several maps share the hash map: the number, a u64,
-// precedes the key, and keys and values are padded to the sizes of the hash map.
-// To merge the values of the CPUs is up to the reader: counts and sums add up.
+// If keys are longer than four bytes, they are padded with zeros to whole 8-byte
+// words. If Number is not 0, several maps share the hash map: the number, a u64,
+// precedes the key, and keys and values are padded to the sizes of the hash map. The
+// reader must merge the values of the CPUs. Counts and sums are added up.
 package layout
 
 import (
@@ -56,7 +56,8 @@ const Version = 1
 // Section is the ELF section that holds the layout.
 const Section = ".gotrace"
 
-// Layout describes what the programs of a file send and keep.
+// Layout describes the records that the programs in a file send and the maps that
+// they keep.
 type Layout struct {
 	Version int     `json:"version"`
 	Events  []Event `json:"events"`
@@ -67,18 +68,18 @@ type Layout struct {
 type Event struct {
 	Builtin string `json:"builtin"`        // "printf", "print", "exit" …
 	Source  string `json:"source"`         // "script.bt:3:5-40"
-	Text    string `json:"text,omitempty"` // the call as the script has it
-	Size    int    `json:"size"`           // bytes of the fixed part, header included
+	Text    string `json:"text,omitempty"` // the call in the script
+	Size    int    `json:"size"`           // bytes of the fixed part, including the header
 	Args    []Arg  `json:"args"`
 
-	// Format is the format of printf and its like, FormatArgs what its conversions
-	// show.
+	// Format is the format string of printf and similar builtins. FormatArgs are
+	// the arguments of its conversions.
 	Format     string      `json:"format,omitempty"`
 	FormatArgs []FormatArg `json:"format_args,omitempty"`
 }
 
-// FormatArg is what a conversion shows: an argument by its index, or, if Arg is
-// -1, a value that was known when the script was compiled.
+// FormatArg is the argument of a conversion: the argument with index Arg or, if Arg
+// is -1, a value known at compile time.
 type FormatArg struct {
 	Arg   int `json:"arg"`
 	Value any `json:"value,omitempty"`
@@ -93,7 +94,7 @@ type Arg struct {
 
 // Map is one map of the script.
 type Map struct {
-	Name   string `json:"name"` // with its @
+	Name   string `json:"name"` // including the @
 	Kept   string `json:"kept"`
 	Kernel string `json:"kernel"`          // name of the kernel map
 	Short  string `json:"short,omitempty"` // name of the kernel map for short keys
@@ -123,7 +124,7 @@ type Type struct {
 	Elem   *Type            `json:"elem,omitempty"`
 	Fields []Field          `json:"fields,omitempty"`
 	Names  map[int64]string `json:"names,omitempty"`
-	Params []int64          `json:"params,omitempty"` // of a builtin type: the parameters of hist, lhist …
+	Params []int64          `json:"params,omitempty"` // parameters of a builtin type, such as hist or lhist
 }
 
 // Field is a member of a tuple, record or struct.
@@ -135,16 +136,16 @@ type Field struct {
 	BitSize int    `json:"bit_size,omitempty"`
 }
 
-// Decoded is a record with the values of its arguments: int64, uint64, bool,
-// string, []byte, []any for arrays and tuples, map[string]any for records and
-// structs. A value of a builtin type is its bytes.
+// Decoded is a record with the values of its arguments. A value is an int64,
+// uint64, bool, string or []byte, an []any for arrays and tuples, or a
+// map[string]any for records and structs. A value of a builtin type is a []byte.
 type Decoded struct {
 	*Event
 	Aux  uint32 // the header's second word
 	Args []any
 }
 
-// Read returns the layout in an ELF file.
+// Read reads the layout from an ELF file.
 func Read(path string) (*Layout, error) {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -162,7 +163,7 @@ func Read(path string) (*Layout, error) {
 	return Parse(data)
 }
 
-// Parse reads a layout from the bytes of its section.
+// Parse parses the layout from the contents of its section.
 func Parse(data []byte) (*Layout, error) {
 	l := &Layout{}
 	if err := json.Unmarshal(data, l); err != nil {
@@ -174,7 +175,7 @@ func Parse(data []byte) (*Layout, error) {
 	return l, nil
 }
 
-// Encode returns the layout as the bytes of its section.
+// Encode returns the layout as the contents of its section.
 func (l *Layout) Encode() ([]byte, error) {
 	l.Version = Version
 	return json.Marshal(l)
@@ -215,7 +216,7 @@ func (l *Layout) Decode(record []byte) (*Decoded, error) {
 	return out, nil
 }
 
-// takePacked returns the bytes of a packed argument and what follows them.
+// takePacked returns the bytes of a packed argument and the bytes that follow them.
 func takePacked(record, packed []byte, a *Arg) (data, rest []byte, err error) {
 	b, err := part(record, a.Off, 4)
 	if err != nil {
@@ -232,10 +233,11 @@ func part(data []byte, off, size int) ([]byte, error) {
 	return data[off : off+size], nil
 }
 
-// Decode decodes the bytes of a value: a key or value of a map.
+// Decode decodes a key or value of a map.
 func (t *Type) Decode(data []byte) (any, error) { return t.decode(data, false) }
 
-// decode decodes a value. The bytes of a packed one may end early.
+// decode decodes a value. If packed is set, data may end before the value's full
+// size.
 func (t *Type) decode(data []byte, packed bool) (any, error) {
 	if !packed {
 		var err error
