@@ -23,12 +23,14 @@ import (
 // change.
 const maxPasses = 64
 
-// Check gives p its meaning, whose macros have been expanded; decls is its C
-// section. It returns nil where that cannot be done; the errors are in diags then.
+// Check checks p, a script with its macros expanded, and returns the program
+// with all types and tables. decls are the declarations of its C section. If
+// there are errors, Check adds them to diags and returns nil.
 //
-// Types are found by repetition. A pass walks all programs in order and joins
-// what it sees into the variables and maps; passes follow until nothing
-// changes any more, and the last one, which knows everything, reports.
+// Types are found by repeated passes. A pass walks all programs in order and
+// joins the types it finds into the variables and maps. Passes follow until
+// nothing changes, and a last one reports errors, since only then all types are
+// known.
 func Check(p *ast.Program, decls *cdecl.Decls, env *probes.Env, defs *builtins.Registry, cfg *config.Config, sess *builtins.Invocation, diags *source.Diags) *Program {
 	c := &checker{
 		defs: defs, env: env, cfg: cfg, sess: sess, diags: diags,

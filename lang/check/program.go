@@ -1,11 +1,12 @@
-// Package check gives a parsed script its meaning: names are
-// resolved, attach points matched against the kernel, constants
-// folded, and every expression gets a type. The syntax tree is not changed; what
-// is found out stands in side tables keyed by node.
+// Package check gives a parsed script its meaning: it resolves names, matches
+// attach points against the kernel, folds constants and gives every expression
+// a type. It does not change the syntax tree; the results are in side tables
+// keyed by node.
 //
-// One probe block becomes one or more Progs: attach points whose contexts have
-// the same shape share one, unless the block asks which of them fired. Each
-// Prog has its own clone of the block, so that a node means one thing.
+// One probe block becomes one or more Progs. Attach points with contexts of the
+// same shape share a Prog, unless the block depends on which of them fired.
+// Each Prog has its own clone of the block, so the tables have one result for
+// each node.
 package check
 
 import (
@@ -34,8 +35,8 @@ type Program struct {
 // Prog is one BPF program, not yet compiled.
 type Prog struct {
 	Name   string          // unique, fit for the kernel: tracepoint_sys_enter_read_1
-	Points []*probes.Point // it is attached to each of them
-	Point  *probes.Point   // the one it is compiled for; nil if several share it and it must not ask
+	Points []*probes.Point // the program is attached to each of them
+	Point  *probes.Point   // the point it is compiled for; nil if several points share the program
 	Ctx    *probes.Context
 	Pred   ast.Expr // nil if none
 	Body   *ast.Block
@@ -60,18 +61,18 @@ type Info struct {
 	// Lits has the value of every expression that is known at compile time. The
 	// compiler emits only the constant for it.
 	Lits map[ast.Expr]*builtins.Lit
-	// Calls has every *ast.Call and *ast.Ident that is a builtin.
+	// Calls has the call for every *ast.Call and *ast.Ident that is a builtin.
 	Calls map[ast.Expr]*builtins.Call
-	// FnCalls has every *ast.Call of a script function.
+	// FnCalls has the function for every *ast.Call of a script function.
 	FnCalls map[*ast.Call]*Func
-	// Vars has every use and declaration of a scratch variable.
+	// Vars has the variable for every use and declaration of one.
 	Vars map[*ast.Var]*Var
-	// Maps has every use of a map.
+	// Maps has the map for every use of one.
 	Maps map[*ast.Map]*builtins.MapInfo
 	// Fields has the member of every member access. Its offset counts from the
 	// start of the object; if X is a pointer, from the address in it.
 	Fields map[*ast.Field]types.Field
-	// Written is the resolved type of every written type.
+	// Written has the resolved type for every written type.
 	Written map[*ast.Type]*types.Type
 	// Operands has the type to which both operands of an operator on integers,
 	// pointers, strings or tuples are converted. For comparisons it differs

@@ -188,7 +188,7 @@ func (c *script) newExpander() *expander {
 	return x
 }
 
-// inner returns the expansion whose body is being walked, or nil.
+// inner returns the innermost expansion being walked, or nil.
 func (x *expander) inner() *expansion {
 	if len(x.chain) == 0 {
 		return nil

@@ -52,13 +52,14 @@ const (
 	modeCode               // statements and expressions
 )
 
-// scanner cuts a file into tokens. participle wants all of them before it
-// parses, so the scanner itself follows the few things that decide how text is
-// cut: where a declaration ends, and the extent of predicates and < … > bodies.
-// White space and comments are no tokens; comments are set aside.
+// scanner splits a file into tokens. participle needs all of them before it
+// parses, so the scanner itself tracks what the lexical rules depend on: where
+// a declaration ends, and the extent of predicates and < … > bodies. White
+// space and comments are not tokens; comments are collected.
 //
-// The scanner never fails: what is no token becomes tBad, where the parser
-// stops if it gets that far. So the first error in the text is the one told.
+// The scanner never fails: text that is not a token becomes a tBad, and the
+// parser stops if it gets there. So the first error in the text is the one
+// reported.
 type scanner struct {
 	file     *source.File
 	text     string

@@ -1,17 +1,17 @@
 // Package parse turns source text into a syntax tree.
 //
-// Three parts share the work. The scanner (lexer.go) cuts the text into
-// tokens; it alone knows that attach points and C definitions are cut in other
-// ways than code, and where predicates end. The grammar (grammar.go) describes
-// the declarations as participle productions. Statements, expressions and
-// types (stmt.go, expr.go, types.go) are custom productions parsed by
-// recursive descent and precedence climbing: that is several times faster than
-// matching them by reflection, and they need more context than a grammar of
-// struct tags can hold.
+// Three parts share the work. The scanner (lexer.go) splits the text into
+// tokens; it alone knows the different lexical rules of attach points, C
+// definitions and code, and where predicates end. The grammar (grammar.go)
+// describes the declarations as participle productions. Statements, expressions
+// and types (stmt.go, expr.go, types.go) are custom productions parsed by
+// recursive descent and precedence climbing. That is several times faster than
+// matching them by reflection, and they need more context than struct tags can
+// express.
 //
-// A syntax error ends the parse, since what follows it would be guesswork.
-// Mistakes within a token or in what an operator applies to are collected, and
-// parsing goes on.
+// A syntax error ends the parse, since later errors would be guesses. Mistakes
+// within a token, or in the operand of an operator, are collected and parsing
+// continues.
 package parse
 
 import (

@@ -15,7 +15,7 @@ import (
 type counter struct {
 	rest   []byte
 	result map[string]string           // test → pass, fail or skip
-	output map[string]*strings.Builder // test, or package and a space, → what it printed
+	output map[string]*strings.Builder // test, or package and a space → its output
 	stray  strings.Builder             // output that is not an event
 	broken []string                    // packages that failed
 

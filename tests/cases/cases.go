@@ -1,9 +1,9 @@
 // Package cases reads files of test cases, and with -update rewrites their
 // expected results. All case files of the project have this format.
 //
-// A file is a txtar archive (golang.org/x/tools/txtar) of any number of cases. A
-// case is a run of sections: the test reads some of them and compares the others
-// with what it makes of those.
+// A file is a txtar archive (golang.org/x/tools/txtar) of any number of cases.
+// A case is a sequence of sections: a test reads some of them, and compares its
+// results with the others.
 //
 //	# What the cases have in common.
 //	flags: warnings
@@ -19,9 +19,9 @@
 // "key: value". Lines that start with # are comments. What stands before the
 // first section has the same form; its headers are those of every case.
 //
-// A case without name and headers needs no such section: a section whose name
-// the case before it has already starts the next one. Such a case is called
-// "line N", or, when it is the only one, by the name of its file.
+// A case without a name and headers needs no such section: a section with a
+// name that the current case already has starts the next case. Such a case is
+// called "line N", or, if it is the only one, by the name of its file.
 //
 // Blank lines at the end of a section are not part of it: every section ends
 // with a single newline.

@@ -64,7 +64,7 @@ func waitThreads(t *testing.T, pid, n int) {
 type confinement struct {
 	probe  string // the probe and its predicate
 	needs  string // see missing
-	object string // expression of the process that -p refers to; "": the current task's
+	object string // expression for the process id that must be that of -p; "": pid
 	runs   int    // 0: at least once
 	also   string // error with which a kernel may refuse it if hardware or set-up is missing
 	says   string // message on stderr if -p cannot apply

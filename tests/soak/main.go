@@ -1,6 +1,6 @@
-// Soak has gotrace trace this machine at the highest rate it gives, for as long
-// as it is told, and checks that every event was counted, that what was printed
-// and what was lost add up, and that gotrace's memory stays flat:
+// Soak runs gotrace for a given time while it makes system calls at the highest
+// possible rate. It checks that every event was counted, that the printed and
+// lost events add up, and that gotrace's memory use stays flat:
 //
 //	go run ./tests/soak -for 20m
 //
@@ -28,8 +28,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// script counts the calls of getpgid by this process in every kind of map and
-// aggregation, and prints one in a thousand.
+// script counts the calls of getpgid by this process in several kinds of maps
+// and aggregations, and prints one call in a thousand.
 const script = `
 tracepoint:syscalls:sys_enter_getpgid /pid == $1/ {
 	@all = count();

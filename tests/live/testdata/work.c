@@ -213,7 +213,7 @@ static void do_static(long n) {
 	}
 }
 
-// N children, one after the other, that exit with their number.
+// starts N children, one after the other, that exit with their number.
 static void do_fork(long n) {
 	for (long i = 0; i < n; i++) {
 		pid_t pid = fork();
