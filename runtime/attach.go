@@ -33,7 +33,7 @@ func pointers(ps []object.Point) []*object.Point {
 	return out
 }
 
-// points returns the attach points whose programs run at the given moment, in
+// points returns the attach points of the programs that run at the given moment, in
 // script order.
 func (s *Session) points(when probes.Moment) []point {
 	var out []point
@@ -56,7 +56,7 @@ type attached struct {
 	prog *object.Program
 }
 
-// unwatch detaches the probes at an address whose kinds are Detachable.
+// unwatch detaches the probes at an address if their kind is Detachable.
 func (s *Session) unwatch(addr uint64) error {
 	var errs []error
 	s.links = slices.DeleteFunc(s.links, func(l attached) bool {
@@ -183,8 +183,8 @@ func (s *Session) notAttached(at *object.Point, name string, err error) error {
 	return source.DiagError{d}
 }
 
-// walker is a link whose program does not wait for events. Run visits every object
-// that exists, once.
+// walker is a link to a program that does not wait for events. Run visits every
+// object that exists, once.
 type walker interface{ Run() error }
 
 // walk runs the walkers in their own goroutine, so that the session reads their

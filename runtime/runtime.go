@@ -57,7 +57,7 @@ type Options struct {
 	// Child is the program to trace (-c), or nil. It starts to run when all probes
 	// are attached, and the session ends it.
 	Child *Child
-	// PID is the process whose exit ends the session (-p); 0: none.
+	// PID is the process to watch (-p): the session ends when it exits; 0: none.
 	PID int
 	// Attached is called when all probes are attached, before the first result is
 	// handled and before the child runs. It may be nil.

@@ -59,7 +59,7 @@ func (s *Session) keepStacks() {
 	}
 }
 
-// sweepStacks frees stacks of the depths whose maps are at least half full.
+// sweepStacks frees stacks in the maps that are at least half full.
 func (s *Session) sweepStacks(now time.Time) {
 	k := s.stacks
 	if k == nil || now.Sub(k.swept) < sweepEvery {

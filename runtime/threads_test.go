@@ -91,8 +91,8 @@ func TestThreads(t *testing.T) {
 	s.want(t, "cleared", "@n", 0, 0)
 }
 
-// TestThreadsOnly checks which maps are kept by thread: those whose entries are
-// used only by their own thread.
+// TestThreadsOnly checks which maps are kept by thread: only those in which each
+// thread uses only its own entry.
 func TestThreadsOnly(t *testing.T) {
 	s := loadScript(t, `begin {
 		@own[tid] = 1; @other[tid] = 1; @other[pid] = 2; @walked[tid] = 1; @agg[tid] = count(); @text[tid] = comm;

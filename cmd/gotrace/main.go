@@ -55,8 +55,9 @@ const (
 	statusSignal = 128 // and the signal's number
 )
 
-// Keep the main goroutine on the main thread, so that programs which a session runs
-// itself (begin, end) run in the thread whose ID is the process ID.
+// init keeps the main goroutine on the main thread. Programs that a session runs
+// itself (begin, end) then run in the thread that has the process ID as its thread
+// ID.
 func init() { goruntime.LockOSThread() }
 
 func main() {

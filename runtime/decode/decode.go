@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Decoder decodes values. Its fields hold what is not known from the bytes and
-// their type.
+// Decoder decodes values. Its fields hold the information that is not in the bytes
+// and their type.
 type Decoder struct {
 	// MaxStrlen is the size in bytes, without the NUL, of strings that may have
 	// been truncated; 0 if none can be. Trailer follows the text of truncated

@@ -25,7 +25,7 @@ func buffer(s string, size int) []byte {
 	return append(binary.NativeEndian.AppendUint32(nil, uint32(len(s))), str0(s, size)...)
 }
 
-// printed formats a format string whose arguments are all the same value.
+// printed formats a format string with the same value for every argument.
 func printed(d *Decoder, f *Format, t *types.Type, data []byte) string {
 	var out []byte
 	for i := range f.Pieces {

@@ -113,8 +113,8 @@ func TestEveryFieldIsEncoded(t *testing.T) {
 	}
 }
 
-// TestTypesAreEncoded checks that a decoded type has what is needed to decode
-// values: members are kept, but of a pointer's target only the name.
+// TestTypesAreEncoded checks that a decoded type can decode values: its members are
+// kept, but of a pointer's target only the name.
 func TestTypesAreEncoded(t *testing.T) {
 	node := &types.Type{Kind: types.Struct, Name: "struct node", Size: 16}
 	node.Comp = types.NewComposite(false, func() []types.Field {

@@ -6,10 +6,10 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// The encoding of a type has what is needed to decode and print values. Members and
-// constants of a pointer's target are left out, as an address is printed as a
-// number. So a type refers only to earlier types in the table, and the table has no
-// cycles.
+// The encoding of a type contains only what decoding and printing values requires.
+// Members and constants of a pointer's target are left out, as an address is
+// printed as a number. So a type refers only to earlier types in the table, and the
+// table has no cycles.
 
 // typeKey identifies an entry in the table of types: a complete type, or a type as
 // the target of a pointer.

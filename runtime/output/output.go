@@ -22,7 +22,7 @@ type Sink interface {
 	Map(m Map)
 	// Attached reports that n probes are attached.
 	Attached(n int)
-	// Lost says that n events were lost.
+	// Lost reports that n events were lost.
 	Lost(n uint64)
 	Message(m Message)
 	// Tests reports the outcomes of all test probes, Benchmarks those of all bench

@@ -98,8 +98,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// TestReplacedFile maps a file that no longer exists, or whose name or inode
-// belongs to another file. It must have no names rather than wrong ones.
+// TestReplacedFile maps a file that no longer exists, or that has the name or inode
+// of another file. It must have no names rather than wrong ones.
 func TestReplacedFile(t *testing.T) {
 	first, second := objects(t)
 	const pid = 1 << 28
@@ -142,7 +142,7 @@ func TestReplacedFile(t *testing.T) {
 	}
 }
 
-// TestEnded checks that what is kept of ended processes is bounded.
+// TestEnded checks that the number of ended processes that are kept is bounded.
 func TestEnded(t *testing.T) {
 	u := NewUser(Options{})
 	m := Mapping{Start: 0x1000, End: 0x2000, Path: "/x"}

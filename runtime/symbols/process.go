@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// process holds what is known of one process ID. The ID may have been used by
-// several processes, and each of them may have executed several programs. An image
-// holds the mappings of one program.
+// process holds the memory maps and the perf map of one process ID. The ID may have been
+// used by several processes, and each of them may have executed several programs.
+// An image holds the mappings of one program.
 type process struct {
 	pid    int
 	start  string   // start time of the process, to detect a reused ID; "": not read yet

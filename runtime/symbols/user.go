@@ -223,7 +223,7 @@ func (u *User) Mapped(pid int, m Mapping) {
 	u.process(pid).current().add(mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})})
 }
 
-// intern returns an equal fileID whose strings are shared with other mappings.
+// intern returns an equal fileID that shares its strings with other mappings.
 func (u *User) intern(id fileID) fileID {
 	known, ok := u.ids[id]
 	if !ok {

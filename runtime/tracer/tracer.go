@@ -6,7 +6,7 @@
 //
 //	for e, err := range script.Events(ctx) { … }   // all that it reports, as it happens
 //	result, err := script.Run(ctx, nil)            // only its maps, at the end
-//	session, err := script.Start(ctx, nil)         // beside other work; Snapshot gives its maps meanwhile
+//	session, err := script.Start(ctx, nil)         // in the background; Snapshot returns its maps
 //
 // Most programs need only this package. Package runtime loads compiled objects and
 // lets a program provide the sink, the kernel and the builtins. Package value

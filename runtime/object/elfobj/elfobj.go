@@ -32,7 +32,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object/layout"
 )
 
-// File is what Write puts into an ELF file.
+// File is the input of Write.
 type File struct {
 	License string
 	Progs   []Prog
@@ -192,7 +192,7 @@ func (w *writer) programs() error {
 	for _, fn := range all {
 		bind := elf.STB_GLOBAL
 		if fn.sect.name == textSection {
-			bind = elf.STB_LOCAL // the verifier checks a local function at each call, with what it knows of the arguments
+			bind = elf.STB_LOCAL // the verifier checks a local function at each call, with the arguments of that call
 		}
 		w.symbol(fn.name, bind, elf.STT_FUNC, fn.sect, fn.off, fn.insns.Size())
 	}

@@ -106,7 +106,7 @@ type Map struct {
 	Value  Type   `json:"value"`
 }
 
-// Type says how the bytes of a value are read. Kind is one of
+// Type describes how to decode the bytes of a value. Kind is one of
 //
 //	int uint bool   Size bytes
 //	enum            Size bytes; Names has the constants
