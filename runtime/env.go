@@ -149,8 +149,8 @@ func (e symbolizer) Stack(depth int, id int64) []uint64 {
 	return frames
 }
 
-// Outside implements builtins.Env. The end probes' records are always handled in
-// full.
+// Outside implements builtins.Env. The context is done when the user ends the
+// session, except for records of end probes, which are always handled in full.
 func (e *env) Outside() context.Context {
 	if e.s.last {
 		return context.Background()
