@@ -133,7 +133,7 @@ func (p *printer) flush(offset int, first bool) bool {
 	return first
 }
 
-// blankBefore reports whether a blank line stands just before an offset.
+// blankBefore reports whether there is a blank line just before an offset.
 func (p *printer) blankBefore(offset int) bool {
 	lines := 0
 	for i := min(offset, len(p.src)) - 1; i >= 0; i-- {

@@ -37,7 +37,7 @@ func Precedence(op string) int {
 
 // How tightly other expressions bind, on the scale of Precedence.
 const (
-	bindBlock   = -1 // in parentheses wherever it is an operand
+	bindBlock   = -1 // in parentheses if it is an operand
 	bindTernary = 0
 	bindBinary  = 1
 	bindUnary   = 11

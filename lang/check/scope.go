@@ -57,7 +57,7 @@ func (c *checker) declare(n *ast.Var, span source.Span, how declared) *Var {
 	return v
 }
 
-// use notes that n stands for v here.
+// use notes that n is a use of v.
 func (c *checker) use(n *ast.Var, v *Var) {
 	c.info.Vars[n] = v
 	if c.depth() > v.Depth && !v.Captured {

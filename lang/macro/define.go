@@ -79,7 +79,7 @@ func (f *definer) replace(e ast.Expr, name string) ast.Expr {
 	}
 	expanded := f.c.Expand(text)
 	if expanded == name {
-		return e // it stands for itself
+		return e // its expansion is itself
 	}
 	if expanded == "" {
 		f.diags.Errorf(e.Span(), "The macro %s expands to nothing", name)

@@ -20,7 +20,8 @@ func parseText(text string) (*ast.Program, []source.Diag) {
 	return p, nil
 }
 
-// sameTree compares trees but for where their nodes stand.
+// sameTree compares two trees, ignoring the places of their nodes. It returns
+// the differences, or "".
 func sameTree(a, b ast.Node) string {
 	return cmp.Diff(a, b,
 		cmp.Comparer(func(a, b source.Span) bool { return true }),
@@ -28,9 +29,9 @@ func sameTree(a, b ast.Node) string {
 		cmp.Comparer(func(a, b ast.Comment) bool { return a.Text == b.Text }))
 }
 
-// roundTrip checks what must hold of any text: errors have places; a tree is
-// well formed, clones to an equal one, prints to text that parses to an equal
-// one with the same comments, and that text prints to itself.
+// roundTrip checks the properties that hold for any text. Errors have places. A
+// tree is well formed, and its clone is equal. Its printed form parses to an
+// equal tree with the same comments, and prints as the same text.
 func roundTrip(t *testing.T, text string) {
 	t.Helper()
 	var diags source.Diags

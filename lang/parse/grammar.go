@@ -95,7 +95,7 @@ type (
 	valueBody interface{ ast.Expr } // the body of a macro, which may have a value
 )
 
-// build makes the participle parser whose custom productions work on m.
+// build builds the participle parser. Its custom productions work on m.
 func (m *machine) build() *participle.Parser[program] {
 	p := &m.parser
 	return participle.MustBuild[program](

@@ -140,14 +140,13 @@ func (p *parser) offsetof() ast.Expr {
 // cast parses a cast at "(". If there is none, it returns nil and consumes
 // nothing.
 //
-// What stands in the parentheses must read as a type. With struct, union or
-// enum, with "*" or "[]" at the end it can be nothing else. A bare name, or
-// name[N], is a type if an operand follows: "(size_t)$x". Before "-", "*" and
-// "&", which may also be binary, the name decides: it is a value if it is a
-// variable of the language, a parameter of the macro at hand, or a name that
-// the C section defines ("(pid)*2", "(LIMIT)-1"), and otherwise a type
-// ("(uint64)*$p", "(size_t)-1"). Before other operands a parameter stands for a
-// type: "(t)x".
+// The text in the parentheses must be a type. With struct, union or enum, or
+// with "*" or "[]" at the end, it can be nothing else. A bare name, or name[N],
+// is a type if an operand follows: "(size_t)$x". Before "-", "*" and "&", which
+// may also be binary, the name decides: it is a value if it is a variable of
+// the language, a parameter of the current macro, or a name that the C section
+// defines ("(pid)*2", "(LIMIT)-1"), and otherwise a type ("(uint64)*$p",
+// "(size_t)-1"). Before other operands a parameter is a type: "(t)x".
 func (p *parser) cast(start int) ast.Expr {
 	mark, said := p.mark(), len(p.errors)
 	undo := func() ast.Expr {

@@ -16,8 +16,8 @@
 //	3
 //
 // A section "case NAME" starts a case and holds its headers, lines of the form
-// "key: value". Lines that start with # are comments. What stands before the
-// first section has the same form; its headers are those of every case.
+// "key: value". Lines that start with # are comments. The text before the first
+// section has the same form; its headers apply to every case.
 //
 // A case without a name and headers needs no such section: a section with a
 // name that the current case already has starts the next case. Such a case is

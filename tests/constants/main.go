@@ -3,8 +3,9 @@
 //
 //	go run ./tests/constants
 //
-// It reads the header packages of Debian, evaluates what is an integer, and
-// writes lang/cdecl/constants.bin. See cdecl.EncodeTable for the format.
+// It reads the header packages of Debian, evaluates all integer constants, and
+// writes lang/cdecl/constants.bin. See Table.Encode in package cdecl for the
+// format.
 package main
 
 import (

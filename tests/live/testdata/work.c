@@ -1,6 +1,6 @@
-// The live tests' workload: does exactly what its arguments say, and nothing
-// else that a tracer could mistake for it. Static, so that no loader opens or
-// reads files; single-threaded unless asked.
+// The workload of the live tests: it does exactly what its arguments request,
+// and no other system calls of the same kind. It is static, so that no loader
+// opens or reads files, and has one thread unless a command needs more.
 //
 //   work COMMAND [ARGUMENT...]
 #define _GNU_SOURCE
@@ -27,8 +27,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
-// A function to be probed: never inlined, never cloned, and with an effect, so
-// that calls of it are not left out.
+// Marks a function for probes: it is never inlined or cloned, and has an effect,
+// so that the compiler does not remove calls of it.
 #define PROBED __attribute__((noinline, noclone, used))
 #define EFFECT __asm__ volatile("" ::: "memory")
 
@@ -63,7 +63,7 @@ static void do_ramp(long n) {
 		check(read(fd, buf, i) == i, "read");
 }
 
-// opens a file N times; it need not be there.
+// opens a file N times; the file may be missing.
 static void do_open(long n, const char *path) {
 	for (long i = 0; i < n; i++) {
 		int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
@@ -72,7 +72,7 @@ static void do_open(long n, const char *path) {
 	}
 }
 
-// calls with arguments whose upper bits are not theirs.
+// makes calls with garbage in the upper bits of the arguments.
 static void do_dirty(void) {
 	const unsigned long dirt = 0xabcdul << 32;
 	syscall(SYS_openat, dirt | (unsigned)AT_FDCWD, "/nowhere", dirt | O_RDONLY, dirt | 0xfedc0000 | 0640);
@@ -96,7 +96,7 @@ static void *pinned_main(void *arg) {
 	return 0;
 }
 
-// N calls of getpgid on each of CPUS CPUs, at the same time.
+// calls getpgid N times on each of CPUS CPUs, at the same time.
 static void do_pinned(long n, long cpus) {
 	pthread_t t[64];
 	struct pinned p[64];
@@ -113,7 +113,7 @@ static void *sleeper_main(void *arg) {
 	return 0;
 }
 
-// N threads that sleep MS milliseconds at the same time.
+// starts N threads that sleep MS milliseconds at the same time.
 static void do_sleepers(long n, long ms) {
 	pthread_t t[256];
 	for (int i = 0; i < n && i < 256; i++)
@@ -122,7 +122,7 @@ static void do_sleepers(long n, long ms) {
 		pthread_join(t[i], 0);
 }
 
-// N calls of getpgid(i), i counting up from 0: different values for keys.
+// calls getpgid(i) N times, i counting up from 0: different values for keys.
 static void do_count(long n) {
 	for (long i = 0; i < n; i++)
 		syscall(SYS_getpgid, (int)i);
@@ -158,7 +158,7 @@ static void do_stacks(long n, long rounds) {
 				stack_left(i, 17);
 }
 
-// keeps a CPU busy for so many milliseconds.
+// keeps a CPU busy for the given milliseconds.
 static void do_spin(long ms) {
 	struct timespec from, now;
 	clock_gettime(CLOCK_MONOTONIC, &from);
@@ -169,8 +169,8 @@ static void do_spin(long ms) {
 
 // --- static probes ---
 
-// A static probe: a no-operation, and a note that says where it is, where its
-// semaphore is (or 0), whose it is, its name and where its arguments are.
+// A static probe: a no-op, and a note with its address, the address of its
+// semaphore (or 0), its provider, its name, and the places of its arguments.
 #define STATIC_PROBE(provider, name, semaphore, args, ...)                     \
 	__asm__ volatile("990: nop\n"                                              \
 			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                \
@@ -258,9 +258,9 @@ static void do_family(long n, long pages) {
 	waitpid(pid, 0, 0);
 }
 
-// Starts THREADS threads, which wait until stdin says something or ends. Then
-// each does everything that a kind of probe can see N times; so does a child
-// afterwards.
+// starts THREADS threads, which wait until stdin has data or ends. Then each does
+// N times everything that a kind of probe can see. After that a child does the
+// same.
 volatile long gt_watched;
 static pthread_barrier_t crowd;
 
@@ -303,7 +303,7 @@ static void do_crowd(long threads, long n) {
 	waitpid(pid, 0, 0);
 }
 
-// N sends of SIZE bytes over a TCP connection of the loopback.
+// sends SIZE bytes N times over a TCP connection of the loopback.
 static void do_tcp(long n, long size) {
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof addr;
@@ -360,7 +360,7 @@ PROBED void gt_wild_one(void) { EFFECT; }
 PROBED void gt_wild_two(void) { EFFECT; }
 PROBED void gt_wild_three(void) { EFFECT; }
 
-// A function that is one of two, chosen when the program starts.
+// A function with two implementations; one is chosen when the program starts.
 static int gt_chosen_one(int n) {
 	EFFECT;
 	return n + 1;
@@ -475,7 +475,7 @@ static char *letters(long size) {
 	return s;
 }
 
-// A string that ends without a NUL where the memory does.
+// A string without a NUL that ends at the end of the mapped memory.
 static char *unterminated(void) {
 	long page = sysconf(_SC_PAGESIZE);
 	char *p = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -484,8 +484,8 @@ static char *unterminated(void) {
 	return p + page - 5;
 }
 
-// Reads what a probe may read, so that it is in memory: a program in the kernel
-// does not wait for a page of the file.
+// Reads the data that a probe may read, so that it is in memory: a BPF program
+// cannot wait for a page of the file.
 static void touch(const void *p, size_t n) {
 	for (size_t i = 0; i < n; i++)
 		((volatile const char *)p)[i];
