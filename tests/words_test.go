@@ -34,7 +34,7 @@ var core = map[string]string{
 	"wide.go":      "sums of 128 bits: sum, avg, stats, tseries",
 }
 
-// source is a parsed file of the product.
+// parsed is a source file of the product with its syntax tree.
 type parsed struct {
 	path string // from the root
 	*ast.File
