@@ -57,10 +57,6 @@ func str0(s string, size int) []byte {
 	return b
 }
 
-func buffer(s string, size int) []byte {
-	return append(binary.NativeEndian.AppendUint32(nil, uint32(len(s))), str0(s, size)...)
-}
-
 func TestFormatCheck(t *testing.T) {
 	for _, c := range []struct {
 		args []Arg

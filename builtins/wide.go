@@ -133,7 +133,11 @@ func divideLong(b *ir.Builder, high, low, n *ir.Value) *ir.Value {
 	one := b.Const(1)
 	q := b.Read(quot)
 	r := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(rest), one), b.Op(ir.OpShr, q, b.Const(63)))
-	fits := b.Op(ir.OpULe, n, r)
+	// A comparison would be a branch, and the kernel's verifier would follow both
+	// ways of each turn. So this is the borrow of r - n, negated.
+	notR := b.Op(ir.OpXor, r, b.Const(-1))
+	borrow := b.Op(ir.OpOr, b.Op(ir.OpAnd, notR, n), b.Op(ir.OpAnd, b.Op(ir.OpOr, notR, n), b.Op(ir.OpSub, r, n)))
+	fits := b.Op(ir.OpXor, b.Op(ir.OpShr, borrow, b.Const(63)), one)
 	b.Write(rest, b.Op(ir.OpSub, r, b.Op(ir.OpAnd, n, b.Op(ir.OpNeg, fits))))
 	b.Write(quot, b.Op(ir.OpOr, b.Op(ir.OpShl, q, one), fits))
 	b.Write(i, b.Op(ir.OpAdd, b.Read(i), one))

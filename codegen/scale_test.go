@@ -77,7 +77,7 @@ var shapes = []struct {
 		return b.String()
 	}},
 	{"maps", 0, body(func(i int) string { return fmt.Sprintf("@m%d[pid] = %d;", i, i) })},
-	{"loop", 1000, body(func(i int) string { return fmt.Sprintf("for ($i : 0..3) { @l += $i; }") })},
+	{"loop", 1000, body(func(int) string { return "for ($i : 0..3) { @l += $i; }" })},
 	{"while", 1000, body(func(i int) string {
 		return fmt.Sprintf("$i%d = 0; while ($i%d < 4) { $i%d++; @w = $i%d; }", i, i, i, i)
 	})},

@@ -93,8 +93,8 @@ func TestSharedMaps(t *testing.T) {
 	if got := s.numbers(t, "@a8"); len(got) != 1 {
 		t.Errorf("@a8 after a deletion: %v", got)
 	}
-	key := string(binary.NativeEndian.AppendUint16(nil, 20))
-	if got := s.numbers(t, "@a20"); len(got) != 2 || got[key] != 20 {
+	key := binary.NativeEndian.AppendUint16(nil, 20)
+	if got := s.numbers(t, "@a20"); len(got) != 2 || got[string(key)] != 20 {
 		t.Errorf("@a20: %v", got)
 	}
 }

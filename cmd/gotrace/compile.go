@@ -61,7 +61,7 @@ func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	if o.probeFilter != "" {
 		re, err := regexp.Compile(o.probeFilter)
 		if err != nil {
-			return nil, nil, fmt.Errorf("Invalid --probe-filter regex '%s': %w", o.probeFilter, err)
+			return nil, nil, usagef("Invalid --probe-filter regex '%s': %v", o.probeFilter, err)
 		}
 		env.Filter = re.MatchString
 	}

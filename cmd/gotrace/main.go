@@ -72,11 +72,6 @@ func main() {
 	os.Exit(runTool(t, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run runs the command with its arguments, for main and for tests.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return runTool(nil, args, stdin, stdout, stderr)
-}
-
 // runTool runs the command for a binary that contains the tool t. If t is nil, the
 // binary is gotrace itself.
 func runTool(t *tool, args []string, stdin io.Reader, stdout, stderr io.Writer) int {

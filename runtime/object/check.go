@@ -65,20 +65,19 @@ func (o *Object) check() error {
 
 // checkKnown checks a map that the runtime looks up by name.
 func (o *Object) checkKnown(m *KernelMap) error {
-	key, value := 4, m.ValueSize
+	var key, value int
 	switch name, depth, _ := strings.Cut(m.Name, "_"); {
 	case m.Name == RingMap:
-		key, value = 0, 0
 	case m.Name == SiteMap:
-		value = 8 * len(o.Sites)
+		key, value = 4, 8*len(o.Sites)
 	case m.Name == SessionMap:
-		value = SessionSize
+		key, value = 4, SessionSize
 	case name == "stacks" || name == "morestacks":
 		n, err := strconv.Atoi(depth)
 		if err != nil {
 			return err
 		}
-		value = 8 * n
+		key, value = 4, 8*n
 		if m.Name == MoreStacks(n) {
 			value += StackFrames
 		}

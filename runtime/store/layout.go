@@ -29,11 +29,11 @@ type Layout struct {
 type layout struct {
 	Layout
 	Target
-	diags                source.Diags
-	slots, tables, rings *ir.Map
-	cpuSlots             []*ir.Map // of at most MaxPerCPU bytes each
-	shared               map[shape]*sharedHash
-	tableRoom            int // bytes that a front table can have
+	diags         source.Diags
+	slots, tables *ir.Map
+	cpuSlots      []*ir.Map // of at most MaxPerCPU bytes each
+	shared        map[shape]*sharedHash
+	tableRoom     int // bytes that a front table can have
 }
 
 // maxOldKey is the largest key of a hash map before Linux 5.11, in bytes.

@@ -86,7 +86,6 @@ type emitter struct {
 	b      *ir.Builder
 	rodata *ir.Map
 	full   *ir.Map
-	bail   *ir.Block
 }
 
 func (e *emitter) B() *ir.Builder          { return e.b }
