@@ -3,6 +3,8 @@ package live
 import (
 	"fmt"
 	"maps"
+	"math"
+	"math/big"
 	"math/rand"
 	"slices"
 	"strconv"
@@ -54,10 +56,10 @@ type world struct {
 	ints  map[int64]int64    // @m
 	words map[string]uint64  // @w
 	count map[int64]uint64   // @count
-	sum   map[int64]int64    // @sum
+	sum   map[int64]*big.Int // @sum
 	most  map[int64][2]int64 // @min, @max
 	slot  int64              // @slot
-	usum  uint64             // @usum
+	usum  big.Int            // @usum
 	out   strings.Builder
 }
 
@@ -93,7 +95,7 @@ func randomScript(seed int64, small bool) (text, want string) {
 	}
 	var b strings.Builder
 	b.WriteString("config = { print_maps_on_exit=0; max_strlen=64 }\n" + g.heads.String() + "begin {\n")
-	w := &world{vars: map[string]value{}, ints: map[int64]int64{}, words: map[string]uint64{}, count: map[int64]uint64{}, sum: map[int64]int64{}, most: map[int64][2]int64{}}
+	w := &world{vars: map[string]value{}, ints: map[int64]int64{}, words: map[string]uint64{}, count: map[int64]uint64{}, sum: map[int64]*big.Int{}, most: map[int64][2]int64{}}
 	for _, s := range body {
 		b.WriteString(s.text + "\n")
 		s.run(w)
@@ -110,7 +112,7 @@ func randomScript(seed int64, small bool) (text, want string) {
 		if g.since {
 			fmt.Fprintf(&b, "if (has_key(@count, (int64)%d)) { printf(\"%%d %%lld %%lld %%lld\\n\", (uint64)@count[(int64)%d], (int64)@sum[(int64)%d], (int64)@min[(int64)%d], (int64)@max[(int64)%d]); }\n", k, k, k, k, k)
 			if w.count[k] > 0 {
-				w.say(fmt.Sprintf("%d %d %d %d", w.count[k], w.sum[k], w.most[k][0], w.most[k][1]))
+				w.say(fmt.Sprintf("%d %d %d %d", w.count[k], clamped(w.sum[k], true), w.most[k][0], w.most[k][1]))
 			}
 		}
 	}
@@ -122,7 +124,7 @@ func randomScript(seed int64, small bool) (text, want string) {
 	w.say(strconv.FormatInt(w.slot, 10))
 	if g.since {
 		fmt.Fprintf(&b, "printf(\"%%llu\\n\", (uint64)@usum);\n")
-		w.say(strconv.FormatUint(w.usum, 10))
+		w.say(clamped(&w.usum, false).String())
 	}
 	// This gives each map its type even if nothing else is written to it.
 	b.WriteString("if (0) { @m[(int64)0] = (int64)0; @w[\"\"] = (uint64)0; @slot = (int64)0;")
@@ -585,7 +587,7 @@ func (g *generator) aggregate() stmt {
 	}
 	if g.r.Intn(4) == 0 {
 		e := g.expr(kindU, 2)
-		return stmt{fmt.Sprintf("@usum = sum(%s);", e.text), func(w *world) outcome { w.usum += e.eval(w).n; return goesOn }}
+		return stmt{fmt.Sprintf("@usum = sum(%s);", e.text), func(w *world) outcome { w.usum.Add(&w.usum, new(big.Int).SetUint64(e.eval(w).n)); return goesOn }}
 	}
 	name := fmt.Sprintf("$v%d", g.named)
 	g.named++
@@ -594,7 +596,10 @@ func (g *generator) aggregate() stmt {
 	return stmt{text, func(w *world) outcome {
 		n, k := int64(e.eval(w).n), int64(key.eval(w).n)
 		w.count[k]++
-		w.sum[k] += n
+		if w.sum[k] == nil {
+			w.sum[k] = new(big.Int)
+		}
+		w.sum[k].Add(w.sum[k], big.NewInt(n))
 		if w.count[k] == 1 {
 			w.most[k] = [2]int64{n, n}
 		}
@@ -686,4 +691,19 @@ func (g *generator) loop(depth int) stmt {
 	count := fmt.Sprintf("$v%d", g.named)
 	g.named++
 	return stmt{fmt.Sprintf("{ let %[1]s : int64 = 0; while (%[1]s < %[2]d) { %[1]s += 1; let %[3]s : int64 = %[1]s; %[4]s } }", count, turns, name, body.text), run}
+}
+
+// clamped returns a sum as an expression sees it: the nearest 64-bit number.
+func clamped(sum *big.Int, signed bool) *big.Int {
+	low, high := big.NewInt(0), new(big.Int).SetUint64(math.MaxUint64)
+	if signed {
+		low, high = big.NewInt(math.MinInt64), big.NewInt(math.MaxInt64)
+	}
+	switch {
+	case sum.Cmp(low) < 0:
+		return low
+	case sum.Cmp(high) > 0:
+		return high
+	}
+	return sum
 }
