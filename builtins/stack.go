@@ -51,7 +51,9 @@ func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 	depth := int(call.Type.Params[1])
 	entry := g.Temp(object.StackFrames + 8*depth)
 	frames := b.AddImm(entry, object.StackFrames)
-	// The helper clears what it does not fill.
+	// The helper clears what it does not fill, but in fentry programs of older kernels
+	// the verifier wants the memory defined.
+	b.Zero(entry, object.StackFrames, 8*depth)
 	size := b.Call(ir.GetStack, g.Ctx(), frames, b.Const(int64(8*depth)), b.Const(flags))
 	hash := &ir.Var{Name: "hash", Type: ir.Int}
 	b.Write(hash, size)
