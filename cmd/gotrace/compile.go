@@ -167,7 +167,7 @@ func (a *app) checkOptions(declared []object.Option) bool {
 	}
 	d := source.Diag{Msg: "unexpected program command line options: " + strings.Join(unknown, ", ")}
 	if len(known) > 0 {
-		d.Hint = "expected program options:\n" + strings.Join(known, "\n")
+		d.Hint = "expected program options: " + strings.Join(known, ", ")
 	}
 	a.report.diag(d)
 	return false
