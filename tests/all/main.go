@@ -272,7 +272,7 @@ func (r *run) liveGuests() {
 			}
 			r.step("live tests on Linux "+k.Name, func(c *counter) error {
 				return r.convert(c, func(w *os.File) error {
-					g := vm.Guest{Kernel: k, Files: files, Command: guest, Out: w, Timeout: 10 * time.Minute}
+					g := vm.Guest{Kernel: k, Files: files, Command: guest, Out: w, Timeout: 20 * time.Minute}
 					status, err := g.Run(r.ctx)
 					if err == nil && status != 0 {
 						err = fmt.Errorf("exit status %d", status)
