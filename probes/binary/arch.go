@@ -14,14 +14,14 @@ type Arch struct {
 	RegsSize int      // bytes of struct pt_regs
 	Args     []string // registers of integer arguments in the C convention, in order
 	GoArgs   []string // the same for Go's register ABI (ABIInternal)
-	TrapSize int      // how far the instruction pointer is past a kprobe's address when its program runs
+	TrapSize int      // bytes from a kprobe's address to the instruction pointer that its program sees
 
 	regs      map[string]int // register name → offset in pt_regs
 	goFloats  int            // number of floating-point registers of Go's ABI
 	ret       string         // register of a result
 	ip, sp    string
-	dwarfRegs []string // integer registers by DWARF's numbers
-	stack     int      // offset from sp, at a function's first instruction, of the first argument on the stack
+	dwarfRegs []string // integer registers, indexed by DWARF's register numbers
+	stack     int      // offset from sp of the first argument on the stack, at a function's first instruction
 
 	largeByRef   bool // C passes objects of more than two words by address
 	resultInArgs bool // the address of a large result takes the register of the first argument
@@ -64,10 +64,10 @@ func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 // MaxStackArgs is the number of argN beyond those in registers.
 const MaxStackArgs = 32
 
-// Arg returns a function that reads argN of a function probed at its entry: a
-// register, or, for the later ones, a word of the caller's stack. regs are the
-// registers of its calling convention, space that of the stack. A word that
-// can't be read is 0.
+// Arg returns a function that emits code to read argN at a function's entry: a
+// register, or a word of the caller's stack for the arguments that have none.
+// regs are the argument registers of the calling convention, space is the address
+// space of the stack. A word that cannot be read is 0.
 func (a *Arch) Arg(regs []string, space types.Space) func(*ir.Builder, *ir.Value, int) *ir.Value {
 	return func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 		if n < len(regs) {
@@ -77,11 +77,11 @@ func (a *Arch) Arg(regs []string, space types.Space) func(*ir.Builder, *ir.Value
 	}
 }
 
-// stackArg returns where, from the stack pointer at a function's start, word n of
-// its arguments on the stack is.
+// stackArg returns the offset from the stack pointer, at a function's first
+// instruction, of word n of its arguments on the stack.
 func (a *Arch) stackArg(n int) int64 { return int64(a.stack + 8*n) }
 
-// IsArg reports whether a parameter is where argN is.
+// IsArg reports whether argN reads the parameter at l.
 func (a *Arch) IsArg(regs []string, n int, l *types.Loc) bool {
 	switch {
 	case l == nil || l.Err != "":
@@ -92,8 +92,8 @@ func (a *Arch) IsArg(regs []string, n int, l *types.Loc) bool {
 	return l.Memory && l.Base == a.regs[a.sp] && l.Disp == a.stackArg(n-len(regs))
 }
 
-// readWord reads size bytes at an address in user or kernel memory. The result
-// is 0 if they can't be read: the helpers clear what they could not fill.
+// readWord emits code to read size bytes of user or kernel memory. If they cannot
+// be read, the result is 0: the helpers clear the buffer when they fail.
 func readWord(b *ir.Builder, addr *ir.Value, size int, space types.Space) *ir.Value {
 	slot := b.Slot(8)
 	b.Zero(slot, 0, 8)

@@ -1,8 +1,8 @@
 package binary
 
-// AMD64 has struct pt_regs of arch/x86/include/asm/ptrace.h and the System V
-// and Go calling conventions. The file name has no underscore because the file
-// is compiled for every architecture: a script can be compiled for another one.
+// AMD64 describes struct pt_regs of arch/x86/include/asm/ptrace.h and the System V
+// and Go calling conventions. The file name has no underscore because the file is
+// built for every architecture: a script can be compiled for another one.
 var AMD64 = &Arch{
 	Name:     "amd64",
 	RegsSize: 168,
@@ -16,7 +16,7 @@ var AMD64 = &Arch{
 	ret:      "ax",
 	ip:       "ip",
 	sp:       "sp",
-	stack:    8, // above the return address
+	stack:    8, // after the return address
 	TrapSize: 1, // int3
 
 	resultInArgs: true,

@@ -2,8 +2,8 @@ package binary
 
 import "fmt"
 
-// ARM64 has struct user_pt_regs of arch/arm64/include/uapi/asm/ptrace.h, with
-// which the kernel's struct pt_regs begins, and the AAPCS64 and Go calling
+// ARM64 describes struct user_pt_regs of arch/arm64/include/uapi/asm/ptrace.h, which
+// is the start of the kernel's struct pt_regs, and the AAPCS64 and Go calling
 // conventions.
 var ARM64 = func() *Arch {
 	a := &Arch{

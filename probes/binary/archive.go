@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ArchiveMark separates the path of a zip archive (an Android package, say)
-// from the path of a library in it. The dynamic linker there maps libraries
-// that are stored without compression straight from the archive.
+// ArchiveMark separates the path of a zip archive, such as an Android package, from
+// the path of a library in it. Android's dynamic linker maps libraries that are
+// stored without compression straight from the archive.
 const ArchiveMark = "!/"
 
 // SplitArchive splits archive!/member; ok is false if path is not of that form.
@@ -41,8 +41,8 @@ func mapArchived(f *os.File, size int64, member string) (data []byte, offset uin
 		if at < 0 || n <= 0 || at > size || n > size-at {
 			return nil, 0, fmt.Errorf("%s lies outside the archive", member)
 		}
-		// Only from the start of a page can it be mapped, here and by a linker; but
-		// whoever runs it may have copied it to where it can.
+		// A member that does not start on a page boundary cannot be mapped. A linker
+		// cannot map it either, but programs may run a copy of it.
 		if at%int64(os.Getpagesize()) != 0 {
 			data := make([]byte, n)
 			_, err := f.ReadAt(data, at)
@@ -51,5 +51,5 @@ func mapArchived(f *os.File, size int64, member string) (data []byte, offset uin
 		data, err := unix.Mmap(int(f.Fd()), at, int(n), unix.PROT_READ, unix.MAP_PRIVATE)
 		return data, uint64(at), err
 	}
-	return nil, 0, fmt.Errorf("the archive holds no %s", member)
+	return nil, 0, fmt.Errorf("the archive does not contain %s", member)
 }

@@ -63,7 +63,7 @@ func TestMapArchived(t *testing.T) {
 		{"lib/even.so", even, true, ""},
 		{"lib/small.so", nil, false, "compressed"},
 		{"lib/empty.so", nil, false, "outside"},
-		{"lib/none.so", nil, false, "holds no"},
+		{"lib/none.so", nil, false, "does not contain"},
 	} {
 		data, off, err := mapArchived(f, st.Size(), c.member)
 		if c.err != "" {

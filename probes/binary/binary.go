@@ -3,8 +3,8 @@
 // lines), static probes, instruction boundaries, and the calling conventions
 // that say where a function's arguments are.
 //
-// Everything it reads is written by others and may be damaged: a reader bounds
-// what it follows and returns an error, or nothing, rather than panic.
+// The files may be damaged or hostile. Readers bound every offset, count and
+// recursion, and return an error or nothing instead of panicking.
 package binary
 
 import (
@@ -23,14 +23,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is an ELF file, mapped into memory. Open reads its headers; its symbols
-// are read when one is looked up, and then compared where they are rather than
-// copied, as a file may have hundreds of thousands.
+// File is an ELF file, mapped into memory. Open reads its headers. Symbols are read
+// when one is looked up. They are compared in place and not copied, because a file
+// may have hundreds of thousands.
 type File struct {
-	Path      string // what the kernel is given
+	Path      string // path that the kernel opens
 	Base      uint64 // offset in Path where the file starts: not 0 inside an archive
-	Label     string // what messages call it
-	DebugDirs string // where to look for separate debug files first, as in PATH
+	Label     string // name in messages
+	DebugDirs string // directories to search first for separate debug files, separated by colons
 
 	elf       *elf.File
 	data      []byte
@@ -47,21 +47,21 @@ type symbolTable struct {
 	order   binary.ByteOrder
 }
 
-// Symbol is a symbol of a file: its address, as the file's headers have it, and
-// its size in bytes.
+// Symbol is a symbol of a file. Addr is a virtual address according to the file's
+// headers, Size is in bytes.
 type Symbol struct {
 	Name string
 	Addr uint64
 	Size uint64
 
-	Indirect bool // a function that is one of several implementations: see Targets
+	Indirect bool // the function has several implementations: see Targets
 }
 
-// ErrNotELF is the error of Open for a file of another format.
+// ErrNotELF is wrapped by the error that Open returns for a file of another format.
 var ErrNotELF = errors.New("not an ELF file")
 
-// Open maps a file, or a member of a zip archive: archive!/member. The file
-// stays mapped until Close; a run opens a handful.
+// Open maps a file, or a member of a zip archive: archive!/member. The file stays
+// mapped until Close.
 func Open(path string) (*File, error) {
 	label := path
 	path, member, archived := SplitArchive(path)
@@ -110,8 +110,8 @@ func Open(path string) (*File, error) {
 	return x, nil
 }
 
-// Raw returns a File that stands for a file of another format: it has no symbols
-// and no debug info.
+// Raw returns a File for a file that is not ELF. It has no symbols and no debug
+// info.
 func Raw(path, label string) *File {
 	return &File{
 		Path: path, Label: label, tables: func() []symbolTable { return nil }, golang: func() bool { return false },
@@ -119,17 +119,18 @@ func Raw(path, label string) *File {
 	}
 }
 
-// Close unmaps the file. Nothing of it may be used afterwards.
+// Close unmaps the file. Strings and sections of the file must not be used after
+// it.
 func (x *File) Close() { unix.Munmap(x.data) }
 
 // DebugInfo returns the file's DWARF, from itself or from its debug file.
 func (x *File) DebugInfo() (*DebugInfo, error) { return x.debugInfo() }
 
-// FixedAddress reports whether the file runs at the addresses that its headers
-// have, rather than wherever the kernel puts it.
+// FixedAddress reports whether the file is loaded at the addresses in its headers,
+// rather than at one that the kernel chooses.
 func (x *File) FixedAddress() bool { return x.elf != nil && x.elf.Type == elf.ET_EXEC }
 
-// Arch is the file's architecture, by GOARCH's name where that has one.
+// Arch returns the file's architecture, as GOARCH has it if Go supports it.
 func (x *File) Arch() string {
 	switch m := x.elf.Machine; m {
 	case elf.EM_X86_64:
@@ -152,7 +153,7 @@ func (x *File) bytesOf(s *elf.Section) []byte {
 	return x.data[s.Offset : s.Offset+s.FileSize]
 }
 
-// readTables finds the symbol tables: the file's own and, if its full one was
+// readTables returns the symbol tables: the file's own and, if its full one was
 // stripped, that of its debug file.
 func (x *File) readTables() []symbolTable {
 	list := x.ownTables()
@@ -182,8 +183,8 @@ func (x *File) ownTables() []symbolTable {
 
 const symSize = 24 // of Elf64_Sym
 
-// each calls f with every defined function until it returns false. The symbol
-// comes without its name.
+// each calls f for every defined function until f returns false. The name is
+// passed apart and s.Name is empty.
 func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 	for e := t.entries; len(e) >= symSize; e = e[symSize:] {
 		off := t.order.Uint32(e)
@@ -202,8 +203,8 @@ func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 	return true
 }
 
-// Named returns the functions of a name. Static functions of several source
-// files may share one, and versions of a library's function do.
+// Named returns the functions with a name. Static functions of different source
+// files may have the same name, and so do the versions of a library's function.
 func (x *File) Named(name string) []Symbol {
 	var found []Symbol
 	want := []byte(name)
@@ -219,7 +220,7 @@ func (x *File) Named(name string) []Symbol {
 	return found
 }
 
-// Symbol finds a symbol of any kind.
+// Symbol returns a symbol of any kind.
 func (x *File) Symbol(name string) (Symbol, bool) {
 	want := []byte(name)
 	for _, t := range x.tables() {
@@ -253,7 +254,7 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 	return slices.CompactFunc(list, func(a, b Symbol) bool { return a.Name == b.Name && a.Addr == b.Addr })
 }
 
-// Covering returns the function that an address lies in.
+// Covering returns the function that contains an address.
 func (x *File) Covering(addr uint64) (Symbol, bool) {
 	var found Symbol
 	for _, t := range x.tables() {
@@ -271,8 +272,8 @@ func (x *File) Covering(addr uint64) (Symbol, bool) {
 	return found, false
 }
 
-// Offset translates a virtual address into an offset in the file, which is what
-// the kernel takes for a uprobe.
+// Offset translates a virtual address into an offset in the file, which is how the
+// kernel names the place of a uprobe.
 func (x *File) Offset(addr uint64) (uint64, bool) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
@@ -282,7 +283,7 @@ func (x *File) Offset(addr uint64) (uint64, bool) {
 	return 0, false
 }
 
-// CodeOffset is as Offset, for addresses of code only.
+// CodeOffset is like Offset, but only for addresses of code.
 func (x *File) CodeOffset(addr uint64) (uint64, bool) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
@@ -292,8 +293,8 @@ func (x *File) CodeOffset(addr uint64) (uint64, bool) {
 	return 0, false
 }
 
-// UsesGoABI reports whether a function takes its arguments by Go's register
-// ABI. Assembly functions (.abi0) and C functions linked in do not.
+// UsesGoABI reports whether a function takes its arguments in the registers of Go's
+// ABI. Assembly functions (.abi0) and linked C functions do not.
 func (x *File) UsesGoABI(fn string) bool {
 	return strings.Contains(fn, ".") && !strings.HasSuffix(fn, ".abi0") && x.golang()
 }

@@ -8,29 +8,29 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// callConv says how parameters reach a function.
+// callConv is a calling convention.
 type callConv uint8
 
 const (
 	convC    callConv = iota // System V on amd64, AAPCS64 on arm64
 	convGo                   // Go's ABIInternal: each scalar of an object in a register
-	convGo0                  // Go's ABI0, of assembly: all on the stack
-	convRust                 // Rust's own: as C, but for structs
+	convGo0                  // Go's ABI0, for assembly: all on the stack
+	convRust                 // Rust's own: like C, except for structs
 )
 
-// passing hands out registers and stack slots to the parameters of a function,
-// in order.
+// passing assigns registers and stack slots to the parameters of a function, in
+// order.
 type passing struct {
 	a      *Arch
 	conv   callConv
-	ints   []string // integer registers that are left
-	floats int      // floating-point registers that are left
-	stack  int64    // offset from the stack pointer of the next one on the stack
-	lost   string   // the parameter after which it is not known what is where
+	ints   []string // free integer registers
+	floats int      // number of free floating-point registers
+	stack  int64    // offset from the stack pointer of the next parameter on the stack
+	lost   string   // first parameter whose location is unknown, so that later ones are too
 }
 
-// goStackArgs is where, from the stack pointer, Go's arguments on the stack
-// start: behind the return address, or the place kept for it.
+// goStackArgs is the offset from the stack pointer of Go's first argument on the
+// stack. The return address, or the slot reserved for it, comes before.
 const goStackArgs = 8
 
 func newPassing(a *Arch, conv callConv) *passing {
@@ -45,11 +45,11 @@ func newPassing(a *Arch, conv callConv) *passing {
 }
 
 const (
-	errFloat = "it is passed in a floating-point register, which can't be read"
+	errFloat = "it is passed in a floating-point register, which cannot be read"
 	errLost  = "how '%s' before it is passed is not known"
 )
 
-// next is where the next parameter is.
+// next returns the location of the next parameter.
 func (p *passing) next(name string, t *dwarfType) *types.Loc {
 	if p.lost != "" {
 		return &types.Loc{Err: fmt.Sprintf(errLost, p.lost)}
@@ -63,13 +63,14 @@ func (p *passing) next(name string, t *dwarfType) *types.Loc {
 	return p.nextC(t)
 }
 
-// result takes away what a function needs to be told where to put its result.
+// result takes the register, if the convention uses one, that holds the address to
+// which the function writes its result.
 func (p *passing) result(t *dwarfType) {
 	if t.t.Kind == types.Void || p.conv == convGo || p.conv == convGo0 || !p.a.resultInArgs {
 		return
 	}
 	if p.conv == convRust && t.class != classX87 {
-		// Results of two words are in two registers.
+		// Results of up to two words are returned in registers.
 		if t.t.Size > 16 {
 			p.ints = p.ints[1:]
 		}
@@ -82,7 +83,7 @@ func (p *passing) result(t *dwarfType) {
 
 func (p *passing) onStack(size, align int) *types.Loc {
 	a := int64(max(align, 8))
-	// The alignment counts from where the arguments start.
+	// The alignment is relative to the first argument.
 	base := int64(p.a.stack)
 	p.stack = base + (p.stack-base+a-1)/a*a
 	l := &types.Loc{Memory: true, Base: p.a.regs[p.a.sp], Disp: p.stack}
@@ -90,7 +91,7 @@ func (p *passing) onStack(size, align int) *types.Loc {
 	return l
 }
 
-// byAddress is an object whose address is passed.
+// byAddress returns the location of an object whose address is passed.
 func (p *passing) byAddress() *types.Loc {
 	if len(p.ints) == 0 {
 		p.onStack(8, 8)
@@ -105,8 +106,9 @@ func (p *passing) takeInt() string {
 	return r
 }
 
-// nextC is the C convention: an object of up to two words is in registers, each
-// word by what it holds, or, where these do not suffice, all of it on the stack.
+// nextC returns the location of a parameter in the C convention. An object of up
+// to two words is in registers, whose kind depends on the contents of each word. If
+// too few are free, the whole object is on the stack.
 func (p *passing) nextC(t *dwarfType) *types.Loc {
 	size := t.t.Size
 	if size == 0 {
@@ -114,8 +116,8 @@ func (p *passing) nextC(t *dwarfType) *types.Loc {
 	}
 	words, memory := classify(t)
 	if p.a.largeByRef && t.class != classFloat && t.class != classX87 {
-		// arm64: up to four floating-point numbers of one kind have a register
-		// each; everything else is words.
+		// On arm64, up to four floating-point numbers of one size have a register
+		// each. Everything else is passed as words.
 		if leaves, known := scalars(t, 0, nil, 0); known && len(leaves) > 0 && len(leaves) <= 4 && allFloat(leaves) {
 			if p.floats -= len(leaves); p.floats >= 0 {
 				return &types.Loc{Err: errFloat}
@@ -151,7 +153,7 @@ func (p *passing) nextC(t *dwarfType) *types.Loc {
 		p.takeInt()
 	}
 	if ints > len(p.ints) || floats > p.floats {
-		if p.a.evenPairs && ints > 0 { // arm64: none of the rest is used afterwards
+		if p.a.evenPairs && ints > 0 { // on arm64, later parameters do not use the rest
 			p.ints = nil
 		}
 		return p.onStack(size, t.alignment())
@@ -168,8 +170,8 @@ func (p *passing) nextC(t *dwarfType) *types.Loc {
 	return l
 }
 
-// classify says what each word of an object holds, or that it is passed in
-// memory: it is larger than two words, or not aligned.
+// classify returns the class of each word of an object. memory is true if the
+// object is passed in memory because it is larger than two words or not aligned.
 func classify(t *dwarfType) (words []typeClass, memory bool) {
 	size := t.t.Size
 	if t.class == classFloat {
@@ -180,7 +182,7 @@ func classify(t *dwarfType) (words []typeClass, memory bool) {
 	}
 	words = make([]typeClass, (size+7)/8)
 	for i := range words {
-		words[i] = classFloat // until something else is found in it
+		words[i] = classFloat // until mark finds something else in it
 	}
 	if !mark(words, t, 0, 0) {
 		return nil, true
@@ -188,7 +190,8 @@ func classify(t *dwarfType) (words []typeClass, memory bool) {
 	return words, false
 }
 
-// mark enters what t at off holds; it reports whether all is aligned.
+// mark sets the classes of the words that t at offset off covers. It reports
+// whether all of t's scalars are aligned.
 func mark(words []typeClass, t *dwarfType, off, depth int) bool {
 	size := t.t.Size
 	if size == 0 {
@@ -241,10 +244,10 @@ func allFloat(list []dwarfMember) bool {
 // indirect reports whether an object is passed by its address.
 func (t *dwarfType) indirect() bool { return t.byRef != nil && t.byRef() }
 
-// alignment is the natural alignment of a type.
+// alignment returns the natural alignment of a type in bytes.
 func (t *dwarfType) alignment() int {
 	if t.align == 0 {
-		t.align = 1 // for a struct that, in damaged debug info, holds itself
+		t.align = 1 // ends the recursion if damaged debug info has a struct in itself
 		if t.parts != nil {
 			a := 1
 			for _, m := range t.parts() {
@@ -256,9 +259,9 @@ func (t *dwarfType) alignment() int {
 	return t.align
 }
 
-// nextRust: two scalars are in two registers, what fits one word in one, and
-// anything else is passed by its address. An enum that has data may be any of
-// these.
+// nextRust returns the location of a struct in Rust's convention. Two scalars are
+// in two registers, an object that fits a word is in one, and other objects are
+// passed by address. How an enum with data is passed is not known.
 func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 	size := t.t.Size
 	if size == 0 {
@@ -297,8 +300,8 @@ func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 	return p.byAddress()
 }
 
-// scalars lists the scalar members of a struct and of those inside it, by
-// offset; known is false if it holds something that is not one.
+// scalars appends the scalar members of a struct, and of the structs in it, to
+// list. known is false if t contains something else.
 func scalars(t *dwarfType, off int, list []dwarfMember, depth int) (out []dwarfMember, known bool) {
 	switch {
 	case depth > maxTypeDepth:
@@ -315,14 +318,15 @@ func scalars(t *dwarfType, off int, list []dwarfMember, depth int) (out []dwarfM
 		return list, true
 	case t.class == classWord || t.class == classFloat || t.class == classX87:
 		return append(list, dwarfMember{Field: types.Field{Off: off}, of: t}), true
-	case t.class == classArray && t.elem != nil: // never a scalar: in one register or by its address
+	case t.class == classArray && t.elem != nil: // three members, so that it is not taken for one or two scalars
 		m := dwarfMember{Field: types.Field{Off: off}, of: t}
 		return append(list, m, m, m), true
 	}
 	return nil, false
 }
 
-// nextGo: all scalars of an object are in registers, or all of it on the stack.
+// nextGo returns the location of a parameter in Go's conventions: all scalars of
+// the object are in registers, or the whole object is on the stack.
 func (p *passing) nextGo(t *dwarfType) *types.Loc {
 	size := t.t.Size
 	if size == 0 {
@@ -372,7 +376,7 @@ func (p *passing) assignGo(t *dwarfType, off int, l *types.Loc, depth int) bool 
 	return true
 }
 
-// StoreParts emits code that puts an object together from its pieces.
+// StoreParts emits code that assembles an object at dst + off from its parts.
 func StoreParts(b *ir.Builder, ctx *ir.Value, parts []types.Part, dst *ir.Value, off int64) {
 	for _, part := range parts {
 		for at := 0; at < part.Size; {

@@ -14,24 +14,24 @@ import (
 	"strings"
 )
 
-// DebugInfo is the DWARF of a program or library. Nothing of it is read until a
-// script asks for the arguments of a function, for a type or for a line; then
-// only the units are read that are asked about.
+// DebugInfo is the DWARF of a program or library. Units are read when a script
+// uses the arguments of a function, a type or a source line, and only those that
+// are needed.
 type DebugInfo struct {
 	d     *dwarf.Data
 	types map[dwarf.Offset]*dwarfType
-	names map[string]dwarf.Offset // "struct foo" → definition; nil until asked for
+	names map[string]dwarf.Offset // "struct foo" → definition; nil: not read yet
 
 	loclists, loc, addrs []byte // sections that package dwarf does not read
 }
 
-// ErrNoDebugInfo is the error of a file that has no DWARF and no debug file.
+// ErrNoDebugInfo is the error for a file without DWARF and without a debug file.
 var ErrNoDebugInfo = errors.New("no debug info")
 
-// maxSection bounds a decompressed section, in bytes.
+// maxSection is the maximum size of a decompressed section in bytes.
 const maxSection = 4 << 30
 
-// loadDebugInfo reads the file's own DWARF, or that of its debug file.
+// loadDebugInfo reads the DWARF of the file or of its debug file.
 func (x *File) loadDebugInfo() (*DebugInfo, error) {
 	src := x
 	if src.elf.Section(".debug_info") == nil && src.elf.Section(".zdebug_info") == nil {
@@ -87,12 +87,12 @@ func (x *File) loadDebugInfo() (*DebugInfo, error) {
 	}, nil
 }
 
-// systemDebugDir is where distributions put the debug files of their packages.
+// systemDebugDir is the directory in which distributions install debug files.
 const systemDebugDir = "/usr/lib/debug"
 
-// findDebugFile opens the file into which a binary's debug info and symbols
-// were moved: found by its build id, or by the name and checksum that the
-// binary keeps of it; nil if there is none.
+// findDebugFile opens the separate file with a binary's debug info and symbols. It
+// finds the file by its build ID, or by the name and checksum that the binary has
+// of it. If there is none, it returns nil.
 func (x *File) findDebugFile() *File {
 	given := filepath.SplitList(x.DebugDirs)
 	dirs := append(slices.Clone(given), systemDebugDir)
@@ -129,7 +129,7 @@ func (x *File) findDebugFile() *File {
 	return nil
 }
 
-// BuildID returns the build ID in hexadecimal, or "".
+// BuildID returns the build ID in hexadecimal, or "" if the file has none.
 func (x *File) BuildID() string {
 	note := x.bytesOf(x.elf.Section(".note.gnu.build-id"))
 	const header = 16 // sizes, type, "GNU"
@@ -143,7 +143,7 @@ func (x *File) BuildID() string {
 	return fmt.Sprintf("%x", note[header:header+n])
 }
 
-// debugLink reads .gnu_debuglink: a file name, padding to a multiple of four,
+// debugLink reads .gnu_debuglink: a file name, padding to a multiple of four bytes,
 // and the CRC-32 of that file.
 func (x *File) debugLink() (name string, sum uint32, ok bool) {
 	data := x.bytesOf(x.elf.Section(".gnu_debuglink"))
@@ -168,7 +168,7 @@ func fileSum(path string) uint32 {
 	return h.Sum32()
 }
 
-// entry reads the entry at an offset; nil if there is none.
+// entry reads the entry at an offset. It returns nil if there is none.
 func (g *DebugInfo) entry(off dwarf.Offset) *dwarf.Entry {
 	r := g.d.Reader()
 	r.Seek(off)
@@ -200,11 +200,12 @@ func (g *DebugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
 	}
 }
 
-// maxChain bounds how many entries that refer to each other are followed.
+// maxChain is the maximum number of references from entry to entry that are
+// followed.
 const maxChain = 64
 
-// value is an attribute of an entry, or of the one that it completes: the
-// declaration of a definition, the original of a copy.
+// value returns an attribute of an entry. If the entry does not have it, value
+// returns that of the declaration it defines or of the original it is a copy of.
 func (g *DebugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
 	for range maxChain {
 		if e == nil {
@@ -232,8 +233,9 @@ func (g *DebugInfo) name(e *dwarf.Entry) string {
 	return s
 }
 
-// params are the entries of a function's parameters, in order. A copy that the
-// optimiser made may lack some, so those of the original count.
+// params returns the entries of a function's parameters, in order. If the function
+// is a copy made by the optimiser, they are those of the original, because the copy
+// may lack some.
 func (g *DebugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
 	for range maxChain {
 		off, ok := fn.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)

@@ -12,8 +12,8 @@ import (
 
 // SourceLine is a place in source text.
 type SourceLine struct {
-	File      string // a path, or the end of one
-	Line, Col int    // Col 0: any
+	File      string // a path or the last elements of one
+	Line, Col int    // from 1; Col 0: any
 }
 
 func (s SourceLine) String() string {
@@ -23,21 +23,21 @@ func (s SourceLine) String() string {
 	return fmt.Sprintf("%s:%d:%d", s.File, s.Line, s.Col)
 }
 
-// named reports whether s names a line table's file: by its path or by the end
-// of it.
+// named reports whether s.File is the path of a line table's file or the last
+// elements of it.
 func (s SourceLine) named(path string) bool {
 	want := filepath.Clean(s.File)
 	path = filepath.Clean(path)
 	return path == want || strings.HasSuffix(path, "/"+strings.TrimPrefix(want, "/")) && !filepath.IsAbs(want)
 }
 
-// Addresses returns where the code of a source line starts: once in each
-// function, and once in each inlined copy of one. A line without code of its
-// own is an error.
+// Addresses returns the addresses at which the code of a source line starts: one
+// in each function and one in each inlined copy. It returns an error if the line
+// has no code.
 func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 	type copyOf struct{ unit, block dwarf.Offset }
 	first := map[copyOf]uint64{}
-	seen := false // the file
+	seen := false // whether a unit has the file
 	r := g.d.Reader()
 	for {
 		unit, err := r.Next()
@@ -100,10 +100,10 @@ func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 	return list, nil
 }
 
-// blocks finds the innermost function, or inlined copy of one, around each of
-// some addresses of a unit that are code of a line; 0 where there is none. The
-// ranges of copies are not exact: code of the line that calls one is its
-// caller's.
+// blocks returns, for each address of a unit, the innermost function or inlined
+// copy that contains it, or 0 if there is none. The addresses are code of a line.
+// As the ranges of inlined copies are not exact, a copy that was inlined into that
+// line does not count: its code there belongs to the caller.
 func (g *DebugInfo) blocks(unit *dwarf.Entry, addrs []uint64, line int64) []dwarf.Offset {
 	out := make([]dwarf.Offset, len(addrs))
 	r := g.d.Reader()
@@ -136,7 +136,7 @@ func (g *DebugInfo) blocks(unit *dwarf.Entry, addrs []uint64, line int64) []dwar
 					if span[0] <= a && a < span[1] {
 						inside = true
 						if call != line {
-							out[i] = e.Offset // inner ones come later
+							out[i] = e.Offset // later entries are further inside
 						}
 					}
 				}

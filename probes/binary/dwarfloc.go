@@ -8,24 +8,27 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Compilers may change how a function of one unit takes its parameters; where
-// they optimise, they write down where each parameter is, address by address.
-// What that says of a function's first instruction comes before the calling
-// convention. Unoptimised code names only the stack slots that a function will
-// copy its parameters to, which says nothing of its first instruction.
+// Compilers may change how a function takes its parameters if all its callers are
+// in one unit. In optimised code, the debug info has the location of each parameter
+// for ranges of addresses. A location at a function's first instruction takes
+// precedence over the calling convention. In unoptimised code, the debug info has
+// only the stack slots to which the function will copy its parameters. That says
+// nothing about the first instruction.
 
-// located is what the debug info says of a parameter at its function's start.
+// located tells what the debug info knows about a parameter at the first
+// instruction of its function.
 type located uint8
 
 const (
-	byConvention located = iota // nothing
-	atPlace                     // where it is
-	leftOut                     // that it is nowhere
+	byConvention located = iota // nothing: the calling convention applies
+	atPlace                     // its location
+	leftOut                     // that it has no location
 )
 
-// entryPlaces finds the parameters of a function at its first instruction. The
-// result has a place for each of params, and says whether all are where the
-// calling convention has them if they are not at a place.
+// entryPlaces finds the parameters of a function at its first instruction. sizes
+// are the parameters' sizes in bytes. places[i] is set if found[i] is atPlace.
+// sound reports whether parameters that are byConvention follow the calling
+// convention.
 func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, sizes []int) (places []*types.Loc, found []located, sound bool) {
 	places, found = make([]*types.Loc, len(params)), make([]located, len(params))
 	copies := map[dwarf.Offset]*dwarf.Entry{}
@@ -41,7 +44,7 @@ func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, siz
 	})
 	all, _ := fn.entry.Val(attrCallAllCalls).(bool)
 	gnu, _ := fn.entry.Val(attrGNUAllCallSites).(bool)
-	const nocall = 3 // LLVM: the function is not called as it is written
+	const nocall = 3 // LLVM: the function does not follow the calling convention
 	cc, _ := fn.entry.Val(dwarf.AttrCalling).(int64)
 	sound = cc != nocall
 	optimised := all || gnu || !sound
@@ -87,7 +90,7 @@ const (
 	attrLoclistsBase    dwarf.Attr = 0x8c
 )
 
-// cursor reads numbers; beyond the end they are 0 and bad is set.
+// cursor decodes numbers from data. At the end of data they are 0 and bad is set.
 type cursor struct {
 	data []byte
 	bad  bool
@@ -147,8 +150,8 @@ func (c *cursor) sleb() (n int64) {
 	return n
 }
 
-// locationAt is the expression that a list of locations has for the start of
-// the function, or nil.
+// locationAt returns the expression in a location list that is valid at the first
+// instruction of the function, or nil if there is none.
 func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 	pc, _ := fn.entry.Val(dwarf.AttrLowpc).(uint64)
 	base, _ := fn.unit.Val(dwarf.AttrLowpc).(uint64)
@@ -213,7 +216,7 @@ func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 	return nil
 }
 
-// oldLocationAt reads .debug_loc, of DWARF 2 to 4.
+// oldLocationAt is locationAt for .debug_loc of DWARF 2 to 4.
 func oldLocationAt(section []byte, off, base, pc uint64) []byte {
 	c := &cursor{data: section}
 	c.take(off)
@@ -238,7 +241,7 @@ func oldLocationAt(section []byte, off, base, pc uint64) []byte {
 	return nil
 }
 
-// address is an entry of the unit's part of .debug_addr.
+// address returns an entry of the unit's table in .debug_addr.
 func (g *DebugInfo) address(fn Function, index uint64) uint64 {
 	base, _ := fn.unit.Val(attrAddrBase).(int64)
 	if index > uint64(len(g.addrs)) {
@@ -249,7 +252,8 @@ func (g *DebugInfo) address(fn Function, index uint64) uint64 {
 	return c.addr()
 }
 
-// fixedAt returns a parameter that is the same in every call.
+// fixedAt returns the location of a parameter that has the same value in every
+// call.
 func fixedAt(v any, size int) (*types.Loc, located) {
 	var data []byte
 	switch v := v.(type) {
@@ -270,14 +274,15 @@ func fixedAt(v any, size int) (*types.Loc, located) {
 	return l, atPlace
 }
 
-// fixedPart returns a piece whose bytes are the first ones of data.
+// fixedPart returns a part whose value is the first size bytes of data.
 func fixedPart(off, size int, data []byte) types.Part {
 	var word [8]byte
 	copy(word[:], data[:min(8, len(data))])
 	return types.Part{Off: off, Size: size, Fixed: true, Value: binary.LittleEndian.Uint64(word[:])}
 }
 
-// constant reads an expression that is a constant value, or leaves c as it is.
+// constant decodes an operation that makes a constant value. If there is none, it
+// does not move c.
 func (c *cursor) constant() (value uint64, ok bool) {
 	old := *c
 	signed := func(size uint64) uint64 {
@@ -317,23 +322,25 @@ func (c *cursor) constant() (value uint64, ok bool) {
 		*c = old
 		return 0, false
 	}
-	if c.byte() != 0x9f || c.bad { // stack_value: the constant is no address
+	if c.byte() != 0x9f || c.bad { // stack_value: the constant is the value, not its address
 		*c = old
 		return 0, false
 	}
 	return value, true
 }
 
-// evaluate reads a location expression that is plain: a register, memory at a
-// register, a constant, or pieces in registers and of constants. Where it is not of the entry alone but of
-// all of the function, memory is what the function has set up for itself.
+// evaluate decodes a location expression of a simple form: a register, memory at a
+// register, a constant, or pieces that are registers and constants. size is the
+// size of the object in bytes. atEntry says that the expression is for the entry of
+// the function and not for all of it. If it is for all of it, memory at a register
+// is a slot that the function fills later.
 func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntry bool) (*types.Loc, located) {
 	if expr == nil {
 		return nil, leftOut
 	}
 	c := &cursor{data: expr}
 	l := &types.Loc{}
-	at := 0 // bytes of the object found so far
+	at := 0 // number of bytes of the object found so far
 	for len(c.data) > 0 && !c.bad {
 		reg := -1
 		fixed, isFixed := c.constant()
@@ -394,7 +401,7 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 	return l, atPlace
 }
 
-// dwarfReg is the name of an integer register by DWARF's number.
+// dwarfReg returns the name of the integer register with a DWARF number.
 func (a *Arch) dwarfReg(n int) (string, bool) {
 	if n < 0 || n >= len(a.dwarfRegs) {
 		return "", false
@@ -402,7 +409,7 @@ func (a *Arch) dwarfReg(n int) (string, bool) {
 	return a.dwarfRegs[n], true
 }
 
-// errLeftOut is why a parameter that is nowhere can't be read.
+// errLeftOut returns why a parameter without a location cannot be read.
 func errLeftOut(fn string) string {
 	return fmt.Sprintf("the compiler left it out of %s, or computes it elsewhere", fn)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// composite is a struct, class or union. One that is only declared where it is
-// used is looked for by its name.
+// composite returns the type of a struct, class or union. If the entry is only a
+// declaration, it uses the definition with the same name.
 func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	word := "struct "
 	if e.Tag == dwarf.TagUnionType {
@@ -42,7 +42,7 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	asked, byRef := false, false
 	r.byRef = func() bool {
 		if !asked {
-			asked = true // before it asks: damaged debug info may go in circles
+			asked = true // set first: damaged debug info may have cycles
 			byRef = g.passedByReference(e, name, r)
 		}
 		return byRef
@@ -58,9 +58,10 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	return r
 }
 
-// passedByReference reports whether a C++ class can't be copied as bytes: it, or
-// something in it, has a destructor, a copy constructor or virtual functions
-// written by hand. Clang says so; of what gcc writes it is concluded.
+// passedByReference reports whether an object of a C++ class must not be copied
+// byte by byte: the class or one of its members has virtual functions, or a
+// destructor or copy constructor that is not defaulted. Clang records it. For other
+// compilers it is derived from the class's functions.
 func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
 	const passByValue, passByReference = 5, 4
 	switch cc, _ := e.Val(dwarf.AttrCalling).(int64); cc {
@@ -99,8 +100,8 @@ func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType)
 	return false
 }
 
-// copies reports whether a constructor takes, beside this, a reference to an
-// object of its own class.
+// copies reports whether the only parameter of a constructor, except this, is a
+// reference to an object of its class.
 func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
 	params := g.params(ctor)
 	if len(params) != 2 {
@@ -126,15 +127,14 @@ func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
 	return false
 }
 
-// dwarfMember is a member of a struct and what calling conventions want to know
-// of its type.
+// dwarfMember is a member of a struct, with its type as calling conventions need
+// it.
 type dwarfMember struct {
 	types.Field
 	of *dwarfType
 }
 
-// members reads the members of a struct. Those of a base class are those of an
-// anonymous member.
+// members reads the members of a struct. A base class becomes an anonymous member.
 func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
 	var list []dwarfMember
 	g.children(e, func(c *dwarf.Entry) bool {
@@ -160,7 +160,7 @@ func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
 	return list
 }
 
-// memberOffset is where a member is, in bytes; old compilers write it as an
+// memberOffset returns a member's offset in bytes. Old compilers write it as an
 // expression that adds a constant.
 func memberOffset(e *dwarf.Entry) int {
 	const plusUconst = 0x23
@@ -181,13 +181,14 @@ func memberOffset(e *dwarf.Entry) int {
 	return 0
 }
 
-// bitfield sets where in its storage, a word of its type, a bitfield is. One
-// that lies across two words (of a packed struct) counts from its first byte.
+// bitfield sets the position of a bitfield in its storage unit, which has the size
+// of its type. If it crosses two units, as it may in a packed struct, the position
+// is relative to its first byte.
 func (m *dwarfMember) bitfield(e *dwarf.Entry) {
 	size := m.Type.Size
 	at, ok := e.Val(dwarf.AttrDataBitOffset).(int64)
 	if !ok {
-		// DWARF 2 counts from the highest bit of the storage.
+		// DWARF 2 counts from the highest bit of the storage unit.
 		high, _ := e.Val(dwarf.AttrBitOffset).(int64)
 		storage := int64(size)
 		if n := entrySize(e); n > 0 {

@@ -11,36 +11,38 @@ import (
 // dwarfType is a type of a traced program.
 type dwarfType struct {
 	t     *types.Type
-	decl  string // as C writes it
+	decl  string // in C syntax
 	class typeClass
-	byRef func() bool // C++: passed by reference although written by value
-	align int         // 0: that of the members
+	byRef func() bool // reports whether C++ passes it by reference although it is declared by value
+	align int         // in bytes; 0: that of the members
 	elem  *dwarfType
 	parts func() []dwarfMember // members of a struct
 }
 
-// typeClass is what calling conventions ask about a type beyond its size.
+// typeClass is the property of a type, besides its size, that decides how it is
+// passed.
 type typeClass uint8
 
 const (
 	classWord   typeClass = iota // an integer or pointer
 	classFloat                   // in floating-point or vector registers
 	classX87                     // long double
-	classStruct                  // by its members
+	classStruct                  // depends on the members
 	classUnion
 	classArray
 	classVariant // a Rust enum with data
 )
 
-// floatName is the Name of arrays of bytes that are floating-point numbers.
+// floatName is the Name of the byte arrays that represent floating-point numbers.
 const floatName = "float"
 
 var voidType = &dwarfType{t: types.TVoid, decl: "void"}
 
-// maxTypeDepth bounds arrays of arrays and chains of qualifiers.
+// maxTypeDepth is the maximum depth of arrays of arrays and chains of qualifiers.
 const maxTypeDepth = 64
 
-// typeOf is the type that an entry's DW_AT_type refers to; void without one.
+// typeOf returns the type that an entry's DW_AT_type refers to, or void if it has
+// none.
 func (g *DebugInfo) typeOf(e *dwarf.Entry, depth int) *dwarfType {
 	off, ok := g.value(e, dwarf.AttrType).(dwarf.Offset)
 	if !ok || depth > maxTypeDepth {
@@ -70,8 +72,8 @@ func entrySize(e *dwarf.Entry) int {
 	return int(n)
 }
 
-// convert makes a type of its entry. Objects are in user memory; pointers lead
-// there.
+// convert returns the type that an entry describes. Objects of the type are in
+// user memory, and so is what its pointers point to.
 func (g *DebugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
 	name, _ := e.Val(dwarf.AttrName).(string)
 	switch e.Tag {
@@ -102,7 +104,7 @@ func (g *DebugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
 		return &u
 	case dwarf.TagPtrToMemberType:
 		n := entrySize(e)
-		if n == 16 { // of functions
+		if n == 16 { // pointer to a member function
 			return &dwarfType{t: types.NewArray(types.TUint64, 2).InSpace(types.User), decl: "pointer to member", align: 8, class: classArray}
 		}
 		return &dwarfType{t: types.TInt64, decl: "pointer to member", align: 8}
@@ -117,7 +119,7 @@ const (
 	variantPart   dwarf.Tag = 0x33
 )
 
-// anonymousType ends the names of types that have none.
+// anonymousType is the suffix of the names that are made for types without one.
 const anonymousType = " (anonymous)"
 
 // DWARF's base type encodings.
@@ -170,7 +172,7 @@ func (g *DebugInfo) pointer(e *dwarf.Entry, name string, depth int) *dwarfType {
 		r.decl = "void" + mark
 		return r
 	}
-	g.types[e.Offset] = r // structs may lead back here
+	g.types[e.Offset] = r // set first: a struct may refer to itself
 	elem := g.typeAt(to, depth)
 	r.t.Elem = elem.t
 	r.decl = elem.decl + mark
@@ -255,8 +257,8 @@ func (g *DebugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 	return r
 }
 
-// Type finds a type by its C name: "struct foo", "enum e", or a typedef; nil if
-// there is none.
+// Type returns the type with a C name: "struct foo", "enum e", or a typedef. It
+// returns nil if there is none.
 func (g *DebugInfo) Type(name string) *types.Type {
 	off, ok := g.typeNames()[name]
 	if !ok {
@@ -268,8 +270,8 @@ func (g *DebugInfo) Type(name string) *types.Type {
 	return nil
 }
 
-// typeNames indexes the definitions of types that units hold directly or in a
-// namespace. The first of a name counts.
+// typeNames returns an index of the types that units define, at their top level or
+// in a namespace. If several have the same name, it has the first.
 func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 	if g.names != nil {
 		return g.names

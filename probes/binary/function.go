@@ -9,19 +9,19 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// DWARF's numbers of languages with calling conventions of their own.
+// DWARF numbers of the languages that have their own calling conventions.
 const (
 	langGo   = 0x16
 	langRust = 0x1c
 )
 
-// Function is what the debug info says of a function.
+// Function is a function with its debug info.
 type Function struct {
 	g           *DebugInfo
 	unit, entry *dwarf.Entry
 }
 
-// Function finds the function that starts at an address.
+// Function returns the function that starts at an address.
 func (g *DebugInfo) Function(addr uint64) (Function, bool) {
 	r := g.d.Reader()
 	unit, err := r.SeekPC(addr)
@@ -55,8 +55,8 @@ func (g *DebugInfo) Function(addr uint64) (Function, bool) {
 	}
 }
 
-// convention returns how the function takes its parameters. symbol is its
-// symbol's name; goABI says that Go's register ABI applies.
+// convention returns the function's calling convention. symbol is the name of its
+// symbol, goABI says that Go's register ABI applies.
 func (fn Function) convention(symbol string, goABI bool) callConv {
 	switch lang, _ := fn.unit.Val(dwarf.AttrLanguage).(int64); {
 	case lang == langGo && goABI:
@@ -69,10 +69,10 @@ func (fn Function) convention(symbol string, goABI bool) callConv {
 	return convC
 }
 
-// Args returns a struct of the function's parameters, each with the place where
-// it is at the function's first instruction; nil if it has none. symbol is the
-// function's symbol, goABI says that Go's register ABI applies to it. The
-// caller may rename the struct.
+// Args returns a struct of the function's parameters, each with its location at
+// the function's first instruction. It returns nil if the function has none. symbol
+// is the name of the function's symbol, goABI says that Go's register ABI applies.
+// The caller may rename the struct.
 func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
 	g, conv := fn.g, fn.convention(symbol, goABI)
 	pass := newPassing(a, conv)
@@ -89,7 +89,8 @@ func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
 	if conv == convC || conv == convRust {
 		places, found, sound = g.entryPlaces(a, fn, params, sizes)
 	}
-	// Copies that the optimiser specialised take only what the debug info has a place for.
+	// Copies that the optimiser specialised take only parameters that have a location
+	// in the debug info.
 	if strings.Contains(symbol, ".isra.") || strings.Contains(symbol, ".constprop.") {
 		sound = false
 	}
@@ -110,7 +111,7 @@ func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
 		if dt.t.Name == floatName {
 			f.Loc = &types.Loc{Err: "it is a floating-point number, which scripts do not have"}
 		}
-		if f.Loc.Err != "" { // it can't be read
+		if f.Loc.Err != "" { // it cannot be read
 			f.Type, dt = types.NewArray(types.TUint8, 0), &dwarfType{align: 1}
 		}
 		al := min(dt.alignment(), 8)
@@ -128,14 +129,14 @@ func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
 	return t
 }
 
-// isResult reports whether a parameter is one of the results of a Go function.
+// isResult reports whether a parameter entry is a result of a Go function.
 func (g *DebugInfo) isResult(e *dwarf.Entry) bool {
 	is, _ := g.value(e, dwarf.AttrVarParam).(bool)
 	return is
 }
 
-// Result returns the type of the function's result if it fits one register of
-// integers; nil if it does not, or is not known.
+// Result returns the type of the function's result if it is returned in one
+// integer register. Otherwise, or if that is not known, it returns nil.
 func (fn Function) Result() *types.Type {
 	if lang, _ := fn.unit.Val(dwarf.AttrLanguage).(int64); lang == langGo {
 		return nil
@@ -147,8 +148,7 @@ func (fn Function) Result() *types.Type {
 	return t.t
 }
 
-// ParamDecls returns the declarations of the function's parameters, as C writes
-// them.
+// ParamDecls returns the C declarations of the function's parameters.
 func (fn Function) ParamDecls() []string {
 	var lines []string
 	for _, e := range fn.g.params(fn.entry) {
@@ -159,8 +159,8 @@ func (fn Function) ParamDecls() []string {
 	return lines
 }
 
-// ResultDecl returns the type of the function's result, as C writes it; "" if it
-// has none.
+// ResultDecl returns the type of the function's result in C syntax, or "" if the
+// function has none.
 func (fn Function) ResultDecl() string {
 	if t := fn.g.typeOf(fn.entry, 0); t.t.Kind != types.Void {
 		return t.decl

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// An indirect function (STT_GNU_IFUNC) is one of several implementations: its
-// symbol is a resolver, which the dynamic linker calls once and which returns
-// the address of the implementation that suits the processor. Calls go there.
-// libc has some fifty of them (strlen, memcpy, …), most without a symbol of
-// their own. The addresses that a resolver may return stand in its code.
+// An indirect function (STT_GNU_IFUNC) has several implementations. Its symbol is a
+// resolver: the dynamic linker calls it once, and it returns the address of the
+// implementation for the processor, which all calls then use. libc has about fifty
+// indirect functions (strlen, memcpy, …). Most implementations have no symbol, so
+// their addresses are taken from the resolver's code.
 
-// Targets returns where calls of s get to: s itself, or, if s is indirect, its
-// implementations, each with the name of s. elsewhere says that s may also be
-// code outside of the file, as the kernel's vdso.
+// Targets returns the functions that calls of s may execute: s, or, if s is
+// indirect, its implementations under the name of s. elsewhere reports whether an
+// implementation may be outside of the file, such as in the vDSO.
 func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	if !s.Indirect {
 		return []Symbol{s}, false
@@ -48,8 +48,8 @@ func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	return list, elsewhere
 }
 
-// addressesAMD64 returns the addresses that code at pc computes, and whether it
-// calls what it has read the address of.
+// addressesAMD64 returns the addresses that the code at pc computes, and whether it
+// makes indirect calls.
 func addressesAMD64(code []byte, pc uint64) (list []uint64, calls bool) {
 	for len(code) > 0 {
 		if bytes.HasPrefix(code, endbr64) {
@@ -66,7 +66,7 @@ func addressesAMD64(code []byte, pc uint64) (list []uint64, calls bool) {
 			if insn.Op == x86asm.LEA && src.Base == x86asm.RIP {
 				list = append(list, pc+uint64(int64(int32(src.Disp))))
 			}
-		case x86asm.Imm: // in code that is not moved when it is loaded
+		case x86asm.Imm: // an address, in code with a fixed address
 			if insn.Op == x86asm.MOV {
 				list = append(list, uint64(src))
 			}
@@ -80,7 +80,7 @@ func addressesAMD64(code []byte, pc uint64) (list []uint64, calls bool) {
 	return list, calls
 }
 
-// addressesARM64 does the same for pairs of adrp and add, and adr.
+// addressesARM64 is addressesAMD64 for arm64: adr, and pairs of adrp and add.
 func addressesARM64(code []byte, pc uint64) (list []uint64, calls bool) {
 	pages := map[uint32]uint64{} // by register
 	for ; len(code) >= 4; code, pc = code[4:], pc+4 {

@@ -6,11 +6,12 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// endbr64 begins most functions of current compilers; the decoder does not know it.
+// endbr64 is the first instruction of most functions of current compilers. Package
+// x86asm does not decode it.
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 
-// AtInstruction reports whether an address of the function s is the start of an
-// instruction; true if that can't be found out.
+// AtInstruction reports whether an address in the function s is the start of an
+// instruction. If that cannot be determined, it returns true.
 func (x *File) AtInstruction(arch string, s Symbol, addr uint64) bool {
 	off, ok := x.CodeOffset(s.Addr)
 	if addr == s.Addr || !ok || off+s.Size > uint64(len(x.data)) {
@@ -19,9 +20,9 @@ func (x *File) AtInstruction(arch string, s Symbol, addr uint64) bool {
 	return atInstruction(arch, x.data[off:off+s.Size], addr-s.Addr)
 }
 
-// atInstruction reports whether offset is the start of an instruction of a
-// function with that code. If the decoder meets an instruction that it does not
-// know, the answer is yes: the kernel checks it again.
+// atInstruction reports whether offset is the start of an instruction in a
+// function's code. If the code has an instruction that cannot be decoded, it
+// returns true, because the kernel checks the address too.
 func atInstruction(arch string, code []byte, offset uint64) bool {
 	if arch == "arm64" {
 		return offset%4 == 0

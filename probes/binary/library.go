@@ -11,11 +11,12 @@ import (
 	"strings"
 )
 
-// FindLibrary returns the path of a library that the dynamic linker finds by its
-// file name, with or without ".so" and what follows it; "" if there is none.
+// FindLibrary returns the path at which the dynamic linker finds a library, or ""
+// if there is none. The name is the library's file name, with or without ".so" and
+// the version.
 func FindLibrary(name string) string { return findLibrary("/", name) }
 
-// findLibrary is FindLibrary below a root directory.
+// findLibrary is FindLibrary with root as the root directory.
 func findLibrary(root, name string) string {
 	cache, err := os.ReadFile(filepath.Join(root, "etc/ld.so.cache"))
 	if err == nil {
@@ -30,7 +31,7 @@ func findLibrary(root, name string) string {
 	if path := findInDirs(dirs, name); path != "" {
 		return path
 	}
-	// The libraries of musl are one file, which is its dynamic linker too.
+	// musl has all its libraries in one file, the dynamic linker.
 	base, _, _ := strings.Cut(name, ".so")
 	if slices.Contains(muslNames, base) {
 		for _, dir := range dirs {
@@ -42,8 +43,9 @@ func findLibrary(root, name string) string {
 	return ""
 }
 
-// libraryDirs are where dynamic linkers look without a cache: those of glibc as
-// distributions set it up, for the machine's architecture first, and musl's.
+// libraryDirs lists the directories that dynamic linkers search when there is no
+// cache: those of glibc in common distributions, the architecture's own first, and
+// those of musl.
 var libraryDirs = []string{
 	"lib/" + multiarch, "usr/lib/" + multiarch, "lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib",
 }
@@ -51,10 +53,10 @@ var libraryDirs = []string{
 // multiarch is Debian's name for the architecture.
 var multiarch = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu"
 
-// muslNames are the libraries that musl's linker takes for its own.
+// muslNames lists the libraries that musl's dynamic linker contains.
 var muslNames = []string{"libc", "libpthread", "librt", "libm", "libdl", "libutil", "libxnet"}
 
-// findInDirs looks a library up in directories, in their order.
+// findInDirs searches directories for a library, in order.
 func findInDirs(dirs []string, name string) string {
 	for _, dir := range dirs {
 		for _, pattern := range []string{name, name + ".so", name + ".so.*", name + ".*"} {
@@ -69,9 +71,9 @@ func findInDirs(dirs []string, name string) string {
 	return ""
 }
 
-// newestLibrary returns the library in dir of that pattern with the greatest
-// version. What only looks like one (a script for the static linker, say) is
-// none.
+// newestLibrary returns the library in dir with the greatest version whose name
+// matches the pattern. It ignores files that are not ELF, such as scripts for the
+// static linker.
 func newestLibrary(dir, pattern string) string {
 	found, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
@@ -87,7 +89,7 @@ func newestLibrary(dir, pattern string) string {
 	return ""
 }
 
-// libraryVersion is the numbers behind a library's ".so".
+// libraryVersion returns the numbers after ".so." in a library's file name.
 func libraryVersion(path string) (version []int) {
 	_, text, _ := strings.Cut(filepath.Base(path), ".so.")
 	for part := range strings.SplitSeq(text, ".") {
@@ -97,10 +99,11 @@ func libraryVersion(path string) (version []int) {
 	return version
 }
 
-// findInCache reads the format of glibc 2.2 and later: a header of 48 bytes
-// with the number of entries at 20, then entries of 24 bytes (flags, offset of
-// the name, offset of the path, …). Offsets count from the header. An old-style
-// cache may precede it.
+// findInCache looks a library up in the content of ld.so.cache, in the format of
+// glibc 2.2 and later. The format has a header of 48 bytes with the number of
+// entries at offset 20, followed by entries of 24 bytes (flags, offset of the name,
+// offset of the path, …). Offsets are relative to the header. A cache in an older
+// format may precede it.
 func findInCache(cache []byte, name string) string {
 	magic := []byte("glibc-ld.so.cache1.1")
 	i := bytes.Index(cache, magic)
@@ -111,7 +114,7 @@ func findInCache(cache []byte, name string) string {
 	if len(cache) < 48 {
 		return ""
 	}
-	order := binary.LittleEndian // both supported architectures
+	order := binary.LittleEndian // on both supported architectures
 	n := int(order.Uint32(cache[20:]))
 	text := func(off uint32) string {
 		if int(off) >= len(cache) {
@@ -130,7 +133,7 @@ func findInCache(cache []byte, name string) string {
 			continue
 		}
 		path := text(order.Uint32(e[8:]))
-		if x, err := Open(path); err == nil { // skips libraries of 32-bit programs
+		if x, err := Open(path); err == nil { // fails for libraries of 32-bit programs
 			x.Close()
 			if real, err := filepath.EvalSymlinks(path); err == nil {
 				path = real

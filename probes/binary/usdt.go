@@ -5,13 +5,14 @@ import "strings"
 // USDTNote describes one static probe of a file.
 type USDTNote struct {
 	Provider, Name, Args string
-	Addr, Semaphore      uint64 // Semaphore 0: it has none
+	Addr, Semaphore      uint64 // virtual addresses; Semaphore 0: none
 }
 
-// USDTNotes returns the static probes of the file. It reads .note.stapsdt: notes of type 3 and owner "stapsdt" whose content
-// is three addresses (the probe, the base, the semaphore) and three strings.
-// Addresses count from where .stapsdt.base was when the note was written;
-// prelinking moves it.
+// USDTNotes returns the static probes of the file. They are the notes of type 3
+// with owner "stapsdt" in .note.stapsdt. A note contains three addresses (the probe,
+// the base, the semaphore) and three strings. The base is the address of
+// .stapsdt.base when the note was written. If prelinking moved that section, the
+// other addresses move by the same distance.
 func (x *File) USDTNotes() []USDTNote {
 	order := x.elf.ByteOrder
 	data := x.bytesOf(x.elf.Section(".note.stapsdt"))

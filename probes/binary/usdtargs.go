@@ -9,10 +9,10 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// USDTArg is where an argument is when its probe runs: a constant, a register,
-// or memory at register + offset + index × scale.
+// USDTArg is the location of an argument when its probe runs: a constant, a
+// register, or memory at register + offset + index × scale.
 type USDTArg struct {
-	Err    error // why that can't be told; the rest means nothing then
+	Err    error // why the location is not known; if set, the other fields mean nothing
 	size   int
 	Signed bool
 	konst  int64
@@ -23,7 +23,7 @@ type USDTArg struct {
 	scale  int64
 }
 
-// Emit computes the argument from the registers.
+// Emit emits code that computes the argument from the registers.
 func (u *USDTArg) Emit(a *Arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
 	if u.reg == "" {
 		return b.Extend(b.Const(u.konst), u.size, u.Signed)
@@ -46,9 +46,10 @@ func (u *USDTArg) Emit(a *Arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
 	return b.Extend(readWord(b, addr, u.size, types.User), u.size, u.Signed)
 }
 
-// ParseUSDTArgs reads arguments as assemblers write operands, each with its
-// size in bytes before an @, negative if it is signed: "-4@%eax 8@-16(%rbp)".
-// symbol tells how far a symbol lies from the probe.
+// ParseUSDTArgs parses the arguments in a note: operands in assembler syntax, each
+// preceded by its size in bytes and an @. The size is negative if the argument is
+// signed: "-4@%eax 8@-16(%rbp)". symbol returns the distance in bytes from the
+// probe to a symbol.
 func ParseUSDTArgs(arch, text string, symbol func(name string) (int64, bool)) []USDTArg {
 	var list []USDTArg
 	for _, word := range splitArgs(text) {
@@ -64,7 +65,7 @@ func ParseUSDTArgs(arch, text string, symbol func(name string) (int64, bool)) []
 func (u *USDTArg) parse(arch, word string, symbol func(string) (int64, bool)) error {
 	operand := word
 	if size, rest, ok := strings.Cut(word, "@"); ok {
-		// Floating-point operands have an f behind the size.
+		// The size of a floating-point operand ends in f.
 		n, err := strconv.Atoi(strings.TrimSuffix(size, "f"))
 		if err != nil {
 			return fmt.Errorf("%q has no size", word)
@@ -86,12 +87,12 @@ func (u *USDTArg) parse(arch, word string, symbol func(string) (int64, bool)) er
 		return fmt.Errorf("arguments on %s are not known", arch)
 	}
 	if !ok {
-		return fmt.Errorf("operand %q is not understood, or names a symbol that the file does not have", operand)
+		return fmt.Errorf("operand %q is not supported, or refers to a symbol that the file does not have", operand)
 	}
 	return nil
 }
 
-// splitArgs splits at blanks outside brackets ("8@[sp, 16]" is one word).
+// splitArgs splits text at blanks outside of brackets: "8@[sp, 16]" is one word.
 func splitArgs(text string) []string {
 	var words []string
 	depth, start := 0, -1
@@ -115,8 +116,8 @@ func splitArgs(text string) []string {
 	return words
 }
 
-// x86Register is the name in pt_regs of a register of any width, and by how
-// many bits its value lies above the lowest.
+// x86Register returns the name in pt_regs of the register that contains a register
+// of any width, and the position in bits of the latter in the former.
 func x86Register(name string) (reg string, shift int64, ok bool) {
 	name, ok = strings.CutPrefix(name, "%")
 	if !ok {
@@ -160,7 +161,7 @@ func (u *USDTArg) parseX86(op string, symbol func(string) (int64, bool)) bool {
 	}
 	u.memory, u.scale = true, 1
 	if op[open:] == "(%rip)" {
-		// The instruction pointer is where the probe is.
+		// The instruction pointer has the address of the probe.
 		var ok bool
 		u.reg = "ip"
 		u.off, ok = symbolPlus(op[:open], symbol)
@@ -193,8 +194,8 @@ func (u *USDTArg) parseX86(op string, symbol func(string) (int64, bool)) bool {
 	return ok
 }
 
-// symbolPlus is where a symbol with an offset lies, seen from the probe: "sym",
-// "sym+8", "8+sym", "sym-8".
+// symbolPlus returns the distance in bytes from the probe to a symbol with an
+// offset: "sym", "sym+8", "8+sym", "sym-8".
 func symbolPlus(text string, symbol func(string) (int64, bool)) (int64, bool) {
 	sum, seen := int64(0), false
 	for term := range strings.SplitSeq(strings.ReplaceAll(text, "-", "+-"), "+") {
