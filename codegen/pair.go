@@ -16,6 +16,9 @@ const isReturn = "bpf_session_is_return"
 // twice. Each comes in addition to the two programs, which are attached one by one
 // where attaching the session fails.
 func (c *compilation) join(o *object.Object) {
+	if len(c.planned.Pairs) == 0 {
+		return
+	}
 	id, ok := c.opts.Env.Kernel.Kfunc(isReturn)
 	if !ok {
 		return

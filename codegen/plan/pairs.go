@@ -15,15 +15,15 @@ type Pair struct{ Entry, Return int }
 
 // findPairs finds the kprobes and kretprobes that can be attached as one.
 func findPairs(p *check.Program) []Pair {
-	env := p.Env
-	if env.NoFeature[string(probes.FeatKprobeSession)] || !env.Kernel.Has(probes.FeatKprobeSession) {
-		return nil
-	}
 	var pairs []Pair
 	for i, entry := range p.Progs {
 		if ret := partner(p, entry); ret >= 0 && !returnsValue(entry.Body) {
 			pairs = append(pairs, Pair{i, ret})
 		}
+	}
+	// The kernel is asked last: the answer takes a search of its BTF.
+	if env := p.Env; len(pairs) == 0 || env.NoFeature[string(probes.FeatKprobeSession)] || !env.Kernel.Has(probes.FeatKprobeSession) {
+		return nil
 	}
 	return pairs
 }
