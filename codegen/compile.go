@@ -13,6 +13,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/attach"
 	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
@@ -29,15 +30,15 @@ type Options struct {
 	// Config reads the settings once the script is parsed, so that its config
 	// block counts. nil: that block and the defaults, without the environment.
 	Config func(*ast.Program, *source.Diags) *config.Config
-	// Dump is called with the text of each stage as it is done; nil: nobody
-	// asks, and nothing is printed.
+	// Dump is called after each stage with the text of what it made. If it is
+	// nil, no text is made.
 	Dump func(stage, text string)
-	// ForeignReaders says that the object is for other loaders than package
-	// runtime: each value of a map is whole in a kernel map.
+	// ForeignReaders says that the object is for loaders other than package
+	// runtime, so that each value of a map must be whole in a kernel map.
 	ForeignReaders bool
 	// Verify checks the intermediate code whenever a stage has made it.
 	Verify bool
-	// Timed is told how long each stage took; nil: nobody asks.
+	// Timed is called after each stage with the time that it took. It may be nil.
 	Timed func(stage string, took time.Duration)
 }
 
@@ -55,14 +56,14 @@ func Stages() []string {
 var stages = []struct {
 	name string
 	run  func(*compilation) error
-	text func(*compilation) string
+	text func(*compilation) string // what the stage has made
 	// goesOn says that the next stage runs in spite of errors and finds more.
 	goesOn bool
 }{
 	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }, false},
 	{"expand", (*compilation).expand, func(c *compilation) string { return ast.Dump(c.tree) }, true},
-	// Settings first: the type rules depend on them (max_strlen).
-	{"check", (*compilation).check, func(c *compilation) string { return dumpChecked(c.checked) }, false},
+	{"attach", (*compilation).attach, func(c *compilation) string { return attach.Text(c.blocks) }, true},
+	{"types", (*compilation).check, func(c *compilation) string { return c.checked.String() }, false},
 	{"plan", (*compilation).plan, func(c *compilation) string { return c.planned.String() }, false},
 	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }, false},
 	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }, false},
@@ -77,7 +78,9 @@ type compilation struct {
 
 	kernel  *recorder
 	tree    *ast.Program
+	config  *config.Config
 	decls   *cdecl.Decls
+	blocks  []attach.Block
 	checked *check.Program
 	planned *plan.Program
 	lowered *lower.Result
@@ -85,16 +88,24 @@ type compilation struct {
 	obj     *object.Object
 }
 
-// Compile turns a script into an object. Diagnostics, warnings among them, are
-// added to diags; where there is an error among them the object is nil. The
-// error is of another kind: the compiler's own limits and mistakes.
-func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Object, err error) {
-	stage := ""
-	defer func() {
-		if r := recover(); r != nil {
-			obj, err = nil, fmt.Errorf("internal error in stage %q, please report it: %v\n%s", stage, r, debug.Stack())
-		}
-	}()
+// Compile compiles a script. It adds diagnostics, warnings among them, to diags; if
+// one of them is an error, the object is nil. An error that Compile returns is a
+// mistake in the compiler, or one of its limits.
+func Compile(f *source.File, opts Options, diags *source.Diags) (*object.Object, error) {
+	c := newCompilation(f, opts, diags)
+	err := c.runTo("object")
+	return c.obj, err
+}
+
+// Check checks a script without compiling it. Its results are those of Compile, with
+// the checked script in place of the object.
+func Check(f *source.File, opts Options, diags *source.Diags) (*check.Program, error) {
+	c := newCompilation(f, opts, diags)
+	err := c.runTo("types")
+	return c.checked, err
+}
+
+func newCompilation(f *source.File, opts Options, diags *source.Diags) *compilation {
 	if opts.Defs == nil {
 		opts.Defs = builtins.NewRegistry(builtins.All())
 	}
@@ -108,54 +119,73 @@ func Compile(f *source.File, opts Options, diags *source.Diags) (obj *object.Obj
 	}
 	c := &compilation{file: f, opts: &opts, diags: diags}
 	c.noteNeeds()
+	return c
+}
+
+// runTo runs the stages up to the one with the name last, or to the first with an
+// error.
+func (c *compilation) runTo(last string) (err error) {
+	stage := ""
+	defer func() {
+		if r := recover(); r != nil {
+			c.checked, c.obj = nil, nil
+			err = fmt.Errorf("internal error in stage %q, please report it: %v\n%s", stage, r, debug.Stack())
+		}
+	}()
 	for _, s := range stages {
 		stage = s.name
 		start := time.Now()
 		if err := s.run(c); err != nil {
-			return nil, err
+			return err
 		}
-		if opts.Timed != nil {
-			opts.Timed(s.name, time.Since(start))
+		if c.opts.Timed != nil {
+			c.opts.Timed(s.name, time.Since(start))
 		}
-		if diags.HasErrors() {
+		if c.diags.HasErrors() {
 			if s.goesOn {
 				continue
 			}
-			return nil, nil
+			return nil
 		}
-		if opts.Verify && c.lowered != nil {
+		if c.opts.Verify && c.lowered != nil {
 			if err := ir.Verify(c.lowered.Module); err != nil {
-				return nil, fmt.Errorf("internal error in stage %q, please report it: %w", stage, err)
+				return fmt.Errorf("internal error in stage %q, please report it: %w", stage, err)
 			}
 		}
-		if opts.Dump != nil {
-			opts.Dump(s.name, s.text(c))
+		if c.opts.Dump != nil {
+			c.opts.Dump(s.name, s.text(c))
+		}
+		if stage == last {
+			return nil
 		}
 	}
-	return c.obj, nil
+	return nil
 }
 
+// parse reads the script, its imports and its settings.
 func (c *compilation) parse() error {
 	c.tree = lang.Parse(c.file, c.opts.Defs, c.opts.Invocation.IncludeDirs, c.opts.Invocation.Files, c.diags)
+	if !c.diags.HasErrors() {
+		c.config = c.opts.Config(c.tree, c.diags)
+	}
 	return nil
 }
 
 func (c *compilation) expand() error {
-	o := lang.Options{Env: c.opts.Env, Defs: c.opts.Defs, Invocation: c.opts.Invocation}
-	c.tree, c.decls = lang.Expand(c.tree, o, c.diags)
+	c.tree, c.decls = lang.Expand(c.tree, c.opts.Env.Kernel, c.opts.Defs, c.opts.Invocation, c.diags)
+	return nil
+}
+
+func (c *compilation) attach() error {
+	c.blocks = attach.Resolve(c.tree, c.opts.Env, c.config, c.opts.Invocation.Params, c.diags)
 	return nil
 }
 
 func (c *compilation) check() error {
-	var wrong source.Diags
-	cfg := c.opts.Config(c.tree, &wrong)
-	for _, d := range wrong.All() {
-		c.diags.Add(d)
-	}
-	if wrong.HasErrors() {
-		return nil // what follows from a wrong setting is no news
-	}
-	c.checked = check.Check(c.tree, c.decls, c.opts.Env, c.opts.Defs, cfg, c.opts.Invocation, c.diags)
+	c.checked = check.Check(check.Input{
+		Source: c.tree, Decls: c.decls, Blocks: c.blocks,
+		Config: c.config, Invocation: c.opts.Invocation, Env: c.opts.Env, Defs: c.opts.Defs,
+	}, c.diags)
 	return nil
 }
 

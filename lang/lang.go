@@ -1,43 +1,17 @@
-// Package lang is the front end of the compiler: it turns source text into a
-// checked script.
+// Package lang reads scripts: it turns source text into one tree, with imports and
+// the macros of the standard library, and reads the settings in it.
 package lang
 
 import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/cdecl"
-	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/macro"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 )
-
-// Options say how a script is compiled.
-type Options struct {
-	Env        *probes.Env
-	Defs       *builtins.Registry
-	Invocation *builtins.Invocation
-	// Getenv looks up environment variables, which take precedence over the
-	// script's config block. If it is nil, none are set.
-	Getenv func(string) (string, bool)
-}
-
-// Load parses f and its imports, and checks them. It adds errors and warnings
-// to diags, and returns nil if there are errors.
-func Load(f *source.File, o Options, diags *source.Diags) *check.Program {
-	p := Parse(f, o.Defs, o.Invocation.IncludeDirs, o.Invocation.Files, diags)
-	if diags.HasErrors() {
-		return nil
-	}
-	cfg := Configure(p, o.Getenv, diags)
-	if diags.HasErrors() {
-		return nil // the errors that follow from a wrong setting do not help
-	}
-	p, decls := Expand(p, o, diags)
-	return check.Check(p, decls, o.Env, o.Defs, cfg, o.Invocation, diags)
-}
 
 // Parse parses f, its imports and the macros of the standard library that it
 // uses, into one tree. It looks for an import in the importing file's
@@ -53,17 +27,17 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 
 // Expand reads the C section of p and replaces the calls of macros. It returns
 // the tree without them, and the declarations of the C section.
-func Expand(p *ast.Program, o Options, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
+func Expand(p *ast.Program, k probes.Kernel, defs *builtins.Registry, inv *builtins.Invocation, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
 	var release probes.Version
-	if o.Env.Kernel != nil {
-		release = o.Env.Kernel.Release()
+	if k != nil {
+		release = k.Release()
 	}
 	decls := cdecl.Parse(p.C, cdecl.Includes{
-		Kernel: o.Env.Kernel, Dirs: o.Invocation.IncludeDirs, Files: o.Invocation.IncludeFiles, Reader: o.Invocation.Files,
+		Kernel: k, Dirs: inv.IncludeDirs, Files: inv.IncludeFiles, Reader: inv.Files,
 		Release: [2]int{release.Major, release.Minor},
 		Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"},
 	}, diags)
-	return macro.Expand(p, decls, o.Defs, diags), decls
+	return macro.Expand(p, decls, defs, diags), decls
 }
 
 // Configure returns the settings of a script. They come from the defaults, its

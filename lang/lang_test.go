@@ -9,6 +9,9 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/attach"
+	"github.com/gotrace/gotrace/lang/check"
+	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
@@ -133,27 +136,22 @@ func frozen(t *testing.T) probes.Kernel {
 	return k
 }
 
-// TestLoad checks that settings of the environment take precedence, and that
+// TestConfigure checks that settings of the environment take precedence, and that
 // errors about them name the variable.
-func TestLoad(t *testing.T) {
+func TestConfigure(t *testing.T) {
 	env := map[string]string{"BPFTRACE_MAX_STRLEN": "100"}
-	o := Options{
-		Env: &probes.Env{Kernel: frozen(t)}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{},
-		Getenv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
-	}
+	getenv := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	script := source.NewFile("stdin", "config = { max_strlen=50; max_map_keys=7 } begin { $x = 1; }")
 	var diags source.Diags
-	p := Load(script, o, &diags)
-	if p == nil {
-		t.Fatal(diags.Err())
+	p := Parse(script, builtins.NewRegistry(nil), nil, nil, &diags)
+	if cfg := Configure(p, getenv, &diags); cfg.MaxStrlen != 100 || cfg.MaxMapKeys != 7 {
+		t.Errorf("max_strlen is %d, max_map_keys %d", cfg.MaxStrlen, cfg.MaxMapKeys)
 	}
-	if p.Config.MaxStrlen != 100 || p.Config.MaxMapKeys != 7 {
-		t.Errorf("max_strlen is %d, max_map_keys %d", p.Config.MaxStrlen, p.Config.MaxMapKeys)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
 	}
 	env["BPFTRACE_MAX_PROBES"] = "many"
-	if p := Load(script, o, &diags); p != nil {
-		t.Error("loaded with a wrong setting")
-	}
+	Configure(p, getenv, &diags)
 	want := "ERROR: BPFTRACE_MAX_PROBES: expecting a number, got many"
 	if err := diags.Err(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
@@ -197,10 +195,15 @@ func TestLibrary(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.script, got, tt.want)
 		}
 	}
-	o := Options{Env: &probes.Env{Kernel: frozen(t)}, Defs: builtins.NewRegistry(nil), Invocation: &builtins.Invocation{}}
+	in := check.Input{
+		Env: &probes.Env{Kernel: frozen(t)}, Defs: builtins.NewRegistry(nil), Config: config.Default(), Invocation: &builtins.Invocation{},
+	}
 	script := "begin { $a = abs(-5); $b = least(3, 4); $c = greatest($a, 9); $d = clamp($b, 0, 10); $e = percent($a, 0); $f = ns_to_s(5s); }"
 	var diags source.Diags
-	if Load(source.NewFile("stdin", script), o, &diags) == nil {
+	p := Parse(source.NewFile("stdin", script), in.Defs, nil, nil, &diags)
+	in.Source, in.Decls = Expand(p, in.Env.Kernel, in.Defs, in.Invocation, &diags)
+	in.Blocks = attach.Resolve(in.Source, in.Env, in.Config, nil, &diags)
+	if check.Check(in, &diags) == nil {
 		t.Error(diags.Err())
 	}
 }

@@ -26,7 +26,8 @@ var floors = [][]string{
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
 	{"probes"},
 	{"probes/kernel", "lang/cdecl", "builtins"},
-	{"lang/check", "lang/macro"},
+	{"lang/attach", "lang/macro"},
+	{"lang/check"},
 	{"lang", "codegen/plan"},
 	{"codegen/lower"},
 	{"codegen"},
@@ -52,7 +53,7 @@ var forbidden = map[string][]string{
 // package that chose it depends on it. Tests may import anything.
 var outside = map[string][]string{
 	"github.com/alecthomas/participle/v2": {"lang/parse"},
-	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "probes", "probes/kernel", "runtime", "runtime/object", "runtime/object/elfobj", "runtime/store"},
+	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "lang/attach", "probes", "probes/kernel", "runtime", "runtime/object", "runtime/object/elfobj", "runtime/store"},
 	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
-	"github.com/gotrace/gotrace/lang"
+	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -242,8 +242,8 @@ func (a *app) readAll(f *source.File) []object.Option {
 		return nil
 	}
 	var diags source.Diags // discarded: the errors may not occur where the tool runs
-	checked := lang.Load(f, lang.Options{Env: env, Invocation: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv}, &diags)
-	if checked == nil {
+	checked, err := codegen.Check(f, codegen.Options{Env: env, Invocation: sess, Config: configure}, &diags)
+	if err != nil || checked == nil {
 		return nil
 	}
 	return checked.Options

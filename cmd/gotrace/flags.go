@@ -56,7 +56,7 @@ type options struct {
 
 // stageAliases maps bpftrace's names of stages to ours.
 var stageAliases = map[string]string{
-	"parse": "ast", "types": "check", "codegen": "ir", "codegen-opt": "opt", "dis": "asm", "libbpf": stageVerifier,
+	"parse": "ast", "codegen": "ir", "codegen-opt": "opt", "dis": "asm", "libbpf": stageVerifier,
 }
 
 // Values of -d that are not stages of the compiler.

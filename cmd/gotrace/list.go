@@ -3,11 +3,9 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"strings"
 
-	"github.com/gotrace/gotrace/builtins"
-	"github.com/gotrace/gotrace/lang"
+	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 )
@@ -150,11 +148,12 @@ func (a *app) listProgram(f *source.File) int {
 		return statusError
 	}
 	var diags source.Diags
-	checked := lang.Load(f, lang.Options{
-		Env: env, Invocation: sess, Defs: builtins.NewRegistry(builtins.All()), Getenv: os.LookupEnv,
-	}, &diags)
+	checked, err := codegen.Check(f, codegen.Options{Env: env, Invocation: sess, Config: configure}, &diags)
 	a.report.diags(diags.All())
-	if diags.HasErrors() || checked == nil || !a.checkOptions(checked.Options) {
+	if err != nil {
+		a.report.errorf("%v", err)
+	}
+	if checked == nil || !a.checkOptions(checked.Options) {
 		return statusError
 	}
 	w := bufio.NewWriter(a.stdout)

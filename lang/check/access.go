@@ -219,7 +219,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	case x.Kind == types.Record:
 		f, ok := x.Field(name)
 		if !ok {
-			c.errorHint(e.Span(), didYouMean(name, x.FieldNames()), "Record does not contain a field named '%s'", name)
+			c.errorHint(e.Span(), source.DidYouMean(name, x.FieldNames()), "Record does not contain a field named '%s'", name)
 			return types.TInvalid
 		}
 		c.info.Fields[e] = f
@@ -246,7 +246,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			return types.TInvalid
 		}
 		if call := c.info.Calls[e.X]; call != nil && call.Def.Args && c.ofFunction() {
-			hint := didYouMean(name, obj.FieldNames())
+			hint := source.DidYouMean(name, obj.FieldNames())
 			if d := c.builtin(name); d != nil && d.Kind == builtins.Variable {
 				hint = name + " is a variable of its own: write it without args"
 			}

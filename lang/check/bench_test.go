@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gotrace/gotrace/lang/attach"
 	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/parse"
@@ -36,11 +37,14 @@ func run(b *testing.B, text string) {
 	if p == nil {
 		b.Fatal(diags.Err())
 	}
-	env := &probes.Env{Kernel: newFakeKernel()}
-	defs := fakeDefs()
+	in := Input{
+		Source: p, Decls: cdecl.Parse(p.C, cdecl.Includes{}, &diags), Config: config.Default(),
+		Invocation: session, Env: &probes.Env{Kernel: newFakeKernel()}, Defs: fakeDefs(),
+	}
+	in.Blocks = attach.Resolve(p, in.Env, in.Config, nil, &diags)
 	b.ResetTimer()
 	for b.Loop() {
-		if Check(p, cdecl.Parse(p.C, cdecl.Includes{}, &diags), env, defs, config.Default(), session, &diags) == nil {
+		if Check(in, &diags) == nil {
 			b.Fatal(diags.Err())
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/attach"
 	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
@@ -23,32 +24,42 @@ import (
 // change.
 const maxPasses = 64
 
-// Check checks p, a script with its macros expanded, and returns the program
-// with all types and tables. decls are the declarations of its C section. If
+// Input is a script whose macros are expanded and whose attach points are
+// resolved, and all that its meaning depends on.
+type Input struct {
+	Source     *ast.Program
+	Decls      *cdecl.Decls   // of its C section
+	Blocks     []attach.Block // its probes, in order
+	Config     *config.Config
+	Invocation *builtins.Invocation
+	Env        *probes.Env
+	Defs       *builtins.Registry
+}
+
+// Check checks a script and returns it as programs, with all types and tables. If
 // there are errors, Check adds them to diags and returns nil.
 //
 // Types are found by repeated passes. A pass walks all programs in order and
 // joins the types it finds into the variables and maps. Passes follow until
 // nothing changes, and a last one reports errors, since only then all types are
 // known.
-func Check(p *ast.Program, decls *cdecl.Decls, env *probes.Env, defs *builtins.Registry, cfg *config.Config, sess *builtins.Invocation, diags *source.Diags) *Program {
+func Check(in Input, diags *source.Diags) *Program {
 	c := &checker{
-		defs: defs, env: env, cfg: cfg, sess: sess, diags: diags,
-		prog: &Program{Source: p, Config: cfg, Invocation: sess, Env: env, Defs: defs},
-		info: newInfo(p),
-		maps: map[string]*mapState{}, funcs: map[string]*fnDef{},
+		defs: in.Defs, env: in.Env, cfg: in.Config, sess: in.Invocation, c: in.Decls, diags: diags,
+		prog: &Program{Source: in.Source, Config: in.Config, Invocation: in.Invocation, Env: in.Env, Defs: in.Defs},
+		info: newInfo(in.Source),
+		maps: map[string]*mapState{}, funcs: map[string]*fnDef{}, macros: map[string]bool{},
 		unstable: map[string]bool{}, said: map[noteKey]*note{}, keys: map[*ast.Index]*ast.Tuple{}, strs: map[ast.Expr]*ast.Call{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
-		macros: map[string]bool{}, doubts: map[string]bool{}, c: decls,
 	}
 	c.prog.Info = c.info
-	for _, d := range p.Decls {
+	for _, d := range in.Source.Decls {
 		if m, ok := d.(*ast.Macro); ok {
 			c.macros[m.Name.Text] = true
 		}
 	}
-	c.declareMaps(p)
-	c.declareFuncs(p)
-	c.units = c.attach(p)
+	c.declareMaps(in.Source)
+	c.declareFuncs(in.Source)
+	c.units = c.group(in.Blocks)
 	c.settle()
 	c.tell()
 	c.finish()
@@ -85,7 +96,6 @@ type checker struct {
 	c     *cdecl.Decls
 
 	macros map[string]bool // names of macros
-	doubts map[string]bool // warnings about attach points, each given once
 	maps   map[string]*mapState
 	order  []*mapState // in order of first use
 	funcs  map[string]*fnDef
@@ -342,15 +352,4 @@ func (c *checker) tell() {
 		}
 		c.diags.Add(n.Diag)
 	}
-}
-
-// didYouMean returns a hint with a candidate that is similar to name, or "".
-func didYouMean(name string, candidates []string) string {
-	if len(strings.TrimLeft(name, "$@")) < 3 { // so short a name resembles anything
-		return ""
-	}
-	if near := source.Nearest(name, candidates); near != "" {
-		return "did you mean '" + near + "'?"
-	}
-	return ""
 }

@@ -190,7 +190,7 @@ func (c *checker) nearestName(name string) string {
 
 func didYouMeanSorted(name string, names []string) string {
 	slices.Sort(names)
-	return didYouMean(name, names)
+	return source.DidYouMean(name, names)
 }
 
 // maxParts bounds the elements of tuples and records and the parts of keys.

@@ -7,6 +7,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/attach"
 	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/macro"
@@ -211,7 +212,10 @@ func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 	env := &probes.Env{Kernel: k, Filter: func(name string) bool { return !strings.Contains(name, "filtered") }}
 	decls := cdecl.Parse(p.C, cdecl.Includes{Kernel: k}, diags)
 	p = macro.Expand(p, decls, fakeDefs(), diags)
-	return Check(p, decls, env, fakeDefs(), cfg, session, diags), diags
+	return Check(Input{
+		Source: p, Decls: decls, Blocks: attach.Resolve(p, env, cfg, session.Params, diags),
+		Config: cfg, Invocation: session, Env: env, Defs: fakeDefs(),
+	}, diags), diags
 }
 
 // The methods below find nothing.

@@ -176,6 +176,17 @@ func shown(text string) string {
 	}, text)
 }
 
+// DidYouMean returns a hint with a candidate that is similar to name, or "".
+func DidYouMean(name string, candidates []string) string {
+	if len(strings.TrimLeft(name, "$@")) < 3 { // so short a name resembles anything
+		return ""
+	}
+	if near := Nearest(name, candidates); near != "" {
+		return "did you mean '" + near + "'?"
+	}
+	return ""
+}
+
 // Nearest returns the candidate that is most similar to name, for a
 // did-you-mean hint, or "" if none is similar enough.
 func Nearest(name string, candidates []string) string {

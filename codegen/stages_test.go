@@ -1,0 +1,34 @@
+package codegen_test
+
+import (
+	"testing"
+
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/tests/cases"
+)
+
+// TestStages records what each stage makes of a few scripts. Every stage must
+// have something to show.
+func TestStages(t *testing.T) {
+	k, err := kernel.Frozen("../tests/kernels/7.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases.Read(t, "testdata/stages.txtar").Cases {
+		text := map[string]string{}
+		_, diags := compile(t, k, c.Input(t, "source.bt"), func(stage, made string) { text[stage] = made })
+		if err := diags.Err(); err != nil {
+			t.Errorf("%s: %v", c.At, err)
+			continue
+		}
+		var sections []cases.Section
+		for _, stage := range codegen.Stages() {
+			if text[stage] == "" {
+				t.Errorf("%s: nothing is printed for stage %s", c.At, stage)
+			}
+			sections = append(sections, cases.Section{Name: stage, Text: text[stage]})
+		}
+		c.Check(t, sections...)
+	}
+}

@@ -1,0 +1,248 @@
+// Package attach resolves the attach points of a script: it finds what each of
+// them matches in the kernel and in the traced programs, and what a program can
+// read there.
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// Block is a probe of the script with the points that its attach points match.
+type Block struct {
+	Decl   *ast.Probe
+	Points []Point
+}
+
+// Point is a place to attach to, and what a program can read there.
+type Point struct {
+	*probes.Point
+	Ctx *probes.Context
+}
+
+// resolver holds what the attach points of a script depend on.
+type resolver struct {
+	env    *probes.Env
+	cfg    *config.Config
+	params []string // positional parameters
+	diags  *source.Diags
+	doubts map[string]bool // warnings that have been given
+}
+
+// Resolve resolves the attach points of all probes of p, in order. params are the
+// positional parameters, which may stand in attach points. If there are errors,
+// the blocks that have one may lack points.
+func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []string, diags *source.Diags) []Block {
+	r := &resolver{env: env, cfg: cfg, params: params, diags: diags, doubts: map[string]bool{}}
+	var blocks []Block
+	var alone *probes.Point // one that allows no other
+	total := 0
+	for _, d := range p.Decls {
+		d, ok := d.(*ast.Probe)
+		if !ok {
+			continue
+		}
+		points := r.probe(d)
+		total += len(points)
+		for _, pt := range points {
+			if alone == nil && pt.Kind.Alone {
+				alone = pt
+			}
+		}
+		if total > cfg.MaxProbes {
+			diags.ErrorHint(d.Span(), "raise it with the max_probes config variable, if the machine can bear it",
+				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
+			return nil
+		}
+		blocks = append(blocks, Block{d, r.contexts(points)})
+	}
+	if alone != nil && total > 1 {
+		diags.Errorf(alone.Span, "%s can't be mixed with other probes, not even with another %s", alone.Name, alone.Kind.Name)
+	}
+	if total == 0 && !diags.HasErrors() {
+		diags.Add(source.Diag{Msg: "No probes to attach"})
+	}
+	return blocks
+}
+
+// probe resolves the attach points of one probe.
+func (r *resolver) probe(d *ast.Probe) []*probes.Point {
+	var points []*probes.Point
+	before := r.diags.HasErrors()
+	missing := false
+	for _, ap := range d.Points {
+		found, ok := r.point(ap, len(d.Points) == 1)
+		missing = missing || !ok
+		points = append(points, found...)
+	}
+	switch {
+	case len(points) > 0 || !before && r.diags.HasErrors():
+	case r.cfg.MissingProbes == "warn":
+		r.diags.Warnf(spanOf(d.Points), noPoints+" It is being removed which may cause issues with program behavior.")
+	case !missing:
+		r.missing(spanOf(d.Points), "", noPoints)
+	}
+	return r.filter(points)
+}
+
+const noPoints = "Probe has no valid attach points."
+
+func spanOf(points []*ast.AttachPoint) source.Span {
+	return points[0].Span().To(points[len(points)-1].Span())
+}
+
+// filter removes the points that the probe filter rejects.
+func (r *resolver) filter(points []*probes.Point) []*probes.Point {
+	if r.env.Filter == nil {
+		return points
+	}
+	return slices.DeleteFunc(points, func(pt *probes.Point) bool { return !pt.Kind.Outermost && !r.env.Filter(pt.Name) })
+}
+
+// point resolves an attach point to the points it matches. ok is false if it was
+// reported as an error or warning. only tells that the block has no other attach
+// point.
+func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point, ok bool) {
+	parts := r.substitute(ap.Parts)
+	provider := parts[0]
+	if strings.Contains(provider, "*") {
+		return r.anyProvider(ap, parts), true
+	}
+	kind := probes.Lookup(provider)
+	if kind == nil {
+		r.diags.ErrorHint(ap.Span(), source.DidYouMean(strings.ToLower(provider), providers()), "Invalid probe type: %s", provider)
+		return nil, false
+	}
+	pt, err := kind.Parse(r.env, parts)
+	if err != nil {
+		r.wrong(ap, nil, kind, err)
+		return nil, false
+	}
+	pt.Span = ap.Span()
+	points, err = kind.Expand(r.env, pt)
+	if err != nil {
+		r.wrong(ap, pt, kind, err)
+		return nil, false
+	}
+	wild := slices.ContainsFunc(parts[1:], func(s string) bool { return strings.Contains(s, "*") })
+	markMatched(points, wild)
+	if !wild && kind.Doubt != nil && r.cfg.MissingProbes != "ignore" {
+		r.doubt(ap.Span(), kind.Doubt(r.env, pt))
+	}
+	if len(points) == 0 && !wild {
+		msg := fmt.Sprintf("No matches for %s %s.", kind.Name, strings.Join(parts[1:], ":"))
+		if pt.Implied && only && r.cfg.MissingProbes == "error" {
+			msg = noPoints
+		}
+		r.missing(ap.Span(), r.suggest(pt, kind), "%s", msg)
+		return nil, false
+	}
+	return points, true
+}
+
+// anyProvider expands an attach point with a wildcard in its provider. It tries
+// every kind that matches, and skips those that the rest of the attach point
+// makes no sense for.
+func (r *resolver) anyProvider(ap *ast.AttachPoint, parts []string) []*probes.Point {
+	var points []*probes.Point
+	for _, kind := range probes.Matching(parts[0]) {
+		these := slices.Clone(parts)
+		these[0] = kind.Name
+		pt, err := kind.Parse(r.env, these)
+		if err != nil {
+			continue
+		}
+		pt.Span = ap.Span()
+		found, err := kind.Expand(r.env, pt)
+		if err != nil {
+			continue
+		}
+		points = append(points, found...)
+	}
+	markMatched(points, true)
+	return points
+}
+
+// markMatched notes in each point whether it is one of several that a pattern
+// matches.
+func markMatched(points []*probes.Point, wild bool) {
+	for _, pt := range points {
+		pt.Matched = wild && len(points) > 1
+	}
+}
+
+func providers() []string {
+	var names []string
+	for _, k := range probes.Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// contexts adds to each point what a program can read there. It reports the
+// points where no program can run, and leaves them out.
+func (r *resolver) contexts(points []*probes.Point) []Point {
+	var out []Point
+	for _, pt := range points {
+		ctx, err := probes.NewContext(r.env, pt)
+		switch {
+		case err != nil && pt.Matched:
+			r.diags.Warnf(pt.Span, "%s is left out: %v", pt.Name, err)
+		case err != nil:
+			r.diags.Errorf(pt.Span, "%s: %v", pt.Name, err)
+		default:
+			r.doubt(pt.Span, ctx.Unconfined)
+			out = append(out, Point{pt, ctx})
+		}
+	}
+	return out
+}
+
+// doubt gives a warning, unless text is empty or was given before.
+func (r *resolver) doubt(at source.Span, text string) {
+	if text != "" && !r.doubts[text] {
+		r.doubts[text] = true
+		r.diags.Warnf(at, "%s", text)
+	}
+}
+
+// missing reports that there is nothing to attach to, with the severity that
+// the setting missing_probes chooses.
+func (r *resolver) missing(span source.Span, hint, format string, args ...any) {
+	switch r.cfg.MissingProbes {
+	case "ignore":
+	case "warn":
+		r.diags.Add(source.Diag{Span: span, Severity: source.Warning, Msg: fmt.Sprintf(format, args...) + " Skipping.", Hint: hint})
+	default:
+		if hint == "" {
+			hint = "if this is expected, set the missing_probes config variable to warn"
+		}
+		r.diags.ErrorHint(span, hint, format, args...)
+	}
+}
+
+// wrong reports an attach point that is wrong or does not exist.
+func (r *resolver) wrong(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kind, err error) {
+	if errors.Is(err, probes.ErrNotFound) {
+		r.missing(ap.Span(), r.suggest(pt, kind), "%v", err)
+		return
+	}
+	r.diags.Errorf(ap.Span(), "%v", err)
+}
+
+func (r *resolver) suggest(pt *probes.Point, kind *probes.Kind) string {
+	if kind.Suggest == nil || pt == nil {
+		return ""
+	}
+	if near := kind.Suggest(r.env, pt); near != "" {
+		return "did you mean '" + near + "'?"
+	}
+	return ""
+}

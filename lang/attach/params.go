@@ -1,0 +1,54 @@
+package attach
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// substitute puts positional parameters into the parts of an attach point. A
+// parameter that contains colons gives several parts.
+func (r *resolver) substitute(parts []string) []string {
+	if !slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(s, "$") }) {
+		return parts
+	}
+	var out []string
+	for _, part := range parts {
+		if text, changed := r.substituteText(part); changed {
+			out = append(out, strings.Split(text, ":")...)
+		} else {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func (r *resolver) substituteText(s string) (string, bool) {
+	var b strings.Builder
+	changed := false
+	for i := 0; i < len(s); i++ {
+		if s[i] != '$' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		if s[i+1] == '#' {
+			b.WriteString(strconv.Itoa(len(r.params)))
+			i, changed = i+1, true
+			continue
+		}
+		n, j := 0, i+1
+		for j < len(s) && s[j] >= '0' && s[j] <= '9' && n < 1e6 {
+			n = n*10 + int(s[j]-'0')
+			j++
+		}
+		if n == 0 {
+			b.WriteByte(s[i])
+			continue
+		}
+		if n <= len(r.params) {
+			b.WriteString(r.params[n-1])
+		}
+		i, changed = j-1, true
+	}
+	return b.String(), changed
+}

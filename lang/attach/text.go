@@ -1,0 +1,37 @@
+package attach
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf"
+)
+
+// Text returns the blocks as text: for each attach point of the script the points
+// that it matches, with the type of their programs and what programs can read.
+// Points where programs can read the same things have the same shape.
+func Text(blocks []Block) string {
+	var b strings.Builder
+	for _, bl := range blocks {
+		fmt.Fprintf(&b, "block at line %d\n", bl.Decl.Span().File.Position(bl.Decl.Span().Start).Line)
+		for _, pt := range bl.Points {
+			fmt.Fprintf(&b, "  %s: %s program", pt.Name, strings.ToLower(pt.Ctx.Prog.String()))
+			if pt.Ctx.AttachType != ebpf.AttachNone {
+				fmt.Fprintf(&b, " at %s", strings.ToLower(pt.Ctx.AttachType.String()))
+			}
+			if pt.Ctx.AttachTo != "" {
+				fmt.Fprintf(&b, " of %s", pt.Ctx.AttachTo)
+			}
+			b.WriteByte('\n')
+			if pt.Ctx.Shape != "" {
+				fmt.Fprintf(&b, "    shape %s\n", pt.Ctx.Shape)
+			}
+			if pt.Ctx.ArgLines != nil {
+				for _, line := range pt.Ctx.ArgLines() {
+					fmt.Fprintf(&b, "    %s\n", line)
+				}
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,116 @@
+package check
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/attach"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// A block becomes one program or several. Which points can share a program shows
+// only when the block is checked, since its types depend on what can be read at
+// its points. So the checker starts with few programs (group), and after each pass
+// divides those whose block turned out to depend on the point (split).
+
+// group makes units of the blocks. Points of a block share a unit if their
+// contexts are the same to a program that reads no arguments.
+func (c *checker) group(blocks []attach.Block) []*unit {
+	var units []*unit
+	for i, b := range blocks {
+		if len(b.Points) == 0 && c.diags.HasErrors() {
+			units = append(units, newUnit(b.Decl, i))
+		}
+		byShape := map[string]*unit{}
+		for _, pt := range b.Points {
+			shape := cmp.Or(pt.Ctx.BareShape, pt.Ctx.Shape)
+			key := pt.Kind.Name + "\x00" + shape
+			u := byShape[key]
+			if u == nil || shape == "" {
+				u = newUnit(b.Decl, i)
+				units = append(units, u)
+				byShape[key] = u
+			}
+			u.add(pt)
+		}
+	}
+	return units
+}
+
+// newUnit returns a unit for a block, with its own copy of it. Without points, only
+// errors that do not depend on the point are found in it.
+func newUnit(d *ast.Probe, block int) *unit {
+	return &unit{decl: d, block: block, prog: &Prog{Pred: ast.Clone(d.Pred), Body: ast.Clone(d.Body), Span: d.Span()}}
+}
+
+// add attaches u's program to one more point. The first one gives it its name and
+// context.
+func (u *unit) add(pt attach.Point) {
+	p := u.prog
+	if len(p.Points) == 0 {
+		p.Name, p.Point, p.Ctx = progName(pt.Point), pt.Point, pt.Ctx
+	} else {
+		p.Point = nil
+	}
+	p.Points = append(p.Points, pt.Point)
+	u.contexts = append(u.contexts, pt.Ctx)
+}
+
+// split divides the units that turned out to need a program for each shape or
+// each point. It reports whether there were any.
+func (c *checker) split() bool {
+	var units []*unit
+	changed := false
+	for _, u := range c.units {
+		if len(u.prog.Points) < 2 || !u.named && !u.shaped {
+			units = append(units, u)
+			continue
+		}
+		byShape := map[string]*unit{}
+		var parts []*unit
+		for i, pt := range u.prog.Points {
+			ctx := u.contexts[i]
+			v := byShape[ctx.Shape]
+			if v == nil || ctx.Shape == "" || u.named {
+				v = newUnit(u.decl, u.block)
+				byShape[ctx.Shape] = v
+				parts = append(parts, v)
+			}
+			v.add(attach.Point{Point: pt, Ctx: ctx})
+		}
+		if len(parts) == 1 { // all of one shape after all
+			u.shaped = false
+			units = append(units, u)
+			continue
+		}
+		changed = true
+		units = append(units, parts...)
+	}
+	c.units = units
+	return changed
+}
+
+// progName returns a name for a program that the kernel accepts. The caller
+// adds a number.
+func progName(pt *probes.Point) string {
+	var b strings.Builder
+	b.WriteString(pt.Kind.Name)
+	if pt.Func != "" {
+		b.WriteByte('_')
+		b.WriteString(pt.Func)
+	}
+	name := []byte(b.String())
+	for i, ch := range name {
+		if !(ch == '_' || ch >= '0' && ch <= '9' || ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z') {
+			name[i] = '_'
+		}
+	}
+	if len(name) > maxProgName {
+		name = name[:maxProgName]
+	}
+	return string(name)
+}
+
+// maxProgName bounds the readable part of a program's name, in bytes.
+const maxProgName = 64
