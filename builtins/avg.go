@@ -20,6 +20,7 @@ func avg() *Def {
 		Kind:         Aggregation,
 		Metric:       value.Gauge,
 		TypeName:     "avg_t",
+		TypeSize:     avgSize,
 		UnsignedType: "uavg_t",
 		Params:       []Param{{Name: "n"}},
 		Doc: Doc{

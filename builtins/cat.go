@@ -23,6 +23,7 @@ func catFile() *Def {
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
+		Sends: []Sent{{Lits: []any{(*object.Message)(nil)}}},
 		Handle: func(env Env, rec *object.Record) error {
 			name := renderRecord(env, rec)
 			// Without O_NONBLOCK, opening a pipe waits for a writer.

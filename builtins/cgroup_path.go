@@ -32,7 +32,8 @@ func cgroupPath() *Def {
 			}
 			return &types.Type{Kind: types.Opaque, Name: name, Size: 8, Params: packText(filter)}
 		},
-		Emit: func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[0]) },
+		Emit:       func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[0]) },
+		AcceptType: func(t *types.Type) bool { return len(t.Params) == 0 || isText(t.Params) },
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
 			filter := ""
 			if len(t.Params) > 0 {

@@ -138,6 +138,11 @@ type Def struct {
 	TypeName     string
 	UnsignedType string
 	Unsigned     bool
+	// TypeSize is the least size in bytes of a type named TypeName; 0: 8.
+	TypeSize int
+	// AcceptType reports whether Merge, Format and Order expect a type with these
+	// parameters. nil: they use no parameters.
+	AcceptType func(t *types.Type) bool
 	// Metric says what kind of numbers the values of an aggregation are.
 	Metric value.Metric
 	// KeptStack returns the depth of a stack with frames in a kernel map, and its
@@ -156,8 +161,10 @@ type Def struct {
 	// Order compares two merged values to sort a map by value. nil compares their
 	// bytes as integers.
 	Order func(t *types.Type, a, b []byte) int
-	// Handle acts on a record in user space.
+	// Handle acts on a record in user space. Sends lists the forms of the events that
+	// it expects.
 	Handle func(env Env, rec *object.Record) error
+	Sends  []Sent
 }
 
 // Call is one use of a builtin in the script, in one program.

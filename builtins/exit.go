@@ -36,6 +36,7 @@ func exit() *Def {
 			g.ReturnNow()
 			return nil
 		},
+		Sends: []Sent{{Args: []int{4}}},
 		Handle: func(env Env, rec *object.Record) error {
 			env.Exit(int(int32(binary.NativeEndian.Uint32(rec.Arg(0)))))
 			return nil

@@ -59,6 +59,9 @@ func hist() *Def {
 			at := histIndex(b, n, call.typeOf(0).Decay(), int(call.Type.Params[0]))
 			tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
 		},
+		AcceptType: func(t *types.Type) bool {
+			return len(t.Params) == 1 && t.Params[0] >= 0 && t.Params[0] <= maxHistBits && t.Size == 8*histBuckets(int(t.Params[0]))
+		},
 		Merge: mergeSums,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return histogram(data, func(i int) value.Bucket { return histBucket(int(t.Params[0]), i) })

@@ -61,6 +61,7 @@ func join() *Def {
 			})
 			return nil
 		},
+		Sends: []Sent{{Args: []int{4, list.Size}, Lits: []any{""}}},
 		Handle: func(env Env, rec *object.Record) error {
 			n := int(min(binary.NativeEndian.Uint32(rec.Arg(0)), joinArgs))
 			words := make([]string, n)

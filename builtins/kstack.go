@@ -34,10 +34,11 @@ var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: 
 
 func kstack() *Def {
 	return &Def{
-		Name:      "kstack",
-		TypeName:  kstackName,
-		Params:    stackParams,
-		KeptStack: keptStack,
+		Name:       "kstack",
+		TypeName:   kstackName,
+		Params:     stackParams,
+		AcceptType: acceptStack,
+		KeptStack:  keptStack,
 		Doc: Doc{
 			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
@@ -113,6 +114,13 @@ func checkStack(c Checker, call *Call) *types.Type {
 	}
 	call.Data = c.StackLens(false)
 	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}
+}
+
+// acceptStack is Def.AcceptType of both kinds of stacks. A type that was declared
+// and never assigned has no parameters.
+func acceptStack(t *types.Type) bool {
+	p := t.Params
+	return len(p) == 0 || len(p) == 2 && p[0] >= 0 && p[0] < int64(len(stackModes)) && p[1] >= 0 && p[1] <= maxDepth
 }
 
 // keptStack is Def.KeptStack of both kinds of stacks.

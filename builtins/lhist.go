@@ -39,6 +39,13 @@ func lhist() *Def {
 				tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
 			})
 		},
+		AcceptType: func(t *types.Type) bool {
+			if len(t.Params) != 3 {
+				return false
+			}
+			low, high, step := t.Params[0], t.Params[1], t.Params[2]
+			return low >= 0 && high >= low && step > 0 && (high-low)/step <= maxLinear && t.Size == lhistSize(low, high, step)
+		},
 		Merge: mergeSums,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			h := histogram(data, func(i int) value.Bucket { return lhistBucket(t.Params, i) })
@@ -48,6 +55,9 @@ func lhist() *Def {
 		Order: orderTotals,
 	}
 }
+
+// lhistSize returns the size in bytes of a histogram.
+func lhistSize(low, high, step int64) int { return int(8 * ((high-low)/step + 2)) }
 
 func checkLhist(c Checker, call *Call) *types.Type {
 	if !wantInt(c, call, 0) {
@@ -76,7 +86,7 @@ func checkLhist(c Checker, call *Call) *types.Type {
 	case (high-low)/step > maxLinear:
 		c.Errorf(call.Span, "lhist() too many buckets, must be <= %d (would need %d)", maxLinear, (high-low)/step)
 	default:
-		return call.Def.AggType(int(8*((high-low)/step+2)), true, p[:]...)
+		return call.Def.AggType(lhistSize(low, high, step), true, p[:]...)
 	}
 	return types.TInvalid
 }

@@ -40,6 +40,7 @@ func extreme(name, summary, example string, flip int64) *Def {
 		Kind:         Aggregation,
 		Metric:       value.Gauge,
 		TypeName:     name + "_t",
+		TypeSize:     extremeSize,
 		UnsignedType: "u" + name + "_t",
 		Params:       []Param{{Name: "n"}},
 		Doc:          Doc{Summary: summary, Examples: []string{example}},

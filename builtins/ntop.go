@@ -23,6 +23,7 @@ func ntop() *Def {
 		Name:     "ntop",
 		Kind:     Function,
 		TypeName: inetType.Name,
+		TypeSize: inetType.Size,
 		Params:   []Param{{Name: "family or address"}, {Name: "address", Optional: true}},
 		Doc: Doc{
 			Summary:  "An internet address from a 32-bit integer or 4 bytes (IPv4), or from 16 bytes (IPv6), that prints in the usual form. The family (AF_INET, AF_INET6) says which if the size does not.",

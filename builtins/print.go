@@ -30,6 +30,7 @@ func printValue() *Def {
 			g.Send(call, []*Arg{a}, []*types.Type{t}, nil)
 			return nil
 		},
+		Sends: []Sent{{Lits: []any{"", int64(0), int64(0)}}, {Args: []int{0}}},
 		Handle: func(env Env, rec *object.Record) error {
 			if len(rec.Lits) > 0 {
 				return env.Maps().Print(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))

@@ -22,6 +22,7 @@ func printf() *Def {
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
+		Sends: []Sent{{Lits: []any{(*object.Message)(nil)}}},
 		Handle: func(env Env, rec *object.Record) error {
 			env.Out().Printf("printf", renderRecord(env, rec))
 			return nil
@@ -133,13 +134,13 @@ func litBytes(a *Arg) []byte {
 }
 
 // emitMessage sends the arguments of a formatted action that are not known when
-// compiling. more comes after the message in the event's description.
-func emitMessage(g Gen, call *Call, m *message, more ...any) {
+// compiling.
+func emitMessage(g Gen, call *Call, m *message) {
 	args, ts := make([]*Arg, len(m.send)), make([]*types.Type, len(m.send))
 	for i, n := range m.send {
 		args[i], ts[i] = &call.Args[n], call.Args[n].Type.Decay()
 	}
-	g.Send(call, args, ts, append([]any{m.Message}, more...))
+	g.Send(call, args, ts, []any{m.Message})
 }
 
 // renderRecord returns the text of a formatted action's record. It parses the

@@ -51,9 +51,9 @@ func (r *Registry) Type(name string) *types.Type {
 	case d == nil:
 		return nil
 	case d.Kind != Aggregation:
-		return &types.Type{Kind: types.Opaque, Name: name, Size: 8}
+		return &types.Type{Kind: types.Opaque, Name: name, Size: d.typeSize()}
 	}
-	return d.AggType(8, !d.Unsigned && name != d.UnsignedType)
+	return d.AggType(d.typeSize(), !d.Unsigned && name != d.UnsignedType)
 }
 
 // IsVariable reports whether name is a builtin that is read like a variable.

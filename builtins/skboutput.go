@@ -85,6 +85,7 @@ func skbOutput() *Def {
 				return g.B().Const(0)
 			}, func() *ir.Value { return g.B().Const(-22) }) // EINVAL
 		},
+		Sends: []Sent{{Args: []int{8, 4, 0}, Lits: []any{""}}},
 		Handle: func(env Env, rec *object.Record) error {
 			when := env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0)))
 			length := binary.NativeEndian.Uint32(rec.Arg(1))

@@ -12,6 +12,7 @@ func stats() *Def {
 		Kind:         Aggregation,
 		Metric:       value.Summary,
 		TypeName:     "stats_t",
+		TypeSize:     avgSize,
 		UnsignedType: "ustats_t",
 		Whole:        true,
 		Params:       []Param{{Name: "n"}},

@@ -286,6 +286,11 @@ func strftime() *Def {
 			}
 			return &types.Type{Kind: types.Opaque, Name: "timestamp", Size: 8, Params: append([]int64{clock}, packText(format)...)}
 		},
+		// A type that was declared and never assigned has no parameters.
+		AcceptType: func(t *types.Type) bool {
+			p := t.Params
+			return len(p) == 0 || p[0] >= 0 && p[0] < int64(len(clocks)) && isText(p[1:])
+		},
 		ShowType: func(t *types.Type) string { return fmt.Sprintf("timestamp(%q)", unpackText(t.Params[1:])) },
 		Emit:     func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[1]) },
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
@@ -315,6 +320,9 @@ func packText(s string) []int64 {
 	}
 	return out
 }
+
+// isText reports whether p is a text packed by packText.
+func isText(p []int64) bool { return len(p) > 0 && p[0] >= 0 && p[0] <= int64(8*(len(p)-1)) }
 
 func unpackText(p []int64) string {
 	var b []byte

@@ -12,6 +12,7 @@ func sum() *Def {
 		Kind:         Aggregation,
 		Metric:       value.Counter,
 		TypeName:     "sum_t",
+		TypeSize:     wideSize,
 		UnsignedType: "usum_t",
 		Params:       []Param{{Name: "n"}},
 		Doc: Doc{

@@ -28,6 +28,7 @@ func system() *Def {
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
+		Sends: []Sent{{Lits: []any{(*object.Message)(nil)}}},
 		Handle: func(env Env, rec *object.Record) error {
 			out, err := runCommand(env.Outside(), renderRecord(env, rec), env.Err())
 			env.Out().Printf("syscall", string(out))

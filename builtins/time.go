@@ -30,6 +30,7 @@ func wallTime() *Def {
 			g.Event(call, nil, []any{call.Data}, nil)
 			return nil
 		},
+		Sends: []Sent{{Lits: []any{""}}},
 		Handle: func(env Env, rec *object.Record) error {
 			env.Out().Printf("time", string(appendTime(nil, rec.Lits[0].(string), time.Now())))
 			return nil

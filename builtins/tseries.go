@@ -45,8 +45,13 @@ func tseries() *Def {
 		Update:     updateSeries,
 		UpdatePart: updateSeriesPart,
 		PartSize:   partSlots * slotWords * 8,
-		Merge:      mergeSeries,
-		Format:     formatSeries,
+		AcceptType: func(t *types.Type) bool {
+			p := t.Params
+			return len(p) == 3 && p[0] > 0 && p[1] > 0 && p[1] <= maxIntervals && p[2] >= 0 && p[2] < int64(len(seriesFuncs)) &&
+				t.Size == int(p[1])*slotWords*8
+		},
+		Merge:  mergeSeries,
+		Format: formatSeries,
 		Order: func(_ *types.Type, a, b []byte) int {
 			return compare(false, latest(a), latest(b))
 		},
@@ -204,13 +209,14 @@ func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 	oldest := newest
 	used := map[uint64][]byte{}
 	slots(data, func(slot []byte) {
-		if e := word(slot, slotEpoch); e != 0 && e+n > newest {
+		if e := word(slot, slotEpoch); e != 0 && newest-e < n {
 			used[e] = slot
 			oldest = min(oldest, e)
 		}
 	})
 	tai := taiMinusWall()
-	for e := oldest; e <= newest; e++ {
+	for i := range newest - oldest + 1 {
+		e := oldest + i
 		p := value.Point{Start: int64(e-1)*interval - tai}
 		if slot := used[e]; slot != nil {
 			p.Set = true
@@ -236,7 +242,7 @@ func seriesValue(t *types.Type, slot []byte) value.Value {
 	return decode.Number(t.Signed, v)
 }
 
-// taiMinusWall is the time in ns by which the kernel's TAI clock is ahead of the
+// taiMinusWall returns the time in ns by which the kernel's TAI clock is ahead of the
 // wall clock. It is a number of whole seconds, and 0 if it was never set.
 func taiMinusWall() int64 {
 	var wall, tai unix.Timespec

@@ -30,6 +30,7 @@ func unwatch() *Def {
 			})
 			return nil
 		},
+		Sends: []Sent{{Args: []int{8}}},
 		Handle: func(env Env, rec *object.Record) error {
 			return env.Unwatch(binary.NativeEndian.Uint64(rec.Arg(0)))
 		},

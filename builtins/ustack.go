@@ -75,6 +75,7 @@ func ustack() *Def {
 		Name:        "ustack",
 		TypeName:    ustackName,
 		Params:      stackParams,
+		AcceptType:  acceptStack,
 		KeptStack:   keptStack,
 		UserSymbols: true,
 		Doc: Doc{

@@ -17,6 +17,7 @@ func usym() *Def {
 		Name:        "usym",
 		Kind:        Function,
 		TypeName:    usymType.Name,
+		TypeSize:    usymType.Size,
 		UserSymbols: true,
 		Params:      []Param{{Name: "addr"}},
 		Doc: Doc{

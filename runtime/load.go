@@ -61,6 +61,9 @@ func (s *Session) load() error {
 	if err != nil {
 		return err
 	}
+	if err = s.defs.Accept(s.obj); err != nil {
+		return err
+	}
 	if s.ncpu, err = ebpf.PossibleCPU(); err != nil {
 		return err
 	}
@@ -83,9 +86,6 @@ func (s *Session) load() error {
 	s.events, s.handlers = slices.Clone(s.obj.Events), make([]handler, len(s.obj.Events))
 	for i, e := range s.obj.Events {
 		d := s.defs.Lookup(e.Def)
-		if d == nil || d.Handle == nil {
-			return fmt.Errorf("bug: event %d belongs to %q, which handles none", i, e.Def)
-		}
 		s.handlers[i] = handler{d.Handle, d.Outside}
 	}
 	cfg := &s.obj.Settings

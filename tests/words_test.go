@@ -21,6 +21,7 @@ import (
 
 // core lists the files of package builtins that do not define a builtin.
 var core = map[string]string{
+	"accept.go":    "which decoded events and types are expected",
 	"all.go":       "the list",
 	"check.go":     "shared by type rules",
 	"checker.go":   "what type rules may ask",

@@ -23,9 +23,16 @@ func (o *Object) check() error {
 			return bad("event %d: %v", i, err)
 		}
 	}
+	maps := map[string]bool{}
+	for i := range o.Maps {
+		maps[o.Maps[i].Name] = true
+	}
 	for _, s := range o.Sites {
 		if _, ok := siteNames[s.Kind]; !ok {
 			return bad("a site is of kind %d", s.Kind)
+		}
+		if s.Kind == MapFull && !maps[s.What] {
+			return bad("a site is of a map %q", s.What)
 		}
 	}
 	if len(o.Kernel) > maxMaps {
@@ -77,9 +84,12 @@ func (o *Object) checkKnown(m *KernelMap) error {
 		if err != nil {
 			return err
 		}
-		key, value = 4, 8*n
-		if m.Name == MoreStacks(n) {
+		switch key, value = 4, 8*n; m.Name {
+		case StackMap(n):
+		case MoreStacks(n):
 			value += StackFrames
+		default:
+			return fmt.Errorf("a depth of %q", depth)
 		}
 	default:
 		return nil

@@ -18,7 +18,7 @@ var scripts = []string{
 	`begin { printf("%s %d\n", "a", 5); }`,
 	`tracepoint:syscalls:sys_enter_openat { @[comm, str(args.filename)] = count(); @h = hist(args.flags); }`,
 	`kprobe:vfs_read { @start[tid] = nsecs; } kretprobe:vfs_read /@start[tid]/ { @us = lhist((nsecs - @start[tid]) / 1000, 0, 100, 5); delete(@start, tid); }`,
-	`begin { for ($i : 0..100) { @a[$i] = $i; } for ($kv : @a) { print($kv); } print(*(curtask), 3); }`,
+	`begin { for ($i : 0..100) { @a[$i] = $i; } for ($kv : @a) { print($kv); } print(*curtask); print(@a, 3); }`,
 	`rawtracepoint:sched_switch { print((kstack(3), buf("abc", 3))); errorf("%r", buf("abc", 3)); }`,
 	`interval:s:1 { time("%H\n"); clear(@x); exit(3); } profile:hz:99 { @x[cpu] = stats(1 / pid); }`,
 }
@@ -38,16 +38,17 @@ func encoded(t testing.TB) [][]byte {
 			t.Fatal(err)
 		}
 		if obj == nil {
-			continue
+			t.Fatalf("%s does not compile: %v", s, diags.All())
 		}
 		list = append(list, object.Encode(obj))
 	}
 	return list
 }
 
-// decode decodes data, which may be anything, and checks the invariants of every
-// decoded object.
-func decode(t *testing.T, data []byte) {
+// decodeAny decodes data, which may be anything, and checks the invariants of every
+// decoded object. If a session would take the object, it runs what a session does
+// with the object's data.
+func decodeAny(t *testing.T, data []byte) {
 	o, err := object.Decode(data)
 	if err != nil {
 		return
@@ -60,6 +61,9 @@ func decode(t *testing.T, data []byte) {
 	}
 	if p.String() != text || !bytes.Equal(object.Encode(p), again) {
 		t.Fatal("decoded again, it is another object")
+	}
+	if accepted(o) {
+		exercise(t, o)
 	}
 }
 
@@ -82,7 +86,7 @@ func TestDecodeDamaged(t *testing.T) {
 			for _, x := range []byte{0x01, 0x80, 0xff} {
 				bad := bytes.Clone(data)
 				bad[i] ^= x
-				decode(t, bad)
+				decodeAny(t, bad)
 			}
 		}
 	}
@@ -92,5 +96,5 @@ func FuzzDecode(f *testing.F) {
 	for _, data := range encoded(f) {
 		f.Add(data)
 	}
-	f.Fuzz(decode)
+	f.Fuzz(decodeAny)
 }
