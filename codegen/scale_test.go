@@ -82,7 +82,26 @@ var shapes = []struct {
 		return fmt.Sprintf("$i%d = 0; while ($i%d < 4) { $i%d++; @w = $i%d; }", i, i, i, i)
 	})},
 	{"tern", 1000, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
-	{"strcmp", 0, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
+	{"strcmp", 2000, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
+	{"map copy", 400, body(func(i int) string { return fmt.Sprintf("@a[%d] = @b[%d];", i%9, i%7) })},
+	{"key from a map", 400, body(func(i int) string { return fmt.Sprintf("@a[@b[%d]] = @c[pid];", i%7) })},
+	{"arithmetic", 5000, body(func(i int) string {
+		return fmt.Sprintf("@a = @a * %d + args.count / %d - (args.count %% %d);", i+2, i+3, i+4)
+	})},
+	{"helper", 500, body(func(i int) string { return fmt.Sprintf("if (pid == %d) { @a = %d; }", i, i) })},
+	{"ternary strings", 1000, body(func(i int) string { return fmt.Sprintf(`@s[%d] = args.count == %d ? "a%d" : "b%d";`, i%5, i, i, i) })},
+	{"nested ternary strings", 0, func(n int) string {
+		var b strings.Builder
+		b.WriteString("tracepoint:syscalls:sys_enter_read { @s = ")
+		for i := range n {
+			fmt.Fprintf(&b, "args.count == %d ? \"s%d\" : ", i, i)
+		}
+		b.WriteString("\"none\"; }")
+		return b.String()
+	}},
+	{"string variables", 500, body(func(i int) string { return fmt.Sprintf(`$s%d = str(args.buf, 32); @s[$s%d] = count();`, i, i) })},
+	{"print", 1000, body(func(i int) string { return fmt.Sprintf(`print((args.count, %d, comm));`, i) })},
+	{"delete", 500, body(func(i int) string { return fmt.Sprintf("@m[%d] = nsecs; delete(@m, %d);", i%8, i%7) })},
 }
 
 // game is a program of many branches, loops and maps on a few variables.
@@ -210,7 +229,8 @@ func BenchmarkStages(b *testing.B) {
 	}
 }
 
-// TestManyLines has this kernel load thousands of lines in one probe.
+// TestManyLines has this kernel load thousands of lines in one probe. What its
+// verifier has to do must not grow faster than the script.
 func TestManyLines(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("loading programs needs root")
@@ -221,11 +241,33 @@ func TestManyLines(t *testing.T) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
-			if err := load(compileFor(t, k, s.text(s.loads), nil)); err != nil && !errors.Is(err, unix.EPERM) {
-				t.Fatal(err)
+			few := verified(t, compileFor(t, k, s.text(s.loads/5), nil))
+			many := verified(t, compileFor(t, k, s.text(s.loads), nil))
+			if many > 5*few*3/2 {
+				t.Errorf("%d lines: the verifier processes %d instructions, %d lines: %d", s.loads/5, few, s.loads, many)
 			}
 		})
 	}
+}
+
+// verified loads obj and returns the number of instructions that the kernel's
+// verifier processed, or 0 if the kernel does not say.
+func verified(t *testing.T, obj *object.Object) (n int) {
+	coll, err := collection(obj)
+	if errors.Is(err, unix.EPERM) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer coll.Close()
+	for _, p := range coll.Programs {
+		if info, err := p.Info(); err == nil {
+			i, _ := info.VerifiedInstructions()
+			n += int(i)
+		}
+	}
+	return n
 }
 
 // TestFarJumps runs a program whose jumps, forward and back, cross more

@@ -67,9 +67,9 @@ type Func struct {
 	// Global says that the kernel's verifier reads the function once, by itself,
 	// and not again at each call. All parameters are integers then.
 	Global bool
-	// Forgets says that what is loaded from maps and the context is loaded anew in
-	// each block. The kernel's verifier then learns nothing of it in one block that
-	// makes paths differ in the next.
+	// Forgets says that what is loaded from memory is loaded anew in each block, and
+	// that a map lookup is repeated where the last one is far away. The kernel's
+	// verifier then learns nothing in one block that makes paths differ in the next.
 	Forgets bool
 	nextID  int
 	nextB   int

@@ -16,20 +16,26 @@ import (
 // short it is. The variables of such a program are in a map, of whose content the
 // verifier knows nothing: each path finds the same there.
 
-// manyBranches is from how many branches on a program keeps its variables so.
-const manyBranches = 120
+// manyBranches is from how many branches on a program keeps its variables so. From
+// fewBranches on it does not carry what it reads from one block to others far away,
+// which costs next to nothing.
+const (
+	fewBranches  = 30
+	manyBranches = 120
+)
 
 // varsMap is the name of the map.
 const varsMap = "vars"
 
-// calm finds out whether program p keeps variables in a map, and which of them.
+// calm finds out whether program p keeps variables in a map, and which of them. What
+// is in a map with keys counts as a branch: it may not be there.
 // Those that a while loop uses are not among them: the verifier has to see that
 // it ends. Nor are pointers, which would be no pointers any more.
 func (f *fn) calm(p *check.Prog) {
 	branches := 0
 	ast.Inspect(p.Body, func(n ast.Node) bool {
 		switch n := n.(type) {
-		case *ast.If, *ast.Ternary, *ast.For:
+		case *ast.If, *ast.Ternary, *ast.For, *ast.Index:
 			branches++
 		case *ast.Binary:
 			if n.Op == "&&" || n.Op == "||" {
@@ -41,10 +47,10 @@ func (f *fn) calm(p *check.Prog) {
 		}
 		return true
 	})
+	f.b.Fn.Forgets = branches >= fewBranches
 	if branches < manyBranches {
 		return
 	}
-	f.b.Fn.Forgets = true
 	if p.Ctx.Preemptible && f.k.Has(probes.FeatPreempt) {
 		return // another task could use the same memory meanwhile
 	}

@@ -45,12 +45,14 @@ func memory(f *ir.Func) bool {
 	ends := make([]*state, f.NumBlocks())
 	readers := make([]int, f.NumBlocks()) // edges out of a block that have not been followed yet
 	rpo := ir.RPO(f)
-	for _, b := range rpo {
+	order := make([]int, f.NumBlocks()) // by block ID
+	for i, b := range rpo {
+		order[b.ID] = i
+	}
+	for i, b := range rpo {
 		m.s = m.begin(b, ends, readers)
 		if f.Forgets {
-			m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
-				return f.val != nil && (mapLike(f.at) || f.at.base.Type == ir.PtrCtx)
-			})
+			m.forgetOld(i, order)
 		}
 		m.out = make([]*ir.Value, 0, len(b.Values))
 		for _, v := range b.Values {
@@ -66,6 +68,21 @@ func memory(f *ir.Func) bool {
 		f.Substitute(m.sub)
 	}
 	return m.changed
+}
+
+// nearBlocks is how many blocks after a map lookup a function that forgets still
+// uses its result.
+const nearBlocks = 8
+
+// forgetOld drops what a function that forgets does not know any more at the
+// beginning of block at: what was loaded from memory, but for memory that only
+// stores of this function have filled, and lookups far ahead of it. order gives the
+// position of each block.
+func (m *memPass) forgetOld(at int, order []int) {
+	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
+		return f.val != nil && (mapLike(f.at) || f.at.base.Type == ir.PtrCtx || f.val.Op.Info().Access == ir.Loads && locate(f.val.Args[0], f.val.Imm) == f.at)
+	})
+	m.s.lookups = slices.DeleteFunc(m.s.lookups, func(f found) bool { return at-order[f.result.Block.ID] > nearBlocks })
 }
 
 func (m *memPass) replace(v, x *ir.Value) {

@@ -65,6 +65,10 @@ func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
 					break
 				}
 			}
+			// Last, since what it leaves would be taken apart again.
+			if launder(f) && after != nil {
+				after(p, "launder")
+			}
 		}
 		dropFuncs(p)
 	}
