@@ -186,7 +186,7 @@ type Arg struct {
 	Type *types.Type // of the value; MapArg: the map's value type
 	Lit  *Lit        // its value if it is known when compiling
 	Map  *MapInfo    // MapArg, MapOrEntry
-	Key  ast.Expr    // MapOrEntry with a key; nil: the whole map
+	Key  []ast.Expr  // MapOrEntry with a key: its parts; nil: the whole map
 	Word string      // NameArg
 }
 

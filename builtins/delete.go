@@ -65,15 +65,15 @@ func checkEntry(c Checker, call *Call) *MapInfo {
 	return m
 }
 
-// entry returns the map and the key that a checked call names. The key is nil for
+// entry returns the map and the parts of the key that a checked call names. The key is nil for
 // a map without keys.
-func entry(call *Call) (*MapInfo, ast.Expr) {
+func entry(call *Call) (*MapInfo, []ast.Expr) {
 	a := &call.Args[0]
 	switch {
 	case a.Key != nil:
 		return a.Map, a.Key
 	case len(call.Args) > 1 && a.Map.Keyed:
-		return a.Map, call.Args[1].Expr
+		return a.Map, []ast.Expr{call.Args[1].Expr}
 	}
 	return a.Map, nil
 }

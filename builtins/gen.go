@@ -83,9 +83,10 @@ type GenMemory interface {
 // GenMaps accesses maps.
 type GenMaps interface {
 	// Lookup returns the address of the value of a key, or null. Delete removes an
-	// entry and returns 0 or a negative error. key is nil for a map without keys.
-	Lookup(m *MapInfo, key ast.Expr) *ir.Value
-	Delete(m *MapInfo, key ast.Expr) *ir.Value
+	// entry and returns 0 or a negative error. key holds the parts of the key; it is
+	// nil for a map without keys.
+	Lookup(m *MapInfo, key []ast.Expr) *ir.Value
+	Delete(m *MapInfo, key []ast.Expr) *ir.Value
 	// MapLen returns the number of entries of a keyed map.
 	MapLen(m *MapInfo) *ir.Value
 	// StackMap returns the kernel map for stacks of a depth, MoreStacks the map for

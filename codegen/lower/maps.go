@@ -364,16 +364,16 @@ func (f *fn) EachCPU(body func(cpu *ir.Value)) {
 	f.b.SealSet(out)
 }
 
-// Lookup is the address of the value of a key, or null.
-func (f *fn) Lookup(m *builtins.MapInfo, key ast.Expr) *ir.Value {
+// Lookup returns the address of the value of a key, or null.
+func (f *fn) Lookup(m *builtins.MapInfo, key []ast.Expr) *ir.Value {
 	st := f.stateOf(m)
-	return st.Store.Present(f, f.key(st, []ast.Expr{key}))
+	return st.Store.Present(f, f.key(st, key))
 }
 
-// Delete removes a key.
-func (f *fn) Delete(m *builtins.MapInfo, key ast.Expr) *ir.Value {
+// Delete removes an entry and returns 0 or a negative error.
+func (f *fn) Delete(m *builtins.MapInfo, key []ast.Expr) *ir.Value {
 	st := f.stateOf(m)
-	return st.Store.Remove(f, f.key(st, []ast.Expr{key}))
+	return st.Store.Remove(f, f.key(st, key))
 }
 
 // MapLen is the number of entries of a map with keys: the kernel counts the

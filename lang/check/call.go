@@ -151,8 +151,7 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 }
 
 // text returns str() of a if a is a pointer to characters, an array of small
-// integers, or a string that may have no NUL. Otherwise it returns a itself. It
-// returns the same node in every pass.
+// integers, or a string that may have no NUL. Otherwise it returns a itself.
 func (c *checker) text(a builtins.Arg) builtins.Arg {
 	switch t := a.Type; t.Kind {
 	case types.Pointer, types.Array:
@@ -166,12 +165,21 @@ func (c *checker) text(a builtins.Arg) builtins.Arg {
 	default:
 		return a
 	}
-	s := c.strs[a.Expr]
-	if s == nil {
-		s = &ast.Call{At: ast.At{Pos: a.Span}, Fn: ast.Name{At: ast.At{Pos: a.Span}, Text: "__builtin_str"}, Args: []ast.Expr{a.Expr}}
-		c.strs[a.Expr] = s
+	return c.arg(builtins.Expr, c.implied(a.Expr, func() ast.Expr {
+		at := ast.At{Pos: a.Span}
+		return &ast.Call{At: at, Fn: ast.Name{At: at, Text: "__builtin_str"}, Args: []ast.Expr{a.Expr}}
+	}))
+}
+
+// implied returns the expression that n stands for in its place. The first time
+// it is made by mk.
+func (c *checker) implied(n ast.Node, mk func() ast.Expr) ast.Expr {
+	e := c.info.Implied[n]
+	if e == nil {
+		e = mk()
+		c.info.Implied[n] = e
 	}
-	return c.arg(builtins.Expr, s)
+	return e
 }
 
 // isWord reports whether e is a bare name that is not evaluated, such as the
@@ -244,36 +252,15 @@ func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) b
 		m, fits := c.element(e)
 		a.Map = m.info
 		a.Type = c.wholeMap(m, n.Span())
-		switch {
-		case !fits:
+		if fits {
+			a.Key = e.Args
+		} else {
 			a.Type = types.TInvalid
-		case len(e.Args) == 1:
-			a.Key = e.Args[0]
-		default:
-			a.Key = c.keyTuple(e)
 		}
 		c.info.Types[e] = orInvalid(a.Type)
 		return true
 	}
 	return false
-}
-
-// keyTuple returns the key of @m[a, b] as the single expression (a, b). It
-// returns the same node in every pass.
-func (c *checker) keyTuple(e *ast.Index) ast.Expr {
-	t := c.keys[e]
-	if t == nil {
-		t = &ast.Tuple{At: ast.At{Pos: e.Args[0].Span().To(e.Args[len(e.Args)-1].Span())}, Elems: e.Args}
-		c.keys[e] = t
-	}
-	elems := make([]*types.Type, len(e.Args))
-	for i, a := range e.Args {
-		elems[i] = orInvalid(c.info.Types[a])
-	}
-	if spoiled(elems...) == nil {
-		c.info.Types[t] = types.NewTuple(elems...)
-	}
-	return t
 }
 
 // wholeMap returns the type of the values of a map that is passed as an

@@ -49,7 +49,7 @@ func Check(in Input, diags *source.Diags) *Program {
 		prog: &Program{Source: in.Source, Config: in.Config, Invocation: in.Invocation, Env: in.Env, Defs: in.Defs},
 		info: newInfo(in.Source),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{}, macros: map[string]bool{},
-		unstable: map[string]bool{}, said: map[noteKey]*note{}, keys: map[*ast.Index]*ast.Tuple{}, strs: map[ast.Expr]*ast.Call{}, names: map[*ast.Type]*ast.Ident{}, enums: map[string]*types.Type{},
+		unstable: map[string]bool{}, said: map[noteKey]*note{}, enums: map[string]*types.Type{},
 	}
 	c.prog.Info = c.info
 	for _, d := range in.Source.Decls {
@@ -81,6 +81,7 @@ func newInfo(p *ast.Program) *Info {
 		Vars: make(map[*ast.Var]*Var, n/4), Maps: map[*ast.Map]*builtins.MapInfo{},
 		Fields: map[*ast.Field]types.Field{}, Written: map[*ast.Type]*types.Type{},
 		Operands: make(map[*ast.Binary]*types.Type, n/8), Compound: map[*ast.Assign]*types.Type{},
+		Implied: map[ast.Node]ast.Expr{},
 	}
 }
 
@@ -120,14 +121,11 @@ type checker struct {
 	unit   *unit
 	fn     *fnState // function of unit being checked; nil: the block itself
 	scopes []map[string]*Var
-	closed map[string]*Var           // variables of blocks that have ended, for hints
-	loops  []loop                    // innermost last
-	keys   map[*ast.Index]*ast.Tuple // keys of several parts, as one expression
-	strs   map[ast.Expr]*ast.Call    // arguments that stand for the strings they point to
-	names  map[*ast.Type]*ast.Ident  // builtins where a type may stand
-	enums  map[string]*types.Type    // enums as values, by name
-	asked  bool                      // the current check needed a context, but there is none
-	quiet  int                       // >0: inside an operand that is not evaluated, as of sizeof
+	closed map[string]*Var        // variables of blocks that have ended, for hints
+	loops  []loop                 // innermost last
+	enums  map[string]*types.Type // enums as values, by name
+	asked  bool                   // the current check needed a context, but there is none
+	quiet  int                    // >0: inside an operand that is not evaluated, as of sizeof
 }
 
 // unit is a block being checked for some attach points, with the functions it

@@ -82,6 +82,10 @@ type Info struct {
 	// Compound has the same type for compound assignments (target op= value).
 	// It is nil if a pointer is moved.
 	Compound map[*ast.Assign]*types.Type
+	// Implied has the expression that a node stands for where that is not the
+	// node itself: str(p) for an argument p that points to the text that the
+	// builtin wants, and the value for the name of one where a type may stand.
+	Implied map[ast.Node]ast.Expr
 }
 
 // Var is a scratch variable or a parameter of a function. Its type is final

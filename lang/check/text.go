@@ -49,6 +49,9 @@ func (in *Info) print(b *strings.Builder, n ast.Node, depth int) {
 		} else if l != nil {
 			fmt.Fprintf(b, " = %d", l.Int)
 		}
+		if call, ok := in.Implied[n].(*ast.Call); ok {
+			fmt.Fprintf(b, ", as %s: %s", strings.TrimPrefix(call.Fn.Text, "__builtin_"), in.Types[call])
+		}
 		b.WriteByte('\n')
 	}
 	first := true

@@ -246,12 +246,8 @@ func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	}
 	if t.Keyword == "" && t.Name != "" && len(t.Suffixes) == 0 {
 		if c.isValueName(t.Name) {
-			id := c.names[t]
-			if id == nil {
-				id = &ast.Ident{At: t.At, Name: t.Name}
-				c.names[t] = id
-			}
-			r := plain(c.unevaluated(id))
+			value := c.implied(t, func() ast.Expr { return &ast.Ident{At: t.At, Name: t.Name} })
+			r := plain(c.unevaluated(value))
 			c.info.Written[t] = r
 			return r
 		}
