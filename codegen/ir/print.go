@@ -112,8 +112,8 @@ func (m *Map) String() string {
 	return b.String()
 }
 
-// manyZeros is from how many bytes on a run of zeros is written as 0*N.
-const manyZeros = 16
+// manyZeros is the length in bytes from which on a run of zeros is written as 0*N.
+const manyZeros = 8
 
 // writeBytes writes data as quoted strings and runs of zeros: "ab" 0*24 "c".
 func writeBytes(b *strings.Builder, data []byte) {

@@ -2,10 +2,15 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// String is the decisions as text: a line for each map and pair.
+// String returns the plan as text: what is done with each map and how it is kept,
+// the assignments that are done as sums, and the programs with their pairs.
 func (p *Program) String() string {
 	var b strings.Builder
 	for _, m := range p.Order {
@@ -14,6 +19,13 @@ func (p *Program) String() string {
 			fmt.Fprintf(&b, "[%s]", m.Key)
 		}
 		fmt.Fprintf(&b, ": %s\n  uses %s\n  kept %s\n", m.Info.Value, m.Uses, m.Object.Kept())
+	}
+	var sums []string
+	for _, a := range slices.SortedFunc(maps.Keys(p.Sums), func(a, b *ast.Assign) int { return a.Span().Start - b.Span().Start }) {
+		sums = append(sums, fmt.Sprintf("sum %s: %s\n", p.Sums[a].Op, strings.Join(strings.Fields(a.Span().Text()), " ")))
+	}
+	for _, line := range slices.Compact(sums) {
+		b.WriteString(line)
 	}
 	for i, prog := range p.Progs {
 		fmt.Fprintf(&b, "prog %s\n", prog.Name)

@@ -15,7 +15,13 @@ func (o *Object) String() string {
 	for _, opt := range o.Options {
 		fmt.Fprintf(&b, "option %s default %q %q\n", opt.Name, opt.Default, opt.Doc)
 	}
-	b.WriteString(MapTable(o.Maps))
+	for _, m := range o.Maps {
+		b.WriteString(m.Name)
+		if m.Key != nil {
+			fmt.Fprintf(&b, "[%s]", m.Key)
+		}
+		fmt.Fprintf(&b, ": %s, %s\n", m.Value, m.Kept())
+	}
 	for i := range o.Events {
 		o.Events[i].print(&b, i)
 	}
@@ -83,20 +89,6 @@ func (s *Invocation) print(b *strings.Builder) {
 		fmt.Fprintf(b, " child %d", s.ChildPID)
 	}
 	b.WriteByte('\n')
-}
-
-// MapTable returns a table of how each map of the script is kept, with one line per
-// map.
-func MapTable(maps []Map) string {
-	var b strings.Builder
-	for _, m := range maps {
-		b.WriteString(m.Name)
-		if m.Key != nil {
-			fmt.Fprintf(&b, "[%s]", m.Key)
-		}
-		fmt.Fprintf(&b, ": %s, %s\n", m.Value, m.Kept())
-	}
-	return b.String()
 }
 
 // Kept describes how a map is kept.

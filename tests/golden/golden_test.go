@@ -51,7 +51,7 @@ func frozen(t *testing.T) map[string]*kernel.Kernel {
 // compiled is the result of compiling a script for one kernel.
 type compiled struct {
 	errors, warnings   string
-	ir, opt, asm, maps string
+	plan, ir, opt, asm string
 }
 
 func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
@@ -65,6 +65,8 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 		Config:     settings,
 		Dump: func(stage, text string) {
 			switch stage {
+			case "plan":
+				out.plan = text
 			case "ir":
 				out.ir = text
 			case "opt":
@@ -88,7 +90,6 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 		return compiled{errors: b.String()}
 	}
 	out.warnings = b.String()
-	out.maps = object.MapTable(obj.Maps)
 	c.checkCodec(t, obj)
 	return out
 }
@@ -129,13 +130,13 @@ func TestGolden(t *testing.T) {
 			}
 			add("errors", usual.errors)
 			add("warnings", usual.warnings)
+			add("plan", usual.plan)
 			add("ir", usual.ir)
 			add("opt", usual.opt)
 			add("cost", cost(usual.asm))
 			if c.asm {
 				add("asm", usual.asm)
 			}
-			add("maps", usual.maps)
 			for _, name := range kernelNames {
 				if name == c.kernel {
 					continue
