@@ -31,13 +31,10 @@ TOOL needs nothing else: it holds the script, what it imports and includes, the
 options and parameters given, and the programs compiled for this kernel. Where
 it runs on another kernel, or with other options, it compiles the script anew.
 
-    --source-only          do not compile now; for scripts that can't be compiled
+    --source-only          do not compile now; for scripts that cannot be compiled
                            here, or need -p or -c
 All other options are those of gotrace; TOOL --help shows the tool's own.
 `
-
-// selfExe is the path of the running binary.
-const selfExe = "/proc/self/exe"
 
 // build builds a tool and returns the exit status.
 func (a *app) build(args []string) int {
@@ -138,15 +135,15 @@ func (a *app) makeTool(sourceOnly bool) error {
 // writeTool writes this binary and the tool's payload to a file. The file gets its
 // name only when it is complete.
 func writeTool(path string, t *tool) error {
-	_, base, err := readTool(selfExe)
+	self, err := openSelf(os.Args[0])
 	if err != nil {
 		return err
 	}
-	self, err := os.Open(selfExe)
-	if err != nil {
-		return fmt.Errorf("cannot read our own binary: %w", err)
-	}
 	defer self.Close()
+	_, base, err := readTool(self)
+	if err != nil {
+		return err
+	}
 	data := make([]byte, base)
 	if _, err := io.ReadFull(self, data); err != nil {
 		return fmt.Errorf("cannot read our own binary: %w", err)

@@ -64,12 +64,23 @@ func main() {
 	// A session uses little memory and makes little garbage. During compilation,
 	// frequent collections would cost more time than the memory is worth.
 	debug.SetGCPercent(400)
-	t, _, err := readTool(selfExe)
+	t, err := ownTool()
 	if err != nil {
 		newReporter(os.Stderr).errorf("%v", err)
 		os.Exit(statusError)
 	}
 	os.Exit(runTool(t, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// ownTool returns the tool in the running binary, or nil if there is none.
+func ownTool() (*tool, error) {
+	self, err := openSelf(os.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	defer self.Close()
+	t, _, err := readTool(self)
+	return t, err
 }
 
 // runTool runs the command for a binary that contains the tool t. If t is nil, the

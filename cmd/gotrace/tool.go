@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 
@@ -52,8 +53,27 @@ const (
 	maxPayload  = 1 << 28
 )
 
-// errDamaged is the error for a tool that is incomplete.
-var errDamaged = errors.New("this tool is damaged: part of its script is missing; build it again")
+// errDamaged is the error for a binary that is incomplete.
+var errDamaged = errors.New("this binary is damaged: part of its file is missing or has changed; build or install it again")
+
+// selfExe is the path of the running binary.
+const selfExe = "/proc/self/exe"
+
+// openSelf opens the running binary. If /proc is not mounted, it looks where the
+// name of the command leads.
+func openSelf(arg0 string) (*os.File, error) {
+	f, err := os.Open(selfExe)
+	if err == nil {
+		return f, nil
+	}
+	path, lookErr := exec.LookPath(arg0)
+	if lookErr == nil || errors.Is(lookErr, exec.ErrDot) {
+		if f, lookErr = os.Open(path); lookErr == nil {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("cannot read our own binary to see whether it contains a script: %w: mount /proc, or call it by its path", err)
+}
 
 // appendTool appends a tool's payload to a binary.
 func appendTool(binary_ []byte, t *tool) ([]byte, error) {
@@ -71,12 +91,7 @@ func appendTool(binary_ []byte, t *tool) ([]byte, error) {
 
 // readTool reads the tool appended to a binary and returns it with the size of the
 // binary alone. If there is no tool, t is nil.
-func readTool(path string) (t *tool, base int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, nil // a tool can only be found through /proc
-	}
-	defer f.Close()
+func readTool(f *os.File) (t *tool, base int64, err error) {
 	st, err := f.Stat()
 	if err != nil || st.Size() < int64(trailerSize) {
 		return nil, 0, err
@@ -110,32 +125,37 @@ func readTool(path string) (t *tool, base int64, err error) {
 	return t, start - int64(len(payloadHead)), nil
 }
 
-// cutOff reports whether a file without a trailer contains a payload: a payload
-// head after the last section.
+// cutOff reports whether a file without a trailer is part of a tool: it is shorter
+// than its ELF header says, or continues with a part of a payload.
 func cutOff(f *os.File, size int64) bool {
 	x, err := elf.NewFile(f)
 	if err != nil {
-		return false
+		return true // the names of the sections are at the end
 	}
-	end := int64(0)
+	head := make([]byte, 64) // an Elf64_Ehdr
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return true
+	}
+	order := x.ByteOrder
+	end := int64(order.Uint64(head[0x28:])) + int64(order.Uint16(head[0x3a:]))*int64(order.Uint16(head[0x3c:]))
 	for _, s := range x.Sections {
 		if s.Type != elf.SHT_NOBITS {
 			end = max(end, int64(s.Offset+s.FileSize))
 		}
 	}
 	if end >= size {
-		return false
+		return end > size
 	}
-	// The section headers may be between the last section and the payload.
-	rest, err := io.ReadAll(io.NewSectionReader(f, end, min(size-end, 1<<16)))
-	return err == nil && bytes.Contains(rest, []byte(payloadHead))
+	rest := make([]byte, min(int(size-end), len(payloadHead)))
+	_, err = f.ReadAt(rest, end)
+	return err != nil || strings.HasPrefix(payloadHead, string(rest))
 }
 
 // parse returns the options for a call of the tool. They combine the options that
 // the tool was built with and those of the command line.
 func (t *tool) parse(args []string) (*options, error) {
 	if len(args) > 0 && args[0] == buildCommand && slices.ContainsFunc(args[1:], func(a string) bool { return strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "--output") }) {
-		return nil, usagef("%s is a tool built from %s and can't build others: use gotrace itself", os.Args[0], t.Name)
+		return nil, usagef("%s is a tool built from %s and cannot build others: use gotrace itself", os.Args[0], t.Name)
 	}
 	flags := append(slices.Clone(t.Flags), "--eval="+t.Text)
 	own := map[string]string{}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gotrace/gotrace/runtime/object"
@@ -68,10 +69,20 @@ func TestTool(t *testing.T) {
 	}
 }
 
+// readFile is readTool for the file at path.
+func readFile(path string) (*tool, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	return readTool(f)
+}
+
 // changeTool rewrites a tool after change has modified its payload.
 func changeTool(t *testing.T, path string, change func(*tool)) {
 	t.Helper()
-	p, base, err := readTool(path)
+	p, base, err := readFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +228,7 @@ func TestBuildErrors(t *testing.T) {
 // builds no other tools.
 func TestDamagedTool(t *testing.T) {
 	bin := buildTool(t, "-e", "begin { exit(); }")
-	if _, errs, status := runs(t, bin, "build", "-o", bin+"2", "-e", "begin { }"); status != 1 || !strings.Contains(errs, "can't build others") {
+	if _, errs, status := runs(t, bin, "build", "-o", bin+"2", "-e", "begin { }"); status != 1 || !strings.Contains(errs, "cannot build others") {
 		t.Errorf("status %d, %q", status, errs)
 	}
 	for _, args := range [][]string{{"-e", "begin { }"}, {"--info"}} {
@@ -229,26 +240,52 @@ func TestDamagedTool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, base, err := readTool(bin)
+	_, base, err := readFile(bin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, cut := range []int{1, trailerSize, trailerSize + 1, (len(data) - int(base)) / 2} {
-		os.WriteFile(bin, data[:len(data)-cut], 0o755)
-		if _, _, err := readTool(bin); err != errDamaged {
-			t.Errorf("%d bytes less: %v", cut, err)
+	for _, size := range []int{len(data) - 1, len(data) - trailerSize, len(data) - trailerSize - 1, int(base) + (len(data)-int(base))/2, int(base) + len(payloadHead),
+		int(base) + 1, int(base) - 1, int(base) - 1000, int(base) / 2, 4096, 200, 64} {
+		os.WriteFile(bin, data[:size], 0o755)
+		if _, _, err := readFile(bin); err != errDamaged {
+			t.Errorf("%d bytes of %d, of which %d are the binary: %v", size, len(data), base, err)
 		}
+	}
+	// The binary alone is gotrace.
+	os.WriteFile(bin, data[:base], 0o755)
+	if p, n, err := readFile(bin); p != nil || n != base || err != nil {
+		t.Errorf("the binary alone: %v, %d bytes, %v", p, n, err)
 	}
 	for _, at := range []int{len(data) - trailerSize, len(data) - trailerSize + 10, len(data) - trailerSize + 20, int(base) + len(payloadHead) + 5} {
 		bad := bytes.Clone(data)
 		bad[at] ^= 0x41
 		os.WriteFile(bin, bad, 0o755)
-		if _, _, err := readTool(bin); err != errDamaged {
+		if _, _, err := readFile(bin); err != errDamaged {
 			t.Errorf("byte %d changed: %v", at, err)
 		}
 	}
-	if _, errs, status := runs(t, bin); status != 1 || !strings.Contains(errs, "this tool is damaged") {
+	if _, errs, status := runs(t, bin); status != 1 || !strings.Contains(errs, "this binary is damaged") {
 		t.Errorf("status %d, %q", status, errs)
+	}
+}
+
+// TestToolWithoutProc checks that a tool finds its script where /proc is not
+// mounted, and that it says so if it cannot.
+func TestToolWithoutProc(t *testing.T) {
+	bin := buildTool(t, "-e", "// Says hello.\nbegin { printf(\"hello\\n\"); exit(); }")
+	for _, c := range []struct{ path, arg0, want string }{
+		{"/", bin, "Says hello."},
+		{filepath.Dir(bin), "tool", "Says hello."},
+		{"/", "nothing", "cannot read our own binary to see whether it contains a script: open /proc/self/exe: no such file or directory: mount /proc"},
+	} {
+		// In its mount namespace, /proc is empty.
+		cmd := exec.Command("bash", "-c", `mount -t tmpfs none /proc && PATH=$1 exec -a "$2" "$0" --help`, bin, c.path, c.arg0)
+		cmd.Env = append(os.Environ(), asCommand+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		out, err := cmd.CombinedOutput()
+		if (err == nil) != (c.arg0 != "nothing") || !strings.Contains(string(out), c.want) {
+			t.Errorf("called %s: %v, %q", c.arg0, err, out)
+		}
 	}
 }
 
