@@ -80,7 +80,7 @@ func doubtIndirect(e *Env, p *Point) string {
 		}
 		for _, s := range x.Named(p.Func) {
 			if _, elsewhere := x.Targets(s); elsewhere {
-				return fmt.Sprintf("%s of %s may be the kernel's own code in the vdso, where no probe sees its calls", p.Func, path)
+				return fmt.Sprintf("%s of %s may be code that was not found, such as the kernel's own in the vdso: no probe sees its calls there", p.Func, path)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,7 @@ type uprobePlace struct {
 	exe    *binary.File
 	addr   uint64 // as the file's headers have it
 	entry  uint64 // where the function starts that addr is in
+	starts bool   // a probe at addr sees what one at entry would: see File.Entry
 	single bool   // written out: the only place its attach point means
 	goABI  bool
 	args   []binary.USDTArg // USDT
@@ -203,14 +205,14 @@ func (u *uprobeFile) symbol(s binary.Symbol) error {
 	p := u.p
 	if p.Offset == 0 {
 		if !s.Indirect {
-			return u.add(s, s.Addr, p.Func)
+			return u.add(s, u.x.Entry(s), p.Func)
 		}
 		targets, _ := u.x.Targets(s)
 		if len(targets) == 0 {
 			return usage("%s of %s is one of several implementations, chosen when a program is loaded, which could not be found: name one of them", p.Func, u.path)
 		}
 		for _, t := range targets {
-			if err := u.add(t, t.Addr, p.Func); err != nil {
+			if err := u.add(t, u.x.Entry(t), p.Func); err != nil {
 				return err
 			}
 		}
@@ -248,6 +250,9 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, err
 	}
 	at := p.Aux.(*uprobePlace)
+	if !e.Unsafe && at.exe.Refused(at.addr) {
+		return nil, usage("the kernel puts no breakpoint on the instruction there; uprobe:%s:%s+OFFSET can probe a later one", p.Target, cmp.Or(p.Func, "FUNCTION"))
+	}
 	c := &Context{
 		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a),
 		ArgSpace: userSpace, InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true,

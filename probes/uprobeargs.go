@@ -44,14 +44,14 @@ func uprobeArg(a *binary.Arch, p *Point, regs []string, n int) *types.Type {
 // what names the word of the language that needs it.
 func probedFunction(p *Point, what string) (binary.Function, error) {
 	at := p.Aux.(*uprobePlace)
-	if at.entry != at.addr {
+	if !at.starts {
 		return binary.Function{}, usage("%s can only be used where a function starts", what)
 	}
 	g, err := at.exe.DebugInfo()
 	if err != nil {
 		return binary.Function{}, usage("%s can not be used here: %s: %w", what, at.exe.Label, err)
 	}
-	fn, ok := g.Function(at.addr)
+	fn, ok := g.Function(at.entry)
 	if !ok {
 		return fn, usage("%s can not be used here: the debug info of %s does not describe %s", what, at.exe.Label, p.Func)
 	}

@@ -58,7 +58,7 @@ func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 		q.Func = s.Name
 	}
 	q.File, q.FileOffset, q.Multi = x.Path, x.Base+off, u.multi
-	place := &uprobePlace{exe: x, addr: addr, entry: s.Addr, goABI: x.UsesGoABI(s.Name)}
+	place := &uprobePlace{exe: x, addr: addr, entry: s.Addr, starts: addr == s.Addr || addr == x.Entry(s), goABI: x.UsesGoABI(s.Name)}
 	if u.ret && place.goABI && !u.e.Unsafe {
 		return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.Name, u.path)
 	}
@@ -94,7 +94,7 @@ func (u *uprobeFile) matching() error {
 		}
 		targets, _ := u.x.Targets(s)
 		for _, t := range targets {
-			if err := u.add(t, t.Addr, t.Name); err != nil {
+			if err := u.add(t, u.x.Entry(t), t.Name); err != nil {
 				return err
 			}
 		}

@@ -13,44 +13,152 @@ import (
 // resolver: the dynamic linker calls it once, and it returns the address of the
 // implementation for the processor, which all calls then use. libc has about fifty
 // indirect functions (strlen, memcpy, …). Most implementations have no symbol, so
-// their addresses are taken from the resolver's code.
+// their addresses are taken from the resolver: from its code, from a slot that the
+// code reads and the dynamic linker fills, or from a function that it calls.
 
 // Targets returns the functions that calls of s may execute: s, or, if s is
-// indirect, its implementations under the name of s. elsewhere reports whether an
-// implementation may be outside of the file, such as in the vDSO.
+// indirect, its implementations under the name of s. elsewhere reports whether there
+// may be others: outside of the file, such as in the vDSO, or after an instruction of
+// the resolver that is not known.
 func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	if !s.Indirect {
 		return []Symbol{s}, false
 	}
-	off, ok := x.CodeOffset(s.Addr)
-	if !ok || s.Size > uint64(len(x.data)) || off > uint64(len(x.data))-s.Size {
-		return nil, false
-	}
-	code := x.data[off : off+s.Size]
-	var addrs []uint64
-	switch x.elf.Machine {
-	case elf.EM_X86_64:
-		addrs, elsewhere = addressesAMD64(code, s.Addr)
-	case elf.EM_AARCH64:
-		addrs, elsewhere = addressesARM64(code, s.Addr)
-	}
-	slices.Sort(addrs)
-	for _, a := range slices.Compact(addrs) {
-		if _, ok := x.CodeOffset(a); !ok || a-s.Addr < s.Size {
-			continue // data, or a place in the resolver
-		}
+	r := resolver{x: x, seen: map[uint64]bool{}}
+	r.follow(s)
+	slices.Sort(r.found)
+	for _, a := range slices.Compact(r.found) {
 		impl := Symbol{Name: s.Name, Addr: a}
 		if c, ok := x.Covering(a); ok && c.Addr == a {
 			impl.Size = c.Size
 		}
 		list = append(list, impl)
 	}
-	return list, elsewhere
+	return list, r.elsewhere
 }
 
-// addressesAMD64 returns the addresses that the code at pc computes, and whether it
-// makes indirect calls.
-func addressesAMD64(code []byte, pc uint64) (list []uint64, calls bool) {
+// resolver collects what a resolver may return.
+type resolver struct {
+	x         *File
+	seen      map[uint64]bool // functions, by address
+	found     []uint64
+	elsewhere bool
+}
+
+// references is what the code of a function refers to.
+type references struct {
+	addrs  []uint64 // addresses that it computes
+	slots  []uint64 // addresses of words that it reads
+	calls  []uint64 // functions that it calls
+	jumps  []uint64 // where it jumps to
+	remote bool     // it calls what it has read the address of
+	cut    bool     // there is an instruction that the decoder does not know
+}
+
+// maxResolver is how many functions follow looks at: the resolver and those that
+// it calls.
+const maxResolver = 8
+
+// follow adds what the function s may return.
+func (r *resolver) follow(s Symbol) {
+	if r.seen[s.Addr] || len(r.seen) >= maxResolver {
+		return
+	}
+	r.seen[s.Addr] = true
+	code := r.x.codeAt(s.Addr, int(min(s.Size, 1<<16)))
+	if uint64(len(code)) < s.Size {
+		return
+	}
+	var refs references
+	switch r.x.elf.Machine {
+	case elf.EM_X86_64:
+		refs = referencesAMD64(code, s.Addr)
+	case elf.EM_AARCH64:
+		refs = referencesARM64(code, s.Addr)
+	}
+	r.elsewhere = r.elsewhere || refs.remote || refs.cut
+	before := len(r.found)
+	for _, a := range refs.addrs {
+		if _, ok := r.x.CodeOffset(a); ok && a-s.Addr >= s.Size {
+			r.found = append(r.found, a)
+		}
+	}
+	for _, slot := range refs.slots {
+		if a, ok := r.x.filledIn(slot); ok {
+			if _, ok := r.x.CodeOffset(a); ok {
+				r.found = append(r.found, a)
+			}
+		}
+	}
+	for _, a := range refs.jumps {
+		if f, ok := r.x.Covering(a); ok && f.Addr == a {
+			r.follow(f)
+		}
+	}
+	// A function that it calls may look at the processor only: libc's do.
+	for _, a := range refs.calls {
+		if f, ok := r.x.Covering(a); ok && f.Addr == a && len(r.found) == before {
+			r.follow(f)
+		}
+	}
+}
+
+// filledIn returns the address of this file that the dynamic linker writes to a
+// word, if there is one.
+func (x *File) filledIn(slot uint64) (addr uint64, ok bool) {
+	const (
+		relaSize     = 24
+		symbol       = 1 // of either architecture: the address of a symbol
+		globalAMD64  = uint32(elf.R_X86_64_GLOB_DAT)
+		globalARM64  = uint32(elf.R_AARCH64_GLOB_DAT)
+		moveAMD64    = uint32(elf.R_X86_64_RELATIVE)
+		moveARM64    = uint32(elf.R_AARCH64_RELATIVE)
+		addressARM64 = uint32(elf.R_AARCH64_ABS64)
+	)
+	order := x.elf.ByteOrder
+	for _, s := range x.elf.Sections {
+		if s.Type != elf.SHT_RELA {
+			continue
+		}
+		for e := x.bytesOf(s); len(e) >= relaSize; e = e[relaSize:] {
+			if order.Uint64(e) != slot {
+				continue
+			}
+			info, addend := order.Uint64(e[8:]), order.Uint64(e[16:])
+			switch uint32(info) {
+			case moveAMD64, moveARM64:
+				return addend, true
+			case symbol, globalAMD64, globalARM64, addressARM64:
+				a, ok := x.symbolAt(s.Link, uint32(info>>32))
+				return a + addend, ok
+			}
+			return 0, false
+		}
+	}
+	// In a program that is not moved the linker has filled it in.
+	if off, ok := x.Offset(slot); ok && x.FixedAddress() && off+8 <= uint64(len(x.data)) {
+		return order.Uint64(x.data[off:]), true
+	}
+	return 0, false
+}
+
+// symbolAt returns the address of entry i of symbol table section table, if it is
+// defined in this file.
+func (x *File) symbolAt(table, i uint32) (uint64, bool) {
+	if int(table) >= len(x.elf.Sections) {
+		return 0, false
+	}
+	entries := x.bytesOf(x.elf.Sections[table])
+	if uint64(i+1)*symSize > uint64(len(entries)) {
+		return 0, false
+	}
+	e := entries[i*symSize:]
+	return x.elf.ByteOrder.Uint64(e[8:]), elf.SectionIndex(x.elf.ByteOrder.Uint16(e[6:])) != elf.SHN_UNDEF
+}
+
+// referencesAMD64 returns what code at pc refers to.
+func referencesAMD64(code []byte, pc uint64) (r references) {
+	start, size := pc, uint64(len(code))
 	for len(code) > 0 {
 		if bytes.HasPrefix(code, endbr64) {
 			code, pc = code[len(endbr64):], pc+uint64(len(endbr64))
@@ -58,47 +166,68 @@ func addressesAMD64(code []byte, pc uint64) (list []uint64, calls bool) {
 		}
 		insn, err := x86asm.Decode(code, 64)
 		if err != nil || insn.Len <= 0 {
+			r.cut = true
 			break
 		}
 		code, pc = code[insn.Len:], pc+uint64(insn.Len)
 		switch src := insn.Args[1].(type) {
 		case x86asm.Mem:
-			if insn.Op == x86asm.LEA && src.Base == x86asm.RIP {
-				list = append(list, pc+uint64(int64(int32(src.Disp))))
+			at := pc + uint64(int64(int32(src.Disp)))
+			switch {
+			case src.Base == x86asm.RIP && insn.Op == x86asm.LEA:
+				r.addrs = append(r.addrs, at)
+			case src.Base == x86asm.RIP && insn.MemBytes == 8:
+				r.slots = append(r.slots, at)
 			}
 		case x86asm.Imm: // an address, in code with a fixed address
 			if insn.Op == x86asm.MOV {
-				list = append(list, uint64(src))
+				r.addrs = append(r.addrs, uint64(src))
 			}
 		}
-		if insn.Op == x86asm.CALL {
-			if _, direct := insn.Args[0].(x86asm.Rel); !direct {
-				calls = true
-			}
+		rel, direct := insn.Args[0].(x86asm.Rel)
+		to := pc + uint64(int64(rel))
+		switch {
+		case insn.Op == x86asm.CALL && !direct:
+			r.remote = true
+		case insn.Op == x86asm.CALL:
+			r.calls = append(r.calls, to)
+		case direct && to-start >= size:
+			r.jumps = append(r.jumps, to)
 		}
 	}
-	return list, calls
+	return r
 }
 
-// addressesARM64 is addressesAMD64 for arm64: adr, and pairs of adrp and add.
-func addressesARM64(code []byte, pc uint64) (list []uint64, calls bool) {
+// referencesARM64 is referencesAMD64 for arm64: adr, pairs of adrp and add or ldr, and
+// branches.
+func referencesARM64(code []byte, pc uint64) (r references) {
+	start, size := pc, uint64(len(code))
 	pages := map[uint32]uint64{} // by register
 	for ; len(code) >= 4; code, pc = code[4:], pc+4 {
 		op := binary.LittleEndian.Uint32(code)
 		rd, rn := op&31, op>>5&31
 		imm := int64(int32(op<<8)>>13)<<2 | int64(op>>29&3) // of adr and adrp, signed
+		to := pc + uint64(int64(int32(op<<6)>>4))           // of b and bl
 		switch {
 		case op&0x9f000000 == 0x90000000: // adrp
 			pages[rd] = pc&^0xfff + uint64(imm<<12)
 		case op&0x9f000000 == 0x10000000: // adr
-			list = append(list, pc+uint64(imm))
+			r.addrs = append(r.addrs, pc+uint64(imm))
 		case op&0xffc00000 == 0x91000000: // add rd, rn, #imm
 			if page, ok := pages[rn]; ok {
-				list = append(list, page+uint64(op>>10&0xfff))
+				r.addrs = append(r.addrs, page+uint64(op>>10&0xfff))
+			}
+		case op&0xffc00000 == 0xf9400000: // ldr rd, [rn, #imm]
+			if page, ok := pages[rn]; ok {
+				r.slots = append(r.slots, page+uint64(op>>10&0xfff)*8)
 			}
 		case op&0xfffffc1f == 0xd63f0000: // blr
-			calls = true
+			r.remote = true
+		case op&0xfc000000 == 0x94000000: // bl
+			r.calls = append(r.calls, to)
+		case op&0xfc000000 == 0x14000000 && to-start >= size: // b
+			r.jumps = append(r.jumps, to)
 		}
 	}
-	return list, calls
+	return r
 }

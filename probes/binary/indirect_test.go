@@ -1,7 +1,11 @@
 package binary
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -55,21 +59,93 @@ func TestAddresses(t *testing.T) {
 		0xb8, 0x00, 0x10, 0x40, 0x00, // mov $0x401000, %eax
 		0xc3, // ret
 	}
-	list, calls := addressesAMD64(amd64, 0x1000)
-	if len(list) != 3 || list[0] != 0x101b || list[1] != 0x1002 || list[2] != 0x401000 || calls {
-		t.Errorf("%#x, %v", list, calls)
+	r := referencesAMD64(amd64, 0x1000)
+	if list := r.addrs; len(list) != 3 || list[0] != 0x101b || list[1] != 0x1002 || list[2] != 0x401000 || r.remote {
+		t.Errorf("%+v", r)
 	}
-	if _, calls := addressesAMD64([]byte{0xff, 0x90, 0x28, 0x03, 0, 0, 0xc3}, 0); !calls { // call *0x328(%rax)
+	if r := referencesAMD64([]byte{0xff, 0x90, 0x28, 0x03, 0, 0, 0xc3}, 0); !r.remote { // call *0x328(%rax)
 		t.Error("the call was not seen")
+	}
+	more := []byte{
+		0x48, 0x8b, 0x05, 0x10, 0, 0, 0, // mov 0x10(%rip), %rax
+		0xe8, 0x00, 0x01, 0, 0, // call
+		0xe9, 0x00, 0x02, 0, 0, // jmp
+		0x74, 0xfe, // je to itself
+	}
+	if r := referencesAMD64(more, 0x1000); len(r.slots) != 1 || r.slots[0] != 0x1017 || len(r.calls) != 1 || r.calls[0] != 0x110c || len(r.jumps) != 1 || r.jumps[0] != 0x1211 {
+		t.Errorf("%+v", r)
 	}
 	arm64 := []byte{
 		0x00, 0x00, 0x00, 0xb0, // adrp x0, one page ahead
 		0x00, 0x40, 0x04, 0x91, // add x0, x0, #0x110
 		0xa1, 0xff, 0xff, 0x10, // adr x1, -12
 		0x00, 0x00, 0x3f, 0xd6, // blr x0
+		0x00, 0x04, 0x40, 0xf9, // ldr x0, [x0, #8]
+		0x02, 0x00, 0x00, 0x94, // bl +8
+		0x40, 0x00, 0x00, 0x14, // b +256
 	}
-	list, calls = addressesARM64(arm64, 0x1000)
-	if len(list) != 2 || list[0] != 0x2110 || list[1] != 0xffc || !calls {
-		t.Errorf("%#x, %v", list, calls)
+	r = referencesARM64(arm64, 0x1000)
+	if len(r.addrs) != 2 || r.addrs[0] != 0x2110 || r.addrs[1] != 0xffc || !r.remote ||
+		len(r.slots) != 1 || r.slots[0] != 0x2008 || len(r.calls) != 1 || r.calls[0] != 0x101c || len(r.jumps) != 1 || r.jumps[0] != 0x1118 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// resolvers is a program with resolvers as people write them.
+const resolvers = `
+#define IMPL(name, n) __attribute__((noinline)) QUALIFIER int name(int x) { return x + n; }
+typedef int (*fn)(int);
+extern volatile int level;
+volatile int level;
+IMPL(plain_a, 1) IMPL(plain_b, 2) IMPL(plain_c, 3)
+static __attribute__((noinline)) fn choose(void) { return level ? plain_a : level > 2 ? plain_c : plain_b; }
+static fn in_code(void) { if (level == 1) return plain_a; if (level == 2) return plain_b; return plain_c; }
+static fn helped(void) { return choose(); }
+int direct(int) __attribute__((ifunc("in_code")));
+int calling(int) __attribute__((ifunc("helped")));
+__attribute__((target_clones("avx2", "sse4.2", "default"))) int cloned(int x) { int s = 0; for (int i = 0; i < x; i++) s += i * x; return s; }
+int main(void) { return direct(1) + calling(2) + cloned(3); }
+`
+
+// The resolvers of a compiler, for each way to compile them.
+func TestResolvers(t *testing.T) {
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	src := filepath.Join(dir, "r.c")
+	if err := os.WriteFile(src, []byte(resolvers), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, qualifier := range []string{"static", "", "__attribute__((visibility(\"hidden\")))"} {
+		for _, flags := range []string{"-O0", "-O2", "-O0 -static", "-O2 -static", "-O2 -no-pie", "-O0 -fPIC -shared", "-O2 -fPIC -shared", "-O2 -fcf-protection=full"} {
+			out := filepath.Join(dir, "r")
+			args := append(strings.Fields(flags), "-DQUALIFIER="+qualifier, "-o", out, src)
+			if msg, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", flags, err, msg)
+			}
+			x, err := Open(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain := []string{"plain_a", "plain_b", "plain_c"}
+			for name, want := range map[string][]string{"direct": plain, "calling": plain, "cloned": {"cloned.avx2", "cloned.default", "cloned.sse4_2"}} {
+				var got []string
+				list, elsewhere := x.Targets(x.Named(name)[0])
+				for _, impl := range list {
+					s, _ := x.Covering(impl.Addr)
+					parts := strings.Split(s.Name, ".")
+					if n := len(parts); n > 2 { // GCC numbers clones
+						parts = parts[:n-1]
+					}
+					got = append(got, strings.Join(parts, "."))
+				}
+				slices.Sort(got)
+				if !slices.Equal(got, want) || elsewhere {
+					t.Errorf("%s %s: %s is one of %v (%v), want %v", qualifier, flags, name, got, elsewhere, want)
+				}
+			}
+			x.Close()
+		}
 	}
 }

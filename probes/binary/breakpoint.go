@@ -1,0 +1,164 @@
+package binary
+
+import "encoding/binary"
+
+// The kernel puts a breakpoint only on instructions that it can run elsewhere. On
+// amd64 it decides by the opcode, and takes the opcode of a VEX or EVEX instruction
+// for the one-byte opcode of the same number: vmovd (0x6e) counts as outsb, which is
+// refused. Several functions of the C library start with such an instruction, and
+// the kernel says so only to those who attach while a process has the file mapped.
+
+// opcodes is a set of opcodes.
+type opcodes [256]bool
+
+// setOf returns the opcodes of a list of first and last ones.
+func setOf(ranges ...[2]byte) *opcodes {
+	var s opcodes
+	for _, r := range ranges {
+		for i := int(r[0]); i <= int(r[1]); i++ {
+			s[i] = true
+		}
+	}
+	return &s
+}
+
+// refusedOps are the one-byte opcodes on which the kernel puts no breakpoint in a
+// program of 64 bits. TestLiveBreakpoints compares them with the running kernel.
+var refusedOps = setOf(
+	[2]byte{0x06, 0x07}, [2]byte{0x0e, 0x0e}, [2]byte{0x16, 0x17}, [2]byte{0x1e, 0x1f}, [2]byte{0x27, 0x27}, [2]byte{0x2f, 0x2f},
+	[2]byte{0x37, 0x37}, [2]byte{0x3f, 0x3f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0x82, 0x82}, [2]byte{0x9a, 0x9a},
+	[2]byte{0xcc, 0xcf}, [2]byte{0xd4, 0xd6}, [2]byte{0xe4, 0xe7}, [2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1},
+	[2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
+
+// vectorOps are the opcodes of refusedOps which, in VEX's first map, change vector
+// registers and flags only.
+var vectorOps = setOf(
+	[2]byte{0x16, 0x16}, [2]byte{0x2f, 0x2f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0xd4, 0xd5}, [2]byte{0xe4, 0xe6},
+	[2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1}, [2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
+
+// maxInsn is the length of the longest instruction.
+const maxInsn = 15
+
+// Refused reports whether the kernel puts no breakpoint on the instruction at an
+// address.
+func (x *File) Refused(addr uint64) bool {
+	return x.elf != nil && Refused(x.Arch(), x.codeAt(addr, maxInsn))
+}
+
+// Refused reports whether the kernel puts no breakpoint on the first instruction of
+// code.
+func Refused(arch string, code []byte) bool { return arch == "amd64" && refusedAMD64(code) }
+
+// Entry returns where a breakpoint sees the calls of s as its first instruction
+// would: there, or, if the kernel refuses that one, at the first it takes after
+// instructions that change vector registers only.
+func (x *File) Entry(s Symbol) uint64 {
+	addr := s.Addr
+	for x.Refused(addr) {
+		n := vectorLen(x.codeAt(addr, maxInsn))
+		if n == 0 || x.jumpedTo(s, addr+uint64(n)) {
+			return s.Addr
+		}
+		addr += uint64(n)
+	}
+	return addr
+}
+
+// codeAt returns up to n bytes of code at an address.
+func (x *File) codeAt(addr uint64, n int) []byte {
+	off, ok := x.CodeOffset(addr)
+	if !ok || off >= uint64(len(x.data)) {
+		return nil
+	}
+	code := x.data[off:]
+	return code[:min(n, len(code))]
+}
+
+// refusedAMD64 is Refused for amd64.
+func refusedAMD64(code []byte) bool {
+	for i := 0; i < len(code); i++ {
+		switch b := code[i]; {
+		case b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0xf0: // segments, lock
+			return true
+		case b >= 0x64 && b <= 0x67 || b == 0xf2 || b == 0xf3:
+			continue
+		case b>>4 == 4: // REX comes right before the opcode
+			i++
+		}
+		if i >= len(code) {
+			return false
+		}
+		code = code[i:]
+		op, at, ok := vexOpcode(code)
+		if !ok {
+			op, at = code[0], 0
+		}
+		// A load of the stack segment disables interrupts for an instruction.
+		return refusedOps[op] || op == 0x8e && len(code) > at+1 && code[at+1]>>3&7 == 2
+	}
+	return false
+}
+
+// vectorLen returns the length of the first instruction of code if it is known to
+// change vector registers and flags only, and 0 otherwise.
+func vectorLen(code []byte) int {
+	op, at, ok := vexOpcode(code)
+	firstMap := ok && (code[0] == 0xc5 || code[0] == 0xc4 && code[1]&0x1f == 1)
+	if !firstMap || !vectorOps[op] || len(code) < at+2 || code[at+1]>>6 != 3 {
+		return 0 // or it has an operand in memory
+	}
+	return at + 2
+}
+
+// jumpedTo reports whether a jump with a fixed target may lead to an address of s.
+func (x *File) jumpedTo(s Symbol, addr uint64) bool {
+	if x.jumpedFar(addr) || x.jumpedNear(s, addr) {
+		return true
+	}
+	// Short jumps reach 128 bytes: from the function before, too.
+	for at := s.Addr - 1; at >= s.Addr-16; at-- {
+		if before, ok := x.Covering(at); ok {
+			return x.jumpedNear(before, addr)
+		}
+	}
+	return false
+}
+
+// jumpedNear reports whether s has a short jump to an address; also if its code is
+// not understood.
+func (x *File) jumpedNear(s Symbol, addr uint64) bool {
+	code := x.codeAt(s.Addr, int(min(s.Size, 1<<20)))
+	for pos := 0; pos < len(code); {
+		n := insnLen(code[pos:])
+		if n == 0 || pos+n > len(code) {
+			return true
+		}
+		op := code[pos]
+		if n == 2 && (op == 0xeb || op>>4 == 7 || op>>2 == 0xe0>>2) && s.Addr+uint64(pos+2)+uint64(int64(int8(code[pos+1]))) == addr {
+			return true
+		}
+		pos += n
+	}
+	return false
+}
+
+// jumpedFar reports whether any bytes of the code, instructions or not, could be a
+// jump with a displacement of four bytes to an address.
+func (x *File) jumpedFar(addr uint64) bool {
+	for _, p := range x.elf.Progs {
+		code := x.codeAt(p.Vaddr, int(min(p.Filesz, uint64(len(x.data)))))
+		for i := 0; i+4 <= len(code); i++ {
+			if uint32(addr-p.Vaddr)-uint32(i)-4 == binary.LittleEndian.Uint32(code[i:]) && jumpFar(code[:i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// jumpFar reports whether code ends with the opcode of a jump or call that takes a
+// displacement of four bytes.
+func jumpFar(code []byte) bool {
+	n := len(code)
+	return n > 0 && code[n-1]&^1 == 0xe8 || n > 1 && code[n-2] == 0x0f && code[n-1]>>4 == 8
+}

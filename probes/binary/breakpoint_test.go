@@ -1,0 +1,111 @@
+package binary
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Functions and how many bytes after their start a breakpoint sees their calls.
+func TestEntry(t *testing.T) {
+	if _, err := exec.LookPath("gcc"); err != nil || runtime.GOARCH != "amd64" {
+		t.Skip("it needs gcc on amd64")
+	}
+	tests := []struct {
+		name, code string
+		skipped    uint64
+		refused    bool
+	}{
+		{name: "common", code: "push %rbp; ret"},
+		{name: "marked", code: "endbr64; vmovd %esi, %xmm0; ret"},
+		{name: "short", code: "vmovd %esi, %xmm0; ret", skipped: 4},
+		{name: "long", code: "vpxor %xmm15, %xmm15, %xmm15; ret", skipped: 5},
+		{name: "two", code: "vpxor %xmm0, %xmm0, %xmm0; vmovd %esi, %xmm1; ret", skipped: 8},
+		{name: "taken", code: "vpaddb %xmm1, %xmm0, %xmm0; ret"}, // its opcode, 0xfc, is fine
+		{name: "evex", code: "vpxord %zmm0, %zmm0, %zmm0; ret", refused: true},
+		{name: "loop", code: "vmovd %esi, %xmm0; 1: dec %edi; jnz 1b; ret", refused: true},
+		{name: "entered", code: "vmovd %esi, %xmm0; inside: ret; .skip 200; jmp inside", refused: true},
+		{name: "stores", code: "vmovq %xmm0, (%rsi); ret", refused: true},
+		{name: "loads", code: "vpxor (%rsi), %xmm0, %xmm0; ret", refused: true},
+		{name: "port", code: "insb; ret", refused: true},
+		{name: "locked", code: "lock incl (%rdi); ret", refused: true},
+		{name: "sse", code: "movd %esi, %xmm0; ret"},
+	}
+	text := ".text\n"
+	for _, tt := range tests {
+		text += ".globl " + tt.name + "\n.type " + tt.name + ",@function\n" + tt.name + ": " + tt.code + "\n.size " + tt.name + ",.-" + tt.name + "\n"
+	}
+	dir := t.TempDir()
+	src, out := filepath.Join(dir, "entry.s"), filepath.Join(dir, "entry.so")
+	if err := os.WriteFile(src, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := exec.Command("gcc", "-shared", "-nostdlib", "-o", out, src).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, msg)
+	}
+	x, err := Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	for _, tt := range tests {
+		s := x.Named(tt.name)[0]
+		at := x.Entry(s)
+		if at-s.Addr != tt.skipped || x.Refused(at) != tt.refused {
+			t.Errorf("%s: at +%d, refused: %v; want +%d, %v", tt.name, at-s.Addr, x.Refused(at), tt.skipped, tt.refused)
+		}
+	}
+}
+
+// The lengths of the instructions of the C library's vector code, compared with what
+// objdump says.
+func TestInstructionLengths(t *testing.T) {
+	libs, _ := filepath.Glob("/lib/x86_64-linux-gnu/libc.so.6")
+	if _, err := exec.LookPath("objdump"); err != nil || len(libs) == 0 {
+		t.Skip("it needs objdump and the C library of amd64")
+	}
+	x, err := Open(libs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	n := 0
+	for _, name := range []string{"memset", "strrchr", "strchr", "strcmp", "memcpy", "wcsnlen", "strcasecmp", "strcspn"} {
+		for _, f := range x.Named(name) {
+			impls, _ := x.Targets(f)
+			for _, s := range impls {
+				starts := disassembled(t, libs[0], s.Addr, 512)
+				for i := 1; i < len(starts) && starts[i] < s.Addr+512-maxInsn; i++ { // the last one is cut
+					n++
+					if want, got := int(starts[i]-starts[i-1]), insnLen(x.codeAt(starts[i-1], maxInsn)); got != want {
+						t.Errorf("%s: % x: %d bytes, want %d", name, x.codeAt(starts[i-1], want), got, want)
+					}
+				}
+			}
+		}
+	}
+	if n < 1000 {
+		t.Errorf("%d instructions", n)
+	}
+}
+
+// disassembled returns where objdump finds instructions.
+func disassembled(t *testing.T, path string, addr, size uint64) (starts []uint64) {
+	t.Helper()
+	out, err := exec.Command("objdump", "-d", "--no-show-raw-insn", fmt.Sprintf("--start-address=%#x", addr), fmt.Sprintf("--stop-address=%#x", addr+size), path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		at, _, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if a, err := strconv.ParseUint(at, 16, 64); ok && err == nil {
+			starts = append(starts, a)
+		}
+	}
+	return starts
+}
