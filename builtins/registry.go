@@ -3,7 +3,6 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
-	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -66,7 +65,7 @@ func (r *Registry) IsVariable(name string) bool {
 func (r *Registry) Decoder(env Env) *decode.Decoder {
 	s := env.Settings()
 	return &decode.Decoder{
-		MaxStrlen: s.MaxStrlen, Trailer: s.StrTruncTrailer, Text: func(v value.Value) string { return output.Text(v, s.StrTruncTrailer) },
+		MaxStrlen: s.MaxStrlen, Trailer: s.StrTruncTrailer, Text: func(v value.Value) string { return value.Text(v, s.StrTruncTrailer) },
 		Builtin: func(t *types.Type, data []byte) value.Value {
 			d := r.ForType(t.Name)
 			switch {

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -61,9 +60,9 @@ func TestWideSums(t *testing.T) {
 			a := runAggregate(t, avg(), typ, nil, c...)
 			st := runAggregate(t, stats(), typ, nil, c...)
 			for _, x := range []struct{ what, got, want string }{
-				{"sum", output.Text(sum().Format(nil, s.typ, s.merged), ""), total.String()},
-				{"avg", output.Text(avg().Format(nil, a.typ, a.merged), ""), mean.String()},
-				{"stats", output.Text(stats().Format(nil, st.typ, st.merged), ""), fmt.Sprintf("{ .count = %d, .average = %s, .total = %s }", n, mean, total)},
+				{"sum", value.Text(sum().Format(nil, s.typ, s.merged), ""), total.String()},
+				{"avg", value.Text(avg().Format(nil, a.typ, a.merged), ""), mean.String()},
+				{"stats", value.Text(stats().Format(nil, st.typ, st.merged), ""), fmt.Sprintf("{ .count = %d, .average = %s, .total = %s }", n, mean, total)},
 				{"sum in an expression", fmt.Sprint(s.scalar), fmt.Sprint(clamped(total, typ))},
 				{"avg in an expression", fmt.Sprint(a.scalar), fmt.Sprint(clamped(mean, typ))},
 			} {
@@ -135,7 +134,7 @@ func TestWideSeries(t *testing.T) {
 		more := []Arg{intLit(most), intLit(1), strLit(c.f)}
 		a := runAggregate(t, tseries(), c.typ, more, c.cpus...)
 		s := tseries().Format(nil, a.typ, a.merged).(value.Series)
-		if len(s.Points) != 1 || output.Text(s.Points[0].V, "") != c.want {
+		if len(s.Points) != 1 || value.Text(s.Points[0].V, "") != c.want {
 			t.Errorf("%s of %s %v: %v, want %s", c.f, c.typ, c.cpus, s.Points, c.want)
 		}
 	}

@@ -162,7 +162,7 @@ var (
 		return nil
 	}}
 	sayDef = &builtins.Def{Name: "say", Handle: func(env builtins.Env, rec *object.Record) error {
-		env.Out().Printf("printf", output.Text(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)), "")+"\n")
+		env.Out().Printf("printf", value.Text(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)), "")+"\n")
 		return nil
 	}}
 	sumDef = &builtins.Def{

@@ -262,7 +262,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"probes/software.go":              {"cpu", "a counter of the kernel"},
 	"probes/uprobeargs.go":            {"args retval", "named in errors; printed by -lv"},
 	"runtime/names.go":                {"cgroup", "a file system"},
-	"runtime/output/format.go":        {"count", "a key of JSON"},
+	"runtime/value/text.go":           {"count", "a key of JSON, and of stats as text"},
 	"runtime/output/json.go":          {"hist stats tseries", "types of results in JSON"},
 }
 

@@ -104,7 +104,7 @@ func TestFormat(t *testing.T) {
 		{"%c", types.TInt64, scalar(types.TInt64, 65), "A"},
 		{"[%3c|%-3c]", types.TInt64, scalar(types.TInt64, 65), "[  A|A  ]"},
 		{"%d %s", types.TBool, scalar(types.TBool, 1), "1 true"},
-		{"%d %s", enum, scalar(enum, 1), "1 {ONE 1}"},
+		{"%d %s", enum, scalar(enum, 1), "1 ONE"},
 		{"%s", types.TInt8, scalar(types.TInt8, -3), "-3"},
 		{"%s", types.TUint64, scalar(types.TUint64, -1), "18446744073709551615"},
 		{"[%s]", str8, str0("abc", 8), "[abc]"},

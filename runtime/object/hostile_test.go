@@ -16,6 +16,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // registry has the builtins that do nothing outside of the process.
@@ -113,7 +114,7 @@ func exerciseType(r *rand.Rand, t *types.Type) {
 	env := nullEnv{}
 	for range 3 {
 		a, b := noise(r, t.Size), noise(r, t.Size)
-		output.Text(env.Decoder().Value(t, a), "")
+		value.Text(env.Decoder().Value(t, a), "")
 		d := registry.ForType(t.Name)
 		if d == nil || t.Kind != types.Opaque && t.Kind != types.Agg {
 			continue

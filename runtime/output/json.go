@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/lang/source"
@@ -132,7 +133,7 @@ func (k jsonKeys) append(b []byte, v value.Value) []byte {
 	switch v := v.(type) {
 	case value.Str:
 		if k.quote && (strings.HasPrefix(v.S, `"`) || strings.Contains(v.S, ",")) {
-			return appendString(b, Text(v, k.trailer))
+			return appendString(b, value.Text(v, k.trailer))
 		}
 	case value.Tuple:
 		return append(k.appendList(append(b, '('), v), ')')
@@ -149,14 +150,14 @@ func (k jsonKeys) append(b []byte, v value.Value) []byte {
 		}
 		return append(b, '}')
 	case value.Stack:
-		for _, c := range appendStack(nil, v) {
+		for _, c := range []byte(v.String()) {
 			if c != ' ' {
 				b = append(b, c)
 			}
 		}
 		return b
 	}
-	return appendText(b, v, k.trailer)
+	return value.AppendText(b, v, k.trailer)
 }
 
 func appendJSON(b []byte, v value.Value, trailer string) []byte {
@@ -204,9 +205,9 @@ func appendJSON(b []byte, v value.Value, trailer string) []byte {
 	case value.Avg:
 		return appendJSON(b, v.V, trailer)
 	case value.Stats:
-		return appendJSON(b, statsRecord(v), trailer)
+		return appendJSON(b, v.Record(), trailer)
 	case value.Stack:
-		return appendString(b, string(appendStack(nil, v)))
+		return appendString(b, v.String())
 	case value.Hist:
 		return appendHistJSON(b, v)
 	case value.Series:
@@ -384,3 +385,24 @@ var (
 	_ Sink      = (*TextSink)(nil)
 	_ io.Writer = (*Writer)(nil)
 )
+
+// appendSeriesJSON appends the points that have a value.
+func appendSeriesJSON(b []byte, s value.Series, trailer string) []byte {
+	b = append(b, '[')
+	first := true
+	for _, p := range s.Points {
+		if !p.Set {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, `{"interval_start":`...)
+		b = strconv.AppendQuote(b, time.Unix(0, p.Start).UTC().Format("2006-01-02 15:04:05.000000000"))
+		b = append(b, `,"value":`...)
+		b = appendJSON(b, p.V, trailer)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}

@@ -1,6 +1,6 @@
 // Package output writes results as text for people or as JSON, one object per line.
 // It knows values but not builtins: a value's format depends only on its Go type in
-// package value. format.go formats values as text, json.go as JSON.
+// package value, which also has their text. json.go formats them as JSON.
 package output
 
 import (

@@ -83,7 +83,7 @@ func TestValues(t *testing.T) {
 		{value.Stack{Mode: "raw", Frames: []string{"55bc"}}, "\n55bc\n", `"\n55bc\n"`},
 		{value.Tuple{value.Int(1), value.Stack{}}, "(1, \n)", `[1,"\n"]`},
 	} {
-		if got := Text(c.v, ".."); got != c.text {
+		if got := value.Text(c.v, ".."); got != c.text {
 			t.Errorf("text of %#v is %q, want %q", c.v, got, c.text)
 		}
 		got := string(appendJSON(nil, c.v, ".."))
@@ -315,32 +315,12 @@ func FuzzSeries(f *testing.F) {
 			}
 			s.Points = append(s.Points, value.Point{V: v, Set: true})
 		}
-		for line := range strings.Lines(Text(s, "")) {
+		for line := range strings.Lines(value.Text(s, "")) {
 			if len(line) > 130 {
 				t.Errorf("long line %q", line)
 			}
 		}
 	})
-}
-
-// TestSeriesUnit checks that the time of a single point is exact, and that the
-// times of several are as fine as their interval requires.
-func TestSeriesUnit(t *testing.T) {
-	for _, c := range []struct {
-		interval int64
-		points   int
-		want     string
-	}{
-		{1e9, 1, "hh:mm:ss.ns"},
-		{1e9, 2, "hh:mm:ss"},
-		{15e8, 2, "hh:mm:ss.ms"},
-		{1e4, 3, "hh:mm:ss.us"},
-		{7, 3, "hh:mm:ss.ns"},
-	} {
-		if got, _ := timeUnit(c.interval, c.points); got != c.want {
-			t.Errorf("%d points of %d ns: %s, want %s", c.points, c.interval, got, c.want)
-		}
-	}
 }
 
 // TestJSONKeysDiffer checks that different keys of one type have different names.

@@ -34,7 +34,7 @@ func (t *TextSink) Line(kind, text string) { t.Printf(kind, text+"\n") }
 
 // Value implements Sink.
 func (t *TextSink) Value(v value.Value) {
-	t.buf = append(appendText(t.buf[:0], v, t.opt.Trailer), '\n')
+	t.buf = append(value.AppendText(t.buf[:0], v, t.opt.Trailer), '\n')
 	t.w.Write(t.buf)
 }
 
@@ -55,7 +55,7 @@ func (t *TextSink) Map(m Map) {
 		} else {
 			b = append(b, ": "...)
 		}
-		b = appendText(b, v, t.opt.Trailer)
+		b = value.AppendText(b, v, t.opt.Trailer)
 		b = append(b, '\n')
 	}
 	t.buf = b
@@ -66,7 +66,7 @@ func (t *TextSink) Map(m Map) {
 // parentheses.
 func appendKey(b []byte, k value.Value, trailer string) []byte {
 	n := len(b)
-	b = appendText(b, k, trailer)
+	b = value.AppendText(b, k, trailer)
 	if _, ok := k.(value.Tuple); ok {
 		copy(b[n:], b[n+1:])
 		b = b[:len(b)-2]

@@ -29,7 +29,7 @@ func ExampleScript_Events() {
 		case nil:
 			fmt.Println(err)
 		case tracer.Printed:
-			fmt.Println("a tuple:", e.Value.(value.Tuple)[0].(value.Uint))
+			fmt.Println("a tuple:", e.Value.(value.Tuple)[0])
 		case tracer.Text:
 			fmt.Print("text: ", e.Text)
 		}
@@ -53,7 +53,7 @@ func ExampleSession_Snapshot() {
 		fmt.Println(err)
 	}
 	for _, e := range tracer.Find(maps, "@reads").Entries {
-		fmt.Println(e.Key.(value.Str).S, e.Value.(value.Uint))
+		fmt.Println(e.Key, e.Value)
 	}
 	session.Stop()
 	session.Wait()

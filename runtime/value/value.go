@@ -1,12 +1,15 @@
-// Package value defines the values that programs compute. A value is a tree of
-// plain Go values, independent of any byte layout. Package runtime/output prints
-// values as text or JSON.
+// Package value defines the values that programs compute, and their text. A value is
+// a tree of plain Go values, independent of any byte layout. Package runtime/output
+// writes values as text or JSON.
 package value
 
 import "math/big"
 
-// Value is one of the types below.
-type Value interface{ value() }
+// Value is one of the types below. String returns the text that print shows.
+type Value interface {
+	value()
+	String() string
+}
 
 type (
 	// Int is a signed integer.

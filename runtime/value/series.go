@@ -1,12 +1,9 @@
-package output
+package value
 
 import (
 	"math"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // A time series is printed as a graph that grows downwards. Each point is a line,
@@ -15,27 +12,27 @@ const graphWidth = 53
 
 // number returns a point's value as a float64, for drawing distances only. less
 // compares integers exactly.
-func number(v value.Value) (n float64, ok bool) {
+func number(v Value) (n float64, ok bool) {
 	switch v := v.(type) {
-	case value.Int:
+	case Int:
 		return float64(v), true
-	case value.Uint:
+	case Uint:
 		return float64(v), true
-	case value.Wide:
+	case Wide:
 		n, _ := v.Big().Float64()
 		return n, true
 	}
 	return 0, false
 }
 
-func less(a, b value.Value) bool {
+func less(a, b Value) bool {
 	switch a := a.(type) {
-	case value.Int:
-		if b, ok := b.(value.Int); ok {
+	case Int:
+		if b, ok := b.(Int); ok {
 			return a < b
 		}
-	case value.Uint:
-		if b, ok := b.(value.Uint); ok {
+	case Uint:
+		if b, ok := b.(Uint); ok {
 			return a < b
 		}
 	}
@@ -45,9 +42,9 @@ func less(a, b value.Value) bool {
 }
 
 // widened returns bounds around the value of a graph in which all values are equal.
-func widened(v value.Value) (lo, hi value.Value) {
+func widened(v Value) (lo, hi Value) {
 	switch v := v.(type) {
-	case value.Int:
+	case Int:
 		lo, hi = v, v
 		if v > math.MinInt64 {
 			lo = v - 1
@@ -56,7 +53,7 @@ func widened(v value.Value) (lo, hi value.Value) {
 			hi = v + 1
 		}
 		return lo, hi
-	case value.Uint:
+	case Uint:
 		lo, hi = v, v
 		if v > 0 {
 			lo = v - 1
@@ -86,8 +83,8 @@ func timeUnit(interval int64, points int) (header string, layout string) {
 	return clock + ".ns", stamp + ".000000000"
 }
 
-func appendSeries(b []byte, s value.Series) []byte {
-	var lo, hi value.Value
+func appendSeries(b []byte, s Series) []byte {
+	var lo, hi Value
 	for _, p := range s.Points {
 		if !p.Set {
 			continue
@@ -166,24 +163,3 @@ func appendSeries(b []byte, s value.Series) []byte {
 }
 
 func clamp(n, lo, hi int) int { return min(max(n, lo), hi) }
-
-// appendSeriesJSON appends the points that have a value.
-func appendSeriesJSON(b []byte, s value.Series, trailer string) []byte {
-	b = append(b, '[')
-	first := true
-	for _, p := range s.Points {
-		if !p.Set {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = append(b, `{"interval_start":`...)
-		b = strconv.AppendQuote(b, time.Unix(0, p.Start).UTC().Format("2006-01-02 15:04:05.000000000"))
-		b = append(b, `,"value":`...)
-		b = appendJSON(b, p.V, trailer)
-		b = append(b, '}')
-	}
-	return append(b, ']')
-}
