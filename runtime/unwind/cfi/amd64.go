@@ -1,0 +1,26 @@
+package cfi
+
+// Arch is what depends on the machine.
+type Arch struct {
+	SP, FP, BX uint64 // DWARF's numbers of registers
+	// The expression for the CFA in the procedure linkage table, before and after the
+	// number in it.
+	PLTBefore, PLTAfter []byte
+	// Sigreturn are the instructions to which a signal handler returns if the C library
+	// does not describe them, and SignalFrame the rule for them.
+	Sigreturn   [][]byte
+	SignalFrame Rule
+}
+
+// AMD64 is the x86-64.
+var AMD64 = &Arch{
+	SP: 7, FP: 6, BX: 3,
+	PLTBefore: []byte{0x77, 8, 0x80, 0, 0x3f, 0x1a}, // breg7 8; breg16 0; lit15; and
+	PLTAfter:  []byte{0x2a, 0x33, 0x24, exprPlus},   // ge; lit3; shl; plus
+	Sigreturn: [][]byte{
+		{0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05}, // mov $15, %rax; syscall
+		{0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05},             // mov $15, %eax; syscall
+	},
+	// The stack pointer is at the kernel's struct ucontext.
+	SignalFrame: Rule{Kind: Signal, Reg: 7, CFA: 160, RA: 168, FP: AtSP, FPOff: 120, BX: AtSP, BXOff: 128},
+}

@@ -1,0 +1,439 @@
+package cfi
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// A Section is the contents of .eh_frame or .debug_frame.
+type Section struct {
+	Data  []byte
+	Addr  uint64 // where the program has it in memory
+	Debug bool   // .debug_frame
+	// Pointers may be relative to these addresses: the start of the text and of
+	// .eh_frame_hdr or the global offset table.
+	Text, Base uint64
+	// Arch is the machine that the code is for.
+	Arch *Arch
+}
+
+// function is a function's information: the range of its instructions and the byte
+// code that describes it, which continues that of its cie.
+type function struct {
+	start, end uint64
+	from       uint64 // start, or where another function's rows end
+	cie        *cie
+	code       []byte
+}
+
+// cie is the information that functions have in common.
+type cie struct {
+	codeAlign, dataAlign int64
+	ra                   uint64 // number of the column with the return address
+	encoding             byte   // of pointers
+	augmented, signal    bool
+	addrSize             int
+	start                state // the rules at the start of each function
+	err                  error
+}
+
+// Read runs the call frame information in s and adds its rows to t. If several
+// functions have the same instructions, the first one counts. What is read before an
+// error is kept.
+func (t *Rows) Read(s Section) error {
+	list, err := s.functions()
+	slices.SortStableFunc(list, func(a, b function) int { return cmp.Compare(a.start, b.start) })
+	m := machine{arch: s.Arch, t: t}
+	none := t.rule(Rule{})
+	end := uint64(0) // of the rows so far
+	for i := range list {
+		f := &list[i]
+		if f.start < end {
+			if f.end <= end {
+				continue
+			}
+			f.from = end
+		}
+		if len(t.List) > 0 {
+			t.add(end, none)
+		}
+		if wrong := m.run(f); wrong != nil {
+			if m.pc < f.end {
+				t.add(max(m.pc, f.from), t.rule(Rule{Kind: Unknown}))
+			}
+			if err == nil {
+				err = wrong
+			}
+		}
+		end = f.end
+	}
+	if len(t.List) > 0 {
+		t.add(end, none)
+	}
+	return err
+}
+
+// Fill adds the rows of other where t has none.
+func (t *Rows) Fill(other *Rows) {
+	if len(other.List) == 0 {
+		return
+	}
+	var merged Rows
+	merged.index, merged.Rules = t.index, t.Rules
+	none := merged.rule(Rule{})
+	number := make([]uint16, len(other.Rules))
+	for i, r := range other.Rules {
+		number[i] = merged.rule(r)
+	}
+	i, j := 0, 0
+	mine, theirs := none, none
+	for i < len(t.List) || j < len(other.List) {
+		var pc uint64
+		switch {
+		case j == len(other.List) || i < len(t.List) && t.List[i].PC <= other.List[j].PC:
+			pc = t.List[i].PC
+		default:
+			pc = other.List[j].PC
+		}
+		for i < len(t.List) && t.List[i].PC == pc {
+			mine = t.List[i].Rule
+			i++
+		}
+		for j < len(other.List) && other.List[j].PC == pc {
+			theirs = number[other.List[j].Rule]
+			j++
+		}
+		r := mine
+		if r == none {
+			r = theirs
+		}
+		merged.add(pc, r)
+	}
+	*t = merged
+}
+
+// functions returns the functions that s describes, in its order.
+func (s *Section) functions() ([]function, error) {
+	var list []function
+	cies := map[uint64]*cie{}
+	for pos := uint64(0); ; {
+		e, next, ok, err := s.entry(pos)
+		if err != nil || !ok {
+			return list, err
+		}
+		if e.isCIE {
+			pos = next
+			continue
+		}
+		c := cies[e.cieAt]
+		if c == nil {
+			c = s.readCIE(e.cieAt)
+			cies[e.cieAt] = c
+		}
+		if c.err != nil {
+			return list, c.err
+		}
+		f, err := s.readFunction(&e, c)
+		if err != nil {
+			return list, err
+		}
+		if f.end > f.start {
+			list = append(list, f)
+		}
+		pos = next
+	}
+}
+
+// entry is the frame of a record: what of it follows the pointer to its cie.
+type entry struct {
+	r     reader
+	isCIE bool
+	cieAt uint64
+}
+
+// entry reads the frame of the record at pos. ok is false at the end.
+func (s *Section) entry(pos uint64) (e entry, next uint64, ok bool, err error) {
+	if pos+4 > uint64(len(s.Data)) {
+		return e, 0, false, nil
+	}
+	r := reader{data: s.Data, pos: pos}
+	size, wide := uint64(r.u32()), false
+	if size == 0 && !s.Debug {
+		return e, 0, false, nil
+	}
+	if size == 0xffffffff {
+		size, wide = r.u64(), true
+	}
+	if r.failed || size > uint64(len(s.Data))-r.pos {
+		return e, 0, false, badf("the record at %#x is larger than the section", pos)
+	}
+	next = r.pos + size
+	r.data = s.Data[:next]
+	at := r.pos
+	id := uint64(0)
+	if wide && s.Debug {
+		id = r.u64()
+	} else {
+		id = uint64(r.u32())
+	}
+	if r.failed {
+		return e, 0, false, badf("the record at %#x has no room for its kind", pos)
+	}
+	switch {
+	case s.Debug && (id == 0xffffffff && !wide || id == ^uint64(0)):
+		e.isCIE = true
+	case s.Debug:
+		e.cieAt = id
+	case id == 0:
+		e.isCIE = true
+	case id > at:
+		return e, 0, false, badf("the record at %#x refers to one before the section", pos)
+	default:
+		e.cieAt = at - id
+	}
+	e.r = r
+	return e, next, true, nil
+}
+
+// readCIE reads the record at pos. Its err is set if that fails.
+func (s *Section) readCIE(pos uint64) *cie {
+	c := &cie{addrSize: 8}
+	if pos >= uint64(len(s.Data)) {
+		c.err = badf("a record refers to one at %#x, beyond the section", pos)
+		return c
+	}
+	e, _, ok, err := s.entry(pos)
+	if err != nil || !ok || !e.isCIE {
+		if c.err = err; err == nil {
+			c.err = badf("a record refers to one at %#x, which is of another kind", pos)
+		}
+		return c
+	}
+	r := &e.r
+	version := r.u8()
+	aug := r.cString()
+	if version != 1 && version != 3 && version != 4 {
+		c.err = badf("version %d", version)
+		return c
+	}
+	if aug == "eh" {
+		r.skip(8)
+	}
+	if version == 4 {
+		c.addrSize = int(r.u8())
+		if seg := r.u8(); seg != 0 || c.addrSize != 8 && c.addrSize != 4 {
+			c.err = badf("addresses of %d bytes, segments of %d", c.addrSize, seg)
+			return c
+		}
+	}
+	c.codeAlign, c.dataAlign = int64(r.uleb()), r.sleb()
+	if version == 1 {
+		c.ra = uint64(r.u8())
+	} else {
+		c.ra = r.uleb()
+	}
+	if len(aug) > 0 && aug[0] == 'z' {
+		c.augmented = true
+		size := r.uleb()
+		after := r.pos + size
+		for _, a := range aug[1:] {
+			switch a {
+			case 'R':
+				c.encoding = r.u8()
+			case 'P':
+				enc := r.u8()
+				s.pointer(r, enc&^peIndirect, 8)
+			case 'L':
+				r.u8()
+			case 'S':
+				c.signal = true
+			}
+		}
+		if after < r.pos || after > uint64(len(r.data)) {
+			r.failed = true
+		}
+		r.pos = after
+	}
+	if r.failed || c.codeAlign <= 0 {
+		c.err = badf("the record at %#x is cut off", pos)
+		return c
+	}
+	m := machine{arch: s.Arch}
+	m.st.reset()
+	m.cie = c
+	if c.err = m.exec(r.data[r.pos:], nil); c.err == nil {
+		c.start = m.st
+		c.start.saved = nil
+	}
+	return c
+}
+
+// readFunction reads the rest of a function's record.
+func (s *Section) readFunction(e *entry, c *cie) (function, error) {
+	r := &e.r
+	start := s.pointer(r, c.encoding, c.addrSize)
+	size := s.pointer(r, c.encoding&0x0f, c.addrSize)
+	if c.augmented {
+		n := r.uleb()
+		if n > uint64(len(r.data))-r.pos {
+			r.failed = true
+		}
+		r.skip(n)
+	}
+	if r.failed {
+		return function{}, badf("a function's record is cut off")
+	}
+	f := function{start: start, from: start, end: start + size, cie: c, code: r.data[r.pos:]}
+	if f.end < f.start {
+		return function{}, badf("the function at %#x has %#x bytes", start, size)
+	}
+	return f, nil
+}
+
+// Encodings of pointers: the format in the low bits, and what it is relative to.
+const (
+	peULEB     = 0x01
+	peU16      = 0x02
+	peU32      = 0x03
+	peU64      = 0x04
+	peSLEB     = 0x09
+	peS16      = 0x0a
+	peS32      = 0x0b
+	peS64      = 0x0c
+	peAligned  = 0x50
+	peIndirect = 0x80
+	peOmit     = 0xff
+
+	peHere = 0x10
+	peText = 0x20
+	peBase = 0x30
+)
+
+// pointer reads a pointer.
+func (s *Section) pointer(r *reader, enc byte, addrSize int) uint64 {
+	if enc == peOmit {
+		return 0
+	}
+	if enc == peAligned {
+		r.skip(-(s.Addr + r.pos) & 7)
+		return r.u64()
+	}
+	at := s.Addr + r.pos
+	var v uint64
+	switch enc & 0x0f {
+	case 0:
+		if addrSize == 4 {
+			v = uint64(r.u32())
+		} else {
+			v = r.u64()
+		}
+	case peULEB:
+		v = r.uleb()
+	case peU16:
+		v = uint64(r.u16())
+	case peU32:
+		v = uint64(r.u32())
+	case peU64, peS64:
+		v = r.u64()
+	case peSLEB:
+		v = uint64(r.sleb())
+	case peS16:
+		v = uint64(int16(r.u16()))
+	case peS32:
+		v = uint64(int32(r.u32()))
+	default:
+		r.failed = true
+	}
+	switch enc & 0x70 {
+	case 0:
+	case peHere:
+		v += at
+	case peText:
+		v += s.Text
+	case peBase:
+		v += s.Base
+	default:
+		r.failed = true
+	}
+	if enc&peIndirect != 0 { // where the program's loader puts an address
+		r.failed = true
+	}
+	return v
+}
+
+// reader reads numbers. Beyond the end of its data they are 0, and failed is set.
+type reader struct {
+	data   []byte
+	pos    uint64
+	failed bool
+}
+
+func (r *reader) take(n uint64) []byte {
+	if r.pos > uint64(len(r.data)) || n > uint64(len(r.data))-r.pos {
+		r.failed = true
+		r.pos = uint64(len(r.data))
+		return make([]byte, min(n, 8))
+	}
+	b := r.data[r.pos : r.pos+n]
+	r.pos += n
+	return b
+}
+
+func (r *reader) skip(n uint64) { r.take(n) }
+func (r *reader) u8() byte      { return r.take(1)[0] }
+func (r *reader) u16() uint16   { return binary.LittleEndian.Uint16(r.take(2)) }
+func (r *reader) u32() uint32   { return binary.LittleEndian.Uint32(r.take(4)) }
+func (r *reader) u64() uint64   { return binary.LittleEndian.Uint64(r.take(8)) }
+
+func (r *reader) uleb() uint64 {
+	var v uint64
+	for shift := 0; ; shift += 7 {
+		b := r.u8()
+		if shift < 64 {
+			v |= uint64(b&0x7f) << shift
+		}
+		if b < 0x80 {
+			return v
+		}
+	}
+}
+
+func (r *reader) sleb() int64 {
+	var v int64
+	for shift := 0; ; {
+		b := r.u8()
+		if shift < 64 {
+			v |= int64(b&0x7f) << shift
+		}
+		shift += 7
+		if b < 0x80 {
+			if shift < 64 && b&0x40 != 0 {
+				v |= -1 << shift
+			}
+			return v
+		}
+	}
+}
+
+func (r *reader) cString() string {
+	for i := r.pos; i < uint64(len(r.data)); i++ {
+		if r.data[i] == 0 {
+			s := string(r.data[r.pos:i])
+			r.pos = i + 1
+			return s
+		}
+	}
+	r.failed = true
+	return ""
+}
+
+// block reads a length and as many bytes.
+func (r *reader) block() []byte {
+	n := r.uleb()
+	if n > uint64(len(r.data)) {
+		r.failed = true
+		return nil
+	}
+	return r.take(n)
+}

@@ -1,0 +1,324 @@
+package cfi
+
+import "slices"
+
+// column is how a register of the caller is found.
+type column struct {
+	how colHow
+	reg uint8 // savedAt
+	off int64
+}
+
+type colHow uint8
+
+const (
+	unset     colHow = iota // nothing was said: callee-saved registers keep their value
+	undefined               // it is lost
+	savedCFA                // in memory at CFA+off
+	savedAt                 // in memory at reg+off
+	other                   // in a way that this package does not understand
+)
+
+// address is what the CFA is: reg+off, or a word of memory at such an address plus
+// add, or the one of a procedure linkage table.
+type address struct {
+	kind Kind // Register, Deref, PLT or Unknown
+	reg  uint8
+	off  int64
+	add  int64
+}
+
+// The columns that a rule has.
+const (
+	colFP = iota
+	colBX
+	colRA
+	colSP
+	numColumns
+)
+
+// state is a row of the table that the byte code describes.
+type state struct {
+	cfa   address
+	reg   uint8 // the last register and offset of the CFA that were named: what an
+	off   int64 // operation that changes one of them goes on from
+	cols  [numColumns]column
+	saved []state // by remember_state
+}
+
+func (st *state) reset() { *st = state{cfa: address{kind: Unknown}} }
+
+// maxRemembered is how many states a function may remember at a time.
+const maxRemembered = 64
+
+// machine runs the byte code.
+type machine struct {
+	arch *Arch
+	t    *Rows
+	cie  *cie
+	st   state
+	pc   uint64
+	from uint64 // where the function's rows start: there is no room for those before
+	end  uint64 // of the function
+}
+
+// run adds the rows of f.
+func (m *machine) run(f *function) error {
+	m.cie = f.cie
+	m.st = f.cie.start
+	m.pc, m.from, m.end = f.start, f.from, f.end
+	if err := m.exec(f.code, m.row); err != nil {
+		return err
+	}
+	m.row()
+	return nil
+}
+
+// row adds the row from pc on.
+func (m *machine) row() {
+	if m.pc < m.end {
+		m.t.add(max(m.pc, m.from), m.t.rule(m.rule()))
+	}
+}
+
+// The byte code's operations. The first three have an operand in the low bits.
+const (
+	opAdvance = 0x40
+	opOffset  = 0x80
+	opRestore = 0xc0
+
+	opNop            = 0x00
+	opSetLoc         = 0x01
+	opAdvance1       = 0x02
+	opAdvance2       = 0x03
+	opAdvance4       = 0x04
+	opOffsetExt      = 0x05
+	opRestoreExt     = 0x06
+	opUndefined      = 0x07
+	opSameValue      = 0x08
+	opRegister       = 0x09
+	opRemember       = 0x0a
+	opRestoreState   = 0x0b
+	opDefCFA         = 0x0c
+	opDefCFARegister = 0x0d
+	opDefCFAOffset   = 0x0e
+	opDefCFAExpr     = 0x0f
+	opExpression     = 0x10
+	opOffsetExtSF    = 0x11
+	opDefCFASF       = 0x12
+	opDefCFAOffsetSF = 0x13
+	opValOffset      = 0x14
+	opValOffsetSF    = 0x15
+	opValExpression  = 0x16
+	opNegateRA       = 0x2d // also a register window's
+	opArgsSize       = 0x2e
+	opNegOffsetExt   = 0x2f
+)
+
+// exec runs code. It calls row before the instruction moves on. row is nil for the
+// byte code of a cie.
+func (m *machine) exec(code []byte, row func()) error {
+	r := reader{data: code}
+	data := m.cie.dataAlign
+	advance := func(by uint64) {
+		if row != nil {
+			row()
+		}
+		if by > (m.end-m.pc)/uint64(m.cie.codeAlign) {
+			m.pc = m.end
+			return
+		}
+		m.pc += by * uint64(m.cie.codeAlign)
+	}
+	for r.pos < uint64(len(code)) && !r.failed {
+		op := r.u8()
+		low := uint64(op & 0x3f)
+		switch op & 0xc0 {
+		case opAdvance:
+			advance(low)
+			continue
+		case opOffset:
+			m.set(low, column{how: savedCFA, off: int64(r.uleb()) * data})
+			continue
+		case opRestore:
+			m.restore(low)
+			continue
+		}
+		switch op {
+		case opNop:
+		case opSetLoc:
+			return badf("an operation that sets the address")
+		case opAdvance1:
+			advance(uint64(r.u8()))
+		case opAdvance2:
+			advance(uint64(r.u16()))
+		case opAdvance4:
+			advance(uint64(r.u32()))
+		case opOffsetExt:
+			m.set(r.uleb(), column{how: savedCFA, off: int64(r.uleb()) * data})
+		case opOffsetExtSF:
+			m.set(r.uleb(), column{how: savedCFA, off: r.sleb() * data})
+		case opNegOffsetExt:
+			m.set(r.uleb(), column{how: savedCFA, off: -int64(r.uleb()) * data})
+		case opRestoreExt:
+			m.restore(r.uleb())
+		case opUndefined:
+			m.set(r.uleb(), column{how: undefined})
+		case opSameValue:
+			m.set(r.uleb(), column{})
+		case opRegister:
+			reg, from := r.uleb(), r.uleb()
+			if reg != from {
+				m.set(reg, column{how: other})
+			} else {
+				m.set(reg, column{})
+			}
+		case opRemember:
+			if len(m.st.saved) >= maxRemembered {
+				return badf("a function remembers too many rows")
+			}
+			now := m.st
+			now.saved = nil
+			m.st.saved = append(slices.Clip(m.st.saved), now)
+		case opRestoreState:
+			n := len(m.st.saved)
+			if n == 0 {
+				return badf("a function goes back to a row that it did not remember")
+			}
+			saved := m.st.saved
+			m.st = saved[n-1]
+			m.st.saved = saved[:n-1]
+		case opDefCFA:
+			m.defCFA(r.uleb(), int64(r.uleb()))
+		case opDefCFASF:
+			m.defCFA(r.uleb(), r.sleb()*data)
+		case opDefCFARegister:
+			m.defCFA(r.uleb(), m.st.off)
+		case opDefCFAOffset:
+			m.defCFA(uint64(m.st.reg), int64(r.uleb()))
+		case opDefCFAOffsetSF:
+			m.defCFA(uint64(m.st.reg), r.sleb()*data)
+		case opDefCFAExpr:
+			m.st.cfa = m.arch.address(r.block())
+		case opExpression:
+			reg := r.uleb()
+			m.set(reg, m.arch.saved(r.block()))
+		case opValExpression:
+			reg := r.uleb()
+			r.block()
+			m.set(reg, column{how: other})
+		case opValOffset, opValOffsetSF:
+			reg := r.uleb()
+			off := int64(0)
+			if op == opValOffset {
+				off = int64(r.uleb()) * data
+			} else {
+				off = r.sleb() * data
+			}
+			c := column{how: other}
+			if reg == m.arch.SP && off == 0 {
+				c = column{} // what it is anyway
+			}
+			m.set(reg, c)
+		case opArgsSize:
+			r.uleb()
+		case opNegateRA:
+		default:
+			return badf("the operation %#x", op)
+		}
+	}
+	if r.failed {
+		return badf("a function's operations are cut off")
+	}
+	return nil
+}
+
+func smallReg(n uint64) uint8 { return uint8(min(n, 255)) }
+
+func (m *machine) defCFA(reg uint64, off int64) {
+	m.st.reg, m.st.off = smallReg(reg), off
+	m.st.cfa = address{kind: Register, reg: m.st.reg, off: off}
+}
+
+// column returns the column of a register, or nil if rules do not have it.
+func (m *machine) column(st *state, reg uint64) *column {
+	switch reg {
+	case m.cie.ra:
+		return &st.cols[colRA]
+	case m.arch.FP:
+		return &st.cols[colFP]
+	case m.arch.BX:
+		return &st.cols[colBX]
+	case m.arch.SP:
+		return &st.cols[colSP]
+	}
+	return nil
+}
+
+func (m *machine) set(reg uint64, c column) {
+	if p := m.column(&m.st, reg); p != nil {
+		*p = c
+	}
+}
+
+func (m *machine) restore(reg uint64) {
+	if p := m.column(&m.st, reg); p != nil {
+		*p = *m.column(&m.cie.start, reg)
+	}
+}
+
+func fits16(n int64) bool { return n == int64(int16(n)) }
+
+// rule returns the row as a Rule.
+func (m *machine) rule() Rule {
+	st := &m.st
+	unknown := Rule{Kind: Unknown}
+	if st.cols[colRA].how == undefined {
+		return Rule{Kind: End}
+	}
+	a := st.cfa
+	if a.off != int64(int32(a.off)) || !fits16(a.add) || a.kind == Unknown {
+		return unknown
+	}
+	r := Rule{Kind: a.kind, Reg: a.reg, CFA: int32(a.off), Add: int16(a.add)}
+	var ok1, ok2 bool
+	r.FP, r.FPOff, ok1 = m.arch.save(st.cols[colFP])
+	r.BX, r.BXOff, ok2 = m.arch.save(st.cols[colBX])
+	if !ok1 || !ok2 {
+		return unknown
+	}
+	switch ra := st.cols[colRA]; {
+	case ra.how == savedCFA && fits16(ra.off):
+		if m.cie.signal || st.cols[colSP].how != unset {
+			return unknown
+		}
+		r.RA = int16(ra.off)
+	case ra.how == savedAt && uint64(ra.reg) == m.arch.SP && fits16(ra.off) && r.Kind == Deref && uint64(r.Reg) == m.arch.SP && r.Add == 0:
+		// The stack pointer is saved where the CFA is, or is the CFA.
+		if !m.cie.signal {
+			return unknown
+		}
+		r.Kind, r.RA = Signal, int16(ra.off)
+	default:
+		return unknown
+	}
+	return r
+}
+
+// save returns the form that a column has in a Rule.
+func (a *Arch) save(c column) (Save, int16, bool) {
+	switch c.how {
+	case unset:
+		return Same, 0, true
+	case savedCFA:
+		return AtCFA, int16(c.off), fits16(c.off)
+	case savedAt:
+		switch uint64(c.reg) {
+		case a.SP:
+			return AtSP, int16(c.off), fits16(c.off)
+		case a.FP:
+			return AtFP, int16(c.off), fits16(c.off)
+		}
+	}
+	return Lost, 0, true
+}
