@@ -12,7 +12,7 @@ func All() []*Def {
 		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
 		probe(), probeType(), funcName(), retval(), argN(), usdtArg(), args(), contextPointer(), reg(), usermode(),
-		kstack(), ustack(), signal(), signalThread(), signalEither(), override(), writeUser(), unwatch(), skbOutput(),
+		kstack(), ustack(), dwUstack(), signal(), signalThread(), signalEither(), override(), writeUser(), unwatch(), skbOutput(),
 		// Time and chance.
 		nsecs(), elapsed(), jiffies(), random(), wallTime(), strftime(),
 		// Aggregations.

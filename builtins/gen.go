@@ -35,6 +35,7 @@ type Gen interface {
 	GenMemory
 	GenMaps
 	GenEvents
+	GenFunctions
 
 	// If emits then, which runs if cond is not 0. IfElse emits two branches and
 	// returns the result of the one that runs.
@@ -93,7 +94,25 @@ type GenMaps interface {
 	// those that StackMap has no room for.
 	StackMap(depth int) *ir.Map
 	MoreStacks(depth int) *ir.Map
+	// KernelMap returns the map of gotrace's own with the name of m. It is made like m
+	// when first asked for.
+	KernelMap(m ir.Map) *ir.Map
 }
+
+// GenFunctions builds code that is long or runs many times.
+type GenFunctions interface {
+	// Function returns the function of the program with a name, which build emits when
+	// it is first asked for. It has no parameters. The kernel's verifier reads it once,
+	// however often it is called.
+	Function(name string, build func(g Gen) *ir.Value) *ir.Func
+	// Repeat runs body up to so many times. p is memory for what turns leave to each
+	// other and to the code after the loop. body may become a function of its own, so
+	// it must use its own g and p, and no other value.
+	Repeat(turns int, p *ir.Value, body func(g Gen, p *ir.Value, leave Leave))
+}
+
+// Leave ends a loop if cond is not 0, after it has run last, which may be nil.
+type Leave func(cond *ir.Value, last func())
 
 // GenEvents sends records to user space and counts failures.
 type GenEvents interface {

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -29,6 +31,12 @@ const (
 )
 
 var stackModes = []string{"bpftrace", "perf", "raw", buildIDMode}
+
+// stackCall is the Data of a call.
+type stackCall struct {
+	lens bool   // the program stores stacks with their lengths
+	by   string // how a user stack is walked: one of config.UserStacks
+}
 
 var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "limit", Optional: true}}
 
@@ -72,9 +80,14 @@ func checkStack(c Checker, call *Call) *types.Type {
 	}
 	mode := c.Config().StackMode
 	args := call.Args
-	if len(args) > 0 && args[0].Word != "" {
-		mode = args[0].Word
-		if !slices.Contains(stackModes, mode) {
+	by := ""
+	for len(args) > 0 && args[0].Word != "" {
+		switch word := args[0].Word; {
+		case slices.Contains(stackModes, word):
+			mode = word
+		case call.Def.TypeName == ustackName && slices.Contains(config.UserStacks, word):
+			by = word
+		default:
 			c.Errorf(args[0].Span, "Error parsing stack mode: %s: Invalid value for stack_mode: valid values are bpftrace, raw, perf, and build_id.", name)
 			return types.TInvalid
 		}
@@ -112,7 +125,11 @@ func checkStack(c Checker, call *Call) *types.Type {
 	if ctx := c.Context(); ctx != nil && ctx.NoKernelStack != "" && call.Def.TypeName == kstackName {
 		c.Warnf(call.Span, "kstack may be empty here: %s", ctx.NoKernelStack)
 	}
-	call.Data = c.StackLens(false)
+	data := stackCall{lens: c.StackLens(false)}
+	if call.Def.TypeName == ustackName && !checkWalk(c, call, by, stackModes[m], &data) {
+		return types.TInvalid
+	}
+	call.Data = data
 	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}
 }
 
@@ -129,7 +146,7 @@ func keptStack(t *types.Type, data []byte) (depth int, number uint32, ok bool) {
 		return 0, 0, false
 	}
 	number = uint32(binary.NativeEndian.Uint64(data))
-	return int(t.Params[1]), number, number != noStack
+	return int(t.Params[1]), number, number <= noStack-uint32(unwind.NumWhys)
 }
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
@@ -138,7 +155,11 @@ func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 		return value.Stack{}
 	}
 	s := value.Stack{Mode: stackModes[t.Params[0]]}
-	if id != noStack {
+	switch why := unwind.Why(noStack - id); {
+	case why == unwind.Complete:
+	case why < unwind.NumWhys:
+		s.Frames = []string{"[" + why.String() + "]"}
+	default:
 		s.Frames = env.Symbols().Frames(pid, env.Symbols().Stack(int(t.Params[1]), int64(id)), s.Mode)
 	}
 	return s

@@ -36,7 +36,7 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	})
 	b = g.B()
 	id = b.Extend(b.Read(num), 4, false)
-	if call.Data == true {
+	if call.Data.(stackCall).lens {
 		n := b.Op(ir.OpSub, stackLen(g, call.Type), b.Const(1))
 		b = g.B()
 		id = b.Op(ir.OpOr, id, b.Op(ir.OpShl, n, b.Const(stackLenShift)))
@@ -64,9 +64,18 @@ func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 		b.Write(hash, mixWord(g, b.Read(hash), b.Load(b.Op(ir.OpAdd, frames, at), 0, 8, false)))
 	})
 	b = g.B()
+	b.Store(entry, object.StackEnd, 8, b.Const(0))
+	keepEntry(g, depth, entry, b.Read(hash), num)
+	b = g.B()
+	g.If(b.Op(ir.OpEq, b.Read(num), b.Const(noStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
+}
+
+// keepEntry stores an entry of the map MoreStacks with the given hash of its frames.
+// It sets num to the stack's number if there is room.
+func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
+	b := g.B()
 	// No stack has the hash object.GivenUp.
-	h := b.Read(hash)
-	h = b.Op(ir.OpOr, h, b.Op(ir.OpEq, h, b.Const(object.GivenUp)))
+	h := b.Op(ir.OpOr, hash, b.Op(ir.OpEq, hash, b.Const(object.GivenUp)))
 	now := b.Call(ir.KtimeGetNs)
 	b.Store(entry, object.StackHash, 8, h)
 	b.Store(entry, object.StackUsed, 8, now)
@@ -95,8 +104,6 @@ func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 		g.If(done, func() { g.B().Write(num, n) })
 		l.leave(done)
 	})
-	b = g.B()
-	g.If(b.Op(ir.OpEq, b.Read(num), b.Const(noStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
 }
 
 // mixWord returns the hash of the words that h is the hash of and one more word.

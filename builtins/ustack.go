@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -28,6 +29,8 @@ const (
 
 	ustackName = "ustack_t"
 )
+
+var ustackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "by", Optional: true, Kind: NameArg}, {Name: "limit", Optional: true}}
 
 // storesFrames reports whether values of a stack's type are the frames themselves
 // rather than the number of a stack that the kernel stores.
@@ -70,27 +73,57 @@ func formatBuildIDs(data []byte) value.Value {
 	return s
 }
 
+// checkWalk finds out how a user stack is walked: as the call says, by, or as the
+// configuration does.
+func checkWalk(c Checker, call *Call, by, mode string, data *stackCall) bool {
+	data.by = config.StackFP
+	switch {
+	case mode == buildIDMode:
+		if by != "" && by != config.StackFP {
+			c.Errorf(call.Span, "%s: the kernel translates addresses to build IDs, which follows frame pointers only", call.Def.Name)
+			return false
+		}
+		return true
+	case by != "":
+		data.by = by
+	default:
+		data.by = c.Config().UserStack
+	}
+	return data.by == config.StackFP || canUnwind(c, call)
+}
+
+// emitUserStack is Emit of a user stack.
+func emitUserStack(g Gen, call *Call) *ir.Value {
+	b := g.B()
+	var id *ir.Value
+	switch by := call.Data.(stackCall).by; by {
+	case config.StackFP:
+		id = takeStack(g, call, userStackFlag)
+	default:
+		id = takeUnwound(g, call, by == config.StackAuto)
+	}
+	b = g.B()
+	pid := b.Op(ir.OpShl, currentIDs(g, nil).pid(), b.Const(32))
+	return b.Op(ir.OpOr, pid, id)
+}
+
 func ustack() *Def {
 	return &Def{
 		Name:        "ustack",
 		TypeName:    ustackName,
-		Params:      stackParams,
+		Params:      ustackParams,
 		AcceptType:  acceptStack,
 		KeptStack:   keptStack,
 		UserSymbols: true,
 		Doc: Doc{
-			Summary:  "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it).",
-			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`},
+			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
+				"ustack(dwarf) finds callers by the tables that compilers write for exceptions, in all processes; ustack(fp) follows frame pointers; ustack(auto) does what fits the code. The setting user_stack says what ustack without such a word does.",
+			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`, `profile:hz:99 { @[ustack(dwarf)] = count(); }`},
 		},
 		Check:    checkStack,
 		ShowType: showStackType,
-		Emit: func(g Gen, call *Call) *ir.Value {
-			b := g.B()
-			id := takeStack(g, call, userStackFlag)
-			pid := b.Op(ir.OpShl, currentIDs(g, nil).pid(), b.Const(32))
-			return b.Op(ir.OpOr, pid, id)
-		},
-		Store: storeBuildIDs,
+		Emit:     emitUserStack,
+		Store:    storeBuildIDs,
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
 			if storesFrames(t) {
 				return formatBuildIDs(data)

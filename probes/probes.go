@@ -271,6 +271,7 @@ const (
 	FeatLoop          Feature = "bpf_loop"
 	FeatForEachMap    Feature = "bpf_for_each_map_elem"
 	FeatTaskBTF       Feature = "bpf_get_current_task_btf"
+	FeatTaskRegs      Feature = "bpf_task_pt_regs"
 	FeatFuncIP        Feature = "bpf_get_func_ip"
 	FeatCookie        Feature = "bpf_get_attach_cookie"
 	FeatLookupPerCPU  Feature = "bpf_map_lookup_percpu_elem"

@@ -51,10 +51,21 @@ const (
 	maxMmapLogRing = 512 << 10
 )
 
+// processWatcher is told of what the log records. *symbols.User is one.
+type processWatcher interface {
+	Mapped(pid int, m symbols.Mapping)
+	Forked(pid, parent int)
+	Executed(pid int)
+	Ended(pid int)
+}
+
 // newMmapLog opens the log of all processes, or of the process pid, which has not
 // executed its program yet, and its descendants. Forks of the process child and of
 // its descendants are counted; if child is 0, none are.
-func newMmapLog(pid, child int) (*mmapLog, error) {
+func newMmapLog(pid, child int) (*mmapLog, error) { return openMmapLog(pid, child, 0) }
+
+// openMmapLog is newMmapLog with more bits of struct perf_event_attr.
+func openMmapLog(pid, child int, more uint64) (*mmapLog, error) {
 	cpus, err := probes.OnlineCPUs()
 	if err != nil {
 		return nil, err
@@ -76,7 +87,8 @@ func newMmapLog(pid, child int) (*mmapLog, error) {
 			Config:      unix.PERF_COUNT_SW_DUMMY,
 			Sample_type: unix.PERF_SAMPLE_TIME,
 			Clockid:     unix.CLOCK_MONOTONIC,
-			Bits: bits | unix.PerfBitSampleIDAll | unix.PerfBitUseClockID |
+			Wakeup:      1, // byte, with PerfBitWatermark
+			Bits: bits | more | unix.PerfBitSampleIDAll | unix.PerfBitUseClockID |
 				unix.PerfBitMmap | unix.PerfBitMmap2 | unix.PerfBitTask | unix.PerfBitComm | unix.PerfBitCommExec,
 		}
 		fd, err := unix.PerfEventOpen(&attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
@@ -104,8 +116,18 @@ func (l *mmapLog) close() {
 	}
 }
 
+// wait waits until there are records, which the log must have been opened with
+// PerfBitWatermark for, or some time has passed.
+func (l *mmapLog) wait(most time.Duration) {
+	fds := make([]unix.PollFd, len(l.cpus))
+	for i, r := range l.cpus {
+		fds[i] = unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN}
+	}
+	unix.Poll(fds, int(most/time.Millisecond))
+}
+
 // drain passes all new records to syms. It reports whether there were any.
-func (l *mmapLog) drain(syms *symbols.User) bool {
+func (l *mmapLog) drain(syms processWatcher) bool {
 	l.drained = time.Now()
 	ne := binary.NativeEndian
 	when := func(rec []byte) uint64 { return ne.Uint64(rec[len(rec)-8:]) }
@@ -131,7 +153,7 @@ func (l *mmapLog) drain(syms *symbols.User) bool {
 }
 
 // note passes one record to syms.
-func (l *mmapLog) note(syms *symbols.User, body []byte) {
+func (l *mmapLog) note(syms processWatcher, body []byte) {
 	ne := binary.NativeEndian
 	if len(body) < 16 {
 		return

@@ -86,6 +86,9 @@ func (s *Session) run() error {
 	}
 	if !s.opt.DryRun {
 		s.watchMappings()
+		if err := s.startUnwinding(); err != nil {
+			return err
+		}
 	}
 	if err := s.attachAll(); err != nil {
 		return err

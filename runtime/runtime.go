@@ -151,6 +151,7 @@ type Session struct {
 	ring     *ringbuf.Reader
 	sites    *siteTable
 	syms     *symbols.User
+	unwind   *unwinding   // nil: no program walks user stacks by tables
 	mmaps    *mmapLog     // nil: not needed, or the kernel does not support it
 	stacks   *stackKeeper // nil: the script never has to free stacks
 	env      *env
@@ -227,6 +228,7 @@ func (s *Session) Close() error {
 	if s.mmaps != nil {
 		s.mmaps.close()
 	}
+	s.stopUnwinding()
 	for _, p := range s.progs {
 		p.Close()
 	}

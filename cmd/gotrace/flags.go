@@ -38,7 +38,6 @@ type options struct {
 	includeDirs  []string
 	includeFiles []string
 	usdtFile     bool
-	dwarf        bool // --dwarf-pid was given
 	debugInfo    string
 	unsafe       bool
 	noFeature    map[string]bool
@@ -209,7 +208,6 @@ func parseFlags(args []string) (*options, error) {
 			return nil, err
 		}
 	}
-	o.dwarf = len(fs.dwarf) > 0
 
 	switch {
 	case given("cmd") && given("pid"):

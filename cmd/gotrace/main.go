@@ -105,9 +105,6 @@ func runTool(t *tool, args []string, stdin io.Reader, stdout, stderr io.Writer) 
 	}
 	a.opt = opt
 	a.report.setup(opt)
-	if opt.dwarf {
-		a.report.warnf("--dwarf-pid has no effect: stacks are not unwound by DWARF (there is no dw_ustack)")
-	}
 	return a.run()
 }
 

@@ -273,6 +273,14 @@ func (b *Builder) NonNil(p *Value) *Value {
 	return v
 }
 
+// InnerMap is p, an element of an array of maps that is known not to be null on this
+// path, as a helper argument.
+func (b *Builder) InnerMap(p *Value) *Value {
+	v := b.add(OpBarrier, p)
+	v.Type = MapRef
+	return v
+}
+
 // AsInt is the address p as a number that is not loaded from directly: for
 // helpers that read memory, comparisons and stores. The kernel still knows it
 // as a pointer, so only constants and bounded integers may be added to it.

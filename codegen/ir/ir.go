@@ -48,6 +48,7 @@ const (
 	CgroupArray MapType = 8
 	LRUHash     MapType = 9
 	LRUPerCPU   MapType = 10
+	ArrayOfMaps MapType = 12
 	RingBuf     MapType = 27
 )
 

@@ -208,6 +208,8 @@ func (c *verifier) barrier(b *Block, v *Value) error {
 		return nil
 	case v.Type == Int && (x == PtrCtx || x == PtrBTF || x == PtrMap):
 		return nil // an address that is only looked at, see Builder.AsInt
+	case v.Type == MapRef && x == PtrMapNil: // an element of an array of maps
+		return c.address(b, v, 0)
 	case v.Type != x.NonNil():
 		return at(b, v, "barrier changes %s to %s", x, v.Type)
 	}

@@ -22,6 +22,17 @@ type Config struct {
 	MissingProbes     string // error, warn or ignore
 	PrintMapsOnExit   bool
 	UseBlazesym       bool
+	UserStack         string // how user stacks are walked: one of UserStacks
 	ShowDebugInfo     bool
 	Unstable          map[string]string // feature → error, warn or enable
 }
+
+// The values of user_stack.
+const (
+	StackFP    = "fp"
+	StackDWARF = "dwarf"
+	StackAuto  = "auto"
+)
+
+// UserStacks lists the ways to walk user stacks.
+var UserStacks = []string{StackFP, StackDWARF, StackAuto}

@@ -196,6 +196,8 @@ func Vars() []Var {
 			set: func(c *Config, v Value) string { c.StrTruncTrailer = v.Text; return "" }},
 		unstable("dw_ustack"), unstable("import_statement"), unstable("tseries"), unstable("typeinfo"),
 		boolean("use_blazesym", "Accepted for scripts that set it; symbols are always resolved by gotrace itself.", func(c *Config) *bool { return &c.UseBlazesym }),
+		choice("user_stack", "How ustack finds callers: fp (frame pointers), dwarf (unwind tables) or auto (tables where there are any, else frame pointers).",
+			func(c *Config) *string { return &c.UserStack }, UserStacks...),
 
 		renamed("cat_bytes_max", "max_cat_bytes"), renamed("map_keys_max", "max_map_keys"),
 		renamed("no_cpp_demangle", "cpp_demangle"), renamed("strlen", "max_strlen"),
@@ -210,7 +212,7 @@ func Default() *Config {
 		CPPDemangle: true, LazySymbolication: true, License: "GPL", LogSize: 1000000,
 		MaxBPFProgs: 1024, MaxCatBytes: 10240, MaxMapKeys: 4096, MaxProbes: 1024, MaxStrlen: 1024,
 		OnStackLimit: 512, StackMode: "bpftrace", StrTruncTrailer: "..", MissingProbes: "error",
-		PrintMapsOnExit: true, UseBlazesym: true,
+		PrintMapsOnExit: true, UseBlazesym: true, UserStack: StackFP,
 		Unstable: map[string]string{"tseries": "warn", "dw_ustack": "warn", "typeinfo": "error", "import_statement": "error"},
 	}
 }

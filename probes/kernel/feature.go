@@ -21,6 +21,7 @@ var featureTable = []featureRow{
 	{name: probes.FeatLoop, since: v(5, 17), backport: "BPF_FUNC_loop"},
 	{name: probes.FeatForEachMap, since: v(5, 13), backport: "BPF_FUNC_for_each_map_elem"},
 	{name: probes.FeatTaskBTF, since: v(5, 11), backport: "BPF_FUNC_get_current_task_btf"},
+	{name: probes.FeatTaskRegs, since: v(5, 15), backport: "BPF_FUNC_task_pt_regs"},
 	{name: probes.FeatFuncIP, since: v(5, 15), backport: "BPF_FUNC_get_func_ip"},
 	{name: probes.FeatCookie, since: v(5, 15), backport: "BPF_FUNC_get_attach_cookie"},
 	{name: probes.FeatLookupPerCPU, since: v(5, 19), backport: "BPF_FUNC_map_lookup_percpu_elem"},

@@ -125,7 +125,8 @@ func MoreStacksDepth(name string) (depth int, ok bool) {
 const (
 	StackHash   = 0  // a hash of the frames, or GivenUp
 	StackUsed   = 8  // time when a program last met the stack, in ns of the monotonic clock
-	StackFrames = 16 // the frames, as many as the map's depth; unused ones are 0
+	StackEnd    = 16 // u64: why the frames end, an unwind.Why; 0 if no frame is missing
+	StackFrames = 24 // the frames, as many as the map's depth; unused ones are 0
 )
 
 // GivenUp is the StackHash of a stack that programs must not find any more. No

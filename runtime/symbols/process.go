@@ -202,3 +202,14 @@ func (im *image) find(addr uint64) *mapping {
 	}
 	return &im.maps[i]
 }
+
+// Executable returns the executable mappings of a process, or nothing if the process
+// is gone. It may be called from any goroutine.
+func Executable(proc string, pid int) []Mapping {
+	maps, _ := readMaps(proc, pid)
+	out := make([]Mapping, len(maps))
+	for i, m := range maps {
+		out[i] = Mapping{Start: m.start, End: m.end, Offset: m.offset, Dev: m.file.dev, Inode: m.file.inode, Path: m.file.path}
+	}
+	return out
+}

@@ -1,0 +1,538 @@
+package builtins
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/unwind"
+	"github.com/gotrace/gotrace/runtime/unwind/cfi"
+)
+
+// This file is the code that walks a user stack by the tables of package unwind,
+// which describes them. It is one function of a program, and its loop runs once for
+// each frame:
+//
+//	which mapping of the process is the instruction in?   the process's list
+//	which rule holds for the instruction?                 the mapping's segment
+//	where are the caller's frame and return address?      the rule
+//
+// The frame pointer and the base register are read only when a rule starts from
+// them. Until then the walk remembers where they were saved.
+
+// The walk's memory. It starts with an entry of the map MoreStacks, in which it
+// collects the frames. The state follows.
+type walkLayout struct{ depth int }
+
+func (l walkLayout) at(field int) int64 {
+	return int64(object.StackFrames + 8*l.depth + 8*field)
+}
+
+// The words of the state.
+const (
+	wIP     = iota
+	wSP     // the stack pointer when the function at wIP goes on
+	wFP     // the frame pointer, if wFPAt is 0
+	wFPAt   // where it was saved
+	wBX     // the base register, if wBXAt is 0
+	wBXAt   // where it was saved
+	wExact  // 1 if wIP is the next instruction, 0 if it follows a call
+	wList   // the process's list
+	wStart  // the mapping of the last frame
+	wEnd    // …
+	wOrigin // …
+	wSeg    // offset of its segment in the chunk, the chunk, and the kind of entry
+	wCount  // of frames
+	wHash   // of frames
+	wWhy    // an unwind.Why
+	wRegs   // the address of the kernel's struct pt_regs
+	wBuf    // two words that were read
+	wBuf2
+	numWalkWords
+)
+
+// walkKind is the kind of an entry that no list has.
+const noMapping = 0xff
+
+// unwindWord is the result of the function: the stack's number, the number of frames
+// and the unwind.Why.
+const (
+	wordCount = 32 // bit number
+	wordWhy   = 48
+)
+
+// walker emits the function's code.
+type walker struct {
+	g     Gen
+	p     *ir.Value // the walk's memory
+	arch  *unwind.Arch
+	lay   walkLayout
+	auto  bool
+	leave Leave
+}
+
+func (w *walker) b() *ir.Builder { return w.g.B() }
+
+func (w *walker) get(field int) *ir.Value { return w.b().Load(w.p, w.lay.at(field), 8, false) }
+
+func (w *walker) set(field int, x *ir.Value) { w.b().Store(w.p, w.lay.at(field), 8, x) }
+
+func (w *walker) num(n int64) *ir.Value { return w.b().Const(n) }
+
+func (w *walker) op(op ir.Op, x, y *ir.Value) *ir.Value { return w.b().Op(op, x, y) }
+
+// not is 1 if x is 0.
+func (w *walker) not(x *ir.Value) *ir.Value { return w.op(ir.OpEq, x, w.num(0)) }
+
+// stop ends the walk if cond is not 0.
+func (w *walker) stop(cond *ir.Value, why unwind.Why) {
+	w.leave(cond, func() {
+		w.b().Cur.Unlikely = why != unwind.Complete
+		w.set(wWhy, w.num(int64(why)))
+	})
+}
+
+// canUnwind reports an error if the kernel or the machine cannot walk stacks by
+// tables.
+func canUnwind(c Checker, call *Call) bool {
+	if unwind.ByName(c.Kernel().Arch()) == nil {
+		c.Errorf(call.Span, "%s: stacks can be unwound without frame pointers on amd64 only, and this machine is %s", call.Def.Name, c.Kernel().Arch())
+		return false
+	}
+	t, err := c.Kernel().Type("struct task_struct")
+	if err != nil {
+		c.Errorf(call.Span, "%s needs the kernel's BTF to unwind without frame pointers: %v", call.Def.Name, err)
+		return false
+	}
+	for _, name := range []string{"flags", "stack"} {
+		if _, ok := t.Field(name); !ok {
+			c.Errorf(call.Span, "%s: this kernel's struct task_struct has no %s", call.Def.Name, name)
+			return false
+		}
+	}
+	return true
+}
+
+// takeUnwound walks the current user stack, stores it and returns its number, with a
+// count of frames in the bits above. It counts what went wrong.
+func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
+	depth := int(call.Type.Params[1])
+	if depth == 0 {
+		return g.B().Const(noStack)
+	}
+	name := fmt.Sprintf("unwind%d", depth)
+	if auto {
+		name += "auto"
+	}
+	fun := g.Function(name, func(g Gen) *ir.Value {
+		w := &walker{g: g, arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{depth}, auto: auto}
+		return w.function()
+	})
+	b := g.B()
+	word := b.CallFn(fun)
+	why := b.Op(ir.OpShr, word, b.Const(wordWhy))
+	g.If(why, func() {
+		g.B().Cur.Unlikely = true
+		for y := unwind.NotUser + 1; y < unwind.NumWhys; y++ {
+			if y == unwind.TooDeep && len(call.Args) > 0 && call.Args[len(call.Args)-1].Lit != nil {
+				continue // the script says how many frames it wants
+			}
+			b := g.B()
+			g.If(b.Op(ir.OpEq, why, b.Const(int64(y))), func() {
+				g.Count(object.StackFault, call.Span, call.Def.Name+": "+y.String())
+			})
+		}
+	})
+	b = g.B()
+	id := b.Extend(word, 4, false)
+	if call.Data.(stackCall).lens {
+		n := b.Op(ir.OpAnd, b.Op(ir.OpShr, word, b.Const(wordCount)), b.Const(0xffff))
+		n = b.Op(ir.OpSub, n, b.Const(1))
+		id = b.Op(ir.OpOr, id, b.Op(ir.OpShl, n, b.Const(stackLenShift)))
+	}
+	return id
+}
+
+// function emits the function.
+func (w *walker) function() *ir.Value {
+	g := w.g
+	depth := w.lay.depth
+	w.p = g.Temp(int(w.lay.at(numWalkWords)))
+	// Only the unused frames must be zero, but programs may see all of the entry.
+	w.b().Zero(w.p, 0, int(w.lay.at(numWalkWords)))
+	w.start()
+	// One turn more tells a stack of as many frames from a deeper one.
+	g.If(w.not(w.get(wWhy)), func() {
+		g.Repeat(depth+1, w.p, func(g Gen, p *ir.Value, leave Leave) {
+			in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, leave: leave}
+			in.frame()
+		})
+	})
+	why, n := w.get(wWhy), w.get(wCount)
+	num := &ir.Var{Name: "number", Type: ir.Int}
+	w.b().Write(num, w.op(ir.OpSub, w.num(noStack), why))
+	g.If(n, func() {
+		b := g.B()
+		b.Write(num, b.Const(noStack))
+		b.Store(w.p, object.StackEnd, 8, why)
+		hash := mixWord(g, mixWord(g, w.get(wHash), n), why)
+		keepEntry(g, depth, w.p, hash, num)
+	})
+	b := g.B()
+	word := b.Op(ir.OpOr, b.Extend(b.Read(num), 4, false), b.Op(ir.OpShl, n, b.Const(wordCount)))
+	return b.Op(ir.OpOr, word, b.Op(ir.OpShl, why, b.Const(wordWhy)))
+}
+
+// start sets the state to the current thread's registers.
+func (w *walker) start() {
+	g, b := w.g, w.b()
+	task, err := g.Kernel().Type("struct task_struct")
+	if err != nil {
+		panic("builtins: unwind: " + err.Error())
+	}
+	flags, _ := task.Field("flags")
+	stack, _ := task.Field("stack")
+	buf := b.AddImm(w.p, w.lay.at(wBuf))
+	var cur *ir.Value
+	field := func(f types.Field, size int) *ir.Value {
+		if cur.Type == ir.PtrBTF {
+			return w.b().Load(cur, int64(f.Off), size, false)
+		}
+		w.b().Call(ir.ReadKernel, buf, w.num(int64(size)), w.b().AddImm(cur, int64(f.Off)))
+		return w.b().Load(w.p, w.lay.at(wBuf), size, false)
+	}
+	if g.Kernel().Has(probes.FeatTaskBTF) {
+		cur = b.Call(ir.CurrentTaskBTF)
+	} else {
+		cur = b.Call(ir.CurrentTask)
+	}
+	const kernelThread = 0x00200000 // PF_KTHREAD
+	w.set(wWhy, w.num(int64(unwind.NotUser)))
+	fl := field(flags, 4)
+	g.If(w.not(w.op(ir.OpAnd, fl, w.num(kernelThread))), func() {
+		a := w.arch
+		var reg func(off int) *ir.Value
+		if g.Kernel().Has(probes.FeatTaskRegs) {
+			regs := w.b().Call(ir.TaskPtRegs, cur)
+			w.set(wRegs, w.b().AsInt(regs))
+			reg = func(off int) *ir.Value { return w.b().Load(regs, int64(off), 8, false) }
+		} else {
+			top := w.op(ir.OpAdd, field(stack, 8), w.num(int64(a.StackSize-a.RegsSize)))
+			w.set(wRegs, top)
+			reg = func(off int) *ir.Value {
+				w.b().Call(ir.ReadKernel, w.b().AddImm(w.p, w.lay.at(wBuf)), w.num(8), w.op(ir.OpAdd, top, w.num(int64(off))))
+				return w.get(wBuf)
+			}
+		}
+		ip := reg(a.PC)
+		w.set(wIP, ip)
+		w.set(wSP, reg(a.SP))
+		w.set(wFP, reg(a.FP))
+		w.set(wBX, reg(a.BX))
+		mode := w.op(ir.OpAnd, reg(a.Mode), w.num(0xffff))
+		w.set(wExact, w.num(1))
+		g.If(ip, func() {
+			w.set(wWhy, w.num(0))
+			g.If(w.op(ir.OpEq, mode, w.num(a.NarrowMode)), func() { w.set(wWhy, w.num(int64(unwind.Narrow))) })
+			procs := g.KernelMap(ir.Map{Name: unwind.ProcsMap, Type: ir.Hash, KeySize: 4, ValueSize: 8, MaxEntries: unwind.MaxProcs})
+			key := g.Temp(4)
+			pid := currentIDs(g, nil).pid()
+			w.b().Store(key, 0, 4, pid)
+			found := w.b().Call(ir.MapLookup, w.b().MapPtr(procs), key)
+			g.If(found, func() {
+				b := w.b()
+				w.set(wList, b.Load(b.NonNil(found), 0, 8, false))
+			})
+		})
+	})
+}
+
+// chunk emits code that gets the address of a chunk. The walk stops if there is no
+// such chunk.
+func (w *walker) chunk(number *ir.Value) *ir.Value {
+	b := w.b()
+	chunks := w.g.KernelMap(ir.Map{Name: unwind.ChunksMap, Type: ir.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: unwind.MaxChunks})
+	key := w.g.Temp(4)
+	b.Store(key, 0, 4, number)
+	inner := b.Call(ir.MapLookup, b.MapPtr(chunks), key)
+	w.stop(w.not(inner), unwind.Missing)
+	b = w.b()
+	zero := w.g.Temp(4)
+	b.Store(zero, 0, 4, b.Const(0))
+	p := b.Call(ir.MapLookup, b.InnerMap(inner), zero)
+	w.stop(w.not(p), unwind.Missing)
+	return w.b().NonNil(p)
+}
+
+// inChunk returns the address of a byte of a chunk.
+func (w *walker) inChunk(chunk, off *ir.Value) *ir.Value {
+	return w.op(ir.OpAdd, chunk, w.op(ir.OpAnd, off, w.num(unwind.ChunkSize-1)))
+}
+
+// search sets lo to the number of the first element in [lo, hi) for which before
+// returns 0.
+func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.Value) {
+	g := w.g
+	forEach(g, turns, func(l *loop, _ *ir.Value) {
+		b := g.B()
+		x, y := b.Read(lo), b.Read(hi)
+		l.leave(b.Op(ir.OpULe, y, x))
+		b = g.B()
+		mid := b.Op(ir.OpShr, b.Op(ir.OpAdd, x, y), b.Const(1))
+		g.IfElse(before(mid), func() *ir.Value {
+			b := g.B()
+			b.Write(lo, b.Op(ir.OpAdd, mid, b.Const(1)))
+			return nil
+		}, func() *ir.Value {
+			g.B().Write(hi, mid)
+			return nil
+		})
+	})
+}
+
+// frame is a turn of the loop: it adds the function at wIP to the stack and goes to its
+// caller.
+func (w *walker) frame() {
+	g := w.g
+	n := w.get(wCount)
+	w.stop(w.op(ir.OpULe, w.num(int64(w.lay.depth)), n), unwind.TooDeep)
+	ip := w.get(wIP)
+	b := w.b()
+	b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, ip)
+	w.set(wCount, w.op(ir.OpAdd, n, w.num(1)))
+	w.set(wHash, mixWord(g, w.get(wHash), ip))
+	// A return address may be the first one after the function.
+	pc := w.op(ir.OpSub, w.op(ir.OpAdd, ip, w.get(wExact)), w.num(1))
+	start := w.get(wStart)
+	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wEnd), start))
+	g.If(w.not(inside), func() { w.findMapping(pc) })
+	seg := w.get(wSeg)
+	kind := w.op(ir.OpShr, seg, w.num(48))
+	by := &ir.Var{Name: "rule", Type: ir.Int}
+	w.b().Write(by, w.num(0)) // cfi.NoTable's number
+	g.IfElse(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), func() *ir.Value {
+		w.b().Write(by, w.findRule(pc, seg))
+		return nil
+	}, func() *ir.Value {
+		w.stop(w.op(ir.OpEq, kind, w.num(unwind.Trampoline)), unwind.Probed)
+		if !w.auto {
+			w.stop(w.op(ir.OpEq, kind, w.num(unwind.NoTable)), unwind.Bare)
+			w.stop(w.op(ir.OpEq, kind, w.num(unwind.NoRoom)), unwind.Full)
+			w.stop(w.op(ir.OpNe, kind, w.num(unwind.FramePointer)), unwind.Missing)
+		}
+		return nil
+	})
+	rules := w.g.KernelMap(ir.Map{Name: unwind.RulesMap, Type: ir.Array, KeySize: 4, ValueSize: unwind.RulesSize, MaxEntries: 1})
+	b = w.b()
+	at := b.Op(ir.OpMul, b.Op(ir.OpAnd, b.Read(by), b.Const(unwind.MaxRules-1)), b.Const(unwind.RuleSize))
+	rule := b.Op(ir.OpAdd, b.MapValue(rules, 0), at)
+	how := b.Load(rule, unwind.RuleKind, 1, false)
+	g.IfElse(how, func() *ir.Value {
+		w.apply(ip, rule, how)
+		return nil
+	}, func() *ir.Value {
+		if !w.auto { // a gap between functions that have rules
+			w.stop(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), unwind.Bare)
+		}
+		w.followFP()
+		return nil
+	})
+	w.stop(w.not(w.get(wIP)), unwind.Complete)
+}
+
+// findMapping looks the mapping of pc up.
+func (w *walker) findMapping(pc *ir.Value) {
+	g := w.g
+	w.set(wStart, w.num(0))
+	w.set(wEnd, w.num(0))
+	w.set(wSeg, w.num(noMapping<<48))
+	list := w.get(wList)
+	g.If(list, func() {
+		off := w.b().Extend(list, 4, false)
+		chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, list, w.num(unwind.ListChunk)), w.num(0xffff)))
+		lo, hi := &ir.Var{Name: "low", Type: ir.Int}, &ir.Var{Name: "high", Type: ir.Int}
+		w.b().Write(lo, w.num(0))
+		w.b().Write(hi, w.op(ir.OpShr, list, w.num(unwind.ListCount)))
+		entry := func(i *ir.Value) *ir.Value {
+			return w.inChunk(chunk, w.op(ir.OpAdd, off, w.op(ir.OpMul, i, w.num(unwind.EntrySize))))
+		}
+		w.search(unwind.SearchList, lo, hi, func(i *ir.Value) *ir.Value {
+			return w.op(ir.OpULe, w.b().Load(entry(i), unwind.EntryStart, 8, false), pc)
+		})
+		i := w.b().Read(lo)
+		g.If(i, func() {
+			e := entry(w.op(ir.OpSub, i, w.num(1)))
+			end := w.b().Load(e, unwind.EntryEnd, 8, false)
+			g.If(w.op(ir.OpULt, pc, end), func() {
+				b := w.b()
+				w.set(wStart, b.Load(e, unwind.EntryStart, 8, false))
+				w.set(wEnd, end)
+				w.set(wOrigin, b.Load(e, unwind.EntryOrigin, 8, false))
+				w.set(wSeg, b.Load(e, unwind.EntrySeg, 8, false))
+			})
+		})
+	})
+}
+
+// findRule returns the number of the rule for pc in a segment.
+func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
+	chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, seg, w.num(32)), w.num(0xffff)))
+	b := w.b()
+	at := b.Extend(seg, 4, false)
+	head := w.inChunk(chunk, at)
+	rules, pcs := b.Load(head, unwind.SegRules, 4, false), b.Load(head, unwind.SegPCs, 4, false)
+	rel := b.Op(ir.OpSub, pc, w.get(wOrigin))
+	page := w.inChunk(chunk, b.Op(ir.OpAdd, at, b.Op(ir.OpShl, b.Op(ir.OpShr, rel, b.Const(8)), b.Const(2))))
+	first, next := b.Load(page, unwind.SegPages, 4, false), b.Load(page, unwind.SegPages+4, 4, false)
+	from := b.Op(ir.OpShr, first, b.Const(unwind.PageRow))
+	lo, hi := &ir.Var{Name: "low", Type: ir.Int}, &ir.Var{Name: "high", Type: ir.Int}
+	b.Write(lo, from)
+	b.Write(hi, b.Op(ir.OpShr, next, b.Const(unwind.PageRow)))
+	low := b.Op(ir.OpAnd, rel, b.Const(unwind.PageSize-1))
+	w.search(unwind.SearchPage, lo, hi, func(i *ir.Value) *ir.Value {
+		x := w.b().Load(w.inChunk(chunk, w.op(ir.OpAdd, pcs, i)), 0, 1, false)
+		return w.op(ir.OpULe, x, low)
+	})
+	i := w.b().Read(lo)
+	rule := &ir.Var{Name: "rule", Type: ir.Int}
+	w.b().Write(rule, first)
+	w.g.If(w.op(ir.OpNe, i, from), func() {
+		at := w.op(ir.OpAdd, rules, w.op(ir.OpShl, w.op(ir.OpSub, i, w.num(1)), w.num(1)))
+		w.b().Write(rule, w.b().Load(w.inChunk(chunk, at), 0, 2, false))
+	})
+	return w.b().Read(rule)
+}
+
+// readUser reads size bytes of the process's memory into wBuf and the words after it.
+// It returns 0 if that succeeds.
+func (w *walker) readUser(field, size int, addr *ir.Value) *ir.Value {
+	b := w.b()
+	return b.Call(ir.ReadUser, b.AddImm(w.p, w.lay.at(field)), b.Const(int64(size)), addr)
+}
+
+// know reads a register that was saved.
+func (w *walker) know(value, place int) {
+	w.g.If(w.get(place), func() {
+		failed := w.readUser(value, 8, w.get(place))
+		w.stop(failed, unwind.NotPresent)
+		w.set(place, w.num(0))
+	})
+}
+
+// base returns the value of the register that a rule starts from.
+func (w *walker) base(rule *ir.Value) *ir.Value {
+	g, arch := w.g, w.arch.CFI
+	reg := w.b().Load(rule, unwind.RuleReg, 1, false)
+	return g.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.SP))), func() *ir.Value {
+		return w.get(wSP)
+	}, func() *ir.Value {
+		return g.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.FP))), func() *ir.Value {
+			w.know(wFP, wFPAt)
+			return w.get(wFP)
+		}, func() *ir.Value {
+			return g.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.BX))), func() *ir.Value {
+				w.know(wBX, wBXAt)
+				return w.get(wBX)
+			}, func() *ir.Value {
+				// The other registers are known only of the first frame.
+				w.b().Cur.Unlikely = true
+				w.stop(w.op(ir.OpNe, w.get(wCount), w.num(1)), unwind.Strange)
+				w.stop(w.op(ir.OpULt, reg, w.num(unwind.FirstSaved)), unwind.Strange)
+				i := w.op(ir.OpSub, reg, w.num(unwind.FirstSaved))
+				w.stop(w.op(ir.OpULe, w.num(int64(w.arch.RegsSize/8)), i), unwind.Strange)
+				at := w.op(ir.OpAdd, w.get(wRegs), w.op(ir.OpShl, i, w.num(3)))
+				b := w.b()
+				failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wBuf)), b.Const(8), at)
+				w.stop(failed, unwind.Strange)
+				return w.get(wBuf)
+			})
+		})
+	})
+}
+
+// apply goes to the caller by a rule.
+func (w *walker) apply(ip, rule, how *ir.Value) {
+	g := w.g
+	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.End))), unwind.Complete)
+	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.Unknown))), unwind.Strange)
+	base := w.base(rule)
+	sp := w.get(wSP)
+	signal := w.op(ir.OpEq, how, w.num(int64(cfi.Signal)))
+	cfa := &ir.Var{Name: "cfa", Type: ir.Int}
+	w.b().Write(cfa, w.op(ir.OpAdd, base, w.b().Load(rule, unwind.RuleCFA, 4, true)))
+	g.If(w.op(ir.OpNe, how, w.num(int64(cfi.Register))), func() {
+		at := w.b().Read(cfa)
+		add := w.b().Load(rule, unwind.RuleAdd, 2, true)
+		w.b().Write(cfa, g.IfElse(w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), func() *ir.Value {
+			pushed := w.op(ir.OpULe, add, w.op(ir.OpAnd, ip, w.num(15)))
+			return w.op(ir.OpAdd, at, w.op(ir.OpShl, pushed, w.num(3)))
+		}, func() *ir.Value {
+			failed := w.readUser(wBuf, 8, at)
+			w.stop(failed, unwind.NotPresent)
+			return w.op(ir.OpAdd, w.get(wBuf), add)
+		}))
+	})
+	frame := w.b().Read(cfa)
+	ra := g.IfElse(signal, func() *ir.Value { return base }, func() *ir.Value {
+		// A signal may be handled on another stack. All other callers are above.
+		w.stop(w.op(ir.OpULe, frame, sp), unwind.Broken)
+		return frame
+	})
+	ra = w.op(ir.OpAdd, ra, w.b().Load(rule, unwind.RuleRA, 2, true))
+	// The frame pointer is most often saved beside the return address.
+	below := &ir.Var{Name: "below", Type: ir.Int}
+	w.b().Write(below, w.op(ir.OpSub, ra, w.num(8)))
+	failed := w.readUser(wBuf, 16, w.b().Read(below))
+	g.If(failed, func() {
+		w.b().Cur.Unlikely = true
+		w.stop(w.readUser(wBuf2, 8, ra), unwind.NotPresent)
+		w.b().Write(below, w.num(0))
+	})
+	fp := w.get(wFP)
+	w.saved(rule, unwind.RuleFP, unwind.RuleFPOff, wFP, wFPAt, frame, sp, fp)
+	w.saved(rule, unwind.RuleBX, unwind.RuleBXOff, wBX, wBXAt, frame, sp, fp)
+	at := w.get(wFPAt)
+	g.If(w.op(ir.OpAnd, w.op(ir.OpEq, at, w.b().Read(below)), w.op(ir.OpNe, at, w.num(0))), func() {
+		w.set(wFP, w.get(wBuf))
+		w.set(wFPAt, w.num(0))
+	})
+	w.set(wSP, frame)
+	w.set(wIP, w.get(wBuf2))
+	w.set(wExact, signal)
+}
+
+// saved notes where a rule says that a register of the caller is.
+func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp, fp *ir.Value) {
+	g := w.g
+	save := w.b().Load(rule, how, 1, false)
+	g.If(save, func() {
+		n := w.b().Load(rule, off, 2, true)
+		from := g.IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtCFA))), func() *ir.Value { return cfa }, func() *ir.Value {
+			return g.IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtSP))), func() *ir.Value { return sp }, func() *ir.Value { return fp })
+		})
+		w.set(place, w.op(ir.OpAdd, from, n))
+		g.If(w.op(ir.OpEq, save, w.num(int64(cfi.Lost))), func() {
+			w.set(place, w.num(0))
+			w.set(value, w.num(0))
+		})
+	})
+}
+
+// followFP goes to the caller by the frame pointer.
+func (w *walker) followFP() {
+	w.know(wFP, wFPAt)
+	fp := w.get(wFP)
+	w.stop(w.not(fp), unwind.Complete)
+	w.stop(w.op(ir.OpULt, fp, w.get(wSP)), unwind.Broken)
+	failed := w.readUser(wBuf, 16, fp)
+	w.stop(failed, unwind.Broken)
+	w.set(wFP, w.get(wBuf))
+	w.set(wIP, w.get(wBuf2))
+	w.set(wSP, w.op(ir.OpAdd, fp, w.num(16)))
+	w.set(wExact, w.num(0))
+	// What else was saved is not known.
+	w.set(wBX, w.num(0))
+	w.set(wBXAt, w.num(0))
+}

@@ -1,0 +1,96 @@
+package lower
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// Function is a function of the program that the kernel's verifier reads once.
+func (f *fn) Function(name string, build func(g builtins.Gen) *ir.Value) *ir.Func {
+	if done := f.adders[name]; done != nil {
+		return done
+	}
+	g := newFn(f.shared, f.irp, f.prog, name)
+	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
+	g.b.Fn.Global = true
+	g.adders, g.ready = f.adders, map[ast.Expr]place{}
+	f.adders[name] = g.b.Fn
+	g.at(f.b.Pos)
+	g.start()
+	g.b.Ret(build(g))
+	g.end()
+	return g.b.Fn
+}
+
+// Repeat runs body again and again. Where the kernel can, body becomes a function
+// that bpf_loop calls, so that the verifier reads it once.
+func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
+	if !f.k.Has(probes.FeatLoop) {
+		f.repeatHere(turns, p, body)
+		return
+	}
+	g := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("turn%d", len(f.irp.Subs)+1), ir.Int, ir.PtrSlot)
+	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
+	g.adders, g.ready = f.adders, map[ast.Expr]place{}
+	g.at(f.b.Pos)
+	up := g.b.Param(1)
+	g.start()
+	q := g.b.Load(up, 0, 8, false)
+	q.Type = p.Type
+	body(g, q, func(cond *ir.Value, last func()) {
+		out, next := g.b.NewBlock(), g.b.NewBlock()
+		g.b.Br(cond, out, next)
+		g.b.SealSet(out)
+		if last != nil {
+			last()
+		}
+		g.b.Ret(g.b.Const(stop))
+		g.b.SealSet(next)
+	})
+	g.b.Ret(g.b.Const(goOn))
+	g.end()
+	frame := f.b.Slot(8)
+	f.b.Store(frame, 0, 8, p)
+	f.b.Call(ir.Loop, f.b.Const(int64(turns)), f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
+}
+
+// repeatHere is Repeat as a loop in the function.
+func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
+	b := f.b
+	turn := &ir.Var{Name: "turn", Type: ir.Int}
+	head, inside, done := b.NewBlock(), b.NewBlock(), b.NewBlock()
+	b.Write(turn, b.Const(0))
+	b.Jump(head)
+	b.SetBlock(head)
+	i := b.Read(turn)
+	b.Br(b.Op(ir.OpULt, i, b.Const(int64(turns))), inside, done)
+	b.SealSet(inside)
+	body(f, p, func(cond *ir.Value, last func()) {
+		out, next := b.NewBlock(), b.NewBlock()
+		b.Br(cond, out, next)
+		b.SealSet(out)
+		if last != nil {
+			last()
+		}
+		b.Jump(done)
+		b.SealSet(next)
+	})
+	b.Write(turn, b.Op(ir.OpAdd, i, b.Const(1)))
+	b.Jump(head)
+	b.Seal(head)
+	b.SealSet(done)
+}
+
+// KernelMap is a map of gotrace's own, by its name.
+func (f *fn) KernelMap(m ir.Map) *ir.Map {
+	for _, o := range f.res.Module.Maps {
+		if o.Name == m.Name {
+			return o
+		}
+	}
+	return f.newMap(m)
+}

@@ -1,0 +1,35 @@
+package unwind
+
+import "github.com/gotrace/gotrace/runtime/unwind/cfi"
+
+// Arch is what depends on the machine.
+type Arch struct {
+	CFI *cfi.Arch
+	// Offsets in the kernel's struct pt_regs, of RegsSize bytes. It is at the top of a
+	// thread's kernel stack, of StackSize bytes.
+	PC, SP, FP, BX, Mode int
+	RegsSize, StackSize  int
+	// NarrowMode is what the low bits of Mode are in a 32-bit process.
+	NarrowMode int64
+	// regs are the offsets of DWARF's registers.
+	regs []uint8
+}
+
+// AMD64 is the x86-64.
+var AMD64 = &Arch{
+	CFI: cfi.AMD64,
+	PC:  128, SP: 152, FP: 32, BX: 40, Mode: 136, // the code segment
+	RegsSize: 168, StackSize: 16 << 10,
+	NarrowMode: 0x23, // __USER32_CS
+	// rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15
+	regs: []uint8{80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0},
+}
+
+// ByName returns the machine that Go calls name, or nil if its stacks can't be
+// unwound.
+func ByName(name string) *Arch {
+	if name == "amd64" {
+		return AMD64
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+// Package unwind keeps the tables by which BPF programs walk the stacks of
+// processes that were compiled without frame pointers.
+//
+// The tables are in memory that the programs share with this process. It has three
+// parts:
+//
+//   - Rules: what package cfi calls a rule, 16 bytes each. All files share them, as
+//     the same few thousand rules occur everywhere.
+//   - Chunks of ChunkSize bytes, made when they are needed. In them are segments, the
+//     tables of a range of a file, and lists, the executable mappings of a process.
+//   - Processes: a hash map from the process to its list.
+//
+// A segment covers a range of a file whose start is a multiple of PageSize. It has a
+// word for each page: the rule at the start of the page, and the number of the
+// first row in it. A row is the offset in its page, in one byte, and the number of a
+// rule. So a program finds the rule of an address with a few loads: of the page's
+// word and the next one, and of the rows between.
+//
+// A table is made once for each file, when a process maps it, and again for no file
+// of the same build ID. Programs that meet an address without a table say so; they
+// never wait.
+package unwind
+
+import (
+	"encoding/binary"
+
+	"github.com/gotrace/gotrace/runtime/unwind/cfi"
+)
+
+// Names of the maps. The runtime makes them; the programs look into them.
+const (
+	RulesMap  = "unwind_rules"  // array, one element of RulesSize bytes
+	ChunksMap = "unwind_chunks" // array of MaxChunks arrays, each with one element of ChunkSize+ChunkSlack bytes
+	ProcsMap  = "unwind_procs"  // hash: u32 process → u64 list
+)
+
+// Sizes. All tables together take at most 64 MiB.
+const (
+	MaxRules   = 1 << 15
+	RulesSize  = MaxRules * RuleSize
+	ChunkSize  = 1 << 20
+	ChunkSlack = 4096 // so that an access at any offset below ChunkSize is inside
+	MaxChunks  = 60
+	MaxProcs   = 16 << 10
+	PageSize   = 256 // of a segment
+	MaxEntries = 1<<maxSearch - 1
+	maxSearch  = 12 // turns of the search in a list
+)
+
+// SearchList is how many turns the search in a list can take, SearchPage the search in
+// the rows of a page.
+const (
+	SearchList = maxSearch
+	SearchPage = 9
+)
+
+// A list is a word: its offset in a chunk, the chunk, and the number of its
+// entries. No list is 0, as no list is empty.
+const (
+	ListChunk = 32 // bit number
+	ListCount = 48
+)
+
+// Offsets in an entry of a list. Entries are in the order of their addresses.
+const (
+	EntryStart  = 0  // u64: the first address
+	EntryEnd    = 8  // u64: the address after the last one
+	EntryOrigin = 16 // u64: the address of the segment's first page
+	EntrySeg    = 24 // u32: the segment's offset in the chunk
+	EntryChunk  = 28 // u16
+	EntryKind   = 30 // u16
+	EntrySize   = 32
+)
+
+// Kinds of entries.
+const (
+	HasTable     = iota // a segment has the rules
+	FramePointer        // generated at run time or by a compiler that keeps frame pointers
+	NoTable             // nothing describes the instructions
+	Pending             // the table is being made
+	NoRoom              // there was no memory for the table
+	Trampoline          // where the kernel's return probes let functions return to
+)
+
+// Offsets in a segment. The words of the pages follow, one more than there are
+// pages.
+const (
+	SegRules = 0 // u32: offset of the rows' rules in the chunk, u16 each
+	SegPCs   = 4 // u32: offset of the rows' offsets in the chunk, u8 each
+	SegPages = 8
+)
+
+// A page's word has the number of its first row above the rule at its start.
+const PageRow = 16 // bit number
+
+// Offsets in a rule, of which the fields are those of cfi.Rule. A register other than
+// the stack pointer, the frame pointer and the base register is FirstSaved plus the
+// number of its word in the kernel's struct pt_regs. It is known only where a program
+// was interrupted.
+const (
+	RuleKind  = 0
+	RuleReg   = 1
+	RuleFP    = 2
+	RuleBX    = 3
+	RuleCFA   = 4
+	RuleAdd   = 8
+	RuleRA    = 10
+	RuleFPOff = 12
+	RuleBXOff = 14
+	RuleSize  = 16
+
+	FirstSaved = 64
+)
+
+// putRule writes a rule.
+func putRule(b []byte, r cfi.Rule, a *Arch) {
+	ne := binary.NativeEndian
+	b[RuleKind], b[RuleReg], b[RuleFP], b[RuleBX] = byte(r.Kind), a.reg(r.Reg), byte(r.FP), byte(r.BX)
+	ne.PutUint32(b[RuleCFA:], uint32(r.CFA))
+	ne.PutUint16(b[RuleAdd:], uint16(r.Add))
+	ne.PutUint16(b[RuleRA:], uint16(r.RA))
+	ne.PutUint16(b[RuleFPOff:], uint16(r.FPOff))
+	ne.PutUint16(b[RuleBXOff:], uint16(r.BXOff))
+}
+
+// reg returns the number that a rule has for a register.
+func (a *Arch) reg(n uint8) byte {
+	switch uint64(n) {
+	case a.CFI.SP, a.CFI.FP, a.CFI.BX:
+		return n
+	}
+	if int(n) < len(a.regs) {
+		return FirstSaved + a.regs[n]/8
+	}
+	return 255 // no register: a program stops there
+}
+
+// Why a stack ends. Complete is the only end that is no failure.
+type Why int
+
+const (
+	Complete   Why = iota
+	NotUser        // a kernel thread, or a process that is ending
+	NotPresent     // memory that is not there now
+	Missing        // a table that is not made yet, or a mapping that is not known yet
+	Bare           // instructions that no table describes
+	Strange        // a rule that is not understood
+	Broken         // a frame that can't be: the caller's is not above it
+	Full           // no memory for the table
+	TooDeep
+	Narrow // a 32-bit process
+	Probed // a return probe has replaced the return address
+	NumWhys
+)
+
+func (w Why) String() string {
+	return [...]string{
+		"complete", "not a user thread", "page not in memory", "table missing: not made yet", "no unwind table for the code",
+		"frame description not supported", "frames damaged or not as described", "table missing: no memory left for it",
+		"too deep", "32-bit process", "return address replaced by a return probe",
+	}[w]
+}

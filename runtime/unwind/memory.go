@@ -1,0 +1,115 @@
+package unwind
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+)
+
+// memory hands out blocks of chunks.
+type memory struct {
+	make   func() ([]byte, error) // makes the next chunk
+	chunks []chunk
+	freed  []freedBlock // in the order of their time
+	used   int
+}
+
+type chunk struct {
+	mem  []byte
+	free []span // by start, apart from each other
+}
+
+type span struct{ start, end int }
+
+// block is a part of a chunk.
+type block struct {
+	chunk     int
+	off, size int
+}
+
+type freedBlock struct {
+	block
+	at time.Time
+}
+
+// grace is how long a block that was freed is left alone, as a program may still be
+// reading it.
+const grace = time.Second
+
+// align is what the offsets of blocks are multiples of.
+const align = 8
+
+var errFull = errors.New("the tables have taken all the memory they may have")
+
+// alloc returns a block of size bytes.
+func (m *memory) alloc(size int) (block, []byte, error) {
+	size = (size + align - 1) &^ (align - 1)
+	if size > ChunkSize {
+		return block{}, nil, errFull
+	}
+	m.reclaim(time.Now())
+	for i := range m.chunks {
+		if b, ok := m.chunks[i].take(i, size); ok {
+			m.used += size
+			return b, m.bytes(b), nil
+		}
+	}
+	if len(m.chunks) >= MaxChunks {
+		return block{}, nil, errFull
+	}
+	mem, err := m.make()
+	if err != nil {
+		return block{}, nil, err
+	}
+	m.chunks = append(m.chunks, chunk{mem, []span{{0, ChunkSize}}})
+	b, _ := m.chunks[len(m.chunks)-1].take(len(m.chunks)-1, size)
+	m.used += size
+	return b, m.bytes(b), nil
+}
+
+func (m *memory) bytes(b block) []byte { return m.chunks[b.chunk].mem[b.off : b.off+b.size] }
+
+func (c *chunk) take(number, size int) (block, bool) {
+	for i := range c.free {
+		s := &c.free[i]
+		if s.end-s.start < size {
+			continue
+		}
+		b := block{number, s.start, size}
+		if s.start += size; s.start == s.end {
+			c.free = slices.Delete(c.free, i, i+1)
+		}
+		return b, true
+	}
+	return block{}, false
+}
+
+// release gives a block back.
+func (m *memory) release(b block) {
+	if b.size > 0 {
+		m.freed = append(m.freed, freedBlock{b, time.Now()})
+	}
+}
+
+// reclaim makes the blocks usable that were given back long enough ago.
+func (m *memory) reclaim(now time.Time) {
+	n := 0
+	for n < len(m.freed) && now.Sub(m.freed[n].at) >= grace {
+		b := m.freed[n].block
+		m.used -= b.size
+		c := &m.chunks[b.chunk]
+		i, _ := slices.BinarySearchFunc(c.free, b.off, func(s span, off int) int { return cmp.Compare(s.start, off) })
+		c.free = slices.Insert(c.free, i, span{b.off, b.off + b.size})
+		if i+1 < len(c.free) && c.free[i].end == c.free[i+1].start {
+			c.free[i].end = c.free[i+1].end
+			c.free = slices.Delete(c.free, i+1, i+2)
+		}
+		if i > 0 && c.free[i-1].end == c.free[i].start {
+			c.free[i-1].end = c.free[i].end
+			c.free = slices.Delete(c.free, i, i+1)
+		}
+		n++
+	}
+	m.freed = slices.Delete(m.freed, 0, n)
+}

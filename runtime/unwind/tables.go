@@ -1,0 +1,427 @@
+package unwind
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gotrace/gotrace/runtime/unwind/cfi"
+)
+
+// Memory is what the programs share with this process.
+type Memory struct {
+	Rules []byte // RulesMap's element
+	// Chunk makes the next element of ChunksMap and returns its memory.
+	Chunk func() ([]byte, error)
+	// SetProcess sets a process's list in ProcsMap, or deletes it if list is 0.
+	SetProcess func(pid int, list uint64) error
+}
+
+// Tables follows the mappings of all processes and keeps the programs' tables up to
+// date. Its methods may be called from any goroutine. Changes reach the programs at
+// the next Flush.
+type Tables struct {
+	arch     *Arch
+	mem      Memory
+	procRoot string
+
+	mu      sync.Mutex
+	memory  memory
+	rules   map[cfi.Rule]uint16
+	files   map[fileKey]*file
+	byBuild map[string]*file
+	procs   map[int]*process
+	dirty   []*process
+	queue   []*file
+	wake    chan struct{}
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	stats   Stats
+}
+
+// Stats says what the tables cost.
+type Stats struct {
+	Files, Shared   int // with tables; of which another one's are used
+	Processes       int
+	Rules, Rows     int
+	Bytes, Chunks   int
+	NoRoom          int           // files that there was no memory for
+	Longest, Total  time.Duration // of making the tables of a file, and of all
+	Failed          int           // files that could not be read
+	LongestFileSize int64
+}
+
+// Mapping is an executable mapping of a process.
+type Mapping struct {
+	Start, End, Offset uint64
+	Dev, Inode         uint64
+	Path               string // "" for memory without a file
+}
+
+// fileKey identifies a file on the machine.
+type fileKey struct {
+	dev, inode uint64
+	special    string // for mappings of the kernel, such as [vdso]
+}
+
+// file is what is known of a mapped file.
+type file struct {
+	key   fileKey
+	path  string // in the mount namespace of its users
+	kind  int    // of the entries where segs has nothing
+	segs  []segment
+	users map[*process]bool
+	same  *file // another file with the same contents, which has the tables
+	ready bool
+	build string
+	idle  time.Time // when the last user went
+}
+
+// process is a process's mappings.
+type process struct {
+	pid    int
+	maps   []mapping // by address
+	shared *listRef
+	dirty  bool
+	gone   bool
+}
+
+type mapping struct {
+	start, end, offset uint64
+	file               *file // nil: memory without a file
+}
+
+// listRef counts the processes that use a list, which forks share.
+type listRef struct {
+	block
+	word uint64
+	n    int
+}
+
+// New returns tables for processes found below procRoot.
+func New(arch *Arch, mem Memory, procRoot string) *Tables {
+	t := &Tables{
+		arch: arch, mem: mem, procRoot: procRoot,
+		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{},
+		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	t.memory.make = mem.Chunk
+	t.rule(cfi.Rule{})
+	t.rule(cfi.Rule{Kind: cfi.Unknown})
+	t.stopped.Add(1)
+	go t.build()
+	return t
+}
+
+// Close stops the work on the tables.
+func (t *Tables) Close() {
+	close(t.stop)
+	t.stopped.Wait()
+}
+
+// Stats returns what the tables cost so far.
+func (t *Tables) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.stats
+	s.Rules, s.Bytes, s.Chunks = len(t.rules), t.memory.used, len(t.memory.chunks)
+	s.Processes = len(t.procs)
+	return s
+}
+
+// rule returns the number of a rule, which it adds if it is new. If there is no
+// room, that is cfi.Unknown's.
+func (t *Tables) rule(r cfi.Rule) uint16 {
+	n, ok := t.rules[r]
+	if ok {
+		return n
+	}
+	if len(t.rules) >= MaxRules {
+		return t.rules[cfi.Rule{Kind: cfi.Unknown}]
+	}
+	n = uint16(len(t.rules))
+	t.rules[r] = n
+	putRule(t.mem.Rules[int(n)*RuleSize:], r, t.arch)
+	return n
+}
+
+// Mapped records a mapping of a process.
+func (t *Tables) Mapped(pid int, m Mapping) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mapped(t.process(pid), m)
+}
+
+func (t *Tables) process(pid int) *process {
+	p := t.procs[pid]
+	if p == nil {
+		p = &process{pid: pid}
+		t.procs[pid] = p
+	}
+	return p
+}
+
+func (t *Tables) mapped(p *process, m Mapping) {
+	if m.End <= m.Start {
+		return
+	}
+	n := mapping{start: m.Start, end: m.End, offset: m.Offset, file: t.fileOf(m)}
+	var kept []mapping
+	for _, o := range p.maps {
+		if o.end <= n.start || n.end <= o.start {
+			kept = append(kept, o)
+			continue
+		}
+		if o.start < n.start { // what the new mapping leaves of the old one
+			kept = append(kept, mapping{o.start, n.start, o.offset, o.file})
+		}
+		if n.end < o.end {
+			kept = append(kept, mapping{n.end, o.end, o.offset + (n.end - o.start), o.file})
+		}
+	}
+	i, _ := slices.BinarySearchFunc(kept, n.start, func(m mapping, a uint64) int { return cmp.Compare(m.start, a) })
+	p.maps = slices.Insert(kept, i, n)
+	n.file.use(p)
+	t.mark(p)
+}
+
+func (t *Tables) mark(p *process) {
+	if !p.dirty {
+		p.dirty = true
+		t.dirty = append(t.dirty, p)
+	}
+}
+
+// These have no tables.
+var (
+	trampoline = &file{kind: Trampoline, ready: true}
+	vsyscall   = &file{kind: NoTable, ready: true}
+)
+
+// fileOf returns the file of a mapping, or nil if it has none.
+func (t *Tables) fileOf(m Mapping) *file {
+	key := fileKey{dev: m.Dev, inode: m.Inode}
+	switch {
+	case m.Path == "[vdso]":
+		key = fileKey{special: m.Path}
+	case m.Path == "[uprobes]":
+		return trampoline
+	case m.Path == "[vsyscall]":
+		return vsyscall
+	case m.Path == "" || m.Path[0] != '/' || m.Inode == 0:
+		return nil
+	}
+	f := t.files[key]
+	if f == nil {
+		f = &file{key: key, path: m.Path, kind: Pending, users: map[*process]bool{}}
+		t.files[key] = f
+		t.queue = append(t.queue, f)
+		select {
+		case t.wake <- struct{}{}:
+		default:
+		}
+	}
+	return f
+}
+
+// Forked records that a process started as a copy of its parent.
+func (t *Tables) Forked(pid, parent int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	from := t.procs[parent]
+	if from == nil {
+		return
+	}
+	t.forget(pid)
+	p := t.process(pid)
+	p.maps = slices.Clone(from.maps)
+	for _, m := range p.maps {
+		m.file.use(p)
+	}
+	if from.shared != nil && !from.dirty {
+		p.shared = from.shared
+		p.shared.n++
+		t.set(p, p.shared.word)
+		return
+	}
+	t.mark(p)
+}
+
+// Executed records that a process executed another program, which unmapped all of
+// its memory.
+func (t *Tables) Executed(pid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(pid)
+}
+
+// Ended records the end of a process.
+func (t *Tables) Ended(pid int) { t.Executed(pid) }
+
+// use records that a process maps the file.
+func (f *file) use(p *process) {
+	if f != nil && f.users != nil {
+		f.users[p] = true
+	}
+}
+
+// forget removes what is known of a process.
+func (t *Tables) forget(pid int) {
+	p := t.procs[pid]
+	if p == nil {
+		return
+	}
+	delete(t.procs, pid)
+	p.gone = true
+	if p.shared != nil {
+		t.set(p, 0)
+		t.drop(p)
+	}
+	for _, m := range p.maps {
+		if m.file != nil {
+			delete(m.file.users, p)
+			if len(m.file.users) == 0 {
+				m.file.idle = time.Now()
+			}
+		}
+	}
+}
+
+// drop gives the list of a process back.
+func (t *Tables) drop(p *process) {
+	if p.shared == nil {
+		return
+	}
+	if p.shared.n--; p.shared.n == 0 {
+		t.memory.release(p.shared.block)
+	}
+	p.shared = nil
+}
+
+func (t *Tables) set(p *process, word uint64) { _ = t.mem.SetProcess(p.pid, word) }
+
+// Flush makes all changes known to the programs.
+func (t *Tables) Flush() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flush()
+}
+
+func (t *Tables) flush() {
+	for _, p := range t.dirty {
+		p.dirty = false
+		if !p.gone {
+			t.publish(p)
+		}
+	}
+	t.dirty = t.dirty[:0]
+}
+
+// entry is an entry of a list.
+type entry struct {
+	start, end, origin uint64
+	seg                block
+	kind               int
+}
+
+// publish writes the list of a process.
+func (t *Tables) publish(p *process) {
+	var list []entry
+	for _, m := range p.maps {
+		list = m.entries(list)
+	}
+	if len(list) > MaxEntries {
+		list = list[:MaxEntries]
+	}
+	old := *p
+	p.shared = nil
+	if len(list) > 0 {
+		b, mem, err := t.alloc(len(list) * EntrySize)
+		if err != nil {
+			t.set(p, 0)
+			t.drop(&old)
+			return
+		}
+		ne := binary.NativeEndian
+		for i, e := range list {
+			at := mem[i*EntrySize:]
+			ne.PutUint64(at[EntryStart:], e.start)
+			ne.PutUint64(at[EntryEnd:], e.end)
+			ne.PutUint64(at[EntryOrigin:], e.origin)
+			ne.PutUint32(at[EntrySeg:], uint32(e.seg.off))
+			ne.PutUint16(at[EntryChunk:], uint16(e.seg.chunk))
+			ne.PutUint16(at[EntryKind:], uint16(e.kind))
+		}
+		p.shared = &listRef{block: b, word: uint64(b.off) | uint64(b.chunk)<<ListChunk | uint64(len(list))<<ListCount, n: 1}
+		t.set(p, p.shared.word)
+	} else if old.shared != nil {
+		t.set(p, 0)
+	}
+	t.drop(&old)
+}
+
+// entries appends the entries of a mapping.
+func (m *mapping) entries(list []entry) []entry {
+	if m.file == nil {
+		return append(list, entry{start: m.start, end: m.end, kind: FramePointer})
+	}
+	f := m.file
+	if f.same != nil {
+		f = f.same
+	}
+	at := m.start
+	// rest covers the addresses up to end that no segment has.
+	rest := func(end uint64) {
+		if at < end {
+			list = append(list, entry{start: at, end: end, kind: f.kind})
+		}
+	}
+	for i := range f.segs {
+		s := &f.segs[i]
+		if s.end <= m.offset || s.start >= m.offset+(m.end-m.start) {
+			continue
+		}
+		start := m.start + max(s.start, m.offset) - m.offset
+		end := min(m.start+s.end-m.offset, m.end)
+		rest(start)
+		list = append(list, entry{start: start, end: end, origin: m.start + s.origin - m.offset, seg: s.block, kind: HasTable})
+		at = end
+	}
+	rest(m.end)
+	return list
+}
+
+// alloc returns memory for a list or a segment. If there is none left, the tables of
+// files that no process maps make room.
+func (t *Tables) alloc(size int) (block, []byte, error) {
+	b, mem, err := t.memory.alloc(size)
+	if err == nil {
+		return b, mem, nil
+	}
+	for key, f := range t.files {
+		if len(f.users) > 0 || !f.ready || t.sharedBy(f) {
+			continue
+		}
+		for _, s := range f.segs {
+			t.memory.release(s.block)
+		}
+		delete(t.files, key)
+		if t.byBuild[f.build] == f {
+			delete(t.byBuild, f.build)
+		}
+	}
+	// The memory can be used when no program reads it any more.
+	return t.memory.alloc(size)
+}
+
+// sharedBy reports whether another file uses the tables of f.
+func (t *Tables) sharedBy(f *file) bool {
+	for _, o := range t.files {
+		if o.same == f {
+			return true
+		}
+	}
+	return false
+}

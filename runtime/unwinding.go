@@ -1,0 +1,177 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/store"
+	"github.com/gotrace/gotrace/runtime/symbols"
+	"github.com/gotrace/gotrace/runtime/unwind"
+)
+
+// unwinding keeps the tables by which programs walk user stacks without frame
+// pointers. A goroutine follows the mappings of all processes while the session
+// runs.
+type unwinding struct {
+	tables *unwind.Tables
+	log    *mmapLog
+	mem    [][]byte // mapped memory of the kernel's maps
+	stop   chan struct{}
+	done   chan struct{}
+}
+
+// unwindMap completes the description of one of the maps of package unwind.
+func unwindMap(spec *ebpf.MapSpec) {
+	switch spec.Name {
+	case unwind.RulesMap:
+		spec.Flags |= mmapable
+	case unwind.ChunksMap:
+		spec.InnerMap = chunkSpec()
+	}
+}
+
+func chunkSpec() *ebpf.MapSpec {
+	return &ebpf.MapSpec{Name: "unwind_chunk", Type: ebpf.Array, KeySize: 4, ValueSize: unwind.ChunkSize + unwind.ChunkSlack, MaxEntries: 1, Flags: mmapable}
+}
+
+// startUnwinding makes the tables of the processes that there are, and of others as
+// they start, if a program of the session needs them.
+func (s *Session) startUnwinding() error {
+	procs := s.maps[unwind.ProcsMap]
+	if procs == nil {
+		return nil
+	}
+	u := &unwinding{stop: make(chan struct{}), done: make(chan struct{})}
+	rules, err := u.mapMemory(s.maps[unwind.RulesMap], unwind.RulesSize)
+	if err != nil {
+		return err
+	}
+	chunks := s.maps[unwind.ChunksMap]
+	made := uint32(0)
+	mem := unwind.Memory{
+		Rules: rules,
+		Chunk: func() ([]byte, error) {
+			m, err := ebpf.NewMap(chunkSpec())
+			if err != nil {
+				return nil, err
+			}
+			defer m.Close()
+			b, err := u.mapMemory(m, unwind.ChunkSize+unwind.ChunkSlack)
+			if err != nil {
+				return nil, err
+			}
+			if err := chunks.Put(made, m); err != nil {
+				return nil, err
+			}
+			made++
+			return b, nil
+		},
+		SetProcess: func(pid int, list uint64) error {
+			key := binary.NativeEndian.AppendUint32(nil, uint32(pid))
+			if list == 0 {
+				return store.DeleteElem(procs, key)
+			}
+			return store.UpdateElem(procs, key, binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
+		},
+	}
+	// Without the log, processes that start later have no tables, which is counted.
+	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark)
+	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot())
+	s.unwind = u
+	go u.follow(s.procRoot())
+	return nil
+}
+
+// mapMemory maps the memory of an array with one element.
+func (u *unwinding) mapMemory(m *ebpf.Map, size int) ([]byte, error) {
+	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("cannot map the memory of an unwind table: %w", err)
+	}
+	u.mem = append(u.mem, b)
+	return b, nil
+}
+
+// follow reads the mappings of the processes that exist and then those that the
+// kernel logs.
+func (u *unwinding) follow(proc string) {
+	defer close(u.done)
+	dir, err := os.Open(proc)
+	if err == nil {
+		names, _ := dir.Readdirnames(-1)
+		dir.Close()
+		for _, name := range names {
+			if pid, err := strconv.Atoi(name); err == nil {
+				for _, m := range symbols.Executable(proc, pid) {
+					u.Mapped(pid, m)
+				}
+				u.tables.Flush()
+			}
+			if u.stopping() {
+				return
+			}
+		}
+	}
+	for u.log != nil && !u.stopping() {
+		u.log.wait(tick)
+		if u.log.drain(u) {
+			u.tables.Flush()
+		}
+	}
+}
+
+func (u *unwinding) stopping() bool {
+	select {
+	case <-u.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// Mapped, Forked, Executed and Ended pass what the log says on to the tables.
+func (u *unwinding) Mapped(pid int, m symbols.Mapping) {
+	major, minor, _ := strings.Cut(m.Dev, ":")
+	hi, _ := strconv.ParseUint(major, 16, 32)
+	lo, _ := strconv.ParseUint(minor, 16, 32)
+	inode, _ := strconv.ParseUint(m.Inode, 10, 64)
+	path := m.Path
+	if path == "//anon" { // memory without a file in the kernel's log
+		path = ""
+	}
+	u.tables.Mapped(pid, unwind.Mapping{Start: m.Start, End: m.End, Offset: m.Offset, Dev: hi<<32 | lo, Inode: inode, Path: path})
+}
+
+func (u *unwinding) Forked(pid, parent int) { u.tables.Forked(pid, parent) }
+func (u *unwinding) Executed(pid int)       { u.tables.Executed(pid) }
+func (u *unwinding) Ended(pid int)          { u.tables.Ended(pid) }
+
+// stopUnwinding ends the work on the tables. The programs no longer run.
+func (s *Session) stopUnwinding() {
+	u := s.unwind
+	if u == nil {
+		return
+	}
+	s.unwind = nil
+	close(u.stop)
+	<-u.done
+	u.tables.Close()
+	if s.opt.Verbose {
+		st := u.tables.Stats()
+		fmt.Fprintf(s.opt.Stderr, "Unwind tables: %d files in %v (longest %v), %d share another's; %d rows, %d rules, %d processes, %d KiB of %d KiB\n",
+			st.Files, st.Total.Round(time.Millisecond), st.Longest.Round(time.Millisecond), st.Shared, st.Rows, st.Rules, st.Processes, st.Bytes>>10, st.Chunks*unwind.ChunkSize>>10)
+	}
+	if u.log != nil {
+		u.log.close()
+	}
+	for _, b := range u.mem {
+		unix.Munmap(b)
+	}
+}
