@@ -85,7 +85,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 		switch word := args[0].Word; {
 		case slices.Contains(stackModes, word):
 			mode = word
-		case call.Def.TypeName == ustackName && slices.Contains(config.UserStacks, word):
+		case call.Def.UserSymbols && slices.Contains(config.UserStacks, word):
 			by = word
 		default:
 			c.Errorf(args[0].Span, "Error parsing stack mode: %s: Invalid value for stack_mode: valid values are bpftrace, raw, perf, and build_id.", name)
@@ -112,7 +112,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 	m := max(slices.Index(stackModes, mode), 0)
 	size := 8
 	if stackModes[m] == buildIDMode {
-		if call.Def.TypeName != ustackName {
+		if !call.Def.UserSymbols {
 			c.Errorf(call.Span, "'build_id' stack mode can only be used for ustack")
 			return types.TInvalid
 		}
@@ -126,11 +126,15 @@ func checkStack(c Checker, call *Call) *types.Type {
 		c.Warnf(call.Span, "kstack may be empty here: %s", ctx.NoKernelStack)
 	}
 	data := stackCall{lens: c.StackLens(false)}
-	if call.Def.TypeName == ustackName && !checkWalk(c, call, by, stackModes[m], &data) {
+	if call.Def.UserSymbols && !checkWalk(c, call, by, stackModes[m], &data) {
 		return types.TInvalid
 	}
 	call.Data = data
-	return &types.Type{Kind: types.Opaque, Name: call.Def.TypeName, Size: size, Params: []int64{int64(m), depth}}
+	typeName := call.Def.TypeName
+	if call.Def.UserSymbols {
+		typeName = ustackName
+	}
+	return &types.Type{Kind: types.Opaque, Name: typeName, Size: size, Params: []int64{int64(m), depth}}
 }
 
 // acceptStack is Def.AcceptType of both kinds of stacks. A type that was declared

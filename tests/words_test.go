@@ -32,6 +32,7 @@ var core = map[string]string{
 	"stack.go":     "keeping stacks: kstack, ustack",
 	"reference.go": "documentation",
 	"registry.go":  "lookup",
+	"unwind.go":    "walking user stacks by tables: ustack, dw_ustack",
 	"wide.go":      "sums of 128 bits: sum, avg, stats, tseries",
 }
 
@@ -251,7 +252,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"codegen/ir/print.go":             {"ctx", "a type of the IR"},
 	"lang/cdecl/decl.go":              {"static_assert", "a word of C"},
 	"lang/check/assign.go":            {"retval", "an example in a message"},
-	"lang/config/vars.go":             {"strlen tseries", "settings"},
+	"lang/config/vars.go":             {"dw_ustack strlen tseries", "settings"},
 	"lang/members/renamed.go":         {"cpu", "a member of task_struct"},
 	"lang/parse/lexdecl.go":           {"config", "the keyword of the config block"},
 	"probes/binary/dwarf.go":          {"str", "a section"},
