@@ -85,7 +85,7 @@ func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) *ir.Va
 		helper = ir.ReadUser
 	}
 	r := b.Call(helper, b.AddImm(p, 4), n, src)
-	return g.IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value {
+	return g.B().IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value {
 		g.B().Store(p, 0, 4, n)
 		return n
 	}, func() *ir.Value {

@@ -71,7 +71,7 @@ func loadComm(g Gen, name types.Field, dst Dest) {
 	lo, hi := b.Load(task, int64(name.Off), 8, false), b.Load(task, int64(name.Off)+8, 8, false)
 	if dst.Padded {
 		end := firstNUL(b, lo)
-		short := g.IfElse(end, func() *ir.Value { return g.B().Const(0) }, func() *ir.Value { return upTo(g.B(), hi, firstNUL(g.B(), hi)) })
+		short := g.B().IfElse(end, func() *ir.Value { return g.B().Const(0) }, func() *ir.Value { return upTo(g.B(), hi, firstNUL(g.B(), hi)) })
 		b = g.B()
 		lo, hi = upTo(b, lo, end), short
 	}
@@ -149,7 +149,7 @@ func storeCommOf(g Gen, call *Call, dst Dest) {
 	pid := g.Value(&call.Args[0])
 	b := g.B()
 	task := b.Kfunc(d.find, int64(d.findID), ir.PtrBTF, pid)
-	g.IfElse(b.Op(ir.OpNe, task, b.Const(0)), func() *ir.Value {
+	g.B().IfElse(b.Op(ir.OpNe, task, b.Const(0)), func() *ir.Value {
 		b := g.B()
 		for i := int64(0); i < commLen; i += 8 {
 			b.Store(dst.Ptr, dst.Off+i, 8, b.Load(task, int64(d.name.Off)+i, 8, false))

@@ -64,10 +64,7 @@ func forEach(g Gen, n int, body func(l *loop, i *ir.Value)) {
 
 // leave ends the loop if cond is not 0.
 func (l *loop) leave(cond *ir.Value) {
-	b := l.g.B()
-	next := b.NewBlock()
-	b.Br(cond, l.done, next)
-	b.SealSet(next)
+	l.g.B().Leave(cond, l.done)
 }
 
 // fewTurns is the most turns for which the verifier may know the number that each

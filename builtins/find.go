@@ -37,7 +37,7 @@ func find() *Def {
 		Emit: func(g Gen, call *Call) *ir.Value {
 			p := g.Lookup(entry(call))
 			b := g.B()
-			return g.IfElse(b.Op(ir.OpNe, p, b.Const(0)), func() *ir.Value {
+			return g.B().IfElse(b.Op(ir.OpNe, p, b.Const(0)), func() *ir.Value {
 				g.SetVar(&call.Args[2], call.Data.(*types.Type), g.B().NonNil(p))
 				return g.B().Const(1)
 			}, func() *ir.Value { return g.B().Const(0) })

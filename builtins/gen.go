@@ -37,10 +37,6 @@ type Gen interface {
 	GenEvents
 	GenFunctions
 
-	// If emits then, which runs if cond is not 0. IfElse emits two branches and
-	// returns the result of the one that runs.
-	If(cond *ir.Value, then func())
-	IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value
 	// ReturnNow ends the program here.
 	ReturnNow()
 }

@@ -47,35 +47,6 @@ func (g *testGen) Rodata(data []byte) *ir.Value {
 	return g.b.MapValue(m, 0)
 }
 
-func (g *testGen) If(cond *ir.Value, then func()) {
-	b := g.b
-	yes, join := b.NewBlock(), b.NewBlock()
-	b.Br(cond, yes, join)
-	b.SealSet(yes)
-	then()
-	b.Jump(join)
-	b.SealSet(join)
-}
-
-func (g *testGen) IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value {
-	b := g.b
-	v := &ir.Var{Name: "merged", Type: ir.Int}
-	yes, no, join := b.NewBlock(), b.NewBlock(), b.NewBlock()
-	b.Br(cond, yes, no)
-	b.SealSet(yes)
-	if x := then(); x != nil {
-		b.Write(v, x)
-	}
-	b.Jump(join)
-	b.SealSet(no)
-	if x := els(); x != nil {
-		b.Write(v, x)
-	}
-	b.Jump(join)
-	b.SealSet(join)
-	return b.Read(v)
-}
-
 // bareKernel has nothing beyond the oldest supported kernel.
 type bareKernel struct{ probes.Kernel }
 

@@ -51,7 +51,7 @@ func join() *Def {
 					g.Read(ptr, 0, 8, g.B().AddImm(argv, int64(8*i)), space, "join")
 					b := g.B()
 					p := b.Load(ptr, 0, 8, false)
-					g.If(b.Op(ir.OpNe, p, b.Const(0)), func() {
+					g.B().If(b.Op(ir.OpNe, p, b.Const(0)), func() {
 						g.ReadStr(rec, int64(offs[1]+i*joinSize), g.B().Const(joinSize), joinSize, p, space)
 						g.B().Store(rec, int64(offs[0]), 4, g.B().Const(int64(i+1)))
 						next(i + 1)

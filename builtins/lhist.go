@@ -34,7 +34,7 @@ func lhist() *Def {
 			b := g.B()
 			// The verifier cannot follow a division, but it can follow this.
 			at = b.Op(ir.OpBarrier, at)
-			g.If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
+			g.B().If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
 				b := g.B()
 				tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
 			})
@@ -102,7 +102,7 @@ func lhistIndex(g Gen, n *ir.Value, t *types.Type, params []int64) *ir.Value {
 	}
 	// One comparison checks both ends: below min, d is huge.
 	inside := b.Op(ir.OpULt, d, b.Const(steps*step))
-	return g.IfElse(inside, func() *ir.Value {
+	return g.B().IfElse(inside, func() *ir.Value {
 		b := g.B()
 		return b.Op(ir.OpAdd, divide(b, d, step, uint64(steps*step)), b.Const(1))
 	}, func() *ir.Value {

@@ -95,5 +95,5 @@ func turn(b *ir.Builder, t *types.Type, flip int64, x *ir.Value) *ir.Value {
 func growWord(g Gen, p *ir.Value, off int64, x *ir.Value) {
 	b := g.B()
 	less := b.Op(ir.OpULt, b.Load(p, off, 8, false), x)
-	g.If(less, func() { g.B().Store(p, off, 8, x) })
+	g.B().If(less, func() { g.B().Store(p, off, 8, x) })
 }

@@ -62,7 +62,7 @@ func path() *Def {
 			g.Object(&call.Args[0], func(p *ir.Value) {
 				b := g.B()
 				n := b.Call(ir.DPath, p, b.AddImm(dst.Ptr, dst.Off), b.Const(int64(size)))
-				g.If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
+				g.B().If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
 					empty()
 					g.Count(object.HelperFail, call.Span, "path")
 				})

@@ -45,7 +45,7 @@ func percpuKaddr() *Def {
 			}
 			b := g.B()
 			exists := b.Op(ir.OpULt, n, b.Const(int64(g.Kernel().NumCPU())))
-			return g.IfElse(exists, func() *ir.Value {
+			return g.B().IfElse(exists, func() *ir.Value {
 				b := g.B()
 				p := g.Temp(8)
 				g.Read(p, 0, 8, b.Op(ir.OpAdd, b.Const(int64(at[1])), b.Op(ir.OpShl, n, b.Const(3))), types.Kernel, "percpu_kaddr")

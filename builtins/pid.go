@@ -87,7 +87,7 @@ func namespaceIDs(g Gen, ns *PIDNamespace, call *Call) ids {
 	// The helper clears info if the task is in another namespace.
 	r := b.Call(ir.NsPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), info, b.Const(8))
 	if call != nil {
-		g.If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
+		g.B().If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
 	}
 	return ids{b: b, info: info}
 }

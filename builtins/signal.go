@@ -105,5 +105,5 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 
 // countFailure counts a helper's result that is not 0.
 func countFailure(g Gen, call *Call, r *ir.Value) {
-	g.If(g.B().Op(ir.OpNe, r, g.B().Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
+	g.B().If(g.B().Op(ir.OpNe, r, g.B().Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
 }

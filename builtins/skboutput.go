@@ -68,14 +68,14 @@ func skbOutput() *Def {
 			data, all, paged := read(f.data), read(f.len), read(f.dataLen)
 			b := g.B()
 			linear := b.Op(ir.OpSub, b.Op(ir.OpSub, all, paged), offset)
-			n := g.IfElse(b.Op(ir.OpULt, want, linear), func() *ir.Value { return want }, func() *ir.Value { return linear })
+			n := g.B().IfElse(b.Op(ir.OpULt, want, linear), func() *ir.Value { return want }, func() *ir.Value { return linear })
 			b = g.B()
 			// There is nothing to send if the offset is past the end.
 			ok := b.Op(ir.OpSLt, b.Const(0), n)
-			return g.IfElse(ok, func() *ir.Value {
+			return g.B().IfElse(ok, func() *ir.Value {
 				b := g.B()
 				fits := b.Op(ir.OpULe, n, b.Const(maxPacket))
-				size := g.IfElse(fits, func() *ir.Value { return n }, func() *ir.Value { return g.B().Const(maxPacket) })
+				size := g.B().IfElse(fits, func() *ir.Value { return n }, func() *ir.Value { return g.B().Const(maxPacket) })
 				g.Event(call, []*types.Type{types.TUint64, types.TUint32, packet}, []any{call.Data.(capture).path}, func(rec *ir.Value, offs []int) {
 					b := g.B()
 					b.Store(rec, int64(offs[0]), 8, b.Call(ir.KtimeBootNs))

@@ -28,11 +28,11 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	const noSuchStack = -14 // EFAULT
 	num := &ir.Var{Name: "stack", Type: ir.Int}
 	b.Write(num, id)
-	g.If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
+	g.B().If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
 		b := g.B()
 		b.Cur.Unlikely = true
 		b.Write(num, b.Const(noStack))
-		g.If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { keepStack(g, call, flags, num) })
+		g.B().If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { keepStack(g, call, flags, num) })
 	})
 	b = g.B()
 	id = b.Extend(b.Read(num), 4, false)
@@ -67,7 +67,7 @@ func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 	b.Store(entry, object.StackEnd, 8, b.Const(0))
 	keepEntry(g, depth, entry, b.Read(hash), num)
 	b = g.B()
-	g.If(b.Op(ir.OpEq, b.Read(num), b.Const(noStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
+	g.B().If(b.Op(ir.OpEq, b.Read(num), b.Const(noStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
 }
 
 // keepEntry stores an entry of the map MoreStacks with the given hash of its frames.
@@ -89,19 +89,19 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 		b.Store(key, 0, 4, n)
 		found := b.Call(ir.MapLookup, more, key)
 		b.Write(try, n)
-		done := g.IfElse(found, func() *ir.Value {
+		done := g.B().IfElse(found, func() *ir.Value {
 			b := g.B()
 			p := b.NonNil(found)
 			same := b.Op(ir.OpEq, b.Load(p, object.StackHash, 8, false), h)
 			b.Write(try, b.Op(ir.OpAdd, n, b.Op(ir.OpXor, same, b.Const(1))))
-			g.If(same, func() { g.B().Store(p, object.StackUsed, 8, now) })
+			g.B().If(same, func() { g.B().Store(p, object.StackUsed, 8, now) })
 			return same
 		}, func() *ir.Value {
 			b := g.B()
 			// BPF_NOEXIST: if another CPU was first, the next turn finds its stack.
 			return b.Op(ir.OpEq, b.Call(ir.MapUpdate, more, key, entry, b.Const(1)), b.Const(0))
 		})
-		g.If(done, func() { g.B().Write(num, n) })
+		g.B().If(done, func() { g.B().Write(num, n) })
 		l.leave(done)
 	})
 }

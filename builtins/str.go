@@ -113,7 +113,7 @@ func SetStrLen(g Gen, dst Dest, n *ir.Value) {
 		return
 	}
 	b := g.B()
-	used := g.IfElse(b.Op(ir.OpSLt, n, b.Const(0)), func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return n })
+	used := g.B().IfElse(b.Op(ir.OpSLt, n, b.Const(0)), func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return n })
 	g.B().Write(dst.Len, used)
 }
 
@@ -126,7 +126,7 @@ func boundedSize(g Gen, a *Arg, max int) *ir.Value {
 	// conclude from n-1 to n.
 	less := b.Op(ir.OpBarrier, b.Op(ir.OpSub, n, b.Const(1)))
 	inside := b.Op(ir.OpULt, less, b.Const(int64(max)))
-	return g.IfElse(inside, func() *ir.Value { return g.B().Op(ir.OpAdd, less, g.B().Const(1)) }, func() *ir.Value {
+	return g.B().IfElse(inside, func() *ir.Value { return g.B().Op(ir.OpAdd, less, g.B().Const(1)) }, func() *ir.Value {
 		b := g.B()
 		// 0 reads the NUL only. Anything else reads as much as there is room for.
 		zero := b.Op(ir.OpEq, n, b.Const(0))

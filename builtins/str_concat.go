@@ -65,7 +65,7 @@ func strConcat() *Def {
 			// The verifier knows the helper's result as a signed number only: what it
 			// counts is the NUL too, and there is no fault in our own memory.
 			end := b.Op(ir.OpSub, n, b.Const(1))
-			g.If(b.Op(ir.OpULt, end, b.Const(int64(a.Type.Size))), func() {
+			g.B().If(b.Op(ir.OpULt, end, b.Const(int64(a.Type.Size))), func() {
 				b := g.B()
 				size := o.Type.Size
 				g.ReadStr(b.Op(ir.OpAdd, p, end), 0, b.Const(int64(size)), size, g.Addr(o), types.Kernel)

@@ -113,7 +113,7 @@ func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Valu
 		some := b.Op(ir.OpShr, b.Op(ir.OpOr, d, b.Op(ir.OpNeg, d)), b.Const(63))
 		l.leave(b.Op(ir.OpEq, b.Op(ir.OpMul, c, some), b.Const(0)))
 	})
-	found := g.IfElse(b.Read(differs),
+	found := g.B().IfElse(b.Read(differs),
 		func() *ir.Value { return b.Const(notFound) },
 		func() *ir.Value { return b.Op(ir.OpSub, b.Read(at), b.Const(int64(n-1))) })
 	return forget(g, found, hay.Type.Size)

@@ -51,7 +51,7 @@ func (t textTable) store(g Gen, n *ir.Value, dst Dest) {
 	table := g.Rodata(t.bytes())
 	b := g.B()
 	last := int64(len(t.rows) - 1)
-	n = g.IfElse(b.Op(ir.OpULt, n, b.Const(last)), func() *ir.Value { return n }, func() *ir.Value { return g.B().Const(last) })
+	n = g.B().IfElse(b.Op(ir.OpULt, n, b.Const(last)), func() *ir.Value { return n }, func() *ir.Value { return g.B().Const(last) })
 	b = g.B()
 	b.Copy(dst.Ptr, dst.Off, b.Op(ir.OpAdd, table, b.Op(ir.OpMul, n, b.Const(int64(t.row)))), t.row)
 	padTail(g, dst, t.row)

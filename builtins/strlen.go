@@ -52,15 +52,13 @@ func emitStrlen(g Gen, a *Arg) *ir.Value {
 		}
 		zero := b.Op(ir.OpAnd, b.Op(ir.OpSub, x, b.Const(ones)), b.Op(ir.OpXor, x, b.Const(-1)))
 		zero = b.Op(ir.OpAnd, zero, b.Const(highs))
-		hit, next := b.NewBlock(), b.NewBlock()
-		b.Br(zero, hit, next)
-		b.SealSet(hit)
-		// Count the bytes below the lowest high bit that is set by their lowest bits.
-		low := b.Op(ir.OpSub, b.Op(ir.OpAnd, zero, b.Op(ir.OpNeg, zero)), b.Const(1))
-		count := b.Op(ir.OpShr, b.Op(ir.OpMul, b.Op(ir.OpAnd, low, b.Const(ones)), b.Const(ones)), b.Const(56))
-		b.Write(n, b.Op(ir.OpSub, b.Op(ir.OpAdd, off, count), b.Const(1)))
-		b.Jump(found)
-		b.SealSet(next)
+		b.If(zero, func() {
+			// Count the bytes below the lowest high bit that is set by their lowest bits.
+			low := b.Op(ir.OpSub, b.Op(ir.OpAnd, zero, b.Op(ir.OpNeg, zero)), b.Const(1))
+			count := b.Op(ir.OpShr, b.Op(ir.OpMul, b.Op(ir.OpAnd, low, b.Const(ones)), b.Const(ones)), b.Const(56))
+			b.Write(n, b.Op(ir.OpSub, b.Op(ir.OpAdd, off, count), b.Const(1)))
+			b.Jump(found)
+		})
 	}
 	forEach(g, words, func(_ *loop, i *ir.Value) {
 		off := b.Op(ir.OpShl, i, b.Const(3))

@@ -35,7 +35,7 @@ func strnlen() *Def {
 			n := g.ReadStr(p, 0, g.B().Const(int64(most+1)), most+1, src, readable(g, space))
 			b := g.B()
 			const fault = -14 // EFAULT
-			return g.IfElse(b.Op(ir.OpSLt, n, b.Const(0)),
+			return g.B().IfElse(b.Op(ir.OpSLt, n, b.Const(0)),
 				func() *ir.Value { return g.B().Const(fault) },
 				func() *ir.Value { return smaller(g.B(), g.B().Op(ir.OpSub, n, g.B().Const(1)), limit) })
 		},

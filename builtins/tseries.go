@@ -105,7 +105,7 @@ func updateSeries(g Gen, call *Call, p *ir.Value) {
 	foldSeries(g, call, func(at *ir.Value, use func(q *ir.Value)) {
 		b := g.B()
 		at = b.Op(ir.OpBarrier, at) // the verifier cannot follow the division
-		g.If(b.Op(ir.OpULt, at, b.Const(n)), func() { use(slotAt(g.B(), p, at)) })
+		g.B().If(b.Op(ir.OpULt, at, b.Const(n)), func() { use(slotAt(g.B(), p, at)) })
 	})
 }
 
@@ -135,7 +135,7 @@ func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value)
 	mark := b.Op(ir.OpAdd, epoch, b.Const(1))
 	slot(b.Op(ir.OpUMod, epoch, b.Const(t.Params[1])), func(q *ir.Value) {
 		b := g.B()
-		g.If(b.Op(ir.OpNe, b.Load(q, 8*slotEpoch, 8, false), mark), func() {
+		g.B().If(b.Op(ir.OpNe, b.Load(q, 8*slotEpoch, 8, false), mark), func() {
 			b := g.B()
 			b.Store(q, 8*slotEpoch, 8, mark)
 			b.Store(q, 8*slotValue, 8, b.Const(0))

@@ -133,14 +133,14 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	b := g.B()
 	word := b.CallFn(fun)
 	why := b.Op(ir.OpShr, word, b.Const(wordWhy))
-	g.If(why, func() {
+	g.B().If(why, func() {
 		g.B().Cur.Unlikely = true
 		for y := unwind.NotUser + 1; y < unwind.NumWhys; y++ {
 			if y == unwind.TooDeep && len(call.Args) > 0 && call.Args[len(call.Args)-1].Lit != nil {
 				continue // the script says how many frames it wants
 			}
 			b := g.B()
-			g.If(b.Op(ir.OpEq, why, b.Const(int64(y))), func() {
+			g.B().If(b.Op(ir.OpEq, why, b.Const(int64(y))), func() {
 				g.Count(object.StackFault, call.Span, call.Def.Name+": "+y.String())
 			})
 		}
@@ -164,7 +164,7 @@ func (w *walker) function() *ir.Value {
 	w.b().Zero(w.p, 0, int(w.lay.at(numWalkWords)))
 	w.start()
 	// One turn more tells a stack of as many frames from a deeper one.
-	g.If(w.not(w.get(wWhy)), func() {
+	g.B().If(w.not(w.get(wWhy)), func() {
 		g.Repeat(depth+1, w.p, func(g Gen, p *ir.Value, leave Leave) {
 			in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, leave: leave}
 			in.frame()
@@ -173,7 +173,7 @@ func (w *walker) function() *ir.Value {
 	why, n := w.get(wWhy), w.get(wCount)
 	num := &ir.Var{Name: "number", Type: ir.Int}
 	w.b().Write(num, w.op(ir.OpSub, w.num(noStack), why))
-	g.If(n, func() {
+	g.B().If(n, func() {
 		b := g.B()
 		b.Write(num, b.Const(noStack))
 		b.Store(w.p, object.StackEnd, 8, why)
@@ -211,7 +211,7 @@ func (w *walker) start() {
 	const kernelThread = 0x00200000 // PF_KTHREAD
 	w.set(wWhy, w.num(int64(unwind.NotUser)))
 	fl := field(flags, 4)
-	g.If(w.not(w.op(ir.OpAnd, fl, w.num(kernelThread))), func() {
+	g.B().If(w.not(w.op(ir.OpAnd, fl, w.num(kernelThread))), func() {
 		a := w.arch
 		var reg func(off int) *ir.Value
 		if g.Kernel().Has(probes.FeatTaskRegs) {
@@ -233,15 +233,15 @@ func (w *walker) start() {
 		w.set(wBX, reg(a.BX))
 		mode := w.op(ir.OpAnd, reg(a.Mode), w.num(0xffff))
 		w.set(wExact, w.num(1))
-		g.If(ip, func() {
+		g.B().If(ip, func() {
 			w.set(wWhy, w.num(0))
-			g.If(w.op(ir.OpEq, mode, w.num(a.NarrowMode)), func() { w.set(wWhy, w.num(int64(unwind.Narrow))) })
+			g.B().If(w.op(ir.OpEq, mode, w.num(a.NarrowMode)), func() { w.set(wWhy, w.num(int64(unwind.Narrow))) })
 			procs := g.KernelMap(ir.Map{Name: unwind.ProcsMap, Type: ir.Hash, KeySize: 4, ValueSize: 8, MaxEntries: unwind.MaxProcs})
 			key := g.Temp(4)
 			pid := currentIDs(g, nil).pid()
 			w.b().Store(key, 0, 4, pid)
 			found := w.b().Call(ir.MapLookup, w.b().MapPtr(procs), key)
-			g.If(found, func() {
+			g.B().If(found, func() {
 				b := w.b()
 				w.set(wList, b.Load(b.NonNil(found), 0, 8, false))
 			})
@@ -281,7 +281,7 @@ func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.
 		l.leave(b.Op(ir.OpULe, y, x))
 		b = g.B()
 		mid := b.Op(ir.OpShr, b.Op(ir.OpAdd, x, y), b.Const(1))
-		g.IfElse(before(mid), func() *ir.Value {
+		g.B().IfElse(before(mid), func() *ir.Value {
 			b := g.B()
 			b.Write(lo, b.Op(ir.OpAdd, mid, b.Const(1)))
 			return nil
@@ -307,12 +307,12 @@ func (w *walker) frame() {
 	pc := w.op(ir.OpSub, w.op(ir.OpAdd, ip, w.get(wExact)), w.num(1))
 	start := w.get(wStart)
 	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wEnd), start))
-	g.If(w.not(inside), func() { w.findMapping(pc) })
+	g.B().If(w.not(inside), func() { w.findMapping(pc) })
 	seg := w.get(wSeg)
 	kind := w.op(ir.OpShr, seg, w.num(48))
 	by := &ir.Var{Name: "rule", Type: ir.Int}
 	w.b().Write(by, w.num(0)) // cfi.NoTable's number
-	g.IfElse(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), func() *ir.Value {
+	g.B().IfElse(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), func() *ir.Value {
 		w.b().Write(by, w.findRule(pc, seg))
 		return nil
 	}, func() *ir.Value {
@@ -329,7 +329,7 @@ func (w *walker) frame() {
 	at := b.Op(ir.OpMul, b.Op(ir.OpAnd, b.Read(by), b.Const(unwind.MaxRules-1)), b.Const(unwind.RuleSize))
 	rule := b.Op(ir.OpAdd, b.MapValue(rules, 0), at)
 	how := b.Load(rule, unwind.RuleKind, 1, false)
-	g.IfElse(how, func() *ir.Value {
+	g.B().IfElse(how, func() *ir.Value {
 		w.apply(ip, rule, how)
 		return nil
 	}, func() *ir.Value {
@@ -349,7 +349,7 @@ func (w *walker) findMapping(pc *ir.Value) {
 	w.set(wEnd, w.num(0))
 	w.set(wSeg, w.num(noMapping<<48))
 	list := w.get(wList)
-	g.If(list, func() {
+	g.B().If(list, func() {
 		off := w.b().Extend(list, 4, false)
 		chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, list, w.num(unwind.ListChunk)), w.num(0xffff)))
 		lo, hi := &ir.Var{Name: "low", Type: ir.Int}, &ir.Var{Name: "high", Type: ir.Int}
@@ -362,10 +362,10 @@ func (w *walker) findMapping(pc *ir.Value) {
 			return w.op(ir.OpULe, w.b().Load(entry(i), unwind.EntryStart, 8, false), pc)
 		})
 		i := w.b().Read(lo)
-		g.If(i, func() {
+		g.B().If(i, func() {
 			e := entry(w.op(ir.OpSub, i, w.num(1)))
 			end := w.b().Load(e, unwind.EntryEnd, 8, false)
-			g.If(w.op(ir.OpULt, pc, end), func() {
+			g.B().If(w.op(ir.OpULt, pc, end), func() {
 				b := w.b()
 				w.set(wStart, b.Load(e, unwind.EntryStart, 8, false))
 				w.set(wEnd, end)
@@ -398,7 +398,7 @@ func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
 	i := w.b().Read(lo)
 	rule := &ir.Var{Name: "rule", Type: ir.Int}
 	w.b().Write(rule, first)
-	w.g.If(w.op(ir.OpNe, i, from), func() {
+	w.g.B().If(w.op(ir.OpNe, i, from), func() {
 		at := w.op(ir.OpAdd, rules, w.op(ir.OpShl, w.op(ir.OpSub, i, w.num(1)), w.num(1)))
 		w.b().Write(rule, w.b().Load(w.inChunk(chunk, at), 0, 2, false))
 	})
@@ -414,7 +414,7 @@ func (w *walker) readUser(field, size int, addr *ir.Value) *ir.Value {
 
 // know reads a register that was saved.
 func (w *walker) know(value, place int) {
-	w.g.If(w.get(place), func() {
+	w.g.B().If(w.get(place), func() {
 		failed := w.readUser(value, 8, w.get(place))
 		w.stop(failed, unwind.NotPresent)
 		w.set(place, w.num(0))
@@ -425,14 +425,14 @@ func (w *walker) know(value, place int) {
 func (w *walker) base(rule *ir.Value) *ir.Value {
 	g, arch := w.g, w.arch.CFI
 	reg := w.b().Load(rule, unwind.RuleReg, 1, false)
-	return g.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.SP))), func() *ir.Value {
+	return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.SP))), func() *ir.Value {
 		return w.get(wSP)
 	}, func() *ir.Value {
-		return g.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.FP))), func() *ir.Value {
+		return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.FP))), func() *ir.Value {
 			w.know(wFP, wFPAt)
 			return w.get(wFP)
 		}, func() *ir.Value {
-			return g.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.BX))), func() *ir.Value {
+			return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.BX))), func() *ir.Value {
 				w.know(wBX, wBXAt)
 				return w.get(wBX)
 			}, func() *ir.Value {
@@ -462,10 +462,10 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	signal := w.op(ir.OpEq, how, w.num(int64(cfi.Signal)))
 	cfa := &ir.Var{Name: "cfa", Type: ir.Int}
 	w.b().Write(cfa, w.op(ir.OpAdd, base, w.b().Load(rule, unwind.RuleCFA, 4, true)))
-	g.If(w.op(ir.OpNe, how, w.num(int64(cfi.Register))), func() {
+	g.B().If(w.op(ir.OpNe, how, w.num(int64(cfi.Register))), func() {
 		at := w.b().Read(cfa)
 		add := w.b().Load(rule, unwind.RuleAdd, 2, true)
-		w.b().Write(cfa, g.IfElse(w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), func() *ir.Value {
+		w.b().Write(cfa, g.B().IfElse(w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), func() *ir.Value {
 			pushed := w.op(ir.OpULe, add, w.op(ir.OpAnd, ip, w.num(15)))
 			return w.op(ir.OpAdd, at, w.op(ir.OpShl, pushed, w.num(3)))
 		}, func() *ir.Value {
@@ -475,7 +475,7 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 		}))
 	})
 	frame := w.b().Read(cfa)
-	ra := g.IfElse(signal, func() *ir.Value { return base }, func() *ir.Value {
+	ra := g.B().IfElse(signal, func() *ir.Value { return base }, func() *ir.Value {
 		// A signal may be handled on another stack. All other callers are above.
 		w.stop(w.op(ir.OpULe, frame, sp), unwind.Broken)
 		return frame
@@ -485,7 +485,7 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	below := &ir.Var{Name: "below", Type: ir.Int}
 	w.b().Write(below, w.op(ir.OpSub, ra, w.num(8)))
 	failed := w.readUser(wBuf, 16, w.b().Read(below))
-	g.If(failed, func() {
+	g.B().If(failed, func() {
 		w.b().Cur.Unlikely = true
 		w.stop(w.readUser(wBuf2, 8, ra), unwind.NotPresent)
 		w.b().Write(below, w.num(0))
@@ -494,7 +494,7 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	w.saved(rule, unwind.RuleFP, unwind.RuleFPOff, wFP, wFPAt, frame, sp, fp)
 	w.saved(rule, unwind.RuleBX, unwind.RuleBXOff, wBX, wBXAt, frame, sp, fp)
 	at := w.get(wFPAt)
-	g.If(w.op(ir.OpAnd, w.op(ir.OpEq, at, w.b().Read(below)), w.op(ir.OpNe, at, w.num(0))), func() {
+	g.B().If(w.op(ir.OpAnd, w.op(ir.OpEq, at, w.b().Read(below)), w.op(ir.OpNe, at, w.num(0))), func() {
 		w.set(wFP, w.get(wBuf))
 		w.set(wFPAt, w.num(0))
 	})
@@ -507,13 +507,13 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp, fp *ir.Value) {
 	g := w.g
 	save := w.b().Load(rule, how, 1, false)
-	g.If(save, func() {
+	g.B().If(save, func() {
 		n := w.b().Load(rule, off, 2, true)
-		from := g.IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtCFA))), func() *ir.Value { return cfa }, func() *ir.Value {
-			return g.IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtSP))), func() *ir.Value { return sp }, func() *ir.Value { return fp })
+		from := g.B().IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtCFA))), func() *ir.Value { return cfa }, func() *ir.Value {
+			return g.B().IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtSP))), func() *ir.Value { return sp }, func() *ir.Value { return fp })
 		})
 		w.set(place, w.op(ir.OpAdd, from, n))
-		g.If(w.op(ir.OpEq, save, w.num(int64(cfi.Lost))), func() {
+		g.B().If(w.op(ir.OpEq, save, w.num(int64(cfi.Lost))), func() {
 			w.set(place, w.num(0))
 			w.set(value, w.num(0))
 		})

@@ -45,7 +45,7 @@ func pick(g Gen, n *ir.Value, lo, hi int) *ir.Value {
 	if lo >= hi {
 		return g.B().Const(0)
 	}
-	return g.IfElse(g.B().Op(ir.OpEq, n, g.B().Const(int64(lo))),
+	return g.B().IfElse(g.B().Op(ir.OpEq, n, g.B().Const(int64(lo))),
 		func() *ir.Value { return g.Context().Arg(g.B(), g.Ctx(), lo) },
 		func() *ir.Value { return pick(g, n, lo+1, hi) })
 }

@@ -56,7 +56,7 @@ func addWide(g Gen, p *ir.Value, off int64, signed, atomic bool, x, high *ir.Val
 	if signed { // the sum's sign is neither that of old nor that of x
 		over = b.Op(ir.OpSLt, b.Op(ir.OpAnd, b.Op(ir.OpXor, old, sum), b.Op(ir.OpXor, x, sum)), b.Const(0))
 	}
-	g.If(over, func() {
+	g.B().If(over, func() {
 		b := g.B()
 		b.Cur.Unlikely = true
 		n := b.Const(1)
@@ -81,7 +81,7 @@ func copyWide(g Gen, acc, p *ir.Value, off int64, signed bool) {
 func clampWide(g Gen, p *ir.Value, signed bool) *ir.Value {
 	b := g.B()
 	high := b.Load(p, 8*wideHigh, 8, false)
-	return g.IfElse(high, func() *ir.Value {
+	return g.B().IfElse(high, func() *ir.Value {
 		b := g.B()
 		b.Cur.Unlikely = true
 		if !signed {
@@ -100,7 +100,7 @@ func divideWide(g Gen, p *ir.Value, signed bool, n *ir.Value) *ir.Value {
 		op = ir.OpSDiv
 	}
 	low, high := b.Load(p, 8*wideLow, 8, false), b.Load(p, 8*wideHigh, 8, false)
-	return g.IfElse(high, func() *ir.Value {
+	return g.B().IfElse(high, func() *ir.Value {
 		b := g.B()
 		b.Cur.Unlikely = true
 		if !signed {
@@ -125,25 +125,21 @@ func divideLong(b *ir.Builder, high, low, n *ir.Value) *ir.Value {
 	b.Write(rest, high)
 	b.Write(quot, low)
 	b.Write(i, b.Const(0))
-	head, body, out := b.NewBlock(), b.NewBlock(), b.NewBlock()
-	b.Jump(head)
-	b.SetBlock(head)
-	b.Br(b.Op(ir.OpULt, b.Read(i), b.Const(64)), body, out)
-	b.SealSet(body)
-	one := b.Const(1)
-	q := b.Read(quot)
-	r := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(rest), one), b.Op(ir.OpShr, q, b.Const(63)))
-	// A comparison would be a branch, and the kernel's verifier would follow both
-	// ways of each turn. So this is the borrow of r - n, negated.
-	notR := b.Op(ir.OpXor, r, b.Const(-1))
-	borrow := b.Op(ir.OpOr, b.Op(ir.OpAnd, notR, n), b.Op(ir.OpAnd, b.Op(ir.OpOr, notR, n), b.Op(ir.OpSub, r, n)))
-	fits := b.Op(ir.OpXor, b.Op(ir.OpShr, borrow, b.Const(63)), one)
-	b.Write(rest, b.Op(ir.OpSub, r, b.Op(ir.OpAnd, n, b.Op(ir.OpNeg, fits))))
-	b.Write(quot, b.Op(ir.OpOr, b.Op(ir.OpShl, q, one), fits))
-	b.Write(i, b.Op(ir.OpAdd, b.Read(i), one))
-	b.Jump(head)
-	b.Seal(head)
-	b.SealSet(out)
+	b.While(func(in, out *ir.Block) {
+		b.Br(b.Op(ir.OpULt, b.Read(i), b.Const(64)), in, out)
+	}, func(_, _ *ir.Block) {
+		one := b.Const(1)
+		q := b.Read(quot)
+		r := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(rest), one), b.Op(ir.OpShr, q, b.Const(63)))
+		// A comparison would be a branch, and the kernel's verifier would follow both
+		// ways of each turn. So this is the borrow of r - n, negated.
+		notR := b.Op(ir.OpXor, r, b.Const(-1))
+		borrow := b.Op(ir.OpOr, b.Op(ir.OpAnd, notR, n), b.Op(ir.OpAnd, b.Op(ir.OpOr, notR, n), b.Op(ir.OpSub, r, n)))
+		fits := b.Op(ir.OpXor, b.Op(ir.OpShr, borrow, b.Const(63)), one)
+		b.Write(rest, b.Op(ir.OpSub, r, b.Op(ir.OpAnd, n, b.Op(ir.OpNeg, fits))))
+		b.Write(quot, b.Op(ir.OpOr, b.Op(ir.OpShl, q, one), fits))
+		b.Write(i, b.Op(ir.OpAdd, b.Read(i), one))
+	})
 	return b.Read(quot)
 }
 

@@ -51,7 +51,7 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 			v = f.b.Op(div, a, b)
 			break
 		}
-		v = f.IfElse(b, func() *ir.Value { return f.b.Op(div, a, b) }, func() *ir.Value {
+		v = f.b.IfElse(b, func() *ir.Value { return f.b.Op(div, a, b) }, func() *ir.Value {
 			f.Count(object.DivZero, at.Span(), "")
 			return f.b.Const(1)
 		})

@@ -111,7 +111,7 @@ func (f *fn) forCalled(s *ast.For, r *ast.Range) {
 	body.writeVar(v, body.convert(i, types.TInt64, v.Type))
 	body.callbackBody(s)
 
-	f.If(f.b.Op(ir.OpSLt, from, to), func() {
+	f.b.If(f.b.Op(ir.OpSLt, from, to), func() {
 		turns := f.b.Op(ir.OpSub, to, from)
 		n := f.b.Call(ir.Loop, turns, f.b.FuncAddr(body.b.Fn), f.frame, f.b.Const(0))
 		f.afterCallback(cb, n, s, "bpf_loop")
@@ -135,7 +135,7 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 			f.forPart(s, st, &p, left)
 			continue
 		}
-		f.If(f.b.Op(ir.OpEq, f.b.Load(f.frame, left, 8, false), f.b.Const(0)), func() { f.forPart(s, st, &p, left) })
+		f.b.If(f.b.Op(ir.OpEq, f.b.Load(f.frame, left, 8, false), f.b.Const(0)), func() { f.forPart(s, st, &p, left) })
 	}
 }
 
@@ -146,11 +146,7 @@ func (f *fn) forPart(s *ast.For, st *plan.Map, p *store.Part, left int64) {
 	cb.up, cb.left = body.b.Param(3), left
 	body.start()
 	if mine := p.Mine(body.b, key); mine != nil {
-		in, other := body.b.NewBlock(), body.b.NewBlock()
-		body.b.Br(mine, in, other)
-		body.b.SealSet(other)
-		body.b.Ret(body.b.Const(goOn))
-		body.b.SealSet(in)
+		body.b.Unless(mine, func() { body.b.Ret(body.b.Const(goOn)) })
 	}
 	v := f.info.Vars[s.Var]
 	l := body.local(v, true)
@@ -208,9 +204,9 @@ func (f *fn) callbackBody(s *ast.For) {
 // afterCallback counts a refusal of the helper and goes on with a return from
 // within the loop.
 func (f *fn) afterCallback(cb *callback, n *ir.Value, s *ast.For, helper string) {
-	f.If(f.b.Op(ir.OpSLt, n, f.b.Const(0)), func() { f.Count(object.HelperFail, s.Span(), helper) })
+	f.b.If(f.b.Op(ir.OpSLt, n, f.b.Const(0)), func() { f.Count(object.HelperFail, s.Span(), helper) })
 	if cb.done >= 0 {
-		f.If(f.b.Load(f.frame, cb.done, 8, false), func() {
+		f.b.If(f.b.Load(f.frame, cb.done, 8, false), func() {
 			f.returnNow(f.b.Load(f.frame, cb.done+8, 8, false))
 		})
 	}

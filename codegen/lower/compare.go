@@ -286,7 +286,7 @@ func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Valu
 	g.b.Ret(g.b.Const(goOn))
 
 	f.b.Call(ir.Loop, f.b.Const(int64(turns)), f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
-	return f.IfElse(f.b.Load(frame, atOver, 8, false), func() *ir.Value { return f.b.Load(frame, atEqual, 8, false) }, func() *ir.Value {
+	return f.b.IfElse(f.b.Load(frame, atOver, 8, false), func() *ir.Value { return f.b.Load(frame, atEqual, 8, false) }, func() *ir.Value {
 		if rest == nil {
 			return f.b.Const(1)
 		}

@@ -50,7 +50,7 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 	}
 	early := f.before(call, f.leaves)
 	rec := f.b.Call(ir.RingReserve, f.b.MapPtr(f.ringMap()), f.b.Const(int64(size)), f.b.Const(0))
-	f.IfElse(rec, func() *ir.Value {
+	f.b.IfElse(rec, func() *ir.Value {
 		p := f.b.NonNil(rec)
 		f.b.Store(p, 0, 8, f.b.Const(int64(n)))
 		if fill != nil {

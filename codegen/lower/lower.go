@@ -206,9 +206,7 @@ func (f *fn) Surely(p *ir.Value) *ir.Value {
 		f.bail = f.b.NewBlock()
 		f.bail.Unlikely = true
 	}
-	ok := f.b.NewBlock()
-	f.b.Br(p, ok, f.bail)
-	f.b.SealSet(ok)
+	f.b.Need(p, f.bail)
 	return f.b.NonNil(p)
 }
 

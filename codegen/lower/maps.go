@@ -122,7 +122,7 @@ func (f *fn) ifFound(st *plan.Map, p *ir.Value, read func(p *ir.Value) *ir.Value
 	if p.Type != ir.PtrMapNil {
 		return read(p)
 	}
-	return f.IfElse(p, func() *ir.Value { return read(f.b.NonNil(p)) }, func() *ir.Value {
+	return f.b.WhenNil(p, read, func() *ir.Value {
 		f.noEntry(st)
 		return f.b.Const(0)
 	})
@@ -141,7 +141,7 @@ func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	t := st.Info.Value
 	p := st.Store.Find(f, f.key(st, args))
 	if p.Type == ir.PtrMapNil {
-		p = f.IfElse(p, func() *ir.Value { return f.b.NonNil(p) }, func() *ir.Value {
+		p = f.b.WhenNil(p, ir.Same, func() *ir.Value {
 			f.noEntry(st)
 			return f.Zeros(t.Size)
 		})
@@ -242,7 +242,7 @@ func (f *fn) ifMade(p *ir.Value, use func(p *ir.Value)) {
 		use(p)
 		return
 	}
-	f.If(p, func() { use(f.b.NonNil(p)) })
+	f.b.IfNonNil(p, use)
 }
 
 // addAt adds n to the integer or pointer of type t at p, atomically, so that no
@@ -280,7 +280,6 @@ func (f *fn) bumpMap(target ast.Expr, n *ir.Value) {
 func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	st, args := f.indexed(target)
 	t := st.Info.Value
-	var v *ir.Value
 	p := st.Store.Make(f, f.key(st, args))
 	add := func(p *ir.Value) *ir.Value {
 		var old *ir.Value
@@ -298,8 +297,7 @@ func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	if p.Type != ir.PtrMapNil {
 		return add(p)
 	}
-	v = f.IfElse(p, func() *ir.Value { return add(f.b.NonNil(p)) }, func() *ir.Value { return f.b.Const(0) })
-	return v
+	return f.b.WhenNil(p, add, func() *ir.Value { return f.b.Const(0) })
 }
 
 // updateMap is @m op= e.
@@ -350,18 +348,7 @@ func (f *fn) readAgg(st *plan.Map, key store.Key) *ir.Value {
 
 // EachCPU runs body for each possible CPU.
 func (f *fn) EachCPU(body func(cpu *ir.Value)) {
-	i := &ir.Var{Name: "i", Type: ir.Int}
-	f.b.Write(i, f.b.Const(0))
-	head, in, out := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
-	f.b.Jump(head)
-	f.b.SetBlock(head)
-	f.b.Br(f.b.Op(ir.OpULt, f.b.Read(i), f.b.Const(int64(f.k.NumCPU()))), in, out)
-	f.b.SealSet(in)
-	body(f.b.Read(i))
-	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(1)))
-	f.b.Jump(head)
-	f.b.Seal(head)
-	f.b.SealSet(out)
+	f.b.Count(int64(f.k.NumCPU()), body)
 }
 
 // Lookup returns the address of the value of a key, or null.

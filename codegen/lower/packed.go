@@ -87,5 +87,5 @@ func (f *fn) sendPacked(call *builtins.Call, n int, ev *object.Event, args []*bu
 		end = f.b.Op(ir.OpAnd, f.b.Op(ir.OpBarrier, end), f.b.Const(int64(mask(most))))
 	}
 	r := f.b.Call(ir.RingOutput, f.b.MapPtr(f.ringMap()), rec, end, f.b.Const(0))
-	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.LostEvent, call.Span, call.Def.Name) })
+	f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.LostEvent, call.Span, call.Def.Name) })
 }

@@ -77,7 +77,7 @@ func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
 	vals := []*ir.Value{v, failed()}
 	f.b.Jump(join)
 	f.b.SealSet(join)
-	return f.merge(vals)
+	return f.b.Merge(vals)
 }
 
 // guardDo is guard for code without a value.
@@ -98,9 +98,7 @@ func (f *fn) notNull(v *ir.Value) {
 	if f.nilExit.null == nil {
 		f.nilExit.null = f.b.NewBlock()
 	}
-	ok := f.b.NewBlock()
-	f.b.Br(v, ok, f.nilExit.null)
-	f.b.SealSet(ok)
+	f.b.Need(v, f.nilExit.null)
 }
 
 // object is the word at the place that e denotes; null pointers on the way to
@@ -341,15 +339,13 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 	}
 	i := f.word(f.value(e.Args[0]))
 	if n := f.length(xt); n > 0 {
-		ok, bad := f.b.NewBlock(), f.b.NewBlock()
-		f.b.Br(f.b.Op(ir.OpULt, i, f.b.Const(int64(n))), ok, bad)
-		f.b.SealSet(bad)
-		f.Count(object.OutOfBounds, e.Span(), "")
-		if f.nilExit.zero == nil {
-			f.nilExit.zero = f.b.NewBlock()
-		}
-		f.b.Jump(f.nilExit.zero)
-		f.b.SealSet(ok)
+		f.b.Unless(f.b.Op(ir.OpULt, i, f.b.Const(int64(n))), func() {
+			f.Count(object.OutOfBounds, e.Span(), "")
+			if f.nilExit.zero == nil {
+				f.nilExit.zero = f.b.NewBlock()
+			}
+			f.b.Jump(f.nilExit.zero)
+		})
 		if b.direct() {
 			i = f.b.Op(ir.OpBarrier, i) // the kernel's verifier is to find the bounds with it
 		}

@@ -77,7 +77,7 @@ func (f *fn) Read(dst *ir.Value, off int64, size int, src *ir.Value, space types
 	}
 	r := f.b.Call(h, f.b.AddImm(dst, off), f.b.Const(int64(size)), src)
 	span := f.b.Pos
-	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.ReadFault, span, what) })
+	f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.ReadFault, span, what) })
 	return r
 }
 
@@ -90,6 +90,6 @@ func (f *fn) ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.
 	}
 	r := f.b.Call(h, f.b.AddImm(dst, off), size, src)
 	span := f.b.Pos
-	f.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.ReadFault, span, h.Name) })
+	f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.ReadFault, span, h.Name) })
 	return r
 }

@@ -146,17 +146,9 @@ func (f *fn) ret(value ast.Expr) {
 }
 
 func (f *fn) while(w *ast.While) {
-	head, body, out := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
-	f.b.Jump(head)
-	f.b.SetBlock(head)
-	f.branch(w.Cond, body, out)
-	f.b.SealSet(body)
-	f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(head) }}, w.Body)
-	if f.b.Cur != nil {
-		f.b.Jump(head)
-	}
-	f.b.Seal(head)
-	f.b.SealSet(out)
+	f.b.While(func(in, out *ir.Block) { f.branch(w.Cond, in, out) }, func(head, out *ir.Block) {
+		f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(head) }}, w.Body)
+	})
 }
 
 // loop runs a loop's body.

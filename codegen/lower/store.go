@@ -331,7 +331,7 @@ func (f *fn) readText(p place, n int, t *types.Type, d Dest, space types.Space) 
 	if !p.t.Full || !t.Full && t.Size <= n {
 		return r
 	}
-	f.If(f.b.Op(ir.OpEq, r, size), func() {
+	f.b.If(f.b.Op(ir.OpEq, r, size), func() {
 		last := int64(n - 1)
 		f.Read(d.Ptr, d.Off+last, 1, f.b.AddImm(p.address(f), last), space, "")
 		if d.Size > n {

@@ -59,7 +59,7 @@ func (f *fn) value(e ast.Expr) *ir.Value {
 				return f.convert(f.value(e.Y), f.typeOf(e.Y), t)
 			}
 			x := f.value(e.Cond)
-			return f.IfElse(f.truth(x, f.typeOf(e.Cond)), func() *ir.Value {
+			return f.b.IfElse(f.truth(x, f.typeOf(e.Cond)), func() *ir.Value {
 				return f.convert(x, f.typeOf(e.Cond), t)
 			}, func() *ir.Value { return f.convert(f.value(e.Y), f.typeOf(e.Y), t) })
 		}

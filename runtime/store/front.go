@@ -137,22 +137,17 @@ func (s *front) Share(g Gen, k Key) *ir.Value {
 	b.Write(free, b.Const(0))
 	gen := s.generation(b)
 	cpu := b.Call(ir.SmpProcessorID)
-	known := b.NewBlock()
-	b.Br(b.Op(ir.OpULt, cpu, b.Const(int64(s.cpus))), known, slow) // one that came later has no slots
-	b.SealSet(known)
+	b.Need(b.Op(ir.OpULt, cpu, b.Const(int64(s.cpus))), slow) // a CPU that came later has no slots
 	size := region(s.slotsPerCPU, s.keySize, s.hash.size)
 	slots := b.Op(ir.OpAdd, s.slots(b), b.Op(ir.OpMul, cpu, b.Const(int64(size))))
 	index := s.index(b, words)
 	for i := range int64(2) { // a key has the slot at its index or the one beside it
 		p := b.Op(ir.OpAdd, slots, b.Op(ir.OpMul, b.Op(ir.OpXor, index, b.Const(i)), b.Const(s.slotSize())))
-		taken, other := b.NewBlock(), b.NewBlock()
 		b.Write(free, p)
-		b.Br(b.Op(ir.OpEq, b.Load(p, 0, 8, false), gen), taken, slow)
-		b.SealSet(taken)
+		b.Need(b.Op(ir.OpEq, b.Load(p, 0, 8, false), gen), slow)
+		other := b.NewBlock()
 		for j, w := range words {
-			same := b.NewBlock()
-			b.Br(b.Op(ir.OpEq, b.Load(p, int64(frontKey+8*j), 8, false), w), same, other)
-			b.SealSet(same)
+			b.Need(b.Op(ir.OpEq, b.Load(p, int64(frontKey+8*j), 8, false), w), other)
 		}
 		b.Write(value, b.AddImm(p, s.slotValue()))
 		b.Jump(join)
@@ -167,9 +162,9 @@ func (s *front) Share(g Gen, k Key) *ir.Value {
 	inHash := s.hash.Make(g, k)
 	b.Write(value, inHash)
 	p := b.Read(free)
-	g.If(inHash, func() {
-		g.If(p, func() {
-			g.If(s.claim(g, b.NonNil(p), gen, words), func() {
+	b.If(inHash, func() {
+		b.IfNonNil(p, func(q *ir.Value) {
+			b.If(s.claim(g, q, gen, words), func() {
 				b.Write(value, b.AddImm(b.NonNil(p), s.slotValue()))
 			})
 		})
@@ -183,11 +178,10 @@ func (s *front) Share(g Gen, k Key) *ir.Value {
 // somebody else was faster.
 func (s *front) claim(g Gen, p, gen *ir.Value, words []*ir.Value) *ir.Value {
 	b := g.B()
-	none := func() *ir.Value { return b.Const(0) }
 	was := b.Xchg(p, 0, b.Const(slotBusyImm))
 	// Who interrupted us may have a newer generation than we know. A busy slot is
 	// greater than any generation.
-	return g.IfElse(b.Op(ir.OpULt, was, gen), func() *ir.Value {
+	return b.IfElse(b.Op(ir.OpULt, was, gen), func() *ir.Value {
 		for j, w := range words {
 			b.Store(p, int64(frontKey+8*j), 8, w)
 		}
@@ -195,8 +189,8 @@ func (s *front) claim(g Gen, p, gen *ir.Value, words []*ir.Value) *ir.Value {
 		b.Xchg(p, 0, gen) // an exchange, so that other CPUs see it after what was stored
 		return b.Const(1)
 	}, func() *ir.Value {
-		g.If(b.Op(ir.OpNe, was, b.Const(slotBusyImm)), func() { b.Xchg(p, 0, was) })
-		return none()
+		b.If(b.Op(ir.OpNe, was, b.Const(slotBusyImm)), func() { b.Xchg(p, 0, was) })
+		return b.Const(0)
 	})
 }
 

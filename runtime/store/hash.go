@@ -214,7 +214,7 @@ func (s *hash) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
 // Make looks up, inserts zeros unless another CPU was faster, looks up again.
 func (s *hash) Make(g Gen, k Key) *ir.Value {
 	p := s.Find(g, k)
-	return g.IfElse(p, func() *ir.Value { return g.B().NonNil(p) }, func() *ir.Value {
+	return g.B().WhenNil(p, ir.Same, func() *ir.Value {
 		r := g.B().Call(ir.MapUpdate, g.B().MapPtr(s.m), s.kernelKey(k), g.Zeros(s.m.ValueSize), g.B().Const(bpfNoExist))
 		s.check(g, r)
 		return s.Find(g, k)
@@ -227,9 +227,9 @@ func (s *hash) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
 func (s *hash) check(g Gen, r *ir.Value) {
 	b := g.B()
 	span := b.Pos
-	g.If(b.Op(ir.OpSLt, r, b.Const(0)), func() {
+	g.B().If(b.Op(ir.OpSLt, r, b.Const(0)), func() {
 		b.Cur.Unlikely = true
-		g.If(b.Op(ir.OpNe, r, b.Const(eexist)), func() { g.Count(object.MapFull, span, s.name) })
+		g.B().If(b.Op(ir.OpNe, r, b.Const(eexist)), func() { g.Count(object.MapFull, span, s.name) })
 	})
 }
 
@@ -248,8 +248,8 @@ func (s *hash) AssignWord(g Gen, k Key, x *ir.Value, size int) {
 		return
 	}
 	p := s.Find(g, k)
-	g.IfElse(p, func() *ir.Value {
-		g.B().Store(g.B().NonNil(p), 0, size, x)
+	g.B().WhenNil(p, func(p *ir.Value) *ir.Value {
+		g.B().Store(p, 0, size, x)
 		return nil
 	}, update)
 }

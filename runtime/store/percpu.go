@@ -41,14 +41,13 @@ func (s *perCPUSlot) Address(g Gen) *ir.Value { return g.B().MapPtr(s.m) }
 
 func (s *perCPUSlot) Find(g Gen, _ Key) *ir.Value {
 	p := s.element(g)
-	return g.IfElse(p, func() *ir.Value { return g.B().AddImm(g.B().NonNil(p), s.off) }, null(g))
+	return g.B().WhenNil(p, func(p *ir.Value) *ir.Value { return g.B().AddImm(p, s.off) }, null(g))
 }
 
 func (s *perCPUSlot) Present(g Gen, _ Key) *ir.Value {
 	p := s.element(g)
-	return g.IfElse(p, func() *ir.Value {
-		q := g.B().NonNil(p)
-		return g.IfElse(g.B().Load(q, s.set, 1, false), func() *ir.Value { return g.B().AddImm(q, s.off) }, null(g))
+	return g.B().WhenNil(p, func(p *ir.Value) *ir.Value {
+		return g.B().IfElse(g.B().Load(p, s.set, 1, false), func() *ir.Value { return g.B().AddImm(p, s.off) }, null(g))
 	}, null(g))
 }
 
@@ -75,11 +74,10 @@ func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
 	was := &ir.Var{Name: "was", Type: ir.Int}
 	b.Write(was, b.Const(0))
 	clear := func(p *ir.Value) {
-		g.If(p, func() {
-			q := b.NonNil(p)
-			b.Write(was, b.Op(ir.OpOr, b.Read(was), b.Load(q, s.set, 1, false)))
-			b.Store(q, s.set, 1, b.Const(0))
-			b.Zero(q, s.off, s.size)
+		b.IfNonNil(p, func(p *ir.Value) {
+			b.Write(was, b.Op(ir.OpOr, b.Read(was), b.Load(p, s.set, 1, false)))
+			b.Store(p, s.set, 1, b.Const(0))
+			b.Zero(p, s.off, s.size)
 		})
 	}
 	if s.allCPUs {
@@ -93,11 +91,9 @@ func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
 // Reset zeroes the value of this CPU.
 func (s *perCPUSlot) Reset(g Gen, unset *ir.Value) {
 	b := g.B()
-	p := s.element(g)
-	g.If(p, func() {
-		q := b.NonNil(p)
-		b.Zero(q, s.off, s.size)
-		g.If(unset, func() { b.Store(q, s.set, 1, b.Const(0)) })
+	b.IfNonNil(s.element(g), func(p *ir.Value) {
+		b.Zero(p, s.off, s.size)
+		b.If(unset, func() { b.Store(p, s.set, 1, b.Const(0)) })
 	})
 }
 
@@ -107,7 +103,7 @@ func (s *perCPUSlot) elementOf(g Gen, cpu *ir.Value) *ir.Value {
 
 func (s *perCPUSlot) OnCPU(g Gen, _ Key, cpu *ir.Value) *ir.Value {
 	p := s.elementOf(g, cpu)
-	return g.IfElse(p, func() *ir.Value { return g.B().AddImm(g.B().NonNil(p), s.off) }, null(g))
+	return g.B().WhenNil(p, func(p *ir.Value) *ir.Value { return g.B().AddImm(p, s.off) }, null(g))
 }
 
 // perCPUSlotReader reads a per-CPU slot.

@@ -51,7 +51,7 @@ func (s *slot) mark(g Gen, set int64) {
 func (s *slot) isSet(g Gen) *ir.Value { return g.B().Load(g.B().MapValue(s.m, s.set), 0, 1, false) }
 
 func (s *slot) Present(g Gen, k Key) *ir.Value {
-	return g.IfElse(s.isSet(g), func() *ir.Value { return s.Find(g, k) }, null(g))
+	return g.B().IfElse(s.isSet(g), func() *ir.Value { return s.Find(g, k) }, null(g))
 }
 
 // null makes a branch whose value is a null pointer.
@@ -81,7 +81,7 @@ func (s *slot) Remove(g Gen, k Key) *ir.Value {
 
 // deleted is the result of removing what was there if was is not 0.
 func deleted(g Gen, was *ir.Value) *ir.Value {
-	return g.IfElse(was, func() *ir.Value { return g.B().Const(0) }, func() *ir.Value { return g.B().Const(enoent) })
+	return g.B().IfElse(was, func() *ir.Value { return g.B().Const(0) }, func() *ir.Value { return g.B().Const(enoent) })
 }
 
 func (s *slot) OnCPU(g Gen, k Key, _ *ir.Value) *ir.Value { return s.Find(g, k) }

@@ -65,7 +65,7 @@ func (s *split) where(g Gen, k Key, use func(h *hash, k Key) *ir.Value) *ir.Valu
 	case k.short == nil:
 		return use(s.long, Key{Ptr: k.long})
 	}
-	return g.IfElse(k.isLong, func() *ir.Value { return use(s.long, Key{Ptr: k.long}) },
+	return g.B().IfElse(k.isLong, func() *ir.Value { return use(s.long, Key{Ptr: k.long}) },
 		func() *ir.Value { return use(s.short, Key{Ptr: k.short}) })
 }
 
@@ -127,7 +127,7 @@ func (s *split) Key(g Gen, e KeyExpr) Key {
 			short, long := g.Temp(shortKey), g.Temp(full)
 			b.Copy(short, 0, p, shortKey)
 			isLong := s.isLong(g, short)
-			g.If(isLong, func() {
+			g.B().If(isLong, func() {
 				b.Copy(long, 0, p, size)
 				if size < full {
 					b.Zero(long, int64(size), full-size)
@@ -147,7 +147,7 @@ func (s *split) Key(g Gen, e KeyExpr) Key {
 // isLong reports whether the string at p, with zeros after it, is a long one.
 func (s *split) isLong(g Gen, p *ir.Value) *ir.Value {
 	last := g.B().Load(p, shortKey-2, 1, false)
-	return g.IfElse(last, func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return g.B().Const(0) })
+	return g.B().IfElse(last, func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return g.B().Const(0) })
 }
 
 // read encodes the string of at most size bytes at src.
@@ -156,12 +156,12 @@ func (s *split) read(g Gen, size int, src *ir.Value, space types.Space) Key {
 	short, long := g.Temp(shortKey), g.Temp(full)
 	b.Zero(short, 0, shortKey)
 	r := g.ReadStr(short, 0, b.Const(shortKey), shortKey, src, space)
-	isLong := g.IfElse(b.Op(ir.OpEq, r, b.Const(shortKey)), func() *ir.Value {
+	isLong := g.B().IfElse(b.Op(ir.OpEq, r, b.Const(shortKey)), func() *ir.Value {
 		b.Cur.Unlikely = true
 		b.Zero(long, 0, full)
 		r := g.ReadStr(long, 0, b.Const(int64(size)), size, src, space)
 		// It may have changed meanwhile.
-		return g.IfElse(b.Op(ir.OpSLt, r, b.Const(shortKey)), func() *ir.Value {
+		return g.B().IfElse(b.Op(ir.OpSLt, r, b.Const(shortKey)), func() *ir.Value {
 			b.Copy(short, 0, long, shortKey)
 			return b.Const(0)
 		}, func() *ir.Value { return b.Const(1) })

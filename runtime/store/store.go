@@ -133,9 +133,6 @@ type Gen interface {
 	// Rodata is the address of constant bytes; Zeros of n zero bytes.
 	Rodata(data []byte) *ir.Value
 	Zeros(n int) *ir.Value
-	// If emits then where cond is not 0; IfElse merges the values of two branches.
-	If(cond *ir.Value, then func())
-	IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value
 	// Surely is p, which is never null though the kernel's verifier cannot know it.
 	Surely(p *ir.Value) *ir.Value
 	// EachCPU runs body for each possible CPU.

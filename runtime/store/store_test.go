@@ -100,40 +100,8 @@ func (e *emitter) Rodata(data []byte) *ir.Value {
 	return e.b.MapValue(e.rodata, int64(off))
 }
 
-func (e *emitter) If(cond *ir.Value, then func()) {
-	e.IfElse(cond, func() *ir.Value { then(); return nil }, func() *ir.Value { return nil })
-}
-
-func (e *emitter) IfElse(cond *ir.Value, then, els func() *ir.Value) *ir.Value {
-	b := e.b
-	t, f, join := b.NewBlock(), b.NewBlock(), b.NewBlock()
-	b.Br(cond, t, f)
-	b.SealSet(t)
-	x := then()
-	b.Jump(join)
-	b.SealSet(f)
-	y := els()
-	b.Jump(join)
-	b.SealSet(join)
-	if x == nil || y == nil {
-		return nil
-	}
-	typ := x.Type
-	if y.Type.IsPtr() {
-		typ = y.Type
-	}
-	if typ == ir.PtrMap && (x.Type != ir.PtrMap || y.Type != ir.PtrMap) {
-		typ = ir.PtrMapNil
-	}
-	return b.Phi(typ, x, y)
-}
-
 func (e *emitter) Surely(p *ir.Value) *ir.Value {
-	ok, no := e.b.NewBlock(), e.b.NewBlock()
-	e.b.Br(p, ok, no)
-	e.b.SealSet(no)
-	e.b.Ret(e.b.Const(0))
-	e.b.SealSet(ok)
+	e.b.Unless(p, func() { e.b.Ret(e.b.Const(0)) })
 	return e.b.NonNil(p)
 }
 
@@ -272,7 +240,7 @@ func (e *emitter) program(st Store, s *Spec, op int, in *ir.Map) {
 	x := b.Load(b.MapValue(in, 0), 0, 8, false)
 	size := s.Value.Size
 	add := func(p *ir.Value) {
-		e.If(p, func() {
+		e.b.If(p, func() {
 			q := p
 			if p.Type == ir.PtrMapNil {
 				q = b.NonNil(p)

@@ -113,15 +113,13 @@ func (s *threads) Find(g Gen, k Key) *ir.Value {
 	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
 	join := b.NewBlock()
 	for _, slot := range h.slots {
-		in, next := b.NewBlock(), b.NewBlock()
-		b.Br(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), in, next)
-		b.SealSet(in)
-		b.Write(value, b.AddImm(slot, threadValue))
-		b.Jump(join)
-		b.SealSet(next)
+		b.If(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), func() {
+			b.Write(value, b.AddImm(slot, threadValue))
+			b.Jump(join)
+		})
 	}
 	b.Write(value, b.Const(0))
-	g.If(s.elsewhere(b, h.tid), func() {
+	b.If(s.elsewhere(b, h.tid), func() {
 		b.Cur.Unlikely = true
 		b.Write(value, s.hash.Find(g, k))
 	})
@@ -143,12 +141,12 @@ func (s *threads) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
 func (s *threads) orElse(g Gen, k Key, hashed func() *ir.Value) *ir.Value {
 	b := g.B()
 	p := s.Find(g, k)
-	return g.IfElse(p, func() *ir.Value { return b.NonNil(p) }, func() *ir.Value {
+	return b.WhenNil(p, ir.Same, func() *ir.Value {
 		q := s.claim(g, k)
-		return g.IfElse(q, func() *ir.Value { return b.NonNil(q) }, func() *ir.Value {
+		return b.WhenNil(q, ir.Same, func() *ir.Value {
 			b.Cur.Unlikely = true
 			h := s.home(b, k)
-			g.If(h.tid, func() { b.Store(s.over(b), 0, 8, b.Const(1)) })
+			b.If(h.tid, func() { b.Store(s.over(b), 0, 8, b.Const(1)) })
 			return hashed()
 		})
 	})
@@ -162,9 +160,7 @@ func (s *threads) claim(g Gen, k Key) *ir.Value {
 	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
 	join := b.NewBlock()
 	b.Write(value, b.Const(0))
-	some := b.NewBlock()
-	b.Br(h.tid, some, join)
-	b.SealSet(some)
+	b.Need(h.tid, join)
 	for _, slot := range h.slots {
 		free, ours, next := b.NewBlock(), b.NewBlock(), b.NewBlock()
 		was := b.Load(slot, 0, 8, false)
@@ -189,7 +185,7 @@ func (s *threads) AssignWord(g Gen, k Key, x *ir.Value, size int) {
 		s.hash.AssignWord(g, k, x, size)
 		return g.B().Const(0)
 	})
-	g.If(p, func() { g.B().Store(g.B().NonNil(p), 0, size, x) })
+	g.B().IfNonNil(p, func(p *ir.Value) { g.B().Store(p, 0, size, x) })
 }
 
 // Remove takes the entry away wherever it is: a program that interrupted another
@@ -200,14 +196,14 @@ func (s *threads) Remove(g Gen, k Key) *ir.Value {
 	r := &ir.Var{Name: "r", Type: ir.Int}
 	b.Write(r, b.Const(enoent))
 	for _, slot := range h.slots {
-		g.If(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), func() {
+		b.If(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), func() {
 			b.Store(slot, 0, 8, b.Const(slotFree))
 			b.Write(r, b.Const(0))
 		})
 	}
-	g.If(s.elsewhere(b, h.tid), func() {
+	b.If(s.elsewhere(b, h.tid), func() {
 		b.Cur.Unlikely = true
-		g.If(b.Op(ir.OpEq, s.hash.Remove(g, k), b.Const(0)), func() { b.Write(r, b.Const(0)) })
+		b.If(b.Op(ir.OpEq, s.hash.Remove(g, k), b.Const(0)), func() { b.Write(r, b.Const(0)) })
 	})
 	return b.Read(r)
 }

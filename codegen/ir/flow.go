@@ -1,0 +1,148 @@
+package ir
+
+// Control flow for code that is built in order. Each helper leaves the builder at
+// the block where its paths meet again; paths that have ended, by a return or a
+// jump to elsewhere, do not get there.
+
+// If emits then, which runs where cond is not 0.
+func (b *Builder) If(cond *Value, then func()) {
+	t, join := b.NewBlock(), b.NewBlock()
+	b.Br(cond, t, join)
+	b.SealSet(t)
+	then()
+	if b.Cur != nil {
+		b.Jump(join)
+	}
+	b.SealSet(join)
+}
+
+// Unless emits els, which runs where cond is 0.
+func (b *Builder) Unless(cond *Value, els func()) {
+	join, e := b.NewBlock(), b.NewBlock()
+	b.Br(cond, join, e)
+	b.SealSet(e)
+	els()
+	if b.Cur != nil {
+		b.Jump(join)
+	}
+	b.SealSet(join)
+}
+
+// IfElse emits then, which runs where cond is not 0, and els, which runs where it
+// is. It returns the result of the one that runs. Both may return nil.
+func (b *Builder) IfElse(cond *Value, then, els func() *Value) *Value {
+	t, e, join := b.NewBlock(), b.NewBlock(), b.NewBlock()
+	b.Br(cond, t, e)
+	var vals []*Value
+	for i, blk := range []*Block{t, e} {
+		b.SealSet(blk)
+		v := [](func() *Value){then, els}[i]()
+		if b.Cur != nil {
+			vals = append(vals, v)
+			b.Jump(join)
+		}
+	}
+	b.SealSet(join)
+	return b.Merge(vals)
+}
+
+// IfNonNil emits use, which runs where p is not null and gets p as such.
+func (b *Builder) IfNonNil(p *Value, use func(p *Value)) {
+	b.If(p, func() { use(b.NonNil(p)) })
+}
+
+// WhenNil emits use, which runs where p is not null and gets p as such, and none,
+// which runs where p is null. It returns the result of the one that runs.
+func (b *Builder) WhenNil(p *Value, use func(p *Value) *Value, none func() *Value) *Value {
+	return b.IfElse(p, func() *Value { return use(b.NonNil(p)) }, none)
+}
+
+// Need goes on where cond is not 0. Where it is 0, out runs.
+func (b *Builder) Need(cond *Value, out *Block) {
+	next := b.NewBlock()
+	b.Br(cond, next, out)
+	b.SealSet(next)
+}
+
+// Leave goes on where cond is 0. Where it is not 0, out runs.
+func (b *Builder) Leave(cond *Value, out *Block) {
+	next := b.NewBlock()
+	b.Br(cond, out, next)
+	b.SealSet(next)
+}
+
+// While emits a loop: before each turn cond ends the current block with a branch to
+// in, where the turn begins, or to out, where the code after the loop does. body may
+// jump to head for the next turn, or to out.
+func (b *Builder) While(cond func(in, out *Block), body func(head, out *Block)) {
+	head, in, out := b.NewBlock(), b.NewBlock(), b.NewBlock()
+	b.Jump(head)
+	b.SetBlock(head)
+	cond(in, out)
+	b.SealSet(in)
+	body(head, out)
+	if b.Cur != nil {
+		b.Jump(head)
+	}
+	b.Seal(head)
+	b.SealSet(out)
+}
+
+// Count emits a loop that runs body for i from 0 to n-1.
+func (b *Builder) Count(n int64, body func(i *Value)) {
+	i := &Var{Name: "i", Type: Int}
+	b.Write(i, b.Const(0))
+	b.While(func(in, out *Block) {
+		b.Br(b.Op(OpULt, b.Read(i), b.Const(n)), in, out)
+	}, func(_, _ *Block) {
+		body(b.Read(i))
+		b.Write(i, b.Op(OpAdd, b.Read(i), b.Const(1)))
+	})
+}
+
+// Merge returns the one of vals that belongs to the path on which the current block
+// was reached: one for each predecessor, in order. It returns nil if they are nil,
+// and 0 if there are none.
+func (b *Builder) Merge(vals []*Value) *Value {
+	switch {
+	case len(vals) == 0:
+		return b.Const(0)
+	case len(vals) == 1 || vals[0] == nil:
+		return vals[0]
+	}
+	t := vals[0].Type
+	for _, v := range vals[1:] {
+		t = mergeType(t, vals[0], v)
+	}
+	return b.Phi(t, vals...)
+}
+
+// mergeType returns the type of a phi of x, of type t so far, and y: a pointer stays
+// one if the other is a pointer of that kind or null.
+func mergeType(t Type, x, y *Value) Type {
+	null := func(v *Value) bool { return v.Op == OpConst && v.Imm == 0 }
+	nullable := func(t Type) Type {
+		switch t {
+		case PtrMap:
+			return PtrMapNil
+		case PtrRec:
+			return PtrRecNil
+		}
+		return t
+	}
+	switch {
+	case t == y.Type:
+		return t
+	case t.IsPtr() && null(y):
+		return nullable(t)
+	case y.Type.IsPtr() && null(x):
+		return nullable(y.Type)
+	case t.NonNil() == y.Type.NonNil():
+		return nullable(t)
+	}
+	return Int
+}
+
+// Same returns x. It is the use of WhenNil where only what stands for null is to be
+// emitted.
+func Same(x *Value) *Value { return x }
