@@ -2,9 +2,9 @@
 //
 // A pass is a function over one ir.Func that reports whether it changed
 // anything; it leaves the function as ir.Verify wants it. The table below is
-// the pipeline. It is run again as long as anything changes, since what one
-// pass uncovers feeds the others, up to a number of rounds that no real program
-// needs.
+// the pipeline. Its passes run in rounds until nothing changes, since what one
+// pass uncovers feeds the others; maxRounds is more than real programs need. The
+// passes that are marked as last run once after the rounds.
 //
 // The kernel's verifier reads the result, so passes keep what it must see:
 // nothing looks through ir.OpBarrier, ranges of values are used only as far as
@@ -19,6 +19,7 @@ type Pass struct {
 	Name  string
 	Run   func(*ir.Func) bool
 	After []string // passes that have to run earlier in a round
+	Last  bool     // it runs once, when the rounds are over
 	Why   string   // what it needs of them, or gives to others
 }
 
@@ -42,6 +43,8 @@ func Passes(m *ir.Module) []Pass {
 			Why: "a store is dead once memory has removed the loads that read it"},
 		{Name: "dead", Run: dead, After: []string{"fold", "branch", "cse", "reads", "memory", "store"},
 			Why: "each of them leaves values without users"},
+		{Name: "launder", Run: launder, After: []string{"memory", "store"}, Last: true,
+			Why: "they would take apart again what it leaves"},
 	}
 }
 
@@ -52,23 +55,24 @@ func Run(m *ir.Module) { run(m, nil) }
 func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
 	passes := Passes(m)
 	for _, p := range m.Progs {
+		// round runs the passes of one kind, and reports whether any changed f.
+		round := func(f *ir.Func, last bool) bool {
+			changed := false
+			for _, pass := range passes {
+				if pass.Last != last {
+					continue
+				}
+				changed = pass.Run(f) || changed
+				if after != nil {
+					after(p, pass.Name)
+				}
+			}
+			return changed
+		}
 		for _, f := range p.Funcs() {
-			for range maxRounds {
-				changed := false
-				for _, pass := range passes {
-					changed = pass.Run(f) || changed
-					if after != nil {
-						after(p, pass.Name)
-					}
-				}
-				if !changed {
-					break
-				}
+			for n := 0; n < maxRounds && round(f, false); n++ {
 			}
-			// Last, since what it leaves would be taken apart again.
-			if launder(f) && after != nil {
-				after(p, "launder")
-			}
+			round(f, true)
 		}
 		dropFuncs(p)
 	}

@@ -29,12 +29,40 @@ func TestGolden(t *testing.T) {
 				if err := ir.Verify(m); err != nil {
 					t.Fatal(err)
 				}
+				before := m.String()
 				runPasses(t, m, c.Header("passes"))
 				if err := ir.Verify(m); err != nil {
 					t.Error(err)
 				}
-				c.Check(t, cases.Section{Name: "opt", Text: m.String()})
+				text := m.String()
+				if text == before {
+					text = "unchanged\n"
+				}
+				c.Check(t, cases.Section{Name: "opt", Text: text})
 			})
+		}
+	}
+}
+
+// TestEveryPass checks that TestGolden has, for each pass of the pipeline alone, a
+// function that the pass changes and one that it leaves as it is.
+func TestEveryPass(t *testing.T) {
+	changes, leaves := map[string]bool{}, map[string]bool{}
+	for _, file := range cases.Glob(t, "testdata/*.txtar", "passes") {
+		for _, c := range file.Cases {
+			if c.Section("opt") == "unchanged\n" {
+				leaves[c.Header("passes")] = true
+			} else {
+				changes[c.Header("passes")] = true
+			}
+		}
+	}
+	for _, p := range Passes(&ir.Module{}) {
+		if !changes[p.Name] {
+			t.Errorf("testdata has no function that the pass %s alone changes", p.Name)
+		}
+		if !leaves[p.Name] {
+			t.Errorf("testdata has no function that the pass %s leaves as it is", p.Name)
 		}
 	}
 }
@@ -52,8 +80,13 @@ func runPasses(t *testing.T, m *ir.Module, list string) {
 		if i < 0 {
 			t.Fatalf("no pass %q", name)
 		}
+		before := m.String()
+		changed := false
 		for _, f := range m.Progs[0].Funcs() {
-			passes[i].Run(f)
+			changed = passes[i].Run(f) || changed
+		}
+		if !changed && m.String() != before {
+			t.Errorf("%s changed something and reports that it did not", name)
 		}
 	}
 }
