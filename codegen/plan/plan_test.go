@@ -12,13 +12,14 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 var frozen = sync.OnceValues(func() (*kernel.Kernel, error) {
 	return kernel.Frozen(filepath.Join("..", "..", "tests", "kernels", "7.zip"))
 })
 
-// planOf is the text of a script's plan.
+// planOf returns the text of a script's plan.
 func planOf(t *testing.T, text string) string {
 	t.Helper()
 	k, err := frozen()
@@ -44,9 +45,10 @@ func planOf(t *testing.T, text string) string {
 	return out
 }
 
-// TestUses has, for each thing that a program can do with a map @m, what the plan
-// finds, and how the map is kept in consequence.
+// TestUses checks, for everything that a program can do with a map @m, what the plan
+// finds and how the map is kept in consequence.
 func TestUses(t *testing.T) {
+	seen := map[string]bool{}
 	for _, c := range []struct{ body, uses, kept string }{
 		// Without keys.
 		{`@m = 1;`, "assign", "slot"},
@@ -107,10 +109,19 @@ func TestUses(t *testing.T) {
 		if m == nil || m[1] != c.uses || m[2] != c.kept {
 			t.Errorf("%s\nis not %s, kept as %s:\n%s", c.body, c.uses, c.kept, text)
 		}
+		for u := range strings.FieldsSeq(c.uses) {
+			seen[u] = true
+		}
+	}
+	for u := range strings.FieldsSeq(store.Use(^store.Use(0)).String()) {
+		if !seen[u] {
+			t.Errorf("no map of this table has the use %q", u)
+		}
 	}
 }
 
-// TestUsesElsewhere has uses in predicates and functions, and in other programs.
+// TestUsesElsewhere checks that the plan finds uses in predicates, functions and other
+// programs.
 func TestUsesElsewhere(t *testing.T) {
 	const counts = "begin { @m[pid] = count(); } "
 	for _, text := range []string{
