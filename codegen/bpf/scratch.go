@@ -13,15 +13,41 @@ type scratchRef struct {
 }
 
 // insertScratch adds the lookup of the scratch map and replaces the slots that
-// are there by addresses in it. The lookup goes to the nearest block that
-// dominates all users, is in no loop, and cannot be reached with a ring buffer
-// record in hand, since a failed lookup ends the program. Where values are
-// spilled to scratch memory, it is the first thing that the function does.
+// are there by addresses in it. at has the offsets of those slots. It returns the
+// slot of the map's key and the address of the function's scratch memory.
 func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (key, base *ir.Value) {
 	away := map[*ir.Value]bool{}
 	for j := range at {
 		away[d.slots[j].slot] = true
 	}
+	home := lookupBlock(f, away, ref)
+	n := leadingValues(f, home)
+	rest := home.SplitAt(n)
+	key, base = lookUp(f, home, rest, ref)
+	if ref.spills > 0 && ref.off > 0 {
+		c := f.NewValue(rest, ir.OpConst, ir.Int)
+		c.Imm = ref.off
+		pos := base.Pos
+		base = f.NewValue(rest, ir.OpAdd, ir.PtrMap, base, c)
+		base.Pos = pos
+		rest.Values = append([]*ir.Value{c, base}, rest.Values...)
+		ref.off = 0
+	}
+	offset := map[*ir.Value]int64{}
+	for j, off := range at {
+		offset[d.slots[j].slot] = ref.off + ref.spills + off
+	}
+	addressSlots(f, rest, base, offset, d)
+	retype(f, away, d)
+	f.RemoveDead()
+	return key, base
+}
+
+// lookupBlock returns the block that looks the scratch map up: the nearest one that
+// dominates all users of the slots in away, is in no loop, and cannot be reached with
+// a ring buffer record in hand, since a failed lookup ends the program. If values are
+// spilled to scratch memory, it is the entry.
+func lookupBlock(f *ir.Func, away map[*ir.Value]bool, ref scratchRef) *ir.Block {
 	dom := ir.NewDom(f)
 	var home *ir.Block
 	meet := func(b *ir.Block) {
@@ -47,43 +73,61 @@ func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (ke
 	if home == nil || ref.spills > 0 {
 		home = f.Blocks[0]
 	}
-	holding := map[*ir.Block]bool{} // reachable after a reservation
+	holding := afterReserve(f)
+	for dom.IDom(home) != nil && (dom.LoopDepth(home) > 0 || holding[home]) {
+		home = dom.IDom(home)
+	}
+	return home
+}
+
+// afterReserve returns the blocks that can run after a record of the ring buffer has
+// been reserved in another one.
+func afterReserve(f *ir.Func) map[*ir.Block]bool {
+	after := map[*ir.Block]bool{}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if v.Op == ir.OpCall && v.Help == ir.RingReserve {
-				work := append([]*ir.Block(nil), b.Succs...)
-				for len(work) > 0 {
-					s := work[len(work)-1]
-					work = work[:len(work)-1]
-					if !holding[s] {
-						holding[s] = true
-						work = append(work, s.Succs...)
-					}
+			if v.Op != ir.OpCall || v.Help != ir.RingReserve {
+				continue
+			}
+			work := append([]*ir.Block(nil), b.Succs...)
+			for len(work) > 0 {
+				s := work[len(work)-1]
+				work = work[:len(work)-1]
+				if !after[s] {
+					after[s] = true
+					work = append(work, s.Succs...)
 				}
 			}
 		}
 	}
-	for dom.IDom(home) != nil && (dom.LoopDepth(home) > 0 || holding[home]) {
-		home = dom.IDom(home)
-	}
+	return after
+}
 
-	// Phis and parameters stay in front.
+// leadingValues moves the phis of b, and if it is the entry the parameters, to its
+// front. It returns their number.
+func leadingValues(f *ir.Func, b *ir.Block) int {
 	n := 0
-	for n < len(home.Values) && (home.Values[n].Op == ir.OpPhi || home == f.Blocks[0] && home.Values[n].Op == ir.OpParam) {
+	for n < len(b.Values) && (b.Values[n].Op == ir.OpPhi || b == f.Blocks[0] && b.Values[n].Op == ir.OpParam) {
 		n++
 	}
-	for i := n; i < len(home.Values) && home == f.Blocks[0]; i++ {
-		if v := home.Values[i]; v.Op == ir.OpParam {
-			copy(home.Values[n+1:i+1], home.Values[n:i])
-			home.Values[n] = v
+	for i := n; i < len(b.Values) && b == f.Blocks[0]; i++ {
+		if v := b.Values[i]; v.Op == ir.OpParam {
+			copy(b.Values[n+1:i+1], b.Values[n:i])
+			b.Values[n] = v
 			n++
 		}
 	}
-	pos := home.Pos
-	if n < len(home.Values) {
-		pos = home.Values[n].Pos
+	return n
+}
+
+// lookUp ends home with the lookup of the scratch map, after which rest runs. It
+// returns the slot of the map's key and the address of the element. A lookup that
+// fails ends the program.
+func lookUp(f *ir.Func, home, rest *ir.Block, ref scratchRef) (key, base *ir.Value) {
+	pos := rest.Pos // of its terminator
+	if len(rest.Values) > 0 {
+		pos = rest.Values[0].Pos
 	}
-	rest := home.SplitAt(n)
 	none := f.AddBlock()
 	none.Unlikely = true
 	add := func(b *ir.Block, op ir.Op, t ir.Type, args ...*ir.Value) *ir.Value {
@@ -110,22 +154,12 @@ func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (ke
 	home.BranchTo(base, rest, none)
 	zero := add(none, ir.OpConst, ir.Int)
 	none.Term, none.Cond = ir.TermRet, zero
+	return key, base
+}
 
-	if ref.spills > 0 && ref.off > 0 {
-		c := f.NewValue(rest, ir.OpConst, ir.Int)
-		c.Imm = ref.off
-		base = f.NewValue(rest, ir.OpAdd, ir.PtrMap, base, c)
-		base.Pos = pos
-		rest.Values = append([]*ir.Value{c, base}, rest.Values...)
-		ref.off = 0
-	}
-	offset := map[*ir.Value]int64{}
-	for j, off := range at {
-		offset[d.slots[j].slot] = ref.off + ref.spills + off
-	}
-	addressSlots(f, rest, base, offset, d)
-	// Addresses made from those slots alone are now map values: their alignment
-	// is free.
+// retype gives the addresses made from slots in away alone the type of a map's value:
+// their alignment does not matter.
+func retype(f *ir.Func, away map[*ir.Value]bool, d *derived) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			if v.Type != ir.PtrSlot || v.ID >= len(d.of) || d.of[v.ID] == nil || v.Op == ir.OpSlot {
@@ -138,8 +172,6 @@ func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (ke
 			}
 		}
 	}
-	f.RemoveDead()
-	return key, base
 }
 
 // addressSlots replaces slots by base and their offset, added at the start of block

@@ -1,0 +1,258 @@
+package bpf
+
+import "maps"
+
+// spiller rewrites the code so that the spilled registers live in memory.
+// A register spilled for the first time becomes a home in memory, with one
+// register per stretch of a block that no call interrupts; a stretch spilled
+// in turn is reloaded for each use. What can be rematerialised needs no home.
+type spiller struct {
+	f       *mfunc
+	spilled []bool // by vreg, of those that existed when the round began
+	first   []bool // by vreg: spilled for the first time, with a home
+	remats  map[vreg]operand
+	ends    []map[vreg]vreg // by block: stretches that go on after it
+	usesIn  map[vreg]int    // of stretches
+}
+
+func (s *spiller) isSpilled(v vreg) bool { return int(v) < len(s.spilled) && s.spilled[v] }
+
+func (s *spiller) newVreg(home vreg, noSpill bool) vreg {
+	v := s.f.newVreg()
+	s.f.vregs[v].home, s.f.vregs[v].noSpill = home, noSpill
+	return v
+}
+
+func (s *spiller) run() {
+	f := s.f
+	s.usesIn = map[vreg]int{}
+	s.giveHomes()
+	s.ends = make([]map[vreg]vreg, len(f.blocks))
+	for _, b := range f.blocks {
+		s.chain(b)
+	}
+	for _, b := range f.blocks {
+		s.shorten(b)
+	}
+	for _, b := range f.blocks {
+		for i := range b.phis {
+			p := &b.phis[i]
+			for k := range p.args {
+				s.direct(&p.args[k])
+			}
+			if s.isSpilled(p.dst) {
+				p.dst = f.vregs[p.dst].home
+			}
+		}
+	}
+}
+
+// giveHomes finds the spilled registers whose values can be made again, and gives the
+// others, if they are spilled for the first time, a home.
+func (s *spiller) giveHomes() {
+	f := s.f
+	s.remats = map[vreg]operand{}
+	s.first = make([]bool, len(s.spilled))
+	for _, b := range f.blocks {
+		for _, in := range b.insts {
+			if in.op == mLet && s.isSpilled(in.dst) && f.vregs[in.dst].remat {
+				s.remats[in.dst] = in.a
+			}
+		}
+	}
+	for v := range s.spilled {
+		if !s.spilled[v] || s.remats[vreg(v)].kind != opNone || f.vregs[v].home != 0 {
+			continue
+		}
+		home := f.newVreg()
+		f.vregs[home].mem, f.vregs[home].noSpill = true, true
+		f.vregs[home].tracked = f.vregs[v].tracked
+		f.vregs[v].home = home
+		s.first[v] = true
+		if l := f.vregs[v].like; l != 0 {
+			if f.vregs[l].mem {
+				f.vregs[home].like = l
+			} else {
+				f.vregs[home].like = f.vregs[l].home
+			}
+		}
+	}
+}
+
+// direct makes a spilled source of a move be read from where it is.
+func (s *spiller) direct(o *operand) {
+	if !o.usesReg() || !s.isSpilled(o.v) {
+		return
+	}
+	if r, ok := s.remats[o.v]; ok {
+		if o.kind == opSum {
+			r.imm += o.imm
+		}
+		*o = r
+		return
+	}
+	o.v = s.f.vregs[o.v].home
+}
+
+// chain rewrites b, after the blocks from which a stretch may go on into it.
+func (s *spiller) chain(b *mblock) {
+	var todo []*mblock
+	for s.ends[b.index] == nil {
+		todo = append(todo, b)
+		if len(b.preds) != 1 {
+			break
+		}
+		b = b.preds[0]
+	}
+	for i := len(todo) - 1; i >= 0; i-- {
+		s.block(todo[i])
+	}
+}
+
+// block rewrites the instructions of b. A stretch goes on into blocks that only b
+// leads to, so that a branch in b bounds or checks the register that is used there.
+func (s *spiller) block(b *mblock) {
+	r := &rewriter{spiller: s, cur: map[vreg]vreg{}}
+	if len(b.preds) == 1 {
+		maps.Copy(r.cur, s.ends[b.preds[0].index])
+	}
+	s.ends[b.index] = r.cur
+	for _, in := range b.insts {
+		before := len(r.out)
+		if in.op == mCall {
+			r.arguments(in)
+		} else {
+			loaded := map[vreg]vreg{}
+			in.operands(func(o *operand) {
+				if o.usesReg() && s.isSpilled(o.v) {
+					r.operand(in, o, loaded)
+				}
+			})
+		}
+		r.result(in, before)
+	}
+	b.insts = r.out
+}
+
+// rewriter rewrites the instructions of one block.
+type rewriter struct {
+	*spiller
+	cur map[vreg]vreg // register of the current stretch, by spilled register
+	out []*inst       // the instructions so far
+}
+
+// arguments makes a call take its arguments from the current stretches, all of which
+// it ends, or from memory.
+func (r *rewriter) arguments(in *inst) {
+	for i := range in.args {
+		o := &in.args[i]
+		if c := r.cur[o.v]; o.usesReg() && c != 0 {
+			o.v = c
+			r.usesIn[c]++
+		} else {
+			r.direct(o)
+		}
+	}
+	clear(r.cur)
+}
+
+// operand makes in take a spilled operand from a register that has its value, after
+// an instruction that loads it if there is none. loaded has the registers that were
+// loaded for in alone.
+func (r *rewriter) operand(in *inst, o *operand, loaded map[vreg]vreg) {
+	v := o.v
+	if in.op == mSpill {
+		return // the store that follows v's definition
+	}
+	if m, ok := r.remats[v]; ok {
+		if in.op == mLet && o.kind == opReg {
+			*o = m
+			return
+		}
+		if loaded[v] == 0 {
+			loaded[v] = r.newVreg(0, true)
+			r.out = append(r.out, &inst{op: mLet, dst: loaded[v], a: m, pos: in.pos})
+		}
+		o.v = loaded[v]
+		return
+	}
+	home := r.f.vregs[v].home
+	if !r.first[v] {
+		if loaded[v] == 0 {
+			loaded[v] = r.reload(home, true, in)
+		}
+		o.v = loaded[v]
+		return
+	}
+	if r.cur[v] == 0 {
+		r.cur[v] = r.reload(home, false, in)
+	}
+	o.v = r.cur[v]
+	r.usesIn[o.v]++
+	if in.op == mLet {
+		r.f.vregs[o.v].checked = true
+	}
+}
+
+// reload emits the load of a home for in, and returns the register it is loaded to.
+func (r *rewriter) reload(home vreg, noSpill bool, in *inst) vreg {
+	v := r.newVreg(home, noSpill)
+	r.out = append(r.out, &inst{op: mReload, dst: v, a: reg(home), pos: in.pos})
+	return v
+}
+
+// result emits in, with its result stored in memory if that is spilled. before is the
+// number of instructions emitted before those that load the operands of in.
+func (r *rewriter) result(in *inst, before int) {
+	f := r.f
+	if in.op == mParams {
+		for i := range in.args {
+			if o := &in.args[i]; o.kind == opReg && r.isSpilled(o.v) && r.first[o.v] {
+				o.v = f.vregs[o.v].home
+			}
+		}
+		r.out = append(r.out, in)
+		return
+	}
+	d := in.dst
+	if d == 0 || !r.isSpilled(d) {
+		r.out = append(r.out, in)
+		return
+	}
+	switch _, again := r.remats[d]; {
+	case again, in.op == mReload && !r.first[d]:
+		r.out = r.out[:before] // made where it is used
+	case r.first[d]:
+		// The value itself is the first stretch, stored as soon as it is there.
+		f.vregs[d].like = 0
+		t := r.newVreg(f.vregs[d].home, false)
+		f.vregs[t].hint, f.vregs[t].hinted = f.vregs[d].hint, f.vregs[d].hinted
+		if in.a.kind == opReg && !f.vregs[in.a.v].mem {
+			f.vregs[t].like = in.a.v
+		}
+		in.dst = t
+		r.out = append(r.out, in, &inst{op: mSpill, dst: f.vregs[d].home, a: reg(t), pos: in.pos})
+		r.cur[d] = t
+	default:
+		f.vregs[d].noSpill = true // only until the store that follows
+		r.spilled[d] = true
+		r.out = append(r.out, in)
+	}
+}
+
+// shorten marks the stretches that cannot get any shorter: those with one use, right
+// after the load, and those with none after the store that follows the definition.
+func (s *spiller) shorten(b *mblock) {
+	for i, in := range b.insts {
+		if in.op == mReload && s.usesIn[in.dst] == 1 && i+1 < len(b.insts) {
+			b.insts[i+1].operands(func(o *operand) {
+				if o.usesReg() && o.v == in.dst {
+					s.f.vregs[in.dst].noSpill = true
+				}
+			})
+		}
+		if in.op == mSpill && int(in.a.v) >= len(s.spilled) && s.usesIn[in.a.v] == 0 && i > 0 && b.insts[i-1].dst == in.a.v {
+			s.f.vregs[in.a.v].noSpill = true
+		}
+	}
+}
