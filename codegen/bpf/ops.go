@@ -66,10 +66,12 @@ var aluOps = map[ir.Op]asm.ALUOp{
 	ir.OpShl: asm.LSh, ir.OpShr: asm.RSh, ir.OpSar: asm.ArSh,
 }
 
-var atoms = map[ir.Op]asm.AtomicOp{
-	ir.OpAtomicAdd32: asm.AddAtomic, ir.OpAtomicAdd64: asm.AddAtomic, ir.OpAtomicOr64: asm.OrAtomic,
-	ir.OpAtomicAnd64: asm.AndAtomic, ir.OpAtomicXor64: asm.XorAtomic,
-	ir.OpFetchAdd64: asm.FetchAdd, ir.OpXchg64: asm.Xchg,
+// atoms has the atomic instructions by the operation that they do on memory, without
+// and with the old value as the result.
+var atoms = map[ir.Op]struct{ plain, fetch asm.AtomicOp }{
+	ir.OpAdd: {asm.AddAtomic, asm.FetchAdd}, ir.OpOr: {asm.OrAtomic, asm.FetchOr},
+	ir.OpAnd: {asm.AndAtomic, asm.FetchAnd}, ir.OpXor: {asm.XorAtomic, asm.FetchXor},
+	ir.OpInvalid: {fetch: asm.Xchg},
 }
 
 var memSize = map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWord}
@@ -131,16 +133,6 @@ func (s *selector) instruction(v *ir.Value) {
 			in.b = s.value(x)
 		}
 		s.emit(in)
-	case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpAtomicOr64, ir.OpAtomicAnd64, ir.OpAtomicXor64:
-		in := &inst{op: mAtomic, atom: atoms[v.Op], size: size, b: s.value(arg(1))}
-		in.a, in.off = s.address(arg(0), v.Imm)
-		s.emit(in)
-	case ir.OpFetchAdd64, ir.OpXchg64:
-		if dst == 0 {
-			dst = s.m.newVreg()
-		}
-		at, off := s.address(arg(0), v.Imm)
-		s.emit(&inst{op: mFetch, atom: atoms[v.Op], size: size, dst: dst, a: s.moved(arg(1)), b: s.held(at), off: off})
 	case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64: // the latter wants r0, as calls do
 		s.flush()
 		in := &inst{op: mCall, val: v, dst: dst}
@@ -154,8 +146,29 @@ func (s *selector) instruction(v *ir.Value) {
 		}
 		s.emit(in)
 	default:
-		panic(fmt.Sprintf("bpf: no instruction for %s", v))
+		if v.Op.Info().Access != ir.Updates {
+			panic(fmt.Sprintf("bpf: no instruction for %s", v))
+		}
+		s.update(v, dst)
 	}
+}
+
+// update selects the instruction of an operation that reads and writes memory in one
+// step.
+func (s *selector) update(v *ir.Value, dst vreg) {
+	info := v.Op.Info()
+	atom, size := atoms[info.With], memSize[info.Size]
+	if info.Result == ir.Void {
+		in := &inst{op: mAtomic, atom: atom.plain, size: size, b: s.value(v.Args[1])}
+		in.a, in.off = s.address(v.Args[0], v.Imm)
+		s.emit(in)
+		return
+	}
+	if dst == 0 {
+		dst = s.m.newVreg()
+	}
+	at, off := s.address(v.Args[0], v.Imm)
+	s.emit(&inst{op: mFetch, atom: atom.fetch, size: size, dst: dst, a: s.moved(v.Args[1]), b: s.held(at), off: off})
 }
 
 // wordSafe reports whether the low 32 bits of x depend on the low 32 bits of

@@ -6,14 +6,14 @@
 // fewer bits are kept sign- or zero-extended to 64 bits according to their
 // type; arithmetic that may leave that form is followed by an explicit
 // extension (OpSext8 … OpZext32), which passes remove where the range is known.
-// Pointers carry a PtrKind, so that the verifier of this package and the
-// passes know what may be loaded from directly and what may alias.
+// A pointer's Type says what it points into, so that the verifier of this package
+// and the passes know what may be loaded from directly and what may alias.
 // Anything larger than a word lives in memory and is handled by address:
 // OpSlot makes a place of fixed size; the backend decides whether it is on the
 // 512-byte BPF stack or in per-CPU scratch memory.
 //
-// The table of operations is in op.go, of kernel helpers in helper.go. The
-// text form that String prints is read back by Parse.
+// The operations are a table in op.go, the kernel's helpers one in helper.go. The
+// tests read the text form that String prints (tests/irtest).
 package ir
 
 import "github.com/gotrace/gotrace/lang/source"
@@ -60,7 +60,7 @@ type Prog struct {
 	Subs []*Func
 }
 
-// Func is a function: Main takes the context and returns the program's result.
+// Func is a function. Main takes the context and returns the program's result.
 type Func struct {
 	Name   string
 	Params []Type
@@ -68,9 +68,9 @@ type Func struct {
 	// Global says that the kernel's verifier reads the function once, by itself,
 	// and not again at each call. All parameters are integers then.
 	Global bool
-	// Forgets says that what is loaded from memory is loaded anew in each block, and
-	// that a map lookup is repeated where the last one is far away. The kernel's
-	// verifier then learns nothing in one block that makes paths differ in the next.
+	// Forgets says that each block loads anew what it needs of memory, and repeats a map
+	// lookup if the last one is far away. What the kernel's verifier learns in one block
+	// then does not make paths differ in the next.
 	Forgets bool
 	nextID  int
 	nextB   int
@@ -110,11 +110,11 @@ type Value struct {
 	Type  Type
 	Args  []*Value
 	Imm   int64   // constant; offset of a load, store or map value; size of a slot; parameter number
-	Imm2  int64   // alignment of a slot; size of OpCopy and OpZero
+	Imm2  int64   // alignment of a slot; bytes that Fills and Moves access
 	Map   *Map    // OpMapPtr, OpMapValue
 	Help  *Helper // OpCall
 	Fn    *Func   // OpCallFn, OpFuncAddr
-	Name  string  // OpKfunc: the kernel function; OpComment-like notes elsewhere: none
+	Name  string  // OpKfunc: the kernel function
 	Block *Block
 	Pos   source.Span
 }
@@ -137,11 +137,11 @@ const (
 	FuncRef               // a function, for callback arguments
 )
 
-// IsPtr reports whether a value of the type may be used as the address of a
-// load or store (nullable ones only behind a null check).
+// IsPtr reports whether a value of the type may be the address of a load or store
+// (after a null check, if it can be null).
 func (t Type) IsPtr() bool { return t >= PtrCtx && t <= PtrBTF }
 
-// NonNil is the type after a successful null check.
+// NonNil returns the type that a value of type t has after a null check.
 func (t Type) NonNil() Type {
 	switch t {
 	case PtrMapNil:

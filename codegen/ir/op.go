@@ -1,6 +1,7 @@
 package ir
 
-// Op is an operation. The row in ops says all there is to know of it.
+// Op is an operation. Its row in ops has all that printer, parser, verifier,
+// interpreter and passes need to know of it.
 type Op uint8
 
 const (
@@ -72,7 +73,7 @@ const (
 	numOps
 )
 
-// Effect says what an op may do besides computing its result.
+// Effect is what an op may do besides computing its result.
 type Effect uint8
 
 const (
@@ -87,7 +88,7 @@ const (
 	NoAccess Access = iota
 	Loads
 	Stores  // the second operand
-	Updates // reads and writes it in one step
+	Updates // the second operand, or With of it and what is there, in one step; with three operands: the third, if the second is there
 	Fills   // Imm2 bytes
 	Moves   // Imm2 bytes, from the second operand
 )
@@ -109,13 +110,14 @@ const (
 // OpInfo is a row of the op table.
 type OpInfo struct {
 	Name     string
-	Args     int // -1: any number
+	Args     int // number of operands; -1: any
 	Effect   Effect
-	Result   Type // Void, Int, or PtrX; "from operand" where FromArg
+	Result   Type // unless FromArg
 	FromArg  bool // the result has arg 0's type
 	Commutes bool
 	Access   Access
 	Size     int // bytes accessed, unless Imm2 says how many
+	With     Op  // Updates: the operation on the memory and the operand; OpInvalid: the operand replaces it
 	Form     Form
 }
 
@@ -168,27 +170,27 @@ var ops = [numOps]OpInfo{
 	OpStore16:     {Name: "store16", Args: 2, Effect: Writes, Size: 2, Access: Stores},
 	OpStore32:     {Name: "store32", Args: 2, Effect: Writes, Size: 4, Access: Stores},
 	OpStore64:     {Name: "store64", Args: 2, Effect: Writes, Size: 8, Access: Stores},
-	OpAtomicAdd32: {Name: "atomicadd32", Args: 2, Effect: Reads | Writes, Size: 4, Access: Updates},
-	OpAtomicAdd64: {Name: "atomicadd64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
-	OpAtomicOr64:  {Name: "atomicor64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
-	OpAtomicAnd64: {Name: "atomicand64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
-	OpAtomicXor64: {Name: "atomicxor64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates},
-	OpFetchAdd64:  {Name: "fetchadd64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
+	OpAtomicAdd32: {Name: "atomicadd32", Args: 2, Effect: Reads | Writes, Size: 4, Access: Updates, With: OpAdd},
+	OpAtomicAdd64: {Name: "atomicadd64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates, With: OpAdd},
+	OpAtomicOr64:  {Name: "atomicor64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates, With: OpOr},
+	OpAtomicAnd64: {Name: "atomicand64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates, With: OpAnd},
+	OpAtomicXor64: {Name: "atomicxor64", Args: 2, Effect: Reads | Writes, Size: 8, Access: Updates, With: OpXor},
+	OpFetchAdd64:  {Name: "fetchadd64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates, With: OpAdd},
 	OpXchg64:      {Name: "xchg64", Args: 2, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
 	OpCmpXchg64:   {Name: "cmpxchg64", Args: 3, Effect: Reads | Writes, Result: Int, Size: 8, Access: Updates},
 	OpZero:        {Name: "zero", Args: 1, Effect: Writes, Access: Fills},
 	OpCopy:        {Name: "copy", Args: 2, Effect: Reads | Writes, Access: Moves},
 
-	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // Helper.Pure narrows the effect
+	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // the helper has its own effect
 	OpCallFn:  {Name: "callfn", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormFunc},
 	OpKfunc:   {Name: "kfunc", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormKfunc},
 	OpBarrier: {Name: "barrier", Args: 1, Effect: Writes, FromArg: true},
 }
 
-// Info is the op's row.
+// Info returns the op's row of the table.
 func (o Op) Info() *OpInfo { return &ops[o] }
 
-// OpNamed is the op with a name, OpInvalid if there is none.
+// OpNamed returns the op with a name, or OpInvalid if there is none.
 func OpNamed(name string) Op {
 	for o := range numOps {
 		if ops[o].Name == name && o != OpInvalid {
@@ -200,7 +202,7 @@ func OpNamed(name string) Op {
 
 func (o Op) String() string { return ops[o].Name }
 
-// Effect is what the value's computation may do besides giving its result.
+// Effect returns what computing v may do besides giving its result.
 func (v *Value) Effect() Effect {
 	if v.Op == OpCall {
 		return v.Help.Effect
@@ -208,8 +210,8 @@ func (v *Value) Effect() Effect {
 	return v.Op.Info().Effect
 }
 
-// Width is how many bytes v accesses at its first operand plus Imm; 0 where it
-// accesses none.
+// Width returns the number of bytes that v accesses at its first operand plus Imm, or
+// 0 if it accesses no memory.
 func (v *Value) Width() int64 {
 	switch info := v.Op.Info(); info.Access {
 	case Fills, Moves:

@@ -146,6 +146,9 @@ func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 		}
 		return ir.Eval(v.Op, arg(0), y), nil
 	}
+	if v.Op.Info().Access != ir.NoAccess {
+		return mc.access(v, arg)
+	}
 	switch v.Op {
 	case ir.OpConst:
 		return uint64(v.Imm), nil
@@ -173,53 +176,6 @@ func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 		return 0, errors.New("not a function of this program")
 	case ir.OpBarrier:
 		return arg(0), nil
-	case ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
-		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
-		if err != nil {
-			return 0, err
-		}
-		return readInt(b), nil
-	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64, ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpAtomicOr64, ir.OpAtomicAnd64, ir.OpAtomicXor64, ir.OpFetchAdd64, ir.OpXchg64, ir.OpCmpXchg64:
-		b, err := mc.Mem(arg(0)+uint64(v.Imm), v.Op.Info().Size)
-		if err != nil {
-			return 0, err
-		}
-		x, old := arg(1), readInt(b)
-		switch v.Op {
-		case ir.OpAtomicAdd32, ir.OpAtomicAdd64, ir.OpFetchAdd64:
-			x += old
-		case ir.OpAtomicOr64:
-			x |= old
-		case ir.OpAtomicAnd64:
-			x &= old
-		case ir.OpAtomicXor64:
-			x ^= old
-		}
-		switch {
-		case v.Op != ir.OpCmpXchg64:
-			writeInt(b, x)
-		case old == x:
-			writeInt(b, arg(2))
-		}
-		if v.Op.Info().Result == ir.Int {
-			return old, nil
-		}
-		return 0, nil
-	case ir.OpZero, ir.OpCopy:
-		dst, err := mc.Mem(arg(0)+uint64(v.Imm), int(v.Imm2))
-		if err != nil {
-			return 0, err
-		}
-		if v.Op == ir.OpZero {
-			clear(dst)
-			return 0, nil
-		}
-		src, err := mc.Mem(arg(1), int(v.Imm2))
-		if err != nil {
-			return 0, err
-		}
-		copy(dst, src)
-		return 0, nil
 	case ir.OpCall, ir.OpCallFn:
 		args := make([]uint64, len(v.Args))
 		for i := range args {
@@ -231,6 +187,45 @@ func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 		return mc.helper(v.Help, args)
 	}
 	return 0, fmt.Errorf("ir: cannot interpret %s", v.Op)
+}
+
+// access executes an operation on memory.
+func (mc *Machine) access(v *ir.Value, arg func(int) uint64) (uint64, error) {
+	info := v.Op.Info()
+	b, err := mc.Mem(arg(0)+uint64(v.Imm), int(v.Width()))
+	if err != nil {
+		return 0, err
+	}
+	switch info.Access {
+	case ir.Loads:
+		return readInt(b), nil
+	case ir.Stores:
+		writeInt(b, arg(1))
+	case ir.Updates:
+		old := readInt(b)
+		switch {
+		case len(v.Args) > 2: // the third operand, if the second is there
+			if old == arg(1) {
+				writeInt(b, arg(2))
+			}
+		case info.With != ir.OpInvalid:
+			writeInt(b, ir.Eval(info.With, old, arg(1)))
+		default:
+			writeInt(b, arg(1))
+		}
+		if info.Result == ir.Int {
+			return old, nil
+		}
+	case ir.Fills:
+		clear(b)
+	case ir.Moves:
+		src, err := mc.Mem(arg(1), int(v.Width()))
+		if err != nil {
+			return 0, err
+		}
+		copy(b, src)
+	}
+	return 0, nil
 }
 
 func readInt(b []byte) uint64 {
