@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"slices"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
@@ -19,7 +21,7 @@ func args() *Def {
 			ctx := c.Context()
 			switch {
 			case ctx != nil && ctx.Args != nil:
-				return ctx.Args
+				return withCopies(ctx.Args, c.Config().MaxStrlen+1)
 			case ctx != nil && ctx.TypedArgs != nil:
 				c.NeedsPoint()
 				t, err := ctx.TypedArgs()
@@ -43,13 +45,39 @@ func args() *Def {
 	}
 }
 
+// withCopies returns the type of args where t is the struct in the context: with room
+// behind it for copies of what its members give the location of, texts of up to size
+// bytes.
+func withCopies(t *types.Type, size int) *types.Type {
+	if !slices.ContainsFunc(t.Members(), types.Field.Recorded) {
+		return t
+	}
+	end := types.RoundUp(t.Size, 8)
+	fields := slices.Clone(t.Members())
+	for i := range fields {
+		f := &fields[i]
+		if !f.Recorded() {
+			continue
+		}
+		if f.Type.Kind == types.Pointer && f.Type.Elem.Kind == types.Int && f.Type.Elem.Name == "char" {
+			f.Type = types.NewString(size)
+		}
+		f.Copy = end
+		end += types.RoundUp(f.Type.Size, 8)
+	}
+	full := *t
+	full.Size, full.Comp = end, types.NewComposite(false, func() []types.Field { return fields })
+	return &full
+}
+
 // storeContext copies a struct in the context, field by field: the kernel's
 // verifier accepts only aligned loads of what the context holds.
 func storeContext(g Gen, t *types.Type, dst Dest) {
 	b := g.B()
 	b.Zero(dst.Ptr, dst.Off, dst.Size)
 	for _, f := range t.Members() {
-		if f.DataLoc || f.RelLoc {
+		if f.Recorded() {
+			storeRecorded(g, f, dst)
 			continue
 		}
 		if l := f.Loc; l != nil {
@@ -72,4 +100,20 @@ func storeContext(g Gen, t *types.Type, dst Dest) {
 			off, left = off+n, left-n
 		}
 	}
+}
+
+// storeRecorded copies what f gives the location of in the context: a text, or the
+// address of anything else.
+func storeRecorded(g Gen, f types.Field, dst Dest) {
+	b := g.B()
+	loc := b.Op(ir.OpAnd, b.Load(g.Ctx(), int64(f.Off), 4, false), b.Const(0xffff))
+	if f.RelLoc {
+		loc = b.AddImm(loc, int64(f.Off)+4)
+	}
+	addr := b.Op(ir.OpAdd, b.AsInt(g.Ctx()), loc)
+	if f.Type.Kind == types.Pointer {
+		b.Store(dst.Ptr, dst.Off+int64(f.Copy), 8, addr)
+		return
+	}
+	g.ReadStr(dst.Ptr, dst.Off+int64(f.Copy), b.Const(int64(f.Type.Size)), f.Type.Size, addr, types.Kernel)
 }

@@ -279,7 +279,9 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 	switch {
 	case fld.Loc != nil && b.space == types.Ctx:
 		p = f.parameter(b, fld)
-	case fld.DataLoc, fld.RelLoc:
+	case fld.Recorded() && b.space != types.Ctx: // in a copy
+		p = b.at(fld.Copy, fld.Type)
+	case fld.Recorded():
 		loc := f.b.Op(ir.OpAnd, f.load(b.at(fld.Off, types.TUint32)), f.b.Const(0xffff))
 		if fld.RelLoc {
 			loc = f.b.Op(ir.OpAdd, loc, f.b.Const(int64(fld.Off)+4))
@@ -313,9 +315,10 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 	return place{t: fld.Type, ptr: tmp}
 }
 
-// scattered reports whether a struct in the context is not there as a whole.
+// scattered reports whether a struct in the context has members that are not where
+// those of a copy are.
 func scattered(t *types.Type) bool {
-	return slices.ContainsFunc(t.Members(), func(m types.Field) bool { return m.Loc != nil })
+	return slices.ContainsFunc(t.Members(), func(m types.Field) bool { return m.Loc != nil || m.Recorded() })
 }
 
 // indexPlace is x[i] on a pointer, an array, a string or a tuple. An index

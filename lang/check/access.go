@@ -260,8 +260,8 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		c.errorf(e.Span(), "%s can't be read: %s", name, f.Loc.Err)
 		return types.TInvalid
 	}
-	if f.Recorded() && f.Type.Kind == types.Pointer && f.Type.Elem.Kind == types.Int && f.Type.Elem.Name == "char" {
-		f.Type = types.NewString(c.cfg.MaxStrlen + 1).InSpace(types.Kernel)
+	if f.Recorded() && f.Type.Kind == types.String && obj.Space == types.Ctx {
+		f.Type = f.Type.InSpace(types.Kernel)
 	}
 	c.info.Fields[e] = f
 	return c.current(part(f.Type, obj))

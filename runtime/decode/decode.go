@@ -95,8 +95,10 @@ func (d *Decoder) members(t *types.Type, data []byte, off int, rec value.Record)
 		case f.Name == "" && f.Type.Kind == types.Struct:
 			rec = d.members(f.Type, data, at, rec)
 		case f.Name == "": // padding
-		case f.DataLoc || f.RelLoc: // its bytes are not in the object
+		case f.Recorded() && f.Copy == 0: // its bytes are not in the object
 			rec = append(rec, value.Field{Name: f.Name, V: value.Null{}})
+		case f.Recorded():
+			rec = append(rec, value.Field{Name: f.Name, V: d.Value(f.Type, from(data, off+f.Copy))})
 		case f.BitSize > 0:
 			rec = append(rec, value.Field{Name: f.Name, V: d.bits(f, from(data, at))})
 		default:

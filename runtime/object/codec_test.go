@@ -181,7 +181,7 @@ func nested(n int) []byte {
 		}
 		b = append(b, 2)
 		for range 2 {
-			b = append(b, 0, byte(i), 0, 0, 0, 0, 0)
+			b = append(b, 0, byte(i), 0, 0, 0, 0, 0, 0)
 		}
 		b = append(b, 0, 0)
 	}

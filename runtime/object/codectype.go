@@ -37,6 +37,7 @@ func (e *encoder) typeRef(t *types.Type, bare bool) int {
 			b = binary.AppendUvarint(b, uint64(f.BitOff))
 			b = binary.AppendUvarint(b, uint64(f.BitSize))
 			b = appendBool(appendBool(b, f.DataLoc), f.RelLoc)
+			b = binary.AppendUvarint(b, uint64(f.Copy))
 		}
 		return b
 	}
@@ -142,7 +143,7 @@ func (d *decoder) readType() decodedType {
 			f := types.Field{Name: d.string()}
 			in := d.typeAt()
 			f.Type, f.Off, f.BitOff, f.BitSize = in.t, d.small(maxTypeSize), d.small(1<<16), d.small(1<<16)
-			f.DataLoc, f.RelLoc = d.bool(), d.bool()
+			f.DataLoc, f.RelLoc, f.Copy = d.bool(), d.bool(), d.small(maxTypeSize)
 			if f.Type == nil {
 				d.fail("a member has no type")
 				break

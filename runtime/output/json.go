@@ -274,8 +274,9 @@ func appendWide(b []byte, w value.Wide) []byte {
 	return append(n.Append(append(b, '"'), 10), '"')
 }
 
-// appendString appends s as a JSON string. Bytes that are not UTF-8 become the code
-// points with the same numbers, so that the line is valid and no byte is lost.
+// appendString appends s as a JSON string. A byte that is not part of valid UTF-8
+// becomes U+FFFD and its two hexadecimal digits; so do the bytes of U+FFFD itself.
+// Different strings thus stay different, in every reader of JSON.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -283,10 +284,13 @@ func appendString(b []byte, s string) []byte {
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			} else {
-				b = append(b, s[i:i+n]...)
+			for _, c := range []byte(s[i : i+n]) {
+				if r == utf8.RuneError {
+					b = utf8.AppendRune(b, r)
+					b = append(b, hex[c>>4], hex[c&15])
+				} else {
+					b = append(b, c)
+				}
 			}
 			i += n
 			continue

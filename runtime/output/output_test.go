@@ -64,7 +64,7 @@ func TestValues(t *testing.T) {
 		{value.Ptr(0xdeadbeef), "0xdeadbeef", "3735928559"},
 		{value.Ptr(0), "0x0", "0"},
 		{str("plain"), "plain", `"plain"`},
-		{str("tab\tnl\nq\"bs\\ \x01 \xff é"), "tab\tnl\nq\"bs\\ \x01 \xff é", `"tab\tnl\nq\"bs\\ \u0001 \u00ff é"`},
+		{str("tab\tnl\nq\"bs\\ \x01 \xff é"), "tab\tnl\nq\"bs\\ \x01 \xff é", `"tab\tnl\nq\"bs\\ \u0001 �ff é"`},
 		{value.Str{S: "cut", Truncated: true}, "cut..", `"cut.."`},
 		{value.Bytes("ab\x01\xff\n\""), `ab\x01\xff\x0a"`, "[97,98,1,-1,10,34]"},
 		{value.Enum{Name: "RED", V: 3}, "RED", "3"},
@@ -383,6 +383,27 @@ func TestDividedWide(t *testing.T) {
 	} {
 		if got := divided(c.v, c.div); got != c.want {
 			t.Errorf("%v / %d = %#v, want %#v", c.v, c.div, got, c.want)
+		}
+	}
+}
+
+// Different strings are different in JSON, for a reader too.
+func TestJSONStringsDiffer(t *testing.T) {
+	seen := map[string]string{}
+	parts := []string{"", "a", "\xff", "\xfe", "ÿ", "\xc3", "\xbf", "\ufffd", "ff", "\\", "\"", "\x00", `\xff`}
+	for _, a := range parts {
+		for _, b := range parts {
+			for _, c := range parts {
+				s := a + b + c
+				var got string
+				if err := json.Unmarshal(appendString(nil, s), &got); err != nil {
+					t.Fatalf("%q: %v", s, err)
+				}
+				if other, ok := seen[got]; ok && other != s {
+					t.Errorf("%q and %q are both %q", s, other, got)
+				}
+				seen[got] = s
+			}
 		}
 	}
 }

@@ -66,7 +66,7 @@ func TestFaults(t *testing.T) {
 			}
 			step := 1
 			if testing.Short() { // an emulated kernel takes seconds for each run
-				step = 9
+				step = 41
 			}
 			for n := i % step; ; n += step {
 				errno := faultErrnos[(n+i)%len(faultErrnos)]

@@ -1,8 +1,8 @@
 package live
 
 import (
+	_ "embed"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -60,17 +60,16 @@ var shapeUses = []struct{ name, decl, stmts, expr string }{
 	{"parameter in a variable", "fn qN($x : T) : T { $y = $x; return $y; }", "$qN = qN(X);", "$qN"},
 }
 
+//go:embed testdata/params/shapes.c
+var shapesSource string
+
 // TestShapes stores parts of an object in every way and reads the values in
 // them.
 func TestShapes(t *testing.T) {
 	bin := fixture(t, "shapes-O1")
-	source, err := os.ReadFile("testdata/params/shapes.c")
-	if err != nil {
-		t.Fatal(err)
-	}
 	// The types come from the debug info, and once more from the script, under
 	// other names.
-	_, text, _ := strings.Cut(string(source), "struct point {")
+	_, text, _ := strings.Cut(shapesSource, "struct point {")
 	text, _, _ = strings.Cut("struct point {"+text, "\nstatic")
 	rename := strings.NewReplacer("struct ", "struct my_", "union ", "union my_")
 	for _, v := range []struct {
