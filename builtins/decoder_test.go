@@ -76,9 +76,9 @@ func decodeCases() []struct {
 		{"macaddr", macType, []byte{1, 2, 0xab, 4, 5, 6, 0, 0}, value.Str{S: "01:02:AB:04:05:06"}},
 		{"username", &types.Type{Kind: types.Opaque, Name: "username_t", Size: 8}, scalar(types.TUint64, 5), value.Str{S: "user5"}},
 		{"cgroup path", &types.Type{Kind: types.Opaque, Name: "cgroup_path_t", Size: 8, Params: packText("a long filter")}, scalar(types.TUint64, 5), value.Str{S: "a long filter/5"}},
-		{"kstack", &types.Type{Kind: types.Opaque, Name: kstackName, Size: 8, Params: []int64{1, 5}}, scalar(types.TUint64, 3), value.Stack{Frames: []string{"0 [3 5]perf"}, Mode: "perf"}},
-		{"ustack", &types.Type{Kind: types.Opaque, Name: ustackName, Size: 8, Params: []int64{0, 5}}, scalar(types.TUint64, 77<<32|3), value.Stack{Frames: []string{"77 [3 5]bpftrace"}, Mode: "bpftrace"}},
-		{"no stack", &types.Type{Kind: types.Opaque, Name: kstackName, Size: 8, Params: []int64{2, 5}}, scalar(types.TUint64, noStack), value.Stack{Mode: "raw"}},
+		{"kstack", &types.Type{Kind: types.Opaque, Name: kstackName, Size: 8, Params: []int64{1, 5}}, scalar(types.TUint64, 3), value.Stack{Frames: []value.Frame{{Name: "0 [3 5]perf"}}, Mode: "perf", Kernel: true}},
+		{"ustack", &types.Type{Kind: types.Opaque, Name: ustackName, Size: 8, Params: []int64{0, 5}}, scalar(types.TUint64, 77<<32|3), value.Stack{Frames: []value.Frame{{Name: "77 [3 5]bpftrace"}}, Mode: "bpftrace"}},
+		{"no stack", &types.Type{Kind: types.Opaque, Name: kstackName, Size: 8, Params: []int64{2, 5}}, scalar(types.TUint64, noStack), value.Stack{Mode: "raw", Kernel: true}},
 		{"unknown opaque", &types.Type{Kind: types.Opaque, Name: "what", Size: 1}, []byte{1}, value.Null{}},
 	}
 }

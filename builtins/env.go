@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // ErrGivenUp is the error of a Handle that stopped its work because Env.Outside
@@ -59,9 +60,9 @@ type Symbols interface {
 	// address, or the address in hexadecimal.
 	User(pid int, addr uint64) string
 	Kernel(addr uint64) string
-	// Frames returns the texts of a stack's frames in a mode (bpftrace, perf, raw).
-	// pid is 0 for kernel stacks.
-	Frames(pid int, addrs []uint64, mode string) []string
+	// Frames returns the frames at the addresses of a stack. pid is 0 for kernel
+	// stacks. In mode raw the frames have no names.
+	Frames(pid int, addrs []uint64, mode string) []value.Frame
 	// Stack reads the frames of a stack by its id. It returns nil if the stack is gone.
 	Stack(depth int, id int64) []uint64
 }

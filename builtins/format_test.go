@@ -36,8 +36,8 @@ type testSymbols struct{}
 func (testSymbols) Kernel(addr uint64) string          { return fmt.Sprintf("k%x", addr) }
 func (testSymbols) User(pid int, addr uint64) string   { return fmt.Sprintf("u%d:%x", pid, addr) }
 func (testSymbols) Stack(depth int, id int64) []uint64 { return []uint64{uint64(id), uint64(depth)} }
-func (testSymbols) Frames(pid int, addrs []uint64, mode string) []string {
-	return []string{fmt.Sprint(pid, addrs, mode)}
+func (testSymbols) Frames(pid int, addrs []uint64, mode string) []value.Frame {
+	return []value.Frame{{Name: fmt.Sprint(pid, addrs, mode)}}
 }
 
 type testNames struct{}

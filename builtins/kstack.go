@@ -158,11 +158,11 @@ func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 	if len(t.Params) < 2 { // declared, never assigned
 		return value.Stack{}
 	}
-	s := value.Stack{Mode: stackModes[t.Params[0]]}
+	s := value.Stack{Mode: stackModes[t.Params[0]], Kernel: t.Name == kstackName, Debug: env.Settings().ShowDebugInfo}
 	switch why := unwind.Why(noStack - id); {
 	case why == unwind.Complete:
 	case why < unwind.NumWhys:
-		s.Frames = []string{"[" + why.String() + "]"}
+		s.Missing = why.String()
 	default:
 		s.Frames = env.Symbols().Frames(pid, env.Symbols().Stack(int(t.Params[1]), int64(id)), s.Mode)
 	}

@@ -3,7 +3,6 @@ package builtins
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"strconv"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/config"
@@ -64,11 +63,12 @@ func formatBuildIDs(data []byte) value.Value {
 		if status == frameEmpty {
 			break
 		}
-		at := strconv.FormatUint(binary.NativeEndian.Uint64(data[offsetAt:]), 16)
+		at := binary.NativeEndian.Uint64(data[offsetAt:])
 		if status == frameValid {
-			at = hex.EncodeToString(data[4:4+buildIDSize]) + " 0x" + at
+			s.Frames = append(s.Frames, value.Frame{BuildID: hex.EncodeToString(data[4 : 4+buildIDSize]), InFile: at})
+		} else {
+			s.Frames = append(s.Frames, value.Frame{Addr: at})
 		}
-		s.Frames = append(s.Frames, at)
 	}
 	return s
 }

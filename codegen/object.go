@@ -47,7 +47,7 @@ func (c *compilation) assemble() error {
 // settings are those that matter while a script runs.
 func settings(c *config.Config) object.Settings {
 	return object.Settings{
-		CacheUserSymbols: c.CacheUserSymbols, CPPDemangle: c.CPPDemangle, LogSize: c.LogSize,
+		ShowDebugInfo: c.ShowDebugInfo, CacheUserSymbols: c.CacheUserSymbols, CPPDemangle: c.CPPDemangle, LogSize: c.LogSize,
 		MaxCatBytes: c.MaxCatBytes, MaxStrlen: c.MaxStrlen, MissingProbes: c.MissingProbes,
 		PerfRBPages: c.PerfRBPages, PrintMapsOnExit: c.PrintMapsOnExit, StrTruncTrailer: c.StrTruncTrailer,
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -145,7 +146,10 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
 	}
-	x.DebugDirs = e.DebugInfo
+	x.Where = binary.Where{Dirs: filepath.SplitList(e.DebugInfo)}
+	if root, ok := strings.CutSuffix(theirs, path); ok && root != "" {
+		x.Where.Root, x.Where.Path = root, path
+	}
 	e.Needs.AddFile(x.Path, x.BuildID())
 	if e.opened == nil {
 		e.opened = map[string]*binary.File{}

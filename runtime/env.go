@@ -15,7 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
-	"github.com/gotrace/gotrace/runtime/symbols"
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // env is the part of a session that builtins see.
@@ -48,23 +48,31 @@ type symbolizer struct{ s *Session }
 // User returns the name of the function that contains an address of a process, or
 // the address.
 func (e symbolizer) User(pid int, addr uint64) string {
-	if f := e.userFrames(pid, []uint64{addr})[0]; f.Name != "" {
-		return f.Name
+	f := e.userFrames(pid, []uint64{addr})[0]
+	text := []byte(f.Name)
+	if f.Name == "" {
+		text = []byte(hexAddr(addr))
 	}
-	return hexAddr(addr)
+	if !e.s.obj.Settings.ShowDebugInfo {
+		return string(text)
+	}
+	if f.Inlined {
+		text = append([]byte("[inlined] "), text...)
+	}
+	return string(value.AppendSource(text, &f))
 }
 
 // userFrames finds the functions of a process's stack. It reads the log of mappings
 // first. If that was done less than a millisecond ago, it does so only if a frame
 // has no name otherwise, so that many stacks in a row stay cheap.
-func (e symbolizer) userFrames(pid int, addrs []uint64) []symbols.Frame {
+func (e symbolizer) userFrames(pid int, addrs []uint64) []value.Frame {
 	s := e.s
 	fresh := s.mmaps == nil || time.Since(s.mmaps.drained) < time.Millisecond
 	if !fresh {
 		s.noteMappings()
 	}
 	frames := s.syms.Stack(pid, addrs)
-	if fresh && slices.ContainsFunc(frames, func(f symbols.Frame) bool { return f.Name == "" }) && s.noteMappings() {
+	if fresh && slices.ContainsFunc(frames, func(f value.Frame) bool { return f.Name == "" }) && s.noteMappings() {
 		frames = s.syms.Stack(pid, addrs)
 	}
 	return frames
@@ -87,37 +95,18 @@ func hexAddr(addr uint64) string {
 }
 
 // Frames implements builtins.Symbols.
-func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []string {
-	var user []symbols.Frame
-	if pid != 0 && mode != "raw" {
-		user = e.userFrames(pid, addrs)
+func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []value.Frame {
+	raw := mode == "raw" && !e.s.opt.Profiles
+	if pid != 0 && !raw {
+		return e.userFrames(pid, addrs)
 	}
-	out := make([]string, 0, len(addrs))
+	out := make([]value.Frame, len(addrs))
 	for i, a := range addrs {
-		raw := strconv.FormatUint(a, 16)
-		if mode == "raw" {
-			out = append(out, raw)
-			continue
+		f := &out[i]
+		f.Addr = a
+		if !raw {
+			f.Name, f.Module, f.Offset, _ = e.s.opt.Kernel.SymbolAt(a)
 		}
-		text, place := hexAddr(a), "[unknown]"
-		if pid == 0 {
-			if name, module, off, ok := e.s.opt.Kernel.SymbolAt(a); ok {
-				text = name + "+" + strconv.FormatUint(off, 10)
-				place = module
-			}
-		} else if f := user[i]; f.Module != "" {
-			place = f.Module
-			if f.Name != "" {
-				text = f.Name + "+" + strconv.FormatUint(f.Offset, 10)
-			}
-		}
-		if mode == "perf" {
-			text = raw + " " + text
-			if pid != 0 {
-				text += " (" + place + ")"
-			}
-		}
-		out = append(out, text)
 	}
 	return out
 }

@@ -93,6 +93,9 @@ func (s *Session) load() error {
 		ProcRoot: s.procRoot(),
 		Demangle: cfg.CPPDemangle,
 		Cache:    symbols.CacheMode(cfg.CacheUserSymbols),
+
+		Debug:     cfg.ShowDebugInfo || s.opt.Profiles,
+		DebugDirs: s.opt.DebugDirs,
 	})
 	s.env = newEnv(s)
 	if err := s.loadMaps(); err != nil {

@@ -76,6 +76,11 @@ type Options struct {
 	Mode Mode
 	// KeepMaps keeps the final contents of the maps for Snapshot.
 	KeepMaps bool
+	// Profiles finds source lines and inlined functions for all stacks, whatever the
+	// script's settings, for profiles of the results.
+	Profiles bool
+	// DebugDirs are directories where debug files of programs are looked for first.
+	DebugDirs []string
 	// ProcRoot is the mount point of procfs; "" is /proc.
 	ProcRoot string
 	// Kernel is the running kernel. If nil, its facts are read when they are

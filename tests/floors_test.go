@@ -22,9 +22,9 @@ const module = "github.com/gotrace/gotrace"
 var floors = [][]string{
 	{"runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
-	{"lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output", "runtime/symbols"},
+	{"lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
-	{"probes"},
+	{"probes", "runtime/symbols"},
 	{"probes/kernel", "lang/cdecl", "builtins"},
 	{"lang/attach", "lang/macro"},
 	{"lang/check"},
@@ -57,6 +57,7 @@ var outside = map[string][]string{
 	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
+	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"golang.org/x/arch":                   {"probes/binary"},
 	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/output", "runtime/store", "runtime/symbols"},
 }

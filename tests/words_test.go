@@ -255,7 +255,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"lang/config/vars.go":             {"dw_ustack strlen tseries", "settings"},
 	"lang/members/renamed.go":         {"cpu", "a member of task_struct"},
 	"lang/parse/lexdecl.go":           {"config", "the keyword of the config block"},
-	"probes/binary/dwarf.go":          {"str", "a section"},
+	"probes/binary/sections.go":       {"str", "a section"},
 	"probes/kernel/btftype.go":        {"retval", "printed by -lv as bpftrace does"},
 	"probes/perf.go":                  {"kprobe uprobe", "PMUs of the kernel"},
 	"probes/probes.go":                {"fentry kprobe", "features of a kernel"},

@@ -99,6 +99,7 @@ type flagSet struct {
 
 	pid, buffer, ignoredText        string
 	stages, dumps, noFeature, dwarf []string
+	debugDirs                       []string
 	test, bench, ignored            bool
 }
 
@@ -131,7 +132,7 @@ func newFlags(o *options) *flagSet {
 		fs.StringVarP(&fs.pid, "pid", "p", "", "`PID`trace this process; the session ends when it does")
 		fs.StringVarP(&o.cmd, "cmd", "c", "", "`COMMAND`start COMMAND once everything is attached; the session ends when it does")
 		fs.BoolVar(&o.usdtFile, "usdt-file-activation", false, "enable USDT semaphores by file")
-		fs.StringVar(&o.debugInfo, "debuginfo", "", "`DIR[:DIR]`look for separate debug files there first")
+		fs.StringArrayVar(&fs.debugDirs, "debuginfo", nil, "`DIR[:DIR]`look for the debug files of programs there first")
 	})
 	group("output", func() {
 		fs.StringVarP(&o.output, "output", "o", "", "`FILE`write results to FILE")
@@ -186,6 +187,7 @@ func parseFlags(args []string) (*options, error) {
 		return nil, badFlag{err}
 	}
 	given := fs.Changed
+	o.debugInfo = strings.Join(fs.debugDirs, ":")
 	fs.Visit(func(f *pflag.Flag) {
 		if f.Name == "eval" || f.Name == "output" {
 			return

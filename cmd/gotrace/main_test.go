@@ -92,6 +92,7 @@ func TestFlags(t *testing.T) {
 			o.script, o.includeDirs, o.includeFiles = "x", []string{"a", "b"}, []string{"c.h"}
 		}},
 		{"-b|--verify-llvm-ir|--debuginfo|/x|-e|x", func(o *options) { o.script, o.debugInfo, o.verify = "x", "/x", true }},
+		{"--debuginfo|/x:/y|--debuginfo=/z|-e|x", func(o *options) { o.script, o.debugInfo = "x", "/x:/y:/z" }},
 		{"-V", func(o *options) { o.version = true }},
 	} {
 		want := &options{

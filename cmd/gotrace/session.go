@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime"
@@ -59,6 +60,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	ropt := runtime.Options{
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
+		DebugDirs: filepath.SplitList(o.debugInfo),
 	}
 	if o.dump["verifier"] || o.dump["all"] {
 		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }

@@ -21,22 +21,29 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes/binary/internal/units"
 )
 
 // File is an ELF file, mapped into memory. Open reads its headers. Symbols are read
 // when one is looked up. They are compared in place and not copied, because a file
 // may have hundreds of thousands.
 type File struct {
-	Path      string // path that the kernel opens
-	Base      uint64 // offset in Path where the file starts: not 0 inside an archive
-	Label     string // name in messages
-	DebugDirs string // directories to search first for separate debug files, separated by colons
+	Path  string // path that the kernel opens
+	Base  uint64 // offset in Path where the file starts: not 0 inside an archive
+	Label string // name in messages
+	Where Where  // where its separate debug files may be
 
 	elf       *elf.File
 	data      []byte
+	mapped    bool // data is a mapping of the file
 	tables    func() []symbolTable
+	byAddr    func() *addrTable
 	golang    func() bool
-	debugFile func() *File // its separate debug file, or nil
+	goTable   func() *goTable // nil: it has none
+	debugFile func() *File    // its separate debug file, or nil
+	miniDebug func() *File    // its MiniDebugInfo, or nil
+	unitData  func() *units.Data
 	debugInfo func() (*DebugInfo, error)
 }
 
@@ -91,18 +98,40 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	ef, err := elf.NewFile(bytes.NewReader(data))
+	x, err := newFile(data)
 	if err != nil {
 		unix.Munmap(data)
+		return nil, err
+	}
+	x.Path, x.Base, x.Label, x.mapped = path, base, label, true
+	return x, nil
+}
+
+// FromMemory returns a File for the content of an ELF file.
+func FromMemory(data []byte, label string) (*File, error) {
+	x, err := newFile(data)
+	if err != nil {
+		return nil, err
+	}
+	x.Label = label
+	return x, nil
+}
+
+func newFile(data []byte) (*File, error) {
+	ef, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotELF, err)
 	}
 	if ef.Class != elf.ELFCLASS64 {
-		unix.Munmap(data)
 		return nil, fmt.Errorf("%s programs are not supported", ef.Class)
 	}
-	x := &File{Path: path, Base: base, Label: label, elf: ef, data: data}
+	x := &File{elf: ef, data: data}
 	x.tables = sync.OnceValue(x.readTables)
+	x.byAddr = sync.OnceValue(x.sortSymbols)
 	x.debugFile = sync.OnceValue(x.findDebugFile)
+	x.miniDebug = sync.OnceValue(x.readMiniDebug)
+	x.goTable = sync.OnceValue(x.readGoTable)
+	x.unitData = sync.OnceValue(x.loadUnits)
 	x.debugInfo = sync.OnceValues(x.loadDebugInfo)
 	x.golang = sync.OnceValue(func() bool {
 		return ef.Section(".gopclntab") != nil || ef.Section(".go.buildinfo") != nil || ef.Section(".data.rel.ro.gopclntab") != nil
@@ -115,13 +144,19 @@ func Open(path string) (*File, error) {
 func Raw(path, label string) *File {
 	return &File{
 		Path: path, Label: label, tables: func() []symbolTable { return nil }, golang: func() bool { return false },
-		debugFile: func() *File { return nil }, debugInfo: func() (*DebugInfo, error) { return nil, ErrNotELF },
+		byAddr: func() *addrTable { return &addrTable{} }, goTable: func() *goTable { return nil },
+		debugFile: func() *File { return nil }, miniDebug: func() *File { return nil },
+		unitData: func() *units.Data { return nil }, debugInfo: func() (*DebugInfo, error) { return nil, ErrNotELF },
 	}
 }
 
 // Close unmaps the file. Strings and sections of the file must not be used after
 // it.
-func (x *File) Close() { unix.Munmap(x.data) }
+func (x *File) Close() {
+	if x.mapped {
+		unix.Munmap(x.data)
+	}
+}
 
 // DebugInfo returns the file's DWARF, from itself or from its debug file.
 func (x *File) DebugInfo() (*DebugInfo, error) { return x.debugInfo() }
@@ -154,13 +189,19 @@ func (x *File) bytesOf(s *elf.Section) []byte {
 }
 
 // readTables returns the symbol tables: the file's own and, if its full one was
-// stripped, that of its debug file.
+// stripped, that of its debug file or of its MiniDebugInfo.
 func (x *File) readTables() []symbolTable {
 	list := x.ownTables()
-	if x.elf.SectionByType(elf.SHT_SYMTAB) == nil {
-		if d := x.debugFile(); d != nil {
-			list = append(list, d.ownTables()...)
+	if x.elf.SectionByType(elf.SHT_SYMTAB) != nil {
+		return list
+	}
+	if d := x.debugFile(); d != nil {
+		if more := d.ownTables(); len(more) > 0 {
+			return append(list, more...)
 		}
+	}
+	if m := x.miniDebug(); m != nil {
+		list = append(list, m.ownTables()...)
 	}
 	return list
 }
@@ -254,22 +295,13 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 	return slices.CompactFunc(list, func(a, b Symbol) bool { return a.Name == b.Name && a.Addr == b.Addr })
 }
 
-// Covering returns the function that contains an address.
+// Covering returns the function that contains an address, if its size is known.
 func (x *File) Covering(addr uint64) (Symbol, bool) {
-	var found Symbol
-	for _, t := range x.tables() {
-		if !t.each(func(n []byte, s Symbol) bool {
-			if addr-s.Addr >= s.Size {
-				return true
-			}
-			s.Name = string(n)
-			found = s
-			return false
-		}) {
-			return found, true
-		}
+	s, ok := x.byAddr().at(addr)
+	if !ok || s.Size == 0 {
+		return Symbol{}, false
 	}
-	return found, false
+	return s, true
 }
 
 // Offset translates a virtual address into an offset in the file, which is how the

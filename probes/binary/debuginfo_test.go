@@ -37,6 +37,12 @@ func FuzzDebugInfo(f *testing.F) {
 			return
 		}
 		defer x.Close()
+		for _, s := range x.Functions(func([]byte) bool { return true }) {
+			for at := range min(s.Size, 64) {
+				x.At(s.Addr + at)
+				x.Frames(s.Addr + at)
+			}
+		}
 		g, err := x.DebugInfo()
 		if err != nil {
 			return

@@ -1,17 +1,10 @@
 package binary
 
 import (
-	"bytes"
 	"debug/dwarf"
-	"debug/elf"
 	"errors"
-	"fmt"
-	"hash/crc32"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
+
+	"github.com/gotrace/gotrace/probes/binary/internal/units"
 )
 
 // DebugInfo is the DWARF of a program or library. Units are read when a script
@@ -19,153 +12,65 @@ import (
 // are needed.
 type DebugInfo struct {
 	d     *dwarf.Data
+	units *units.Data
 	types map[dwarf.Offset]*dwarfType
 	names map[string]dwarf.Offset // "struct foo" → definition; nil: not read yet
 
 	loclists, loc, addrs []byte // sections that package dwarf does not read
+
+	// splits holds the debug information of units that are in files of their own. In
+	// it, skeleton is the unit in the program that it completes.
+	splits   map[*units.Unit]*DebugInfo
+	skeleton *units.Unit
 }
 
 // ErrNoDebugInfo is the error for a file without DWARF and without a debug file.
 var ErrNoDebugInfo = errors.New("no debug info")
 
-// maxSection is the maximum size of a decompressed section in bytes.
-const maxSection = 4 << 30
-
-// loadDebugInfo reads the DWARF of the file or of its debug file.
+// loadDebugInfo reads the file's own DWARF, or that of its debug file.
 func (x *File) loadDebugInfo() (*DebugInfo, error) {
-	src := x
-	if src.elf.Section(".debug_info") == nil && src.elf.Section(".zdebug_info") == nil {
-		src = x.debugFile()
-		if src == nil {
-			return nil, ErrNoDebugInfo
-		}
-	}
-	sections := map[string][]byte{}
-	for _, s := range src.elf.Sections {
-		name, ok := strings.CutPrefix(s.Name, ".debug_")
-		if !ok {
-			if name, ok = strings.CutPrefix(s.Name, ".zdebug_"); !ok {
-				continue
-			}
-		}
-		data := src.bytesOf(s)
-		if s.Flags&elf.SHF_COMPRESSED != 0 || strings.HasPrefix(s.Name, ".z") {
-			if s.Size > maxSection {
-				return nil, fmt.Errorf("section %s is too large: %d bytes", s.Name, s.Size)
-			}
-			var err error
-			if data, err = s.Data(); err != nil {
-				return nil, fmt.Errorf("section %s: %w", s.Name, err)
-			}
-		}
-		sections[name] = data
-	}
-	if len(sections["info"]) == 0 {
+	data := x.unitData()
+	if data == nil {
 		return nil, ErrNoDebugInfo
 	}
-	d, err := dwarf.New(sections["abbrev"], nil, nil, sections["info"], sections["line"], nil, sections["ranges"], sections["str"])
+	return newDebugInfo(data, &data.Sections)
+}
+
+// newDebugInfo returns the debug information in the sections of data, or in a part
+// of them.
+func newDebugInfo(data *units.Data, s *units.Sections) (*DebugInfo, error) {
+	d, err := openDWARF(s)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"addr", "line_str", "str_offsets", "rnglists", "types"} {
-		data := sections[name]
-		if data == nil {
-			continue
-		}
-		if name == "types" {
-			err = d.AddTypes(name, data)
-		} else {
-			err = d.AddSection(".debug_"+name, data)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("section .debug_%s: %w", name, err)
-		}
-	}
 	return &DebugInfo{
-		d: d, types: map[dwarf.Offset]*dwarfType{},
-		loclists: sections["loclists"], loc: sections["loc"], addrs: sections["addr"],
+		d: d, units: data, types: map[dwarf.Offset]*dwarfType{}, splits: map[*units.Unit]*DebugInfo{},
+		loclists: s.Loclists, loc: s.Loc, addrs: s.Addr,
 	}, nil
 }
 
-// systemDebugDir is the directory in which distributions install debug files.
-const systemDebugDir = "/usr/lib/debug"
-
-// findDebugFile opens the separate file with a binary's debug info and symbols. It
-// finds the file by its build ID, or by the name and checksum that the binary has
-// of it. If there is none, it returns nil.
-func (x *File) findDebugFile() *File {
-	given := filepath.SplitList(x.DebugDirs)
-	dirs := append(slices.Clone(given), systemDebugDir)
-	if id := x.BuildID(); len(id) > 2 {
-		for _, dir := range dirs {
-			if d, err := Open(filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug")); err == nil {
-				return d
-			}
+// loadUnits returns the units of the file's own DWARF or of that of its debug file,
+// or nil.
+func (x *File) loadUnits() *units.Data {
+	src := x
+	if !src.hasDWARF() {
+		if src = x.debugFile(); src == nil || !src.hasDWARF() {
+			return nil
 		}
 	}
-	name, sum, ok := x.debugLink()
-	if !ok {
+	d := units.New(src.dwarfSections())
+	if len(d.Info) == 0 {
 		return nil
 	}
-	at := filepath.Dir(x.Path)
-	if real, err := filepath.EvalSymlinks(x.Path); err == nil {
-		at = filepath.Dir(real)
-	}
-	var paths []string
-	for _, dir := range given {
-		paths = append(paths, filepath.Join(dir, name))
-	}
-	paths = append(paths, filepath.Join(at, name), filepath.Join(at, ".debug", name))
-	for _, dir := range dirs {
-		paths = append(paths, filepath.Join(dir, at, name))
-	}
-	for _, path := range paths {
-		if path != x.Path && fileSum(path) == sum {
-			if d, err := Open(path); err == nil {
-				return d
-			}
+	d.Alt = func() *units.Data {
+		if alt := src.findAltFile(); alt != nil {
+			return units.New(alt.dwarfSections())
 		}
+		return nil
 	}
-	return nil
-}
-
-// BuildID returns the build ID in hexadecimal, or "" if the file has none.
-func (x *File) BuildID() string {
-	note := x.bytesOf(x.elf.Section(".note.gnu.build-id"))
-	const header = 16 // sizes, type, "GNU"
-	if len(note) < header || string(note[12:header]) != "GNU\x00" {
-		return ""
-	}
-	n := int(x.elf.ByteOrder.Uint32(note[4:]))
-	if n < 0 || n > len(note)-header {
-		return ""
-	}
-	return fmt.Sprintf("%x", note[header:header+n])
-}
-
-// debugLink reads .gnu_debuglink: a file name, padding to a multiple of four bytes,
-// and the CRC-32 of that file.
-func (x *File) debugLink() (name string, sum uint32, ok bool) {
-	data := x.bytesOf(x.elf.Section(".gnu_debuglink"))
-	n := bytes.IndexByte(data, 0)
-	at := (n + 4) &^ 3
-	if n <= 0 || at+4 > len(data) || strings.ContainsRune(string(data[:n]), '/') {
-		return "", 0, false
-	}
-	return string(data[:n]), x.elf.ByteOrder.Uint32(data[at:]), true
-}
-
-func fileSum(path string) uint32 {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	h := crc32.NewIEEE()
-	if _, err := io.Copy(h, f); err != nil {
-		return 0
-	}
-	return h.Sum32()
+	split := &splitFiles{x: x, src: src}
+	d.Split = split.find
+	return d
 }
 
 // entry reads the entry at an offset. It returns nil if there is none.

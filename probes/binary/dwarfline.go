@@ -35,7 +35,10 @@ func (s SourceLine) named(path string) bool {
 // in each function and one in each inlined copy. It returns an error if the line
 // has no code.
 func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
-	type copyOf struct{ unit, block dwarf.Offset }
+	type copyOf struct {
+		unit  dwarf.Offset
+		block uint64
+	}
 	first := map[copyOf]uint64{}
 	seen := false // whether a unit has the file
 	r := g.d.Reader()
@@ -48,7 +51,7 @@ func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 			break
 		}
 		r.SkipChildren()
-		if unit.Tag != dwarf.TagCompileUnit {
+		if unit.Tag != dwarf.TagCompileUnit && unit.Tag != dwarf.TagSkeletonUnit {
 			continue
 		}
 		lines, err := g.d.LineReader(unit)
@@ -76,10 +79,19 @@ func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 		}
 		slices.Sort(found)
 		found = slices.Compact(found)
-		for i, block := range g.blocks(unit, found, int64(s.Line)) {
-			k := copyOf{unit.Offset, block}
-			if _, ok := first[k]; !ok && block != 0 {
-				first[k] = found[i]
+		for _, addr := range found {
+			u := g.units.At(addr)
+			if u != nil {
+				u = u.Whole()
+			}
+			if u == nil {
+				continue
+			}
+			if block, ok := u.Scope(addr, s.Line); ok {
+				k := copyOf{unit.Offset, block}
+				if _, ok := first[k]; !ok {
+					first[k] = addr
+				}
 			}
 		}
 	}
@@ -98,56 +110,4 @@ func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 		return nil, fmt.Errorf("Unable to map '%s' to address: no code starts there", s)
 	}
 	return list, nil
-}
-
-// blocks returns, for each address of a unit, the innermost function or inlined
-// copy that contains it, or 0 if there is none. The addresses are code of a line.
-// As the ranges of inlined copies are not exact, a copy that was inlined into that
-// line does not count: its code there belongs to the caller.
-func (g *DebugInfo) blocks(unit *dwarf.Entry, addrs []uint64, line int64) []dwarf.Offset {
-	out := make([]dwarf.Offset, len(addrs))
-	r := g.d.Reader()
-	r.Seek(unit.Offset)
-	if _, err := r.Next(); err != nil {
-		return out
-	}
-	depth := 0
-	for {
-		e, err := r.Next()
-		if err != nil || e == nil || e.Tag == dwarf.TagCompileUnit {
-			return out
-		}
-		if e.Tag == 0 {
-			if depth--; depth < 0 {
-				return out
-			}
-			continue
-		}
-		switch e.Tag {
-		case dwarf.TagSubprogram, dwarf.TagInlinedSubroutine:
-			ranges, err := g.d.Ranges(e)
-			if err != nil {
-				break
-			}
-			inside := false
-			call, _ := e.Val(dwarf.AttrCallLine).(int64)
-			for i, a := range addrs {
-				for _, span := range ranges {
-					if span[0] <= a && a < span[1] {
-						inside = true
-						if call != line {
-							out[i] = e.Offset // later entries are further inside
-						}
-					}
-				}
-			}
-			if !inside && e.Children {
-				r.SkipChildren()
-				continue
-			}
-		}
-		if e.Children {
-			depth++
-		}
-	}
 }

@@ -153,8 +153,11 @@ func (c *cursor) sleb() (n int64) {
 // locationAt returns the expression in a location list that is valid at the first
 // instruction of the function, or nil if there is none.
 func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
-	pc, _ := fn.entry.Val(dwarf.AttrLowpc).(uint64)
+	pc := fn.addr
 	base, _ := fn.unit.Val(dwarf.AttrLowpc).(uint64)
+	if g.skeleton != nil {
+		base = g.skeleton.Low()
+	}
 	var off uint64
 	switch v := field.Val.(type) {
 	case int64:
@@ -170,6 +173,9 @@ func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 		off = uint64(table) + uint64(binary.LittleEndian.Uint32(b))
 	default:
 		return nil
+	}
+	if g.loclists == nil && g.skeleton != nil {
+		return g.gnuLocationAt(fn, off, pc)
 	}
 	if g.loclists == nil {
 		return oldLocationAt(g.loc, off, base, pc)
@@ -216,7 +222,36 @@ func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 	return nil
 }
 
-// oldLocationAt is locationAt for .debug_loc of DWARF 2 to 4.
+// gnuLocationAt reads .debug_loc.dwo, of GNU's split DWARF 4.
+func (g *DebugInfo) gnuLocationAt(fn Function, off, pc uint64) []byte {
+	c := &cursor{data: g.loc}
+	c.take(off)
+	word := func(n uint64) (v uint64) {
+		for i, b := range c.take(n) {
+			v |= uint64(b) << (8 * i)
+		}
+		return v
+	}
+	for !c.bad {
+		var lo, hi uint64
+		switch c.byte() {
+		case 2: // start and end
+			lo, hi = g.address(fn, c.uleb()), g.address(fn, c.uleb())
+		case 3: // start and length
+			lo = g.address(fn, c.uleb())
+			hi = lo + word(4)
+		default: // end of list, or unknown
+			return nil
+		}
+		expr := c.take(word(2))
+		if lo <= pc && pc < hi {
+			return expr
+		}
+	}
+	return nil
+}
+
+// oldLocationAt reads .debug_loc, of DWARF 2 to 4.
 func oldLocationAt(section []byte, off, base, pc uint64) []byte {
 	c := &cursor{data: section}
 	c.take(off)

@@ -260,12 +260,21 @@ func (g *DebugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 // Type returns the type with a C name: "struct foo", "enum e", or a typedef. It
 // returns nil if there is none.
 func (g *DebugInfo) Type(name string) *types.Type {
-	off, ok := g.typeNames()[name]
-	if !ok {
+	if off, ok := g.typeNames()[name]; ok {
+		if t := g.typeAt(off, 0); t.t.Kind != types.Void {
+			return t.t
+		}
 		return nil
 	}
-	if t := g.typeAt(off, 0); t.t.Kind != types.Void {
-		return t.t
+	if g.skeleton != nil {
+		return nil
+	}
+	for _, u := range g.units.Units() {
+		if d, _ := g.split(u); d != nil && d != g {
+			if t := d.Type(name); t != nil {
+				return t
+			}
+		}
 	}
 	return nil
 }

@@ -19,40 +19,28 @@ const (
 type Function struct {
 	g           *DebugInfo
 	unit, entry *dwarf.Entry
+	addr        uint64 // its first instruction
 }
 
 // Function returns the function that starts at an address.
 func (g *DebugInfo) Function(addr uint64) (Function, bool) {
-	r := g.d.Reader()
-	unit, err := r.SeekPC(addr)
-	if err != nil || unit == nil {
+	u := g.units.At(addr)
+	if u == nil {
 		return Function{}, false
 	}
-	depth := 0
-	for {
-		e, err := r.Next()
-		if err != nil || e == nil || e.Tag == dwarf.TagCompileUnit {
-			return Function{}, false
-		}
-		if e.Tag == 0 {
-			if depth--; depth < 0 {
-				return Function{}, false
-			}
-			continue
-		}
-		if e.Tag == dwarf.TagSubprogram {
-			if low, ok := e.Val(dwarf.AttrLowpc).(uint64); ok && low == addr {
-				return Function{g, unit, e}, true
-			}
-		}
-		switch {
-		case !e.Children:
-		case e.Tag == dwarf.TagNamespace, e.Tag == dwarf.TagStructType, e.Tag == dwarf.TagClassType, e.Tag == dwarf.TagModule:
-			depth++
-		default:
-			r.SkipChildren()
-		}
+	g, u = g.split(u)
+	if g == nil {
+		return Function{}, false
 	}
+	off, ok := u.Function(addr)
+	if !ok {
+		return Function{}, false
+	}
+	unit, entry := g.entry(dwarf.Offset(u.Root())), g.entry(dwarf.Offset(off))
+	if unit == nil || entry == nil {
+		return Function{}, false
+	}
+	return Function{g, unit, entry, addr}, true
 }
 
 // convention returns the function's calling convention. symbol is the name of its

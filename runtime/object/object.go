@@ -114,6 +114,7 @@ type KernelMap struct {
 
 // Settings are the settings of the configuration that the runtime uses.
 type Settings struct {
+	ShowDebugInfo    bool
 	CacheUserSymbols string // PER_PID, PER_PROGRAM, NONE or ""
 	CPPDemangle      bool
 	LogSize          int // size of the verifier's log in bytes

@@ -78,9 +78,9 @@ func TestValues(t *testing.T) {
 		{nil, "null", "null"},
 		{value.Stats{Count: 2, Avg: value.Int(3), Total: value.Int(7)}, "{ .count = 2, .average = 3, .total = 7 }", `{"count": 2, "average": 3, "total": 7}`},
 		{value.Avg{V: value.Int(-3)}, "-3", "-3"},
-		{value.Stack{Frames: []string{"foo+1", "bar+2"}}, "\n        foo+1\n        bar+2\n", `"\n        foo+1\n        bar+2\n"`},
-		{value.Stack{Mode: "perf", Frames: []string{"1 f+0 (/bin/x)"}}, "\n\t1 f+0 (/bin/x)\n", `"\n\t1 f+0 (/bin/x)\n"`},
-		{value.Stack{Mode: "raw", Frames: []string{"55bc"}}, "\n55bc\n", `"\n55bc\n"`},
+		{value.Stack{Frames: []value.Frame{{Name: "foo", Offset: 1}, {Name: "bar", Offset: 2}}}, "\n        foo+1\n        bar+2\n", `"\n        foo+1\n        bar+2\n"`},
+		{value.Stack{Mode: "perf", Frames: []value.Frame{{Addr: 1, Name: "f", Module: "/bin/x"}}}, "\n\t1 f+0 (/bin/x)\n", `"\n\t1 f+0 (/bin/x)\n"`},
+		{value.Stack{Mode: "raw", Frames: []value.Frame{{Addr: 0x55bc, Name: "f"}}}, "\n55bc\n", `"\n55bc\n"`},
 		{value.Tuple{value.Int(1), value.Stack{}}, "(1, \n)", `[1,"\n"]`},
 	} {
 		if got := value.Text(c.v, ".."); got != c.text {
@@ -135,7 +135,7 @@ func TestMaps(t *testing.T) {
 			"@r[{ .a = 1, .b = 2 }]: 0x5\n",
 			`{"type": "map", "data": {"@r": {"{.a=1,.b=2}": 5}}}`,
 		}, {
-			Map{Name: "@k", Keyed: true, Entries: []value.Entry{{Key: value.Stack{Frames: []string{"f+1"}}, Value: value.Uint(1)}}},
+			Map{Name: "@k", Keyed: true, Entries: []value.Entry{{Key: value.Stack{Frames: []value.Frame{{Name: "f", Offset: 1}}}, Value: value.Uint(1)}}},
 			"@k[\n        f+1\n]: 1\n",
 			`{"type": "map", "data": {"@k": {"\nf+1\n": 1}}}`,
 		}, {

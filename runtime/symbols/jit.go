@@ -19,7 +19,7 @@ type jitFunc struct {
 
 // jitted looks an address up in the process's perf map file, which grows while the
 // process runs.
-func (p *process) jitted(proc string, addr uint64) (Frame, bool) {
+func (p *process) jitted(proc string, addr uint64) Frame {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	for _, name := range []string{
 		dir + "/root/tmp/perf-" + innerPID(dir, p.pid) + ".map",
@@ -46,10 +46,10 @@ func (p *process) jitted(proc string, addr uint64) (Frame, bool) {
 		return 0
 	})
 	if !ok {
-		return Frame{}, false
+		return Frame{Addr: addr}
 	}
 	f := p.jit[i]
-	return Frame{Name: f.name, Offset: addr - f.start, Module: "[jit]"}, true
+	return Frame{Addr: addr, Name: f.name, Offset: addr - f.start, Module: "[jit]"}
 }
 
 // innerPID returns the process's ID in its own pid namespace.

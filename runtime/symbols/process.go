@@ -40,7 +40,7 @@ type image struct {
 type mapping struct {
 	start, end, offset uint64
 	file               fileID
-	table              *table // the file's symbols; nil: not looked up yet
+	of                 *file // nil: not looked up yet
 }
 
 // fileID identifies a file across mount namespaces. The path is "" for memory
@@ -121,7 +121,7 @@ func (im *image) add(m mapping) {
 	}
 	im.maps = slices.DeleteFunc(im.maps, func(o mapping) bool {
 		if o.start == m.start && o.file == m.file {
-			m.table = o.table
+			m.of = o.of
 		}
 		return o.start < m.end && m.start < o.end
 	})

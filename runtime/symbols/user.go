@@ -12,16 +12,13 @@
 package symbols
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ianlancetaylor/demangle"
-	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // CacheMode selects how long information about a process is cached.
@@ -40,24 +37,28 @@ type Options struct {
 	ProcRoot string // mount point of procfs
 	Demangle bool   // show C++ and Rust names as in their source
 	Cache    CacheMode
+
+	// Debug adds source lines and inlined functions, as far as there is debug
+	// information.
+	Debug     bool
+	DebugDirs []string // where separate debug files are looked for first
+	// Fetch returns the path of the debug file for a build ID from elsewhere, or "".
+	// It may be nil.
+	Fetch func(buildID string) string
 }
 
-// Frame describes an address: its function, the offset in the function, and the
-// file it is from. A frame without a function may still have a Module.
-type Frame struct {
-	Name   string
-	Offset uint64
-	Module string
-}
+// Frame is a function at an address.
+type Frame = value.Frame
 
 // User finds functions in all processes. Only one goroutine may use it at a time.
 type User struct {
-	opt   Options
-	procs map[int]*process
-	files map[fileID]*table
-	ids   map[fileID]fileID // see intern
-	ended []*process        // processes that have ended, in order of their end
-	names map[string]string // cache of demangled names
+	opt    Options
+	procs  map[int]*process
+	files  map[fileID]*file
+	ids    map[fileID]fileID // see intern
+	builds map[string]*file  // by build ID
+	ended  []*process        // processes that have ended, in order of their end
+	names  map[string]string // cache of demangled names
 }
 
 // NewUser returns a User that knows no processes yet.
@@ -65,26 +66,29 @@ func NewUser(opt Options) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
 	}
-	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*table{}, ids: map[fileID]fileID{}, names: map[string]string{}}
+	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{}, ids: map[fileID]fileID{}, names: map[string]string{}}
 }
 
 // stale is the minimum age of a memory map before it is read again for an address
 // that is not in it.
 const stale = 50 * time.Millisecond
 
-// Lookup finds the function that contains an address of a process. If there is
-// none, the result is false and the frame has no name, but it may still have a
-// Module.
-func (u *User) Lookup(pid int, addr uint64) (Frame, bool) {
-	f := u.Stack(pid, []uint64{addr})[0]
-	return f, f.Name != ""
+// Lookup finds the functions at an address of a process, the innermost first. The
+// last frame is that of the function whose code it is.
+func (u *User) Lookup(pid int, addr uint64) []Frame {
+	return u.Stack(pid, []uint64{addr})
 }
 
-// Stack finds the functions that contain the addresses of one stack of a process.
-// It looks all of them up in one program: the newest of the process that they fit.
+// Stack finds the functions at the addresses of one stack of a process, which has
+// the innermost first. It looks all of them up in one program: the newest of the
+// process that they fit. The addresses after the first one are those that calls
+// return to. With Options.Debug an address may have several frames.
 func (u *User) Stack(pid int, addrs []uint64) []Frame {
-	out := make([]Frame, len(addrs))
+	out := make([]Frame, 0, len(addrs))
 	if pid <= 0 {
+		for _, a := range addrs {
+			out = append(out, Frame{Addr: a})
+		}
 		return out
 	}
 	p := u.procs[pid]
@@ -99,25 +103,62 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 		im, _ = u.imageOf(p, addrs)
 	}
 	for i, a := range addrs {
-		if a != 0 {
-			out[i] = u.frame(p, im, a)
+		if a == 0 {
+			out = append(out, Frame{})
+			continue
 		}
+		out = u.frames(out, p, im, a, i > 0)
 	}
 	return out
 }
 
-// frame finds the function that contains an address of an image.
-func (u *User) frame(p *process, im *image, addr uint64) Frame {
+// frames appends the functions at an address of an image. A call may be the last
+// instruction of its function, so an address that it returns to is looked up by the
+// byte before.
+func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned bool) []Frame {
 	m := im.find(addr)
 	if m == nil || !m.named() {
-		f, _ := p.jitted(u.opt.ProcRoot, addr)
-		return f
+		return append(out, p.jitted(u.opt.ProcRoot, addr))
 	}
-	f := Frame{Module: m.file.path}
-	if name, off, ok := u.table(p, m).lookup(addr - m.start + m.offset); ok {
-		f.Name, f.Offset = u.demangled(name), off
+	f := u.fileOf(p, m)
+	frame := Frame{Addr: addr, Module: m.file.path, BuildID: f.buildID, InFile: addr - m.start + m.offset}
+	if f.x == nil {
+		return append(out, frame)
 	}
-	return f
+	pc, ok := f.x.Addr(frame.InFile)
+	if !ok {
+		return append(out, frame)
+	}
+	back := uint64(0)
+	if returned {
+		back = 1
+	}
+	s, ok := f.symbol(pc - back)
+	if !ok && back > 0 { // not a call: a signal's return, at the start of its function
+		back = 0
+		s, ok = f.symbol(pc)
+	}
+	if ok {
+		frame.Name, frame.Offset = u.demangled(s.Name), pc-s.Addr
+	}
+	if !u.opt.Debug {
+		return append(out, frame)
+	}
+	list := f.debug(pc - back)
+	for i, d := range list {
+		if i < len(list)-1 {
+			out = append(out, Frame{
+				Addr: addr, Name: u.demangled(d.Name), Module: frame.Module, BuildID: frame.BuildID, InFile: frame.InFile,
+				File: d.File, Line: d.Line, Inlined: true,
+			})
+			continue
+		}
+		frame.File, frame.Line = d.File, d.Line
+		if frame.Name == "" {
+			frame.Name = u.demangled(d.Name)
+		}
+	}
+	return append(out, frame)
 }
 
 // imageOf returns the image of a process that maps most of the addresses, and how
@@ -131,7 +172,12 @@ func (u *User) imageOf(p *process, addrs []uint64) (im *image, mapped int) {
 	count := func(im *image) (n int) {
 		for _, a := range addrs {
 			if m := im.find(a); m != nil && m.named() {
-				if _, _, ok := u.table(p, m).lookup(a - m.start + m.offset); ok {
+				f := u.fileOf(p, m)
+				if f.x == nil {
+					continue
+				}
+				pc, ok := f.x.Addr(a - m.start + m.offset)
+				if _, known := f.symbol(pc); ok && known {
 					n++
 				}
 			}
@@ -279,65 +325,4 @@ func (u *User) demangled(name string) string {
 	}
 	u.names[name] = d
 	return d
-}
-
-// table returns the symbols of a mapped file.
-func (u *User) table(p *process, m *mapping) *table {
-	if m.table != nil {
-		return m.table
-	}
-	known := u.files[m.file]
-	if m.file.path == vdso {
-		if known == nil {
-			known = vdsoTable(u.opt.ProcRoot)
-			u.files[m.file] = known
-		}
-		m.table = known
-		return known
-	}
-	for _, name := range p.fileNames(u.opt.ProcRoot, m) {
-		st, err := os.Stat(name)
-		if err != nil || !m.file.is(name, st) {
-			continue
-		}
-		// The inode of a deleted file may have been reused for another file.
-		if known != nil && known.size == st.Size() && known.changed.Equal(st.ModTime()) {
-			m.table = known
-			return known
-		}
-		if t, err := openTable(name); err == nil {
-			t.size, t.changed = st.Size(), st.ModTime()
-			u.files[m.file], m.table = t, t
-			return t
-		}
-	}
-	if known == nil {
-		known = &table{}
-		u.files[m.file] = known
-	}
-	m.table = known
-	return known
-}
-
-// fileNames returns the paths under which a mapped file may be found: through the
-// mapping itself (the file may be deleted), as the process sees it, and as this
-// process sees it.
-func (p *process) fileNames(proc string, m *mapping) []string {
-	dir := filepath.Join(proc, strconv.Itoa(p.pid))
-	return []string{
-		dir + "/map_files/" + strconv.FormatUint(m.start, 16) + "-" + strconv.FormatUint(m.end, 16),
-		dir + "/root" + m.file.path,
-		m.file.path,
-	}
-}
-
-// is reports whether the file that now has the given name is the mapped one. On an
-// overlay, the device and inode may differ from those of the mapping.
-func (id fileID) is(name string, st os.FileInfo) bool {
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || id.inode == "" || strconv.FormatUint(sys.Ino, 10) == id.inode {
-		return true
-	}
-	var fs unix.Statfs_t
-	return unix.Statfs(name, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
 }

@@ -12,6 +12,13 @@ import (
 	"reflect"
 )
 
+// lookup returns the function that contains an address, and whether it has a name.
+func lookup(u *User, pid int, addr uint64) (Frame, bool) {
+	list := u.Lookup(pid, addr)
+	f := list[len(list)-1]
+	return f, f.Name != ""
+}
+
 //go:noinline
 func landmark() int { return os.Getpid() }
 
@@ -21,7 +28,7 @@ func TestOwnFunction(t *testing.T) {
 	}
 	u := NewUser(Options{})
 	pc := uint64(reflect.ValueOf(landmark).Pointer())
-	f, ok := u.Lookup(os.Getpid(), pc+3)
+	f, ok := lookup(u, os.Getpid(), pc+3)
 	if !ok || !strings.HasSuffix(f.Name, "symbols.landmark") || f.Offset != 3 {
 		t.Errorf("found %+v, %v", f, ok)
 	}
@@ -29,16 +36,16 @@ func TestOwnFunction(t *testing.T) {
 	if f.Module != exe {
 		t.Errorf("module %q, want %q", f.Module, exe)
 	}
-	if f, ok := u.Lookup(os.Getpid(), 0x10); ok || f.Module != "" {
+	if f, ok := lookup(u, os.Getpid(), 0x10); ok || f.Module != "" {
 		t.Errorf("address 0x10 is %+v", f)
 	}
-	if _, ok := u.Lookup(os.Getpid(), 0); ok {
+	if _, ok := lookup(u, os.Getpid(), 0); ok {
 		t.Error("address 0 has a function")
 	}
-	if _, ok := u.Lookup(0, pc); ok {
+	if _, ok := lookup(u, 0, pc); ok {
 		t.Error("process 0 has a function")
 	}
-	if _, ok := u.Lookup(1<<30, pc); ok {
+	if _, ok := lookup(u, 1<<30, pc); ok {
 		t.Error("a process that is not there has a function")
 	}
 }
@@ -101,10 +108,10 @@ func TestPrograms(t *testing.T) {
 			u := NewUser(Options{Demangle: true})
 			expect := func(when string) {
 				t.Helper()
-				if f, ok := u.Lookup(pid, area+1); !ok || f.Name != "ns::area(int, int)" || f.Offset != 1 || f.Module != exe {
+				if f, ok := lookup(u, pid, area+1); !ok || f.Name != "ns::area(int, int)" || f.Offset != 1 || f.Module != exe {
 					t.Errorf("%s: area is %+v, %v", when, f, ok)
 				}
-				if f, ok := u.Lookup(pid, plain); !ok || f.Name != "plain" || f.Offset != 0 {
+				if f, ok := lookup(u, pid, plain); !ok || f.Name != "plain" || f.Offset != 0 {
 					t.Errorf("%s: plain is %+v, %v", when, f, ok)
 				}
 			}
@@ -112,46 +119,17 @@ func TestPrograms(t *testing.T) {
 			stop()
 			time.Sleep(2 * stale)
 			expect("gone")
-			if f, ok := NewUser(Options{}).Lookup(pid, plain); ok {
+			if f, ok := lookup(NewUser(Options{}), pid, plain); ok {
 				t.Errorf("a process that was never seen has %+v", f)
 			}
 		})
 	}
 }
 
-// TestAliases checks that of several names of a function the one that callers use
-// is shown, and that a function within another ends at its own end.
-func TestAliases(t *testing.T) {
-	var strs []byte
-	table := &table{}
-	add := func(addr uint64, size uint32, flags uint32, name string) {
-		table.syms = append(table.syms, symbol{addr, size, uint32(len(strs)) | flags})
-		strs = append(append(strs, name...), 0)
-		table.strings = [][]byte{strs}
-	}
-	add(0x100, 0x80, localName, "__GI___libc_malloc")
-	add(0x100, 0x80, 0, "__libc_malloc")
-	add(0x100, 0x80, 0, "malloc")
-	add(0x120, 0x10, localName, "inner")
-	add(0x200, 0, localName, "mark")
-	add(0x200, 0x10, localName, "_longer")
-	add(0x200, 0x10, localName, "_short")
-	table.sort()
-	for addr, want := range map[uint64]string{
-		0x100: "malloc+0", 0x11f: "malloc+31", 0x120: "inner+0", 0x12f: "inner+15", 0x130: "malloc+48", 0x17f: "malloc+127",
-		0x180: "", 0xff: "", 0x200: "_short+0", 0x210: "",
-	} {
-		name, off, ok := table.at(addr)
-		if got := fmt.Sprintf("%s+%d", name, off); ok && got != want || ok == (want == "") {
-			t.Errorf("%#x is %s, %v; want %s", addr, got, ok, want)
-		}
-	}
-}
-
 func TestMangledNames(t *testing.T) {
 	exe := program(t, shapes)
 	pid, area, _, _ := running(t, exe)
-	if f, ok := NewUser(Options{}).Lookup(pid, area); !ok || f.Name != "_ZN2ns4areaEii" {
+	if f, ok := lookup(NewUser(Options{}), pid, area); !ok || f.Name != "_ZN2ns4areaEii" {
 		t.Errorf("area is %+v, %v", f, ok)
 	}
 }
@@ -165,7 +143,7 @@ func TestDeletedFile(t *testing.T) {
 	exe := program(t, shapes)
 	pid, _, plain, _ := running(t, exe)
 	os.Remove(exe)
-	if f, ok := NewUser(Options{}).Lookup(pid, plain); !ok || f.Name != "plain" || f.Module != exe {
+	if f, ok := lookup(NewUser(Options{}), pid, plain); !ok || f.Name != "plain" || f.Module != exe {
 		t.Errorf("plain is %+v, %v", f, ok)
 	}
 }
@@ -181,17 +159,18 @@ func TestPerfMap(t *testing.T) {
 	write("1000 20 jit one\nnonsense\n1020 10 two\n1000 20 jit new\n")
 	u := NewUser(Options{})
 	for addr, want := range map[uint64]Frame{
-		0x1000: {"jit new", 0, "[jit]"}, 0x101f: {"jit new", 0x1f, "[jit]"}, 0x1025: {"two", 5, "[jit]"},
+		0x1000: {Addr: 0x1000, Name: "jit new", Module: "[jit]"}, 0x101f: {Addr: 0x101f, Name: "jit new", Offset: 0x1f, Module: "[jit]"},
+		0x1025: {Addr: 0x1025, Name: "two", Offset: 5, Module: "[jit]"},
 	} {
-		if f, ok := u.Lookup(os.Getpid(), addr); !ok || f != want {
+		if f, ok := lookup(u, os.Getpid(), addr); !ok || f != want {
 			t.Errorf("%#x is %+v, %v", addr, f, ok)
 		}
 	}
-	if f, ok := u.Lookup(os.Getpid(), 0x1030); ok {
+	if f, ok := lookup(u, os.Getpid(), 0x1030); ok {
 		t.Errorf("0x1030 is %+v", f)
 	}
 	write("1000 20 jit one\n1020 10 two\n1030 8 three, later\n")
-	if f, ok := u.Lookup(os.Getpid(), 0x1031); !ok || f.Name != "three, later" {
+	if f, ok := lookup(u, os.Getpid(), 0x1031); !ok || f.Name != "three, later" {
 		t.Errorf("0x1031 is %+v, %v", f, ok)
 	}
 }
@@ -205,7 +184,7 @@ func TestVDSO(t *testing.T) {
 			continue
 		}
 		for addr := m.start; addr < m.end; addr++ {
-			if f, ok := u.Lookup(os.Getpid(), addr); ok && strings.Contains(f.Name, "clock_gettime") {
+			if f, ok := lookup(u, os.Getpid(), addr); ok && strings.Contains(f.Name, "clock_gettime") {
 				return
 			}
 		}
@@ -213,18 +192,11 @@ func TestVDSO(t *testing.T) {
 	}
 }
 
-// FuzzTable checks that any file that claims to be an ELF file or a memory map is
-// read without harm.
-func FuzzTable(f *testing.F) {
-	exe, _ := os.Executable()
-	if data, err := os.ReadFile(exe); err == nil {
-		f.Add(data[:4096], uint64(100))
-	}
-	f.Add([]byte("\x7fELF"), uint64(0))
-	f.Fuzz(func(t *testing.T, data []byte, off uint64) {
-		if tab, err := readTable(strings.NewReader(string(data)), "", false); err == nil {
-			tab.lookup(off)
-		}
+// FuzzMaps checks that any memory map and any map of generated code is read without
+// harm.
+func FuzzMaps(f *testing.F) {
+	f.Add([]byte("55d0c0000000-55d0c0001000 r-xp 00000000 08:01 77 /bin/true\n1000 20 jit one\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
 		parseMaps(data)
 		parsePerfMap(data)
 	})

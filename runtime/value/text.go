@@ -103,25 +103,6 @@ func (v Stats) Record() Record {
 	return Record{{Name: "count", V: Int(v.Count)}, {Name: "average", V: v.Avg}, {Name: "total", V: v.Total}}
 }
 
-// appendTo appends a stack with every frame on a line of its own, between line
-// ends that separate it from other text.
-func (v Stack) appendTo(b []byte) []byte {
-	indent := "        "
-	switch v.Mode {
-	case "perf":
-		indent = "\t"
-	case "raw", "build_id":
-		indent = ""
-	}
-	b = append(b, '\n')
-	for _, f := range v.Frames {
-		b = append(b, indent...)
-		b = append(b, f...)
-		b = append(b, '\n')
-	}
-	return b
-}
-
 // barWidth is the width of a histogram's bars in columns.
 const barWidth = 52
 

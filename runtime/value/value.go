@@ -66,14 +66,33 @@ type (
 		Interval int64 // ns
 		Points   []Point
 	}
-	// Stack is a stack trace, innermost frame first. Each frame is text without
-	// indentation. Mode selects the indentation: bpftrace, perf, raw or build_id;
-	// "" is bpftrace.
+	// Stack is a stack trace, innermost frame first. Mode is how it is shown:
+	// bpftrace, perf, raw or build_id; "" is bpftrace. Debug shows source lines and
+	// inlined functions. Missing is why there are no frames; "" if there are, or if
+	// there was no stack.
 	Stack struct {
-		Frames []string
-		Mode   string
+		Frames  []Frame
+		Mode    string
+		Kernel  bool
+		Debug   bool
+		Missing string
 	}
 )
+
+// Frame is a function at an address of a stack: the one whose code it is, or one
+// that was inlined there. Inlined ones come before the function that holds the code
+// and have the same address.
+type Frame struct {
+	Addr    uint64
+	Name    string // "" if it is not known
+	Offset  uint64 // in the function
+	Module  string // the file, or the kernel's module; "[jit]" for generated code
+	BuildID string // of the file, in hex; "" if it has none or it is not known
+	InFile  uint64 // offset of the address in the file
+	File    string // source file; "" if it is not known
+	Line    int
+	Inlined bool
+}
 
 // Field is a named member of a Record.
 type Field struct {

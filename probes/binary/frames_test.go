@@ -1,0 +1,257 @@
+package binary
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// tool runs a program that builds a fixture. It skips the test if it is not
+// installed.
+func tool(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	if _, err := exec.LookPath(args[0]); err != nil {
+		t.Skipf("needs %s", args[0])
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// callOf returns the address of the call of one function in another.
+func callOf(t *testing.T, x *File, from, to string) uint64 {
+	t.Helper()
+	f, callee := x.Named(from), x.Named(to)
+	if len(f) != 1 || len(callee) != 1 {
+		t.Fatalf("%s has %d functions %s and %d functions %s", x.Path, len(f), from, len(callee), to)
+	}
+	off, _ := x.Offset(f[0].Addr)
+	code := x.data[off : off+f[0].Size]
+	for i := 0; i+5 <= len(code); i++ {
+		at := f[0].Addr + uint64(i)
+		if code[i] == 0xe8 && at+5+uint64(int64(int32(binary.LittleEndian.Uint32(code[i+1:])))) == callee[0].Addr {
+			return at
+		}
+	}
+	t.Fatalf("%s does not call %s", from, to)
+	return 0
+}
+
+// frameText shows frames as "name@file:line", with the last part of the path.
+func frameText(list []Frame) string {
+	var out []string
+	for _, f := range list {
+		s := f.Name
+		if f.Inlined {
+			s = "[inlined] " + s
+		}
+		if f.File != "" {
+			s += fmt.Sprintf("@%s:%d", filepath.Base(f.File), f.Line)
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestDebugFiles builds a program with its debug information in each of the forms
+// and the places that are read, and looks up a call in inlined functions.
+func TestDebugFiles(t *testing.T) {
+	src, err := filepath.Abs("testdata/inlined.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		full  = "[inlined] inner@inlined.c:13 [inlined] outer@inlined.c:18 work@inlined.c:23"
+		names = "" // symbols only
+	)
+	type step func(t *testing.T, dir string) Where
+	run := func(lines ...string) step {
+		return func(t *testing.T, dir string) Where {
+			for _, l := range lines {
+				tool(t, dir, "sh", "-c", "set -e; "+l)
+			}
+			return Where{}
+		}
+	}
+	// strip leaves the program without symbols and debug information, which go to the
+	// file p.debug.
+	strip := "objcopy --only-keep-debug p p.debug; objcopy --strip-all p"
+	id := `id=$(readelf -n p | sed -n 's/.*Build ID: //p'); a=$(echo $id | cut -c1-2); b=$(echo $id | cut -c3-)`
+	in := func(sub string, s step) step {
+		return func(t *testing.T, dir string) Where {
+			s(t, dir)
+			return Where{Dirs: []string{"/nowhere", filepath.Join(dir, sub)}}
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		flags string
+		make  step
+		want  string
+	}{
+		{"DWARF 2", "-gdwarf-2 -gno-strict-dwarf", run(), full},
+		{"DWARF 3", "-gdwarf-3", run(), full},
+		{"DWARF 4", "-gdwarf-4", run(), full},
+		{"DWARF 5", "-gdwarf-5", run(), full},
+		{"64-bit DWARF 5", "-gdwarf-5 -gdwarf64", run(), full},
+		{"64-bit DWARF 4", "-gdwarf-4 -gdwarf64", run(), full},
+		{"functions in sections", "-gdwarf-5 -ffunction-sections -Wl,--gc-sections", run(), full},
+		{"no PIE", "-gdwarf-5 -no-pie", run(), full},
+		{"static", "-gdwarf-5 -static", run(), full},
+		{"compressed", "-g -gz=zlib", run(), full},
+		{"compressed, older way", "-g -gdwarf-4", run("objcopy --compress-debug-sections=zlib-gnu p"), full},
+		{"type units", "-gdwarf-4 -fdebug-types-section", run(), full},
+		{"split DWARF 4", "-gdwarf-4 -gsplit-dwarf", run(), full},
+		{"split DWARF 5", "-gdwarf-5 -gsplit-dwarf", run(), full},
+		{"split DWARF 4, functions in sections", "-gdwarf-4 -gsplit-dwarf -ffunction-sections", run(), full},
+		{"split DWARF 5, functions in sections", "-gdwarf-5 -gsplit-dwarf -ffunction-sections", run(), full},
+		{"split DWARF 5, moved", "-gdwarf-5 -gsplit-dwarf", in("moved", run("mkdir moved; mv *.dwo moved")), full},
+		{"package of split DWARF 4", "-gdwarf-4 -gsplit-dwarf", run("dwp -e p -o p.dwp; rm *.dwo"), full},
+		{"package of split DWARF 5", "-gdwarf-5 -gsplit-dwarf", packed, full},
+		{"split DWARF, lost", "-gdwarf-5 -gsplit-dwarf", run("rm *.dwo"), "@inlined.c:13"},
+		{"link, same directory", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
+		{"link, .debug", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir .debug; mv p.debug .debug"), full},
+		{"link, named directory", "-g", in("d", run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir d; mv p.debug d")), full},
+		{"link, named directory and path", "-g", in("d", run(strip, `objcopy --add-gnu-debuglink=p.debug p; mkdir -p d/"$PWD"; mv p.debug d/"$PWD"`)), full},
+		{"build ID, named directory", "-g", in("d", run(strip, id+`; mkdir -p d/.build-id/$a; mv p.debug d/.build-id/$a/$b.debug`)), full},
+		{"build ID as the name", "-g", in("d", run(strip, id+`; mkdir d; mv p.debug d/$id.debug`)), full},
+		{"program's name", "-g", in("d", run(strip, `mkdir d; mv p.debug d`)), full},
+		{"program's name, of another build", "-g", in("d", run(strip, `mkdir d; gcc -g -O2 -DX -o d/p.debug `+src)), "none"},
+		{"link, wrong checksum", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p; echo >>p.debug"), "none"},
+		{"MiniDebugInfo", "-g", run(`objcopy --only-keep-debug p mini; objcopy -S --remove-section .comment --keep-symbol=work --keep-symbol=leaf mini;
+			xz mini; objcopy --strip-all --add-section .gnu_debugdata=mini.xz p`), names},
+		{"link to a split program's debug file", "-gdwarf-5 -gsplit-dwarf", run(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			exe := filepath.Join(dir, "p")
+			args := append([]string{"gcc", "-O1", "-c", "-o", "p.o", src}, compileFlags(c.flags)...)
+			tool(t, dir, args...)
+			tool(t, dir, append([]string{"gcc", "-Wl,--build-id", "-o", exe, "p.o"}, strings.Fields(c.flags)...)...)
+			whole, err := Open(exe)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pc := callOf(t, whole, "work", "leaf")
+			whole.Close()
+			where := c.make(t, dir)
+			x, err := Open(exe)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer x.Close()
+			x.Where = where
+			s, ok := x.At(pc)
+			if want := c.want != "none"; ok != want || want && s.Name != "work" {
+				t.Errorf("%#x is in %q, %v", pc, s.Name, ok)
+			}
+			want := c.want
+			if want == "none" {
+				want = ""
+			}
+			if got := frameText(x.Frames(pc)); got != want {
+				t.Errorf("frames %q, want %q", got, want)
+			}
+			if c.want != full {
+				return
+			}
+			checkTypes(t, x)
+		})
+	}
+}
+
+// packed makes a package of the .dwo file: the tool of GNU binutils can't do it for
+// DWARF 5.
+func packed(t *testing.T, dir string) Where {
+	d, err := Open(filepath.Join(dir, "p.dwo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	s := d.dwarfSections()
+	columns := []struct {
+		number uint32
+		data   []byte
+	}{{1, s.Info}, {3, s.Abbrev}, {4, s.Line}, {5, s.Loclists}, {6, s.StrOffsets}, {8, s.Rnglists}}
+	le := binary.LittleEndian
+	id := le.Uint64(s.Info[12:])
+	const slots = 4
+	index := le.AppendUint32(nil, 5)
+	for _, n := range []uint32{uint32(len(columns)), 1, slots} {
+		index = le.AppendUint32(index, n)
+	}
+	var ids [slots]uint64
+	var rows [slots]uint32
+	ids[id&(slots-1)], rows[id&(slots-1)] = id, 1
+	for _, v := range ids {
+		index = le.AppendUint64(index, v)
+	}
+	for _, v := range rows {
+		index = le.AppendUint32(index, v)
+	}
+	for _, c := range columns {
+		index = le.AppendUint32(index, c.number)
+	}
+	for range columns {
+		index = le.AppendUint32(index, 0)
+	}
+	for _, c := range columns {
+		index = le.AppendUint32(index, uint32(len(c.data)))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "index"), index, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, dir, "objcopy", "--add-section", ".debug_cu_index=index", "p.dwo", "p.dwp")
+	if err := os.Remove(filepath.Join(dir, "p.dwo")); err != nil {
+		t.Fatal(err)
+	}
+	return Where{}
+}
+
+// compileFlags returns the flags that are not for the linker.
+func compileFlags(flags string) (out []string) {
+	for _, f := range strings.Fields(flags) {
+		if !strings.HasPrefix(f, "-Wl,") && f != "-static" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// checkTypes checks what uprobes need of the debug information: parameters and the
+// code of a source line.
+func checkTypes(t *testing.T, x *File) {
+	g, err := x.DebugInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := x.Named("work")[0]
+	fn, ok := g.Function(s.Addr)
+	if !ok {
+		t.Fatal("no function work")
+	}
+	if got := strings.Join(fn.ParamDecls(), ", "); got != "int x, const char* name" {
+		t.Errorf("parameters %q", got)
+	}
+	args := fn.Args(AMD64, "work", false)
+	for i, f := range args.Members() {
+		if f.Loc.Err != "" || !AMD64.IsArg(AMD64.Args, i, f.Loc) {
+			t.Errorf("parameter %d, %s, is at %+v", i, f.Name, f.Loc)
+		}
+	}
+	addrs, err := g.Addresses(SourceLine{File: "inlined.c", Line: 13})
+	if err != nil || len(addrs) != 1 || addrs[0] < s.Addr || addrs[0] >= s.Addr+s.Size {
+		t.Errorf("line 13 is at %#x, %v; work is at %#x", addrs, err, s.Addr)
+	}
+}
+
+func TestMain(m *testing.M) {
+	os.Setenv("LC_ALL", "C")
+	os.Exit(m.Run())
+}

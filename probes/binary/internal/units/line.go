@@ -1,0 +1,283 @@
+package units
+
+import (
+	"cmp"
+	"path"
+	"slices"
+)
+
+// lines is the line table of a unit.
+type lines struct {
+	rows  []row    // sorted by address
+	files []string // by the numbers that rows and entries use
+}
+
+// row says which line the code from an address on is of.
+type row struct {
+	addr       uint64
+	file, line uint32 // file is noFile where code ends
+}
+
+const (
+	noFile   = ^uint32(0)
+	maxFiles = 1 << 20
+	maxRows  = 1 << 24
+)
+
+// Line returns the source line of the code at an address.
+func (u *Unit) Line(pc uint64) (file string, line int) {
+	l := u.lineTable()
+	i, _ := slices.BinarySearchFunc(l.rows, pc, func(r row, pc uint64) int {
+		if r.addr <= pc {
+			return -1
+		}
+		return 1
+	})
+	if i--; i < 0 || l.rows[i].file == noFile {
+		return "", 0
+	}
+	return l.name(uint64(l.rows[i].file)), int(l.rows[i].line)
+}
+
+// file returns the name of a file by the number that the unit's entries use.
+func (u *Unit) file(n uint64) string { return u.lineTable().name(n) }
+
+func (l *lines) name(n uint64) string {
+	if n < uint64(len(l.files)) {
+		return l.files[n]
+	}
+	return ""
+}
+
+// lineTable returns the unit's line table. It reads it at the first call.
+func (u *Unit) lineTable() *lines {
+	if u.lines == nil {
+		l := &lines{}
+		switch {
+		case u.root.stmtList.form != 0:
+			u.readLines(l, u.root.stmtList.n)
+		case u.skeleton != nil && len(u.d.Line) > 0: // only a list of files
+			u.readLines(l, 0)
+		}
+		l.rows = slices.Clip(l.rows)
+		n := 16 * len(l.rows)
+		for _, f := range l.files {
+			n += 16 + len(f)
+		}
+		u.d.grow(n)
+		u.lines = l
+	}
+	return u.lines
+}
+
+// lineHeader is what the rows of a line table depend on.
+type lineHeader struct {
+	version              uint64
+	minInst              uint64
+	lineBase             int64
+	lineRange, opcodeMin uint64
+	lengths              []byte // operands of the standard opcodes
+}
+
+// readLines reads the line table at an offset of .debug_line.
+func (u *Unit) readLines(l *lines, off uint64) {
+	r := reader{data: u.d.Line, order: u.d.Order, at: off}
+	n, is64 := r.u32(), false
+	if n == 0xffffffff {
+		n, is64 = r.u64(), true
+	}
+	if r.bad || n > uint64(len(r.data))-r.at {
+		return
+	}
+	r.data = r.data[:r.at+n]
+	h := lineHeader{version: r.u16()}
+	if h.version < 2 || h.version > 5 {
+		return
+	}
+	if h.version >= 5 {
+		r.u16() // sizes of addresses and of segment selectors
+	}
+	length := r.offset(is64)
+	if r.bad || length > uint64(len(r.data))-r.at {
+		return
+	}
+	program := r.at + length
+	h.minInst = r.u8()
+	if h.version >= 4 {
+		r.u8() // operations per instruction
+	}
+	r.u8() // whether rows are statements at first
+	h.lineBase = int64(int8(r.u8()))
+	h.lineRange, h.opcodeMin = r.u8(), r.u8()
+	if h.opcodeMin > 0 {
+		h.lengths = r.take(h.opcodeMin - 1)
+	}
+	dir := u.text(u.root.compDir)
+	if u.skeleton != nil && dir == "" {
+		dir = u.skeleton.text(u.skeleton.root.compDir)
+	}
+	if h.version >= 5 {
+		u.lineFiles5(l, &r, is64, dir)
+	} else {
+		lineFiles(l, &r, dir)
+	}
+	if r.bad || h.lineRange == 0 || h.opcodeMin == 0 {
+		return
+	}
+	r.at = program
+	h.run(l, &r)
+}
+
+// join returns the path of a name in a directory. An absolute name stays as it is.
+func join(dir, name string) string {
+	if name == "" || path.IsAbs(name) || dir == "" {
+		return name
+	}
+	return path.Join(dir, name)
+}
+
+// lineFiles reads the directories and files of a line table before DWARF 5.
+func lineFiles(l *lines, r *reader, compDir string) {
+	dirs := []string{compDir}
+	str := func() string { return stringAt(r.data, r.text()) }
+	for len(dirs) < maxFiles && !r.bad {
+		s := str()
+		if s == "" {
+			break
+		}
+		dirs = append(dirs, join(compDir, s))
+	}
+	l.files = []string{""} // numbers start at 1
+	for len(l.files) < maxFiles && !r.bad {
+		s := str()
+		if s == "" {
+			break
+		}
+		dir := r.uleb()
+		r.uleb()
+		r.uleb()
+		if dir < uint64(len(dirs)) {
+			s = join(dirs[dir], s)
+		}
+		l.files = append(l.files, s)
+	}
+}
+
+// lineFiles5 reads the directories and files of a line table of DWARF 5.
+func (u *Unit) lineFiles5(l *lines, r *reader, is64 bool, compDir string) {
+	const contentPath, contentDir = 1, 2
+	forms := *u
+	forms.is64 = is64
+	list := func(each func(name string, dir uint64)) {
+		var format [][2]uint64
+		for range r.u8() {
+			format = append(format, [2]uint64{r.uleb(), r.uleb()})
+		}
+		for n := r.uleb(); n > 0 && n < maxFiles && !r.bad; n-- {
+			var name string
+			var dir uint64
+			for _, f := range format {
+				v := value{form: uint32(f[1])}
+				if !forms.readForm(r, &v) {
+					r.bad = true
+					return
+				}
+				switch f[0] {
+				case contentPath:
+					if v.form == formString {
+						name = stringAt(r.data, v.n)
+					} else {
+						name = forms.text(v)
+					}
+				case contentDir:
+					dir = v.n
+				}
+			}
+			each(name, dir)
+		}
+	}
+	var dirs []string
+	list(func(name string, _ uint64) { dirs = append(dirs, join(compDir, name)) })
+	list(func(name string, dir uint64) {
+		if dir < uint64(len(dirs)) {
+			name = join(dirs[dir], name)
+		}
+		l.files = append(l.files, name)
+	})
+}
+
+// run runs the line number program at the reader's place.
+func (h *lineHeader) run(l *lines, r *reader) {
+	type state struct {
+		addr, file uint64
+		line       int64
+	}
+	begin := state{file: 1, line: 1}
+	s := begin
+	type sequence struct{ from, to int }
+	var sequences []sequence
+	from := 0
+	emit := func(file uint32) {
+		row := row{s.addr, file, uint32(max(s.line, 0))}
+		if n := len(l.rows); n > from && l.rows[n-1].addr == s.addr {
+			l.rows[n-1] = row // the last row of an address counts
+			return
+		}
+		l.rows = append(l.rows, row)
+	}
+	for r.at < uint64(len(r.data)) && !r.bad && len(l.rows) < maxRows {
+		op := r.u8()
+		switch {
+		case op >= h.opcodeMin:
+			op -= h.opcodeMin
+			s.addr += op / h.lineRange * h.minInst
+			s.line += h.lineBase + int64(op%h.lineRange)
+			emit(uint32(s.file))
+		case op == 0: // extended
+			n := r.uleb()
+			body := reader{data: r.take(n), order: r.order}
+			switch body.u8() {
+			case 1: // end_sequence
+				emit(noFile)
+				sequences = append(sequences, sequence{from, len(l.rows)})
+				from = len(l.rows)
+				s = begin
+			case 2: // set_address
+				if n == 5 {
+					s.addr = body.u32()
+				} else {
+					s.addr = body.u64()
+				}
+			}
+		case op == 1: // copy
+			emit(uint32(s.file))
+		case op == 2:
+			s.addr += r.uleb() * h.minInst
+		case op == 3:
+			s.line += r.sleb()
+		case op == 4:
+			s.file = r.uleb()
+		case op == 8: // const_add_pc
+			s.addr += (255 - h.opcodeMin) / h.lineRange * h.minInst
+		case op == 9:
+			s.addr += r.u16()
+		case int(op-1) < len(h.lengths):
+			for range h.lengths[op-1] {
+				r.uleb()
+			}
+		}
+	}
+	l.rows = l.rows[:from] // an unfinished sequence has no end
+	sorted := slices.IsSortedFunc(sequences, func(a, b sequence) int { return cmp.Compare(l.rows[a.from].addr, l.rows[b.from].addr) })
+	if sorted {
+		return
+	}
+	slices.SortStableFunc(sequences, func(a, b sequence) int { return cmp.Compare(l.rows[a.from].addr, l.rows[b.from].addr) })
+	rows := make([]row, 0, len(l.rows))
+	for _, q := range sequences {
+		if l.rows[q.from].addr > 1 { // else code that the linker dropped
+			rows = append(rows, l.rows[q.from:q.to]...)
+		}
+	}
+	l.rows = rows
+}

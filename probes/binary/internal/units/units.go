@@ -1,0 +1,390 @@
+// Package units reads the parts of DWARF that say which code an address belongs to:
+// the functions of each unit, the copies of functions that were inlined into them,
+// and the source lines. It reads DWARF 2 to 5 and GNU's split DWARF, in any of the
+// files that may hold them.
+//
+// A unit is read when an address of it is looked up. What was read is kept until it
+// takes maxLoaded bytes; then all of it is dropped and read again as needed.
+//
+// Debug information may be damaged or hostile. Then less is found, or what it says.
+// Time and memory stay linear in its size.
+package units
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// Sections are the sections of a file that hold DWARF, uncompressed.
+type Sections struct {
+	Info, Abbrev, Str, LineStr, Line, Addr, StrOffsets, Rnglists, Ranges []byte
+	// Not read by this package, but found in the same file.
+	Loc, Loclists, Types, CUIndex []byte
+
+	Order binary.ByteOrder
+}
+
+// Data is the DWARF of one file.
+type Data struct {
+	Sections
+	// Alt returns the file that holds what several files share (.gnu_debugaltlink),
+	// or nil. It may be nil itself.
+	Alt func() *Data
+	// Split returns the unit that completes a skeleton, or nil. It may be nil itself.
+	Split func(skeleton *Unit) *Unit
+
+	units  []*Unit // in order of their offsets
+	spans  []span  // sorted by lo
+	done   bool    // units and spans are known
+	loaded int     // bytes that the units hold
+
+	altDone bool
+	altData *Data
+}
+
+// span is a range of addresses of a unit.
+type span struct {
+	lo, hi uint64
+	unit   *Unit
+}
+
+// maxLoaded bounds the memory of what was read from one file, in bytes.
+const maxLoaded = 64 << 20
+
+// Unit is a compilation unit.
+type Unit struct {
+	d          *Data
+	start, end uint64 // in .debug_info
+	entries    uint64 // offset of its first entry
+	abbrevOff  uint64
+	version    uint64
+	is64       bool
+	addrSize   uint64
+	kind       uint64 // DWARF 5: one of the unit types
+
+	root        entry
+	DwoID       uint64
+	addrs       []byte // .debug_addr, of the skeleton if the unit is split
+	addrBase    uint64
+	strBase     uint64
+	rnglistBase uint64
+	rangesBase  uint64
+	low         uint64 // base of its range lists
+	skeleton    *Unit  // of a unit that completes another one
+
+	splitDone bool
+	split     *Unit
+	abbrevs   *abbrevs
+	code      *code  // nil: not read
+	lines     *lines // nil: not read
+}
+
+// New returns the DWARF of a file. It reads nothing yet.
+func New(s Sections) *Data { return &Data{Sections: s} }
+
+func (d *Data) alt() *Data {
+	if !d.altDone {
+		d.altDone = true
+		if d.Alt != nil {
+			d.altData = d.Alt()
+		}
+	}
+	return d.altData
+}
+
+// grow adds to the memory that units hold. If it is too much, all is dropped.
+func (d *Data) grow(n int) {
+	if d.loaded += n; d.loaded > maxLoaded {
+		for _, u := range d.units {
+			u.abbrevs, u.code, u.lines = nil, nil, nil
+		}
+		d.loaded = n
+	}
+}
+
+// Units returns all compilation units.
+func (d *Data) Units() []*Unit {
+	d.index()
+	return d.units
+}
+
+// index finds the units and their addresses.
+func (d *Data) index() {
+	if d.done {
+		return
+	}
+	d.done = true
+	r := reader{data: d.Info, order: d.Order}
+	for len(d.units) < maxUnits && r.at < uint64(len(d.Info)) {
+		u := d.header(&r)
+		if u == nil {
+			break
+		}
+		r.at = u.end
+		d.units = append(d.units, u)
+		if !u.readRoot() {
+			continue
+		}
+		for _, s := range u.rangesOf(&u.root) {
+			d.spans = append(d.spans, span{s[0], s[1], u})
+		}
+	}
+	slices.SortStableFunc(d.spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+}
+
+// Unit types of DWARF 5.
+const (
+	kindCompile      = 1
+	kindType         = 2
+	kindSkeleton     = 4
+	kindSplitCompile = 5
+	kindSplitType    = 6
+)
+
+// header reads the header of the unit at the reader's place. It returns nil if there
+// is none.
+func (d *Data) header(r *reader) *Unit {
+	u := &Unit{d: d, start: r.at, addrs: d.Addr}
+	n := r.u32()
+	if n == 0xffffffff {
+		n, u.is64 = r.u64(), true
+	}
+	if r.bad || n > uint64(len(d.Info))-r.at {
+		return nil
+	}
+	u.end = r.at + n
+	u.version = r.u16()
+	if u.version >= 5 {
+		u.kind, u.addrSize = r.u8(), r.u8()
+		u.abbrevOff = r.offset(u.is64)
+		switch u.kind {
+		case kindSkeleton, kindSplitCompile:
+			u.DwoID = r.u64()
+		case kindType, kindSplitType:
+			r.u64()
+			r.offset(u.is64)
+		}
+	} else {
+		u.abbrevOff = r.offset(u.is64)
+		u.addrSize = r.u8()
+	}
+	u.entries = r.at
+	if r.bad || u.entries > u.end || u.version < 2 || u.version > 5 {
+		u.entries = u.end // has no entries that can be read
+	}
+	return u
+}
+
+// readRoot reads the entry of the unit itself. It reports whether the unit holds
+// code.
+func (u *Unit) readRoot() bool {
+	if u.kind == kindType || u.kind == kindSplitType || u.entries == u.end {
+		return false
+	}
+	// Read only the abbreviation that the entry uses.
+	r := reader{data: u.d.Info[:u.end], order: u.d.Order, at: u.entries}
+	u.abbrevs = u.d.readAbbrevs(u.abbrevOff, r.uleb())
+	ok := u.read(u.entries, &u.root)
+	u.abbrevs = nil
+	e := &u.root
+	if !ok || e.tag != tagCompileUnit && e.tag != tagSkeletonUnit {
+		return false
+	}
+	u.addrBase, u.strBase, u.rnglistBase, u.rangesBase = e.addrBase.n, e.strBase.n, e.rnglistBase.n, e.rangesBase.n
+	if e.dwoID.form != 0 {
+		u.DwoID = e.dwoID.n
+	}
+	u.low, _ = u.addr(e.low)
+	if u.low == 0 {
+		u.low, _ = u.addr(e.entryPC)
+	}
+	return true
+}
+
+// Complete makes u, a unit of a split file, the rest of a skeleton.
+func (u *Unit) Complete(skeleton *Unit) {
+	u.skeleton = skeleton
+	u.addrs, u.addrBase, u.low = skeleton.addrs, skeleton.addrBase, skeleton.low
+	if u.version >= 5 {
+		// Sections of a split file have one contribution, which starts with a header.
+		u.strBase, u.rnglistBase = 8, 12
+		if u.is64 {
+			u.strBase, u.rnglistBase = 16, 20
+		}
+		return
+	}
+	u.strBase, u.rangesBase = 0, skeleton.rangesBase
+	u.d.Ranges = skeleton.d.Ranges
+}
+
+// DwoName returns the name of the file that completes a skeleton, and the directory
+// that a relative name starts from.
+func (u *Unit) DwoName() (name, dir string) {
+	return u.text(u.root.dwoName), u.text(u.root.compDir)
+}
+
+// Skeleton returns the unit that u completes, or nil.
+func (u *Unit) Skeleton() *Unit { return u.skeleton }
+
+// AddrBase returns where the unit's addresses start in its .debug_addr.
+func (u *Unit) AddrBase() uint64 { return u.addrBase }
+
+// RangesBase returns where the range lists of the unit that completes u start.
+func (u *Unit) RangesBase() uint64 { return u.rangesBase }
+
+// Low returns the address that the unit's lists of ranges start from.
+func (u *Unit) Low() uint64 { return u.low }
+
+// Root returns the offset of the unit's own entry.
+func (u *Unit) Root() uint64 { return u.entries }
+
+// Data returns the file that the unit is in.
+func (u *Unit) Data() *Data { return u.d }
+
+// Version returns the version of DWARF of the unit.
+func (u *Unit) Version() int { return int(u.version) }
+
+// Is64 reports whether offsets in the unit have 64 bits.
+func (u *Unit) Is64() bool { return u.is64 }
+
+// Whole returns the unit with the entries of u: another one if u is a skeleton. It
+// returns nil if that one can't be found.
+func (u *Unit) Whole() *Unit {
+	if u.root.dwoName.form == 0 || u.skeleton != nil {
+		return u
+	}
+	if !u.splitDone {
+		u.splitDone = true
+		if u.d.Split != nil {
+			u.split = u.d.Split(u)
+		}
+	}
+	return u.split
+}
+
+// At returns the unit that has code at an address, or nil.
+func (d *Data) At(pc uint64) *Unit {
+	d.index()
+	i, _ := slices.BinarySearchFunc(d.spans, pc, func(s span, pc uint64) int {
+		if s.lo <= pc {
+			return -1
+		}
+		return 1
+	})
+	// Ranges of units overlap only by mistake, so few are tried.
+	for n := 0; i > 0 && n < 8; n++ {
+		i--
+		if pc < d.spans[i].hi {
+			return d.spans[i].unit
+		}
+	}
+	return nil
+}
+
+// unitAt returns the unit that an offset of .debug_info is in, or nil.
+func (d *Data) unitAt(off uint64) *Unit {
+	d.index()
+	i, found := slices.BinarySearchFunc(d.units, off, func(u *Unit, off uint64) int { return cmp.Compare(u.start, off) })
+	if !found {
+		i--
+	}
+	if i < 0 || off >= d.units[i].end {
+		return nil
+	}
+	return d.units[i]
+}
+
+// rangesOf returns the ranges of an entry's code, without those of code that the
+// linker dropped.
+func (u *Unit) rangesOf(e *entry) [][2]uint64 {
+	var out [][2]uint64
+	add := func(lo, hi uint64) {
+		// A linker leaves 0, 1, -1 or -2 for the address of code that it dropped.
+		if lo > 1 && lo < hi && hi < ^uint64(1) {
+			out = append(out, [2]uint64{lo, hi})
+		}
+	}
+	if lo, ok := u.addr(e.low); ok && e.high.form != 0 {
+		hi, ok := u.addr(e.high)
+		if !ok {
+			hi = lo + e.high.n
+		}
+		add(lo, hi)
+	}
+	switch {
+	case e.ranges.form == 0:
+	case u.version >= 5:
+		off := e.ranges.n
+		if e.ranges.form == formRnglistx {
+			size := uint64(4)
+			if u.is64 {
+				size = 8
+			}
+			if off > uint64(len(u.d.Rnglists)) {
+				break
+			}
+			r := reader{data: u.d.Rnglists, order: u.d.Order, at: u.rnglistBase + off*size}
+			off = u.rnglistBase + r.offset(u.is64)
+			if r.bad {
+				break
+			}
+		}
+		u.rnglist(off, add)
+	default:
+		r := reader{data: u.d.Ranges, order: u.d.Order, at: u.rangesBase + e.ranges.n}
+		base := u.low
+		if u.skeleton == nil && u.root.dwoName.form != 0 {
+			r.at = e.ranges.n // the base is for the completing unit
+		}
+		for n := 0; n < maxRangesOfScope; n++ {
+			lo, hi := r.u64(), r.u64()
+			if r.bad || lo == 0 && hi == 0 {
+				break
+			}
+			if lo == ^uint64(0) {
+				base = hi
+				continue
+			}
+			add(base+lo, base+hi)
+		}
+	}
+	return out
+}
+
+// rnglist reads the ranges at an offset of .debug_rnglists.
+func (u *Unit) rnglist(off uint64, add func(lo, hi uint64)) {
+	base := u.low
+	addrAt := func(i uint64) uint64 {
+		a, _ := u.addrAt(i)
+		return a
+	}
+	r := reader{data: u.d.Rnglists, order: u.d.Order, at: off}
+	for n := 0; n < maxRangesOfScope && !r.bad; n++ {
+		switch r.u8() {
+		case 0: // end_of_list
+			return
+		case 1: // base_addressx
+			base = addrAt(r.uleb())
+		case 2: // startx_endx
+			lo := addrAt(r.uleb())
+			add(lo, addrAt(r.uleb()))
+		case 3: // startx_length
+			lo := addrAt(r.uleb())
+			add(lo, lo+r.uleb())
+		case 4: // offset_pair
+			lo := base + r.uleb()
+			add(lo, base+r.uleb())
+		case 5: // base_address
+			base = r.u64()
+		case 6: // start_end
+			lo := r.u64()
+			add(lo, r.u64())
+		case 7: // start_length
+			lo := r.u64()
+			add(lo, lo+r.uleb())
+		default:
+			return
+		}
+	}
+}

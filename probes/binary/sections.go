@@ -1,0 +1,118 @@
+package binary
+
+import (
+	"bytes"
+	"debug/dwarf"
+	"debug/elf"
+	"strings"
+
+	"github.com/gotrace/gotrace/probes/binary/internal/units"
+)
+
+// maxSection bounds a decompressed section, in bytes.
+const maxSection = 1 << 30
+
+// debugSection returns the content of a section of debug information, .debug_NAME,
+// uncompressed. Older compilers name compressed ones .zdebug_NAME, and files of
+// split DWARF have the ending .dwo. It returns nil if there is none or it is damaged.
+func (x *File) debugSection(name string) []byte {
+	for _, s := range x.elf.Sections {
+		rest, ok := strings.CutPrefix(s.Name, ".debug_")
+		old := false
+		if !ok {
+			rest, old = strings.CutPrefix(s.Name, ".zdebug_")
+		}
+		if !ok && !old || strings.TrimSuffix(rest, ".dwo") != name {
+			continue
+		}
+		if !old && s.Flags&elf.SHF_COMPRESSED == 0 {
+			return x.bytesOf(s)
+		}
+		if s.Size > maxSection {
+			return nil
+		}
+		data, err := s.Data()
+		if err != nil {
+			return nil
+		}
+		return data
+	}
+	return nil
+}
+
+// dwarfSections returns the sections of a file that hold DWARF.
+func (x *File) dwarfSections() units.Sections {
+	s := units.Sections{Order: x.elf.ByteOrder}
+	for name, to := range map[string]*[]byte{
+		"info": &s.Info, "abbrev": &s.Abbrev, "str": &s.Str, "line_str": &s.LineStr, "line": &s.Line,
+		"addr": &s.Addr, "str_offsets": &s.StrOffsets, "rnglists": &s.Rnglists, "ranges": &s.Ranges,
+		"loc": &s.Loc, "loclists": &s.Loclists, "types": &s.Types, "cu_index": &s.CUIndex,
+	} {
+		*to = x.debugSection(name)
+	}
+	return s
+}
+
+// hasDWARF reports whether the file has debug information of its own.
+func (x *File) hasDWARF() bool {
+	return x.elf != nil && (x.elf.Section(".debug_info") != nil || x.elf.Section(".zdebug_info") != nil)
+}
+
+// openDWARF gives sections to package dwarf, which reads types.
+func openDWARF(s *units.Sections) (*dwarf.Data, error) {
+	d, err := dwarf.New(withoutGNUForms(s.Abbrev), nil, nil, s.Info, s.Line, nil, s.Ranges, s.Str)
+	if err != nil {
+		return nil, err
+	}
+	for name, data := range map[string][]byte{
+		"addr": s.Addr, "line_str": s.LineStr, "str_offsets": s.StrOffsets, "rnglists": s.Rnglists,
+	} {
+		if data == nil {
+			continue
+		}
+		if err := d.AddSection(".debug_"+name, data); err != nil {
+			return nil, err
+		}
+	}
+	if s.Types != nil {
+		if err := d.AddTypes("types", s.Types); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// withoutGNUForms returns abbreviations in which the forms of GNU's split DWARF 4
+// are replaced by those of DWARF 5, which have the same values. Package dwarf does
+// not know the former.
+func withoutGNUForms(abbrev []byte) []byte {
+	// The numbers of the forms are written as LEB128. The new ones are written in two
+	// bytes too.
+	forms := []struct{ gnu, std [2]byte }{
+		{[2]byte{0x81, 0x3e}, [2]byte{0x9b, 0}}, // addr_index, addrx
+		{[2]byte{0x82, 0x3e}, [2]byte{0x9a, 0}}, // str_index, strx
+	}
+	var out []byte
+	for _, f := range forms {
+		if !bytes.Contains(abbrev, f.gnu[:]) {
+			continue
+		}
+		if out == nil {
+			out = bytes.Clone(abbrev)
+		}
+		// Attributes and codes never have these numbers.
+		for at := 0; ; {
+			i := bytes.Index(out[at:], f.gnu[:])
+			if i < 0 {
+				break
+			}
+			at += i
+			copy(out[at:], f.std[:])
+			at += 2
+		}
+	}
+	if out == nil {
+		return abbrev
+	}
+	return out
+}

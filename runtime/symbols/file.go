@@ -1,0 +1,197 @@
+package symbols
+
+import (
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes/binary"
+)
+
+// file is a mapped file: its symbols, and the answers that were given.
+type file struct {
+	x       *binary.File // nil: it can't be read
+	buildID string
+	size    int64 // of the file when it was opened
+	changed time.Time
+	names   map[uint64]binary.Symbol
+	places  map[uint64][]binary.Frame
+}
+
+// maxAnswers is the number of answers that are kept for a file.
+const maxAnswers = 256 << 10
+
+// symbol finds the function that contains an address of the file.
+func (f *file) symbol(addr uint64) (binary.Symbol, bool) {
+	if f.x == nil {
+		return binary.Symbol{}, false
+	}
+	s, ok := f.names[addr]
+	if !ok {
+		f.guard(func() { s, _ = f.x.At(addr) })
+		if f.names == nil || len(f.names) >= maxAnswers {
+			f.names = map[uint64]binary.Symbol{}
+		}
+		f.names[addr] = s
+	}
+	return s, s.Name != ""
+}
+
+// debug finds what the debug information says of an address of the file, the
+// innermost function first.
+func (f *file) debug(addr uint64) []binary.Frame {
+	if f.x == nil {
+		return nil
+	}
+	list, ok := f.places[addr]
+	if !ok {
+		f.guard(func() { list = f.x.Frames(addr) })
+		if f.places == nil || len(f.places) >= maxAnswers {
+			f.places = map[uint64][]binary.Frame{}
+		}
+		f.places[addr] = list
+	}
+	return list
+}
+
+// guard calls read, which reads the mapped file. If somebody shortens the file at
+// the same time, the file is not used any more.
+func (f *file) guard(read func()) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			if _, fault := r.(interface{ Addr() uintptr }); !fault {
+				panic(r)
+			}
+			f.x = nil
+		}
+	}()
+	read()
+}
+
+// fileOf returns the file of a mapping.
+func (u *User) fileOf(p *process, m *mapping) *file {
+	if m.of != nil {
+		return m.of
+	}
+	known := u.files[m.file]
+	if m.file.path == vdso {
+		if known == nil {
+			known = vdsoFile(u.opt.ProcRoot)
+			u.files[m.file] = known
+		}
+		m.of = known
+		return known
+	}
+	for _, name := range p.fileNames(u.opt.ProcRoot, m) {
+		st, err := os.Stat(name)
+		if err != nil || !m.file.is(name, st) {
+			continue
+		}
+		// The inode of a deleted file may have been reused for another file.
+		if known != nil && known.size == st.Size() && known.changed.Equal(st.ModTime()) {
+			m.of = known
+			return known
+		}
+		if f := u.open(p, m, name); f != nil {
+			f.size, f.changed = st.Size(), st.ModTime()
+			u.files[m.file], m.of = f, f
+			return f
+		}
+	}
+	if known == nil {
+		known = &file{}
+		u.files[m.file] = known
+	}
+	m.of = known
+	return known
+}
+
+// open opens the file of a mapping. Copies of a file, such as those in containers,
+// share what was read of one of them.
+func (u *User) open(p *process, m *mapping, name string) *file {
+	x, err := binary.Open(name)
+	if err != nil {
+		return nil
+	}
+	f := &file{x: x}
+	f.guard(func() { f.buildID = x.BuildID() })
+	x.Where = binary.Where{
+		Dirs: u.opt.DebugDirs, Root: filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.pid), "root"), Path: m.file.path, Fetch: u.opt.Fetch,
+	}
+	if p.sameRoot(u.opt.ProcRoot) {
+		x.Where.Root = ""
+	}
+	if f.buildID == "" {
+		return f
+	}
+	if same := u.builds[f.buildID]; same != nil && same.x != nil {
+		x.Close()
+		return same
+	}
+	u.builds[f.buildID] = f
+	return f
+}
+
+// sameRoot reports whether the process has the root directory of this process.
+func (p *process) sameRoot(proc string) bool {
+	theirs, err := os.Stat(filepath.Join(proc, strconv.Itoa(p.pid), "root"))
+	if err != nil {
+		return true
+	}
+	ours, err := os.Stat("/")
+	return err == nil && os.SameFile(theirs, ours)
+}
+
+// fileNames returns the paths under which a mapped file may be found: through the
+// mapping itself (the file may be deleted), as the process sees it, and as this
+// process sees it.
+func (p *process) fileNames(proc string, m *mapping) []string {
+	dir := filepath.Join(proc, strconv.Itoa(p.pid))
+	return []string{
+		dir + "/map_files/" + strconv.FormatUint(m.start, 16) + "-" + strconv.FormatUint(m.end, 16),
+		dir + "/root" + m.file.path,
+		m.file.path,
+	}
+}
+
+// is reports whether the file that now has the given name is the mapped one. On an
+// overlay, the device and inode may differ from those of the mapping.
+func (id fileID) is(name string, st os.FileInfo) bool {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok || id.inode == "" || strconv.FormatUint(sys.Ino, 10) == id.inode {
+		return true
+	}
+	var fs unix.Statfs_t
+	return unix.Statfs(name, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
+}
+
+// vdsoFile reads the vDSO from this process's memory. The kernel maps the same code
+// into every process.
+func vdsoFile(proc string) *file {
+	self := newProcess(os.Getpid())
+	self.read(proc)
+	for _, m := range self.current().maps {
+		if m.file.path != vdso {
+			continue
+		}
+		mem, err := os.Open(filepath.Join(proc, strconv.Itoa(self.pid), "mem"))
+		if err != nil {
+			break
+		}
+		defer mem.Close()
+		image := make([]byte, m.end-m.start)
+		if _, err := mem.ReadAt(image, int64(m.start)); err != nil {
+			break
+		}
+		if x, err := binary.FromMemory(image, vdso); err == nil {
+			return &file{x: x, buildID: x.BuildID()}
+		}
+	}
+	return &file{}
+}
