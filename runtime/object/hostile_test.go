@@ -38,28 +38,28 @@ var registry = func() *builtins.Registry {
 // nullEnv is a session that has nothing.
 type nullEnv struct{}
 
-func (nullEnv) Out() output.Sink                          { return output.Nop{} }
-func (nullEnv) Err() io.Writer                            { return io.Discard }
-func (nullEnv) Settings() *object.Settings                { return &object.Settings{} }
-func (e nullEnv) Decoder() *decode.Decoder                { return registry.Decoder(e) }
-func (nullEnv) Warn(source.Span, string, ...any)          {}
-func (nullEnv) Fail(string, ...any)                       {}
-func (nullEnv) Maps() builtins.Maps                       { return nullMaps{} }
-func (nullEnv) Symbols() builtins.Symbols                 { return nullSymbols{} }
-func (nullEnv) Names() builtins.Names                     { return nullNames{} }
-func (nullEnv) BootToWall(ns uint64) time.Time            { return time.Unix(0, int64(ns)) }
-func (nullEnv) Exit(int)                                  {}
-func (nullEnv) Unwatch(uint64) error                      { return nil }
-func (nullEnv) Outside() context.Context                  { return context.Background() }
-func (nullMaps) Print(string, int64, int64) error         { return nil }
-func (nullMaps) Clear(string) error                       { return nil }
-func (nullMaps) Zero(string) error                        { return nil }
-func (nullSymbols) User(int, uint64) string               { return "" }
-func (nullSymbols) Kernel(uint64) string                  { return "" }
-func (nullSymbols) Frames(int, []uint64, string) []string { return nil }
-func (nullSymbols) Stack(int, int64) []uint64             { return nil }
-func (nullNames) Cgroup(uint64, string) string            { return "" }
-func (nullNames) User(uint32) string                      { return "" }
+func (nullEnv) Out() output.Sink                               { return output.Nop{} }
+func (nullEnv) Err() io.Writer                                 { return io.Discard }
+func (nullEnv) Settings() *object.Settings                     { return &object.Settings{} }
+func (e nullEnv) Decoder() *decode.Decoder                     { return registry.Decoder(e) }
+func (nullEnv) Warn(source.Span, string, ...any)               {}
+func (nullEnv) Fail(string, ...any)                            {}
+func (nullEnv) Maps() builtins.Maps                            { return nullMaps{} }
+func (nullEnv) Symbols() builtins.Symbols                      { return nullSymbols{} }
+func (nullEnv) Names() builtins.Names                          { return nullNames{} }
+func (nullEnv) BootToWall(ns uint64) time.Time                 { return time.Unix(0, int64(ns)) }
+func (nullEnv) Exit(int)                                       {}
+func (nullEnv) Unwatch(uint64) error                           { return nil }
+func (nullEnv) Outside() context.Context                       { return context.Background() }
+func (nullMaps) Print(string, int64, int64) error              { return nil }
+func (nullMaps) Clear(string) error                            { return nil }
+func (nullMaps) Zero(string) error                             { return nil }
+func (nullSymbols) User(int, uint64) string                    { return "" }
+func (nullSymbols) Kernel(uint64) string                       { return "" }
+func (nullSymbols) Frames(int, []uint64, string) []value.Frame { return nil }
+func (nullSymbols) Stack(int, int64) []uint64                  { return nil }
+func (nullNames) Cgroup(uint64, string) string                 { return "" }
+func (nullNames) User(uint32) string                           { return "" }
 
 type (
 	nullMaps    struct{}
