@@ -19,6 +19,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/tests/cases"
 	"github.com/gotrace/gotrace/tests/irtest"
 )
@@ -57,6 +58,9 @@ func load(obj *object.Object) error {
 // collection is obj in the kernel.
 func collection(obj *object.Object) (*ebpf.Collection, error) {
 	spec := obj.Spec()
+	if m := spec.Maps[unwind.ChunksMap]; m != nil {
+		m.InnerMap = &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: unwind.ChunkSize + unwind.ChunkSlack, MaxEntries: 1}
+	}
 	have := map[string]*ebpf.Map{}
 	for name, m := range spec.Maps {
 		switch {
