@@ -249,6 +249,9 @@ func (s *Session) loadPrograms() error {
 			if s.opt.VerifierLog != nil {
 				s.opt.VerifierLog(progs[i].Name, p.VerifierLog)
 			}
+			if s.opt.Verified != nil {
+				s.opt.Verified(progs[i].Name, processed(p.VerifierLog))
+			}
 		}
 	}
 	for i, err := range errs {
@@ -311,8 +314,11 @@ func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
 		}
 	}
 	opt := ebpf.ProgramOptions{LogSizeStart: uint32(max(s.obj.Settings.LogSize, 0))}
-	if s.opt.VerifierLog != nil {
+	switch {
+	case s.opt.VerifierLog != nil:
 		opt.LogLevel = ebpf.LogLevelInstruction | ebpf.LogLevelStats // without LogLevelInstruction the log of an accepted program is discarded
+	case s.opt.Verified != nil:
+		opt.LogLevel = ebpf.LogLevelStats
 	}
 	return ebpf.NewProgramWithOptions(spec, opt)
 }
@@ -400,6 +406,15 @@ func rejection(log []string) (insn int, why string) {
 		why = "no reason given"
 	}
 	return insn, why
+}
+
+// processed returns the number of instructions that a verifier log says were
+// processed.
+func processed(log string) (n int) {
+	if i := strings.LastIndex(log, "processed "); i >= 0 {
+		fmt.Sscanf(log[i:], "processed %d insns", &n)
+	}
+	return n
 }
 
 // isStatistic reports whether a line of a verifier log only counts the verifier's

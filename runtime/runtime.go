@@ -70,6 +70,9 @@ type Options struct {
 	// VerifierLog, if not nil, is called with the verifier's log of each program,
 	// whether or not the verifier accepts the program.
 	VerifierLog func(program, log string)
+	// Verified, if not nil, is called with the number of instructions that the
+	// verifier processed before it accepted a program.
+	Verified func(program string, insns int)
 	// NoWarnings suppresses warnings about the run.
 	NoWarnings bool
 	// Mode selects test or bench probes to run instead of attaching probes.

@@ -1,6 +1,6 @@
 // All runs all tests and does their set-up:
 //
-//	go run ./tests/all [-nightly] [-only STEP,...]
+//	go run ./tests/all [-nightly] [-only STEP,...] [-costs]
 //
 // It checks the source (gofmt, go vet, staticcheck), then runs the unit tests
 // and the golden corpus, with the race detector where it can find something.
@@ -9,6 +9,9 @@
 // tools it needs beyond Go if it can (as root, on Debian). At the end it lists
 // what it could not run, and prints "N passed, N failed, N skipped". The exit
 // status is 1 if anything failed.
+//
+// With -costs it runs no tests, but records how much work the verifiers of these
+// kernels have with the scripts of the golden corpus. A live test compares that.
 package main
 
 import (
@@ -34,11 +37,12 @@ import (
 
 func main() {
 	only := flag.String("only", "", "run only these `steps`, comma-separated: source, unit, live, 5.10, 6.1, 6.12, 7, and with -nightly its kernels")
+	costs := flag.Bool("costs", false, "run no tests, but record the verifier's work for the golden corpus")
 	nightly := flag.Bool("nightly", false, "run the live tests on more kernels")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := &run{ctx: ctx, start: time.Now(), kernels: vm.Kernels()}
+	r := &run{ctx: ctx, start: time.Now(), kernels: vm.Kernels(), costs: *costs}
 	if *nightly {
 		r.kernels = append(r.kernels, vm.Nightly()...)
 	}
@@ -63,6 +67,7 @@ type run struct {
 	dir   string // directory of the built programs
 
 	kernels []vm.Kernel // kernels of the guests
+	costs   bool        // record the verifier's work, and run no tests
 
 	mu                      sync.Mutex
 	passed, failed, skipped int
@@ -76,6 +81,9 @@ func (r *run) all() (err error) {
 	defer os.RemoveAll(r.dir)
 	if _, err := os.Stat("go.mod"); err != nil {
 		return errors.New("start it in the top directory of the repository")
+	}
+	if r.costs {
+		return errors.Join(r.recordCosts(), r.ctx.Err())
 	}
 	if r.wants("source") {
 		r.source()

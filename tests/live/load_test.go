@@ -27,7 +27,8 @@ import (
 )
 
 // TestLoads loads every script of the golden corpus that compiles for this
-// kernel: the kernel's verifier must accept what the checker accepts.
+// kernel: the kernel's verifier must accept what the checker accepts, and process
+// not many more instructions for it than recorded.
 func TestLoads(t *testing.T) {
 	if *peer {
 		t.Skip("it is about our own compiler")
@@ -44,6 +45,7 @@ func TestLoads(t *testing.T) {
 	k := kernel.Live()
 	sources := golden.Sources()
 	loaded := 0
+	costs := costTable{}
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		obj, diags := compile(t, k, sources[name])
 		if obj != nil { // load it like a saved object
@@ -60,7 +62,10 @@ func TestLoads(t *testing.T) {
 			continue // the golden corpus checks these errors
 		}
 		t.Run(name, func(t *testing.T) {
-			s, err := runtime.Load(obj, runtime.Options{Sink: output.NewText(output.NewWriter(io.Discard, output.Line), io.Discard, output.Style{}), Verbose: true})
+			s, err := runtime.Load(obj, runtime.Options{
+				Sink:     output.NewText(output.NewWriter(io.Discard, output.Line), io.Discard, output.Style{}),
+				Verified: func(_ string, insns int) { costs[name] += insns },
+			})
 			switch {
 			case err == nil:
 				loaded++
@@ -76,6 +81,7 @@ func TestLoads(t *testing.T) {
 			}
 		})
 	}
+	costs.check(t)
 	if loaded < len(sources)/2 {
 		t.Errorf("only %d of %d scripts were loaded", loaded, len(sources))
 	}
