@@ -30,12 +30,12 @@ var shapes = []struct {
 }{
 	{"sum", 10000, body(func(i int) string { return "@m[1] = sum(args.count + 1);" })},
 	{"keys", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d] = count();", i) })},
-	{"counters", 1000, body(func(i int) string { return fmt.Sprintf("@m%d = count();", i%50) })},
+	{"counters", 5000, body(func(i int) string { return fmt.Sprintf("@m%d = count();", i%50) })},
 	{"slots", 0, body(func(i int) string { return fmt.Sprintf("@m%d = args.count;", i) })},
 	{"stats", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d, comm] = stats(args.count);", i%10) })},
 	{"hist", 1000, body(func(i int) string { return fmt.Sprintf("@m[pid] = hist(args.count + %d);", i) })},
-	{"printf", 0, body(func(i int) string { return fmt.Sprintf(`printf("%d %%d %%s\n", args.count, comm);`, i) })},
-	{"if", 1000, body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = %d; }", i, i) })},
+	{"printf", 10000, body(func(i int) string { return fmt.Sprintf(`printf("%d %%d %%s\n", args.count, comm);`, i) })},
+	{"if", 10000, body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = %d; }", i, i) })},
 	{"vars", 0, body(func(i int) string { return fmt.Sprintf("$v%d = args.count + %d; @x = $v%d;", i, i, max(i-5, 0)) })},
 	{"accum", 0, body(func(i int) string {
 		return fmt.Sprintf("$a = (uint64)3 + args.count; $a = $a * 3 + args.count; if ($a > %d) { $a = $a - %d; } @z = $a;", i, i)
@@ -68,7 +68,7 @@ var shapes = []struct {
 		return b.String()
 	}},
 	{"game", 400, game},
-	{"str", 0, body(func(i int) string { return fmt.Sprintf(`@s[%d] = str(args.buf, 32);`, i%7) })},
+	{"str", 1000, body(func(i int) string { return fmt.Sprintf(`@s[%d] = str(args.buf, 32);`, i%7) })},
 	{"probes", 0, func(n int) string {
 		var b strings.Builder
 		for i := range n {
@@ -81,14 +81,14 @@ var shapes = []struct {
 	{"while", 1000, body(func(i int) string {
 		return fmt.Sprintf("$i%d = 0; while ($i%d < 4) { $i%d++; @w = $i%d; }", i, i, i, i)
 	})},
-	{"tern", 1000, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
-	{"strcmp", 2000, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
+	{"tern", 3000, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
+	{"strcmp", 1000, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
 	{"map copy", 400, body(func(i int) string { return fmt.Sprintf("@a[%d] = @b[%d];", i%9, i%7) })},
 	{"key from a map", 400, body(func(i int) string { return fmt.Sprintf("@a[@b[%d]] = @c[pid];", i%7) })},
-	{"arithmetic", 5000, body(func(i int) string {
+	{"arithmetic", 1000, body(func(i int) string {
 		return fmt.Sprintf("@a = @a * %d + args.count / %d - (args.count %% %d);", i+2, i+3, i+4)
 	})},
-	{"helper", 500, body(func(i int) string { return fmt.Sprintf("if (pid == %d) { @a = %d; }", i, i) })},
+	{"helper", 3000, body(func(i int) string { return fmt.Sprintf("if (pid == %d) { @a = %d; }", i, i) })},
 	{"ternary strings", 1000, body(func(i int) string { return fmt.Sprintf(`@s[%d] = args.count == %d ? "a%d" : "b%d";`, i%5, i, i, i) })},
 	{"nested ternary strings", 0, func(n int) string {
 		var b strings.Builder
@@ -288,5 +288,66 @@ func TestFarJumps(t *testing.T) {
 	}
 	if got["@r0"] != 2*lines || got["@r1"] != 4*lines || got["@r2"] != 3 {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestParts runs programs of so many branches that they are cut into parts. Parts share
+// variables, and a return in one ends the program.
+func TestParts(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("running programs needs root")
+	}
+	const lines = 1000
+	for _, c := range []struct {
+		name, open, line, close string
+		ends                    int // the line at which it returns
+	}{
+		{"flat", "begin { $a = 0; $b = 1;", "", "@late = (int64)1; @a = $a; @b = $b; }", 0},
+		{"returns", "begin { $a = 0; $b = 1;", "if ($a == 244650) { return; }", "@late = (int64)1; @a = $a; @b = $b; }", 699},
+		{"in an if", "begin { $a = 0; $b = 1; if (nsecs > 0) {", "", "} @late = (int64)1; @a = $a; @b = $b; }", 0},
+		{"text and loops", `begin { $a = 0; $b = 1; $s = "abc";`,
+			`if ($s == "abd") { @wrong = (int64)1; } for ($i : 0..2) { $a += $i; } $w = 0; while ($w < 2) { $w++; } $a -= $w - 1;`,
+			"@late = (int64)1; @a = $a; @b = $b; }", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var text strings.Builder
+			text.WriteString(c.open + "\n")
+			n := lines
+			if c.ends > 0 {
+				n = c.ends
+			}
+			var a, odd int64
+			for i := range lines {
+				fmt.Fprintf(&text, "$a += %d; if ($a %% 2 == 1) { @odd++; $b = $b ^ %d; }\n%s\n", i, i, c.line)
+			}
+			b := int64(1)
+			for i := range n + min(c.ends, 1) {
+				if a += int64(i); a%2 == 1 {
+					odd++
+					b ^= int64(i)
+				}
+			}
+			text.WriteString(c.close)
+			obj := compileFor(t, kernel.Live(), text.String(), nil)
+			if got := len(obj.Programs[0].Funcs); got < 10 {
+				t.Errorf("%d functions", got)
+			}
+			got, err := inKernel(t, kernel.Live(), &scriptgen.Script{Text: text.String()})
+			if errors.Is(err, unix.EPERM) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]int64{"@odd": odd, "@late": 1, "@a": a, "@b": b}
+			if c.ends > 0 {
+				want["@late"], want["@a"], want["@b"] = 0, 0, 0
+			}
+			for name, n := range got {
+				if n != want[name] {
+					t.Errorf("%s is %d, want %d", name, n, want[name])
+				}
+			}
+		})
 	}
 }

@@ -209,7 +209,10 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 			continue // nothing calls it
 		}
 		first := len(out.Insns)
-		out.Funcs = append(out.Funcs, object.Func{Name: f.Name, First: first, Params: len(f.Params), Global: f.Global})
+		out.Funcs = append(out.Funcs, object.Func{
+			Name: f.Name, First: first, Params: len(f.Params), Global: f.Global,
+			Context: f.Global && len(f.Params) > 0 && f.Params[0] == ir.PtrCtx,
+		})
 		out.Insns = append(out.Insns, c.insns...)
 		out.Lines = append(out.Lines, c.spans...)
 		out.Insns[first] = out.Insns[first].WithSymbol(f.Name)

@@ -66,7 +66,7 @@ type Func struct {
 	Params []Type
 	Blocks []*Block // Blocks[0] is the entry
 	// Global says that the kernel's verifier reads the function once, by itself,
-	// and not again at each call. All parameters are integers then.
+	// and not again at each call. All parameters are integers or the context then.
 	Global bool
 	// Forgets says that each block loads anew what it needs of memory, and repeats a map
 	// lookup if the last one is far away. What the kernel's verifier learns in one block

@@ -63,8 +63,8 @@ func (c *verifier) run() error {
 	if len(f.Params) > 5 {
 		return fmt.Errorf("%d parameters, at most 5 fit registers", len(f.Params))
 	}
-	if f.Global && slices.ContainsFunc(f.Params, func(t Type) bool { return t != Int }) {
-		return fmt.Errorf("a global function with a parameter that is no integer")
+	if f.Global && slices.ContainsFunc(f.Params, func(t Type) bool { return t != Int && t != PtrCtx }) {
+		return fmt.Errorf("a global function with a parameter that is neither an integer nor the context")
 	}
 	if err := c.shape(); err != nil {
 		return err

@@ -28,9 +28,9 @@ const (
 const varsMap = "vars"
 
 // calm finds out whether program p keeps variables in a map, and which of them. What
-// is in a map with keys counts as a branch: it may not be there.
-// Those that a while loop uses are not among them: the verifier has to see that
-// it ends. Nor are pointers, which would be no pointers any more.
+// is in a map with keys counts as a branch: it may not be there. Variables that a
+// while loop uses are not among them: the verifier has to see that it ends. Nor are
+// pointers, which would be no pointers any more.
 func (f *fn) calm(p *check.Prog) {
 	branches := 0
 	ast.Inspect(p.Body, func(n ast.Node) bool {
@@ -54,8 +54,15 @@ func (f *fn) calm(p *check.Prog) {
 	if p.Ctx.Preemptible && f.k.Has(probes.FeatPreempt) {
 		return // another task could use the same memory meanwhile
 	}
+	f.mapVars = map[*check.Var]int{}
 	f.inMap = func(v *check.Var) bool {
-		return v != nil && v.Type.IsScalar() && v.Type.Kind != types.Pointer && !f.inWhile[v] && !f.captured[v] && !v.AddrTaken
+		switch {
+		case v == nil || f.captured[v] || v.AddrTaken:
+			return false
+		case v.Type.Kind == types.String:
+			return f.cut != nil // only parts of a program need it
+		}
+		return v.Type.IsScalar() && v.Type.Kind != types.Pointer && !f.inWhile[v]
 	}
 }
 
@@ -72,13 +79,29 @@ func (f *fn) startVars() {
 	f.varsBase = f.Surely(f.b.Call(ir.MapLookup, f.b.MapPtr(f.varsMap), key))
 }
 
+// mapOffset is where in the map's value a variable is, -1 if it is not there.
+func (f *fn) mapOffset(v *check.Var) int {
+	if f.inMap == nil || !f.inMap(v) {
+		return -1
+	}
+	off, ok := f.mapVars[v]
+	if !ok {
+		size := types.RoundUp(max(v.Type.Size, 8), 8)
+		if off = f.varsMap.ValueSize; off+size > store.MaxPerCPU {
+			return -1
+		}
+		f.varsMap.ValueSize += size
+		f.mapVars[v] = off
+	}
+	return off
+}
+
 // mapVar is the memory of a variable, nil where it has none.
 func (f *fn) mapVar(v *check.Var) *ir.Value {
-	if f.inMap == nil || !f.inMap(v) || f.varsMap.ValueSize+8 > store.MaxPerCPU {
+	off := f.mapOffset(v)
+	if off < 0 {
 		return nil
 	}
-	off := f.varsMap.ValueSize
-	f.varsMap.ValueSize += 8
 	var p *ir.Value
 	f.prologue(func() { p = f.b.AddImm(f.varsBase, int64(off)) })
 	return p

@@ -90,6 +90,7 @@ func (u *shared) program(p *check.Prog) {
 	f.calm(p)
 	f.additions, f.adders = u.countAdditions(p.Body), map[string]*ir.Func{}
 	f.result = p.Ctx.Result
+	f.cutProgram(p)
 	f.start()
 	// only runs the rest where what branch asks for holds.
 	only := func(branch func(body, out *ir.Block)) {
@@ -150,7 +151,10 @@ type fn struct {
 	additions map[*builtins.MapInfo]int // of a program: see add
 	adders    map[string]*ir.Func
 
+	cut *cutting // of a program that is cut into parts: see cutProgram
+
 	inMap    func(*check.Var) bool // says which variables are in a map: see calm; nil: none
+	mapVars  map[*check.Var]int    // where in the map's value they are
 	varsBase *ir.Value
 
 	temps     int // how many were asked for
@@ -233,6 +237,8 @@ func (f *fn) returnNow(x *ir.Value) {
 	switch {
 	case f.callback != nil:
 		f.callback.leave(f, x)
+	case f.isPart():
+		f.b.Ret(f.b.Const(programEnds))
 	case f.script != nil:
 		if x == nil {
 			x = f.b.Const(0)

@@ -17,6 +17,10 @@ func (f *fn) block(b *ast.Block) {
 }
 
 func (f *fn) stmts(b *ast.Block) {
+	if f.cuts(b) {
+		f.cutStmts(b)
+		return
+	}
 	for _, s := range b.Stmts {
 		f.stmt(s)
 	}

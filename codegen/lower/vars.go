@@ -139,10 +139,16 @@ func (f *fn) local(v *check.Var, init bool) *local {
 	case l.word && !v.AddrTaken:
 		if l.mem = f.mapVar(v); l.mem == nil {
 			l.v = &ir.Var{Name: v.Name, Type: ir.Int}
-		} else if !init {
+		} else if !init && !f.isPart() { // another part may have written it
 			f.prologue(func() { f.b.Store(l.mem, 0, 8, f.b.Const(0)) })
 		}
 	default:
+		if l.mem = f.mapVar(v); l.mem != nil {
+			if !init && !f.isPart() {
+				f.prologue(func() { f.b.Zero(l.mem, 0, max(v.Type.Size, 1)) })
+			}
+			return l
+		}
 		f.prologue(func() {
 			l.mem = f.b.Slot(max(types.RoundUp(v.Type.Size, 8), 8))
 			if !init || l.word {

@@ -1,6 +1,10 @@
 package opt
 
-import "github.com/gotrace/gotrace/codegen/ir"
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+)
 
 // location is a byte in memory, as far as known: an offset from a base. Bases are
 // slots, records, values of single-element arrays, the context, and whatever
@@ -67,7 +71,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 					}
 				}
 			case ir.OpCallFn, ir.OpKfunc:
-				if v.Fn == nil || !v.Fn.Global { // those do not get at the context
+				if v.Fn == nil || !v.Fn.Global || slices.Contains(v.Fn.Params, ir.PtrCtx) { // the others do not get at the context
 					mi.ctxFix = false
 				}
 			case ir.OpCall:

@@ -76,13 +76,16 @@ const nearBlocks = 8
 
 // forgetOld drops what a function that forgets does not know any more at the
 // beginning of block at: what was loaded from memory, but for memory that only
-// stores of this function have filled, and lookups far ahead of it. order gives the
-// position of each block.
+// stores of this function have filled, and lookups far ahead of it that may have found
+// nothing. order gives the position of each block.
 func (m *memPass) forgetOld(at int, order []int) {
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
 		return f.val != nil && (mapLike(f.at) || f.at.base.Type == ir.PtrCtx || f.val.Op.Info().Access == ir.Loads && locate(f.val.Args[0], f.val.Imm) == f.at)
 	})
-	m.s.lookups = slices.DeleteFunc(m.s.lookups, func(f found) bool { return at-order[f.result.Block.ID] > nearBlocks })
+	m.s.lookups = slices.DeleteFunc(m.s.lookups, func(f found) bool {
+		array := f.m.Type == ir.Array || f.m.Type == ir.PerCPUArray
+		return !array && at-order[f.result.Block.ID] > nearBlocks
+	})
 }
 
 func (m *memPass) replace(v, x *ir.Value) {
@@ -330,6 +333,9 @@ func (m *memPass) writeArg(v *ir.Value, w int) {
 // where they are and since when.
 func (m *memPass) key(p *ir.Value, size int64) string {
 	at := locate(p, 0)
+	if m := at.m; m != nil && m.Frozen && at.off >= 0 && at.off+size <= int64(len(m.Contents)) {
+		return fmt.Sprintf("constant %x", m.Contents[at.off:at.off+size])
+	}
 	var b strings.Builder
 	for off := at.off; off < at.off+size; {
 		i := slices.IndexFunc(m.s.facts, func(f fact) bool {

@@ -72,6 +72,10 @@ type Func struct {
 	First  int  // index of its first instruction
 	Params int  // number of parameters; all are 64-bit integers, as is the result
 	Global bool // the verifier checks it once on its own, not at each call
+
+	// Context says that the first parameter is the program's context, as the verifier
+	// has to know of a global function.
+	Context bool
 }
 
 // Point is an attach point of a program. Kind names the kind of probe and

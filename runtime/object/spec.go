@@ -52,14 +52,42 @@ func (p *Program) Spec() *ebpf.ProgramSpec {
 		if i == 0 {
 			f.Name = p.Name
 		}
-		s.Instructions[f.First] = btf.WithFuncMetadata(s.Instructions[f.First], funcBTF(f))
+		s.Instructions[f.First] = btf.WithFuncMetadata(s.Instructions[f.First], funcBTF(f, contextType(p.Type, p.AttachType)))
 	}
 	addLines(s.Instructions, p.Lines)
 	return s
 }
 
-func funcBTF(f Func) *btf.Func {
-	long := &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
+var long = &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
+
+// contextType returns the type by which the kernel knows the context of a program as
+// a function's parameter. It is nil if the kernel knows none, or has a type for each
+// target.
+func contextType(t ebpf.ProgramType, at ebpf.AttachType) btf.Type {
+	name := ""
+	switch t {
+	case ebpf.Kprobe:
+		name = "pt_regs"
+	case ebpf.PerfEvent:
+		name = "bpf_perf_event_data"
+	case ebpf.TracePoint, ebpf.RawTracepoint, ebpf.LSM:
+		return &btf.Pointer{Target: long}
+	case ebpf.Tracing:
+		if at == ebpf.AttachTraceIter {
+			return nil
+		}
+		return &btf.Pointer{Target: long}
+	default:
+		return nil
+	}
+	return &btf.Pointer{Target: &btf.Struct{Name: name}}
+}
+
+// PassesContext reports whether a program of that type can pass its context to a
+// global function, since Linux 6.8.
+func PassesContext(t ebpf.ProgramType, at ebpf.AttachType) bool { return contextType(t, at) != nil }
+
+func funcBTF(f Func, context btf.Type) *btf.Func {
 	proto := &btf.FuncProto{Return: long}
 	for i := range f.Params {
 		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: long})
@@ -68,7 +96,13 @@ func funcBTF(f Func) *btf.Func {
 	if f.Global {
 		linkage = btf.GlobalFunc
 	}
-	return &btf.Func{Name: f.Name, Type: proto, Linkage: linkage}
+	out := &btf.Func{Name: f.Name, Type: proto, Linkage: linkage}
+	if f.Context {
+		proto.Params[0].Type = context
+		out.ParamTags = make([][]string, len(proto.Params))
+		out.ParamTags[0] = []string{"arg:ctx"}
+	}
+	return out
 }
 
 // RingSize returns the size of the ring buffer in bytes: the script's setting, or

@@ -59,10 +59,13 @@ func (w *writer) describe(funcs []*function) error {
 				meta := btf.FuncMetadata(&insns[0])
 				typ := &btf.Func{Name: fn.name, Type: mainProto, Linkage: btf.GlobalFunc}
 				if meta != nil {
-					typ.Type = meta.Type
+					typ.Type, typ.ParamTags = meta.Type, meta.ParamTags
 				}
 				if s.name == textSection {
 					typ.Linkage = btf.StaticFunc
+					if meta != nil {
+						typ.Linkage = meta.Linkage
+					}
 				}
 				insns[0] = btf.WithFuncMetadata(insns[0], typ)
 				w.infos = append(w.infos, info{s.name, fn.off, insns})
