@@ -66,6 +66,8 @@ func collection(obj *object.Object) (*ebpf.Collection, error) {
 		switch {
 		case m.Type == ebpf.RingBuf:
 			m.MaxEntries = 1 << 16
+		case m.Type == ebpf.ArrayOfMaps:
+			m.InnerMap = &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: unwind.ChunkSize + unwind.ChunkSlack, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE}
 		case name == object.RodataMap:
 			rodata, err := ebpf.NewMap(m)
 			if err != nil {
