@@ -42,7 +42,7 @@ func macaddr() *Def {
 			p := g.Temp(8)
 			g.B().Store(p, 0, 8, g.B().Const(0))
 			if a.Type.Kind == types.Pointer {
-				g.Read(p, 0, 6, g.Value(a), readable(g, a.Type.Space), "macaddr")
+				g.Read(p, 0, 6, g.Value(a), pointee(g, a.Type), "macaddr")
 			} else {
 				copyObject(g, a, p, 0, 6)
 			}

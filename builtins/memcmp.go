@@ -73,7 +73,7 @@ func bytesOf(g Gen, a *Arg, n int, scalars bool) *ir.Value {
 	}
 	p := g.Temp(max(n, 1))
 	if n > 0 {
-		g.Read(p, 0, n, g.Value(a), readable(g, a.Type.Space), "")
+		g.Read(p, 0, n, g.Value(a), pointee(g, a.Type), "")
 	}
 	return p
 }

@@ -91,5 +91,5 @@ func copyObject(g Gen, a *Arg, p *ir.Value, off int64, size int) {
 		g.B().Copy(p, off, src, size)
 		return
 	}
-	g.Read(p, off, size, src, readable(g, space), a.Span.Text())
+	g.Read(p, off, size, src, readable(space), a.Span.Text())
 }

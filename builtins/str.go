@@ -139,28 +139,31 @@ func boundedSize(g Gen, a *Arg, max int) *ir.Value {
 func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
 	switch a.Type.Kind {
 	case types.Pointer:
-		return g.Value(a), readable(g, a.Type.Space)
+		return g.Value(a), pointee(g, a.Type)
 	case types.String, types.Array, types.Struct, types.Buffer:
 		p, space := g.Ref(a)
-		if space == types.NoSpace || space == types.Ctx {
-			return p, types.Kernel
-		}
-		return p, readable(g, space)
+		return p, readable(space)
 	}
-	return g.Value(a), readable(g, a.Type.Space)
+	return g.Value(a), pointee(g, a.Type)
 }
 
-// readable returns the space in which to read memory that a pointer of space s, or
-// an integer, points to.
-func readable(g Gen, s types.Space) types.Space {
-	switch s {
-	case types.User, types.Kernel:
+// readable returns the space in which a helper reads an object of space s. It reads
+// the program's own memory as it reads the kernel's.
+func readable(s types.Space) types.Space {
+	if s == types.User {
 		return s
-	case types.BTF:
-		return types.Kernel
-	}
-	if ctx := g.Context(); ctx != nil && ctx.ArgSpace == types.User {
-		return types.User
 	}
 	return types.Kernel
+}
+
+// pointee returns the space in which to read what a value of type t points to: a
+// pointer, or an integer taken for an address.
+func pointee(g Gen, t *types.Type) types.Space {
+	// A pointer without a space was made by & from a variable or a map, unless it
+	// is a void pointer, which tells as little as an integer.
+	own := t.Kind == types.Pointer && t.Elem.Kind != types.Void
+	if ctx := g.Context(); t.Space == types.NoSpace && !own && ctx != nil && ctx.ArgSpace == types.User {
+		return types.User
+	}
+	return readable(t.Space)
 }

@@ -30,9 +30,9 @@ func strnlen() *Def {
 			src := g.Value(a)
 			space := types.Kernel
 			if a.Type.Kind == types.Pointer {
-				space = a.Type.Space
+				space = pointee(g, a.Type)
 			}
-			n := g.ReadStr(p, 0, g.B().Const(int64(most+1)), most+1, src, readable(g, space))
+			n := g.ReadStr(p, 0, g.B().Const(int64(most+1)), most+1, src, space)
 			b := g.B()
 			const fault = -14 // EFAULT
 			return g.B().IfElse(b.Op(ir.OpSLt, n, b.Const(0)),

@@ -43,7 +43,7 @@ func writeUser() *Def {
 			switch {
 			case src.Type.Kind == types.Pointer: // copy the pointed-to bytes first
 				p = g.Temp(size)
-				g.Read(p, 0, size, g.Value(src), readable(g, src.Type.Space), "write_user")
+				g.Read(p, 0, size, g.Value(src), pointee(g, src.Type), "write_user")
 			case src.Type.IsScalar():
 				p = g.Temp(src.Type.Size)
 				g.Store(src, src.Type, Dest{Ptr: p, Size: src.Type.Size})

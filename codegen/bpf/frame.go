@@ -20,7 +20,8 @@ type slotUse struct {
 }
 
 // derived follows the addresses made from slots through arithmetic, phis and
-// barriers: by value ID, the set of slots a value may point into.
+// barriers: by value ID, the set of slots a value may point into. The type of the
+// value does not matter: a script keeps the address of a variable as a number.
 type derived struct {
 	slots []slotUse
 	of    []bitset
@@ -49,9 +50,6 @@ func findSlots(f *ir.Func) *derived {
 				switch v.Op {
 				case ir.OpAdd, ir.OpSub, ir.OpPhi, ir.OpBarrier:
 				default:
-					continue
-				}
-				if !v.Type.IsPtr() {
 					continue
 				}
 				for _, x := range v.Args {
@@ -83,6 +81,13 @@ func isAccess(v *ir.Value) bool {
 	return true
 }
 
+// hides reports whether the result of v may be an address made from its operands
+// that derived does not follow: of other arithmetic, or of a function of the
+// script.
+func hides(v *ir.Value) bool {
+	return v.Type != ir.Void && v.Op != ir.OpCall && v.Op != ir.OpKfunc && v.Op.Info().Access == ir.NoAccess
+}
+
 // liveness fills in which slots hold something at the same time: a slot is
 // live from its first access on any path to its last one.
 func (d *derived) liveness(f *ir.Func) {
@@ -98,7 +103,7 @@ func (d *derived) liveness(f *ir.Func) {
 					s = newBitset(n)
 				}
 				s.union(o)
-				if a := v.Op.Info().Access; (a == ir.Stores || a == ir.Updates) && i > 0 {
+				if a := v.Op.Info().Access; (a == ir.Stores || a == ir.Updates) && i > 0 || hides(v) {
 					d.each(o, func(u *slotUse) { u.escapes = true })
 				}
 			}
