@@ -253,7 +253,7 @@ func (w *walker) start() {
 // such chunk.
 func (w *walker) chunk(number *ir.Value) *ir.Value {
 	b := w.b()
-	chunks := w.g.KernelMap(ir.Map{Name: unwind.ChunksMap, Type: ir.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: unwind.MaxChunks})
+	chunks := w.g.KernelMap(ir.Map{Name: unwind.ChunksMap, Type: ir.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: unwind.MaxChunks, Inner: unwind.ChunkSize + unwind.ChunkSlack})
 	key := w.g.Temp(4)
 	b.Store(key, 0, 4, number)
 	inner := b.Call(ir.MapLookup, b.MapPtr(chunks), key)
@@ -324,7 +324,7 @@ func (w *walker) frame() {
 		}
 		return nil
 	})
-	rules := w.g.KernelMap(ir.Map{Name: unwind.RulesMap, Type: ir.Array, KeySize: 4, ValueSize: unwind.RulesSize, MaxEntries: 1})
+	rules := w.g.KernelMap(ir.Map{Name: unwind.RulesMap, Type: ir.Array, KeySize: 4, ValueSize: unwind.RulesSize, MaxEntries: 1, Flags: unwind.Mapped})
 	b = w.b()
 	at := b.Op(ir.OpMul, b.Op(ir.OpAnd, b.Read(by), b.Const(unwind.MaxRules-1)), b.Const(unwind.RuleSize))
 	rule := b.Op(ir.OpAdd, b.MapValue(rules, 0), at)

@@ -128,7 +128,6 @@ func (s *Session) loadMaps() error {
 		case object.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
 		}
-		unwindMap(spec)
 		m, err := ebpf.NewMap(spec)
 		if err != nil {
 			return s.mapError(name, spec, err)

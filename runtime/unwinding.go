@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/symbols"
 	"github.com/gotrace/gotrace/runtime/unwind"
@@ -27,20 +29,6 @@ type unwinding struct {
 	done   chan struct{}
 }
 
-// unwindMap completes the description of one of the maps of package unwind.
-func unwindMap(spec *ebpf.MapSpec) {
-	switch spec.Name {
-	case unwind.RulesMap:
-		spec.Flags |= mmapable
-	case unwind.ChunksMap:
-		spec.InnerMap = chunkSpec()
-	}
-}
-
-func chunkSpec() *ebpf.MapSpec {
-	return &ebpf.MapSpec{Name: "unwind_chunk", Type: ebpf.Array, KeySize: 4, ValueSize: unwind.ChunkSize + unwind.ChunkSlack, MaxEntries: 1, Flags: mmapable}
-}
-
 // startUnwinding makes the tables of the processes that there are, and of others as
 // they start, if a program of the session needs them.
 func (s *Session) startUnwinding() error {
@@ -54,11 +42,12 @@ func (s *Session) startUnwinding() error {
 		return err
 	}
 	chunks := s.maps[unwind.ChunksMap]
+	chunk := s.obj.Kernel[slices.IndexFunc(s.obj.Kernel, func(m object.KernelMap) bool { return m.Name == unwind.ChunksMap })].InnerSpec()
 	made := uint32(0)
 	mem := unwind.Memory{
 		Rules: rules,
 		Chunk: func() ([]byte, error) {
-			m, err := ebpf.NewMap(chunkSpec())
+			m, err := ebpf.NewMap(chunk)
 			if err != nil {
 				return nil, err
 			}

@@ -139,7 +139,7 @@ func Emit(m *ir.Module, opts Target) (*Output, error) {
 	for _, m := range maps {
 		out.Maps = append(out.Maps, object.KernelMap{
 			Name: m.Name, Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize,
-			MaxEntries: m.MaxEntries, Flags: m.Flags, Contents: m.Contents, Frozen: m.Frozen,
+			MaxEntries: m.MaxEntries, Flags: m.Flags, Inner: m.Inner, Contents: m.Contents, Frozen: m.Frozen,
 		})
 	}
 	slices.SortFunc(out.Maps, func(a, b object.KernelMap) int { return cmp.Compare(a.Name, b.Name) })

@@ -32,6 +32,7 @@ type Map struct {
 	ValueSize  int
 	MaxEntries int    // 0: the runtime decides when it loads (number of CPUs, ring size)
 	Flags      uint32 // BPF_F_…
+	Inner      int    // of an ArrayOfMaps: its maps are arrays with one element of so many bytes, which can be mapped
 	Frozen     bool   // read-only for programs and user space; Contents is its value 0
 	Contents   []byte // initial value of key 0 of an array, or nil
 }

@@ -102,6 +102,9 @@ func (m *Map) String() string {
 	if m.Flags != 0 {
 		fmt.Fprintf(&b, " flags %#x", m.Flags)
 	}
+	if m.Inner != 0 {
+		fmt.Fprintf(&b, " inner %d", m.Inner)
+	}
 	if m.Frozen {
 		b.WriteString(" frozen")
 	}

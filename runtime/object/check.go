@@ -40,7 +40,7 @@ func (o *Object) check() error {
 	}
 	names := map[string]int{}
 	for i, m := range o.Kernel {
-		if names[m.Name] != 0 || m.KeySize < 0 || m.ValueSize < 0 || m.MaxEntries < 0 || max(m.KeySize, m.ValueSize) > maxRecord {
+		if names[m.Name] != 0 || m.KeySize < 0 || m.ValueSize < 0 || m.MaxEntries < 0 || m.Inner < 0 || max(m.KeySize, m.ValueSize) > maxRecord {
 			return bad("map %q", m.Name)
 		}
 		names[m.Name] = i + 1

@@ -112,6 +112,7 @@ type KernelMap struct {
 	ValueSize  int
 	MaxEntries int
 	Flags      uint32
+	Inner      int    // of an array of maps: the size in bytes of the one element of each of its arrays
 	Contents   []byte // value of key 0; nil: zeros
 	Frozen     bool   // not written by programs or this process after it is filled
 }

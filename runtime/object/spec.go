@@ -21,7 +21,10 @@ func (o *Object) Spec() *ebpf.CollectionSpec {
 	return s
 }
 
-const readOnly = 1 << 7 // BPF_F_RDONLY_PROG
+const (
+	readOnly = 1 << 7  // BPF_F_RDONLY_PROG
+	mmapable = 1 << 10 // BPF_F_MMAPABLE
+)
 
 // Spec returns the map in the form that package ebpf creates.
 func (m *KernelMap) Spec() *ebpf.MapSpec {
@@ -32,10 +35,18 @@ func (m *KernelMap) Spec() *ebpf.MapSpec {
 	if m.Frozen {
 		s.Flags |= readOnly
 	}
+	if m.Inner != 0 {
+		s.InnerMap = m.InnerSpec()
+	}
 	if m.Contents != nil {
 		s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: m.Contents}}
 	}
 	return s
+}
+
+// InnerSpec returns an array that an array of maps holds.
+func (m *KernelMap) InnerSpec() *ebpf.MapSpec {
+	return &ebpf.MapSpec{Name: "inner", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(m.Inner), MaxEntries: 1, Flags: mmapable}
 }
 
 // Spec returns the program in the form that package ebpf loads, with the script's

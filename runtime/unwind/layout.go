@@ -34,6 +34,10 @@ const (
 	ProcsMap  = "unwind_procs"  // hash: u32 process → u64 list
 )
 
+// Mapped is the flag of the maps that the runtime writes through mapped memory:
+// BPF_F_MMAPABLE.
+const Mapped = 1 << 10
+
 // Sizes. All tables together take at most 64 MiB.
 const (
 	MaxRules   = 1 << 15

@@ -146,7 +146,7 @@ func (p *parser) mapDecl() (err error) {
 			if m.Contents, err = p.bytes(); err != nil {
 				return err
 			}
-		case "key", "value", "max", "flags":
+		case "key", "value", "max", "flags", "inner":
 			n, err := p.int()
 			if err != nil {
 				return err
@@ -160,6 +160,8 @@ func (p *parser) mapDecl() (err error) {
 				m.MaxEntries = int(n)
 			case "flags":
 				m.Flags = uint32(n)
+			case "inner":
+				m.Inner = int(n)
 			}
 		default:
 			return fmt.Errorf("unknown map property %q", w)

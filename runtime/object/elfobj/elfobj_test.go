@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -223,15 +222,29 @@ func TestLoadByBpftool(t *testing.T) {
 	if err != nil {
 		t.Skip("needs bpftool: ", err)
 	}
-	path := file(t, script)
-	if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
-		t.Skip("needs the bpf file system: ", err)
+	var fs unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/bpf", &fs); err != nil || fs.Type != unix.BPF_FS_MAGIC {
+		if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""); err != nil {
+			t.Skip("needs the bpf file system: ", err)
+		}
 	}
-	dir := fmt.Sprintf("/sys/fs/bpf/gotrace-test-%d", os.Getpid())
-	defer os.RemoveAll(dir)
-	if out, err := exec.Command(bpftool, "prog", "loadall", path, dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	loadall := func(t *testing.T, text string) string {
+		dir := fmt.Sprintf("/sys/fs/bpf/gotrace-test-%d", os.Getpid())
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if out, err := exec.Command(bpftool, "prog", "loadall", file(t, text), dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return dir
 	}
+	// One script for each kind of map.
+	for _, text := range []string{
+		`profile:hz:99 { @[kstack, ustack] = count(); }`,
+		`profile:hz:99 { @[ustack(dwarf)] = count(); }`,
+		`profile:hz:99 { @a[comm, tid] = hist(5); @b[str(5)] = 1; @c = stats(7); @d[tid] = 3; @e = lhist(1, 0, 1000, 1); }`,
+	} {
+		t.Run(text, func(t *testing.T) { loadall(t, text) })
+	}
+	dir := loadall(t, script)
 	pins, err := os.ReadDir(dir)
 	if err != nil || len(pins) != 1 {
 		t.Fatalf("%d programs, %v", len(pins), err)
