@@ -143,7 +143,8 @@ type Env struct {
 	Filter             func(name string) bool // --probe-filter, by names of points; nil: all
 	NoFeature          map[string]bool        // --no-feature: uprobe_multi, kprobe_multi, kprobe_session
 	USDTFileActivation bool
-	DebugInfo          string // --debuginfo: where to look for separate debug files before /usr/lib/debug
+	FetchDebug         func(buildID string) string // path of a debug file from elsewhere, or ""; may be nil
+	DebugInfo          string                      // --debuginfo: where to look for separate debug files before /usr/lib/debug
 
 	// Needs takes down what is read outside of Kernel; nil: it is not noted.
 	Needs *object.Needs

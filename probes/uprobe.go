@@ -146,7 +146,7 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
 	}
-	x.Where = binary.Where{Dirs: filepath.SplitList(e.DebugInfo)}
+	x.Where = binary.Where{Dirs: filepath.SplitList(e.DebugInfo), Fetch: e.FetchDebug}
 	if root, ok := strings.CutSuffix(theirs, path); ok && root != "" {
 		x.Where.Root, x.Where.Path = root, path
 	}

@@ -96,6 +96,7 @@ func (s *Session) load() error {
 
 		Debug:     cfg.ShowDebugInfo || s.opt.Profiles,
 		DebugDirs: s.opt.DebugDirs,
+		Fetch:     s.opt.FetchDebug,
 	})
 	s.env = newEnv(s)
 	if err := s.loadMaps(); err != nil {

@@ -31,6 +31,7 @@ type mmapLog struct {
 	drained time.Time
 	family  map[int]bool // the child and its descendants
 	forked  int          // number of forks in the family
+	lost    uint64       // records that the kernel had no room for
 }
 
 // mmapRing is the log of one CPU.
@@ -62,10 +63,13 @@ type processWatcher interface {
 // newMmapLog opens the log of all processes, or of the process pid, which has not
 // executed its program yet, and its descendants. Forks of the process child and of
 // its descendants are counted; if child is 0, none are.
-func newMmapLog(pid, child int) (*mmapLog, error) { return openMmapLog(pid, child, 0) }
+func newMmapLog(pid, child int) (*mmapLog, error) {
+	return openMmapLog(pid, child, unix.PerfBitWatermark, minMmapLogRing/4)
+}
 
-// openMmapLog is newMmapLog with more bits of struct perf_event_attr.
-func openMmapLog(pid, child int, more uint64) (*mmapLog, error) {
+// openMmapLog is newMmapLog with more bits of struct perf_event_attr. With
+// PerfBitWatermark, wait returns when a ring has wakeup bytes of records.
+func openMmapLog(pid, child int, more uint64, wakeup uint32) (*mmapLog, error) {
 	cpus, err := probes.OnlineCPUs()
 	if err != nil {
 		return nil, err
@@ -87,7 +91,7 @@ func openMmapLog(pid, child int, more uint64) (*mmapLog, error) {
 			Config:      unix.PERF_COUNT_SW_DUMMY,
 			Sample_type: unix.PERF_SAMPLE_TIME,
 			Clockid:     unix.CLOCK_MONOTONIC,
-			Wakeup:      1, // byte, with PerfBitWatermark
+			Wakeup:      wakeup,
 			Bits: bits | more | unix.PerfBitSampleIDAll | unix.PerfBitUseClockID |
 				unix.PerfBitMmap | unix.PerfBitMmap2 | unix.PerfBitTask | unix.PerfBitComm | unix.PerfBitCommExec,
 		}
@@ -160,6 +164,10 @@ func (l *mmapLog) note(syms processWatcher, body []byte) {
 	}
 	pid := int(ne.Uint32(body[8:]))
 	switch ne.Uint32(body) {
+	case unix.PERF_RECORD_LOST:
+		if len(body) >= 24 {
+			l.lost += ne.Uint64(body[16:])
+		}
 	case unix.PERF_RECORD_MMAP2:
 		if len(body) <= mmap2Fixed || pid <= 0 { // a mapping of the kernel itself
 			return

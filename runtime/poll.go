@@ -166,6 +166,7 @@ func (s *Session) endOfRun() (err error) {
 	s.reportMissed()
 	s.reportDropped(s.opt.Stderr)
 	s.reportForks()
+	s.reportSymbols()
 	return err
 }
 

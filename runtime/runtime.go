@@ -84,6 +84,9 @@ type Options struct {
 	Profiles bool
 	// DebugDirs are directories where debug files of programs are looked for first.
 	DebugDirs []string
+	// FetchDebug returns the path of the debug file for a build ID from elsewhere, or
+	// "". It may be nil.
+	FetchDebug func(buildID string) string
 	// ProcRoot is the mount point of procfs; "" is /proc.
 	ProcRoot string
 	// Kernel is the running kernel. If nil, its facts are read when they are
@@ -155,15 +158,16 @@ type Session struct {
 	attachedTo map[counted]bool
 	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
 	// detached are links that are left to be closed. Their programs no longer run.
-	detached []attached
-	ring     *ringbuf.Reader
-	sites    *siteTable
-	syms     *symbols.User
-	unwind   *unwinding   // nil: no program walks user stacks by tables
-	mmaps    *mmapLog     // nil: not needed, or the kernel does not support it
-	stacks   *stackKeeper // nil: the script never has to free stacks
-	env      *env
-	ncpu     int // number of possible CPUs
+	detached  []attached
+	ring      *ringbuf.Reader
+	sites     *siteTable
+	syms      *symbols.User
+	unwind    *unwinding   // nil: no program walks user stacks by tables
+	following bool         // followMappings reads mmaps, and closes it
+	mmaps     *mmapLog     // nil: not needed, or the kernel does not support it
+	stacks    *stackKeeper // nil: the script never has to free stacks
+	env       *env
+	ncpu      int // number of possible CPUs
 
 	// events is a copy of the object's events, as several sessions may use one
 	// object at the same time: handlers cache in an event's Parsed.
@@ -233,7 +237,7 @@ func (s *Session) Close() error {
 	if s.ring != nil {
 		s.ring.Close()
 	}
-	if s.mmaps != nil {
+	if s.mmaps != nil && !s.following {
 		s.mmaps.close()
 	}
 	s.stopUnwinding()

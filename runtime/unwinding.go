@@ -71,7 +71,7 @@ func (s *Session) startUnwinding() error {
 		},
 	}
 	// Without the log, processes that start later have no tables, which is counted.
-	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark)
+	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1)
 	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot())
 	s.unwind = u
 	go u.follow(s.procRoot())

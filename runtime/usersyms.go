@@ -2,12 +2,15 @@ package runtime
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
@@ -36,6 +39,18 @@ func (s *Session) usesUserSymbols() bool {
 	return false
 }
 
+// HasStackKeys reports whether a map of the object has stacks in its keys.
+func HasStackKeys(obj *object.Object) bool {
+	defs, found := builtins.NewRegistry(builtins.All()), false
+	for i := range obj.Maps {
+		eachOpaque(obj.Maps[i].Key, 0, func(t *types.Type, _ int) {
+			d := defs.ForType(t.Name)
+			found = found || d != nil && d.KeptStack != nil
+		})
+	}
+	return found
+}
+
 // watchMappings starts the log of process mappings if it is needed to name user
 // addresses or to count the child's forks. If the kernel does not support the log,
 // names of processes that have ended may be missing.
@@ -47,9 +62,45 @@ func (s *Session) watchMappings() {
 	if s.usesUserSymbols() {
 		s.mmaps, _ = newMmapLog(allProcesses, child)
 		go s.survey()
+		if s.mmaps != nil {
+			s.following = true
+			go s.followMappings()
+		}
 	}
 	if s.mmaps == nil && child != 0 {
 		s.mmaps, _ = newMmapLog(child, child)
+	}
+}
+
+// followMappings reads the log of mappings when a good part of it is full, however
+// few events the script sends. At the end it closes the log.
+func (s *Session) followMappings() {
+	for {
+		s.mmaps.wait(tick)
+		select {
+		case <-s.done:
+			s.mmaps.close()
+			return
+		default:
+		}
+		s.mu.Lock()
+		if !s.closed {
+			s.noteMappings()
+		}
+		s.mu.Unlock()
+	}
+}
+
+// reportSymbols says why user addresses may lack names.
+func (s *Session) reportSymbols() {
+	if s.mmaps == nil || !s.usesUserSymbols() || s.opt.NoWarnings {
+		return
+	}
+	if n := s.mmaps.lost; n > 0 {
+		fmt.Fprintf(s.opt.Stderr, "WARNING: %d records of process mappings were lost: addresses of processes that have ended may have no names\n", n)
+	}
+	if n := s.syms.Forgotten(); n > 0 {
+		fmt.Fprintf(s.opt.Stderr, "WARNING: addresses of %d ended processes have no names: the mappings of only the last %d are kept\n", n, symbols.MaxEnded)
 	}
 }
 

@@ -257,6 +257,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"lang/parse/lexdecl.go":           {"config", "the keyword of the config block"},
 	"probes/binary/sections.go":       {"str", "a section"},
 	"probes/kernel/btftype.go":        {"retval", "printed by -lv as bpftrace does"},
+	"runtime/output/profile/pprof.go": {"count", "a unit of pprof"},
 	"probes/perf.go":                  {"kprobe uprobe", "PMUs of the kernel"},
 	"probes/probes.go":                {"fentry kprobe", "features of a kernel"},
 	"probes/self.go":                  {"signal", "a part of its attach points"},

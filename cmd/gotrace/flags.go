@@ -39,6 +39,9 @@ type options struct {
 	includeFiles []string
 	usdtFile     bool
 	debugInfo    string
+	folded       string
+	pprof        string
+	svg          string
 	unsafe       bool
 	noFeature    map[string]bool
 	dryRun       bool
@@ -137,6 +140,9 @@ func newFlags(o *options) *flagSet {
 	group("output", func() {
 		fs.StringVarP(&o.output, "output", "o", "", "`FILE`write results to FILE")
 		fs.StringVarP(&o.format, "format", "f", "text", "`FORMAT`text or json")
+		fs.StringVar(&o.folded, "folded", "", "`FILE`write the maps with stacks in their keys to FILE as folded stacks")
+		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write them as a profile for go tool pprof")
+		fs.StringVar(&o.svg, "svg", "", "`FILE`write them as a flame graph")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
 		fs.BoolVarP(&o.warnings, "warnings", "k", false, "also warn of memory that could not be read and of missing map entries, which give 0: where, and how often")

@@ -16,7 +16,7 @@ import (
 func (a *app) list(search string) int {
 	w := bufio.NewWriter(a.stdout)
 	defer w.Flush()
-	env := &probes.Env{Kernel: a.kernel, Unsafe: true, PID: a.opt.pid, NoFeature: a.opt.noFeature, DebugInfo: a.opt.debugInfo}
+	env := &probes.Env{Kernel: a.kernel, Unsafe: true, PID: a.opt.pid, NoFeature: a.opt.noFeature, DebugInfo: a.opt.debugInfo, FetchDebug: a.fetchDebug()}
 	status := statusOK
 	for pattern := range strings.SplitSeq(search, ",") {
 		pattern = strings.TrimSpace(pattern)

@@ -110,15 +110,17 @@ func runTool(t *tool, args []string, stdin io.Reader, stdout, stderr io.Writer) 
 
 // app is one run of the command.
 type app struct {
-	opt    *options
-	stdin  io.Reader
-	stdout io.Writer
-	report *reporter
-	kernel probes.Kernel
-	child  *runtime.Child
-	tool   *tool         // the tool in this binary; nil: it is gotrace itself
-	files  *source.Files // source of files that the script names; nil: the disk
-	warned []string      // the compiler's warnings as printed
+	opt        *options
+	stdin      io.Reader
+	stdout     io.Writer
+	report     *reporter
+	kernel     probes.Kernel
+	child      *runtime.Child
+	tool       *tool                       // the tool in this binary; nil: it is gotrace itself
+	fetch      func(buildID string) string // see fetchDebug
+	fetchAsked bool
+	files      *source.Files // source of files that the script names; nil: the disk
+	warned     []string      // the compiler's warnings as printed
 	// results and messages measure the outputs of a session: its results and
 	// everything else it prints.
 	results, messages meter

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime"
@@ -53,6 +54,10 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		Trailer: obj.Settings.StrTruncTrailer, Quiet: o.quiet,
 		NoWarnings: o.noWarnings, Color: a.report.color,
 	}
+	if err := a.checkProfiles(obj); err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
 	var sink output.Sink = output.NewText(out, &a.messages, sinkOpt)
 	if o.format == "json" {
 		sink = output.NewJSON(out, sinkOpt)
@@ -60,7 +65,8 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	ropt := runtime.Options{
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
-		DebugDirs: filepath.SplitList(o.debugInfo),
+		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
+		Profiles: len(a.profiles()) > 0, KeepMaps: len(a.profiles()) > 0,
 	}
 	if o.dump["verifier"] || o.dump["all"] {
 		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }
@@ -93,7 +99,11 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	a.catchSignals(cancel)
+	began := time.Now()
 	status, err := s.Run(ctx)
+	if err == nil {
+		err = a.writeProfiles(s, began)
+	}
 	if ferr := finish(); err == nil && ferr != nil {
 		err = ferr
 	}

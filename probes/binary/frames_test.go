@@ -12,7 +12,7 @@ import (
 
 // tool runs a program that builds a fixture. It skips the test if it is not
 // installed.
-func tool(t *testing.T, dir string, args ...string) {
+func tool(t testing.TB, dir string, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath(args[0]); err != nil {
 		t.Skipf("needs %s", args[0])

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -121,11 +122,9 @@ func (u *User) open(p *process, m *mapping, name string) *file {
 	}
 	f := &file{x: x}
 	f.guard(func() { f.buildID = x.BuildID() })
-	x.Where = binary.Where{
-		Dirs: u.opt.DebugDirs, Root: filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.pid), "root"), Path: m.file.path, Fetch: u.opt.Fetch,
-	}
-	if p.sameRoot(u.opt.ProcRoot) {
-		x.Where.Root = ""
+	x.Where = binary.Where{Dirs: u.opt.DebugDirs, Path: m.file.path, Fetch: u.opt.Fetch}
+	if root, inside := p.insideRoot(u.opt.ProcRoot, m.file.path); root != "" {
+		x.Where.Root, x.Where.Path = root, inside
 	}
 	if f.buildID == "" {
 		return f
@@ -138,14 +137,24 @@ func (u *User) open(p *process, m *mapping, name string) *file {
 	return f
 }
 
-// sameRoot reports whether the process has the root directory of this process.
-func (p *process) sameRoot(proc string) bool {
-	theirs, err := os.Stat(filepath.Join(proc, strconv.Itoa(p.pid), "root"))
+// insideRoot returns the process's root directory, and the path of a file in there.
+// The root is "" if it is that of this process. If the process's root is a directory
+// that this process can reach, the kernel shows the file's whole path.
+func (p *process) insideRoot(proc, path string) (root, inside string) {
+	root = filepath.Join(proc, strconv.Itoa(p.pid), "root")
+	theirs, err := os.Stat(root)
 	if err != nil {
-		return true
+		return "", path
 	}
-	ours, err := os.Stat("/")
-	return err == nil && os.SameFile(theirs, ours)
+	if ours, err := os.Stat("/"); err == nil && os.SameFile(theirs, ours) {
+		return "", path
+	}
+	if to, err := os.Readlink(root); err == nil && to != "/" {
+		if rest, ok := strings.CutPrefix(path, to+"/"); ok {
+			path = "/" + rest
+		}
+	}
+	return root, path
 }
 
 // fileNames returns the paths under which a mapped file may be found: through the

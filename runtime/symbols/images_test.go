@@ -146,11 +146,11 @@ func TestReplacedFile(t *testing.T) {
 func TestEnded(t *testing.T) {
 	u := NewUser(Options{})
 	m := Mapping{Start: 0x1000, End: 0x2000, Path: "/x"}
-	for pid := 1; pid <= maxEnded+100; pid++ {
+	for pid := 1; pid <= MaxEnded+100; pid++ {
 		u.Mapped(pid+1<<28, m)
 		u.Ended(pid + 1<<28)
 	}
-	if len(u.procs) != maxEnded || u.procs[1+1<<28] != nil || u.procs[maxEnded+100+1<<28] == nil {
+	if len(u.procs) != MaxEnded || u.procs[1+1<<28] != nil || u.procs[MaxEnded+100+1<<28] == nil {
 		t.Errorf("%d processes are known", len(u.procs))
 	}
 }

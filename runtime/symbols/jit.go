@@ -3,53 +3,174 @@ package symbols
 import (
 	"bytes"
 	"cmp"
+	"container/heap"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// jitFunc is a function that a language runtime compiled and listed in a perf map
-// file.
+// jitModule is the module of functions whose code was generated at run time.
+const jitModule = "[jit]"
+
+// jitFunc is a function that a language runtime compiled and listed in a file for
+// perf.
 type jitFunc struct {
 	start, size uint64
 	name        string
+	lines       []jitLine // by address
 }
 
-// jitted looks an address up in the process's perf map file, which grows while the
-// process runs.
-func (p *process) jitted(proc string, addr uint64) Frame {
+// jitLine is the source line of the code from an address on.
+type jitLine struct {
+	addr uint64
+	file string
+	line int
+}
+
+// jitted holds the generated functions of a process. The files that list them grow
+// while the process runs.
+type jitted struct {
+	mapFile, dumpFile grown
+	dump              dumpReader
+	fromMap, fromDump []jitFunc // in the order of the files
+	spans             []jitSpan // of both; nil: to be made
+	checked           time.Time // when the files were last looked at
+}
+
+// grown is a file of which the first part has been read.
+type grown struct {
+	id   [2]uint64 // device and inode
+	read int64     // in bytes
+	rest []byte    // the beginning of a line or a record
+}
+
+// jitSpan is a range of addresses that belongs to a function: the latest one there.
+type jitSpan struct {
+	start, end uint64
+	f          *jitFunc
+}
+
+// Limits on what is read of one process.
+const (
+	maxJitFile  = 1 << 30 // bytes
+	maxJitFuncs = 1 << 20
+	maxJitName  = 4096
+)
+
+// jitFrame finds the generated function that contains an address.
+func (p *process) jitFrame(proc string, im *image, addr uint64) Frame {
+	j := &p.jit
+	if time.Since(j.checked) > stale {
+		if j.update(proc, p, im) || j.spans == nil {
+			j.spans = latest(j.fromMap, j.fromDump)
+		}
+		j.checked = time.Now()
+	}
+	f := Frame{Addr: addr}
+	i, _ := slices.BinarySearchFunc(j.spans, addr, func(s jitSpan, a uint64) int {
+		if s.end <= a {
+			return -1
+		}
+		return 1
+	})
+	if i == len(j.spans) || addr < j.spans[i].start {
+		return f
+	}
+	fn := j.spans[i].f
+	f.Name, f.Offset, f.Module = fn.name, addr-fn.start, jitModule
+	for _, l := range fn.lines {
+		if l.addr > addr {
+			break
+		}
+		f.File, f.Line = l.file, l.line
+	}
+	return f
+}
+
+// update reads what was added to the process's files. It reports whether that
+// changed anything.
+func (j *jitted) update(proc string, p *process, im *image) bool {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
+	changed := false
 	for _, name := range []string{
 		dir + "/root/tmp/perf-" + innerPID(dir, p.pid) + ".map",
 		"/tmp/perf-" + strconv.Itoa(p.pid) + ".map",
 	} {
-		st, err := os.Stat(name)
-		if err != nil {
+		if data, ok := j.mapFile.more(name, dir, func() { j.fromMap = nil }); ok {
+			changed = len(data) > 0
+			j.fromMap = appendPerfMap(j.fromMap, data)
+			break
+		}
+	}
+	for i := range im.maps {
+		// A runtime maps the file that it writes, to say where it is.
+		name := im.maps[i].file.path
+		if base := filepath.Base(name); !strings.HasPrefix(base, "jit-") || !strings.HasSuffix(base, ".dump") {
 			continue
 		}
-		if st.Size() != p.jitSize {
-			if text, err := os.ReadFile(name); err == nil {
-				p.jit, p.jitSize = parsePerfMap(text), int64(len(text))
+		for _, name := range []string{dir + "/root" + name, name} {
+			if data, ok := j.dumpFile.more(name, dir, func() { j.fromDump, j.dump = nil, dumpReader{} }); ok {
+				changed = changed || len(data) > 0
+				j.fromDump, j.dumpFile.rest = j.dump.read(j.fromDump, data)
+				break
 			}
 		}
-		break
 	}
-	i, ok := slices.BinarySearchFunc(p.jit, addr, func(f jitFunc, a uint64) int {
-		if a < f.start {
-			return 1
-		}
-		if a >= f.start+f.size {
-			return -1
-		}
-		return 0
-	})
+	return changed
+}
+
+// more returns the part of a file that was not read yet, up to the end of the last
+// line if the file is text. It calls renew if another file has the name now. Only
+// regular files of the process's user or of root count: others may write to /tmp.
+func (g *grown) more(name, procDir string, renew func()) ([]byte, bool) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return nil, false
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
-		return Frame{Addr: addr}
+		return nil, false
 	}
-	f := p.jit[i]
-	return Frame{Addr: addr, Name: f.name, Offset: addr - f.start, Module: "[jit]"}
+	if owner, err := os.Stat(procDir); err == nil && sys.Uid != 0 {
+		if o, ok := owner.Sys().(*syscall.Stat_t); ok && o.Uid != sys.Uid {
+			return nil, false
+		}
+	}
+	id := [2]uint64{sys.Dev, sys.Ino}
+	if g.id != id || st.Size() < g.read {
+		*g = grown{id: id}
+		renew()
+	}
+	n := min(st.Size(), maxJitFile) - g.read
+	if n <= 0 {
+		return nil, true
+	}
+	data := make([]byte, n)
+	got, err := f.ReadAt(data, g.read)
+	if err != nil && err != io.EOF {
+		return nil, true
+	}
+	g.read += int64(got)
+	data = append(g.rest, data[:got]...)
+	g.rest = nil
+	if strings.HasSuffix(name, ".map") {
+		end := bytes.LastIndexByte(data, '\n') + 1
+		g.rest = bytes.Clone(data[end:])
+		data = data[:end]
+	}
+	return data, true
 }
 
 // innerPID returns the process's ID in its own pid namespace.
@@ -64,30 +185,74 @@ func innerPID(dir string, pid int) string {
 	return strconv.Itoa(pid)
 }
 
-// parsePerfMap parses lines of the form "start size name", with numbers in hex. A
-// later function replaces an earlier one at the same address.
-func parsePerfMap(text []byte) []jitFunc {
-	var out []jitFunc
+// appendPerfMap parses lines of the form "start size name", with numbers in hex.
+func appendPerfMap(out []jitFunc, text []byte) []jitFunc {
 	for line := range bytes.Lines(text) {
 		f := strings.SplitN(strings.TrimSpace(string(line)), " ", 3)
-		if len(f) < 3 {
+		if len(f) < 3 || len(out) >= maxJitFuncs {
 			continue
 		}
 		start, err1 := strconv.ParseUint(strings.TrimPrefix(f[0], "0x"), 16, 64)
 		size, err2 := strconv.ParseUint(strings.TrimPrefix(f[1], "0x"), 16, 64)
-		if err1 != nil || err2 != nil || size == 0 {
+		if err1 != nil || err2 != nil || size == 0 || start+size < start {
 			continue
 		}
-		out = append(out, jitFunc{start, size, f[2]})
+		out = append(out, jitFunc{start: start, size: size, name: f[2][:min(len(f[2]), maxJitName)]})
 	}
-	slices.SortStableFunc(out, func(a, b jitFunc) int { return cmp.Compare(a.start, b.start) })
-	kept := out[:0]
-	for _, f := range out {
-		if n := len(kept); n > 0 && kept[n-1].start == f.start {
-			kept[n-1] = f
+	return out
+}
+
+// latest returns, in order of addresses, which function each address belongs to. A
+// later function replaces earlier ones where they overlap, as memory is used again.
+func latest(lists ...[]jitFunc) []jitSpan {
+	type edge struct {
+		at    uint64
+		n     int // number of the function
+		start bool
+	}
+	var funcs []*jitFunc
+	for _, list := range lists {
+		for i := range list {
+			funcs = append(funcs, &list[i])
+		}
+	}
+	edges := make([]edge, 0, 2*len(funcs))
+	for n, f := range funcs {
+		edges = append(edges, edge{f.start, n, true}, edge{f.start + f.size, n, false})
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n)) })
+	spans := []jitSpan{}
+	var open numbers
+	for i, e := range edges {
+		if e.start {
+			heap.Push(&open, e.n)
+		}
+		for len(open) > 0 && funcs[open[0]].start+funcs[open[0]].size <= e.at {
+			heap.Pop(&open)
+		}
+		if len(open) == 0 || i+1 == len(edges) || edges[i+1].at == e.at {
 			continue
 		}
-		kept = append(kept, f)
+		s := jitSpan{e.at, edges[i+1].at, funcs[open[0]]}
+		if k := len(spans) - 1; k >= 0 && spans[k].f == s.f && spans[k].end == s.start {
+			spans[k].end = s.end
+			continue
+		}
+		spans = append(spans, s)
 	}
-	return kept
+	return spans
+}
+
+// numbers is a heap with the greatest number on top.
+type numbers []int
+
+func (h numbers) Len() int           { return len(h) }
+func (h numbers) Less(i, j int) bool { return h[i] > h[j] }
+func (h numbers) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *numbers) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *numbers) Pop() any {
+	old := *h
+	n := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return n
 }

@@ -21,8 +21,7 @@ type process struct {
 	readAt time.Time
 	ended  bool
 
-	jit     []jitFunc
-	jitSize int64 // size of the map file when it was read
+	jit jitted
 }
 
 func newProcess(pid int) *process { return &process{pid: pid, images: []*image{{}}} }
@@ -70,7 +69,7 @@ func (p *process) renew(im *image) {
 // reborn starts over for another process with the same ID.
 func (p *process) reborn(im *image) {
 	p.renew(im)
-	p.start, p.jit, p.jitSize, p.ended = "", nil, 0, false
+	p.start, p.jit, p.ended = "", jitted{}, false
 }
 
 // read reads the memory map. If the process is gone, the known map is kept.

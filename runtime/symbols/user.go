@@ -57,6 +57,8 @@ type User struct {
 	files  map[fileID]*file
 	ids    map[fileID]fileID // see intern
 	builds map[string]*file  // by build ID
+	gone   map[int]bool      // process IDs whose mappings were dropped
+	missed map[int]bool      // those of them that were looked up
 	ended  []*process        // processes that have ended, in order of their end
 	names  map[string]string // cache of demangled names
 }
@@ -66,7 +68,7 @@ func NewUser(opt Options) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
 	}
-	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{}, ids: map[fileID]fileID{}, names: map[string]string{}}
+	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{}, gone: map[int]bool{}, missed: map[int]bool{}, ids: map[fileID]fileID{}, names: map[string]string{}}
 }
 
 // stale is the minimum age of a memory map before it is read again for an address
@@ -93,7 +95,9 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 	}
 	p := u.procs[pid]
 	if p == nil {
-		p = u.Know(pid)
+		if p = u.Know(pid); u.gone[pid] && len(p.current().maps) == 0 {
+			u.missed[pid] = true
+		}
 	} else if u.opt.Cache == NoCache {
 		p.read(u.opt.ProcRoot)
 	}
@@ -118,7 +122,7 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned bool) []Frame {
 	m := im.find(addr)
 	if m == nil || !m.named() {
-		return append(out, p.jitted(u.opt.ProcRoot, addr))
+		return append(out, p.jitFrame(u.opt.ProcRoot, im, addr))
 	}
 	f := u.fileOf(p, m)
 	frame := Frame{Addr: addr, Module: m.file.path, BuildID: f.buildID, InFile: addr - m.start + m.offset}
@@ -292,10 +296,10 @@ func (u *User) Forked(pid, parent int) {
 // its memory.
 func (u *User) Executed(pid int) { u.process(pid).renew(&image{}) }
 
-// maxEnded is the number of ended processes that are kept.
-const maxEnded = 32 << 10
+// MaxEnded is the number of ended processes that are kept.
+const MaxEnded = 32 << 10
 
-// Ended records the end of a process. The process stays known until maxEnded others
+// Ended records the end of a process. The process stays known until MaxEnded others
 // have ended.
 func (u *User) Ended(pid int) {
 	p := u.procs[pid]
@@ -304,13 +308,18 @@ func (u *User) Ended(pid int) {
 	}
 	p.ended = true
 	u.ended = append(u.ended, p)
-	if len(u.ended) > maxEnded {
+	if len(u.ended) > MaxEnded {
 		if old := u.ended[0]; old.ended && u.procs[old.pid] == old {
 			delete(u.procs, old.pid)
+			u.gone[old.pid] = true
 		}
 		u.ended = u.ended[1:]
 	}
 }
+
+// Forgotten returns the number of processes that were looked up after their mappings
+// had been dropped.
+func (u *User) Forgotten() int { return len(u.missed) }
 
 func (u *User) demangled(name string) string {
 	if !u.opt.Demangle || !strings.HasPrefix(name, "_Z") && !strings.HasPrefix(name, "_R") {

@@ -169,6 +169,7 @@ func TestPerfMap(t *testing.T) {
 	if f, ok := lookup(u, os.Getpid(), 0x1030); ok {
 		t.Errorf("0x1030 is %+v", f)
 	}
+	time.Sleep(2 * stale)
 	write("1000 20 jit one\n1020 10 two\n1030 8 three, later\n")
 	if f, ok := lookup(u, os.Getpid(), 0x1031); !ok || f.Name != "three, later" {
 		t.Errorf("0x1031 is %+v, %v", f, ok)
@@ -196,8 +197,13 @@ func TestVDSO(t *testing.T) {
 // harm.
 func FuzzMaps(f *testing.F) {
 	f.Add([]byte("55d0c0000000-55d0c0001000 r-xp 00000000 08:01 77 /bin/true\n1000 20 jit one\n"))
+	f.Add(jitdump())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parseMaps(data)
-		parsePerfMap(data)
+		latest(appendPerfMap(nil, data))
+		var d dumpReader
+		list, rest := d.read(nil, data[:len(data)/2])
+		list, _ = d.read(list, append(rest, data[len(data)/2:]...))
+		latest(list)
 	})
 }

@@ -40,6 +40,9 @@ type Options struct {
 	Options map[string]string // the script's own options, as read by getopt
 	PID     int               // the process to trace; its exit ends the run; 0: all processes
 	Unsafe  bool              // allow scripts that change the system
+	// Profiles finds the source lines and the inlined functions of all stacks, for
+	// the functions of package profile, which write Result.Maps as profiles.
+	Profiles bool
 	// Stderr receives warnings and other messages of the run that are not results;
 	// nil discards them.
 	Stderr io.Writer
@@ -147,7 +150,7 @@ func (s *Script) Events(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 func (s *Script) options(sink output.Sink) runtime.Options {
-	return runtime.Options{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel}
+	return runtime.Options{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel, Profiles: s.opt.Profiles}
 }
 
 // Session is a running script.

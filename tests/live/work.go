@@ -43,6 +43,7 @@ var fixtures = map[string][2]string{
 	"shapes-O1": {"gcc -g -O1 shapes.c", "-static"},
 	"consts-4":  {"gcc -gdwarf-4 -O2 consts.c", "-static"},
 	"consts-5":  {"gcc -gdwarf-5 -O2 consts.c", "-static"},
+	"inlined":   {"gcc -g -O1 -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer inlined.c", "-static"},
 	"lines-O0":  {"gcc -g -O0 lines.c", "-static"},
 	"lines-O1":  {"gcc -g -O1 lines.c", "-static"},
 	"cpp-O0":    {"g++ -g -O0 params.cpp", "-static"},

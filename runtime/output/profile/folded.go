@@ -1,0 +1,101 @@
+package profile
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/gotrace/gotrace/runtime/output"
+)
+
+// WriteFolded writes a line for all samples with the same functions: the frames from the outermost to the
+// innermost with semicolons between them, a space, and the value. Labels come before
+// the frames. If several maps have a profile, the map's name comes first. Samples
+// that count for nothing or less are left out.
+func WriteFolded(w io.Writer, maps []output.Map) error {
+	profiles, err := read(maps)
+	if err != nil {
+		return err
+	}
+	var order []string
+	weights := map[string]int64{}
+	for _, p := range profiles {
+		for i := range p.list {
+			s := &p.list[i]
+			if s.weight() <= 0 {
+				continue
+			}
+			var path []string
+			for _, t := range s.path(p.name, len(profiles) > 1) {
+				path = append(path, foldedName(t.name))
+			}
+			line := strings.Join(path, ";")
+			if _, ok := weights[line]; !ok {
+				order = append(order, line)
+			}
+			weights[line] += s.weight()
+		}
+	}
+	b := bufio.NewWriter(w)
+	for _, line := range order {
+		fmt.Fprintf(b, "%s %d\n", line, weights[line])
+	}
+	return b.Flush()
+}
+
+// foldedName replaces what separates frames and lines.
+func foldedName(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ';':
+			return ':'
+		case r < ' ' || r == 0x7f:
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// step is a box of a flame graph, or a part of a folded stack.
+type step struct {
+	name string
+	kind stepKind
+}
+
+type stepKind uint8
+
+const (
+	label stepKind = iota
+	userCode
+	kernelCode
+	inlinedCode
+)
+
+// path returns the steps of a sample, the outermost first.
+func (s *sample) path(mapName string, named bool) []step {
+	var out []step
+	if named {
+		out = append(out, step{mapName, label})
+	}
+	for _, l := range s.labels {
+		if l != "" {
+			out = append(out, step{strings.ToValidUTF8(l, "\ufffd"), label})
+		}
+	}
+	for i := len(s.stack) - 1; i >= 0; i-- {
+		f := &s.stack[i]
+		kind := userCode
+		switch {
+		case f.Inlined:
+			kind = inlinedCode
+		case f.kernel:
+			kind = kernelCode
+		}
+		out = append(out, step{f.title(), kind})
+	}
+	if len(s.stack) == 0 {
+		out = append(out, step{"[no stack]", label})
+	}
+	return out
+}

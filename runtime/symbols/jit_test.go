@@ -1,0 +1,106 @@
+package symbols
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// TestLatest checks that of functions that overlap the one listed last counts.
+func TestLatest(t *testing.T) {
+	funcs := appendPerfMap(nil, []byte("100 100 a\n150 10 b\n1f0 20 c\n300 10 d\n300 10 e\n400 0 none\nx 1 bad\n500 10\n"))
+	spans := latest(funcs)
+	for addr, want := range map[uint64]string{
+		0xff: "", 0x100: "a", 0x14f: "a", 0x150: "b", 0x15f: "b", 0x160: "a", 0x1ef: "a", 0x1f0: "c", 0x20f: "c", 0x210: "", 0x300: "e", 0x400: "", 0x500: "",
+	} {
+		got := ""
+		for _, s := range spans {
+			if s.start <= addr && addr < s.end {
+				got += s.f.name
+			}
+		}
+		if got != want {
+			t.Errorf("%#x is in %q, want %q", addr, got, want)
+		}
+	}
+}
+
+// jitdump returns a jitdump file with the functions one, which was moved, and two.
+func jitdump() []byte {
+	le := binary.LittleEndian
+	out := le.AppendUint32(nil, dumpMagic)
+	for _, v := range []uint32{1, dumpHeader, 62, 0, 7} {
+		out = le.AppendUint32(out, v)
+	}
+	out = append(out, make([]byte, dumpHeader-len(out))...)
+	record := func(kind uint32, body []byte) {
+		out = le.AppendUint32(out, kind)
+		out = le.AppendUint32(out, uint32(recordSize+len(body)))
+		out = append(le.AppendUint64(out, 0), body...)
+	}
+	words := func(v ...uint64) (b []byte) {
+		for _, n := range v {
+			b = le.AppendUint64(b, n)
+		}
+		return b
+	}
+	record(codeLines, append(append(words(0x5000, 2, 0x5000, 3), "a.js\x00"...), append(words(0x5008, 4), "\xff\x00"...)...))
+	record(codeLoad, append(words(0, 0x5000, 0x5000, 0x10, 1), "one\x00code"...))
+	record(codeLoad, append(words(0, 0x6000, 0x6000, 0x10, 2), "two\x00code"...))
+	record(codeMove, words(0, 0x7000, 0x5000, 0x7000, 0x10, 1))
+	return out
+}
+
+// TestJitdump reads a jitdump file in two parts, cut at each place.
+func TestJitdump(t *testing.T) {
+	data := jitdump()
+	for cut := range data {
+		var d dumpReader
+		list, rest := d.read(nil, data[:cut])
+		list, rest = d.read(list, append(rest, data[cut:]...))
+		if len(list) != 3 || len(rest) != 0 {
+			t.Fatalf("cut at %d: %+v, %d bytes left", cut, list, len(rest))
+		}
+		for i, want := range []string{"one 5000 10 2", "two 6000 10 0", "one 7000 10 0"} {
+			f := list[i]
+			if got := fmt.Sprintf("%s %x %x %d", f.name, f.start, f.size, len(f.lines)); got != want {
+				t.Errorf("cut at %d: %s, want %s", cut, got, want)
+			}
+		}
+		if l := list[0].lines[1]; l.file != "a.js" || l.line != 4 || l.addr != 0x5008 {
+			t.Errorf("line %+v", l)
+		}
+	}
+}
+
+// TestHostilePerfMap checks that files which are no perf maps of the process are not
+// opened for long.
+func TestHostilePerfMap(t *testing.T) {
+	dir := t.TempDir()
+	fifo, link, foreign := filepath.Join(dir, "fifo.map"), filepath.Join(dir, "link.map"), filepath.Join(dir, "foreign.map")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(foreign, []byte("1000 20 f\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{fifo, link, dir}
+	if os.Getuid() == 0 {
+		if err := os.Chown(foreign, 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, foreign)
+	}
+	for _, name := range names {
+		var g grown
+		if data, ok := g.more(name, "/proc/self", func() {}); ok {
+			t.Errorf("%s: %q", name, data)
+		}
+	}
+}
