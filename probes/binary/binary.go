@@ -189,7 +189,7 @@ func (x *File) bytesOf(s *elf.Section) []byte {
 }
 
 // readTables returns the symbol tables: the file's own and, if its full one was
-// stripped, that of its debug file or of its MiniDebugInfo.
+// stripped, that of its debug file, of its MiniDebugInfo or of Go's runtime.
 func (x *File) readTables() []symbolTable {
 	list := x.ownTables()
 	if x.elf.SectionByType(elf.SHT_SYMTAB) != nil {
@@ -202,6 +202,8 @@ func (x *File) readTables() []symbolTable {
 	}
 	if m := x.miniDebug(); m != nil {
 		list = append(list, m.ownTables()...)
+	} else if g := x.goTable(); g != nil {
+		list = append(list, g.symbols())
 	}
 	return list
 }

@@ -324,13 +324,24 @@ func textAt(data []byte, off uint64) string {
 	return string(data[:n])
 }
 
-// at finds the function that contains an address.
-func (g *goTable) at(addr uint64) (Symbol, bool) {
-	f, ok := g.function(addr)
-	if !ok {
-		return Symbol{}, false
+// symbols returns the functions as a symbol table.
+func (g *goTable) symbols() symbolTable {
+	t := symbolTable{names: g.names[:bytes.LastIndexByte(g.names, 0)+1], order: g.order}
+	for i := range g.n {
+		addr, _ := g.entry(i)
+		f, ok := g.function(addr)
+		if !ok || f.addr != addr {
+			continue
+		}
+		e := make([]byte, symSize)
+		g.order.PutUint32(e, g.order.Uint32(f.data[f.wide:]))
+		e[4] = byte(elf.STT_FUNC)
+		g.order.PutUint16(e[6:], 1) // defined in some section
+		g.order.PutUint64(e[8:], f.addr)
+		g.order.PutUint64(e[16:], f.end-f.addr)
+		t.entries = append(t.entries, e...)
 	}
-	return Symbol{Name: f.name, Addr: f.addr, Size: f.end - f.addr}, true
+	return t
 }
 
 // value returns what a table of values has for an address of a function, or -1. The

@@ -63,6 +63,9 @@ func TestGoTable(t *testing.T) {
 					funcs[f.name] = f
 				}
 			}
+			if s := x.Named("main.work"); len(s) != 1 || s[0].Addr != funcs["main.work"].addr {
+				t.Errorf("main.work is %+v", s)
+			}
 			work, leaf := funcs["main.work"], funcs["main.leaf"]
 			off, ok := x.CodeOffset(work.addr)
 			if !ok {
@@ -108,8 +111,8 @@ func FuzzGoTable(f *testing.F) {
 		if g == nil {
 			return
 		}
+		g.symbols()
 		for i := range uint64(64) {
-			g.at(g.text + at%0x100000 + i*1000)
 			g.frames(g.text + at%0x100000 + i*1000)
 		}
 	})

@@ -154,17 +154,8 @@ func (t *addrTable) add(from *symbolTable, flags uint32) {
 	each(func(s addrSymbol) { t.syms = append(t.syms, s) })
 }
 
-// At finds the function that contains an address, as the file's headers have it. A
-// Go program without a symbol table still has the table that its runtime uses.
-func (x *File) At(addr uint64) (Symbol, bool) {
-	if s, ok := x.byAddr().at(addr); ok {
-		return s, true
-	}
-	if g := x.goTable(); g != nil {
-		return g.at(addr)
-	}
-	return Symbol{}, false
-}
+// At finds the function that contains an address, as the file's headers have it.
+func (x *File) At(addr uint64) (Symbol, bool) { return x.byAddr().at(addr) }
 
 // Addr translates an offset in the file into a virtual address of its code.
 func (x *File) Addr(off uint64) (uint64, bool) {

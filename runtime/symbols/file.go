@@ -116,12 +116,16 @@ func (u *User) fileOf(p *process, m *mapping) *file {
 // open opens the file of a mapping. Copies of a file, such as those in containers,
 // share what was read of one of them.
 func (u *User) open(p *process, m *mapping, name string) *file {
-	x, err := binary.Open(name)
-	if err != nil {
+	f := &file{}
+	f.guard(func() {
+		if x, err := binary.Open(name); err == nil {
+			f.x, f.buildID = x, x.BuildID()
+		}
+	})
+	x := f.x
+	if x == nil {
 		return nil
 	}
-	f := &file{x: x}
-	f.guard(func() { f.buildID = x.BuildID() })
 	x.Where = binary.Where{Dirs: u.opt.DebugDirs, Path: m.file.path, Fetch: u.opt.Fetch}
 	if root, inside := p.insideRoot(u.opt.ProcRoot, m.file.path); root != "" {
 		x.Where.Root, x.Where.Path = root, inside
