@@ -22,6 +22,7 @@ import (
 // depth.
 const (
 	noStack       = 0xffffffff
+	lastStack     = noStack - int64(unwind.NumWhys) // numbers above it say why there is no stack
 	stackPidBits  = 22
 	stackLenShift = 32 + stackPidBits
 	userStackFlag = 1 << 8 // BPF_F_USER_STACK
@@ -150,7 +151,7 @@ func keptStack(t *types.Type, data []byte) (depth int, number uint32, ok bool) {
 		return 0, 0, false
 	}
 	number = uint32(binary.NativeEndian.Uint64(data))
-	return int(t.Params[1]), number, number <= noStack-uint32(unwind.NumWhys)
+	return int(t.Params[1]), number, int64(number) <= lastStack
 }
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {

@@ -26,7 +26,7 @@ func length() *Def {
 			if storesFrames(a.Type) {
 				return countBuildIDs(g, a.Type, g.Addr(a))
 			}
-			if isStackCall(a.Expr) {
+			if counted(a) {
 				return stackLen(g, a.Type)
 			}
 			return storedStackLen(g, g.Value(a))
@@ -53,7 +53,7 @@ func checkLen(c Checker, call *Call) *types.Type {
 	}
 	t := call.typeOf(0)
 	if t.Kind == types.Opaque && (t.Name == kstackName || t.Name == ustackName) {
-		if !storesFrames(t) && !isStackCall(a.Expr) {
+		if !storesFrames(t) && !counted(a) {
 			c.StackLens(true)
 		}
 		return types.TInt64
@@ -64,11 +64,12 @@ func checkLen(c Checker, call *Call) *types.Type {
 	return types.TInvalid
 }
 
-// isStackCall reports whether e is a call that takes the current stack.
-func isStackCall(e ast.Expr) bool {
-	switch e.(type) {
+// counted reports whether len takes a stack itself, only to count it: the argument is
+// a call for the current kernel stack. A user stack may be walked in other ways.
+func counted(a *Arg) bool {
+	switch a.Expr.(type) {
 	case *ast.Ident, *ast.Call:
-		return true
+		return a.Type.Name == kstackName
 	}
 	return false
 }
@@ -95,6 +96,6 @@ func stackLen(g Gen, t *types.Type) *ir.Value {
 func storedStackLen(g Gen, word *ir.Value) *ir.Value {
 	b := g.B()
 	n := b.Op(ir.OpAdd, b.Op(ir.OpShr, word, b.Const(stackLenShift)), b.Const(1))
-	kept := b.Op(ir.OpNe, b.Extend(word, 4, false), b.Const(noStack))
+	kept := b.Op(ir.OpULe, b.Extend(word, 4, false), b.Const(lastStack))
 	return b.Op(ir.OpMul, n, kept)
 }

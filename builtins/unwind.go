@@ -319,9 +319,9 @@ func (w *walker) frame() {
 		w.stop(w.op(ir.OpEq, kind, w.num(unwind.Trampoline)), unwind.Probed)
 		if !w.auto {
 			w.stop(w.op(ir.OpEq, kind, w.num(unwind.NoTable)), unwind.Bare)
-			w.stop(w.op(ir.OpEq, kind, w.num(unwind.NoRoom)), unwind.Full)
-			w.stop(w.op(ir.OpNe, kind, w.num(unwind.FramePointer)), unwind.Missing)
 		}
+		w.stop(w.op(ir.OpEq, kind, w.num(unwind.NoRoom)), unwind.Full)
+		w.stop(w.op(ir.OpULt, w.num(unwind.NoTable), kind), unwind.Missing)
 		return nil
 	})
 	rules := w.g.KernelMap(ir.Map{Name: unwind.RulesMap, Type: ir.Array, KeySize: 4, ValueSize: unwind.RulesSize, MaxEntries: 1, Flags: unwind.Mapped})

@@ -105,6 +105,12 @@ func (s *Session) load() error {
 	if err := s.openMaps(); err != nil {
 		return err
 	}
+	if !s.opt.DryRun {
+		// The kernel takes its time to check the programs. Tables are made meanwhile.
+		if err := s.startUnwinding(); err != nil {
+			return err
+		}
+	}
 	return s.loadPrograms()
 }
 

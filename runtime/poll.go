@@ -86,9 +86,6 @@ func (s *Session) run() error {
 	}
 	if !s.opt.DryRun {
 		s.watchMappings()
-		if err := s.startUnwinding(); err != nil {
-			return err
-		}
 	}
 	if err := s.attachAll(); err != nil {
 		return err

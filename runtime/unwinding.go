@@ -73,6 +73,12 @@ func (s *Session) startUnwinding() error {
 	// Without the log, processes that start later have no tables, which is counted.
 	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1)
 	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot())
+	if s.opt.Child != nil {
+		u.tables.Prefer(s.opt.Child.PID())
+	}
+	if s.opt.PID > 0 {
+		u.tables.Prefer(s.opt.PID)
+	}
 	s.unwind = u
 	go u.follow(s.procRoot())
 	return nil

@@ -20,11 +20,7 @@ func (t *Tables) build() {
 	defer t.stopped.Done()
 	for {
 		t.mu.Lock()
-		var f *file
-		if len(t.queue) > 0 {
-			f = t.queue[0]
-			t.queue = t.queue[1:]
-		}
+		f := t.next()
 		t.mu.Unlock()
 		if f == nil {
 			select {
@@ -48,7 +44,14 @@ func (t *Tables) buildFile(f *file) {
 	began := time.Now()
 	r, size, err := t.open(f)
 	if err != nil {
-		t.finish(f, FramePointer, nil, nil, err)
+		t.mu.Lock()
+		if len(f.users) == 0 { // the next process that maps it may last longer
+			delete(t.files, f.key)
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+		t.finish(f, NoTable, nil, nil, err)
 		return
 	}
 	defer r.Close()

@@ -34,7 +34,8 @@ type Tables struct {
 	byBuild map[string]*file
 	procs   map[int]*process
 	dirty   []*process
-	queue   []*file
+	queue   []*file      // whose tables are to be made
+	first   map[int]bool // processes whose files come first
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -104,7 +105,7 @@ type listRef struct {
 func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	t := &Tables{
 		arch: arch, mem: mem, procRoot: procRoot,
-		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{},
+		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{}, first: map[int]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	t.memory.make = mem.Chunk
@@ -119,6 +120,37 @@ func New(arch *Arch, mem Memory, procRoot string) *Tables {
 func (t *Tables) Close() {
 	close(t.stop)
 	t.stopped.Wait()
+}
+
+// Prefer has the tables of the files of a process made before others.
+func (t *Tables) Prefer(pid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.first[pid] = true
+}
+
+// next removes from the queue the file whose tables are needed most: by a preferred
+// process, or by the most processes, or lately.
+func (t *Tables) next() *file {
+	best, most := -1, -1
+	for i, f := range t.queue {
+		n := len(f.users)
+		for p := range f.users {
+			if t.first[p.pid] {
+				n = 1 << 30
+				break
+			}
+		}
+		if n >= most {
+			best, most = i, n
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	f := t.queue[best]
+	t.queue = slices.Delete(t.queue, best, best+1)
+	return f
 }
 
 // Stats returns what the tables cost so far.

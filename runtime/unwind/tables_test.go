@@ -1,0 +1,212 @@
+package unwind
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/gotrace/gotrace/runtime/unwind/cfi"
+)
+
+// memoryModel is the memory that programs see, and a model of how they look in it.
+type memoryModel struct {
+	rules  []byte
+	chunks [][]byte
+	procs  map[int]uint64
+}
+
+func newModel() *memoryModel {
+	return &memoryModel{rules: make([]byte, RulesSize), procs: map[int]uint64{}}
+}
+
+func (m *memoryModel) memory() Memory {
+	return Memory{
+		Rules: m.rules,
+		Chunk: func() ([]byte, error) {
+			m.chunks = append(m.chunks, make([]byte, ChunkSize+ChunkSlack))
+			return m.chunks[len(m.chunks)-1], nil
+		},
+		SetProcess: func(pid int, list uint64) error {
+			if m.procs[pid] = list; list == 0 {
+				delete(m.procs, pid)
+			}
+			return nil
+		},
+	}
+}
+
+// find returns the kind of the mapping of an address, and its rule.
+func (m *memoryModel) find(pid int, pc uint64) (kind int, rule []byte) {
+	ne := binary.NativeEndian
+	list := m.procs[pid]
+	if list == 0 {
+		return -1, nil
+	}
+	b := m.chunks[list>>ListChunk&0xffff][uint32(list):]
+	for i := range int(list >> ListCount) {
+		e := b[i*EntrySize:]
+		if pc < ne.Uint64(e[EntryStart:]) || pc >= ne.Uint64(e[EntryEnd:]) {
+			continue
+		}
+		kind = int(ne.Uint16(e[EntryKind:]))
+		if kind != HasTable {
+			return kind, nil
+		}
+		chunk := m.chunks[ne.Uint16(e[EntryChunk:])]
+		at := ne.Uint32(e[EntrySeg:])
+		rel := pc - ne.Uint64(e[EntryOrigin:])
+		page := chunk[uint64(at)+rel/PageSize*4:]
+		first, next := ne.Uint32(page[SegPages:]), ne.Uint32(page[SegPages+4:])
+		n := first & 0xffff
+		for row := first >> PageRow; row < next>>PageRow; row++ {
+			if chunk[ne.Uint32(chunk[at+SegPCs:])+row] <= byte(rel) {
+				n = uint32(ne.Uint16(chunk[ne.Uint32(chunk[at+SegRules:])+2*row:]))
+			}
+		}
+		return kind, m.rules[n*RuleSize : (n+1)*RuleSize]
+	}
+	return -1, nil
+}
+
+// TestFilesInMemory makes the tables of this machine's programs and libraries, and
+// looks addresses up as programs do: the rule must be the one that package cfi read.
+func TestFilesInMemory(t *testing.T) {
+	m := newModel()
+	tables := New(AMD64, m.memory(), "/proc")
+	defer tables.Close()
+	rng := rand.New(rand.NewPCG(1, 2))
+	files := 0
+	for i, path := range []string{"/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "/proc/self/exe", "/usr/bin/node", "/usr/bin/gdb"} {
+		r, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		defer r.Close()
+		began := time.Now()
+		frames, err := cfi.ReadFile(r)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		read := time.Since(began)
+		list := drafts(frames)
+		f := &file{key: fileKey{inode: uint64(i + 1)}, users: map[*process]bool{}}
+		tables.mu.Lock()
+		tables.files[f.key] = f
+		tables.mu.Unlock()
+		tables.finish(f, NoTable, frames, list, nil)
+		files++
+		info, _ := r.Stat()
+		t.Logf("%s: %d KiB, %d rows, %d segments, read in %v, made in %v", path, info.Size()>>10, len(frames.List), len(list), read, time.Since(began))
+		pid := 100 + i
+		const base = 0x7f1234560000
+		for _, c := range frames.Code {
+			off := c.Off &^ 4095
+			tables.Mapped(pid, Mapping{Start: base + off, End: base + (c.Off+c.Size+4095)&^4095, Offset: off, Inode: uint64(i + 1), Path: path})
+		}
+		tables.Flush()
+		check := func(pc uint64) {
+			for _, c := range frames.Code {
+				if pc < c.Addr || pc-c.Addr >= c.Size {
+					continue
+				}
+				want := make([]byte, RuleSize)
+				putRule(want, frames.At(pc), AMD64)
+				kind, got := m.find(pid, base+pc-c.Addr+c.Off)
+				if kind == NoTable && want[RuleKind] == byte(cfi.NoTable) {
+					continue
+				}
+				if string(got) != string(want) {
+					t.Fatalf("%s: %#x: kind %d, rule %x, want %x", path, pc, kind, got, want)
+				}
+			}
+		}
+		for range 20000 {
+			row := frames.List[rng.IntN(len(frames.List))]
+			for _, d := range []uint64{0, ^uint64(0), 1, uint64(rng.IntN(300))} {
+				check(row.PC + d)
+			}
+		}
+	}
+	t.Logf("%d files: %+v", files, tables.Stats())
+}
+
+// TestMappings follows a process through mappings, a fork, an executed program and
+// its end.
+func TestMappings(t *testing.T) {
+	m := newModel()
+	tables := New(AMD64, m.memory(), "/nonexistent")
+	defer tables.Close()
+	anon := func(start, end uint64) { tables.Mapped(1, Mapping{Start: start, End: end}); tables.Flush() }
+	want := func(pid int, at map[uint64]int) {
+		t.Helper()
+		for pc, kind := range at {
+			if got, _ := m.find(pid, pc); got != kind {
+				t.Errorf("process %d, address %#x: %d, want %d", pid, pc, got, kind)
+			}
+		}
+	}
+	anon(0x1000, 0x9000)
+	want(1, map[uint64]int{0xfff: -1, 0x1000: FramePointer, 0x8fff: FramePointer, 0x9000: -1})
+	tables.Mapped(1, Mapping{Start: 0x3000, End: 0x4000, Path: "[uprobes]"})
+	tables.Flush()
+	want(1, map[uint64]int{0x2fff: FramePointer, 0x3000: Trampoline, 0x3fff: Trampoline, 0x4000: FramePointer})
+	tables.Forked(2, 1)
+	want(2, map[uint64]int{0x2fff: FramePointer, 0x3000: Trampoline})
+	anon(0x3000, 0x5000)
+	want(1, map[uint64]int{0x3000: FramePointer})
+	want(2, map[uint64]int{0x3000: Trampoline})
+	tables.Executed(1)
+	tables.Flush()
+	want(1, map[uint64]int{0x3000: -1})
+	want(2, map[uint64]int{0x3000: Trampoline})
+	tables.Ended(2)
+	want(2, map[uint64]int{0x3000: -1})
+	if n := len(m.procs); n != 0 {
+		t.Errorf("%d lists are left", n)
+	}
+}
+
+// TestMemory allocates and frees blocks at random: none may overlap.
+func TestMemory(t *testing.T) {
+	made := 0
+	mem := memory{make: func() ([]byte, error) { made++; return make([]byte, ChunkSize), nil }}
+	rng := rand.New(rand.NewPCG(3, 4))
+	var held []block
+	for range 5000 {
+		if len(held) > 0 && rng.IntN(3) == 0 {
+			i := rng.IntN(len(held))
+			mem.release(held[i])
+			held[i] = held[len(held)-1]
+			held = held[:len(held)-1]
+			if rng.IntN(4) == 0 {
+				mem.reclaim(time.Now().Add(2 * grace))
+			}
+			continue
+		}
+		b, _, err := mem.alloc(1 + rng.IntN(ChunkSize/8))
+		if err != nil {
+			continue
+		}
+		for _, o := range held {
+			if o.chunk == b.chunk && o.off < b.off+b.size && b.off < o.off+o.size {
+				t.Fatalf("%+v and %+v overlap", o, b)
+			}
+		}
+		held = append(held, b)
+	}
+	for _, b := range held {
+		mem.release(b)
+	}
+	mem.reclaim(time.Now().Add(2 * grace))
+	if mem.used != 0 || made > MaxChunks {
+		t.Errorf("%d bytes are left in use, %d chunks", mem.used, made)
+	}
+	for i, c := range mem.chunks {
+		if len(c.free) != 1 || c.free[0] != (span{0, ChunkSize}) {
+			t.Errorf("chunk %d has %v free", i, c.free)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package live
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestUnwind walks the stacks of a program that was compiled in several ways. For
+// each case of testdata/params/frames.c the functions of the program itself must be
+// those of the source. Until the tables are made, a stack may end early, which the
+// script waits out and which must be reported, but what it has must be right.
+func TestUnwind(t *testing.T) {
+	cases := [][]string{
+		{"mark", "leaf3", "leaf2", "leaf1", "main"},
+		{"mark", "with_alloca", "main"},
+		{"mark", "leaf3", "with_vla", "main"},
+		{"mark", "leaf3", "large", "main"},
+		{"mark", "leaf3", "aligned", "main"},
+		{"mark", "leaf3", "leaf2", "saves", "main"},
+		slices.Concat([]string{"mark", "leaf3"}, slices.Repeat([]string{"deep"}, 61), []string{"main"}),
+		{"mark", "never", "last_call", "noreturn_call", "main"},
+		{"mark", "compare", "sorts", "main"},
+		{"mark", "handler", "raises", "main"},
+		{"mark", "handler", "raises_aside", "main"},
+		{"mark", "skip", "faults", "main"},
+		{"mark", "leaf3", "thread"},
+	}
+	own := map[string]bool{}
+	for _, c := range cases {
+		for _, name := range c {
+			own[name] = true
+		}
+	}
+	source, err := os.ReadFile("testdata/params/frames.c")
+	if err == nil { // not in a guest
+		for _, m := range regexp.MustCompile(`(?m)^OWN .*?(\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			if !own[m[1]] {
+				t.Errorf("no case has the function %s of the source", m[1])
+			}
+		}
+	}
+	for _, name := range []string{"frames-O0", "frames-O2", "frames-O3", "frames-fp", "frames-O2-auto"} {
+		t.Run(name, func(t *testing.T) {
+			program, how := strings.TrimSuffix(name, "-auto"), "dwarf"
+			if program != name {
+				how = "auto"
+			}
+			bin := fixture(t, program)
+			// The tables of the program and the C library are there when the stack of a
+			// signal handler is whole. Some rounds more are enough.
+			script := fmt.Sprintf(`config = { user_stack = %s } uprobe:%s:mark {
+				@[arg0, ustack] = count();
+				if (arg0 == 9 && len(ustack) > 7) { @whole = 1; }
+				if (arg0 == 12 && @whole) { @rounds++; if (@rounds > 5) { exit(); } }
+			}`, how, bin)
+			r := trace(t, "-c", bin, "-e", script)
+			found := make([]bool, len(cases))
+			for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+				key, _, _ := strings.Cut(entry, "]:")
+				number, frames, _ := strings.Cut(key, ",")
+				var n int
+				fmt.Sscan(number, &n)
+				var got, all []string
+				for _, line := range strings.Fields(frames) {
+					fun, _, _ := strings.Cut(line, "+")
+					all = append(all, fun)
+					if own[fun] {
+						got = append(got, fun)
+					}
+				}
+				want := cases[n]
+				if n == 7 { // return addresses that are in no function have no name
+					got, want = slices.Compact(append(got[:min(len(got), 2)], got[max(0, len(got)-1):]...)), []string{"mark", "never", "main"}
+				}
+				if slices.Equal(got, want) {
+					found[n] = true
+				} else if len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
+					t.Errorf("case %d: %q (all: %q), want %q", n, got, all, want)
+				}
+			}
+			for n, ok := range found {
+				if !ok {
+					t.Errorf("case %d: no whole stack", n)
+				}
+			}
+			if t.Failed() {
+				t.Log(r.stdout, r.stderr)
+			}
+		})
+	}
+}
