@@ -80,6 +80,10 @@ func storeContext(g Gen, t *types.Type, dst Dest) {
 			storeRecorded(g, f, dst)
 			continue
 		}
+		if f.Closed {
+			g.Read(dst.Ptr, dst.Off+int64(f.Off), f.Type.Size, b.AddImm(b.AsInt(g.Ctx()), int64(f.Off)), types.Kernel, "")
+			continue
+		}
 		if l := f.Loc; l != nil {
 			if l.Memory {
 				addr := b.AddImm(b.Load(g.Ctx(), int64(l.Base), 8, false), l.Disp)

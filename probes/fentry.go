@@ -157,7 +157,7 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 	if why := untraceable(e, proto); why != "" {
 		return nil, usage("%s", why)
 	}
-	c := tracingContext(p, proto)
+	c := tracingContext(e, p, proto)
 	slots := c.NArgs
 	c.AttachType, c.AttachTo = attach, p.Func
 	c.NArgs, c.Arg = 0, nil
@@ -166,11 +166,14 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	if ret && proto.Result.Kind != types.Void {
 		c.Ret = proto.Result
-		if t := proto.Result; t.Kind == types.Pointer && t.Elem.Kind == types.Struct {
+		if t := proto.Result; !proto.Closed && t.Kind == types.Pointer && t.Elem.Kind == types.Struct {
 			c.Ret = types.NewPointer(t.Elem.InSpace(types.BTF), types.BTF)
 			c.Nullable = true
 		}
 		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+			if proto.Closed || closedInt(e, proto.Result) {
+				return readClosed(b, ctx, int64(8*slots))
+			}
 			v := b.Load(ctx, int64(8*slots), 8, false)
 			if t := proto.Result; t.IsInteger() && t.Size < 8 {
 				return b.Extend(v, t.Size, t.Signed)
@@ -181,6 +184,14 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.ArgLines = func() []string { return append(lines(), proto.ResultDecl()) }
 	}
 	return c, nil
+}
+
+// readClosed reads a word of the context that the verifier does not let programs load.
+func readClosed(b *ir.Builder, ctx *ir.Value, off int64) *ir.Value {
+	slot := b.Slot(8)
+	b.Zero(slot, 0, 8)
+	b.Call(ir.ReadKernel, slot, b.Const(8), b.AddImm(b.AsInt(ctx), off))
+	return b.Load(slot, 0, 8, false)
 }
 
 // maxFentryArgs is how many arguments a function may have (MAX_BPF_FUNC_ARGS).

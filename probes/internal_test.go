@@ -63,7 +63,7 @@ func TestTracingContext(t *testing.T) {
 	proto := &FuncProto{Params: []types.Field{
 		{Name: "t", Type: types.NewPointer(task, types.Kernel)}, {Name: "p", Type: pair, Off: 8}, {Name: "b", Type: types.TBool, Off: 24},
 	}}
-	c := tracingContext(&Point{Name: "fentry:x"}, proto)
+	c := tracingContext(&Env{}, &Point{Name: "fentry:x"}, proto)
 	if c.NArgs != 4 || c.Args.Size != 32 {
 		t.Errorf("%d slots, %d bytes", c.NArgs, c.Args.Size)
 	}

@@ -72,7 +72,7 @@ func lsmKind() *Kind {
 		if err != nil {
 			return nil, err
 		}
-		c := tracingContext(p, proto)
+		c := tracingContext(e, p, proto)
 		c.Prog, c.AttachType, c.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, p.Func
 		return c, nil
 	}

@@ -343,6 +343,7 @@ type FuncProto struct {
 	ID       uint32        // of the BTF func
 	Params   []types.Field // Off is where the parameter is in a tracing program's context
 	Result   *types.Type   // TVoid if none
+	Closed   bool          // as types.Field.Closed, of the result
 	Variadic bool
 	// Decls are the parameters' C declarations, ResultDecl that of "retval", as
 	// -lv prints them.

@@ -72,7 +72,7 @@ func rawTracepointKind() *Kind {
 		if err != nil {
 			return nil, err
 		}
-		c := tracingContext(p, proto)
+		c := tracingContext(e, p, proto)
 		c.AttachType, c.AttachTo = ebpf.AttachTraceRawTp, p.Func
 		return c, nil
 	}
@@ -101,12 +101,14 @@ func rawPoint(p *Point, module, event string) *Point {
 
 // tracingContext is the context of programs that BTF types: an array of 8-byte
 // slots, one per argument (two for a struct of more than 8 bytes).
-func tracingContext(p *Point, proto *FuncProto) *Context {
+func tracingContext(e *Env, p *Point, proto *FuncProto) *Context {
 	fields := make([]types.Field, len(proto.Params))
 	size := 0
 	for i, f := range proto.Params {
+		f.Closed = f.Closed || closedInt(e, f.Type)
 		fields[i] = f
 		switch t := f.Type; {
+		case f.Closed:
 		case t.Kind == types.Pointer && t.Space == types.Kernel && t.Elem.Kind == types.Struct:
 			fields[i].Type = types.NewPointer(t.Elem.InSpace(types.BTF), types.BTF)
 		case t.Kind == types.Struct || t.Kind == types.Array:
@@ -125,6 +127,12 @@ func tracingContext(p *Point, proto *FuncProto) *Context {
 	}
 	c.Arg = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value { return b.Load(ctx, int64(8*n), 8, false) }
 	return c
+}
+
+// closedInt reports whether t is a pointer to an integer and the kernel is one that lets
+// programs load only those to characters from their context.
+func closedInt(e *Env, t *types.Type) bool {
+	return t.Kind == types.Pointer && t.Elem.Kind == types.Int && t.Elem.Size != 1 && e.Kernel.Release().Less(Version{Major: 5, Minor: 13})
 }
 
 // attachTracing attaches a program to what it was loaded for.

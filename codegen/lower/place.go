@@ -279,6 +279,8 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 	switch {
 	case fld.Loc != nil && b.space == types.Ctx:
 		p = f.parameter(b, fld)
+	case fld.Closed && b.space == types.Ctx:
+		p = place{t: fld.Type, ptr: f.b.AddImm(f.b.AsInt(b.address(f)), int64(fld.Off)), space: types.Kernel}
 	case fld.Recorded() && b.space != types.Ctx: // in a copy
 		p = b.at(fld.Copy, fld.Type)
 	case fld.Recorded():
@@ -318,7 +320,7 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 // scattered reports whether a struct in the context has members that are not where
 // those of a copy are.
 func scattered(t *types.Type) bool {
-	return slices.ContainsFunc(t.Members(), func(m types.Field) bool { return m.Loc != nil || m.Recorded() })
+	return slices.ContainsFunc(t.Members(), func(m types.Field) bool { return m.Loc != nil || m.Closed || m.Recorded() })
 }
 
 // indexPlace is x[i] on a pointer, an array, a string or a tuple. An index

@@ -90,6 +90,7 @@ type Field struct {
 	DataLoc bool // tracepoint __data_loc: the u32 at Off holds length<<16 | offset from the context
 	RelLoc  bool // tracepoint __rel_loc: the same, but the offset counts from the end of the u32
 	Copy    int  // DataLoc, RelLoc: where a copy of the object in other memory has the value; 0: nowhere
+	Closed  bool // of a context: the verifier refuses to load it, so it is read as memory
 	Loc     *Loc // parameter of a user function: its location in a context, used instead of Off
 }
 

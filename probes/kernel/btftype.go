@@ -234,12 +234,41 @@ func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32,
 			name = fmt.Sprintf("arg%d", j-skip)
 		}
 		t := b.typ(id)
-		fields = append(fields, types.Field{Name: name, Type: t, Off: off})
+		fields = append(fields, types.Field{Name: name, Type: t, Off: off, Closed: b.closed(id)})
 		// Structs passed by value take as many slots as they need, at most two.
 		off += (min(max(t.Size, 1), 16) + 7) / 8 * 8
 		ids = append(ids, id)
 	}
 	return fields, ids, false
+}
+
+// closed reports whether a type is one that the verifier does not let programs load
+// from their context: a pointer to something other than a struct, an integer or
+// nothing, such as a function or another pointer. See btf_ctx_access.
+func (b *blob) closed(id uint32) bool {
+	r, ok := b.plain(id)
+	if !ok || r.kind != kindPtr || r.size == 0 {
+		return false
+	}
+	to, ok := b.plain(r.size)
+	return ok && to.kind != kindStruct && to.kind != kindUnion && to.kind != kindInt
+}
+
+// plain returns the type that typedefs and qualifiers of id lead to; ok is false for
+// void.
+func (b *blob) plain(id uint32) (r raw, ok bool) {
+	for range maxDepth {
+		if r, ok = b.raw(id); !ok {
+			return r, false
+		}
+		switch r.kind {
+		case kindTypedef, kindVolatile, kindConst, kindRestrict, kindTypeTag:
+			id, b = r.size, r.fromBlob
+		default:
+			return r, true
+		}
+	}
+	return r, false
 }
 
 // function is the prototype of FUNC id with its first skip parameters left out.
@@ -263,6 +292,7 @@ func (b *blob) prototype(id uint32, skip int) *probes.FuncProto {
 	p := &probes.FuncProto{Module: b.module, Result: b.typ(r.size)}
 	var ids []uint32
 	p.Params, ids, p.Variadic = b.params(&r, skip)
+	p.Closed = b.closed(r.size)
 	p.Decls = func() []string {
 		lines := make([]string, 0, len(ids)+1)
 		for i, id := range ids {

@@ -235,15 +235,12 @@ func (r *run) liveHere(command []string) {
 }
 
 // guestScript is the script of a guest. It runs the live tests, and tests of other
-// packages that need a kernel. Left out is what tests this process rather than the
-// kernel and takes minutes in emulation (how sessions end, the failing of each
-// system call), and what needs the source of a fixture (shapes, texts). liveHere runs
-// these tests.
+// packages that need a kernel. In emulation what takes long runs in a shorter form.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short"
 status=0
-./live.test $t -test.skip '^TestFaults$|^TestEnd|^TestShapes$|^TestTexts$' -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
+./live.test $t -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
 PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
 ./generate.test $t -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
