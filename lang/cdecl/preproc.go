@@ -98,7 +98,9 @@ func (u *Decls) preprocess(lines []line) {
 		case "define":
 			u.define(rest, l.span)
 		case "undef":
-			if len(rest) > 0 {
+			if len(rest) == 0 {
+				u.errorf(l.span, "#undef needs a name")
+			} else {
 				delete(u.macros, rest[0].text)
 			}
 		case "include", "include_next":

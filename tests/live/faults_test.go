@@ -40,6 +40,7 @@ var faultScripts = []struct {
 	{"iter", `iter:task { @ = 1; }`, "read 3 8", "@: 1\n", false},
 	{"kprobe", `kprobe:vfs_read /pid == cpid && arg2 == 8/ { @ = count(); } kretprobe:vfs_read /pid == cpid && retval == 8/ { @r = count(); }`, "read 3 8", "@: 3\n@r: 3\n", true},
 	{"fentry", `fentry:vfs_read /pid == cpid && args.count == 8/ { @ = count(); }`, "read 3 8", "@: 3\n", true},
+	{"stacks", `tracepoint:syscalls:sys_enter_read /pid == cpid && args.count == 8/ { @u[ustack(2)] = count(); @k[kstack(2)] = count(); } end { printf("%d %d\n", len(@u) > 0, len(@k)); clear(@u); clear(@k); }`, "read 3 8", "1 1\n", false},
 	{"maps", `begin { @h[1] = hist(3); @s[2] = stats(4); @l = lhist(1, 0, 10, 5); @k[kstack] = avg(2); clear(@h); clear(@s); clear(@l); clear(@k); @p[1, "a"] = 7; }`, "read 3 8", "@p[1, a]: 7\n", false},
 }
 
