@@ -41,17 +41,17 @@ func argN() *Def {
 			call.Data = n
 			ctx := c.Context()
 			switch {
-			case ctx == nil || ctx.Arg == nil:
+			case ctx == nil || ctx.Args.Read == nil:
 				c.Errorf(call.Span, "The %s builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes", call.Name)
 				return types.TInvalid
-			case n >= ctx.NArgs && ctx.NArgs == 0:
+			case n >= ctx.Args.N && ctx.Args.N == 0:
 				c.Errorf(call.Span, "%s does not exist: the probe has no arguments", call.Name)
 				return types.TInvalid
-			case n >= ctx.NArgs:
-				c.Errorf(call.Span, "%s does not exist: the last one here is arg%d", call.Name, ctx.NArgs-1)
+			case n >= ctx.Args.N:
+				c.Errorf(call.Span, "%s does not exist: the last one here is arg%d", call.Name, ctx.Args.N-1)
 				return types.TInvalid
-			case ctx.ArgType != nil:
-				t, warning, err := ctx.ArgType(n)
+			case ctx.Args.TypeOf != nil:
+				t, warning, err := ctx.Args.TypeOf(n)
 				if err != nil {
 					c.Errorf(call.Span, "%s", err)
 					return types.TInvalid
@@ -60,16 +60,16 @@ func argN() *Def {
 					c.Warnf(call.Span, "%s", warning)
 				}
 				return t
-			case ctx.TypedArg != nil:
+			case ctx.Args.TypedOne != nil:
 				c.NeedsPoint()
-				if t := inWord(ctx.TypedArg(n)); t != nil {
+				if t := inWord(ctx.Args.TypedOne(n)); t != nil {
 					return t
 				}
 			}
 			return types.TWord
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			return fromWord(g, call.Type, g.Context().Arg(g.B(), g.Ctx(), call.Data.(int)))
+			return fromWord(g, call.Type, g.Context().Args.Read(g.B(), g.Ctx(), call.Data.(int)))
 		},
 	}
 }

@@ -20,21 +20,21 @@ func args() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			switch {
-			case ctx != nil && ctx.Args != nil:
-				return withCopies(ctx.Args, c.Config().MaxStrlen+1)
-			case ctx != nil && ctx.TypedArgs != nil:
+			case ctx != nil && ctx.Args.Type != nil:
+				return withCopies(ctx.Args.Type, c.Config().MaxStrlen+1)
+			case ctx != nil && ctx.Args.Typed != nil:
 				c.NeedsPoint()
-				t, err := ctx.TypedArgs()
+				t, err := ctx.Args.Typed()
 				if err == nil {
 					return t
 				}
 				c.Errorf(call.Span, "%s", err)
-			case ctx != nil && ctx.ArgsErr != nil:
-				c.Errorf(call.Span, "%s", ctx.ArgsErr)
+			case ctx != nil && ctx.Args.Err != nil:
+				c.Errorf(call.Span, "%s", ctx.Args.Err)
 			default:
 				hint := ""
-				if ctx != nil && ctx.FuncName != "" {
-					hint = "fentry:" + ctx.FuncName + " has the arguments by name; here they are arg0, arg1 and so on"
+				if ctx != nil && ctx.Func.Name != "" {
+					hint = "fentry:" + ctx.Func.Name + " has the arguments by name; here they are arg0, arg1 and so on"
 				}
 				c.ErrorHint(call.Span, hint, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (%s used here)", kindShown(c))
 			}

@@ -30,10 +30,10 @@ func TestArgsHaveValues(t *testing.T) {
 	n, recorded := 0, 0
 	for _, p := range points {
 		ctx, err := k.Context(e, p)
-		if err != nil || ctx.Args == nil {
+		if err != nil || ctx.Args.Type == nil {
 			continue // its format is not understood
 		}
-		typ := withCopies(ctx.Args, 65)
+		typ := withCopies(ctx.Args.Type, 65)
 		for _, f := range typ.Members() {
 			if f.Recorded() {
 				recorded++

@@ -12,7 +12,7 @@ import (
 // inUserspaceProbe reports whether the probe is in a program's or library's code.
 func inUserspaceProbe(c Checker) bool {
 	ctx := c.Context()
-	return ctx != nil && ctx.FuncIsUser
+	return ctx != nil && ctx.Func.User
 }
 
 // kindName returns the name of the probe's kind.

@@ -15,9 +15,9 @@ func contextPointer() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			switch {
-			case ctx != nil && ctx.CtxType != nil:
-				return types.NewPointer(ctx.CtxType.InSpace(types.Ctx), types.Ctx)
-			case ctx != nil && ctx.Args != nil:
+			case ctx != nil && ctx.Ctx.Type != nil:
+				return types.NewPointer(ctx.Ctx.Type.InSpace(types.Ctx), types.Ctx)
+			case ctx != nil && ctx.Args.Type != nil:
 				c.Errorf(call.Span, "Use args instead of ctx in %s", ctx.Kind.Name)
 			case ctx != nil:
 				c.Errorf(call.Span, "The ctx builtin can not be used with '%s' probes", ctx.Kind.Name)

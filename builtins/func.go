@@ -15,24 +15,24 @@ func funcName() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			switch {
-			case ctx != nil && ctx.Func != nil && ctx.FuncIsUser:
+			case ctx != nil && ctx.Func.Addr != nil && ctx.Func.User:
 				return usymType
-			case ctx != nil && ctx.Func != nil:
+			case ctx != nil && ctx.Func.Addr != nil:
 				return ksymType
-			case ctx != nil && ctx.FuncName != "":
-				call.Lit = &Lit{Str: ctx.FuncName, IsStr: true}
-				return types.NewString(len(ctx.FuncName) + 1)
+			case ctx != nil && ctx.Func.Name != "":
+				call.Lit = &Lit{Str: ctx.Func.Name, IsStr: true}
+				return types.NewString(len(ctx.Func.Name) + 1)
 			}
 			c.Errorf(call.Span, "The func builtin can not be used with %s probes", kindOf(c, "these"))
 			return types.TInvalid
 		},
-		Emit: func(g Gen, _ *Call) *ir.Value { return g.Context().Func(g.B(), g.Ctx()) },
+		Emit: func(g Gen, _ *Call) *ir.Value { return g.Context().Func.Addr(g.B(), g.Ctx()) },
 		Store: func(g Gen, call *Call, dst Dest) {
 			if call.Lit != nil {
 				storeText(g, call.Lit.Str, dst)
 				return
 			}
-			storeUserAddr(g, g.Context().Func(g.B(), g.Ctx()), dst)
+			storeUserAddr(g, g.Context().Func.Addr(g.B(), g.Ctx()), dst)
 		},
 	}
 }

@@ -18,13 +18,13 @@ func reg() *Def {
 			name, ok := wantString(c, call, 0)
 			ctx := c.Context()
 			switch {
-			case ctx == nil || ctx.Reg == nil:
+			case ctx == nil || ctx.Ctx.Reg == nil:
 				c.Errorf(call.Span, "reg can not be used with %s probes: they have no registers", kindOf(c, "these"))
 			case !ok:
 			default:
 				// Reading the register shows whether it exists.
 				b := ir.NewFunc("", ir.PtrCtx)
-				if _, err := ctx.Reg(b, b.Param(0), name); err != nil {
+				if _, err := ctx.Ctx.Reg(b, b.Param(0), name); err != nil {
 					c.Errorf(call.Args[0].Span, "'%s' is not a valid register on this architecture (%s)", name, c.Kernel().Arch())
 					return types.TInvalid
 				}
@@ -33,7 +33,7 @@ func reg() *Def {
 			return types.TInvalid
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			v, err := g.Context().Reg(g.B(), g.Ctx(), call.Args[0].Lit.Str)
+			v, err := g.Context().Ctx.Reg(g.B(), g.Ctx(), call.Args[0].Lit.Str)
 			if err != nil {
 				panic("builtins: reg: " + err.Error()) // Check has tried the same
 			}

@@ -16,26 +16,26 @@ func retval() *Def {
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
-			if ctx == nil || ctx.Ret == nil || ctx.RetVal == nil {
+			if ctx == nil || ctx.Ret.Type == nil || ctx.Ret.Read == nil {
 				hint := ""
-				if ctx != nil && ctx.Args != nil && ctx.RetVal == nil {
-					if _, ok := ctx.Args.Field("ret"); ok {
+				if ctx != nil && ctx.Args.Type != nil && ctx.Ret.Read == nil {
+					if _, ok := ctx.Args.Type.Field("ret"); ok {
 						hint = " (try to use args.ret instead)"
 					}
 				}
 				c.Errorf(call.Span, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes%s", hint)
 				return types.TInvalid
 			}
-			if ctx.TypedRet != nil {
+			if ctx.Ret.Typed != nil {
 				c.NeedsPoint()
-				if t := inWord(ctx.TypedRet()); t != nil {
+				if t := inWord(ctx.Ret.Typed()); t != nil {
 					return t
 				}
 			}
-			return ctx.Ret
+			return ctx.Ret.Type
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			return fromWord(g, call.Type, g.Context().RetVal(g.B(), g.Ctx()))
+			return fromWord(g, call.Type, g.Context().Ret.Read(g.B(), g.Ctx()))
 		},
 	}
 }

@@ -29,19 +29,19 @@ func uaddr() *Def {
 			}
 			c.NeedsPoint()
 			ctx, p := c.Context(), c.Point()
-			if ctx == nil || ctx.Symbol == nil {
+			if ctx == nil || ctx.Func.Symbol == nil {
 				c.Errorf(call.Span, "uaddr can only be used in uprobes, uretprobes and usdt probes")
 				return types.TInvalid
 			}
 			if p == nil {
 				return types.NewPointer(types.TInt64, types.User)
 			}
-			at, symSize, fixed, ok := ctx.Symbol(name)
+			at, symSize, fixed, ok := ctx.Func.Symbol(name)
 			if !ok {
 				c.Errorf(call.Span, "Could not resolve symbol: %s:%s", p.Target, name)
 				return types.TInvalid
 			}
-			if !fixed && ctx.Func == nil {
+			if !fixed && ctx.Func.Addr == nil {
 				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "uaddr in a uretprobe of a library or a position-independent program", "6.6"))
 				return types.TInvalid
 			}
@@ -59,7 +59,7 @@ func uaddr() *Def {
 			if sym.fixed {
 				return b.Const(sym.at)
 			}
-			return b.Op(ir.OpAdd, g.Context().Func(b, g.Ctx()), b.Const(sym.at))
+			return b.Op(ir.OpAdd, g.Context().Func.Addr(b, g.Ctx()), b.Const(sym.at))
 		},
 	}
 }

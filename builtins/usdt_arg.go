@@ -29,13 +29,13 @@ func usdtArg() *Def {
 		Emit: func(g Gen, call *Call) *ir.Value {
 			ctx := g.Context()
 			if l := call.Args[0].Lit; l != nil {
-				if l.Unsigned || l.Int < 0 || l.Int >= int64(ctx.NArgs) {
+				if l.Unsigned || l.Int < 0 || l.Int >= int64(ctx.Args.N) {
 					return g.B().Const(0)
 				}
-				return ctx.Arg(g.B(), g.Ctx(), int(l.Int))
+				return ctx.Args.Read(g.B(), g.Ctx(), int(l.Int))
 			}
 			n := g.Value(&call.Args[0])
-			return pick(g, n, 0, ctx.NArgs)
+			return pick(g, n, 0, ctx.Args.N)
 		},
 	}
 }
@@ -46,6 +46,6 @@ func pick(g Gen, n *ir.Value, lo, hi int) *ir.Value {
 		return g.B().Const(0)
 	}
 	return g.B().IfElse(g.B().Op(ir.OpEq, n, g.B().Const(int64(lo))),
-		func() *ir.Value { return g.Context().Arg(g.B(), g.Ctx(), lo) },
+		func() *ir.Value { return g.Context().Args.Read(g.B(), g.Ctx(), lo) },
 		func() *ir.Value { return pick(g, n, lo+1, hi) })
 }

@@ -24,7 +24,7 @@ func usermode() *Def {
 				return types.TInvalid
 			case ctx.Kind.Runs != probes.OnEvent: // gotrace itself runs the program
 				call.Lit = &Lit{Int: 1}
-			case ctx.Reg == nil: // the kernel calls the program from its own code
+			case ctx.Ctx.Reg == nil: // the kernel calls the program from its own code
 				call.Lit = &Lit{Int: 0}
 			}
 			return types.TUint64
@@ -34,7 +34,7 @@ func usermode() *Def {
 				return emitLit(g, call)
 			}
 			// The lowest bit of the code segment's selector is set in user mode only.
-			cs, err := g.Context().Reg(g.B(), g.Ctx(), "cs")
+			cs, err := g.Context().Ctx.Reg(g.B(), g.Ctx(), "cs")
 			if err != nil {
 				panic("builtins: usermode: " + err.Error())
 			}

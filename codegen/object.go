@@ -28,8 +28,8 @@ func (c *compilation) assemble() error {
 	for i, p := range c.checked.Progs {
 		prog := o.Programs[i]
 		prog.Span, prog.License = p.Span, c.checked.Config.License
-		prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Prog, p.Ctx.AttachType, p.Ctx.AttachTo
-		prog.AttachProg, prog.Flags = p.Ctx.AttachProg, p.Ctx.Flags
+		prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Load.Type, p.Ctx.Load.AttachType, p.Ctx.Load.AttachTo
+		prog.AttachProg = p.Ctx.Load.AttachProg
 		for _, at := range p.Points {
 			prog.Points = append(prog.Points, at.Data())
 		}

@@ -1,6 +1,7 @@
 package probes
 
-// edge is begin or end: a probe that runs once, on either side of the session.
+// edge returns the kind begin or end: probes that run once, at the begin or the end
+// of the session.
 func edge(name string, runs Moment, doc string, aliases ...string) *Kind {
 	k := runByUs(&Kind{Name: name, Aliases: aliases, Syntax: name, Doc: doc, Class: "special", Outermost: true, Runs: runs})
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {

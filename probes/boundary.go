@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// checkBoundary refuses an address that is not the start of an instruction:
-// there the kernel would overwrite the middle of one.
+// checkBoundary returns an error if an address is not the start of an instruction.
+// The kernel would overwrite the middle of an instruction there.
 func checkBoundary(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string) error {
 	if e.Unsafe {
 		return nil
@@ -18,8 +18,8 @@ func checkBoundary(e *Env, x *binary.File, s binary.Symbol, addr uint64, path st
 	return nil
 }
 
-// doubtUprobe warns of calls that a uprobe does not see, and of what --unsafe
-// allows.
+// doubtUprobe returns a warning if a uprobe may miss calls, or if --unsafe allows a
+// probe that may crash the program.
 func doubtUprobe(e *Env, p *Point) string {
 	if text := doubtIndirect(e, p); text != "" {
 		return text
@@ -50,7 +50,8 @@ func doubtUprobe(e *Env, p *Point) string {
 	return ""
 }
 
-// misplaced says why an address is, or may be, not that of an instruction.
+// misplaced returns why an address is not, or may not be, the start of an
+// instruction, or "".
 func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string) string {
 	if s.Name == "" {
 		return fmt.Sprintf("Could not determine instruction boundary for uprobe:%s:%d (binary appears stripped)", path, addr)
@@ -64,7 +65,7 @@ func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string
 	return ""
 }
 
-// doubtIndirect warns of functions that may be outside of their file.
+// doubtIndirect returns a warning about a function that may be outside of its file.
 func doubtIndirect(e *Env, p *Point) string {
 	if p.Func == "" || p.Offset != 0 || p.Mode == cppMark {
 		return ""
@@ -80,7 +81,7 @@ func doubtIndirect(e *Env, p *Point) string {
 		}
 		for _, s := range x.Named(p.Func) {
 			if _, elsewhere := x.Targets(s); elsewhere {
-				return fmt.Sprintf("%s of %s may be code that was not found, such as the kernel's own in the vdso: no probe sees its calls there", p.Func, path)
+				return fmt.Sprintf("%s of %s may be code that was not found, such as the kernel's own in the vDSO: no probe sees its calls there", p.Func, path)
 			}
 		}
 	}

@@ -36,7 +36,12 @@ func cgroupSkbKind() *Kind {
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		const allow = 1
 		shape := "cgroup_skb " + p.Mode
-		return &Context{Kind: k, Prog: ebpf.CGroupSKB, AttachType: attachType(p.Mode), Shape: shape, BareShape: shape, Result: allow, CtxType: lazyStruct(e, "struct __sk_buff", 192)}, nil
+		return &Context{
+			Kind:   k,
+			Load:   Load{Type: ebpf.CGroupSKB, AttachType: attachType(p.Mode), Shape: shape, BareShape: shape},
+			Result: allow,
+			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
+		}, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		l, err := link.AttachCgroup(link.CgroupOptions{Path: p.Target, Attach: attachType(p.Mode), Program: prog})

@@ -1,24 +1,23 @@
 package probes
 
-// Confinement says what -p means for the programs of a kind.
+// Confinement is the effect of -p on the programs of a kind.
 type Confinement uint8
 
 const (
-	// ByTask: a program runs only where the current task belongs to the process.
-	// This holds for a kind that says nothing.
+	// ByTask: programs run only if the current task belongs to the process. This is
+	// the default.
 	ByTask Confinement = iota
-	// ByObject: the kind's Context decides, by what is walked over.
+	// ByObject: the kind's Context decides, by the objects that are iterated over.
 	ByObject
-	// NotAsked: the probe is about no process (begin, interval …), and -p is not
-	// meant to change that.
+	// NotAsked: the probe is not related to a process (begin, interval …), and users
+	// do not expect -p to have an effect.
 	NotAsked
-	// NoTask: the probe sees things that belong to no process, so -p cannot
-	// choose among them.
+	// NoTask: what the probe sees belongs to no process, so -p has no effect.
 	NoTask
 )
 
-// NewContext returns what a program sees at p, confined to the process that -p
-// names where there is one.
+// NewContext returns the context of a program at p. If -p was given, the program is
+// confined to that process.
 func NewContext(e *Env, p *Point) (*Context, error) {
 	c, err := p.Kind.Context(e, p)
 	if err != nil || e.PID == 0 {
@@ -26,9 +25,9 @@ func NewContext(e *Env, p *Point) (*Context, error) {
 	}
 	switch p.Kind.Confine {
 	case ByTask:
-		c.OnlyPID = e.PID
+		c.Only.PID = e.PID
 	case NoTask:
-		c.Unconfined = "-p has no effect on " + p.Kind.Name + " probes: what they see belongs to no process"
+		c.Only.Unconfined = "-p has no effect on " + p.Kind.Name + " probes: what they see belongs to no process"
 	}
 	return c, nil
 }

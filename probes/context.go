@@ -3,17 +3,148 @@ package probes
 import (
 	"strings"
 
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// regsType returns the type of ctx where that is struct pt_regs.
+// Context describes a program at a point: how it is loaded and what it can read.
+type Context struct {
+	Kind *Kind
+	Load Load
+	Args Args
+	Ret  Ret
+	Func TracedFunc
+	Ctx  RawContext
+	Only Only
+
+	// Type returns a type of the traced program by its C name, or nil. It takes
+	// precedence over the kernel's type of that name. It may be nil.
+	Type func(name string) *types.Type
+	// Result is what the program returns by default.
+	Result int64
+	// InTask says that the current task is related to the event. It is false for
+	// packet probes.
+	InTask bool
+	// Preemptible says that, on a kernel with preemption, another task may run the
+	// same program on the same CPU before this run ends.
+	Preemptible bool
+	// Stacks says that kstack and ustack work there. NoKernelStack is why kstack
+	// may be empty all the same, or "".
+	Stacks        bool
+	NoKernelStack string
+}
+
+// Load describes how programs are loaded, and which points can share a program.
+type Load struct {
+	Type       ebpf.ProgramType
+	AttachType ebpf.AttachType
+	// AttachTo is the kernel function, iterator or security hook that gives the
+	// program its BTF type (fentry, fexit, iter, lsm, rawtracepoint), or "". If
+	// AttachProg is not 0, it is a function of that BPF program.
+	AttachTo   string
+	AttachProg ebpf.ProgramID
+	// Shape identifies the context. Two points of one block with the same Shape can
+	// share a program, unless it is "" or the program depends on the point.
+	// BareShape is Shape for programs that use neither args nor argN.
+	Shape, BareShape string
+}
+
+// Args describes the arguments at a point: the builtins args and argN.
+type Args struct {
+	// Type is the struct that args is, with offsets from the program's context
+	// (Space Ctx), or nil. If it is nil, Err may say why.
+	Type *types.Type
+	Err  error
+	// Typed returns Type if finding it takes time. It is called only for programs
+	// that use args. The result is for this point alone, so each point of a wildcard
+	// needs its own program. TypedOne is the same for the type of argN. It returns
+	// nil if only the word is known. Both may be nil.
+	Typed    func() (*types.Type, error)
+	TypedOne func(n int) *types.Type
+	// N is the number of argN: arg0 … arg(N-1). Read emits code that reads argN from
+	// the context as a 64-bit integer. It is nil if there is no argN.
+	N    int
+	Read func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value
+	// TypeOf returns the type of argN and a warning about it or "", or why argN
+	// cannot be read. nil: all are uint64.
+	TypeOf func(n int) (t *types.Type, warning string, err error)
+	// Space is the address space of pointers that argN, retval and reg return:
+	// Kernel or User.
+	Space types.Space
+	// Lines returns the declarations that -lv prints below the name of the probe. It
+	// may be nil.
+	Lines func() []string
+}
+
+// Ret describes the result of the traced function: the builtin retval.
+type Ret struct {
+	Type *types.Type // nil: there is no retval
+	// Typed returns a better Type if finding it takes time, or nil if there is none.
+	// It may be nil. As for Args.Typed, the result is for this point alone.
+	Typed func() *types.Type
+	// Read emits code that reads the result from the context as a 64-bit integer.
+	Read func(b *ir.Builder, ctx *ir.Value) *ir.Value
+}
+
+// TracedFunc describes the function at a point: the builtins func and uaddr.
+type TracedFunc struct {
+	// Addr emits code that reads the function's address. nil: it is not known.
+	Addr func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	Name string // the function's name if it is known when compiling, or ""
+	User bool   // Addr is an address in a process
+	// Symbol returns the place of a symbol of the traced file: its distance in bytes
+	// from Addr or, if fixed is true, its address. nil: there is no such file.
+	Symbol func(name string) (at int64, size uint64, fixed, ok bool)
+}
+
+// RawContext describes the context that the kernel passes to the program: the
+// builtins ctx and reg.
+type RawContext struct {
+	Type *types.Type // the struct that ctx points to; nil: there is no ctx
+	// Nullable says that pointers loaded from Type or from Args.Type may be null,
+	// and that the verifier requires a check before they are followed.
+	Nullable bool
+	// EndMark is the offset of a pointer that is null when the kernel calls the
+	// program once more after the last object. The program does nothing in that
+	// call. 0: there is no such call.
+	EndMark int64
+	// Reg emits code that reads a register. nil: there are no registers.
+	Reg func(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
+}
+
+// Only describes how a program is confined to the process that -p names.
+type Only struct {
+	// PID is the process to which the program has to confine itself; 0: none. It
+	// compares PID with what Owner reads from the context, in the initial pid
+	// namespace, or, if Owner is nil, with the process of the current task.
+	PID   int
+	Owner func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Unconfined is the warning for users if -p has no effect, or "".
+	Unconfined string
+}
+
+// Kfuncs returns the first release in which programs of this type may call the
+// kernel functions for tracing. ok is false if there is none.
+func (c *Context) Kfuncs() (since Version, ok bool) {
+	switch c.Load.Type {
+	case ebpf.Tracing, ebpf.LSM, ebpf.XDP, ebpf.SchedCLS:
+		return Version{}, true
+	case ebpf.TracePoint, ebpf.PerfEvent:
+		return Version{Major: 6, Minor: 12}, true
+	}
+	return Version{}, false
+}
+
+// regsType returns the type of a context that is struct pt_regs.
 func regsType(e *Env, a *binary.Arch) *types.Type {
 	return lazyStruct(e, "struct pt_regs", a.RegsSize)
 }
 
-// lazyStruct returns a struct of the context that is looked up in BTF only when
-// one of its members is used.
+// lazyStruct returns a struct in the context. It is looked up in BTF when one of its
+// members is used.
 func lazyStruct(e *Env, name string, size int) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: name, Size: size, Space: types.Ctx, Comp: types.NewComposite(strings.HasPrefix(name, "union "), func() []types.Field {
 		t, err := e.Kernel.Type(name)

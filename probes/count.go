@@ -20,9 +20,9 @@ var durations = []struct {
 
 var errOverflow = errors.New("it does not fit 64 bits")
 
-// parseCount reads a number as attach points have them: decimal, 0x, 0b, octal
-// with a leading 0, "_" between digits, exponents (1e6) and durations (10ms,
-// in nanoseconds).
+// parseCount parses a number in an attach point: decimal, 0x, 0b, octal with a
+// leading 0, with "_" between digits, with an exponent (1e6), or a duration (10ms).
+// Durations are in nanoseconds.
 func parseCount(text string) (n uint64, duration bool, err error) {
 	digits := strings.TrimSuffix(text, "_")
 	bad := fmt.Errorf("invalid integer: %s", text)

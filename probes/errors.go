@@ -11,19 +11,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// AttachError is why a probe could not be attached, in the user's words.
+// AttachError is the reason why a probe could not be attached, in a user's words.
 type AttachError struct {
 	Point *object.Point
 	Msg   string
-	Err   error // what the kernel said
+	Err   error // the kernel's error
 }
 
-func (e *AttachError) Error() string { return "can't attach " + e.Point.Name + ": " + e.Msg }
+func (e *AttachError) Error() string { return "cannot attach " + e.Point.Name + ": " + e.Msg }
 
 func (e *AttachError) Unwrap() error { return e.Err }
 
-// attachError explains err. caps names the capabilities that the attachment
-// takes; why gives words for particular error numbers, before the general ones.
+// attachError returns an AttachError that explains err. caps names the capabilities
+// that attaching requires. why has messages for error numbers, which take
+// precedence over the general ones.
 func attachError(p *object.Point, err error, caps string, why map[error]string) error {
 	if err == nil {
 		return nil
@@ -41,9 +42,9 @@ func attachError(p *object.Point, err error, caps string, why map[error]string) 
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		if os.Geteuid() != 0 {
-			msg = fmt.Sprintf("permission denied: it needs %s (or root)", caps)
+			msg = fmt.Sprintf("permission denied: this needs root or %s", caps)
 		} else {
-			msg = fmt.Sprintf("the kernel does not permit it although we are root (lockdown, a container without %s, or a kernel built without it): %v", caps, err)
+			msg = fmt.Sprintf("the kernel does not permit it even for root (lockdown, a container without %s, or a kernel built without it): %v", caps, err)
 		}
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		msg = "too many open files: raise the limit (ulimit -n) or attach to fewer places"
@@ -62,8 +63,8 @@ const (
 	capsNet     = "CAP_BPF and CAP_NET_ADMIN"
 )
 
-// Needs says that what takes a feature that the kernel lacks: since which release
-// kernels have it, and which release this is.
+// Needs returns the message that what needs a feature that the kernel lacks. It
+// names the first release with the feature, and the kernel's.
 func Needs(k Kernel, what string, f Feature) string {
 	since := k.Since(f)
 	if since == "" {
@@ -72,12 +73,12 @@ func Needs(k Kernel, what string, f Feature) string {
 	return NeedsRelease(k, what, fmt.Sprintf("%s (%s)", since, f))
 }
 
-// NeedsRelease says that what takes a kernel of another release than this one.
+// NeedsRelease returns the message that what needs another release of the kernel.
 func NeedsRelease(k Kernel, what, since string) string {
 	return fmt.Sprintf("%s needs Linux %s, this is %s", what, since, k.Release())
 }
 
-// tooOld is the error of a kernel without a feature.
+// tooOld returns the error for a kernel without a feature.
 func tooOld(e *Env, what string, f Feature) error {
 	return fmt.Errorf("%s: %w", Needs(e.Kernel, what, f), ebpf.ErrNotSupported)
 }

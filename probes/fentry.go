@@ -14,9 +14,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// fentryKind is fentry, or fexit where ret: programs called directly from a
-// function's prologue, with its arguments typed by BTF. The same goes for
-// functions of BPF programs (fentry:bpf:name), whose arguments are not typed.
+// fentryKind returns fentry or, if ret is true, fexit. The kernel calls the program
+// directly from the function's prologue, and BTF has the types of the arguments.
+// The function may also be one of a BPF program (fentry:bpf:name), without types.
 func fentryKind(ret bool) *Kind {
 	k := &Kind{Name: "fentry", Aliases: []string{"f", "kfunc"}, Syntax: "fentry:[module:]function", Doc: "Runs where a kernel function is called; args has its arguments. Also: fentry:bpf:[id:]program."}
 	if ret {
@@ -78,9 +78,9 @@ func parseFentry(k *Kind, parts []string) (*Point, error) {
 	return p, nil
 }
 
-// ownPath are the beginnings of the names of functions that a program of this
-// kind, or what it calls, takes itself. Until Linux 5.12 nothing kept such a
-// program from being entered again from within, without an end.
+// ownPath lists prefixes of the names of functions that programs of this kind call,
+// directly or in helpers. Before Linux 5.12, nothing prevented such a program from
+// entering itself without end.
 var ownPath = []string{
 	"_raw_spin_", "_raw_read_", "_raw_write_", "native_queued_spin_lock", "queued_", "__pv_queued_spin", "do_raw_spin_",
 	"__rcu_read_", "rcu_read_", "migrate_", "preempt_count_", "__bpf_prog_", "bpf_", "__bpf_", "htab_", "__htab_", "array_map_",
@@ -88,7 +88,7 @@ var ownPath = []string{
 	"copy_from_kernel_nofault", "copy_from_user_nofault", "strncpy_from_kernel_nofault", "strncpy_from_user_nofault", "lookup_nulls_elem",
 }
 
-// reentered reports whether a program at fn would be entered from within itself.
+// reentered reports whether a program at fn would enter itself.
 func reentered(e *Env, fn string) bool {
 	return e.Kernel.Release().Less(Version{Major: 5, Minor: 12}) &&
 		slices.ContainsFunc(ownPath, func(s string) bool { return strings.HasPrefix(fn, s) })
@@ -142,9 +142,13 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	if p.Target == "bpf" {
 		return &Context{
-			Kind: p.Kind, Prog: ebpf.Tracing, AttachType: attach, AttachTo: p.Func, FuncName: p.Func,
-			AttachProg: ebpf.ProgramID(p.Count),
-			ArgsErr:    errors.New("the arguments of BPF programs are not typed"), InTask: true, Preemptible: true, Stacks: true,
+			Kind:        p.Kind,
+			Load:        Load{Type: ebpf.Tracing, AttachType: attach, AttachTo: p.Func, AttachProg: ebpf.ProgramID(p.Count)},
+			Func:        TracedFunc{Name: p.Func},
+			Args:        Args{Err: errors.New("the arguments of BPF programs are not typed")},
+			InTask:      true,
+			Preemptible: true,
+			Stacks:      true,
 		}, nil
 	}
 	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
@@ -152,25 +156,25 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, err
 	}
 	if proto.Variadic {
-		return nil, usage("%s takes a variable number of arguments: %s can't be attached to it", p.Func, p.Kind.Name)
+		return nil, usage("%s takes a variable number of arguments: %s cannot be attached to it", p.Func, p.Kind.Name)
 	}
 	if why := untraceable(e, proto); why != "" {
 		return nil, usage("%s", why)
 	}
 	c := tracingContext(e, p, proto)
-	slots := c.NArgs
-	c.AttachType, c.AttachTo = attach, p.Func
-	c.NArgs, c.Arg = 0, nil
+	slots := c.Args.N
+	c.Load.AttachType, c.Load.AttachTo = attach, p.Func
+	c.Args.N, c.Args.Read = 0, nil
 	if e.Kernel.Has(FeatFuncIP) {
-		c.Func = funcIP
+		c.Func.Addr = funcIP
 	}
 	if ret && proto.Result.Kind != types.Void {
-		c.Ret = proto.Result
+		c.Ret.Type = proto.Result
 		if t := proto.Result; !proto.Closed && t.Kind == types.Pointer && t.Elem.Kind == types.Struct {
-			c.Ret = types.NewPointer(t.Elem.InSpace(types.BTF), types.BTF)
-			c.Nullable = true
+			c.Ret.Type = types.NewPointer(t.Elem.InSpace(types.BTF), types.BTF)
+			c.Ctx.Nullable = true
 		}
-		c.RetVal = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		c.Ret.Read = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 			if proto.Closed || closedInt(e, proto.Result) {
 				return readClosed(b, ctx, int64(8*slots))
 			}
@@ -181,7 +185,7 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 			return v
 		}
 		lines := proto.Decls
-		c.ArgLines = func() []string { return append(lines(), proto.ResultDecl()) }
+		c.Args.Lines = func() []string { return append(lines(), proto.ResultDecl()) }
 	}
 	return c, nil
 }
@@ -194,11 +198,12 @@ func readClosed(b *ir.Builder, ctx *ir.Value, off int64) *ir.Value {
 	return b.Load(slot, 0, 8, false)
 }
 
-// maxFentryArgs is how many arguments a function may have (MAX_BPF_FUNC_ARGS).
+// maxFentryArgs is the maximum number of arguments of the function
+// (MAX_BPF_FUNC_ARGS).
 const maxFentryArgs = 12
 
-// untraceable says why the kernel attaches no fentry or fexit to a function, by
-// its prototype; "" if nothing in it is against that. See btf_distill_func_proto.
+// untraceable returns why the kernel does not attach fentry or fexit to functions
+// with a prototype, or "". See btf_distill_func_proto in the kernel.
 func untraceable(e *Env, proto *FuncProto) string {
 	composite := func(t *types.Type) string {
 		if t.Comp != nil && t.Comp.Union {
@@ -207,7 +212,7 @@ func untraceable(e *Env, proto *FuncProto) string {
 		return "struct"
 	}
 	if t := proto.Result; t.Kind == types.Struct {
-		return fmt.Sprintf("it returns a %s, with which the kernel lets no program be attached", composite(t))
+		return fmt.Sprintf("it returns a %s: the kernel attaches no program to such functions", composite(t))
 	}
 	if n := len(proto.Params); n > maxFentryArgs {
 		return fmt.Sprintf("it has %d arguments, the kernel follows %d at most", n, maxFentryArgs)
@@ -216,7 +221,7 @@ func untraceable(e *Env, proto *FuncProto) string {
 		switch t := p.Type; {
 		case t.Kind != types.Struct:
 		case t.Comp != nil && t.Comp.Union:
-			return fmt.Sprintf("its argument %s is a union, with which the kernel lets no program be attached", p.Name)
+			return fmt.Sprintf("its argument %s is a union: the kernel attaches no program to such functions", p.Name)
 		case t.Size > 16:
 			return fmt.Sprintf("its argument %s is a struct of %d bytes, the kernel follows 16 at most", p.Name, t.Size)
 		case e.Kernel.Release().Less(Version{Major: 6, Minor: 1}):
@@ -226,7 +231,7 @@ func untraceable(e *Env, proto *FuncProto) string {
 	return ""
 }
 
-// bpfPrograms calls f with the loaded programs until it returns false.
+// bpfPrograms calls f for each loaded BPF program until f returns false.
 func bpfPrograms(f func(id uint32, name string) bool) error {
 	var id ebpf.ProgramID
 	for {

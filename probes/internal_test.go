@@ -64,18 +64,18 @@ func TestTracingContext(t *testing.T) {
 		{Name: "t", Type: types.NewPointer(task, types.Kernel)}, {Name: "p", Type: pair, Off: 8}, {Name: "b", Type: types.TBool, Off: 24},
 	}}
 	c := tracingContext(&Env{}, &Point{Name: "fentry:x"}, proto)
-	if c.NArgs != 4 || c.Args.Size != 32 {
-		t.Errorf("%d slots, %d bytes", c.NArgs, c.Args.Size)
+	if c.Args.N != 4 || c.Args.Type.Size != 32 {
+		t.Errorf("%d slots, %d bytes", c.Args.N, c.Args.Type.Size)
 	}
-	f, _ := c.Args.Field("t")
+	f, _ := c.Args.Type.Field("t")
 	if f.Type.Space != types.BTF || f.Type.Elem.Space != types.BTF {
 		t.Error("a pointer to a kernel struct is not one that the verifier knows")
 	}
-	f, _ = c.Args.Field("p")
+	f, _ = c.Args.Type.Field("p")
 	if f.Type.Space != types.Ctx || f.Off != 8 {
 		t.Error("a struct by value is not in the context")
 	}
-	if got := c.Args.Space; got != types.Ctx {
+	if got := c.Args.Type.Space; got != types.Ctx {
 		t.Error(got)
 	}
 }
@@ -111,11 +111,11 @@ func TestUSDTArgTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := c.ArgType(0); err == nil || !strings.Contains(err.Error(), "%weird") {
+	if _, _, err := c.Args.TypeOf(0); err == nil || !strings.Contains(err.Error(), "%weird") {
 		t.Errorf("arg0: %v", err)
 	}
 	for n, want := range map[int]*types.Type{1: types.TInt64, 2: types.TUint64, 3: types.TInt64} {
-		if got, warning, err := c.ArgType(n); got != want || err != nil || (warning != "") != (n == 3) {
+		if got, warning, err := c.Args.TypeOf(n); got != want || err != nil || (warning != "") != (n == 3) {
 			t.Errorf("arg%d is %v, %q, %v", n, got, warning, err)
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// interval and profile are the cpu-clock software event with a period:
-// interval on one CPU, profile on each. A program bound to it runs in the
-// timer's interrupt, so profile sees what it interrupted.
+// interval and profile use the software event cpu-clock with a period: interval on
+// one CPU, profile on each. The program runs in the timer's interrupt, so profile
+// sees what was interrupted.
 
-// timeUnits are the units of a rate, in nanoseconds each; hz is special.
+// timeUnits lists the units of a rate in nanoseconds. hz is a frequency.
 var timeUnits = []struct {
 	name string
 	ns   uint64

@@ -19,12 +19,12 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Runner is what a closer from Attach may be too: Run is called once, when all
-// is attached, and returns when the probe has nothing more to run for.
+// Runner is implemented by closers from Attach whose probe has to be run. Run is
+// called once, after everything is attached. It returns when the probe has ended.
 type Runner interface{ Run() error }
 
-// iterKind walks over the kernel's objects of one kind: the program runs once
-// for each, and then once more with null for the object.
+// iterKind returns iter, which iterates over the kernel's objects of one kind. The
+// kernel calls the program for each object, and then once more without one.
 func iterKind() *Kind {
 	k := &Kind{Name: "iter", Aliases: []string{"it"}, Alone: true, Paths: Version{Major: 5, Minor: 12}, Confine: ByObject, Syntax: "iter:name[:pin]", Doc: "Runs once for each task, file, map … the kernel has; ctx has the object."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
@@ -48,7 +48,7 @@ func iterKind() *Kind {
 	}
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
 		if !slices.Contains(e.Kernel.Iterators(), p.Func) {
-			// Where BTF can't be read there is none.
+			// If BTF cannot be read, there are no iterators.
 			if _, err := e.Kernel.Type("struct bpf_iter_meta"); err != nil && !errors.Is(err, ErrNotFound) {
 				return nil, err
 			}
@@ -63,14 +63,17 @@ func iterKind() *Kind {
 			return nil, err
 		}
 		c := &Context{
-			Kind: k, Prog: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: p.Func,
-			CtxType: iterContext(t), EndMark: iterObject(t), Nullable: true, ArgSpace: kernelSpace, InTask: true, Stacks: true,
+			Kind:   k,
+			Load:   Load{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: p.Func},
+			Ctx:    RawContext{Type: iterContext(t), EndMark: iterObject(t), Nullable: true},
+			Args:   Args{Space: kernelSpace},
+			InTask: true,
+			Stacks: true,
 		}
 		if proto, err := e.Kernel.FuncProto("", "bpf_iter_"+p.Func); err == nil {
-			c.AttachID = proto.ID
 			// The first parameter is what all iterators have: struct bpf_iter_meta.
 			if proto.Decls != nil && len(proto.Params) > 0 {
-				c.ArgLines = func() []string { return proto.Decls()[1:] }
+				c.Args.Lines = func() []string { return proto.Decls()[1:] }
 			}
 		}
 		return c, confineIter(e, p, c)
@@ -78,16 +81,16 @@ func iterKind() *Kind {
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		it, err := attachIter(prog, p.PID)
 		if err != nil {
-			return nil, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel's iterator " + p.Func + " needs to be told what to walk over (a map), which can't be said here"})
+			return nil, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel's iterator " + p.Func + " needs an object to iterate over, such as a map, which scripts cannot name"})
 		}
 		if p.Mode == "" {
 			return &iterRun{it}, nil
 		}
 		if err := it.Pin(p.Mode); err != nil {
 			it.Close()
-			msg := fmt.Sprintf("can't be pinned at %s: %v", p.Mode, err)
+			msg := fmt.Sprintf("it cannot be pinned at %s: %v", p.Mode, err)
 			if errors.Is(err, unix.EEXIST) {
-				msg = fmt.Sprintf("can't be pinned: %s exists already", p.Mode)
+				msg = fmt.Sprintf("it cannot be pinned: %s exists already", p.Mode)
 			}
 			return nil, &AttachError{p, msg, err}
 		}
@@ -104,16 +107,16 @@ func iterKind() *Kind {
 	return k
 }
 
-// confineIter makes an iterator over what processes have walk over the one that
-// -p names. Linux 6.1 does that itself; before, the program has to look at the
-// process that each object comes with.
+// confineIter confines an iterator over objects of processes to the process of -p.
+// From Linux 6.1 on, the kernel does that. Before, the program compares the process
+// that comes with each object.
 func confineIter(e *Env, p *Point, c *Context) error {
 	if e.PID == 0 {
 		return nil
 	}
-	task, ok := c.CtxType.Field("task")
+	task, ok := c.Ctx.Type.Field("task")
 	if !ok || task.Type.Kind != types.Pointer {
-		c.Unconfined = fmt.Sprintf("-p has no effect on %s: what it walks over belongs to no process", p.Name)
+		c.Only.Unconfined = fmt.Sprintf("-p has no effect on %s: what it walks over belongs to no process", p.Name)
 		return nil
 	}
 	if !e.Kernel.Release().Less(Version{Major: 6, Minor: 1}) {
@@ -127,8 +130,8 @@ func confineIter(e *Env, p *Point, c *Context) error {
 	if !ok {
 		return usage("-p with iterators needs the kernel's BTF of struct task_struct")
 	}
-	c.OnlyPID = e.PID
-	c.Owner = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+	c.Only.PID = e.PID
+	c.Only.Owner = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 		object := b.Load(ctx, int64(task.Off), 8, false)
 		object.Type = ir.PtrBTF
 		return b.Load(object, int64(tgid.Off), 4, false)
@@ -136,8 +139,8 @@ func confineIter(e *Env, p *Point, c *Context) error {
 	return nil
 }
 
-// attachIter makes a link of an iterator over everything, or, where pid is not
-// 0, over what that process has.
+// attachIter creates the link of an iterator over all objects or, if pid is not 0,
+// over those of a process.
 func attachIter(prog *ebpf.Program, pid int) (*link.Iter, error) {
 	if pid == 0 {
 		return link.AttachIter(link.IterOptions{Program: prog})
@@ -170,7 +173,7 @@ func attachIter(prog *ebpf.Program, pid int) (*link.Iter, error) {
 	return it, nil
 }
 
-// noIterator is the name of an iterator that the kernel does not have.
+// noIterator is the error for an iterator that the kernel does not have, by name.
 type noIterator string
 
 func (n noIterator) Error() string {
@@ -179,9 +182,8 @@ func (n noIterator) Error() string {
 
 func (n noIterator) Unwrap() error { return ErrNotFound }
 
-// iterObject is the offset in struct bpf_iter__NAME of what is walked over: the
-// member behind the iterator's own. After the last object the kernel calls the
-// program with none.
+// iterObject returns the offset in struct bpf_iter__NAME of the pointer to the
+// object, which is the second member. It is null in the call after the last object.
 func iterObject(t *types.Type) int64 {
 	if m := t.Members(); len(m) > 1 {
 		return int64(m[1].Off)
@@ -189,8 +191,8 @@ func iterObject(t *types.Type) int64 {
 	return 0
 }
 
-// iterContext is struct bpf_iter__NAME as a context: its pointers are known to
-// the verifier. Each member stands in an anonymous union that pads it to 8 bytes.
+// iterContext returns struct bpf_iter__NAME as the type of a context, whose pointers
+// the verifier knows. Each member is in an anonymous union that pads it to 8 bytes.
 func iterContext(t *types.Type) *types.Type {
 	c := *t
 	c.Space = types.Ctx
@@ -214,11 +216,11 @@ func iterContext(t *types.Type) *types.Type {
 	return &c
 }
 
-// iterRun is an iterator to be walked through once.
+// iterRun is an iterator that runs once.
 type iterRun struct{ *link.Iter }
 
-// Run reads the iterator to its end, which runs the program for each object.
-// What the program writes to the iterator's own output is not wanted.
+// Run reads the iterator to its end, so that the program runs for each object. It
+// discards what the program writes to the iterator.
 func (r *iterRun) Run() error {
 	f, err := r.Open()
 	if err != nil {

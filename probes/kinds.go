@@ -23,7 +23,8 @@ var allKinds = sync.OnceValue(func() []*Kind {
 	}
 })
 
-// Lookup finds a kind by its name or an alias, in any case, or returns nil.
+// Lookup returns the kind with a name or alias, or nil. Upper and lower case are
+// the same unless that is ambiguous.
 func Lookup(provider string) *Kind {
 	// The one-letter aliases differ in case: u is uprobe, U is usdt.
 	for _, fold := range []bool{false, true} {
@@ -38,9 +39,8 @@ func Lookup(provider string) *Kind {
 	return nil
 }
 
-// Matching lists the kinds whose names match a provider pattern such as "k*".
-// Kinds that have no places on a system to list (begin, interval …) match only
-// by their own name.
+// Matching returns the kinds whose names match a pattern such as "k*". A pattern
+// with wildcards does not match kinds without a List.
 func Matching(pattern string) []*Kind {
 	if !isWild(pattern) {
 		if k := Lookup(pattern); k != nil {
@@ -57,10 +57,10 @@ func Matching(pattern string) []*Kind {
 	return list
 }
 
-// isWild reports whether a pattern holds a wildcard.
+// isWild reports whether a pattern contains a wildcard.
 func isWild(s string) bool { return strings.IndexByte(s, '*') >= 0 }
 
-// Match reports whether s is what pattern describes; * stands for any text.
+// Match reports whether s matches a pattern, in which * matches any text.
 func Match(pattern, s string) bool {
 	head, rest, wild := strings.Cut(pattern, "*")
 	if !wild {
@@ -87,7 +87,8 @@ func matchFold(pattern, s string) bool {
 	return Match(strings.ToLower(pattern), strings.ToLower(s))
 }
 
-// argCount checks the number of parts behind the provider.
+// argCount returns an error unless the number of parts after the provider is one of
+// those allowed.
 func argCount(k *Kind, parts []string, allowed ...int) error {
 	n := len(parts) - 1
 	var list []string
@@ -100,11 +101,11 @@ func argCount(k *Kind, parts []string, allowed ...int) error {
 	return usage("%s probe type requires %s arguments, found %d: write %s", k.Name, strings.Join(list, " or "), n, k.Syntax)
 }
 
-// usage is an error in what the user wrote. It is shown as it is, as the
-// message of a diagnostic.
+// usage returns an error about the script's text. It becomes the message of a
+// diagnostic.
 func usage(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
-// noWildcards refuses wildcards in any part.
+// noWildcards returns an error if a part contains a wildcard.
 func noWildcards(k *Kind, parts []string) error {
 	for _, p := range parts[1:] {
 		if isWild(p) {
@@ -114,8 +115,8 @@ func noWildcards(k *Kind, parts []string) error {
 	return nil
 }
 
-// listedValue is listed for attach points that end in a value which the list
-// leaves empty, as in "interval:ms:"; a pattern may leave it out.
+// listedValue is listed for attach points that end in a value, which lists leave
+// empty, as in "interval:ms:". The pattern may leave out the value.
 func listedValue(pattern []string, point ...string) bool {
 	if n := len(point); len(pattern) == n+1 && Match(pattern[n], "") {
 		pattern = pattern[:n]
@@ -123,9 +124,9 @@ func listedValue(pattern []string, point ...string) bool {
 	return listed(pattern, point...)
 }
 
-// listed reports whether a listing's search pattern selects an attach point
-// with these parts. The pattern may leave out leading parts, as in "kprobe:vfs_*"
-// for kprobe:vmlinux:vfs_read; without parts it selects everything.
+// listed reports whether a search pattern of -l matches an attach point with the
+// given parts. The pattern may leave out leading parts, as in "kprobe:vfs_*" for
+// kprobe:vmlinux:vfs_read. A pattern without parts matches everything.
 func listed(pattern []string, point ...string) bool {
 	if len(pattern) == 0 || len(pattern) == 1 && pattern[0] == "" {
 		return true

@@ -22,12 +22,12 @@ const (
 	userSpace   = types.User
 )
 
-// kprobeKind is kprobe, or kretprobe where ret.
+// kprobeKind returns kprobe or, if ret is true, kretprobe.
 //
-// Whether a function written out exists is answered by BTF or kallsyms, and in
-// the end by the kernel; the long list of traceable functions is read only for
-// wildcards. Those are attached through kprobe_multi where the kernel has it,
-// which takes programs loaded for just that: Multi says so.
+// BTF or kallsyms, and in the end the kernel, tell whether a function exists. The
+// long list of traceable functions is read only for wildcards. Points of wildcards
+// are attached through kprobe_multi if the kernel has it. That requires programs
+// that were loaded for it, which Point.Multi says.
 func kprobeKind(ret bool) *Kind {
 	k := &Kind{Name: "kprobe", Aliases: []string{"k"}, Syntax: "kprobe:[module:]function[+offset]", Doc: "Runs where a kernel function is called, or at an instruction within it."}
 	if ret {
@@ -134,8 +134,7 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	return p, nil
 }
 
-// knownFunction reports whether the kernel has a function, as cheaply as that
-// can be told.
+// knownFunction reports whether BTF or kallsyms has a function.
 func knownFunction(e *Env, module, name string) bool {
 	if !loaded(e, module) {
 		return false
@@ -149,12 +148,12 @@ func knownFunction(e *Env, module, name string) bool {
 	return false
 }
 
-// loaded reports whether the kernel has a module; "" is any.
+// loaded reports whether a module is loaded. "" and wildcards mean any module.
 func loaded(e *Env, module string) bool {
 	return module == "" || module == "vmlinux" || isWild(module) || slices.Contains(e.Kernel.Modules(), module)
 }
 
-// notLoaded is the module of a probe, which the kernel has not loaded.
+// notLoaded is the error for a probe in a module that is not loaded.
 type notLoaded struct{ module, probe string }
 
 func (n notLoaded) Error() string {
@@ -163,12 +162,12 @@ func (n notLoaded) Error() string {
 
 func (n notLoaded) Unwrap() error { return ErrNotFound }
 
-// writtenOut is the Aux of a function that no wildcard stands for.
+// writtenOut is the Aux of points that were not made from a wildcard.
 const writtenOut kprobeAux = "written out"
 
 type kprobeAux string
 
-// errNoKprobes says that a kernel has no kprobes, whatever function is meant.
+// errNoKprobes is the error for a kernel without kprobes.
 var errNoKprobes = fmt.Errorf("this kernel is built without kprobes (CONFIG_KPROBES): %w", ebpf.ErrNotSupported)
 
 func expandKprobe(e *Env, p *Point) ([]*Point, error) {
@@ -216,8 +215,8 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
-// suggestFunction is a traceable function that p may mean: what the compiler or
-// the kernel's own history has made of its name, or else the name most like it.
+// suggestFunction returns a traceable function that p may mean: one whose name the
+// compiler or a newer kernel has changed, or the one with the most similar name.
 func suggestFunction(e *Env, p *Point) string {
 	all, err := e.Kernel.Functions()
 	if err != nil {
@@ -233,13 +232,13 @@ func suggestFunction(e *Env, p *Point) string {
 	return nearest(p.Func, names)
 }
 
-// renames are names that functions of the kernel have come to have beside the
-// one that is still written, which stands for %s: as inline functions or macros
-// around them, or on this architecture.
+// renames lists forms of the names that functions got when the old name, %s, became
+// an inline function or a macro, or that they have on an architecture.
 var renames = []string{"%s_noprof", "__%s_noprof", "__%s", "__x64_%s", "__x64_sys_%s", "__arm64_%s", "ksys_%s", "do_%s"}
 
-// variantOf is the name that a function has with the suffix of a compiler, which
-// has changed its parameters or split it, or a later one; "" if there is none.
+// variantOf returns the name of a function with a suffix from the compiler, which
+// changed its parameters or split it, or a later name of it. It returns "" if names
+// has none.
 func variantOf(name string, names []string) string {
 	known := make(map[string]bool, len(names))
 	best := ""
@@ -267,41 +266,46 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, errNoKprobes
 	}
 	c := &Context{
-		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a),
-		ArgSpace: kernelSpace, InTask: true, Stacks: true, FuncName: p.Func, Shape: p.Kind.Name,
+		Kind:   p.Kind,
+		Load:   Load{Type: ebpf.Kprobe, Shape: p.Kind.Name},
+		Ctx:    RawContext{Reg: a.Reg, Type: regsType(e, a)},
+		Args:   Args{Space: kernelSpace},
+		InTask: true,
+		Stacks: true,
+		Func:   TracedFunc{Name: p.Func},
 	}
 	if p.Multi {
-		c.AttachType = ebpf.AttachTraceKprobeMulti
-		c.Shape += " multi"
+		c.Load.AttachType = ebpf.AttachTraceKprobeMulti
+		c.Load.Shape += " multi"
 	}
-	c.BareShape = c.Shape
+	c.Load.BareShape = c.Load.Shape
 	if e.Kernel.Has(FeatFuncIP) && p.Offset == 0 && !p.HasAddr {
-		c.Func = funcIP
+		c.Func.Addr = funcIP
 	} else if !ret {
-		c.Func = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		c.Func.Addr = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 			return b.AddImm(a.IP(b, ctx), -int64(a.TrapSize))
 		}
-		c.Shape += " ip"
+		c.Load.Shape += " ip"
 	}
 	if ret {
-		c.Ret = types.TWord
-		c.RetVal = a.Result
+		c.Ret.Type = types.TWord
+		c.Ret.Read = a.Result
 	} else {
-		c.NArgs = len(a.Args) + binary.MaxStackArgs
-		c.Arg = a.Arg(a.Args, kernelSpace)
+		c.Args.N = len(a.Args) + binary.MaxStackArgs
+		c.Args.Read = a.Arg(a.Args, kernelSpace)
 	}
 	if p.Aux == writtenOut && p.Offset == 0 {
-		c.TypedRet = func() *types.Type { return kprobeType(e, p, -1) }
-		c.TypedArg = func(n int) *types.Type { return kprobeType(e, p, n) }
+		c.Ret.Typed = func() *types.Type { return kprobeType(e, p, -1) }
+		c.Args.TypedOne = func(n int) *types.Type { return kprobeType(e, p, n) }
 	}
 	if !p.HasAddr {
-		c.ArgLines = func() []string { return kprobeLines(e, p, ret) }
+		c.Args.Lines = func() []string { return kprobeLines(e, p, ret) }
 	}
 	return c, nil
 }
 
-// kprobeType is the type of the parameter that argN is all of, or of the result
-// where n is negative; nil where that is not known.
+// kprobeType returns the type of the parameter that argN is, or, if n is negative,
+// of the result. It returns nil if that is not known.
 func kprobeType(e *Env, p *Point, n int) *types.Type {
 	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 	if err != nil {
@@ -314,17 +318,17 @@ func kprobeType(e *Env, p *Point, n int) *types.Type {
 		return nil
 	}
 	for _, f := range proto.Params[:n+1] {
-		if !f.Type.IsScalar() { // what takes more than a word moves those after it
+		if !f.Type.IsScalar() { // it may take several words, which moves those after it
 			return nil
 		}
 	}
 	return proto.Params[n].Type
 }
 
-// funcIP asks the kernel for the address of the traced function.
+// funcIP emits code that gets the address of the traced function from the kernel.
 func funcIP(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Call(ir.GetFuncIP, ctx) }
 
-// kprobeLines are the C types of a function's argN or retval.
+// kprobeLines returns the C declarations of a function's argN or retval.
 func kprobeLines(e *Env, p *Point, ret bool) []string {
 	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 	if err != nil {
@@ -405,7 +409,7 @@ func attachKprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Clo
 
 type kprobeMultiLink struct{ link.Link }
 
-// Missed is how many events the kernel did not run the program for.
+// Missed returns the number of events for which the kernel did not run the program.
 func (l kprobeMultiLink) Missed() uint64 {
 	info, err := l.Info()
 	if err != nil || info.KprobeMulti() == nil {
@@ -414,14 +418,13 @@ func (l kprobeMultiLink) Missed() uint64 {
 	return info.KprobeMulti().Missed
 }
 
-// followsAll is the release since which the kernel follows all calls of a
-// function that a session is attached to, however many there are at a time.
-// Before it misses most of those that overlap, and their entries with them.
+// followsAll is the first release in which a kprobe session follows all calls of a
+// function. Earlier ones miss most calls that overlap, and their entries too.
 var followsAll = Version{Major: 6, Minor: 14}
 
-// Session reports whether a kprobe and a kretprobe with these points are better
-// attached as one: they are at the same functions, and nothing would be missed
-// that apart they would see.
+// Session reports whether a kprobe and a kretprobe with these points can be attached
+// as one: they are at the same functions, and the kernel misses no calls that it
+// would not miss otherwise.
 func Session(e *Env, entry, ret []*Point) bool {
 	if len(entry) != len(ret) || e.Kernel.Release().Less(followsAll) {
 		return false
@@ -441,7 +444,7 @@ func Session(e *Env, entry, ret []*Point) bool {
 	return len(at) == len(entry)
 }
 
-// AttachSession attaches a program to the entries and the returns of functions.
+// AttachSession attaches a program to the entries and returns of functions.
 func AttachSession(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
 	syms := make([]string, len(ps))
 	for i, p := range ps {

@@ -14,29 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel follows only so many calls of a function at a time to their
-// return, and misses the others: as few as there are processors up to 5.18, ten
-// or twice the processors since. Where functions sleep that is nothing. Only a
-// probe that is defined in tracefs can have more, so that is how kretprobes are
-// attached where tracefs can be written.
+// The kernel follows a limited number of calls of a function at a time to their
+// return, and misses other calls. Up to Linux 5.18 the limit is the number of CPUs,
+// later the greater of ten and twice that number. This is too few for functions
+// that sleep. A probe that is defined in tracefs can have a higher limit, so
+// kretprobes are attached that way if tracefs is writable.
 //
-// A definition outlives a process that is killed. It does nothing then, and the
-// next session removes it.
+// If the process is killed, the definition stays but does nothing. The next session
+// removes it.
 
-// How many calls a kretprobe follows at a time. The kernel allows 4096 and takes
-// some 60 bytes for each, so where there are many kretprobes the later ones get
-// less.
+// Number of calls that a kretprobe follows at a time. The kernel allows 4096 and
+// uses about 60 bytes for each. If there are many kretprobes, later ones get fewer.
 const (
 	followed     = 4096
 	followedLess = 256
 	manyDefined  = 64
 )
 
-// definedPrefix is that of the groups in tracefs of the probes that a process
-// has defined; its id follows.
+// definedPrefix is the prefix of a group of probes in tracefs. The ID of the process
+// that defined them follows.
 const definedPrefix = "gotrace_"
 
-// tracefsDir is where probes can be defined, or "".
+// tracefsDir returns the directory in which probes can be defined, or "".
 func (e *Env) tracefsDir() string {
 	if k, ok := e.Kernel.(interface{ TracefsDir() (string, error) }); ok {
 		if dir, err := k.TracefsDir(); err == nil {
@@ -46,7 +45,7 @@ func (e *Env) tracefsDir() string {
 	return ""
 }
 
-// attachDefined attaches a kretprobe that it defines in tracefs.
+// attachDefined defines a kretprobe in tracefs and attaches the program to it.
 func attachDefined(e *Env, prog *ebpf.Program, symbol string) (io.Closer, error) {
 	tracefs := e.tracefsDir()
 	if tracefs == "" {
@@ -80,13 +79,14 @@ func attachDefined(e *Env, prog *ebpf.Program, symbol string) (io.Closer, error)
 	return d, nil
 }
 
-// defined is a probe that is defined in tracefs, and the event of it.
+// defined is a probe that was defined in tracefs, with its event.
 type defined struct {
 	event         io.Closer
 	tracefs, name string
 }
 
-// Missed is as that of any event; what older kernels know stands in tracefs.
+// Missed returns the number of calls that the kernel missed. Older kernels have that
+// number only in tracefs.
 func (d *defined) Missed() uint64 {
 	if m, ok := d.event.(interface{ Missed() uint64 }); ok {
 		if n := m.Missed(); n > 0 {
@@ -114,7 +114,7 @@ func (d *defined) Close() error {
 		err = d.event.Close()
 	}
 	rerr := define(d.tracefs, "-:"+d.name)
-	for range 20 { // the kernel may take a moment to let go of the event
+	for range 20 { // the kernel may take a moment to release the event
 		if !errors.Is(rerr, unix.EBUSY) {
 			break
 		}
@@ -124,7 +124,7 @@ func (d *defined) Close() error {
 	return errors.Join(err, rerr)
 }
 
-// define writes a line to the list of probes.
+// define writes a line to the list of probes in tracefs.
 func define(tracefs, line string) error {
 	f, err := os.OpenFile(filepath.Join(tracefs, "kprobe_events"), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
@@ -134,7 +134,7 @@ func define(tracefs, line string) error {
 	return errors.Join(err, f.Close())
 }
 
-// removeLeftovers removes the definitions of processes that are gone.
+// removeLeftovers removes the definitions of processes that have ended.
 func removeLeftovers(tracefs string) {
 	groups, err := filepath.Glob(filepath.Join(tracefs, "events", definedPrefix+"*"))
 	if err != nil {

@@ -46,9 +46,9 @@ func counterProg(t testing.TB, c *probes.Context, tid int) (*ebpf.Program, func(
 		asm.Mov.Imm(asm.R0, int32(c.Result)).WithSymbol("out"),
 		asm.Return(),
 	)
-	spec := &ebpf.ProgramSpec{Type: c.Prog, AttachType: c.AttachType, AttachTo: c.AttachTo, Flags: c.Flags, License: "GPL", Instructions: insns}
-	if c.AttachProg != 0 {
-		spec.AttachTarget, err = ebpf.NewProgramFromID(c.AttachProg)
+	spec := &ebpf.ProgramSpec{Type: c.Load.Type, AttachType: c.Load.AttachType, AttachTo: c.Load.AttachTo, License: "GPL", Instructions: insns}
+	if c.Load.AttachProg != 0 {
+		spec.AttachTarget, err = ebpf.NewProgramFromID(c.Load.AttachProg)
 		needs(t, err)
 	}
 	prog, err := ebpf.NewProgram(spec)
@@ -454,7 +454,7 @@ func TestLiveNothingLeft(t *testing.T) {
 		c, err := ps[0].Kind.Context(e, ps[0])
 		needs(t, err)
 		func() {
-			prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: c.Prog, AttachType: c.AttachType, AttachTo: c.AttachTo, License: "GPL",
+			prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: c.Load.Type, AttachType: c.Load.AttachType, AttachTo: c.Load.AttachTo, License: "GPL",
 				Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 			needs(t, err)
 			defer prog.Close()

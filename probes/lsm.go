@@ -14,11 +14,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// lsmPrefix begins the names of the functions that stand for the security hooks.
+// lsmPrefix is the prefix of the functions that represent the security hooks.
 const lsmPrefix = "bpf_lsm_"
 
-// lsmKind watches the kernel's security hooks. Its programs return 0: they
-// look, they do not decide.
+// lsmKind returns lsm, for the kernel's security hooks. Its programs return 0, which
+// permits the operation.
 func lsmKind() *Kind {
 	k := &Kind{Name: "lsm", Syntax: "lsm:hook", Doc: "Runs at a security hook of the kernel, with its arguments; it permits everything."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
@@ -73,11 +73,12 @@ func lsmKind() *Kind {
 			return nil, err
 		}
 		c := tracingContext(e, p, proto)
-		c.Prog, c.AttachType, c.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, p.Func
+		c.Load.Type, c.Load.AttachType, c.Load.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, p.Func
 		return c, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
-		// The kernel attaches to hooks that it never calls.
+		// Without BPF among its security modules, the kernel attaches the program but
+		// never calls it.
 		if list, err := activeLSMs(); err == nil && !slices.Contains(list, "bpf") {
 			return nil, &AttachError{p, "the kernel runs without BPF among its security modules (" + strings.Join(list, ",") + "): boot it with lsm=…,bpf", ebpf.ErrNotSupported}
 		}
@@ -99,8 +100,8 @@ func lsmKind() *Kind {
 	return k
 }
 
-// activeLSMs lists the security modules in use, from securityfs, which is
-// mounted where it is not.
+// activeLSMs lists the security modules in use, from securityfs. It mounts
+// securityfs if necessary.
 func activeLSMs() ([]string, error) {
 	const dir = "/sys/kernel/security"
 	text, err := os.ReadFile(dir + "/lsm")

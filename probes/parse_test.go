@@ -370,10 +370,10 @@ func TestContextPrograms(t *testing.T) {
 			t.Errorf("%s: %v", in, err)
 			continue
 		}
-		if c.Prog != want || c.Kind != ps[0].Kind {
-			t.Errorf("%s: %v", in, c.Prog)
+		if c.Load.Type != want || c.Kind != ps[0].Kind {
+			t.Errorf("%s: %v", in, c.Load.Type)
 		}
-		if (c.Arg != nil) != (c.NArgs > 0) || (c.Ret != nil) != (c.RetVal != nil) {
+		if (c.Args.Read != nil) != (c.Args.N > 0) || (c.Ret.Type != nil) != (c.Ret.Read != nil) {
 			t.Errorf("%s: argN or retval half there", in)
 		}
 	}
@@ -384,7 +384,7 @@ func TestContextPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Shape
+		return c.Load.Shape
 	}
 	if shape("tracepoint:sched:went") == shape("tracepoint:sched:came") {
 		t.Error("two layouts, one shape")
@@ -415,7 +415,7 @@ func TestArgLines(t *testing.T) {
 			t.Errorf("%s: %v", in, err)
 			continue
 		}
-		if got := strings.Join(c.ArgLines(), "|"); got != want {
+		if got := strings.Join(c.Args.Lines(), "|"); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}

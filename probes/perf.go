@@ -19,11 +19,10 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// Tracepoints, kprobes, uprobes, timers and counters are all attached the same
-// way: a perf event is opened and the program bound to it. Kprobes and uprobes
-// use the PMUs of that name (since 4.17), never kprobe_events or uprobe_events,
-// so nothing can be left behind: what is attached is exactly what has an open
-// file descriptor.
+// Tracepoints, kprobes, uprobes, timers and counters are all attached in the same
+// way: a perf event is opened, and the program is bound to it. Kprobes and uprobes
+// use the PMUs of that name. When the file descriptor of the event is closed,
+// nothing of the probe is left.
 
 // perfEvent is a perf event with a program bound to it.
 type perfEvent struct {
@@ -31,8 +30,8 @@ type perfEvent struct {
 	link io.Closer // nil if bound by ioctl (before 5.15)
 }
 
-// Detach takes the program off the event. Where that alone is not possible it
-// does nothing.
+// Detach removes the program from the event. If that is not possible without closing
+// the event, it does nothing.
 func (p *perfEvent) Detach() error {
 	if p.link == nil {
 		return nil
@@ -44,8 +43,8 @@ func (p *perfEvent) Detach() error {
 
 func (p *perfEvent) Close() error { return errors.Join(p.Detach(), unix.Close(p.fd)) }
 
-// Missed is how many events of a kprobe or kretprobe the kernel had no means to
-// run the program for; kernels before 6.7 do not count them.
+// Missed returns the number of events of a kprobe or kretprobe for which the kernel
+// could not run the program. Kernels before 6.7 do not count them.
 func (p *perfEvent) Missed() uint64 {
 	raw, ok := p.link.(*link.RawLink)
 	if !ok {
@@ -69,12 +68,11 @@ func (p *perfEvent) Missed() uint64 {
 	return 0
 }
 
-// SlowToClose says that the kernel may take long to let go of what has been
-// detached: for a tracepoint it waits, one after the other, until no CPU can
-// still be in it.
+// SlowToClose reports whether Close may take long after Detach. For each tracepoint,
+// the kernel waits until no CPU executes it any more.
 func (p *perfEvent) SlowToClose() bool { return p.link != nil }
 
-// closers closes all of a list, the last opened first.
+// closers closes the elements of a list in reverse order.
 type closers []io.Closer
 
 func (cs closers) Close() error {
@@ -85,7 +83,7 @@ func (cs closers) Close() error {
 	return errors.Join(errs...)
 }
 
-// attachPerf opens one event for pid (-1: all) on cpu (-1: all) and binds prog.
+// attachPerf opens an event for pid (-1: all) on cpu (-1: all) and binds prog to it.
 func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.Closer, error) {
 	attr.Size = uint32(unsafe.Sizeof(*attr))
 	fd, err := unix.PerfEventOpen(attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
@@ -96,7 +94,7 @@ func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.
 	if err == nil {
 		return &perfEvent{fd: fd, link: l}, nil
 	}
-	// Before 5.15 there are no links of perf events.
+	// Before Linux 5.15, there are no links for perf events.
 	if serr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); serr != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("binding the program to its event: %w", serr)
@@ -108,8 +106,8 @@ func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.
 	return &perfEvent{fd: fd}, nil
 }
 
-// attachPerfCPUs opens the event on each online CPU. CPUs that go offline
-// meanwhile are left out; none at all is an error.
+// attachPerfCPUs opens the event on each online CPU. It ignores CPUs that go offline
+// meanwhile, unless none is left.
 func attachPerfCPUs(attr *unix.PerfEventAttr, prog *ebpf.Program) (io.Closer, error) {
 	cpus, err := OnlineCPUs()
 	if err != nil {
@@ -136,9 +134,9 @@ func attachPerfCPUs(attr *unix.PerfEventAttr, prog *ebpf.Program) (io.Closer, er
 	return all, nil
 }
 
-// attachPerfProcess opens the event for all threads of a process, for those
-// that it starts and for the processes that it forks. Threads started while
-// others are being attached are found by looking again.
+// attachPerfProcess opens the event for all threads of a process, for threads that
+// it starts later, and for processes that it forks. It lists the threads again until
+// it finds no new ones.
 func attachPerfProcess(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.Closer, error) {
 	var all closers
 	done := map[int]bool{}
@@ -177,8 +175,8 @@ func attachPerfProcess(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (i
 	return all, nil
 }
 
-// attachPerfEverywhere opens the event for a process, or with 0 for whoever
-// runs on each CPU.
+// attachPerfEverywhere opens the event for a process or, if pid is 0, for all
+// processes on each CPU.
 func attachPerfEverywhere(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (io.Closer, error) {
 	if pid != 0 {
 		return attachPerfProcess(attr, pid, prog)
@@ -186,7 +184,7 @@ func attachPerfEverywhere(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program)
 	return attachPerfCPUs(attr, prog)
 }
 
-// OnlineCPUs lists the CPUs that run.
+// OnlineCPUs lists the CPUs that are online.
 func OnlineCPUs() ([]int, error) {
 	text, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {
@@ -195,7 +193,7 @@ func OnlineCPUs() ([]int, error) {
 	return parseCPUs(string(text))
 }
 
-// parseCPUs reads "0-3,7".
+// parseCPUs parses a list of CPUs such as "0-3,7".
 func parseCPUs(text string) ([]int, error) {
 	var cpus []int
 	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
@@ -206,7 +204,7 @@ func parseCPUs(text string) ([]int, error) {
 		a, err := strconv.Atoi(lo)
 		b, err2 := strconv.Atoi(hi)
 		if err != nil || err2 != nil || b < a || b-a > 1<<16 {
-			return nil, fmt.Errorf("list of CPUs %q is not one", text)
+			return nil, fmt.Errorf("invalid list of CPUs: %q", text)
 		}
 		for c := a; c <= b; c++ {
 			cpus = append(cpus, c)
@@ -215,8 +213,8 @@ func parseCPUs(text string) ([]int, error) {
 	return cpus, nil
 }
 
-// pmu is a dynamic PMU: its number, and the bit of config that asks for the
-// return of a function instead of its entry.
+// pmu is a dynamic PMU: its number, and the bit of config that selects the return of
+// a function instead of its entry.
 type pmu struct {
 	typ uint32
 	ret uint64
@@ -249,9 +247,9 @@ func readPMU(name string) (pmu, error) {
 	return p, nil
 }
 
-// attachPMU attaches a kprobe or uprobe: name is a function or a path (or ""
-// for a kernel address in offset), refCounter the file offset of a USDT
-// semaphore.
+// attachPMU attaches a kprobe or uprobe. name is a function or a path, or "" if
+// offset is a kernel address. refCounter is the offset in the file of a USDT
+// semaphore, or 0.
 func attachPMU(get func() (pmu, error), name string, offset uint64, ret bool, pid int, refCounter uint64, prog *ebpf.Program) (io.Closer, error) {
 	dev, err := get()
 	if err != nil {
@@ -266,8 +264,8 @@ func attachPMU(get func() (pmu, error), name string, offset uint64, ret bool, pi
 	if ret {
 		attr.Config |= dev.ret
 	}
-	// Of a process the kernel compares the address space, so one event serves
-	// all its threads.
+	// The kernel compares the address space, so one event is enough for all threads
+	// of a process.
 	task, cpu := -1, 0
 	if pid > 0 {
 		task, cpu = pid, -1
@@ -277,8 +275,8 @@ func attachPMU(get func() (pmu, error), name string, offset uint64, ret bool, pi
 	return c, err
 }
 
-// perfContext is the context of programs on perf events, struct
-// bpf_perf_event_data: user_pt_regs, then the period and the address.
+// perfContext returns the context of programs on perf events. It is struct
+// bpf_perf_event_data: user_pt_regs, the period and the address.
 func perfContext(e *Env, k *Kind) (*Context, error) {
 	a, err := binary.ArchOf(e.Kernel.Arch())
 	if err != nil {
@@ -286,8 +284,11 @@ func perfContext(e *Env, k *Kind) (*Context, error) {
 	}
 	const shape = "perf_event"
 	return &Context{
-		Kind: k, Prog: ebpf.PerfEvent, Shape: shape, BareShape: shape,
-		Reg: a.Reg, CtxType: lazyStruct(e, "struct bpf_perf_event_data", a.RegsSize+16),
-		ArgSpace: kernelSpace, InTask: true, Stacks: true,
+		Kind:   k,
+		Load:   Load{Type: ebpf.PerfEvent, Shape: shape, BareShape: shape},
+		Ctx:    RawContext{Reg: a.Reg, Type: lazyStruct(e, "struct bpf_perf_event_data", a.RegsSize+16)},
+		Args:   Args{Space: kernelSpace},
+		InTask: true,
+		Stacks: true,
 	}, nil
 }

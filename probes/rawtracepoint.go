@@ -14,10 +14,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// rawTracepointKind attaches below the tracepoints: to the call itself, with
-// the arguments that the kernel passes. The program is a tracing program of
-// BTF's type for it, so pointers among the arguments can be followed by plain
-// loads.
+// rawTracepointKind returns rawtracepoint. The program gets the arguments that the
+// kernel passes to the tracepoint, rather than a record of them. As BTF has their
+// types, the program can follow pointers by plain loads.
 func rawTracepointKind() *Kind {
 	k := &Kind{Name: "rawtracepoint", FuncArgs: true, Aliases: []string{"rt"}, Syntax: "rawtracepoint:[module:]event", Doc: "Runs at a static event of the kernel, with the arguments it is called with."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
@@ -73,7 +72,7 @@ func rawTracepointKind() *Kind {
 			return nil, err
 		}
 		c := tracingContext(e, p, proto)
-		c.AttachType, c.AttachTo = ebpf.AttachTraceRawTp, p.Func
+		c.Load.AttachType, c.Load.AttachTo = ebpf.AttachTraceRawTp, p.Func
 		return c, nil
 	}
 	k.Attach = attachTracing
@@ -99,8 +98,9 @@ func rawPoint(p *Point, module, event string) *Point {
 	return &q
 }
 
-// tracingContext is the context of programs that BTF types: an array of 8-byte
-// slots, one per argument (two for a struct of more than 8 bytes).
+// tracingContext returns the context of programs whose arguments have BTF types. It
+// is an array of 8-byte slots, one for each argument and two for a struct of more
+// than 8 bytes.
 func tracingContext(e *Env, p *Point, proto *FuncProto) *Context {
 	fields := make([]types.Field, len(proto.Params))
 	size := 0
@@ -117,15 +117,18 @@ func tracingContext(e *Env, p *Point, proto *FuncProto) *Context {
 		size = f.Off + (max(f.Type.Size, 1)+7)/8*8
 	}
 	c := &Context{
-		Kind: p.Kind, Prog: ebpf.Tracing, AttachID: proto.ID,
-		Args:  argsStruct("struct "+p.Name+"_args", size, fields),
-		NArgs: size / 8, ArgSpace: kernelSpace, InTask: true, Preemptible: true, Stacks: true,
-		FuncName: p.Func,
+		Kind:        p.Kind,
+		Load:        Load{Type: ebpf.Tracing},
+		Args:        Args{Type: argsStruct("struct "+p.Name+"_args", size, fields), N: size / 8, Space: kernelSpace},
+		InTask:      true,
+		Preemptible: true,
+		Stacks:      true,
+		Func:        TracedFunc{Name: p.Func},
 	}
 	if proto.Decls != nil {
-		c.ArgLines = proto.Decls
+		c.Args.Lines = proto.Decls
 	}
-	c.Arg = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value { return b.Load(ctx, int64(8*n), 8, false) }
+	c.Args.Read = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value { return b.Load(ctx, int64(8*n), 8, false) }
 	return c
 }
 
@@ -135,12 +138,12 @@ func closedInt(e *Env, t *types.Type) bool {
 	return t.Kind == types.Pointer && t.Elem.Kind == types.Int && t.Elem.Size != 1 && e.Kernel.Release().Less(Version{Major: 5, Minor: 13})
 }
 
-// attachTracing attaches a program to what it was loaded for.
+// attachTracing attaches a program to the function that it was loaded for.
 func attachTracing(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
 	if err != nil {
 		return nil, attachError(p, err, capsTracing, map[error]string{
-			unix.EBUSY: "something else is attached there already that does not share it",
+			unix.EBUSY: "something that does not share the function is attached there already",
 			unix.E2BIG: "the kernel's limit of programs on one function is reached",
 		})
 	}

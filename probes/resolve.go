@@ -13,10 +13,10 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// resolveBinaries finds the files that the binary part of an attach point
-// means: a path, a path with wildcards, a program in PATH, a library known to
-// the dynamic linker ("libc" or "libc.so.6"), or, with a process, "" for its
-// program and "*" for all it has mapped.
+// resolveBinaries returns the files that the binary part of an attach point means:
+// a path, a path with wildcards, a program in PATH, or a library that the dynamic
+// linker finds ("libc" or "libc.so.6"). With -p, "" is the program of the process
+// and "*" is everything that it has mapped.
 func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	pid := e.PID
 	if target == "" {
@@ -40,7 +40,7 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 		return everywhere(target), nil
 	}
 	if isWild(target) {
-		// Only * is special here, unlike for the shell.
+		// Only * is a wildcard here.
 		pattern := strings.NewReplacer(`\`, `\\`, "?", `\?`, "[", `\[`).Replace(target)
 		paths, err := filepath.Glob(pattern)
 		return paths, err
@@ -59,8 +59,8 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	return nil, usage("%s target file '%s' does not exist or is not executable", kind, target)
 }
 
-// FindTarget finds a program in PATH or a library known to the dynamic linker by
-// its name. It returns its path, or "".
+// FindTarget returns the path of a program in PATH or of a library that the dynamic
+// linker finds, by its name. It returns "" if there is none.
 func FindTarget(name string) string {
 	if path := inPATH(name); path != "" {
 		return path
@@ -68,8 +68,8 @@ func FindTarget(name string) string {
 	return binary.FindLibrary(name)
 }
 
-// everywhere lists the files whose names match a pattern among the programs in
-// $PATH and what running processes have mapped to run code from, each once.
+// everywhere lists the files whose names match a pattern, among the programs in
+// $PATH and the files that running processes have mapped as code.
 func everywhere(pattern string) []string {
 	var list []string
 	seen := map[string]bool{}
@@ -115,8 +115,8 @@ func everywhere(pattern string) []string {
 	return list
 }
 
-// inProcess is a path as the traced process sees it, if it lives in another
-// root or mount namespace.
+// inProcess returns a path under which this process finds the file that path is for
+// the process of -p, which may have another root or mount namespace.
 func inProcess(e *Env, path string) string {
 	pid := e.PID
 	if pid == 0 || !strings.HasPrefix(path, "/") {
@@ -133,7 +133,7 @@ func inProcess(e *Env, path string) string {
 	return theirs
 }
 
-// mappedFiles lists the files that a process has mapped to run code from.
+// mappedFiles lists the files that a process has mapped as code.
 func mappedFiles(pid int) ([]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,6 @@
 package probes
 
-// selfSignals are the signals to ourselves that a script can wait for.
+// selfSignals lists the signals to gotrace that run probes.
 var selfSignals = []string{"SIGUSR1"}
 
 func selfKind() *Kind {

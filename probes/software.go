@@ -11,10 +11,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// software and hardware are the kernel's counters: a program runs each time one
-// has counted so many.
+// software and hardware are counters of the kernel and of the processor. The program
+// runs each time a counter has counted a given number of events.
 
-// counter is one event.
+// counter is a counter of events.
 type counter struct {
 	name   string
 	config uint64 // PERF_COUNT_SW_… or PERF_COUNT_HW_…
@@ -66,7 +66,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 			names = append(names, c.alias)
 		}
 	}
-	// As the list shows them: with the colon before the count.
+	// Sort as in the list, where a colon follows the name.
 	sort.Slice(names, func(i, j int) bool { return names[i]+":" < names[j]+":" })
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {

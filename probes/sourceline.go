@@ -8,9 +8,8 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// parseSourceLine splits the parts of binary@file:line[:col]; ok is false if
-// they are not of that form. Either path may hold an @: the last one separates
-// them.
+// parseSourceLine parses the parts of binary@file:line[:col]. ok is false if they do
+// not have that form. The last @ separates the paths, which may contain others.
 func parseSourceLine(parts []string) (target string, s binary.SourceLine, ok bool, err error) {
 	if len(parts) < 3 || len(parts) > 4 {
 		return "", s, false, nil

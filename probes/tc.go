@@ -13,7 +13,7 @@ import (
 
 var directions = []string{"ingress", "egress"}
 
-// parseDirection reads KIND:TARGET:ingress|egress.
+// parseDirection parses KIND:TARGET:ingress|egress.
 func parseDirection(k *Kind, parts []string) (*Point, error) {
 	if err := argCount(k, parts, 2); err != nil {
 		return nil, err
@@ -33,12 +33,17 @@ func tcKind() *Kind {
 		if !e.Kernel.Has(FeatTCX) {
 			return nil, tooOld(e, "tc", FeatTCX)
 		}
-		const next = -1 // TCX_NEXT: as if we were not here
-		c := &Context{Kind: k, Prog: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Shape: "tc " + p.Mode, Result: next, CtxType: lazyStruct(e, "struct __sk_buff", 192)}
-		if p.Mode == "egress" {
-			c.AttachType = ebpf.AttachTCXEgress
+		const next = -1 // TCX_NEXT: continue with the next program
+		c := &Context{
+			Kind:   k,
+			Load:   Load{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Shape: "tc " + p.Mode},
+			Result: next,
+			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
 		}
-		c.BareShape = c.Shape
+		if p.Mode == "egress" {
+			c.Load.AttachType = ebpf.AttachTCXEgress
+		}
+		c.Load.BareShape = c.Load.Shape
 		return c, nil
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {

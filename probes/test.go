@@ -1,6 +1,6 @@
 package probes
 
-// named is test or bench: a probe with a name, for a run of its own.
+// named returns the kind test or bench, whose probes have a name and run one by one.
 func named(name string, runs Moment, doc string) *Kind {
 	k := runByUs(&Kind{Name: name, Syntax: name + ":name", Doc: doc, Runs: runs})
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {

@@ -13,9 +13,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// tracepointKind attaches to a tracepoint's perf event. One event, opened on
-// one CPU, is enough: the program is bound to the tracepoint itself and runs on
-// all of them. Of a tracepoint written out only its format file is read.
+// tracepointKind returns tracepoint, which attaches to a tracepoint's perf event.
+// One event on one CPU is enough, as the kernel binds the program to the tracepoint
+// on all CPUs. For a tracepoint without wildcards, only its format file is read.
 func tracepointKind() *Kind {
 	k := &Kind{Name: "tracepoint", Aliases: []string{"t"}, Syntax: "tracepoint:category:event", Doc: "Runs at a static event of the kernel; args has the event's fields."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
@@ -101,20 +101,23 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 		}
 	}
 	return &Context{
-		Kind: p.Kind, Prog: ebpf.TracePoint, Shape: "tracepoint " + layoutOf(f.Fields), BareShape: "tracepoint",
-		Args:     argsStruct("struct "+p.Name+"_args", f.Size, f.Fields),
-		ArgSpace: space, InTask: true, Stacks: true, NoKernelStack: noStack,
-		ArgLines: func() []string { return f.Decls },
+		Kind:          p.Kind,
+		Load:          Load{Type: ebpf.TracePoint, Shape: "tracepoint " + layoutOf(f.Fields), BareShape: "tracepoint"},
+		Args:          Args{Type: argsStruct("struct "+p.Name+"_args", f.Size, f.Fields), Space: space, Lines: func() []string { return f.Decls }},
+		InTask:        true,
+		Stacks:        true,
+		NoKernelStack: noStack,
 	}, nil
 }
 
-// argsStruct is the struct behind args: fields at offsets from the context.
+// argsStruct returns the type of args, a struct with fields at offsets from the
+// context.
 func argsStruct(name string, size int, fields []types.Field) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: name, Size: size, Space: types.Ctx, Comp: types.NewComposite(false, func() []types.Field { return fields })}
 }
 
-// layoutOf tells layouts apart in which the same program would read something
-// else.
+// layoutOf returns a text that two lists of fields share only if a program reads
+// the same values from both.
 func layoutOf(fields []types.Field) string {
 	var b strings.Builder
 	for _, f := range fields {

@@ -17,8 +17,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// uprobeKind is uprobe, or uretprobe where ret. Expand finds the file and the
-// function's place in it; Attach hands both to the kernel.
+// uprobeKind returns uprobe or, if ret is true, uretprobe. Expand finds the file and
+// the offset of the function in it. Attach passes both to the kernel.
 func uprobeKind(ret bool) *Kind {
 	k := &Kind{
 		Name: "uprobe", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
@@ -57,13 +57,13 @@ func uprobeKind(ret bool) *Kind {
 	return k
 }
 
-// uprobePlace is where in a file a uprobe sits.
+// uprobePlace is the location of a uprobe in a file.
 type uprobePlace struct {
 	exe    *binary.File
-	addr   uint64 // as the file's headers have it
-	entry  uint64 // where the function starts that addr is in
+	addr   uint64 // virtual address according to the file's headers
+	entry  uint64 // start of the function that contains addr
 	starts bool   // a probe at addr sees what one at entry would: see File.Entry
-	single bool   // written out: the only place its attach point means
+	single bool   // the attach point has no wildcard and no other place
 	goABI  bool
 	args   []binary.USDTArg // USDT
 }
@@ -133,8 +133,8 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	return p, nil
 }
 
-// openTarget opens a binary as the traced process sees it. A library of a
-// wildcard that is no ELF file is skipped by the caller.
+// openTarget opens a binary as the process of -p sees it. The files stay open for
+// the life of e. The error wraps binary.ErrNotELF if the file is not an ELF file.
 func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	theirs := inProcess(e, path)
 	if x := e.opened[theirs]; x != nil {
@@ -158,8 +158,8 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	return x, nil
 }
 
-// uprobeMulti reports whether uprobe_multi can be used. Until 6.10 it took the
-// id of a process for that of a thread and missed what the others did.
+// uprobeMulti reports whether uprobe_multi can be used. Before Linux 6.10, it takes
+// a process ID for a thread ID, and misses the other threads.
 func uprobeMulti(e *Env) bool {
 	if e.NoFeature[string(FeatUprobeMulti)] || !e.Kernel.Has(FeatUprobeMulti) {
 		return false
@@ -203,8 +203,8 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 	return out, nil
 }
 
-// symbol adds a symbol of the given name, or an offset in it. An indirect one is
-// replaced by what it can resolve to.
+// symbol adds the point at a symbol, or at an offset in it. An indirect function is
+// replaced by its implementations.
 func (u *uprobeFile) symbol(s binary.Symbol) error {
 	p := u.p
 	if p.Offset == 0 {
@@ -231,7 +231,7 @@ func (u *uprobeFile) symbol(s binary.Symbol) error {
 	return u.add(s, s.Addr+p.Offset, fmt.Sprintf("%s+%d", p.Func, p.Offset))
 }
 
-// suggestSymbol is the function with the name most like p's.
+// suggestSymbol returns the function with the name most like p's, or "".
 func suggestSymbol(e *Env, p *Point) string {
 	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
 	if err != nil || len(paths) != 1 {
@@ -258,58 +258,62 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, usage("the kernel puts no breakpoint on the instruction there; uprobe:%s:%s+OFFSET can probe a later one", p.Target, cmp.Or(p.Func, "FUNCTION"))
 	}
 	c := &Context{
-		Kind: p.Kind, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a),
-		ArgSpace: userSpace, InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true,
-		Shape: p.Kind.Name,
+		Kind:        p.Kind,
+		Load:        Load{Type: ebpf.Kprobe, Shape: p.Kind.Name},
+		Ctx:         RawContext{Reg: a.Reg, Type: regsType(e, a)},
+		Args:        Args{Space: userSpace},
+		InTask:      true,
+		Preemptible: true,
+		Stacks:      true,
+		Func:        TracedFunc{Name: p.Func, User: true},
 	}
 	if p.Multi {
-		c.AttachType = ebpf.AttachTraceUprobeMulti
-		c.Shape += " multi"
+		c.Load.AttachType = ebpf.AttachTraceUprobeMulti
+		c.Load.Shape += " multi"
 	}
-	c.BareShape = c.Shape
-	c.Symbol = at.symbol
+	c.Load.BareShape = c.Load.Shape
+	c.Func.Symbol = at.symbol
 	c.Type = programType(at.exe)
-	c.ArgLines = func() []string { return uprobeLines(p, ret) }
-	// The kernel goes by the address space, which a process shares with its
-	// child after vfork, and some kernels run the program for a return in any
-	// process that was forked off.
-	c.OnlyPID = p.PID
+	c.Args.Lines = func() []string { return uprobeLines(p, ret) }
+	// The kernel compares address spaces, and a process shares its own with a child
+	// after vfork. Some kernels also run programs for returns in forked processes.
+	c.Only.PID = p.PID
 	if ret {
-		c.Ret = types.TWord
+		c.Ret.Type = types.TWord
 		if at.single {
-			c.TypedRet = func() *types.Type { return uprobeRet(p) }
+			c.Ret.Typed = func() *types.Type { return uprobeRet(p) }
 		}
-		c.RetVal = a.Result
-		// The instruction pointer is the caller's; since 6.6 the helper knows
+		c.Ret.Read = a.Result
+		// The instruction pointer is the caller's. From Linux 6.6 on, the helper knows
 		// the function.
 		if !e.Kernel.Release().Less(Version{Major: 6, Minor: 6}) {
-			c.Func = funcIP
+			c.Func.Addr = funcIP
 		}
 		return c, nil
 	}
 	regs := a.Args
 	if at.goABI {
 		regs = a.GoArgs
-		c.Shape += " go"
+		c.Load.Shape += " go"
 	}
-	c.NArgs = len(regs) + binary.MaxStackArgs
-	c.Arg = a.Arg(regs, userSpace)
-	c.TypedArgs = func() (*types.Type, error) { return uprobeArgs(a, p) }
+	c.Args.N = len(regs) + binary.MaxStackArgs
+	c.Args.Read = a.Arg(regs, userSpace)
+	c.Args.Typed = func() (*types.Type, error) { return uprobeArgs(a, p) }
 	if at.single {
-		c.TypedArg = func(n int) *types.Type { return uprobeArg(a, p, regs, n) }
+		c.Args.TypedOne = func(n int) *types.Type { return uprobeArg(a, p, regs, n) }
 	}
-	c.Func = a.IP
+	c.Func.Addr = a.IP
 	return c, nil
 }
 
 func uprobeError(p *object.Point, err error) error {
 	return attachError(p, err, capsTracing, map[error]string{
-		unix.EINVAL: "the kernel can't probe that instruction, or the file is on a file system that does not allow probes",
+		unix.EINVAL: "the kernel cannot probe that instruction, or the file is on a file system that does not allow probes",
 		unix.ENOENT: "the file is gone",
 	})
 }
 
-// attachUprobeMulti attaches to all points at once, one link per file.
+// attachUprobeMulti attaches a program to many points, with one link for each file.
 func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
 	var order []string
 	files := map[string][]*object.Point{}
@@ -351,8 +355,8 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Clo
 	return all, nil
 }
 
-// listedTarget splits a pattern of a list into the binary and what is looked for
-// in it. With a process the binary may be left out: all it has mapped is meant.
+// listedTarget splits a search pattern into the binary and the rest. With -p the
+// binary may be left out, and means everything that the process has mapped.
 func listedTarget(e *Env, parts []string) (target string, rest []string) {
 	parts = parts[1:]
 	switch {
@@ -400,7 +404,7 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 	return nil
 }
 
-// symbol is Context.Symbol: at addr is what Func gives.
+// symbol is TracedFunc.Symbol. TracedFunc.Addr is at u.addr.
 func (u *uprobePlace) symbol(name string) (at int64, size uint64, fixed, ok bool) {
 	s, ok := u.exe.Symbol(name)
 	if u.exe.FixedAddress() {

@@ -7,26 +7,26 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// uprobeArgs returns the struct behind args: the parameters of the probed
-// function, each with the place where it is when the function starts.
+// uprobeArgs returns the type of args: a struct of the parameters of the probed
+// function, with their locations at the function's first instruction.
 func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 	fn, err := probedFunction(p, "args")
 	if err != nil {
 		return nil, err
 	}
 	if strings.Contains(p.Func, ".part.") {
-		return nil, usage("args can not be used here: %s is a part of a function, and takes its parameters in its own way", p.Func)
+		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not take its parameters", p.Func)
 	}
 	t := fn.Args(a, p.Func, p.Aux.(*uprobePlace).goABI)
 	if t == nil {
-		return nil, usage("args can not be used here: %s has no parameters", p.Func)
+		return nil, usage("args cannot be used here: %s has no parameters", p.Func)
 	}
 	t.Name = "args of " + p.Name
 	return t, nil
 }
 
-// uprobeArg returns the type of the parameter that argN is all of; nil if there
-// is none, or it is not known. regs are the registers that argN counts.
+// uprobeArg returns the type of the parameter that argN is. It returns nil if there
+// is none or if it is not known. regs are the registers of arg0, arg1 ….
 func uprobeArg(a *binary.Arch, p *Point, regs []string, n int) *types.Type {
 	t, err := uprobeArgs(a, p)
 	if err != nil {
@@ -40,8 +40,8 @@ func uprobeArg(a *binary.Arch, p *Point, regs []string, n int) *types.Type {
 	return nil
 }
 
-// probedFunction returns the debug info of the function that starts where p is.
-// what names the word of the language that needs it.
+// probedFunction returns the function that starts at p, with its debug info. what is
+// the builtin that needs it, for errors.
 func probedFunction(p *Point, what string) (binary.Function, error) {
 	at := p.Aux.(*uprobePlace)
 	if !at.starts {
@@ -49,17 +49,17 @@ func probedFunction(p *Point, what string) (binary.Function, error) {
 	}
 	g, err := at.exe.DebugInfo()
 	if err != nil {
-		return binary.Function{}, usage("%s can not be used here: %s: %w", what, at.exe.Label, err)
+		return binary.Function{}, usage("%s cannot be used here: %s: %w", what, at.exe.Label, err)
 	}
 	fn, ok := g.Function(at.entry)
 	if !ok {
-		return fn, usage("%s can not be used here: the debug info of %s does not describe %s", what, at.exe.Label, p.Func)
+		return fn, usage("%s cannot be used here: the debug info of %s does not describe %s", what, at.exe.Label, p.Func)
 	}
 	return fn, nil
 }
 
-// uprobeRet returns the type of the probed function's result if retval can hold
-// it; nil if not, or if it is not known.
+// uprobeRet returns the type of the probed function's result. It returns nil if the
+// type is not known or does not fit retval.
 func uprobeRet(p *Point) *types.Type {
 	fn, err := probedFunction(p, "retval")
 	if err != nil {
@@ -68,8 +68,8 @@ func uprobeRet(p *Point) *types.Type {
 	return fn.Result()
 }
 
-// uprobeLines returns the declarations of a function's parameters, or that of
-// its result, as C writes them.
+// uprobeLines returns the C declarations of a function's parameters or of its
+// result.
 func uprobeLines(p *Point, ret bool) []string {
 	fn, err := probedFunction(p, "args")
 	if err != nil {
@@ -84,8 +84,8 @@ func uprobeLines(p *Point, ret bool) []string {
 	return nil
 }
 
-// programType returns a function that finds a type in a program's debug info by
-// its C name.
+// programType returns a function that looks up types in a program's debug info by
+// their C names.
 func programType(x *binary.File) func(string) *types.Type {
 	return func(name string) *types.Type {
 		g, err := x.DebugInfo()

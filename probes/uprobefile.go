@@ -41,8 +41,8 @@ func (u *uprobeFile) expand() error {
 	return nil
 }
 
-// add adds the point at an address in s, which is called name in the attach
-// point.
+// add adds the point at an address in s. name is the address as the point's name
+// has it.
 func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 	p, x := u.p, u.x
 	off, ok := x.CodeOffset(addr)
@@ -67,7 +67,7 @@ func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 	return nil
 }
 
-// sourceLine adds the addresses of a line of the source.
+// sourceLine adds the points of a line of the source.
 func (u *uprobeFile) sourceLine(line binary.SourceLine) error {
 	g, err := u.x.DebugInfo()
 	if err != nil {
@@ -86,11 +86,11 @@ func (u *uprobeFile) sourceLine(line binary.SourceLine) error {
 	return nil
 }
 
-// matching adds the functions that a pattern or a C++ name means.
+// matching adds the functions that match a pattern or a C++ name.
 func (u *uprobeFile) matching() error {
 	for _, s := range u.x.Functions(symbolMatcher(u.p)) {
 		if _, ok := u.x.CodeOffset(s.Addr); !ok {
-			continue // a symbol that is not code
+			continue // the symbol is not code
 		}
 		targets, _ := u.x.Targets(s)
 		for _, t := range targets {
@@ -102,8 +102,8 @@ func (u *uprobeFile) matching() error {
 	return nil
 }
 
-// symbolMatcher accepts the symbols that p's Func means: a pattern of symbol
-// names, or a demangled C++ name with or without its parameters.
+// symbolMatcher returns a function that reports whether a symbol matches p.Func: a
+// pattern of symbol names, or of demangled C++ names with or without parameters.
 func symbolMatcher(p *Point) func([]byte) bool {
 	if p.Mode != cppMark {
 		return func(n []byte) bool { return Match(p.Func, string(n)) }

@@ -13,11 +13,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// usdtKind attaches uprobes to the static probes that a program or library
-// describes in its .note.stapsdt section. A probe may be at several places (it
-// was inlined); each is a Point of its own, under one name. Where a probe has a
-// semaphore, the kernel counts it up in every process that has the file mapped,
-// now or later, as long as we are attached (ref_ctr_offset).
+// usdtKind returns usdt, which attaches uprobes to the static probes in the
+// .note.stapsdt section of a program or library. A probe that was inlined is at
+// several places. Each of them is a Point, with the same name. If a probe has a
+// semaphore, the kernel increments it in all processes that map the file, also in
+// later ones, while the probe is attached (ref_ctr_offset).
 func usdtKind() *Kind {
 	k := &Kind{Name: "usdt", NoteArgs: true, Aliases: []string{"U"}, Syntax: "usdt:binary:[provider:]name", Doc: "Runs at a static probe of a program or library; arg0 … are its arguments."}
 	k.Reverse, k.ChildOnly = true, true
@@ -59,19 +59,24 @@ func usdtKind() *Kind {
 		}
 		at := p.Aux.(*uprobePlace)
 		c := &Context{
-			Kind: k, Prog: ebpf.Kprobe, Reg: a.Reg, CtxType: regsType(e, a), ArgSpace: userSpace,
-			InTask: true, Preemptible: true, Stacks: true, FuncName: p.Func, FuncIsUser: true, NArgs: maxUSDTArgs,
-			Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt",
+			Kind:        k,
+			Load:        Load{Type: ebpf.Kprobe, Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt"},
+			Ctx:         RawContext{Reg: a.Reg, Type: regsType(e, a)},
+			Args:        Args{Space: userSpace, N: maxUSDTArgs},
+			InTask:      true,
+			Preemptible: true,
+			Stacks:      true,
+			Func:        TracedFunc{Name: p.Func, User: true},
 		}
-		c.OnlyPID = p.PID // as for uprobes
-		c.Symbol = at.symbol
-		c.Arg = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
+		c.Only.PID = p.PID // as for uprobes
+		c.Func.Symbol = at.symbol
+		c.Args.Read = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 			if n >= len(at.args) {
 				return b.Const(0)
 			}
 			return at.args[n].Emit(a, b, ctx)
 		}
-		c.ArgType = func(n int) (*types.Type, string, error) {
+		c.Args.TypeOf = func(n int) (*types.Type, string, error) {
 			switch {
 			case n >= len(at.args):
 				return types.TInt64, fmt.Sprintf("%s has %d arguments: arg%d is 0", p.Name, len(at.args), n), nil
@@ -82,7 +87,7 @@ func usdtKind() *Kind {
 			}
 			return types.TUint64, "", nil
 		}
-		c.Func = a.IP
+		c.Func.Addr = a.IP
 		return c, nil
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
@@ -152,5 +157,5 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
-// maxUSDTArgs is how many arguments a static probe may have.
+// maxUSDTArgs is the maximum number of arguments of a static probe.
 const maxUSDTArgs = 256

@@ -11,9 +11,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// watchpointKind uses the processor's debug registers, of which there are four.
-// With a process all its threads are watched, those it starts later too; without
-// one, the address is watched on every CPU, whoever runs there.
+// watchpointKind returns watchpoint, which uses the processor's debug registers.
+// There are four. With -p, all threads of the process are watched, including those
+// that it starts later. Otherwise the address is watched on every CPU, in all
+// processes.
 func watchpointKind() *Kind {
 	k := &Kind{Name: "watchpoint", Detachable: true, Aliases: []string{"w"}, Syntax: "watchpoint:address:length:mode", Doc: "Runs when memory is read, written or executed: length 1, 2, 4 or 8, mode w, rw or x."}
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
@@ -53,7 +54,7 @@ func watchpointKind() *Kind {
 		case "rw", "w", "x":
 		case "r":
 			if e.Kernel.Arch() == "amd64" {
-				return nil, usage("invalid watchpoint mode: %s: this processor can't watch for reads alone; x, w and rw are supported", p.Mode)
+				return nil, usage("invalid watchpoint mode: %s: this processor cannot watch for reads alone; x, w and rw are supported", p.Mode)
 			}
 		case "":
 			return nil, usage("watchpoint mode must be combination of (r,w,x)")
@@ -61,7 +62,7 @@ func watchpointKind() *Kind {
 			return nil, usage("invalid watchpoint mode: %s: x, w and rw are supported", p.Mode)
 		}
 		if p.Mode == "x" || string(mode) == "x" {
-			p.Count = 8 // instructions are watched with the length of a pointer
+			p.Count = 8 // the kernel requires the length of a pointer for instructions
 		}
 		if p.Addr%p.Count != 0 && string(mode) != "x" {
 			return nil, usage("watchpoint address must be a multiple of its length")

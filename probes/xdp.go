@@ -12,10 +12,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// xdp, tc and cgroup_skb see packets. Their programs let every packet pass on:
-// that is what Result says.
+// xdp, tc and cgroup_skb see packets. Their programs let every packet pass, which is
+// their Context.Result.
 
-// interfaceOf finds a network interface by name.
+// interfaceOf returns the network interface of a point.
 func interfaceOf(p *object.Point) (*net.Interface, error) {
 	ifc, err := net.InterfaceByName(p.Target)
 	if err != nil {
@@ -24,7 +24,8 @@ func interfaceOf(p *object.Point) (*net.Interface, error) {
 	return ifc, nil
 }
 
-// expandInterface matches a pattern of interface names.
+// expandInterface is the Expand function of kinds with an interface, which may be a
+// pattern.
 func expandInterface(e *Env, p *Point) ([]*Point, error) {
 	if isWild(p.Target) {
 		e.Needs.SetOnlyNow("the network interfaces that there are")
@@ -73,7 +74,12 @@ func xdpKind() *Kind {
 	k.Suggest = suggestInterface
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		const pass = 2 // XDP_PASS
-		return &Context{Kind: k, Prog: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: "xdp", BareShape: "xdp", Result: pass, CtxType: lazyStruct(e, "struct xdp_md", 24)}, nil
+		return &Context{
+			Kind:   k,
+			Load:   Load{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: "xdp", BareShape: "xdp"},
+			Result: pass,
+			Ctx:    RawContext{Type: lazyStruct(e, "struct xdp_md", 24)},
+		}, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		ifc, err := interfaceOf(p)

@@ -259,7 +259,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"probes/kernel/btftype.go":        {"retval", "printed by -lv as bpftrace does"},
 	"runtime/output/profile/pprof.go": {"count", "a unit of pprof"},
 	"probes/perf.go":                  {"kprobe uprobe", "PMUs of the kernel"},
-	"probes/probes.go":                {"fentry kprobe", "features of a kernel"},
+	"probes/feature.go":               {"fentry kprobe", "features of a kernel"},
 	"probes/self.go":                  {"signal", "a part of its attach points"},
 	"probes/software.go":              {"cpu", "a counter of the kernel"},
 	"probes/uprobeargs.go":            {"args retval", "named in errors; printed by -lv"},

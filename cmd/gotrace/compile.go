@@ -47,7 +47,7 @@ func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	o := a.opt
 	env := &probes.Env{
 		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid,
-		NoFeature: o.noFeature, USDTFileActivation: o.usdtFile, DebugInfo: o.debugInfo, FetchDebug: a.fetchDebug(),
+		NoFeature: o.noFeature, DebugInfo: o.debugInfo, FetchDebug: a.fetchDebug(),
 	}
 	sess := &builtins.Invocation{
 		Params: o.params, Options: o.scriptOpts, Unsafe: o.unsafe, PID: o.pid,

@@ -132,10 +132,10 @@ func (a *app) showPoint(w *bufio.Writer, env *probes.Env, k *probes.Kind, name s
 
 func (a *app) showArgs(w *bufio.Writer, env *probes.Env, p *probes.Point) {
 	ctx, err := probes.NewContext(env, p)
-	if err != nil || ctx.ArgLines == nil {
+	if err != nil || ctx.Args.Lines == nil {
 		return
 	}
-	for _, line := range ctx.ArgLines() {
+	for _, line := range ctx.Args.Lines() {
 		fmt.Fprintf(w, "    %s\n", line)
 	}
 }

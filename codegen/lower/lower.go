@@ -100,15 +100,15 @@ func (u *shared) program(p *check.Prog) {
 		f.returnNow(nil)
 		f.b.SealSet(body)
 	}
-	if p.Ctx.EndMark > 0 {
-		object := f.b.Load(f.ctxValue(), p.Ctx.EndMark, 8, false)
+	if p.Ctx.Ctx.EndMark > 0 {
+		object := f.b.Load(f.ctxValue(), p.Ctx.Ctx.EndMark, 8, false)
 		object.Type = ir.PtrBTF
 		only(func(body, out *ir.Block) { f.b.Br(object, body, out) })
 	}
-	if pid := p.Ctx.OnlyPID; pid != 0 {
+	if pid := p.Ctx.Only.PID; pid != 0 {
 		var ours *ir.Value
-		if p.Ctx.Owner != nil {
-			ours = f.b.Op(ir.OpEq, p.Ctx.Owner(f.b, f.ctxValue()), f.b.Const(int64(pid)))
+		if p.Ctx.Only.Owner != nil {
+			ours = f.b.Op(ir.OpEq, p.Ctx.Only.Owner(f.b, f.ctxValue()), f.b.Const(int64(pid)))
 		} else {
 			ours = builtins.InProcess(f, pid)
 		}

@@ -39,7 +39,7 @@ func (f *fn) cutProgram(p *check.Prog) {
 	if f.k.Release().Less(probes.Version{Major: 6, Minor: 8}) { // functions read by themselves have no context
 		return
 	}
-	if !object.PassesContext(p.Ctx.Prog, p.Ctx.AttachType) {
+	if !object.PassesContext(p.Ctx.Load.Type, p.Ctx.Load.AttachType) {
 		return
 	}
 	c := &cutting{root: f, uses: map[*check.Var]int{}, weights: map[ast.Stmt]int{}}

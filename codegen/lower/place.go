@@ -92,7 +92,7 @@ func (f *fn) notNull(v *ir.Value) {
 	switch {
 	case current(v):
 		return
-	case v.Type == ir.PtrBTF && v.Op == ir.OpLoad64 && v.Args[0].Type == ir.PtrCtx && !f.prog.Ctx.Nullable:
+	case v.Type == ir.PtrBTF && v.Op == ir.OpLoad64 && v.Args[0].Type == ir.PtrCtx && !f.prog.Ctx.Ctx.Nullable:
 		return
 	}
 	if f.nilExit.null == nil {
@@ -216,7 +216,7 @@ func (f *fn) deref(e ast.Expr) place {
 	if t.Kind != types.Pointer { // *n: a word at that address
 		space := t.Space
 		if space == types.NoSpace {
-			space = f.prog.Ctx.ArgSpace
+			space = f.prog.Ctx.Args.Space
 		}
 		t = types.NewPointer(types.TUint64, space)
 	}

@@ -198,7 +198,7 @@ func (r *resolver) contexts(points []*probes.Point) []Point {
 		case err != nil:
 			r.diags.Errorf(pt.Span, "%s: %v", pt.Name, err)
 		default:
-			r.doubt(pt.Span, ctx.Unconfined)
+			r.doubt(pt.Span, ctx.Only.Unconfined)
 			out = append(out, Point{pt, ctx})
 		}
 	}

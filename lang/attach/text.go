@@ -15,19 +15,19 @@ func Text(blocks []Block) string {
 	for _, bl := range blocks {
 		fmt.Fprintf(&b, "block at line %d\n", bl.Decl.Span().File.Position(bl.Decl.Span().Start).Line)
 		for _, pt := range bl.Points {
-			fmt.Fprintf(&b, "  %s: %s program", pt.Name, strings.ToLower(pt.Ctx.Prog.String()))
-			if pt.Ctx.AttachType != ebpf.AttachNone {
-				fmt.Fprintf(&b, " at %s", strings.ToLower(pt.Ctx.AttachType.String()))
+			fmt.Fprintf(&b, "  %s: %s program", pt.Name, strings.ToLower(pt.Ctx.Load.Type.String()))
+			if pt.Ctx.Load.AttachType != ebpf.AttachNone {
+				fmt.Fprintf(&b, " at %s", strings.ToLower(pt.Ctx.Load.AttachType.String()))
 			}
-			if pt.Ctx.AttachTo != "" {
-				fmt.Fprintf(&b, " of %s", pt.Ctx.AttachTo)
+			if pt.Ctx.Load.AttachTo != "" {
+				fmt.Fprintf(&b, " of %s", pt.Ctx.Load.AttachTo)
 			}
 			b.WriteByte('\n')
-			if pt.Ctx.Shape != "" {
-				fmt.Fprintf(&b, "    shape %s\n", pt.Ctx.Shape)
+			if pt.Ctx.Load.Shape != "" {
+				fmt.Fprintf(&b, "    shape %s\n", pt.Ctx.Load.Shape)
 			}
-			if pt.Ctx.ArgLines != nil {
-				for _, line := range pt.Ctx.ArgLines() {
+			if pt.Ctx.Args.Lines != nil {
+				for _, line := range pt.Ctx.Args.Lines() {
 					fmt.Fprintf(&b, "    %s\n", line)
 				}
 			}

@@ -177,10 +177,10 @@ func within(t *types.Type, s types.Space) *types.Type {
 // otherwise it is t.
 func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
 	call, ctx := c.info.Calls[e], c.context()
-	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil || ctx.TypedRet == nil {
+	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil || ctx.Ret.Typed == nil {
 		return t
 	}
-	if r := ctx.TypedRet(); r != nil {
+	if r := ctx.Ret.Typed(); r != nil {
 		call.Type, c.info.Types[e] = r, r
 		return r
 	}

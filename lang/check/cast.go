@@ -165,7 +165,7 @@ func (c *checker) pointerSpace(from *types.Type) types.Space {
 	if from.Kind == types.Pointer && from.Space == types.NoSpace && from.Elem.Kind != types.Void {
 		return types.NoSpace // of the program's own memory
 	}
-	if ctx := c.context(); ctx != nil && ctx.ArgSpace == types.User {
+	if ctx := c.context(); ctx != nil && ctx.Args.Space == types.User {
 		return types.User
 	}
 	return types.Kernel

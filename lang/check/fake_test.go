@@ -145,8 +145,8 @@ func fakeDefs() *builtins.Registry {
 			return types.NewPointer(t, types.BTF)
 		}},
 		{Name: "args", Args: true, NotInLoop: true, Check: func(c builtins.Checker, call *builtins.Call) *types.Type {
-			if ctx := c.Context(); ctx != nil && ctx.Args != nil {
-				return ctx.Args
+			if ctx := c.Context(); ctx != nil && ctx.Args.Type != nil {
+				return ctx.Args.Type
 			}
 			c.Errorf(call.Span, "no args here")
 			return types.TInvalid

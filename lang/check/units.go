@@ -24,7 +24,7 @@ func (c *checker) group(blocks []attach.Block) []*unit {
 		}
 		byShape := map[string]*unit{}
 		for _, pt := range b.Points {
-			shape := cmp.Or(pt.Ctx.BareShape, pt.Ctx.Shape)
+			shape := cmp.Or(pt.Ctx.Load.BareShape, pt.Ctx.Load.Shape)
 			key := pt.Kind.Name + "\x00" + shape
 			u := byShape[key]
 			if u == nil || shape == "" {
@@ -71,10 +71,10 @@ func (c *checker) split() bool {
 		var parts []*unit
 		for i, pt := range u.prog.Points {
 			ctx := u.contexts[i]
-			v := byShape[ctx.Shape]
-			if v == nil || ctx.Shape == "" || u.named {
+			v := byShape[ctx.Load.Shape]
+			if v == nil || ctx.Load.Shape == "" || u.named {
 				v = newUnit(u.decl, u.block)
-				byShape[ctx.Shape] = v
+				byShape[ctx.Load.Shape] = v
 				parts = append(parts, v)
 			}
 			v.add(attach.Point{Point: pt, Ctx: ctx})

@@ -37,13 +37,13 @@ const (
 	kindEnum64    = 19
 )
 
-// blob is one BTF blob: vmlinux's, or a module's, whose ids and string offsets
-// go on where vmlinux's end.
+// blob is the BTF of vmlinux or of a module. IDs and string offsets of a module
+// continue those of vmlinux.
 //
-// Offsets of the types are found in one pass over the blob when the first type
-// is asked for. Names are looked up by searching the string section for the
-// name's offset, which is fast for a few; from the linearLookups'th on, types
-// are chained by a hash of their names, and strings found in a table.
+// The first lookup of a type makes an index of the offsets of all types in one pass.
+// Names are looked up by a search of the string section, which is fast for a few
+// names. After linearLookups of them, a hash table of type names and a table of
+// strings are used.
 type blob struct {
 	module  string
 	base    *blob
@@ -57,7 +57,7 @@ type blob struct {
 	mu      sync.Mutex
 	lookups int
 	chains  *nameChains
-	asked   int // lookups of strings
+	asked   int // number of lookups of strings
 	offsets map[string]uint32
 	conv    map[uint32]*types.Type
 }
@@ -96,7 +96,7 @@ func newBlob(module string, data []byte, base *blob) (*blob, error) {
 	return b, nil
 }
 
-// raw is one type's fixed part and what follows it.
+// raw is a type's fixed part and the data after it.
 type raw struct {
 	name     uint32
 	kind     int
@@ -107,7 +107,7 @@ type raw struct {
 	fromBlob *blob
 }
 
-// extraSize is how many bytes follow the fixed part.
+// extraSize returns the number of bytes after the fixed part.
 func extraSize(kind, vlen int) int {
 	switch kind {
 	case kindInt, kindVar, kindDeclTag:
@@ -122,8 +122,8 @@ func extraSize(kind, vlen int) int {
 	return 0
 }
 
-// scan finds where each type starts. A type of unknown kind ends the scan:
-// what follows can't be found.
+// scan returns the offset of each type. It ends at a type of unknown kind, as the
+// size of that type is not known.
 func (b *blob) scan() []uint32 {
 	offs := make([]uint32, 0, len(b.types)/28)
 	for off := 0; off+12 <= len(b.types); {
@@ -142,7 +142,7 @@ func (b *blob) scan() []uint32 {
 	return offs
 }
 
-// raw reads type id, of this blob or its base; ok is false if there is none.
+// raw reads a type of this blob or its base. ok is false if there is none.
 func (b *blob) raw(id uint32) (raw, bool) {
 	if id < b.firstID {
 		if b.base == nil {
@@ -162,7 +162,7 @@ func (b *blob) raw(id uint32) (raw, bool) {
 	return r, true
 }
 
-// str is the string at an offset.
+// str returns the string at an offset.
 func (b *blob) str(off uint32) string {
 	if off < b.strBase {
 		if b.base == nil {
@@ -178,7 +178,7 @@ func (b *blob) str(off uint32) string {
 	return string(s[:bytes.IndexByte(s, 0)])
 }
 
-// strAt finds the offset of a string; blobs hold each string once.
+// strAt returns the offset of a string. A blob contains each string once.
 func (b *blob) strAt(name string) (uint32, bool) {
 	if name == "" || strings.IndexByte(name, 0) >= 0 {
 		return 0, false
@@ -210,7 +210,7 @@ func (b *blob) strAt(name string) (uint32, bool) {
 	return b.strBase + uint32(i) + 1, true
 }
 
-// tabulate finds where each string starts.
+// tabulate returns the offset of each string.
 func (b *blob) tabulate() map[string]uint32 {
 	all := string(b.strs)
 	offsets := make(map[string]uint32, len(all)/16)
@@ -224,11 +224,11 @@ func (b *blob) tabulate() map[string]uint32 {
 	return offsets
 }
 
-// mentions reports whether some type, member or constant has that name.
+// mentions reports whether a type, member or constant has a name.
 func (b *blob) mentions(name string) bool { _, ok := b.strAt(name); return ok }
 
-// find returns the id of the type of that name and one of those kinds, or 0.
-// Only this blob's own types are searched.
+// find returns the ID of this blob's type with a name and one of the given kinds, or
+// 0. It does not search the base.
 func (b *blob) find(name string, kinds ...int) uint32 {
 	index := b.index()
 	b.mu.Lock()
@@ -269,7 +269,7 @@ func isKind(kind int, kinds []int) bool {
 	return false
 }
 
-// nameChains is a hash table of type names; types of one bucket are linked.
+// nameChains is a hash table of type names. The types in a bucket are linked.
 type nameChains struct {
 	heads []int32
 	next  []int32
@@ -284,7 +284,7 @@ func (b *blob) chainNames(index []uint32) *nameChains {
 	for i := range c.heads {
 		c.heads[i] = -1
 	}
-	// Backwards, so that a chain lists types in the order of their ids.
+	// Go backwards, so that a chain lists types in the order of their IDs.
 	for i := len(index) - 1; i >= 0; i-- {
 		name := b.order.Uint32(b.types[index[i]:])
 		if name == 0 {
@@ -303,7 +303,7 @@ func (c *nameChains) first(name string) int32 {
 	return c.heads[hashName(name)&uint32(len(c.heads)-1)]
 }
 
-// hashName is FNV-1a.
+// hashName returns the FNV-1a hash of a name.
 func hashName(s string) uint32 {
 	h := uint32(2166136261)
 	for i := 0; i < len(s); i++ {
@@ -312,8 +312,8 @@ func hashName(s string) uint32 {
 	return h
 }
 
-// btfSet is vmlinux's BTF and, loaded when a name is not found there, the
-// modules'.
+// btfSet is the BTF of vmlinux and of the modules. The latter is loaded when a name
+// is not found in the former.
 type btfSet struct {
 	vmlinux *blob
 	modules func() []*blob
@@ -324,7 +324,7 @@ func loadBTF(src source) (*btfSet, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoBTF
 	} else if err != nil {
-		return nil, fmt.Errorf("the kernel's BTF can't be read: %w", err)
+		return nil, fmt.Errorf("the kernel's BTF cannot be read: %w", err)
 	}
 	b, err := newBlob("vmlinux", data, nil)
 	if err != nil {
@@ -342,7 +342,7 @@ func loadBTF(src source) (*btfSet, error) {
 			if name == "vmlinux" {
 				continue
 			}
-			// A module may be unloaded at any time; then it has nothing to find.
+			// A module may be unloaded at any time.
 			data, err := src.read("btf/" + name)
 			if err != nil {
 				continue
@@ -356,8 +356,8 @@ func loadBTF(src source) (*btfSet, error) {
 	return s, nil
 }
 
-// each calls f with vmlinux and then the modules until it returns true.
-// module "" means any of them.
+// each calls f for vmlinux and then for the modules until f returns true. If module
+// is not "", it calls f only for that one.
 func (s *btfSet) each(module string, f func(*blob) bool) {
 	if module == "" || module == "vmlinux" {
 		if f(s.vmlinux) || module != "" {
@@ -371,7 +371,7 @@ func (s *btfSet) each(module string, f func(*blob) bool) {
 	}
 }
 
-// splitName separates "struct foo" into its kind and name.
+// splitName splits "struct foo" into kinds and a name.
 func splitName(name string) (kinds []int, bare string) {
 	word, rest, ok := strings.Cut(name, " ")
 	if ok {
@@ -449,8 +449,7 @@ func (s *btfSet) enumConst(name string) (val int64, t *types.Type, ok bool) {
 	return val, t, ok
 }
 
-// enumValue is the value of constant j. Those of enums that do not say that
-// they are signed are read as unsigned only where that is how they were meant.
+// enumValue returns the value of constant j, extended to 64 bits.
 func (r *raw) enumValue(j int) int64 {
 	o := r.fromBlob.order
 	if r.kind == kindEnum64 {
@@ -459,8 +458,8 @@ func (r *raw) enumValue(j int) int64 {
 	return int64(int32(o.Uint32(r.extra[8*j+4:])))
 }
 
-// iterators are the names of the types bpf_iter__NAME for which the kernel has
-// the target function too.
+// iterators returns the NAME of each type bpf_iter__NAME for which the kernel also
+// has the function.
 func (s *btfSet) iterators() []string {
 	const prefix = "bpf_iter__"
 	b := s.vmlinux
@@ -477,7 +476,7 @@ func (s *btfSet) iterators() []string {
 	return sortUnique(list)
 }
 
-// rawTracepoints are the names behind typedefs btf_trace_NAME.
+// rawTracepoints returns the NAME of each typedef btf_trace_NAME.
 func (s *btfSet) rawTracepoints() []string {
 	const prefix = "btf_trace_"
 	var list []string
@@ -496,5 +495,5 @@ func (s *btfSet) rawTracepoints() []string {
 	return sortUnique(list)
 }
 
-// clampInt keeps sizes from a broken blob within what types can hold.
+// clampInt limits a size in a damaged blob to what types can hold.
 func clampInt(n uint64) int { return int(min(n, math.MaxInt32)) }

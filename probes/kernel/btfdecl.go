@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// declare is the C declaration of a thing of type id and that name. spaced
+// declare returns the C declaration of an object with a type and a name. spaced
 // puts a blank between the stars and the name, as in lists of arguments.
 func (b *blob) declare(id uint32, name string, spaced bool) string {
 	return b.declareAt(id, name, spaced, 0)
@@ -20,7 +20,7 @@ func (b *blob) declareAt(id uint32, name string, spaced bool, depth int) string 
 	return before + sep + name + after
 }
 
-// parts are what stands before and after the name in a declaration.
+// parts returns the text before and after the name in a declaration.
 func (b *blob) parts(id uint32, depth int) (before, after string) {
 	r, ok := b.raw(id)
 	if id == 0 || !ok || depth > maxDepth {
@@ -64,7 +64,7 @@ func (b *blob) parts(id uint32, depth int) (before, after string) {
 			if pid := in.order.Uint32(p[4:]); pid == 0 {
 				list = append(list, "...")
 			} else {
-				// Functions that take functions nest, but not often.
+				// Functions that take functions use up the depth faster.
 				list = append(list, b.declareAt(pid, in.str(in.order.Uint32(p)), false, depth+maxDepth/3))
 			}
 		}
@@ -76,7 +76,7 @@ func (b *blob) parts(id uint32, depth int) (before, after string) {
 	return "void", ""
 }
 
-// declaration is the definition of a struct, union, enum or typedef in C.
+// declaration returns the C definition of a struct, union, enum or typedef.
 func (s *btfSet) declaration(name string) (string, error) {
 	in, id := s.lookup(name)
 	if id == 0 {
@@ -89,8 +89,8 @@ func (s *btfSet) declaration(name string) (string, error) {
 	return w.String(), nil
 }
 
-// maxDeclaration bounds the text of one definition; the kernel's longest has
-// some 30,000 bytes.
+// maxDeclaration is the maximum size in bytes of the text of a definition. The
+// longest in the kernel has about 30,000 bytes.
 const maxDeclaration = 1 << 18
 
 func (b *blob) define(w *strings.Builder, id uint32, level int) {
@@ -144,7 +144,7 @@ func (b *blob) define(w *strings.Builder, id uint32, level int) {
 	}
 }
 
-// anonymousIn finds the nameless struct, union or enum that a member's type
+// anonymousIn returns the struct, union or enum without a name that a member's type
 // is, or is an array of.
 func (b *blob) anonymousIn(id uint32) (inner uint32, arrays string) {
 	for range maxDepth {

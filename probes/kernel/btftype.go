@@ -8,13 +8,13 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// maxDepth bounds chains of references (typedef of pointer to array of …), so
-// that a broken blob that refers to itself can't loop. Structs do not count:
-// their members are decoded only when asked for.
+// maxDepth is the maximum length of a chain of references (typedef of pointer to
+// array of …). It ends the recursion in a damaged blob that refers to itself. Structs
+// do not count, as their members are decoded when they are used.
 const maxDepth = 32
 
-// typ is type id as the language sees it. Objects are in kernel memory.
-// Results are kept: one id gives one *types.Type.
+// typ returns a type by its ID. Objects of the type are in kernel memory. The same
+// ID always gives the same *types.Type.
 func (b *blob) typ(id uint32) *types.Type {
 	if id < b.firstID && b.base != nil {
 		return b.base.typ(id)
@@ -41,7 +41,7 @@ func (b *blob) convert(id uint32, depth int) *types.Type {
 		return types.TVoid
 	}
 	if depth > 0 && (r.kind == kindStruct || r.kind == kindUnion || r.kind == kindEnum || r.kind == kindEnum64) {
-		return b.typ(id) // one body, whichever way leads to it
+		return b.typ(id) // so that the type is made once
 	}
 	in := r.fromBlob
 	switch r.kind {
@@ -89,14 +89,14 @@ func (b *blob) convert(id uint32, depth int) *types.Type {
 	case kindFloat:
 		return types.NewArray(types.TUint8, clampInt(uint64(r.size))).InSpace(types.Kernel)
 	}
-	return types.TVoid // functions, and what only a linker cares about
+	return types.TVoid // functions, and kinds that only linkers use
 }
 
-// anonymous ends the names of types that have none; the id before it keeps
-// different ones apart.
+// anonymous is the suffix of the names that are made for types without one. The ID
+// before it makes them unique.
 const anonymous = " (anonymous)"
 
-// tagName is "struct foo" or the like.
+// tagName returns the C name of a struct, union or enum: "struct foo".
 func (b *blob) tagName(r *raw, id uint32) string {
 	word := "struct "
 	switch {
@@ -151,7 +151,7 @@ func (b *blob) enum(r *raw, id uint32) *types.Type {
 	return t
 }
 
-// members decodes the members of a struct or union.
+// members returns the members of a struct or union.
 func (b *blob) members(r *raw) []types.Field {
 	in := r.fromBlob
 	fields := make([]types.Field, 0, r.vlen)
@@ -175,8 +175,9 @@ func (b *blob) members(r *raw) []types.Field {
 	return fields
 }
 
-// oldBitfield is the width of a bitfield in the encoding that keeps it in the
-// member's int type; 0 if it is none. The int's own offset is added to bitOff.
+// oldBitfield returns the width of a bitfield in the encoding that has it in the
+// member's int type, or 0 if the member is not a bitfield. It adds the offset in the
+// int to bitOff.
 func (b *blob) oldBitfield(id uint32, bitOff *uint32) int {
 	for range maxDepth {
 		r, ok := b.raw(id)
@@ -201,9 +202,9 @@ func (b *blob) oldBitfield(id uint32, bitOff *uint32) int {
 	return 0
 }
 
-// bitfield places width bits at bitOff of a struct into storage of the
-// field's type at an aligned offset, or, where they straddle it, into the
-// smallest integer that holds them from their first byte on.
+// bitfield returns f as a bitfield of width bits at bitOff of a struct. It is read
+// from an object of the field's type at an aligned offset. If it crosses that, it is
+// read from the smallest integer that starts at its first byte and contains it.
 func bitfield(f types.Field, bitOff, width int) types.Field {
 	bits := f.Type.Size * 8
 	f.Off = bitOff / bits * f.Type.Size
@@ -219,8 +220,9 @@ func bitfield(f types.Field, bitOff, width int) types.Field {
 	return f
 }
 
-// params are a prototype's parameters; nameless ones are called arg0, arg1 ….
-// Offsets are those in the context of tracing programs: slots of 8 bytes.
+// params returns a prototype's parameters. Those without a name are called arg0,
+// arg1 …. Offsets are those in the context of tracing programs, which has slots of 8
+// bytes.
 func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32, variadic bool) {
 	in := proto.fromBlob
 	off := 0
@@ -235,7 +237,7 @@ func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32,
 		}
 		t := b.typ(id)
 		fields = append(fields, types.Field{Name: name, Type: t, Off: off, Closed: b.closed(id)})
-		// Structs passed by value take as many slots as they need, at most two.
+		// Structs passed by value take one or two slots.
 		off += (min(max(t.Size, 1), 16) + 7) / 8 * 8
 		ids = append(ids, id)
 	}
@@ -271,7 +273,7 @@ func (b *blob) plain(id uint32) (r raw, ok bool) {
 	return r, false
 }
 
-// function is the prototype of FUNC id with its first skip parameters left out.
+// function returns the prototype of the FUNC id without its first skip parameters.
 func (b *blob) function(id uint32, skip int) *probes.FuncProto {
 	fn, ok := b.raw(id)
 	if !ok || fn.kind != kindFunc {
@@ -320,8 +322,9 @@ func (s *btfSet) funcProto(module, name string) (p *probes.FuncProto, err error)
 	return p, nil
 }
 
-// tracepointProto takes the arguments' names from the function that calls a
-// tracepoint's probes; the typedef that programs attach by has only types.
+// tracepointProto returns the prototype of a raw tracepoint. The names of arguments
+// are from the function that calls the tracepoint's probes, as the typedef that
+// programs attach to has only types.
 func (s *btfSet) tracepointProto(module, name string) (p *probes.FuncProto, err error) {
 	s.each(module, func(b *blob) bool {
 		td := b.find("btf_trace_"+name, kindTypedef)

@@ -2,20 +2,21 @@ package kernel
 
 import "github.com/gotrace/gotrace/probes"
 
-// featureRow says when a feature came and how to see it in a kernel's BTF.
+// featureRow describes when a feature was added, and how to find it in a kernel's
+// BTF.
 type featureRow struct {
 	name  probes.Feature
 	since probes.Version
-	arm64 probes.Version // where arm64 got it later
-	// needs is a name in the kernel's BTF that is there exactly if the feature
-	// was built in; asked for although the release is new enough.
+	arm64 probes.Version // the release for arm64, if it is another one
+	// needs is a name that is in the kernel's BTF if and only if the feature was
+	// built in. It is looked up if the release is new enough.
 	needs string
-	// backport is a name in BTF that shows an older kernel has it too.
+	// backport is a name in BTF that shows that an older kernel has the feature too.
 	backport string
 }
 
-// featureTable is in the order of package probes. Helpers are constants of
-// enum bpf_func_id, so a kernel with a helper backported shows it in BTF.
+// featureTable has the order of package probes. Helpers are constants of enum
+// bpf_func_id, so BTF shows a backported helper.
 var featureTable = []featureRow{
 	{name: probes.FeatRingBuf, since: v(5, 8)},
 	{name: probes.FeatLoop, since: v(5, 17), backport: "BPF_FUNC_loop"},
@@ -55,7 +56,7 @@ func (r *featureRow) sinceOn(arch string) probes.Version {
 	return r.since
 }
 
-// Since is the release that brought a feature.
+// Since returns the first release with a feature.
 func (k *Kernel) Since(f probes.Feature) string {
 	if r := featureOf(f); r != nil {
 		return r.sinceOn(k.Arch()).String()
@@ -63,8 +64,8 @@ func (k *Kernel) Since(f probes.Feature) string {
 	return ""
 }
 
-// Has reports whether the kernel has a feature. The release decides; BTF is
-// looked at only for what can be configured away or may have been backported.
+// Has reports whether the kernel has a feature. The release decides. BTF is used for
+// features that can be configured, or that may have been backported.
 func (k *Kernel) Has(f probes.Feature) bool {
 	if got, ok := k.features.Load(f); ok {
 		return got.(bool)
@@ -98,7 +99,7 @@ func (k *Kernel) has(f probes.Feature) bool {
 		return !old
 	}
 	set, err := k.btf()
-	if err != nil { // no BTF: the release is all there is to go by
+	if err != nil { // without BTF, only the release is known
 		return !old
 	}
 	return set.vmlinux.mentions(name)

@@ -9,13 +9,12 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// parseFormat reads a tracepoint's format file. lookup finds the types of
-// struct pointers and enums; it is asked only where a field has one.
+// parseFormat parses a tracepoint's format file. It calls lookup for the types of
+// fields that are pointers to structs, or enums.
 //
-// Width and sign are those the file states. Of a system call's arguments the
-// file states the register's, 8 unsigned bytes, for every C type: these have the
-// width and sign of their C types, as for the call itself, and what the caller
-// left in the rest of the register is not read.
+// Width and sign are those in the file. For a system call's arguments, the file has
+// those of a register, 8 unsigned bytes. These arguments get the width and sign of
+// their C types, so that the unused part of the register is not read.
 func parseFormat(text, category string, lookup func(string) (*types.Type, error)) (*probes.TraceFormat, error) {
 	tf := &probes.TraceFormat{ID: -1}
 	p := formatParser{syscall: category == "syscalls", lookup: lookup}
@@ -58,7 +57,7 @@ type formatParser struct {
 	lookup  func(string) (*types.Type, error)
 }
 
-// field reads "TYPE NAME;\toffset:N;\tsize:N;\tsigned:N;".
+// field parses "TYPE NAME;\toffset:N;\tsize:N;\tsigned:N;".
 func (p *formatParser) field(text string) (f types.Field, size int, decl string, err error) {
 	parts := strings.Split(text, ";")
 	decl = strings.TrimSpace(parts[0])
@@ -110,7 +109,7 @@ func (p *formatParser) field(text string) (f types.Field, size int, decl string,
 	for _, d := range dims {
 		n *= max(d, 0)
 	}
-	if n <= 0 || n > 1<<16 || size%n != 0 { // the file names a constant we do not know
+	if n <= 0 || n > 1<<16 || size%n != 0 { // the length is a constant that is not known
 		n = 0
 	}
 	base := strings.TrimPrefix(typ, "const ")
@@ -130,8 +129,8 @@ func (p *formatParser) field(text string) (f types.Field, size int, decl string,
 	return f, size, decl, nil
 }
 
-// splitDecl takes "unsigned long args[6]" apart into type, name and dimensions
-// (-1 where one is not a plain number); "char[] name" has them at the type.
+// splitDecl splits "unsigned long args[6]" into type, name and dimensions. A
+// dimension that is not a number is -1. In "char[] name", the type has the dimensions.
 func splitDecl(decl string) (typ, name string, dims []int) {
 	body := decl
 	for strings.HasSuffix(body, "]") {
@@ -153,11 +152,10 @@ func splitDecl(decl string) (typ, name string, dims []int) {
 	return strings.TrimSpace(body[:i]), body[i:], dims
 }
 
-// cChar is C's char: what it is an array of is text.
+// cChar is C's char. Arrays of it are text.
 var cChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
-// cInts are the C integer types whose size does not depend on anything but the
-// file's word for it: those that formats name, so that they need no BTF.
+// cInts has the C integer types that formats name, so that they need no BTF.
 var cInts = func() map[string]*types.Type {
 	m := map[string]*types.Type{}
 	for t, names := range map[*types.Type]string{
@@ -178,8 +176,8 @@ var cInts = func() map[string]*types.Type {
 	return m
 }()
 
-// syscallArg is the type of a system call's argument of a C type, which is at
-// the start of its 8 bytes.
+// syscallArg returns the type of a system call's argument, which is at the start of
+// its 8 bytes.
 func (p *formatParser) syscallArg(typ string, signed bool) *types.Type {
 	if strings.Contains(typ, "*") {
 		return p.scalar(typ, 8, signed)
@@ -199,13 +197,13 @@ func (p *formatParser) syscallArg(typ string, signed bool) *types.Type {
 	return types.NewInt(8, signed)
 }
 
-// bare is a C type without its qualifiers.
+// bare returns a C type without its qualifiers.
 func bare(typ string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(typ, "const "), "volatile ")
 }
 
-// scalar is the type of a C type name in size bytes; size 0 takes the C type's
-// own.
+// scalar returns the type of a scalar with the name of a C type and a size in bytes.
+// If size is 0, it is that of the C type.
 func (p *formatParser) scalar(typ string, size int, signed bool) *types.Type {
 	if i := strings.LastIndexByte(typ, '*'); i >= 0 {
 		return p.pointer(strings.TrimSpace(typ[:i]))
@@ -234,8 +232,8 @@ func (p *formatParser) scalar(typ string, size int, signed bool) *types.Type {
 	return types.NewInt(size, signed)
 }
 
-// pointer is a pointer to what the C type names. System calls are given user
-// addresses; all other tracepoints record kernel ones.
+// pointer returns the type of a pointer to a C type. Arguments of system calls are
+// user addresses, all others are kernel addresses.
 func (p *formatParser) pointer(elem string) *types.Type {
 	space := types.Kernel
 	if p.syscall {
@@ -262,8 +260,8 @@ func (p *formatParser) pointer(elem string) *types.Type {
 	return types.NewPointer(types.TVoid, space)
 }
 
-// object is a struct stored in the record itself, or its bytes if BTF does not
-// know it.
+// object returns the type of a struct in the record. If BTF does not have it, it is
+// an array of bytes.
 func (p *formatParser) object(typ string, size int) *types.Type {
 	if t, err := p.lookup(strings.TrimPrefix(typ, "const ")); err == nil && t.Size == size {
 		return t.InSpace(types.Ctx)

@@ -15,21 +15,20 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// Corpus names what a frozen kernel must be able to answer. Names that the
-// kernel does not have are left out: a test that expects "not found" finds
-// just that. Patterns are not understood.
+// Corpus lists what a frozen kernel contains. Names that the kernel does not have are
+// ignored, so the frozen kernel does not have them either. There are no patterns.
 type Corpus struct {
-	Types          []string // "struct task_struct", typedefs by bare name; all they refer to comes along
-	Functions      []string // "vfs_read" or "module:vfs_read": BTF, and the list of traceable functions
-	Tracepoints    []string // "category:event", with formats
+	Types          []string // "struct task_struct", typedefs by bare name; with all types that they refer to
+	Functions      []string // "vfs_read" or "module:vfs_read": in BTF, and in the list of traceable functions
+	Tracepoints    []string // "category:event", with their formats
 	RawTracepoints []string // "sched_switch"
 	Iterators      []string // "task"
 	Symbols        []string // kallsyms
 	Kfuncs         []string
 }
 
-// Frozen opens a kernel that Freeze wrote: the file itself, or a directory that
-// it was unpacked to.
+// Frozen opens a kernel that Freeze wrote: the file, or a directory to which it was
+// unpacked.
 func Frozen(path string) (*Kernel, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -49,21 +48,21 @@ func Frozen(path string) (*Kernel, error) {
 	return FrozenFS(r)
 }
 
-// FrozenFS is a frozen kernel whose files are in fsys.
+// FrozenFS returns a frozen kernel whose files are in fsys.
 func FrozenFS(fsys fs.FS) (*Kernel, error) {
 	k := newKernel(&fsSource{fsys})
 	_, err := k.facts()
 	return k, err
 }
 
-// always are types that the builtins need whatever a script names.
+// always lists types that builtins use without naming them in the script.
 var always = []string{
 	"struct task_struct", "struct pt_regs", "struct path", "struct cgroup", "struct bpf_perf_event_data",
 	"struct bpf_perf_event_data_kern", "enum bpf_func_id", "struct sk_buff", "struct __sk_buff", "struct xdp_md", "struct sockaddr",
 }
 
-// Freeze writes to w what the names of c need of kernel k, as a zip archive.
-// The same kernel and corpus give the same bytes.
+// Freeze writes the parts of kernel k that c lists to w, as a zip archive. The same
+// kernel and corpus give the same bytes.
 func (k *Kernel) Freeze(w io.Writer, c Corpus) error {
 	facts, err := k.facts()
 	if err != nil {
@@ -128,7 +127,7 @@ func lines(list []string) string {
 	return strings.Join(list, "\n") + "\n"
 }
 
-// formatTypes are the struct and enum names in a format file.
+// formatTypes returns the names of structs and enums in a format file.
 func formatTypes(text string) []string {
 	var names []string
 	for line := range strings.Lines(text) {
@@ -148,8 +147,8 @@ func formatTypes(text string) []string {
 	return names
 }
 
-// freezeFunctions is the part of the list of traceable functions that c names.
-// Where the kernel has no such list, what BTF and kallsyms know takes its place.
+// freezeFunctions returns the part of the list of traceable functions that c lists.
+// If the kernel has no such list, functions in BTF and kallsyms are used instead.
 func (k *Kernel) freezeFunctions(c Corpus) string {
 	want := map[string]bool{}
 	for _, f := range c.Functions {
@@ -198,7 +197,7 @@ func (k *Kernel) freezeSymbols(names []string) string {
 	return lines(out)
 }
 
-// freezeBTF builds a BTF blob of the types that c's names reach in vmlinux.
+// freezeBTF returns a BTF blob of the types that c lists and those they refer to.
 func (k *Kernel) freezeBTF(c Corpus) ([]byte, error) {
 	set, err := k.btf()
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Identity returns a text that two kernels share only if they are the same build:
-// release, version, and the notes of the image, which hold its build ID. It is ""
-// for a frozen kernel.
+// Identity returns a text that is the same for two kernels only if they are the same
+// build: release, version, and the notes of the image, which contain its build ID. It
+// returns "" for a frozen kernel.
 func (k *Kernel) Identity() string {
 	var u unix.Utsname
 	if !k.src.live() || unix.Uname(&u) != nil {
@@ -29,7 +29,8 @@ func (k *Kernel) Identity() string {
 	return digest(text)
 }
 
-// Boot returns a text that is another one after each boot, "" for a frozen kernel.
+// Boot returns a text that differs after each boot. It returns "" for a frozen
+// kernel.
 func (k *Kernel) Boot() string {
 	if !k.src.live() {
 		return ""
@@ -41,8 +42,8 @@ func (k *Kernel) Boot() string {
 	return strings.TrimSpace(string(id))
 }
 
-// ModuleSet returns a text that is another one when another module is loaded, or
-// the same ones in other places.
+// ModuleSet returns a text that differs if other modules are loaded, or the same ones
+// at other addresses.
 func (k *Kernel) ModuleSet() string {
 	text, err := k.src.read("modules")
 	if err != nil {

@@ -1,15 +1,13 @@
-// Package kernel answers what the compiler asks of a kernel: its types,
-// functions, tracepoints, symbols and features (probes.Kernel).
+// Package kernel implements probes.Kernel: a kernel's types, functions, tracepoints,
+// symbols and features.
 //
-// There is one implementation over a source of named byte strings. Live reads
-// them from /sys, /proc and tracefs of the running system; Frozen reads them
-// from a fixture that Freeze made on some other one. A name is what the kernel
-// calls the file, relative to the place it is mounted: "btf/vmlinux",
-// "tracing/events/sched/sched_switch/format", "kallsyms".
+// Kernel reads them from named files. Live uses the files of the running system, in
+// /sys, /proc and tracefs. Frozen uses an archive that Freeze made on another
+// system. A name is the path of the file relative to its mount point:
+// "btf/vmlinux", "tracing/events/sched/sched_switch/format", "kallsyms".
 //
-// Nothing is read before it is asked for, and no more of it than the question
-// needs: looking one struct up in BTF decodes that struct, not the 140,000
-// types beside it. Every fact is read at most once.
+// A file is read once, when it is first needed, and only what is needed is decoded:
+// looking up a struct decodes that struct, and not the 140,000 other types in BTF.
 package kernel
 
 import (
@@ -25,13 +23,13 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// ErrNotFound is what lookups of names the kernel does not have wrap.
+// ErrNotFound is wrapped by the errors of lookups that find nothing.
 var ErrNotFound = probes.ErrNotFound
 
-// ErrNoBTF is that of all types where the kernel has no BTF.
+// ErrNoBTF is the error of all lookups of types if the kernel has no BTF.
 var ErrNoBTF = probes.ErrNoBTF
 
-// Kernel is a kernel to compile for. It implements probes.Kernel.
+// Kernel is a live or frozen kernel. It implements probes.Kernel.
 type Kernel struct {
 	src source
 
@@ -47,13 +45,13 @@ type Kernel struct {
 
 var _ probes.Kernel = (*Kernel)(nil)
 
-// facts are the few scalar ones.
+// facts holds the scalar facts about a kernel.
 type facts struct {
 	release  probes.Version
 	arch     string
 	cpus     int
 	page     int
-	features map[probes.Feature]bool // frozen only: what the kernel had
+	features map[probes.Feature]bool // features of a frozen kernel
 }
 
 func newKernel(src source) *Kernel {
@@ -66,16 +64,16 @@ func newKernel(src source) *Kernel {
 	return k
 }
 
-// Release is the kernel's version.
+// Release returns the kernel's version.
 func (k *Kernel) Release() probes.Version { f, _ := k.facts(); return f.release }
 
-// Arch is GOARCH's name for the kernel's architecture.
+// Arch returns the kernel's architecture, as GOARCH has it.
 func (k *Kernel) Arch() string { f, _ := k.facts(); return f.arch }
 
-// NumCPU is the number of possible CPUs.
+// NumCPU returns the number of possible CPUs.
 func (k *Kernel) NumCPU() int { f, _ := k.facts(); return f.cpus }
 
-// PageSize is the size of a memory page in bytes.
+// PageSize returns the size of a memory page in bytes.
 func (k *Kernel) PageSize() int { f, _ := k.facts(); return f.page }
 
 // Type looks a type up by its C name.
@@ -96,8 +94,8 @@ func (k *Kernel) TypeNames(kind string) []string {
 	return set.typeNames(kind)
 }
 
-// TypeDecl is the C declaration of a struct, union or enum as -lv prints it, behind
-// the name of what has it: "vmlinux: struct …".
+// TypeDecl returns the C declaration of a struct, union or enum as -lv prints it,
+// preceded by the name of what has it: "vmlinux: struct …".
 func (k *Kernel) TypeDecl(name string) (string, error) {
 	set, err := k.btf()
 	if err != nil {
@@ -106,7 +104,7 @@ func (k *Kernel) TypeDecl(name string) (string, error) {
 	return set.declaration(name)
 }
 
-// EnumConst finds an enum constant.
+// EnumConst looks up an enum constant.
 func (k *Kernel) EnumConst(name string) (int64, *types.Type, bool) {
 	set, err := k.btf()
 	if err != nil {
@@ -115,7 +113,7 @@ func (k *Kernel) EnumConst(name string) (int64, *types.Type, bool) {
 	return set.enumConst(name)
 }
 
-// FuncProto finds a function in BTF.
+// FuncProto looks up a function in BTF.
 func (k *Kernel) FuncProto(module, name string) (*probes.FuncProto, error) {
 	set, err := k.btf()
 	if err != nil {
@@ -124,7 +122,7 @@ func (k *Kernel) FuncProto(module, name string) (*probes.FuncProto, error) {
 	return set.funcProto(module, name)
 }
 
-// TracepointProto is the prototype of a raw tracepoint's arguments.
+// TracepointProto returns the prototype of a raw tracepoint's arguments.
 func (k *Kernel) TracepointProto(module, name string) (*probes.FuncProto, error) {
 	set, err := k.btf()
 	if err != nil {
@@ -133,7 +131,7 @@ func (k *Kernel) TracepointProto(module, name string) (*probes.FuncProto, error)
 	return set.tracepointProto(module, name)
 }
 
-// RawTracepoints lists the raw tracepoints BTF knows as "module:name".
+// RawTracepoints lists the raw tracepoints in BTF as "module:name".
 func (k *Kernel) RawTracepoints() ([]string, error) {
 	set, err := k.btf()
 	if err != nil {
@@ -151,7 +149,7 @@ func (k *Kernel) Iterators() []string {
 	return set.iterators()
 }
 
-// Kfunc is the BTF id of a kernel function that programs may call.
+// Kfunc returns the BTF ID of a kernel function that programs can call.
 func (k *Kernel) Kfunc(name string) (uint32, bool) {
 	set, err := k.btf()
 	if err != nil {
@@ -161,7 +159,7 @@ func (k *Kernel) Kfunc(name string) (uint32, bool) {
 	return id, id != 0
 }
 
-// Modules lists the loaded modules that have something to trace, and vmlinux.
+// Modules lists vmlinux and the loaded modules that have something to trace.
 func (k *Kernel) Modules() []string {
 	names := []string{"vmlinux"}
 	if text, err := k.src.read("modules"); err == nil {
@@ -175,11 +173,11 @@ func (k *Kernel) Modules() []string {
 	return names
 }
 
-// Functions lists the functions that the kernel says can be traced.
+// Functions lists the functions in the kernel's list of traceable functions.
 func (k *Kernel) Functions() ([]string, error) { return k.funcs() }
 
-// ListFunctions takes the list of traceable functions from a file instead of
-// tracefs, in the same form.
+// ListFunctions reads the list of traceable functions from a file instead of
+// tracefs. It has the same format.
 func (k *Kernel) ListFunctions(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -193,13 +191,13 @@ func (k *Kernel) ListFunctions(file string) error {
 func (k *Kernel) readFunctions() ([]string, error) {
 	text, err := k.src.read("tracing/available_filter_functions")
 	if err != nil {
-		return nil, fmt.Errorf("the list of traceable functions can't be read: %w", err)
+		return nil, fmt.Errorf("the list of traceable functions cannot be read: %w", err)
 	}
 	return parseFunctions(string(text)), nil
 }
 
-// parseFunctions reads lines "name" or "name [module]" into "module:name", in
-// order and without duplicates (static functions share names).
+// parseFunctions parses lines of the form "name" or "name [module]". It returns each
+// "module:name" once, in order. Static functions may have the same name.
 func parseFunctions(text string) []string {
 	list := make([]string, 0, strings.Count(text, "\n"))
 	for line := range strings.Lines(text) {
@@ -216,10 +214,9 @@ func parseFunctions(text string) []string {
 	return sortUnique(list)
 }
 
-// risky reports functions that are listed as traceable, but that a wildcard is
-// not to match: names of places that are no functions, and functions that run
-// where RCU does not watch or that tracing itself calls. The kernel's own tests
-// of probes on all functions leave out the same.
+// risky reports whether wildcards must not match a function in the list of traceable
+// ones: it is not a function, or it runs where RCU does not watch, or tracing calls
+// it. The kernel's own tests of probes on all functions leave out the same.
 func risky(name string) bool {
 	return strings.HasPrefix(name, "__ftrace_invalid_address__") || strings.HasPrefix(name, "rcu_") ||
 		name == "arch_cpu_idle" || name == "default_idle"
@@ -242,12 +239,12 @@ func (k *Kernel) Tracepoints() ([]string, error) { return k.events() }
 func (k *Kernel) readEvents() ([]string, error) {
 	text, err := k.src.read("tracing/available_events")
 	if err != nil {
-		return nil, fmt.Errorf("the list of tracepoints can't be read: %w", err)
+		return nil, fmt.Errorf("the list of tracepoints cannot be read: %w", err)
 	}
 	return sortUnique(strings.Fields(string(text))), nil
 }
 
-// Tracepoint is a tracepoint's record layout.
+// Tracepoint returns the layout of a tracepoint's records.
 func (k *Kernel) Tracepoint(category, event string) (*probes.TraceFormat, error) {
 	name := category + ":" + event
 	k.formatsMu.Lock()
@@ -268,8 +265,7 @@ func (k *Kernel) Tracepoint(category, event string) (*probes.TraceFormat, error)
 	return f, nil
 }
 
-// TracepointDigest is the Digest of a tracepoint's format, without reading more
-// of it than that.
+// TracepointDigest returns the Digest of a tracepoint's format without parsing it.
 func (k *Kernel) TracepointDigest(category, event string) (string, error) {
 	text, err := k.formatText(category, event)
 	return digest(text), err
@@ -289,7 +285,7 @@ func (k *Kernel) formatText(category, event string) (string, error) {
 	return string(text), nil
 }
 
-// Symbol is the address of a kernel symbol.
+// Symbol returns the address of a kernel symbol.
 func (k *Kernel) Symbol(name string) (uint64, bool) {
 	t, err := k.syms()
 	if err != nil {
@@ -298,7 +294,7 @@ func (k *Kernel) Symbol(name string) (uint64, bool) {
 	return t.address(name)
 }
 
-// SymbolAt is the symbol that covers an address.
+// SymbolAt returns the symbol that contains an address.
 func (k *Kernel) SymbolAt(addr uint64) (name, module string, offset uint64, ok bool) {
 	t, err := k.syms()
 	if err != nil {
@@ -307,5 +303,5 @@ func (k *Kernel) SymbolAt(addr uint64) (name, module string, offset uint64, ok b
 	return t.at(addr)
 }
 
-// SyscallName is the name of a system call of the kernel's architecture, or "".
+// SyscallName returns the name of a system call of the kernel's architecture, or "".
 func (k *Kernel) SyscallName(nr int) string { return syscallName(k.Arch(), nr) }

@@ -9,10 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// preemptible reports whether the running kernel may take the CPU from a task
-// inside the kernel. A kernel built with PREEMPT_DYNAMIC chose when it booted;
-// debugfs tells which way, and so does its log. Where nobody tells, it is taken to
-// preempt.
+// preemptible reports whether the running kernel may take the CPU from a task that
+// runs in the kernel. A kernel with PREEMPT_DYNAMIC chooses the mode at boot, and
+// debugfs and the kernel's log have it. If it is not known, preemptible returns true.
 func preemptible() bool {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -32,8 +31,8 @@ func preemptible() bool {
 	return !strings.Contains(mode, "(none)") && !strings.Contains(mode, "(voluntary)")
 }
 
-// loggedPreemptMode is the mode in the form of preemptMode as the kernel logged
-// it at boot, "" if the log does not reach back that far.
+// loggedPreemptMode returns the mode that the kernel logged at boot, in the form of
+// preemptMode. It returns "" if the log does not contain it any more.
 func loggedPreemptMode() string {
 	const readAll, size = 3, 10
 	n, err := unix.Klogctl(size, nil)
@@ -52,8 +51,8 @@ func loggedPreemptMode() string {
 	return "(" + string(mode) + ")"
 }
 
-// preemptMode reads sched/preempt of debugfs: all modes, the one in force in
-// parentheses. Where debugfs is not mounted it is opened without mounting it.
+// preemptMode reads sched/preempt of debugfs: all modes, with the one in use in
+// parentheses. If debugfs is not mounted, it is opened without being mounted.
 func preemptMode() (string, error) {
 	data, err := os.ReadFile("/sys/kernel/debug/sched/preempt")
 	if err == nil {

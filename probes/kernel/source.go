@@ -15,8 +15,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// source is where a kernel's bytes come from. Names that do not exist give
-// errors that wrap fs.ErrNotExist.
+// source is a source of a kernel's files. The error for a name that does not exist
+// wraps fs.ErrNotExist.
 type source interface {
 	read(name string) ([]byte, error)
 	list(dir string) ([]string, error)
@@ -24,11 +24,11 @@ type source interface {
 	live() bool
 }
 
-// Live is the running kernel.
+// Live returns the running kernel.
 func Live() *Kernel { return LiveBTF("") }
 
-// LiveBTF is Live, but takes vmlinux's types from a file in BTF's raw format;
-// "": from the kernel.
+// LiveBTF returns the running kernel, with the types of vmlinux from a file in BTF's
+// raw format. If file is "", they are the kernel's own.
 func LiveBTF(file string) *Kernel {
 	s := &hostSource{btf: file}
 	s.tracefs = sync.OnceValues(findTracefs)
@@ -42,7 +42,7 @@ type hostSource struct {
 
 func (s *hostSource) live() bool { return true }
 
-// path is where the running system keeps a name.
+// path returns the path of a name in the running system.
 func (s *hostSource) path(name string) (string, error) {
 	top, rest, _ := strings.Cut(name, "/")
 	switch top {
@@ -71,9 +71,9 @@ func (s *hostSource) read(name string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// mapFile maps a BTF file where the kernel can (6.16 and later), so that only
-// the pages looked at take memory; elsewhere it reads it. The mapping lasts as
-// long as the process.
+// mapFile maps a BTF file, so that only the pages that are used take memory. The
+// mapping lasts as long as the process. If the kernel cannot map it (before 6.16),
+// mapFile reads it.
 func mapFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *hostSource) facts() (facts, error) {
 	return f, nil
 }
 
-// countCPUs reads a CPU list ("0-3,7") and returns one more than its largest.
+// countCPUs parses a list of CPUs ("0-3,7"). It returns the highest number plus 1.
 func countCPUs(list string) int {
 	n := 0
 	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
@@ -135,7 +135,7 @@ func countCPUs(list string) int {
 	return n
 }
 
-// ParseRelease reads the numbers at the start of a kernel release such as
+// ParseRelease parses the numbers at the start of a kernel release such as
 // "6.1.0-23-amd64".
 func ParseRelease(s string) probes.Version {
 	var n [3]int
@@ -153,8 +153,8 @@ func ParseRelease(s string) probes.Version {
 	return probes.Version{Major: n[0], Minor: n[1], Patch: n[2]}
 }
 
-// findTracefs is where tracefs is mounted. Where it is not, it is mounted at
-// its usual place, which takes CAP_SYS_ADMIN.
+// findTracefs returns the directory where tracefs is mounted. If it is not mounted,
+// it mounts it at its usual place, which requires CAP_SYS_ADMIN.
 func findTracefs() (string, error) {
 	places := []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
 	var denied error
@@ -171,12 +171,12 @@ func findTracefs() (string, error) {
 	case err == nil, errors.Is(err, unix.EBUSY):
 		return places[0], nil
 	case denied != nil:
-		return places[0], fmt.Errorf("tracefs is out of reach: /sys/kernel/tracing and /sys/kernel/debug are only for root: %w", denied)
+		return places[0], fmt.Errorf("tracefs cannot be read: /sys/kernel/tracing and /sys/kernel/debug are only for root: %w", denied)
 	}
-	return places[0], fmt.Errorf("tracefs is not mounted at /sys/kernel/tracing and can't be mounted (%w): try, as root, mount -t tracefs tracefs /sys/kernel/tracing", err)
+	return places[0], fmt.Errorf("tracefs is not mounted at /sys/kernel/tracing and cannot be mounted (%w): try, as root, mount -t tracefs tracefs /sys/kernel/tracing", err)
 }
 
-// TracefsDir is where the running system's tracefs is.
+// TracefsDir returns the directory of the running system's tracefs.
 func (k *Kernel) TracefsDir() (string, error) {
 	if s, ok := k.src.(*hostSource); ok {
 		return s.tracefs()
@@ -184,8 +184,8 @@ func (k *Kernel) TracefsDir() (string, error) {
 	return "", fmt.Errorf("a frozen kernel has no tracefs")
 }
 
-// fsSource is a frozen kernel: a directory or archive of the files that Freeze
-// writes.
+// fsSource is the source of a frozen kernel: a directory or archive of the files
+// that Freeze writes.
 type fsSource struct{ fsys fs.FS }
 
 func (s *fsSource) live() bool { return false }
@@ -201,8 +201,8 @@ func (s *fsSource) list(dir string) ([]string, error) {
 	return names, err
 }
 
-// facts reads the file "kernel": lines "release 6.1.0", "arch amd64", "cpus 2",
-// "page 4096", "feature NAME".
+// facts parses the file "kernel", which has lines such as "release 6.1.0",
+// "arch amd64", "cpus 2", "page 4096", "feature NAME".
 func (s *fsSource) facts() (facts, error) {
 	text, err := s.read("kernel")
 	if err != nil {

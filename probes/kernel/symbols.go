@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// symbolTable is /proc/kallsyms. The text is kept; the order by address is
-// worked out when the first address is looked up.
+// symbolTable holds the text of /proc/kallsyms. It is sorted by address when the
+// first address is looked up.
 type symbolTable struct {
 	text   []byte // lines "address type name[\t[module]]"
 	byAddr func() []symbol
@@ -29,8 +29,8 @@ func loadSymbols(src source) (*symbolTable, error) {
 	return t, nil
 }
 
-// address finds a symbol by name. vmlinux comes first in kallsyms, so its
-// symbols win over a module's.
+// address returns the address of a symbol. vmlinux comes first in kallsyms, so its
+// symbols take precedence over those of modules.
 func (t *symbolTable) address(name string) (uint64, bool) {
 	if name == "" || strings.ContainsAny(name, " \t\n") {
 		return 0, false
@@ -68,8 +68,8 @@ func parseHex(b []byte) (uint64, bool) {
 	return v, n > 0
 }
 
-// sort orders the symbols of code and data by address; of those that share one
-// the first listed stays first.
+// sort returns the symbols of code and data, sorted by address. Symbols with the
+// same address keep the order of the text.
 func (t *symbolTable) sort() []symbol {
 	list := make([]symbol, 0, bytes.Count(t.text, []byte{'\n'}))
 	for off := 0; off < len(t.text); {
@@ -78,7 +78,7 @@ func (t *symbolTable) sort() []symbol {
 		if end < 0 {
 			end = len(line)
 		}
-		// Absolute symbols are per-CPU offsets and constants, not places.
+		// Absolute symbols are per-CPU offsets and constants, and not addresses.
 		if addr, ok := parseHex(line); ok && addr != 0 && end > 19 && line[17] != 'A' && line[17] != 'a' {
 			list = append(list, symbol{addr, uint32(off)})
 		}
@@ -88,7 +88,7 @@ func (t *symbolTable) sort() []symbol {
 	return list
 }
 
-// at finds the symbol with the largest address not above addr.
+// at returns the symbol with the highest address that is not above addr.
 func (t *symbolTable) at(addr uint64) (name, module string, offset uint64, ok bool) {
 	list := t.byAddr()
 	i := sort.Search(len(list), func(i int) bool { return list[i].addr > addr }) - 1
@@ -98,7 +98,7 @@ func (t *symbolTable) at(addr uint64) (name, module string, offset uint64, ok bo
 	for i > 0 && list[i-1].addr == list[i].addr {
 		i--
 	}
-	// 1 MiB past a symbol is not inside it: modules lie far from each other.
+	// An address 1 MiB after a symbol is not in it: modules are far from each other.
 	if addr-list[i].addr > 1<<20 {
 		return "", "", 0, false
 	}

@@ -83,7 +83,7 @@ func noise(r *rand.Rand, n int) []byte {
 }
 
 // maxExercise is the size in bytes above which values and records are not made.
-const maxExercise = 1 << 16
+const maxExercise = 1 << 12
 
 // exercise does with an object what a session does with its data, as if the kernel
 // had sent and stored anything. It fails if that panics.
@@ -96,7 +96,7 @@ func exercise(t *testing.T, o *object.Object) {
 		if e.Size > maxExercise {
 			continue
 		}
-		for range 3 {
+		for range 2 {
 			rec := object.Record{Event: e, Data: noise(r, e.Size+r.IntN(64))}
 			registry.Lookup(e.Def).Handle(env, &rec)
 		}
@@ -114,7 +114,7 @@ func exerciseType(r *rand.Rand, t *types.Type) {
 		return
 	}
 	env := nullEnv{}
-	for range 3 {
+	for range 2 {
 		a, b := noise(r, t.Size), noise(r, t.Size)
 		value.Text(env.Decoder().Value(t, a), "")
 		d := registry.ForType(t.Name)

@@ -41,7 +41,6 @@ type Program struct {
 	AttachType ebpf.AttachType
 	AttachTo   string
 	AttachProg ebpf.ProgramID
-	Flags      uint32
 	License    string
 
 	// Insns are the instructions of all functions, with main first. They refer to

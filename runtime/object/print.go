@@ -171,9 +171,6 @@ func (p *Program) print(b *strings.Builder) {
 	if p.AttachProg != 0 {
 		fmt.Fprintf(b, " of program %d", p.AttachProg)
 	}
-	if p.Flags != 0 {
-		fmt.Fprintf(b, " flags %#x", p.Flags)
-	}
 	fmt.Fprintf(b, " license %q at %s\n", p.License, p.Span)
 	for i := range p.Points {
 		p.Points[i].print(b)

@@ -54,7 +54,7 @@ func (m *KernelMap) InnerSpec() *ebpf.MapSpec {
 // AttachTarget.
 func (p *Program) Spec() *ebpf.ProgramSpec {
 	s := &ebpf.ProgramSpec{
-		Name: p.Name, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo, Flags: p.Flags, License: p.License,
+		Name: p.Name, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo, License: p.License,
 		Instructions: append(p.Insns[:0:0], p.Insns...), ByteOrder: binary.LittleEndian,
 	}
 	// The kernel requires function info for callbacks, and then for all functions.

@@ -49,10 +49,6 @@ func sectionOf(p *object.Program, point int) string {
 	if point < len(p.Points) {
 		at = &p.Points[point]
 	}
-	sleepable := ""
-	if p.Flags&sleepableFlag != 0 {
-		sleepable = ".s"
-	}
 	switch p.Type {
 	case ebpf.TracePoint:
 		return join("tracepoint", at.Target, at.Func)
@@ -63,9 +59,9 @@ func sectionOf(p *object.Program, point int) string {
 	case ebpf.PerfEvent:
 		return "perf_event"
 	case ebpf.Tracing:
-		return join(tracingSections[p.AttachType]+sleepable, p.AttachTo)
+		return join(tracingSections[p.AttachType], p.AttachTo)
 	case ebpf.LSM:
-		return join("lsm"+sleepable, p.AttachTo)
+		return join("lsm", p.AttachTo)
 	case ebpf.XDP:
 		return "xdp"
 	case ebpf.SchedCLS:
@@ -81,8 +77,6 @@ func sectionOf(p *object.Program, point int) string {
 	}
 	return strings.ToLower(p.Type.String())
 }
-
-const sleepableFlag = 1 << 4 // BPF_F_SLEEPABLE
 
 var tracingSections = map[ebpf.AttachType]string{
 	ebpf.AttachTraceFEntry: "fentry", ebpf.AttachTraceFExit: "fexit", ebpf.AttachModifyReturn: "fmod_ret",

@@ -1,0 +1,101 @@
+package probes
+
+import (
+	"errors"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// ErrNotFound is wrapped by the errors of lookups of names that the kernel, or
+// a traced file, does not have.
+var ErrNotFound = errors.New("not found")
+
+// ErrNoBTF is the error of lookups in a kernel without BTF. It is also an
+// ErrNotFound.
+var ErrNoBTF error = noBTF{}
+
+type noBTF struct{}
+
+func (noBTF) Error() string {
+	return "the kernel has no BTF (/sys/kernel/btf/vmlinux is missing: it needs CONFIG_DEBUG_INFO_BTF)"
+}
+
+func (noBTF) Is(target error) bool { return target == ErrNotFound }
+
+// TraceFormat is the layout of a tracepoint's records, from tracefs.
+type TraceFormat struct {
+	ID     int
+	Fields []types.Field // without the common ones; offsets are from the start of the record
+	Size   int           // size of the fixed part in bytes
+	Decls  []string      // C declarations of the fields, as -lv prints them
+	Digest string        // identifies the kernel's description, including the ID
+}
+
+// FuncProto is the prototype of a kernel function, from BTF.
+type FuncProto struct {
+	Name     string
+	Module   string        // "vmlinux" or a module's name
+	ID       uint32        // of the BTF func
+	Params   []types.Field // Off is the offset in a tracing program's context
+	Result   *types.Type   // TVoid if there is none
+	Closed   bool          // as types.Field.Closed, for the result
+	Variadic bool
+	// Decls returns the C declarations of the parameters, and ResultDecl that of
+	// "retval", as -lv prints them.
+	Decls      func() []string
+	ResultDecl func() string
+}
+
+// Kernel is all that is known of the kernel to compile for. Everything is read
+// on first use. Methods that find nothing return an error that names what was
+// asked for and wraps ErrNotFound.
+type Kernel interface {
+	// Release is the kernel's version, Arch GOARCH's name for its architecture.
+	Release() Version
+	Arch() string
+	NumCPU() int // possible CPUs
+	PageSize() int
+	// Has reports a feature; Since is the release that brought it.
+	Has(Feature) bool
+	Since(Feature) string
+
+	// Type looks a type up by its C name in BTF: "struct task_struct",
+	// "union u", "enum e", or a typedef or base type by its bare name. Objects
+	// come in Space Kernel.
+	Type(name string) (*types.Type, error)
+	// TypeDecl returns the C declaration of a type as -lv prints it, preceded by the
+	// name of what has it: vmlinux or a module.
+	TypeDecl(name string) (string, error)
+	// TypeNames lists the C names of all types of kind "struct", "union", "enum" or
+	// "typedef".
+	TypeNames(kind string) []string
+	// EnumConst looks up an enum constant by its name.
+	EnumConst(name string) (int64, *types.Type, bool)
+	// FuncProto looks up a function in BTF. If module is "", it searches vmlinux and
+	// all modules.
+	FuncProto(module, name string) (*FuncProto, error)
+	// TracepointProto returns the prototype of a raw tracepoint's arguments
+	// (btf_trace_<name>) without the leading void pointer.
+	TracepointProto(module, name string) (*FuncProto, error)
+	// RawTracepoints lists "module:event", in order.
+	RawTracepoints() ([]string, error)
+	// Iterators lists the iterators (bpf_iter__*) in BTF.
+	Iterators() []string
+	// Kfunc returns the BTF ID of a kernel function that programs can call.
+	Kfunc(name string) (uint32, bool)
+
+	// Tracepoint returns a tracepoint's format; Tracepoints lists
+	// "category:event" in order.
+	Tracepoint(category, event string) (*TraceFormat, error)
+	Tracepoints() ([]string, error)
+	// Functions lists the traceable functions as "module:function", in order. If the
+	// list cannot be read, Symbol may still find functions.
+	Functions() ([]string, error)
+	// Symbol returns the address of a kernel symbol. SymbolAt returns the symbol that
+	// contains an address, and the offset in it.
+	Symbol(name string) (addr uint64, ok bool)
+	SymbolAt(addr uint64) (name, module string, offset uint64, ok bool)
+	Modules() []string
+	// SyscallName returns the name of a system call, or "".
+	SyscallName(nr int) string
+}
