@@ -45,9 +45,8 @@ func args() *Def {
 	}
 }
 
-// withCopies returns the type of args where t is the struct in the context: with room
-// behind it for copies of what its members give the location of, texts of up to size
-// bytes.
+// withCopies returns the type of args for t, the struct in the context. Copies of the
+// texts that its members locate, of up to size bytes each, come after it.
 func withCopies(t *types.Type, size int) *types.Type {
 	if !slices.ContainsFunc(t.Members(), types.Field.Recorded) {
 		return t

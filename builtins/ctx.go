@@ -20,9 +20,9 @@ func contextPointer() *Def {
 			case ctx != nil && ctx.Args.Type != nil:
 				c.Errorf(call.Span, "Use args instead of ctx in %s", ctx.Kind.Name)
 			case ctx != nil:
-				c.Errorf(call.Span, "The ctx builtin can not be used with '%s' probes", ctx.Kind.Name)
+				c.Errorf(call.Span, "The ctx builtin cannot be used with '%s' probes", ctx.Kind.Name)
 			default:
-				c.Errorf(call.Span, "The ctx builtin can not be used in functions")
+				c.Errorf(call.Span, "The ctx builtin cannot be used in functions")
 			}
 			return types.TInvalid
 		},

@@ -73,7 +73,7 @@ func showStackType(t *types.Type) string {
 func checkStack(c Checker, call *Call) *types.Type {
 	name := call.Def.Name
 	if ctx := c.Context(); ctx != nil && !ctx.Stacks {
-		c.Errorf(call.Span, "%s can not be used in %s probes", name, ctx.Kind.Name)
+		c.Errorf(call.Span, "%s cannot be used in %s probes", name, ctx.Kind.Name)
 		return types.TInvalid
 	}
 	if !needsTask(c, call) {

@@ -277,7 +277,7 @@ func strftime() *Def {
 				}
 			}
 			if clocks[clock] == clockMonotonic {
-				c.Errorf(call.Span, "strftime() can not take a monotonic timestamp")
+				c.Errorf(call.Span, "strftime() cannot take a monotonic timestamp")
 				return types.TInvalid
 			}
 			if a := call.Args[1]; a.Lit != nil && a.Lit.Int < 0 && !a.Lit.Unsigned {

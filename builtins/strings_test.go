@@ -26,7 +26,7 @@ func emitted(t *testing.T, d *Def, args []Arg) (*program, *Call) {
 	}), call
 }
 
-// inMemory is s as a string of a size, with rubbish behind its NUL.
+// inMemory returns s as a string of a size, with rubbish after its NUL.
 func inMemory(s string, size int) []byte {
 	b := []byte(strings.Repeat("lo\x7f\x80\xff", size/5+1))[:size]
 	copy(b, s+"\x00")

@@ -162,7 +162,7 @@ func TestChecks(t *testing.T) {
 		{clearMap(), []Arg{i64}, "clear() expects a map argument"},
 		{wallTime(), []Arg{strLit("%H"), strLit("x")}, "time() takes up to one argument (2 provided)"},
 		{strftime(), []Arg{strLit("%H"), intLit(-1)}, "strftime() does not accept negative timestamps"},
-		{strftime(), []Arg{strLit("%H"), argOf(&types.Type{Kind: types.Int, Size: 8, Name: clockMonotonic})}, "strftime() can not take a monotonic timestamp"},
+		{strftime(), []Arg{strLit("%H"), argOf(&types.Type{Kind: types.Int, Size: 8, Name: clockMonotonic})}, "strftime() cannot take a monotonic timestamp"},
 		{strncmp(), []Arg{s8, s8, intLit(-1)}, "Builtin strncmp requires a non-negative literal"},
 		{strncmp(), []Arg{s8, i64, intLit(1)}, "strncmp() only supports string arguments (int provided)"},
 		{buf(), []Arg{s8}, "buf() expects a length argument for non-array type string"},
@@ -185,7 +185,7 @@ func TestChecks(t *testing.T) {
 		{override(), []Arg{i64}, "override can only be used in kprobes"},
 		{retval(), nil, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes"},
 		{args(), nil, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (function used here)"},
-		{reg(), []Arg{strLit("ip")}, "reg can not be used with these probes: they have no registers"},
+		{reg(), []Arg{strLit("ip")}, "reg cannot be used with these probes: they have no registers"},
 	} {
 		checkCall(t, c.def, c.args, c.want)
 	}

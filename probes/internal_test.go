@@ -102,7 +102,7 @@ func TestListedTarget(t *testing.T) {
 	}
 }
 
-// An argument that can't be told is an error where it is used; one that is not
+// An argument that cannot be told is an error where it is used; one that is not
 // there is 0, with a warning.
 func TestUSDTArgTypes(t *testing.T) {
 	k := usdtKind()

@@ -63,7 +63,7 @@ func counterProg(t testing.TB, c *probes.Context, tid int) (*ebpf.Program, func(
 	}
 }
 
-// needs skips the test on errors that say that this machine can't, and fails it
+// needs skips the test on errors that say that this machine cannot, and fails it
 // on others.
 func needs(t testing.TB, err error) {
 	t.Helper()

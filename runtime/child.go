@@ -47,7 +47,7 @@ func StartChild(cmdline string) (*Child, error) {
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		return nil, fmt.Errorf("%q can't be run: %w", args[0], err)
+		return nil, fmt.Errorf("%q cannot be run: %w", args[0], err)
 	}
 	stub, err := stubFile()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Unmet returns why an object can't be loaded on this machine: the first difference
+// Unmet returns why an object cannot be loaded on this machine: the first difference
 // from what its code was compiled for. It returns nil if there is none. k is the
 // running kernel.
 func Unmet(o *object.Object, k *kernel.Kernel) error {

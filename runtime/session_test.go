@@ -449,7 +449,7 @@ func TestVerifierError(t *testing.T) {
 	}
 }
 
-// TestAttachAllOrNothing checks that no probe stays attached if one can't be
+// TestAttachAllOrNothing checks that no probe stays attached if one cannot be
 // attached.
 func TestAttachAllOrNothing(t *testing.T) {
 	o := newObject(t)

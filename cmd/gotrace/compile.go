@@ -179,7 +179,7 @@ func (a *app) scriptOptions(obj *object.Object) {
 	if len(opts) == 0 {
 		return
 	}
-	fmt.Fprintln(a.stdout, "\nNAMED PARAMETERS of this script (behind --):")
+	fmt.Fprintln(a.stdout, "\nNAMED PARAMETERS of this script (after --):")
 	for _, o := range opts {
 		writeOption(a.stdout, o)
 	}

@@ -58,13 +58,13 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		}
 		if total > cfg.MaxProbes {
 			diags.ErrorHint(d.Span(), "raise it with the max_probes config variable, if the machine can bear it",
-				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
+				"Cannot attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
 			return nil
 		}
 		blocks = append(blocks, Block{d, r.contexts(points)})
 	}
 	if alone != nil && total > 1 {
-		diags.Errorf(alone.Span, "%s can't be mixed with other probes, not even with another %s", alone.Name, alone.Kind.Name)
+		diags.Errorf(alone.Span, "%s cannot be mixed with other probes, not even with another %s", alone.Name, alone.Kind.Name)
 	}
 	if total == 0 && !diags.HasErrors() {
 		diags.Add(source.Diag{Msg: "No probes to attach"})

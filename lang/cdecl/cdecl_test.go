@@ -44,7 +44,7 @@ func TestLayout(t *testing.T) {
 			"struct s size 24 align 8\n  a: int8 at 0\n  b: int32 at 4\n  c: int8 at 8\n  d: int64 at 16\n"},
 		{"packed", "struct __attribute__((packed)) s { char a; int b; };", "struct s",
 			"struct s size 5 align 1\n  a: int8 at 0\n  b: int32 at 1\n"},
-		{"packed behind", "struct s { char a; unsigned short b; } __attribute__((packed));", "struct s",
+		{"packed after", "struct s { char a; unsigned short b; } __attribute__((packed));", "struct s",
 			"struct s size 3 align 1\n  a: int8 at 0\n  b: uint16 at 1\n"},
 		{"two attributes", "struct s { char a; int b; } __attribute__((packed)) __attribute__((aligned(1)));", "struct s",
 			"struct s size 5 align 1\n  a: int8 at 0\n  b: int32 at 1\n"},

@@ -191,7 +191,7 @@ func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 	}}
 	v, err := e.parse()
 	if err != nil {
-		u.errorf(at, "Can't evaluate this #if: %v", err)
+		u.errorf(at, "Cannot evaluate this #if: %v", err)
 		return false
 	}
 	return v != 0

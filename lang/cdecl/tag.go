@@ -157,7 +157,7 @@ func (u *Decls) memberDecl(out *[]member) bool {
 
 // incomplete returns the type without a definition that a member of type t
 // would contain, and a hint; nil if there is none. A struct that the script
-// defines in place of the kernel's can't contain other kernel types: the script
+// defines in place of the kernel's cannot contain other kernel types: the script
 // must define those too, unless they are in a header that this machine lacks.
 func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	for t.Kind == types.Array {

@@ -207,7 +207,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	case x.Kind == types.Tuple:
 		n, err := strconv.Atoi(name)
 		if err != nil {
-			c.errorf(e.Span(), "Can not access field '%s' on expression of type '%s'", name, x)
+			c.errorf(e.Span(), "Cannot access field '%s' on expression of type '%s'", name, x)
 			return types.TInvalid
 		}
 		if n >= len(x.Fields) {
@@ -232,7 +232,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		case x.Kind == types.Int && c.noBTF():
 			hint = probes.ErrNoBTF.Error()
 		}
-		c.errorHint(e.Span(), hint, "Can not access field '%s' on expression of type '%s'", name, plain(x))
+		c.errorHint(e.Span(), hint, "Cannot access field '%s' on expression of type '%s'", name, plain(x))
 		return types.TInvalid
 	}
 	f, ok := obj.Field(name)
@@ -250,14 +250,14 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			if d := c.builtin(name); d != nil && d.Kind == builtins.Variable {
 				hint = name + " is a variable of its own: write it without args"
 			}
-			c.errorHint(e.Span(), hint, "Can't find function parameter %s", name)
+			c.errorHint(e.Span(), hint, "Cannot find function parameter %s", name)
 			return types.TInvalid
 		}
 		c.errorHint(e.Span(), members.Hint(obj, name), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)
 		return types.TInvalid
 	}
 	if f.Loc != nil && f.Loc.Err != "" {
-		c.errorf(e.Span(), "%s can't be read: %s", name, f.Loc.Err)
+		c.errorf(e.Span(), "%s cannot be read: %s", name, f.Loc.Err)
 		return types.TInvalid
 	}
 	if f.Recorded() && f.Type.Kind == types.String && obj.Space == types.Ctx {

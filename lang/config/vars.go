@@ -191,7 +191,7 @@ func Vars() []Var {
 		boolean("show_debug_info", "Whether user stacks show source files and lines.", func(c *Config) *bool { return &c.ShowDebugInfo }),
 		choice("stack_mode", "How stacks are printed: bpftrace, raw, perf or build_id.",
 			func(c *Config) *string { return &c.StackMode }, "bpftrace", "raw", "perf", "build_id"),
-		{Name: "str_trunc_trailer", Doc: "What is put behind a string that was cut at max_strlen.",
+		{Name: "str_trunc_trailer", Doc: "The text after a string that was truncated to max_strlen.",
 			get: func(c *Config) any { return c.StrTruncTrailer },
 			set: func(c *Config, v Value) string { c.StrTruncTrailer = v.Text; return "" }},
 		unstable("dw_ustack"), unstable("import_statement"), unstable("tseries"), unstable("typeinfo"),

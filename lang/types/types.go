@@ -107,7 +107,7 @@ type Loc struct {
 	Base   int
 	Disp   int64
 	Parts  []Part
-	Err    string // why it can't be read, "" if it can
+	Err    string // why it cannot be read, "" if it can
 }
 
 // Part is a piece of an object: Size bytes at Off in the object. Its bytes are

@@ -79,7 +79,7 @@ func TestArgs(t *testing.T) {
 	}); got != 0x2007 {
 		t.Errorf("arm64: arg7+arg8 = %#x", got)
 	}
-	// What can't be read is 0.
+	// What cannot be read is 0.
 	if got := run(t, AMD64, map[string]uint64{"sp": 0}, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 		return AMD64.Arg(AMD64.Args, types.User)(b, ctx, 6)
 	}); got != 0 {

@@ -37,7 +37,7 @@ type Spec struct {
 	Bits                          uint // width of the integer set by a length modifier; 0: the argument's
 }
 
-// maxPad limits width and precision, so that a record can't request gigabytes of
+// maxPad limits width and precision, so that a record cannot request gigabytes of
 // text.
 const maxPad = 1 << 16
 

@@ -22,7 +22,7 @@ type Needs struct {
 	Tracepoints   []Tracepoint
 	Targets       []Target
 	Files         []File
-	// OnlyNow names a dependency that can't be compared later, or is "".
+	// OnlyNow names a dependency that cannot be compared later, or is "".
 	OnlyNow string
 }
 
@@ -45,7 +45,7 @@ type File struct {
 	Build   string // build ID in hex; "" if it has none
 }
 
-// SetOnlyNow records a dependency that can't be compared later.
+// SetOnlyNow records a dependency that cannot be compared later.
 func (n *Needs) SetOnlyNow(why string) {
 	if n != nil && n.OnlyNow == "" {
 		n.OnlyNow = why

@@ -58,7 +58,7 @@ type Program struct {
 }
 
 // Partner describes two programs that a kernel can attach as one, so that each call
-// enters a program once instead of twice. Both is the combined program. If it can't
+// enters a program once instead of twice. Both is the combined program. If it cannot
 // be attached, the two are attached separately.
 type Partner struct {
 	Program int // index of the return probe in Object.Programs

@@ -250,7 +250,7 @@ func appendHistJSON(b []byte, h value.Hist) []byte {
 	return append(b, ']')
 }
 
-// appendInt appends n. Integers that a double can't hold exactly become strings, as
+// appendInt appends n. Integers that a double cannot hold exactly become strings, as
 // most readers of JSON parse numbers as doubles.
 func appendInt(b []byte, n int64) []byte {
 	if f := float64(n); f < 1<<63 && int64(f) == n {

@@ -10,8 +10,8 @@ import (
 )
 
 // The map operations of bpf(2) on plain bytes. Keys and values of a script's
-// maps have layouts of their own, so nothing is gained by typed access, and
-// per-CPU values of many entries at a time can't be had otherwise.
+// maps have layouts of their own, so typed access has no advantage, and it
+// cannot read the per-CPU values of many entries at a time.
 
 const (
 	cmdLookup      = 1
@@ -111,7 +111,7 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 	}
 }
 
-// eachElemSlow goes from key to key, for maps that can't be read in batches.
+// eachElemSlow goes from key to key, for maps that cannot be read in batches.
 func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
 	var key []byte
 	for range m.MaxEntries() {

@@ -132,7 +132,7 @@ func (s *front) Share(g Gen, k Key) *ir.Value {
 	words := s.words(b, k)
 	slow, join := b.NewBlock(), b.NewBlock()
 	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
-	free := &ir.Var{Name: "free", Type: ir.PtrMapNil} // a slot of an older generation: nobody's
+	free := &ir.Var{Name: "free", Type: ir.PtrMapNil} // a slot of an older generation, which is free
 
 	b.Write(free, b.Const(0))
 	gen := s.generation(b)

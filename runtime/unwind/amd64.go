@@ -25,7 +25,7 @@ var AMD64 = &Arch{
 	regs: []uint8{80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0},
 }
 
-// ByName returns the machine that Go calls name, or nil if its stacks can't be
+// ByName returns the machine that Go calls name, or nil if its stacks cannot be
 // unwound.
 func ByName(name string) *Arch {
 	if name == "amd64" {

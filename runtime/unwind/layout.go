@@ -149,7 +149,7 @@ const (
 	Missing        // a table that is not made yet, or a mapping that is not known yet
 	Bare           // instructions that no table describes
 	Strange        // a rule that is not understood
-	Broken         // a frame that can't be: the caller's is not above it
+	Broken         // a frame that cannot be: the caller's is not above it
 	Full           // no memory for the table
 	TooDeep
 	Narrow // a 32-bit process

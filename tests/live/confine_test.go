@@ -229,7 +229,7 @@ echo "$ours"`, *work, crowdThreads, crowdCalls, *gotrace, c.probe, attachedLine)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Unshareflags: syscall.CLONE_NEWNS}
 			out, err := cmd.Output()
 			if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77 {
-				t.Skip("/proc can't be mounted")
+				t.Skip("/proc cannot be mounted")
 			}
 			if err != nil {
 				t.Fatalf("%v\n%s", err, stderr.String())

@@ -245,7 +245,7 @@ func blockedIn(pid int) string {
 	return ""
 }
 
-// TestEndOnFullDisk checks that a script ends by itself if its output can't be
+// TestEndOnFullDisk checks that a script ends by itself if its output cannot be
 // written, and says why, once.
 func TestEndOnFullDisk(t *testing.T) {
 	needRoot(t)

@@ -60,7 +60,7 @@ func TestFaults(t *testing.T) {
 			script := strings.ReplaceAll(s.script, "WORK", *work)
 			r := faulty(t, script, s.work, -1, 0)
 			if r.status == 1 && strings.Contains(r.stderr, "ERROR: ") && !strings.Contains(r.stderr, "No matches") {
-				t.Skipf("this kernel can't run it: %s", r.stderr)
+				t.Skipf("this kernel cannot run it: %s", r.stderr)
 			}
 			if r.status != 0 || withoutBlank(r.stdout) != s.want {
 				t.Fatalf("without a fault: status %d, stdout %q, stderr %q", r.status, r.stdout, r.stderr)

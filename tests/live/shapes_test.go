@@ -8,7 +8,7 @@ import (
 )
 
 // shapes lists parts of the object of testdata/params/shapes.c that S points
-// to: an expression, its type in scripts ("" if they can't write it), and the
+// to: an expression, its type in scripts ("" if they cannot write it), and the
 // values in it.
 var shapes = []struct {
 	name, expr, typ string
@@ -90,7 +90,7 @@ func TestShapes(t *testing.T) {
 
 func testShape(t *testing.T, bin, defs, pointer string, typed func(string) string, decl, stmts, expr string) {
 	first := pointer
-	if strings.Contains(stmts, "for") { // args can't be used in a loop
+	if strings.Contains(stmts, "for") { // args cannot be used in a loop
 		pointer = "$s"
 	}
 	var fns, script, want, cleared strings.Builder

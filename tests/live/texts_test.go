@@ -66,7 +66,7 @@ func TestTexts(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s/%s%d", probe.name, member, n), func(t *testing.T) {
 					script, want := textScript(probe.name, fmt.Sprintf("%s%s%d", probe.object, member, n), text, n, textUses)
-					// Older kernels can't search long strings.
+					// Older kernels cannot search long strings.
 					if r := trace(t, "--dry-run", "-e", strings.ReplaceAll(script, "BIN", bin)); r.status != 0 && strings.Contains(r.stderr, "needs Linux 6.17 ") {
 						uses := slices.DeleteFunc(slices.Clone(textUses), func(u textUse) bool { return strings.Contains(u.script, "strcontains") })
 						script, want = textScript(probe.name, fmt.Sprintf("%s%s%d", probe.object, member, n), text, n, uses)

@@ -22,7 +22,7 @@ type File struct {
 }
 
 // ErrArch is wrapped by the error about a file for a machine that is not supported.
-var ErrArch = errors.New("frames of this machine can not be read")
+var ErrArch = errors.New("frames of this machine cannot be read")
 
 // maxSection is the most bytes of a section that are read.
 const maxSection = 512 << 20

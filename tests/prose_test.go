@@ -1,0 +1,102 @@
+package tests
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// plain lists words that comments, messages and documents do not use, with what to
+// write instead.
+var plain = []struct {
+	words   *regexp.Regexp
+	instead string
+}{
+	{regexp.MustCompile(`\b[Cc]an(?:'t| not)\b`), "cannot"},
+	{regexp.MustCompile(`\b(?:can|could) (?:not )?be had\b|\bcannot be had\b`), "what is missing: cannot be read, is not known"},
+	{regexp.MustCompile(`\b[Nn]obody\b`), "no one, or what does not happen"},
+	{regexp.MustCompile(`\bwhereto\b|\bthereof\b|\bso far as\b|\bwhat is only\b`), "a plain sentence"},
+	{regexp.MustCompile(`\bis said\b|\bare said\b`), "who reports it, and where"},
+	{regexp.MustCompile(`\b(?:behind|takes down)\b`), "after, records"},
+	{regexp.MustCompile(`\blet go of\b|\bis asked for\b`), "releases, is needed"},
+}
+
+// exempt lists texts that are right: bpftrace's, which scripts around it look for, and
+// the other meaning of a word.
+var exempt = []string{
+	"left behind",
+	"Map full; can't update element",
+	"Can't lookup map element because it does not exist",
+}
+
+// TestPlainWords checks the comments, the strings and the documents of the tree.
+func TestPlainWords(t *testing.T) {
+	check := func(at, text string) {
+		for _, e := range exempt {
+			text = strings.ReplaceAll(text, e, "")
+		}
+		for i, p := range plain {
+			if i > 0 && strings.HasPrefix(at, "codegen/") { // not rewritten yet
+				continue
+			}
+			if m := p.words.FindString(text); m != "" {
+				t.Errorf("%s: %q: write %s", at, m, p.instead)
+			}
+		}
+	}
+	files := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+		switch {
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != ".." || d.Name() == "testdata"):
+			return fs.SkipDir
+		case d.IsDir() || name == "tests/prose_test.go":
+			return nil
+		}
+		switch filepath.Ext(path) {
+		case ".md", ".bt":
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			files++
+			for i, line := range strings.Split(string(text), "\n") {
+				check(name+":"+strconv.Itoa(i+1), line)
+			}
+		case ".go":
+			fset := token.NewFileSet()
+			f, err := parser.ParseFile(fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			files++
+			at := func(p token.Pos) string { return name + ":" + strconv.Itoa(fset.Position(p).Line) }
+			for _, g := range f.Comments {
+				check(at(g.Pos()), strings.Join(strings.Fields(g.Text()), " "))
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+					check(at(l.Pos()), l.Value)
+				}
+				return true
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 300 {
+		t.Errorf("only %d files are checked", files)
+	}
+}
