@@ -224,7 +224,7 @@ func parseFlags(args []string) (*options, error) {
 		return nil, usagef("USAGE: -k, --warnings conflicts with --no-warnings")
 	case o.check && !o.fmt:
 		return nil, usagef("USAGE: --check goes with --fmt")
-	case o.format != "text" && o.format != "json":
+	case sinks[o.format] == nil:
 		return nil, usagef("Invalid output format %q\nValid formats: 'text', 'json'", o.format)
 	}
 	if given("pid") {

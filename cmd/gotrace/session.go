@@ -39,6 +39,16 @@ func nothingToRun(obj *object.Object, mode string) string {
 	return "No probes attached; use --bench to run benchmark probes."
 }
 
+// sinks has the sink for each value of -f. Results go to out, messages to err.
+var sinks = map[string]func(out *output.Writer, err io.Writer, opt output.Style) output.Sink{
+	"text": func(out *output.Writer, err io.Writer, opt output.Style) output.Sink {
+		return output.NewText(out, err, opt)
+	},
+	"json": func(out *output.Writer, _ io.Writer, opt output.Style) output.Sink {
+		return output.NewJSON(out, opt)
+	},
+}
+
 // session runs an object until the session ends or the user ends it. If the kernel
 // refuses the object and again is not nil, again is called to make another one.
 // session returns the exit status.
@@ -58,10 +68,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.errorf("%v", err)
 		return statusError
 	}
-	var sink output.Sink = output.NewText(out, &a.messages, sinkOpt)
-	if o.format == "json" {
-		sink = output.NewJSON(out, sinkOpt)
-	}
+	sink := sinks[o.format](out, &a.messages, sinkOpt)
 	ropt := runtime.Options{
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
