@@ -166,7 +166,7 @@ func TestDebugFiles(t *testing.T) {
 	}
 }
 
-// packed makes a package of the .dwo file: the tool of GNU binutils can't do it for
+// packed makes a package of the .dwo file: the tool of GNU binutils cannot do it for
 // DWARF 5.
 func packed(t *testing.T, dir string) Where {
 	d, err := Open(filepath.Join(dir, "p.dwo"))

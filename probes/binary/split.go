@@ -184,7 +184,7 @@ func sectionOfColumn(number uint32, version uint16, s *units.Sections) *[]byte {
 }
 
 // split returns the debug information that completes a skeleton. It is g itself for
-// a unit that is whole, and nil if the rest of the unit can't be found.
+// a unit that is whole, and nil if the rest of the unit cannot be found.
 func (g *DebugInfo) split(skeleton *units.Unit) (*DebugInfo, *units.Unit) {
 	u := skeleton.Whole()
 	if u == nil || u == skeleton {

@@ -16,7 +16,7 @@ import (
 
 // file is a mapped file: its symbols, and the answers that were given.
 type file struct {
-	x       *binary.File // nil: it can't be read
+	x       *binary.File // nil: it cannot be read
 	buildID string
 	size    int64 // of the file when it was opened
 	changed time.Time

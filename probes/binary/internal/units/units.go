@@ -249,7 +249,7 @@ func (u *Unit) Version() int { return int(u.version) }
 func (u *Unit) Is64() bool { return u.is64 }
 
 // Whole returns the unit with the entries of u: another one if u is a skeleton. It
-// returns nil if that one can't be found.
+// returns nil if that one cannot be found.
 func (u *Unit) Whole() *Unit {
 	if u.root.dwoName.form == 0 || u.skeleton != nil {
 		return u
