@@ -162,7 +162,7 @@ func pointee(g Gen, t *types.Type) types.Space {
 	// A pointer without a space was made by & from a variable or a map, unless it
 	// is a void pointer, which tells as little as an integer.
 	own := t.Kind == types.Pointer && t.Elem.Kind != types.Void
-	if ctx := g.Context(); t.Space == types.NoSpace && !own && ctx != nil && ctx.ArgSpace == types.User {
+	if ctx := g.Context(); t.Space == types.NoSpace && !own && ctx != nil && ctx.Args.Space == types.User {
 		return types.User
 	}
 	return readable(t.Space)
