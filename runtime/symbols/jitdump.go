@@ -53,7 +53,7 @@ func (d *dumpReader) read(out []jitFunc, data []byte) (_ []jitFunc, rest []byte)
 	for !d.bad && len(data) >= recordSize {
 		kind, size := d.order.Uint32(data), uint64(d.order.Uint32(data[4:]))
 		if size < recordSize {
-			d.bad = true // the records that follow can't be found
+			d.bad = true // the records after this one cannot be found
 			break
 		}
 		if size > uint64(len(data)) {
