@@ -263,3 +263,30 @@ func TestMain(m *testing.M) {
 	os.Setenv("LC_ALL", "C")
 	os.Exit(m.Run())
 }
+
+// TestLambda looks up a call in a lambda of a function without code of its own.
+func TestLambda(t *testing.T) {
+	src, err := filepath.Abs("testdata/lambda.cc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	tool(t, dir, "g++", "-g", "-O1", "-o", "p", src)
+	x, err := Open(filepath.Join(dir, "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	for _, s := range x.Functions(func(n []byte) bool { return strings.Contains(string(n), "outer") }) {
+		want := s.Name + "@lambda.cc:10"
+		if s.Name == "main" {
+			continue
+		}
+		got := frameText(x.Frames(callOf(t, x, s.Name, "leaf")))
+		if got = strings.Replace(got, "operator()", s.Name, 1); got != want {
+			t.Errorf("frames %q, want %q", got, want)
+		}
+		return
+	}
+	t.Error("no lambda")
+}

@@ -151,8 +151,9 @@ func (u *Unit) walk(c *code) {
 		skip := false
 		switch e.tag {
 		case tagSubprogram:
-			ranges := u.rangesOf(&e)
-			if skip = len(ranges) == 0; !skip {
+			// A function without code may have a lambda with code of its own.
+			next = level{}
+			if ranges := u.rangesOf(&e); len(ranges) > 0 {
 				next = level{owns: true, inside: true}
 				for _, r := range ranges {
 					next.open = append(next.open, len(c.funcs))
