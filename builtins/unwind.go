@@ -128,7 +128,7 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	}
 	fun := g.Function(name, func(g Gen) *ir.Value {
 		w := &walker{g: g, arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{depth}, auto: auto}
-		return w.function()
+		return w.function(name)
 	})
 	b := g.B()
 	word := b.CallFn(fun)
@@ -155,20 +155,69 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	return id
 }
 
+// turn returns a function for one turn of the loop, for kernels that cannot run a loop
+// by themselves. The verifier reads it once, and not for each turn. It returns 1 at the
+// end of the walk.
+func (w *walker) turn(name string) *ir.Func {
+	return w.g.Function(name+"turn", func(g Gen) *ir.Value {
+		in := &walker{g: g, arch: w.arch, lay: w.lay, auto: w.auto}
+		in.leave = func(cond *ir.Value, last func()) {
+			b := g.B()
+			out, next := b.NewBlock(), b.NewBlock()
+			b.Br(cond, out, next)
+			b.SealSet(out)
+			last()
+			b = g.B()
+			b.Ret(b.Const(1))
+			b.SealSet(next)
+		}
+		in.p = in.state(1)
+		in.frame()
+		return g.B().Const(0)
+	})
+}
+
+// state returns the address of the walk's memory in a map, in which functions find it
+// that share nothing else. Without the memory, which is always there, the function
+// would return none.
+func (w *walker) state(none int64) *ir.Value {
+	m := w.g.KernelMap(ir.Map{Name: fmt.Sprintf("unwind_state%d", w.lay.depth), Type: ir.PerCPUArray, KeySize: 4, ValueSize: int(w.lay.at(numWalkWords)), MaxEntries: 1})
+	b := w.b()
+	key := w.g.Temp(4)
+	b.Store(key, 0, 4, b.Const(0))
+	found := b.Call(ir.MapLookup, b.MapPtr(m), key)
+	ok, bad := b.NewBlock(), b.NewBlock()
+	b.Br(found, ok, bad)
+	b.SealSet(bad)
+	b.Ret(b.Const(none))
+	b.SealSet(ok)
+	return b.NonNil(found)
+}
+
 // function emits the function.
-func (w *walker) function() *ir.Value {
+func (w *walker) function(name string) *ir.Value {
 	g := w.g
 	depth := w.lay.depth
-	w.p = g.Temp(int(w.lay.at(numWalkWords)))
+	loops := g.Kernel().Has(probes.FeatLoop)
+	if loops {
+		w.p = g.Temp(int(w.lay.at(numWalkWords)))
+	} else {
+		w.p = w.state(noStack)
+	}
 	// Only the unused frames must be zero, but programs may see all of the entry.
 	w.b().Zero(w.p, 0, int(w.lay.at(numWalkWords)))
 	w.start()
 	// One turn more tells a stack of as many frames from a deeper one.
 	g.B().If(w.not(w.get(wWhy)), func() {
-		g.Repeat(depth+1, w.p, func(g Gen, p *ir.Value, leave Leave) {
-			in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, leave: leave}
-			in.frame()
-		})
+		if loops {
+			g.Repeat(depth+1, w.p, func(g Gen, p *ir.Value, leave Leave) {
+				in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, leave: leave}
+				in.frame()
+			})
+			return
+		}
+		turn := w.turn(name)
+		forEach(g, depth+1, func(l *loop, _ *ir.Value) { l.leave(g.B().CallFn(turn)) })
 	})
 	why, n := w.get(wWhy), w.get(wCount)
 	num := &ir.Var{Name: "number", Type: ir.Int}
