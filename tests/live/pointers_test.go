@@ -1,0 +1,101 @@
+package live
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pointerSources lists pointers P to a struct of type T, which has the members I, an
+// integer, C, an array of characters, and N, a pointer to another object of the type.
+var pointerSources = []struct{ name, probe, decl, p, t, i, c, n string }{
+	{"trusted", "rawtracepoint:sched_switch", "", "args.next", "struct task_struct *", "pid", "comm", "real_parent"},
+	{"task", "tracepoint:sched:sched_switch", "", "curtask", "struct task_struct *", "pid", "comm", "real_parent"},
+	{"walked", "rawtracepoint:sched_switch", "", "args.next->real_parent", "struct task_struct *", "pid", "comm", "parent"},
+	{"address", "tracepoint:sched:sched_switch", "", "(struct task_struct *)(uint64)curtask", "struct task_struct *", "pid", "comm", "parent"},
+	{"kptr", "uprobe:WORK:gt_square", "", "kptr((struct task_struct *)arg0)", "struct task_struct *", "pid", "comm", "parent"},
+	{"user", "uprobe:WORK:gt_square", "struct gt_obj { int i; char c[8]; struct gt_obj *n; };", "(struct gt_obj *)arg0", "struct gt_obj *", "i", "c", "n"},
+	{"uptr", "tracepoint:syscalls:sys_enter_read", "struct gt_obj { int i; char c[8]; struct gt_obj *n; };", "uptr((struct gt_obj *)args.buf)", "struct gt_obj *", "i", "c", "n"},
+	{"result", "uretprobe:WORK:gt_square", "struct gt_obj { int i; char c[8]; struct gt_obj *n; };", "(struct gt_obj *)retval", "struct gt_obj *", "i", "c", "n"},
+	{"argument", "tracepoint:syscalls:sys_enter_openat", "struct gt_obj { int i; char c[8]; struct gt_obj *n; };", "(struct gt_obj *)args.filename", "struct gt_obj *", "i", "c", "n"},
+	{"register", "uprobe:WORK:gt_square", "struct gt_obj { int i; char c[8]; struct gt_obj *n; };", "(struct gt_obj *)reg(\"sp\")", "struct gt_obj *", "i", "c", "n"},
+}
+
+// pointerWays lists ways in which a pointer gets to its use: statements before it, and
+// the expression for it.
+var pointerWays = []struct{ name, before, expr string }{
+	{"itself", "", "(P)"},
+	{"variable", "$v = P;", "$v"},
+	{"variable of two", "$v = P; if (nsecs > 5) { $v = P->N; }", "$v"},
+	{"map", "@m = P;", "@m"},
+	{"map element", "@e[1] = P;", "@e[1]"},
+	{"key", "@k[P] = 1; for ($kv : @k) { @f = $kv.0; }", "@f"},
+	{"tuple", "", "(1, P).1"},
+	{"tuple in a variable", "$t = (1, P);", "$t.1"},
+	{"tuple in a map", "@t = (1, P);", "@t.1"},
+	{"record", "$r = (x=1, y=P);", "$r.y"},
+	{"ternary", "", "(nsecs > 5 ? P : P->N)"},
+	{"if", "$i = if (nsecs > 5) { P } else { P->N };", "$i"},
+	{"cast", "$c = (uint64)P;", "((T)$c)"},
+	{"parameter", "", "same(P)"},
+	{"member", "", "P->N->N"},
+	{"loop", "let $l : T = P; for ($n : 0..3) { $l = $l->N; }", "$l"},
+	{"while", "$w = P; $o = 0; while ($w != 0) { $w = $w->N; $o++; if ($o > 4) { break; } }", "$w"},
+}
+
+// pointerUses lists uses of a pointer X.
+var pointerUses = []string{
+	"print(X);", `printf("%p %d\n", X, X);`, "print((X, 1));", "@u = X;", "@u[X] = 1;", "@s[1, X] = count();", "print(X == 0);", "if (X) { print(1); }", "print(!X);",
+	"print(X->I);", "print(X->C);", "print(X->N->I);", "print(X->C[1]);", "print(X->N);", "print(*X);", "$y = *X; print($y.I);", "@o = *X;", "@o2[1] = X->C;", "@h = hist(X->I);", "@q[X->C] = sum(X->I);",
+	"print(str(X->C));", "print(str(X));", "print(str(X, 8));", "print(str(X->C, X->I));", "print(buf(X, 8));", "print(buf(X->C, X->I));", "print(strlen(X->C));",
+	`print(strncmp(X->C, "ab", 2));`, `print(strncmp(str(X), X->C, 4));`, `print(strcontains(X->C, "a"));`, `print(X->C == "ab");`, `print(strstr(X->C, "a"));`,
+	"print(ksym(X));", "print(usym(X));", "print(kptr(X));", "print(uptr(X));", "print(macaddr(X->C));", "print(ntop(X->I));", "print(memcmp(X, X, 4));",
+	"print((uint64)X);", "print((uint64)X & 0xff);", "print(X + 1);", "print(*(uint8 *)X);", "print(((uint8 *)X)[2]);", "print(sizeof(*X));", `print(offsetof(T, I));`, "print(bswap((uint64)X));",
+}
+
+// TestPointerMatrix loads every use of every pointer that came in every way: the
+// kernel's verifier refuses none.
+func TestPointerMatrix(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it refuses some")
+	}
+	for _, s := range pointerSources {
+		for _, w := range pointerWays {
+			// Two sources in every way, every source in some.
+			some := slices.Contains([]string{"itself", "variable", "map", "tuple", "if"}, w.name)
+			if s.name != "trusted" && s.name != "user" && !some {
+				continue
+			}
+			if testing.Short() && (s.name == "user") == some {
+				continue // in emulation
+			}
+			t.Run(s.name+"/"+w.name, func(t *testing.T) {
+				script := func(uses []string) string {
+					before := w.before
+					if strings.Contains(before, "for") && strings.Contains(s.p, "arg") { // arguments can't be used in a loop
+						before = "$p = P; " + strings.ReplaceAll(before, "P", "$p")
+					}
+					var b strings.Builder
+					fmt.Fprintln(&b, s.decl)
+					fmt.Fprintln(&b, "macro same(x) { x }")
+					fmt.Fprintf(&b, "%s {\n%s\n%s\n}\n", s.probe, before, strings.Join(uses, "\n"))
+					r := strings.NewReplacer("X", strings.NewReplacer("P", "("+s.p+")", "N", s.n, "T", s.t).Replace(w.expr), "P", "("+s.p+")", "->I", "->"+s.i, ".I", "."+s.i, ", I)", ", "+s.i+")", "->C", "->"+s.c, "->N", "->"+s.n, "WORK", *work, "T", s.t)
+					return r.Replace(b.String())
+				}
+				uses := slices.DeleteFunc(slices.Clone(pointerUses), func(u string) bool {
+					return s.decl == "" && strings.Contains(u, "*X") && !strings.Contains(u, ")X") && !strings.Contains(u, "sizeof") // a task is too large to copy
+				})
+				if r := trace(t, "--dry-run", "-e", script(uses)); r.status == 0 {
+					return
+				}
+				for _, u := range uses {
+					if r := trace(t, "--dry-run", "-e", script([]string{strings.ReplaceAll(u, "offsetof(T", "offsetof(*X")})); r.status != 0 {
+						t.Errorf("%s\n%s", u, r.stderr)
+					}
+				}
+			})
+		}
+	}
+}
