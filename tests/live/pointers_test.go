@@ -74,7 +74,7 @@ func TestPointerMatrix(t *testing.T) {
 			t.Run(s.name+"/"+w.name, func(t *testing.T) {
 				script := func(uses []string) string {
 					before := w.before
-					if strings.Contains(before, "for") && strings.Contains(s.p, "arg") { // arguments can't be used in a loop
+					if strings.Contains(before, "for") && strings.Contains(s.p, "arg") { // arguments cannot be used in a loop
 						before = "$p = P; " + strings.ReplaceAll(before, "P", "$p")
 					}
 					var b strings.Builder
