@@ -22,8 +22,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Options says what a script is compiled for.
-type Options struct {
+// Request says what a script is compiled for.
+type Request struct {
 	Env        *probes.Env          // what for; Env.Kernel must be set
 	Invocation *builtins.Invocation // nil: no parameters, nothing unsafe
 	Defs       *builtins.Registry   // nil: all builtins
@@ -73,7 +73,7 @@ var stages = []struct {
 
 type compilation struct {
 	file  *source.File
-	opts  *Options
+	req   *Request
 	diags *source.Diags
 
 	kernel  *recorder
@@ -91,33 +91,33 @@ type compilation struct {
 // Compile compiles a script. It adds diagnostics, warnings among them, to diags; if
 // one of them is an error, the object is nil. An error that Compile returns is a
 // mistake in the compiler, or one of its limits.
-func Compile(f *source.File, opts Options, diags *source.Diags) (*object.Object, error) {
-	c := newCompilation(f, opts, diags)
+func Compile(f *source.File, req Request, diags *source.Diags) (*object.Object, error) {
+	c := newCompilation(f, req, diags)
 	err := c.runTo("object")
 	return c.obj, err
 }
 
 // Check checks a script without compiling it. Its results are those of Compile, with
 // the checked script in place of the object.
-func Check(f *source.File, opts Options, diags *source.Diags) (*check.Program, error) {
-	c := newCompilation(f, opts, diags)
+func Check(f *source.File, req Request, diags *source.Diags) (*check.Program, error) {
+	c := newCompilation(f, req, diags)
 	err := c.runTo("types")
 	return c.checked, err
 }
 
-func newCompilation(f *source.File, opts Options, diags *source.Diags) *compilation {
-	if opts.Defs == nil {
-		opts.Defs = builtins.NewRegistry(builtins.All())
+func newCompilation(f *source.File, req Request, diags *source.Diags) *compilation {
+	if req.Defs == nil {
+		req.Defs = builtins.NewRegistry(builtins.All())
 	}
-	if opts.Invocation == nil {
-		opts.Invocation = &builtins.Invocation{}
+	if req.Invocation == nil {
+		req.Invocation = &builtins.Invocation{}
 	}
-	if opts.Config == nil {
-		opts.Config = func(p *ast.Program, diags *source.Diags) *config.Config {
+	if req.Config == nil {
+		req.Config = func(p *ast.Program, diags *source.Diags) *config.Config {
 			return lang.Configure(p, nil, diags)
 		}
 	}
-	c := &compilation{file: f, opts: &opts, diags: diags}
+	c := &compilation{file: f, req: &req, diags: diags}
 	c.noteNeeds()
 	return c
 }
@@ -138,8 +138,8 @@ func (c *compilation) runTo(last string) (err error) {
 		if err := s.run(c); err != nil {
 			return err
 		}
-		if c.opts.Timed != nil {
-			c.opts.Timed(s.name, time.Since(start))
+		if c.req.Timed != nil {
+			c.req.Timed(s.name, time.Since(start))
 		}
 		if c.diags.HasErrors() {
 			if s.goesOn {
@@ -147,13 +147,13 @@ func (c *compilation) runTo(last string) (err error) {
 			}
 			return nil
 		}
-		if c.opts.Verify && c.lowered != nil {
+		if c.req.Verify && c.lowered != nil {
 			if err := ir.Verify(c.lowered.Module); err != nil {
 				return fmt.Errorf("internal error in stage %q, please report it: %w", stage, err)
 			}
 		}
-		if c.opts.Dump != nil {
-			c.opts.Dump(s.name, s.text(c))
+		if c.req.Dump != nil {
+			c.req.Dump(s.name, s.text(c))
 		}
 		if stage == last {
 			return nil
@@ -164,34 +164,34 @@ func (c *compilation) runTo(last string) (err error) {
 
 // parse reads the script, its imports and its settings.
 func (c *compilation) parse() error {
-	c.tree = lang.Parse(c.file, c.opts.Defs, c.opts.Invocation.IncludeDirs, c.opts.Invocation.Files, c.diags)
+	c.tree = lang.Parse(c.file, c.req.Defs, c.req.Invocation.IncludeDirs, c.req.Invocation.Files, c.diags)
 	if !c.diags.HasErrors() {
-		c.config = c.opts.Config(c.tree, c.diags)
+		c.config = c.req.Config(c.tree, c.diags)
 	}
 	return nil
 }
 
 func (c *compilation) expand() error {
-	c.tree, c.decls = lang.Expand(c.tree, c.opts.Env.Kernel, c.opts.Defs, c.opts.Invocation, c.diags)
+	c.tree, c.decls = lang.Expand(c.tree, c.req.Env.Kernel, c.req.Defs, c.req.Invocation, c.diags)
 	return nil
 }
 
 func (c *compilation) attach() error {
-	c.blocks = attach.Resolve(c.tree, c.opts.Env, c.config, c.opts.Invocation.Params, c.diags)
+	c.blocks = attach.Resolve(c.tree, c.req.Env, c.config, c.req.Invocation.Params, c.diags)
 	return nil
 }
 
 func (c *compilation) check() error {
 	c.checked = check.Check(check.Input{
 		Source: c.tree, Decls: c.decls, Blocks: c.blocks,
-		Config: c.config, Invocation: c.opts.Invocation, Env: c.opts.Env, Defs: c.opts.Defs,
+		Config: c.config, Invocation: c.req.Invocation, Env: c.req.Env, Defs: c.req.Defs,
 	}, c.diags)
 	return nil
 }
 
 func (c *compilation) plan() error {
 	var err error
-	if c.planned, err = plan.Plan(c.checked, plan.Options{ForeignReaders: c.opts.ForeignReaders}); err != nil {
+	if c.planned, err = plan.Plan(c.checked, c.req.ForeignReaders); err != nil {
 		return c.report(err)
 	}
 	for _, d := range c.planned.Warnings {
@@ -226,7 +226,7 @@ func (c *compilation) optimise() error {
 }
 
 func (c *compilation) emit() error {
-	k := c.opts.Env.Kernel
+	k := c.req.Env.Kernel
 	v := k.Release()
 	var err error
 	c.out, err = bpf.Emit(c.lowered.Module, bpf.Target{

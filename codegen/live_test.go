@@ -29,7 +29,7 @@ import (
 func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text string)) (*object.Object, *source.Diags) {
 	t.Helper()
 	diags := &source.Diags{}
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
 		Env:        &probes.Env{Kernel: k, Unsafe: true},
 		Invocation: &builtins.Invocation{Unsafe: true},
 		Config: func(*ast.Program, *source.Diags) *config.Config {

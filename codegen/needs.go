@@ -101,9 +101,9 @@ func (r *recorder) finish(n *object.Needs) {
 
 // needed is what an object with these programs depends on.
 func (c *compilation) needed() object.Needs {
-	n := c.opts.Env.Needs
+	n := c.req.Env.Needs
 	c.kernel.finish(n)
-	if e := c.opts.Env; e.PID != 0 || e.ChildPID != 0 || e.ForeignPIDs {
+	if e := c.req.Env; e.PID != 0 || e.ChildPID != 0 || e.ForeignPIDs {
 		n.SetOnlyNow("the process that is traced")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.kernel.formats)) {
@@ -114,9 +114,9 @@ func (c *compilation) needed() object.Needs {
 
 // noteNeeds has the environment take down what the object will depend on.
 func (c *compilation) noteNeeds() {
-	env, sess := *c.opts.Env, *c.opts.Invocation
+	env, sess := *c.req.Env, *c.req.Invocation
 	c.kernel = &recorder{Kernel: env.Kernel, formats: map[string]object.Tracepoint{}}
 	env.Kernel, env.Needs = c.kernel, &object.Needs{}
 	sess.Needs = env.Needs
-	c.opts.Env, c.opts.Invocation = &env, &sess
+	c.req.Env, c.req.Invocation = &env, &sess
 }

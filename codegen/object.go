@@ -21,10 +21,10 @@ func (c *compilation) assemble() error {
 	o := &object.Object{
 		Programs: c.out.Progs[:own:own], Kernel: c.out.Maps,
 		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
-		Settings: settings(c.checked.Config), Invocation: session(c.opts.Invocation), Options: c.checked.Options,
+		Settings: settings(c.checked.Config), Invocation: session(c.req.Invocation), Options: c.checked.Options,
 		Needs: c.needed(),
 	}
-	o.Settings.Warnings = c.opts.Invocation.Warnings
+	o.Settings.Warnings = c.req.Invocation.Warnings
 	for i, p := range c.checked.Progs {
 		prog := o.Programs[i]
 		prog.Span, prog.License = p.Span, c.checked.Config.License

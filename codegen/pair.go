@@ -19,7 +19,7 @@ func (c *compilation) join(o *object.Object) {
 	if len(c.planned.Pairs) == 0 {
 		return
 	}
-	id, ok := c.opts.Env.Kernel.Kfunc(isReturn)
+	id, ok := c.req.Env.Kernel.Kfunc(isReturn)
 	if !ok {
 		return
 	}

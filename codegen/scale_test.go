@@ -150,7 +150,7 @@ func body(line func(i int) string) func(n int) string {
 func compileFor(tb testing.TB, k probes.Kernel, text string, timed func(stage string, took time.Duration)) *object.Object {
 	tb.Helper()
 	diags := &source.Diags{}
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
 		Env:        &probes.Env{Kernel: k, Unsafe: true},
 		Invocation: &builtins.Invocation{Unsafe: true},
 		Config: func(*ast.Program, *source.Diags) *config.Config {

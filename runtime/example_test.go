@@ -44,7 +44,7 @@ func (r *results) Message(m output.Message) { r.wrong = append(r.wrong, m.Text) 
 // attached.
 func trace(ctx context.Context, script string, attached func()) (*results, error) {
 	var diags source.Diags
-	obj, err := codegen.Compile(source.NewFile("script", script), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("script", script), codegen.Request{
 		Env: &probes.Env{Kernel: kernel.Live()},
 	}, &diags)
 	if err != nil {
@@ -54,7 +54,7 @@ func trace(ctx context.Context, script string, attached func()) (*results, error
 		return nil, source.DiagError(diags.All())
 	}
 	r := &results{}
-	s, err := runtime.Load(obj, runtime.Options{Sink: r, Attached: attached})
+	s, err := runtime.Load(obj, runtime.Setup{Sink: r, Attached: attached})
 	if err != nil {
 		return nil, err
 	}

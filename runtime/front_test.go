@@ -79,7 +79,7 @@ func loadScript(t *testing.T, text string) *Session {
 		}
 	}
 	diags := &source.Diags{}
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
 		Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
 		Config: func(*ast.Program, *source.Diags) *config.Config {
 			return &config.Config{MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 8, MaxBPFProgs: 8, OnStackLimit: 32, MissingProbes: "error"}
@@ -91,7 +91,7 @@ func loadScript(t *testing.T, text string) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Load(obj, Options{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Style{}), Stderr: io.Discard})
+	s, err := Load(obj, Setup{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Style{}), Stderr: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ import (
 
 // Load loads an object's maps and programs into the kernel. It does not run any
 // program.
-func Load(obj *object.Object, opt Options) (*Session, error) {
+func Load(obj *object.Object, opt Setup) (*Session, error) {
 	if opt.Stderr == nil {
 		opt.Stderr = io.Discard
 	}
@@ -89,7 +89,7 @@ func (s *Session) load() error {
 		s.handlers[i] = handler{d.Handle, d.Outside}
 	}
 	cfg := &s.obj.Settings
-	s.syms = symbols.NewUser(symbols.Options{
+	s.syms = symbols.NewUser(symbols.View{
 		ProcRoot: s.procRoot(),
 		Demangle: cfg.CPPDemangle,
 		Cache:    symbols.CacheMode(cfg.CacheUserSymbols),

@@ -22,7 +22,7 @@
 // provide its own sink and builtins, and load encoded objects:
 //
 //	obj, err := object.Decode(data)
-//	s, err := runtime.Load(obj, runtime.Options{Sink: mySink})
+//	s, err := runtime.Load(obj, runtime.Setup{Sink: mySink})
 //	status, err := s.Run(ctx)
 //
 // A Sink receives typed values. A sink that needs only some of them embeds
@@ -48,8 +48,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Options specifies how to run an object.
-type Options struct {
+// Setup specifies how to run an object.
+type Setup struct {
 	// Sink receives the results; it must not be nil.
 	Sink output.Sink
 	// Stderr receives errors and warnings of the run; nil discards them.
@@ -151,7 +151,7 @@ type Session struct {
 	defs       *builtins.Registry
 	at         *probes.Env             // what attaching depends on
 	kinds      map[string]*probes.Kind // by name
-	opt        Options
+	opt        Setup
 	maps       map[string]*ebpf.Map // by kernel name
 	progs      map[string]*ebpf.Program
 	links      []attached

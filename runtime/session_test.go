@@ -53,7 +53,7 @@ func newObject(t *testing.T, defs ...*builtins.Def) testObject {
 }
 
 // load loads the object with the test's own builtins.
-func (o testObject) load(opt Options) (*Session, error) {
+func (o testObject) load(opt Setup) (*Session, error) {
 	opt.Defs = o.defs
 	return Load(o.Object, opt)
 }
@@ -178,7 +178,7 @@ var (
 )
 
 // run runs the object until the session ends and returns what it printed.
-func (o testObject) run(ctx context.Context, opt Options) (stdout, stderr string, status int) {
+func (o testObject) run(ctx context.Context, opt Setup) (stdout, stderr string, status int) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
 	opt.Sink = output.NewText(output.NewWriter(&out, output.Line), &errs, output.Style{})
@@ -212,7 +212,7 @@ func TestOnlyBeginAndEnd(t *testing.T) {
 	say := o.event("say")
 	o.prog(end, "", "", send(say, 2)...)
 	o.prog(begin, "", "", send(say, 1)...)
-	out, errs, status := o.run(timeout(t), Options{})
+	out, errs, status := o.run(timeout(t), Setup{})
 	expect(t, "stdout", out, "1\n2\n\n\n")
 	expect(t, "stderr", errs, "Attached 2 probes\n")
 	if status != 0 {
@@ -227,7 +227,7 @@ func TestExit(t *testing.T) {
 	say, exit := o.event("say"), o.event("exit")
 	o.prog(begin, "", "", code(send(say, 1), send(exit, 7), send(say, 2))...)
 	o.prog(end, "", "", send(say, 3)...)
-	out, _, status := o.run(timeout(t), Options{})
+	out, _, status := o.run(timeout(t), Setup{})
 	expect(t, "stdout", out, "1\n3\n\n\n")
 	if status != 7 {
 		t.Errorf("status %d, want 7", status)
@@ -263,7 +263,7 @@ func TestCountsAreExact(t *testing.T) {
 	for range 5 { // until the kernel has missed none
 		o := counters(t)
 		ctx, cancel := context.WithCancel(timeout(t))
-		out, errs, _ = o.run(ctx, Options{Attached: func() {
+		out, errs, _ = o.run(ctx, Setup{Attached: func() {
 			done := make(chan bool)
 			for range 2 { // on two CPUs
 				go func() { getpriority(100); done <- true }()
@@ -283,7 +283,7 @@ func TestClearAndZero(t *testing.T) {
 	o := counters(t)
 	var out bytes.Buffer
 	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Style{})
-	s, err := o.load(Options{Sink: sink})
+	s, err := o.load(Setup{Sink: sink})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func TestKeyedMaps(t *testing.T) {
 	o.prog(begin, "", "")
 	var out bytes.Buffer
 	sink := output.NewText(output.NewWriter(&out, output.Line), io.Discard, output.Style{})
-	s, err := o.load(Options{Sink: sink})
+	s, err := o.load(Setup{Sink: sink})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -427,7 +427,7 @@ func TestSites(t *testing.T) {
 		{Kind: object.ReadFault, Span: source.Span{File: f, Start: 0, End: 5}},
 	}
 	o.prog(begin, "", "", code(addTo(object.SiteMap, 0, 3), addTo(object.SiteMap, 8, 9), addTo(object.SiteMap, 16, 1))...)
-	_, errs, _ := o.run(timeout(t), Options{})
+	_, errs, _ := o.run(timeout(t), Setup{})
 	expect(t, "stderr", errs, "Attached 1 probe\n"+
 		"stdin:1:14-19: WARNING: Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result. (3 times so far)\n"+
 		"begin { @a = 1 / 0 }\n             ~~~~~\n"+
@@ -442,7 +442,7 @@ func TestVerifierError(t *testing.T) {
 	o.prog(begin, "", "", asm.Mov.Imm(asm.R1, 5), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord))
 	at := source.Span{File: f, Start: 13, End: 15}
 	o.Programs[0].Lines = []source.Span{{}, at, {}, {}}
-	_, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Style{})})
+	_, err := o.load(Setup{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Style{})})
 	var de source.DiagError
 	if !errors.As(err, &de) || de[0].Span != at || !strings.Contains(de[0].Msg, "R1 invalid mem access") {
 		t.Errorf("error %v", err)
@@ -455,7 +455,7 @@ func TestAttachAllOrNothing(t *testing.T) {
 	o := newObject(t)
 	o.prog(tp, "syscalls", "sys_enter_getpriority")
 	o.prog(tp, "syscalls", "no_such_event")
-	s, err := o.load(Options{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Style{})})
+	s, err := o.load(Setup{Sink: output.NewText(output.NewWriter(io.Discard, 0), io.Discard, output.Style{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -479,7 +479,7 @@ func TestChild(t *testing.T) {
 	// The execve of the command itself is counted: the probes are attached before
 	// it.
 	o.prog(tp, "syscalls", "sys_enter_execve", code(onlyFor(c.PID()), addTo(object.SlotMap, 0, 1), addTo(object.SlotMap, 8, 1))...)
-	out, _, status := o.run(timeout(t), Options{Child: c})
+	out, _, status := o.run(timeout(t), Setup{Child: c})
 	expect(t, "stdout", out, "\n\n@: 1\n")
 	if status != 0 || c.Ended() != "exited with code: 0" {
 		t.Errorf("status %d, child %s", status, c.Ended())
@@ -497,7 +497,7 @@ func TestChildIsEnded(t *testing.T) {
 		}
 		o.prog(tp, "syscalls", "sys_enter_getpriority")
 		ctx, cancel := context.WithCancel(timeout(t))
-		o.run(ctx, Options{Child: c, Attached: func() {
+		o.run(ctx, Setup{Child: c, Attached: func() {
 			// By then the child has most likely executed its program.
 			time.AfterFunc(100*time.Millisecond, cancel)
 		}})
@@ -532,7 +532,7 @@ func TestPIDEnds(t *testing.T) {
 	}
 	o.prog(tp, "syscalls", "sys_enter_getpriority")
 	ctx := timeout(t)
-	o.run(ctx, Options{PID: cmd.Process.Pid, Attached: func() {
+	o.run(ctx, Setup{PID: cmd.Process.Pid, Attached: func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 	}})
@@ -543,7 +543,7 @@ func TestPIDEnds(t *testing.T) {
 
 func TestDryRun(t *testing.T) {
 	o := counters(t)
-	out, errs, _ := o.run(timeout(t), Options{DryRun: true})
+	out, errs, _ := o.run(timeout(t), Setup{DryRun: true})
 	expect(t, "stdout", out, "")
 	expect(t, "stderr", errs, "")
 }

@@ -239,7 +239,7 @@ func (a *app) readAll(f *source.File) []object.Option {
 		return nil
 	}
 	var diags source.Diags // discarded: the errors may not occur where the tool runs
-	checked, err := codegen.Check(f, codegen.Options{Env: env, Invocation: sess, Config: configure}, &diags)
+	checked, err := codegen.Check(f, codegen.Request{Env: env, Invocation: sess, Config: configure}, &diags)
 	if err != nil || checked == nil {
 		return nil
 	}

@@ -83,7 +83,7 @@ func (a *app) compile(f *source.File) (*object.Object, bool) {
 		return nil, false
 	}
 	var diags source.Diags
-	obj, err := codegen.Compile(f, codegen.Options{
+	obj, err := codegen.Compile(f, codegen.Request{
 		Env: env, Invocation: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
 		ForeignReaders: a.opt.emitELF != "",
 	}, &diags)

@@ -107,7 +107,7 @@ func TestDocuments(t *testing.T) {
 			}
 			compiled++
 			var diags source.Diags
-			obj, err := codegen.Compile(source.NewFile(path, script), codegen.Options{
+			obj, err := codegen.Compile(source.NewFile(path, script), codegen.Request{
 				Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
 			}, &diags)
 			if obj == nil || err != nil {

@@ -148,7 +148,7 @@ func (a *app) listProgram(f *source.File) int {
 		return statusError
 	}
 	var diags source.Diags
-	checked, err := codegen.Check(f, codegen.Options{Env: env, Invocation: sess, Config: configure}, &diags)
+	checked, err := codegen.Check(f, codegen.Request{Env: env, Invocation: sess, Config: configure}, &diags)
 	a.report.diags(diags.All())
 	if err != nil {
 		a.report.errorf("%v", err)

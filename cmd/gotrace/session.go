@@ -69,7 +69,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		return statusError
 	}
 	sink := sinks[o.format](out, &a.messages, sinkOpt)
-	ropt := runtime.Options{
+	ropt := runtime.Setup{
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),

@@ -37,7 +37,7 @@ func TestNodes(t *testing.T) {
 				f := source.NewFile("stdin", c.Input(t, "source.bt"))
 				var diags source.Diags
 				out := ""
-				_, err := codegen.Compile(f, codegen.Options{
+				_, err := codegen.Compile(f, codegen.Request{
 					Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{Params: []string{"7"}}, Verify: true,
 					Dump: func(stage, text string) {
 						if stage == "ir" {

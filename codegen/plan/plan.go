@@ -36,19 +36,13 @@ type Map struct {
 	Object object.Map
 }
 
-// Options says what the object is for.
-type Options struct {
-	// ForeignReaders says that programs other than gotrace read the maps: each
-	// value is whole in a kernel map.
-	ForeignReaders bool
-}
-
-// Plan makes the decisions for p. The error is a source.DiagError: what the kernel
-// p was checked against cannot keep.
-func Plan(p *check.Program, opts Options) (*Program, error) {
+// Plan makes the decisions for p. foreign says that programs other than gotrace read
+// the maps, so that each value must be whole in a kernel map. The error is a
+// source.DiagError about what the kernel that p was checked against cannot keep.
+func Plan(p *check.Program, foreign bool) (*Program, error) {
 	u := findUses(p)
 	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums}
-	if err := out.layOut(u, opts); err != nil {
+	if err := out.layOut(u, foreign); err != nil {
 		return nil, err
 	}
 	out.Pairs = findPairs(p)

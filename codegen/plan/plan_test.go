@@ -28,7 +28,7 @@ func planOf(t *testing.T, text string) string {
 	}
 	var diags source.Diags
 	out := ""
-	_, err = codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+	_, err = codegen.Compile(source.NewFile("stdin", text), codegen.Request{
 		Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
 		Dump: func(stage, text string) {
 			if stage == "plan" {

@@ -31,7 +31,7 @@ func encoded(t testing.TB) [][]byte {
 	var list [][]byte
 	for _, s := range scripts {
 		var diags source.Diags
-		obj, err := codegen.Compile(source.NewFile("stdin", s), codegen.Options{
+		obj, err := codegen.Compile(source.NewFile("stdin", s), codegen.Request{
 			Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
 		}, &diags)
 		if err != nil {

@@ -81,7 +81,7 @@ func TestImages(t *testing.T) {
 		{"reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child) }}, pid, []uint64{a2}, "second_a"},
 		{"before it was reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child) }}, pid, []uint64{a}, "first_a"},
 	} {
-		u := NewUser(Options{})
+		u := NewUser(View{})
 		for _, step := range c.steps {
 			step(u)
 		}
@@ -107,7 +107,7 @@ func TestReplacedFile(t *testing.T) {
 		u.Mapped(pid, m)
 		return u.Stack(pid, []uint64{m.Start})[0].Name
 	}
-	u := NewUser(Options{})
+	u := NewUser(View{})
 	other := first
 	other.Path = second.Path
 	if got := name(u, pid, other); got != "" {
@@ -144,7 +144,7 @@ func TestReplacedFile(t *testing.T) {
 
 // TestEnded checks that the number of ended processes that are kept is bounded.
 func TestEnded(t *testing.T) {
-	u := NewUser(Options{})
+	u := NewUser(View{})
 	m := Mapping{Start: 0x1000, End: 0x2000, Path: "/x"}
 	for pid := 1; pid <= MaxEnded+100; pid++ {
 		u.Mapped(pid+1<<28, m)

@@ -32,8 +32,8 @@ const (
 	NoCache    CacheMode = "NONE"
 )
 
-// Options specifies where processes are found and how their symbols are shown.
-type Options struct {
+// View specifies where processes are found and how their symbols are shown.
+type View struct {
 	ProcRoot string // mount point of procfs
 	Demangle bool   // show C++ and Rust names as in their source
 	Cache    CacheMode
@@ -52,7 +52,7 @@ type Frame = value.Frame
 
 // User finds functions in all processes. Only one goroutine may use it at a time.
 type User struct {
-	opt    Options
+	opt    View
 	procs  map[int]*process
 	files  map[fileID]*file
 	ids    map[fileID]fileID // see intern
@@ -64,7 +64,7 @@ type User struct {
 }
 
 // NewUser returns a User that knows no processes yet.
-func NewUser(opt Options) *User {
+func NewUser(opt View) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
 	}
@@ -84,7 +84,7 @@ func (u *User) Lookup(pid int, addr uint64) []Frame {
 // Stack finds the functions at the addresses of one stack of a process, which has
 // the innermost first. It looks all of them up in one program: the newest of the
 // process that they fit. The addresses after the first one are those that calls
-// return to. With Options.Debug an address may have several frames.
+// return to. With View.Debug an address may have several frames.
 func (u *User) Stack(pid int, addrs []uint64) []Frame {
 	out := make([]Frame, 0, len(addrs))
 	if pid <= 0 {

@@ -26,7 +26,7 @@ func TestOwnFunction(t *testing.T) {
 	if landmark() == 0 {
 		t.Fatal()
 	}
-	u := NewUser(Options{})
+	u := NewUser(View{})
 	pc := uint64(reflect.ValueOf(landmark).Pointer())
 	f, ok := lookup(u, os.Getpid(), pc+3)
 	if !ok || !strings.HasSuffix(f.Name, "symbols.landmark") || f.Offset != 3 {
@@ -105,7 +105,7 @@ func TestPrograms(t *testing.T) {
 		t.Run(strings.Join(kind, " "), func(t *testing.T) {
 			exe := program(t, shapes, kind...)
 			pid, area, plain, stop := running(t, exe)
-			u := NewUser(Options{Demangle: true})
+			u := NewUser(View{Demangle: true})
 			expect := func(when string) {
 				t.Helper()
 				if f, ok := lookup(u, pid, area+1); !ok || f.Name != "ns::area(int, int)" || f.Offset != 1 || f.Module != exe {
@@ -119,7 +119,7 @@ func TestPrograms(t *testing.T) {
 			stop()
 			time.Sleep(2 * stale)
 			expect("gone")
-			if f, ok := lookup(NewUser(Options{}), pid, plain); ok {
+			if f, ok := lookup(NewUser(View{}), pid, plain); ok {
 				t.Errorf("a process that was never seen has %+v", f)
 			}
 		})
@@ -129,7 +129,7 @@ func TestPrograms(t *testing.T) {
 func TestMangledNames(t *testing.T) {
 	exe := program(t, shapes)
 	pid, area, _, _ := running(t, exe)
-	if f, ok := lookup(NewUser(Options{}), pid, area); !ok || f.Name != "_ZN2ns4areaEii" {
+	if f, ok := lookup(NewUser(View{}), pid, area); !ok || f.Name != "_ZN2ns4areaEii" {
 		t.Errorf("area is %+v, %v", f, ok)
 	}
 }
@@ -143,7 +143,7 @@ func TestDeletedFile(t *testing.T) {
 	exe := program(t, shapes)
 	pid, _, plain, _ := running(t, exe)
 	os.Remove(exe)
-	if f, ok := lookup(NewUser(Options{}), pid, plain); !ok || f.Name != "plain" || f.Module != exe {
+	if f, ok := lookup(NewUser(View{}), pid, plain); !ok || f.Name != "plain" || f.Module != exe {
 		t.Errorf("plain is %+v, %v", f, ok)
 	}
 }
@@ -157,7 +157,7 @@ func TestPerfMap(t *testing.T) {
 	}
 	t.Cleanup(func() { os.Remove(name) })
 	write("1000 20 jit one\nnonsense\n1020 10 two\n1000 20 jit new\n")
-	u := NewUser(Options{})
+	u := NewUser(View{})
 	for addr, want := range map[uint64]Frame{
 		0x1000: {Addr: 0x1000, Name: "jit new", Module: "[jit]"}, 0x101f: {Addr: 0x101f, Name: "jit new", Offset: 0x1f, Module: "[jit]"},
 		0x1025: {Addr: 0x1025, Name: "two", Offset: 5, Module: "[jit]"},
@@ -177,7 +177,7 @@ func TestPerfMap(t *testing.T) {
 }
 
 func TestVDSO(t *testing.T) {
-	u := NewUser(Options{})
+	u := NewUser(View{})
 	p := newProcess(os.Getpid())
 	p.read("/proc")
 	for _, m := range p.current().maps {

@@ -84,7 +84,7 @@ func Compile(script string, opt Options) (*Script, error) {
 		opt.Kernel = kernel.Live()
 	}
 	var diags source.Diags
-	obj, err := codegen.Compile(source.NewFile(opt.Name, script), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile(opt.Name, script), codegen.Request{
 		Env:        &probes.Env{Kernel: opt.Kernel, Unsafe: opt.Unsafe, PID: opt.PID},
 		Invocation: &builtins.Invocation{Params: opt.Params, Options: opt.Options, Unsafe: opt.Unsafe, PID: opt.PID},
 	}, &diags)
@@ -139,7 +139,7 @@ func (s *Script) Events(ctx context.Context) iter.Seq2[Event, error] {
 				}
 			}
 		}}
-		session, err := runtime.Load(s.obj, s.options(sink))
+		session, err := runtime.Load(s.obj, s.setup(sink))
 		if err == nil {
 			_, err = session.Run(ctx)
 		}
@@ -149,8 +149,8 @@ func (s *Script) Events(ctx context.Context) iter.Seq2[Event, error] {
 	}
 }
 
-func (s *Script) options(sink output.Sink) runtime.Options {
-	return runtime.Options{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel, Profiles: s.opt.Profiles}
+func (s *Script) setup(sink output.Sink) runtime.Setup {
+	return runtime.Setup{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel, Profiles: s.opt.Profiles}
 }
 
 // Session is a running script.
@@ -169,7 +169,7 @@ func (s *Script) Start(ctx context.Context, on func(Event)) (*Session, error) {
 		on = func(Event) {}
 	}
 	attached := make(chan struct{})
-	opt := s.options(eventSink{on: on})
+	opt := s.setup(eventSink{on: on})
 	opt.Attached = func() { close(attached) }
 	opt.KeepMaps = true
 	loaded, err := runtime.Load(s.obj, opt)

@@ -129,7 +129,7 @@ func (c *tally) log(t *testing.T, name string) {
 // the script is refused.
 func (c *tally) compile(t *testing.T, k probes.Kernel, text string) *object.Object {
 	var diags source.Diags
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
 		Env:        &probes.Env{Kernel: k, Unsafe: true},
 		Invocation: &builtins.Invocation{Unsafe: true, Params: []string{"7"}},
 		Verify:     true,
@@ -278,7 +278,7 @@ func run(obj *object.Object, p program) (ran bool, err error) {
 
 // play loads obj. If start is set, it runs it to its end.
 func play(obj *object.Object, sink output.Sink, start bool) error {
-	s, err := session.Load(obj, session.Options{Stderr: io.Discard, Sink: sink})
+	s, err := session.Load(obj, session.Setup{Stderr: io.Discard, Sink: sink})
 	switch {
 	case err == nil:
 	case errors.Is(err, ebpf.ErrNotSupported), lacking.MatchString(err.Error()):

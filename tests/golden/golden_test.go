@@ -59,7 +59,7 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 	var out compiled
 	var diags source.Diags
 	sess := &builtins.Invocation{Params: c.args, Options: c.options, Unsafe: c.unsafe, Warnings: c.warnings}
-	obj, err := codegen.Compile(source.NewFile("stdin", c.source), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("stdin", c.source), codegen.Request{
 		Env:        &probes.Env{Kernel: k, Unsafe: c.unsafe},
 		Invocation: sess,
 		Config:     settings,

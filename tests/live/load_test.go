@@ -62,7 +62,7 @@ func TestLoads(t *testing.T) {
 			continue // the golden corpus checks these errors
 		}
 		t.Run(name, func(t *testing.T) {
-			s, err := runtime.Load(obj, runtime.Options{
+			s, err := runtime.Load(obj, runtime.Setup{
 				Sink:     output.NewText(output.NewWriter(io.Discard, output.Line), io.Discard, output.Style{}),
 				Verified: func(_ string, insns int) { costs[name] += insns },
 			})
@@ -90,7 +90,7 @@ func TestLoads(t *testing.T) {
 func compile(t *testing.T, k *kernel.Kernel, text string) (*object.Object, []source.Diag) {
 	t.Helper()
 	var diags source.Diags
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
 		Env:        &probes.Env{Kernel: k, Unsafe: true},
 		Invocation: &builtins.Invocation{Unsafe: true},
 		Config: func(p *ast.Program, diags *source.Diags) *config.Config {

@@ -66,7 +66,7 @@ func runScript(t *testing.T, k *kernel.Kernel, text string) (string, error) {
 		return "", errors.New(b.String())
 	}
 	var out bytes.Buffer
-	s, err := runtime.Load(obj, runtime.Options{Sink: output.NewText(output.NewWriter(&out, output.Line), &bytes.Buffer{}, output.Style{}), Verbose: true})
+	s, err := runtime.Load(obj, runtime.Setup{Sink: output.NewText(output.NewWriter(&out, output.Line), &bytes.Buffer{}, output.Style{}), Verbose: true})
 	if err != nil {
 		return "", err
 	}

@@ -42,7 +42,7 @@ const script = `tracepoint:syscalls:sys_enter_getpgid /args.pid == 1000007/ {
 func compile(t *testing.T, text string) *object.Object {
 	t.Helper()
 	var diags source.Diags
-	obj, err := codegen.Compile(source.NewFile("script.bt", text), codegen.Options{
+	obj, err := codegen.Compile(source.NewFile("script.bt", text), codegen.Request{
 		Env: &probes.Env{Kernel: kernel.Live()}, ForeignReaders: true,
 	}, &diags)
 	if err != nil || obj == nil {
@@ -316,7 +316,7 @@ func TestSections(t *testing.T) {
 		`iter:task { print(ctx.task.pid) }`:                                                "iter/task",
 	} {
 		var diags source.Diags
-		obj, err := codegen.Compile(source.NewFile("x", script), codegen.Options{Env: &probes.Env{Kernel: k}}, &diags)
+		obj, err := codegen.Compile(source.NewFile("x", script), codegen.Request{Env: &probes.Env{Kernel: k}}, &diags)
 		if err != nil || obj == nil {
 			t.Errorf("%s: %v %v", script, err, diags.All())
 			continue
@@ -357,7 +357,7 @@ func TestMaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	var diags source.Diags
-	obj, err := codegen.Compile(source.NewFile("x", script), codegen.Options{Env: &probes.Env{Kernel: k}, ForeignReaders: true}, &diags)
+	obj, err := codegen.Compile(source.NewFile("x", script), codegen.Request{Env: &probes.Env{Kernel: k}, ForeignReaders: true}, &diags)
 	if err != nil || obj == nil {
 		t.Fatal(err, diags.All())
 	}
