@@ -190,6 +190,15 @@ var ops = [numOps]OpInfo{
 // Info returns the op's row of the table.
 func (o Op) Info() *OpInfo { return &ops[o] }
 
+// Ops returns all operations.
+func Ops() []Op {
+	list := make([]Op, 0, numOps)
+	for o := OpInvalid + 1; o < numOps; o++ {
+		list = append(list, o)
+	}
+	return list
+}
+
 // OpNamed returns the op with a name, or OpInvalid if there is none.
 func OpNamed(name string) Op {
 	for o := range numOps {
