@@ -42,7 +42,7 @@ type Request struct {
 	Timed func(stage string, took time.Duration)
 }
 
-// Stages are the names of the pipeline's stages that Dump is called for.
+// Stages returns the names of the pipeline's stages that Dump is called for.
 func Stages() []string {
 	names := make([]string, len(stages))
 	for i, s := range stages {

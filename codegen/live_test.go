@@ -46,7 +46,7 @@ func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text s
 	return obj, diags
 }
 
-// load has the kernel's verifier read every program of obj.
+// load makes the kernel's verifier read every program of obj.
 func load(obj *object.Object) error {
 	coll, err := collection(obj)
 	if err == nil {
@@ -55,7 +55,7 @@ func load(obj *object.Object) error {
 	return err
 }
 
-// collection is obj in the kernel.
+// collection loads obj into the kernel.
 func collection(obj *object.Object) (*ebpf.Collection, error) {
 	spec := obj.Spec()
 	if m := spec.Maps[unwind.ChunksMap]; m != nil {
@@ -145,7 +145,7 @@ func loads(t *testing.T, k probes.Kernel, text string) {
 	}
 }
 
-// verify has the IR's own verifier read what the stages leave.
+// verify returns a function for Dump that gives the IR to its own verifier.
 func verify(t *testing.T) func(stage, text string) {
 	return func(stage, text string) {
 		if stage != "ir" && stage != "opt" {

@@ -99,7 +99,7 @@ func (r *recorder) finish(n *object.Needs) {
 	}
 }
 
-// needed is what an object with these programs depends on.
+// needed returns what an object with these programs depends on.
 func (c *compilation) needed() object.Needs {
 	n := c.req.Env.Needs
 	c.kernel.finish(n)
@@ -112,7 +112,7 @@ func (c *compilation) needed() object.Needs {
 	return *n
 }
 
-// noteNeeds has the environment take down what the object will depend on.
+// noteNeeds makes the environment note what the object will depend on.
 func (c *compilation) noteNeeds() {
 	env, sess := *c.req.Env, *c.req.Invocation
 	c.kernel = &recorder{Kernel: env.Kernel, formats: map[string]object.Tracepoint{}}

@@ -44,7 +44,7 @@ func (c *compilation) assemble() error {
 	return nil
 }
 
-// settings are those that matter while a script runs.
+// settings returns those that matter while a script runs.
 func settings(c *config.Config) object.Settings {
 	return object.Settings{
 		ShowDebugInfo: c.ShowDebugInfo, CacheUserSymbols: c.CacheUserSymbols, CPPDemangle: c.CPPDemangle, LogSize: c.LogSize,

@@ -34,7 +34,7 @@ tracepoint:syscalls:sys_enter_openat {
 $s = "text"; $b = buf(args.filename, 4);
 `
 
-// operations are all that can be done with two operands x and y. n makes names
+// operations returns all that can be done with two operands x and y. n makes names
 // of their own.
 func operations() []string {
 	var list []string

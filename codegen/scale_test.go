@@ -104,7 +104,7 @@ var shapes = []struct {
 	{"delete", 500, body(func(i int) string { return fmt.Sprintf("@m[%d] = nsecs; delete(@m, %d);", i%8, i%7) })},
 }
 
-// game is a program of many branches, loops and maps on a few variables.
+// game returns a program of many branches, loops and maps on a few variables.
 func game(n int) string {
 	var b strings.Builder
 	b.WriteString("begin { @x = 5; @score = 0; @seed = 7; }\ninterval:ms:100 { @tick++; $x = @x; $y = @y; $rot = @rot; $piece = @piece; $ok = 1;\n")
@@ -229,7 +229,7 @@ func BenchmarkStages(b *testing.B) {
 	}
 }
 
-// TestManyLines has this kernel load thousands of lines in one probe. What its
+// TestManyLines loads thousands of lines in one probe. What its
 // verifier has to do must not grow faster than the script.
 func TestManyLines(t *testing.T) {
 	if os.Getuid() != 0 {

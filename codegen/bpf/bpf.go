@@ -95,7 +95,7 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("bpf: %s: %s: %s", e.Prog, e.Func, e.What)
 }
 
-// limitError is about f as a whole, and points at where its code begins.
+// limitError returns an error about f as a whole, which points at where its code begins.
 func limitError(p *ir.Prog, f *ir.Func, what string) error {
 	e := &LimitError{Prog: p.Name, Func: f.Name, What: what}
 	for _, b := range f.Blocks {

@@ -157,7 +157,7 @@ func (e *emitter) add(in asm.Instruction) {
 	e.reach += patched(in)
 }
 
-// emergency is the offset of a stack word for moves that find no register.
+// emergency returns the offset of a stack word for moves that find no register.
 func (e *emitter) emergency(i int) int64 {
 	if e.spare[i] == 0 {
 		e.bottom += 8
@@ -192,7 +192,7 @@ func (e *emitter) source(o operand) (p spot) {
 	return spot{}
 }
 
-// edgeMoves is the moves on the edge from b to s.
+// edgeMoves returns the moves on the edge from b to s.
 func (e *emitter) edgeMoves(b, s *mblock) []move {
 	if len(s.phis) == 0 {
 		return nil
@@ -326,7 +326,7 @@ func (e *emitter) jump(in *inst, op asm.JumpOp, to *mblock) {
 	}
 }
 
-// base is the register and offset of a memory access.
+// base returns the register and offset of a memory access.
 func (e *emitter) base(in *inst) (asm.Register, int16) {
 	if in.a.kind == opFrame {
 		return asm.R10, int16(e.f.frame[in.a.val] + in.a.imm)
@@ -381,7 +381,7 @@ func (e *emitter) unary(in *inst) {
 	}
 }
 
-// atomic is an atomic instruction. cilium/ebpf 0.22 writes out its immediate, and
+// atomic returns an atomic instruction. cilium/ebpf 0.22 writes out its immediate, and
 // not the operation in its opcode.
 func atomic(op asm.AtomicOp, base, src asm.Register, size asm.Size, off int16) asm.Instruction {
 	x := op.Mem(base, src, size, off)

@@ -134,7 +134,7 @@ func (s *selector) reg(v *ir.Value) vreg {
 	return s.vregs[v.ID]
 }
 
-// remat is v as an operand that is made where it is used, if v is such a value.
+// remat returns v as an operand that is made where it is used, if v is such a value.
 func remat(v *ir.Value) (operand, bool) {
 	switch v.Op {
 	case ir.OpConst:
@@ -151,7 +151,7 @@ func remat(v *ir.Value) (operand, bool) {
 	return operand{}, false
 }
 
-// moved is v as the source of a move, which takes any operand.
+// moved returns v as the source of a move, which takes any operand.
 func (s *selector) moved(v *ir.Value) operand {
 	if o, ok := remat(v); ok {
 		return o
@@ -169,7 +169,7 @@ func (s *selector) moved(v *ir.Value) operand {
 	return reg(s.reg(v))
 }
 
-// argument is v as a call's argument: what only calls use, a sum with a
+// argument returns v as a call's argument: what only calls use, a sum with a
 // constant, is added up in the argument register itself.
 func (s *selector) argument(v *ir.Value) operand {
 	if s.vregs[v.ID] == 0 && s.uses[v.ID] == s.calls[v.ID] && (v.Op == ir.OpAdd || v.Op == ir.OpSub) && v.Args[1].Op == ir.OpConst {
@@ -188,7 +188,7 @@ func (s *selector) argument(v *ir.Value) operand {
 // each is compared with all.
 const maxCached = 64
 
-// held is o in a register.
+// held returns o in a register.
 func (s *selector) held(o operand) operand {
 	if o.kind == opReg {
 		return o
@@ -226,7 +226,7 @@ func (s *selector) flush() {
 	}
 }
 
-// source is v as an ALU or jump operand: an immediate of 32 bits or a register.
+// source returns v as an ALU or jump operand: an immediate of 32 bits or a register.
 func (s *selector) source(v *ir.Value) operand {
 	if v.Op == ir.OpConst && fitsS32(v.Imm) {
 		return imm(v.Imm)
@@ -234,10 +234,10 @@ func (s *selector) source(v *ir.Value) operand {
 	return s.value(v)
 }
 
-// value is v in a register.
+// value returns v in a register.
 func (s *selector) value(v *ir.Value) operand { return s.held(s.moved(v)) }
 
-// address is p+off as base and offset of a memory access.
+// address returns p+off as base and offset of a memory access.
 func (s *selector) address(p *ir.Value, off int64) (operand, int16) {
 	base, off := peel(p, off)
 	o, ok := remat(base)

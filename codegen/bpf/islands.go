@@ -22,7 +22,7 @@ const (
 	islandStep = 6_000  // instructions between places for islands
 )
 
-// patched is how many instructions the kernel may make of in.
+// patched returns how many instructions the kernel may make of in.
 func patched(in asm.Instruction) int {
 	switch class := in.OpCode.Class(); {
 	case in.OpCode.IsDWordLoad():

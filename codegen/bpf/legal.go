@@ -265,7 +265,7 @@ func (l *legalizer) unaligned(p *ir.Value) bool {
 	return p.Type != ir.PtrSlot && p.Type != ir.PtrCtx
 }
 
-// align is the largest power of two up to 8 that p+off is known to be a
+// align returns the largest power of two up to 8 that p+off is known to be a
 // multiple of, or 8 where alignment does not matter.
 func (l *legalizer) align(p *ir.Value, off int64) int64 {
 	if l.unaligned(p) {
@@ -305,7 +305,7 @@ func (l *legalizer) alignOf(p *ir.Value, off int64, depth int) int64 {
 	return 1
 }
 
-// multipleOf is a power of two up to 8 that x is known to be a multiple of.
+// multipleOf returns a power of two up to 8 that x is known to be a multiple of.
 func multipleOf(x *ir.Value, depth int) int64 {
 	if depth > 6 {
 		return 1

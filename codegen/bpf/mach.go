@@ -144,7 +144,7 @@ type mblock struct {
 
 func (b *mblock) last() *inst { return b.insts[len(b.insts)-1] }
 
-// predIndex is the index of the only edge from p: critical edges are split.
+// predIndex returns the index of the only edge from p: critical edges are split.
 func (b *mblock) predIndex(p *mblock) int {
 	for i, q := range b.preds {
 		if q == p {

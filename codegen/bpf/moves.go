@@ -179,7 +179,7 @@ func (e *emitter) constant(r asm.Register, n int64) {
 	}
 }
 
-// storeImm is *(size *)(dst + off) = n. The kernel takes 8 bytes too, for
+// storeImm returns *(size *)(dst + off) = n. The kernel takes 8 bytes too, for
 // which it extends n by its sign.
 func storeImm(dst asm.Register, off int16, n int64, size asm.Size) asm.Instruction {
 	return asm.Instruction{OpCode: asm.StoreImmOp(size), Dst: dst, Offset: off, Constant: n}

@@ -17,7 +17,7 @@ var mirrored = map[asm.JumpOp]asm.JumpOp{
 	asm.JEq: asm.JEq, asm.JNE: asm.JNE, asm.JLT: asm.JGT, asm.JLE: asm.JGE, asm.JSLT: asm.JSGT, asm.JSLE: asm.JSGE,
 }
 
-// condition is the comparison of a branch, or with branch false of an mSet.
+// condition returns the comparison of a branch, or with branch false of an mSet.
 func (s *selector) condition(v *ir.Value, branch bool) *inst {
 	in := &inst{}
 	if branch {

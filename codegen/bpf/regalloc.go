@@ -193,7 +193,7 @@ func (a *allocator) free(iv *interval, r int, callLive bool) bool {
 	return true
 }
 
-// choose is a free register for iv, or -1: the hinted one, that of a value it
+// choose returns a free register for iv, or -1: the hinted one, that of a value it
 // is copied from or to, one already in use, any.
 func (a *allocator) choose(iv *interval, callLive bool) int {
 	info := &a.f.vregs[iv.v]

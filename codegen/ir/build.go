@@ -49,7 +49,7 @@ func (b *Builder) NewBlock() *Block {
 // SetBlock makes blk the current block.
 func (b *Builder) SetBlock(blk *Block) { b.Cur = blk }
 
-// Seal says that all predecessors of blk are known.
+// Seal tells the builder that all predecessors of blk are known.
 func (b *Builder) Seal(blk *Block) {
 	if blk.sealed {
 		return
@@ -108,21 +108,21 @@ func (b *Builder) Op(op Op, args ...*Value) *Value {
 	return b.add(op, args...)
 }
 
-// Const is the integer n.
+// Const returns the integer n.
 func (b *Builder) Const(n int64) *Value {
 	v := b.add(OpConst)
 	v.Imm = n
 	return v
 }
 
-// Param is parameter i of the function.
+// Param returns parameter i of the function.
 func (b *Builder) Param(i int) *Value {
 	v := b.add(OpParam)
 	v.Imm, v.Type = int64(i), b.Fn.Params[i]
 	return v
 }
 
-// Slot is the address of size bytes of undefined memory, 8-byte aligned. Slots
+// Slot returns the address of size bytes of undefined memory, 8-byte aligned. Slots
 // made anywhere live for the whole run of the function.
 func (b *Builder) Slot(size int) *Value {
 	v := b.add(OpSlot)
@@ -130,21 +130,21 @@ func (b *Builder) Slot(size int) *Value {
 	return v
 }
 
-// MapPtr is map m as a helper argument.
+// MapPtr returns map m as a helper argument.
 func (b *Builder) MapPtr(m *Map) *Value {
 	v := b.add(OpMapPtr)
 	v.Map = m
 	return v
 }
 
-// MapValue is the address of byte off of the only value of array map m.
+// MapValue returns the address of byte off of the only value of array map m.
 func (b *Builder) MapValue(m *Map, off int64) *Value {
 	v := b.add(OpMapValue)
 	v.Map, v.Imm = m, off
 	return v
 }
 
-// AddImm is p + off; p itself where off is 0.
+// AddImm returns p + off; p itself where off is 0.
 func (b *Builder) AddImm(p *Value, off int64) *Value {
 	if off == 0 {
 		return p
@@ -252,7 +252,7 @@ func (b *Builder) CallFn(f *Func, args ...*Value) *Value {
 	return v
 }
 
-// FuncAddr is f as a callback argument.
+// FuncAddr returns f as a callback argument.
 func (b *Builder) FuncAddr(f *Func) *Value {
 	v := b.add(OpFuncAddr)
 	v.Fn = f
@@ -266,14 +266,14 @@ func (b *Builder) Kfunc(name string, btfID int64, result Type, args ...*Value) *
 	return v
 }
 
-// NonNil is p known not to be null on this path. The backend emits nothing for it.
+// NonNil returns p known not to be null on this path. The backend emits nothing for it.
 func (b *Builder) NonNil(p *Value) *Value {
 	v := b.add(OpBarrier, p)
 	v.Type = p.Type.NonNil()
 	return v
 }
 
-// InnerMap is p, an element of an array of maps that is known not to be null on this
+// InnerMap returns p, an element of an array of maps that is known not to be null on this
 // path, as a helper argument.
 func (b *Builder) InnerMap(p *Value) *Value {
 	v := b.add(OpBarrier, p)
@@ -281,7 +281,7 @@ func (b *Builder) InnerMap(p *Value) *Value {
 	return v
 }
 
-// AsInt is the address p as a number that is not loaded from directly: for
+// AsInt returns the address p as a number that is not loaded from directly: for
 // helpers that read memory, comparisons and stores. The kernel still knows it
 // as a pointer, so only constants and bounded integers may be added to it.
 func (b *Builder) AsInt(p *Value) *Value {
@@ -329,7 +329,7 @@ func (b *Builder) Ret(x *Value) {
 // Write gives v the value x from here on.
 func (b *Builder) Write(v *Var, x *Value) { b.block().defs[v] = x }
 
-// Read is the current value of v.
+// Read returns the current value of v.
 func (b *Builder) Read(v *Var) *Value { return b.readIn(v, b.block()) }
 
 func (b *Builder) readIn(v *Var, blk *Block) *Value {

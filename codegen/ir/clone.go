@@ -1,6 +1,6 @@
 package ir
 
-// Clone is a copy of f that shares nothing with it but maps, helpers, and the
+// Clone returns a copy of f that shares nothing with it but maps, helpers, and the
 // functions that it refers to.
 func (f *Func) Clone() *Func {
 	g := &Func{Name: f.Name, Params: f.Params, Global: f.Global, Forgets: f.Forgets, nextID: f.nextID, nextB: f.nextB}
@@ -41,7 +41,7 @@ func (f *Func) Clone() *Func {
 	return g
 }
 
-// Clone is a copy of p that shares nothing with it but maps and helpers.
+// Clone returns a copy of p that shares nothing with it but maps and helpers.
 func (p *Prog) Clone() *Prog {
 	q := &Prog{Name: p.Name, Kind: p.Kind}
 	funcs := map[*Func]*Func{}
@@ -66,7 +66,7 @@ func (p *Prog) Clone() *Prog {
 	return q
 }
 
-// Clone is a copy of m whose programs may be changed without changing m's. The
+// Clone returns a copy of m whose programs may be changed without changing m's. The
 // maps are shared.
 func (m *Module) Clone() *Module {
 	c := &Module{Maps: m.Maps}

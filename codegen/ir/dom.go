@@ -1,9 +1,9 @@
 package ir
 
-// NumValues is an upper bound of the IDs of the function's values.
+// NumValues returns an upper bound of the IDs of the function's values.
 func (f *Func) NumValues() int { return f.nextID }
 
-// NumBlocks is an upper bound of the IDs of the function's blocks.
+// NumBlocks returns an upper bound of the IDs of the function's blocks.
 func (f *Func) NumBlocks() int { return f.nextB }
 
 // Reserve keeps new values and blocks from getting numbers below those given.
@@ -134,7 +134,7 @@ type semidominators struct {
 	path                  []int32
 }
 
-// eval is the vertex with the least semidominator on the way from v to the root
+// eval returns the vertex with the least semidominator on the way from v to the root
 // of its tree, the root left out.
 func (s *semidominators) eval(v int32) int32 {
 	if s.ancestor[v] < 0 {
@@ -248,13 +248,13 @@ func (d *Dom) loops() {
 // Reachable reports whether b can be reached from the entry.
 func (d *Dom) Reachable(b *Block) bool { return d.order[b.ID] >= 0 }
 
-// Order is b's index in RPO.
+// Order returns b's index in RPO.
 func (d *Dom) Order(b *Block) int { return d.order[b.ID] }
 
-// IDom is b's immediate dominator, nil for the entry.
+// IDom returns b's immediate dominator, nil for the entry.
 func (d *Dom) IDom(b *Block) *Block { return d.idom[b.ID] }
 
-// Children are the blocks that b immediately dominates, in RPO.
+// Children returns the blocks that b immediately dominates, in RPO.
 func (d *Dom) Children(b *Block) []*Block { return d.children[b.ID] }
 
 // Dominates reports whether every path from the entry to b passes a; a block
@@ -263,7 +263,7 @@ func (d *Dom) Dominates(a, b *Block) bool {
 	return d.pre[a.ID] <= d.pre[b.ID] && d.pre[b.ID] <= d.last[a.ID]
 }
 
-// Common is the nearest block that dominates both a and b.
+// Common returns the nearest block that dominates both a and b.
 func (d *Dom) Common(a, b *Block) *Block {
 	for !d.Dominates(a, b) {
 		a = d.idom[a.ID]
@@ -271,8 +271,8 @@ func (d *Dom) Common(a, b *Block) *Block {
 	return a
 }
 
-// LoopDepth is the number of loops b is in.
+// LoopDepth returns the number of loops b is in.
 func (d *Dom) LoopDepth(b *Block) int { return d.depth[b.ID] }
 
-// LoopHeader is the header of the innermost loop b is in, or nil.
+// LoopHeader returns the header of the innermost loop b is in, or nil.
 func (d *Dom) LoopHeader(b *Block) *Block { return d.header[b.ID] }

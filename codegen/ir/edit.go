@@ -3,7 +3,7 @@ package ir
 // The edits that passes make to a function. Each leaves predecessors,
 // successors and phi arguments consistent.
 
-// PredIndex is the index of the first edge from p among b's predecessors.
+// PredIndex returns the index of the first edge from p among b's predecessors.
 func (b *Block) PredIndex(p *Block) int {
 	for i, q := range b.Preds {
 		if q == p {
@@ -25,7 +25,7 @@ func (b *Block) DropPred(i int) {
 	}
 }
 
-// Phis is the leading phis of b.
+// Phis returns the leading phis of b.
 func (b *Block) Phis() []*Value {
 	n := 0
 	for n < len(b.Values) && b.Values[n].Op == OpPhi {
@@ -135,7 +135,7 @@ func (b *Block) SplitEdge(i int) *Block {
 // shorter than the function has values.
 type Subst []*Value
 
-// Find is what stands for x, which may be x itself.
+// Find returns what stands for x, which may be x itself.
 func (s Subst) Find(x *Value) *Value {
 	for x.ID < len(s) && s[x.ID] != nil {
 		x = s[x.ID]

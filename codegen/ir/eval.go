@@ -2,7 +2,7 @@ package ir
 
 import "math/bits"
 
-// Eval is what an arithmetic op or comparison gives; y is ignored by ops of
+// Eval returns what an arithmetic op or comparison gives; y is ignored by ops of
 // one operand.
 func Eval(op Op, x, y uint64) uint64 {
 	truth := func(b bool) uint64 {

@@ -50,13 +50,13 @@ func (t MapType) String() string {
 	return "maptype" + strconv.Itoa(int(t))
 }
 
-// TypeNamed is the type with a name in the text form.
+// TypeNamed returns the type with a name in the text form.
 func TypeNamed(name string) (t Type, ok bool) {
 	i := slices.Index(typeNames[:], name)
 	return Type(max(i, 0)), i >= 0
 }
 
-// MapTypeNamed is the map type with a name in the text form, 0 if there is none.
+// MapTypeNamed returns the map type with a name in the text form, 0 if there is none.
 func MapTypeNamed(name string) MapType {
 	for t, s := range mapTypeNames {
 		if s == name {
@@ -66,7 +66,7 @@ func MapTypeNamed(name string) MapType {
 	return 0
 }
 
-// quoteName is name as the text form writes it: bare where it reads as one word.
+// quoteName returns name as the text form writes it: bare where it reads as one word.
 func quoteName(name string) string {
 	if name == "" {
 		return `""`
@@ -80,7 +80,7 @@ func quoteName(name string) string {
 	return name
 }
 
-// String is the text form of the module, which Parse reads back.
+// String returns the text form of the module, which Parse reads back.
 func (m *Module) String() string {
 	var b strings.Builder
 	for _, mp := range m.Maps {
@@ -156,7 +156,7 @@ func (p *Prog) String() string {
 	return b.String()
 }
 
-// Funcs is Main followed by Subs.
+// Funcs returns Main followed by Subs.
 func (p *Prog) Funcs() []*Func {
 	if p.Main == nil {
 		return p.Subs
@@ -216,14 +216,14 @@ func (blk *Block) write(b *strings.Builder) {
 	}
 }
 
-// String is the value as a line of the text form.
+// String returns the value as a line of the text form.
 func (v *Value) String() string {
 	var b strings.Builder
 	v.write(&b)
 	return b.String()
 }
 
-// DefaultType is the type a value of the op has unless its name says otherwise.
+// DefaultType returns the type a value of the op has unless its name says otherwise.
 func (v *Value) DefaultType() Type {
 	switch {
 	case v.Op == OpCall:

@@ -240,7 +240,7 @@ const (
 	recHeld
 )
 
-// Record is the reservation that v is an address within, or nil.
+// Record returns the reservation that v is an address within, or nil.
 func Record(v *Value) *Value {
 	for {
 		switch v.Op {

@@ -17,8 +17,8 @@ import (
 // of its own for it. The key and what is added are passed as integers, so that
 // the kernel's verifier reads the function once and not at each call.
 
-// manyAdditions is from how many places on in one program an addition becomes a
-// function, and maxGlobalArgs how many integers that takes.
+// manyAdditions is the number of places in one program from which on an addition
+// becomes a function, and maxGlobalArgs the number of integers that the function takes.
 const (
 	manyAdditions = 16
 	maxGlobalArgs = 5
@@ -59,10 +59,10 @@ type addend struct {
 	desc string
 }
 
-// add runs use with the entry of key, or of a part of it, where there is one or
-// room for one. from are the integers that use takes, of which what says the rest:
-// equal text means that the same code does. The entry is found in a function where
-// the program has many additions to the map.
+// add runs use with the entry of key, or with a part of it, if there is one or room
+// for one. from holds the integers that use takes. what identifies the rest of use:
+// additions with equal texts can share a function. If the program has many additions to
+// the map, a function finds the entry and runs use.
 func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) {
 	var words []*ir.Value
 	if f.additions[st.Info] >= manyAdditions {
@@ -90,7 +90,7 @@ func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use fu
 	f.b.CallFn(fun, args...)
 }
 
-// adder makes the function.
+// adder makes the function that add calls.
 func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) *ir.Func {
 	params := make([]ir.Type, words+len(from))
 	for i := range params {

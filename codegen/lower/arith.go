@@ -67,7 +67,7 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 	return f.b.Extend(v, t.Size, t.Signed)
 }
 
-// movePointer adds to or subtracts from a pointer, counting in elements as C does.
+// movePointer adds to a pointer or subtracts from it, in units of elements as in C.
 func (f *fn) movePointer(op string, x, y operand) *ir.Value {
 	if x.t.Kind != types.Pointer {
 		x, y = y, x
@@ -83,9 +83,9 @@ func (f *fn) movePointer(op string, x, y operand) *ir.Value {
 	return f.b.Op(plainOps[op], f.b.AsInt(f.word(x.x)), n)
 }
 
-// maxMove bounds how far the kernel's verifier lets a pointer that it knows be
-// moved (BPF_MAX_VAR_OFF), which has to be a constant for most of them. What
-// goes further is computed with the address as a number.
+// maxMove is the distance in bytes that the kernel's verifier lets a pointer be moved
+// (BPF_MAX_VAR_OFF); for most pointers it must be constant. Anything farther is
+// computed with the address as a number.
 const maxMove = 1 << 29
 
 func elemSize(p *types.Type) int64 {
@@ -120,7 +120,7 @@ func (f *fn) unary(e *ast.Unary) *ir.Value {
 	return f.step(e)
 }
 
-// addressOf is &$v or &@m: an address in the program's own memory.
+// addressOf returns &$v or &@m, an address in the program's own memory.
 func (f *fn) addressOf(e *ast.Unary) *ir.Value {
 	switch x := e.X.(type) {
 	case *ast.Var:
@@ -131,7 +131,7 @@ func (f *fn) addressOf(e *ast.Unary) *ir.Value {
 	return f.place(e.X).address(f)
 }
 
-// stepOf is the type of what ++ or -- steps, and by how much.
+// stepOf returns the type of the operand of ++ or --, and what is added to it.
 func (f *fn) stepOf(e *ast.Unary) (t *types.Type, n int64) {
 	if v, ok := e.X.(*ast.Var); ok {
 		t = f.info.Vars[v].Type
@@ -149,7 +149,7 @@ func (f *fn) stepOf(e *ast.Unary) (t *types.Type, n int64) {
 	return t, n
 }
 
-// step is ++ and --. On an integer in a map it is one atomic addition.
+// step emits ++ and --. On an integer in a map it is one atomic addition.
 func (f *fn) step(e *ast.Unary) *ir.Value {
 	t, n := f.stepOf(e)
 	if v, ok := e.X.(*ast.Var); ok {

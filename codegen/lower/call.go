@@ -6,10 +6,12 @@ import (
 	"github.com/gotrace/gotrace/lang/check"
 )
 
-// Script functions are BPF functions. Their first parameter is the program's
-// context; the script's follow, words by value and anything larger by address,
-// then the address for a result larger than a word. What does not fit the
-// registers goes, all of it, through a block of words.
+// maxArgs is the number of the script's arguments that fit the registers.
+//
+// Script functions are BPF functions. The first parameter is the program's context.
+// The script's parameters follow: words by value, anything larger by address. The last
+// one is the address for a result larger than a word. If there are too many for the
+// registers, all of the script's go through a block of words.
 const maxArgs = 4
 
 func words(fun *check.Func) int {
@@ -20,8 +22,8 @@ func words(fun *check.Func) int {
 	return n
 }
 
-// callScript calls a script function; out is where its result goes if that is
-// larger than a word (nil: nowhere).
+// callScript calls a script function. A result larger than a word goes to out; it is
+// dropped if out is nil.
 func (f *fn) callScript(fun *check.Func, c *ast.Call, out *ir.Value) *ir.Value {
 	args := []*ir.Value{f.ctxValue()}
 	for i, p := range fun.Params {
@@ -51,7 +53,7 @@ func (f *fn) callScript(fun *check.Func, c *ast.Call, out *ir.Value) *ir.Value {
 	return f.b.CallFn(f.function(fun, args), args...)
 }
 
-// function is fun as a function of this program.
+// function returns the function of this program that fun becomes.
 func (f *fn) function(fun *check.Func, args []*ir.Value) *ir.Func {
 	if done := f.subs[fun]; done != nil {
 		return done

@@ -13,10 +13,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// A loop whose number of turns is not small and known becomes a function that
-// the kernel calls once a turn. The function reaches what the one around it
-// has through that one's frame: a block of words on its stack, of which the
-// first is the program's context and the second the next outer frame.
+// A loop becomes a function that the kernel calls for each turn, unless the number of
+// turns is small and known. The function reaches the variables of the function around
+// it through that function's frame, a block of words on its stack. The first word is
+// the program's context, the second the next outer frame.
 const (
 	frameCtx = 0
 	frameUp  = 8
@@ -26,22 +26,23 @@ const (
 type callback struct {
 	parent *fn
 	up     *ir.Value // the parent's frame
-	// done is where in the parent's frame a return notes that it happened, and
-	// behind it its value; -1: the body does not return.
+	// done is the offset in the parent's frame at which a return notes that it happened,
+	// and after that its value; -1: the body does not return.
 	done int64
-	// left is where in the parent's frame a break is noted; -1: it need not be.
+	// left is the offset in the parent's frame at which a break is noted; -1: it need
+	// not be noted.
 	left int64
 }
 
-// What a callback's result tells the kernel.
+// The results of a callback.
 const (
 	goOn = 0
 	stop = 1
 )
 
-// maxInlineTurns is up to how many turns a range stays in its function, where
-// the kernel's verifier follows each; maxTurns where there is no other way,
-// counted over all loops around.
+// maxInlineTurns is the number of turns up to which a range stays in its function,
+// where the kernel's verifier follows each turn. On kernels that cannot call back it
+// stays there up to maxTurns, all loops around it multiplied.
 const (
 	maxInlineTurns = 16
 	maxTurns       = 4096
@@ -88,9 +89,9 @@ func (f *fn) forLoop(s *ast.For) {
 	f.forCalled(s, r)
 }
 
-// forCalled runs a range by bpf_loop. It is not called for no turn at all: where
-// the kernel's verifier can tell that there is none, it takes the body for dead
-// code, removes it, and then misses it.
+// forCalled runs a range by bpf_loop. It does not call bpf_loop for an empty range: if
+// the kernel's verifier can tell that there is no turn, it removes the body as dead
+// code and then misses it.
 func (f *fn) forCalled(s *ast.For, r *ast.Range) {
 	from, to := f.word(f.value(r.From)), f.word(f.value(r.To))
 	start := int64(-1)
@@ -125,7 +126,7 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 	}
 	st := f.state(m)
 	parts := st.Store.Parts()
-	left := int64(-1) // where a break is noted: it is one from all parts
+	left := int64(-1) // where a break is noted, which ends the loop over all parts
 	if len(parts) > 1 {
 		f.prologue(func() { left = f.extendFrame(8) })
 		f.b.Store(f.frame, left, 8, f.b.Const(0))
@@ -224,8 +225,8 @@ func returns(body *ast.Block) bool {
 	return found
 }
 
-// leave is a return from within the loop: the kernel stops calling, the
-// function around it returns.
+// leave emits a return from within the loop: the kernel stops calling, and the
+// function around the loop returns.
 func (cb *callback) leave(f *fn, x *ir.Value) {
 	if x == nil {
 		x = f.b.Const(f.result)
@@ -241,7 +242,7 @@ func (cb *callback) leave(f *fn, x *ir.Value) {
 	f.b.Ret(f.b.Const(stop))
 }
 
-// outer finds a variable of a function around f; nil where v belongs to f.
+// outer finds a variable of a function around f. It returns nil if v belongs to f.
 func (cb *callback) outer(f *fn, v *check.Var) *local {
 	hops := 0
 	for p := cb.parent; ; hops++ {
@@ -274,7 +275,7 @@ func (f *fn) reach(hops int, l *local) *local {
 }
 
 // reachCommon makes a variable in the memory that p shares usable in f. The
-// memory's address is loaded from p's frame when it is first wanted.
+// memory's address is loaded from p's frame when it is first needed.
 func (f *fn) reachCommon(hops int, p *fn, l *local) *local {
 	here := &local{off: -1, word: l.word}
 	f.prologue(func() {
@@ -298,7 +299,7 @@ func (f *fn) frameAt(hops int) *ir.Value {
 	return base
 }
 
-// scriptFunc is the script function that f is part of, or nil.
+// scriptFunc returns the script function that f is part of, or nil.
 func (f *fn) scriptFunc() *check.Func {
 	for f.callback != nil {
 		f = f.callback.parent
@@ -306,7 +307,7 @@ func (f *fn) scriptFunc() *check.Func {
 	return f.script
 }
 
-// outPtr is where the result of the script function goes that f is part of.
+// outPtr returns the address for the result of the script function that f is part of.
 func (f *fn) outPtr() *ir.Value {
 	if f.callback == nil {
 		return f.out

@@ -9,16 +9,16 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// The kernel's verifier follows each path through a program, and takes two paths
-// as one where they meet with the same knowledge. What it knows of a value in a
-// register it learns from each branch on it, so a program with hundreds of
-// branches on a few variables has more paths than it is ready to follow, however
-// short it is. The variables of such a program are in a map, of whose content the
-// verifier knows nothing: each path finds the same there.
+// The kernel's verifier follows each path through a program, and merges two paths if
+// they meet with the same knowledge. Each branch on a register tells it something about
+// the value there, so a program with hundreds of branches on a few variables has more
+// paths than the verifier is willing to follow, even if the program is short. The
+// variables of such a program are kept in a map. The verifier knows nothing of what is
+// in a map, so all paths are alike.
 
-// manyBranches is from how many branches on a program keeps its variables so. From
-// fewBranches on it does not carry what it reads from one block to others far away,
-// which costs next to nothing.
+// manyBranches is the number of branches from which on a program keeps its variables in
+// a map. From fewBranches on a program does not carry what it reads from one block to
+// others far away, which costs next to nothing.
 const (
 	fewBranches  = 30
 	manyBranches = 120

@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// compare is x op y as 0 or 1.
+// compare returns x op y as 0 or 1.
 func (f *fn) compare(e *ast.Binary) *ir.Value {
 	defer f.at(f.at(e.Span()))
 	tx, ty := f.typeOf(e.X), f.typeOf(e.Y)
@@ -65,11 +65,11 @@ func (f *fn) compareWords(op string, x, y operand, t *types.Type) *ir.Value {
 	panic("lower: comparison " + op)
 }
 
-// maxUnrolled is up to how many bytes a comparison is straight-line code.
+// maxUnrolled is the number of bytes up to which a comparison is straight-line code.
 const maxUnrolled = 64
 
-// equalStrings compares two strings. With a literal, only as many bytes as it
-// has count, whatever follows in the other.
+// equalStrings compares two strings. If one is a literal, only as many bytes as the
+// literal has are compared.
 func (f *fn) equalStrings(x, y ast.Expr, tx, ty *types.Type) *ir.Value {
 	if f.lit(x) != nil {
 		x, y, tx, ty = y, x, ty, tx
@@ -104,7 +104,7 @@ func (f *fn) equalConst(p *ir.Value, off int64, data []byte) *ir.Value {
 	return f.b.Op(ir.OpEq, diff, f.b.Const(0))
 }
 
-// orDiff gathers in diff the bits in which a and b differ.
+// orDiff adds to diff the bits in which a and b differ.
 func (f *fn) orDiff(diff, a, b *ir.Value) *ir.Value {
 	x := f.b.Op(ir.OpXor, a, b)
 	if diff == nil {
@@ -113,7 +113,7 @@ func (f *fn) orDiff(diff, a, b *ir.Value) *ir.Value {
 	return f.b.Op(ir.OpOr, diff, x)
 }
 
-// chunks cuts n bytes into words of 8, then of what is left.
+// chunks cuts n bytes into words of 8 bytes and, at the end, smaller ones.
 func chunks(n int, emit func(at, size int)) {
 	for at := 0; at < n; {
 		size := 8
@@ -125,7 +125,7 @@ func chunks(n int, emit func(at, size int)) {
 	}
 }
 
-// equalMemory compares n bytes: straight, or in a loop over words.
+// equalMemory compares n bytes, in straight-line code or in a loop over words.
 func (f *fn) equalMemory(x *ir.Value, xo int64, y *ir.Value, yo int64, n int) *ir.Value {
 	if n == 0 {
 		return f.b.Const(1)
@@ -176,20 +176,20 @@ func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys 
 	return f.wordLoop(x, xo, y, yo, n/8, differ, rest)
 }
 
-// differ is what in two words makes them different, and (nil: nothing does)
-// whether what is compared ends with them.
+// differ returns what makes two words different (0 if nothing does), and whether what
+// is compared ends in them (nil: it never does).
 type differ func(f *fn, a, b *ir.Value) (diff, end *ir.Value)
 
-// maxWords is how many words are compared in a loop that the kernel's verifier
-// follows turn by turn, keeping at each a way yet to go. Beyond, a turn looks
-// at wordGroup of them, and is called back by the kernel where it can.
+// maxWords is the number of words up to which each turn of a loop compares one. The
+// kernel's verifier follows such a loop turn by turn, with a path out of each. For more
+// words, a turn compares wordGroup of them, and the kernel calls it back if it can.
 const (
 	maxWords  = 512
 	wordGroup = 16
 )
 
-// wordLoop compares words, until one differs or is the last one, or to the
-// end, where rest (nil: equal) decides.
+// wordLoop compares words until a pair differs or ends the text. If it gets to the end,
+// the result is that of rest, or equal if rest is nil.
 func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int, d differ, rest func() *ir.Value) *ir.Value {
 	group := 1
 	if words > maxWords {
@@ -227,11 +227,11 @@ func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int, d
 	return f.b.Phi(ir.Int, equal, last)
 }
 
-// compareGroup compares group words at x+at and y+at: whether they are equal as
-// far as they count, and whether that decides it.
+// compareGroup compares a group of words at x+at and y+at. It returns whether they are
+// equal as far as they count, and whether that decides the comparison.
 func (f *fn) compareGroup(x, y, at *ir.Value, group int, d differ) (equal, over *ir.Value) {
 	x, y = f.b.Op(ir.OpAdd, x, at), f.b.Op(ir.OpAdd, y, at)
-	var all, ended *ir.Value // ended: not 0, or (in a group) all ones, behind the end
+	var all, ended *ir.Value // ended: not 0, or (in a group) all ones, after the end
 	for k := range group {
 		diff, end := d(f, f.b.Load(x, int64(8*k), 8, false), f.b.Load(y, int64(8*k), 8, false))
 		if ended != nil {
@@ -259,7 +259,7 @@ func (f *fn) compareGroup(x, y, at *ir.Value, group int, d differ) (equal, over 
 	return f.b.Op(ir.OpEq, all, f.b.Const(0)), over
 }
 
-// wordCalls is wordLoop by bpf_loop, a group of words a turn.
+// wordCalls does what wordLoop does by bpf_loop, a group of words a turn.
 func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Value) *ir.Value {
 	const atX, atY, atOver, atEqual, size = 0, 8, 16, 24, 32
 	frame := f.b.Slot(size)
@@ -294,8 +294,8 @@ func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Valu
 	})
 }
 
-// equalObjects compares two objects in own memory, member by member: what is
-// between members and behind strings does not count.
+// equalObjects compares two objects in the program's own memory, member by member.
+// Bytes between members and after the end of strings do not count.
 func (f *fn) equalObjects(x *ir.Value, xo int64, tx *types.Type, y *ir.Value, yo int64, ty *types.Type) *ir.Value {
 	switch {
 	case tx.IsScalar():

@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// branch ends the current block: to then where e holds, else to els. && and ||
-// evaluate their right side only where it matters.
+// branch ends the current block with a branch to then, if e holds, or to els. && and ||
+// evaluate their right side only if it matters.
 func (f *fn) branch(e ast.Expr, then, els *ir.Block) {
 	defer f.at(f.at(e.Span()))
 	if l := f.lit(e); l != nil {
@@ -49,7 +49,7 @@ func truthOf(isStr bool, s string, n int64) int64 {
 	return 0
 }
 
-// condition is a logical expression as 0 or 1.
+// condition returns the value of a logical expression, 0 or 1.
 func (f *fn) condition(e ast.Expr) *ir.Value {
 	switch e := e.(type) {
 	case *ast.Binary:
@@ -66,7 +66,7 @@ func (f *fn) condition(e ast.Expr) *ir.Value {
 	return f.choose(e, func() *ir.Value { return f.b.Const(1) }, func() *ir.Value { return f.b.Const(0) })
 }
 
-// truthExpr is e as a condition: 0 or not.
+// truthExpr returns e as a condition: a word that is 0 if e does not hold.
 func (f *fn) truthExpr(e ast.Expr) *ir.Value {
 	if l := f.lit(e); l != nil {
 		return f.b.Const(truthOf(l.IsStr, l.Str, l.Int))
@@ -78,7 +78,7 @@ func (f *fn) truthExpr(e ast.Expr) *ir.Value {
 	return f.value(e)
 }
 
-// truth is 1 where a word is not 0.
+// truth returns 1 if a word is not 0, else 0.
 func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
 	if t.Kind == types.Bool || x.Op >= ir.OpEq && x.Op <= ir.OpSLe {
 		return x
@@ -89,14 +89,14 @@ func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
 	return f.b.Op(ir.OpNe, x, f.b.Const(0))
 }
 
-// known is the outcome of a condition that is known when compiling. What
-// stands on the other way has not been checked and has no meaning.
+// known returns the outcome of a condition that is known when compiling. The branch
+// not taken has not been checked and has no meaning.
 func (f *fn) known(e ast.Expr) (outcome, ok bool) {
 	l := f.lit(e)
 	return l != nil && truthOf(l.IsStr, l.Str, l.Int) != 0, l != nil
 }
 
-// cond emits then and els (which may be nil) on the two ways out of e.
+// cond emits then, which runs if e holds, and els, which runs if not and may be nil.
 func (f *fn) cond(e ast.Expr, then, els func()) {
 	if outcome, ok := f.known(e); ok {
 		if outcome {
@@ -138,7 +138,7 @@ func (f *fn) cond(e ast.Expr, then, els func()) {
 	}
 }
 
-// choose is the value of then where e holds, else of els.
+// choose returns the value of then if e holds, else of els.
 func (f *fn) choose(e ast.Expr, then, els func() *ir.Value) *ir.Value {
 	var vals []*ir.Value
 	arm := func(emit func() *ir.Value) func() {

@@ -8,9 +8,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// event is the number of the event that a call sends, and where in its record
-// the arguments are, the long ones packed or not. A call lowered twice (unroll)
-// is one event.
+// event returns the number of the event that a call sends, and the event, which says
+// where in its record the arguments are. pack says whether long ones are packed. A call
+// that is lowered twice (unroll) has one event.
 func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack bool) (int, *object.Event) {
 	if n, ok := u.events[call]; ok {
 		return n, &u.res.Events[n]
@@ -37,9 +37,9 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 	return n, &u.res.Events[n]
 }
 
-// Event sends a record, filled in place in the ring buffer. Arguments that may
-// leave the function, or that call others, are computed before: a record that
-// is reserved must be submitted.
+// Event sends a record that is filled in place in the ring buffer. Arguments that may
+// leave the function, or that call others, are computed before the record is reserved,
+// since a reserved record must be submitted.
 func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
 	defer f.at(f.at(call.Span))
 	n, ev := f.event(call, args, lits, false)
@@ -65,9 +65,9 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 	f.done(early)
 }
 
-// before computes the arguments that must not wait until the call's own code,
-// and the values of those in front of them, which they may change; those are
-// ready until done.
+// before computes the arguments of call that must says cannot wait for the call's own
+// code, and all arguments before them, since they may change those. It returns what it
+// computed, which is to be passed to done after the call's code.
 func (f *fn) before(call *builtins.Call, must func(ast.Expr) bool) []ast.Expr {
 	last := -1
 	for i := range call.Args {
@@ -108,8 +108,8 @@ func (f *fn) done(early []ast.Expr) {
 	}
 }
 
-// changes reports whether e does anything beside giving a value: it must be
-// evaluated even where that is not used.
+// changes reports whether e has an effect, so that it must be evaluated even if its
+// value is not used.
 func (f *fn) changes(e ast.Expr) bool {
 	found := f.assigns(e)
 	ast.Inspect(e, func(n ast.Node) bool {
@@ -156,7 +156,7 @@ func (f *fn) leaves(e ast.Expr) bool {
 	return found
 }
 
-// SendArgs sends the values of all arguments.
+// sendArgs sends the values of all arguments.
 func (f *fn) sendArgs(call *builtins.Call, lits []any) {
 	var args []*builtins.Arg
 	var ts []*types.Type
@@ -179,7 +179,7 @@ func (f *fn) sendArgs(call *builtins.Call, lits []any) {
 
 // Send sends the values of args.
 func (f *fn) Send(call *builtins.Call, args []*builtins.Arg, ts []*types.Type, lits []any) {
-	fixed := object.HeaderSize // no less than what is in front of the packed values
+	fixed := object.HeaderSize // at least the bytes before the packed values
 	for _, t := range ts {
 		fixed += t.Align()
 		if !packs(t) {

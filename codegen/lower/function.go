@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Function is a function of the program that the kernel's verifier reads once.
+// Function returns a function of the program that the kernel's verifier reads once.
 func (f *fn) Function(name string, build func(g builtins.Gen) *ir.Value) *ir.Func {
 	if done := f.adders[name]; done != nil {
 		return done
@@ -58,7 +58,7 @@ func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Valu
 	f.b.Call(ir.Loop, f.b.Const(int64(turns)), f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
 }
 
-// repeatHere is Repeat as a loop in the function.
+// repeatHere emits Repeat as a loop in the function.
 func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
 	b := f.b
 	turn := &ir.Var{Name: "turn", Type: ir.Int}
@@ -85,7 +85,7 @@ func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.
 	b.SealSet(done)
 }
 
-// KernelMap is a map of gotrace's own, by its name.
+// KernelMap returns a map of gotrace's own, by its name.
 func (f *fn) KernelMap(m ir.Map) *ir.Map {
 	for _, o := range f.res.Module.Maps {
 		if o.Name == m.Name {

@@ -9,28 +9,28 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// A function being lowered is what builtins build code with.
+// Builtins build code with the function that is being lowered.
 var _ builtins.Gen = (*fn)(nil)
 
-// B is the builder at the current place.
+// B returns the builder at the current place.
 func (f *fn) B() *ir.Builder { return f.b }
 
-// Ctx is the program's context.
+// Ctx returns the program's context.
 func (f *fn) Ctx() *ir.Value { return f.ctxValue() }
 
-// Context says what the program can read.
+// Context returns what the program can read.
 func (f *fn) Context() *probes.Context { return f.prog.Ctx }
 
-// Kernel is the kernel to compile for.
+// Kernel returns the kernel to compile for.
 func (f *fn) Kernel() probes.Kernel { return f.k }
 
-// Config is the script's configuration.
+// Config returns the script's configuration.
 func (f *fn) Config() *config.Config { return f.p.Config }
 
-// Invocation is what the command line says.
+// Invocation returns what the command line asks for.
 func (f *fn) Invocation() *builtins.Invocation { return f.p.Invocation }
 
-// Value computes an argument of one word.
+// Value returns an argument of one word.
 func (f *fn) Value(a *builtins.Arg) *ir.Value {
 	if a.Expr == nil {
 		return f.b.Const(a.Lit.Int)
@@ -41,10 +41,11 @@ func (f *fn) Value(a *builtins.Arg) *ir.Value {
 // Store writes an argument, converted to t.
 func (f *fn) Store(a *builtins.Arg, t *types.Type, dst builtins.Dest) { f.store(a.Expr, t, dst) }
 
-// Addr is an argument in the program's own memory.
+// Addr returns the address of an argument in the program's own memory.
 func (f *fn) Addr(a *builtins.Arg) *ir.Value { return f.tmp(a.Expr) }
 
-// Ref is where an argument is. Null pointers on the way give the address 0.
+// Ref returns the address of an argument and its space. If a pointer on the way is
+// null, the address is 0.
 func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 	if !f.inMemory(a.Expr) {
 		return f.tmp(a.Expr), types.NoSpace
@@ -65,7 +66,8 @@ func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 	return addr, space
 }
 
-// Object goes on with an argument's address, or where a pointer points.
+// Object runs found with the address of an argument or, if that is a pointer, of what
+// it points to. If a pointer on the way is null, it runs none.
 func (f *fn) Object(a *builtins.Arg, found func(p *ir.Value), none func()) {
 	f.guardDo(func() {
 		if a.Type.Kind == types.Pointer {
@@ -76,7 +78,7 @@ func (f *fn) Object(a *builtins.Arg, found func(p *ir.Value), none func()) {
 	}, none)
 }
 
-// SetVar assigns the variable behind a VarArg.
+// SetVar assigns the object of type t at p to the variable that a VarArg names.
 func (f *fn) SetVar(a *builtins.Arg, t *types.Type, p *ir.Value) {
 	v := f.info.Vars[a.Expr.(*ast.Var)]
 	src := place{t: t, ptr: p}
@@ -91,8 +93,8 @@ func (f *fn) SetVar(a *builtins.Arg, t *types.Type, p *ir.Value) {
 	f.copyPlace(src, v.Type, Dest{Ptr: f.local(v, false).mem, Size: v.Type.Size, Padded: true})
 }
 
-// Temp is memory of its own.
+// Temp returns the address of size bytes that nothing else uses.
 func (f *fn) Temp(size int) *ir.Value { return f.temp(size) }
 
-// ReturnNow ends the program.
+// ReturnNow ends the program with its default result.
 func (f *fn) ReturnNow() { f.returnNow(nil) }

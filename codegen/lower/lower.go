@@ -1,21 +1,21 @@
 // Package lower turns a checked script into SSA.
 //
 // A value of one machine word is an SSA value, kept extended to 64 bits as its
-// type says. Everything larger is handled by address, and by destination: the
-// code for an expression is asked to write its result where it is needed (an
-// event's record, a map key, a variable), so that a string is read once, into
-// its final place. An expression that already has a place (a variable, a map
-// entry, a member of a kernel object) is referred to by it, and only what is
-// asked for is read.
+// type says. Everything larger is handled by address and by destination: the code for
+// an expression writes its result where it is needed (an event's record, a map key, a
+// variable), so that a string is read once, into its final place. An expression that
+// already has a place (a variable, a map entry, a member of a kernel object) is
+// referred to by it, and only the parts that are used are read.
 //
-// What the kernel may refuse at run time is counted at a site and gives zero;
-// a kernel feature that is missing is an error at the place that needs it.
+// What the kernel may refuse at run time is counted at a site and gives zero. If a
+// kernel feature is missing, that is an error at the place that needs it.
 //
 // The files: expressions by kind (value.go, arith.go, compare.go, cond.go),
-// memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops that
-// the kernel calls back, call.go for script functions), variables (vars.go),
-// maps (maps.go, reset.go; how they are kept is the matter of package store), what all programs share (tables.go),
-// and what builtins build code with (gen.go, event.go, packed.go).
+// memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops
+// that the kernel calls back, call.go for script functions), variables (vars.go,
+// calm.go), maps (maps.go, adder.go, reset.go; package store knows how they are kept),
+// what all programs share (tables.go), and what builtins build code with (gen.go,
+// event.go, packed.go).
 package lower
 
 import (
@@ -31,8 +31,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Result is what lowering produces beside the module: the tables the runtime
-// reads records by.
+// Result is what lowering makes: the module, and the tables by which the runtime reads
+// records.
 type Result struct {
 	Module *ir.Module
 	Resets []int // the maps that the module's last programs reset, by their place in the plan's Order
@@ -40,7 +40,7 @@ type Result struct {
 	Sites  []object.Site
 }
 
-// Lower translates p. The error is a source.DiagError: what the kernel p was
+// Lower translates p. The error is a source.DiagError about what the kernel that p was
 // checked against cannot run.
 func Lower(p *plan.Program) (*Result, error) {
 	u := &shared{
@@ -59,7 +59,7 @@ func Lower(p *plan.Program) (*Result, error) {
 	return u.res, nil
 }
 
-// shared is a script being lowered: what its programs have in common.
+// shared is what the programs of a script being lowered have in common.
 type shared struct {
 	p     *plan.Program
 	k     probes.Kernel
@@ -71,7 +71,7 @@ type shared struct {
 	tables
 }
 
-// need reports whether the kernel has a feature; if not, it says so at s.
+// need reports whether the kernel has a feature. If not, it adds an error at s.
 func (u *shared) need(feat probes.Feature, s source.Span, what string) bool {
 	if u.k.Has(feat) {
 		return true
@@ -92,7 +92,7 @@ func (u *shared) program(p *check.Prog) {
 	f.result = p.Ctx.Result
 	f.cutProgram(p)
 	f.start()
-	// only runs the rest where what branch asks for holds.
+	// only ends the program unless the condition that branch emits holds.
 	only := func(branch func(body, out *ir.Block)) {
 		body, out := f.b.NewBlock(), f.b.NewBlock()
 		branch(body, out)
@@ -179,7 +179,7 @@ func newFn(u *shared, irp *ir.Prog, p *check.Prog, name string, params ...ir.Typ
 	}
 }
 
-// start opens the body behind the entry block.
+// start begins the body, in the block after the entry.
 func (f *fn) start() {
 	f.startVars()
 	f.entry = f.b.Cur
@@ -188,7 +188,7 @@ func (f *fn) start() {
 	f.b.SetBlock(f.first)
 }
 
-// end closes the entry block.
+// end ends the entry block.
 func (f *fn) end() {
 	if f.bail != nil {
 		f.b.SealSet(f.bail)
@@ -202,9 +202,9 @@ func (f *fn) end() {
 	f.b.Jump(f.first)
 }
 
-// Surely is p, which is never null, though the kernel wants it checked. Were
-// it null the function would end: a way on would only be more for the
-// kernel's verifier to follow.
+// Surely returns p, which is never null although the kernel's verifier wants it
+// checked. If p is null, the function ends: to go on would be one more path for the
+// verifier to follow.
 func (f *fn) Surely(p *ir.Value) *ir.Value {
 	if f.bail == nil {
 		f.bail = f.b.NewBlock()
@@ -222,8 +222,8 @@ func (f *fn) prologue(emit func()) {
 	f.b.SetBlock(cur)
 }
 
-// at makes s the place in the source of what is emitted next and returns the
-// one before.
+// at sets the place in the source of what is emitted from here on, and returns the one
+// set before.
 func (f *fn) at(s source.Span) source.Span {
 	old := f.b.Pos
 	if s.IsValid() {
@@ -232,7 +232,7 @@ func (f *fn) at(s source.Span) source.Span {
 	return old
 }
 
-// returnNow ends the program here, with value x or (nil) its default result.
+// returnNow ends the program with the result x, or with its default result if x is nil.
 func (f *fn) returnNow(x *ir.Value) {
 	switch {
 	case f.callback != nil:

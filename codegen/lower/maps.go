@@ -14,10 +14,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// A function being lowered is what the stores of maps build code with.
+// The stores of maps build code with the function that is being lowered.
 var _ store.Gen = (*fn)(nil)
 
-// state is how the map that e names is kept.
+// state returns how the map that e names is kept.
 func (f *fn) state(e *ast.Map) *plan.Map { return f.stateOf(f.info.Maps[e]) }
 
 func (f *fn) stateOf(m *builtins.MapInfo) *plan.Map {
@@ -28,7 +28,7 @@ func (f *fn) stateOf(m *builtins.MapInfo) *plan.Map {
 	return st
 }
 
-// key puts the key that args spell into memory.
+// key encodes the key that has the parts args.
 func (f *fn) key(st *plan.Map, args []ast.Expr) store.Key {
 	if !st.Info.Keyed {
 		return st.Store.Key(f, nil)
@@ -42,7 +42,7 @@ type keyExpr struct {
 	args []ast.Expr // more than one are the elements of a tuple
 }
 
-// single is the key where it is one expression.
+// single returns the key if it is one expression, or nil.
 func (k *keyExpr) single() ast.Expr {
 	if len(k.args) == 1 {
 		return k.args[0]
@@ -105,7 +105,7 @@ func (f *fn) indexed(e ast.Expr) (*plan.Map, []ast.Expr) {
 	panic("lower: no map at " + e.Span().String())
 }
 
-// readMap is the value of a map or an entry of one word; 0 where there is none.
+// readMap returns the value, of one word, of a map or an entry, or 0 if there is none.
 func (f *fn) readMap(m *ast.Map, args []ast.Expr, at ast.Expr) *ir.Value {
 	st := f.state(m)
 	key := f.key(st, args)
@@ -117,7 +117,7 @@ func (f *fn) readMap(m *ast.Map, args []ast.Expr, at ast.Expr) *ir.Value {
 	})
 }
 
-// ifFound is read's value where p, an entry of the map, is not null, else 0.
+// ifFound returns the value of read if p, an entry of the map, is not null, else 0.
 func (f *fn) ifFound(st *plan.Map, p *ir.Value, read func(p *ir.Value) *ir.Value) *ir.Value {
 	if p.Type != ir.PtrMapNil {
 		return read(p)
@@ -128,14 +128,15 @@ func (f *fn) ifFound(st *plan.Map, p *ir.Value, read func(p *ir.Value) *ir.Value
 	})
 }
 
-// noEntry counts a read of what is not in the map, where -k asks for it.
+// noEntry counts, with -k, a read of an entry that is not there.
 func (f *fn) noEntry(st *plan.Map) {
 	if f.Invocation().Warnings {
 		f.Count(object.NoEntry, f.b.Pos, st.Info.Name)
 	}
 }
 
-// mapPlace is where the value of a map or an entry is; zeros where there is none.
+// mapPlace returns the place of the value of a map or an entry, or of zeros if there is
+// none.
 func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	st := f.state(m)
 	t := st.Info.Value
@@ -149,7 +150,7 @@ func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	return place{t: t, ptr: p}
 }
 
-// assignMap is @m = e, @m[…] = e. An aggregation folds its arguments into this
+// assignMap emits @m = e, @m[…] = e. An aggregation folds its arguments into this
 // CPU's value.
 func (f *fn) assignMap(a *ast.Assign) {
 	target, e := a.Target, a.Value
@@ -175,7 +176,7 @@ func (f *fn) assignMap(a *ast.Assign) {
 		}
 		return
 	}
-	// The value comes first, where one may change what the other is.
+	// The value comes first if it or the key may change the other.
 	first := f.assigns(e) || slices.ContainsFunc(args, f.assigns)
 	var key store.Key
 	if !first {
@@ -190,7 +191,7 @@ func (f *fn) assignMap(a *ast.Assign) {
 		st.Store.AssignWord(f, key, v, t.Size)
 		return
 	}
-	// A value that is made of the map's own is complete before it goes there.
+	// A value that is made from the map's own is completed before it is stored.
 	if first || f.uses(e, func(n ast.Node) bool { m, ok := n.(*ast.Map); return ok && f.info.Maps[m] == st.Info }) {
 		tmp := f.temp(t.Size)
 		f.store(e, t, Dest{Ptr: tmp, Size: t.Size, Padded: true})
@@ -206,14 +207,14 @@ func (f *fn) assignMap(a *ast.Assign) {
 	st.Store.Assign(f, key, func(p *ir.Value, size int) { f.store(e, t, Dest{Ptr: p, Size: size, Padded: true}) })
 }
 
-// bitwise are the operations that combine bits, and atomicBits the same as done on
-// memory.
+// bitwise holds the operations that combine bits, and atomicBits those that do the same
+// to memory.
 var (
 	bitwise    = map[string]ir.Op{"|": ir.OpOr, "&": ir.OpAnd, "^": ir.OpXor}
 	atomicBits = map[string]ir.Op{"|": ir.OpAtomicOr64, "&": ir.OpAtomicAnd64, "^": ir.OpAtomicXor64}
 )
 
-// sum is the value of all terms that are combined with a map's.
+// sum returns what the terms of s add up to, to be combined with a map's value.
 func (f *fn) sum(s *plan.Sum) *ir.Value {
 	op, ok := bitwise[s.Op]
 	if !ok {
@@ -236,7 +237,7 @@ func (f *fn) sum(s *plan.Sum) *ir.Value {
 	return sum
 }
 
-// ifMade runs use where there is a value.
+// ifMade emits use, which runs if p, which a store has made, is not null.
 func (f *fn) ifMade(p *ir.Value, use func(p *ir.Value)) {
 	if p.Type != ir.PtrMapNil {
 		use(p)
@@ -255,8 +256,8 @@ func (f *fn) addAt(p *ir.Value, t *types.Type, n *ir.Value) {
 	}
 }
 
-// combineMap does op, a bitwise one, with n on a map's integer: atomically, where
-// the kernel has instructions for that.
+// combineMap combines a map's integer with n by op, a bitwise operator. It does so
+// atomically if the kernel has instructions for that.
 func (f *fn) combineMap(target ast.Expr, op string, n *ir.Value) {
 	st, args := f.indexed(target)
 	t := st.Info.Value
@@ -275,8 +276,8 @@ func (f *fn) bumpMap(target ast.Expr, n *ir.Value) {
 	f.add(st, f.key(st, args), "+", []addend{{x: n}}, func(g *fn, p *ir.Value, from []*ir.Value) { g.addAt(p, st.Info.Value, from[0]) })
 }
 
-// addToMap adds n to a map's integer; the value is that before (post) or after. On
-// kernels before 5.12 another CPU can add to it after the value has been read.
+// addToMap adds n to a map's integer and returns its value before that (post) or after.
+// On kernels before 5.12 another CPU can add to it after the value has been read.
 func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	st, args := f.indexed(target)
 	t := st.Info.Value
@@ -300,7 +301,7 @@ func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	return f.b.WhenNil(p, add, func() *ir.Value { return f.b.Const(0) })
 }
 
-// updateMap is @m op= e.
+// updateMap emits @m op= e.
 func (f *fn) updateMap(a *ast.Assign) {
 	st, args := f.indexed(a.Target)
 	t := st.Info.Value
@@ -327,7 +328,7 @@ func (f *fn) updateMap(a *ast.Assign) {
 	})
 }
 
-// readAgg is the integer that an aggregation stands for: all CPUs' values
+// readAgg returns the integer that an aggregation stands for: all CPUs' values
 // merged as its builtin says.
 func (f *fn) readAgg(st *plan.Map, key store.Key) *ir.Value {
 	t := st.Info.Value
@@ -363,8 +364,8 @@ func (f *fn) Delete(m *builtins.MapInfo, key []ast.Expr) *ir.Value {
 	return st.Store.Remove(f, f.key(st, key))
 }
 
-// MapLen is the number of entries of a map with keys: the kernel counts the
-// ones it calls a function for.
+// MapLen returns the number of entries of a map with keys. The kernel tells it, by
+// calling a function for each.
 func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
 	if !f.need(probes.FeatForEachMap, f.b.Pos, "the number of entries of a map") {
 		return f.b.Const(0)
@@ -381,7 +382,7 @@ func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
 	return n
 }
 
-// partLen is the number of entries in a part of a map. Where other maps have
+// partLen returns the number of entries in a part of a map. Where other maps have
 // entries there too, the function counts those that are this map's.
 func (f *fn) partLen(p *store.Part) *ir.Value {
 	cb := ir.NewFunc(fmt.Sprintf("count%d", len(f.irp.Subs)+1), ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)

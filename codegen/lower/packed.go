@@ -9,14 +9,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A record with long strings in it is mostly air: a reservation must be made
-// for the longest there may be, before their length is known, and the next
-// record begins behind it, on pages that are in no cache. Such a record is built
-// in scratch memory with its strings one behind the other, and what it needs
-// of the ring buffer is copied there by one helper.
+// A record with long strings is mostly empty if it is built in the ring buffer: room
+// for the longest possible strings must be reserved before their length is known, and
+// the next record begins after that, on pages that are in no cache. So such a record
+// is built in scratch memory, its strings packed one after the other, and one helper
+// copies the used part to the ring buffer.
 
-// minPacked is up to which size a value is sent whole; maxPacked how large the
-// memory is, at most, in which a record is built.
+// minPacked is the size up to which values are sent whole. maxPacked is the largest
+// memory in which a record is built. Both are in bytes.
 const (
 	minPacked = 64
 	maxPacked = 16 << 10
@@ -27,10 +27,10 @@ func packs(t *types.Type) bool {
 	return (t.Kind == types.String || t.Kind == types.Buffer) && t.Size > minPacked
 }
 
-// packedSize is the size of the memory in which a record is built whose packed
-// values begin at off, 0 if it has none or is too large. Where a value begins
-// the kernel's verifier is shown by masking, so the memory goes on up to what
-// the mask allows.
+// packedSize returns the size of the memory in which a record is built whose packed
+// values begin at off, or 0 if it has none or is too large. A mask shows the kernel's
+// verifier that a value begins inside of the memory, which extends to what the mask
+// allows.
 func packedSize(off int, args []*types.Type) int {
 	size := 0
 	at, most := off, off
@@ -54,7 +54,7 @@ func packedSize(off int, args []*types.Type) int {
 
 const maxStack = 512
 
-// mask is the least number of only ones in binary that is not less than n.
+// mask returns the least number of the form 2^k-1 that is not less than n.
 func mask(n int) int { return 1<<bits.Len(uint(n)) - 1 }
 
 // sendPacked sends a record whose long values are packed.

@@ -22,8 +22,8 @@ type place struct {
 
 	bitOff, bitSize int // of a bitfield within its storage
 
-	// upToNUL says that a string ends, with its NUL, maybe before the size of its
-	// type: what comes after it is something else, or no memory at all.
+	// upToNUL says that a string's NUL may come before the size of its type, and that
+	// other things, or no memory at all, may follow it.
 	upToNUL bool
 }
 
@@ -36,23 +36,23 @@ func (p place) at(off int, t *types.Type) place {
 // direct reports whether plain loads may read the place.
 func (p place) direct() bool { return p.space != types.Kernel && p.space != types.User }
 
-// address is the place as one value.
+// address returns the address of the place.
 func (p place) address(f *fn) *ir.Value {
 	return f.b.AddImm(p.ptr, p.off)
 }
 
-// exit is where a chain of loads goes when it cannot go on: at a null pointer,
-// or (zero) at something counted already.
+// exit holds the blocks to which a chain of loads goes when it cannot go on: at a null
+// pointer, and at something that has been counted.
 type exit struct{ null, zero *ir.Block }
 
-// guarded emits a chain of loads; a null pointer in it is counted and makes
-// the value zero.
+// guarded emits a chain of loads and returns its value. A null pointer in it is counted
+// and makes the value zero.
 func (f *fn) guarded(emit func() *ir.Value) *ir.Value {
 	return f.guard(emit, func() *ir.Value { return f.b.Const(0) })
 }
 
-// guard emits a chain of loads, and failed for the way on which it came to an
-// end early. The value is that of the way taken.
+// guard emits a chain of loads, and failed, which runs if the chain ends early. It
+// returns the value of the one that was completed.
 func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
 	old, span := f.nilExit, f.b.Pos
 	x := &exit{}
@@ -80,14 +80,14 @@ func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
 	return f.b.Merge(vals)
 }
 
-// guardDo is guard for code without a value.
+// guardDo does what guard does, for code without a value.
 func (f *fn) guardDo(emit, failed func()) {
 	f.guard(func() *ir.Value { emit(); return nil }, func() *ir.Value { failed(); return nil })
 }
 
-// notNull goes on only where v is not null. The current task never is; what a
-// program gets as an argument the kernel's verifier takes to be an object, and
-// a load through it is safe.
+// notNull leaves the chain of loads if v is null. It emits nothing for the current task,
+// which never is, nor for an argument of the program that the kernel's verifier takes
+// to be an object, since a load through it is safe.
 func (f *fn) notNull(v *ir.Value) {
 	switch {
 	case current(v):
@@ -101,16 +101,15 @@ func (f *fn) notNull(v *ir.Value) {
 	f.b.Need(v, f.nilExit.null)
 }
 
-// object is the word at the place that e denotes; null pointers on the way to
-// it are counted, and so is an address that nothing is at.
+// object returns the word at the place that e denotes. It counts null pointers on the
+// way and an address without memory.
 func (f *fn) object(e ast.Expr) *ir.Value {
 	return f.guarded(func() *ir.Value { return f.loadSeen(f.place(e)) })
 }
 
-// loadSeen is load that counts where a plain load found no memory, as behind
-// a wild pointer. Such a load gives zero and does not tell; so where it gave
-// zero, the helper reads the same again, and it does tell. Nobody asks for
-// these counts but with -k: without it there is the load only.
+// loadSeen does what load does and, with -k, counts a plain load that found no memory,
+// as through a wild pointer. Such a load gives zero and does not report it. So if it
+// gave zero, the helper reads the same again, which does.
 func (f *fn) loadSeen(p place) *ir.Value {
 	v := f.load(p)
 	if p.space != types.BTF || current(p.ptr) || !f.p.Invocation.Warnings {
@@ -133,8 +132,8 @@ func (f *fn) loadSeen(p place) *ir.Value {
 // current reports whether p is the current task, which is always there.
 func current(p *ir.Value) bool { return p.Op == ir.OpCall && p.Help == ir.CurrentTaskBTF }
 
-// chained is the value of an expression whose null pointers are the enclosing
-// chain's.
+// chained returns the value of an expression as part of the enclosing chain, which a
+// null pointer in it ends.
 func (f *fn) chained(e ast.Expr) *ir.Value {
 	if f.lit(e) == nil {
 		switch x := e.(type) {
@@ -153,8 +152,8 @@ func (f *fn) chained(e ast.Expr) *ir.Value {
 	return f.value(e)
 }
 
-// place is where the object that e denotes is. What has no place of its own is
-// put into a temporary.
+// place returns the place of the object that e denotes. A value without a place is
+// stored in a temporary.
 func (f *fn) place(e ast.Expr) place {
 	defer f.at(f.at(e.Span()))
 	t := f.typeOf(e)
@@ -198,8 +197,8 @@ func (f *fn) place(e ast.Expr) place {
 	return place{t: t, ptr: tmp}
 }
 
-// base is the object that a member or element of e belongs to, through the
-// pointer where e is one.
+// base returns the object that a member or element of e belongs to: what e points to,
+// if it is a pointer, else e itself.
 func (f *fn) base(e ast.Expr) place {
 	if f.typeOf(e).Kind == types.Pointer {
 		return f.deref(e)
@@ -207,9 +206,9 @@ func (f *fn) base(e ast.Expr) place {
 	return f.place(e)
 }
 
-// deref is the object behind the pointer e. The kernel's objects are read by
-// plain loads where it lets us: what its verifier knows by BTF, and, by
-// bpf_rdonly_cast, any address that the script says is one of them.
+// deref returns the object that e points to. The kernel's objects are read by plain
+// loads if the verifier allows it: those that it knows by BTF, and, by way of
+// bpf_rdonly_cast, any address that the script casts to such a type.
 func (f *fn) deref(e ast.Expr) place {
 	t := f.typeOf(e)
 	v := f.chained(e)
@@ -250,8 +249,8 @@ func (f *fn) deref(e ast.Expr) place {
 	return p
 }
 
-// castable is the BTF id by which the kernel lets an address be read as t, or 0.
-// bpf_rdonly_cast looks ids up in the kernel's own BTF and in no module's.
+// castable returns the BTF id by which the kernel lets an address be read as t, or 0.
+// bpf_rdonly_cast knows the ids of the kernel's own BTF only, not those of modules.
 func castable(t *types.Type) uint32 {
 	if t == nil || t.Split {
 		return 0
@@ -259,7 +258,7 @@ func castable(t *types.Type) uint32 {
 	return btfID(t)
 }
 
-// btfID is the BTF id of a kernel object's type, or 0.
+// btfID returns the BTF id of a kernel object's type, or 0.
 func btfID(t *types.Type) uint32 {
 	if t != nil && t.Kind == types.Struct {
 		return t.BTFID
@@ -301,7 +300,7 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 	return p
 }
 
-// parameter is where a user function's parameter is.
+// parameter returns the place of a user function's parameter.
 func (f *fn) parameter(ctx place, fld types.Field) place {
 	l := fld.Loc
 	if l.Memory {
@@ -323,7 +322,7 @@ func scattered(t *types.Type) bool {
 	return slices.ContainsFunc(t.Members(), func(m types.Field) bool { return m.Loc != nil || m.Closed || m.Recorded() })
 }
 
-// indexPlace is x[i] on a pointer, an array, a string or a tuple. An index
+// indexPlace returns x[i] on a pointer, an array, a string or a tuple. An index
 // beyond an array is counted and gives zero.
 func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 	xt := f.typeOf(e.X)
@@ -352,7 +351,7 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 			f.b.Jump(f.nilExit.zero)
 		})
 		if b.direct() {
-			i = f.b.Op(ir.OpBarrier, i) // the kernel's verifier is to find the bounds with it
+			i = f.b.Op(ir.OpBarrier, i) // so that the kernel's verifier sees the bounds
 		}
 	}
 	if size > 1 {
@@ -370,7 +369,7 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 	return place{t: t, ptr: f.b.Op(ir.OpAdd, addr, i), space: b.space}
 }
 
-// length is how many elements an index into t may reach; 0: not known.
+// length returns the number of elements of t, or 0 if it is not known.
 func (f *fn) length(t *types.Type) int {
 	switch t.Kind {
 	case types.Array, types.Buffer:
@@ -390,10 +389,10 @@ func (f *fn) outOfBounds(e ast.Expr, t *types.Type) place {
 	return place{t: t, ptr: f.Zeros(max(t.Size, 8))}
 }
 
-// maxTemps is how many temporaries of a function have memory of their own.
+// maxTemps is the number of temporaries of a function that have memory of their own.
 const maxTemps = 128
 
-// temp is memory that nothing else uses during this statement. In a long function
+// temp returns memory that nothing else uses during this statement. In a long function
 // the statements after it use the same memory for theirs.
 func (f *fn) temp(size int) *ir.Value {
 	if f.temps++; f.temps <= maxTemps || f.entry == nil {
@@ -411,7 +410,7 @@ func (f *fn) temp(size int) *ir.Value {
 	return p
 }
 
-// endTemps gives back the temporaries that were made since there were n.
+// endTemps frees the temporaries after the first n.
 func (f *fn) endTemps(n int) {
 	for _, p := range f.usedTemps[n:] {
 		if f.freeTemps == nil {
@@ -422,8 +421,8 @@ func (f *fn) endTemps(n int) {
 	f.usedTemps = f.usedTemps[:n]
 }
 
-// tmp is the address in own memory of an expression larger than a word. What
-// is behind a string's NUL there is not defined.
+// tmp stores an expression larger than a word in the program's own memory and returns
+// its address. Bytes after a string's NUL are not defined.
 func (f *fn) tmp(e ast.Expr) *ir.Value {
 	t := f.typeOf(e)
 	size := max(t.Size, 8)
@@ -470,7 +469,7 @@ func (f *fn) inMemory(e ast.Expr) bool {
 	return false
 }
 
-// ctxValue is the program's context in this function.
+// ctxValue returns the program's context in this function.
 func (f *fn) ctxValue() *ir.Value {
 	if f.ctx == nil && f.callback != nil {
 		f.prologue(func() {
@@ -484,7 +483,7 @@ func (f *fn) ctxValue() *ir.Value {
 // Dest is memory to be filled.
 type Dest = builtins.Dest
 
-// fieldIndex is the position of a record's field.
+// fieldIndex returns the position of a record's field.
 func fieldIndex(t *types.Type, name string) int {
 	for i, m := range t.Fields {
 		if m.Name == name {

@@ -21,7 +21,7 @@ func (f *fn) load(p place) *ir.Value {
 	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
 		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
 		v.Type = ir.PtrBTF
-		if btfID(t.Elem) == 0 { // to newer kernels it is a pointer, though of no use
+		if btfID(t.Elem) == 0 { // newer kernels take it for a pointer, which is of no use
 			v = f.b.AsInt(v)
 		}
 	}
@@ -38,7 +38,7 @@ func (f *fn) loadBits(p place) *ir.Value {
 	store := p
 	store.bitSize = 0
 	store.t = types.NewInt(p.t.Size, false)
-	// Only the bytes that hold the field: the kernel checks what is touched.
+	// Read only the bytes that hold the field, since the kernel checks each access.
 	first, last := p.bitOff/8, (p.bitOff+p.bitSize-1)/8
 	size := 1
 	for first/size*size+size <= last {
@@ -61,7 +61,7 @@ func (f *fn) loadBits(p place) *ir.Value {
 	return v
 }
 
-// readHelpers are the helpers that read a space: bytes and strings.
+// readHelpers returns the helpers that read bytes and strings in a space.
 func readHelpers(s types.Space) (bytes, str *ir.Helper) {
 	if s == types.User {
 		return ir.ReadUser, ir.ReadUserStr
@@ -69,7 +69,7 @@ func readHelpers(s types.Space) (bytes, str *ir.Helper) {
 	return ir.ReadKernel, ir.ReadKernelStr
 }
 
-// Read copies size bytes from src. The helper itself clears dst when it fails.
+// Read copies size bytes from src. If that fails, the helper clears dst.
 func (f *fn) Read(dst *ir.Value, off int64, size int, src *ir.Value, space types.Space, what string) *ir.Value {
 	h, _ := readHelpers(space)
 	if what == "" {
@@ -81,8 +81,8 @@ func (f *fn) Read(dst *ir.Value, off int64, size int, src *ir.Value, space types
 	return r
 }
 
-// ReadStr copies a string. A size that is not constant needs its destination
-// defined beforehand: the kernel takes the helper to leave some of it as it is.
+// ReadStr copies a string. If size is not constant, the destination must be defined
+// before, since the kernel's verifier assumes that the helper may leave part of it.
 func (f *fn) ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value {
 	_, h := readHelpers(space)
 	if size.Op != ir.OpConst {

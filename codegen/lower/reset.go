@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// resets lowers the programs by which user space zeroes the maps that it cannot
-// write to by itself. They follow the script's own programs.
+// resets lowers the programs by which user space zeroes the maps that it cannot write
+// itself. They come after the script's own programs.
 func (u *shared) resets() {
 	for i, m := range u.p.Order {
 		if r, ok := m.Store.(store.Resetter); ok && m.Uses&store.Reset != 0 {
@@ -20,8 +20,8 @@ func (u *shared) resets() {
 	}
 }
 
-// reset lowers the program for one map. It runs as a raw tracepoint program does,
-// whose context is its arguments.
+// reset lowers the program for one map, a raw tracepoint program, whose context is its
+// arguments.
 func (u *shared) reset(m *plan.Map, r store.Resetter) {
 	prog := &ir.Prog{Name: "reset_" + strings.TrimPrefix(m.Info.Name, "@"), Kind: "reset"}
 	f := newFn(u, prog, &check.Prog{}, "main", ir.PtrCtx)

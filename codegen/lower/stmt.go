@@ -26,12 +26,12 @@ func (f *fn) stmts(b *ast.Block) {
 	}
 }
 
-// maxValues bounds a function: the kernel takes no program of so many
-// instructions, and the optimiser would take long to find out.
+// maxValues bounds the values of a function. The kernel takes no program of so many
+// instructions, and the optimiser would take long to get there.
 const maxValues = 500_000
 
-// tooLarge reports whether the function has grown beyond what can be loaded; the
-// first statement that finds it so says it.
+// tooLarge reports whether the function has grown beyond what can be loaded. It reports
+// the error at the first statement for which that is so.
 func (f *fn) tooLarge(s ast.Stmt) bool {
 	if f.b.Fn.NumValues() <= maxValues {
 		return false
@@ -97,7 +97,7 @@ func (f *fn) assign(a *ast.Assign) {
 	}
 }
 
-// computed is the result x of a compound assignment as the target's type.
+// computed converts x, the result of a compound assignment, to the target's type.
 func (f *fn) computed(x *ir.Value, a *ast.Assign, t *types.Type) *ir.Value {
 	if from := f.info.Compound[a]; from != nil {
 		return f.convert(x, from, t)
@@ -105,7 +105,7 @@ func (f *fn) computed(x *ir.Value, a *ast.Assign, t *types.Type) *ir.Value {
 	return x
 }
 
-// ifStmt is an if for its effects.
+// ifStmt emits an if for its effects.
 func (f *fn) ifStmt(e *ast.If) {
 	var els func()
 	if e.Else != nil {
@@ -114,7 +114,7 @@ func (f *fn) ifStmt(e *ast.If) {
 	f.cond(e.Cond, func() { f.block(e.Then) }, els)
 }
 
-// jumps is where break and continue of a loop go.
+// jumps holds what break and continue of a loop emit.
 type jumps struct{ brk, cont func() }
 
 func (f *fn) jump(j *ast.Jump) {
@@ -128,7 +128,7 @@ func (f *fn) jump(j *ast.Jump) {
 	}
 }
 
-// ret is return [value].
+// ret emits return [value].
 func (f *fn) ret(value ast.Expr) {
 	if value == nil {
 		f.returnNow(nil)
@@ -155,7 +155,7 @@ func (f *fn) while(w *ast.While) {
 	})
 }
 
-// loop runs a loop's body.
+// loop emits a loop's body.
 func (f *fn) loop(j jumps, body *ast.Block) {
 	f.loops = append(f.loops, j)
 	f.block(body)
@@ -177,7 +177,7 @@ func (f *fn) unroll(u *ast.Unroll) {
 	}
 }
 
-// constRange is the bounds of a range where they are known.
+// constRange returns the bounds of a range if they are known when compiling.
 func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
 	a, b := u.info.LitOf(r.From), u.info.LitOf(r.To)
 	if a == nil || b == nil {
@@ -186,7 +186,8 @@ func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
 	return a.Int, b.Int, true
 }
 
-// forRange runs body in this function with $v from … to-1.
+// forRange emits the body of s in this function, with its variable going through from …
+// to-1.
 func (f *fn) forRange(s *ast.For, from, to *ir.Value) {
 	v := f.info.Vars[s.Var]
 	i := &ir.Var{Name: v.Name, Type: ir.Int}

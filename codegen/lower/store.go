@@ -89,15 +89,14 @@ func (f *fn) storeWord(x *ir.Value, t *types.Type, d Dest) {
 	f.clearTail(d, t.Size)
 }
 
-// clearTail zeroes what is behind the first used bytes of d where it must be
-// defined.
+// clearTail zeroes the bytes of d after the first used ones, if they must be defined.
 func (f *fn) clearTail(d Dest, used int) {
 	if d.Padded && used < d.Size {
 		f.b.Zero(d.Ptr, d.Off+int64(used), d.Size-used)
 	}
 }
 
-// storeFields writes the elements of a tuple or record, each in its place.
+// storeFields writes the elements of a tuple or record to their places.
 func (f *fn) storeFields(elems []ast.Expr, t *types.Type, d Dest) {
 	end := 0
 	for i, e := range elems {
@@ -111,8 +110,7 @@ func (f *fn) storeFields(elems []ast.Expr, t *types.Type, d Dest) {
 	f.clearTail(d, end)
 }
 
-// storeRecord writes the fields of a record, found by name, in the order in
-// which they are written down.
+// storeRecord writes the fields of a record, in the order of the source.
 func (f *fn) storeRecord(e *ast.Record, t *types.Type, d Dest) {
 	end := 0
 	for _, m := range t.Fields {
@@ -141,8 +139,8 @@ func (f *fn) storeTypeinfo(e *ast.Typeinfo, t *types.Type, d Dest) {
 	f.storeLiteral(full, t.Fields[2].Type, at(2))
 }
 
-// maxInline is how many bytes of a literal are written as constants; more are
-// copied.
+// maxInline is the number of bytes up to which a literal is written as constants. A
+// longer one is copied.
 const maxInline = 64
 
 func (f *fn) storeLiteral(s string, t *types.Type, d Dest) {
@@ -208,8 +206,8 @@ func (f *fn) storeCall(e ast.Expr, t *types.Type, d Dest) {
 	}
 }
 
-// storeCast is (type) x where the result is larger than a word: an array of
-// integers seen as another, an integer's bytes as an array, a string or
+// storeCast writes (type) x, whose result is larger than a word: an array of integers
+// read as one of another type, the bytes of an integer as an array, or a string or
 // buffer of another size.
 func (f *fn) storeCast(e *ast.Cast, t *types.Type, d Dest) {
 	a := f.typeOf(e.X)
@@ -282,9 +280,8 @@ func (f *fn) copyBytes(p place, n int, d Dest) {
 	}
 }
 
-// copyString copies a string. One in the kernel's or a process's memory is an
-// array of characters that may fill its whole size, without a NUL; behind a
-// NUL there may be anything.
+// copyString copies a string. One in the kernel's or a process's memory is an array of
+// characters. It may fill its whole size without a NUL, and anything may follow a NUL.
 func (f *fn) copyString(p place, t *types.Type, d Dest) {
 	n := min(p.t.Size, t.Size)
 	switch {
@@ -307,10 +304,10 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 	case !d.Padded || n <= maxInline && n%8 == 0:
 		f.copyBytes(p, n, d)
 		if d.Padded {
-			f.clearBehindNUL(d, n)
+			f.clearAfterNUL(d, n)
 		}
 		f.clearTail(d, n)
-		switch { // a NUL, should there be none
+		switch { // in case there is no NUL
 		case t.Size > n:
 			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
 		case !t.Full && n > 0:
@@ -322,9 +319,9 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 	}
 }
 
-// readText copies up to n characters of a string to its NUL, as a string of type
-// t, or, if it is an array that has none, all of it. The result is what the helper that reads strings returns: it takes
-// the last character for the place of a NUL.
+// readText copies a string of up to n characters to its NUL, or all of it if it is an
+// array without one, as a string of type t. It returns what the helper that reads
+// strings returns, which takes the last character for the place of a NUL.
 func (f *fn) readText(p place, n int, t *types.Type, d Dest, space types.Space) *ir.Value {
 	size := f.b.Const(int64(n))
 	r := f.ReadStr(d.Ptr, d.Off, size, n, p.address(f), space)
@@ -341,14 +338,14 @@ func (f *fn) readText(p place, n int, t *types.Type, d Dest, space types.Space) 
 	return r
 }
 
-// clearBehindNUL zeroes what follows the first NUL in n bytes, eight at a time.
-func (f *fn) clearBehindNUL(d Dest, n int) {
+// clearAfterNUL zeroes what follows the first NUL in n bytes, eight at a time.
+func (f *fn) clearAfterNUL(d Dest, n int) {
 	keep := f.b.Const(-1) // all ones until the NUL was seen
 	for i := 0; i < n; i += 8 {
 		off := d.Off + int64(i)
 		w := f.b.Op(ir.OpAnd, f.b.Load(d.Ptr, off, 8, false), keep)
 		nul := f.nulByte(w)
-		// Bits below the first NUL's top bit; all of them where there is none.
+		// Bits below the first NUL's top bit; all bits if there is none.
 		below := f.b.Op(ir.OpXor, nul, f.b.Op(ir.OpSub, nul, f.b.Const(1)))
 		f.b.Store(d.Ptr, off, 8, f.b.Op(ir.OpAnd, w, below))
 		if i+8 < n {
@@ -357,8 +354,8 @@ func (f *fn) clearBehindNUL(d Dest, n int) {
 	}
 }
 
-// nulByte is 0x80 in the first (lowest) zero byte of w, with anything above
-// it; 0 where no byte is zero.
+// nulByte returns 0x80 in the first (lowest) zero byte of w, with anything above it, or
+// 0 if no byte is zero.
 func (f *fn) nulByte(w *ir.Value) *ir.Value {
 	const ones, tops = 0x0101010101010101, -0x7f7f7f7f7f7f7f80
 	return f.b.Op(ir.OpAnd, f.b.Op(ir.OpAnd, f.b.Op(ir.OpSub, w, f.b.Const(ones)), f.b.Op(ir.OpXor, w, f.b.Const(-1))), f.b.Const(tops))

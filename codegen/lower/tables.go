@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// tables are the kernel maps beside the script's own, made when first used,
-// and what goes into them.
+// tables holds the kernel maps in addition to the script's own, which are made when
+// they are first used, and their contents.
 type tables struct {
 	ring, sites, rodata, session *ir.Map
 	stacks                       map[int]*ir.Map
@@ -18,7 +18,7 @@ type tables struct {
 
 	varsMap  *ir.Map          // variables of programs with many branches
 	literals map[string]int64 // bytes → offset in rodata
-	zeros    []*ir.Value      // addresses of zeros, placed behind the literals at the end
+	zeros    []*ir.Value      // addresses of zeros, which come after all literals
 	zeroLen  int
 	siteIDs  map[object.Site]int
 	events   map[*builtins.Call]int
@@ -51,7 +51,7 @@ func (u *shared) ringMap() *ir.Map {
 	return u.ring
 }
 
-// literal is the offset of constant bytes in rodata. Each starts at a multiple
+// literal returns the offset of constant bytes in rodata. Each starts at a multiple
 // of 8 and is followed by zeros up to the next.
 func (u *shared) literal(data string) int64 {
 	off, ok := u.literals[data]
@@ -67,7 +67,7 @@ func (u *shared) literal(data string) int64 {
 	return off
 }
 
-// finish places what depends on all of the script.
+// finish places what depends on the whole script.
 func (u *shared) finish() {
 	if u.zeroLen > 0 {
 		m := u.rodata
@@ -83,7 +83,7 @@ func (u *shared) finish() {
 	}
 }
 
-// site is the number of the counter for what goes wrong at s.
+// site returns the number of the counter for a failure at s.
 func (u *shared) site(kind object.SiteKind, s source.Span, what string) int {
 	key := object.Site{Kind: kind, Span: s, What: what}
 	id, ok := u.siteIDs[key]
@@ -95,7 +95,7 @@ func (u *shared) site(kind object.SiteKind, s source.Span, what string) int {
 	return id
 }
 
-// Count adds one to a site's counter. It is called on the failure path.
+// Count adds one to a site's counter. The current block is a failure path.
 func (f *fn) Count(kind object.SiteKind, s source.Span, what string) {
 	m := f.array(&f.sites, object.SiteMap)
 	id := f.site(kind, s, what)
@@ -106,13 +106,13 @@ func (f *fn) Count(kind object.SiteKind, s source.Span, what string) {
 	f.b.AtomicAdd(f.b.MapValue(m, int64(8*id)), 0, 8, f.b.Const(1))
 }
 
-// Rodata is the address of constant bytes.
+// Rodata returns the address of constant bytes.
 func (f *fn) Rodata(data []byte) *ir.Value {
 	off := f.literal(string(data))
 	return f.b.MapValue(f.rodata, off)
 }
 
-// Zeros is the address of n zero bytes.
+// Zeros returns the address of n zero bytes.
 func (f *fn) Zeros(n int) *ir.Value {
 	m := f.array(&f.rodata, object.RodataMap)
 	m.Frozen = true
@@ -122,15 +122,14 @@ func (f *fn) Zeros(n int) *ir.Value {
 	return v
 }
 
-// SessionWord reads what the runtime wrote for all programs before it attached
-// them.
+// SessionWord reads a word that the runtime writes before it attaches the programs.
 func (f *fn) SessionWord(off int) *ir.Value {
 	m := f.array(&f.session, object.SessionMap)
 	m.ValueSize = object.SessionSize
 	return f.b.Load(f.b.MapValue(m, int64(off)), 0, 8, false)
 }
 
-// StackMap is the kernel map for stacks of that depth.
+// StackMap returns the kernel map for stacks of a depth.
 func (f *fn) StackMap(depth int) *ir.Map {
 	m := f.stacks[depth]
 	if m == nil {
@@ -143,12 +142,12 @@ func (f *fn) StackMap(depth int) *ir.Map {
 	return m
 }
 
-// maxStacks is how many different stacks of one depth the kernel's map can hold,
-// and, on kernels where the other one has to have its memory from the start, that.
+// maxStacks is the number of different stacks of one depth that the kernel's map can
+// hold. On kernels where the map of MoreStacks must have its memory from the start, it
+// is the same for that one.
 const maxStacks = 16 << 10
 
-// MoreStacks is the map for those stacks of a depth that the kernel's map has no
-// place for.
+// MoreStacks returns the map for the stacks of a depth for which StackMap has no room.
 func (f *fn) MoreStacks(depth int) *ir.Map {
 	name := object.MoreStacks(depth)
 	if m := f.more[depth]; m != nil {

@@ -19,11 +19,11 @@ func (f *fn) typeOf(e ast.Expr) *types.Type {
 	return t
 }
 
-// lit is the value of e where it is known when compiling, or nil.
+// lit returns the value of e if it is known when compiling, or nil.
 func (f *fn) lit(e ast.Expr) *builtins.Lit { return f.info.Lits[e] }
 
-// value computes an expression of one word, in the canonical form of its type.
-// An aggregation is read as the integer it stands for.
+// value returns an expression of one word, in the canonical form of its type. An
+// aggregation is read as the integer that it stands for.
 func (f *fn) value(e ast.Expr) *ir.Value {
 	defer f.at(f.at(e.Span()))
 	if r, ok := f.ready[e]; ok {
@@ -153,8 +153,8 @@ func (f *fn) eval(e ast.Expr) {
 	}
 }
 
-// callValue is a builtin or a script function whose result is one word, or
-// that has none.
+// callValue emits the call of a builtin or a script function that returns one word or
+// nothing.
 func (f *fn) callValue(e ast.Expr) *ir.Value {
 	if c, ok := e.(*ast.Call); ok {
 		if fun := f.info.FnCalls[c]; fun != nil {
@@ -220,8 +220,8 @@ func canonical(n int64, size int, signed bool) int64 {
 	return int64(uint64(n) << shift >> shift)
 }
 
-// word is x as a plain number that arithmetic may be done on. What the kernel
-// knows as a pointer is one only after it went through memory by a helper.
+// word returns x as a plain number that may be computed with. If the kernel knows x as
+// a pointer, it becomes a number by a helper that copies it in memory.
 func (f *fn) word(x *ir.Value) *ir.Value {
 	if !f.maybePointer(x) {
 		return x
@@ -229,7 +229,7 @@ func (f *fn) word(x *ir.Value) *ir.Value {
 	return f.number(x)
 }
 
-// number is the address x as a plain number.
+// number returns the address x as a plain number.
 func (f *fn) number(x *ir.Value) *ir.Value {
 	p := f.temp(16)
 	f.b.Store(p, 0, 8, x)
@@ -256,7 +256,7 @@ func (f *fn) maybePointer(x *ir.Value) bool {
 		return true
 	}
 	for x := range seen {
-		// A phi may still get arguments, and what is made of it with it.
+		// A phi may still get arguments, and so may what is made from it.
 		if x.Op == ir.OpPhi {
 			return false
 		}
@@ -267,7 +267,7 @@ func (f *fn) maybePointer(x *ir.Value) bool {
 	return false
 }
 
-// cast is (type) x where the result is one word.
+// cast returns (type) x, a result of one word.
 func (f *fn) cast(e *ast.Cast) *ir.Value {
 	t, a := f.typeOf(e), f.typeOf(e.X)
 	switch {
@@ -298,10 +298,10 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 	return f.convert(x, a, t)
 }
 
-// intType is the integer that an aggregation is in expressions.
+// intType returns the integer type that an aggregation has in expressions.
 func intType(agg *types.Type) *types.Type { return types.NewInt(8, agg.Signed) }
 
-// loadSized reads 1 to 8 bytes of own memory, zero-extended.
+// loadSized returns 1 to 8 bytes of the program's own memory, zero-extended.
 func (f *fn) loadSized(p *ir.Value, off int64, size int) *ir.Value {
 	if size == 1 || size == 2 || size == 4 || size == 8 {
 		return f.b.Load(p, off, size, false)
@@ -326,7 +326,7 @@ func (f *fn) loadSized(p *ir.Value, off int64, size int) *ir.Value {
 	return x
 }
 
-// tupleIndex is the number of the element that x[i] on a tuple means.
+// tupleIndex returns the number of the element that x[i] denotes, where x is a tuple.
 func (f *fn) tupleIndex(e ast.Expr) int {
 	if l := f.lit(e); l != nil {
 		return int(l.Int)

@@ -9,12 +9,12 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// local is where a scratch variable lives: an SSA variable, or memory. Callbacks
-// reach a variable of the function around them through that one's frame: a word
-// is in the frame itself, the frame holds the address of anything larger. A frame
-// is on the stack. Where there are many variables, they are in one piece of memory,
-// of which the frame holds the address; but for those of while loops, since the
-// kernel's verifier knows numbers on the stack only, and has to see a loop end.
+// local is the place of a scratch variable: an SSA variable, or memory. Callbacks reach
+// a variable of the function around them through that function's frame, which is on
+// the stack. A word is in the frame itself; of anything larger, the frame holds the
+// address. If there are many variables, they are in one piece of memory, and the frame
+// holds its address. Variables of while loops stay in the frame, since the verifier has
+// to see the loop end and knows numbers on the stack only.
 type local struct {
 	v      *ir.Var
 	mem    *ir.Value // address, in the function that owns the variable
@@ -23,7 +23,7 @@ type local struct {
 	common bool // off is the variable's offset in that memory
 }
 
-// maxInFrame is how many variables callbacks may use through the frame alone.
+// maxInFrame is the number of variables that callbacks may use through the frame alone.
 const maxInFrame = 24
 
 // captures finds the variables that are used on both sides of a loop body that
@@ -100,9 +100,9 @@ func (u *shared) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var
 	return out
 }
 
-// local is v's place in this function or, behind a callback's frame, in the
-// one that owns it. A variable not met before is made here. init says that it
-// is about to be written whole; otherwise it starts as zero.
+// local returns v's place in this function or, in a callback, in the function that owns
+// it. It makes a variable that has no place yet. init says that all of the variable is
+// about to be written; otherwise it starts as zero.
 func (f *fn) local(v *check.Var, init bool) *local {
 	if l := f.vars[v]; l != nil {
 		return l
@@ -189,7 +189,7 @@ func (f *fn) extendCommon(size int) int64 {
 	return off
 }
 
-// readVar is the value of a variable of one word.
+// readVar returns the value of a variable of one word.
 func (f *fn) readVar(v *check.Var) *ir.Value {
 	if isContext(v.Type) {
 		return f.ctxValue()
@@ -261,7 +261,7 @@ func (f *fn) uses(e ast.Expr, is func(ast.Node) bool) bool {
 	return found
 }
 
-// member is the field of a tuple or record type by its number in the source.
+// member returns the field of a tuple or record type by its number in the source.
 func member(t *types.Type, i int) types.Field {
 	if t.Kind == types.Record || t.Kind == types.Tuple {
 		return t.Fields[i]

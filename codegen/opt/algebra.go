@@ -85,7 +85,7 @@ func (d *folder) multiply(v, x *ir.Value, k uint64) *ir.Value {
 	return nil
 }
 
-// divide is x divided by k, or what remains then.
+// divide returns x divided by k, or what remains then.
 func (d *folder) divide(v, x *ir.Value, k uint64) *ir.Value {
 	quotient := v.Op == ir.OpUDiv || v.Op == ir.OpSDiv
 	signed := v.Op == ir.OpSDiv || v.Op == ir.OpSMod
@@ -119,7 +119,7 @@ func (d *folder) divide(v, x *ir.Value, k uint64) *ir.Value {
 	return nil
 }
 
-// mask is x & k.
+// mask returns x & k.
 func (d *folder) mask(v, x *ir.Value, k uint64) *ir.Value {
 	switch k {
 	case 0:
@@ -147,7 +147,7 @@ func (d *folder) mask(v, x *ir.Value, k uint64) *ir.Value {
 	return nil
 }
 
-// shift is x shifted by k.
+// shift returns x shifted by k.
 func (d *folder) shift(v, x *ir.Value, k uint64) *ir.Value {
 	if k > 63 {
 		d.become(v, v.Op, x, d.constant(k&63))

@@ -34,7 +34,7 @@ func locate(p *ir.Value, off int64) location {
 
 func (p location) sameBase(q location) bool { return p.base == q.base && p.m == q.m }
 
-// root is the value a pointer starts from, through all arithmetic.
+// root returns the value a pointer starts from, through all arithmetic.
 func root(p *ir.Value) *ir.Value {
 	for p.Op == ir.OpAdd || p.Op == ir.OpSub || p.Op == ir.OpBarrier {
 		p = p.Args[0]

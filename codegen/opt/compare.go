@@ -26,7 +26,7 @@ func (d *folder) invert(v, c *ir.Value) {
 
 func isCompare(v *ir.Value) bool { return v.Op >= ir.OpEq && v.Op <= ir.OpSLe }
 
-// decide is the result of comparing ranges, if they alone give it.
+// decide returns the result of comparing ranges, if they alone give it.
 func decide(op ir.Op, x, y interval) (result, ok bool) {
 	switch op {
 	case ir.OpEq, ir.OpNe:

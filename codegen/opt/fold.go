@@ -158,7 +158,7 @@ func isConst(v *ir.Value) (uint64, bool) { return uint64(v.Imm), v.Op == ir.OpCo
 
 func isArith(op ir.Op) bool { return op >= ir.OpAdd && op <= ir.OpSLe }
 
-// extBits is the number of bits an extension keeps, 0 for other ops.
+// extBits returns the number of bits an extension keeps, 0 for other ops.
 func extBits(op ir.Op) (n int, sign bool) {
 	switch op {
 	case ir.OpSext8:
@@ -185,7 +185,7 @@ func sextOf(n int) ir.Op {
 	return map[int]ir.Op{8: ir.OpSext8, 16: ir.OpSext16, 32: ir.OpSext32}[n]
 }
 
-// low is x without operations that leave its low n bits as they are.
+// low returns x without operations that leave its low n bits as they are.
 func low(x *ir.Value, n int) *ir.Value {
 	for {
 		if m, _ := extBits(x.Op); m >= n && m > 0 {

@@ -16,7 +16,7 @@ const (
 	maxVersions = 64
 )
 
-// version is the version of a private slot.
+// version returns the version of a private slot.
 func (s *state) version(base *ir.Value) int {
 	for i := range s.versions {
 		if s.versions[i].base == base {
@@ -250,7 +250,7 @@ func (m *memPass) become(v *ir.Value, op ir.Op, imm int64, args ...*ir.Value) {
 	m.changed = true
 }
 
-// opaque is a call of code that is not looked into.
+// opaque handles a call of code that is not looked into.
 func (m *memPass) opaque(v *ir.Value) {
 	for _, x := range v.Args {
 		if x.Type.IsPtr() {
@@ -319,7 +319,7 @@ func (m *memPass) call(v *ir.Value) bool {
 	return false
 }
 
-// writeArg is a helper's write through argument w; the size is the argument
+// writeArg handles a helper's write through argument w; the size is the argument
 // next to it, where that is how the helper takes it and it is constant.
 func (m *memPass) writeArg(v *ir.Value, w int) {
 	size := int64(-1)

@@ -129,7 +129,7 @@ func meetFacts(a, b []fact) []fact {
 	return kept
 }
 
-// begin is what is known where b begins. States that nobody reads any more are
+// begin returns what is known where b begins. States that nobody reads any more are
 // used again.
 func (m *memPass) begin(b *ir.Block, ends []*state, readers []int) *state {
 	m.s = nil

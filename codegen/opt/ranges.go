@@ -140,7 +140,7 @@ func addOverflows(a, b int64) bool {
 	return (a >= 0) == (b >= 0) && (c >= 0) != (a >= 0)
 }
 
-// zext is the range of v where it is at most limit: its operand's, if that fits.
+// zext returns the range of v where it is at most limit: its operand's, if that fits.
 func (rs *ranges) zext(v *ir.Value, limit uint64) interval {
 	if v.Op == ir.OpZext8 || v.Op == ir.OpZext16 || v.Op == ir.OpZext32 {
 		if a := rs.get(v.Args[0]); a.umax <= limit {

@@ -80,7 +80,7 @@ func reads(f *ir.Func, leaks bool) bool {
 	return len(groups) > 0
 }
 
-// memberRead is v if that is a read that may be done together with others.
+// memberRead returns v as a member, if it is a read that may be done together with others.
 func memberRead(v *ir.Value) (m member, ok bool) {
 	if v.Op != ir.OpCall || v.Help != ir.ReadUser && v.Help != ir.ReadKernel {
 		return m, false
@@ -280,7 +280,7 @@ func (a *adder) offset(p *ir.Value, off int64) *ir.Value {
 	return a.add(ir.OpAdd, p.Type, p, a.constant(off))
 }
 
-// read is a call of h that copies size bytes at base+from to dst+to.
+// read returns a call of h that copies size bytes at base+from to dst+to.
 func (a *adder) read(h *ir.Helper, dst *ir.Value, to int64, base *ir.Value, from, size int64) *ir.Value {
 	p, n, src := a.offset(dst, to), a.constant(size), a.offset(base, from)
 	v := a.add(ir.OpCall, ir.Int, p, n, src)
@@ -301,7 +301,7 @@ func (a *adder) copyTo(dst, src *ir.Value, off, size int64) {
 	a.add(store, ir.Void, dst, x)
 }
 
-// wordOps is the load and the store of size bytes.
+// wordOps returns the load and the store of size bytes.
 func wordOps(size int64) (load, store ir.Op) {
 	switch size {
 	case 1:

@@ -89,7 +89,7 @@ type storePass struct {
 	trimmed bool
 }
 
-// bits is the tracked slot that p points into, as bit numbers of its bytes
+// bits returns the tracked slot that p points into, as bit numbers of its bytes
 // [from, to) that n bytes at p+off cover; all of it where that is not known.
 func (d *storePass) bits(p *ir.Value, off, n int64) (from, to int, exact, ok bool) {
 	at := locate(p, off)

@@ -112,7 +112,7 @@ func (t *threader) block(b *ir.Block) bool {
 	return changed
 }
 
-// truth is the index of the successor that a branch on x takes when it comes
+// truth returns the index of the successor that a branch on x takes when it comes
 // from p to b, or -1 if that is not known.
 func (t *threader) truth(x *ir.Value, p, b *ir.Block) int {
 	switch {

@@ -56,7 +56,7 @@ func (p *Program) layOut(u *uses, foreign bool) error {
 	return nil
 }
 
-// spec is what is known of a map, except what programs do with it.
+// spec returns what is known of a map, except what programs do with it.
 func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) *store.Spec {
 	s := &store.Spec{
 		Name: m.Name, Span: m.Span, Value: m.Value, Max: m.Max,
@@ -80,7 +80,7 @@ func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) 
 // maxOldKey is the largest key of a hash map before Linux 5.11.
 const maxOldKey = 512
 
-// fitKey is the type in which m's keys are stored before Linux 5.11. Strings that
+// fitKey returns the type in which m's keys are stored before Linux 5.11. Strings that
 // are too long are cut, which is said.
 func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
 	if m.Key.Size <= maxOldKey {
@@ -98,7 +98,7 @@ func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
 	return m.Key
 }
 
-// cutStrings is t with no string longer than n bytes.
+// cutStrings returns t with no string longer than n bytes.
 func cutStrings(t *types.Type, n int) *types.Type {
 	switch t.Kind {
 	case types.String:

@@ -28,7 +28,7 @@ func findPairs(p *check.Program) []Pair {
 	return pairs
 }
 
-// partner is the only program for the returns of the functions that a program for
+// partner returns the only program for the returns of the functions that a program for
 // entries is attached to, or -1.
 func partner(p *check.Program, entry *check.Prog) int {
 	if len(entry.Points) == 0 || entry.Points[0].Kind.Return == "" {

@@ -21,7 +21,7 @@ type Term struct {
 	Neg bool // it is subtracted
 }
 
-// sum is what an assignment does with its own target; nil: it is not a Sum.
+// sum returns what an assignment does with its own target; nil: it is not a Sum.
 func (u *uses) sum(a *ast.Assign) *Sum {
 	m, args := target(a.Target)
 	info := u.info.Maps[m]
@@ -51,7 +51,7 @@ func (u *uses) sum(a *ast.Assign) *Sum {
 	return nil
 }
 
-// terms is what e combines by op with the map value that self names; nil: e is
+// terms returns what e combines by op with the map value that self names; nil: e is
 // something else, self does not stand in it once, or its terms touch the map.
 func (u *uses) terms(self, e ast.Expr, op string, m *builtins.MapInfo) []Term {
 	bin, ok := e.(*ast.Binary)

@@ -74,7 +74,7 @@ func (u *uses) ownThread(args []ast.Expr) bool {
 	return c != nil && c.Def.Thread && len(c.Args) == 0
 }
 
-// target is the map, and the key, that an assignment or ++ changes; nil: it is no
+// target returns the map, and the key, that an assignment or ++ changes; nil: it is no
 // map.
 func target(e ast.Expr) (*ast.Map, []ast.Expr) {
 	switch e := e.(type) {

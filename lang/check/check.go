@@ -262,7 +262,7 @@ func (c *checker) errorHint(s source.Span, hint, format string, args ...any) {
 	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// errorNotes is errorf with notes about other places.
+// errorNotes does what errorf does, with notes about other places.
 func (c *checker) errorNotes(s source.Span, notes [2]source.Note, format string, args ...any) {
 	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Notes: notes})
 }

@@ -178,7 +178,7 @@ func unfitKey(t *types.Type) *types.Type {
 	return nil
 }
 
-// storedDeep is like stored, but also converts the parts of tuples.
+// storedDeep does what stored does, and also converts the parts of tuples.
 func storedDeep(t *types.Type) *types.Type {
 	if t.Kind != types.Tuple && t.Kind != types.Record {
 		return stored(t)

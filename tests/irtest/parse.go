@@ -38,7 +38,7 @@ func Parse(text string) (m *ir.Module, err error) {
 	return p.m, nil
 }
 
-// MustParse is like Parse but panics on errors.
+// MustParse does what Parse does, but panics on errors.
 func MustParse(text string) *ir.Module {
 	m, err := Parse(text)
 	if err != nil {

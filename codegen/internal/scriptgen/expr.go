@@ -8,7 +8,7 @@ func (g *gen) constant(n int) expr {
 	return expr{fmt.Sprint(n), typ{size: width(int64(n)), signed: true, kind: literal}, func(*state) uint64 { return uint64(n) }}
 }
 
-// width is the size of the smallest signed type that holds n ≥ 0.
+// width returns the size of the smallest signed type that holds n ≥ 0.
 func width(n int64) int {
 	for _, size := range []int{1, 2, 4} {
 		if n < 1<<(8*size-1) {
@@ -18,7 +18,7 @@ func width(n int64) int {
 	return 8
 }
 
-// number is a literal as it is written.
+// number returns a literal as it is written.
 func (g *gen) number() expr {
 	n := numbers[g.r.Intn(len(numbers))]
 	if g.r.Intn(3) == 0 {
@@ -27,12 +27,12 @@ func (g *gen) number() expr {
 	return expr{fmt.Sprint(n), typ{size: width(n), signed: true, kind: literal}, func(*state) uint64 { return uint64(n) }}
 }
 
-// cast is x as a value of t.
+// cast returns x as a value of t.
 func (g *gen) cast(x expr, t typ) expr {
 	return expr{fmt.Sprintf("(%s)%s", t, x.text), t, func(s *state) uint64 { return t.wrap(x.eval(s)) }}
 }
 
-// leaf is a value with a type, known when compiling or not.
+// leaf returns a value with a type, known when compiling or not.
 func (g *gen) leaf() expr {
 	switch n := g.r.Intn(10); {
 	case n < 3 && len(g.vars) > 0:
@@ -53,7 +53,7 @@ func (g *gen) leaf() expr {
 	return g.cast(g.number(), t)
 }
 
-// typed is an expression that is no truth value.
+// typed returns an expression that is no truth value.
 func (g *gen) typed(depth int) expr {
 	x := g.expr(depth)
 	if x.t.kind == boolean {
@@ -106,7 +106,7 @@ func (g *gen) expr(depth int) expr {
 	return g.leaf()
 }
 
-// operand is the right side of an operator: a plain number now and then.
+// operand returns the right side of an operator: a plain number now and then.
 func (g *gen) operand(depth int) expr {
 	if g.r.Intn(4) == 0 {
 		return g.number()
@@ -121,7 +121,7 @@ func truth(b bool) uint64 {
 	return 0
 }
 
-// unary is -x or ~x: 64 bits, within x's own width where that has no sign.
+// unary returns -x or ~x: 64 bits, within x's own width where that has no sign.
 func (g *gen) unary(x expr) expr {
 	op, f := "-", func(n uint64) uint64 { return -n }
 	if g.r.Intn(2) == 0 {
@@ -136,7 +136,7 @@ func (g *gen) unary(x expr) expr {
 	}}
 }
 
-// arith is x op y: in 64 bits, with a sign if one of them has one, or if it is
+// arith returns x op y: in 64 bits, with a sign if one of them has one, or if it is
 // a difference. Dividing by zero gives 1.
 func arith(op string, x, y expr) expr {
 	t := typ{size: 8, signed: join(x.t, y.t).signed}

@@ -40,7 +40,7 @@ func (t typ) String() string {
 	return fmt.Sprintf("uint%d", 8*t.size)
 }
 
-// wrap is n as a value of t, extended to 64 bits.
+// wrap returns n as a value of t, extended to 64 bits.
 func (t typ) wrap(n uint64) uint64 {
 	s := 64 - 8*t.size
 	if t.signed {
@@ -58,7 +58,7 @@ var (
 // loose reports whether t takes the sign of what it is combined with.
 func (t typ) loose() bool { return t.kind != integer }
 
-// join is the type that two operands are compared in.
+// join returns the type that two operands are compared in.
 func join(a, b typ) typ {
 	switch {
 	case a.loose() && b.loose():
@@ -222,7 +222,7 @@ const keyRange = 4
 
 var keyTypes = [hashes][]typ{{{1, false, 0}}, {{8, true, 0}}, {{2, true, 0}, {4, false, 0}}}
 
-// entry is @m[k], its key made of k in the types that the map's keys have.
+// entry returns @m[k], its key made of k in the types that the map's keys have.
 func (g *gen) entry(i int, k expr) expr {
 	name := fmt.Sprintf("@m%d", i)
 	return expr{fmt.Sprintf("%s[%s]", name, keyText(i, k)), g.scalarType(i), func(s *state) uint64 { return s.maps[name][key(k.eval(s))] }}

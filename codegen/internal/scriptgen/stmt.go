@@ -85,7 +85,7 @@ func (g *gen) statement() stmt {
 	return g.set(v.text, g.cast(g.expr(4), v.t))
 }
 
-// step is ++ or --.
+// step returns ++ or --.
 func (g *gen) step(name string, t typ) stmt {
 	if g.r.Intn(2) == 0 {
 		g.line("%s++;", name)
