@@ -10,8 +10,7 @@ import (
 // variables (Var) are turned into SSA values on the fly: reading one looks its
 // definition up through the predecessors and places phis where paths join
 // (Braun et al., "Simple and Efficient Construction of Static Single
-// Assignment Form"), which asks that a block be sealed once all its
-// predecessors are known.
+// Assignment Form"). A block must be sealed once all its predecessors are known.
 type Builder struct {
 	Fn  *Func
 	Cur *Block // nil after a terminator until SetBlock: code there is unreachable
@@ -29,7 +28,7 @@ type pendingPhi struct {
 	phi *Value
 }
 
-// NewFunc starts a function and a builder at its sealed entry block.
+// NewFunc begins a function and returns a builder at its sealed entry block.
 func NewFunc(name string, params ...Type) *Builder {
 	b := &Builder{Fn: &Func{Name: name, Params: params}}
 	entry := b.NewBlock()
@@ -67,8 +66,8 @@ func (b *Builder) SealSet(blk *Block) {
 	b.SetBlock(blk)
 }
 
-// block returns the current block; code after a terminator goes into a block
-// of its own that nothing reaches and dead code elimination drops.
+// block returns the current block. Code after a terminator goes into a new block, which
+// nothing reaches, and which the optimiser removes.
 func (b *Builder) block() *Block {
 	if b.Cur == nil {
 		b.Cur = b.NewBlock()
@@ -144,7 +143,7 @@ func (b *Builder) MapValue(m *Map, off int64) *Value {
 	return v
 }
 
-// AddImm returns p + off; p itself where off is 0.
+// AddImm returns p + off, which is p itself if off is 0.
 func (b *Builder) AddImm(p *Value, off int64) *Value {
 	if off == 0 {
 		return p
@@ -155,7 +154,7 @@ func (b *Builder) AddImm(p *Value, off int64) *Value {
 var loads = map[int]Op{1: OpLoad8, 2: OpLoad16, 4: OpLoad32, 8: OpLoad64}
 var stores = map[int]Op{1: OpStore8, 2: OpStore16, 4: OpStore32, 8: OpStore64}
 
-// Load reads size (1, 2, 4, 8) bytes at p+off; signed values are sign-extended.
+// Load returns the size (1, 2, 4 or 8) bytes at p+off, sign-extended if signed.
 func (b *Builder) Load(p *Value, off int64, size int, signed bool) *Value {
 	v := b.add(loads[size], p)
 	v.Imm = off
@@ -180,8 +179,8 @@ func (b *Builder) AtomicAdd(p *Value, off int64, size int, x *Value) {
 	b.add(op, p, x).Imm = off
 }
 
-// Atomic does op, one of the atomic ones without a result, with x on the u64 at
-// p+off. Of them, kernels before 5.12 have additions only.
+// Atomic applies op, an atomic operation without a result, with x to the u64 at p+off.
+// Kernels before 5.12 have only additions of this kind.
 func (b *Builder) Atomic(op Op, p *Value, off int64, x *Value) { b.add(op, p, x).Imm = off }
 
 // FetchAdd adds x to the u64 at p+off and returns what was there, in one step.
@@ -191,14 +190,14 @@ func (b *Builder) FetchAdd(p *Value, off int64, x *Value) *Value {
 	return v
 }
 
-// Xchg puts x into the u64 at p+off and gives what was there, in one step.
+// Xchg stores x in the u64 at p+off and returns what was there, in one step.
 func (b *Builder) Xchg(p *Value, off int64, x *Value) *Value {
 	v := b.add(OpXchg64, p, x)
 	v.Imm = off
 	return v
 }
 
-// CmpXchg puts x into the u64 at p+off if it is old, and gives what was there, in
+// CmpXchg stores x in the u64 at p+off if that is old, and returns what was there, in
 // one step.
 func (b *Builder) CmpXchg(p *Value, off int64, old, x *Value) *Value {
 	v := b.add(OpCmpXchg64, p, old, x)
@@ -266,7 +265,8 @@ func (b *Builder) Kfunc(name string, btfID int64, result Type, args ...*Value) *
 	return v
 }
 
-// NonNil returns p known not to be null on this path. The backend emits nothing for it.
+// NonNil returns p as a pointer that is not null, as has been checked on this path. The
+// backend emits nothing for it.
 func (b *Builder) NonNil(p *Value) *Value {
 	v := b.add(OpBarrier, p)
 	v.Type = p.Type.NonNil()
@@ -281,9 +281,9 @@ func (b *Builder) InnerMap(p *Value) *Value {
 	return v
 }
 
-// AsInt returns the address p as a number that is not loaded from directly: for
-// helpers that read memory, comparisons and stores. The kernel still knows it
-// as a pointer, so only constants and bounded integers may be added to it.
+// AsInt returns the address p as a number, for helpers that read memory, comparisons
+// and stores. The kernel still knows it as a pointer, so only constants and bounded
+// integers may be added to it.
 func (b *Builder) AsInt(p *Value) *Value {
 	if !p.Type.IsPtr() {
 		return p
@@ -310,7 +310,7 @@ func (b *Builder) Jump(to *Block) {
 	b.Cur = nil
 }
 
-// Br ends the current block: to then where cond is not 0, else to els.
+// Br ends the current block with a branch to then, if cond is not 0, or to els.
 func (b *Builder) Br(cond *Value, then, els *Block) {
 	blk := b.block()
 	blk.Term, blk.Cond, blk.Pos = TermBr, cond, b.Pos

@@ -19,8 +19,8 @@ func (f *Func) AddBlock() *Block {
 	return blk
 }
 
-// Dom is what passes ask of a function's control flow: reverse postorder,
-// dominators and natural loops. It is a snapshot: changing an edge makes it stale.
+// Dom describes a function's control flow: reverse postorder, dominators and natural
+// loops. It does not follow later changes of the edges.
 type Dom struct {
 	RPO []*Block // reachable blocks only, entry first
 
@@ -61,8 +61,8 @@ func NewDom(f *Func) *Dom {
 }
 
 // dominators finds the immediate dominators (Lengauer, Tarjan: "A Fast Algorithm
-// for Finding Dominators in a Flowgraph", the simple version: which takes time
-// O(m log n) also where a join has thousands of predecessors).
+// for Finding Dominators in a Flowgraph"). The simple version of the algorithm takes
+// time O(m log n) even if a block has thousands of predecessors.
 func (d *Dom) dominators() {
 	n := len(d.RPO)
 	lt := &semidominators{ancestor: make([]int32, n), label: make([]int32, n), semi: make([]int32, n)}
@@ -135,7 +135,7 @@ type semidominators struct {
 }
 
 // eval returns the vertex with the least semidominator on the way from v to the root
-// of its tree, the root left out.
+// of its tree, without the root.
 func (s *semidominators) eval(v int32) int32 {
 	if s.ancestor[v] < 0 {
 		return v
@@ -251,7 +251,7 @@ func (d *Dom) Reachable(b *Block) bool { return d.order[b.ID] >= 0 }
 // Order returns b's index in RPO.
 func (d *Dom) Order(b *Block) int { return d.order[b.ID] }
 
-// IDom returns b's immediate dominator, nil for the entry.
+// IDom returns b's immediate dominator, or nil for the entry.
 func (d *Dom) IDom(b *Block) *Block { return d.idom[b.ID] }
 
 // Children returns the blocks that b immediately dominates, in RPO.

@@ -13,8 +13,8 @@ func (b *Block) PredIndex(p *Block) int {
 	return -1
 }
 
-// DropPred removes the i-th incoming edge of b and the phi arguments that
-// belong to it; the other end of the edge is the caller's.
+// DropPred removes the i-th incoming edge of b and the phi arguments that belong to it.
+// The caller removes the other end of the edge.
 func (b *Block) DropPred(i int) {
 	b.Preds = append(b.Preds[:i:i], b.Preds[i+1:]...)
 	for _, v := range b.Values {
@@ -34,7 +34,8 @@ func (b *Block) Phis() []*Value {
 	return b.Values[:n]
 }
 
-// RemoveUnreachable drops the blocks that nothing reaches.
+// RemoveUnreachable removes the blocks that the entry does not reach. It reports whether
+// there were any.
 func (f *Func) RemoveUnreachable() bool {
 	reach := make([]bool, f.nextB)
 	rpo := RPO(f)
@@ -61,7 +62,7 @@ func (f *Func) RemoveUnreachable() bool {
 }
 
 // SplitAt moves the values of b from index i on, and its terminator, to a new
-// block, which is placed after b in the function; b is left open.
+// block, which is placed after b in the function. b then has no terminator.
 func (b *Block) SplitAt(i int) *Block {
 	f := b.Func
 	c := f.AddBlock()
@@ -79,7 +80,7 @@ func (b *Block) SplitAt(i int) *Block {
 	}
 	c.Term, c.Cond, c.Succs, c.Pos, c.Unlikely = b.Term, b.Cond, b.Succs, b.Pos, b.Unlikely
 	for k, s := range c.Succs {
-		// Both edges of a branch to one block: replace one each time.
+		// If both edges of a branch lead to one block, replace them once.
 		if k == 0 || s != c.Succs[0] {
 			for j, p := range s.Preds {
 				if p == b {
@@ -131,11 +132,11 @@ func (b *Block) SplitEdge(i int) *Block {
 	return c
 }
 
-// Subst says by ID which values another one takes the place of; it may be
-// shorter than the function has values.
+// Subst maps IDs of values to the values that take their place. It may be shorter than
+// the number of values.
 type Subst []*Value
 
-// Find returns what stands for x, which may be x itself.
+// Find returns the value that takes the place of x, which may be x itself.
 func (s Subst) Find(x *Value) *Value {
 	for x.ID < len(s) && s[x.ID] != nil {
 		x = s[x.ID]
@@ -143,7 +144,7 @@ func (s Subst) Find(x *Value) *Value {
 	return x
 }
 
-// Substitute replaces the uses of values that sub has something for.
+// Substitute replaces the uses of the values that sub maps to others.
 func (f *Func) Substitute(sub Subst) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
@@ -173,8 +174,8 @@ func (f *Func) Uses() []int {
 	return n
 }
 
-// RemoveDead drops values that nothing needs: no effect, and used by nothing
-// that has one. Phis that only feed each other go too.
+// RemoveDead removes values that have no effect and that no value with an effect needs,
+// among them phis that use only each other. It reports whether there were any.
 func (f *Func) RemoveDead() bool {
 	live := make([]bool, f.nextID)
 	var work []*Value
@@ -188,7 +189,7 @@ func (f *Func) RemoveDead() bool {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			total++
-			// A barrier is kept for what it says of its result, not for itself.
+			// A barrier by itself has no effect: it only says something of its result.
 			if v.Effect()&Writes != 0 && v.Op != OpBarrier {
 				mark(v)
 			}

@@ -21,9 +21,9 @@ import (
 //	b1: unlikely preds b0
 //	…
 //
-// A value's type follows its name (v3:map?) where it is not the one that its op
-// gives by itself. Values without a result have no name. The predecessors of a
-// block are listed where it has phis, whose arguments are in that order.
+// A value's type follows its name (v3:map?) if it is not the usual one of its op. Values
+// without a result have no name. If a block has phis, its predecessors are listed in
+// the order of the phis' arguments.
 
 var typeNames = [...]string{
 	Void: "void", Int: "int", PtrCtx: "ctx", PtrSlot: "slot", PtrMap: "map", PtrMapNil: "map?",
@@ -56,7 +56,7 @@ func TypeNamed(name string) (t Type, ok bool) {
 	return Type(max(i, 0)), i >= 0
 }
 
-// MapTypeNamed returns the map type with a name in the text form, 0 if there is none.
+// MapTypeNamed returns the map type with a name in the text form, or 0 if there is none.
 func MapTypeNamed(name string) MapType {
 	for t, s := range mapTypeNames {
 		if s == name {
@@ -66,7 +66,7 @@ func MapTypeNamed(name string) MapType {
 	return 0
 }
 
-// quoteName returns name as the text form writes it: bare where it reads as one word.
+// quoteName returns name as the text form has it: quoted, unless it is one word.
 func quoteName(name string) string {
 	if name == "" {
 		return `""`
@@ -80,7 +80,7 @@ func quoteName(name string) string {
 	return name
 }
 
-// String returns the text form of the module, which Parse reads back.
+// String returns the text form of the module.
 func (m *Module) String() string {
 	var b strings.Builder
 	for _, mp := range m.Maps {

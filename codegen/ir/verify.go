@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Verify checks the invariants that passes and the backend rely on and that
-// the kernel's verifier would otherwise report in its own terms: definitions
-// dominate uses, operand types fit, memory is reached only through pointers
-// that cannot be null there, and ring buffer records are given back exactly
-// once on every path. The error names the program, function, block and value.
+// Verify checks the invariants on which passes and the backend rely, and whose violation
+// the kernel's verifier would report in its own terms: definitions dominate uses,
+// operand types fit, memory is accessed only through pointers that cannot be null
+// there, and each ring buffer record is submitted or discarded exactly once on every
+// path. The error names the program, function, block and value.
 func Verify(m *Module) error {
 	names := map[string]*Map{}
 	for _, mp := range m.Maps {
@@ -97,7 +97,7 @@ func (c *verifier) run() error {
 	return c.records()
 }
 
-// shape checks blocks, edges and terminators, before dominance can be asked.
+// shape checks blocks, edges and terminators, on which dominators depend.
 func (c *verifier) shape() error {
 	ids := map[int]bool{}
 	blocks := map[*Block]bool{}
@@ -177,7 +177,7 @@ func count(list []*Block, b *Block) int {
 	return n
 }
 
-// used checks that x may be read in block b at index i; v is the user.
+// used checks that v may read x in block b at index i.
 func (c *verifier) used(b *Block, v, x *Value, in *Block, i int) error {
 	switch {
 	case x == nil:
@@ -197,8 +197,8 @@ func (c *verifier) used(b *Block, v, x *Value, in *Block, i int) error {
 
 func isNull(t Type, x *Value) bool { return t.IsPtr() && x.Op == OpConst && x.Imm == 0 }
 
-// nonNil reports whether a null check of x guards block b; or, where to is not
-// nil, the edge from b to it.
+// nonNil reports whether a null check of x guards block b or, if to is not nil, the edge
+// from b to it.
 func (c *verifier) nonNil(x *Value, b, to *Block) bool {
 	if to != nil && guards(x, b, to) {
 		return true
@@ -233,7 +233,7 @@ func guards(x *Value, p, s *Block) bool {
 
 func isZero(v *Value) bool { return v.Op == OpConst && v.Imm == 0 }
 
-// What is known of a ring buffer record at a point.
+// The states of a ring buffer record at a point.
 const (
 	recNone  = iota // not reserved, null, or given back
 	recMaybe        // reserved, not checked for null yet

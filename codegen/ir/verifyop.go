@@ -60,8 +60,8 @@ func (c *verifier) value(b *Block, v *Value) error {
 		return c.barrier(b, v)
 	default: // arithmetic
 		for i := range v.Args {
-			// Pointers may be looked at as numbers only where the kernel allows it;
-			// that is not checked here.
+			// Whether the kernel allows the use of a pointer as a number is not checked
+			// here.
 			if v.Args[i].Type == MapRef || v.Args[i].Type == FuncRef {
 				return at(b, v, "arithmetic on %s", v.Args[i].Type)
 			}
@@ -146,8 +146,7 @@ func (c *verifier) mapOf(b *Block, v *Value) error {
 	return nil
 }
 
-// sum checks an addition or a subtraction, of which the operands can be
-// addresses.
+// sum checks an addition or a subtraction, whose operands can be addresses.
 func (c *verifier) sum(b *Block, v *Value) error {
 	x, y := v.Args[0].Type, v.Args[1].Type
 	switch {

@@ -85,7 +85,7 @@ func (d *folder) multiply(v, x *ir.Value, k uint64) *ir.Value {
 	return nil
 }
 
-// divide returns x divided by k, or what remains then.
+// divide returns x divided by k or the remainder, as the op of v says.
 func (d *folder) divide(v, x *ir.Value, k uint64) *ir.Value {
 	quotient := v.Op == ir.OpUDiv || v.Op == ir.OpSDiv
 	signed := v.Op == ir.OpSDiv || v.Op == ir.OpSMod
@@ -107,7 +107,7 @@ func (d *folder) divide(v, x *ir.Value, k uint64) *ir.Value {
 	case v.Op == ir.OpUMod:
 		d.become(v, ir.OpAnd, x, d.constant(k-1))
 	default:
-		// Rounds toward zero: negative dividends need k-1 added first.
+		// To round toward zero, k-1 is added to negative dividends first.
 		bias := d.make(ir.OpShr, d.make(ir.OpSar, x, d.constant(63)), d.constant(uint64(64-log)))
 		sum := d.make(ir.OpAdd, x, bias)
 		if quotient {

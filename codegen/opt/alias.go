@@ -6,9 +6,9 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// location is a byte in memory, as far as known: an offset from a base. Bases are
-// slots, records, values of single-element arrays, the context, and whatever
-// else an address starts from.
+// location is the address of a byte as an offset from a base. A base is a slot, a
+// record, the value of a single-element array, the context, or whatever else an address
+// is computed from.
 type location struct {
 	base *ir.Value
 	m    *ir.Map // of an OpMapValue base, in whose stead it is compared
@@ -34,7 +34,7 @@ func locate(p *ir.Value, off int64) location {
 
 func (p location) sameBase(q location) bool { return p.base == q.base && p.m == q.m }
 
-// root returns the value a pointer starts from, through all arithmetic.
+// root returns the value that a pointer is computed from.
 func root(p *ir.Value) *ir.Value {
 	for p.Op == ir.OpAdd || p.Op == ir.OpSub || p.Op == ir.OpBarrier {
 		p = p.Args[0]
@@ -42,7 +42,7 @@ func root(p *ir.Value) *ir.Value {
 	return p
 }
 
-// memInfo is what the memory passes ask about a function's pointers.
+// memInfo is what the memory passes need to know of a function's pointers.
 type memInfo struct {
 	escaped []bool // by value ID: slots whose address is stored, merged by a phi, or passed on for keeps
 	ctxFix  bool   // the context does not change
@@ -93,8 +93,8 @@ func newMemInfo(f *ir.Func) *memInfo {
 	return mi
 }
 
-// private reports whether the memory at base can be reached only through
-// pointers visibly made from base.
+// private reports whether the memory at base can be accessed only through pointers that
+// are seen to be computed from base.
 func (mi *memInfo) private(base *ir.Value) bool {
 	if base == nil || base.ID < len(mi.escaped) && mi.escaped[base.ID] {
 		return false
@@ -106,23 +106,23 @@ func mapLike(p location) bool {
 	return p.m != nil || p.base != nil && (p.base.Type == ir.PtrMap || p.base.Type == ir.PtrMapNil)
 }
 
-// mayAlias reports whether writing through p can change n bytes at q; size is
-// the number of bytes written, or -1 if not known.
+// mayAlias reports whether a write of size bytes (-1: unknown) at p can change n bytes
+// at q.
 func (mi *memInfo) mayAlias(p location, size int64, q location, n int64) bool {
 	if p.sameBase(q) {
 		return size < 0 || p.off < q.off+n && q.off < p.off+size
 	}
 	if mi.private(p.base) || mi.private(q.base) {
-		// Different bases, one of them known to be reached by no other: unless the
-		// other is made from it by arithmetic that is not constant.
+		// The bases differ, and one of them is private. They alias only if the other is
+		// computed from it by arithmetic that is not constant.
 		return q.base != nil && p.base != nil && root(p.base) == root(q.base)
 	}
 	if p.m != nil && q.m != nil {
 		return p.m == q.m
 	}
 	if mapLike(p) != mapLike(q) {
-		// A map value is no context, record or kernel object. An address that came
-		// through memory or a parameter can be a slot only.
+		// A map's value is no context, record or kernel object. An address that was
+		// loaded or is a parameter can only be that of a slot.
 		return false
 	}
 	return true

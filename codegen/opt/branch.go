@@ -6,8 +6,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// maxSweeps bounds how often edges are threaded before the rest of branch has a
-// turn.
+// maxSweeps bounds how often edges are threaded before the rest of branch runs.
 const maxSweeps = 16
 
 // branch simplifies control flow: constant and repeated conditions, jumps to
@@ -70,8 +69,8 @@ func condition(b *ir.Block) bool {
 	return changed
 }
 
-// notNull reports whether x is a pointer that its type says is not null. Kernel
-// objects may be all the same.
+// notNull reports whether x is a pointer of a type that is never null. That of kernel
+// objects is not one.
 func notNull(x *ir.Value) bool {
 	return x.Type == ir.PtrMap || x.Type == ir.PtrRec || x.Type == ir.PtrSlot || x.Type == ir.PtrCtx
 }
@@ -108,10 +107,10 @@ func toJump(b *ir.Block, keep int) {
 	b.Term, b.Cond, b.Succs = ir.TermJump, nil, []*ir.Block{to}
 }
 
-// known decides branches whose condition a dominating branch has tested. An
-// edge that goes takes no dominance away, so one look at the tree is enough.
-// Bounds that a barrier stands for are tested again: the kernel's verifier may
-// have lost those it found before, where the value was in memory since.
+// known decides branches whose condition a dominating branch has tested. Removing an
+// edge does not end dominance, so the tree is computed once. Tests of bounds on which a
+// barrier depends are kept: if the value was in memory since the first test, the
+// kernel's verifier may no longer know the bounds.
 func known(f *ir.Func) bool {
 	const maxTests = 64 // of one condition, the nearest ones
 
@@ -152,8 +151,8 @@ func known(f *ir.Func) bool {
 	return changed
 }
 
-// guards reports whether the branch at the end of b bounds what a barrier at s,
-// where it leads, keeps.
+// guards reports whether the branch at the end of b bounds the value of a barrier in s,
+// to which it leads.
 func guards(b, s *ir.Block) bool {
 	c := b.Cond
 	if !isCompare(c) || c.Op == ir.OpEq || c.Op == ir.OpNe || len(s.Preds) != 1 {
@@ -164,8 +163,8 @@ func guards(b, s *ir.Block) bool {
 	})
 }
 
-// redirect makes p's edge to from go to to; the predecessor lists are the
-// caller's.
+// redirect changes p's edge to from into one to to. The caller updates the lists of
+// predecessors.
 func redirect(p, from, to *ir.Block) {
 	for i, s := range p.Succs {
 		if s == from {
@@ -175,7 +174,7 @@ func redirect(p, from, to *ir.Block) {
 	}
 }
 
-// skipEmpty lets the predecessors of b, which only jumps on, do that themselves.
+// skipEmpty makes the predecessors of b, which only jumps, jump to its successor.
 func skipEmpty(b *ir.Block) bool {
 	if len(b.Values) > 0 || b.Term != ir.TermJump || b.Succs[0] == b || b == b.Func.Blocks[0] {
 		return false
@@ -204,7 +203,7 @@ func skipEmpty(b *ir.Block) bool {
 	return changed
 }
 
-// merge appends blocks to their only predecessor where that goes nowhere else.
+// merge appends each block to its only predecessor if the block is its only successor.
 func merge(f *ir.Func) bool {
 	changed := false
 	gone := map[*ir.Block]bool{}

@@ -8,7 +8,7 @@ import (
 
 var inverse = map[ir.Op]ir.Op{ir.OpEq: ir.OpNe, ir.OpNe: ir.OpEq}
 
-// invert makes v the opposite of comparison c.
+// invert rewrites v into the opposite of comparison c.
 func (d *folder) invert(v, c *ir.Value) {
 	switch c.Op {
 	case ir.OpEq, ir.OpNe:
@@ -26,7 +26,7 @@ func (d *folder) invert(v, c *ir.Value) {
 
 func isCompare(v *ir.Value) bool { return v.Op >= ir.OpEq && v.Op <= ir.OpSLe }
 
-// decide returns the result of comparing ranges, if they alone give it.
+// decide returns the result of comparing values of two ranges, if the ranges decide it.
 func decide(op ir.Op, x, y interval) (result, ok bool) {
 	switch op {
 	case ir.OpEq, ir.OpNe:
@@ -64,7 +64,7 @@ func (d *folder) truth(b bool) *ir.Value {
 	return d.constant(0)
 }
 
-// compare simplifies v, which compares x with y; y is k where yConst.
+// compare simplifies v, which compares x with y. If yConst, y is k.
 func (d *folder) compare(v, x, y *ir.Value, k uint64, yConst bool) *ir.Value {
 	if x == y {
 		return d.truth(v.Op == ir.OpEq || v.Op == ir.OpULe || v.Op == ir.OpSLe)

@@ -13,7 +13,7 @@ type expr struct {
 	fn         *ir.Func
 }
 
-// pure reports whether v computes the same whenever its operands are the same.
+// pure reports whether v has the same result whenever its operands are the same.
 func pure(v *ir.Value) bool {
 	switch v.Op {
 	case ir.OpPhi, ir.OpSlot, ir.OpBarrier:
@@ -22,8 +22,8 @@ func pure(v *ir.Value) bool {
 	return v.Effect() == 0 && len(v.Args) <= 4
 }
 
-// cse uses one computation for all that a dominating block has already done,
-// pure helpers included.
+// cse replaces values, calls of pure helpers among them, by equal ones of a dominating
+// block.
 func cse(f *ir.Func) bool {
 	dom := ir.NewDom(f)
 	sub := make(ir.Subst, f.NumValues())

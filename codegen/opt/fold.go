@@ -48,7 +48,7 @@ func fold(f *ir.Func) bool {
 	return d.changed
 }
 
-// phisFirst restores the order after phis became something else.
+// phisFirst moves phis to the front again, after some have become other ops.
 func phisFirst(list []*ir.Value) []*ir.Value {
 	seen, ok := false, true
 	for _, v := range list {

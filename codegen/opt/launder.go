@@ -6,14 +6,15 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// manyCompares is in how many blocks a value is compared before it is laundered.
+// manyCompares is the number of blocks that compare a value from which on it is
+// laundered.
 const manyCompares = 16
 
 // launder passes values that f compares in many blocks through memory, in two
-// halves. The kernel's verifier learns from each comparison of a register, so that
-// paths differ after it; it knows nothing of a word that was stored in halves. f must
-// be a function that forgets. Values that the verifier has to know are left alone:
-// those that addresses and sizes are computed from, and those that a loop uses.
+// halves. The kernel's verifier learns from each comparison of a register, which makes
+// paths differ; it knows nothing of a word that was stored in halves. f must be a
+// function that forgets. Values that the verifier has to know are not changed: those
+// from which addresses and sizes are computed, and those that a loop uses.
 func launder(f *ir.Func) bool {
 	if !f.Forgets {
 		return false
@@ -50,7 +51,7 @@ func launder(f *ir.Func) bool {
 	return changed
 }
 
-// throughMemory stores x in a slot, and has each of users load it in its block.
+// throughMemory stores x in a slot, from which each of users loads it in its block.
 func throughMemory(f *ir.Func, x *ir.Value, users []*ir.Value) {
 	entry := f.Blocks[0]
 	slot := f.NewValue(entry, ir.OpSlot, ir.PtrSlot)
@@ -86,8 +87,8 @@ func throughMemory(f *ir.Func, x *ir.Value, users []*ir.Value) {
 	}
 }
 
-// knownValues returns the values, by ID, that addresses, sizes and arguments of
-// functions are computed from.
+// knownValues returns by ID the values from which addresses, sizes and arguments of
+// functions are computed.
 func knownValues(f *ir.Func) []bool {
 	known := make([]bool, f.NumValues())
 	var work []*ir.Value

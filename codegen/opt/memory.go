@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// What a state holds at most; of more the oldest is forgotten. The work per
-// value depends on these, not on the size of the function.
+// The most that a state holds; beyond that the oldest is forgotten. They bound the work
+// per value whatever the size of the function.
 const (
 	maxFacts    = 96
 	maxLookups  = 32
@@ -26,8 +26,8 @@ func (s *state) version(base *ir.Value) int {
 	return s.others
 }
 
-// memPass replaces loads of what is known to be in memory, drops stores of what
-// is there already, and reuses map lookups.
+// memPass replaces loads if what is in memory is known, removes stores of what is there
+// already, and reuses map lookups.
 type memPass struct {
 	f       *ir.Func
 	mi      *memInfo
@@ -70,8 +70,8 @@ func memory(f *ir.Func) bool {
 	return m.changed
 }
 
-// nearBlocks is how many blocks after a map lookup a function that forgets still
-// uses its result.
+// nearBlocks is the number of blocks for which a function that forgets uses the result
+// of a map lookup.
 const nearBlocks = 8
 
 // forgetOld drops what a function that forgets does not know any more at the
@@ -116,7 +116,7 @@ func (m *memPass) clobber(p location, size int64) {
 		if f.val != nil || size < 0 || !f.at.sameBase(p) {
 			continue
 		}
-		// Zeros before and after the write are still there.
+		// The zeros before and after the write remain.
 		if n := p.off - f.at.off; n > 0 {
 			kept = append(kept, fact{f.at, n, nil, f.seq})
 		}
@@ -187,7 +187,7 @@ func (m *memPass) holds(p location, size int64, x *ir.Value) bool {
 	return false
 }
 
-// load replaces v if what it reads is known.
+// load replaces v if the value that it reads is known.
 func (m *memPass) load(b *ir.Block, v *ir.Value, p location, size int64) bool {
 	if p.m != nil && p.m.Frozen && p.off >= 0 && p.off+size <= int64(len(p.m.Contents)) && v.Type == ir.Int {
 		n := uint64(0)
@@ -250,7 +250,7 @@ func (m *memPass) become(v *ir.Value, op ir.Op, imm int64, args ...*ir.Value) {
 	m.changed = true
 }
 
-// opaque handles a call of code that is not looked into.
+// opaque handles a call of code that the pass knows nothing of.
 func (m *memPass) opaque(v *ir.Value) {
 	for _, x := range v.Args {
 		if x.Type.IsPtr() {
@@ -264,8 +264,8 @@ func (m *memPass) opaque(v *ir.Value) {
 	})
 }
 
-// forgetMaps drops what is known of the values of maps other than arrays, or of
-// all where which is nil; and lookups in which, or all.
+// forgetMaps removes what is known of the values of maps other than arrays (of all maps
+// if which is nil) and lookups in which (all if it is nil).
 func (m *memPass) forgetMaps(which *ir.Map) {
 	m.s.lookups = slices.DeleteFunc(m.s.lookups, func(f found) bool { return which == nil || f.m == which })
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
@@ -273,7 +273,7 @@ func (m *memPass) forgetMaps(which *ir.Map) {
 	})
 }
 
-// call handles a helper; true means v has been replaced.
+// call handles a helper call v. It reports whether v has been replaced.
 func (m *memPass) call(v *ir.Value) bool {
 	h := v.Help
 	switch h {
@@ -314,13 +314,14 @@ func (m *memPass) call(v *ir.Value) bool {
 	case h.Out >= 0 && h.Out < len(v.Args) && v.Args[h.Out].Type.IsPtr():
 		m.writeArg(v, h.Out)
 	}
-	// Kernel objects change as they like; a call is a good occasion.
+	// The kernel changes its objects at any time; calls are taken as the points
+	// where it does.
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool { return f.at.base != nil && f.at.base.Type == ir.PtrBTF })
 	return false
 }
 
-// writeArg handles a helper's write through argument w; the size is the argument
-// next to it, where that is how the helper takes it and it is constant.
+// writeArg handles a helper's write through argument w. The number of bytes is known if
+// the helper takes it as the next argument and that is constant.
 func (m *memPass) writeArg(v *ir.Value, w int) {
 	size := int64(-1)
 	if v.Help.Sized && w+1 < len(v.Args) && v.Args[w+1].Op == ir.OpConst {
@@ -329,8 +330,8 @@ func (m *memPass) writeArg(v *ir.Value, w int) {
 	m.clobber(locate(v.Args[w], 0), size)
 }
 
-// key describes the size bytes at p: by what they are known to hold, or else by
-// where they are and since when.
+// key returns a text that identifies the content of the size bytes at p: their values if
+// they are known, else where they are and the version.
 func (m *memPass) key(p *ir.Value, size int64) string {
 	at := locate(p, 0)
 	if m := at.m; m != nil && m.Frozen && at.off >= 0 && at.off+size <= int64(len(m.Contents)) {
@@ -355,7 +356,7 @@ func (m *memPass) key(p *ir.Value, size int64) string {
 			return f.at.sameBase(at) && f.val == nil && f.at.off <= off && off < f.at.off+f.size
 		})
 		if i < 0 {
-			// Not known by content.
+			// The values are not known.
 			base := at.base
 			if base == nil || !m.mi.private(root(base)) {
 				return fmt.Sprintf("unknown %d", m.fresh())
@@ -364,7 +365,7 @@ func (m *memPass) key(p *ir.Value, size int64) string {
 		}
 		f := m.s.facts[i]
 		n := min(f.at.off+f.size, at.off+size) - off
-		// A fact with a value may begin within.
+		// A fact with a value may begin inside.
 		for _, g := range m.s.facts {
 			if g.at.sameBase(at) && g.val != nil && g.at.off > off {
 				n = min(n, g.at.off-off)

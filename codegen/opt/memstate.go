@@ -6,26 +6,26 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// fact is what some bytes of memory hold: the low size bytes of val, or zeros
-// where val is nil.
+// fact is the content of some bytes of memory: the low size bytes of val, or zeros if
+// val is nil.
 type fact struct {
 	at   location
 	size int64
 	val  *ir.Value
-	seq  int // when it was learnt: facts are kept in this order
+	seq  int // order in which facts were learnt, and are kept
 }
 
 func (f *fact) same(g *fact) bool { return f.at == g.at && f.size == g.size && f.val == g.val }
 
-// found is a map lookup whose result still stands.
+// found is a map lookup whose result is still valid.
 type found struct {
 	m      *ir.Map
 	key    string // what the key consisted of
 	result *ir.Value
 }
 
-// version says that a slot was written since version n in ways that facts do not
-// tell.
+// version identifies the content of a slot: two states with the same n have the same
+// content, whether or not it is known.
 type version struct {
 	base *ir.Value
 	n    int
@@ -46,7 +46,7 @@ func (s *state) copyFrom(t *state) {
 	s.others = t.others
 }
 
-// written gives a private slot a version that no other point has.
+// written gives a private slot a new version.
 func (m *memPass) written(base *ir.Value) {
 	s := m.s
 	for i := range s.versions {
@@ -61,7 +61,7 @@ func (m *memPass) written(base *ir.Value) {
 	s.versions = append(s.versions, version{base, m.fresh()})
 }
 
-// meet keeps in the current state what is known in t too.
+// meet removes from the current state what is not known in t.
 func (m *memPass) meet(t *state) {
 	s := m.s
 	s.facts = meetFacts(s.facts, t.facts)
@@ -84,8 +84,8 @@ func (m *memPass) meet(t *state) {
 	}
 }
 
-// meetFacts keeps those of a that are in b too. What was learnt before the paths
-// parted has the same number in both, so most are found by walking both at once.
+// meetFacts returns those of a that are also in b. What was learnt before the paths
+// separated has the same number in both, so most are found by walking both at once.
 func meetFacts(a, b []fact) []fact {
 	var room [maxFacts]int
 	left, j := room[:0], 0 // of b, those that are not met by number
@@ -103,7 +103,7 @@ func meetFacts(a, b []fact) []fact {
 			kept = append(kept, a[i])
 			continue
 		}
-		// Both may have learnt it, each for itself.
+		// Both may have learnt it separately.
 		only++
 		f := a[i]
 		f.seq = -f.seq
@@ -129,8 +129,8 @@ func meetFacts(a, b []fact) []fact {
 	return kept
 }
 
-// begin returns what is known where b begins. States that nobody reads any more are
-// used again.
+// begin returns what is known at the beginning of b. It reuses states that no block needs
+// any more.
 func (m *memPass) begin(b *ir.Block, ends []*state, readers []int) *state {
 	m.s = nil
 	loop := len(b.Preds) == 0

@@ -1,15 +1,15 @@
 // Package opt improves IR programs before they are turned into BPF.
 //
 // A pass is a function over one ir.Func that reports whether it changed
-// anything; it leaves the function as ir.Verify wants it. The table below is
+// anything. The function must satisfy ir.Verify before and after. The table below is
 // the pipeline. Its passes run in rounds until nothing changes, since what one
 // pass uncovers feeds the others; maxRounds is more than real programs need. The
 // passes that are marked as last run once after the rounds.
 //
-// The kernel's verifier reads the result, so passes keep what it must see:
-// nothing looks through ir.OpBarrier, ranges of values are used only as far as
-// the verifier derives them too (it knows nothing of quotients), and a pointer
-// is used past a null check only as the value that was checked.
+// The kernel's verifier reads the result, so passes keep what it must see. They do not
+// look through ir.OpBarrier, they use ranges of values only as far as the verifier
+// derives them too (it knows nothing of quotients), and after a null check they use the
+// value that was checked.
 package opt
 
 import "github.com/gotrace/gotrace/codegen/ir"
@@ -20,7 +20,7 @@ type Pass struct {
 	Run   func(*ir.Func) bool
 	After []string // passes that have to run earlier in a round
 	Last  bool     // it runs once, when the rounds are over
-	Why   string   // what it needs of them, or gives to others
+	Why   string   // the reason for its place
 }
 
 const maxRounds = 8
@@ -78,8 +78,8 @@ func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
 	}
 }
 
-// dead drops values that nothing uses, and map lookups whose result nothing
-// uses where looking up leaves no trace (it does in LRU maps).
+// dead removes values that nothing uses. Map lookups are among them, except in LRU maps,
+// where a lookup has an effect.
 func dead(f *ir.Func) bool {
 	uses := f.Uses()
 	changed := false

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// interval is what is known of an integer, read both ways.
+// interval bounds an integer, both as a signed and as an unsigned number.
 type interval struct {
 	umin, umax uint64
 	smin, smax int64
@@ -34,11 +34,11 @@ func signed(lo, hi int64) interval {
 
 func (r interval) constant() (uint64, bool) { return r.umin, r.umin == r.umax }
 
-// ranges knows the range of every value of a function, each computed from those
-// before it; values of later blocks (around loops) count as unknown. It must
-// not be cleverer than the kernel's verifier, for which a bounds check that it
-// proves superfluous may be the only evidence: quotients, byte swaps and shifts
-// by a variable stay unknown here because they are there.
+// ranges holds the range of every value of a function, computed from those before it.
+// Values of later blocks (around loops) count as unknown. It must not know more than
+// the kernel's verifier, which may need a bounds check that ranges proves superfluous.
+// So quotients, byte swaps and shifts by a variable are unknown, as they are to the
+// verifier.
 type ranges struct {
 	of    []interval
 	known []bool
@@ -140,7 +140,8 @@ func addOverflows(a, b int64) bool {
 	return (a >= 0) == (b >= 0) && (c >= 0) != (a >= 0)
 }
 
-// zext returns the range of v where it is at most limit: its operand's, if that fits.
+// zext returns the range of v, which is at most limit: the range of its operand if that
+// fits.
 func (rs *ranges) zext(v *ir.Value, limit uint64) interval {
 	if v.Op == ir.OpZext8 || v.Op == ir.OpZext16 || v.Op == ir.OpZext32 {
 		if a := rs.get(v.Args[0]); a.umax <= limit {

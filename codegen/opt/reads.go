@@ -7,16 +7,17 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// What one helper call may read together: members larger than maxMember go
-// straight to where they are used, and bytes in between are not free.
+// The limits for reading members together in one helper call: the bytes of a member, the
+// bytes from the first to the last, and the number of members. Larger members are read
+// directly to where they are used, and bytes between members cost time.
 const (
 	maxMember  = 16
 	maxSpan    = 128
 	maxMembers = 16
 )
 
-// member is a read at a constant offset from an address in memory that
-// programs reach through a helper only.
+// member is a read at a constant offset from an address in memory that programs can
+// read only by a helper.
 type member struct {
 	call *ir.Value
 	base *ir.Value
@@ -24,17 +25,17 @@ type member struct {
 	size int64
 }
 
-// reads lets one helper call read the members of an object that would take one
-// call each. The first read fetches the others' bytes too, to a slot; the later
-// ones, which it dominates, take theirs from there. Should the large read fail,
-// as where an object's second page is not in memory, each member is read by
-// itself, so that every one has the value and the result it would have had.
+// reads combines helper calls that read members of one object. The first read copies
+// the bytes of all of them to a slot. The later reads, which it dominates, take theirs
+// from the slot. If the large read fails, for example because an object's second page is
+// not in memory, each member is read separately, so that all have the values and results
+// they would have had.
 //
-// The memory is taken to be the same at all of these reads. So a member that
-// may be read again without the first (a loop that waits for a change) is left
-// alone, and so are functions that write such memory or call others, and all
-// memory of the programs' own, which they write as they like: leaks says that
-// addresses of it may have become numbers (leaksAddresses).
+// The pass assumes that the memory is the same at all of these reads. So it does not
+// combine a member that may be read again without the first (a loop that waits for a
+// change), does nothing in functions that write such memory or call others, and leaves
+// all memory of the programs' own, which may change at any time. leaks says that
+// addresses of that memory may have become numbers (leaksAddresses).
 func reads(f *ir.Func, leaks bool) bool {
 	var found []member
 	for _, b := range ir.RPO(f) {
@@ -80,7 +81,7 @@ func reads(f *ir.Func, leaks bool) bool {
 	return len(groups) > 0
 }
 
-// memberRead returns v as a member, if it is a read that may be done together with others.
+// memberRead returns v as a member, if v is a read that may be combined with others.
 func memberRead(v *ir.Value) (m member, ok bool) {
 	if v.Op != ir.OpCall || v.Help != ir.ReadUser && v.Help != ir.ReadKernel {
 		return m, false
@@ -96,8 +97,8 @@ func memberRead(v *ir.Value) (m member, ok bool) {
 	return m, m.base.Op != ir.OpConst
 }
 
-// ownMemory reports whether pointers of a type are to memory of the programs'
-// own: slots, values of maps, records.
+// ownMemory reports whether pointers of type t are to memory of the programs' own:
+// slots, values of maps, records.
 func ownMemory(t ir.Type) bool {
 	return t == ir.PtrSlot || t.NonNil() == ir.PtrMap || t.NonNil() == ir.PtrRec
 }
@@ -121,8 +122,8 @@ func maybeOwn(base *ir.Value, leaks bool) bool {
 	return true
 }
 
-// leaksAddresses reports whether a program of m makes a number of an address of
-// its own memory and does anything with it but read from there or compare it.
+// leaksAddresses reports whether a program of m turns an address of its own memory into
+// a number and does more with that than compare it or read from there.
 func leaksAddresses(m *ir.Module) bool {
 	for _, p := range m.Progs {
 		for _, f := range p.Funcs() {
@@ -177,8 +178,7 @@ func funcLeaks(f *ir.Func) bool {
 	return false
 }
 
-// follows reports whether every run of v comes after one of lead, and after
-// another one if it is run again.
+// follows reports whether lead runs before every run of v, and again between two runs.
 func follows(d *ir.Dom, lead, v *ir.Value) bool {
 	a, b := lead.Block, v.Block
 	if a == b {
@@ -203,7 +203,7 @@ func follows(d *ir.Dom, lead, v *ir.Value) bool {
 	return true
 }
 
-// readTogether rewrites the reads of a group, the first of which leads.
+// readTogether combines the reads of a group into the first.
 func readTogether(f *ir.Func, group []member, sub []*ir.Value) {
 	lead := group[0].call
 	lo, hi := group[0].off, int64(0)
@@ -280,7 +280,7 @@ func (a *adder) offset(p *ir.Value, off int64) *ir.Value {
 	return a.add(ir.OpAdd, p.Type, p, a.constant(off))
 }
 
-// read returns a call of h that copies size bytes at base+from to dst+to.
+// read adds a call of h that copies size bytes at base+from to dst+to.
 func (a *adder) read(h *ir.Helper, dst *ir.Value, to int64, base *ir.Value, from, size int64) *ir.Value {
 	p, n, src := a.offset(dst, to), a.constant(size), a.offset(base, from)
 	v := a.add(ir.OpCall, ir.Int, p, n, src)

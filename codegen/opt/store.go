@@ -5,8 +5,8 @@ import "github.com/gotrace/gotrace/codegen/ir"
 // maxTracked bounds the bytes of slots that deadStores follows.
 const maxTracked = 4096
 
-// deadStores drops writes to slots that nothing reads before they are
-// overwritten or the function ends. It follows slots byte by byte, backwards.
+// deadStores removes writes to slots that are overwritten, or out of use, before anything
+// reads them. It follows the bytes of slots backwards through the function.
 func deadStores(f *ir.Func) bool {
 	mi := newMemInfo(f)
 	first := map[*ir.Value]int{} // slot → its first bit
@@ -89,8 +89,9 @@ type storePass struct {
 	trimmed bool
 }
 
-// bits returns the tracked slot that p points into, as bit numbers of its bytes
-// [from, to) that n bytes at p+off cover; all of it where that is not known.
+// bits returns the numbers [from, to) of the bits that stand for n bytes at p+off, if p
+// points into a tracked slot. If the offset is not known, they are those of the whole
+// slot, and exact is false.
 func (d *storePass) bits(p *ir.Value, off, n int64) (from, to int, exact, ok bool) {
 	at := locate(p, off)
 	if at.base == nil {
@@ -132,7 +133,7 @@ func (d *storePass) step(v *ir.Value, live []uint64) bool {
 			}
 		}
 		if d.final && exact && v.Op.Info().Access == ir.Fills && first >= 0 {
-			// Both ends stay on whole words, which cost no more than bytes.
+			// Both ends stay at whole words, which cost no more than bytes.
 			if cut := int64(first-from) &^ 7; cut > 0 {
 				v.Imm, v.Imm2, d.trimmed = v.Imm+cut, v.Imm2-cut, true
 			}

@@ -6,13 +6,13 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// threader lets predecessors that decide the branch of a block, the block being
-// nothing but phis and that branch, go straight to where it leads. This is what
-// && and || come down to, and pointers that one path has checked for null before.
+// threader redirects edges past blocks that consist of phis and a branch: if a
+// predecessor decides the branch, it jumps directly to the successor. Such blocks come
+// from && and ||, and from pointers that one path has already checked for null.
 //
-// It works through a function once, with the dominators of the function as it
-// was: an edge that goes round block b takes b off some paths and adds nothing
-// else to any, so all that dominated still does, but for the blocks in passed.
+// It goes through a function once, with the dominators from before. An edge that passes
+// block b removes b from some paths and adds nothing to others. So what dominated a
+// block still does, except for the blocks in passed.
 type threader struct {
 	dom    *ir.Dom
 	passed map[*ir.Block]bool // blocks that an edge was led round
@@ -25,11 +25,11 @@ type user struct {
 	blk *ir.Block
 }
 
-// maxClimb bounds how many dominators are asked for a test of one value.
+// maxClimb bounds the number of dominators that are searched for a test of one value.
 const maxClimb = 256
 
-// thread reports whether it changed an edge. What one changed edge makes possible
-// may be left for the next call.
+// thread redirects edges of f and reports whether there were any. It may leave for the
+// next call what one redirected edge makes possible.
 func thread(f *ir.Func) bool {
 	var blocks []*ir.Block
 	for _, b := range f.Blocks {
@@ -85,7 +85,7 @@ func (t *threader) use(x *ir.Value, u user) {
 // dominates reports whether a is known to dominate b still.
 func (t *threader) dominates(a, b *ir.Block) bool { return !t.passed[a] && t.dom.Dominates(a, b) }
 
-// block leads what edges it can round b.
+// block redirects the edges that need not pass through b.
 func (t *threader) block(b *ir.Block) bool {
 	if !t.dom.Reachable(b) || !forwards(b) {
 		return false
@@ -133,7 +133,7 @@ func (t *threader) truth(x *ir.Value, p, b *ir.Block) int {
 	if n := at(p, b); n >= 0 {
 		return n
 	}
-	// Above the block of x nothing tests it.
+	// No block above that of x tests it.
 	for d, n := p, 0; d != nil && d != x.Block && n < maxClimb; d, n = t.dom.IDom(d), n+1 {
 		if len(d.Preds) == 1 && !t.passed[d] {
 			if n := at(d.Preds[0], d); n >= 0 {
@@ -144,9 +144,9 @@ func (t *threader) truth(x *ir.Value, p, b *ir.Block) int {
 	return -1
 }
 
-// localPhis reports whether the phis of b are used only by its branch, by phis
-// of its successors for the edge from b, and in what a successor of which b is
-// the only predecessor dominates.
+// localPhis reports whether the phis of b are used only by its branch, by phis of its
+// successors for the edge from b, and in blocks dominated by a successor whose only
+// predecessor is b.
 func (t *threader) localPhis(b *ir.Block) bool {
 	ok := func(at *ir.Block) bool {
 		for _, s := range b.Succs {
@@ -191,7 +191,7 @@ func (t *threader) edge(b *ir.Block, i int, to *ir.Block) {
 		mine[phi] = phi.Args[i]
 	}
 	if len(to.Preds) == 1 {
-		// After this successor the phis of b now come from two places.
+		// After this successor the phis of b have two sources now.
 		var fresh []*ir.Value
 		for _, phi := range b.Phis() {
 			typ := phi.Type
@@ -221,7 +221,7 @@ func (t *threader) edge(b *ir.Block, i int, to *ir.Block) {
 	t.passed[b] = true
 }
 
-// replaceAfter puts n in the place of phi in what block to dominates.
+// replaceAfter replaces phi by n in the blocks that to dominates.
 func (t *threader) replaceAfter(to *ir.Block, phi, n *ir.Value) {
 	var left []user
 	for _, u := range t.users[phi.ID] {

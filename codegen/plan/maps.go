@@ -56,7 +56,7 @@ func (p *Program) layOut(u *uses, foreign bool) error {
 	return nil
 }
 
-// spec returns what is known of a map, except what programs do with it.
+// spec returns what decides how m is kept, except what programs do with it.
 func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) *store.Spec {
 	s := &store.Spec{
 		Name: m.Name, Span: m.Span, Value: m.Value, Max: m.Max,
@@ -81,7 +81,7 @@ func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) 
 const maxOldKey = 512
 
 // fitKey returns the type in which m's keys are stored before Linux 5.11. Strings that
-// are too long are cut, which is said.
+// are too long are cut, with a warning.
 func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
 	if m.Key.Size <= maxOldKey {
 		return m.Key

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Pair is two programs, by their numbers, that the kernel can run as one: at the
-// calls of functions, and at their returns. It then enters each call once instead of
+// Pair holds the numbers of two programs that the kernel can run as one, at the calls of
+// functions and at their returns. The kernel then enters each call once instead of
 // twice.
 type Pair struct{ Entry, Return int }
 
@@ -21,7 +21,7 @@ func findPairs(p *check.Program) []Pair {
 			pairs = append(pairs, Pair{i, ret})
 		}
 	}
-	// The kernel is asked last: the answer takes a search of its BTF.
+	// The kernel comes last: its answer takes a search of its BTF.
 	if env := p.Env; len(pairs) == 0 || env.NoFeature[string(probes.FeatKprobeSession)] || !env.Kernel.Has(probes.FeatKprobeSession) {
 		return nil
 	}
@@ -60,8 +60,8 @@ func overlap(p, q *check.Prog) bool {
 	return slices.ContainsFunc(q.Points, func(at *probes.Point) bool { return funcs[at.Func] })
 }
 
-// returnsValue reports whether a block returns values of its own: in a pair that
-// of the entry decides whether there will be a return.
+// returnsValue reports whether a block returns a value. In a pair the value that the
+// entry returns decides whether there will be a return.
 func returnsValue(body ast.Node) bool {
 	found := false
 	ast.Inspect(body, func(n ast.Node) bool {

@@ -15,7 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// Program is a checked script and what was decided about it.
+// Program is a checked script with the decisions about it.
 type Program struct {
 	*check.Program
 	Stored map[*builtins.MapInfo]*Map // the maps that have values
@@ -23,7 +23,7 @@ type Program struct {
 	Kernel []*ir.Map                  // the kernel maps of the script's maps
 	Sums   map[*ast.Assign]*Sum       // @m = @m + …
 	Pairs  []Pair
-	// Warnings says what will not be quite as the script has it on this kernel.
+	// Warnings says what will not be quite as in the script on this kernel.
 	Warnings []source.Diag
 }
 

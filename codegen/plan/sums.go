@@ -8,20 +8,20 @@ import (
 
 // Sum is an assignment that combines its target with other values, as in
 // @m = @m + 1, @m[k] = 2 + @m[k] - $n and @m = @m | $bits. It is the same as
-// @m op= …, which is atomic: reading and writing the map apart would lose what
-// other CPUs do in between.
+// @m op= …, which is atomic: between a read of the map and a write, another CPU's
+// change would be lost.
 type Sum struct {
 	Op    string // +, |, & or ^
 	Terms []Term
 }
 
-// Term is one of the things that are combined with the target.
+// Term is an expression that is combined with the target.
 type Term struct {
 	X   ast.Expr
 	Neg bool // it is subtracted
 }
 
-// sum returns what an assignment does with its own target; nil: it is not a Sum.
+// sum returns an assignment as a Sum, or nil if it is none.
 func (u *uses) sum(a *ast.Assign) *Sum {
 	m, args := target(a.Target)
 	info := u.info.Maps[m]
@@ -51,15 +51,16 @@ func (u *uses) sum(a *ast.Assign) *Sum {
 	return nil
 }
 
-// terms returns what e combines by op with the map value that self names; nil: e is
-// something else, self does not stand in it once, or its terms touch the map.
+// terms returns what e combines by op with the map value that self names. It returns nil
+// if e is something else, does not contain self exactly once, or has terms that use the
+// map.
 func (u *uses) terms(self, e ast.Expr, op string, m *builtins.MapInfo) []Term {
 	bin, ok := e.(*ast.Binary)
 	if !ok || bin.Op != op && (op != "+" || bin.Op != "-") {
 		return nil
 	}
-	// Each bit of the result depends on no higher one, so that the width in which
-	// intermediate results are kept does not matter, if it is that of the map or more.
+	// No bit of the result depends on higher ones, so the width of intermediate results
+	// does not matter, if it is at least that of the map.
 	if t := u.info.Operands[bin]; t == nil || t.Kind != types.Int || t.Size < m.Value.Size {
 		return nil
 	}
@@ -85,8 +86,7 @@ func (u *uses) terms(self, e ast.Expr, op string, m *builtins.MapInfo) []Term {
 	return nil
 }
 
-// isTerm reports whether e is an integer that has nothing to do with the map: it
-// neither reads nor changes it.
+// isTerm reports whether e is an integer that neither reads nor changes the map.
 func (u *uses) isTerm(e ast.Expr, m *builtins.MapInfo) bool {
 	t := u.info.Types[e]
 	if t == nil || t.Kind != types.Int {
@@ -109,8 +109,8 @@ func (u *uses) isTerm(e ast.Expr, m *builtins.MapInfo) bool {
 	return ok
 }
 
-// same reports whether x and y are sure to have the same value, one evaluated after
-// the other, and no effect.
+// same reports whether x and y have no effect and are sure to have the same value if one
+// is evaluated after the other.
 func (u *uses) same(x, y ast.Expr) bool {
 	if a, b := u.info.Lits[x], u.info.Lits[y]; a != nil || b != nil {
 		return a != nil && b != nil && *a == *b

@@ -9,12 +9,12 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// uses is what the programs of a script do with its maps.
+// uses collects what the programs of a script do with its maps.
 type uses struct {
 	info *check.Info
 	maps map[*builtins.MapInfo]*use
 	sums map[*ast.Assign]*Sum
-	prog int // the program that is being looked at
+	prog int // number of the program being searched
 }
 
 type use struct {
@@ -22,7 +22,7 @@ type use struct {
 	programs []int
 }
 
-// findUses goes through all programs.
+// findUses searches all programs.
 func findUses(p *check.Program) *uses {
 	u := &uses{info: p.Info, maps: map[*builtins.MapInfo]*use{}, sums: map[*ast.Assign]*Sum{}}
 	for i, prog := range p.Progs {
@@ -38,7 +38,7 @@ func findUses(p *check.Program) *uses {
 	return u
 }
 
-// note adds to what is known of a map.
+// note adds a use to those of a map.
 func (u *uses) note(m *builtins.MapInfo, how store.Use) {
 	if m == nil {
 		return
@@ -54,7 +54,7 @@ func (u *uses) note(m *builtins.MapInfo, how store.Use) {
 	}
 }
 
-// access notes a use of @m, or of @m[…] with the key that args spell.
+// access notes a use of @m, or of @m[…] with a key of the parts args.
 func (u *uses) access(m *ast.Map, args []ast.Expr, how store.Use) {
 	if len(args) > 0 && !u.ownThread(args) {
 		how |= store.Foreign
@@ -74,8 +74,8 @@ func (u *uses) ownThread(args []ast.Expr) bool {
 	return c != nil && c.Def.Thread && len(c.Args) == 0
 }
 
-// target returns the map, and the key, that an assignment or ++ changes; nil: it is no
-// map.
+// target returns the map, and the key, that an assignment or ++ to e changes, or nil if
+// e is no map.
 func target(e ast.Expr) (*ast.Map, []ast.Expr) {
 	switch e := e.(type) {
 	case *ast.Map:
@@ -88,7 +88,7 @@ func target(e ast.Expr) (*ast.Map, []ast.Expr) {
 	return nil, nil
 }
 
-// effect looks at what is done for its effects, its value dropped.
+// effect searches an expression whose value is not used.
 func (u *uses) effect(e ast.Expr) {
 	if u.info.Lits[e] != nil {
 		return
@@ -124,8 +124,8 @@ func (u *uses) effect(e ast.Expr) {
 	}
 }
 
-// branches looks at a condition and at what depends on it. What stands where the
-// condition never leads has not been checked.
+// branches searches a condition and, with look, the branches that it may take. A branch
+// that is never taken has not been checked.
 func (u *uses) branches(cond ast.Expr, look func(ast.Expr), then, els ast.Expr) {
 	l := u.info.Lits[cond]
 	if l == nil {
@@ -140,7 +140,7 @@ func (u *uses) branches(cond ast.Expr, look func(ast.Expr), then, els ast.Expr) 
 	}
 }
 
-// value looks at an expression whose value is used.
+// value searches an expression whose value is used.
 func (u *uses) value(e ast.Expr) {
 	if u.info.Lits[e] != nil {
 		return
@@ -187,7 +187,7 @@ func (u *uses) value(e ast.Expr) {
 	}
 }
 
-// children looks at all expressions and statements right below n.
+// children searches all expressions and statements directly below n.
 func (u *uses) children(n ast.Node) {
 	ast.Inspect(n, func(c ast.Node) bool {
 		switch c := c.(type) {
@@ -210,7 +210,7 @@ func (u *uses) children(n ast.Node) {
 	})
 }
 
-// call looks at the arguments of a builtin.
+// call searches the arguments of a builtin.
 func (u *uses) call(c *builtins.Call) {
 	for i := range c.Args {
 		a := &c.Args[i]
