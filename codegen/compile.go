@@ -27,8 +27,8 @@ type Request struct {
 	Env        *probes.Env          // what for; Env.Kernel must be set
 	Invocation *builtins.Invocation // nil: no parameters, nothing unsafe
 	Defs       *builtins.Registry   // nil: all builtins
-	// Config reads the settings once the script is parsed, so that its config
-	// block counts. nil: that block and the defaults, without the environment.
+	// Config reads the settings, with the script's config block, from the parsed script.
+	// If it is nil, they come from that block and the defaults, not the environment.
 	Config func(*ast.Program, *source.Diags) *config.Config
 	// Dump is called after each stage with the text of what it made. If it is
 	// nil, no text is made.
@@ -36,7 +36,7 @@ type Request struct {
 	// ForeignReaders says that the object is for loaders other than package
 	// runtime, so that each value of a map must be whole in a kernel map.
 	ForeignReaders bool
-	// Verify checks the intermediate code whenever a stage has made it.
+	// Verify makes each stage that makes IR check it.
 	Verify bool
 	// Timed is called after each stage with the time that it took. It may be nil.
 	Timed func(stage string, took time.Duration)
@@ -51,8 +51,8 @@ func Stages() []string {
 	return names
 }
 
-// stages is the pipeline. Each stage needs all before it; what it leaves in
-// the compilation is what the ones after it read.
+// stages is the pipeline. Each stage reads from the compilation what the stages before
+// it have left there.
 var stages = []struct {
 	name string
 	run  func(*compilation) error
@@ -208,7 +208,7 @@ func (c *compilation) lower() error {
 	return nil
 }
 
-// report moves the diagnostics that err holds to where all others are.
+// report adds the diagnostics in err to the others. It returns errors of other kinds.
 func (c *compilation) report(err error) error {
 	list, ok := err.(source.DiagError)
 	if !ok {

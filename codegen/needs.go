@@ -9,14 +9,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// identified is a kernel that can be told from others.
+// identified is a kernel that can be distinguished from others.
 type identified interface {
 	Identity() string
 	Boot() string
 	ModuleSet() string
 }
 
-// recorder is a kernel that notes which answers are not the same on every boot
+// recorder is a kernel that notes which of the answers it gave may differ between boots
 // of the same build.
 type recorder struct {
 	probes.Kernel
@@ -83,7 +83,7 @@ func (r *recorder) Modules() []string {
 	return r.Kernel.Modules()
 }
 
-// finish notes in n what was asked of the kernel.
+// finish adds to n what the compilation has used of the kernel.
 func (r *recorder) finish(n *object.Needs) {
 	n.Release, n.Arch, n.CPUs = r.Kernel.Release().String(), r.Kernel.Arch(), r.Kernel.NumCPU()
 	k, ok := r.Kernel.(identified)

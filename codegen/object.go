@@ -1,7 +1,5 @@
-// Package codegen turns a script into BPF: lang (text to checked tree), lower
-// (tree to SSA), opt (SSA to SSA), bpf (SSA to instructions). The pipeline is the
-// table in compile.go; what comes out is an object.Object, all that the runtime
-// needs.
+// Package codegen turns a script into an object.Object, which has all that the runtime
+// needs. The stages are the table in compile.go.
 package codegen
 
 import (
@@ -15,7 +13,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// assemble puts together what the runtime needs.
+// assemble makes the object.
 func (c *compilation) assemble() error {
 	own := len(c.checked.Progs)
 	o := &object.Object{
@@ -44,7 +42,7 @@ func (c *compilation) assemble() error {
 	return nil
 }
 
-// settings returns those that matter while a script runs.
+// settings returns the settings that the runtime reads.
 func settings(c *config.Config) object.Settings {
 	return object.Settings{
 		ShowDebugInfo: c.ShowDebugInfo, CacheUserSymbols: c.CacheUserSymbols, CPPDemangle: c.CPPDemangle, LogSize: c.LogSize,

@@ -7,14 +7,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// isReturn is the kernel function that tells the returns of a kprobe session from
-// its entries.
+// isReturn is the kernel function that distinguishes the returns of a kprobe session
+// from its entries.
 const isReturn = "bpf_session_is_return"
 
 // join makes the programs of the planned pairs: a kprobe and a kretprobe of the
 // same functions become a kprobe session, which enters each call once instead of
-// twice. Each comes in addition to the two programs, which are attached one by one
-// where attaching the session fails.
+// twice. The two programs are kept, and attached one by one if the session cannot be
+// attached.
 func (c *compilation) join(o *object.Object) {
 	if len(c.planned.Pairs) == 0 {
 		return

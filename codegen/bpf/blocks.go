@@ -4,8 +4,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// splitCriticalEdges gives phi moves a block of their own on edges from blocks
-// with several successors.
+// splitCriticalEdges puts a block on each edge from a block with several successors to
+// one with several predecessors, where the moves for phis go.
 func splitCriticalEdges(f *ir.Func) {
 	for _, b := range f.Blocks[:len(f.Blocks):len(f.Blocks)] {
 		if len(b.Succs) < 2 {
@@ -19,7 +19,7 @@ func splitCriticalEdges(f *ir.Func) {
 	}
 }
 
-// testsBits reports whether a branch on cond becomes a JSET.
+// testsBits reports whether a branch on cond becomes a JSET instruction.
 func testsBits(cond *ir.Value) bool {
 	if cond.Op == ir.OpNe && cond.Args[1].Op == ir.OpConst && cond.Args[1].Imm == 0 {
 		cond = cond.Args[0]
@@ -45,7 +45,7 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom, unlikely []bool) []*ir.Block {
 		b     *ir.Block
 		succs []*ir.Block
 	}
-	// Visited first means laid out last.
+	// What is visited first is laid out last.
 	succs := func(b *ir.Block) []*ir.Block {
 		if len(b.Succs) < 2 {
 			return b.Succs
@@ -97,5 +97,5 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom, unlikely []bool) []*ir.Block {
 	return append(order, late...)
 }
 
-// nearValues is how many values there are between failure paths.
+// nearValues is the number of values between failure paths in a long function.
 const nearValues = 10_000

@@ -5,23 +5,24 @@
 //	frame.go     slots get a place: the 512-byte stack, overlapping where they
 //	             are not in use together, or per-CPU scratch memory
 //	scratch.go   the lookup of scratch memory, and addresses in it
-//	legal.go     what BPF has no instruction for is rewritten in IR
-//	blocks.go    the order of blocks: likely ways fall through
+//	legal.go     operations that BPF has no instruction for are rewritten in IR
+//	blocks.go    the order of blocks: likely paths fall through
 //	isel.go      values become machine instructions over virtual registers,
 //	ops.go       from the last to the first, so that a value folded into its
 //	             user as an immediate, an address or a condition costs nothing
 //	live.go      live ranges, over a linear order of the blocks
-//	regalloc.go  linear scan over r0–r9 with holes; what does not fit is spilled
-//	             around its uses and the scan repeated. Spilled values are on the
-//	             stack, and beyond it in scratch memory
-//	tracked.go   which values have to stay on the stack, for the verifier's sake
+//	regalloc.go  linear scan over r0–r9 with holes
+//	spill.go     values that do not fit are spilled around their uses, and the scan
+//	             is repeated. Spilled values are on the stack or, if that is full, in
+//	             scratch memory
+//	tracked.go   the values that the verifier must be able to follow on the stack
 //	emit.go      final instructions: phi and argument moves, jumps
 //
-// The kernel's verifier is a reader of the result as much as the CPU is. It
-// must see a bounds or null check on the very register that is used after, so
-// nothing is recomputed for convenience but constants and addresses of slots
-// and maps; pointers are spilled to aligned stack words only; context loads
-// have constant offsets; and code nobody can reach is never emitted.
+// The kernel's verifier reads the result as well as the CPU. It must see a bounds or
+// null check on the register that is used afterwards. So only constants and addresses
+// of slots and maps are computed again where they are used. Pointers are spilled to
+// aligned stack words only, loads from the context have constant offsets, and code that
+// cannot be reached is not emitted.
 package bpf
 
 import (
@@ -39,39 +40,40 @@ import (
 // stackBytes is the kernel's limit for all frames of a call chain together.
 const stackBytes = 512
 
-// maxFrames is the kernel's limit for how deep functions call each other, main
-// included; leastStack is what each of so many can have.
+// maxFrames is the kernel's limit for the depth of calls, main included. leastStack is
+// the bytes of stack that each of so many functions can have.
 const (
 	maxFrames  = 8
 	leastStack = stackBytes / maxFrames
 )
 
-// scratchElem is how much scratch memory programs share one element of; larger
-// needs get an element of their own. Per-CPU values must stay below 32 KiB.
+// scratchElem is the size in bytes of an element of scratch memory that functions
+// share. A function that needs more gets an element of its own. Per-CPU values must be
+// smaller than 32 KiB.
 const (
 	scratchElem = 4096
 	scratchMax  = 32 << 10
 )
 
-// maxSpills is how many bytes instructions can address from one register.
+// maxSpills is the number of bytes that instructions can address from one register.
 const maxSpills = 32 << 10
 
-// Target says what the kernel at hand can do and how programs are loaded.
+// Target describes the kernel for which code is made.
 type Target struct {
 	V4       bool // instructions of Linux 6.6: sign-extending moves and loads, signed division
 	VarStack bool // Linux 5.12: stack access at variable offsets
 
-	// CPUs is how many there can be; 0: no scratch memory beyond what a per-CPU
-	// map gives.
+	// CPUs is the number of possible CPUs. If it is 0, there is no scratch memory beyond
+	// what a per-CPU map gives.
 	CPUs int
 
-	// OnStackLimit is the largest slot, in bytes, that may live on the stack; 0
-	// leaves it to what fits.
+	// OnStackLimit is the size in bytes of the largest slot that may be on the stack; 0:
+	// no limit but the stack's size.
 	OnStackLimit int
 }
 
-// Output is what Emit makes of a module: the maps by name, and the programs with
-// nothing but their code. How they are loaded is for the caller to add.
+// Output is the result of Emit: the maps by name, and the programs with only their code.
+// The caller adds how they are loaded.
 type Output struct {
 	Maps  []object.KernelMap
 	Progs []*object.Program
@@ -160,8 +162,8 @@ type emission struct {
 	fill    int64 // bytes of it in use
 }
 
-// program compiles p: the callees first, since main has what their frames leave
-// of the stack.
+// program compiles p, callees first, since main gets what their frames leave of the
+// stack.
 func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	p = p.Clone()
 	calls, level, err := callGraph(p)
@@ -220,8 +222,8 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	return out, nil
 }
 
-// callGraph finds what each function calls, or has called back, and the longest
-// way to it from main.
+// callGraph finds the functions that each function calls or passes as a callback, and
+// the longest chain of calls from main to each.
 func callGraph(p *ir.Prog) (calls map[*ir.Func][]*ir.Func, level map[*ir.Func]int, err error) {
 	calls, level = map[*ir.Func][]*ir.Func{}, map[*ir.Func]int{}
 	for _, f := range p.Funcs() {
@@ -255,10 +257,9 @@ func callGraph(p *ir.Prog) (calls map[*ir.Func][]*ir.Func, level map[*ir.Func]in
 	return calls, level, err
 }
 
-// function compiles f to at most budget bytes of stack. How much of that is
-// left for slots is known only after register allocation, so it is tried with
-// all of it first. Where the values to spill alone exceed it, those that may be
-// anywhere go to scratch memory.
+// function compiles f for a stack of budget bytes. How much of that is left for slots
+// is known only after register allocation, so function tries first with all of it. If
+// the spilled values alone need more, those that may be anywhere go to scratch memory.
 func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error) {
 	limit, wide, spills := budget, false, int64(0)
 	for range 12 {
@@ -277,7 +278,7 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			continue
 		}
 		if !wide && ref.off > 0 && ref.off+need > scratchElem {
-			// Not enough room in this element: place them again, in the next one.
+			// The element has not enough room: place them again in the next one.
 			e.elem, e.fill = e.elem+1, 0
 			continue
 		}

@@ -38,7 +38,7 @@ type jumpFix struct {
 	to   *mblock
 }
 
-// emit writes out f, whose virtual registers have been placed.
+// emit makes the final instructions of f, whose virtual registers have been placed.
 func emit(f *mfunc) (*code, error) {
 	e := &emitter{f: f, c: &code{}, bottom: f.stack + 8*int64(f.spills), starts: map[*mblock]int{}, far: map[*mblock]int{}}
 	e.arrange()
@@ -61,9 +61,9 @@ func emit(f *mfunc) (*code, error) {
 	return e.c, nil
 }
 
-// arrange decides which blocks are written: those that do nothing but jump on
-// are skipped by whoever goes there, and of blocks that only return the same
-// constant one is enough, if it can be had without another jump.
+// arrange decides which blocks are emitted. Jumps skip blocks that only jump on. Of the
+// blocks that only return the same constant one is kept, unless that takes another
+// jump.
 func (e *emitter) arrange() {
 	threaded := func(b *mblock) *mblock {
 		for range e.f.blocks { // a loop of empty blocks has to stay one
@@ -78,7 +78,7 @@ func (e *emitter) arrange() {
 	for _, b := range e.f.blocks {
 		switch in := b.last(); in.op {
 		case mJump:
-			// The moves of the first edge stay here; what follows it has none.
+			// The moves of the first edge stay here. The edges after it have none.
 			if then := threaded(in.then); then != in.then && len(then.phis) == 0 && !e.hasMoves(b, in.then) {
 				in.then = then
 			}
@@ -303,7 +303,8 @@ var inverted = map[asm.JumpOp]asm.JumpOp{
 	asm.JSLT: asm.JSGE, asm.JSGE: asm.JSLT, asm.JSLE: asm.JSGT, asm.JSGT: asm.JSLE,
 }
 
-// jump emits op over in's operands, to a block whose place is filled in later.
+// jump emits a jump that compares in's operands by op, to a block whose offset is
+// filled in later.
 func (e *emitter) jump(in *inst, op asm.JumpOp, to *mblock) {
 	class := asm.JumpClass
 	if in.word {
@@ -381,8 +382,8 @@ func (e *emitter) unary(in *inst) {
 	}
 }
 
-// atomic returns an atomic instruction. cilium/ebpf 0.22 writes out its immediate, and
-// not the operation in its opcode.
+// atomic returns an atomic instruction. cilium/ebpf 0.22 encodes its immediate, but not
+// the operation in its opcode.
 func atomic(op asm.AtomicOp, base, src asm.Register, size asm.Size, off int16) asm.Instruction {
 	x := op.Mem(base, src, size, off)
 	x.Constant = int64(op >> 8)

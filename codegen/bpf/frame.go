@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// slotUse is what decides where a slot goes.
+// slotUse holds what decides where a slot is placed.
 type slotUse struct {
 	slot     *ir.Value
 	size     int64
@@ -71,8 +71,8 @@ func (d *derived) each(s bitset, f func(*slotUse)) {
 	s.each(func(i int) { f(&d.slots[i]) })
 }
 
-// isAccess reports whether v touches memory through its pointer operands
-// rather than making another pointer of them.
+// isAccess reports whether v accesses memory through its pointer operands, instead of
+// computing another pointer from them.
 func isAccess(v *ir.Value) bool {
 	switch v.Op {
 	case ir.OpAdd, ir.OpSub, ir.OpPhi, ir.OpBarrier, ir.OpEq, ir.OpNe, ir.OpULt, ir.OpULe, ir.OpSLt, ir.OpSLe:
@@ -127,7 +127,7 @@ func (d *derived) liveness(f *ir.Func) {
 			}
 		}
 	}
-	// In an order in which few rounds do, whatever the layout is.
+	// This order needs few rounds, whatever the layout is.
 	order := ir.NewDom(f).RPO
 	for changed := true; changed; {
 		changed = false
@@ -143,8 +143,8 @@ func (d *derived) liveness(f *ir.Func) {
 			}
 		}
 	}
-	// Where two slots are live at the same time, the next access to one of them
-	// finds the other one live: it is enough to look at accesses.
+	// If two slots are live at the same time, the other one is live at the next access
+	// to one of them. So only accesses need to be searched.
 	live := newBitset(n)
 	for _, b := range f.Blocks {
 		// Backwards: what is accessed later, and of that what was accessed before
@@ -187,9 +187,9 @@ func (d *derived) liveness(f *ir.Func) {
 	}
 }
 
-// pin finds the slots that only the stack can be: scratch memory is a map's
-// value, in which the kernel keeps no track of pointers, and which it does not
-// take as a callback's context.
+// pin finds the slots that must be on the stack. Scratch memory is a map's value, in
+// which the kernel does not follow pointers, and which it does not accept as a
+// callback's context.
 func (d *derived) pin(f *ir.Func) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
@@ -239,7 +239,7 @@ func (d *derived) spot(list []int, limit int64) (at map[int]int64, top int64, le
 	return at, top, left
 }
 
-// layout is where the slots of one function are.
+// layout holds the places of the slots of one function.
 type layout struct {
 	frame   map[*ir.Value]int64 // stack slots: offset from r10, negative
 	stack   int64               // bytes of stack
@@ -247,12 +247,12 @@ type layout struct {
 	base    *ir.Value           // address of the scratch memory, where values are spilled to it
 }
 
-// manySlots is from how many slots in scratch memory on no address of one is kept.
+// manySlots is the number of slots in scratch memory from which on addresses of slots
+// are computed at each use.
 const manySlots = 24
 
-// layoutSlots puts the slots of f on the stack as far as limit bytes go and the
-// rest into scratch memory, from where its users get it through a map lookup
-// that this adds to the function.
+// layoutSlots puts slots of f on the stack, up to limit bytes, and the rest into scratch
+// memory. It adds the map lookup that finds the scratch memory.
 func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*layout, error) {
 	foldAddresses(f)
 	d := findSlots(f)
@@ -325,8 +325,8 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 	return lay, nil
 }
 
-// foldAddresses turns constant address arithmetic before loads and stores into
-// their offsets, so that it does not decide where a slot's users begin.
+// foldAddresses makes constants that are added to addresses part of the offsets of loads
+// and stores, so that the sums do not count as the first use of a slot.
 func foldAddresses(f *ir.Func) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
@@ -341,7 +341,7 @@ func foldAddresses(f *ir.Func) {
 	f.RemoveDead()
 }
 
-// peel follows additions of constants from p+off to the pointer they start at.
+// peel returns p+off as a pointer that is no sum with a constant, and an offset.
 func peel(p *ir.Value, off int64) (*ir.Value, int64) {
 	for {
 		switch {

@@ -9,11 +9,10 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// selector turns the values of a function into machine instructions. It goes
-// through the blocks against the flow and through each block backwards: a value
-// is emitted when it is reached only if something after it asked for it in a
-// register. What its users folded (an immediate, an offset, a condition) is
-// never asked for and thereby gone.
+// selector turns the values of a function into machine instructions. It goes through
+// the blocks, and through each block, backwards. It emits a value only if an
+// instruction after it needs the value in a register. A value that its users have
+// folded (an immediate, an offset, a condition) is needed by none and disappears.
 type selector struct {
 	f     *ir.Func
 	m     *mfunc
@@ -114,7 +113,7 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Target) *mfunc {
 	return s.m
 }
 
-// emit appends in, and what was asked to precede it.
+// emit appends in, and the instructions that have to precede it.
 func (s *selector) emit(in *inst) {
 	in.pos = s.pos
 	s.out = append(s.out, in)
@@ -125,7 +124,7 @@ func (s *selector) emit(in *inst) {
 	s.before = s.before[:0]
 }
 
-// reg asks for v in a register.
+// reg returns the register for v, which makes v one that is emitted.
 func (s *selector) reg(v *ir.Value) vreg {
 	if s.vregs[v.ID] == 0 {
 		s.vregs[v.ID] = s.m.newVreg()
@@ -134,7 +133,7 @@ func (s *selector) reg(v *ir.Value) vreg {
 	return s.vregs[v.ID]
 }
 
-// remat returns v as an operand that is made where it is used, if v is such a value.
+// remat returns v as an operand that is computed where it is used, if v is such a value.
 func remat(v *ir.Value) (operand, bool) {
 	switch v.Op {
 	case ir.OpConst:
@@ -169,8 +168,8 @@ func (s *selector) moved(v *ir.Value) operand {
 	return reg(s.reg(v))
 }
 
-// argument returns v as a call's argument: what only calls use, a sum with a
-// constant, is added up in the argument register itself.
+// argument returns v as a call's argument. A sum with a constant that only calls use is
+// computed in the argument register itself.
 func (s *selector) argument(v *ir.Value) operand {
 	if s.vregs[v.ID] == 0 && s.uses[v.ID] == s.calls[v.ID] && (v.Op == ir.OpAdd || v.Op == ir.OpSub) && v.Args[1].Op == ir.OpConst {
 		n := v.Args[1].Imm
@@ -184,8 +183,8 @@ func (s *selector) argument(v *ir.Value) operand {
 	return s.moved(v)
 }
 
-// maxCached is how many operands wait for their registers to be loaded at most:
-// each is compared with all.
+// maxCached is the greatest number of operands that wait for their registers to be
+// loaded. Each new one is compared with all.
 const maxCached = 64
 
 // held returns o in a register.
@@ -208,8 +207,8 @@ func (s *selector) held(o operand) operand {
 	return reg(v)
 }
 
-// flush places the loads of what instructions since the last flush expect in
-// registers, each before its first user.
+// flush emits the loads of the operands that instructions since the last flush expect
+// in registers, each before its first user.
 func (s *selector) flush() {
 	for len(s.cache) > 0 {
 		last := 0 // insert from the back, so that the other indices stay right
@@ -252,7 +251,7 @@ func (s *selector) address(p *ir.Value, off int64) (operand, int16) {
 		}
 	}
 	if !fitsS16(off) {
-		// Too far for the instruction: the part that does not fit is added first.
+		// The offset does not fit the instruction: the rest is added first.
 		v, low := s.m.newVreg(), int64(int16(off))
 		s.m.vregs[v].tracked = true
 		s.before = append(s.before, &inst{op: mALU, alu: asm.Add, dst: v, a: s.moved(base), b: imm(off - low)})
@@ -261,7 +260,8 @@ func (s *selector) address(p *ir.Value, off int64) (operand, int16) {
 	return s.held(s.moved(base)), int16(off)
 }
 
-// canonicalMap makes equal operands of all direct values of one map.
+// canonicalMap returns one value for all addresses in the value of one map, so that
+// they become equal operands.
 func (s *selector) canonicalMap(v *ir.Value) *ir.Value {
 	for _, c := range s.cache {
 		if c.o.kind == opMapVal && c.o.val.Map == v.Map {

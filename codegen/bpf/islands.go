@@ -9,20 +9,20 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// A jump crosses at most 32,767 instructions. One that has to go further goes by
-// islands: jumps of their own in the middle of the code, which is led round them,
-// each of them within reach of the one before. (Linux 6.6 has a longer jump, but
-// no longer conditional one; islands do on all kernels.)
+// A jump crosses at most 32,767 instructions. One that has to go farther goes by way of
+// islands: jumps in the middle of the code, each within reach of the one before, which
+// the code around them skips. (Linux 6.6 has a longer jump, but no longer conditional
+// jump. Islands work on all kernels.)
 //
-// The kernel's verifier puts several instructions in the place of some: of a
-// call that it does itself, of a load from the context, of a division. They count
-// as many as they may become.
+// The kernel's verifier replaces some instructions by several: calls that it does
+// itself, loads from the context, divisions. Such an instruction counts as the number
+// that it may become.
 const (
 	jumpReach  = 30_000 // what is left is for the islands on the way
 	islandStep = 6_000  // instructions between places for islands
 )
 
-// patched returns how many instructions the kernel may make of in.
+// patched returns the number of instructions by which the kernel may replace in.
 func patched(in asm.Instruction) int {
 	switch class := in.OpCode.Class(); {
 	case in.OpCode.IsDWordLoad():
@@ -40,7 +40,7 @@ func patched(in asm.Instruction) int {
 	return 1
 }
 
-// island is a place for jumps in front of an instruction.
+// island is a place for jumps before an instruction.
 type island struct {
 	insn, raw int // of the instruction after it, before islands were added
 	pos       int // as jumps count
@@ -50,8 +50,8 @@ type island struct {
 	start     int             // raw number of its first jump to a block, afterwards
 }
 
-// shore notes where islands may be: in front of machine instruction boundaries,
-// at a distance from each other.
+// shore notes the places where islands may be: between machine instructions, at a
+// distance from each other.
 func (e *emitter) shore() {
 	if n := len(e.isles); n == 0 || e.reach-e.isles[n-1].pos >= islandStep {
 		e.isles = append(e.isles, &island{insn: len(e.c.insns), raw: e.raw, pos: e.reach})
@@ -80,8 +80,8 @@ func (e *emitter) link() error {
 	return e.insertIslands(via)
 }
 
-// route adds what a jump from position from needs to get to a block, and returns
-// the first island on its way.
+// route adds the island jumps that a jump from position from needs to get to a block,
+// and returns the first island on the way.
 func (e *emitter) route(from int, to *mblock) (*island, error) {
 	target := e.far[to]
 	var best *island
@@ -126,8 +126,8 @@ func fallsThrough(in asm.Instruction) bool {
 	return op != asm.Ja && op != asm.Exit
 }
 
-// insertIslands writes the code out again, with the islands that are used. via
-// has the one that each jump goes to first, if any.
+// insertIslands inserts the islands that are used into the code. via has the island that
+// each jump goes to first, or nil.
 func (e *emitter) insertIslands(via []*island) error {
 	ja := asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Ja)}
 	old := e.c

@@ -10,13 +10,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// joinPrologue is how many instructions come before those of the first program.
+// joinPrologue is the number of instructions before those of the first program.
 const joinPrologue = 4
 
-// Join returns the code of two programs one after the other: entry runs where the
-// kernel function with the BTF ID which returns false, exit where it returns true.
-// Both take the context. The result has everything else of entry. ok is false
-// where one of them has functions of its own, or entry is too long to jump over.
+// Join returns a program that runs entry if the kernel function with the BTF ID which
+// returns false, and exit if it returns true. Both take the context. The rest of the
+// program is that of entry. ok is false if one of them has functions of its own, or if
+// entry is too long to jump over.
 func Join(entry, exit *object.Program, which int64) (both *object.Program, ok bool) {
 	size := uint64(0)
 	for i, ins := range slices.Concat(entry.Insns, exit.Insns) {

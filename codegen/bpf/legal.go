@@ -6,21 +6,21 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// Bytes of OpZero and OpCopy that are expanded in a straight line; above that,
-// loops of unrollBytes per turn, whose trip count the kernel's verifier follows.
+// zeroInline and copyInline are the numbers of bytes up to which OpZero and OpCopy become
+// straight-line code. More bytes take a loop of unrollBytes per turn, whose turns the
+// kernel's verifier follows.
 const (
 	zeroInline  = 512
 	copyInline  = 256
 	unrollBytes = 64
 )
 
-// legalizer rewrites a function to what BPF has instructions for: signed
-// division by sign handling, OpZero and OpCopy as loads and stores, stack
-// accesses that the kernel would refuse as misaligned as smaller ones.
-// Barriers of pointers have done their work and go: a null check holds for all
-// copies of a pointer. Barriers of integers stay: they become a copy taken
-// where the bounds are known, since bounds found later do not reach a value
-// that has been spilled before.
+// legalizer rewrites the operations of a function that BPF has no instruction for. It
+// replaces signed division by unsigned division with signs, OpZero and OpCopy by loads
+// and stores, and stack accesses that the kernel would refuse as misaligned by smaller
+// ones. It removes barriers of pointers, since a null check holds for all copies of a
+// pointer. Barriers of integers stay. They become a copy made after the check, since
+// the verifier does not apply bounds to copies spilled before it.
 type legalizer struct {
 	f     *ir.Func
 	frame map[*ir.Value]int64
@@ -113,7 +113,7 @@ func (l *legalizer) block(b *ir.Block, replaced map[*ir.Value]*ir.Value) {
 				break
 			}
 			// Before Linux 6.4 these return an int, and the upper half of the
-			// register holds whatever it happens to.
+			// register is undefined.
 			c := l.val(ir.OpCall, ir.Int, v.Args...)
 			c.Help = v.Help
 			replaced[v] = l.val(ir.OpSext32, ir.Int, c)
@@ -144,9 +144,9 @@ func (l *legalizer) block(b *ir.Block, replaced map[*ir.Value]*ir.Value) {
 	b.Values = l.out
 }
 
-// signedDivision divides the magnitudes and puts the sign back: that of the
-// quotient is the operands' product's, that of the remainder the dividend's.
-// A divisor of 0 gives quotient 0 and remainder x, as the unsigned one does.
+// signedDivision divides the magnitudes and sets the sign. The quotient has the sign of
+// the operands' product, the remainder that of the dividend. A divisor of 0 gives the
+// quotient 0 and the remainder x, as in unsigned division.
 func (l *legalizer) signedDivision(v *ir.Value) *ir.Value {
 	x, y := v.Args[0], v.Args[1]
 	c63 := l.constant(63)
@@ -223,13 +223,13 @@ func (l *legalizer) fillFrom(dst *ir.Value, off int64, src *ir.Value, from int64
 }
 
 // blockLoop ends the current block with a loop for the bulk of v, an OpZero or
-// OpCopy, and puts the rest of the block's values behind it.
+// OpCopy, and puts the rest of the block's values after it.
 func (l *legalizer) blockLoop(v *ir.Value, rest []*ir.Value) {
 	b := l.blk
 	n, bulk := v.Imm2, v.Imm2/unrollBytes*unrollBytes
 	dst := v.Args[0]
 	zero := l.constant(0)
-	// Split: b keeps what came before, after gets the tail and the rest.
+	// b keeps the values before v; after gets the tail and the rest.
 	b.Values = append(append(l.out, v), rest...)
 	after := b.SplitAt(len(l.out))
 	after.Values = after.Values[1:]
@@ -258,15 +258,15 @@ func (l *legalizer) blockLoop(v *ir.Value, rest []*ir.Value) {
 	after.Values = append(l.out, after.Values...)
 }
 
-// unaligned reports whether the kernel takes accesses through p at any
-// alignment: stack and context it checks strictly, map values and records not
-// (on machines that can access memory unaligned, as amd64 and arm64 can).
+// unaligned reports whether the kernel accepts accesses through p of any alignment. It
+// checks the alignment of stack and context, but not of map values and records, on
+// machines that can access unaligned memory, such as amd64 and arm64.
 func (l *legalizer) unaligned(p *ir.Value) bool {
 	return p.Type != ir.PtrSlot && p.Type != ir.PtrCtx
 }
 
 // align returns the largest power of two up to 8 that p+off is known to be a
-// multiple of, or 8 where alignment does not matter.
+// multiple of, or 8 if alignment does not matter.
 func (l *legalizer) align(p *ir.Value, off int64) int64 {
 	if l.unaligned(p) {
 		return 8

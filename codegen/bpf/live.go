@@ -2,10 +2,10 @@ package bpf
 
 import "sort"
 
-// Every instruction takes four positions: operands are read at the first, a
-// call destroys r0–r5 at the second, results are written at the third. A range
-// [start, end) covers positions; an operand that must survive until the result
-// is written ends one position after it.
+// Every instruction has four positions. It reads operands at the first; a call destroys
+// r0–r5 at the second; results are written at the third. A range [start, end) is one of
+// positions. The range of an operand that must survive until the result is written ends
+// one position after that.
 const (
 	posUse   = 0
 	posCall  = 1
@@ -16,8 +16,8 @@ const (
 
 type rng struct{ start, end int }
 
-// interval is where a virtual register holds its value: disjoint ranges in
-// ascending order.
+// interval holds the ranges of positions at which a virtual register holds its value:
+// disjoint and in ascending order.
 type interval struct {
 	v      vreg
 	ranges []rng
@@ -52,8 +52,8 @@ type liveness struct {
 	calls     []rng      // where r0–r5 are destroyed
 }
 
-// analyze numbers the instructions of f and finds the live ranges. Uses by phis
-// are at the end of the predecessor; phis are defined at the start of theirs.
+// analyze numbers the instructions of f and finds the live ranges. Phis use their
+// arguments at the end of the predecessors, and are defined at the start of their block.
 func analyze(f *mfunc) *liveness {
 	n := len(f.vregs)
 	f.findLive()
@@ -120,9 +120,9 @@ func analyze(f *mfunc) *liveness {
 	return lv
 }
 
-// findLive numbers the instructions and fills in what is live where blocks begin
-// and end: it follows each register from its uses back to its definition, so the
-// work is that of writing the result down.
+// findLive numbers the instructions and finds the registers that are live at the
+// beginning and end of each block. It follows each register from its uses back to its
+// definition, so the work is proportional to the size of the result.
 func (f *mfunc) findLive() {
 	uses := make([][]int32, len(f.vregs)) // blocks that read a register before they write it
 	ends := make([][]int32, len(f.vregs)) // blocks at whose end a phi reads it

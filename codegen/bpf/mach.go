@@ -9,11 +9,11 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// vreg is a virtual register, in SSA form: defined once, by an instruction, a
-// phi or as a parameter. 0 is none.
+// vreg is a virtual register in SSA form: an instruction, a phi or a parameter defines
+// it once. 0 is none.
 type vreg int32
 
-// opKind is what an operand is.
+// opKind is the kind of an operand.
 type opKind uint8
 
 const (
@@ -27,8 +27,8 @@ const (
 	opFunc          // the function of val
 )
 
-// operand is what an instruction reads. Everything but a virtual register is
-// made anew where it is used (rematerialised), never kept.
+// operand is an operand of an instruction. Everything but a virtual register is computed
+// where it is used (rematerialised).
 type operand struct {
 	kind opKind
 	v    vreg
@@ -86,8 +86,8 @@ type inst struct {
 	pos  source.Span
 }
 
-// lateB reports whether b must stay intact until dst is written: a two-operand
-// machine writes dst before it reads b, unless the operation commutes.
+// lateB reports whether dst must not be in the register of b. An instruction with two
+// operands needs its first one in dst before it reads b, unless the operation commutes.
 func (in *inst) lateB() bool {
 	switch in.op {
 	case mALU:
@@ -106,8 +106,7 @@ func commutes(op asm.ALUOp) bool {
 	return false
 }
 
-// operands calls f for each operand read, to be looked at or replaced; not for
-// those of phis.
+// operands calls f for each operand of in, which f may replace, except those of phis.
 func (in *inst) operands(f func(*operand)) {
 	if in.a.kind != opNone {
 		f(&in.a)
@@ -154,7 +153,7 @@ func (b *mblock) predIndex(p *mblock) int {
 	return -1
 }
 
-// vinfo is what is known of a virtual register.
+// vinfo describes a virtual register.
 type vinfo struct {
 	mem     bool // lives in a spill slot, not in a register
 	home    vreg // the spill slot that holds the same value, if any
@@ -181,9 +180,9 @@ type mfunc struct {
 	stack  int64 // bytes of slots below r10, a multiple of 8
 	spills int   // spill slots below those
 
-	// A function with more to spill than the stack holds has its scratch memory in
-	// baseReg, from where numbers are spilled to it. base is the vreg that is put
-	// there, 0 where all spill slots are on the stack.
+	// A function that spills more than the stack holds keeps the address of its scratch
+	// memory in baseReg and spills numbers to it. base is the vreg of that address; it is
+	// 0 if all spill slots are on the stack.
 	base      vreg
 	farSpills int // spill slots in scratch memory
 }

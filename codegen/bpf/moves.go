@@ -6,15 +6,15 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// spot is where a move goes: a register, or a word in memory at an offset from
-// r10 or, where far, from baseReg.
+// spot is the source or target of a move: a register, or a word in memory at an offset
+// from r10 or, if far, from baseReg.
 type spot struct {
 	mem, far bool
 	reg      asm.Register
 	off      int64
 }
 
-// base returns the register that the word is addressed by.
+// base returns the register from which the word is addressed.
 func (p spot) base() asm.Register {
 	if p.far {
 		return baseReg
@@ -22,7 +22,7 @@ func (p spot) base() asm.Register {
 	return asm.R10
 }
 
-// move is one of several that happen at once.
+// move is one of several parallel moves.
 type move struct {
 	dst spot
 	src operand // registers and homes as places already:
@@ -34,8 +34,8 @@ func (m *move) fromPlace() bool { return m.src.usesReg() }
 // trivial reports whether the move does nothing.
 func (m *move) trivial() bool { return m.src.kind == opReg && m.at == m.dst }
 
-// parallel emits moves that all read before any writes. taken says which
-// registers may not be used on the way: those live through, beside the moves' own.
+// parallel emits moves as if all read before any writes. taken says which registers,
+// in addition to those of the moves, are live and must not be changed.
 func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 	if e.f.base != 0 {
 		taken[baseReg] = true
@@ -54,8 +54,8 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 		}
 		return false
 	}
-	// spare is a register that holds nothing: not live through, no longer read,
-	// and not written yet. Where there is none, all have been written before.
+	// spare returns a register that is not live, no longer read, and not written yet. If
+	// there is none, one is saved in an emergency word.
 	spare := func() (asm.Register, bool) {
 	next:
 		for r := range numRegs {
@@ -76,7 +76,7 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 		ready := -1
 		for i := range pending {
 			m := pending[i]
-			// A move may read the place it writes (a sum onto itself).
+			// A move may read the place that it writes (a sum with itself).
 			pending[i].src.kind, pending[i].at = opNone, spot{}
 			blocked := reads(m.dst)
 			pending[i] = m
@@ -86,7 +86,7 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 			}
 		}
 		if ready < 0 {
-			// Only cycles are left: put what the first one overwrites aside.
+			// Only cycles are left: save what the first one overwrites.
 			old := pending[0].dst
 			aside := spot{}
 			if r, ok := spare(); ok && !old.mem {
@@ -108,8 +108,8 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 	}
 }
 
-// move emits one move; one that is between two memory places, or of a value
-// that no store instruction holds, goes through a register.
+// move emits one move. It uses a register for a move between two places in memory, and
+// for a constant that does not fit a store instruction.
 func (e *emitter) move(m move, spare func() (asm.Register, bool)) {
 	if !m.dst.mem {
 		e.load(m.dst.reg, m.src, m.at)
@@ -138,7 +138,7 @@ func (e *emitter) move(m move, spare func() (asm.Register, bool)) {
 	}
 }
 
-// load puts o, whose virtual register is at p, into register r.
+// load emits a load of o, whose virtual register is at p, into register r.
 func (e *emitter) load(r asm.Register, o operand, p spot) {
 	switch o.kind {
 	case opReg, opSum:
@@ -167,7 +167,7 @@ func (e *emitter) load(r asm.Register, o operand, p spot) {
 	}
 }
 
-// constant puts n into r with the shortest instruction.
+// constant emits the shortest instruction that sets r to n.
 func (e *emitter) constant(r asm.Register, n int64) {
 	switch {
 	case fitsS32(n):
@@ -179,8 +179,8 @@ func (e *emitter) constant(r asm.Register, n int64) {
 	}
 }
 
-// storeImm returns *(size *)(dst + off) = n. The kernel takes 8 bytes too, for
-// which it extends n by its sign.
+// storeImm returns *(size *)(dst + off) = n. If size is 8 bytes, the kernel sign-extends
+// n.
 func storeImm(dst asm.Register, off int16, n int64, size asm.Size) asm.Instruction {
 	return asm.Instruction{OpCode: asm.StoreImmOp(size), Dst: dst, Offset: off, Constant: n}
 }

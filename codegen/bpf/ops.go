@@ -12,12 +12,12 @@ var jumps = map[ir.Op]asm.JumpOp{
 	ir.OpEq: asm.JEq, ir.OpNe: asm.JNE, ir.OpULt: asm.JLT, ir.OpULe: asm.JLE, ir.OpSLt: asm.JSLT, ir.OpSLe: asm.JSLE,
 }
 
-// mirrored gives the comparison with exchanged operands.
+// mirrored holds the comparisons with exchanged operands.
 var mirrored = map[asm.JumpOp]asm.JumpOp{
 	asm.JEq: asm.JEq, asm.JNE: asm.JNE, asm.JLT: asm.JGT, asm.JLE: asm.JGE, asm.JSLT: asm.JSGT, asm.JSLE: asm.JSGE,
 }
 
-// condition returns the comparison of a branch, or with branch false of an mSet.
+// condition returns the comparison of a branch or, if branch is false, of an mSet.
 func (s *selector) condition(v *ir.Value, branch bool) *inst {
 	in := &inst{}
 	if branch {
@@ -197,8 +197,7 @@ func (s *selector) alu(op asm.ALUOp, dst vreg, a, b operand, word bool) {
 	s.emit(&inst{op: mALU, alu: op, dst: dst, a: a, b: b, word: word})
 }
 
-// likeA asks for dst in the register of a, which saves the copy, and for a in
-// that of dst.
+// likeA makes the allocator prefer the same register for dst and a, which saves a copy.
 func (s *selector) likeA(dst vreg, a operand) {
 	if a.kind != opReg {
 		return
@@ -229,8 +228,8 @@ func (s *selector) signExtend(v *ir.Value, dst vreg) {
 	s.alu(asm.LSh, t, s.value(x), imm(64-n), false)
 }
 
-// arith selects a two-operand computation of v into dst, of its low 32 bits
-// (zero-extended) where word is set.
+// arith selects a two-operand computation of v into dst. If word is set, it computes the
+// low 32 bits, zero-extended.
 func (s *selector) arith(v *ir.Value, dst vreg, word bool) {
 	op := aluOps[v.Op]
 	x, y := v.Args[0], v.Args[1]

@@ -11,24 +11,24 @@ const numRegs = 10 // r0–r9; r10 is the frame pointer
 // baseReg holds the scratch memory of a function that spills to it.
 const baseReg = 9
 
-// isFar reports whether what lives in memory is spilled to scratch memory.
+// isFar reports whether a spilled register is in scratch memory.
 func (f *mfunc) isFar(info *vinfo) bool { return f.base != 0 && !info.tracked }
 
 // callerSaved reports whether a call destroys r.
 func callerSaved(r int) bool { return r <= 5 }
 
-// Registers in the order they are tried, for values that no hint places: first
-// those that are seldom wanted for arguments and results.
+// tryOrder is the order in which registers are tried for values without a hint. Those
+// that are seldom needed for arguments and results come first.
 var tryOrder = [...]int{5, 4, 3, 2, 1, 0, 6, 7, 8, 9}
 
 var errRegisters = errors.New("ran out of registers")
 
-// allocate gives every virtual register of f a register or a spill slot. It is
-// a linear scan over intervals with holes, in order of their starts; when one
-// finds no register, whatever is cheapest among it and those in its way is
-// spilled, the code is changed accordingly, and the scan starts over. Each
-// round replaces a long interval by ones that end before the next call or are
-// as short as can be, so the rounds come to an end.
+// allocate gives every virtual register of f a register or a spill slot. It is a linear
+// scan over intervals with holes, in order of their starts. If there is no register for
+// an interval, the cheapest among it and those that are in its way is spilled, the code
+// is changed accordingly, and the scan starts over. Each round replaces a long interval
+// by ones that end before the next call or are as short as possible, so the number of
+// rounds is bounded.
 func allocate(f *mfunc) error {
 	for range 64 {
 		lv := analyze(f)
@@ -58,8 +58,8 @@ type allocator struct {
 	done []bool               // by vreg: has a register
 }
 
-// weigh estimates for each virtual register what keeping it in a register
-// saves: accesses, tenfold per loop, by the length of the interval.
+// weigh estimates what it saves to keep each virtual register in a register: the number
+// of accesses, tenfold for each loop, divided by the length of the interval.
 func (a *allocator) weigh() {
 	f := a.f
 	for i := range f.vregs {
@@ -108,7 +108,7 @@ func (a *allocator) weigh() {
 	}
 }
 
-// scan assigns registers and returns what has to be spilled.
+// scan assigns registers and returns the virtual registers that must be spilled.
 func (a *allocator) scan() (spilled []vreg, err error) {
 	a.done = make([]bool, len(a.f.vregs))
 	for i := range a.lv.intervals {
@@ -193,8 +193,8 @@ func (a *allocator) free(iv *interval, r int, callLive bool) bool {
 	return true
 }
 
-// choose returns a free register for iv, or -1: the hinted one, that of a value it
-// is copied from or to, one already in use, any.
+// choose returns a free register for iv, or -1. It tries the hinted one first, then those
+// of values that it is copied from or to, then all others.
 func (a *allocator) choose(iv *interval, callLive bool) int {
 	info := &a.f.vregs[iv.v]
 	if info.hinted && a.free(iv, int(info.hint), callLive) {
@@ -225,7 +225,7 @@ func (a *allocator) choose(iv *interval, callLive bool) int {
 	return -1
 }
 
-// spillSlots places what was spilled, on the stack and in scratch memory.
+// spillSlots gives spilled registers their slots on the stack and in scratch memory.
 func (a *allocator) spillSlots() {
 	a.f.spills = a.shareSlots(func(info *vinfo) bool { return !a.f.isFar(info) })
 	if a.f.base != 0 {

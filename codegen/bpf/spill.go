@@ -2,10 +2,10 @@ package bpf
 
 import "maps"
 
-// spiller rewrites the code so that the spilled registers live in memory.
-// A register spilled for the first time becomes a home in memory, with one
-// register per stretch of a block that no call interrupts; a stretch spilled
-// in turn is reloaded for each use. What can be rematerialised needs no home.
+// spiller rewrites the code so that spilled registers are in memory. A register that is
+// spilled for the first time gets a home in memory, and a new register for each stretch
+// of code without a call. If the register of a stretch is spilled too, it is loaded for
+// each use. A value that can be computed again needs no home.
 type spiller struct {
 	f       *mfunc
 	spilled []bool // by vreg, of those that existed when the round began
@@ -79,7 +79,7 @@ func (s *spiller) giveHomes() {
 	}
 }
 
-// direct makes a spilled source of a move be read from where it is.
+// direct makes a move read a spilled source from its home.
 func (s *spiller) direct(o *operand) {
 	if !o.usesReg() || !s.isSpilled(o.v) {
 		return

@@ -2,11 +2,11 @@ package bpf
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// trackedValues finds the values of f, by ID, of which the kernel's verifier must
-// know more than that they are numbers, wherever they are kept: pointers; numbers
-// that are added to a pointer or passed to a helper, since it checks their bounds;
-// numbers that end a loop, since it follows the loop until it ends; and the
-// parameters, which are there before scratch memory is.
+// trackedValues returns by ID the values of f that must not be spilled to scratch memory,
+// where the kernel's verifier knows nothing of them: pointers; numbers that are added to
+// a pointer or passed to a helper, whose bounds it checks; numbers that end a loop,
+// which it follows to the end; and the parameters, which exist before scratch memory
+// has been looked up.
 func trackedValues(f *ir.Func, dom *ir.Dom) []bool {
 	tracked := make([]bool, f.NumValues())
 	var work []*ir.Value
@@ -40,7 +40,7 @@ func trackedValues(f *ir.Func, dom *ir.Dom) []bool {
 			bounded(b.Cond)
 		}
 	}
-	// What a bounded number is computed from has to be known as well.
+	// The values from which a tracked number is computed are tracked as well.
 	for len(work) > 0 {
 		v := work[len(work)-1]
 		work = work[:len(work)-1]

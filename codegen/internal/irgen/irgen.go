@@ -1,7 +1,7 @@
 // Package irgen makes random but well-formed IR programs for differential
 // tests: every one passes ir.Verify, ends, initialises what it reads, and is
-// accepted by the kernel as a raw tracepoint program. What it computes it
-// leaves in the map "out" and in its result.
+// accepted by the kernel as a raw tracepoint program. It leaves what it computes in the
+// map "out" and in its result.
 package irgen
 
 import (
@@ -188,7 +188,7 @@ func (g *gen) statements(n int) {
 
 func (g *gen) push(v *ir.Value) { g.vals = append(g.vals, v) }
 
-// scope runs f and forgets what it defined.
+// scope runs f and then removes the values that f has defined from those to use.
 func (g *gen) scope(f func()) {
 	nv, ns := len(g.vals), len(g.slots)
 	g.depth++

@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// callback has the kernel call a function that changes what it is given: the
-// words of a frame, and a slot whose address is in there.
+// callback makes the kernel call a function that changes a frame, and a slot whose
+// address is in the frame.
 func (g *gen) callback() {
 	b := g.b
 	const words = 4
@@ -55,7 +55,7 @@ func (g *gen) callback() {
 	g.push(b.Load(other, 0, 1, false))
 }
 
-// record reserves one, fills it, looks at it and gives it back.
+// record reserves a ring buffer record, fills and reads it, and submits or discards it.
 func (g *gen) record() {
 	b := g.b
 	size := 8 * (1 + g.r.Intn(6))

@@ -18,7 +18,7 @@ func width(n int64) int {
 	return 8
 }
 
-// number returns a literal as it is written.
+// number returns a literal.
 func (g *gen) number() expr {
 	n := numbers[g.r.Intn(len(numbers))]
 	if g.r.Intn(3) == 0 {
@@ -53,7 +53,7 @@ func (g *gen) leaf() expr {
 	return g.cast(g.number(), t)
 }
 
-// typed returns an expression that is no truth value.
+// typed returns an expression that is not a truth value.
 func (g *gen) typed(depth int) expr {
 	x := g.expr(depth)
 	if x.t.kind == boolean {
@@ -106,7 +106,7 @@ func (g *gen) expr(depth int) expr {
 	return g.leaf()
 }
 
-// operand returns the right side of an operator: a plain number now and then.
+// operand returns the right side of an operator, now and then a plain number.
 func (g *gen) operand(depth int) expr {
 	if g.r.Intn(4) == 0 {
 		return g.number()

@@ -1,8 +1,8 @@
 // Package scriptgen makes random scripts over integers and knows what each one
-// computes: every expression and statement is made together with a function
-// that does the same in Go, by the language's rules and nothing of the
-// compiler's. All widths and signs, casts, promotions, shifts, divisions,
-// conditions, variables, tuples, maps, and loops in all their forms.
+// computes: it makes every expression and statement together with a Go function that
+// does the same by the language's rules, without the compiler. The scripts have all
+// widths and signs, casts, promotions, shifts, divisions, conditions, variables, tuples,
+// maps, and all kinds of loops.
 package scriptgen
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Script is a script of one program and what it leaves in its maps.
+// Script is a script of one program, with what it leaves in its maps.
 type Script struct {
 	Text string
 	// Results is what the keyless maps @r0, @r1, … hold in the end.
@@ -217,12 +217,12 @@ func (g *gen) scalarType(i int) typ {
 
 func (g *gen) scalar(i int) expr { return variable(fmt.Sprintf("@s%d", i), g.scalarType(i)) }
 
-// keyRange is how many keys a map may have.
+// keyRange is the number of keys that a map may have.
 const keyRange = 4
 
 var keyTypes = [hashes][]typ{{{1, false, 0}}, {{8, true, 0}}, {{2, true, 0}, {4, false, 0}}}
 
-// entry returns @m[k], its key made of k in the types that the map's keys have.
+// entry returns @m[k], with k converted to the types of the map's keys.
 func (g *gen) entry(i int, k expr) expr {
 	name := fmt.Sprintf("@m%d", i)
 	return expr{fmt.Sprintf("%s[%s]", name, keyText(i, k)), g.scalarType(i), func(s *state) uint64 { return s.maps[name][key(k.eval(s))] }}
