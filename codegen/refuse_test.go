@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// TestRefused checks that what an old kernel cannot do is said at the place
+// TestRefused checks that what an old kernel cannot do is reported at the place
 // that needs it, with the release that can.
 func TestRefused(t *testing.T) {
 	k, err := kernel.Frozen("../tests/kernels/5.10.zip")

@@ -24,7 +24,7 @@ func (o overlay) Open(name string) (fs.File, error) {
 	return o.FS.Open(name)
 }
 
-// TestRelLoc reads a __rel_loc string, whose offset counts from behind the word
+// TestRelLoc reads a __rel_loc string, whose offset counts from after the word
 // that holds it. None of the kernels that tests run on has such a tracepoint.
 func TestRelLoc(t *testing.T) {
 	z, err := zip.OpenReader("../tests/kernels/6.12.zip")

@@ -4,10 +4,9 @@ package tests
 
 import (
 	"go/build"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -121,42 +120,25 @@ func checkOutside(t *testing.T, owner, path string) {
 // packages returns the imports of each package directory of the product. It
 // leaves out tests and files for other platforms.
 func packages(t *testing.T) map[string][]string {
-	ctx := build.Default
+	t.Helper()
 	out := map[string][]string{}
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	for _, f := range product(t) {
+		ok, err := build.Default.MatchFile(filepath.Split(filepath.Join("..", f.path)))
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		rel, _ := filepath.Rel("..", path)
-		if d.IsDir() {
-			if rel == "tests" || rel == "examples" || strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" {
-				return fs.SkipDir
-			}
-			return nil
+		if !ok {
+			continue
 		}
-		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-			return nil
-		}
-		if ok, err := ctx.MatchFile(filepath.Split(path)); err != nil || !ok {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		dir := filepath.ToSlash(filepath.Dir(rel))
+		dir := path.Dir(f.path)
 		out[dir] = append(out[dir], nil...)
 		for _, spec := range f.Imports {
 			name, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			out[dir] = append(out[dir], name)
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return out
 }

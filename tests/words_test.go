@@ -2,9 +2,7 @@ package tests
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -34,40 +32,6 @@ var core = map[string]string{
 	"registry.go":  "lookup",
 	"unwind.go":    "walking user stacks by tables: ustack, dw_ustack",
 	"wide.go":      "sums of 128 bits: sum, avg, stats, tseries",
-}
-
-// parsed is a source file of the product with its syntax tree.
-type parsed struct {
-	path string // from the root
-	*ast.File
-}
-
-// product parses all files of the product except its tests.
-func product(t *testing.T) []parsed {
-	t.Helper()
-	var files []parsed
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel("..", path)
-		if d.IsDir() {
-			if rel == "tests" || rel == "examples" || strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-			return nil
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		files = append(files, parsed{filepath.ToSlash(rel), f})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }
 
 // makers returns the functions of a file that return values of a type of its

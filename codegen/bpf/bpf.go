@@ -186,8 +186,8 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 		}
 		budget := stackBytes - below
 		if n := level[f]; n > 0 {
-			// Half of what there is for each, or what the callees leave of it if
-			// all callers get by with the least.
+			// Each gets half of the stack, or what its callees leave if all its
+			// callers have the least.
 			budget = max(stackBytes/2>>(n-1)-below, min(2*leastStack, budget-int64(n)*leastStack))
 		}
 		if budget < leastStack {

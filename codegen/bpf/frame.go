@@ -147,8 +147,8 @@ func (d *derived) liveness(f *ir.Func) {
 	// to one of them. So only accesses need to be searched.
 	live := newBitset(n)
 	for _, b := range f.Blocks {
-		// Backwards: what is accessed later, and of that what was accessed before
-		// or is now.
+		// Backwards: the slots that are accessed later, and of those the ones that
+		// were accessed before or are now.
 		after := append(bitset(nil), out[b.ID]...)
 		before := make([]bitset, len(b.Values))
 		seen := append(bitset(nil), in[b.ID]...)
@@ -289,8 +289,8 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 	bySize(stack, -1)
 	at, top, left := d.spot(stack, limit-8*min(1, int64(len(away))+scratch.spills))
 	if len(left) > 0 {
-		// Those that must be here first, then small ones; and 8 bytes for the key of
-		// the scratch lookup.
+		// First the slots that must be on the stack, then small ones. The key of the
+		// lookup of scratch memory takes 8 bytes.
 		bySize(stack, 1)
 		at, top, left = d.spot(stack, limit-8)
 		for _, i := range left {

@@ -252,7 +252,7 @@ func (a *allocator) shareSlots(here func(*vinfo) bool) int {
 		if !info.mem || !here(info) {
 			continue
 		}
-		for n := range slots { // what has ended is in nobody's way
+		for n := range slots { // remove what has ended
 			slots[n] = slices.DeleteFunc(slots[n], func(o *interval) bool { return o.end() <= iv.start() })
 		}
 		slot := -1

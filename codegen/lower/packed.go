@@ -47,8 +47,7 @@ func packedSize(off int, args []*types.Type) int {
 	case at > maxPacked:
 		return 0
 	}
-	// More than a stack has room for: kernels follow a variable offset everywhere
-	// but there.
+	// More than the stack has room for, where kernels do not follow a variable offset.
 	return max(size, at, maxStack+8)
 }
 

@@ -359,8 +359,8 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 	}
 	addr := f.b.AddImm(b.ptr, b.off)
 	if b.direct() {
-		// The kernel follows a variable offset into its own kinds of memory not
-		// everywhere; its read helper takes any address.
+		// Plain loads at a variable offset are not possible in all of the kernel's
+		// kinds of memory. Its read helper takes any address.
 		b.space = types.Kernel
 	}
 	if b.ptr.Type == ir.PtrCtx || b.ptr.Type == ir.PtrBTF {

@@ -100,7 +100,7 @@ func (fixedThread) Call(m *irtest.Machine, h *ir.Helper, args []uint64) (uint64,
 	return 0, errors.ErrUnsupported
 }
 
-// observe runs the program a few times and returns all that it leaves behind.
+// observe runs the program a few times and returns all that it has written.
 func observe(m *ir.Module, ctxs [][]byte) (string, error) {
 	mc := irtest.NewMachine(m, nil)
 	mc.Helpers = fixedThread{}

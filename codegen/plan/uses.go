@@ -95,12 +95,7 @@ func (u *uses) effect(e ast.Expr) {
 	}
 	switch e := e.(type) {
 	case *ast.Block:
-		for _, s := range e.Stmts {
-			u.stmt(s)
-		}
-		if e.Value != nil {
-			u.effect(e.Value)
-		}
+		u.block(e, u.effect)
 	case *ast.If:
 		u.branches(e.Cond, u.effect, e.Then, e.Else)
 	case *ast.Ternary:
@@ -121,6 +116,16 @@ func (u *uses) effect(e ast.Expr) {
 		u.value(e)
 	default:
 		u.value(e)
+	}
+}
+
+// block searches a block and, with look, its value.
+func (u *uses) block(b *ast.Block, look func(ast.Expr)) {
+	for _, s := range b.Stmts {
+		u.stmt(s)
+	}
+	if b.Value != nil {
+		look(b.Value)
 	}
 }
 
@@ -169,12 +174,7 @@ func (u *uses) value(e ast.Expr) {
 	case *ast.Ternary:
 		u.branches(e.Cond, u.value, e.X, e.Y)
 	case *ast.Block:
-		for _, s := range e.Stmts {
-			u.stmt(s)
-		}
-		if e.Value != nil {
-			u.value(e.Value)
-		}
+		u.block(e, u.value)
 	case *ast.Typeinfo: // known when compiling
 	case *ast.Ident, *ast.Call:
 		if c := u.info.Calls[e]; c != nil {
