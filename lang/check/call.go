@@ -69,7 +69,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 		c.unit.shaped = true
 	}
 	if d.Unsafe && !c.sess.Unsafe {
-		// The wording is the one that users' tests of bpftrace scripts know.
+		// Users' tests of bpftrace scripts match this wording.
 		if d.Handle != nil {
 			c.errorHint(e.Span(), "run with --unsafe", "%s() is an unsafe function being used in safe mode", name)
 		} else {
