@@ -27,7 +27,7 @@ func BenchmarkStacks(b *testing.B) {
 		b.Run(fmt.Sprintf("debug=%v", debug), func(b *testing.B) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for b.Loop() {
-				u := NewUser(Options{Demangle: true, Debug: debug})
+				u := NewUser(View{Demangle: true, Debug: debug})
 				named := 0
 				for range 10_000 {
 					addrs := make([]uint64, 32)

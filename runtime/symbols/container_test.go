@@ -87,7 +87,7 @@ func TestContainer(t *testing.T) {
 	if inner != 1 {
 		t.Errorf("the process has the ID %d in its namespace", inner)
 	}
-	u := NewUser(Options{Debug: true})
+	u := NewUser(View{Debug: true})
 	for _, c := range []struct {
 		addr         uint64
 		name, module string
