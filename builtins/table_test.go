@@ -218,7 +218,7 @@ func TestGetopt(t *testing.T) {
 		{"maybe", nil, Lit{}, false},
 	} {
 		ck := newTestChecker()
-		ck.session.Setup = map[string]string{"o": c.given}
+		ck.session.Options = map[string]string{"o": c.given}
 		call := &Call{Def: getopt(), Args: append([]Arg{strLit("o")}, c.def...)}
 		got := getopt().Check(ck, call)
 		if ok := !ck.diags.HasErrors(); ok != c.ok {
