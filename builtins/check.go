@@ -247,10 +247,11 @@ func wantStr(c Checker, call *Call, i int) bool {
 	return false
 }
 
-// litStr returns the value of argument i if it is a string known when compiling.
+// litStr returns the characters of argument i if it is a string known when
+// compiling.
 func (call *Call) litStr(i int) (string, bool) {
 	if a := call.arg(i); a != nil && a.Lit != nil && a.Lit.IsStr {
-		return a.Lit.Str, true
+		return chars(a.Lit.Str), true
 	}
 	return "", false
 }

@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -48,21 +49,14 @@ func checkStr(c Checker, call *Call) *types.Type {
 		return types.TInvalid
 	}
 	size := c.Config().MaxStrlen + 1
-	if a := call.arg(0); a != nil && a.Lit != nil && a.Lit.IsStr && call.arg(1) == nil && len(a.Lit.Str) < size {
-		call.Lit = a.Lit
-		return types.NewString(len(a.Lit.Str) + 1)
-	}
-	if a := call.arg(0); a != nil && a.Lit != nil && !a.Lit.IsStr && !a.Lit.IsBool && call.arg(1) == nil {
-		// A literal number means its text, not an address, as a positional parameter
-		// does.
-		call.Lit = &Lit{Str: a.Lit.digits(), IsStr: true}
-		return types.NewString(len(call.Lit.Str) + 1)
-	}
+	text, known := knownText(call.arg(0))
 	if a := call.arg(1); a != nil {
 		if !wantInt(c, call, 1) {
 			return types.TInvalid
 		}
-		if a.Lit != nil {
+		if a.Lit == nil {
+			known = false
+		} else {
 			if a.Lit.Int < 0 && !a.Lit.Unsigned {
 				c.Errorf(call.Span, "str cannot use negative length (%d)", a.Lit.Int)
 				return types.TInvalid
@@ -71,13 +65,17 @@ func checkStr(c Checker, call *Call) *types.Type {
 			if !a.Lit.Unsigned {
 				n = min(n, a.Lit.Int)
 			}
-			if t.Kind == types.String { // at most size-1 characters of a string
+			if t.Kind == types.String || known { // at most size-1 characters of a string
 				n++
 			}
 			size = min(size, max(int(n), 1))
 		}
 	}
-	if t.Kind == types.String || t.Kind == types.Array {
+	switch {
+	case known:
+		size = min(size, len(text)+1)
+		call.Lit = &Lit{Str: chars(text[:size-1]), IsStr: true}
+	case t.Kind == types.String, t.Kind == types.Array:
 		limit := t.Size
 		if t.Kind == types.Array || t.Full {
 			limit++
@@ -87,7 +85,30 @@ func checkStr(c Checker, call *Call) *types.Type {
 	return types.NewString(size)
 }
 
+// knownText returns the text of a if it is a string or a number known when
+// compiling. Such a number means its text, not an address, as a positional
+// parameter does.
+func knownText(a *Arg) (string, bool) {
+	switch {
+	case a == nil || a.Lit == nil || a.Lit.IsBool:
+		return "", false
+	case a.Lit.IsStr:
+		return a.Lit.Str, true
+	}
+	return a.Lit.digits(), true
+}
+
+// chars returns s up to its first NUL, which is where every string ends.
+func chars(s string) string {
+	s, _, _ = strings.Cut(s, "\x00")
+	return s
+}
+
 func storeStr(g Gen, call *Call, dst Dest) {
+	if call.Lit != nil {
+		storeLit(g, call, dst)
+		return
+	}
 	a, max := &call.Args[0], call.Type.Size
 	b := g.B()
 	if a.Type.Kind == types.String && (len(call.Args) == 1 || call.Args[1].Lit != nil) {

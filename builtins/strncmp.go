@@ -43,11 +43,11 @@ func strncmp() *Def {
 			}
 			a, b := &call.Args[0], &call.Args[1]
 			limit := call.Args[2].Lit
-			if _, ok := call.litStr(0); ok {
-				a, b = b, a
+			if lit, ok := call.litStr(0); ok {
+				return g.B().Op(ir.OpNe, differsFrom(g, b, lit, limit), g.B().Const(0))
 			}
-			if b.Lit != nil && b.Lit.IsStr {
-				return g.B().Op(ir.OpNe, differsFrom(g, a, b.Lit.Str, limit), g.B().Const(0))
+			if lit, ok := call.litStr(1); ok {
+				return g.B().Op(ir.OpNe, differsFrom(g, a, lit, limit), g.B().Const(0))
 			}
 			return stringsDiffer(g, a, b, clampLen(limit, min(a.Type.Size, b.Type.Size)))
 		},

@@ -3,6 +3,7 @@ package lower
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -76,7 +77,8 @@ func (f *fn) equalStrings(x, y ast.Expr, tx, ty *types.Type) *ir.Value {
 	}
 	p := f.tmp(x)
 	if l := f.lit(y); l != nil {
-		data := append([]byte(l.Str), 0)
+		text, _, _ := strings.Cut(l.Str, "\x00") // a string ends there
+		data := append([]byte(text), 0)
 		switch {
 		case len(data) == tx.Size+1: // equal only to an array of characters without a NUL
 			data = data[:tx.Size]

@@ -113,13 +113,9 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 	p := 0
 	for _, e := range args {
 		kind := builtins.Expr
-		if n, ok := e.(*ast.Positional); ok && p < len(d.Params) && d.Params[p].Text {
-			a := builtins.Arg{Span: e.Span(), Expr: e, Lit: c.paramText(n)}
-			a.Type = c.literal(e, a.Lit)
-			c.info.Types[e] = a.Type
-			call.Args = append(call.Args, a)
-			p++
-			continue
+		c.asText = nil
+		if p < len(d.Params) && d.Params[p].Text {
+			c.asText = leftmostParam(e)
 		}
 		if p < len(d.Params) {
 			// A mode can be omitted although later arguments are given.

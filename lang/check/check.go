@@ -125,6 +125,7 @@ type checker struct {
 	loops  []loop                 // innermost last
 	enums  map[string]*types.Type // enums as values, by name
 	asked  bool                   // the current check needed a context, but there is none
+	asText *ast.Positional        // a parameter whose text counts, even if it is a number
 	quiet  int                    // >0: inside an operand that is not evaluated, as of sizeof
 }
 

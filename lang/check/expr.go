@@ -41,6 +41,9 @@ func (c *checker) exprType(e ast.Expr) *types.Type {
 	case *ast.BoolLit:
 		return c.literal(e, boolLit(e.Value))
 	case *ast.Positional:
+		if e == c.asText {
+			return c.literal(e, c.paramText(e))
+		}
 		return c.literal(e, c.positional(e))
 	case *ast.Ident:
 		return c.ident(e)

@@ -39,6 +39,21 @@ func (c *checker) paramText(e *ast.Positional) *builtins.Lit {
 	return l
 }
 
+// leftmostParam returns the positional parameter that e is, or to which e adds
+// something: str($1 + 2) leaves out two characters of its text, but $# + 2 is a sum.
+// It returns nil if e is anything else.
+func leftmostParam(e ast.Expr) *ast.Positional {
+	b, sum := e.(*ast.Binary)
+	if sum && b.Op == "+" {
+		e = b.X
+	}
+	p, ok := e.(*ast.Positional)
+	if ok && sum && p.N == 0 {
+		return nil
+	}
+	return p
+}
+
 // Number implements builtins.Checker.
 func (c *checker) Number(text string) (*builtins.Lit, bool) { return parseParam(text) }
 
