@@ -20,6 +20,6 @@ func signalName() *Def {
 					rows = append(rows, "Unknown signal "+strconv.Itoa(n))
 				}
 			}
-			return append(rows, "Unknown signal")
+			return append(rows, "N/A")
 		}, identity)
 }

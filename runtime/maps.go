@@ -17,7 +17,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// printAll prints every map that is not empty, by name. The error lists the maps
+// printAll prints every map, by name. The error lists the maps
 // that could not be read.
 func (s *Session) printAll() error {
 	maps := make([]*object.Map, 0, len(s.obj.Maps))
@@ -44,12 +44,17 @@ func (s *Session) printAll() error {
 // as zero. Otherwise it is left out.
 func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
 	out, err := s.mapValues(m, top, asked)
-	if err != nil || len(out.Entries) == 0 {
+	if err != nil {
 		return err
 	}
-	out.Div = div
+	out.Div, out.Zero = div, s.zero(m)
 	s.opt.Sink.Map(out)
 	return nil
+}
+
+// zero returns m's value of zeros.
+func (s *Session) zero(m *object.Map) value.Value {
+	return s.env.Decoder().Value(m.Value, make([]byte, m.Value.Size))
 }
 
 // mapValues reads a map for printMap.
@@ -60,10 +65,10 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool) (output.Map, e
 		return out, err
 	}
 	if m.Key == nil && len(pairs) == 0 && asked {
-		pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
-		switch s.env.Decoder().Value(m.Value, pairs[0].Value).(type) {
+		switch s.zero(m).(type) {
 		case value.Hist, value.Series: // they have no points to draw
-			pairs = nil
+		default:
+			pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
 		}
 	}
 	s.sortPairs(m, pairs)

@@ -152,6 +152,8 @@ func (s *Session) endOfRun() (err error) {
 	if s.opt.KeepMaps {
 		s.final, err = s.snapshot()
 	}
+	s.reportErrors(true) // before the maps, whose values they concern
+	s.reportLost()
 	s.opt.Sink.End()
 	if s.obj.Settings.PrintMapsOnExit {
 		if failed := s.printAll(); err == nil {
@@ -159,7 +161,6 @@ func (s *Session) endOfRun() (err error) {
 		}
 	}
 	s.opt.Sink.Flush()
-	s.reportSites(true)
 	s.reportMissed()
 	s.reportDropped(s.opt.Stderr)
 	s.reportForks()
@@ -216,7 +217,7 @@ func (s *Session) poll() {
 		s.noteMappings()
 		s.sweepStacks(now)
 		s.unlock()
-		s.reportSites(false)
+		s.reportSites()
 	}
 	empty := func(now time.Time) {
 		if s.stacks != nil {
@@ -224,10 +225,15 @@ func (s *Session) poll() {
 		}
 	}
 	s.ring.SetDeadline(looked.Add(tick))
+	waited := true // for the next record
 	for n := 0; ; n++ {
 		err := s.ring.ReadInto(&rec)
 		switch {
 		case err == nil:
+			if waited {
+				s.reportErrors(false)
+				waited = false
+			}
 			s.handle(rec.RawSample)
 			if s.exiting {
 				s.end()
@@ -249,6 +255,7 @@ func (s *Session) poll() {
 			}
 			s.flush()
 			pace.rest(s.stop)
+			waited = true
 			now := time.Now()
 			if now.Sub(looked) >= tick {
 				look(now)
@@ -299,7 +306,7 @@ func (s *Session) idle() {
 			s.noteMappings()
 			s.sweepStacks(now)
 			s.unlock()
-			s.reportSites(false)
+			s.reportSites()
 		}
 	}
 }
@@ -312,6 +319,7 @@ func (s *Session) drain(handle bool) {
 	}
 	var rec ringbuf.Record
 	s.ring.SetDeadline(time.Unix(1, 0)) // return at once if the ring is empty
+	s.reportErrors(false)
 	for {
 		err := s.ring.ReadInto(&rec)
 		switch {

@@ -34,7 +34,8 @@ func (s *Session) aside(run func() error) error {
 	s.status = status
 	s.opt.Sink.End()
 	s.opt.Sink.Flush()
-	s.reportSites(true)
+	s.reportErrors(true)
+	s.reportLost()
 	return nil
 }
 

@@ -22,41 +22,59 @@ type siteTable struct {
 	sites []object.Site
 	mem   *ebpf.Memory
 	buf   []byte
+	now   []uint64 // counts as last read
 	seen  []uint64 // counts that have been reported
 }
 
 func newSiteTable(sites []object.Site, mem *ebpf.Memory) *siteTable {
-	return &siteTable{sites: sites, mem: mem, buf: make([]byte, 8*len(sites)), seen: make([]uint64, len(sites))}
+	return &siteTable{sites: sites, mem: mem, buf: make([]byte, 8*len(sites)), now: make([]uint64, len(sites)), seen: make([]uint64, len(sites))}
 }
 
-// reportSites reports what went wrong since the last call. Lost events are reported
-// whenever their number has grown, other errors when they first occur and, if last
-// is set, once more with the total.
-func (s *Session) reportSites(last bool) {
-	t := s.sites
+// counts returns the counter of each site, or nil if there are no sites.
+func (t *siteTable) counts() []uint64 {
 	if t == nil {
-		return
+		return nil
 	}
 	if _, err := t.mem.ReadAt(t.buf, 0); err != nil {
-		return
+		return nil
 	}
-	var lost uint64
-	for i, site := range t.sites {
-		n := binary.NativeEndian.Uint64(t.buf[8*i:])
+	for i := range t.now {
+		t.now[i] = binary.NativeEndian.Uint64(t.buf[8*i:])
+	}
+	return t.now
+}
+
+// reportSites reports lost events and errors that have occurred since the last call.
+func (s *Session) reportSites() {
+	s.reportErrors(false)
+	s.reportLost()
+}
+
+// reportErrors reports each error when it first occurs and, if last is set, once
+// more with the total. A record was sent after the errors that its program met
+// before it, so they are reported first if this is called before the record is
+// handled.
+func (s *Session) reportErrors(last bool) {
+	t := s.sites
+	for i, n := range t.counts() {
 		before := t.seen[i]
-		if n == before {
-			continue
-		}
-		if site.Kind == object.LostEvent {
-			lost += n - before
-			t.seen[i] = n
-			continue
-		}
-		if before > 0 && !last {
+		if t.sites[i].Kind == object.LostEvent || n == before || before > 0 && !last {
 			continue
 		}
 		t.seen[i] = n
-		s.reportSite(site, before, n)
+		s.reportSite(t.sites[i], before, n)
+	}
+}
+
+// reportLost reports how many events were lost since the last call.
+func (s *Session) reportLost() {
+	t := s.sites
+	var lost uint64
+	for i, n := range t.counts() {
+		if t.sites[i].Kind == object.LostEvent {
+			lost += n - t.seen[i]
+			t.seen[i] = n
+		}
 	}
 	if lost > 0 {
 		s.opt.Sink.Lost(lost)

@@ -44,26 +44,28 @@ func (j *JSONSink) Line(kind, text string) { j.Printf(kind, text) }
 // Value implements Sink.
 func (j *JSONSink) Value(v value.Value) { j.end(appendJSON(j.line("value"), v, j.opt.Trailer)) }
 
-// Map implements Sink. It writes nothing for a map without keys that has no
-// entries.
+// Map implements Sink. An empty map is left out, except one of averages or
+// statistics: readers of bpftrace's JSON know that one as {}.
 func (j *JSONSink) Map(m Map) {
-	kind := "map"
+	kind, like := "map", m.Zero
 	if len(m.Entries) > 0 {
-		switch m.Entries[0].Value.(type) {
-		case value.Hist:
-			kind = "hist"
-		case value.Stats, value.Avg:
-			kind = "stats"
-		case value.Series:
-			kind = "tseries"
-		}
-	} else if !m.Keyed {
+		like = m.Entries[0].Value
+	}
+	switch like.(type) {
+	case value.Hist:
+		kind = "hist"
+	case value.Stats, value.Avg:
+		kind = "stats"
+	case value.Series:
+		kind = "tseries"
+	}
+	if len(m.Entries) == 0 && kind != "stats" {
 		return
 	}
 	b := append(j.line(kind), '{')
 	b = appendString(b, m.Name)
 	b = append(b, ": "...)
-	if !m.Keyed {
+	if !m.Keyed && len(m.Entries) > 0 {
 		b = appendJSON(b, divided(m.Entries[0].Value, m.Div), j.opt.Trailer)
 		j.end(append(b, '}'))
 		return

@@ -18,7 +18,7 @@ type Sink interface {
 	Line(kind, text string)
 	// Value prints one value on a line of its own.
 	Value(v value.Value)
-	// Map prints a map: its entries in the given order.
+	// Map prints a map, which may be empty: its entries in the given order.
 	Map(m Map)
 	// Attached reports that n probes are attached.
 	Attached(n int)
@@ -77,6 +77,7 @@ type Map struct {
 	Keyed   bool
 	Metric  value.Metric // the kind of numbers that the values are
 	Entries []value.Entry
+	Zero    value.Value // for printing: an entry of zeros, which tells the kind of an empty map
 	Div     int64 // divisor for integers before printing; 0 or 1: none
 }
 
