@@ -8,14 +8,37 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// errorText returns the C library's text of an error number. Go's texts differ in
-// the case of the first letter and in the gaps.
+// errorTexts holds the texts of the language that are not those of Go: most are
+// descriptions in the kernel's headers, where Go has the C library's texts.
+var errorTexts = map[syscall.Errno]string{
+	syscall.EIO:        "I/O error",
+	syscall.EBADF:      "Bad file number",
+	syscall.EAGAIN:     "Try again (operation would block)",
+	syscall.ENOMEM:     "Out of memory",
+	syscall.EXDEV:      "Cross-device link",
+	syscall.ENFILE:     "File table overflow",
+	syscall.ENOTTY:     "Not a typewriter",
+	syscall.EDOM:       "Math argument out of domain of func",
+	syscall.ERANGE:     "Math result not representable",
+	syscall.EDEADLK:    "Resource deadlock would occur",
+	syscall.ENOLCK:     "No record locks available",
+	syscall.ENOSYS:     "Invalid system call number",
+	syscall.ELOOP:      "Too many symbolic links encountered",
+	41:                 "Unknown error", // never assigned
+	58:                 "Unknown error",
+	syscall.EBADMSG:    "Not a data message",
+	syscall.EILSEQ:     "Illegal byte sequence",
+	syscall.EOPNOTSUPP: "Operation not supported on transport endpoint",
+	syscall.ENETRESET:  "Network dropped connection because of reset",
+	syscall.EDQUOT:     "Quota exceeded",
+	syscall.ECANCELED:  "Operation Canceled",
+	maxErrno:           "Memory page has hardware error",
+}
+
+// errorText returns the text of an error number.
 func errorText(n syscall.Errno) string {
-	switch n {
-	case 41, 58: // never assigned
-		return "Unknown error"
-	case maxErrno:
-		return "Memory page has hardware error"
+	if s, ok := errorTexts[n]; ok {
+		return s
 	}
 	s := []rune(n.Error())
 	s[0] = unicode.ToUpper(s[0])

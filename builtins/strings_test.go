@@ -150,8 +150,12 @@ func TestTextTables(t *testing.T) {
 		want string
 	}{
 		{strerror(), 2, "No such file or directory"}, {strerror(), -2, "No such file or directory"}, {strerror(), 0, "Success"},
+		{strerror(), 5, "I/O error"}, {strerror(), 11, "Try again (operation would block)"}, {strerror(), 41, "Unknown error"},
+		{strerror(), 95, "Operation not supported on transport endpoint"}, {strerror(), -125, "Operation Canceled"},
+		{signalName(), 9, "Killed"}, {signalName(), 0, "Unknown signal 0"}, {signalName(), 64, "Real-time signal 30"},
+		{signalName(), 65, "N/A"}, {signalName(), -1, "N/A"},
 		{strerror(), 9999, "Unknown error"}, {strerror(), -1 << 31, "Unknown error"}, {strerror(), 133, "Memory page has hardware error"}, {strerror(), 134, "Unknown error"},
-		{signalName(), 9, "Killed"}, {signalName(), 0, "Unknown signal 0"}, {signalName(), 64, "Real-time signal 30"}, {signalName(), 99, "Unknown signal"}, {signalName(), -1, "Unknown signal"}, {signalName(), 31, "Bad system call"},
+		{signalName(), 99, "N/A"}, {signalName(), 31, "Bad system call"},
 		{syscallName(), 0, "read"}, {syscallName(), 1, "write"}, {syscallName(), 2, "Unknown syscall"}, {syscallName(), -1, "Unknown syscall"},
 	} {
 		call := checkCall(t, c.def, []Arg{argOf(types.TInt64)}, "")

@@ -21,7 +21,8 @@ func TestSet(t *testing.T) {
 		{"max_map_keys", "0", 4096, "max_map_keys: 0 is out of range, it can be from 1 to 1073741824"},
 		{"print_maps_on_exit", "false", false, ""},
 		{"print_maps_on_exit", "0", false, ""},
-		{"print_maps_on_exit", "2", true, "print_maps_on_exit: Invalid bool value: valid values are true, false, 1 or 0."},
+		{"print_maps_on_exit", "2", true, ""},
+		{"print_maps_on_exit", "perhaps", true, "print_maps_on_exit: Invalid bool value: valid values are true, false, 1 or 0."},
 		{"missing_probes", "warn", "warn", ""},
 		{"missing_probes", "loud", "error", "missing_probes: Invalid value for missing_probes: valid values are ignore, warn, and error."},
 		{"stack_mode", "perf", "perf", ""},
@@ -44,6 +45,54 @@ func TestSet(t *testing.T) {
 		name := strings.TrimPrefix(strings.ToLower(tt.name), "bpftrace_")
 		if got := c.Get(name); got != tt.want {
 			t.Errorf("%s=%s: it is %v, want %v", tt.name, tt.value, got, tt.want)
+		}
+	}
+}
+
+// TestForms gives variables of each kind the values that a script can write, bare
+// and quoted.
+func TestForms(t *testing.T) {
+	word := func(s string) Value { return Value{Text: s} }
+	integer := func(s string) Value { return TextValue(s) }
+	yes, no := Value{Text: "true", IsBool: true, Bool: true}, Value{Text: "false", IsBool: true}
+	const invalid = "invalid"
+	for _, tt := range []struct {
+		value                    Value
+		number, boolean, feature any
+		symbols, probes          any
+	}{
+		{word("64"), 64, invalid, invalid, "PER_PROGRAM", invalid},
+		{word("0x40"), 64, invalid, invalid, "PER_PROGRAM", invalid},
+		{word("0"), 0, false, "error", "NONE", invalid},
+		{word("1"), 1, true, "enable", "PER_PROGRAM", invalid},
+		{word("true"), invalid, true, "enable", invalid, invalid},
+		{word("False"), invalid, false, "error", invalid, invalid},
+		{word("YES"), invalid, true, "enable", invalid, invalid},
+		{word("no"), invalid, false, "error", invalid, invalid},
+		{word("on"), invalid, true, "enable", invalid, invalid},
+		{word("Off"), invalid, false, "error", invalid, invalid},
+		{word("Warn"), invalid, invalid, "warn", invalid, "warn"},
+		{word("ERROR"), invalid, invalid, "error", invalid, "error"},
+		{word("per_pid"), invalid, invalid, invalid, "PER_PID", invalid},
+		{word("64abc"), invalid, invalid, invalid, invalid, invalid},
+		{word(""), invalid, invalid, invalid, invalid, invalid},
+		{integer("0"), 0, false, "error", "NONE", invalid},
+		{integer("2"), 2, true, "enable", "PER_PROGRAM", invalid},
+		{yes, 1, true, "enable", "PER_PROGRAM", invalid},
+		{no, 0, false, "error", "NONE", invalid},
+	} {
+		for name, want := range map[string]any{
+			"max_cat_bytes": tt.number, "show_debug_info": tt.boolean, "unstable_tseries": tt.feature,
+			"cache_user_symbols": tt.symbols, "missing_probes": tt.probes,
+		} {
+			c := Default()
+			p := c.Set(name, tt.value)
+			switch got := c.Get(name); {
+			case want == invalid && p == nil:
+				t.Errorf("%s = %+v: accepted as %v", name, tt.value, got)
+			case want != invalid && (p != nil || got != want):
+				t.Errorf("%s = %+v: %v (%+v), want %v", name, tt.value, got, p, want)
+			}
 		}
 	}
 }

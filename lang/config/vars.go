@@ -48,18 +48,51 @@ func TextValue(text string) Value {
 	return v
 }
 
+// number returns v as a number. A boolean is 0 or 1, and the number may be quoted.
+func (v Value) number() (n uint64, ok bool) {
+	switch {
+	case v.IsInt:
+		return v.Int, true
+	case v.IsBool:
+		if v.Bool {
+			return 1, true
+		}
+		return 0, true
+	}
+	n, err := strconv.ParseUint(v.Text, 0, 64)
+	return n, err == nil
+}
+
+// truth returns v as a boolean, which may be quoted. Every number but 0 is true.
+func (v Value) truth() (truth, ok bool) {
+	switch {
+	case v.IsBool:
+		return v.Bool, true
+	case v.IsInt:
+		return v.Int != 0, true
+	}
+	switch strings.ToLower(v.Text) {
+	case "true", "1", "yes", "on":
+		return true, true
+	case "false", "0", "no", "off":
+		return false, true
+	}
+	return false, false
+}
+
 // number returns a variable for numbers from least to most.
 func number(name, doc string, field func(*Config) *int, least, most uint64) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
 		set: func(c *Config, v Value) string {
-			if !v.IsInt {
+			n, ok := v.number()
+			if !ok {
 				return fmt.Sprintf("%s: expecting a number, got %s", name, v.Text)
 			}
-			if v.Int < least || v.Int > most {
-				return fmt.Sprintf("%s: %d is out of range, it can be from %d to %d", name, v.Int, least, most)
+			if n < least || n > most {
+				return fmt.Sprintf("%s: %d is out of range, it can be from %d to %d", name, n, least, most)
 			}
-			*field(c) = int(v.Int)
+			*field(c) = int(n)
 			return ""
 		},
 	}
@@ -70,14 +103,11 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
 		set: func(c *Config, v Value) string {
-			switch {
-			case v.IsBool:
-				*field(c) = v.Bool
-			case v.IsInt && v.Int <= 1:
-				*field(c) = v.Int == 1
-			default:
+			truth, ok := v.truth()
+			if !ok {
 				return fmt.Sprintf("%s: Invalid bool value: valid values are true, false, 1 or 0.", name)
 			}
+			*field(c) = truth
 			return ""
 		},
 	}
@@ -100,18 +130,28 @@ func choice(name, doc string, field func(*Config) *string, words ...string) Var 
 	}
 }
 
-// caching returns the variable cache_user_symbols. It accepts its words in
-// lower case too, and the old values 0 and 1.
-func caching(words ...string) Var {
-	v := choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
-		func(c *Config) *string { return &c.CacheUserSymbols }, words...)
+// anyCase lets v accept its words in either case.
+func anyCase(v Var, toCase func(string) string) Var {
 	set := v.set
 	v.set = func(c *Config, given Value) string {
-		switch given.Text = strings.ToUpper(given.Text); given.Text {
-		case "0":
+		given.Text = toCase(given.Text)
+		return set(c, given)
+	}
+	return v
+}
+
+// caching returns the variable cache_user_symbols. It accepts its old values too,
+// which are booleans.
+func caching(words ...string) Var {
+	v := anyCase(choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
+		func(c *Config) *string { return &c.CacheUserSymbols }, words...), strings.ToUpper)
+	set := v.set
+	v.set = func(c *Config, given Value) string {
+		if n, ok := given.number(); ok {
 			given.Text = "NONE"
-		case "1":
-			given.Text = "PER_PROGRAM"
+			if n != 0 {
+				given.Text = "PER_PROGRAM"
+			}
 		}
 		return set(c, given)
 	}
@@ -126,10 +166,10 @@ func unstable(feature string) Var {
 	return Var{Name: name, Doc: "Whether the unstable feature " + feature + " can be used: enable, warn or error.",
 		get: func(c *Config) any { return c.Unstable[feature] },
 		set: func(c *Config, v Value) string {
-			word := v.Text
-			if v.IsBool || v.IsInt && v.Int <= 1 {
+			word := strings.ToLower(v.Text)
+			if truth, ok := v.truth(); ok {
 				word = "error"
-				if v.Bool || v.Int == 1 {
+				if truth {
 					word = "enable"
 				}
 			}
@@ -146,6 +186,19 @@ func unstable(feature string) Var {
 func dead(name string) Var { return Var{Name: name, Dead: true} }
 
 func renamed(old, name string) Var { return Var{Name: old, Renamed: name} }
+
+// onStackLimit returns the variable on_stack_limit. Everything above the size of a
+// program's stack means the same.
+func onStackLimit() Var {
+	v := number("on_stack_limit", "The largest object, in bytes, kept on a program's stack, which has 512.",
+		func(c *Config) *int { return &c.OnStackLimit }, 0, maxCount)
+	set := v.set
+	v.set = func(c *Config, given Value) string {
+		defer func() { c.OnStackLimit = min(c.OnStackLimit, 512) }()
+		return set(c, given)
+	}
+	return v
+}
 
 // The largest limits that make sense. Whether there is enough memory is checked
 // when it is allocated.
@@ -183,9 +236,9 @@ func Vars() []Var {
 		number("max_map_keys", "The most keys a map can have.", func(c *Config) *int { return &c.MaxMapKeys }, 1, maxCount),
 		number("max_probes", "The most attach points a script may have.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
 		number("max_strlen", "Bytes of a string read by str(), buf() and path(), the terminating NUL included.", func(c *Config) *int { return &c.MaxStrlen }, 1, maxStrlen),
-		choice("missing_probes", "What an attach point that matches nothing is: error, warn or ignore.",
-			func(c *Config) *string { return &c.MissingProbes }, "ignore", "warn", "error"),
-		number("on_stack_limit", "The largest object, in bytes, kept on a program's stack.", func(c *Config) *int { return &c.OnStackLimit }, 0, 512),
+		anyCase(choice("missing_probes", "What an attach point that matches nothing is: error, warn or ignore.",
+			func(c *Config) *string { return &c.MissingProbes }, "ignore", "warn", "error"), strings.ToLower),
+		onStackLimit(),
 		number("perf_rb_pages", "Pages of the ring buffer that events come through; 0: by the size of the machine's memory.", func(c *Config) *int { return &c.PerfRBPages }, 0, 1<<20),
 		boolean("print_maps_on_exit", "Whether maps are printed at the end.", func(c *Config) *bool { return &c.PrintMapsOnExit }),
 		boolean("show_debug_info", "Whether user stacks show source files and lines.", func(c *Config) *bool { return &c.ShowDebugInfo }),
@@ -257,7 +310,9 @@ func (c *Config) Set(name string, v Value) *Problem {
 		return &Problem{Msg: bare + " is deprecated and has no effect", Warning: true}
 	case it.Renamed != "":
 		if bare == "no_cpp_demangle" {
-			v = Value{Text: v.Text, IsBool: true, Bool: !(v.Bool || v.IsInt && v.Int != 0)}
+			if truth, ok := v.truth(); ok {
+				v = Value{Text: v.Text, IsBool: true, Bool: !truth}
+			}
 		}
 		if p := c.Set(it.Renamed, v); p != nil {
 			return p
