@@ -76,7 +76,8 @@ func checkPrint(c Checker, call *Call) *types.Type {
 			c.Errorf(call.Span, "print() expects a int literal (string provided)")
 			return types.TVoid
 		}
-		if arg.Lit == nil || arg.Lit.Int < 0 {
+		// As in bpftrace, a negative top prints everything.
+		if arg.Lit == nil || arg.Lit.Int < 0 && what != "top" {
 			c.Errorf(call.Span, "print: invalid %s value (must be non-negative literal)", what)
 			return types.TVoid
 		}

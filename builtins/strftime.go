@@ -296,7 +296,7 @@ func strftime() *Def {
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
 			ns := binary.NativeEndian.Uint64(data)
 			if len(t.Params) < 2 { // declared, never assigned
-				return value.Uint(ns)
+				return value.Str{S: noTime}
 			}
 			var when time.Time
 			switch clocks[t.Params[0]] {
@@ -305,10 +305,17 @@ func strftime() *Def {
 			default:
 				when = env.BootToWall(ns)
 			}
-			return value.Str{S: string(appendTime(nil, withFractions(unpackText(t.Params[1:]), when), when))}
+			text := appendTime(nil, withFractions(unpackText(t.Params[1:]), when), when)
+			if len(text) == 0 {
+				return value.Str{S: noTime}
+			}
+			return value.Str{S: string(text)}
 		},
 	}
 }
+
+// noTime is what a timestamp prints that has no format, or one that prints nothing.
+const noTime = "(?)"
 
 // packText packs a text into numbers: its length, then eight bytes in each.
 func packText(s string) []int64 {

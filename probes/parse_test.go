@@ -195,7 +195,7 @@ func TestAttachPoints(t *testing.T) {
 		{in: "software:fault:1", err: "did you mean faults?"},
 		{in: "software:cs:a", err: "Invalid count for software probe: invalid integer: a"},
 		{in: "hardware:cycles:-1", err: "hardware frequency should be a positive integer"},
-		{in: "hardware:cycles:0", err: "positive integer"},
+		{in: "hardware:cycles:0", want: "hardware:cycles:0"},
 		{in: "hardware:instructions:1e6", want: "hardware:instructions:1e6"},
 
 		{in: "watchpoint:0x1000:8:w", want: "watchpoint:0x1000:8:w"},

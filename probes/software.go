@@ -98,10 +98,12 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 			if err != nil {
 				return nil, usage("Invalid count for %s probe: %w", name, err)
 			}
-			if n == 0 || n >= 1<<63 {
+			if n >= 1<<63 {
 				return nil, usage("%s count should be a positive integer", name)
 			}
-			p.Count = n
+			if n > 0 { // 0 leaves the counter's own
+				p.Count = n
+			}
 		}
 		return p, nil
 	}

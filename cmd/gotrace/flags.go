@@ -217,6 +217,9 @@ func parseFlags(args []string) (*options, error) {
 		}
 	}
 
+	if o.format == "" {
+		o.format = "text"
+	}
 	switch {
 	case given("cmd") && given("pid"):
 		return nil, usagef("USAGE: Cannot use both -c and -p.")

@@ -113,7 +113,8 @@ type checker struct {
 
 	final     bool // types have settled: this pass reports
 	changed   bool // this pass has learnt something
-	defaults  bool // maps that are only read have been given a type
+	defaults  bool // what is only read gets a type
+	unsized   bool // a string that was declared without a size is read, and may never be assigned
 	stackLens bool // some len() needs the length of a stored stack
 	pending   bool // branches were skipped because their comptime condition is not known yet
 
@@ -212,9 +213,16 @@ func (c *checker) finish() {
 		}
 		c.prog.Progs = append(c.prog.Progs, u.prog)
 	}
-	if n := len(c.units); n > c.cfg.MaxBPFProgs {
-		c.diags.ErrorHint(c.units[n-1].decl.Span(), "raise it with the max_bpf_progs config variable, if the machine can bear it",
-			"Too many BPF programs: %d, the limit is %d", n, c.cfg.MaxBPFProgs)
+	progs := map[*ast.Probe]int{}
+	for _, u := range c.units {
+		progs[u.decl]++
+	}
+	for _, u := range c.units {
+		if n := progs[u.decl]; n > c.cfg.MaxBPFProgs {
+			progs[u.decl] = 0 // one report for each block
+			c.diags.ErrorHint(u.decl.Span(), "raise it with the max_bpf_progs config variable, if the machine can bear it",
+				"Too many BPF programs: %d, the limit is %d", n, c.cfg.MaxBPFProgs)
+		}
 	}
 	for _, m := range c.order {
 		c.prog.Maps = append(c.prog.Maps, m.info)

@@ -28,6 +28,19 @@ var mapTypes = map[string]bool{"hash": false, "lruhash": false, "percpuhash": tr
 // counts entries in 32 bits.
 const maxEntries = 1<<31 - 1
 
+// sameNumber reports whether two declarations give the same number of entries.
+func sameNumber(a, b ast.Expr) bool {
+	switch a := a.(type) {
+	case *ast.IntLit:
+		b, ok := b.(*ast.IntLit)
+		return ok && a.Value == b.Value
+	case *ast.Positional:
+		b, ok := b.(*ast.Positional)
+		return ok && a.N == b.N
+	}
+	return false
+}
+
 func (c *checker) declareMaps(p *ast.Program) {
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.MapDecl)
@@ -35,6 +48,9 @@ func (c *checker) declareMaps(p *ast.Program) {
 			continue
 		}
 		m := c.mapNamed(d.Map.Name, d.Map.Span())
+		if m.decl != nil && m.decl.Type.Text == d.Type.Text && sameNumber(m.decl.N, d.N) {
+			continue
+		}
 		if m.decl != nil {
 			c.diags.Add(source.Diag{Span: d.Span(), Msg: m.info.Name + " is declared twice",
 				Notes: [2]source.Note{{Span: m.decl.Span(), Msg: "This is the initial declaration."}}})
@@ -275,8 +291,12 @@ func (c *checker) elementValue(m *mapState) *types.Type {
 }
 
 // giveDefaults gives the type of an integer to maps that are read but never
-// assigned. It reports whether there were any.
+// assigned, and a size to strings that are only declared. It reports whether there
+// were any.
 func (c *checker) giveDefaults() bool {
+	if c.unsized {
+		return true
+	}
 	for _, m := range c.order {
 		if m.info.Read && invalid(m.info.Value) && !m.wrong {
 			return true

@@ -108,6 +108,14 @@ func (c *checker) variable(n *ast.Var) *types.Type {
 		c.warnf(n.Span(), "Variable used before it was assigned: $%s", v.Name)
 	}
 	if invalid(v.Type) {
+		if v.fixed != nil && v.fixed.Kind == types.String && !v.wrong {
+			if c.defaults && !c.final { // never assigned: empty
+				v.Type = types.NewString(1)
+				c.changed = true
+				return v.Type
+			}
+			c.unsized = true
+		}
 		if !c.final {
 			return unknown
 		}

@@ -231,7 +231,7 @@ func Vars() []Var {
 		boolean("lazy_symbolication", "Whether user addresses become symbols only when printed.", func(c *Config) *bool { return &c.LazySymbolication }),
 		license("The license that programs are loaded under: one that the kernel counts as GPL-compatible."),
 		number("log_size", "Bytes of the kernel's log about a program it refuses.", func(c *Config) *int { return &c.LogSize }, 0, maxCount),
-		number("max_bpf_progs", "The most BPF programs a script may become.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
+		number("max_bpf_progs", "The most BPF programs a block of a script may become.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
 		number("max_cat_bytes", "The most bytes cat() prints of a file.", func(c *Config) *int { return &c.MaxCatBytes }, 0, maxCount),
 		number("max_map_keys", "The most keys a map can have.", func(c *Config) *int { return &c.MaxMapKeys }, 1, maxCount),
 		number("max_probes", "The most attach points a script may have.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),

@@ -78,7 +78,7 @@ type Map struct {
 	Metric  value.Metric // the kind of numbers that the values are
 	Entries []value.Entry
 	Zero    value.Value // for printing: an entry of zeros, which tells the kind of an empty map
-	Div     int64 // divisor for integers before printing; 0 or 1: none
+	Div     int64       // divisor for integers before printing; 0 or 1: none
 }
 
 // TestResult is the outcome of one test probe.
