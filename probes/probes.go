@@ -52,6 +52,9 @@ type Kind struct {
 	// Alone says that a script with such a probe has no other probe and one attach
 	// point.
 	Alone bool
+	// Unique says that results are reported by the name of the probe, so that no two
+	// probes of a script may have the same.
+	Unique bool
 	// Suggest returns the name most like one that Expand did not find, or "". It may
 	// read long lists, so it is used only for error messages. It may be nil.
 	Suggest func(e *Env, p *Point) string

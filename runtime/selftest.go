@@ -21,7 +21,6 @@ func (s *Session) aside(run func() error) error {
 	if err := s.runAll(probes.AtBegin); err != nil {
 		return err
 	}
-	s.drain(true)
 	s.exiting, s.status = false, 0
 	if err := run(); err != nil {
 		return err
@@ -40,16 +39,23 @@ func (s *Session) aside(run func() error) error {
 }
 
 // runTests runs every test probe once. A test passes if its program returns 0 and
-// does not call exit() with a status other than 0.
+// does not call exit() with a status other than 0. The output of begin probes is
+// part of the first test's.
 func (s *Session) runTests() error {
+	if len(s.points(probes.AsTest)) == 0 {
+		s.drain(true)
+		s.exiting, s.status = false, 0
+		return nil
+	}
 	sink := s.opt.Sink
 	defer func() { s.opt.Sink = sink }()
 	var results []output.TestResult
 	failed := false
+	var out bytes.Buffer
+	w := output.NewWriter(&out, output.None)
+	s.opt.Sink = output.NewText(w, &out, output.Style{Trailer: s.obj.Settings.StrTruncTrailer})
+	s.drain(true) // of the begin probes
 	for _, p := range s.points(probes.AsTest) {
-		var out bytes.Buffer
-		w := output.NewWriter(&out, output.None)
-		s.opt.Sink = output.NewText(w, &out, output.Style{Trailer: s.obj.Settings.StrTruncTrailer})
 		start := time.Now()
 		ret, err := s.runProgram(p.prog)
 		took := time.Since(start)
@@ -61,6 +67,7 @@ func (s *Session) runTests() error {
 		r := output.TestResult{Name: p.Func, Passed: ret == 0 && s.status == 0, Ns: uint64(took), Output: out.String()}
 		failed = failed || !r.Passed
 		results = append(results, r)
+		out.Reset()
 	}
 	s.opt.Sink = sink
 	s.exiting, s.status = false, 0
@@ -81,6 +88,8 @@ const (
 // runBenches measures every bench probe with the kernel's run time statistics,
 // which leave out the cost of starting a program from user space.
 func (s *Session) runBenches() error {
+	s.drain(true)
+	s.exiting, s.status = false, 0
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	if err != nil {
 		return fmt.Errorf("cannot measure programs: %w", reason(err))

@@ -33,14 +33,15 @@ type resolver struct {
 	cfg    *config.Config
 	params []string // positional parameters
 	diags  *source.Diags
-	doubts map[string]bool // warnings that have been given
+	doubts map[string]bool        // warnings that have been given
+	named  map[string]source.Span // points of kinds that are Unique, by name
 }
 
 // Resolve resolves the attach points of all probes of p, in order. params are the
 // positional parameters, which may stand in attach points. If there are errors,
 // the blocks that have one may lack points.
 func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []string, diags *source.Diags) []Block {
-	r := &resolver{env: env, cfg: cfg, params: params, diags: diags, doubts: map[string]bool{}}
+	r := &resolver{env: env, cfg: cfg, params: params, diags: diags, doubts: map[string]bool{}, named: map[string]source.Span{}}
 	var blocks []Block
 	var alone *probes.Point // one that allows no other
 	total := 0
@@ -51,6 +52,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		}
 		points := r.probe(d)
 		total += len(points)
+		r.unique(points)
 		for _, pt := range points {
 			if alone == nil && pt.Kind.Alone {
 				alone = pt
@@ -70,6 +72,22 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		diags.Add(source.Diag{Msg: "No probes to attach"})
 	}
 	return blocks
+}
+
+// unique reports points that have the name of an earlier one, if results are
+// reported by that name.
+func (r *resolver) unique(points []*probes.Point) {
+	for _, pt := range points {
+		if !pt.Kind.Unique {
+			continue
+		}
+		if old, ok := r.named[pt.Name]; ok {
+			r.diags.Add(source.Diag{Span: pt.Span, Msg: fmt.Sprintf("%q was used as the name for more than one %s probe", pt.Func, strings.ToUpper(pt.Kind.Name)),
+				Notes: [2]source.Note{{Span: old, Msg: "this is the other instance"}}})
+			continue
+		}
+		r.named[pt.Name] = pt.Span
+	}
 }
 
 // probe resolves the attach points of one probe.

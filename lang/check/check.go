@@ -113,7 +113,7 @@ type checker struct {
 
 	final     bool // types have settled: this pass reports
 	changed   bool // this pass has learnt something
-	defaults  bool // what is only read gets a type
+	defaults  bool // maps and strings that are read but never assigned have been given a type
 	unsized   bool // a string that was declared without a size is read, and may never be assigned
 	stackLens bool // some len() needs the length of a stored stack
 	pending   bool // branches were skipped because their comptime condition is not known yet

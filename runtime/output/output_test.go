@@ -241,7 +241,7 @@ func TestQuiet(t *testing.T) {
 
 func TestTestsAndBenchmarks(t *testing.T) {
 	text, _, js := both(func(s Sink) {
-		s.Tests([]TestResult{{Name: "good", Passed: true, Ns: 5}, {Name: "bad", Ns: 6, Output: "said\n"}})
+		s.Tests([]TestResult{{Name: "good", Passed: true, Ns: 5, Output: "fine\n"}, {Name: "bad", Ns: 6, Output: "said\n"}})
 		s.Benchmarks([]BenchResult{{Name: "b", Ns: 28, Iters: 40000}})
 	}, Style{})
 	check(t, "text", text, `[==========] Running 2 tests.
@@ -258,7 +258,7 @@ Benchmark                                Time(ns)       Iterations
 ------------------------------------------------------------------
 b                                        28             40000
 `)
-	check(t, "JSON", js, `{"type": "test_result", "data": {"good": {"duration": 5, "passed": true, "output": ""}}}
+	check(t, "JSON", js, `{"type": "test_result", "data": {"good": {"duration": 5, "passed": true, "output": "fine\n"}}}
 {"type": "test_result", "data": {"bad": {"duration": 6, "passed": false, "output": "said\n"}}}
 {"type": "benchmark_result", "data": {"b": {"average": 28, "iters": 40000}}}
 `)

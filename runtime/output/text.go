@@ -128,7 +128,7 @@ func (t *TextSink) Message(m Message) {
 }
 
 // Tests implements Sink. It prints the results in GoogleTest's format, which many
-// tools read.
+// tools read. Only failed tests show their output.
 func (t *TextSink) Tests(rs []TestResult) {
 	var b strings.Builder
 	tag := func(code, what, format string, args ...any) {
@@ -139,10 +139,10 @@ func (t *TextSink) Tests(rs []TestResult) {
 	tag(green, "==========", "Running %s.", tests(len(rs)))
 	for _, r := range rs {
 		tag(green, " RUN      ", "%s", r.Name)
-		b.WriteString(r.Output)
 		if r.Passed {
 			tag(green, "       OK ", "%s (%d ns)", r.Name, r.Ns)
 		} else {
+			b.WriteString(r.Output)
 			tag(red, "  FAILED  ", "%s (%d ns)", r.Name, r.Ns)
 			failed = append(failed, r.Name)
 		}
