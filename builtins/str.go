@@ -50,6 +50,9 @@ func checkStr(c Checker, call *Call) *types.Type {
 	}
 	size := c.Config().MaxStrlen + 1
 	text, known := knownText(call.arg(0))
+	if known { // nothing is read, so nothing is cut
+		size = max(size, len(text)+1)
+	}
 	if a := call.arg(1); a != nil {
 		if !wantInt(c, call, 1) {
 			return types.TInvalid
