@@ -371,8 +371,7 @@ func TestTestMode(t *testing.T) {
 	const script = `begin { @n = 1; printf("begin\n"); } end { printf("end\n"); } interval:us:100 { printf("tick\n"); }
 		test:good { if (@n == 1) { printf("set up\n"); return 0; } return 1; } test:bad { return 1; } bench:b { @n++; }`
 	out, errs, status := gotrace(t, "--test", "-f", "json", "-e", script)
-	want := regexp.MustCompile(`^{"type": "printf", "data": "begin\\n"}
-{"type": "test_result", "data": {"good": {"duration": \d+, "passed": true, "output": "set up\\n"}}}
+	want := regexp.MustCompile(`^{"type": "test_result", "data": {"good": {"duration": \d+, "passed": true, "output": "begin\\nset up\\n"}}}
 {"type": "test_result", "data": {"bad": {"duration": \d+, "passed": false, "output": ""}}}
 {"type": "printf", "data": "end\\n"}
 $`)
