@@ -152,6 +152,9 @@ type Def struct {
 	// UserSymbols says that Format names addresses in processes, which may have
 	// ended by the time it runs.
 	UserSymbols bool
+	// KernelSymbols says that Format names addresses in the kernel, where BPF programs
+	// and modules may have been unloaded by the time it runs.
+	KernelSymbols bool
 	// Merge folds src, one CPU's value, into dst.
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.

@@ -43,11 +43,12 @@ var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: 
 
 func kstack() *Def {
 	return &Def{
-		Name:       "kstack",
-		TypeName:   kstackName,
-		Params:     stackParams,
-		AcceptType: acceptStack,
-		KeptStack:  keptStack,
+		Name:          "kstack",
+		TypeName:      kstackName,
+		Params:        stackParams,
+		AcceptType:    acceptStack,
+		KeptStack:     keptStack,
+		KernelSymbols: true,
 		Doc: Doc{
 			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},

@@ -13,10 +13,11 @@ var ksymType = &types.Type{Kind: types.Opaque, Name: "ksym_t", Size: 8}
 
 func ksym() *Def {
 	return &Def{
-		Name:     "ksym",
-		Kind:     Function,
-		TypeName: ksymType.Name,
-		Params:   []Param{{Name: "addr"}},
+		Name:          "ksym",
+		Kind:          Function,
+		TypeName:      ksymType.Name,
+		KernelSymbols: true,
+		Params:        []Param{{Name: "addr"}},
 		Doc: Doc{
 			Summary:  "A kernel address that prints as the name of the function or variable there.",
 			Examples: []string{`tracepoint:timer:hrtimer_start { @[ksym(args.function)] = count(); }`},

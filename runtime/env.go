@@ -81,7 +81,8 @@ func (e symbolizer) userFrames(pid int, addrs []uint64) []value.Frame {
 // Kernel returns the name of the kernel function or object that contains an
 // address, or the address.
 func (e symbolizer) Kernel(addr uint64) string {
-	if name, _, _, ok := e.s.opt.Kernel.SymbolAt(addr); ok {
+	e.s.notePrograms()
+	if name, _, _, ok := e.s.kernelSymbol(addr); ok {
 		return name
 	}
 	return hexAddr(addr)
@@ -100,12 +101,15 @@ func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []value.Frame {
 	if pid != 0 && !raw {
 		return e.userFrames(pid, addrs)
 	}
+	if !raw {
+		e.s.notePrograms()
+	}
 	out := make([]value.Frame, len(addrs))
 	for i, a := range addrs {
 		f := &out[i]
 		f.Addr = a
 		if !raw {
-			f.Name, f.Module, f.Offset, _ = e.s.opt.Kernel.SymbolAt(a)
+			f.Name, f.Module, f.Offset, _ = e.s.kernelSymbol(a)
 		}
 	}
 	return out

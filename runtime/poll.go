@@ -86,6 +86,7 @@ func (s *Session) run() error {
 	}
 	if !s.opt.DryRun {
 		s.watchMappings()
+		s.watchPrograms()
 	}
 	if err := s.attachAll(); err != nil {
 		return err

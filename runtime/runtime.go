@@ -165,6 +165,7 @@ type Session struct {
 	unwind    *unwinding   // nil: no program walks user stacks by tables
 	following bool         // followMappings reads mmaps, and closes it
 	mmaps     *mmapLog     // nil: not needed, or the kernel does not support it
+	programs  *programLog  // nil: not needed, or the kernel does not support it
 	stacks    *stackKeeper // nil: the script never has to free stacks
 	env       *env
 	ncpu      int // number of possible CPUs
@@ -239,6 +240,9 @@ func (s *Session) Close() error {
 	}
 	if s.mmaps != nil && !s.following {
 		s.mmaps.close()
+	}
+	if s.programs != nil {
+		s.programs.close()
 	}
 	s.stopUnwinding()
 	for _, p := range s.progs {

@@ -17,10 +17,16 @@ import (
 // usesUserSymbols reports whether the script keeps or prints user addresses that
 // are shown with names.
 func (s *Session) usesUserSymbols() bool {
+	return s.uses(func(d *builtins.Def) bool { return d.UserSymbols })
+}
+
+// uses reports whether the script keeps or prints a value of a type whose builtin
+// wanted returns true for.
+func (s *Session) uses(wanted func(*builtins.Def) bool) bool {
 	uses := func(t *types.Type) (found bool) {
 		eachOpaque(t, 0, func(t *types.Type, _ int) {
 			d := s.defs.ForType(t.Name)
-			found = found || d != nil && d.UserSymbols
+			found = found || d != nil && wanted(d)
 		})
 		return found
 	}

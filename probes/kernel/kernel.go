@@ -38,6 +38,7 @@ type Kernel struct {
 	events    func() ([]string, error)
 	funcs     func() ([]string, error)
 	syms      func() (*symbolTable, error)
+	names     symbolNames
 	features  sync.Map // probes.Feature → bool
 	formatsMu sync.Mutex
 	formats   map[string]*probes.TraceFormat
@@ -296,11 +297,8 @@ func (k *Kernel) Symbol(name string) (uint64, bool) {
 
 // SymbolAt returns the symbol that contains an address.
 func (k *Kernel) SymbolAt(addr uint64) (name, module string, offset uint64, ok bool) {
-	t, err := k.syms()
-	if err != nil {
-		return "", "", 0, false
-	}
-	return t.at(addr)
+	f := k.names.at(k, addr)
+	return f.name, f.module, f.offset, f.name != ""
 }
 
 // SyscallName returns the name of a system call of the kernel's architecture, or "".

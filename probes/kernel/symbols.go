@@ -2,9 +2,11 @@ package kernel
 
 import (
 	"bytes"
+	"iter"
 	"sort"
 	"strings"
 	"sync"
+	"time"
 )
 
 // symbolTable holds the text of /proc/kallsyms. It is sorted by address when the
@@ -12,6 +14,8 @@ import (
 type symbolTable struct {
 	text   []byte // lines "address type name[\t[module]]"
 	byAddr func() []symbol
+	read   time.Time     // when the text was read
+	cost   time.Duration // how long that took
 }
 
 type symbol struct {
@@ -20,13 +24,33 @@ type symbol struct {
 }
 
 func loadSymbols(src source) (*symbolTable, error) {
+	began := time.Now()
 	text, err := src.read("kallsyms")
 	if err != nil {
 		return nil, err
 	}
+	t := newSymbolTable(text)
+	t.read = time.Now()
+	t.cost = t.read.Sub(began)
+	return t, nil
+}
+
+func newSymbolTable(text []byte) *symbolTable {
 	t := &symbolTable{text: text}
 	t.byAddr = sync.OnceValue(t.sort)
-	return t, nil
+	return t
+}
+
+// outside returns the lines of symbols that are not in vmlinux.
+func (t *symbolTable) outside() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for line := range bytes.Lines(t.text) {
+			line = bytes.TrimSuffix(line, []byte{'\n'})
+			if bytes.HasSuffix(line, []byte{']'}) && !yield(line) {
+				return
+			}
+		}
+	}
 }
 
 // address returns the address of a symbol. vmlinux comes first in kallsyms, so its
@@ -88,22 +112,30 @@ func (t *symbolTable) sort() []symbol {
 	return list
 }
 
-// at returns the symbol with the highest address that is not above addr.
-func (t *symbolTable) at(addr uint64) (name, module string, offset uint64, ok bool) {
+// at returns the symbol with the highest address that is not above addr. sure tells
+// that it is one of vmlinux, whose symbols stay, and that another one of vmlinux
+// follows it.
+func (t *symbolTable) at(addr uint64) (f found, sure bool) {
 	list := t.byAddr()
-	i := sort.Search(len(list), func(i int) bool { return list[i].addr > addr }) - 1
+	next := sort.Search(len(list), func(i int) bool { return list[i].addr > addr })
+	i := next - 1
 	if i < 0 {
-		return "", "", 0, false
+		return found{}, false
 	}
 	for i > 0 && list[i-1].addr == list[i].addr {
 		i--
 	}
 	// An address 1 MiB after a symbol is not in it: modules are far from each other.
 	if addr-list[i].addr > 1<<20 {
-		return "", "", 0, false
+		return found{}, false
 	}
-	name, module = t.name(list[i].line)
-	return name, module, addr - list[i].addr, true
+	f.name, f.module = t.name(list[i].line)
+	f.offset = addr - list[i].addr
+	if f.module == "vmlinux" && next < len(list) {
+		_, module := t.name(list[next].line)
+		sure = module == "vmlinux"
+	}
+	return f, sure
 }
 
 func (t *symbolTable) name(line uint32) (name, module string) {

@@ -1,0 +1,71 @@
+package live
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// printer loads a program that prints to the kernel's trace buffer after n idle
+// instructions.
+func printer(t *testing.T, name string, n int) *ebpf.Program {
+	t.Helper()
+	var insns asm.Instructions
+	for range n {
+		insns = append(insns, asm.Mov.Imm(asm.R0, 0))
+	}
+	insns = append(insns,
+		asm.StoreImm(asm.RFP, -8, 'x', asm.DWord),
+		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -8),
+		asm.Mov.Imm(asm.R2, 2),
+		asm.FnTracePrintk.Call(),
+		asm.Mov.Imm(asm.R0, 0), asm.Return(),
+	)
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.SocketFilter, License: "GPL", Instructions: insns})
+	if err != nil {
+		t.Skip(err)
+	}
+	return p
+}
+
+// TestNamesOfUnloadedPrograms loads BPF programs before and while the session runs.
+// Their names must be in the stacks, printed at once or after they were unloaded.
+func TestNamesOfUnloadedPrograms(t *testing.T) {
+	if *peer {
+		t.Skip("it does not know them")
+	}
+	needRoot(t)
+	if release().less(version{5, 11}) {
+		t.Skip("it has no tracepoint of bpf_trace_printk")
+	}
+	before := printer(t, "gt_before", 400)
+	s := start(t, "-e", `tracepoint:bpf_trace:bpf_trace_printk { print(kstack); @[kstack] = count(); }`)
+	s.attached()
+	var loaded []*ebpf.Program // until the last has run, so that each has its own addresses
+	run := func(p *ebpf.Program, name string) {
+		if _, _, err := p.Test(make([]byte, 64)); err != nil {
+			t.Fatal(err)
+		}
+		s.waitFor("_" + name + "+")
+		loaded = append(loaded, p)
+	}
+	run(before, "gt_before")
+	names := []string{"gt_one", "gt_two", "gt_three"}
+	for i, name := range names {
+		run(printer(t, name, 1+100*i), name)
+	}
+	for _, p := range loaded {
+		p.Close()
+	}
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	_, final, _ := strings.Cut(r.stdout, "@[")
+	for _, name := range append(names, "gt_before") {
+		if !strings.Contains(final, "_"+name+"+") {
+			t.Errorf("%s has no name at the end:\n%s%s", name, final, r.stderr)
+		}
+	}
+}
