@@ -1,10 +1,13 @@
 package builtins
 
 import (
+	"slices"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"golang.org/x/sys/unix"
 )
 
 func path() *Def {
@@ -13,64 +16,143 @@ func path() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "path"}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary:  "The full path of a struct path, in fentry, fexit and iterators; at most max_strlen characters, or size.",
-			Examples: []string{`fentry:filp_close { printf("%s\n", path(args.filp.f_path)); }`},
+			Summary: "The full path of a struct path of the kernel, as the current task sees it. A longer path than max_strlen, or size, loses its beginning. " +
+				"Where the kernel has no helper for it, the program follows the names itself. A rename at that very moment may then mix old and new names.",
+			Examples: []string{
+				`fentry:filp_close { printf("%s\n", path(args.filp.f_path)); }`,
+				`fexit:do_filp_open { $p = retval->f_path; @[path($p, 48)] = count(); }`,
+			},
 		},
 		Refusals: []Refusal{{
 			Helper: "bpf_d_path", Why: []string{"helper call is not allowed in probe"},
 			Msg:  "the kernel does not allow path() in this function",
-			Hint: "it does in filp_close, dentry_open, vfs_truncate, vfs_fallocate, vfs_getattr, security_file_open, security_file_permission and iterators",
+			Hint: "assign the struct path to a variable first: $p = …; path($p)",
 		}, {
 			Helper: "bpf_d_path", Why: []string{"R1 type=", "R1 must"},
-			Msg:  "the kernel does not trust this pointer: path() takes what args or curtask lead to, not what comes from a map or, on newer kernels, retval",
-			Hint: "call path() where args has the file",
+			Msg:  "the kernel does not trust this pointer",
+			Hint: "assign the struct path to a variable first: $p = …; path($p)",
 		}},
-		Check: func(c Checker, call *Call) *types.Type {
-			ctx := c.Context()
-			if ctx == nil || ctx.Kind.Paths == (probes.Version{}) {
-				c.Errorf(call.Span, "The path function can only be used with 'fentry', 'fexit', 'iter' probes")
-				return types.TInvalid
-			}
-			if since := ctx.Kind.Paths; c.Kernel().Release().Less(since) {
-				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "path() in "+ctx.Kind.Name+" probes", since.String()))
-				return types.TInvalid
-			}
-			t := call.typeOf(0)
-			if t.Kind == types.Pointer {
-				t = t.Elem
-			}
-			if t.Kind != types.Struct && t.Kind != types.Invalid || t.Kind == types.Struct && (t.Name != "struct path" || t.Space != types.BTF && t.Space != types.Ctx) {
-				c.Errorf(call.Args[0].Span, "path() only supports pointers to a struct path of the kernel, as args gives them (%s provided)", t)
-				return types.TInvalid
-			}
-			size := c.Config().MaxStrlen
-			if a := call.arg(1); a != nil {
-				if a.Lit == nil || a.Lit.IsStr || a.Lit.Int < 1 {
-					c.Errorf(a.Span, "path: invalid size value, need non-negative literal")
-					return types.TInvalid
-				}
-				size = int(min(a.Lit.Int, int64(size)))
-			}
-			return types.NewString(size)
-		},
-		Store: func(g Gen, call *Call, dst Dest) {
-			size := call.Type.Size
-			if dst.Padded {
-				g.B().Zero(dst.Ptr, dst.Off, dst.Size)
-			}
-			empty := func() { g.B().Store(dst.Ptr, dst.Off, 1, g.B().Const(0)) }
-			g.Object(&call.Args[0], func(p *ir.Value) {
-				b := g.B()
-				n := b.Call(ir.DPath, p, b.AddImm(dst.Ptr, dst.Off), b.Const(int64(size)))
-				g.B().If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
-					empty()
-					g.Count(object.HelperFail, call.Span, "path")
-				})
-				SetStrLen(g, dst, n)
-			}, func() {
-				empty()
-				SetStrLen(g, dst, g.B().Const(1))
-			})
-		},
+		Check: checkPath,
+		Store: storePath,
 	}
+}
+
+func checkPath(c Checker, call *Call) *types.Type {
+	if c.Context() == nil {
+		c.Errorf(call.Span, "path() can only be used in probes")
+		return types.TInvalid
+	}
+	if !needsTask(c, call) {
+		return types.TInvalid
+	}
+	t := call.typeOf(0)
+	space := t.Space
+	if t.Kind == types.Pointer {
+		t = t.Elem
+		space = t.Space
+	}
+	switch {
+	case t.Kind == types.Invalid:
+	case t.Kind != types.Struct || t.Name != "struct path":
+		c.Errorf(call.Args[0].Span, "path() only supports a struct path of the kernel and pointers to one (%s provided)", t)
+		return types.TInvalid
+	case space == types.User:
+		c.Errorf(call.Args[0].Span, "path() only supports a struct path of the kernel, not one in user memory")
+		return types.TInvalid
+	}
+	size := c.Config().MaxStrlen
+	if a := call.arg(1); a != nil {
+		if a.Lit == nil || a.Lit.IsStr || a.Lit.Int < 1 {
+			c.Errorf(a.Span, "path: invalid size value, need non-negative literal")
+			return types.TInvalid
+		}
+		size = int(min(a.Lit.Int, int64(size)))
+	}
+	lay, err := layPath(c.Kernel())
+	if err != nil {
+		c.Errorf(call.Span, "path() needs the kernel's BTF: %v", err)
+		return types.TInvalid
+	}
+	call.Data = lay
+	return types.NewString(size)
+}
+
+// pathFuncs are the functions in which the kernel lets programs call bpf_d_path: those
+// that hold no lock that it takes (btf_allowlist_d_path in kernel/trace/bpf_trace.c).
+var pathFuncs = []string{
+	"security_file_permission", "security_inode_getattr", "security_file_open", "security_path_truncate",
+	"vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr", "filp_close",
+}
+
+// helperFindsPath reports whether the kernel lets the program call bpf_d_path for a
+// struct path at p. It trusts an address that only loads from the arguments lead to.
+func helperFindsPath(g Gen, p *ir.Value) bool {
+	ctx := g.Context()
+	since := ctx.Kind.Paths
+	if since == (probes.Version{}) || g.Kernel().Release().Less(since) || ctx.Ret.Read != nil || p.Type != ir.PtrBTF {
+		return false
+	}
+	if ctx.Kind.FuncArgs && !slices.Contains(pathFuncs, ctx.Load.AttachTo) {
+		return false
+	}
+	for p.Op == ir.OpAdd || p.Op == ir.OpBarrier || p.Op == ir.OpLoad64 {
+		if p = p.Args[0]; p.Type == ir.PtrCtx {
+			return true
+		}
+	}
+	return false
+}
+
+func storePath(g Gen, call *Call, dst Dest) {
+	if dst.Padded {
+		g.B().Zero(dst.Ptr, dst.Off, dst.Size)
+	}
+	empty := func() {
+		g.B().Store(dst.Ptr, dst.Off, 1, g.B().Const(0))
+		SetStrLen(g, dst, g.B().Const(1))
+	}
+	g.Object(&call.Args[0], func(p *ir.Value) {
+		if helperFindsPath(g, p) {
+			callPath(g, call, dst, p)
+		} else {
+			walkPath(g, call, dst, p)
+		}
+	}, empty)
+}
+
+// partialPaths is the first release in which bpf_d_path fills the memory with the end
+// of a path that is too long for it.
+var partialPaths = probes.Version{Major: 5, Minor: 14}
+
+// callPath emits a call of bpf_d_path.
+func callPath(g Gen, call *Call, dst Dest, p *ir.Value) {
+	size := call.Type.Size
+	b := g.B()
+	to := b.AddImm(dst.Ptr, dst.Off)
+	if dst.Padded { // the helper leaves parts of the path after its NUL
+		to = g.Temp(size)
+	}
+	b.Store(to, 0, 1, b.Const(0))
+	n := b.Call(ir.DPath, p, to, b.Const(int64(size)))
+	length := &ir.Var{Name: "length", Type: ir.Int}
+	b.Write(length, n)
+	b.If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
+		b := g.B()
+		long := b.Const(0)
+		if !g.Kernel().Release().Less(partialPaths) {
+			long = b.Op(ir.OpEq, n, b.Const(-int64(unix.ENAMETOOLONG)))
+		}
+		b.Write(length, b.IfElse(long, func() *ir.Value {
+			return g.B().Const(int64(size))
+		}, func() *ir.Value {
+			b := g.B()
+			b.Store(to, 0, 1, b.Const(0))
+			g.Count(object.HelperFail, call.Span, "path")
+			return g.B().Const(1)
+		}))
+	})
+	if dst.Padded {
+		g.ReadStr(dst.Ptr, dst.Off, g.B().Const(int64(size)), size, to, types.Kernel)
+	}
+	SetStrLen(g, dst, g.B().Read(length))
 }

@@ -1,0 +1,356 @@
+package builtins
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
+	"golang.org/x/sys/unix"
+)
+
+// pathLayout holds the offsets of the kernel's fields that a walk from a file to the
+// root reads.
+type pathLayout struct {
+	pathMnt, pathDentry int64 // struct path
+	taskFS, fsRoot      int64 // struct task_struct, struct fs_struct
+
+	// Of struct dentry. All lie in [first, end), and those of a turn of the walk in
+	// [stepFirst, stepEnd).
+	pprev, parent, nameLen, name, inode, op, super int64
+	first, end, stepFirst, stepEnd                 int64
+
+	dname, magic, ino, private int64 // struct dentry_operations, super_block, inode
+	nsOps, nsName              int64 // struct ns_common, proc_ns_operations
+
+	mntRoot                       int64 // struct vfsmount
+	mount, mountParent, mountedOn int64 // struct mount; mount is its struct vfsmount
+}
+
+// layPath looks the offsets up.
+func layPath(k probes.Kernel) (*pathLayout, error) {
+	l := &pathLayout{}
+	for _, row := range []struct {
+		off    *int64
+		object string
+		fields []string
+	}{
+		{&l.pathMnt, "struct path", []string{"mnt"}},
+		{&l.pathDentry, "struct path", []string{"dentry"}},
+		{&l.taskFS, "struct task_struct", []string{"fs"}},
+		{&l.fsRoot, "struct fs_struct", []string{"root"}},
+		{&l.pprev, "struct dentry", []string{"d_hash", "pprev"}},
+		{&l.parent, "struct dentry", []string{"d_parent"}},
+		{&l.nameLen, "struct dentry", []string{"d_name", "len"}},
+		{&l.name, "struct dentry", []string{"d_name", "name"}},
+		{&l.inode, "struct dentry", []string{"d_inode"}},
+		{&l.op, "struct dentry", []string{"d_op"}},
+		{&l.super, "struct dentry", []string{"d_sb"}},
+		{&l.dname, "struct dentry_operations", []string{"d_dname"}},
+		{&l.magic, "struct super_block", []string{"s_magic"}},
+		{&l.ino, "struct inode", []string{"i_ino"}},
+		{&l.private, "struct inode", []string{"i_private"}},
+		{&l.nsOps, "struct ns_common", []string{"ops"}},
+		{&l.nsName, "struct proc_ns_operations", []string{"name"}},
+		{&l.mntRoot, "struct vfsmount", []string{"mnt_root"}},
+		{&l.mount, "struct mount", []string{"mnt"}},
+		{&l.mountParent, "struct mount", []string{"mnt_parent"}},
+		{&l.mountedOn, "struct mount", []string{"mnt_mountpoint"}},
+	} {
+		t, err := k.Type(row.object)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range row.fields {
+			f, ok := t.Field(name)
+			if !ok {
+				return nil, fmt.Errorf("%s has no %s", t, name)
+			}
+			*row.off += int64(f.Off)
+			t = f.Type
+		}
+	}
+	l.stepFirst, l.stepEnd = min(l.parent, l.nameLen, l.name), max(l.parent, l.nameLen, l.name)+8
+	l.first, l.end = min(l.stepFirst, l.pprev, l.inode, l.op, l.super), max(l.stepEnd-8, l.pprev, l.inode, l.op, l.super)+8
+	return l, nil
+}
+
+// The words of a walk's memory. After them come a copy of the dentry, and the path,
+// which grows from its end to its beginning.
+const (
+	atDentry  = 8 * iota // where the walk is
+	atMnt                // the struct vfsmount there
+	atTop                // the root of the file system mounted there
+	atRoot               // the task's root: a dentry and
+	atRootMnt            // a struct vfsmount
+	atPos                // the offset of the path's first character
+	atEnd                // the offset of the end of the path's directories
+	atState
+	atScratch
+	atCopy
+)
+
+// The states of a walk.
+const (
+	pathWalking = iota
+	pathDone
+	pathFault
+)
+
+const (
+	nameMax  = 255
+	pathMax  = 4096 // the kernel's own limit
+	overhead = 32   // room for what comes besides names, as " (deleted)"
+	// freeTurns is the number of turns that a kernel which verifies each of them can
+	// afford.
+	freeTurns = 256
+	// mountTurns are turns for mounts on mounts, which add no name.
+	mountTurns = 32
+)
+
+// pathWalk emits a walk from a file to the root of the current task. It finds what
+// d_path of fs/d_path.c finds.
+type pathWalk struct {
+	g     Gen
+	lay   *pathLayout
+	p     *ir.Value // the walk's memory
+	size  int64     // of the result, with its NUL
+	leave Leave     // in a turn
+}
+
+// room returns how many characters fit in the walk's memory. It is a power of two, so
+// that the verifier knows the range of a masked offset.
+func (w *pathWalk) room() int64 { return 1 << bits.Len64(uint64(w.size+nameMax+overhead)) }
+
+func (w *pathWalk) atPath() int64 { return atCopy + (w.lay.end-w.lay.first+7)&^7 }
+
+func (w *pathWalk) get(off int64) *ir.Value       { return w.g.B().Load(w.p, off, 8, false) }
+func (w *pathWalk) set(off int64, x *ir.Value)    { w.g.B().Store(w.p, off, 8, x) }
+func (w *pathWalk) num(n int64) *ir.Value         { return w.g.B().Const(n) }
+func (w *pathWalk) same(x, y *ir.Value) *ir.Value { return w.g.B().Op(ir.OpEq, x, y) }
+
+// field returns a word of the copy of a dentry, or the length of its name.
+func (w *pathWalk) field(off int64) *ir.Value {
+	size := 8
+	if off == w.lay.nameLen {
+		size = 4
+	}
+	return w.g.B().Load(w.p, atCopy+off-w.lay.first, size, false)
+}
+
+// read copies size bytes of the kernel's memory at src+from to the walk's memory. It
+// returns a negative number, and zeroes them, if there is no memory.
+func (w *pathWalk) read(off, size int64, src *ir.Value, from int64) *ir.Value {
+	b := w.g.B()
+	return b.Call(ir.ReadKernel, b.AddImm(w.p, off), b.Const(size), b.AddImm(src, from))
+}
+
+// word returns the word of the kernel's memory at src+from, or 0.
+func (w *pathWalk) word(src *ir.Value, from int64) *ir.Value {
+	w.read(atScratch, 8, src, from)
+	return w.get(atScratch)
+}
+
+// stop ends the walk in a state if cond is not 0.
+func (w *pathWalk) stop(cond *ir.Value, state int64) {
+	w.leave(cond, func() { w.set(atState, w.num(state)) })
+}
+
+func (w *pathWalk) failed(r *ir.Value) *ir.Value { return w.g.B().Op(ir.OpSLt, r, w.num(0)) }
+
+// walkPath emits the walk from the struct path at p.
+func walkPath(g Gen, call *Call, dst Dest, p *ir.Value) {
+	w := &pathWalk{g: g, lay: call.Data.(*pathLayout), size: int64(min(call.Type.Size, pathMax))}
+	w.p = g.Temp(int(w.atPath() + w.room() + nameMax + 1))
+	w.start(g.B().AsInt(p))
+	turns := w.size/2 + mountTurns
+	if !g.Kernel().Has(probes.FeatLoop) {
+		turns = min(turns, freeTurns)
+	}
+	g.Repeat(int(turns), w.p, func(g Gen, p *ir.Value, leave Leave) {
+		in := &pathWalk{g: g, lay: w.lay, p: p, size: w.size, leave: leave}
+		in.turn()
+	})
+	b := g.B()
+	n := b.IfElse(w.same(w.get(atState), w.num(pathDone)), func() *ir.Value {
+		b := g.B()
+		b.If(w.same(w.get(atPos), w.get(atEnd)), func() { w.text("/") })
+		b = g.B()
+		// What is in front of the last size-1 characters was not asked for.
+		first := w.num(w.room() - (w.size - 1))
+		pos := w.get(atPos)
+		from := b.IfElse(b.Op(ir.OpULt, pos, first), func() *ir.Value { return first }, func() *ir.Value { return pos })
+		return g.ReadStr(dst.Ptr, dst.Off, w.num(w.size), int(w.size), w.at(from), types.Kernel)
+	}, func() *ir.Value {
+		b := g.B()
+		b.Store(dst.Ptr, dst.Off, 1, b.Const(0))
+		g.Count(object.HelperFail, call.Span, call.Def.Name)
+		return g.B().Const(1)
+	})
+	SetStrLen(g, dst, n)
+}
+
+// start sets the state for the struct path at p, and begins the path with what comes
+// after its directories.
+func (w *pathWalk) start(p *ir.Value) {
+	l := w.lay
+	b := w.g.B()
+	w.set(atState, w.num(pathWalking))
+	w.set(atPos, w.num(w.room()))
+	b.Store(w.p, w.atPath()+w.room(), 1, b.Const(0))
+	fs := w.word(b.Op(ir.OpAdd, b.Call(ir.CurrentTask), w.num(l.taskFS)), 0)
+	w.read(atRoot, 8, fs, l.fsRoot+l.pathDentry)
+	w.read(atRootMnt, 8, fs, l.fsRoot+l.pathMnt)
+	r := w.read(atDentry, 8, p, l.pathDentry)
+	r = b.Op(ir.OpOr, r, w.read(atMnt, 8, p, l.pathMnt))
+	r = b.Op(ir.OpOr, r, w.read(atTop, 8, w.get(atMnt), l.mntRoot))
+	dentry := w.get(atDentry)
+	r = b.Op(ir.OpOr, r, w.read(atCopy, l.end-l.first, dentry, l.first))
+	b.If(w.failed(r), func() { w.set(atState, w.num(pathFault)) })
+
+	b = w.g.B()
+	named := w.word(w.field(l.op), l.dname)
+	b = w.g.B()
+	top := w.same(dentry, w.field(l.parent))
+	mounted := b.Op(ir.OpAnd, top, w.same(dentry, w.get(atTop)))
+	own := b.Op(ir.OpAnd, b.Op(ir.OpNe, named, w.num(0)), b.Op(ir.OpXor, mounted, w.num(1)))
+	b.IfElse(own, func() *ir.Value {
+		w.set(atEnd, w.num(0))
+		w.ownName()
+		w.g.B().If(w.same(w.get(atState), w.num(pathWalking)), func() { w.set(atState, w.num(pathDone)) })
+		return nil
+	}, func() *ir.Value {
+		b := w.g.B()
+		gone := b.Op(ir.OpAnd, w.same(w.field(l.pprev), w.num(0)), b.Op(ir.OpXor, top, w.num(1)))
+		b.If(gone, func() { w.text(" (deleted)") })
+		w.set(atEnd, w.get(atPos))
+		return nil
+	})
+}
+
+// ownName writes the name of a file that is in no directory. Each such file system
+// has a function for it, of which the file system's number tells what it does.
+func (w *pathWalk) ownName() {
+	l := w.lay
+	magic := w.word(w.field(l.super), l.magic)
+	is := func(n int64) *ir.Value { return w.same(magic, w.num(n)) }
+	choose := func(cond *ir.Value, then, els func()) {
+		w.g.B().IfElse(cond, func() *ir.Value { then(); return nil }, func() *ir.Value { els(); return nil })
+	}
+	text := func(s string) func() { return func() { w.text(s) } }
+	pipe, socket, space := is(unix.PIPEFS_MAGIC), is(unix.SOCKFS_MAGIC), is(unix.NSFS_MAGIC)
+	b := w.g.B()
+	choose(b.Op(ir.OpOr, b.Op(ir.OpOr, pipe, socket), space), func() {
+		w.text("]")
+		w.number(w.word(w.field(l.inode), l.ino))
+		w.text(":[")
+		choose(pipe, text("pipe"), func() { choose(socket, text("socket"), w.namespace) })
+	}, func() {
+		choose(is(unix.PID_FS_MAGIC), text("anon_inode:[pidfd]"), func() {
+			choose(is(unix.ANON_INODE_FS_MAGIC), func() {
+				w.component()
+				w.text("anon_inode:")
+			}, func() {
+				choose(is(unix.DMA_BUF_MAGIC), text(":"), text(" (deleted)"))
+				w.component()
+				w.text("/")
+			})
+		})
+	})
+}
+
+// namespace writes the name of the kind of a namespace: "mnt". It replaces the copy of
+// the dentry.
+func (w *pathWalk) namespace() {
+	l := w.lay
+	name := w.word(w.word(w.word(w.field(l.inode), l.private), l.nsOps), l.nsName)
+	b := w.g.B()
+	n := b.Call(ir.ReadKernelStr, b.AddImm(w.p, atCopy), w.num(l.end-l.first), name)
+	b.Unless(w.failed(n), func() { w.prepend(w.g.B().Op(ir.OpSub, n, w.num(1)), name) })
+}
+
+// turn emits a step of the walk: to the directory that a dentry is in, or to the one
+// that its file system is mounted on.
+func (w *pathWalk) turn() {
+	l := w.lay
+	w.leave(w.get(atState), nil)
+	b := w.g.B()
+	dentry := w.get(atDentry)
+	w.stop(b.Op(ir.OpAnd, w.same(dentry, w.get(atRoot)), w.same(w.get(atMnt), w.get(atRootMnt))), pathDone)
+	b = w.g.B()
+	b.IfElse(w.same(dentry, w.get(atTop)), func() *ir.Value {
+		b := w.g.B()
+		mount := b.Op(ir.OpSub, w.get(atMnt), w.num(l.mount))
+		r := w.read(atScratch, 8, mount, l.mountParent)
+		r = b.Op(ir.OpOr, r, w.read(atDentry, 8, mount, l.mountedOn))
+		w.stop(w.failed(r), pathFault)
+		up := w.get(atScratch)
+		w.stop(w.same(up, mount), pathDone)
+		w.set(atMnt, w.g.B().AddImm(up, l.mount))
+		w.stop(w.failed(w.read(atTop, 8, up, l.mount+l.mntRoot)), pathFault)
+		return nil
+	}, func() *ir.Value {
+		w.stop(w.failed(w.read(atCopy+l.stepFirst-l.first, l.stepEnd-l.stepFirst, dentry, l.stepFirst)), pathFault)
+		parent := w.field(l.parent)
+		// The file is not below what is mounted there.
+		w.leave(w.same(parent, dentry), func() {
+			w.set(atPos, w.get(atEnd))
+			w.set(atState, w.num(pathDone))
+		})
+		w.stop(w.failed(w.component()), pathFault)
+		w.text("/")
+		w.set(atDentry, parent)
+		b := w.g.B()
+		w.stop(b.Op(ir.OpULe, w.get(atPos), w.num(w.room()-(w.size-1))), pathDone)
+		return nil
+	})
+}
+
+// at returns the address of a character of the path.
+func (w *pathWalk) at(off *ir.Value) *ir.Value {
+	b := w.g.B()
+	return b.Op(ir.OpAdd, b.AddImm(w.p, w.atPath()), b.Op(ir.OpAnd, off, w.num(w.room()-1)))
+}
+
+// prepend puts n characters at src, at most nameMax, in front of the path.
+func (w *pathWalk) prepend(n, src *ir.Value) *ir.Value {
+	b := w.g.B()
+	n = b.Op(ir.OpAnd, n, w.num(nameMax))
+	pos := b.Op(ir.OpSub, w.get(atPos), n)
+	w.set(atPos, pos)
+	return b.Call(ir.ReadKernel, w.at(pos), n, src)
+}
+
+// component puts the name of the dentry in front of the path.
+func (w *pathWalk) component() *ir.Value {
+	return w.prepend(w.field(w.lay.nameLen), w.field(w.lay.name))
+}
+
+// text puts s in front of the path.
+func (w *pathWalk) text(s string) {
+	b := w.g.B()
+	pos := b.Op(ir.OpSub, w.get(atPos), w.num(int64(len(s))))
+	w.set(atPos, pos)
+	at := w.at(pos)
+	for i := range len(s) {
+		b.Store(at, int64(i), 1, w.num(int64(s[i])))
+	}
+}
+
+// number puts x in decimal in front of the path.
+func (w *pathWalk) number(x *ir.Value) {
+	rest := &ir.Var{Name: "rest", Type: ir.Int}
+	w.g.B().Write(rest, x)
+	forEach(w.g, 20, func(l *loop, _ *ir.Value) {
+		b := w.g.B()
+		n := b.Read(rest)
+		pos := b.Op(ir.OpSub, w.get(atPos), w.num(1))
+		w.set(atPos, pos)
+		b.Store(w.at(pos), 0, 1, b.Op(ir.OpAdd, b.Op(ir.OpUMod, n, w.num(10)), w.num('0')))
+		n = b.Op(ir.OpUDiv, n, w.num(10))
+		b.Write(rest, n)
+		l.leave(b.Op(ir.OpEq, n, w.num(0)))
+	})
+}
