@@ -188,6 +188,7 @@ type Arg struct {
 	Expr ast.Expr    // for Gen; builtins do not look into it
 	Type *types.Type // of the value; MapArg: the map's value type
 	Lit  *Lit        // its value if it is known when compiling
+	Cast bool        // the script casts it
 	Map  *MapInfo    // MapArg, MapOrEntry
 	Key  []ast.Expr  // MapOrEntry with a key: its parts; nil: the whole map
 	Word string      // NameArg

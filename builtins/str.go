@@ -90,13 +90,16 @@ func checkStr(c Checker, call *Call) *types.Type {
 
 // knownText returns the text of a if it is a string or a number known when
 // compiling. Such a number means its text, not an address, as a positional
-// parameter does.
+// parameter does, unless the script casts it.
 func knownText(a *Arg) (string, bool) {
-	switch {
-	case a == nil || a.Lit == nil || a.Lit.IsBool:
+	if a == nil || a.Lit == nil || a.Lit.IsBool {
 		return "", false
-	case a.Lit.IsStr:
+	}
+	if a.Lit.IsStr {
 		return a.Lit.Str, true
+	}
+	if a.Cast {
+		return "", false
 	}
 	return a.Lit.digits(), true
 }

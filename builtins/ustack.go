@@ -94,7 +94,6 @@ func checkWalk(c Checker, call *Call, by, mode string, data *stackCall) bool {
 
 // emitUserStack is Emit of a user stack.
 func emitUserStack(g Gen, call *Call) *ir.Value {
-	b := g.B()
 	var id *ir.Value
 	switch by := call.Data.(stackCall).by; by {
 	case config.StackFP:
@@ -102,7 +101,7 @@ func emitUserStack(g Gen, call *Call) *ir.Value {
 	default:
 		id = takeUnwound(g, call, by == config.StackAuto)
 	}
-	b = g.B()
+	b := g.B()
 	pid := b.Op(ir.OpShl, currentIDs(g, nil).pid(), b.Const(32))
 	return b.Op(ir.OpOr, pid, id)
 }

@@ -80,7 +80,7 @@ func TestUses(t *testing.T) {
 		{`@m[pid] = count(); @x = len(@m);`, "add count foreign", "hash"},
 		{`@m[pid] = count(); for ($kv : @m) { @x = 1; }`, "add iterate foreign", "hash"},
 		{`@m[comm, pid] = sum(1);`, "add foreign", "front"},
-		{`@m[str(0, 1024)] = count();`, "add foreign", "split"},
+		{`@m[str((uint8 *)0, 1024)] = count();`, "add foreign", "split"},
 		// By thread.
 		{`@m[tid] = nsecs;`, "assign", "threads"},
 		{`@m[tid] = nsecs; if (@m[tid]) { @x = nsecs - @m[tid]; delete(@m, tid); }`, "read assign delete", "threads"},

@@ -60,7 +60,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		}
 		if total > cfg.MaxProbes {
 			diags.ErrorHint(d.Span(), "raise it with the max_probes config variable, if the machine can bear it",
-				"Cannot attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
+				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
 			return nil
 		}
 		blocks = append(blocks, Block{d, r.contexts(points)})

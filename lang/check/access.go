@@ -250,7 +250,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 			if d := c.builtin(name); d != nil && d.Kind == builtins.Variable {
 				hint = name + " is a variable of its own: write it without args"
 			}
-			c.errorHint(e.Span(), hint, "Cannot find function parameter %s", name)
+			c.errorHint(e.Span(), hint, "Can't find function parameter %s", name)
 			return types.TInvalid
 		}
 		c.errorHint(e.Span(), members.Hint(obj, name), "Struct/union of type '%s' does not contain a field named '%s'", obj, name)

@@ -229,6 +229,7 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 	}
 	a.Type = c.expr(e)
 	a.Lit = c.info.Lits[e]
+	_, a.Cast = e.(*ast.Cast)
 	return a
 }
 

@@ -76,7 +76,7 @@ func (c *script) macroParams(d *ast.Macro) bool {
 		seen[name] = true
 		if n, ok := p.(*ast.Ident); ok {
 			if def := c.defs.Lookup(n.Name); def != nil && def.Kind == builtins.Variable {
-				c.diags.Errorf(p.Span(), "syntax: builtin '%s' cannot be used as a macro argument", n.Name)
+				c.diags.Errorf(p.Span(), "syntax: builtin '%s' can't be used as a macro argument", n.Name)
 				return false
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -34,9 +35,9 @@ func TestDebuginfod(t *testing.T) {
 	tool(t, dir, "objcopy", "--only-keep-debug", exe, debug)
 	tool(t, dir, "objcopy", "--strip-all", exe)
 
-	asked := 0
+	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
+		asked.Add(1)
 		switch r.URL.Path {
 		case "/buildid/" + id + "/debuginfo":
 			http.ServeFile(w, r, debug)
@@ -69,16 +70,16 @@ func TestDebuginfod(t *testing.T) {
 		}
 		x.Close()
 	}
-	if asked != 1 {
-		t.Errorf("the server was asked %d times", asked)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the server was asked %d times", n)
 	}
 	for range 2 {
 		if path := client.Fetch(strings.Repeat("ef", 20)); path != "" {
 			t.Errorf("a file that does not exist is %s", path)
 		}
 	}
-	if asked != 2 {
-		t.Errorf("the server was asked %d times", asked)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the server was asked %d times", n)
 	}
 	if x, err := Open(exe); err == nil {
 		if path := client.Fetch(strings.Repeat("ab", 20)); x.openDebugFile(path, x.BuildID()) != nil {

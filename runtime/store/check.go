@@ -84,6 +84,9 @@ func (c *claims) find(name string, t ebpf.MapType) (*object.KernelMap, error) {
 	if m.Type != t {
 		return nil, fmt.Errorf("%s is a map of type %s, not %s", name, m.Type, t)
 	}
+	if m.Inner != 0 {
+		return nil, fmt.Errorf("%s has maps in it", name)
+	}
 	return m, nil
 }
 

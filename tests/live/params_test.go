@@ -98,7 +98,7 @@ func TestParamsRefused(t *testing.T) {
 	for prog, want := range map[string]string{
 		`uprobe:BIN:dbl { print(args.q); }`:    "q cannot be read: it is a floating-point number",
 		`uprobe:BIN:dbl { print(args.f.n); }`:  "f cannot be read: it is passed in a floating-point register",
-		`uprobe:BIN:take { print(args.nix); }`: "Cannot find function parameter nix",
+		`uprobe:BIN:take { print(args.nix); }`: "Can't find function parameter nix",
 		`uprobe:BIN:neg { print(args.x); }`:    "neg has no parameters",
 		`uprobe:BIN:main+4 { print(args); }`:   "args can only be used where a function starts",
 		`uprobe:BIN@params.c:1 { }`:            "Unable to map 'params.c:1' to address: no code starts there",

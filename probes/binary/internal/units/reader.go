@@ -120,11 +120,3 @@ func stringAt(data []byte, off uint64) string {
 	}
 	return ""
 }
-
-// from returns the part of data that starts at an offset.
-func from(data []byte, off uint64) []byte {
-	if off > uint64(len(data)) {
-		return nil
-	}
-	return data[off:]
-}
