@@ -174,18 +174,28 @@ func (p *parser) checkStep(x ast.Expr, at span) {
 	}
 }
 
-// primary parses an operand without prefix and postfix operators.
-func (p *parser) primary() ast.Expr {
-	p.height = 1
-	t := p.peek()
-	at := ast.At{Pos: p.span(t)}
-	switch t.Type {
+// literal parses a number or a string. It returns nil if there is neither.
+func (p *parser) literal() ast.Expr {
+	switch t := p.peek(); t.Type {
 	case tInt:
 		p.next()
 		return p.intLit(t)
 	case tString:
 		p.next()
-		return &ast.StrLit{At: at, Value: p.unquote(t)}
+		return &ast.StrLit{At: ast.At{Pos: p.span(t)}, Value: p.unquote(t)}
+	}
+	return nil
+}
+
+// primary parses an operand without prefix and postfix operators.
+func (p *parser) primary() ast.Expr {
+	p.height = 1
+	if x := p.literal(); x != nil {
+		return x
+	}
+	t := p.peek()
+	at := ast.At{Pos: p.span(t)}
+	switch t.Type {
 	case tVar:
 		p.next()
 		return &ast.Var{At: at, Name: t.Value[1:]}

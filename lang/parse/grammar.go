@@ -142,15 +142,12 @@ func expectation(msg string) string {
 
 // setting parses the value of a setting.
 func (p *parser) setting() ast.Expr {
+	if x := p.literal(); x != nil {
+		return x
+	}
 	t := p.peek()
 	at := ast.At{Pos: p.span(t)}
 	switch t.Type {
-	case tInt:
-		p.next()
-		return p.intLit(t)
-	case tString:
-		p.next()
-		return &ast.StrLit{At: at, Value: p.unquote(t)}
 	case tIdent:
 		p.next()
 		if t.Value == "true" || t.Value == "false" {

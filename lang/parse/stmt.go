@@ -135,21 +135,11 @@ func (p *parser) stmt() (s ast.Stmt, braced bool) {
 	case "for":
 		return p.forStmt(), true
 	case "while":
-		p.next()
-		n := &ast.While{Cond: p.condition()}
-		height := p.height
-		n.Body = p.body()
-		p.grow(max(height, p.height))
-		n.At = p.from(start)
-		return n, true
+		cond, body := p.conditionAndBody()
+		return &ast.While{At: p.from(start), Cond: cond, Body: body}, true
 	case "unroll":
-		p.next()
-		n := &ast.Unroll{Count: p.condition()}
-		height := p.height
-		n.Body = p.body()
-		p.grow(max(height, p.height))
-		n.At = p.from(start)
-		return n, true
+		count, body := p.conditionAndBody()
+		return &ast.Unroll{At: p.from(start), Count: count, Body: body}, true
 	case "break":
 		p.next()
 		return &ast.Jump{At: p.from(start), Kind: ast.Break}, false
@@ -248,6 +238,16 @@ func assignOp(t token) (string, bool) {
 		return t.Value[:len(t.Value)-1], true
 	}
 	return "", false
+}
+
+// conditionAndBody parses what follows the word while or unroll.
+func (p *parser) conditionAndBody() (cond ast.Expr, body *ast.Block) {
+	p.next()
+	cond = p.condition()
+	height := p.height
+	body = p.body()
+	p.grow(max(height, p.height))
+	return cond, body
 }
 
 // let parses let $v [: type] [= value].

@@ -101,6 +101,18 @@ func fields(t reflect.Type) []int {
 	return list
 }
 
+// fieldLists keeps what fields returns for each type.
+type fieldLists map[reflect.Type][]int
+
+func (l fieldLists) of(t reflect.Type) []int {
+	list, ok := l[t]
+	if !ok {
+		list = fields(t)
+		l[t] = list
+	}
+	return list
+}
+
 // encoder collects an object's tables while its fields are written.
 type encoder struct {
 	buf       []byte
@@ -109,13 +121,13 @@ type encoder struct {
 	types     []byte
 	typeCount int
 	typeIndex map[typeKey]int
-	fields    map[reflect.Type][]int
+	fields    fieldLists
 }
 
 // Encode returns the encoded form of an object. The same object always has the same
 // encoding.
 func Encode(o *Object) []byte {
-	e := &encoder{fileIndex: map[*source.File]int{}, typeIndex: map[typeKey]int{}, fields: map[reflect.Type][]int{}}
+	e := &encoder{fileIndex: map[*source.File]int{}, typeIndex: map[typeKey]int{}, fields: fieldLists{}}
 	e.value(reflect.ValueOf(o).Elem())
 	out := append([]byte(nil), magic...)
 	out = binary.AppendUvarint(out, Version)
@@ -186,12 +198,7 @@ func (e *encoder) value(v reflect.Value) {
 			e.value(v.Index(i))
 		}
 	case reflect.Struct:
-		list, ok := e.fields[v.Type()]
-		if !ok {
-			list = fields(v.Type())
-			e.fields[v.Type()] = list
-		}
-		for _, i := range list {
+		for _, i := range e.fields.of(v.Type()) {
 			e.value(v.Field(i))
 		}
 	default:
@@ -259,7 +266,7 @@ type decoder struct {
 	err    error
 	files  []*source.File
 	types  []decodedType
-	fields map[reflect.Type][]int
+	fields fieldLists
 }
 
 // Decode decodes an object. For any data, its time and memory are proportional to
@@ -271,7 +278,7 @@ func Decode(data []byte) (*Object, error) {
 	if !ok || rest != "" {
 		return nil, ErrFormat
 	}
-	d := &decoder{data: data[len(magic):], fields: map[reflect.Type][]int{}}
+	d := &decoder{data: data[len(magic):], fields: fieldLists{}}
 	if v := d.uint(); d.err == nil && v != Version {
 		return nil, fmt.Errorf("%w (%d instead of %d)", ErrVersion, v, Version)
 	}
@@ -404,12 +411,7 @@ func (d *decoder) value(v reflect.Value) {
 	case reflect.Slice:
 		d.slice(v)
 	case reflect.Struct:
-		list, ok := d.fields[v.Type()]
-		if !ok {
-			list = fields(v.Type())
-			d.fields[v.Type()] = list
-		}
-		for _, i := range list {
+		for _, i := range d.fields.of(v.Type()) {
 			d.value(v.Field(i))
 		}
 	default:

@@ -97,7 +97,7 @@ func TestEveryFieldIsEncoded(t *testing.T) {
 			t.Errorf("fields %d and %d of %d cannot be told apart", before, n, leaves)
 		}
 		seen[string(data)] = n
-		d := &decoder{data: data[len(magic)+1+8:], fields: map[reflect.Type][]int{}}
+		d := &decoder{data: data[len(magic)+1+8:], fields: fieldLists{}}
 		for range d.count() {
 			d.files = append(d.files, source.NewFile(d.string(), d.string()))
 		}
