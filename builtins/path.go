@@ -84,15 +84,22 @@ var pathFuncs = []string{
 	"vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr", "filp_close",
 }
 
-// helperFindsPath reports whether the kernel lets the program call bpf_d_path for a
-// struct path at p. It trusts an address that only loads from the arguments lead to.
-func helperFindsPath(g Gen, p *ir.Value) bool {
+// filledPaths is the first release in which bpf_d_path fills the memory with the end of
+// a path that is too long for it. Names of at most ownNameMax bytes that are not in a
+// directory, as those of pipes, it does not cut.
+var filledPaths = probes.Version{Major: 5, Minor: 14}
+
+const ownNameMax = 64
+
+// helperFindsPath reports whether to call bpf_d_path for a struct path at p. The kernel
+// trusts an address that only loads from the arguments lead to.
+func helperFindsPath(g Gen, call *Call, p *ir.Value) bool {
 	ctx := g.Context()
-	since := ctx.Kind.Paths
-	if since == (probes.Version{}) || g.Kernel().Release().Less(since) || ctx.Ret.Read != nil || p.Type != ir.PtrBTF {
-		return false
-	}
-	if ctx.Kind.FuncArgs && !slices.Contains(pathFuncs, ctx.Load.AttachTo) {
+	switch {
+	case !ctx.Kind.Paths, ctx.Load.AttachProg != 0,
+		ctx.Kind.FuncArgs && !slices.Contains(pathFuncs, ctx.Load.AttachTo),
+		g.Kernel().Release().Less(filledPaths), call.Type.Size < ownNameMax,
+		ctx.Ret.Read != nil, p.Type != ir.PtrBTF:
 		return false
 	}
 	for p.Op == ir.OpAdd || p.Op == ir.OpBarrier || p.Op == ir.OpLoad64 {
@@ -112,17 +119,13 @@ func storePath(g Gen, call *Call, dst Dest) {
 		SetStrLen(g, dst, g.B().Const(1))
 	}
 	g.Object(&call.Args[0], func(p *ir.Value) {
-		if helperFindsPath(g, p) {
+		if helperFindsPath(g, call, p) {
 			callPath(g, call, dst, p)
 		} else {
 			walkPath(g, call, dst, p)
 		}
 	}, empty)
 }
-
-// partialPaths is the first release in which bpf_d_path fills the memory with the end
-// of a path that is too long for it.
-var partialPaths = probes.Version{Major: 5, Minor: 14}
 
 // callPath emits a call of bpf_d_path.
 func callPath(g Gen, call *Call, dst Dest, p *ir.Value) {
@@ -132,27 +135,21 @@ func callPath(g Gen, call *Call, dst Dest, p *ir.Value) {
 	if dst.Padded { // the helper leaves parts of the path after its NUL
 		to = g.Temp(size)
 	}
-	b.Store(to, 0, 1, b.Const(0))
 	n := b.Call(ir.DPath, p, to, b.Const(int64(size)))
-	length := &ir.Var{Name: "length", Type: ir.Int}
-	b.Write(length, n)
-	b.If(b.Op(ir.OpSLt, n, b.Const(0)), func() {
+	n = b.IfElse(b.Op(ir.OpSLt, n, b.Const(0)), func() *ir.Value {
 		b := g.B()
-		long := b.Const(0)
-		if !g.Kernel().Release().Less(partialPaths) {
-			long = b.Op(ir.OpEq, n, b.Const(-int64(unix.ENAMETOOLONG)))
-		}
-		b.Write(length, b.IfElse(long, func() *ir.Value {
+		b.Cur.Unlikely = true
+		return b.IfElse(b.Op(ir.OpEq, n, b.Const(-int64(unix.ENAMETOOLONG))), func() *ir.Value {
 			return g.B().Const(int64(size))
 		}, func() *ir.Value {
 			b := g.B()
 			b.Store(to, 0, 1, b.Const(0))
-			g.Count(object.HelperFail, call.Span, "path")
+			g.Count(object.HelperFail, call.Span, call.Def.Name)
 			return g.B().Const(1)
-		}))
-	})
+		})
+	}, func() *ir.Value { return n })
 	if dst.Padded {
 		g.ReadStr(dst.Ptr, dst.Off, g.B().Const(int64(size)), size, to, types.Kernel)
 	}
-	SetStrLen(g, dst, g.B().Read(length))
+	SetStrLen(g, dst, n)
 }

@@ -22,7 +22,7 @@ func fentryKind(ret bool) *Kind {
 	if ret {
 		k = &Kind{Name: "fexit", Aliases: []string{"fr", "kretfunc"}, Syntax: "fexit:[module:]function", Doc: "Runs when a kernel function returns; args has its arguments, retval its result. Also: fexit:bpf:[id:]program."}
 	}
-	k.Reverse, k.FuncArgs, k.Paths = true, true, Version{Major: 5, Minor: 10}
+	k.Reverse, k.FuncArgs, k.Paths = true, true, true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
 	k.Expand = expandFentry
 	k.Suggest = suggestFunction

@@ -86,9 +86,9 @@ type Kind struct {
 	NoteArgs bool
 	// Overrides says that a program can replace the function by a result.
 	Overrides bool
-	// Paths is the first release whose programs may call bpf_d_path, the helper for
-	// the path of a file; the zero Version: none may.
-	Paths Version
+	// Paths says that programs may call bpf_d_path, the helper for the path of a file:
+	// if they have FuncArgs, in some functions.
+	Paths bool
 }
 
 // Shown returns the value of the builtin probetype.

@@ -1,0 +1,142 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// openKinds opens files of all kinds whose paths are made in different ways. It
+// returns the kernel's own name of each descriptor.
+func openKinds(t *testing.T) map[int]string {
+	t.Helper()
+	names := map[int]string{}
+	keep := func(fd int, err error) {
+		t.Helper()
+		if errors.Is(err, unix.ENOSYS) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[fd] = name
+	}
+	dir := t.TempDir()
+	open := func(name string, flags int) {
+		t.Helper()
+		keep(unix.Open(name, flags|unix.O_CLOEXEC, 0o600))
+	}
+	open("/", unix.O_RDONLY)
+	open("/proc", unix.O_RDONLY)
+	open("/proc/self/status", unix.O_RDONLY)
+	open("/sys/kernel", unix.O_RDONLY)
+	open("/dev/null", unix.O_RDONLY)
+	for _, ns := range []string{"mnt", "net", "pid", "user", "uts"} {
+		open("/proc/self/ns/"+ns, unix.O_RDONLY)
+	}
+	for _, name := range []string{"plain", "with space and \"quotes\"", strings.Repeat("n", 255)} {
+		open(filepath.Join(dir, name), unix.O_CREAT|unix.O_RDWR)
+	}
+	gone := filepath.Join(dir, "gone")
+	open(gone, unix.O_CREAT|unix.O_RDWR)
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	for fd, name := range names {
+		if name == gone {
+			names[fd] += " (deleted)"
+		}
+	}
+	deep := filepath.Join(dir, strings.Repeat("d/", 120))
+	long := filepath.Join(dir, strings.Repeat(strings.Repeat("l", 200)+"/", 6))
+	for _, d := range []string{deep, long} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		open(d, unix.O_RDONLY)
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	keep(pipe[0], nil)
+	keep(pipe[1], nil)
+	keep(unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0))
+	keep(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
+	keep(unix.Eventfd(0, unix.EFD_CLOEXEC))
+	keep(unix.MemfdCreate("in memory", unix.MFD_CLOEXEC))
+	keep(unix.PidfdOpen(os.Getpid(), 0))
+	return names
+}
+
+// TestPaths compares the paths of files with those that /proc tells, by the
+// kernel's helper and by our own walk, whole and cut to sizes.
+func TestPaths(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no path() in tracepoints")
+	}
+	names := openKinds(t)
+	const whole = 1024 // max_strlen
+	ways := []struct{ name, probe, fd, path string }{
+		{"helper", "iter:task_file / ctx.task.tgid == %d /", "ctx.fd", "ctx.file->f_path"},
+		{"variable", "iter:task_file / ctx.task.tgid == %d / { $p = ctx.file->f_path;", "ctx.fd", "$p"},
+		{"pointer", "iter:task_file / ctx.task.tgid == %d / { $p = (struct path *)((uint64)ctx.file + offsetof(struct file, f_path));", "ctx.fd", "$p"},
+		{"map", "iter:task_file / ctx.task.tgid == %d / { @p = ctx.file->f_path;", "ctx.fd", "@p"},
+		{"map element", "iter:task_file / ctx.task.tgid == %d / { @e[1, pid] = ctx.file->f_path;", "ctx.fd", "@e[1, pid]"},
+		{"pointer to a variable", "iter:task_file / ctx.task.tgid == %d / { $v = ctx.file->f_path; $p = &$v;", "ctx.fd", "$p"},
+		{"tuple", "iter:task_file / ctx.task.tgid == %d / { $t = (1, ctx.file->f_path);", "ctx.fd", "$t.1"},
+		{"tracepoint", "tracepoint:syscalls:sys_enter_fcntl / pid == %d && args.arg == 4242 / {", "args.fd", "curtask->files->fdt->fd[args.fd]->f_path"},
+	}
+	for _, w := range ways {
+		sizes := []int{100}
+		if slices.Contains([]string{"helper", "variable", "tracepoint"}, w.name) {
+			sizes = []int{1, 2, 9, 63, 64, 100, whole}
+		}
+		for _, size := range sizes {
+			t.Run(fmt.Sprintf("%s of %d", w.name, size), func(t *testing.T) {
+				probe := fmt.Sprintf(w.probe, os.Getpid())
+				if !strings.Contains(probe, "{") {
+					probe += " {"
+				}
+				// As a key, the path must be the same bytes as the string.
+				s := start(t, "-e", fmt.Sprintf(`%[1]s printf("%%d %%s\n", %[2]s, path(%[3]s, %[4]d)); @[path(%[3]s, %[4]d)] = 1; @[str("/dev/null", %[5]d)] = 2; }`, probe, w.fd, w.path, size, size+1))
+				if w.name == "tracepoint" {
+					s.attached()
+					for fd := range names {
+						unix.FcntlInt(uintptr(fd), unix.F_GETFD, 4242)
+					}
+					s.signal(unix.SIGINT)
+				}
+				r := s.wait()
+				if strings.Contains(r.stderr, "no iterator") {
+					t.Skip(r.stderr)
+				}
+				r.quiet(t)
+				lines := strings.Split(r.stdout, "\n")
+				for fd, name := range names {
+					want := fmt.Sprintf("%d %s", fd, name[max(0, len(name)-(size-1)):])
+					if !slices.Contains(lines, want) {
+						t.Errorf("no line %q", want)
+					}
+				}
+				if t.Failed() {
+					t.Log(r.stdout)
+				}
+				if size > len("/dev/null") && strings.Count(r.stdout, "@[/dev/null]") != 1 {
+					t.Errorf("keys: %s", r.stdout)
+				}
+			})
+		}
+	}
+}
