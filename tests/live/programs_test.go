@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,15 +19,17 @@ func printer(t *testing.T, name string, n int) *ebpf.Program {
 		insns = append(insns, asm.Mov.Imm(asm.R0, 0))
 	}
 	insns = append(insns,
-		asm.StoreImm(asm.RFP, -8, 'x', asm.DWord),
+		asm.Mov.Imm(asm.R1, 'x'), asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
 		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -8),
 		asm.Mov.Imm(asm.R2, 2),
 		asm.FnTracePrintk.Call(),
 		asm.Mov.Imm(asm.R0, 0), asm.Return(),
 	)
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.SocketFilter, License: "GPL", Instructions: insns})
-	if err != nil {
+	if errors.Is(err, ebpf.ErrNotSupported) {
 		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	return p
 }
