@@ -3,6 +3,7 @@ package live
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,6 +46,36 @@ uretprobe:BIN:ret_%[1]s {
 				fmt.Fprintf(&want, "%[1]s %[2]s %[2]s 1\n%[3]s\n@arg_%[1]s[%[2]s]: %[2]s\n", w.name, w.value, w.size)
 				fmt.Fprintf(&want, "%[1]s returns %[2]s 1 %[3]s\n%[2]s\n@kept_%[1]s: %[2]s\n@t_%[1]s: (%[2]s, 1)\n", w.name, w.value, truth)
 			}
+			prints(t, bin, prog.String(), want.String())
+		})
+	}
+}
+
+// TestUSDTWidths reads arguments of USDT probes that are narrower than a register,
+// from registers and memory with garbage beside them, and constants.
+func TestUSDTWidths(t *testing.T) {
+	for _, name := range []string{"usdt-O0", "usdt-O2"} {
+		t.Run(name, func(t *testing.T) {
+			bin := fixture(t, name)
+			var prog, want strings.Builder
+			var keyed []string
+			for _, w := range []struct{ name, value string }{
+				{"i8", "-2"}, {"u8", "254"}, {"i16", "-3"}, {"u16", "65533"}, {"i32", "-4"}, {"u32", "4294967292"}, {"i64", "-5"}, {"zero", "0"},
+			} {
+				fmt.Fprintf(&prog, "usdt:BIN:widths:%[1]s {\n", w.name)
+				for i := range 4 { // the places
+					fmt.Fprintf(&prog, `
+	printf("%[1]s %[2]d %%lld %%d %%d\n", arg%[2]d, arg%[2]d == %[3]s, arg%[2]d ? 1 : 0);
+	$v%[2]d = arg%[2]d; print((int64)$v%[2]d);
+`, w.name, i, w.value)
+					truth := map[bool]int{w.value != "0": 1}[true]
+					fmt.Fprintf(&want, "%[1]s %[2]d %[3]s 1 %[4]d\n%[3]s\n", w.name, i, w.value, truth)
+				}
+				fmt.Fprintf(&prog, "\t@%[1]s[arg0, arg1, arg2] = max(arg3);\n}\n", w.name)
+				keyed = append(keyed, fmt.Sprintf("@%[1]s[%[2]s, %[2]s, %[2]s]: %[2]s\n", w.name, w.value))
+			}
+			slices.Sort(keyed)
+			want.WriteString(strings.Join(keyed, ""))
 			prints(t, bin, prog.String(), want.String())
 		})
 	}

@@ -39,6 +39,8 @@ var fixtures = map[string][2]string{
 	"c-id":      {"gcc -g -O1 -Wl,--build-id=0x0123456789abcdef params.c", "-static"},
 	"widths-O0": {"gcc -g -O0 widths.c", "-static"},
 	"widths-O2": {"gcc -g -O2 widths.c", "-static"},
+	"usdt-O0":   {"gcc -g -O0 usdt.c", "-static"},
+	"usdt-O2":   {"gcc -g -O2 usdt.c", "-static"},
 	"texts-O1":  {"gcc -g -O1 texts.c", "-static"},
 	"shapes-O1": {"gcc -g -O1 shapes.c", "-static"},
 	"consts-4":  {"gcc -gdwarf-4 -O2 consts.c", "-static"},
