@@ -111,7 +111,11 @@ func (s *Session) load() error {
 			return err
 		}
 	}
-	return s.loadPrograms()
+	if err := s.loadPrograms(); err != nil {
+		return err
+	}
+	s.awaitTables()
+	return nil
 }
 
 func (s *Session) procRoot() string {

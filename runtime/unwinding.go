@@ -22,11 +22,13 @@ import (
 // pointers. A goroutine follows the mappings of all processes while the session
 // runs.
 type unwinding struct {
-	tables *unwind.Tables
-	log    *mmapLog
-	mem    [][]byte // mapped memory of the kernel's maps
-	stop   chan struct{}
-	done   chan struct{}
+	tables   *unwind.Tables
+	log      *mmapLog
+	mem      [][]byte      // mapped memory of the kernel's maps
+	wanted   []int         // processes whose tables the start of the session waits for
+	surveyed chan struct{} // closed when the mappings of all processes have been read
+	stop     chan struct{}
+	done     chan struct{}
 }
 
 // startUnwinding makes the tables of the processes that there are, and of others as
@@ -36,7 +38,7 @@ func (s *Session) startUnwinding() error {
 	if procs == nil {
 		return nil
 	}
-	u := &unwinding{stop: make(chan struct{}), done: make(chan struct{})}
+	u := &unwinding{surveyed: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{})}
 	rules, err := u.mapMemory(s.maps[unwind.RulesMap], unwind.RulesSize)
 	if err != nil {
 		return err
@@ -73,15 +75,45 @@ func (s *Session) startUnwinding() error {
 	// Without the log, processes that start later have no tables, which is counted.
 	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1)
 	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot())
-	if s.opt.Child != nil {
-		u.tables.Prefer(s.opt.Child.PID())
-	}
-	if s.opt.PID > 0 {
-		u.tables.Prefer(s.opt.PID)
-	}
 	s.unwind = u
+	if c := s.opt.Child; c != nil {
+		u.want(c.PID(), asMapped(filesOfProgram(c.cmd.Args[1])))
+	}
+	if pid := s.opt.PID; pid > 0 {
+		u.want(pid, symbols.Executable(s.procRoot(), pid))
+	}
 	go u.follow(s.procRoot())
 	return nil
+}
+
+// want has the tables of files that a process maps, or will map, made before others.
+func (u *unwinding) want(pid int, files []symbols.Mapping) {
+	u.tables.Prefer(pid)
+	for _, m := range files {
+		u.Mapped(pid, m)
+	}
+	u.tables.Flush()
+	u.wanted = append(u.wanted, pid)
+}
+
+// tablePatience is the longest time for which the start of the session waits for the
+// tables of the traced process.
+const tablePatience = time.Second
+
+// awaitTables waits for the tables of the process of -c or -p, so that the stacks of
+// its first events are whole.
+func (s *Session) awaitTables() {
+	if s.unwind == nil {
+		return
+	}
+	late := time.Now().Add(tablePatience)
+	for _, pid := range s.unwind.wanted {
+		s.unwind.tables.Await(pid, time.Until(late))
+		select { // until then the log of mappings is not read at once
+		case <-s.unwind.surveyed:
+		case <-time.After(time.Until(late)):
+		}
+	}
 }
 
 // mapMemory maps the memory of an array with one element.
@@ -112,13 +144,20 @@ func (u *unwinding) follow(proc string) {
 			if u.stopping() {
 				return
 			}
+			u.note() // processes that start now do not wait for the others
 		}
 	}
+	close(u.surveyed)
 	for u.log != nil && !u.stopping() {
 		u.log.wait(tick)
-		if u.log.drain(u) {
-			u.tables.Flush()
-		}
+		u.note()
+	}
+}
+
+// note reads the log of mappings.
+func (u *unwinding) note() {
+	if u.log != nil && u.log.drain(u) {
+		u.tables.Flush()
 	}
 }
 

@@ -36,6 +36,10 @@ func (t *Tables) build() {
 		default:
 		}
 		t.buildFile(f)
+		t.mu.Lock()
+		close(t.made)
+		t.made = make(chan struct{})
+		t.mu.Unlock()
 	}
 }
 

@@ -37,6 +37,7 @@ type Tables struct {
 	queue   []*file      // whose tables are to be made
 	first   map[int]bool // processes whose files come first
 	wake    chan struct{}
+	made    chan struct{} // closed, and replaced, when the tables of a file are made
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	stats   Stats
@@ -106,7 +107,7 @@ func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	t := &Tables{
 		arch: arch, mem: mem, procRoot: procRoot,
 		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{}, first: map[int]bool{},
-		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		wake: make(chan struct{}, 1), made: make(chan struct{}), stop: make(chan struct{}),
 	}
 	t.memory.make = mem.Chunk
 	t.rule(cfi.Rule{})
@@ -127,6 +128,30 @@ func (t *Tables) Prefer(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.first[pid] = true
+}
+
+// Await waits until the tables of all files that a process maps are made or cannot be,
+// or until some time has passed.
+func (t *Tables) Await(pid int, most time.Duration) {
+	late := time.After(most)
+	for {
+		t.mu.Lock()
+		made, ready := t.made, true
+		if p := t.procs[pid]; p != nil {
+			for _, m := range p.maps {
+				ready = ready && (m.file == nil || m.file.ready)
+			}
+		}
+		t.mu.Unlock()
+		if ready {
+			return
+		}
+		select {
+		case <-made:
+		case <-late:
+			return
+		}
+	}
 }
 
 // next removes from the queue the file whose tables are needed most: by a preferred

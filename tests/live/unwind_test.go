@@ -3,6 +3,7 @@ package live
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -91,5 +92,33 @@ func TestUnwind(t *testing.T) {
 				t.Log(r.stdout, r.stderr)
 			}
 		})
+	}
+}
+
+// TestTablesBeforeAttach checks that the tables of the process of -p are made when the
+// probes are attached: its first event has a whole stack.
+func TestTablesBeforeAttach(t *testing.T) {
+	if *peer {
+		t.Skip("it has no tables")
+	}
+	needRoot(t)
+	cat := exec.Command("cat")
+	in, err := cat.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cat.Start(); err != nil {
+		t.Skip(err)
+	}
+	defer cat.Wait()
+	defer in.Close()
+	s := start(t, "-p", fmt.Sprint(cat.Process.Pid), "-e", `config = { user_stack = dwarf }
+		tracepoint:syscalls:sys_exit_read /pid == $1/ { print(ustack); exit(); }`, fmt.Sprint(cat.Process.Pid))
+	s.attached()
+	if _, err := in.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.wait(); strings.Contains(r.stderr, "not made yet") || len(strings.Fields(r.stdout)) < 2 {
+		t.Errorf("stdout %q\n%s", r.stdout, r.stderr)
 	}
 }
