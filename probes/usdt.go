@@ -58,6 +58,9 @@ func usdtKind() *Kind {
 			return nil, err
 		}
 		at := p.Aux.(*uprobePlace)
+		if !e.Unsafe && at.exe.Refused(at.addr) {
+			return nil, usage("the kernel puts no breakpoint on the instruction there")
+		}
 		c := &Context{
 			Kind:        k,
 			Load:        Load{Type: ebpf.Kprobe, Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt"},

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -32,6 +33,49 @@ func TestLeftOut(t *testing.T) {
 			if r := trace(t, "-e", c.name+" { }"); r.status == 0 || !strings.Contains(r.stderr, "ERROR") {
 				t.Errorf("%s: status %d\n%s", c.name, r.status, r.stderr)
 			}
+		}
+	}
+}
+
+// TestLeftOutOfProgram checks patterns that match places of a program on which the
+// kernel puts no breakpoint: they are left out and named, and the others count. A
+// function whose symbol has no size can be probed at its start, and after it only
+// with --unsafe.
+func TestLeftOutOfProgram(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the instruction is one of amd64")
+	}
+	bin := fixture(t, "unfit")
+	for _, c := range []struct {
+		probe, flag string
+		want        []string // lines of the output
+		says        string   // on stderr; "": nothing
+		fails       bool
+	}{
+		{"uprobe:BIN:f_*", "", []string{"@[f_first]: 3", "@[f_unsized]: 3", "@[f_last]: 3"}, "WARNING: uprobe:BIN:f_unfit is left out", false},
+		{"uretprobe:BIN:f_*", "", []string{"@[f_first]: 3", "@[f_unsized]: 3", "@[f_last]: 3"}, "WARNING: uretprobe:BIN:f_unfit is left out", false},
+		{"usdt:BIN:unfit:*", "", []string{"@[main]: 3", "@[main]: 3"}, "WARNING: usdt:BIN:unfit:u_unfit is left out", false},
+		{"usdt:BIN:*", "", []string{"@[main]: 3", "@[main]: 3"}, "WARNING: usdt:BIN:unfit:u_unfit is left out", false},
+		{"uprobe:BIN:f_unfit", "", nil, "ERROR: uprobe:BIN:f_unfit: the kernel puts no breakpoint", true},
+		{"uretprobe:BIN:f_unfit", "", nil, "ERROR: uretprobe:BIN:f_unfit: the kernel puts no breakpoint", true},
+		{"usdt:BIN:unfit:u_unfit", "", nil, "ERROR: usdt:BIN:unfit:u_unfit: the kernel puts no breakpoint", true},
+		{"uprobe:BIN:f_unsized", "", []string{"@[f_unsized]: 3"}, "", false},
+		{"uprobe:BIN:f_unsized+1", "", nil, "symbol has size 0", true},
+		{"uprobe:BIN:f_unsized+1", "--unsafe", []string{"@[f_unsized]: 3"}, "symbol has size 0", false},
+	} {
+		args := []string{"-q", "-c", bin, "-e", strings.ReplaceAll(c.probe, "BIN", bin) + " { @[func] = count(); }"}
+		if c.flag != "" {
+			args = append(args, c.flag)
+		}
+		r := trace(t, args...)
+		stderr := strings.ReplaceAll(r.stderr, bin, "BIN")
+		for _, line := range c.want {
+			if !strings.Contains(r.stdout, line+"\n") {
+				t.Errorf("%s %s: no %q in\n%s", c.probe, c.flag, line, r.stdout)
+			}
+		}
+		if strings.Count(r.stdout, "@[") != len(c.want) || (r.status != 0) != c.fails || !strings.Contains(stderr, c.says) || c.says == "" && stderr != "" {
+			t.Errorf("%s %s: status %d, stdout %q\n%s", c.probe, c.flag, r.status, r.stdout, stderr)
 		}
 	}
 }

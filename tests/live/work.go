@@ -41,6 +41,7 @@ var fixtures = map[string][2]string{
 	"widths-O2": {"gcc -g -O2 widths.c", "-static"},
 	"usdt-O0":   {"gcc -g -O0 usdt.c", "-static"},
 	"usdt-O2":   {"gcc -g -O2 usdt.c", "-static"},
+	"unfit":     {"gcc -O1 unfit.c", "-static"},
 	"texts-O1":  {"gcc -g -O1 texts.c", "-static"},
 	"shapes-O1": {"gcc -g -O1 shapes.c", "-static"},
 	"consts-4":  {"gcc -gdwarf-4 -O2 consts.c", "-static"},
