@@ -46,7 +46,7 @@ var pointerWays = []struct{ name, before, expr string }{
 
 // pointerUses lists uses of a pointer X.
 var pointerUses = []string{
-	"print(X);", `printf("%p %d\n", X, X);`, "print((X, 1));", "@u = X;", "@u[X] = 1;", "@s[1, X] = count();", "print(X == 0);", "if (X) { print(1); }", "print(!X);",
+	"print(X);", `printf("%p %d\n", X, X);`, "print((X, 1));", "@u = X;", "@u2[X] = 1;", "@s[1, X] = count();", "print(X == 0);", "if (X) { print(1); }", "print(!X);",
 	"print(X->I);", "print(X->C);", "print(X->N->I);", "print(X->C[1]);", "print(X->N);", "print(*X);", "$y = *X; print($y.I);", "@o = *X;", "@o2[1] = X->C;", "@h = hist(X->I);", "@q[X->C] = sum(X->I);",
 	"print(str(X->C));", "print(str(X));", "print(str(X, 8));", "print(str(X->C, X->I));", "print(buf(X, 8));", "print(buf(X->C, X->I));", "print(strlen(X->C));",
 	`print(strncmp(X->C, "ab", 2));`, `print(strncmp(str(X), X->C, 4));`, `print(strcontains(X->C, "a"));`, `print(X->C == "ab");`, `print(strstr(X->C, "a"));`,
