@@ -62,7 +62,7 @@ func TestProfiles(t *testing.T) {
 		t.Errorf("inlined functions that the script does not ask for:\n%s", r.stdout)
 	}
 	text, err := os.ReadFile(folded)
-	if want := "target;main;work;outer;inner;leaf 6\n"; err != nil || string(text) != want {
+	if want := filepath.Base(bin) + ";main;work;outer;inner;leaf 6\n"; err != nil || string(text) != want {
 		t.Errorf("folded: %q, %v; want %q", text, err, want)
 	}
 	if text, err = os.ReadFile(svg); err != nil || !bytes.Contains(text, []byte("<title>outer: 6 (100.00%)</title>")) {
