@@ -210,7 +210,6 @@ func (w *pathWalk) start(p *ir.Value) {
 	r = b.Op(ir.OpOr, r, w.read(atCopy, l.end-l.first, dentry, l.first))
 	b.If(w.failed(r), func() { w.set(atState, w.num(pathFault)) })
 
-	b = w.g.B()
 	named := w.word(w.field(l.op), l.dname)
 	b = w.g.B()
 	top := w.same(dentry, w.field(l.parent))
