@@ -205,7 +205,7 @@ func (c *verifier) barrier(b *Block, v *Value) error {
 	switch {
 	case v.Type == x:
 		return nil
-	case v.Type == Int && (x == PtrCtx || x == PtrBTF || x == PtrMap):
+	case v.Type == Int && (x == PtrCtx || x == PtrBTF || x == PtrMap || x == PtrSlot):
 		return nil // an address that is only looked at, see Builder.AsInt
 	case v.Type == MapRef && x == PtrMapNil: // an element of an array of maps
 		return c.address(b, v, 0)
