@@ -107,7 +107,7 @@ func TestListedTarget(t *testing.T) {
 func TestUSDTArgTypes(t *testing.T) {
 	k := usdtKind()
 	at := &uprobePlace{args: binary.ParseUSDTArgs("amd64", "-4@%weird -4@%eax 8@%rax", nil)}
-	c, err := k.Context(&Env{Kernel: fakeArch{}}, &Point{Kind: k, Name: "usdt:x:y", Aux: at})
+	c, err := k.Context(&Env{Kernel: fakeArch{}, Unsafe: true}, &Point{Kind: k, Name: "usdt:x:y", Aux: at})
 	if err != nil {
 		t.Fatal(err)
 	}
