@@ -15,7 +15,7 @@ import (
 func objects(t *testing.T) (first, second Mapping) {
 	t.Helper()
 	const text = `
-#define F(name, pad) __asm__(".globl " #name "\\n.type " #name ",@function\\n.p2align 8\\n" #name ": ret\\n.fill " #pad "\\n.size " #name ",.-" #name);
+#define F(name, pad) __asm__(".globl " #name "\n.type " #name ",@function\n.p2align 8\n" #name ": ret\n.fill " #pad "\n.size " #name ",.-" #name);
 `
 	one := program(t, text+"F(first_a, 200) F(first_b, 200)", "-x", "c", "-shared", "-nostdlib")
 	two := program(t, text+"F(second_a, 20) F(second_b, 20)", "-x", "c", "-shared", "-nostdlib")
@@ -71,7 +71,8 @@ func TestImages(t *testing.T) {
 		{"elsewhere, new", []func(*User){mapped(pid, first), executed, mapped(pid, moved)}, pid, []uint64{a2}, "second_a"},
 		{"both", []func(*User){mapped(pid, first), executed, mapped(pid, second)}, pid, []uint64{a, b}, "second_a second_b"},
 		{"in a gap of the second", []func(*User){mapped(pid, first), executed, mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
-		{"in a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 20, a + 21, b - 1, b}, "second_a - - second_b"},
+		{"in a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 21}, "-"},
+		{"returns to a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 20, a + 21, a + 22, b - 1, b}, "second_a second_a - - second_b"},
 		{"replaced", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "second_a -"},
 		{"forked", []func(*User){mapped(pid, first), forked}, child, []uint64{a}, "first_a"},
 		{"forked, then changed", []func(*User){mapped(pid, first), forked, mapped(pid, second)}, child, []uint64{a}, "first_a"},

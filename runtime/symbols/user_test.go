@@ -1,6 +1,7 @@
 package symbols
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -65,7 +66,10 @@ func program(t *testing.T, src string, flags ...string) string {
 	exe := filepath.Join(dir, "p")
 	args := append([]string{"-x", "c++", "-O1", "-o", exe, file}, flags...)
 	if out, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
-		t.Skipf("cannot build: %v\n%s", err, out)
+		if bytes.Contains(out, []byte("cc1plus")) {
+			t.Skipf("needs a C++ compiler: %s", out)
+		}
+		t.Fatalf("cannot build: %v\n%s", err, out)
 	}
 	return exe
 }
