@@ -88,11 +88,15 @@ func (l *perfLog) close() {
 }
 
 // wait waits until there are records, which the log must have been opened with
-// PerfBitWatermark for, or some time has passed.
-func (l *perfLog) wait(most time.Duration) {
-	fds := make([]unix.PollFd, len(l.cpus))
-	for i, r := range l.cpus {
-		fds[i] = unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN}
+// PerfBitWatermark for, or one of some other descriptors can be read, or some time
+// has passed.
+func (l *perfLog) wait(most time.Duration, others ...int) {
+	var fds []unix.PollFd
+	for _, r := range l.cpus {
+		fds = append(fds, unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN})
+	}
+	for _, fd := range others {
+		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
 	unix.Poll(fds, int(most/time.Millisecond))
 }

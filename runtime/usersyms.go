@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -69,7 +71,8 @@ func (s *Session) watchMappings() {
 		s.mmaps, _ = newMmapLog(allProcesses, child)
 		go s.survey()
 		if s.mmaps != nil {
-			s.following = true
+			s.followed = make(chan struct{})
+			s.wake, _ = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 			go s.followMappings()
 		}
 	}
@@ -79,13 +82,13 @@ func (s *Session) watchMappings() {
 }
 
 // followMappings reads the log of mappings when a good part of it is full, however
-// few events the script sends. At the end it closes the log.
+// few events the script sends, until stopFollowing is called.
 func (s *Session) followMappings() {
+	defer close(s.followed)
 	for {
-		s.mmaps.wait(tick)
+		s.mmaps.wait(tick, s.wake)
 		select {
 		case <-s.done:
-			s.mmaps.close()
 			return
 		default:
 		}
@@ -94,6 +97,19 @@ func (s *Session) followMappings() {
 			s.noteMappings()
 		}
 		s.mu.Unlock()
+	}
+}
+
+// stopFollowing ends followMappings and closes the log of mappings. s.done must be
+// closed.
+func (s *Session) stopFollowing() {
+	if s.followed != nil {
+		unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // without the eventfd it ends within a tick
+		<-s.followed
+		unix.Close(s.wake)
+	}
+	if s.mmaps != nil {
+		s.mmaps.close()
 	}
 }
 

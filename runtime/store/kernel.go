@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/native"
@@ -76,6 +77,9 @@ func (k *Kernel) mapped(name string) (*ebpf.Memory, error) {
 		return nil, err
 	}
 	mem, err := m.Memory()
+	if err == nil && mem.ReadOnly() {
+		err = unix.EPERM // the memory could be mapped for reading only
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot map the memory of %s: %w", name, err)
 	}
