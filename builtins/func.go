@@ -20,6 +20,7 @@ func funcName() *Def {
 			case ctx != nil && ctx.Func.Addr != nil:
 				return ksymType
 			case ctx != nil && ctx.Func.Name != "":
+				c.NeedsPoint() // the name is a constant of the program
 				call.Lit = &Lit{Str: ctx.Func.Name, IsStr: true}
 				return types.NewString(len(ctx.Func.Name) + 1)
 			}

@@ -1,12 +1,17 @@
 package live
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestConstantParams reads parameters that a compiled function does not
 // receive, since they are the same in every call. Their values come from the
 // debug info.
 func TestConstantParams(t *testing.T) {
-	for _, name := range []string{"consts-4", "consts-5", "consts-cpp"} {
+	// The start of the functions' names: static programs have functions of the C
+	// library with similar ones.
+	for name, prefix := range map[string]string{"consts-4": "", "consts-5": "", "consts-cpp": "_ZL*"} {
 		t.Run(name, func(t *testing.T) {
 			bin := fixture(t, name)
 			for _, s := range []struct{ prog, want string }{
@@ -17,7 +22,7 @@ func TestConstantParams(t *testing.T) {
 				{`uprobe:BIN:*narrow* { $a = args; print(($a.x, $a.a, $a.d)); @ = args.c; }`, "(1, -3, 60000)\n(2, -3, 60000)\n@: -300"},
 				{`uprobe:BIN:*narrow* { printf("%d %u %x\n", args.a, args.b, args.d); }`, "-3 200 ea60\n-3 200 ea60"},
 			} {
-				prints(t, bin, s.prog, s.want)
+				prints(t, bin, strings.Replace(s.prog, "BIN:*", "BIN:"+prefix, 1), s.want)
 			}
 		})
 	}
