@@ -91,6 +91,10 @@ var filledPaths = probes.Version{Major: 5, Minor: 14}
 
 const ownNameMax = 64
 
+// undefinedStack is the first release whose verifier lets bpf_d_path have stack memory
+// that the program has not written.
+var undefinedStack = probes.Version{Major: 6, Minor: 3}
+
 // helperFindsPath reports whether to call bpf_d_path for a struct path at p. The kernel
 // trusts an address that only loads from the arguments lead to.
 func helperFindsPath(g Gen, call *Call, p *ir.Value) bool {
@@ -134,6 +138,9 @@ func callPath(g Gen, call *Call, dst Dest, p *ir.Value) {
 	to := b.AddImm(dst.Ptr, dst.Off)
 	if dst.Padded { // the helper leaves parts of the path after its NUL
 		to = g.Temp(size)
+	}
+	if g.Kernel().Release().Less(undefinedStack) {
+		b.Zero(to, 0, size)
 	}
 	n := b.Call(ir.DPath, p, to, b.Const(int64(size)))
 	n = b.IfElse(b.Op(ir.OpSLt, n, b.Const(0)), func() *ir.Value {
