@@ -30,11 +30,7 @@ func avg() *Def {
 		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
 		Update: updateAverage,
 		Accum:  avgSize,
-		Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) {
-			copyWide(g, acc, p, 8*avgTotal, t.Signed)
-			b := g.B()
-			bump(b, acc, 8*avgCount, b.Load(p, 8*avgCount, 8, false))
-		},
+		Scalar: copyAverage,
 		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
 			return divideWide(g, acc, t.Signed, g.B().Load(acc, 8*avgCount, 8, false))
 		},
@@ -52,6 +48,13 @@ func updateAverage(g Gen, call *Call, p *ir.Value) {
 	x := g.Value(&call.Args[0])
 	tallyWide(g, p, 8*avgTotal, call.Type.Signed, x)
 	tally(g, p, 8*avgCount, g.B().Const(1))
+}
+
+// copyAverage adds the sum and the number of values at p to those at acc.
+func copyAverage(g Gen, t *types.Type, acc, p *ir.Value) {
+	copyWide(g, acc, p, 8*avgTotal, t.Signed)
+	b := g.B()
+	bump(b, acc, 8*avgCount, b.Load(p, 8*avgCount, 8, false))
 }
 
 func average(t *types.Type, data []byte) uint64 {

@@ -206,7 +206,7 @@ func wantString(c Checker, call *Call, i int) (string, bool) {
 // AggType returns the type of d's values, which have size bytes and hold signed
 // or unsigned integers.
 func (d *Def) AggType(size int, signed bool, params ...int64) *types.Type {
-	t := &types.Type{Kind: types.Agg, Name: d.TypeName, Twin: d.UnsignedType, Size: size, Signed: signed, Params: params, Castable: d.Scalar != nil}
+	t := &types.Type{Kind: types.Agg, Name: d.TypeName, Twin: d.UnsignedType, Size: size, Signed: signed, Params: params, Castable: d.Result != nil, Copyable: d.Scalar != nil && d.Result == nil}
 	if !signed && d.UnsignedType != "" {
 		t.Name, t.Twin = t.Twin, t.Name
 	}

@@ -121,7 +121,8 @@ type Def struct {
 	PartSize   int
 	// Scalar merges the aggregation at p, one CPU's copy, into acc, which has
 	// Accum bytes and starts as zeros. Result turns acc into the integer that an
-	// expression sees.
+	// expression sees. If Result is nil, acc itself is a value of type t: it can be
+	// printed and held in a tuple, and be no operand.
 	Accum  int
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value

@@ -3,7 +3,7 @@ package builtins
 // kfuncQuestions returns the builtins that ask for kernel functions that programs
 // can call.
 func kfuncQuestions() []*Def {
-	ask := func(name, summary string) *Def {
+	ask := func(name, summary string, here bool) *Def {
 		return question(name, summary,
 			`begin { if comptime (`+name+`("bpf_strstr")) { printf("yes\n"); } }`,
 			[]Param{{Name: "function"}},
@@ -13,11 +13,15 @@ func kfuncQuestions() []*Def {
 					return false, !c.Final()
 				}
 				_, found := c.Kernel().Kfunc(f)
+				if ctx := c.Context(); here && found && ctx != nil {
+					since, ok := ctx.Kfuncs()
+					found = ok && !c.Kernel().Release().Less(since)
+				}
 				return found, true
 			})
 	}
 	return []*Def{
-		ask("kfunc_exist", "Whether the kernel has a function of that name that programs can call; known when compiling."),
-		ask("kfunc_allowed", "Whether this probe may call the kernel's function of that name; known when compiling."),
+		ask("kfunc_exist", "Whether the kernel has a function of that name that programs can call; known when compiling.", false),
+		ask("kfunc_allowed", "Whether this probe may call the kernel's function of that name; known when compiling.", true),
 	}
 }

@@ -118,11 +118,7 @@ func checkStack(c Checker, call *Call) *types.Type {
 			c.Errorf(call.Span, "'build_id' stack mode can only be used for ustack")
 			return types.TInvalid
 		}
-		if depth == 0 {
-			c.Errorf(call.Span, "ustack: build_id mode needs a limit of at least 1")
-			return types.TInvalid
-		}
-		size = buildIDFrame * int(depth)
+		size = buildIDFrame * int(max(depth, 1))
 	}
 	if ctx := c.Context(); ctx != nil && ctx.NoKernelStack != "" && call.Def.TypeName == kstackName {
 		c.Warnf(call.Span, "kstack may be empty here: %s", ctx.NoKernelStack)

@@ -8,7 +8,7 @@ import (
 )
 
 func memcmp() *Def {
-	return compareBytes("memcmp", "Compares the first n bytes of two strings, arrays or structs, or of what pointers point to. The result is 0 if they are equal, else the difference of the first two bytes that differ. n is a literal.",
+	return compareBytes("memcmp", "Compares the first n bytes of two strings, arrays or structs, or of what pointers point to. The result is 0 if they are equal, else the difference of the first two bytes that differ. For pointers, n is a literal; else it is at most the size of the smaller one.",
 		`begin { print(memcmp("abc", "abd", 3)); }`, false)
 }
 
@@ -37,9 +37,21 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 				}
 			}
 			n := call.arg(2)
-			if n == nil || n.Lit == nil || n.Lit.IsStr || n.Lit.Int < 0 && !n.Lit.Unsigned {
-				c.Errorf(call.Span, "%s() requires a non-negative literal length", name)
+			if n == nil || n.Lit != nil && (n.Lit.IsStr || n.Lit.Int < 0 && !n.Lit.Unsigned) {
+				c.Errorf(call.Span, "%s() requires a non-negative length", name)
 				return types.TInvalid
+			}
+			if n.Lit == nil {
+				for i := range 2 {
+					if call.typeOf(i).Kind == types.Pointer && !scalars {
+						c.Errorf(call.Span, "%s() of pointers requires a literal length", name)
+						return types.TInvalid
+					}
+				}
+				if !wantInt(c, call, 2) {
+					return types.TInvalid
+				}
+				return types.TInt32
 			}
 			for i := range 2 {
 				if t := call.typeOf(i); c.Final() && call.known(i) && (scalars || t.Kind != types.Pointer) && (n.Lit.Unsigned || n.Lit.Int > int64(t.Size)) {
@@ -47,15 +59,24 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 					return types.TInvalid
 				}
 			}
-			return types.TInt64
+			return types.TInt32
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			n := int(call.Args[2].Lit.Int)
+			var limit *ir.Value // nil: n
+			n := min(call.typeOf(0).Size, call.typeOf(1).Size)
+			if lit := call.Args[2].Lit; lit != nil {
+				n = int(lit.Int)
+			} else {
+				limit = g.Value(&call.Args[2])
+			}
 			p, q := bytesOf(g, &call.Args[0], n, scalars), bytesOf(g, &call.Args[1], n, scalars)
 			b := g.B()
 			result := &ir.Var{Name: name, Type: ir.Int}
 			b.Write(result, b.Const(0))
 			forEach(g, n, func(l *loop, i *ir.Value) {
+				if limit != nil {
+					l.leave(b.Op(ir.OpULe, limit, i))
+				}
 				d := b.Op(ir.OpSub, byteAt(b, p, i), byteAt(b, q, i))
 				b.Write(result, d)
 				l.leave(d)

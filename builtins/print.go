@@ -96,7 +96,7 @@ func checkPrintable(c Checker, call *Call, a *Arg) bool {
 	case t.Kind == types.Void:
 		c.Errorf(call.Span, "none type passed to %s() is not printable", call.Def.Name)
 		return false
-	case t.Kind == types.Agg && !t.Castable:
+	case t.Kind == types.Agg && !t.Castable && !t.Copyable:
 		if a.Map != nil && a.Key != nil {
 			c.Errorf(call.Span, "Map type %s cannot print the value of individual keys. You must print the whole map.", t)
 		} else {

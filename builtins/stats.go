@@ -22,6 +22,8 @@ func stats() *Def {
 		},
 		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
 		Update: updateAverage,
+		Accum:  avgSize,
+		Scalar: copyAverage,
 		Merge:  mergeAverage,
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return value.Stats{

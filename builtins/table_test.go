@@ -41,7 +41,7 @@ func TestTable(t *testing.T) {
 			missing("Format", d.Format != nil)
 			missing("Order", d.Order != nil)
 			missing("TypeName", d.TypeName != "")
-			if (d.Scalar != nil) != (d.Result != nil) || (d.Scalar != nil) != (d.Accum > 0) {
+			if d.Result != nil && d.Scalar == nil || (d.Scalar != nil) != (d.Accum > 0) {
 				t.Errorf("%s: Scalar, Result and Accum go together", d.Name)
 			}
 		case Action:

@@ -39,6 +39,10 @@ func storesFrames(t *types.Type) bool {
 
 func storeBuildIDs(g Gen, call *Call, dst Dest) {
 	b := g.B()
+	if call.Type.Params[1] == 0 {
+		b.Zero(dst.Ptr, dst.Off, dst.Size) // no frames
+		return
+	}
 	// The helper clears what it does not fill.
 	b.Call(ir.GetStack, g.Ctx(), b.AddImm(dst.Ptr, dst.Off), b.Const(int64(call.Type.Size)), b.Const(userStackFlag|buildIDFlag))
 	padTail(g, dst, call.Type.Size)

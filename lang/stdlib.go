@@ -38,6 +38,16 @@ func Library(defs *builtins.Registry) []builtins.Macro {
 	return list
 }
 
+// inLibrary reports whether an import names the standard library or a topic of it.
+func inLibrary(path string) bool {
+	path = strings.TrimSuffix(path, ".bt")
+	if path == "stdlib" {
+		return true
+	}
+	_, err := fs.Stat(library, path+".bt")
+	return err == nil
+}
+
 // docOf returns the text of the comment that ends on the line above a macro.
 func docOf(p *ast.Program, m *ast.Macro) string {
 	var lines []string

@@ -104,6 +104,7 @@ type flagSet struct {
 	stages, dumps, noFeature, dwarf []string
 	debugDirs                       []string
 	test, bench, ignored            bool
+	warnings                        int // how often -k is given
 }
 
 // shortOnly marks a flag that the help text shows without its long name.
@@ -145,7 +146,7 @@ func newFlags(o *options) *flagSet {
 		fs.StringVar(&o.svg, "svg", "", "`FILE`write them as a flame graph")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
-		fs.BoolVarP(&o.warnings, "warnings", "k", false, "also warn of memory that could not be read and of missing map entries, which give 0: where, and how often")
+		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn of memory that could not be read and of missing map entries, which give 0: where, and how often")
 		fs.BoolVar(&o.noWarnings, "no-warnings", false, "no warnings at all")
 	})
 	group("program", func() {
@@ -217,12 +218,15 @@ func parseFlags(args []string) (*options, error) {
 		}
 	}
 
+	o.warnings = fs.warnings > 0
 	if o.format == "" {
 		o.format = "text"
 	}
 	switch {
 	case given("cmd") && given("pid"):
 		return nil, usagef("USAGE: Cannot use both -c and -p.")
+	case fs.warnings > 1:
+		return nil, usagef("USAGE: -kk has been deprecated. Use a single -k for runtime warnings for errors in map lookups and probe reads.")
 	case o.warnings && o.noWarnings:
 		return nil, usagef("USAGE: -k, --warnings conflicts with --no-warnings")
 	case o.check && !o.fmt:

@@ -15,7 +15,7 @@ type operand struct {
 
 func (f *fn) operand(e ast.Expr) operand {
 	t := f.typeOf(e)
-	if t.Kind == types.Agg {
+	if t.Castable {
 		t = intType(t)
 	}
 	return operand{f.value(e), t}

@@ -15,7 +15,7 @@ import (
 func (f *fn) compare(e *ast.Binary) *ir.Value {
 	defer f.at(f.at(e.Span()))
 	tx, ty := f.typeOf(e.X), f.typeOf(e.Y)
-	if tx.IsScalar() || tx.Kind == types.Agg || ty.IsScalar() || ty.Kind == types.Agg {
+	if tx.IsScalar() || tx.Castable || ty.IsScalar() || ty.Castable {
 		return f.compareWords(e.Op, f.operand(e.X), f.operand(e.Y), f.info.Operands[e])
 	}
 	var eq *ir.Value

@@ -87,7 +87,7 @@ func (f *fn) before(call *builtins.Call, must func(ast.Expr) bool) []ast.Expr {
 			continue // not evaluated: a type, a name
 		}
 		r := place{t: t}
-		if t.IsScalar() || t.Kind == types.Agg {
+		if t.IsScalar() || t.Castable {
 			r.ptr = f.value(e)
 		} else {
 			r.ptr = f.temp(max(t.Size, 8))
@@ -169,7 +169,7 @@ func (f *fn) sendArgs(call *builtins.Call, lits []any) {
 			continue
 		}
 		t := a.Type
-		if t.Kind == types.Agg {
+		if t.Castable {
 			t = intType(t)
 		}
 		args, ts = append(args, a), append(ts, t)

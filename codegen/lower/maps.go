@@ -140,6 +140,9 @@ func (f *fn) noEntry(st *plan.Map) {
 func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	st := f.state(m)
 	t := st.Info.Value
+	if t.Kind == types.Agg {
+		return place{t: t, ptr: f.mergeAgg(st, f.key(st, args))}
+	}
 	p := st.Store.Find(f, f.key(st, args))
 	if p.Type == ir.PtrMapNil {
 		p = f.b.WhenNil(p, ir.Same, func() *ir.Value {
@@ -328,23 +331,28 @@ func (f *fn) updateMap(a *ast.Assign) {
 	})
 }
 
-// readAgg returns the integer that an aggregation stands for: all CPUs' values
-// merged as its builtin says.
+// readAgg returns the integer that an aggregation stands for.
 func (f *fn) readAgg(st *plan.Map, key store.Key) *ir.Value {
+	return f.p.Defs.ForType(st.Info.Value.Name).Result(f, st.Info.Value, f.mergeAgg(st, key))
+}
+
+// mergeAgg returns the address of a copy of an aggregation: all CPUs' values merged as
+// its builtin says.
+func (f *fn) mergeAgg(st *plan.Map, key store.Key) *ir.Value {
 	t := st.Info.Value
 	def := f.p.Defs.ForType(t.Name)
 	if def == nil || def.Scalar == nil {
-		panic("lower: " + t.String() + " has no integer value")
-	}
-	if !f.need(probes.FeatLookupPerCPU, f.b.Pos, "reading "+st.Info.Name+" in an expression") {
-		return f.b.Const(0)
+		panic("lower: " + t.String() + " is no value")
 	}
 	acc := f.temp(max(def.Accum, 8))
 	f.b.Zero(acc, 0, max(def.Accum, 8))
+	if !f.need(probes.FeatLookupPerCPU, f.b.Pos, "reading "+st.Info.Name+" in an expression") {
+		return acc
+	}
 	f.EachCPU(func(cpu *ir.Value) {
 		f.ifMade(st.Store.OnCPU(f, key, cpu), func(p *ir.Value) { def.Scalar(f, t, acc, p) })
 	})
-	return def.Result(f, t, acc)
+	return acc
 }
 
 // EachCPU runs body for each possible CPU.

@@ -17,7 +17,7 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 		f.storeLiteral(l.Str, t, d)
 		return
 	}
-	if r, ok := f.ready[e]; ok && !a.IsScalar() && a.Kind != types.Agg {
+	if r, ok := f.ready[e]; ok && !a.IsScalar() && !a.Castable {
 		f.copyPlace(r, t, d)
 		return
 	}
@@ -40,7 +40,7 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 		return
 	}
 	if t.IsScalar() {
-		if a.Kind == types.Agg {
+		if a.Castable {
 			a = intType(a)
 		}
 		f.storeWord(f.convert(f.value(e), a, t), t, d)

@@ -83,7 +83,7 @@ func (f *fn) value(e ast.Expr) *ir.Value {
 					return f.b.Const(0)
 				}
 				v := f.value(x)
-				if a := f.typeOf(x); t.IsScalar() && (a.IsScalar() || a.Kind == types.Agg) {
+				if a := f.typeOf(x); t.IsScalar() && (a.IsScalar() || a.Castable) {
 					return f.convert(v, a, t)
 				}
 				return v
@@ -271,11 +271,11 @@ func (f *fn) maybePointer(x *ir.Value) bool {
 func (f *fn) cast(e *ast.Cast) *ir.Value {
 	t, a := f.typeOf(e), f.typeOf(e.X)
 	switch {
-	case a.Kind == types.Agg:
+	case a.Castable:
 		return f.convert(f.value(e.X), intType(a), t)
 	case t.Kind == types.Bool && a.Kind == types.String:
 		return f.truth(f.truthExpr(e.X), a)
-	case t.Kind == types.Pointer && a.Kind == types.String:
+	case t.Kind == types.Pointer && (a.Kind == types.String || a.Kind == types.Tuple || a.Kind == types.Record):
 		return f.guarded(func() *ir.Value { return f.b.AsInt(f.place(e.X).address(f)) })
 	case !a.IsScalar(): // the bytes of an array as an integer
 		d := f.tmp(e.X)

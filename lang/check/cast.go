@@ -20,11 +20,7 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	}
 	t := c.castType(to, from)
 	if t == nil {
-		hint := ""
-		if from.Kind == types.String && to.Kind == types.Pointer && from.Space == types.NoSpace {
-			hint = "it is a copy: cast where it is read, as in (struct x *)$skb->cb"
-		}
-		c.errorHint(castSpan(e), hint, "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
+		c.errorf(castSpan(e), "Cannot cast from \"%s\" to \"%s\"", plain(from), asWritten(to))
 		return types.TInvalid
 	}
 	if l := c.info.Lits[e.X]; l != nil && l.IsStr && t.Kind == types.Bool {
@@ -91,8 +87,11 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 			return to
 		}
 	case types.Pointer:
-		if from.Kind == types.String {
-			return c.charsAddress(to, from)
+		switch from.Kind {
+		case types.String:
+			return charsAddress(to, from)
+		case types.Tuple, types.Record:
+			return types.NewPointer(to.Elem, types.Kernel)
 		}
 		if word || from.Kind == types.Array && from.Size == 8 {
 			if from.Kind == types.Pointer && types.Equal(to.Elem, from.Elem) && from.Space == types.BTF {
@@ -117,16 +116,13 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 }
 
 // charsAddress returns the type of (to)x for an array of characters x: the
-// address of the array, which is often reserved space for another struct. It
-// returns nil if the characters have been copied out of their memory.
-func (c *checker) charsAddress(to, from *types.Type) *types.Type {
-	switch from.Space {
-	case types.Kernel, types.User:
-		return types.NewPointer(to.Elem, from.Space)
-	case types.BTF, types.Ctx:
-		return types.NewPointer(to.Elem, types.Kernel)
+// address of the array, which is often reserved space for another struct. A string
+// that the program holds itself is on its stack or in a map, in kernel memory.
+func charsAddress(to, from *types.Type) *types.Type {
+	if from.Space == types.User {
+		return types.NewPointer(to.Elem, types.User)
 	}
-	return nil
+	return types.NewPointer(to.Elem, types.Kernel)
 }
 
 // castArray returns the type of an integer, array or string that is cast to an

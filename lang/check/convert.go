@@ -21,7 +21,7 @@ func (c *checker) storable(t *types.Type, at source.Span, what string) bool {
 	}
 	if t.Kind == types.Tuple || t.Kind == types.Record {
 		for _, f := range t.Fields {
-			if !c.storable(f.Type, at, what) {
+			if f.Type.Kind != types.Agg && !c.storable(f.Type, at, what) {
 				return false
 			}
 		}

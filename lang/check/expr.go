@@ -247,6 +247,9 @@ func (c *checker) element1(x ast.Expr) *types.Type {
 		c.errorf(x.Span(), "A tuple or record cannot hold '%s'", kindName(t))
 		return types.TInvalid
 	case types.Agg:
+		if t.Copyable {
+			return t
+		}
 		c.errorf(x.Span(), "Map type %s cannot exist inside a tuple.", t)
 		return types.TInvalid
 	}

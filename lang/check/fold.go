@@ -86,6 +86,9 @@ func (c *checker) foldBinary(e *ast.Binary, x, y *types.Type) (t *types.Type, do
 	}
 	if (isLiteralType(x) || x.Kind == types.Bool) && (isLiteralType(y) || y.Kind == types.Bool) {
 		l := fold(e.Op, a, b)
+		if bothBool(e.Op, x, y) {
+			l = boolLit(l.Int != 0)
+		}
 		if l == nil && (e.Op == "/" || e.Op == "%") && b.Int == 0 {
 			c.errorHint(e.Span(), "it is a division by zero", "unable to fold literals due to overflow or underflow")
 			return types.TInvalid, true

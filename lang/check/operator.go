@@ -186,6 +186,9 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 		t := arithmetic(op, x, y)
 		c.warnOperand(t, x, xe)
 		c.warnOperand(t, y, ye)
+		if bothBool(op, x, y) {
+			return t, types.TBool
+		}
 		return t, t
 	case x.Kind == types.Pointer && isNumber(y) && (op == "+" || op == "-"):
 		return nil, c.moved(x, span)
@@ -193,6 +196,12 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 		return nil, c.moved(y, span)
 	}
 	return nil, c.unfit(op, span, xe, ye, x, y)
+}
+
+// bothBool reports whether op is bitwise and its operands are booleans, so that its
+// result is one.
+func bothBool(op string, x, y *types.Type) bool {
+	return (op == "&" || op == "|" || op == "^") && x.Kind == types.Bool && y.Kind == types.Bool
 }
 
 // unfit reports operands that op does not accept.

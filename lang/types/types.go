@@ -77,6 +77,7 @@ type Type struct {
 	Split  bool       // BTFID belongs to the BTF of a module (Struct)
 
 	Castable bool   // Agg: an expression can read it, as the integer that Decay returns
+	Copyable bool   // Agg: a print or a tuple can hold a copy, all CPUs' values merged
 	Twin     string // Agg: name of the same aggregation of integers with the other signedness, "" if there is none
 }
 

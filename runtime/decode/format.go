@@ -172,7 +172,7 @@ func (f *Format) NumArgs() int {
 func (v Verb) Accepts(t *types.Type) bool {
 	switch v {
 	case 's':
-		return t.Kind != types.Void && (t.Kind != types.Agg || t.Castable)
+		return t.Kind != types.Void && (t.Kind != types.Agg || t.Castable || t.Copyable)
 	case VerbBytes, VerbHex, VerbHexPlain:
 		return t.Kind == types.Buffer
 	case VerbGFP:
