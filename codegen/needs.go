@@ -106,6 +106,9 @@ func (c *compilation) needed() object.Needs {
 	if e := c.req.Env; e.PID != 0 || e.ChildPID != 0 || e.ForeignPIDs {
 		n.SetOnlyNow("the process that is traced")
 	}
+	if cs := c.req.Env.Scope.Cgroups; len(cs) > 0 {
+		n.SetOnlyNow("the cgroup " + cs[0].Dir)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.kernel.formats)) {
 		n.Tracepoints = append(n.Tracepoints, c.kernel.formats[name])
 	}

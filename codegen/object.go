@@ -8,7 +8,6 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/runtime/object"
 )
@@ -19,7 +18,7 @@ func (c *compilation) assemble() error {
 	o := &object.Object{
 		Programs: c.out.Progs[:own:own], Kernel: c.out.Maps,
 		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
-		Settings: settings(c.checked.Config), Invocation: session(c.req.Invocation), Options: c.checked.Options,
+		Settings: settings(c.checked.Config), Invocation: session(c.req), Options: c.checked.Options,
 		Needs: c.needed(),
 	}
 	o.Settings.Warnings = c.req.Invocation.Warnings
@@ -32,7 +31,13 @@ func (c *compilation) assemble() error {
 			prog.Points = append(prog.Points, at.Data())
 		}
 	}
-	for i, p := range c.out.Progs[own:] {
+	rest := c.out.Progs[own:]
+	if c.lowered.Follows {
+		n := len(rest) - 2
+		o.Follow = c.follow(rest[n], rest[n+1])
+		rest = rest[:n]
+	}
+	for i, p := range rest {
 		m := &o.Maps[c.lowered.Resets[i]]
 		p.Span, p.License, p.Type = m.Span, c.checked.Config.License, ebpf.RawTracepoint
 		m.Reset = p
@@ -40,6 +45,16 @@ func (c *compilation) assemble() error {
 	c.join(o)
 	c.obj = o
 	return nil
+}
+
+// follow makes the programs of --follow.
+func (c *compilation) follow(fork, walk *object.Program) *object.Follow {
+	for _, p := range []*object.Program{fork, walk} {
+		p.License, p.Type = c.checked.Config.License, ebpf.Tracing
+	}
+	fork.AttachType, fork.AttachTo = ebpf.AttachTraceRawTp, "sched_process_fork"
+	walk.AttachType, walk.AttachTo = ebpf.AttachTraceIter, "task"
+	return &object.Follow{Fork: fork, Walk: walk}
 }
 
 // settings returns the settings that the runtime reads.
@@ -51,12 +66,16 @@ func settings(c *config.Config) object.Settings {
 	}
 }
 
-func session(s *builtins.Invocation) object.Invocation {
+func session(req *Request) object.Invocation {
+	s := req.Invocation
 	out := object.Invocation{
 		Params: s.Params, Unsafe: s.Unsafe, PID: s.PID, HasChild: s.HasChild, ChildPID: s.ChildPID, Warnings: s.Warnings,
 	}
 	for name, val := range s.Options {
 		out.Options = append(out.Options, object.Option{Name: name, Default: val})
+	}
+	for _, c := range req.Env.Scope.Cgroups {
+		out.Cgroups = append(out.Cgroups, c.Dir)
 	}
 	slices.SortFunc(out.Options, func(a, b object.Option) int { return cmp.Compare(a.Name, b.Name) })
 	return out

@@ -115,17 +115,6 @@ type RawContext struct {
 	Reg func(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 }
 
-// Only describes how a program is confined to the process that -p names.
-type Only struct {
-	// PID is the process to which the program has to confine itself; 0: none. It
-	// compares PID with what Owner reads from the context, in the initial pid
-	// namespace, or, if Owner is nil, with the process of the current task.
-	PID   int
-	Owner func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Unconfined is the warning for users if -p has no effect, or "".
-	Unconfined string
-}
-
 // Kfuncs returns the first release in which programs of this type may call the
 // kernel functions for tracing. ok is false if there is none.
 func (c *Context) Kfuncs() (since Version, ok bool) {

@@ -107,16 +107,26 @@ func iterKind() *Kind {
 	return k
 }
 
-// confineIter confines an iterator over objects of processes to the process of -p.
-// From Linux 6.1 on, the kernel does that. Before, the program compares the process
-// that comes with each object.
+// confineIter confines an iterator over objects of processes to the processes that the
+// flags choose. From Linux 6.1 on, the kernel does that for -p. Before, the program
+// compares the process that comes with each object.
 func confineIter(e *Env, p *Point, c *Context) error {
-	if e.PID == 0 {
-		return nil
-	}
 	task, ok := c.Ctx.Type.Field("task")
 	if !ok || task.Type.Kind != types.Pointer {
-		c.Only.Unconfined = fmt.Sprintf("-p has no effect on %s: what it walks over belongs to no process", p.Name)
+		for _, flag := range e.flags() {
+			c.Only.Unconfined = append(c.Only.Unconfined, fmt.Sprintf("%s has no effect on %s: what it walks over belongs to no process", flag, p.Name))
+		}
+		return nil
+	}
+	object := func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		v := b.Load(ctx, int64(task.Off), 8, false)
+		v.Type = ir.PtrBTF
+		return v
+	}
+	if !e.Scope.Empty() {
+		c.Only.Scope, c.Only.Task = &e.Scope, object
+	}
+	if e.PID == 0 || e.Scope.Follow {
 		return nil
 	}
 	if !e.Kernel.Release().Less(Version{Major: 6, Minor: 1}) {
@@ -132,9 +142,7 @@ func confineIter(e *Env, p *Point, c *Context) error {
 	}
 	c.Only.PID = e.PID
 	c.Only.Owner = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
-		object := b.Load(ctx, int64(task.Off), 8, false)
-		object.Type = ir.PtrBTF
-		return b.Load(object, int64(tgid.Off), 4, false)
+		return b.Load(object(b, ctx), int64(tgid.Off), 4, false)
 	}
 	return nil
 }
@@ -171,6 +179,17 @@ func attachIter(prog *ebpf.Program, pid int) (*link.Iter, error) {
 		return nil, fmt.Errorf("the link of an iterator is a %T", l)
 	}
 	return it, nil
+}
+
+// WalkTasks runs a program of the iterator over tasks for each task or, if pid is not 0,
+// for those of a process.
+func WalkTasks(prog *ebpf.Program, pid int) error {
+	it, err := attachIter(prog, pid)
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	return (&iterRun{it}).Run()
 }
 
 // noIterator is the error for an iterator that the kernel does not have, by name.

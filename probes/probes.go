@@ -68,7 +68,7 @@ type Kind struct {
 	// ChildOnly says that with -c, programs run in the child but not in processes
 	// that it forks.
 	ChildOnly bool
-	// Confine says how -p confines the programs to a process.
+	// Confine says how the flags that choose processes confine the programs.
 	Confine Confinement
 	// Runs says when the programs run.
 	Runs Moment
@@ -100,6 +100,7 @@ type Env struct {
 	Kernel      Kernel
 	Unsafe      bool
 	PID         int                         // -p, 0 if not given
+	Scope       Scope                       // --follow, --comm, --uid, --cgroup
 	ChildPID    int                         // -c, 0 if not given or not started yet
 	ForeignPIDs bool                        // process IDs are not those of the initial pid namespace
 	Filter      func(name string) bool      // --probe-filter: accepts points by name; nil: all
@@ -114,6 +115,11 @@ type Env struct {
 	defined int                     // number of probes defined in tracefs
 }
 
-// traced returns the process of -p or -c, or 0. Kinds use it if the kernel can
-// confine their probes to a process.
-func (e *Env) traced() int { return cmp.Or(e.PID, e.ChildPID) }
+// traced returns the process of -p or -c to which the kernel has to confine a probe, if
+// it can; 0: none. With --follow, programs have to run in other processes too.
+func (e *Env) traced() int {
+	if e.Scope.Follow {
+		return 0
+	}
+	return cmp.Or(e.PID, e.ChildPID)
+}

@@ -114,6 +114,9 @@ func (s *Session) load() error {
 	if err := s.loadPrograms(); err != nil {
 		return err
 	}
+	if err := s.loadFamily(); err != nil {
+		return err
+	}
 	s.awaitTables()
 	return nil
 }
@@ -134,7 +137,7 @@ func (s *Session) loadMaps() error {
 		switch name {
 		case object.RingMap:
 			spec.MaxEntries = uint32(s.ringSize())
-		case object.SiteMap: // read through mapped memory
+		case object.SiteMap, object.FollowMap, object.FollowStateMap: // used through mapped memory
 			spec.Flags |= mmapable
 		case object.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
@@ -150,6 +153,10 @@ func (s *Session) loadMaps() error {
 			}
 		}
 		switch name {
+		case object.CgroupMap:
+			if err := s.fillCgroups(m); err != nil {
+				return err
+			}
 		case object.RingMap:
 			if s.ring, err = ringbuf.NewReader(m); err != nil {
 				return fmt.Errorf("cannot read the ring buffer: %w", err)

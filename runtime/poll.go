@@ -31,19 +31,31 @@ func (s *Session) watch(ctx context.Context) {
 	if s.opt.PID > 0 {
 		go func() {
 			if waitExit(s.opt.PID, s.stop) {
-				s.end()
+				s.endOfRoot()
 			}
 		}()
+	}
+	if len(s.cgroups) > 0 {
+		go s.watchCgroups()
 	}
 	if c := s.opt.Child; c != nil {
 		go func() {
 			select {
 			case <-c.done:
-				s.end()
+				s.endOfRoot()
 			case <-s.stop:
 			}
 		}()
 	}
+}
+
+// endOfRoot ends the session after the process of -p or -c has ended, and with --follow
+// those that descend from it.
+func (s *Session) endOfRoot() {
+	if s.family != nil {
+		s.family.waitEnd(s.stop)
+	}
+	s.end()
 }
 
 // waitExit waits until a process has exited. It returns false if stop was closed
@@ -87,6 +99,9 @@ func (s *Session) run() error {
 	if !s.opt.DryRun {
 		s.watchMappings()
 		s.watchPrograms()
+	}
+	if err := s.followFamily(); err != nil {
+		return err
 	}
 	if err := s.attachAll(); err != nil {
 		return err

@@ -169,6 +169,8 @@ type Session struct {
 	programs *programLog   // nil: not needed, or the kernel does not support it
 	stacks   *stackKeeper  // nil: the script never has to free stacks
 	env      *env
+	family   *family // nil: --follow was not given
+	cgroups  []chosenCgroup
 	ncpu     int // number of possible CPUs
 
 	// events is a copy of the object's events, as several sessions may use one
@@ -244,6 +246,7 @@ func (s *Session) Close() error {
 		s.programs.close()
 	}
 	s.stopUnwinding()
+	s.family.close()
 	for _, p := range s.progs {
 		p.Close()
 	}

@@ -114,7 +114,7 @@ func (s *Session) reportMissed() {
 // reportForks warns if the child has forked and the script has probes that the
 // kernel runs in the child alone.
 func (s *Session) reportForks() {
-	if s.mmaps == nil || s.opt.NoWarnings {
+	if s.mmaps == nil || s.opt.NoWarnings || s.family != nil {
 		return
 	}
 	s.noteMappings()
@@ -128,7 +128,7 @@ func (s *Session) reportForks() {
 		io.WriteString(s.opt.Stderr, source.Diag{
 			Span: p.Span, Severity: source.Warning,
 			Msg:  fmt.Sprintf("With -c, %s probes run in the command alone: not in the processes that it forked, of which there were %d", p.Kind, s.mmaps.forked),
-			Hint: "without -c they run in all processes: start the command in another terminal",
+			Hint: "with --follow they also run there",
 		}.Render())
 		return
 	}

@@ -19,7 +19,7 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // Internal packages belong to the package above them.
 var floors = [][]string{
-	{"runtime/native", "runtime/unwind/cfi"},
+	{"runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
@@ -59,7 +59,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"golang.org/x/arch":                   {"probes/binary"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/output", "runtime/store", "runtime/symbols"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/store", "runtime/symbols"},
 }
 
 func TestFloors(t *testing.T) {

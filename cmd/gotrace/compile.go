@@ -65,6 +65,10 @@ func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 		}
 		env.Filter = re.MatchString
 	}
+	var err error
+	if env.Scope, err = a.scope(); err != nil {
+		return nil, nil, err
+	}
 	if sess.PIDNS = ourNamespace(); sess.PIDNS != nil {
 		env.ForeignPIDs, sess.Inner = true, innerPID(o.pid)
 	}
@@ -79,7 +83,7 @@ func ourNamespace() *builtins.PIDNamespace { return pidNamespace("self") }
 func (a *app) compile(f *source.File) (*object.Object, bool) {
 	env, sess, err := a.target()
 	if err != nil {
-		a.report.errorf("%v", err)
+		a.report.err(err)
 		return nil, false
 	}
 	var diags source.Diags

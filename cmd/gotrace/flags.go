@@ -28,6 +28,12 @@ type options struct {
 	help         bool
 	info         bool
 	pid          int
+	follow       bool
+	comm         string
+	uid          string
+	cgroup       string
+	container    string
+	unit         string
 	cmd          string
 	output       string
 	format       string
@@ -135,6 +141,12 @@ func newFlags(o *options) *flagSet {
 	group("process", func() {
 		fs.StringVarP(&fs.pid, "pid", "p", "", "`PID`trace this process; the session ends when it does")
 		fs.StringVarP(&o.cmd, "cmd", "c", "", "`COMMAND`start COMMAND once everything is attached; the session ends when it does")
+		fs.BoolVar(&o.follow, "follow", false, "with -p or -c trace that process, all that descend from it, and no other; the session ends when all have")
+		fs.StringVar(&o.comm, "comm", "", "`NAME`trace threads of that name")
+		fs.StringVar(&o.uid, "uid", "", "`UID|NAME`trace processes of that user")
+		fs.StringVar(&o.cgroup, "cgroup", "", "`PATH`trace processes in that cgroup (version 2) or below; the session ends when it is removed")
+		fs.StringVar(&o.container, "container", "", "`ID|NAME`trace the container: docker, containerd, CRI-O, podman; also POD/NAME, and a part of the ID")
+		fs.StringVar(&o.unit, "unit", "", "`UNIT`trace the systemd unit, such as nginx.service")
 		fs.BoolVar(&o.usdtFile, "usdt-file-activation", false, "enable USDT semaphores by file")
 		fs.StringArrayVar(&fs.debugDirs, "debuginfo", nil, "`DIR[:DIR]`look for the debug files of programs there first")
 	})
@@ -233,6 +245,9 @@ func parseFlags(args []string) (*options, error) {
 		return nil, usagef("USAGE: --check goes with --fmt")
 	case sinks[o.format] == nil:
 		return nil, usagef("Invalid output format %q\nValid formats: 'text', 'json'", o.format)
+	}
+	if err := o.checkScope(given); err != nil {
+		return nil, err
 	}
 	if given("pid") {
 		var err error

@@ -14,7 +14,8 @@
 // memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops
 // that the kernel calls back, call.go for script functions), variables (vars.go,
 // calm.go), maps (maps.go, adder.go, reset.go; package store knows how they are kept),
-// what all programs share (tables.go), and what builtins build code with (gen.go,
+// what all programs share (tables.go), the tests of the flags that choose processes
+// (scope.go, follow.go), and what builtins build code with (gen.go,
 // event.go, packed.go).
 package lower
 
@@ -38,6 +39,9 @@ type Result struct {
 	Resets []int // the maps that the module's last programs reset, by their place in the plan's Order
 	Events []object.Event
 	Sites  []object.Site
+	// Follows says that the very last two programs are those of --follow: at a fork, and
+	// for every task.
+	Follows bool
 }
 
 // Lower translates p. The error is a source.DiagError about what the kernel that p was
@@ -52,6 +56,7 @@ func Lower(p *plan.Program) (*Result, error) {
 		u.program(prog)
 	}
 	u.resets()
+	u.followers()
 	if err := u.diags.Err(); err != nil {
 		return nil, err
 	}
@@ -67,7 +72,8 @@ type shared struct {
 	res   *Result
 	diags source.Diags
 
-	inWhile map[*check.Var]bool // used by a while loop
+	inWhile     map[*check.Var]bool // used by a while loop
+	scopeFailed bool                // see scopeError
 	tables
 }
 
@@ -92,31 +98,15 @@ func (u *shared) program(p *check.Prog) {
 	f.result = p.Ctx.Result
 	f.cutProgram(p)
 	f.start()
-	// only ends the program unless the condition that branch emits holds.
-	only := func(branch func(body, out *ir.Block)) {
-		body, out := f.b.NewBlock(), f.b.NewBlock()
-		branch(body, out)
-		f.b.SealSet(out)
-		f.returnNow(nil)
-		f.b.SealSet(body)
-	}
 	if p.Ctx.Ctx.EndMark > 0 {
 		object := f.b.Load(f.ctxValue(), p.Ctx.Ctx.EndMark, 8, false)
 		object.Type = ir.PtrBTF
-		only(func(body, out *ir.Block) { f.b.Br(object, body, out) })
+		f.onlyIf(object)
 	}
-	if pid := p.Ctx.Only.PID; pid != 0 {
-		var ours *ir.Value
-		if p.Ctx.Only.Owner != nil {
-			ours = f.b.Op(ir.OpEq, p.Ctx.Only.Owner(f.b, f.ctxValue()), f.b.Const(int64(pid)))
-		} else {
-			ours = builtins.InProcess(f, pid)
-		}
-		only(func(body, out *ir.Block) { f.b.Br(ours, body, out) })
-	}
+	f.confine(&p.Ctx.Only)
 	if p.Pred != nil {
 		f.at(p.Pred.Span())
-		only(func(body, out *ir.Block) { f.branch(p.Pred, body, out) })
+		f.only(func(body, out *ir.Block) { f.branch(p.Pred, body, out) })
 	}
 	f.block(p.Body)
 	if f.b.Cur != nil {

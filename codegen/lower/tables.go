@@ -13,6 +13,7 @@ import (
 // they are first used, and their contents.
 type tables struct {
 	ring, sites, rodata, session *ir.Map
+	follow, state                *ir.Map // of --follow
 	stacks                       map[int]*ir.Map
 	more                         map[int]*ir.Map // MoreStacks, by depth
 

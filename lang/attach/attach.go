@@ -216,7 +216,9 @@ func (r *resolver) contexts(points []*probes.Point) []Point {
 		case err != nil:
 			r.diags.Errorf(pt.Span, "%s: %v", pt.Name, err)
 		default:
-			r.doubt(pt.Span, ctx.Only.Unconfined)
+			for _, text := range ctx.Only.Unconfined {
+				r.doubt(pt.Span, text)
+			}
 			out = append(out, Point{pt, ctx})
 		}
 	}

@@ -53,6 +53,16 @@ func (o *Object) check() error {
 			return bad("map %s: %v", o.Maps[i].Name, err)
 		}
 	}
+	if f := o.Follow; f != nil {
+		for _, p := range []*Program{f.Fork, f.Walk} {
+			if err := p.check(); err != nil {
+				return bad("a program of --follow: %v", err)
+			}
+		}
+		if names[FollowMap] == 0 || names[FollowStateMap] == 0 {
+			return bad("the table of --follow is missing")
+		}
+	}
 	for i, p := range o.Programs {
 		if err := p.check(); err != nil {
 			return bad("program %d: %v", i, err)
@@ -77,6 +87,14 @@ func (o *Object) checkKnown(m *KernelMap) error {
 	case m.Name == RingMap:
 	case m.Name == SiteMap:
 		key, value = 4, 8*len(o.Sites)
+	case m.Name == FollowMap:
+		key, value = 4, MaxPIDs
+	case m.Name == FollowStateMap:
+		key, value = 4, FollowStateSize
+	case m.Name == CgroupMap:
+		if key, value = 4, 4; m.MaxEntries < len(o.Invocation.Cgroups) {
+			return fmt.Errorf("%d entries for %d cgroups", m.MaxEntries, len(o.Invocation.Cgroups))
+		}
 	case m.Name == SessionMap:
 		key, value = 4, SessionSize
 	case name == "stacks" || name == "morestacks":

@@ -27,6 +27,13 @@ type Object struct {
 	Invocation Invocation
 	Options    []Option // options that the script's getopt calls declare
 	Needs      Needs
+	Follow     *Follow // nil: --follow was not given, or no program needs it
+}
+
+// Follow is the programs of --follow, which keep the table FollowMap.
+type Follow struct {
+	Fork *Program // to attach; it puts the children of processes in the table into it
+	Walk *Program // runs for each task, as FollowMode says
 }
 
 // Program is one BPF program.
@@ -139,6 +146,7 @@ type Invocation struct {
 	PID      int  // -p
 	HasChild bool // -c
 	ChildPID int
+	Cgroups  []string // directories of the cgroups in CgroupMap
 	Warnings bool
 }
 

@@ -38,6 +38,10 @@ func (o *Object) String() string {
 			b.WriteString(Disassembly(nil, []*Program{p}))
 		}
 	}
+	if f := o.Follow; f != nil {
+		b.WriteString("\nto follow processes\n")
+		b.WriteString(Disassembly(nil, []*Program{f.Fork, f.Walk}))
+	}
 	for _, p := range o.Programs {
 		if p.Partner != nil {
 			b.WriteString("\ntogether with " + o.Programs[p.Partner.Program].Name + "\n")
@@ -87,6 +91,9 @@ func (s *Invocation) print(b *strings.Builder) {
 	}
 	if s.ChildPID != 0 {
 		fmt.Fprintf(b, " child %d", s.ChildPID)
+	}
+	for _, dir := range s.Cgroups {
+		fmt.Fprintf(b, " cgroup %q", dir)
 	}
 	b.WriteByte('\n')
 }

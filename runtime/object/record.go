@@ -136,6 +136,30 @@ const GivenUp = 0
 // StackMap returns the name of the map for stacks of the given depth.
 func StackMap(depth int) string { return "stacks_" + strconv.Itoa(depth) }
 
+// FollowMap is the table of --follow, an array of one element: a byte for each process
+// ID. It is 1 for the processes that are followed. MaxPIDs is the kernel's own limit.
+const (
+	FollowMap = "followed"
+	MaxPIDs   = 1 << 22
+)
+
+// FollowStateMap is an array of one element with FollowStateSize bytes. At FollowMode is
+// a u64 that says what Follow.Walk does with each task. Walk sets the u64 at FollowFound
+// to 1.
+const (
+	FollowStateMap  = "follow_state"
+	FollowMode      = 0
+	FollowFound     = 8
+	FollowStateSize = 16
+
+	FollowAdd      = 1 // adds the task's process
+	FollowChildren = 2 // adds its process if it is a child of one in the table; found: there was one
+	FollowAlive    = 3 // found: a process in the table has not ended
+)
+
+// CgroupMap is a map of the cgroups that Invocation.Cgroups names.
+const CgroupMap = "cgroups"
+
 // SessionMap is an array of one element with SessionSize bytes. The runtime writes
 // it before it attaches any program.
 const (

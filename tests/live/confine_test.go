@@ -15,8 +15,9 @@ import (
 // crowd is a process that waits and then does everything that probes of any
 // kind can see, crowdCalls times in each of crowdThreads threads.
 type crowd struct {
-	pid int
-	end func() // lets it go and waits for its end
+	pid    int
+	end    func() // lets it go and waits for its end
+	parent int    // process that started it and is traced with it; 0: none
 }
 
 const (
@@ -37,7 +38,7 @@ func startCrowd(t *testing.T) crowd {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	waitThreads(t, cmd.Process.Pid, crowdThreads+1)
-	return crowd{cmd.Process.Pid, func() {
+	return crowd{pid: cmd.Process.Pid, end: func() {
 		stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)

@@ -303,6 +303,70 @@ static void do_crowd(long threads, long n) {
 	waitpid(pid, 0, 0);
 }
 
+// makes one event that probes of any kind can see, in a process that ends then.
+static void newborn(void) {
+	syscall(SYS_getpgid, 0);
+	gt_relative();
+	_exit(0);
+}
+
+static int in_thread_child;
+static void *fork_in_thread(void *arg) {
+	in_thread_child = fork();
+	if (in_thread_child == 0)
+		newborn();
+	return 0;
+}
+
+// has N processes born in five ways, each of which calls newborn, and returns when all
+// have ended: by fork, by vfork, as a sibling, as a daemon, by fork in another thread.
+static void do_forks(long n) {
+	int ends[2];
+	char c;
+	pthread_t t;
+	check(pipe(ends) == 0, "pipe");
+	pid_t all = fork(); // so that siblings of its children are ours
+	check(all >= 0, "fork");
+	if (all == 0) {
+		for (long i = 0; i < n; i++) {
+			pid_t pid = 0;
+			switch (i % 5) {
+			case 0:
+				if ((pid = fork()) == 0)
+					newborn();
+				break;
+			case 1:
+				if ((pid = vfork()) == 0)
+					newborn();
+				break;
+			case 2:
+				if (syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0)
+					newborn();
+				continue;
+			case 3:
+				if ((pid = fork()) == 0) {
+					setsid();
+					if (fork() == 0)
+						newborn();
+					_exit(0);
+				}
+				break;
+			case 4:
+				check(pthread_create(&t, 0, fork_in_thread, 0) == 0, "pthread_create");
+				pthread_join(t, 0);
+				pid = in_thread_child;
+				break;
+			}
+			check(pid > 0 && waitpid(pid, 0, 0) == pid, "child");
+		}
+		_exit(0);
+	}
+	close(ends[1]);
+	while (wait(0) > 0)
+		;
+	check(read(ends[0], &c, 1) == 0, "end of all"); // daemons hold the other end
+}
+
 // sends SIZE bytes N times over a TCP connection of the loopback.
 static void do_tcp(long n, long size) {
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -564,7 +628,12 @@ int main(int argc, char **argv) {
 		do_chosen(argv[0], number(argv, 1, 1));
 	else if (!strcmp(cmd, "crowd"))
 		do_crowd(number(argv, 0, 2), number(argv, 1, 100));
-	else if (!strcmp(cmd, "family"))
+	else if (!strcmp(cmd, "forks")) {
+		char c;
+		if (argc > 3) // waits to be told
+			check(read(0, &c, 1) >= 0, "read");
+		do_forks(number(argv, 0, 100));
+	} else if (!strcmp(cmd, "family"))
 		do_family(number(argv, 0, 1), number(argv, 1, 1));
 	else if (!strcmp(cmd, "static"))
 		do_static(number(argv, 0, 1));

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/cgroups"
+)
+
+// checkScope checks the flags that choose processes, as far as that needs no look at the
+// system.
+func (o *options) checkScope(given func(string) bool) error {
+	for _, f := range []struct{ name, val string }{
+		{"comm", o.comm}, {"uid", o.uid}, {"cgroup", o.cgroup}, {"container", o.container}, {"unit", o.unit},
+	} {
+		switch {
+		case given(f.name) && f.val == "":
+			return usagef("USAGE: --%s needs a value.", f.name)
+		case strings.ContainsRune(f.val, 0):
+			return usagef("USAGE: --%s: a NUL byte in %q.", f.name, f.val)
+		}
+	}
+	const maxComm = 15
+	switch {
+	case o.follow && !given("pid") && !given("cmd"):
+		return usagef("USAGE: --follow goes with -p or -c.")
+	case len(o.comm) > maxComm:
+		return usagef("USAGE: --comm: the kernel keeps %d bytes of a thread's name: write %q.", maxComm, o.comm[:maxComm])
+	case o.emitELF != "" && (o.follow || o.cgroup != "" || o.container != "" || o.unit != ""):
+		return usagef("USAGE: --emit-elf cannot be used with --follow, --cgroup, --container or --unit: other loaders do not fill the tables that these need.")
+	}
+	return nil
+}
+
+// scope returns which tasks the flags choose, besides -p.
+func (a *app) scope() (s probes.Scope, err error) {
+	o := a.opt
+	s.Follow, s.Comm = o.follow, o.comm
+	if s.UID, err = findUser(o.uid); err != nil {
+		return s, err
+	}
+	system := &cgroups.System{}
+	for _, f := range []struct {
+		flag, val string
+		find      func(string) (dir string, err error)
+	}{
+		{"--cgroup", o.cgroup, findCgroup}, {"--container", o.container, system.FindContainer}, {"--unit", o.unit, system.FindUnit},
+	} {
+		if f.val == "" {
+			continue
+		}
+		dir, err := f.find(f.val)
+		if err != nil {
+			return s, scopeError(f.flag, err)
+		}
+		id, err := cgroups.ID(dir)
+		if err != nil {
+			return s, scopeError(f.flag, err)
+		}
+		s.Cgroups = append(s.Cgroups, probes.Cgroup{Dir: dir, ID: id})
+	}
+	return s, nil
+}
+
+// scopeError returns the error for a flag that names nothing, with the nearest name.
+func scopeError(flag string, err error) error {
+	d := source.Diag{Msg: fmt.Sprintf("%s: %v", flag, bare(err))}
+	var missing *cgroups.NotFoundError
+	if errors.As(err, &missing) {
+		d.Hint = source.DidYouMean(missing.Name, missing.Names)
+		if d.Hint == "" && len(missing.Names) > 0 && len(missing.Names) <= maxListed {
+			d.Hint = "there are " + strings.Join(missing.Names, ", ")
+		}
+	}
+	return source.DiagError{d}
+}
+
+// maxListed is the number of names up to which an error lists all that there are.
+const maxListed = 10
+
+// findUser returns the ID of a user given by ID or by name; nil for "".
+func findUser(text string) (*uint32, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if n, err := strconv.ParseUint(text, 10, 32); err == nil {
+		uid := uint32(n)
+		return &uid, nil
+	}
+	f, err := os.Open("/etc/passwd")
+	if err != nil {
+		return nil, fmt.Errorf("--uid %s: the names of users cannot be read: %v; give the number", text, bare(err))
+	}
+	defer f.Close()
+	var names []string
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		fields := strings.SplitN(sc.Text(), ":", 4)
+		if len(fields) < 4 {
+			continue
+		}
+		if n, err := strconv.ParseUint(fields[2], 10, 32); err == nil && fields[0] == text {
+			uid := uint32(n)
+			return &uid, nil
+		}
+		names = append(names, fields[0])
+	}
+	return nil, source.DiagError{{Msg: fmt.Sprintf("--uid: there is no user %q in /etc/passwd", text), Hint: source.DidYouMean(text, names)}}
+}
+
+// findCgroup returns the directory of the cgroup at a path, which is one of the file
+// system or one below the root of the version 2 hierarchy.
+func findCgroup(path string) (string, error) {
+	root, err := cgroups.Version2("/proc")
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range []string{path, filepath.Join(root, path)} {
+		var fs unix.Statfs_t
+		if unix.Statfs(dir, &fs) != nil {
+			continue
+		}
+		switch fs.Type {
+		case unix.CGROUP2_SUPER_MAGIC:
+			if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+				return "", fmt.Errorf("%s is a file of a cgroup, not its directory", dir)
+			}
+			return filepath.Abs(dir)
+		case unix.CGROUP_SUPER_MAGIC:
+			return "", fmt.Errorf("%s is a cgroup of version 1, which programs cannot test; those of version 2 are below %s", dir, root)
+		}
+	}
+	return "", fmt.Errorf("there is no cgroup %s, and none of that path below %s", path, root)
+}

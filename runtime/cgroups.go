@@ -1,0 +1,65 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/cgroups"
+)
+
+// fillCgroups puts the cgroups that were chosen into the map that programs test.
+func (s *Session) fillCgroups(m *ebpf.Map) error {
+	for i, dir := range s.obj.Invocation.Cgroups {
+		f, err := os.Open(dir)
+		if err == nil {
+			var id uint64
+			if id, err = cgroups.ID(dir); err == nil {
+				err = m.Put(uint32(i), uint32(f.Fd()))
+			}
+			f.Close()
+			s.cgroups = append(s.cgroups, chosenCgroup{dir, id})
+		}
+		if err != nil {
+			return fmt.Errorf("cannot trace the cgroup %s: %w", dir, reason(err))
+		}
+	}
+	return nil
+}
+
+// chosenCgroup is a cgroup whose processes are traced.
+type chosenCgroup struct {
+	dir string
+	id  uint64
+}
+
+// watchCgroups ends the session when a chosen cgroup was removed, or was removed and made
+// anew: no process can be in it any more.
+func (s *Session) watchCgroups() {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		for _, c := range s.cgroups {
+			if id, err := cgroups.ID(c.dir); err != nil && !os.IsNotExist(err) || id == c.id {
+				continue
+			}
+			if !s.opt.NoWarnings {
+				io.WriteString(s.opt.Stderr, source.Diag{
+					Severity: source.Warning,
+					Msg:      "the cgroup " + c.dir + " was removed: the session ends, as no process can be in it any more",
+				}.Render())
+			}
+			s.end()
+			return
+		}
+		select {
+		case <-t.C:
+		case <-s.stop:
+			return
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package cgroups
+
+import "strings"
+
+// Owner is what a cgroup belongs to, as far as its path tells. A part is "" if the cgroup
+// belongs to no such thing.
+type Owner struct {
+	Container string // ID of the innermost container, or its name if it has no ID
+	PodUID    string // Kubernetes: the pod's UID; Podman: the pod's ID
+	Unit      string // the innermost systemd service or scope
+}
+
+// OwnerOf returns what the cgroup at a path below the root belongs to.
+func OwnerOf(path string) (o Owner) {
+	for part := range strings.SplitSeq(path, "/") {
+		if id := ContainerID(part); id != "" {
+			o.Container = id
+		}
+		if uid := podUID(part); uid != "" {
+			o.PodUID = uid
+		}
+		if isUnit(part) {
+			o.Unit = part
+		}
+	}
+	return o
+}
+
+// isUnit reports whether a cgroup is that of a systemd unit with processes.
+func isUnit(name string) bool {
+	for _, suffix := range []string{".service", ".scope", ".socket", ".mount", ".swap"} {
+		if len(name) > len(suffix) && strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// runtimes lists how container runtimes begin the names of cgroups when systemd manages
+// them. A part of the name of a process that only watches a container (conmon) does not
+// follow: an ID does.
+var runtimes = []string{"docker-", "cri-containerd-", "containerd-", "crio-", "libpod-", "libpod-payload-", "nerdctl-"}
+
+// ContainerID returns the ID of the container whose cgroup has that name, or "".
+//
+//	docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope …
+//	ID                      where the runtime manages cgroups itself
+//	SLICE:cri-containerd:ID where it was told the name of a slice all the same
+//	lxc.payload.NAME        LXC
+//	machine-NAME.scope      systemd-nspawn
+func ContainerID(name string) string {
+	if lxc, ok := strings.CutPrefix(name, "lxc.payload."); ok {
+		return lxc
+	}
+	name, scope := strings.CutSuffix(name, ".scope")
+	if machine, ok := strings.CutPrefix(name, "machine-"); ok && scope {
+		return unescapeUnit(machine)
+	}
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		name = name[i+1:]
+	}
+	for _, prefix := range runtimes {
+		if id, ok := strings.CutPrefix(name, prefix); ok && isID(id) {
+			return id
+		}
+	}
+	if isID(name) {
+		return name
+	}
+	return ""
+}
+
+// idLen is the length of the IDs of containers.
+const idLen = 64
+
+func isID(s string) bool { return len(s) == idLen && isHex(s) }
+
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
+
+// podUID returns the UID of the pod whose cgroup has that name, or "": podUID,
+// kubepods-burstable-podUID.slice with _ for -, libpod_pod_ID.
+func podUID(name string) string {
+	name = strings.TrimSuffix(name, ".slice")
+	if i := strings.LastIndex(name, "libpod_pod_"); i >= 0 && isID(name[i+len("libpod_pod_"):]) {
+		return name[i+len("libpod_pod_"):]
+	}
+	i := strings.LastIndex(name, "pod")
+	if i < 0 || i > 0 && name[i-1] != '-' {
+		return ""
+	}
+	uid := strings.ReplaceAll(name[i+len("pod"):], "_", "-")
+	plain := strings.ReplaceAll(uid, "-", "")
+	if len(plain) != 32 || !isHex(plain) { // static pods have no dashes
+		return ""
+	}
+	return uid
+}
+
+// unescapeUnit undoes systemd's escapes in the name of a unit: \x2d is a dash.
+func unescapeUnit(s string) string {
+	var out []byte
+	for i := 0; i < len(s); i++ {
+		if strings.HasPrefix(s[i:], `\x`) && i+4 <= len(s) && isHex(s[i+2:i+4]) {
+			out = append(out, unhex(s[i+2])<<4|unhex(s[i+3]))
+			i += 3
+			continue
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
+
+func unhex(c byte) byte {
+	if c >= 'a' {
+		return c - 'a' + 10
+	}
+	return c - '0'
+}

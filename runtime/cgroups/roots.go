@@ -1,0 +1,153 @@
+// Package cgroups knows the mounted cgroup hierarchies, and which containers, pods and
+// systemd units the cgroups in them belong to.
+package cgroups
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Root is a mounted cgroup hierarchy: its name (Unified for version 2, the controllers
+// for version 1) and its directory.
+type Root struct{ Name, Dir string }
+
+// Unified is the name of the version 2 hierarchy.
+const Unified = "unified"
+
+// Roots returns the mounted hierarchies without duplicates, version 2 first and the
+// others sorted by name. proc is the mount point of procfs.
+func Roots(proc string) []Root {
+	text, err := os.ReadFile(proc + "/self/mounts")
+	if err != nil {
+		return nil
+	}
+	var roots []Root
+	seen := map[string]bool{}
+	for line := range bytes.Lines(text) {
+		f := strings.Fields(string(line))
+		if len(f) < 4 || f[2] != "cgroup" && f[2] != "cgroup2" {
+			continue
+		}
+		name := Unified
+		if f[2] == "cgroup" {
+			name = filepath.Base(f[1])
+		}
+		if !seen[name] { // a hierarchy may be mounted in several places
+			seen[name] = true
+			roots = append(roots, Root{name, unescape(f[1])})
+		}
+	}
+	slices.SortFunc(roots, func(a, b Root) int {
+		if (a.Name == Unified) != (b.Name == Unified) {
+			if a.Name == Unified {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return roots
+}
+
+// unescape undoes the octal escapes of spaces and the like in a list of mounts.
+func unescape(s string) string {
+	var out []byte
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+4 <= len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				out = append(out, byte(n))
+				i += 3
+				continue
+			}
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
+
+// ErrNone is the error of Version2 where no such hierarchy is mounted.
+var ErrNone = errors.New("no cgroup hierarchy of version 2 is mounted")
+
+// Version2 returns the directory of the version 2 hierarchy.
+func Version2(proc string) (string, error) {
+	for _, r := range Roots(proc) {
+		if r.Name == Unified {
+			return r.Dir, nil
+		}
+	}
+	return "", ErrNone
+}
+
+// ID returns the ID of the cgroup with that directory.
+func ID(dir string) (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Stat(dir, &st)
+	return st.Ino, err // in cgroupfs a directory's inode number is the cgroup's ID
+}
+
+// fileidKernfs is the file handle type with which kernfs finds a node by its ID.
+const fileidKernfs = 0xfe
+
+// Path returns the path below root of the cgroup with an ID.
+func Path(root string, id uint64) (string, bool) {
+	if p, ok := pathByHandle(root, id); ok {
+		return p, true
+	}
+	var found string
+	filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return nil
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Ino == id {
+			found = p
+			return filepath.SkipAll
+		}
+		return nil
+	})
+	return below(root, found)
+}
+
+func pathByHandle(root string, id uint64) (string, bool) {
+	dir, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(dir)
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], id)
+	fd, err := unix.OpenByHandleAt(dir, unix.NewFileHandle(fileidKernfs, b[:]), unix.O_PATH|unix.O_CLOEXEC)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(fd)
+	p, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return "", false
+	}
+	return below(root, p)
+}
+
+func below(root, p string) (string, bool) {
+	rest, ok := strings.CutPrefix(p, root)
+	if !ok || p == "" {
+		return "", false
+	}
+	if rest == "" {
+		rest = "/"
+	}
+	return rest, true
+}

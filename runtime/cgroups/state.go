@@ -1,0 +1,215 @@
+package cgroups
+
+import (
+	"cmp"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Container is what the files of a container runtime say about a container.
+type Container struct {
+	ID   string
+	Name string // "" if unknown
+	// Namespace and Pod are the names of the Kubernetes or Podman pod, "" if there is
+	// none. PodUID is as in Owner.
+	Namespace, Pod, PodUID string
+
+	pid int // its first process, in the pid namespace of the runtime; 0 if unknown
+}
+
+// PodName returns the name of the container's pod: NAMESPACE/POD in Kubernetes.
+func (c *Container) PodName() string {
+	if c.Namespace != "" && c.Pod != "" {
+		return c.Namespace + "/" + c.Pod
+	}
+	return c.Pod
+}
+
+// String returns the names by which a container can be told from others.
+func (c *Container) String() string {
+	name := c.Name
+	if pod := c.PodName(); pod != "" {
+		name = pod + "/" + name
+	}
+	id := c.ID[:min(len(c.ID), shortID)]
+	if name == "" {
+		return id
+	}
+	return name + " (" + id + ")"
+}
+
+// shortID is the length to which runtimes shorten IDs.
+const shortID = 12
+
+// maxState is the size in bytes up to which state files are read.
+const maxState = 16 << 20
+
+// Containers reads the state files of Docker, containerd (also as part of k3s and
+// microk8s, and with nerdctl), CRI-O and Podman below root, by ID. Files that cannot be
+// read or understood are left out.
+func Containers(root string) map[string]*Container {
+	s := states{root: root, byID: map[string]*Container{}}
+	s.docker()
+	s.containerd()
+	s.nerdctl()
+	s.storage()
+	return s.byID
+}
+
+type states struct {
+	root string
+	byID map[string]*Container
+}
+
+func (s *states) glob(pattern string) []string {
+	list, _ := filepath.Glob(filepath.Join(s.root, pattern))
+	return list
+}
+
+// of returns the container with an ID, which may be new.
+func (s *states) of(id string) *Container {
+	if s.byID[id] == nil {
+		s.byID[id] = &Container{ID: id}
+	}
+	return s.byID[id]
+}
+
+// readJSON decodes a file. It reports whether it could.
+func readJSON(path string, into any) bool {
+	st, err := os.Stat(path)
+	if err != nil || !st.Mode().IsRegular() || st.Size() > maxState {
+		return false
+	}
+	data, err := os.ReadFile(path)
+	return err == nil && json.Unmarshal(data, into) == nil
+}
+
+// docker reads /var/lib/docker/containers/ID/config.v2.json, where the daemon's
+// configuration does not say otherwise, and those of daemons without root.
+func (s *states) docker() {
+	var daemon struct {
+		DataRoot string `json:"data-root"`
+		Graph    string `json:"graph"` // its former name
+	}
+	readJSON(filepath.Join(s.root, "/etc/docker/daemon.json"), &daemon)
+	dir := cmp.Or(daemon.DataRoot, daemon.Graph, "/var/lib/docker")
+	var list []string
+	for _, dir := range []string{dir, "/home/*/.local/share/docker"} {
+		list = append(list, s.glob(dir+"/containers/*/config.v2.json")...)
+	}
+	for _, path := range list {
+		var c struct {
+			ID, Name string
+			State    struct{ Pid int }
+			Config   struct{ Labels map[string]string }
+		}
+		if readJSON(path, &c) && c.ID != "" {
+			into := s.of(c.ID)
+			into.Name, into.pid = strings.TrimPrefix(c.Name, "/"), c.State.Pid
+			into.annotate(c.Config.Labels)
+		}
+	}
+}
+
+// annotate takes the names that Kubernetes runtimes put into the annotations or labels of
+// a container.
+func (c *Container) annotate(a map[string]string) {
+	for _, f := range []struct {
+		into *string
+		keys []string
+	}{
+		{&c.Name, []string{"io.kubernetes.cri.container-name", "io.kubernetes.container.name", "nerdctl/name"}},
+		{&c.Pod, []string{"io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"}},
+		{&c.Namespace, []string{"io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"}},
+		{&c.PodUID, []string{"io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"}},
+	} {
+		for _, key := range f.keys {
+			if v := a[key]; v != "" {
+				*f.into = v
+				break
+			}
+		}
+	}
+}
+
+// ociConfig is the part of a container's config.json that is read.
+type ociConfig struct{ Annotations map[string]string }
+
+// containerd reads the directories of running tasks: NAMESPACE/ID with config.json and
+// init.pid.
+func (s *states) containerd() {
+	for _, run := range []string{"/run/containerd", "/run/k3s/containerd", "/var/snap/microk8s/common/run/containerd", "/run/docker/containerd"} {
+		for _, dir := range s.glob(run + "/io.containerd.runtime.v*/*/*") {
+			if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+				continue
+			}
+			c := s.of(filepath.Base(dir))
+			if text, err := os.ReadFile(dir + "/init.pid"); err == nil {
+				c.pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+			}
+			var spec ociConfig
+			if readJSON(dir+"/config.json", &spec) {
+				c.annotate(spec.Annotations)
+			}
+			if c.Name == "" && !isID(c.ID) { // started by ctr, which calls it as it is told
+				c.Name = c.ID
+			}
+		}
+	}
+}
+
+// nerdctl reads /var/lib/nerdctl/HASH/names/NAMESPACE/NAME, which holds an ID.
+func (s *states) nerdctl() {
+	for _, path := range s.glob("/var/lib/nerdctl/*/names/*/*") {
+		st, err := os.Stat(path)
+		if err != nil || !st.Mode().IsRegular() || st.Size() > 2*idLen {
+			continue
+		}
+		if text, err := os.ReadFile(path); err == nil && isID(strings.TrimSpace(string(text))) {
+			s.of(strings.TrimSpace(string(text))).Name = filepath.Base(path)
+		}
+	}
+}
+
+// storage reads the files of the library that CRI-O and Podman share: lists of
+// containers, and a config.json for each of them.
+func (s *states) storage() {
+	for _, dir := range []string{"/var/lib/containers/storage", "/run/containers/storage", "/home/*/.local/share/containers/storage", "/run/user/*/containers"} {
+		for _, path := range append(s.glob(dir+"/*-containers/containers.json"), s.glob(dir+"/*-containers/volatile-containers.json")...) {
+			var list []struct {
+				ID    string
+				Names []string
+			}
+			if !readJSON(path, &list) {
+				continue
+			}
+			for _, c := range list {
+				if c.ID == "" {
+					continue
+				}
+				into := s.of(c.ID)
+				if len(c.Names) > 0 && into.Name == "" {
+					into.Name = c.Names[0]
+				}
+			}
+		}
+		for _, path := range s.glob(dir + "/*-containers/*/userdata/config.json") {
+			var spec ociConfig
+			if readJSON(path, &spec) {
+				s.of(filepath.Base(filepath.Dir(filepath.Dir(path)))).annotate(spec.Annotations)
+			}
+		}
+	}
+}
+
+// sorted returns containers by their names.
+func sorted(list []*Container) []*Container {
+	slices.SortFunc(list, func(a, b *Container) int {
+		return cmp.Or(strings.Compare(a.String(), b.String()), strings.Compare(a.ID, b.ID))
+	})
+	return list
+}

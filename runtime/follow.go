@@ -1,0 +1,165 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// family is the processes that --follow chooses: one process and all that descend from
+// it. The kernel keeps the table of them.
+type family struct {
+	walk  *ebpf.Program
+	state *ebpf.Memory // see object.FollowStateMap
+	fork  io.Closer    // the program at forks
+	root  int
+
+	mu     sync.Mutex // held while the walk runs
+	seeded bool
+}
+
+// loadFamily loads the programs of --follow.
+func (s *Session) loadFamily() error {
+	f := s.obj.Follow
+	if f == nil {
+		return nil
+	}
+	for _, p := range []*object.Program{f.Fork, f.Walk} {
+		prog, err := s.loadProgram(p)
+		if err != nil {
+			return s.loadError(p, err)
+		}
+		s.progs[p.Name] = prog
+	}
+	s.family = &family{walk: s.progs[f.Walk.Name], root: s.opt.PID}
+	if c := s.opt.Child; c != nil {
+		s.family.root = c.PID()
+	}
+	var err error
+	if s.family.state, err = s.maps[object.FollowStateMap].Memory(); err != nil {
+		return fmt.Errorf("cannot map the memory of %s: %w", object.FollowStateMap, err)
+	}
+	return nil
+}
+
+// followFamily fills the table of --follow: with the process that was named, and with
+// those that have descended from it by now. The program at forks is attached first, so
+// that none is left out that is born meanwhile.
+func (s *Session) followFamily() error {
+	f := s.family
+	if f == nil || f.root == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l, err := link.AttachTracing(link.TracingOptions{Program: s.progs[s.obj.Follow.Fork.Name]})
+	if err != nil {
+		return fmt.Errorf("cannot follow processes: %w", reason(err))
+	}
+	f.fork = l
+	if err := f.add(s); err != nil {
+		return fmt.Errorf("cannot follow process %d: %w", f.root, err)
+	}
+	// A fork may have looked at its parent just before that was added, and yet write the
+	// byte of the child after the walk. Once the programs that ran have ended, another
+	// walk sees that.
+	for more := true; more && s.opt.Child == nil; {
+		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0) // not supported: the walk itself takes longer than such a program
+		if more, err = f.run(object.FollowChildren, 0); err != nil {
+			return fmt.Errorf("cannot list the descendants of process %d: %w", f.root, err)
+		}
+	}
+	f.seeded = true
+	return nil
+}
+
+// membarrierGlobal is MEMBARRIER_CMD_GLOBAL: it waits until every CPU has left the
+// kernel's code that ran at the time, programs included.
+const membarrierGlobal = 1
+
+// add puts the named process into the table.
+func (f *family) add(s *Session) error {
+	if !foreignPIDs() {
+		table, err := s.maps[object.FollowMap].Memory()
+		if err != nil {
+			return err
+		}
+		_, err = table.WriteAt([]byte{1}, int64(f.root))
+		return err
+	}
+	// Only the kernel knows the ID in the initial namespace.
+	if s.opt.Kernel.Release().Less(probes.Version{Major: 6, Minor: 1}) {
+		return fmt.Errorf("--follow needs Linux 6.1 outside of the initial pid namespace")
+	}
+	_, err := f.run(object.FollowAdd, f.root)
+	return err
+}
+
+// foreignPIDs reports whether this process is not in the initial pid namespace.
+func foreignPIDs() bool {
+	const initial = 0xeffffffc // PROC_PID_INIT_INO
+	var st unix.Stat_t
+	return unix.Stat("/proc/self/ns/pid", &st) == nil && st.Ino != initial
+}
+
+// run runs the walk over all tasks or, if pid is not 0, over those of a process. f.mu is
+// held.
+func (f *family) run(mode uint64, pid int) (found bool, err error) {
+	var b [object.FollowStateSize]byte
+	binary.NativeEndian.PutUint64(b[object.FollowMode:], mode)
+	if _, err := f.state.WriteAt(b[:], 0); err != nil {
+		return false, err
+	}
+	if err := probes.WalkTasks(f.walk, pid); err != nil {
+		return false, err
+	}
+	if _, err := f.state.ReadAt(b[:], 0); err != nil {
+		return false, err
+	}
+	return binary.NativeEndian.Uint64(b[object.FollowFound:]) != 0, nil
+}
+
+// waitEnd returns when no process of the family is alive, or when stop is closed.
+func (f *family) waitEnd(stop <-chan struct{}) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		f.mu.Lock()
+		alive, err := true, error(nil)
+		if f.seeded {
+			alive, err = f.run(object.FollowAlive, 0)
+		}
+		f.mu.Unlock()
+		if !alive || err != nil {
+			return
+		}
+		select {
+		case <-t.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// close ends the following of processes.
+func (f *family) close() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seeded = false
+	if f.fork != nil {
+		f.fork.Close()
+		f.fork = nil
+	}
+}

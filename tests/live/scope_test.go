@@ -1,0 +1,411 @@
+package live
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/cgroups"
+)
+
+// choice is a flag that chooses processes, and how to start a crowd that it chooses.
+type choice struct {
+	name string
+	// flag returns the flag for a process that was started with set applied.
+	flag  func(t *testing.T, c crowd) []string
+	set   func(t *testing.T, cmd *exec.Cmd)
+	later func(t *testing.T, pid int) // what has to be done once it runs; nil: nothing
+	// parent says that the crowd is a child of a shell that the flag chooses too.
+	parent bool
+}
+
+const testUID = 54321
+
+func choices() []choice {
+	id := strings.Repeat("0123456789abcdef", 4)
+	inCgroup := func(name, flag, val string) choice {
+		dir := ""
+		return choice{
+			name: strings.TrimPrefix(flag, "--"),
+			later: func(t *testing.T, pid int) {
+				dir = makeCgroup(t, name)
+				joinCgroup(t, makeCgroup(t, name+"/below"), pid)
+			},
+			flag: func(*testing.T, crowd) []string {
+				if val == "" {
+					return []string{flag, dir}
+				}
+				return []string{flag, val}
+			},
+		}
+	}
+	return []choice{
+		{
+			name: "follow", parent: true,
+			set: func(t *testing.T, cmd *exec.Cmd) {
+				if why := missing("sh"); why != "" {
+					t.Skip(why)
+				}
+				cmd.Args = append([]string{"sh", "-c", `"$@"; exit $?`, "sh"}, cmd.Args...)
+				cmd.Path = "/bin/sh"
+			},
+			flag: func(_ *testing.T, c crowd) []string { return []string{"--follow", "-p", fmt.Sprint(c.parent)} },
+		},
+		{
+			name: "comm",
+			set: func(t *testing.T, cmd *exec.Cmd) {
+				cmd.Path = filepath.Join(t.TempDir(), "ourcrowd")
+				if err := os.Symlink(*work, cmd.Path); err != nil {
+					t.Fatal(err)
+				}
+			},
+			flag: func(*testing.T, crowd) []string { return []string{"--comm", "ourcrowd"} },
+		},
+		{
+			name: "uid",
+			set: func(t *testing.T, cmd *exec.Cmd) {
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testUID}}
+				// Another user may not pass the directories that lead to the program.
+				dir, err := os.MkdirTemp("/tmp", "gotrace-uid-")
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { os.RemoveAll(dir) })
+				cmd.Path = filepath.Join(dir, "gtwork")
+				if err := os.Chmod(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Link(*work, cmd.Path); err != nil {
+					t.Skip(err)
+				}
+			},
+			flag: func(*testing.T, crowd) []string { return []string{"--uid", fmt.Sprint(testUID)} },
+		},
+		inCgroup("gotrace-test", "--cgroup", ""),
+		inCgroup("gotrace-test.service", "--unit", "gotrace-test"),
+		inCgroup("docker-"+id+".scope", "--container", id[:12]),
+	}
+}
+
+// cgroupRoot returns the directory of the version 2 hierarchy.
+func cgroupRoot(t *testing.T) string {
+	t.Helper()
+	root, err := cgroups.Version2("/proc")
+	if err != nil {
+		root = filepath.Join("/tmp", "gotrace-cgroup2")
+		if err := os.MkdirAll(root, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mount("none", root, "cgroup2", 0, ""); err != nil {
+			t.Skipf("no cgroups: %v", err)
+		}
+	}
+	return root
+}
+
+// makeCgroup makes a cgroup for the time of the test.
+func makeCgroup(t *testing.T, name string) string {
+	t.Helper()
+	dir := filepath.Join(cgroupRoot(t), name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeCgroup(t, dir) })
+	return dir
+}
+
+// removeCgroup ends the processes in a cgroup and removes it.
+func removeCgroup(t *testing.T, dir string) {
+	var err error
+	for began := time.Now(); time.Since(began) < patience; {
+		if err = syscall.Rmdir(dir); err != syscall.EBUSY {
+			break
+		}
+		procs, _ := os.ReadFile(dir + "/cgroup.procs")
+		for _, text := range strings.Fields(string(procs)) {
+			if pid, err := strconv.Atoi(text); err == nil {
+				syscall.Kill(pid, syscall.SIGKILL)
+				syscall.Wait4(pid, nil, 0, nil) // if it is ours
+			}
+		}
+	}
+	if err != nil && err != syscall.ENOENT {
+		t.Errorf("%s: %v", dir, err)
+	}
+}
+
+func joinCgroup(t *testing.T, dir string, pid int) {
+	t.Helper()
+	if err := os.WriteFile(dir+"/cgroup.procs", []byte(fmt.Sprint(pid)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startChosen starts a crowd as c requires it.
+func startChosen(t *testing.T, c choice) crowd {
+	t.Helper()
+	cmd := exec.Command(*work, "crowd", fmt.Sprint(crowdThreads), fmt.Sprint(crowdCalls))
+	if c.set != nil {
+		c.set(t, cmd)
+	}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	t.Cleanup(func() { stdin.Close(); cmd.Process.Kill(); cmd.Wait() })
+	ours := crowd{pid: pid}
+	if c.parent {
+		ours.parent, ours.pid = pid, onlyChild(t, pid)
+	}
+	waitThreads(t, ours.pid, crowdThreads+1)
+	if c.later != nil {
+		c.later(t, ours.pid)
+	}
+	ours.end = func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	return ours
+}
+
+// onlyChild waits until a process has a child, and returns its ID.
+func onlyChild(t *testing.T, parent int) int {
+	t.Helper()
+	for {
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, path := range stats {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				continue
+			}
+			var pid, ppid int
+			fmt.Sscan(string(text), &pid)
+			var state string
+			fmt.Sscan(string(text[strings.LastIndexByte(string(text), ')')+1:]), &state, &ppid)
+			if ppid == parent {
+				return pid
+			}
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", parent)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestChosen checks each flag that chooses processes with each kind of probe: the probes
+// run for all threads of the processes that the flag chooses, for their children, and
+// for no other process.
+func TestChosen(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no such flags")
+	}
+	table := confinements(t)
+	for _, by := range choices() {
+		for _, k := range probes.Kinds() {
+			c := table[k.Name]
+			if c.probe != "" && (k.Since == "" || !release().less(parseRelease(k.Since))) {
+				t.Run(by.name+"/"+k.Name, func(t *testing.T) { c.runChosen(t, by) })
+			}
+		}
+	}
+}
+
+func (c confinement) runChosen(t *testing.T, by choice) {
+	if c.needs != "" {
+		if why := missing(c.needs); why != "" {
+			t.Skip(why)
+		}
+	}
+	ours, other := startChosen(t, by), startCrowd(t)
+	flags := by.flag(t, ours)
+	if c.says != "" {
+		r := trace(t, append(flags, "--dry-run", "-e", c.probe+" { @ = count(); }")...)
+		if !strings.Contains(r.stderr, "has no effect on "+strings.SplitN(c.probe, ":", 2)[0]+" probes") {
+			t.Errorf("stderr does not say that %v has no effect:\n%s", flags, r.stderr)
+		}
+		ours.end()
+		return
+	}
+	object := c.object
+	if object == "" {
+		object = "pid"
+	}
+	s := start(t, append(flags, "-e", c.probe+" { @["+object+"] = count(); }")...)
+	s.attachedOr(c.also)
+	other.end()
+	ours.end()
+	if by.name != "follow" && c.object == "" { // else the session ends by itself
+		s.signal(syscall.SIGINT)
+	}
+	c.checkChosen(t, s.wait(), ours)
+}
+
+// checkChosen compares the counts of the crowd's process, and of its child, with the
+// expected ones.
+func (c confinement) checkChosen(t *testing.T, r result, ours crowd) {
+	t.Helper()
+	children := 0
+	got := 0
+	for line := range strings.Lines(strings.TrimSpace(r.stdout)) {
+		var pid, n int
+		if _, err := fmt.Sscanf(line, "@[%d]: %d", &pid, &n); err != nil {
+			t.Errorf("line %q", line)
+		}
+		switch {
+		case pid == ours.pid:
+			got = n
+		case pid == ours.parent:
+		default:
+			if children++; c.runs > 0 && n != crowdCalls || c.object != "" {
+				t.Errorf("%d events of process %d", n, pid)
+			}
+		}
+	}
+	if got == 0 || c.runs > 0 && got != c.runs || children > 1 || c.runs > 0 && c.object == "" && children != 1 {
+		t.Errorf("%d events of process %d instead of %d, and of %d others:\n%s%s", got, ours.pid, c.runs, children, r.stdout, r.stderr)
+	}
+	r.quietButMissed(t)
+}
+
+// forks is the number of processes that TestFollow has born.
+func forks() int {
+	if missing("kprobe") == "" { // an emulated machine
+		return 500
+	}
+	return 10000
+}
+
+// TestFollow checks that --follow sees every process from its birth, whatever way it is
+// born, and no process of anyone else.
+func TestFollow(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no --follow")
+	}
+	n := forks()
+	script := "uprobe:" + *work + ":gt_relative { @u = count(); } usdt:" + *work + `:gt:crowd { @wrong = count(); }
+		tracepoint:syscalls:sys_enter_getpgid { @t = count(); } rawtracepoint:sys_enter /args.id == 121/ { @r = count(); }`
+	want := fmt.Sprintf("@r: %[1]d\n@t: %[1]d\n@u: %[1]d", n)
+	strangers := func() {
+		if err := exec.Command(*work, "forks", "100").Run(); err != nil {
+			t.Error(err)
+		}
+	}
+	check := func(t *testing.T, r result) {
+		t.Helper()
+		if got := strings.TrimSpace(r.stdout); got != want {
+			t.Errorf("got %q, want %q\n%s", got, want, r.stderr)
+		}
+		r.quietButMissed(t)
+	}
+	t.Run("command", func(t *testing.T) {
+		s := start(t, "--follow", "-c", fmt.Sprintf("%s forks %d", *work, n), "-e", script)
+		s.attached()
+		strangers()
+		check(t, s.wait())
+	})
+	t.Run("process", func(t *testing.T) {
+		cmd := exec.Command(*work, "forks", fmt.Sprint(n), "wait")
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stdin.Close(); cmd.Process.Kill(); cmd.Wait() })
+		s := start(t, "--follow", "-p", fmt.Sprint(cmd.Process.Pid), "-e", script)
+		s.attached()
+		stdin.Close()
+		strangers()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		check(t, s.wait())
+	})
+}
+
+// TestFollowDaemon checks that a session with --follow lasts until the last process has
+// ended, whoever its parent is by then.
+func TestFollowDaemon(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no --follow")
+	}
+	if why := missing("sh"); why != "" {
+		t.Skip(why)
+	}
+	r := trace(t, "--follow", "-c", fmt.Sprintf(`/bin/sh -c '( (%[1]s sleep 1500; exec %[1]s say >/dev/null) & )'`, *work),
+		"-e", `tracepoint:sched:sched_process_exec { @[comm] = count(); }`)
+	if want := "@[sh]: 1\n@[gtwork]: 2"; strings.TrimSpace(r.stdout) != want {
+		t.Errorf("got %q, want %q\n%s", r.stdout, want, r.stderr)
+	}
+}
+
+// TestCgroupRemoved checks that a session ends with the cgroup that it traces, and that
+// one of the same name that is made afterwards is not taken for it.
+func TestCgroupRemoved(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no --cgroup")
+	}
+	dir := makeCgroup(t, "gotrace-test")
+	s := start(t, "--cgroup", dir, "-e", "tracepoint:syscalls:sys_enter_getpgid { @ = count(); }")
+	s.attached()
+	removeCgroup(t, dir)
+	makeCgroup(t, "gotrace-test")
+	if r := s.wait(); r.status != 0 || !strings.Contains(r.stderr, dir+" was removed") {
+		t.Errorf("status %d, stderr %s", r.status, r.stderr)
+	}
+}
+
+// TestChosenErrors checks the errors for flags that choose nothing.
+func TestChosenErrors(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no such flags")
+	}
+	makeCgroup(t, "gotrace-test.service")
+	id := strings.Repeat("fedcba9876543210", 4)
+	makeCgroup(t, "docker-"+id+".scope")
+	makeCgroup(t, "docker-"+id[:60]+"0000.scope")
+	for _, c := range []struct{ args, want string }{
+		{"--follow", "--follow goes with -p or -c"},
+		{"--comm 1234567890123456", `write "123456789012345"`},
+		{"--comm ", "--comm needs a value"},
+		{"--uid nosuchuser", `there is no user "nosuchuser"`},
+		{"--uid 4294967296", `there is no user "4294967296"`},
+		{"--cgroup /no/such", "there is no cgroup /no/such"},
+		{"--cgroup /etc", "there is no cgroup /etc"},
+		{"--cgroup cgroup.procs", "is a file of a cgroup"},
+		{"--unit gotrace-tset", "did you mean 'gotrace-test.service'?"},
+		{"--container " + id[:59], "2 running containers are called"},
+		{"--container nosuchname", `no container "nosuchname" runs`},
+		{"--container ../../etc", `no container "../../etc" runs`},
+		{"--follow -p 4194303", "cannot trace process 4194303: no such process"},
+	} {
+		flag, val, found := strings.Cut(c.args, " ")
+		args := []string{flag}
+		if found {
+			args = append(args, strings.SplitN(val, " ", 2)...)
+		}
+		r := trace(t, append(args, "-e", "tracepoint:syscalls:sys_enter_getpgid { @ = count(); }")...)
+		if r.status != 1 || !strings.Contains(r.stderr, c.want) {
+			t.Errorf("%s: status %d, want %q in:\n%s", c.args, r.status, c.want, r.stderr)
+		}
+	}
+}
