@@ -3,15 +3,18 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // fentryKind returns fentry or, if ret is true, fexit. The kernel calls the program
@@ -25,9 +28,15 @@ func fentryKind(ret bool) *Kind {
 	k.Reverse, k.FuncArgs, k.Paths = true, true, true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
 	k.Expand = expandFentry
-	k.Suggest = suggestFunction
+	k.Suggest, k.Lacks = suggestFunction, withoutBTF
 	k.Context = func(e *Env, p *Point) (*Context, error) { return fentryContext(e, p, ret) }
-	k.Attach = attachTracing
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		c, err := attachTracing(e, prog, p)
+		if errors.Is(err, unix.EINVAL) && p.Target != "bpf" {
+			return nil, &AttachError{p, fentryRefusal(e, p), err}
+		}
+		return c, err
+	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
 		if len(parts) > 1 && parts[1] == "bpf" {
 			return listBPF(k, parts, yield)

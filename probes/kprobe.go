@@ -229,12 +229,22 @@ func suggestFunction(e *Env, p *Point) string {
 	if variant := variantOf(p.Func, names); variant != "" {
 		return variant
 	}
+	for _, prefix := range archPrefixes {
+		if base, ok := strings.CutPrefix(p.Func, prefix); ok {
+			if variant := variantOf(base, names); variant != "" {
+				return variant
+			}
+		}
+	}
 	return nearest(p.Func, names)
 }
 
 // renames lists forms of the names that functions got when the old name, %s, became
 // an inline function or a macro, or that they have on an architecture.
 var renames = []string{"%s_noprof", "__%s_noprof", "__%s", "__x64_%s", "__x64_sys_%s", "__arm64_%s", "ksys_%s", "do_%s"}
+
+// archPrefixes lists what architectures put before the names of system calls.
+var archPrefixes = []string{"__x64_", "__arm64_", "__s390x_", "__riscv_", "__ia32_", "SyS_", "__se_"}
 
 // variantOf returns the name of a function with a suffix from the compiler, which
 // changed its parameters or split it, or a later name of it. It returns "" if names
@@ -374,11 +384,14 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 		unix.EILSEQ:        "the offset is in the middle of an instruction",
 		unix.EINVAL:        "the kernel does not allow a probe there: the function is on its list of those that must not be probed, or was inlined",
 	}
-	if p.Offset != 0 || p.HasAddr {
-		why[unix.EINVAL] = "the offset is outside the function, or the kernel does not allow a probe there"
-	}
-	if p.HasAddr {
+	switch {
+	case p.HasAddr:
+		why[unix.EINVAL] = "the kernel does not allow a probe there"
 		why[unix.ENOENT] = "the kernel has no code at that address"
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EILSEQ):
+		for _, errno := range []error{unix.EINVAL, unix.EILSEQ} {
+			why[errno] = kprobeRefusal(e, p, why[errno])
+		}
 	}
 	return nil, attachError(p, err, capsTracing, why)
 }

@@ -58,6 +58,9 @@ type Kind struct {
 	// Suggest returns the name most like one that Expand did not find, or "". It may
 	// read long lists, so it is used only for error messages. It may be nil.
 	Suggest func(e *Env, p *Point) string
+	// Lacks returns what the thing that p names lacks for this kind of probe, if it
+	// exists but Expand did not find it, or "". It may be nil.
+	Lacks func(e *Env, p *Point) string
 	// Doubt returns a warning about a point without wildcards, or "". It is also
 	// called for points that Expand does not find. It may be nil.
 	Doubt func(e *Env, p *Point) string

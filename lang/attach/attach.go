@@ -257,7 +257,13 @@ func (r *resolver) wrong(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kin
 	r.diags.Errorf(ap.Span(), "%v", err)
 }
 
+// suggest returns a hint for an attach point that matches nothing, or "".
 func (r *resolver) suggest(pt *probes.Point, kind *probes.Kind) string {
+	if pt != nil && kind.Lacks != nil {
+		if lacks := kind.Lacks(r.env, pt); lacks != "" {
+			return lacks
+		}
+	}
 	if kind.Suggest == nil || pt == nil {
 		return ""
 	}

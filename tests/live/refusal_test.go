@@ -68,3 +68,35 @@ func TestWarningsWithJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestFunctionsNotAttached names kernel functions that do not exist or that the kernel
+// attaches nothing to. The message must say which of these it is.
+func TestFunctionsNotAttached(t *testing.T) {
+	if *peer {
+		t.Skip("it is about our own messages")
+	}
+	if why := missing("kprobe"); why != "" {
+		t.Skip(why)
+	}
+	for _, c := range []struct{ point, want string }{
+		{"kprobe:vfs_raed", "did you mean 'vfs_read'?"},
+		{"kprobe:sys_read", "did you mean '__x64_sys_read'?"},
+		{"kprobe:__arm64_sys_read", "did you mean '__x64_sys_read'?"},
+		{"kprobe:no_such_function_at_all", "No matches for kprobe no_such_function_at_all."},
+		{"kprobe:start_kernel", "runs only while the system boots"},
+		{"kretprobe:start_kernel", "runs only while the system boots"},
+		{"fentry:start_kernel", "runs only while the system boots"},
+		{"kprobe:entry_SYSCALL_64", "kprobes/blacklist"},
+		{"kretprobe:entry_SYSCALL_64", "kprobes/blacklist"},
+		{"fentry:entry_SYSCALL_64", "no BTF for it"},
+		{"fexit:entry_SYSCALL_64", "kprobe:entry_SYSCALL_64 needs none"},
+		{"kprobe:vfs_read+1", "in the middle of an instruction"},
+		{"kprobe:vfs_read+100000", "the offset is outside the function"},
+		{"kprobe:nosuchmodule:f", "specified module nosuchmodule"},
+	} {
+		r := trace(t, "--dry-run", "-e", c.point+" { }")
+		if r.status == 0 || !strings.Contains(r.stderr, c.want) {
+			t.Errorf("%s: status %d, want %q in\n%s", c.point, r.status, c.want, r.stderr)
+		}
+	}
+}

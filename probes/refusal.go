@@ -1,0 +1,73 @@
+package probes
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// kprobeBlacklist is where debugfs lists the functions that must not be probed, one a
+// line: the range of addresses and the name.
+const kprobeBlacklist = "/sys/kernel/debug/kprobes/blacklist"
+
+// refusal returns why the kernel refuses a probe at p, a function or a place in it, as
+// far as symbols and blacklist (the content of kprobeBlacklist) tell. It returns "" if
+// they do not.
+func refusal(k Kernel, p *object.Point, blacklist string) string {
+	addr, ok := k.Symbol(p.Func)
+	if !ok {
+		return ""
+	}
+	if name, _, _, ok := k.SymbolAt(addr + p.Offset); p.Offset != 0 && ok && name != p.Func {
+		return fmt.Sprintf("the offset is outside the function: %d bytes after the start of %s is %s", p.Offset, p.Func, name)
+	}
+	start, ok1 := k.Symbol("_sinittext")
+	end, ok2 := k.Symbol("_einittext")
+	if ok1 && ok2 && start <= addr && addr < end {
+		return "the function runs only while the system boots: its memory is free since then"
+	}
+	for s := bufio.NewScanner(strings.NewReader(blacklist)); s.Scan(); {
+		if f := strings.Fields(s.Text()); len(f) > 1 && f[1] == p.Func {
+			return "the function is on the kernel's list of those that must not be probed (" + kprobeBlacklist + ")"
+		}
+	}
+	return ""
+}
+
+// kprobeRefusal is refusal for kprobes of the running kernel. general is the answer if
+// nothing is known.
+func kprobeRefusal(e *Env, p *object.Point, general string) string {
+	list, _ := os.ReadFile(kprobeBlacklist)
+	if why := refusal(e.Kernel, p, string(list)); why != "" {
+		return why
+	}
+	return general
+}
+
+// fentryRefusal returns why the kernel does not attach fentry or fexit to a function of
+// which it has BTF.
+func fentryRefusal(e *Env, p *object.Point) string {
+	if why := refusal(e.Kernel, p, ""); why != "" {
+		return why
+	}
+	all, err := e.Kernel.Functions()
+	if err == nil && !slices.Contains(all, p.Target+":"+p.Func) {
+		return "the function is not traceable: it is marked notrace, or has no room for a call at its start"
+	}
+	return "the kernel does not attach programs to this function"
+}
+
+// withoutBTF returns that fentry needs BTF that an existing function lacks, or "".
+func withoutBTF(e *Env, p *Point) string {
+	if _, ok := e.Kernel.Symbol(p.Func); !ok || !loaded(e, p.Target) {
+		return ""
+	}
+	if _, err := e.Kernel.FuncProto(p.Target, p.Func); err == nil {
+		return ""
+	}
+	return fmt.Sprintf("the kernel has a function of that name but no BTF for it, as for assembly code and names that are not unique: kprobe:%s needs none", p.Func)
+}
