@@ -1,6 +1,10 @@
 package cdecl
 
-import "github.com/gotrace/gotrace/lang/types"
+import (
+	"cmp"
+
+	"github.com/gotrace/gotrace/lang/types"
+)
 
 // tPlainChar is plain char. An array of it is a string.
 var tPlainChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
@@ -23,107 +27,118 @@ func (u *Decls) startsType(t token) bool {
 	return ok
 }
 
+// basicType collects the words of a basic type, such as "unsigned long int", in any
+// order.
+type basicType struct {
+	words, long                          int // words in all; those that say long, double counts as one
+	unsigned, signed, short, char, float bool
+}
+
+// add adds w. It returns false if w is not part of the name of a basic type.
+func (b *basicType) add(w token) bool {
+	switch w.text {
+	case "unsigned":
+		b.unsigned = true
+	case "signed", "__signed__", "__signed":
+		b.signed = true
+	case "short":
+		b.short = true
+	case "long":
+		b.long++
+	case "int":
+	case "char":
+		b.char = true
+	case "float":
+		b.float = true
+	case "double", "_Float128", "__float128":
+		b.float = true
+		b.long++
+	default:
+		return false
+	}
+	b.words++
+	return true
+}
+
+// typ returns the type, or nil if no word was added. Floating-point numbers are arrays
+// of bytes.
+func (b *basicType) typ() *types.Type {
+	switch {
+	case b.float:
+		size := 4 << min(b.long, 2)
+		return &types.Type{Kind: types.Array, Name: "float", Elem: types.TUint8, Len: size, Size: size}
+	case b.char && b.unsigned:
+		return types.TUint8
+	case b.char && b.signed:
+		return types.TInt8
+	case b.char:
+		return tPlainChar
+	case b.short:
+		return types.NewInt(2, !b.unsigned)
+	case b.long > 0:
+		return types.NewInt(8, !b.unsigned)
+	case b.words > 0:
+		return types.NewInt(4, !b.unsigned)
+	}
+	return nil
+}
+
 // specifiers parses the part of a declaration before the declarators.
 func (u *Decls) specifiers(typedef *bool, a *attrs) (*types.Type, bool) {
 	var t *types.Type
-	var long, words int
-	var unsigned, signed, short, char, float bool
+	var basic basicType
 	start := u.peek()
 	for {
 		u.attributes(a)
 		w := u.peek()
+		if w.kind != tIdent {
+			break
+		}
 		switch {
-		case w.kind != tIdent:
-			goto done
 		case w.is("typedef"):
 			*typedef = true
-		case qualifiers[w.text]:
-		case w.is("unsigned"):
-			unsigned = true
-			words++
-		case w.is("signed") || w.is("__signed__") || w.is("__signed"):
-			signed = true
-			words++
-		case w.is("short"):
-			short = true
-			words++
-		case w.is("long"):
-			long++
-			words++
-		case w.is("int"):
-			words++
-		case w.is("char"):
-			char = true
-			words++
-		case w.is("float"), w.is("double"), w.is("_Float128"), w.is("__float128"):
-			float = true
-			words++
-			if !w.is("float") {
-				long++
-			}
-		case w.is("_Bool") || w.is("bool") && t == nil && words == 0 && u.typedefs["bool"] == nil:
+		case qualifiers[w.text], basic.add(w):
+		case w.is("_Bool") || w.is("bool") && t == nil && basic.words == 0 && u.typedefs["bool"] == nil:
 			t = types.TBool
 		case w.is("void"):
 			t = types.TVoid
-		case w.is("struct") || w.is("union"):
-			u.next()
-			s, ok := u.structSpec(w.text)
-			if !ok {
-				return nil, false
-			}
-			t = s
-			continue
-		case w.is("enum"):
-			u.next()
-			e, ok := u.enumSpec()
-			if !ok {
-				return nil, false
-			}
-			t = e
-			continue
-		case w.is("typeof") || w.is("__typeof__") || w.is("_Atomic"):
-			u.next()
-			u.skipParens()
-			t = types.TInt64
-			continue
 		case w.is("__int128"):
 			t = types.NewArray(types.TUint64, 2)
-		default:
-			if t != nil || words > 0 {
-				goto done
+		case w.is("struct"), w.is("union"), w.is("enum"), w.is("typeof"), w.is("__typeof__"), w.is("_Atomic"):
+			var ok bool
+			if t, ok = u.taggedType(); !ok {
+				return nil, false
 			}
-			n, ok := u.namedType(w.text)
-			if !ok {
+			continue
+		case t != nil || basic.words > 0:
+			return cmp.Or(t, basic.typ()), true
+		default:
+			var ok bool
+			if t, ok = u.namedType(w.text); !ok {
 				u.errorf(w.span, "Unknown type name '%s'", w.text)
 				return nil, false
 			}
-			t = n
 		}
 		u.next()
 	}
-done:
-	if t != nil {
-		return t, true
+	if t = cmp.Or(t, basic.typ()); t == nil {
+		u.errorf(start.span, "Expected a declaration, found %s", describe(start))
 	}
-	switch {
-	case float:
-		size := 4 << min(long, 2)
-		return &types.Type{Kind: types.Array, Name: "float", Elem: types.TUint8, Len: size, Size: size}, true
-	case char && unsigned:
-		return types.TUint8, true
-	case char && signed:
-		return types.TInt8, true
-	case char:
-		return tPlainChar, true
-	case short:
-		return types.NewInt(2, !unsigned), true
-	case long > 0:
-		return types.NewInt(8, !unsigned), true
-	case words > 0:
-		return types.NewInt(4, !unsigned), true
+	return t, t != nil
+}
+
+// taggedType parses a type that starts with a keyword: struct, union, enum, or typeof,
+// whose operand is skipped.
+func (u *Decls) taggedType() (*types.Type, bool) {
+	w := u.next()
+	switch w.text {
+	case "struct", "union":
+		return u.structSpec(w.text)
+	case "enum":
+		return u.enumSpec()
 	}
-	u.errorf(start.span, "Expected a declaration, found %s", describe(start))
-	return nil, false
+	u.skipParens()
+	return types.TInt64, true
 }
 
 var stdInts = map[string]*types.Type{

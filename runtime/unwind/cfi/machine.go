@@ -119,7 +119,6 @@ const (
 // byte code of a cie.
 func (m *machine) exec(code []byte, row func()) error {
 	r := reader{data: code}
-	data := m.cie.dataAlign
 	advance := func(by uint64) {
 		if row != nil {
 			row()
@@ -138,97 +137,118 @@ func (m *machine) exec(code []byte, row func()) error {
 			advance(low)
 			continue
 		case opOffset:
-			m.set(low, column{how: savedCFA, off: int64(r.uleb()) * data})
+			m.set(low, column{how: savedCFA, off: int64(r.uleb()) * m.cie.dataAlign})
 			continue
 		case opRestore:
 			m.restore(low)
 			continue
 		}
 		switch op {
-		case opNop:
-		case opSetLoc:
-			return badf("an operation that sets the address")
 		case opAdvance1:
 			advance(uint64(r.u8()))
 		case opAdvance2:
 			advance(uint64(r.u16()))
 		case opAdvance4:
 			advance(uint64(r.u32()))
-		case opOffsetExt:
-			m.set(r.uleb(), column{how: savedCFA, off: int64(r.uleb()) * data})
-		case opOffsetExtSF:
-			m.set(r.uleb(), column{how: savedCFA, off: r.sleb() * data})
-		case opNegOffsetExt:
-			m.set(r.uleb(), column{how: savedCFA, off: -int64(r.uleb()) * data})
-		case opRestoreExt:
-			m.restore(r.uleb())
-		case opUndefined:
-			m.set(r.uleb(), column{how: undefined})
-		case opSameValue:
-			m.set(r.uleb(), column{})
-		case opRegister:
-			reg, from := r.uleb(), r.uleb()
-			if reg != from {
-				m.set(reg, column{how: other})
-			} else {
-				m.set(reg, column{})
-			}
-		case opRemember:
-			if len(m.st.saved) >= maxRemembered {
-				return badf("a function remembers too many rows")
-			}
-			now := m.st
-			now.saved = nil
-			m.st.saved = append(slices.Clip(m.st.saved), now)
-		case opRestoreState:
-			n := len(m.st.saved)
-			if n == 0 {
-				return badf("a function goes back to a row that it did not remember")
-			}
-			saved := m.st.saved
-			m.st = saved[n-1]
-			m.st.saved = saved[:n-1]
-		case opDefCFA:
-			m.defCFA(r.uleb(), int64(r.uleb()))
-		case opDefCFASF:
-			m.defCFA(r.uleb(), r.sleb()*data)
-		case opDefCFARegister:
-			m.defCFA(r.uleb(), m.st.off)
-		case opDefCFAOffset:
-			m.defCFA(uint64(m.st.reg), int64(r.uleb()))
-		case opDefCFAOffsetSF:
-			m.defCFA(uint64(m.st.reg), r.sleb()*data)
-		case opDefCFAExpr:
-			m.st.cfa = m.arch.address(r.block())
-		case opExpression:
-			reg := r.uleb()
-			m.set(reg, m.arch.saved(r.block()))
-		case opValExpression:
-			reg := r.uleb()
-			r.block()
-			m.set(reg, column{how: other})
-		case opValOffset, opValOffsetSF:
-			reg := r.uleb()
-			off := int64(0)
-			if op == opValOffset {
-				off = int64(r.uleb()) * data
-			} else {
-				off = r.sleb() * data
-			}
-			c := column{how: other}
-			if reg == m.arch.SP && off == 0 {
-				c = column{} // what it is anyway
-			}
-			m.set(reg, c)
-		case opArgsSize:
-			r.uleb()
-		case opNegateRA:
 		default:
-			return badf("the operation %#x", op)
+			if err := m.change(op, &r); err != nil {
+				return err
+			}
 		}
 	}
 	if r.failed {
 		return badf("a function's operations are cut off")
+	}
+	return nil
+}
+
+// change runs an operation that changes the whole row or the rule for the CFA. r is
+// after its opcode.
+func (m *machine) change(op byte, r *reader) error {
+	switch op {
+	case opNop, opNegateRA:
+	case opArgsSize:
+		r.uleb()
+	case opSetLoc:
+		return badf("an operation that sets the address")
+	case opRemember:
+		if len(m.st.saved) >= maxRemembered {
+			return badf("a function remembers too many rows")
+		}
+		now := m.st
+		now.saved = nil
+		m.st.saved = append(slices.Clip(m.st.saved), now)
+	case opRestoreState:
+		n := len(m.st.saved)
+		if n == 0 {
+			return badf("a function goes back to a row that it did not remember")
+		}
+		saved := m.st.saved
+		m.st = saved[n-1]
+		m.st.saved = saved[:n-1]
+	case opDefCFA:
+		m.defCFA(r.uleb(), int64(r.uleb()))
+	case opDefCFASF:
+		m.defCFA(r.uleb(), r.sleb()*m.cie.dataAlign)
+	case opDefCFARegister:
+		m.defCFA(r.uleb(), m.st.off)
+	case opDefCFAOffset:
+		m.defCFA(uint64(m.st.reg), int64(r.uleb()))
+	case opDefCFAOffsetSF:
+		m.defCFA(uint64(m.st.reg), r.sleb()*m.cie.dataAlign)
+	case opDefCFAExpr:
+		m.st.cfa = m.arch.address(r.block())
+	default:
+		return m.changeColumn(op, r)
+	}
+	return nil
+}
+
+// changeColumn runs an operation that changes the rule for one register.
+func (m *machine) changeColumn(op byte, r *reader) error {
+	data := m.cie.dataAlign
+	switch op {
+	case opOffsetExt:
+		m.set(r.uleb(), column{how: savedCFA, off: int64(r.uleb()) * data})
+	case opOffsetExtSF:
+		m.set(r.uleb(), column{how: savedCFA, off: r.sleb() * data})
+	case opNegOffsetExt:
+		m.set(r.uleb(), column{how: savedCFA, off: -int64(r.uleb()) * data})
+	case opRestoreExt:
+		m.restore(r.uleb())
+	case opUndefined:
+		m.set(r.uleb(), column{how: undefined})
+	case opSameValue:
+		m.set(r.uleb(), column{})
+	case opRegister:
+		reg, from := r.uleb(), r.uleb()
+		if reg != from {
+			m.set(reg, column{how: other})
+		} else {
+			m.set(reg, column{})
+		}
+	case opExpression:
+		reg := r.uleb()
+		m.set(reg, m.arch.saved(r.block()))
+	case opValExpression:
+		reg := r.uleb()
+		r.block()
+		m.set(reg, column{how: other})
+	case opValOffset, opValOffsetSF:
+		reg := r.uleb()
+		off := int64(0)
+		if op == opValOffset {
+			off = int64(r.uleb()) * data
+		} else {
+			off = r.sleb() * data
+		}
+		c := column{how: other}
+		if reg == m.arch.SP && off == 0 {
+			c = column{} // what it is anyway
+		}
+		m.set(reg, c)
+	default:
+		return badf("the operation %#x", op)
 	}
 	return nil
 }
