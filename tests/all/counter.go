@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 type counter struct {
 	rest   []byte
 	result map[string]string           // test → pass, fail or skip
+	took   map[string]float64          // test → seconds
 	output map[string]*strings.Builder // test, or package and a space → its output
 	stray  strings.Builder             // output that is not an event
 	broken []string                    // packages that failed
@@ -23,7 +25,7 @@ type counter struct {
 }
 
 func newCounter() *counter {
-	return &counter{result: map[string]string{}, output: map[string]*strings.Builder{}, buildFailed: map[string]bool{}}
+	return &counter{result: map[string]string{}, took: map[string]float64{}, output: map[string]*strings.Builder{}, buildFailed: map[string]bool{}}
 }
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -39,7 +41,10 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func (c *counter) line(line []byte) {
-	var e struct{ Action, Package, ImportPath, Test, Output string }
+	var e struct {
+		Action, Package, ImportPath, Test, Output string
+		Elapsed                                   float64
+	}
 	if json.Unmarshal(line, &e) != nil {
 		fmt.Fprintf(&c.stray, "%s\n", line)
 		return
@@ -60,7 +65,7 @@ func (c *counter) line(line []byte) {
 		c.buildFailed[e.ImportPath] = true
 	case "pass", "fail", "skip":
 		if e.Test != "" {
-			c.result[name] = e.Action
+			c.result[name], c.took[name] = e.Action, e.Elapsed
 		} else if e.Action == "fail" {
 			c.broken = append(c.broken, e.Package)
 		}
@@ -150,6 +155,18 @@ func (c *counter) skipReasons() []string {
 	var out []string
 	for _, reason := range slices.Sorted(maps.Keys(why)) {
 		out = append(out, fmt.Sprintf("%d (%s): %s", len(why[reason]), reason, strings.Join(why[reason], " ")))
+	}
+	return out
+}
+
+// slowest returns the n tests, without those that are subtests, that took longest.
+func (c *counter) slowest(n int) []string {
+	tests := slices.Collect(maps.Keys(c.took))
+	tests = slices.DeleteFunc(tests, func(name string) bool { return strings.Contains(name[strings.LastIndex(name, " "):], "/") })
+	slices.SortFunc(tests, func(a, b string) int { return cmp.Or(cmp.Compare(c.took[b], c.took[a]), cmp.Compare(a, b)) })
+	var out []string
+	for _, name := range tests[:min(n, len(tests))] {
+		out = append(out, fmt.Sprintf("%6.1fs %s", c.took[name], name))
 	}
 	return out
 }

@@ -1,14 +1,15 @@
 // All runs all tests and does their set-up:
 //
-//	go run ./tests/all [-nightly] [-only STEP,...] [-costs]
+//	go run ./tests/all [-nightly] [-only STEP,...] [-slow N] [-costs]
 //
-// It checks the source (gofmt, go vet, staticcheck), then runs the unit tests
-// and the golden corpus, with the race detector where it can find something.
-// Then it runs the live tests on this machine's kernel and on each kernel of
-// package vm; with -nightly all of them, also on those of its nightly list. It installs the
-// tools it needs beyond Go if it can (as root, on Debian). At the end it lists
-// what it could not run, and prints "N passed, N failed, N skipped". The exit
-// status is 1 if anything failed.
+// It starts guests with the kernels of package vm, two at a time, and runs the live
+// tests in them. Meanwhile it checks the source (gofmt, go vet, staticcheck), runs
+// the live tests on this machine's kernel, and then the unit tests and the golden
+// corpus, with the race detector where it can find something. A guest leaves out
+// what takes long in emulation and does not depend on the kernel; with -nightly it
+// runs all tests, and there are more guests. All installs the tools it needs beyond
+// Go if it can (as root, on Debian). At the end it lists what it could not run, and
+// prints "N passed, N failed, N skipped". The exit status is 1 if anything failed.
 //
 // With -costs it runs no tests, but records how much work the verifiers of these
 // kernels have with the scripts of the golden corpus. A live test compares that.
@@ -39,10 +40,11 @@ func main() {
 	only := flag.String("only", "", "run only these `steps`, comma-separated: source, unit, live, 5.10, 6.1, 6.12, 7, and with -nightly its kernels")
 	costs := flag.Bool("costs", false, "run no tests, but record the verifier's work for the golden corpus")
 	nightly := flag.Bool("nightly", false, "run all live tests in the guests, and on more kernels")
+	slow := flag.Int("slow", 0, "list the `number` of tests that took longest in each step")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := &run{ctx: ctx, start: time.Now(), kernels: vm.Kernels(), nightly: *nightly, costs: *costs}
+	r := &run{ctx: ctx, start: time.Now(), kernels: vm.Kernels(), nightly: *nightly, slow: *slow, costs: *costs}
 	if *nightly {
 		r.kernels = append(r.kernels, vm.Nightly()...)
 	}
@@ -68,6 +70,7 @@ type run struct {
 
 	kernels []vm.Kernel // kernels of the guests
 	nightly bool        // leave nothing out
+	slow    int         // how many slow tests to list
 	costs   bool        // record the verifier's work, and run no tests
 
 	mu                      sync.Mutex
@@ -86,18 +89,28 @@ func (r *run) all() (err error) {
 	if r.costs {
 		return errors.Join(r.recordCosts(), r.ctx.Err())
 	}
+	compiler := r.compiler()
+	if !compiler {
+		r.leave("live tests: their workload is a C program, and there is no C compiler")
+	}
+	var command []string // of the live tests
+	if compiler && (r.wants("live") || r.wantsGuest()) {
+		command = r.buildLive()
+	}
+	var guests sync.WaitGroup
+	if command != nil && r.wantsGuest() {
+		guests.Go(r.guests)
+	}
 	if r.wants("source") {
 		r.source()
 	}
-	compiler := r.compiler()
+	if command != nil && r.wants("live") {
+		r.liveHere(command)
+	}
 	if r.wants("unit") {
 		r.unit(compiler)
 	}
-	if compiler {
-		r.live()
-	} else {
-		r.leave("live tests: their workload is a C program, and there is no C compiler")
-	}
+	guests.Wait()
 	return r.ctx.Err()
 }
 
@@ -170,17 +183,15 @@ func (r *run) tests(name string, args []string) {
 	})
 }
 
-// live runs the live tests on this kernel and on the others.
-func (r *run) live() {
-	var steps []string
-	for _, k := range r.kernels {
-		steps = append(steps, k.Name)
-	}
-	if !slices.ContainsFunc(append(steps, "live"), r.wants) {
-		return
-	}
-	in := func(name string) string { return filepath.Join(r.dir, name) }
-	gotrace, test, work := in("gotrace"), in("live.test"), in("gtwork")
+// wantsGuest reports whether the tests of any guest are to be run.
+func (r *run) wantsGuest() bool {
+	return slices.ContainsFunc(r.kernels, func(k vm.Kernel) bool { return r.wants(k.Name) })
+}
+
+// buildLive builds the programs of the live tests. It returns the command that runs
+// them on this kernel, or nil if they cannot be built.
+func (r *run) buildLive() []string {
+	gotrace, test, work := r.in("gotrace"), r.in("live.test"), r.in("gtwork")
 	built := r.check("build for the live tests", func() (string, error) {
 		out, err := r.first(
 			[]string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", gotrace, "./cmd/gotrace"},
@@ -188,30 +199,31 @@ func (r *run) live() {
 		return out, errors.Join(err, live.BuildWorkload("tests/live/testdata/work.c", work))
 	})
 	if !built {
-		return
+		return nil
 	}
-	command := []string{test, "-test.v=test2json", "-gotrace", gotrace, "-work", work}
-	if r.wants("live") {
-		r.liveHere(command)
-	}
-	if !slices.ContainsFunc(steps, r.wants) {
-		return
-	}
+	return []string{test, "-test.v=test2json", "-gotrace", gotrace, "-work", work}
+}
+
+// in returns the path of a built program.
+func (r *run) in(name string) string { return filepath.Join(r.dir, name) }
+
+// guests runs the tests of the guests, with the programs of buildLive and more.
+func (r *run) guests() {
 	if err := vm.Setup(); err != nil {
 		r.leave("live tests on other kernels: %v", err)
 		return
 	}
-	fixtures := in("fixtures")
-	built = r.check("build for the guests", func() (string, error) {
+	fixtures := r.in("fixtures")
+	built := r.check("build for the guests", func() (string, error) {
 		if err := os.Mkdir(fixtures, 0o755); err != nil {
 			return "", err
 		}
 		out, err := r.first(
-			[]string{"go", "test", "-c", "-o", in("probes.test"), "./probes"},
-			[]string{"go", "test", "-c", "-o", in("generate.test"), "./tests/generate"},
-			[]string{"go", "test", "-c", "-o", in("bpf.test"), "./codegen/bpf"},
-			[]string{"go", "build", "-o", in("gotarget"), "./probes/testdata/target"},
-			[]string{"gcc", "-O1", "-static", "-o", in("ctarget"), "probes/testdata/target.c"})
+			[]string{"go", "test", "-c", "-o", r.in("probes.test"), "./probes"},
+			[]string{"go", "test", "-c", "-o", r.in("generate.test"), "./tests/generate"},
+			[]string{"go", "test", "-c", "-o", r.in("bpf.test"), "./codegen/bpf"},
+			[]string{"go", "build", "-o", r.in("gotarget"), "./probes/testdata/target"},
+			[]string{"gcc", "-O1", "-static", "-o", r.in("ctarget"), "probes/testdata/target.c"})
 		return out, errors.Join(err, live.BuildFixtures("tests/live/testdata/params", fixtures))
 	})
 	if built {
@@ -264,9 +276,10 @@ func (r *run) liveGuests() {
 		r.leave("live tests on other kernels: %v", err)
 		return
 	}
+	timeout := 20 * time.Minute
 	later := "-test.skip '^TestFaults$|^TestEnd|^TestShapes$|^TestTexts$'"
 	if r.nightly {
-		later = ""
+		later, timeout = "", time.Hour
 	}
 	guest := []string{"sh", "-c", strings.Replace(guestScript, "LATER", later, 1)}
 	slots := make(chan bool, 2)
@@ -284,7 +297,7 @@ func (r *run) liveGuests() {
 			}
 			r.step("live tests on Linux "+k.Name, func(c *counter) error {
 				return r.convert(c, func(w *os.File) error {
-					g := vm.Guest{Kernel: k, Files: files, Command: guest, Out: w, Timeout: 20 * time.Minute}
+					g := vm.Guest{Kernel: k, Files: files, Command: guest, Out: w, Timeout: timeout}
 					status, err := g.Run(r.ctx)
 					if err == nil && status != 0 {
 						err = fmt.Errorf("exit status %d", status)
@@ -304,7 +317,7 @@ func (r *run) convert(c *counter, test func(w *os.File) error) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(r.ctx, "go", "tool", "test2json", "-p", "live")
+	cmd := exec.CommandContext(r.ctx, "go", "tool", "test2json", "-t", "-p", "live")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, c, c
 	if err := cmd.Start(); err != nil {
 		return err
@@ -389,6 +402,9 @@ func (r *run) step(name string, f func(c *counter) error) {
 	fmt.Printf("%s  %-32s %5.1fs  %d passed, %d failed, %d skipped\n", verdict, name, time.Since(start).Seconds(), passed, failed, skipped)
 	if failed > 0 {
 		fmt.Printf("%s(%v)\n", c.failures(), err)
+	}
+	for _, test := range c.slowest(r.slow) {
+		fmt.Printf("     %s\n", test)
 	}
 	for _, reason := range c.skipReasons() {
 		fmt.Printf("      skipped %s\n", reason)

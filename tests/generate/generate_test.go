@@ -29,7 +29,8 @@ import (
 )
 
 var (
-	all    = flag.Bool("all", false, "try every program on every kernel, not a sample: it takes many minutes")
+	all    = flag.Bool("all", false, "try every program on every kernel, not a sample: it takes hours")
+	spread = flag.Bool("spread", false, "try every program, each on one of the kernels: it takes half an hour")
 	sample = flag.Int("sample", 0, "number of the `sample` to draw; each number draws others")
 	report = flag.Bool("report", false, "list how often the checker gave which reason for refusing a program")
 	only   = flag.String("only", "", "try only programs whose text matches this `regexp`, all of them")
@@ -78,11 +79,14 @@ var stocks = []stock{
 	}},
 }
 
-// draw returns sample number n of a stock.
-func (s stock) draw(n int) []program {
+// draw returns sample number n of a stock for one of a number of kernels.
+func (s stock) draw(n, kernels int) []program {
 	every := s.every
-	if *all {
+	switch {
+	case *all:
 		every = 1
+	case *spread:
+		every = kernels
 	}
 	pattern := regexp.MustCompile(*only)
 	seen := map[string]bool{}
@@ -209,7 +213,7 @@ func TestCompiles(t *testing.T) {
 	for _, s := range stocks {
 		var sum tally
 		for n, k := range kernels {
-			each(s.draw(*sample*len(kernels)+n), func(p program) { sum.compile(t, k, p.String()) })
+			each(s.draw(*sample*len(kernels)+n, len(kernels)), func(p program) { sum.compile(t, k, p.String()) })
 		}
 		sum.log(t, s.name)
 		if sum.accepted == 0 && *only == "" {
@@ -227,7 +231,7 @@ func TestLoadsAndEnds(t *testing.T) {
 	k := kernel.Live()
 	inProgramDir(t)
 	for _, s := range stocks {
-		list := s.draw(*sample + 1)
+		list := s.draw(*sample+1, 1)
 		if testing.Short() {
 			list = slices.DeleteFunc(list, func(p program) bool { return !drawn(p.String(), *sample, 25) })
 		}

@@ -216,6 +216,15 @@ func (r result) quietButMissed(t *testing.T) {
 	r.quiet(t)
 }
 
+// native skips a part of a test in emulated guests, where everything takes many
+// times as long: it does not depend on the kernel, and a native kernel runs it.
+func native(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it runs on a native kernel")
+	}
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -14,10 +14,11 @@ func TestShortLives(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has few of the names")
 	}
-	const (
-		n     = 12
-		stack = `tracepoint:syscalls:sys_enter_getpgid /comm == "gtwork"/ `
-	)
+	n := 12 // of each life
+	if testing.Short() {
+		n = 4
+	}
+	const stack = `tracepoint:syscalls:sys_enter_getpgid /comm == "gtwork"/ `
 	programs := []struct{ name, text string }{
 		{"printed", stack + `{ printf("%s\n", ustack(perf, 3)); }`},
 		{"key", stack + `{ @[pid, ustack(3)] = count(); }`},

@@ -24,6 +24,9 @@ var widths = []struct{ name, value, size string }{
 func TestWidths(t *testing.T) {
 	for _, name := range []string{"widths-O0", "widths-O2"} {
 		t.Run(name, func(t *testing.T) {
+			if name != "widths-O2" {
+				native(t)
+			}
 			bin := fixture(t, name)
 			const onStack = 8 // the number of a parameter that is not in a register
 			var prog, want strings.Builder
@@ -56,6 +59,9 @@ uretprobe:BIN:ret_%[1]s {
 func TestUSDTWidths(t *testing.T) {
 	for _, name := range []string{"usdt-O0", "usdt-O2"} {
 		t.Run(name, func(t *testing.T) {
+			if name != "usdt-O2" {
+				native(t)
+			}
 			bin := fixture(t, name)
 			var prog, want strings.Builder
 			var keyed []string

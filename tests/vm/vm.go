@@ -105,7 +105,7 @@ func (g *Guest) Run(ctx context.Context) (int, error) {
 	defer cancel()
 	console := filepath.Join(dir, "console")
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
-		"-accel", "tcg,thread=multi", "-cpu", "max",
+		"-accel", "tcg,thread=multi", "-cpu", "max,-la57", // page tables of five levels make it slower
 		"-smp", strconv.Itoa(max(1, g.CPUs)), "-m", strconv.Itoa(orDefault(g.Memory, 1024)),
 		"-display", "none", "-nodefaults", "-no-reboot",
 		"-kernel", image, "-initrd", initrd,
