@@ -2,20 +2,26 @@ package kernel
 
 import (
 	"bytes"
+	"hash/maphash"
 	"iter"
+	"math/bits"
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // symbolTable holds the text of /proc/kallsyms. It is sorted by address when the
-// first address is looked up.
+// first address is looked up, and indexed by name when several names are.
 type symbolTable struct {
 	text   []byte // lines "address type name[\t[module]]"
 	byAddr func() []symbol
+	byName func() *nameIndex
 	read   time.Time     // when the text was read
 	cost   time.Duration // how long that took
+
+	lookups atomic.Int64 // names looked up
 }
 
 type symbol struct {
@@ -38,6 +44,7 @@ func loadSymbols(src source) (*symbolTable, error) {
 func newSymbolTable(text []byte) *symbolTable {
 	t := &symbolTable{text: text}
 	t.byAddr = sync.OnceValue(t.sort)
+	t.byName = sync.OnceValue(t.index)
 	return t
 }
 
@@ -59,20 +66,97 @@ func (t *symbolTable) address(name string) (uint64, bool) {
 	if name == "" || strings.ContainsAny(name, " \t\n") {
 		return 0, false
 	}
+	line := -1
+	if t.lookups.Add(1) <= searches {
+		line = t.search(name)
+	} else {
+		line = t.byName().line(t, name)
+	}
+	if line < 0 {
+		return 0, false
+	}
+	addr, ok := parseHex(t.text[line:])
+	return addr, ok && addr != 0
+}
+
+// searches is the number of names that are looked for in the whole text. To find
+// this many takes as long as to make the index.
+const searches = 4
+
+// search returns the offset of the first line with a name, or -1.
+func (t *symbolTable) search(name string) int {
 	pat := []byte(" " + name)
 	for rest, base := t.text, 0; ; {
 		i := bytes.Index(rest, pat)
 		if i < 0 {
-			return 0, false
+			return -1
 		}
 		end := i + len(pat)
 		if end == len(rest) || rest[end] == '\n' || rest[end] == '\t' {
-			start := bytes.LastIndexByte(t.text[:base+i], '\n') + 1
-			addr, ok := parseHex(t.text[start:])
-			return addr, ok && addr != 0
+			return bytes.LastIndexByte(t.text[:base+i], '\n') + 1
 		}
 		rest, base = rest[end:], base+end
 	}
+}
+
+// nameIndex is a hash table of the lines of a symbolTable by name.
+type nameIndex struct {
+	seed  maphash.Seed
+	slots []uint32 // offset of a line + 1, or 0; the length is a power of two
+}
+
+// index makes the table's nameIndex.
+func (t *symbolTable) index() *nameIndex {
+	lines := bytes.Count(t.text, []byte{'\n'}) + 1
+	x := &nameIndex{maphash.MakeSeed(), make([]uint32, 1<<bits.Len(uint(2*lines)))}
+	for off := 0; off < len(t.text); {
+		if name := t.nameOf(off); name != nil {
+			i := x.first(name)
+			for x.slots[i] != 0 { // equal names stay in the order of their lines
+				i = (i + 1) % len(x.slots)
+			}
+			x.slots[i] = uint32(off + 1)
+		}
+		end := bytes.IndexByte(t.text[off:], '\n')
+		if end < 0 {
+			break
+		}
+		off += end + 1
+	}
+	return x
+}
+
+// first returns the slot at which the search for a name starts.
+func (x *nameIndex) first(name []byte) int {
+	return int(maphash.Bytes(x.seed, name) % uint64(len(x.slots)))
+}
+
+// line returns the offset of the first line with a name, or -1.
+func (x *nameIndex) line(t *symbolTable, name string) int {
+	for i := x.first([]byte(name)); x.slots[i] != 0; i = (i + 1) % len(x.slots) {
+		if off := int(x.slots[i] - 1); string(t.nameOf(off)) == name {
+			return off
+		}
+	}
+	return -1
+}
+
+// nameOf returns the name in the line at an offset, or nil.
+func (t *symbolTable) nameOf(off int) []byte {
+	rest := t.text[off:]
+	for range 2 { // the address and the type
+		i := bytes.IndexByte(rest[:min(len(rest), 20)], ' ')
+		if i < 0 {
+			return nil
+		}
+		rest = rest[i+1:]
+	}
+	for i, c := range rest {
+		if c == '\n' || c == '\t' {
+			return rest[:i]
+		}
+	}
+	return rest
 }
 
 func parseHex(b []byte) (uint64, bool) {
