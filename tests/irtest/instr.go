@@ -50,6 +50,9 @@ func (p *parser) instr() error {
 		return err
 	}
 	v.Type = v.DefaultType()
+	if v.Op == ir.OpKfunc && v.ID < 0 { // some kernel functions return nothing
+		v.Type = ir.Void
+	}
 	if suffix != "" {
 		t, err := p.typ(suffix)
 		if err != nil {
