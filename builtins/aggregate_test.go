@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -332,6 +333,14 @@ func TestOrder(t *testing.T) {
 	} {
 		if got := c.def.Order(c.t, c.a, c.b); got != c.want {
 			t.Errorf("%s: order %d, want %d", c.def.Name, got, c.want)
+		}
+		if c.def.Rank == nil {
+			continue
+		}
+		x, ok := c.def.Rank(c.t, c.a)
+		y, also := c.def.Rank(c.t, c.b)
+		if got := cmp.Compare(x, y); ok && also && got != c.want {
+			t.Errorf("%s: ranks in order %d, want %d", c.def.Name, got, c.want)
 		}
 	}
 }

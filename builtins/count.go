@@ -30,6 +30,7 @@ func count() *Def {
 		Merge:  mergeSums,
 		Format: func(_ Env, _ *types.Type, data []byte) value.Value { return value.Uint(word(data, 0)) },
 		Order:  orderUnsigned,
+		Rank:   func(_ *types.Type, data []byte) (uint64, bool) { return word(data, 0), true },
 	}
 }
 
@@ -68,6 +69,14 @@ func mergeSums(_ *types.Type, dst, src []byte) {
 }
 
 func orderUnsigned(_ *types.Type, a, b []byte) int { return compare(false, word(a, 0), word(b, 0)) }
+
+// rankWord returns a word, signed or unsigned, as an unsigned one in the same order.
+func rankWord(signed bool, x uint64) uint64 {
+	if signed {
+		return x ^ signBit
+	}
+	return x
+}
 
 // compare orders two words as signed or unsigned numbers.
 func compare(signed bool, a, b uint64) int {

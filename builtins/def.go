@@ -165,6 +165,9 @@ type Def struct {
 	// Order compares two merged values to sort a map by value. nil compares their
 	// bytes as integers.
 	Order func(t *types.Type, a, b []byte) int
+	// Rank returns a number that compares as Order does, to sort many values faster. ok
+	// is false if none does for this value. nil: there is none for any.
+	Rank func(t *types.Type, data []byte) (n uint64, ok bool)
 	// Handle acts on a record in user space. Sends lists the forms of the events that
 	// it expects.
 	Handle func(env Env, rec *object.Record) error

@@ -72,6 +72,7 @@ func extreme(name, summary, example string, flip int64) *Def {
 		Order: func(t *types.Type, a, b []byte) int {
 			return compare(t.Signed, read(t, a), read(t, b))
 		},
+		Rank: func(t *types.Type, data []byte) (uint64, bool) { return rankWord(t.Signed, read(t, data)), true },
 	}
 }
 

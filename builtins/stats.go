@@ -35,5 +35,6 @@ func stats() *Def {
 		Order: func(t *types.Type, a, b []byte) int {
 			return compare(t.Signed, average(t, a), average(t, b))
 		},
+		Rank: func(t *types.Type, data []byte) (uint64, bool) { return rankWord(t.Signed, average(t, data)), true },
 	}
 }

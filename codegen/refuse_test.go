@@ -1,11 +1,60 @@
 package codegen_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/probes/kernel"
 )
+
+// TestLimits checks that programs beyond a limit of the kernel are refused where it is
+// exceeded, and that those at the limit compile.
+func TestLimits(t *testing.T) {
+	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeat := func(n int, text string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(strings.ReplaceAll(text, "#", strconv.Itoa(i)))
+		}
+		return b.String()
+	}
+	fns := func(n int) string {
+		return repeat(n, "fn f#($a : int64) : int64 { return $a + #; }\n") + "begin { $x = (int64)nsecs; " + repeat(n, "$x = f#($x); ") + "print($x); }"
+	}
+	loops := func(n int) string {
+		return "begin { @m[1] = 1; " + repeat(n, "for ($i# : @m) { @n++; } ") + "}"
+	}
+	nest := func(n int, head string) string {
+		return "begin { $n = nsecs; @m[1] = 1; " + repeat(n, head+" { ") + "@n++; " + strings.Repeat("} ", n) + "}"
+	}
+	const functions = "the program is too large for the kernel: it has 257 functions"
+	const depth = "the program is too large for the kernel: functions and loops go deeper than 8 levels"
+	for _, c := range []struct{ text, want string }{
+		{fns(255), ""},
+		{fns(256), functions},
+		{loops(255), ""},
+		{loops(256), functions},
+		{nest(20, "for ($i# : 0..2)"), ""},
+		{nest(5, "for ($i# : 0..16)"), ""},
+		{nest(7, "for ($i# : 0..$n)"), ""},
+		{nest(8, "for ($i# : 0..$n)"), depth},
+		{nest(7, "for ($i# : @m)"), ""},
+		{nest(8, "for ($i# : @m)"), depth},
+	} {
+		obj, diags := compile(t, k, c.text, nil)
+		var all strings.Builder
+		for _, d := range diags.All() {
+			all.WriteString(d.Msg + "\n")
+		}
+		if !strings.Contains(all.String(), c.want) || (c.want == "") != (obj != nil) {
+			t.Errorf("%.200s\ngot: %.500s\nwant: %s", c.text, &all, c.want)
+		}
+	}
+}
 
 // TestRefused checks that what an old kernel cannot do is reported at the place
 // that needs it, with the release that can.

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
@@ -43,7 +41,7 @@ func (s *Session) printAll() error {
 // top is 0. If asked is set, a map without keys that was never assigned is printed
 // as zero. Otherwise it is left out.
 func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
-	out, err := s.mapValues(m, top, asked)
+	out, err := s.mapValues(m, top, asked, s.hurried)
 	if err != nil {
 		return err
 	}
@@ -57,8 +55,12 @@ func (s *Session) zero(m *object.Map) value.Value {
 	return s.env.Decoder().Value(m.Value, make([]byte, m.Value.Size))
 }
 
-// mapValues reads a map for printMap.
-func (s *Session) mapValues(m *object.Map, top int64, asked bool) (output.Map, error) {
+// never is the hurry of who wants all entries.
+func never() bool { return false }
+
+// mapValues reads a map for printMap. When hurried returns true, it leaves out what it
+// has not decoded yet, except for the greatest entries, and notes how many these are.
+func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func() bool) (output.Map, error) {
 	out := output.Map{Name: m.Name, Keyed: m.Key != nil, Metric: s.metric(m.Value)}
 	pairs, err := s.readers[m].Read()
 	if err != nil {
@@ -71,7 +73,7 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool) (output.Map, e
 			pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
 		}
 	}
-	s.sortPairs(m, pairs)
+	pairs = s.sorted(m, pairs)
 	if top > 0 && int64(len(pairs)) > top {
 		pairs = pairs[int64(len(pairs))-top:]
 	}
@@ -79,11 +81,17 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool) (output.Map, e
 		return out, nil
 	}
 	out.Entries = make([]value.Entry, len(pairs))
-	for i, p := range pairs {
-		if m.Key != nil {
-			out.Entries[i].Key = s.env.Decoder().Value(m.Key, p.Key)
+	// From the greatest on, as that is what is worth seeing if the time runs out.
+	for i := len(pairs) - 1; i >= 0; i-- {
+		if n := len(pairs) - 1 - i; n >= unhurried && n%1024 == 0 && hurried() {
+			s.leftOut = append(s.leftOut, leftOut{m.Name, i + 1})
+			out.Entries = out.Entries[i+1:]
+			break
 		}
-		out.Entries[i].Value = s.env.Decoder().Value(m.Value, p.Value)
+		if m.Key != nil {
+			out.Entries[i].Key = s.env.Decoder().Value(m.Key, pairs[i].Key)
+		}
+		out.Entries[i].Value = s.env.Decoder().Value(m.Value, pairs[i].Value)
 	}
 	return out, nil
 }
@@ -124,7 +132,7 @@ func (s *Session) snapshot() ([]output.Map, error) {
 	var errs []error
 	s.kernel.ReadTogether(func() {
 		for i := range s.obj.Maps {
-			m, err := s.mapValues(&s.obj.Maps[i], 0, false)
+			m, err := s.mapValues(&s.obj.Maps[i], 0, false, never)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("cannot read %s: %w", m.Name, err))
 			}
@@ -133,83 +141,6 @@ func (s *Session) snapshot() ([]output.Map, error) {
 	})
 	slices.SortFunc(out, func(a, b output.Map) int { return cmp.Compare(a.Name, b.Name) })
 	return out, errors.Join(errs...)
-}
-
-// sortPairs sorts entries: by value, ascending, if values are integers or
-// aggregations, and otherwise by key. Equal values are sorted by key, so that the
-// same data always prints the same text.
-func (s *Session) sortPairs(m *object.Map, pairs []store.Entry) {
-	if len(pairs) < 2 {
-		return
-	}
-	byKey := func(a, b store.Entry) int { return compareValues(m.Key, a.Key, b.Key) }
-	byValue := byKey
-	switch m.Value.Kind {
-	case types.Int, types.Enum:
-		byValue = func(a, b store.Entry) int { return compareValues(m.Value, a.Value, b.Value) }
-	case types.Agg:
-		order := compareAggBytes
-		if d := s.defs.ForType(m.Value.Name); d != nil && d.Order != nil {
-			order = d.Order
-		}
-		byValue = func(a, b store.Entry) int { return order(m.Value, a.Value, b.Value) }
-	}
-	slices.SortFunc(pairs, func(a, b store.Entry) int {
-		if c := byValue(a, b); c != 0 {
-			return c
-		}
-		return byKey(a, b)
-	})
-}
-
-// compareAggBytes compares aggregations without an order of their own by their
-// first word.
-func compareAggBytes(t *types.Type, a, b []byte) int {
-	return compareValues(types.NewInt(min(t.Size, 8), t.Signed), a, b)
-}
-
-// compareValues compares two encoded values of type t.
-func compareValues(t *types.Type, a, b []byte) int {
-	switch t.Kind {
-	case types.Int, types.Enum, types.Bool, types.Pointer:
-		if t.Signed {
-			return cmp.Compare(native.Int(a[:t.Size]), native.Int(b[:t.Size]))
-		}
-		return cmp.Compare(native.Uint(a[:t.Size]), native.Uint(b[:t.Size]))
-	case types.String:
-		return bytes.Compare(cString(a), cString(b))
-	case types.Tuple, types.Record:
-		for _, f := range t.Fields {
-			end := f.Off + f.Type.Size
-			if c := compareValues(f.Type, a[f.Off:end], b[f.Off:end]); c != 0 {
-				return c
-			}
-		}
-		return 0
-	case types.Array:
-		if t.Elem == nil || t.Elem.Size == 0 {
-			return 0
-		}
-		for i := range t.Len {
-			lo, hi := i*t.Elem.Size, (i+1)*t.Elem.Size
-			if c := compareValues(t.Elem, a[lo:hi], b[lo:hi]); c != 0 {
-				return c
-			}
-		}
-		return 0
-	case types.Opaque:
-		if t.IsScalar() {
-			return cmp.Compare(native.Uint(a[:t.Size]), native.Uint(b[:t.Size]))
-		}
-	}
-	return bytes.Compare(a, b)
-}
-
-func cString(b []byte) []byte {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return b[:i]
-	}
-	return b
 }
 
 // mapByName returns the script's map with the given name, which includes the @.

@@ -179,6 +179,7 @@ func (s *Session) endOfRun() (err error) {
 	s.opt.Sink.Flush()
 	s.reportMissed()
 	s.reportDropped(s.opt.Stderr)
+	s.reportLeftOut(s.opt.Stderr)
 	s.reportForks()
 	s.reportSymbols()
 	return err

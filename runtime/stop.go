@@ -39,6 +39,17 @@ type ending struct {
 	cutAt   atomic.Int64 // time when the user ended the session, in ns since start; 0: not yet
 	start   time.Time
 	dropped map[string]uint64 // number of records that were not handled, by builtin
+	leftOut []leftOut
+}
+
+// unhurried is the number of entries of a map, the greatest ones, that are printed at
+// the end however long it takes.
+const unhurried = 1 << 18
+
+// leftOut says how many entries of a map were not printed.
+type leftOut struct {
+	name string
+	n    int
 }
 
 func newEnding() *ending {
@@ -78,6 +89,24 @@ func (e *ending) late(outside bool) bool {
 	}
 	at := e.ended.Load()
 	return outside && at != 0 && e.now()-at > int64(outsidePatience)
+}
+
+// hurried reports whether the user ended the session so long ago that printing should
+// come to an end.
+func (e *ending) hurried() bool {
+	at := e.cutAt.Load()
+	return at != 0 && e.now()-at > int64(patience)
+}
+
+// reportLeftOut reports the entries of maps that were not printed.
+func (e *ending) reportLeftOut(w io.Writer) {
+	for _, l := range e.leftOut {
+		io.WriteString(w, source.Diag{
+			Severity: source.Warning,
+			Msg:      fmt.Sprintf("%s: %d entries, those with the least values or keys, were not printed, as the session was ended by a signal and printing them takes long", l.name, l.n),
+			Hint:     "end it with exit() to print them all",
+		}.Render())
+	}
 }
 
 // reportDropped reports the number of records that were not handled.

@@ -44,6 +44,7 @@ const stackBytes = 512
 // the bytes of stack that each of so many functions can have.
 const (
 	maxFrames  = 8
+	maxFuncs   = 256 // the kernel's limit for the functions of a program, main included
 	leastStack = stackBytes / maxFrames
 )
 
@@ -166,6 +167,9 @@ type emission struct {
 // stack.
 func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	p = p.Clone()
+	if n := len(p.Funcs()); n > maxFuncs {
+		return nil, limitError(p, p.Subs[maxFuncs-1], fmt.Sprintf("it has %d functions (itself, those that it calls, and the bodies of loops), and may have %d", n, maxFuncs))
+	}
 	calls, level, err := callGraph(p)
 	if err != nil {
 		return nil, err

@@ -42,10 +42,12 @@ const (
 
 // maxInlineTurns is the number of turns up to which a range stays in its function,
 // where the kernel's verifier follows each turn. On kernels that cannot call back it
-// stays there up to maxTurns, all loops around it multiplied.
+// stays there up to maxTurns, all loops around it multiplied. Elsewhere a loop around
+// such loops calls back if the verifier would follow more than maxNestTurns.
 const (
 	maxInlineTurns = 16
 	maxTurns       = 4096
+	maxNestTurns   = 1 << 13
 )
 
 // callsBack reports whether a loop's body becomes a callback.
@@ -55,10 +57,37 @@ func (u *shared) callsBack(s *ast.For) bool {
 		return true
 	}
 	from, to, ok := u.constRange(r)
-	if ok && to-from <= maxInlineTurns {
+	if ok && to-from <= maxInlineTurns && max(to-from, 1)*u.inlineTurns(s) <= maxNestTurns {
 		return false
 	}
 	return u.k.Has(probes.FeatLoop)
+}
+
+// inlineTurns returns how many turns of loops in the body of s the kernel's verifier
+// follows each time it follows the body.
+func (u *shared) inlineTurns(s *ast.For) int64 {
+	if n, ok := u.nested[s]; ok {
+		return n
+	}
+	most := int64(1)
+	ast.Inspect(s.Body, func(n ast.Node) bool {
+		inner, ok := n.(*ast.For)
+		if !ok {
+			return true
+		}
+		turns := u.inlineTurns(inner)
+		if !u.callsBack(inner) {
+			from, to, _ := u.constRange(inner.Iter.(*ast.Range))
+			turns *= max(to-from, 1)
+		}
+		most = max(most, turns)
+		return false
+	})
+	if u.nested == nil {
+		u.nested = map[*ast.For]int64{}
+	}
+	u.nested[s] = most
+	return most
 }
 
 func (f *fn) forLoop(s *ast.For) {

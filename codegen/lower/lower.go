@@ -74,6 +74,7 @@ type shared struct {
 
 	inWhile     map[*check.Var]bool // used by a while loop
 	scopeFailed bool                // see scopeError
+	nested      map[*ast.For]int64  // see inlineTurns
 	tables
 }
 

@@ -241,25 +241,36 @@ func (r *frontReader) Read() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	index := make(map[string]int, len(all))
-	for i := range all {
-		all[i].key = r.scriptKey(all[i].key)
-		index[string(all[i].key)] = i
-	}
 	slots, err := r.slots()
 	if err != nil {
 		return nil, err
 	}
+	// There are few slots, and there may be a million entries.
 	keySize := KeySize(r.m.Key)
+	index := make(map[string]int, len(slots))
+	var fronts []parts
 	for _, slot := range slots {
 		key, val := slot[frontKey:][:keySize], slot[frontValue(keySize):][:r.size]
 		i, ok := index[string(key)]
 		if !ok {
-			i = len(all)
+			i = len(fronts)
 			index[string(key)] = i
-			all = append(all, parts{key: key})
+			fronts = append(fronts, parts{key: key})
 		}
-		all[i].vals = append(all[i].vals, val)
+		fronts[i].vals = append(fronts[i].vals, val)
+	}
+	for i := range all {
+		p := &all[i]
+		p.key = r.scriptKey(p.key)
+		if n, ok := index[string(p.key)]; ok {
+			p.vals = append(p.vals, fronts[n].vals...)
+			fronts[n].vals = nil
+		}
+	}
+	for _, p := range fronts {
+		if p.vals != nil {
+			all = append(all, p)
+		}
 	}
 	return r.merge(all), nil
 }

@@ -352,8 +352,19 @@ func (r *hashReader) scriptKey(key []byte) []byte {
 // readParts is all entries, not merged.
 func (r *hashReader) readParts() ([]parts, error) {
 	var all []parts
+	// The values of all entries are in one piece of memory, as there may be a million.
+	var room [][]byte
+	n := 1
+	if r.m.PerCPU {
+		n = r.k.CPUs
+	}
 	err := r.each(func(key, vals []byte) {
-		p := parts{key: key, vals: [][]byte{vals[:r.size]}}
+		if len(room) < n {
+			room = make([][]byte, n*batchSize)
+		}
+		p := parts{key: key, vals: room[:0:n]}
+		room = room[n:]
+		p.vals = append(p.vals, vals[:r.size])
 		if r.m.PerCPU {
 			for cpu := 1; cpu < r.k.CPUs; cpu++ {
 				p.vals = append(p.vals, vals[cpu*r.stride:][:r.size])
