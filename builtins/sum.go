@@ -31,7 +31,9 @@ func sum() *Def {
 		Order: func(t *types.Type, a, b []byte) int {
 			return compareWide(wideSum(t.Signed, a, 0), wideSum(t.Signed, b, 0))
 		},
-		Rank: func(t *types.Type, data []byte) (uint64, bool) { return rankWord(t.Signed, word(data, wideLow)), word(data, wideHigh) == 0 },
+		Rank: func(t *types.Type, data []byte) (uint64, bool) {
+			return rankWord(t.Signed, word(data, wideLow)), word(data, wideHigh) == 0
+		},
 	}
 }
 
