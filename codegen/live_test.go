@@ -29,21 +29,32 @@ import (
 func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text string)) (*object.Object, *source.Diags) {
 	t.Helper()
 	diags := &source.Diags{}
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
-		Env:        &probes.Env{Kernel: k, Unsafe: true},
-		Invocation: &builtins.Invocation{Unsafe: true},
-		Config: func(*ast.Program, *source.Diags) *config.Config {
-			return &config.Config{
-				MaxStrlen: 1024, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1024, MaxBPFProgs: 1024,
-				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 512, MissingProbes: "error",
-			}
-		},
-		Dump: dump,
-	}, diags)
+	req := request(k, nil)
+	req.Dump = dump
+	obj, err := codegen.Compile(source.NewFile("stdin", text), req, diags)
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
 	return obj, diags
+}
+
+// request returns a request for a kernel with the default settings, after change, if it
+// is not nil, has changed them.
+func request(k probes.Kernel, change func(*config.Config)) codegen.Request {
+	return codegen.Request{
+		Env:        &probes.Env{Kernel: k, Unsafe: true},
+		Invocation: &builtins.Invocation{Unsafe: true},
+		Config: func(*ast.Program, *source.Diags) *config.Config {
+			cfg := &config.Config{
+				MaxStrlen: 1024, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1024, MaxBPFProgs: 1024,
+				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 512, MissingProbes: "error",
+			}
+			if change != nil {
+				change(cfg)
+			}
+			return cfg
+		},
+	}
 }
 
 // load makes the kernel's verifier read every program of obj.

@@ -11,10 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/codegen/internal/scriptgen"
-	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
@@ -150,17 +148,11 @@ func body(line func(i int) string) func(n int) string {
 func compileFor(tb testing.TB, k probes.Kernel, text string, timed func(stage string, took time.Duration)) *object.Object {
 	tb.Helper()
 	diags := &source.Diags{}
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
-		Env:        &probes.Env{Kernel: k, Unsafe: true},
-		Invocation: &builtins.Invocation{Unsafe: true},
-		Config: func(*ast.Program, *source.Diags) *config.Config {
-			return &config.Config{
-				MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 1 << 20, MaxBPFProgs: 1 << 20,
-				StackMode: "bpftrace", StrTruncTrailer: "..", OnStackLimit: 32, MissingProbes: "error",
-			}
-		},
-		Timed: timed,
-	}, diags)
+	req := request(k, func(c *config.Config) {
+		c.MaxStrlen, c.MaxProbes, c.MaxBPFProgs, c.OnStackLimit = 64, 1<<20, 1<<20, 32
+	})
+	req.Timed = timed
+	obj, err := codegen.Compile(source.NewFile("stdin", text), req, diags)
 	if err == nil {
 		err = diags.Err()
 	}
