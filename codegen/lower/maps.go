@@ -346,7 +346,7 @@ func (f *fn) mergeAgg(st *plan.Map, key store.Key) *ir.Value {
 	}
 	acc := f.temp(max(def.Accum, 8))
 	f.b.Zero(acc, 0, max(def.Accum, 8))
-	if !f.need(probes.FeatLookupPerCPU, f.b.Pos, "reading "+st.Info.Name+" in an expression") {
+	if _, spread := st.Store.(*store.Spread); !spread && !f.need(probes.FeatLookupPerCPU, f.b.Pos, "reading "+st.Info.Name+" in an expression") {
 		return acc
 	}
 	f.EachCPU(func(cpu *ir.Value) {

@@ -102,3 +102,45 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestSpread checks which maps are spread, that their descriptions are accepted, and that
+// damaged ones are not.
+func TestSpread(t *testing.T) {
+	old := here
+	old.LookupPerCPU, old.CPUs = false, 3
+	for _, c := range []struct {
+		spec Spec
+		want string
+	}{
+		{Spec{Key: types.TInt64, Value: count, Uses: Add | Read | Foreign}, "spread"},
+		{Spec{Value: count, Uses: Add | Read}, "spread"},
+		{Spec{Key: types.TInt64, Value: count, Declared: true, LRU: true, Uses: Add | Read | Foreign}, "spread"},
+		{Spec{Key: types.TInt64, Value: types.TInt64, Uses: Read | Assign | Foreign}, "hash"},
+		{Spec{Value: count, Uses: Add}, "per-CPU slot"},
+		{Spec{Key: types.TInt64, Value: count, Uses: Add | Foreign}, "front"},
+	} {
+		l, err := Plan(old, []*Spec{c.spec.named("@m")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Maps[0].Store; got != c.want {
+			t.Errorf("%+v: kept as %s, want %s", c.spec, got, c.want)
+		}
+		if c.want != "spread" {
+			continue
+		}
+		km := l.Kernel[0]
+		if km.ValueSize != 4*count.Size {
+			t.Errorf("%+v: values of %d bytes for three CPUs", c.spec, km.ValueSize)
+		}
+		for _, d := range []struct {
+			keys, values int
+			ok           bool
+		}{{km.KeySize, km.ValueSize, true}, {km.KeySize, 2 * km.ValueSize, true}, {km.KeySize + 4, km.ValueSize, false}, {km.KeySize, km.ValueSize + 1, false}, {km.KeySize, 3 * count.Size, false}, {km.KeySize, 0, false}} {
+			o := &object.Object{Maps: l.Maps, Kernel: []object.KernelMap{{Name: km.Name, Type: ebpf.MapType(km.Type), KeySize: d.keys, ValueSize: d.values, MaxEntries: km.MaxEntries}}}
+			if err := Check(o); (err == nil) != d.ok {
+				t.Errorf("%+v: %+v: %v", c.spec, d, err)
+			}
+		}
+	}
+}

@@ -239,7 +239,7 @@ type kind struct {
 
 // kinds are the ways of keeping a map. The first one that fits is taken.
 func kinds() []kind {
-	return []kind{partedKind, perCPUSlotKind, slotKind, splitKind, threadsKind, frontKind, hashKind}
+	return []kind{partedKind, spreadKind, perCPUSlotKind, slotKind, splitKind, threadsKind, frontKind, hashKind}
 }
 
 func kindOf(name string) *kind {

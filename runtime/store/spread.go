@@ -1,0 +1,117 @@
+package store
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// A Spread keeps an aggregation that programs read, on kernels that do not let them
+// read other CPUs' values of a per-CPU map. It has all CPUs' values in one entry of a
+// plain hash map, and each CPU adds to its own. A map without keys has one entry.
+//
+// There is room for a power of two of CPUs: so the number of a CPU needs no comparison
+// for the kernel's verifier to see that it is in range.
+type Spread struct {
+	*hash
+	areas  int
+	stride int // bytes from one CPU's value to the next
+}
+
+var spreadKind = kind{
+	name: "spread",
+	own:  1,
+	fits: func(l *layout, s *Spec) bool {
+		return !l.LookupPerCPU && !l.NoTables && s.isAgg() && s.Uses&Read != 0 && s.ValueParts == 0 && !s.shared
+	},
+	plan:   func(l *layout, s *Spec, m *object.Map) Store { return newSpread(l, s, m) },
+	extras: []string{"LRU"},
+	check:  checkSpread,
+	open: func(k *Kernel, m *object.Map) (Reader, error) {
+		h, err := openHash(k, m)
+		return &spreadReader{h}, err
+	},
+}
+
+// keylessSize is the size of the key of the only entry of a map without keys.
+const keylessSize = 4
+
+func spreadKey(m *object.Map) int {
+	if m.Key == nil {
+		return keylessSize
+	}
+	return KeySize(m.Key)
+}
+
+func newSpread(l *layout, s *Spec, m *object.Map) *Spread {
+	areas, stride := 1<<bits.Len(uint(l.CPUs-1)), word(s.valueSize())
+	km := ir.Map{Name: kernelName(s.Name), Type: ir.Hash, KeySize: spreadKey(m), ValueSize: areas * stride, MaxEntries: s.Max}
+	if s.LRU {
+		km.Type = ir.LRUHash
+	}
+	if s.Key == nil {
+		km.MaxEntries = 1
+	}
+	h := &hash{name: s.Name, span: s.Span, key: s.Key, keySize: km.KeySize, size: s.valueSize(), m: l.newMap(km)}
+	m.LRU, m.Kernel = s.LRU, h.m.Name
+	return &Spread{h, areas, stride}
+}
+
+func checkSpread(c *claims, m *object.Map) error {
+	km, err := c.hashMap(m, m.Kernel)
+	if err != nil {
+		return err
+	}
+	stride := word(max(m.Value.Size, 1))
+	if n := km.ValueSize / stride; km.KeySize != spreadKey(m) || n < 1 || n&(n-1) != 0 || km.ValueSize != n*stride {
+		return fmt.Errorf("%s has keys of %d bytes and values of %d", m.Kernel, km.KeySize, km.ValueSize)
+	}
+	return c.own(m.Kernel, 0)
+}
+
+func (s *Spread) Key(g Gen, e KeyExpr) Key {
+	if s.key == nil {
+		return Key{Ptr: g.Zeros(keylessSize)}
+	}
+	return s.hash.Key(g, e)
+}
+
+// area is cpu's value in the entry at p, which may be null.
+func (s *Spread) area(g Gen, p, cpu *ir.Value) *ir.Value {
+	return g.B().WhenNil(p, func(p *ir.Value) *ir.Value {
+		b := g.B()
+		cpu := b.Op(ir.OpAnd, cpu, b.Const(int64(s.areas-1)))
+		return b.Op(ir.OpAdd, p, b.Op(ir.OpMul, cpu, b.Const(int64(s.stride))))
+	}, null(g))
+}
+
+func (s *Spread) Make(g Gen, k Key) *ir.Value {
+	return s.area(g, s.hash.Make(g, k), g.B().Call(ir.SmpProcessorID))
+}
+
+func (s *Spread) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
+
+func (s *Spread) OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value {
+	return s.area(g, s.hash.Find(g, k), cpu)
+}
+
+// spreadReader merges the values in each entry.
+type spreadReader struct{ *hashReader }
+
+func (r *spreadReader) Read() ([]Entry, error) {
+	var list []Entry
+	stride := word(max(r.size, 1))
+	err := r.each(func(key, data []byte) {
+		var vals [][]byte
+		for ; len(data) >= stride; data = data[stride:] {
+			vals = append(vals, data[:r.size])
+		}
+		if r.m.Key == nil {
+			key = nil
+		}
+		list = append(list, Entry{Key: key, Value: r.k.merged(r.m.Value, vals)})
+	})
+	return list, err
+}
