@@ -30,18 +30,42 @@ import (
 var faultScripts = []struct {
 	name, script, work, want string
 	guest                    bool
+	how                      func(t *testing.T, script, work string) []string // the command; nil: commandOf
 }{
-	{"tracepoint", `tracepoint:syscalls:sys_enter_read /pid == cpid && args.count == 8/ { @ = count(); }`, "read 3 8", "@: 3\n", false},
-	{"raw tracepoint", `rawtracepoint:sys_enter /pid == cpid && args.id == 0/ { @[1] = count(); } end { printf("%d\n", len(@)); }`, "read 3 8", "1\n@[1]: 3\n", false},
-	{"timers", `interval:s:1000 { @ = 1; } profile:hz:1 { @ = 1; } begin { printf("begin\n"); exit(); }`, "read 3 8", "begin\n", false},
-	{"software", `software:page-faults:1 /pid == cpid/ { @ = 1; }`, "read 3 8", "@: 1\n", false},
-	{"uprobe", `uprobe:WORK:gt_square /pid == cpid/ { @[arg0] = count(); } uretprobe:WORK:gt_square /pid == cpid/ { @r = count(); }`, "call square 2", "@[0]: 1\n@[1]: 1\n@r: 2\n", false},
-	{"uprobes", `uprobe:WORK:gt_s* /pid == cpid/ { @ = count(); }`, "call square 3", "@: 3\n", false},
-	{"iter", `iter:task { @ = 1; }`, "read 3 8", "@: 1\n", false},
-	{"kprobe", `kprobe:vfs_read /pid == cpid && arg2 == 8/ { @ = count(); } kretprobe:vfs_read /pid == cpid && retval == 8/ { @r = count(); }`, "read 3 8", "@: 3\n@r: 3\n", true},
-	{"fentry", `fentry:vfs_read /pid == cpid && args.count == 8/ { @ = count(); }`, "read 3 8", "@: 3\n", true},
-	{"stacks", `tracepoint:syscalls:sys_enter_read /pid == cpid && args.count == 8/ { @u[ustack(2)] = count(); @k[kstack(2)] = count(); } end { printf("%d %d\n", len(@u) > 0, len(@k)); clear(@u); clear(@k); }`, "read 3 8", "1 1\n", false},
-	{"maps", `begin { @h[1] = hist(3); @s[2] = stats(4); @l = lhist(1, 0, 10, 5); @k[kstack] = avg(2); clear(@h); clear(@s); clear(@l); clear(@k); @p[1, "a"] = 7; }`, "read 3 8", "@p[1, a]: 7\n", false},
+	{"tracepoint", `tracepoint:syscalls:sys_enter_read /pid == cpid && args.count == 8/ { @ = count(); }`, "read 3 8", "@: 3\n", false, nil},
+	{"raw tracepoint", `rawtracepoint:sys_enter /pid == cpid && args.id == 0/ { @[1] = count(); } end { printf("%d\n", len(@)); }`, "read 3 8", "1\n@[1]: 3\n", false, nil},
+	{"timers", `interval:s:1000 { @ = 1; } profile:hz:1 { @ = 1; } begin { printf("begin\n"); exit(); }`, "read 3 8", "begin\n", false, nil},
+	{"software", `software:page-faults:1 /pid == cpid/ { @ = 1; }`, "read 3 8", "@: 1\n", false, nil},
+	{"uprobe", `uprobe:WORK:gt_square /pid == cpid/ { @[arg0] = count(); } uretprobe:WORK:gt_square /pid == cpid/ { @r = count(); }`, "call square 2", "@[0]: 1\n@[1]: 1\n@r: 2\n", false, nil},
+	{"uprobes", `uprobe:WORK:gt_s* /pid == cpid/ { @ = count(); }`, "call square 3", "@: 3\n", false, nil},
+	{"iter", `iter:task { @ = 1; }`, "read 3 8", "@: 1\n", false, nil},
+	{"kprobe", `kprobe:vfs_read /pid == cpid && arg2 == 8/ { @ = count(); } kretprobe:vfs_read /pid == cpid && retval == 8/ { @r = count(); }`, "read 3 8", "@: 3\n@r: 3\n", true, nil},
+	{"fentry", `fentry:vfs_read /pid == cpid && args.count == 8/ { @ = count(); }`, "read 3 8", "@: 3\n", true, nil},
+	{"stacks", `tracepoint:syscalls:sys_enter_read /pid == cpid && args.count == 8/ { @u[ustack(2)] = count(); @k[kstack(2)] = count(); } end { printf("%d %d\n", len(@u) > 0, len(@k)); clear(@u); clear(@k); }`, "read 3 8", "1 1\n", false, nil},
+	{"maps", `begin { @h[1] = hist(3); @s[2] = stats(4); @l = lhist(1, 0, 10, 5); @k[kstack] = avg(2); clear(@h); clear(@s); clear(@l); clear(@k); @p[1, "a"] = 7; }`, "read 3 8", "@p[1, a]: 7\n", false, nil},
+	{"process", `uprobe:WORK:gt_square { @ = count(); } tracepoint:syscalls:sys_enter_getpgid { @t = count(); } begin { printf("begin\n"); exit(); }`, "", "begin\n", false, processOf},
+	{"built tool", `tracepoint:syscalls:sys_enter_read /pid == cpid && args.count == 8/ { @ = count(); }`, "read 3 8", "@: 3\n", false, toolOf},
+}
+
+// commandOf returns the command that traces the workload.
+func commandOf(_ *testing.T, script, args string) []string {
+	return []string{*gotrace, "-q", "-e", script, "-c", *work + " " + args}
+}
+
+// processOf returns the command that traces a process that runs already.
+func processOf(t *testing.T, script, _ string) []string {
+	pid, _ := sleeper(t)
+	return []string{*gotrace, "-q", "-e", script, "-p", pid}
+}
+
+// toolOf builds a tool of the script. It returns the command with which the tool
+// traces the workload.
+func toolOf(t *testing.T, script, args string) []string {
+	tool := filepath.Join(t.TempDir(), "tool")
+	if r := trace(t, "build", "-o", tool, "-e", script); r.status != 0 {
+		t.Fatalf("the tool is not built: %s%s", r.stdout, r.stderr)
+	}
+	return []string{tool, "-q", "-c", *work + " " + args}
 }
 
 // faultErrnos lists the errors of failing calls, in turn.
@@ -58,7 +82,12 @@ func TestFaults(t *testing.T) {
 				t.Skip("it runs on a native kernel")
 			}
 			script := strings.ReplaceAll(s.script, "WORK", *work)
-			r := faulty(t, script, s.work, -1, 0)
+			how := s.how
+			if how == nil {
+				how = commandOf
+			}
+			command := how(t, script, s.work)
+			r := faulty(t, command, -1, 0)
 			if r.status == 1 && strings.Contains(r.stderr, "ERROR: ") && !strings.Contains(r.stderr, "No matches") {
 				t.Skipf("this kernel cannot run it: %s", r.stderr)
 			}
@@ -71,7 +100,7 @@ func TestFaults(t *testing.T) {
 			}
 			for n := i % step; ; n += step {
 				errno := faultErrnos[(n+i)%len(faultErrnos)]
-				r := faulty(t, script, s.work, n, errno)
+				r := faulty(t, command, n, errno)
 				if r.failed == "" {
 					if n < 10 {
 						t.Errorf("only %d system calls failed", n)
@@ -141,9 +170,8 @@ type faultResult struct {
 	leaks  []string // kernel objects that were still open when it exited
 }
 
-// faulty runs gotrace with the workload and makes its n-th system call of the
-// filter fail.
-func faulty(t *testing.T, script, args string, n int, errno syscall.Errno) faultResult {
+// faulty runs a command and makes its n-th system call of the filter fail.
+func faulty(t *testing.T, command []string, n int, errno syscall.Errno) faultResult {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -152,7 +180,7 @@ func faulty(t *testing.T, script, args string, n int, errno syscall.Errno) fault
 	defer unix.Close(pair[0])
 	theirs := os.NewFile(uintptr(pair[1]), "socket")
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(os.Args[0], *gotrace, "-q", "-e", script, "-c", *work+" "+args)
+	cmd := exec.Command(os.Args[0], command...)
 	cmd.Env = append(os.Environ(), faultEnv+"=1", "GOGC=off") // GOGC=off keeps finalizers from closing leaked objects
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
