@@ -40,7 +40,7 @@ func args() *Def {
 			}
 			return types.TInvalid
 		},
-		Emit:  func(g Gen, _ *Call) *ir.Value { return g.Ctx() },
+		Emit:  func(g Gen, _ *Call) *ir.Value { return g.ArgsBase() },
 		Store: func(g Gen, call *Call, dst Dest) { storeContext(g, call.Type, dst) },
 	}
 }
@@ -74,6 +74,7 @@ func withCopies(t *types.Type, size int) *types.Type {
 func storeContext(g Gen, t *types.Type, dst Dest) {
 	b := g.B()
 	b.Zero(dst.Ptr, dst.Off, dst.Size)
+	base := g.ArgsBase()
 	for _, f := range t.Members() {
 		if f.Recorded() {
 			storeRecorded(g, f, dst)
@@ -99,7 +100,7 @@ func storeContext(g Gen, t *types.Type, dst Dest) {
 			if off+n > dst.Size {
 				return
 			}
-			b.Store(dst.Ptr, dst.Off+int64(off), n, b.Load(g.Ctx(), int64(off), n, false))
+			b.Store(dst.Ptr, dst.Off+int64(off), n, b.Load(base, int64(off), n, false))
 			off, left = off+n, left-n
 		}
 	}

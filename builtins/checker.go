@@ -32,6 +32,10 @@ type Checker interface {
 	// Point returns the attach point. It is nil inside fn, and as long as several
 	// points share the program.
 	Point() *probes.Point
+	// Points returns the attach points of the program, nil inside fn.
+	Points() []*probes.Point
+	// Constant reports whether the result has to be known when compiling.
+	Constant() bool
 	// NeedsPoint requests a separate program for each attach point.
 	NeedsPoint()
 	// StackLens reports whether the program stores stacks with their lengths. It

@@ -85,6 +85,9 @@ type Def struct {
 	// Args says that it reads the probe's arguments. Points with different
 	// arguments then need separate programs.
 	Args bool
+	// KernelStack says that it takes the kernel's stack, which also shows what the kernel
+	// called to run the program.
+	KernelStack bool
 	// Ret says that it returns the probed function's result.
 	Ret bool
 	// NotInLoop says that the body of a for loop cannot use it. The body is a

@@ -28,8 +28,10 @@ type Gen interface {
 
 	// B returns the builder at the current place.
 	B() *ir.Builder
-	// Ctx returns the program's context pointer.
+	// Ctx returns the program's context pointer. ArgsBase returns the address that the
+	// offsets in args count from, which is often the same.
 	Ctx() *ir.Value
+	ArgsBase() *ir.Value
 
 	GenArgs
 	GenMemory

@@ -49,6 +49,7 @@ func kstack() *Def {
 		AcceptType:    acceptStack,
 		KeptStack:     keptStack,
 		KernelSymbols: true,
+		KernelStack:   true,
 		Doc: Doc{
 			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},

@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 func probe() *Def {
@@ -12,14 +13,38 @@ func probe() *Def {
 			Examples: []string{`tracepoint:syscalls:sys_enter_r* { @[probe] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
+			if ctx := c.Context(); ctx != nil && ctx.Event != nil && !c.Constant() && c.Point() == nil {
+				t := newTextTable(pointNames(c.Points()))
+				call.Data, call.Lit = t, nil
+				return types.NewString(t.row)
+			}
 			c.NeedsPoint()
 			if p := c.Point(); p != nil {
 				call.Lit = &Lit{Str: p.Name, IsStr: true}
 			}
 			return checkPointText(c, call)
 		},
-		Store: func(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) },
+		Store: func(g Gen, call *Call, dst Dest) {
+			if t, ok := call.Data.(textTable); ok {
+				t.store(g, g.Context().Event(g.B(), g.Ctx()), dst)
+				return
+			}
+			storeText(g, call.Lit.Str, dst)
+		},
 	}
+}
+
+// pointNames returns the names of points by their Event.
+func pointNames(ps []*probes.Point) []string {
+	last := uint64(0)
+	for _, p := range ps {
+		last = max(last, p.Event)
+	}
+	rows := make([]string, last+2) // no event has the last one
+	for _, p := range ps {
+		rows[p.Event] = p.Name
+	}
+	return rows
 }
 
 // checkPointText returns the type of a text that depends on the attach point only.

@@ -20,6 +20,9 @@ type Context struct {
 	Ctx  RawContext
 	Only Only
 
+	// Event emits code that reads the Event of the point for which a program of several
+	// points runs. nil: only the point itself knows it.
+	Event func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	// Type returns a type of the traced program by its C name, or nil. It takes
 	// precedence over the kernel's type of that name. It may be nil.
 	Type func(name string) *types.Type
@@ -54,10 +57,13 @@ type Load struct {
 
 // Args describes the arguments at a point: the builtins args and argN.
 type Args struct {
-	// Type is the struct that args is, with offsets from the program's context
-	// (Space Ctx), or nil. If it is nil, Err may say why.
+	// Type is the struct that args is, with offsets from the program's context, or from
+	// Base (Space Ctx), or nil. If it is nil, Err may say why.
 	Type *types.Type
 	Err  error
+	// Base emits code that reads the address of the object in the kernel that args is,
+	// from which the offsets in Type count. nil: it is the context.
+	Base func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	// Typed returns Type if finding it takes time. It is called only for programs
 	// that use args. The result is for this point alone, so each point of a wildcard
 	// needs its own program. TypedOne is the same for the type of argN. It returns

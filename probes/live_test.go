@@ -498,3 +498,31 @@ func TestLiveBPFFunction(t *testing.T) {
 		}
 	}
 }
+
+// Each tracepoint of a system call of this machine has a number, and no other of its side
+// has the same.
+func TestSyscallNumbers(t *testing.T) {
+	e := &probes.Env{Kernel: kernel.Live()}
+	k := probes.Lookup("tracepoint")
+	p, err := k.Parse(e, []string{"tracepoint", "syscalls", "sys_*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := k.Expand(e, p)
+	if err != nil || len(points) < 500 {
+		t.Skipf("%d tracepoints of system calls, %v", len(points), err)
+	}
+	k.Gather(e, points)
+	taken := map[string]string{}
+	for _, p := range points {
+		if !p.Multi {
+			t.Errorf("%s has no number", p.Name)
+			continue
+		}
+		at := fmt.Sprint(p.Func[:len("sys_en")], p.Event)
+		if other := taken[at]; other != "" {
+			t.Errorf("%s and %s have the number %d", p.Name, other, p.Event)
+		}
+		taken[at] = p.Name
+	}
+}

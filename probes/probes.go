@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -40,6 +41,13 @@ type Kind struct {
 	// nil or returns an error that wraps ebpf.ErrNotSupported, the caller attaches
 	// them one by one.
 	AttachMany func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error)
+	// Gather is called with all points of the kind in a script before any Context. It
+	// marks those that are to be attached together. It may be nil.
+	Gather func(e *Env, ps []*Point)
+	// AttachTogether attaches the programs for points with Multi set, those of a whole
+	// script, in the order of the script. If it is nil, each program is attached on its
+	// own.
+	AttachTogether func(e *Env, all []Attachment) ([]io.Closer, error)
 	// List yields the names of all attach points that match a search pattern. parts
 	// is as in Parse, and may have wildcards.
 	List func(e *Env, parts []string, yield func(name string) bool) error
@@ -94,6 +102,12 @@ type Kind struct {
 	Paths bool
 }
 
+// Attachment is a program and the points to attach it to.
+type Attachment struct {
+	Program *ebpf.Program
+	Points  []*object.Point
+}
+
 // Shown returns the value of the builtin probetype.
 func (k *Kind) Shown() string { return cmp.Or(k.Class, k.Name) }
 
@@ -114,8 +128,30 @@ type Env struct {
 	// Needs records what is read from sources other than Kernel. It may be nil.
 	Needs *object.Needs
 
+	// Apart says that each point needs a hook of its own, because the programs are not
+	// attached by package runtime, or because they read the kernel's stack.
+	Apart bool
+
+	// Types holds the kernel's types as package ebpf reads them, which it does in about
+	// 25 ms when a program first needs them. It may be nil.
+	Types *btf.Cache
+
 	opened  map[string]*binary.File // by path
 	defined int                     // number of probes defined in tracefs
+}
+
+// LoadProgram loads a program.
+func (e *Env) LoadProgram(spec *ebpf.ProgramSpec, opt ebpf.ProgramOptions) (*ebpf.Program, error) {
+	if e.Types == nil {
+		return ebpf.NewProgramWithOptions(spec, opt)
+	}
+	// Only collections can share the types.
+	c, err := ebpf.NewCollectionWithOptions(&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{spec.Name: spec}}, ebpf.CollectionOptions{Programs: opt, Cache: e.Types})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.DetachProgram(spec.Name), nil
 }
 
 // traced returns the process of -p or -c to which the kernel has to confine a probe, if

@@ -59,6 +59,8 @@ func tracepointKind() *Kind {
 		return nearest(p.Target+":"+p.Func, all)
 	}
 	k.Context = tracepointContext
+	k.Gather = gatherSyscalls
+	k.AttachTogether = attachSyscalls
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		id := p.Event
 		if id == 0 {
@@ -91,6 +93,9 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 	f, err := e.Kernel.Tracepoint(p.Target, p.Func)
 	if err != nil {
 		return nil, err
+	}
+	if p.Multi {
+		return syscallContext(e, p, f)
 	}
 	p.Event = uint64(f.ID)
 	space, noStack := kernelSpace, ""

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
@@ -40,7 +41,7 @@ func Load(obj *object.Object, opt Setup) (*Session, error) {
 	}
 	s := &Session{
 		obj: obj, opt: opt, defs: opt.Defs,
-		at: &probes.Env{Kernel: opt.Kernel}, kinds: map[string]*probes.Kind{},
+		at: &probes.Env{Kernel: opt.Kernel, Types: btf.NewCache()}, kinds: map[string]*probes.Kind{},
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
 		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{}, attachedTo: map[counted]bool{}, missed: map[*object.Program]uint64{},
 		ending: newEnding(), done: make(chan struct{}),
@@ -337,7 +338,7 @@ func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
 	case s.opt.Verified != nil:
 		opt.LogLevel = ebpf.LogLevelStats
 	}
-	return ebpf.NewProgramWithOptions(spec, opt)
+	return s.at.LoadProgram(spec, opt)
 }
 
 // loadError returns a diagnostic at the source line that the verifier stopped at.

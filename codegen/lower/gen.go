@@ -18,6 +18,14 @@ func (f *fn) B() *ir.Builder { return f.b }
 // Ctx returns the program's context.
 func (f *fn) Ctx() *ir.Value { return f.ctxValue() }
 
+// ArgsBase returns the address that the offsets in args count from.
+func (f *fn) ArgsBase() *ir.Value {
+	if base := f.prog.Ctx.Args.Base; base != nil {
+		return base(f.b, f.ctxValue())
+	}
+	return f.ctxValue()
+}
+
 // Context returns what the program can read.
 func (f *fn) Context() *probes.Context { return f.prog.Ctx }
 

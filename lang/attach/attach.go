@@ -42,8 +42,9 @@ type resolver struct {
 // the blocks that have one may lack points.
 func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []string, diags *source.Diags) []Block {
 	r := &resolver{env: env, cfg: cfg, params: params, diags: diags, doubts: map[string]bool{}, named: map[string]source.Span{}}
-	var blocks []Block
-	var alone *probes.Point // one that allows no other
+	var decls []*ast.Probe
+	var found [][]*probes.Point // of each of decls
+	var alone *probes.Point     // one that allows no other
 	total := 0
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.Probe)
@@ -63,7 +64,12 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
 			return nil
 		}
-		blocks = append(blocks, Block{d, r.contexts(points)})
+		decls, found = append(decls, d), append(found, points)
+	}
+	r.gather(found)
+	var blocks []Block
+	for i, d := range decls {
+		blocks = append(blocks, Block{d, r.contexts(found[i])})
 	}
 	if alone != nil && total > 1 {
 		diags.Errorf(alone.Span, "%s cannot be mixed with other probes, not even with another %s", alone.Name, alone.Kind.Name)
@@ -72,6 +78,21 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		diags.Add(source.Diag{Msg: "No probes to attach"})
 	}
 	return blocks
+}
+
+// gather lets the kinds mark the points of a script that are to be attached together.
+func (r *resolver) gather(found [][]*probes.Point) {
+	byKind := map[*probes.Kind][]*probes.Point{}
+	for _, points := range found {
+		for _, pt := range points {
+			if pt.Kind.Gather != nil {
+				byKind[pt.Kind] = append(byKind[pt.Kind], pt)
+			}
+		}
+	}
+	for kind, points := range byKind {
+		kind.Gather(r.env, points)
+	}
 }
 
 // unique reports points that have the name of an earlier one, if results are

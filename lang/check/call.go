@@ -313,6 +313,16 @@ func (c *checker) Point() *probes.Point {
 	return c.unit.prog.Point
 }
 
+func (c *checker) Points() []*probes.Point {
+	if c.context() == nil {
+		c.asked = true
+		return nil
+	}
+	return c.unit.prog.Points
+}
+
+func (c *checker) Constant() bool { return c.constant > 0 }
+
 func (c *checker) Final() bool { return c.final }
 
 func (c *checker) StackLens(need bool) bool {

@@ -119,15 +119,16 @@ type checker struct {
 	pending   bool // branches were skipped because their comptime condition is not known yet
 
 	// Of the program being walked.
-	unit   *unit
-	fn     *fnState // function of unit being checked; nil: the block itself
-	scopes []map[string]*Var
-	closed map[string]*Var        // variables of blocks that have ended, for hints
-	loops  []loop                 // innermost last
-	enums  map[string]*types.Type // enums as values, by name
-	asked  bool                   // the current check needed a context, but there is none
-	asText *ast.Positional        // a parameter whose text counts, even if it is a number
-	quiet  int                    // >0: inside an operand that is not evaluated, as of sizeof
+	unit     *unit
+	fn       *fnState // function of unit being checked; nil: the block itself
+	scopes   []map[string]*Var
+	closed   map[string]*Var        // variables of blocks that have ended, for hints
+	loops    []loop                 // innermost last
+	enums    map[string]*types.Type // enums as values, by name
+	asked    bool                   // the current check needed a context, but there is none
+	asText   *ast.Positional        // a parameter whose text counts, even if it is a number
+	constant int                    // >0: inside comptime
+	quiet    int                    // >0: inside an operand that is not evaluated, as of sizeof
 }
 
 // unit is a block being checked for some attach points, with the functions it

@@ -355,7 +355,9 @@ func (c *checker) unify(e ast.Expr, x, y *types.Type, xe, ye ast.Expr) *types.Ty
 }
 
 func (c *checker) comptime(e *ast.Comptime) *types.Type {
+	c.constant++
 	t := c.value(e.X)
+	c.constant--
 	if invalid(t) {
 		return t
 	}

@@ -23,6 +23,9 @@ type Arch struct {
 	dwarfRegs []string // integer registers, indexed by DWARF's register numbers
 	stack     int      // offset from sp of the first argument on the stack, at a function's first instruction
 
+	syscallArgs   []string // registers of the arguments of a system call
+	syscallNumber string   // what pt_regs has the number of the system call in
+
 	largeByRef   bool // C passes objects of more than two words by address
 	resultInArgs bool // the address of a large result takes the register of the first argument
 	evenPairs    bool // C passes an object with an alignment of 16 in a pair that starts at an even register
@@ -46,6 +49,28 @@ func (a *Arch) load(b *ir.Builder, ctx *ir.Value, reg string) *ir.Value {
 
 // IP reads the instruction pointer from a context that starts with pt_regs.
 func (a *Arch) IP(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ip) }
+
+// SyscallNumber returns the offset in pt_regs of the number of a system call.
+func (a *Arch) SyscallNumber() int { return a.regs[a.syscallNumber] }
+
+// SyscallOffset returns the offset in pt_regs of what is at off in the record of a
+// tracepoint of a system call: its number, its arguments or, if exit is true, its
+// result. It returns -1 if the record has more than pt_regs.
+func (a *Arch) SyscallOffset(off int, exit bool) int {
+	const number, values = 8, 16
+	n := (off - values) / 8
+	switch {
+	case off == number:
+		return a.SyscallNumber()
+	case off < values || off%8 != 0:
+		return -1
+	case exit && n == 0:
+		return a.regs[a.ret]
+	case !exit && n < len(a.syscallArgs):
+		return a.regs[a.syscallArgs[n]]
+	}
+	return -1
+}
 
 // Result reads the register that holds a function's result when it returns.
 func (a *Arch) Result(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }

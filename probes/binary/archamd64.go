@@ -19,6 +19,9 @@ var AMD64 = &Arch{
 	stack:    8, // after the return address
 	TrapSize: 1, // int3
 
+	syscallArgs:   []string{"di", "si", "dx", "r10", "r8", "r9"},
+	syscallNumber: "orig_ax",
+
 	resultInArgs: true,
 	dwarfRegs:    []string{"ax", "dx", "cx", "bx", "si", "di", "bp", "sp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"},
 }

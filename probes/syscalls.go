@@ -1,0 +1,343 @@
+package probes
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// Each tracepoint of a system call has a perf event of its own, which takes the kernel
+// about 30 ms to remove. If a script has several, its programs are instead attached to
+// the raw tracepoint that is at the start, or at the end, of all system calls. There a
+// small program, the dispatcher, finds the program for the number of the call in an
+// array and jumps to it. So the number of tracepoints matters neither to the time it
+// takes to attach them nor to that of an event.
+//
+// A program reads the arguments from the saved registers, in which the kernel's own code
+// for these tracepoints finds them too. As that code does, the dispatcher leaves out the
+// system calls of 32-bit programs, whose numbers have another meaning.
+
+// manySyscalls is the number of tracepoints from which on the dispatcher is used. It is
+// an additional program in each system call, but one perf event already makes the kernel
+// take the slow path in all of them.
+const manySyscalls = 4
+
+// FeatRawSyscalls is the name by which users switch the dispatcher off.
+const FeatRawSyscalls Feature = "raw_syscalls"
+
+// tracedAs has the names of system calls in the names of tracepoints, which are those of
+// the kernel's functions, if they are not those of the system call.
+var tracedAs = map[string]string{
+	"stat": "newstat", "fstat": "newfstat", "lstat": "newlstat", "uname": "newuname",
+	"sendfile": "sendfile64", "umount2": "umount", "_sysctl": "sysctl",
+}
+
+// syscallEvent is one side of a system call.
+type syscallEvent struct {
+	prefix string // of the names of its tracepoints
+	raw    string // its raw tracepoint
+}
+
+var syscallEvents = []syscallEvent{{"sys_enter_", "sys_enter"}, {"sys_exit_", "sys_exit"}}
+
+// sideOf returns the side that a tracepoint of a system call is on, and the name of the
+// system call.
+func sideOf(event string) (syscallEvent, string, bool) {
+	for _, s := range syscallEvents {
+		if name, ok := strings.CutPrefix(event, s.prefix); ok {
+			return s, name, true
+		}
+	}
+	return syscallEvent{}, "", false
+}
+
+// gatherSyscalls marks the tracepoints of system calls among ps that will share a
+// dispatcher, with the numbers of their calls.
+func gatherSyscalls(e *Env, ps []*Point) {
+	if e.Apart || e.NoFeature[string(FeatRawSyscalls)] || e.Kernel.Arch() != "amd64" {
+		return
+	}
+	bySide := map[syscallEvent][]*Point{}
+	for _, p := range ps {
+		if p.Target != "syscalls" {
+			continue
+		}
+		if s, _, ok := sideOf(p.Func); ok {
+			bySide[s] = append(bySide[s], p)
+		}
+	}
+	var numbers map[string]int
+	for s, ps := range bySide {
+		events := map[string]bool{}
+		for _, p := range ps {
+			events[p.Func] = true
+		}
+		if len(events) < manySyscalls {
+			continue
+		}
+		if _, err := e.Kernel.TracepointProto("", s.raw); err != nil {
+			continue // the kernel has no BTF
+		}
+		if _, err := compatFlag(e); err != nil {
+			continue
+		}
+		if numbers == nil {
+			numbers = syscallNumbers(e.Kernel)
+		}
+		for _, p := range ps {
+			_, name, _ := sideOf(p.Func)
+			if nr, ok := numbers[name]; ok {
+				p.Multi, p.Event = true, uint64(nr)
+			}
+		}
+	}
+}
+
+// maxSyscalls is larger than the number of any system call.
+const maxSyscalls = 1024
+
+// syscallNumbers returns the numbers of the system calls by the names that tracepoints
+// give them.
+func syscallNumbers(k Kernel) map[string]int {
+	numbers := map[string]int{}
+	for nr := range maxSyscalls {
+		if name := k.SyscallName(nr); name != "" {
+			numbers[cmp.Or(tracedAs[name], name)] = nr
+		}
+	}
+	return numbers
+}
+
+// compatFlag returns the offset, in the task, of the word that has tsCompat.
+func compatFlag(e *Env) (int, error) {
+	task, err := e.Kernel.Type("struct task_struct")
+	if err != nil {
+		return 0, err
+	}
+	info, ok := task.Field("thread_info")
+	if !ok {
+		return 0, fmt.Errorf("struct task_struct has no thread_info: %w", ErrNotFound)
+	}
+	status, ok := info.Type.Field("status")
+	if !ok || status.Type.Size != 4 {
+		return 0, fmt.Errorf("struct thread_info has no status: %w", ErrNotFound)
+	}
+	return info.Off + status.Off, nil
+}
+
+// tsCompat is TS_COMPAT of arch/x86: the task is in a system call of a 32-bit program.
+const tsCompat = 2
+
+// syscallContext returns the context of programs that a dispatcher runs. The context
+// that the kernel passes starts with the address of the saved registers.
+func syscallContext(e *Env, p *Point, f *TraceFormat) (*Context, error) {
+	side, _, _ := sideOf(p.Func)
+	status, err := compatFlag(e)
+	if err != nil {
+		return nil, err
+	}
+	p.Mode, p.Offset = side.raw, uint64(status)
+	saved := func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		regs := b.Load(ctx, 0, 8, false)
+		regs.Type = ir.PtrBTF
+		return regs
+	}
+	a := binary.AMD64
+	fields := make([]types.Field, 0, len(f.Fields))
+	for _, fld := range f.Fields {
+		if fld.Off = a.SyscallOffset(fld.Off, side.raw == "sys_exit"); fld.Off < 0 {
+			continue // a copy of what an argument points to, which programs never have
+		}
+		fields = append(fields, fld)
+	}
+	shape := "tracepoint " + side.raw
+	c := &Context{
+		Kind: p.Kind,
+		Load: Load{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: side.raw, Shape: shape + " " + layoutOf(fields), BareShape: shape},
+		Args: Args{
+			Type: argsStruct("struct "+p.Name+"_args", a.RegsSize, fields), Base: saved,
+			Space: userSpace, Lines: func() []string { return f.Decls },
+		},
+		InTask: true,
+		Stacks: true,
+		// From Linux 7.0 on, tracepoints need not disable preemption.
+		Preemptible: !e.Kernel.Release().Less(Version{Major: 7}),
+		Event: func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+			return b.Load(saved(b, ctx), int64(a.SyscallNumber()), 4, false)
+		},
+	}
+	return c, nil
+}
+
+// attachSyscalls attaches programs that are made for a dispatcher.
+func attachSyscalls(e *Env, all []Attachment) ([]io.Closer, error) {
+	var links closers
+	for _, l := range layersOf(all) {
+		d, err := attachDispatcher(e, l)
+		if err != nil {
+			links.Close()
+			return nil, attachError(l[0].Points[0], err, capsTracing, nil)
+		}
+		links = append(links, d)
+	}
+	return links, nil
+}
+
+// layersOf divides programs into lists for one dispatcher each. A dispatcher runs one
+// program for a number. If several programs have the same number, their dispatchers
+// follow in the order of the programs.
+func layersOf(all []Attachment) [][]Attachment {
+	var layers [][]Attachment
+	type slot struct {
+		side string
+		nr   uint64
+	}
+	used := map[slot]int{} // the number of layers up to the last that has the number
+	sides := map[int]string{}
+	for _, a := range all {
+		for len(a.Points) > 0 {
+			// A point that a script names twice runs the program twice.
+			seen := map[uint64]bool{}
+			var now, again []*object.Point
+			n := 0
+			for _, p := range a.Points {
+				if seen[p.Event] {
+					again = append(again, p)
+					continue
+				}
+				seen[p.Event] = true
+				now = append(now, p)
+				n = max(n, used[slot{p.Mode, p.Event}])
+			}
+			side := a.Points[0].Mode
+			for n < len(layers) && sides[n] != side {
+				n++
+			}
+			if n == len(layers) {
+				layers = append(layers, nil)
+				sides[n] = side
+			}
+			layers[n] = append(layers[n], Attachment{a.Program, now})
+			for _, p := range now {
+				used[slot{p.Mode, p.Event}] = n + 1
+			}
+			a.Points = again
+		}
+	}
+	return layers
+}
+
+// dispatcher is an attached dispatcher with its program and array, which must stay open
+// as long as the dispatcher runs.
+type dispatcher struct {
+	link   io.Closer
+	prog   *ebpf.Program
+	array  *ebpf.Map
+	on     string // the raw tracepoint
+	points int
+	progs  int
+}
+
+// String describes the dispatcher for -v.
+func (d *dispatcher) String() string {
+	return fmt.Sprintf("%d tracepoints of system calls by the raw tracepoint %s, which selects one of %d programs by the number of the call", d.points, d.on, d.progs)
+}
+
+// Close detaches the dispatcher. The programs no longer run when it returns, or soon
+// after.
+func (d *dispatcher) Close() error {
+	err := d.link.Close()
+	d.prog.Close()
+	d.array.Close()
+	return err
+}
+
+// Missed returns the number of events for which the kernel did not run the dispatcher.
+func (d *dispatcher) Missed() uint64 {
+	stats, err := d.prog.Stats()
+	if err != nil {
+		return 0
+	}
+	return stats.RecursionMisses
+}
+
+func attachDispatcher(e *Env, list []Attachment) (d *dispatcher, err error) {
+	d = &dispatcher{on: list[0].Points[0].Mode, progs: len(list)}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if d.prog != nil {
+			d.prog.Close()
+		}
+		if d.array != nil {
+			d.array.Close()
+		}
+	}()
+	last := uint64(0)
+	for _, a := range list {
+		d.points += len(a.Points)
+		for _, p := range a.Points {
+			last = max(last, p.Event)
+		}
+	}
+	first := list[0].Points[0]
+	d.array, err = ebpf.NewMap(&ebpf.MapSpec{Name: "syscalls", Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: uint32(last + 1)})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range list {
+		for _, p := range a.Points {
+			if err = d.array.Put(uint32(p.Event), a.Program); err != nil {
+				return nil, fmt.Errorf("adding it to the programs of system calls: %w", err)
+			}
+		}
+	}
+	d.prog, err = e.LoadProgram(&ebpf.ProgramSpec{
+		Name: "dispatch_" + first.Mode, Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: first.Mode, License: "GPL",
+		Instructions: dispatch(d.array, first.Offset),
+	}, ebpf.ProgramOptions{})
+	if err != nil {
+		return nil, err
+	}
+	d.link, err = link.AttachTracing(link.TracingOptions{Program: d.prog})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// dispatch returns the instructions of a dispatcher. status is the offset in the task of
+// the word that has tsCompat.
+func dispatch(array *ebpf.Map, status uint64) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.FnGetCurrentTask.Call(),
+		asm.Mov.Reg(asm.R3, asm.R0),
+		asm.Add.Imm(asm.R3, int32(status)),
+		asm.Mov.Reg(asm.R1, asm.RFP),
+		asm.Add.Imm(asm.R1, -8),
+		asm.Mov.Imm(asm.R2, 4),
+		asm.FnProbeReadKernel.Call(),
+		asm.LoadMem(asm.R0, asm.RFP, -8, asm.Word),
+		asm.And.Imm(asm.R0, tsCompat),
+		asm.JNE.Imm(asm.R0, 0, "out"),
+		asm.LoadMem(asm.R3, asm.R6, 0, asm.DWord),
+		asm.LoadMem(asm.R3, asm.R3, int16(binary.AMD64.SyscallNumber()), asm.Word),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.LoadMapPtr(asm.R2, array.FD()),
+		asm.FnTailCall.Call(),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
+		asm.Return(),
+	}
+}
