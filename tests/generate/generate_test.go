@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -40,20 +41,23 @@ var (
 type stock struct {
 	name  string
 	every int
-	list  func() []program
+	list  func() iter.Seq[program]
 }
 
-func place(uses []use, places []position) []program {
-	var list []program
-	for _, u := range uses {
-		for _, p := range places {
-			if made := p.put(u); made.attach != "" {
+// place puts every use in every place. The programs are too many to keep: an emulated
+// machine would run out of memory.
+func place(uses []use, places []position) iter.Seq[program] {
+	return func(yield func(program) bool) {
+		for _, u := range uses {
+			for _, p := range places {
+				made := p.put(u)
 				made.unsafe = u.in.unsafe
-				list = append(list, made)
+				if made.attach != "" && !yield(made) {
+					return
+				}
 			}
 		}
 	}
-	return list
 }
 
 // few returns the positions for large sets of uses.
@@ -66,16 +70,20 @@ func few() []position {
 }
 
 var stocks = []stock{
-	{"each type in each place", 8, func() []program { return place(operands(), positions()) }},
-	{"each builtin in each place", 10, func() []program { return place(examples(), positions()) }},
-	{"each argument of each builtin", 60, func() []program { return place(arguments(examples(), operands()), few()) }},
-	{"each operator on each two types", 1000, func() []program { return place(operators(operands()), few()) }},
-	{"each builtin and type in each kind of probe", 40, func() []program {
-		var list []program
-		for _, u := range append(examples(), operands()...) {
-			list = append(list, place(inKinds(u), few())...)
+	{"each type in each place", 8, func() iter.Seq[program] { return place(operands(), positions()) }},
+	{"each builtin in each place", 10, func() iter.Seq[program] { return place(examples(), positions()) }},
+	{"each argument of each builtin", 60, func() iter.Seq[program] { return place(arguments(examples(), operands()), few()) }},
+	{"each operator on each two types", 1000, func() iter.Seq[program] { return place(operators(operands()), few()) }},
+	{"each builtin and type in each kind of probe", 40, func() iter.Seq[program] {
+		return func(yield func(program) bool) {
+			for _, u := range append(examples(), operands()...) {
+				for p := range place(inKinds(u), few()) {
+					if !yield(p) {
+						return
+					}
+				}
+			}
 		}
-		return list
 	}},
 }
 
@@ -87,11 +95,13 @@ func (s stock) draw(n, kernels int) []program {
 		every = 1
 	case *spread:
 		every = kernels
+	case testing.Short(): // in emulation
+		every *= 25
 	}
 	pattern := regexp.MustCompile(*only)
 	seen := map[string]bool{}
 	var list []program
-	for _, p := range s.list() {
+	for p := range s.list() {
 		text := p.String()
 		if seen[text] || (*only == "" && !drawn(text, n, every)) || !pattern.MatchString(text) {
 			continue
@@ -232,9 +242,6 @@ func TestLoadsAndEnds(t *testing.T) {
 	inProgramDir(t)
 	for _, s := range stocks {
 		list := s.draw(*sample+1, 1)
-		if testing.Short() {
-			list = slices.DeleteFunc(list, func(p program) bool { return !drawn(p.String(), *sample, 25) })
-		}
 		var sum tally
 		var mu sync.Mutex
 		ended, lacking := 0, 0
