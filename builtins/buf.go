@@ -21,6 +21,11 @@ func buf() *Def {
 			case types.Invalid:
 				return types.NewBuffer(1)
 			case types.Int, types.Pointer, types.String, types.Array:
+			case types.Struct:
+				if countedSize(t) == 1 && !t.IsCounted(types.NotCounted) {
+					return checkCountedBuf(c, call)
+				}
+				fallthrough
 			default:
 				c.Errorf(call.Span, "buf() expects an integer, string, or array argument but saw %s", className(t))
 				return types.TInvalid
@@ -56,6 +61,10 @@ func buf() *Def {
 				padTail(g, dst, 4)
 				return
 			}
+			if call.Args[0].Type.Kind == types.Struct {
+				storeCountedBuf(g, call, dst)
+				return
+			}
 			src, space := stringSource(g, &call.Args[0])
 			dynamic := len(call.Args) == 2 && call.Args[1].Lit == nil
 			if !dynamic {
@@ -73,6 +82,27 @@ func buf() *Def {
 				g.B().Write(dst.Len, g.B().Op(ir.OpAdd, used, g.B().Const(4)))
 			}
 		},
+	}
+}
+
+// checkCountedBuf is the type rule for a slice or string with a length.
+func checkCountedBuf(c Checker, call *Call) *types.Type {
+	if call.arg(1) != nil {
+		c.Errorf(call.Span, "buf() takes no length for %s, which has its own", className(call.typeOf(0)))
+		return types.TInvalid
+	}
+	return types.NewBuffer(c.Config().MaxStrlen)
+}
+
+// storeCountedBuf writes the bytes of a slice or string with a length.
+func storeCountedBuf(g Gen, call *Call, dst Dest) {
+	src, n := countedParts(g, &call.Args[0])
+	g.B().Zero(dst.Ptr, dst.Off, dst.Size)
+	used := g.B().IfElse(g.B().Op(ir.OpEq, n, g.B().Const(0)), func() *ir.Value { return g.B().Const(0) }, func() *ir.Value {
+		return readBytes(g, call, g.B().AddImm(dst.Ptr, dst.Off), bounded(g, n, call.Type.Len), src, types.User)
+	})
+	if dst.Len != nil {
+		g.B().Write(dst.Len, g.B().Op(ir.OpAdd, used, g.B().Const(4)))
 	}
 }
 

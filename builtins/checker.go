@@ -38,6 +38,8 @@ type Checker interface {
 	Constant() bool
 	// NeedsPoint requests a separate program for each attach point.
 	NeedsPoint()
+	// NeedsShape requests a separate program for each Load.Shape of the points.
+	NeedsShape()
 	// StackLens reports whether the program stores stacks with their lengths. It
 	// does if any call has passed true for need.
 	StackLens(need bool) bool

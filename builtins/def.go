@@ -47,6 +47,7 @@ type Param struct {
 	Variadic bool // the last parameter, which takes any number of arguments
 	Address  bool // if a tracepoint recorded a string, pass its address
 	Text     bool // pass a positional parameter as text, even if it is a number
+	Counted  bool // pass a string with a length, as in Go and Rust, as text
 	Chars    bool // pass a pointer to characters as the string it points to, as str() reads it
 
 	// Map and Entry say what the builtin does with the map of a MapArg or

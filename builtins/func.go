@@ -16,6 +16,9 @@ func funcName() *Def {
 			ctx := c.Context()
 			switch {
 			case ctx != nil && ctx.Func.Addr != nil && ctx.Func.User:
+				if ctx.Func.OfShape {
+					c.NeedsShape()
+				}
 				return usymType
 			case ctx != nil && ctx.Func.Addr != nil:
 				return ksymType

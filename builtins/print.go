@@ -11,7 +11,7 @@ func printValue() *Def {
 	return &Def{
 		Name:   "print",
 		Kind:   Action,
-		Params: []Param{{Name: "value", Kind: MapOrEntry, Map: store.Whole, Entry: store.Read}, {Name: "top", Optional: true}, {Name: "div", Optional: true}},
+		Params: []Param{{Name: "value", Kind: MapOrEntry, Map: store.Whole, Entry: store.Read, Counted: true}, {Name: "top", Optional: true}, {Name: "div", Optional: true}},
 		Doc: Doc{
 			Summary: "Prints the current value of an expression on its own line, or a whole map, which user space reads shortly after the call. For a map, top limits the output to the largest entries, and div divides the values.",
 			Examples: []string{

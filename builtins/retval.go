@@ -28,15 +28,23 @@ func retval() *Def {
 			}
 			if ctx.Ret.Typed != nil {
 				c.NeedsPoint()
-				if t := inWord(ctx.Ret.Typed()); t != nil {
+				t := ctx.Ret.Typed()
+				if t != nil && t.Kind == types.Struct && t.Space == types.Ctx {
+					return t
+				}
+				if t = inWord(t); t != nil {
 					return t
 				}
 			}
 			return ctx.Ret.Type
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
+			if call.Type.Kind == types.Struct {
+				return g.Ctx()
+			}
 			return fromWord(g, call.Type, g.Context().Ret.Read(g.B(), g.Ctx()))
 		},
+		Store: func(g Gen, call *Call, dst Dest) { storeContext(g, call.Type, dst) },
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // digits returns an integer literal in decimal.
@@ -22,13 +23,13 @@ func str() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "ptr", Text: true, Address: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary:  "The NUL-terminated string at an address, cut to max_strlen characters; with a size, to size-1 characters.",
+			Summary:  "The NUL-terminated string at an address, or a string with a length as Go and Rust have it, cut to max_strlen characters; with a size, to size-1 characters.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`},
 		},
 		Check: checkStr,
 		Store: storeStr,
 		Source: func(g Gen, call *Call) (*ir.Value, types.Space, bool) {
-			if call.Args[0].Type.Kind == types.String || len(call.Args) == 2 && call.Args[1].Lit == nil {
+			if k := call.Args[0].Type.Kind; k == types.String || k == types.Struct || len(call.Args) == 2 && call.Args[1].Lit == nil {
 				return nil, types.NoSpace, false
 			}
 			src, space := stringSource(g, &call.Args[0])
@@ -41,7 +42,7 @@ func checkStr(c Checker, call *Call) *types.Type {
 	t := call.typeOf(0)
 	switch {
 	case t.Kind == types.Int, t.Kind == types.Pointer, t.Kind == types.String, t.Kind == types.Invalid,
-		t.Kind == types.Array && t.Elem.Size == 1:
+		t.Kind == types.Array && t.Elem.Size == 1, t.IsCounted(types.CountedText), t.IsCounted(types.CountedItems) && countedSize(t) == 1:
 	default:
 		if c.Final() {
 			c.Errorf(call.Span, "str() expects a string, integer or a pointer type as first argument (%s provided)", className(t))
@@ -121,6 +122,10 @@ func storeStr(g Gen, call *Call, dst Dest) {
 		g.Store(a, call.Type, dst)
 		return
 	}
+	if a.Type.Kind == types.Struct {
+		storeCounted(g, call, dst)
+		return
+	}
 	size := b.Const(int64(max))
 	if len(call.Args) == 2 && call.Args[1].Lit == nil {
 		size = boundedSize(g, &call.Args[1], max)
@@ -131,6 +136,47 @@ func storeStr(g Gen, call *Call, dst Dest) {
 	}
 	r := g.ReadStr(dst.Ptr, dst.Off, size, max, src, space)
 	SetStrLen(g, dst, r)
+}
+
+// countedSize returns the size of an element of a string or slice with a length.
+func countedSize(t *types.Type) int {
+	if m := t.Members(); len(m) > 0 && m[0].Type.Kind == types.Pointer {
+		return m[0].Type.Elem.Size
+	}
+	return 0
+}
+
+// countedParts returns the address of the elements of a string or slice with a
+// length, and their number.
+func countedParts(g Gen, a *Arg) (ptr, n *ir.Value) {
+	p := g.Addr(a)
+	return g.B().Load(p, 0, 8, false), g.B().Load(p, 8, 8, false)
+}
+
+// storeCounted writes the text of a string with a length.
+func storeCounted(g Gen, call *Call, dst Dest) {
+	max := call.Type.Size
+	src, n := countedParts(g, &call.Args[0])
+	g.B().Zero(dst.Ptr, dst.Off, dst.Size)
+	if len(call.Args) == 2 && call.Args[1].Lit == nil {
+		limit := g.B().AddImm(boundedSize(g, &call.Args[1], max), -1)
+		n = g.B().IfElse(g.B().Op(ir.OpULt, n, limit), func() *ir.Value { return n }, func() *ir.Value { return limit })
+	}
+	used := g.B().Const(1)
+	if max > 1 {
+		used = g.B().IfElse(g.B().Op(ir.OpEq, n, g.B().Const(0)), func() *ir.Value { return g.B().Const(1) }, func() *ir.Value {
+			n := bounded(g, n, max-1)
+			b := g.B()
+			failed := b.Op(ir.OpNe, b.Call(ir.ReadUser, b.AddImm(dst.Ptr, dst.Off), n, src), b.Const(0))
+			return g.B().IfElse(failed, func() *ir.Value {
+				g.Count(object.ReadFault, call.Span, "str")
+				return g.B().Const(1)
+			}, func() *ir.Value { return g.B().AddImm(n, 1) })
+		})
+	}
+	if dst.Len != nil {
+		g.B().Write(dst.Len, used)
+	}
 }
 
 // SetStrLen records the length of the string at dst: n bytes with its NUL, or just
@@ -144,10 +190,14 @@ func SetStrLen(g Gen, dst Dest, n *ir.Value) {
 	g.B().Write(dst.Len, used)
 }
 
-// boundedSize returns a's value, limited to the range from 1 to max in a way that
-// the verifier follows.
+// boundedSize returns a's value, limited as bounded does.
 func boundedSize(g Gen, a *Arg, max int) *ir.Value {
-	n := g.Value(a)
+	return bounded(g, g.Value(a), max)
+}
+
+// bounded returns n, limited to the range from 1 to max in a way that the verifier
+// follows.
+func bounded(g Gen, n *ir.Value, max int) *ir.Value {
 	b := g.B()
 	// The code uses the value that it compared, because the verifier does not
 	// conclude from n-1 to n.

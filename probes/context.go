@@ -23,6 +23,12 @@ type Context struct {
 	// Event emits code that reads the Event of the point for which a program of several
 	// points runs. nil: only the point itself knows it.
 	Event func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Goroutine returns a function that emits code for the address of the number of
+	// the goroutine that runs, or why there is none. member is the number's name in
+	// Go's runtime. It is nil outside of programs in Go. What it returns is right only
+	// at points with the same Load.Shape.
+	Goroutine func(member string) (at func(b *ir.Builder, ctx *ir.Value) *ir.Value, err error)
+
 	// Type returns a type of the traced program by its C name, or nil. It takes
 	// precedence over the kernel's type of that name. It may be nil.
 	Type func(name string) *types.Type
@@ -89,7 +95,8 @@ type Args struct {
 type Ret struct {
 	Type *types.Type // nil: there is no retval
 	// Typed returns a better Type if finding it takes time, or nil if there is none.
-	// It may be nil. As for Args.Typed, the result is for this point alone.
+	// It may be nil. As for Args.Typed, the result is for this point alone. A struct
+	// with Space Ctx is what several registers hold.
 	Typed func() *types.Type
 	// Read emits code that reads the result from the context as a 64-bit integer.
 	Read func(b *ir.Builder, ctx *ir.Value) *ir.Value
@@ -101,6 +108,8 @@ type TracedFunc struct {
 	Addr func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	Name string // the function's name if it is known when compiling, or ""
 	User bool   // Addr is an address in a process
+	// OfShape says that Addr is right only at points with the same Load.Shape.
+	OfShape bool
 	// Symbol returns the place of a symbol of the traced file: its distance in bytes
 	// from Addr or, if fixed is true, its address. nil: there is no such file.
 	Symbol func(name string) (at int64, size uint64, fixed, ok bool)

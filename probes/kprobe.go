@@ -302,7 +302,7 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Ret.Read = a.Result
 	} else {
 		c.Args.N = len(a.Args) + binary.MaxStackArgs
-		c.Args.Read = a.Arg(a.Args, kernelSpace)
+		c.Args.Read = a.Arg(a.Args, binary.ABIC, kernelSpace)
 	}
 	if p.Aux == writtenOut && p.Offset == 0 {
 		c.Ret.Typed = func() *types.Type { return kprobeType(e, p, -1) }

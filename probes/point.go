@@ -23,6 +23,7 @@ type Point struct {
 	Matched bool   // it comes from a pattern: if it cannot be attached, others still are
 	Event   uint64 // number of the kernel's event, in the namespace of the kind
 	Multi   bool   // the program is loaded for a link to many points at once
+	AtInsn  bool   // of a kind for returns: the program runs at an instruction that returns, Offset bytes into Func
 
 	// The location of the point in a file: the path for the kernel, the offset of the
 	// instruction, and the offset of the USDT semaphore or 0.
@@ -38,6 +39,6 @@ func (p *Point) Data() object.Point {
 	return object.Point{
 		Kind: p.Kind.Name, Name: p.Name, Span: p.Span, Target: p.Target, Func: p.Func, Mode: p.Mode,
 		Offset: p.Offset, Addr: p.Addr, HasAddr: p.HasAddr, Count: p.Count, Event: p.Event, PID: p.PID, Multi: p.Multi, Matched: p.Matched,
-		File: p.File, FileOffset: p.FileOffset, Semaphore: p.Semaphore, OnReturn: p.Kind.OnReturn,
+		File: p.File, FileOffset: p.FileOffset, Semaphore: p.Semaphore, OnReturn: p.Kind.OnReturn, AtInsn: p.AtInsn,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -27,7 +28,7 @@ func uprobeKind(ret bool) *Kind {
 	if ret {
 		k = &Kind{
 			Name: "uretprobe", Aliases: []string{"ur"}, Syntax: "uretprobe:binary:function",
-			Doc: "Runs when a function of a program or library returns. Go programs crash on it: their stacks move.",
+			Doc: "Runs when a function of a program or library returns. In Go functions it is at the instructions that return, because Go's stacks move.",
 		}
 	}
 	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly = true, !ret, ret, true
@@ -38,9 +39,9 @@ func uprobeKind(ret bool) *Kind {
 	k.Context = func(e *Env, p *Point) (*Context, error) { return uprobeContext(e, p, ret) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		if p.Multi {
-			return attachUprobeMulti(prog, []*object.Point{p}, ret)
+			return attachUprobeMulti(prog, []*object.Point{p})
 		}
-		c, err := attachPMU(uprobePMU, p.File, p.FileOffset, ret, p.PID, p.Semaphore, prog)
+		c, err := attachPMU(uprobePMU, p.File, p.FileOffset, replacesReturn(p), p.PID, p.Semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
@@ -49,7 +50,7 @@ func uprobeKind(ret bool) *Kind {
 				return nil, ebpf.ErrNotSupported
 			}
 		}
-		return attachUprobeMulti(prog, ps, ret)
+		return attachUprobeMulti(prog, ps)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
 		return listUprobes(e, k, parts, yield)
@@ -60,11 +61,11 @@ func uprobeKind(ret bool) *Kind {
 // uprobePlace is the location of a uprobe in a file.
 type uprobePlace struct {
 	exe    *binary.File
-	addr   uint64 // virtual address according to the file's headers
-	entry  uint64 // start of the function that contains addr
-	starts bool   // a probe at addr sees what one at entry would: see File.Entry
-	single bool   // the attach point has no wildcard and no other place
-	goABI  bool
+	addr   uint64           // virtual address according to the file's headers
+	entry  uint64           // start of the function that contains addr
+	starts bool             // a probe at addr sees what one at entry would: see File.Entry
+	single bool             // the attach point has no wildcard and no other place
+	symbol binary.Symbol    // the function
 	args   []binary.USDTArg // USDT
 }
 
@@ -106,6 +107,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	if p.Mode == cppMark {
 		return p, nil
 	}
+	p.Func = strings.ReplaceAll(p.Func, "[...]", "[*]") // as Go's stack traces show the types of a generic function
 	if p.Func[0] >= '0' && p.Func[0] <= '9' {
 		addr, _, err := parseCount(p.Func)
 		if err != nil {
@@ -125,7 +127,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 		if err != nil {
 			return nil, usage("Invalid offset: %w", err)
 		}
-		if isWild(p.Func[:i]) {
+		if isWild(p.Func[:i]) && !strings.Contains(p.Func[:i], "(*") {
 			return nil, usage("%s with an offset takes a function without wildcards", k.Name)
 		}
 		p.Func, p.Offset = strings.TrimSpace(p.Func[:i]), n
@@ -173,8 +175,9 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 		return nil, err
 	}
 	manyFiles := isWild(p.Target)
-	multi := (isWild(p.Func) || p.Mode == cppMark) && uprobeMulti(e) && !strings.Contains(p.Target, binary.ArchiveMark)
+	multi := uprobeMulti(e) && !strings.Contains(p.Target, binary.ArchiveMark)
 	var out []*Point
+	patterns := false
 	for _, path := range paths {
 		x, err := openTarget(e, p.Kind.Name, path)
 		if errors.Is(err, binary.ErrNotELF) && e.Unsafe && p.HasAddr {
@@ -191,16 +194,33 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			}
 			return nil, err
 		}
-		u := &uprobeFile{e: e, p: p, ret: ret, multi: multi, path: path, x: x}
+		u := &uprobeFile{e: e, p: p, ret: ret, canMulti: multi, path: path, x: x}
+		// Methods of Go have names such as main.(*T).Close.
+		u.pattern = p.Mode == cppMark || isWild(p.Func) && len(x.Named(p.Func)) == 0
+		u.multi = multi && u.pattern
+		patterns = patterns || u.pattern
 		if err := u.expand(); err != nil {
 			return nil, err
 		}
 		out = append(out, u.out...)
 	}
-	if len(out) == 1 && !isWild(p.Func) && p.Mode != cppMark && !manyFiles {
-		out[0].Aux.(*uprobePlace).single = true
+	if oneFunction(out) && !patterns && !manyFiles {
+		for _, q := range out {
+			q.Aux.(*uprobePlace).single = true
+		}
 	}
 	return out, nil
+}
+
+// oneFunction reports whether all points are at one instruction, or at the returns of
+// one function.
+func oneFunction(points []*Point) bool {
+	for i, p := range points {
+		if i > 0 && (!p.AtInsn || p.Aux.(*uprobePlace).entry != points[0].Aux.(*uprobePlace).entry) {
+			return false
+		}
+	}
+	return len(points) > 0
 }
 
 // symbol adds the point at a symbol, or at an offset in it. An indirect function is
@@ -272,9 +292,15 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Load.Shape += " multi"
 	}
 	c.Load.BareShape = c.Load.Shape
-	c.Func.Symbol = at.symbol
+	c.Func.Symbol = at.place
 	c.Type = programType(at.exe)
 	c.Args.Lines = func() []string { return uprobeLines(p, ret) }
+	if at.exe.IsGo(at.symbol) {
+		c.Load.Shape += " of " + at.exe.Path
+		c.Goroutine = func(member string) (func(*ir.Builder, *ir.Value) *ir.Value, error) {
+			return at.exe.Goroutine(a, at.symbol, member)
+		}
+	}
 	// The kernel compares address spaces, and a process shares its own with a child
 	// after vfork. Some kernels also run programs for returns in forked processes.
 	c.Only.PID = p.PID
@@ -282,28 +308,55 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Ret.Type = types.TWord
 		if at.single {
 			c.Ret.Typed = func() *types.Type { return uprobeRet(p) }
+			if p.AtInsn {
+				c.Ret.Typed = func() *types.Type { return goResults(a, p) }
+			}
 		}
 		c.Ret.Read = a.Result
 		// The instruction pointer is the caller's. From Linux 6.6 on, the helper knows
 		// the function.
-		if !e.Kernel.Release().Less(Version{Major: 6, Minor: 6}) {
+		if p.AtInsn {
+			c.Load.Shape += " insn"
+			c.Load.BareShape = c.Load.Shape
+			at.entryAddr(a, c)
+		} else if !e.Kernel.Release().Less(Version{Major: 6, Minor: 6}) {
 			c.Func.Addr = funcIP
 		}
 		return c, nil
 	}
-	regs := a.Args
-	if at.goABI {
-		regs = a.GoArgs
-		c.Load.Shape += " go"
+	abi := at.abi()
+	regs := a.ArgRegs(abi)
+	if abi != binary.ABIC {
+		c.Load.Shape += fmt.Sprintf(" go %s", strings.Join(regs, " "))
 	}
 	c.Args.N = len(regs) + binary.MaxStackArgs
-	c.Args.Read = a.Arg(regs, userSpace)
+	c.Args.Read = a.Arg(regs, abi, userSpace)
 	c.Args.Typed = func() (*types.Type, error) { return uprobeArgs(a, p) }
 	if at.single {
-		c.Args.TypedOne = func(n int) *types.Type { return uprobeArg(a, p, regs, n) }
+		c.Args.TypedOne = func(n int) *types.Type { return uprobeArg(a, p, n) }
 	}
-	c.Func.Addr = a.IP
+	at.entryAddr(a, c)
 	return c, nil
+}
+
+// entryAddr makes the function's first instruction the traced address of a context,
+// whose instruction pointer is at u.
+func (u *uprobePlace) entryAddr(a *binary.Arch, c *Context) {
+	c.Func.Addr = a.IP
+	past := int64(u.addr - u.entry)
+	if past == 0 || !u.exe.IsGo(u.symbol) || !u.starts && c.Ret.Type == nil {
+		return
+	}
+	c.Load.Shape += fmt.Sprintf(" +%d", past)
+	c.Func.OfShape = true
+	c.Func.Addr = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.AddImm(a.IP(b, ctx), -past) }
+	c.Func.Symbol = func(name string) (int64, uint64, bool, bool) {
+		at, size, fixed, ok := u.place(name)
+		if !fixed {
+			at += past
+		}
+		return at, size, fixed, ok
+	}
 }
 
 func uprobeError(p *object.Point, err error) error {
@@ -313,26 +366,37 @@ func uprobeError(p *object.Point, err error) error {
 	})
 }
 
+// replacesReturn reports whether the kernel is to replace the return address when
+// the function at a point is called.
+func replacesReturn(p *object.Point) bool { return p.OnReturn && !p.AtInsn }
+
 // attachUprobeMulti attaches a program to many points, with one link for each file.
-func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
-	var order []string
-	files := map[string][]*object.Point{}
+// Points at which the kernel replaces the return address have links of their own.
+func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
+	type group struct {
+		file string
+		ret  bool
+	}
+	var order []group
+	groups := map[group][]*object.Point{}
 	for _, p := range ps {
-		if files[p.File] == nil {
-			order = append(order, p.File)
+		g := group{p.File, replacesReturn(p)}
+		if groups[g] == nil {
+			order = append(order, g)
 		}
-		files[p.File] = append(files[p.File], p)
+		groups[g] = append(groups[g], p)
 	}
 	var all closers
-	for _, path := range order {
-		x, err := link.OpenExecutable(path)
+	for _, g := range order {
+		points := groups[g]
+		x, err := link.OpenExecutable(g.file)
 		if err != nil {
 			all.Close()
-			return nil, uprobeError(files[path][0], err)
+			return nil, uprobeError(points[0], err)
 		}
-		opts := &link.UprobeMultiOptions{PID: uint32(files[path][0].PID)}
+		opts := &link.UprobeMultiOptions{PID: uint32(points[0].PID)}
 		semaphores := false
-		for _, p := range files[path] {
+		for _, p := range points {
 			opts.Addresses = append(opts.Addresses, p.FileOffset)
 			opts.RefCtrOffsets = append(opts.RefCtrOffsets, p.Semaphore)
 			semaphores = semaphores || p.Semaphore != 0
@@ -341,14 +405,14 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Clo
 			opts.RefCtrOffsets = nil
 		}
 		var l link.Link
-		if ret {
+		if g.ret {
 			l, err = x.UretprobeMulti(nil, prog, opts)
 		} else {
 			l, err = x.UprobeMulti(nil, prog, opts)
 		}
 		if err != nil {
 			all.Close()
-			return nil, uprobeError(files[path][0], err)
+			return nil, uprobeError(points[0], err)
 		}
 		all = append(all, l)
 	}
@@ -404,8 +468,8 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 	return nil
 }
 
-// symbol is TracedFunc.Symbol. TracedFunc.Addr is at u.addr.
-func (u *uprobePlace) symbol(name string) (at int64, size uint64, fixed, ok bool) {
+// place is TracedFunc.Symbol. TracedFunc.Addr is at u.addr.
+func (u *uprobePlace) place(name string) (at int64, size uint64, fixed, ok bool) {
 	s, ok := u.exe.Symbol(name)
 	if u.exe.FixedAddress() {
 		return int64(s.Addr), s.Size, true, ok

@@ -7,6 +7,9 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
+// abi returns how the function at u takes its arguments.
+func (u *uprobePlace) abi() binary.ABI { return u.exe.ABI(u.symbol) }
+
 // uprobeArgs returns the type of args: a struct of the parameters of the probed
 // function, with their locations at the function's first instruction.
 func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
@@ -17,7 +20,7 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 	if strings.Contains(p.Func, ".part.") {
 		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not take its parameters", p.Func)
 	}
-	t := fn.Args(a, p.Func, p.Aux.(*uprobePlace).goABI)
+	t := fn.Args(a, p.Func, p.Aux.(*uprobePlace).abi())
 	if t == nil {
 		return nil, usage("args cannot be used here: %s has no parameters", p.Func)
 	}
@@ -26,14 +29,15 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 }
 
 // uprobeArg returns the type of the parameter that argN is. It returns nil if there
-// is none or if it is not known. regs are the registers of arg0, arg1 ….
-func uprobeArg(a *binary.Arch, p *Point, regs []string, n int) *types.Type {
+// is none or if it is not known.
+func uprobeArg(a *binary.Arch, p *Point, n int) *types.Type {
 	t, err := uprobeArgs(a, p)
 	if err != nil {
 		return nil
 	}
+	abi := p.Aux.(*uprobePlace).abi()
 	for _, f := range t.Members() {
-		if f.Type.IsScalar() && a.IsArg(regs, n, f.Loc) {
+		if f.Type.IsScalar() && a.IsArg(abi, n, f.Loc) {
 			return f.Type
 		}
 	}
@@ -44,7 +48,7 @@ func uprobeArg(a *binary.Arch, p *Point, regs []string, n int) *types.Type {
 // the builtin that needs it, for errors.
 func probedFunction(p *Point, what string) (binary.Function, error) {
 	at := p.Aux.(*uprobePlace)
-	if !at.starts {
+	if !at.starts && !p.AtInsn {
 		return binary.Function{}, usage("%s can only be used where a function starts", what)
 	}
 	g, err := at.exe.DebugInfo()
@@ -68,6 +72,19 @@ func uprobeRet(p *Point) *types.Type {
 	return fn.Result()
 }
 
+// goResults returns the results of a Go function: see binary.Function.Results.
+func goResults(a *binary.Arch, p *Point) *types.Type {
+	fn, err := probedFunction(p, "retval")
+	if err != nil {
+		return nil
+	}
+	t := fn.Results(a, p.Func, p.Aux.(*uprobePlace).abi())
+	if t != nil && t.Kind == types.Struct && t.Space == types.Ctx && strings.HasPrefix(t.Name, "results of ") {
+		t.Name = "results of " + p.Name
+	}
+	return t
+}
+
 // uprobeLines returns the C declarations of a function's parameters or of its
 // result.
 func uprobeLines(p *Point, ret bool) []string {
@@ -77,6 +94,17 @@ func uprobeLines(p *Point, ret bool) []string {
 	}
 	if !ret {
 		return fn.ParamDecls()
+	}
+	if p.AtInsn {
+		var lines []string
+		all := fn.ResultDecls()
+		for _, line := range all {
+			if len(all) == 1 {
+				line = line[:strings.LastIndexByte(line, ' ')] + " retval"
+			}
+			lines = append(lines, line)
+		}
+		return lines
 	}
 	if decl := fn.ResultDecl(); decl != "" {
 		return []string{decl + " retval"}

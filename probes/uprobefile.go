@@ -10,12 +10,15 @@ import (
 
 // uprobeFile expands an attach point in one of the files that it names.
 type uprobeFile struct {
-	e          *Env
-	p          *Point
-	ret, multi bool
-	path       string
-	x          *binary.File
-	out        []*Point
+	e        *Env
+	p        *Point
+	ret      bool
+	canMulti bool // the kernel can attach a program to many points of the file at once
+	multi    bool // it does
+	pattern  bool // p.Func is not the name of one function
+	path     string
+	x        *binary.File
+	out      []*Point
 }
 
 func (u *uprobeFile) expand() error {
@@ -30,7 +33,7 @@ func (u *uprobeFile) expand() error {
 			return err
 		}
 		return u.add(s, p.Addr, fmt.Sprint(p.Addr))
-	case p.Mode == cppMark || isWild(p.Func):
+	case u.pattern:
 		return u.matching()
 	}
 	for _, s := range x.Named(p.Func) {
@@ -58,13 +61,50 @@ func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 		q.Func = s.Name
 	}
 	q.File, q.FileOffset, q.Multi = x.Path, x.Base+off, u.multi
-	place := &uprobePlace{exe: x, addr: addr, entry: s.Addr, starts: addr == s.Addr || addr == x.Entry(s), goABI: x.UsesGoABI(s.Name)}
-	if u.ret && place.goABI && !u.e.Unsafe {
-		return usage("uretprobe on %s would crash %s: it is written in Go, whose stacks move (--unsafe does it anyway)", s.Name, u.path)
+	q.Aux = &uprobePlace{exe: x, addr: addr, entry: s.Addr, starts: addr == s.Addr || addr == x.Entry(s), symbol: s}
+	if u.ret && x.IsGo(s) {
+		return u.returns(s, &q)
 	}
-	q.Aux = place
 	u.out = append(u.out, &q)
 	return nil
+}
+
+// returns adds the instructions by which a Go function returns. p is the point at the
+// function.
+func (u *uprobeFile) returns(s binary.Symbol, p *Point) error {
+	r, err := u.x.Returns(s)
+	if err == nil && len(r.At) == 0 {
+		err = neverReturns(r)
+	}
+	if err != nil {
+		if u.pattern {
+			return nil
+		}
+		return usage("uretprobe on %s of %s is not possible: %w", s.Name, u.path, err)
+	}
+	for _, addr := range r.At {
+		q := *p
+		off, ok := u.x.CodeOffset(addr)
+		if !ok {
+			return usage("uretprobe on %s of %s is not possible: address %#x is not in the code", s.Name, u.path, addr)
+		}
+		q.FileOffset, q.Offset, q.AtInsn = u.x.Base+off, addr-s.Addr, true
+		q.Multi = u.multi || u.canMulti && len(r.At) > 1
+		q.Aux = &uprobePlace{exe: u.x, addr: addr, entry: s.Addr, symbol: s}
+		u.out = append(u.out, &q)
+	}
+	return nil
+}
+
+// neverReturns returns why a function has no instruction that returns.
+func neverReturns(r binary.Returns) error {
+	switch {
+	case len(r.Jumps) == 0:
+		return usage("it has no instruction that returns, so it never does")
+	case len(r.Jumps) == 1 && r.Jumps[0] != "":
+		return usage("it ends by a jump to %s, which returns to the caller: probe that", r.Jumps[0])
+	}
+	return usage("it ends by a jump to another function, which returns to the caller")
 }
 
 // sourceLine adds the points of a line of the source.

@@ -72,7 +72,7 @@ func usdtKind() *Kind {
 			Func:        TracedFunc{Name: p.Func, User: true},
 		}
 		c.Only.PID = p.PID // as for uprobes
-		c.Func.Symbol = at.symbol
+		c.Func.Symbol = at.place
 		c.Args.Read = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 			if n >= len(at.args) {
 				return b.Const(0)

@@ -129,9 +129,15 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 		}
 		a := c.arg(kind, e)
 		if last := len(d.Params) - 1; last >= 0 {
-			switch param := d.Params[min(max(p-1, 0), last)]; {
+			at := p - 1
+			if p <= last && d.Params[p].Variadic {
+				at = p
+			}
+			switch param := d.Params[min(max(at, 0), last)]; {
 			case param.Chars:
 				a = c.text(a)
+			case param.Counted && a.Map == nil:
+				a = c.counted(a)
 			case param.Address:
 				a.Type = c.recordedAddress(e, a.Type)
 			}
@@ -147,7 +153,7 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 }
 
 // text returns str() of a if a is a pointer to characters, an array of small
-// integers, or a string that may have no NUL. Otherwise it returns a itself.
+// integers, a string that may have no NUL, or one with a length. Otherwise it returns a itself.
 func (c *checker) text(a builtins.Arg) builtins.Arg {
 	switch t := a.Type; t.Kind {
 	case types.Pointer, types.Array:
@@ -159,12 +165,28 @@ func (c *checker) text(a builtins.Arg) builtins.Arg {
 			return a
 		}
 	default:
+		if !t.IsCounted(types.CountedText) {
+			return a
+		}
+	}
+	return c.arg(builtins.Expr, c.strOf(a.Expr))
+}
+
+// counted returns str() of a if a is a string with a length. Otherwise it returns a
+// itself.
+func (c *checker) counted(a builtins.Arg) builtins.Arg {
+	if a.Type == nil || !a.Type.IsCounted(types.CountedText) {
 		return a
 	}
-	return c.arg(builtins.Expr, c.implied(a.Expr, func() ast.Expr {
-		at := ast.At{Pos: a.Span}
-		return &ast.Call{At: at, Fn: ast.Name{At: at, Text: "__builtin_str"}, Args: []ast.Expr{a.Expr}}
-	}))
+	return c.arg(builtins.Expr, c.strOf(a.Expr))
+}
+
+// strOf returns the call str(e), which stands for e in its place.
+func (c *checker) strOf(e ast.Expr) ast.Expr {
+	return c.implied(e, func() ast.Expr {
+		at := ast.At{Pos: e.Span()}
+		return &ast.Call{At: at, Fn: ast.Name{At: at, Text: "__builtin_str"}, Args: []ast.Expr{e}}
+	})
 }
 
 // implied returns the expression that n stands for in its place. The first time
@@ -335,6 +357,12 @@ func (c *checker) StackLens(need bool) bool {
 func (c *checker) NeedsPoint() {
 	if c.unit != nil {
 		c.unit.named = true
+	}
+}
+
+func (c *checker) NeedsShape() {
+	if c.unit != nil {
+		c.unit.shaped = true
 	}
 }
 

@@ -99,7 +99,12 @@ type Field struct {
 // tracepoint's record, instead of the value.
 func (f Field) Recorded() bool { return f.DataLoc || f.RelLoc }
 
-// Loc is the location of a parameter when its function starts. The object is in
+// IsCounted reports whether t is such a struct, with elements of the given kind.
+func (t *Type) IsCounted(of Counted) bool {
+	return t.Kind == Struct && t.Comp != nil && t.Comp.Counted == of
+}
+
+// Loc is the location of a parameter or result when its function starts or returns. The object is in
 // memory, or in pieces in registers, which the context holds.
 type Loc struct {
 	// If Memory is set, the object is in user memory, Disp bytes past the
@@ -125,10 +130,21 @@ type Part struct {
 type Composite struct {
 	Union   bool
 	Align   int
+	Counted Counted
 	once    sync.Once
 	resolve func() []Field
 	fields  []Field
 }
+
+// Counted says that the first member of a struct is the address of as many elements
+// as the second one says, as in the strings and slices of Go and Rust.
+type Counted uint8
+
+const (
+	NotCounted   Counted = iota
+	CountedItems         // elements of any type
+	CountedText          // bytes that are text
+)
 
 // NewComposite returns a body that calls resolve when its fields are first
 // used.

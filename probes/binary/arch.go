@@ -18,6 +18,7 @@ type Arch struct {
 
 	regs      map[string]int // register name → offset in pt_regs
 	goFloats  int            // number of floating-point registers of Go's ABI
+	goG       string         // register of the running goroutine in Go's ABI
 	ret       string         // register of a result
 	ip, sp    string
 	dwarfRegs []string // integer registers, indexed by DWARF's register numbers
@@ -91,30 +92,36 @@ const MaxStackArgs = 32
 
 // Arg returns a function that emits code to read argN at a function's entry: a
 // register, or a word of the caller's stack for the arguments that have none.
-// regs are the argument registers of the calling convention, space is the address
+// regs are the argument registers of the calling convention abi, space is the address
 // space of the stack. A word that cannot be read is 0.
-func (a *Arch) Arg(regs []string, space types.Space) func(*ir.Builder, *ir.Value, int) *ir.Value {
+func (a *Arch) Arg(regs []string, abi ABI, space types.Space) func(*ir.Builder, *ir.Value, int) *ir.Value {
 	return func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 		if n < len(regs) {
 			return a.load(b, ctx, regs[n])
 		}
-		return readWord(b, b.AddImm(a.load(b, ctx, a.sp), a.stackArg(n-len(regs))), 8, space)
+		return readWord(b, b.AddImm(a.load(b, ctx, a.sp), a.stackArg(abi, n-len(regs))), 8, space)
 	}
 }
 
 // stackArg returns the offset from the stack pointer, at a function's first
 // instruction, of word n of its arguments on the stack.
-func (a *Arch) stackArg(n int) int64 { return int64(a.stack + 8*n) }
+func (a *Arch) stackArg(abi ABI, n int) int64 {
+	if abi != ABIC {
+		return int64(goStackArgs + 8*n)
+	}
+	return int64(a.stack + 8*n)
+}
 
 // IsArg reports whether argN reads the parameter at l.
-func (a *Arch) IsArg(regs []string, n int, l *types.Loc) bool {
+func (a *Arch) IsArg(abi ABI, n int, l *types.Loc) bool {
+	regs := a.ArgRegs(abi)
 	switch {
 	case l == nil || l.Err != "":
 		return false
 	case n < len(regs):
 		return len(l.Parts) == 1 && !l.Parts[0].Fixed && l.Parts[0].From == a.regs[regs[n]]
 	}
-	return l.Memory && l.Base == a.regs[a.sp] && l.Disp == a.stackArg(n-len(regs))
+	return l.Memory && l.Base == a.regs[a.sp] && l.Disp == a.stackArg(abi, n-len(regs))
 }
 
 // readWord emits code to read size bytes of user or kernel memory. If they cannot

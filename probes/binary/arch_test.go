@@ -61,27 +61,27 @@ func TestArgs(t *testing.T) {
 	regs := map[string]uint64{"di": 10, "si": 11, "dx": 12, "cx": 13, "r8": 14, "r9": 15, "sp": 0x1000, "ax": 20, "bx": 21, "r10": 22, "r11": 23}
 	for n, want := range []int64{10, 11, 12, 13, 14, 15, 0x1008, 0x1010} {
 		if got := run(t, AMD64, regs, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
-			return AMD64.Arg(AMD64.Args, types.User)(b, ctx, n)
+			return AMD64.Arg(AMD64.Args, ABIC, types.User)(b, ctx, n)
 		}); got != want {
 			t.Errorf("arg%d = %#x, want %#x", n, got, want)
 		}
 	}
 	for n, want := range []int64{20, 21, 13, 10, 11, 14, 15, 22, 23, 0x1008} {
 		if got := run(t, AMD64, regs, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
-			return AMD64.Arg(AMD64.GoArgs, types.User)(b, ctx, n)
+			return AMD64.Arg(AMD64.GoArgs, ABIGo, types.User)(b, ctx, n)
 		}); got != want {
 			t.Errorf("Go: arg%d = %#x, want %#x", n, got, want)
 		}
 	}
 	if got := run(t, ARM64, map[string]uint64{"r7": 7, "sp": 0x2000}, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
-		f := ARM64.Arg(ARM64.Args, types.User)
+		f := ARM64.Arg(ARM64.Args, ABIC, types.User)
 		return b.Op(ir.OpAdd, f(b, ctx, 7), f(b, ctx, 8))
 	}); got != 0x2007 {
 		t.Errorf("arm64: arg7+arg8 = %#x", got)
 	}
 	// What cannot be read is 0.
 	if got := run(t, AMD64, map[string]uint64{"sp": 0}, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
-		return AMD64.Arg(AMD64.Args, types.User)(b, ctx, 6)
+		return AMD64.Arg(AMD64.Args, ABIC, types.User)(b, ctx, 6)
 	}); got != 0 {
 		t.Errorf("unreadable argument is %#x", got)
 	}

@@ -13,6 +13,7 @@ var AMD64 = &Arch{
 	Args:     []string{"di", "si", "dx", "cx", "r8", "r9"},
 	GoArgs:   []string{"ax", "bx", "cx", "di", "si", "r8", "r9", "r10", "r11"},
 	goFloats: 15,
+	goG:      "r14",
 	ret:      "ax",
 	ip:       "ip",
 	sp:       "sp",

@@ -14,7 +14,7 @@ var ARM64 = func() *Arch {
 		ip:       "pc",
 		sp:       "sp",
 
-		goFloats: 16, largeByRef: true, evenPairs: true,
+		goFloats: 16, goG: "r28", largeByRef: true, evenPairs: true,
 	}
 	for i := range 31 {
 		a.regs[fmt.Sprintf("r%d", i)] = 8 * i

@@ -41,8 +41,9 @@ type File struct {
 	byAddr    func() *addrTable
 	golang    func() bool
 	goTable   func() *goTable // nil: it has none
-	debugFile func() *File    // its separate debug file, or nil
-	miniDebug func() *File    // its MiniDebugInfo, or nil
+	goRelease func() int
+	debugFile func() *File // its separate debug file, or nil
+	miniDebug func() *File // its MiniDebugInfo, or nil
 	unitData  func() *units.Data
 	debugInfo func() (*DebugInfo, error)
 }
@@ -131,6 +132,7 @@ func newFile(data []byte) (*File, error) {
 	x.debugFile = sync.OnceValue(x.findDebugFile)
 	x.miniDebug = sync.OnceValue(x.readMiniDebug)
 	x.goTable = sync.OnceValue(x.readGoTable)
+	x.goRelease = sync.OnceValue(x.readGoRelease)
 	x.unitData = sync.OnceValue(x.loadUnits)
 	x.debugInfo = sync.OnceValues(x.loadDebugInfo)
 	x.golang = sync.OnceValue(func() bool {
@@ -144,7 +146,7 @@ func newFile(data []byte) (*File, error) {
 func Raw(path, label string) *File {
 	return &File{
 		Path: path, Label: label, tables: func() []symbolTable { return nil }, golang: func() bool { return false },
-		byAddr: func() *addrTable { return &addrTable{} }, goTable: func() *goTable { return nil },
+		byAddr: func() *addrTable { return &addrTable{} }, goTable: func() *goTable { return nil }, goRelease: func() int { return 0 },
 		debugFile: func() *File { return nil }, miniDebug: func() *File { return nil },
 		unitData: func() *units.Data { return nil }, debugInfo: func() (*DebugInfo, error) { return nil, ErrNotELF },
 	}
@@ -325,10 +327,4 @@ func (x *File) CodeOffset(addr uint64) (uint64, bool) {
 		}
 	}
 	return 0, false
-}
-
-// UsesGoABI reports whether a function takes its arguments in the registers of Go's
-// ABI. Assembly functions (.abi0) and linked C functions do not.
-func (x *File) UsesGoABI(fn string) bool {
-	return strings.Contains(fn, ".") && !strings.HasSuffix(fn, ".abi0") && x.golang()
 }

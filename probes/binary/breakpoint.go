@@ -51,9 +51,13 @@ func Refused(arch string, code []byte) bool { return arch == "amd64" && refusedA
 
 // Entry returns where a breakpoint sees the calls of s as its first instruction
 // would: there, or, if the kernel refuses that one, at the first it takes after
-// instructions that change vector registers only.
+// instructions that change vector registers only. In a Go function it is after the
+// check of the stack's size, so that a call in which the stack grows counts once.
 func (x *File) Entry(s Symbol) uint64 {
 	addr := s.Addr
+	if x.IsGo(s) {
+		return x.pastStackCheck(s)
+	}
 	for x.Refused(addr) {
 		n := vectorLen(x.codeAt(addr, maxInsn))
 		if n == 0 || x.jumpedTo(s, addr+uint64(n)) {

@@ -45,9 +45,26 @@ func newPassing(a *Arch, conv callConv) *passing {
 }
 
 const (
-	errFloat = "it is passed in a floating-point register, which cannot be read"
-	errLost  = "how '%s' before it is passed is not known"
+	errFloat       = "it is passed in a floating-point register, which cannot be read"
+	errFloatNumber = "it is a floating-point number, which scripts do not have"
+	errLost        = "how '%s' before it is passed is not known"
 )
+
+// dictionary takes the register of the dictionary of types that a generic Go function
+// has before parameter i.
+func (p *passing) dictionary(i int, abi ABI) {
+	if (abi == ABIGoDict && i == 0 || abi == ABIGoRecvDict && i == 1) && len(p.ints) > 0 {
+		p.takeInt()
+	}
+}
+
+// results continues with the results of a Go function, after its parameters. They
+// have the same registers. Those on the stack come after the parameters there.
+func (p *passing) results() {
+	again := newPassing(p.a, p.conv)
+	p.ints, p.floats = again.ints, again.floats
+	p.stack = (p.stack + 7) &^ 7
+}
 
 // next returns the location of the next parameter.
 func (p *passing) next(name string, t *dwarfType) *types.Loc {

@@ -53,14 +53,15 @@ func FuzzDebugInfo(f *testing.F) {
 				continue
 			}
 			for _, a := range []*Arch{AMD64, ARM64} {
-				for _, goABI := range []bool{false, true} {
-					if args := fn.Args(a, s.Name, goABI); args != nil {
+				for _, abi := range []ABI{ABIC, ABIGo, ABIGoDict, ABIGoRecvDict, ABIGoStack} {
+					if args := fn.Args(a, s.Name, abi); args != nil {
 						for _, m := range args.Members() {
 							_ = m.Type.String()
 						}
 					}
 				}
 			}
+			fn.Results(AMD64, s.Name, ABIGo)
 			fn.Result()
 			fn.ResultDecl()
 			fn.ParamDecls()

@@ -55,7 +55,23 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 		}
 		return fields
 	})
+	r.t.Comp.Counted = g.counted(e, name)
 	return r
+}
+
+// attrGoKind is the reflect.Kind of a type of Go.
+const attrGoKind dwarf.Attr = 0x2900
+
+// counted tells whether a struct is a string or a slice of Go or Rust.
+func (g *DebugInfo) counted(e *dwarf.Entry, name string) types.Counted {
+	const slice, text = 23, 24
+	switch kind, _ := e.Val(attrGoKind).(int64); {
+	case kind == text || name == "&str":
+		return types.CountedText
+	case kind == slice || strings.HasPrefix(name, "&[") || strings.HasPrefix(name, "&mut ["):
+		return types.CountedItems
+	}
+	return types.NotCounted
 }
 
 // passedByReference reports whether an object of a C++ class must not be copied

@@ -44,10 +44,10 @@ func (g *DebugInfo) Function(addr uint64) (Function, bool) {
 }
 
 // convention returns the function's calling convention. symbol is the name of its
-// symbol, goABI says that Go's register ABI applies.
-func (fn Function) convention(symbol string, goABI bool) callConv {
+// symbol.
+func (fn Function) convention(symbol string, abi ABI) callConv {
 	switch lang, _ := fn.unit.Val(dwarf.AttrLanguage).(int64); {
-	case lang == langGo && goABI:
+	case lang == langGo && abi != ABIC && abi != ABIGoStack:
 		return convGo
 	case lang == langGo:
 		return convGo0
@@ -59,15 +59,12 @@ func (fn Function) convention(symbol string, goABI bool) callConv {
 
 // Args returns a struct of the function's parameters, each with its location at
 // the function's first instruction. It returns nil if the function has none. symbol
-// is the name of the function's symbol, goABI says that Go's register ABI applies.
-// The caller may rename the struct.
-func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
-	g, conv := fn.g, fn.convention(symbol, goABI)
+// is the name of the function's symbol. The caller may rename the struct.
+func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
+	g, conv := fn.g, fn.convention(symbol, abi)
 	pass := newPassing(a, conv)
 	pass.result(g.typeOf(fn.entry, 0))
-	t := &types.Type{Kind: types.Struct, Name: "args of " + symbol, Space: types.Ctx}
-	var fields []types.Field
-	align := 1
+	var list fieldList
 	params := slices.DeleteFunc(g.params(fn.entry), g.isResult)
 	sizes := make([]int, len(params))
 	for i, e := range params {
@@ -83,6 +80,7 @@ func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
 		sound = false
 	}
 	for i, e := range params {
+		pass.dictionary(i, abi)
 		dt := g.typeOf(e, 0)
 		f := types.Field{Name: g.name(e), Type: dt.t}
 		if f.Name == "" {
@@ -97,24 +95,103 @@ func (fn Function) Args(a *Arch, symbol string, goABI bool) *types.Type {
 			f.Loc = &types.Loc{Err: errLeftOut(symbol)}
 		}
 		if dt.t.Name == floatName {
-			f.Loc = &types.Loc{Err: "it is a floating-point number, which scripts do not have"}
+			f.Loc = &types.Loc{Err: errFloatNumber}
 		}
-		if f.Loc.Err != "" { // it cannot be read
-			f.Type, dt = types.NewArray(types.TUint8, 0), &dwarfType{align: 1}
-		}
-		al := min(dt.alignment(), 8)
-		align = max(align, al)
-		f.Off = (t.Size + al - 1) / al * al
-		t.Size = f.Off + f.Type.Size
-		fields = append(fields, f)
+		list.add(f, dt)
 	}
-	if len(fields) == 0 {
+	return list.strct("args of " + symbol)
+}
+
+// fieldList collects the members of a struct whose parts are all over a context.
+type fieldList struct {
+	fields      []types.Field
+	size, align int
+}
+
+// add adds a member with its location. Its offset is where a copy of the struct has
+// it.
+func (l *fieldList) add(f types.Field, of *dwarfType) {
+	if f.Loc.Err != "" { // it cannot be read
+		f.Type, of = types.NewArray(types.TUint8, 0), &dwarfType{align: 1}
+	}
+	al := max(min(of.alignment(), 8), 1)
+	l.align = max(l.align, al)
+	f.Off = types.RoundUp(l.size, al)
+	l.size = f.Off + f.Type.Size
+	l.fields = append(l.fields, f)
+}
+
+// strct returns the struct with the members, or nil if there are none.
+func (l *fieldList) strct(name string) *types.Type {
+	if len(l.fields) == 0 {
 		return nil
 	}
-	t.Size = (t.Size + align - 1) / align * align
-	t.Comp = types.NewComposite(false, func() []types.Field { return fields })
-	t.Comp.Align = align
+	t := &types.Type{Kind: types.Struct, Name: name, Space: types.Ctx, Size: types.RoundUp(l.size, l.align)}
+	t.Comp = types.NewComposite(false, func() []types.Field { return l.fields })
+	t.Comp.Align = l.align
 	return t
+}
+
+// Results returns the result of a Go function at an instruction that returns: its
+// type if it is one scalar in one integer register. For anything else, it returns a
+// struct in the context: the only result if that is a struct, or all results by name.
+// Results without names are r0, r1 …. nil: there is none, or it is not known.
+func (fn Function) Results(a *Arch, symbol string, abi ABI) *types.Type {
+	g := fn.g
+	pass := newPassing(a, fn.convention(symbol, abi))
+	var results []*dwarf.Entry
+	for i, e := range g.params(fn.entry) {
+		if g.isResult(e) {
+			// A result that escapes is there twice.
+			if n := g.name(e); n == "" || n == "_" || !slices.ContainsFunc(results, func(r *dwarf.Entry) bool { return g.name(r) == n }) {
+				results = append(results, e)
+			}
+			continue
+		}
+		pass.dictionary(i, abi)
+		pass.next(g.name(e), g.typeOf(e, 0))
+	}
+	pass.results()
+	var list fieldList
+	for i, e := range results {
+		dt := g.typeOf(e, 0)
+		f := types.Field{Name: resultName(g.name(e), i), Type: dt.t}
+		f.Loc = pass.next(f.Name, dt)
+		if dt.t.Name == floatName {
+			f.Loc = &types.Loc{Err: errFloatNumber}
+		}
+		if len(results) == 1 && f.Loc.Err == "" {
+			if dt.class == classWord && dt.t.IsScalar() && !f.Loc.Memory {
+				return dt.t
+			}
+			if dt.class == classStruct {
+				return flatten(dt, f.Loc)
+			}
+		}
+		list.add(f, dt)
+	}
+	return list.strct("results of " + symbol)
+}
+
+// flatten returns a struct in the context that is an object at l.
+func flatten(t *dwarfType, l *types.Loc) *types.Type {
+	fields := slices.Clone(t.t.Members())
+	for i := range fields {
+		f := &fields[i]
+		part := &types.Loc{Memory: l.Memory, Base: l.Base, Disp: l.Disp + int64(f.Off)}
+		for _, p := range l.Parts {
+			if p.Off >= f.Off && p.Off < f.Off+f.Type.Size {
+				p.Off -= f.Off
+				part.Parts = append(part.Parts, p)
+			}
+		}
+		f.Loc = part
+	}
+	u := *t.t
+	u.Space = types.Ctx
+	u.Comp = types.NewComposite(false, func() []types.Field { return fields })
+	u.Comp.Counted = t.t.Comp.Counted
+	return &u
 }
 
 // isResult reports whether a parameter entry is a result of a Go function.
@@ -145,6 +222,26 @@ func (fn Function) ParamDecls() []string {
 		}
 	}
 	return lines
+}
+
+// ResultDecls returns the declarations of a Go function's results.
+func (fn Function) ResultDecls() []string {
+	var lines []string
+	for _, e := range fn.g.params(fn.entry) {
+		if fn.g.isResult(e) {
+			lines = append(lines, fn.g.typeOf(e, 0).decl+" "+resultName(fn.g.name(e), len(lines)))
+		}
+	}
+	return lines
+}
+
+// resultName returns the name of result i for scripts. Go writes those without a name
+// as ~r0, ~r1 ….
+func resultName(name string, i int) string {
+	if name == "" || name == "_" || strings.HasPrefix(name, "~") {
+		return fmt.Sprintf("r%d", i)
+	}
+	return name
 }
 
 // ResultDecl returns the type of the function's result in C syntax, or "" if the

@@ -63,7 +63,7 @@ func FuzzSplit(f *testing.F) {
 				x.Frames(s.Addr + at)
 			}
 			if fn, ok := g.Function(s.Addr); ok {
-				fn.Args(AMD64, s.Name, false)
+				fn.Args(AMD64, s.Name, ABIC)
 				fn.ParamDecls()
 			}
 		}

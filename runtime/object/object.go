@@ -101,6 +101,7 @@ type Point struct {
 	PID      int    // process to trace; 0: all
 	Multi    bool   // the program is loaded for a link to many attach points at once
 	OnReturn bool   // the program runs when Func returns
+	AtInsn   bool   // it does so at an instruction of Func that returns, Offset bytes into it
 	Matched  bool   // the point comes from a pattern
 
 	// The location of the point in a file: the path, the offset of the instruction,

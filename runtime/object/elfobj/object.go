@@ -93,7 +93,7 @@ func kprobeSection(p *object.Program, at *object.Point) string {
 			return kind // libbpf has no name for an address alone
 		}
 	}
-	if at.OnReturn {
+	if at.OnReturn && !at.AtInsn {
 		kind = kind[:1] + "ret" + kind[1:]
 	}
 	switch p.AttachType {
