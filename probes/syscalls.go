@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -129,8 +130,8 @@ func compatFlag(e *Env) (int, error) {
 		return 0, fmt.Errorf("struct task_struct has no thread_info: %w", ErrNotFound)
 	}
 	status, ok := info.Type.Field("status")
-	if !ok || status.Type.Size != 4 {
-		return 0, fmt.Errorf("struct thread_info has no status: %w", ErrNotFound)
+	if !ok || status.Type.Size != 4 || info.Off+status.Off > math.MaxInt16 {
+		return 0, fmt.Errorf("struct thread_info has no status at a small offset: %w", ErrNotFound)
 	}
 	return info.Off + status.Off, nil
 }
@@ -305,7 +306,7 @@ func attachDispatcher(e *Env, list []Attachment) (d *dispatcher, err error) {
 	}
 	d.prog, err = e.LoadProgram(&ebpf.ProgramSpec{
 		Name: "dispatch_" + first.Mode, Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: first.Mode, License: "GPL",
-		Instructions: dispatch(d.array, first.Offset),
+		Instructions: dispatch(d.array, first.Offset, e.Kernel.Has(FeatTaskBTF)),
 	}, ebpf.ProgramOptions{})
 	if err != nil {
 		return nil, err
@@ -318,10 +319,10 @@ func attachDispatcher(e *Env, list []Attachment) (d *dispatcher, err error) {
 }
 
 // dispatch returns the instructions of a dispatcher. status is the offset in the task of
-// the word that has tsCompat.
-func dispatch(array *ebpf.Map, status uint64) asm.Instructions {
-	return asm.Instructions{
-		asm.Mov.Reg(asm.R6, asm.R1),
+// the word that has tsCompat. typed says that the kernel has a helper that returns the
+// task in a form that plain loads may read.
+func dispatch(array *ebpf.Map, status uint64, typed bool) asm.Instructions {
+	flags := asm.Instructions{
 		asm.FnGetCurrentTask.Call(),
 		asm.Mov.Reg(asm.R3, asm.R0),
 		asm.Add.Imm(asm.R3, int32(status)),
@@ -330,6 +331,15 @@ func dispatch(array *ebpf.Map, status uint64) asm.Instructions {
 		asm.Mov.Imm(asm.R2, 4),
 		asm.FnProbeReadKernel.Call(),
 		asm.LoadMem(asm.R0, asm.RFP, -8, asm.Word),
+	}
+	if typed {
+		flags = asm.Instructions{
+			asm.FnGetCurrentTaskBtf.Call(),
+			asm.LoadMem(asm.R0, asm.R0, int16(status), asm.Word),
+		}
+	}
+	insns := append(asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}, flags...)
+	return append(insns,
 		asm.And.Imm(asm.R0, tsCompat),
 		asm.JNE.Imm(asm.R0, 0, "out"),
 		asm.LoadMem(asm.R3, asm.R6, 0, asm.DWord),
@@ -339,5 +349,5 @@ func dispatch(array *ebpf.Map, status uint64) asm.Instructions {
 		asm.FnTailCall.Call(),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
 		asm.Return(),
-	}
+	)
 }
