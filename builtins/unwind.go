@@ -15,7 +15,9 @@ import (
 // which describes them. It is one function of a program, and its loop runs once for
 // each frame:
 //
-//	which mapping of the process is the instruction in?   the process's list
+//	which mapping of the process is the instruction in?   the process's list,
+//	                                                      or the kernel's mapping and
+//	                                                      its file's list
 //	which rule holds for the instruction?                 the mapping's segment
 //	where are the caller's frame and return address?      the rule
 //
@@ -50,6 +52,11 @@ const (
 	wRegs   // the address of the kernel's struct pt_regs
 	wBuf    // two words that were read
 	wBuf2
+	wMapStart // the kernel's mapping of an address
+	wMapEnd   // …
+	wMapBase  // the address at which its file's first byte would be
+	wDevice   // the key of the file in FilesMap
+	wInode    // …
 	numWalkWords
 )
 
@@ -391,13 +398,27 @@ func (w *walker) frame() {
 	w.stop(w.not(w.get(wIP)), unwind.Complete)
 }
 
-// findMapping looks the mapping of pc up.
+// findMapping looks the mapping of pc up: in the process's list, or else by its file.
 func (w *walker) findMapping(pc *ir.Value) {
 	g := w.g
 	w.set(wStart, w.num(0))
 	w.set(wEnd, w.num(0))
 	w.set(wSeg, w.num(noMapping<<48))
-	list := w.get(wList)
+	w.findEntry(w.get(wList), pc, func(start, end, origin *ir.Value) {
+		w.set(wStart, start)
+		w.set(wEnd, end)
+		w.set(wOrigin, origin)
+	})
+	if canFindFile(g.Kernel()) {
+		g.B().If(w.op(ir.OpEq, w.get(wSeg), w.num(noMapping<<48)), func() { w.findFile(pc) })
+	}
+}
+
+// findEntry looks the entry up that has an address, or an offset in the list of a
+// file. If there is one, it sets wSeg, and calls found with the entry's range and the
+// start of its segment.
+func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin *ir.Value)) {
+	g := w.g
 	g.B().If(list, func() {
 		off := w.b().Extend(list, 4, false)
 		chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, list, w.num(unwind.ListChunk)), w.num(0xffff)))
@@ -416,14 +437,97 @@ func (w *walker) findMapping(pc *ir.Value) {
 			end := w.b().Load(e, unwind.EntryEnd, 8, false)
 			g.B().If(w.op(ir.OpULt, pc, end), func() {
 				b := w.b()
-				w.set(wStart, b.Load(e, unwind.EntryStart, 8, false))
-				w.set(wEnd, end)
-				w.set(wOrigin, b.Load(e, unwind.EntryOrigin, 8, false))
 				w.set(wSeg, b.Load(e, unwind.EntrySeg, 8, false))
+				found(b.Load(e, unwind.EntryStart, 8, false), end, b.Load(e, unwind.EntryOrigin, 8, false))
 			})
 		})
 	})
 }
+
+// vmaFields are the members of the kernel's structs that findFile reads.
+var vmaFields = [...]struct{ of, name string }{
+	{"struct vm_area_struct", "vm_start"}, {"struct vm_area_struct", "vm_end"}, {"struct vm_area_struct", "vm_pgoff"},
+	{"struct vm_area_struct", "vm_file"}, {"struct file", "f_inode"}, {"struct inode", "i_ino"}, {"struct inode", "i_sb"},
+	{"struct super_block", "s_dev"},
+}
+
+// canFindFile reports whether programs can find the file that is mapped at an address.
+func canFindFile(k probes.Kernel) bool {
+	if !k.Has(probes.FeatFindVMA) || !k.Has(probes.FeatTaskBTF) {
+		return false
+	}
+	for _, f := range vmaFields {
+		t, err := k.Type(f.of)
+		if err != nil {
+			return false
+		}
+		if _, ok := t.Field(f.name); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// findFile looks up the file that the kernel has mapped at pc. So a process that has
+// just started is unwound before user space knows of it, if its files are known.
+func (w *walker) findFile(pc *ir.Value) {
+	g := w.g
+	w.set(wInode, w.num(0))
+	g.Mapping(pc, w.p, func(g Gen, p, vma *ir.Value) {
+		in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto}
+		next := 0
+		member := func(of *ir.Value, size int) *ir.Value {
+			t, _ := g.Kernel().Type(vmaFields[next].of)
+			f, _ := t.Field(vmaFields[next].name)
+			next++
+			return g.B().Load(of, int64(f.Off), size, false)
+		}
+		object := func(of *ir.Value) *ir.Value {
+			v := member(of, 8)
+			v.Type = ir.PtrBTF
+			return v
+		}
+		start := member(vma, 8)
+		in.set(wMapStart, start)
+		in.set(wMapEnd, member(vma, 8))
+		offset := in.op(ir.OpShl, member(vma, 8), in.num(pageShift))
+		in.set(wMapBase, in.op(ir.OpSub, start, offset))
+		file := object(vma)
+		g.B().If(file, func() {
+			inode := object(file)
+			in.set(wInode, member(inode, 8))
+			in.set(wDevice, member(object(inode), 4))
+		})
+	})
+	g.B().If(w.get(wInode), func() {
+		files := g.KernelMap(ir.Map{Name: unwind.FilesMap, Type: ir.Hash, KeySize: unwind.FileKeySize, ValueSize: 8, MaxEntries: unwind.MaxFiles})
+		b := w.b()
+		found := b.Call(ir.MapLookup, b.MapPtr(files), b.AddImm(w.p, w.lay.at(wDevice)))
+		g.B().If(found, func() {
+			list := w.b().Load(w.b().NonNil(found), 0, 8, false)
+			base := w.get(wMapBase)
+			w.findEntry(list, w.op(ir.OpSub, pc, base), func(start, end, origin *ir.Value) {
+				w.within(wStart, w.op(ir.OpAdd, start, base), wMapStart, false)
+				w.within(wEnd, w.op(ir.OpAdd, end, base), wMapEnd, true)
+				w.set(wOrigin, w.op(ir.OpAdd, origin, base))
+			})
+		})
+	})
+}
+
+// within sets a field to x, or to the limit if x is beyond it.
+func (w *walker) within(field int, x *ir.Value, limit int, above bool) {
+	most := w.get(limit)
+	w.set(field, x)
+	beyond := w.op(ir.OpULt, x, most)
+	if above {
+		beyond = w.op(ir.OpULt, most, x)
+	}
+	w.g.B().If(beyond, func() { w.set(field, most) })
+}
+
+// pageShift is the number of bits of an offset in a page of amd64.
+const pageShift = 12
 
 // findRule returns the number of the rule for pc in a segment.
 func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {

@@ -71,6 +71,17 @@ func (s *Session) startUnwinding() error {
 			}
 			return store.UpdateElem(procs, key, binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
 		},
+		SetFile: func(device, inode, list uint64) error {
+			files := s.maps[unwind.FilesMap]
+			if files == nil { // programs of this kernel cannot find a mapping's file
+				return ebpf.ErrNotSupported
+			}
+			key := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, device), inode)
+			if list == 0 {
+				return store.DeleteElem(files, key)
+			}
+			return store.UpdateElem(files, key, binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
+		},
 	}
 	// Without the log, processes that start later have no tables, which is counted.
 	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1)

@@ -197,8 +197,8 @@ func (d *derived) pin(f *ir.Func) {
 			switch {
 			case v.Op == ir.OpStore64 && v.Args[1].Type != ir.Int:
 				p = v.Args[0]
-			case v.Op == ir.OpCall && (v.Help == ir.Loop || v.Help == ir.ForEachMapElem):
-				p = v.Args[2]
+			case v.Op == ir.OpCall && v.Help.Context() >= 0:
+				p = v.Args[v.Help.Context()]
 			default:
 				continue
 			}

@@ -163,7 +163,7 @@ func funcLeaks(f *ir.Func) bool {
 				if held[locate(v.Args[0], v.Imm)] {
 					return true
 				}
-			case v.Op == ir.OpCall && (v.Help == ir.Loop || v.Help == ir.ForEachMapElem):
+			case v.Op == ir.OpCall && v.Help.Context() >= 0:
 				continue // the callback takes pointers out as pointers
 			case v.Op == ir.OpCall, v.Op == ir.OpCallFn, v.Op == ir.OpKfunc, v.Op == ir.OpCopy:
 				if slices.ContainsFunc(v.Args, func(x *ir.Value) bool { return holds[root(x)] }) {

@@ -65,6 +65,7 @@ func (t *Tables) buildFile(f *file) {
 		if same := t.byBuild[build]; same != nil && same != f {
 			f.same, f.ready = same, true
 			t.stats.Shared++
+			t.publishFile(f)
 			for p := range f.users {
 				t.mark(p)
 			}
@@ -120,6 +121,7 @@ func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err e
 		f.segs = append(f.segs, segment{origin: d.start, start: d.from, end: d.end, block: b})
 		t.stats.Rows += len(d.rules) + len(d.pages)
 	}
+	t.publishFile(f)
 	for p := range f.users {
 		t.mark(p)
 	}
@@ -172,7 +174,31 @@ func (t *Tables) open(f *file) (opened, int64, error) {
 			r.Close()
 		}
 	}
+	// If the processes have ended already, the next ones that map the file may be as
+	// short.
+	if f.key.special == "" {
+		if r, err := os.Open(f.path); err == nil {
+			info, err := r.Stat()
+			if err == nil && info.Mode().IsRegular() && sameFile(info, f.key) {
+				return r, info.Size(), nil
+			}
+			r.Close()
+		}
+	}
 	return nil, 0, errGone
+}
+
+// sameFile reports whether a file of this process's mount namespace is the one of a
+// key.
+func sameFile(info os.FileInfo, key fileKey) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Ino != key.inode {
+		return false
+	}
+	// The halves of a device number's major and minor number alternate.
+	major := st.Dev>>8&0xfff | st.Dev>>32&^0xfff
+	minor := st.Dev&0xff | st.Dev>>12&0xffffff00
+	return major<<32|minor == key.dev
 }
 
 // maxSources is how many mappings of a file are tried.

@@ -1,7 +1,7 @@
 // Package unwind keeps the tables by which BPF programs walk the stacks of
 // processes that were compiled without frame pointers.
 //
-// The tables are in memory that the programs share with this process. It has three
+// The tables are in memory that the programs share with this process. It has these
 // parts:
 //
 //   - Rules: what package cfi calls a rule, 16 bytes each. All files share them, as
@@ -9,6 +9,9 @@
 //   - Chunks of ChunkSize bytes, made when they are needed. In them are segments, the
 //     tables of a range of a file, and lists, the executable mappings of a process.
 //   - Processes: a hash map from the process to its list.
+//   - Files: a hash map from the device and the inode to a list of the file's segments,
+//     in which offsets in the file are in the place of addresses. Programs look there
+//     if the kernel has a mapping that the process's list lacks.
 //
 // A segment covers a range of a file whose start is a multiple of PageSize. It has a
 // word for each page: the rule at the start of the page, and the number of the
@@ -32,6 +35,7 @@ const (
 	RulesMap  = "unwind_rules"  // array, one element of RulesSize bytes
 	ChunksMap = "unwind_chunks" // array of MaxChunks arrays, each with one element of ChunkSize+ChunkSlack bytes
 	ProcsMap  = "unwind_procs"  // hash: u32 process → u64 list
+	FilesMap  = "unwind_files"  // hash: u64 device, as the kernel has it, and u64 inode → u64 list
 )
 
 // Mapped is the flag of the maps that the runtime writes through mapped memory:
@@ -46,6 +50,7 @@ const (
 	ChunkSlack = 4096 // so that an access at any offset below ChunkSize is inside
 	MaxChunks  = 60
 	MaxProcs   = 16 << 10
+	MaxFiles   = 8 << 10
 	PageSize   = 256 // of a segment
 	MaxEntries = 1<<maxSearch - 1
 	maxSearch  = 12 // turns of the search in a list
@@ -57,6 +62,9 @@ const (
 	SearchList = maxSearch
 	SearchPage = 9
 )
+
+// FileKeySize is the size of a key of FilesMap.
+const FileKeySize = 16
 
 // A list is a word: its offset in a chunk, the chunk, and the number of its
 // entries. No list is 0, as no list is empty.

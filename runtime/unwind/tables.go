@@ -17,6 +17,8 @@ type Memory struct {
 	Chunk func() ([]byte, error)
 	// SetProcess sets a process's list in ProcsMap, or deletes it if list is 0.
 	SetProcess func(pid int, list uint64) error
+	// SetFile does the same for a file in FilesMap.
+	SetFile func(device, inode, list uint64) error
 }
 
 // Tables follows the mappings of all processes and keeps the programs' tables up to
@@ -35,7 +37,7 @@ type Tables struct {
 	procs   map[int]*process
 	dirty   []*process
 	queue   []*file      // whose tables are to be made
-	first   map[int]bool // processes whose files come first
+	first   map[int]bool // processes whose files come first, and their descendants
 	wake    chan struct{}
 	made    chan struct{} // closed, and replaced, when the tables of a file are made
 	stop    chan struct{}
@@ -79,6 +81,8 @@ type file struct {
 	ready bool
 	build string
 	idle  time.Time // when the last user went
+	list  block     // in FilesMap
+	first bool      // a preferred process has mapped it
 }
 
 // process is a process's mappings.
@@ -123,7 +127,8 @@ func (t *Tables) Close() {
 	t.stopped.Wait()
 }
 
-// Prefer has the tables of the files of a process made before others.
+// Prefer has the tables of the files made before others that a process maps from now
+// on, and the processes that it starts.
 func (t *Tables) Prefer(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,11 +165,8 @@ func (t *Tables) next() *file {
 	best, most := -1, -1
 	for i, f := range t.queue {
 		n := len(f.users)
-		for p := range f.users {
-			if t.first[p.pid] {
-				n = 1 << 30
-				break
-			}
+		if f.first {
+			n = 1 << 30
 		}
 		if n >= most {
 			best, most = i, n
@@ -241,6 +243,9 @@ func (t *Tables) mapped(p *process, m Mapping) {
 	i, _ := slices.BinarySearchFunc(kept, n.start, func(m mapping, a uint64) int { return cmp.Compare(m.start, a) })
 	p.maps = slices.Insert(kept, i, n)
 	n.file.use(p)
+	if t.first[p.pid] && n.file != nil && !n.file.ready {
+		n.file.first = true
+	}
 	t.mark(p)
 }
 
@@ -287,6 +292,9 @@ func (t *Tables) fileOf(m Mapping) *file {
 func (t *Tables) Forked(pid, parent int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.first[parent] {
+		t.first[pid] = true
+	}
 	from := t.procs[parent]
 	if from == nil {
 		return
@@ -315,7 +323,12 @@ func (t *Tables) Executed(pid int) {
 }
 
 // Ended records the end of a process.
-func (t *Tables) Ended(pid int) { t.Executed(pid) }
+func (t *Tables) Ended(pid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(pid)
+	delete(t.first, pid)
+}
 
 // use records that a process maps the file.
 func (f *file) use(p *process) {
@@ -389,34 +402,72 @@ func (t *Tables) publish(p *process) {
 	for _, m := range p.maps {
 		list = m.entries(list)
 	}
-	if len(list) > MaxEntries {
-		list = list[:MaxEntries]
-	}
 	old := *p
 	p.shared = nil
 	if len(list) > 0 {
-		b, mem, err := t.alloc(len(list) * EntrySize)
+		b, word, err := t.writeList(list)
 		if err != nil {
 			t.set(p, 0)
 			t.drop(&old)
 			return
 		}
-		ne := binary.NativeEndian
-		for i, e := range list {
-			at := mem[i*EntrySize:]
-			ne.PutUint64(at[EntryStart:], e.start)
-			ne.PutUint64(at[EntryEnd:], e.end)
-			ne.PutUint64(at[EntryOrigin:], e.origin)
-			ne.PutUint32(at[EntrySeg:], uint32(e.seg.off))
-			ne.PutUint16(at[EntryChunk:], uint16(e.seg.chunk))
-			ne.PutUint16(at[EntryKind:], uint16(e.kind))
-		}
-		p.shared = &listRef{block: b, word: uint64(b.off) | uint64(b.chunk)<<ListChunk | uint64(len(list))<<ListCount, n: 1}
-		t.set(p, p.shared.word)
+		p.shared = &listRef{block: b, word: word, n: 1}
+		t.set(p, word)
 	} else if old.shared != nil {
 		t.set(p, 0)
 	}
 	t.drop(&old)
+}
+
+// publishFile makes the segments of a file known by its device and inode.
+func (t *Tables) publishFile(f *file) {
+	if f.key.special != "" {
+		return
+	}
+	whole := mapping{end: 1 << 47, file: f}
+	b, word, err := t.writeList(whole.entries(nil))
+	if err != nil {
+		return // programs find the file in the lists of processes only
+	}
+	if t.mem.SetFile(f.key.device(), f.key.inode, word) != nil {
+		t.memory.release(b)
+		return
+	}
+	f.list = b
+}
+
+// forgetFile undoes publishFile.
+func (t *Tables) forgetFile(f *file) {
+	if f.list.size > 0 {
+		_ = t.mem.SetFile(f.key.device(), f.key.inode, 0)
+		t.memory.release(f.list)
+		f.list = block{}
+	}
+}
+
+// device returns the device as the kernel numbers it.
+func (k fileKey) device() uint64 { return k.dev>>32<<20 | k.dev&(1<<20-1) }
+
+// writeList writes a list of entries and returns its word.
+func (t *Tables) writeList(list []entry) (block, uint64, error) {
+	if len(list) > MaxEntries {
+		list = list[:MaxEntries]
+	}
+	b, mem, err := t.alloc(len(list) * EntrySize)
+	if err != nil {
+		return block{}, 0, err
+	}
+	ne := binary.NativeEndian
+	for i, e := range list {
+		at := mem[i*EntrySize:]
+		ne.PutUint64(at[EntryStart:], e.start)
+		ne.PutUint64(at[EntryEnd:], e.end)
+		ne.PutUint64(at[EntryOrigin:], e.origin)
+		ne.PutUint32(at[EntrySeg:], uint32(e.seg.off))
+		ne.PutUint16(at[EntryChunk:], uint16(e.seg.chunk))
+		ne.PutUint16(at[EntryKind:], uint16(e.kind))
+	}
+	return b, uint64(b.off) | uint64(b.chunk)<<ListChunk | uint64(len(list))<<ListCount, nil
 }
 
 // entries appends the entries of a mapping.
@@ -464,6 +515,7 @@ func (t *Tables) alloc(size int) (block, []byte, error) {
 		for _, s := range f.segs {
 			t.memory.release(s.block)
 		}
+		t.forgetFile(f)
 		delete(t.files, key)
 		if t.byBuild[f.build] == f {
 			delete(t.byBuild, f.build)

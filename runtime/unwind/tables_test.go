@@ -15,10 +15,11 @@ type memoryModel struct {
 	rules  []byte
 	chunks [][]byte
 	procs  map[int]uint64
+	files  map[[2]uint64]uint64 // by device and inode
 }
 
 func newModel() *memoryModel {
-	return &memoryModel{rules: make([]byte, RulesSize), procs: map[int]uint64{}}
+	return &memoryModel{rules: make([]byte, RulesSize), procs: map[int]uint64{}, files: map[[2]uint64]uint64{}}
 }
 
 func (m *memoryModel) memory() Memory {
@@ -31,6 +32,12 @@ func (m *memoryModel) memory() Memory {
 		SetProcess: func(pid int, list uint64) error {
 			if m.procs[pid] = list; list == 0 {
 				delete(m.procs, pid)
+			}
+			return nil
+		},
+		SetFile: func(device, inode, list uint64) error {
+			if m.files[[2]uint64{device, inode}] = list; list == 0 {
+				delete(m.files, [2]uint64{device, inode})
 			}
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -120,5 +121,39 @@ func TestTablesBeforeAttach(t *testing.T) {
 	}
 	if r := s.wait(); strings.Contains(r.stderr, "not made yet") || len(strings.Fields(r.stdout)) < 2 {
 		t.Errorf("stdout %q\n%s", r.stdout, r.stderr)
+	}
+}
+
+// TestShortProcesses takes a stack at the exit of processes that live for about a
+// millisecond. The tables of their files are there, as the process of -c maps these. No
+// stack may end early for want of what is known of the process.
+func TestShortProcesses(t *testing.T) {
+	if *peer {
+		t.Skip("it has no tables")
+	}
+	needRoot(t)
+	if release().less(version{5, 17}) {
+		t.Skip("programs cannot find the file of a mapping before Linux 5.17")
+	}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	const n = 1000
+	s := start(t, "-c", sleep+" 1000", "-e", `config = { user_stack = dwarf }
+		tracepoint:syscalls:sys_enter_exit_group /comm == "sleep" && ppid == $1/ { @n = count(); @depth[len(ustack)] = count(); }`, fmt.Sprint(os.Getpid()))
+	s.attached()
+	for range n {
+		if err := exec.Command(sleep, "0").Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	if strings.Contains(r.stderr, "not made yet") {
+		t.Error(r.stderr)
+	}
+	if depths := strings.Count(r.stdout, "@depth["); depths != 1 || !strings.Contains(r.stdout, fmt.Sprintf("@n: %d\n", n)) {
+		t.Errorf("%d depths, want 1, of %d stacks: %s", depths, n, r.stdout)
 	}
 }
