@@ -9,7 +9,7 @@ func All() []*Def {
 	return slices.Concat([]*Def{
 		// Who and where.
 		pid(), tid(), uid(), gid(), comm(), username(), ppid(), pcomm(), leaderTid(), leaderComm(),
-		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), curtask(), cpu(), ncpus(), numaid(),
+		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), container(), pod(), unit(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
 		probe(), probeType(), funcName(), goid(), retval(), argN(), usdtArg(), args(), contextPointer(), reg(), usermode(),
 		kstack(), ustack(), dwUstack(), signal(), signalThread(), signalEither(), override(), writeUser(), unwatch(), skbOutput(),

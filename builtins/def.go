@@ -160,6 +160,13 @@ type Def struct {
 	// KernelSymbols says that Format names addresses in the kernel, where BPF programs
 	// and modules may have been unloaded by the time it runs.
 	KernelSymbols bool
+	// OfCgroup says that Format names cgroups, which may have been removed by the time
+	// it runs. Different values may have the same text.
+	OfCgroup bool
+	// Is computes, for ==, whether the value is what a literal names. CheckIs prepares
+	// it in call, or reports why that is not possible. nil: values are compared.
+	CheckIs func(c Checker, call *Call, text string, s source.Span) bool
+	Is      func(g Gen, call *Call) *ir.Value
 	// Merge folds src, one CPU's value, into dst.
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.
@@ -241,6 +248,12 @@ type Invocation struct {
 
 	// Needs records what the code depends on besides the kernel. It may be nil.
 	Needs *object.Needs
+
+	// Cgroups are directories of cgroups that programs test: first those of the
+	// command line, then those that the script names.
+	Cgroups []string
+	// Containers finds what the script names; nil: on the running system.
+	Containers Containers
 
 	PIDNS *PIDNamespace // the pid namespace that gotrace runs in; nil: the initial one
 	// Inner is the process PID as numbered in its own namespace. The kernel tells

@@ -72,4 +72,8 @@ type Names interface {
 	// Cgroup returns the path of a cgroup, with a filter in the hierarchies that match.
 	Cgroup(id uint64, filter string) string
 	User(uid uint32) string
+	// Container, Pod and Unit return what the cgroup with an ID belongs to, or "-".
+	Container(id uint64) string
+	Pod(id uint64) string
+	Unit(id uint64) string
 }

@@ -121,5 +121,9 @@ func (c *compilation) noteNeeds() {
 	c.kernel = &recorder{Kernel: env.Kernel, formats: map[string]object.Tracepoint{}}
 	env.Kernel, env.Needs = c.kernel, &object.Needs{}
 	sess.Needs = env.Needs
+	sess.Cgroups = nil
+	for _, cg := range env.Scope.Cgroups {
+		sess.Cgroups = append(sess.Cgroups, cg.Dir)
+	}
 	c.req.Env, c.req.Invocation = &env, &sess
 }

@@ -74,9 +74,7 @@ func session(req *Request) object.Invocation {
 	for name, val := range s.Options {
 		out.Options = append(out.Options, object.Option{Name: name, Default: val})
 	}
-	for _, c := range req.Env.Scope.Cgroups {
-		out.Cgroups = append(out.Cgroups, c.Dir)
-	}
+	out.Cgroups, out.Chosen = s.Cgroups, len(req.Env.Scope.Cgroups)
 	slices.SortFunc(out.Options, func(a, b object.Option) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }

@@ -43,7 +43,7 @@ func (s *Session) watchCgroups() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
-		for _, c := range s.cgroups {
+		for _, c := range s.cgroups[:min(len(s.cgroups), max(s.obj.Invocation.Chosen, 0))] {
 			if id, err := cgroups.ID(c.dir); err != nil && !os.IsNotExist(err) || id == c.id {
 				continue
 			}

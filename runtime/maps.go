@@ -73,7 +73,7 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 			pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
 		}
 	}
-	pairs = s.sorted(m, pairs)
+	pairs = s.sorted(m, s.mergeOwners(m, pairs))
 	if top > 0 && int64(len(pairs)) > top {
 		pairs = pairs[int64(len(pairs))-top:]
 	}

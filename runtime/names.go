@@ -16,6 +16,7 @@ type names struct {
 	users   map[uint32]string
 	cgroups map[cgroupKey]string
 	roots   []cgroups.Root
+	owners  owners
 }
 
 type cgroupKey struct {

@@ -35,7 +35,7 @@ func (s *Session) watch(ctx context.Context) {
 			}
 		}()
 	}
-	if len(s.cgroups) > 0 {
+	if s.obj.Invocation.Chosen > 0 {
 		go s.watchCgroups()
 	}
 	if c := s.opt.Child; c != nil {
@@ -100,6 +100,8 @@ func (s *Session) run() error {
 		s.watchMappings()
 		s.watchPrograms()
 	}
+	s.usesOwners = s.uses(func(d *builtins.Def) bool { return d.OfCgroup })
+	s.surveyOwners(time.Now())
 	if err := s.followFamily(); err != nil {
 		return err
 	}
@@ -233,6 +235,7 @@ func (s *Session) poll() {
 		s.lock()
 		s.noteMappings()
 		s.sweepStacks(now)
+		s.surveyOwners(now)
 		s.unlock()
 		s.reportSites()
 	}
@@ -308,7 +311,7 @@ func (s *Session) flush() {
 
 // idle waits for the end of a session that sends no records.
 func (s *Session) idle() {
-	if s.sites == nil && s.mmaps == nil && s.stacks == nil {
+	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners {
 		<-s.stop
 		return
 	}
@@ -322,6 +325,7 @@ func (s *Session) idle() {
 			s.lock()
 			s.noteMappings()
 			s.sweepStacks(now)
+			s.surveyOwners(now)
 			s.unlock()
 			s.reportSites()
 		}

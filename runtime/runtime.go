@@ -158,20 +158,21 @@ type Session struct {
 	attachedTo map[counted]bool
 	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
 	// detached are links that are left to be closed. Their programs no longer run.
-	detached []attached
-	ring     *ringbuf.Reader
-	sites    *siteTable
-	syms     *symbols.User
-	unwind   *unwinding    // nil: no program walks user stacks by tables
-	followed chan struct{} // closed when followMappings has ended; nil: it does not run
-	wake     int           // eventfd that ends its wait
-	mmaps    *mmapLog      // nil: not needed, or the kernel does not support it
-	programs *programLog   // nil: not needed, or the kernel does not support it
-	stacks   *stackKeeper  // nil: the script never has to free stacks
-	env      *env
-	family   *family // nil: --follow was not given
-	cgroups  []chosenCgroup
-	ncpu     int // number of possible CPUs
+	detached   []attached
+	ring       *ringbuf.Reader
+	sites      *siteTable
+	syms       *symbols.User
+	unwind     *unwinding    // nil: no program walks user stacks by tables
+	followed   chan struct{} // closed when followMappings has ended; nil: it does not run
+	wake       int           // eventfd that ends its wait
+	mmaps      *mmapLog      // nil: not needed, or the kernel does not support it
+	programs   *programLog   // nil: not needed, or the kernel does not support it
+	stacks     *stackKeeper  // nil: the script never has to free stacks
+	env        *env
+	usesOwners bool    // the script prints what cgroups belong to
+	family     *family // nil: --follow was not given
+	cgroups    []chosenCgroup
+	ncpu       int // number of possible CPUs
 
 	// events is a copy of the object's events, as several sessions may use one
 	// object at the same time: handlers cache in an event's Parsed.

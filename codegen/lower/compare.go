@@ -14,6 +14,9 @@ import (
 // compare returns x op y as 0 or 1.
 func (f *fn) compare(e *ast.Binary) *ir.Value {
 	defer f.at(f.at(e.Span()))
+	if eq := f.isNamed(e.X, e.Y); eq != nil {
+		return f.negated(eq, e.Op == "!=")
+	}
 	tx, ty := f.typeOf(e.X), f.typeOf(e.Y)
 	if tx.IsScalar() || tx.Castable || ty.IsScalar() || ty.Castable {
 		return f.compareWords(e.Op, f.operand(e.X), f.operand(e.Y), f.info.Operands[e])
@@ -25,10 +28,28 @@ func (f *fn) compare(e *ast.Binary) *ir.Value {
 		x, y := f.tmp(e.X), f.tmp(e.Y)
 		eq = f.equalObjects(x, 0, tx, y, 0, ty)
 	}
-	if e.Op == "!=" {
+	return f.negated(eq, e.Op == "!=")
+}
+
+// negated returns eq, which is 0 or 1, or if not is set the other one.
+func (f *fn) negated(eq *ir.Value, not bool) *ir.Value {
+	if not {
 		return f.b.Op(ir.OpEq, eq, f.b.Const(0))
 	}
 	return eq
+}
+
+// isNamed returns whether the builtin x or y is what the other, a literal, names. It
+// returns nil if that is not what is compared.
+func (f *fn) isNamed(x, y ast.Expr) *ir.Value {
+	if f.lit(x) != nil {
+		x, y = y, x
+	}
+	call := f.info.Calls[x]
+	if call == nil || call.Def.Is == nil || f.lit(y) == nil {
+		return nil
+	}
+	return call.Def.Is(f, call)
 }
 
 // compareWords compares two words as values of type t.

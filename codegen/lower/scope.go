@@ -5,7 +5,6 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // only emits code that ends the program unless the condition that branch emits holds.
@@ -134,10 +133,7 @@ const maxCgroupDepth = 32
 // under returns whether the task is in a cgroup of the map, or below.
 func (t *scoped) under(i int, scope probes.Cgroup) *ir.Value {
 	if !t.walked {
-		m := t.KernelMap(ir.Map{Name: object.CgroupMap, Type: ir.CgroupArray, KeySize: 4, ValueSize: 4, MaxEntries: i + 1})
-		m.MaxEntries = max(m.MaxEntries, i+1)
-		// The result is negative if the map is empty, which it is not.
-		return t.b.Op(ir.OpEq, t.b.Call(ir.CurrentUnderCgroup, t.b.MapPtr(m), t.b.Const(int64(i))), t.b.Const(1))
+		return builtins.InCgroup(t.fn, i)
 	}
 	return t.below(scope.ID)
 }

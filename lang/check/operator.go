@@ -285,6 +285,11 @@ func (c *checker) warnOperand(to, from *types.Type, e ast.Expr) { c.warnLoss(to,
 
 func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) (operand, result *types.Type) {
 	equality := op == "==" || op == "!="
+	if equality && (x.Kind == types.String || y.Kind == types.String) {
+		if t := c.namesOwner(xe, ye); t != nil {
+			return nil, t
+		}
+	}
 	switch {
 	case x.IsInteger() && y.IsInteger():
 		t := joinInts(x, y)
@@ -315,6 +320,26 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 		}
 	}
 	return nil, c.unfit(op, span, xe, ye, x, y)
+}
+
+// namesOwner checks a comparison of a builtin with a literal that names what the builtin may
+// be. It returns nil if the expressions are no such comparison.
+func (c *checker) namesOwner(xe, ye ast.Expr) *types.Type {
+	if c.info.LitOf(xe) != nil {
+		xe, ye = ye, xe
+	}
+	call, lit := c.info.Calls[xe], c.info.LitOf(ye)
+	if call == nil || call.Def.CheckIs == nil {
+		return nil
+	}
+	if lit == nil {
+		c.errorf(ye.Span(), "%s can be compared with a literal only: what it names is looked up when the script starts", call.Def.Name)
+		return types.TInvalid
+	}
+	if !call.Def.CheckIs(c, call, lit.Str, ye.Span()) {
+		return types.TInvalid
+	}
+	return types.TBool
 }
 
 // incomparable returns a part of t that cannot be compared with ==, or nil.

@@ -122,6 +122,46 @@ func (s *System) FindContainer(text string) (string, error) {
 	return "", &NotFoundError{Msg: fmt.Sprintf("no container %q runs", text), Name: text, Names: names}
 }
 
+// FindPod returns the directory of the cgroup of the running pod with that name, with or
+// without its namespace, or that UID.
+func (s *System) FindPod(text string) (string, error) {
+	root, err := Version2(s.proc())
+	if err != nil {
+		return "", err
+	}
+	pods := map[string]string{} // directories by UID
+	err = walk(root, func(dir, base string) {
+		if uid := podUID(base); uid != "" && pods[uid] == "" {
+			pods[uid] = dir
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	var found, names []string
+	for uid, dir := range pods {
+		name := s.Pod(uid)
+		_, short, _ := strings.Cut(name, "/")
+		switch {
+		case uid == text:
+			return dir, nil
+		case name != "" && (name == text || short == text):
+			found = append(found, dir)
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return "", fmt.Errorf("%d running pods are called %q: write NAMESPACE/NAME or the UID", len(found), text)
+	}
+	return "", &NotFoundError{Msg: fmt.Sprintf("no pod %q runs", text), Name: text, Names: names}
+}
+
 // names returns how a container may be called.
 func (c *Container) names() []string {
 	list := []string{c.Name}

@@ -100,7 +100,7 @@ const fileidKernfs = 0xfe
 
 // Path returns the path below root of the cgroup with an ID.
 func Path(root string, id uint64) (string, bool) {
-	if p, ok := pathByHandle(root, id); ok {
+	if p, ok := PathNow(root, id); ok {
 		return p, true
 	}
 	var found string
@@ -121,7 +121,8 @@ func Path(root string, id uint64) (string, bool) {
 	return below(root, found)
 }
 
-func pathByHandle(root string, id uint64) (string, bool) {
+// PathNow is Path for cgroups that the kernel finds by themselves.
+func PathNow(root string, id uint64) (string, bool) {
 	dir, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", false

@@ -35,15 +35,20 @@ func (c *Container) String() string {
 	if pod := c.PodName(); pod != "" {
 		name = pod + "/" + name
 	}
-	id := c.ID[:min(len(c.ID), shortID)]
+	id := Short(c.ID)
 	if name == "" {
 		return id
 	}
 	return name + " (" + id + ")"
 }
 
-// shortID is the length to which runtimes shorten IDs.
-const shortID = 12
+// Short returns an ID as runtimes show it.
+func Short(id string) string {
+	if isID(id) {
+		return id[:12]
+	}
+	return id
+}
 
 // maxState is the size in bytes up to which state files are read.
 const maxState = 16 << 20

@@ -60,6 +60,9 @@ func (nullSymbols) Frames(int, []uint64, string) []value.Frame { return nil }
 func (nullSymbols) Stack(int, int64) []uint64                  { return nil }
 func (nullNames) Cgroup(uint64, string) string                 { return "" }
 func (nullNames) User(uint32) string                           { return "" }
+func (nullNames) Container(uint64) string                      { return "" }
+func (nullNames) Pod(uint64) string                            { return "" }
+func (nullNames) Unit(uint64) string                           { return "" }
 
 type (
 	nullMaps    struct{}

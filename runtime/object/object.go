@@ -148,6 +148,7 @@ type Invocation struct {
 	HasChild bool // -c
 	ChildPID int
 	Cgroups  []string // directories of the cgroups in CgroupMap
+	Chosen   int      // the number of those, at the start, to which all programs are confined
 	Warnings bool
 }
 

@@ -373,6 +373,59 @@ func TestCgroupRemoved(t *testing.T) {
 	}
 }
 
+// TestOwners checks the builtins that name what the current task's cgroup belongs to: as
+// keys, where aggregations of several cgroups of one owner become one, in printf, in
+// comparisons, and after the cgroup was removed.
+func TestOwners(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no such builtins")
+	}
+	id := strings.Repeat("0123456789abcdef", 4)
+	uid := "0a1b2c3d_1111_2222_3333_444455556666"
+	parts := []string{"gotrace-test.service", "kubepods-pod" + uid + ".slice", "crio-" + id + ".scope", "below"}
+	var dirs []string
+	for i := range parts {
+		dirs = append(dirs, makeCgroup(t, filepath.Join(parts[:i+1]...)))
+	}
+	crowds := []crowd{startCrowd(t), startCrowd(t), startCrowd(t)}
+	joinCgroup(t, dirs[0], crowds[0].pid)
+	joinCgroup(t, dirs[2], crowds[1].pid)
+	joinCgroup(t, dirs[3], crowds[2].pid)
+	s := start(t, "-e", `tracepoint:syscalls:sys_enter_getpgid /pid == $1 || pid == $2 || pid == $3/ {
+			@[container, pod, unit] = count();
+			if (@n[pid]++ == 0) { printf("%s %s %s\n", container, pod, unit); }
+			@unit = @unit + (unit == "gotrace-test" ? 1 : 0); @in += container == "`+id[:20]+`" ? 1 : 0; @out += container != "`+id+`" ? 1 : 0;
+			@pod += "`+strings.ReplaceAll(uid, "_", "-")+`" == pod ? 1 : 0;
+		} END { clear(@n); }`, fmt.Sprint(crowds[0].pid), fmt.Sprint(crowds[1].pid), fmt.Sprint(crowds[2].pid))
+	s.attached()
+	for _, c := range crowds {
+		c.end()
+	}
+	for _, dir := range []string{dirs[3], dirs[2], dirs[1], dirs[0]} {
+		removeCgroup(t, dir)
+	}
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	pod, scope, all := strings.ReplaceAll(uid, "_", "-"), parts[2], crowdThreads*crowdCalls
+	want := fmt.Sprintf(`- - gotrace-test.service
+%[1]s %[2]s %[3]s
+%[1]s %[2]s %[3]s
+
+@[-, -, gotrace-test.service]: %[4]d
+@[%[1]s, %[2]s, %[3]s]: %[5]d
+@in: %[5]d
+@out: %[4]d
+@pod: %[5]d
+@unit: %[6]d`, id[:12], pod, scope, all, 2*all, 3*all)
+	squeeze := func(text string) string {
+		return strings.ReplaceAll(strings.TrimSpace(strings.ReplaceAll(text, attachedLine+"\n", "")), "\n\n\n", "\n\n")
+	}
+	if got := squeeze(r.stdout); got != squeeze(want) {
+		t.Errorf("got %s\nwant %s\n%s", got, want, r.stderr)
+	}
+}
+
 // TestChosenErrors checks the errors for flags that choose nothing.
 func TestChosenErrors(t *testing.T) {
 	needRoot(t)
