@@ -91,6 +91,9 @@ type Def struct {
 	KernelStack bool
 	// Ret says that it returns the probed function's result.
 	Ret bool
+	// OnlyMembers says that the result is a pointer that a script cannot have: it can
+	// only use the members of what it points to.
+	OnlyMembers bool
 	// NotInLoop says that the body of a for loop cannot use it. The body is a
 	// callback, which has no context and cannot end the program. In a macro a
 	// builtin that Ends the program can be used in a loop all the same.

@@ -103,6 +103,9 @@ type GenFunctions interface {
 	// it is first asked for. It has no parameters. The kernel's verifier reads it once,
 	// however often it is called.
 	Function(name string, build func(g Gen) *ir.Value) *ir.Func
+	// Once returns the result of build. Its code runs once, when the function starts,
+	// however often Once is called with the name.
+	Once(name string, build func() *ir.Value) *ir.Value
 	// Repeat runs body up to so many times. p is memory for what turns leave to each
 	// other and to the code after the loop. body may become a function of its own, so
 	// it must use its own g and p, and no other value.

@@ -41,6 +41,7 @@ func cgroupSkbKind() *Kind {
 			Load:   Load{Type: ebpf.CGroupSKB, AttachType: attachType(p.Mode), Shape: shape, BareShape: shape},
 			Result: allow,
 			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
+			Packet: skbPacket(false, p.Mode),
 		}, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {

@@ -19,6 +19,8 @@ type Context struct {
 	Func TracedFunc
 	Ctx  RawContext
 	Only Only
+	// Packet is how the program reads the packet that it runs for. nil: there is none.
+	Packet *Packet
 
 	// Event emits code that reads the Event of the point for which a program of several
 	// points runs. nil: only the point itself knows it.

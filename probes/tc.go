@@ -34,11 +34,13 @@ func tcKind() *Kind {
 			return nil, tooOld(e, "tc", FeatTCX)
 		}
 		const next = -1 // TCX_NEXT: continue with the next program
+		ethernet := isEthernet(p.Target)
 		c := &Context{
 			Kind:   k,
-			Load:   Load{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Shape: "tc " + p.Mode},
+			Load:   Load{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Shape: "tc " + p.Mode + linkShape(ethernet)},
 			Result: next,
 			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
+			Packet: skbPacket(ethernet, p.Mode),
 		}
 		if p.Mode == "egress" {
 			c.Load.AttachType = ebpf.AttachTCXEgress

@@ -74,11 +74,14 @@ func xdpKind() *Kind {
 	k.Suggest = suggestInterface
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		const pass = 2 // XDP_PASS
+		ethernet := isEthernet(p.Target)
+		shape := "xdp" + linkShape(ethernet)
 		return &Context{
 			Kind:   k,
-			Load:   Load{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: "xdp", BareShape: "xdp"},
+			Load:   Load{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: shape, BareShape: shape},
 			Result: pass,
 			Ctx:    RawContext{Type: lazyStruct(e, "struct xdp_md", 24)},
+			Packet: xdpPacket(ethernet),
 		}, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {

@@ -202,6 +202,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"builtins/comm.go":                {"pid", "a parameter"},
 	"builtins/lhist.go":               {"min max", "parameters"},
 	"builtins/pathwalk.go":            {"len", "a member of qstr"},
+	"builtins/pkt.go":                 {"len", "a member of the packet and of the header of UDP"},
 	"builtins/pcomm.go":               {"comm", "a member of task_struct"},
 	"builtins/percpu_kaddr.go":        {"cpu", "a parameter"},
 	"builtins/ppid.go":                {"pid", "a member of task_struct"},

@@ -30,7 +30,7 @@ func (f *fn) branch(e ast.Expr, then, els *ir.Block) {
 			f.branch(e.Y, then, els)
 			return
 		case "==", "!=", "<", "<=", ">", ">=":
-			f.b.Br(f.compare(e), then, els)
+			f.branchOn(func() *ir.Value { return f.compare(e) }, then, els)
 			return
 		}
 	case *ast.Unary:
@@ -39,7 +39,7 @@ func (f *fn) branch(e ast.Expr, then, els *ir.Block) {
 			return
 		}
 	}
-	f.b.Br(f.truthExpr(e), then, els)
+	f.branchOn(func() *ir.Value { return f.truthExpr(e) }, then, els)
 }
 
 func truthOf(isStr bool, s string, n int64) int64 {
@@ -54,10 +54,10 @@ func (f *fn) condition(e ast.Expr) *ir.Value {
 	switch e := e.(type) {
 	case *ast.Binary:
 		if e.Op != "&&" && e.Op != "||" {
-			return f.compare(e)
+			return f.whole(func() *ir.Value { return f.compare(e) })
 		}
 	case *ast.Unary:
-		if e.Op == "!" {
+		if e.Op == "!" && !f.mayLack(e.X) {
 			if b, ok := e.X.(*ast.Binary); !ok || b.Op != "&&" && b.Op != "||" {
 				return f.b.Op(ir.OpEq, f.truthExpr(e.X), f.b.Const(0))
 			}

@@ -150,6 +150,8 @@ func (f *fn) leaves(e ast.Expr) bool {
 		case *ast.Map:
 			m := f.info.Maps[n]
 			found = found || m != nil && m.Value != nil && m.Value.Kind == types.Agg
+		case *ast.Field:
+			found = found || f.info.Fields[n].Has != 0
 		}
 		return !found
 	})

@@ -10,7 +10,8 @@
 // What the kernel may refuse at run time is counted at a site and gives zero. If a
 // kernel feature is missing, that is an error at the place that needs it.
 //
-// The files: expressions by kind (value.go, arith.go, compare.go, cond.go),
+// The files: expressions by kind (value.go, arith.go, compare.go, cond.go;
+// absent.go for what may not be there),
 // memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops
 // that the kernel calls back, call.go for script functions), variables (vars.go,
 // calm.go), maps (maps.go, adder.go, reset.go; package store knows how they are kept),
@@ -134,6 +135,8 @@ type fn struct {
 	loops        []jumps                  // enclosing loops, innermost last
 	turns        int64                    // of the enclosing ranges that stay in this function, multiplied; 0: none
 	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
+	absent       *absence                 // where an expression goes that reads what is not there
+	once         map[string]*ir.Value     // see Once
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
 	walked       map[*check.Var]bool      // pointers that the enclosing loops move along: see walk
 	numbers      map[*ir.Value]bool       // sums that are known not to be pointers
@@ -210,6 +213,7 @@ func (f *fn) prologue(emit func()) {
 	cur := f.b.Cur
 	f.b.SetBlock(f.entry)
 	emit()
+	f.entry = f.b.Cur
 	f.b.SetBlock(cur)
 }
 

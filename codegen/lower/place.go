@@ -20,7 +20,8 @@ type place struct {
 	off   int64
 	space types.Space // NoSpace, Ctx and BTF: plain loads; Kernel and User: helpers
 
-	bitOff, bitSize int // of a bitfield within its storage
+	bitOff, bitSize int  // of a bitfield within its storage
+	net             bool // an integer in network byte order
 
 	// upToNUL says that a string's NUL may come before the size of its type, and that
 	// other things, or no memory at all, may follow it.
@@ -30,6 +31,7 @@ type place struct {
 func (p place) at(off int, t *types.Type) place {
 	p.off += int64(off)
 	p.t = t
+	p.net = false
 	return p
 }
 
@@ -277,7 +279,11 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 			panic(fmt.Sprintf("lower: %s has no member %s", b.t, e.Name.Text))
 		}
 	}
+	if fld.Has != 0 {
+		f.mustHave(f.b.Op(ir.OpAnd, f.load(b.at(0, types.TUint32)), f.b.Const(int64(fld.Has))))
+	}
 	p := b.at(fld.Off, fld.Type)
+	p.net = fld.Net
 	switch {
 	case fld.Loc != nil && b.space == types.Ctx:
 		p = f.parameter(b, fld)

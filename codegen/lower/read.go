@@ -9,6 +9,9 @@ import (
 // load reads a word from a place.
 func (f *fn) load(p place) *ir.Value {
 	t := p.t
+	if p.net {
+		return f.loadNet(p)
+	}
 	if p.bitSize > 0 {
 		return f.loadBits(p)
 	}
@@ -31,6 +34,20 @@ func (f *fn) load(p place) *ir.Value {
 // loadOwn reads a word by a plain load.
 func (f *fn) loadOwn(p *ir.Value, off int64, t *types.Type) *ir.Value {
 	return f.b.Load(p, off, t.Size, t.Signed && t.Size < 8)
+}
+
+// loadNet reads an integer, or a bitfield of one, that is in network byte order. The bits
+// of a bitfield are counted in the integer that results.
+func (f *fn) loadNet(p place) *ir.Value {
+	swap := map[int]ir.Op{2: ir.OpBswap16, 4: ir.OpBswap32, 8: ir.OpBswap64}
+	whole := p.at(0, types.NewInt(p.t.Size, false))
+	whole.bitSize = 0
+	v := f.b.Op(swap[p.t.Size], f.load(whole))
+	if p.bitSize == 0 {
+		return v
+	}
+	v = f.b.Op(ir.OpShr, v, f.b.Const(int64(p.bitOff)))
+	return f.b.Op(ir.OpAnd, v, f.b.Const(int64(1)<<p.bitSize-1))
 }
 
 // loadBits reads a bitfield: its storage, then shift and mask.

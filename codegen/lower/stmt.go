@@ -12,7 +12,7 @@ import (
 func (f *fn) block(b *ast.Block) {
 	f.stmts(b)
 	if b.Value != nil {
-		f.eval(b.Value)
+		f.mayBeLeft(func() { f.eval(b.Value) })
 	}
 }
 
@@ -48,6 +48,10 @@ func (f *fn) stmt(s ast.Stmt) {
 	}
 	defer f.at(f.at(s.Span()))
 	defer f.endTemps(len(f.usedTemps))
+	f.mayBeLeft(func() { f.stmtItself(s) })
+}
+
+func (f *fn) stmtItself(s ast.Stmt) {
 	switch s := s.(type) {
 	case *ast.ExprStmt:
 		f.eval(s.X)

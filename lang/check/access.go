@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -188,7 +189,10 @@ func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
 }
 
 func (c *checker) field(e *ast.Field) *types.Type {
+	ofMember, old := c.memberOf == e, c.memberOf
+	c.memberOf = e.X
 	x := c.value(e.X)
+	c.memberOf = old
 	if invalid(x) {
 		return x
 	}
@@ -263,8 +267,17 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	if f.Recorded() && f.Type.Kind == types.String && obj.Space == types.Ctx {
 		f.Type = f.Type.InSpace(types.Kernel)
 	}
+	if f.Has != 0 && f.Type.Kind == types.Struct && !ofMember {
+		return c.onlyMembers(e, f.Type)
+	}
 	c.info.Fields[e] = f
 	return c.current(part(f.Type, obj))
+}
+
+// onlyMembers reports that a script uses e, of which it can use the members of t alone.
+func (c *checker) onlyMembers(e ast.Expr, t *types.Type) *types.Type {
+	c.errorHint(e.Span(), "its members are "+strings.Join(t.FieldNames(), ", "), "%s is not a value: name a member of it, as in %[1]s.%s", e.Span().Text(), t.FieldNames()[0])
+	return types.TInvalid
 }
 
 // recordedAddress makes a string that a tracepoint recorded a pointer to that

@@ -92,6 +92,9 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	if t == nil {
 		t = types.TVoid
 	}
+	if d.OnlyMembers && t.Kind == types.Pointer && c.memberOf != e {
+		return c.onlyMembers(e, t.Elem)
+	}
 	call.Type = t
 	if call.Lit != nil {
 		c.info.Lits[e] = call.Lit

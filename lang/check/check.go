@@ -125,6 +125,7 @@ type checker struct {
 	closed   map[string]*Var        // variables of blocks that have ended, for hints
 	loops    []loop                 // innermost last
 	enums    map[string]*types.Type // enums as values, by name
+	memberOf ast.Expr               // what the expression being checked is a member of
 	asked    bool                   // the current check needed a context, but there is none
 	asText   *ast.Positional        // a parameter whose text counts, even if it is a number
 	constant int                    // >0: inside comptime

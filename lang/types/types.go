@@ -92,6 +92,8 @@ type Field struct {
 	RelLoc  bool // tracepoint __rel_loc: the same, but the offset counts from the end of the u32
 	Copy    int  // DataLoc, RelLoc: where a copy of the object in other memory has the value; 0: nowhere
 	Closed  bool // of a context: the verifier refuses to load it, so it is read as memory
+	Net     bool // an integer in network byte order
+	Has     int  // the bit of the u32 at the start of the enclosing object that says whether this member is there; 0: it always is
 	Loc     *Loc // parameter of a user function: its location in a context, used instead of Off
 }
 

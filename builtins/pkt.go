@@ -1,0 +1,365 @@
+package builtins
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// The bits of a parsed packet's first word say what it has.
+const (
+	hasEth = 1 << iota
+	hasVLAN
+	hasIP
+	hasIP6
+	hasTCP
+	hasUDP
+	hasICMP
+	hasPorts
+)
+
+const (
+	hasAddrs = hasIP | hasIP6
+	// maxTags is how many VLAN tags are walked in a packet, maxExtensions how many
+	// IPv6 extension headers.
+	maxTags       = 3
+	maxExtensions = 8
+)
+
+// Offsets in the memory of a parsed packet. A packet has one header of each layer, so
+// those of a layer share memory. They are there as they were in the packet.
+const (
+	pktHas     = 0
+	pktLen     = 4
+	pktProto   = 8
+	pktVLAN    = 12
+	pktIface   = 16
+	pktDir     = 24
+	pktSaddr   = 32
+	pktDaddr   = 56
+	pktEth     = 80
+	pktNetwork = 96
+	pktTrans   = 136
+	pktScratch = 160
+	pktSize    = 168
+)
+
+func header(name string, size int, fields ...types.Field) *types.Type {
+	return &types.Type{Kind: types.Struct, Name: "struct " + name, Size: size, Comp: types.NewComposite(false, func() []types.Field { return fields })}
+}
+
+// be returns an integer of a header, of bits bits; bytes returns n bytes of one.
+func be(name string, off, size int) types.Field {
+	return types.Field{Name: name, Off: off, Type: types.NewInt(size, false), Net: size > 1}
+}
+
+func beBits(name string, off, size, bit, bits int) types.Field {
+	f := be(name, off, size)
+	f.BitOff, f.BitSize = bit, bits
+	return f
+}
+
+func bytesAt(name string, off, n int) types.Field {
+	return types.Field{Name: name, Off: off, Type: types.NewArray(types.TUint8, n)}
+}
+
+// The headers, with the names of members that include/uapi/linux has.
+var (
+	ethHeader = header("ethhdr", 14, bytesAt("h_dest", 0, 6), bytesAt("h_source", 6, 6), be("h_proto", 12, 2))
+	ipHeader  = header("iphdr", 20,
+		beBits("version", 0, 1, 4, 4), beBits("ihl", 0, 1, 0, 4), be("tos", 1, 1), be("tot_len", 2, 2),
+		be("id", 4, 2), be("frag_off", 6, 2), be("ttl", 8, 1), be("protocol", 9, 1), be("check", 10, 2),
+		bytesAt("saddr", 12, 4), bytesAt("daddr", 16, 4))
+	ip6Header = header("ipv6hdr", 40,
+		beBits("version", 0, 1, 4, 4), beBits("priority", 0, 2, 4, 8), beBits("flow_lbl", 0, 4, 0, 20),
+		be("payload_len", 4, 2), be("nexthdr", 6, 1), be("hop_limit", 7, 1),
+		bytesAt("saddr", 8, 16), bytesAt("daddr", 24, 16))
+	tcpHeader = header("tcphdr", 20,
+		be("source", 0, 2), be("dest", 2, 2), be("sport", 0, 2), be("dport", 2, 2), be("seq", 4, 4), be("ack_seq", 8, 4),
+		beBits("doff", 12, 2, 12, 4), be("flags", 13, 1), beBits("cwr", 12, 2, 7, 1), beBits("ece", 12, 2, 6, 1),
+		beBits("urg", 12, 2, 5, 1), beBits("ack", 12, 2, 4, 1), beBits("psh", 12, 2, 3, 1), beBits("rst", 12, 2, 2, 1),
+		beBits("syn", 12, 2, 1, 1), beBits("fin", 12, 2, 0, 1),
+		be("window", 14, 2), be("check", 16, 2), be("urg_ptr", 18, 2))
+	udpHeader = header("udphdr", 8, be("source", 0, 2), be("dest", 2, 2), be("sport", 0, 2), be("dport", 2, 2),
+		be("len", 4, 2), be("check", 6, 2))
+	icmpHeader = header("icmphdr", 8, be("type", 0, 1), be("code", 1, 1), be("checksum", 2, 2), be("id", 4, 2), be("sequence", 6, 2))
+	vlanTag    = header("vlan", 2,
+		types.Field{Name: "id", Type: types.TUint16, BitSize: 12},
+		types.Field{Name: "dei", Type: types.TUint16, BitOff: 12, BitSize: 1},
+		types.Field{Name: "priority", Type: types.TUint16, BitOff: 13, BitSize: 3})
+)
+
+// ifaceType is the number of a network interface (u64), which prints as its name.
+var ifaceType = &types.Type{Kind: types.Opaque, Name: "iface", Size: 8}
+
+var packetType = func() *types.Type {
+	part := func(name string, off, has int, t *types.Type) types.Field {
+		return types.Field{Name: name, Off: off, Has: has, Type: t}
+	}
+	port := func(name string, off int) types.Field {
+		f := be(name, off, 2)
+		f.Has = hasPorts
+		return f
+	}
+	return header("pkt", pktSize,
+		part("len", pktLen, 0, types.TUint32), part("iface", pktIface, 0, ifaceType), part("dir", pktDir, 0, types.NewString(8)),
+		part("saddr", pktSaddr, hasAddrs, inetType), part("daddr", pktDaddr, hasAddrs, inetType),
+		port("sport", pktTrans), port("dport", pktTrans+2), part("proto", pktProto, hasAddrs, types.TUint8),
+		part("eth", pktEth, hasEth, ethHeader), part("vlan", pktVLAN, hasVLAN, vlanTag),
+		part("ip", pktNetwork, hasIP, ipHeader), part("ip6", pktNetwork, hasIP6, ip6Header),
+		part("tcp", pktTrans, hasTCP, tcpHeader), part("udp", pktTrans, hasUDP, udpHeader), part("icmp", pktTrans, hasICMP, icmpHeader))
+}()
+
+func packet() *Def {
+	return &Def{
+		Name:        "pkt",
+		NotInLoop:   true,
+		OnlyMembers: true,
+		TypeName:    ifaceType.Name,
+		TypeSize:    ifaceType.Size,
+		Doc: Doc{
+			Summary: "The packet that an xdp, tc or cgroup_skb probe runs for. pkt.len is its length in bytes, pkt.iface its interface, pkt.dir ingress or egress. " +
+				"The headers pkt.eth, pkt.ip, pkt.ip6, pkt.tcp, pkt.udp and pkt.icmp (of both ICMP and ICMPv6) have the members that the kernel's headers have, with integers in host byte order; addresses are arrays, for ntop(), macaddr() and comparisons with pton(). " +
+				"pkt.saddr, pkt.daddr, pkt.sport, pkt.dport and pkt.proto, the protocol's number, are there for IPv4 and IPv6; pkt.vlan has the id and priority of the outermost VLAN tag. VLAN tags and IPv6 extension headers are passed over. " +
+				"If the packet does not have a header, or not all of it, a comparison with a member of it is false, and any other statement that reads one does nothing. A fragment that is not the first has no ports.",
+			Examples: []string{
+				`cgroup_skb:/sys/fs/cgroup:egress /pkt.tcp.dport == 443/ { @[pkt.daddr] = sum(pkt.len); }`,
+				`xdp:lo { @[pkt.saddr, pkt.daddr, pkt.dport] = count(); }`,
+			},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if ctx := c.Context(); ctx == nil || ctx.Packet == nil {
+				c.Errorf(call.Span, "pkt can only be used in probes on packets: xdp, tc and cgroup_skb")
+				return types.TInvalid
+			}
+			return types.NewPointer(packetType, types.NoSpace)
+		},
+		Emit: func(g Gen, _ *Call) *ir.Value {
+			return g.Once("pkt", func() *ir.Value { return parsePacket(g, g.Context().Packet) })
+		},
+		Format: func(_ Env, _ *types.Type, data []byte) value.Value {
+			n := int(word(data, 0))
+			if ifc, err := net.InterfaceByIndex(n); err == nil {
+				return value.Str{S: ifc.Name}
+			}
+			return value.Str{S: fmt.Sprint(n)}
+		},
+	}
+}
+
+// A parser emits code that finds the headers of a packet.
+type parser struct {
+	b    *ir.Builder
+	ctx  *ir.Value
+	from *probes.Packet
+	p    *ir.Value // memory of pktSize bytes
+	done *ir.Block // where it goes when there is no more to find
+
+	at    *ir.Var // offset in the packet
+	proto *ir.Var // what is there: an EtherType, then the number of a protocol
+	end   *ir.Var // where the packet ends, as its headers tell
+}
+
+// parsePacket emits the parser and returns the address of the parsed packet.
+func parsePacket(g Gen, from *probes.Packet) *ir.Value {
+	b := g.B()
+	s := &parser{b: b, ctx: g.Ctx(), from: from, p: b.Slot(pktSize)}
+	s.at, s.proto, s.end = &ir.Var{Name: "at", Type: ir.Int}, &ir.Var{Name: "proto", Type: ir.Int}, &ir.Var{Name: "limit", Type: ir.Int}
+	b.Zero(s.p, 0, pktSize)
+	size := from.Len(b, s.ctx)
+	b.Store(s.p, pktLen, 4, size)
+	b.Store(s.p, pktIface, 8, from.Ifindex(b, s.ctx))
+	for i := range len(from.Dir) {
+		b.Store(s.p, pktDir+int64(i), 1, s.num(int64(from.Dir[i])))
+	}
+	b.Write(s.at, s.num(0))
+	b.Write(s.end, size)
+	s.done = b.NewBlock()
+	if from.Ethernet {
+		s.link()
+	} else {
+		b.Write(s.proto, from.Protocol(b, s.ctx))
+	}
+	six := b.Op(ir.OpEq, b.Read(s.proto), s.num(0x86dd))
+	b.IfElse(six, func() *ir.Value { s.ip6(); return nil }, func() *ir.Value { s.ip4(); return nil })
+	s.transport()
+	b.Jump(s.done)
+	b.SealSet(s.done)
+	return s.p
+}
+
+func (s *parser) num(n int64) *ir.Value { return s.b.Const(n) }
+
+func (s *parser) is(x *ir.Value, n int64) *ir.Value { return s.b.Op(ir.OpEq, x, s.num(n)) }
+
+// byte returns a byte of the parsed packet, short an integer of two bytes.
+func (s *parser) byte(off int64) *ir.Value { return s.b.Load(s.p, off, 1, false) }
+func (s *parser) short(off int64) *ir.Value {
+	return s.b.Op(ir.OpBswap16, s.b.Load(s.p, off, 2, false))
+}
+
+// found adds a bit to what the packet has.
+func (s *parser) found(bit int64) {
+	s.b.Store(s.p, pktHas, 4, s.b.Op(ir.OpOr, s.b.Load(s.p, pktHas, 4, false), s.num(bit)))
+}
+
+// read copies n bytes at the current offset to off. If the packet ends before, there is
+// no more to find.
+func (s *parser) read(off int64, n int) {
+	b := s.b
+	at := b.Read(s.at)
+	b.Need(b.Op(ir.OpULe, b.AddImm(at, int64(n)), b.Read(s.end)), s.done)
+	r := s.from.Load(b, s.ctx, at, b.AddImm(s.p, off), n)
+	b.Leave(b.Op(ir.OpSLt, r, s.num(0)), s.done)
+}
+
+// skip moves the current offset.
+func (s *parser) skip(n *ir.Value) { s.b.Write(s.at, s.b.Op(ir.OpAdd, s.b.Read(s.at), n)) }
+
+// link finds the Ethernet header and VLAN tags.
+func (s *parser) link() {
+	b := s.b
+	s.read(pktEth, 14)
+	s.found(hasEth)
+	s.skip(s.num(14))
+	b.Write(s.proto, s.short(pktEth+12))
+	if s.from.Tag != nil {
+		tag, present := s.from.Tag(b, s.ctx)
+		b.If(present, func() {
+			b.Store(s.p, pktVLAN, 2, tag)
+			s.found(hasVLAN)
+		})
+	}
+	for range maxTags {
+		proto := b.Read(s.proto)
+		tagged := b.Op(ir.OpOr, s.is(proto, 0x8100), s.is(proto, 0x88a8))
+		b.If(tagged, func() {
+			s.read(pktScratch, 4)
+			s.skip(s.num(4))
+			first := s.is(b.Op(ir.OpAnd, b.Load(s.p, pktHas, 4, false), s.num(hasVLAN)), 0)
+			b.If(first, func() {
+				b.Store(s.p, pktVLAN, 2, s.short(pktScratch))
+				s.found(hasVLAN)
+			})
+			b.Write(s.proto, s.short(pktScratch+2))
+		})
+	}
+}
+
+// bound sets the end of the packet to the current offset and n more bytes. What comes
+// after that is not of it, as the padding of a short Ethernet frame.
+func (s *parser) bound(n *ir.Value) {
+	b := s.b
+	end := b.Op(ir.OpAdd, b.Read(s.at), n)
+	b.If(b.Op(ir.OpULt, end, b.Read(s.end)), func() { b.Write(s.end, end) })
+}
+
+// jumbo reports whether the packet is so long that its headers cannot tell its length.
+func (s *parser) jumbo() *ir.Value { return s.b.Op(ir.OpULt, s.num(0xffff), s.b.Read(s.end)) }
+
+// ip4 finds the header of IPv4.
+func (s *parser) ip4() {
+	b := s.b
+	b.Need(s.is(b.Read(s.proto), 0x0800), s.done)
+	s.read(pktNetwork, 20)
+	first := s.byte(pktNetwork)
+	size := b.Op(ir.OpShl, b.Op(ir.OpAnd, first, s.num(15)), s.num(2))
+	b.Need(s.is(b.Op(ir.OpShr, first, s.num(4)), 4), s.done)
+	b.Leave(b.Op(ir.OpULt, size, s.num(20)), s.done)
+	total := s.short(pktNetwork + 2)
+	b.Unless(b.Op(ir.OpAnd, s.is(total, 0), s.jumbo()), func() { s.bound(total) })
+	s.found(hasIP)
+	for i, at := range []int64{pktSaddr, pktDaddr} {
+		b.Store(s.p, at, 8, s.num(afInet))
+		b.Store(s.p, at+8, 4, b.Load(s.p, pktNetwork+12+4*int64(i), 4, false))
+	}
+	proto := s.byte(pktNetwork + 9)
+	b.Store(s.p, pktProto, 1, proto)
+	b.Leave(b.Op(ir.OpAnd, s.short(pktNetwork+6), s.num(0x1fff)), s.done) // a fragment, not the first
+	b.Write(s.proto, proto)
+	s.skip(size)
+}
+
+// ip6 finds the header of IPv6 and passes over its extension headers.
+func (s *parser) ip6() {
+	b := s.b
+	s.read(pktNetwork, 40)
+	b.Need(s.is(b.Op(ir.OpShr, s.byte(pktNetwork), s.num(4)), 6), s.done)
+	size := s.short(pktNetwork + 4)
+	jumbo := b.Op(ir.OpAnd, s.is(size, 0), s.jumbo())
+	s.skip(s.num(40))
+	b.Unless(jumbo, func() { s.bound(size) })
+	s.found(hasIP6)
+	for i, at := range []int64{pktSaddr, pktDaddr} {
+		b.Store(s.p, at, 8, s.num(afInet6))
+		b.Copy(s.p, at+8, b.AddImm(s.p, pktNetwork+8+16*int64(i)), 16)
+	}
+	next := s.byte(pktNetwork + 6)
+	b.Store(s.p, pktProto, 1, next)
+	b.Write(s.proto, next)
+	turn := &ir.Var{Name: "turn", Type: ir.Int}
+	b.Write(turn, s.num(0))
+	b.While(func(in, out *ir.Block) {
+		b.Br(b.Op(ir.OpULt, b.Read(turn), s.num(maxExtensions)), in, out)
+	}, func(_, out *ir.Block) {
+		b.Write(turn, b.AddImm(b.Read(turn), 1))
+		s.extension(out)
+	})
+}
+
+// extension passes over an IPv6 extension header, or goes to out if it is none.
+func (s *parser) extension(out *ir.Block) {
+	const hopByHop, routing, fragment, authentication, destination = 0, 43, 44, 51, 60
+	b := s.b
+	kind := b.Read(s.proto)
+	known := s.is(kind, hopByHop)
+	for _, n := range []int64{routing, fragment, authentication, destination} {
+		known = b.Op(ir.OpOr, known, s.is(kind, n))
+	}
+	b.Need(known, out)
+	s.read(pktScratch, 8)
+	next := s.byte(pktScratch)
+	b.Write(s.proto, next)
+	b.Store(s.p, pktProto, 1, next)
+	size := b.IfElse(s.is(kind, fragment), func() *ir.Value {
+		b.Leave(b.Op(ir.OpShr, s.short(pktScratch+2), s.num(3)), s.done) // not the first
+		return s.num(8)
+	}, func() *ir.Value {
+		units := s.byte(pktScratch + 1)
+		return b.IfElse(s.is(kind, authentication), func() *ir.Value {
+			return b.Op(ir.OpShl, b.AddImm(units, 2), s.num(2))
+		}, func() *ir.Value {
+			return b.Op(ir.OpShl, b.AddImm(units, 1), s.num(3))
+		})
+	})
+	s.skip(size)
+}
+
+// transport finds the header of the transport protocol.
+func (s *parser) transport() {
+	const icmp, tcp, udp, icmp6, sctp = 1, 6, 17, 58, 132
+	b := s.b
+	six := b.Op(ir.OpAnd, b.Load(s.p, pktHas, 4, false), s.num(hasIP6))
+	for _, h := range []struct {
+		proto int64
+		size  int
+		has   int64
+	}{{tcp, 20, hasTCP | hasPorts}, {udp, 8, hasUDP | hasPorts}, {sctp, 12, hasPorts}, {icmp, 8, hasICMP}, {icmp6, 8, hasICMP}} {
+		match := s.is(b.Read(s.proto), h.proto)
+		switch h.proto {
+		case icmp:
+			match = b.Op(ir.OpAnd, match, s.is(six, 0))
+		case icmp6:
+			match = b.Op(ir.OpAnd, match, s.is(six, hasIP6))
+		}
+		b.If(match, func() {
+			s.read(pktTrans, h.size)
+			s.found(h.has)
+			b.Jump(s.done)
+		})
+	}
+}

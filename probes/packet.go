@@ -1,0 +1,109 @@
+package probes
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+)
+
+// Packet describes how a program reads the packet that it runs for: the builtin pkt.
+// All functions emit code; ctx is the program's context.
+type Packet struct {
+	// Ethernet says that the packet begins with an Ethernet header. Otherwise it
+	// begins with the header of the network layer, and Protocol reads its EtherType
+	// in host byte order.
+	Ethernet bool
+	Protocol func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Tag reads the VLAN tag that the kernel has taken out of the packet, in host
+	// byte order, and whether there is one. It may be nil.
+	Tag func(b *ir.Builder, ctx *ir.Value) (tag, present *ir.Value)
+	// Len reads the packet's length in bytes, and Ifindex its interface's number.
+	Len, Ifindex func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Load copies n bytes of the packet from off on, which the caller has compared
+	// with Len, to dst. The result is negative if they could not be read.
+	Load func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value
+	// Dir is the direction: ingress or egress.
+	Dir string
+}
+
+// contextWord returns a function that reads the 32-bit member of a context at off.
+func contextWord(off int64) func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+	return func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Load(ctx, off, 4, false) }
+}
+
+// Offsets in struct __sk_buff and struct xdp_md of include/uapi/linux/bpf.h, which never
+// change.
+const (
+	skbLen         = 0
+	skbProtocol    = 16
+	skbVlanPresent = 20
+	skbVlanTCI     = 24
+	skbIfindex     = 40
+	xdpData        = 0
+	xdpDataEnd     = 4
+	xdpIfindex     = 12
+)
+
+// skbPacket describes the packet of a program whose context is struct __sk_buff. The
+// kernel reads it by a helper, also where it is not in one piece.
+func skbPacket(ethernet bool, dir string) *Packet {
+	p := &Packet{Ethernet: ethernet, Dir: dir, Len: contextWord(skbLen), Ifindex: contextWord(skbIfindex)}
+	p.Protocol = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		return b.Op(ir.OpBswap16, b.Load(ctx, skbProtocol, 4, false))
+	}
+	if ethernet {
+		p.Tag = func(b *ir.Builder, ctx *ir.Value) (tag, present *ir.Value) {
+			return b.Load(ctx, skbVlanTCI, 4, false), b.Load(ctx, skbVlanPresent, 4, false)
+		}
+	}
+	p.Load = func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value {
+		return b.Call(ir.SkbLoadBytes, ctx, off, dst, b.Const(int64(n)))
+	}
+	return p
+}
+
+// xdpPacket describes the packet of an XDP program, which is in one piece of memory.
+func xdpPacket(ethernet bool) *Packet {
+	p := &Packet{Ethernet: ethernet, Dir: "ingress", Ifindex: contextWord(xdpIfindex)}
+	data, end := contextWord(xdpData), contextWord(xdpDataEnd)
+	p.Len = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Op(ir.OpSub, end(b, ctx), data(b, ctx)) }
+	p.Load = func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value {
+		at := b.Op(ir.OpAdd, data(b, ctx), b.Op(ir.OpAnd, off, b.Const(0xffff)))
+		return b.Call(ir.ReadKernel, dst, b.Const(int64(n)), at)
+	}
+	// An interface without Ethernet headers has packets of the Internet protocol,
+	// whose first four bits tell the version.
+	p.Protocol = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
+		first := b.Slot(8)
+		b.Store(first, 0, 8, b.Const(0))
+		p.Load(b, ctx, b.Const(0), first, 1)
+		six := b.Op(ir.OpEq, b.Op(ir.OpShr, b.Load(first, 0, 1, false), b.Const(4)), b.Const(6))
+		return b.IfElse(six, func() *ir.Value { return b.Const(0x86dd) }, func() *ir.Value { return b.Const(0x0800) })
+	}
+	return p
+}
+
+// isEthernet reports whether the packets of an interface begin with an Ethernet header,
+// by the type of its address. It takes an interface that is not there for such a one.
+func isEthernet(name string) bool {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq(name)
+	if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, req) != nil {
+		return true
+	}
+	kind := req.Uint16()
+	return kind == unix.ARPHRD_ETHER || kind == unix.ARPHRD_LOOPBACK
+}
+
+// linkShape returns the part of the shape of a context that tells interfaces with
+// Ethernet headers from those without.
+func linkShape(ethernet bool) string {
+	if ethernet {
+		return ""
+	}
+	return " without Ethernet"
+}
