@@ -14,6 +14,7 @@ import (
 
 func cgroupSkbKind() *Kind {
 	k := &Kind{Name: "cgroup_skb", Confine: NoTask, Syntax: "cgroup_skb:path:ingress|egress", Doc: "Runs for each packet that the processes of a cgroup (version 2) receive or send; it is passed on."}
+	k.Decides = true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		p, err := parseDirection(k, parts)
 		if err != nil {

@@ -36,6 +36,10 @@ type Context struct {
 	Type func(name string) *types.Type
 	// Result is what the program returns by default.
 	Result int64
+	// FixedResult says that the program returns Result whatever the script returns. The
+	// kernel takes the results of tracing programs as requests: to call the program
+	// again, to skip the return probe, to remove the probe.
+	FixedResult bool
 	// InTask says that the current task is related to the event. It is false for
 	// packet probes.
 	InTask bool

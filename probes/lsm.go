@@ -21,6 +21,7 @@ const lsmPrefix = "bpf_lsm_"
 // permits the operation.
 func lsmKind() *Kind {
 	k := &Kind{Name: "lsm", Syntax: "lsm:hook", Doc: "Runs at a security hook of the kernel, with its arguments; it permits everything."}
+	k.Decides = true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {
 			return nil, err

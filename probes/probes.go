@@ -95,6 +95,9 @@ type Kind struct {
 	// NoteArgs says that a note in the file lists the arguments. A script can select
 	// one by a number that is known only at run time.
 	NoteArgs bool
+	// Decides says that the result of a program decides what the kernel does: whether a
+	// packet passes, or a call is allowed. Scripts choose it with --unsafe only.
+	Decides bool
 	// Overrides says that a program can replace the function by a result.
 	Overrides bool
 	// Paths says that programs may call bpf_d_path, the helper for the path of a file:

@@ -140,7 +140,11 @@ func (f *fn) ret(value ast.Expr) {
 	}
 	script := f.scriptFunc()
 	if script == nil || script.Result == nil {
-		f.returnNow(f.word(f.value(value)))
+		x := f.word(f.value(value))
+		if script == nil && f.prog.Ctx.FixedResult {
+			x = nil // its side effects remain
+		}
+		f.returnNow(x)
 		return
 	}
 	t := script.Result

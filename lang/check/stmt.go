@@ -226,5 +226,9 @@ func (c *checker) returns(s *ast.Jump) {
 	}
 	if s.Value != nil && !t.IsInteger() {
 		c.errorf(s.Span(), "Probe return values can only be integers. Found %s", t)
+		return
+	}
+	if ctx := c.Context(); s.Value != nil && ctx != nil && ctx.Kind.Decides && ctx.FixedResult {
+		c.warnf(s.Span(), "the returned value decides only with --unsafe: without it, %s probes change nothing", ctx.Kind.Name)
 	}
 }
