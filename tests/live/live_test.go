@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -198,7 +199,16 @@ func doWork(t *testing.T, prog string, args ...string) {
 
 // missedEvents matches the report of events that the kernel skipped. They can be any
 // process's; a test that depends on them has a wrong count.
-var missedEvents = regexp.MustCompile(`(?m)^.*WARNING: Missed \d+ events of .*$`)
+var missedEvents = regexp.MustCompile(`(?m)^.*WARNING: Missed (\d+) events of .*$`)
+
+// missed returns how many events the kernel skipped, according to stderr.
+func (r result) missed() (sum int) {
+	for _, m := range missedEvents.FindAllStringSubmatch(r.stderr, -1) {
+		n, _ := strconv.Atoi(m[1])
+		sum += n
+	}
+	return sum
+}
 
 // quiet fails the test if stderr has a message that would worry a user.
 func (r result) quiet(t *testing.T) {

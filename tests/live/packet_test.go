@@ -247,7 +247,7 @@ func TestPackets(t *testing.T) {
 		t.Run(at, func(t *testing.T) {
 			ownLoopback(t)
 			s := start(t, "-e", at+packetScript)
-			s.attachedOr("it needs Linux")
+			s.attachedOr("tc needs Linux 6.6")
 			fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 			if err != nil {
 				t.Fatal(err)

@@ -258,8 +258,7 @@ func (c confinement) runChosen(t *testing.T, by choice) {
 // expected ones.
 func (c confinement) checkChosen(t *testing.T, r result, ours crowd) {
 	t.Helper()
-	children := 0
-	got := 0
+	children, got, missed := 0, 0, r.missed()
 	for line := range strings.Lines(strings.TrimSpace(r.stdout)) {
 		var pid, n int
 		if _, err := fmt.Sscanf(line, "@[%d]: %d", &pid, &n); err != nil {
@@ -270,12 +269,12 @@ func (c confinement) checkChosen(t *testing.T, r result, ours crowd) {
 			got = n
 		case pid == ours.parent:
 		default:
-			if children++; c.runs > 0 && n != crowdCalls || c.object != "" {
+			if children++; c.runs > 0 && (n > crowdCalls || n < crowdCalls-missed) || c.object != "" {
 				t.Errorf("%d events of process %d", n, pid)
 			}
 		}
 	}
-	if got == 0 || c.runs > 0 && got != c.runs || children > 1 || c.runs > 0 && c.object == "" && children != 1 {
+	if got == 0 || c.runs > 0 && (got > c.runs || got < c.runs-missed) || children > 1 || c.runs > 0 && c.object == "" && children != 1 {
 		t.Errorf("%d events of process %d instead of %d, and of %d others:\n%s%s", got, ours.pid, c.runs, children, r.stdout, r.stderr)
 	}
 	r.quietButMissed(t)
@@ -299,7 +298,6 @@ func TestFollow(t *testing.T) {
 	n := forks()
 	script := "uprobe:" + *work + ":gt_relative { @u = count(); } usdt:" + *work + `:gt:crowd { @wrong = count(); }
 		tracepoint:syscalls:sys_enter_getpgid { @t = count(); } rawtracepoint:sys_enter /args.id == 121/ { @r = count(); }`
-	want := fmt.Sprintf("@r: %[1]d\n@t: %[1]d\n@u: %[1]d", n)
 	strangers := func() {
 		if err := exec.Command(*work, "forks", "100").Run(); err != nil {
 			t.Error(err)
@@ -307,8 +305,14 @@ func TestFollow(t *testing.T) {
 	}
 	check := func(t *testing.T, r result) {
 		t.Helper()
-		if got := strings.TrimSpace(r.stdout); got != want {
-			t.Errorf("got %q, want %q\n%s", got, want, r.stderr)
+		var counts [3]int
+		if _, err := fmt.Sscanf(strings.TrimSpace(r.stdout), "@r: %d\n@t: %d\n@u: %d", &counts[0], &counts[1], &counts[2]); err != nil {
+			t.Errorf("%q: %v", r.stdout, err)
+		}
+		for i, got := range counts {
+			if got > n || got < n-r.missed() {
+				t.Errorf("@%c is %d, want %d\n%s%s", "rtu"[i], got, n, r.stdout, r.stderr)
+			}
 		}
 		r.quietButMissed(t)
 	}

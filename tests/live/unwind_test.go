@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,10 +151,23 @@ func TestShortProcesses(t *testing.T) {
 	}
 	s.signal(syscall.SIGINT)
 	r := s.wait()
-	if strings.Contains(r.stderr, "not made yet") {
-		t.Error(r.stderr)
+	// Some kernels do not find a mapping while another thread changes the list of them.
+	// Such stacks end early, and are reported.
+	short := 0
+	for _, m := range regexp.MustCompile(`not made yet\)(?: \((\d+) times (in all)?)?`).FindAllStringSubmatch(r.stderr, -1) {
+		n, _ := strconv.Atoi(m[1])
+		short = max(short, n, 1)
 	}
-	if depths := strings.Count(r.stdout, "@depth["); depths != 1 || !strings.Contains(r.stdout, fmt.Sprintf("@n: %d\n", n)) {
-		t.Errorf("%d depths, want 1, of %d stacks: %s", depths, n, r.stdout)
+	whole, depths, total := 0, 0, 0
+	for _, m := range regexp.MustCompile(`@depth\[\d+\]: (\d+)`).FindAllStringSubmatch(r.stdout, -1) {
+		n, _ := strconv.Atoi(m[1])
+		whole, total = max(whole, n), total+n
+		depths++
+	}
+	if total != n || whole < n-short || depths > 1 && short == 0 {
+		t.Errorf("%d of %d stacks have one depth, and %d are reported to end early: %s\n%s", whole, total, short, r.stdout, r.stderr)
+	}
+	if short > n/20 {
+		t.Errorf("%d stacks end early: the tables of the files were there\n%s", short, r.stderr)
 	}
 }
