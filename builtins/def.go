@@ -129,7 +129,7 @@ type Def struct {
 	// Scalar merges the aggregation at p, one CPU's copy, into acc, which has
 	// Accum bytes and starts as zeros. Result turns acc into the integer that an
 	// expression sees. If Result is nil, acc itself is a value of type t: it can be
-	// printed and held in a tuple, and be no operand.
+	// printed and held in a tuple, but is not an operand.
 	Accum  int
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
@@ -276,7 +276,7 @@ type PIDNamespace struct{ Dev, Ino uint64 }
 // Refusal is a reason for which the verifier refuses calls of a helper.
 type Refusal struct {
 	Helper string   // as the verifier's log names it
-	Why    []string // parts of the reason in the log, of which one is enough
+	Why    []string // parts of the reason in the log; one is enough
 	Msg    string
 	Hint   string // what to do about it, if there is anything
 }

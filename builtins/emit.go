@@ -71,8 +71,8 @@ func (l *loop) leave(cond *ir.Value) {
 // turn of a loop leaves it with.
 const fewTurns = 8
 
-// forget returns v, a number that a loop of n turns found, in a form of which the
-// kernel's verifier does not know the value. v is -1 or more.
+// forget hides the value of v, a number that a loop of n turns found, from the
+// kernel's verifier. It returns a copy of v. v is -1 or more.
 //
 // The verifier knows another value of v for each turn. If v is later part of an
 // address or decides a branch, it walks the rest of the program once for each

@@ -230,7 +230,7 @@ func (w *pathWalk) start(p *ir.Value) {
 }
 
 // ownName writes the name of a file that is in no directory. Each such file system
-// has a function for it, of which the file system's number tells what it does.
+// has its own function for names. The file system's magic number tells which.
 func (w *pathWalk) ownName() {
 	l := w.lay
 	magic := w.word(w.field(l.super), l.magic)

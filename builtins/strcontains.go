@@ -17,7 +17,7 @@ import (
 const (
 	wordNeedle = 8
 	bitNeedle  = 63
-	// maxPlaces bounds the steps of the last way, all of which the verifier walks.
+	// maxPlaces bounds the steps of the last way. The verifier walks all of them.
 	maxPlaces  = 1 << 13
 	strstrFunc = "bpf_strstr"
 	notFound   = -1

@@ -49,7 +49,7 @@ func (c *checker) builtin(name string) *builtins.Def {
 	return nil
 }
 
-// argument checks an argument of which the parameter is not known.
+// argument checks an argument whose parameter is not known.
 func (c *checker) argument(e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.TypeArg:

@@ -137,8 +137,7 @@ func sameParams(a, b *types.Type) bool {
 	return true
 }
 
-// declaredOnly reports whether t is a type of which the script gave only the
-// name, as in let $t : timestamp. An assignment completes it.
+// declaredOnly reports whether the script gave only the name of the type t, as in let $t : timestamp. An assignment completes it.
 func declaredOnly(t *types.Type) bool { return len(t.Params) == 0 && t.Size == 8 }
 
 func isNumber(t *types.Type) bool { return t.Kind == types.Int || t.Kind == types.Enum }

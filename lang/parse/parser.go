@@ -112,8 +112,8 @@ type parser struct {
 }
 
 // stop is the value of a panic that unwinds to production; parser.fatal holds
-// the error. noMatch is the same for an optional production, in place of which
-// something else may match.
+// the error. noMatch is the same for an optional production: something else
+// may match in its place.
 type (
 	stop    struct{}
 	noMatch struct{}

@@ -20,8 +20,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// registry has the builtins, of which those that would write or read files or run
-// commands do nothing.
+// registry has the builtins. Those that would write or read files or run commands
+// do nothing.
 var registry = func() *builtins.Registry {
 	var list []*builtins.Def
 	for _, d := range builtins.All() {

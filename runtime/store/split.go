@@ -11,7 +11,7 @@ import (
 )
 
 // A split keeps a map whose key is a long string in two hash maps. A kernel hash
-// map has keys of one size, all of which it hashes and compares: a name of ten
+// map has keys of one size and hashes and compares all of each key: a name of ten
 // characters costs as much as one of a thousand. So strings of fewer than
 // shortKey bytes, NUL included, are in a map with keys of that size, all others
 // in one with full keys. Where a string belongs follows from the string alone, so

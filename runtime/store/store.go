@@ -176,9 +176,9 @@ type Store interface {
 	Parts() []Part
 }
 
-// A Parted store holds values in parts of which a program can reach one at a time.
+// A Parted store holds values in parts. A program can reach one part at a time.
 type Parted interface {
-	// MakePart is part n of the value of a key, null where the map has no room.
+	// MakePart returns part n of the value of a key, or null if the map has no room.
 	MakePart(g Gen, k Key, n *ir.Value) *ir.Value
 }
 

@@ -44,7 +44,7 @@ type jitted struct {
 	checked           time.Time // when the files were last looked at
 }
 
-// grown is a file of which the first part has been read.
+// grown is a file that was read in part, from its start.
 type grown struct {
 	id   [2]uint64 // device and inode
 	read int64     // in bytes

@@ -105,7 +105,7 @@ const (
 // A page's word has the number of its first row above the rule at its start.
 const PageRow = 16 // bit number
 
-// Offsets in a rule, of which the fields are those of cfi.Rule. A register other than
+// Offsets in a rule. Its fields are those of cfi.Rule. A register other than
 // the stack pointer, the frame pointer and the base register is FirstSaved plus the
 // number of its word in the kernel's struct pt_regs. It is known only where a program
 // was interrupted.

@@ -32,7 +32,7 @@ func (d *draft) size() int {
 	return SegPages + 4*(len(d.pages)+1) + 3*len(d.rules) + 1
 }
 
-// drafts divides the rows of a file into segments, of which each fits a chunk.
+// drafts divides the rows of a file into segments that fit a chunk each.
 func drafts(f *cfi.File) []draft {
 	var out []draft
 	none := uint16(0) // the first rule is cfi.NoTable

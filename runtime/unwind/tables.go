@@ -47,7 +47,7 @@ type Tables struct {
 
 // Stats says what the tables cost.
 type Stats struct {
-	Files, Shared   int // with tables; of which another one's are used
+	Files, Shared   int // with tables; those that share another file's tables
 	Processes       int
 	Rules, Rows     int
 	Bytes, Chunks   int

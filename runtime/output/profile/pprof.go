@@ -17,10 +17,10 @@ type Run struct {
 	Duration time.Duration
 }
 
-// WritePprof writes a profile in the format of pprof. Each map is a type of values,
-// named as the map. Stats have a second one, with
-// "_entries" added, for how many values they are of. Labels are named key1,
-// key2 and so on by their place in the key.
+// WritePprof writes a profile in the format of pprof. Each map is a sample
+// type with the map's name. Stats have a second sample type, with "_entries"
+// added, for the number of values. Labels are named key1, key2 and so on by their
+// place in the key.
 func WritePprof(w io.Writer, maps []output.Map, run Run) error {
 	profiles, err := read(maps)
 	if err != nil {

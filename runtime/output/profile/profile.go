@@ -26,7 +26,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// ErrNoStacks is the error of maps of which none has stacks in its keys.
+// ErrNoStacks is the error if no map has stacks in its keys.
 var ErrNoStacks = errors.New("no map with stacks as its keys has an entry: use one such as @[ustack] = count()")
 
 // sample is an entry of a map.

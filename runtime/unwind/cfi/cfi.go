@@ -4,9 +4,9 @@
 //
 // The information is a program for each function: DWARF's byte code, which
 // describes a table with a row for each range of instructions and a column for each
-// register. This package runs it and keeps of each row what a stack needs: where
+// register. This package runs it and keeps the part of each row that a stack needs: where
 // the caller's frame, the return address and the saved frame pointer are. Rows are
-// numbers into a list of different Rules, of which even large programs have few.
+// indexes into a list of different Rules. Even large programs have few.
 //
 // The files are untrusted. Reading takes time and memory in proportion to their
 // size, whatever is in them.
