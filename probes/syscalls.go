@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -97,11 +98,20 @@ func gatherSyscalls(e *Env, ps []*Point) {
 		}
 		for _, p := range ps {
 			_, name, _ := sideOf(p.Func)
-			if nr, ok := numbers[name]; ok {
+			if nr, ok := numbers[name]; ok && !copiesMemory(e, p) {
 				p.Multi, p.Event = true, uint64(nr)
 			}
 		}
 	}
+}
+
+// copiesMemory reports whether a tracepoint also has a copy of what an argument points
+// to, as from Linux 6.19 on. The raw tracepoint has none.
+func copiesMemory(e *Env, p *Point) bool {
+	f, err := e.Kernel.Tracepoint(p.Target, p.Func)
+	return err == nil && slices.ContainsFunc(f.Fields, func(fld types.Field) bool {
+		return strings.HasPrefix(fld.Name, "__") && fld.Name != "__syscall_nr"
+	})
 }
 
 // maxSyscalls is larger than the number of any system call.

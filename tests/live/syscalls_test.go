@@ -38,7 +38,8 @@ func TestManySyscalls(t *testing.T) {
 				t.Errorf("it printed no %q:\n%s", c.want, together.stdout)
 			}
 			const by = "by the raw tracepoint"
-			if c.name != "kstack" && !strings.Contains(together.stderr, by) {
+			whole := c.name == "kstack" || !release().less(version{6, 19}) // see copiesMemory in package probes
+			if !whole && !strings.Contains(together.stderr, by) {
 				t.Errorf("they were attached one by one: %s", together.stderr)
 			}
 			if c.name == "variable" {
