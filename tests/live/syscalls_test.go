@@ -27,6 +27,9 @@ func TestManySyscalls(t *testing.T) {
 		{"kstack", manyOf + " /pid == cpid/ { @[kstack] = count(); }", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if copied := !release().less(version{6, 19}); copied && (c.name == "args" || c.name == "variable") {
+				t.Skip("openat's tracepoint has a copy of the file name, so it is attached by itself; the address does not repeat")
+			}
 			run := func(args ...string) result {
 				return trace(t, append(args, "-v", "-c", *work+" syscalls 30", "-e", c.script)...)
 			}
