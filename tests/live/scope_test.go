@@ -428,6 +428,9 @@ func TestOwners(t *testing.T) {
 	squeeze := func(text string) string {
 		return strings.ReplaceAll(strings.TrimSpace(strings.ReplaceAll(text, attachedLine+"\n", "")), "\n\n\n", "\n\n")
 	}
+	if n := r.missed(); n > 0 {
+		t.Skipf("the kernel skipped %d events, so the counts cannot be exact", n)
+	}
 	if got := squeeze(r.stdout); got != squeeze(want) {
 		t.Errorf("got %s\nwant %s\n%s", got, want, r.stderr)
 	}
