@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"math/bits"
 	"syscall"
 	"unicode"
 
@@ -62,27 +61,23 @@ func newTextTable(rows []string) textTable {
 	return t
 }
 
-// bytes returns the rows, and as many empty ones as mask allows to read.
 func (t textTable) bytes() []byte {
-	data := make([]byte, t.row*int(t.mask()+1))
+	data := make([]byte, t.row*len(t.rows))
 	for i, s := range t.rows {
 		copy(data[i*t.row:], s)
 	}
 	return data
 }
 
-// mask has the bits of all numbers of rows.
-func (t textTable) mask() int64 { return 1<<bits.Len(uint(len(t.rows)-1)) - 1 }
-
-// store copies the row of number n. The mask changes nothing, but older verifiers (that
-// of Linux 6.1) forget what a comparison says of a number that is kept on the stack.
+// store copies the row of number n.
 func (t textTable) store(g Gen, n *ir.Value, dst Dest) {
 	table := g.Rodata(t.bytes())
 	b := g.B()
 	last := int64(len(t.rows) - 1)
-	n = g.B().IfElse(b.Op(ir.OpULt, n, b.Const(last)), func() *ir.Value { return n }, func() *ir.Value { return g.B().Const(last) })
+	n = g.B().IfElse(b.Op(ir.OpULt, n, b.Const(last)), func() *ir.Value {
+		return g.B().Op(ir.OpBarrier, n) // so that the kernel's verifier sees the bounds
+	}, func() *ir.Value { return g.B().Const(last) })
 	b = g.B()
-	n = b.Op(ir.OpAnd, n, b.Const(t.mask()))
 	b.Copy(dst.Ptr, dst.Off, b.Op(ir.OpAdd, table, b.Op(ir.OpMul, n, b.Const(int64(t.row)))), t.row)
 	padTail(g, dst, t.row)
 }
