@@ -388,10 +388,10 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 	case p.HasAddr:
 		why[unix.EINVAL] = "the kernel does not allow a probe there"
 		why[unix.ENOENT] = "the kernel has no code at that address"
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EILSEQ):
-		for _, errno := range []error{unix.EINVAL, unix.EILSEQ} {
-			why[errno] = kprobeRefusal(e, p, why[errno])
-		}
+	case errors.Is(err, unix.EINVAL):
+		why[unix.EINVAL] = kprobeRefusal(e, p, why[unix.EINVAL])
+	case errors.Is(err, unix.EILSEQ):
+		why[unix.EILSEQ] = kprobeRefusal(e, p, why[unix.EILSEQ])
 	}
 	return nil, attachError(p, err, capsTracing, why)
 }
