@@ -24,23 +24,34 @@ type cgroupKey struct {
 	filter string
 }
 
+// EachUser calls f with the name and the ID of each user in /etc/passwd, in its order.
+func EachUser(f func(name string, id uint32)) error {
+	file, err := os.Open("/etc/passwd")
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for sc := bufio.NewScanner(file); sc.Scan(); {
+		fields := strings.SplitN(sc.Text(), ":", 4)
+		if len(fields) < 4 {
+			continue
+		}
+		if id, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
+			f(fields[0], uint32(id))
+		}
+	}
+	return nil
+}
+
 // User returns a user's name, or the number if the user has no name.
 func (n *names) User(uid uint32) string {
 	if n.users == nil {
 		n.users = map[uint32]string{}
-		if f, err := os.Open("/etc/passwd"); err == nil {
-			defer f.Close()
-			for sc := bufio.NewScanner(f); sc.Scan(); {
-				fields := strings.SplitN(sc.Text(), ":", 4)
-				if len(fields) < 4 {
-					continue
-				}
-				id, err := strconv.ParseUint(fields[2], 10, 32)
-				if _, seen := n.users[uint32(id)]; err == nil && !seen {
-					n.users[uint32(id)] = fields[0]
-				}
+		_ = EachUser(func(name string, id uint32) { // without the file, users have numbers
+			if _, seen := n.users[id]; !seen {
+				n.users[id] = name
 			}
-		}
+		})
 	}
 	if name, ok := n.users[uid]; ok {
 		return name

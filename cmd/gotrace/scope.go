@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/cgroups"
 )
 
@@ -96,22 +96,19 @@ func findUser(text string) (*uint32, error) {
 		uid := uint32(n)
 		return &uid, nil
 	}
-	f, err := os.Open("/etc/passwd")
-	if err != nil {
-		return nil, fmt.Errorf("--uid %s: the names of users cannot be read: %v; give the number", text, bare(err))
-	}
-	defer f.Close()
+	var found *uint32
 	var names []string
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		fields := strings.SplitN(sc.Text(), ":", 4)
-		if len(fields) < 4 {
-			continue
+	err := runtime.EachUser(func(name string, id uint32) {
+		if name == text && found == nil {
+			found = &id
 		}
-		if n, err := strconv.ParseUint(fields[2], 10, 32); err == nil && fields[0] == text {
-			uid := uint32(n)
-			return &uid, nil
-		}
-		names = append(names, fields[0])
+		names = append(names, name)
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--uid %s: the names of users cannot be read: %v; give the number", text, bare(err))
+	case found != nil:
+		return found, nil
 	}
 	return nil, source.DiagError{{Msg: fmt.Sprintf("--uid: there is no user %q in /etc/passwd", text), Hint: source.DidYouMean(text, names)}}
 }
