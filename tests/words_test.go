@@ -19,21 +19,22 @@ import (
 
 // core lists the files of package builtins that do not define a builtin.
 var core = map[string]string{
-	"accept.go":    "which decoded events and types are expected",
-	"all.go":       "the list",
-	"check.go":     "shared by type rules",
-	"checker.go":   "what type rules may ask",
-	"def.go":       "what a builtin is",
-	"emit.go":      "shared by code generation",
-	"env.go":       "what user-space halves may use",
-	"gen.go":       "what code is built with",
-	"owner.go":     "what a cgroup belongs to: container, pod, unit",
-	"pathwalk.go":  "walking from a file to the root where the kernel does not: path",
-	"stack.go":     "keeping stacks: kstack, ustack",
-	"reference.go": "documentation",
-	"registry.go":  "lookup",
-	"unwind.go":    "walking user stacks by tables: ustack, dw_ustack",
-	"wide.go":      "sums of 128 bits: sum, avg, stats, tseries",
+	"accept.go":     "which decoded events and types are expected",
+	"all.go":        "the list",
+	"check.go":      "shared by type rules",
+	"checker.go":    "what type rules may ask",
+	"def.go":        "what a builtin is",
+	"emit.go":       "shared by code generation",
+	"env.go":        "what user-space halves may use",
+	"gen.go":        "what code is built with",
+	"owner.go":      "what a cgroup belongs to: container, pod, unit",
+	"pathwalk.go":   "walking from a file to the root where the kernel does not: path",
+	"stack.go":      "keeping stacks: kstack, ustack",
+	"reference.go":  "documentation",
+	"registry.go":   "lookup",
+	"unwind.go":     "walking user stacks by tables: ustack, dw_ustack",
+	"unwindrule.go": "a step of that walk: mapping and rule of an instruction",
+	"wide.go":       "sums of 128 bits: sum, avg, stats, tseries",
 }
 
 // makers returns the functions of a file that return values of a type of its

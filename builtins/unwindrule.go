@@ -1,0 +1,303 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/unwind"
+	"github.com/gotrace/gotrace/runtime/unwind/cfi"
+)
+
+// This file is the part of the walk that is one step: it looks up the mapping and the
+// rule of an instruction, and applies the rule.
+
+// findMapping looks the mapping of pc up: in the process's list, or else by its file.
+func (w *walker) findMapping(pc *ir.Value) {
+	g := w.g
+	w.set(wStart, w.num(0))
+	w.set(wEnd, w.num(0))
+	w.set(wSeg, w.num(noMapping<<48))
+	w.findEntry(w.get(wList), pc, func(start, end, origin *ir.Value) {
+		w.set(wStart, start)
+		w.set(wEnd, end)
+		w.set(wOrigin, origin)
+	})
+	if canFindFile(g.Kernel()) {
+		g.B().If(w.op(ir.OpEq, w.get(wSeg), w.num(noMapping<<48)), func() { w.findFile(pc) })
+	}
+}
+
+// findEntry looks the entry up that has an address, or an offset in the list of a
+// file. If there is one, it sets wSeg, and calls found with the entry's range and the
+// start of its segment.
+func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin *ir.Value)) {
+	g := w.g
+	g.B().If(list, func() {
+		off := w.b().Extend(list, 4, false)
+		chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, list, w.num(unwind.ListChunk)), w.num(0xffff)))
+		lo, hi := &ir.Var{Name: "low", Type: ir.Int}, &ir.Var{Name: "high", Type: ir.Int}
+		w.b().Write(lo, w.num(0))
+		w.b().Write(hi, w.op(ir.OpShr, list, w.num(unwind.ListCount)))
+		entry := func(i *ir.Value) *ir.Value {
+			return w.inChunk(chunk, w.op(ir.OpAdd, off, w.op(ir.OpMul, i, w.num(unwind.EntrySize))))
+		}
+		w.search(unwind.SearchList, lo, hi, func(i *ir.Value) *ir.Value {
+			return w.op(ir.OpULe, w.b().Load(entry(i), unwind.EntryStart, 8, false), pc)
+		})
+		i := w.b().Read(lo)
+		g.B().If(i, func() {
+			e := entry(w.op(ir.OpSub, i, w.num(1)))
+			end := w.b().Load(e, unwind.EntryEnd, 8, false)
+			g.B().If(w.op(ir.OpULt, pc, end), func() {
+				b := w.b()
+				w.set(wSeg, b.Load(e, unwind.EntrySeg, 8, false))
+				found(b.Load(e, unwind.EntryStart, 8, false), end, b.Load(e, unwind.EntryOrigin, 8, false))
+			})
+		})
+	})
+}
+
+// vmaFields are the members of the kernel's structs that findFile reads.
+var vmaFields = [...]struct{ of, name string }{
+	{"struct vm_area_struct", "vm_start"}, {"struct vm_area_struct", "vm_end"}, {"struct vm_area_struct", "vm_pgoff"},
+	{"struct vm_area_struct", "vm_file"}, {"struct file", "f_inode"}, {"struct inode", "i_ino"}, {"struct inode", "i_sb"},
+	{"struct super_block", "s_dev"},
+}
+
+// canFindFile reports whether programs can find the file that is mapped at an address.
+func canFindFile(k probes.Kernel) bool {
+	if !k.Has(probes.FeatFindVMA) || !k.Has(probes.FeatTaskBTF) {
+		return false
+	}
+	for _, f := range vmaFields {
+		t, err := k.Type(f.of)
+		if err != nil {
+			return false
+		}
+		if _, ok := t.Field(f.name); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// findFile looks up the file that the kernel has mapped at pc. So a process that has
+// just started is unwound before user space knows of it, if its files are known.
+func (w *walker) findFile(pc *ir.Value) {
+	g := w.g
+	w.set(wInode, w.num(0))
+	g.Mapping(pc, w.p, func(g Gen, p, vma *ir.Value) {
+		in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto}
+		next := 0
+		member := func(of *ir.Value, size int) *ir.Value {
+			t, _ := g.Kernel().Type(vmaFields[next].of)
+			f, _ := t.Field(vmaFields[next].name)
+			next++
+			return g.B().Load(of, int64(f.Off), size, false)
+		}
+		object := func(of *ir.Value) *ir.Value {
+			v := member(of, 8)
+			v.Type = ir.PtrBTF
+			return v
+		}
+		start := member(vma, 8)
+		in.set(wMapStart, start)
+		in.set(wMapEnd, member(vma, 8))
+		offset := in.op(ir.OpShl, member(vma, 8), in.num(pageShift))
+		in.set(wMapBase, in.op(ir.OpSub, start, offset))
+		file := object(vma)
+		g.B().If(file, func() {
+			inode := object(file)
+			in.set(wInode, member(inode, 8))
+			in.set(wDevice, member(object(inode), 4))
+		})
+	})
+	g.B().If(w.get(wInode), func() {
+		files := g.KernelMap(ir.Map{Name: unwind.FilesMap, Type: ir.Hash, KeySize: unwind.FileKeySize, ValueSize: 8, MaxEntries: unwind.MaxFiles})
+		b := w.b()
+		found := b.Call(ir.MapLookup, b.MapPtr(files), b.AddImm(w.p, w.lay.at(wDevice)))
+		g.B().If(found, func() {
+			list := w.b().Load(w.b().NonNil(found), 0, 8, false)
+			base := w.get(wMapBase)
+			w.findEntry(list, w.op(ir.OpSub, pc, base), func(start, end, origin *ir.Value) {
+				w.within(wStart, w.op(ir.OpAdd, start, base), wMapStart, false)
+				w.within(wEnd, w.op(ir.OpAdd, end, base), wMapEnd, true)
+				w.set(wOrigin, w.op(ir.OpAdd, origin, base))
+			})
+		})
+	})
+}
+
+// within sets a field to x, or to the limit if x is beyond it.
+func (w *walker) within(field int, x *ir.Value, limit int, above bool) {
+	most := w.get(limit)
+	w.set(field, x)
+	beyond := w.op(ir.OpULt, x, most)
+	if above {
+		beyond = w.op(ir.OpULt, most, x)
+	}
+	w.g.B().If(beyond, func() { w.set(field, most) })
+}
+
+// pageShift is the number of bits of an offset in a page of amd64.
+const pageShift = 12
+
+// findRule returns the number of the rule for pc in a segment.
+func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
+	chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, seg, w.num(32)), w.num(0xffff)))
+	b := w.b()
+	at := b.Extend(seg, 4, false)
+	head := w.inChunk(chunk, at)
+	rules, pcs := b.Load(head, unwind.SegRules, 4, false), b.Load(head, unwind.SegPCs, 4, false)
+	rel := b.Op(ir.OpSub, pc, w.get(wOrigin))
+	page := w.inChunk(chunk, b.Op(ir.OpAdd, at, b.Op(ir.OpShl, b.Op(ir.OpShr, rel, b.Const(8)), b.Const(2))))
+	first, next := b.Load(page, unwind.SegPages, 4, false), b.Load(page, unwind.SegPages+4, 4, false)
+	from := b.Op(ir.OpShr, first, b.Const(unwind.PageRow))
+	lo, hi := &ir.Var{Name: "low", Type: ir.Int}, &ir.Var{Name: "high", Type: ir.Int}
+	b.Write(lo, from)
+	b.Write(hi, b.Op(ir.OpShr, next, b.Const(unwind.PageRow)))
+	low := b.Op(ir.OpAnd, rel, b.Const(unwind.PageSize-1))
+	w.search(unwind.SearchPage, lo, hi, func(i *ir.Value) *ir.Value {
+		x := w.b().Load(w.inChunk(chunk, w.op(ir.OpAdd, pcs, i)), 0, 1, false)
+		return w.op(ir.OpULe, x, low)
+	})
+	i := w.b().Read(lo)
+	rule := &ir.Var{Name: "rule", Type: ir.Int}
+	w.b().Write(rule, first)
+	w.g.B().If(w.op(ir.OpNe, i, from), func() {
+		at := w.op(ir.OpAdd, rules, w.op(ir.OpShl, w.op(ir.OpSub, i, w.num(1)), w.num(1)))
+		w.b().Write(rule, w.b().Load(w.inChunk(chunk, at), 0, 2, false))
+	})
+	return w.b().Read(rule)
+}
+
+// readUser reads size bytes of the process's memory into wBuf and the words after it.
+// It returns 0 if that succeeds.
+func (w *walker) readUser(field, size int, addr *ir.Value) *ir.Value {
+	b := w.b()
+	return b.Call(ir.ReadUser, b.AddImm(w.p, w.lay.at(field)), b.Const(int64(size)), addr)
+}
+
+// know reads a register that was saved.
+func (w *walker) know(value, place int) {
+	w.g.B().If(w.get(place), func() {
+		failed := w.readUser(value, 8, w.get(place))
+		w.stop(failed, unwind.NotPresent)
+		w.set(place, w.num(0))
+	})
+}
+
+// base returns the value of the register that a rule starts from.
+func (w *walker) base(rule *ir.Value) *ir.Value {
+	g, arch := w.g, w.arch.CFI
+	reg := w.b().Load(rule, unwind.RuleReg, 1, false)
+	return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.SP))), func() *ir.Value {
+		return w.get(wSP)
+	}, func() *ir.Value {
+		return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.FP))), func() *ir.Value {
+			w.know(wFP, wFPAt)
+			return w.get(wFP)
+		}, func() *ir.Value {
+			return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.BX))), func() *ir.Value {
+				w.know(wBX, wBXAt)
+				return w.get(wBX)
+			}, func() *ir.Value {
+				// The other registers are known only of the first frame.
+				w.b().Cur.Unlikely = true
+				w.stop(w.op(ir.OpNe, w.get(wCount), w.num(1)), unwind.Strange)
+				w.stop(w.op(ir.OpULt, reg, w.num(unwind.FirstSaved)), unwind.Strange)
+				i := w.op(ir.OpSub, reg, w.num(unwind.FirstSaved))
+				w.stop(w.op(ir.OpULe, w.num(int64(w.arch.RegsSize/8)), i), unwind.Strange)
+				at := w.op(ir.OpAdd, w.get(wRegs), w.op(ir.OpShl, i, w.num(3)))
+				b := w.b()
+				failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wBuf)), b.Const(8), at)
+				w.stop(failed, unwind.Strange)
+				return w.get(wBuf)
+			})
+		})
+	})
+}
+
+// apply goes to the caller by a rule.
+func (w *walker) apply(ip, rule, how *ir.Value) {
+	g := w.g
+	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.End))), unwind.Complete)
+	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.Unknown))), unwind.Strange)
+	base := w.base(rule)
+	sp := w.get(wSP)
+	signal := w.op(ir.OpEq, how, w.num(int64(cfi.Signal)))
+	cfa := &ir.Var{Name: "cfa", Type: ir.Int}
+	w.b().Write(cfa, w.op(ir.OpAdd, base, w.b().Load(rule, unwind.RuleCFA, 4, true)))
+	g.B().If(w.op(ir.OpNe, how, w.num(int64(cfi.Register))), func() {
+		at := w.b().Read(cfa)
+		add := w.b().Load(rule, unwind.RuleAdd, 2, true)
+		w.b().Write(cfa, g.B().IfElse(w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), func() *ir.Value {
+			pushed := w.op(ir.OpULe, add, w.op(ir.OpAnd, ip, w.num(15)))
+			return w.op(ir.OpAdd, at, w.op(ir.OpShl, pushed, w.num(3)))
+		}, func() *ir.Value {
+			failed := w.readUser(wBuf, 8, at)
+			w.stop(failed, unwind.NotPresent)
+			return w.op(ir.OpAdd, w.get(wBuf), add)
+		}))
+	})
+	frame := w.b().Read(cfa)
+	ra := g.B().IfElse(signal, func() *ir.Value { return base }, func() *ir.Value {
+		// A signal may be handled on another stack. All other callers are above.
+		w.stop(w.op(ir.OpULe, frame, sp), unwind.Broken)
+		return frame
+	})
+	ra = w.op(ir.OpAdd, ra, w.b().Load(rule, unwind.RuleRA, 2, true))
+	// The frame pointer is most often saved beside the return address.
+	below := &ir.Var{Name: "below", Type: ir.Int}
+	w.b().Write(below, w.op(ir.OpSub, ra, w.num(8)))
+	failed := w.readUser(wBuf, 16, w.b().Read(below))
+	g.B().If(failed, func() {
+		w.b().Cur.Unlikely = true
+		w.stop(w.readUser(wBuf2, 8, ra), unwind.NotPresent)
+		w.b().Write(below, w.num(0))
+	})
+	fp := w.get(wFP)
+	w.saved(rule, unwind.RuleFP, unwind.RuleFPOff, wFP, wFPAt, frame, sp, fp)
+	w.saved(rule, unwind.RuleBX, unwind.RuleBXOff, wBX, wBXAt, frame, sp, fp)
+	at := w.get(wFPAt)
+	g.B().If(w.op(ir.OpAnd, w.op(ir.OpEq, at, w.b().Read(below)), w.op(ir.OpNe, at, w.num(0))), func() {
+		w.set(wFP, w.get(wBuf))
+		w.set(wFPAt, w.num(0))
+	})
+	w.set(wSP, frame)
+	w.set(wIP, w.get(wBuf2))
+	w.set(wExact, signal)
+}
+
+// saved notes where a rule says that a register of the caller is.
+func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp, fp *ir.Value) {
+	g := w.g
+	save := w.b().Load(rule, how, 1, false)
+	g.B().If(save, func() {
+		n := w.b().Load(rule, off, 2, true)
+		from := g.B().IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtCFA))), func() *ir.Value { return cfa }, func() *ir.Value {
+			return g.B().IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtSP))), func() *ir.Value { return sp }, func() *ir.Value { return fp })
+		})
+		w.set(place, w.op(ir.OpAdd, from, n))
+		g.B().If(w.op(ir.OpEq, save, w.num(int64(cfi.Lost))), func() {
+			w.set(place, w.num(0))
+			w.set(value, w.num(0))
+		})
+	})
+}
+
+// followFP goes to the caller by the frame pointer.
+func (w *walker) followFP() {
+	w.know(wFP, wFPAt)
+	fp := w.get(wFP)
+	w.stop(w.not(fp), unwind.Complete)
+	w.stop(w.op(ir.OpULt, fp, w.get(wSP)), unwind.Broken)
+	failed := w.readUser(wBuf, 16, fp)
+	w.stop(failed, unwind.Broken)
+	w.set(wFP, w.get(wBuf))
+	w.set(wIP, w.get(wBuf2))
+	w.set(wSP, w.op(ir.OpAdd, fp, w.num(16)))
+	w.set(wExact, w.num(0))
+	// What else was saved is not known.
+	w.set(wBX, w.num(0))
+	w.set(wBXAt, w.num(0))
+}
