@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// symbolKernel is a kernel of which only symbols are known, each 16 bytes long.
+// symbolKernel is a kernel that knows its symbols and nothing else.
 type symbolKernel struct {
 	Kernel
 	names []string // in the order of their addresses, 16 bytes apart

@@ -214,8 +214,8 @@ func (f *fn) writeVar(v *check.Var, x *ir.Value) {
 	f.b.Store(l.mem, 0, v.Type.Size, x)
 }
 
-// isContext reports whether t is the type of the program's context, of which
-// there is one: a variable of that type needs no memory.
+// isContext reports whether t is the type of the program's context. A program has one
+// context, so a variable of that type needs no memory.
 func isContext(t *types.Type) bool { return t.Kind == types.Pointer && t.Space == types.Ctx }
 
 // zeroVar gives a variable its start value.

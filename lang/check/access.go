@@ -274,7 +274,8 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	return c.current(part(f.Type, obj))
 }
 
-// onlyMembers reports that a script uses e, of which it can use the members of t alone.
+// onlyMembers reports that a script uses e as a value. It can only use the members of t,
+// the type of e.
 func (c *checker) onlyMembers(e ast.Expr, t *types.Type) *types.Type {
 	c.errorHint(e.Span(), "its members are "+strings.Join(t.FieldNames(), ", "), "%s is not a value: name a member of it, as in %[1]s.%s", e.Span().Text(), t.FieldNames()[0])
 	return types.TInvalid

@@ -109,8 +109,8 @@ func (f *splitFiles) openPackage() {
 }
 
 // contribution cuts the sections of a package down to those of the unit with an ID.
-// The index is a hash table of IDs, of which each has a row of offsets and a row of
-// sizes, with a column for each section.
+// The index is a hash table of IDs. Each ID has a row of offsets and a row of sizes,
+// with a column for each section.
 func contribution(index []byte, order binary.ByteOrder, id uint64, s *units.Sections) bool {
 	const header = 16
 	if len(index) < header {
