@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"time"
 
@@ -63,19 +62,11 @@ func (e symbolizer) User(pid int, addr uint64) string {
 }
 
 // userFrames finds the functions of a process's stack. It reads the log of mappings
-// first. If that was done less than a millisecond ago, it does so only if a frame
-// has no name otherwise, so that many stacks in a row stay cheap.
+// first, each time: a process that has executed a program since then would get the names
+// of the program before.
 func (e symbolizer) userFrames(pid int, addrs []uint64) []value.Frame {
-	s := e.s
-	fresh := s.mmaps == nil || time.Since(s.mmaps.drained) < time.Millisecond
-	if !fresh {
-		s.noteMappings()
-	}
-	frames := s.syms.Stack(pid, addrs)
-	if fresh && slices.ContainsFunc(frames, func(f value.Frame) bool { return f.Name == "" }) && s.noteMappings() {
-		frames = s.syms.Stack(pid, addrs)
-	}
-	return frames
+	e.s.noteMappings()
+	return e.s.syms.Stack(pid, addrs)
 }
 
 // Kernel returns the name of the kernel function or object that contains an

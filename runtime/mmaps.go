@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,10 +16,9 @@ import (
 // process starts, and nothing when an event of the script fires.
 type mmapLog struct {
 	perfLog
-	drained time.Time
-	family  map[int]bool // the child and its descendants
-	forked  int          // number of forks in the family
-	lost    uint64       // records that the kernel had no room for
+	family map[int]bool // the child and its descendants
+	forked int          // number of forks in the family
+	lost   uint64       // records that the kernel had no room for
 }
 
 // processWatcher is told of what the log records. *symbols.User is one.
@@ -59,7 +57,6 @@ func openMmapLog(pid, child int, more uint64, wakeup uint32) (*mmapLog, error) {
 
 // drain passes all new records to syms. It reports whether there were any.
 func (l *mmapLog) drain(syms processWatcher) bool {
-	l.drained = time.Now()
 	recs := l.records()
 	for _, rec := range recs {
 		l.note(syms, rec)

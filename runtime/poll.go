@@ -187,10 +187,11 @@ func (s *Session) endOfRun() (err error) {
 	return err
 }
 
-// noteMappings reads the log of process mappings. It reports whether there were new
-// records.
-func (s *Session) noteMappings() bool {
-	return s.mmaps != nil && s.mmaps.drain(s.syms)
+// noteMappings reads the log of process mappings.
+func (s *Session) noteMappings() {
+	if s.mmaps != nil {
+		s.mmaps.drain(s.syms)
+	}
 }
 
 // watchSelf runs the programs of self:signal probes when their signal arrives.

@@ -53,3 +53,31 @@ func TestShortLives(t *testing.T) {
 		}
 	}
 }
+
+// TestExecutedProgram traces processes that execute the workload at once after their
+// fork. The parent has other functions at the same addresses. A name that is looked up
+// in what the process had mapped before would be one of these.
+func TestExecutedProgram(t *testing.T) {
+	if *peer {
+		t.Skip("the peer has few of the names")
+	}
+	n := 1500
+	if testing.Short() {
+		n = 200
+	}
+	s := start(t, "-e", `uprobe:`+*work+`:stack_left { printf("%s\n", func); }`)
+	s.attached()
+	for range n {
+		doWork(t, *work, "stacks", "1", "1")
+	}
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	r.quiet(t)
+	names := map[string]int{}
+	for _, name := range strings.Fields(strings.ReplaceAll(r.stdout, attachedLine, "")) {
+		names[name]++
+	}
+	if len(names) != 1 || names["stack_left"] != n {
+		t.Errorf("%v, want %d times stack_left", names, n)
+	}
+}
