@@ -292,8 +292,8 @@ func (s *Session) waitWalkers() bool {
 // kernel is sure that no program is still running.
 const detachers = 64
 
-// detacher is a link that can take its program off at once. Close can take much
-// longer: the kernel releases tracepoints one by one, in about 50 ms each.
+// detacher is a link that can detach its program at once. Close can take much longer:
+// the kernel releases tracepoints one by one, in about 50 ms each.
 type detacher interface {
 	Detach() error
 	SlowToClose() bool
@@ -303,8 +303,8 @@ type detacher interface {
 // before it closes them.
 const manySlow = 8
 
-// detach takes all programs off their probes and waits until none of them runs.
-// Links that are slow to close stay open until the session is closed.
+// detach detaches all programs and waits until none of them runs. Links that are slow
+// to close stay open until the session is closed.
 func (s *Session) detach() {
 	for _, l := range s.links {
 		if m, ok := l.Closer.(interface{ Missed() uint64 }); ok {

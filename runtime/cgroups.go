@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/cgroups"
 )
 
-// fillCgroups puts the cgroups that were chosen into the map that programs test.
+// fillCgroups puts the chosen cgroups into the map that programs test.
 func (s *Session) fillCgroups(m *ebpf.Map) error {
 	for i, dir := range s.obj.Invocation.Cgroups {
 		f, err := os.Open(dir)
@@ -37,8 +37,8 @@ type chosenCgroup struct {
 	id  uint64
 }
 
-// watchCgroups ends the session when a chosen cgroup was removed, or was removed and made
-// anew: no process can be in it any more.
+// watchCgroups ends the session when a chosen cgroup has been removed, even if another
+// was created under its name: no process can be in it any more.
 func (s *Session) watchCgroups() {
 	t := time.NewTicker(tick)
 	defer t.Stop()

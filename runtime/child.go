@@ -103,8 +103,7 @@ func (c *Child) settle() {
 	}
 }
 
-// resume lets the child execute its program. If the child could not, the error says
-// why.
+// resume makes the child execute its program. It returns an error if that fails.
 func (c *Child) resume() error {
 	c.ran = true
 	if _, err := unix.Write(c.sock, []byte{1}); err != nil {
@@ -127,7 +126,7 @@ func (c *Child) resume() error {
 // grace is the time that a child has to end after SIGTERM before it is killed.
 const grace = time.Second
 
-// askToEnd asks the child to end if it is still running.
+// askToEnd sends SIGTERM to the child if it is still running.
 func (c *Child) askToEnd() {
 	select {
 	case <-c.done:
@@ -159,7 +158,7 @@ func (c *Child) terminate() {
 	}
 }
 
-// Ended describes how the child ended: "exited with code 1", "was ended by signal
+// Ended describes how the child ended: "exited with code: 1" or "terminated by signal:
 // 9". It is valid once the session is over.
 func (c *Child) Ended() string {
 	select {

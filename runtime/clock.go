@@ -16,8 +16,8 @@ func clockNow(clock int32) int64 {
 	return ts.Nano()
 }
 
-// clockOffset returns the number of ns to add to a time of clock from to get the
-// time of clock to. It reads from between two readings of to, several times, and
+// clockOffset returns the number of ns to add to a time of the clock from to get the
+// time of the clock to. Several times, it reads from between two readings of to. It
 // uses the closest pair.
 func clockOffset(to, from int32) int64 {
 	best, offset := int64(math.MaxInt64), int64(0)

@@ -61,9 +61,9 @@ func (e symbolizer) User(pid int, addr uint64) string {
 	return string(value.AppendSource(text, &f))
 }
 
-// userFrames finds the functions of a process's stack. It reads the log of mappings
-// first, each time: a process that has executed a program since then would get the names
-// of the program before.
+// userFrames finds the functions of a process's stack. It first reads the log of
+// mappings: if the process has executed another program, the old program's symbols
+// would be used otherwise.
 func (e symbolizer) userFrames(pid int, addrs []uint64) []value.Frame {
 	e.s.noteMappings()
 	return e.s.syms.Stack(pid, addrs)
@@ -179,8 +179,8 @@ func (e mapActions) Zero(name string) error {
 	return e.s.readers[m].Zero()
 }
 
-// Exit implements builtins.Env. Records after this one are dropped. An iterator
-// still runs to its end and its records are handled: they are parts of one event.
+// Exit implements builtins.Env. Records after this one are dropped. A running iterator
+// still runs to its end, and its records are handled: they are parts of one event.
 func (e *env) Exit(code int) {
 	s := e.s
 	if s.exiting || s.exitAfter.Load() {

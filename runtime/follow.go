@@ -15,8 +15,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// family is the processes that --follow chooses: one process and all that descend from
-// it. The kernel keeps the table of them.
+// family is the set of processes that --follow selects: one process and its
+// descendants. The kernel programs keep the table of them.
 type family struct {
 	walk  *ebpf.Program
 	state *ebpf.Memory // see object.FollowStateMap
@@ -51,9 +51,9 @@ func (s *Session) loadFamily() error {
 	return nil
 }
 
-// followFamily fills the table of --follow: with the process that was named, and with
-// those that have descended from it by now. The program at forks is attached first, so
-// that none is left out that is born meanwhile.
+// followFamily fills the table of --follow with the selected process and its present
+// descendants. It attaches the program at forks first, so that processes created
+// meanwhile are included.
 func (s *Session) followFamily() error {
 	f := s.family
 	if f == nil || f.root == 0 {
@@ -69,11 +69,11 @@ func (s *Session) followFamily() error {
 	if err := f.add(s); err != nil {
 		return fmt.Errorf("cannot follow process %d: %w", f.root, err)
 	}
-	// A fork may have looked at its parent just before that was added, and yet write the
-	// byte of the child after the walk. Once the programs that ran have ended, another
-	// walk sees that.
+	// A program at a fork may have read its parent's byte before the walk set that, and
+	// yet write the child's byte after the walk. Once all such programs have ended,
+	// another walk finds the child.
 	for more := true; more && s.opt.Child == nil; {
-		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0) // not supported: the walk itself takes longer than such a program
+		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0) // if it is not supported: the walk itself takes longer than such a program
 		if more, err = f.run(object.FollowChildren, 0); err != nil {
 			return fmt.Errorf("cannot list the descendants of process %d: %w", f.root, err)
 		}
@@ -82,11 +82,11 @@ func (s *Session) followFamily() error {
 	return nil
 }
 
-// membarrierGlobal is MEMBARRIER_CMD_GLOBAL: it waits until every CPU has left the
-// kernel's code that ran at the time, programs included.
+// membarrierGlobal is MEMBARRIER_CMD_GLOBAL. It waits until every CPU has left the
+// kernel code that it was running, including BPF programs.
 const membarrierGlobal = 1
 
-// add puts the named process into the table.
+// add puts the selected process into the table.
 func (f *family) add(s *Session) error {
 	if !foreignPIDs() {
 		table, err := s.maps[object.FollowMap].Memory()
@@ -111,8 +111,8 @@ func foreignPIDs() bool {
 	return unix.Stat("/proc/self/ns/pid", &st) == nil && st.Ino != initial
 }
 
-// run runs the walk over all tasks or, if pid is not 0, over those of a process. f.mu is
-// held.
+// run runs the walk over all tasks or, if pid is not 0, over those of one process. The
+// caller holds f.mu.
 func (f *family) run(mode uint64, pid int) (found bool, err error) {
 	var b [object.FollowStateSize]byte
 	binary.NativeEndian.PutUint64(b[object.FollowMode:], mode)
@@ -150,7 +150,8 @@ func (f *family) waitEnd(stop <-chan struct{}) {
 	}
 }
 
-// close ends the following of processes.
+// close detaches the program at forks. Afterwards the table of --follow no longer
+// changes.
 func (f *family) close() {
 	if f == nil {
 		return

@@ -107,7 +107,7 @@ func (s *Session) load() error {
 		return err
 	}
 	if !s.opt.DryRun {
-		// The kernel takes its time to check the programs. Tables are made meanwhile.
+		// The verifier takes some time. Build the unwind tables meanwhile.
 		if err := s.startUnwinding(); err != nil {
 			return err
 		}
@@ -380,8 +380,8 @@ func (s *Session) loadError(p *object.Program, err error) error {
 	return source.DiagError{d}
 }
 
-// explained returns a builtin's explanation of the verifier's reason why at
-// instruction insn, or nil if no builtin explains it.
+// explained returns a builtin's explanation of why the verifier refused instruction
+// insn, or nil if no builtin explains it. why is the verifier's reason.
 func explained(defs []*builtins.Def, log []string, insn int, why string) *builtins.Refusal {
 	text := why
 	for _, line := range slices.Backward(log) {

@@ -15,8 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// printAll prints every map, by name. The error lists the maps
-// that could not be read.
+// printAll prints every map, by name. The error lists the maps that could not be read.
 func (s *Session) printAll() error {
 	maps := make([]*object.Map, 0, len(s.obj.Maps))
 	for i := range s.obj.Maps {
@@ -55,11 +54,12 @@ func (s *Session) zero(m *object.Map) value.Value {
 	return s.env.Decoder().Value(m.Value, make([]byte, m.Value.Size))
 }
 
-// never is the hurry of who wants all entries.
+// never is the hurried function of callers that need all entries.
 func never() bool { return false }
 
-// mapValues reads a map for printMap. When hurried returns true, it leaves out what it
-// has not decoded yet, except for the greatest entries, and notes how many these are.
+// mapValues reads a map for printMap. Once hurried returns true, it stops decoding
+// entries. The greatest entries are decoded first and in any case. It records the
+// number of entries left out.
 func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func() bool) (output.Map, error) {
 	out := output.Map{Name: m.Name, Keyed: m.Key != nil, Metric: s.metric(m.Value)}
 	pairs, err := s.readers[m].Read()
@@ -81,7 +81,8 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 		return out, nil
 	}
 	out.Entries = make([]value.Entry, len(pairs))
-	// From the greatest on, as that is what is worth seeing if the time runs out.
+	// Start with the greatest entries: they are the most useful ones if the time runs
+	// out.
 	for i := len(pairs) - 1; i >= 0; i-- {
 		if n := len(pairs) - 1 - i; n >= unhurried && n%1024 == 0 && hurried() {
 			s.leftOut = append(s.leftOut, leftOut{m.Name, i + 1})
@@ -96,7 +97,7 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 	return out, nil
 }
 
-// metric returns the kind of numbers that values of type t are.
+// metric returns whether values of type t are counters, gauges or histograms.
 func (s *Session) metric(t *types.Type) value.Metric {
 	switch t.Kind {
 	case types.Int:
@@ -112,9 +113,9 @@ func (s *Session) metric(t *types.Type) value.Metric {
 	return value.Other
 }
 
-// Snapshot returns the current contents of the script's maps by name, with entries
-// in printing order. It may be called from any goroutine while the session runs. If
-// Options.KeepMaps is set, it may also be called after the session has ended.
+// Snapshot returns the current contents of the script's maps by name, with entries in
+// printing order. It may be called from any goroutine while the session runs. If
+// Setup.KeepMaps is set, it may also be called after the session has ended.
 func (s *Session) Snapshot() ([]output.Map, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,10 +18,10 @@ type mmapLog struct {
 	perfLog
 	family map[int]bool // the child and its descendants
 	forked int          // number of forks in the family
-	lost   uint64       // records that the kernel had no room for
+	lost   uint64       // records that did not fit into the buffer
 }
 
-// processWatcher is told of what the log records. *symbols.User is one.
+// processWatcher receives what the log records. *symbols.User implements it.
 type processWatcher interface {
 	Mapped(pid int, m symbols.Mapping)
 	Forked(pid, parent int)

@@ -14,9 +14,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// filesOfProgram returns the files that a program will have mapped when it starts:
-// its own, the dynamic linker and the libraries that this one will find. For a script
-// they are those of its interpreter.
+// filesOfProgram returns the files that a program has mapped when it starts: its own,
+// the dynamic linker, and the libraries that the linker finds. For a script they are
+// those of its interpreter.
 func filesOfProgram(path string) []string {
 	if p := interpreter(path); p != "" {
 		path = p
@@ -51,8 +51,8 @@ func interpreter(path string) string {
 	return words[0]
 }
 
-// neededBy returns the paths of the dynamic linker and the libraries that an ELF file
-// names itself. It leaves out those that are not found.
+// neededBy returns the paths of the dynamic linker and of the libraries that an ELF
+// file names itself. It leaves out those that do not exist.
 func neededBy(path string) (paths []string) {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -116,9 +116,9 @@ func findNeeded(name string, dirs []string) string {
 	return probes.FindTarget(name)
 }
 
-// asMapped returns for each file a mapping of its first page, with the device and
-// inode as the kernel gives them for mappings. They may differ from those of stat. It
-// leaves out files that cannot be mapped.
+// asMapped returns for each file a mapping of its first page, with the device and inode
+// that the kernel reports for mappings. These may differ from those of stat. It leaves
+// out files that cannot be mapped.
 func asMapped(files []string) (list []symbols.Mapping) {
 	real := map[string]bool{}
 	for _, path := range files {

@@ -10,7 +10,7 @@ import (
 )
 
 // Unmet returns why an object cannot be loaded on this machine: the first difference
-// from what its code was compiled for. It returns nil if there is none. k is the
+// from the machine that it was compiled for. It returns nil if there is none. k is the
 // running kernel.
 func Unmet(o *object.Object, k *kernel.Kernel) error {
 	n := &o.Needs

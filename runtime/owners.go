@@ -11,25 +11,25 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// owners names the containers, pods and units that cgroups belong to. It remembers those
-// of cgroups that have been removed.
+// owners returns the names of the containers, pods and units that cgroups belong to. It
+// keeps the names of cgroups that have been removed.
 type owners struct {
 	system cgroups.System
-	root   string // directory of the version 2 hierarchy; "": not known yet, or none
+	root   string // directory of the version 2 hierarchy; "": not known yet, or not mounted
 	names  map[uint64]ownerNames
 
 	surveyed time.Time     // when the survey ended
 	took     time.Duration // how long it took
 }
 
-// ownerNames are the texts for a cgroup.
+// ownerNames holds the texts that are printed for a cgroup.
 type ownerNames struct{ container, pod, unit string }
 
 // noOwner is the text where there is no container, pod or unit.
 const noOwner = "-"
 
-// survey reads the paths of all cgroups, so that they are known when the cgroups have
-// been removed. It takes at most a twentieth of the time.
+// survey reads the paths of all cgroups, so that their names are still known after they
+// have been removed. It uses at most a twentieth of the session's time.
 func (o *owners) survey(now time.Time) {
 	if o.surveyed.Add(20 * o.took).After(now) {
 		return
@@ -60,11 +60,11 @@ func (o *owners) of(id uint64) ownerNames {
 	if path, ok := cgroups.PathNow(o.root, id); ok {
 		return o.note(id, path)
 	}
-	gone := fmt.Sprintf("cgroup %d", id) // it was removed before anyone looked
+	gone := fmt.Sprintf("cgroup %d", id) // it was removed before it was surveyed
 	return ownerNames{gone, gone, gone}
 }
 
-// note finds the names for a cgroup and remembers them.
+// note finds the names for a cgroup and stores them.
 func (o *owners) note(id uint64, path string) ownerNames {
 	owner := cgroups.OwnerOf(path)
 	n := ownerNames{noOwner, noOwner, noOwner}
@@ -109,14 +109,14 @@ func (n *names) Pod(id uint64) string { return n.owners.of(id).pod }
 // Unit implements builtins.Names.
 func (n *names) Unit(id uint64) string { return n.owners.of(id).unit }
 
-// surveyOwners notes what the cgroups belong to, if the script prints that.
+// surveyOwners surveys the cgroups if the script prints what they belong to.
 func (s *Session) surveyOwners(now time.Time) {
 	if s.usesOwners {
 		s.env.names.owners.survey(now)
 	}
 }
 
-// mergeOwners merges the entries of a map whose keys have the same text because several
+// mergeOwners merges entries of a map whose keys have the same text because several
 // cgroups belong to the same container, pod or unit. Only aggregations can be merged.
 func (s *Session) mergeOwners(m *object.Map, pairs []store.Entry) []store.Entry {
 	ours := false

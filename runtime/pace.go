@@ -3,12 +3,12 @@ package runtime
 import "time"
 
 // pace decides how long the reader of the ring buffer sleeps between two reads. The
-// kernel wakes the reader with the first record that finds the buffer empty. If the
-// reader took every record at once, the traced process would pay for a wake-up with
-// each, which is more than all its other costs. So the reader takes the available
-// records and then sleeps for a while. The first record after a silence is handled
-// at once, those that follow it together. If there is nothing to read, the reader
-// sleeps until the kernel wakes it.
+// kernel wakes the reader when a record arrives and the buffer is empty. If the reader
+// took every record at once, each record would cost the traced process a wake-up, which
+// is more than all its other costs. So the reader takes the available records and then
+// sleeps for a while. The first record after a pause is handled at once, those that
+// follow it are handled together. If there is nothing to read, the reader sleeps until
+// the kernel wakes it.
 type pace struct {
 	nap, longest time.Duration
 	size         int // of the ring, in bytes
@@ -30,8 +30,8 @@ func newPace(ringSize int) *pace {
 	return p
 }
 
-// rest sleeps, but returns early if stop is closed. If the ring is too small to be
-// left alone, rest returns at once.
+// rest sleeps, but returns early if stop is closed. If the ring could fill up during a
+// rest, rest returns at once.
 func (p *pace) rest(stop <-chan struct{}) {
 	if p.longest < shortestNap {
 		return

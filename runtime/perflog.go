@@ -87,9 +87,8 @@ func (l *perfLog) close() {
 	l.cpus = nil
 }
 
-// wait waits until there are records, which the log must have been opened with
-// PerfBitWatermark for, or one of some other descriptors can be read, or some time
-// has passed.
+// wait waits until the log has records, one of the descriptors others can be read, or
+// the time most has passed. The log must have been opened with PerfBitWatermark.
 func (l *perfLog) wait(most time.Duration, others ...int) {
 	var fds []unix.PollFd
 	for _, r := range l.cpus {
@@ -101,12 +100,12 @@ func (l *perfLog) wait(most time.Duration, others ...int) {
 	unix.Poll(fds, int(most/time.Millisecond))
 }
 
-// records removes the new records from the log and returns them, sorted by time
-// and without it.
+// records removes the new records from the log. It returns them sorted by time, without
+// their last 8 bytes, which hold the time.
 func (l *perfLog) records() [][]byte {
 	when := func(rec []byte) uint64 { return binary.NativeEndian.Uint64(rec[len(rec)-8:]) }
-	// While one ring is read, new records may arrive in the others. Records newer
-	// than now stay back, or they could overtake older ones.
+	// While one ring is read, new records may arrive in the others. Keep records newer
+	// than now for the next call, or they could overtake older ones.
 	now := uint64(clockNow(unix.CLOCK_MONOTONIC))
 	var recs [][]byte
 	for i := range l.cpus {

@@ -49,8 +49,8 @@ func (s *Session) watch(ctx context.Context) {
 	}
 }
 
-// endOfRoot ends the session after the process of -p or -c has ended, and with --follow
-// those that descend from it.
+// endOfRoot ends the session after the process of -p or -c has ended. With --follow it
+// waits for the descendants of that process too.
 func (s *Session) endOfRoot() {
 	if s.family != nil {
 		s.family.waitEnd(s.stop)
@@ -350,7 +350,7 @@ func (s *Session) drain(handle bool) {
 				s.handle(rec.RawSample)
 			}
 		case errors.Is(err, ringbuf.ErrFlushed):
-			// The poller's own wake-up: there may be more records.
+			// Flush was called to end a blocked read: there may be more records.
 		default:
 			s.opt.Sink.Flush()
 			return

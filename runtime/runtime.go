@@ -1,7 +1,7 @@
-// Package runtime runs compiled scripts. It loads an object into the kernel,
-// attaches its programs, turns the records that they send into values, and prints
-// the maps at the end. It knows builtins only through their table: a record goes to
-// the Handle function of its builtin, a value to the Format function of its type.
+// Package runtime runs compiled scripts. It loads an object into the kernel, attaches
+// its programs, turns the records that they send into values, and prints the maps at
+// the end. It contains no code for a particular builtin: it passes a record to the
+// Handle function of its builtin, and a value to the Format function of its type.
 //
 // A session goes through these steps, with one file for each:
 //
@@ -13,9 +13,9 @@
 //	maps.go    sorts and prints maps, which package store reads
 //	sites.go   reports run-time errors, once for each place in the script
 //
-// Handlers, the sink and the maps need no locks, as only the goroutine of Run uses
-// the script's data. Other goroutines (signals, the watched process) only ask it to
-// stop. The exception is Session.Snapshot, see Session.lock.
+// Handlers, the sink and the maps need no locks, as only the goroutine of Run uses the
+// script's data. Other goroutines (signals, the watched process) only request its end.
+// The exception is Session.Snapshot, see Session.lock.
 //
 // A program that needs only the results of a script should use package
 // runtime/tracer, which also compiles the script. With this package, a program can
@@ -79,18 +79,19 @@ type Setup struct {
 	Mode Mode
 	// KeepMaps keeps the final contents of the maps for Snapshot.
 	KeepMaps bool
-	// Profiles finds source lines and inlined functions for all stacks, whatever the
-	// script's settings, for profiles of the results.
+	// Profiles finds source lines and inlined functions for all stacks, regardless of
+	// the script's settings. Profiles of the results need them.
 	Profiles bool
-	// DebugDirs are directories where debug files of programs are looked for first.
+	// DebugDirs are the directories that are searched first for debug files of
+	// programs.
 	DebugDirs []string
-	// FetchDebug returns the path of the debug file for a build ID from elsewhere, or
-	// "". It may be nil.
+	// FetchDebug fetches the debug file for a build ID and returns its path, or "". It
+	// may be nil.
 	FetchDebug func(buildID string) string
 	// ProcRoot is the mount point of procfs; "" is /proc.
 	ProcRoot string
-	// Kernel is the running kernel. If nil, its facts are read when they are
-	// needed.
+	// Kernel is the running kernel. If it is nil, Load reads the kernel's facts when
+	// they are needed.
 	Kernel probes.Kernel
 	// Defs are the builtins that handle records; nil: all builtins.
 	Defs *builtins.Registry
@@ -102,8 +103,8 @@ type handler struct {
 	outside bool // it has effects outside of the session
 }
 
-// lock keeps Snapshot out while the session's goroutine uses what they share: the
-// maps and the state for decoding their values. It is released while a sink is
+// lock keeps Snapshot from running while the session's goroutine uses shared data: the
+// maps and the state for decoding their values. The lock is released while a sink is
 // called, so that a sink may call Snapshot.
 func (s *Session) lock() {
 	s.mu.Lock()
@@ -115,7 +116,7 @@ func (s *Session) unlock() {
 	s.mu.Unlock()
 }
 
-// openSink calls a sink with the session unlocked.
+// openSink is a sink that unlocks the session during each call.
 type openSink struct {
 	output.Sink
 	s *Session
@@ -157,7 +158,7 @@ type Session struct {
 	links      []attached
 	attachedTo map[counted]bool
 	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
-	// detached are links that are left to be closed. Their programs no longer run.
+	// detached are links that have yet to be closed. Their programs no longer run.
 	detached   []attached
 	ring       *ringbuf.Reader
 	sites      *siteTable
@@ -197,7 +198,7 @@ type Session struct {
 	mu    sync.Mutex    // see lock
 	held  bool          // by the session's own goroutine
 	ended bool          // the session has begun to print the maps at the end
-	final []output.Map  // the final maps, if Options.KeepMaps is set
+	final []output.Map  // the final maps, if Setup.KeepMaps is set
 	done  chan struct{} // closed when the session is closed
 }
 

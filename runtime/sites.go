@@ -16,8 +16,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// siteTable holds the places in the script where something can go wrong, and reads
-// their counters from the kernel.
+// siteTable holds the places in the script where errors can occur, and reads their
+// counters from the kernel.
 type siteTable struct {
 	sites []object.Site
 	mem   *ebpf.Memory
@@ -50,10 +50,9 @@ func (s *Session) reportSites() {
 	s.reportLost()
 }
 
-// reportErrors reports each error when it first occurs and, if last is set, once
-// more with the total. A record was sent after the errors that its program met
-// before it, so they are reported first if this is called before the record is
-// handled.
+// reportErrors reports each error when it first occurs. If last is set, it reports the
+// errors again with their totals. If it is called before a record is handled, it
+// reports the errors that the program met before it sent the record.
 func (s *Session) reportErrors(last bool) {
 	t := s.sites
 	for i, n := range t.counts() {
@@ -81,8 +80,8 @@ func (s *Session) reportLost() {
 	}
 }
 
-// reportMissed reports how many events the kernel did not run each program for.
-// While a CPU runs a program, the kernel skips other events on that CPU. Newer
+// reportMissed reports the number of events for which the kernel did not run each
+// program. While a CPU runs a program, the kernel skips other events on that CPU. Newer
 // kernels also preempt programs, so events of other processes may be skipped too.
 // Kernels before 5.12 do not count skipped events.
 func (s *Session) reportMissed() {

@@ -13,8 +13,9 @@ import (
 )
 
 // ranked is an entry to be sorted: its index, a number for its value, and the first
-// bytes of its key in a form in which they compare as numbers. Most keys differ in these.
-// It holds no pointers: going to the entries themselves takes ten times as long.
+// bytes of its key in a form in which they compare as numbers. Most keys differ in
+// these bytes. It holds no pointers: sorting the entries themselves takes ten times as
+// long.
 type ranked struct {
 	value uint64
 	key   [rankWords]uint64
@@ -55,8 +56,8 @@ func (s *Session) sorted(m *object.Map, pairs []store.Entry) []store.Entry {
 	return out
 }
 
-// ranks returns the entries of m to be sorted, and how to compare values with equal
-// numbers; nil if these are equal.
+// ranks returns the entries of m to be sorted, and a function that compares values with
+// equal numbers. The function is nil if such values are equal.
 func (s *Session) ranks(m *object.Map, pairs []store.Entry) ([]ranked, func(t *types.Type, a, b []byte) int) {
 	var rank func(t *types.Type, data []byte) (uint64, bool)
 	var byValue func(t *types.Type, a, b []byte) int
@@ -92,8 +93,8 @@ func (s *Session) ranks(m *object.Map, pairs []store.Entry) ([]ranked, func(t *t
 	return list, nil
 }
 
-// rankOf returns numbers that compare as data does, which is of type t: the first bytes
-// of what compareValues compares, most significant first. If they are equal, the rest of
+// rankOf returns numbers that compare as data of type t does. They are the first bytes
+// that compareValues compares, most significant first. If they are equal, the rest of
 // data may differ.
 func rankOf(t *types.Type, data []byte) (words [rankWords]uint64) {
 	var buf [8 * rankWords]byte
@@ -104,8 +105,9 @@ func rankOf(t *types.Type, data []byte) (words [rankWords]uint64) {
 	return words
 }
 
-// appendRank appends to b, within its capacity, bytes that compare as data does. b has
-// zeros there. It returns false if the bytes that follow would no longer tell an order.
+// appendRank appends to b, within its capacity, bytes that compare as data does. The
+// spare capacity of b must hold zeros. It returns false if later bytes must not be
+// appended, as they would not compare in order.
 func appendRank(b []byte, t *types.Type, data []byte) ([]byte, bool) {
 	switch room := cap(b) - len(b); t.Kind {
 	case types.Int, types.Enum, types.Bool, types.Pointer:
@@ -133,7 +135,7 @@ func appendRank(b []byte, t *types.Type, data []byte) ([]byte, bool) {
 	return b, false
 }
 
-// appendWord appends an integer, most significant byte first, as far as there is room.
+// appendWord appends as many bytes of an integer as fit, the most significant first.
 func appendWord(b []byte, t *types.Type, data []byte) ([]byte, bool) {
 	n := native.Uint(data[:t.Size]) << (64 - 8*t.Size)
 	if t.Signed {

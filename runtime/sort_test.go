@@ -16,7 +16,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// sortTypes are types of keys and values, of every kind that is sorted.
+// sortTypes returns types of keys and values, at least one of every kind that can be
+// sorted.
 func sortTypes() []*types.Type {
 	list := []*types.Type{types.TBool, types.NewString(4), types.NewString(16), types.NewString(40)}
 	for _, size := range []int{1, 2, 4, 8} {
@@ -31,8 +32,8 @@ func sortTypes() []*types.Type {
 	return list
 }
 
-// randomBytes returns a value of type t of few different bytes, so that parts of values
-// are often equal.
+// randomBytes returns a value of type t made of few different bytes, so that parts of
+// values are often equal.
 func randomBytes(r *rand.Rand, t *types.Type) []byte {
 	b := make([]byte, t.Size)
 	for i := range b {
@@ -41,7 +42,7 @@ func randomBytes(r *rand.Rand, t *types.Type) []byte {
 	return b
 }
 
-// TestRanks compares the ranks of random values with what compareValues says.
+// TestRanks compares the ranks of random values with the results of compareValues.
 func TestRanks(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, typ := range sortTypes() {
@@ -56,7 +57,7 @@ func TestRanks(t *testing.T) {
 	}
 }
 
-// TestSorted sorts random entries and compares with a plain sort.
+// TestSorted sorts random entries and compares the result with that of a plain sort.
 func TestSorted(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	s := &Session{defs: builtins.NewRegistry(builtins.All())}
@@ -107,7 +108,7 @@ func TestSorted(t *testing.T) {
 	}
 }
 
-// manyEntries reads as a map with n entries.
+// manyEntries is a reader of a map with n entries.
 type manyEntries struct {
 	store.Reader
 	n int

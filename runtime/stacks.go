@@ -36,7 +36,7 @@ type depthKeeper struct {
 
 const (
 	sweepEvery = 5 * time.Second
-	unmet      = 5 * time.Second // a stack that was not met for this long may be marked
+	unmet      = 5 * time.Second // a stack that no program has met for this long may be marked
 )
 
 // keepStacks creates the session's stackKeeper if the script needs one.
@@ -119,9 +119,8 @@ func (s *Session) usedStacks() (map[int]map[uint32]bool, error) {
 	return used, nil
 }
 
-// stacksIn calls note for each stack in a value of type t whose frames the kernel
-// keeps. It reports whether t contains such stacks. If note is nil, it only does
-// that.
+// stacksIn calls note, unless it is nil, for each stack in a value of type t whose
+// frames the kernel keeps. It reports whether t contains such stacks.
 func (s *Session) stacksIn(t *types.Type, data []byte, note func(depth int, number uint32)) bool {
 	found := false
 	eachOpaque(t, 0, func(t *types.Type, off int) {
@@ -187,7 +186,7 @@ func (d *depthKeeper) mark(used map[uint32]bool, before uint64) {
 
 // free deletes the marked stacks that are not in used. It keeps a stack if the next
 // number is taken: that stack may have its number because this one was taken, and
-// programs would not find it any more if this one became free.
+// programs could not find it once this number is free.
 func (d *depthKeeper) free(used map[uint32]bool) {
 	ne := binary.NativeEndian
 	data := make([]byte, d.m.ValueSize())

@@ -28,7 +28,7 @@ const (
 	outsidePatience = time.Second
 )
 
-// ending keeps how and when a session ends. Its methods may be called from any
+// ending records how and when a session ends. Its methods may be called from any
 // goroutine.
 type ending struct {
 	stop    chan struct{} // closed when the session ends
@@ -42,11 +42,11 @@ type ending struct {
 	leftOut []leftOut
 }
 
-// unhurried is the number of entries of a map, the greatest ones, that are printed at
-// the end however long it takes.
+// unhurried is the number of entries of a map, the greatest ones, that are always
+// printed at the end, however long it takes.
 const unhurried = 1 << 18
 
-// leftOut says how many entries of a map were not printed.
+// leftOut is the number of entries of a map that were not printed.
 type leftOut struct {
 	name string
 	n    int
@@ -92,7 +92,7 @@ func (e *ending) late(outside bool) bool {
 }
 
 // hurried reports whether the user ended the session so long ago that printing should
-// come to an end.
+// stop.
 func (e *ending) hurried() bool {
 	at := e.cutAt.Load()
 	return at != 0 && e.now()-at > int64(patience)

@@ -18,21 +18,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind"
 )
 
-// unwinding keeps the tables by which programs walk user stacks without frame
-// pointers. A goroutine follows the mappings of all processes while the session
-// runs.
+// unwinding maintains the tables with which programs unwind user stacks without frame
+// pointers. A goroutine tracks the mappings of all processes while the session runs.
 type unwinding struct {
 	tables   *unwind.Tables
 	log      *mmapLog
 	mem      [][]byte      // mapped memory of the kernel's maps
-	wanted   []int         // processes whose tables the start of the session waits for
+	wanted   []int         // processes whose tables must be complete before probes are attached
 	surveyed chan struct{} // closed when the mappings of all processes have been read
 	stop     chan struct{}
 	done     chan struct{}
 }
 
-// startUnwinding makes the tables of the processes that there are, and of others as
-// they start, if a program of the session needs them.
+// startUnwinding builds the tables of the existing processes, and of others when they
+// start, if a program of the session needs them.
 func (s *Session) startUnwinding() error {
 	procs := s.maps[unwind.ProcsMap]
 	if procs == nil {
@@ -73,7 +72,7 @@ func (s *Session) startUnwinding() error {
 		},
 		SetFile: func(device, inode, list uint64) error {
 			files := s.maps[unwind.FilesMap]
-			if files == nil { // programs of this kernel cannot find a mapping's file
+			if files == nil { // the running kernel does not let programs find a mapping's file
 				return ebpf.ErrNotSupported
 			}
 			key := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, device), inode)
@@ -83,7 +82,8 @@ func (s *Session) startUnwinding() error {
 			return store.UpdateElem(files, key, binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
 		},
 	}
-	// Without the log, processes that start later have no tables, which is counted.
+	// Without the log, processes that start later have no tables. Programs count their
+	// stacks as failed.
 	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1)
 	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot())
 	s.unwind = u
@@ -97,7 +97,7 @@ func (s *Session) startUnwinding() error {
 	return nil
 }
 
-// want has the tables of files that a process maps, or will map, made before others.
+// want gives priority to the tables of files that a process maps or will map.
 func (u *unwinding) want(pid int, files []symbols.Mapping) {
 	u.tables.Prefer(pid)
 	for _, m := range files {
@@ -107,12 +107,12 @@ func (u *unwinding) want(pid int, files []symbols.Mapping) {
 	u.wanted = append(u.wanted, pid)
 }
 
-// tablePatience is the longest time for which the start of the session waits for the
+// tablePatience is the maximum time for which the start of the session waits for the
 // tables of the traced process.
 const tablePatience = time.Second
 
 // awaitTables waits for the tables of the process of -c or -p, so that the stacks of
-// its first events are whole.
+// its first events are complete.
 func (s *Session) awaitTables() {
 	if s.unwind == nil {
 		return
@@ -137,8 +137,8 @@ func (u *unwinding) mapMemory(m *ebpf.Map, size int) ([]byte, error) {
 	return b, nil
 }
 
-// follow reads the mappings of the processes that exist and then those that the
-// kernel logs.
+// follow reads the mappings of the existing processes, and then the kernel's log of
+// mappings.
 func (u *unwinding) follow(proc string) {
 	defer close(u.done)
 	dir, err := os.Open(proc)
@@ -155,7 +155,7 @@ func (u *unwinding) follow(proc string) {
 			if u.stopping() {
 				return
 			}
-			u.note() // processes that start now do not wait for the others
+			u.note() // so that processes that start now need not wait for the others
 		}
 	}
 	close(u.surveyed)
@@ -181,7 +181,7 @@ func (u *unwinding) stopping() bool {
 	}
 }
 
-// Mapped, Forked, Executed and Ended pass what the log says on to the tables.
+// Mapped, Forked, Executed and Ended update the tables with the events of the log.
 func (u *unwinding) Mapped(pid int, m symbols.Mapping) {
 	major, minor, _ := strings.Cut(m.Dev, ":")
 	hi, _ := strconv.ParseUint(major, 16, 32)
@@ -198,7 +198,7 @@ func (u *unwinding) Forked(pid, parent int) { u.tables.Forked(pid, parent) }
 func (u *unwinding) Executed(pid int)       { u.tables.Executed(pid) }
 func (u *unwinding) Ended(pid int)          { u.tables.Ended(pid) }
 
-// stopUnwinding ends the work on the tables. The programs no longer run.
+// stopUnwinding stops building tables. The programs must no longer run.
 func (s *Session) stopUnwinding() {
 	u := s.unwind
 	if u == nil {

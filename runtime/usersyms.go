@@ -16,14 +16,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// usesUserSymbols reports whether the script keeps or prints user addresses that
-// are shown with names.
+// usesUserSymbols reports whether the script stores or prints user addresses by name.
 func (s *Session) usesUserSymbols() bool {
 	return s.uses(func(d *builtins.Def) bool { return d.UserSymbols })
 }
 
-// uses reports whether the script keeps or prints a value of a type whose builtin
-// wanted returns true for.
+// uses reports whether the script stores or prints a value of a type for whose builtin
+// wanted returns true.
 func (s *Session) uses(wanted func(*builtins.Def) bool) bool {
 	uses := func(t *types.Type) (found bool) {
 		eachOpaque(t, 0, func(t *types.Type, _ int) {
@@ -81,8 +80,8 @@ func (s *Session) watchMappings() {
 	}
 }
 
-// followMappings reads the log of mappings when a good part of it is full, however
-// few events the script sends, until stopFollowing is called.
+// followMappings reads the log of mappings whenever it has filled up to its watermark,
+// even if the script sends no events. It returns after stopFollowing is called.
 func (s *Session) followMappings() {
 	defer close(s.followed)
 	for {
@@ -113,7 +112,7 @@ func (s *Session) stopFollowing() {
 	}
 }
 
-// reportSymbols says why user addresses may lack names.
+// reportSymbols reports why user addresses may lack names.
 func (s *Session) reportSymbols() {
 	if s.mmaps == nil || !s.usesUserSymbols() || s.opt.NoWarnings {
 		return

@@ -38,13 +38,13 @@ func (s *System) known() map[string]*Container {
 	return s.containers
 }
 
-// Reread makes s read the state files anew when they are needed.
+// Reread makes s read the state files again when they are next needed.
 func (s *System) Reread() { s.containers = nil }
 
 // Container returns what the state files say about a container, or nil.
 func (s *System) Container(id string) *Container { return s.known()[id] }
 
-// Pod returns the name of a pod, or "" if the state files do not tell.
+// Pod returns the name of a pod, or "" if the state files do not contain it.
 func (s *System) Pod(uid string) string {
 	for _, c := range s.known() {
 		if c.PodUID == uid && c.Pod != "" {
@@ -54,8 +54,8 @@ func (s *System) Pod(uid string) string {
 	return ""
 }
 
-// NotFoundError is the error for a container or unit that does not run: the name that was
-// looked for, and the names of those that run.
+// NotFoundError is the error for a container, pod or unit that is not running. Name is
+// the name that was searched for, Names are those that are running.
 type NotFoundError struct {
 	Msg, Name string
 	Names     []string
@@ -69,8 +69,8 @@ type running struct {
 	dir string
 }
 
-// FindContainer returns the directory of the cgroup of the running container with that
-// ID, that beginning of an ID, or that name: NAME, POD/NAME or NAMESPACE/POD/NAME.
+// FindContainer returns the cgroup directory of a running container. The text is its
+// ID, the beginning of its ID, or its name as NAME, POD/NAME or NAMESPACE/POD/NAME.
 func (s *System) FindContainer(text string) (string, error) {
 	root, err := Version2(s.proc())
 	if err != nil {
@@ -122,8 +122,8 @@ func (s *System) FindContainer(text string) (string, error) {
 	return "", &NotFoundError{Msg: fmt.Sprintf("no container %q runs", text), Name: text, Names: names}
 }
 
-// FindPod returns the directory of the cgroup of the running pod with that name, with or
-// without its namespace, or that UID.
+// FindPod returns the cgroup directory of a running pod. The text is its UID or its
+// name, with or without the namespace.
 func (s *System) FindPod(text string) (string, error) {
 	root, err := Version2(s.proc())
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *System) FindPod(text string) (string, error) {
 	return "", &NotFoundError{Msg: fmt.Sprintf("no pod %q runs", text), Name: text, Names: names}
 }
 
-// names returns how a container may be called.
+// names returns the names by which a container can be found.
 func (c *Container) names() []string {
 	list := []string{c.Name}
 	if c.Pod != "" {
@@ -174,8 +174,8 @@ func (c *Container) names() []string {
 	return list
 }
 
-// running returns the containers that have a cgroup, in the order of their paths. The
-// cgroup is the outermost one that has the container's name.
+// running returns the containers that have a cgroup, sorted by its path. If several
+// cgroups have a container's name, the outermost one is the container's.
 func (s *System) running(root string) (list []running, err error) {
 	seen := map[string]bool{}
 	add := func(id, dir string) {
@@ -197,7 +197,7 @@ func (s *System) running(root string) (list []running, err error) {
 			add(id, dir)
 		}
 	})
-	// The cgroups of other containers have names that do not show what they are.
+	// The names of other containers' cgroups do not show that they are containers.
 	for id, c := range s.known() {
 		if !seen[id] && c.pid > 0 && !isID(id) {
 			if path := s.cgroupOf(c.pid); path != "" && path != "/" {
@@ -222,7 +222,8 @@ func (s *System) cgroupOf(pid int) string {
 	return ""
 }
 
-// walk calls visit for each cgroup below root. Cgroups that go meanwhile are left out.
+// walk calls visit for each cgroup below root. It leaves out cgroups that are removed
+// meanwhile.
 func walk(root string, visit func(dir, name string)) error {
 	return filepath.WalkDir(root, func(dir string, d fs.DirEntry, err error) error {
 		switch {
@@ -239,8 +240,8 @@ func walk(root string, visit func(dir, name string)) error {
 	})
 }
 
-// FindUnit returns the directory of the cgroup of a systemd unit that runs. A name
-// without a type is that of a service.
+// FindUnit returns the cgroup directory of a running systemd unit. A name without a
+// type is that of a service.
 func (s *System) FindUnit(name string) (string, error) {
 	root, err := Version2(s.proc())
 	if err != nil {

@@ -2,8 +2,8 @@ package cgroups
 
 import "strings"
 
-// Owner is what a cgroup belongs to, as far as its path tells. A part is "" if the cgroup
-// belongs to no such thing.
+// Owner is what a cgroup belongs to, derived from its path. A field is "" if the cgroup
+// belongs to nothing of that kind.
 type Owner struct {
 	Container string // ID of the innermost container, or its name if it has no ID
 	PodUID    string // Kubernetes: the pod's UID; Podman: the pod's ID
@@ -37,8 +37,8 @@ func isUnit(name string) bool {
 }
 
 // runtimes lists how container runtimes begin the names of cgroups when systemd manages
-// them. A part of the name of a process that only watches a container (conmon) does not
-// follow: an ID does.
+// them. An ID must follow: the cgroup of a process that only monitors a container
+// (conmon) has the same beginning.
 var runtimes = []string{"docker-", "cri-containerd-", "containerd-", "crio-", "libpod-", "libpod-payload-", "nerdctl-"}
 
 // ContainerID returns the ID of the container whose cgroup has that name, or "".

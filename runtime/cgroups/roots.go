@@ -1,5 +1,5 @@
-// Package cgroups knows the mounted cgroup hierarchies, and which containers, pods and
-// systemd units the cgroups in them belong to.
+// Package cgroups finds the mounted cgroup hierarchies, and the containers, pods and
+// systemd units that their cgroups belong to.
 package cgroups
 
 import (
@@ -59,7 +59,8 @@ func Roots(proc string) []Root {
 	return roots
 }
 
-// unescape undoes the octal escapes of spaces and the like in a list of mounts.
+// unescape replaces the octal escapes of spaces and other characters in a list of
+// mounts.
 func unescape(s string) string {
 	var out []byte
 	for i := 0; i < len(s); i++ {
@@ -75,7 +76,7 @@ func unescape(s string) string {
 	return string(out)
 }
 
-// ErrNone is the error of Version2 where no such hierarchy is mounted.
+// ErrNone is the error of Version2 if no such hierarchy is mounted.
 var ErrNone = errors.New("no cgroup hierarchy of version 2 is mounted")
 
 // Version2 returns the directory of the version 2 hierarchy.
@@ -121,7 +122,7 @@ func Path(root string, id uint64) (string, bool) {
 	return below(root, found)
 }
 
-// PathNow is Path for cgroups that the kernel finds by themselves.
+// PathNow is like Path, but fails if the kernel cannot open a cgroup by its ID.
 func PathNow(root string, id uint64) (string, bool) {
 	dir, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

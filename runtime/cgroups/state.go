@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Container is what the files of a container runtime say about a container.
+// Container is a container as the files of its runtime describe it.
 type Container struct {
 	ID   string
 	Name string // "" if unknown
@@ -29,7 +29,7 @@ func (c *Container) PodName() string {
 	return c.Pod
 }
 
-// String returns the names by which a container can be told from others.
+// String returns the container's names and the beginning of its ID.
 func (c *Container) String() string {
 	name := c.Name
 	if pod := c.PodName(); pod != "" {
@@ -54,8 +54,8 @@ func Short(id string) string {
 const maxState = 16 << 20
 
 // Containers reads the state files of Docker, containerd (also as part of k3s and
-// microk8s, and with nerdctl), CRI-O and Podman below root, by ID. Files that cannot be
-// read or understood are left out.
+// microk8s, and with nerdctl), CRI-O and Podman below root. It returns the containers
+// by ID. It leaves out files that cannot be read or parsed.
 func Containers(root string) map[string]*Container {
 	s := states{root: root, byID: map[string]*Container{}}
 	s.docker()
@@ -83,7 +83,7 @@ func (s *states) of(id string) *Container {
 	return s.byID[id]
 }
 
-// readJSON decodes a file. It reports whether it could.
+// readJSON decodes a file into a value. It reports whether it succeeded.
 func readJSON(path string, into any) bool {
 	st, err := os.Stat(path)
 	if err != nil || !st.Mode().IsRegular() || st.Size() > maxState {
@@ -93,8 +93,9 @@ func readJSON(path string, into any) bool {
 	return err == nil && json.Unmarshal(data, into) == nil
 }
 
-// docker reads /var/lib/docker/containers/ID/config.v2.json, where the daemon's
-// configuration does not say otherwise, and those of daemons without root.
+// docker reads config.v2.json of each container, both of the system's daemon and of the
+// users' rootless daemons. The directory is the daemon's data-root, by default
+// /var/lib/docker.
 func (s *states) docker() {
 	var daemon struct {
 		DataRoot string `json:"data-root"`
@@ -120,8 +121,8 @@ func (s *states) docker() {
 	}
 }
 
-// annotate takes the names that Kubernetes runtimes put into the annotations or labels of
-// a container.
+// annotate sets the names that Kubernetes runtimes put into the annotations or labels
+// of a container.
 func (c *Container) annotate(a map[string]string) {
 	for _, f := range []struct {
 		into *string
@@ -160,14 +161,14 @@ func (s *states) containerd() {
 			if readJSON(dir+"/config.json", &spec) {
 				c.annotate(spec.Annotations)
 			}
-			if c.Name == "" && !isID(c.ID) { // started by ctr, which calls it as it is told
+			if c.Name == "" && !isID(c.ID) { // ctr uses the name that the user chose as the ID
 				c.Name = c.ID
 			}
 		}
 	}
 }
 
-// nerdctl reads /var/lib/nerdctl/HASH/names/NAMESPACE/NAME, which holds an ID.
+// nerdctl reads /var/lib/nerdctl/HASH/names/NAMESPACE/NAME: each file contains an ID.
 func (s *states) nerdctl() {
 	for _, path := range s.glob("/var/lib/nerdctl/*/names/*/*") {
 		st, err := os.Stat(path)

@@ -3,7 +3,7 @@ package decode
 import "strconv"
 
 // gfpNames lists the names of the kernel's allocation flags
-// (include/linux/gfp_types.h), with combinations before their parts. The bits up to
+// (include/linux/gfp_types.h). A combination precedes its parts. The bits up to
 // __GFP_ACCOUNT have not changed since Linux 5.10.
 var gfpNames = []struct {
 	bits uint64

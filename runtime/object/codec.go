@@ -101,7 +101,7 @@ func fields(t reflect.Type) []int {
 	return list
 }
 
-// fieldLists keeps what fields returns for each type.
+// fieldLists caches the results of fields by type.
 type fieldLists map[reflect.Type][]int
 
 func (l fieldLists) of(t reflect.Type) []int {

@@ -85,7 +85,7 @@ func noise(r *rand.Rand, n int) []byte {
 	return b
 }
 
-// maxExercise is the size in bytes above which values and records are not made.
+// maxExercise is the size in bytes above which the test makes no values and records.
 const maxExercise = 1 << 12
 
 // exercise does with an object what a session does with its data, as if the kernel

@@ -4,7 +4,7 @@
 //
 // The package also defines what compiled programs and the process that reads their
 // results must agree on: the layout of ring buffer records, map values and error
-// counters. Only this package knows their offsets.
+// counters. Their offsets are defined only here.
 //
 // All integers are in the machine's byte order.
 package object
@@ -30,10 +30,10 @@ type Object struct {
 	Follow     *Follow // nil: --follow was not given, or no program needs it
 }
 
-// Follow is the programs of --follow, which keep the table FollowMap.
+// Follow holds the programs of --follow, which maintain the table FollowMap.
 type Follow struct {
-	Fork *Program // to attach; it puts the children of processes in the table into it
-	Walk *Program // runs for each task, as FollowMode says
+	Fork *Program // to attach; it adds the children of processes in the table to the table
+	Walk *Program // runs for each task, in one of the modes FollowAdd, FollowChildren and FollowAlive
 }
 
 // Program is one BPF program.
@@ -79,8 +79,8 @@ type Func struct {
 	Params int  // number of parameters; all are 64-bit integers, as is the result
 	Global bool // the verifier checks it once on its own, not at each call
 
-	// Context says that the first parameter is the program's context, as the verifier
-	// has to know of a global function.
+	// Context reports whether the first parameter is the program's context. The
+	// verifier must be told so for a global function.
 	Context bool
 }
 
@@ -101,7 +101,7 @@ type Point struct {
 	PID      int    // process to trace; 0: all
 	Multi    bool   // the program is loaded for a link to many attach points at once
 	OnReturn bool   // the program runs when Func returns
-	AtInsn   bool   // it does so at an instruction of Func that returns, Offset bytes into it
+	AtInsn   bool   // if OnReturn: the probe is at a return instruction of Func, at Offset
 	Matched  bool   // the point comes from a pattern
 
 	// The location of the point in a file: the path, the offset of the instruction,
@@ -148,7 +148,7 @@ type Invocation struct {
 	HasChild bool // -c
 	ChildPID int
 	Cgroups  []string // directories of the cgroups in CgroupMap
-	Chosen   int      // the number of those, at the start, to which all programs are confined
+	Chosen   int      // number of Cgroups, from the first, that restrict all programs
 	Warnings bool
 }
 

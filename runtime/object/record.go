@@ -32,8 +32,7 @@ type Event struct {
 	// Lits are values known at compile time, in a form that the builtin defines:
 	// strings, int64s and a *Message.
 	Lits []any
-	// Parsed is a cache for what the builtin's Handle derives from Lits. It is not
-	// part of the encoded object.
+	// Parsed caches what the builtin's Handle derives from Lits. It is not encoded.
 	Parsed any `object:"-"`
 }
 
@@ -104,9 +103,9 @@ const (
 	RodataMap  = "rodata"   // frozen array: literals and zeros
 )
 
-// MoreStacks returns the name of the map for stacks of the given depth that have no
-// place in the kernel's stack map, because their hashes collide with those of other
-// stacks. Its entries are numbered from FirstMoreStack.
+// MoreStacks returns the name of the map for stacks of the given depth that cannot be
+// in the kernel's stack map, because their hashes collide with those of other stacks.
+// Its entries are numbered from FirstMoreStack.
 func MoreStacks(depth int) string { return moreStacks + strconv.Itoa(depth) }
 
 const (
@@ -124,40 +123,40 @@ func MoreStacksDepth(name string) (depth int, ok bool) {
 // The fields of an entry of MoreStacks.
 const (
 	StackHash   = 0  // a hash of the frames, or GivenUp
-	StackUsed   = 8  // time when a program last met the stack, in ns of the monotonic clock
+	StackUsed   = 8  // time when a program last found or stored the stack, in ns of the monotonic clock
 	StackEnd    = 16 // u64: why the frames end, an unwind.Why; 0 if no frame is missing
 	StackFrames = 24 // the frames, as many as the map's depth; unused ones are 0
 )
 
-// GivenUp is the StackHash of a stack that programs must not find any more. No
-// other stack has this hash.
+// GivenUp is the StackHash of a stack that programs must not find any more. No other
+// stack has this hash.
 const GivenUp = 0
 
 // StackMap returns the name of the map for stacks of the given depth.
 func StackMap(depth int) string { return "stacks_" + strconv.Itoa(depth) }
 
-// FollowMap is the table of --follow, an array of one element: a byte for each process
-// ID. It is 1 for the processes that are followed. MaxPIDs is the kernel's own limit.
+// FollowMap is the table of --follow, an array of one element. It has a byte for each
+// process ID, which is 1 if the process is followed. MaxPIDs is the kernel's limit.
 const (
 	FollowMap = "followed"
 	MaxPIDs   = 1 << 22
 )
 
-// FollowStateMap is an array of one element with FollowStateSize bytes. At FollowMode is
-// a u64 that says what Follow.Walk does with each task. Walk sets the u64 at FollowFound
-// to 1.
+// FollowStateMap is an array of one element with FollowStateSize bytes. The u64 at
+// FollowMode selects what Follow.Walk does with each task. Walk sets the u64 at
+// FollowFound to 1 if it has found a task.
 const (
 	FollowStateMap  = "follow_state"
 	FollowMode      = 0
 	FollowFound     = 8
 	FollowStateSize = 16
 
-	FollowAdd      = 1 // adds the task's process
-	FollowChildren = 2 // adds its process if it is a child of one in the table; found: there was one
+	FollowAdd      = 1 // adds the task's process to the table
+	FollowChildren = 2 // adds the task's process if its parent is in the table; found: a process was added
 	FollowAlive    = 3 // found: a process in the table has not ended
 )
 
-// CgroupMap is a map of the cgroups that Invocation.Cgroups names.
+// CgroupMap is the map that holds the cgroups of Invocation.Cgroups.
 const CgroupMap = "cgroups"
 
 // SessionMap is an array of one element with SessionSize bytes. The runtime writes
@@ -165,7 +164,7 @@ const CgroupMap = "cgroups"
 const (
 	SessionMap   = "session"
 	SessionStart = 0 // u64: the boot clock at the start of the session, in ns
-	SessionTAI   = 8 // u64: what to add to the boot clock to get TAI, in ns
+	SessionTAI   = 8 // u64: the number of ns to add to the boot clock to get TAI
 	SessionSize  = 16
 )
 

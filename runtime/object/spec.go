@@ -71,9 +71,8 @@ func (p *Program) Spec() *ebpf.ProgramSpec {
 
 var long = &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
 
-// contextType returns the type by which the kernel knows the context of a program as
-// a function's parameter. It is nil if the kernel knows none, or has a type for each
-// target.
+// contextType returns the type by which the kernel recognizes a program's context as a
+// function's parameter. It is nil if there is none, or a different one for each target.
 func contextType(t ebpf.ProgramType, at ebpf.AttachType) btf.Type {
 	name := ""
 	switch t {
@@ -94,8 +93,8 @@ func contextType(t ebpf.ProgramType, at ebpf.AttachType) btf.Type {
 	return &btf.Pointer{Target: &btf.Struct{Name: name}}
 }
 
-// PassesContext reports whether a program of that type can pass its context to a
-// global function, since Linux 6.8.
+// PassesContext reports whether a program of that type can pass its context to a global
+// function. It needs Linux 6.8.
 func PassesContext(t ebpf.ProgramType, at ebpf.AttachType) bool { return contextType(t, at) != nil }
 
 func funcBTF(f Func, context btf.Type) *btf.Func {

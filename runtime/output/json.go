@@ -44,8 +44,8 @@ func (j *JSONSink) Line(kind, text string) { j.Printf(kind, text) }
 // Value implements Sink.
 func (j *JSONSink) Value(v value.Value) { j.end(appendJSON(j.line("value"), v, j.opt.Trailer)) }
 
-// Map implements Sink. An empty map is left out, except one of averages or
-// statistics: readers of bpftrace's JSON know that one as {}.
+// Map implements Sink. It leaves out an empty map, except one of averages or
+// statistics, which bpftrace prints as {}.
 func (j *JSONSink) Map(m Map) {
 	kind, like := "map", m.Zero
 	if len(m.Entries) > 0 {

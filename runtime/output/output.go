@@ -1,6 +1,6 @@
-// Package output writes results as text for people or as JSON, one object per line.
-// It knows values but not builtins: a value's format depends only on its Go type in
-// package value, which also has their text. json.go formats them as JSON.
+// Package output writes results as text for people or as JSON, one object per line. It
+// does not depend on builtins: a value's format depends only on its Go type in package
+// value, which also formats it as text. json.go formats values as JSON.
 package output
 
 import (
@@ -62,22 +62,23 @@ type Message struct {
 	Code   int
 }
 
-// Level is the source of a message, which decides whether it can be suppressed.
+// Level is the origin and severity of a message. It decides whether the message can be
+// suppressed.
 type Level uint8
 
 const (
-	Notice  Level = iota // the runtime: something may falsify results
-	Warning              // the script
-	Error                // the script; never suppressed
+	Notice  Level = iota // of the runtime: results may be wrong
+	Warning              // of the script
+	Error                // of the script; never suppressed
 )
 
 // Map is a map to print.
 type Map struct {
 	Name    string // with its @
 	Keyed   bool
-	Metric  value.Metric // the kind of numbers that the values are
+	Metric  value.Metric // whether the values are counters, gauges or histograms
 	Entries []value.Entry
-	Zero    value.Value // for printing: an entry of zeros, which tells the kind of an empty map
+	Zero    value.Value // an entry of zeros, for printing: it determines the format of an empty map
 	Div     int64       // divisor for integers before printing; 0 or 1: none
 }
 

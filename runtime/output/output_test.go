@@ -387,7 +387,8 @@ func TestDividedWide(t *testing.T) {
 	}
 }
 
-// Different strings are different in JSON, for a reader too.
+// TestJSONStringsDiffer checks that different strings stay different after they were
+// written as JSON and read again.
 func TestJSONStringsDiffer(t *testing.T) {
 	seen := map[string]string{}
 	parts := []string{"", "a", "\xff", "\xfe", "ÿ", "\xc3", "\xbf", "\ufffd", "ff", "\\", "\"", "\x00", `\xff`}

@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// TextSink writes results as text. Reports on the run (probes attached, events
-// lost, messages) go to a second writer.
+// TextSink writes results as text. Reports about the run (probes attached, events lost,
+// messages) go to a second writer.
 type TextSink struct {
 	w   *Writer
 	err io.Writer
@@ -92,8 +92,8 @@ func (t *TextSink) Lost(n uint64) {
 	fmt.Fprintf(t.err, "Lost %d events\n", n)
 }
 
-// expanded prints the place of the macro call that a message comes from, if there
-// is one.
+// expanded prints the source position of the macro call that a message comes from, if
+// any.
 func (t *TextSink) expanded(from source.Span, code, word string) {
 	if from.IsValid() {
 		fmt.Fprintf(t.err, "%s: %s expanded from\n", from, t.colored(code, word))

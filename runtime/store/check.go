@@ -11,9 +11,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Check reports whether the script's maps as an object describes them are where
-// Plan could have put them in the object's kernel maps. A reader of such maps sees
-// the values of its map and of no other. The error wraps object.ErrFormat.
+// Check reports whether the script's maps, as an object describes them, are where Plan
+// could have placed them in the object's kernel maps. If so, a reader of a map cannot
+// see the values of another one. The error wraps object.ErrFormat.
 func Check(o *object.Object) error {
 	c := &claims{kernel: map[string]*object.KernelMap{}, bytes: map[string][]extent{}, entries: map[string][]int{}}
 	for i := range o.Kernel {
@@ -49,17 +49,17 @@ func Check(o *object.Object) error {
 	return nil
 }
 
-// claims collects which parts of the kernel maps belong to the script's maps.
+// claims records which parts of the kernel maps belong to the script's maps.
 type claims struct {
 	kernel  map[string]*object.KernelMap
 	bytes   map[string][]extent // of the element of an array, by kernel map
-	entries map[string][]int    // numbers of the maps in a hash map, by kernel map; 0: it has it for itself
+	entries map[string][]int    // numbers of the maps in a hash map, by kernel map; 0: the map is not shared
 }
 
 // extent is a range of bytes.
 type extent struct{ off, size int }
 
-// filled reports whether a list of extents covers size bytes, each of them once.
+// filled returns an error unless the extents cover size bytes, each of them once.
 func filled(list []extent, size int) error {
 	slices.SortFunc(list, func(a, b extent) int { return cmp.Compare(a.off, b.off) })
 	end := 0
@@ -140,7 +140,8 @@ func (c *claims) hash(m *object.Map, name string, key *types.Type) error {
 	return c.own(name, m.Number)
 }
 
-// own claims the entries of a hash map that have a number, or all if it is 0.
+// own claims the entries with a number in a hash map, or all entries if the number is
+// 0.
 func (c *claims) own(name string, number int) error {
 	list := c.entries[name]
 	if number < 0 || slices.Contains(list, number) || slices.Contains(list, 0) || number == 0 && len(list) > 0 {
@@ -151,7 +152,7 @@ func (c *claims) own(name string, number int) error {
 }
 
 // hashMap returns the hash map with that name, which must be of the type that m
-// says.
+// requires.
 func (c *claims) hashMap(m *object.Map, name string) (*object.KernelMap, error) {
 	t := ebpf.Hash
 	switch {
@@ -170,8 +171,8 @@ func (c *claims) table(m *object.Map, size int) error {
 	return c.array(object.TableMap, ebpf.Array, m.Table.Off, tableSize(size))
 }
 
-// only returns an error unless ok: a field of a description has a value that this
-// way of keeping a map does not give it.
+// only returns an error unless ok. It is called for fields that this way of keeping a
+// map does not set or sets to one value.
 func only(m *object.Map, ok bool, field string) error {
 	if ok {
 		return nil
@@ -179,7 +180,7 @@ func only(m *object.Map, ok bool, field string) error {
 	return fmt.Errorf("kept as %s, it has the wrong %s", m.Store, field)
 }
 
-// foreign returns an error if a description has something that only other ways of
+// foreign returns an error if a description sets a field that only other ways of
 // keeping a map use.
 func foreign(m *object.Map, uses ...string) error {
 	for _, f := range []struct {

@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// planned is an object with two maps that are kept as spec says.
+// planned returns an object with two maps that are kept as spec says.
 func planned(t *testing.T, spec Spec) *object.Object {
 	t.Helper()
 	l, err := Plan(here, []*Spec{spec.named("@m"), spec.named("@n")})
@@ -44,7 +44,7 @@ func fields(v reflect.Value, prefix string) map[string]reflect.Value {
 	return out
 }
 
-// damage returns values for a field, most of which it does not have.
+// damage returns values for a field that differ from its own.
 func damage(f reflect.Value) []any {
 	switch f.Kind() {
 	case reflect.Int:
@@ -62,11 +62,11 @@ func damage(f reflect.Value) []any {
 	return nil
 }
 
-// harmless are the fields that say nothing of where a map is: names for readers, how
-// many entries there can be, how the memory is managed.
+// harmless lists the fields that do not affect where a map is: names for readers, the
+// number of entries, how memory is managed.
 var harmless = map[string]bool{"Name": true, "Span": true, "Max": true, "Reset": true, "MaxEntries": true, "Flags": true, "Frozen": true}
 
-// TestCheck changes every field that says where a map is.
+// TestCheck changes every field that determines where a map is.
 func TestCheck(t *testing.T) {
 	specs := []Spec{{Key: types.TInt64, Value: count, Declared: true, LRU: true, Uses: Read}}
 	for _, w := range ways {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The map operations of bpf(2) on plain bytes. Keys and values of a script's
-// maps have layouts of their own, so typed access has no advantage, and it
+// This file has the map operations of bpf(2) on plain bytes. Keys and values of a
+// script's maps have layouts of their own, so typed access has no advantage, and it
 // cannot read the per-CPU values of many entries at a time.
 
 const (
@@ -21,10 +21,9 @@ const (
 	cmdLookupBatch = 24
 )
 
-// Pointers in the kernel's structs are typed as such (they are 64 bits wide on
-// all machines we run on), so that the collector and the growth of stacks know
-// of them: what a struct that is handed to syscall.Syscall points to stays in
-// place.
+// Pointers in the kernel's structs have pointer types here (they are 64 bits wide on
+// all supported machines). So the garbage collector sees them, and what they point to
+// does not move when a stack grows.
 type elemAttr struct {
 	fd    uint32
 	_     uint32
@@ -72,11 +71,11 @@ func DeleteElem(m *ebpf.Map, key []byte) error { return elemOp(cmdDelete, m, key
 
 func NextKey(m *ebpf.Map, key, next []byte) error { return elemOp(cmdNextKey, m, key, next, 0) }
 
-// batchSize is how many entries are asked for at a time.
+// batchSize is the number of entries that are requested at a time.
 const batchSize = 4096
 
-// eachElem reads all entries of a hash map. The slices are the callback's to
-// keep. Entries that come and go meanwhile may be seen or not.
+// eachElem calls f for all entries of a hash map. f may keep the slices. Entries that
+// are added or deleted meanwhile may be left out.
 func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
 	n := min(int(m.MaxEntries()), batchSize)
 	cursor := make([]byte, max(keySize, 4))
@@ -92,7 +91,7 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 		}
 		err := sysBPF(cmdLookupBatch, unsafe.Pointer(&a), unsafe.Sizeof(a))
 		if err == unix.ENOSPC && n < math.MaxInt32/2 {
-			n *= 2 // one bucket has more entries than were asked for
+			n *= 2 // one bucket has more entries than were requested
 			continue
 		}
 		if err == unix.EINVAL && first || err == unix.EOPNOTSUPP || err == unix.ENOTSUP {
@@ -104,14 +103,14 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 		for i := range int(a.count) {
 			f(keys[i*keySize:(i+1)*keySize:(i+1)*keySize], vals[i*valSize:(i+1)*valSize:(i+1)*valSize])
 		}
-		if err != nil { // ENOENT: that was the last of them
+		if err != nil { // ENOENT: these were the last entries
 			return nil
 		}
 		first = false
 	}
 }
 
-// eachElemSlow goes from key to key, for maps that cannot be read in batches.
+// eachElemSlow reads one key after the other, for maps that cannot be read in batches.
 func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
 	var key []byte
 	for range m.MaxEntries() {

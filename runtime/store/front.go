@@ -11,26 +11,26 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A front keeps an aggregation, or an integer that is only added to, in a hash map
-// with a per-CPU front table before it, which takes most additions: looking a key
-// up in the kernel's hash costs several times what the addition itself does, and
-// the table finds it with a handful of instructions and no call.
+// A front keeps an aggregation, or an integer that is only added to, in a hash map with
+// a per-CPU front table. The table takes most additions. Looking up a key in the
+// kernel's hash map costs several times as much as the addition; the table finds the
+// key with a few instructions and no call.
 //
 // These invariants hold:
 //
-//   - The value of a key is what the hash map has for it merged with the values of
-//     the key's slots. So a program that only adds may do it in either place.
-//   - A key is entered into the hash map before it gets a slot. So the hash map
-//     has all keys, and is full when it is.
-//   - A slot belongs to one CPU, whose programs alone write to it. They can meet
-//     there only by interrupting each other. One claims a slot by exchanging its
-//     word for slotBusy; who finds a slot busy, or given away meanwhile, goes to
-//     the hash map.
-//   - No slot is taken from its key within a generation. When both places that a
-//     key may have are another's, it stays with the hash map.
+//   - The value of a key is its value in the hash map merged with the values of its
+//     slots. So a program that only adds may add in either place.
+//   - A key is entered into the hash map before it gets a slot. So the hash map has
+//     all keys, and the map is full when the hash map is.
+//   - A slot belongs to one CPU, and only programs on that CPU write to it. They can
+//     conflict only by interrupting each other. A program claims a slot by
+//     exchanging its word for slotBusy. A program that finds the slot busy, or
+//     claimed meanwhile, uses the hash map.
+//   - A slot keeps its key for the whole generation. If both slots that a key may
+//     have belong to other keys, the key stays in the hash map.
 //
-// A slot is the generation, the key and the value, in whole words. A map that
-// programs read, assign to, delete from or iterate over has no front table.
+// A slot consists of the generation, the key and the value, each in whole words. A map
+// that programs read, assign to, delete from or iterate over has no front table.
 type front struct {
 	*hash
 	table
@@ -62,30 +62,31 @@ var frontKind = kind{
 
 // Limits of front tables.
 const (
-	maxFrontKey   = 32       // bytes; longer keys cost more to hash than the kernel's way
-	maxFrontSlots = 1024     // of a CPU
-	maxFrontCPU   = 32 << 10 // bytes of a CPU
-	maxFrontSize  = 1 << 20  // bytes of all CPUs
+	maxFrontKey   = 32       // bytes; hashing a longer key costs more than the kernel's hash map
+	maxFrontSlots = 1024     // per CPU
+	maxFrontCPU   = 32 << 10 // bytes per CPU
+	maxFrontSize  = 1 << 20  // bytes for all CPUs
 	minFrontSlots = 16
 
-	maxFronts     = 64       // of a script: each makes the programs larger
-	maxFrontSizes = 32 << 20 // bytes of all tables of a script
+	maxFronts     = 64       // per script: each one makes the programs larger
+	maxFrontSizes = 32 << 20 // bytes for all tables of a script
 )
 
 // frontKey is the offset of the key in a slot.
 const frontKey = 8
 
-// frontValue is the offset of the value in a slot.
+// frontValue returns the offset of the value in a slot.
 func frontValue(key int) int { return frontKey + word(key) }
 
-// frontSlot is the size of a slot.
+// frontSlot returns the size of a slot in bytes.
 func frontSlot(key, value int) int { return frontValue(key) + word(value) }
 
-// region is the size of a CPU's slots: whole cache lines, so that no two CPUs
-// write to one.
+// region returns the size of a CPU's slots in bytes. It is a multiple of a cache line,
+// so that no two CPUs write to the same line.
 func region(slots, key, value int) int { return (slots*frontSlot(key, value) + 63) &^ 63 }
 
-// frontSlots is how many slots a CPU has where all of them may take room bytes.
+// frontSlots returns the number of slots per CPU if the slots of all CPUs may take room
+// bytes.
 func (l *layout) frontSlots(s *Spec, room int) int {
 	n := maxFrontSlots
 	for n >= minFrontSlots {
@@ -106,8 +107,8 @@ func newFront(l *layout, s *Spec, m *object.Map) Store {
 	return f
 }
 
-// hashable reports whether a program can compute with the words of keys of type
-// t: with pointers it may not, and opaque values may be made of one.
+// hashable reports whether a program can compute with the words of keys of type t. The
+// verifier does not allow it for pointers, and opaque values may contain one.
 func hashable(t *types.Type) bool {
 	switch t.Kind {
 	case types.Int, types.Bool, types.Enum, types.String:
@@ -120,13 +121,13 @@ func hashable(t *types.Type) bool {
 	return false
 }
 
-// slotSize is the size of a slot, in which a value is not padded as it may be in
+// slotSize returns the size of a slot. A value in a slot is not padded, as it may be in
 // the hash map.
 func (s *front) slotSize() int64 { return int64(frontSlot(s.keySize, s.hash.size)) }
 
 func (s *front) slotValue() int64 { return int64(frontValue(s.keySize)) }
 
-// Share is the value in the key's slot or, failing that, in the hash map.
+// Share returns the value in the key's slot or, if it has none, in the hash map.
 func (s *front) Share(g Gen, k Key) *ir.Value {
 	b := g.B()
 	words := s.words(b, k)
@@ -137,11 +138,11 @@ func (s *front) Share(g Gen, k Key) *ir.Value {
 	b.Write(free, b.Const(0))
 	gen := s.generation(b)
 	cpu := b.Call(ir.SmpProcessorID)
-	b.Need(b.Op(ir.OpULt, cpu, b.Const(int64(s.cpus))), slow) // a CPU that came later has no slots
+	b.Need(b.Op(ir.OpULt, cpu, b.Const(int64(s.cpus))), slow) // a CPU that was added later has no slots
 	size := region(s.slotsPerCPU, s.keySize, s.hash.size)
 	slots := b.Op(ir.OpAdd, s.slots(b), b.Op(ir.OpMul, cpu, b.Const(int64(size))))
 	index := s.index(b, words)
-	for i := range int64(2) { // a key has the slot at its index or the one beside it
+	for i := range int64(2) { // a key has the slot at its index or the next one
 		p := b.Op(ir.OpAdd, slots, b.Op(ir.OpMul, b.Op(ir.OpXor, index, b.Const(i)), b.Const(s.slotSize())))
 		b.Write(free, p)
 		b.Need(b.Op(ir.OpEq, b.Load(p, 0, 8, false), gen), slow)
@@ -174,19 +175,19 @@ func (s *front) Share(g Gen, k Key) *ir.Value {
 	return b.Read(value)
 }
 
-// claim gives the slot at p to a key, with a value of zeros: 1, or 0 if
-// somebody else was faster.
+// claim assigns the slot at p to a key, with a value of zeros. It returns 1, or 0 if
+// another program was faster.
 func (s *front) claim(g Gen, p, gen *ir.Value, words []*ir.Value) *ir.Value {
 	b := g.B()
 	was := b.Xchg(p, 0, b.Const(slotBusyImm))
-	// Who interrupted us may have a newer generation than we know. A busy slot is
-	// greater than any generation.
+	// A program that interrupted this one may have read a newer generation. A busy slot
+	// is greater than any generation.
 	return b.IfElse(b.Op(ir.OpULt, was, gen), func() *ir.Value {
 		for j, w := range words {
 			b.Store(p, int64(frontKey+8*j), 8, w)
 		}
 		b.Zero(p, s.slotValue(), s.hash.size)
-		b.Xchg(p, 0, gen) // an exchange, so that other CPUs see it after what was stored
+		b.Xchg(p, 0, gen) // an exchange, so that other CPUs see it after the stores
 		return b.Const(1)
 	}, func() *ir.Value {
 		b.If(b.Op(ir.OpNe, was, b.Const(slotBusyImm)), func() { b.Xchg(p, 0, was) })
@@ -206,7 +207,7 @@ func (s *front) words(b *ir.Builder, k Key) []*ir.Value {
 	return words
 }
 
-// index is where a key's slot should be.
+// index returns the index of the slot for a key.
 func (s *front) index(b *ir.Builder, words []*ir.Value) *ir.Value {
 	h := words[0]
 	for _, w := range words[1:] {
@@ -233,9 +234,9 @@ func openFront(k *Kernel, m *object.Map) (Reader, error) {
 	return &frontReader{h, &t}, err
 }
 
-// Read adds to the values of each key what the front table holds. That is read
-// after the hash map: a key that gets its slot meanwhile may be new, but none is
-// missing whose slot is not seen.
+// Read merges the values in the front table into those of the hash map. It reads the
+// front table last: a key that gets a slot meanwhile may be missing in the hash map's
+// entries, but no key is lost because its slot was read too early.
 func (r *frontReader) Read() ([]Entry, error) {
 	all, err := r.readParts()
 	if err != nil {
@@ -245,7 +246,7 @@ func (r *frontReader) Read() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	// There are few slots, and there may be a million entries.
+	// There are few slots, but there may be a million entries.
 	keySize := KeySize(r.m.Key)
 	index := make(map[string]int, len(slots))
 	var fronts []parts
@@ -275,11 +276,11 @@ func (r *frontReader) Read() ([]Entry, error) {
 	return r.merge(all), nil
 }
 
-// busyWait is how long to wait for a slot that is being given to a key. It takes
-// a few instructions, but the program can lose the CPU in between.
+// busyWait is the time to wait for a slot that is being claimed. Claiming takes a few
+// instructions, but the program may lose the CPU in between.
 const busyWait = 20 * time.Millisecond
 
-// slots reads the slots that belong to a key.
+// slots returns the slots that belong to a key.
 func (r *frontReader) slots() ([][]byte, error) {
 	t, key, value := r.m.Table, KeySize(r.m.Key), r.m.Value.Size
 	size, perCPU := frontSlot(key, value), region(t.Slots, key, value)
@@ -307,8 +308,8 @@ func (r *frontReader) slots() ([][]byte, error) {
 	}
 }
 
-// Clear gives back all slots. What programs add meanwhile to values they have
-// found is lost with them.
+// Clear frees all slots. Additions that programs make meanwhile to values that they
+// have already found are lost.
 func (r *frontReader) Clear() error {
 	if err := r.t.clear(); err != nil {
 		return err
@@ -316,7 +317,7 @@ func (r *frontReader) Clear() error {
 	return r.hashReader.Clear()
 }
 
-// Zero gives back all slots: their keys are in the hash map still.
+// Zero frees all slots. Their keys stay in the hash map.
 func (r *frontReader) Zero() error {
 	if err := r.t.clear(); err != nil {
 		return err

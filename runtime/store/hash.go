@@ -15,13 +15,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A hash keeps a map with keys as a hash map. An aggregation, and a map declared
-// so, has one value per CPU.
+// A hash keeps a map with keys as a hash map. Aggregations, and maps declared per-CPU,
+// have one value per CPU.
 //
-// The hash map is its own, except where a program has more maps than the kernel
-// lets it use. Then maps with keys and values of about the same size share one:
-// the map's number, a u64 that is not 0, precedes the key, and key and value are
-// padded with zeros to the size that the hash map has.
+// The map has a hash map of its own, unless a program would use more maps than the
+// kernel allows. Then maps with keys and values of about the same size share one. In
+// it, the map's number, a u64 that is not 0, precedes the key, and key and value are
+// padded with zeros to the sizes of the hash map.
 type hash struct {
 	m       *ir.Map
 	name    string
@@ -29,12 +29,11 @@ type hash struct {
 	key     *types.Type
 	keySize int // of the script's key
 	size    int // of the script's value
-	number  int // in a hash map that is shared; else 0
+	number  int // in a shared hash map; 0: not shared
 
-	// inPlace says that an assignment of a word writes into the entry where there
-	// is one, at half the cost of an update. That is right only where entries are
-	// never taken away, by the script or the kernel: then what was found stays that
-	// key's.
+	// inPlace is set if an assignment of a word writes into an existing entry. This
+	// costs half as much as an update. It is correct only if neither the script nor the
+	// kernel ever deletes entries: only then an entry that was found keeps its key.
 	inPlace bool
 }
 
@@ -72,17 +71,17 @@ func newHash(l *layout, s *Spec, m *object.Map) *hash {
 	return h
 }
 
-// shape is what maps that share a hash map have in common.
+// shape identifies the maps that can share a hash map.
 type shape struct {
 	kind       ir.MapType
 	key, value int // bytes
 }
 
-// class rounds a size up so that not too many hash maps are needed.
+// class rounds a size up, so that few different hash maps are needed.
 func class(size int) int { return max(8, 1<<bits.Len(uint(size-1))) }
 
-// keyClass is class for keys: with the number, they are no larger than the kernel
-// can have them.
+// keyClass is class for keys. With the number, the result is at most the kernel's
+// limit.
 func (l *layout) keyClass(size int) int {
 	if c := class(size); l.LongKeys || numberSize+c <= maxOldKey {
 		return c
@@ -99,22 +98,22 @@ func (l *layout) canShare(s *Spec) bool {
 // numberSize is the size of the number before the key in a shared hash map.
 const numberSize = 8
 
-// A shared hash map has room for all that its maps may have, up to these limits. It
-// is allocated in advance, as all hash maps are: one that allocates as it fills fails
-// where a program that runs with interrupts off adds many keys at once.
+// A shared hash map has room for the entries of all its maps, up to these limits. Its
+// memory is allocated in advance, as that of all hash maps: an allocation at run time
+// fails if a program that runs with interrupts disabled adds many keys at once.
 const (
 	maxSharedEntries = 1 << 18
 	maxSharedSize    = 64 << 20 // bytes
-	entryOverhead    = 64       // about what the kernel needs beside key and value
+	entryOverhead    = 64       // estimate of what the kernel needs in addition to key and value
 )
 
 // sharedHash is a hash map that several maps share.
 type sharedHash struct {
 	m    *ir.Map
-	used int // numbers
+	used int // number of maps that share it
 }
 
-// share gives a map a number in the shared hash map of its shape.
+// share assigns a map a number in the shared hash map of its shape.
 func (l *layout) share(sh shape, entries int) (*ir.Map, int) {
 	h := l.shared[sh]
 	if h == nil {
@@ -141,7 +140,7 @@ const (
 	enoent     = -2
 )
 
-// Key encodes a key. One that is known when compiling is not computed.
+// Key encodes a key. A literal is encoded at compile time.
 func (s *hash) Key(g Gen, e KeyExpr) Key {
 	if text, ok := e.Literal(); ok && s.key.Kind == types.String {
 		return s.keyOf(g.B(), g.Rodata(s.number8(padded(text, s.key.Size-1, s.paddedKey()))))
@@ -155,14 +154,14 @@ func (s *hash) Key(g Gen, e KeyExpr) Key {
 	return s.keyOf(g.B(), k)
 }
 
-// padded is a text of at most most bytes, with zeros up to size.
+// padded returns at most most bytes of a text, followed by zeros up to size.
 func padded(text string, most, size int) []byte {
 	data := make([]byte, size)
 	copy(data[:max(most, 0)], text)
 	return data
 }
 
-// keyOff is the offset of the script's key in the kernel's.
+// keyOff returns the offset of the script's key in the kernel's key.
 func (s *hash) keyOff() int64 {
 	if s.number > 0 {
 		return numberSize
@@ -170,10 +169,10 @@ func (s *hash) keyOff() int64 {
 	return 0
 }
 
-// paddedKey is how many bytes the hash map has for the script's key.
+// paddedKey returns the size of the script's key in the hash map, with its padding.
 func (s *hash) paddedKey() int { return s.m.KeySize - int(s.keyOff()) }
 
-// number8 is data with the map's number, if it has one, before it.
+// number8 returns data preceded by the map's number, if it has one.
 func (s *hash) number8(data []byte) []byte {
 	if s.number == 0 {
 		return data
@@ -181,7 +180,7 @@ func (s *hash) number8(data []byte) []byte {
 	return append(binary.NativeEndian.AppendUint64(nil, uint64(s.number)), data...)
 }
 
-// keyOf is the key that the kernel takes at p.
+// keyOf returns the Key for the kernel's key at p.
 func (s *hash) keyOf(b *ir.Builder, p *ir.Value) Key {
 	if s.number == 0 {
 		return Key{Ptr: p}
@@ -189,7 +188,7 @@ func (s *hash) keyOf(b *ir.Builder, p *ir.Value) Key {
 	return Key{Ptr: b.AddImm(p, numberSize), whole: p}
 }
 
-// kernelKey is what the kernel takes for a key.
+// kernelKey returns the address of the kernel's key.
 func (s *hash) kernelKey(k Key) *ir.Value {
 	if k.whole != nil {
 		return k.whole
@@ -211,7 +210,8 @@ func (s *hash) Find(g Gen, k Key) *ir.Value {
 
 func (s *hash) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
 
-// Make looks up, inserts zeros unless another CPU was faster, looks up again.
+// Make looks the key up. If it is missing, Make inserts zeros, unless another CPU was
+// faster, and looks it up again.
 func (s *hash) Make(g Gen, k Key) *ir.Value {
 	p := s.Find(g, k)
 	return g.B().WhenNil(p, ir.Same, func() *ir.Value {
@@ -223,7 +223,7 @@ func (s *hash) Make(g Gen, k Key) *ir.Value {
 
 func (s *hash) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
 
-// check counts an update that found no room.
+// check counts an update that failed because the map was full.
 func (s *hash) check(g Gen, r *ir.Value) {
 	b := g.B()
 	span := b.Pos
@@ -258,7 +258,7 @@ func (s *hash) Assign(g Gen, k Key, fill func(p *ir.Value, size int)) {
 	s.update(g, k, s.value(g, fill))
 }
 
-// value puts a value into memory.
+// value writes a value to temporary memory and returns its address.
 func (s *hash) value(g Gen, fill func(p *ir.Value, size int)) *ir.Value {
 	tmp := g.Temp(s.m.ValueSize)
 	fill(tmp, s.m.ValueSize)
@@ -277,13 +277,12 @@ func (s *hash) OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value {
 	return g.B().Call(ir.LookupPerCPU, g.B().MapPtr(s.m), s.kernelKey(k), cpu)
 }
 
-// hashReader reads the entries of a hash map, or of the one of several maps that
-// share it.
+// hashReader reads the entries of a map from its own or a shared hash map.
 type hashReader struct {
 	k      *Kernel
 	m      *object.Map
 	e      *ebpf.Map
-	size   int // bytes of a value that count
+	size   int // bytes of a value, without padding
 	stride int // bytes from one CPU's value to the next
 }
 
@@ -301,14 +300,13 @@ func openHashOf(k *Kernel, m *object.Map, name string) (*hashReader, error) {
 	return r, nil
 }
 
-// parts is a key and the values of it that are to be merged.
+// parts is a key and its values, which are to be merged.
 type parts struct {
 	key  []byte
 	vals [][]byte
 }
 
-// each calls f for all entries: the key as the kernel has it, and the values of
-// all CPUs.
+// each calls f for all entries, with the kernel's key and the values of all CPUs.
 func (r *hashReader) each(f func(key, vals []byte)) error {
 	size := r.stride
 	if r.m.PerCPU {
@@ -337,11 +335,11 @@ func (r *hashReader) each(f func(key, vals []byte)) error {
 	return nil
 }
 
-// rawEntry is an entry as the kernel has it.
+// rawEntry is an entry of the kernel map.
 type rawEntry struct{ key, vals []byte }
 
-// scriptKey is the script's key in the kernel's. A short key has fewer bytes than
-// the map's key type: what is missing is zero.
+// scriptKey returns the script's key in a kernel's key. In a map of short keys it has
+// fewer bytes than the key type; the missing ones are zero.
 func (r *hashReader) scriptKey(key []byte) []byte {
 	if r.m.Number == 0 {
 		return key
@@ -349,10 +347,10 @@ func (r *hashReader) scriptKey(key []byte) []byte {
 	return key[numberSize:][:KeySize(r.m.Key)]
 }
 
-// readParts is all entries, not merged.
+// readParts returns all entries, with their values not merged.
 func (r *hashReader) readParts() ([]parts, error) {
 	var all []parts
-	// The values of all entries are in one piece of memory, as there may be a million.
+	// The values of all entries share one allocation, as there may be a million.
 	var room [][]byte
 	n := 1
 	if r.m.PerCPU {
@@ -375,7 +373,7 @@ func (r *hashReader) readParts() ([]parts, error) {
 	return all, err
 }
 
-// merge makes entries of parts. A value that is not kept in parts is taken as it
+// merge merges the values of each key. A value that is not in parts is returned as it
 // is.
 func (r *hashReader) merge(all []parts) []Entry {
 	entries := make([]Entry, len(all))
@@ -399,7 +397,7 @@ func (r *hashReader) Read() ([]Entry, error) {
 	return r.merge(all), nil
 }
 
-// eachKey calls f for all keys that the map has now.
+// eachKey calls f for all keys that the map has at the moment.
 func (r *hashReader) eachKey(f func(key []byte) error) error {
 	var keys [][]byte
 	if err := r.each(func(key, _ []byte) { keys = append(keys, key) }); err != nil {

@@ -12,37 +12,37 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Kernel is the kernel maps of loaded programs.
+// Kernel holds the kernel maps of loaded programs.
 type Kernel struct {
 	Maps map[string]*ebpf.Map // by name
 	CPUs int                  // possible CPUs
-	// Programs are the loaded programs by name, among them those that reset maps.
-	// They are used by Clear and Zero only, so they may be loaded after Open.
+	// Programs are the loaded programs by name, including those that reset maps. Only
+	// Clear and Zero use them, so they may be loaded after Open.
 	Programs map[string]*ebpf.Program
-	// Merge is how values of an aggregation's type are merged: it folds src into
-	// dst. nil: there is no such function for the type.
+	// Merge returns the function that merges values of an aggregation's type: it adds
+	// src to dst. It returns nil if the type has none.
 	Merge func(t *types.Type) func(t *types.Type, dst, src []byte)
 
-	memory   map[string]*ebpf.Memory          // of the arrays that are mapped, by name
-	together map[string]map[uint64][]rawEntry // while ReadTogether runs: shared hash maps, by name and number
+	memory   map[string]*ebpf.Memory          // memory of mapped arrays, by name
+	together map[string]map[uint64][]rawEntry // entries of shared hash maps, by name and number; only during ReadTogether
 }
 
-// A Reader is a map of the script as user space sees it.
+// A Reader gives user space access to a map of the script.
 type Reader interface {
-	// Read is the entries as they are now, in no order.
+	// Read returns the present entries, in no particular order.
 	Read() ([]Entry, error)
-	// Clear removes all entries; a map without keys counts as never assigned then.
+	// Clear removes all entries. A map without keys then counts as never assigned.
 	Clear() error
 	// Zero sets all values to zero and keeps the keys.
 	Zero() error
 }
 
-// Entry is an entry of a map: its encoded key (nil: the map has none) and its
-// value, merged over CPUs.
+// Entry is an entry of a map: its encoded key, or nil if the map has none, and its
+// value, merged over all CPUs.
 type Entry struct{ Key, Value []byte }
 
-// Open prepares to read a map. It must be called before programs run: it puts
-// some maps into their first state.
+// Open prepares to read a map. It must be called before programs run, as it initializes
+// some maps.
 func (k *Kernel) Open(m *object.Map) (Reader, error) {
 	kind := kindOf(m.Store)
 	if kind == nil {
@@ -51,15 +51,15 @@ func (k *Kernel) Open(m *object.Map) (Reader, error) {
 	return kind.open(k, m)
 }
 
-// ReadTogether runs read, in which several maps are read. Hash maps that maps share
-// are read once for all of them. Nothing may be cleared or zeroed meanwhile.
+// ReadTogether calls read, which reads several maps. Each shared hash map is read once
+// for all its maps. No map may be cleared or zeroed meanwhile.
 func (k *Kernel) ReadTogether(read func()) {
 	k.together = map[string]map[uint64][]rawEntry{}
 	read()
 	k.together = nil
 }
 
-// find is a kernel map by name.
+// find returns the kernel map with a name.
 func (k *Kernel) find(name string) (*ebpf.Map, error) {
 	if m := k.Maps[name]; m != nil {
 		return m, nil
@@ -67,7 +67,7 @@ func (k *Kernel) find(name string) (*ebpf.Map, error) {
 	return nil, fmt.Errorf("bug: no map %s", name)
 }
 
-// mapped is the memory of an array map.
+// mapped returns the memory of an array map.
 func (k *Kernel) mapped(name string) (*ebpf.Memory, error) {
 	if mem := k.memory[name]; mem != nil {
 		return mem, nil
@@ -78,7 +78,7 @@ func (k *Kernel) mapped(name string) (*ebpf.Memory, error) {
 	}
 	mem, err := m.Memory()
 	if err == nil && mem.ReadOnly() {
-		err = unix.EPERM // the memory could be mapped for reading only
+		err = unix.EPERM // the memory could only be mapped read-only
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot map the memory of %s: %w", name, err)
@@ -90,8 +90,8 @@ func (k *Kernel) mapped(name string) (*ebpf.Memory, error) {
 	return mem, nil
 }
 
-// merged folds several values into one: those of all CPUs, or of a hash map and
-// its front table.
+// merged merges several values into one: those of all CPUs, or of a hash map and its
+// front table.
 func (k *Kernel) merged(t *types.Type, vals [][]byte) []byte {
 	dst := make([]byte, len(vals[0]))
 	if t.Kind == types.Agg && k.Merge != nil {
@@ -102,8 +102,8 @@ func (k *Kernel) merged(t *types.Type, vals [][]byte) []byte {
 			return dst
 		}
 	}
-	// A declared per-CPU map of plain values: integers add up, of others the
-	// first that is not zero stands for all.
+	// In a map declared per-CPU with plain values, integers are added up. For other
+	// types, the result is the first value that is not zero.
 	if t.Kind == types.Int {
 		var sum uint64
 		for _, src := range vals {

@@ -9,23 +9,23 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Target is the kernel that maps are laid out for.
+// Target is the kernel for which maps are laid out.
 type Target struct {
 	CPUs         int  // possible CPUs
-	AtomicFetch  bool // programs can exchange words with memory
+	AtomicFetch  bool // programs can exchange words in memory
 	LookupPerCPU bool // programs can reach the values of other CPUs
 	LongKeys     bool // keys may have more than maxOldKey bytes
-	NoTables     bool // a value must not be partly in a table of ours: others read the maps
+	NoTables     bool // values must be entirely in kernel maps, as programs other than gotrace read them
 }
 
-// Layout is where the maps of a script are.
+// Layout is the placement of a script's maps.
 type Layout struct {
 	Kernel []*ir.Map    // the kernel maps, in the order in which they are first needed
 	Maps   []object.Map // descriptions, one for each Spec
 	Stores []Store      // one for each Spec
 }
 
-// layout is a Layout being made.
+// layout is a Layout under construction.
 type layout struct {
 	Layout
 	Target
@@ -33,22 +33,22 @@ type layout struct {
 	slots, tables *ir.Map
 	cpuSlots      []*ir.Map // of at most MaxPerCPU bytes each
 	shared        map[shape]*sharedHash
-	tableRoom     int // bytes that a front table can have
+	tableRoom     int // number of bytes that a front table may take
 }
 
-// maxOldKey is the largest key of a hash map before Linux 5.11, in bytes.
+// maxOldKey is the maximum size of a hash map's key before Linux 5.11, in bytes.
 const maxOldKey = 512
 
-// A kernel lets a program use 64 maps. Some are for other things than the maps of
-// the script: events, literals, sites, scratch memory, stacks.
+// A kernel lets a program use 64 maps. Some are needed for other purposes than the
+// script's maps: events, literals, sites, scratch memory, stacks.
 const (
 	maxMaps    = 64
 	otherMaps  = 8
-	maxOwnMaps = 44 // from that on, maps of a program share hash maps
+	maxOwnMaps = 44 // if a program has more than that, its maps share hash maps
 )
 
-// Plan decides how to keep each map and lays all out. The error is a
-// source.DiagError: what the target cannot keep.
+// Plan decides how to keep each map and lays all maps out. Its error is a
+// source.DiagError about maps that the target cannot keep.
 func Plan(t Target, specs []*Spec) (*Layout, error) {
 	l := &layout{Target: t, shared: map[shape]*sharedHash{}}
 	ways := make([]kind, len(specs))
@@ -91,8 +91,8 @@ func (l *layout) choose(s *Spec) kind {
 	panic("store: no way to keep " + s.Name)
 }
 
-// crowded says which maps have to share hash maps: those of programs that would
-// use too many otherwise.
+// crowded returns which maps have to share hash maps: those of programs that would
+// otherwise use too many.
 func (l *layout) crowded(specs []*Spec, ways []kind) []bool {
 	own := map[int]int{} // by program
 	for i, s := range specs {
@@ -134,10 +134,10 @@ func (l *layout) newMap(m ir.Map) *ir.Map {
 	return &m
 }
 
-// array is an array map of one element, made when it is first needed; its value
-// grows as it is used. User space reads and writes it through memory: otherwise
-// it could only write an element as a whole, and would undo what programs do
-// meanwhile.
+// array returns an array map of one element. It creates the map when it is first
+// needed; callers add to the size of its value. User space reads and writes the value
+// through mapped memory: otherwise it could only write the whole element, and would
+// undo what programs do meanwhile.
 func (l *layout) array(m **ir.Map, name string) *ir.Map {
 	if *m == nil {
 		*m = l.newMap(ir.Map{Name: name, Type: ir.Array, KeySize: 4, MaxEntries: 1, Flags: mmapable})
@@ -148,7 +148,7 @@ func (l *layout) array(m **ir.Map, name string) *ir.Map {
 // mmapable is BPF_F_MMAPABLE.
 const mmapable = 1 << 10
 
-// slot reserves size bytes, whole words, in the map of plain slots.
+// slot reserves size bytes, a multiple of 8, in the map of plain slots.
 func (l *layout) slot(size int) (*ir.Map, int) {
 	m := l.array(&l.slots, object.SlotMap)
 	off := m.ValueSize
@@ -156,7 +156,7 @@ func (l *layout) slot(size int) (*ir.Map, int) {
 	return m, off
 }
 
-// cpuSlot reserves size bytes, whole words, in a map of per-CPU slots.
+// cpuSlot reserves size bytes, a multiple of 8, in a map of per-CPU slots.
 func (l *layout) cpuSlot(size int) (*ir.Map, int) {
 	n := len(l.cpuSlots)
 	if n == 0 || l.cpuSlots[n-1].ValueSize+size > MaxPerCPU {
@@ -173,5 +173,5 @@ func (l *layout) cpuSlot(size int) (*ir.Map, int) {
 	return m, off
 }
 
-// kernelName is the name of the hash map of a map.
+// kernelName returns the name of a map's hash map.
 func kernelName(name string) string { return "AT_" + strings.TrimPrefix(name, "@") }

@@ -21,7 +21,7 @@ func mapsOf(n int, each func(i int, s *Spec)) (*Layout, []*Spec, error) {
 }
 
 // TestManyMaps checks that a program never uses more maps than the kernel allows,
-// however many maps the script has, and that what they share tells them apart.
+// however many maps the script has, and that maps that share a kernel map stay apart.
 func TestManyMaps(t *testing.T) {
 	shapes := map[string]func(i int, s *Spec){
 		"one shape":   func(int, *Spec) {},
@@ -119,8 +119,8 @@ func TestOldKeys(t *testing.T) {
 	checkApart(t, "old keys", l, specs)
 }
 
-// TestTooManyMaps checks that maps that cannot share are refused where there are
-// too many, and only there.
+// TestTooManyMaps checks that maps that cannot share a hash map are refused if, and
+// only if, there are too many.
 func TestTooManyMaps(t *testing.T) {
 	declared := func(i int, s *Spec) { s.Declared, s.LRU, s.Value = true, true, types.TInt64 }
 	most := maxMaps - otherMaps
@@ -131,7 +131,7 @@ func TestTooManyMaps(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("@m%d is one map too many", most)) {
 		t.Errorf("%d maps: %v", most+1, err)
 	}
-	// As many of several programs are no problem.
+	// The same number of maps in several programs is allowed.
 	if _, _, err := mapsOf(10*most, func(i int, s *Spec) { declared(i, s); s.Programs = []int{i / 20} }); err != nil {
 		t.Error(err)
 	}

@@ -7,10 +7,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A parted store keeps aggregations too large for a value of a per-CPU map as a
-// hash map of their parts. Its keys are those of the script's map, if it has any,
-// padded to whole words, and the number of the part after them. What needs all
-// parts of a value at once a program cannot do.
+// A parted store keeps aggregations that are too large for a value of a per-CPU map. It
+// is a hash map of the parts of values. Its key is the script's key, if there is one,
+// padded to whole words, followed by the number of the part. A program cannot do
+// anything that needs all parts of a value at once.
 type parted struct {
 	hash
 	scriptKey int // bytes of the script's key, padded; 0: none
@@ -42,8 +42,7 @@ var partedKind = kind{
 	open: openParted,
 }
 
-// newParted makes the map. A map without keys has room for all parts there can
-// be.
+// newParted creates the map. A map without keys has room for all parts of its value.
 func newParted(l *layout, s *Spec, m *object.Map) Store {
 	size := 0
 	if s.Key != nil {
@@ -66,7 +65,7 @@ func newParted(l *layout, s *Spec, m *object.Map) Store {
 	return p
 }
 
-// Key encodes the script's key, and leaves the number of the part open.
+// Key encodes the script's key. It leaves the number of the part unset.
 func (s *parted) Key(g Gen, e KeyExpr) Key {
 	k := g.Temp(s.scriptKey + 8)
 	if e != nil {
@@ -80,7 +79,7 @@ func (s *parted) MakePart(g Gen, k Key, n *ir.Value) *ir.Value {
 	return s.hash.Make(g, k)
 }
 
-// partedReader joins the parts.
+// partedReader joins the parts of values.
 type partedReader struct{ *hashReader }
 
 func openParted(k *Kernel, m *object.Map) (Reader, error) {
@@ -91,8 +90,8 @@ func openParted(k *Kernel, m *object.Map) (Reader, error) {
 	return &partedReader{r}, err
 }
 
-// Read puts the parts of each value together, in no order: aggregations that are
-// kept so know the place of what is in them. Parts never used are missing.
+// Read joins the parts of each value, in no particular order: in such aggregations,
+// each part contains its position. Parts that were never used are missing.
 func (r *partedReader) Read() ([]Entry, error) {
 	all, err := r.readParts()
 	if err != nil {

@@ -11,9 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A perCPUSlot keeps an aggregation without keys as bytes of a shared per-CPU
-// array map. Each CPU's copy has a byte of its own that says whether it was
-// touched.
+// A perCPUSlot keeps an aggregation without keys as bytes of a shared per-CPU array
+// map. Each CPU's copy has a byte that is set once a program on that CPU has used it.
 type perCPUSlot struct {
 	bytesOf
 	allCPUs bool // programs can reach the values of other CPUs
@@ -31,8 +30,8 @@ var perCPUSlotKind = kind{
 	open:   openPerCPUSlot,
 }
 
-// element is this CPU's element of the shared map. It is never null, but the
-// kernel's verifier wants it checked.
+// element returns this CPU's element of the shared map. It is never null, but the
+// verifier requires a check.
 func (s *perCPUSlot) element(g Gen) *ir.Value {
 	return g.B().Call(ir.MapLookup, g.B().MapPtr(s.m), g.Zeros(4))
 }
@@ -67,8 +66,8 @@ func (s *perCPUSlot) Assign(g Gen, k Key, fill func(p *ir.Value, size int)) {
 	fill(s.Make(g, k), s.size)
 }
 
-// Remove clears the value of every CPU, or, where the kernel does not let
-// programs reach the others', that of its own.
+// Remove clears the values of all CPUs. If the kernel does not let programs access
+// those of other CPUs, it clears only that of this CPU.
 func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
 	b := g.B()
 	was := &ir.Var{Name: "was", Type: ir.Int}
@@ -140,12 +139,12 @@ func (r *perCPUSlotReader) Read() ([]Entry, error) {
 func (r *perCPUSlotReader) Clear() error { return r.zero(1) }
 func (r *perCPUSlotReader) Zero() error  { return r.zero(0) }
 
-// onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on
-// the CPU that is named.
+// onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on a given
+// CPU.
 const onCPU = 1
 
-// zero runs the map's reset program on each CPU. User space can only write an
-// element as a whole, and would undo what programs add to other slots meanwhile.
+// zero runs the map's reset program on each CPU. User space could only write a whole
+// element, and would undo what programs add to other slots meanwhile.
 func (r *perCPUSlotReader) zero(unset uint64) error {
 	if r.m.Reset == nil {
 		return fmt.Errorf("bug: %s has no program that zeroes it", r.m.Name)
@@ -156,7 +155,7 @@ func (r *perCPUSlotReader) zero(unset uint64) error {
 	}
 	for cpu := range r.k.CPUs {
 		_, err := prog.Run(&ebpf.RunOptions{Context: unset, Flags: onCPU, CPU: uint32(cpu)})
-		if err != nil && !errors.Is(err, unix.ENXIO) { // ENXIO: a CPU that is not there
+		if err != nil && !errors.Is(err, unix.ENXIO) { // ENXIO: the CPU is offline
 			return err
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A slot keeps a map without keys as bytes of one shared array map. Programs
-// reach them by an address that is a constant: no helper is called. A byte after
-// the value says whether the map was assigned.
+// A slot keeps a map without keys as bytes of a shared array map. Programs access them
+// at a constant address, without a helper. A byte after the value is set once the map
+// was assigned.
 type slot struct{ bytesOf }
 
 var slotKind = kind{
@@ -21,7 +21,7 @@ var slotKind = kind{
 	open:   openSlot,
 }
 
-// bytesOf is where in a shared map a value and the byte after it are.
+// bytesOf is the position of a value, and of the byte after it, in a shared map.
 type bytesOf struct {
 	m    *ir.Map
 	off  int64
@@ -29,7 +29,7 @@ type bytesOf struct {
 	size int
 }
 
-// newBytes takes the bytes for a value from alloc.
+// newBytes reserves the bytes for a value with alloc.
 func newBytes(s *Spec, m *object.Map, alloc func(size int) (*ir.Map, int)) bytesOf {
 	size := s.valueSize()
 	km, off := alloc(word(size) + 8)
@@ -43,7 +43,7 @@ func (s *slot) Address(g Gen) *ir.Value      { return s.Find(g, Key{}) }
 func (s *slot) Find(g Gen, _ Key) *ir.Value  { return g.B().MapValue(s.m, s.off) }
 func (s *slot) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
 
-// mark sets the byte that says whether the map was assigned.
+// mark sets the byte that records whether the map was assigned.
 func (s *slot) mark(g Gen, set int64) {
 	g.B().Store(g.B().MapValue(s.m, s.set), 0, 1, g.B().Const(set))
 }
@@ -54,7 +54,7 @@ func (s *slot) Present(g Gen, k Key) *ir.Value {
 	return g.B().IfElse(s.isSet(g), func() *ir.Value { return s.Find(g, k) }, null(g))
 }
 
-// null makes a branch whose value is a null pointer.
+// null returns a branch whose value is a null pointer.
 func null(g Gen) func() *ir.Value { return func() *ir.Value { return g.B().Const(0) } }
 
 func (s *slot) Make(g Gen, k Key) *ir.Value {
@@ -79,7 +79,7 @@ func (s *slot) Remove(g Gen, k Key) *ir.Value {
 	return deleted(g, was)
 }
 
-// deleted is the result of removing what was there if was is not 0.
+// deleted returns the result of a deletion: 0 if was is not 0, else -ENOENT.
 func deleted(g Gen, was *ir.Value) *ir.Value {
 	return g.B().IfElse(was, func() *ir.Value { return g.B().Const(0) }, func() *ir.Value { return g.B().Const(enoent) })
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A split keeps a map whose key is a long string in two hash maps. A kernel hash
-// map has keys of one size and hashes and compares all of each key: a name of ten
-// characters costs as much as one of a thousand. So strings of fewer than
-// shortKey bytes, NUL included, are in a map with keys of that size, all others
-// in one with full keys. Where a string belongs follows from the string alone, so
-// no key is in both. To its users it is one map, except that it is full when one
-// of the two is: each has room for as many entries as the script asks for.
+// A split keeps a map whose key is a long string in two hash maps. All keys of a kernel
+// hash map have the same size, and the kernel hashes and compares all bytes: a name of
+// ten characters costs as much as one of a thousand. So strings of fewer than shortKey
+// bytes, including the NUL, are in a map with keys of that size, and all others in a
+// map with full keys. The string alone determines the hash map, so no key is in both.
+// Each of the two has room for the number of entries that the script declares, and the
+// map counts as full when one of them is full.
 type split struct{ short, long *hash }
 
-// shortKey is the size of the keys in the map for short ones, which are padded
+// shortKey is the size in bytes of keys in the map of short strings. They are padded
 // with zeros.
 const shortKey = 64
 
@@ -27,7 +27,7 @@ var splitKind = kind{
 	name: "split",
 	own:  2,
 	fits: func(_ *layout, s *Spec) bool {
-		// A map whose address is taken is handed to the kernel as it is.
+		// A map whose address is taken must be one kernel map.
 		return s.Key != nil && s.Key.Kind == types.String && s.Key.Size > shortKey && s.Uses&Address == 0 && !s.shared
 	},
 	plan:   newSplit,
@@ -57,7 +57,7 @@ func newSplit(l *layout, s *Spec, m *object.Map) Store {
 
 func (s *split) Address(g Gen) *ir.Value { return s.long.Address(g) }
 
-// where runs use on the hash map that a key belongs to.
+// where calls use for the hash map that a key belongs to.
 func (s *split) where(g Gen, k Key, use func(h *hash, k Key) *ir.Value) *ir.Value {
 	switch {
 	case k.long == nil:
@@ -105,8 +105,8 @@ func (s *split) Parts() []Part {
 	return []Part{short, long}
 }
 
-// Key evaluates a key. A string that is read from somewhere is read as a short
-// one first, and once more where it proves to be longer.
+// Key evaluates a key. A string that must be read from memory is first read as a short
+// one. If it proves to be longer, it is read again.
 func (s *split) Key(g Gen, e KeyExpr) Key {
 	b, full := g.B(), s.long.keySize
 	if text, ok := e.Literal(); ok {
@@ -144,7 +144,7 @@ func (s *split) Key(g Gen, e KeyExpr) Key {
 	return Key{isLong: s.isLong(g, k), short: k, long: k}
 }
 
-// isLong reports whether the string at p, with zeros after it, is a long one.
+// isLong reports whether the string at p, which is followed by zeros, is a long one.
 func (s *split) isLong(g Gen, p *ir.Value) *ir.Value {
 	last := g.B().Load(p, shortKey-2, 1, false)
 	return g.B().IfElse(last, func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return g.B().Const(0) })
@@ -160,7 +160,7 @@ func (s *split) read(g Gen, size int, src *ir.Value, space types.Space) Key {
 		b.Cur.Unlikely = true
 		b.Zero(long, 0, full)
 		r := g.ReadStr(long, 0, b.Const(int64(size)), size, src, space)
-		// It may have changed meanwhile.
+		// The string may have changed meanwhile.
 		return g.B().IfElse(b.Op(ir.OpSLt, r, b.Const(shortKey)), func() *ir.Value {
 			b.Copy(short, 0, long, shortKey)
 			return b.Const(0)

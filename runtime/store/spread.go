@@ -8,12 +8,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A Spread keeps an aggregation that programs read, on kernels that do not let them
-// read other CPUs' values of a per-CPU map. It has all CPUs' values in one entry of a
-// plain hash map, and each CPU adds to its own. A map without keys has one entry.
+// A Spread keeps an aggregation that programs read, on kernels that do not let programs
+// read other CPUs' values of a per-CPU map. An entry of a plain hash map contains the
+// values of all CPUs, and each CPU adds to its own value. A map without keys has one
+// entry.
 //
-// There is room for a power of two of CPUs: so the number of a CPU needs no comparison
-// for the kernel's verifier to see that it is in range.
+// The number of values is a power of two. So the verifier sees without a comparison
+// that a masked CPU number is in range.
 type Spread struct {
 	*hash
 	areas  int
@@ -35,7 +36,7 @@ var spreadKind = kind{
 	},
 }
 
-// keylessSize is the size of the key of the only entry of a map without keys.
+// keylessSize is the size of the key of the only entry of a map without keys, in bytes.
 const keylessSize = 4
 
 func spreadKey(m *object.Map) int {
@@ -78,7 +79,7 @@ func (s *Spread) Key(g Gen, e KeyExpr) Key {
 	return s.hash.Key(g, e)
 }
 
-// area is cpu's value in the entry at p, which may be null.
+// area returns the value of cpu in the entry at p, which may be null.
 func (s *Spread) area(g Gen, p, cpu *ir.Value) *ir.Value {
 	return g.B().WhenNil(p, func(p *ir.Value) *ir.Value {
 		b := g.B()

@@ -1,7 +1,7 @@
-// Package store knows how the maps of a script are kept in the kernel. There is
-// one file for each way of keeping a map, and it holds all that concerns that
-// way: which maps it suits, its layout, the code by which a program uses it, and
-// how user space reads, clears and zeroes it.
+// Package store implements the ways of keeping a script's maps in the kernel. Each way
+// has one file. The file contains everything about it: which maps it suits, their
+// layout, the code by which a program uses a map, and how user space reads, clears and
+// zeroes one.
 //
 //	slot.go     bytes of a shared array map: maps without keys
 //	percpu.go   bytes of a shared per-CPU array map: aggregations without keys
@@ -11,10 +11,10 @@
 //	front.go    a hash map and a per-CPU front table, which takes most additions
 //	threads.go  a hash map and a table of entries keyed by the running thread
 //
-// A map goes through the package in three steps. Plan picks the way and lays out
-// all maps of a script. A Store emits code into the programs. Open gives the
-// process that loaded the programs a Reader. Plan describes its decisions in the
-// object.Map, which is all that Open needs.
+// A map goes through the package in three steps. Plan selects the way and lays out all
+// maps of a script. A Store emits code into the programs. Open returns a Reader to the
+// process that loaded the programs. Plan describes its decisions in object.Map, and
+// Open needs nothing else.
 package store
 
 import (
@@ -24,17 +24,17 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Use is a set of things that programs do with a map.
+// Use is a set of the operations that programs perform on a map.
 type Use uint16
 
 const (
-	Add     Use = 1 << iota // add to a value without looking at it
-	Read                    // read a value, or ask whether there is one
+	Add     Use = 1 << iota // add to a value without reading it
+	Read                    // read a value, or test whether there is one
 	Assign                  // assign a value
 	Change                  // compute a value from the old one, other than by Add
 	Delete                  // delete an entry
-	Count                   // ask how many entries there are
-	Iterate                 // go through all entries
+	Count                   // get the number of entries
+	Iterate                 // visit all entries
 	Address                 // take the address of the map
 	Whole                   // print, clear or zero the whole map, which user space does
 	Reset                   // clear or zero it
@@ -57,33 +57,33 @@ func (u Use) String() string {
 	return text[1:]
 }
 
-// Spec is what is known of a map before it is decided how to keep it.
+// Spec describes a map before Plan decides how to keep it.
 type Spec struct {
-	Name       string      // with its @
+	Name       string      // including the @
 	Span       source.Span // for errors
-	Key        *types.Type // as it is stored; nil: no key
+	Key        *types.Type // as stored; nil: no key
 	Value      *types.Type
-	Max        int  // most entries
-	Declared   bool // the script says how it is to be kept: by PerCPU and LRU
+	Max        int  // maximum number of entries
+	Declared   bool // the script declares how to keep it: PerCPU and LRU say how
 	PerCPU     bool
 	LRU        bool
 	Uses       Use
-	Programs   []int // the programs that use it
-	ValueParts int   // bytes of a part, where a value may be kept in parts; else 0
+	Programs   []int // programs that use it
+	ValueParts int   // size of a part in bytes, if a value may be kept in parts; else 0
 
-	shared bool // it has to share its hash map with others
+	shared bool // it must share its hash map with others
 }
 
 func (s *Spec) isAgg() bool { return s.Value.Kind == types.Agg }
 
-// valueSize is how many bytes a value takes.
+// valueSize returns the size of a value in bytes.
 func (s *Spec) valueSize() int { return max(s.Value.Size, 1) }
 
 // MaxPerCPU is the kernel's limit for the value of a per-CPU map, in bytes.
 const MaxPerCPU = 32 << 10
 
-// KeySize is how many bytes a key takes. The kernel hashes whole words in half
-// the time, so longer keys are padded with zeros to whole words.
+// KeySize returns the size of an encoded key in bytes. Longer keys are padded with
+// zeros to whole words, as the kernel hashes these in half the time.
 func KeySize(t *types.Type) int {
 	if t.Size <= 4 {
 		return max(t.Size, 1)
@@ -94,85 +94,87 @@ func KeySize(t *types.Type) int {
 // word rounds n up to whole words.
 func word(n int) int { return (n + 7) &^ 7 }
 
-// A Key is an encoded key in a program's memory. It belongs to the store that
-// encoded it.
+// A Key is an encoded key in a program's memory. Only the store that encoded it may use
+// it.
 type Key struct {
 	// Ptr is the address of the key, padded to KeySize; nil: the map has no keys.
 	Ptr *ir.Value
-	// whole is what the kernel takes for the key, where the map's number precedes
-	// it. nil: Ptr.
+	// whole is the address of the kernel's key, in which the map's number precedes the
+	// script's key; nil: it is Ptr.
 	whole *ir.Value
-	// A split map has two addresses, one for each of its hash maps, and a word that
-	// is not 0 where the long one counts. Where it is known which of the two counts,
-	// the other one is nil.
+	// In a split map, short and long are the addresses of the key for the two hash
+	// maps. isLong is a word that is not 0 if the long one is to be used. If the choice
+	// is known at compile time, the other address is nil.
 	isLong, short, long *ir.Value
 }
 
 // KeyExpr is the key expression of a map access.
 type KeyExpr interface {
-	// Literal is the text of a string that is known when compiling.
+	// Literal returns the text of a string that is known at compile time.
 	Literal() (text string, ok bool)
-	// StringSize is the most bytes that a single string takes, its NUL included; 0:
-	// the key is something else.
+	// StringSize returns the maximum size in bytes, including the NUL, if the key is a
+	// single string, and else 0.
 	StringSize() int
-	// InMemory is where a string already is in the program's memory; nil: nowhere.
+	// InMemory returns the address of a string that is already in the program's memory,
+	// or nil.
 	InMemory() *ir.Value
-	// Source is the address that a string is to be copied from.
+	// Source returns the address from which a string must be copied.
 	Source(g Gen) (src *ir.Value, space types.Space, ok bool)
-	// Write evaluates the key as a value of type t into size bytes at p, and zeroes
-	// those that it does not need.
+	// Write evaluates the key as a value of type t into size bytes at p. It zeroes the
+	// bytes that it does not need.
 	Write(t *types.Type, p *ir.Value, size int)
 }
 
-// Gen is what the code of a store is built with.
+// Gen is the code generator that a store uses.
 type Gen interface {
-	// B is the builder at the current place.
+	// B returns the builder at the current position.
 	B() *ir.Builder
-	// Temp is memory of size bytes for the rest of the program.
+	// Temp returns the address of size bytes that are valid for the rest of the
+	// program.
 	Temp(size int) *ir.Value
-	// Rodata is the address of constant bytes; Zeros of n zero bytes.
+	// Rodata returns the address of constant bytes. Zeros returns that of n zero bytes.
 	Rodata(data []byte) *ir.Value
 	Zeros(n int) *ir.Value
-	// Surely is p, which is never null though the kernel's verifier cannot know it.
+	// Surely returns p with a null check that only the verifier needs: p is never null.
 	Surely(p *ir.Value) *ir.Value
 	// EachCPU runs body for each possible CPU.
 	EachCPU(body func(cpu *ir.Value))
-	// Count adds one to the counter of what goes wrong at s.
+	// Count increments the counter of an error at s.
 	Count(kind object.SiteKind, s source.Span, what string)
-	// ReadStr copies a string of at most size bytes, NUL included, from src to dst;
-	// the result is its length with the NUL, or negative on a fault.
+	// ReadStr copies a string of at most size bytes, including the NUL, from src to
+	// dst. It returns the length including the NUL, or a negative number on a fault.
 	ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value
 }
 
-// A Store emits the code by which programs use a map. The pointers that it
-// returns are to a value, in the kernel map itself. Plan picks a store that can
-// do all that the programs do with the map; what it need not be able to do
-// panics.
+// A Store emits the code by which programs use a map. The pointers that it returns
+// point to a value in the kernel map itself. Plan selects a store that supports all
+// uses of the map; other methods panic.
 type Store interface {
 	// Key encodes a key; e is nil for a map without keys.
 	Key(g Gen, e KeyExpr) Key
-	// Find is the value of a key, null (type PtrMapNil) where there is none. A
-	// store that always has its value returns it, zero while it is not set.
+	// Find returns the value of a key, or null (type PtrMapNil) if there is none. A
+	// store whose value always exists returns it; it is zero until it is set.
 	Find(g Gen, k Key) *ir.Value
-	// Present is Find, but null also for a value that is not set.
+	// Present is like Find, but also returns null for a value that is not set.
 	Present(g Gen, k Key) *ir.Value
-	// Make is the value of a key, a new one of zeros where there was none; null
-	// where the map has no room (which is counted).
+	// Make returns the value of a key. If there is none, it creates one of zeros. If
+	// the map is full, it counts the error and returns null.
 	Make(g Gen, k Key) *ir.Value
-	// Share is Make for adding to the value: it may return one of several values
-	// that user space merges.
+	// Share is like Make, but only for adding to the value: it may return one of
+	// several values that user space merges.
 	Share(g Gen, k Key) *ir.Value
-	// Assign sets the value of a key to what fill writes into size bytes at p.
+	// Assign sets the value of a key to the size bytes that fill writes at p.
 	Assign(g Gen, k Key, fill func(p *ir.Value, size int))
 	// AssignWord sets the value of a key to a word of size bytes.
 	AssignWord(g Gen, k Key, x *ir.Value, size int)
-	// Remove deletes a key: 0, or a negative error where there was none.
+	// Remove deletes a key. It returns 0, or a negative error if there was none.
 	Remove(g Gen, k Key) *ir.Value
-	// OnCPU is the value of a key as one CPU has it, null where there is none.
+	// OnCPU returns one CPU's value of a key, or null if there is none.
 	OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value
-	// Address is the address of the value of a map without keys, or the kernel map.
+	// Address returns the address of the value of a map without keys, or the kernel
+	// map.
 	Address(g Gen) *ir.Value
-	// Parts are the kernel maps that hold the entries.
+	// Parts returns the kernel maps that hold the entries.
 	Parts() []Part
 }
 
@@ -182,12 +184,12 @@ type Parted interface {
 	MakePart(g Gen, k Key, n *ir.Value) *ir.Value
 }
 
-// A Resetter is a store whose values user space cannot zero by itself. Where Reset
-// is among the uses of the map, the script's object has a program that does it,
-// which the reader runs on each CPU.
+// A Resetter is a store whose values user space cannot zero by itself. If the uses of
+// the map include Reset, the object has a program for it, which the reader runs on each
+// CPU.
 type Resetter interface {
-	// Reset sets the value to zero as this CPU has it. If unset is not 0, the map
-	// counts as never assigned then.
+	// Reset sets this CPU's value to zero. If unset is not 0, the map then counts as
+	// never assigned.
 	Reset(g Gen, unset *ir.Value)
 }
 
@@ -195,13 +197,13 @@ type Resetter interface {
 type Part struct {
 	Map    *ir.Map
 	Key    *types.Type // of the keys in this part
-	off    int64       // of the key in what the kernel takes for the key
+	off    int64       // offset of Key in the kernel's key
 	number int         // the map's number in Map; 0: all entries of Map belong to it
 	wrap   func(b *ir.Builder, p *ir.Value) Key
 }
 
-// Mine reports whether the entry with the kernel's key at p is one of the map;
-// nil: all are.
+// Mine reports whether the entry with the kernel's key at p belongs to the map. It
+// returns nil if all entries do.
 func (p *Part) Mine(b *ir.Builder, key *ir.Value) *ir.Value {
 	if p.number == 0 {
 		return nil
@@ -209,35 +211,35 @@ func (p *Part) Mine(b *ir.Builder, key *ir.Value) *ir.Value {
 	return b.Op(ir.OpEq, b.Load(key, 0, 8, false), b.Const(int64(p.number)))
 }
 
-// KeyAt is the address of the script's key in the kernel's key at p.
+// KeyAt returns the address of the script's key in the kernel's key at p.
 func (p *Part) KeyAt(b *ir.Builder, key *ir.Value) *ir.Value { return b.AddImm(key, p.off) }
 
-// Wrap is the encoded key whose bytes, as the kernel has them, are at p in the
-// program's own memory.
+// Wrap returns a Key for the kernel's key at k, which must be in the program's own
+// memory.
 func (p *Part) Wrap(b *ir.Builder, k *ir.Value) Key { return p.wrap(b, k) }
 
-// Size is the size of the kernel's keys.
+// Size returns the size of the kernel's keys in bytes.
 func (p *Part) Size() int { return p.Map.KeySize }
 
 // kind is a way of keeping maps: a row of the table.
 type kind struct {
 	name string // in object.Map.Store
-	own  int    // how many hash maps it takes
-	// fits reports whether a map can be kept this way and should.
+	own  int    // number of hash maps that it needs
+	// fits reports whether a map can and should be kept this way.
 	fits func(l *layout, s *Spec) bool
-	// plan lays the map out, describes it in m, and returns what emits its code.
+	// plan lays the map out, describes it in m, and returns its Store.
 	plan func(l *layout, s *Spec, m *object.Map) Store
-	// extras are the fields of object.Map that maps kept this way use beside those that
-	// all have.
+	// extras are the fields of object.Map that maps kept this way use in addition to
+	// those that all maps use.
 	extras []string
-	// check reports a description that plan could not have made. It claims what the
-	// map has of the kernel maps.
+	// check returns an error for a description that plan could not have made. It claims
+	// the map's parts of the kernel maps.
 	check func(c *claims, m *object.Map) error
-	// open is the user space half of a map.
+	// open returns the map's Reader.
 	open func(k *Kernel, m *object.Map) (Reader, error)
 }
 
-// kinds are the ways of keeping a map. The first one that fits is taken.
+// kinds returns the ways of keeping a map. Plan takes the first one that fits.
 func kinds() []kind {
 	return []kind{partedKind, spreadKind, perCPUSlotKind, slotKind, splitKind, threadsKind, frontKind, hashKind}
 }

@@ -22,7 +22,7 @@ var here = Target{CPUs: ebpf.MustPossibleCPU(), AtomicFetch: true, LookupPerCPU:
 
 var count = &types.Type{Kind: types.Agg, Name: "count_t", Size: 8}
 
-// ways has, for each way of keeping a map, maps that are kept that way.
+// ways lists, for each way of keeping a map, maps that are kept that way.
 var ways = []struct {
 	kind string
 	spec Spec
@@ -66,7 +66,7 @@ func TestChoice(t *testing.T) {
 			t.Errorf("map %d is kept as %s, want %s", i, got, w.kind)
 		}
 	}
-	// What takes a table from a map.
+	// Uses that do not allow a table.
 	for _, how := range []Use{Read, Assign, Change, Delete, Count, Iterate, Address} {
 		s := Spec{Key: types.TInt64, Value: count, Uses: Add | how}.named("@m")
 		if l, err := Plan(here, []*Spec{s}); err != nil || l.Maps[0].Store != "hash" {
@@ -81,7 +81,7 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// emitter is a Gen that knows nothing but the IR.
+// emitter is a Gen that depends only on the IR.
 type emitter struct {
 	b      *ir.Builder
 	rodata *ir.Map
@@ -119,7 +119,7 @@ func (e *emitter) ReadStr(*ir.Value, int64, *ir.Value, int, *ir.Value, types.Spa
 	panic("no string is read from elsewhere")
 }
 
-// givenKey is a key that the program finds in an array.
+// givenKey is a key that the program reads from an array.
 type givenKey struct {
 	e  *emitter
 	at *ir.Value
@@ -144,7 +144,7 @@ const (
 	opZero
 )
 
-// loaded is a map in the kernel, and a program for each operation.
+// loaded is a map in the kernel with a program for each operation.
 type loaded struct {
 	r     Reader
 	in    *ebpf.Map // the key, padded, and the operand
@@ -157,7 +157,8 @@ const (
 	inSize = inKey + 1024
 )
 
-// load makes the programs for maps[i] of a layout and puts them into the kernel.
+// load compiles the programs for all maps of a layout and loads maps and programs into
+// the kernel.
 func load(t *testing.T, specs []*Spec) []*loaded {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -228,7 +229,7 @@ func load(t *testing.T, specs []*Spec) []*loaded {
 	return maps
 }
 
-// program emits an operation on the key in the input with the operand there.
+// program emits an operation on the key and the operand of the input.
 func (e *emitter) program(st Store, s *Spec, op int, in *ir.Map) {
 	b := e.b
 	var k Key
@@ -273,7 +274,7 @@ func (e *emitter) program(st Store, s *Spec, op int, in *ir.Map) {
 	}
 }
 
-// run does an operation as the model does it.
+// run performs an operation on the map and on the model.
 func (l *loaded) run(t *testing.T, s *Spec, op int, key []byte, x uint64, model map[string]uint64) {
 	t.Helper()
 	switch op {
@@ -312,7 +313,7 @@ func (l *loaded) run(t *testing.T, s *Spec, op int, key []byte, x uint64, model 
 	}
 }
 
-// check compares what the reader reads with the model.
+// check compares the entries that the reader returns with the model.
 func (l *loaded) check(t *testing.T, s *Spec, when string, model map[string]uint64) {
 	t.Helper()
 	entries, err := l.r.Read()
@@ -344,7 +345,7 @@ func (l *loaded) check(t *testing.T, s *Spec, when string, model map[string]uint
 	}
 }
 
-// keysOf makes keys for a map: of a string both short and long ones.
+// keysOf returns keys for a map. For strings, these include short and long ones.
 func keysOf(s *Spec) [][]byte {
 	if s.Key == nil {
 		return [][]byte{nil}
@@ -372,7 +373,7 @@ func keysOf(s *Spec) [][]byte {
 func TestHalves(t *testing.T) {
 	for i, w := range ways {
 		t.Run(fmt.Sprintf("%d %s", i, w.kind), func(t *testing.T) {
-			// Another map of the same shape stands beside it, which must stay as it is.
+			// A second map of the same shape must stay unchanged.
 			specs := []*Spec{w.spec.named("@m"), w.spec.named("@other")}
 			maps := load(t, specs)
 			exercise(t, specs, maps, 1500)
@@ -380,8 +381,8 @@ func TestHalves(t *testing.T) {
 	}
 }
 
-// TestSharedHalves does the same with maps that share hash maps because there are
-// too many of them.
+// TestSharedHalves is TestHalves for maps that share hash maps because there are too
+// many of them.
 func TestSharedHalves(t *testing.T) {
 	var specs []*Spec
 	for i := range 120 {

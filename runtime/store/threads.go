@@ -9,24 +9,23 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A threads store keeps a map of words whose key is the running thread's ID
-// wherever the script names it, as @start[tid] is, in a hash map with a thread
-// table before it, which holds most entries: from the entry to the exit of a call,
-// say.
+// A threads store keeps a map of words whose key is always the running thread's ID, as
+// in @start[tid]. It is a hash map with a thread table, which holds most entries, for
+// example those that last from the entry to the exit of a call.
 //
 // These invariants hold:
 //
-//   - An entry is touched by its thread alone, which is on one CPU at a time. So
-//     finding, setting and removing it needs no lock, and no call. Threads compete
-//     only for a free slot, by compare and exchange.
+//   - Only an entry's thread uses the entry, and a thread is on one CPU at a time.
+//     So finding, setting and removing the entry needs no lock and no call. Threads
+//     compete only for free slots, by compare and exchange.
 //   - The entry of a thread is in one of two neighbouring slots or, if both are
-//     taken, in the hash map. Once an entry had to go there, the word at tableOver
-//     is not 0.
+//     taken, in the hash map. The word at tableOver is not 0 once an entry had to go
+//     to the hash map.
 //   - Thread 0, which all idle CPUs share, is only in the hash map.
 //
-// A slot is a u64, the generation and the thread's ID, and a value of up to 8
-// bytes. Iteration and the like need a kernel map: a map with such uses has no
-// thread table.
+// A slot consists of a u64, which is the generation and the thread's ID, and a value of
+// up to 8 bytes. Iteration and some other uses need a kernel map: a map with such uses
+// has no thread table.
 type threads struct {
 	*hash
 	table
@@ -80,8 +79,8 @@ func newThreads(l *layout, s *Spec, m *object.Map) Store {
 	return t
 }
 
-// home is where an entry may be: its thread, what its slot says if it has one,
-// and the two slots.
+// home is where a thread's entry may be: the thread, the word of its slot if it has
+// one, and the two slots.
 type home struct {
 	tid, gen, word *ir.Value
 	slots          [2]*ir.Value
@@ -97,12 +96,12 @@ func (s *threads) home(b *ir.Builder, k Key) home {
 	return h
 }
 
-// over is the address of the word that says whether entries had to go to the hash
+// over returns the address of the word that is not 0 if entries had to go to the hash
 // map.
 func (s *threads) over(b *ir.Builder) *ir.Value { return b.MapValue(s.table.m, s.off+tableOver) }
 
-// elsewhere says whether the entry of a thread without a slot can be in the hash
-// map.
+// elsewhere returns a value that is not 0 if the entry of a thread without a slot may
+// be in the hash map.
 func (s *threads) elsewhere(b *ir.Builder, tid *ir.Value) *ir.Value {
 	return b.Op(ir.OpOr, b.Load(s.over(b), 0, 8, false), b.Op(ir.OpEq, tid, b.Const(0)))
 }
@@ -136,8 +135,8 @@ func (s *threads) Make(g Gen, k Key) *ir.Value {
 
 func (s *threads) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
 
-// orElse is the value of a key, a new one of zeros if there was none, or what
-// hashed gives where both slots are taken.
+// orElse returns the value of a key, with zeros if it is new. If both slots are taken,
+// it returns the result of hashed.
 func (s *threads) orElse(g Gen, k Key, hashed func() *ir.Value) *ir.Value {
 	b := g.B()
 	p := s.Find(g, k)
@@ -152,8 +151,8 @@ func (s *threads) orElse(g Gen, k Key, hashed func() *ir.Value) *ir.Value {
 	})
 }
 
-// claim gives a thread without an entry a slot, with a value of zero: the value's
-// address, null where both are taken.
+// claim assigns a slot to a thread without an entry and sets its value to zero. It
+// returns the value's address, or null if both slots are taken.
 func (s *threads) claim(g Gen, k Key) *ir.Value {
 	b := g.B()
 	h := s.home(b, k)
@@ -188,8 +187,8 @@ func (s *threads) AssignWord(g Gen, k Key, x *ir.Value, size int) {
 	g.B().IfNonNil(p, func(p *ir.Value) { g.B().Store(p, 0, size, x) })
 }
 
-// Remove takes the entry away wherever it is: a program that interrupted another
-// one just as that claimed a slot may have given the thread a second one.
+// Remove deletes the entry in all places: a program that interrupted another one just
+// as that claimed a slot may have claimed a second one for the thread.
 func (s *threads) Remove(g Gen, k Key) *ir.Value {
 	b := g.B()
 	h := s.home(b, k)
@@ -223,7 +222,7 @@ func openThreads(k *Kernel, m *object.Map) (Reader, error) {
 	return &threadsReader{h, &t}, err
 }
 
-// Read adds to what the hash map has what the table holds.
+// Read returns the entries of the hash map and of the table.
 func (r *threadsReader) Read() ([]Entry, error) {
 	entries, err := r.hashReader.Read()
 	if err != nil {
@@ -243,8 +242,8 @@ func (r *threadsReader) Read() ([]Entry, error) {
 	return entries, err
 }
 
-// eachSlot calls f for all slots that hold an entry: its key, its value, and where
-// in the table the slot is.
+// eachSlot calls f for all slots that hold an entry, with its key, its value and the
+// slot's offset in the table.
 func (r *threadsReader) eachSlot(f func(key, val []byte, off int64) error) error {
 	gen, slots, err := r.t.read(r.m.Table.Slots * threadSlot)
 	if err != nil {
@@ -264,7 +263,7 @@ func (r *threadsReader) eachSlot(f func(key, val []byte, off int64) error) error
 	return nil
 }
 
-// Clear gives back all slots before it clears the hash map.
+// Clear frees all slots before it clears the hash map.
 func (r *threadsReader) Clear() error {
 	if err := r.t.clear(); err != nil {
 		return err

@@ -5,9 +5,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Words is the encoded key k of type t as integers, for a function that adds to
-// the map s and makes the key of them again by WordsKey. It is nil where there
-// would be more than limit, and for maps whose keys are more than bytes.
+// Words returns the encoded key k of type t as integers. A function that adds to the
+// map s receives them and rebuilds the key with WordsKey. Words returns nil if there
+// would be more than limit integers, or if the store does not support it.
 func Words(s Store, t *types.Type, limit int, b *ir.Builder, k Key) []*ir.Value {
 	switch s.(type) {
 	case *hash, *front:
@@ -25,7 +25,7 @@ func Words(s Store, t *types.Type, limit int, b *ir.Builder, k Key) []*ir.Value 
 	return words
 }
 
-// WordsKey is the key expression of a key that Words took apart.
+// WordsKey is the key expression of a key that Words has split.
 type WordsKey struct {
 	G     Gen
 	Words []*ir.Value

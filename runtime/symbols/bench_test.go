@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkStacks names 10,000 stacks of 32 frames at random addresses of a program
-// and its libraries, which are all different, by a User that knows nothing yet.
+// BenchmarkStacks looks up 10,000 different stacks of 32 frames at random addresses of
+// a program and its libraries. The User has cached nothing before.
 func BenchmarkStacks(b *testing.B) {
 	cmd := exec.Command("sleep", "1000")
 	if err := cmd.Start(); err != nil {

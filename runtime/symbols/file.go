@@ -14,7 +14,7 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// file is a mapped file: its symbols, and the answers that were given.
+// file is a mapped file: its symbols, and a cache of answers.
 type file struct {
 	x       *binary.File // nil: it cannot be read
 	buildID string
@@ -24,7 +24,7 @@ type file struct {
 	places  map[uint64][]binary.Frame
 }
 
-// maxAnswers is the number of answers that are kept for a file.
+// maxAnswers is the number of answers that are cached for a file.
 const maxAnswers = 256 << 10
 
 // symbol finds the function that contains an address of the file.
@@ -43,8 +43,8 @@ func (f *file) symbol(addr uint64) (binary.Symbol, bool) {
 	return s, s.Name != ""
 }
 
-// debug finds what the debug information says of an address of the file, the
-// innermost function first.
+// debug finds the functions at an address of the file in the debug information, the
+// innermost first.
 func (f *file) debug(addr uint64) []binary.Frame {
 	if f.x == nil {
 		return nil
@@ -60,8 +60,8 @@ func (f *file) debug(addr uint64) []binary.Frame {
 	return list
 }
 
-// guard calls read, which reads the mapped file. If somebody shortens the file at
-// the same time, the file is not used any more.
+// guard calls read, which reads the mapped file. If the file is truncated meanwhile,
+// guard disables the file.
 func (f *file) guard(read func()) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -114,7 +114,7 @@ func (u *User) fileOf(p *process, m *mapping) *file {
 }
 
 // open opens the file of a mapping. Copies of a file, such as those in containers,
-// share what was read of one of them.
+// share the symbols of one of them.
 func (u *User) open(p *process, m *mapping, name string) *file {
 	f := &file{}
 	f.guard(func() {
@@ -141,9 +141,9 @@ func (u *User) open(p *process, m *mapping, name string) *file {
 	return f
 }
 
-// insideRoot returns the process's root directory, and the path of a file in there.
-// The root is "" if it is that of this process. If the process's root is a directory
-// that this process can reach, the kernel shows the file's whole path.
+// insideRoot returns the process's root directory, and the path of a file inside of it.
+// root is "" if it is that of this process. If this process can reach the other's root
+// by a path, the kernel shows the file's whole path.
 func (p *process) insideRoot(proc, path string) (root, inside string) {
 	root = filepath.Join(proc, strconv.Itoa(p.pid), "root")
 	theirs, err := os.Stat(root)

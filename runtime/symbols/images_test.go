@@ -43,8 +43,8 @@ func objectAt(t *testing.T, name string, at uint64) Mapping {
 	return Mapping{}
 }
 
-// TestImages reports process events to User and looks addresses up. A stack must
-// get the names of the program that it is from.
+// TestImages reports process events to User and looks addresses up. A stack must get
+// the names of the program that ran when the stack was taken.
 func TestImages(t *testing.T) {
 	first, second := objects(t)
 	moved := second
@@ -99,8 +99,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// TestReplacedFile maps a file that no longer exists, or that has the name or inode
-// of another file. It must have no names rather than wrong ones.
+// TestReplacedFile maps a file that no longer exists, or that has the name or inode of
+// another file. A lookup must return no names rather than wrong ones.
 func TestReplacedFile(t *testing.T) {
 	first, second := objects(t)
 	const pid = 1 << 28

@@ -40,11 +40,11 @@ type jitted struct {
 	mapFile, dumpFile grown
 	dump              dumpReader
 	fromMap, fromDump []jitFunc // in the order of the files
-	spans             []jitSpan // of both; nil: to be made
+	spans             []jitSpan // of both; nil: not computed yet
 	checked           time.Time // when the files were last looked at
 }
 
-// grown is a file that was read in part, from its start.
+// grown is a file that has been read up to some offset.
 type grown struct {
 	id   [2]uint64 // device and inode
 	read int64     // in bytes
@@ -57,7 +57,7 @@ type jitSpan struct {
 	f          *jitFunc
 }
 
-// Limits on what is read of one process.
+// Limits on the data of one process.
 const (
 	maxJitFile  = 1 << 30 // bytes
 	maxJitFuncs = 1 << 20
@@ -94,8 +94,8 @@ func (p *process) jitFrame(proc string, im *image, addr uint64) Frame {
 	return f
 }
 
-// update reads what was added to the process's files. It reports whether that
-// changed anything.
+// update reads what was added to the process's files. It reports whether there was
+// anything new.
 func (j *jitted) update(proc string, p *process, im *image) bool {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	changed := false
@@ -110,7 +110,7 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 		}
 	}
 	for i := range im.maps {
-		// A runtime maps the file that it writes, to say where it is.
+		// A runtime maps the jitdump file that it writes, so that profilers find it.
 		name := im.maps[i].file.path
 		if base := filepath.Base(name); !strings.HasPrefix(base, "jit-") || !strings.HasSuffix(base, ".dump") {
 			continue
@@ -126,9 +126,10 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 	return changed
 }
 
-// more returns the part of a file that was not read yet, up to the end of the last
-// line if the file is text. It calls renew if another file has the name now. Only
-// regular files of the process's user or of root count: others may write to /tmp.
+// more returns the part of a file that was not read yet. If the file is text, the part
+// ends with a complete line. more calls renew if another file has the name now. Only
+// regular files that belong to the process's user or to root are read: others may write
+// to /tmp.
 func (g *grown) more(name, procDir string, renew func()) ([]byte, bool) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -202,8 +203,8 @@ func appendPerfMap(out []jitFunc, text []byte) []jitFunc {
 	return out
 }
 
-// latest returns, in order of addresses, which function each address belongs to. A
-// later function replaces earlier ones where they overlap, as memory is used again.
+// latest returns the function that each address belongs to, in order of addresses. As
+// memory is reused, a later function replaces earlier ones where they overlap.
 func latest(lists ...[]jitFunc) []jitSpan {
 	type edge struct {
 		at    uint64

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestLatest checks that of functions that overlap the one listed last counts.
+// TestLatest checks that where functions overlap, the one listed last is found.
 func TestLatest(t *testing.T) {
 	funcs := appendPerfMap(nil, []byte("100 100 a\n150 10 b\n1f0 20 c\n300 10 d\n300 10 e\n400 0 none\nx 1 bad\n500 10\n"))
 	spans := latest(funcs)
@@ -28,7 +28,7 @@ func TestLatest(t *testing.T) {
 	}
 }
 
-// jitdump returns a jitdump file with the functions one, which was moved, and two.
+// jitdump returns a jitdump file with two functions: one, which was moved, and two.
 func jitdump() []byte {
 	le := binary.LittleEndian
 	out := le.AppendUint32(nil, dumpMagic)
@@ -76,8 +76,8 @@ func TestJitdump(t *testing.T) {
 	}
 }
 
-// TestHostilePerfMap checks that files which are no perf maps of the process are not
-// opened for long.
+// TestHostilePerfMap checks that files that are not perf maps of the process are not
+// read.
 func TestHostilePerfMap(t *testing.T) {
 	dir := t.TempDir()
 	fifo, link, foreign := filepath.Join(dir, "fifo.map"), filepath.Join(dir, "link.map"), filepath.Join(dir, "foreign.map")

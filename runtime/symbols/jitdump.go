@@ -88,13 +88,13 @@ func (d *dumpReader) load(body []byte) jitFunc {
 	return f
 }
 
-// move appends a function with the name of one that was at another address.
+// move appends a function with the name of the function that was moved.
 func (d *dumpReader) move(out []jitFunc, body []byte) []jitFunc {
 	from, to, size := d.order.Uint64(body[16:]), d.order.Uint64(body[24:]), d.order.Uint64(body[32:])
 	if to+size < to {
 		return out
 	}
-	const near = 4096 // how many earlier functions are searched
+	const near = 4096 // number of earlier functions that are searched
 	for i := len(out) - 1; i >= max(0, len(out)-near); i-- {
 		if out[i].start == from {
 			return append(out, jitFunc{start: to, size: size, name: out[i].name})
@@ -114,7 +114,7 @@ func (d *dumpReader) debug(body []byte) {
 		if !ok {
 			break
 		}
-		// The name 0xff stands for the name before.
+		// The name 0xff stands for the previous name.
 		if string(name) != "\xff" && string(name) != file {
 			file = string(name[:min(len(name), maxJitName)])
 		}

@@ -66,13 +66,13 @@ func (p *process) renew(im *image) {
 	}
 }
 
-// reborn starts over for another process with the same ID.
+// reborn starts the process over, as another process has the same ID now.
 func (p *process) reborn(im *image) {
 	p.renew(im)
 	p.start, p.jit, p.ended = "", jitted{}, false
 }
 
-// read reads the memory map. If the process is gone, the known map is kept.
+// read reads the memory map. If the process has ended, read keeps the known map.
 func (p *process) read(proc string) {
 	p.readAt = time.Now()
 	p.take(readMaps(proc, p.pid))

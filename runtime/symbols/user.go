@@ -38,12 +38,11 @@ type View struct {
 	Demangle bool   // show C++ and Rust names as in their source
 	Cache    CacheMode
 
-	// Debug adds source lines and inlined functions, as far as there is debug
-	// information.
+	// Debug adds source lines and inlined functions if there is debug information.
 	Debug     bool
-	DebugDirs []string // where separate debug files are looked for first
-	// Fetch returns the path of the debug file for a build ID from elsewhere, or "".
-	// It may be nil.
+	DebugDirs []string // directories that are searched first for separate debug files
+	// Fetch fetches the debug file for a build ID and returns its path, or "". It may
+	// be nil.
 	Fetch func(buildID string) string
 }
 
@@ -57,13 +56,13 @@ type User struct {
 	files  map[fileID]*file
 	ids    map[fileID]fileID // see intern
 	builds map[string]*file  // by build ID
-	gone   map[int]bool      // process IDs whose mappings were dropped
-	missed map[int]bool      // those of them that were looked up
+	gone   map[int]bool      // IDs of processes whose mappings were dropped
+	missed map[int]bool      // those in gone that were looked up
 	ended  []*process        // processes that have ended, in order of their end
 	names  map[string]string // cache of demangled names
 }
 
-// NewUser returns a User that knows no processes yet.
+// NewUser returns a User without any process.
 func NewUser(opt View) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
@@ -75,16 +74,16 @@ func NewUser(opt View) *User {
 // that is not in it.
 const stale = 50 * time.Millisecond
 
-// Lookup finds the functions at an address of a process, the innermost first. The
-// last frame is that of the function whose code it is.
+// Lookup finds the functions at an address of a process, the innermost first. The last
+// frame is that of the function that contains the code.
 func (u *User) Lookup(pid int, addr uint64) []Frame {
 	return u.Stack(pid, []uint64{addr})
 }
 
-// Stack finds the functions at the addresses of one stack of a process, which has
-// the innermost first. It looks all of them up in one program: the newest of the
-// process that they fit. The addresses after the first one are those that calls
-// return to. With View.Debug an address may have several frames.
+// Stack finds the functions at the addresses of one stack of a process, which are
+// innermost first. It looks all of them up in one program, the newest one of the
+// process that maps them. The addresses after the first are return addresses. With
+// View.Debug an address may have several frames.
 func (u *User) Stack(pid int, addrs []uint64) []Frame {
 	out := make([]Frame, 0, len(addrs))
 	if pid <= 0 {
@@ -117,8 +116,7 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 }
 
 // frames appends the functions at an address of an image. A call may be the last
-// instruction of its function, so an address that it returns to is looked up by the
-// byte before.
+// instruction of its function, so for a return address the byte before it is looked up.
 func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned bool) []Frame {
 	m := im.find(addr)
 	if m == nil || !m.named() {
@@ -138,7 +136,7 @@ func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned 
 		back = 1
 	}
 	s, ok := f.symbol(pc - back)
-	if !ok && back > 0 { // not a call: a signal's return, at the start of its function
+	if !ok && back > 0 { // not a call: the return address of a signal handler, at the start of its function
 		back = 0
 		s, ok = f.symbol(pc)
 	}
@@ -165,9 +163,9 @@ func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned 
 	return append(out, frame)
 }
 
-// imageOf returns the image of a process that maps most of the addresses, and how
-// many it maps. Ties are decided by the number of addresses in functions, and then
-// for the newest image.
+// imageOf returns the image of a process that maps most of the addresses, and the
+// number of addresses that it maps. Ties are decided by the number of addresses in
+// functions, and then in favour of the newest image.
 func (u *User) imageOf(p *process, addrs []uint64) (im *image, mapped int) {
 	if len(p.images) == 1 {
 		return p.images[0], p.images[0].mapped(addrs)
@@ -299,8 +297,8 @@ func (u *User) Executed(pid int) { u.process(pid).renew(&image{}) }
 // MaxEnded is the number of ended processes that are kept.
 const MaxEnded = 32 << 10
 
-// Ended records the end of a process. The process stays known until MaxEnded others
-// have ended.
+// Ended records the end of a process. User keeps the process until MaxEnded others have
+// ended.
 func (u *User) Ended(pid int) {
 	p := u.procs[pid]
 	if p == nil || p.ended {

@@ -13,7 +13,7 @@ import (
 	"reflect"
 )
 
-// lookup returns the function that contains an address, and whether it has a name.
+// lookup returns the function that contains an address, and whether a name was found.
 func lookup(u *User, pid int, addr uint64) (Frame, bool) {
 	list := u.Lookup(pid, addr)
 	f := list[len(list)-1]

@@ -9,7 +9,8 @@ import (
 type Event interface{ event() }
 
 type (
-	// Text is finished text of printf, time, cat, join … (see Kind).
+	// Text is formatted text from printf, time, cat, join or another builtin (see
+	// Kind).
 	Text struct{ Kind, Text string }
 	// Printed is the argument of a call of print().
 	Printed struct{ Value value.Value }

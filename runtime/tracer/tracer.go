@@ -63,8 +63,8 @@ type Script struct {
 // Error is the error of Compile. It lists the errors in the script in text order.
 type Error struct{ Diagnostics []source.Diag }
 
-// Error returns the errors as the gotrace command shows them, each with its place,
-// its message and the line.
+// Error returns the errors as the gotrace command prints them, each with its position,
+// its message and the source line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	for _, d := range e.Diagnostics {

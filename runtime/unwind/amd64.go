@@ -2,20 +2,20 @@ package unwind
 
 import "github.com/gotrace/gotrace/runtime/unwind/cfi"
 
-// Arch is what depends on the machine.
+// Arch describes a machine.
 type Arch struct {
 	CFI *cfi.Arch
 	// Offsets in the kernel's struct pt_regs, of RegsSize bytes. It is at the top of a
 	// thread's kernel stack, of StackSize bytes.
 	PC, SP, FP, BX, Mode int
 	RegsSize, StackSize  int
-	// NarrowMode is what the low bits of Mode are in a 32-bit process.
+	// NarrowMode is the value of the low bits of Mode in a 32-bit process.
 	NarrowMode int64
-	// regs are the offsets of DWARF's registers.
+	// regs holds the offset of each register, by DWARF's number.
 	regs []uint8
 }
 
-// AMD64 is the x86-64.
+// AMD64 describes the x86-64.
 var AMD64 = &Arch{
 	CFI: cfi.AMD64,
 	PC:  128, SP: 152, FP: 32, BX: 40, Mode: 136, // the code segment
@@ -25,7 +25,7 @@ var AMD64 = &Arch{
 	regs: []uint8{80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0},
 }
 
-// ByName returns the machine that Go calls name, or nil if its stacks cannot be
+// ByName returns the machine with the given GOARCH name, or nil if its stacks cannot be
 // unwound.
 func ByName(name string) *Arch {
 	if name == "amd64" {

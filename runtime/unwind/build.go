@@ -15,7 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
-// build makes the tables of the files in the queue, one after the other.
+// build builds the tables of the files in the queue, one after the other.
 func (t *Tables) build() {
 	defer t.stopped.Done()
 	for {
@@ -43,13 +43,13 @@ func (t *Tables) build() {
 	}
 }
 
-// buildFile makes the tables of a file.
+// buildFile builds the tables of a file.
 func (t *Tables) buildFile(f *file) {
 	began := time.Now()
 	r, size, err := t.open(f)
 	if err != nil {
 		t.mu.Lock()
-		if len(f.users) == 0 { // the next process that maps it may last longer
+		if len(f.users) == 0 { // the next process that maps it may run longer
 			delete(t.files, f.key)
 			t.mu.Unlock()
 			return
@@ -81,7 +81,7 @@ func (t *Tables) buildFile(f *file) {
 	switch {
 	case errors.Is(err, cfi.ErrArch):
 		kind = NoTable
-	case frames == nil: // not an ELF file: code that was generated and kept in a file
+	case frames == nil: // not an ELF file: generated code in a file
 		kind = FramePointer
 	case len(frames.List) == 0 && isGo(r):
 		kind = FramePointer
@@ -100,7 +100,7 @@ func (t *Tables) buildFile(f *file) {
 	t.mu.Unlock()
 }
 
-// finish stores the segments of a file and makes them known.
+// finish stores the segments of a file and makes them available to programs.
 func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -128,7 +128,7 @@ func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err e
 	t.flush()
 }
 
-// opened is a file that can be read.
+// opened is an open file.
 type opened interface {
 	io.ReaderAt
 	io.Closer
@@ -136,7 +136,7 @@ type opened interface {
 
 // open opens a file through one of the processes that map it.
 func (t *Tables) open(f *file) (opened, int64, error) {
-	// The goroutine of the events may change the mappings in the meantime.
+	// Another goroutine may change the mappings meanwhile.
 	type source struct {
 		pid        int
 		start, end uint64
@@ -160,8 +160,8 @@ func (t *Tables) open(f *file) (opened, int64, error) {
 			}
 			continue
 		}
-		// The first is the file that is mapped, even if it was deleted. The kernel may
-		// have divided or joined mappings, so that it is under another name.
+		// The first name leads to the mapped file even if it was deleted. It does not
+		// exist if the kernel has split or merged mappings since.
 		for _, name := range []string{filepath.Join(dir, "map_files", fmt.Sprintf("%x-%x", s.start, s.end)), filepath.Join(dir, "root", s.path)} {
 			r, err := os.Open(name)
 			if err != nil {
@@ -174,8 +174,8 @@ func (t *Tables) open(f *file) (opened, int64, error) {
 			r.Close()
 		}
 	}
-	// If the processes have ended already, the next ones that map the file may be as
-	// short.
+	// If the processes have already ended, open the file by its path: the next
+	// processes that map it may be as short-lived.
 	if f.key.special == "" {
 		if r, err := os.Open(f.path); err == nil {
 			info, err := r.Stat()
@@ -188,20 +188,20 @@ func (t *Tables) open(f *file) (opened, int64, error) {
 	return nil, 0, errGone
 }
 
-// sameFile reports whether a file of this process's mount namespace is the one of a
+// sameFile reports whether a file in this process's mount namespace is the file of a
 // key.
 func sameFile(info os.FileInfo, key fileKey) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || st.Ino != key.inode {
 		return false
 	}
-	// The halves of a device number's major and minor number alternate.
+	// A device number interleaves the halves of the major and minor numbers.
 	major := st.Dev>>8&0xfff | st.Dev>>32&^0xfff
 	minor := st.Dev&0xff | st.Dev>>12&0xffffff00
 	return major<<32|minor == key.dev
 }
 
-// maxSources is how many mappings of a file are tried.
+// maxSources is the number of mappings of a file that are tried.
 const maxSources = 16
 
 // sameInode reports whether a file has the inode number of a mapping.
@@ -210,8 +210,8 @@ func sameInode(info os.FileInfo, inode uint64) bool {
 	return ok && st.Ino == inode
 }
 
-// readMemory reads a part of a process's memory, which is an ELF file that the kernel
-// put there.
+// readMemory reads a part of a process's memory. The part is an ELF file that the
+// kernel mapped there.
 func readMemory(dir string, start, end uint64) (opened, error) {
 	const most = 1 << 20
 	mem, err := os.Open(filepath.Join(dir, "mem"))
@@ -257,8 +257,8 @@ func buildID(r io.ReaderAt) string {
 	return ""
 }
 
-// isGo reports whether an ELF file is a program that Go's linker made. Its functions
-// keep the frame pointer.
+// isGo reports whether Go's linker wrote an ELF file. Functions of Go programs keep the
+// frame pointer.
 func isGo(r io.ReaderAt) bool {
 	e, err := elf.NewFile(r)
 	if err != nil {

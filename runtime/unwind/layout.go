@@ -1,27 +1,28 @@
-// Package unwind keeps the tables by which BPF programs walk the stacks of
+// Package unwind maintains the tables with which BPF programs unwind the stacks of
 // processes that were compiled without frame pointers.
 //
-// The tables are in memory that the programs share with this process. It has these
-// parts:
+// The tables are in memory that this process shares with the programs. The memory
+// consists of these parts:
 //
-//   - Rules: what package cfi calls a rule, 16 bytes each. All files share them, as
-//     the same few thousand rules occur everywhere.
-//   - Chunks of ChunkSize bytes, made when they are needed. In them are segments, the
-//     tables of a range of a file, and lists, the executable mappings of a process.
-//   - Processes: a hash map from the process to its list.
-//   - Files: a hash map from the device and the inode to a list of the file's segments,
-//     in which offsets in the file are in the place of addresses. Programs look there
-//     if the kernel has a mapping that the process's list lacks.
+//   - Rules: the rules of package cfi, 16 bytes each. All files share them, as the same
+//     few thousand rules occur everywhere.
+//   - Chunks of ChunkSize bytes, allocated when they are needed. They contain segments,
+//     which are the tables of a range of a file, and lists, which are the executable
+//     mappings of a process.
+//   - Processes: a hash map from a process to its list.
+//   - Files: a hash map from device and inode to a list of the file's segments, with
+//     offsets in the file instead of addresses. Programs look there if the kernel has a
+//     mapping that the process's list lacks.
 //
-// A segment covers a range of a file whose start is a multiple of PageSize. It has a
-// word for each page: the rule at the start of the page, and the number of the
-// first row in it. A row is the offset in its page, in one byte, and the number of a
-// rule. So a program finds the rule of an address with a few loads: of the page's
-// word and the next one, and of the rows between.
+// A segment covers a range of a file whose start is a multiple of PageSize. It has one
+// word for each page: the rule at the start of the page, and the number of the first
+// row in the page. A row consists of the offset in its page, in one byte, and the
+// number of a rule. So a program finds the rule of an address with a few loads: the
+// page's word, the next page's word, and the rows between them.
 //
-// A table is made once for each file, when a process maps it, and again for no file
-// of the same build ID. Programs that meet an address without a table say so; they
-// never wait.
+// The table of a file is built once, when a process first maps the file. Files with the
+// same build ID share a table. If a program meets an address without a table, it
+// reports that and does not wait.
 package unwind
 
 import (
@@ -30,19 +31,19 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
-// Names of the maps. The runtime makes them; the programs look into them.
+// Names of the maps. The runtime creates them, and the programs read them.
 const (
 	RulesMap  = "unwind_rules"  // array, one element of RulesSize bytes
 	ChunksMap = "unwind_chunks" // array of MaxChunks arrays, each with one element of ChunkSize+ChunkSlack bytes
-	ProcsMap  = "unwind_procs"  // hash: u32 process → u64 list
-	FilesMap  = "unwind_files"  // hash: u64 device, as the kernel has it, and u64 inode → u64 list
+	ProcsMap  = "unwind_procs"  // hash map: u32 process → u64 list
+	FilesMap  = "unwind_files"  // hash map: u64 device in the kernel's encoding, and u64 inode → u64 list
 )
 
 // Mapped is the flag of the maps that the runtime writes through mapped memory:
 // BPF_F_MMAPABLE.
 const Mapped = 1 << 10
 
-// Sizes. All tables together take at most 64 MiB.
+// Limits and sizes, the latter in bytes. All tables together take at most 64 MiB.
 const (
 	MaxRules   = 1 << 15
 	RulesSize  = MaxRules * RuleSize
@@ -51,29 +52,29 @@ const (
 	MaxChunks  = 60
 	MaxProcs   = 16 << 10
 	MaxFiles   = 8 << 10
-	PageSize   = 256 // of a segment
+	PageSize   = 256 // of the code that one word of a segment covers
 	MaxEntries = 1<<maxSearch - 1
-	maxSearch  = 12 // turns of the search in a list
+	maxSearch  = 12 // iterations of the search in a list
 )
 
-// SearchList is how many turns the search in a list can take, SearchPage the search in
-// the rows of a page.
+// SearchList is the maximum number of iterations of the search in a list. SearchPage is
+// that of the search in the rows of a page.
 const (
 	SearchList = maxSearch
 	SearchPage = 9
 )
 
-// FileKeySize is the size of a key of FilesMap.
+// FileKeySize is the size of a key of FilesMap in bytes.
 const FileKeySize = 16
 
-// A list is a word: its offset in a chunk, the chunk, and the number of its
-// entries. No list is 0, as no list is empty.
+// A list is represented by a word: its offset in a chunk, the number of the chunk, and
+// the number of its entries. The word is never 0, as no list is empty.
 const (
 	ListChunk = 32 // bit number
 	ListCount = 48
 )
 
-// Offsets in an entry of a list. Entries are in the order of their addresses.
+// Offsets in an entry of a list. Entries are sorted by address.
 const (
 	EntryStart  = 0  // u64: the first address
 	EntryEnd    = 8  // u64: the address after the last one
@@ -87,28 +88,28 @@ const (
 // Kinds of entries.
 const (
 	HasTable     = iota // a segment has the rules
-	FramePointer        // generated at run time or by a compiler that keeps frame pointers
+	FramePointer        // code that keeps frame pointers: generated at run time, or by a compiler that does so
 	NoTable             // nothing describes the instructions
-	Pending             // the table is being made
-	NoRoom              // there was no memory for the table
-	Trampoline          // where the kernel's return probes let functions return to
+	Pending             // the table is being built
+	NoRoom              // there was no memory left for the table
+	Trampoline          // the return address that the kernel's return probes put in place of a function's own
 )
 
-// Offsets in a segment. The words of the pages follow, one more than there are
-// pages.
+// Offsets in a segment. The words of the pages follow: one more than there are pages.
 const (
 	SegRules = 0 // u32: offset of the rows' rules in the chunk, u16 each
 	SegPCs   = 4 // u32: offset of the rows' offsets in the chunk, u8 each
 	SegPages = 8
 )
 
-// A page's word has the number of its first row above the rule at its start.
+// PageRow is the position in a page's word of the number of its first row. The rule at
+// the page's start is in the lower bits.
 const PageRow = 16 // bit number
 
-// Offsets in a rule. Its fields are those of cfi.Rule. A register other than
-// the stack pointer, the frame pointer and the base register is FirstSaved plus the
-// number of its word in the kernel's struct pt_regs. It is known only where a program
-// was interrupted.
+// Offsets in a rule. The fields are those of cfi.Rule. The stack pointer, the frame
+// pointer and the base register have fixed numbers. The number of another register is
+// FirstSaved plus the number of its word in the kernel's struct pt_regs. Such a
+// register is known only in the frame that was interrupted.
 const (
 	RuleKind  = 0
 	RuleReg   = 1
@@ -147,17 +148,17 @@ func (a *Arch) reg(n uint8) byte {
 	return 255 // no register: a program stops there
 }
 
-// Why a stack ends. Complete is the only end that is no failure.
+// Why is the reason why a stack ends. All reasons except Complete are failures.
 type Why int
 
 const (
 	Complete   Why = iota
 	NotUser        // a kernel thread, or a process that is ending
-	NotPresent     // memory that is not there now
-	Missing        // a table that is not made yet, or a mapping that is not known yet
+	NotPresent     // a page that is not in memory
+	Missing        // a table that is not built yet, or a mapping that is not known yet
 	Bare           // instructions that no table describes
-	Strange        // a rule that is not understood
-	Broken         // a frame that cannot be: the caller's is not above it
+	Strange        // a rule that is not supported
+	Broken         // an impossible frame: the caller's is not above it
 	Full           // no memory for the table
 	TooDeep
 	Narrow // a 32-bit process

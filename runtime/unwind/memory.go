@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// memory hands out blocks of chunks.
+// memory allocates blocks in chunks.
 type memory struct {
-	make   func() ([]byte, error) // makes the next chunk
+	make   func() ([]byte, error) // allocates the next chunk
 	chunks []chunk
-	freed  []freedBlock // in the order of their time
+	freed  []freedBlock // in the order in which they were released
 	used   int
 }
 
 type chunk struct {
 	mem  []byte
-	free []span // by start, apart from each other
+	free []span // sorted by start; no two of them touch
 }
 
 type span struct{ start, end int }
@@ -33,14 +33,14 @@ type freedBlock struct {
 	at time.Time
 }
 
-// grace is how long a block that was freed is left alone, as a program may still be
+// grace is the time for which a released block is not reused, as a program may still be
 // reading it.
 const grace = time.Second
 
-// align is what the offsets of blocks are multiples of.
+// align is the alignment of blocks in bytes.
 const align = 8
 
-var errFull = errors.New("the tables have taken all the memory they may have")
+var errFull = errors.New("the limit of memory for unwind tables is reached")
 
 // alloc returns a block of size bytes.
 func (m *memory) alloc(size int) (block, []byte, error) {
@@ -85,14 +85,14 @@ func (c *chunk) take(number, size int) (block, bool) {
 	return block{}, false
 }
 
-// release gives a block back.
+// release releases a block.
 func (m *memory) release(b block) {
 	if b.size > 0 {
 		m.freed = append(m.freed, freedBlock{b, time.Now()})
 	}
 }
 
-// reclaim makes the blocks usable that were given back long enough ago.
+// reclaim makes blocks available that were released at least grace ago.
 func (m *memory) reclaim(now time.Time) {
 	n := 0
 	for n < len(m.freed) && now.Sub(m.freed[n].at) >= grace {

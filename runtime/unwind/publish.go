@@ -2,7 +2,7 @@ package unwind
 
 import "encoding/binary"
 
-// Flush makes all changes known to the programs.
+// Flush makes all changes available to the programs.
 func (t *Tables) Flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -49,7 +49,7 @@ func (t *Tables) publish(p *process) {
 	t.drop(&old)
 }
 
-// publishFile makes the segments of a file known by its device and inode.
+// publishFile makes the segments of a file available by its device and inode.
 func (t *Tables) publishFile(f *file) {
 	if f.key.special != "" {
 		return
@@ -57,7 +57,7 @@ func (t *Tables) publishFile(f *file) {
 	whole := mapping{end: 1 << 47, file: f}
 	b, word, err := t.writeList(whole.entries(nil))
 	if err != nil {
-		return // programs find the file in the lists of processes only
+		return // programs find the file only through the lists of processes
 	}
 	if t.mem.SetFile(f.key.device(), f.key.inode, word) != nil {
 		t.memory.release(b)
@@ -66,7 +66,7 @@ func (t *Tables) publishFile(f *file) {
 	f.list = b
 }
 
-// forgetFile undoes publishFile.
+// forgetFile reverses publishFile.
 func (t *Tables) forgetFile(f *file) {
 	if f.list.size > 0 {
 		_ = t.mem.SetFile(f.key.device(), f.key.inode, 0)
@@ -75,10 +75,11 @@ func (t *Tables) forgetFile(f *file) {
 	}
 }
 
-// device returns the device as the kernel numbers it.
+// device returns the device in the kernel's encoding.
 func (k fileKey) device() uint64 { return k.dev>>32<<20 | k.dev&(1<<20-1) }
 
-// writeList writes a list of entries and returns its word.
+// writeList writes a list of entries. It returns its block and the word that represents
+// it.
 func (t *Tables) writeList(list []entry) (block, uint64, error) {
 	if len(list) > MaxEntries {
 		list = list[:MaxEntries]
@@ -110,7 +111,7 @@ func (m *mapping) entries(list []entry) []entry {
 		f = f.same
 	}
 	at := m.start
-	// rest covers the addresses up to end that no segment has.
+	// rest adds an entry for the addresses up to end that no segment covers.
 	rest := func(end uint64) {
 		if at < end {
 			list = append(list, entry{start: at, end: end, kind: f.kind})

@@ -13,7 +13,7 @@ type segment struct {
 	block
 }
 
-// draft is a segment that is not in shared memory yet. Its rules are numbers in the
+// draft is a segment that is not in shared memory yet. Its rules are indexes into the
 // file's own list.
 type draft struct {
 	from, end uint64
@@ -25,14 +25,14 @@ type draft struct {
 
 const (
 	maxRows = 60_000    // a row's number has 16 bits
-	maxGap  = 64 * 1024 // bytes without rows after which another segment starts
+	maxGap  = 64 * 1024 // more bytes without rows than this end a segment
 )
 
 func (d *draft) size() int {
 	return SegPages + 4*(len(d.pages)+1) + 3*len(d.rules) + 1
 }
 
-// drafts divides the rows of a file into segments that fit a chunk each.
+// drafts divides the rows of a file into segments. Each of them fits into a chunk.
 func drafts(f *cfi.File) []draft {
 	var out []draft
 	none := uint16(0) // the first rule is cfi.NoTable
@@ -41,7 +41,7 @@ func drafts(f *cfi.File) []draft {
 			continue
 		}
 		var d *draft
-		// close ends the open segment at off.
+		// closeAt ends the open segment at off.
 		closeAt := func(off uint64) {
 			if d != nil {
 				d.end = off
@@ -93,7 +93,7 @@ func (d *draft) add(off uint64, rule uint16) {
 	d.pcs, d.rules = append(d.pcs, uint8(off%PageSize)), append(d.rules, rule)
 }
 
-// last returns the rule that holds at the end of the rows so far.
+// last returns the rule at the end of the rows so far.
 func (d *draft) last() uint16 {
 	page := d.pages[len(d.pages)-1]
 	if int(page>>PageRow) < len(d.rules) {
@@ -102,8 +102,8 @@ func (d *draft) last() uint16 {
 	return uint16(page)
 }
 
-// fillPages adds the words of the pages up to the end, and one more that ends the
-// rows of the last page.
+// fillPages adds the words of the pages up to the end of the segment, and one more,
+// which ends the rows of the last page.
 func (d *draft) fillPages(none uint16) {
 	n := int((d.end - d.start + PageSize - 1) / PageSize)
 	for len(d.pages) < n {
@@ -112,7 +112,7 @@ func (d *draft) fillPages(none uint16) {
 	d.pages = append(d.pages, uint32(len(d.rules))<<PageRow|uint32(none))
 }
 
-// encode writes the segment to its place in a chunk, at off.
+// encode writes the segment to b, which is at offset off in its chunk.
 func (d *draft) encode(b []byte, off int, rule func(uint16) uint16) {
 	ne := binary.NativeEndian
 	rules := SegPages + 4*len(d.pages)
@@ -128,7 +128,7 @@ func (d *draft) encode(b []byte, off int, rule func(uint16) uint16) {
 	copy(b[pcs:], d.pcs)
 }
 
-// offRow is a row by its offset in the file.
+// offRow is a row whose address is an offset in the file.
 type offRow struct {
 	off  uint64
 	rule uint16

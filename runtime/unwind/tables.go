@@ -9,20 +9,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
-// Memory is what the programs share with this process.
+// Memory is the memory that this process shares with the programs.
 type Memory struct {
 	Rules []byte // RulesMap's element
-	// Chunk makes the next element of ChunksMap and returns its memory.
+	// Chunk allocates the next element of ChunksMap and returns its memory.
 	Chunk func() ([]byte, error)
 	// SetProcess sets a process's list in ProcsMap, or deletes it if list is 0.
 	SetProcess func(pid int, list uint64) error
-	// SetFile does the same for a file in FilesMap.
+	// SetFile sets a file's list in FilesMap, or deletes it if list is 0.
 	SetFile func(device, inode, list uint64) error
 }
 
-// Tables follows the mappings of all processes and keeps the programs' tables up to
-// date. Its methods may be called from any goroutine. Changes reach the programs at
-// the next Flush.
+// Tables tracks the mappings of all processes and maintains the programs' tables. Its
+// methods may be called from any goroutine. Changes become visible to programs at the
+// next Flush.
 type Tables struct {
 	arch     *Arch
 	mem      Memory
@@ -35,23 +35,23 @@ type Tables struct {
 	byBuild map[string]*file
 	procs   map[int]*process
 	dirty   []*process
-	queue   []*file      // whose tables are to be made
-	first   map[int]bool // processes whose files come first, and their descendants
+	queue   []*file      // files whose tables have yet to be built
+	first   map[int]bool // processes whose files have priority, and their descendants
 	wake    chan struct{}
-	made    chan struct{} // closed, and replaced, when the tables of a file are made
+	made    chan struct{} // closed, and replaced, when the tables of a file are complete
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	stats   Stats
 }
 
-// Stats says what the tables cost.
+// Stats holds the cost of the tables.
 type Stats struct {
-	Files, Shared   int // with tables; those that share another file's tables
+	Files, Shared   int // files with tables, and those that share another file's tables
 	Processes       int
 	Rules, Rows     int
 	Bytes, Chunks   int
-	NoRoom          int           // files that there was no memory for
-	Longest, Total  time.Duration // of making the tables of a file, and of all
+	NoRoom          int           // files for which no memory was left
+	Longest, Total  time.Duration // time to build the tables of one file, and of all
 	Failed          int           // files that could not be read
 	LongestFileSize int64
 }
@@ -63,28 +63,28 @@ type Mapping struct {
 	Path               string // "" for memory without a file
 }
 
-// fileKey identifies a file on the machine.
+// fileKey identifies a mapped file.
 type fileKey struct {
 	dev, inode uint64
 	special    string // for mappings of the kernel, such as [vdso]
 }
 
-// file is what is known of a mapped file.
+// file is a mapped file.
 type file struct {
 	key   fileKey
 	path  string // in the mount namespace of its users
-	kind  int    // of the entries where segs has nothing
+	kind  int    // kind of the entries for addresses without a segment
 	segs  []segment
 	users map[*process]bool
-	same  *file // another file with the same contents, which has the tables
+	same  *file // another file with the same contents, whose tables are used
 	ready bool
 	build string
-	idle  time.Time // when the last user went
-	list  block     // in FilesMap
+	idle  time.Time // when its last user unmapped it
+	list  block     // entry in FilesMap
 	first bool      // a preferred process has mapped it
 }
 
-// process is a process's mappings.
+// process holds the mappings of a process.
 type process struct {
 	pid    int
 	maps   []mapping // by address
@@ -98,14 +98,14 @@ type mapping struct {
 	file               *file // nil: memory without a file
 }
 
-// listRef counts the processes that use a list, which forks share.
+// listRef counts the processes that use a list. Processes share it after a fork.
 type listRef struct {
 	block
 	word uint64
 	n    int
 }
 
-// New returns tables for processes found below procRoot.
+// New returns tables for the processes in procfs, which is mounted at procRoot.
 func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	t := &Tables{
 		arch: arch, mem: mem, procRoot: procRoot,
@@ -120,22 +120,22 @@ func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	return t
 }
 
-// Close stops the work on the tables.
+// Close stops building tables.
 func (t *Tables) Close() {
 	close(t.stop)
 	t.stopped.Wait()
 }
 
-// Prefer has the tables of the files made before others that a process maps from now
-// on, and the processes that it starts.
+// Prefer gives priority to the files that a process and its future children map from
+// now on.
 func (t *Tables) Prefer(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.first[pid] = true
 }
 
-// Await waits until the tables of all files that a process maps are made or cannot be,
-// or until some time has passed.
+// Await waits until the tables of all files that a process maps have been built or have
+// failed, or until the time most has passed.
 func (t *Tables) Await(pid int, most time.Duration) {
 	late := time.After(most)
 	for {
@@ -158,8 +158,8 @@ func (t *Tables) Await(pid int, most time.Duration) {
 	}
 }
 
-// next removes from the queue the file whose tables are needed most: by a preferred
-// process, or by the most processes, or lately.
+// next removes from the queue the file whose tables are most urgent: one of a preferred
+// process, or else the one that the most processes, or the most recent ones, map.
 func (t *Tables) next() *file {
 	best, most := -1, -1
 	for i, f := range t.queue {
@@ -179,7 +179,7 @@ func (t *Tables) next() *file {
 	return f
 }
 
-// Stats returns what the tables cost so far.
+// Stats returns the cost of the tables so far.
 func (t *Tables) Stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -189,8 +189,8 @@ func (t *Tables) Stats() Stats {
 	return s
 }
 
-// rule returns the number of a rule, which it adds if it is new. If there is no
-// room, that is cfi.Unknown's.
+// rule returns the number of a rule. It adds the rule if it is new. If the list of
+// rules is full, it returns the number of cfi.Unknown.
 func (t *Tables) rule(r cfi.Rule) uint16 {
 	n, ok := t.rules[r]
 	if ok {
@@ -232,7 +232,7 @@ func (t *Tables) mapped(p *process, m Mapping) {
 			kept = append(kept, o)
 			continue
 		}
-		if o.start < n.start { // what the new mapping leaves of the old one
+		if o.start < n.start { // the parts of the old mapping that the new one leaves
 			kept = append(kept, mapping{o.start, n.start, o.offset, o.file})
 		}
 		if n.end < o.end {
@@ -255,7 +255,7 @@ func (t *Tables) mark(p *process) {
 	}
 }
 
-// These have no tables.
+// Files without tables.
 var (
 	trampoline = &file{kind: Trampoline, ready: true}
 	vsyscall   = &file{kind: NoTable, ready: true}
@@ -336,7 +336,7 @@ func (f *file) use(p *process) {
 	}
 }
 
-// forget removes what is known of a process.
+// forget removes the information about a process.
 func (t *Tables) forget(pid int) {
 	p := t.procs[pid]
 	if p == nil {
@@ -358,7 +358,7 @@ func (t *Tables) forget(pid int) {
 	}
 }
 
-// drop gives the list of a process back.
+// drop releases the list of a process.
 func (t *Tables) drop(p *process) {
 	if p.shared == nil {
 		return
@@ -371,8 +371,8 @@ func (t *Tables) drop(p *process) {
 
 func (t *Tables) set(p *process, word uint64) { _ = t.mem.SetProcess(p.pid, word) }
 
-// alloc returns memory for a list or a segment. If there is none left, the tables of
-// files that no process maps make room.
+// alloc returns memory for a list or a segment. If there is none left, it releases the
+// tables of files that no process maps.
 func (t *Tables) alloc(size int) (block, []byte, error) {
 	b, mem, err := t.memory.alloc(size)
 	if err == nil {
@@ -391,7 +391,7 @@ func (t *Tables) alloc(size int) (block, []byte, error) {
 			delete(t.byBuild, f.build)
 		}
 	}
-	// The memory can be used when no program reads it any more.
+	// Memory released above cannot be used before grace is over.
 	return t.memory.alloc(size)
 }
 

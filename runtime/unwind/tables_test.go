@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
-// memoryModel is the memory that programs see, and a model of how they look in it.
+// memoryModel is the memory that programs see, with a model of how programs search it.
 type memoryModel struct {
 	rules  []byte
 	chunks [][]byte
@@ -77,8 +77,8 @@ func (m *memoryModel) find(pid int, pc uint64) (kind int, rule []byte) {
 	return -1, nil
 }
 
-// TestFilesInMemory makes the tables of this machine's programs and libraries, and
-// looks addresses up as programs do: the rule must be the one that package cfi read.
+// TestFilesInMemory builds the tables of this machine's programs and libraries. It
+// looks addresses up as programs do: each rule must be the one that package cfi read.
 func TestFilesInMemory(t *testing.T) {
 	m := newModel()
 	tables := New(AMD64, m.memory(), "/proc")
@@ -176,7 +176,7 @@ func TestMappings(t *testing.T) {
 	}
 }
 
-// TestMemory allocates and frees blocks at random: none may overlap.
+// TestMemory allocates and frees blocks at random. No two may overlap.
 func TestMemory(t *testing.T) {
 	made := 0
 	mem := memory{make: func() ([]byte, error) { made++; return make([]byte, ChunkSize), nil }}

@@ -10,8 +10,8 @@ import (
 // and the column of its star shows the value between the least and the greatest.
 const graphWidth = 53
 
-// number returns a point's value as a float64, for drawing distances only. less
-// compares integers exactly.
+// number returns a point's value as a float64. It is precise enough only for drawing;
+// less compares integers exactly.
 func number(v Value) (n float64, ok bool) {
 	switch v := v.(type) {
 	case Int:

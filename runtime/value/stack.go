@@ -56,7 +56,7 @@ func appendFrame(b []byte, v *Stack, f *Frame) []byte {
 		b = append(b, "[inlined] "...)
 	}
 	b = appendPlace(b, f)
-	if f.Name == "" && f.BuildID != "" { // what is needed to find the name later
+	if f.Name == "" && f.BuildID != "" { // the information that is needed to find the name later
 		b = append(append(append(b, " ("...), f.BuildID...), '+')
 		b = append(appendHex(b, f.InFile), ')')
 	}

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// usualTrailer follows the text of truncated strings unless a script sets another
-// one.
+// usualTrailer is appended to truncated strings unless the script sets another trailer.
 const usualTrailer = ".."
 
 // Text returns v as print and %s show it. Truncated strings end in trailer.
@@ -98,7 +97,7 @@ func AppendText(b []byte, v Value, trailer string) []byte {
 	return append(b, "null"...)
 }
 
-// Record returns the numbers as a record, which is how text and JSON show them.
+// Record returns the numbers as a record, in the form that text and JSON show.
 func (v Stats) Record() Record {
 	return Record{{Name: "count", V: Int(v.Count)}, {Name: "average", V: v.Avg}, {Name: "total", V: v.Total}}
 }

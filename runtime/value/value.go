@@ -52,8 +52,8 @@ type (
 		Buckets []Bucket
 		Linear  bool // an lhist; counts are never divided
 	}
-	// Avg is the average of an aggregation. It is printed like V, but in JSON a map
-	// of averages counts as stats.
+	// Avg is the average of an aggregation. It is printed like V, but in JSON a map of
+	// averages has the type stats.
 	Avg struct{ V Value }
 	// Stats holds count, average and total.
 	Stats struct {
@@ -66,10 +66,10 @@ type (
 		Interval int64 // ns
 		Points   []Point
 	}
-	// Stack is a stack trace, innermost frame first. Mode is how it is shown:
+	// Stack is a stack trace, innermost frame first. Mode selects how it is shown:
 	// bpftrace, perf, raw or build_id; "" is bpftrace. Debug shows source lines and
-	// inlined functions. Missing is why there are no frames; "" if there are, or if
-	// there was no stack.
+	// inlined functions. Missing is the reason why there are no frames; it is "" if
+	// there are frames or there was no stack.
 	Stack struct {
 		Frames  []Frame
 		Mode    string
@@ -79,9 +79,9 @@ type (
 	}
 )
 
-// Frame is a function at an address of a stack: the one whose code it is, or one
-// that was inlined there. Inlined ones come before the function that holds the code
-// and have the same address.
+// Frame is a function at an address of a stack: the function that contains the code, or
+// one that was inlined there. Inlined functions precede the function that contains the
+// code and have the same address.
 type Frame struct {
 	Addr    uint64
 	Name    string // "" if it is not known

@@ -41,7 +41,8 @@ func mapType(m *ebpf.MapSpec) *btf.Struct {
 		def.Size += 8
 	}
 	if m.InnerMap != nil {
-		// The values are an array without elements of pointers to what each map is.
+		// The member values is an array without elements. Its type points to the type
+		// of the inner maps.
 		def.Members = append(def.Members, btf.Member{
 			Name: "values", Offset: btf.Bits(def.Size * 8),
 			Type: &btf.Array{Index: intType, Type: &btf.Pointer{Target: mapType(m.InnerMap)}},

@@ -9,10 +9,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// WriteFolded writes a line for all samples with the same functions: the frames from the outermost to the
-// innermost with semicolons between them, a space, and the value. Labels come before
-// the frames. If several maps have a profile, the map's name comes first. Samples
-// that count for nothing or less are left out.
+// WriteFolded writes one line for all samples with the same functions: the frames from
+// the outermost to the innermost, separated by semicolons, a space, and the value.
+// Labels precede the frames. If several maps have a profile, the map's name comes
+// first. Samples with a value of 0 or less are left out.
 func WriteFolded(w io.Writer, maps []output.Map) error {
 	profiles, err := read(maps)
 	if err != nil {
@@ -44,7 +44,7 @@ func WriteFolded(w io.Writer, maps []output.Map) error {
 	return b.Flush()
 }
 
-// foldedName replaces what separates frames and lines.
+// foldedName replaces the characters that separate frames and lines.
 func foldedName(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -57,7 +57,7 @@ func foldedName(s string) string {
 	}, s)
 }
 
-// step is a box of a flame graph, or a part of a folded stack.
+// step is one box of a flame graph, or one part of a folded stack.
 type step struct {
 	name string
 	kind stepKind

@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// Run says when a profile was made.
+// Run is the time of a profile.
 type Run struct {
 	Start    time.Time
 	Duration time.Duration
@@ -71,7 +71,7 @@ func WritePprof(w io.Writer, maps []output.Map, run Run) error {
 // pprofUnit is the unit of plain numbers in pprof.
 const pprofUnit = "count"
 
-// builder collects the tables of a profile.
+// builder builds the tables of a profile.
 type builder struct {
 	out   *profile.Profile
 	files map[string]*profile.Mapping
@@ -94,8 +94,8 @@ func newBuilder() *builder {
 	}
 }
 
-// mainProgram makes the file of the first function main the profile's first mapping,
-// which pprof takes for the program.
+// mainProgram makes the file of the first function called main the profile's first
+// mapping. pprof takes this mapping for the program.
 func (b *builder) mainProgram(profiles []samples) {
 	for _, p := range profiles {
 		for _, s := range p.list {
@@ -109,8 +109,8 @@ func (b *builder) mainProgram(profiles []samples) {
 	}
 }
 
-// locations returns the locations of a stack, which has the frames of functions that
-// were inlined at an address before the one that holds the code.
+// locations returns the locations of a stack. In the stack, functions that were inlined
+// at an address precede the function that contains the code.
 func (b *builder) locations(stack []frame) []*profile.Location {
 	var out []*profile.Location
 	for len(stack) > 0 {
@@ -165,8 +165,8 @@ func (b *builder) function(f *frame) *profile.Function {
 	return fn
 }
 
-// mappingSize is the room of addresses that each file gets. Processes map a file at
-// different addresses, so locations have its offsets instead.
+// mappingSize is the size of the address range of each file in the profile. Processes
+// map a file at different addresses, so a location has the offset in its file.
 const mappingSize = 1 << 40
 
 func (b *builder) mapping(f *frame) *profile.Mapping {

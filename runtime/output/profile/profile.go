@@ -1,10 +1,10 @@
 // Package profile writes maps that have stacks in their keys as profiles for other
 // tools: folded stacks, a pprof profile, or a flame graph.
 //
-// Each entry of such a map is a sample. If a key has several stacks, kernel stacks
-// come inside user stacks, and of two of one kind the one that the key has first
-// comes inside. The key's other parts are labels. What an entry counts for depends
-// on its value:
+// Each entry of such a map is a sample. If a key has several stacks, kernel stacks are
+// inside of user stacks. Of two stacks of one kind, the first one is inside of the
+// second. The key's other parts are labels. The value of a sample depends on the map's
+// value:
 //
 //	integers, count, sum, min, max   the value
 //	avg                              the average
@@ -33,7 +33,7 @@ var ErrNoStacks = errors.New("no map with stacks as its keys has an entry: use o
 type sample struct {
 	labels []string
 	stack  []frame // innermost first
-	values []int64 // the last one is what the entry counts for
+	values []int64 // the last one is the sample's value
 }
 
 type frame struct {
@@ -41,12 +41,12 @@ type frame struct {
 	kernel bool
 }
 
-// valueType is what one of a sample's numbers is.
+// valueType is the meaning of one of a sample's numbers.
 type valueType uint8
 
 const (
 	amount  valueType = iota
-	entries           // how many values went into a statistic
+	entries           // number of values in a statistic
 )
 
 // samples is the profile of one map.
@@ -80,8 +80,8 @@ func read(maps []output.Map) ([]samples, error) {
 	return out, nil
 }
 
-// setKey takes the stacks and the labels from a key. It reports whether the key has
-// stacks.
+// setKey sets the stack and the labels of a sample from a key. It reports whether the
+// key has stacks.
 func (s *sample) setKey(key value.Value) bool {
 	var user, kernel []frame
 	found := false
@@ -114,8 +114,8 @@ func (s *sample) setKey(key value.Value) bool {
 	return found
 }
 
-// setValue takes the numbers from a value. It returns what they are, and whether
-// the value has any.
+// setValue sets the numbers of a sample from a value. It returns their meanings, and
+// false if the value has no numbers.
 func (s *sample) setValue(v value.Value) (types []valueType, ok bool) {
 	switch v := v.(type) {
 	case value.Stats:
@@ -139,7 +139,8 @@ func (s *sample) setValue(v value.Value) (types []valueType, ok bool) {
 	return []valueType{amount}, ok
 }
 
-// number returns an integer, or the nearest one of 64 bits.
+// number returns an integer as 64 bits. If it does not fit, number returns the nearest
+// one that does.
 func number(v value.Value) (int64, bool) {
 	switch v := v.(type) {
 	case value.Int:
@@ -155,10 +156,11 @@ func number(v value.Value) (int64, bool) {
 	return 0, false
 }
 
-// weight returns what the sample counts for.
+// weight returns the sample's value.
 func (s *sample) weight() int64 { return s.values[len(s.values)-1] }
 
-// title returns the name of a frame's function, or what is known of its place.
+// title returns the name of a frame's function. If it is unknown, title returns the
+// module or the address.
 func (f *frame) title() string {
 	name := f.Name
 	switch {
@@ -173,8 +175,8 @@ func (f *frame) title() string {
 	return strings.ToValidUTF8(name, "\ufffd")
 }
 
-// WriteFile writes a file by means of write. The file has its name only when it is
-// complete. A device or a pipe is written as it is.
+// WriteFile calls write to write a file. The file gets its name only once it is
+// complete. If name is a device or a pipe, write writes to it directly.
 func WriteFile(name string, write func(f *os.File) error) (err error) {
 	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)

@@ -32,8 +32,8 @@ func one(key, v value.Value) []output.Map {
 	return []output.Map{{Name: "@", Keyed: true, Entries: []value.Entry{{Key: key, Value: v}}}}
 }
 
-// TestFolded checks which stacks a key has, in which order, and what each kind of
-// value counts for.
+// TestFolded checks the stacks of keys, their order, and the sample's value for each
+// kind of map value.
 func TestFolded(t *testing.T) {
 	hist := value.Hist{Buckets: []value.Bucket{{Count: 2}, {Count: 5}}}
 	const user = "main;work;inner"
@@ -74,7 +74,7 @@ func TestFolded(t *testing.T) {
 	}
 }
 
-// TestPprof has go tool pprof read a profile.
+// TestPprof lets go tool pprof read a profile.
 func TestPprof(t *testing.T) {
 	maps := one(value.Tuple{value.Str{S: "sh"}, userStack, kernelStack}, value.Stats{Count: 2, Avg: value.Int(5), Total: value.Int(10)})
 	file := filepath.Join(t.TempDir(), "p")
@@ -101,7 +101,7 @@ func TestPprof(t *testing.T) {
 	}
 }
 
-// hostile are names that programs can give themselves.
+// hostile lists names that programs can give themselves.
 var hostile = []string{
 	"</title><script>alert(1)</script>", "]]>", "\"'&<>", "a\x00b\x1b[31m", "\xff\xfe", "\u202egnp", strings.Repeat("x", 1<<16), "--> <!--", "", "\ufffe\uffff",
 }
@@ -144,7 +144,7 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// TestSVG checks the places and the widths of boxes.
+// TestSVG checks the positions and widths of boxes.
 func TestSVG(t *testing.T) {
 	maps := one(userStack, value.Int(1))
 	maps[0].Entries = append(maps[0].Entries, value.Entry{Key: value.Stack{Frames: userStack.Frames[1:]}, Value: value.Int(3)})

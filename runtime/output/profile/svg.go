@@ -14,7 +14,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// box is a part of a flame graph: what has the same steps up to here.
+// box is a box of a flame graph. It stands for all samples that start with the same
+// steps.
 type box struct {
 	step
 	weight   int64
@@ -49,7 +50,8 @@ const (
 	maxSVGRows = 2048
 )
 
-// script zooms into the box that is clicked, and marks the boxes that a text matches.
+// script zooms into a box when it is clicked, and marks the boxes that match a search
+// text.
 //
 //go:embed flame.js
 var script string
@@ -95,7 +97,8 @@ func WriteSVG(w io.Writer, title string, maps []output.Map) error {
 	return b.Flush()
 }
 
-// draw draws a box and those above it. before is the weight of what is left of it.
+// draw draws a box and those above it. before is the total weight of the boxes to its
+// left.
 func (b *box) draw(w io.Writer, total, before int64, level, y int) {
 	const inner = svgWidth - 2*svgMargin
 	x := svgMargin + float64(inner)*float64(before)/float64(total)
@@ -117,7 +120,7 @@ func (b *box) draw(w io.Writer, total, before int64, level, y int) {
 	}
 }
 
-// fit shortens a text to a width.
+// fit truncates a text to a width in pixels.
 func fit(s string, width float64) string {
 	n := int((width - 6) / charWidth)
 	if r := []rune(s); len(r) > n {
@@ -146,7 +149,7 @@ func (b *box) color() string {
 	return fmt.Sprintf("rgb(%d,%d,%d)", shade(225, 250, 0), shade(110, 190, 8), shade(50, 90, 16))
 }
 
-// escape makes a text safe inside of XML.
+// escape escapes a text for XML.
 func escape(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\ufffd") {

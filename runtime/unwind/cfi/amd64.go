@@ -1,18 +1,18 @@
 package cfi
 
-// Arch is what depends on the machine.
+// Arch describes a machine.
 type Arch struct {
 	SP, FP, BX uint64 // DWARF's numbers of registers
-	// The expression for the CFA in the procedure linkage table, before and after the
-	// number in it.
+	// PLTBefore and PLTAfter are the expression for the CFA in the procedure linkage
+	// table, before and after the number in it.
 	PLTBefore, PLTAfter []byte
-	// Sigreturn are the instructions to which a signal handler returns if the C library
-	// does not describe them, and SignalFrame the rule for them.
+	// Sigreturn lists the instructions to which a signal handler returns if the C
+	// library does not describe them. SignalFrame is the rule for them.
 	Sigreturn   [][]byte
 	SignalFrame Rule
 }
 
-// AMD64 is the x86-64.
+// AMD64 describes the x86-64.
 var AMD64 = &Arch{
 	SP: 7, FP: 6, BX: 3,
 	PLTBefore: []byte{0x77, 8, 0x80, 0, 0x3f, 0x1a}, // breg7 8; breg16 0; lit15; and

@@ -1,15 +1,16 @@
-// Package cfi reads call frame information, which tells for each instruction of a
-// program how to find the caller's frame. Programs carry it in the section
+// Package cfi reads call frame information. For each instruction of a program, it
+// describes how to find the caller's frame. Programs contain it in the section
 // .eh_frame, for exceptions, or in .debug_frame, for debuggers.
 //
-// The information is a program for each function: DWARF's byte code, which
-// describes a table with a row for each range of instructions and a column for each
-// register. This package runs it and keeps the part of each row that a stack needs: where
-// the caller's frame, the return address and the saved frame pointer are. Rows are
-// indexes into a list of different Rules. Even large programs have few.
+// The information consists of a program in DWARF's byte code for each function. The
+// program describes a table with a row for each range of instructions and a column for
+// each register. This package executes the program and keeps the part of each row that
+// unwinding needs: where the caller's frame, the return address and the saved frame
+// pointer are. Rows are indexes into a list of distinct Rules, as even large programs
+// have few different ones.
 //
-// The files are untrusted. Reading takes time and memory in proportion to their
-// size, whatever is in them.
+// The files are untrusted. Reading takes time and memory in proportion to a file's
+// size, whatever its contents.
 package cfi
 
 import (
@@ -17,44 +18,44 @@ import (
 	"fmt"
 )
 
-// Kind says how a Rule finds the caller's frame.
+// Kind is the way in which a Rule finds the caller's frame.
 type Kind uint8
 
 const (
-	// NoTable says that nothing describes the instruction.
+	// NoTable means that nothing describes the instruction.
 	NoTable Kind = iota
 	// Register: the canonical frame address (CFA), which is the caller's stack
 	// pointer, is the value of Reg plus CFA.
 	Register
 	// Deref: the CFA is the word at Reg+CFA, plus Add.
 	Deref
-	// PLT: the CFA is Reg+CFA, and 8 more from byte Add of each 16-byte entry of the
-	// procedure linkage table on.
+	// PLT: the CFA is Reg+CFA. From byte Add of each 16-byte entry of the procedure
+	// linkage table on, it is 8 more.
 	PLT
-	// Signal is the frame that the kernel made for a signal handler. The caller's
-	// stack pointer is at Reg+CFA, its instruction pointer at Reg+RA. The caller did
-	// not call: it was interrupted, at that instruction.
+	// Signal is the frame that the kernel made for a signal handler. The caller's stack
+	// pointer is at Reg+CFA, its instruction pointer at Reg+RA. The caller made no
+	// call: the signal interrupted it at that instruction.
 	Signal
-	// End says that the function has no caller.
+	// End means that the function has no caller.
 	End
-	// Unknown says that the rule is one that this package does not understand.
+	// Unknown means that this package does not support the rule.
 	Unknown
 )
 
-// Save says where a register of the caller was saved.
+// Save is the place where a register of the caller was saved.
 type Save uint8
 
 const (
-	Same  Save = iota // it was not: the register still has the caller's value
+	Same  Save = iota // not saved: the register still has the caller's value
 	AtCFA             // at an offset from the CFA
 	AtSP              // at an offset from the stack pointer
 	AtFP              // at an offset from the frame pointer
-	Lost              // nowhere
+	Lost              // cannot be restored
 )
 
-// Rule says how to get from a frame to its caller's. The return address is at
-// CFA+RA, except in a Signal frame. The callee-saved registers that other rules start
-// from are the frame pointer (FP) and, in a few functions written in assembly, the
+// Rule describes how to get from a frame to the caller's frame. The return address is
+// at CFA+RA, except in a Signal frame. The callee-saved registers that other rules
+// depend on are the frame pointer (FP) and, in a few functions written in assembly, the
 // base register (BX).
 type Rule struct {
 	Kind   Kind
@@ -67,8 +68,8 @@ type Rule struct {
 	BXOff  int16
 }
 
-// A Row holds from address PC on up to that of the next row. Rule is an index into
-// Rows.Rules.
+// A Row applies to the addresses from PC up to the PC of the next row. Rule is an index
+// into Rows.Rules.
 type Row struct {
 	PC   uint64
 	Rule uint16
@@ -82,8 +83,8 @@ type Rows struct {
 	index map[Rule]uint16
 }
 
-// maxRules is how many different rules a table can have. The largest programs have
-// a few thousand.
+// maxRules is the maximum number of distinct rules of a table. The largest programs
+// have a few thousand.
 const maxRules = 1 << 15
 
 // ErrFormat is wrapped by the errors about malformed call frame information.
@@ -93,7 +94,8 @@ func badf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
 }
 
-// rule returns the index of r. If there is no room for r, it is that of Unknown.
+// rule returns the index of r. If the table of rules is full, it returns the index of
+// Unknown.
 func (t *Rows) rule(r Rule) uint16 {
 	if t.index == nil {
 		t.index = map[Rule]uint16{}
@@ -112,7 +114,7 @@ func (t *Rows) rule(r Rule) uint16 {
 	return n
 }
 
-// add appends a row. Rows that change nothing are left out.
+// add appends a row. It leaves out rows that change nothing.
 func (t *Rows) add(pc uint64, rule uint16) {
 	n := len(t.List)
 	if n > 0 && t.List[n-1].PC == pc { // an empty range

@@ -36,8 +36,8 @@ func (a *Arch) address(expr []byte) address {
 	return stack[0].address
 }
 
-// saved returns the column of a register that is saved where an expression says. The
-// expression starts with the CFA on its stack.
+// saved returns the column of a register that is saved at the address of an expression.
+// The expression starts with the CFA on its stack.
 func (a *Arch) saved(expr []byte) column {
 	stack, ok := terms(expr, []term{{kind: ofCFA}})
 	if !ok || len(stack) == 0 {
@@ -68,8 +68,8 @@ const (
 
 const maxTerms = 16
 
-// terms runs an expression that starts with a stack. ok is false if the expression
-// does anything else than add and load.
+// terms runs an expression that starts with a stack. ok is false if the expression does
+// anything other than adding and loading.
 func terms(expr []byte, stack []term) (out []term, ok bool) {
 	r := reader{data: expr}
 	push := func(t term) { stack = append(stack, t) }
@@ -132,8 +132,8 @@ func terms(expr []byte, stack []term) (out []term, ok bool) {
 	return stack, !r.failed
 }
 
-// plt recognizes the expression that linkers write for the procedure linkage table:
-// SP + 8 + ((PC & 15) >= n) * 8. From byte n on, an entry has pushed its number.
+// plt recognizes the expression that linkers write for the procedure linkage table: SP
+// + 8 + ((PC & 15) >= n) * 8. From byte n on, the entry has pushed its number.
 func (a *Arch) plt(expr []byte) (address, bool) {
 	n := len(a.PLTBefore)
 	if len(expr) != n+1+len(a.PLTAfter) || !bytes.HasPrefix(expr, a.PLTBefore) || !bytes.HasSuffix(expr, a.PLTAfter) {

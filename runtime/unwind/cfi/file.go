@@ -9,31 +9,31 @@ import (
 	"io"
 )
 
-// Span is a range of a file that programs map to run it.
+// Span is an executable range of a file.
 type Span struct {
 	Off, Addr, Size uint64
 }
 
-// File is the call frame information of a program or library, by the addresses that
-// the file gives itself.
+// File is the call frame information of a program or library. Its addresses are those
+// in the file.
 type File struct {
 	Rows
 	Code []Span
 }
 
-// ErrArch is wrapped by the error about a file for a machine that is not supported.
-var ErrArch = errors.New("frames of this machine cannot be read")
+// ErrArch is wrapped by the error for a file of an unsupported machine.
+var ErrArch = errors.New("frames of this machine are not supported")
 
-// maxSection is the most bytes of a section that are read.
+// maxSection is the maximum number of bytes that are read of a section.
 const maxSection = 512 << 20
 
-// ReadFile reads the call frame information of an ELF file: that of .eh_frame, and
-// of .debug_frame for functions that are not there. What the linker or the C
-// library left out is filled in: the procedure linkage table, and the instructions
-// that a signal handler returns to.
+// ReadFile reads the call frame information of an ELF file from .eh_frame, and from
+// .debug_frame for functions that .eh_frame lacks. It adds rows for code that linkers
+// and C libraries may leave undescribed: the procedure linkage table, and the
+// instructions that a signal handler returns to.
 //
-// A file without any information has no rows. If part of it is malformed, the rest
-// is in the result.
+// A file without any information has no rows. If part of the information is malformed,
+// the result contains the rest.
 func ReadFile(r io.ReaderAt) (*File, error) {
 	e, err := elf.NewFile(r)
 	if err != nil {
@@ -69,8 +69,8 @@ func (f *File) readEH(e *elf.File, arch *Arch) error {
 	return f.Read(*s)
 }
 
-// ehFrame returns the section .eh_frame. A file without a table of sections has the
-// address in the segment of .eh_frame_hdr, or it is nil.
+// ehFrame returns the section .eh_frame, or nil. If the file has no section table,
+// .eh_frame_hdr contains its address.
 func ehFrame(e *elf.File) (*Section, error) {
 	base := uint64(0)
 	var header *elf.Prog
@@ -106,7 +106,7 @@ func ehFrame(e *elf.File) (*Section, error) {
 		if p.Type != elf.PT_LOAD || addr < p.Vaddr || addr-p.Vaddr >= p.Filesz {
 			continue
 		}
-		// It ends with a record of size 0, somewhere before the segment's end.
+		// The contents end with a record of size 0 before the end of the segment.
 		data, err := readAll(io.NewSectionReader(p, int64(addr-p.Vaddr), int64(p.Filesz-(addr-p.Vaddr))))
 		return &Section{Data: data, Addr: addr, Base: base}, err
 	}
@@ -133,7 +133,7 @@ func sectionData(s *elf.Section) ([]byte, error) {
 	return readAll(r)
 }
 
-// readAll reads at most maxSection bytes. It allocates no more than there are.
+// readAll reads at most maxSection bytes. It allocates memory only for the bytes read.
 func readAll(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSection))
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -142,7 +142,7 @@ func readAll(r io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// fillPLT adds rows for procedure linkage tables that the linker did not describe.
+// fillPLT adds rows for procedure linkage tables that the linker left undescribed.
 func (f *File) fillPLT(e *elf.File, arch *Arch) {
 	const entry = 16
 	sp := uint8(arch.SP)
@@ -156,8 +156,8 @@ func (f *File) fillPLT(e *elf.File, arch *Arch) {
 		case ".plt.sec", ".plt.got":
 			more.add(s.Addr, more.rule(call))
 		case ".plt", ".iplt":
-			// An entry jumps, and the first time pushes its number and jumps to the first
-			// entry, which pushes another word.
+			// An entry jumps to the function. The first time, it pushes its number and
+			// jumps to the first entry, which pushes another word.
 			head := make([]byte, 2*entry)
 			if n, _ := s.ReadAt(head, 0); n < len(head) {
 				continue
@@ -196,8 +196,8 @@ func (f *File) fillSigreturn(r io.ReaderAt, arch *Arch) {
 						continue
 					}
 					var more Rows
-					// The return address is the first instruction, and is looked up one byte
-					// before it.
+					// A return address is looked up at the byte before it, so the row
+					// starts before the first instruction.
 					more.add(pc-1, more.rule(arch.SignalFrame))
 					more.add(pc+uint64(len(insns)), more.rule(Rule{}))
 					f.Fill(&more)

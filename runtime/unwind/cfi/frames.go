@@ -6,20 +6,20 @@ import (
 	"slices"
 )
 
-// A Section is the contents of .eh_frame or .debug_frame.
+// A Section holds the contents of .eh_frame or .debug_frame.
 type Section struct {
 	Data  []byte
-	Addr  uint64 // where the program has it in memory
+	Addr  uint64 // address at which the program maps it
 	Debug bool   // .debug_frame
-	// Pointers may be relative to these addresses: the start of the text and of
+	// Pointers may be relative to these addresses: the start of .text, and that of
 	// .eh_frame_hdr or the global offset table.
 	Text, Base uint64
 	// Arch is the machine that the code is for.
 	Arch *Arch
 }
 
-// function is a function's information: the range of its instructions and the byte
-// code that describes it, which continues that of its cie.
+// function is the information about a function: the range of its instructions and the
+// byte code that describes it. It is executed after the byte code of its cie.
 type function struct {
 	start, end uint64
 	from       uint64 // start, or where another function's rows end
@@ -27,7 +27,7 @@ type function struct {
 	code       []byte
 }
 
-// cie is the information that functions have in common.
+// cie is the information that several functions share.
 type cie struct {
 	codeAlign, dataAlign int64
 	ra                   uint64 // number of the column with the return address
@@ -38,9 +38,9 @@ type cie struct {
 	err                  error
 }
 
-// Read runs the call frame information in s and adds its rows to t. If several
-// functions have the same instructions, the first one counts. What is read before an
-// error is kept.
+// Read executes the call frame information in s and adds its rows to t. If several
+// functions contain an instruction, the first one's row counts. Rows that were read
+// before an error are kept.
 func (t *Rows) Read(s Section) error {
 	list, err := s.functions()
 	slices.SortStableFunc(list, func(a, b function) int { return cmp.Compare(a.start, b.start) })
@@ -74,7 +74,7 @@ func (t *Rows) Read(s Section) error {
 	return err
 }
 
-// Fill adds the rows of other where t has none.
+// Fill adds the rows of other for addresses for which t has none.
 func (t *Rows) Fill(other *Rows) {
 	if len(other.List) == 0 {
 		return
@@ -145,14 +145,14 @@ func (s *Section) functions() ([]function, error) {
 	}
 }
 
-// entry is the frame of a record: what of it follows the pointer to its cie.
+// entry is a record without its length: the data that follow the pointer to its cie.
 type entry struct {
 	r     reader
 	isCIE bool
 	cieAt uint64
 }
 
-// entry reads the frame of the record at pos. ok is false at the end.
+// entry reads the record at pos. ok is false at the end of the section.
 func (s *Section) entry(pos uint64) (e entry, next uint64, ok bool, err error) {
 	if pos+4 > uint64(len(s.Data)) {
 		return e, 0, false, nil
@@ -196,7 +196,7 @@ func (s *Section) entry(pos uint64) (e entry, next uint64, ok bool, err error) {
 	return e, next, true, nil
 }
 
-// readCIE reads the record at pos. Its err is set if that fails.
+// readCIE reads the record at pos. If that fails, it sets err in the result.
 func (s *Section) readCIE(pos uint64) *cie {
 	c := &cie{addrSize: 8}
 	if pos >= uint64(len(s.Data)) {
@@ -356,7 +356,7 @@ func (s *Section) pointer(r *reader, enc byte, addrSize int) uint64 {
 	default:
 		r.failed = true
 	}
-	if enc&peIndirect != 0 { // where the program's loader puts an address
+	if enc&peIndirect != 0 { // the address is in memory: the dynamic linker writes it
 		r.failed = true
 	}
 	return v
@@ -428,7 +428,7 @@ func (r *reader) cString() string {
 	return ""
 }
 
-// block reads a length and as many bytes.
+// block reads a length and that many bytes.
 func (r *reader) block() []byte {
 	n := r.uleb()
 	if n > uint64(len(r.data)) {

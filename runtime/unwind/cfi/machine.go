@@ -2,7 +2,7 @@ package cfi
 
 import "slices"
 
-// column is how a register of the caller is found.
+// column is the place of a register of the caller.
 type column struct {
 	how colHow
 	reg uint8 // savedAt
@@ -12,15 +12,15 @@ type column struct {
 type colHow uint8
 
 const (
-	unset     colHow = iota // nothing was said: callee-saved registers keep their value
-	undefined               // it is lost
+	unset     colHow = iota // not mentioned: callee-saved registers keep their value
+	undefined               // cannot be restored
 	savedCFA                // in memory at CFA+off
 	savedAt                 // in memory at reg+off
-	other                   // in a way that this package does not understand
+	other                   // in a way that this package does not support
 )
 
-// address is what the CFA is: reg+off, or a word of memory at such an address plus
-// add, or the one of a procedure linkage table.
+// address is the CFA: reg+off, a word of memory at reg+off plus add, or that of a
+// procedure linkage table.
 type address struct {
 	kind Kind // Register, Deref, PLT or Unknown
 	reg  uint8
@@ -37,7 +37,7 @@ const (
 	numColumns
 )
 
-// state is a row of the table that the byte code describes.
+// state is one row of the table that the byte code describes.
 type state struct {
 	cfa   address
 	reg   uint8 // the last register and offset of the CFA that were named: what an
@@ -48,21 +48,21 @@ type state struct {
 
 func (st *state) reset() { *st = state{cfa: address{kind: Unknown}} }
 
-// maxRemembered is how many states a function may remember at a time.
+// maxRemembered is the maximum number of states that a function may remember at a time.
 const maxRemembered = 64
 
-// machine runs the byte code.
+// machine executes the byte code.
 type machine struct {
 	arch *Arch
 	t    *Rows
 	cie  *cie
 	st   state
 	pc   uint64
-	from uint64 // where the function's rows start: there is no room for those before
+	from uint64 // where the function's rows start; rows before it belong to another function
 	end  uint64 // of the function
 }
 
-// run adds the rows of f.
+// run adds the rows of f to the table.
 func (m *machine) run(f *function) error {
 	m.cie = f.cie
 	m.st = f.cie.start
@@ -74,7 +74,7 @@ func (m *machine) run(f *function) error {
 	return nil
 }
 
-// row adds the row from pc on.
+// row adds the row that starts at pc.
 func (m *machine) row() {
 	if m.pc < m.end {
 		m.t.add(max(m.pc, m.from), m.t.rule(m.rule()))
@@ -115,8 +115,8 @@ const (
 	opNegOffsetExt   = 0x2f
 )
 
-// exec runs code. It calls row before the instruction moves on. row is nil for the
-// byte code of a cie.
+// exec executes code. It calls row each time before the address advances. row is nil
+// for the byte code of a cie.
 func (m *machine) exec(code []byte, row func()) error {
 	r := reader{data: code}
 	advance := func(by uint64) {
@@ -162,8 +162,8 @@ func (m *machine) exec(code []byte, row func()) error {
 	return nil
 }
 
-// change runs an operation that changes the whole row or the rule for the CFA. r is
-// after its opcode.
+// change executes an operation that changes the whole row or the rule for the CFA. r is
+// positioned after the opcode.
 func (m *machine) change(op byte, r *reader) error {
 	switch op {
 	case opNop, opNegateRA:
@@ -204,7 +204,7 @@ func (m *machine) change(op byte, r *reader) error {
 	return nil
 }
 
-// changeColumn runs an operation that changes the rule for one register.
+// changeColumn executes an operation that changes the rule for one register.
 func (m *machine) changeColumn(op byte, r *reader) error {
 	data := m.cie.dataAlign
 	switch op {
@@ -244,7 +244,7 @@ func (m *machine) changeColumn(op byte, r *reader) error {
 		}
 		c := column{how: other}
 		if reg == m.arch.SP && off == 0 {
-			c = column{} // what it is anyway
+			c = column{} // the default
 		}
 		m.set(reg, c)
 	default:
@@ -260,7 +260,7 @@ func (m *machine) defCFA(reg uint64, off int64) {
 	m.st.cfa = address{kind: Register, reg: m.st.reg, off: off}
 }
 
-// column returns the column of a register, or nil if rules do not have it.
+// column returns the column of a register, or nil if a Rule has no field for it.
 func (m *machine) column(st *state, reg uint64) *column {
 	switch reg {
 	case m.cie.ra:
@@ -289,7 +289,7 @@ func (m *machine) restore(reg uint64) {
 
 func fits16(n int64) bool { return n == int64(int16(n)) }
 
-// rule returns the row as a Rule.
+// rule returns the current row as a Rule.
 func (m *machine) rule() Rule {
 	st := &m.st
 	unknown := Rule{Kind: Unknown}
@@ -314,7 +314,7 @@ func (m *machine) rule() Rule {
 		}
 		r.RA = int16(ra.off)
 	case ra.how == savedAt && uint64(ra.reg) == m.arch.SP && fits16(ra.off) && r.Kind == Deref && uint64(r.Reg) == m.arch.SP && r.Add == 0:
-		// The stack pointer is saved where the CFA is, or is the CFA.
+		// In a signal frame, the stack pointer is saved at the CFA, or is the CFA.
 		if !m.cie.signal {
 			return unknown
 		}
@@ -325,7 +325,7 @@ func (m *machine) rule() Rule {
 	return r
 }
 
-// save returns the form that a column has in a Rule.
+// save converts a column to its form in a Rule.
 func (a *Arch) save(c column) (Save, int16, bool) {
 	switch c.how {
 	case unset:
