@@ -103,6 +103,28 @@ func refusedAMD64(code []byte) bool {
 	return false
 }
 
+// vexOpcode returns the opcode of an instruction that starts with VEX or EVEX, and
+// the number of bytes before it.
+func vexOpcode(code []byte) (op byte, at int, ok bool) {
+	if len(code) == 0 {
+		return 0, 0, false
+	}
+	switch code[0] {
+	case 0xc5:
+		at = 2
+	case 0xc4:
+		at = 3
+	case 0x62:
+		at = 4
+	default:
+		return 0, 0, false
+	}
+	if len(code) <= at {
+		return 0, 0, false
+	}
+	return code[at], at, true
+}
+
 // vectorLen returns the length of the first instruction of code if it is known to
 // change vector registers and flags only, and 0 otherwise.
 func vectorLen(code []byte) int {

@@ -2,7 +2,6 @@ package binary
 
 import (
 	"bytes"
-	"debug/buildinfo"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -29,11 +28,7 @@ func (x *File) readGoRelease() int {
 	if !x.golang() {
 		return 0
 	}
-	info, err := buildinfo.Read(bytes.NewReader(x.data))
-	if err != nil {
-		return 0
-	}
-	_, after, ok := strings.Cut(info.GoVersion, "go1.")
+	_, after, ok := strings.Cut(x.goVersion(), "go1.")
 	if !ok {
 		return 0
 	}
@@ -43,6 +38,39 @@ func (x *File) readGoRelease() int {
 	}
 	n, _ := strconv.Atoi(after[:digits])
 	return n
+}
+
+// goVersion returns the version that Go's linker wrote into the file, such as
+// "go1.26.1", or "" if there is none. It is in a section of its own, after a header of
+// 32 bytes: a magic string, the size of a pointer, and flags. Before Go 1.18 the header
+// ends in the address of a string instead.
+//
+// Package debug/buildinfo reads it too, but also the files of four other systems,
+// which is 120 kB of code.
+func (x *File) goVersion() string {
+	const (
+		magic  = "\xff Go buildinf:"
+		header = 32
+		inline = 2 // flag: the string follows the header
+	)
+	for _, s := range x.elf.Sections {
+		data := x.bytesOf(s)
+		if s.Name != ".go.buildinfo" || len(data) < header || !bytes.HasPrefix(data, []byte(magic)) {
+			continue
+		}
+		if data[len(magic)+1]&inline != 0 {
+			n, used := binary.Uvarint(data[header:])
+			if text := data[header+max(used, 0):]; used > 0 && n <= uint64(len(text)) {
+				return string(text[:n])
+			}
+			return ""
+		}
+		if str := x.memory(x.elf.ByteOrder.Uint64(data[16:]), 16); str != nil {
+			addr, n := x.elf.ByteOrder.Uint64(str), x.elf.ByteOrder.Uint64(str[8:])
+			return string(x.memory(addr, max(n, 1)))
+		}
+	}
+	return ""
 }
 
 // IsGo reports whether s is a function of a Go program that Go's compiler or
@@ -183,36 +211,14 @@ func decode(arch string, code []byte, addr uint64) (in insn, ok bool) {
 }
 
 func decodeAMD64(code []byte, addr uint64) (in insn, ok bool) {
-	n := insnLen(code)
-	if n == 0 || n > len(code) {
+	raw, ok := decodeInsn(code)
+	if !ok {
 		return in, false
 	}
-	in.size = n
-	next := addr + uint64(n)
-	short := func() uint64 { return next + uint64(int64(int8(code[n-1]))) }
-	near := func() uint64 { return next + uint64(int64(int32(binary.LittleEndian.Uint32(code[n-4:])))) }
-	op := 0
-	for op < n-1 && (code[op] == 0xf2 || code[op] == 0xf3 || code[op] == 0x2e || code[op] == 0x3e || code[op] == 0x66 || code[op]>>4 == 4) {
-		op++
-	}
-	switch b := code[op]; {
-	case b == 0xc3 || b == 0xc2:
-		in.flow = flowReturn
-	case b == 0xeb:
-		in.flow, in.target = flowJump, short()
-	case b == 0xe9 && n >= 5:
-		in.flow, in.target = flowJump, near()
-	case b == 0xe8 && n >= 5:
-		in.flow, in.target = flowCall, near()
-	case b>>4 == 7 || b >= 0xe0 && b <= 0xe3:
-		in.flow, in.target = flowBranch, short()
-	case b == 0x0f && op+1 < n && code[op+1]>>4 == 8 && n >= 6:
-		in.flow, in.target = flowBranch, near()
-	case b == 0xff && op+1 < n && code[op+1]>>3&7 == 4:
-		in.flow = flowAway
-		if code[op+1]>>6 != 3 && code[op+1]&7 == 4 {
-			in.flow = flowNext // through a table of addresses, to another part of the function
-		}
+	flow, distance := raw.flow()
+	in = insn{size: raw.size, flow: flow}
+	if flow == flowBranch || flow == flowJump || flow == flowCall {
+		in.target = addr + uint64(raw.size) + uint64(distance)
 	}
 	return in, true
 }

@@ -1,9 +1,11 @@
 package binary
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -116,4 +118,62 @@ func FuzzGoTable(f *testing.F) {
 			g.frames(g.text + at%0x100000 + i*1000)
 		}
 	})
+}
+
+// The version of Go in a file, as the linker of Go 1.18 writes it and as those before.
+func TestGoVersion(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := Open(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if got, want := x.goVersion(), runtime.Version(); !strings.HasPrefix(want, got) || got == "" {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	data := bytes.Clone(x.data)
+	section := x.elf.Section(".go.buildinfo")
+	info, order := data[section.Offset:][:section.Size], binary.LittleEndian
+	info[15] = 0
+	order.PutUint64(info[16:], section.Addr+32) // the string's header
+	order.PutUint64(info[32:], section.Addr+48) // its text
+	order.PutUint64(info[40:], 6)
+	copy(info[48:], "go1.17 ")
+	path := filepath.Join(t.TempDir(), "old")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	old, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if got := old.goVersion(); got != "go1.17" || old.goRelease() != 17 {
+		t.Errorf("got %q, release %d", got, old.goRelease())
+	}
+	// Damaged ones have none.
+	for _, change := range []func(info []byte){
+		func(info []byte) { order.PutUint64(info[40:], 1<<60) },
+		func(info []byte) { order.PutUint64(info[32:], 1) },
+		func(info []byte) { order.PutUint64(info[16:], 1<<63) },
+		func(info []byte) { info[15], info[32] = 2, 0xff },
+		func(info []byte) { info[0] = 'x' },
+	} {
+		bad := bytes.Clone(data)
+		change(bad[section.Offset:][:section.Size])
+		if err := os.WriteFile(path, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		y, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := y.goVersion(); strings.Contains(got, "go1") {
+			t.Errorf("got %q of a damaged file", got)
+		}
+		y.Close()
+	}
 }

@@ -1,12 +1,9 @@
 package binary
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"slices"
-
-	"golang.org/x/arch/x86/x86asm"
 )
 
 // An indirect function (STT_GNU_IFUNC) has several implementations. Its symbol is a
@@ -160,38 +157,25 @@ func (x *File) symbolAt(table, i uint32) (uint64, bool) {
 func referencesAMD64(code []byte, pc uint64) (r references) {
 	start, size := pc, uint64(len(code))
 	for len(code) > 0 {
-		if bytes.HasPrefix(code, endbr64) {
-			code, pc = code[len(endbr64):], pc+uint64(len(endbr64))
-			continue
-		}
-		insn, err := x86asm.Decode(code, 64)
-		if err != nil || insn.Len <= 0 {
+		in, ok := decodeInsn(code)
+		if !ok {
 			r.cut = true
 			break
 		}
-		code, pc = code[insn.Len:], pc+uint64(insn.Len)
-		switch src := insn.Args[1].(type) {
-		case x86asm.Mem:
-			at := pc + uint64(int64(int32(src.Disp)))
-			switch {
-			case src.Base == x86asm.RIP && insn.Op == x86asm.LEA:
-				r.addrs = append(r.addrs, at)
-			case src.Base == x86asm.RIP && insn.MemBytes == 8:
-				r.slots = append(r.slots, at)
-			}
-		case x86asm.Imm: // an address, in code with a fixed address
-			if insn.Op == x86asm.MOV {
-				r.addrs = append(r.addrs, uint64(src))
-			}
+		code, pc = code[in.size:], pc+uint64(in.size)
+		if a, ok := in.address(pc); ok {
+			r.addrs = append(r.addrs, a)
 		}
-		rel, direct := insn.Args[0].(x86asm.Rel)
-		to := pc + uint64(int64(rel))
+		if in.loads() {
+			r.slots = append(r.slots, pc+uint64(int64(in.disp)))
+		}
+		r.remote = r.remote || in.callsIndirectly()
+		flow, distance := in.flow()
+		to := pc + uint64(distance)
 		switch {
-		case insn.Op == x86asm.CALL && !direct:
-			r.remote = true
-		case insn.Op == x86asm.CALL:
+		case flow == flowCall:
 			r.calls = append(r.calls, to)
-		case direct && to-start >= size:
+		case (flow == flowJump || flow == flowBranch) && to-start >= size:
 			r.jumps = append(r.jumps, to)
 		}
 	}

@@ -22,3 +22,24 @@ func TestInstructionBoundary(t *testing.T) {
 		t.Error("arm64 instructions are 4 bytes")
 	}
 }
+
+// FuzzInstruction decodes any bytes and the same bytes cut short. The length of an
+// instruction does not depend on what follows it.
+func FuzzInstruction(f *testing.F) {
+	for _, code := range [][]byte{{0x66, 0x48}, {0x0f, 0x3a}, {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, {0xc4, 0xe2, 0x79}, {0xff, 0x94, 0x25, 1, 2, 3, 4}} {
+		f.Add(code)
+	}
+	f.Fuzz(func(t *testing.T, code []byte) {
+		n := insnLen(code)
+		if n > min(len(code), maxInsn) {
+			t.Errorf("% x: %d bytes", code, n)
+		}
+		for i := range n {
+			if got := insnLen(code[:i]); got != 0 {
+				t.Errorf("% x: %d bytes, but %d in the first %d", code, n, got, i)
+			}
+		}
+		decodeAMD64(code, 0x1000)
+		referencesAMD64(code, 0x1000)
+	})
+}
