@@ -10,7 +10,9 @@ import (
 // This file is the part of the walk that is one step: it looks up the mapping and the
 // rule of an instruction, and applies the rule.
 
-// findMapping looks the mapping of pc up: in the process's list, or else by its file.
+// findMapping looks up the mapping of pc: in the process's list, or else by its file.
+// A list can be that of the program before exec, or of the parent. Where it has no
+// table for pc, the file that the kernel has mapped decides.
 func (w *walker) findMapping(pc *ir.Value) {
 	g := w.g
 	w.set(wStart, w.num(0))
@@ -22,7 +24,8 @@ func (w *walker) findMapping(pc *ir.Value) {
 		w.set(wOrigin, origin)
 	})
 	if canFindFile(g.Kernel()) {
-		g.B().If(w.op(ir.OpEq, w.get(wSeg), w.num(noMapping<<48)), func() { w.findFile(pc) })
+		kind := w.op(ir.OpShr, w.get(wSeg), w.num(48))
+		g.B().If(w.op(ir.OpULe, w.num(unwind.Pending), kind), func() { w.findFile(pc) })
 	}
 }
 

@@ -70,17 +70,15 @@ func (s *Session) startUnwinding() error {
 			}
 			return store.UpdateElem(procs, key, binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
 		},
-		SetFile: func(device, inode, list uint64) error {
-			files := s.maps[unwind.FilesMap]
-			if files == nil { // the running kernel does not let programs find a mapping's file
-				return ebpf.ErrNotSupported
-			}
+	}
+	if files := s.maps[unwind.FilesMap]; files != nil {
+		mem.SetFile = func(device, inode, list uint64) error {
 			key := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, device), inode)
 			if list == 0 {
 				return store.DeleteElem(files, key)
 			}
 			return store.UpdateElem(files, key, binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
-		},
+		}
 	}
 	// Without the log, processes that start later have no tables. Programs count their
 	// stacks as failed.
@@ -210,8 +208,8 @@ func (s *Session) stopUnwinding() {
 	u.tables.Close()
 	if s.opt.Verbose {
 		st := u.tables.Stats()
-		fmt.Fprintf(s.opt.Stderr, "Unwind tables: %d files in %v (longest %v), %d share another's; %d rows, %d rules, %d processes, %d KiB of %d KiB\n",
-			st.Files, st.Total.Round(time.Millisecond), st.Longest.Round(time.Millisecond), st.Shared, st.Rows, st.Rules, st.Processes, st.Bytes>>10, st.Chunks*unwind.ChunkSize>>10)
+		fmt.Fprintf(s.opt.Stderr, "Unwind tables: %d files (%d not opened) in %v (longest %v), %d share another's; %d rows, %d rules, %d processes, %d KiB of %d KiB\n",
+			st.Files, st.Failed, st.Total.Round(time.Millisecond), st.Longest.Round(time.Millisecond), st.Shared, st.Rows, st.Rules, st.Processes, st.Bytes>>10, st.Chunks*unwind.ChunkSize>>10)
 	}
 	if u.log != nil {
 		u.log.close()

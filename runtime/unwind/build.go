@@ -48,14 +48,15 @@ func (t *Tables) buildFile(f *file) {
 	began := time.Now()
 	r, size, err := t.open(f)
 	if err != nil {
+		// The processes may have ended, though the log does not say so yet. The next
+		// one that maps the file may last longer.
 		t.mu.Lock()
-		if len(f.users) == 0 { // the next process that maps it may run longer
+		f.failed = time.Now()
+		t.stats.Failed++
+		if len(f.users) == 0 {
 			delete(t.files, f.key)
-			t.mu.Unlock()
-			return
 		}
 		t.mu.Unlock()
-		t.finish(f, NoTable, nil, nil, err)
 		return
 	}
 	defer r.Close()

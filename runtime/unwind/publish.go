@@ -1,6 +1,9 @@
 package unwind
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // Flush makes all changes available to the programs.
 func (t *Tables) Flush() {
@@ -10,13 +13,18 @@ func (t *Tables) Flush() {
 }
 
 func (t *Tables) flush() {
+	var later []*process
 	for _, p := range t.dirty {
-		p.dirty = false
-		if !p.gone {
+		switch {
+		case p.gone:
+		case !p.waits.IsZero() && time.Now().Before(p.waits):
+			later = append(later, p)
+		default:
+			p.dirty = false
 			t.publish(p)
 		}
 	}
-	t.dirty = t.dirty[:0]
+	t.dirty = later
 }
 
 // entry is an entry of a list.
@@ -51,7 +59,7 @@ func (t *Tables) publish(p *process) {
 
 // publishFile makes the segments of a file available by its device and inode.
 func (t *Tables) publishFile(f *file) {
-	if f.key.special != "" {
+	if f.key.special != "" || t.mem.SetFile == nil {
 		return
 	}
 	whole := mapping{end: 1 << 47, file: f}

@@ -16,7 +16,8 @@ type Memory struct {
 	Chunk func() ([]byte, error)
 	// SetProcess sets a process's list in ProcsMap, or deletes it if list is 0.
 	SetProcess func(pid int, list uint64) error
-	// SetFile sets a file's list in FilesMap, or deletes it if list is 0.
+	// SetFile sets a file's list in FilesMap, or deletes it if list is 0. It is nil if
+	// programs cannot find the file of a mapping.
 	SetFile func(device, inode, list uint64) error
 }
 
@@ -71,17 +72,18 @@ type fileKey struct {
 
 // file is a mapped file.
 type file struct {
-	key   fileKey
-	path  string // in the mount namespace of its users
-	kind  int    // kind of the entries for addresses without a segment
-	segs  []segment
-	users map[*process]bool
-	same  *file // another file with the same contents, whose tables are used
-	ready bool
-	build string
-	idle  time.Time // when its last user unmapped it
-	list  block     // entry in FilesMap
-	first bool      // a preferred process has mapped it
+	key    fileKey
+	path   string // in the mount namespace of its users
+	kind   int    // kind of the entries for addresses without a segment
+	segs   []segment
+	users  map[*process]bool
+	same   *file // another file with the same contents, whose tables are used
+	ready  bool
+	build  string
+	failed time.Time // when the file could not be opened
+	idle   time.Time // when its last user unmapped it
+	list   block     // entry in FilesMap
+	first  bool      // a preferred process has mapped it
 }
 
 // process holds the mappings of a process.
@@ -91,7 +93,12 @@ type process struct {
 	shared *listRef
 	dirty  bool
 	gone   bool
+	waits  time.Time // until when its list is not made
 }
+
+// forkWait is how long a new process has no list if programs can do without. Its list
+// would be that of its parent, and wrong as soon as it executes a program.
+const forkWait = 100 * time.Millisecond
 
 type mapping struct {
 	start, end, offset uint64
@@ -143,7 +150,7 @@ func (t *Tables) Await(pid int, most time.Duration) {
 		made, ready := t.made, true
 		if p := t.procs[pid]; p != nil {
 			for _, m := range p.maps {
-				ready = ready && (m.file == nil || m.file.ready)
+				ready = ready && (m.file == nil || m.file.ready || !m.file.failed.IsZero())
 			}
 		}
 		t.mu.Unlock()
@@ -261,6 +268,10 @@ var (
 	vsyscall   = &file{kind: NoTable, ready: true}
 )
 
+// retryAfter is how long after a failure the next mapping of a file has it opened
+// again.
+const retryAfter = 10 * time.Millisecond
+
 // fileOf returns the file of a mapping, or nil if it has none.
 func (t *Tables) fileOf(m Mapping) *file {
 	key := fileKey{dev: m.Dev, inode: m.Inode}
@@ -275,9 +286,14 @@ func (t *Tables) fileOf(m Mapping) *file {
 		return nil
 	}
 	f := t.files[key]
-	if f == nil {
-		f = &file{key: key, path: m.Path, kind: Pending, users: map[*process]bool{}}
-		t.files[key] = f
+	again := f != nil && !f.failed.IsZero() && time.Since(f.failed) > retryAfter
+	if f == nil || again {
+		if again {
+			f.failed = time.Time{}
+		} else {
+			f = &file{key: key, path: m.Path, kind: Pending, users: map[*process]bool{}}
+			t.files[key] = f
+		}
 		t.queue = append(t.queue, f)
 		select {
 		case t.wake <- struct{}{}:
@@ -304,7 +320,9 @@ func (t *Tables) Forked(pid, parent int) {
 	for _, m := range p.maps {
 		m.file.use(p)
 	}
-	if from.shared != nil && !from.dirty {
+	if t.mem.SetFile != nil { // the programs find the files, and it will likely execute a program
+		p.waits = time.Now().Add(forkWait)
+	} else if from.shared != nil && !from.dirty {
 		p.shared = from.shared
 		p.shared.n++
 		t.set(p, p.shared.word)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -144,7 +145,9 @@ func TestFilesInMemory(t *testing.T) {
 // its end.
 func TestMappings(t *testing.T) {
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/nonexistent")
+	mem := m.memory()
+	mem.SetFile = nil // so a fork has its parent's list at once
+	tables := New(AMD64, mem, "/nonexistent")
 	defer tables.Close()
 	anon := func(start, end uint64) { tables.Mapped(1, Mapping{Start: start, End: end}); tables.Flush() }
 	want := func(pid int, at map[uint64]int) {
@@ -173,6 +176,57 @@ func TestMappings(t *testing.T) {
 	want(2, map[uint64]int{0x3000: -1})
 	if n := len(m.procs); n != 0 {
 		t.Errorf("%d lists are left", n)
+	}
+}
+
+// TestForkWaits checks that a new process has no list while its parent's may be wrong
+// for it, as it may execute a program, if programs can find the files of mappings.
+func TestForkWaits(t *testing.T) {
+	m := newModel()
+	tables := New(AMD64, m.memory(), "/nonexistent")
+	defer tables.Close()
+	find := func(pid int, want int) {
+		t.Helper()
+		tables.Flush()
+		if kind, _ := m.find(pid, 0x1000); kind != want {
+			t.Errorf("process %d: %d, want %d", pid, kind, want)
+		}
+	}
+	tables.Mapped(1, Mapping{Start: 0x1000, End: 0x9000})
+	find(1, FramePointer)
+	tables.Forked(2, 1)
+	tables.Forked(3, 1)
+	find(2, -1)
+	tables.procs[2].waits = time.Now() // it goes on without executing a program
+	find(2, FramePointer)
+	tables.Executed(3)
+	tables.Mapped(3, Mapping{Start: 0x5000, End: 0x9000})
+	find(3, -1)
+	tables.Mapped(3, Mapping{Start: 0x1000, End: 0x2000})
+	find(3, FramePointer)
+}
+
+// TestMissingFile checks that a file that could not be opened is tried again when
+// another process maps it.
+func TestMissingFile(t *testing.T) {
+	m := newModel()
+	tables := New(AMD64, m.memory(), "/nonexistent")
+	defer tables.Close()
+	key := Mapping{Start: 0x1000, End: 0x9000, Dev: 1, Inode: 2, Path: "/nonexistent/file"}
+	failures := func() int { return tables.Stats().Failed }
+	for n := 1; n <= 3; n++ {
+		tables.Mapped(n, key)
+		for failures() < n {
+			runtime.Gosched()
+		}
+		tables.mu.Lock()
+		for _, f := range tables.files {
+			f.failed = f.failed.Add(-2 * retryAfter)
+		}
+		tables.mu.Unlock()
+	}
+	if kind, _ := m.find(1, 0x1000); kind == NoTable {
+		t.Error("the file counts as one without a table")
 	}
 }
 

@@ -161,6 +161,7 @@ func TestShortProcesses(t *testing.T) {
 		n, _ := strconv.Atoi(m[1])
 		short = max(short, n, 1)
 	}
+	t.Logf("%d stacks are reported to end early", short)
 	whole, depths, total := 0, 0, 0
 	for _, m := range regexp.MustCompile(`@depth\[\d+\]: (\d+)`).FindAllStringSubmatch(r.stdout, -1) {
 		n, _ := strconv.Atoi(m[1])
