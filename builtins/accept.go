@@ -10,14 +10,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Sent is a form of the events that a builtin handles.
+// Sent describes the events that a builtin handles.
 type Sent struct {
-	Args []int // least size in bytes of each argument; 0: any, also a packed one
+	Args []int // minimum size in bytes of each argument; 0: any, also that of a packed one
 	Lits []any // a value of the type of each literal
 }
 
-// fits returns an error if an event does not have the form. It may have more
-// arguments and literals than the form.
+// fits returns an error if an event does not match the description. It may have more
+// arguments and literals.
 func (s *Sent) fits(e *object.Event) error {
 	if len(e.Args) < len(s.Args) {
 		return fmt.Errorf("it has %d arguments instead of %d", len(e.Args), len(s.Args))
@@ -38,9 +38,9 @@ func (s *Sent) fits(e *object.Event) error {
 	return nil
 }
 
-// Accept returns an error if an object has an event or a type that the functions of
-// its builtin do not expect. The compiler makes no such objects, but a file may
-// contain anything. The error wraps object.ErrFormat.
+// Accept returns an error if an object contains an event or a type that its builtin
+// does not support. The compiler never creates such objects, but a file may contain
+// anything. The error wraps object.ErrFormat.
 func (r *Registry) Accept(o *object.Object) error {
 	seen := map[*types.Type]bool{}
 	for i := range o.Events {
@@ -95,8 +95,8 @@ func (r *Registry) acceptEvent(e *object.Event, seen map[*types.Type]bool) error
 	return nil
 }
 
-// acceptType checks the types of builtins in t. seen has the types that are known
-// to be good.
+// acceptType checks the types of builtins in t. seen contains types that were accepted
+// before.
 func (r *Registry) acceptType(t *types.Type, seen map[*types.Type]bool) error {
 	if t == nil || seen[t] {
 		return nil
@@ -122,5 +122,5 @@ func (r *Registry) acceptType(t *types.Type, seen map[*types.Type]bool) error {
 	return nil
 }
 
-// typeSize returns the least size in bytes of a type with the name TypeName.
+// typeSize returns the minimum size in bytes of a type named TypeName.
 func (d *Def) typeSize() int { return max(d.TypeSize, 8) }

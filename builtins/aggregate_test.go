@@ -45,7 +45,7 @@ func unsignedIndex(n int64, k int) int {
 	return s<<k + int(uint64(n)>>s) + 1
 }
 
-// narrow is n as an integer of type t holds it in a register.
+// narrow returns n as a register contains it if its type is t.
 func narrow(n int64, t *types.Type) int64 {
 	up := 64 - 8*t.Size
 	if t.Signed {
@@ -76,7 +76,8 @@ func TestHistIndex(t *testing.T) {
 	}
 }
 
-// Every number is within the range that its bucket's label says.
+// TestHistBucketHolds checks that every number is within the range of its bucket's
+// label.
 func TestHistBucketHolds(t *testing.T) {
 	for k := 0; k <= maxHistBits; k++ {
 		for _, n := range edges() {
@@ -165,7 +166,8 @@ func TestLhist(t *testing.T) {
 	}
 }
 
-// aggregate runs an aggregation: a slice of numbers a CPU, merged and formatted.
+// aggregate runs an aggregation on one slice of numbers per CPU, merges the results and
+// formats them.
 type aggregate struct {
 	typ    *types.Type
 	merged []byte
@@ -362,7 +364,8 @@ func TestSeries(t *testing.T) {
 		typ := tseries().AggType(3*8*slotWords, true, 1e9, 3, c.f)
 		encode := func(slots [][4]uint64) []byte {
 			var out []byte
-			// Slot i of the value is that of intervals i, i+3, …; marks are one more.
+			// Slot i of the value holds intervals i, i+3 and so on. Its mark is the
+			// number of the interval plus 1.
 			value := make([][4]uint64, 3)
 			for _, s := range slots {
 				if s[0] != 0 {

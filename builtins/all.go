@@ -7,17 +7,17 @@ import "slices"
 // All returns the table of builtins, ordered by topic.
 func All() []*Def {
 	return slices.Concat([]*Def{
-		// Who and where.
+		// The task and the machine.
 		pid(), tid(), uid(), gid(), comm(), username(), ppid(), pcomm(), leaderTid(), leaderComm(),
 		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), container(), pod(), unit(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
 		probe(), probeType(), funcName(), goid(), retval(), argN(), usdtArg(), args(), packet(), contextPointer(), reg(), usermode(),
 		kstack(), ustack(), dwUstack(), signal(), signalThread(), signalEither(), override(), writeUser(), unwatch(), skbOutput(),
-		// Time and chance.
+		// Time and random numbers.
 		nsecs(), elapsed(), jiffies(), random(), wallTime(), strftime(),
 		// Aggregations.
 		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(), tseries(),
-		// Output and its end.
+		// Output and the end of the session.
 		printf(), printValue(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(),
 		// Maps.
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), checkKey(),
@@ -27,7 +27,7 @@ func All() []*Def {
 		// Numbers and addresses.
 		ksym(), usym(), kaddr(), percpuKaddr(), uaddr(), kptr(), uptr(), containerOf(), socketCookie(),
 		ntop(), pton(), macaddr(), bswap(),
-		// When compiling.
+		// Known at compile time.
 		settings(), getopt(), staticAssert(), fail(), elfInfo(), elfIsExe(), assertUserspaceProbe(),
 	}, typeQuestions(), kfuncQuestions())
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// argFamily is the name that the table has for arg0, arg1, …
+// argFamily is the name in the table for arg0, arg1 and so on.
 const argFamily = "arg"
 
-// maxArg is the highest N of argN: USDT probes have the most.
+// maxArg is the highest N of argN. USDT probes have the most arguments.
 const maxArg = 255
 
-// ArgIndex splits "argN" and reports whether name is one of that family.
+// ArgIndex returns N of "argN". It reports whether name has that form.
 func ArgIndex(name string) (int, bool) {
 	digits, ok := strings.CutPrefix(name, argFamily)
 	if !ok || digits == "" || len(digits) > 1 && digits[0] == '0' {

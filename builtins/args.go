@@ -45,8 +45,8 @@ func args() *Def {
 	}
 }
 
-// withCopies returns the type of args for t, the struct in the context. Copies of the
-// texts that its members locate, of up to size bytes each, come after it.
+// withCopies returns the type of args for t, the struct in the context. It adds members
+// for copies of the texts that members of t locate, of up to size bytes each.
 func withCopies(t *types.Type, size int) *types.Type {
 	if !slices.ContainsFunc(t.Members(), types.Field.Recorded) {
 		return t
@@ -69,8 +69,8 @@ func withCopies(t *types.Type, size int) *types.Type {
 	return &full
 }
 
-// storeContext copies a struct in the context, field by field: the kernel's
-// verifier accepts only aligned loads of what the context holds.
+// storeContext copies a struct in the context, field by field: the verifier accepts
+// only aligned loads from the context.
 func storeContext(g Gen, t *types.Type, dst Dest) {
 	b := g.B()
 	b.Zero(dst.Ptr, dst.Off, dst.Size)
@@ -106,8 +106,8 @@ func storeContext(g Gen, t *types.Type, dst Dest) {
 	}
 }
 
-// storeRecorded copies what f gives the location of in the context: a text, or the
-// address of anything else.
+// storeRecorded copies the data whose location in the context f contains: a text, or
+// the address of any other data.
 func storeRecorded(g Gen, f types.Field, dst Dest) {
 	b := g.B()
 	loc := b.Op(ir.OpAnd, b.Load(g.Ctx(), int64(f.Off), 4, false), b.Const(0xffff))

@@ -12,7 +12,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Each member of the args of each tracepoint of this machine has a value.
+// TestArgsHaveValues checks that each member of the args of each tracepoint of this
+// machine has a value.
 func TestArgsHaveValues(t *testing.T) {
 	if _, err := os.ReadDir("/sys/kernel/tracing/events/sched"); err != nil {
 		t.Skip(err)
@@ -31,7 +32,7 @@ func TestArgsHaveValues(t *testing.T) {
 	for _, p := range points {
 		ctx, err := k.Context(e, p)
 		if err != nil || ctx.Args.Type == nil {
-			continue // its format is not understood
+			continue // its format is not supported
 		}
 		typ := withCopies(ctx.Args.Type, 65)
 		for _, f := range typ.Members() {
@@ -50,7 +51,7 @@ func TestArgsHaveValues(t *testing.T) {
 	}
 }
 
-// nullIn returns the path to a null in v, "" if there is none.
+// nullIn returns the path to a null in v, or "" if there is none.
 func nullIn(v value.Value) string {
 	switch v := v.(type) {
 	case value.Null:

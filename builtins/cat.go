@@ -33,7 +33,7 @@ func catFile() *Def {
 				return nil
 			}
 			defer f.Close()
-			// Files whose reads may block have deadlines.
+			// Reads that may block are interrupted by a deadline.
 			defer context.AfterFunc(env.Outside(), func() { f.SetReadDeadline(time.Unix(1, 0)) })()
 			data, err := io.ReadAll(io.LimitReader(f, int64(env.Settings().MaxCatBytes)))
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -47,7 +47,7 @@ func catFile() *Def {
 	}
 }
 
-// osReason returns the text of a system error in the C library's words.
+// osReason returns the C library's text for a system error.
 func osReason(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

@@ -6,7 +6,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// The parameters of cgroup_path's type are the filter, packed.
+// cgroupPath defines cgroup_path. The parameters of its type are the bytes of the
+// filter, packed into words.
 func cgroupPath() *Def {
 	const name = "cgroup_path_t"
 	return &Def{

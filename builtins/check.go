@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/decode"
 )
 
-// inUserspaceProbe reports whether the probe is in a program's or library's code.
+// inUserspaceProbe reports whether the probe is in the code of a program or library.
 func inUserspaceProbe(c Checker) bool {
 	ctx := c.Context()
 	return ctx != nil && ctx.Func.User
@@ -23,7 +23,7 @@ func kindName(c Checker) string {
 	return "function"
 }
 
-// kindShown returns the kind as the builtin probetype names it.
+// kindShown returns the kind's name as the builtin probetype returns it.
 func kindShown(c Checker) string {
 	if ctx := c.Context(); ctx != nil {
 		return ctx.Kind.Shown()
@@ -36,7 +36,8 @@ func needs(c Checker, s source.Span, what string, f probes.Feature) {
 	c.Errorf(s, "%s", probes.Needs(c.Kernel(), what, f))
 }
 
-// needsTask reports a builtin that reads the current task in a probe without one.
+// needsTask reports an error if the builtin reads the current task and the probe has
+// none. It returns whether the probe has one.
 func needsTask(c Checker, call *Call) bool {
 	ctx := c.Context()
 	if ctx == nil || ctx.InTask {
@@ -46,7 +47,7 @@ func needsTask(c Checker, call *Call) bool {
 	return false
 }
 
-// CheckArity reports a wrong number of arguments. It needs no types.
+// CheckArity reports a wrong number of arguments. It does not use their types.
 func (d *Def) CheckArity(c Checker, call *Call) bool {
 	least, most := 0, len(d.Params)
 	for _, p := range d.Params {
@@ -83,8 +84,8 @@ func plural(n int) string {
 	return fmt.Sprintf("%d arguments", n)
 }
 
-// CheckParams reports arguments that are not of their parameter's kind: a literal
-// or a map.
+// CheckParams reports arguments that are not a literal or a map although their
+// parameter requires one.
 func (d *Def) CheckParams(c Checker, call *Call) bool {
 	ok := true
 	for i := range call.Args {
@@ -121,8 +122,8 @@ func (call *Call) arg(i int) *Arg {
 	return &call.Args[i]
 }
 
-// typeOf returns the type of argument i. It is TInvalid if the argument is
-// missing, or its type is not known yet or is wrong, which has been reported.
+// typeOf returns the type of argument i. It is TInvalid if the argument is missing, its
+// type is not known yet, or its type is wrong and has been reported.
 func (call *Call) typeOf(i int) *types.Type {
 	if a := call.arg(i); a != nil && a.Type != nil {
 		return a.Type
@@ -130,8 +131,8 @@ func (call *Call) typeOf(i int) *types.Type {
 	return types.TInvalid
 }
 
-// known reports whether the type of argument i is known. If it is not although
-// types have settled, the reason has been reported elsewhere.
+// known reports whether the type of argument i is known. If it is still unknown once
+// types have settled, the reason has already been reported.
 func (call *Call) known(i int) bool { return call.typeOf(i).Kind != types.Invalid }
 
 // className returns the class of a type, as errors about arguments name it.
@@ -203,8 +204,8 @@ func wantString(c Checker, call *Call, i int) (string, bool) {
 	return a.Lit.Str, true
 }
 
-// AggType returns the type of d's values, which have size bytes and hold signed
-// or unsigned integers.
+// AggType returns the type of d's values. They take size bytes and contain signed or
+// unsigned integers.
 func (d *Def) AggType(size int, signed bool, params ...int64) *types.Type {
 	t := &types.Type{Kind: types.Agg, Name: d.TypeName, Twin: d.UnsignedType, Size: size, Signed: signed, Params: params, Castable: d.Result != nil, Copyable: d.Scalar != nil && d.Result == nil}
 	if !signed && d.UnsignedType != "" {
@@ -218,7 +219,8 @@ func fixed(t *types.Type) func(Checker, *Call) *types.Type {
 	return func(Checker, *Call) *types.Type { return t }
 }
 
-// argSpan returns the place of argument i, or of the call if it is missing.
+// argSpan returns the position of argument i, or that of the call if the argument is
+// missing.
 func (call *Call) argSpan(i int) source.Span {
 	if a := call.arg(i); a != nil {
 		return a.Span
@@ -247,8 +249,7 @@ func wantStr(c Checker, call *Call, i int) bool {
 	return false
 }
 
-// litStr returns the characters of argument i if it is a string known when
-// compiling.
+// litStr returns the characters of argument i if it is a string known at compile time.
 func (call *Call) litStr(i int) (string, bool) {
 	if a := call.arg(i); a != nil && a.Lit != nil && a.Lit.IsStr {
 		return chars(a.Lit.Str), true

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Facts are what both a builtin's type rule and its code may depend on.
+// Facts are the facts that both a builtin's type rule and its code may depend on.
 type Facts interface {
 	Kernel() probes.Kernel
 	Config() *config.Config
@@ -16,7 +16,7 @@ type Facts interface {
 	Context() *probes.Context
 }
 
-// Checker answers the questions of type rules and takes their errors.
+// Checker is what type rules use to get information and to report errors.
 type Checker interface {
 	Facts
 
@@ -24,26 +24,26 @@ type Checker interface {
 	ErrorHint(s source.Span, hint, format string, args ...any)
 	Warnf(s source.Span, format string, args ...any)
 	// Unstable reports the use of a feature that may change, if the configuration
-	// says so. It returns false if the feature may not be used.
+	// requires that. It returns false if the feature may not be used.
 	Unstable(feature string, s source.Span) bool
-	// Final reports whether types have settled. Errors count only then, and a type
-	// still missing is one.
+	// Final reports whether types have settled. Only then errors count, and a missing
+	// type is an error.
 	Final() bool
-	// Point returns the attach point. It is nil inside fn, and as long as several
-	// points share the program.
+	// Point returns the attach point. It is nil inside fn, and while several points
+	// share the program.
 	Point() *probes.Point
-	// Points returns the attach points of the program, nil inside fn.
+	// Points returns the attach points of the program. It is nil inside fn.
 	Points() []*probes.Point
-	// Constant reports whether the result has to be known when compiling.
+	// Constant reports whether the result must be known at compile time.
 	Constant() bool
 	// NeedsPoint requests a separate program for each attach point.
 	NeedsPoint()
 	// NeedsShape requests a separate program for each Load.Shape of the points.
 	NeedsShape()
-	// StackLens reports whether the program stores stacks with their lengths. It
-	// does if any call has passed true for need.
+	// StackLens reports whether the program stores stacks with their lengths. It does
+	// so if any call has passed true for need.
 	StackLens(need bool) bool
-	// UseKey notes that the call uses a map with a key of that type.
+	// UseKey records that the call uses a map with a key of the given type.
 	UseKey(m *MapInfo, key *types.Type, s source.Span)
 	// DeclareVar sets the type of the variable of a VarArg.
 	DeclareVar(a *Arg, t *types.Type)

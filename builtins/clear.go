@@ -21,7 +21,7 @@ func zeroMap() *Def {
 	}, func(env Env, name string) error { return env.Maps().Zero(name) })
 }
 
-// wholeMap returns an action on a map that user space performs.
+// wholeMap returns an action that user space performs on a map.
 func wholeMap(name string, doc Doc, do func(env Env, name string) error) *Def {
 	return &Def{
 		Name:   name,

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// commLen is TASK_COMM_LEN, the NUL included.
+// commLen is TASK_COMM_LEN. It includes the NUL.
 const commLen = 16
 
 func comm() *Def {
@@ -62,9 +62,9 @@ func comm() *Def {
 	}
 }
 
-// loadComm reads the name as two words of the current task, which takes a fifth
-// of the helper's time. In the kernel the bytes after the name are usually zeros,
-// but not for every kernel thread.
+// loadComm reads the name as two words of the current task. This takes a fifth of the
+// helper's time. In the kernel the bytes after the name are zeros for most threads, but
+// not for every kernel thread.
 func loadComm(g Gen, name types.Field, dst Dest) {
 	b := g.B()
 	task := b.Call(ir.CurrentTaskBTF)
@@ -80,30 +80,31 @@ func loadComm(g Gen, name types.Field, dst Dest) {
 	padTail(g, dst, commLen)
 }
 
-// firstNUL finds the first byte of w, in memory order, that is zero. In the result
-// the top bit of that byte is the first bit set. The result is 0 if no byte is zero.
+// firstNUL finds the first byte of w, in memory order, that is zero. The lowest bit
+// that is set in the result is the top bit of that byte. The result is 0 if no byte is
+// zero.
 func firstNUL(b *ir.Builder, w *ir.Value) *ir.Value {
 	const low, high = 0x0101010101010101, -0x7f7f7f7f7f7f7f80
 	borrow := b.Op(ir.OpSub, w, b.Const(low))
 	return b.Op(ir.OpAnd, b.Op(ir.OpAnd, borrow, b.Op(ir.OpXor, w, b.Const(-1))), b.Const(high))
 }
 
-// upTo returns w with zeros from the byte that firstNUL found.
+// upTo returns w with zeros from the byte that firstNUL found on.
 func upTo(b *ir.Builder, w, end *ir.Value) *ir.Value {
 	first := b.Op(ir.OpAnd, end, b.Op(ir.OpNeg, end))
 	return b.Op(ir.OpAnd, w, b.Op(ir.OpSub, b.Op(ir.OpShr, first, b.Const(7)), b.Const(1)))
 }
 
-// commOf is the result of checking comm(pid).
+// commOf is the Data of a call of comm(pid).
 type commOf struct {
 	find, release     string // kernel functions
 	findID, releaseID uint32
 	name              types.Field
 }
 
-// checkCommOf checks comm(pid). The kernel function looks a task up by its number
-// in gotrace's pid namespace. If that is not the initial one, the function uses
-// the current task's namespace, which is taken to be the same.
+// checkCommOf checks comm(pid). The kernel function looks a task up by its number in
+// gotrace's pid namespace. If that is not the initial one, the function uses the
+// current task's namespace, which checkCommOf assumes to be the same.
 func checkCommOf(c Checker, call *Call) *types.Type {
 	if !wantInt(c, call, 0) {
 		return types.TInvalid
@@ -117,7 +118,7 @@ func checkCommOf(c Checker, call *Call) *types.Type {
 	if ctx := c.Context(); ctx != nil {
 		since, ok := ctx.Kfuncs()
 		if !ok {
-			c.Errorf(call.Span, "comm(pid) is not supported in %s probes: the kernel lets their programs look up no task", ctx.Kind.Name)
+			c.Errorf(call.Span, "comm(pid) is not supported in %s probes: the kernel does not let their programs look up tasks", ctx.Kind.Name)
 			return types.TInvalid
 		}
 		if k.Release().Less(since) {

@@ -11,7 +11,7 @@ func settings() *Def {
 	return &Def{
 		Name: "config",
 		Doc: Doc{
-			Summary:  "The settings in force, as a record.",
+			Summary:  "The current settings, as a record.",
 			Examples: []string{`begin { print(config.max_strlen); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -54,8 +54,8 @@ func settings() *Def {
 	}
 }
 
-// settingValues returns the settings in force by name. A value is a bool, an int
-// or a string.
+// settingValues returns the names and values of the current settings. A value is a
+// bool, an int or a string.
 func settingValues(c *config.Config) (names []string, values []any) {
 	for _, v := range config.Vars() {
 		if !v.Dead && v.Renamed == "" {

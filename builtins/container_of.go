@@ -36,21 +36,22 @@ func containerOf() *Def {
 			}
 			call.Data = off
 			space := ptr.Space
-			if space != types.User { // the verifier does not know what is in front of a BTF pointer
+			if space != types.User { // the verifier does not let a program go back from a BTF pointer
 				space = types.Kernel
 			}
 			return types.NewPointer(t.InSpace(space), space)
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
 			b := g.B()
-			// To the verifier a pointer to a kernel object points to that type, and
-			// nothing is in front of it.
+			// The verifier does not allow access to memory before a kernel object of
+			// known type.
 			return b.Op(ir.OpSub, b.AsInt(g.Value(&call.Args[0])), b.Const(int64(call.Data.(int))))
 		},
 	}
 }
 
-// memberOffset follows a path of member names, such as "a.b", from t.
+// memberOffset returns the offset from t of the member at a path of names, such as
+// "a.b".
 func memberOffset(c Checker, t *types.Type, a *Arg) (int, bool) {
 	off := 0
 	for _, name := range strings.Split(a.Word, ".") {

@@ -40,7 +40,7 @@ func bump(b *ir.Builder, p *ir.Value, off int64, x *ir.Value) {
 }
 
 // tally adds x to the u64 at p+off of an aggregation in a map. The value belongs to
-// this CPU, so tally uses a plain addition unless another task can preempt it.
+// this CPU, so tally uses a plain addition unless another task can preempt the program.
 func tally(g Gen, p *ir.Value, off int64, x *ir.Value) {
 	if contended(g) {
 		g.B().AtomicAdd(p, off, 8, x)
@@ -49,8 +49,8 @@ func tally(g Gen, p *ir.Value, off int64, x *ir.Value) {
 	bump(g.B(), p, off, x)
 }
 
-// contended reports whether another task can take the CPU in the middle of an
-// update of this CPU's values, and update them as well.
+// contended reports whether another task can preempt the program during an update of
+// this CPU's values, and update them as well.
 func contended(g Gen) bool {
 	c := g.Context()
 	return (c == nil || c.Preemptible) && g.Kernel().Has(probes.FeatPreempt)
@@ -70,7 +70,8 @@ func mergeSums(_ *types.Type, dst, src []byte) {
 
 func orderUnsigned(_ *types.Type, a, b []byte) int { return compare(false, word(a, 0), word(b, 0)) }
 
-// rankWord returns a word, signed or unsigned, as an unsigned one in the same order.
+// rankWord converts a signed or unsigned word to an unsigned one that compares in the
+// same order.
 func rankWord(signed bool, x uint64) uint64 {
 	if signed {
 		return x ^ signBit
@@ -78,7 +79,7 @@ func rankWord(signed bool, x uint64) uint64 {
 	return x
 }
 
-// compare orders two words as signed or unsigned numbers.
+// compare compares two words as signed or unsigned numbers.
 func compare(signed bool, a, b uint64) int {
 	if signed {
 		a, b = a^signBit, b^signBit

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// maxDebugArgs is how many arguments bpf_trace_printk takes.
+// maxDebugArgs is the number of arguments that bpf_trace_printk takes.
 const maxDebugArgs = 3
 
 func debugf() *Def {
@@ -16,7 +16,7 @@ func debugf() *Def {
 		Kind:   Action,
 		Params: formatParams,
 		Doc: Doc{
-			Summary:  "Writes into the kernel's trace pipe, at most 3 arguments. For debugging only: it is slow and all users share the pipe.",
+			Summary:  "Writes to the kernel's trace pipe, with at most 3 arguments. Use it only for debugging: it is slow and all users share the pipe.",
 			Examples: []string{`interval:s:1 { debugf("tick on CPU %d", cpu); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

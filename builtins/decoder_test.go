@@ -92,7 +92,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// Any bytes, any length: a value, never a panic.
+// TestDecodeAnything decodes any bytes of any length. The result is a value, never a
+// panic.
 func TestDecodeAnything(t *testing.T) {
 	env := newTestEnv()
 	r := rand.New(rand.NewPCG(3, 4))

@@ -1,8 +1,8 @@
-// Package builtins defines what the language offers by name: variables (pid,
-// comm), functions (str, ntop), aggregations (count, hist) and actions (printf,
-// exit). Each has a file with a Def: its type rule, the code it becomes, and what
-// user space does with the data it sends. All lists them. No other package knows
-// a builtin by its name.
+// Package builtins defines the named parts of the language: variables (pid, comm),
+// functions (str, ntop), aggregations (count, hist) and actions (printf, exit). Each
+// has a file with a Def: its type rule, the code that it is compiled to, and what user
+// space does with the data that it sends. All lists them. No other package refers to a
+// builtin by name.
 package builtins
 
 import (
@@ -15,28 +15,28 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Kind says how a script uses a builtin. A Variable can also be called with (),
-// and with arguments if it has Params.
+// Kind is the way in which a script uses a builtin. A Variable can also be called with
+// (), and with arguments if it has Params.
 type Kind uint8
 
 const (
-	Variable    Kind = iota // read like a variable
+	Variable    Kind = iota // used like a variable
 	Function                // computes a value
 	Aggregation             // only as @map = f(…)
-	Action                  // done for its effect; usually in user space, later
+	Action                  // has an effect, usually later and in user space
 )
 
-// ParamKind says what a script may pass for a parameter.
+// ParamKind is the kind of argument that a parameter accepts.
 type ParamKind uint8
 
 const (
 	Expr       ParamKind = iota // any expression
-	Literal                     // an integer, string or boolean known when compiling
+	Literal                     // an integer, string or boolean known at compile time
 	MapArg                      // a map itself: @m
 	MapOrEntry                  // @m or @m[key]; any other expression leaves Arg.Map nil
 	VarArg                      // a scratch variable to be written
-	TypeParam                   // a type, or an expression standing for its type
-	NameArg                     // a bare word (modes such as perf, raw)
+	TypeParam                   // a type, or an expression that stands for its type
+	NameArg                     // a bare word, such as the stack modes perf and raw
 )
 
 // Param is one parameter.
@@ -44,19 +44,19 @@ type Param struct {
 	Name     string
 	Kind     ParamKind
 	Optional bool
-	Variadic bool // the last parameter, which takes any number of arguments
+	Variadic bool // the last parameter, which accepts any number of arguments
 	Address  bool // if a tracepoint recorded a string, pass its address
 	Text     bool // pass a positional parameter as text, even if it is a number
 	Counted  bool // pass a string with a length, as in Go and Rust, as text
 	Chars    bool // pass a pointer to characters as the string it points to, as str() reads it
 
-	// Map and Entry say what the builtin does with the map of a MapArg or
-	// MapOrEntry: Map if the argument is @m, Entry if it is @m[key]. If @m is read
-	// or deleted from, the next argument is the key.
+	// Map and Entry are the uses that the builtin makes of the map of a MapArg or
+	// MapOrEntry: Map if the argument is @m, Entry if it is @m[key]. If @m is read or
+	// deleted from, the next argument is the key.
 	Map, Entry store.Use
 }
 
-// Doc is a builtin's documentation; the reference is generated from it.
+// Doc is a builtin's documentation. The reference is generated from it.
 type Doc struct {
 	Summary  string   // one or two sentences
 	Examples []string // whole programs; each must compile
@@ -73,117 +73,117 @@ type Def struct {
 	Kind   Kind
 	Params []Param
 	Unsafe bool // needs --unsafe
-	Ends   bool // the program ends here: exit()
-	// Acts says that a call does more than compute its result, so a script may
-	// ignore the result.
+	Ends   bool // the program ends here, as with exit()
+	// Acts is set if a call has an effect besides its result. A script may ignore the
+	// result of such a call.
 	Acts bool
-	// Thread says that no two running threads have the same value at the same
-	// time, except 0.
+	// Thread is set if no two running threads have the same value at the same time,
+	// except for the value 0.
 	Thread bool
-	// Varies says that the value may change between two reads in one run of a
-	// program.
+	// Varies is set if the value may change between two reads in one run of a program.
 	Varies bool
-	// Args says that it reads the probe's arguments. Points with different
-	// arguments then need separate programs.
+	// Args is set if the builtin reads the probe's arguments. Attach points with
+	// different arguments then need separate programs.
 	Args bool
-	// KernelStack says that it takes the kernel's stack, which also shows what the kernel
-	// called to run the program.
+	// KernelStack is set if the builtin takes the kernel stack. That stack also
+	// contains the functions that the kernel called to run the program.
 	KernelStack bool
-	// Ret says that it returns the probed function's result.
+	// Ret is set if the builtin returns the probed function's result.
 	Ret bool
-	// OnlyMembers says that the result is a pointer that a script cannot have: it can
-	// only use the members of what it points to.
+	// OnlyMembers is set if the result is a pointer that a script cannot use itself: it
+	// can only use the members of the object that it points to.
 	OnlyMembers bool
-	// NotInLoop says that the body of a for loop cannot use it. The body is a
-	// callback, which has no context and cannot end the program. In a macro a
-	// builtin that Ends the program can be used in a loop all the same.
+	// NotInLoop is set if the body of a for loop cannot use the builtin. The body is a
+	// callback, which has no context and cannot end the program. In a macro, a builtin
+	// that Ends the program can nevertheless be used in a loop.
 	NotInLoop bool
-	// Outside says that its Handle acts outside of the session and may take any
-	// time. If the user ends the session, its pending records are dropped.
+	// Outside is set if Handle acts outside of the session and may take any time. If
+	// the user ends the session, its pending records are dropped.
 	Outside bool
-	// Refusals explain, in terms of the script, why a kernel may refuse a program
-	// that calls it.
+	// Refusals explain in terms of the script why a kernel may refuse a program that
+	// calls the builtin.
 	Refusals []Refusal
 	Doc      Doc
 
 	// Check is the type rule. Argument types are known. It reports errors to the
-	// checker and then returns TInvalid. It returns TVoid if there is no value.
+	// checker and then returns TInvalid. If there is no value, it returns TVoid.
 	Check func(c Checker, call *Call) *types.Type
 
-	// Emit computes a scalar, or performs an action (result nil).
+	// Emit emits code for a scalar, or for an action and returns nil.
 	Emit func(g Gen, call *Call) *ir.Value
-	// Store writes a value that is not a scalar into dst.
+	// Store emits code that writes a value that is not a scalar to dst.
 	Store func(g Gen, call *Call, dst Dest)
-	// Source returns the address that Store copies its string from, of at most the
-	// result type's size. ok is false if Store does anything else.
+	// Source returns the address from which Store copies its string, and at most the
+	// result type's size of it. ok is false if Store does anything else.
 	Source func(g Gen, call *Call) (src *ir.Value, space types.Space, ok bool)
-	// Update folds call's arguments into the aggregation at p, a value of
-	// call.Type that starts as zeros. It is this CPU's copy, so Update needs no
-	// atomic operations.
+	// Update adds call's arguments to the aggregation at p, a value of call.Type that
+	// starts as zeros. It is this CPU's value, so Update needs no atomic operations.
 	Update func(g Gen, call *Call, p *ir.Value)
-	// UpdatePart is Update for a value too large for one piece of per-CPU memory.
-	// The value is a row of parts of PartSize bytes, and an update touches one of
-	// them. part runs use on part n of the value if there is room for it.
+	// UpdatePart is Update for a value that is too large for one piece of per-CPU
+	// memory. The value consists of parts of PartSize bytes, and an update changes one
+	// of them. part calls use for part n of the value if there is room for the part.
 	UpdatePart func(g Gen, call *Call, part func(n *ir.Value, use func(p *ir.Value)))
 	PartSize   int
-	// Scalar merges the aggregation at p, one CPU's copy, into acc, which has
-	// Accum bytes and starts as zeros. Result turns acc into the integer that an
-	// expression sees. If Result is nil, acc itself is a value of type t: it can be
-	// printed and held in a tuple, but is not an operand.
+	// Scalar merges the aggregation at p, one CPU's value, into acc, which has Accum
+	// bytes and starts as zeros. Result converts acc to the integer that an expression
+	// uses. If Result is nil, acc itself is a value of type t: it can be printed and be
+	// part of a tuple, but it is not an operand.
 	Accum  int
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
 
-	// ShowType returns the text of a type with its parameters. It is set if the
-	// name alone does not tell two types of the builtin apart.
+	// ShowType returns the text of a type with its parameters. It is set if the name
+	// alone does not distinguish two types of the builtin.
 	ShowType func(t *types.Type) string
-	// Disagree is the error for uses on one map with different literal parameters;
-	// "" means the general one.
+	// Disagree is the error for several uses on one map with different literal
+	// parameters; "" selects a general one.
 	Disagree string
 	// TypeName is the name of the Opaque or Agg type that Check returns, if any.
-	// UnsignedType is the name for an aggregation of unsigned integers, if it
-	// differs. Unsigned says that all values of an aggregation are unsigned.
+	// UnsignedType is the name for an aggregation of unsigned integers, if it differs.
+	// Unsigned is set if all values of an aggregation are unsigned.
 	TypeName     string
 	UnsignedType string
 	Unsigned     bool
-	// TypeSize is the least size in bytes of a type named TypeName; 0: 8.
+	// TypeSize is the minimum size in bytes of a type named TypeName; 0 means 8.
 	TypeSize int
-	// AcceptType reports whether Merge, Format and Order expect a type with these
-	// parameters. nil: they use no parameters.
+	// AcceptType reports whether Merge, Format and Order support a type with its
+	// parameters. It is nil if they use no parameters.
 	AcceptType func(t *types.Type) bool
-	// Metric says what kind of numbers the values of an aggregation are.
+	// Metric is the kind of an aggregation's values: counters, gauges or histograms.
 	Metric value.Metric
-	// KeptStack returns the depth of a stack with frames in a kernel map, and its
-	// number there. ok is false if there is none. KeptStack is nil if the type is not
-	// a stack.
+	// KeptStack returns the depth and the number of a stack whose frames are in a
+	// kernel map. ok is false if there is no such stack. KeptStack is nil if the type
+	// is not a stack.
 	KeptStack func(t *types.Type, data []byte) (depth int, number uint32, ok bool)
-	// UserSymbols says that Format names addresses in processes, which may have
-	// ended by the time it runs.
+	// UserSymbols is set if Format looks up the names of addresses in processes. These
+	// may have ended by then.
 	UserSymbols bool
-	// KernelSymbols says that Format names addresses in the kernel, where BPF programs
-	// and modules may have been unloaded by the time it runs.
+	// KernelSymbols is set if Format looks up the names of addresses in the kernel. BPF
+	// programs and modules may have been unloaded by then.
 	KernelSymbols bool
-	// OfCgroup says that Format names cgroups, which may have been removed by the time
-	// it runs. Different values may have the same text.
+	// OfCgroup is set if Format looks up the names of cgroups. These may have been
+	// removed by then. Different values may have the same text.
 	OfCgroup bool
-	// Is computes, for ==, whether the value is what a literal names. CheckIs prepares
-	// it in call, or reports why that is not possible. nil: values are compared.
+	// Is emits code for == that compares the value with the object that a literal
+	// names. CheckIs prepares it in call, or reports why it is not possible. If they
+	// are nil, the values are compared.
 	CheckIs func(c Checker, call *Call, text string, s source.Span) bool
 	Is      func(g Gen, call *Call) *ir.Value
-	// Merge folds src, one CPU's value, into dst.
+	// Merge adds src, one CPU's value, to dst.
 	Merge func(t *types.Type, dst, src []byte)
 	// Format decodes a value of the type TypeName.
 	Format func(env Env, t *types.Type, data []byte) value.Value
-	// Whole says that print() ignores top and div for maps of such values.
+	// Whole is set if print() ignores top and div for maps of such values.
 	Whole bool
 	// Order compares two merged values to sort a map by value. nil compares their
 	// bytes as integers.
 	Order func(t *types.Type, a, b []byte) int
 	// Rank returns a number that compares as Order does, to sort many values faster. ok
-	// is false if none does for this value. nil: there is none for any.
+	// is false if no number does so for this value. Rank is nil if that is so for all
+	// values.
 	Rank func(t *types.Type, data []byte) (n uint64, ok bool)
-	// Handle acts on a record in user space. Sends lists the forms of the events that
-	// it expects.
+	// Handle handles a record in user space. Sends describes the events that it
+	// handles.
 	Handle func(env Env, rec *object.Record) error
 	Sends  []Sent
 }
@@ -197,7 +197,7 @@ type Call struct {
 	Args []Arg
 	Type *types.Type // the result; set by the checker from Check
 	Data any         // set by Check for Emit, Store and Update
-	Lit  *Lit        // set by Check if the result is known when compiling
+	Lit  *Lit        // set by Check if the result is known at compile time
 }
 
 // Arg is one argument.
@@ -205,14 +205,14 @@ type Arg struct {
 	Span source.Span
 	Expr ast.Expr    // for Gen; builtins do not look into it
 	Type *types.Type // of the value; MapArg: the map's value type
-	Lit  *Lit        // its value if it is known when compiling
+	Lit  *Lit        // its value if it is known at compile time
 	Cast bool        // the script casts it
 	Map  *MapInfo    // MapArg, MapOrEntry
 	Key  []ast.Expr  // MapOrEntry with a key: its parts; nil: the whole map
 	Word string      // NameArg
 }
 
-// Lit is a literal known when compiling.
+// Lit is a literal known at compile time.
 type Lit struct {
 	Int      int64 // also 0 or 1 for booleans
 	Unsigned bool  // Int holds a uint64 above the signed range

@@ -14,7 +14,7 @@ func deleteEntry() *Def {
 		Acts:   true,
 		Params: []Param{{Name: "map", Kind: MapOrEntry, Map: store.Delete, Entry: store.Delete}, {Name: "key", Optional: true}},
 		Doc: Doc{
-			Summary:  "Removes an entry of a map at once: delete(@m, key), or delete(@m) for a map without keys. True if there was one.",
+			Summary:  "Removes an entry of a map at once: delete(@m, key), or delete(@m) for a map without keys. The result is true if there was one.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); } tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -30,8 +30,8 @@ func deleteEntry() *Def {
 	}
 }
 
-// checkEntry checks the arguments that name an entry of a map: (@m, key),
-// (@m[key]), or (@m) for a map without keys. It returns nil after an error.
+// checkEntry checks the arguments that specify an entry of a map: (@m, key), (@m[key]),
+// or (@m) for a map without keys. It returns nil after an error.
 func checkEntry(c Checker, call *Call) *MapInfo {
 	name := call.Def.Name
 	a := call.arg(0)
@@ -65,8 +65,8 @@ func checkEntry(c Checker, call *Call) *MapInfo {
 	return m
 }
 
-// entry returns the map and the parts of the key that a checked call names. The key is nil for
-// a map without keys.
+// entry returns the map and the parts of the key that a checked call specifies. The key
+// is nil for a map without keys.
 func entry(call *Call) (*MapInfo, []ast.Expr) {
 	a := &call.Args[0]
 	switch {

@@ -8,18 +8,18 @@ import (
 )
 
 func elfInfo() *Def {
-	return aboutELF("elf_info", "Type of the ELF file that a uprobe or USDT probe is in: 2 for a program at a fixed address, 3 for any other and for libraries. Known when compiling.",
+	return aboutELF("elf_info", "Type of the ELF file that a uprobe or USDT probe is in: 2 for a program at a fixed address, 3 for any other and for libraries. Known at compile time.",
 		`uprobe:/bin/bash:readline { print(elf_info()); }`, types.TInt32,
 		func(f *elf.File) *Lit { return &Lit{Int: int64(f.Type)} })
 }
 
 func elfIsExe() *Def {
-	return aboutELF("elf_is_exe", "Whether the file that a uprobe or USDT probe is in is a program, not a library; known when compiling.",
+	return aboutELF("elf_is_exe", "Whether the file that a uprobe or USDT probe is in is a program, not a library; known at compile time.",
 		`uprobe:/bin/bash:readline { if comptime (elf_is_exe()) { printf("a program\n"); } }`, types.TBool,
 		func(f *elf.File) *Lit { return boolLit(isProgram(f)) })
 }
 
-// aboutELF returns a builtin that answers a question about the traced file.
+// aboutELF returns a builtin that returns a fact about the traced file.
 func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.File) *Lit) *Def {
 	return &Def{
 		Name: name,
@@ -31,7 +31,7 @@ func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.Fil
 			}
 			c.NeedsPoint()
 			p := c.Point()
-			if p == nil { // not split yet
+			if p == nil { // the points still share a program
 				call.Lit = &Lit{IsBool: t.Kind == types.Bool}
 				return t
 			}
@@ -49,9 +49,9 @@ func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.Fil
 }
 
 // isProgram reports whether a file is a program rather than a library. A
-// position-independent program differs from a library by a flag, which old
-// linkers do not set, or by its interpreter. The C library has an interpreter
-// too, but also the name that programs link to.
+// position-independent program differs from a library by a flag, which old linkers do
+// not set, or by its interpreter. The C library has an interpreter too, but also a name
+// for programs that link to it.
 func isProgram(f *elf.File) bool {
 	if flags, _ := f.DynValue(elf.DT_FLAGS_1); len(flags) > 0 && elf.DynFlag1(flags[0])&elf.DF_1_PIE != 0 {
 		return true

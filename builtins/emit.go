@@ -11,7 +11,7 @@ func padTail(g Gen, dst Dest, n int) {
 	}
 }
 
-// storeText fills dst with a string known when compiling.
+// storeText fills dst with a string known at compile time.
 func storeText(g Gen, text string, dst Dest) {
 	data := append([]byte(text), 0)
 	if len(data) > dst.Size {
@@ -29,22 +29,22 @@ func boolLit(yes bool) *Lit {
 	return l
 }
 
-// emitLit is the Emit of a builtin that is an integer known when compiling.
+// emitLit is the Emit of a builtin that is an integer known at compile time.
 func emitLit(g Gen, call *Call) *ir.Value { return g.B().Const(call.Lit.Int) }
 
 func storeLit(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) }
 
 func emitNothing(Gen, *Call) *ir.Value { return nil }
 
-// loop is a loop that forEach emits.
+// loop is a loop emitted by forEach.
 type loop struct {
 	g    Gen
 	i    *ir.Var
 	done *ir.Block
 }
 
-// forEach emits a loop that runs body for i from 0 to n-1. The kernel's verifier
-// walks the body n times. l.leave ends the loop early.
+// forEach emits a loop that runs body for i from 0 to n-1. The verifier follows each of
+// the n iterations. l.leave ends the loop early.
 func forEach(g Gen, n int, body func(l *loop, i *ir.Value)) {
 	b := g.B()
 	l := &loop{g: g, i: &ir.Var{Name: "i", Type: ir.Int}, done: b.NewBlock()}
@@ -67,18 +67,18 @@ func (l *loop) leave(cond *ir.Value) {
 	l.g.B().Leave(cond, l.done)
 }
 
-// fewTurns is the most turns for which the verifier may know the number that each
-// turn of a loop leaves it with.
+// fewTurns is the maximum number of iterations for which the verifier may distinguish
+// the results of a loop.
 const fewTurns = 8
 
-// forget hides the value of v, a number that a loop of n turns found, from the
-// kernel's verifier. It returns a copy of v. v is -1 or more.
+// forget hides the value of v, a number that a loop of n iterations found, from the
+// verifier. It returns a copy of v. v is -1 or more.
 //
-// The verifier knows another value of v for each turn. If v is later part of an
-// address or decides a branch, it walks the rest of the program once for each
-// value, and after a second such loop once for each pair of values. It does not
-// track a word that was written in parts, unless one of the parts is 0. So forget
-// writes v to memory in two parts, neither of which is 0, and reads it back.
+// The verifier knows a different value of v for each iteration. If v is later part of
+// an address or decides a branch, it follows the rest of the program once for each
+// value, and after a second such loop once for each pair of values. It does not track a
+// word that was written in parts, unless one of the parts is 0. So forget writes v to
+// memory in two parts, neither of which is 0, and reads it back.
 func forget(g Gen, v *ir.Value, n int) *ir.Value {
 	if n <= fewTurns {
 		return v

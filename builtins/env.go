@@ -13,24 +13,24 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// ErrGivenUp is the error of a Handle that stopped its work because Env.Outside
-// was done.
+// ErrGivenUp is the error of a Handle that stopped because Env.Outside was done.
 var ErrGivenUp = errors.New("given up: the session was ended")
 
-// Env is what Handle and Format may use of a session.
+// Env is the part of a session that Handle and Format use.
 type Env interface {
-	// Out takes results, Err takes errors and warnings for the user.
+	// Out returns the sink for results, Err the writer for errors and warnings.
 	Out() output.Sink
 	Err() io.Writer
 	Settings() *object.Settings
 	// Decoder returns the decoder of the values in records.
 	Decoder() *decode.Decoder
-	// Warn reports a problem with an event; --no-warnings silences it. Fail reports
+	// Warn reports a problem with an event, unless --no-warnings is given. Fail reports
 	// the failure of something outside of the session. Both may be called often.
 	Warn(s source.Span, format string, args ...any)
 	Fail(format string, args ...any)
 
-	// Maps acts on the script's maps, Symbols names addresses, Names names numbers.
+	// Maps, Symbols and Names return the parts of the session that act on maps, look up
+	// symbols, and translate numbers to names.
 	Maps() Maps
 	Symbols() Symbols
 	Names() Names
@@ -46,15 +46,16 @@ type Env interface {
 	Outside() context.Context
 }
 
-// Maps acts on maps by their names.
+// Maps acts on the script's maps by their names.
 type Maps interface {
-	// Print prints a map: its top largest entries (0: all), values divided by div.
+	// Print prints the top entries of a map with the greatest values, or all of them if
+	// top is 0. Values are divided by div.
 	Print(name string, top, div int64) error
 	Clear(name string) error
 	Zero(name string) error
 }
 
-// Symbols names addresses of the kernel and of processes.
+// Symbols looks up the symbols at addresses of the kernel and of processes.
 type Symbols interface {
 	// User and Kernel return the name of the function or variable that contains an
 	// address, or the address in hexadecimal.
@@ -63,13 +64,15 @@ type Symbols interface {
 	// Frames returns the frames at the addresses of a stack. pid is 0 for kernel
 	// stacks. In mode raw the frames have no names.
 	Frames(pid int, addrs []uint64, mode string) []value.Frame
-	// Stack reads the frames of a stack by its id. It returns nil if the stack is gone.
+	// Stack returns the frames of a stack by its id, or nil if the stack no longer
+	// exists.
 	Stack(depth int, id int64) []uint64
 }
 
-// Names translates numbers of the system to names. It caches what it reads.
+// Names translates the system's numbers to names. It caches them.
 type Names interface {
-	// Cgroup returns the path of a cgroup, with a filter in the hierarchies that match.
+	// Cgroup returns the path of a cgroup in the hierarchies that match filter; ""
+	// matches all.
 	Cgroup(id uint64, filter string) string
 	User(uid uint32) string
 	// Container, Pod and Unit return what the cgroup with an ID belongs to, or "-".

@@ -15,7 +15,8 @@ func warnMessage() *Def {
 		`tracepoint:syscalls:sys_exit_read { if (args.ret == 0) { warnf("%s: end of file", comm); } }`)
 }
 
-// located returns an action that prints a formatted message with its place.
+// located returns an action that prints a formatted message with its position in the
+// script.
 func located(name string, level output.Level, summary, example string) *Def {
 	return &Def{
 		Name:   name,

@@ -13,7 +13,7 @@ func fail() *Def {
 		Kind:   Action,
 		Params: formatParams,
 		Doc: Doc{
-			Summary:  "Stops the compilation with a message, unless a condition known when compiling leaves the call out. The arguments are literals.",
+			Summary:  "Stops the compilation with a message, unless a condition that is known at compile time excludes the call. The arguments are literals.",
 			Examples: []string{`begin { if comptime (!is_integer(pid)) { fail("pid is no number"); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

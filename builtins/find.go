@@ -13,7 +13,7 @@ func find() *Def {
 		Acts:   true,
 		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Read}, {Name: "key"}, {Name: "var", Kind: VarArg}},
 		Doc: Doc{
-			Summary:  "Looks a key up once. True if there is an entry, with its value in the variable.",
+			Summary:  "Looks up a key once. If there is an entry, the result is true and the variable is set to its value.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; } tracepoint:syscalls:sys_exit_read { let $t; if (find(@start, tid, $t)) { @ns = hist(nsecs - $t); delete(@start, tid); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -14,7 +14,7 @@ import (
 
 // testEnv is an Env without a session.
 type testEnv struct {
-	Env // panics where a test needs more than is below
+	Env // methods that no test needs panic
 	cfg *object.Settings
 	reg *Registry
 }
@@ -48,7 +48,7 @@ func (testNames) Container(id uint64) string             { return fmt.Sprintf("c
 func (testNames) Pod(id uint64) string                   { return fmt.Sprintf("pod%d", id) }
 func (testNames) Unit(id uint64) string                  { return fmt.Sprintf("unit%d", id) }
 
-// scalar is an integer of a type as a record holds it.
+// scalar returns an integer of type t as a record contains it.
 func scalar(t *types.Type, n int64) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(n))
 	return b[:t.Size]
@@ -84,7 +84,7 @@ func TestFormatCheck(t *testing.T) {
 	}
 }
 
-// checkCall checks a call and expects that one error, or none.
+// checkCall checks a call. It expects the error want, or none if that is "".
 func checkCall(t *testing.T, d *Def, args []Arg, want string) *Call {
 	t.Helper()
 	c := newTestChecker()

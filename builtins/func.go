@@ -9,7 +9,7 @@ func funcName() *Def {
 	return &Def{
 		Name: "func",
 		Doc: Doc{
-			Summary:  "The traced function: an address that prints as its name.",
+			Summary:  "The address of the traced function. It is printed as the function's name.",
 			Examples: []string{`kprobe:vfs_* { @[func] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -8,28 +8,29 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Dest is memory of the program that a Store fills: Size bytes at Ptr+Off.
+// Dest is the program's own memory that a Store writes: Size bytes at Ptr+Off.
 type Dest struct {
 	Ptr  *ir.Value
 	Off  int64
 	Size int
-	// Padded says that a Store must define every byte, as keys, map values and
-	// variables need. Otherwise it may leave the bytes after a string's NUL alone.
+	// Padded is set if Store must define every byte, which keys, map values and
+	// variables require. Otherwise it may leave the bytes after a string's NUL
+	// undefined.
 	Padded bool
-	// Len, if not nil, receives the number of bytes that a string (with its NUL) or
-	// a buffer uses; the bytes after them are not read. A Store that writes fewer
-	// than Size bytes may set it.
+	// Len, if not nil, receives the number of bytes in use by a string (including its
+	// NUL) or a buffer. The bytes after them are not read. A Store that writes fewer
+	// than Size bytes may set Len.
 	Len *ir.Var
 }
 
-// Gen builds the code of Emit, Store and Update.
+// Gen is the code generator that Emit, Store and Update use.
 type Gen interface {
 	Facts
 
-	// B returns the builder at the current place.
+	// B returns the builder at the current position.
 	B() *ir.Builder
-	// Ctx returns the program's context pointer. ArgsBase returns the address that the
-	// offsets in args count from, which is often the same.
+	// Ctx returns the program's context pointer. ArgsBase returns the address to which
+	// offsets in args are relative. The two are often equal.
 	Ctx() *ir.Value
 	ArgsBase() *ir.Value
 
@@ -43,35 +44,36 @@ type Gen interface {
 	ReturnNow()
 }
 
-// GenArgs computes arguments.
+// GenArgs emits code for arguments.
 type GenArgs interface {
-	// Value computes a scalar. Store converts any argument to t and writes it into
-	// memory. Addr returns the address in the program's own memory of an argument
-	// that is not a scalar, after copying it there if it is elsewhere.
+	// Value computes a scalar. Store converts any argument to t and writes it to
+	// memory. Addr returns the address in the program's own memory of an argument that
+	// is not a scalar. If the argument is elsewhere, Addr copies it first.
 	Value(a *Arg) *ir.Value
 	Store(a *Arg, t *types.Type, dst Dest)
 	Addr(a *Arg) *ir.Value
-	// Ref returns the address and space of an argument that is an object or array.
-	// It does not copy it.
+	// Ref returns the address and address space of an argument that is an object or
+	// array. It does not copy it.
 	Ref(a *Arg) (*ir.Value, types.Space)
-	// Object emits found, with the address of the object that an argument is or
-	// points to, in the form that the kernel's verifier knows. It emits none for
-	// the case of a null pointer on the way there.
+	// Object emits found with the address of the object that an argument is or points
+	// to, in the form that the verifier requires. It emits none for the case that a
+	// pointer to the object is null.
 	Object(a *Arg, found func(p *ir.Value), none func())
-	// SetVar assigns the variable of a VarArg from memory or a scalar.
+	// SetVar assigns memory or a scalar to the variable of a VarArg.
 	SetVar(a *Arg, t *types.Type, p *ir.Value)
 }
 
-// GenMemory reads traced memory and provides memory of the program's own.
+// GenMemory reads traced memory and allocates the program's own memory.
 type GenMemory interface {
-	// Read copies size bytes (a constant) from address src in space to dst. On a
-	// fault it zeroes dst and counts the site. It returns the helper's result.
+	// Read copies size bytes (a constant) from address src in space to dst. On a fault
+	// it zeroes dst and counts the error. It returns the helper's result.
 	Read(dst *ir.Value, off int64, size int, src *ir.Value, space types.Space, what string) *ir.Value
-	// ReadStr copies a NUL-terminated string of at most size bytes, NUL included.
-	// It returns the length with the NUL. On a fault it counts the site, makes dst
-	// an empty string and returns a negative number.
+	// ReadStr copies a NUL-terminated string of at most size bytes, including the NUL.
+	// It returns the length including the NUL. On a fault it counts the error, makes
+	// dst an empty string and returns a negative number.
 	ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value
-	// Temp returns scratch memory of size bytes for the rest of the program.
+	// Temp returns the address of size bytes that are valid for the rest of the
+	// program.
 	Temp(size int) *ir.Value
 	// Rodata returns the address of constant bytes.
 	Rodata(data []byte) *ir.Value
@@ -88,27 +90,27 @@ type GenMaps interface {
 	Delete(m *MapInfo, key []ast.Expr) *ir.Value
 	// MapLen returns the number of entries of a keyed map.
 	MapLen(m *MapInfo) *ir.Value
-	// StackMap returns the kernel map for stacks of a depth, MoreStacks the map for
-	// those that StackMap has no room for.
+	// StackMap returns the kernel map for stacks of a depth. MoreStacks returns the map
+	// for those that cannot be in StackMap.
 	StackMap(depth int) *ir.Map
 	MoreStacks(depth int) *ir.Map
-	// KernelMap returns the map of gotrace's own with the name of m. It is made like m
-	// when first asked for.
+	// KernelMap returns the additional kernel map with the name of m. The first call
+	// creates it with the properties of m.
 	KernelMap(m ir.Map) *ir.Map
 }
 
-// GenFunctions builds code that is long or runs many times.
+// GenFunctions builds code that is long or is used many times.
 type GenFunctions interface {
-	// Function returns the function of the program with a name, which build emits when
-	// it is first asked for. It has no parameters. The kernel's verifier reads it once,
-	// however often it is called.
+	// Function returns the program's function with a name. The first call emits it with
+	// build. It has no parameters. The verifier checks it once, however often it is
+	// called.
 	Function(name string, build func(g Gen) *ir.Value) *ir.Func
-	// Once returns the result of build. Its code runs once, when the function starts,
-	// however often Once is called with the name.
+	// Once returns the result of build, whose code runs once at the start of the
+	// function, however often Once is called with the name.
 	Once(name string, build func() *ir.Value) *ir.Value
-	// Repeat runs body up to so many times. p is memory for what turns leave to each
-	// other and to the code after the loop. body may become a function of its own, so
-	// it must use its own g and p, and no other value.
+	// Repeat runs body up to turns times. p is memory that the iterations and the code
+	// after the loop share. body may become a function of its own, so it must use only
+	// its own g and p, and no other value.
 	Repeat(turns int, p *ir.Value, body func(g Gen, p *ir.Value, leave Leave))
 	// Mapping runs body with the kernel's struct vm_area_struct for an address of the
 	// current process, if there is one and it is not locked. The kernel must have
@@ -116,17 +118,17 @@ type GenFunctions interface {
 	Mapping(addr, p *ir.Value, body func(g Gen, p, vma *ir.Value))
 }
 
-// Leave ends a loop if cond is not 0, after it has run last, which may be nil.
+// Leave ends a loop if cond is not 0. It runs last first, unless that is nil.
 type Leave func(cond *ir.Value, last func())
 
 // GenEvents sends records to user space and counts failures.
 type GenEvents interface {
-	// Event starts a record of the call: a header, followed by arguments of the
-	// given types. If the ring buffer has room, fill stores the arguments at offs.
-	// lits go into the event's description.
+	// Event emits a record of the call: a header, followed by arguments of the given
+	// types. If the ring buffer has room, fill stores the arguments at offs. lits
+	// become part of the event's description.
 	Event(call *Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int))
-	// Send sends the values of some arguments, each as the type given with it.
+	// Send sends the values of some arguments, each converted to the given type.
 	Send(call *Call, args []*Arg, ts []*types.Type, lits []any)
-	// Count adds one to the counter of a new site.
+	// Count increments the counter of a new error site.
 	Count(kind object.SiteKind, s source.Span, what string)
 }

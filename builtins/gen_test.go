@@ -15,11 +15,11 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// testGen builds code for an interpreter: arguments are parameters of the
-// function under test (words, or addresses of memory), control flow is real,
-// and what needs a kernel panics.
+// testGen builds code for an interpreter. Arguments are parameters of the function
+// under test (words, or addresses of memory), and control flow is real. Methods that
+// need a kernel panic.
 type testGen struct {
-	Gen // panics where a test needs more than is below
+	Gen // methods that no test needs panic
 	b   *ir.Builder
 	mod *ir.Module
 	arg map[*Arg]*ir.Value
@@ -47,7 +47,7 @@ func (g *testGen) Rodata(data []byte) *ir.Value {
 	return g.b.MapValue(m, 0)
 }
 
-// bareKernel has nothing beyond the oldest supported kernel.
+// bareKernel has no feature beyond those of the oldest supported kernel.
 type bareKernel struct{ probes.Kernel }
 
 func (bareKernel) Kfunc(string) (uint32, bool) { return 0, false }
@@ -56,9 +56,9 @@ func (bareKernel) NumCPU() int                 { return 2 }
 func (bareKernel) Arch() string                { return "amd64" }
 func (bareKernel) SyscallName(n int) string    { return map[int]string{0: "read", 1: "write"}[n] }
 
-// testChecker collects what type rules say.
+// testChecker collects the errors and warnings of type rules.
 type testChecker struct {
-	Checker // panics where a test needs more than is below
+	Checker // methods that no test needs panic
 	diags   source.Diags
 	cfg     *config.Config
 	session Invocation
@@ -67,7 +67,7 @@ type testChecker struct {
 
 func newTestChecker() *testChecker { return &testChecker{cfg: config.Default()} }
 
-// Number knows decimal and hexadecimal ones.
+// Number accepts decimal and hexadecimal numbers.
 func (c *testChecker) Number(text string) (*Lit, bool) {
 	n, err := strconv.ParseUint(text, 0, 64)
 	return &Lit{Int: int64(n), Unsigned: int64(n) < 0}, err == nil
@@ -100,15 +100,14 @@ func (c *testChecker) messages() []string {
 	return out
 }
 
-// program is a piece of code under test: n words in, a word out.
+// program is a piece of code under test. It takes n words and returns one.
 type program struct {
 	t    *testing.T
 	mod  *ir.Module
 	prog *ir.Prog
 }
 
-// compile builds a program whose parameters are params[1:]; params[0] stands
-// for the context.
+// compile builds a program with the parameters params[1:]. params[0] is the context.
 func compile(t *testing.T, params []ir.Type, build func(g *testGen, in []*ir.Value) *ir.Value) *program {
 	t.Helper()
 	b := ir.NewFunc("test", params...)
@@ -133,7 +132,8 @@ func compile(t *testing.T, params []ir.Type, build func(g *testGen, in []*ir.Val
 	return &program{t, mod, p}
 }
 
-// stillClock is a kernel whose only helper is a clock that stands still.
+// stillClock is a kernel whose only helper is a clock that always returns the same
+// time.
 type stillClock struct{}
 
 func (stillClock) Call(_ *irtest.Machine, h *ir.Helper, _ []uint64) (uint64, error) {
@@ -143,7 +143,7 @@ func (stillClock) Call(_ *irtest.Machine, h *ir.Helper, _ []uint64) (uint64, err
 	return 0, nil
 }
 
-// run calls the program; a []byte argument is given by address.
+// run calls the program. A []byte argument is passed by address.
 func (p *program) run(args ...any) uint64 {
 	p.t.Helper()
 	m := irtest.NewMachine(p.mod, nil)
@@ -166,7 +166,7 @@ func (p *program) run(args ...any) uint64 {
 	return r
 }
 
-// argOf makes an argument of a type.
+// argOf returns an argument of type t.
 func argOf(t *types.Type) Arg { return Arg{Type: t, Expr: &ast.Ident{Name: "x"}} }
 
 func intLit(n int64) Arg {

@@ -58,7 +58,7 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 		want = l.set(c, given)
 	}
 	if want != "" {
-		if given == "" { // the name alone means yes
+		if given == "" { // the option without a value means true
 			given = "true"
 		}
 		c.Errorf(call.Span, "program command line option --%s %s (value: %s)", opt.Name, want, given)
@@ -75,8 +75,8 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 	return types.TInt64
 }
 
-// set gives a literal a new value of the same kind from the command line. It
-// returns what it expected if the text is not of that kind.
+// set sets a literal to a new value of the same kind from the command line. If the text
+// is not of that kind, it returns a description of what it expected.
 func (l *Lit) set(c Checker, text string) (want string) {
 	switch {
 	case l.IsStr:

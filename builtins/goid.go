@@ -10,7 +10,7 @@ func goid() *Def {
 		Name:      "goid",
 		NotInLoop: true,
 		Doc: Doc{
-			Summary:  "Number of the goroutine that runs, as Go's stack traces show it, in uprobes and uretprobes of Go functions.",
+			Summary:  "Number of the running goroutine, as in Go's stack traces; for uprobes and uretprobes of Go functions.",
 			Examples: []string{`uprobe:/proc/self/exe:main.main { printf("goroutine %d\n", goid); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -9,9 +9,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A histogram is one value with a u64 counter for each bucket. With k bits, bucket
-// 0 counts negative numbers, and bucket 1+n counts the number n for n below 2^k.
-// Above that each power of two is divided into 2^k buckets of equal width:
+// A histogram is one value with a u64 counter for each bucket. With k bits, bucket 0
+// counts negative numbers, and bucket 1+n counts the number n if n < 2^k. Above that,
+// each power of two is divided into 2^k buckets of equal width:
 //
 //	s     = floor(log2(n >> k | 1))
 //	index = (s << k) + (n >> s) + 1
@@ -19,8 +19,8 @@ import (
 // This holds for small n as well, for which s is 0, and has no branch.
 const maxHistBits = 5
 
-// histBuckets is one more than the highest index that the kernel's verifier
-// can prove: it sees s <= 63 and n >> s < 2 << k.
+// histBuckets returns one more than the highest index that the verifier can prove: it
+// knows that s <= 63 and n >> s < 2 << k.
 func histBuckets(k int) int { return 65<<k + 1 }
 
 func hist() *Def {
@@ -70,9 +70,9 @@ func hist() *Def {
 	}
 }
 
-// histIndex computes the bucket of n, an integer of type t. If the type of a word
-// is not known, 2^63 and more counts as negative: it is more likely an error
-// number than so large a number.
+// histIndex computes the bucket of n, an integer of type t. If it is unknown whether a
+// word is signed, 2^63 and more counts as negative: such a word is more likely a
+// negative error number.
 func histIndex(b *ir.Builder, n *ir.Value, t *types.Type, k int) *ir.Value {
 	width := 8 * t.Size
 	s := b.Op(ir.OpOr, b.Op(ir.OpShr, n, b.Const(int64(k))), b.Const(1))
@@ -86,11 +86,11 @@ func histIndex(b *ir.Builder, n *ir.Value, t *types.Type, k int) *ir.Value {
 	return at
 }
 
-// log2 computes floor(log2(x)) of an x that is not 0, by halving the range that
-// contains the highest bit. x is below 2^width, or has been sign-extended from
-// that. The verifier sees which single bit each step can add, so it knows that the
-// result is below 64. There are no branches, because the verifier would follow
-// every combination of them.
+// log2 computes floor(log2(x)) for x != 0, by halving the range that contains the
+// highest bit. x is below 2^width, or has been sign-extended from such a number. The
+// verifier knows which single bit each step can add, so it knows that the result is
+// below 64. There are no branches, because the verifier would follow every combination
+// of them.
 func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
 	var sum *ir.Value
 	add := func(v *ir.Value) {
@@ -104,8 +104,8 @@ func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
 		if int64(width) <= step {
 			continue
 		}
-		// Take the upper bits of a difference that is negative if the high half is
-		// not zero. In the first step all 64 bits of x may count.
+		// If the high half is not zero, the difference is negative: use its upper bits.
+		// In the first step x is used as an unsigned number of 64 bits.
 		var over *ir.Value
 		if step == 32 {
 			over = b.Op(ir.OpNeg, b.Op(ir.OpShr, x, b.Const(step)))
@@ -117,7 +117,7 @@ func log2(b *ir.Builder, x *ir.Value, width int) *ir.Value {
 		x = b.Op(ir.OpShr, x, by)
 		add(by)
 	}
-	// Two bits for each number below 16: its log2.
+	// The table has two bits for each number below 16: its log2.
 	const table = -0x55b0 // …ffffaa50
 	last := b.Op(ir.OpShr, b.Const(table), b.Op(ir.OpShl, x, b.Const(1)))
 	add(b.Op(ir.OpAnd, last, b.Const(3)))
@@ -138,15 +138,15 @@ func histBucket(k, i int) value.Bucket {
 	if s == 0 {
 		return value.Bucket{Min: int64(low), Max: int64(low), Label: "[" + scaled(low, k) + "]"}
 	}
-	high, end := low+1<<s, "16E" // of the last one, 2^64
+	high, end := low+1<<s, "16E" // of the last bucket: 2^64
 	if high != 0 {
 		end = scaled(high, k)
 	}
 	return value.Bucket{Min: int64(low), Max: int64(high - 1), Unsigned: true, Label: "[" + scaled(low, k) + ", " + end + ")"}
 }
 
-// scaled returns the text of a bound: 1K for 2^10, 1M for 2^20. With k bits it
-// leaves k more bits of the number, so that neighbours stay apart.
+// scaled returns the text of a bound: 1K for 2^10, 1M for 2^20. With k bits it keeps k
+// more bits of the number, so that neighbours have different texts.
 func scaled(n uint64, k int) string {
 	unit := max(bits.Len64(n)-1-k, 0) / 10
 	if unit == 0 {
@@ -155,7 +155,7 @@ func scaled(n uint64, k int) string {
 	return strconv.FormatUint(n>>(10*unit), 10) + " KMGTPE"[unit:unit+1]
 }
 
-// histogram returns the counters of data from the first to the last that is not 0.
+// histogram returns the counters in data from the first to the last one that is not 0.
 func histogram(data []byte, bucket func(i int) value.Bucket) value.Hist {
 	first, last := -1, -1
 	for i := range len(data) / 8 {

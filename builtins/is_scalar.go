@@ -1,7 +1,7 @@
 package builtins
 
 func isScalar() *Def {
-	return question("is_scalar", "Whether a map has no keys; known when compiling.",
+	return question("is_scalar", "Whether a map has no keys; known at compile time.",
 		`begin { @x = 1; if comptime (is_scalar(@x)) { printf("no keys\n"); } }`,
 		[]Param{{Name: "map", Kind: MapArg}},
 		func(_ Checker, call *Call) (bool, bool) {

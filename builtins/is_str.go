@@ -4,7 +4,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// question returns a function with a result that is known when compiling.
+// question returns a function with a boolean result that is known at compile time.
 func question(name, summary, example string, params []Param, answer func(c Checker, call *Call) (yes, ok bool)) *Def {
 	return &Def{
 		Name:   name,
@@ -23,10 +23,11 @@ func question(name, summary, example string, params []Param, answer func(c Check
 	}
 }
 
-// typeQuestions returns is_str, is_ptr …, which ask for the kind of a type.
+// typeQuestions returns is_str, is_ptr and the other builtins that test the kind of a
+// type.
 func typeQuestions() []*Def {
 	ask := func(name, what string, is func(a *Arg) bool) *Def {
-		return question(name, "Whether the argument is "+what+"; known when compiling.",
+		return question(name, "Whether the argument is "+what+"; known at compile time.",
 			`begin { if comptime (`+name+`(comm)) { printf("yes\n"); } }`,
 			[]Param{{Name: "value"}},
 			func(c Checker, call *Call) (bool, bool) {

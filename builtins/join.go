@@ -10,7 +10,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The limits of join: the number of strings, and the bytes of each with its NUL.
+// Limits of join: the number of strings, and the size of each in bytes, including its
+// NUL.
 const (
 	joinArgs = 16
 	joinSize = 1024

@@ -1,7 +1,7 @@
 package builtins
 
-// kfuncQuestions returns the builtins that ask for kernel functions that programs
-// can call.
+// kfuncQuestions returns the builtins that test for kernel functions that programs can
+// call.
 func kfuncQuestions() []*Def {
 	ask := func(name, summary string, here bool) *Def {
 		return question(name, summary,
@@ -21,7 +21,7 @@ func kfuncQuestions() []*Def {
 			})
 	}
 	return []*Def{
-		ask("kfunc_exist", "Whether the kernel has a function of that name that programs can call; known when compiling.", false),
-		ask("kfunc_allowed", "Whether this probe may call the kernel's function of that name; known when compiling.", true),
+		ask("kfunc_exist", "Whether the kernel has a function of that name that programs can call; known at compile time.", false),
+		ask("kfunc_allowed", "Whether this probe may call the kernel's function of that name; known at compile time.", true),
 	}
 }

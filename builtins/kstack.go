@@ -13,16 +13,15 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A stack is one word, except where storesFrames says otherwise. The low half is
-// the number of the stack in the kernel's map of stacks, or noStack if the kernel
-// could not store it. For user stacks the 22 bits above it, the most that a
-// process ID has, are the process. The 10 bits at the top are the number of frames
-// minus 1 if the program needs it, because a program cannot read what the kernel
-// stored. The type's parameters are the index of the mode in stackModes and the
-// depth.
+// A stack is one word, unless storesFrames reports otherwise. The low half is the
+// number of the stack in the kernel's map of stacks, or noStack minus an unwind.Why if
+// there is no stack. In user stacks, the process ID is in the 22 bits above, the
+// maximum size of an ID. The top 10 bits hold the number of frames minus 1 if the
+// program needs it, because a program cannot read what the kernel stored. The type's
+// parameters are the index of the mode in stackModes and the depth.
 const (
 	noStack       = 0xffffffff
-	lastStack     = noStack - int64(unwind.NumWhys) // numbers above it say why there is no stack
+	lastStack     = noStack - int64(unwind.NumWhys) // greater numbers are the reason why there is no stack
 	stackPidBits  = 22
 	stackLenShift = 32 + stackPidBits
 	userStackFlag = 1 << 8 // BPF_F_USER_STACK
@@ -36,7 +35,7 @@ var stackModes = []string{"bpftrace", "perf", "raw", buildIDMode}
 // stackCall is the Data of a call.
 type stackCall struct {
 	lens bool   // the program stores stacks with their lengths
-	by   string // how a user stack is walked: one of config.UserStacks
+	by   string // how a user stack is unwound: one of config.UserStacks
 }
 
 var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "limit", Optional: true}}
@@ -51,7 +50,7 @@ func kstack() *Def {
 		KernelSymbols: true,
 		KernelStack:   true,
 		Doc: Doc{
-			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them as mode says: bpftrace, perf or raw.",
+			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them in a mode: bpftrace, perf or raw.",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
 		},
 		Check:    checkStack,
@@ -63,7 +62,8 @@ func kstack() *Def {
 	}
 }
 
-// showStackType returns a stack's type with its mode and depth: kstack_perf_5.
+// showStackType returns the text of a stack's type with its mode and depth:
+// kstack_perf_5.
 func showStackType(t *types.Type) string {
 	name := strings.TrimSuffix(t.Name, "_t")
 	if len(t.Params) < 2 {
@@ -136,14 +136,14 @@ func checkStack(c Checker, call *Call) *types.Type {
 	return &types.Type{Kind: types.Opaque, Name: typeName, Size: size, Params: []int64{int64(m), depth}}
 }
 
-// acceptStack is Def.AcceptType of both kinds of stacks. A type that was declared
-// and never assigned has no parameters.
+// acceptStack is the Def.AcceptType of both kinds of stacks. The type has no parameters
+// if the map or variable was declared but never assigned.
 func acceptStack(t *types.Type) bool {
 	p := t.Params
 	return len(p) == 0 || len(p) == 2 && p[0] >= 0 && p[0] < int64(len(stackModes)) && p[1] >= 0 && p[1] <= maxDepth
 }
 
-// keptStack is Def.KeptStack of both kinds of stacks.
+// keptStack is the Def.KeptStack of both kinds of stacks.
 func keptStack(t *types.Type, data []byte) (depth int, number uint32, ok bool) {
 	if len(t.Params) < 2 || storesFrames(t) {
 		return 0, 0, false
@@ -154,7 +154,7 @@ func keptStack(t *types.Type, data []byte) (depth int, number uint32, ok bool) {
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 	id := binary.NativeEndian.Uint64(data) & noStack
-	if len(t.Params) < 2 { // declared, never assigned
+	if len(t.Params) < 2 { // declared, but never assigned
 		return value.Stack{}
 	}
 	s := value.Stack{Mode: stackModes[t.Params[0]], Kernel: t.Name == kstackName, Debug: env.Settings().ShowDebugInfo}

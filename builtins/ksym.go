@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// ksymType is the type of a kernel address that prints as a name.
+// ksymType is the type of a kernel address that is printed as a name.
 var ksymType = &types.Type{Kind: types.Opaque, Name: "ksym_t", Size: 8}
 
 func ksym() *Def {
@@ -19,7 +19,7 @@ func ksym() *Def {
 		KernelSymbols: true,
 		Params:        []Param{{Name: "addr"}},
 		Doc: Doc{
-			Summary:  "A kernel address that prints as the name of the function or variable there.",
+			Summary:  "A kernel address that is printed as the name of the function or variable there.",
 			Examples: []string{`tracepoint:timer:hrtimer_start { @[ksym(args.function)] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type { return checkSymbol(c, call, ksymType) },

@@ -64,8 +64,8 @@ func checkLen(c Checker, call *Call) *types.Type {
 	return types.TInvalid
 }
 
-// counted reports whether len takes a stack itself, only to count it: the argument is
-// a call for the current kernel stack. A user stack may be walked in other ways.
+// counted reports whether len takes a stack only to count its frames: the argument is a
+// call for the current kernel stack. User stacks may be unwound in other ways.
 func counted(a *Arg) bool {
 	switch a.Expr.(type) {
 	case *ast.Ident, *ast.Call:
@@ -74,8 +74,8 @@ func counted(a *Arg) bool {
 	return false
 }
 
-// stackLen counts the frames of the current stack. It lets the kernel write them
-// into scratch memory, because programs cannot read what get_stackid stores.
+// stackLen counts the frames of the current stack. It lets the kernel write them to
+// scratch memory, because programs cannot read what get_stackid stores.
 func stackLen(g Gen, t *types.Type) *ir.Value {
 	flags := int64(0)
 	if t.Name == ustackName {
@@ -87,12 +87,12 @@ func stackLen(g Gen, t *types.Type) *ir.Value {
 		return b.Const(0)
 	}
 	n := b.Call(ir.GetStack, g.Ctx(), g.Temp(size), b.Const(int64(size)), b.Const(flags))
-	// A negative result means no stack.
+	// If the result is negative, there is no stack: use 0.
 	n = b.Op(ir.OpAnd, n, b.Op(ir.OpXor, b.Op(ir.OpSar, n, b.Const(63)), b.Const(-1)))
 	return b.Op(ir.OpShr, n, b.Const(3))
 }
 
-// storedStackLen returns the number of frames in a stack's word.
+// storedStackLen returns the number of frames that a stack's word contains.
 func storedStackLen(g Gen, word *ir.Value) *ir.Value {
 	b := g.B()
 	n := b.Op(ir.OpAdd, b.Op(ir.OpShr, word, b.Const(stackLenShift)), b.Const(1))

@@ -10,9 +10,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A linear histogram is one value of u64 counters: one for numbers below min, one
-// for each step, and one for numbers above the last whole step. The type's
-// parameters are min, max and step.
+// A linear histogram is one value of u64 counters: one for numbers below min, one for
+// each step, and one for numbers above the last whole step. The type's parameters are
+// min, max and step.
 const maxLinear = 1000
 
 func lhist() *Def {
@@ -32,7 +32,8 @@ func lhist() *Def {
 			n := g.Value(&call.Args[0])
 			at := lhistIndex(g, n, call.typeOf(0).Decay(), call.Type.Params)
 			b := g.B()
-			// The verifier cannot follow a division, but it can follow this.
+			// The verifier cannot track a division. The barrier makes it use the
+			// comparison instead.
 			at = b.Op(ir.OpBarrier, at)
 			g.B().If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
 				b := g.B()
@@ -100,14 +101,14 @@ func lhistIndex(g Gen, n *ir.Value, t *types.Type, params []int64) *ir.Value {
 	if low != 0 {
 		d = b.Op(ir.OpSub, n, b.Const(low))
 	}
-	// One comparison checks both ends: below min, d is huge.
+	// One comparison checks both bounds: below min, the unsigned d is huge.
 	inside := b.Op(ir.OpULt, d, b.Const(steps*step))
 	return g.B().IfElse(inside, func() *ir.Value {
 		b := g.B()
 		return b.Op(ir.OpAdd, divide(b, d, step, uint64(steps*step)), b.Const(1))
 	}, func() *ir.Value {
 		b := g.B()
-		var below *ir.Value // all ones where n is less than min
+		var below *ir.Value // all ones if n is less than min
 		switch signed := t.Signed || t.Word; {
 		case low == 0 && signed:
 			below = b.Op(ir.OpSar, n, b.Const(63))
@@ -122,9 +123,9 @@ func lhistIndex(g Gen, n *ir.Value, t *types.Type, params []int64) *ir.Value {
 	})
 }
 
-// divide computes x / by for an x below limit. It uses a shift, or a
-// multiplication by the reciprocal if that is exact for all such x, because a
-// 64-bit division takes tens of cycles.
+// divide computes x / by for x < limit. Instead of a division, which takes tens of
+// cycles, it uses a shift, or a multiplication by the reciprocal if that is exact for
+// all such x.
 func divide(b *ir.Builder, x *ir.Value, by int64, limit uint64) *ir.Value {
 	d := uint64(by)
 	if d&(d-1) == 0 {
@@ -162,9 +163,9 @@ func lhistBucket(params []int64, i int) value.Bucket {
 	return value.Bucket{Min: from, Max: from + step - 1, Label: "[" + rounded(from, step) + ", " + rounded(from+step, step) + ")"}
 }
 
-// rounded returns the text of a bound in Ki, Mi or a larger unit, if both the step
-// and the bound are whole numbers of it. Otherwise it returns the plain number, as
-// it does for the neighbours of the bound.
+// rounded returns the text of a bound in Ki, Mi or a larger unit if both the step and
+// the bound are whole numbers of it. Otherwise it returns the plain number, as it does
+// for the neighbours of the bound.
 func rounded(n, step int64) string {
 	limit := 0
 	if step%1024 == 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// macType is a word with the six bytes of an address in memory order.
+// macType is the type of a word with the six bytes of an address in memory order.
 var macType = &types.Type{Kind: types.Opaque, Name: "macaddr_t", Size: 8}
 
 func macaddr() *Def {

@@ -86,8 +86,8 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 	}
 }
 
-// bytesOf returns the address of the n bytes to compare: those that a pointer
-// points to, or the argument's own.
+// bytesOf returns the address of the n bytes to compare: those at the target of a
+// pointer, or the argument's own.
 func bytesOf(g Gen, a *Arg, n int, scalars bool) *ir.Value {
 	if a.Type.Kind != types.Pointer || scalars {
 		return addrOf(g, a)
@@ -99,7 +99,7 @@ func bytesOf(g Gen, a *Arg, n int, scalars bool) *ir.Value {
 	return p
 }
 
-// addrOf returns the address of an argument's bytes, also for scalars.
+// addrOf returns the address of an argument's bytes, even of a scalar.
 func addrOf(g Gen, a *Arg) *ir.Value {
 	var p *ir.Value
 	if a.Type.IsScalar() {
@@ -111,15 +111,15 @@ func addrOf(g Gen, a *Arg) *ir.Value {
 	if !holdsPointer(a.Type) {
 		return p
 	}
-	// The verifier does not let a program read single bytes of a pointer that it
-	// has seen stored. It does not track what a helper copies.
+	// The verifier does not let a program read single bytes of a pointer that the
+	// program has stored. It does not track bytes that a helper copies.
 	plain := g.Temp(a.Type.Size)
 	g.Read(plain, 0, a.Type.Size, p, types.Kernel, "")
 	return plain
 }
 
-// holdsPointer reports whether a value of type t is put together by the program
-// and has pointers among its parts.
+// holdsPointer reports whether a value of type t, which the program has assembled,
+// contains pointers.
 func holdsPointer(t *types.Type) bool {
 	return t.Kind == types.Pointer || slices.ContainsFunc(t.Fields, func(f types.Field) bool { return holdsPointer(f.Type) })
 }

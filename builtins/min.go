@@ -7,11 +7,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// min and max store an unsigned word that only grows, and a word that becomes 1
-// with the first value. The first word is the value with some bits inverted, so
-// that a better value is a larger word: max of signed numbers inverts the sign
-// bit, min all other bits too. A new map value is zero, which is then not better
-// than any value, so an update does not have to know whether it is the first.
+// min and max store an unsigned word that only grows, and a word that becomes 1 with
+// the first value. The first word is the value with some bits inverted, so that a
+// better value is a greater word: max of signed numbers inverts the sign bit, min
+// inverts all other bits too. A new map value is zero, which is never better than a
+// value, so the first update is not a special case.
 const (
 	extremeWord = 0
 	extremeSet  = 1
@@ -26,8 +26,7 @@ func maximum() *Def {
 	return extreme("max", "The largest value.", `tracepoint:syscalls:sys_exit_read { @most = max(args.ret); }`, 0)
 }
 
-// extreme returns min or max. flip is the mask that inverts bits of unsigned
-// values.
+// extreme returns min or max. flip is the mask of bits to invert in unsigned values.
 func extreme(name, summary, example string, flip int64) *Def {
 	read := func(t *types.Type, data []byte) uint64 {
 		if word(data, extremeSet) == 0 {
@@ -60,7 +59,7 @@ func extreme(name, summary, example string, flip int64) *Def {
 		},
 		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
 			b := g.B()
-			// All ones where there was a value, else zero.
+			// All ones if there was a value, else zero.
 			set := b.Op(ir.OpNeg, b.Load(acc, 8*extremeSet, 8, false))
 			return b.Op(ir.OpAnd, turn(b, t, flip, b.Load(acc, 8*extremeWord, 8, false)), set)
 		},
@@ -76,8 +75,8 @@ func extreme(name, summary, example string, flip int64) *Def {
 	}
 }
 
-// turnMask returns the bits of a value of type t to invert, so that a better value
-// is a larger unsigned word. flip is -1 if smaller is better, else 0.
+// turnMask returns the bits to invert in a value of type t, so that a better value is a
+// greater unsigned word. flip is -1 if smaller values are better, else 0.
 func turnMask(t *types.Type, flip int64) int64 {
 	if t.Signed {
 		return flip ^ -signBit
@@ -92,7 +91,7 @@ func turn(b *ir.Builder, t *types.Type, flip int64, x *ir.Value) *ir.Value {
 	return x
 }
 
-// growWord raises the word at p+off to x if it is less.
+// growWord sets the word at p+off to x if it is less.
 func growWord(g Gen, p *ir.Value, off int64, x *ir.Value) {
 	b := g.B()
 	less := b.Op(ir.OpULt, b.Load(p, off, 8, false), x)

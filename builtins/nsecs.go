@@ -7,9 +7,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The clocks of nsecs. The name of a result's type has the clock, from which
-// strftime knows how to convert it to wall-clock time. Results of arithmetic do
-// not have it.
+// These are the clocks of nsecs. The name of the result's type contains the clock, so
+// that strftime can convert the result to wall-clock time. Results of arithmetic have a
+// plain integer type.
 const (
 	clockBoot      = "boot"
 	clockMonotonic = "monotonic"

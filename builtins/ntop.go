@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// An inet is an address family (u64) and 16 bytes. An IPv4 address uses the first
-// four of them.
+// An inet is an address family (u64) and 16 bytes, of which an IPv4 address uses the
+// first four.
 const (
 	afInet   = 2
 	afInet6  = 10
@@ -26,7 +26,7 @@ func ntop() *Def {
 		TypeSize: inetType.Size,
 		Params:   []Param{{Name: "family or address"}, {Name: "address", Optional: true}},
 		Doc: Doc{
-			Summary:  "An internet address from a 32-bit integer or 4 bytes (IPv4), or from 16 bytes (IPv6), that prints in the usual form. The family (AF_INET, AF_INET6) says which if the size does not.",
+			Summary:  "An internet address from a 32-bit integer or 4 bytes (IPv4), or from 16 bytes (IPv6), printed in the usual form. If the size does not determine the family, pass AF_INET or AF_INET6.",
 			Examples: []string{`begin { printf("%s %s\n", ntop(0x0100007f), ntop(pton("::1"))); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -83,8 +83,8 @@ func ntop() *Def {
 	}
 }
 
-// copyObject copies the bytes of an argument that is an array, string or object,
-// in any address space.
+// copyObject copies the bytes of an argument that is an array, string or object in any
+// address space.
 func copyObject(g Gen, a *Arg, p *ir.Value, off int64, size int) {
 	src, space := g.Ref(a)
 	if space == types.NoSpace {

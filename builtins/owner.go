@@ -11,24 +11,24 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Containers finds the cgroups of what runs by its name.
+// Containers finds the cgroups of running containers, pods and units by name.
 type Containers interface {
 	FindContainer(name string) (dir string, err error)
 	FindPod(name string) (dir string, err error)
 	FindUnit(name string) (dir string, err error)
 }
 
-// ownerKind describes a builtin that tells what the current task's cgroup belongs to.
+// ownerKind describes a builtin that returns what the current task's cgroup belongs to.
 type ownerKind struct {
 	name string
 	doc  Doc
-	text func(n Names, id uint64) string                         // of a cgroup
-	find func(c Containers, name string) (dir string, err error) // the cgroup of a name
+	text func(n Names, id uint64) string                         // the text for a cgroup
+	find func(c Containers, name string) (dir string, err error) // finds the cgroup of a name
 }
 
-// ownerDef returns the builtin. Its value is the ID of the cgroup, which gets its name
-// when it is printed. A comparison with a literal is a test whether the task is in the
-// cgroup of that name or below.
+// ownerDef returns the builtin. Its value is the ID of the cgroup, which is translated
+// to a name when it is printed. A comparison with a literal tests whether the task is
+// in the cgroup with that name or below it.
 func ownerDef(k ownerKind) *Def {
 	t := &types.Type{Kind: types.Opaque, Name: k.name + "_t", Size: 8}
 	return &Def{
@@ -71,17 +71,18 @@ func ownerDef(k ownerKind) *Def {
 	}
 }
 
-// InCgroup emits code that computes whether the current task is in a cgroup of
-// Invocation.Cgroups, or below.
+// InCgroup emits code that tests whether the current task is in cgroup i of
+// Invocation.Cgroups, or below it.
 func InCgroup(g Gen, i int) *ir.Value {
 	m := g.KernelMap(ir.Map{Name: object.CgroupMap, Type: ir.CgroupArray, KeySize: 4, ValueSize: 4})
 	m.MaxEntries = max(m.MaxEntries, len(g.Invocation().Cgroups))
 	b := g.B()
-	// The result is negative if the entry is empty, which none is.
+	// The result is negative if the entry is empty. No entry is.
 	return b.Op(ir.OpEq, b.Call(ir.CurrentUnderCgroup, b.MapPtr(m), b.Const(int64(i))), b.Const(1))
 }
 
-// Cgroup returns the number in s.Cgroups of the cgroup with that directory.
+// Cgroup returns the index in s.Cgroups of a cgroup's directory. It adds the directory
+// if it is new.
 func (s *Invocation) Cgroup(dir string) int {
 	for i, d := range s.Cgroups {
 		if d == dir {

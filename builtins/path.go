@@ -77,26 +77,28 @@ func checkPath(c Checker, call *Call) *types.Type {
 	return types.NewString(size)
 }
 
-// pathFuncs are the functions in which the kernel lets programs call bpf_d_path: those
-// that hold no lock that it takes (btf_allowlist_d_path in kernel/trace/bpf_trace.c).
+// pathFuncs are the functions in which the kernel lets programs call bpf_d_path. They
+// hold none of the locks that bpf_d_path takes (btf_allowlist_d_path in
+// kernel/trace/bpf_trace.c).
 var pathFuncs = []string{
 	"security_file_permission", "security_inode_getattr", "security_file_open", "security_path_truncate",
 	"vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr", "filp_close",
 }
 
-// filledPaths is the first release in which bpf_d_path fills the memory with the end of
-// a path that is too long for it. Names of at most ownNameMax bytes that are not in a
-// directory, as those of pipes, it does not cut.
+// filledPaths is the first release in which bpf_d_path returns the end of a path that
+// is too long. It does not truncate names of at most ownNameMax bytes that are not in a
+// directory, such as those of pipes.
 var filledPaths = probes.Version{Major: 5, Minor: 14}
 
 const ownNameMax = 64
 
-// undefinedStack is the first release whose verifier lets bpf_d_path have stack memory
-// that the program has not written.
+// undefinedStack is the first release whose verifier accepts stack memory that the
+// program has not written as the buffer of bpf_d_path.
 var undefinedStack = probes.Version{Major: 6, Minor: 3}
 
 // helperFindsPath reports whether to call bpf_d_path for a struct path at p. The kernel
-// trusts an address that only loads from the arguments lead to.
+// trusts an address only if it was loaded from the arguments without any other
+// operation.
 func helperFindsPath(g Gen, call *Call, p *ir.Value) bool {
 	ctx := g.Context()
 	switch {
@@ -136,7 +138,7 @@ func callPath(g Gen, call *Call, dst Dest, p *ir.Value) {
 	size := call.Type.Size
 	b := g.B()
 	to := b.AddImm(dst.Ptr, dst.Off)
-	if dst.Padded { // the helper leaves parts of the path after its NUL
+	if dst.Padded { // the helper leaves remains of the path after its NUL
 		to = g.Temp(size)
 	}
 	if g.Kernel().Release().Less(undefinedStack) {

@@ -17,19 +17,19 @@ type pathLayout struct {
 	pathMnt, pathDentry int64 // struct path
 	taskFS, fsRoot      int64 // struct task_struct, struct fs_struct
 
-	// Of struct dentry. All lie in [first, end), and those of a turn of the walk in
-	// [stepFirst, stepEnd).
+	// Offsets in struct dentry. All are in [first, end), and those that each step of
+	// the walk reads are in [stepFirst, stepEnd).
 	pprev, parent, nameLen, name, inode, op, super int64
 	first, end, stepFirst, stepEnd                 int64
 
-	dname, magic, ino, private int64 // struct dentry_operations, super_block, inode
-	nsOps, nsName              int64 // struct ns_common, proc_ns_operations
+	dname, magic, ino, private int64 // offsets in struct dentry_operations, super_block, inode
+	nsOps, nsName              int64 // offsets in struct ns_common, proc_ns_operations
 
-	mntRoot                       int64 // struct vfsmount
-	mount, mountParent, mountedOn int64 // struct mount; mount is its struct vfsmount
+	mntRoot                       int64 // offset in struct vfsmount
+	mount, mountParent, mountedOn int64 // offsets in struct mount; mount is that of its struct vfsmount
 }
 
-// layPath looks the offsets up.
+// layPath looks up the offsets.
 func layPath(k probes.Kernel) (*pathLayout, error) {
 	l := &pathLayout{}
 	for _, row := range []struct {
@@ -77,12 +77,12 @@ func layPath(k probes.Kernel) (*pathLayout, error) {
 	return l, nil
 }
 
-// The words of a walk's memory. After them come a copy of the dentry, and the path,
-// which grows from its end to its beginning.
+// Offsets of the words of a walk's memory. A copy of the dentry follows them, and then
+// the path, which grows from its end to its beginning.
 const (
-	atDentry  = 8 * iota // where the walk is
-	atMnt                // the struct vfsmount there
-	atTop                // the root of the file system mounted there
+	atDentry  = 8 * iota // the current dentry
+	atMnt                // its struct vfsmount
+	atTop                // the root of the file system that is mounted there
 	atRoot               // the task's root: a dentry and
 	atRootMnt            // a struct vfsmount
 	atPos                // the offset of the path's first character
@@ -102,26 +102,26 @@ const (
 const (
 	nameMax  = 255
 	pathMax  = 4096 // the kernel's own limit
-	overhead = 32   // room for what comes besides names, as " (deleted)"
-	// freeTurns is the number of turns that a kernel which verifies each of them can
-	// afford.
+	overhead = 32   // bytes for additions to the names, such as " (deleted)"
+	// freeTurns is the number of iterations that is acceptable on a kernel that
+	// verifies each of them.
 	freeTurns = 256
-	// mountTurns are turns for mounts on mounts, which add no name.
+	// mountTurns is the number of iterations for mounts on mounts, which add no name.
 	mountTurns = 32
 )
 
-// pathWalk emits a walk from a file to the root of the current task. It finds what
-// d_path of fs/d_path.c finds.
+// pathWalk emits a walk from a file to the root of the current task. Its result is that
+// of d_path in fs/d_path.c.
 type pathWalk struct {
 	g     Gen
 	lay   *pathLayout
 	p     *ir.Value // the walk's memory
-	size  int64     // of the result, with its NUL
-	leave Leave     // in a turn
+	size  int64     // of the result, including its NUL
+	leave Leave     // valid during an iteration
 }
 
-// room returns how many characters fit in the walk's memory. It is a power of two, so
-// that the verifier knows the range of a masked offset.
+// room returns the number of characters that fit into the walk's memory. It is a power
+// of two, so that the verifier knows the range of a masked offset.
 func (w *pathWalk) room() int64 { return 1 << bits.Len64(uint64(w.size+nameMax+overhead)) }
 
 func (w *pathWalk) atPath() int64 { return atCopy + (w.lay.end-w.lay.first+7)&^7 }
@@ -131,7 +131,7 @@ func (w *pathWalk) set(off int64, x *ir.Value)    { w.g.B().Store(w.p, off, 8, x
 func (w *pathWalk) num(n int64) *ir.Value         { return w.g.B().Const(n) }
 func (w *pathWalk) same(x, y *ir.Value) *ir.Value { return w.g.B().Op(ir.OpEq, x, y) }
 
-// field returns a word of the copy of a dentry, or the length of its name.
+// field returns a word of the copied dentry, or the length of its name.
 func (w *pathWalk) field(off int64) *ir.Value {
 	size := 8
 	if off == w.lay.nameLen {
@@ -140,20 +140,20 @@ func (w *pathWalk) field(off int64) *ir.Value {
 	return w.g.B().Load(w.p, atCopy+off-w.lay.first, size, false)
 }
 
-// read copies size bytes of the kernel's memory at src+from to the walk's memory. It
-// returns a negative number, and zeroes them, if there is no memory.
+// read copies size bytes of kernel memory at src+from to the walk's memory. If there is
+// no such memory, it zeroes them and returns a negative number.
 func (w *pathWalk) read(off, size int64, src *ir.Value, from int64) *ir.Value {
 	b := w.g.B()
 	return b.Call(ir.ReadKernel, b.AddImm(w.p, off), b.Const(size), b.AddImm(src, from))
 }
 
-// word returns the word of the kernel's memory at src+from, or 0.
+// word returns the word of kernel memory at src+from, or 0.
 func (w *pathWalk) word(src *ir.Value, from int64) *ir.Value {
 	w.read(atScratch, 8, src, from)
 	return w.get(atScratch)
 }
 
-// stop ends the walk in a state if cond is not 0.
+// stop ends the walk with a state if cond is not 0.
 func (w *pathWalk) stop(cond *ir.Value, state int64) {
 	w.leave(cond, func() { w.set(atState, w.num(state)) })
 }
@@ -178,7 +178,7 @@ func walkPath(g Gen, call *Call, dst Dest, p *ir.Value) {
 		b := g.B()
 		b.If(w.same(w.get(atPos), w.get(atEnd)), func() { w.text("/") })
 		b = g.B()
-		// What is in front of the last size-1 characters was not asked for.
+		// Leave out everything before the last size-1 characters.
 		first := w.num(w.room() - (w.size - 1))
 		pos := w.get(atPos)
 		from := b.IfElse(b.Op(ir.OpULt, pos, first), func() *ir.Value { return first }, func() *ir.Value { return pos })
@@ -192,8 +192,8 @@ func walkPath(g Gen, call *Call, dst Dest, p *ir.Value) {
 	SetStrLen(g, dst, n)
 }
 
-// start sets the state for the struct path at p, and begins the path with what comes
-// after its directories.
+// start sets the state for the struct path at p. It writes the end of the path, which
+// follows the names of directories.
 func (w *pathWalk) start(p *ir.Value) {
 	l := w.lay
 	b := w.g.B()
@@ -229,8 +229,9 @@ func (w *pathWalk) start(p *ir.Value) {
 	})
 }
 
-// ownName writes the name of a file that is in no directory. Each such file system
-// has its own function for names. The file system's magic number tells which.
+// ownName writes the name of a file that is not in a directory. Each file system of
+// such files has its own function for names. The magic number identifies the file
+// system.
 func (w *pathWalk) ownName() {
 	l := w.lay
 	magic := w.word(w.field(l.super), l.magic)
@@ -260,8 +261,8 @@ func (w *pathWalk) ownName() {
 	})
 }
 
-// namespace writes the name of the kind of a namespace: "mnt". It replaces the copy of
-// the dentry.
+// namespace writes the name of a namespace's kind, such as "mnt". It overwrites the
+// copy of the dentry.
 func (w *pathWalk) namespace() {
 	l := w.lay
 	name := w.word(w.word(w.word(w.field(l.inode), l.private), l.nsOps), l.nsName)
@@ -270,8 +271,8 @@ func (w *pathWalk) namespace() {
 	b.Unless(w.failed(n), func() { w.prepend(w.g.B().Op(ir.OpSub, n, w.num(1)), name) })
 }
 
-// turn emits a step of the walk: to the directory that a dentry is in, or to the one
-// that its file system is mounted on.
+// turn emits one step of the walk: to the parent directory of a dentry, or to the
+// directory on which its file system is mounted.
 func (w *pathWalk) turn() {
 	l := w.lay
 	w.leave(w.get(atState), nil)
@@ -293,7 +294,7 @@ func (w *pathWalk) turn() {
 	}, func() *ir.Value {
 		w.stop(w.failed(w.read(atCopy+l.stepFirst-l.first, l.stepEnd-l.stepFirst, dentry, l.stepFirst)), pathFault)
 		parent := w.field(l.parent)
-		// The file is not below what is mounted there.
+		// The file is not below the mounted root.
 		w.leave(w.same(parent, dentry), func() {
 			w.set(atPos, w.get(atEnd))
 			w.set(atState, w.num(pathDone))
@@ -313,7 +314,7 @@ func (w *pathWalk) at(off *ir.Value) *ir.Value {
 	return b.Op(ir.OpAdd, b.AddImm(w.p, w.atPath()), b.Op(ir.OpAnd, off, w.num(w.room()-1)))
 }
 
-// prepend puts n characters at src, at most nameMax, in front of the path.
+// prepend inserts n characters at src, at most nameMax, before the path.
 func (w *pathWalk) prepend(n, src *ir.Value) *ir.Value {
 	b := w.g.B()
 	n = b.Op(ir.OpAnd, n, w.num(nameMax))
@@ -322,12 +323,12 @@ func (w *pathWalk) prepend(n, src *ir.Value) *ir.Value {
 	return b.Call(ir.ReadKernel, w.at(pos), n, src)
 }
 
-// component puts the name of the dentry in front of the path.
+// component inserts the name of the dentry before the path.
 func (w *pathWalk) component() *ir.Value {
 	return w.prepend(w.field(w.lay.nameLen), w.field(w.lay.name))
 }
 
-// text puts s in front of the path.
+// text inserts s before the path.
 func (w *pathWalk) text(s string) {
 	b := w.g.B()
 	pos := b.Op(ir.OpSub, w.get(atPos), w.num(int64(len(s))))
@@ -338,7 +339,7 @@ func (w *pathWalk) text(s string) {
 	}
 }
 
-// number puts x in decimal in front of the path.
+// number inserts x in decimal before the path.
 func (w *pathWalk) number(x *ir.Value) {
 	rest := &ir.Var{Name: "rest", Type: ir.Int}
 	w.g.B().Write(rest, x)

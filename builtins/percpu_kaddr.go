@@ -5,8 +5,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// perCPUOffsets is the kernel's array of the offsets to add to a per-CPU symbol,
-// one for each CPU.
+// perCPUOffsets is the kernel's array of the offsets that lead from a per-CPU symbol to
+// each CPU's copy.
 const perCPUOffsets = "__per_cpu_offset"
 
 func percpuKaddr() *Def {

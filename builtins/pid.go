@@ -29,7 +29,7 @@ func checkPid(c Checker, call *Call) *types.Type {
 	return types.TUint32
 }
 
-// ids is the current task's process and thread id in one word, or in memory
+// ids holds the current task's process and thread ID, either in one word or in memory
 // as struct bpf_pidns_info { u32 pid, tgid }.
 type ids struct {
 	b    *ir.Builder
@@ -51,8 +51,8 @@ func (i ids) tid() *ir.Value {
 	return i.b.Extend(i.both, 4, false)
 }
 
-// InProcess emits code that computes whether the current task belongs to the
-// process with the id pid in gotrace's namespace.
+// InProcess emits code that tests whether the current task belongs to the process with
+// the ID pid in gotrace's namespace.
 func InProcess(g Gen, pid int) *ir.Value {
 	var ids ids
 	if s := g.Invocation(); s.PIDNS != nil && pid == s.PID && s.Inner.PID != 0 {
@@ -63,7 +63,8 @@ func InProcess(g Gen, pid int) *ir.Value {
 	return g.B().Op(ir.OpEq, ids.pid(), g.B().Const(int64(pid)))
 }
 
-// currentIDs gets the ids in the namespace that call names; nil names none.
+// currentIDs gets the IDs in the namespace that call specifies. If call is nil, it is
+// gotrace's.
 func currentIDs(g Gen, call *Call) ids {
 	b := g.B()
 	ns := g.Invocation().PIDNS
@@ -79,8 +80,8 @@ func currentIDs(g Gen, call *Call) ids {
 	return namespaceIDs(g, ns, call)
 }
 
-// namespaceIDs gets the ids in a namespace other than the initial one. A failure
-// counts at call, if that is not nil.
+// namespaceIDs gets the IDs in a namespace other than the initial one. It counts
+// failures at call, unless that is nil.
 func namespaceIDs(g Gen, ns *PIDNamespace, call *Call) ids {
 	b := g.B()
 	info := g.Temp(8)

@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// The bits of a parsed packet's first word say what it has.
+// The bits of a parsed packet's first word: the parts that the packet has.
 const (
 	hasEth = 1 << iota
 	hasVLAN
@@ -24,14 +24,14 @@ const (
 
 const (
 	hasAddrs = hasIP | hasIP6
-	// maxTags is how many VLAN tags are walked in a packet, maxExtensions how many
-	// IPv6 extension headers.
+	// maxTags is the maximum number of VLAN tags that are parsed in a packet.
+	// maxExtensions is that of IPv6 extension headers.
 	maxTags       = 3
 	maxExtensions = 8
 )
 
 // Offsets in the memory of a parsed packet. A packet has one header of each layer, so
-// those of a layer share memory. They are there as they were in the packet.
+// the headers of a layer share memory. Headers are copied unchanged.
 const (
 	pktHas     = 0
 	pktLen     = 4
@@ -52,22 +52,24 @@ func header(name string, size int, fields ...types.Field) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: "struct " + name, Size: size, Comp: types.NewComposite(false, func() []types.Field { return fields })}
 }
 
-// be returns an integer of a header, of bits bits; bytes returns n bytes of one.
+// be returns an integer member of a header, in network byte order.
 func be(name string, off, size int) types.Field {
 	return types.Field{Name: name, Off: off, Type: types.NewInt(size, false), Net: size > 1}
 }
 
+// beBits returns a bitfield of a header, of bits bits, in network byte order.
 func beBits(name string, off, size, bit, bits int) types.Field {
 	f := be(name, off, size)
 	f.BitOff, f.BitSize = bit, bits
 	return f
 }
 
+// bytesAt returns an array of n bytes of a header.
 func bytesAt(name string, off, n int) types.Field {
 	return types.Field{Name: name, Off: off, Type: types.NewArray(types.TUint8, n)}
 }
 
-// The headers, with the names of members that include/uapi/linux has.
+// The headers. Their members have the names in include/uapi/linux.
 var (
 	ethHeader = header("ethhdr", 14, bytesAt("h_dest", 0, 6), bytesAt("h_source", 6, 6), be("h_proto", 12, 2))
 	ipHeader  = header("iphdr", 20,
@@ -93,7 +95,8 @@ var (
 		types.Field{Name: "priority", Type: types.TUint16, BitOff: 13, BitSize: 3})
 )
 
-// ifaceType is the number of a network interface (u64), which prints as its name.
+// ifaceType is the type of the number of a network interface (u64), which is printed as
+// the interface's name.
 var ifaceType = &types.Type{Kind: types.Opaque, Name: "iface", Size: 8}
 
 var packetType = func() *types.Type {
@@ -123,9 +126,9 @@ func packet() *Def {
 		TypeSize:    ifaceType.Size,
 		Doc: Doc{
 			Summary: "The packet that an xdp, tc or cgroup_skb probe runs for. pkt.len is its length in bytes, pkt.iface its interface, pkt.dir ingress or egress. " +
-				"The headers pkt.eth, pkt.ip, pkt.ip6, pkt.tcp, pkt.udp and pkt.icmp (of both ICMP and ICMPv6) have the members that the kernel's headers have, with integers in host byte order; addresses are arrays, for ntop(), macaddr() and comparisons with pton(). " +
-				"pkt.saddr, pkt.daddr, pkt.sport, pkt.dport and pkt.proto, the protocol's number, are there for IPv4 and IPv6; pkt.vlan has the id and priority of the outermost VLAN tag. VLAN tags and IPv6 extension headers are passed over. " +
-				"If the packet does not have a header, or not all of it, a comparison with a member of it is false, and any other statement that reads one does nothing. A fragment that is not the first has no ports.",
+				"The headers pkt.eth, pkt.ip, pkt.ip6, pkt.tcp, pkt.udp and pkt.icmp (of both ICMP and ICMPv6) have the members of the kernel's headers, with integers in host byte order; addresses are arrays, for ntop(), macaddr() and comparisons with pton(). " +
+				"pkt.saddr, pkt.daddr, pkt.sport, pkt.dport and pkt.proto, the protocol's number, exist for IPv4 and IPv6; pkt.vlan has the id and priority of the outermost VLAN tag. VLAN tags and IPv6 extension headers are skipped. " +
+				"If the packet does not have a header, or not all of it, a comparison with a member of it is false, and any other statement that reads one does nothing. Only the first fragment of a packet has ports.",
 			Examples: []string{
 				`cgroup_skb:/sys/fs/cgroup:egress /pkt.tcp.dport == 443/ { @[pkt.daddr] = sum(pkt.len); }`,
 				`xdp:lo { @[pkt.saddr, pkt.daddr, pkt.dport] = count(); }`,
@@ -157,11 +160,11 @@ type parser struct {
 	ctx  *ir.Value
 	from *probes.Packet
 	p    *ir.Value // memory of pktSize bytes
-	done *ir.Block // where it goes when there is no more to find
+	done *ir.Block // where the code continues when there is nothing more to find
 
 	at    *ir.Var // offset in the packet
-	proto *ir.Var // what is there: an EtherType, then the number of a protocol
-	end   *ir.Var // where the packet ends, as its headers tell
+	proto *ir.Var // type of the data at that offset: an EtherType, then the number of a protocol
+	end   *ir.Var // offset of the packet's end according to its headers
 }
 
 // parsePacket emits the parser and returns the address of the parsed packet.
@@ -196,19 +199,19 @@ func (s *parser) num(n int64) *ir.Value { return s.b.Const(n) }
 
 func (s *parser) is(x *ir.Value, n int64) *ir.Value { return s.b.Op(ir.OpEq, x, s.num(n)) }
 
-// byte returns a byte of the parsed packet, short an integer of two bytes.
+// byte returns a byte of the parsed packet.
 func (s *parser) byte(off int64) *ir.Value { return s.b.Load(s.p, off, 1, false) }
 func (s *parser) short(off int64) *ir.Value {
 	return s.b.Op(ir.OpBswap16, s.b.Load(s.p, off, 2, false))
 }
 
-// found adds a bit to what the packet has.
+// found records that the packet has a part.
 func (s *parser) found(bit int64) {
 	s.b.Store(s.p, pktHas, 4, s.b.Op(ir.OpOr, s.b.Load(s.p, pktHas, 4, false), s.num(bit)))
 }
 
-// read copies n bytes at the current offset to off. If the packet ends before, there is
-// no more to find.
+// read copies n bytes at the current offset to off. If the packet ends earlier, the
+// parser stops.
 func (s *parser) read(off int64, n int) {
 	b := s.b
 	at := b.Read(s.at)
@@ -217,7 +220,7 @@ func (s *parser) read(off int64, n int) {
 	b.Leave(b.Op(ir.OpSLt, r, s.num(0)), s.done)
 }
 
-// skip moves the current offset.
+// skip advances the current offset by n.
 func (s *parser) skip(n *ir.Value) { s.b.Write(s.at, s.b.Op(ir.OpAdd, s.b.Read(s.at), n)) }
 
 // link finds the Ethernet header and VLAN tags.
@@ -250,15 +253,15 @@ func (s *parser) link() {
 	}
 }
 
-// bound sets the end of the packet to the current offset and n more bytes. What comes
-// after that is not of it, as the padding of a short Ethernet frame.
+// bound sets the end of the packet to n bytes after the current offset. Bytes after
+// that do not belong to the packet, such as the padding of a short Ethernet frame.
 func (s *parser) bound(n *ir.Value) {
 	b := s.b
 	end := b.Op(ir.OpAdd, b.Read(s.at), n)
 	b.If(b.Op(ir.OpULt, end, b.Read(s.end)), func() { b.Write(s.end, end) })
 }
 
-// jumbo reports whether the packet is so long that its headers cannot tell its length.
+// jumbo reports whether the packet is longer than its headers can express.
 func (s *parser) jumbo() *ir.Value { return s.b.Op(ir.OpULt, s.num(0xffff), s.b.Read(s.end)) }
 
 // ip4 finds the header of IPv4.
@@ -284,7 +287,7 @@ func (s *parser) ip4() {
 	s.skip(size)
 }
 
-// ip6 finds the header of IPv6 and passes over its extension headers.
+// ip6 finds the header of IPv6 and skips its extension headers.
 func (s *parser) ip6() {
 	b := s.b
 	s.read(pktNetwork, 40)
@@ -311,7 +314,8 @@ func (s *parser) ip6() {
 	})
 }
 
-// extension passes over an IPv6 extension header, or goes to out if it is none.
+// extension skips an IPv6 extension header. If the next header is not one, it continues
+// at out.
 func (s *parser) extension(out *ir.Block) {
 	const hopByHop, routing, fragment, authentication, destination = 0, 43, 44, 51, 60
 	b := s.b
@@ -326,7 +330,7 @@ func (s *parser) extension(out *ir.Block) {
 	b.Write(s.proto, next)
 	b.Store(s.p, pktProto, 1, next)
 	size := b.IfElse(s.is(kind, fragment), func() *ir.Value {
-		b.Leave(b.Op(ir.OpShr, s.short(pktScratch+2), s.num(3)), s.done) // not the first
+		b.Leave(b.Op(ir.OpShr, s.short(pktScratch+2), s.num(3)), s.done) // not the first fragment
 		return s.num(8)
 	}, func() *ir.Value {
 		units := s.byte(pktScratch + 1)

@@ -16,11 +16,11 @@ func leaderTid() *Def {
 
 var taskParam = []Param{{Name: "task", Optional: true}}
 
-// relative holds the fields that Check found: the pointer to the other task, and
-// the wanted field of that task.
+// relative holds the fields that Check found: the pointer to the other task, and the
+// field to read from that task.
 type relative struct{ ptr, field types.Field }
 
-// checkRelative looks the fields up.
+// checkRelative looks up the fields.
 func checkRelative(c Checker, call *Call, ptr, field string) (relative, bool) {
 	var r relative
 	if !needsTask(c, call) {

@@ -88,7 +88,8 @@ func checkPrint(c Checker, call *Call) *types.Type {
 	return types.TVoid
 }
 
-// checkPrintable reports an argument that cannot be sent to user space and shown.
+// checkPrintable reports an argument that cannot be sent to user space and printed. It
+// returns whether it can.
 func checkPrintable(c Checker, call *Call, a *Arg) bool {
 	switch t := a.Type; {
 	case t == nil || t.Kind == types.Invalid:

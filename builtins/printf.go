@@ -38,7 +38,7 @@ func checkMessage(c Checker, call *Call) *types.Type {
 	return types.TVoid
 }
 
-// sendMessage is the Emit of such an action.
+// sendMessage is the Emit of an action that checkMessage checks.
 func sendMessage(g Gen, call *Call) *ir.Value {
 	emitMessage(g, call, call.Data.(*message))
 	return nil
@@ -47,16 +47,16 @@ func sendMessage(g Gen, call *Call) *ir.Value {
 // maxFormatArgs bounds the arguments of a formatted message.
 const maxFormatArgs = 128
 
-// message is a format and the sources of its arguments. Check stores it in
-// Call.Data. The events of a formatted action have the part that is plain data.
+// message is a format and the sources of its arguments. Check stores it in Call.Data.
+// Events of formatted actions contain its plain data.
 type message struct {
 	*object.Message
 	format *decode.Format // parsed
 	send   []int          // arguments of the call that are sent, in the order of the record
 }
 
-// checkFormat checks that argument at of the call is a format and that the
-// arguments after it fit. It returns nil after an error.
+// checkFormat checks that argument at of the call is a format, and that the arguments
+// after it match the format. It returns nil after an error.
 func checkFormat(c Checker, call *Call, at int) *message {
 	text, ok := wantString(c, call, at)
 	if !ok || !c.Final() {
@@ -113,8 +113,8 @@ func checkFormat(c Checker, call *Call, at int) *message {
 	return m
 }
 
-// litBytes returns a literal argument in the form that a record has, or nil if it
-// is not a literal.
+// litBytes returns a literal argument as a record would contain it, or nil if it is not
+// a literal.
 func litBytes(a *Arg) []byte {
 	switch {
 	case a.Lit == nil:
@@ -133,8 +133,8 @@ func litBytes(a *Arg) []byte {
 	return nil
 }
 
-// emitMessage sends the arguments of a formatted action that are not known when
-// compiling.
+// emitMessage sends the arguments of a formatted action that are not known at compile
+// time.
 func emitMessage(g Gen, call *Call, m *message) {
 	args, ts := make([]*Arg, len(m.send)), make([]*types.Type, len(m.send))
 	for i, n := range m.send {

@@ -40,14 +40,14 @@ func pointNames(ps []*probes.Point) []string {
 	for _, p := range ps {
 		last = max(last, p.Event)
 	}
-	rows := make([]string, last+2) // no event has the last one
+	rows := make([]string, last+2) // no event has the last number
 	for _, p := range ps {
 		rows[p.Event] = p.Name
 	}
 	return rows
 }
 
-// checkPointText returns the type of a text that depends on the attach point only.
+// checkPointText returns the type of a text that depends only on the attach point.
 func checkPointText(c Checker, call *Call) *types.Type {
 	if call.Lit == nil {
 		if c.Final() {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// kindTitles head the sections of the reference.
+// kindTitles are the titles of the sections of the reference.
 var kindTitles = [...]string{
 	Variable:    "Variables",
 	Function:    "Functions",
@@ -20,7 +20,7 @@ type Macro struct {
 	Topic  string // its file: "math"
 	Name   string
 	Params []string
-	Doc    string // a sentence that begins with how it is called
+	Doc    string // a sentence that begins with a call of the macro
 }
 
 // Reference writes the documentation of all builtins, and of the library written
@@ -58,7 +58,7 @@ func (d *Def) reference(out io.Writer) {
 	}
 }
 
-// Synopsis is how the builtin is written: name(a, b[, c[, d]]).
+// Synopsis returns the syntax of a use of the builtin: name(a, b[, c[, d]]).
 func (d *Def) Synopsis() string {
 	name := d.Name
 	if name == argFamily {

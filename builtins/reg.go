@@ -22,7 +22,7 @@ func reg() *Def {
 				c.Errorf(call.Span, "reg cannot be used with %s probes: they have no registers", kindOf(c, "these"))
 			case !ok:
 			default:
-				// Reading the register shows whether it exists.
+				// Try to read the register to find out whether it exists.
 				b := ir.NewFunc("", ir.PtrCtx)
 				if _, err := ctx.Ctx.Reg(b, b.Param(0), name); err != nil {
 					c.Errorf(call.Args[0].Span, "'%s' is not a valid register on this architecture (%s)", name, c.Kernel().Arch())
@@ -35,7 +35,7 @@ func reg() *Def {
 		Emit: func(g Gen, call *Call) *ir.Value {
 			v, err := g.Context().Ctx.Reg(g.B(), g.Ctx(), call.Args[0].Lit.Str)
 			if err != nil {
-				panic("builtins: reg: " + err.Error()) // Check has tried the same
+				panic("builtins: reg: " + err.Error()) // Check has read the register before
 			}
 			return v
 		},

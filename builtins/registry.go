@@ -13,7 +13,7 @@ type Registry struct {
 	all    []*Def
 }
 
-// NewRegistry indexes defs.
+// NewRegistry returns a registry of defs.
 func NewRegistry(defs []*Def) *Registry {
 	r := &Registry{byName: map[string]*Def{}, byType: map[string]*Def{}, all: defs}
 	for _, d := range defs {
@@ -27,7 +27,7 @@ func NewRegistry(defs []*Def) *Registry {
 	return r
 }
 
-// Lookup returns the builtin of a name, or nil. arg0, arg1, … are one builtin,
+// Lookup returns the builtin with a name, or nil. arg0, arg1 and so on are one builtin,
 // "arg".
 func (r *Registry) Lookup(name string) *Def {
 	if _, ok := ArgIndex(name); ok {
@@ -39,11 +39,11 @@ func (r *Registry) Lookup(name string) *Def {
 	return r.byName[name]
 }
 
-// ForType returns the builtin that owns an Opaque or Agg type, or nil.
+// ForType returns the builtin that defines an Opaque or Agg type, or nil.
 func (r *Registry) ForType(name string) *Def { return r.byType[name] }
 
-// Type returns the builtin type of a name, as a script writes it in a
-// declaration: without parameters. It returns nil if there is none.
+// Type returns a builtin's type as a script names it in a declaration, without
+// parameters. It returns nil if there is none.
 func (r *Registry) Type(name string) *types.Type {
 	d := r.byType[name]
 	switch {
@@ -55,13 +55,13 @@ func (r *Registry) Type(name string) *types.Type {
 	return d.AggType(d.typeSize(), !d.Unsigned && name != d.UnsignedType)
 }
 
-// IsVariable reports whether name is a builtin that is read like a variable.
+// IsVariable reports whether name is a builtin that scripts use like a variable.
 func (r *Registry) IsVariable(name string) bool {
 	d := r.Lookup(name)
 	return d != nil && d.Kind == Variable
 }
 
-// Decoder returns a decoder of values that knows the types of builtins.
+// Decoder returns a decoder of values, including those of builtins' types.
 func (r *Registry) Decoder(env Env) *decode.Decoder {
 	s := env.Settings()
 	return &decode.Decoder{

@@ -11,7 +11,7 @@ func retval() *Def {
 		Ret:       true,
 		NotInLoop: true,
 		Doc: Doc{
-			Summary:  "What the traced function returned.",
+			Summary:  "The return value of the traced function.",
 			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -48,10 +48,10 @@ func retval() *Def {
 	}
 }
 
-// inWord returns the integer type of the part of a register that a parameter or
-// result of type t takes. It returns nil if that is the whole register, or not
-// known. Booleans and enums are numbers, as in C. A pointer does not get its own
-// type, because scripts share maps between it and argN of other functions.
+// inWord returns the integer type of the part of a register that a parameter or result
+// of type t takes. It returns nil if that is the whole register, or is not known. As in
+// C, booleans and enums are numbers. Pointers become integers too, because scripts use
+// a map for such a value and for argN of other functions.
 func inWord(t *types.Type) *types.Type {
 	switch {
 	case t == nil:
@@ -64,8 +64,8 @@ func inWord(t *types.Type) *types.Type {
 	return nil
 }
 
-// fromWord extracts the value of type t from a register. The register's other bits
-// are undefined.
+// fromWord extracts a value of type t from a register. The register's other bits are
+// undefined.
 func fromWord(g Gen, t *types.Type, v *ir.Value) *ir.Value {
 	if !t.IsInteger() {
 		return v

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// signals holds the names and texts of signals by number, which are the same on
-// x86 and arm64. Signals from 34 on have no names.
+// signals holds the names and texts of signals by number. They are the same on x86 and
+// arm64. Signals from 34 on have no names.
 var signals = [...]struct{ name, text string }{
 	{}, {"HUP", "Hangup"}, {"INT", "Interrupt"}, {"QUIT", "Quit"}, {"ILL", "Illegal instruction"},
 	{"TRAP", "Trace/breakpoint trap"}, {"ABRT", "Aborted"}, {"BUS", "Bus error"}, {"FPE", "Floating point exception"},
@@ -45,7 +45,7 @@ func signalThread() *Def {
 		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { signal_thread(19); }`, func(*Call) *ir.Helper { return ir.SendSignalThread })
 }
 
-// signalEither returns the builtin that bpftrace makes the other two from.
+// signalEither returns the builtin from which bpftrace derives the other two.
 func signalEither() *Def {
 	d := sendSignal("__signal", "signal(), or signal_thread() if the second argument, a literal, is true. Needs --unsafe.",
 		`tracepoint:syscalls:sys_enter_execve /uid == 1000/ { __signal("SIGSTOP", false); }`,
@@ -103,7 +103,7 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 	}
 }
 
-// countFailure counts a helper's result that is not 0.
+// countFailure counts an error if a helper's result is not 0.
 func countFailure(g Gen, call *Call, r *ir.Value) {
 	g.B().If(g.B().Op(ir.OpNe, r, g.B().Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// maxPacket is the most bytes that are captured of a packet.
+// maxPacket is the maximum number of bytes that are captured of a packet.
 const maxPacket = 2048
 
 // skbFields are the members of struct sk_buff that skboutput reads.
@@ -97,14 +97,15 @@ func skbOutput() *Def {
 	}
 }
 
-// capture is the result of checking a call of skboutput.
+// capture is the Data of a call of skboutput.
 type capture struct {
 	path   string
 	fields skbFields
 }
 
-// appendPacket adds a packet to a pcap file, which it creates if there is none.
-// Format: draft-ietf-opsawg-pcap, link type 101 (raw IP), times in µs.
+// appendPacket appends a packet to a pcap file. It creates the file if there is none.
+// The format is that of draft-ietf-opsawg-pcap, with link type 101 (raw IP) and times
+// in µs.
 func appendPacket(path string, when time.Time, length uint32, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {

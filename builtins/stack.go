@@ -5,17 +5,16 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The kernel stores stacks in a map with one place for each hash. It refuses a
-// second stack with the same hash. Such stacks go to a map of gotrace's own, which
-// has entries with the fields of object.MoreStacks. There a second hash identifies
-// a stack. Its number is the first one, counted from that hash, that is free or
-// has a stack of that hash.
+// The kernel stores stacks in a map with one entry for each hash. It refuses a second
+// stack with the same hash. Such stacks are stored in another map, whose entries have
+// the fields of object.MoreStacks. In it, a second hash identifies a stack. Its number
+// is the first one from that hash on whose entry is free or has a stack with that hash.
 
-// maxTries is the number of places that are tried for a stack.
+// maxTries is the number of entries that are tried for a stack.
 const maxTries = 8
 
-// takeStack stores the current stack and returns its number, with a count of
-// frames in the bits above. If that fails it returns noStack and counts the reason.
+// takeStack stores the current stack and returns its number, with the number of frames
+// in the bits above. If that fails, it counts the reason and returns noStack.
 func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	b := g.B()
 	depth := int(call.Type.Params[1])
@@ -23,8 +22,8 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 		return b.Const(noStack)
 	}
 	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
-	// If there is no stack (no kernel stack in user mode, no user stack in a kernel
-	// thread), that is a result. If the stack could not be stored, it is a failure.
+	// That there is no stack (no kernel stack in user mode, no user stack in a kernel
+	// thread) is a result. That a stack could not be stored is a failure.
 	const noSuchStack = -14 // EFAULT
 	num := &ir.Var{Name: "stack", Type: ir.Int}
 	b.Write(num, id)
@@ -44,15 +43,15 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	return id
 }
 
-// keepStack stores the current stack in gotrace's own map and sets num to its
-// number there. It counts a failure.
+// keepStack stores the current stack in the map MoreStacks and sets num to its number
+// there. It counts failures.
 func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 	b := g.B()
 	depth := int(call.Type.Params[1])
 	entry := g.Temp(object.StackFrames + 8*depth)
 	frames := b.AddImm(entry, object.StackFrames)
 	// The helper clears what it does not fill, but in fentry programs of older kernels
-	// the verifier wants the memory defined.
+	// the verifier requires that the program defines the memory.
 	b.Zero(entry, object.StackFrames, 8*depth)
 	size := b.Call(ir.GetStack, g.Ctx(), frames, b.Const(int64(8*depth)), b.Const(flags))
 	hash := &ir.Var{Name: "hash", Type: ir.Int}
@@ -70,8 +69,8 @@ func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 	g.B().If(b.Op(ir.OpEq, b.Read(num), b.Const(noStack)), func() { g.Count(object.StackFault, call.Span, call.Def.Name) })
 }
 
-// keepEntry stores an entry of the map MoreStacks with the given hash of its frames.
-// It sets num to the stack's number if there is room.
+// keepEntry stores an entry of the map MoreStacks with the given hash of its frames. If
+// there is room, it sets num to the stack's number.
 func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 	b := g.B()
 	// No stack has the hash object.GivenUp.
@@ -98,7 +97,8 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 			return same
 		}, func() *ir.Value {
 			b := g.B()
-			// BPF_NOEXIST: if another CPU was first, the next turn finds its stack.
+			// BPF_NOEXIST: if another CPU was first, the next iteration finds its
+			// stack.
 			return b.Op(ir.OpEq, b.Call(ir.MapUpdate, more, key, entry, b.Const(1)), b.Const(0))
 		})
 		g.B().If(done, func() { g.B().Write(num, n) })
@@ -106,13 +106,14 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 	})
 }
 
-// mixWord returns the hash of the words that h is the hash of and one more word.
+// mixWord returns the hash of a sequence of words from the hash h of all words but the
+// last one, and the last word.
 //
-// The hash decides whether two stacks are one. Each step maps the 64-bit numbers
-// one to one, both for a given h and for a given word, so two stacks that differ in
-// a single frame never have the same hash. Of stacks that differ in more frames two
-// agree with a probability of 2^-64: of 131,072 stacks, the most that there are, any
-// two do so once in two billion runs.
+// Stacks with the same hash count as the same stack. Each step maps the 64-bit numbers
+// one to one, both for a given h and for a given word, so two stacks that differ in a
+// single frame never have the same hash. If they differ in more frames, they have the
+// same hash with a probability of 2^-64: among 131,072 stacks, the maximum, two have
+// the same hash in one of two billion runs.
 func mixWord(g Gen, h, word *ir.Value) *ir.Value {
 	b := g.B()
 	const odd = -0x61c8864680b583eb // 2^64 divided by the golden ratio

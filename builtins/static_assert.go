@@ -10,7 +10,7 @@ func staticAssert() *Def {
 		Kind:   Action,
 		Params: []Param{{Name: "condition"}, {Name: "message"}},
 		Doc: Doc{
-			Summary:  "Stops the compilation with a message if a condition known when compiling is false.",
+			Summary:  "Stops the compilation with a message if a condition known at compile time is false.",
 			Examples: []string{`begin { static_assert(sizeof(uint64) == 8, "a word has 8 bytes"); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

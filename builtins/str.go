@@ -51,7 +51,7 @@ func checkStr(c Checker, call *Call) *types.Type {
 	}
 	size := c.Config().MaxStrlen + 1
 	text, known := knownText(call.arg(0))
-	if known { // nothing is read, so nothing is cut
+	if known { // nothing is read, so nothing is truncated
 		size = max(size, len(text)+1)
 	}
 	if a := call.arg(1); a != nil {
@@ -89,9 +89,9 @@ func checkStr(c Checker, call *Call) *types.Type {
 	return types.NewString(size)
 }
 
-// knownText returns the text of a if it is a string or a number known when
-// compiling. Such a number means its text, not an address, as a positional
-// parameter does, unless the script casts it.
+// knownText returns the text of a if it is a string or a number known at compile time.
+// As with positional parameters, such a number stands for its text and not for an
+// address, unless the script casts it.
 func knownText(a *Arg) (string, bool) {
 	if a == nil || a.Lit == nil || a.Lit.IsBool {
 		return "", false
@@ -105,7 +105,7 @@ func knownText(a *Arg) (string, bool) {
 	return a.Lit.digits(), true
 }
 
-// chars returns s up to its first NUL, which is where every string ends.
+// chars returns s up to its first NUL. A NUL ends every string.
 func chars(s string) string {
 	s, _, _ = strings.Cut(s, "\x00")
 	return s
@@ -138,7 +138,8 @@ func storeStr(g Gen, call *Call, dst Dest) {
 	SetStrLen(g, dst, r)
 }
 
-// countedSize returns the size of an element of a string or slice with a length.
+// countedSize returns the size of an element of a string or slice with a length, in
+// bytes.
 func countedSize(t *types.Type) int {
 	if m := t.Members(); len(m) > 0 && m[0].Type.Kind == types.Pointer {
 		return m[0].Type.Elem.Size
@@ -153,7 +154,7 @@ func countedParts(g Gen, a *Arg) (ptr, n *ir.Value) {
 	return g.B().Load(p, 0, 8, false), g.B().Load(p, 8, 8, false)
 }
 
-// storeCounted writes the text of a string with a length.
+// storeCounted writes the text of a string that has a length.
 func storeCounted(g Gen, call *Call, dst Dest) {
 	max := call.Type.Size
 	src, n := countedParts(g, &call.Args[0])
@@ -179,7 +180,7 @@ func storeCounted(g Gen, call *Call, dst Dest) {
 	}
 }
 
-// SetStrLen records the length of the string at dst: n bytes with its NUL, or just
+// SetStrLen records the length of the string at dst: n bytes including its NUL, or only
 // the NUL if n is negative.
 func SetStrLen(g Gen, dst Dest, n *ir.Value) {
 	if dst.Len == nil {
@@ -190,29 +191,29 @@ func SetStrLen(g Gen, dst Dest, n *ir.Value) {
 	g.B().Write(dst.Len, used)
 }
 
-// boundedSize returns a's value, limited as bounded does.
+// boundedSize returns a's value, limited as by bounded.
 func boundedSize(g Gen, a *Arg, max int) *ir.Value {
 	return bounded(g, g.Value(a), max)
 }
 
-// bounded returns n, limited to the range from 1 to max in a way that the verifier
-// follows.
+// bounded returns n limited to the range from 1 to max, in a way that the verifier can
+// track.
 func bounded(g Gen, n *ir.Value, max int) *ir.Value {
 	b := g.B()
-	// The code uses the value that it compared, because the verifier does not
-	// conclude from n-1 to n.
+	// The code uses the value that it compared, because the verifier does not derive
+	// the range of n from that of n-1.
 	less := b.Op(ir.OpBarrier, b.Op(ir.OpSub, n, b.Const(1)))
 	inside := b.Op(ir.OpULt, less, b.Const(int64(max)))
 	return g.B().IfElse(inside, func() *ir.Value { return g.B().Op(ir.OpAdd, less, g.B().Const(1)) }, func() *ir.Value {
 		b := g.B()
-		// 0 reads the NUL only. Anything else reads as much as there is room for.
+		// A size of 0 reads only the NUL. Any other size reads as many bytes as fit.
 		zero := b.Op(ir.OpEq, n, b.Const(0))
 		return b.Op(ir.OpSub, b.Const(int64(max)), b.Op(ir.OpMul, zero, b.Const(int64(max-1))))
 	})
 }
 
-// stringSource returns the address of the bytes that a refers to and their address
-// space, which an integer from uptr or kptr has too.
+// stringSource returns the address of the bytes that a refers to, and their address
+// space. An integer that is the result of uptr or kptr has an address space too.
 func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
 	switch a.Type.Kind {
 	case types.Pointer:
@@ -224,8 +225,8 @@ func stringSource(g Gen, a *Arg) (*ir.Value, types.Space) {
 	return g.Value(a), pointee(g, a.Type)
 }
 
-// readable returns the space in which a helper reads an object of space s. It reads
-// the program's own memory as it reads the kernel's.
+// readable returns the address space for a helper that reads an object of space s. The
+// program's own memory is read like the kernel's.
 func readable(s types.Space) types.Space {
 	if s == types.User {
 		return s
@@ -233,11 +234,11 @@ func readable(s types.Space) types.Space {
 	return types.Kernel
 }
 
-// pointee returns the space in which to read what a value of type t points to: a
-// pointer, or an integer taken for an address.
+// pointee returns the address space of the target of a pointer of type t, or of an
+// integer that is used as an address.
 func pointee(g Gen, t *types.Type) types.Space {
-	// A pointer without a space was made by & from a variable or a map, unless it
-	// is a void pointer, which tells as little as an integer.
+	// A pointer without an address space is the address (&) of a variable or a map. The
+	// exception is a void pointer, which is no better than an integer.
 	own := t.Kind == types.Pointer && t.Elem.Kind != types.Void
 	if ctx := g.Context(); t.Space == types.NoSpace && !own && ctx != nil && ctx.Args.Space == types.User {
 		return types.User

@@ -8,9 +8,9 @@ import (
 )
 
 // concatSize returns the size of the concatenation of two strings of a and b bytes,
-// NULs included. It is at most limit, because otherwise a variable that is appended
-// to again and again would have no size; longer text is cut off. Sizes grow in
-// steps, so that such a variable reaches the limit soon.
+// including NULs. It is at most limit, because otherwise a variable that is repeatedly
+// appended to would have no finite size. Longer text is truncated. Sizes grow in steps,
+// so that such a variable reaches the limit soon.
 func concatSize(a, b, limit int) int {
 	size := max(a+b-1, 1)
 	if size <= 64 {
@@ -54,7 +54,8 @@ func strConcat() *Def {
 			}
 			p := b.AddImm(dst.Ptr, dst.Off)
 			if whole := a.Type.Size + o.Type.Size; whole-1 > dst.Size {
-				// The verifier adds up the most that both can have: no room for that.
+				// The verifier adds the maximum sizes of both strings, for which dst
+				// has no room.
 				p = g.Temp(whole)
 				defer func() {
 					g.ReadStr(dst.Ptr, dst.Off, g.B().Const(int64(dst.Size)), dst.Size, p, types.Kernel)
@@ -62,8 +63,9 @@ func strConcat() *Def {
 			}
 			n := g.ReadStr(p, 0, b.Const(int64(a.Type.Size)), a.Type.Size, g.Addr(a), types.Kernel)
 			b = g.B()
-			// The verifier knows the helper's result as a signed number only: what it
-			// counts is the NUL too, and there is no fault in our own memory.
+			// The verifier knows the helper's result only as a signed number. Reading
+			// the program's own memory cannot fault, so the result is at least 1, for
+			// the NUL.
 			end := b.Op(ir.OpSub, n, b.Const(1))
 			g.B().If(b.Op(ir.OpULt, end, b.Const(int64(a.Type.Size))), func() {
 				b := g.B()

@@ -10,7 +10,7 @@ func strcap() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "s"}},
 		Doc: Doc{
-			Summary:  "Most bytes a string can hold, its NUL included; known when compiling.",
+			Summary:  "The maximum number of bytes of a string, including its NUL; known at compile time.",
 			Examples: []string{`begin { print(strcap(comm)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

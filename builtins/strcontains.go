@@ -8,16 +8,17 @@ import (
 )
 
 // The search for a literal takes one pass over the string. A needle of up to eight
-// characters is compared with a word that the characters are shifted through. For
-// a longer one the pass runs the shift-and automaton (Baeza-Yates, Gonnet), which
-// has a bit for each prefix of the needle that ends here, and a table with a mask
-// for each character. If the needle is not a literal, or is too long, the kernel's
-// bpf_strstr does the search. If the kernel has none and the strings are short,
-// each place is compared.
+// characters is compared with a word through which the characters are shifted. For a
+// longer one, the pass runs the shift-and automaton (Baeza-Yates, Gonnet). It has a bit
+// for each prefix of the needle that ends at the current character, and a table with a
+// mask for each character. If the needle is not a literal, or is too long, the kernel's
+// bpf_strstr does the search. If the kernel has no such function and the strings are
+// short, each position is compared.
 const (
 	wordNeedle = 8
 	bitNeedle  = 63
-	// maxPlaces bounds the steps of the last way. The verifier walks all of them.
+	// maxPlaces limits the steps of the comparison of each position. The verifier
+	// follows all of them.
 	maxPlaces  = 1 << 13
 	strstrFunc = "bpf_strstr"
 	notFound   = -1
@@ -52,8 +53,8 @@ func strcontains() *Def {
 	}
 }
 
-// checkSearch checks the arguments of a search. at computes the result if both are
-// known.
+// checkSearch checks the arguments of a search. If both are known at compile time, at
+// is the result.
 func checkSearch(c Checker, call *Call) (at int, known, ok bool) {
 	if !wantStr(c, call, 0) || !wantStr(c, call, 1) {
 		return 0, false, false
@@ -67,7 +68,7 @@ func checkSearch(c Checker, call *Call) (at int, known, ok bool) {
 		return 0, false, true
 	}
 	if _, found := c.Kernel().Kfunc(strstrFunc); !found && call.typeOf(0).Size*call.typeOf(1).Size > maxPlaces {
-		c.Errorf(call.Span, "%s() of strings of %d and %d bytes needs Linux 6.17 (%s), unless what is looked for is a literal of at most %d characters",
+		c.Errorf(call.Span, "%s() of strings of %d and %d bytes needs Linux 6.17 (%s), unless the string to search for is a literal of at most %d characters",
 			call.Def.Name, call.typeOf(0).Size, call.typeOf(1).Size, strstrFunc, bitNeedle)
 		return 0, false, false
 	}
@@ -89,15 +90,15 @@ func search(g Gen, call *Call) *ir.Value {
 		p, q := g.Addr(hay), g.Addr(needle)
 		b := g.B()
 		at := b.Extend(b.Kfunc(strstrFunc, int64(id), ir.Int, p, q), 4, true)
-		// All errors mean the same here.
+		// All errors have the same meaning here.
 		return b.Op(ir.OpOr, at, b.Op(ir.OpSar, at, b.Const(63)))
 	}
 	return searchPlaces(g, hay, needle)
 }
 
-// scan walks over the characters of hay. step takes each one and returns a value
-// that is 0 if the needle of n characters ends there. A turn has only one branch,
-// because the verifier remembers all branches of a program.
+// scan iterates over the characters of hay. step processes one character. It returns a
+// value that is 0 if the needle of n characters ends there. An iteration has only one
+// branch, because the verifier keeps a list of all branches of a program.
 func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Value) *ir.Value {
 	p := g.Addr(hay)
 	b := g.B()
@@ -109,7 +110,7 @@ func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Valu
 		d := step(b, c)
 		b.Write(differs, d)
 		b.Write(at, i)
-		// 1 if d is not 0: no branch.
+		// Compute 1 if d is not 0, without a branch.
 		some := b.Op(ir.OpShr, b.Op(ir.OpOr, d, b.Op(ir.OpNeg, d)), b.Const(63))
 		l.leave(b.Op(ir.OpEq, b.Op(ir.OpMul, c, some), b.Const(0)))
 	})
@@ -164,7 +165,7 @@ func searchBits(g Gen, hay *Arg, needle string) *ir.Value {
 	})
 }
 
-// searchPlaces compares the needle with each place of hay.
+// searchPlaces compares the needle with each position in hay.
 func searchPlaces(g Gen, hay, needle *Arg) *ir.Value {
 	p, q := g.Addr(hay), g.Addr(needle)
 	b := g.B()
@@ -179,7 +180,7 @@ func searchPlaces(g Gen, hay, needle *Arg) *ir.Value {
 			end := b.Op(ir.OpEq, c, b.Const(0))
 			b.Write(match, end)
 			inner.leave(end)
-			// This reads nothing past the end of hay: its NUL differs from c.
+			// No byte after the end of hay is read, as its NUL differs from c.
 			inside := b.Op(ir.OpULt, b.Op(ir.OpAdd, i, j), b.Const(int64(hay.Type.Size)))
 			inner.leave(b.Op(ir.OpEq, inside, b.Const(0)))
 			inner.leave(b.Op(ir.OpNe, c, byteAt(b, start, j)))

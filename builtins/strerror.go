@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// errorTexts holds the texts of the language that are not those of Go: most are
+// errorTexts holds the texts of bpftrace that differ from those of Go. Most are the
 // descriptions in the kernel's headers, where Go has the C library's texts.
 var errorTexts = map[syscall.Errno]string{
 	syscall.EIO:        "I/O error",
@@ -45,11 +45,11 @@ func errorText(n syscall.Errno) string {
 	return string(s)
 }
 
-// textTable turns a number into a text with a table in read-only memory. It has a
-// row for each number, and a last row for all other numbers.
+// textTable maps numbers to texts with a table in read-only memory. It has a row for
+// each number, and a last row for all other numbers.
 type textTable struct {
 	rows []string
-	row  int // bytes a row, NUL included
+	row  int // size of a row in bytes, including the NUL
 }
 
 func newTextTable(rows []string) textTable {
@@ -69,20 +69,20 @@ func (t textTable) bytes() []byte {
 	return data
 }
 
-// store copies the row of number n.
+// store copies the row of number n to dst.
 func (t textTable) store(g Gen, n *ir.Value, dst Dest) {
 	table := g.Rodata(t.bytes())
 	b := g.B()
 	last := int64(len(t.rows) - 1)
 	n = g.B().IfElse(b.Op(ir.OpULt, n, b.Const(last)), func() *ir.Value {
-		return g.B().Op(ir.OpBarrier, n) // so that the kernel's verifier sees the bounds
+		return g.B().Op(ir.OpBarrier, n) // so that the verifier knows the bounds
 	}, func() *ir.Value { return g.B().Const(last) })
 	b = g.B()
 	b.Copy(dst.Ptr, dst.Off, b.Op(ir.OpAdd, table, b.Op(ir.OpMul, n, b.Const(int64(t.row)))), t.row)
 	padTail(g, dst, t.row)
 }
 
-// numberName returns a function from a number to a text.
+// numberName returns a builtin that maps a number to a text.
 func numberName(name, summary, example string, rows func(c Checker) []string, index func(b *ir.Builder, n *ir.Value) *ir.Value) *Def {
 	return &Def{
 		Name:   name,
@@ -123,5 +123,5 @@ func strerror() *Def {
 		})
 }
 
-// maxErrno is EHWPOISON, the highest the C library knows.
+// maxErrno is EHWPOISON, the highest error number of the C library.
 const maxErrno = 133

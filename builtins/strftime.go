@@ -14,9 +14,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// appendTime renders t in the local time zone, as glibc's strftime does in the C
+// appendTime formats t in the local time zone, as glibc's strftime does in the C
 // locale. As in bpftrace, %f, %k and %l are the microseconds, nanoseconds and
-// milliseconds. Text that is not a conversion is copied.
+// milliseconds. Other text is copied.
 func appendTime(dst []byte, format string, t time.Time) []byte {
 	t = t.In(localZone())
 	for i := 0; i < len(format); i++ {
@@ -40,7 +40,7 @@ func appendTime(dst []byte, format string, t time.Time) []byte {
 }
 
 // withFractions replaces %k and %l, which are nanoseconds and milliseconds in
-// bpftrace's strftime. In its time they are the hour, as in C.
+// bpftrace's strftime. In bpftrace's time they are the hour, as in C.
 func withFractions(format string, t time.Time) string {
 	if !strings.Contains(format, "%k") && !strings.Contains(format, "%l") {
 		return format
@@ -50,13 +50,13 @@ func withFractions(format string, t time.Time) string {
 
 // timeSpec is a conversion of strftime: flags, a width, a letter.
 type timeSpec struct {
-	fill        byte // '_', '-' or '0'; 0: that of the conversion
+	fill        byte // '_', '-' or '0'; 0: the conversion's own
 	upper, swap bool // ^ and #
 	width       int
 	verb        byte
 }
 
-// maxTimeWidth is the largest width.
+// maxTimeWidth is the maximum width.
 const maxTimeWidth = 1024
 
 // parseTimeSpec parses the text after a %. n is the length of the conversion, or 0
@@ -79,7 +79,7 @@ flags:
 	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
 		spec.width = min(10*spec.width+int(s[i]-'0'), maxTimeWidth)
 	}
-	if i < len(s) && (s[i] == 'E' || s[i] == 'O') { // alternatives that the C locale does not have
+	if i < len(s) && (s[i] == 'E' || s[i] == 'O') { // these modifiers have no effect in the C locale
 		i++
 	}
 	if i == len(s) {
@@ -89,7 +89,7 @@ flags:
 	return spec, i + 1
 }
 
-// append renders the conversion. ok is false if its letter has no meaning.
+// append formats a time with the conversion. ok is false if its letter has no meaning.
 func (s timeSpec) append(dst []byte, t time.Time) (out []byte, ok bool) {
 	if text, swapped, ok := timeText(s.verb, t); ok {
 		switch {
@@ -122,7 +122,7 @@ func (s timeSpec) append(dst []byte, t time.Time) (out []byte, ok bool) {
 	return padded(dst, strconv.FormatInt(n, 10), max(digits, s.width), fill), true
 }
 
-// appendOffset renders how far local time is ahead of UTC: hours and minutes.
+// appendOffset formats the offset of local time from UTC in hours and minutes.
 func (s timeSpec) appendOffset(dst []byte, t time.Time) []byte {
 	_, off := t.Zone()
 	sign := byte('+')
@@ -139,8 +139,8 @@ func (s timeSpec) appendOffset(dst []byte, t time.Time) []byte {
 	return padded(append(dst, sign), text, max(4, s.width-1), '0')
 }
 
-// timeText returns the text of a conversion, and the text with the flag #, or ""
-// if the flag changes nothing.
+// timeText returns the text of a conversion. swapped is the text with the flag #, or ""
+// if the flag has no effect.
 func timeText(verb byte, t time.Time) (text, swapped string, ok bool) {
 	part := func(format string) (string, string, bool) { return string(appendTime(nil, format, t)), "", true }
 	upper := func(text string) (string, string, bool) { return text, strings.ToUpper(text), true }
@@ -183,8 +183,8 @@ func timeText(verb byte, t time.Time) (text, swapped string, ok bool) {
 	return "", "", false
 }
 
-// timeNumber returns the number of a conversion, its least number of digits (0 if
-// there is no such conversion), and the character that pads it.
+// timeNumber returns the number of a conversion, its minimum number of digits, and the
+// character that pads it. digits is 0 if there is no such conversion.
 func timeNumber(verb byte, t time.Time) (n int64, digits int, fill byte) {
 	number := func(n, digits int) (int64, int, byte) { return int64(n), digits, '0' }
 	blank := func(n, digits int) (int64, int, byte) { return int64(n), digits, ' ' }
@@ -222,13 +222,13 @@ func timeNumber(verb byte, t time.Time) (n int64, digits int, fill byte) {
 		return number(t.Second(), 2)
 	case 'u':
 		return number((int(t.Weekday())+6)%7+1, 1)
-	case 'U': // weeks begin on Sundays; before the first one it is week 0
+	case 'U': // weeks begin on Sundays; days before the first one are in week 0
 		return number((t.YearDay()+6-int(t.Weekday()))/7, 2)
 	case 'V':
 		return number(isoWeek, 2)
 	case 'w':
 		return number(int(t.Weekday()), 1)
-	case 'W': // the same from Mondays
+	case 'W': // likewise, with weeks that begin on Mondays
 		return number((t.YearDay()+6-(int(t.Weekday())+6)%7)/7, 2)
 	case 'y':
 		return number(t.Year()%100, 2)
@@ -258,7 +258,7 @@ func strftime() *Def {
 		TypeName: "timestamp",
 		Params:   []Param{{Name: "format"}, {Name: "ns"}},
 		Doc: Doc{
-			Summary:  "A timestamp of nsecs that prints in local time, as strftime(3) formats it. %f is the microseconds.",
+			Summary:  "A timestamp of nsecs that is printed in local time, as strftime(3) formats it. %f is the microseconds.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { printf("%s %s\n", strftime("%H:%M:%S.%f", nsecs), comm); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -286,7 +286,7 @@ func strftime() *Def {
 			}
 			return &types.Type{Kind: types.Opaque, Name: "timestamp", Size: 8, Params: append([]int64{clock}, packText(format)...)}
 		},
-		// A type that was declared and never assigned has no parameters.
+		// A type that was declared but never assigned has no parameters.
 		AcceptType: func(t *types.Type) bool {
 			p := t.Params
 			return len(p) == 0 || p[0] >= 0 && p[0] < int64(len(clocks)) && isText(p[1:])
@@ -295,7 +295,7 @@ func strftime() *Def {
 		Emit:     func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[1]) },
 		Format: func(env Env, t *types.Type, data []byte) value.Value {
 			ns := binary.NativeEndian.Uint64(data)
-			if len(t.Params) < 2 { // declared, never assigned
+			if len(t.Params) < 2 { // declared, but never assigned
 				return value.Str{S: noTime}
 			}
 			var when time.Time
@@ -314,10 +314,12 @@ func strftime() *Def {
 	}
 }
 
-// noTime is what a timestamp prints that has no format, or one that prints nothing.
+// noTime is printed for a timestamp without a format, or with one that produces
+// nothing.
 const noTime = "(?)"
 
-// packText packs a text into numbers: its length, then eight bytes in each.
+// packText packs a text into numbers: its length, followed by eight bytes in each
+// number.
 func packText(s string) []int64 {
 	out := []int64{int64(len(s))}
 	for ; len(s) > 0; s = s[min(8, len(s)):] {
@@ -339,8 +341,8 @@ func unpackText(p []int64) string {
 	return string(b[:min(int(p[0]), len(b))])
 }
 
-// localZone returns the local time zone. Package time only knows names of files in
-// TZ. It takes a POSIX rule, as in TZ=CET-1CEST,M3.5.0,M10.5.0/3, for UTC.
+// localZone returns the local time zone. In TZ, package time supports only names of
+// files. It treats a POSIX rule, as in TZ=CET-1CEST,M3.5.0,M10.5.0/3, as UTC.
 func localZone() *time.Location {
 	if zone := envZone(); zone != nil {
 		return zone
@@ -356,7 +358,7 @@ func ruleZone(tz string) *time.Location {
 		return nil
 	}
 	if _, err := time.LoadLocation(tz); err == nil {
-		return nil // a file, which comes first
+		return nil // a file has precedence
 	}
 	zone, err := time.LoadLocationFromTZData(tz, zoneFile(tz))
 	if err != nil {
@@ -365,8 +367,8 @@ func ruleZone(tz string) *time.Location {
 	return zone
 }
 
-// zoneFile returns a file as in tzfile(5), version 2, with just a rule for all
-// times after one long past. Before that time, and if the rule is wrong, it means
+// zoneFile returns a file as in tzfile(5), version 2, that consists of a rule for all
+// times after one long ago. Before that time, and if the rule is wrong, the zone is
 // UTC.
 func zoneFile(rule string) []byte {
 	const name = "UTC\x00"

@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// emitted compiles a checked call whose arguments are strings in memory or
-// literals, in the order of the call.
+// emitted compiles a checked call whose arguments are literals or, as parameters of the
+// program in the order of the call, strings in memory.
 func emitted(t *testing.T, d *Def, args []Arg) (*program, *Call) {
 	t.Helper()
 	call := checkCall(t, d, args, "")
@@ -26,7 +26,7 @@ func emitted(t *testing.T, d *Def, args []Arg) (*program, *Call) {
 	}), call
 }
 
-// inMemory returns s as a string of a size, with rubbish after its NUL.
+// inMemory returns s as a string of the given size, with garbage after its NUL.
 func inMemory(s string, size int) []byte {
 	b := []byte(strings.Repeat("lo\x7f\x80\xff", size/5+1))[:size]
 	copy(b, s+"\x00")

@@ -32,8 +32,8 @@ func strlen() *Def {
 	}
 }
 
-// emitStrlen looks for the NUL in words of eight bytes. It subtracts 1 from each
-// byte of a word: the lowest byte that is zero gets its high bit set.
+// emitStrlen searches for the NUL in words of eight bytes. It subtracts 1 from each
+// byte of a word, which sets the high bit of the lowest byte that is zero.
 func emitStrlen(g Gen, a *Arg) *ir.Value {
 	p := g.Addr(a)
 	b := g.B()
@@ -47,13 +47,14 @@ func emitStrlen(g Gen, a *Arg) *ir.Value {
 			highs = ones<<7 - 1<<64
 		)
 		x := b.Load(at, 0, size, false)
-		if size < 8 { // bytes past the end count as not zero
+		if size < 8 { // bytes past the end must not be zero
 			x = b.Op(ir.OpOr, x, b.Const(-1<<(8*size)))
 		}
 		zero := b.Op(ir.OpAnd, b.Op(ir.OpSub, x, b.Const(ones)), b.Op(ir.OpXor, x, b.Const(-1)))
 		zero = b.Op(ir.OpAnd, zero, b.Const(highs))
 		b.If(zero, func() {
-			// Count the bytes below the lowest high bit that is set by their lowest bits.
+			// Count the bytes below the lowest high bit that is set by adding their
+			// lowest bits.
 			low := b.Op(ir.OpSub, b.Op(ir.OpAnd, zero, b.Op(ir.OpNeg, zero)), b.Const(1))
 			count := b.Op(ir.OpShr, b.Op(ir.OpMul, b.Op(ir.OpAnd, low, b.Const(ones)), b.Const(ones)), b.Const(56))
 			b.Write(n, b.Op(ir.OpSub, b.Op(ir.OpAdd, off, count), b.Const(1)))

@@ -57,7 +57,7 @@ func strncmp() *Def {
 // prefix returns the first n characters of s.
 func prefix(s string, n *Lit) string { return s[:clampLen(n, len(s))] }
 
-// clampLen returns a literal length, at most limit.
+// clampLen returns a literal length, limited to limit.
 func clampLen(n *Lit, limit int) int {
 	if n.Unsigned {
 		return limit
@@ -65,9 +65,9 @@ func clampLen(n *Lit, limit int) int {
 	return int(min(n.Int, int64(limit)))
 }
 
-// differsFrom computes a value that is not 0 if the first n characters of a differ
-// from those of a literal, its NUL included. The literal's characters hold no NUL,
-// so bytes after a NUL in a cannot make them equal.
+// differsFrom computes a value that is not 0 if the first n characters of a differ from
+// those of a literal, including its NUL. The literal's characters contain no NUL, so
+// bytes after a NUL in a cannot make them equal.
 func differsFrom(g Gen, a *Arg, lit string, n *Lit) *ir.Value {
 	want := append([]byte(lit), 0)
 	want = want[:clampLen(n, len(want))]
@@ -78,7 +78,7 @@ func differsFrom(g Gen, a *Arg, lit string, n *Lit) *ir.Value {
 	return memoryDiffers(b, g.Addr(a), want)
 }
 
-// memoryDiffers computes a value that is not 0 if the bytes at p are not want. It
+// memoryDiffers computes a value that is not 0 if the bytes at p differ from want. It
 // combines the differences of words with or, without a branch.
 func memoryDiffers(b *ir.Builder, p *ir.Value, want []byte) *ir.Value {
 	diff := b.Const(0)
@@ -90,7 +90,7 @@ func memoryDiffers(b *ir.Builder, p *ir.Value, want []byte) *ir.Value {
 		var word [8]byte
 		copy(word[:], want[off:off+n])
 		x := b.Load(p, int64(off), n, false)
-		// Little-endian: the first byte is the lowest.
+		// In little-endian order, the first byte is the lowest.
 		diff = b.Op(ir.OpOr, diff, b.Op(ir.OpXor, x, b.Const(int64(binary.LittleEndian.Uint64(word[:])))))
 		off += n
 	}

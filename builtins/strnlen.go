@@ -42,7 +42,7 @@ func strnlen() *Def {
 	}
 }
 
-// smaller computes the smaller of two unsigned numbers.
+// smaller computes the minimum of two unsigned numbers.
 func smaller(b *ir.Builder, x, y *ir.Value) *ir.Value {
 	less := b.Op(ir.OpNeg, b.Op(ir.OpULt, x, y)) // all ones or 0
 	return b.Op(ir.OpXor, y, b.Op(ir.OpAnd, b.Op(ir.OpXor, x, y), less))

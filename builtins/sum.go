@@ -16,7 +16,7 @@ func sum() *Def {
 		UnsignedType: "usum_t",
 		Params:       []Param{{Name: "n"}},
 		Doc: Doc{
-			Summary:  "The sum of all values, signed if the argument is. It is exact whatever its size; in an expression it is the nearest number that 64 bits hold.",
+			Summary:  "The sum of all values, signed if the argument is. It is exact, even if it exceeds 64 bits; in an expression it is the nearest 64-bit number.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = sum(args.ret); }`},
 		},
 		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, wideSize) },
@@ -37,8 +37,7 @@ func sum() *Def {
 	}
 }
 
-// checkAggregate returns the type rule of an aggregation of integers with values
-// of size bytes.
+// checkAggregate checks an aggregation of integers. Its values take size bytes.
 func checkAggregate(c Checker, call *Call, size int) *types.Type {
 	if t := call.typeOf(0); !t.IsInteger() && !t.Castable {
 		if t.Kind != types.Invalid && c.Final() {

@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// commandPatience is the time that a command has to end after SIGTERM. Then it is
-// killed, and its output is no longer awaited.
+// commandPatience is the time that a command has to end after SIGTERM. After that it is
+// killed, and its remaining output is discarded.
 const commandPatience = 200 * time.Millisecond
 
 func system() *Def {
@@ -36,7 +36,7 @@ func system() *Def {
 			case err == nil:
 			case errors.As(err, &exit) && !exit.Exited() && env.Outside().Err() != nil:
 				if len(out) > 0 {
-					return nil // part of it is done
+					return nil // its output is incomplete
 				}
 				return ErrGivenUp
 			case !errors.As(err, &exit):
@@ -51,8 +51,8 @@ func system() *Def {
 	}
 }
 
-// runCommand runs a shell command and returns the output of it and of all that it
-// started. When ctx is done it asks the command to end.
+// runCommand runs a shell command and returns the output of the command and of all
+// processes that it started. When ctx is done, it sends SIGTERM to the command.
 func runCommand(ctx context.Context, command string, stderr io.Writer) (out []byte, err error) {
 	stdoutR, stdoutW, err := os.Pipe()
 	if err != nil {

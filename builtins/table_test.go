@@ -9,7 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Each builtin has the functions that its kind needs, and says what it is.
+// TestTable checks that each builtin has the functions that its kind needs, and
+// documentation.
 func TestTable(t *testing.T) {
 	names, typeNames := map[string]bool{}, map[string]bool{}
 	for _, d := range All() {
@@ -247,7 +248,7 @@ func TestPcap(t *testing.T) {
 	}
 }
 
-// TestRuleZone takes TZ as glibc does.
+// TestRuleZone checks that TZ is interpreted as glibc does.
 func TestRuleZone(t *testing.T) {
 	summer, winter := time.Unix(1752580800, 0), time.Unix(1768478400, 0) // 2025-07-15 and 2026-01-15, noon
 	for tz, want := range map[string]string{

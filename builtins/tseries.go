@@ -12,11 +12,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A time series is a ring of slots, one for each interval. A slot has the
-// interval's number plus one (0: the slot was never used), a value, and further
-// words for the function. The slot of interval e is e modulo the number of slots.
-// Intervals count from the TAI epoch. The type's parameters are the interval in
-// ns, the number of slots and the function, an index into seriesFuncs.
+// A time series is a ring of slots, one for each interval. A slot consists of the
+// interval's number plus one (0 if the slot was never used), a value, and further words
+// for the function. Interval e is in slot e modulo the number of slots. Intervals are
+// counted from the TAI epoch. The type's parameters are the interval in ns, the number
+// of slots and the function, an index into seriesFuncs.
 const (
 	slotEpoch = 0
 	slotValue = 1 // inverted as in extreme for min and max
@@ -25,7 +25,7 @@ const (
 	slotWords = 4
 
 	maxIntervals = 1000000
-	partSlots    = 64 // in a part of a series too long for one value
+	partSlots    = 64 // slots in a part of a series that is too long for one value
 )
 
 var seriesFuncs = []string{"last", "avg", "max", "min", "sum"}
@@ -99,17 +99,17 @@ func checkSeries(c Checker, call *Call) *types.Type {
 	return call.Def.AggType(size, call.typeOf(0).Signed, p[:]...)
 }
 
-// updateSeries folds call into a series that is one value.
+// updateSeries adds call's value to a series that is one value.
 func updateSeries(g Gen, call *Call, p *ir.Value) {
 	n := call.Type.Params[1]
 	foldSeries(g, call, func(at *ir.Value, use func(q *ir.Value)) {
 		b := g.B()
-		at = b.Op(ir.OpBarrier, at) // the verifier cannot follow the division
+		at = b.Op(ir.OpBarrier, at) // the verifier cannot track the division
 		g.B().If(b.Op(ir.OpULt, at, b.Const(n)), func() { use(slotAt(g.B(), p, at)) })
 	})
 }
 
-// updateSeriesPart folds call into a series in parts.
+// updateSeriesPart adds call's value to a series in parts.
 func updateSeriesPart(g Gen, call *Call, part func(n *ir.Value, use func(p *ir.Value))) {
 	foldSeries(g, call, func(at *ir.Value, use func(q *ir.Value)) {
 		b := g.B()
@@ -124,8 +124,8 @@ func slotAt(b *ir.Builder, p, at *ir.Value) *ir.Value {
 	return b.Op(ir.OpAdd, p, b.Op(ir.OpMul, at, b.Const(slotWords*8)))
 }
 
-// foldSeries folds call's value into the slot of the current interval. slot runs
-// use on the slot of a number if there is room for it.
+// foldSeries adds call's value to the slot of the current interval. slot calls use for
+// a slot if there is room for it.
 func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value))) {
 	t := call.Type
 	x := g.Value(&call.Args[0])
@@ -190,15 +190,15 @@ func mergeSeries(t *types.Type, dst, src []byte) {
 	}
 }
 
-// latest returns the mark of the newest interval, or 0 if there is none.
+// latest returns the number plus one of the newest interval, or 0 if there is none.
 func latest(data []byte) uint64 {
 	var newest uint64
 	slots(data, func(slot []byte) { newest = max(newest, word(slot, slotEpoch)) })
 	return newest
 }
 
-// formatSeries takes slots in any order. Of a series in parts it gets only the
-// used ones.
+// formatSeries formats a series. The slots may be in any order. Of a series in parts,
+// data has only those that were used.
 func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 	interval, n := t.Params[0], uint64(t.Params[1])
 	series := value.Series{Interval: interval}

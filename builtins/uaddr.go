@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// userSymbol is what uaddr knows when compiling: the address of the symbol in a
-// program at a fixed address, or else its distance from the probed function.
+// userSymbol is the position of a symbol: its address in a program at a fixed address,
+// or else its distance from the probed function.
 type userSymbol struct {
 	fixed bool
 	at    int64
@@ -54,7 +54,7 @@ func uaddr() *Def {
 			return types.NewPointer(types.NewInt(size, true), types.User)
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			// Program and library are where the probed function is.
+			// The symbol's program or library is mapped where the probed function is.
 			b, sym := g.B(), call.Data.(userSymbol)
 			if sym.fixed {
 				return b.Const(sym.at)

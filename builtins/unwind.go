@@ -10,9 +10,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind"
 )
 
-// This file is the code that walks a user stack by the tables of package unwind,
-// which describes them. It is one function of a program, and its loop runs once for
-// each frame:
+// This file has the code that unwinds a user stack with the tables of package unwind.
+// It is one function of a program. Its loop runs once for each frame and looks up:
 //
 //	which mapping of the process is the instruction in?   the process's list,
 //	                                                      or the kernel's mapping and
@@ -20,50 +19,50 @@ import (
 //	which rule holds for the instruction?                 the mapping's segment
 //	where are the caller's frame and return address?      the rule
 //
-// The frame pointer and the base register are read only when a rule starts from
-// them. Until then the walk remembers where they were saved.
+// The frame pointer and the base register are read only when a rule needs them. Until
+// then the walk keeps the addresses at which they were saved.
 
-// The walk's memory. It starts with an entry of the map MoreStacks, in which it
-// collects the frames. The state follows.
+// walkLayout is the layout of the walk's memory. The memory starts with an entry of the
+// map MoreStacks, which receives the frames. The state follows.
 type walkLayout struct{ depth int }
 
 func (l walkLayout) at(field int) int64 {
 	return int64(object.StackFrames + 8*l.depth + 8*field)
 }
 
-// The words of the state.
+// Indexes of the words of the state.
 const (
 	wIP     = iota
-	wSP     // the stack pointer when the function at wIP goes on
+	wSP     // the stack pointer when the function at wIP continues
 	wFP     // the frame pointer, if wFPAt is 0
-	wFPAt   // where it was saved
+	wFPAt   // the address at which it was saved
 	wBX     // the base register, if wBXAt is 0
-	wBXAt   // where it was saved
+	wBXAt   // the address at which it was saved
 	wExact  // 1 if wIP is the next instruction, 0 if it follows a call
 	wList   // the process's list
 	wStart  // the mapping of the last frame
 	wEnd    // …
 	wOrigin // …
-	wSeg    // offset of its segment in the chunk, the chunk, and the kind of entry
-	wCount  // of frames
-	wHash   // of frames
+	wSeg    // the segment's offset in its chunk, the chunk, and the kind of entry
+	wCount  // number of frames
+	wHash   // hash of the frames
 	wWhy    // an unwind.Why
 	wRegs   // the address of the kernel's struct pt_regs
-	wBuf    // two words that were read
+	wBuf    // two words that were read from the process
 	wBuf2
 	wMapStart // the kernel's mapping of an address
 	wMapEnd   // …
-	wMapBase  // the address at which its file's first byte would be
+	wMapBase  // the address that the file's first byte would have
 	wDevice   // the key of the file in FilesMap
 	wInode    // …
 	numWalkWords
 )
 
-// walkKind is the kind of an entry that no list has.
+// noMapping is a kind of entry that no list contains.
 const noMapping = 0xff
 
-// unwindWord is the result of the function: the stack's number, the number of frames
-// and the unwind.Why.
+// These are the parts of the function's result: the stack's number in the low half, the
+// number of frames and the unwind.Why.
 const (
 	wordCount = 32 // bit number
 	wordWhy   = 48
@@ -89,10 +88,10 @@ func (w *walker) num(n int64) *ir.Value { return w.b().Const(n) }
 
 func (w *walker) op(op ir.Op, x, y *ir.Value) *ir.Value { return w.b().Op(op, x, y) }
 
-// not is 1 if x is 0.
+// not returns 1 if x is 0, else 0.
 func (w *walker) not(x *ir.Value) *ir.Value { return w.op(ir.OpEq, x, w.num(0)) }
 
-// stop ends the walk if cond is not 0.
+// stop ends the walk for the reason why if cond is not 0.
 func (w *walker) stop(cond *ir.Value, why unwind.Why) {
 	w.leave(cond, func() {
 		w.b().Cur.Unlikely = why != unwind.Complete
@@ -100,8 +99,8 @@ func (w *walker) stop(cond *ir.Value, why unwind.Why) {
 	})
 }
 
-// canUnwind reports an error if the kernel or the machine cannot walk stacks by
-// tables.
+// canUnwind reports an error if the kernel or the machine does not support unwinding
+// with tables. It returns whether they do.
 func canUnwind(c Checker, call *Call) bool {
 	if unwind.ByName(c.Kernel().Arch()) == nil {
 		c.Errorf(call.Span, "%s: stacks can be unwound without frame pointers on amd64 only, and this machine is %s", call.Def.Name, c.Kernel().Arch())
@@ -121,8 +120,8 @@ func canUnwind(c Checker, call *Call) bool {
 	return true
 }
 
-// takeUnwound walks the current user stack, stores it and returns its number, with a
-// count of frames in the bits above. It counts what went wrong.
+// takeUnwound unwinds the current user stack, stores it and returns its number, with
+// the number of frames in the bits above. It counts failures.
 func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	depth := int(call.Type.Params[1])
 	if depth == 0 {
@@ -143,7 +142,7 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 		g.B().Cur.Unlikely = true
 		for y := unwind.NotUser + 1; y < unwind.NumWhys; y++ {
 			if y == unwind.TooDeep && len(call.Args) > 0 && call.Args[len(call.Args)-1].Lit != nil {
-				continue // the script says how many frames it wants
+				continue // the script limits the number of frames
 			}
 			b := g.B()
 			g.B().If(b.Op(ir.OpEq, why, b.Const(int64(y))), func() {
@@ -161,9 +160,9 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	return id
 }
 
-// turn returns a function for one turn of the loop, for kernels that cannot run a loop
-// by themselves. The verifier reads it once, and not for each turn. It returns 1 at the
-// end of the walk.
+// turn returns a function for one iteration of the loop, for kernels without a helper
+// that runs loops. The verifier checks the function once instead of at each iteration.
+// The function returns 1 at the end of the walk.
 func (w *walker) turn(name string) *ir.Func {
 	return w.g.Function(name+"turn", func(g Gen) *ir.Value {
 		in := &walker{g: g, arch: w.arch, lay: w.lay, auto: w.auto}
@@ -183,8 +182,8 @@ func (w *walker) turn(name string) *ir.Func {
 	})
 }
 
-// state returns the address of the walk's memory in a map, in which functions find it
-// that share nothing else. Without the memory, which is always there, the function
+// state returns the address of the walk's memory in a map, from which functions that
+// share nothing else get it. The memory always exists. If it did not, the function
 // would return none.
 func (w *walker) state(none int64) *ir.Value {
 	m := w.g.KernelMap(ir.Map{Name: fmt.Sprintf("unwind_state%d", w.lay.depth), Type: ir.PerCPUArray, KeySize: 4, ValueSize: int(w.lay.at(numWalkWords)), MaxEntries: 1})
@@ -200,7 +199,7 @@ func (w *walker) state(none int64) *ir.Value {
 	return b.NonNil(found)
 }
 
-// function emits the function.
+// function emits the body of the function.
 func (w *walker) function(name string) *ir.Value {
 	g := w.g
 	depth := w.lay.depth
@@ -210,10 +209,11 @@ func (w *walker) function(name string) *ir.Value {
 	} else {
 		w.p = w.state(noStack)
 	}
-	// Only the unused frames must be zero, but programs may see all of the entry.
+	// Only the unused frames must be zero, but programs may read the whole entry.
 	w.b().Zero(w.p, 0, int(w.lay.at(numWalkWords)))
 	w.start()
-	// One turn more tells a stack of as many frames from a deeper one.
+	// One additional iteration distinguishes a stack of exactly depth frames from a
+	// deeper one.
 	g.B().If(w.not(w.get(wWhy)), func() {
 		if loops {
 			g.Repeat(depth+1, w.p, func(g Gen, p *ir.Value, leave Leave) {
@@ -304,7 +304,7 @@ func (w *walker) start() {
 	})
 }
 
-// chunk emits code that gets the address of a chunk. The walk stops if there is no
+// chunk emits code that gets the address of a chunk. It stops the walk if there is no
 // such chunk.
 func (w *walker) chunk(number *ir.Value) *ir.Value {
 	b := w.b()
@@ -321,13 +321,13 @@ func (w *walker) chunk(number *ir.Value) *ir.Value {
 	return w.b().NonNil(p)
 }
 
-// inChunk returns the address of a byte of a chunk.
+// inChunk returns the address of the byte at an offset in a chunk.
 func (w *walker) inChunk(chunk, off *ir.Value) *ir.Value {
 	return w.op(ir.OpAdd, chunk, w.op(ir.OpAnd, off, w.num(unwind.ChunkSize-1)))
 }
 
-// search sets lo to the number of the first element in [lo, hi) for which before
-// returns 0.
+// search sets lo to the index of the first element in [lo, hi) for which before returns
+// 0.
 func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.Value) {
 	g := w.g
 	forEach(g, turns, func(l *loop, _ *ir.Value) {
@@ -347,8 +347,8 @@ func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.
 	})
 }
 
-// frame is a turn of the loop: it adds the function at wIP to the stack and goes to its
-// caller.
+// frame emits one iteration of the loop: it adds the function at wIP to the stack and
+// continues with the caller.
 func (w *walker) frame() {
 	g := w.g
 	n := w.get(wCount)
@@ -358,7 +358,7 @@ func (w *walker) frame() {
 	b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, ip)
 	w.set(wCount, w.op(ir.OpAdd, n, w.num(1)))
 	w.set(wHash, mixWord(g, w.get(wHash), ip))
-	// A return address may be the first one after the function.
+	// A return address may be that of the instruction after the end of the function.
 	pc := w.op(ir.OpSub, w.op(ir.OpAdd, ip, w.get(wExact)), w.num(1))
 	start := w.get(wStart)
 	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wEnd), start))
@@ -366,7 +366,7 @@ func (w *walker) frame() {
 	seg := w.get(wSeg)
 	kind := w.op(ir.OpShr, seg, w.num(48))
 	by := &ir.Var{Name: "rule", Type: ir.Int}
-	w.b().Write(by, w.num(0)) // cfi.NoTable's number
+	w.b().Write(by, w.num(0)) // the number of cfi.NoTable
 	g.B().IfElse(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), func() *ir.Value {
 		w.b().Write(by, w.findRule(pc, seg))
 		return nil
@@ -388,7 +388,7 @@ func (w *walker) frame() {
 		w.apply(ip, rule, how)
 		return nil
 	}, func() *ir.Value {
-		if !w.auto { // a gap between functions that have rules
+		if !w.auto { // the gap is between functions that have rules
 			w.stop(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), unwind.Bare)
 		}
 		w.followFP()

@@ -7,12 +7,12 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
-// This file is the part of the walk that is one step: it looks up the mapping and the
-// rule of an instruction, and applies the rule.
+// This file has the code of one step of the walk: it looks up the mapping and the rule
+// of an instruction, and applies the rule.
 
-// findMapping looks up the mapping of pc: in the process's list, or else by its file.
-// A list can be that of the program before exec, or of the parent. Where it has no
-// table for pc, the file that the kernel has mapped decides.
+// findMapping looks up the mapping of pc in the process's list. The list may be that of
+// the program before exec, or of the parent. If the list has no table for pc,
+// findMapping uses the file that the kernel has mapped there.
 func (w *walker) findMapping(pc *ir.Value) {
 	g := w.g
 	w.set(wStart, w.num(0))
@@ -29,8 +29,8 @@ func (w *walker) findMapping(pc *ir.Value) {
 	}
 }
 
-// findEntry looks the entry up that has an address, or an offset in the list of a
-// file. If there is one, it sets wSeg, and calls found with the entry's range and the
+// findEntry looks up the entry that contains an address or, in the list of a file, an
+// offset. If there is one, it sets wSeg, and calls found with the entry's range and the
 // start of its segment.
 func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin *ir.Value)) {
 	g := w.g
@@ -83,8 +83,9 @@ func canFindFile(k probes.Kernel) bool {
 	return true
 }
 
-// findFile looks up the file that the kernel has mapped at pc. So a process that has
-// just started is unwound before user space knows of it, if its files are known.
+// findFile looks up the file that the kernel has mapped at pc. So the stacks of a
+// process that has just started can be unwound before user space knows the process, if
+// its files have tables.
 func (w *walker) findFile(pc *ir.Value) {
 	g := w.g
 	w.set(wInode, w.num(0))
@@ -130,7 +131,8 @@ func (w *walker) findFile(pc *ir.Value) {
 	})
 }
 
-// within sets a field to x, or to the limit if x is beyond it.
+// within sets a field to x, limited by the field limit: from above if above is set,
+// else from below.
 func (w *walker) within(field int, x *ir.Value, limit int, above bool) {
 	most := w.get(limit)
 	w.set(field, x)
@@ -173,14 +175,14 @@ func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
 	return w.b().Read(rule)
 }
 
-// readUser reads size bytes of the process's memory into wBuf and the words after it.
-// It returns 0 if that succeeds.
+// readUser reads size bytes of the process's memory into a field and the words after
+// it. It returns 0 if that succeeds.
 func (w *walker) readUser(field, size int, addr *ir.Value) *ir.Value {
 	b := w.b()
 	return b.Call(ir.ReadUser, b.AddImm(w.p, w.lay.at(field)), b.Const(int64(size)), addr)
 }
 
-// know reads a register that was saved.
+// know reads a register from the address at which it was saved.
 func (w *walker) know(value, place int) {
 	w.g.B().If(w.get(place), func() {
 		failed := w.readUser(value, 8, w.get(place))
@@ -189,7 +191,7 @@ func (w *walker) know(value, place int) {
 	})
 }
 
-// base returns the value of the register that a rule starts from.
+// base returns the value of the register that a rule depends on.
 func (w *walker) base(rule *ir.Value) *ir.Value {
 	g, arch := w.g, w.arch.CFI
 	reg := w.b().Load(rule, unwind.RuleReg, 1, false)
@@ -204,7 +206,7 @@ func (w *walker) base(rule *ir.Value) *ir.Value {
 				w.know(wBX, wBXAt)
 				return w.get(wBX)
 			}, func() *ir.Value {
-				// The other registers are known only of the first frame.
+				// The other registers are known only in the first frame.
 				w.b().Cur.Unlikely = true
 				w.stop(w.op(ir.OpNe, w.get(wCount), w.num(1)), unwind.Strange)
 				w.stop(w.op(ir.OpULt, reg, w.num(unwind.FirstSaved)), unwind.Strange)
@@ -220,7 +222,7 @@ func (w *walker) base(rule *ir.Value) *ir.Value {
 	})
 }
 
-// apply goes to the caller by a rule.
+// apply continues with the caller according to a rule.
 func (w *walker) apply(ip, rule, how *ir.Value) {
 	g := w.g
 	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.End))), unwind.Complete)
@@ -244,12 +246,13 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	})
 	frame := w.b().Read(cfa)
 	ra := g.B().IfElse(signal, func() *ir.Value { return base }, func() *ir.Value {
-		// A signal may be handled on another stack. All other callers are above.
+		// A signal may be handled on another stack. All other callers' frames are
+		// above.
 		w.stop(w.op(ir.OpULe, frame, sp), unwind.Broken)
 		return frame
 	})
 	ra = w.op(ir.OpAdd, ra, w.b().Load(rule, unwind.RuleRA, 2, true))
-	// The frame pointer is most often saved beside the return address.
+	// The frame pointer is usually saved next to the return address.
 	below := &ir.Var{Name: "below", Type: ir.Int}
 	w.b().Write(below, w.op(ir.OpSub, ra, w.num(8)))
 	failed := w.readUser(wBuf, 16, w.b().Read(below))
@@ -271,7 +274,7 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	w.set(wExact, signal)
 }
 
-// saved notes where a rule says that a register of the caller is.
+// saved records where a register of the caller is according to a rule.
 func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp, fp *ir.Value) {
 	g := w.g
 	save := w.b().Load(rule, how, 1, false)
@@ -288,7 +291,7 @@ func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp
 	})
 }
 
-// followFP goes to the caller by the frame pointer.
+// followFP continues with the caller by following the frame pointer.
 func (w *walker) followFP() {
 	w.know(wFP, wFPAt)
 	fp := w.get(wFP)
@@ -300,7 +303,7 @@ func (w *walker) followFP() {
 	w.set(wIP, w.get(wBuf2))
 	w.set(wSP, w.op(ir.OpAdd, fp, w.num(16)))
 	w.set(wExact, w.num(0))
-	// What else was saved is not known.
+	// It is not known whether other registers were saved.
 	w.set(wBX, w.num(0))
 	w.set(wBXAt, w.num(0))
 }

@@ -13,7 +13,7 @@ func usdtArg() *Def {
 		Args:      true,
 		NotInLoop: true,
 		Doc: Doc{
-			Summary:  "Argument n of a USDT probe as a pointer into user memory; 0 if there is none. Unlike argN, n need not be known when compiling.",
+			Summary:  "Argument n of a USDT probe as a pointer into user memory; 0 if there is none. Unlike argN, n need not be known at compile time.",
 			Examples: []string{`usdt:/usr/sbin/mysqld:mysql:query__start { print(str(usdt_arg(0))); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -40,7 +40,7 @@ func usdtArg() *Def {
 	}
 }
 
-// pick returns argument n, if it is one of lo to hi-1, else 0.
+// pick returns argument n if it is one of lo to hi-1, else 0.
 func pick(g Gen, n *ir.Value, lo, hi int) *ir.Value {
 	if lo >= hi {
 		return g.B().Const(0)

@@ -10,11 +10,12 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A user stack in build_id mode names files by their build ID, so that it can be
-// symbolized on another machine or after the process has ended. The kernel
-// translates the frames when it writes them into memory. The value is those bytes,
-// an array of struct bpf_stack_build_id: a status word, the build ID, and the
-// offset in the file or, without a build ID, the address. Unused frames are zero.
+// A user stack in build_id mode refers to files by their build ID, so that it can be
+// symbolized on another machine or after the process has ended. The kernel converts the
+// frames when it writes them to memory. The value consists of the bytes that it writes:
+// an array of struct bpf_stack_build_id, which contains a status word, the build ID,
+// and the offset in the file or, without a build ID, the address. Unused frames are
+// zero.
 const (
 	buildIDFrame = 32      // bytes
 	buildIDFlag  = 1 << 11 // BPF_F_USER_BUILD_ID
@@ -77,7 +78,7 @@ func formatBuildIDs(data []byte) value.Value {
 	return s
 }
 
-// checkWalk finds out how a user stack is walked: as the call says, by, or as the
+// checkWalk sets how a user stack is unwound: as the call specifies with by, or as the
 // configuration does.
 func checkWalk(c Checker, call *Call, by, mode string, data *stackCall) bool {
 	data.by = config.StackFP
@@ -96,7 +97,7 @@ func checkWalk(c Checker, call *Call, by, mode string, data *stackCall) bool {
 	return data.by == config.StackFP || canUnwind(c, call)
 }
 
-// emitUserStack is Emit of a user stack.
+// emitUserStack is the Emit of a user stack.
 func emitUserStack(g Gen, call *Call) *ir.Value {
 	var id *ir.Value
 	switch by := call.Data.(stackCall).by; by {
@@ -119,8 +120,8 @@ func ustack() *Def {
 		KeptStack:   keptStack,
 		UserSymbols: true,
 		Doc: Doc{
-			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them as mode says: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
-				"ustack(dwarf) finds callers by the tables that compilers write for exceptions, in all processes; ustack(fp) follows frame pointers; ustack(auto) does what fits the code. The setting user_stack says what ustack without such a word does.",
+			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them in a mode: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
+				"ustack(dwarf) unwinds with the tables that compilers write for exceptions, in all processes; ustack(fp) follows frame pointers; ustack(auto) chooses by the code. Without such a word, the setting user_stack applies.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`, `profile:hz:99 { @[ustack(dwarf)] = count(); }`},
 		},
 		Check:    checkStack,

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// usymType is an address (u64) and its process (u64). The same address means
-// something else in another process.
+// usymType is the type of an address (u64) and its process (u64). An address has
+// different meanings in different processes.
 var usymType = &types.Type{Kind: types.Opaque, Name: "usym_t", Size: 16}
 
 func usym() *Def {
@@ -21,7 +21,7 @@ func usym() *Def {
 		UserSymbols: true,
 		Params:      []Param{{Name: "addr"}},
 		Doc: Doc{
-			Summary:  "An address of the current process that prints as the name of the function there.",
+			Summary:  "An address of the current process that is printed as the name of the function there.",
 			Examples: []string{`uprobe:/bin/bash:readline { printf("%s\n", usym(reg("ip"))); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type { return checkSymbol(c, call, usymType) },
@@ -33,7 +33,7 @@ func usym() *Def {
 	}
 }
 
-// storeUserAddr makes a usym_t of an address of the current process.
+// storeUserAddr writes an address of the current process as a usym_t.
 func storeUserAddr(g Gen, addr *ir.Value, dst Dest) {
 	b := g.B()
 	b.Store(dst.Ptr, dst.Off, 8, addr)

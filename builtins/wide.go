@@ -10,19 +10,19 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A wide sum is two words: the sum as a 64-bit integer, signed if its terms are,
-// and how often that overflowed, upwards less downwards. So the second word is
-// written only where the first overflows, and hardly ever can a reader on another
-// CPU find one word from before an addition and the other from after it that do not
-// belong together. The sum is low + high * 2^64.
+// A wide sum consists of two words: the sum as a 64-bit integer, signed if its terms
+// are, and the number of times that it overflowed upwards minus downwards. So the
+// second word is written only if the first one overflows, and a reader on another CPU
+// hardly ever sees one word from before an addition and the other one from after it.
+// The sum is low + high * 2^64.
 const (
 	wideLow  = 0
 	wideHigh = 1
 	wideSize = 16
 )
 
-// tallyWide adds x to the wide sum at p+off of an aggregation in a map, atomically
-// where tally does.
+// tallyWide adds x to the wide sum at p+off of an aggregation in a map. It does so
+// atomically if tally does.
 func tallyWide(g Gen, p *ir.Value, off int64, signed bool, x *ir.Value) {
 	addWide(g, p, off, signed, contended(g), x, nil)
 }
@@ -35,7 +35,7 @@ func addWide(g Gen, p *ir.Value, off int64, signed, atomic bool, x, high *ir.Val
 	switch {
 	case atomic && g.Kernel().Has(probes.FeatAtomicFetch):
 		old = b.FetchAdd(p, low, x)
-	case atomic: // who comes between can only hide the overflow
+	case atomic: // a concurrent addition can only hide the overflow
 		old = b.Load(p, low, 8, false)
 		b.AtomicAdd(p, low, 8, x)
 	default:
@@ -60,7 +60,7 @@ func addWide(g Gen, p *ir.Value, off int64, signed, atomic bool, x, high *ir.Val
 		b := g.B()
 		b.Cur.Unlikely = true
 		n := b.Const(1)
-		if signed { // 1, or -1 where x is negative
+		if signed { // 1, or -1 if x is negative
 			n = b.Op(ir.OpOr, b.Op(ir.OpSar, x, b.Const(63)), n)
 		}
 		add(n)
@@ -76,8 +76,8 @@ func copyWide(g Gen, acc, p *ir.Value, off int64, signed bool) {
 	addWide(g, acc, off, signed, false, b.Load(p, off+8*wideLow, 8, false), b.Load(p, off+8*wideHigh, 8, false))
 }
 
-// clampWide is the wide sum at p as a word; the least or the greatest one where it
-// does not fit.
+// clampWide returns the wide sum at p as a word, or the nearest word if it does not
+// fit.
 func clampWide(g Gen, p *ir.Value, signed bool) *ir.Value {
 	b := g.B()
 	high := b.Load(p, 8*wideHigh, 8, false)
@@ -91,8 +91,8 @@ func clampWide(g Gen, p *ir.Value, signed bool) *ir.Value {
 	}, func() *ir.Value { return g.B().Load(p, 8*wideLow, 8, false) })
 }
 
-// divideWide is the wide sum at p divided by n, rounded towards zero. The result
-// fits a word, and n is positive as a signed integer.
+// divideWide returns the wide sum at p divided by n, rounded towards zero. The result
+// must fit a word, and n must be positive as a signed integer.
 func divideWide(g Gen, p *ir.Value, signed bool, n *ir.Value) *ir.Value {
 	b := g.B()
 	op := ir.OpUDiv // x/0 is 0
@@ -106,18 +106,19 @@ func divideWide(g Gen, p *ir.Value, signed bool, n *ir.Value) *ir.Value {
 		if !signed {
 			return divideLong(b, high, low, n)
 		}
-		// As a number of 128 bits, whose upper ones say the sign.
+		// Make it a number of 128 bits with the sign in the upper ones.
 		high := b.Op(ir.OpAdd, high, b.Op(ir.OpSar, low, b.Const(63)))
-		neg := b.Op(ir.OpSar, high, b.Const(63)) // all ones where it is negative
+		neg := b.Op(ir.OpSar, high, b.Const(63)) // all ones if it is negative
 		low := b.Op(ir.OpSub, b.Op(ir.OpXor, low, neg), neg)
-		// The one that negation adds is carried where the lower bits become 0.
+		// Negation adds one, which carries if the lower bits become 0.
 		carry := b.Op(ir.OpAnd, b.Op(ir.OpEq, low, b.Const(0)), neg)
 		high = b.Op(ir.OpAdd, b.Op(ir.OpXor, high, neg), carry)
 		return b.Op(ir.OpSub, b.Op(ir.OpXor, divideLong(b, high, low, n), neg), neg)
 	}, func() *ir.Value { return g.B().Op(op, low, n) })
 }
 
-// divideLong is (high * 2^64 + low) / n, bit by bit, where high < n < 2^63.
+// divideLong returns (high * 2^64 + low) / n, computed bit by bit. It requires that
+// high < n < 2^63.
 func divideLong(b *ir.Builder, high, low, n *ir.Value) *ir.Value {
 	rest := &ir.Var{Name: "rest", Type: ir.Int}
 	quot := &ir.Var{Name: "quot", Type: ir.Int}
@@ -131,8 +132,8 @@ func divideLong(b *ir.Builder, high, low, n *ir.Value) *ir.Value {
 		one := b.Const(1)
 		q := b.Read(quot)
 		r := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(rest), one), b.Op(ir.OpShr, q, b.Const(63)))
-		// A comparison would be a branch, and the kernel's verifier would follow both
-		// ways of each turn. So this is the borrow of r - n, negated.
+		// A comparison would be a branch, and the verifier would follow both paths in
+		// each iteration. Compute the borrow of r - n and invert it instead.
 		notR := b.Op(ir.OpXor, r, b.Const(-1))
 		borrow := b.Op(ir.OpOr, b.Op(ir.OpAnd, notR, n), b.Op(ir.OpAnd, b.Op(ir.OpOr, notR, n), b.Op(ir.OpSub, r, n)))
 		fits := b.Op(ir.OpXor, b.Op(ir.OpShr, borrow, b.Const(63)), one)
@@ -154,10 +155,10 @@ func mergeWide(signed bool, dst, src []byte, i int) {
 	setWord(dst, i+wideHigh, word(dst, i+wideHigh)+word(src, i+wideHigh)+carry)
 }
 
-// mergeSum is Merge of a wide sum.
+// mergeSum is the Merge of a wide sum.
 func mergeSum(t *types.Type, dst, src []byte) { mergeWide(t.Signed, dst, src, 0) }
 
-// wideSum is the wide sum at word i of data as a number of 128 bits.
+// wideSum returns the wide sum at word i of data as a number of 128 bits.
 func wideSum(signed bool, data []byte, i int) value.Wide {
 	w := value.Wide{Hi: int64(word(data, i+wideHigh)), Lo: word(data, i+wideLow)}
 	if signed {
@@ -166,8 +167,8 @@ func wideSum(signed bool, data []byte, i int) value.Wide {
 	return w
 }
 
-// wideValue is a wide sum as it is shown: as an integer of the type of its terms
-// where it fits one.
+// wideValue returns a wide sum as it is printed: as an integer of its terms' type if it
+// fits.
 func wideValue(signed bool, w value.Wide) value.Value {
 	top := int64(0)
 	if signed {
@@ -179,7 +180,7 @@ func wideValue(signed bool, w value.Wide) value.Value {
 	return w
 }
 
-// wideAverage is w/n rounded towards zero; 0 if n is.
+// wideAverage returns w/n rounded towards zero, or 0 if n is 0.
 func wideAverage(w value.Wide, n uint64) uint64 {
 	if n == 0 {
 		return 0
@@ -197,7 +198,7 @@ func wideAverage(w value.Wide, n uint64) uint64 {
 	return q
 }
 
-// compareWide orders two numbers of 128 bits.
+// compareWide compares two numbers of 128 bits.
 func compareWide(a, b value.Wide) int {
 	if c := compare(true, uint64(a.Hi), uint64(b.Hi)); c != 0 {
 		return c

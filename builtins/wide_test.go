@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// TestWideSums compares sums and averages with those of numbers without limits:
-// as printed, as words of an expression, and in order.
+// TestWideSums compares sums and averages with those computed with unlimited integers:
+// as printed, as operands, and in sorting order.
 func TestWideSums(t *testing.T) {
 	const least, most = math.MinInt64, math.MaxInt64
 	repeat := func(x int64, n int) (xs []int64) {
@@ -83,7 +83,7 @@ func TestWideSums(t *testing.T) {
 	}
 }
 
-// exact is the number that x is as a word of type t.
+// exact returns the number that x is as a word of type t.
 func exact(x int64, t *types.Type) *big.Int {
 	if t.Signed {
 		return big.NewInt(x)
@@ -91,7 +91,7 @@ func exact(x int64, t *types.Type) *big.Int {
 	return new(big.Int).SetUint64(uint64(x))
 }
 
-// clamped is the word nearest to n.
+// clamped returns the word nearest to n.
 func clamped(n *big.Int, t *types.Type) uint64 {
 	lo, hi := int64(0), int64(-1)
 	if t.Signed {

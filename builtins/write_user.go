@@ -13,7 +13,7 @@ func writeUser() *Def {
 		Unsafe: true,
 		Params: []Param{{Name: "dst"}, {Name: "src"}, {Name: "size"}},
 		Doc: Doc{
-			Summary:  "Overwrites memory of the current process with the first size bytes of a variable. size is a literal. True if that worked. Needs --unsafe.",
+			Summary:  "Overwrites memory of the current process with the first size bytes of a variable. size is a literal. The result is true if that succeeds. Needs --unsafe.",
 			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; $ok = write_user(arg0, $x, 8); }`},
 		},
 		Refusals: []Refusal{{
@@ -41,7 +41,7 @@ func writeUser() *Def {
 			dst := g.Value(&call.Args[0])
 			var p *ir.Value
 			switch {
-			case src.Type.Kind == types.Pointer: // copy the pointed-to bytes first
+			case src.Type.Kind == types.Pointer: // copy the bytes at its target first
 				p = g.Temp(size)
 				g.Read(p, 0, size, g.Value(src), pointee(g, src.Type), "write_user")
 			case src.Type.IsScalar():

@@ -67,7 +67,7 @@ func TestRefused(t *testing.T) {
 		{`begin { @a[1] = 1; for ($kv : @a) { print($kv); } }`,
 			"stdin:1:20-50: ERROR: for over a map needs Linux 5.13 (bpf_for_each_map_elem), this is 5.10"},
 		{`begin { $n = rand; for ($i : 0..$n) { @ = $i; } }`,
-			"ERROR: a loop whose number of turns is not known when compiling needs Linux 5.17 (bpf_loop), this is 5.10"},
+			"ERROR: a loop whose number of iterations is not known at compile time needs Linux 5.17 (bpf_loop), this is 5.10"},
 		{`begin { for ($i : 0..100000) { @ = $i; } }`,
 			"ERROR: a loop of 100000 turns needs Linux 5.17 (bpf_loop), this is 5.10"},
 		{`begin { @a[1] = 1; print(len(@a)); }`,

@@ -112,7 +112,7 @@ type Ret struct {
 type TracedFunc struct {
 	// Addr emits code that reads the function's address. nil: it is not known.
 	Addr func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	Name string // the function's name if it is known when compiling, or ""
+	Name string // the function's name if it is known at compile time, or ""
 	User bool   // Addr is an address in a process
 	// OfShape says that Addr is right only at points with the same Load.Shape.
 	OfShape bool

@@ -21,15 +21,15 @@ import (
 // buildCommand is the first argument that selects gotrace build.
 const buildCommand = "build"
 
-const buildUsage = `gotrace build - makes an executable of a script
+const buildUsage = `gotrace build - builds an executable from a script
 
 USAGE:
     gotrace build [options] -o TOOL FILE [parameters] [-- --name=value ...]
     gotrace build [options] -o TOOL -e 'program'
 
-TOOL needs nothing else: it holds the script, what it imports and includes, the
-options and parameters given, and the programs compiled for this kernel. Where
-it runs on another kernel, or with other options, it compiles the script anew.
+TOOL needs no other files: it contains the script, its imports and includes, the
+given options and parameters, and the programs compiled for this kernel. On
+another kernel, or with other options, it compiles the script again.
 
     --source-only          do not compile now; for scripts that cannot be compiled
                            here, or need -p or -c
@@ -74,7 +74,8 @@ func (a *app) build(args []string) int {
 	return statusOK
 }
 
-// errReported is an error that has been reported to the user already.
+// errReported is the error of a function that has already reported its error to the
+// user.
 var errReported = errors.New("reported")
 
 // buildable returns an error if o has options that apply only to a run.
@@ -85,7 +86,7 @@ func buildable(o *options) error {
 	case o.pid != 0 || o.cmd != "":
 		return usagef("USAGE: -p and -c belong to the run: build with --source-only, then call %s -p PID", o.output)
 	case o.list || o.info || o.version || o.fmt || o.mode != "" || o.emitELF != "" || len(o.dump) > 0 || o.dryRun:
-		return usagef("USAGE: gotrace build makes a tool and runs nothing: -l, -d, --info, --fmt, --mode, --emit-elf and --dry-run do not go with it")
+		return usagef("USAGE: gotrace build makes a tool and runs nothing: it cannot be used with -l, -d, --info, --fmt, --mode, --emit-elf or --dry-run")
 	}
 	return nil
 }
@@ -132,8 +133,8 @@ func (a *app) makeTool(sourceOnly bool) error {
 	return writeTool(o.output, t)
 }
 
-// writeTool writes this binary and the tool's payload to a file. The file gets its
-// name only when it is complete.
+// writeTool writes this binary and the tool's payload to a file. The file gets its name
+// only once it is complete.
 func writeTool(path string, t *tool) error {
 	self, err := openSelf(os.Args[0])
 	if err != nil {
@@ -220,7 +221,7 @@ func positional(tree *ast.Program) int {
 	return most
 }
 
-// attachText returns the text of all attach points of the script.
+// attachText returns the texts of all attach points of the script.
 func attachText(tree *ast.Program) string {
 	var parts []string
 	ast.Walk(tree, func(n ast.Node) {
@@ -231,8 +232,8 @@ func attachText(tree *ast.Program) string {
 	return strings.Join(parts, " ")
 }
 
-// readAll reads every file that a script includes or imports. It returns the
-// options that the script declares, as far as they are known on this machine.
+// readAll reads every file that a script includes or imports. It returns the options
+// that the script declares if they can be determined on this machine.
 func (a *app) readAll(f *source.File) []object.Option {
 	env, sess, err := a.target()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// privileges returns an error that names what this process lacks to load programs,
-// or nil.
+// privileges returns an error that names the privileges that this process lacks to load
+// programs. It returns nil if there are none.
 func privileges() error {
 	if text, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(text), "[confidentiality]") {
 		return errors.New("the kernel is locked down for confidentiality, which forbids tracing (see /sys/kernel/security/lockdown)")

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The limits of a measurement of the compiler, in time and number of runs.
+// Limits of a measurement of the compiler: its time and the number of runs.
 const (
 	compilerTime = time.Second
 	compilerRuns = 1000

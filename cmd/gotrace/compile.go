@@ -20,7 +20,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object/elfobj"
 )
 
-// btfFile returns the file to read instead of the kernel's own BTF, or "".
+// btfFile returns the file to read instead of the kernel's own BTF, or "" if there is
+// none.
 func (a *app) btfFile() string {
 	file := os.Getenv("BPFTRACE_BTF")
 	if file == "" {
@@ -42,7 +43,7 @@ func (a *app) btfFile() string {
 // btfMagic is the magic number at the start of BTF in its raw format.
 const btfMagic = 0xeb9f
 
-// target returns what a script is compiled for according to the flags.
+// target returns the environment and the command line for which a script is compiled.
 func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	o := a.opt
 	env := &probes.Env{
@@ -75,11 +76,12 @@ func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	return env, sess, nil
 }
 
-// ourNamespace identifies this process's pid namespace; nil is the initial one.
+// ourNamespace returns this process's pid namespace. It returns nil if that is the
+// initial one.
 func ourNamespace() *builtins.PIDNamespace { return pidNamespace("self") }
 
-// compile compiles the script and reports its errors. The result is false if there
-// were any.
+// compile compiles the script and reports its errors. It returns false if there were
+// any.
 func (a *app) compile(f *source.File) (*object.Object, bool) {
 	env, sess, err := a.target()
 	if err != nil {
@@ -149,8 +151,8 @@ func (a *app) dumped(what, text string) {
 	fmt.Fprintf(a.stdout, "== %s ==\n%s\n", what, strings.TrimRight(text, "\n"))
 }
 
-// checkOptions reports options after -- that the script does not declare. It
-// returns whether there were none.
+// checkOptions reports options after -- that the script does not declare. It returns
+// whether there are none.
 func (a *app) checkOptions(declared []object.Option) bool {
 	var unknown, known []string
 	for name := range a.opt.scriptOpts {

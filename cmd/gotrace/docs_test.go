@@ -14,7 +14,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// The tests check what the README and the documents say one can type.
+// The tests check the commands and scripts in the README and the documents.
 
 const root = "../.."
 
@@ -94,8 +94,9 @@ func statement(line string) string {
 	return strings.ReplaceAll(b.String(), "args.count", "args.flags")
 }
 
-// notHere matches the errors for things that a script names and this machine lacks: the
-// frozen kernel has only what the tests name, and programs of users' own are nowhere.
+// notHere matches the errors for objects that a script names and this machine lacks:
+// the frozen kernel contains only what the tests name, and the users' programs do not
+// exist.
 var notHere = regexp.MustCompile(`^No matches for |^\w+ target file '\./[^']*' does not exist`)
 
 func TestDocuments(t *testing.T) {

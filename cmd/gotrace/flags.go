@@ -58,11 +58,11 @@ type options struct {
 	fmt, check   bool
 	emitELF      string
 	verify       bool     // check the compiler's intermediate code
-	empty        bool     // no arguments at all
+	empty        bool     // there are no arguments
 	given        []string // flags as given, for building a tool
 }
 
-// stageAliases maps bpftrace's names of stages to ours.
+// stageAliases maps bpftrace's names of stages to those of gotrace.
 var stageAliases = map[string]string{
 	"parse": "ast", "codegen": "ir", "codegen-opt": "opt", "dis": "asm", "libbpf": stageVerifier,
 }
@@ -89,19 +89,19 @@ var features = []string{"kprobe_multi", "kprobe_session", "raw_syscalls", "uprob
 
 // refused lists bpftrace's flags that have no meaning in gotrace.
 var refused = []struct{ flag, why string }{
-	{"emit-llvm", "there is no LLVM in gotrace: -d ir,opt,asm prints what the compiler makes, --emit-elf FILE writes the programs"},
-	{"aot", "programs are not compiled ahead of time: it takes milliseconds when they are run; --emit-elf FILE writes them for other loaders"},
+	{"emit-llvm", "there is no LLVM in gotrace: -d ir,opt,asm prints the compiler's output, --emit-elf FILE writes the programs"},
+	{"aot", "programs are not compiled ahead of time: compiling takes milliseconds; --emit-elf FILE writes them for other loaders"},
 }
 
 var modes = []string{"codegen", "compiler-bench", modeBench, modeTest, "format"}
 
-// The modes that run only one kind of probe.
+// Modes that run only one kind of probe.
 const (
 	modeTest  = "test"
 	modeBench = "bench"
 )
 
-// flagSet is the set of flags before their values are checked.
+// flagSet is the set of flags. Their values have not been checked yet.
 type flagSet struct {
 	*pflag.FlagSet
 	group map[string]string // flag name to its group in the help text
@@ -110,13 +110,13 @@ type flagSet struct {
 	stages, dumps, noFeature, dwarf []string
 	debugDirs                       []string
 	test, bench, ignored            bool
-	warnings                        int // how often -k is given
+	warnings                        int // number of times that -k is given
 }
 
 // shortOnly marks a flag that the help text shows without its long name.
 const shortOnly = "short only"
 
-// newFlags registers the flags, in the order and groups of the help text. If a flag
+// newFlags registers the flags in the order and groups of the help text. If a flag
 // takes a value, its explanation starts with the name of the value in backquotes.
 func newFlags(o *options) *flagSet {
 	fs := &flagSet{FlagSet: pflag.NewFlagSet("gotrace", pflag.ContinueOnError), group: map[string]string{}}
@@ -133,45 +133,45 @@ func newFlags(o *options) *flagSet {
 	group("general", func() {
 		fs.StringVarP(&o.script, "eval", "e", "", "`'program'`run this program")
 		fs.BoolVarP(&o.list, "list", "l", false, "list the probes that match a pattern, or those of a program: -l [PATTERN|FILE]")
-		fs.BoolVarP(&o.verbose, "verbose", "v", false, "say more; with -l show the arguments of probes, with -lv 'struct NAME' the definition of a type")
+		fs.BoolVarP(&o.verbose, "verbose", "v", false, "print more details; with -l show the arguments of probes, with -lv 'struct NAME' the definition of a type")
 		fs.BoolVarP(&o.help, "help", "h", false, "show this help, and the options of a script")
 		fs.BoolVarP(&o.version, "version", "V", false, "show the version")
-		fs.BoolVar(&o.info, "info", false, "show what this kernel can do")
+		fs.BoolVar(&o.info, "info", false, "show the features of this kernel")
 	})
 	group("process", func() {
 		fs.StringVarP(&fs.pid, "pid", "p", "", "`PID`trace this process; the session ends when it does")
-		fs.StringVarP(&o.cmd, "cmd", "c", "", "`COMMAND`start COMMAND once everything is attached; the session ends when it does")
-		fs.BoolVar(&o.follow, "follow", false, "with -p or -c trace that process, all that descend from it, and no other; the session ends when all have")
-		fs.StringVar(&o.comm, "comm", "", "`NAME`trace threads of that name")
-		fs.StringVar(&o.uid, "uid", "", "`UID|NAME`trace processes of that user")
-		fs.StringVar(&o.cgroup, "cgroup", "", "`PATH`trace processes in that cgroup (version 2) or below; the session ends when it is removed")
-		fs.StringVar(&o.container, "container", "", "`ID|NAME`trace the container: docker, containerd, CRI-O, podman; also POD/NAME, and a part of the ID")
-		fs.StringVar(&o.unit, "unit", "", "`UNIT`trace the systemd unit, such as nginx.service")
+		fs.StringVarP(&o.cmd, "cmd", "c", "", "`COMMAND`start COMMAND once all probes are attached; the session ends when COMMAND does")
+		fs.BoolVar(&o.follow, "follow", false, "with -p or -c, trace only that process and its descendants; the session ends when all of them have ended")
+		fs.StringVar(&o.comm, "comm", "", "`NAME`trace only threads with that name")
+		fs.StringVar(&o.uid, "uid", "", "`UID|NAME`trace only processes of that user")
+		fs.StringVar(&o.cgroup, "cgroup", "", "`PATH`trace only processes in that cgroup (version 2) or below; the session ends when the cgroup is removed")
+		fs.StringVar(&o.container, "container", "", "`ID|NAME`trace only this container of docker, containerd, CRI-O or podman; also POD/NAME, or the beginning of the ID")
+		fs.StringVar(&o.unit, "unit", "", "`UNIT`trace only this systemd unit, such as nginx.service")
 		fs.BoolVar(&o.usdtFile, "usdt-file-activation", false, "enable USDT semaphores by file")
-		fs.StringArrayVar(&fs.debugDirs, "debuginfo", nil, "`DIR[:DIR]`look for the debug files of programs there first")
+		fs.StringArrayVar(&fs.debugDirs, "debuginfo", nil, "`DIR[:DIR]`search these directories first for debug files of programs")
 	})
 	group("output", func() {
 		fs.StringVarP(&o.output, "output", "o", "", "`FILE`write results to FILE")
 		fs.StringVarP(&o.format, "format", "f", "text", "`FORMAT`text or json")
 		fs.StringVar(&o.folded, "folded", "", "`FILE`write the maps with stacks in their keys to FILE as folded stacks")
-		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write them as a profile for go tool pprof")
-		fs.StringVar(&o.svg, "svg", "", "`FILE`write them as a flame graph")
+		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write these maps as a profile for go tool pprof")
+		fs.StringVar(&o.svg, "svg", "", "`FILE`write these maps as a flame graph")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
-		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn of memory that could not be read and of missing map entries, which give 0: where, and how often")
+		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn about memory that could not be read and about missing map entries, whose value is 0: where, and how often")
 		fs.BoolVar(&o.noWarnings, "no-warnings", false, "no warnings at all")
 	})
 	group("program", func() {
 		fs.StringArrayVarP(&o.includeDirs, "include-dir", "I", nil, "`DIR`look for #include files in DIR")
 		fs.StringArrayVar(&o.includeFiles, "include", nil, "`FILE`#include FILE before the program")
-		fs.BoolVar(&o.unsafe, "unsafe", false, "allow what changes the system")
-		fs.StringVar(&o.probeFilter, "probe-filter", "", "`REGEX`only probes whose names match")
-		fs.StringVar(&o.functions, "traceable-functions", "", "`FILE`take the kernel functions that can be traced from FILE instead of tracefs's available_filter_functions")
-		fs.StringArrayVar(&fs.noFeature, "no-feature", nil, "`LIST`do without "+strings.Join(features, ", "))
+		fs.BoolVar(&o.unsafe, "unsafe", false, "allow actions that change the system")
+		fs.StringVar(&o.probeFilter, "probe-filter", "", "`REGEX`attach only probes whose names match")
+		fs.StringVar(&o.functions, "traceable-functions", "", "`FILE`read the traceable kernel functions from FILE instead of tracefs's available_filter_functions")
+		fs.StringArrayVar(&fs.noFeature, "no-feature", nil, "`LIST`do not use: "+strings.Join(features, ", "))
 	})
 	group("compiler", func() {
-		fs.BoolVar(&o.dryRun, "dry-run", false, "attach everything, then end")
-		fs.StringArrayVarP(&fs.stages, "debug", "d", nil, "`STAGE`print what a stage of the compiler makes: "+strings.Join(codegen.Stages(), ", ")+"; verifier: the kernel verifier's log; all: everything")
+		fs.BoolVar(&o.dryRun, "dry-run", false, "attach all probes, then end")
+		fs.StringArrayVarP(&fs.stages, "debug", "d", nil, "`STAGE`print the output of a compiler stage: "+strings.Join(codegen.Stages(), ", ")+"; verifier: the kernel verifier's log; all: everything")
 		fs.StringArrayVar(&fs.dumps, "dump", nil, "`STAGE`the same as -d")
 		fs.StringVar(&o.emitELF, "emit-elf", "", "`FILE`write the compiled programs to FILE and run nothing")
 		fs.BoolVar(&o.verify, "verify-llvm-ir", false, "check the compiler's intermediate code after each stage")
@@ -179,7 +179,7 @@ func newFlags(o *options) *flagSet {
 		fs.BoolVar(&fs.test, "test", false, "run test: probes")
 		fs.BoolVar(&fs.bench, "bench", false, "measure bench: probes")
 		fs.BoolVar(&o.fmt, "fmt", false, "print the program formatted")
-		fs.BoolVar(&o.check, "check", false, "with --fmt: only say whether the program is formatted")
+		fs.BoolVar(&o.check, "check", false, "with --fmt: only report whether the program is formatted")
 	})
 	for _, name := range []string{"eval", "format", "buffer", "include-dir"} {
 		_ = fs.SetAnnotation(name, shortOnly, []string{}) // the flag exists, so there is no error
@@ -320,10 +320,9 @@ func (o *options) setMode(test, bench bool) error {
 	return nil
 }
 
-// positional handles the arguments that are not flags. The first one is the
-// script's file unless -e gave the script; the others are its parameters. Arguments
-// that begin with -- are the script's options: they come after a -- on the command
-// line.
+// positional handles the arguments that are not flags. The first one is the script's
+// file, unless -e gives the script. The others are the script's parameters. Arguments
+// that begin with -- are the script's options, which follow a -- on the command line.
 func (o *options) positional(args []string, eval bool) error {
 	if o.list {
 		return o.listArgs(args, eval)
@@ -353,8 +352,8 @@ func (o *options) scriptArgs(args []string) {
 	}
 }
 
-// listArgs handles the arguments of -l: none, a search pattern, or a script to list
-// the probes of.
+// listArgs handles the arguments of -l: none, a search pattern, or a script whose
+// probes to list.
 func (o *options) listArgs(args []string, eval bool) error {
 	switch {
 	case eval:
@@ -377,7 +376,7 @@ func isFile(name string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// usageError is an error message shown to the user without a prefix.
+// usageError is an error message that is shown to the user without a prefix.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }

@@ -52,7 +52,7 @@ func (a *app) section(w io.Writer, title string, feats ...probes.Feature) {
 	}
 }
 
-// featureName returns the name under which other tools list a feature.
+// featureName returns the name by which other tools list a feature.
 func featureName(f probes.Feature) string {
 	switch f {
 	case probes.FeatLookupPerCPU:

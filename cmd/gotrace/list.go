@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// list prints the attach points that match the comma-separated search patterns, as
-// they are written in scripts. A pattern that names a type prints the type's
+// list prints the attach points that match the comma-separated search patterns, in the
+// form used in scripts. For a pattern that names a type, it prints the type's
 // definition.
 func (a *app) list(search string) int {
 	w := bufio.NewWriter(a.stdout)
@@ -35,7 +35,7 @@ func (a *app) list(search string) int {
 	return status
 }
 
-// typePattern recognises "struct NAME", "union NAME" and "enum NAME".
+// typePattern recognizes "struct NAME", "union NAME" and "enum NAME".
 func typePattern(pattern string) (kind string, ok bool) {
 	kind, _, ok = strings.Cut(pattern, " ")
 	return kind, ok && (kind == "struct" || kind == "union" || kind == "enum")
@@ -72,7 +72,7 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 
 func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error {
 	if strings.Contains(pattern, ".") && !strings.ContainsAny(pattern, ":*") {
-		a.report.warnf("there is no file '%s'; taking it for a search pattern", pattern)
+		a.report.warnf("there is no file '%s': using it as a search pattern", pattern)
 	}
 	if !strings.Contains(pattern, ":") {
 		pattern = "*:" + pattern
@@ -80,7 +80,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	provider, rest, _ := strings.Cut(pattern, ":")
 	kinds := probes.Matching(provider)
 	if len(kinds) == 0 {
-		a.nothing(pattern, ": there is no kind of probe of that name")
+		a.nothing(pattern, ": there is no kind of probe with that name")
 		return nil
 	}
 	wild, found := strings.Contains(provider, "*"), false
@@ -108,7 +108,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	return nil
 }
 
-// nothing reports that a list is empty, and why. An empty list is not a failure.
+// nothing reports that a list is empty, and why. An empty list is not an error.
 func (a *app) nothing(pattern, why string) {
 	if !a.opt.quiet {
 		a.report.warnf("nothing matches '%s'%s", pattern, why)

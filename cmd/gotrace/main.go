@@ -1,9 +1,8 @@
 // Command gotrace compiles scripts of the tracing language and runs them on this
-// machine's kernel. The command itself reads the command line (flags.go), compiles
-// the script to an object (compile.go), runs the object with package runtime
-// (session.go) and reports errors to the user (report.go). At the start it does
-// only what the given command line needs, as the time until all probes are attached
-// matters.
+// machine's kernel. It reads the command line (flags.go), compiles the script to an
+// object (compile.go), runs the object with package runtime (session.go) and reports
+// errors to the user (report.go). At the start it does only what the command line
+// requires, to keep the time short until all probes are attached.
 package main
 
 import (
@@ -27,8 +26,8 @@ import (
 // language is the bpftrace release whose scripts run unchanged.
 const language = "v0.27.1"
 
-// version returns the version that the binary was built from: a release, or the
-// commit of the checkout.
+// version returns the version of the source from which the binary was built: a release
+// or a commit.
 func version() string {
 	const unknown = "v0.1.0-devel"
 	info, ok := debug.ReadBuildInfo()
@@ -38,8 +37,8 @@ func version() string {
 	return info.Main.Version
 }
 
-// versionText returns the output of --version. If the command was called as
-// bpftrace, the text begins with bpftrace's version, as wrappers parse it.
+// versionText returns the output of --version. If the command was called as bpftrace,
+// the text begins with bpftrace's version, which wrappers parse.
 func versionText(arg0 string) string {
 	if filepath.Base(arg0) == "bpftrace" {
 		return "bpftrace " + language + " (gotrace " + version() + ")"
@@ -52,17 +51,16 @@ const (
 	statusOK    = 0
 	statusError = 1
 
-	statusSignal = 128 // and the signal's number
+	statusSignal = 128 // plus the signal's number
 )
 
-// init keeps the main goroutine on the main thread. Programs that a session runs
-// itself (begin, end) then run in the thread that has the process ID as its thread
-// ID.
+// init locks the main goroutine to the main thread. So programs that a session runs
+// itself (begin, end) run in the thread whose ID is the process ID.
 func init() { goruntime.LockOSThread() }
 
 func main() {
-	// A session uses little memory and makes little garbage. During compilation,
-	// frequent collections would cost more time than the memory is worth.
+	// A session uses little memory and produces little garbage. During compilation, the
+	// time of frequent collections is worth more than the memory.
 	debug.SetGCPercent(400)
 	t, err := ownTool()
 	if err != nil {
@@ -121,10 +119,10 @@ type app struct {
 	fetchAsked bool
 	files      *source.Files // source of files that the script names; nil: the disk
 	warned     []string      // the compiler's warnings as printed
-	// results and messages measure the outputs of a session: its results and
-	// everything else it prints.
+	// results and messages measure whether the outputs of a session keep up: its
+	// results, and everything else that it prints.
 	results, messages meter
-	timed             func(stage string, took time.Duration) // called with the time of each compiler stage, if not nil
+	timed             func(stage string, took time.Duration) // if not nil, called with the time of each compiler stage
 }
 
 func (a *app) run() int {
@@ -202,8 +200,8 @@ func (a *app) readScript() (*source.File, error) {
 	return source.NewFile(o.file, text), nil
 }
 
-// readSource reads a script. It stops once the script is longer than allowed, as
-// the input may never end.
+// readSource reads a script. It stops once the script is longer than allowed, as the
+// input may be endless.
 func readSource(r io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, parse.MaxSize+1))
 	return string(text), err

@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 )
 
-// checkProcess checks the process of -p. The process must exist, and the ID must
-// not be that of a thread other than its first.
+// checkProcess returns an error if the process of -p does not exist, or if the ID is
+// that of a thread other than the process's first.
 func (a *app) checkProcess() error {
 	pid := a.opt.pid
 	if pid == 0 {
@@ -28,7 +28,7 @@ func (a *app) checkProcess() error {
 	return nil
 }
 
-// statusField returns the words of the line called name in /proc/PID/status.
+// statusField returns the words of the line with the given name in /proc/PID/status.
 func statusField(pid int, name string) []string {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -43,8 +43,8 @@ func statusField(pid int, name string) []string {
 	return nil
 }
 
-// pidNamespace identifies the pid namespace of a process, given as "self" or an ID.
-// nil is the initial namespace.
+// pidNamespace returns the pid namespace of a process, which is "self" or an ID. It
+// returns nil if that is the initial namespace.
 func pidNamespace(process string) *builtins.PIDNamespace {
 	const initial = 0xeffffffc // PROC_PID_INIT_INO
 	var st unix.Stat_t
@@ -54,7 +54,7 @@ func pidNamespace(process string) *builtins.PIDNamespace {
 	return &builtins.PIDNamespace{Dev: st.Dev, Ino: st.Ino}
 }
 
-// innerPID returns the ID of a process in the process's own pid namespace.
+// innerPID returns the ID of a process in its own pid namespace.
 func innerPID(pid int) (inner builtins.InnerPID) {
 	ns, ids := pidNamespace(strconv.Itoa(pid)), statusField(pid, "NSpid")
 	if ns == nil || len(ids) == 0 {

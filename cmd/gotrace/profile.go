@@ -21,7 +21,7 @@ type profileFile struct {
 	write      func(w io.Writer, maps []output.Map, run profile.Run) error
 }
 
-// profiles returns the files that the command line asks for.
+// profiles returns the files that the command line requests.
 func (a *app) profiles() []profileFile {
 	all := []profileFile{
 		{"folded", a.opt.folded, func(w io.Writer, maps []output.Map, _ profile.Run) error { return profile.WriteFolded(w, maps) }},
@@ -40,8 +40,8 @@ func (a *app) profiles() []profileFile {
 	return given
 }
 
-// checkProfiles reports, before the session starts, what would keep its profiles
-// from being written.
+// checkProfiles returns an error if the profiles could not be written after the
+// session.
 func (a *app) checkProfiles(obj *object.Object) error {
 	for _, f := range a.profiles() {
 		if !runtime.HasStackKeys(obj) {
@@ -61,7 +61,7 @@ func (a *app) checkProfiles(obj *object.Object) error {
 	return nil
 }
 
-// writeProfiles writes the files. If no stack was counted, it says so and writes
+// writeProfiles writes the files. If no stack was counted, it reports that and writes
 // none.
 func (a *app) writeProfiles(s *runtime.Session, began time.Time) error {
 	files := a.profiles()
@@ -86,8 +86,8 @@ func (a *app) writeProfiles(s *runtime.Session, began time.Time) error {
 	return nil
 }
 
-// fetchDebug returns a function that gets debug files from the servers that the
-// environment names, or nil. All that open binaries share it.
+// fetchDebug returns a function that fetches debug files from the servers that the
+// environment names. It returns nil if there are none. All open binaries share it.
 func (a *app) fetchDebug() func(buildID string) string {
 	if !a.fetchAsked {
 		a.fetchAsked = true

@@ -16,7 +16,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/cgroups"
 )
 
-// checkScope checks the flags that choose processes, as far as that needs no look at the
+// checkScope checks the flags that select processes, without reading anything from the
 // system.
 func (o *options) checkScope(given func(string) bool) error {
 	for _, f := range []struct{ name, val string }{
@@ -32,7 +32,7 @@ func (o *options) checkScope(given func(string) bool) error {
 	const maxComm = 15
 	switch {
 	case o.follow && !given("pid") && !given("cmd"):
-		return usagef("USAGE: --follow goes with -p or -c.")
+		return usagef("USAGE: --follow needs -p or -c.")
 	case len(o.comm) > maxComm:
 		return usagef("USAGE: --comm: the kernel keeps %d bytes of a thread's name: write %q.", maxComm, o.comm[:maxComm])
 	case o.emitELF != "" && (o.follow || o.cgroup != "" || o.container != "" || o.unit != ""):
@@ -41,7 +41,7 @@ func (o *options) checkScope(given func(string) bool) error {
 	return nil
 }
 
-// scope returns which tasks the flags choose, besides -p.
+// scope returns the tasks that the flags select in addition to -p.
 func (a *app) scope() (s probes.Scope, err error) {
 	o := a.opt
 	s.Follow, s.Comm = o.follow, o.comm
@@ -71,7 +71,8 @@ func (a *app) scope() (s probes.Scope, err error) {
 	return s, nil
 }
 
-// scopeError returns the error for a flag that names nothing, with the nearest name.
+// scopeError returns the error for a flag whose value does not exist, with the nearest
+// name.
 func scopeError(flag string, err error) error {
 	d := source.Diag{Msg: fmt.Sprintf("%s: %v", flag, bare(err))}
 	var missing *cgroups.NotFoundError
@@ -84,10 +85,10 @@ func scopeError(flag string, err error) error {
 	return source.DiagError{d}
 }
 
-// maxListed is the number of names up to which an error lists all that there are.
+// maxListed is the maximum number of existing names that an error lists.
 const maxListed = 10
 
-// findUser returns the ID of a user given by ID or by name; nil for "".
+// findUser returns the ID of a user, given by ID or by name. It returns nil for "".
 func findUser(text string) (*uint32, error) {
 	if text == "" {
 		return nil, nil
@@ -106,15 +107,15 @@ func findUser(text string) (*uint32, error) {
 	})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("--uid %s: the names of users cannot be read: %v; give the number", text, bare(err))
+		return nil, fmt.Errorf("--uid %s: cannot read the names of users: %v; use the number", text, bare(err))
 	case found != nil:
 		return found, nil
 	}
 	return nil, source.DiagError{{Msg: fmt.Sprintf("--uid: there is no user %q in /etc/passwd", text), Hint: source.DidYouMean(text, names)}}
 }
 
-// findCgroup returns the directory of the cgroup at a path, which is one of the file
-// system or one below the root of the version 2 hierarchy.
+// findCgroup returns the directory of the cgroup at a path. The path is one of the file
+// system, or relative to the root of the version 2 hierarchy.
 func findCgroup(path string) (string, error) {
 	root, err := cgroups.Version2("/proc")
 	if err != nil {

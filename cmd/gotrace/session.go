@@ -39,7 +39,7 @@ func nothingToRun(obj *object.Object, mode string) string {
 	return "No probes attached; use --bench to run benchmark probes."
 }
 
-// sinks has the sink for each value of -f. Results go to out, messages to err.
+// sinks maps each value of -f to its sink. Results are written to out, messages to err.
 var sinks = map[string]func(out *output.Writer, err io.Writer, opt output.Style) output.Sink{
 	"text": func(out *output.Writer, err io.Writer, opt output.Style) output.Sink {
 		return output.NewText(out, err, opt)
@@ -50,8 +50,8 @@ var sinks = map[string]func(out *output.Writer, err io.Writer, opt output.Style)
 }
 
 // session runs an object until the session ends or the user ends it. If the kernel
-// refuses the object and again is not nil, again is called to make another one.
-// session returns the exit status.
+// refuses the object and again is not nil, session calls it to get another object. It
+// returns the exit status.
 func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) int {
 	o := a.opt
 	out, finish, err := a.openOutput()

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sameRequest is the time for which further signals count as part of the first:
+// sameRequest is the time for which further signals count as part of the first one:
 // timeout(1), shells and supervisors signal a process and then its group.
 const sameRequest = 100 * time.Millisecond
 
-// catchSignals calls end at the first signal. end ends the session, which then
-// prints its results. A later signal ends the process at once, and so does SIGQUIT.
-// The process also ends if its output is not read any more.
+// catchSignals calls end at the first signal. end ends the session, which then prints
+// its results. A later signal ends the process at once, and so does SIGQUIT. The
+// process also ends if its output is no longer read.
 func (a *app) catchSignals(end func()) {
 	sigs := make(chan os.Signal, 8)
 	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
@@ -53,9 +53,9 @@ func (a *app) handleSignals(sigs <-chan os.Signal, end func()) {
 	}
 }
 
-// giveUp ends the process although some results are not written.
+// giveUp ends the process although some results have not been written.
 func (a *app) giveUp() {
-	const text = "WARNING: The output is not being read: not all of what was gathered could be written\n"
+	const text = "WARNING: The output is not being read: some results could not be written\n"
 	// Standard error may block as well.
 	fds := []unix.PollFd{{Fd: int32(unix.Stderr), Events: unix.POLLOUT}}
 	if n, err := unix.Poll(fds, 0); n == 1 && err == nil && fds[0].Revents&unix.POLLOUT != 0 {

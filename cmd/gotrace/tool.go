@@ -26,10 +26,10 @@ import (
 //
 //	binary | payloadHead | JSON of tool | object | trailer
 //
-// The trailer has a fixed size and holds the offsets of the parts, so that a binary
+// The trailer has a fixed size and contains the offsets of the parts. So a binary
 // without a script needs only one read at startup.
 
-// tool is a script that is part of a binary, with the options it was built with.
+// tool is a script in a binary, with the options that it was built with.
 type tool struct {
 	Name, Text string
 	Flags      []string            // given when the tool was built, as --name=value
@@ -59,8 +59,8 @@ var errDamaged = errors.New("this binary is damaged: part of its file is missing
 // selfExe is the path of the running binary.
 const selfExe = "/proc/self/exe"
 
-// openSelf opens the running binary. If /proc is not mounted, it looks where the
-// name of the command leads.
+// openSelf opens the running binary. If /proc is not mounted, it uses the name by which
+// the command was called.
 func openSelf(arg0 string) (*os.File, error) {
 	f, err := os.Open(selfExe)
 	if err == nil {
@@ -72,7 +72,7 @@ func openSelf(arg0 string) (*os.File, error) {
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("cannot read our own binary to see whether it contains a script: %w: mount /proc, or call it by its path", err)
+	return nil, fmt.Errorf("cannot read our own binary, which may contain a script: %w: mount /proc, or call it by its path", err)
 }
 
 // appendTool appends a tool's payload to a binary.
@@ -89,8 +89,8 @@ func appendTool(binary_ []byte, t *tool) ([]byte, error) {
 	return append(append(out, sum[:]...), trailerMark...), nil
 }
 
-// readTool reads the tool appended to a binary and returns it with the size of the
-// binary alone. If there is no tool, t is nil.
+// readTool reads the tool that is appended to a binary. It returns the tool and the
+// size of the binary without it. If there is no tool, t is nil.
 func readTool(f *os.File) (t *tool, base int64, err error) {
 	st, err := f.Stat()
 	if err != nil || st.Size() < int64(trailerSize) {
@@ -125,8 +125,8 @@ func readTool(f *os.File) (t *tool, base int64, err error) {
 	return t, start - int64(len(payloadHead)), nil
 }
 
-// cutOff reports whether a file without a trailer is part of a tool: it is shorter
-// than its ELF header says, or continues with a part of a payload.
+// cutOff reports whether a file without a trailer is an incomplete tool: it is shorter
+// than its ELF header requires, or it continues with a part of a payload.
 func cutOff(f *os.File, size int64) bool {
 	x, err := elf.NewFile(f)
 	if err != nil {
@@ -151,8 +151,8 @@ func cutOff(f *os.File, size int64) bool {
 	return err != nil || strings.HasPrefix(payloadHead, string(rest))
 }
 
-// parse returns the options for a call of the tool. They combine the options that
-// the tool was built with and those of the command line.
+// parse returns the options for a call of the tool. They combine the options with which
+// the tool was built and those of the command line.
 func (t *tool) parse(args []string) (*options, error) {
 	if len(args) > 0 && args[0] == buildCommand && slices.ContainsFunc(args[1:], func(a string) bool { return strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "--output") }) {
 		return nil, usagef("%s is a tool built from %s and cannot build others: use gotrace itself", os.Args[0], t.Name)
@@ -227,8 +227,8 @@ func (t *tool) usage(name string) string {
 // toolFlags are the flags from other groups that a tool's help text shows.
 var toolFlags = map[string]bool{"verbose": true, "help": true, "version": true, "unsafe": true, "dry-run": true}
 
-// prebuilt returns the object that the tool was built with, or nil if that object
-// does not fit this call or this machine.
+// prebuilt returns the object with which the tool was built. It returns nil if that
+// object does not fit this call or this machine.
 func (a *app) prebuilt() *object.Object {
 	t := a.tool
 	live, ok := a.kernel.(*kernel.Kernel)
@@ -257,8 +257,8 @@ func (a *app) prebuilt() *object.Object {
 	return obj
 }
 
-// key returns a text of everything in the command line and the environment that an
-// object depends on.
+// key returns a text that contains everything in the command line and the environment
+// on which an object depends.
 func (a *app) key() string {
 	o := a.opt
 	var env []string

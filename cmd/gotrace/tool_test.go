@@ -42,7 +42,7 @@ func runs(t *testing.T, tool string, args ...string) (stdout, stderr string, sta
 // summing is a script with a known result: it sums the numbers from 0 up to $1.
 const summing = `begin { for ($i : 0..$1) { @s = sum($i); @c[$i % 2] = count(); } printf("%d of %s\n", $1, str($2)); exit(3); }`
 
-// TestTool checks that a tool gives the script's results, both with its prebuilt
+// TestTool checks that a tool produces the script's results, both with its prebuilt
 // object and when it compiles the script.
 func TestTool(t *testing.T) {
 	const compiled = "Compiling stdin: "
@@ -50,7 +50,7 @@ func TestTool(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		out  string
-		errs string // its message on why it compiles, "" if it does not
+		errs string // its message on why it compiles; "" if it does not
 	}{
 		{nil, "100 of x\n@c[0]: 50\n@c[1]: 50\n@s: 4950", ""},
 		{[]string{"100", "x"}, "100 of x\n@c[0]: 50\n@c[1]: 50\n@s: 4950", ""},
@@ -99,8 +99,8 @@ func changeTool(t *testing.T, path string, change func(*tool)) {
 	}
 }
 
-// TestToolElsewhere changes one need at a time and checks that the tool compiles
-// its script.
+// TestToolElsewhere changes one of the object's needs at a time and checks that the
+// tool compiles its script.
 func TestToolElsewhere(t *testing.T) {
 	for name, change := range map[string]func(*object.Object){
 		"it was compiled for another kernel":  func(o *object.Object) { o.Needs.Kernel = "x" },
@@ -224,8 +224,8 @@ func TestBuildErrors(t *testing.T) {
 	}
 }
 
-// TestDamagedTool checks that an incomplete tool reports an error, and that a tool
-// builds no other tools.
+// TestDamagedTool checks that an incomplete tool reports an error, and that a tool does
+// not build other tools.
 func TestDamagedTool(t *testing.T) {
 	bin := buildTool(t, "-e", "begin { exit(); }")
 	if _, errs, status := runs(t, bin, "build", "-o", bin+"2", "-e", "begin { }"); status != 1 || !strings.Contains(errs, "cannot build others") {
@@ -269,14 +269,14 @@ func TestDamagedTool(t *testing.T) {
 	}
 }
 
-// TestToolWithoutProc checks that a tool finds its script where /proc is not
-// mounted, and that it says so if it cannot.
+// TestToolWithoutProc checks that a tool finds its script if /proc is not mounted, and
+// that it reports an error if it cannot.
 func TestToolWithoutProc(t *testing.T) {
 	bin := buildTool(t, "-e", "// Says hello.\nbegin { printf(\"hello\\n\"); exit(); }")
 	for _, c := range []struct{ path, arg0, want string }{
 		{"/", bin, "Says hello."},
 		{filepath.Dir(bin), "tool", "Says hello."},
-		{"/", "nothing", "cannot read our own binary to see whether it contains a script: open /proc/self/exe: no such file or directory: mount /proc"},
+		{"/", "nothing", "cannot read our own binary, which may contain a script: open /proc/self/exe: no such file or directory: mount /proc"},
 	} {
 		// In its mount namespace, /proc is empty.
 		cmd := exec.Command("bash", "-c", `mount -t tmpfs none /proc && PATH=$1 exec -a "$2" "$0" --help`, bin, c.path, c.arg0)
@@ -289,8 +289,8 @@ func TestToolWithoutProc(t *testing.T) {
 	}
 }
 
-// TestBuildOverItself checks that gotrace does not write a tool over its own
-// binary, whatever name leads there.
+// TestBuildOverItself checks that gotrace does not write a tool over its own binary, by
+// whatever name.
 func TestBuildOverItself(t *testing.T) {
 	dir := t.TempDir()
 	own := filepath.Join(dir, "gotrace")

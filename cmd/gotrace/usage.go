@@ -13,7 +13,7 @@ USAGE:
     gotrace [options] FILE [parameters] [-- --name=value ...]
     gotrace [options] -e 'program' [parameters] [-- --name=value ...]
     gotrace [options] -              the program comes from standard input
-    gotrace build -o TOOL FILE       makes an executable of a script
+    gotrace build -o TOOL FILE       build an executable from a script
 
 OPTIONS:
 `
@@ -31,9 +31,9 @@ EXAMPLES:
     gotrace -e 'tracepoint:syscalls:sys_enter_openat { printf("%s %s\n", comm, str(args.filename)); }'
         show which files are opened
     gotrace -e 'profile:hz:99 { @[kstack] = count(); }'
-        sample what the kernel does
+        sample kernel stacks
     gotrace -c 'ls -l' -e 'uprobe:libc:malloc { @bytes = hist(arg0); }'
-        how much memory ls asks for at a time
+        sizes of the memory blocks that ls allocates
     gotrace -f json -o out.json -e 'tracepoint:block:block_rq_issue { @ = hist(args.bytes); }'
         sizes of block I/O, as JSON into a file
     gotrace -l 'tracepoint:syscalls:*'

@@ -100,7 +100,7 @@ func (f *fn) forLoop(s *ast.For) {
 		from, to, known := f.constRange(r)
 		outer := max(f.turns, 1)
 		if !known || !f.k.Has(probes.FeatLoop) && (to-from > maxTurns || (to-from)*outer > maxTurns) {
-			what := "a loop whose number of turns is not known when compiling"
+			what := "a loop whose number of iterations is not known at compile time"
 			switch {
 			case known && outer > 1:
 				what = fmt.Sprintf("a loop of %d turns in one of %d", to-from, outer)

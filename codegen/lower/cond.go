@@ -89,7 +89,7 @@ func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
 	return f.b.Op(ir.OpNe, x, f.b.Const(0))
 }
 
-// known returns the outcome of a condition that is known when compiling. The branch
+// known returns the outcome of a condition that is known at compile time. The branch
 // not taken has not been checked and has no meaning.
 func (f *fn) known(e ast.Expr) (outcome, ok bool) {
 	l := f.lit(e)

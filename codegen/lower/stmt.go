@@ -185,7 +185,7 @@ func (f *fn) unroll(u *ast.Unroll) {
 	}
 }
 
-// constRange returns the bounds of a range if they are known when compiling.
+// constRange returns the bounds of a range if they are known at compile time.
 func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
 	a, b := u.info.LitOf(r.From), u.info.LitOf(r.To)
 	if a == nil || b == nil {

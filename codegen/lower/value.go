@@ -19,7 +19,7 @@ func (f *fn) typeOf(e ast.Expr) *types.Type {
 	return t
 }
 
-// lit returns the value of e if it is known when compiling, or nil.
+// lit returns the value of e if it is known at compile time, or nil.
 func (f *fn) lit(e ast.Expr) *builtins.Lit { return f.info.Lits[e] }
 
 // value returns an expression of one word, in the canonical form of its type. An

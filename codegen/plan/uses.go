@@ -175,7 +175,7 @@ func (u *uses) value(e ast.Expr) {
 		u.branches(e.Cond, u.value, e.X, e.Y)
 	case *ast.Block:
 		u.block(e, u.value)
-	case *ast.Typeinfo: // known when compiling
+	case *ast.Typeinfo: // known at compile time
 	case *ast.Ident, *ast.Call:
 		if c := u.info.Calls[e]; c != nil {
 			u.call(c)

@@ -126,7 +126,7 @@ func (c *checker) suffixed(t *types.Type, s *ast.TypeSuffix, at *ast.Type) *type
 		case invalid(lt):
 			return lt
 		case l == nil || l.IsStr || l.IsBool || l.Unsigned || l.Int < 0:
-			c.errorf(s.Len.Span(), "The length of an array is a non-negative integer known when compiling")
+			c.errorf(s.Len.Span(), "The length of an array must be a non-negative integer known at compile time")
 			return types.TInvalid
 		case l.Int > maxTypeSize || int(l.Int)*max(1, t.Size) > maxTypeSize:
 			c.errorf(s.Len.Span(), "A type may not take more than %d bytes", maxTypeSize)

@@ -32,7 +32,7 @@ func (g *gen) cast(x expr, t typ) expr {
 	return expr{fmt.Sprintf("(%s)%s", t, x.text), t, func(s *state) uint64 { return t.wrap(x.eval(s)) }}
 }
 
-// leaf returns a value with a type, known when compiling or not.
+// leaf returns a value with a type, known at compile time or not.
 func (g *gen) leaf() expr {
 	switch n := g.r.Intn(10); {
 	case n < 3 && len(g.vars) > 0:
