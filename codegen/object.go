@@ -3,8 +3,7 @@
 package codegen
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 
 	"github.com/cilium/ebpf"
 
@@ -75,6 +74,6 @@ func session(req *Request) object.Invocation {
 		out.Options = append(out.Options, object.Option{Name: name, Default: val})
 	}
 	out.Cgroups, out.Chosen = s.Cgroups, len(req.Env.Scope.Cgroups)
-	slices.SortFunc(out.Options, func(a, b object.Option) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(out.Options, func(i, j int) bool { return out.Options[i].Name < out.Options[j].Name })
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
@@ -140,7 +141,7 @@ func (s *Session) snapshot() ([]output.Map, error) {
 			out = append(out, m)
 		}
 	})
-	slices.SortFunc(out, func(a, b output.Map) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out, errors.Join(errs...)
 }
 

@@ -58,7 +58,6 @@ var outside = map[string][]string{
 	"github.com/google/pprof":             {"runtime/output/profile"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
-	"golang.org/x/arch":                   {"probes/binary"},
 	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/store", "runtime/symbols"},
 }
 

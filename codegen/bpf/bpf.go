@@ -26,9 +26,9 @@
 package bpf
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/cilium/ebpf"
 
@@ -145,7 +145,7 @@ func Emit(m *ir.Module, opts Target) (*Output, error) {
 			MaxEntries: m.MaxEntries, Flags: m.Flags, Inner: m.Inner, Contents: m.Contents, Frozen: m.Frozen,
 		})
 	}
-	slices.SortFunc(out.Maps, func(a, b object.KernelMap) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(out.Maps, func(i, j int) bool { return out.Maps[i].Name < out.Maps[j].Name })
 	for i := 1; i < len(out.Maps); i++ {
 		if out.Maps[i].Name == out.Maps[i-1].Name {
 			return nil, fmt.Errorf("bpf: two maps are named %q", out.Maps[i].Name)

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
-	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -262,7 +262,7 @@ func (c *checker) listOptions() {
 		seen[o.Name] = def
 		c.prog.Options = append(c.prog.Options, object.Option{Name: o.Name, Doc: o.Doc, Default: def})
 	}
-	slices.SortFunc(c.prog.Options, func(a, b object.Option) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(c.prog.Options, func(i, j int) bool { return c.prog.Options[i].Name < c.prog.Options[j].Name })
 }
 
 func (c *checker) errorf(s source.Span, format string, args ...any) {

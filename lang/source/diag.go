@@ -1,9 +1,9 @@
 package source
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 )
@@ -82,11 +82,9 @@ func (ds *Diags) HasErrors() bool {
 // All returns the diagnostics in the order of the source.
 func (ds *Diags) All() []Diag {
 	out := slices.Clone(ds.list)
-	slices.SortStableFunc(out, func(a, b Diag) int {
-		if a.Span.File != b.Span.File {
-			return 0
-		}
-		return cmp.Compare(a.Span.Start, b.Span.Start)
+	sort.SliceStable(out, func(i, j int) bool {
+		a, b := out[i].Span, out[j].Span
+		return a.File == b.File && a.Start < b.Start
 	})
 	return out
 }

@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -44,7 +44,7 @@ func (f *Files) Packed() []PackedFile {
 	for _, p := range f.seen {
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b PackedFile) int { return cmp.Compare(a.Path, b.Path) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Path < list[j].Path })
 	return list
 }
 

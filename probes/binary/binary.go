@@ -9,7 +9,6 @@ package binary
 
 import (
 	"bytes"
-	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -17,7 +16,7 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
+	"sort"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -293,8 +292,9 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 			return true
 		})
 	}
-	slices.SortStableFunc(list, func(a, b Symbol) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Addr, b.Addr))
+	sort.SliceStable(list, func(i, j int) bool {
+		a, b := &list[i], &list[j]
+		return a.Name < b.Name || a.Name == b.Name && a.Addr < b.Addr
 	})
 	return slices.CompactFunc(list, func(a, b Symbol) bool { return a.Name == b.Name && a.Addr == b.Addr })
 }

@@ -2,7 +2,7 @@ package binary
 
 import (
 	"fmt"
-	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -290,7 +290,7 @@ func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 		return p.nextC(leaves[0].of)
 	case known && len(leaves) == 2:
 		l := &types.Loc{}
-		slices.SortFunc(leaves, func(a, b dwarfMember) int { return a.Off - b.Off })
+		sort.Slice(leaves, func(i, j int) bool { return leaves[i].Off < leaves[j].Off })
 		for _, m := range leaves {
 			one := p.nextC(m.of)
 			if one.Memory {

@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,14 +47,12 @@ func Roots(proc string) []Root {
 			roots = append(roots, Root{name, unescape(f[1])})
 		}
 	}
-	slices.SortFunc(roots, func(a, b Root) int {
-		if (a.Name == Unified) != (b.Name == Unified) {
-			if a.Name == Unified {
-				return -1
-			}
-			return 1
+	sort.Slice(roots, func(i, j int) bool {
+		a, b := roots[i].Name, roots[j].Name
+		if (a == Unified) != (b == Unified) {
+			return a == Unified
 		}
-		return strings.Compare(a.Name, b.Name)
+		return a < b
 	})
 	return roots
 }

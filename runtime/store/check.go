@@ -1,9 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/cilium/ebpf"
 
@@ -61,7 +61,7 @@ type extent struct{ off, size int }
 
 // filled returns an error unless the extents cover size bytes, each of them once.
 func filled(list []extent, size int) error {
-	slices.SortFunc(list, func(a, b extent) int { return cmp.Compare(a.off, b.off) })
+	sort.Slice(list, func(i, j int) bool { return list[i].off < list[j].off })
 	end := 0
 	for _, e := range list {
 		if e.off != end || e.size > size-end {

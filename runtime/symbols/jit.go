@@ -2,12 +2,12 @@ package symbols
 
 import (
 	"bytes"
-	"cmp"
 	"container/heap"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -221,7 +221,10 @@ func latest(lists ...[]jitFunc) []jitSpan {
 	for n, f := range funcs {
 		edges = append(edges, edge{f.start, n, true}, edge{f.start + f.size, n, false})
 	}
-	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n)) })
+	sort.Slice(edges, func(i, j int) bool {
+		a, b := edges[i], edges[j]
+		return a.at < b.at || a.at == b.at && a.n < b.n
+	})
 	spans := []jitSpan{}
 	var open numbers
 	for i, e := range edges {

@@ -3,7 +3,7 @@ package symbols
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
+	"sort"
 )
 
 // dumpReader reads a jitdump file: a header, and records of functions that were
@@ -121,15 +121,7 @@ func (d *dumpReader) debug(body []byte) {
 		lines = append(lines, jitLine{d.order.Uint64(body), file, int(d.order.Uint32(body[8:]))})
 		body = after
 	}
-	slices.SortStableFunc(lines, func(a, b jitLine) int {
-		switch {
-		case a.addr < b.addr:
-			return -1
-		case a.addr > b.addr:
-			return 1
-		}
-		return 0
-	})
+	sort.SliceStable(lines, func(i, j int) bool { return lines[i].addr < lines[j].addr })
 	if d.lines == nil {
 		d.lines = map[uint64][]jitLine{}
 	}
