@@ -55,7 +55,6 @@ var outside = map[string][]string{
 	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "lang/attach", "probes", "probes/kernel", "runtime", "runtime/object", "runtime/object/elfobj", "runtime/store"},
 	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
-	"github.com/google/pprof":             {"runtime/output/profile"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/store", "runtime/symbols"},

@@ -1,12 +1,11 @@
 package profile
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-
-	"github.com/google/pprof/profile"
 
 	"github.com/gotrace/gotrace/runtime/output"
 )
@@ -27,71 +26,143 @@ func WritePprof(w io.Writer, maps []output.Map, run Run) error {
 		return err
 	}
 	b := newBuilder()
-	b.out.TimeNanos, b.out.DurationNanos = run.Start.UnixNano(), int64(run.Duration)
 	columns := 0
 	for _, p := range profiles {
 		columns += len(p.types)
 	}
 	b.mainProgram(profiles)
 	first := 0
-	for _, p := range profiles {
+	for i, p := range profiles {
 		name := strings.TrimPrefix(p.name, "@")
 		if name == "" {
 			name = "samples"
 		}
+		typ := name
 		for _, t := range p.types {
-			typ := name
+			typ = name
 			if t == entries && len(p.types) > 1 {
 				typ += "_entries"
 			}
-			b.out.SampleType = append(b.out.SampleType, &profile.ValueType{Type: typ, Unit: pprofUnit})
+			var m message
+			m.number(1, b.text(typ))
+			m.number(2, b.text(pprofUnit))
+			b.out.bytes(profileSampleType, m)
 		}
 		for i := range p.list {
 			s := &p.list[i]
-			values := make([]int64, columns)
-			copy(values[first:], s.values)
-			sample := &profile.Sample{Value: values, Location: b.locations(s.stack)}
-			for i, l := range s.labels {
-				if sample.Label == nil {
-					sample.Label = map[string][]string{}
-				}
-				sample.Label[fmt.Sprintf("key%d", i+1)] = []string{strings.ToValidUTF8(l, "\ufffd")}
+			values := make([]uint64, columns)
+			for i, v := range s.values {
+				values[first+i] = uint64(v)
 			}
-			b.out.Sample = append(b.out.Sample, sample)
+			var m message
+			m.numbers(1, b.locations(s.stack))
+			m.numbers(2, values)
+			for i, l := range s.labels {
+				var label message
+				label.number(1, b.text(fmt.Sprintf("key%d", i+1)))
+				label.number(2, b.text(l))
+				m.bytes(3, label)
+			}
+			b.out.bytes(profileSample, m)
 		}
 		first += len(p.types)
+		if i == 0 {
+			b.out.number(profileDefaultType, b.text(typ))
+		}
 	}
-	b.out.DefaultSampleType = b.out.SampleType[len(profiles[0].types)-1].Type
-	if err := b.out.CheckValid(); err != nil {
-		return fmt.Errorf("bug: %w", err)
+	b.out.number(profileTime, uint64(run.Start.UnixNano()))
+	b.out.number(profileDuration, uint64(run.Duration))
+	z := gzip.NewWriter(w)
+	if _, err := z.Write(b.finish()); err != nil {
+		return err
 	}
-	return b.out.Write(w)
+	return z.Close()
 }
 
 // pprofUnit is the unit of plain numbers in pprof.
 const pprofUnit = "count"
 
-// builder builds the tables of a profile.
+// Fields of a profile in pprof's proto/profile.proto. Those of other messages are
+// numbered where they are written.
+const (
+	profileSampleType  = 1
+	profileSample      = 2
+	profileMapping     = 3
+	profileLocation    = 4
+	profileFunction    = 5
+	profileText        = 6
+	profileTime        = 9
+	profileDuration    = 10
+	profileDefaultType = 14
+)
+
+// builder collects the tables of a profile. Entries of tables are numbered from 1.
 type builder struct {
-	out   *profile.Profile
-	files map[string]*profile.Mapping
-	funcs map[[2]string]*profile.Function
-	locs  map[locKey]*profile.Location
+	out      message
+	texts    map[string]uint64 // numbers of texts, from 0
+	order    []string          // texts by number
+	mappings []*mapping
+	files    map[string]*mapping
+	funcs    map[[2]string]uint64
+	locs     map[locKey]uint64
+}
+
+// mapping is a file that holds code. The other tables are written as they grow; what a
+// mapping has is known at the end.
+type mapping struct {
+	id, start, limit uint64
+	file, buildID    string
+	functions, lines bool // whether there are names of functions, and files with lines
 }
 
 // locKey identifies a location. The lines tell processes apart that generate code at
 // the same addresses.
 type locKey struct {
-	mapping *profile.Mapping
+	mapping *mapping
 	addr    uint64
 	lines   string
 }
 
 func newBuilder() *builder {
-	return &builder{
-		out: &profile.Profile{}, files: map[string]*profile.Mapping{},
-		funcs: map[[2]string]*profile.Function{}, locs: map[locKey]*profile.Location{},
+	b := &builder{
+		texts: map[string]uint64{}, files: map[string]*mapping{},
+		funcs: map[[2]string]uint64{}, locs: map[locKey]uint64{},
 	}
+	b.text("") // has number 0
+	return b
+}
+
+// text returns the number of a text in the table of texts.
+func (b *builder) text(s string) uint64 {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	n, ok := b.texts[s]
+	if !ok {
+		n = uint64(len(b.order))
+		b.texts[s] = n
+		b.order = append(b.order, s)
+	}
+	return n
+}
+
+// finish adds the tables that are complete only now and returns the profile.
+func (b *builder) finish() []byte {
+	for _, m := range b.mappings {
+		var p message
+		p.number(1, m.id)
+		p.number(2, m.start)
+		p.number(3, m.limit)
+		p.number(5, b.text(m.file))
+		p.number(6, b.text(m.buildID))
+		p.flag(7, m.functions)
+		p.flag(8, m.lines)  // file names
+		p.flag(9, m.lines)  // line numbers
+		p.flag(10, m.lines) // inlined functions
+		b.out.bytes(profileMapping, p)
+	}
+	for _, s := range b.order {
+		b.out.bytes(profileText, []byte(s))
+	}
+	return b.out
 }
 
 // mainProgram makes the file of the first function called main the profile's first
@@ -111,8 +182,8 @@ func (b *builder) mainProgram(profiles []samples) {
 
 // locations returns the locations of a stack. In the stack, functions that were inlined
 // at an address precede the function that contains the code.
-func (b *builder) locations(stack []frame) []*profile.Location {
-	var out []*profile.Location
+func (b *builder) locations(stack []frame) []uint64 {
+	var out []uint64
 	for len(stack) > 0 {
 		n := 1
 		for n < len(stack) && stack[n-1].Inlined {
@@ -124,14 +195,15 @@ func (b *builder) locations(stack []frame) []*profile.Location {
 	return out
 }
 
-func (b *builder) location(at []frame) *profile.Location {
+// location returns the number of a location.
+func (b *builder) location(at []frame) uint64 {
 	f := &at[len(at)-1]
 	m := b.mapping(f)
 	key := locKey{mapping: m, addr: f.Addr}
 	if f.Module != "" && !f.kernel && f.Module[0] == '/' || f.BuildID != "" {
 		key.addr = f.InFile
 		if m != nil {
-			key.addr += m.Start
+			key.addr += m.start
 		}
 	}
 	var text strings.Builder
@@ -139,63 +211,70 @@ func (b *builder) location(at []frame) *profile.Location {
 		fmt.Fprintf(&text, "%s\x00%s\x00%d\x00", at[i].Name, at[i].File, at[i].Line)
 	}
 	key.lines = text.String()
-	if l := b.locs[key]; l != nil {
-		return l
+	if id := b.locs[key]; id != 0 {
+		return id
 	}
-	l := &profile.Location{ID: uint64(len(b.out.Location) + 1), Mapping: m, Address: key.addr}
+	id := uint64(len(b.locs) + 1)
+	b.locs[key] = id
+	var p message
+	p.number(1, id)
+	if m != nil {
+		p.number(2, m.id)
+	}
+	p.number(3, key.addr)
 	for i := range at {
 		if at[i].Name != "" {
-			l.Line = append(l.Line, profile.Line{Function: b.function(&at[i]), Line: int64(at[i].Line)})
+			var line message
+			line.number(1, b.function(&at[i]))
+			line.number(2, uint64(at[i].Line))
+			p.bytes(4, line)
 		}
 	}
-	b.locs[key] = l
-	b.out.Location = append(b.out.Location, l)
-	return l
+	b.out.bytes(profileLocation, p)
+	return id
 }
 
-func (b *builder) function(f *frame) *profile.Function {
-	name, file := strings.ToValidUTF8(f.Name, "\ufffd"), strings.ToValidUTF8(f.File, "\ufffd")
-	key := [2]string{name, file}
-	fn := b.funcs[key]
-	if fn == nil {
-		fn = &profile.Function{ID: uint64(len(b.out.Function) + 1), Name: name, SystemName: name, Filename: file}
-		b.funcs[key] = fn
-		b.out.Function = append(b.out.Function, fn)
+// function returns the number of a function.
+func (b *builder) function(f *frame) uint64 {
+	key := [2]string{f.Name, f.File}
+	if id := b.funcs[key]; id != 0 {
+		return id
 	}
-	return fn
+	id := uint64(len(b.funcs) + 1)
+	b.funcs[key] = id
+	var p message
+	p.number(1, id)
+	p.number(2, b.text(f.Name))
+	p.number(3, b.text(f.Name)) // as the system has it
+	p.number(4, b.text(f.File))
+	b.out.bytes(profileFunction, p)
+	return id
 }
 
-// mappingSize is the size of the address range of each file in the profile. Processes
-// map a file at different addresses, so a location has the offset in its file.
+// mappingSize is the room of addresses that each file gets. Processes map a file at
+// different addresses, so locations have its offsets instead.
 const mappingSize = 1 << 40
 
-func (b *builder) mapping(f *frame) *profile.Mapping {
+func (b *builder) mapping(f *frame) *mapping {
 	name := f.Module
 	if f.kernel {
 		name = "[kernel.kallsyms]"
 	}
-	key := name + "\x00" + f.BuildID
 	if name == "" && f.BuildID == "" {
 		return nil
 	}
+	key := name + "\x00" + f.BuildID
 	m := b.files[key]
 	if m == nil {
-		id := uint64(len(b.out.Mapping) + 1)
-		m = &profile.Mapping{
-			ID: id, File: strings.ToValidUTF8(name, "\ufffd"), BuildID: f.BuildID,
-			Start: id * mappingSize, Limit: (id + 1) * mappingSize,
-		}
+		id := uint64(len(b.mappings) + 1)
+		m = &mapping{id: id, file: name, buildID: f.BuildID, start: id * mappingSize, limit: (id + 1) * mappingSize}
 		if f.kernel {
-			m.Start, m.Limit = 1<<63, 1<<64-1
+			m.start, m.limit = 1<<63, 1<<64-1
 		}
 		b.files[key] = m
-		b.out.Mapping = append(b.out.Mapping, m)
+		b.mappings = append(b.mappings, m)
 	}
-	if f.Name != "" {
-		m.HasFunctions = true
-	}
-	if f.File != "" {
-		m.HasFilenames, m.HasLineNumbers, m.HasInlineFrames = true, true, true
-	}
+	m.functions = m.functions || f.Name != ""
+	m.lines = m.lines || f.File != ""
 	return m
 }
