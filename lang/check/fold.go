@@ -1,7 +1,6 @@
 package check
 
 import (
-	"math/big"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -20,15 +19,14 @@ func (c *checker) foldUnary(e *ast.Unary, t *types.Type, l *builtins.Lit) (*type
 		return c.literal(e, boolLit(l.Int == 0)), true
 	case l.IsBool || !isNumber(t):
 	case isLiteralType(t):
-		n := wide(l)
 		switch e.Op {
 		case "-":
-			n.Neg(n)
-			if !n.IsInt64() {
+			n, ok := value(l).negated().literal()
+			if !ok {
 				c.errorf(e.Span(), "negative value will underflow")
 				return types.TInvalid, true
 			}
-			return c.literal(e, narrow(n)), true
+			return c.literal(e, n), true
 		case "~":
 			return c.literal(e, &builtins.Lit{Int: ^l.Int, Unsigned: ^l.Int < 0 && (l.Int >= 0 || l.Unsigned)}), true
 		}
@@ -46,23 +44,6 @@ func (c *checker) foldUnary(e *ast.Unary, t *types.Type, l *builtins.Lit) (*type
 		return r, true
 	}
 	return nil, false
-}
-
-// wide returns the value of a literal as an integer without limits.
-func wide(l *builtins.Lit) *big.Int {
-	if l.Unsigned {
-		return new(big.Int).SetUint64(uint64(l.Int))
-	}
-	return big.NewInt(l.Int)
-}
-
-// narrow returns a literal with the value n, which must fit in an int64 or a
-// uint64.
-func narrow(n *big.Int) *builtins.Lit {
-	if n.IsInt64() {
-		return &builtins.Lit{Int: n.Int64()}
-	}
-	return &builtins.Lit{Int: int64(n.Uint64()), Unsigned: true}
 }
 
 // foldBinary computes an operator on two literals. done is false if that is not
@@ -124,10 +105,10 @@ func (c *checker) foldTyped(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit)
 	c.info.Operands[e] = operand
 	n, nu := truncate(operand, a.Int)
 	m, mu := truncate(operand, b.Int)
-	p, q := wide(&builtins.Lit{Int: n, Unsigned: nu}), wide(&builtins.Lit{Int: m, Unsigned: mu})
+	p, q := value(&builtins.Lit{Int: n, Unsigned: nu}), value(&builtins.Lit{Int: m, Unsigned: mu})
 	switch e.Op {
 	case "==", "!=", "<", "<=", ">", ">=":
-		c.info.Lits[e] = boolLit(compares(e.Op, p.Cmp(q)))
+		c.info.Lits[e] = boolLit(compares(e.Op, p.compare(q)))
 		return result, true
 	case "/", "%":
 		if m == 0 {
@@ -138,17 +119,14 @@ func (c *checker) foldTyped(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit)
 			return result, true
 		}
 	}
-	v := compute(e.Op, p, q)
-	if v == nil {
+	v, _, ok := compute(e.Op, p, q)
+	if !ok {
 		return result, true
 	}
-	v.And(v, mask64)
-	r, u := truncate(result, int64(v.Uint64()))
+	r, u := truncate(result, int64(v.bits()))
 	c.info.Lits[e] = &builtins.Lit{Int: r, Unsigned: u}
 	return result, true
 }
-
-var mask64 = new(big.Int).SetUint64(1<<64 - 1)
 
 func compares(op string, order int) bool {
 	switch op {
@@ -166,59 +144,26 @@ func compares(op string, order int) bool {
 	return order >= 0
 }
 
-// compute returns p op q without limits, or nil if it has no value. Shift
-// counts are from 0 to 63.
-func compute(op string, p, q *big.Int) *big.Int {
-	r := new(big.Int)
-	switch op {
-	case "+":
-		return r.Add(p, q)
-	case "-":
-		return r.Sub(p, q)
-	case "*":
-		return r.Mul(p, q)
-	case "/", "%":
-		if q.Sign() == 0 {
-			return nil
-		}
-		if op == "/" {
-			return r.Quo(p, q)
-		}
-		return r.Rem(p, q)
-	case "&":
-		return r.And(p, q)
-	case "|":
-		return r.Or(p, q)
-	case "^":
-		return r.Xor(p, q)
-	case "<<", ">>":
-		if q.Sign() < 0 || !q.IsInt64() || q.Int64() > 63 {
-			return nil
-		}
-		if op == "<<" {
-			return r.Lsh(p, uint(q.Int64()))
-		}
-		return r.Rsh(p, uint(q.Int64()))
-	}
-	return nil
-}
-
 // fold returns a op b for literals. It returns nil if the result has no 64-bit
 // type, or if one operand is negative and the other does not fit in an int64.
 func fold(op string, a, b *builtins.Lit) *builtins.Lit {
-	p, q := wide(a), wide(b)
+	p, q := value(a), value(b)
 	switch op {
 	case "==", "!=", "<", "<=", ">", ">=":
-		return boolLit(compares(op, p.Cmp(q)))
+		return boolLit(compares(op, p.compare(q)))
 	}
-	if p.Sign() < 0 && !q.IsInt64() || q.Sign() < 0 && !p.IsInt64() {
+	if p.negative && !q.fits() || q.negative && !p.fits() {
 		return nil
 	}
-	r := compute(op, p, q)
-	if r == nil || !r.IsInt64() && !r.IsUint64() {
+	r, exact, ok := compute(op, p, q)
+	if !ok || !exact {
 		return nil
 	}
-	return narrow(r)
+	l, ok := r.literal()
+	if !ok {
+		return nil
+	}
+	return l
 }
 
 // foldStrings computes an operator if one of its operands is a string literal.

@@ -1,10 +1,6 @@
 package output
 
-import (
-	"math/big"
-
-	"github.com/gotrace/gotrace/runtime/value"
-)
+import "github.com/gotrace/gotrace/runtime/value"
 
 // multiline reports whether a map's value starts on a line of its own.
 func multiline(v value.Value) bool {
@@ -13,20 +9,6 @@ func multiline(v value.Value) bool {
 		return true
 	}
 	return false
-}
-
-// quotient returns n/div as the smallest kind of value that holds it.
-func quotient(n, div *big.Int) value.Value {
-	n.Quo(n, div)
-	switch {
-	case n.IsInt64():
-		return value.Int(n.Int64())
-	case n.IsUint64():
-		return value.Uint(n.Uint64())
-	}
-	hi := new(big.Int).Rsh(n, 64)
-	lo := new(big.Int).Sub(n, new(big.Int).Lsh(hi, 64))
-	return value.Wide{Hi: hi.Int64(), Lo: lo.Uint64()}
 }
 
 // divided returns v with its integers divided by div, the third argument of print.
@@ -40,7 +22,7 @@ func divided(v value.Value, div int64) value.Value {
 	case value.Uint:
 		return value.Uint(uint64(v) / uint64(div))
 	case value.Wide:
-		return quotient(v.Big(), big.NewInt(div))
+		return v.Quo(div)
 	case value.Avg:
 		return value.Avg{V: divided(v.V, div)}
 	case value.Stats:

@@ -2,7 +2,6 @@ package output
 
 import (
 	"io"
-	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -269,11 +268,10 @@ func appendUint(b []byte, n uint64) []byte {
 }
 
 func appendWide(b []byte, w value.Wide) []byte {
-	n := w.Big()
-	if _, acc := n.Float64(); acc == big.Exact {
-		return n.Append(b, 10)
+	if _, exact := w.Float64(); exact {
+		return w.Append(b)
 	}
-	return append(n.Append(append(b, '"'), 10), '"')
+	return append(w.Append(append(b, '"')), '"')
 }
 
 // appendString appends s as a JSON string. A byte that is not part of valid UTF-8

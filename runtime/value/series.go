@@ -19,7 +19,7 @@ func number(v Value) (n float64, ok bool) {
 	case Uint:
 		return float64(v), true
 	case Wide:
-		n, _ := v.Big().Float64()
+		n, _ := v.Float64()
 		return n, true
 	}
 	return 0, false

@@ -32,7 +32,7 @@ func AppendText(b []byte, v Value, trailer string) []byte {
 	case Uint:
 		return strconv.AppendUint(b, uint64(v), 10)
 	case Wide:
-		return v.Big().Append(b, 10)
+		return v.Append(b)
 	case Bool:
 		return strconv.AppendBool(b, bool(v))
 	case Ptr:

@@ -3,8 +3,6 @@
 // writes values as text or JSON.
 package value
 
-import "math/big"
-
 // Value is one of the types below. String returns the text that print shows.
 type Value interface {
 	value()
@@ -135,12 +133,6 @@ func (Avg) value()    {}
 func (Stats) value()  {}
 func (Series) value() {}
 func (Stack) value()  {}
-
-// Big returns w as a big.Int.
-func (w Wide) Big() *big.Int {
-	n := new(big.Int).Lsh(big.NewInt(w.Hi), 64)
-	return n.Add(n, new(big.Int).SetUint64(w.Lo))
-}
 
 // Metric is the kind of numbers that a map holds.
 type Metric uint8
