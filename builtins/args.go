@@ -12,6 +12,7 @@ func args() *Def {
 	return &Def{
 		Name:      "args",
 		Args:      true,
+		AllArgs:   true,
 		NotInLoop: true,
 		Doc: Doc{
 			Summary:  "The probe's arguments by name: args.filename.",

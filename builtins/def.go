@@ -85,6 +85,9 @@ type Def struct {
 	// Args is set if the builtin reads the probe's arguments. Attach points with
 	// different arguments then need separate programs.
 	Args bool
+	// AllArgs is set if the builtin is a struct of the arguments. In probes of events
+	// they are those that the event declares.
+	AllArgs bool
 	// KernelStack is set if the builtin takes the kernel stack. That stack also
 	// contains the functions that the kernel called to run the program.
 	KernelStack bool

@@ -20,7 +20,7 @@ func probe() *Def {
 			}
 			c.NeedsPoint()
 			if p := c.Point(); p != nil {
-				call.Lit = &Lit{Str: p.Name, IsStr: true}
+				call.Lit = &Lit{Str: p.Shown(), IsStr: true}
 			}
 			return checkPointText(c, call)
 		},
@@ -42,7 +42,7 @@ func pointNames(ps []*probes.Point) []string {
 	}
 	rows := make([]string, last+2) // no event has the last number
 	for _, p := range ps {
-		rows[p.Event] = p.Name
+		rows[p.Event] = p.Shown()
 	}
 	return rows
 }

@@ -62,6 +62,7 @@ var stages = []struct {
 	goesOn bool
 }{
 	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }, false},
+	{"events", (*compilation).events, func(c *compilation) string { return ast.Dump(c.tree) }, true},
 	{"expand", (*compilation).expand, func(c *compilation) string { return ast.Dump(c.tree) }, true},
 	{"attach", (*compilation).attach, func(c *compilation) string { return attach.Text(c.blocks) }, true},
 	{"types", (*compilation).check, func(c *compilation) string { return c.checked.String() }, false},
@@ -169,6 +170,11 @@ func (c *compilation) parse() error {
 	if !c.diags.HasErrors() {
 		c.config = c.req.Config(c.tree, c.diags)
 	}
+	return nil
+}
+
+func (c *compilation) events() error {
+	c.tree = attach.Events(c.tree, c.req.Env, c.req.Invocation.Params, c.diags)
 	return nil
 }
 

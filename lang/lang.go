@@ -13,8 +13,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Parse parses f, its imports and the macros of the standard library that it
-// uses, into one tree. It looks for an import in the importing file's
+// Parse parses f, its imports, and the events of providers and the macros of the
+// standard library that it uses, into one tree. It looks for an import in the importing file's
 // directory, then in dirs. If Parse adds an error to diags, the tree is nil or
 // incomplete.
 func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
@@ -22,7 +22,7 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 	if p == nil || diags.HasErrors() {
 		return p
 	}
-	return withLibrary(imports(p, defs, dirs, files, diags), defs)
+	return withLibrary(withProviders(imports(p, defs, dirs, files, diags), defs), defs)
 }
 
 // Expand reads the C section of p and replaces the calls of macros. It returns

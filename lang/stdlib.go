@@ -28,7 +28,7 @@ func Library(defs *builtins.Registry) []builtins.Macro {
 			if !ok {
 				continue
 			}
-			l := builtins.Macro{Topic: topic, Name: m.Name.Text, Doc: docOf(p, m)}
+			l := builtins.Macro{Topic: topic, Name: m.Name.Text, Doc: ast.DocAbove(p.File, p.Comments, m.Span().Start)}
 			for _, a := range m.Params {
 				l.Params = append(l.Params, a.Span().Text())
 			}
@@ -48,21 +48,6 @@ func inLibrary(path string) bool {
 	return err == nil
 }
 
-// docOf returns the text of the comment that ends on the line above a macro.
-func docOf(p *ast.Program, m *ast.Macro) string {
-	var lines []string
-	line := p.File.Position(m.Span().Start).Line
-	for i := len(p.Comments) - 1; i >= 0; i-- {
-		c := p.Comments[i]
-		if p.File.Position(c.Span().Start).Line != line-1 {
-			continue
-		}
-		line--
-		lines = append([]string{strings.TrimSpace(strings.TrimPrefix(c.Text, "//"))}, lines...)
-	}
-	return strings.Join(lines, " ")
-}
-
 // libraryFiles parses the files of the library for which want returns true.
 func libraryFiles(want func(text string) bool, defs *builtins.Registry) []*ast.Program {
 	var list []*ast.Program
@@ -75,17 +60,25 @@ func libraryFiles(want func(text string) bool, defs *builtins.Registry) []*ast.P
 		if err != nil {
 			panic("lang: the standard library: " + err.Error()) // Glob found it
 		}
-		if !want(string(text)) {
-			continue
+		if want(string(text)) {
+			list = append(list, embedded(library, name, defs))
 		}
-		var diags source.Diags
-		p := parse.File(source.NewFile(name, string(text)), defs.IsVariable, &diags)
-		if err := diags.Err(); err != nil {
-			panic("lang: the standard library: " + err.Error()) // a test parses it all
-		}
-		list = append(list, p)
 	}
 	return list
+}
+
+// embedded parses a file that comes with the program.
+func embedded(files embed.FS, name string, defs *builtins.Registry) *ast.Program {
+	text, err := files.ReadFile(name)
+	if err != nil {
+		panic("lang: " + err.Error()) // the names come from the files
+	}
+	var diags source.Diags
+	p := parse.File(source.NewFile(name, string(text)), defs.IsVariable, &diags)
+	if err := diags.Err(); err != nil {
+		panic("lang: " + err.Error()) // a test parses them all
+	}
+	return p
 }
 
 // withLibrary adds the macros of the standard library that p may call. A

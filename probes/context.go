@@ -25,6 +25,9 @@ type Context struct {
 	// Event emits code that reads the Event of the point for which a program of several
 	// points runs. nil: only the point itself knows it.
 	Event func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Syscall emits code that reads the address of the registers that the process had when
+	// it entered the system call that the program runs for. nil: only the task knows.
+	Syscall func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	// Goroutine returns a function that emits code for the address of the number of
 	// the goroutine that runs, or why there is none. member is the number's name in
 	// Go's runtime. It is nil outside of programs in Go. What it returns is right only

@@ -1,6 +1,8 @@
 package probes
 
 import (
+	"cmp"
+
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/object"
 )
@@ -9,6 +11,7 @@ import (
 type Point struct {
 	Kind    *Kind
 	Name    string // canonical text, the value of the builtin probe
+	Alias   string // the event of a provider that the point stands for, or ""
 	Span    source.Span
 	Target  string // module, category, binary path, interface, cgroup, unit of a rate …
 	Func    string // function, event, symbol, iterator, signal, software event …
@@ -33,6 +36,9 @@ type Point struct {
 
 	Aux any // data of the kind, passed from Parse and Expand to Context
 }
+
+// Shown returns the value of the builtin probe.
+func (p *Point) Shown() string { return cmp.Or(p.Alias, p.Name) }
 
 // Data returns the part of the point that attaching needs.
 func (p *Point) Data() object.Point {

@@ -179,8 +179,9 @@ func syscallContext(e *Env, p *Point, f *TraceFormat) (*Context, error) {
 			Type: argsStruct("struct "+p.Name+"_args", a.RegsSize, fields), Base: saved,
 			Space: userSpace, Lines: func() []string { return f.Decls },
 		},
-		InTask: true,
-		Stacks: true,
+		Syscall: saved,
+		InTask:  true,
+		Stacks:  true,
 		// From Linux 7.0 on, tracepoints need not disable preemption.
 		Preemptible: !e.Kernel.Release().Less(Version{Major: 7}),
 		Event: func(b *ir.Builder, ctx *ir.Value) *ir.Value {

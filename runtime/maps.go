@@ -20,7 +20,9 @@ import (
 func (s *Session) printAll() error {
 	maps := make([]*object.Map, 0, len(s.obj.Maps))
 	for i := range s.obj.Maps {
-		maps = append(maps, &s.obj.Maps[i])
+		if m := &s.obj.Maps[i]; !m.Inner() {
+			maps = append(maps, m)
+		}
 	}
 	slices.SortFunc(maps, func(a, b *object.Map) int { return cmp.Compare(a.Name, b.Name) })
 	var failed source.DiagError
@@ -134,6 +136,9 @@ func (s *Session) snapshot() ([]output.Map, error) {
 	var errs []error
 	s.kernel.ReadTogether(func() {
 		for i := range s.obj.Maps {
+			if s.obj.Maps[i].Inner() {
+				continue
+			}
 			m, err := s.mapValues(&s.obj.Maps[i], 0, false, never)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("cannot read %s: %w", m.Name, err))

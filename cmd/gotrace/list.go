@@ -3,9 +3,13 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang"
+	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 )
@@ -79,6 +83,10 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	}
 	provider, rest, _ := strings.Cut(pattern, ":")
 	kinds := probes.Matching(provider)
+	if slices.Contains(lang.Providers(), provider) {
+		a.listEvents(w, pattern)
+		return nil
+	}
 	if len(kinds) == 0 {
 		a.nothing(pattern, ": there is no kind of probe with that name")
 		return nil
@@ -106,6 +114,29 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 		a.nothing(pattern, "")
 	}
 	return nil
+}
+
+// listEvents prints the events of a provider that match a pattern, and with -v what they
+// are and their arguments.
+func (a *app) listEvents(w *bufio.Writer, pattern string) {
+	found := false
+	for _, e := range lang.Events(builtins.NewRegistry(builtins.All())) {
+		if !probes.Match(pattern, e.Name.Text) && pattern != strings.SplitAfter(e.Name.Text, ":")[0] {
+			continue
+		}
+		found = true
+		fmt.Fprintln(w, e.Name.Text)
+		if !a.opt.verbose {
+			continue
+		}
+		fmt.Fprintf(w, "    // %s\n", e.Doc)
+		for _, arg := range e.Args {
+			fmt.Fprintf(w, "    %s %s  // %s\n", ast.String(arg.Type), arg.Name.Text, arg.Doc)
+		}
+	}
+	if !found {
+		a.nothing(pattern, "")
+	}
 }
 
 // nothing reports that a list is empty, and why. An empty list is not an error.

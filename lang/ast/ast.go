@@ -65,7 +65,7 @@ type Program struct {
 	C        []*CItem  // the C section, in order
 	Config   *Config   // nil if there is none
 	Imports  []*Import // in order
-	Decls    []Decl    // probes, macros, map declarations, functions, in order
+	Decls    []Decl    // probes, macros, map declarations, functions, events, in order
 	Comments []Comment // in order; the formatter prints them
 }
 
@@ -107,7 +107,7 @@ type Name struct {
 	Text string
 }
 
-// Decl is a top-level declaration: *Probe, *Macro, *MapDecl or *Func.
+// Decl is a top-level declaration: *Probe, *Macro, *MapDecl, *Func or *Event.
 type Decl interface {
 	Node
 	decl()
@@ -120,6 +120,9 @@ type Probe struct {
 	Pred   Expr // nil if there is none
 	Body   *Block
 	Angled bool // the block was written < … >
+	// Of is the place of an event that the probe is for, or nil. Points are then those of
+	// the place.
+	Of *PlaceOf
 }
 
 // AttachPoint is one attach point as written: its parts between colons, with
@@ -129,6 +132,7 @@ type AttachPoint struct {
 	Name  string   // the name in "name=kprobe:f", otherwise ""
 	Text  string   // the source text, unquoted nothing
 	Parts []string // Parts[0] is the provider
+	Alias string   // the event in whose place the point stands, or ""
 }
 
 // Macro is macro name(params) { … }.

@@ -62,6 +62,19 @@ func clone(n Node) Node {
 		c := of(n)
 		c.Points, c.Pred, c.Body = list(n.Points), Clone(n.Pred), Clone(n.Body)
 		return c
+	case *Event:
+		c := of(n)
+		c.Args, c.Places = list(n.Args), list(n.Places)
+		return c
+	case *EventArg:
+		c := of(n)
+		c.Type, c.Value = Clone(n.Type), Clone(n.Value)
+		return c
+	case *Place:
+		c := of(n)
+		c.Entry, c.Saved, c.Points = list(n.Entry), list(n.Saved), list(n.Points)
+		c.Pred, c.Args = Clone(n.Pred), list(n.Args)
+		return c
 	case *AttachPoint:
 		c := of(n)
 		c.Parts = slices.Clone(n.Parts)

@@ -55,6 +55,14 @@ func label(n Node) string {
 			name = " " + n.Name + " ="
 		}
 		return fmt.Sprintf("%s %q", name, n.Parts)
+	case *Event:
+		return " " + n.Name.Text
+	case *EventArg:
+		return " " + n.Name.Text
+	case *Place:
+		if n.Else {
+			return " else"
+		}
 	case *Macro:
 		return " " + n.Name.Text
 	case *MapDecl:

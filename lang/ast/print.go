@@ -228,6 +228,8 @@ func (p *printer) decl(d Decl) {
 	switch d := d.(type) {
 	case *Probe:
 		p.probe(d)
+	case *Event:
+		p.event(d)
 	case *MapDecl:
 		p.write("let @", d.Map.Name, " = ", d.Type.Text, "(")
 		p.expr(d.N)

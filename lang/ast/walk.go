@@ -49,8 +49,13 @@ func (n *Program) items() []Node {
 	for _, d := range n.Decls {
 		items = append(items, d)
 	}
-	slices.SortStableFunc(items, func(a, b Node) int { return a.Span().Start - b.Span().Start })
+	sortBySpan(items)
 	return items
+}
+
+// sortBySpan sorts nodes by their place in the source.
+func sortBySpan(list []Node) {
+	slices.SortStableFunc(list, func(a, b Node) int { return a.Span().Start - b.Span().Start })
 }
 
 // children calls f for each direct child of n, in the order of the source.
@@ -77,6 +82,30 @@ func children(n Node, f visitor) {
 		}
 		f.one(n.Pred)
 		f.one(n.Body)
+	case *Event:
+		for _, a := range n.Args {
+			f(a)
+		}
+		for _, p := range n.Places {
+			f(p)
+		}
+	case *EventArg:
+		f.one(n.Type)
+		f.one(n.Value)
+	case *Place:
+		for _, p := range n.Entry {
+			f(p)
+		}
+		for _, a := range n.Saved {
+			f(a)
+		}
+		for _, p := range n.Points {
+			f(p)
+		}
+		f.one(n.Pred)
+		for _, a := range n.Args {
+			f(a)
+		}
 	case *Macro:
 		f.exprs(n.Params)
 		f.one(n.Body)

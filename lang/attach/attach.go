@@ -149,7 +149,7 @@ func (r *resolver) filter(points []*probes.Point) []*probes.Point {
 // reported as an error or warning. only tells that the block has no other attach
 // point.
 func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point, ok bool) {
-	parts := r.substitute(ap.Parts)
+	parts := substitute(ap.Parts, r.params)
 	provider := parts[0]
 	if strings.Contains(provider, "*") {
 		return r.anyProvider(ap, parts), true
@@ -164,7 +164,7 @@ func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point
 		r.wrong(ap, nil, kind, err)
 		return nil, false
 	}
-	pt.Span = ap.Span()
+	pt.Span, pt.Alias = ap.Span(), ap.Alias
 	points, err = kind.Expand(r.env, pt)
 	if err != nil {
 		r.wrong(ap, pt, kind, err)

@@ -8,13 +8,13 @@ import (
 
 // substitute puts positional parameters into the parts of an attach point. A
 // parameter that contains colons gives several parts.
-func (r *resolver) substitute(parts []string) []string {
+func substitute(parts, params []string) []string {
 	if !slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(s, "$") }) {
 		return parts
 	}
 	var out []string
 	for _, part := range parts {
-		if text, changed := r.substituteText(part); changed {
+		if text, changed := substituteText(part, params); changed {
 			out = append(out, strings.Split(text, ":")...)
 		} else {
 			out = append(out, part)
@@ -23,7 +23,7 @@ func (r *resolver) substitute(parts []string) []string {
 	return out
 }
 
-func (r *resolver) substituteText(s string) (string, bool) {
+func substituteText(s string, params []string) (string, bool) {
 	var b strings.Builder
 	changed := false
 	for i := 0; i < len(s); i++ {
@@ -32,7 +32,7 @@ func (r *resolver) substituteText(s string) (string, bool) {
 			continue
 		}
 		if s[i+1] == '#' {
-			b.WriteString(strconv.Itoa(len(r.params)))
+			b.WriteString(strconv.Itoa(len(params)))
 			i, changed = i+1, true
 			continue
 		}
@@ -45,8 +45,8 @@ func (r *resolver) substituteText(s string) (string, bool) {
 			b.WriteByte(s[i])
 			continue
 		}
-		if n <= len(r.params) {
-			b.WriteString(r.params[n-1])
+		if n <= len(params) {
+			b.WriteString(params[n-1])
 		}
 		i, changed = j-1, true
 	}

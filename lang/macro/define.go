@@ -40,6 +40,11 @@ func (f *definer) decl(d ast.Decl) ast.Decl {
 			f.hides[paramName(p)] = true
 		}
 		walk.Block(d.Body)
+	case *ast.Event:
+		if d.Library {
+			return d
+		}
+		walk.Event(d)
 	}
 	return d
 }

@@ -17,6 +17,7 @@ const maxExpansion = 200_000
 type macro struct {
 	decl *ast.Macro
 	own  map[string]bool // variables that it assigns: each expansion has its own
+	arg  bool            // it is an argument of an event
 }
 
 // script holds the macros of one script.
@@ -171,7 +172,8 @@ type expander struct {
 	walk  ast.Rewriter
 	chain []*expansion // macros being expanded, outermost first
 	nodes int
-	full  bool // maxExpansion has been reported
+	full  bool   // maxExpansion has been reported
+	place *place // the place of an event that the probe is for, or nil
 }
 
 // expansion is one call of a macro being expanded.
@@ -290,7 +292,18 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 				return x.paste(arg)
 			}
 		}
+		if x.place != nil {
+			if out, ok := x.eventIdent(e); ok {
+				return out
+			}
+		}
 		return x.call(e, e.Name, nil)
+	case *ast.Field:
+		if x.place != nil {
+			if out, ok := x.eventField(e); ok {
+				return out
+			}
+		}
 	case *ast.Var:
 		x.variable(e)
 	case *ast.Map:
@@ -338,8 +351,13 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 			return bad(e)
 		}
 	}
+	return x.run(m, e.Span(), args)
+}
+
+// run expands a call, at a place in the source, of a macro with arguments that fit it.
+func (x *expander) run(m *macro, at source.Span, args []ast.Expr) ast.Expr {
 	x.c.count++
-	in := &expansion{macro: m, at: e.Span(), id: x.c.count, params: map[string]ast.Expr{}}
+	in := &expansion{macro: m, at: at, id: x.c.count, params: map[string]ast.Expr{}}
 	for i, p := range m.decl.Params {
 		in.params[paramName(p)] = args[i]
 	}
@@ -351,7 +369,7 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 	if len(body.Stmts) == 0 && body.Value != nil && !isElement(body.Value) {
 		out = body.Value
 	}
-	ast.SetFrom(out, e.Span())
+	ast.SetFrom(out, at)
 	return out
 }
 

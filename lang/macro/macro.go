@@ -23,20 +23,46 @@ func Expand(p *ast.Program, c *cdecl.Decls, defs *builtins.Registry, diags *sour
 	for i, d := range p.Decls {
 		out.Decls[i] = defines.decl(d)
 	}
+	adopt(p.Decls, out.Decls)
 	s := &script{defs: defs, diags: diags, macros: map[string][]*macro{}, wrong: map[string]bool{}}
 	s.collect(out.Decls)
+	var done []ast.Decl
 	for _, d := range out.Decls {
 		x := s.newExpander()
 		switch d := d.(type) {
 		case *ast.Probe:
+			if d.Of != nil {
+				done = append(done, s.eventProbes(d)...)
+				continue
+			}
 			d.Pred = x.walk.Any(d.Pred)
 			x = s.newExpander()
 			x.walk.Block(d.Body)
 		case *ast.Func:
 			x.walk.Block(d.Body)
 		}
+		done = append(done, d)
 	}
+	out.Decls = mergePlaces(done)
 	return &out
+}
+
+// adopt makes probes of events refer to the clones of the events.
+func adopt(old, clones []ast.Decl) {
+	events := map[*ast.Event]*ast.Event{}
+	for i, d := range old {
+		if d, ok := d.(*ast.Event); ok {
+			events[d] = clones[i].(*ast.Event)
+		}
+	}
+	for _, d := range clones {
+		if d, ok := d.(*ast.Probe); ok && d.Of != nil {
+			of := *d.Of
+			of.Event = events[of.Event]
+			of.Place = of.Event.Places[d.Of.Index]
+			d.Of = &of
+		}
+	}
 }
 
 // isElement reports whether e is @m or @m[key].

@@ -21,6 +21,7 @@ type (
 		Map    *mapDecl    `parser:"| @@"`
 		Macro  *macro      `parser:"| @@"`
 		Func   *function   `parser:"| @@"`
+		Event  *event      `parser:"| @@"`
 		Probe  *probe      `parser:"| @@ )"`
 	}
 	cItem struct {
@@ -64,6 +65,30 @@ type (
 		Tokens []token
 		Var    varNode  `parser:"@@ ':'"`
 		Type   typeNode `parser:"@@"`
+	}
+	event struct {
+		Tokens []token
+		Name   *point       `parser:"'probe':Keyword @@ '{'"`
+		Items  []*eventItem `parser:"@@* '}'"`
+	}
+	eventItem struct {
+		Place *place    `parser:"( @@"`
+		Arg   *eventArg `parser:"| @@ )"`
+	}
+	place struct {
+		Tokens []token
+		Else   string      `parser:"@'else':Keyword?"`
+		Entry  []*point    `parser:"( 'from':Keyword @@ ( ',':Punct @@ )*"`
+		Saved  []*eventArg `parser:"'{' @@* '}' )?"`
+		Points []*point    `parser:"'at':Keyword @@ ( ',':Punct @@ )*"`
+		Pred   exprNode    `parser:"( PredOpen @@ PredClose )?"`
+		Args   []*eventArg `parser:"( ';' | '{' @@* '}' )"`
+	}
+	eventArg struct {
+		Tokens []token
+		Name   *name    `parser:"@@"`
+		Type   typeNode `parser:"( ':' @@ )?"`
+		Value  exprNode `parser:"( '=' @@ )? ';'"`
 	}
 	probe struct {
 		Tokens []token

@@ -18,10 +18,19 @@ func (s *scanner) scanPoints() lexer.Token {
 		}
 		return s.token(tPunct, 1)
 	case '{':
+		if s.heading || s.event > 0 {
+			s.heading = false
+			s.event++
+			s.mode = modeEvent
+			return s.token(tPunct, 1)
+		}
 		s.code()
 		s.braces = 1
 		return s.token(tPunct, 1)
 	case '<':
+		if s.event > 0 {
+			return s.badToken(1, "an event is written in braces")
+		}
 		s.code()
 		s.angled = true
 		s.prev = s.token(tAngleOpen, 1)
@@ -31,8 +40,8 @@ func (s *scanner) scanPoints() lexer.Token {
 		s.pred = true
 		return s.token(tPredOpen, 1)
 	case ';', '}', ')', ']', '(', '=':
-		// The ";" may follow a map; the others start nothing.
-		s.mode = modeDecl
+		// The ";" may follow a map or end a place; the others start nothing.
+		s.mode = s.outer()
 		return s.token(tPunct, 1)
 	}
 	return s.scanAttach()
@@ -59,7 +68,7 @@ func (s *scanner) scanAttach() lexer.Token {
 		}
 		if c == '"' {
 			quote = end
-		} else if endsAttach(c) {
+		} else if endsAttach(c) || c == ';' && s.event > 0 {
 			break
 		} else if c < ' ' || c == 0x7f {
 			s.pos = end

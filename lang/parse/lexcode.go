@@ -111,10 +111,17 @@ func (s *scanner) scanCode() lexer.Token {
 		s.braces++
 	case "}":
 		s.braces--
-		if s.braces == 0 && !s.pred && !s.angled {
+		switch {
+		case s.event > 0 && s.braces < 0 && !s.pred: // the ";" is missing
+			s.event--
+			s.mode = s.outer()
+		case s.event == 0 && s.braces == 0 && !s.pred && !s.angled:
 			s.mode = modeDecl
 		}
 	case ";":
+		if s.event > 0 && s.braces == 0 && s.parens == 0 {
+			s.mode = modeEvent
+		}
 		if s.isImport && s.braces == 0 {
 			s.mode = modeDecl
 		}

@@ -31,6 +31,11 @@ func (s *scanner) scanDecl() lexer.Token {
 	case "let":
 		opens = opens || next == '@'
 	case "macro", "fn":
+	case "probe":
+		if opens {
+			s.mode, s.heading = modePoints, true
+			return s.token(tKeyword, len(word))
+		}
 	default:
 		opens = false
 	}

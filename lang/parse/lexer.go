@@ -14,7 +14,7 @@ import (
 // their own, so the kind of a token depends on its place.
 const (
 	tEOF        = lexer.EOF
-	tKeyword    = tEOF - 1 - iota // config, import, let, macro, fn where they open a declaration
+	tKeyword    = tEOF - 1 - iota // config, import, let, macro, fn, probe where they open a declaration, and at, from, else in events
 	tIdent                        // names and the keywords of statements
 	tInt                          // digits and all letters that follow them
 	tString                       // with its quotes, escapes not resolved
@@ -50,6 +50,7 @@ const (
 	modeDecl   mode = iota // a declaration
 	modePoints             // the rest of a probe's head
 	modeCode               // statements and expressions
+	modeEvent              // an argument or a place of an event
 )
 
 // scanner splits a file into tokens. participle needs all of them before it
@@ -68,6 +69,8 @@ type scanner struct {
 	comments []ast.Comment
 	bad      string // why the last token is a tBad
 	begun    bool   // a token has been returned
+	event    int    // open { of an event and its places; 0 outside of events
+	heading  bool   // the name of an event follows
 
 	// Within modeCode:
 	isImport bool // the declaration ends at its ";"
@@ -113,6 +116,8 @@ func (s *scanner) Next() (lexer.Token, error) {
 		return s.scanDecl(), nil
 	case modePoints:
 		return s.scanPoints(), nil
+	case modeEvent:
+		return s.scanEvent(), nil
 	}
 	t := s.scanCode()
 	s.prev = t

@@ -61,6 +61,8 @@ func (p *parser) program(in *program) *ast.Program {
 				})
 			}
 			out.Decls = append(out.Decls, n)
+		case i.Event != nil:
+			out.Decls = append(out.Decls, p.event(i.Event))
 		case i.Probe != nil:
 			out.Decls = append(out.Decls, p.probe(i.Probe))
 		}
@@ -70,9 +72,7 @@ func (p *parser) program(in *program) *ast.Program {
 
 func (p *parser) probe(in *probe) *ast.Probe {
 	n := &ast.Probe{At: p.extent(in.Tokens)}
-	for _, a := range in.Points {
-		n.Points = append(n.Points, attachPoint(p.extent(a.Tokens), a.Text))
-	}
+	n.Points = p.points(in.Points)
 	if in.Pred != nil {
 		n.Pred = in.Pred
 	}

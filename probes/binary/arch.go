@@ -73,6 +73,15 @@ func (a *Arch) SyscallOffset(off int, exit bool) int {
 	return -1
 }
 
+// SyscallArg returns the offset in pt_regs of argument n of a system call, or -1 if there
+// is none.
+func (a *Arch) SyscallArg(n int) int {
+	if n >= len(a.syscallArgs) {
+		return -1
+	}
+	return a.regs[a.syscallArgs[n]]
+}
+
 // Result reads the register that holds a function's result when it returns.
 func (a *Arch) Result(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
 

@@ -193,6 +193,10 @@ type Map struct {
 	Reset *Program
 }
 
+// Inner reports whether an event of a provider keeps its own values in the map, so that it
+// is no result of the script. The names of such maps are those of the events.
+func (m *Map) Inner() bool { return strings.Contains(m.Name, ":") }
+
 // Table is the location of a table in the element of TableMap.
 type Table struct {
 	Off   int // bytes

@@ -1,0 +1,100 @@
+package ast
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Event is probe provider:name { … }: an attach point that stands for others.
+type Event struct {
+	At
+	Name   Name // with the provider: file:open
+	Doc    string
+	Args   []*EventArg // what scripts read as args.NAME
+	Places []*Place    // in order
+
+	Library bool // whether it belongs to the providers that come with the program
+}
+
+// EventArg is name : type = value; in an event or in a place of one.
+type EventArg struct {
+	At
+	Name  Name
+	Type  *Type // nil in places
+	Value Expr  // nil if the places give it
+	Doc   string
+}
+
+// Place is [else] [from points { … }] at points [/predicate/] { … }: where an event
+// happens, and the arguments that only this place knows.
+type Place struct {
+	At
+	Else   bool           // it replaces the place before it on kernels that lack that one
+	Entry  []*AttachPoint // where Saved is computed, for the same thread; may be empty
+	Saved  []*EventArg    // kept until the thread comes to Points
+	Points []*AttachPoint
+	Pred   Expr // nil if there is none
+	Args   []*EventArg
+}
+
+// PlaceOf is a place that a probe is for.
+type PlaceOf struct {
+	Event *Event
+	Place *Place // Event.Places[Index]
+	Index int
+	Probe *Probe // as written
+	Entry bool   // the probe is for the Entry of the place
+}
+
+func (*Event) decl() {}
+
+// ArgOf returns the argument of a name, as the place defines it or else the event. It
+// returns nil if there is none.
+func (o *PlaceOf) ArgOf(name string) *EventArg {
+	var declared *EventArg
+	for _, list := range [][]*EventArg{o.Place.Args, o.Place.Saved, o.Event.Args} {
+		for _, a := range list {
+			if a.Name.Text != name {
+				continue
+			}
+			if a.Value != nil {
+				return a
+			}
+			declared = a
+		}
+	}
+	return declared
+}
+
+// DocAbove returns the text of the // comment that ends on the line above an offset.
+func DocAbove(f *source.File, comments []Comment, start int) string {
+	var lines []string
+	line := f.Position(start).Line
+	for i := len(comments) - 1; i >= 0; i-- {
+		c := comments[i]
+		if f.Position(c.Span().Start).Line != line-1 {
+			continue
+		}
+		line--
+		lines = append([]string{strings.TrimSpace(strings.TrimPrefix(c.Text, "//"))}, lines...)
+	}
+	return strings.Join(lines, " ")
+}
+
+// Event rewrites the arguments and predicates of an event.
+func (r *Rewriter) Event(e *Event) {
+	r.eventArgs(e.Args)
+	for _, p := range e.Places {
+		r.eventArgs(p.Saved)
+		r.eventArgs(p.Args)
+		p.Pred = r.Any(p.Pred)
+	}
+}
+
+func (r *Rewriter) eventArgs(args []*EventArg) {
+	for _, a := range args {
+		r.typ(a.Type)
+		a.Value = r.Any(a.Value)
+	}
+}

@@ -1,0 +1,281 @@
+package macro
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// The macros by which events keep values from one point to the next. Package lang adds
+// them to a script that uses events.
+const (
+	keepMacro = "__event_keep"
+	keptMacro = "__event_kept"
+	takeMacro = "__event_take"
+)
+
+// place expands a probe of an event. The block of the probe sees the arguments of the
+// event as members of the builtin that stands for all arguments. Each use is replaced by
+// what the argument is, as a macro is, so an argument that is not used costs nothing.
+// Within the definitions of arguments, the builtin has the arguments of the attach point,
+// and the other arguments of the event are names.
+type place struct {
+	of    *ast.PlaceOf
+	args  map[string]*macro
+	saved []*ast.EventArg // those used, which the probe for the entry has to save
+	own   map[*ast.Ident]bool
+}
+
+func newPlace(of *ast.PlaceOf) *place {
+	return &place{of: of, args: map[string]*macro{}, own: map[*ast.Ident]bool{}}
+}
+
+// eventProbes expands a probe of an event: to the probe itself and, if it uses what a
+// probe for the entry saves, that one before it.
+func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
+	pl := newPlace(d.Of)
+	x := c.newExpander()
+	x.place = pl
+	pred := x.user(d.Pred)
+	x.walk.Block(d.Body)
+	x.records(d.Body)
+	d.Pred = nil
+	if d.Of.Place.Pred != nil {
+		d.Pred = x.inPlace(ast.Clone(d.Of.Place.Pred), d.Points[0].Span())
+	}
+	if len(pl.saved) == 0 {
+		d.Pred = both(d.Pred, pred)
+		return []ast.Decl{d}
+	}
+	return []ast.Decl{x.entry(d), x.exit(d, pred)}
+}
+
+// user expands the predicate that the user has written.
+func (x *expander) user(pred ast.Expr) ast.Expr {
+	if pred == nil {
+		return nil
+	}
+	b := &ast.Block{Value: x.walk.Any(pred)}
+	x.records(b)
+	return b.Value
+}
+
+// both returns the conjunction of two predicates, each of which may be nil.
+func both(a, b ast.Expr) ast.Expr {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return &ast.Binary{At: ast.At{Pos: b.Span()}, Op: "&&", OpPos: b.Span(), X: a, Y: b}
+}
+
+// entry returns the probe that saves what the probe d uses.
+func (x *expander) entry(d *ast.Probe) *ast.Probe {
+	out := &ast.Probe{At: d.At, Body: &ast.Block{At: d.Body.At}, Of: &ast.PlaceOf{Event: d.Of.Event, Place: d.Of.Place, Probe: d.Of.Probe, Entry: true}}
+	for _, ap := range d.Of.Place.Entry {
+		ap = ast.Clone(ap)
+		ap.Pos, ap.Alias = d.Points[0].Pos, d.Of.Event.Name.Text
+		out.Points = append(out.Points, ap)
+	}
+	for _, a := range x.place.saved {
+		value := x.inPlace(ast.Clone(a.Value), d.Points[0].Span())
+		call := x.call(x.keeper(keepMacro, a, value), keepMacro, []ast.Expr{x.slot(a), value})
+		out.Body.Stmts = append(out.Body.Stmts, &ast.ExprStmt{At: a.At, X: call})
+	}
+	return out
+}
+
+// exit completes d, which uses saved values. It runs for threads that have passed the
+// entry, and first takes what was saved there.
+func (x *expander) exit(d *ast.Probe, pred ast.Expr) *ast.Probe {
+	body := &ast.Block{At: d.Body.At}
+	for i, a := range x.place.saved {
+		v := &ast.Var{At: a.At, Name: savedName(a)}
+		if i == 0 {
+			d.Pred = both(x.call(x.keeper(keptMacro, a), keptMacro, []ast.Expr{x.slot(a)}), d.Pred)
+		}
+		take := x.call(x.keeper(takeMacro, a), takeMacro, []ast.Expr{x.slot(a)})
+		body.Stmts = append(body.Stmts, &ast.Let{At: a.At, Var: v, Value: take})
+	}
+	var rest ast.Expr = d.Body
+	if pred != nil {
+		rest = &ast.If{At: ast.At{Pos: pred.Span()}, Cond: pred, Then: d.Body}
+	}
+	body.Stmts = append(body.Stmts, &ast.ExprStmt{At: d.Body.At, X: rest})
+	d.Body = body
+	return d
+}
+
+// keeper returns a call of one of the macros that keep values.
+func (x *expander) keeper(name string, a *ast.EventArg, more ...ast.Expr) *ast.Call {
+	return &ast.Call{At: a.At, Fn: ast.Name{At: a.At, Text: name}, Args: append([]ast.Expr{x.slot(a)}, more...)}
+}
+
+// slot returns the map that holds a saved value for each thread. No script can name it.
+func (x *expander) slot(a *ast.EventArg) *ast.Map {
+	return &ast.Map{At: a.At, Name: x.place.of.Event.Name.Text + "." + a.Name.Text}
+}
+
+func savedName(a *ast.EventArg) string { return ast.OwnName(a.Name.Text, 0) }
+
+// inPlace expands code of the place itself, which sees what the definitions of arguments
+// see. at is where the user names the event.
+func (x *expander) inPlace(e ast.Expr, at source.Span) ast.Expr {
+	m := &macro{decl: &ast.Macro{At: ast.At{Pos: e.Span()}, Name: x.place.of.Event.Name, Body: &ast.Block{Value: e}}, own: map[string]bool{}, arg: true}
+	x.c.inspectMacro(m)
+	return x.run(m, at, nil)
+}
+
+// inArg reports whether the innermost expansion, or any of them if deep is set, is that
+// of an argument of an event.
+func (x *expander) inArg(deep bool) bool {
+	if deep {
+		return slices.ContainsFunc(x.chain, func(e *expansion) bool { return e.macro.arg })
+	}
+	in := x.inner()
+	return in != nil && in.macro.arg
+}
+
+// eventIdent returns the replacement of a name in a probe of an event.
+func (x *expander) eventIdent(e *ast.Ident) (ast.Expr, bool) {
+	if x.inArg(false) && x.place.of.ArgOf(e.Name) != nil {
+		return x.eventArg(e, e.Name), true
+	}
+	def := x.c.defs.Lookup(e.Name)
+	if def == nil || !def.Args && !def.Ret {
+		return nil, false
+	}
+	if x.inArg(true) {
+		x.place.own[e] = true
+		return e, true
+	}
+	if !def.AllArgs {
+		x.c.diags.ErrorHint(e.Span(), "its arguments are: "+strings.Join(x.place.names(), ", "), "%s cannot be used in %s, which stands for different attach points on different kernels", e.Name, x.place.of.Event.Name.Text)
+		return bad(e), true
+	}
+	return e, true
+}
+
+// eventField returns the replacement of a member of the builtin for all arguments.
+func (x *expander) eventField(e *ast.Field) (ast.Expr, bool) {
+	id, ok := e.X.(*ast.Ident)
+	if !ok || x.place.own[id] {
+		return nil, false
+	}
+	if def := x.c.defs.Lookup(id.Name); def == nil || !def.AllArgs {
+		return nil, false
+	}
+	if !x.place.declares(e.Name.Text) {
+		x.c.diags.ErrorHint(e.Name.Span(), source.DidYouMean(e.Name.Text, x.place.names()), "%s has no argument '%s'", x.place.of.Event.Name.Text, e.Name.Text)
+		return bad(e), true
+	}
+	return x.eventArg(e, e.Name.Text), true
+}
+
+// eventArg expands a use of an argument.
+func (x *expander) eventArg(e ast.Expr, name string) ast.Expr {
+	a := x.place.of.ArgOf(name)
+	if slices.Contains(x.place.of.Place.Saved, a) {
+		if !slices.Contains(x.place.saved, a) {
+			x.place.saved = append(x.place.saved, a)
+		}
+		v := &ast.Var{At: ast.At{Pos: e.Span()}, Name: savedName(a)}
+		return x.typed(v, name)
+	}
+	if a.Value == nil {
+		x.c.diags.Errorf(e.Span(), "%s is not known in %s on this kernel, where it is %s", name, x.place.of.Event.Name.Text, x.place.of.Place.Points[0].Text)
+		return bad(e)
+	}
+	m := x.place.args[name]
+	if m == nil {
+		value := x.typed(ast.Clone(a.Value), name)
+		m = &macro{decl: &ast.Macro{At: a.At, Name: a.Name, Body: &ast.Block{At: a.At, Value: value}, Library: x.place.of.Event.Library}, own: map[string]bool{}, arg: true}
+		x.c.inspectMacro(m)
+		x.place.args[name] = m
+	}
+	for _, running := range x.chain {
+		if running.macro == m {
+			x.c.diags.Errorf(e.Span(), "The argument %s of %s depends on itself", name, x.place.of.Event.Name.Text)
+			return bad(e)
+		}
+	}
+	return x.run(m, e.Span(), nil)
+}
+
+// typed returns value as the type that the event declares for an argument, if that is a
+// number or an address.
+func (x *expander) typed(value ast.Expr, name string) ast.Expr {
+	for _, a := range x.place.of.Event.Args {
+		if a.Name.Text == name && (a.Type.Keyword == "enum" || len(a.Type.Suffixes) > 0 || strings.Contains(a.Type.Name, "int") || a.Type.Name == "bool") {
+			return &ast.Cast{At: ast.At{Pos: value.Span()}, Type: ast.Clone(a.Type), X: value}
+		}
+	}
+	return value
+}
+
+// records replaces the builtin for all arguments, where it is used as a whole, by a record
+// of the arguments of the event.
+func (x *expander) records(b *ast.Block) {
+	r := ast.Rewriter{Expr: func(e ast.Expr) ast.Expr {
+		id, ok := e.(*ast.Ident)
+		if !ok || x.place.own[id] {
+			return e
+		}
+		if def := x.c.defs.Lookup(id.Name); def == nil || !def.AllArgs {
+			return e
+		}
+		rec := &ast.Record{At: id.At}
+		for _, a := range x.place.of.Event.Args {
+			if x.place.of.ArgOf(a.Name.Text).Value == nil {
+				continue
+			}
+			rec.Names = append(rec.Names, a.Name)
+			rec.Elems = append(rec.Elems, x.eventArg(id, a.Name.Text))
+		}
+		return rec
+	}}
+	r.Block(b)
+}
+
+// declares reports whether the event declares an argument for scripts.
+func (p *place) declares(name string) bool { return slices.Contains(p.names(), name) }
+
+func (p *place) names() []string {
+	var list []string
+	for _, a := range p.of.Event.Args {
+		list = append(list, a.Name.Text)
+	}
+	return list
+}
+
+// mergePlaces joins the probes that one probe of the script has become, where they have
+// turned out to be the same but for their attach points.
+func mergePlaces(decls []ast.Decl) []ast.Decl {
+	type key struct {
+		probe *ast.Probe
+		entry bool
+		text  string
+	}
+	first := map[key]*ast.Probe{}
+	var out []ast.Decl
+	for _, d := range decls {
+		p, ok := d.(*ast.Probe)
+		if !ok || p.Of == nil {
+			out = append(out, d)
+			continue
+		}
+		k := key{p.Of.Probe, p.Of.Entry, fmt.Sprintf("/%s/ %s", ast.String(p.Pred), ast.String(p.Body))}
+		if same := first[k]; same != nil {
+			same.Points = append(same.Points, p.Points...)
+			continue
+		}
+		first[k] = p
+		out = append(out, p)
+	}
+	return out
+}
