@@ -135,6 +135,24 @@ func (r *run) source() {
 		}
 		return r.output(tool, "./...")
 	})
+	r.check("size of the binary", r.binarySize)
+}
+
+// maxBinary is how many bytes the stripped binary may have.
+const maxBinary = 12_000_000
+
+// binarySize builds the binary as releases have it and compares its size with
+// maxBinary.
+func (r *run) binarySize() (string, error) {
+	binary := filepath.Join(r.dir, "stripped")
+	if out, err := r.output("env", "CGO_ENABLED=0", "GOARCH=amd64", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/gotrace"); err != nil {
+		return out, err
+	}
+	st, err := os.Stat(binary)
+	if err == nil && st.Size() > maxBinary {
+		err = fmt.Errorf("it has %d bytes, and at most %d are allowed: docs/RATIONALE.md says what makes it grow", st.Size(), maxBinary)
+	}
+	return "", err
 }
 
 // raced are the directories with packages that start goroutines or are used by
