@@ -23,6 +23,7 @@ func All() []*Def {
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), checkKey(),
 		// Strings and bytes.
 		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), memcmp(), memcmpRecord(),
+		startswith(), endswith(), contains(), icontains(), glob(), matches(), isIn(), port(), protocol(),
 		strerror(), signalName(), syscallName(), syscallArg(), path(),
 		// Numbers and addresses.
 		ksym(), usym(), kaddr(), percpuKaddr(), uaddr(), kptr(), uptr(), containerOf(), socketCookie(),

@@ -48,7 +48,11 @@ type Param struct {
 	Address  bool // if a tracepoint recorded a string, pass its address
 	Text     bool // pass a positional parameter as text, even if it is a number
 	Counted  bool // pass a string with a length, as in Go and Rust, as text
+	Ranges   bool // a range a..b may be passed
 	Chars    bool // pass a pointer to characters as the string it points to, as str() reads it
+	// Keep reports whether Chars does not apply to an argument of type t, because of the
+	// arguments after it. nil: it always applies.
+	Keep func(t *types.Type, after []ast.Expr) bool
 
 	// Map and Entry are the uses that the builtin makes of the map of a MapArg or
 	// MapOrEntry: Map if the argument is @m, Entry if it is @m[key]. If @m is read or
@@ -82,6 +86,9 @@ type Def struct {
 	Thread bool
 	// Varies is set if the value may change between two reads in one run of a program.
 	Varies bool
+	// Operator is a word or sign by which a script can call a function of two or more
+	// arguments: x op y, or x op (y, z). NotOperator is the same for the opposite result.
+	Operator, NotOperator string
 	// Args is set if the builtin reads the probe's arguments. Attach points with
 	// different arguments then need separate programs.
 	Args bool
@@ -210,6 +217,7 @@ type Arg struct {
 	Type *types.Type // of the value; MapArg: the map's value type
 	Lit  *Lit        // its value if it is known at compile time
 	Cast bool        // the script casts it
+	To   *Arg        // the other end if it is a range
 	Map  *MapInfo    // MapArg, MapOrEntry
 	Key  []ast.Expr  // MapOrEntry with a key: its parts; nil: the whole map
 	Word string      // NameArg

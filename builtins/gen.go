@@ -77,6 +77,9 @@ type GenMemory interface {
 	Temp(size int) *ir.Value
 	// Rodata returns the address of constant bytes.
 	Rodata(data []byte) *ir.Value
+	// Table is Rodata for a table that a program may read up to span bytes from its
+	// start, as far as the kernel's verifier can tell.
+	Table(data []byte, span int) *ir.Value
 	// SessionWord reads the u64 at byte off of object.SessionMap.
 	SessionWord(off int) *ir.Value
 }

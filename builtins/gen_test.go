@@ -42,7 +42,7 @@ func (g *testGen) Store(a *Arg, t *types.Type, dst Dest) {
 }
 
 func (g *testGen) Rodata(data []byte) *ir.Value {
-	m := &ir.Map{Name: "rodata", Type: ir.Array, KeySize: 4, ValueSize: len(data), MaxEntries: 1, Contents: data, Frozen: true}
+	m := &ir.Map{Name: "rodata" + strconv.Itoa(len(g.mod.Maps)), Type: ir.Array, KeySize: 4, ValueSize: len(data), MaxEntries: 1, Contents: data, Frozen: true}
 	g.mod.Maps = append(g.mod.Maps, m)
 	return g.b.MapValue(m, 0)
 }

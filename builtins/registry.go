@@ -11,13 +11,27 @@ type Registry struct {
 	byName map[string]*Def
 	byType map[string]*Def
 	all    []*Def
+
+	operators map[string]operator
+}
+
+// operator is the function that an operator stands for, and whether its result is negated.
+type operator struct {
+	function string
+	not      bool
 }
 
 // NewRegistry returns a registry of defs.
 func NewRegistry(defs []*Def) *Registry {
-	r := &Registry{byName: map[string]*Def{}, byType: map[string]*Def{}, all: defs}
+	r := &Registry{byName: map[string]*Def{}, byType: map[string]*Def{}, all: defs, operators: map[string]operator{}}
 	for _, d := range defs {
 		r.byName[d.Name] = d
+		if d.Operator != "" {
+			r.operators[d.Operator] = operator{d.Name, false}
+		}
+		if d.NotOperator != "" {
+			r.operators[d.NotOperator] = operator{d.Name, true}
+		}
 		for _, name := range []string{d.TypeName, d.UnsignedType} {
 			if name != "" && (d.Format != nil || d.Merge != nil) {
 				r.byType[name] = d
@@ -59,6 +73,13 @@ func (r *Registry) Type(name string) *types.Type {
 func (r *Registry) IsVariable(name string) bool {
 	d := r.Lookup(name)
 	return d != nil && d.Kind == Variable
+}
+
+// Operator returns the function that a word or sign between two operands stands for, and
+// whether its result is negated.
+func (r *Registry) Operator(sign string) (function string, not bool) {
+	op := r.operators[sign]
+	return op.function, op.not
 }
 
 // Decoder returns a decoder of values, including those of builtins' types.

@@ -80,12 +80,8 @@ func search(g Gen, call *Call) *ir.Value {
 	hay, needle := &call.Args[0], &call.Args[1]
 	lit, isLit := call.litStr(1)
 	switch id, found := g.Kernel().Kfunc(strstrFunc); {
-	case isLit && lit == "":
-		return g.B().Const(0)
-	case isLit && len(lit) <= wordNeedle:
-		return searchWord(g, hay, lit)
 	case isLit && len(lit) <= bitNeedle:
-		return searchBits(g, hay, lit)
+		return searchText(g, hay, lit)
 	case found:
 		p, q := g.Addr(hay), g.Addr(needle)
 		b := g.B()
@@ -94,6 +90,17 @@ func search(g Gen, call *Call) *ir.Value {
 		return b.Op(ir.OpOr, at, b.Op(ir.OpSar, at, b.Const(63)))
 	}
 	return searchPlaces(g, hay, needle)
+}
+
+// searchText is search for a literal of at most bitNeedle bytes.
+func searchText(g Gen, hay *Arg, needle string) *ir.Value {
+	switch {
+	case needle == "":
+		return g.B().Const(0)
+	case len(needle) <= wordNeedle:
+		return searchWord(g, hay, needle)
+	}
+	return searchBits(g, hay, needle)
 }
 
 // scan iterates over the characters of hay. step processes one character. It returns a

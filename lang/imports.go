@@ -182,7 +182,7 @@ func (im *importer) file(i *ast.Import, path string) {
 		im.out.C = append(im.out.C, &ast.CItem{At: at, Text: f.Text})
 		return
 	}
-	p := parse.File(f, im.defs.IsVariable, im.diags)
+	p := parse.File(f, im.defs, im.diags)
 	if p == nil {
 		return
 	}

@@ -18,7 +18,7 @@ import (
 // directory, then in dirs. If Parse adds an error to diags, the tree is nil or
 // incomplete.
 func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
-	p := parse.File(f, defs.IsVariable, diags)
+	p := parse.File(f, defs, diags)
 	if p == nil || diags.HasErrors() {
 		return p
 	}

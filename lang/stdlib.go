@@ -74,7 +74,7 @@ func embedded(files embed.FS, name string, defs *builtins.Registry) *ast.Program
 		panic("lang: " + err.Error()) // the names come from the files
 	}
 	var diags source.Diags
-	p := parse.File(source.NewFile(name, string(text)), defs.IsVariable, &diags)
+	p := parse.File(source.NewFile(name, string(text)), defs, &diags)
 	if err := diags.Err(); err != nil {
 		panic("lang: " + err.Error()) // a test parses them all
 	}

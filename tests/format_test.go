@@ -26,7 +26,7 @@ func TestScriptsAreFormatted(t *testing.T) {
 				t.Fatal(err)
 			}
 			var diags source.Diags
-			tree := parse.File(source.NewFile(name, string(text)), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
+			tree := parse.File(source.NewFile(name, string(text)), builtins.NewRegistry(builtins.All()), &diags)
 			if diags.HasErrors() {
 				t.Errorf("%s: %v", name, diags.All())
 				continue

@@ -103,7 +103,7 @@ func (a *app) makeTool(sourceOnly bool) error {
 		Name: f.Name, Text: f.Text, Flags: o.given, Params: o.params, Options: o.scriptOpts, Version: version(),
 	}
 	var diags source.Diags
-	tree := parse.File(f, builtins.NewRegistry(builtins.All()).IsVariable, &diags)
+	tree := parse.File(f, builtins.NewRegistry(builtins.All()), &diags)
 	if diags.HasErrors() || tree == nil {
 		a.report.diags(diags.All())
 		return errReported

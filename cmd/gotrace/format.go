@@ -15,7 +15,7 @@ import (
 // formatting would change the script.
 func (a *app) format(f *source.File) int {
 	var diags source.Diags
-	tree := parse.File(f, builtins.NewRegistry(builtins.All()).IsVariable, &diags)
+	tree := parse.File(f, builtins.NewRegistry(builtins.All()), &diags)
 	a.report.diags(diags.All())
 	if diags.HasErrors() {
 		return statusError

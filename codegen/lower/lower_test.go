@@ -52,7 +52,7 @@ func TestNodes(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.Check(t, cases.Section{Name: "ir", Text: out})
-				ast.Walk(parse.File(f, defs.IsVariable, &diags), func(n ast.Node) {
+				ast.Walk(parse.File(f, defs, &diags), func(n ast.Node) {
 					seen[reflect.TypeOf(n).Elem().Name()] = true
 				})
 			})

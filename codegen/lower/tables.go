@@ -21,6 +21,7 @@ type tables struct {
 	literals map[string]int64 // bytes → offset in rodata
 	zeros    []*ir.Value      // addresses of zeros, which come after all literals
 	zeroLen  int
+	span     int // how far from the start of the last literal programs may read
 	siteIDs  map[object.Site]int
 	events   map[*builtins.Call]int
 }
@@ -79,6 +80,9 @@ func (u *shared) finish() {
 			v.Imm = int64(off)
 		}
 	}
+	if u.span > 0 { // the kernel fills up what Contents does not have
+		u.rodata.ValueSize = max(u.rodata.ValueSize, len(u.rodata.Contents)+types.RoundUp(u.span, 8))
+	}
 	if u.sites != nil {
 		u.sites.ValueSize = 8 * len(u.res.Sites)
 	}
@@ -111,6 +115,13 @@ func (f *fn) Count(kind object.SiteKind, s source.Span, what string) {
 func (f *fn) Rodata(data []byte) *ir.Value {
 	off := f.literal(string(data))
 	return f.b.MapValue(f.rodata, off)
+}
+
+// Table returns the address of constant bytes that are followed by others, up to span
+// bytes from their start.
+func (f *fn) Table(data []byte, span int) *ir.Value {
+	f.span = max(f.span, span)
+	return f.Rodata(data)
 }
 
 // Zeros returns the address of n zero bytes.

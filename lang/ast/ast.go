@@ -265,10 +265,12 @@ type (
 		Value uint64
 		Text  string // as written
 	}
-	// StrLit is a string literal, escapes resolved.
+	// StrLit is a string literal, escapes resolved. An internet address or a prefix
+	// of addresses, such as 10.0.0.0/8, is one that is written Bare.
 	StrLit struct {
 		At
 		Value string
+		Bare  bool
 	}
 	// BoolLit is true or false.
 	BoolLit struct {
@@ -325,10 +327,12 @@ type (
 		Cond, X, Y Expr
 	}
 	// Call is name(args). An argument may be a *TypeArg where the callee
-	// takes a type.
+	// takes a type. If the call was written x op y or x op (y, z), Op is the
+	// operator and Fn the function that it stands for.
 	Call struct {
 		At
 		Fn   Name
+		Op   string
 		Args []Expr
 	}
 	// Cast is (type) x.
@@ -397,7 +401,8 @@ type (
 	// Bad replaces an expression that could not be built; the reason has been
 	// reported. A parsed tree has none.
 	Bad struct{ At }
-	// Range is a..b, without b itself. It occurs only after "for ($i :".
+	// Range is a..b. It occurs after "for ($i :", where it is without b itself, and
+	// in the list of an operator, where it is with b.
 	Range struct {
 		At
 		From, To Expr

@@ -20,7 +20,7 @@ func programs(t *testing.T) map[string]*ast.Program {
 	for _, file := range cases.Glob(t, "../parse/testdata/*.txtar") {
 		for _, c := range file.Cases {
 			var diags source.Diags
-			out[c.Name] = parse.File(source.NewFile(c.Name, c.Input(t, "source.bt")), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
+			out[c.Name] = parse.File(source.NewFile(c.Name, c.Input(t, "source.bt")), builtins.NewRegistry(builtins.All()), &diags)
 			if err := diags.Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +85,7 @@ func TestWalkVisitsAll(t *testing.T) {
 
 func TestInspectPrunes(t *testing.T) {
 	var diags source.Diags
-	p := parse.File(source.NewFile("stdin", "begin { $x = 1 + f(2) }"), builtins.NewRegistry(builtins.All()).IsVariable, &diags)
+	p := parse.File(source.NewFile("stdin", "begin { $x = 1 + f(2) }"), builtins.NewRegistry(builtins.All()), &diags)
 	var got []string
 	ast.Inspect(p, func(n ast.Node) bool {
 		if _, ok := n.(*ast.Call); ok {

@@ -100,6 +100,9 @@ func label(n Node) string {
 	case *Binary:
 		return " " + n.Op
 	case *Call:
+		if n.Op != "" {
+			return " " + n.Fn.Text + " " + n.Op
+		}
 		return " " + n.Fn.Text
 	case *Offsetof:
 		path := make([]string, len(n.Path))

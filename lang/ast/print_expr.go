@@ -35,6 +35,9 @@ func Precedence(op string) int {
 	return 0
 }
 
+// WordPrecedence is how tightly operators that stand for functions bind.
+const WordPrecedence = 7
+
 // How tightly other expressions bind, on the scale of Precedence.
 const (
 	bindBlock   = -1 // in parentheses if it is an operand
@@ -52,9 +55,16 @@ func binding(x Expr) int {
 		return bindTernary
 	case *Binary:
 		return Precedence(x.Op)
+	case *Call:
+		if x.Op != "" {
+			return WordPrecedence
+		}
 	case *Unary:
 		if x.Postfix {
 			return bindPostfix
+		}
+		if negated(x) != nil {
+			return WordPrecedence
 		}
 		return bindUnary
 	case *Cast, *Comptime:
@@ -128,7 +138,11 @@ func (p *printer) expr(x Expr) {
 			p.write(strconv.FormatUint(x.Value, 10))
 		}
 	case *StrLit:
-		p.write(quote(x.Value))
+		if x.Bare {
+			p.write(x.Value)
+		} else {
+			p.write(quote(x.Value))
+		}
 	case *BoolLit:
 		p.write(strconv.FormatBool(x.Value))
 	case *Positional:
@@ -160,6 +174,10 @@ func (p *printer) expr(x Expr) {
 	case *Ternary:
 		p.ternary(x)
 	case *Call:
+		if x.Op != "" {
+			p.worded(x)
+			return
+		}
 		p.write(x.Fn.Text, "(")
 		p.exprs(x.Args)
 		p.write(")")
@@ -213,7 +231,33 @@ func (p *printer) field(x *Field) {
 	}
 }
 
+// negated returns the call of an operator that has its negation in its sign, as x !~ y,
+// or nil.
+func negated(x *Unary) *Call {
+	if c, ok := x.X.(*Call); ok && x.Op == "!" && c.Op != "" && c.Op[0] == '!' {
+		return c
+	}
+	return nil
+}
+
+// worded writes x op y, the form of a call with an operator.
+func (p *printer) worded(x *Call) {
+	p.operand(x.Args[0], WordPrecedence)
+	p.write(" ", x.Op, " ")
+	if _, isRange := x.Args[len(x.Args)-1].(*Range); len(x.Args) == 2 && !isRange {
+		p.operand(x.Args[1], WordPrecedence+1)
+		return
+	}
+	p.write("(")
+	p.exprs(x.Args[1:])
+	p.write(")")
+}
+
 func (p *printer) unary(x *Unary) {
+	if c := negated(x); c != nil {
+		p.worded(c)
+		return
+	}
 	if x.Postfix {
 		p.operand(x.X, bindPostfix)
 		p.write(x.Op)

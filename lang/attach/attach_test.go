@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"github.com/gotrace/gotrace/builtins"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestResolve(t *testing.T) {
 	for _, c := range cases.Read(t, "testdata/points.txtar", "missing", "filter").Cases {
 		t.Run(c.Name, func(t *testing.T) {
 			var diags source.Diags
-			p := parse.File(source.NewFile("stdin", c.Input(t, "source.bt")), func(string) bool { return false }, &diags)
+			p := parse.File(source.NewFile("stdin", c.Input(t, "source.bt")), builtins.NewRegistry(nil), &diags)
 			if err := diags.Err(); err != nil {
 				t.Fatal(err)
 			}

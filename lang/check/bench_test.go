@@ -33,7 +33,7 @@ func run(b *testing.B, text string) {
 	b.ReportAllocs()
 	f := source.NewFile("bench", text)
 	var diags source.Diags
-	p := parse.File(f, fakeDefs().IsVariable, &diags)
+	p := parse.File(f, fakeDefs(), &diags)
 	if p == nil {
 		b.Fatal(diags.Err())
 	}

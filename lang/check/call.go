@@ -130,14 +130,14 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 				p++
 			}
 		}
-		a := c.arg(kind, e)
+		a := c.argOrRange(d, len(call.Args), kind, e)
 		if last := len(d.Params) - 1; last >= 0 {
 			at := p - 1
 			if p <= last && d.Params[p].Variadic {
 				at = p
 			}
 			switch param := d.Params[min(max(at, 0), last)]; {
-			case param.Chars:
+			case param.Chars && (param.Keep == nil || !param.Keep(a.Type, args[1:])):
 				a = c.text(a)
 			case param.Counted && a.Map == nil:
 				a = c.counted(a)
@@ -153,6 +153,20 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 		}
 	}
 	return result
+}
+
+// argOrRange checks argument i, which may be a range if the builtin takes one.
+func (c *checker) argOrRange(d *builtins.Def, i int, kind builtins.ParamKind, e ast.Expr) builtins.Arg {
+	r, ok := e.(*ast.Range)
+	if !ok || len(d.Params) == 0 || !d.Param(i).Ranges {
+		return c.arg(kind, e)
+	}
+	a, to := c.arg(kind, r.From), c.arg(kind, r.To)
+	a.Span, a.To = r.Span(), &to
+	if invalid(to.Type) {
+		a.Type = to.Type
+	}
+	return a
 }
 
 // text returns str() of a if a is a pointer to characters, an array of small

@@ -196,7 +196,7 @@ func checkText(name, text string) (*Program, *source.Diags) {
 
 func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 	diags := &source.Diags{}
-	p := parse.File(source.NewFile(name, text), fakeDefs().IsVariable, diags)
+	p := parse.File(source.NewFile(name, text), fakeDefs(), diags)
 	if p == nil || diags.HasErrors() {
 		return nil, diags
 	}

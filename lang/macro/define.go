@@ -90,7 +90,7 @@ func (f *definer) replace(e ast.Expr, name string) ast.Expr {
 		f.diags.Errorf(e.Span(), "The macro %s expands to nothing", name)
 		return bad(e)
 	}
-	out, err := parse.Expr(expanded, e.Span(), f.defs.IsVariable)
+	out, err := parse.Expr(expanded, e.Span(), f.defs)
 	if err != nil {
 		f.diags.ErrorHint(e.Span(), err.Error(), "unable to expand macro as an expression: %s", expanded)
 		return bad(e)
@@ -104,9 +104,9 @@ func (f *definer) typ(t *ast.Type) {
 		return
 	}
 	text := f.c.Expand(t.Name)
-	base, err := parse.Type(text, t.Span(), f.defs.IsVariable)
+	base, err := parse.Type(text, t.Span(), f.defs)
 	if err != nil {
-		if x, err := parse.Expr(text, t.Span(), f.defs.IsVariable); err == nil { // sizeof(NAME) of a value
+		if x, err := parse.Expr(text, t.Span(), f.defs); err == nil { // sizeof(NAME) of a value
 			t.Name, t.Typeof = "", x
 		}
 		return

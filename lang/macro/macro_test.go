@@ -16,7 +16,7 @@ import (
 func expand(head, body string) (string, *source.Diags) {
 	diags := &source.Diags{}
 	defs := builtins.NewRegistry(builtins.All())
-	p := parse.File(source.NewFile("test", head+"\nbegin { "+body+" }"), defs.IsVariable, diags)
+	p := parse.File(source.NewFile("test", head+"\nbegin { "+body+" }"), defs, diags)
 	if diags.HasErrors() {
 		return "", diags
 	}

@@ -3,6 +3,7 @@ package parse
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/lang/ast"
 )
@@ -39,6 +40,13 @@ func (p *parser) ternary(start int, cond ast.Expr) ast.Expr {
 func (p *parser) binary(start int, x ast.Expr, least int) ast.Expr {
 	for {
 		t := p.peek()
+		if sign, function, not := p.operator(start, x); function != "" {
+			if ast.WordPrecedence < least {
+				return x
+			}
+			x = p.worded(start, x, sign, function, not)
+			continue
+		}
 		if t.Type != tPunct {
 			return x
 		}
@@ -55,6 +63,103 @@ func (p *parser) binary(start int, x ast.Expr, least int) ast.Expr {
 		p.grow(max(height, p.height))
 		x = &ast.Binary{At: p.from(start), Op: op.Value, OpPos: p.span(op), X: x, Y: y}
 	}
+}
+
+// operator returns the operator that stands for a function after the operand x, which
+// starts at start, with the function and whether its result is negated. It consumes
+// nothing. function is "" if something else follows.
+func (p *parser) operator(start int, x ast.Expr) (sign, function string, not bool) {
+	t := p.peek()
+	switch {
+	case t.Type == tIdent:
+		sign = t.Value
+	case t.Type == tPunct && (t.Value == "=" || t.Value == "!"):
+		text := p.file.Text[t.Pos.Offset:]
+		if len(text) < 2 || text[1] != '~' {
+			return "", "", false
+		}
+		// "$x =~ 1" assigns ~1, but no string has a complement.
+		after := strings.TrimLeft(text[2:], " \t\r\n")
+		if t.Value == "=" && start == p.stmtStart && isPlace(x) && !strings.HasPrefix(after, `"`) {
+			return "", "", false
+		}
+		sign = text[:2]
+	default:
+		return "", "", false
+	}
+	function, not = p.names.Operator(sign)
+	return sign, function, not
+}
+
+// worded parses such an operator and what follows it: an operand, or a list of them with
+// ranges in parentheses.
+func (p *parser) worded(start int, x ast.Expr, sign, function string, not bool) ast.Expr {
+	height := p.height
+	at := p.span(p.peek())
+	if p.next().Value != sign {
+		at = at.To(p.span(p.next()))
+	}
+	c := &ast.Call{Fn: ast.Name{At: ast.At{Pos: at}, Text: "__builtin_" + function}, Op: sign, Args: []ast.Expr{x}}
+	p.enter()
+	if list := p.members(); list != nil {
+		c.Args = append(c.Args, list...)
+	} else {
+		right := p.start()
+		c.Args = append(c.Args, p.rangeFrom(right, p.binary(right, p.unary(), ast.WordPrecedence+1)))
+	}
+	p.leave()
+	p.grow(max(height, p.height))
+	c.At = p.from(start)
+	if not {
+		p.grow(p.height)
+		return &ast.Unary{At: c.At, Op: "!", X: c}
+	}
+	return c
+}
+
+// members parses (a, b..c, …) after an operator. It returns nil, and consumes nothing, if
+// there is only an operand in parentheses.
+func (p *parser) members() []ast.Expr {
+	if !p.at("(") {
+		return nil
+	}
+	mark, said := p.mark(), len(p.errors)
+	if c := p.cast(p.start()); c != nil {
+		p.reset(mark)
+		p.errors = p.errors[:said]
+		return nil
+	}
+	p.next()
+	list := p.list(")", func() ast.Expr {
+		start := p.start()
+		return p.rangeFrom(start, p.expr())
+	})
+	if len(list) == 1 {
+		if _, isRange := list[0].(*ast.Range); isRange {
+			return list
+		}
+		// It may be the start of a longer operand: ("a")[0].
+		p.reset(mark)
+		p.errors = p.errors[:said]
+		return nil
+	}
+	if len(list) == 0 {
+		p.fail(p.peek(), "expected something in the parentheses")
+	}
+	return list
+}
+
+// rangeFrom parses the rest of a range after its start x, if there is one.
+func (p *parser) rangeFrom(start int, x ast.Expr) ast.Expr {
+	height := p.height
+	if !p.accept("..") {
+		return x
+	}
+	right := p.start()
+	r := &ast.Range{From: x, To: p.binary(right, p.unary(), ast.WordPrecedence+1)}
+	p.grow(max(height, p.height))
+	r.At = p.from(start)
+	return r
 }
 
 // unary parses prefix operators and their operand.
@@ -174,7 +279,7 @@ func (p *parser) checkStep(x ast.Expr, at span) {
 	}
 }
 
-// literal parses a number or a string. It returns nil if there is neither.
+// literal parses a number, a string or an address. It returns nil if there is neither.
 func (p *parser) literal() ast.Expr {
 	switch t := p.peek(); t.Type {
 	case tInt:
@@ -183,6 +288,9 @@ func (p *parser) literal() ast.Expr {
 	case tString:
 		p.next()
 		return &ast.StrLit{At: ast.At{Pos: p.span(t)}, Value: p.unquote(t)}
+	case tAddress:
+		p.next()
+		return &ast.StrLit{At: ast.At{Pos: p.span(t)}, Value: t.Value, Bare: true}
 	}
 	return nil
 }
@@ -343,7 +451,7 @@ func (p *parser) paren(casts bool) ast.Expr {
 		p.height = 1
 		return &ast.Tuple{At: p.from(start)}
 	}
-	if t := p.peek(); t.Type == tIdent && p.follows("=") {
+	if t := p.peek(); t.Type == tIdent && p.follows("=") && !p.comparesWithString(t) {
 		return p.record(start)
 	}
 	x := p.expr()
@@ -356,6 +464,14 @@ func (p *parser) paren(casts bool) ast.Expr {
 	elems := p.list(")", p.expr)
 	p.height = max(p.height, height+1)
 	return &ast.Tuple{At: p.from(start), Elems: append([]ast.Expr{x}, elems...)}
+}
+
+// comparesWithString reports whether a word is followed by "=~" and a string, which a
+// record cannot have as a value.
+func (p *parser) comparesWithString(word token) bool {
+	rest := strings.TrimLeft(p.file.Text[end(word):], " \t\r\n")
+	rest, ok := strings.CutPrefix(rest, "=~")
+	return ok && strings.HasPrefix(strings.TrimLeft(rest, " \t\r\n"), `"`)
 }
 
 // record parses (name=value, …) after its "(".

@@ -10,23 +10,22 @@ import (
 
 // Expr parses text, the expansion of a macro of the C section, as one
 // expression. All its nodes get the place at, where the macro was called.
-// isVariable is as for File.
-func Expr(text string, at source.Span, isVariable func(name string) bool) (ast.Expr, error) {
+func Expr(text string, at source.Span, names Names) (ast.Expr, error) {
 	var e ast.Expr
-	err := fragment(text, at, isVariable, func(p *parser) { e = p.expr() })
+	err := fragment(text, at, names, func(p *parser) { e = p.expr() })
 	return e, err
 }
 
 // Type parses text as a type. See Expr.
-func Type(text string, at source.Span, isVariable func(name string) bool) (*ast.Type, error) {
+func Type(text string, at source.Span, names Names) (*ast.Type, error) {
 	var t *ast.Type
-	err := fragment(text, at, isVariable, func(p *parser) { t = p.typ() })
+	err := fragment(text, at, names, func(p *parser) { t = p.typ() })
 	return t, err
 }
 
 // fragment runs parse, which must consume all of text.
-func fragment(text string, at source.Span, isVariable func(name string) bool, parse func(*parser)) (err error) {
-	p := &parser{file: source.NewFile("", text), fixed: at, isVariable: isVariable}
+func fragment(text string, at source.Span, names Names, parse func(*parser)) (err error) {
+	p := &parser{file: source.NewFile("", text), fixed: at, names: names}
 	p.scanner.reset(p.file)
 	p.scanner.code()
 	p.lex, err = lexer.Upgrade(&p.scanner)

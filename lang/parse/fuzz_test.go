@@ -13,7 +13,7 @@ import (
 // parseText parses text, or returns nil and the diagnostics.
 func parseText(text string) (*ast.Program, []source.Diag) {
 	var diags source.Diags
-	p := File(source.NewFile("stdin", text), isVariable, &diags)
+	p := File(source.NewFile("stdin", text), names, &diags)
 	if diags.HasErrors() {
 		return nil, diags.All()
 	}
@@ -35,7 +35,7 @@ func sameTree(a, b ast.Node) string {
 func roundTrip(t *testing.T, text string) {
 	t.Helper()
 	var diags source.Diags
-	p := File(source.NewFile("stdin", text), isVariable, &diags)
+	p := File(source.NewFile("stdin", text), names, &diags)
 	if p == nil && !diags.HasErrors() {
 		t.Fatal("no tree and no error")
 	}

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"net/netip"
 	"strings"
 	"unicode/utf8"
 
@@ -40,6 +41,9 @@ func (s *scanner) scanCode() lexer.Token {
 				s.first = "{"
 			}
 		}
+	}
+	if n := s.addressLen(); n > 0 {
+		return s.token(tAddress, n)
 	}
 	switch {
 	case isDigit(c):
@@ -127,4 +131,37 @@ func (s *scanner) scanCode() lexer.Token {
 		}
 	}
 	return t
+}
+
+// addressLen returns the length of the internet address at pos, and of the length of a
+// prefix that follows it (10.0.0.0/8), or 0 if there is none. What could be an address or
+// something else is something else: an IPv6 address has "::" or all its eight parts.
+func (s *scanner) addressLen() int {
+	rest := s.text[s.pos:]
+	if !isHex(rest[0]) && !strings.HasPrefix(rest, "::") || s.prev.Value == "." || s.prev.Value == "->" {
+		return 0
+	}
+	n := 0
+	for n < len(rest) && (isHex(rest[n]) || rest[n] == '.' || rest[n] == ':') {
+		n++
+	}
+	text := rest[:n]
+	colons := strings.Count(text, ":")
+	if colons == 0 && strings.Count(text, ".") != 3 || colons > 0 && colons != 7 && !strings.Contains(text, "::") {
+		return 0
+	}
+	if n < len(rest) && isIdent(rest[n]) {
+		return 0
+	}
+	if _, err := netip.ParseAddr(text); err != nil {
+		return 0
+	}
+	end := n + 1
+	for end < len(rest) && isDigit(rest[end]) {
+		end++
+	}
+	if n < len(rest) && rest[n] == '/' && end > n+1 && (end == len(rest) || !isIdent(rest[end])) {
+		return end
+	}
+	return n
 }

@@ -21,6 +21,7 @@ const (
 	tVar                          // $name
 	tPositional                   // $1, $#
 	tMap                          // @name or @
+	tAddress                      // an internet address or a prefix of addresses
 	tPunct                        // operators and separators
 	tAttach                       // one attach point
 	tLastComma                    // a comma after the last attach point
@@ -37,7 +38,7 @@ const (
 func symbols() map[string]lexer.TokenType {
 	return map[string]lexer.TokenType{
 		"EOF": tEOF, "Keyword": tKeyword, "Ident": tIdent, "Int": tInt, "String": tString,
-		"Var": tVar, "Positional": tPositional, "Map": tMap, "Punct": tPunct, "Attach": tAttach, "LastComma": tLastComma,
+		"Var": tVar, "Positional": tPositional, "Map": tMap, "Address": tAddress, "Punct": tPunct, "Attach": tAttach, "LastComma": tLastComma,
 		"CItem": tCItem, "Shebang": tShebang, "PredOpen": tPredOpen, "PredClose": tPredClose,
 		"AngleOpen": tAngleOpen, "AngleClose": tAngleClose, "Bad": tBad,
 	}

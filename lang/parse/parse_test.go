@@ -15,8 +15,7 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// isVariable reports whether a name is a variable of the language.
-var isVariable = builtins.NewRegistry(builtins.All()).IsVariable
+var names = builtins.NewRegistry(builtins.All())
 
 // TestGolden compares the tree and the formatted text of each script in
 // testdata.
@@ -26,7 +25,7 @@ func TestGolden(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) {
 				text := c.Input(t, "source.bt")
 				var diags source.Diags
-				p := File(source.NewFile(c.Name+".bt", text), isVariable, &diags)
+				p := File(source.NewFile(c.Name+".bt", text), names, &diags)
 				if err := diags.Err(); err != nil {
 					t.Fatal(err)
 				}
@@ -86,6 +85,36 @@ var accepted = []struct{ src, want string }{
 	{"sizeof((x))", "sizeof((x));"},
 	{"sizeof(x[$1])", "sizeof(x[$1]);"},
 	{"f(typeof(typeof(x)))", "f(typeof(typeof(x)));"},
+
+	// Operators that stand for functions.
+	{`comm startswith "a"&&comm endswith("b","c",)`, `comm startswith "a" && comm endswith ("b", "c");`},
+	{`$x in(1,2..3,-4..$y+1)`, `$x in (1, 2..3, (-4)..($y + 1));`},
+	{`$x in(1..2)`, `$x in (1..2);`},
+	{`$x in 1..2`, `$x in (1..2);`},
+	{`$x in((1))`, `$x in 1;`},
+	{`$x in (uint8)5 == 1`, `$x in (uint8)5 == 1;`},
+	{`$a in 10.0.0.0/8||$a in(fd00::/8,::1,1:2:3:4:5:6:7:8,::ffff:1.2.3.4/120)`, `$a in 10.0.0.0/8 || $a in (fd00::/8, ::1, 1:2:3:4:5:6:7:8, ::ffff:1.2.3.4/120);`},
+	{`$a in 10.0.0.0 /8`, `$a in 10.0.0.0 / 8;`},
+	{`@x=~"a.*b"`, `@x =~ "a.*b";`},
+	{`comm=~"a"`, `comm =~ "a";`},
+	{`(comm=~"a")`, `comm =~ "a";`},
+	{`comm!~"a"&&1`, `comm !~ "a" && 1;`},
+	{`!(comm!~"a")`, `!(comm !~ "a");`},
+	{`!(comm=~"a")`, `!(comm =~ "a");`},
+	{`(comm contains "a")==1`, `comm contains "a" == 1;`},
+	{`comm contains "a"+1`, `comm contains "a" + 1;`},
+	{`(comm) contains "a"`, `comm contains "a";`},
+	// Their words and signs mean other things elsewhere.
+	{`$x=~5`, `$x = ~5;`},
+	{`@x=~$y`, `@x = ~$y;`},
+	{`(a=~5)`, `(a=~5);`},
+	{`$in = 1; $in in $in`, `$in = 1; $in in $in;`},
+	{`contains(1); glob; in(1,2)`, `contains(1); glob; in(1, 2);`},
+	{`$t.1.2.3.4`, `$t.1.2.3.4;`},
+	{`$x ? $y : fd`, `$x ? $y : fd;`},
+	{`for($i:0..10){}`, `for ($i : 0..10) {}`},
+	{`a.in.contains->glob`, `a.in.contains->glob;`},
+	{`@in[in] = glob`, `@in[in] = glob;`},
 }
 
 func TestAccepted(t *testing.T) {
@@ -426,7 +455,7 @@ func BenchmarkMegabyte(b *testing.B) {
 
 func Example() {
 	var diags source.Diags
-	p := File(source.NewFile("stdin", `kprobe:f /pid==1/ {@[comm]=count()}`), isVariable, &diags)
+	p := File(source.NewFile("stdin", `kprobe:f /pid==1/ {@[comm]=count()}`), names, &diags)
 	fmt.Print(ast.String(p))
 	// Output: kprobe:f /pid == 1/ { @[comm] = count(); }
 }
@@ -440,7 +469,7 @@ func TestShebang(t *testing.T) {
 		"#define X 1\n": false, "begin { }\n": false, "struct x { int a; };\n": false, line + "\n": false, "begin {\n": false,
 	} {
 		var diags source.Diags
-		p := File(source.NewFile("test", before+line+"\r\nend { }"), isVariable, &diags)
+		p := File(source.NewFile("test", before+line+"\r\nend { }"), names, &diags)
 		if diags.HasErrors() == ok || ok && p.Shebang != line {
 			t.Errorf("%q before it: %v", before, diags.Err())
 		}

@@ -54,10 +54,18 @@ var machines = sync.Pool{New: func() any {
 	return m
 }}
 
-// File parses a file. isVariable reports whether a bare name is a variable of
-// the language, which decides whether "(name) - 1" is a subtraction or a cast.
-// If File adds an error to diags, the tree is nil or incomplete.
-func File(f *source.File, isVariable func(name string) bool, diags *source.Diags) *ast.Program {
+// Names says what the parser has to know of the names of builtins.
+type Names interface {
+	// IsVariable reports whether a bare name is a variable of the language, which
+	// decides whether "(name) - 1" is a subtraction or a cast.
+	IsVariable(name string) bool
+	// Operator returns the function that a word or sign between two operands stands
+	// for, "" if none. If not is set, the result is the opposite of the function's.
+	Operator(sign string) (function string, not bool)
+}
+
+// File parses a file. If it adds an error to diags, the tree is nil or incomplete.
+func File(f *source.File, names Names, diags *source.Diags) *ast.Program {
 	if len(f.Text) > MaxSize {
 		diags.Add(source.Diag{Msg: fmt.Sprintf("%s has more than %d bytes, which is the limit for a script", f.Name, MaxSize)})
 		return nil
@@ -67,11 +75,11 @@ func File(f *source.File, isVariable func(name string) bool, diags *source.Diags
 		m.parser = parser{}
 		machines.Put(m)
 	}()
-	return m.parse(f, isVariable, diags)
+	return m.parse(f, names, diags)
 }
 
-func (m *machine) parse(f *source.File, isVariable func(string) bool, diags *source.Diags) *ast.Program {
-	m.parser = parser{file: f, isVariable: isVariable}
+func (m *machine) parse(f *source.File, names Names, diags *source.Diags) *ast.Program {
+	m.parser = parser{file: f, names: names}
 	m.scanner.reset(f)
 	tokens, err := lexer.Upgrade(&m.scanner)
 	if err != nil {
@@ -108,7 +116,8 @@ type parser struct {
 	params  map[string]bool     // names of the parameters of the current macro
 	values  map[string]bool     // result of cValues, after the first use
 
-	isVariable func(name string) bool
+	names     Names
+	stmtStart int // of the statement being parsed, if it may be an assignment
 }
 
 // stop is the value of a panic that unwinds to production; parser.fatal holds

@@ -202,6 +202,7 @@ func (p *parser) blockStmt(start int, x ast.Expr) (ast.Stmt, bool) {
 
 // exprStmt parses an expression or an assignment.
 func (p *parser) exprStmt(start int) ast.Stmt {
+	p.stmtStart = start
 	x := p.expr()
 	t := p.peek()
 	op, ok := assignOp(t)

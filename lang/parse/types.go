@@ -212,7 +212,7 @@ func (p *parser) isValue(name string) bool {
 	if p.values == nil {
 		p.values = cValues(p.file.Text)
 	}
-	return p.isVariable(name) || p.values[name]
+	return p.names.IsVariable(name) || p.values[name]
 }
 
 // namesType reports whether text, the body of a #define, looks like a type.

@@ -39,7 +39,9 @@ func (m *KernelMap) Spec() *ebpf.MapSpec {
 		s.InnerMap = m.InnerSpec()
 	}
 	if m.Contents != nil {
-		s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: m.Contents}}
+		value := make([]byte, m.ValueSize)
+		copy(value, m.Contents)
+		s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: value}}
 	}
 	return s
 }

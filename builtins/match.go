@@ -1,0 +1,223 @@
+package builtins
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/pattern"
+	"github.com/gotrace/gotrace/lang/types"
+)
+
+// A matcher is a builtin that compares a string with one or more patterns and is true if
+// one of them matches. The patterns are literals and become one automaton, unless the
+// comparison with each of them is short.
+
+// matchParams are the parameters of a matcher.
+func matchParams(what string) []Param {
+	return []Param{{Name: "s", Chars: true}, {Name: what, Variadic: true}}
+}
+
+// match is what Check leaves to Emit. texts holds the patterns if they are texts that are
+// compared one by one, otherwise auto is their automaton.
+type match struct {
+	texts []string
+	auto  *pattern.Automaton
+}
+
+// checkMatch is the type rule of a matcher. parse turns the text of a pattern into a
+// pattern; ok is false if it cannot be part of an automaton. each reports whether the
+// patterns are better compared one by one, and holds is what such a comparison computes
+// for literals.
+func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Pattern, ok bool, err error), each func(texts []string) bool, holds func(s, text string) bool) *types.Type {
+	texts, ok := literalTexts(c, call)
+	if !wantStr(c, call, 0) || !ok || !call.known(0) {
+		return types.TInvalid
+	}
+	if !c.Final() {
+		return types.TBool
+	}
+	m := &match{texts: texts}
+	call.Data = m
+	subject, known := call.litStr(0)
+	var list []pattern.Pattern
+	for i, text := range texts {
+		p, fits, err := parse(text)
+		if err != nil {
+			c.Errorf(call.Args[i+1].Span, "%s %q: %v", call.operator(), text, err)
+			return types.TInvalid
+		}
+		if fits {
+			list = append(list, p)
+		}
+	}
+	if each(texts) || len(list) < len(texts) {
+		if known {
+			call.Lit = boolLit(false)
+			for _, text := range texts {
+				if holds(subject, text) {
+					call.Lit = boolLit(true)
+				}
+			}
+		}
+		return types.TBool
+	}
+	auto, err := pattern.Any(list)
+	if err != nil {
+		c.ErrorHint(call.Span, "shorten its repetitions, or match in parts: x … && x …", "%s: %v", call.operator(), err)
+		return types.TInvalid
+	}
+	m.auto = auto
+	if known {
+		call.Lit = boolLit(auto.Match([]byte(subject)) != 0)
+	}
+	return types.TBool
+}
+
+// operator returns the name of the call's builtin as a script writes it between operands.
+func (call *Call) operator() string {
+	if call.Def.Operator != "" {
+		return call.Def.Operator
+	}
+	return call.Def.Name
+}
+
+// literalTexts returns the arguments of a call after the first, which must be string
+// literals.
+func literalTexts(c Checker, call *Call) (texts []string, ok bool) {
+	ok = true
+	for i := 1; i < len(call.Args); i++ {
+		text, known := call.litStr(i)
+		if !known {
+			if c.Final() && call.known(i) {
+				c.Errorf(call.Args[i].Span, "%s expects a string literal (%s provided)", call.operator(), className(call.Args[i].Type))
+			}
+			ok = false
+		}
+		texts = append(texts, text)
+	}
+	return texts, ok
+}
+
+// asLiteral parses a text that is looked for as it is.
+func asLiteral(at pattern.Anchor, fold bool) func(text string) (pattern.Pattern, bool, error) {
+	return func(text string) (pattern.Pattern, bool, error) {
+		p, ok := pattern.Literal(text, at, fold)
+		return p, ok, nil
+	}
+}
+
+// maxTexts and maxTextBytes bound the texts that are compared one by one.
+const (
+	maxTexts     = 4
+	maxTextBytes = 96
+)
+
+// few reports whether texts are few and short enough to be compared one by one.
+func few(texts []string) bool {
+	return len(texts) <= maxTexts && len(strings.Join(texts, "")) <= maxTextBytes
+}
+
+// emitMatch emits a matcher. one compares with one text: it computes 0 or 1.
+func emitMatch(g Gen, call *Call, one func(a *Arg, p *ir.Value, text string) *ir.Value) *ir.Value {
+	if call.Lit != nil {
+		return emitLit(g, call)
+	}
+	a, m := &call.Args[0], call.Data.(*match)
+	if m.auto != nil {
+		return g.B().Op(ir.OpNe, runAutomaton(g, a, m.auto), g.B().Const(0))
+	}
+	p := g.Addr(a)
+	conds := make([]func() *ir.Value, len(m.texts))
+	for i, text := range m.texts {
+		conds[i] = func() *ir.Value { return one(a, p, text) }
+	}
+	return anyOf(g, conds)
+}
+
+// anyOf computes 1 if one of conds is not 0, else 0. It computes no more of them than it
+// has to.
+func anyOf(g Gen, conds []func() *ir.Value) *ir.Value {
+	b := g.B()
+	result := &ir.Var{Name: "any", Type: ir.Int}
+	done := b.NewBlock()
+	b.Write(result, b.Const(1))
+	for _, cond := range conds {
+		b.Leave(cond(), done)
+	}
+	b.Write(result, b.Const(0))
+	b.Jump(done)
+	b.SealSet(done)
+	return b.Read(result)
+}
+
+// equalsText computes whether the n bytes at p are those of text: 0 or 1.
+func equalsText(g Gen, p *ir.Value, text []byte) *ir.Value {
+	return g.B().Op(ir.OpEq, memoryDiffers(g.B(), p, text), g.B().Const(0))
+}
+
+// matchGroup is how many bytes an automaton reads between two looks at whether it has
+// settled. Until then a byte costs no branch.
+const matchGroup = 8
+
+// runAutomaton runs an automaton over the string a and computes its result word.
+func runAutomaton(g Gen, a *Arg, auto *pattern.Automaton) *ir.Value {
+	p := g.Addr(a)
+	b := g.B()
+	// The kernel's verifier knows a state only as a number of 16 bits, so the table must
+	// be followed by as many bytes as it takes to read a row at the greatest one.
+	table := g.Table(auto.Table, 1<<16+auto.Stride)
+	wide := auto.Result > 1<<8
+	classes := make([]byte, 0, 512)
+	for _, c := range auto.Classes {
+		if wide {
+			classes = binary.LittleEndian.AppendUint16(classes, c)
+		} else {
+			classes = append(classes, byte(c))
+		}
+	}
+	classTable := g.Rodata(classes)
+	state := &ir.Var{Name: "state", Type: ir.Int}
+	b.Write(state, b.Const(int64(auto.Start)))
+	read := func(p *ir.Value, n int) {
+		s := b.Read(state)
+		for k := range n {
+			c := b.Load(p, int64(k), 1, false)
+			var class *ir.Value
+			if wide {
+				class = b.Load(b.Op(ir.OpAdd, classTable, b.Op(ir.OpShl, c, b.Const(1))), 0, 2, false)
+			} else {
+				class = b.Load(b.Op(ir.OpAdd, classTable, c), 0, 1, false)
+			}
+			s = b.Load(b.Op(ir.OpAdd, b.Op(ir.OpAdd, table, class), s), 0, 2, false)
+		}
+		b.Write(state, s)
+	}
+	size := a.Type.Size
+	if rest := size % matchGroup; rest > 0 && size < matchGroup {
+		read(p, rest)
+	} else {
+		forEach(g, size/matchGroup, func(l *loop, i *ir.Value) {
+			read(b.Op(ir.OpAdd, p, b.Op(ir.OpShl, i, b.Const(3))), matchGroup)
+			l.leave(b.Op(ir.OpULe, b.Const(int64(auto.Settled)), b.Read(state)))
+		})
+		if rest > 0 {
+			read(b.AddImm(p, int64(size-rest)), rest)
+		}
+	}
+	return b.Load(b.Op(ir.OpAdd, table, b.Read(state)), int64(auto.Result), 8, false)
+}
+
+// wantUTF8 turns what cannot be part of an automaton into an error.
+func wantUTF8(parse func(string) (pattern.Pattern, bool, error)) func(string) (pattern.Pattern, bool, error) {
+	return func(text string) (pattern.Pattern, bool, error) {
+		p, ok, err := parse(text)
+		if !ok && err == nil {
+			err = errNotUTF8
+		}
+		return p, ok, err
+	}
+}
+
+var errNotUTF8 = errors.New("it is not valid UTF-8")

@@ -1,0 +1,225 @@
+package pattern
+
+import (
+	"encoding/binary"
+	"fmt"
+	"regexp/syntax"
+	"slices"
+)
+
+// An Automaton is a deterministic automaton as a table for a program to read.
+//
+// Table holds a row for each state, of Stride bytes: the offsets of the next rows, one
+// for each class of bytes, in 16 bits each; then, at Result, a word with a bit for each
+// pattern that matches if the text ends here. A state is the offset of its row. Classes
+// has, for each byte, the offset of its entry in a row.
+type Automaton struct {
+	Table   []byte
+	Classes [256]uint16
+	Stride  int
+	Result  int
+	Start   int
+	// Settled is the first of the states that no text leaves. Their rows come last.
+	Settled int
+	States  int
+}
+
+// maxTable is the greatest size of a table in bytes: a state must fit in 16 bits.
+const maxTable = 1 << 16
+
+// Match runs the automaton and returns the patterns that match, a bit for each.
+func (a *Automaton) Match(text []byte) uint64 {
+	s := a.Start
+	for _, c := range text {
+		if s >= a.Settled {
+			break
+		}
+		s = int(binary.LittleEndian.Uint16(a.Table[s+int(a.Classes[c]):]))
+	}
+	return binary.LittleEndian.Uint64(a.Table[s+a.Result:])
+}
+
+// TooLarge is the error that an automaton would need more states than there is room for.
+type TooLarge struct{ Patterns []Pattern }
+
+func (e *TooLarge) Error() string {
+	if len(e.Patterns) == 1 {
+		return fmt.Sprintf("the automaton for %q is too large", e.Patterns[0].Text)
+	}
+	return fmt.Sprintf("the automaton for %d patterns together is too large", len(e.Patterns))
+}
+
+// Compile returns the automaton of up to MaxPatterns patterns. NUL, which ends a text in
+// the traced system, settles every state.
+func Compile(patterns []Pattern) (*Automaton, error) {
+	b, err := newBuilder(patterns)
+	if err != nil {
+		return nil, err
+	}
+	if !b.build() {
+		return nil, &TooLarge{patterns}
+	}
+	block, n := minimize(b.next, b.result)
+	a := layOut(b, block, n)
+	if a == nil {
+		return nil, &TooLarge{patterns}
+	}
+	return a, nil
+}
+
+// minimize groups states that no text tells apart. It returns the group of each state,
+// numbered from 0, and their number. Groups are split by what each byte leads to until
+// nothing splits (Moore).
+func minimize(next [][256]int32, result []uint64) (block []int32, n int) {
+	block = make([]int32, len(next))
+	byResult := map[uint64]int32{}
+	for s, r := range result {
+		id, ok := byResult[r]
+		if !ok {
+			id = int32(len(byResult))
+			byResult[r] = id
+		}
+		block[s] = id
+	}
+	n = len(byResult)
+	bytes := distinctBytes(next)
+	key := make([]byte, 4*(len(bytes)+1))
+	for {
+		ids := make(map[string]int32, n)
+		split := make([]int32, len(next))
+		for s := range next {
+			binary.LittleEndian.PutUint32(key, uint32(block[s]))
+			for i, c := range bytes {
+				binary.LittleEndian.PutUint32(key[4*i+4:], uint32(block[next[s][c]]))
+			}
+			id, ok := ids[string(key)]
+			if !ok {
+				id = int32(len(ids))
+				ids[string(key)] = id
+			}
+			split[s] = id
+		}
+		block = split
+		if len(ids) == n {
+			return block, n
+		}
+		n = len(ids)
+	}
+}
+
+// distinctBytes returns one byte for each set of bytes that all states treat alike.
+func distinctBytes(next [][256]int32) []int {
+	classes := classesOf(next, func(s int32) int32 { return s })
+	var list []int
+	for c := range 256 {
+		if classes[c] == len(list) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// classesOf numbers the sets of bytes that lead to the same states after f, in the order
+// of their first bytes.
+func classesOf(next [][256]int32, f func(int32) int32) (class [256]int) {
+	// Split by one state after the other.
+	n := 1
+	for s := range next {
+		if row := &next[s]; !slices.ContainsFunc(row[1:], func(to int32) bool { return to != row[0] }) {
+			continue
+		}
+		type key struct {
+			class int
+			to    int32
+		}
+		ids := map[key]int{}
+		var split [256]int
+		for c := range 256 {
+			k := key{class[c], f(next[s][c])}
+			id, ok := ids[k]
+			if !ok {
+				id = len(ids)
+				ids[k] = id
+			}
+			split[c] = id
+		}
+		class = split
+		if n = len(ids); n == 256 {
+			break
+		}
+	}
+	return class
+}
+
+// layOut makes the table of the groups that a text can reach. It returns nil if it is too
+// large.
+func layOut(b *builder, block []int32, n int) *Automaton {
+	next := make([][256]int32, n)
+	result := make([]uint64, n)
+	for s, id := range block {
+		result[id] = b.result[s]
+		for c := range 256 {
+			next[id][c] = block[b.next[s][c]]
+		}
+	}
+	class := classesOf(next, func(s int32) int32 { return s })
+	classes := 0
+	for c := range 256 {
+		classes = max(classes, class[c]+1)
+	}
+	a := &Automaton{States: n, Result: (2*classes + 7) / 8 * 8}
+	a.Stride = a.Result + 8
+	if n*a.Stride > maxTable {
+		return nil
+	}
+	settled := func(s int) bool {
+		for c := range 256 {
+			if next[s][c] != int32(s) {
+				return false
+			}
+		}
+		return true
+	}
+	row := make([]int, n)
+	at := 0
+	for _, last := range []bool{false, true} {
+		if last {
+			a.Settled = at
+		}
+		for s := range n {
+			if settled(s) == last {
+				row[s] = at
+				at += a.Stride
+			}
+		}
+	}
+	a.Table = make([]byte, n*a.Stride)
+	for c := range 256 {
+		a.Classes[c] = uint16(2 * class[c])
+	}
+	for s := range n {
+		for c := range 256 {
+			binary.LittleEndian.PutUint16(a.Table[row[s]+2*class[c]:], uint16(row[next[s][c]]))
+		}
+		binary.LittleEndian.PutUint64(a.Table[row[s]+a.Result:], result[s])
+	}
+	a.Start = row[block[0]]
+	return a
+}
+
+// Any returns the automaton that tells whether at least one of the patterns matches: bit
+// 0 of its result. There may be any number of them.
+func Any(patterns []Pattern) (*Automaton, error) {
+	if len(patterns) == 1 {
+		return Compile(patterns)
+	}
+	any := &syntax.Regexp{Op: syntax.OpAlternate}
+	for _, p := range patterns {
+		any.Sub = append(any.Sub, p.re)
+	}
+	a, err := Compile([]Pattern{{Text: patterns[0].Text, re: any}})
+	if err != nil {
+		return nil, &TooLarge{patterns}
+	}
+	return a, nil
+}
