@@ -175,7 +175,7 @@ func (p *printer) expr(x Expr) {
 		p.ternary(x)
 	case *Call:
 		if x.Op != "" {
-			p.worded(x)
+			p.worded(x, p.exprs)
 			return
 		}
 		p.write(x.Fn.Text, "(")
@@ -240,8 +240,9 @@ func negated(x *Unary) *Call {
 	return nil
 }
 
-// worded writes x op y, the form of a call with an operator.
-func (p *printer) worded(x *Call) {
+// worded writes x op y, the form of a call with an operator. list writes what follows the
+// operator if it is in parentheses.
+func (p *printer) worded(x *Call, list func([]Expr)) {
 	p.operand(x.Args[0], WordPrecedence)
 	p.write(" ", x.Op, " ")
 	if _, isRange := x.Args[len(x.Args)-1].(*Range); len(x.Args) == 2 && !isRange {
@@ -249,13 +250,13 @@ func (p *printer) worded(x *Call) {
 		return
 	}
 	p.write("(")
-	p.exprs(x.Args[1:])
+	list(x.Args[1:])
 	p.write(")")
 }
 
 func (p *printer) unary(x *Unary) {
 	if c := negated(x); c != nil {
-		p.worded(c)
+		p.worded(c, p.exprs)
 		return
 	}
 	if x.Postfix {

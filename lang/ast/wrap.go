@@ -53,6 +53,10 @@ func (p *printer) wrapped(x Expr, tail int) {
 	}
 	switch x := x.(type) {
 	case *Call:
+		if x.Op != "" {
+			p.worded(x, func(list []Expr) { p.fill(p.flatList(list), tail+1) })
+			return
+		}
 		p.write(x.Fn.Text, "(")
 		p.fill(p.flatList(x.Args), tail+1)
 		p.write(")")
