@@ -16,11 +16,13 @@ func path() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "path"}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary: "The full path of a struct path of the kernel, as the current task sees it. A longer path than max_strlen, or size, loses its beginning. " +
+			Summary: "The full path of a struct path, struct file or struct linux_binprm of the kernel, as the current task sees it. A longer path than max_strlen, or size, loses its beginning. " +
+				"A struct dentry does not tell where its file system is mounted, so its path starts at the root of that file system. " +
 				"Where the kernel has no helper for it, the program follows the names itself. A rename at that very moment may then mix old and new names.",
 			Examples: []string{
 				`fentry:filp_close { printf("%s\n", path(args.filp.f_path)); }`,
 				`fexit:do_filp_open { $p = retval->f_path; @[path($p, 48)] = count(); }`,
+				`lsm:bprm_check_security { printf("%s\n", path(args.bprm)); }`,
 			},
 		},
 		Refusals: []Refusal{{
@@ -35,6 +37,23 @@ func path() *Def {
 		Check: checkPath,
 		Store: storePath,
 	}
+}
+
+// pathObjects are the structs of which path() tells the path. Each function calls
+// whole with the address of the struct path in the object at p, or bare with that of
+// its struct dentry.
+var pathObjects = map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)){
+	"struct path": func(_ Gen, _ *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) { whole(p) },
+	"struct file": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
+		whole(g.B().AddImm(p, lay.filePath))
+	},
+	"struct linux_binprm": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
+		b := g.B()
+		word := b.Slot(8)
+		b.Call(ir.ReadKernel, word, b.Const(8), b.AsInt(b.AddImm(p, lay.programFile)))
+		whole(b.AddImm(b.Load(word, 0, 8, false), lay.filePath))
+	},
+	"struct dentry": func(_ Gen, _ *pathLayout, p *ir.Value, _, bare func(p *ir.Value)) { bare(p) },
 }
 
 func checkPath(c Checker, call *Call) *types.Type {
@@ -53,11 +72,11 @@ func checkPath(c Checker, call *Call) *types.Type {
 	}
 	switch {
 	case t.Kind == types.Invalid:
-	case t.Kind != types.Struct || t.Name != "struct path":
-		c.Errorf(call.Args[0].Span, "path() only supports a struct path of the kernel and pointers to one (%s provided)", t)
+	case t.Kind != types.Struct || pathObjects[t.Name] == nil:
+		c.Errorf(call.Args[0].Span, "path() only supports a struct path, file, dentry or linux_binprm of the kernel and pointers to one (%s provided)", t)
 		return types.TInvalid
 	case space == types.User:
-		c.Errorf(call.Args[0].Span, "path() only supports a struct path of the kernel, not one in user memory")
+		c.Errorf(call.Args[0].Span, "path() only supports a %s of the kernel, not one in user memory", t.Name)
 		return types.TInvalid
 	}
 	size := c.Config().MaxStrlen
@@ -124,12 +143,19 @@ func storePath(g Gen, call *Call, dst Dest) {
 		g.B().Store(dst.Ptr, dst.Off, 1, g.B().Const(0))
 		SetStrLen(g, dst, g.B().Const(1))
 	}
+	t := call.typeOf(0)
+	if t.Kind == types.Pointer {
+		t = t.Elem
+	}
+	lay := call.Data.(*pathLayout)
 	g.Object(&call.Args[0], func(p *ir.Value) {
-		if helperFindsPath(g, call, p) {
-			callPath(g, call, dst, p)
-		} else {
-			walkPath(g, call, dst, p)
-		}
+		pathObjects[t.Name](g, lay, p, func(p *ir.Value) {
+			if helperFindsPath(g, call, p) {
+				callPath(g, call, dst, p)
+			} else {
+				walkPath(g, call, dst, p, (*pathWalk).start)
+			}
+		}, func(p *ir.Value) { walkPath(g, call, dst, p, (*pathWalk).startBare) })
 	}, empty)
 }
 

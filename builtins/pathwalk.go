@@ -15,6 +15,8 @@ import (
 // root reads.
 type pathLayout struct {
 	pathMnt, pathDentry int64 // struct path
+	filePath            int64 // struct file
+	programFile         int64 // struct linux_binprm
 	taskFS, fsRoot      int64 // struct task_struct, struct fs_struct
 
 	// Offsets in struct dentry. All are in [first, end), and those that each step of
@@ -39,6 +41,8 @@ func layPath(k probes.Kernel) (*pathLayout, error) {
 	}{
 		{&l.pathMnt, "struct path", []string{"mnt"}},
 		{&l.pathDentry, "struct path", []string{"dentry"}},
+		{&l.filePath, "struct file", []string{"f_path"}},
+		{&l.programFile, "struct linux_binprm", []string{"file"}},
 		{&l.taskFS, "struct task_struct", []string{"fs"}},
 		{&l.fsRoot, "struct fs_struct", []string{"root"}},
 		{&l.pprev, "struct dentry", []string{"d_hash", "pprev"}},
@@ -160,11 +164,14 @@ func (w *pathWalk) stop(cond *ir.Value, state int64) {
 
 func (w *pathWalk) failed(r *ir.Value) *ir.Value { return w.g.B().Op(ir.OpSLt, r, w.num(0)) }
 
-// walkPath emits the walk from the struct path at p.
-func walkPath(g Gen, call *Call, dst Dest, p *ir.Value) {
+// walkPath emits the walk from the object at p, for which start sets the state.
+func walkPath(g Gen, call *Call, dst Dest, p *ir.Value, start func(*pathWalk, *ir.Value)) {
 	w := &pathWalk{g: g, lay: call.Data.(*pathLayout), size: int64(min(call.Type.Size, pathMax))}
 	w.p = g.Temp(int(w.atPath() + w.room() + nameMax + 1))
-	w.start(g.B().AsInt(p))
+	w.set(atState, w.num(pathWalking))
+	w.set(atPos, w.num(w.room()))
+	g.B().Store(w.p, w.atPath()+w.room(), 1, g.B().Const(0))
+	start(w, g.B().AsInt(p))
 	turns := w.size/2 + mountTurns
 	if !g.Kernel().Has(probes.FeatLoop) {
 		turns = min(turns, freeTurns)
@@ -197,15 +204,33 @@ func walkPath(g Gen, call *Call, dst Dest, p *ir.Value) {
 func (w *pathWalk) start(p *ir.Value) {
 	l := w.lay
 	b := w.g.B()
-	w.set(atState, w.num(pathWalking))
-	w.set(atPos, w.num(w.room()))
-	b.Store(w.p, w.atPath()+w.room(), 1, b.Const(0))
 	fs := w.word(b.Op(ir.OpAdd, b.Call(ir.CurrentTask), w.num(l.taskFS)), 0)
 	w.read(atRoot, 8, fs, l.fsRoot+l.pathDentry)
 	w.read(atRootMnt, 8, fs, l.fsRoot+l.pathMnt)
 	r := w.read(atDentry, 8, p, l.pathDentry)
 	r = b.Op(ir.OpOr, r, w.read(atMnt, 8, p, l.pathMnt))
-	r = b.Op(ir.OpOr, r, w.read(atTop, 8, w.get(atMnt), l.mntRoot))
+	w.begin(b.Op(ir.OpOr, r, w.read(atTop, 8, w.get(atMnt), l.mntRoot)))
+}
+
+// startBare does the same for the struct dentry at p, whose mount is not known. The
+// path ends at the root of its file system.
+func (w *pathWalk) startBare(p *ir.Value) {
+	for _, off := range []int64{atRoot, atRootMnt, atTop} {
+		w.set(off, w.num(0))
+	}
+	w.set(atMnt, w.num(noMount))
+	w.set(atDentry, p)
+	w.begin(w.num(0))
+}
+
+// noMount stands for the address of the struct vfsmount that is not known.
+const noMount = 1
+
+// begin copies the dentry and writes what comes after the directories. If r is
+// negative, the walk has failed.
+func (w *pathWalk) begin(r *ir.Value) {
+	l := w.lay
+	b := w.g.B()
 	dentry := w.get(atDentry)
 	r = b.Op(ir.OpOr, r, w.read(atCopy, l.end-l.first, dentry, l.first))
 	b.If(w.failed(r), func() { w.set(atState, w.num(pathFault)) })
@@ -294,9 +319,9 @@ func (w *pathWalk) turn() {
 	}, func() *ir.Value {
 		w.stop(w.failed(w.read(atCopy+l.stepFirst-l.first, l.stepEnd-l.stepFirst, dentry, l.stepFirst)), pathFault)
 		parent := w.field(l.parent)
-		// The file is not below the mounted root.
+		// The file is not below what is mounted there, or its mount is not known.
 		w.leave(w.same(parent, dentry), func() {
-			w.set(atPos, w.get(atEnd))
+			w.g.B().Unless(w.same(w.get(atMnt), w.num(noMount)), func() { w.set(atPos, w.get(atEnd)) })
 			w.set(atState, w.num(pathDone))
 		})
 		w.stop(w.failed(w.component()), pathFault)

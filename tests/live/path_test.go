@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,6 +99,9 @@ func TestPaths(t *testing.T) {
 		{"pointer to a variable", "iter", "iter:task_file / ctx.task.tgid == %d / { $v = ctx.file->f_path; $p = &$v;", "ctx.fd", "$p"},
 		{"tuple", "iter", "iter:task_file / ctx.task.tgid == %d / { $t = (1, ctx.file->f_path);", "ctx.fd", "$t.1"},
 		{"tracepoint", "", "tracepoint:syscalls:sys_enter_fcntl / pid == %d && args.arg / 1000 == 4242 / {", "args.fd", "curtask->files->fdt->fd[args.fd]->f_path"},
+		{"file", "", "tracepoint:syscalls:sys_enter_fcntl / pid == %d && args.arg / 1000 == 4242 / {", "args.fd", "curtask->files->fdt->fd[args.fd]"},
+		{"file of a hook", "fentry", "fentry:security_file_fcntl / pid == %d && args.arg / 1000 == 4242 / {", "args.arg % 1000", "args.file"},
+		{"file as an argument", "kprobe", "kprobe:security_file_fcntl / pid == %d && arg2 / 1000 == 4242 / {", "arg2 % 1000", "(struct file *)arg0"},
 		{"kprobe", "kprobe", "kprobe:security_file_fcntl / pid == %d && arg2 / 1000 == 4242 / {", "arg2 % 1000", "((struct file *)arg0)->f_path"},
 		{"fentry", "fentry", "fentry:security_file_fcntl / pid == %d && args.arg / 1000 == 4242 / {", "args.arg % 1000", "args.file->f_path"},
 		{"fexit", "fentry", "fexit:security_file_fcntl / pid == %d && args.arg / 1000 == 4242 / {", "args.arg % 1000", "args.file->f_path"},
@@ -109,6 +113,9 @@ func TestPaths(t *testing.T) {
 		}
 		if testing.Short() { // in emulation
 			sizes = []int{100, whole}
+			if strings.HasPrefix(w.name, "file") {
+				sizes = []int{whole}
+			}
 		}
 		for _, size := range sizes {
 			t.Run(fmt.Sprintf("%s of %d", w.name, size), func(t *testing.T) {
@@ -154,6 +161,88 @@ func TestPaths(t *testing.T) {
 					t.Errorf("keys: %s", r.stdout)
 				}
 			})
+		}
+	}
+}
+
+// inFileSystem returns the path of an open file from the root of its file system, which
+// the table of mounts tells.
+func inFileSystem(t *testing.T, fd int, name string) string {
+	t.Helper()
+	if !strings.HasPrefix(name, "/") { // a pipe has no mount
+		return name
+	}
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(info), "mnt_id:")
+	id := strings.Fields(rest)[0]
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); f[0] == id {
+			return filepath.Join(f[3], strings.TrimPrefix(name, f[4]))
+		}
+	}
+	return name // of an internal mount
+}
+
+// TestDentryPaths compares the paths of directory entries with the table of mounts.
+func TestDentryPaths(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no path() of a dentry")
+	}
+	names := openKinds(t)
+	s := start(t, "-e", fmt.Sprintf(`config = { max_strlen = 2048 } tracepoint:syscalls:sys_enter_fcntl /pid == %d && args.arg / 1000 == 4242/ {
+		printf("%%d %%s\n", args.fd, path(curtask->files->fdt->fd[args.fd]->f_path.dentry)); }`, os.Getpid()))
+	s.attached()
+	for fd := range names {
+		unix.FcntlInt(uintptr(fd), unix.F_GETFD, 4242000+fd)
+	}
+	s.signal(unix.SIGINT)
+	r := s.wait()
+	r.quiet(t)
+	lines := strings.Split(r.stdout, "\n")
+	for fd, name := range names {
+		if want := fmt.Sprintf("%d %s", fd, inFileSystem(t, fd, name)); !slices.Contains(lines, want) {
+			t.Errorf("no line %q in %s", want, r.stdout)
+		}
+	}
+}
+
+// TestProgramPaths compares the path of a program that is executed with its name.
+func TestProgramPaths(t *testing.T) {
+	needRoot(t)
+	if why := missing("fentry"); why != "" || *peer {
+		t.Skip(why)
+	}
+	s := start(t, "-e", `fentry:security_bprm_check { printf("%d %s\n", pid, path(args.bprm)); }`)
+	s.attached()
+	var want []string
+	for _, name := range []string{"sleep", "true"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(name, "0")
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, fmt.Sprintf("%d %s", cmd.Process.Pid, path))
+	}
+	s.signal(unix.SIGINT)
+	r := s.wait()
+	r.quiet(t)
+	for _, line := range want {
+		if !slices.Contains(strings.Split(r.stdout, "\n"), line) {
+			t.Errorf("no line %q in %s", line, r.stdout)
 		}
 	}
 }
