@@ -18,8 +18,8 @@ const (
 	maxImportSize = 4 << 20 // bytes of one file
 )
 
-// importer collects the files that a script imports, each once. The
-// declarations of an imported file come before those of the importing file.
+// importer collects the files that a script imports, each once. The declarations of an
+// imported file precede those of the importing file.
 type importer struct {
 	diags *source.Diags
 	defs  *builtins.Registry
@@ -30,7 +30,7 @@ type importer struct {
 	out   *ast.Program
 }
 
-// imports returns p merged with everything it imports. If it imports nothing,
+// imports returns p merged with all files that it imports. If it imports nothing,
 // imports returns p itself.
 func imports(p *ast.Program, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
 	if len(p.Imports) == 0 {
@@ -57,7 +57,7 @@ func (im *importer) add(p *ast.Program) {
 	im.out.Decls = append(im.out.Decls, p.Decls...)
 }
 
-// one merges the files that a single import names.
+// one merges the files of a single import.
 func (im *importer) one(i *ast.Import, from *source.File) {
 	var checked []string
 	for _, path := range im.candidates(i.Path, from) {
@@ -91,13 +91,13 @@ func (im *importer) one(i *ast.Import, from *source.File) {
 		return
 	}
 	if inLibrary(i.Path) {
-		return // its macros are always there
+		return // its macros are always available
 	}
 	im.diags.ErrorHint(i.Span(), "checked: "+strings.Join(checked, ", "), "Unable to find suitable path for import")
 }
 
-// candidates returns the paths that an import can mean: in the importing file's
-// directory, in the script's, and in dirs.
+// candidates returns the possible paths of an import: in the importing file's
+// directory, in the script's directory, and in dirs.
 func (im *importer) candidates(path string, from *source.File) []string {
 	if filepath.IsAbs(path) {
 		return []string{path}
@@ -130,7 +130,7 @@ func (im *importer) unsafe(i *ast.Import, path string, info os.FileInfo) bool {
 	if info.Mode().Perm()&0o002 == 0 {
 		return false
 	}
-	im.diags.ErrorHint(i.Span(), "everyone may write to it, and would run programs as you", "skipping due to global write permissions: %q", path)
+	im.diags.ErrorHint(i.Span(), "everyone can write to it and could run programs as you", "skipping due to global write permissions: %q", path)
 	return true
 }
 
@@ -165,7 +165,7 @@ func (im *importer) file(i *ast.Import, path string) {
 	}
 	switch {
 	case strings.HasSuffix(path, ".bpf.c"):
-		im.diags.ErrorHint(i.Span(), "put the functions into the script: fn name($a : int64) : int64 { … }", "%s: C programs cannot be imported, there is no C compiler here", path)
+		im.diags.ErrorHint(i.Span(), "put the functions into the script: fn name($a : int64) : int64 { … }", "%s: C programs cannot be imported, as gotrace contains no C compiler", path)
 		return
 	case !importable(path):
 		im.diags.ErrorHint(i.Span(), "a .bt or .h file, or a directory of them, can be imported", "unknown import type: %q", filepath.Base(path))

@@ -1,5 +1,5 @@
-// Package lang reads scripts: it turns source text into one tree, with imports and
-// the macros of the standard library, and reads the settings in it.
+// Package lang reads scripts: it converts source text to one tree, with imports and the
+// macros of the standard library, and reads the settings in it.
 package lang
 
 import (
@@ -25,8 +25,8 @@ func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source
 	return withLibrary(withProviders(imports(p, defs, dirs, files, diags), defs), defs)
 }
 
-// Expand reads the C section of p and replaces the calls of macros. It returns
-// the tree without them, and the declarations of the C section.
+// Expand reads the C section of p and expands the calls of macros. It returns the tree
+// without these calls, and the declarations of the C section.
 func Expand(p *ast.Program, k probes.Kernel, defs *builtins.Registry, inv *builtins.Invocation, diags *source.Diags) (*ast.Program, *cdecl.Decls) {
 	var release probes.Version
 	if k != nil {

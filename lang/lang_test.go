@@ -112,7 +112,7 @@ func TestImportErrors(t *testing.T) {
 		{`import "nosuch.bt"; begin { }`, "main.bt", "Unable to find suitable path for import"},
 		{`import "config.bt"; begin { }`, "config.bt", "invalid `config` within import"},
 		{`import "bad.bt"; begin { }`, "bad.bt", "syntax: expected '}'"},
-		{`import "c.bpf.c"; begin { }`, "main.bt", "c.bpf.c: C programs cannot be imported, there is no C compiler here"},
+		{`import "c.bpf.c"; begin { }`, "main.bt", "c.bpf.c: C programs cannot be imported, as gotrace contains no C compiler"},
 		{`import "x.txt"; begin { }`, "main.bt", "unknown import type"},
 		{`import "open.bt"; begin { }`, "main.bt", "global write permissions"},
 		{`import "open"; begin { }`, "main.bt", "global write permissions"},
@@ -136,7 +136,7 @@ func frozen(t *testing.T) probes.Kernel {
 	return k
 }
 
-// TestConfigure checks that settings of the environment take precedence, and that
+// TestConfigure checks that settings in the environment take precedence, and that
 // errors about them name the variable.
 func TestConfigure(t *testing.T) {
 	env := map[string]string{"BPFTRACE_MAX_STRLEN": "100"}
@@ -172,8 +172,8 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestLibrary checks that the documentation of each macro starts with a call of
-// it, and that a script gets only the macros that it calls.
+// TestLibrary checks that the documentation of each macro starts with a call of it, and
+// that a script contains only the library macros that it calls.
 func TestLibrary(t *testing.T) {
 	for _, m := range Library(builtins.NewRegistry(builtins.All())) {
 		if !strings.HasPrefix(m.Doc, m.Name+"("+strings.Join(m.Params, ", ")+") ") || !strings.HasSuffix(m.Doc, ".") {

@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// library holds the standard library: macros written in the language itself,
+// library contains the standard library: macros written in the language itself, with
 // one file for each topic. The comment above a macro is its documentation.
 //
 //go:embed stdlib/*.bt
@@ -53,7 +53,7 @@ func libraryFiles(want func(text string) bool, defs *builtins.Registry) []*ast.P
 	var list []*ast.Program
 	names, err := fs.Glob(library, "stdlib/*.bt")
 	if err != nil {
-		panic("lang: the standard library: " + err.Error()) // the pattern is right
+		panic("lang: the standard library: " + err.Error()) // the pattern is valid
 	}
 	for _, name := range names {
 		text, err := library.ReadFile(name)
@@ -76,13 +76,13 @@ func embedded(files embed.FS, name string, defs *builtins.Registry) *ast.Program
 	var diags source.Diags
 	p := parse.File(source.NewFile(name, string(text)), defs, &diags)
 	if err := diags.Err(); err != nil {
-		panic("lang: " + err.Error()) // a test parses them all
+		panic("lang: " + err.Error()) // a test parses all files
 	}
 	return p
 }
 
-// withLibrary adds the macros of the standard library that p may call. A
-// script's own macros and functions take precedence.
+// withLibrary adds the macros of the standard library that p may call. A script's own
+// macros and functions take precedence.
 func withLibrary(p *ast.Program, defs *builtins.Registry) *ast.Program {
 	calls, own := map[string]bool{}, map[string]bool{}
 	for _, d := range p.Decls {

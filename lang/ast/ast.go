@@ -22,21 +22,21 @@ type At struct {
 	Via *source.Span
 }
 
-// Span returns the place of the node in the source.
+// Span returns the extent of the node in the source.
 func (a At) Span() source.Span { return a.Pos }
 
 func (a *At) at() *At { return a }
 
-// SetFrom notes that n replaces a macro call. It does nothing if n already
-// replaces another call.
+// SetFrom records that n replaces a macro call. It does nothing if n already replaces
+// another call.
 func SetFrom(n Node, call source.Span) {
 	if p, ok := n.(interface{ at() *At }); ok && p.at().Via == nil {
 		p.at().Via = &call
 	}
 }
 
-// From returns the place of the macro call that n replaces. It is invalid if
-// there is none.
+// From returns the extent of the macro call that n replaces. It is invalid if there is
+// none.
 func From(n Node) source.Span {
 	if p, ok := n.(interface{ at() *At }); ok && p.at().Via != nil {
 		return *p.at().Via
@@ -44,8 +44,8 @@ func From(n Node) source.Span {
 	return source.Span{}
 }
 
-// ownMark separates the name of a macro's own variable from the number of the
-// expansion it belongs to.
+// ownMark separates the name of a macro's own variable from the number of the expansion
+// that it belongs to.
 const ownMark = "\x00"
 
 // OwnName returns the name of a macro's own variable in its nth expansion.
@@ -75,8 +75,8 @@ type Comment struct {
 	Text string
 }
 
-// CItem is one item of the C section: a preprocessor line or a type
-// definition, as raw text (package lang/cdecl gives it meaning).
+// CItem is one item of the C section: a preprocessor line or a type definition, as raw
+// text. Package lang/cdecl parses it.
 type CItem struct {
 	At
 	Text string
@@ -101,7 +101,7 @@ type Import struct {
 	Path string
 }
 
-// Name is an identifier with its place.
+// Name is an identifier with its extent in the source.
 type Name struct {
 	At
 	Text string
@@ -130,7 +130,7 @@ type Probe struct {
 type AttachPoint struct {
 	At
 	Name  string   // the name in "name=kprobe:f", otherwise ""
-	Text  string   // the source text, unquoted nothing
+	Text  string   // the source text, with its quotes
 	Parts []string // Parts[0] is the provider
 	Alias string   // the event in whose place the point stands, or ""
 }
@@ -398,8 +398,8 @@ type (
 		At
 		X Expr
 	}
-	// Bad replaces an expression that could not be built; the reason has been
-	// reported. A parsed tree has none.
+	// Bad replaces an expression that could not be built. The reason has been reported.
+	// A parsed tree contains none.
 	Bad struct{ At }
 	// Range is a..b. It occurs after "for ($i :", where it is without b itself, and
 	// in the list of an operator, where it is with b.

@@ -75,8 +75,8 @@ func TestWalkVisitsAll(t *testing.T) {
 			}
 		}
 	}
-	// Name and Comment do not count as nodes. All other kinds must occur, or
-	// this test says nothing about them.
+	// Name and Comment do not count as nodes. All other kinds must occur, or the test
+	// would not check them.
 	const all = 44
 	if len(kinds) != all {
 		t.Errorf("the scripts have %d kinds of nodes, want %d: %v", len(kinds), all, kinds)
@@ -124,8 +124,8 @@ func TestCloneSharesNothing(t *testing.T) {
 	}
 }
 
-// TestStringWithoutSource prints nodes that have no source text, such as those
-// that macro expansion makes.
+// TestStringWithoutSource prints nodes that have no source text, such as those that
+// macro expansion creates.
 func TestStringWithoutSource(t *testing.T) {
 	x := &ast.Var{Name: "x"}
 	one := &ast.IntLit{Value: 1}

@@ -24,9 +24,9 @@ func String(n Node) string {
 	return p.out.String()
 }
 
-// printer writes a tree. The tree has no comments: the printer follows the
-// source while it walks the tree, and writes each comment at the next place
-// between statements, declarations or parts of a probe's head.
+// printer writes a tree. Comments are not part of the tree: the printer tracks the
+// position in the source while it walks the tree, and writes each comment at the next
+// possible place, which is between statements, declarations or parts of a probe's head.
 type printer struct {
 	out      strings.Builder
 	indent   int
@@ -133,7 +133,7 @@ func (p *printer) flush(offset int, first bool) bool {
 	return first
 }
 
-// blankBefore reports whether there is a blank line just before an offset.
+// blankBefore reports whether there is a blank line immediately before an offset.
 func (p *printer) blankBefore(offset int) bool {
 	lines := 0
 	for i := min(offset, len(p.src)) - 1; i >= 0; i-- {
@@ -179,8 +179,7 @@ func (p *printer) trailing(end int) {
 	}
 }
 
-// sameLine reports whether there is nothing but a separator between two
-// offsets.
+// sameLine reports whether there are only separators between two offsets.
 func (p *printer) sameLine(from, to int) bool {
 	for _, c := range []byte(p.src[min(from, len(p.src)):min(to, len(p.src))]) {
 		if c != ' ' && c != '\t' && c != ';' && c != ',' {
@@ -195,8 +194,8 @@ func (p *printer) hasComments(before int) bool {
 	return len(p.comments) > 0 && p.comments[0].Pos.Start < before
 }
 
-// oneLine reports whether n, written by write, can be printed on one line: it
-// is on one line of the source, has no comments and is not too long.
+// oneLine reports whether n can be printed on one line by write: it is on one line in
+// the source, has no comments and is not too long.
 func (p *printer) oneLine(n Node, write func(q *printer)) bool {
 	s := n.Span()
 	if !s.IsValid() || strings.Contains(s.Text(), "\n") || p.hasComments(s.End) {
@@ -304,7 +303,7 @@ func (p *printer) probe(d *Probe) {
 	p.body(d.Body, c, one)
 }
 
-// context tells where a block is.
+// context is the kind of place in which a block is.
 type context uint8
 
 const (
@@ -360,8 +359,7 @@ func (p *printer) block(b *Block, c context) {
 // stmtOf writes statement i of a block.
 func (p *printer) stmtOf(b *Block, i int, s Stmt, c context) {
 	p.stmt(s)
-	// Without a semicolon the parser would take a block at the end for the
-	// value.
+	// Without a semicolon, the parser would use a block at the end as the value.
 	if e, ok := s.(*ExprStmt); ok && c == value && b.Value == nil && i == len(b.Stmts)-1 && isBraced(e.X) {
 		p.write(";")
 	}

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Precedence returns how tightly a binary operator binds: from 1 for "||" to 10
-// for "*", and 0 if op is not a binary operator. All of them associate to the
-// left.
+// Precedence returns the precedence of a binary operator, from 1 for "||" to 10 for
+// "*". It returns 0 if op is not a binary operator. All of them associate to the left.
 func Precedence(op string) int {
 	switch op {
 	case "||":
@@ -35,10 +34,10 @@ func Precedence(op string) int {
 	return 0
 }
 
-// WordPrecedence is how tightly operators that stand for functions bind.
+// WordPrecedence is the precedence of operators that stand for functions.
 const WordPrecedence = 7
 
-// How tightly other expressions bind, on the scale of Precedence.
+// Precedences of other expressions, on the scale of Precedence.
 const (
 	bindBlock   = -1 // in parentheses if it is an operand
 	bindTernary = 0
@@ -73,7 +72,7 @@ func binding(x Expr) int {
 	return bindPostfix
 }
 
-// operand writes x, in parentheses if it binds less tightly than least.
+// operand writes x. It adds parentheses if the precedence of x is lower than least.
 func (p *printer) operand(x Expr, least int) {
 	if binding(x) >= least {
 		p.expr(x)
@@ -332,7 +331,7 @@ func (p *printer) typeOrExpr(t *Type, x Expr) {
 	}
 }
 
-// readsAsType reports whether x looks like a type: name, name[1], name[1][2].
+// readsAsType reports whether x would be parsed as a type: name, name[1], name[1][2].
 func readsAsType(x Expr) bool {
 	switch x := x.(type) {
 	case *Ident:

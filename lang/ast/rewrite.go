@@ -4,8 +4,8 @@ package ast
 // their parents.
 type Rewriter struct {
 	Expr func(Expr) Expr // returns the replacement of an expression
-	Stmt func(Stmt) Stmt // the same for a statement of a block; nil: it stays
-	Type func(*Type)     // changes a type as written; nil: it stays
+	Stmt func(Stmt) Stmt // returns the replacement of a statement in a block; nil: statements stay
+	Type func(*Type)     // changes a type as written; nil: types stay
 }
 
 // Block rewrites the contents of a block. The block stays the same node.

@@ -5,18 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// lineWidth is the length at which the printer breaks a line: it spreads longer
-// ones over several lines at commas and operators, and opens blocks that were
-// on one line.
+// lineWidth is the maximum length of a line in characters. The printer breaks longer
+// lines at commas and operators, and spreads blocks that were on one line over several
+// lines.
 const lineWidth = 90
 
-// deep is the indentation from which the printer no longer breaks lines.
+// deep is the indentation in characters from which the printer no longer breaks lines.
 const deep = 20
 
 // wraps reports whether long lines are broken.
 func (p *printer) wraps() bool { return !p.noWrap && p.indent < deep }
 
-// column returns the number of characters already on the current line.
+// column returns the number of characters on the current line so far.
 func (p *printer) column() int {
 	text := p.out.String()
 	n := utf8.RuneCountInString(text[strings.LastIndexByte(text, '\n')+1:])
@@ -33,14 +33,13 @@ func (p *printer) flat(write func(p *printer)) string {
 	return q.out.String()
 }
 
-// fits reports whether text fits on the current line with tail more characters
-// after it.
+// fits reports whether text and tail more characters fit on the current line.
 func (p *printer) fits(text string, tail int) bool {
 	return p.column()+utf8.RuneCountInString(text)+tail <= lineWidth
 }
 
-// wrapped writes an expression that stands by itself, with tail characters
-// after it. It breaks the line if the expression is too long.
+// wrapped writes an expression, after which tail more characters follow. It breaks the
+// line if the expression is too long.
 func (p *printer) wrapped(x Expr, tail int) {
 	if !p.wraps() {
 		p.expr(x)
@@ -87,8 +86,8 @@ func (p *printer) flatList(list []Expr) []string {
 	return out
 }
 
-// operands returns the operands of a chain of operators of the same precedence,
-// each with the operator that follows it. op follows the last one.
+// operands returns the operands of a chain of operators with the same precedence, each
+// with the operator that follows it. op follows the last one.
 func (p *printer) operands(x *Binary, op string) []string {
 	b := Precedence(x.Op)
 	last := p.flat(func(q *printer) { q.binaryOperand(x.Op, x.Y, b+1) }) + op
@@ -98,9 +97,9 @@ func (p *printer) operands(x *Binary, op string) []string {
 	return []string{p.flat(func(q *printer) { q.binaryOperand(x.Op, x.X, b) }) + " " + x.Op, last}
 }
 
-// fill writes parts on lines that start at the current column. It fills lines
-// from the last one upwards, so that a first part such as a format has a line
-// of its own.
+// fill writes parts on lines that start at the current column. It fills lines from the
+// last one upwards, so that the first part, such as a format string, is on a line of
+// its own if not all parts fit.
 func (p *printer) fill(parts []string, tail int) {
 	at := p.column()
 	starts := make([]bool, len(parts)) // a line
@@ -113,7 +112,7 @@ func (p *printer) fill(parts []string, tail int) {
 		}
 		width += n + 1
 	}
-	// The first part goes on the line of the second if it fits.
+	// Move the first part to the line of the second one if it fits there.
 	n := utf8.RuneCountInString(parts[0])
 	if len(parts) > 1 && width+n > lineWidth {
 		starts[1] = true

@@ -1,6 +1,6 @@
-// Package attach resolves the attach points of a script: it finds what each of
-// them matches in the kernel and in the traced programs, and what a program can
-// read there.
+// Package attach resolves the attach points of a script. It finds the points that each
+// of them matches in the kernel and in the traced programs, and the data that a program
+// can read there.
 package attach
 
 import (
@@ -21,30 +21,30 @@ type Block struct {
 	Points []Point
 }
 
-// Point is a place to attach to, and what a program can read there.
+// Point is a point to attach to, and the data that a program can read there.
 type Point struct {
 	*probes.Point
 	Ctx *probes.Context
 }
 
-// resolver holds what the attach points of a script depend on.
+// resolver holds the inputs and the state of Resolve.
 type resolver struct {
 	env    *probes.Env
 	cfg    *config.Config
 	params []string // positional parameters
 	diags  *source.Diags
-	doubts map[string]bool        // warnings that have been given
-	named  map[string]source.Span // points of kinds that are Unique, by name
+	doubts map[string]bool        // warnings that have been reported
+	named  map[string]source.Span // points whose kind is Unique, by name
 }
 
 // Resolve resolves the attach points of all probes of p, in order. params are the
-// positional parameters, which may stand in attach points. If there are errors,
-// the blocks that have one may lack points.
+// positional parameters, which attach points may contain. If a block has errors, points
+// may be missing in it.
 func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []string, diags *source.Diags) []Block {
 	r := &resolver{env: env, cfg: cfg, params: params, diags: diags, doubts: map[string]bool{}, named: map[string]source.Span{}}
 	var decls []*ast.Probe
 	var found [][]*probes.Point // of each of decls
-	var alone *probes.Point     // one that allows no other
+	var alone *probes.Point     // a point that allows no other
 	total := 0
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.Probe)
@@ -60,7 +60,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 			}
 		}
 		if total > cfg.MaxProbes {
-			diags.ErrorHint(d.Span(), "raise it with the max_probes config variable, if the machine can bear it",
+			diags.ErrorHint(d.Span(), "if the machine can handle more probes, increase the max_probes config variable",
 				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
 			return nil
 		}
@@ -80,7 +80,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 	return blocks
 }
 
-// gather lets the kinds mark the points of a script that are to be attached together.
+// gather calls the kinds' functions that mark the points to be attached together.
 func (r *resolver) gather(found [][]*probes.Point) {
 	byKind := map[*probes.Kind][]*probes.Point{}
 	for _, points := range found {
@@ -95,8 +95,8 @@ func (r *resolver) gather(found [][]*probes.Point) {
 	}
 }
 
-// unique reports points that have the name of an earlier one, if results are
-// reported by that name.
+// unique reports points with the name of an earlier one if results are reported by that
+// name.
 func (r *resolver) unique(points []*probes.Point) {
 	for _, pt := range points {
 		if !pt.Kind.Unique {
@@ -145,9 +145,8 @@ func (r *resolver) filter(points []*probes.Point) []*probes.Point {
 	return slices.DeleteFunc(points, func(pt *probes.Point) bool { return !pt.Kind.Outermost && !r.env.Filter(pt.Name) })
 }
 
-// point resolves an attach point to the points it matches. ok is false if it was
-// reported as an error or warning. only tells that the block has no other attach
-// point.
+// point resolves an attach point to the points that it matches. ok is false if it has
+// reported an error or a warning. only is set if the block has no other attach point.
 func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point, ok bool) {
 	parts := substitute(ap.Parts, r.params)
 	provider := parts[0]
@@ -186,9 +185,8 @@ func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point
 	return points, true
 }
 
-// anyProvider expands an attach point with a wildcard in its provider. It tries
-// every kind that matches, and skips those that the rest of the attach point
-// makes no sense for.
+// anyProvider expands an attach point with a wildcard in its provider. It tries every
+// kind that matches, and skips kinds for which the rest of the attach point is invalid.
 func (r *resolver) anyProvider(ap *ast.AttachPoint, parts []string) []*probes.Point {
 	var points []*probes.Point
 	for _, kind := range probes.Matching(parts[0]) {
@@ -209,8 +207,7 @@ func (r *resolver) anyProvider(ap *ast.AttachPoint, parts []string) []*probes.Po
 	return points
 }
 
-// markMatched notes in each point whether it is one of several that a pattern
-// matches.
+// markMatched records in each point whether a pattern matches it and others.
 func markMatched(points []*probes.Point, wild bool) {
 	for _, pt := range points {
 		pt.Matched = wild && len(points) > 1
@@ -225,8 +222,8 @@ func providers() []string {
 	return names
 }
 
-// contexts adds to each point what a program can read there. It reports the
-// points where no program can run, and leaves them out.
+// contexts adds to each point its context. It reports and leaves out points at which no
+// program can run.
 func (r *resolver) contexts(points []*probes.Point) []Point {
 	var out []Point
 	for _, pt := range points {
@@ -246,7 +243,7 @@ func (r *resolver) contexts(points []*probes.Point) []Point {
 	return out
 }
 
-// doubt gives a warning, unless text is empty or was given before.
+// doubt reports a warning, unless text is empty or was reported before.
 func (r *resolver) doubt(at source.Span, text string) {
 	if text != "" && !r.doubts[text] {
 		r.doubts[text] = true
@@ -254,8 +251,8 @@ func (r *resolver) doubt(at source.Span, text string) {
 	}
 }
 
-// missing reports that there is nothing to attach to, with the severity that
-// the setting missing_probes chooses.
+// missing reports that there is nothing to attach to. The setting missing_probes
+// determines the severity.
 func (r *resolver) missing(span source.Span, hint, format string, args ...any) {
 	switch r.cfg.MissingProbes {
 	case "ignore":
@@ -269,7 +266,7 @@ func (r *resolver) missing(span source.Span, hint, format string, args ...any) {
 	}
 }
 
-// wrong reports an attach point that is wrong or does not exist.
+// wrong reports an attach point that is invalid or does not exist.
 func (r *resolver) wrong(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kind, err error) {
 	if errors.Is(err, probes.ErrNotFound) {
 		r.missing(ap.Span(), r.suggest(pt, kind), "%v", err)

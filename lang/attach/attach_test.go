@@ -13,8 +13,8 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// TestResolve compares what attach points resolve to with testdata, on a frozen
-// kernel. The positional parameters are read and a:b.
+// TestResolve resolves attach points on a frozen kernel and compares the results with
+// testdata. The positional parameters are read and a:b.
 func TestResolve(t *testing.T) {
 	k, err := kernel.Frozen("../../tests/kernels/6.12.zip")
 	if err != nil {

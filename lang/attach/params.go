@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// substitute puts positional parameters into the parts of an attach point. A
-// parameter that contains colons gives several parts.
+// substitute replaces positional parameters in the parts of an attach point. A
+// parameter that contains colons is split into several parts.
 func substitute(parts, params []string) []string {
 	if !slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(s, "$") }) {
 		return parts

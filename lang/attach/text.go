@@ -7,9 +7,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Text returns the blocks as text: for each attach point of the script the points
-// that it matches, with the type of their programs and what programs can read.
-// Points where programs can read the same things have the same shape.
+// Text returns the blocks as text. For each attach point of the script it lists the
+// points that the attach point matches, with the type of their programs and the data
+// that programs can read. Points with the same shape offer the same data.
 func Text(blocks []Block) string {
 	var b strings.Builder
 	for _, bl := range blocks {

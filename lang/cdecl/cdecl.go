@@ -21,15 +21,15 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Includes holds the places to search for headers and definitions.
+// Includes specifies where to search for headers and definitions.
 type Includes struct {
-	Kernel  Kernel            // for types that the C text does not define; may be nil
+	Kernel  Kernel            // types that the C text does not define; may be nil
 	Dirs    []string          // -I, searched before the system's
 	Files   []string          // --include, read first
 	Reader  *source.Files     // reads all of them; nil: from disk
-	Defines map[string]string // predefined macros, beside the compiler's usual ones
+	Defines map[string]string // predefined macros in addition to the usual ones of a compiler
 	Alone   bool              // #include does nothing
-	Release [2]int            // major and minor release of the kernel, whose constants Known has
+	Release [2]int            // major and minor release of the kernel; it selects the values in the table of constants
 }
 
 // Kernel looks up types by "struct x", "enum e" or the bare name of a typedef.
@@ -37,7 +37,7 @@ type Kernel interface {
 	Type(name string) (*types.Type, error)
 }
 
-// Const is the value of an object-like macro or enum constant.
+// Const is the value of an object-like macro or an enum constant.
 type Const struct {
 	Int      int64
 	Unsigned bool // Int holds a uint64 above the signed range
@@ -48,8 +48,8 @@ type Const struct {
 
 // Decls holds the definitions of the C sections of a script.
 type Decls struct {
-	// Missing lists the included headers that are not on this machine. Their
-	// types come from the kernel, and their constants from the table.
+	// Missing lists the included headers that do not exist on this machine. Their types
+	// are taken from the kernel, and their constants from the table.
 	Missing []string
 
 	opts     Includes
@@ -150,8 +150,8 @@ func sortedKeys(m map[string]string) []string {
 	return keys
 }
 
-// Add parses one more C section. spans are the parts of files that it consists
-// of; a conditional may extend over several of them.
+// Add parses one more C section, which consists of the given parts of files. A
+// conditional may extend over several of them.
 func (u *Decls) Add(spans ...source.Span) {
 	u.toks, u.pos = u.toks[:0], 0
 	var lines []line
@@ -162,8 +162,8 @@ func (u *Decls) Add(spans ...source.Span) {
 	u.declarations()
 }
 
-// Type finds a type that the C text defines: "struct x", "union x", "enum x",
-// or the bare name of a typedef. It returns nil if there is none.
+// Type returns a type that the C text defines: "struct x", "union x", "enum x", or the
+// bare name of a typedef. It returns nil if there is none.
 func (u *Decls) Type(name string) *types.Type {
 	t := u.tags[name]
 	if t == nil {
@@ -178,8 +178,8 @@ func (u *Decls) Type(name string) *types.Type {
 // TypeNames returns the names of all types, in order of definition.
 func (u *Decls) TypeNames() []string { return u.names }
 
-// Const finds an enum constant, or an object-like macro with a body that is a
-// constant expression or a string.
+// Const returns an enum constant, or an object-like macro whose body is a constant
+// expression or a string.
 func (u *Decls) Const(name string) (Const, bool) {
 	if c, ok := u.consts[name]; ok {
 		return c, true
@@ -223,7 +223,7 @@ func (u *Decls) errorf(at source.Span, format string, args ...any) {
 // errorHint is errorf with a hint.
 func (u *Decls) errorHint(at source.Span, hint, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
-	if u.header { // reported at the #include, with the place in the header
+	if u.header { // reported at the #include, with the position in the header
 		msg = fmt.Sprintf("%s: %s", at, msg)
 		at = u.headerAt
 	} else if at.File != nil && strings.HasPrefix(at.File.Name, "<") {

@@ -158,13 +158,13 @@ func TestErrors(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{"struct s { nosuch_t a; };", "test.bt:1:12-20: ERROR: Unknown type name 'nosuch_t'"},
 		{"struct s { int a int b }", `test.bt:1:18-21: ERROR: Expected ';' after a member, found "int"`},
-		{"struct s { int a[x]; };", "test.bt:1:18-19: ERROR: The length of this array is not a constant that fits"},
+		{"struct s { int a[x]; };", "test.bt:1:18-19: ERROR: The length of this array is not a constant, or it is too large"},
 		{"struct s { int a : 33; };", "test.bt:1:16-17: ERROR: The width of a bitfield must be a constant from 0 to the size of its type"},
 		{"struct t; struct s { struct t a; };", "test.bt:1:31-32: ERROR: C declaration error: field has incomplete type 'struct t'"},
 		{"#if 1", "test.bt:1:1-6: ERROR: #if without #endif"},
 		{"#nosuch", "test.bt:1:1-8: ERROR: Unknown preprocessor directive #nosuch"},
 		{`#include "no/such/file.h"`, "test.bt:1:1-26: ERROR: Include file no/such/file.h was not found"},
-		{"enum e { A = B };", "test.bt:1:10-11: ERROR: The value of enum constant A is not understood: B is not a constant"},
+		{"enum e { A = B };", "test.bt:1:10-11: ERROR: Cannot evaluate enum constant A: B is not a constant"},
 		{"struct s { int a;", "test.bt:1:10-11: ERROR: This '{' has no matching '}'"},
 	} {
 		_, diags := parse(t, c.src)
@@ -178,7 +178,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// kernelOf is a kernel with the types of a piece of C.
+// kernelOf is a kernel with the types that a piece of C defines.
 type kernelOf struct{ *Decls }
 
 func (k kernelOf) Type(name string) (*types.Type, error) { return k.Decls.Type(name), nil }
@@ -221,7 +221,7 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestExpansionEnds checks that macros which double their arguments stop at a
+// TestExpansionEnds checks that macros that double their arguments are stopped at a
 // limit, with an error.
 func TestExpansionEnds(t *testing.T) {
 	var names, calls strings.Builder

@@ -6,7 +6,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// maxNest bounds the nesting of declarations.
+// maxNest is the maximum nesting depth of declarations.
 const maxNest = 100
 
 func (u *Decls) peek() token {

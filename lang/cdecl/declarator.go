@@ -2,8 +2,8 @@ package cdecl
 
 import "github.com/gotrace/gotrace/lang/types"
 
-// declarator parses a declarator around base. It returns the name (zero if
-// abstract), the type, and whether it declares a function. It adds the
+// declarator parses a declarator around base. It returns the name (zero if the
+// declarator is abstract), the type, and whether it declares a function. It adds the
 // attributes of the declared object to a.
 func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool, bool) {
 	u.nest++
@@ -64,7 +64,7 @@ func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool
 				if !fn && name.text != "" && u.nest == 1 && u.header {
 					v = 0 // a parameter or object of a header; its size is not needed
 				} else {
-					u.errorf(bound[0].span, "The length of this array is not a constant that fits")
+					u.errorf(bound[0].span, "The length of this array is not a constant, or it is too large")
 					return name, nil, false, false
 				}
 			}

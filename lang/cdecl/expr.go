@@ -17,7 +17,7 @@ import (
 type exprParser struct {
 	toks            []token
 	pos             int
-	undefinedIsZero bool // #if: an unknown name is 0, and everything has 64 bits
+	undefinedIsZero bool // in #if: an unknown name is 0, and all numbers have 64 bits
 	name            func(string) (int64, bool)
 	typeName        func(p *exprParser) (*types.Type, bool) // parses a type name
 	isType          func(token) bool                        // (T)x is a cast
@@ -299,7 +299,7 @@ func (p *exprParser) cast() (number, error) {
 	case types.Pointer:
 		return number{v: n.v, long: true, unsigned: true}, err
 	default:
-		return number{}, fmt.Errorf("a cast to %s is no constant", t)
+		return number{}, fmt.Errorf("a cast to %s is not a constant", t)
 	}
 	n.long, n.unsigned = t.Size == 8, !t.Signed && t.Size >= 4
 	switch bits := 64 - 8*t.Size; {
@@ -327,8 +327,8 @@ func (p *exprParser) sizeof() (number, error) {
 	return number{v: int64(t.Size), long: true, unsigned: true}, nil
 }
 
-// isCharPrefix reports whether word can precede a character literal without a
-// space, and makes it a wide one.
+// isCharPrefix reports whether word can precede a character literal without a space,
+// which makes it a wide one.
 func isCharPrefix(word string) bool {
 	return word == "L" || word == "u" || word == "U" || word == "u8"
 }

@@ -2,10 +2,9 @@ package cdecl
 
 import "github.com/gotrace/gotrace/lang/types"
 
-// lay gives t its members, their offsets and its size, by the System V rules:
-// every member is at its alignment, and a bitfield is in a storage unit of its
-// declared type and does not cross the end of the unit. packed removes all
-// alignment.
+// lay sets the members of t, their offsets and its size by the System V rules: every
+// member is at its alignment. A bitfield is in a storage unit of its declared type and
+// does not cross the end of the unit. packed removes all alignment.
 func lay(t *types.Type, union bool, members []member, a attrs) {
 	var fields []types.Field
 	bit, size, align := 0, 0, 1 // bit: next free bit of a struct
@@ -21,7 +20,7 @@ func lay(t *types.Type, union bool, members []member, a attrs) {
 		unit := m.t.Size * 8
 		f := types.Field{Name: m.name, Type: m.t}
 		switch {
-		case m.bits == 0: // closes the unit
+		case m.bits == 0: // ends the unit
 			bit = types.RoundUp(bit, unit)
 			continue
 		case m.bits > 0:
@@ -32,7 +31,7 @@ func lay(t *types.Type, union bool, members []member, a attrs) {
 				bit = types.RoundUp(bit, m.align*8)
 			}
 			start := bit / unit * unit
-			if bit+m.bits > start+unit { // packed, across units: from its own byte
+			if bit+m.bits > start+unit { // packed, and it crosses the end of a unit: it starts at the next byte
 				start = bit / 8 * 8
 			}
 			f.Off, f.BitOff, f.BitSize = start/8, bit-start, m.bits
@@ -65,7 +64,7 @@ func alignOf(t *types.Type) int {
 			return t.Comp.Align
 		}
 		a := 1
-		for _, f := range t.Members() { // a type from BTF, which has no alignment: use that of the members
+		for _, f := range t.Members() { // a type from BTF, which has no alignment: use that of its members
 			a = max(a, alignOf(f.Type))
 		}
 		return a

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// macro is a macro defined by #define.
+// macro is the definition of a macro.
 type macro struct {
 	name     string
 	params   []string
@@ -19,9 +19,9 @@ type macro struct {
 	body     []token
 }
 
-// maxIncludeDepth bounds the depth of #include, maxTokens the number of tokens
-// in a C section, and maxExpansion the number of tokens that macros produce
-// from one run of tokens or one name, intermediate ones included.
+// maxIncludeDepth is the maximum depth of #include, and maxTokens the maximum number of
+// tokens in a C section. maxExpansion is the maximum number of tokens, including
+// intermediate ones, that macros produce from one run of tokens or one name.
 const (
 	maxIncludeDepth = 200
 	maxTokens       = 4 << 20
@@ -37,7 +37,7 @@ func (u *Decls) preprocess(lines []line) {
 	}
 	var conds []cond
 	active := true
-	var run []token // ordinary lines are expanded together: macro calls may span lines
+	var run []token // consecutive ordinary lines, which are expanded together: macro calls may extend over several lines
 	flush := func() {
 		if len(run) > 0 {
 			u.toks = append(u.toks, u.expandAll(run)...)
@@ -157,7 +157,7 @@ func (u *Decls) condition(directive string, toks []token, at source.Span) bool {
 		}
 		return (u.macros[toks[0].text] != nil) == (directive == "ifdef")
 	}
-	// defined X is evaluated before macros are expanded.
+	// Evaluate defined X before macros are expanded.
 	var in []token
 	for i := 0; i < len(toks); i++ {
 		t := toks[i]
@@ -206,8 +206,8 @@ func (u *Decls) Expand(text string) string {
 	var b strings.Builder
 	last := ""
 	for _, t := range u.expandAll(toks) {
-		// A blank separates tokens of different macros. The marks of maps and
-		// variables form one token with the name after them.
+		// A blank separates tokens of different macros. @ and $ form one token with the
+		// name that follows them.
 		if b.Len() > 0 && (t.space || last != "@" && last != "$") {
 			b.WriteByte(' ')
 		}
@@ -217,8 +217,8 @@ func (u *Decls) Expand(text string) string {
 	return b.String()
 }
 
-// scriptToken returns a token in the syntax of a script: an integer without its
-// suffix, and a character as its value.
+// scriptToken returns a token in the syntax of a script: an integer without its suffix,
+// or a character's value.
 func scriptToken(t token) string {
 	switch t.kind {
 	case tNumber:
@@ -239,7 +239,7 @@ func (u *Decls) expandAll(toks []token) []token {
 	return u.expand(toks, nil)
 }
 
-// spend takes n tokens from the budget. If there are not enough, it reports an
+// spend subtracts n tokens from the budget. If there are not enough, it reports an
 // error and returns false.
 func (u *Decls) spend(n int, at source.Span) bool {
 	if u.budget >= 0 && u.budget < n {
@@ -249,7 +249,7 @@ func (u *Decls) spend(n int, at source.Span) bool {
 	return u.budget >= 0
 }
 
-// expand expands macro calls. hide names the macros being expanded, which are
+// expand expands macro calls. hide names the macros that are being expanded, which are
 // not expanded again.
 func (u *Decls) expand(toks []token, hide []string) []token {
 	var out []token
@@ -313,7 +313,7 @@ func (u *Decls) substitute(m *macro, args [][]token, hide []string, call token) 
 	var out []token
 	for i := 0; i < len(m.body); i++ {
 		t := m.body[i]
-		t.span = call.span // errors point at the use
+		t.span = call.span // errors are reported at the use
 		if t.is("#") && i+1 < len(m.body) {
 			if a, ok := arg(m.body[i+1].text); ok {
 				var parts []string
@@ -353,7 +353,7 @@ func (u *Decls) substitute(m *macro, args [][]token, hide []string, call token) 
 	return out
 }
 
-// builtinHeaders replace the headers that a compiler provides.
+// builtinHeaders replaces the headers that a compiler provides.
 var builtinHeaders = map[string]string{
 	"stddef.h":  "typedef unsigned long size_t; typedef long ptrdiff_t; typedef int wchar_t;\n#define NULL 0\n",
 	"stdarg.h":  "typedef void *va_list; typedef void *__gnuc_va_list;\n",
@@ -361,8 +361,8 @@ var builtinHeaders = map[string]string{
 	"float.h":   "",
 }
 
-// include reads a header. A missing header is not an error if the kernel's BTF
-// may have its types and the table its constants.
+// include reads a header. A missing header is not an error if the kernel's BTF may
+// contain its types and the table its constants.
 func (u *Decls) include(toks []token, at source.Span) {
 	if len(toks) > 0 && toks[0].kind == tIdent {
 		toks = u.expandAll(toks)
@@ -423,7 +423,7 @@ func (u *Decls) include(toks []token, at source.Span) {
 		return
 	}
 	if !u.standIn(name) {
-		hint := "neither the file nor what it declares is known"
+		hint := "neither the file nor its declarations are known"
 		if quoted {
 			hint = ""
 		}
@@ -431,9 +431,8 @@ func (u *Decls) include(toks []token, at source.Span) {
 	}
 }
 
-// ofKernel reports whether a header belongs to the kernel, so that its types
-// are in BTF too: its path starts with a directory of the kernel's headers, or
-// with "..".
+// ofKernel reports whether a header belongs to the kernel, so that its types are also
+// in BTF: its path starts with a directory of the kernel's headers, or with "..".
 func ofKernel(name string) bool {
 	dir, _, _ := strings.Cut(name, "/")
 	switch dir {

@@ -30,7 +30,7 @@ func (u *Decls) startsType(t token) bool {
 // basicType collects the words of a basic type, such as "unsigned long int", in any
 // order.
 type basicType struct {
-	words, long                          int // words in all; those that say long, double counts as one
+	words, long                          int // number of words, and of those that mean long; double counts as one long
 	unsigned, signed, short, char, float bool
 }
 
@@ -60,8 +60,8 @@ func (b *basicType) add(w token) bool {
 	return true
 }
 
-// typ returns the type, or nil if no word was added. Floating-point numbers are arrays
-// of bytes.
+// typ returns the type, or nil if no word was added. Floating-point numbers become
+// arrays of bytes.
 func (b *basicType) typ() *types.Type {
 	switch {
 	case b.float:
@@ -127,8 +127,8 @@ func (u *Decls) specifiers(typedef *bool, a *attrs) (*types.Type, bool) {
 	return t, t != nil
 }
 
-// taggedType parses a type that starts with a keyword: struct, union, enum, or typeof,
-// whose operand is skipped.
+// taggedType parses a type that starts with a keyword: struct, union, enum, or typeof.
+// It skips the operand of typeof.
 func (u *Decls) taggedType() (*types.Type, bool) {
 	w := u.next()
 	switch w.text {

@@ -14,8 +14,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// constants is the encoded table that replaces the headers of kernels and of
-// libc on machines without them. See tests/constants.
+// constants is the encoded table of constants. It replaces the headers of the kernel
+// and of libc on machines without them. See tests/constants.
 //
 //go:embed constants.bin
 var constants []byte
@@ -23,7 +23,7 @@ var constants []byte
 // Table holds the constants of the headers of several kernels.
 type Table struct {
 	Kernels   []TableKernel     // oldest first
-	Headers   map[string]bool   // names to include them by
+	Headers   map[string]bool   // names by which they are included
 	Functions map[string]string // macros with parameters: "(x) body"
 }
 
@@ -33,13 +33,12 @@ type TableKernel struct {
 	Values map[string]Const
 }
 
-// Encode returns t as text, compressed by flate. Its lines are, in this order:
-// the names of the kernels; the headers; the functions; the constants. An empty
-// line ends each of the last three. Names are sorted. Except in functions, a
-// name starts with the length of the prefix that it shares with the name before
-// it, and omits that prefix. A constant has one value, or one for each kernel:
-// "-" if it is not defined, and nothing if it is the same as in the kernel
-// before.
+// Encode returns t as text, compressed by flate. Its lines contain, in this order, the
+// names of the kernels, the headers, the functions and the constants. An empty line
+// ends each of the last three. Names are sorted. Except in functions, a name starts
+// with the length of the prefix that it shares with the previous name, and omits that
+// prefix. A constant has one value, or one for each kernel: "-" if it is not defined,
+// and nothing if it is the same as in the previous kernel.
 func (t *Table) Encode() []byte {
 	var b bytes.Buffer
 	var names []string
@@ -120,8 +119,8 @@ func (t *Table) values(name string) string {
 	return strings.TrimRight(strings.Join(list, ","), ",")
 }
 
-// decodeTable decodes the result of Encode. It panics if data is anything else,
-// since the table is part of the program.
+// decodeTable decodes the result of Encode. It panics if data is invalid, as the table
+// is part of the program.
 func decodeTable(data []byte) *Table {
 	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(data)))
 	if err != nil {
@@ -166,11 +165,11 @@ func decodeTable(data []byte) *Table {
 	return t
 }
 
-// Known finds a constant of the headers of kernels and of libc, with its value
-// in the current kernel release. It is for names that have no other definition.
+// Known returns a constant from the headers of the kernel and of libc, with its value
+// in the current kernel release. It is used for names without any other definition.
 func (u *Decls) Known(name string) (Const, bool) {
 	if strings.ToLower(name) == name {
-		return Const{}, false // the table has no such names, so it need not be decoded
+		return Const{}, false // the table contains no such names, so it need not be decoded
 	}
 	c, ok := table().kernel(u.opts.Release).Values[name]
 	return c, ok
@@ -190,8 +189,8 @@ func (t *Table) kernel(release [2]int) TableKernel {
 	return best
 }
 
-// libcHeaders lists the headers of libc that the table and BTF can replace:
-// they have only constants of the kernel, functions, and types that are in BTF.
+// libcHeaders lists the headers of libc that the table and BTF can replace. They
+// contain only constants of the kernel, functions, and types that are in BTF.
 var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h endian.h err.h errno.h fcntl.h
 	float.h inttypes.h limits.h linux/limits.h math.h mqueue.h net/ethernet.h net/if.h net/if_arp.h net/route.h netdb.h
 	netinet/icmp6.h netinet/if_ether.h netinet/in.h netinet/ip.h netinet/ip6.h netinet/ip_icmp.h netinet/tcp.h
@@ -201,8 +200,8 @@ var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h en
 	sys/socket.h sys/stat.h sys/statfs.h sys/syscall.h sys/time.h sys/timerfd.h sys/types.h sys/uio.h sys/un.h
 	sys/utsname.h sys/wait.h sys/xattr.h syscall.h time.h unistd.h utime.h`)
 
-// standIn replaces a missing header by the table and the kernel's types. It
-// reports whether they can replace it.
+// standIn replaces a missing header with the table and the kernel's types. It reports
+// whether that is possible.
 func (u *Decls) standIn(name string) bool {
 	if !table().Headers[name] && !slices.Contains(libcHeaders, name) && !(ofKernel(name) && strings.Contains(name, "..")) {
 		return false

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// TestKnown checks constants that scripts use, from each kind of header, and
-// some that differ between kernels.
+// TestKnown checks constants that scripts use, from each kind of header, and some that
+// differ between kernels.
 func TestKnown(t *testing.T) {
 	for _, c := range []struct {
 		release [2]int
@@ -45,8 +45,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// TestTableRoundTrip checks that encoding the decoded table gives the same
-// data.
+// TestTableRoundTrip checks that encoding the decoded table produces the same data.
 func TestTableRoundTrip(t *testing.T) {
 	tab := decodeTable(constants)
 	if got := tab.Encode(); !slices.Equal(got, constants) {
@@ -57,8 +56,8 @@ func TestTableRoundTrip(t *testing.T) {
 	}
 }
 
-// TestStandIn includes headers that are not on this machine, by the names that
-// kernels and libc have for them.
+// TestStandIn includes headers that do not exist on this machine, by their names in the
+// kernel and in libc.
 func TestStandIn(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"<linux/sched/mm.h>": true, "<net/inet_sock.h>": true, "<uapi/linux/bpf.h>": true, "<asm/ptrace.h>": true,

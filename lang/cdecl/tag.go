@@ -7,7 +7,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// tag returns the type named "struct x", making it incomplete if it is new.
+// tag returns the type named "struct x". If it is new, tag creates it without a
+// definition.
 func (u *Decls) tag(full string) *types.Type {
 	if t := u.tags[full]; t != nil {
 		return t
@@ -51,7 +52,7 @@ func (u *Decls) structSpec(keyword string) (*types.Type, bool) {
 		}
 	}
 	if full != "" {
-		u.tags[full] = t // before the members, which may point to it
+		u.tags[full] = t // before the members are parsed, as they may point to it
 		u.names = append(u.names, full)
 		if _, kernel := u.kernelType(full); kernel && u.replaces == "" && !u.header {
 			u.replaces = full
@@ -76,8 +77,8 @@ func (u *Decls) structSpec(keyword string) (*types.Type, bool) {
 	return t, true
 }
 
-// once reports a second definition of a type of that name in the script.
-// Headers may repeat definitions.
+// once reports a second definition of a type in the script. Headers may repeat
+// definitions.
 func (u *Decls) once(full string, at source.Span) {
 	switch {
 	case full == "" || u.header:
@@ -155,10 +156,10 @@ func (u *Decls) memberDecl(out *[]member) bool {
 	}
 }
 
-// incomplete returns the type without a definition that a member of type t
-// would contain, and a hint; nil if there is none. A struct that the script
-// defines in place of the kernel's cannot contain other kernel types: the script
-// must define those too, unless they are in a header that this machine lacks.
+// incomplete returns the undefined type that a member of type t would contain, and a
+// hint. It returns nil if there is none. A struct that the script defines in place of
+// the kernel's cannot contain other kernel types: the script must define those too,
+// unless they are in a header that does not exist on this machine.
 func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	for t.Kind == types.Array {
 		t = t.Elem
@@ -175,8 +176,8 @@ func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	return t, fmt.Sprintf("this %s replaces the kernel's, so define %s too, or make the member a pointer", u.replaces, t)
 }
 
-// endsMember consumes the ";" after a member. It is optional before the closing
-// brace, as in C compilers.
+// endsMember consumes the ";" after a member. As in C compilers, it is optional before
+// the closing brace.
 func (u *Decls) endsMember() bool { return u.accept(";") || u.peek().is("}") }
 
 func (u *Decls) enumSpec() (*types.Type, bool) {
@@ -221,7 +222,7 @@ func (u *Decls) enumSpec() (*types.Type, bool) {
 			}
 			v, err := u.constExpr(u.toks[from:u.pos])
 			if err != nil {
-				u.errorf(name.span, "The value of enum constant %s is not understood: %v", name.text, err)
+				u.errorf(name.span, "Cannot evaluate enum constant %s: %v", name.text, err)
 				return nil, false
 			}
 			value = v
@@ -241,7 +242,7 @@ func (u *Decls) enumSpec() (*types.Type, bool) {
 			return nil, false
 		}
 	}
-	for _, n := range names { // size and sign are known only now
+	for _, n := range names { // size and sign are not known before
 		c := u.consts[n]
 		c.Type = t
 		u.consts[n] = c

@@ -18,8 +18,8 @@ const (
 	tPunct
 )
 
-// token is a C preprocessing token and its place. space tells whether white
-// space precedes it, which #define needs to tell f(x) from f (x).
+// token is a C preprocessing token and its position. space is set if white space
+// precedes it; #define uses it to distinguish f(x) from f (x).
 type token struct {
 	kind  tokenKind
 	text  string
@@ -47,8 +47,8 @@ type line struct {
 	span      source.Span
 }
 
-// scanLines splits the range [start, end) of a file into logical lines of
-// tokens. It accepts any text; an unknown byte becomes a token.
+// scanLines splits the range [start, end) of a file into logical lines of tokens. It
+// accepts any text: an unknown byte becomes a token.
 func scanLines(f *source.File, start, end int) []line {
 	var lines []line
 	cur := line{}

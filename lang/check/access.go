@@ -13,7 +13,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// index checks x[i] where x is not a map.
+// index checks x[i] if x is not a map.
 func (c *checker) index(e *ast.Index) *types.Type {
 	x := c.value(e.X)
 	if len(e.Args) != 1 {
@@ -86,9 +86,8 @@ func (c *checker) pointee(p *types.Type, span source.Span) *types.Type {
 	return c.current(within(t, p.Space))
 }
 
-// part returns the type of a part of obj. If obj is a copy in the program's own
-// memory, the pointers in it keep the address space that they had in the
-// original.
+// part returns the type of a part of obj. If obj is a copy in the program's own memory,
+// pointers in it keep their original address space.
 func part(t, obj *types.Type) *types.Type {
 	if obj.Space != types.NoSpace || obj.Leads == types.NoSpace {
 		return within(t, obj.Space)
@@ -102,8 +101,8 @@ func part(t, obj *types.Type) *types.Type {
 	return within(t, obj.Space)
 }
 
-// leading returns the type of an object in the program's own memory that was
-// copied from space s.
+// leading returns the type of an object in the program's own memory that is a copy of
+// an object in space s.
 func leading(t *types.Type, s types.Space) *types.Type {
 	s = unverified(s)
 	if t.Space == types.NoSpace && t.Leads == s {
@@ -114,9 +113,8 @@ func leading(t *types.Type, s types.Space) *types.Type {
 	return &u
 }
 
-// located returns the type written with the address spaces of t. A script
-// cannot write address spaces; they come from the value that is assigned or
-// passed.
+// located returns the type written with the address spaces of t. A script cannot
+// specify address spaces; they are those of the value that is assigned or passed.
 func located(written, t *types.Type) *types.Type {
 	if invalid(t) || invalid(written) || written.Kind != t.Kind {
 		return written
@@ -151,8 +149,8 @@ func located(written, t *types.Type) *types.Type {
 	return written
 }
 
-// within returns the type of a part of an object in space s. If the part is a
-// pointer, its target is in space s too, unless the type says otherwise, as a
+// within returns the type of a part of an object in space s. If the part is a pointer,
+// its target is in space s too, unless the type specifies another one, as that of a
 // __user pointer in kernel memory does.
 func within(t *types.Type, s types.Space) *types.Type {
 	switch t.Kind {
@@ -173,9 +171,9 @@ func within(t *types.Type, s types.Space) *types.Type {
 	return t
 }
 
-// typedRet returns the type of e, a value that a field is read from. If e is
-// the result of a user function, the type comes from the program's debug info;
-// otherwise it is t.
+// typedRet returns the type of e, a value from which a field is read. If e is the
+// result of a user function, the type is that in the program's debug info; otherwise it
+// is t.
 func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
 	call, ctx := c.info.Calls[e], c.context()
 	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil || ctx.Ret.Typed == nil {
@@ -252,7 +250,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		if call := c.info.Calls[e.X]; call != nil && call.Def.Args && c.ofFunction() {
 			hint := source.DidYouMean(name, obj.FieldNames())
 			if d := c.builtin(name); d != nil && d.Kind == builtins.Variable {
-				hint = name + " is a variable of its own: write it without args"
+				hint = name + " is a variable of its own: use it without args"
 			}
 			c.errorHint(e.Span(), hint, "Can't find function parameter %s", name)
 			return types.TInvalid
@@ -274,15 +272,15 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	return c.current(part(f.Type, obj))
 }
 
-// onlyMembers reports that a script uses e as a value. It can only use the members of t,
-// the type of e.
+// onlyMembers reports that a script uses e as a value, although it can only use the
+// members of t, the type of e.
 func (c *checker) onlyMembers(e ast.Expr, t *types.Type) *types.Type {
-	c.errorHint(e.Span(), "its members are "+strings.Join(t.FieldNames(), ", "), "%s is not a value: name a member of it, as in %[1]s.%s", e.Span().Text(), t.FieldNames()[0])
+	c.errorHint(e.Span(), "its members are "+strings.Join(t.FieldNames(), ", "), "%s is not a value: use one of its members, as in %[1]s.%s", e.Span().Text(), t.FieldNames()[0])
 	return types.TInvalid
 }
 
-// recordedAddress makes a string that a tracepoint recorded a pointer to that
-// string, and returns its type. For any other e it returns t, the type of e.
+// recordedAddress converts a string that a tracepoint recorded to a pointer to that
+// string, and returns the pointer's type. For any other e it returns t, the type of e.
 func (c *checker) recordedAddress(e ast.Expr, t *types.Type) *types.Type {
 	x, ok := e.(*ast.Field)
 	if !ok || t.Kind != types.String || !c.info.Fields[x].Recorded() {
@@ -294,8 +292,7 @@ func (c *checker) recordedAddress(e ast.Expr, t *types.Type) *types.Type {
 	return f.Type
 }
 
-// kindName returns the name of a class of types for error messages, such as
-// those about conditions.
+// kindName returns the name of a class of types for error messages.
 func kindName(t *types.Type) string {
 	switch t.Kind {
 	case types.String:
@@ -315,8 +312,8 @@ func (c *checker) ofFunction() bool {
 	return c.unit != nil && c.unit.prog != nil && c.unit.prog.Ctx != nil && c.unit.prog.Ctx.Kind.FuncArgs
 }
 
-// noBTF reports whether the kernel has no type information, so that a pointer
-// to a kernel type is a plain number.
+// noBTF reports whether the kernel has no type information. Then a pointer to a kernel
+// type is a plain number.
 func (c *checker) noBTF() bool {
 	_, err := c.env.Kernel.Type("struct task_struct")
 	return errors.Is(err, probes.ErrNoBTF)

@@ -58,7 +58,7 @@ func (c *checker) assignment(s *ast.Assign) {
 	}
 }
 
-// noValue reports an assignment of something that has no value.
+// noValue reports an assignment of an expression without a value.
 func (c *checker) noValue(s *ast.Assign, t *types.Type) {
 	if t.Kind == types.Void {
 		c.noValueAt(s.Span(), s.Value, s.Target)
@@ -78,7 +78,7 @@ func (c *checker) noValueAt(span source.Span, value, target ast.Expr) {
 	}
 }
 
-// aggregateRead returns the map with the aggregation that e reads, or nil.
+// aggregateRead returns the map whose aggregation e reads, or nil.
 func (c *checker) aggregateRead(e ast.Expr) *builtins.MapInfo {
 	if !isElement(e) {
 		return nil
@@ -93,7 +93,7 @@ func (c *checker) aggregateRead(e ast.Expr) *builtins.MapInfo {
 	return nil
 }
 
-// copiesAggregate reports @a = @b where @b holds an aggregation.
+// copiesAggregate reports @a = @b if @b contains an aggregation.
 func (c *checker) copiesAggregate(s *ast.Assign, from *builtins.MapInfo) {
 	hint := ""
 	if from.Value.Decay() != from.Value {
@@ -107,8 +107,7 @@ func (c *checker) copiesAggregate(s *ast.Assign, from *builtins.MapInfo) {
 		from.Value, s.Target.Span().Text(), from.Agg.Def.Name, example)
 }
 
-// aggregation checks assignments such as @m = count(), and reports whether s is
-// one.
+// aggregation checks assignments such as @m = count(). It reports whether s is one.
 func (c *checker) aggregation(s *ast.Assign) bool {
 	call, ok := s.Value.(*ast.Call)
 	if !ok || s.Op != "" || !isElement(s.Target) {
@@ -149,8 +148,8 @@ func (c *checker) aggregation(s *ast.Assign) bool {
 	return true
 }
 
-// compound checks target op= value. If the target has no value yet, a variable
-// is an error, and a map starts from zero.
+// compound checks target op= value. If the target has no value yet, it is an error for
+// a variable, and a map starts from zero.
 func (c *checker) compound(s *ast.Assign) {
 	value := c.value(s.Value)
 	if v, ok := s.Target.(*ast.Var); ok {
@@ -183,8 +182,8 @@ func (c *checker) compound(s *ast.Assign) {
 	c.checkStorage(m, s.Target.Span())
 }
 
-// updatesOther reports a compound assignment of an integer to a target that
-// does not hold one.
+// updatesOther reports a compound assignment of an integer to a target that contains no
+// integer.
 func (c *checker) updatesOther(s *ast.Assign, old, value *types.Type) bool {
 	if invalid(old) || !isNumber(value) || old.IsInteger() || old.Kind == types.Pointer || onlyMember(old) != "" {
 		return false

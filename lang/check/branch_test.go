@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// knownConditions are false conditions with a value that is known at compile
-// time, one for each way in which a script can write one.
+// knownConditions lists false conditions whose value is known at compile time, one for
+// each way to write one.
 var knownConditions = []string{
 	"0", "false", `""`, "1 > 2", "0 && pid", "!1", "1 == 1 && 0", "0 || 0", "sizeof(uint32) == 8",
 	"$9", "$# == 0", `str($1) == "x"`, "RUNNING == 7", "(uint8)256", "0 ? 1 : 0", "comptime (1) == 2", "!comptime (1)",
 	"(1, 2).0 == 2", `"a" == "b"`,
 }
 
-// deadForms put code where it is never reached if the condition %[1]s is false.
+// deadForms lists code that is not reached if the condition %[1]s is false.
 var deadForms = []string{
 	"if (%[1]s) { %[2]s; }",
 	"if (!(%[1]s)) { } else { %[2]s; }",
@@ -68,8 +68,8 @@ func TestDeadCode(t *testing.T) {
 	t.Logf("%d scripts", n)
 }
 
-// TestDropped checks that comptime, and nothing else, removes a branch before
-// it is checked.
+// TestDropped checks that comptime, and nothing else, removes a branch before it is
+// checked.
 func TestDropped(t *testing.T) {
 	for _, text := range []string{
 		"begin { if comptime (0) { nosuch(); } }",

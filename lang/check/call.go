@@ -37,8 +37,8 @@ func (c *checker) call(e *ast.Call) *types.Type {
 	return c.invoke(d, e, name, e.Args)
 }
 
-// builtin finds a builtin by its name. __builtin_name means it even where a
-// macro has taken the name.
+// builtin returns the builtin with a name. __builtin_name refers to it even if a macro
+// has the same name.
 func (c *checker) builtin(name string) *builtins.Def {
 	if d := c.defs.Lookup(name); d != nil {
 		return d
@@ -49,7 +49,7 @@ func (c *checker) builtin(name string) *builtins.Def {
 	return nil
 }
 
-// argument checks an argument whose parameter is not known.
+// argument checks an argument whose parameter is unknown.
 func (c *checker) argument(e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.TypeArg:
@@ -61,7 +61,7 @@ func (c *checker) argument(e ast.Expr) {
 	}
 }
 
-// invoke checks a use of a builtin and enters it into the tables.
+// invoke checks a use of a builtin and records it in the tables.
 func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Expr) *types.Type {
 	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.calledAt}
 	c.info.Calls[e] = call
@@ -69,7 +69,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 		c.unit.shaped = true
 	}
 	if d.Unsafe && !c.sess.Unsafe {
-		// Users' tests of bpftrace scripts match this wording.
+		// Users' tests of bpftrace scripts depend on this wording.
 		if d.Handle != nil {
 			c.errorHint(e.Span(), "run with --unsafe", "%s() is an unsafe function being used in safe mode", name)
 		} else {
@@ -108,9 +108,8 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	return t
 }
 
-// arguments checks the arguments of a call against the parameters of d. If an
-// argument has no type, it returns the type that the call gets instead;
-// otherwise it returns nil.
+// arguments checks the arguments of a call against the parameters of d. If an argument
+// has no type, it returns the type to use for the call; otherwise it returns nil.
 func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Expr) *types.Type {
 	var result *types.Type
 	p := 0
@@ -121,7 +120,7 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 			c.asText = leftmostParam(e)
 		}
 		if p < len(d.Params) {
-			// A mode can be omitted although later arguments are given.
+			// A mode can be omitted even if later arguments are present.
 			for p+1 < len(d.Params) && d.Params[p].Kind == builtins.NameArg && d.Params[p].Optional && !c.isWord(e) {
 				p++
 			}
@@ -198,7 +197,7 @@ func (c *checker) counted(a builtins.Arg) builtins.Arg {
 	return c.arg(builtins.Expr, c.strOf(a.Expr))
 }
 
-// strOf returns the call str(e), which stands for e in its place.
+// strOf returns the call str(e), which replaces e.
 func (c *checker) strOf(e ast.Expr) ast.Expr {
 	return c.implied(e, func() ast.Expr {
 		at := ast.At{Pos: e.Span()}
@@ -206,8 +205,7 @@ func (c *checker) strOf(e ast.Expr) ast.Expr {
 	})
 }
 
-// implied returns the expression that n stands for in its place. The first time
-// it is made by mk.
+// implied returns the expression that replaces n. mk creates it the first time.
 func (c *checker) implied(n ast.Node, mk func() ast.Expr) ast.Expr {
 	e := c.info.Implied[n]
 	if e == nil {
@@ -217,8 +215,8 @@ func (c *checker) implied(n ast.Node, mk func() ast.Expr) ast.Expr {
 	return e
 }
 
-// isWord reports whether e is a bare name that is not evaluated, such as the
-// name of a mode.
+// isWord reports whether e is a bare name that is not evaluated, such as the name of a
+// mode.
 func (c *checker) isWord(e ast.Expr) bool {
 	n, ok := e.(*ast.Ident)
 	if !ok {
@@ -244,7 +242,7 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 			}
 			return a
 		}
-		c.errorf(e.Span(), "A variable is wanted here, to be assigned")
+		c.errorf(e.Span(), "Expected a variable to assign here")
 		a.Type = types.TInvalid
 		return a
 	case builtins.TypeParam:
@@ -272,7 +270,7 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 	return a
 }
 
-// mapArg fills in an argument that is a map or an entry of a map.
+// mapArg sets an argument that is a map or an entry of a map.
 func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) bool {
 	switch e := e.(type) {
 	case *ast.Map:
@@ -299,8 +297,7 @@ func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) b
 	return false
 }
 
-// wholeMap returns the type of the values of a map that is passed as an
-// argument.
+// wholeMap returns the type of a map's values for a map that is passed as an argument.
 func (c *checker) wholeMap(m *mapState, span source.Span) *types.Type {
 	switch {
 	case !invalid(m.info.Value):
@@ -314,8 +311,7 @@ func (c *checker) wholeMap(m *mapState, span source.Span) *types.Type {
 	return types.TInvalid
 }
 
-// The methods below implement builtins.Checker, which the type rules of
-// builtins use.
+// The methods below implement builtins.Checker for the type rules of builtins.
 
 func (c *checker) Errorf(s source.Span, format string, args ...any) { c.errorf(s, format, args...) }
 
@@ -335,8 +331,8 @@ func (c *checker) Context() *probes.Context {
 	return ctx
 }
 
-// context returns the context that the current block reads. It returns nil in a
-// function that no block calls, and in a block with wrong attach points.
+// context returns the context that the current block can read. It returns nil in a
+// function that no block calls, and in a block with invalid attach points.
 func (c *checker) context() *probes.Context {
 	if c.unit == nil || c.unit.prog == nil {
 		return nil

@@ -47,8 +47,8 @@ func (c *checker) cast(e *ast.Cast) *types.Type {
 	return t
 }
 
-// asWritten returns the name of a type as a script writes it: a string without
-// a length has none.
+// asWritten returns the name of a type as a script writes it. A string without a length
+// is written without one.
 func asWritten(t *types.Type) string {
 	switch {
 	case t.Kind == types.String && t.Size == 0:
@@ -68,8 +68,8 @@ func castSpan(e *ast.Cast) source.Span {
 	return s
 }
 
-// castType returns the type of (to)x for an x of type from, or nil if the cast
-// is not allowed.
+// castType returns the type of (to)x for x of type from, or nil if the cast is not
+// allowed.
 func (c *checker) castType(to, from *types.Type) *types.Type {
 	word := isNumber(from) || from.Kind == types.Bool || from.Kind == types.Pointer
 	switch to.Kind {
@@ -115,9 +115,9 @@ func (c *checker) castType(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// charsAddress returns the type of (to)x for an array of characters x: the
-// address of the array, which is often reserved space for another struct. A string
-// that the program holds itself is on its stack or in a map, in kernel memory.
+// charsAddress returns the type of (to)x for an array of characters x: the address of
+// the array, which is often space reserved for another struct. A string of the program
+// itself is on its stack or in a map, in kernel memory.
 func charsAddress(to, from *types.Type) *types.Type {
 	if from.Space == types.User {
 		return types.NewPointer(to.Elem, types.User)
@@ -125,9 +125,9 @@ func charsAddress(to, from *types.Type) *types.Type {
 	return types.NewPointer(to.Elem, types.Kernel)
 }
 
-// castArray returns the type of an integer, array or string that is cast to an
-// array of integers. If to has no length, the size of from gives it. If an
-// integer is smaller than the array, zeros follow it.
+// castArray returns the type of an integer, array or string that is cast to an array of
+// integers. If to has no length, it is derived from the size of from. If an integer is
+// smaller than the array, zeros follow it.
 func castArray(to, from *types.Type) *types.Type {
 	if !isNumber(to.Elem) && to.Elem.Kind != types.Bool {
 		return nil
@@ -148,9 +148,8 @@ func castArray(to, from *types.Type) *types.Type {
 	return nil
 }
 
-// pointerSpace returns the address space of a pointer that is made of a value
-// of type from: the space that the value came from, or else that of the probe's
-// arguments.
+// pointerSpace returns the address space of a pointer made from a value of type from:
+// the space of that value or, if it has none, that of the probe's arguments.
 func (c *checker) pointerSpace(from *types.Type) types.Space {
 	if from.Kind == types.Pointer && from.Space == types.BTF {
 		return types.Kernel // the object is in kernel memory after any cast

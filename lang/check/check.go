@@ -18,14 +18,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// maxPasses bounds the number of passes. A pass settles every use that comes
-// after its dependencies in the order of the walk, so real programs need three
-// or four passes. Only chains that change direction need one pass for each
-// change.
+// maxPasses is the maximum number of passes. A pass settles every use that follows its
+// dependencies in the order of the walk, so real programs need three or four passes.
+// Only chains that change direction need one pass for each change.
 const maxPasses = 64
 
-// Input is a script whose macros are expanded and whose attach points are
-// resolved, and all that its meaning depends on.
+// Input is a script after macro expansion and resolution of attach points, and
+// everything else that its meaning depends on.
 type Input struct {
 	Source     *ast.Program
 	Decls      *cdecl.Decls   // of its C section
@@ -36,12 +35,12 @@ type Input struct {
 	Defs       *builtins.Registry
 }
 
-// Check checks a script and returns it as programs, with all types and tables. If
-// there are errors, Check adds them to diags and returns nil.
+// Check checks a script and returns it as programs, with all types and tables. If there
+// are errors, Check adds them to diags and returns nil.
 //
-// Types are found by repeated passes. A pass walks all programs in order and
-// joins the types it finds into the variables and maps. Passes follow until
-// nothing changes, and a last one reports errors, since only then all types are
+// Types are determined by repeated passes. A pass walks all programs in order and joins
+// the types that it finds into those of variables and maps. Passes are repeated until
+// nothing changes. Then a last one reports errors, since only then all types are known.
 // known.
 func Check(in Input, diags *source.Diags) *Program {
 	c := &checker{
@@ -69,11 +68,11 @@ func Check(in Input, diags *source.Diags) *Program {
 	return c.prog
 }
 
-// newInfo makes tables of about the size that p will fill.
+// newInfo creates tables with about the size that p needs.
 func newInfo(p *ast.Program) *Info {
 	n := 0
 	if p.File != nil {
-		n = len(p.File.Text) / 8 // bytes to an expression
+		n = len(p.File.Text) / 8 // about 8 bytes per expression
 	}
 	return &Info{
 		Types: make(map[ast.Expr]*types.Type, n), Lits: make(map[ast.Expr]*builtins.Lit, n/4),
@@ -100,60 +99,59 @@ type checker struct {
 	maps   map[string]*mapState
 	order  []*mapState // in order of first use
 	funcs  map[string]*fnDef
-	unused *unit // holds the functions that nothing calls
+	unused *unit // functions that no block calls
 	units  []*unit
 
-	nearest  int         // names compared with all others for a hint
+	nearest  int         // number of names that were compared with all others for a hint
 	calledAt source.Span // the macro call being checked, if any
 
 	unstable map[string]bool // features that have been warned about
 
 	said  map[noteKey]*note
-	notes []*note // in order
+	notes []*note // in order of report
 
 	final     bool // types have settled: this pass reports
-	changed   bool // this pass has learnt something
-	defaults  bool // maps and strings that are read but never assigned have been given a type
-	unsized   bool // a string that was declared without a size is read, and may never be assigned
+	changed   bool // this pass has learned something
+	defaults  bool // maps and strings that are read but never assigned have got a type
+	unsized   bool // a string declared without a size is read, and possibly never assigned
 	stackLens bool // some len() needs the length of a stored stack
 	pending   bool // branches were skipped because their comptime condition is not known yet
 
-	// Of the program being walked.
+	// State of the walk through a program.
 	unit     *unit
 	fn       *fnState // function of unit being checked; nil: the block itself
 	scopes   []map[string]*Var
 	closed   map[string]*Var        // variables of blocks that have ended, for hints
-	loops    []loop                 // innermost last
+	loops    []loop                 // the innermost is last
 	enums    map[string]*types.Type // enums as values, by name
-	memberOf ast.Expr               // what the expression being checked is a member of
-	asked    bool                   // the current check needed a context, but there is none
-	asText   *ast.Positional        // a parameter whose text counts, even if it is a number
+	memberOf ast.Expr               // the expression whose member the current expression is
+	asked    bool                   // the current check requested a context, but there is none
+	asText   *ast.Positional        // a parameter whose text is used, even if it is a number
 	constant int                    // >0: inside comptime
-	quiet    int                    // >0: inside an operand that is not evaluated, as of sizeof
+	quiet    int                    // >0: inside an operand that is not evaluated, such as that of sizeof
 }
 
-// unit is a block being checked for some attach points, with the functions it
-// calls. One more unit holds the functions that no block calls; its prog is
-// nil.
+// unit is a block that is checked for some attach points, with the functions that it
+// calls. One additional unit holds the functions that no block calls; its prog is nil.
 type unit struct {
 	prog     *Prog
 	decl     *ast.Probe
 	block    int // index of decl in the script
 	funcs    []*fnState
-	contexts []*probes.Context // of the prog's points
+	contexts []*probes.Context // contexts of prog's points
 
-	shaped bool // reads its context: points of another shape need their own program
-	named  bool // asks which attach point it runs for: every point needs its own
+	shaped bool // it reads its context: points of another shape need their own program
+	named  bool // it depends on the attach point: every point needs its own program
 }
 
-// loop is an enclosing loop; bodies of for are callbacks.
+// loop is an enclosing loop. Bodies of for are callbacks.
 type loop struct {
 	callback bool
 	unroll   bool
 }
 
-// settle repeats passes until nothing changes, then runs a last one that
-// reports.
+// settle repeats passes until nothing changes. Then it runs a last pass, which reports
+// errors.
 func (c *checker) settle() {
 	for n := 0; n < maxPasses; n++ {
 		c.pass(n%2 == 1)
@@ -181,8 +179,8 @@ func (c *checker) settle() {
 	c.diags.Errorf(span, "The types of this script's maps depend on each other too deeply: they have not settled after %d rounds", maxPasses)
 }
 
-// pass walks everything once. If backwards is set, it walks the blocks from
-// last to first, so that chains of maps settle in either direction.
+// pass walks all programs once. If backwards is set, it walks the blocks from last to
+// first, so that chains of maps settle in either direction.
 func (c *checker) pass(backwards bool) {
 	c.changed, c.pending = false, false
 	for i := range c.units {
@@ -206,7 +204,7 @@ func (c *checker) checkUnit(u *unit) {
 	c.checkFuncs()
 }
 
-// finish fills in the contents of the program after types have settled.
+// finish completes the programs after types have settled.
 func (c *checker) finish() {
 	for i, u := range c.units {
 		u.prog.Name = fmt.Sprintf("%s_%d", u.prog.Name, i+1)
@@ -221,8 +219,8 @@ func (c *checker) finish() {
 	}
 	for _, u := range c.units {
 		if n := progs[u.decl]; n > c.cfg.MaxBPFProgs {
-			progs[u.decl] = 0 // one report for each block
-			c.diags.ErrorHint(u.decl.Span(), "raise it with the max_bpf_progs config variable, if the machine can bear it",
+			progs[u.decl] = 0 // one report per block
+			c.diags.ErrorHint(u.decl.Span(), "if the machine can handle more programs, increase the max_bpf_progs config variable",
 				"Too many BPF programs: %d, the limit is %d", n, c.cfg.MaxBPFProgs)
 		}
 	}
@@ -237,7 +235,7 @@ func (c *checker) finish() {
 	c.listOptions()
 }
 
-// listOptions finds the command line options that calls of getopt declare.
+// listOptions collects the command line options that calls of getopt declare.
 func (c *checker) listOptions() {
 	calls := slices.SortedFunc(maps.Values(c.info.Calls), func(a, b *builtins.Call) int { return a.Span.Start - b.Span.Start })
 	seen := map[string]string{}
@@ -273,7 +271,7 @@ func (c *checker) errorHint(s source.Span, hint, format string, args ...any) {
 	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// errorNotes does what errorf does, with notes about other places.
+// errorNotes is errorf with notes about other positions.
 func (c *checker) errorNotes(s source.Span, notes [2]source.Note, format string, args ...any) {
 	c.report(source.Diag{Span: s, Msg: fmt.Sprintf(format, args...), Notes: notes})
 }
@@ -284,8 +282,8 @@ func (c *checker) warnf(s source.Span, format string, args ...any) {
 	}
 }
 
-// noted runs check and marks its diagnostics as part of a macro call if e is
-// the result of one.
+// noted runs check. If e is the result of a macro call, it marks the diagnostics as
+// part of that call.
 func (c *checker) noted(e ast.Expr, check func()) {
 	from := ast.From(e)
 	if !from.IsValid() || c.calledAt.IsValid() {
@@ -297,9 +295,8 @@ func (c *checker) noted(e ast.Expr, check func()) {
 	c.calledAt = source.Span{}
 }
 
-// report notes a diagnostic once types have settled; earlier ones may be wrong.
-// An error in several programs made of one block is reported for the first of
-// them.
+// report records a diagnostic once types have settled; earlier ones may be wrong. An
+// error in several programs of one block is reported for the first of them.
 func (c *checker) report(d source.Diag) {
 	if !c.final || c.asked && d.Severity == source.Error {
 		return
@@ -326,19 +323,19 @@ func (c *checker) report(d source.Diag) {
 	c.notes = append(c.notes, n)
 }
 
-// noteKey identifies the place of a diagnostic within a block.
+// noteKey identifies the position of a diagnostic in a block.
 type noteKey struct {
 	block    int
 	span     source.Span
 	severity source.Severity
 }
 
-// inFunction replaces the number of the block for diagnostics in a function,
+// inFunction is used instead of the number of the block for diagnostics in a function,
 // which may be part of several blocks.
 const inFunction = -1
 
-// note is a diagnostic about a block. more counts the other programs of the
-// block that have the same diagnostic.
+// note is a diagnostic about a block. more is the number of other programs of the block
+// with the same diagnostic.
 type note struct {
 	source.Diag
 	unit, last *unit
@@ -346,13 +343,13 @@ type note struct {
 	inFn       bool
 }
 
-// tell passes the notes on to the diagnostics.
+// tell adds the notes to the diagnostics.
 func (c *checker) tell() {
 	for _, n := range c.notes {
 		if n.more > 0 && n.Severity == source.Error && !n.inFn {
-			also := fmt.Sprintf("the same is wrong in %d other probes of this block", n.more)
+			also := fmt.Sprintf("the same error occurs in %d other probes of this block", n.more)
 			if n.more == 1 {
-				also = "the same is wrong in another probe of this block"
+				also = "the same error occurs in another probe of this block"
 			}
 			if n.Hint != "" {
 				also = n.Hint + "; " + also

@@ -6,7 +6,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// storable reports a type that no variable or map can hold.
+// storable reports an error if a variable or map cannot hold a type. It returns whether
+// it can.
 func (c *checker) storable(t *types.Type, at source.Span, what string) bool {
 	switch {
 	case t.Kind == types.Void:
@@ -29,8 +30,8 @@ func (c *checker) storable(t *types.Type, at source.Span, what string) bool {
 	return true
 }
 
-// convert checks that a value of type from can be converted to the written type
-// to. It calls mismatch if it cannot.
+// convert checks that a value of type from can be converted to the written type to. If
+// it cannot, convert calls mismatch.
 func (c *checker) convert(to, from *types.Type, lit ast.Expr, value source.Span, mismatch func()) bool {
 	if l := c.info.Lits[lit]; l != nil && isNumber(from) && isNumber(to) && isLiteralType(from) {
 		if fits(to, l.Int, l.Unsigned) {

@@ -47,8 +47,8 @@ func expectation(d source.Diag) string {
 	return s
 }
 
-// TestFilter checks that --probe-filter drops attach points of all kinds except
-// begin and end, without a diagnostic.
+// TestFilter checks that --probe-filter drops attach points of all kinds except begin
+// and end, without a diagnostic.
 func TestFilter(t *testing.T) {
 	p, diags := checkText("test", "begin { } end { } test:filtered, test:kept { } bench:filtered { }")
 	if diags.HasErrors() || p == nil {
@@ -71,8 +71,7 @@ type typeless struct{ *fakeKernel }
 func (typeless) Type(string) (*types.Type, error)            { return nil, probes.ErrNoBTF }
 func (typeless) EnumConst(string) (int64, *types.Type, bool) { return 0, nil, false }
 
-// TestNoBTF checks that errors about missing types say that the kernel has no
-// BTF.
+// TestNoBTF checks that errors about missing types mention that the kernel has no BTF.
 func TestNoBTF(t *testing.T) {
 	for script, want := range map[string]string{
 		`begin { $x = (struct path *)1; }`: `Cannot resolve unknown type "struct path"`,

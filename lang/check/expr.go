@@ -12,15 +12,15 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// value checks an expression in a place that needs a value.
+// value checks an expression whose value is used.
 func (c *checker) value(e ast.Expr) *types.Type { return c.expr(e) }
 
-// expr finds the type of an expression and enters it in the tables.
+// expr determines the type of an expression and records it in the tables.
 func (c *checker) expr(e ast.Expr) *types.Type {
 	switch e.(type) {
 	case *ast.IntLit, *ast.StrLit, *ast.Var, *ast.Map, *ast.Field:
 	default:
-		delete(c.info.Lits, e) // from an earlier pass, which knew less
+		delete(c.info.Lits, e) // from an earlier pass, with less information
 	}
 	var t *types.Type
 	c.noted(e, func() { t = c.exprType(e) })
@@ -95,7 +95,7 @@ func (c *checker) exprType(e ast.Expr) *types.Type {
 	return types.TInvalid
 }
 
-// literal enters the value of an expression that is known at compile time.
+// literal records the value of an expression that is known at compile time.
 func (c *checker) literal(e ast.Expr, l *builtins.Lit) *types.Type {
 	c.info.Lits[e] = l
 	switch {
@@ -123,8 +123,8 @@ func truth(l *builtins.Lit) bool {
 	return l.Int != 0
 }
 
-// ident resolves a bare name: a builtin, a constant of the script, an enum
-// constant of the kernel, or a constant of its headers.
+// ident resolves a bare name: a builtin, a constant of the script, an enum constant of
+// the kernel, or a constant in its headers.
 func (c *checker) ident(e *ast.Ident) *types.Type {
 	if d := c.builtin(e.Name); d != nil && d.Kind == builtins.Variable {
 		return c.invoke(d, e, e.Name, nil)
@@ -153,26 +153,26 @@ func (c *checker) ident(e *ast.Ident) *types.Type {
 	return types.TInvalid
 }
 
-// unknownHint returns the hint for an unknown name. It says why the name is
-// missing if the C declarations of the script tell; otherwise it returns near,
-// a hint with a similar name.
+// unknownHint returns the hint for an unknown name. If the C declarations of the script
+// explain why the name is missing, it returns that; otherwise it returns near, a hint
+// with a similar name.
 func (c *checker) unknownHint(name, near string) string {
 	if n, err := strconv.Atoi(strings.TrimPrefix(name, "sarg")); err == nil && strings.HasPrefix(name, "sarg") && n >= 0 && n < 1000 {
 		return fmt.Sprintf("arguments on the stack are read from it, where a function starts: *(uint64 *)(reg(\"sp\") + %d)", 8*(n+1))
 	}
 	switch {
 	case c.c.IsObjectMacro(name):
-		return "#define makes it stand for itself"
+		return "#define defines it as itself"
 	case c.c.IsFunctionMacro(name):
-		return "#define gives it parameters: " + name + "(…)"
+		return "#define defines it with parameters: " + name + "(…)"
 	case near == "" && len(c.c.Missing) > 0:
-		return "not found, and may have declared it: " + strings.Join(c.c.Missing, ", ")
+		return "it may be declared in a header that was not found: " + strings.Join(c.c.Missing, ", ")
 	}
 	return near
 }
 
-// maxNearest bounds how many unknown names are compared with all known ones: if
-// there are more, most of them have one common cause.
+// maxNearest is the maximum number of unknown names for which a similar name is
+// searched. If there are more, most of them have one common cause.
 const maxNearest = 100
 
 // nearestName returns a hint with a known name that is similar to name.
@@ -196,10 +196,12 @@ func didYouMeanSorted(name string, names []string) string {
 	return source.DidYouMean(name, names)
 }
 
-// maxParts bounds the elements of tuples and records and the parts of keys.
+// maxParts is the maximum number of elements of tuples and records, and of parts of
+// keys.
 const maxParts = 1024
 
-// tooMany reports an error if n parts are too many for one expression.
+// tooMany reports an error if an expression has too many parts. It returns whether it
+// has.
 func (c *checker) tooMany(n int, at source.Span, what string) bool {
 	if n > maxParts {
 		c.errorf(at, "%s can have up to %d parts (%d given)", what, maxParts, n)
@@ -294,7 +296,7 @@ func (c *checker) ternary(e *ast.Ternary) *types.Type {
 	return c.unify(e, x, c.value(e.Y), e.X, e.Y)
 }
 
-// only returns the type of a choice with a result that is known at compile
+// only returns the type of a conditional expression whose result is known at compile
 // time.
 func (c *checker) only(e, taken ast.Expr) *types.Type {
 	t := c.value(taken)
@@ -327,7 +329,7 @@ func (c *checker) ifValue(e *ast.If) *types.Type {
 		return x
 	}
 	y := c.value(e.Else)
-	if l := c.info.Lits[e.Cond]; l != nil { // only one of them is ever the value
+	if l := c.info.Lits[e.Cond]; l != nil { // only one of them can be the value
 		if truth(l) {
 			return x
 		}
@@ -336,7 +338,7 @@ func (c *checker) ifValue(e *ast.If) *types.Type {
 	return c.unify(e, x, y, e.Then, e.Else)
 }
 
-// unify returns the type of an expression with two branches.
+// unify returns the common type of the two branches of an expression.
 func (c *checker) unify(e ast.Expr, x, y *types.Type, xe, ye ast.Expr) *types.Type {
 	if bad := spoiled(x, y); bad != nil {
 		return bad

@@ -18,8 +18,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// fakeKernel has two structs, an enum and three tracepoints. The tests do not
-// call the methods that it does not override; they would panic.
+// fakeKernel has two structs, an enum and three tracepoints. The tests do not call the
+// methods that it does not override, which would panic.
 type fakeKernel struct {
 	probes.Kernel
 	task *types.Type
@@ -104,8 +104,8 @@ func (k *fakeKernel) Tracepoints() ([]string, error) {
 	return []string{"io:close", "io:read", "io:write"}, nil
 }
 
-// fakeDefs returns a few builtins: one of each kind, and one for each way to
-// take arguments.
+// fakeDefs returns a few builtins: one of each kind, and one for each way to take
+// arguments.
 func fakeDefs() *builtins.Registry {
 	fixed := func(t *types.Type) func(builtins.Checker, *builtins.Call) *types.Type {
 		return func(builtins.Checker, *builtins.Call) *types.Type { return t }

@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// maxParams bounds the parameters of a function. Those that do not fit in
-// registers are passed on the caller's stack, eight bytes each.
+// maxParams is the maximum number of parameters of a function. Those that do not fit
+// into registers are passed on the caller's stack, eight bytes each.
 const maxParams = 32
 
 // fnDef is the definition of a script function.
@@ -21,13 +21,13 @@ type fnDef struct {
 	used  bool
 }
 
-// fnState is a script function as part of one program. Its body is checked in
-// the context of that program.
+// fnState is a script function in one program. Its body is checked in the context of
+// that program.
 type fnState struct {
 	*fnDef
 	decl  *ast.Func // its own clone
 	fn    *Func
-	calls map[*fnState]bool // other functions it calls
+	calls map[*fnState]bool // other functions that it calls
 	loop  bool              // part of a cycle of calls that has been reported
 
 	located *types.Type // the result type, with the address spaces of the returned values
@@ -46,10 +46,10 @@ func (c *checker) declareFuncs(p *ast.Program) {
 				Notes: [2]source.Note{{Span: c.funcs[name].decl.Name.Span(), Msg: "This is the original definition."}}})
 			continue
 		case c.defs.Lookup(name) != nil:
-			c.diags.Errorf(d.Name.Span(), "%s is a builtin: a function needs a name of its own", name)
+			c.diags.Errorf(d.Name.Span(), "%s is a builtin: choose another name for the function", name)
 			continue
 		case c.macros[name]:
-			c.diags.Errorf(d.Name.Span(), "%s is a macro: a function needs a name of its own", name)
+			c.diags.Errorf(d.Name.Span(), "%s is a macro: choose another name for the function", name)
 			continue
 		case len(d.Params) > maxParams:
 			c.diags.Errorf(d.Params[maxParams].Span(), "A function has at most %d parameters", maxParams)
@@ -79,7 +79,7 @@ func (c *checker) function(d *fnDef) *fnState {
 	return f
 }
 
-// signature finds the types of a function's parameters and result.
+// signature determines the types of a function's parameters and result.
 func (c *checker) signature(f *fnState) {
 	c.push()
 	defer c.pop()
@@ -105,8 +105,8 @@ func (c *checker) signature(f *fnState) {
 	}
 }
 
-// growing reports whether t is a written type that a value completes: a string
-// without a size, or a timestamp without a format.
+// growing reports whether t is a written type that a value completes: a string without
+// a size, or a timestamp without a format.
 func growing(t *types.Type) bool {
 	return t != nil && (t.Kind == types.String && t.Size == 0 || t.Kind == types.Opaque && declaredOnly(t))
 }
@@ -139,8 +139,8 @@ func (c *checker) funcsInOrder() []*fnDef {
 	return slices.SortedFunc(maps.Values(c.funcs), func(a, b *fnDef) int { return a.index - b.index })
 }
 
-// checkUnused checks the functions that no probe calls, as far as that is
-// possible without a context.
+// checkUnused checks the functions that no probe calls. It reports only errors that do
+// not depend on a context.
 func (c *checker) checkUnused() {
 	if c.unused == nil {
 		c.unused = &unit{}
@@ -156,7 +156,7 @@ func (c *checker) checkUnused() {
 
 func (c *checker) checkFuncs() {
 	u := c.unit
-	for i := 0; i < len(u.funcs); i++ { // they may call more of them
+	for i := 0; i < len(u.funcs); i++ { // they may call more functions
 		c.checkFunc(u.funcs[i])
 	}
 }
@@ -246,7 +246,7 @@ func (c *checker) callFn(d *fnDef, e *ast.Call) *types.Type {
 		}
 		span := e.Args[i].Span()
 		if c.convert(p.fixed, args[i], e.Args[i], span, func() {
-			c.errorf(span, "%s() wants '%s' for $%s, not '%s'", f.fn.Name, asWritten(p.fixed), p.Name, plain(args[i]))
+			c.errorf(span, "%s() expects '%s' for $%s, not '%s'", f.fn.Name, asWritten(p.fixed), p.Name, plain(args[i]))
 		}) {
 			c.give(f, p, args[i], span)
 		}
@@ -257,8 +257,8 @@ func (c *checker) callFn(d *fnDef, e *ast.Call) *types.Type {
 	return f.fn.Result
 }
 
-// give completes the type of a parameter with the facts that only an argument
-// has: the length of a string, and the address space of a pointer.
+// give completes the type of a parameter with the facts that only the argument has: the
+// length of a string, and the address space of a pointer.
 func (c *checker) give(f *fnState, p *Var, t *types.Type, span source.Span) {
 	switch {
 	case growing(p.fixed):
@@ -272,7 +272,7 @@ func (c *checker) give(f *fnState, p *Var, t *types.Type, span source.Span) {
 		p.Type = types.NewPointer(within(p.fixed.Elem, unverified(t.Space)), unverified(t.Space))
 		c.changed = true
 	case (p.given.Space == types.User) != (t.Space == types.User):
-		c.errorHint(span, "kptr() and uptr() say which memory a pointer means", "$%s of %s() is given pointers to user memory and others in the same program", p.Name, f.fn.Name)
+		c.errorHint(span, "kptr() and uptr() set the address space of a pointer", "$%s of %s() receives pointers to user memory and other pointers in the same program", p.Name, f.fn.Name)
 	}
 }
 

@@ -36,7 +36,7 @@ func (c *checker) foldUnary(e *ast.Unary, t *types.Type, l *builtins.Lit) (*type
 		if e.Op == "~" {
 			n = ^l.Int
 		}
-		if !r.Signed { // within the operand's own width: ~(uint8)1 is 254
+		if !r.Signed { // keep the operand's width: ~(uint8)1 is 254
 			n, _ = truncate(t, n)
 		}
 		n, u := truncate(r, n)
@@ -83,7 +83,9 @@ func (c *checker) foldBinary(e *ast.Binary, x, y *types.Type) (t *types.Type, do
 	return c.foldTyped(e, x, y, a, b)
 }
 
-// foldLogic decides && and || by the operand that is known.
+// foldLogic evaluates && and
+//
+// if one operand is known.
 func (c *checker) foldLogic(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit) (*types.Type, bool) {
 	if e.Op != "&&" && e.Op != "||" || a == nil || a.IsStr || !c.conditional(y, e.Y) || y.Kind == types.String {
 		return nil, false
@@ -95,8 +97,8 @@ func (c *checker) foldLogic(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit)
 	return nil, false
 }
 
-// foldTyped computes an operator on known values of written types, which wrap
-// around as at run time. Division by zero is left to run time.
+// foldTyped computes an operator on known values of written types. They wrap around as
+// at run time. It does not evaluate a division by zero.
 func (c *checker) foldTyped(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit) (*types.Type, bool) {
 	operand, result := c.operator(e.Op, e.Span(), e.X, e.Y, x, y)
 	if operand == nil || invalid(result) {

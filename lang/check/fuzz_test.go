@@ -8,8 +8,8 @@ import (
 	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
-// FuzzCheck checks every script that parses. It must not panic, and two runs
-// must give the same diagnostics.
+// FuzzCheck checks every script that parses. It must not panic, and two runs must
+// produce the same diagnostics.
 func FuzzCheck(f *testing.F) {
 	for _, text := range corpus.Sources() {
 		f.Add(text)

@@ -6,10 +6,9 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// join returns the smallest type that holds the values of both a and b, or
-// false if there is none. An invalid type (still unknown, or already reported)
-// joins with any type to that type. If the address spaces differ, the result
-// has that of a.
+// join returns the smallest type that holds the values of both a and b, or false if
+// there is none. An invalid type (still unknown, or already reported) joins with any
+// type to the latter. If the address spaces differ, the result has that of a.
 func join(a, b *types.Type) (*types.Type, bool) {
 	if a == nil || a.Kind == types.Invalid {
 		return b, true
@@ -82,8 +81,8 @@ func join(a, b *types.Type) (*types.Type, bool) {
 	return nil, false
 }
 
-// kept returns the type of a variable or map of type old after a value of type
-// t is stored in it. changed reports whether that is another type.
+// kept returns the type of a variable or map of type old after a value of type t is
+// stored in it. changed reports whether that differs from old.
 func kept(old, t *types.Type) (j *types.Type, changed, ok bool) {
 	if j, ok = join(old, t); !ok {
 		return nil, false, false
@@ -92,8 +91,8 @@ func kept(old, t *types.Type) (j *types.Type, changed, ok bool) {
 	return l, l != j || !same(j, old), true
 }
 
-// joinFields joins tuples by position and records by name. The result has the
-// order of a's names.
+// joinFields joins tuples by position and records by name. The result is in the order
+// of a's names.
 func joinFields(a, b *types.Type) (*types.Type, bool) {
 	if len(a.Fields) != len(b.Fields) {
 		return nil, false
@@ -137,15 +136,16 @@ func sameParams(a, b *types.Type) bool {
 	return true
 }
 
-// declaredOnly reports whether the script gave only the name of the type t, as in let $t : timestamp. An assignment completes it.
+// declaredOnly reports whether the script wrote only the name of the type t, as in let
+// $t : timestamp. An assignment completes such a type.
 func declaredOnly(t *types.Type) bool { return len(t.Params) == 0 && t.Size == 8 }
 
 func isNumber(t *types.Type) bool { return t.Kind == types.Int || t.Kind == types.Enum }
 
 func invalid(t *types.Type) bool { return t == nil || t.Kind == types.Invalid }
 
-// same reports whether a and b are equal, and their literal types equally free.
-// Joining then changes nothing.
+// same reports whether a and b are equal, including the freedom of literal types. Then
+// joining them changes nothing.
 func same(a, b *types.Type) bool {
 	if a == b {
 		return true
@@ -161,8 +161,8 @@ func same(a, b *types.Type) bool {
 	return true
 }
 
-// stored returns the type of a copy of a value in the program's own memory. The
-// target of a pointer stays where it is.
+// stored returns the type of a copy of a value in the program's own memory. The target
+// of a pointer is not copied.
 func stored(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Struct, types.Array:
@@ -201,12 +201,12 @@ func loseInts(to, from *types.Type) (*types.Type, *types.Type, bool) {
 	return nil, nil, false
 }
 
-// unknown is the type of an expression that depends on a type that has not been
-// found yet. Unlike TInvalid, it does not mean that an error has been reported.
+// unknown is the type of an expression that depends on a type that is not known yet.
+// Unlike TInvalid, it does not mean that an error has been reported.
 var unknown = &types.Type{Kind: types.Invalid}
 
-// spoiled returns the type of an expression with a part that has no type, or
-// nil if all parts have one.
+// spoiled returns the type of an expression that has a part without a type, or nil if
+// all parts have one.
 func spoiled(parts ...*types.Type) *types.Type {
 	var bad *types.Type
 	for _, t := range parts {

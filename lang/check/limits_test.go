@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestChains checks that maps which take their types from each other settle, in
-// whatever order they are assigned.
+// TestChains checks that the types of maps that depend on each other settle, in
+// whatever order the maps are assigned.
 func TestChains(t *testing.T) {
 	const n = 300
 	var down, up strings.Builder
@@ -63,8 +63,8 @@ func TestWide(t *testing.T) {
 	}
 }
 
-// TestUnknownNames checks that each of many unknown names gets an error, and
-// that not all of them are compared with every known name.
+// TestUnknownNames checks that each of many unknown names is reported, and that only
+// some of them are compared with every known name.
 func TestUnknownNames(t *testing.T) {
 	var script strings.Builder
 	script.WriteString("begin {")
@@ -78,8 +78,8 @@ func TestUnknownNames(t *testing.T) {
 	}
 }
 
-// TestDeep checks that everything the parser accepts can be checked without
-// running out of stack.
+// TestDeep checks that the checker does not overflow the stack on any script that the
+// parser accepts.
 func TestDeep(t *testing.T) {
 	for _, script := range []string{
 		"begin { $x = 1" + strings.Repeat(" + pid", 1500) + "; }",

@@ -85,9 +85,9 @@ func (c *checker) loopMap(n *ast.Map) *types.Type {
 	return types.NewTuple(m.info.Key, value)
 }
 
-// undefinedMap reports a map in which nothing is ever stored. It reports
-// nothing if there are other errors: the block of a wrong attach point is not
-// checked, and may contain the assignment.
+// undefinedMap reports a map in which nothing is ever stored. It reports nothing if
+// there are other errors: the block of an invalid attach point is not checked, and may
+// contain the assignment.
 func (c *checker) undefinedMap(m *mapState, span source.Span) {
 	if c.diags.HasErrors() {
 		return
@@ -101,7 +101,7 @@ func (c *checker) undefinedMap(m *mapState, span source.Span) {
 	c.errorHint(span, didYouMeanSorted(m.info.Name, names), "Undefined map: %s", m.info.Name)
 }
 
-// minUnroll and maxUnroll bound the count of an unroll statement.
+// minUnroll and maxUnroll are the limits of the count of an unroll statement.
 const minUnroll, maxUnroll = 1, 100
 
 func (c *checker) unroll(s *ast.Unroll) {

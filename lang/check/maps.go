@@ -10,25 +10,25 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// mapState is the state of a map that only the checker needs. The part that
-// other packages read is in info.
+// mapState is the state of a map in the checker. info is the part that other packages
+// use.
 type mapState struct {
 	info   *builtins.MapInfo
 	decl   *ast.MapDecl
 	keyed  bool // info.Keyed is known
 	listed bool // in checker.order
-	wrong  bool // something without a type was assigned: reported there
+	wrong  bool // an expression without a type was assigned, which has been reported
 }
 
-// mapTypes holds the kinds of map that a script can declare. The value tells
-// whether the map has a value for each CPU, which aggregations need.
+// mapTypes holds the types of maps that a script can declare. The value is true if the
+// map has a value for each CPU, which aggregations require.
 var mapTypes = map[string]bool{"hash": false, "lruhash": false, "percpuhash": true, "percpulruhash": true}
 
-// maxEntries bounds the number of entries in a map declaration: the kernel
-// counts entries in 32 bits.
+// maxEntries is the maximum number of entries in a map declaration: the kernel counts
+// entries in 32 bits.
 const maxEntries = 1<<31 - 1
 
-// sameNumber reports whether two declarations give the same number of entries.
+// sameNumber reports whether two declarations specify the same number of entries.
 func sameNumber(a, b ast.Expr) bool {
 	switch a := a.(type) {
 	case *ast.IntLit:
@@ -85,8 +85,8 @@ func (c *checker) declareMaps(p *ast.Program) {
 	}
 }
 
-// mapNamed returns the map with that name and creates it if it is new. span is
-// the place of its use.
+// mapNamed returns the map with a name. It creates the map if it is new. span is the
+// position of the use.
 func (c *checker) mapNamed(name string, span source.Span) *mapState {
 	m := c.maps[name]
 	if m == nil {
@@ -96,7 +96,7 @@ func (c *checker) mapNamed(name string, span source.Span) *mapState {
 	return m
 }
 
-// useMap notes a use of a map.
+// useMap records a use of a map.
 func (c *checker) useMap(n *ast.Map) *mapState {
 	m := c.mapNamed(n.Name, n.Span())
 	if !m.listed {
@@ -107,8 +107,8 @@ func (c *checker) useMap(n *ast.Map) *mapState {
 	return m
 }
 
-// setKeyed notes whether a use of m has a key, and reports a use that differs
-// from earlier ones.
+// setKeyed records whether a use of m has a key. It reports a use that differs from
+// earlier ones.
 func (c *checker) setKeyed(m *mapState, keyed bool, span source.Span) bool {
 	if !m.keyed {
 		m.keyed, m.info.Keyed = true, keyed
@@ -124,7 +124,7 @@ func (c *checker) setKeyed(m *mapState, keyed bool, span source.Span) bool {
 	return keyed == m.info.Keyed
 }
 
-// key joins the key of a use into m. span is the place of the use.
+// key joins the type of a key into m. span is the position of the use.
 func (c *checker) key(m *mapState, args []ast.Expr, span source.Span) bool {
 	if c.tooMany(len(args), span, "A key") {
 		return false
@@ -145,8 +145,8 @@ func (c *checker) key(m *mapState, args []ast.Expr, span source.Span) bool {
 	return c.joinKey(m, t, span, args)
 }
 
-// joinKey joins the type of a key into m. args are the parts of the key if they
-// are known, or nil.
+// joinKey joins the type of a key into m. args are the parts of the key, or nil if they
+// are not known.
 func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []ast.Expr) bool {
 	if bad := unfitKey(t); bad != nil {
 		c.errorf(span, "Value '%s' cannot be used as a map key.", bad)
@@ -174,8 +174,7 @@ func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []a
 	return true
 }
 
-// unfitKey returns the part of a key's type that is not allowed in a key, or
-// nil.
+// unfitKey returns the part of a key's type that is not allowed in a key, or nil.
 func unfitKey(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Void, types.Agg:
@@ -194,7 +193,7 @@ func unfitKey(t *types.Type) *types.Type {
 	return nil
 }
 
-// storedDeep does what stored does, and also converts the parts of tuples.
+// storedDeep is like stored, but also converts the parts of tuples and records.
 func storedDeep(t *types.Type) *types.Type {
 	if t.Kind != types.Tuple && t.Kind != types.Record {
 		return stored(t)
@@ -290,9 +289,8 @@ func (c *checker) elementValue(m *mapState) *types.Type {
 	return unknown
 }
 
-// giveDefaults gives the type of an integer to maps that are read but never
-// assigned, and a size to strings that are only declared. It reports whether there
-// were any.
+// giveDefaults sets the type of maps that are read but never assigned to an integer,
+// and the size of strings that are only declared. It reports whether there were any.
 func (c *checker) giveDefaults() bool {
 	if c.unsized {
 		return true

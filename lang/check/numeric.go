@@ -6,11 +6,10 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// literalType returns the type of the literal n. If unsigned is set, n holds
-// the bits of a uint64 above the signed range. A literal that is not negative
-// is of type int8 to int64 by itself, but takes the sign of the operand it is
-// combined with. It keeps that freedom in a tuple or a variable until it is
-// joined with a type that has a sign.
+// literalType returns the type of the literal n. If unsigned is set, n holds the bits
+// of a uint64 above the signed range. A literal that is not negative has a type from
+// int8 to int64, but adopts the sign of the other operand. It does so even as part of a
+// tuple or a variable, until it is joined with a type that has a sign.
 func literalType(n int64, unsigned bool) *types.Type {
 	if unsigned && n < 0 {
 		return litType(8, false, types.OwnSign)
@@ -41,8 +40,8 @@ func free(t *types.Type) bool { return t != nil && t.Lit == types.FreeSign }
 // literals.
 func isLiteralType(t *types.Type) bool { return t != nil && t.Lit != types.NoLiteral }
 
-// plain returns t as an ordinary integer type if it is the type of a literal,
-// and t itself otherwise.
+// plain returns the ordinary integer type for the type of a literal, and any other type
+// unchanged.
 func plain(t *types.Type) *types.Type {
 	if isLiteralType(t) {
 		return types.NewInt(t.Size, t.Signed)
@@ -50,7 +49,7 @@ func plain(t *types.Type) *types.Type {
 	return t
 }
 
-// asInt returns the integer type in which an integer, enum or boolean is
+// asInt returns the integer type in which operations on an integer, enum or boolean are
 // computed.
 func asInt(t *types.Type) *types.Type {
 	switch t.Kind {
@@ -129,8 +128,9 @@ func fits(t *types.Type, n int64, unsigned bool) bool {
 	return n >= 0 && (bits == 64 || n < 1<<bits)
 }
 
-// truncate returns n converted to t, wrapped around as by a cast.
-func truncate(t *types.Type, n int64) (int64, bool) {
+// truncate returns n converted to t, wrapped around as by a cast. unsigned is set if the
+// result holds the bits of a uint64 above the signed range.
+func truncate(t *types.Type, n int64) (v int64, unsigned bool) {
 	t = asInt(t)
 	shift := uint(64 - t.Size*8)
 	if t.Signed {

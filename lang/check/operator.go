@@ -38,8 +38,8 @@ func (c *checker) unary(e *ast.Unary) *types.Type {
 	return types.TInvalid
 }
 
-// increment checks ++ and --. They make the operand 64 bits wide unless its
-// type is written in the script.
+// increment checks ++ and --. The operand becomes 64 bits wide unless the script
+// specifies its type.
 func (c *checker) increment(e *ast.Unary) *types.Type {
 	var old *types.Type
 	var v *Var
@@ -151,7 +151,7 @@ func (c *checker) binary(e *ast.Binary) *types.Type {
 		return bad
 	}
 	if (e.Op == "==" || e.Op == "!=") && x.Kind == types.Tuple && y.Kind == types.Tuple {
-		if _, ok := join(x, y); !ok { // of different shapes: never equal
+		if _, ok := join(x, y); !ok { // of different shapes, so they are never equal
 			return c.literal(e, boolLit(e.Op == "!="))
 		}
 	}
@@ -198,13 +198,13 @@ func (c *checker) operator(op string, span source.Span, xe, ye ast.Expr, x, y *t
 	return nil, c.unfit(op, span, xe, ye, x, y)
 }
 
-// bothBool reports whether op is bitwise and its operands are booleans, so that its
-// result is one.
+// bothBool reports whether op is bitwise and both operands are booleans, so that the
+// result is a boolean.
 func bothBool(op string, x, y *types.Type) bool {
 	return (op == "&" || op == "|" || op == "^") && x.Kind == types.Bool && y.Kind == types.Bool
 }
 
-// unfit reports operands that op does not accept.
+// unfit reports operands that op does not support.
 func (c *checker) unfit(op string, span source.Span, xe, ye ast.Expr, x, y *types.Type) *types.Type {
 	d := source.Diag{Span: span, Hint: onlyMember(x, y)}
 	switch {
@@ -225,8 +225,8 @@ func (c *checker) unfit(op string, span source.Span, xe, ye ast.Expr, x, y *type
 	return types.TInvalid
 }
 
-// holdsOther reports an update that gives a variable or map a value of another
-// type.
+// holdsOther reports an update that would assign a value of another type to a variable
+// or map.
 func (c *checker) holdsOther(span source.Span, target ast.Expr, t, old *types.Type) {
 	switch x := target.(type) {
 	case *ast.Var:
@@ -246,27 +246,27 @@ func (c *checker) moved(p *types.Type, span source.Span) *types.Type {
 		return types.TInvalid
 	}
 	if p.Elem.Kind != types.Void && p.Elem.Size == 0 {
-		c.errorf(span, "A pointer to '%s' cannot be moved: the size of what it points to is not known", p.Elem)
+		c.errorf(span, "Arithmetic on a pointer to '%s' is not possible: the size of its target is not known", p.Elem)
 		return types.TInvalid
 	}
 	if p.Space == types.BTF {
-		// The verifier no longer knows the type of such a pointer.
+		// The verifier does not know the type of such a pointer any more.
 		return types.NewPointer(p.Elem.InSpace(types.Kernel), types.Kernel)
 	}
 	return p
 }
 
-// fixed reports arithmetic on a pointer that does not allow it, the program's
-// context, and returns true for such a pointer.
+// fixed reports arithmetic on a pointer to the program's context, which does not allow
+// it. It returns whether p is such a pointer.
 func (c *checker) fixed(p *types.Type, span source.Span) bool {
 	if p.Space == types.Ctx {
-		c.errorf(span, "A pointer to the program's context cannot be moved")
+		c.errorf(span, "Arithmetic on a pointer to the program's context is not possible")
 	}
 	return p.Space == types.Ctx
 }
 
-// arithmetic returns the 64-bit type in which op computes. It is signed if an
-// operand is signed, and for every subtraction.
+// arithmetic returns the 64-bit type in which op is computed. It is signed for every
+// subtraction, and if an operand is signed.
 func arithmetic(op string, x, y *types.Type) *types.Type {
 	if op == "-" {
 		return types.TInt64
@@ -322,8 +322,8 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 	return nil, c.unfit(op, span, xe, ye, x, y)
 }
 
-// namesOwner checks a comparison of a builtin with a literal that names what the builtin may
-// be. It returns nil if the expressions are no such comparison.
+// namesOwner checks a comparison of a builtin with a literal that is the name of a
+// possible value. It returns nil for other comparisons.
 func (c *checker) namesOwner(xe, ye ast.Expr) *types.Type {
 	if c.info.LitOf(xe) != nil {
 		xe, ye = ye, xe
@@ -333,7 +333,7 @@ func (c *checker) namesOwner(xe, ye ast.Expr) *types.Type {
 		return nil
 	}
 	if lit == nil {
-		c.errorf(ye.Span(), "%s can be compared with a literal only: what it names is looked up when the script starts", call.Def.Name)
+		c.errorf(ye.Span(), "%s can only be compared with a literal: the name is looked up when the script starts", call.Def.Name)
 		return types.TInvalid
 	}
 	if !call.Def.CheckIs(c, call, lit.Str, ye.Span()) {
@@ -342,7 +342,7 @@ func (c *checker) namesOwner(xe, ye ast.Expr) *types.Type {
 	return types.TBool
 }
 
-// incomparable returns a part of t that cannot be compared with ==, or nil.
+// incomparable returns the part of t that cannot be compared with ==, or nil.
 func incomparable(t *types.Type) *types.Type {
 	switch t.Kind {
 	case types.Array:
@@ -361,8 +361,8 @@ func incomparable(t *types.Type) *types.Type {
 	return nil
 }
 
-// conditionType reports an error if t is not the type of a condition. It
-// returns true if it is.
+// conditionType reports an error if t cannot be the type of a condition. It returns
+// whether it can.
 func (c *checker) conditionType(t *types.Type, e ast.Expr, span source.Span) bool {
 	if c.conditional(t, e) {
 		return true
@@ -382,9 +382,8 @@ func (c *checker) conditional(t *types.Type, e ast.Expr) bool {
 	return false
 }
 
-// onlyMember returns a hint if one of the operands is a struct with a single
-// integer member. Newer kernels have such structs where older ones have an
-// integer.
+// onlyMember returns a hint if one of the operands is a struct with a single integer
+// member. Newer kernels have such structs in place of an integer.
 func onlyMember(operands ...*types.Type) string {
 	for _, t := range operands {
 		if t.Kind != types.Struct {

@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/parse"
 )
 
-// positional returns the value of $N: a number if the text is one, otherwise a
-// string. If the parameter was not given, it is 0, with a warning.
+// positional returns the value of $N: a number if the text is one, otherwise a string.
+// If the parameter was not given, it is 0, and positional reports a warning.
 func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 	if e.N == 0 {
 		return &builtins.Lit{Int: int64(len(c.sess.Params))}
@@ -39,9 +39,9 @@ func (c *checker) paramText(e *ast.Positional) *builtins.Lit {
 	return l
 }
 
-// leftmostParam returns the positional parameter that e is, or to which e adds
-// something: str($1 + 2) leaves out two characters of its text, but $# + 2 is a sum.
-// It returns nil if e is anything else.
+// leftmostParam returns the positional parameter that e is or to which e adds a number:
+// str($1 + 2) omits two characters of its text, but $# + 2 is a sum. It returns nil for
+// other expressions.
 func leftmostParam(e ast.Expr) *ast.Positional {
 	b, sum := e.(*ast.Binary)
 	if sum && b.Op == "+" {

@@ -12,7 +12,7 @@ func (c *checker) push() { c.scopes = append(c.scopes, map[string]*Var{}) }
 func (c *checker) pop() {
 	n := len(c.scopes) - 1
 	for name, v := range c.scopes[n] {
-		if c.final && c.closed != nil && name == v.Name { // not a variable of a macro
+		if c.final && c.closed != nil && name == v.Name { // not the variable of a macro
 			c.closed[name] = v
 		}
 		if v.how == byLet && !v.everAssigned && !v.wrong && !v.AddrTaken {
@@ -22,7 +22,7 @@ func (c *checker) pop() {
 	c.scopes = c.scopes[:n]
 }
 
-// find looks a variable up from the innermost scope outwards.
+// find looks up a variable, from the innermost scope outwards.
 func (c *checker) find(name string) *Var {
 	for i := len(c.scopes) - 1; i >= 0; i-- {
 		if v := c.scopes[i][name]; v != nil {
@@ -43,8 +43,8 @@ func (c *checker) depth() int {
 	return n
 }
 
-// declare makes n a new variable of the innermost scope. It uses the same Var
-// in every pass, so that the type found so far is kept.
+// declare adds the variable n to the innermost scope. It uses the same Var in every
+// pass, so that the type found so far is kept.
 func (c *checker) declare(n *ast.Var, span source.Span, how declared) *Var {
 	v := c.info.Vars[n]
 	if v == nil || v.node != n {
@@ -57,7 +57,7 @@ func (c *checker) declare(n *ast.Var, span source.Span, how declared) *Var {
 	return v
 }
 
-// use notes that n is a use of v.
+// use records that n is a use of v.
 func (c *checker) use(n *ast.Var, v *Var) {
 	c.info.Vars[n] = v
 	if c.depth() > v.Depth && !v.Captured {
@@ -66,7 +66,7 @@ func (c *checker) use(n *ast.Var, v *Var) {
 	}
 }
 
-// declared tells how a variable was declared, for the error about a second
+// declared is the way in which a variable was declared, for the error about a second
 // declaration.
 type declared string
 
@@ -77,8 +77,8 @@ const (
 	byParam  declared = "parameter"
 )
 
-// mayDeclare reports an error if the name is already in use: variables cannot
-// be shadowed.
+// mayDeclare reports an error if the name is already in use: variables cannot be
+// shadowed. It returns whether the name is free.
 func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
 	old := c.find(n.Name)
 	if old == nil {
@@ -88,7 +88,7 @@ func (c *checker) mayDeclare(n *ast.Var, span source.Span) bool {
 	return false
 }
 
-// initial returns a note with the place where v was declared.
+// initial returns a note with the position where v was declared.
 func (v *Var) initial() [2]source.Note {
 	if v.how == byLoop {
 		return [2]source.Note{{Span: v.Span, Msg: "This is the loop variable."}}
@@ -109,7 +109,7 @@ func (c *checker) variable(n *ast.Var) *types.Type {
 	}
 	if invalid(v.Type) {
 		if v.fixed != nil && v.fixed.Kind == types.String && !v.wrong {
-			if c.defaults && !c.final { // never assigned: empty
+			if c.defaults && !c.final { // never assigned: it is empty
 				v.Type = types.NewString(1)
 				c.changed = true
 				return v.Type
@@ -147,8 +147,8 @@ func (c *checker) undefined(n *ast.Var) {
 	c.errorHint(n.Span(), didYouMeanSorted("$"+ast.ShownName(n.Name), names), "Undefined or undeclared variable: $%s", ast.ShownName(n.Name))
 }
 
-// assign joins the type of a value into v. at is the assignment, and value the
-// place of the value.
+// assign joins the type of a value into v. at is the assignment, and value the position
+// of the value.
 func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.Span) {
 	v.assigned = true
 	v.everAssigned = true
@@ -181,7 +181,7 @@ func (c *checker) assign(v *Var, t *types.Type, lit ast.Expr, at, value source.S
 	c.warnLoss(v.Type, t, lit, value)
 }
 
-// widen joins t into v's type.
+// widen joins t into v's type. It reports whether that is possible.
 func (c *checker) widen(v *Var, t *types.Type) bool {
 	j, changed, ok := kept(v.Type, stored(t))
 	if !ok {

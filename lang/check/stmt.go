@@ -7,9 +7,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// block checks a block in a new scope. If value is set, it returns the type of
-// the expression that the block ends with, and TVoid if the block ends with a
-// statement.
+// block checks a block in a new scope. If value is set, it returns the type of the
+// expression at the end of the block, or TVoid if the block ends with a statement.
 func (c *checker) block(b *ast.Block, value bool) *types.Type {
 	c.push()
 	defer c.pop()
@@ -17,7 +16,7 @@ func (c *checker) block(b *ast.Block, value bool) *types.Type {
 	for _, s := range b.Stmts {
 		if over {
 			c.warnf(s.Span(), "Unreachable statement.")
-			over = false // once is enough
+			over = false // report it once
 		}
 		if c.stmt(s) {
 			over = true
@@ -100,8 +99,8 @@ func (c *checker) effectOf(e ast.Expr) (over, discards bool) {
 	return call != nil && call.Def.Ends, c.warnsDiscarded(e, t)
 }
 
-// discards reports whether a ternary that is used as a statement has a branch
-// with a value. If it has none, its branches are statements.
+// discards reports whether a ternary that is used as a statement has a branch with a
+// value. Otherwise its branches are statements.
 func (c *checker) discards(e *ast.Ternary) bool {
 	for _, b := range []ast.Expr{e.X, e.Y} {
 		call, ok := b.(*ast.Call)
@@ -130,7 +129,7 @@ func (c *checker) warnsDiscarded(e ast.Expr, t *types.Type) bool {
 		if call := c.info.Calls[e]; call != nil {
 			return call.Def.Kind != builtins.Action && !call.Def.Acts
 		}
-		return c.info.FnCalls[e] == nil // the function may do something
+		return c.info.FnCalls[e] == nil // the function may have an effect
 	}
 	return true
 }
@@ -149,9 +148,9 @@ func (c *checker) ifStmt(e *ast.If) {
 	})
 }
 
-// branches checks both branches of a choice. A branch that cannot be taken is
-// checked like any other: its declarations count, and its errors are reported.
-// Only a condition with comptime removes the other branch.
+// branches checks both branches of a conditional. A branch that cannot be taken is
+// checked like any other: its declarations count, and its errors are reported. Only a
+// condition with comptime removes the other branch.
 func (c *checker) branches(cond ast.Expr, yes, no func()) {
 	if c.undecided(cond) {
 		return
@@ -165,8 +164,8 @@ func (c *checker) branches(cond ast.Expr, yes, no func()) {
 	}
 }
 
-// dropped returns the value of a comptime condition, which removes one of the
-// branches from the script. It returns nil for any other condition.
+// dropped returns the value of a comptime condition, which removes one of the branches
+// from the script. It returns nil for any other condition.
 func (c *checker) dropped(cond ast.Expr) *builtins.Lit {
 	if _, ok := cond.(*ast.Comptime); !ok {
 		return nil
@@ -174,10 +173,9 @@ func (c *checker) dropped(cond ast.Expr) *builtins.Lit {
 	return c.info.Lits[cond]
 }
 
-// undecided reports whether cond is a comptime condition that is not known yet,
-// because the types it depends on have not settled. Until it is known neither
-// branch is checked, since declarations of a branch that is dropped later must
-// not count.
+// undecided reports whether cond is a comptime condition that is not known yet, because
+// types that it depends on have not settled. Until it is known, neither branch is
+// checked, since the declarations of a branch that is dropped must not count.
 func (c *checker) undecided(cond ast.Expr) bool {
 	if _, ok := cond.(*ast.Comptime); !ok || c.defaults || c.info.Types[cond] != unknown {
 		return false
@@ -186,7 +184,7 @@ func (c *checker) undecided(cond ast.Expr) bool {
 	return true
 }
 
-// condition checks a condition and reports a type that cannot be one.
+// condition checks a condition. It reports types that cannot be conditions.
 func (c *checker) condition(e ast.Expr, span source.Span) {
 	t := c.value(e)
 	if invalid(t) {
@@ -229,6 +227,6 @@ func (c *checker) returns(s *ast.Jump) {
 		return
 	}
 	if ctx := c.Context(); s.Value != nil && ctx != nil && ctx.Kind.Decides && ctx.FixedResult {
-		c.warnf(s.Span(), "the returned value decides only with --unsafe: without it, %s probes change nothing", ctx.Kind.Name)
+		c.warnf(s.Span(), "the returned value has an effect only with --unsafe: without it, %s probes change nothing", ctx.Kind.Name)
 	}
 }

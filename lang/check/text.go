@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// String returns a checked script as text: its maps, and its programs with the
-// type of every expression and the value of those that are constant.
+// String returns a checked script as text: its maps, and its programs with the type of
+// every expression and the values of constants.
 func (p *Program) String() string {
 	var b strings.Builder
 	for _, m := range p.Maps {
@@ -35,8 +35,8 @@ func (p *Program) String() string {
 	return b.String()
 }
 
-// print writes a line for n and for each expression in it, those below another one
-// deeper.
+// print writes a line for n and for each expression in it. Expressions are indented by
+// one level more than the one that contains them.
 func (in *Info) print(b *strings.Builder, n ast.Node, depth int) {
 	if e, ok := n.(ast.Expr); ok && in.Types[e] != nil {
 		text := strings.Join(strings.Fields(e.Span().Text()), " ")

@@ -17,7 +17,7 @@ func (in *Info) TypeInfo(e *ast.Typeinfo) (btfID uint32, base, full string) {
 	return t.BTFID, baseName(t), t.String()
 }
 
-// typeinfoField makes a field of typeinfo() a constant.
+// typeinfoField makes a field of typeinfo() a literal.
 func (c *checker) typeinfoField(n *ast.Typeinfo, e *ast.Field) {
 	id, base, full := c.info.TypeInfo(n)
 	switch e.Name.Text {

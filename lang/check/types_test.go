@@ -9,9 +9,9 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// TestTypes checks the scripts of testdata/types.txtar and compares the
-// resulting tables: the type of every variable and map, and the type in which
-// every operator computes.
+// TestTypes checks the scripts of testdata/types.txtar and compares the resulting
+// tables: the type of every variable and map, and the types in which operators are
+// computed.
 func TestTypes(t *testing.T) {
 	for _, c := range cases.Read(t, "testdata/types.txtar").Cases {
 		script := c.Input(t, "source.bt")

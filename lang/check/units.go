@@ -9,13 +9,13 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// A block becomes one program or several. Which points can share a program shows
-// only when the block is checked, since its types depend on what can be read at
-// its points. So the checker starts with few programs (group), and after each pass
-// divides those whose block turned out to depend on the point (split).
+// A block is compiled to one or more programs. Which points can share a program is
+// known only after the block has been checked, since its types depend on the data at
+// its points. So the checker starts with few programs (group). After each pass it
+// divides those whose block depends on the point (split).
 
-// group makes units of the blocks. Points of a block share a unit if their
-// contexts are the same to a program that reads no arguments.
+// group returns units for the blocks. Points of a block share a unit if their contexts
+// are the same for a program that reads no arguments.
 func (c *checker) group(blocks []attach.Block) []*unit {
 	var units []*unit
 	for i, b := range blocks {
@@ -38,14 +38,14 @@ func (c *checker) group(blocks []attach.Block) []*unit {
 	return units
 }
 
-// newUnit returns a unit for a block, with its own copy of it. Without points, only
-// errors that do not depend on the point are found in it.
+// newUnit returns a unit for a block, with a clone of it. Without points, only errors
+// that do not depend on the point are found in it.
 func newUnit(d *ast.Probe, block int) *unit {
 	return &unit{decl: d, block: block, prog: &Prog{Pred: ast.Clone(d.Pred), Body: ast.Clone(d.Body), Span: d.Span()}}
 }
 
-// add attaches u's program to one more point. The first one gives it its name and
-// context.
+// add adds an attach point to u's program. The first one determines the program's name
+// and context.
 func (u *unit) add(pt attach.Point) {
 	p := u.prog
 	if len(p.Points) == 0 {
@@ -57,8 +57,8 @@ func (u *unit) add(pt attach.Point) {
 	u.contexts = append(u.contexts, pt.Ctx)
 }
 
-// split divides the units that turned out to need a program for each shape or
-// each point. It reports whether there were any.
+// split divides the units that need a program for each shape or each point. It reports
+// whether there were any.
 func (c *checker) split() bool {
 	var units []*unit
 	changed := false
@@ -79,7 +79,7 @@ func (c *checker) split() bool {
 			}
 			v.add(attach.Point{Point: pt, Ctx: ctx})
 		}
-		if len(parts) == 1 { // all of one shape after all
+		if len(parts) == 1 { // all of them have the same shape
 			u.shaped = false
 			units = append(units, u)
 			continue
@@ -91,8 +91,8 @@ func (c *checker) split() bool {
 	return changed
 }
 
-// progName returns a name for a program that the kernel accepts. The caller
-// adds a number.
+// progName returns a name for a program that the kernel accepts. The caller appends a
+// number.
 func progName(pt *probes.Point) string {
 	var b strings.Builder
 	b.WriteString(pt.Kind.Name)
@@ -112,5 +112,5 @@ func progName(pt *probes.Point) string {
 	return string(name)
 }
 
-// maxProgName bounds the readable part of a program's name, in bytes.
+// maxProgName is the maximum length of the readable part of a program's name, in bytes.
 const maxProgName = 64

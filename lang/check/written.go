@@ -12,11 +12,12 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// maxTypeSize bounds arrays, strings and buffers written in a script, in bytes.
+// maxTypeSize is the maximum size in bytes of arrays, strings and buffers that a script
+// declares.
 const maxTypeSize = 1 << 20
 
-// basicType returns the type of a name that needs no declaration, or nil. The
-// size of string and similar types is 0 until a length follows.
+// basicType returns the type with a name that needs no declaration, or nil. The size of
+// string and similar types is 0 unless a length follows.
 func basicType(name string) *types.Type {
 	switch name {
 	case "void":
@@ -47,9 +48,8 @@ func basicType(name string) *types.Type {
 	return nil
 }
 
-// sized returns the basic type t with the length n for types such as string,
-// where [N] is a length and does not make an array. It returns nil for other
-// types.
+// sized returns the basic type t with the length n if t is a type such as string, for
+// which [N] is a length and does not denote an array. It returns nil for other types.
 func sized(t *types.Type, n int) *types.Type {
 	switch {
 	case t.Kind == types.String && t.Size == 0:
@@ -89,7 +89,8 @@ func (c *checker) unevaluated(e ast.Expr) *types.Type {
 	c.quiet++
 	defer func() { c.quiet-- }()
 	if m, ok := e.(*ast.Map); ok {
-		// This does not count as a use without a key: a map with keys stands for its key.
+		// This does not count as a use without a key: a map with keys stands for its
+		// key.
 		st := c.useMap(m)
 		if st.keyed && st.info.Keyed {
 			if !invalid(st.info.Key) {
@@ -115,7 +116,7 @@ func (c *checker) suffixed(t *types.Type, s *ast.TypeSuffix, at *ast.Type) *type
 		return types.NewPointer(t, types.NoSpace)
 	}
 	if t.Kind == types.Void {
-		c.errorf(at.Span(), "There are no arrays of void")
+		c.errorf(at.Span(), "Arrays of void do not exist")
 		return types.TInvalid
 	}
 	n := 0
@@ -140,7 +141,7 @@ func (c *checker) suffixed(t *types.Type, s *ast.TypeSuffix, at *ast.Type) *type
 	return types.NewArray(t, n)
 }
 
-// namedType finds a type by its name and keyword (struct, union, enum or "").
+// namedType returns the type with a name and keyword (struct, union, enum or "").
 func (c *checker) namedType(keyword, name string, span source.Span) *types.Type {
 	if keyword == "" {
 		if t := basicType(name); t != nil {
@@ -164,7 +165,7 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 		if t, err := k.Type(full); err == nil && t != nil {
 			return c.enumValue(t)
 		}
-		if keyword == "" { // C++ and old scripts leave the keyword out
+		if keyword == "" { // C++ and old scripts omit the keyword
 			for _, kw := range []string{"struct ", "union ", "enum "} {
 				if t := c.c.Type(kw + name); t != nil {
 					return t
@@ -175,7 +176,7 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 			}
 		}
 	}
-	if c.unit == nil || c.context() != nil { // else a program may have it
+	if c.unit == nil || c.context() != nil { // otherwise a program may define it
 		hint := c.unknownHint(name, c.nearestType(keyword, name))
 		if hint == "" && c.noBTF() {
 			hint = probes.ErrNoBTF.Error()
@@ -185,8 +186,8 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 	return types.TInvalid
 }
 
-// programType finds a type in the traced program, or returns nil. If a block is
-// for several programs, it is compiled once for each of them.
+// programType returns a type of the traced program, or nil. If a block is for several
+// programs, it is compiled once for each of them.
 func (c *checker) programType(keyword, name string) *types.Type {
 	ctx := c.context()
 	if ctx == nil || ctx.Type == nil {
@@ -238,8 +239,8 @@ func (c *checker) nearestType(keyword, name string) string {
 	return didYouMeanSorted(name, names)
 }
 
-// operandType returns the type of the operand of sizeof and similar operators.
-// A bare name is a type, unless it is the name of a builtin or a constant.
+// operandType returns the type of the operand of sizeof and similar operators. A bare
+// name denotes a type, unless it is the name of a builtin or a constant.
 func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	if t == nil {
 		return c.unevaluated(x)
@@ -255,8 +256,8 @@ func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	return c.written(t)
 }
 
-// isValueName reports whether a bare name in a place that allows a type is the
-// name of a builtin or a constant.
+// isValueName reports whether a bare name that could be a type is the name of a builtin
+// or a constant.
 func (c *checker) isValueName(name string) bool {
 	if basicType(name) != nil {
 		return false
@@ -280,8 +281,8 @@ func (c *checker) isValueName(name string) bool {
 	return ok
 }
 
-// enumValue returns the type of a value of enum t, which is 64 bits wide even
-// if a field of that enum is narrower. It returns other types unchanged.
+// enumValue returns the type of a value of enum t, which is 64 bits wide even if a
+// field with that type is narrower. It returns other types unchanged.
 func (c *checker) enumValue(t *types.Type) *types.Type {
 	if t.Kind != types.Enum || t.Size == 8 {
 		return t
@@ -296,9 +297,9 @@ func (c *checker) enumValue(t *types.Type) *types.Type {
 	return w
 }
 
-// current returns t, but if t is a kernel struct that the script defines anew,
-// the script's definition. The verifier does not know that definition, so it is
-// not read with plain loads.
+// current returns the script's definition of t if t is a kernel struct that the script
+// redefines, and otherwise t. The verifier does not know the script's definition, so
+// such an object is not read with plain loads.
 func (c *checker) current(t *types.Type) *types.Type {
 	if t == nil || len(c.c.TypeNames()) == 0 {
 		return t
@@ -356,7 +357,7 @@ func (c *checker) offsetof(e *ast.Offsetof) *types.Type {
 			c.errorHint(e.Span(), members.Hint(t, name.Text), "'%s' has no field named '%s'", t, name.Text)
 			return types.TInvalid
 		}
-		off += f.Off + f.BitOff/8 // a bitfield: the byte its first bit is in
+		off += f.Off + f.BitOff/8 // for a bitfield: the byte that contains its first bit
 		t = f.Type
 	}
 	return c.literal(e, &builtins.Lit{Int: int64(off)})
@@ -398,7 +399,7 @@ func baseName(t *types.Type) string {
 	return t.String()
 }
 
-// Unstable implements builtins.Checker. It gives each warning once.
+// Unstable implements builtins.Checker. It reports each warning once.
 func (c *checker) Unstable(feature string, span source.Span) bool {
 	switch c.cfg.Unstable[feature] {
 	case "error":

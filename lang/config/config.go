@@ -2,8 +2,8 @@
 // environment (BPFTRACE_<NAME>) can change, with their defaults and limits.
 package config
 
-// Config holds the value of every setting. Sizes are in bytes unless the name
-// of the field says otherwise.
+// Config holds the value of every setting. Sizes are in bytes unless the comment
+// specifies another unit.
 type Config struct {
 	CacheUserSymbols  string // PER_PID, PER_PROGRAM or NONE; "" = automatic
 	CPPDemangle       bool
@@ -14,15 +14,15 @@ type Config struct {
 	MaxCatBytes       int
 	MaxMapKeys        int
 	MaxProbes         int
-	MaxStrlen         int // of one string, its NUL included
+	MaxStrlen         int // of one string, including its NUL
 	OnStackLimit      int
-	PerfRBPages       int    // pages of the ring buffer, 0 = from memory
+	PerfRBPages       int    // pages of the ring buffer; 0: depends on the memory
 	StackMode         string // bpftrace, perf, raw, build_id
 	StrTruncTrailer   string
 	MissingProbes     string // error, warn or ignore
 	PrintMapsOnExit   bool
 	UseBlazesym       bool
-	UserStack         string // how user stacks are walked: one of UserStacks
+	UserStack         string // how user stacks are unwound: one of UserStacks
 	ShowDebugInfo     bool
 	Unstable          map[string]string // feature → error, warn or enable
 }
@@ -34,5 +34,5 @@ const (
 	StackAuto  = "auto"
 )
 
-// UserStacks lists the ways to walk user stacks.
+// UserStacks lists the ways to unwind user stacks.
 var UserStacks = []string{StackFP, StackDWARF, StackAuto}

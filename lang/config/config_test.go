@@ -49,8 +49,8 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// TestForms gives variables of each kind the values that a script can write, bare
-// and quoted.
+// TestForms sets variables of each kind to the values that a script can write, bare and
+// quoted.
 func TestForms(t *testing.T) {
 	word := func(s string) Value { return Value{Text: s} }
 	integer := func(s string) Value { return TextValue(s) }

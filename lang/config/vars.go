@@ -18,15 +18,15 @@ type Var struct {
 	Dead    bool
 	Renamed string
 
-	// set stores a value. It returns what is wrong with the value, or "".
+	// set stores a value. If the value is invalid, it returns an error message, and
+	// otherwise "".
 	set func(c *Config, v Value) string
 	get func(c *Config) any
 }
 
-// Value is a value given to a variable: a number, a boolean, or a word or
-// quoted string.
+// Value is a value for a variable: a number, a boolean, or a word or quoted string.
 type Value struct {
-	Text   string // a number has its text too
+	Text   string // also set for a number
 	Int    uint64
 	IsInt  bool
 	Bool   bool
@@ -80,7 +80,7 @@ func (v Value) truth() (truth, ok bool) {
 	return false, false
 }
 
-// number returns a variable for numbers from least to most.
+// number returns a variable whose values are numbers from least to most.
 func number(name, doc string, field func(*Config) *int, least, most uint64) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -98,7 +98,7 @@ func number(name, doc string, field func(*Config) *int, least, most uint64) Var 
 	}
 }
 
-// boolean returns a variable for true or false (or 1 or 0).
+// boolean returns a variable whose values are true and false (or 1 and 0).
 func boolean(name, doc string, field func(*Config) *bool) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -113,7 +113,7 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 	}
 }
 
-// choice returns a variable for one of the given words.
+// choice returns a variable whose values are the given words.
 func choice(name, doc string, field func(*Config) *string, words ...string) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -130,7 +130,7 @@ func choice(name, doc string, field func(*Config) *string, words ...string) Var 
 	}
 }
 
-// anyCase lets v accept its words in either case.
+// anyCase makes v accept its words in upper and lower case.
 func anyCase(v Var, toCase func(string) string) Var {
 	set := v.set
 	v.set = func(c *Config, given Value) string {
@@ -140,10 +140,10 @@ func anyCase(v Var, toCase func(string) string) Var {
 	return v
 }
 
-// caching returns the variable cache_user_symbols. It accepts its old values too,
-// which are booleans.
+// caching returns the variable cache_user_symbols. It also accepts the variable's old
+// values, which are booleans.
 func caching(words ...string) Var {
-	v := anyCase(choice("cache_user_symbols", "What user symbols are cached by: PER_PID, PER_PROGRAM or NONE. By default per program with -c or where addresses are not randomised, else per pid.",
+	v := anyCase(choice("cache_user_symbols", "How user symbols are cached: PER_PID, PER_PROGRAM or NONE. By default per program with -c or if addresses are not randomized, else per process.",
 		func(c *Config) *string { return &c.CacheUserSymbols }, words...), strings.ToUpper)
 	set := v.set
 	v.set = func(c *Config, given Value) string {
@@ -187,10 +187,10 @@ func dead(name string) Var { return Var{Name: name, Dead: true} }
 
 func renamed(old, name string) Var { return Var{Name: old, Renamed: name} }
 
-// onStackLimit returns the variable on_stack_limit. Everything above the size of a
-// program's stack means the same.
+// onStackLimit returns the variable on_stack_limit. All values above the size of a
+// program's stack have the same effect.
 func onStackLimit() Var {
-	v := number("on_stack_limit", "The largest object, in bytes, kept on a program's stack, which has 512.",
+	v := number("on_stack_limit", "The maximum size in bytes of an object on a program's stack, which has 512 bytes.",
 		func(c *Config) *int { return &c.OnStackLimit }, 0, maxCount)
 	set := v.set
 	v.set = func(c *Config, given Value) string {
@@ -200,14 +200,14 @@ func onStackLimit() Var {
 	return v
 }
 
-// The largest limits that make sense. Whether there is enough memory is checked
-// when it is allocated.
+// Maximum values of limits. Whether there is enough memory is checked when it is
+// allocated.
 const (
 	maxCount  = 1 << 30
 	maxStrlen = 1 << 16
 )
 
-// licenses are the licenses under which the kernel offers all helpers.
+// licenses lists the licenses under which the kernel offers all helpers.
 var licenses = []string{"Dual MIT/GPL", "Dual BSD/GPL", "Dual MPL/GPL", "GPL and additional rights", "GPL v2", "GPL"}
 
 func license(doc string) Var {
@@ -228,28 +228,28 @@ func Vars() []Var {
 	return []Var{
 		caching("PER_PID", "PER_PROGRAM", "NONE"),
 		boolean("cpp_demangle", "Whether C++ names in user stacks are demangled.", func(c *Config) *bool { return &c.CPPDemangle }),
-		boolean("lazy_symbolication", "Whether user addresses become symbols only when printed.", func(c *Config) *bool { return &c.LazySymbolication }),
-		license("The license that programs are loaded under: one that the kernel counts as GPL-compatible."),
-		number("log_size", "Bytes of the kernel's log about a program it refuses.", func(c *Config) *int { return &c.LogSize }, 0, maxCount),
-		number("max_bpf_progs", "The most BPF programs a block of a script may become.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
-		number("max_cat_bytes", "The most bytes cat() prints of a file.", func(c *Config) *int { return &c.MaxCatBytes }, 0, maxCount),
-		number("max_map_keys", "The most keys a map can have.", func(c *Config) *int { return &c.MaxMapKeys }, 1, maxCount),
-		number("max_probes", "The most attach points a script may have.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
-		number("max_strlen", "Bytes of a string read by str(), buf() and path(), the terminating NUL included.", func(c *Config) *int { return &c.MaxStrlen }, 1, maxStrlen),
-		anyCase(choice("missing_probes", "What an attach point that matches nothing is: error, warn or ignore.",
+		boolean("lazy_symbolication", "Whether user addresses are symbolized only when they are printed.", func(c *Config) *bool { return &c.LazySymbolication }),
+		license("The license of the programs, which must be GPL-compatible for the kernel."),
+		number("log_size", "The size in bytes of the verifier's log for a refused program.", func(c *Config) *int { return &c.LogSize }, 0, maxCount),
+		number("max_bpf_progs", "The maximum number of BPF programs for one block of a script.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
+		number("max_cat_bytes", "The maximum number of bytes that cat() prints of a file.", func(c *Config) *int { return &c.MaxCatBytes }, 0, maxCount),
+		number("max_map_keys", "The maximum number of keys of a map.", func(c *Config) *int { return &c.MaxMapKeys }, 1, maxCount),
+		number("max_probes", "The maximum number of attach points of a script.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
+		number("max_strlen", "The maximum size in bytes of a string that str(), buf() and path() read, including the NUL.", func(c *Config) *int { return &c.MaxStrlen }, 1, maxStrlen),
+		anyCase(choice("missing_probes", "How an attach point that matches nothing is reported: error, warn or ignore.",
 			func(c *Config) *string { return &c.MissingProbes }, "ignore", "warn", "error"), strings.ToLower),
 		onStackLimit(),
-		number("perf_rb_pages", "Pages of the ring buffer that events come through; 0: by the size of the machine's memory.", func(c *Config) *int { return &c.PerfRBPages }, 0, 1<<20),
+		number("perf_rb_pages", "The size of the ring buffer for events in pages; 0: it depends on the machine's memory.", func(c *Config) *int { return &c.PerfRBPages }, 0, 1<<20),
 		boolean("print_maps_on_exit", "Whether maps are printed at the end.", func(c *Config) *bool { return &c.PrintMapsOnExit }),
 		boolean("show_debug_info", "Whether user stacks show source files and lines.", func(c *Config) *bool { return &c.ShowDebugInfo }),
 		choice("stack_mode", "How stacks are printed: bpftrace, raw, perf or build_id.",
 			func(c *Config) *string { return &c.StackMode }, "bpftrace", "raw", "perf", "build_id"),
-		{Name: "str_trunc_trailer", Doc: "The text after a string that was truncated to max_strlen.",
+		{Name: "str_trunc_trailer", Doc: "The text that follows a string truncated to max_strlen.",
 			get: func(c *Config) any { return c.StrTruncTrailer },
 			set: func(c *Config, v Value) string { c.StrTruncTrailer = v.Text; return "" }},
 		unstable("dw_ustack"), unstable("import_statement"), unstable("tseries"), unstable("typeinfo"),
 		boolean("use_blazesym", "Accepted for scripts that set it; symbols are always resolved by gotrace itself.", func(c *Config) *bool { return &c.UseBlazesym }),
-		choice("user_stack", "How ustack finds callers: fp (frame pointers), dwarf (unwind tables) or auto (tables where there are any, else frame pointers).",
+		choice("user_stack", "How ustack finds callers: fp (frame pointers), dwarf (unwind tables) or auto (tables if the code has any, else frame pointers).",
 			func(c *Config) *string { return &c.UserStack }, UserStacks...),
 
 		renamed("cat_bytes_max", "max_cat_bytes"), renamed("map_keys_max", "max_map_keys"),
@@ -270,8 +270,7 @@ func Default() *Config {
 	}
 }
 
-// prefix starts the names of variables in the environment. Scripts may write it
-// too.
+// prefix starts the names of variables in the environment. Scripts may use it too.
 const prefix = "BPFTRACE_"
 
 // Problem describes an invalid setting: an error or, if Warning is set, a
@@ -281,10 +280,10 @@ type Problem struct {
 	Warning   bool
 }
 
-// environment lists the settings that only the environment can give.
+// environment lists the settings that can only be set in the environment.
 var environment = []string{"btf", "color", "kernel_build", "kernel_source", "vmlinux"}
 
-// Set gives a variable a value. name may be in upper case and have the prefix.
+// Set sets a variable. name may be in upper case and have the prefix.
 func (c *Config) Set(name string, v Value) *Problem {
 	bare := strings.TrimPrefix(strings.ToLower(name), strings.ToLower(prefix))
 	vars := Vars()

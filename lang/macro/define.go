@@ -8,9 +8,9 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// definer replaces the names that #define defines. Names of integers and
-// strings stay, since the checker knows their values. All others are an
-// expression or a type, which is parsed at each use.
+// definer replaces names that #define defines. It keeps names of integers and strings,
+// as the checker knows their values. All others are an expression or a type, which
+// definer parses at each use.
 type definer struct {
 	c     *cdecl.Decls
 	defs  *builtins.Registry
@@ -33,7 +33,7 @@ func (f *definer) decl(d ast.Decl) ast.Decl {
 	case *ast.Func:
 		walk.Block(d.Body)
 	case *ast.Macro:
-		if d.Library { // the names of the script are not visible there
+		if d.Library { // the script's names are not visible in the library
 			return d
 		}
 		for _, p := range d.Params {
@@ -65,8 +65,8 @@ func (f *definer) expr(e ast.Expr) ast.Expr {
 	return e
 }
 
-// stands reports whether name is a macro without parameters that is not a
-// constant. A builtin takes precedence over a macro of the same name.
+// stands reports whether name is a macro without parameters that is not a constant. A
+// builtin takes precedence over a macro with the same name.
 func (f *definer) stands(name string) bool {
 	if f.hides[name] || !f.c.IsObjectMacro(name) || f.defs.Lookup(name) != nil {
 		return false
@@ -75,8 +75,8 @@ func (f *definer) stands(name string) bool {
 	return !constant
 }
 
-// replace parses the expansion of e, a use of the macro name. The arguments of
-// a call are used as they are written.
+// replace parses the expansion of e, a use of the macro name. The arguments of a call
+// are used as written.
 func (f *definer) replace(e ast.Expr, name string) ast.Expr {
 	text := e.Span().Text()
 	if _, ok := e.(*ast.Ident); ok {
@@ -84,7 +84,7 @@ func (f *definer) replace(e ast.Expr, name string) ast.Expr {
 	}
 	expanded := f.c.Expand(text)
 	if expanded == name {
-		return e // its expansion is itself
+		return e // it expands to itself
 	}
 	if expanded == "" {
 		f.diags.Errorf(e.Span(), "The macro %s expands to nothing", name)

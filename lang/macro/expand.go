@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// maxExpansion bounds the number of nodes that macros add to one block: nested
-// macros that use a parameter twice double them at every level.
+// maxExpansion is the maximum number of nodes that macros may add to one block: nested
+// macros that use a parameter twice double the number at every level.
 const maxExpansion = 200_000
 
 // macro is a macro definition.
@@ -26,11 +26,11 @@ type script struct {
 	diags  *source.Diags
 	macros map[string][]*macro
 	wrong  map[string]bool // names of macros with an error in their parameters
-	count  int             // numbers the calls of macros
+	count  int             // number of macro calls so far
 }
 
-// collect lists the macros by name. Several definitions of one name differ in
-// the number or the kinds of their parameters.
+// collect adds the macros by name. Several definitions with the same name differ in the
+// number or the kinds of their parameters.
 func (c *script) collect(decls []ast.Decl) {
 	macros := c.macros
 	for _, d := range decls {
@@ -59,7 +59,7 @@ func (c *script) collect(decls []ast.Decl) {
 	}
 }
 
-// heading returns the place of the word macro and the name of the macro.
+// heading returns the extent of the word macro and the name of the macro.
 func heading(d *ast.Macro) source.Span {
 	s := d.Span()
 	s.End = d.Name.Span().End
@@ -98,7 +98,7 @@ func paramName(p ast.Expr) string {
 	return ""
 }
 
-// signature returns a string that identifies the definition among those of the
+// signature returns a string that distinguishes the definition from others with the
 // same name: one letter for each parameter.
 func signature(d *ast.Macro) string {
 	var b strings.Builder
@@ -115,8 +115,8 @@ func signature(d *ast.Macro) string {
 	return b.String()
 }
 
-// inspectMacro finds the variables that a macro assigns, and reports code that
-// a macro must not contain.
+// inspectMacro finds the variables that a macro assigns. It reports code that a macro
+// must not contain.
 func (c *script) inspectMacro(m *macro) {
 	params := map[string]bool{}
 	for _, p := range m.decl.Params {
@@ -181,7 +181,7 @@ type expansion struct {
 	macro  *macro
 	at     source.Span // the call
 	id     int
-	params map[string]ast.Expr // arguments by parameter as written, expanded
+	params map[string]ast.Expr // expanded arguments, by parameter as written
 }
 
 func (c *script) newExpander() *expander {
@@ -198,9 +198,8 @@ func (x *expander) inner() *expansion {
 	return x.chain[len(x.chain)-1]
 }
 
-// stmt handles an assignment to a map of a block that ends in a call of an
-// aggregation. It moves the assignment into the block, since only the form @m =
-// count() is allowed.
+// stmt handles an assignment to a map of a block that ends in a call of an aggregation.
+// It moves the assignment into the block, since only the form @m = count() is allowed.
 func (x *expander) stmt(s ast.Stmt) ast.Stmt {
 	a, ok := s.(*ast.Assign)
 	if !ok || a.Op != "" || !isElement(a.Target) {
@@ -241,8 +240,8 @@ func (x *expander) aggregates(b *ast.Block) bool {
 	return false
 }
 
-// variable renames a variable of a macro's body to the variable passed as the
-// argument, or to a new one of this expansion.
+// variable renames a variable in a macro's body: to the variable that was passed for
+// it, or to a new one of this expansion.
 func (x *expander) variable(v *ast.Var) {
 	e := x.inner()
 	if e == nil {
@@ -257,7 +256,7 @@ func (x *expander) variable(v *ast.Var) {
 	}
 }
 
-// typ replaces parameters in a written type by their arguments.
+// typ replaces a parameter in a written type by its argument.
 func (x *expander) typ(t *ast.Type) {
 	e := x.inner()
 	if e == nil || t.Keyword != "" || t.Name == "" {
@@ -266,7 +265,7 @@ func (x *expander) typ(t *ast.Type) {
 	switch arg := e.params[t.Name].(type) {
 	case nil:
 	case *ast.Ident:
-		t.Name = arg.Name // the name of a type or a builtin, as if it were written here
+		t.Name = arg.Name // the name of a type or a builtin, as if it had been written here
 	case *ast.TypeArg:
 		t.Name, t.TypeofT = "", ast.Clone(arg.Type)
 	default:
@@ -376,8 +375,8 @@ func (x *expander) run(m *macro, at source.Span, args []ast.Expr) ast.Expr {
 // bad returns the replacement of a call that could not be expanded.
 func bad(e ast.Expr) ast.Expr { return &ast.Bad{At: ast.At{Pos: e.Span()}} }
 
-// pick returns the definition that fits the arguments best: a variable or map
-// prefers a parameter of its kind over one that takes any expression.
+// pick returns the definition that matches the arguments best: for a variable or map, a
+// parameter of its kind is better than one that accepts any expression.
 func pick(list []*macro, args []ast.Expr) *macro {
 	var best *macro
 	bestScore := -1
@@ -407,7 +406,7 @@ func pick(list []*macro, args []ast.Expr) *macro {
 	return best
 }
 
-// mismatch reports a call that fits no definition.
+// mismatch reports a call that matches no definition.
 func (x *expander) mismatch(e ast.Expr, name string, list []*macro, args []ast.Expr) {
 	closest := list[0]
 	for _, m := range list {

@@ -1,9 +1,9 @@
-// Package macro expands the macros of a script: first those of #define, then
-// those of the language, in which the standard library is written.
+// Package macro expands the macros of a script: first those of #define, then those of
+// the language. The standard library consists of the latter.
 //
-// The package works on clones, so the parsed tree stays unchanged. The nodes of
-// an expansion refer to the call (ast.From), so that an error in them can name
-// both places.
+// The package works on clones, so the parsed tree stays unchanged. The nodes of an
+// expansion refer to the call (ast.From), so that an error in them can show both
+// positions.
 package macro
 
 import (

@@ -55,7 +55,7 @@ func TestDefine(t *testing.T) {
 		{"#define X nsecs + \\\n 2", "print(X)", "print(nsecs + 2);"},
 		{"#define X nsecs + 1 // one", "print(X)", "print(nsecs + 1);"},
 		{"#define X /* one */ nsecs", "print(X)", "print(nsecs);"},
-		// Constants keep their names: the checker knows their values.
+		// Constants keep their names, as the checker knows their values.
 		{"#define X 5", "print(X)", "print(X);"},
 		{"#define X \"a\" \"b\"", "print(X)", "print(X);"},
 		// They can use each other in any order.
@@ -76,7 +76,7 @@ func TestDefine(t *testing.T) {
 		{"#define X nsecs", "print(sizeof(X))", "print(sizeof(nsecs));"},
 		// Names of functions.
 		{"#define P printf", `P("x %d", pid)`, `printf("x %d", pid);`},
-		// Macros with parameters get the text of the arguments, as in C.
+		// In macros with parameters, the text of the arguments is inserted as in C.
 		{"#define SQ(x) ((x)*(x))", "print(SQ(pid))", "print(pid * pid);"},
 		{"#define SQ(x) x*x", "print(SQ(pid + 1))", "print(pid + 1 * pid + 1);"},
 		{"#define F() nsecs", "print(F())", "print(nsecs);"},
@@ -89,10 +89,11 @@ func TestDefine(t *testing.T) {
 		{"#define SZ(t) sizeof(t)", "print(SZ(struct task))", "print(sizeof(struct task));"},
 		{"#define F(x) x", "print(F)", "print(F);"},
 		{"#define F(x) (x + N)\n#define N tid", "print(F(N))", "print(tid + tid);"},
-		// Builtins take precedence over macros of the same name, which headers often have.
+		// Builtins take precedence over macros with the same name, which headers often
+		// have.
 		{"#define pid tid", "print(pid)", "print(pid);"},
 		{"#define count(x) x", "@ = count()", "@ = count();"},
-		// In macros of the language those of C are expanded first.
+		// In macros of the language, C macros are expanded first.
 		{"#define X nsecs\nmacro m(a) { a + X }", "print(m(1))", "print(1 + nsecs);"},
 		{"#define SQ(x) x*x\nmacro m(a) { SQ(a) }", "print(m(pid + 1))", "print((pid + 1) * (pid + 1));"},
 		{"#define X nsecs\nmacro m(X) { X }", "print(m(pid))", "print(pid);"},

@@ -1,5 +1,5 @@
-// Package members helps with a member that a struct does not have: it finds the
-// name or the place that the member has in this kernel, or a similar name.
+// Package members returns hints about members that a struct does not have: the name or
+// the path of the member in this kernel, or a similar name.
 package members
 
 import (
@@ -15,7 +15,7 @@ func Hint(t *types.Type, name string) string {
 		return hint
 	}
 	if path := nested(t, name); path != "" {
-		return "there is one in a member of it: '" + path + "'"
+		return "it is a member of a nested struct: '" + path + "'"
 	}
 	names := t.FieldNames()
 	for _, n := range names {
@@ -23,7 +23,7 @@ func Hint(t *types.Type, name string) string {
 			return "did you mean '" + n + "'?"
 		}
 	}
-	if len(name) >= 3 { // shorter names resemble anything
+	if len(name) >= 3 { // shorter names are similar to too many others
 		if near := source.Nearest(name, names); near != "" {
 			return "did you mean '" + near + "'?"
 		}
@@ -31,9 +31,9 @@ func Hint(t *types.Type, name string) string {
 	return ""
 }
 
-// nested returns the path to the member called name in the structs that t
-// contains, or "" if there is none or more than one. A less deep member takes
-// precedence; of several names for the same bytes, the first.
+// nested returns the path to the member with a name in the structs that t contains, or
+// "" if there is none or more than one. A member at a lower depth takes precedence. If
+// several names refer to the same bytes, the first one is used.
 func nested(t *types.Type, name string) string {
 	level := []part{{t: t}}
 	for range 3 {
@@ -66,8 +66,8 @@ type part struct {
 	t    *types.Type
 }
 
-// parts returns the members of p that are structs. The members of a struct
-// without a name count as members of p.
+// parts returns the members of p that are structs. The members of an anonymous struct
+// count as members of p.
 func (p part) parts() []part {
 	var all []part
 	for _, f := range p.t.Members() {

@@ -11,9 +11,9 @@ import (
 // has it. since is "" for 5.10, or if the release is not known.
 type spelling struct{ path, since string }
 
-// renames lists the members of kernel structs that have different names or
-// places in kernels since 5.10: for each struct, all paths to a member, oldest
-// first. A path may lead through members and pointers.
+// renames lists the members of kernel structs that have different names or paths in
+// kernels since 5.10. For each struct it has all paths to a member, oldest first. A
+// path may lead through members and pointers.
 var renames = map[string][][]spelling{
 	"struct task_struct": {
 		{{"state", ""}, {"__state", "5.14"}},
@@ -70,8 +70,8 @@ var renames = map[string][][]spelling{
 	},
 }
 
-// renamed returns the path that this kernel has for the member of t that other
-// kernels call name, or "" if it is not known. The path exists in this kernel.
+// renamed describes the path in this kernel to the member of t that is called name in
+// other kernels. It returns "" if there is none. The path exists in this kernel.
 func renamed(t *types.Type, name string) string {
 	for _, all := range renames[t.Name] {
 		asked := -1

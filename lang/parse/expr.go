@@ -14,8 +14,8 @@ func (p *parser) expr() ast.Expr {
 	return p.ternary(start, p.binary(start, p.unary(), 1))
 }
 
-// ternary parses the rest of a ternary after its condition: "? x : y", which
-// associates to the right. Without one it returns cond.
+// ternary parses the rest of a ternary after its condition: "? x : y", which associates
+// to the right. If there is none, it returns cond.
 func (p *parser) ternary(start int, cond ast.Expr) ast.Expr {
 	if !p.accept("?") {
 		return cond
@@ -35,8 +35,8 @@ func (p *parser) ternary(start int, cond ast.Expr) ast.Expr {
 	return t
 }
 
-// binary parses operators that bind at least as tightly as least, and their
-// right operands. x is the left operand, which starts at start.
+// binary parses operators with a precedence of at least least, and their right
+// operands. x is the left operand, which starts at start.
 func (p *parser) binary(start int, x ast.Expr, least int) ast.Expr {
 	for {
 		t := p.peek()
@@ -220,7 +220,7 @@ func (p *parser) postfix(start int, x ast.Expr) ast.Expr {
 		switch t.Value {
 		case ".", "->":
 			if lit, ok := x.(*ast.IntLit); ok && t.Value == "." && lit.Pos.End == t.Pos.Offset && p.prevEnd == lit.Pos.End {
-				p.errorf(lit.Pos.To(p.span(t)), "there are no floating-point numbers")
+				p.errorf(lit.Pos.To(p.span(t)), "floating-point numbers are not supported")
 			}
 			p.next()
 			f := &ast.Field{X: x, Arrow: t.Value == "->"}
@@ -279,7 +279,8 @@ func (p *parser) checkStep(x ast.Expr, at span) {
 	}
 }
 
-// literal parses a number, a string or an address. It returns nil if there is neither.
+// literal parses a number, a string or an address. It returns nil if the next token is
+// none of them.
 func (p *parser) literal() ast.Expr {
 	switch t := p.peek(); t.Type {
 	case tInt:
@@ -424,7 +425,8 @@ func (p *parser) list(closing string, elem func() ast.Expr) []ast.Expr {
 	return out
 }
 
-// arg parses an argument of a call. It may be a type if it can be nothing else.
+// arg parses an argument of a call. It parses a type if the argument cannot be anything
+// else.
 func (p *parser) arg() ast.Expr {
 	if t := p.peek(); t.Type == tIdent && certainType(t.Value) {
 		start := p.start()
@@ -435,8 +437,8 @@ func (p *parser) arg() ast.Expr {
 	return p.expr()
 }
 
-// paren parses an expression that starts with "(": a cast if casts is set, a
-// tuple, a record, or an expression in parentheses, which are not kept.
+// paren parses an expression that starts with "(": a cast if casts is set, a tuple, a
+// record, or an expression in parentheses. The tree does not contain the latter.
 func (p *parser) paren(casts bool) ast.Expr {
 	start := p.start()
 	p.enter()
@@ -497,8 +499,8 @@ func (p *parser) record(start int) ast.Expr {
 	return r
 }
 
-// ifExpr parses if / else if / else. Its blocks keep their values; the caller
-// drops them if it is a statement.
+// ifExpr parses if / else if / else. Its blocks keep their values. If it is a
+// statement, the caller drops them.
 func (p *parser) ifExpr() ast.Expr {
 	p.enter()
 	defer p.leave()
@@ -524,9 +526,9 @@ func (p *parser) ifExpr() ast.Expr {
 	return n
 }
 
-// condition parses the expression between a keyword and a block. Its
-// parentheses are optional. Parentheses at its start never contain a type: "if
-// (x) $y = 1" lacks a brace and does not cast.
+// condition parses the expression between a keyword and a block. Its parentheses are
+// optional. Parentheses at its start never contain a type: "if (x) $y = 1" lacks a
+// brace and is not a cast.
 func (p *parser) condition() ast.Expr {
 	start := p.start()
 	if !p.at("(") {

@@ -9,7 +9,7 @@ import (
 )
 
 // Expr parses text, the expansion of a macro of the C section, as one
-// expression. All its nodes get the place at, where the macro was called.
+// expression. All its nodes get the extent at, which is that of the macro call.
 func Expr(text string, at source.Span, names Names) (ast.Expr, error) {
 	var e ast.Expr
 	err := fragment(text, at, names, func(p *parser) { e = p.expr() })
@@ -30,7 +30,7 @@ func fragment(text string, at source.Span, names Names, parse func(*parser)) (er
 	p.scanner.code()
 	p.lex, err = lexer.Upgrade(&p.scanner)
 	if err != nil {
-		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // it never does
+		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // the scanner never returns an error
 	}
 	defer func() {
 		switch r := recover(); r.(type) {

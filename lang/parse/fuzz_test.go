@@ -20,8 +20,8 @@ func parseText(text string) (*ast.Program, []source.Diag) {
 	return p, nil
 }
 
-// sameTree compares two trees, ignoring the places of their nodes. It returns
-// the differences, or "".
+// sameTree compares two trees, ignoring the extents of their nodes. It returns the
+// differences, or "".
 func sameTree(a, b ast.Node) string {
 	return cmp.Diff(a, b,
 		cmp.Comparer(func(a, b source.Span) bool { return true }),
@@ -29,9 +29,9 @@ func sameTree(a, b ast.Node) string {
 		cmp.Comparer(func(a, b ast.Comment) bool { return a.Text == b.Text }))
 }
 
-// roundTrip checks the properties that hold for any text. Errors have places. A
-// tree is well formed, and its clone is equal. Its printed form parses to an
-// equal tree with the same comments, and prints as the same text.
+// roundTrip checks the properties that hold for any text. Errors have positions. A tree
+// is well formed, and its clone is equal to it. The printed tree parses to an equal
+// tree with the same comments, which is printed as the same text.
 func roundTrip(t *testing.T, text string) {
 	t.Helper()
 	var diags source.Diags
@@ -74,7 +74,7 @@ func nested(t *testing.T, p *ast.Program) {
 		if !s.IsValid() || s.Start > s.End || s.Start < 0 || s.End > len(p.File.Text) {
 			t.Fatalf("%T at %d-%d", n, s.Start, s.End)
 		}
-		// Parents come first, so a node's parent is the last one around it.
+		// Parents come first, so a node's parent is the last node that contains it.
 		for len(stack) > 0 && s.Start >= stack[len(stack)-1].Span().End {
 			stack = stack[:len(stack)-1]
 		}

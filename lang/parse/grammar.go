@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// The declarations, as participle matches them. Each production that becomes
-// a node records its tokens for the extent.
+// The declarations, as participle matches them. Each production that becomes a node
+// records its tokens, which determine its extent.
 type (
 	program struct {
 		Shebang string  `parser:"@Shebang?"`
@@ -106,8 +106,8 @@ type (
 	}
 )
 
-// The custom productions. participle tells them apart by their interface
-// types, so each has its own.
+// The custom productions. participle distinguishes them by their interface types, so
+// each has its own type.
 type (
 	exprNode  interface{ ast.Expr } // an expression
 	valueNode interface{ ast.Expr } // the value of a setting
@@ -125,7 +125,7 @@ func (m *machine) build() *participle.Parser[program] {
 	p := &m.parser
 	return participle.MustBuild[program](
 		participle.Lexer(&m.scanner),
-		participle.UseLookahead(0), // the next token always decides
+		participle.UseLookahead(0), // the next token always determines the production
 		production(m, func() exprNode { return p.expr() }),
 		production(m, func() valueNode { return p.setting() }),
 		production(m, func() mapNode { return p.mapName() }),
@@ -138,9 +138,9 @@ func (m *machine) build() *participle.Parser[program] {
 	)
 }
 
-// expectation converts an error message of participle to the description of the
-// expected token. The message ends with the rest of the production in EBNF; its
-// first term is what was expected.
+// expectation converts an error message of participle to a description of the expected
+// token. The message ends with the rest of the production in EBNF. Its first term is
+// the expected one.
 func expectation(msg string) string {
 	_, rest, ok := strings.Cut(msg, "(expected ")
 	if !ok {
@@ -149,7 +149,7 @@ func expectation(msg string) string {
 	term, _, _ := strings.Cut(strings.TrimSuffix(rest, ")"), " ")
 	term = strings.TrimLeft(term, "(")
 	switch {
-	case term == `"}"`: // only config ends with it
+	case term == `"}"`: // only a config block ends with it
 		return "a name or '}'"
 	case strings.HasPrefix(term, `"`):
 		return "'" + strings.Trim(term, `"`) + "'"
@@ -215,8 +215,8 @@ func (p *parser) funcParam() ast.Expr {
 	return p.variable("expected a parameter like $x")
 }
 
-// macroParam parses a parameter of a macro. It remembers the names of
-// parameters that are expressions: within the body they are not types.
+// macroParam parses a parameter of a macro. It records the names of parameters that are
+// expressions, as these are not types in the body.
 func (p *parser) macroParam() ast.Expr {
 	t := p.peek()
 	at := ast.At{Pos: p.span(t)}
@@ -245,7 +245,7 @@ func (p *parser) macroBody() ast.Expr {
 	return b
 }
 
-// angledBody is a < … > body. program moves it into its probe.
+// angledBody is a < … > body. The production of the program moves it into its probe.
 type angledBody struct{ *ast.Block }
 
 func (p *parser) probeBody() ast.Expr {
@@ -260,7 +260,7 @@ func (p *parser) probeBody() ast.Expr {
 	p.next()
 	b := &ast.Block{}
 	p.stmts(b, ">")
-	p.next() // stmts stops only there
+	p.next() // stmts stops only at this token
 	b.At = p.from(start)
 	dropValue(b)
 	return angledBody{b}

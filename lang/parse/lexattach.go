@@ -6,8 +6,8 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// scanPoints scans a token of a probe's head: an attach point, the comma after
-// one, or the character that opens the predicate or the body.
+// scanPoints scans a token of a probe's head: an attach point, the comma after it, or
+// the character that begins the predicate or the body.
 func (s *scanner) scanPoints() lexer.Token {
 	switch c := s.text[s.pos]; c {
 	case ',':
@@ -40,17 +40,17 @@ func (s *scanner) scanPoints() lexer.Token {
 		s.pred = true
 		return s.token(tPredOpen, 1)
 	case ';', '}', ')', ']', '(', '=':
-		// The ";" may follow a map or end a place; the others start nothing.
+		// A ";" may follow a map declaration or end a place. The others begin nothing.
 		s.mode = s.outer()
 		return s.token(tPunct, 1)
 	}
 	return s.scanAttach()
 }
 
-// scanAttach scans one attach point. It reaches up to white space, a comma or
-// an opening brace, except within quotes. So "/" and ">" are ordinary within
-// it, as paths and C++ names need: a predicate starts only after white space.
-// A "<" at the very end is not part of it but opens the body.
+// scanAttach scans one attach point. It ends at white space, a comma or an opening
+// brace outside of quotes. So "/" and ">" are ordinary characters in it, which paths
+// and C++ names require: a predicate starts only after white space. A "<" at the end of
+// the attach point is not part of it but begins the body.
 func (s *scanner) scanAttach() lexer.Token {
 	end, quote := s.pos, -1
 	for ; end < len(s.text); end++ {
@@ -85,10 +85,10 @@ func (s *scanner) scanAttach() lexer.Token {
 // endsAttach reports whether an attach point ends before c, outside its quotes.
 func endsAttach(c byte) bool { return isSpace(c) || c == ',' || c == '{' }
 
-// endsPredicate reports whether the "/" at pos, within a predicate but outside
-// all brackets, ends it. The slash divides if an operand follows it, and ends
-// the predicate if the body follows. A "{" could start either, since a block
-// may be an operand; it is taken for the body.
+// endsPredicate reports whether the "/" at pos ends the predicate that contains it. The
+// slash is outside of all brackets. It divides if an operand follows, and ends the
+// predicate if the body follows. A "{" could begin either, since a block may be an
+// operand; it counts as the body.
 func (s *scanner) endsPredicate(pos int) bool {
 	next := s.after(pos + 1)
 	if next >= len(s.text) {
@@ -98,9 +98,9 @@ func (s *scanner) endsPredicate(pos int) bool {
 	return !isIdent(c) && !strings.ContainsRune(`"$@(-!~*&+`, rune(c))
 }
 
-// closesAngled reports whether a ">" closes the < … > body. It does outside all
-// brackets where a statement could begin: after the opening "<", after ";", and
-// after the "}" of a statement that needs no semicolon.
+// closesAngled reports whether a ">" closes the < … > body. It does so outside of all
+// brackets where a statement could begin: after the opening "<", after ";", and after
+// the "}" of a statement that needs no semicolon.
 func (s *scanner) closesAngled() bool {
 	if !s.angled || s.pred || s.braces != 0 || s.parens != 0 {
 		return false

@@ -8,8 +8,7 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// operators lists all operators, longest first, so that the longest match is
-// taken.
+// operators lists all operators by their length. Longer ones are tried first.
 var operators = [...]string{
 	3: "<<=>>=",
 	2: "++--<<>><=>===!=&&||+=-=*=/=%=&=|=^=->..",
@@ -67,7 +66,7 @@ func (s *scanner) scanCode() lexer.Token {
 		}
 		name := s.identAt(s.pos + 1)
 		if name == "" {
-			return s.badToken(1, "expected a variable name or a number right after '$'")
+			return s.badToken(1, "expected a variable name or a number immediately after '$'")
 		}
 		return s.token(tVar, 1+len(name))
 	case c == '@':

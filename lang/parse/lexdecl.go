@@ -14,7 +14,7 @@ func (s *scanner) scanDecl() lexer.Token {
 		}
 		return s.token(tCItem, s.directive())
 	}
-	// A word is a keyword unless it continues like an attach point.
+	// A word is a keyword unless the text after it makes it an attach point.
 	word := s.identAt(s.pos)
 	next := s.byteAt(s.pos + len(word))
 	rest := strings.TrimLeft(s.text[s.pos+len(word):], "<")
@@ -75,8 +75,8 @@ func (s *scanner) directive() int {
 	return len(strings.TrimRight(s.text[s.pos:end], " \t\r\n"))
 }
 
-// scanC scans a type definition of the C section. It ends at the closing brace
-// and the attributes and semicolon that may follow, or at a semicolon.
+// scanC scans a type definition of the C section. It ends at the closing brace and the
+// attributes and semicolon that follow, or at a semicolon.
 func (s *scanner) scanC() lexer.Token {
 	typedef := s.identAt(s.pos) == "typedef"
 	depth, end := 0, s.pos

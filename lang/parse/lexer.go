@@ -10,14 +10,14 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The kinds of token. Attach points and the C section have lexical rules of
-// their own, so the kind of a token depends on its place.
+// The kinds of tokens. Attach points and the C section have their own lexical rules, so
+// the kind of a token depends on its position.
 const (
 	tEOF        = lexer.EOF
-	tKeyword    = tEOF - 1 - iota // config, import, let, macro, fn, probe where they open a declaration, and at, from, else in events
+	tKeyword    = tEOF - 1 - iota // config, import, let, macro, fn and probe at the start of a declaration; at, from and else in events
 	tIdent                        // names and the keywords of statements
 	tInt                          // digits and all letters that follow them
-	tString                       // with its quotes, escapes not resolved
+	tString                       // with its quotes and unresolved escapes
 	tVar                          // $name
 	tPositional                   // $1, $#
 	tMap                          // @name or @
@@ -31,10 +31,10 @@ const (
 	tPredClose                    // the / after it
 	tAngleOpen                    // the < that opens a body
 	tAngleClose                   // the > that closes it
-	tBad                          // text that is not a token; scanner.bad says why
+	tBad                          // text that is not a token; scanner.bad is the reason
 )
 
-// symbols returns the token kinds under the names the grammar uses.
+// symbols returns the kinds of tokens by their names in the grammar.
 func symbols() map[string]lexer.TokenType {
 	return map[string]lexer.TokenType{
 		"EOF": tEOF, "Keyword": tKeyword, "Ident": tIdent, "Int": tInt, "String": tString,
@@ -44,7 +44,7 @@ func symbols() map[string]lexer.TokenType {
 	}
 }
 
-// mode tells what the scanner expects next.
+// mode is what the scanner expects next.
 type mode uint8
 
 const (
@@ -54,34 +54,33 @@ const (
 	modeEvent              // an argument or a place of an event
 )
 
-// scanner splits a file into tokens. participle needs all of them before it
-// parses, so the scanner itself tracks what the lexical rules depend on: where
-// a declaration ends, and the extent of predicates and < … > bodies. White
-// space and comments are not tokens; comments are collected.
+// scanner splits a file into tokens. participle needs all of them before it parses, so
+// the scanner itself tracks the state that the lexical rules depend on: where a
+// declaration ends, and the extent of predicates and < … > bodies. White space and
+// comments are not tokens. Comments are collected.
 //
-// The scanner never fails: text that is not a token becomes a tBad, and the
-// parser stops if it gets there. So the first error in the text is the one
-// reported.
+// The scanner never fails: text that is not a token becomes a tBad, at which the parser
+// stops. So the first error in the text is the one that is reported.
 type scanner struct {
 	file     *source.File
 	text     string
 	pos      int
 	mode     mode
 	comments []ast.Comment
-	bad      string // why the last token is a tBad
+	bad      string // the reason why the last token is a tBad
 	begun    bool   // a token has been returned
 	event    int    // open { of an event and its places; 0 outside of events
 	heading  bool   // the name of an event follows
 
-	// Within modeCode:
+	// State in modeCode:
 	isImport bool // the declaration ends at its ";"
 	isLet    bool // the declaration ends at its ")"; a ";" may follow
 	pred     bool // within a predicate
 	angled   bool // the body is < … >
-	braces   int  // open { that are not closed
-	parens   int  // open ( and [ that are not closed
+	braces   int  // number of unclosed {
+	parens   int  // number of unclosed ( and [
 	prev     lexer.Token
-	first    string // first token of the current statement, in a < … > body outside braces
+	first    string // first token of the current statement in a < … > body, outside of braces
 }
 
 // A scanner implements both lexer.Definition and lexer.Lexer of participle: it
@@ -132,7 +131,7 @@ func (s *scanner) token(kind lexer.TokenType, n int) lexer.Token {
 	return t
 }
 
-// badToken returns the next n bytes as a tBad and ends the file there.
+// badToken returns the next n bytes as a tBad, after which it ends the file.
 func (s *scanner) badToken(n int, why string) lexer.Token {
 	s.bad = why
 	t := s.token(tBad, min(n, len(s.text)-s.pos))
@@ -140,12 +139,12 @@ func (s *scanner) badToken(n int, why string) lexer.Token {
 	return t
 }
 
-// byteOrderMark is the invisible mark that some editors write at the start of a
+// byteOrderMark is the invisible character that some editors write at the start of a
 // file.
 const byteOrderMark = "\ufeff"
 
-// skipSpace skips white space and comments. If a comment has no end, it returns
-// its start and false.
+// skipSpace skips white space and comments. If a comment is not closed, it returns the
+// comment's start and false.
 func (s *scanner) skipSpace() (int, bool) {
 	for s.pos < len(s.text) {
 		switch c := s.text[s.pos]; {

@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// litError is a mistake in a literal, and its place in the text.
+// litError is an error in a literal, with its position in the text.
 type litError struct {
 	start, end int
 	msg        string
 }
 
-// durations are the suffixes that turn a number into nanoseconds.
+// durations maps the suffixes for durations to nanoseconds.
 var durations = map[string]uint64{
 	"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9, "d": 86400e9,
 }
@@ -31,10 +31,10 @@ func maxOf(suffix string) (uint64, bool) {
 	return 0, false
 }
 
-// parseInt returns the value of an integer literal: decimal, octal after a
-// leading 0, hexadecimal after 0x, or a digit from 1 to 9 times a power of ten
-// (2e6). Digits may have "_" between them. A C suffix, which only limits the
-// value, or a unit of time may follow.
+// parseInt returns the value of an integer literal: decimal, octal after a leading 0,
+// hexadecimal after 0x, or a digit from 1 to 9 times a power of ten (2e6). Digits may
+// be separated by "_". A C suffix, which only limits the value, or a unit of time may
+// follow.
 func parseInt(text string) (uint64, *litError) {
 	bad := func(start, end int, msg string) (uint64, *litError) { return 0, &litError{start, end, msg} }
 	base, start := uint64(10), 0
@@ -71,7 +71,7 @@ func parseInt(text string) (uint64, *litError) {
 		if len(text[start:end]) != 1 || digits == "0" {
 			return bad(0, end+n, "coefficient part of scientific literal must be 1-9: "+shortened(text))
 		}
-		exponent, _ = strconv.Atoi(suffix[1:n]) // out of range gives the largest int: too large below
+		exponent, _ = strconv.Atoi(suffix[1:n]) // out of range results in the maximum int, which is reported below
 		end, suffix = end+n, suffix[n:]
 	}
 	limit, isC := maxOf(strings.ToLower(suffix))
@@ -125,8 +125,8 @@ func hexValue(c byte) byte {
 	return c - 'A' + 10
 }
 
-// unquote resolves the escapes of a string literal in quotes. It reports every
-// wrong escape.
+// unquote resolves the escapes of a quoted string literal. It reports every invalid
+// escape.
 func unquote(text string) (string, []litError) {
 	if !strings.Contains(text, `\`) {
 		return text[1 : len(text)-1], nil
@@ -183,10 +183,10 @@ func unquote(text string) (string, []litError) {
 	return b.String(), errs
 }
 
-// quote puts text between single quotes for a message.
+// quote returns text in single quotes for a message.
 func quote(text string) string { return "'" + strings.ToValidUTF8(shortened(text), "?") + "'" }
 
-// shortened returns text, cut to a length that fits in a message.
+// shortened returns text, truncated to a length that fits in a message.
 func shortened(text string) string {
 	const most = 24
 	if len(text) > most {
@@ -195,7 +195,8 @@ func shortened(text string) string {
 	return text
 }
 
-// quoteChar names the character at the start of text for a message.
+// quoteChar returns the character at the start of text in quotes, or a description of
+// it, for a message.
 func quoteChar(text string) string {
 	r, size := utf8.DecodeRuneInString(text)
 	if r == utf8.RuneError && size <= 1 || !strconv.IsPrint(r) {

@@ -2,8 +2,8 @@ package parse
 
 import "strconv"
 
-// Number reads an integer in any of the forms a script can write it in, or
-// in binary; a positional parameter is read so.
+// Number parses an integer in any form that a script can use, or in binary. Positional
+// parameters have these forms.
 func Number(text string) (uint64, bool) {
 	if text == "" || !isDigit(text[0]) {
 		return 0, false

@@ -36,7 +36,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// accepted holds statements of a begin probe and their printed form.
+// accepted lists statements of a begin probe and their printed form.
 var accepted = []struct{ src, want string }{
 	{"1", "1;"},
 	{"if(1){}2", "if (1) {} 2;"},
@@ -131,7 +131,7 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-// syntaxErrors holds scripts and the first diagnostic of each.
+// syntaxErrors lists scripts and the first diagnostic of each.
 var syntaxErrors = []struct{ src, want string }{
 	{"begin { 1 2 }", "1:11-12 expected ';', found '2'"},
 	{"begin { ; }", "1:9-10 expected expression, found ';'"},
@@ -156,7 +156,7 @@ var syntaxErrors = []struct{ src, want string }{
 	{"begin { 'x' }", "1:9-10 strings are written in double quotes"},
 	{"begin { $x = é }", "1:14-16 unexpected character 'é'"},
 	{"begin { # }", "1:9-10 unexpected character '#'; comments start with //"},
-	{"begin { $ }", "1:9-10 expected a variable name or a number right after '$'"},
+	{"begin { $ }", "1:9-10 expected a variable name or a number immediately after '$'"},
 	{"begin { @1 }", "1:10-11 expected ';', found '1'"},
 	{`begin { "a\q" }`, `1:12-13 invalid escape character '\q'`},
 	{`begin { "a\x" }`, `1:13-14 invalid hex escape sequence`},
@@ -177,7 +177,7 @@ var syntaxErrors = []struct{ src, want string }{
 	{"begin { 1e19s }", "1:9-14 overflow error, maximum value is 18446744073709551615: 1e19s"},
 	{"begin { if () {} }", "1:13-14 expected expression, found ')'"},
 	{"begin { (a=1, a=2) }", "1:15-18 Named argument list already contains name: a"},
-	{"begin { 1.5 }", "1:9-11 there are no floating-point numbers"},
+	{"begin { 1.5 }", "1:9-11 floating-point numbers are not supported"},
 	{"begin { $0 }", "1:9-11 param $0 is out of integer range [1, 9223372036854775807]"},
 	{"begin { $x.a = 1 }", "1:9-17 Tuples and records are immutable once created. Consider creating a new value and assigning it instead."},
 	{"begin { $x[1] = 1 }", "1:9-18 invalid assignment target"},
@@ -254,7 +254,7 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
-// TestRoundTrip tests scripts that fuzzing once found to fail.
+// TestRoundTrip tests scripts that fuzzing has found to fail.
 func TestRoundTrip(t *testing.T) {
 	for _, src := range []string{
 		"0<{}>", "0<<{}>", " #!", "config, {}", "struct, {}", "struct< {}>", "let{}", "let/{}", "union A0(}\n#0\nlet{}",
@@ -265,8 +265,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestManyErrors checks that all mistakes are reported that do not stop the
-// parse.
+// TestManyErrors checks that all errors that do not stop the parser are reported.
 func TestManyErrors(t *testing.T) {
 	_, errs := parseText(`begin { "\q" + 1x; 1++; "\8"; pid = 2; f( }`)
 	var got []string
@@ -313,7 +312,7 @@ func TestAttachPoint(t *testing.T) {
 	}
 }
 
-// TestDepth parses input that is made to exhaust the stack or the time.
+// TestDepth parses input that could exhaust the stack or take very long.
 func TestDepth(t *testing.T) {
 	const n = 60_000
 	wrap := func(open, mid, closing string) string {
@@ -363,7 +362,8 @@ func TestDepth(t *testing.T) {
 		} else if !slices.Contains([]string{"c", "angles", "lets", "quotes"}, name) && !strings.Contains(errs[0].Msg, "nested too deeply") {
 			t.Errorf("%s: %s", name, errs[0].Msg)
 		}
-		// A hundredth of that is usual. Wall-clock time would include other programs.
+		// A hundredth of that is normal. Wall-clock time would include that of other
+		// programs.
 		if d := cpuTime(t) - began; d > 20*time.Second {
 			t.Errorf("%s took %s", name, d)
 		}

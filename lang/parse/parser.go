@@ -1,17 +1,15 @@
-// Package parse turns source text into a syntax tree.
+// Package parse parses source text into a syntax tree.
 //
-// Three parts share the work. The scanner (lexer.go) splits the text into
-// tokens; it alone knows the different lexical rules of attach points, C
-// definitions and code, and where predicates end. The grammar (grammar.go)
-// describes the declarations as participle productions. Statements, expressions
-// and types (stmt.go, expr.go, types.go) are custom productions parsed by
-// recursive descent and precedence climbing. That is several times faster than
-// matching them by reflection, and they need more context than struct tags can
-// express.
+// The scanner (lexer.go) splits the text into tokens. Only the scanner depends on the
+// different lexical rules of attach points, C definitions and code, and on where
+// predicates end. The grammar (grammar.go) describes the declarations as participle
+// productions. Statements, expressions and types (stmt.go, expr.go, types.go) are
+// custom productions parsed by recursive descent and precedence climbing. That is
+// several times faster than matching them by reflection, and they need more context
+// than struct tags can express.
 //
-// A syntax error ends the parse, since later errors would be guesses. Mistakes
-// within a token, or in the operand of an operator, are collected and parsing
-// continues.
+// A syntax error stops the parser, since later errors would be guesses. It collects
+// errors in a token, or in the operand of an operator, and continues.
 package parse
 
 import (
@@ -26,13 +24,13 @@ import (
 )
 
 const (
-	// maxDepth bounds the nesting of statements and expressions and the height
-	// of their trees, so that neither this parser nor a later pass runs out of
-	// stack. All of them recurse.
+	// maxDepth is the maximum depth of nested statements and expressions and the
+	// maximum height of their trees, so that neither this parser nor a later pass
+	// overflows the stack. All of them are recursive.
 	maxDepth = 2000
 
-	// MaxSize is the largest size of a file in bytes. Scanning needs up to
-	// three hundred times as much memory.
+	// MaxSize is the maximum size of a file in bytes. Scanning needs up to three
+	// hundred times as much memory.
 	MaxSize = 1 << 20
 )
 
@@ -54,13 +52,13 @@ var machines = sync.Pool{New: func() any {
 	return m
 }}
 
-// Names says what the parser has to know of the names of builtins.
+// Names provides the facts about names of builtins that the parser needs.
 type Names interface {
 	// IsVariable reports whether a bare name is a variable of the language, which
-	// decides whether "(name) - 1" is a subtraction or a cast.
+	// determines whether "(name) - 1" is a subtraction or a cast.
 	IsVariable(name string) bool
 	// Operator returns the function that a word or sign between two operands stands
-	// for, "" if none. If not is set, the result is the opposite of the function's.
+	// for, or "". If not is set, the result is negated.
 	Operator(sign string) (function string, not bool)
 }
 
@@ -83,7 +81,7 @@ func (m *machine) parse(f *source.File, names Names, diags *source.Diags) *ast.P
 	m.scanner.reset(f)
 	tokens, err := lexer.Upgrade(&m.scanner)
 	if err != nil {
-		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // it never does
+		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // the scanner never returns an error
 	}
 	tree, err := m.grammar.ParseFromLexer(tokens)
 	var prog *ast.Program
@@ -104,15 +102,15 @@ func (m *machine) parse(f *source.File, names Names, diags *source.Diags) *ast.P
 // parser is the state of one parse.
 type parser struct {
 	file    *source.File
-	fixed   span // place of all parsed nodes; if invalid, each has its place in file
+	fixed   span // extent of all parsed nodes; if invalid, each node has its own extent
 	scanner scanner
 	lex     *lexer.PeekingLexer // set while a custom production runs
-	prevEnd int                 // end of the token last consumed
-	depth   int                 // open calls of enter
-	height  int                 // height of the tree last returned
-	errors  []source.Diag       // mistakes that do not stop the parse
-	fatal   *source.Diag        // the mistake that stopped the parse
-	passed  *source.Diag        // error to report if nothing matches in place of an optional production
+	prevEnd int                 // end of the last token consumed
+	depth   int                 // number of calls of enter without leave
+	height  int                 // height of the last tree returned
+	errors  []source.Diag       // errors that do not stop the parser
+	fatal   *source.Diag        // the error that stopped the parser
+	passed  *source.Diag        // error to report if no other production matches in place of an optional one
 	params  map[string]bool     // names of the parameters of the current macro
 	values  map[string]bool     // result of cValues, after the first use
 
@@ -120,9 +118,9 @@ type parser struct {
 	stmtStart int // of the statement being parsed, if it may be an assignment
 }
 
-// stop is the value of a panic that unwinds to production; parser.fatal holds
-// the error. noMatch is the same for an optional production: something else
-// may match in its place.
+// stop is the value of a panic that unwinds to production. parser.fatal holds the
+// error. noMatch does the same in an optional production: something else may match in
+// its place.
 type (
 	stop    struct{}
 	noMatch struct{}
@@ -149,7 +147,7 @@ func production[T any](m *machine, parse func() T) participle.Option {
 	})
 }
 
-// explain turns an error of participle into a diagnostic.
+// explain converts an error of participle to a diagnostic.
 func (p *parser) explain(err error) *source.Diag {
 	var e *participle.UnexpectedTokenError
 	if !errors.As(err, &e) {
@@ -161,7 +159,7 @@ func (p *parser) explain(err error) *source.Diag {
 	return p.diag(e.Unexpected, "", "expected "+expectation(e.Message()))
 }
 
-// diag returns the error that t is not the expected token.
+// diag returns the error for a token t that is not the expected one.
 func (p *parser) diag(t token, hint, expected string) *source.Diag {
 	if t.Type == tBad {
 		return &source.Diag{Span: p.span(t), Msg: "syntax: " + p.scanner.bad}
@@ -169,7 +167,7 @@ func (p *parser) diag(t token, hint, expected string) *source.Diag {
 	return &source.Diag{Span: p.span(t), Msg: "syntax: " + expected + ", found " + describe(t), Hint: hint}
 }
 
-// describe names a token for a message.
+// describe describes a token for a message.
 func describe(t token) string {
 	switch t.Type {
 	case tEOF:
@@ -188,7 +186,7 @@ func describe(t token) string {
 	return quote(t.Value)
 }
 
-// fail stops the parse with the error that t is not the expected token.
+// fail stops the parser with the error that t is not the expected token.
 func (p *parser) fail(t token, expected string, args ...any) {
 	p.fatal = p.diag(t, "", fmt.Sprintf(expected, args...))
 	panic(stop{})
@@ -200,13 +198,13 @@ func (p *parser) failHint(t token, hint, expected string) {
 	panic(stop{})
 }
 
-// pass leaves an optional production that does not start with t.
+// pass leaves an optional production that cannot start with t.
 func (p *parser) pass(t token, expected string) {
 	p.passed = p.diag(t, "", expected)
 	panic(noMatch{})
 }
 
-// errorf records a mistake that does not stop the parse.
+// errorf records an error that does not stop the parser.
 func (p *parser) errorf(at span, format string, args ...any) {
 	p.errorHint(at, "", format, args...)
 }
@@ -215,15 +213,15 @@ func (p *parser) errorHint(at span, hint, format string, args ...any) {
 	p.errors = append(p.errors, source.Diag{Span: at, Msg: "syntax: " + fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// literalError records a mistake in the literal t.
+// literalError records an error in the literal t.
 func (p *parser) literalError(t token, e litError) {
 	at := p.span(t)
 	at.Start, at.End = at.Start+e.start, at.Start+e.end
 	p.errorf(at, "%s", e.msg)
 }
 
-// enter must be called before parsing anything that can nest, and leave after
-// it. enter stops the parse if the nesting is too deep.
+// enter must be called before parsing anything that can nest, and leave after that.
+// enter stops the parser if the nesting is too deep.
 func (p *parser) enter() {
 	if p.depth++; p.depth > maxDepth {
 		p.tooDeep()
@@ -232,8 +230,8 @@ func (p *parser) enter() {
 
 func (p *parser) leave() { p.depth-- }
 
-// grow notes that the tree about to be returned has a highest child of the
-// given height.
+// grow records that the tree to be returned has a highest child of the given height. It
+// stops the parser if the tree is too high.
 func (p *parser) grow(child int) {
 	if p.height = child + 1; p.height > maxDepth {
 		p.tooDeep()
@@ -268,14 +266,15 @@ func (p *parser) accept(text string) bool {
 	return true
 }
 
-// expect consumes the given operator or word, or stops the parse.
+// expect consumes the given operator or word. If it is not the next token, expect stops
+// the parser.
 func (p *parser) expect(text string) {
 	if !p.accept(text) {
 		p.fail(p.peek(), "expected '%s'", text)
 	}
 }
 
-// followed reports whether f holds for the token after the next.
+// followed reports whether f returns true for the token after the next one.
 func (p *parser) followed(f func(token) bool) bool {
 	mark := p.lex.MakeCheckpoint()
 	p.lex.Next()
@@ -284,12 +283,12 @@ func (p *parser) followed(f func(token) bool) bool {
 	return ok
 }
 
-// follows reports whether the token after the next is the given operator.
+// follows reports whether the token after the next one is the given operator.
 func (p *parser) follows(op string) bool {
 	return p.followed(func(t token) bool { return t.Type == tPunct && t.Value == op })
 }
 
-// mark is a position in the tokens to return to.
+// mark is a position in the tokens to which the parser can return.
 type mark struct {
 	lex     lexer.Checkpoint
 	prevEnd int
@@ -302,7 +301,7 @@ func (p *parser) reset(m mark) {
 	p.prevEnd = m.prevEnd
 }
 
-// end returns the offset just after t.
+// end returns the offset of the byte after t.
 func end(t token) int { return t.Pos.Offset + len(t.Value) }
 
 func (p *parser) span(t token) span { return p.between(t.Pos.Offset, end(t)) }
@@ -319,7 +318,7 @@ func (p *parser) between(start, end int) span {
 // start returns the offset of the next token.
 func (p *parser) start() int { return p.lex.Peek().Pos.Offset }
 
-// from returns the extent from start to the end of the token last consumed.
+// from returns the extent from start to the end of the last token consumed.
 func (p *parser) from(start int) ast.At {
 	return ast.At{Pos: p.between(start, p.prevEnd)}
 }

@@ -6,9 +6,8 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// block parses { … }. If the last item is an expression without ";", it is the
-// value of the block. Where no value is needed, dropValue turns it into a
-// statement.
+// block parses { … }. If the last item is an expression without ";", it is the value of
+// the block. If no value is needed, dropValue converts it to a statement.
 func (p *parser) block() *ast.Block {
 	start := p.start()
 	if t := p.peek(); !p.at("{") {
@@ -22,7 +21,7 @@ func (p *parser) block() *ast.Block {
 	return b
 }
 
-// stmts parses statements into b up to the closing token.
+// stmts parses statements into b, up to the closing token.
 func (p *parser) stmts(b *ast.Block, closing string) {
 	p.enter()
 	defer p.leave()
@@ -52,8 +51,7 @@ func (p *parser) stmts(b *ast.Block, closing string) {
 	p.grow(height)
 }
 
-// endStmt adds the semicolon to the extent of a statement that is reported as a
-// whole.
+// endStmt extends a statement that is reported as a whole to its semicolon.
 func (p *parser) endStmt(s ast.Stmt, end int) {
 	switch s := s.(type) {
 	case *ast.ExprStmt:
@@ -63,8 +61,8 @@ func (p *parser) endStmt(s ast.Stmt, end int) {
 	}
 }
 
-// closes reports whether the next token closes the statements: "}", or ">" for
-// a < … > body.
+// closes reports whether the next token ends the statements: "}", or ">" in a < … >
+// body.
 func (p *parser) closes(closing string) bool {
 	t := p.peek()
 	return t.Value == closing && (t.Type == tAngleClose || t.Type == tPunct && closing == "}")
@@ -85,7 +83,7 @@ func (p *parser) missingSemicolon(closing string) {
 	p.fail(t, "expected ';'")
 }
 
-// dropValue turns the value of a block, or those of the blocks of an if, into
+// dropValue converts the value of a block, or the values of the blocks of an if, to
 // statements.
 func dropValue(x ast.Expr) {
 	switch x := x.(type) {
@@ -115,8 +113,8 @@ func hasValue(x ast.Expr) bool {
 	return false
 }
 
-// stmt parses one statement without its semicolon. braced reports whether it
-// ends with a block and needs none.
+// stmt parses one statement without its semicolon. braced reports whether the statement
+// ends with a block and needs no semicolon.
 func (p *parser) stmt() (s ast.Stmt, braced bool) {
 	p.height = 1
 	t := p.peek()
@@ -157,7 +155,7 @@ func (p *parser) stmt() (s ast.Stmt, braced bool) {
 	case "else":
 		p.fail(t, "'else' without an 'if' before it")
 	case "import":
-		p.failHint(t, "put it at the top of the file, before probes and macros", "Import statements that are not at the top level are not supported")
+		p.failHint(t, "move it to the top of the file, before probes and macros", "Import statements that are not at the top level are not supported")
 	case "_":
 		if p.follows("=") {
 			p.next()
@@ -228,8 +226,8 @@ func (p *parser) exprStmt(start int) ast.Stmt {
 	return a
 }
 
-// assignOp reports whether t is an assignment, and returns the operator that it
-// contains, "" for "=".
+// assignOp reports whether t is an assignment. It returns the operator that the
+// assignment contains, or "" for "=".
 func assignOp(t token) (string, bool) {
 	if t.Type != tPunct {
 		return "", false
@@ -241,7 +239,7 @@ func assignOp(t token) (string, bool) {
 	return "", false
 }
 
-// conditionAndBody parses what follows the word while or unroll.
+// conditionAndBody parses the word while or unroll, the condition and the body.
 func (p *parser) conditionAndBody() (cond ast.Expr, body *ast.Block) {
 	p.next()
 	cond = p.condition()
@@ -264,7 +262,7 @@ func (p *parser) let() ast.Stmt {
 	if p.accept(":") {
 		n.Type = p.typ()
 		height = p.height
-		if p.at("*=") { // "let $p : int32*= 1": the scanner made one token of two
+		if p.at("*=") { // "let $p : int32*= 1": the scanner returned "*=" as one token
 			t := p.next()
 			n.Type.Suffixes = append(n.Type.Suffixes, ast.TypeSuffix{Pointer: true})
 			n.Type.Pos = p.between(n.Type.Pos.Start, t.Pos.Offset+1)

@@ -9,9 +9,9 @@ import (
 // isTypeKeyword reports whether word is a keyword that starts a type.
 func isTypeKeyword(word string) bool { return word == "struct" || word == "union" || word == "enum" }
 
-// certainType reports whether text that starts with word can only be a type.
-// The parser then never tries to parse it as an expression: trying both ways in
-// nested brackets would take exponential time.
+// certainType reports whether text that starts with word can only be a type. The parser
+// does not try to parse such text as an expression: trying both in nested brackets
+// would take exponential time.
 func certainType(word string) bool { return word == "typeof" || isTypeKeyword(word) }
 
 // typ parses a type.
@@ -91,8 +91,7 @@ func (p *parser) typeOrExpr() (*ast.Type, ast.Expr) {
 	return typ, x
 }
 
-// typeUpTo parses a type if one ends before the token end, otherwise an
-// expression.
+// typeUpTo parses a type if the token end follows it, and otherwise an expression.
 func (p *parser) typeUpTo(end string) (*ast.Type, ast.Expr) {
 	p.height = 1
 	t := p.peek()
@@ -137,16 +136,15 @@ func (p *parser) offsetof() ast.Expr {
 	return n
 }
 
-// cast parses a cast at "(". If there is none, it returns nil and consumes
-// nothing.
+// cast parses a cast at "(". If it is not a cast, it returns nil and consumes nothing.
 //
-// The text in the parentheses must be a type. With struct, union or enum, or
-// with "*" or "[]" at the end, it can be nothing else. A bare name, or name[N],
-// is a type if an operand follows: "(size_t)$x". Before "-", "*" and "&", which
-// may also be binary, the name decides: it is a value if it is a variable of
-// the language, a parameter of the current macro, or a name that the C section
-// defines ("(pid)*2", "(LIMIT)-1"), and otherwise a type ("(uint64)*$p",
-// "(size_t)-1"). Before other operands a parameter is a type: "(t)x".
+// The text in the parentheses must be a type. With struct, union or enum, or with "*"
+// or "[]" at the end, it is a type. A bare name, or name[N], is a type if an operand
+// follows: "(size_t)$x". Before "-", "*" and "&", which may also be binary, it depends
+// on the name: it is a value if it is a variable of the language, a parameter of the
+// current macro, or a name that the C section defines ("(pid)*2", "(LIMIT)-1"), and
+// otherwise a type ("(uint64)*$p", "(size_t)-1"). Before other operands a parameter is
+// a type: "(t)x".
 func (p *parser) cast(start int) ast.Expr {
 	mark, said := p.mark(), len(p.errors)
 	undo := func() ast.Expr {
@@ -200,7 +198,7 @@ func (p *parser) castOperand(typ *ast.Type) bool {
 			return true
 		case "-", "*", "&":
 			return !param
-		case "++", "--": // "(x)++" is a mistake, "(x)++@y" is a cast
+		case "++", "--": // "(x)++" is an error, "(x)++@y" is a cast
 			return p.followed(func(t token) bool { return t.Type == tVar || t.Type == tMap })
 		}
 	}
@@ -215,7 +213,7 @@ func (p *parser) isValue(name string) bool {
 	return p.names.IsVariable(name) || p.values[name]
 }
 
-// namesType reports whether text, the body of a #define, looks like a type.
+// namesType reports whether text, the body of a #define, is probably a type.
 func namesType(text string) bool {
 	s := scanner{text: strings.TrimSpace(text)}
 	word := s.identAt(0)

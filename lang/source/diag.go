@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Severity orders diagnostics: errors stop the compilation, warnings do not.
+// Severity is the severity of a diagnostic. Errors stop the compilation, warnings do
+// not.
 type Severity uint8
 
 const (
@@ -27,14 +28,14 @@ func (s Severity) String() string {
 type Diag struct {
 	Span     Span
 	Severity Severity
-	Msg      string // one plain sentence, without location or severity
+	Msg      string // one plain sentence, without position or severity
 	Hint     string // how to fix it, if known
-	From     Span   // the macro call that Span comes from, if it lies in a macro
+	From     Span   // the macro call that Span comes from, if it is in a macro
 	Notes    [2]Note
 }
 
-// Note is a remark about another place in the source. There is none if Msg is
-// "".
+// Note is a remark about another position in the source. If Msg is "", there is no
+// note.
 type Note struct {
 	Span Span
 	Msg  string
@@ -46,8 +47,8 @@ type Diags struct {
 	seen map[Diag]bool
 }
 
-// Add records d unless an equal diagnostic has been recorded: a block compiled
-// for many attach points reports each mistake once.
+// Add records d unless an equal diagnostic has been recorded: in a block that is
+// compiled for many attach points, each error is reported once.
 func (ds *Diags) Add(d Diag) {
 	if ds.seen[d] {
 		return
@@ -108,9 +109,9 @@ func (e DiagError) Error() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Render returns the diagnostic as the user reads it: the location and the
-// message, the source line, a row of carets under the span, the same for the
-// notes, and the hint. It ends with a newline.
+// Render returns the diagnostic as it is printed: the position and the message, the
+// source line, a row of carets under the span, the same for the notes, and the hint. It
+// ends with a newline.
 func (d Diag) Render() string {
 	var b strings.Builder
 	if d.Span.IsValid() {
@@ -135,7 +136,7 @@ func (d Diag) Render() string {
 	return b.String()
 }
 
-// maxSnippet bounds the width of a quoted source line, in bytes.
+// maxSnippet is the maximum width of a quoted source line, in bytes.
 const maxSnippet = 240
 
 func (d Diag) snippet(b *strings.Builder) {
@@ -147,7 +148,7 @@ func (d Diag) snippet(b *strings.Builder) {
 	}
 	start = min(start, len(line))
 	end = max(end, start+1)
-	if len(line) > maxSnippet { // show a window around the span
+	if len(line) > maxSnippet { // show the part around the span
 		lo := max(0, start-maxSnippet/2)
 		hi := min(len(line), lo+maxSnippet)
 		line, start, end = line[lo:hi], start-lo, min(end, hi)-lo
@@ -163,8 +164,8 @@ func (d Diag) snippet(b *strings.Builder) {
 	fmt.Fprintf(b, "%s\n%s%s\n", shown(line), pad, strings.Repeat("~", max(marked, 1)))
 }
 
-// shown returns text that is safe to print on a terminal: control characters
-// and bytes that are not valid text are replaced by question marks.
+// shown returns text that is safe to print on a terminal: control characters and
+// invalid UTF-8 are replaced by question marks.
 func shown(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || r < ' ' && r != '\t' && r != '\n' || r == 0x7f {
@@ -176,7 +177,7 @@ func shown(text string) string {
 
 // DidYouMean returns a hint with a candidate that is similar to name, or "".
 func DidYouMean(name string, candidates []string) string {
-	if len(strings.TrimLeft(name, "$@")) < 3 { // so short a name resembles anything
+	if len(strings.TrimLeft(name, "$@")) < 3 { // such a short name is similar to too many others
 		return ""
 	}
 	if near := Nearest(name, candidates); near != "" {
@@ -194,7 +195,7 @@ func Nearest(name string, candidates []string) string {
 			continue
 		}
 		d := editDistance(name, c)
-		// Two swapped letters are more likely than a missing one.
+		// Two swapped letters are more likely than a missing letter.
 		if d < bestDist || d == bestDist && best != "" && len(c) == len(name) && len(best) != len(name) {
 			best, bestDist = c, d
 		}
@@ -204,8 +205,8 @@ func Nearest(name string, candidates []string) string {
 
 func abs(n int) int { return max(n, -n) }
 
-// editDistance returns the number of letters to insert, drop, replace or swap
-// with their neighbour to make one word from the other.
+// editDistance returns the number of letters to insert, delete, replace or swap with
+// their neighbour to convert one word to the other.
 func editDistance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Files reads the files that a script includes or imports: from disk, or from
-// the files packed with a compiled script. A nil *Files reads from disk.
+// Files reads the files that a script includes or imports, from disk or from the files
+// packed with a compiled script. A nil *Files reads from disk.
 type Files struct {
 	packed map[string]PackedFile // nil: read from disk
 	seen   map[string]PackedFile // files read from disk; nil: not recorded
@@ -22,14 +22,14 @@ type PackedFile struct {
 	Real  string   `json:",omitempty"` // without symbolic links
 	Text  string   `json:",omitempty"`
 	Dir   bool     `json:",omitempty"`
-	Names []string `json:",omitempty"` // of the entries, or of the matches
+	Names []string `json:",omitempty"` // of the entries or the matches
 }
 
 // RecordFiles returns a Files that reads from disk and records the files it
 // reads for Packed.
 func RecordFiles() *Files { return &Files{seen: map[string]PackedFile{}} }
 
-// UnpackFiles returns a Files that has only the files of list.
+// UnpackFiles returns a Files that contains only the files of list.
 func UnpackFiles(list []PackedFile) *Files {
 	f := &Files{packed: map[string]PackedFile{}}
 	for _, p := range list {
@@ -48,7 +48,7 @@ func (f *Files) Packed() []PackedFile {
 	return list
 }
 
-// note records the results of learn for a path.
+// note records the results of learn for a path, if files are recorded.
 func (f *Files) note(path string, learn func(p *PackedFile)) {
 	if f == nil || f.seen == nil {
 		return
@@ -61,8 +61,7 @@ func (f *Files) note(path string, learn func(p *PackedFile)) {
 
 func missing(op, path string) error { return &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist} }
 
-// get looks up a path among the packed files. ok is false if the files are read
-// from disk.
+// get looks up a path among the packed files. ok is false if files are read from disk.
 func (f *Files) get(op, path string) (p PackedFile, ok bool, err error) {
 	if f == nil || f.packed == nil {
 		return PackedFile{}, false, nil
@@ -138,7 +137,7 @@ func (f *Files) Glob(pattern string) []string {
 	if p, ok, _ := f.get("glob", pattern); ok {
 		return p.Names
 	}
-	names, _ := filepath.Glob(pattern) // the only error is a wrong pattern
+	names, _ := filepath.Glob(pattern) // the only possible error is an invalid pattern
 	f.note(pattern, func(p *PackedFile) { p.Names = names })
 	return names
 }

@@ -1,6 +1,6 @@
-// Package source holds the text being compiled (files and spans of them) and
-// the diagnostics about it. A position is a file and two byte offsets; lines,
-// columns, snippets and carets are computed only when a diagnostic is rendered.
+// Package source holds the text that is compiled (files and spans of them) and the
+// diagnostics about it. A position is a file and two byte offsets. Lines, columns,
+// snippets and carets are computed only when a diagnostic is rendered.
 package source
 
 import (
@@ -22,8 +22,8 @@ type File struct {
 // NewFile returns a file with the given name and text.
 func NewFile(name, text string) *File { return &File{Name: name, Text: text} }
 
-// Span is the half-open byte range [Start, End) of a file. The zero Span has no
-// place; nodes that the compiler creates have it.
+// Span is the half-open byte range [Start, End) of a file. The zero Span refers to no
+// file; nodes that the compiler creates have it.
 type Span struct {
 	File       *File
 	Start, End int
@@ -32,7 +32,7 @@ type Span struct {
 // IsValid reports whether the span points into a file.
 func (s Span) IsValid() bool { return s.File != nil }
 
-// Text returns the source text the span covers.
+// Text returns the source text that the span covers.
 func (s Span) Text() string {
 	if s.File == nil || s.Start > s.End || s.End > len(s.File.Text) {
 		return ""

@@ -1,10 +1,10 @@
-// Package types defines the types of the language: what a value is, how many
-// bytes it takes in memory, and, for pointers and the objects they point to,
-// the address space of the object.
+// Package types defines the types of the language: the kind of a value, its size in
+// memory and, for pointers and the objects that they point to, the address space of the
+// object.
 //
-// Types are immutable once built and compared with Equal; struct members are
-// resolved on demand, so that naming task_struct costs nothing until a field
-// of it is looked up.
+// Types are immutable once built and are compared with Equal. Struct members are
+// resolved on demand, so that naming task_struct costs nothing until one of its fields
+// is looked up.
 package types
 
 import (
@@ -17,7 +17,7 @@ import (
 type Kind uint8
 
 const (
-	Invalid Kind = iota // for an expression with an error that has been reported
+	Invalid Kind = iota // an expression with an error that has been reported
 	Void
 	Bool
 	Int
@@ -40,18 +40,18 @@ const (
 	NoSpace Space = iota // BPF's own memory: stack, scratch, map values
 	Ctx                  // the program's context: plain loads at constant offsets
 	Kernel               // kernel memory: probe_read_kernel
-	BTF                  // kernel memory reached by a pointer the verifier knows: plain loads
+	BTF                  // kernel memory that is reached through a pointer whose type the verifier knows: plain loads
 	User                 // user memory: probe_read_user
 )
 
-// Literal tells whether an integer type is that of a literal. The type of a
-// literal follows from its value until it is combined with a written type or
-// with the type of a variable or field.
+// Literal reports whether an integer type is that of a literal. Such a type follows
+// from the value of the literal until it is combined with a written type or with the
+// type of a variable or field.
 type Literal uint8
 
 const (
 	NoLiteral Literal = iota
-	FreeSign          // a literal that is not negative: it takes the sign of the other operand
+	FreeSign          // a literal that is not negative: it adopts the sign of the other operand
 	OwnSign           // a literal that is negative, or too large for a signed type
 )
 
@@ -65,7 +65,7 @@ type Type struct {
 	Elem   *Type      // Pointer, Array
 	Len    int        // Array
 	Space  Space      // Pointer: of its target; Struct, Array, String: of the object itself
-	Leads  Space      // Struct, Array in own memory: space of the pointers in it that have none in their type
+	Leads  Space      // Struct, Array in own memory: space of pointers in it whose type has none
 	Params []int64    // Opaque, Agg: parameters (hist k, lhist min max step, kstack depth …)
 	Fields []Field    // Tuple, Record
 	Comp   *Composite // Struct
@@ -76,9 +76,9 @@ type Type struct {
 	BTFID  uint32     // id in the kernel's BTF, 0 if it has none (Struct, Enum, Int)
 	Split  bool       // BTFID belongs to the BTF of a module (Struct)
 
-	Castable bool   // Agg: an expression can read it, as the integer that Decay returns
-	Copyable bool   // Agg: a print or a tuple can hold a copy, all CPUs' values merged
-	Twin     string // Agg: name of the same aggregation of integers with the other signedness, "" if there is none
+	Castable bool   // Agg: an expression can read it as the integer type that Decay returns
+	Copyable bool   // Agg: a print or a tuple can contain a copy, with the values of all CPUs merged
+	Twin     string // Agg: name of the same aggregation of integers with the other signedness; "" if there is none
 }
 
 // Field is a member of a struct, union, tuple or record.
@@ -89,11 +89,11 @@ type Field struct {
 	BitOff  int  // bitfields: offset in bits within the storage at Off
 	BitSize int  // bitfields: width in bits; 0 otherwise
 	DataLoc bool // tracepoint __data_loc: the u32 at Off holds length<<16 | offset from the context
-	RelLoc  bool // tracepoint __rel_loc: the same, but the offset counts from the end of the u32
-	Copy    int  // DataLoc, RelLoc: where a copy of the object in other memory has the value; 0: nowhere
-	Closed  bool // of a context: the verifier refuses to load it, so it is read as memory
+	RelLoc  bool // tracepoint __rel_loc: the same, but the offset is relative to the end of the u32
+	Copy    int  // DataLoc, RelLoc: offset of the value in a copy of the object; 0: it has none
+	Closed  bool // of a context: the verifier does not allow a load, so it is read as memory
 	Net     bool // an integer in network byte order
-	Has     int  // the bit of the u32 at the start of the enclosing object that says whether this member is there; 0: it always is
+	Has     int  // bit of the u32 at the start of the enclosing object that is set if this member exists; 0: it always exists
 	Loc     *Loc // parameter of a user function: its location in a context, used instead of Off
 }
 
@@ -101,13 +101,14 @@ type Field struct {
 // tracepoint's record, instead of the value.
 func (f Field) Recorded() bool { return f.DataLoc || f.RelLoc }
 
-// IsCounted reports whether t is such a struct, with elements of the given kind.
+// IsCounted reports whether t is a struct with an address and a number of elements of
+// the given kind.
 func (t *Type) IsCounted(of Counted) bool {
 	return t.Kind == Struct && t.Comp != nil && t.Comp.Counted == of
 }
 
-// Loc is the location of a parameter or result when its function starts or returns. The object is in
-// memory, or in pieces in registers, which the context holds.
+// Loc is the location of a parameter or result when its function starts or returns. The
+// object is in memory, or in parts in registers, which the context contains.
 type Loc struct {
 	// If Memory is set, the object is in user memory, Disp bytes past the
 	// address in the word at Base in the context.
@@ -115,12 +116,11 @@ type Loc struct {
 	Base   int
 	Disp   int64
 	Parts  []Part
-	Err    string // why it cannot be read, "" if it can
+	Err    string // why it cannot be read; "" if it can
 }
 
-// Part is a piece of an object: Size bytes at Off in the object. Its bytes are
-// the lowest ones of the word at From in the context or, if Fixed is set, of
-// Value.
+// Part is a part of an object: Size bytes at Off in the object. It consists of the
+// lowest bytes of the word at From in the context or, if Fixed is set, of Value.
 type Part struct {
 	From, Off, Size int
 	Fixed           bool
@@ -138,8 +138,8 @@ type Composite struct {
 	fields  []Field
 }
 
-// Counted says that the first member of a struct is the address of as many elements
-// as the second one says, as in the strings and slices of Go and Rust.
+// Counted describes a struct whose first member is the address of as many elements as
+// its second member specifies, such as the strings and slices of Go and Rust.
 type Counted uint8
 
 const (
@@ -183,7 +183,7 @@ func (e *EnumDef) Name(v int64) string {
 	return ""
 }
 
-// The types that every script can name without a declaration.
+// Types that every script can use without a declaration.
 var (
 	TInvalid = &Type{Kind: Invalid}
 	TVoid    = &Type{Kind: Void}
@@ -197,10 +197,10 @@ var (
 	TUint32  = &Type{Kind: Int, Size: 4}
 	TUint64  = &Type{Kind: Int, Size: 8}
 
-	// TWord is a uint64 that a program passed and that has no known type: argN
-	// or retval of a function without type information. If it holds a C int,
-	// its upper half has no meaning, so %d shows a value that looks like a
-	// negative int as one. Arithmetic on it gives plain integers.
+	// TWord is a uint64 of unknown type that a program passed: argN or retval of a
+	// function without type information. If it contains a C int, its upper half is
+	// undefined, so %d prints a value that looks like a negative int as one. The
+	// results of arithmetic on it are plain integers.
 	TWord = &Type{Kind: Int, Size: 8, Word: true}
 )
 
@@ -270,7 +270,7 @@ func layout(k Kind, names []string, elems []*Type) *Type {
 	return t
 }
 
-// RoundUp returns the least multiple of to that is at least n, or n if to is 0.
+// RoundUp returns the smallest multiple of to that is at least n, or n if to is 0.
 func RoundUp(n, to int) int {
 	if to <= 1 {
 		return n
@@ -278,8 +278,7 @@ func RoundUp(n, to int) int {
 	return (n + to - 1) / to * to
 }
 
-// Align returns the type's alignment in bytes when laid out in a tuple or
-// record.
+// Align returns the type's alignment in bytes in a tuple or record.
 func (t *Type) Align() int {
 	switch t.Kind {
 	case Array:
@@ -305,8 +304,8 @@ func (t *Type) Align() int {
 	return 1
 }
 
-// IsScalar reports whether a value of the type is one machine word, which is
-// computed in a register. All others are handled by address.
+// IsScalar reports whether a value of the type is one machine word, which is computed
+// in a register. All others are accessed by address.
 func (t *Type) IsScalar() bool {
 	switch t.Kind {
 	case Bool, Int, Enum, Pointer:
@@ -317,7 +316,7 @@ func (t *Type) IsScalar() bool {
 	return false
 }
 
-// IsInteger reports whether the type takes part in integer arithmetic.
+// IsInteger reports whether values of the type can be operands of integer arithmetic.
 func (t *Type) IsInteger() bool { return t.Kind == Int || t.Kind == Enum || t.Kind == Bool }
 
 // InSpace returns the type with its address space set to s: that of the object,
@@ -331,8 +330,8 @@ func (t *Type) InSpace(s Space) *Type {
 	return &c
 }
 
-// Field finds a member by name, also in anonymous structs and unions. Its Off
-// counts from the start of t. Pointers and nested objects inherit t's space.
+// Field finds a member by name, including members of anonymous structs and unions. Its
+// Off is relative to the start of t. Pointers and nested objects inherit t's space.
 func (t *Type) Field(name string) (Field, bool) {
 	for _, f := range t.Members() {
 		if f.Name == name {
@@ -358,7 +357,7 @@ func (t *Type) Members() []Field {
 	return t.Fields
 }
 
-// FieldNames returns all names that Field finds, for did-you-mean hints.
+// FieldNames returns all names that Field finds, for hints.
 func (t *Type) FieldNames() []string {
 	var names []string
 	for _, f := range t.Members() {
