@@ -219,11 +219,11 @@ func TestExitStatus(t *testing.T) {
 }
 
 // TestSignals checks that a signal ends the session, which prints its results, even
-// if the signal arrives twice: timeout(1) and others signal the process and then
-// its group.
+// if a second one arrives at the same time: timeout(1) and others signal the process
+// and then its group.
 func TestSignals(t *testing.T) {
 	needRoot(t)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for sig, also := range map[os.Signal]os.Signal{syscall.SIGINT: syscall.SIGTERM, syscall.SIGTERM: syscall.SIGHUP, syscall.SIGHUP: syscall.SIGINT} {
 		if signal.Ignored(sig) { // as under nohup: child processes inherit it
 			t.Logf("%v is ignored here", sig)
 			continue
@@ -239,9 +239,10 @@ func TestSignals(t *testing.T) {
 		if got := string(buf[:n]); got != "__BPFTRACE_NOTIFY_PROBES_ATTACHED\n" {
 			t.Errorf("first line %q", got)
 		}
-		cmd.Process.Signal(sig)
-		time.Sleep(5 * time.Millisecond)
-		cmd.Process.Signal(sig)
+		// A stopped process finds both when it continues.
+		for _, s := range []os.Signal{syscall.SIGSTOP, sig, also, syscall.SIGCONT} {
+			cmd.Process.Signal(s)
+		}
 		var rest bytes.Buffer
 		rest.ReadFrom(out)
 		cmd.Wait()
@@ -255,15 +256,15 @@ func TestSignals(t *testing.T) {
 // killed.
 func TestKilled(t *testing.T) {
 	needRoot(t)
-	cmd := command("-q", "-c", "sleep 1000", "-e", `interval:s:1000 { }`)
-	cmd.Env = append(cmd.Env, "__BPFTRACE_NOTIFY_PROBES_ATTACHED=1")
+	cmd := command("-q", "-c", "sh -c 'echo started; exec sleep 1000'", "-e", `interval:s:1000 { }`)
 	out, _ := cmd.StdoutPipe()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 100)
-	out.Read(buf) // the probes are attached; the command runs next
-	time.Sleep(50 * time.Millisecond)
+	if n, err := out.Read(buf); string(buf[:n]) != "started\n" {
+		t.Errorf("the command printed %q (%v)", buf[:n], err)
+	}
 	cmd.Process.Kill()
 	// The command holds the write end of the pipe too, so the pipe closes when both
 	// have ended.

@@ -32,6 +32,7 @@ import (
 var (
 	all    = flag.Bool("all", false, "try every program on every kernel, not a sample: it takes hours")
 	spread = flag.Bool("spread", false, "try every program, each on one of the kernels: it takes half an hour")
+	more   = flag.Int("more", 1, "try `N` times as many programs")
 	sample = flag.Int("sample", 0, "number of the `sample` to draw; each number draws others")
 	report = flag.Bool("report", false, "list how often the checker gave which reason for refusing a program")
 	only   = flag.String("only", "", "try only programs whose text matches this `regexp`, all of them")
@@ -96,8 +97,11 @@ func (s stock) draw(n, kernels int) []program {
 	case *spread:
 		every = kernels
 	case testing.Short(): // in emulation
-		every *= 25
+		every = every * 25 / *more
+	default:
+		every = every / *more
 	}
+	every = max(1, every)
 	pattern := regexp.MustCompile(*only)
 	seen := map[string]bool{}
 	var list []program
@@ -173,11 +177,11 @@ func (c *tally) compile(t *testing.T, k probes.Kernel, text string) *object.Obje
 
 var quoted = regexp.MustCompile("'[^']*'|\"[^\"]*\"|[0-9]+|[@$][a-z]+")
 
-// each calls f for all programs of list, on all CPUs.
-func each(list []program, f func(p program)) {
+// each calls f for all programs of list, for a number of them at a time.
+func each(list []program, atOnce int, f func(p program)) {
 	var wg sync.WaitGroup
 	work := make(chan program)
-	for range runtime.GOMAXPROCS(0) {
+	for range atOnce {
 		wg.Go(func() {
 			for p := range work {
 				f(p)
@@ -223,7 +227,7 @@ func TestCompiles(t *testing.T) {
 	for _, s := range stocks {
 		var sum tally
 		for n, k := range kernels {
-			each(s.draw(*sample*len(kernels)+n, len(kernels)), func(p program) { sum.compile(t, k, p.String()) })
+			each(s.draw(*sample*len(kernels)+n, len(kernels)), runtime.GOMAXPROCS(0), func(p program) { sum.compile(t, k, p.String()) })
 		}
 		sum.log(t, s.name)
 		if sum.accepted == 0 && *only == "" {
@@ -245,7 +249,8 @@ func TestLoadsAndEnds(t *testing.T) {
 		var sum tally
 		var mu sync.Mutex
 		ended, lacking := 0, 0
-		each(list, func(p program) {
+		// The kernel lets its callers wait when they close programs and maps.
+		each(list, 4*runtime.GOMAXPROCS(0), func(p program) {
 			obj := sum.compile(t, k, p.String())
 			if obj == nil {
 				return

@@ -116,6 +116,16 @@ func start(t *testing.T, args ...string) *session {
 	return s
 }
 
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not after %v: %s", patience, what)
+		}
+	}
+}
+
 // waitFor waits until stdout holds text.
 func (s *session) waitFor(text string) {
 	s.t.Helper()

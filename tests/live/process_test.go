@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -143,11 +142,7 @@ func TestKilled(t *testing.T) {
 	}
 	s.signal(syscall.SIGKILL)
 	s.wait()
-	for deadline := time.Now().Add(patience); mapsNamed(t, name) > 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("maps, and so programs that use them, are still there")
-		}
-	}
+	eventually(t, "no maps, and so no programs that use them", func() bool { return mapsNamed(t, name) == 0 })
 }
 
 // mapsNamed counts the kernel's maps with part in their names.
