@@ -81,7 +81,12 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 
 	more := b.MapPtr(g.MoreStacks(depth))
 	try := &ir.Var{Name: "try", Type: ir.Int}
-	b.Write(try, b.Op(ir.OpOr, b.Op(ir.OpShr, h, b.Const(34)), b.Const(object.FirstMoreStack)))
+	// number returns a number of MoreStacks. For the kernel's verifier it has the same
+	// limits after every turn of the loop, so the turns do not multiply.
+	number := func(b *ir.Builder, n *ir.Value) *ir.Value {
+		return b.Op(ir.OpOr, b.Op(ir.OpAnd, n, b.Const(object.FirstMoreStack-1)), b.Const(object.FirstMoreStack))
+	}
+	b.Write(try, number(b, b.Op(ir.OpShr, h, b.Const(34))))
 	forEach(g, maxTries, func(l *loop, _ *ir.Value) {
 		b := g.B()
 		n, key := b.Read(try), g.Temp(4)
@@ -92,7 +97,7 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 			b := g.B()
 			p := b.NonNil(found)
 			same := b.Op(ir.OpEq, b.Load(p, object.StackHash, 8, false), h)
-			b.Write(try, b.Op(ir.OpAdd, n, b.Op(ir.OpXor, same, b.Const(1))))
+			b.Write(try, number(b, b.Op(ir.OpAdd, n, b.Op(ir.OpXor, same, b.Const(1)))))
 			g.B().If(same, func() { g.B().Store(p, object.StackUsed, 8, now) })
 			return same
 		}, func() *ir.Value {

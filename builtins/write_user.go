@@ -29,6 +29,8 @@ func writeUser() *Def {
 			switch {
 			case size.Lit == nil || size.Lit.IsStr || size.Lit.Int < 1:
 				c.Errorf(size.Span, "write_user: invalid size value (must be a positive literal)")
+			case src.Kind == types.Agg || src.Kind == types.Opaque:
+				c.Errorf(call.Args[1].Span, "write_user: a %s has no bytes of its own to write", src)
 			case c.Final() && call.known(1) && src.Kind != types.Pointer && size.Lit.Int > int64(src.Size):
 				c.Errorf(size.Span, "write_user: the size is %d, but %s has only %d bytes", size.Lit.Int, src, src.Size)
 			default:

@@ -99,6 +99,7 @@ var shapes = []struct {
 	}},
 	{"string variables", 500, body(func(i int) string { return fmt.Sprintf(`$s%d = str(args.buf, 32); @s[$s%d] = count();`, i, i) })},
 	{"print", 1000, body(func(i int) string { return fmt.Sprintf(`print((args.count, %d, comm));`, i) })},
+	{"stacks", 200, body(func(i int) string { return fmt.Sprintf("@s[%d, kstack] = count();", i) })},
 	{"delete", 500, body(func(i int) string { return fmt.Sprintf("@m[%d] = nsecs; delete(@m, %d);", i%8, i%7) })},
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	gort "runtime"
 	"slices"
 	"strconv"
@@ -143,6 +144,9 @@ func (s *Session) loadMaps() error {
 		case object.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
 		}
+		if spec.Type == ebpf.StackTrace {
+			s.limitStacks(spec)
+		}
 		m, err := ebpf.NewMap(spec)
 		if err != nil {
 			return s.mapError(name, spec, err)
@@ -171,6 +175,21 @@ func (s *Session) loadMaps() error {
 		}
 	}
 	return nil
+}
+
+// limitStacks makes the entries of a stack map no larger than the kernel allows. The
+// kernel's functions that read a stack have the same limit.
+func (s *Session) limitStacks(spec *ebpf.MapSpec) {
+	const setting = "kernel/perf_event_max_stack"
+	text, err := os.ReadFile("/proc/sys/" + setting)
+	if err != nil {
+		return
+	}
+	most, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 16)
+	if want := spec.ValueSize / 8; err == nil && most > 0 && uint64(want) > most {
+		spec.ValueSize = 8 * uint32(most)
+		fmt.Fprintf(s.opt.Stderr, "WARNING: stacks have at most %d frames, not %d: that is the limit in /proc/sys/%s\n", most, want, setting)
+	}
 }
 
 // openMaps opens the script's maps for reading.
