@@ -170,8 +170,8 @@ func TestEndUnread(t *testing.T) {
 	}
 }
 
-// waitBlocked waits until a command is blocked in writing, because nobody reads
-// what it has written.
+// waitBlocked waits until a command is blocked in writing, because its output is not
+// read.
 func waitBlocked(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	eventually(t, "a write that blocks", func() bool { return blockedIn(cmd.Process.Pid) == "write" })
