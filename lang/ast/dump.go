@@ -11,17 +11,31 @@ import (
 // label, and its extent as line:column pairs, the end exclusive.
 func Dump(n Node) string {
 	var b strings.Builder
-	dump(&b, n, 0)
+	dump(&b, n, 0, func(n Node) string { return label(n) + extent(n.Span()) })
 	return b.String()
 }
 
-func dump(b *strings.Builder, n Node, depth int) {
+// Shape returns the tree below n without extents. Trees of the same shape mean the same.
+// Variables of macros have the names in the script: two trees that come from expanding the
+// same macros differ in the others.
+func Shape(n Node) string {
+	var b strings.Builder
+	dump(&b, n, 0, func(n Node) string {
+		if v, ok := n.(*Var); ok {
+			return " $" + ShownName(v.Name)
+		}
+		return label(n)
+	})
+	return b.String()
+}
+
+func dump(b *strings.Builder, n Node, depth int, label func(Node) string) {
 	if isNil(n) {
 		return
 	}
 	kind := strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast.")
-	fmt.Fprintf(b, "%s%s%s%s\n", strings.Repeat("  ", depth), kind, label(n), extent(n.Span()))
-	children(n, func(c Node) { dump(b, c, depth+1) })
+	fmt.Fprintf(b, "%s%s%s\n", strings.Repeat("  ", depth), kind, label(n))
+	children(n, func(c Node) { dump(b, c, depth+1, label) })
 }
 
 func extent(s source.Span) string {

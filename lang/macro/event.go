@@ -1,7 +1,6 @@
 package macro
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -26,11 +25,15 @@ type place struct {
 	of    *ast.PlaceOf
 	args  map[string]*macro
 	saved []*ast.EventArg // those used, which the probe for the entry has to save
-	own   map[*ast.Ident]bool
 }
 
+// eventArgs is the name by which the builtin for all arguments goes in the block of the
+// user, where it has those of the event, once it has been visited. What arguments are
+// defined by has those of the attach point under the usual name.
+var eventArgs = ast.OwnName("", 0)
+
 func newPlace(of *ast.PlaceOf) *place {
-	return &place{of: of, args: map[string]*macro{}, own: map[*ast.Ident]bool{}}
+	return &place{of: of, args: map[string]*macro{}}
 }
 
 // eventProbes expands a probe of an event: to the probe itself and, if it uses what a
@@ -151,23 +154,20 @@ func (x *expander) eventIdent(e *ast.Ident) (ast.Expr, bool) {
 		return nil, false
 	}
 	if x.inArg(true) {
-		x.place.own[e] = true
 		return e, true
 	}
 	if !def.AllArgs {
 		x.c.diags.ErrorHint(e.Span(), "its arguments are: "+strings.Join(x.place.names(), ", "), "%s cannot be used in %s, which stands for different attach points on different kernels", e.Name, x.place.of.Event.Name.Text)
 		return bad(e), true
 	}
+	e.Name = eventArgs
 	return e, true
 }
 
 // eventField returns the replacement of a member of the builtin for all arguments.
 func (x *expander) eventField(e *ast.Field) (ast.Expr, bool) {
 	id, ok := e.X.(*ast.Ident)
-	if !ok || x.place.own[id] {
-		return nil, false
-	}
-	if def := x.c.defs.Lookup(id.Name); def == nil || !def.AllArgs {
+	if !ok || id.Name != eventArgs {
 		return nil, false
 	}
 	if !x.place.declares(e.Name.Text) {
@@ -223,10 +223,7 @@ func (x *expander) typed(value ast.Expr, name string) ast.Expr {
 func (x *expander) records(b *ast.Block) {
 	r := ast.Rewriter{Expr: func(e ast.Expr) ast.Expr {
 		id, ok := e.(*ast.Ident)
-		if !ok || x.place.own[id] {
-			return e
-		}
-		if def := x.c.defs.Lookup(id.Name); def == nil || !def.AllArgs {
+		if !ok || id.Name != eventArgs {
 			return e
 		}
 		rec := &ast.Record{At: id.At}
@@ -269,7 +266,7 @@ func mergePlaces(decls []ast.Decl) []ast.Decl {
 			out = append(out, d)
 			continue
 		}
-		k := key{p.Of.Probe, p.Of.Entry, fmt.Sprintf("/%s/ %s", ast.String(p.Pred), ast.String(p.Body))}
+		k := key{p.Of.Probe, p.Of.Entry, ast.Shape(p.Pred) + "\n" + ast.Shape(p.Body)}
 		if same := first[k]; same != nil {
 			same.Points = append(same.Points, p.Points...)
 			continue

@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,6 +104,106 @@ static void do_open(long n, const char *path) {
 		if (fd >= 0)
 			close(fd);
 	}
+}
+
+// does each of the file operations in a new directory: some twice, some failing.
+static void do_files(const char *dir) {
+#ifdef __x86_64__
+	struct { uint64_t flags, mode, resolve; } how = {O_RDONLY | O_CLOEXEC, 0, 0};
+	char buf[8] = "abcdef";
+	struct iovec iov[2] = {{buf, 3}, {buf, 1}};
+	syscall(SYS_mkdir, dir, 0750);
+	check(chdir(dir) == 0, "chdir");
+	int a = syscall(SYS_open, "a", O_CREAT | O_RDWR, 0640);
+	int at = syscall(SYS_openat, AT_FDCWD, ".", O_RDONLY | O_DIRECTORY, 0);
+	syscall(SYS_openat, at, "b", O_CREAT | O_WRONLY | O_APPEND, 0711);
+	syscall(SYS_openat2, at, "a", &how, sizeof how);
+	syscall(SYS_creat, "./c", 0644);
+	syscall(SYS_open, "a", O_PATH, 0);
+	syscall(SYS_open, "missing", O_RDWR, 0);
+	syscall(SYS_openat, at, "missing/x", O_RDONLY, 0);
+	syscall(SYS_openat, -1, "/missing", O_RDONLY, 0);
+	how.flags = ~0ull;
+	syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how);
+
+	syscall(SYS_write, a, buf, 6);
+	syscall(SYS_pwrite64, a, buf, 2, 0);
+	syscall(SYS_writev, a, iov, 2);
+	syscall(SYS_pwritev, a, iov, 1, 0, 0);
+	syscall(SYS_pwritev2, a, iov, 1, 0, 0, 0);
+	syscall(SYS_write, at, buf, 1);
+	lseek(a, 0, SEEK_SET);
+	syscall(SYS_read, a, buf, 6);
+	syscall(SYS_pread64, a, buf, 2, 0);
+	syscall(SYS_readv, a, iov, 2);
+	syscall(SYS_preadv, a, iov, 1, 0, 0);
+	syscall(SYS_preadv2, a, iov, 1, 0, 0, 0);
+	syscall(SYS_read, at, buf, 1);
+
+	syscall(SYS_rename, "a", "e");
+	syscall(SYS_renameat, at, "e", AT_FDCWD, "a");
+	syscall(SYS_renameat2, at, "a", at, "b", 1); // RENAME_NOREPLACE
+	syscall(SYS_link, "a", "l");
+	syscall(SYS_linkat, at, "a", at, "m", 0);
+	syscall(SYS_symlink, "a", "s");
+	syscall(SYS_symlinkat, "/b", at, "t");
+	syscall(SYS_mkdir, "sub", 0755);
+	syscall(SYS_mkdirat, at, "sub", 0700);
+	syscall(SYS_chmod, "a", 0600);
+	syscall(SYS_fchmod, a, 0644);
+	syscall(SYS_fchmodat, at, "b", 0700);
+	syscall(SYS_chown, "a", 0, 0);
+	syscall(SYS_lchown, "s", -1, 0);
+	syscall(SYS_fchown, a, 0, -1);
+	syscall(SYS_fchownat, at, "missing", 1, 2, 0);
+	syscall(SYS_truncate, "a", 100L);
+	syscall(SYS_ftruncate, a, 10L);
+	syscall(SYS_mount, "gtdev", "sub", "gtfs", 1L, 0);
+	syscall(SYS_umount2, "sub", 2);
+	syscall(SYS_mmap, 0, 4096L, PROT_READ | PROT_EXEC, MAP_PRIVATE, a, 0);
+	syscall(SYS_mmap, 0, 4096L, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	syscall(SYS_mmap, 0, 0L, PROT_READ, MAP_SHARED, a, 0);
+
+	const char *names[] = {"a", "b", "c", "l", "m", "s", "t"};
+	for (int i = 0; i < 6; i++)
+		syscall(SYS_unlink, names[i]);
+	syscall(SYS_unlinkat, at, names[6], 0);
+	syscall(SYS_unlinkat, at, "sub", AT_REMOVEDIR);
+	syscall(SYS_rmdir, dir);
+	syscall(SYS_rmdir, dir);
+#endif
+}
+
+static void *sleeper_main(void *arg);
+
+// makes processes that end in different ways, one after the other, and a thread.
+static void do_processes(void) {
+	char *again[] = {"again", "exit", "3", 0}, *missing[] = {"name", 0};
+	for (int i = 0; i < 5; i++) {
+		pid_t child = fork();
+		check(child >= 0, "fork");
+		if (child > 0) {
+			check(waitpid(child, 0, 0) == child, "waitpid");
+			continue;
+		}
+		switch (i) {
+		case 0:
+			_exit(7);
+		case 1:
+			raise(SIGKILL);
+		case 2:
+			raise(SIGTERM);
+		case 3:
+			syscall(SYS_execve, "/missing/program", missing, 0);
+			_exit(1);
+		case 4:
+			execve("/proc/self/exe", again, 0);
+		}
+		_exit(99);
+	}
+	pthread_t t;
+	check(pthread_create(&t, 0, sleeper_main, 0) == 0, "pthread_create");
+	pthread_join(t, 0);
 }
 
 // makes calls with garbage in the upper bits of the arguments.
@@ -644,6 +745,10 @@ int main(int argc, char **argv) {
 		do_ramp(number(argv, 0, 1));
 	else if (!strcmp(cmd, "open"))
 		do_open(number(argv, 0, 1), argv[1]);
+	else if (!strcmp(cmd, "files"))
+		do_files(argv[0]);
+	else if (!strcmp(cmd, "processes"))
+		do_processes();
 	else if (!strcmp(cmd, "pinned"))
 		do_pinned(number(argv, 0, 1), number(argv, 1, 2));
 	else if (!strcmp(cmd, "count"))
