@@ -162,8 +162,8 @@ func (f *fn) assignMap(a *ast.Assign) {
 	if c := f.info.Calls[e]; c != nil && c.Def.Kind == builtins.Aggregation {
 		key := f.key(st, args)
 		early := f.before(c, f.changes)
-		if s, ok := st.Store.(store.Parted); ok {
-			c.Def.UpdatePart(f, c, func(n *ir.Value, use func(p *ir.Value)) { f.ifMade(s.MakePart(f, key, n), use) })
+		if part := st.Store.Traits().MakePart; part != nil {
+			c.Def.UpdatePart(f, c, func(n *ir.Value, use func(p *ir.Value)) { f.ifMade(part(f, key, n), use) })
 		} else {
 			f.aggregate(st, key, c)
 		}
@@ -346,7 +346,7 @@ func (f *fn) mergeAgg(st *plan.Map, key store.Key) *ir.Value {
 	}
 	acc := f.temp(max(def.Accum, 8))
 	f.b.Zero(acc, 0, max(def.Accum, 8))
-	if _, spread := st.Store.(*store.Spread); !spread && !f.need(probes.FeatLookupPerCPU, f.b.Pos, "reading "+st.Info.Name+" in an expression") {
+	if !st.Store.Traits().Together && !f.need(probes.FeatLookupPerCPU, f.b.Pos, "reading "+st.Info.Name+" in an expression") {
 		return acc
 	}
 	f.EachCPU(func(cpu *ir.Value) {

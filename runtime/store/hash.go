@@ -198,6 +198,8 @@ func (s *hash) kernelKey(k Key) *ir.Value {
 
 func (s *hash) Address(g Gen) *ir.Value { return g.B().MapPtr(s.m) }
 
+func (s *hash) Traits() Traits { return Traits{} }
+
 func (s *hash) Parts() []Part {
 	return []Part{{Map: s.m, Key: s.key, off: s.keyOff(), number: s.number, wrap: s.wrap}}
 }

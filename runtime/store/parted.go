@@ -74,7 +74,9 @@ func (s *parted) Key(g Gen, e KeyExpr) Key {
 	return Key{Ptr: k}
 }
 
-func (s *parted) MakePart(g Gen, k Key, n *ir.Value) *ir.Value {
+func (s *parted) Traits() Traits { return Traits{MakePart: s.makePart} }
+
+func (s *parted) makePart(g Gen, k Key, n *ir.Value) *ir.Value {
 	g.B().Store(k.Ptr, int64(s.scriptKey), 8, n)
 	return s.hash.Make(g, k)
 }

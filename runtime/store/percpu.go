@@ -87,8 +87,10 @@ func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
 	return deleted(g, b.Read(was))
 }
 
-// Reset zeroes the value of this CPU.
-func (s *perCPUSlot) Reset(g Gen, unset *ir.Value) {
+func (s *perCPUSlot) Traits() Traits { return Traits{Reset: s.reset} }
+
+// reset zeroes the value of this CPU.
+func (s *perCPUSlot) reset(g Gen, unset *ir.Value) {
 	b := g.B()
 	b.IfNonNil(s.element(g), func(p *ir.Value) {
 		b.Zero(p, s.off, s.size)

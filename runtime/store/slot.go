@@ -37,6 +37,7 @@ func newBytes(s *Spec, m *object.Map, alloc func(size int) (*ir.Map, int)) bytes
 	return bytesOf{m: km, off: int64(off), set: int64(m.Set), size: size}
 }
 
+func (s *bytesOf) Traits() Traits            { return Traits{} }
 func (s *bytesOf) Parts() []Part             { return []Part{{Map: s.m}} }
 func (s *bytesOf) Key(_ Gen, _ KeyExpr) Key  { return Key{} }
 func (s *slot) Address(g Gen) *ir.Value      { return s.Find(g, Key{}) }

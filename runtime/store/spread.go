@@ -15,7 +15,7 @@ import (
 //
 // The number of values is a power of two. So the verifier sees without a comparison
 // that a masked CPU number is in range.
-type Spread struct {
+type spread struct {
 	*hash
 	areas  int
 	stride int // bytes from one CPU's value to the next
@@ -46,7 +46,7 @@ func spreadKey(m *object.Map) int {
 	return KeySize(m.Key)
 }
 
-func newSpread(l *layout, s *Spec, m *object.Map) *Spread {
+func newSpread(l *layout, s *Spec, m *object.Map) *spread {
 	areas, stride := 1<<bits.Len(uint(l.CPUs-1)), word(s.valueSize())
 	km := ir.Map{Name: kernelName(s.Name), Type: ir.Hash, KeySize: spreadKey(m), ValueSize: areas * stride, MaxEntries: s.Max}
 	if s.LRU {
@@ -57,7 +57,7 @@ func newSpread(l *layout, s *Spec, m *object.Map) *Spread {
 	}
 	h := &hash{name: s.Name, span: s.Span, key: s.Key, keySize: km.KeySize, size: s.valueSize(), m: l.newMap(km)}
 	m.LRU, m.Kernel = s.LRU, h.m.Name
-	return &Spread{h, areas, stride}
+	return &spread{h, areas, stride}
 }
 
 func checkSpread(c *claims, m *object.Map) error {
@@ -72,15 +72,17 @@ func checkSpread(c *claims, m *object.Map) error {
 	return c.own(m.Kernel, 0)
 }
 
-func (s *Spread) Key(g Gen, e KeyExpr) Key {
+func (s *spread) Key(g Gen, e KeyExpr) Key {
 	if s.key == nil {
 		return Key{Ptr: g.Zeros(keylessSize)}
 	}
 	return s.hash.Key(g, e)
 }
 
+func (s *spread) Traits() Traits { return Traits{Together: true} }
+
 // area returns the value of cpu in the entry at p, which may be null.
-func (s *Spread) area(g Gen, p, cpu *ir.Value) *ir.Value {
+func (s *spread) area(g Gen, p, cpu *ir.Value) *ir.Value {
 	return g.B().WhenNil(p, func(p *ir.Value) *ir.Value {
 		b := g.B()
 		cpu := b.Op(ir.OpAnd, cpu, b.Const(int64(s.areas-1)))
@@ -88,13 +90,13 @@ func (s *Spread) area(g Gen, p, cpu *ir.Value) *ir.Value {
 	}, null(g))
 }
 
-func (s *Spread) Make(g Gen, k Key) *ir.Value {
+func (s *spread) Make(g Gen, k Key) *ir.Value {
 	return s.area(g, s.hash.Make(g, k), g.B().Call(ir.SmpProcessorID))
 }
 
-func (s *Spread) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
+func (s *spread) Share(g Gen, k Key) *ir.Value { return s.Make(g, k) }
 
-func (s *Spread) OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value {
+func (s *spread) OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value {
 	return s.area(g, s.hash.Find(g, k), cpu)
 }
 

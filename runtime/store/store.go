@@ -176,21 +176,23 @@ type Store interface {
 	Address(g Gen) *ir.Value
 	// Parts returns the kernel maps that hold the entries.
 	Parts() []Part
+	// Traits returns what is special about the store.
+	Traits() Traits
 }
 
-// A Parted store holds values in parts. A program can reach one part at a time.
-type Parted interface {
-	// MakePart returns part n of the value of a key, or null if the map has no room.
-	MakePart(g Gen, k Key, n *ir.Value) *ir.Value
-}
-
-// A Resetter is a store whose values user space cannot zero by itself. If the uses of
-// the map include Reset, the object has a program for it, which the reader runs on each
-// CPU.
-type Resetter interface {
+// Traits are what only some stores have. The zero value is that of most.
+type Traits struct {
+	// MakePart returns part n of the value of a key, or null if the map has no room. It
+	// is set if values are in parts, of which a program can reach one at a time.
+	MakePart func(g Gen, k Key, n *ir.Value) *ir.Value
 	// Reset sets this CPU's value to zero. If unset is not 0, the map then counts as
-	// never assigned.
-	Reset(g Gen, unset *ir.Value)
+	// never assigned. It is set if user space cannot zero values by itself: if the uses
+	// of the map include Reset, the object has a program for it, which the reader runs
+	// on each CPU.
+	Reset func(g Gen, unset *ir.Value)
+	// Together says that an entry holds the values of all CPUs, so that OnCPU works on
+	// kernels on which a program cannot look up another CPU's value.
+	Together bool
 }
 
 // Part is a kernel map that holds entries of a script's map.

@@ -183,10 +183,10 @@ func load(t *testing.T, specs []*Spec) []*loaded {
 		}
 	}
 	for i := range specs {
-		if r, ok := l.Stores[i].(Resetter); ok {
+		if reset := l.Stores[i].Traits().Reset; reset != nil {
 			name := fmt.Sprintf("r%d", i)
 			e.b = ir.NewFunc("main", ir.PtrCtx)
-			r.Reset(e, e.b.Load(e.b.Param(0), 0, 8, false))
+			reset(e, e.b.Load(e.b.Param(0), 0, 8, false))
 			e.b.Ret(e.b.Const(0))
 			m.Progs = append(m.Progs, &ir.Prog{Name: name, Kind: "rawtracepoint", Main: e.b.Fn})
 			l.Maps[i].Reset = &object.Program{Name: name}
@@ -255,8 +255,8 @@ func (e *emitter) program(st Store, s *Spec, op int, in *ir.Map) {
 	}
 	switch op {
 	case opAdd:
-		if p, ok := st.(Parted); ok {
-			add(p.MakePart(e, k, b.Const(0)))
+		if part := st.Traits().MakePart; part != nil {
+			add(part(e, k, b.Const(0)))
 			return
 		}
 		add(st.Share(e, k))
