@@ -1,6 +1,6 @@
 package probes
 
-// edge returns the kind begin or end: probes that run once, at the begin or the end
+// edge returns the kind begin or end, whose probes run once at the beginning or the end
 // of the session.
 func edge(name string, runs Moment, doc string, aliases ...string) *Kind {
 	k := runByUs(&Kind{Name: name, Aliases: aliases, Syntax: name, Doc: doc, Class: "special", Outermost: true, Runs: runs})

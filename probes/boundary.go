@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// checkBoundary returns an error if an address is not the start of an instruction.
-// The kernel would overwrite the middle of an instruction there.
+// checkBoundary returns an error if an address is not the start of an instruction. The
+// kernel would overwrite the middle of an instruction there.
 func checkBoundary(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string) error {
 	if e.Unsafe {
 		return nil
@@ -50,7 +50,7 @@ func doubtUprobe(e *Env, p *Point) string {
 	return ""
 }
 
-// misplaced returns why an address is not, or may not be, the start of an
+// misplaced returns the reason why an address is not, or may not be, the start of an
 // instruction, or "".
 func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string) string {
 	if s.Name == "" {
@@ -65,7 +65,8 @@ func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string
 	return ""
 }
 
-// doubtIndirect returns a warning about a function that may be outside of its file.
+// doubtIndirect returns a warning about a function whose implementation may be outside
+// of its file.
 func doubtIndirect(e *Env, p *Point) string {
 	if p.Func == "" || p.Offset != 0 || p.Mode == cppMark {
 		return ""

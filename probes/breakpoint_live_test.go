@@ -17,8 +17,9 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// instructions returns instructions of the opcodes that Refused tells apart, without
-// regard to whether a processor knows them: each refused one and its neighbours.
+// instructions returns instructions with all opcodes between which Refused
+// distinguishes: each refused one and its neighbours. A processor need not support
+// them.
 func instructions() [][]byte {
 	tail := []byte{0xc0, 0, 0, 0, 0, 0, 0, 0, 0} // a ModRM byte and an immediate
 	with := func(head ...byte) []byte { return append(head, tail...) }
@@ -33,7 +34,7 @@ func instructions() [][]byte {
 	}
 	for op := range 256 {
 		switch {
-		case op == 0xd5: // newer kernels take it for a prefix
+		case op == 0xd5: // newer kernels treat it as a prefix
 		case refused(op), refused(op-1) != refused(op+1):
 			list = append(list, with(byte(op)), with(0xc5, 0xf9, byte(op)))
 		}
@@ -41,8 +42,8 @@ func instructions() [][]byte {
 	return list
 }
 
-// TestLiveBreakpoints asks the kernel for a breakpoint on each instruction, and
-// compares its answer with Refused's.
+// TestLiveBreakpoints attaches a breakpoint to each instruction, and compares the
+// kernel's answer with the result of Refused.
 func TestLiveBreakpoints(t *testing.T) {
 	if goruntime.GOARCH != "amd64" {
 		t.Skip("the instructions are of amd64")
@@ -75,8 +76,8 @@ func TestLiveBreakpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// The kernel looks at an instruction when it puts a breakpoint on it, in
-	// this mapping.
+	// The kernel checks an instruction when it inserts the breakpoint into this
+	// mapping.
 	mapped, err := unix.Mmap(int(f.Fd()), 0, len(image), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)

@@ -2,31 +2,32 @@ package probes
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// Confinement says how the flags that choose processes (-p, --follow, --comm …) confine
-// the programs of a kind.
+// Confinement is the way in which the flags that select processes (-p, --follow, --comm
+// and others) confine the programs of a kind.
 type Confinement uint8
 
 const (
-	// ByTask: programs run only if the current task is one of those chosen. This is
-	// the default.
+	// ByTask: programs run only if the current task is one of the selected ones. This
+	// is the default.
 	ByTask Confinement = iota
-	// ByObject: the kind's Context decides, by the objects that are iterated over.
+	// ByObject: the kind's Context decides, depending on the objects of the iterator.
 	ByObject
 	// NotAsked: the probe is not related to a process (begin, interval …), and users
 	// do not expect the flags to have an effect.
 	NotAsked
-	// NoTask: what the probe sees belongs to no process, so the flags have no effect.
+	// NoTask: the event belongs to no process, so the flags have no effect.
 	NoTask
 )
 
-// Scope says which tasks a script sees, besides PID and ChildPID of Env. A task has to
-// fulfil all of it.
+// Scope selects the tasks that a script traces, in addition to PID and ChildPID of Env.
+// A task must meet all conditions.
 type Scope struct {
-	// Follow: it belongs to the process of -p or -c, or to one that descends from it.
+	// Follow: the task belongs to the process of -p or -c, or to one of its
+	// descendants.
 	Follow bool
 	Comm   string  // name of the thread; "": any
 	UID    *uint32 // user ID in the initial user namespace; nil: any
-	// Cgroups are cgroups of version 2. The task is in each of them or below.
+	// Cgroups are cgroups of version 2. The task is in each of them or below it.
 	Cgroups []Cgroup
 }
 
@@ -36,12 +37,12 @@ type Cgroup struct {
 	ID  uint64
 }
 
-// Empty reports whether s lets every task through.
+// Empty reports whether s selects every task.
 func (s *Scope) Empty() bool {
 	return !s.Follow && s.Comm == "" && s.UID == nil && len(s.Cgroups) == 0
 }
 
-// flags returns the flags that -p and s stand for, for messages.
+// flags returns the flags that correspond to -p and s, for messages.
 func (e *Env) flags() (list []string) {
 	s := &e.Scope
 	for _, f := range []struct {
@@ -58,23 +59,24 @@ func (e *Env) flags() (list []string) {
 	return list
 }
 
-// Only describes how a program is confined to the tasks that the flags choose.
+// Only describes how a program is confined to the tasks that the flags select.
 type Only struct {
-	// PID is the process to which the program has to confine itself; 0: none. It
-	// compares PID with what Owner reads from the context, in the initial pid
-	// namespace, or, if Owner is nil, with the process of the current task.
+	// PID is the process to which the program must confine itself; 0: none. The program
+	// compares it with the value that Owner reads from the context, in the initial pid
+	// namespace. If Owner is nil, it uses the process of the current task.
 	PID   int
 	Owner func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Scope is what else the program has to test; nil: nothing. It tests the task that
-	// Task reads from the context or, if Task is nil, the current one.
+	// Scope contains the other conditions that the program must test; nil: none. It
+	// tests the task that Task reads from the context or, if Task is nil, the current
+	// one.
 	Scope *Scope
 	Task  func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Unconfined has warnings for users about flags that have no effect.
+	// Unconfined contains warnings about flags that have no effect.
 	Unconfined []string
 }
 
 // NewContext returns the context of a program at p, confined to the tasks that the
-// flags choose.
+// flags select.
 func NewContext(e *Env, p *Point) (*Context, error) {
 	c, err := p.Kind.Context(e, p)
 	if err != nil {
@@ -91,7 +93,7 @@ func NewContext(e *Env, p *Point) (*Context, error) {
 		}
 	case NoTask:
 		for _, flag := range e.flags() {
-			c.Only.Unconfined = append(c.Only.Unconfined, flag+" has no effect on "+p.Kind.Name+" probes: what they see belongs to no process")
+			c.Only.Unconfined = append(c.Only.Unconfined, flag+" has no effect on "+p.Kind.Name+" probes: their events belong to no process")
 		}
 	}
 	return c, nil

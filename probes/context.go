@@ -19,38 +19,40 @@ type Context struct {
 	Func TracedFunc
 	Ctx  RawContext
 	Only Only
-	// Packet is how the program reads the packet that it runs for. nil: there is none.
+	// Packet describes how the program reads the packet for which it runs. It is nil if
+	// there is none.
 	Packet *Packet
 
 	// Event emits code that reads the Event of the point for which a program of several
-	// points runs. nil: only the point itself knows it.
+	// points runs. It is nil if the context does not contain it.
 	Event func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Syscall emits code that reads the address of the registers that the process had when
-	// it entered the system call that the program runs for. nil: only the task knows.
+	// Syscall emits code that reads the address of the registers that the process had
+	// when it entered the system call for which the program runs. It is nil if only the
+	// task contains them.
 	Syscall func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Goroutine returns a function that emits code for the address of the number of
-	// the goroutine that runs, or why there is none. member is the number's name in
-	// Go's runtime. It is nil outside of programs in Go. What it returns is right only
-	// at points with the same Load.Shape.
+	// Goroutine returns a function that emits code for the address of the number of the
+	// running goroutine, or an error. member is the number's name in Go's runtime. It
+	// is nil except for Go programs. Its result is valid only at points with the same
+	// Load.Shape.
 	Goroutine func(member string) (at func(b *ir.Builder, ctx *ir.Value) *ir.Value, err error)
 
 	// Type returns a type of the traced program by its C name, or nil. It takes
-	// precedence over the kernel's type of that name. It may be nil.
+	// precedence over the kernel's type with that name. Type may be nil.
 	Type func(name string) *types.Type
-	// Result is what the program returns by default.
+	// Result is the default result of the program.
 	Result int64
-	// FixedResult says that the program returns Result whatever the script returns. The
-	// kernel takes the results of tracing programs as requests: to call the program
-	// again, to skip the return probe, to remove the probe.
+	// FixedResult is set if the program returns Result regardless of the script. The
+	// kernel interprets the results of tracing programs as requests: to call the
+	// program again, to skip the return probe, or to remove the probe.
 	FixedResult bool
-	// InTask says that the current task is related to the event. It is false for
-	// packet probes.
+	// InTask is set if the current task is related to the event. It is false for packet
+	// probes.
 	InTask bool
-	// Preemptible says that, on a kernel with preemption, another task may run the
-	// same program on the same CPU before this run ends.
+	// Preemptible is set if, on a kernel with preemption, another task may run the same
+	// program on the same CPU before this run ends.
 	Preemptible bool
-	// Stacks says that kstack and ustack work there. NoKernelStack is why kstack
-	// may be empty all the same, or "".
+	// Stacks is set if kstack and ustack can be used. NoKernelStack is the reason why
+	// kstack may nevertheless be empty, or "".
 	Stacks        bool
 	NoKernelStack string
 }
@@ -65,23 +67,23 @@ type Load struct {
 	AttachTo   string
 	AttachProg ebpf.ProgramID
 	// Shape identifies the context. Two points of one block with the same Shape can
-	// share a program, unless it is "" or the program depends on the point.
-	// BareShape is Shape for programs that use neither args nor argN.
+	// share a program, unless Shape is "" or the program depends on the point.
+	// BareShape is used instead for programs that use neither args nor argN.
 	Shape, BareShape string
 }
 
 // Args describes the arguments at a point: the builtins args and argN.
 type Args struct {
-	// Type is the struct that args is, with offsets from the program's context, or from
-	// Base (Space Ctx), or nil. If it is nil, Err may say why.
+	// Type is the type of args, with offsets from the program's context or from Base
+	// (Space Ctx). It may be nil. Then Err may contain the reason.
 	Type *types.Type
 	Err  error
-	// Base emits code that reads the address of the object in the kernel that args is,
-	// from which the offsets in Type count. nil: it is the context.
+	// Base emits code that reads the address of the kernel object to which the offsets
+	// in Type are relative. If it is nil, that is the context.
 	Base func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Typed returns Type if finding it takes time. It is called only for programs
-	// that use args. The result is for this point alone, so each point of a wildcard
-	// needs its own program. TypedOne is the same for the type of argN. It returns
+	// Typed returns Type if finding it takes time. It is called only for programs that
+	// use args. The result is valid only for this point, so each point of a wildcard
+	// needs its own program. TypedOne does the same for the type of argN. It returns
 	// nil if only the word is known. Both may be nil.
 	Typed    func() (*types.Type, error)
 	TypedOne func(n int) *types.Type
@@ -89,8 +91,8 @@ type Args struct {
 	// the context as a 64-bit integer. It is nil if there is no argN.
 	N    int
 	Read func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value
-	// TypeOf returns the type of argN and a warning about it or "", or why argN
-	// cannot be read. nil: all are uint64.
+	// TypeOf returns the type of argN, and a warning about it or "". It returns an
+	// error if argN cannot be read. If TypeOf is nil, all are uint64.
 	TypeOf func(n int) (t *types.Type, warning string, err error)
 	// Space is the address space of pointers that argN, retval and reg return:
 	// Kernel or User.
@@ -103,9 +105,9 @@ type Args struct {
 // Ret describes the result of the traced function: the builtin retval.
 type Ret struct {
 	Type *types.Type // nil: there is no retval
-	// Typed returns a better Type if finding it takes time, or nil if there is none.
-	// It may be nil. As for Args.Typed, the result is for this point alone. A struct
-	// with Space Ctx is what several registers hold.
+	// Typed returns a better Type if finding it takes time, or nil if there is none. It
+	// may be nil. As for Args.Typed, the result is valid only for this point. A struct
+	// with Space Ctx is spread over several registers.
 	Typed func() *types.Type
 	// Read emits code that reads the result from the context as a 64-bit integer.
 	Read func(b *ir.Builder, ctx *ir.Value) *ir.Value
@@ -113,14 +115,15 @@ type Ret struct {
 
 // TracedFunc describes the function at a point: the builtins func and uaddr.
 type TracedFunc struct {
-	// Addr emits code that reads the function's address. nil: it is not known.
+	// Addr emits code that reads the function's address. It is nil if the address is
+	// not known.
 	Addr func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	Name string // the function's name if it is known at compile time, or ""
 	User bool   // Addr is an address in a process
-	// OfShape says that Addr is right only at points with the same Load.Shape.
+	// OfShape is set if Addr is valid only at points with the same Load.Shape.
 	OfShape bool
-	// Symbol returns the place of a symbol of the traced file: its distance in bytes
-	// from Addr or, if fixed is true, its address. nil: there is no such file.
+	// Symbol returns the location of a symbol of the traced file: its distance in bytes
+	// from Addr or, if fixed is true, its address. It is nil if there is no such file.
 	Symbol func(name string) (at int64, size uint64, fixed, ok bool)
 }
 
@@ -128,14 +131,14 @@ type TracedFunc struct {
 // builtins ctx and reg.
 type RawContext struct {
 	Type *types.Type // the struct that ctx points to; nil: there is no ctx
-	// Nullable says that pointers loaded from Type or from Args.Type may be null,
-	// and that the verifier requires a check before they are followed.
+	// Nullable is set if pointers loaded from Type or from Args.Type may be null, and
+	// the verifier requires a check before they are followed.
 	Nullable bool
-	// EndMark is the offset of a pointer that is null when the kernel calls the
-	// program once more after the last object. The program does nothing in that
-	// call. 0: there is no such call.
+	// EndMark is the offset of a pointer that is null when the kernel calls the program
+	// once more after the last object. The program does nothing in that call. It is 0
+	// if there is no such call.
 	EndMark int64
-	// Reg emits code that reads a register. nil: there are no registers.
+	// Reg emits code that reads a register. It is nil if there are no registers.
 	Reg func(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 }
 

@@ -11,19 +11,21 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// AttachError is the reason why a probe could not be attached, in a user's words.
+// AttachError is the reason why a probe could not be attached, in terms that users
+// know.
 type AttachError struct {
 	Point *object.Point
 	Msg   string
 	Err   error // the kernel's error
 }
 
+// Error returns the point and the reason.
 func (e *AttachError) Error() string { return "cannot attach " + e.Point.Name + ": " + e.Msg }
 
 func (e *AttachError) Unwrap() error { return e.Err }
 
 // attachError returns an AttachError that explains err. caps names the capabilities
-// that attaching requires. why has messages for error numbers, which take
+// that attaching requires. why contains messages for error numbers, which take
 // precedence over the general ones.
 func attachError(p *object.Point, err error, caps string, why map[error]string) error {
 	if err == nil {
@@ -64,7 +66,7 @@ const (
 )
 
 // Needs returns the message that what needs a feature that the kernel lacks. It
-// names the first release with the feature, and the kernel's.
+// contains the first release with the feature, and the kernel's release.
 func Needs(k Kernel, what string, f Feature) string {
 	since := k.Since(f)
 	if since == "" {

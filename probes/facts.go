@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// ErrNotFound is wrapped by the errors of lookups of names that the kernel, or
-// a traced file, does not have.
+// ErrNotFound is wrapped by the errors of lookups of names that do not exist in the
+// kernel or in a traced file.
 var ErrNotFound = errors.New("not found")
 
 // ErrNoBTF is the error of lookups in a kernel without BTF. It is also an
@@ -46,25 +46,25 @@ type FuncProto struct {
 	ResultDecl func() string
 }
 
-// Kernel is all that is known of the kernel to compile for. Everything is read
-// on first use. Methods that find nothing return an error that names what was
-// asked for and wraps ErrNotFound.
+// Kernel provides the facts about the kernel for which scripts are compiled. Everything
+// is read on first use. Methods that find nothing return an error that contains the
+// name and wraps ErrNotFound.
 type Kernel interface {
-	// Release is the kernel's version, Arch GOARCH's name for its architecture.
+	// Release returns the kernel's version, and Arch its architecture as in GOARCH.
 	Release() Version
 	Arch() string
 	NumCPU() int // possible CPUs
 	PageSize() int
-	// Has reports a feature; Since is the release that brought it.
+	// Has reports whether the kernel has a feature. Since returns the first release
+	// with it.
 	Has(Feature) bool
 	Since(Feature) string
 
-	// Type looks a type up by its C name in BTF: "struct task_struct",
-	// "union u", "enum e", or a typedef or base type by its bare name. Objects
-	// come in Space Kernel.
+	// Type returns the BTF type with a C name: "struct task_struct", "union u", "enum
+	// e", or a typedef or base type by its bare name. Objects are in Space Kernel.
 	Type(name string) (*types.Type, error)
 	// TypeDecl returns the C declaration of a type as -lv prints it, preceded by the
-	// name of what has it: vmlinux or a module.
+	// name of the BTF that contains it: vmlinux or a module.
 	TypeDecl(name string) (string, error)
 	// TypeNames lists the C names of all types of kind "struct", "union", "enum" or
 	// "typedef".
@@ -77,15 +77,15 @@ type Kernel interface {
 	// TracepointProto returns the prototype of a raw tracepoint's arguments
 	// (btf_trace_<name>) without the leading void pointer.
 	TracepointProto(module, name string) (*FuncProto, error)
-	// RawTracepoints lists "module:event", in order.
+	// RawTracepoints lists the raw tracepoints as "module:event", in order.
 	RawTracepoints() ([]string, error)
 	// Iterators lists the iterators (bpf_iter__*) in BTF.
 	Iterators() []string
 	// Kfunc returns the BTF ID of a kernel function that programs can call.
 	Kfunc(name string) (uint32, bool)
 
-	// Tracepoint returns a tracepoint's format; Tracepoints lists
-	// "category:event" in order.
+	// Tracepoint returns a tracepoint's format. Tracepoints lists the tracepoints as
+	// "category:event", in order.
 	Tracepoint(category, event string) (*TraceFormat, error)
 	Tracepoints() ([]string, error)
 	// Functions lists the traceable functions as "module:function", in order. If the

@@ -2,11 +2,11 @@ package probes
 
 import "fmt"
 
-// Feature is something that a kernel may lack.
+// Feature is a feature that a kernel may lack.
 type Feature string
 
-// The features that compiling and attaching depend on. Package kernel has the
-// releases that have them.
+// The features on which compiling and attaching depend. Package kernel contains the
+// releases that introduced them.
 const (
 	FeatRingBuf       Feature = "ringbuf"
 	FeatLoop          Feature = "bpf_loop"

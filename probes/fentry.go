@@ -88,8 +88,8 @@ func parseFentry(k *Kind, parts []string) (*Point, error) {
 }
 
 // ownPath lists prefixes of the names of functions that programs of this kind call,
-// directly or in helpers. Before Linux 5.12, nothing prevented such a program from
-// entering itself without end.
+// directly or in helpers. Before Linux 5.12, such a program could enter itself
+// endlessly.
 var ownPath = []string{
 	"_raw_spin_", "_raw_read_", "_raw_write_", "native_queued_spin_lock", "queued_", "__pv_queued_spin", "do_raw_spin_",
 	"__rcu_read_", "rcu_read_", "migrate_", "preempt_count_", "__bpf_prog_", "bpf_", "__bpf_", "htab_", "__htab_", "array_map_",
@@ -114,7 +114,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	}
 	if !isWild(p.Target) && !isWild(p.Func) {
 		if reentered(e, p.Func) {
-			return nil, fmt.Errorf("%s:%s would hang the machine: programs like this one call %s, and before Linux 5.12 the kernel lets them call themselves", p.Kind.Name, p.Func, p.Func)
+			return nil, fmt.Errorf("%s:%s would hang the machine: programs of this kind call %s themselves, which Linux before 5.12 does not prevent", p.Kind.Name, p.Func, p.Func)
 		}
 		proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 		if errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoBTF) {
@@ -154,7 +154,7 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 			Kind:        p.Kind,
 			Load:        Load{Type: ebpf.Tracing, AttachType: attach, AttachTo: p.Func, AttachProg: ebpf.ProgramID(p.Count)},
 			Func:        TracedFunc{Name: p.Func},
-			Args:        Args{Err: errors.New("the arguments of BPF programs are not typed")},
+			Args:        Args{Err: errors.New("the types of the arguments of BPF programs are not known")},
 			InTask:      true,
 			Preemptible: true,
 			Stacks:      true,
@@ -211,8 +211,8 @@ func readClosed(b *ir.Builder, ctx *ir.Value, off int64) *ir.Value {
 // (MAX_BPF_FUNC_ARGS).
 const maxFentryArgs = 12
 
-// untraceable returns why the kernel does not attach fentry or fexit to functions
-// with a prototype, or "". See btf_distill_func_proto in the kernel.
+// untraceable returns the reason why the kernel does not attach fentry or fexit to
+// functions with a prototype, or "". See btf_distill_func_proto in the kernel.
 func untraceable(e *Env, proto *FuncProto) string {
 	composite := func(t *types.Type) string {
 		if t.Comp != nil && t.Comp.Union {
@@ -253,13 +253,13 @@ func bpfPrograms(f func(id uint32, name string) bool) error {
 		id = next
 		prog, err := ebpf.NewProgramFromID(id)
 		if err != nil {
-			continue // it is gone
+			continue // it has been unloaded
 		}
 		info, err := prog.Info()
 		name := ""
 		if err == nil {
 			name = info.Name
-			// The kernel cuts names to 15 bytes; BTF has them whole.
+			// The kernel truncates names to 15 bytes. BTF contains the full names.
 			if funcs, err := info.FuncInfos(); err == nil && len(funcs) > 0 && funcs[0].Func != nil {
 				name = funcs[0].Func.Name
 			}

@@ -80,7 +80,7 @@ func TestTracingContext(t *testing.T) {
 	}
 }
 
-// With a process the binary of a pattern may be left out.
+// TestListedTarget checks that with a process, the binary can be omitted in a pattern.
 func TestListedTarget(t *testing.T) {
 	for _, c := range []struct {
 		pid        int
@@ -102,8 +102,8 @@ func TestListedTarget(t *testing.T) {
 	}
 }
 
-// An argument that cannot be told is an error where it is used; one that is not
-// there is 0, with a warning.
+// TestUSDTArgTypes checks that an argument whose location is unknown is an error where
+// it is used, and that one that does not exist is 0, with a warning.
 func TestUSDTArgTypes(t *testing.T) {
 	k := usdtKind()
 	at := &uprobePlace{args: binary.ParseUSDTArgs("amd64", "-4@%weird -4@%eax 8@%rax", nil)}

@@ -11,9 +11,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// interval and profile use the software event cpu-clock with a period: interval on
-// one CPU, profile on each. The program runs in the timer's interrupt, so profile
-// sees what was interrupted.
+// interval and profile use the software event cpu-clock with a period, interval on one
+// CPU and profile on each. The program runs in the timer's interrupt, so profile
+// observes the interrupted code.
 
 // timeUnits lists the units of a rate in nanoseconds. hz is a frequency.
 var timeUnits = []struct {

@@ -19,8 +19,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Runner is implemented by closers from Attach whose probe has to be run. Run is
-// called once, after everything is attached. It returns when the probe has ended.
+// Runner is implemented by closers from Attach whose probe must be run. Run is called
+// once, after all probes are attached. It returns when the probe has ended.
 type Runner interface{ Run() error }
 
 // iterKind returns iter, which iterates over the kernel's objects of one kind. The
@@ -71,7 +71,7 @@ func iterKind() *Kind {
 			Stacks: true,
 		}
 		if proto, err := e.Kernel.FuncProto("", "bpf_iter_"+p.Func); err == nil {
-			// The first parameter is what all iterators have: struct bpf_iter_meta.
+			// The first parameter is common to all iterators: struct bpf_iter_meta.
 			if proto.Decls != nil && len(proto.Params) > 0 {
 				c.Args.Lines = func() []string { return proto.Decls()[1:] }
 			}
@@ -108,13 +108,13 @@ func iterKind() *Kind {
 }
 
 // confineIter confines an iterator over objects of processes to the processes that the
-// flags choose. From Linux 6.1 on, the kernel does that for -p. Before, the program
-// compares the process that comes with each object.
+// flags select. From Linux 6.1 on, the kernel does that for -p. Before, the program
+// tests the process of each object.
 func confineIter(e *Env, p *Point, c *Context) error {
 	task, ok := c.Ctx.Type.Field("task")
 	if !ok || task.Type.Kind != types.Pointer {
 		for _, flag := range e.flags() {
-			c.Only.Unconfined = append(c.Only.Unconfined, fmt.Sprintf("%s has no effect on %s: what it walks over belongs to no process", flag, p.Name))
+			c.Only.Unconfined = append(c.Only.Unconfined, fmt.Sprintf("%s has no effect on %s: its objects belong to no process", flag, p.Name))
 		}
 		return nil
 	}
@@ -192,7 +192,8 @@ func WalkTasks(prog *ebpf.Program, pid int) error {
 	return (&iterRun{it}).Run()
 }
 
-// noIterator is the error for an iterator that the kernel does not have, by name.
+// noIterator is the error for an iterator that does not exist in the kernel. It
+// contains the name.
 type noIterator string
 
 func (n noIterator) Error() string {
@@ -211,7 +212,7 @@ func iterObject(t *types.Type) int64 {
 }
 
 // iterContext returns struct bpf_iter__NAME as the type of a context, whose pointers
-// the verifier knows. Each member is in an anonymous union that pads it to 8 bytes.
+// the verifier trusts. Each member is in an anonymous union that pads it to 8 bytes.
 func iterContext(t *types.Type) *types.Type {
 	c := *t
 	c.Space = types.Ctx
@@ -239,7 +240,7 @@ func iterContext(t *types.Type) *types.Type {
 type iterRun struct{ *link.Iter }
 
 // Run reads the iterator to its end, so that the program runs for each object. It
-// discards what the program writes to the iterator.
+// discards the output that the program writes to the iterator.
 func (r *iterRun) Run() error {
 	f, err := r.Open()
 	if err != nil {

@@ -2,8 +2,8 @@ package binary
 
 import "encoding/binary"
 
-// insnAMD64 is a decoded instruction of amd64: where its parts are, and what they say
-// of control flow and addresses. Its other operands are not decoded.
+// insnAMD64 is a decoded instruction of amd64: its parts, and its effect on control
+// flow and addresses. Other operands are not decoded.
 type insnAMD64 struct {
 	size     int    // bytes of the instruction
 	opcodes  byte   // map of opcodes: 0 for one byte, 1 after 0f, 2 after 0f 38, 3 after 0f 3a
@@ -16,8 +16,8 @@ type insnAMD64 struct {
 	imm      []byte // constant at its end
 }
 
-// Sets of opcodes of one byte, and of those after 0f, without prefixes and without
-// those that insnAMD64.operands lists.
+// Sets of one-byte opcodes, and of opcodes after 0f, without prefixes and without those
+// that insnAMD64.operands lists.
 var (
 	invalid64   = setOf([2]byte{0x06, 0x07}, [2]byte{0x0e, 0x0e}, [2]byte{0x16, 0x17}, [2]byte{0x1e, 0x1f}, [2]byte{0x27, 0x27}, [2]byte{0x2f, 0x2f}, [2]byte{0x37, 0x37}, [2]byte{0x3f, 0x3f}, [2]byte{0x60, 0x62}, [2]byte{0x82, 0x82}, [2]byte{0x9a, 0x9a}, [2]byte{0xce, 0xce}, [2]byte{0xd4, 0xd6}, [2]byte{0xea, 0xea})
 	invalid0f   = setOf([2]byte{0x04, 0x04}, [2]byte{0x0a, 0x0a}, [2]byte{0x0c, 0x0c}, [2]byte{0x24, 0x27}, [2]byte{0x36, 0x36}, [2]byte{0x39, 0x39}, [2]byte{0x3b, 0x3f}, [2]byte{0x7a, 0x7b}, [2]byte{0xa6, 0xa7})
@@ -29,8 +29,8 @@ var (
 	vectorImm0f = setOf([2]byte{0x70, 0x73}, [2]byte{0xc2, 0xc2}, [2]byte{0xc4, 0xc6})
 )
 
-// decodeInsn decodes the first instruction of code for amd64. ok is false if it is
-// not known or code ends in it.
+// decodeInsn decodes the first instruction of code for amd64. ok is false if the
+// instruction is unknown or incomplete.
 func decodeInsn(code []byte) (in insnAMD64, ok bool) {
 	code = code[:min(len(code), maxInsn)]
 	narrow, shortAddr := false, false // prefixes 66 and 67
@@ -51,8 +51,8 @@ prefixes:
 		in.wide = code[at]&8 != 0
 		at++
 	}
-	// next returns the byte at at and passes it. After the end it returns 0; the
-	// length is checked at the end.
+	// next returns the byte at at and increments at. After the end it returns 0; the
+	// length is checked later.
 	next := func() (b byte) {
 		if at < len(code) {
 			b = code[at]
@@ -116,7 +116,7 @@ prefixes:
 }
 
 // hasModRM reports whether the instruction has a ModRM byte. known is false if the
-// opcode is none.
+// opcode is invalid.
 func (in *insnAMD64) hasModRM() (has, known bool) {
 	switch {
 	case in.vector:
@@ -184,7 +184,7 @@ func (in *insnAMD64) immSize(narrow, shortAddr bool) int {
 	return 0
 }
 
-// constant returns the constant at the end, with its sign.
+// constant returns the constant at the end, sign-extended.
 func (in *insnAMD64) constant() int64 {
 	switch len(in.imm) {
 	case 1:
@@ -199,7 +199,7 @@ func (in *insnAMD64) constant() int64 {
 	return 0
 }
 
-// flow returns where execution goes on after the instruction. target is the distance
+// flow returns where execution continues after the instruction. target is the distance
 // of a fixed target from the next instruction.
 func (in *insnAMD64) flow() (f flow, target int64) {
 	reg := in.modRM >> 3 & 7
@@ -224,8 +224,8 @@ func (in *insnAMD64) flow() (f flow, target int64) {
 	return flowNext, 0
 }
 
-// callsIndirectly reports whether the instruction calls what a register or memory has
-// the address of.
+// callsIndirectly reports whether the instruction calls the address in a register or in
+// memory.
 func (in *insnAMD64) callsIndirectly() bool {
 	reg := in.modRM >> 3 & 7
 	return !in.vector && in.opcodes == 0 && in.op == 0xff && (reg == 2 || reg == 3)
@@ -238,8 +238,8 @@ func (in *insnAMD64) loads() bool {
 	return in.relative && in.wide && !in.vector && moves
 }
 
-// address returns the address that the instruction computes, where next is that of
-// the next instruction: by lea, or by a move of a constant.
+// address returns the address that the instruction computes by lea or by moving a
+// constant. next is the address of the next instruction.
 func (in *insnAMD64) address(next uint64) (addr uint64, ok bool) {
 	if in.vector || in.opcodes != 0 {
 		return 0, false

@@ -10,7 +10,7 @@ import (
 // Arch describes an architecture: the layout of the kernel's struct pt_regs and
 // the calling conventions. Each architecture has one file.
 type Arch struct {
-	Name     string   // as GOARCH has it
+	Name     string   // as in GOARCH
 	RegsSize int      // bytes of struct pt_regs
 	Args     []string // registers of integer arguments in the C convention, in order
 	GoArgs   []string // the same for Go's register ABI (ABIInternal)
@@ -25,14 +25,14 @@ type Arch struct {
 	stack     int      // offset from sp of the first argument on the stack, at a function's first instruction
 
 	syscallArgs   []string // registers of the arguments of a system call
-	syscallNumber string   // what pt_regs has the number of the system call in
+	syscallNumber string   // word of pt_regs that contains the number of the system call
 
-	largeByRef   bool // C passes objects of more than two words by address
-	resultInArgs bool // the address of a large result takes the register of the first argument
-	evenPairs    bool // C passes an object with an alignment of 16 in a pair that starts at an even register
+	largeByRef   bool // C passes objects larger than two words by address
+	resultInArgs bool // the address of a large result uses the register of the first argument
+	evenPairs    bool // C passes an object with an alignment of 16 in a pair of registers that starts at an even one
 }
 
-// ArchOf finds an architecture by its name, as GOARCH has it.
+// ArchOf returns the architecture with a name, as in GOARCH.
 func ArchOf(name string) (*Arch, error) {
 	switch name {
 	case "amd64":
@@ -54,9 +54,9 @@ func (a *Arch) IP(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx
 // SyscallNumber returns the offset in pt_regs of the number of a system call.
 func (a *Arch) SyscallNumber() int { return a.regs[a.syscallNumber] }
 
-// SyscallOffset returns the offset in pt_regs of what is at off in the record of a
-// tracepoint of a system call: its number, its arguments or, if exit is true, its
-// result. It returns -1 if the record has more than pt_regs.
+// SyscallOffset returns the offset in pt_regs of the value at off in the record of a
+// system call's tracepoint: the number of the call, its arguments or, if exit is true,
+// its result. It returns -1 if pt_regs does not contain the value.
 func (a *Arch) SyscallOffset(off int, exit bool) int {
 	const number, values = 8, 16
 	n := (off - values) / 8
@@ -73,8 +73,8 @@ func (a *Arch) SyscallOffset(off int, exit bool) int {
 	return -1
 }
 
-// SyscallArg returns the offset in pt_regs of argument n of a system call, or -1 if there
-// is none.
+// SyscallArg returns the offset in pt_regs of argument n of a system call, or -1 if
+// there is none.
 func (a *Arch) SyscallArg(n int) int {
 	if n >= len(a.syscallArgs) {
 		return -1
@@ -85,7 +85,7 @@ func (a *Arch) SyscallArg(n int) int {
 // Result reads the register that holds a function's result when it returns.
 func (a *Arch) Result(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
 
-// Reg reads the register that a script calls name.
+// Reg reads the register that scripts call name.
 func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error) {
 	if name == "pc" {
 		name = a.ip
@@ -100,7 +100,7 @@ func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 const MaxStackArgs = 32
 
 // Arg returns a function that emits code to read argN at a function's entry: a
-// register, or a word of the caller's stack for the arguments that have none.
+// register, or a word of the caller's stack for arguments that are not in registers.
 // regs are the argument registers of the calling convention abi, space is the address
 // space of the stack. A word that cannot be read is 0.
 func (a *Arch) Arg(regs []string, abi ABI, space types.Space) func(*ir.Builder, *ir.Value, int) *ir.Value {
@@ -133,8 +133,8 @@ func (a *Arch) IsArg(abi ABI, n int, l *types.Loc) bool {
 	return l.Memory && l.Base == a.regs[a.sp] && l.Disp == a.stackArg(abi, n-len(regs))
 }
 
-// readWord emits code to read size bytes of user or kernel memory. If they cannot
-// be read, the result is 0: the helpers clear the buffer when they fail.
+// readWord emits code to read size bytes of user or kernel memory. If they cannot be
+// read, the result is 0: the helpers clear the buffer on failure.
 func readWord(b *ir.Builder, addr *ir.Value, size int, space types.Space) *ir.Value {
 	slot := b.Slot(8)
 	b.Zero(slot, 0, 8)

@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// run interprets what emit emits, over a context of registers.
+// run interprets the code that emit emits, with a context that contains registers.
 func run(t *testing.T, a *Arch, regs map[string]uint64, memory func(space types.Space, addr uint64, n int) []byte, emit func(*ir.Builder, *ir.Value) *ir.Value) int64 {
 	t.Helper()
 	b := ir.NewFunc("main", ir.PtrCtx)
@@ -79,7 +79,7 @@ func TestArgs(t *testing.T) {
 	}); got != 0x2007 {
 		t.Errorf("arm64: arg7+arg8 = %#x", got)
 	}
-	// What cannot be read is 0.
+	// Unreadable words are 0.
 	if got := run(t, AMD64, map[string]uint64{"sp": 0}, stack, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 		return AMD64.Arg(AMD64.Args, ABIC, types.User)(b, ctx, 6)
 	}); got != 0 {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ArchiveMark separates the path of a zip archive, such as an Android package, from
-// the path of a library in it. Android's dynamic linker maps libraries that are
-// stored without compression straight from the archive.
+// ArchiveMark separates the path of a zip archive, such as an Android package, from the
+// path of a library in it. Android's dynamic linker maps libraries directly from the
+// archive if they are stored without compression.
 const ArchiveMark = "!/"
 
 // SplitArchive splits archive!/member; ok is false if path is not of that form.

@@ -38,8 +38,8 @@ func TestMapArchived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What stands between two members is a data descriptor of 16 bytes, the pad with
-	// its own, and the headers, of 30 bytes and the name.
+	// Between two members are a data descriptor of 16 bytes, the pad with its own one,
+	// and the headers, of 30 bytes and the name.
 	const names = len("pad") + len("lib/even.so")
 	pad := page - (int(at)+3*16-16+2*30+names)%page
 	add("pad", zip.Store, make([]byte, pad))

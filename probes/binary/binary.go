@@ -1,7 +1,7 @@
-// Package binary reads the programs and libraries that probes are placed in:
-// ELF files and archives of them, symbols, DWARF (types, functions, source
-// lines), static probes, instruction boundaries, and the calling conventions
-// that say where a function's arguments are.
+// Package binary reads the programs and libraries in which probes are placed: ELF files
+// and archives of them, symbols, DWARF (types, functions, source lines), static probes,
+// instruction boundaries, and the calling conventions, which determine where a
+// function's arguments are.
 //
 // The files may be damaged or hostile. Readers bound every offset, count and
 // recursion, and return an error or nothing instead of panicking.
@@ -25,8 +25,8 @@ import (
 )
 
 // File is an ELF file, mapped into memory. Open reads its headers. Symbols are read
-// when one is looked up. They are compared in place and not copied, because a file
-// may have hundreds of thousands.
+// when one is looked up. They are compared in place instead of copied, because a file
+// may have hundreds of thousands of them.
 type File struct {
 	Path  string // path that the kernel opens
 	Base  uint64 // offset in Path where the file starts: not 0 inside an archive
@@ -166,7 +166,7 @@ func (x *File) DebugInfo() (*DebugInfo, error) { return x.debugInfo() }
 // rather than at one that the kernel chooses.
 func (x *File) FixedAddress() bool { return x.elf != nil && x.elf.Type == elf.ET_EXEC }
 
-// Arch returns the file's architecture, as GOARCH has it if Go supports it.
+// Arch returns the file's architecture, as in GOARCH if Go supports it.
 func (x *File) Arch() string {
 	switch m := x.elf.Machine; m {
 	case elf.EM_X86_64:
@@ -227,8 +227,8 @@ func (x *File) ownTables() []symbolTable {
 
 const symSize = 24 // of Elf64_Sym
 
-// each calls f for every defined function until f returns false. The name is
-// passed apart and s.Name is empty.
+// each calls f for every defined function until f returns false. The name is passed
+// separately and s.Name is empty.
 func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 	for e := t.entries; len(e) >= symSize; e = e[symSize:] {
 		off := t.order.Uint32(e)
@@ -247,8 +247,8 @@ func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 	return true
 }
 
-// Named returns the functions with a name. Static functions of different source
-// files may have the same name, and so do the versions of a library's function.
+// Named returns the functions with a name. Static functions of different source files
+// may have the same name, and so may the versions of a library's function.
 func (x *File) Named(name string) []Symbol {
 	var found []Symbol
 	want := []byte(name)
@@ -264,7 +264,7 @@ func (x *File) Named(name string) []Symbol {
 	return found
 }
 
-// Symbol returns a symbol of any kind.
+// Symbol returns the symbol of any kind with a name.
 func (x *File) Symbol(name string) (Symbol, bool) {
 	want := []byte(name)
 	for _, t := range x.tables() {
@@ -279,7 +279,7 @@ func (x *File) Symbol(name string) (Symbol, bool) {
 	return Symbol{}, false
 }
 
-// Functions returns the functions whose names ok accepts, ordered by name and
+// Functions returns the functions for whose names ok returns true, sorted by name and
 // address.
 func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 	var list []Symbol
@@ -299,7 +299,8 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 	return slices.CompactFunc(list, func(a, b Symbol) bool { return a.Name == b.Name && a.Addr == b.Addr })
 }
 
-// Covering returns the function that contains an address, if its size is known.
+// Covering returns the function that contains an address, if the function's size is
+// known.
 func (x *File) Covering(addr uint64) (Symbol, bool) {
 	s, ok := x.byAddr().at(addr)
 	if !ok || s.Size == 0 {
@@ -308,8 +309,8 @@ func (x *File) Covering(addr uint64) (Symbol, bool) {
 	return s, true
 }
 
-// Offset translates a virtual address into an offset in the file, which is how the
-// kernel names the place of a uprobe.
+// Offset converts a virtual address to an offset in the file, by which the kernel
+// identifies the location of a uprobe.
 func (x *File) Offset(addr uint64) (uint64, bool) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// One name may be that of several functions, and one function may have several
-// names or stand in two tables.
+// TestNamed checks names of several functions, and functions that have several names or
+// are in two tables.
 func TestNamed(t *testing.T) {
 	names := "\x00f\x00g\x00"
 	entry := func(name uint32, addr uint64) []byte {

@@ -2,16 +2,17 @@ package binary
 
 import "encoding/binary"
 
-// The kernel puts a breakpoint only on instructions that it can run elsewhere. On
-// amd64 it decides by the opcode, and takes the opcode of a VEX or EVEX instruction
-// for the one-byte opcode of the same number: vmovd (0x6e) counts as outsb, which is
-// refused. Several functions of the C library start with such an instruction, and
-// the kernel says so only to those who attach while a process has the file mapped.
+// The kernel places a breakpoint only on instructions that it can execute elsewhere. On
+// amd64 it decides by the opcode, and treats the opcode of a VEX or EVEX instruction
+// like the one-byte opcode with the same number: vmovd (0x6e) counts as outsb, which is
+// refused. Several functions of the C library start with such an instruction. The
+// kernel reports the refusal only if a process has the file mapped at the time of
+// attaching.
 
 // opcodes is a set of opcodes.
 type opcodes [256]bool
 
-// setOf returns the opcodes of a list of first and last ones.
+// setOf returns the opcodes in a list of ranges, each with its first and last opcode.
 func setOf(ranges ...[2]byte) *opcodes {
 	var s opcodes
 	for _, r := range ranges {
@@ -22,16 +23,16 @@ func setOf(ranges ...[2]byte) *opcodes {
 	return &s
 }
 
-// refusedOps are the one-byte opcodes on which the kernel puts no breakpoint in a
-// program of 64 bits. TestLiveBreakpoints compares them with the running kernel.
+// refusedOps are the one-byte opcodes on which the kernel places no breakpoint in a
+// 64-bit program. TestLiveBreakpoints compares them with the running kernel.
 var refusedOps = setOf(
 	[2]byte{0x06, 0x07}, [2]byte{0x0e, 0x0e}, [2]byte{0x16, 0x17}, [2]byte{0x1e, 0x1f}, [2]byte{0x27, 0x27}, [2]byte{0x2f, 0x2f},
 	[2]byte{0x37, 0x37}, [2]byte{0x3f, 0x3f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0x82, 0x82}, [2]byte{0x9a, 0x9a},
 	[2]byte{0xcc, 0xcf}, [2]byte{0xd4, 0xd6}, [2]byte{0xe4, 0xe7}, [2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1},
 	[2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
 
-// vectorOps are the opcodes of refusedOps which, in VEX's first map, change vector
-// registers and flags only.
+// vectorOps are the opcodes of refusedOps that, in VEX's first map, change only vector
+// registers and flags.
 var vectorOps = setOf(
 	[2]byte{0x16, 0x16}, [2]byte{0x2f, 0x2f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0xd4, 0xd5}, [2]byte{0xe4, 0xe6},
 	[2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1}, [2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
@@ -39,20 +40,21 @@ var vectorOps = setOf(
 // maxInsn is the length of the longest instruction.
 const maxInsn = 15
 
-// Refused reports whether the kernel puts no breakpoint on the instruction at an
+// Refused reports whether the kernel refuses a breakpoint on the instruction at an
 // address.
 func (x *File) Refused(addr uint64) bool {
 	return x.elf != nil && Refused(x.Arch(), x.codeAt(addr, maxInsn))
 }
 
-// Refused reports whether the kernel puts no breakpoint on the first instruction of
+// Refused reports whether the kernel refuses a breakpoint on the first instruction of
 // code.
 func Refused(arch string, code []byte) bool { return arch == "amd64" && refusedAMD64(code) }
 
-// Entry returns where a breakpoint sees the calls of s as its first instruction
-// would: there, or, if the kernel refuses that one, at the first it takes after
-// instructions that change vector registers only. In a Go function it is after the
-// check of the stack's size, so that a call in which the stack grows counts once.
+// Entry returns the address at which a breakpoint is hit once by every call of s. It is
+// that of the first instruction or, if the kernel refuses a breakpoint there, of the
+// first one that the kernel accepts after instructions that change only vector
+// registers. In a Go function it is after the check of the stack's size, so that a call
+// that grows the stack counts once.
 func (x *File) Entry(s Symbol) uint64 {
 	addr := s.Addr
 	if x.IsGo(s) {
@@ -125,8 +127,8 @@ func vexOpcode(code []byte) (op byte, at int, ok bool) {
 	return code[at], at, true
 }
 
-// vectorLen returns the length of the first instruction of code if it is known to
-// change vector registers and flags only, and 0 otherwise.
+// vectorLen returns the length of the first instruction of code if it changes only
+// vector registers and flags, and otherwise 0.
 func vectorLen(code []byte) int {
 	op, at, ok := vexOpcode(code)
 	firstMap := ok && (code[0] == 0xc5 || code[0] == 0xc4 && code[1]&0x1f == 1)
@@ -141,7 +143,7 @@ func (x *File) jumpedTo(s Symbol, addr uint64) bool {
 	if x.jumpedFar(addr) || x.jumpedNear(s, addr) {
 		return true
 	}
-	// Short jumps reach 128 bytes: from the function before, too.
+	// Short jumps reach 128 bytes, so the previous function may contain one.
 	for at := s.Addr - 1; at >= s.Addr-16; at-- {
 		if before, ok := x.Covering(at); ok {
 			return x.jumpedNear(before, addr)
@@ -150,8 +152,8 @@ func (x *File) jumpedTo(s Symbol, addr uint64) bool {
 	return false
 }
 
-// jumpedNear reports whether s has a short jump to an address; also if its code is
-// not understood.
+// jumpedNear reports whether s has a short jump to an address. It returns true if the
+// code cannot be decoded.
 func (x *File) jumpedNear(s Symbol, addr uint64) bool {
 	code := x.codeAt(s.Addr, int(min(s.Size, 1<<20)))
 	for pos := 0; pos < len(code); {
@@ -168,8 +170,8 @@ func (x *File) jumpedNear(s Symbol, addr uint64) bool {
 	return false
 }
 
-// jumpedFar reports whether any bytes of the code, instructions or not, could be a
-// jump with a displacement of four bytes to an address.
+// jumpedFar reports whether any bytes of the code, whether they are instructions or
+// not, could be a jump with a displacement of four bytes to an address.
 func (x *File) jumpedFar(addr uint64) bool {
 	for _, p := range x.elf.Progs {
 		code := x.codeAt(p.Vaddr, int(min(p.Filesz, uint64(len(x.data)))))
@@ -182,7 +184,7 @@ func (x *File) jumpedFar(addr uint64) bool {
 	return false
 }
 
-// jumpFar reports whether code ends with the opcode of a jump or call that takes a
+// jumpFar reports whether code ends with the opcode of a jump or call that has a
 // displacement of four bytes.
 func jumpFar(code []byte) bool {
 	n := len(code)

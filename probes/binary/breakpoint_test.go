@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Functions and how many bytes after their start a breakpoint sees their calls.
+// TestEntry compiles functions and checks how many bytes after their start the
+// breakpoint for their calls is.
 func TestEntry(t *testing.T) {
 	if _, err := exec.LookPath("gcc"); err != nil || runtime.GOARCH != "amd64" {
 		t.Skip("it needs gcc on amd64")
@@ -62,7 +63,8 @@ func TestEntry(t *testing.T) {
 	}
 }
 
-// The lengths of all instructions of the C library, compared with what objdump says.
+// TestInstructionLengths compares the lengths of all instructions of the C library with
+// those that objdump shows.
 func TestInstructionLengths(t *testing.T) {
 	libs, _ := filepath.Glob("/lib/x86_64-linux-gnu/libc.so.6")
 	if _, err := exec.LookPath("objdump"); err != nil || len(libs) == 0 {
@@ -85,7 +87,7 @@ func TestInstructionLengths(t *testing.T) {
 	}
 }
 
-// disassembled returns where objdump finds instructions.
+// disassembled returns the addresses at which objdump shows instructions.
 func disassembled(t *testing.T, path string, addr, size uint64) (starts []uint64) {
 	t.Helper()
 	out, err := exec.Command("objdump", "-d", "--no-show-raw-insn", fmt.Sprintf("--start-address=%#x", addr), fmt.Sprintf("--stop-address=%#x", addr+size), path).Output()

@@ -26,11 +26,11 @@ type passing struct {
 	ints   []string // free integer registers
 	floats int      // number of free floating-point registers
 	stack  int64    // offset from the stack pointer of the next parameter on the stack
-	lost   string   // first parameter whose location is unknown, so that later ones are too
+	lost   string   // first parameter with an unknown location, after which all locations are unknown
 }
 
-// goStackArgs is the offset from the stack pointer of Go's first argument on the
-// stack. The return address, or the slot reserved for it, comes before.
+// goStackArgs is the offset from the stack pointer of Go's first argument on the stack.
+// The return address, or the slot reserved for it, precedes it.
 const goStackArgs = 8
 
 func newPassing(a *Arch, conv callConv) *passing {
@@ -50,7 +50,7 @@ const (
 	errLost        = "how '%s' before it is passed is not known"
 )
 
-// dictionary takes the register of the dictionary of types that a generic Go function
+// dictionary skips the register of the dictionary of types that a generic Go function
 // has before parameter i.
 func (p *passing) dictionary(i int, abi ABI) {
 	if (abi == ABIGoDict && i == 0 || abi == ABIGoRecvDict && i == 1) && len(p.ints) > 0 {
@@ -58,8 +58,8 @@ func (p *passing) dictionary(i int, abi ABI) {
 	}
 }
 
-// results continues with the results of a Go function, after its parameters. They
-// have the same registers. Those on the stack come after the parameters there.
+// results continues with the results of a Go function, after its parameters. They use
+// the same registers. Those on the stack follow the parameters there.
 func (p *passing) results() {
 	again := newPassing(p.a, p.conv)
 	p.ints, p.floats = again.ints, again.floats
@@ -80,7 +80,7 @@ func (p *passing) next(name string, t *dwarfType) *types.Loc {
 	return p.nextC(t)
 }
 
-// result takes the register, if the convention uses one, that holds the address to
+// result skips the register, if the convention uses one, that contains the address to
 // which the function writes its result.
 func (p *passing) result(t *dwarfType) {
 	if t.t.Kind == types.Void || p.conv == convGo || p.conv == convGo0 || !p.a.resultInArgs {
@@ -123,9 +123,9 @@ func (p *passing) takeInt() string {
 	return r
 }
 
-// nextC returns the location of a parameter in the C convention. An object of up
-// to two words is in registers, whose kind depends on the contents of each word. If
-// too few are free, the whole object is on the stack.
+// nextC returns the location of a parameter in the C convention. An object of up to two
+// words is in registers, whose kind depends on the contents of each word. If too few
+// registers are free, the whole object is on the stack.
 func (p *passing) nextC(t *dwarfType) *types.Loc {
 	size := t.t.Size
 	if size == 0 {
@@ -170,7 +170,7 @@ func (p *passing) nextC(t *dwarfType) *types.Loc {
 		p.takeInt()
 	}
 	if ints > len(p.ints) || floats > p.floats {
-		if p.a.evenPairs && ints > 0 { // on arm64, later parameters do not use the rest
+		if p.a.evenPairs && ints > 0 { // on arm64, later parameters do not use the remaining registers
 			p.ints = nil
 		}
 		return p.onStack(size, t.alignment())
@@ -199,7 +199,7 @@ func classify(t *dwarfType) (words []typeClass, memory bool) {
 	}
 	words = make([]typeClass, (size+7)/8)
 	for i := range words {
-		words[i] = classFloat // until mark finds something else in it
+		words[i] = classFloat // until mark finds something else in the word
 	}
 	if !mark(words, t, 0, 0) {
 		return nil, true
@@ -207,8 +207,8 @@ func classify(t *dwarfType) (words []typeClass, memory bool) {
 	return words, false
 }
 
-// mark sets the classes of the words that t at offset off covers. It reports
-// whether all of t's scalars are aligned.
+// mark sets the classes of the words that t covers at offset off. It reports whether
+// all scalars of t are aligned.
 func mark(words []typeClass, t *dwarfType, off, depth int) bool {
 	size := t.t.Size
 	if size == 0 {
@@ -264,7 +264,7 @@ func (t *dwarfType) indirect() bool { return t.byRef != nil && t.byRef() }
 // alignment returns the natural alignment of a type in bytes.
 func (t *dwarfType) alignment() int {
 	if t.align == 0 {
-		t.align = 1 // ends the recursion if damaged debug info has a struct in itself
+		t.align = 1 // ends the recursion if damaged debug info contains a struct that contains itself
 		if t.parts != nil {
 			a := 1
 			for _, m := range t.parts() {
@@ -276,9 +276,9 @@ func (t *dwarfType) alignment() int {
 	return t.align
 }
 
-// nextRust returns the location of a struct in Rust's convention. Two scalars are
-// in two registers, an object that fits a word is in one, and other objects are
-// passed by address. How an enum with data is passed is not known.
+// nextRust returns the location of a struct in Rust's convention. Two scalars are in
+// two registers, an object that fits a word is in one register, and other objects are
+// passed by address. It is not known how an enum with data is passed.
 func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 	size := t.t.Size
 	if size == 0 {
@@ -317,8 +317,8 @@ func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 	return p.byAddress()
 }
 
-// scalars appends the scalar members of a struct, and of the structs in it, to
-// list. known is false if t contains something else.
+// scalars appends the scalar members of a struct, and of the structs in it, to list.
+// known is false if t contains anything else.
 func scalars(t *dwarfType, off int, list []dwarfMember, depth int) (out []dwarfMember, known bool) {
 	switch {
 	case depth > maxTypeDepth:
@@ -335,7 +335,7 @@ func scalars(t *dwarfType, off int, list []dwarfMember, depth int) (out []dwarfM
 		return list, true
 	case t.class == classWord || t.class == classFloat || t.class == classX87:
 		return append(list, dwarfMember{Field: types.Field{Off: off}, of: t}), true
-	case t.class == classArray && t.elem != nil: // three members, so that it is not taken for one or two scalars
+	case t.class == classArray && t.elem != nil: // three members, so that it is not treated as one or two scalars
 		m := dwarfMember{Field: types.Field{Off: off}, of: t}
 		return append(list, m, m, m), true
 	}

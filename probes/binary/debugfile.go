@@ -17,23 +17,23 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// Where says where a binary's separate debug files may be.
+// Where specifies where the separate debug files of a binary may be.
 type Where struct {
-	// Dirs are directories to look in first.
+	// Dirs are the directories to search first.
 	Dirs []string
-	// Root is the root directory of the process that uses the file, and Path the
-	// file's path in there. Debug files are looked for in that root and then in this
-	// process's. If Path is "", it is the path with which the file was opened.
+	// Root is the root directory of the process that uses the file, and Path the file's
+	// path in it. Debug files are searched first in Root and then in this process's
+	// root. If Path is "", it is the path with which the file was opened.
 	Root, Path string
-	// Fetch returns the path of the debug file for a build ID from elsewhere, or "".
-	// It may be nil.
+	// Fetch fetches the debug file for a build ID and returns its path, or "". It may
+	// be nil.
 	Fetch func(buildID string) string
 }
 
 // systemDebugDir is where distributions put the debug files of their packages.
 const systemDebugDir = "/usr/lib/debug"
 
-// roots returns the root directories in which paths are looked up.
+// roots returns the root directories in which paths are searched.
 func (w *Where) roots() []string {
 	if w.Root == "" || w.Root == "/" {
 		return []string{""}
@@ -41,8 +41,8 @@ func (w *Where) roots() []string {
 	return []string{w.Root, ""}
 }
 
-// places returns the paths where a debug file with a build ID and a name may be. The
-// name is "" if the binary has none. inDir is the directory of the binary.
+// places returns the possible paths of a debug file with a build ID and a name. The
+// name is "" if the binary contains none. inDir is the directory of the binary.
 func (w *Where) places(id, name, inDir string) (byID, byName []string) {
 	below := func(dir string) string { return filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug") }
 	for _, dir := range w.Dirs {
@@ -69,9 +69,9 @@ func (w *Where) places(id, name, inDir string) (byID, byName []string) {
 	return byID, byName
 }
 
-// findDebugFile opens the file into which a binary's debug information and symbols
-// were moved: found by its build ID, by the name and checksum that the binary has of
-// it, or as NAME.debug in a directory that the user named. It returns nil if there is
+// findDebugFile opens the file to which a binary's debug information and symbols were
+// moved. It finds the file by its build ID, by the name and checksum in the binary, or
+// as NAME.debug in a directory that the user specified. It returns nil if there is
 // none.
 func (x *File) findDebugFile() *File {
 	w, id := &x.Where, x.BuildID()
@@ -95,7 +95,7 @@ func (x *File) findDebugFile() *File {
 			}
 		}
 	}
-	if id != "" { // else there is no telling whether they belong together
+	if id != "" { // without an ID it is unknown whether they belong together
 		for _, dir := range w.Dirs {
 			if d := x.openDebugFile(filepath.Join(dir, filepath.Base(x.own())+".debug"), id); d != nil {
 				return d
@@ -110,7 +110,7 @@ func (x *File) findDebugFile() *File {
 	return nil
 }
 
-// own returns the path of the file as its user sees it.
+// own returns the path of the file as seen by its user.
 func (x *File) own() string {
 	if x.Where.Path != "" {
 		return x.Where.Path
@@ -118,7 +118,7 @@ func (x *File) own() string {
 	return x.Path
 }
 
-// dir returns the directory of the file as its user sees it.
+// dir returns the directory of the file as seen by its user.
 func (x *File) dir() string {
 	path := x.own()
 	if x.Where.Root == "" {
@@ -133,7 +133,7 @@ func (x *File) dir() string {
 }
 
 // openDebugFile opens a debug file. If id is not "", it must be the file's build ID.
-// The file has the machine and the place of its parent.
+// The file must have the same machine as x.
 func (x *File) openDebugFile(path, id string) *File {
 	d, err := Open(path)
 	if err != nil {
@@ -162,7 +162,7 @@ func (x *File) BuildID() string {
 			}
 		}
 	}
-	for _, p := range x.elf.Progs { // files without a table of sections
+	for _, p := range x.elf.Progs { // files without a section table
 		if p.Type == elf.PT_NOTE && p.Off <= uint64(len(x.data)) && p.Filesz <= uint64(len(x.data))-p.Off {
 			if id := noteID(x.data[p.Off:p.Off+p.Filesz], x.elf.ByteOrder); id != "" {
 				return id
@@ -172,7 +172,7 @@ func (x *File) BuildID() string {
 	return ""
 }
 
-// noteID returns the build ID in a list of notes, or "".
+// noteID returns the build ID from a list of notes, or "".
 func noteID(notes []byte, order binary.ByteOrder) string {
 	const header, buildIDType = 12, 3
 	for len(notes) >= header {
@@ -220,8 +220,8 @@ func fileSum(path string) uint32 {
 	return h.Sum32()
 }
 
-// findAltFile opens the file with what a distribution's debug files share, which
-// .gnu_debugaltlink names: a path, and the build ID of that file.
+// findAltFile opens the file with the data that several debug files of a distribution
+// share. .gnu_debugaltlink contains its path and its build ID.
 func (x *File) findAltFile() *File {
 	data := x.bytesOf(x.elf.Section(".gnu_debugaltlink"))
 	name, rest, ok := bytes.Cut(data, []byte{0})
@@ -249,10 +249,10 @@ func (x *File) findAltFile() *File {
 	return nil
 }
 
-// maxMiniDebug bounds the size of decompressed MiniDebugInfo, in bytes.
+// maxMiniDebug is the maximum size of decompressed MiniDebugInfo, in bytes.
 const maxMiniDebug = 64 << 20
 
-// readMiniDebug opens the ELF file with symbols that distributions keep, compressed,
+// readMiniDebug opens the ELF file with symbols that distributions store, compressed,
 // in .gnu_debugdata of stripped files. It returns nil if there is none.
 func (x *File) readMiniDebug() *File {
 	data := x.bytesOf(x.elf.Section(".gnu_debugdata"))
@@ -274,7 +274,7 @@ func (x *File) readMiniDebug() *File {
 // unxz decompresses xz data to at most limit bytes.
 func unxz(data []byte, limit int) (out []byte, err error) {
 	defer func() {
-		if r := recover(); r != nil { // the library's, on damaged data
+		if r := recover(); r != nil { // a panic of the library on damaged data
 			err = fmt.Errorf("damaged xz data: %v", r)
 		}
 	}()
@@ -295,8 +295,8 @@ func unxz(data []byte, limit int) (out []byte, err error) {
 	return out, nil
 }
 
-// smallDictionary reports whether xz data asks for a dictionary of at most limit
-// bytes, which the library allocates at once.
+// smallDictionary reports whether xz data requests a dictionary of at most limit bytes,
+// which the library allocates at once.
 func smallDictionary(data []byte, limit int) bool {
 	const (
 		streamHeader = 12

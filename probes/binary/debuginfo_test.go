@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzDebugInfo changes bytes of a program and asks everything of its debug
-// info: nothing may panic or go round in circles.
+// FuzzDebugInfo changes bytes of a program and calls everything that reads its debug
+// info. Nothing may panic or loop forever.
 func FuzzDebugInfo(f *testing.F) {
 	f.Add(uint32(0), uint32(1), byte(0xff))
 	f.Add(uint32(100), uint32(7), byte(0x01))

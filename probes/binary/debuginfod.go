@@ -12,26 +12,27 @@ import (
 	"time"
 )
 
-// Debuginfod gets debug files from the servers that DEBUGINFOD_URLS names. It shares
-// the cache of other clients. The transfer is left to debuginfod-find or to curl, as
-// the servers speak HTTPS, which would make this program a fifth larger.
+// Debuginfod fetches debug files from the servers in DEBUGINFOD_URLS. It shares the
+// cache of other clients. It uses debuginfod-find or curl for the transfer, as a client
+// for HTTPS would make this program a fifth larger.
 type Debuginfod struct {
 	urls  []string
 	cache string
-	left  time.Duration // time that may still be spent waiting
+	left  time.Duration // remaining time that may be spent waiting
 	log   io.Writer
-	said  bool // that there is no program for the transfer
+	said  bool // the lack of a program for the transfer has been reported
 }
 
-// Defaults of debuginfod's clients, except for the time: they wait for 90 seconds.
+// Defaults of debuginfod's clients, except for the time: the clients wait for 90
+// seconds.
 const (
 	debuginfodWait = 20 * time.Second
-	debuginfodMiss = 10 * time.Minute // how long an answer "there is none" counts
-	debuginfodSize = 2 << 30          // largest file, in bytes
+	debuginfodMiss = 10 * time.Minute // time for which the absence of a file is cached
+	debuginfodSize = 2 << 30          // maximum size of a file, in bytes
 )
 
-// NewDebuginfod returns a client with the settings in the environment, or nil if it
-// names no servers. What it does is written to log.
+// NewDebuginfod returns a client with the settings in the environment, or nil if these
+// name no servers. It reports its work to log.
 func NewDebuginfod(getenv func(string) string, log io.Writer) *Debuginfod {
 	d := &Debuginfod{urls: strings.Fields(getenv("DEBUGINFOD_URLS")), log: log, left: debuginfodWait}
 	if len(d.urls) == 0 {
@@ -62,9 +63,9 @@ func isDir(path string) bool {
 	return err == nil && st.IsDir()
 }
 
-// Fetch returns the path of the debug file with a build ID, or "" if no server has it
-// or the time is over. All calls together wait no longer than DEBUGINFOD_TIMEOUT
-// seconds.
+// Fetch returns the path of the debug file with a build ID. It returns "" if no server
+// has the file, or if the time is over. All calls together wait for at most
+// DEBUGINFOD_TIMEOUT seconds.
 func (d *Debuginfod) Fetch(buildID string) string {
 	path := filepath.Join(d.cache, buildID, "debuginfo")
 	if st, err := os.Stat(path); err == nil {
@@ -104,8 +105,8 @@ func (d *Debuginfod) Fetch(buildID string) string {
 	return d.get(ctx, curl, buildID, path)
 }
 
-// get fetches a file with curl and puts it into the cache. If no server has it, the
-// cache gets an empty file.
+// get fetches a file with curl and stores it in the cache. If no server has it, get
+// stores an empty file.
 func (d *Debuginfod) get(ctx context.Context, curl, buildID, path string) string {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestDebuginfod names a stripped program by a debug file from a server.
+// TestDebuginfod looks up names in a stripped program with a debug file from a server.
 func TestDebuginfod(t *testing.T) {
 	_, noFind := exec.LookPath("debuginfod-find")
 	_, noCurl := exec.LookPath("curl")

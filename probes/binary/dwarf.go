@@ -7,9 +7,8 @@ import (
 	"github.com/gotrace/gotrace/probes/binary/internal/units"
 )
 
-// DebugInfo is the DWARF of a program or library. Units are read when a script
-// uses the arguments of a function, a type or a source line, and only those that
-// are needed.
+// DebugInfo is the DWARF of a program or library. Units are read when a script uses a
+// function's arguments, a type or a source line, and only those that are needed.
 type DebugInfo struct {
 	d     *dwarf.Data
 	units *units.Data
@@ -18,8 +17,8 @@ type DebugInfo struct {
 
 	loclists, loc, addrs []byte // sections that package dwarf does not read
 
-	// splits holds the debug information of units that are in files of their own. In
-	// it, skeleton is the unit in the program that it completes.
+	// splits holds the debug information of units that are in separate files. There,
+	// skeleton is the unit of the program that the split unit completes.
 	splits   map[*units.Unit]*DebugInfo
 	skeleton *units.Unit
 }
@@ -36,8 +35,8 @@ func (x *File) loadDebugInfo() (*DebugInfo, error) {
 	return newDebugInfo(data, &data.Sections)
 }
 
-// newDebugInfo returns the debug information in the sections of data, or in a part
-// of them.
+// newDebugInfo returns the debug information in the sections of data, or in a subset of
+// them.
 func newDebugInfo(data *units.Data, s *units.Sections) (*DebugInfo, error) {
 	d, err := openDWARF(s)
 	if err != nil {
@@ -84,7 +83,7 @@ func (g *DebugInfo) entry(off dwarf.Offset) *dwarf.Entry {
 	return e
 }
 
-// children calls f with the direct children of an entry.
+// children calls f for the direct children of an entry, until f returns false.
 func (g *DebugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
 	if !e.Children {
 		return
@@ -105,12 +104,11 @@ func (g *DebugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
 	}
 }
 
-// maxChain is the maximum number of references from entry to entry that are
-// followed.
+// maxChain is the maximum number of references from entry to entry that are followed.
 const maxChain = 64
 
-// value returns an attribute of an entry. If the entry does not have it, value
-// returns that of the declaration it defines or of the original it is a copy of.
+// value returns an attribute of an entry. If the entry lacks it, value returns that of
+// the declaration that the entry defines, or of the original that it is a copy of.
 func (g *DebugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
 	for range maxChain {
 		if e == nil {
@@ -138,9 +136,9 @@ func (g *DebugInfo) name(e *dwarf.Entry) string {
 	return s
 }
 
-// params returns the entries of a function's parameters, in order. If the function
-// is a copy made by the optimiser, they are those of the original, because the copy
-// may lack some.
+// params returns the entries of a function's parameters, in order. If the function is a
+// copy made by the optimizer, they are those of the original, because some may be
+// missing in the copy.
 func (g *DebugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
 	for range maxChain {
 		off, ok := fn.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// SourceLine is a place in source text.
+// SourceLine is a position in source text.
 type SourceLine struct {
-	File      string // a path or the last elements of one
+	File      string // a path or its last elements
 	Line, Col int    // from 1; Col 0: any
 }
 
@@ -23,17 +23,17 @@ func (s SourceLine) String() string {
 	return fmt.Sprintf("%s:%d:%d", s.File, s.Line, s.Col)
 }
 
-// named reports whether s.File is the path of a line table's file or the last
-// elements of it.
+// named reports whether s.File is the path of a file in a line table, or the last
+// elements of the path.
 func (s SourceLine) named(path string) bool {
 	want := filepath.Clean(s.File)
 	path = filepath.Clean(path)
 	return path == want || strings.HasSuffix(path, "/"+strings.TrimPrefix(want, "/")) && !filepath.IsAbs(want)
 }
 
-// Addresses returns the addresses at which the code of a source line starts: one
-// in each function and one in each inlined copy. It returns an error if the line
-// has no code.
+// Addresses returns the addresses at which the code of a source line starts: one in
+// each function and one in each inlined copy. It returns an error if the line has no
+// code.
 func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 	type copyOf struct {
 		unit  dwarf.Offset

@@ -8,27 +8,26 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Compilers may change how a function takes its parameters if all its callers are
-// in one unit. In optimised code, the debug info has the location of each parameter
+// Compilers may change how a function receives its parameters if all its callers are in
+// one unit. In optimized code, the debug info contains the location of each parameter
 // for ranges of addresses. A location at a function's first instruction takes
-// precedence over the calling convention. In unoptimised code, the debug info has
-// only the stack slots to which the function will copy its parameters. That says
-// nothing about the first instruction.
+// precedence over the calling convention. In unoptimized code, the debug info contains
+// only the stack slots to which the function copies its parameters, which do not apply
+// to the first instruction.
 
-// located tells what the debug info knows about a parameter at the first
+// located is the kind of information in the debug info about a parameter at the first
 // instruction of its function.
 type located uint8
 
 const (
-	byConvention located = iota // nothing: the calling convention applies
+	byConvention located = iota // none: the calling convention applies
 	atPlace                     // its location
-	leftOut                     // that it has no location
+	leftOut                     // it has no location
 )
 
-// entryPlaces finds the parameters of a function at its first instruction. sizes
-// are the parameters' sizes in bytes. places[i] is set if found[i] is atPlace.
-// sound reports whether parameters that are byConvention follow the calling
-// convention.
+// entryPlaces finds the locations of a function's parameters at its first instruction.
+// sizes are the parameters' sizes in bytes. places[i] is set if found[i] is atPlace.
+// sound reports whether parameters that are byConvention follow the calling convention.
 func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, sizes []int) (places []*types.Loc, found []located, sound bool) {
 	places, found = make([]*types.Loc, len(params)), make([]located, len(params))
 	copies := map[dwarf.Offset]*dwarf.Entry{}
@@ -82,7 +81,7 @@ func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, siz
 	return places, found, sound
 }
 
-// Attributes that package dwarf has no names for.
+// Attributes without a name in package dwarf.
 const (
 	attrCallAllCalls    dwarf.Attr = 0x7a
 	attrGNUAllCallSites dwarf.Attr = 0x2117
@@ -90,7 +89,7 @@ const (
 	attrLoclistsBase    dwarf.Attr = 0x8c
 )
 
-// cursor decodes numbers from data. At the end of data they are 0 and bad is set.
+// cursor decodes numbers from data. After the end of data they are 0 and bad is set.
 type cursor struct {
 	data []byte
 	bad  bool
@@ -287,8 +286,7 @@ func (g *DebugInfo) address(fn Function, index uint64) uint64 {
 	return c.addr()
 }
 
-// fixedAt returns the location of a parameter that has the same value in every
-// call.
+// fixedAt returns the location of a parameter that has the same value in every call.
 func fixedAt(v any, size int) (*types.Loc, located) {
 	var data []byte
 	switch v := v.(type) {
@@ -316,8 +314,8 @@ func fixedPart(off, size int, data []byte) types.Part {
 	return types.Part{Off: off, Size: size, Fixed: true, Value: binary.LittleEndian.Uint64(word[:])}
 }
 
-// constant decodes an operation that makes a constant value. If there is none, it
-// does not move c.
+// constant decodes an operation that pushes a constant. If the next operation is not
+// one, constant does not move c.
 func (c *cursor) constant() (value uint64, ok bool) {
 	old := *c
 	signed := func(size uint64) uint64 {
@@ -365,10 +363,10 @@ func (c *cursor) constant() (value uint64, ok bool) {
 }
 
 // evaluate decodes a location expression of a simple form: a register, memory at a
-// register, a constant, or pieces that are registers and constants. size is the
-// size of the object in bytes. atEntry says that the expression is for the entry of
-// the function and not for all of it. If it is for all of it, memory at a register
-// is a slot that the function fills later.
+// register, a constant, or pieces that are registers and constants. size is the size of
+// the object in bytes. atEntry is set if the expression applies to the entry of the
+// function rather than to all of it. If it applies to all of the function, memory at a
+// register is a slot that the function fills later.
 func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntry bool) (*types.Loc, located) {
 	if expr == nil {
 		return nil, leftOut
@@ -444,7 +442,7 @@ func (a *Arch) dwarfReg(n int) (string, bool) {
 	return a.dwarfRegs[n], true
 }
 
-// errLeftOut returns why a parameter without a location cannot be read.
+// errLeftOut returns the reason why a parameter without a location cannot be read.
 func errLeftOut(fn string) string {
-	return fmt.Sprintf("the compiler left it out of %s, or computes it elsewhere", fn)
+	return fmt.Sprintf("the compiler removed it from %s, or computes it elsewhere", fn)
 }

@@ -15,7 +15,7 @@ func TestConstantPlaces(t *testing.T) {
 		name string
 		expr []byte
 		size int
-		want string // value or register of each part; "": it is nowhere
+		want string // value or register of each part; "": none
 	}{
 		{"lit5", []byte{0x35, 0x9f}, 4, "[0+4=5]"},
 		{"const1u", []byte{0x08, 0xff, 0x9f}, 4, "[0+4=255]"},

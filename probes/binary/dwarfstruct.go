@@ -59,10 +59,10 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	return r
 }
 
-// attrGoKind is the reflect.Kind of a type of Go.
+// attrGoKind is the reflect.Kind of a Go type.
 const attrGoKind dwarf.Attr = 0x2900
 
-// counted tells whether a struct is a string or a slice of Go or Rust.
+// counted returns whether a struct is a string or a slice of Go or Rust.
 func (g *DebugInfo) counted(e *dwarf.Entry, name string) types.Counted {
 	const slice, text = 23, 24
 	switch kind, _ := e.Val(attrGoKind).(int64); {
@@ -74,10 +74,10 @@ func (g *DebugInfo) counted(e *dwarf.Entry, name string) types.Counted {
 	return types.NotCounted
 }
 
-// passedByReference reports whether an object of a C++ class must not be copied
-// byte by byte: the class or one of its members has virtual functions, or a
-// destructor or copy constructor that is not defaulted. Clang records it. For other
-// compilers it is derived from the class's functions.
+// passedByReference reports whether an object of a C++ class must not be copied byte by
+// byte: the class or one of its members has virtual functions, or a destructor or copy
+// constructor that is not defaulted. Clang records this fact. For other compilers it is
+// derived from the functions of the class.
 func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
 	const passByValue, passByReference = 5, 4
 	switch cc, _ := e.Val(dwarf.AttrCalling).(int64); cc {
@@ -143,8 +143,8 @@ func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
 	return false
 }
 
-// dwarfMember is a member of a struct, with its type as calling conventions need
-// it.
+// dwarfMember is a member of a struct, with the information about its type that calling
+// conventions need.
 type dwarfMember struct {
 	types.Field
 	of *dwarfType
@@ -197,9 +197,9 @@ func memberOffset(e *dwarf.Entry) int {
 	return 0
 }
 
-// bitfield sets the position of a bitfield in its storage unit, which has the size
-// of its type. If it crosses two units, as it may in a packed struct, the position
-// is relative to its first byte.
+// bitfield sets the position of a bitfield in its storage unit, which has the size of
+// its type. If the bitfield crosses two units, as is possible in a packed struct, the
+// position is relative to its first byte.
 func (m *dwarfMember) bitfield(e *dwarf.Entry) {
 	size := m.Type.Size
 	at, ok := e.Val(dwarf.AttrDataBitOffset).(int64)

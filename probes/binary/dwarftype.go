@@ -19,8 +19,8 @@ type dwarfType struct {
 	parts func() []dwarfMember // members of a struct
 }
 
-// typeClass is the property of a type, besides its size, that decides how it is
-// passed.
+// typeClass is the property of a type, in addition to its size, that determines how it
+// is passed.
 type typeClass uint8
 
 const (
@@ -72,8 +72,8 @@ func entrySize(e *dwarf.Entry) int {
 	return int(n)
 }
 
-// convert returns the type that an entry describes. Objects of the type are in
-// user memory, and so is what its pointers point to.
+// convert returns the type that an entry describes. Objects of the type are in user
+// memory, and so are the targets of their pointers.
 func (g *DebugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
 	name, _ := e.Val(dwarf.AttrName).(string)
 	switch e.Tag {
@@ -112,14 +112,14 @@ func (g *DebugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
 	return voidType
 }
 
-// Tags that package dwarf has no names for.
+// Tags without a name in package dwarf.
 const (
 	atomicType    dwarf.Tag = 0x47
 	immutableType dwarf.Tag = 0x4b
 	variantPart   dwarf.Tag = 0x33
 )
 
-// anonymousType is the suffix of the names that are made for types without one.
+// anonymousType is the suffix of the names of types that have none in the source.
 const anonymousType = " (anonymous)"
 
 // DWARF's base type encodings.
@@ -182,7 +182,7 @@ func (g *DebugInfo) pointer(e *dwarf.Entry, name string, depth int) *dwarfType {
 	return r
 }
 
-// Attributes that package dwarf has no names for.
+// Attributes without a name in package dwarf.
 const (
 	gnuVector     dwarf.Attr = 0x2107
 	attrDefaulted dwarf.Attr = 0x8b
@@ -279,8 +279,8 @@ func (g *DebugInfo) Type(name string) *types.Type {
 	return nil
 }
 
-// typeNames returns an index of the types that units define, at their top level or
-// in a namespace. If several have the same name, it has the first.
+// typeNames returns an index of the types that units define at their top level or in a
+// namespace. If several have the same name, it contains the first one.
 func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 	if g.names != nil {
 		return g.names

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// tool runs a program that builds a fixture. It skips the test if it is not
+// tool runs a program that builds a fixture. It skips the test if the program is not
 // installed.
 func tool(t testing.TB, dir string, args ...string) {
 	t.Helper()
@@ -43,7 +43,7 @@ func callOf(t *testing.T, x *File, from, to string) uint64 {
 	return 0
 }
 
-// frameText shows frames as "name@file:line", with the last part of the path.
+// frameText returns frames as "name@file:line", with the last element of the path.
 func frameText(list []Frame) string {
 	var out []string
 	for _, f := range list {
@@ -59,8 +59,8 @@ func frameText(list []Frame) string {
 	return strings.Join(out, " ")
 }
 
-// TestDebugFiles builds a program with its debug information in each of the forms
-// and the places that are read, and looks up a call in inlined functions.
+// TestDebugFiles builds a program with its debug information in each supported form and
+// location, and looks up a call in inlined functions.
 func TestDebugFiles(t *testing.T) {
 	src, err := filepath.Abs("testdata/inlined.c")
 	if err != nil {
@@ -70,7 +70,7 @@ func TestDebugFiles(t *testing.T) {
 		full  = "[inlined] inner@inlined.c:13 [inlined] outer@inlined.c:18 work@inlined.c:23"
 		names = "" // symbols only
 	)
-	// Of what dwz moves to a file for several programs only the names are read.
+	// Of the data that dwz moves to a shared file, only names are read.
 	const sharedByDwz = "shared by dwz"
 	type step func(t *testing.T, dir string) Where
 	run := func(lines ...string) step {
@@ -81,8 +81,8 @@ func TestDebugFiles(t *testing.T) {
 			return Where{}
 		}
 	}
-	// strip leaves the program without symbols and debug information, which go to the
-	// file p.debug.
+	// strip moves the symbols and the debug information of the program to the file
+	// p.debug.
 	strip := "objcopy --only-keep-debug p p.debug; objcopy --strip-all p"
 	id := `id=$(readelf -n p | sed -n 's/.*Build ID: //p'); a=$(echo $id | cut -c1-2); b=$(echo $id | cut -c3-)`
 	in := func(sub string, s step) step {
@@ -174,8 +174,8 @@ func TestDebugFiles(t *testing.T) {
 	}
 }
 
-// packed makes a package of the .dwo file: the tool of GNU binutils cannot do it for
-// DWARF 5.
+// packed creates a package of the .dwo file, which the tool of GNU binutils cannot do
+// for DWARF 5.
 func packed(t *testing.T, dir string) Where {
 	d, err := Open(filepath.Join(dir, "p.dwo"))
 	if err != nil {
@@ -222,7 +222,7 @@ func packed(t *testing.T, dir string) Where {
 	return Where{}
 }
 
-// compileFlags returns the flags that are not for the linker.
+// compileFlags returns the flags without those for the linker.
 func compileFlags(flags string) (out []string) {
 	for _, f := range strings.Fields(flags) {
 		if !strings.HasPrefix(f, "-Wl,") && f != "-static" {
@@ -232,8 +232,8 @@ func compileFlags(flags string) (out []string) {
 	return out
 }
 
-// checkTypes checks what uprobes need of the debug information: parameters and the
-// code of a source line.
+// checkTypes checks the debug information that uprobes need: parameters and the code of
+// a source line.
 func checkTypes(t *testing.T, x *File) {
 	g, err := x.DebugInfo()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// DWARF numbers of the languages that have their own calling conventions.
+// DWARF numbers of the languages with their own calling conventions.
 const (
 	langGo   = 0x16
 	langRust = 0x1c
@@ -57,9 +57,9 @@ func (fn Function) convention(symbol string, abi ABI) callConv {
 	return convC
 }
 
-// Args returns a struct of the function's parameters, each with its location at
-// the function's first instruction. It returns nil if the function has none. symbol
-// is the name of the function's symbol. The caller may rename the struct.
+// Args returns a struct of the function's parameters, each with its location at the
+// function's first instruction. It returns nil if the function has no parameters.
+// symbol is the name of the function's symbol. The caller may rename the struct.
 func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
 	g, conv := fn.g, fn.convention(symbol, abi)
 	pass := newPassing(a, conv)
@@ -74,7 +74,7 @@ func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
 	if conv == convC || conv == convRust {
 		places, found, sound = g.entryPlaces(a, fn, params, sizes)
 	}
-	// Copies that the optimiser specialised take only parameters that have a location
+	// Copies that the optimizer specialized receive only parameters whose location is
 	// in the debug info.
 	if strings.Contains(symbol, ".isra.") || strings.Contains(symbol, ".constprop.") {
 		sound = false
@@ -102,14 +102,13 @@ func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
 	return list.strct("args of " + symbol)
 }
 
-// fieldList collects the members of a struct whose parts are all over a context.
+// fieldList collects the members of a struct whose parts are scattered over a context.
 type fieldList struct {
 	fields      []types.Field
 	size, align int
 }
 
-// add adds a member with its location. Its offset is where a copy of the struct has
-// it.
+// add adds a member with its location. Its offset is the one in a copy of the struct.
 func (l *fieldList) add(f types.Field, of *dwarfType) {
 	if f.Loc.Err != "" { // it cannot be read
 		f.Type, of = types.NewArray(types.TUint8, 0), &dwarfType{align: 1}
@@ -132,17 +131,18 @@ func (l *fieldList) strct(name string) *types.Type {
 	return t
 }
 
-// Results returns the result of a Go function at an instruction that returns: its
-// type if it is one scalar in one integer register. For anything else, it returns a
-// struct in the context: the only result if that is a struct, or all results by name.
-// Results without names are r0, r1 …. nil: there is none, or it is not known.
+// Results returns the result of a Go function at an instruction that returns: its type
+// if it is one scalar in one integer register. For anything else, it returns a struct
+// in the context: the only result if that is a struct, or all results by name. Results
+// without names are r0, r1 and so on. It returns nil if there is no result, or if it is
+// not known.
 func (fn Function) Results(a *Arch, symbol string, abi ABI) *types.Type {
 	g := fn.g
 	pass := newPassing(a, fn.convention(symbol, abi))
 	var results []*dwarf.Entry
 	for i, e := range g.params(fn.entry) {
 		if g.isResult(e) {
-			// A result that escapes is there twice.
+			// A result that escapes is listed twice.
 			if n := g.name(e); n == "" || n == "_" || !slices.ContainsFunc(results, func(r *dwarf.Entry) bool { return g.name(r) == n }) {
 				results = append(results, e)
 			}
@@ -173,7 +173,7 @@ func (fn Function) Results(a *Arch, symbol string, abi ABI) *types.Type {
 	return list.strct("results of " + symbol)
 }
 
-// flatten returns a struct in the context that is an object at l.
+// flatten returns a struct in the context that is the object at l.
 func flatten(t *dwarfType, l *types.Loc) *types.Type {
 	fields := slices.Clone(t.t.Members())
 	for i := range fields {
@@ -200,8 +200,8 @@ func (g *DebugInfo) isResult(e *dwarf.Entry) bool {
 	return is
 }
 
-// Result returns the type of the function's result if it is returned in one
-// integer register. Otherwise, or if that is not known, it returns nil.
+// Result returns the type of the function's result if that is returned in one integer
+// register. Otherwise, or if it is not known, Result returns nil.
 func (fn Function) Result() *types.Type {
 	if lang, _ := fn.unit.Val(dwarf.AttrLanguage).(int64); lang == langGo {
 		return nil
@@ -235,8 +235,8 @@ func (fn Function) ResultDecls() []string {
 	return lines
 }
 
-// resultName returns the name of result i for scripts. Go writes those without a name
-// as ~r0, ~r1 ….
+// resultName returns the name of result i for scripts. Go writes unnamed results as
+// ~r0, ~r1 and so on.
 func resultName(name string, i int) string {
 	if name == "" || name == "_" || strings.HasPrefix(name, "~") {
 		return fmt.Sprintf("r%d", i)

@@ -11,16 +11,16 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// Go's stacks grow by moving. A function first compares the stack pointer with the
-// end of the stack. If the stack is too small, the function calls the runtime, which
-// copies the stack elsewhere, and then starts again from its first instruction. So a
-// breakpoint on the first instruction counts such a call twice, and a return address
-// that the kernel replaced, as it does for uretprobes, crashes the program: the
-// runtime finds an address on the stack that is in no function.
+// Go's stacks grow by moving. A function first compares the stack pointer with the end
+// of the stack. If the stack is too small, the function calls the runtime, which copies
+// the stack elsewhere, and then starts again at its first instruction. So a breakpoint
+// on the first instruction counts such a call twice. A return address that the kernel
+// has replaced, as for uretprobes, crashes the program: the runtime finds an address on
+// the stack that is in no function.
 //
-// Probes of Go functions are therefore on the first instruction after the
-// comparison, where arguments are still in their places, and on the instructions
-// that return.
+// Probes of Go functions are therefore placed on the first instruction after the
+// comparison, where arguments are still in their places, and on the instructions that
+// return.
 
 // readGoRelease returns the number of the Go release that built the file, such as 26
 // for Go 1.26, or 0 if it is not known.
@@ -40,13 +40,13 @@ func (x *File) readGoRelease() int {
 	return n
 }
 
-// goVersion returns the version that Go's linker wrote into the file, such as
-// "go1.26.1", or "" if there is none. It is in a section of its own, after a header of
-// 32 bytes: a magic string, the size of a pointer, and flags. Before Go 1.18 the header
-// ends in the address of a string instead.
+// goVersion returns the version that Go's linker wrote to the file, such as "go1.26.1",
+// or "" if there is none. It is in its own section, after a header of 32 bytes: a magic
+// string, the size of a pointer, and flags. Before Go 1.18 the header ends with the
+// address of a string instead.
 //
-// Package debug/buildinfo reads it too, but also the files of four other systems,
-// which is 120 kB of code.
+// Package debug/buildinfo also reads it, but supports four other file formats, which
+// takes 120 kB of code.
 func (x *File) goVersion() string {
 	const (
 		magic  = "\xff Go buildinf:"
@@ -73,8 +73,8 @@ func (x *File) goVersion() string {
 	return ""
 }
 
-// IsGo reports whether s is a function of a Go program that Go's compiler or
-// assembler made, as opposed to C code that was linked to it.
+// IsGo reports whether s is a function of a Go program that was built by Go's compiler
+// or assembler, rather than C code linked to it.
 func (x *File) IsGo(s Symbol) bool {
 	if !x.golang() {
 		return false
@@ -86,18 +86,18 @@ func (x *File) IsGo(s Symbol) bool {
 	return strings.Contains(s.Name, ".")
 }
 
-// ABI is the way in which a function takes its arguments.
+// ABI is the way in which a function receives its arguments.
 type ABI uint8
 
 const (
-	ABIC          ABI = iota // the C convention, or another that DWARF tells
+	ABIC          ABI = iota // the C convention, or another one according to DWARF
 	ABIGo                    // Go's registers
-	ABIGoDict                // the same, with a dictionary of types as the first argument
-	ABIGoRecvDict            // the same, with the dictionary as the second one
+	ABIGoDict                // like ABIGo, with a dictionary of types as the first argument
+	ABIGoRecvDict            // like ABIGo, with the dictionary as the second argument
 	ABIGoStack               // Go's stack: assembly, and releases before 1.17 (1.18 on arm64)
 )
 
-// ABI returns the way in which s takes its arguments.
+// ABI returns the way in which s receives its arguments.
 func (x *File) ABI(s Symbol) ABI {
 	if !x.IsGo(s) {
 		return ABIC
@@ -133,9 +133,9 @@ func (a *Arch) ArgRegs(abi ABI) []string {
 	return a.GoArgs
 }
 
-// dictionary returns the position among the register arguments of a generic Go
-// function at which it takes the dictionary of its types, or -1. A method takes it
-// after its receiver.
+// dictionary returns the position among the register arguments at which a generic Go
+// function receives the dictionary of its types, or -1. A method receives it after its
+// receiver.
 func dictionary(name string) int {
 	const shape = "[go.shape."
 	i := strings.Index(name, shape)
@@ -170,7 +170,7 @@ func dictionary(name string) int {
 	return -1
 }
 
-// isClosure reports whether the compiler made a name, for a function without one in
+// isClosure reports whether the compiler generated a name, for an anonymous function in
 // another function.
 func isClosure(name string) bool {
 	bare := strings.TrimRight(name, "0123456789")
@@ -178,18 +178,18 @@ func isClosure(name string) bool {
 	return made || strings.Contains(name, "-range") || strings.HasSuffix(name, "-fm")
 }
 
-// maxPrologue is the number of instructions among which the comparison with the end
-// of the stack is.
+// maxPrologue is the maximum number of instructions before the comparison with the end
+// of the stack.
 const maxPrologue = 12
 
-// insn is what matters here of a machine instruction.
+// insn is the part of a machine instruction that matters here.
 type insn struct {
 	size   int
 	flow   flow
 	target uint64 // of a branch or call with a fixed target
 }
 
-// flow is where execution goes on after an instruction.
+// flow is where execution continues after an instruction.
 type flow uint8
 
 const (
@@ -201,8 +201,8 @@ const (
 	flowReturn
 )
 
-// decode decodes the instruction at the start of code, which is at addr. ok is false
-// if that is not possible.
+// decode decodes the instruction at the start of code, which is at addr. It reports
+// whether that is possible.
 func decode(arch string, code []byte, addr uint64) (in insn, ok bool) {
 	if arch == "arm64" {
 		return decodeARM64(code, addr)
@@ -229,8 +229,8 @@ func decodeARM64(code []byte, addr uint64) (in insn, ok bool) {
 	}
 	in.size = 4
 	w := binary.LittleEndian.Uint32(code)
-	// field returns the target of a branch that has a signed number of words in the
-	// given bits.
+	// field returns the target of a branch that contains a signed number of words in
+	// the given bits.
 	field := func(shift, bits uint) uint64 { return addr + uint64(int64(int32(w>>shift<<(32-bits)))>>(32-bits)*4) }
 	switch {
 	case w&0xfffffc1f == 0xd65f0000: // ret
@@ -251,8 +251,8 @@ func decodeARM64(code []byte, addr uint64) (in insn, ok bool) {
 	return in, true
 }
 
-// goTableReg is the register that Go's compiler for arm64 jumps by to a case of a
-// switch: R27, which no closure or method is called by.
+// goTableReg is the register with which code from Go's compiler for arm64 jumps to a
+// case of a switch: R27, which is not used to call closures or methods.
 const goTableReg = 27
 
 // body returns the code of s.
@@ -265,8 +265,8 @@ func (x *File) body(s Symbol) []byte {
 }
 
 // pastStackCheck returns the address of the first instruction of a Go function after
-// those that compare the stack pointer with the end of the stack. If there are none,
-// that is the function's first instruction.
+// those that compare the stack pointer with the end of the stack. If there are none, it
+// returns that of the function's first instruction.
 func (x *File) pastStackCheck(s Symbol) uint64 {
 	code, arch := x.body(s), x.Arch()
 	found := s.Addr
@@ -310,13 +310,13 @@ func (x *File) growsStack(s Symbol, code []byte, addr uint64) bool {
 	return false
 }
 
-// Returns tells how a function ends.
+// Returns describes how a function ends.
 type Returns struct {
 	At    []uint64 // addresses of the instructions that return
-	Jumps []string // names of the functions that it ends in by a jump to them; "" if one is not known
+	Jumps []string // names of the functions that it jumps to at its end; "" if one is not known
 }
 
-// Returns finds the instructions by which s ends.
+// Returns finds the instructions at which s ends.
 func (x *File) Returns(s Symbol) (r Returns, err error) {
 	code, arch := x.body(s), x.Arch()
 	if code == nil {
@@ -327,7 +327,7 @@ func (x *File) Returns(s Symbol) (r Returns, err error) {
 		addr := s.Addr + uint64(pos)
 		in, ok := decode(arch, code[pos:], addr)
 		if !ok {
-			return r, fmt.Errorf("the instruction at %s+%d is not understood", s.Name, pos)
+			return r, fmt.Errorf("the instruction at %s+%d cannot be decoded", s.Name, pos)
 		}
 		outside := in.target < s.Addr || in.target-s.Addr >= uint64(len(code))
 		switch {
@@ -347,11 +347,11 @@ func (x *File) Returns(s Symbol) (r Returns, err error) {
 	return r, nil
 }
 
-// goidOffset is the offset of the number of a goroutine in the runtime's struct g, by
-// the Go release from which on it is there. It is for programs without debug info.
+// goidOffset holds the offsets of a goroutine's number in the runtime's struct g, each
+// with the first Go release that uses it. It is for programs without debug info.
 var goidOffset = []struct{ since, offset int }{{9, 152}, {23, 160}, {25, 152}}
 
-// lastGo is the latest release for which goidOffset is known.
+// lastGo is the latest release for which goidOffset is valid.
 const lastGo = 26
 
 // Goroutine returns a function that emits code for the address of the number of the

@@ -24,7 +24,7 @@ func TestDictionary(t *testing.T) {
 	}
 }
 
-// TestDecode decodes instructions that change where execution goes on.
+// TestDecode decodes instructions that change where execution continues.
 func TestDecode(t *testing.T) {
 	const addr = 0x1000
 	words := func(w ...uint32) (b []byte) {

@@ -7,8 +7,8 @@ import (
 	"sort"
 )
 
-// goTable is the table in which Go's runtime looks up the function, the line and
-// the inlined functions of an address. Every Go program has it, even a stripped one.
+// goTable is the table in which Go's runtime looks up the function, the line and the
+// inlined functions of an address. Every Go program contains it, even a stripped one.
 //
 // The layout is that of the runtime of Go 1.16 to 1.26: a header, then names of
 // functions, lists of files, names of files, tables of values by address, and the
@@ -23,8 +23,8 @@ type goTable struct {
 	cus     []byte
 	files   []byte
 	values  []byte
-	funcs   []byte // the index, n entries and an end, followed by the functions
-	inline  []byte // what functions say of inlined calls is an offset in here; nil: not found
+	funcs   []byte // the index, with n entries and an end, followed by the functions
+	inline  []byte // data about inlined calls, to which functions refer by offset; nil: not found
 	mem     func(addr uint64, n uint64) []byte
 }
 
@@ -47,7 +47,7 @@ const (
 	inlTreeData  = 3  // FUNCDATA_InlTree
 )
 
-// readGoTable finds the table of a Go program, or returns nil.
+// readGoTable finds the table of a Go program. It returns nil if there is none.
 func (x *File) readGoTable() *goTable {
 	if x.elf == nil || !x.golang() {
 		return nil
@@ -59,7 +59,7 @@ func (x *File) readGoTable() *goTable {
 			if g := x.goTableAt(data, s.Addr); g != nil {
 				return g
 			}
-		case ".data.rel.ro": // where a system's linker puts it in a PIE
+		case ".data.rel.ro": // where the system's linker puts it in a PIE
 			for at := 0; at+goHeaderSize <= len(data); at += 8 {
 				if _, ok := goMagic[x.elf.ByteOrder.Uint32(data[at:])]; ok {
 					if g := x.goTableAt(data[at:], s.Addr+uint64(at)); g != nil {
@@ -84,7 +84,7 @@ func (x *File) goTableAt(data []byte, addr uint64) *goTable {
 		return nil
 	}
 	if g.version == go116 {
-		data = x.relocate(data, addr) // it has addresses
+		data = x.relocate(data, addr) // it contains addresses
 	}
 	fields := 7
 	if g.version >= go118 {
@@ -112,8 +112,8 @@ func (x *File) goTableAt(data []byte, addr uint64) *goTable {
 	return g
 }
 
-// place finds the start of the code and the data on inlined calls, which the
-// runtime's description of the program has: see struct moduledata of package runtime.
+// place finds the start of the code and the data about inlined calls in the runtime's
+// description of the program: see struct moduledata of package runtime.
 func (g *goTable) place(x *File, addr, textStart uint64) {
 	const (
 		textWord = 22
@@ -136,8 +136,8 @@ func (g *goTable) place(x *File, addr, textStart uint64) {
 		}
 		data = x.relocate(data, at)
 		word := func(i int) uint64 { return g.order.Uint64(data[8*i:]) }
-		// Words 20 to 23 are the lowest and highest address of a function, and the start
-		// and end of the code.
+		// Words 20 to 23 are the lowest and highest address of a function, and the
+		// start and end of the code.
 		if word(20) < word(textWord) || word(20) >= word(21) || word(21) > word(23) {
 			continue
 		}
@@ -201,7 +201,8 @@ func (x *File) relocations(f func(off, value uint64)) {
 	}
 }
 
-// relocate returns data, which is at an address, as it is when the program runs.
+// relocate returns data, which is at an address, with the values that it has when the
+// program runs.
 func (x *File) relocate(data []byte, addr uint64) []byte {
 	if x.FixedAddress() || len(data) < 8 {
 		return data
@@ -215,8 +216,8 @@ func (x *File) relocate(data []byte, addr uint64) []byte {
 	return out
 }
 
-// memory returns n bytes of the file that are at an address, or all that follow if n
-// is 0. It returns nil if there are fewer.
+// memory returns n bytes of the file at an address, or all that follow if n is 0. It
+// returns nil if there are fewer.
 func (x *File) memory(addr, n uint64) []byte {
 	for _, p := range x.elf.Progs {
 		if p.Type != elf.PT_LOAD || addr < p.Vaddr || addr-p.Vaddr >= p.Filesz {
@@ -237,8 +238,8 @@ func (x *File) memory(addr, n uint64) []byte {
 	return nil
 }
 
-// indexSize returns the size of an entry of the index: where a function starts, and
-// the offset of what is known of it.
+// indexSize returns the size of an entry of the index. An entry consists of the address
+// of a function and the offset of the function's data.
 func (g *goTable) indexSize() uint64 {
 	if g.version == go116 {
 		return 16
@@ -246,8 +247,8 @@ func (g *goTable) indexSize() uint64 {
 	return 8
 }
 
-// entry returns the address and the offset of the function with a number. The end of
-// the index has only the address.
+// entry returns the address and the offset of function i. The end of the index has only
+// the address.
 func (g *goTable) entry(i int) (addr, off uint64) {
 	e := g.funcs[uint64(i)*g.indexSize():]
 	if g.version == go116 {
@@ -268,8 +269,8 @@ func (g *goTable) entry(i int) (addr, off uint64) {
 type goFunc struct {
 	addr, end  uint64
 	data       []byte // its fields
-	fields     int    // size of those that all functions have
-	wide       int    // size of the address that they start with
+	fields     int    // size of the fields that all functions have
+	wide       int    // size of the address at the start of the fields
 	npcdata    uint64
 	nfuncdata  uint64
 	name       string
@@ -344,8 +345,8 @@ func (g *goTable) symbols() symbolTable {
 	return t
 }
 
-// value returns what a table of values has for an address of a function, or -1. The
-// table is a list of changes: of the value, and of the address where it ends.
+// value returns the value in a table for an address of a function, or -1. The table is
+// a list of changes: of the value, and of the address at which it ends.
 func (g *goTable) value(f *goFunc, table uint32, addr uint64) int32 {
 	if table == 0 || uint64(table) >= uint64(len(g.values)) {
 		return -1
@@ -375,7 +376,7 @@ func (g *goTable) source(f *goFunc, addr uint64) (file string, line int) {
 	if n < 0 {
 		return "", 0
 	}
-	// Before the names, a unit has the list of its files' offsets.
+	// The list of the offsets of a unit's files precedes the names.
 	if at := 4 * (f.cu + uint64(n)); at+4 <= uint64(len(g.cus)) {
 		file = textAt(g.files, uint64(g.order.Uint32(g.cus[at:])))
 	}
@@ -386,7 +387,7 @@ func (g *goTable) source(f *goFunc, addr uint64) (file string, line int) {
 }
 
 // inlineTree returns the table of calls that were inlined into a function, and the
-// number of the table of values that says which of them an address belongs to.
+// number of the table that maps addresses to these calls.
 func (g *goTable) inlineTree(f *goFunc) (tree []byte, values uint32) {
 	if f.npcdata <= inlTreeIndex || f.nfuncdata <= inlTreeData {
 		return nil, 0
@@ -424,8 +425,8 @@ func (g *goTable) frames(addr uint64) []Frame {
 	if !ok {
 		return nil
 	}
-	// An inlined call has its function's name and the address of an instruction that
-	// counts as the line of the call.
+	// An inlined call consists of its function's name and the address of an instruction
+	// whose line is that of the call.
 	size, nameAt, parentAt := 16, 4, 8
 	if g.version < go120 {
 		size, nameAt, parentAt = 20, 12, 16

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// goFixtures are ways to build a Go program.
+// goFixtures lists ways to build a Go program.
 var goFixtures = []string{
 	"", "-ldflags=-s -w", "-buildmode=pie", "-buildmode=pie -ldflags=-s -w",
 	"-buildmode=pie -ldflags=-s -w -linkmode=external", "-ldflags=-s -w -linkmode=external",
 }
 
-// buildGo builds the Go fixture. GOTRACE_TEST_GO is the Go release to build with, for
-// trying others than the one of the tests.
+// buildGo builds the Go fixture. GOTRACE_TEST_GO selects another Go release for the
+// build than that of the tests.
 func buildGo(t testing.TB, flags string) string {
 	t.Helper()
 	exe := filepath.Join(t.TempDir(), "p")
@@ -120,7 +120,8 @@ func FuzzGoTable(f *testing.F) {
 	})
 }
 
-// The version of Go in a file, as the linker of Go 1.18 writes it and as those before.
+// TestGoVersion reads the version of Go in a file as written by the linkers of Go 1.18
+// and of earlier releases.
 func TestGoVersion(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -154,7 +155,7 @@ func TestGoVersion(t *testing.T) {
 	if got := old.goVersion(); got != "go1.17" || old.goRelease() != 17 {
 		t.Errorf("got %q, release %d", got, old.goRelease())
 	}
-	// Damaged ones have none.
+	// Damaged files have none.
 	for _, change := range []func(info []byte){
 		func(info []byte) { order.PutUint64(info[40:], 1<<60) },
 		func(info []byte) { order.PutUint64(info[32:], 1) },

@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// An indirect function (STT_GNU_IFUNC) has several implementations. Its symbol is a
-// resolver: the dynamic linker calls it once, and it returns the address of the
+// An indirect function (STT_GNU_IFUNC) has several implementations. Its symbol is that
+// of a resolver: the dynamic linker calls it once, and it returns the address of the
 // implementation for the processor, which all calls then use. libc has about fifty
-// indirect functions (strlen, memcpy, …). Most implementations have no symbol, so
-// their addresses are taken from the resolver: from its code, from a slot that the
+// indirect functions (strlen, memcpy and others). Most implementations have no symbol,
+// so their addresses are derived from the resolver: from its code, from a slot that the
 // code reads and the dynamic linker fills, or from a function that it calls.
 
-// Targets returns the functions that calls of s may execute: s, or, if s is
-// indirect, its implementations under the name of s. elsewhere reports whether there
-// may be others: outside of the file, such as in the vDSO, or after an instruction of
-// the resolver that is not known.
+// Targets returns the functions that calls of s may execute: s or, if s is indirect,
+// its implementations under the name of s. elsewhere reports whether there may be
+// others: outside of the file, such as in the vDSO, or after an instruction of the
+// resolver that cannot be decoded.
 func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	if !s.Indirect {
 		return []Symbol{s}, false
@@ -34,7 +34,7 @@ func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	return list, r.elsewhere
 }
 
-// resolver collects what a resolver may return.
+// resolver collects the possible results of a resolver.
 type resolver struct {
 	x         *File
 	seen      map[uint64]bool // functions, by address
@@ -42,21 +42,21 @@ type resolver struct {
 	elsewhere bool
 }
 
-// references is what the code of a function refers to.
+// references are the addresses in the code of a function.
 type references struct {
 	addrs  []uint64 // addresses that it computes
 	slots  []uint64 // addresses of words that it reads
 	calls  []uint64 // functions that it calls
-	jumps  []uint64 // where it jumps to
-	remote bool     // it calls what it has read the address of
-	cut    bool     // there is an instruction that the decoder does not know
+	jumps  []uint64 // addresses that it jumps to
+	remote bool     // it calls an address that it has read
+	cut    bool     // it contains an instruction that cannot be decoded
 }
 
-// maxResolver is how many functions follow looks at: the resolver and those that
-// it calls.
+// maxResolver is the maximum number of functions that follow examines: the resolver and
+// the functions that it calls.
 const maxResolver = 8
 
-// follow adds what the function s may return.
+// follow adds the possible results of the function s.
 func (r *resolver) follow(s Symbol) {
 	if r.seen[s.Addr] || len(r.seen) >= maxResolver {
 		return
@@ -92,7 +92,7 @@ func (r *resolver) follow(s Symbol) {
 			r.follow(f)
 		}
 	}
-	// A function that it calls may look at the processor only: libc's do.
+	// A function that it calls may only examine the processor, as those of libc do.
 	for _, a := range refs.calls {
 		if f, ok := r.x.Covering(a); ok && f.Addr == a && len(r.found) == before {
 			r.follow(f)
@@ -100,8 +100,8 @@ func (r *resolver) follow(s Symbol) {
 	}
 }
 
-// filledIn returns the address of this file that the dynamic linker writes to a
-// word, if there is one.
+// filledIn returns the address in this file that the dynamic linker writes to a word,
+// if any.
 func (x *File) filledIn(slot uint64) (addr uint64, ok bool) {
 	const (
 		relaSize     = 24
@@ -132,15 +132,15 @@ func (x *File) filledIn(slot uint64) (addr uint64, ok bool) {
 			return 0, false
 		}
 	}
-	// In a program that is not moved the linker has filled it in.
+	// In a program with fixed addresses, the linker has set the word.
 	if off, ok := x.Offset(slot); ok && x.FixedAddress() && off+8 <= uint64(len(x.data)) {
 		return order.Uint64(x.data[off:]), true
 	}
 	return 0, false
 }
 
-// symbolAt returns the address of entry i of symbol table section table, if it is
-// defined in this file.
+// symbolAt returns the address of entry i of the symbol table in section table, if the
+// symbol is defined in this file.
 func (x *File) symbolAt(table, i uint32) (uint64, bool) {
 	if int(table) >= len(x.elf.Sections) {
 		return 0, false
@@ -153,7 +153,7 @@ func (x *File) symbolAt(table, i uint32) (uint64, bool) {
 	return x.elf.ByteOrder.Uint64(e[8:]), elf.SectionIndex(x.elf.ByteOrder.Uint16(e[6:])) != elf.SHN_UNDEF
 }
 
-// referencesAMD64 returns what code at pc refers to.
+// referencesAMD64 returns the references in the code at pc.
 func referencesAMD64(code []byte, pc uint64) (r references) {
 	start, size := pc, uint64(len(code))
 	for len(code) > 0 {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Each indirect function of the C library has implementations in it.
+// TestTargets checks that each indirect function of the C library has implementations
+// in it.
 func TestTargets(t *testing.T) {
 	var libs []string
 	for _, pattern := range []string{"/lib/*/libc.so.6", "/lib64/libc.so.6", "/lib/*/libm.so.6"} {
@@ -34,7 +35,7 @@ func TestTargets(t *testing.T) {
 				continue
 			}
 			indirect++
-			// One is a resolver that has a symbol for the sake of its effects.
+			// One is a resolver that has a symbol only for its side effects.
 			if len(list) == 0 && s.Name != "__x86_cacheinfo" {
 				t.Errorf("%s: no implementation of %s was found", lib, s.Name)
 			}
@@ -50,7 +51,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// The code of resolvers as compilers write it.
+// TestAddresses decodes the code of resolvers as compilers generate it.
 func TestAddresses(t *testing.T) {
 	amd64 := []byte{
 		0xf3, 0x0f, 0x1e, 0xfa, // endbr64
@@ -91,7 +92,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// resolvers is a program with resolvers as people write them.
+// resolvers is a program with typical resolvers.
 const resolvers = `
 #define IMPL(name, n) __attribute__((noinline)) QUALIFIER int name(int x) { return x + n; }
 typedef int (*fn)(int);
@@ -107,7 +108,7 @@ __attribute__((target_clones("avx2", "sse4.2", "default"))) int cloned(int x) { 
 int main(void) { return direct(1) + calling(2) + cloned(3); }
 `
 
-// The resolvers of a compiler, for each way to compile them.
+// TestResolvers compiles resolvers in several ways.
 func TestResolvers(t *testing.T) {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip(err)

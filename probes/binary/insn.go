@@ -10,9 +10,9 @@ func (x *File) AtInstruction(arch string, s Symbol, addr uint64) bool {
 	return atInstruction(arch, x.data[off:off+s.Size], addr-s.Addr)
 }
 
-// atInstruction reports whether offset is the start of an instruction in a
-// function's code. If the code has an instruction that cannot be decoded, it
-// returns true, because the kernel checks the address too.
+// atInstruction reports whether offset is the start of an instruction in a function's
+// code. If the code has an instruction that cannot be decoded, it returns true, because
+// the kernel checks the address too.
 func atInstruction(arch string, code []byte, offset uint64) bool {
 	if arch == "arm64" {
 		return offset%4 == 0
@@ -33,8 +33,8 @@ func atInstruction(arch string, code []byte, offset uint64) bool {
 	return false
 }
 
-// insnLen returns the length of the first instruction of code for amd64, or 0 if it
-// is not known.
+// insnLen returns the length of the first instruction of code for amd64, or 0 if the
+// instruction is unknown.
 func insnLen(code []byte) int {
 	in, ok := decodeInsn(code)
 	if !ok {

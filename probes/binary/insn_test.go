@@ -23,8 +23,8 @@ func TestInstructionBoundary(t *testing.T) {
 	}
 }
 
-// FuzzInstruction decodes any bytes and the same bytes cut short. The length of an
-// instruction does not depend on what follows it.
+// FuzzInstruction decodes any bytes, also truncated. The length of an instruction must
+// not depend on the bytes that follow it.
 func FuzzInstruction(f *testing.F) {
 	for _, code := range [][]byte{{0x66, 0x48}, {0x0f, 0x3a}, {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, {0xc4, 0xe2, 0x79}, {0xff, 0x94, 0x25, 1, 2, 3, 4}} {
 		f.Add(code)

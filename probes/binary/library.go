@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// FindLibrary returns the path at which the dynamic linker finds a library, or ""
-// if there is none. The name is the library's file name, with or without ".so" and
-// the version.
+// FindLibrary returns the path at which the dynamic linker finds a library, or "" if
+// there is none. The name is the library's file name, with or without ".so" and the
+// version.
 func FindLibrary(name string) string { return findLibrary("/", name) }
 
 // findLibrary is FindLibrary with root as the root directory.
@@ -43,9 +43,9 @@ func findLibrary(root, name string) string {
 	return ""
 }
 
-// libraryDirs lists the directories that dynamic linkers search when there is no
-// cache: those of glibc in common distributions, the architecture's own first, and
-// those of musl.
+// libraryDirs lists the directories that dynamic linkers search if there is no cache:
+// those of glibc in common distributions, the architecture's own first, and those of
+// musl.
 var libraryDirs = []string{
 	"lib/" + multiarch, "usr/lib/" + multiarch, "lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib",
 }
@@ -71,9 +71,9 @@ func findInDirs(dirs []string, name string) string {
 	return ""
 }
 
-// newestLibrary returns the library in dir with the greatest version whose name
-// matches the pattern. It ignores files that are not ELF, such as scripts for the
-// static linker.
+// newestLibrary returns the library in dir with the highest version whose name matches
+// the pattern. It ignores files that are not ELF, such as scripts for the static
+// linker.
 func newestLibrary(dir, pattern string) string {
 	found, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
@@ -99,11 +99,11 @@ func libraryVersion(path string) (version []int) {
 	return version
 }
 
-// findInCache looks a library up in the content of ld.so.cache, in the format of
-// glibc 2.2 and later. The format has a header of 48 bytes with the number of
-// entries at offset 20, followed by entries of 24 bytes (flags, offset of the name,
-// offset of the path, …). Offsets are relative to the header. A cache in an older
-// format may precede it.
+// findInCache looks up a library in the content of ld.so.cache, in the format of glibc
+// 2.2 and later. The format has a header of 48 bytes with the number of entries at
+// offset 20, followed by entries of 24 bytes (flags, offset of the name, offset of the
+// path and others). Offsets are relative to the header. A cache in an older format may
+// precede it.
 func findInCache(cache []byte, name string) string {
 	magic := []byte("glibc-ld.so.cache1.1")
 	i := bytes.Index(cache, magic)

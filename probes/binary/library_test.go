@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestLinkerCache builds a cache as ldconfig lays it out.
+// TestLinkerCache builds a cache in the format of ldconfig.
 func TestLinkerCache(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -41,8 +41,8 @@ func TestLinkerCache(t *testing.T) {
 	}
 }
 
-// Where there is no cache, libraries are found where the dynamic linkers of glibc
-// and musl look, and by names that only musl's knows.
+// TestLibraryDirs checks that without a cache, libraries are found where the dynamic
+// linkers of glibc and musl search, and by names that only musl's supports.
 func TestLibraryDirs(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

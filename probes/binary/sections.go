@@ -9,12 +9,13 @@ import (
 	"github.com/gotrace/gotrace/probes/binary/internal/units"
 )
 
-// maxSection bounds a decompressed section, in bytes.
+// maxSection is the maximum size of a decompressed section, in bytes.
 const maxSection = 1 << 30
 
-// debugSection returns the content of a section of debug information, .debug_NAME,
-// uncompressed. Older compilers name compressed ones .zdebug_NAME, and files of
-// split DWARF have the ending .dwo. It returns nil if there is none or it is damaged.
+// debugSection returns the uncompressed content of the section of debug information
+// .debug_NAME. Older compilers name compressed sections .zdebug_NAME, and files of
+// split DWARF use the ending .dwo. It returns nil if there is no such section or it is
+// damaged.
 func (x *File) debugSection(name string) []byte {
 	for _, s := range x.elf.Sections {
 		rest, ok := strings.CutPrefix(s.Name, ".debug_")
@@ -40,7 +41,7 @@ func (x *File) debugSection(name string) []byte {
 	return nil
 }
 
-// dwarfSections returns the sections of a file that hold DWARF.
+// dwarfSections returns the sections of a file that contain DWARF.
 func (x *File) dwarfSections() units.Sections {
 	s := units.Sections{Order: x.elf.ByteOrder}
 	for name, to := range map[string]*[]byte{
@@ -53,12 +54,12 @@ func (x *File) dwarfSections() units.Sections {
 	return s
 }
 
-// hasDWARF reports whether the file has debug information of its own.
+// hasDWARF reports whether the file itself contains debug information.
 func (x *File) hasDWARF() bool {
 	return x.elf != nil && (x.elf.Section(".debug_info") != nil || x.elf.Section(".zdebug_info") != nil)
 }
 
-// openDWARF gives sections to package dwarf, which reads types.
+// openDWARF passes the sections to package dwarf, which reads types.
 func openDWARF(s *units.Sections) (*dwarf.Data, error) {
 	d, err := dwarf.New(withoutGNUForms(s.Abbrev), nil, nil, s.Info, s.Line, nil, s.Ranges, s.Str)
 	if err != nil {
@@ -82,11 +83,11 @@ func openDWARF(s *units.Sections) (*dwarf.Data, error) {
 	return d, nil
 }
 
-// withoutGNUForms returns abbreviations in which the forms of GNU's split DWARF 4
-// are replaced by those of DWARF 5, which have the same values. Package dwarf does
-// not know the former.
+// withoutGNUForms returns abbreviations in which the forms of GNU's split DWARF 4 are
+// replaced by those of DWARF 5, whose values are the same. Package dwarf does not
+// support the former.
 func withoutGNUForms(abbrev []byte) []byte {
-	// The numbers of the forms are written as LEB128. The new ones are written in two
+	// The numbers of the forms are encoded as LEB128. The new ones are encoded in two
 	// bytes too.
 	forms := []struct{ gnu, std [2]byte }{
 		{[2]byte{0x81, 0x3e}, [2]byte{0x9b, 0}}, // addr_index, addrx

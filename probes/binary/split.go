@@ -7,10 +7,10 @@ import (
 	"github.com/gotrace/gotrace/probes/binary/internal/units"
 )
 
-// splitFiles finds the units that a compiler put into files of their own
-// (-gsplit-dwarf): .dwo files, or a package of them, PROGRAM.dwp.
+// splitFiles finds the units that a compiler wrote to separate files (-gsplit-dwarf):
+// .dwo files, or a package of them, PROGRAM.dwp.
 type splitFiles struct {
-	x, src  *File // the program, and the file that has its skeletons
+	x, src  *File // the program, and the file that contains its skeletons
 	pkg     *File // the package, or nil
 	pkgDone bool
 	pkgAll  units.Sections
@@ -38,8 +38,8 @@ func (f *splitFiles) find(skeleton *units.Unit) *units.Unit {
 	return nil
 }
 
-// paths returns where a .dwo file may be: where the compiler put it, beside the
-// program, and in the directories that the user named.
+// paths returns the possible paths of a .dwo file: where the compiler wrote it, next to
+// the program, and in the directories that the user specified.
 func (f *splitFiles) paths(name, compDir string) []string {
 	w := &f.src.Where
 	full := name
@@ -59,7 +59,7 @@ func (f *splitFiles) paths(name, compDir string) []string {
 	return out
 }
 
-// complete returns the unit of a split file's sections that completes a skeleton, or
+// complete returns the unit in a split file's sections that completes a skeleton, or
 // nil.
 func complete(s units.Sections, skeleton *units.Unit) *units.Unit {
 	for _, u := range units.New(s).Units() {
@@ -108,9 +108,9 @@ func (f *splitFiles) openPackage() {
 	}
 }
 
-// contribution cuts the sections of a package down to those of the unit with an ID.
-// The index is a hash table of IDs. Each ID has a row of offsets and a row of sizes,
-// with a column for each section.
+// contribution reduces the sections of a package to those of the unit with an ID. The
+// index is a hash table of IDs. Each ID has a row of offsets and a row of sizes, with a
+// column for each section.
 func contribution(index []byte, order binary.ByteOrder, id uint64, s *units.Sections) bool {
 	const header = 16
 	if len(index) < header {
@@ -158,8 +158,8 @@ func contribution(index []byte, order binary.ByteOrder, id uint64, s *units.Sect
 	return true
 }
 
-// sectionOfColumn returns the section that a column of an index is about, or nil. The
-// numbers of version 2 are GNU's.
+// sectionOfColumn returns the section that corresponds to a column of an index, or nil.
+// The numbers of version 2 are GNU's.
 func sectionOfColumn(number uint32, version uint16, s *units.Sections) *[]byte {
 	switch number {
 	case 1:
@@ -183,8 +183,8 @@ func sectionOfColumn(number uint32, version uint16, s *units.Sections) *[]byte {
 	return nil
 }
 
-// split returns the debug information that completes a skeleton. It is g itself for
-// a unit that is whole, and nil if the rest of the unit cannot be found.
+// split returns the debug information that completes a skeleton. It returns g itself
+// for a complete unit, and nil if the completing unit cannot be found.
 func (g *DebugInfo) split(skeleton *units.Unit) (*DebugInfo, *units.Unit) {
 	u := skeleton.Whole()
 	if u == nil || u == skeleton {
@@ -196,8 +196,8 @@ func (g *DebugInfo) split(skeleton *units.Unit) (*DebugInfo, *units.Unit) {
 	if d, ok := g.splits[u]; ok {
 		return d, u
 	}
-	// Package dwarf takes what a unit does not say for 0, so the sections start where
-	// the unit's parts of them do.
+	// Package dwarf uses 0 for offsets that a unit does not specify, so make the
+	// sections start where the unit's parts of them start.
 	s := u.Data().Sections
 	s.Addr = after(g.addrs, skeleton.AddrBase())
 	if u.Version() >= 5 {

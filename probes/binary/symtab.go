@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// addrTable holds the functions of a file, sorted by address: 16 bytes for each. The
+// addrTable holds the functions of a file, sorted by address. Each takes 16 bytes. The
 // names stay in the file.
 type addrTable struct {
 	secs  []segment // executable sections; a function without a size ends with its section
@@ -44,7 +44,7 @@ func (t *addrTable) name(s addrSymbol) []byte {
 }
 
 // better compares two names of one address. The name that callers use sorts first:
-// malloc before __libc_malloc and __GI___libc_malloc.
+// malloc precedes __libc_malloc and __GI___libc_malloc.
 func (t *addrTable) better(a, b addrSymbol) int {
 	underscores := func(s addrSymbol) int {
 		n := t.name(s)
@@ -58,8 +58,8 @@ func (t *addrTable) better(a, b addrSymbol) int {
 	)
 }
 
-// nesting is the maximum number of functions that may start within another function.
-// If there are more, at does not find the outer function for an address after them.
+// nesting is the maximum number of functions that may start within another function. If
+// there are more, at does not find the outer function for an address after them.
 const nesting = 64
 
 // at finds the function that contains an address.
@@ -98,7 +98,7 @@ func (t *addrTable) sameSection(a, b uint64) bool {
 	return len(t.secs) == 0
 }
 
-// sortSymbols makes the table of the file's functions by address.
+// sortSymbols builds the table of the file's functions by address.
 func (x *File) sortSymbols() *addrTable {
 	t := &addrTable{}
 	for _, s := range x.elf.Sections {
@@ -154,10 +154,11 @@ func (t *addrTable) add(from *symbolTable, flags uint32) {
 	each(func(s addrSymbol) { t.syms = append(t.syms, s) })
 }
 
-// At finds the function that contains an address, as the file's headers have it.
+// At finds the function that contains an address. Addresses are those in the file's
+// headers.
 func (x *File) At(addr uint64) (Symbol, bool) { return x.byAddr().at(addr) }
 
-// Addr translates an offset in the file into a virtual address of its code.
+// Addr converts an offset in the file to a virtual address of its code.
 func (x *File) Addr(off uint64) (uint64, bool) {
 	if x.elf == nil {
 		return 0, false
@@ -170,17 +171,17 @@ func (x *File) Addr(off uint64) (uint64, bool) {
 	return 0, false
 }
 
-// Frame is a function at an address: the one whose code it is, or one that was
+// Frame is a function at an address: the one that contains the code, or one that was
 // inlined there.
 type Frame struct {
-	Name    string // "" if it is not known; mangled as the symbol is
+	Name    string // "" if it is not known; mangled like the symbol
 	File    string // "" if it is not known
 	Line    int
 	Inlined bool
 }
 
 // Frames returns the functions at an address according to the debug information, the
-// innermost first. The last one is the function that holds the code.
+// innermost first. The last one is the function that contains the code.
 func (x *File) Frames(addr uint64) []Frame {
 	if g := x.goTable(); g != nil {
 		if f := g.frames(addr); f != nil {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestAliases checks that of several names of a function the one that callers use
-// is shown, and that a function within another ends at its own end.
+// TestAliases checks that of several names of a function, the one that callers use is
+// returned, and that a function within another one ends at its own end.
 func TestAliases(t *testing.T) {
 	var strs []byte
 	table := &addrTable{}

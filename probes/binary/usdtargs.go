@@ -12,7 +12,7 @@ import (
 // USDTArg is the location of an argument when its probe runs: a constant, a
 // register, or memory at register + offset + index × scale.
 type USDTArg struct {
-	Err    error // why the location is not known; if set, the other fields mean nothing
+	Err    error // why the location is not known; if set, the other fields are undefined
 	size   int
 	Signed bool
 	konst  int64
@@ -87,7 +87,7 @@ func (u *USDTArg) parse(arch, word string, symbol func(string) (int64, bool)) er
 		return fmt.Errorf("arguments on %s are not known", arch)
 	}
 	if !ok {
-		return fmt.Errorf("operand %q is not supported, or refers to a symbol that the file does not have", operand)
+		return fmt.Errorf("operand %q is not supported, or it refers to a symbol that is not in the file", operand)
 	}
 	return nil
 }
@@ -116,8 +116,8 @@ func splitArgs(text string) []string {
 	return words
 }
 
-// x86Register returns the name in pt_regs of the register that contains a register
-// of any width, and the position in bits of the latter in the former.
+// x86Register returns the name in pt_regs of the register that contains a register of
+// any width, and the position of the latter in the former, in bits.
 func x86Register(name string) (reg string, shift int64, ok bool) {
 	name, ok = strings.CutPrefix(name, "%")
 	if !ok {
@@ -161,7 +161,7 @@ func (u *USDTArg) parseX86(op string, symbol func(string) (int64, bool)) bool {
 	}
 	u.memory, u.scale = true, 1
 	if op[open:] == "(%rip)" {
-		// The instruction pointer has the address of the probe.
+		// The instruction pointer contains the address of the probe.
 		var ok bool
 		u.reg = "ip"
 		u.off, ok = symbolPlus(op[:open], symbol)
@@ -194,8 +194,8 @@ func (u *USDTArg) parseX86(op string, symbol func(string) (int64, bool)) bool {
 	return ok
 }
 
-// symbolPlus returns the distance in bytes from the probe to a symbol with an
-// offset: "sym", "sym+8", "8+sym", "sym-8".
+// symbolPlus returns the distance in bytes from the probe to a symbol plus an offset:
+// "sym", "sym+8", "8+sym", "sym-8".
 func symbolPlus(text string, symbol func(string) (int64, bool)) (int64, bool) {
 	sum, seen := int64(0), false
 	for term := range strings.SplitSeq(strings.ReplaceAll(text, "-", "+-"), "+") {

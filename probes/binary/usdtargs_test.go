@@ -64,7 +64,7 @@ func TestUSDTArgs(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"8@%foo", "x@%rax", "3@%rax", "8@foo(%rip)", "8@8(%rip)", "8@near+near(%rip)", "8@sym+4(%rbp)", "8@(%rax", "8@(%rax,%rbx,8,1)", "8@()", "8@", "@", "8@$x"} {
-		// The arguments around it can be told.
+		// The arguments before and after it can be parsed.
 		if args := ParseUSDTArgs("amd64", "1@$1 "+bad+" 1@$2", symbol); len(args) != 3 || args[0].Err != nil || args[1].Err == nil || args[2].Err != nil {
 			t.Errorf("%s: %+v", bad, args)
 		}

@@ -40,10 +40,10 @@ const (
 // blob is the BTF of vmlinux or of a module. IDs and string offsets of a module
 // continue those of vmlinux.
 //
-// The first lookup of a type makes an index of the offsets of all types in one pass.
-// Names are looked up by a search of the string section, which is fast for a few
-// names. After linearLookups of them, a hash table of type names and a table of
-// strings are used.
+// The first lookup of a type builds an index of the offsets of all types in one pass.
+// Names are looked up by a search of the string section, which is fast for a few names.
+// After linearLookups of them, a hash table of type names and a table of strings are
+// used.
 type blob struct {
 	module  string
 	base    *blob
@@ -122,8 +122,8 @@ func extraSize(kind, vlen int) int {
 	return 0
 }
 
-// scan returns the offset of each type. It ends at a type of unknown kind, as the
-// size of that type is not known.
+// scan returns the offset of each type. It stops at a type of unknown kind, as the size
+// of that type is not known.
 func (b *blob) scan() []uint32 {
 	offs := make([]uint32, 0, len(b.types)/28)
 	for off := 0; off+12 <= len(b.types); {
@@ -458,8 +458,8 @@ func (r *raw) enumValue(j int) int64 {
 	return int64(int32(o.Uint32(r.extra[8*j+4:])))
 }
 
-// iterators returns the NAME of each type bpf_iter__NAME for which the kernel also
-// has the function.
+// iterators returns the NAME of each type bpf_iter__NAME for which the kernel also has
+// the function.
 func (s *btfSet) iterators() []string {
 	const prefix = "bpf_iter__"
 	b := s.vmlinux
@@ -495,5 +495,5 @@ func (s *btfSet) rawTracepoints() []string {
 	return sortUnique(list)
 }
 
-// clampInt limits a size in a damaged blob to what types can hold.
+// clampInt limits a size from a damaged blob to the range of types.
 func clampInt(n uint64) int { return int(min(n, math.MaxInt32)) }

@@ -16,7 +16,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// fixtureBTF is a small kernel's BTF.
+// fixtureBTF returns the BTF of a small kernel.
 func fixtureBTF(t testing.TB) []byte {
 	t.Helper()
 	char := &btf.Int{Name: "char", Size: 1}
@@ -278,7 +278,7 @@ func TestTracepointNotFound(t *testing.T) {
 	}
 }
 
-// TestLazy proves that a question reads the files it needs and no others.
+// TestLazy checks that a lookup reads only the files that it needs.
 func TestLazy(t *testing.T) {
 	fsys := fstest.MapFS{
 		"kernel": {Data: []byte("release 6.1.0\narch amd64\ncpus 2\npage 4096\n")},
@@ -334,8 +334,8 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
-// splitBTF is a module's blob: struct gadget { struct task *owner; int n; }, with
-// types of the kernel's by their ids.
+// splitBTF returns a module's blob, struct gadget { struct task *owner; int n; }, which
+// refers to types of the kernel by their IDs.
 func splitBTF(t *testing.T, base *blob) []byte {
 	t.Helper()
 	strs := "\x00gadget\x00owner\x00n\x00"
@@ -356,8 +356,8 @@ func splitBTF(t *testing.T, base *blob) []byte {
 	return append(out, strs...)
 }
 
-// TestModule: types of a module are found like the kernel's, refer to those, and
-// are known to be no types of the kernel itself.
+// TestModule checks that types of a module are found like the kernel's, that they refer
+// to the kernel's types, and that they are marked as types of a module.
 func TestModule(t *testing.T) {
 	vmlinux := fixtureBTF(t)
 	base, err := newBlob("vmlinux", vmlinux, nil)
@@ -390,7 +390,7 @@ func TestModule(t *testing.T) {
 	}
 }
 
-// FuzzBTF: no blob, however broken, may panic or hang.
+// FuzzBTF checks that no blob, however damaged, causes a panic or an endless loop.
 func FuzzBTF(f *testing.F) {
 	data := fixtureBTF(f)
 	f.Add(data)
@@ -420,8 +420,8 @@ func FuzzBTF(f *testing.F) {
 	})
 }
 
-// TestFreeze freezes a frozen kernel again: what the corpus names must be there
-// still, the bytes the same each time.
+// TestFreeze freezes a frozen kernel again. The names of the corpus must still exist,
+// and the bytes must be the same each time.
 func TestFreeze(t *testing.T) {
 	k := fixture(t)
 	c := Corpus{

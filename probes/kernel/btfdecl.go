@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// declare returns the C declaration of an object with a type and a name. spaced
-// puts a blank between the stars and the name, as in lists of arguments.
+// declare returns the C declaration of an object with a type and a name. If spaced is
+// set, it puts a blank between the stars and the name, as in lists of arguments.
 func (b *blob) declare(id uint32, name string, spaced bool) string {
 	return b.declareAt(id, name, spaced, 0)
 }
@@ -64,7 +64,7 @@ func (b *blob) parts(id uint32, depth int) (before, after string) {
 			if pid := in.order.Uint32(p[4:]); pid == 0 {
 				list = append(list, "...")
 			} else {
-				// Functions that take functions use up the depth faster.
+				// Function parameters of functions use up the depth faster.
 				list = append(list, b.declareAt(pid, in.str(in.order.Uint32(p)), false, depth+maxDepth/3))
 			}
 		}
@@ -89,8 +89,8 @@ func (s *btfSet) declaration(name string) (string, error) {
 	return w.String(), nil
 }
 
-// maxDeclaration is the maximum size in bytes of the text of a definition. The
-// longest in the kernel has about 30,000 bytes.
+// maxDeclaration is the maximum size in bytes of the text of a definition. The longest
+// one in the kernel has about 30,000 bytes.
 const maxDeclaration = 1 << 18
 
 func (b *blob) define(w *strings.Builder, id uint32, level int) {
@@ -144,8 +144,8 @@ func (b *blob) define(w *strings.Builder, id uint32, level int) {
 	}
 }
 
-// anonymousIn returns the struct, union or enum without a name that a member's type
-// is, or is an array of.
+// anonymousIn returns the anonymous struct, union or enum that is the type of a member,
+// or the element of its array type.
 func (b *blob) anonymousIn(id uint32) (inner uint32, arrays string) {
 	for range maxDepth {
 		r, ok := b.raw(id)

@@ -8,13 +8,13 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// maxDepth is the maximum length of a chain of references (typedef of pointer to
-// array of …). It ends the recursion in a damaged blob that refers to itself. Structs
-// do not count, as their members are decoded when they are used.
+// maxDepth is the maximum length of a chain of references (typedef of pointer to array
+// and so on). It ends the recursion in a damaged blob that refers to itself. Structs do
+// not count, as their members are decoded when they are used.
 const maxDepth = 32
 
-// typ returns a type by its ID. Objects of the type are in kernel memory. The same
-// ID always gives the same *types.Type.
+// typ returns a type by its ID. Objects of the type are in kernel memory. typ always
+// returns the same *types.Type for an ID.
 func (b *blob) typ(id uint32) *types.Type {
 	if id < b.firstID && b.base != nil {
 		return b.base.typ(id)
@@ -41,7 +41,7 @@ func (b *blob) convert(id uint32, depth int) *types.Type {
 		return types.TVoid
 	}
 	if depth > 0 && (r.kind == kindStruct || r.kind == kindUnion || r.kind == kindEnum || r.kind == kindEnum64) {
-		return b.typ(id) // so that the type is made once
+		return b.typ(id) // so that the type is created once
 	}
 	in := r.fromBlob
 	switch r.kind {
@@ -92,8 +92,8 @@ func (b *blob) convert(id uint32, depth int) *types.Type {
 	return types.TVoid // functions, and kinds that only linkers use
 }
 
-// anonymous is the suffix of the names that are made for types without one. The ID
-// before it makes them unique.
+// anonymous is the suffix of the names of types that have none. The ID before it makes
+// them unique.
 const anonymous = " (anonymous)"
 
 // tagName returns the C name of a struct, union or enum: "struct foo".
@@ -137,7 +137,7 @@ func (b *blob) enum(r *raw, id uint32) *types.Type {
 	for j := range def.Values {
 		v := r.enumValue(j)
 		def.Values[j] = types.EnumValue{Name: b.str(b.order.Uint32(r.extra[j*step:])), Value: v}
-		// Kernels before 6.0 do not say which enums are signed.
+		// Kernels before 6.0 do not record which enums are signed.
 		if v < 0 && r.kind == kindEnum && v > -1<<16 {
 			t.Signed = true
 		}
@@ -175,7 +175,7 @@ func (b *blob) members(r *raw) []types.Field {
 	return fields
 }
 
-// oldBitfield returns the width of a bitfield in the encoding that has it in the
+// oldBitfield returns the width of a bitfield in the encoding that stores it in the
 // member's int type, or 0 if the member is not a bitfield. It adds the offset in the
 // int to bitOff.
 func (b *blob) oldBitfield(id uint32, bitOff *uint32) int {
@@ -202,9 +202,10 @@ func (b *blob) oldBitfield(id uint32, bitOff *uint32) int {
 	return 0
 }
 
-// bitfield returns f as a bitfield of width bits at bitOff of a struct. It is read
-// from an object of the field's type at an aligned offset. If it crosses that, it is
-// read from the smallest integer that starts at its first byte and contains it.
+// bitfield returns f as a bitfield of width bits at bitOff of a struct. It is read from
+// an object of the field's type at an aligned offset. If it crosses the end of that
+// object, it is read from the smallest integer that starts at its first byte and
+// contains it.
 func bitfield(f types.Field, bitOff, width int) types.Field {
 	bits := f.Type.Size * 8
 	f.Off = bitOff / bits * f.Type.Size
@@ -220,9 +221,9 @@ func bitfield(f types.Field, bitOff, width int) types.Field {
 	return f
 }
 
-// params returns a prototype's parameters. Those without a name are called arg0,
-// arg1 …. Offsets are those in the context of tracing programs, which has slots of 8
-// bytes.
+// params returns a prototype's parameters. Unnamed ones are called arg0, arg1 and so
+// on. Offsets are those in the context of tracing programs, which consists of slots of
+// 8 bytes.
 func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32, variadic bool) {
 	in := proto.fromBlob
 	off := 0
@@ -244,9 +245,9 @@ func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32,
 	return fields, ids, false
 }
 
-// closed reports whether a type is one that the verifier does not let programs load
-// from their context: a pointer to something other than a struct, an integer or
-// nothing, such as a function or another pointer. See btf_ctx_access.
+// closed reports whether the verifier refuses loads of a type from the context: it is a
+// pointer to something other than a struct, an integer or void, such as a function or
+// another pointer. See btf_ctx_access.
 func (b *blob) closed(id uint32) bool {
 	r, ok := b.plain(id)
 	if !ok || r.kind != kindPtr || r.size == 0 {
@@ -256,8 +257,7 @@ func (b *blob) closed(id uint32) bool {
 	return ok && to.kind != kindStruct && to.kind != kindUnion && to.kind != kindInt
 }
 
-// plain returns the type that typedefs and qualifiers of id lead to; ok is false for
-// void.
+// plain returns the type of id without typedefs and qualifiers. ok is false for void.
 func (b *blob) plain(id uint32) (r raw, ok bool) {
 	for range maxDepth {
 		if r, ok = b.raw(id); !ok {
@@ -322,9 +322,9 @@ func (s *btfSet) funcProto(module, name string) (p *probes.FuncProto, err error)
 	return p, nil
 }
 
-// tracepointProto returns the prototype of a raw tracepoint. The names of arguments
-// are from the function that calls the tracepoint's probes, as the typedef that
-// programs attach to has only types.
+// tracepointProto returns the prototype of a raw tracepoint. The names of arguments are
+// those of the function that calls the tracepoint's probes, as the typedef to which
+// programs attach has only types.
 func (s *btfSet) tracepointProto(module, name string) (p *probes.FuncProto, err error) {
 	s.each(module, func(b *blob) bool {
 		td := b.find("btf_trace_"+name, kindTypedef)

@@ -2,21 +2,21 @@ package kernel
 
 import "github.com/gotrace/gotrace/probes"
 
-// featureRow describes when a feature was added, and how to find it in a kernel's
+// featureRow describes when a feature was added, and how to detect it in a kernel's
 // BTF.
 type featureRow struct {
 	name  probes.Feature
 	since probes.Version
 	arm64 probes.Version // the release for arm64, if it is another one
-	// needs is a name that is in the kernel's BTF if and only if the feature was
-	// built in. It is looked up if the release is new enough.
+	// needs is a name that is in the kernel's BTF if and only if the feature was built
+	// in. It is looked up if the release is recent enough.
 	needs string
 	// backport is a name in BTF that shows that an older kernel has the feature too.
 	backport string
 }
 
-// featureTable has the order of package probes. Helpers are constants of enum
-// bpf_func_id, so BTF shows a backported helper.
+// featureTable is in the order of package probes. Helpers are constants of enum
+// bpf_func_id, so backported helpers can be found in BTF.
 var featureTable = []featureRow{
 	{name: probes.FeatRingBuf, since: v(5, 8)},
 	{name: probes.FeatLoop, since: v(5, 17), backport: "BPF_FUNC_loop"},
@@ -65,8 +65,8 @@ func (k *Kernel) Since(f probes.Feature) string {
 	return ""
 }
 
-// Has reports whether the kernel has a feature. The release decides. BTF is used for
-// features that can be configured, or that may have been backported.
+// Has reports whether the kernel has a feature. It depends on the release. BTF is used
+// for features that can be configured or may have been backported.
 func (k *Kernel) Has(f probes.Feature) bool {
 	if got, ok := k.features.Load(f); ok {
 		return got.(bool)

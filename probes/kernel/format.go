@@ -12,9 +12,9 @@ import (
 // parseFormat parses a tracepoint's format file. It calls lookup for the types of
 // fields that are pointers to structs, or enums.
 //
-// Width and sign are those in the file. For a system call's arguments, the file has
-// those of a register, 8 unsigned bytes. These arguments get the width and sign of
-// their C types, so that the unused part of the register is not read.
+// Width and sign are those in the file. For a system call's arguments, the file
+// contains those of a register: 8 unsigned bytes. These arguments get the width and
+// sign of their C types, so that the unused part of the register is not read.
 func parseFormat(text, category string, lookup func(string) (*types.Type, error)) (*probes.TraceFormat, error) {
 	tf := &probes.TraceFormat{ID: -1}
 	p := formatParser{syscall: category == "syscalls", lookup: lookup}
@@ -109,7 +109,7 @@ func (p *formatParser) field(text string) (f types.Field, size int, decl string,
 	for _, d := range dims {
 		n *= max(d, 0)
 	}
-	if n <= 0 || n > 1<<16 || size%n != 0 { // the length is a constant that is not known
+	if n <= 0 || n > 1<<16 || size%n != 0 { // the length is an unknown constant
 		n = 0
 	}
 	base := strings.TrimPrefix(typ, "const ")
@@ -155,7 +155,7 @@ func splitDecl(decl string) (typ, name string, dims []int) {
 // cChar is C's char. Arrays of it are text.
 var cChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
-// cInts has the C integer types that formats name, so that they need no BTF.
+// cInts holds the C integer types that formats use, so that they need no BTF.
 var cInts = func() map[string]*types.Type {
 	m := map[string]*types.Type{}
 	for t, names := range map[*types.Type]string{
@@ -176,8 +176,8 @@ var cInts = func() map[string]*types.Type {
 	return m
 }()
 
-// syscallArg returns the type of a system call's argument, which is at the start of
-// its 8 bytes.
+// syscallArg returns the type of a system call's argument, which is at the start of its
+// 8 bytes.
 func (p *formatParser) syscallArg(typ string, signed bool) *types.Type {
 	if strings.Contains(typ, "*") {
 		return p.scalar(typ, 8, signed)
@@ -189,7 +189,7 @@ func (p *formatParser) syscallArg(typ string, signed bool) *types.Type {
 	t, err := p.lookup(name)
 	switch {
 	case err != nil || t.Size > 8:
-	case t.Kind == types.Pointer: // a typedef of one
+	case t.Kind == types.Pointer: // a typedef of a pointer
 		return t.InSpace(types.User)
 	case t.Kind == types.Int || t.Kind == types.Enum:
 		return t
@@ -260,8 +260,8 @@ func (p *formatParser) pointer(elem string) *types.Type {
 	return types.NewPointer(types.TVoid, space)
 }
 
-// object returns the type of a struct in the record. If BTF does not have it, it is
-// an array of bytes.
+// object returns the type of a struct in the record. If BTF lacks it, the type is an
+// array of bytes.
 func (p *formatParser) object(typ string, size int) *types.Type {
 	if t, err := p.lookup(strings.TrimPrefix(typ, "const ")); err == nil && t.Size == size {
 		return t.InSpace(types.Ctx)

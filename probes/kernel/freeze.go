@@ -15,8 +15,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// Corpus lists what a frozen kernel contains. Names that the kernel does not have are
-// ignored, so the frozen kernel does not have them either. There are no patterns.
+// Corpus lists the contents of a frozen kernel. Names that do not exist in the kernel
+// are ignored, so the frozen kernel lacks them too. Patterns are not supported.
 type Corpus struct {
 	Types          []string // "struct task_struct", typedefs by bare name; with all types that they refer to
 	Functions      []string // "vfs_read" or "module:vfs_read": in BTF, and in the list of traceable functions
@@ -62,7 +62,7 @@ var always = []string{
 }
 
 // Freeze writes the parts of kernel k that c lists to w, as a zip archive. The same
-// kernel and corpus give the same bytes.
+// kernel and corpus always result in the same bytes.
 func (k *Kernel) Freeze(w io.Writer, c Corpus) error {
 	facts, err := k.facts()
 	if err != nil {

@@ -42,7 +42,7 @@ func (k *Kernel) Boot() string {
 	return strings.TrimSpace(string(id))
 }
 
-// ModuleSet returns a text that differs if other modules are loaded, or the same ones
+// ModuleSet returns a text that changes if other modules are loaded, or the same ones
 // at other addresses.
 func (k *Kernel) ModuleSet() string {
 	text, err := k.src.read("modules")

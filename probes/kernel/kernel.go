@@ -2,11 +2,11 @@
 // symbols and features.
 //
 // Kernel reads them from named files. Live uses the files of the running system, in
-// /sys, /proc and tracefs. Frozen uses an archive that Freeze made on another
-// system. A name is the path of the file relative to its mount point:
-// "btf/vmlinux", "tracing/events/sched/sched_switch/format", "kallsyms".
+// /sys, /proc and tracefs. Frozen uses an archive that Freeze wrote on another system.
+// A name is the path of the file relative to its mount point: "btf/vmlinux",
+// "tracing/events/sched/sched_switch/format", "kallsyms".
 //
-// A file is read once, when it is first needed, and only what is needed is decoded:
+// A file is read once, when it is first needed. Only the necessary parts are decoded:
 // looking up a struct decodes that struct, and not the 140,000 other types in BTF.
 package kernel
 
@@ -68,7 +68,7 @@ func newKernel(src source) *Kernel {
 // Release returns the kernel's version.
 func (k *Kernel) Release() probes.Version { f, _ := k.facts(); return f.release }
 
-// Arch returns the kernel's architecture, as GOARCH has it.
+// Arch returns the kernel's architecture, as in GOARCH.
 func (k *Kernel) Arch() string { f, _ := k.facts(); return f.arch }
 
 // NumCPU returns the number of possible CPUs.
@@ -96,7 +96,7 @@ func (k *Kernel) TypeNames(kind string) []string {
 }
 
 // TypeDecl returns the C declaration of a struct, union or enum as -lv prints it,
-// preceded by the name of what has it: "vmlinux: struct …".
+// preceded by the name of the BTF that contains it: "vmlinux: struct …".
 func (k *Kernel) TypeDecl(name string) (string, error) {
 	set, err := k.btf()
 	if err != nil {
@@ -160,7 +160,7 @@ func (k *Kernel) Kfunc(name string) (uint32, bool) {
 	return id, id != 0
 }
 
-// Modules lists vmlinux and the loaded modules that have something to trace.
+// Modules lists vmlinux and the loaded modules that contain something to trace.
 func (k *Kernel) Modules() []string {
 	names := []string{"vmlinux"}
 	if text, err := k.src.read("modules"); err == nil {
@@ -215,9 +215,9 @@ func parseFunctions(text string) []string {
 	return sortUnique(list)
 }
 
-// risky reports whether wildcards must not match a function in the list of traceable
-// ones: it is not a function, or it runs where RCU does not watch, or tracing calls
-// it. The kernel's own tests of probes on all functions leave out the same.
+// risky reports whether wildcards must not match a name in the list of traceable
+// functions: it is not a function, it runs where RCU is not watching, or tracing calls
+// it. The kernel's own tests of probes on all functions exclude the same names.
 func risky(name string) bool {
 	return strings.HasPrefix(name, "__ftrace_invalid_address__") || strings.HasPrefix(name, "rcu_") ||
 		name == "arch_cpu_idle" || name == "default_idle"

@@ -9,7 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// liveKernel is the running kernel, if its BTF can be read.
+// liveKernel returns the running kernel. It skips the test if the kernel's BTF cannot
+// be read.
 func liveKernel(t testing.TB) *Kernel {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs root and a kernel with BTF")
@@ -17,7 +18,7 @@ func liveKernel(t testing.TB) *Kernel {
 	return Live()
 }
 
-// TestLiveTypes looks at things that every kernel since 5.10 has.
+// TestLiveTypes checks types that exist in every kernel since 5.10.
 func TestLiveTypes(t *testing.T) {
 	k := liveKernel(t)
 	task, err := k.Type("struct task_struct")
@@ -57,7 +58,7 @@ func TestLiveTypes(t *testing.T) {
 	}
 }
 
-// TestLiveEverything converts every struct, prototype and format there is.
+// TestLiveEverything converts every struct, prototype and format of the kernel.
 func TestLiveEverything(t *testing.T) {
 	k := liveKernel(t)
 	for _, kind := range []string{"struct", "union", "enum", "typedef"} {
@@ -71,7 +72,7 @@ func TestLiveEverything(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			for _, f := range typ.Members() {
-				// A flexible array begins at the end.
+				// A flexible array starts at the end.
 				if f.Off > typ.Size || f.BitSize > 0 && f.BitOff+f.BitSize > f.Type.Size*8 {
 					t.Errorf("%s.%s lies outside: %+v", name, f.Name, f)
 				}
@@ -110,7 +111,7 @@ func TestLiveEverything(t *testing.T) {
 	}
 }
 
-// TestLiveFreeze: a frozen kernel answers as the live one does.
+// TestLiveFreeze checks that a frozen kernel returns the same as the live one.
 func TestLiveFreeze(t *testing.T) {
 	k := liveKernel(t)
 	var w bytes.Buffer
@@ -174,7 +175,7 @@ func TestLiveFreeze(t *testing.T) {
 	}
 }
 
-// BenchmarkType is the cost of the first look into BTF, as at each start.
+// BenchmarkType measures the first lookup in BTF, which each start performs.
 func BenchmarkType(b *testing.B) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		b.Skip(err)
@@ -197,8 +198,8 @@ func BenchmarkTracepoint(b *testing.B) {
 	}
 }
 
-// TestLiveSyscalls holds the types of system calls' arguments, which the formats
-// state only by name, against those of the functions that do the calls.
+// TestLiveSyscalls compares the types of system calls' arguments, for which the formats
+// contain only names, with those of the functions that implement the calls.
 func TestLiveSyscalls(t *testing.T) {
 	k := liveKernel(t)
 	all, err := k.Tracepoints()
@@ -220,12 +221,12 @@ func TestLiveSyscalls(t *testing.T) {
 			continue // inlined
 		}
 		for i, want := range p.Params {
-			if i+1 >= len(f.Fields) { // of those a call can have, the first is its number
+			if i+1 >= len(f.Fields) { // of the possible fields, the first one is the call's number
 				break
 			}
 			got := f.Fields[i+1]
 			if got.Name != want.Name {
-				continue // the compiler left some out
+				continue // the compiler removed some of them
 			}
 			compared++
 			if got.Type.Kind != want.Type.Kind || got.Type.Size != want.Type.Size || got.Type.Signed != want.Type.Signed {

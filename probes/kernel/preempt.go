@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// preemptible reports whether the running kernel may take the CPU from a task that
-// runs in the kernel. A kernel with PREEMPT_DYNAMIC chooses the mode at boot, and
-// debugfs and the kernel's log have it. If it is not known, preemptible returns true.
+// preemptible reports whether the running kernel may preempt a task that runs in the
+// kernel. A kernel with PREEMPT_DYNAMIC selects the mode at boot, and shows it in
+// debugfs and in its log. If the mode is not known, preemptible returns true.
 func preemptible() bool {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -31,7 +31,7 @@ func preemptible() bool {
 	return !strings.Contains(mode, "(none)") && !strings.Contains(mode, "(voluntary)")
 }
 
-// loggedPreemptMode returns the mode that the kernel logged at boot, in the form of
+// loggedPreemptMode returns the mode that the kernel logged at boot, in the format of
 // preemptMode. It returns "" if the log does not contain it any more.
 func loggedPreemptMode() string {
 	const readAll, size = 3, 10
@@ -51,8 +51,8 @@ func loggedPreemptMode() string {
 	return "(" + string(mode) + ")"
 }
 
-// preemptMode reads sched/preempt of debugfs: all modes, with the one in use in
-// parentheses. If debugfs is not mounted, it is opened without being mounted.
+// preemptMode reads sched/preempt of debugfs: all modes, with the current one in
+// parentheses. If debugfs is not mounted, preemptMode opens it without mounting it.
 func preemptMode() (string, error) {
 	data, err := os.ReadFile("/sys/kernel/debug/sched/preempt")
 	if err == nil {

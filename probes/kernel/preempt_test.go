@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPreemptMode asks both sources of the running kernel; where both answer
+// TestPreemptMode reads both sources of the running kernel. If both contain the mode,
 // they must agree.
 func TestPreemptMode(t *testing.T) {
 	debugfs, err := preemptMode()

@@ -72,8 +72,8 @@ func (s *hostSource) read(name string) ([]byte, error) {
 }
 
 // mapFile maps a BTF file, so that only the pages that are used take memory. The
-// mapping lasts as long as the process. If the kernel cannot map it (before 6.16),
-// mapFile reads it.
+// mapping lasts as long as the process. If the kernel cannot map the file (before
+// 6.16), mapFile reads it.
 func mapFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -153,8 +153,8 @@ func ParseRelease(s string) probes.Version {
 	return probes.Version{Major: n[0], Minor: n[1], Patch: n[2]}
 }
 
-// findTracefs returns the directory where tracefs is mounted. If it is not mounted,
-// it mounts it at its usual place, which requires CAP_SYS_ADMIN.
+// findTracefs returns the directory at which tracefs is mounted. If it is not mounted,
+// findTracefs mounts it at its usual place, which requires CAP_SYS_ADMIN.
 func findTracefs() (string, error) {
 	places := []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
 	var denied error

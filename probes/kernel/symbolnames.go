@@ -11,23 +11,23 @@ type found struct {
 	offset       uint64 // of the address in the symbol
 }
 
-// symbolNames names addresses while modules and BPF programs come and go. It reads
-// kallsyms again when an address may be in one that was loaded since, and keeps the
-// older tables for addresses in one that was unloaded.
+// symbolNames looks up symbols while modules and BPF programs are loaded and unloaded.
+// It reads kallsyms again if an address may be in one that was loaded since, and keeps
+// the older symbols for addresses in one that was unloaded.
 type symbolNames struct {
 	mu      sync.Mutex
 	table   *symbolTable
 	gone    *symbolTable    // symbols that table no longer has
 	modules string          // ModuleSet when table was read
 	checked time.Time       // when modules was last compared
-	known   map[uint64]bool // addresses that table need not be read again for
+	known   map[uint64]bool // addresses for which table need not be read again
 }
 
 const (
 	// modulesAge is the time after which the list of modules is read again.
 	modulesAge = 100 * time.Millisecond
-	// restFactor limits the time for reading kallsyms: it is not read again for an
-	// address before so many times as long have passed.
+	// restFactor limits the time for reading kallsyms: kallsyms is not read again for
+	// an address until that many times the duration of the last reading have passed.
 	restFactor = 20
 	maxKnown   = 1 << 16
 )
@@ -52,7 +52,7 @@ func (n *symbolNames) at(k *Kernel, addr uint64) (f found) {
 		n.reload(k)
 		f, _ = n.table.at(addr)
 	}
-	// Of the symbols before the address, the nearest one contains it.
+	// The nearest symbol before the address contains it.
 	if old, _ := n.gone.at(addr); old.name != "" && (f.name == "" || old.offset < f.offset) {
 		return old
 	}
@@ -60,8 +60,8 @@ func (n *symbolNames) at(k *Kernel, addr uint64) (f found) {
 }
 
 // outdated reports whether kallsyms must be read again for an address outside of
-// vmlinux: modules were loaded or unloaded, or the address is a new one and the last
-// reading is not too recent.
+// vmlinux: modules were loaded or unloaded, or the address is new and the last reading
+// is long enough ago.
 func (n *symbolNames) outdated(k *Kernel, addr uint64) bool {
 	if time.Since(n.checked) > modulesAge {
 		n.checked = time.Now()
@@ -80,7 +80,7 @@ func (n *symbolNames) outdated(k *Kernel, addr uint64) bool {
 	return true
 }
 
-// reload reads kallsyms again and keeps the symbols that it no longer has.
+// reload reads kallsyms again. It keeps the symbols that kallsyms no longer contains.
 func (n *symbolNames) reload(k *Kernel) {
 	t, err := loadSymbols(k.src)
 	if err != nil {

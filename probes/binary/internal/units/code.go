@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// code lists the functions of a unit and what was inlined into them.
+// code lists the functions of a unit and the functions that were inlined into them.
 type code struct {
 	funcs  []function // sorted by lo
 	scopes []scope
 }
 
-// function is a range of a function's code. scopes[first:last] are the ranges of
-// the function and of what was inlined into it, outer ones first.
+// function is a range of a function's code. scopes[first:last] are the ranges of the
+// function and of the functions inlined into it, outer ones first.
 type function struct {
 	lo, hi      uint64
 	first, last uint32
@@ -21,12 +21,12 @@ type function struct {
 // scope is a range of a function or of an inlined copy of one.
 type scope struct {
 	lo, hi             uint64
-	entry              uint64 // its offset in .debug_info
+	entry              uint64 // offset of its entry in .debug_info
 	callFile, callLine uint32 // where an inlined copy was called
 	inlined            bool
 }
 
-// Frame is a function at an address: the one whose code it is, or one that was
+// Frame is a function at an address: the one that contains the code, or one that was
 // inlined there.
 type Frame struct {
 	Name    string // "" if it is not known; mangled, if Mangled is set
@@ -36,8 +36,8 @@ type Frame struct {
 	Inlined bool
 }
 
-// Frames returns the functions at an address, the innermost first. The last one is
-// the function that holds the code.
+// Frames returns the functions at an address, the innermost first. The last one is the
+// function that contains the code.
 func (d *Data) Frames(pc uint64) []Frame {
 	u := d.At(pc)
 	if u == nil {
@@ -84,9 +84,9 @@ func (u *Unit) scopesAt(pc uint64) []scope {
 	return out
 }
 
-// Scopes returns the offset of the innermost scope at an address that was not called
-// from the given line, or false. The ranges of copies are not exact: code of the
-// line that calls one is its caller's.
+// Scope returns the offset of the innermost scope at an address that was not called
+// from the given line, or false. The ranges of copies are not exact: code of the line
+// that contains a call belongs to the caller.
 func (u *Unit) Scope(pc uint64, line int) (entry uint64, ok bool) {
 	for _, s := range u.scopesAt(pc) {
 		if !s.inlined || int(s.callLine) != line {
@@ -115,15 +115,15 @@ func (u *Unit) functions() *code {
 		c.funcs, c.scopes = slices.Clip(c.funcs), slices.Clip(c.scopes)
 		u.code = c
 		u.d.grow(24*len(c.funcs) + 40*len(c.scopes))
-		u.code = c // grow may have dropped it
+		u.code = c // grow may have released it
 	}
 	return u.code
 }
 
-// level is an entry with children that walk is in.
+// level is an entry with children whose children walk visits.
 type level struct {
-	open   []int // indexes of the ranges of the function that it is in
-	owns   bool  // it is a function with code of its own
+	open   []int // indexes of the ranges of the function that contains it
+	owns   bool  // it is a function with its own code
 	inside bool  // in a function
 }
 
@@ -151,7 +151,7 @@ func (u *Unit) walk(c *code) {
 		skip := false
 		switch e.tag {
 		case tagSubprogram:
-			// A function without code may have a lambda with code of its own.
+			// A function without code may contain a lambda with its own code.
 			next = level{}
 			if ranges := u.rangesOf(&e); len(ranges) > 0 {
 				next = level{owns: true, inside: true}
@@ -184,7 +184,7 @@ func (u *Unit) walk(c *code) {
 		}
 		levels = append(levels, next)
 	}
-	for i := len(levels) - 1; i >= 0; i-- { // of damaged data
+	for i := len(levels) - 1; i >= 0; i-- { // levels that are left open in damaged data
 		c.leave(levels[i])
 	}
 }
@@ -214,7 +214,7 @@ func (u *Unit) siblingOf(e *entry) (uint64, bool) {
 	return off, ok && off >= e.next && off < u.end
 }
 
-// target returns the entry that a reference means.
+// target returns the entry that a reference refers to.
 func (u *Unit) target(v value) (*Unit, uint64, bool) {
 	switch v.form {
 	case formRef1, formRef2, formRef4, formRef8, formRefUdata:
@@ -231,8 +231,8 @@ func (u *Unit) target(v value) (*Unit, uint64, bool) {
 	return nil, 0, false
 }
 
-// nameOf returns the name of a function's entry. It prefers the name that linkers
-// see, as that has the namespaces and the types.
+// nameOf returns the name of a function's entry. It prefers the linkage name, as that
+// contains the namespaces and types.
 func (u *Unit) nameOf(off uint64) (name string, mangled bool) {
 	for range maxOrigins {
 		var e entry

@@ -103,10 +103,10 @@ type spec struct {
 	implicit   int64 // of formImplicitConst
 }
 
-// abbrevs is an abbreviation table. Codes count from 1 almost always.
+// abbrevs is an abbreviation table. Codes are almost always consecutive and start at 1.
 type abbrevs struct {
 	list []abbrev
-	more map[uint64]int // code → index where codes have gaps
+	more map[uint64]int // code → index if codes have gaps
 }
 
 func (t *abbrevs) get(code uint64) *abbrev {
@@ -122,7 +122,7 @@ func (t *abbrevs) get(code uint64) *abbrev {
 	return nil
 }
 
-// size returns about how many bytes of memory the table takes.
+// size returns the approximate size of the table in memory, in bytes.
 func (t *abbrevs) size() int {
 	n := 48 * len(t.list)
 	for i := range t.list {
@@ -169,8 +169,8 @@ func (d *Data) readAbbrevs(off, last uint64) *abbrevs {
 	return t
 }
 
-// value is an attribute of an entry as it is written: a number and its form. The
-// form 0 is that of a missing attribute.
+// value is an attribute of an entry as written: a number and its form. The form of a
+// missing attribute is 0.
 type value struct {
 	form uint32
 	n    uint64
@@ -192,7 +192,7 @@ type entry struct {
 	entryPC                 value
 }
 
-// place returns where an entry keeps an attribute, or nil.
+// place returns the place of an attribute in an entry, or nil.
 func (e *entry) place(attr uint32) *value {
 	switch attr {
 	case atSibling:
@@ -237,8 +237,8 @@ func (e *entry) place(attr uint32) *value {
 	return nil
 }
 
-// read reads the entry at an offset of the section. An entry with tag 0 ends a list
-// of children. It returns false for damaged data.
+// read reads the entry at an offset of the section. An entry with tag 0 ends a list of
+// children. read returns false if the data are damaged.
 func (u *Unit) read(off uint64, e *entry) bool {
 	*e = entry{}
 	if off < u.entries || off >= u.end {
@@ -373,7 +373,7 @@ func (u *Unit) addr(v value) (uint64, bool) {
 	return 0, false
 }
 
-// addrAt returns an address of the unit's part of .debug_addr.
+// addrAt returns an address from the unit's part of .debug_addr.
 func (u *Unit) addrAt(index uint64) (uint64, bool) {
 	if index > uint64(len(u.addrs)) {
 		return 0, false

@@ -7,15 +7,16 @@ import (
 )
 
 // lines is the line table of a unit.
+// ~
 type lines struct {
 	rows  []row    // sorted by address
 	files []string // by the numbers that rows and entries use
 }
 
-// row says which line the code from an address on is of.
+// row is the source line of the code from an address on.
 type row struct {
 	addr       uint64
-	file, line uint32 // file is noFile where code ends
+	file, line uint32 // file is noFile at the end of the code
 }
 
 const (
@@ -39,7 +40,7 @@ func (u *Unit) Line(pc uint64) (file string, line int) {
 	return l.name(uint64(l.rows[i].file)), int(l.rows[i].line)
 }
 
-// file returns the name of a file by the number that the unit's entries use.
+// file returns the name of the file with the number that the unit's entries use.
 func (u *Unit) file(n uint64) string { return u.lineTable().name(n) }
 
 func (l *lines) name(n uint64) string {
@@ -56,7 +57,7 @@ func (u *Unit) lineTable() *lines {
 		switch {
 		case u.root.stmtList.form != 0:
 			u.readLines(l, u.root.stmtList.n)
-		case u.skeleton != nil && len(u.d.Line) > 0: // only a list of files
+		case u.skeleton != nil && len(u.d.Line) > 0: // it contains only a list of files
 			u.readLines(l, 0)
 		}
 		l.rows = slices.Clip(l.rows)
@@ -70,7 +71,7 @@ func (u *Unit) lineTable() *lines {
 	return u.lines
 }
 
-// lineHeader is what the rows of a line table depend on.
+// lineHeader is the information on which the rows of a line table depend.
 type lineHeader struct {
 	version              uint64
 	minInst              uint64
@@ -106,7 +107,7 @@ func (u *Unit) readLines(l *lines, off uint64) {
 	if h.version >= 4 {
 		r.u8() // operations per instruction
 	}
-	r.u8() // whether rows are statements at first
+	r.u8() // whether rows are statements initially
 	h.lineBase = int64(int8(r.u8()))
 	h.lineRange, h.opcodeMin = r.u8(), r.u8()
 	if h.opcodeMin > 0 {
@@ -128,7 +129,8 @@ func (u *Unit) readLines(l *lines, off uint64) {
 	h.run(l, &r)
 }
 
-// join returns the path of a name in a directory. An absolute name stays as it is.
+// join returns the path of a name in a directory. It returns an absolute name
+// unchanged.
 func join(dir, name string) string {
 	if name == "" || path.IsAbs(name) || dir == "" {
 		return name
@@ -206,7 +208,7 @@ func (u *Unit) lineFiles5(l *lines, r *reader, is64 bool, compDir string) {
 	})
 }
 
-// run runs the line number program at the reader's place.
+// run executes the line number program at the reader's position.
 func (h *lineHeader) run(l *lines, r *reader) {
 	type state struct {
 		addr, file uint64
@@ -220,7 +222,7 @@ func (h *lineHeader) run(l *lines, r *reader) {
 	emit := func(file uint32) {
 		row := row{s.addr, file, uint32(max(s.line, 0))}
 		if n := len(l.rows); n > from && l.rows[n-1].addr == s.addr {
-			l.rows[n-1] = row // the last row of an address counts
+			l.rows[n-1] = row // the last row for an address counts
 			return
 		}
 		l.rows = append(l.rows, row)
@@ -275,7 +277,7 @@ func (h *lineHeader) run(l *lines, r *reader) {
 	slices.SortStableFunc(sequences, func(a, b sequence) int { return cmp.Compare(l.rows[a.from].addr, l.rows[b.from].addr) })
 	rows := make([]row, 0, len(l.rows))
 	for _, q := range sequences {
-		if l.rows[q.from].addr > 1 { // else code that the linker dropped
+		if l.rows[q.from].addr > 1 { // otherwise the linker has dropped the code
 			rows = append(rows, l.rows[q.from:q.to]...)
 		}
 	}

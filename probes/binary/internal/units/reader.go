@@ -2,8 +2,8 @@ package units
 
 import "encoding/binary"
 
-// reader reads numbers from bytes that may be damaged. Beyond the end all numbers
-// are 0 and bad is set.
+// reader reads numbers from bytes that may be damaged. After the end, all numbers are 0
+// and bad is set.
 type reader struct {
 	data  []byte
 	order binary.ByteOrder
@@ -99,7 +99,7 @@ func (r *reader) sleb() (n int64) {
 	return n
 }
 
-// text skips a string that ends with a NUL and returns its offset.
+// text skips a NUL-terminated string and returns its offset.
 func (r *reader) text() (at uint64) {
 	at = r.at
 	for !r.bad && r.u8() != 0 {

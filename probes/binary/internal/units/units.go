@@ -19,7 +19,7 @@ import (
 // Sections are the sections of a file that hold DWARF, uncompressed.
 type Sections struct {
 	Info, Abbrev, Str, LineStr, Line, Addr, StrOffsets, Rnglists, Ranges []byte
-	// Not read by this package, but found in the same file.
+	// Sections that are in the same file, but are not read by this package.
 	Loc, Loclists, Types, CUIndex []byte
 
 	Order binary.ByteOrder
@@ -28,16 +28,17 @@ type Sections struct {
 // Data is the DWARF of one file.
 type Data struct {
 	Sections
-	// Alt returns the file that holds what several files share (.gnu_debugaltlink),
-	// or nil. It may be nil itself.
+	// Alt returns the file with the data that several files share (.gnu_debugaltlink),
+	// or nil. Alt may be nil itself.
 	Alt func() *Data
-	// Split returns the unit that completes a skeleton, or nil. It may be nil itself.
+	// Split returns the unit that completes a skeleton, or nil. Split may be nil
+	// itself.
 	Split func(skeleton *Unit) *Unit
 
 	units  []*Unit // in order of their offsets
 	spans  []span  // sorted by lo
 	done   bool    // units and spans are known
-	loaded int     // bytes that the units hold
+	loaded int     // memory that the units take, in bytes
 
 	altDone bool
 	altData *Data
@@ -49,7 +50,7 @@ type span struct {
 	unit   *Unit
 }
 
-// maxLoaded bounds the memory of what was read from one file, in bytes.
+// maxLoaded is the maximum memory for data read from one file, in bytes.
 const maxLoaded = 64 << 20
 
 // Unit is a compilation unit.
@@ -70,7 +71,7 @@ type Unit struct {
 	strBase     uint64
 	rnglistBase uint64
 	rangesBase  uint64
-	low         uint64 // base of its range lists
+	low         uint64 // base address of its range lists
 	skeleton    *Unit  // of a unit that completes another one
 
 	splitDone bool
@@ -80,7 +81,7 @@ type Unit struct {
 	lines     *lines // nil: not read
 }
 
-// New returns the DWARF of a file. It reads nothing yet.
+// New returns the DWARF of a file. It does not read anything yet.
 func New(s Sections) *Data { return &Data{Sections: s} }
 
 func (d *Data) alt() *Data {
@@ -93,7 +94,8 @@ func (d *Data) alt() *Data {
 	return d.altData
 }
 
-// grow adds to the memory that units hold. If it is too much, all is dropped.
+// grow adds to the memory that the units take. If it exceeds maxLoaded, grow releases
+// all of it.
 func (d *Data) grow(n int) {
 	if d.loaded += n; d.loaded > maxLoaded {
 		for _, u := range d.units {
@@ -142,7 +144,7 @@ const (
 	kindSplitType    = 6
 )
 
-// header reads the header of the unit at the reader's place. It returns nil if there
+// header reads the header of the unit at the reader's position. It returns nil if there
 // is none.
 func (d *Data) header(r *reader) *Unit {
 	u := &Unit{d: d, start: r.at, addrs: d.Addr}
@@ -171,12 +173,12 @@ func (d *Data) header(r *reader) *Unit {
 	}
 	u.entries = r.at
 	if r.bad || u.entries > u.end || u.version < 2 || u.version > 5 {
-		u.entries = u.end // has no entries that can be read
+		u.entries = u.end // it has no entries that can be read
 	}
 	return u
 }
 
-// readRoot reads the entry of the unit itself. It reports whether the unit holds
+// readRoot reads the entry of the unit itself. It reports whether the unit contains
 // code.
 func (u *Unit) readRoot() bool {
 	if u.kind == kindType || u.kind == kindSplitType || u.entries == u.end {
@@ -202,7 +204,7 @@ func (u *Unit) readRoot() bool {
 	return true
 }
 
-// Complete makes u, a unit of a split file, the rest of a skeleton.
+// Complete makes u, a unit of a split file, the completion of a skeleton.
 func (u *Unit) Complete(skeleton *Unit) {
 	u.skeleton = skeleton
 	u.addrs, u.addrBase, u.low = skeleton.addrs, skeleton.addrBase, skeleton.low
@@ -227,19 +229,19 @@ func (u *Unit) DwoName() (name, dir string) {
 // Skeleton returns the unit that u completes, or nil.
 func (u *Unit) Skeleton() *Unit { return u.skeleton }
 
-// AddrBase returns where the unit's addresses start in its .debug_addr.
+// AddrBase returns the offset of the unit's addresses in its .debug_addr.
 func (u *Unit) AddrBase() uint64 { return u.addrBase }
 
-// RangesBase returns where the range lists of the unit that completes u start.
+// RangesBase returns the offset of the range lists of the unit that completes u.
 func (u *Unit) RangesBase() uint64 { return u.rangesBase }
 
-// Low returns the address that the unit's lists of ranges start from.
+// Low returns the base address of the unit's range lists.
 func (u *Unit) Low() uint64 { return u.low }
 
 // Root returns the offset of the unit's own entry.
 func (u *Unit) Root() uint64 { return u.entries }
 
-// Data returns the file that the unit is in.
+// Data returns the file that contains the unit.
 func (u *Unit) Data() *Data { return u.d }
 
 // Version returns the version of DWARF of the unit.
@@ -248,8 +250,8 @@ func (u *Unit) Version() int { return int(u.version) }
 // Is64 reports whether offsets in the unit have 64 bits.
 func (u *Unit) Is64() bool { return u.is64 }
 
-// Whole returns the unit with the entries of u: another one if u is a skeleton. It
-// returns nil if that one cannot be found.
+// Whole returns the unit that contains the entries of u: another one if u is a
+// skeleton. It returns nil if that one cannot be found.
 func (u *Unit) Whole() *Unit {
 	if u.root.dwoName.form == 0 || u.skeleton != nil {
 		return u
@@ -263,7 +265,7 @@ func (u *Unit) Whole() *Unit {
 	return u.split
 }
 
-// At returns the unit that has code at an address, or nil.
+// At returns the unit whose code contains an address, or nil.
 func (d *Data) At(pc uint64) *Unit {
 	d.index()
 	i, _ := slices.BinarySearchFunc(d.spans, pc, func(s span, pc uint64) int {
@@ -272,7 +274,7 @@ func (d *Data) At(pc uint64) *Unit {
 		}
 		return 1
 	})
-	// Ranges of units overlap only by mistake, so few are tried.
+	// Ranges of units overlap only by mistake, so try only a few.
 	for n := 0; i > 0 && n < 8; n++ {
 		i--
 		if pc < d.spans[i].hi {
@@ -282,7 +284,7 @@ func (d *Data) At(pc uint64) *Unit {
 	return nil
 }
 
-// unitAt returns the unit that an offset of .debug_info is in, or nil.
+// unitAt returns the unit that contains an offset of .debug_info, or nil.
 func (d *Data) unitAt(off uint64) *Unit {
 	d.index()
 	i, found := slices.BinarySearchFunc(d.units, off, func(u *Unit, off uint64) int { return cmp.Compare(u.start, off) })
@@ -295,12 +297,12 @@ func (d *Data) unitAt(off uint64) *Unit {
 	return d.units[i]
 }
 
-// rangesOf returns the ranges of an entry's code, without those of code that the
-// linker dropped.
+// rangesOf returns the ranges of an entry's code, without those of code that the linker
+// removed.
 func (u *Unit) rangesOf(e *entry) [][2]uint64 {
 	var out [][2]uint64
 	add := func(lo, hi uint64) {
-		// A linker leaves 0, 1, -1 or -2 for the address of code that it dropped.
+		// A linker uses 0, 1, -1 or -2 as the address of code that it removed.
 		if lo > 1 && lo < hi && hi < ^uint64(1) {
 			out = append(out, [2]uint64{lo, hi})
 		}
