@@ -435,10 +435,10 @@ func (l kprobeMultiLink) Missed() uint64 {
 // function. Earlier ones miss most calls that overlap, and their entries too.
 var followsAll = Version{Major: 6, Minor: 14}
 
-// Session reports whether a kprobe and a kretprobe with these points can be attached
+// JoinsSession reports whether a kprobe and a kretprobe with these points can be attached
 // as one: they are at the same functions, and the kernel misses no calls that it
 // would not miss otherwise.
-func Session(e *Env, entry, ret []*Point) bool {
+func JoinsSession(e *Env, entry, ret []*Point) bool {
 	if len(entry) != len(ret) || e.Kernel.Release().Less(followsAll) {
 		return false
 	}

@@ -42,7 +42,7 @@ func partner(p *check.Program, entry *check.Prog) int {
 		case q.Points[0].Kind == kind && overlap(entry, q):
 			return -1 // blocks run in the order of the script: that would mix them up
 		case q.Points[0].Kind.Name == kind.Return && overlap(entry, q):
-			if found >= 0 || !probes.Session(p.Env, entry.Points, q.Points) {
+			if found >= 0 || !probes.JoinsSession(p.Env, entry.Points, q.Points) {
 				return -1
 			}
 			found = i

@@ -309,7 +309,7 @@ func kindName(t *types.Type) string {
 
 // ofFunction reports whether args are the parameters of a function.
 func (c *checker) ofFunction() bool {
-	return c.unit != nil && c.unit.prog != nil && c.unit.prog.Ctx != nil && c.unit.prog.Ctx.Kind.FuncArgs
+	return c.variant != nil && c.variant.prog != nil && c.variant.prog.Ctx != nil && c.variant.prog.Ctx.Kind.FuncArgs
 }
 
 // noBTF reports whether the kernel has no type information. Then a pointer to a kernel

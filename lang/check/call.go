@@ -66,7 +66,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.calledAt}
 	c.info.Calls[e] = call
 	if d.Args {
-		c.unit.shaped = true
+		c.variant.shaped = true
 	}
 	if d.Unsafe && !c.sess.Unsafe {
 		// Users' tests of bpftrace scripts depend on this wording.
@@ -334,10 +334,10 @@ func (c *checker) Context() *probes.Context {
 // context returns the context that the current block can read. It returns nil in a
 // function that no block calls, and in a block with invalid attach points.
 func (c *checker) context() *probes.Context {
-	if c.unit == nil || c.unit.prog == nil {
+	if c.variant == nil || c.variant.prog == nil {
 		return nil
 	}
-	return c.unit.prog.Ctx
+	return c.variant.prog.Ctx
 }
 
 func (c *checker) Point() *probes.Point {
@@ -345,7 +345,7 @@ func (c *checker) Point() *probes.Point {
 		c.asked = true
 		return nil
 	}
-	return c.unit.prog.Point
+	return c.variant.prog.Point
 }
 
 func (c *checker) Points() []*probes.Point {
@@ -353,7 +353,7 @@ func (c *checker) Points() []*probes.Point {
 		c.asked = true
 		return nil
 	}
-	return c.unit.prog.Points
+	return c.variant.prog.Points
 }
 
 func (c *checker) Constant() bool { return c.constant > 0 }
@@ -368,14 +368,14 @@ func (c *checker) StackLens(need bool) bool {
 }
 
 func (c *checker) NeedsPoint() {
-	if c.unit != nil {
-		c.unit.named = true
+	if c.variant != nil {
+		c.variant.named = true
 	}
 }
 
 func (c *checker) NeedsShape() {
-	if c.unit != nil {
-		c.unit.shaped = true
+	if c.variant != nil {
+		c.variant.shaped = true
 	}
 }
 

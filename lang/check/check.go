@@ -58,7 +58,7 @@ func Check(in Input, diags *source.Diags) *Program {
 	}
 	c.declareMaps(in.Source)
 	c.declareFuncs(in.Source)
-	c.units = c.group(in.Blocks)
+	c.variants = c.group(in.Blocks)
 	c.settle()
 	c.tell()
 	c.finish()
@@ -95,12 +95,12 @@ type checker struct {
 	info  *Info
 	c     *cdecl.Decls
 
-	macros map[string]bool // names of macros
-	maps   map[string]*mapState
-	order  []*mapState // in order of first use
-	funcs  map[string]*fnDef
-	unused *unit // functions that no block calls
-	units  []*unit
+	macros   map[string]bool // names of macros
+	maps     map[string]*mapState
+	order    []*mapState // in order of first use
+	funcs    map[string]*fnDef
+	unused   *variant // functions that no block calls
+	variants []*variant
 
 	nearest  int         // number of names that were compared with all others for a hint
 	calledAt source.Span // the macro call being checked, if any
@@ -118,8 +118,8 @@ type checker struct {
 	pending   bool // branches were skipped because their comptime condition is not known yet
 
 	// State of the walk through a program.
-	unit     *unit
-	fn       *fnState // function of unit being checked; nil: the block itself
+	variant  *variant
+	fn       *fnState // function of variant being checked; nil: the block itself
 	scopes   []map[string]*Var
 	closed   map[string]*Var        // variables of blocks that have ended, for hints
 	loops    []loop                 // the innermost is last
@@ -131,9 +131,9 @@ type checker struct {
 	quiet    int                    // >0: inside an operand that is not evaluated, such as that of sizeof
 }
 
-// unit is a block that is checked for some attach points, with the functions that it
-// calls. One additional unit holds the functions that no block calls; its prog is nil.
-type unit struct {
+// variant is a block that is checked for some attach points, with the functions that it
+// calls. One additional variant holds the functions that no block calls; its prog is nil.
+type variant struct {
 	prog     *Prog
 	decl     *ast.Probe
 	block    int // index of decl in the script
@@ -183,17 +183,17 @@ func (c *checker) settle() {
 // first, so that chains of maps settle in either direction.
 func (c *checker) pass(backwards bool) {
 	c.changed, c.pending = false, false
-	for i := range c.units {
+	for i := range c.variants {
 		if backwards {
-			i = len(c.units) - 1 - i
+			i = len(c.variants) - 1 - i
 		}
-		c.checkUnit(c.units[i])
+		c.checkVariant(c.variants[i])
 	}
 	c.checkUnused()
 }
 
-func (c *checker) checkUnit(u *unit) {
-	c.unit, c.scopes, c.loops = u, nil, nil
+func (c *checker) checkVariant(u *variant) {
+	c.variant, c.scopes, c.loops = u, nil, nil
 	c.closed = map[string]*Var{}
 	c.push()
 	if u.prog.Pred != nil {
@@ -206,7 +206,7 @@ func (c *checker) checkUnit(u *unit) {
 
 // finish completes the programs after types have settled.
 func (c *checker) finish() {
-	for i, u := range c.units {
+	for i, u := range c.variants {
 		u.prog.Name = fmt.Sprintf("%s_%d", u.prog.Name, i+1)
 		for _, f := range u.funcs {
 			u.prog.Funcs = append(u.prog.Funcs, f.fn)
@@ -214,10 +214,10 @@ func (c *checker) finish() {
 		c.prog.Progs = append(c.prog.Progs, u.prog)
 	}
 	progs := map[*ast.Probe]int{}
-	for _, u := range c.units {
+	for _, u := range c.variants {
 		progs[u.decl]++
 	}
-	for _, u := range c.units {
+	for _, u := range c.variants {
 		if n := progs[u.decl]; n > c.cfg.MaxBPFProgs {
 			progs[u.decl] = 0 // one report per block
 			c.diags.ErrorHint(u.decl.Span(), "if the machine can handle more programs, increase the max_bpf_progs config variable",
@@ -302,21 +302,21 @@ func (c *checker) report(d source.Diag) {
 		return
 	}
 	d.From = c.calledAt
-	if c.unit == nil {
+	if c.variant == nil {
 		c.diags.Add(d)
 		return
 	}
-	k := noteKey{c.unit.block, d.Span, d.Severity}
+	k := noteKey{c.variant.block, d.Span, d.Severity}
 	if c.fn != nil {
 		k.block = inFunction
 	}
-	if first := c.said[k]; first != nil && first.unit != c.unit {
-		if first.last != c.unit {
-			first.more, first.last = first.more+1, c.unit
+	if first := c.said[k]; first != nil && first.variant != c.variant {
+		if first.last != c.variant {
+			first.more, first.last = first.more+1, c.variant
 		}
 		return
 	}
-	n := &note{Diag: d, unit: c.unit, last: c.unit, inFn: c.fn != nil}
+	n := &note{Diag: d, variant: c.variant, last: c.variant, inFn: c.fn != nil}
 	if c.said[k] == nil {
 		c.said[k] = n
 	}
@@ -338,9 +338,9 @@ const inFunction = -1
 // with the same diagnostic.
 type note struct {
 	source.Diag
-	unit, last *unit
-	more       int
-	inFn       bool
+	variant, last *variant
+	more          int
+	inFn          bool
 }
 
 // tell adds the notes to the diagnostics.

@@ -61,7 +61,7 @@ func (c *checker) declareFuncs(p *ast.Program) {
 
 // function returns the state of d in the current program.
 func (c *checker) function(d *fnDef) *fnState {
-	u := c.unit
+	u := c.variant
 	for _, f := range u.funcs {
 		if f.fnDef == d {
 			return f
@@ -143,9 +143,9 @@ func (c *checker) funcsInOrder() []*fnDef {
 // not depend on a context.
 func (c *checker) checkUnused() {
 	if c.unused == nil {
-		c.unused = &unit{}
+		c.unused = &variant{}
 	}
-	c.unit = c.unused
+	c.variant = c.unused
 	for _, d := range c.funcsInOrder() {
 		if !d.used {
 			c.function(d)
@@ -155,7 +155,7 @@ func (c *checker) checkUnused() {
 }
 
 func (c *checker) checkFuncs() {
-	u := c.unit
+	u := c.variant
 	for i := 0; i < len(u.funcs); i++ { // they may call more functions
 		c.checkFunc(u.funcs[i])
 	}
@@ -227,7 +227,7 @@ func (c *checker) returnFrom(f *fnState, s *ast.Jump, t *types.Type) {
 func (c *checker) callFn(d *fnDef, e *ast.Call) *types.Type {
 	f := c.function(d)
 	c.info.FnCalls[e] = f.fn
-	d.used = d.used || c.unit != c.unused
+	d.used = d.used || c.variant != c.unused
 	if c.fn != nil {
 		c.fn.calls[f] = true
 		c.recursion(f, e)

@@ -176,7 +176,7 @@ func (c *checker) namedType(keyword, name string, span source.Span) *types.Type 
 			}
 		}
 	}
-	if c.unit == nil || c.context() != nil { // otherwise a program may define it
+	if c.variant == nil || c.context() != nil { // otherwise a program may define it
 		hint := c.unknownHint(name, c.nearestType(keyword, name))
 		if hint == "" && c.noBTF() {
 			hint = probes.ErrNoBTF.Error()
@@ -193,10 +193,10 @@ func (c *checker) programType(keyword, name string) *types.Type {
 	if ctx == nil || ctx.Type == nil {
 		return nil
 	}
-	points := c.unit.prog.Points
+	points := c.variant.prog.Points
 	for _, p := range points[1:] {
 		if p.Target != points[0].Target {
-			c.unit.named = true
+			c.variant.named = true
 			break
 		}
 	}

@@ -16,12 +16,12 @@ const (
 	takeMacro = "__event_take"
 )
 
-// place expands a probe of an event. The block of the probe sees the arguments of the
+// eventProbe expands a probe of an event. The block of the probe sees the arguments of the
 // event as members of the builtin that stands for all arguments. Each use is replaced by
 // what the argument is, as a macro is, so an argument that is not used costs nothing.
 // Within the definitions of arguments, the builtin has the arguments of the attach point,
 // and the other arguments of the event are names.
-type place struct {
+type eventProbe struct {
 	of    *ast.PlaceOf
 	args  map[string]*macro
 	saved []*ast.EventArg // those used, which the probe for the entry has to save
@@ -32,16 +32,16 @@ type place struct {
 // defined by has those of the attach point under the usual name.
 var eventArgs = ast.OwnName("", 0)
 
-func newPlace(of *ast.PlaceOf) *place {
-	return &place{of: of, args: map[string]*macro{}}
+func newEventProbe(of *ast.PlaceOf) *eventProbe {
+	return &eventProbe{of: of, args: map[string]*macro{}}
 }
 
 // eventProbes expands a probe of an event: to the probe itself and, if it uses what a
 // probe for the entry saves, that one before it.
 func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
-	pl := newPlace(d.Of)
+	ev := newEventProbe(d.Of)
 	x := c.newExpander()
-	x.place = pl
+	x.event = ev
 	pred := x.user(d.Pred)
 	x.walk.Block(d.Body)
 	x.records(d.Body)
@@ -49,7 +49,7 @@ func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
 	if d.Of.Place.Pred != nil {
 		d.Pred = x.inPlace(ast.Clone(d.Of.Place.Pred), d.Points[0].Span())
 	}
-	if len(pl.saved) == 0 {
+	if len(ev.saved) == 0 {
 		d.Pred = both(d.Pred, pred)
 		return []ast.Decl{d}
 	}
@@ -85,7 +85,7 @@ func (x *expander) entry(d *ast.Probe) *ast.Probe {
 		ap.Pos, ap.Alias = d.Points[0].Pos, d.Of.Event.Name.Text
 		out.Points = append(out.Points, ap)
 	}
-	for _, a := range x.place.saved {
+	for _, a := range x.event.saved {
 		value := x.inPlace(ast.Clone(a.Value), d.Points[0].Span())
 		call := x.call(x.keeper(keepMacro, a, value), keepMacro, []ast.Expr{x.slot(a), value})
 		out.Body.Stmts = append(out.Body.Stmts, &ast.ExprStmt{At: a.At, X: call})
@@ -97,7 +97,7 @@ func (x *expander) entry(d *ast.Probe) *ast.Probe {
 // entry, and first takes what was saved there.
 func (x *expander) exit(d *ast.Probe, pred ast.Expr) *ast.Probe {
 	body := &ast.Block{At: d.Body.At}
-	for i, a := range x.place.saved {
+	for i, a := range x.event.saved {
 		v := &ast.Var{At: a.At, Name: savedName(a)}
 		if i == 0 {
 			d.Pred = both(x.call(x.keeper(keptMacro, a), keptMacro, []ast.Expr{x.slot(a)}), d.Pred)
@@ -121,7 +121,7 @@ func (x *expander) keeper(name string, a *ast.EventArg, more ...ast.Expr) *ast.C
 
 // slot returns the map that holds a saved value for each thread. No script can name it.
 func (x *expander) slot(a *ast.EventArg) *ast.Map {
-	return &ast.Map{At: a.At, Name: x.place.of.Event.Name.Text + "." + a.Name.Text}
+	return &ast.Map{At: a.At, Name: x.event.of.Event.Name.Text + "." + a.Name.Text}
 }
 
 func savedName(a *ast.EventArg) string { return ast.OwnName(a.Name.Text, 0) }
@@ -129,7 +129,7 @@ func savedName(a *ast.EventArg) string { return ast.OwnName(a.Name.Text, 0) }
 // inPlace expands code of the place itself, which sees what the definitions of arguments
 // see. at is where the user names the event.
 func (x *expander) inPlace(e ast.Expr, at source.Span) ast.Expr {
-	m := &macro{decl: &ast.Macro{At: ast.At{Pos: e.Span()}, Name: x.place.of.Event.Name, Body: &ast.Block{Value: e}}, own: map[string]bool{}, arg: true}
+	m := &macro{decl: &ast.Macro{At: ast.At{Pos: e.Span()}, Name: x.event.of.Event.Name, Body: &ast.Block{Value: e}}, own: map[string]bool{}, arg: true}
 	x.c.inspectMacro(m)
 	return x.run(m, at, nil)
 }
@@ -146,7 +146,7 @@ func (x *expander) inArg(deep bool) bool {
 
 // eventIdent returns the replacement of a name in a probe of an event.
 func (x *expander) eventIdent(e *ast.Ident) (ast.Expr, bool) {
-	if x.inArg(false) && x.place.of.ArgOf(e.Name) != nil {
+	if x.inArg(false) && x.event.of.ArgOf(e.Name) != nil {
 		return x.eventArg(e, e.Name), true
 	}
 	def := x.c.defs.Lookup(e.Name)
@@ -157,7 +157,7 @@ func (x *expander) eventIdent(e *ast.Ident) (ast.Expr, bool) {
 		return e, true
 	}
 	if !def.AllArgs {
-		x.c.diags.ErrorHint(e.Span(), "its arguments are: "+strings.Join(x.place.names(), ", "), "%s cannot be used in %s, which stands for different attach points on different kernels", e.Name, x.place.of.Event.Name.Text)
+		x.c.diags.ErrorHint(e.Span(), "its arguments are: "+strings.Join(x.event.names(), ", "), "%s cannot be used in %s, which stands for different attach points on different kernels", e.Name, x.event.of.Event.Name.Text)
 		return bad(e), true
 	}
 	e.Name = eventArgs
@@ -170,8 +170,8 @@ func (x *expander) eventField(e *ast.Field) (ast.Expr, bool) {
 	if !ok || id.Name != eventArgs {
 		return nil, false
 	}
-	if !x.place.declares(e.Name.Text) {
-		x.c.diags.ErrorHint(e.Name.Span(), source.DidYouMean(e.Name.Text, x.place.names()), "%s has no argument '%s'", x.place.of.Event.Name.Text, e.Name.Text)
+	if !x.event.declares(e.Name.Text) {
+		x.c.diags.ErrorHint(e.Name.Span(), source.DidYouMean(e.Name.Text, x.event.names()), "%s has no argument '%s'", x.event.of.Event.Name.Text, e.Name.Text)
 		return bad(e), true
 	}
 	return x.eventArg(e, e.Name.Text), true
@@ -179,28 +179,28 @@ func (x *expander) eventField(e *ast.Field) (ast.Expr, bool) {
 
 // eventArg expands a use of an argument.
 func (x *expander) eventArg(e ast.Expr, name string) ast.Expr {
-	a := x.place.of.ArgOf(name)
-	if slices.Contains(x.place.of.Place.Saved, a) {
-		if !slices.Contains(x.place.saved, a) {
-			x.place.saved = append(x.place.saved, a)
+	a := x.event.of.ArgOf(name)
+	if slices.Contains(x.event.of.Place.Saved, a) {
+		if !slices.Contains(x.event.saved, a) {
+			x.event.saved = append(x.event.saved, a)
 		}
 		v := &ast.Var{At: ast.At{Pos: e.Span()}, Name: savedName(a)}
 		return x.typed(v, name)
 	}
 	if a.Value == nil {
-		x.c.diags.Errorf(e.Span(), "%s is not known in %s on this kernel, where it is %s", name, x.place.of.Event.Name.Text, x.place.of.Place.Points[0].Text)
+		x.c.diags.Errorf(e.Span(), "%s is not known in %s on this kernel, where it is %s", name, x.event.of.Event.Name.Text, x.event.of.Place.Points[0].Text)
 		return bad(e)
 	}
-	m := x.place.args[name]
+	m := x.event.args[name]
 	if m == nil {
 		value := x.typed(ast.Clone(a.Value), name)
-		m = &macro{decl: &ast.Macro{At: a.At, Name: a.Name, Body: &ast.Block{At: a.At, Value: value}, Library: x.place.of.Event.Library}, own: map[string]bool{}, arg: true}
+		m = &macro{decl: &ast.Macro{At: a.At, Name: a.Name, Body: &ast.Block{At: a.At, Value: value}, Library: x.event.of.Event.Library}, own: map[string]bool{}, arg: true}
 		x.c.inspectMacro(m)
-		x.place.args[name] = m
+		x.event.args[name] = m
 	}
 	for _, running := range x.chain {
 		if running.macro == m {
-			x.c.diags.Errorf(e.Span(), "The argument %s of %s depends on itself", name, x.place.of.Event.Name.Text)
+			x.c.diags.Errorf(e.Span(), "The argument %s of %s depends on itself", name, x.event.of.Event.Name.Text)
 			return bad(e)
 		}
 	}
@@ -210,7 +210,7 @@ func (x *expander) eventArg(e ast.Expr, name string) ast.Expr {
 // typed returns value as the type that the event declares for an argument, if that is a
 // number or an address.
 func (x *expander) typed(value ast.Expr, name string) ast.Expr {
-	for _, a := range x.place.of.Event.Args {
+	for _, a := range x.event.of.Event.Args {
 		if a.Name.Text == name && (a.Type.Keyword == "enum" || len(a.Type.Suffixes) > 0 || strings.Contains(a.Type.Name, "int") || a.Type.Name == "bool") {
 			return &ast.Cast{At: ast.At{Pos: value.Span()}, Type: ast.Clone(a.Type), X: value}
 		}
@@ -227,8 +227,8 @@ func (x *expander) records(b *ast.Block) {
 			return e
 		}
 		rec := &ast.Record{At: id.At}
-		for _, a := range x.place.of.Event.Args {
-			if x.place.of.ArgOf(a.Name.Text).Value == nil {
+		for _, a := range x.event.of.Event.Args {
+			if x.event.of.ArgOf(a.Name.Text).Value == nil {
 				continue
 			}
 			rec.Names = append(rec.Names, a.Name)
@@ -240,9 +240,9 @@ func (x *expander) records(b *ast.Block) {
 }
 
 // declares reports whether the event declares an argument for scripts.
-func (p *place) declares(name string) bool { return slices.Contains(p.names(), name) }
+func (p *eventProbe) declares(name string) bool { return slices.Contains(p.names(), name) }
 
-func (p *place) names() []string {
+func (p *eventProbe) names() []string {
 	var list []string
 	for _, a := range p.of.Event.Args {
 		list = append(list, a.Name.Text)

@@ -172,8 +172,8 @@ type expander struct {
 	walk  ast.Rewriter
 	chain []*expansion // macros being expanded, outermost first
 	nodes int
-	full  bool   // maxExpansion has been reported
-	place *place // the place of an event that the probe is for, or nil
+	full  bool        // maxExpansion has been reported
+	event *eventProbe // the event that the probe is for, or nil
 }
 
 // expansion is one call of a macro being expanded.
@@ -291,14 +291,14 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 				return x.paste(arg)
 			}
 		}
-		if x.place != nil {
+		if x.event != nil {
 			if out, ok := x.eventIdent(e); ok {
 				return out
 			}
 		}
 		return x.call(e, e.Name, nil)
 	case *ast.Field:
-		if x.place != nil {
+		if x.event != nil {
 			if out, ok := x.eventField(e); ok {
 				return out
 			}

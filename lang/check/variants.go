@@ -14,39 +14,39 @@ import (
 // its points. So the checker starts with few programs (group). After each pass it
 // divides those whose block depends on the point (split).
 
-// group returns units for the blocks. Points of a block share a unit if their contexts
+// group returns variants for the blocks. Points of a block share a variant if their contexts
 // are the same for a program that reads no arguments.
-func (c *checker) group(blocks []attach.Block) []*unit {
-	var units []*unit
+func (c *checker) group(blocks []attach.Block) []*variant {
+	var variants []*variant
 	for i, b := range blocks {
 		if len(b.Points) == 0 && c.diags.HasErrors() {
-			units = append(units, newUnit(b.Decl, i))
+			variants = append(variants, newVariant(b.Decl, i))
 		}
-		byShape := map[string]*unit{}
+		byShape := map[string]*variant{}
 		for _, pt := range b.Points {
 			shape := cmp.Or(pt.Ctx.Load.BareShape, pt.Ctx.Load.Shape)
 			key := pt.Kind.Name + "\x00" + shape
 			u := byShape[key]
 			if u == nil || shape == "" {
-				u = newUnit(b.Decl, i)
-				units = append(units, u)
+				u = newVariant(b.Decl, i)
+				variants = append(variants, u)
 				byShape[key] = u
 			}
 			u.add(pt)
 		}
 	}
-	return units
+	return variants
 }
 
-// newUnit returns a unit for a block, with a clone of it. Without points, only errors
+// newVariant returns a variant for a block, with a clone of it. Without points, only errors
 // that do not depend on the point are found in it.
-func newUnit(d *ast.Probe, block int) *unit {
-	return &unit{decl: d, block: block, prog: &Prog{Pred: ast.Clone(d.Pred), Body: ast.Clone(d.Body), Span: d.Span()}}
+func newVariant(d *ast.Probe, block int) *variant {
+	return &variant{decl: d, block: block, prog: &Prog{Pred: ast.Clone(d.Pred), Body: ast.Clone(d.Body), Span: d.Span()}}
 }
 
 // add adds an attach point to u's program. The first one determines the program's name
 // and context.
-func (u *unit) add(pt attach.Point) {
+func (u *variant) add(pt attach.Point) {
 	p := u.prog
 	if len(p.Points) == 0 {
 		p.Name, p.Point, p.Ctx = progName(pt.Point), pt.Point, pt.Ctx
@@ -57,23 +57,23 @@ func (u *unit) add(pt attach.Point) {
 	u.contexts = append(u.contexts, pt.Ctx)
 }
 
-// split divides the units that need a program for each shape or each point. It reports
+// split divides the variants that need a program for each shape or each point. It reports
 // whether there were any.
 func (c *checker) split() bool {
-	var units []*unit
+	var variants []*variant
 	changed := false
-	for _, u := range c.units {
+	for _, u := range c.variants {
 		if len(u.prog.Points) < 2 || !u.named && !u.shaped {
-			units = append(units, u)
+			variants = append(variants, u)
 			continue
 		}
-		byShape := map[string]*unit{}
-		var parts []*unit
+		byShape := map[string]*variant{}
+		var parts []*variant
 		for i, pt := range u.prog.Points {
 			ctx := u.contexts[i]
 			v := byShape[ctx.Load.Shape]
 			if v == nil || ctx.Load.Shape == "" || u.named {
-				v = newUnit(u.decl, u.block)
+				v = newVariant(u.decl, u.block)
 				byShape[ctx.Load.Shape] = v
 				parts = append(parts, v)
 			}
@@ -81,13 +81,13 @@ func (c *checker) split() bool {
 		}
 		if len(parts) == 1 { // all of them have the same shape
 			u.shaped = false
-			units = append(units, u)
+			variants = append(variants, u)
 			continue
 		}
 		changed = true
-		units = append(units, parts...)
+		variants = append(variants, parts...)
 	}
-	c.units = units
+	c.variants = variants
 	return changed
 }
 
