@@ -7,7 +7,8 @@
 // the live tests on this machine's kernel, and then the unit tests and the golden
 // corpus, with the race detector where it can find something. A guest leaves out
 // what takes long in emulation and does not depend on the kernel; with -nightly it
-// runs all tests, and there are more guests. All installs the tools it needs beyond
+// runs all tests and loads more of the generated programs, here too, and there are more
+// guests. All installs the tools it needs beyond
 // Go if it can (as root, on Debian). At the end it lists what it could not run, and
 // prints "N passed, N failed, N skipped". The exit status is 1 if anything failed.
 //
@@ -170,7 +171,8 @@ func (r *run) unit(race bool) {
 	if !race {
 		r.leave("race detector: it needs a C compiler")
 	}
-	plain, detected := []string{"test", "-json"}, []string{"test", "-json", "-race"}
+	// A busy machine takes long; only a test that hangs takes an hour.
+	plain, detected := []string{"test", "-json", "-timeout=1h"}, []string{"test", "-json", "-timeout=1h", "-race"}
 	packages := strings.Fields(out)
 	for _, p := range packages {
 		switch {
@@ -186,6 +188,9 @@ func (r *run) unit(race bool) {
 	r.tests("unit tests", plain)
 	if race {
 		r.tests("with the race detector", detected)
+	}
+	if r.nightly {
+		r.tests("generated programs", []string{"test", "-json", "-timeout=2h", "./tests/generate", "-run=^TestLoadsAndEnds$", "-more=8"})
 	}
 }
 
@@ -269,14 +274,14 @@ func (r *run) liveHere(command []string) {
 // packages that need a kernel. In emulation what takes long runs in a shorter form.
 // LATER is what takes minutes all the same: how sessions end and the failing of each
 // system call, which test this process more than the kernel, and the largest tables.
-// With -nightly it is not left out.
+// With -nightly it is not left out, and MORE has the generator draw a larger sample.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short"
 status=0
 ./live.test $t LATER -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
 PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
-./generate.test $t -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
+./generate.test $t MORE -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
 exit $status`
 
@@ -295,11 +300,11 @@ func (r *run) liveGuests() {
 		return
 	}
 	timeout := 20 * time.Minute
-	later := "-test.skip '^TestFaults$|^TestEnd|^TestShapes$|^TestTexts$'"
+	later, more := "-test.skip '^TestFaults$|^TestEnd|^TestShapes$|^TestTexts$'", ""
 	if r.nightly {
-		later, timeout = "", time.Hour
+		later, more, timeout = "", "-more 12", time.Hour
 	}
-	guest := []string{"sh", "-c", strings.Replace(guestScript, "LATER", later, 1)}
+	guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more).Replace(guestScript)}
 	slots := make(chan bool, 2)
 	var wg sync.WaitGroup
 	for _, k := range r.kernels {

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -195,17 +196,22 @@ func each(list []program, atOnce int, f func(p program)) {
 	wg.Wait()
 }
 
-// inProgramDir creates testdata/prog, which the scripts with user probes trace,
-// in a temporary directory and makes that the current one.
+// tracepoints is testdata/usdt, the target of USDT probes.
+//
+//go:embed testdata/usdt
+var tracepoints []byte
+
+// inProgramDir creates testdata with the programs that the scripts with user probes
+// trace, in a temporary directory, and makes that the current one.
 func inProgramDir(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "testdata"), 0o755); err != nil {
+	t.Chdir(t.TempDir())
+	err := os.Mkdir("testdata", 0o755)
+	for name, program := range map[string][]byte{"prog": golden.Program, "usdt": tracepoints} {
+		err = errors.Join(err, os.WriteFile(filepath.Join("testdata", name), program, 0o755))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "testdata", "prog"), golden.Program, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(dir)
 }
 
 // TestCompiles compiles a different sample of programs for each frozen kernel.
@@ -317,11 +323,24 @@ func play(obj *object.Object, sink output.Sink, start bool) error {
 	return nil
 }
 
-// TestAttachments checks that every kind of probe is tried.
+// TestAttachments checks that every kind of probe is tried, at attach points that one
+// of the frozen kernels has.
 func TestAttachments(t *testing.T) {
-	for _, k := range probes.Kinds() {
-		if len(attachments[k.Name]) == 0 {
-			t.Errorf("no attach point for %s", k.Name)
+	k, err := kernel.Frozen("../kernels/6.12.zip")
+	if err != nil {
+		t.Skip(err)
+	}
+	inProgramDir(t)
+	for _, kind := range probes.Kinds() {
+		if len(attachments[kind.Name]) == 0 {
+			t.Errorf("no attach point for %s", kind.Name)
+		}
+		for _, at := range attachments[kind.Name] {
+			var sum tally
+			// The frozen kernels hold no security hooks.
+			if sum.compile(t, k, at+" { print(1); }") == nil && kind.Name != "lsm" {
+				t.Errorf("%s: %v", at, sum.refused)
+			}
 		}
 	}
 }

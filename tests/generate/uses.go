@@ -329,7 +329,7 @@ var attachments = map[string][]string{
 	"tracepoint":    {"tracepoint:syscalls:sys_enter_openat", "tracepoint:sched:sched_switch", "tracepoint:syscalls:sys_exit_read"},
 	"rawtracepoint": {"rawtracepoint:sched_switch", "rawtracepoint:sys_enter"},
 	"uprobe":        {"uprobe:testdata/prog:add", "uprobe:testdata/prog:*"}, "uretprobe": {"uretprobe:testdata/prog:add"},
-	"usdt":    {"usdt:testdata/prog:*"},
+	"usdt":    {"usdt:testdata/usdt:*", "usdt:testdata/usdt:test:call"},
 	"profile": {"profile:hz:99"}, "interval": {"interval:s:1"},
 	"software": {"software:page-faults:100"}, "hardware": {"hardware:cache-misses:1000000"}, "watchpoint": {"watchpoint:0x10000000:8:w"},
 	"iter": {"iter:task", "iter:task_file"},
