@@ -78,6 +78,12 @@ func (r *recorder) Functions() ([]string, error) {
 	return r.Kernel.Functions()
 }
 
+func (r *recorder) Homonyms(module, name string) []uint64 {
+	list := r.Kernel.Homonyms(module, name)
+	r.modules = r.modules || len(list) > 0 // how many there are does not depend on the boot
+	return list
+}
+
 func (r *recorder) Modules() []string {
 	r.modules = true
 	return r.Kernel.Modules()

@@ -45,9 +45,12 @@ func fentryKind(ret bool) *Kind {
 		if err != nil {
 			return err
 		}
-		for _, f := range all {
+		for i, f := range all {
 			mod, fn, _ := strings.Cut(f, ":")
 			if !listed(parts[1:], mod, fn) {
+				continue
+			}
+			if i > 0 && f == all[i-1] {
 				continue
 			}
 			if _, err := e.Kernel.FuncProto(mod, fn); err == nil && !yield(k.Name+":"+f) {
@@ -129,9 +132,9 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 		return nil, err
 	}
 	var out []*Point
-	for _, f := range all {
+	for i, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) || reentered(e, fn) {
+		if i > 0 && f == all[i-1] || !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) || reentered(e, fn) {
 			continue
 		}
 		if proto, err := e.Kernel.FuncProto(mod, fn); err == nil && !proto.Variadic {

@@ -29,7 +29,7 @@ const (
 // are attached through kprobe_multi if the kernel has it. That requires programs
 // that were loaded for it, which Point.Multi says.
 func kprobeKind(ret bool) *Kind {
-	k := &Kind{Name: "kprobe", Aliases: []string{"k"}, Syntax: "kprobe:[module:]function[+offset]", Doc: "Runs where a kernel function is called, or at an instruction within it."}
+	k := &Kind{Name: "kprobe", Aliases: []string{"k"}, Syntax: "kprobe:[module:]function[+offset]", Doc: "Runs where a kernel function is called, or at an instruction within it. function#2 or function@file.c is one of several of a name."}
 	if ret {
 		k = &Kind{Name: "kretprobe", Aliases: []string{"kr"}, Syntax: "kretprobe:[module:]function", Doc: "Runs when a kernel function returns."}
 	}
@@ -50,7 +50,7 @@ func kprobeKind(ret bool) *Kind {
 	k.Context = func(e *Env, p *Point) (*Context, error) { return kprobeContext(e, p, ret) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		if p.Multi {
-			return attachKprobeMulti(prog, []*object.Point{p}, ret)
+			return attachKprobeMulti(e, prog, []*object.Point{p}, ret)
 		}
 		return attachKprobe(e, prog, p, ret)
 	}
@@ -60,7 +60,7 @@ func kprobeKind(ret bool) *Kind {
 				return nil, ebpf.ErrNotSupported
 			}
 		}
-		return attachKprobeMulti(prog, ps, ret)
+		return attachKprobeMulti(e, prog, ps, ret)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
 		all, err := e.Kernel.Functions()
@@ -131,7 +131,12 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 		}
 		p.Name = strings.Join(append(append([]string{k.Name}, parts[1:len(parts)-1]...), at), ":")
 	}
-	return p, nil
+	var err error
+	p.Func, p.Count, p.Mode, err = cutHomonym(p.Func)
+	if err == nil && (p.Count != 0 || p.Mode != "") && isWild(p.Func) {
+		err = usage("%s: what selects one of several functions follows a name without wildcards", p.Name)
+	}
+	return p, err
 }
 
 // knownFunction reports whether BTF or kallsyms has a function.
@@ -185,7 +190,10 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 			return nil, nil
 		}
 		p.Aux = writtenOut
-		return []*Point{p}, nil
+		if !knownFunction(e, p.Target, p.Func) {
+			return []*Point{p}, nil // with --unsafe, the kernel decides
+		}
+		return expandHomonyms(e, p)
 	}
 	all, err := e.Kernel.Functions()
 	if err != nil {
@@ -193,7 +201,13 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	}
 	multi := e.Kernel.Has(FeatKprobeMulti) && !e.NoFeature[string(FeatKprobeMulti)]
 	var out []*Point
-	seen := map[string]bool{}
+	times := map[string]int{} // by name
+	for _, f := range all {
+		if p.Target == "" {
+			_, f, _ = strings.Cut(f, ":")
+		}
+		times[f]++
+	}
 	for _, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
 		if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) {
@@ -205,12 +219,20 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 		if p.Target != "" {
 			q.Target, q.Name = mod, p.Kind.Name+":"+f
 		}
-		if seen[q.Name] {
-			continue
-		}
-		seen[q.Name] = true
 		q.Multi = multi
-		out = append(out, &q)
+		id := strings.TrimPrefix(q.Name, p.Kind.Name+":")
+		n := times[id]
+		times[id] = 0
+		switch {
+		case n == 1:
+			out = append(out, &q)
+		case n > 1:
+			same, err := expandHomonyms(e, &q)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, same...)
+		}
 	}
 	return out, nil
 }
@@ -282,7 +304,7 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		Args:   Args{Space: kernelSpace},
 		InTask: true,
 		Stacks: true,
-		Func:   TracedFunc{Name: p.Func},
+		Func:   TracedFunc{Name: homonym(p.Func, p.Count)},
 	}
 	if p.Multi {
 		c.Load.AttachType = ebpf.AttachTraceKprobeMulti
@@ -304,7 +326,7 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Args.N = len(a.Args) + binary.MaxStackArgs
 		c.Args.Read = a.Arg(a.Args, binary.ABIC, kernelSpace)
 	}
-	if p.Aux == writtenOut && p.Offset == 0 {
+	if p.Aux == writtenOut && p.Offset == 0 && p.Count == 0 {
 		c.Ret.Typed = func() *types.Type { return kprobeType(e, p, -1) }
 		c.Args.TypedOne = func(n int) *types.Type { return kprobeType(e, p, n) }
 	}
@@ -366,11 +388,21 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 	switch {
 	case p.HasAddr:
 		name, off = "", p.Addr
+	case p.Count != 0:
+		addr, err := homonymAddr(e, p)
+		if err != nil {
+			return nil, err
+		}
+		name, off = "", addr+p.Offset
 	case p.Target != "" && p.Target != "vmlinux":
 		name = p.Target + ":" + name
 	}
 	if ret {
-		if c, err := attachDefined(e, prog, name); err == nil {
+		at := name
+		if at == "" {
+			at = fmt.Sprintf("%#x", off)
+		}
+		if c, err := attachDefined(e, prog, at); err == nil {
 			return c, nil
 		}
 	}
@@ -380,7 +412,7 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 	}
 	why := map[error]string{
 		unix.ENOENT:        "the kernel has no function of that name",
-		unix.EADDRNOTAVAIL: "several functions of that name exist: name the module, or probe an address with --unsafe",
+		unix.EADDRNOTAVAIL: "several functions of that name exist, and the kernel hides their addresses (kernel.kptr_restrict): name the module",
 		unix.EILSEQ:        "the offset is in the middle of an instruction",
 		unix.EINVAL:        "the kernel does not allow a probe there: the function is on its list of those that must not be probed, or was inlined",
 	}
@@ -396,28 +428,64 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 	return nil, attachError(p, err, capsTracing, why)
 }
 
-func attachKprobeMulti(prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
-	syms := make([]string, len(ps))
-	for i, p := range ps {
-		syms[i] = p.Func
+func attachKprobeMulti(e *Env, prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
+	var byName, byAddr link.KprobeMultiOptions
+	for _, p := range ps {
+		if p.Count == 0 {
+			byName.Symbols = append(byName.Symbols, p.Func)
+			continue
+		}
+		addr, err := homonymAddr(e, p)
+		if err != nil {
+			return nil, err
+		}
+		byAddr.Addresses = append(byAddr.Addresses, uintptr(addr))
 	}
-	opts := link.KprobeMultiOptions{Symbols: syms}
-	var l link.Link
-	var err error
-	if ret {
-		l, err = link.KretprobeMulti(prog, opts)
-	} else {
-		l, err = link.KprobeMulti(prog, opts)
+	var links closers
+	attach := func(opts link.KprobeMultiOptions) (err error) {
+		if len(opts.Symbols)+len(opts.Addresses) == 0 {
+			return nil
+		}
+		var l link.Link
+		if ret {
+			l, err = link.KretprobeMulti(prog, opts)
+		} else {
+			l, err = link.KprobeMulti(prog, opts)
+		}
+		if err == nil {
+			links = append(links, kprobeMultiLink{l})
+		}
+		return err
+	}
+	err := attach(byName)
+	if err == nil {
+		err = attachHomonyms(byAddr.Addresses, attach)
 	}
 	if err == nil {
-		return kprobeMultiLink{l}, nil
+		return links, nil
 	}
+	links.Close()
 	if len(ps) > 1 && !errors.Is(err, unix.EPERM) {
 		return nil, fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
 	}
 	return nil, attachError(ps[0], err, capsTracing, map[error]string{
 		unix.ESRCH: "the kernel has no traceable function of that name", unix.ENOENT: "the kernel has no traceable function of that name",
 	})
+}
+
+// attachHomonyms attaches to functions by their addresses. If they are several, of which
+// the kernel does not let some be traced, it attaches to the others.
+func attachHomonyms(addrs []uintptr, attach func(link.KprobeMultiOptions) error) error {
+	err := attach(link.KprobeMultiOptions{Addresses: addrs})
+	if err == nil || len(addrs) == 1 || errors.Is(err, unix.EPERM) {
+		return err
+	}
+	for _, a := range addrs {
+		if one := attach(link.KprobeMultiOptions{Addresses: []uintptr{a}}); one == nil {
+			err = nil
+		}
+	}
+	return err
 }
 
 type kprobeMultiLink struct{ link.Link }
@@ -444,13 +512,13 @@ func JoinsSession(e *Env, entry, ret []*Point) bool {
 	}
 	at := map[string]bool{}
 	for _, p := range entry {
-		if p.HasAddr || p.Offset != 0 || p.Target != "" && p.Target != "vmlinux" {
+		if p.HasAddr || p.Offset != 0 || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
 			return false
 		}
 		at[p.Func] = true
 	}
 	for _, p := range ret {
-		if !at[p.Func] || p.Target != "" && p.Target != "vmlinux" {
+		if !at[p.Func] || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
 			return false
 		}
 	}

@@ -72,6 +72,16 @@ func (p *perfEvent) Missed() uint64 {
 // the kernel waits until no CPU executes it any more.
 func (p *perfEvent) SlowToClose() bool { return p.link != nil }
 
+// Missed returns the sum of what the elements have missed.
+func (cs closers) Missed() (sum uint64) {
+	for _, c := range cs {
+		if m, ok := c.(interface{ Missed() uint64 }); ok {
+			sum += m.Missed()
+		}
+	}
+	return sum
+}
+
 // closers closes the elements of a list in reverse order.
 type closers []io.Closer
 

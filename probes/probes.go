@@ -9,6 +9,7 @@ package probes
 import (
 	"cmp"
 	"io"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -134,6 +135,10 @@ type Env struct {
 	// Apart says that each point needs a hook of its own, because the programs are not
 	// attached by package runtime, or because they read the kernel's stack.
 	Apart bool
+
+	// FuncNames has the names that results show for functions which share their name with
+	// others, by address (uint64, string). Attaching fills it. It may be nil.
+	FuncNames *sync.Map
 
 	// Types holds the kernel's types as package ebpf reads them, which it does in about
 	// 25 ms when a program first needs them. It may be nil.

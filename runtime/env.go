@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -73,8 +74,10 @@ func (e symbolizer) userFrames(pid int, addrs []uint64) []value.Frame {
 // address, or the address.
 func (e symbolizer) Kernel(addr uint64) string {
 	e.s.notePrograms()
-	if name, _, _, ok := e.s.kernelSymbol(addr); ok {
-		return name
+	if name, _, offset, ok := e.s.kernelSymbol(addr); ok {
+		// A function to which a probe is attached as one of several of a name shows
+		// which of them it is.
+		return cmp.Or(e.s.at.FunctionName(addr-offset), name)
 	}
 	return hexAddr(addr)
 }

@@ -234,6 +234,7 @@ func (k *fakeKernel) RawTracepoints() ([]string, error) { return nil, nil }
 func (k *fakeKernel) Iterators() []string               { return nil }
 func (k *fakeKernel) Kfunc(string) (uint32, bool)       { return 0, false }
 func (k *fakeKernel) Functions() ([]string, error)      { return nil, nil }
+func (k *fakeKernel) Homonyms(_, _ string) []uint64     { return nil }
 func (k *fakeKernel) Symbol(string) (uint64, bool)      { return 0, false }
 func (k *fakeKernel) SyscallName(int) string            { return "" }
 func (k *fakeKernel) SymbolAt(uint64) (string, string, uint64, bool) {

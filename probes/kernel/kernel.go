@@ -18,6 +18,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -38,6 +39,7 @@ type Kernel struct {
 	events    func() ([]string, error)
 	funcs     func() ([]string, error)
 	syms      func() (*symbolTable, error)
+	symsRead  atomic.Bool // syms has been called
 	names     symbolNames
 	features  sync.Map // probes.Feature → bool
 	formatsMu sync.Mutex
@@ -61,7 +63,10 @@ func newKernel(src source) *Kernel {
 	k.btf = sync.OnceValues(func() (*btfSet, error) { return loadBTF(src) })
 	k.events = sync.OnceValues(k.readEvents)
 	k.funcs = sync.OnceValues(k.readFunctions)
-	k.syms = sync.OnceValues(func() (*symbolTable, error) { return loadSymbols(src) })
+	k.syms = sync.OnceValues(func() (*symbolTable, error) {
+		k.symsRead.Store(true)
+		return loadSymbols(src)
+	})
 	return k
 }
 
@@ -197,8 +202,8 @@ func (k *Kernel) readFunctions() ([]string, error) {
 	return parseFunctions(string(text)), nil
 }
 
-// parseFunctions parses lines of the form "name" or "name [module]". It returns each
-// "module:name" once, in order. Static functions may have the same name.
+// parseFunctions parses lines of the form "name" or "name [module]". It returns them as
+// "module:name", in order. Static functions may have the same name.
 func parseFunctions(text string) []string {
 	list := make([]string, 0, strings.Count(text, "\n"))
 	for line := range strings.Lines(text) {
@@ -212,7 +217,8 @@ func parseFunctions(text string) []string {
 		}
 		list = append(list, mod+":"+name)
 	}
-	return sortUnique(list)
+	sort.Strings(list)
+	return list
 }
 
 // risky reports whether wildcards must not match a name in the list of traceable

@@ -66,27 +66,41 @@ func (t *symbolTable) address(name string) (uint64, bool) {
 	if name == "" || strings.ContainsAny(name, " \t\n") {
 		return 0, false
 	}
-	line := -1
-	if t.lookups.Add(1) <= searches {
-		line = t.search(name)
-	} else {
-		line = t.byName().line(t, name)
+	for line := range t.lines(name) {
+		addr, ok := parseHex(t.text[line:])
+		return addr, ok && addr != 0
 	}
-	if line < 0 {
-		return 0, false
+	return 0, false
+}
+
+// lines yields the offsets of the lines with a name, in order.
+func (t *symbolTable) lines(name string) iter.Seq[int] {
+	if t.lookups.Add(1) > searches {
+		return t.byName().lines(t, name)
 	}
-	addr, ok := parseHex(t.text[line:])
-	return addr, ok && addr != 0
+	return func(yield func(int) bool) {
+		for from := 0; ; {
+			line := t.search(name, from)
+			if line < 0 || !yield(line) {
+				return
+			}
+			end := bytes.IndexByte(t.text[line:], '\n')
+			if end < 0 {
+				return
+			}
+			from = line + end
+		}
+	}
 }
 
 // searches is the number of names that are looked for in the whole text. To find
 // this many takes as long as to make the index.
 const searches = 4
 
-// search returns the offset of the first line with a name, or -1.
-func (t *symbolTable) search(name string) int {
+// search returns the offset of the first line with a name that ends after from, or -1.
+func (t *symbolTable) search(name string, from int) int {
 	pat := []byte(" " + name)
-	for rest, base := t.text, 0; ; {
+	for rest, base := t.text[from:], from; ; {
 		i := bytes.Index(rest, pat)
 		if i < 0 {
 			return -1
@@ -131,14 +145,15 @@ func (x *nameIndex) first(name []byte) int {
 	return int(maphash.Bytes(x.seed, name) % uint64(len(x.slots)))
 }
 
-// line returns the offset of the first line with a name, or -1.
-func (x *nameIndex) line(t *symbolTable, name string) int {
-	for i := x.first([]byte(name)); x.slots[i] != 0; i = (i + 1) % len(x.slots) {
-		if off := int(x.slots[i] - 1); string(t.nameOf(off)) == name {
-			return off
+// lines yields the offsets of the lines with a name, in order.
+func (x *nameIndex) lines(t *symbolTable, name string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := x.first([]byte(name)); x.slots[i] != 0; i = (i + 1) % len(x.slots) {
+			if off := int(x.slots[i] - 1); string(t.nameOf(off)) == name && !yield(off) {
+				return
+			}
 		}
 	}
-	return -1
 }
 
 // nameOf returns the name in the line at an offset, or nil.

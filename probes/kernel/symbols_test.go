@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -10,11 +11,18 @@ import (
 // must agree: the first symbol of a name counts, and only whole names.
 func TestSymbolAddresses(t *testing.T) {
 	var text strings.Builder
-	want := map[string]uint64{}
+	want, all, inModule := map[string]uint64{}, map[string][]uint64{}, map[string]int{}
 	add := func(addr uint64, name, module string) {
 		fmt.Fprintf(&text, "%016x t %s%s\n", addr, name, module)
 		if _, twice := want[name]; !twice {
 			want[name] = addr
+		}
+		if addr != 0 {
+			all[name] = append(all[name], addr)
+			slices.Sort(all[name])
+		}
+		if module != "" {
+			inModule[name]++
 		}
 	}
 	for i := range uint64(3000) {
@@ -25,7 +33,7 @@ func TestSymbolAddresses(t *testing.T) {
 	}
 	add(0, "hidden", "")
 	text.WriteString("broken\nffffffff84000000 T last")
-	want["last"] = 0xffffffff84000000
+	want["last"], all["last"] = 0xffffffff84000000, []uint64{0xffffffff84000000}
 	for _, missing := range []string{"f", "cold", "f1.", "[m]", "m", "t", "broken", "", "f1 ", "twice1000"} {
 		want[missing] = 0
 	}
@@ -36,6 +44,17 @@ func TestSymbolAddresses(t *testing.T) {
 		for how, table := range map[string]*symbolTable{"searched": searched, "indexed": indexed} {
 			if got, ok := table.address(name); got != addr || ok != (addr != 0) {
 				t.Errorf("%s, %s: %#x, %v; want %#x", name, how, got, ok, addr)
+			}
+			if addr%0x300 != 0 {
+				continue // all names would take minutes
+			}
+			for module, n := range map[string]int{"": len(all[name]), "vmlinux": len(all[name]) - inModule[name], "m": inModule[name]} {
+				if how == "searched" {
+					table.lookups.Store(0)
+				}
+				if got := table.functions(module, name); len(got) != n || module == "" && !slices.Equal(got, all[name]) {
+					t.Errorf("%s, %s: in module %q are %#x; want %d of %#x", name, how, module, got, n, all[name])
+				}
 			}
 		}
 	}

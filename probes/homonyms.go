@@ -1,0 +1,204 @@
+package probes
+
+import (
+	"debug/elf"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// The kernel has static functions of the same name in different files. A probe on such
+// a name is attached to all of them, by address. Each is a point with its own Count,
+// from 1 on in the order of the addresses, and a name that ends in "#" and that number.
+
+// cutHomonym splits a function as it is written in an attach point, "f#2" or
+// "f@file.c", into its name and what selects one of several.
+func cutHomonym(fn string) (name string, n uint64, file string, err error) {
+	if name, num, ok := strings.Cut(fn, "#"); ok {
+		n, err := strconv.ParseUint(num, 10, 16)
+		if err != nil || n == 0 || name == "" {
+			return "", 0, "", usage("%s: a number from 1 on follows the #, which selects one of several functions of a name", fn)
+		}
+		return name, n, "", nil
+	}
+	if name, file, ok := strings.Cut(fn, "@"); ok {
+		if name == "" || file == "" {
+			return "", 0, "", usage("%s: the name of a source file follows the @, which selects one of several functions of a name", fn)
+		}
+		return name, 0, file, nil
+	}
+	return fn, 0, "", nil
+}
+
+// expandHomonyms returns the points for a function with a given name: one for each
+// function of that name, or p itself if there is only one. p.Count and p.Mode select
+// one of them by number or by source file.
+func expandHomonyms(e *Env, p *Point) ([]*Point, error) {
+	addrs := e.Kernel.Homonyms(p.Target, p.Func)
+	if p.Count > uint64(max(len(addrs), 1)) {
+		return nil, usage("there are not %d functions of the name %s, but %d", p.Count, p.Func, max(len(addrs), 1))
+	}
+	only := p.Count
+	if p.Mode != "" {
+		n, err := homonymOf(e, p.Func, p.Mode, addrs)
+		if err != nil {
+			return nil, err
+		}
+		only = n
+	}
+	if len(addrs) == 0 {
+		q := *p
+		q.Count, q.Mode = 0, ""
+		return []*Point{&q}, nil
+	}
+	var out []*Point
+	for i := range addrs {
+		if n := uint64(i + 1); only == 0 || only == n {
+			q := *p
+			q.Count, q.Mode = n, ""
+			q.Matched = p.Matched || only == 0
+			q.Name = homonymName(p, n)
+			out = append(out, &q)
+		}
+	}
+	return out, nil
+}
+
+// homonym returns how the nth function of a name is called; 0: it is the only one.
+func homonym(fn string, n uint64) string {
+	if n == 0 {
+		return fn
+	}
+	return fn + "#" + strconv.FormatUint(n, 10)
+}
+
+// homonymName returns the name of the point for the nth function of a name.
+func homonymName(p *Point, n uint64) string {
+	parts := []string{p.Kind.Name, homonym(p.Func, n)}
+	if p.Target != "" {
+		parts = slices.Insert(parts, 1, p.Target)
+	}
+	if p.Offset != 0 {
+		parts[len(parts)-1] += fmt.Sprintf("+%d", p.Offset)
+	}
+	return strings.Join(parts, ":")
+}
+
+// homonymAddr returns the address of the function of a point with Count, and notes the
+// name under which results show it.
+func homonymAddr(e *Env, p *object.Point) (uint64, error) {
+	addrs := e.Kernel.Homonyms(p.Target, p.Func)
+	if p.Count > uint64(len(addrs)) {
+		return 0, &AttachError{p, fmt.Sprintf("there are only %d functions of the name %s", len(addrs), p.Func), ErrNotFound}
+	}
+	addr := addrs[p.Count-1]
+	if e.FuncNames != nil {
+		e.FuncNames.Store(addr, homonym(p.Func, p.Count))
+	}
+	return addr, nil
+}
+
+// FunctionName returns the name of the function at addr if a probe has been attached to
+// it as one of several of a name, else "".
+func (e *Env) FunctionName(addr uint64) string {
+	if e.FuncNames == nil {
+		return ""
+	}
+	name, _ := e.FuncNames.Load(addr)
+	text, _ := name.(string)
+	return text
+}
+
+// homonymOf returns which of the functions of a name is in a source file, from 1 on.
+// The kernel does not tell; a file of it with symbols does.
+func homonymOf(e *Env, fn, file string, addrs []uint64) (uint64, error) {
+	base, ok := e.Kernel.Symbol("_text")
+	for _, path := range vmlinuxFiles(e) {
+		found, err := sourceFiles(path, fn)
+		if err != nil {
+			continue
+		}
+		if !ok {
+			break
+		}
+		var there []string
+		for i, addr := range addrs {
+			if found[addr-base] == file {
+				return uint64(i + 1), nil
+			}
+			if found[addr-base] != "" {
+				there = append(there, found[addr-base])
+			}
+		}
+		if len(addrs) == 0 {
+			for _, f := range found {
+				if f == file {
+					return 0, nil
+				}
+				there = append(there, f)
+			}
+		}
+		if len(there) > 0 {
+			slices.Sort(there)
+			return 0, usage("no function %s is in %s: those of that name are in %s", fn, file, strings.Join(there, ", "))
+		}
+	}
+	return 0, usage("which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number", fn, file, osRelease(), fn)
+}
+
+// vmlinuxFiles lists where the running kernel's file with symbols may be.
+func vmlinuxFiles(e *Env) []string {
+	r := osRelease()
+	var list []string
+	for _, dir := range filepath.SplitList(e.DebugInfo) {
+		list = append(list, filepath.Join(dir, "vmlinux-"+r), filepath.Join(dir, "vmlinux"))
+	}
+	return append(list, "/usr/lib/debug/boot/vmlinux-"+r, "/usr/lib/debug/lib/modules/"+r+"/vmlinux", "/lib/modules/"+r+"/build/vmlinux", "/boot/vmlinux-"+r)
+}
+
+// sourceFiles returns the base names of the source files of the functions of a name, by
+// their distance from the kernel's start. In a table of symbols, those of a file follow
+// the symbol of the file.
+func sourceFiles(path, fn string) (map[uint64]string, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		return nil, err
+	}
+	found, file, base := map[uint64]string{}, "", uint64(0)
+	for _, s := range symbols {
+		switch typ := elf.ST_TYPE(s.Info); {
+		case typ == elf.STT_FILE:
+			file = s.Name
+		case s.Name == "_text":
+			base = s.Value
+		case typ == elf.STT_FUNC && s.Name == fn && elf.ST_BIND(s.Info) == elf.STB_LOCAL:
+			found[s.Value] = filepath.Base(file)
+		}
+	}
+	out := map[uint64]string{}
+	for addr, file := range found {
+		out[addr-base] = file
+	}
+	return out, nil
+}
+
+// osRelease is the release of the running kernel in full, as in the names of its files.
+var osRelease = sync.OnceValue(func() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+})

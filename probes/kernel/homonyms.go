@@ -1,0 +1,87 @@
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Homonyms returns the addresses of the functions of a name, in ascending order, if
+// there are several of them. If module is "", it looks in vmlinux and all modules.
+func (k *Kernel) Homonyms(module, name string) []uint64 {
+	if k.src.live() && !k.symsRead.Load() && tellsHomonyms() && !ambiguous(module, name) {
+		return nil
+	}
+	t, err := k.syms()
+	if err != nil {
+		return nil
+	}
+	if list := t.functions(module, name); len(list) > 1 {
+		return list
+	}
+	return nil
+}
+
+// functions returns the addresses of the functions of a name, in ascending order.
+// Those that only run while the system boots are left out: their memory is free.
+func (t *symbolTable) functions(module, name string) []uint64 {
+	var list []uint64
+	start, _ := t.address("_sinittext")
+	end, _ := t.address("_einittext")
+	for line := range t.lines(name) {
+		text := t.text[line:]
+		addr, ok := parseHex(text)
+		if !ok || addr == 0 || len(text) < 19 || !bytes.ContainsRune([]byte("tTwW"), rune(text[17])) || start <= addr && addr < end {
+			continue
+		}
+		if _, mod := t.name(uint32(line)); module == "" || mod == module {
+			list = append(list, addr)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// commonHomonyms are names of functions that most kernels have several of.
+var commonHomonyms = []string{"load_elf_binary", "t_stop", "c_start", "c_stop", "s_stop", "s_next"}
+
+// tellsHomonyms reports whether the running kernel refuses names of several functions,
+// as Linux 6.7 does, and later releases of older series. Before, it took the first
+// function.
+var tellsHomonyms = sync.OnceValue(func() bool {
+	return slices.ContainsFunc(commonHomonyms, func(name string) bool { return ambiguous("", name) })
+})
+
+// ambiguous reports whether the running kernel refuses a name since several functions
+// have it. It asks for a return probe far after the start of the function, which the
+// kernel refuses in any case, but for other reasons. That takes some microseconds;
+// reading kallsyms takes 50 ms.
+func ambiguous(module, name string) bool {
+	text, err := os.ReadFile("/sys/bus/event_source/devices/kprobe/type")
+	if err != nil {
+		return false
+	}
+	typ, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	if err != nil {
+		return false
+	}
+	if module != "" && module != "vmlinux" {
+		name = module + ":" + name
+	}
+	const isReturn, outside = 1, 1 << 24
+	symbol := append([]byte(name), 0)
+	attr := unix.PerfEventAttr{Type: uint32(typ), Config: isReturn, Ext1: uint64(uintptr(unsafe.Pointer(&symbol[0]))), Ext2: outside}
+	attr.Size = uint32(unsafe.Sizeof(attr))
+	fd, err := unix.PerfEventOpen(&attr, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return errors.Is(err, unix.EADDRNOTAVAIL)
+}
