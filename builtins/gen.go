@@ -40,8 +40,10 @@ type Gen interface {
 	GenEvents
 	GenFunctions
 
-	// ReturnNow ends the program here.
+	// ReturnNow ends the program here. Return ends it with a result, which the kernel
+	// takes as its decision.
 	ReturnNow()
+	Return(result *ir.Value)
 }
 
 // GenArgs emits code for arguments.

@@ -125,7 +125,7 @@ func packet() *Def {
 		TypeName:    ifaceType.Name,
 		TypeSize:    ifaceType.Size,
 		Doc: Doc{
-			Summary: "The packet that an xdp, tc or cgroup_skb probe runs for. pkt.len is its length in bytes, pkt.iface its interface, pkt.dir ingress or egress. " +
+			Summary: "The packet that an xdp, tc, netfilter or cgroup_skb probe runs for, or that an argument of the type struct sk_buff * leads to, in tracepoint, rawtracepoint, kprobe and fentry probes: there it begins with the header of the network layer. pkt.len is its length in bytes, pkt.iface its interface, pkt.dir ingress or egress. " +
 				"The headers pkt.eth, pkt.ip, pkt.ip6, pkt.tcp, pkt.udp and pkt.icmp (of both ICMP and ICMPv6) have the members of the kernel's headers, with integers in host byte order; addresses are arrays, for ntop(), macaddr() and comparisons with pton(). " +
 				"pkt.saddr, pkt.daddr, pkt.sport, pkt.dport and pkt.proto, the protocol's number, exist for IPv4 and IPv6; pkt.vlan has the id and priority of the outermost VLAN tag. VLAN tags and IPv6 extension headers are skipped. " +
 				"If the packet does not have a header, or not all of it, a comparison with a member of it is false, and any other statement that reads one does nothing. Only the first fragment of a packet has ports.",
@@ -136,13 +136,27 @@ func packet() *Def {
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			if ctx := c.Context(); ctx == nil || ctx.Packet == nil {
-				c.Errorf(call.Span, "pkt can only be used in probes on packets: xdp, tc and cgroup_skb")
+				c.Errorf(call.Span, "pkt can only be used in probes that see a packet, not in %s probes", kindOf(c, "these"))
 				return types.TInvalid
+			} else if ctx.Packet.Find != nil {
+				c.NeedsPoint()
+				find, err := ctx.Packet.Find()
+				if err != nil {
+					c.Errorf(call.Span, "there is no pkt here: %v", err)
+					return types.TInvalid
+				}
+				call.Data = find
 			}
 			return types.NewPointer(packetType, types.NoSpace)
 		},
-		Emit: func(g Gen, _ *Call) *ir.Value {
-			return g.Once("pkt", func() *ir.Value { return parsePacket(g, g.Context().Packet) })
+		Emit: func(g Gen, call *Call) *ir.Value {
+			return g.Once("pkt", func() *ir.Value {
+				from := g.Context().Packet
+				if find, ok := call.Data.(func(*ir.Builder, *ir.Value) *probes.Packet); ok {
+					from = find(g.B(), g.Ctx())
+				}
+				return parsePacket(g, from)
+			})
 		},
 		Format: func(_ Env, _ *types.Type, data []byte) value.Value {
 			n := int(word(data, 0))

@@ -1,13 +1,9 @@
 package probes
 
 import (
-	"fmt"
 	"io"
-	"os"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/object"
 )
@@ -22,12 +18,7 @@ func cgroupSkbKind() *Kind {
 		}
 		return p, noWildcards(k, parts)
 	}
-	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
-		if st, err := os.Stat(p.Target); err != nil || !st.IsDir() {
-			return nil, usage("cgroup %s does not exist", p.Target)
-		}
-		return []*Point{p}, nil
-	}
+	k.Expand = expandCgroup
 	attachType := func(mode string) ebpf.AttachType {
 		if mode == "egress" {
 			return ebpf.AttachCGroupInetEgress
@@ -40,17 +31,22 @@ func cgroupSkbKind() *Kind {
 		return &Context{
 			Kind:   k,
 			Load:   Load{Type: ebpf.CGroupSKB, AttachType: attachType(p.Mode), Shape: shape, BareShape: shape},
-			Result: allow,
+			Result: allow, Verdict: drops(0),
 			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
 			Packet: skbPacket(false, p.Mode),
 		}, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: p.Target, Attach: attachType(p.Mode), Program: prog})
-		if err == nil {
-			return l, nil
+		return attachCgroup(prog, p, attachType(p.Mode))
+	}
+	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
+		root := cgroupRoot()
+		for _, d := range directions {
+			if root != "" && listed(parts[1:], root, d) && !yield(k.Name+":"+root+":"+d) {
+				return nil
+			}
 		}
-		return nil, attachError(p, err, capsNet, map[error]string{unix.EBADF: fmt.Sprintf("%s is not a cgroup of version 2", p.Target), unix.EINVAL: fmt.Sprintf("%s is not a cgroup of version 2", p.Target)})
+		return nil
 	}
 	return k
 }

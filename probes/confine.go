@@ -82,7 +82,7 @@ func NewContext(e *Env, p *Point) (*Context, error) {
 	if err != nil {
 		return c, err
 	}
-	c.FixedResult = p.Kind.Runs == OnEvent && !(p.Kind.Decides && e.Unsafe)
+	c.FixedResult = c.FixedResult || p.Kind.Runs == OnEvent && !(p.Kind.Decides && e.Unsafe)
 	switch p.Kind.Confine {
 	case ByTask:
 		if e.PID != 0 && !e.Scope.Follow {

@@ -45,6 +45,8 @@ type Context struct {
 	// kernel interprets the results of tracing programs as requests: to call the
 	// program again, to skip the return probe, or to remove the probe.
 	FixedResult bool
+	// Verdict has the results that refuse what the program sees, if its kind Decides.
+	Verdict Verdict
 	// InTask is set if the current task is related to the event. It is false for packet
 	// probes.
 	InTask bool

@@ -27,6 +27,7 @@ const (
 	FeatISAv4         Feature = "cpu v4 instructions"
 	FeatAtomicFetch   Feature = "atomic fetch instructions"
 	FeatTCX           Feature = "tcx"
+	FeatNetfilter     Feature = "netfilter programs"
 	FeatPreempt       Feature = "preemption"
 )
 

@@ -330,6 +330,9 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Ret.Typed = func() *types.Type { return kprobeType(e, p, -1) }
 		c.Args.TypedOne = func(n int) *types.Type { return kprobeType(e, p, n) }
 	}
+	if p.Aux == writtenOut && p.Offset == 0 && !ret {
+		c.Packet = argSkb(e, p, c.Args.Read)
+	}
 	if !p.HasAddr {
 		c.Args.Lines = func() []string { return kprobeLines(e, p, ret) }
 	}

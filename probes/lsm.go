@@ -74,6 +74,7 @@ func lsmKind() *Kind {
 			return nil, err
 		}
 		c := tracingContext(e, p, proto)
+		c.Verdict = deniesNegative
 		c.Load.Type, c.Load.AttachType, c.Load.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, p.Func
 		return c, nil
 	}

@@ -22,8 +22,11 @@ type Packet struct {
 	// Load copies n bytes of the packet from off on, which the caller has compared
 	// with Len, to dst. The result is negative if they could not be read.
 	Load func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value
-	// Dir is the direction: ingress or egress.
+	// Dir is the direction: ingress or egress, or "" if it is not known.
 	Dir string
+	// Find, if not nil, is all there is: what it returns emits code that finds the packet
+	// and describes it. It depends on the point. The error says why there is no packet.
+	Find func() (func(b *ir.Builder, ctx *ir.Value) *Packet, error)
 }
 
 // contextWord returns a function that reads the 32-bit member of a context at off.
@@ -77,10 +80,16 @@ func xdpPacket(ethernet bool) *Packet {
 		first := b.Slot(8)
 		b.Store(first, 0, 8, b.Const(0))
 		p.Load(b, ctx, b.Const(0), first, 1)
-		six := b.Op(ir.OpEq, b.Op(ir.OpShr, b.Load(first, 0, 1, false), b.Const(4)), b.Const(6))
-		return b.IfElse(six, func() *ir.Value { return b.Const(0x86dd) }, func() *ir.Value { return b.Const(0x0800) })
+		return protocolOf(b, b.Load(first, 0, 1, false))
 	}
 	return p
+}
+
+// protocolOf returns the EtherType of a packet of the Internet protocol, by its first
+// byte.
+func protocolOf(b *ir.Builder, first *ir.Value) *ir.Value {
+	six := b.Op(ir.OpEq, b.Op(ir.OpShr, first, b.Const(4)), b.Const(6))
+	return b.IfElse(six, func() *ir.Value { return b.Const(0x86dd) }, func() *ir.Value { return b.Const(0x0800) })
 }
 
 // isEthernet reports whether the packets of an interface begin with an Ethernet header,

@@ -125,6 +125,7 @@ func tracingContext(e *Env, p *Point, proto *FuncProto) *Context {
 		Stacks:      true,
 		Func:        TracedFunc{Name: p.Func},
 	}
+	c.Packet = contextSkb(e, p, proto.Params)
 	if proto.Decls != nil {
 		c.Args.Lines = proto.Decls
 	}

@@ -39,7 +39,7 @@ func tcKind() *Kind {
 		c := &Context{
 			Kind:   k,
 			Load:   Load{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Shape: "tc " + p.Mode + linkShape(ethernet)},
-			Result: next,
+			Result: next, Verdict: drops(2), // TC_ACT_SHOT
 			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
 			Packet: skbPacket(ethernet, p.Mode),
 		}

@@ -112,6 +112,7 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 		InTask:        true,
 		Stacks:        true,
 		NoKernelStack: noStack,
+		Packet:        contextSkb(e, p, f.Fields),
 	}, nil
 }
 

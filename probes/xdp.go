@@ -80,7 +80,7 @@ func xdpKind() *Kind {
 		return &Context{
 			Kind:   k,
 			Load:   Load{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: shape, BareShape: shape},
-			Result: pass,
+			Result: pass, Verdict: drops(1), // XDP_DROP
 			Ctx:    RawContext{Type: lazyStruct(e, "struct xdp_md", 24)},
 			Packet: xdpPacket(ethernet),
 		}, nil

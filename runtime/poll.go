@@ -180,6 +180,7 @@ func (s *Session) endOfRun() (err error) {
 	}
 	s.opt.Sink.Flush()
 	s.reportMissed()
+	s.reportAudit()
 	s.reportDropped(s.opt.Stderr)
 	s.reportLeftOut(s.opt.Stderr)
 	s.reportForks()

@@ -57,7 +57,7 @@ func (s *Session) reportErrors(last bool) {
 	t := s.sites
 	for i, n := range t.counts() {
 		before := t.seen[i]
-		if t.sites[i].Kind == object.LostEvent || n == before || before > 0 && !last {
+		if k := t.sites[i].Kind; k == object.LostEvent || k == object.Audit || n == before || before > 0 && !last {
 			continue
 		}
 		t.seen[i] = n
@@ -77,6 +77,23 @@ func (s *Session) reportLost() {
 	}
 	if lost > 0 {
 		s.opt.Sink.Lost(lost)
+	}
+}
+
+// reportAudit reports how often each place in the script would have refused what it saw,
+// had it been allowed to.
+func (s *Session) reportAudit() {
+	for i, n := range s.sites.counts() {
+		site := s.sites.sites[i]
+		if site.Kind != object.Audit {
+			continue
+		}
+		times := fmt.Sprintf("%d times", n)
+		if n == 1 {
+			times = "once"
+		}
+		s.opt.Sink.Message(output.Message{Kind: "audit", Level: output.Audit, At: site.Span,
+			Text: fmt.Sprintf("%s would have decided %s: it does with --unsafe", site.What, times)})
 	}
 }
 

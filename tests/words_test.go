@@ -201,7 +201,7 @@ func TestOneBuiltinOneFile(t *testing.T) {
 // homonyms lists the files that contain a word of the language with another
 // meaning, or have to repeat it.
 var homonyms = map[string]struct{ words, why string }{
-	"runtime/object/elfobj/object.go": {"tracepoint lsm xdp tc fentry fexit iter kprobe uprobe", "libbpf's names of sections, chosen by the type of the program"},
+	"runtime/object/elfobj/object.go": {"tracepoint lsm xdp tc fentry fexit fmod_ret iter kprobe uprobe", "libbpf's names of sections, chosen by the type of the program"},
 	"builtins/cgroupid.go":            {"path", "a parameter"},
 	"builtins/comm.go":                {"pid", "a parameter"},
 	"builtins/lhist.go":               {"min max", "parameters"},
@@ -232,6 +232,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"probes/kernel/btftype.go":        {"retval", "printed by -lv as bpftrace does"},
 	"runtime/output/profile/pprof.go": {"count", "a unit of pprof"},
 	"probes/perf.go":                  {"kprobe uprobe", "PMUs of the kernel"},
+	"probes/skb.go":                   {"len", "a member of struct sk_buff"},
 	"probes/feature.go":               {"fentry kprobe", "features of a kernel"},
 	"probes/self.go":                  {"signal", "a part of its attach points"},
 	"probes/software.go":              {"cpu", "a counter of the kernel"},

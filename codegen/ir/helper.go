@@ -81,6 +81,7 @@ var (
 	SeqWrite           = add(Helper{127, "seq_write", 3, Int, Reads | Writes, "", noOut, false})
 	SkbOutput          = add(Helper{111, "skb_output", 5, Int, Reads | Writes, "", noOut, false})
 	SkbLoadBytes       = add(Helper{26, "skb_load_bytes", 4, Int, Reads | Writes, "", 2, false})
+	SetRetval          = add(Helper{187, "set_retval", 1, Int, Reads | Writes, "", 0, false})
 	CopyFromUser       = add(Helper{148, "copy_from_user", 3, Int, Reads | Writes, "", 0, true})
 )
 

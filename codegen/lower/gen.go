@@ -106,3 +106,6 @@ func (f *fn) Temp(size int) *ir.Value { return f.temp(size) }
 
 // ReturnNow ends the program with its default result.
 func (f *fn) ReturnNow() { f.returnNow(nil) }
+
+// Return implements builtins.Gen.
+func (f *fn) Return(result *ir.Value) { f.returnNow(result) }

@@ -233,7 +233,7 @@ func (f *fn) returnNow(x *ir.Value) {
 	case f.callback != nil:
 		f.callback.leave(f, x)
 	case f.isPart():
-		f.b.Ret(f.b.Const(programEnds))
+		f.b.Ret(f.partResult(x))
 	case f.script != nil:
 		if x == nil {
 			x = f.b.Const(0)

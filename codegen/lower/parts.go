@@ -264,8 +264,38 @@ func (f *fn) part(list []ast.Stmt) {
 		g.b.Ret(g.b.Const(0))
 	}
 	g.end()
-	f.b.If(f.b.CallFn(g.b.Fn, f.ctxValue()), func() { f.returnNow(nil) })
+	r := f.b.CallFn(g.b.Fn, f.ctxValue())
+	f.b.If(r, func() {
+		if f.isPart() {
+			f.b.Ret(r)
+			return
+		}
+		if !f.returnsValue() {
+			f.returnNow(nil)
+			return
+		}
+		given := f.b.Op(ir.OpAnd, r, f.b.Const(resultGiven))
+		f.b.If(given, func() { f.returnNow(f.b.Op(ir.OpSar, r, f.b.Const(resultShift))) })
+		f.returnNow(nil)
+	})
 }
 
-// programEnds is a part's result if the program ends in it, else it is 0.
-const programEnds = 1
+// A part's result is 0 if the program goes on, and else has programEnds. If the part has
+// given the program's result, that is in it too, shifted.
+const (
+	programEnds = 1
+	resultGiven = 2
+	resultShift = 2
+)
+
+// partResult returns the result of a part in which the program ends with the result x, or
+// with its default result if x is nil.
+func (f *fn) partResult(x *ir.Value) *ir.Value {
+	if x == nil || !f.returnsValue() {
+		return f.b.Const(programEnds)
+	}
+	return f.b.Op(ir.OpOr, f.b.Op(ir.OpShl, x, f.b.Const(resultShift)), f.b.Const(programEnds|resultGiven))
+}
+
+// returnsValue reports whether the script can choose the program's result.
+func (f *fn) returnsValue() bool { return !f.prog.Ctx.FixedResult }

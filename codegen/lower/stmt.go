@@ -6,6 +6,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // block runs a block for its effects.
@@ -142,6 +143,10 @@ func (f *fn) ret(value ast.Expr) {
 	if script == nil || script.Result == nil {
 		x := f.word(f.value(value))
 		if script == nil && f.prog.Ctx.FixedResult {
+			if f.prog.Ctx.Kind.Decides {
+				refuses := f.b.Op(ir.OpNe, x, f.b.Const(f.prog.Ctx.Result))
+				f.b.If(refuses, func() { f.Count(object.Audit, f.b.Pos, "return") })
+			}
 			x = nil // its side effects remain
 		}
 		f.returnNow(x)

@@ -226,7 +226,4 @@ func (c *checker) returns(s *ast.Jump) {
 		c.errorf(s.Span(), "Probe return values can only be integers. Found %s", t)
 		return
 	}
-	if ctx := c.Context(); s.Value != nil && ctx != nil && ctx.Kind.Decides && ctx.FixedResult {
-		c.warnf(s.Span(), "the returned value has an effect only with --unsafe: without it, %s probes change nothing", ctx.Kind.Name)
-	}
 }

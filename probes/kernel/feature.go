@@ -36,6 +36,7 @@ var featureTable = []featureRow{
 	{name: probes.FeatKprobe, since: v(4, 1), needs: "register_kprobe"},
 	{name: probes.FeatISAv4, since: v(6, 6)},
 	{name: probes.FeatAtomicFetch, since: v(5, 12), arm64: v(5, 18)},
+	{name: probes.FeatNetfilter, since: v(6, 4), needs: "bpf_nf_ctx", backport: "bpf_nf_ctx"},
 	{name: probes.FeatTCX, since: v(6, 6), needs: "tcx_link", backport: "tcx_link"},
 }
 

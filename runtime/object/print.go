@@ -133,7 +133,7 @@ func (m *Map) Kept() string {
 
 var siteNames = map[SiteKind]string{
 	LostEvent: "lost event", MapFull: "map full", ReadFault: "read fault", DivZero: "division by zero",
-	OutOfBounds: "out of bounds", StackFault: "stack fault", HelperFail: "helper failed", NoEntry: "no entry",
+	OutOfBounds: "out of bounds", StackFault: "stack fault", HelperFail: "helper failed", NoEntry: "no entry", Audit: "audit",
 }
 
 func (e *Event) print(b *strings.Builder, n int) {

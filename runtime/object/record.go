@@ -216,6 +216,7 @@ const (
 	StackFault                  // a stack could not be taken or stored
 	HelperFail                  // another helper returned an error
 	NoEntry                     // a map was read at a key without an entry; the value is zero
+	Audit                       // no error: the program would have refused what it saw
 )
 
 // Site is a place in the script where an error can occur at run time. Its u64

@@ -70,6 +70,7 @@ const (
 	Notice  Level = iota // of the runtime: results may be wrong
 	Warning              // of the script
 	Error                // of the script; never suppressed
+	Audit                // what the script would have done with --unsafe; never suppressed
 )
 
 // Map is a map to print.

@@ -114,6 +114,9 @@ func (t *TextSink) Message(m Message) {
 			fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(yellow, "WARNING:"), text)
 			t.expanded(m.From, yellow, "WARNING:")
 		}
+	case Audit:
+		fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(yellow, "AUDIT:"), text)
+		t.expanded(m.From, yellow, "AUDIT:")
 	default:
 		if !t.opt.NoWarnings {
 			if m.Helper != "" {

@@ -338,3 +338,66 @@ func TestCgroupPackets(t *testing.T) {
 		}
 	}
 }
+
+// TestSkbPackets finds the packet in the buffers that tracepoints and functions are given.
+func TestSkbPackets(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct{ point, need string }{
+		{"tracepoint:net:netif_receive_skb", ""},
+		{"tracepoint:net:net_dev_queue", ""},
+		{"rawtracepoint:net_dev_start_xmit", ""},
+		{"kprobe:ip_rcv", "kprobe"},
+		{"kprobe:ip_output", "kprobe"},
+		{"fentry:udp_rcv", "fentry"},
+	} {
+		for _, v6 := range []bool{false, true} {
+			if v6 && strings.Contains(c.point, ":ip_") || v6 && strings.HasSuffix(c.point, "udp_rcv") {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s %v", c.point, v6), func(t *testing.T) {
+				if why := missing(c.need); c.need != "" && why != "" {
+					t.Skip(why)
+				}
+				ownLoopback(t)
+				addr, size, iface := "127.0.0.1", 31, ", pkt.iface"
+				if c.point == "kprobe:ip_output" {
+					iface = "" // the function sets it
+				}
+				if v6 {
+					addr, size = "::1", 51
+				}
+				in, err := net.ListenPacket("udp", net.JoinHostPort(addr, "0"))
+				if err != nil {
+					t.Skip(err)
+				}
+				defer in.Close()
+				s := start(t, "-e", fmt.Sprintf("%s /pkt.udp.dport == %d/ { @[pkt.daddr, pkt.udp.len, pkt.len%s] = count(); }", c.point, in.LocalAddr().(*net.UDPAddr).Port, iface))
+				s.attached()
+				out, err := net.Dial("udp", in.LocalAddr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer out.Close()
+				buf := make([]byte, 10)
+				for range 50 {
+					if _, err := out.Write([]byte("abc")); err != nil {
+						t.Fatal(err)
+					}
+					if _, _, err := in.ReadFrom(buf); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.signal(unix.SIGINT)
+				res := s.wait()
+				want := fmt.Sprintf("@[%s, 11, %d%s]: 50\n", addr, size, strings.Replace(iface, "pkt.iface", "lo", 1))
+				if !strings.Contains(res.stdout, want) {
+					t.Errorf("want %q:\n%s%s", want, res.stdout, res.stderr)
+				}
+			})
+		}
+	}
+	r := trace(t, "-e", "tracepoint:sched:sched_switch { print(pkt.len); }")
+	if r.status == 0 || !strings.Contains(r.stderr, "no argument of the type struct sk_buff *") {
+		t.Errorf("stderr: %s", r.stderr)
+	}
+}

@@ -1,0 +1,106 @@
+package probes
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// errorInjection is where debugfs lists the functions that may be made to fail, one a
+// line: the name, the module and the kind of error.
+const errorInjection = "/sys/kernel/debug/error_injection/list"
+
+// fmodRetKind returns fmod_ret: a program that runs before a kernel function and can
+// replace it by a result. The kernel allows that for the security hooks and for the
+// functions in errorInjection.
+func fmodRetKind() *Kind {
+	k := &Kind{Name: "fmod_ret", Syntax: "fmod_ret:[module:]function", Doc: "Runs where a kernel function is called that may be made to fail, with its arguments. With --unsafe, a result other than 0 replaces the call."}
+	k.Decides, k.FuncArgs, k.Paths = true, true, true
+	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
+	k.Expand = func(e *Env, p *Point) ([]*Point, error) {
+		if p.Target == "bpf" {
+			return nil, usage("fmod_ret takes a kernel function")
+		}
+		if !isWild(p.Func) && !isWild(p.Target) {
+			return expandFentry(e, p)
+		}
+		var out []*Point
+		for _, f := range modifiable(e) {
+			mod, fn, _ := strings.Cut(f, ":")
+			if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) {
+				continue
+			}
+			q := *p
+			q.Target, q.Func, q.Name = mod, fn, k.Name+":"+f
+			out = append(out, &q)
+		}
+		return out, nil
+	}
+	k.Suggest, k.Lacks = suggestFunction, withoutBTF
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		c, err := fentryContext(e, p, false)
+		if err != nil {
+			return nil, err
+		}
+		proto, err := e.Kernel.FuncProto(p.Target, p.Func)
+		if err != nil {
+			return nil, err
+		}
+		c.Load.AttachType = ebpf.AttachModifyReturn
+		c.Verdict.What = "call"
+		if t := proto.Result; t.IsInteger() && t.Signed && t.Kind != types.Bool {
+			c.Verdict = deniesNegative
+		}
+		return c, nil
+	}
+	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		c, err := attachTracing(e, prog, p)
+		if errors.Is(err, unix.EINVAL) {
+			return nil, &AttachError{p, "the kernel lets no program replace this function: it does so for the security hooks (security_…) and those in " + errorInjection, err}
+		}
+		return c, err
+	}
+	k.List = func(e *Env, parts []string, yield func(string) bool) error {
+		for _, f := range modifiable(e) {
+			mod, fn, _ := strings.Cut(f, ":")
+			if listed(parts[1:], mod, fn) && !yield(k.Name+":"+f) {
+				break
+			}
+		}
+		return nil
+	}
+	return k
+}
+
+// modifiable lists the functions that fmod_ret can be attached to, in order.
+func modifiable(e *Env) []string {
+	var list []string
+	add := func(module, name string) {
+		if p, err := e.Kernel.FuncProto(module, name); err == nil && !p.Variadic && untraceable(e, p) == "" && p.Result.Kind != types.Void {
+			list = append(list, p.Module+":"+name)
+		}
+	}
+	if text, err := os.ReadFile(errorInjection); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 1 {
+				add(strings.Trim(f[1], "[]"), f[0])
+			}
+		}
+	}
+	all, _ := e.Kernel.Functions()
+	for _, f := range all {
+		if name, ok := strings.CutPrefix(f, "vmlinux:security_"); ok {
+			add("vmlinux", "security_"+name)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
