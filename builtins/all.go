@@ -18,7 +18,7 @@ func All() []*Def {
 		// Aggregations.
 		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(), tseries(),
 		// Output and the end of the session.
-		printf(), printValue(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(),
+		printf(), printValue(), alert(), limit(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(),
 		// Maps.
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), checkKey(),
 		// Strings and bytes.

@@ -218,9 +218,12 @@ type Arg struct {
 	Lit  *Lit        // its value if it is known at compile time
 	Cast bool        // the script casts it
 	To   *Arg        // the other end if it is a range
-	Map  *MapInfo    // MapArg, MapOrEntry
-	Key  []ast.Expr  // MapOrEntry with a key: its parts; nil: the whole map
-	Word string      // NameArg
+	// Value is the value of an argument that the builtin adds to those of the script: a
+	// word for Send.
+	Value *ir.Value
+	Map   *MapInfo   // MapArg, MapOrEntry
+	Key   []ast.Expr // MapOrEntry with a key: its parts; nil: the whole map
+	Word  string     // NameArg
 }
 
 // Lit is a literal known at compile time.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bufio"
+	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -235,6 +236,7 @@ func sessionWords() []byte {
 	boot := clockNow(unix.CLOCK_BOOTTIME)
 	binary.NativeEndian.PutUint64(b[object.SessionStart:], uint64(boot))
 	binary.NativeEndian.PutUint64(b[object.SessionTAI:], uint64(clockOffset(unix.CLOCK_TAI, unix.CLOCK_BOOTTIME)))
+	crand.Read(b[object.SessionSecret:]) // it never fails
 	return b
 }
 

@@ -206,7 +206,9 @@ var homonyms = map[string]struct{ words, why string }{
 	"builtins/comm.go":                {"pid", "a parameter"},
 	"builtins/lhist.go":               {"min max", "parameters"},
 	"builtins/pathwalk.go":            {"len", "a member of qstr"},
-	"builtins/pkt.go":                 {"len proto", "members of the packet and of the header of UDP"},
+	"builtins/kstack.go":              {"limit", "a parameter"},
+	"builtins/ustack.go":              {"limit", "a parameter"},
+	"builtins/pkt.go":                 {"len proto limit", "members of the packet and of the header of UDP; a variable of the IR"},
 	"lang/source/files.go":            {"glob", "a kind of request"},
 	"builtins/pcomm.go":               {"comm", "a member of task_struct"},
 	"builtins/percpu_kaddr.go":        {"cpu", "a parameter"},
@@ -244,7 +246,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"runtime/cgroups/find.go":         {"cgroup", "a file of procfs"},
 	"runtime/cgroups/roots.go":        {"cgroup", "a file system"},
 	"runtime/value/text.go":           {"count", "a key of JSON, and of stats as text"},
-	"runtime/output/json.go":          {"hist stats tseries", "types of results in JSON"},
+	"runtime/output/json.go":          {"alert hist stats tseries", "types of results in JSON"},
 }
 
 // TestOneFileKnowsTheWord checks that no other file has the word in a string.

@@ -40,6 +40,9 @@ func (f *fn) Invocation() *builtins.Invocation { return f.p.Invocation }
 
 // Value returns an argument of one word.
 func (f *fn) Value(a *builtins.Arg) *ir.Value {
+	if a.Value != nil {
+		return a.Value
+	}
 	if a.Expr == nil {
 		return f.b.Const(a.Lit.Int)
 	}
@@ -47,7 +50,13 @@ func (f *fn) Value(a *builtins.Arg) *ir.Value {
 }
 
 // Store writes an argument, converted to t.
-func (f *fn) Store(a *builtins.Arg, t *types.Type, dst builtins.Dest) { f.store(a.Expr, t, dst) }
+func (f *fn) Store(a *builtins.Arg, t *types.Type, dst builtins.Dest) {
+	if a.Value != nil {
+		f.storeWord(a.Value, t, dst)
+		return
+	}
+	f.store(a.Expr, t, dst)
+}
 
 // Addr returns the address of an argument in the program's own memory.
 func (f *fn) Addr(a *builtins.Arg) *ir.Value { return f.tmp(a.Expr) }

@@ -162,10 +162,11 @@ const CgroupMap = "cgroups"
 // SessionMap is an array of one element with SessionSize bytes. The runtime writes
 // it before it attaches any program.
 const (
-	SessionMap   = "session"
-	SessionStart = 0 // u64: the boot clock at the start of the session, in ns
-	SessionTAI   = 8 // u64: the number of ns to add to the boot clock to get TAI
-	SessionSize  = 16
+	SessionMap    = "session"
+	SessionStart  = 0  // u64: the boot clock at the start of the session, in ns
+	SessionTAI    = 8  // u64: the number of ns to add to the boot clock to get TAI
+	SessionSecret = 16 // u64: a random number
+	SessionSize   = 24
 )
 
 // Map describes one @map of the script and how it is kept. Package runtime/store

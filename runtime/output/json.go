@@ -357,6 +357,15 @@ func (j *JSONSink) Message(m Message) {
 	j.end(strconv.AppendInt(b, int64(pos.Col), 10))
 }
 
+// Alert implements Sink.
+func (j *JSONSink) Alert(a Alert) {
+	b := append(j.line("alert"), `{"time": "`...)
+	b = a.Time.UTC().AppendFormat(b, AlertTime)
+	b = append(b, `", "priority": `...)
+	b = append(appendString(b, a.Priority), `, "output": `...)
+	j.end(append(appendString(b, strings.TrimSuffix(a.Text, "\n")), '}'))
+}
+
 // Tests implements Sink.
 func (j *JSONSink) Tests(rs []TestResult) {
 	for _, r := range rs {

@@ -4,6 +4,8 @@
 package output
 
 import (
+	"time"
+
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -25,6 +27,7 @@ type Sink interface {
 	// Lost reports that n events were lost.
 	Lost(n uint64)
 	Message(m Message)
+	Alert(a Alert)
 	// Tests reports the outcomes of all test probes, Benchmarks those of all bench
 	// probes.
 	Tests(rs []TestResult)
@@ -45,6 +48,7 @@ func (Nop) Map(Map)                  {}
 func (Nop) Attached(int)             {}
 func (Nop) Lost(uint64)              {}
 func (Nop) Message(Message)          {}
+func (Nop) Alert(Alert)              {}
 func (Nop) Tests([]TestResult)       {}
 func (Nop) Benchmarks([]BenchResult) {}
 func (Nop) End()                     {}
@@ -61,6 +65,16 @@ type Message struct {
 	Helper string
 	Code   int
 }
+
+// Alert is the message of an alert call.
+type Alert struct {
+	Time     time.Time // of the event
+	Priority string
+	Text     string
+}
+
+// AlertTime is the format of an alert's time, which is in UTC.
+const AlertTime = "2006-01-02T15:04:05.000000000Z"
 
 // Level is the origin and severity of a message. It decides whether the message can be
 // suppressed.

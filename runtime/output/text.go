@@ -130,6 +130,15 @@ func (t *TextSink) Message(m Message) {
 	}
 }
 
+// Alert implements Sink.
+func (t *TextSink) Alert(a Alert) {
+	b := a.Time.UTC().AppendFormat(t.buf[:0], AlertTime)
+	b = append(append(b, ": "...), a.Priority...)
+	b = append(append(b, ' '), strings.TrimSuffix(a.Text, "\n")...)
+	t.buf = append(b, '\n')
+	t.w.Write(t.buf)
+}
+
 // Tests implements Sink. It prints the results in GoogleTest's format, which many
 // tools read. Only failed tests show their output.
 func (t *TextSink) Tests(rs []TestResult) {
