@@ -152,7 +152,7 @@ func newFlags(o *options) *flagSet {
 	})
 	group("output", func() {
 		fs.StringVarP(&o.output, "output", "o", "", "`FILE`write results to FILE")
-		fs.StringVarP(&o.format, "format", "f", "text", "`FORMAT`text or json")
+		fs.StringVarP(&o.format, "format", "f", sinks[0].format, "`FORMAT`"+strings.Join(formats(), " or "))
 		fs.StringVar(&o.folded, "folded", "", "`FILE`write the maps with stacks in their keys to FILE as folded stacks")
 		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write these maps as a profile for go tool pprof")
 		fs.StringVar(&o.svg, "svg", "", "`FILE`write these maps as a flame graph")
@@ -232,7 +232,7 @@ func parseFlags(args []string) (*options, error) {
 
 	o.warnings = fs.warnings > 0
 	if o.format == "" {
-		o.format = "text"
+		o.format = sinks[0].format
 	}
 	switch {
 	case given("cmd") && given("pid"):
@@ -243,8 +243,8 @@ func parseFlags(args []string) (*options, error) {
 		return nil, usagef("USAGE: -k, --warnings conflicts with --no-warnings")
 	case o.check && !o.fmt:
 		return nil, usagef("USAGE: --check goes with --fmt")
-	case sinks[o.format] == nil:
-		return nil, usagef("Invalid output format %q\nValid formats: 'text', 'json'", o.format)
+	case sinkOf(o.format) == nil:
+		return nil, usagef("Invalid output format %q\nValid formats: '%s'", o.format, strings.Join(formats(), "', '"))
 	}
 	if err := o.checkScope(given); err != nil {
 		return nil, err

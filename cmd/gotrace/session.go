@@ -39,14 +39,39 @@ func nothingToRun(obj *object.Object, mode string) string {
 	return "No probes attached; use --bench to run benchmark probes."
 }
 
-// sinks maps each value of -f to its sink. Results are written to out, messages to err.
-var sinks = map[string]func(out *output.Writer, err io.Writer, opt output.Style) output.Sink{
-	"text": func(out *output.Writer, err io.Writer, opt output.Style) output.Sink {
+// makeSink makes a sink. Results are written to out, messages to err.
+type makeSink func(out *output.Writer, err io.Writer, opt output.Style) output.Sink
+
+// sinks are the sinks by the values of -f, the default first.
+var sinks = []struct {
+	format string
+	make   makeSink
+}{
+	{"text", func(out *output.Writer, err io.Writer, opt output.Style) output.Sink {
 		return output.NewText(out, err, opt)
-	},
-	"json": func(out *output.Writer, _ io.Writer, opt output.Style) output.Sink {
+	}},
+	{"json", func(out *output.Writer, _ io.Writer, opt output.Style) output.Sink {
 		return output.NewJSON(out, opt)
-	},
+	}},
+}
+
+// formats returns the values of -f.
+func formats() []string {
+	var names []string
+	for _, s := range sinks {
+		names = append(names, s.format)
+	}
+	return names
+}
+
+// sinkOf returns what makes the sink for a value of -f, or nil.
+func sinkOf(format string) makeSink {
+	for _, s := range sinks {
+		if s.format == format {
+			return s.make
+		}
+	}
+	return nil
 }
 
 // session runs an object until the session ends or the user ends it. If the kernel
@@ -68,7 +93,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.errorf("%v", err)
 		return statusError
 	}
-	sink := sinks[o.format](out, &a.messages, sinkOpt)
+	sink := sinkOf(o.format)(out, &a.messages, sinkOpt)
 	ropt := runtime.Setup{
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
