@@ -252,6 +252,15 @@ func carriers() []carrier {
 		{"tuple", "print((1, X, \"z\"));", "(1, V, z)\n", "value", func(v any) any { return []any{n("1"), v, "z"} }, nil},
 		{"tuple of variables", "$v = X; $w = ($v, $v); print($w);", "(V, V)\n", "value", func(v any) any { return []any{v, v} }, nil},
 		{"record", "print((q = X, w = 1));", "{ .q = V, .w = 1 }\n", "value", func(v any) any { return map[string]any{"q": v, "w": n("1")} }, nil},
+		{"tuple in a tuple", "print(((X, 1), (2, X)));", "((V, 1), (2, V))\n", "value", func(v any) any { return []any{[]any{v, n("1")}, []any{n("2"), v}} }, nil},
+		{"record in a tuple", "print((1, (q = X, w = X)));", "(1, { .q = V, .w = V })\n", "value", func(v any) any { return []any{n("1"), map[string]any{"q": v, "w": v}} }, nil},
+		{"tuple in a record", "print((q = (X, 1), w = X));", "{ .q = (V, 1), .w = V }\n", "value", func(v any) any { return map[string]any{"q": []any{v, n("1")}, "w": v} }, nil},
+		{"record in a record", "print((q = (a = X, b = 1), w = X));", "{ .q = { .a = V, .b = 1 }, .w = V }\n", "value", func(v any) any {
+			return map[string]any{"q": map[string]any{"a": v, "b": n("1")}, "w": v}
+		}, nil},
+		{"tuples in a map", "@n[5] = (X, (X, 2)); print(@n); clear(@n);", "@n[5]: (V, (V, 2))\n", "map", func(v any) any {
+			return map[string]any{"@n": map[string]any{"5": []any{v, []any{v, n("2")}}}}
+		}, nil},
 		{"map", "@v = X; print(@v); clear(@v);", "@v: V\n", "map", func(v any) any { return map[string]any{"@v": v} }, nil},
 		{"map of maps", "@m[5] = X; print(@m); clear(@m);", "@m[5]: V\n", "map", func(v any) any { return map[string]any{"@m": map[string]any{"5": v}} }, nil},
 		{"equal", "$v = X; @v = X; if ($v == @v) { print(1); } if ($v != @v) { print(2); } clear(@v);", "1\n", "value", func(any) any { return n("1") }, func(k known) bool {
