@@ -23,27 +23,27 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Request says what a script is compiled for.
+// Request specifies how to compile a script.
 type Request struct {
-	Env        *probes.Env          // what for; Env.Kernel must be set
-	Invocation *builtins.Invocation // nil: no parameters, nothing unsafe
+	Env        *probes.Env          // environment to compile for; Env.Kernel must be set
+	Invocation *builtins.Invocation // nil: no parameters, and unsafe builtins are not allowed
 	Defs       *builtins.Registry   // nil: all builtins
 	// Config reads the settings, with the script's config block, from the parsed script.
 	// If it is nil, they come from that block and the defaults, not the environment.
 	Config func(*ast.Program, *source.Diags) *config.Config
-	// Dump is called after each stage with the text of what it made. If it is
-	// nil, no text is made.
+	// Dump is called after each stage with its result as text. If it is nil, no text is
+	// generated.
 	Dump func(stage, text string)
-	// ForeignReaders says that the object is for loaders other than package
-	// runtime, so that each value of a map must be whole in a kernel map.
+	// ForeignReaders is set if the object is for loaders other than package runtime.
+	// Then each value of a map must be entirely in a kernel map.
 	ForeignReaders bool
-	// Verify makes each stage that makes IR check it.
+	// Verify makes each stage that generates IR verify it.
 	Verify bool
 	// Timed is called after each stage with the time that it took. It may be nil.
 	Timed func(stage string, took time.Duration)
 }
 
-// Stages returns the names of the pipeline's stages that Dump is called for.
+// Stages returns the names of the pipeline's stages for which Dump is called.
 func Stages() []string {
 	names := make([]string, len(stages))
 	for i, s := range stages {
@@ -52,13 +52,13 @@ func Stages() []string {
 	return names
 }
 
-// stages is the pipeline. Each stage reads from the compilation what the stages before
-// it have left there.
+// stages is the pipeline. Each stage uses the results of earlier stages in the
+// compilation.
 var stages = []struct {
 	name string
 	run  func(*compilation) error
-	text func(*compilation) string // what the stage has made
-	// goesOn says that the next stage runs in spite of errors and finds more.
+	text func(*compilation) string // the result of the stage
+	// goesOn is set if the next stage runs even after errors, and finds more of them.
 	goesOn bool
 }{
 	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }, false},
@@ -90,9 +90,9 @@ type compilation struct {
 	obj     *object.Object
 }
 
-// Compile compiles a script. It adds diagnostics, warnings among them, to diags; if
-// one of them is an error, the object is nil. An error that Compile returns is a
-// mistake in the compiler, or one of its limits.
+// Compile compiles a script. It adds errors and warnings to diags. If there is an
+// error, the object is nil. An error that Compile itself returns is a bug in the
+// compiler, or one of its limits.
 func Compile(f *source.File, req Request, diags *source.Diags) (*object.Object, error) {
 	c := newCompilation(f, req, diags)
 	err := c.runTo("object")
@@ -100,7 +100,7 @@ func Compile(f *source.File, req Request, diags *source.Diags) (*object.Object, 
 }
 
 // Check checks a script without compiling it. Its results are those of Compile, with
-// the checked script in place of the object.
+// the checked script instead of the object.
 func Check(f *source.File, req Request, diags *source.Diags) (*check.Program, error) {
 	c := newCompilation(f, req, diags)
 	err := c.runTo("types")
@@ -124,8 +124,7 @@ func newCompilation(f *source.File, req Request, diags *source.Diags) *compilati
 	return c
 }
 
-// runTo runs the stages up to the one with the name last, or to the first with an
-// error.
+// runTo runs the stages up to the one named last, or to the first one with an error.
 func (c *compilation) runTo(last string) (err error) {
 	stage := ""
 	defer func() {

@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// nosy is a kernel that counts the questions whose answers take a search of BTF
-// or of the symbol table.
+// nosy is a kernel that counts the lookups that require a search in BTF or in the
+// symbol table.
 type nosy struct {
 	probes.Kernel
 	asked []string
@@ -16,7 +16,7 @@ type nosy struct {
 
 func (k *nosy) Has(f probes.Feature) bool {
 	switch f {
-	case probes.FeatAtomicFetch, probes.FeatLookupPerCPU, probes.FeatISAv4: // the release tells
+	case probes.FeatAtomicFetch, probes.FeatLookupPerCPU, probes.FeatISAv4: // it depends only on the release
 	default:
 		k.asked = append(k.asked, string(f))
 	}
@@ -33,8 +33,8 @@ func (k *nosy) Symbol(name string) (uint64, bool) {
 	return k.Kernel.Symbol(name)
 }
 
-// TestAsksLittle checks that compiling asks the kernel nothing that the script
-// does not need: each question costs start-up time.
+// TestAsksLittle checks that the compiler looks up only facts about the kernel that the
+// script needs, as each lookup costs start-up time.
 func TestAsksLittle(t *testing.T) {
 	frozen, err := kernel.Frozen("../tests/kernels/6.12.zip")
 	if err != nil {

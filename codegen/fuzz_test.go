@@ -16,8 +16,9 @@ import (
 	corpus "github.com/gotrace/gotrace/tests/golden"
 )
 
-// FuzzCompile: what the checker accepts compiles for every kernel, is well
-// formed at each stage, and is accepted by the verifier of the running kernel.
+// FuzzCompile checks that every script that the checker accepts can be compiled for
+// every kernel, is well formed after each stage, and is accepted by the verifier of the
+// running kernel.
 func FuzzCompile(f *testing.F) {
 	for _, text := range corpus.Sources() {
 		f.Add(text)
@@ -45,7 +46,7 @@ func FuzzCompile(f *testing.F) {
 	live := kernel.Live()
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "#") || strings.Contains(text, "import") || strings.Contains(text, "/proc") || len(text) > 2048 {
-			return // files of this machine are another test's business
+			return // other tests cover files of this machine
 		}
 		for _, k := range kernels {
 			obj, diags := compile(t, k, text, verify(t))
@@ -66,9 +67,9 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
-// excused reports whether a program that does not load is not to blame for it:
-// this kernel forbids or lacks something, or it is too large in a way that only
-// the kernel can find out.
+// excused reports whether it is no error that a program cannot be loaded: this kernel
+// forbids or lacks something, or the program is too large in a way that only the kernel
+// can detect.
 func excused(err error) bool {
 	switch {
 	case errors.Is(err, unix.EPERM) && !errors.As(err, new(*ebpf.VerifierError)),

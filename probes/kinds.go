@@ -23,8 +23,8 @@ var allKinds = sync.OnceValue(func() []*Kind {
 	}
 })
 
-// Lookup returns the kind with a name or alias, or nil. Upper and lower case are
-// the same unless that is ambiguous.
+// Lookup returns the kind with a name or alias, or nil. Case is ignored unless that is
+// ambiguous.
 func Lookup(provider string) *Kind {
 	// The one-letter aliases differ in case: u is uprobe, U is usdt.
 	for _, fold := range []bool{false, true} {
@@ -87,8 +87,8 @@ func matchFold(pattern, s string) bool {
 	return Match(strings.ToLower(pattern), strings.ToLower(s))
 }
 
-// argCount returns an error unless the number of parts after the provider is one of
-// those allowed.
+// argCount returns an error unless the number of parts after the provider is one of the
+// allowed ones.
 func argCount(k *Kind, parts []string, allowed ...int) error {
 	n := len(parts) - 1
 	var list []string
@@ -115,8 +115,8 @@ func noWildcards(k *Kind, parts []string) error {
 	return nil
 }
 
-// listedValue is listed for attach points that end in a value, which lists leave
-// empty, as in "interval:ms:". The pattern may leave out the value.
+// listedValue is listed for attach points that end with a value, which lists leave
+// empty, as in "interval:ms:". The value may be omitted in the pattern.
 func listedValue(pattern []string, point ...string) bool {
 	if n := len(point); len(pattern) == n+1 && Match(pattern[n], "") {
 		pattern = pattern[:n]
@@ -124,8 +124,8 @@ func listedValue(pattern []string, point ...string) bool {
 	return listed(pattern, point...)
 }
 
-// listed reports whether a search pattern of -l matches an attach point with the
-// given parts. The pattern may leave out leading parts, as in "kprobe:vfs_*" for
+// listed reports whether a search pattern of -l matches an attach point with the given
+// parts. Leading parts may be omitted in the pattern, as in "kprobe:vfs_*" for
 // kprobe:vmlinux:vfs_read. A pattern without parts matches everything.
 func listed(pattern []string, point ...string) bool {
 	if len(pattern) == 0 || len(pattern) == 1 && pattern[0] == "" {

@@ -24,10 +24,10 @@ const (
 
 // kprobeKind returns kprobe or, if ret is true, kretprobe.
 //
-// BTF or kallsyms, and in the end the kernel, tell whether a function exists. The
-// long list of traceable functions is read only for wildcards. Points of wildcards
-// are attached through kprobe_multi if the kernel has it. That requires programs
-// that were loaded for it, which Point.Multi says.
+// Whether a function exists is determined with BTF or kallsyms, and in the end by the
+// kernel. The long list of traceable functions is read only for wildcards. Points of
+// wildcards are attached through kprobe_multi if the kernel supports it. That requires
+// programs that were loaded for it, which Point.Multi records.
 func kprobeKind(ret bool) *Kind {
 	k := &Kind{Name: "kprobe", Aliases: []string{"k"}, Syntax: "kprobe:[module:]function[+offset]", Doc: "Runs where a kernel function is called, or at an instruction within it. function#2 or function@file.c is one of several of a name."}
 	if ret {
@@ -139,7 +139,7 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	return p, err
 }
 
-// knownFunction reports whether BTF or kallsyms has a function.
+// knownFunction reports whether BTF or kallsyms contains a function.
 func knownFunction(e *Env, module, name string) bool {
 	if !loaded(e, module) {
 		return false
@@ -153,7 +153,7 @@ func knownFunction(e *Env, module, name string) bool {
 	return false
 }
 
-// loaded reports whether a module is loaded. "" and wildcards mean any module.
+// loaded reports whether a module is loaded. "" and wildcards denote any module.
 func loaded(e *Env, module string) bool {
 	return module == "" || module == "vmlinux" || isWild(module) || slices.Contains(e.Kernel.Modules(), module)
 }
@@ -237,7 +237,7 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
-// suggestFunction returns a traceable function that p may mean: one whose name the
+// suggestFunction returns a traceable function that p may refer to: one whose name the
 // compiler or a newer kernel has changed, or the one with the most similar name.
 func suggestFunction(e *Env, p *Point) string {
 	all, err := e.Kernel.Functions()
@@ -261,16 +261,16 @@ func suggestFunction(e *Env, p *Point) string {
 	return nearest(p.Func, names)
 }
 
-// renames lists forms of the names that functions got when the old name, %s, became
-// an inline function or a macro, or that they have on an architecture.
+// renames lists forms of the names that functions have after the function with the old
+// name, %s, became an inline function or a macro, or that they have on an architecture.
 var renames = []string{"%s_noprof", "__%s_noprof", "__%s", "__x64_%s", "__x64_sys_%s", "__arm64_%s", "ksys_%s", "do_%s"}
 
-// archPrefixes lists what architectures put before the names of system calls.
+// archPrefixes lists the prefixes of the names of system calls by architecture.
 var archPrefixes = []string{"__x64_", "__arm64_", "__s390x_", "__riscv_", "__ia32_", "SyS_", "__se_"}
 
-// variantOf returns the name of a function with a suffix from the compiler, which
-// changed its parameters or split it, or a later name of it. It returns "" if names
-// has none.
+// variantOf returns a later name of a function, or its name with a suffix of the
+// compiler, which changed the function's parameters or split it. It returns "" if names
+// contains none.
 func variantOf(name string, names []string) string {
 	known := make(map[string]bool, len(names))
 	best := ""
@@ -339,8 +339,8 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	return c, nil
 }
 
-// kprobeType returns the type of the parameter that argN is, or, if n is negative,
-// of the result. It returns nil if that is not known.
+// kprobeType returns the type of the parameter that argN denotes or, if n is negative,
+// of the result. It returns nil if the type is not known.
 func kprobeType(e *Env, p *Point, n int) *types.Type {
 	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 	if err != nil {
@@ -353,7 +353,7 @@ func kprobeType(e *Env, p *Point, n int) *types.Type {
 		return nil
 	}
 	for _, f := range proto.Params[:n+1] {
-		if !f.Type.IsScalar() { // it may take several words, which moves those after it
+		if !f.Type.IsScalar() { // it may take several words, which shifts the following ones
 			return nil
 		}
 	}
@@ -417,7 +417,7 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 		unix.ENOENT:        "the kernel has no function of that name",
 		unix.EADDRNOTAVAIL: "several functions of that name exist, and the kernel hides their addresses (kernel.kptr_restrict): name the module",
 		unix.EILSEQ:        "the offset is in the middle of an instruction",
-		unix.EINVAL:        "the kernel does not allow a probe there: the function is on its list of those that must not be probed, or was inlined",
+		unix.EINVAL:        "the kernel does not allow a probe there: the function is on its blacklist, or was inlined",
 	}
 	switch {
 	case p.HasAddr:
@@ -503,12 +503,11 @@ func (l kprobeMultiLink) Missed() uint64 {
 }
 
 // followsAll is the first release in which a kprobe session follows all calls of a
-// function. Earlier ones miss most calls that overlap, and their entries too.
+// function. Earlier ones miss most overlapping calls, including their entries.
 var followsAll = Version{Major: 6, Minor: 14}
 
 // JoinsSession reports whether a kprobe and a kretprobe with these points can be attached
-// as one: they are at the same functions, and the kernel misses no calls that it
-// would not miss otherwise.
+// as one: they are at the same functions, and the kernel misses no additional calls.
 func JoinsSession(e *Env, entry, ret []*Point) bool {
 	if len(entry) != len(ret) || e.Kernel.Release().Less(followsAll) {
 		return false

@@ -14,25 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel follows a limited number of calls of a function at a time to their
-// return, and misses other calls. Up to Linux 5.18 the limit is the number of CPUs,
-// later the greater of ten and twice that number. This is too few for functions
-// that sleep. A probe that is defined in tracefs can have a higher limit, so
-// kretprobes are attached that way if tracefs is writable.
+// The kernel follows a limited number of calls of a function at a time to their return,
+// and misses other calls. Up to Linux 5.18 the limit is the number of CPUs, later the
+// greater of ten and twice that number. This is too low for functions that sleep. A
+// probe that is defined in tracefs can have a higher limit, so kretprobes are attached
+// that way if tracefs is writable.
 //
-// If the process is killed, the definition stays but does nothing. The next session
+// If the process is killed, the definition remains but has no effect. The next session
 // removes it.
 
-// Number of calls that a kretprobe follows at a time. The kernel allows 4096 and
-// uses about 60 bytes for each. If there are many kretprobes, later ones get fewer.
+// Number of calls that a kretprobe follows at a time. The kernel allows 4096 and uses
+// about 60 bytes for each. If there are many kretprobes, later ones get fewer calls.
 const (
 	followed     = 4096
 	followedLess = 256
 	manyDefined  = 64
 )
 
-// definedPrefix is the prefix of a group of probes in tracefs. The ID of the process
-// that defined them follows.
+// definedPrefix is the prefix of a group of probes in tracefs. It is followed by the ID
+// of the process that defined them.
 const definedPrefix = "gotrace_"
 
 // tracefsDir returns the directory in which probes can be defined, or "".
@@ -79,13 +79,13 @@ func attachDefined(e *Env, prog *ebpf.Program, symbol string) (io.Closer, error)
 	return d, nil
 }
 
-// defined is a probe that was defined in tracefs, with its event.
+// defined is an event whose probe was defined in tracefs.
 type defined struct {
 	event         io.Closer
 	tracefs, name string
 }
 
-// Missed returns the number of calls that the kernel missed. Older kernels have that
+// Missed returns the number of calls that the kernel missed. Older kernels show that
 // number only in tracefs.
 func (d *defined) Missed() uint64 {
 	if m, ok := d.event.(interface{ Missed() uint64 }); ok {
@@ -147,7 +147,7 @@ func removeLeftovers(tracefs string) {
 		}
 		events, _ := filepath.Glob(filepath.Join(group, "r*"))
 		for _, event := range events {
-			_ = define(tracefs, "-:"+filepath.Base(group)+"/"+filepath.Base(event)) // what is in use the kernel keeps
+			_ = define(tracefs, "-:"+filepath.Base(group)+"/"+filepath.Base(event)) // the kernel keeps definitions that are in use
 		}
 	}
 }

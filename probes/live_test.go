@@ -22,11 +22,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The tests of this file attach to the running kernel. They skip where it, or
-// our rights, do not allow that: exactly on errors that say so.
+// The tests in this file attach to the running kernel. They skip only on errors that
+// mean that the kernel, or the rights of this process, do not allow that.
 
-// counterProg is a program for context c that counts in a map how often it
-// ran, for the thread tid only if that is not 0.
+// counterProg returns a program for context c that counts in a map how often it ran, if
+// tid is not 0 only for that thread.
 func counterProg(t testing.TB, c *probes.Context, tid int) (*ebpf.Program, func() uint64) {
 	t.Helper()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
@@ -63,8 +63,8 @@ func counterProg(t testing.TB, c *probes.Context, tid int) (*ebpf.Program, func(
 	}
 }
 
-// needs skips the test on errors that say that this machine cannot, and fails it
-// on others.
+// needs skips the test on errors that mean that this machine does not support it, and
+// fails it on others.
 func needs(t testing.TB, err error) {
 	t.Helper()
 	switch {
@@ -96,7 +96,7 @@ func expand(t testing.TB, e *probes.Env, text string) []*probes.Point {
 	return ps
 }
 
-// data is what is attached to of some points.
+// data returns the data of points that attaching needs.
 func data(ps []*probes.Point) []*object.Point {
 	out := make([]*object.Point, len(ps))
 	for i, p := range ps {
@@ -147,7 +147,7 @@ func (cs closeAll) Close() error {
 	return errors.Join(errs...)
 }
 
-// reads does exactly n read system calls in this thread.
+// reads performs exactly n read system calls in this thread.
 func reads(t testing.TB, n int) {
 	t.Helper()
 	fd, err := unix.Open("/dev/zero", unix.O_RDONLY, 0)
@@ -170,8 +170,8 @@ func liveEnv(t testing.TB) *probes.Env {
 	return &probes.Env{Kernel: kernel.Live()}
 }
 
-// TestLiveReads counts a known number of reads through each kind that can see
-// them: those of one thread, since the runtime reads too, in others.
+// TestLiveReads counts a known number of reads with each kind that can observe them. It
+// counts those of one thread, since the Go runtime reads too, in others.
 func TestLiveReads(t *testing.T) {
 	const n = 1000
 	for _, text := range []string{
@@ -245,7 +245,7 @@ func TestLiveTimers(t *testing.T) {
 				time.Sleep(50 * time.Millisecond)
 			}
 			cl.Close()
-			// A busy or emulated processor runs timers late; never too often.
+			// A busy or emulated processor runs timers late, but never too often.
 			most := tt.hz*time.Since(began).Seconds() + 1
 			if tt.everyCPU {
 				most *= float64(cpus)
@@ -371,8 +371,8 @@ func TestLiveWatchpoint(t *testing.T) {
 	}
 }
 
-// TestLivePackets sends known numbers of packets over the loopback interface: of
-// a network of their own, where the probe is on an interface.
+// TestLivePackets sends known numbers of packets over the loopback interface. If the
+// probe is on an interface, it uses a network namespace of its own.
 func TestLivePackets(t *testing.T) {
 	for _, at := range []string{"xdp:lo", "tc:lo:ingress", "tc:lo:egress", "cgroup_skb:CGROUP:egress", "cgroup_skb:CGROUP:ingress"} {
 		t.Run(at, func(t *testing.T) {
@@ -415,8 +415,8 @@ func TestLivePackets(t *testing.T) {
 	}
 }
 
-// ownNetwork moves the goroutine to a thread with a network of its own, which
-// ends with it.
+// ownNetwork moves the goroutine to a thread with its own network namespace, which ends
+// with the thread.
 func ownNetwork(t *testing.T) {
 	t.Helper()
 	goruntime.LockOSThread() // for good
@@ -434,7 +434,7 @@ func ownNetwork(t *testing.T) {
 	needs(t, unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo))
 }
 
-// TestLiveNothingLeft: after Close no event, probe or link is left behind.
+// TestLiveNothingLeft checks that no event, probe or link remains after Close.
 func TestLiveNothingLeft(t *testing.T) {
 	e := liveEnv(t)
 	dir, err := e.Kernel.(*kernel.Kernel).TracefsDir()

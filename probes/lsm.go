@@ -20,7 +20,7 @@ const lsmPrefix = "bpf_lsm_"
 // lsmKind returns lsm, for the kernel's security hooks. Its programs return 0, which
 // permits the operation.
 func lsmKind() *Kind {
-	k := &Kind{Name: "lsm", Syntax: "lsm:hook", Doc: "Runs at a security hook of the kernel, with its arguments; it permits everything."}
+	k := &Kind{Name: "lsm", Syntax: "lsm:hook", Doc: "Runs at a security hook of the kernel, with its arguments; it permits all operations."}
 	k.Decides = true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {
@@ -79,8 +79,8 @@ func lsmKind() *Kind {
 		return c, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
-		// Without BPF among its security modules, the kernel attaches the program but
-		// never calls it.
+		// If BPF is not one of its security modules, the kernel attaches the program
+		// but never calls it.
 		if list, err := activeLSMs(); err == nil && !slices.Contains(list, "bpf") {
 			return nil, &AttachError{p, "the kernel runs without BPF among its security modules (" + strings.Join(list, ",") + "): boot it with lsm=…,bpf", ebpf.ErrNotSupported}
 		}
@@ -102,7 +102,7 @@ func lsmKind() *Kind {
 	return k
 }
 
-// activeLSMs lists the security modules in use, from securityfs. It mounts
+// activeLSMs lists the active security modules according to securityfs. It mounts
 // securityfs if necessary.
 func activeLSMs() ([]string, error) {
 	const dir = "/sys/kernel/security"

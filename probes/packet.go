@@ -6,21 +6,21 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// Packet describes how a program reads the packet that it runs for: the builtin pkt.
-// All functions emit code; ctx is the program's context.
+// Packet describes how a program reads the packet for which it runs, for the builtin
+// pkt. All functions emit code. ctx is the program's context.
 type Packet struct {
-	// Ethernet says that the packet begins with an Ethernet header. Otherwise it
-	// begins with the header of the network layer, and Protocol reads its EtherType
-	// in host byte order.
+	// Ethernet is set if the packet starts with an Ethernet header. Otherwise it starts
+	// with the header of the network layer, and Protocol reads its EtherType in host
+	// byte order.
 	Ethernet bool
 	Protocol func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Tag reads the VLAN tag that the kernel has taken out of the packet, in host
-	// byte order, and whether there is one. It may be nil.
+	// Tag reads the VLAN tag that the kernel has removed from the packet, in host byte
+	// order, and whether there is one. It may be nil.
 	Tag func(b *ir.Builder, ctx *ir.Value) (tag, present *ir.Value)
 	// Len reads the packet's length in bytes, and Ifindex its interface's number.
 	Len, Ifindex func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Load copies n bytes of the packet from off on, which the caller has compared
-	// with Len, to dst. The result is negative if they could not be read.
+	// Load copies n bytes of the packet, from off on, to dst. The caller has compared
+	// their end with Len. The result is negative if they could not be read.
 	Load func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value
 	// Dir is the direction: ingress or egress, or "" if it is not known.
 	Dir string
@@ -34,7 +34,7 @@ func contextWord(off int64) func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 	return func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Load(ctx, off, 4, false) }
 }
 
-// Offsets in struct __sk_buff and struct xdp_md of include/uapi/linux/bpf.h, which never
+// Offsets in struct __sk_buff and struct xdp_md of include/uapi/linux/bpf.h. They never
 // change.
 const (
 	skbLen         = 0
@@ -47,8 +47,8 @@ const (
 	xdpIfindex     = 12
 )
 
-// skbPacket describes the packet of a program whose context is struct __sk_buff. The
-// kernel reads it by a helper, also where it is not in one piece.
+// skbPacket describes the packet of a program whose context is struct __sk_buff. A
+// helper reads it, even if it is not contiguous.
 func skbPacket(ethernet bool, dir string) *Packet {
 	p := &Packet{Ethernet: ethernet, Dir: dir, Len: contextWord(skbLen), Ifindex: contextWord(skbIfindex)}
 	p.Protocol = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
@@ -65,7 +65,7 @@ func skbPacket(ethernet bool, dir string) *Packet {
 	return p
 }
 
-// xdpPacket describes the packet of an XDP program, which is in one piece of memory.
+// xdpPacket describes the packet of an XDP program, which is contiguous in memory.
 func xdpPacket(ethernet bool) *Packet {
 	p := &Packet{Ethernet: ethernet, Dir: "ingress", Ifindex: contextWord(xdpIfindex)}
 	data, end := contextWord(xdpData), contextWord(xdpDataEnd)
@@ -74,8 +74,8 @@ func xdpPacket(ethernet bool) *Packet {
 		at := b.Op(ir.OpAdd, data(b, ctx), b.Op(ir.OpAnd, off, b.Const(0xffff)))
 		return b.Call(ir.ReadKernel, dst, b.Const(int64(n)), at)
 	}
-	// An interface without Ethernet headers has packets of the Internet protocol,
-	// whose first four bits tell the version.
+	// An interface without Ethernet headers has packets of the Internet protocol, whose
+	// first four bits are the version.
 	p.Protocol = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 		first := b.Slot(8)
 		b.Store(first, 0, 8, b.Const(0))
@@ -92,8 +92,9 @@ func protocolOf(b *ir.Builder, first *ir.Value) *ir.Value {
 	return b.IfElse(six, func() *ir.Value { return b.Const(0x86dd) }, func() *ir.Value { return b.Const(0x0800) })
 }
 
-// isEthernet reports whether the packets of an interface begin with an Ethernet header,
-// by the type of its address. It takes an interface that is not there for such a one.
+// isEthernet reports whether the packets of an interface start with an Ethernet header,
+// according to the type of its address. It returns true for an interface that does not
+// exist.
 func isEthernet(name string) bool {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -108,7 +109,7 @@ func isEthernet(name string) bool {
 	return kind == unix.ARPHRD_ETHER || kind == unix.ARPHRD_LOOPBACK
 }
 
-// linkShape returns the part of the shape of a context that tells interfaces with
+// linkShape returns the part of a context's shape that distinguishes interfaces with
 // Ethernet headers from those without.
 func linkShape(ethernet bool) string {
 	if ethernet {

@@ -68,8 +68,8 @@ func demoKernel(t testing.TB, arch string) probes.Kernel {
 	return k
 }
 
-// TestAttachPoints checks what attach points parse and expand to: the names of
-// the points, or the error.
+// TestAttachPoints checks the results of parsing and expanding attach points: the names
+// of the points, or the error.
 func TestAttachPoints(t *testing.T) {
 	self := target(t, goTarget)
 	running := start(t, self, "1")
@@ -82,7 +82,7 @@ func TestAttachPoints(t *testing.T) {
 		opt  string // "unsafe", "pid", "nolist"
 		want string // names, blank-separated; "" for no match
 		err  string // part of the error
-		hint string // what Suggest says where nothing matched
+		hint string // result of Suggest if nothing matched
 	}{
 		{in: "begin", want: "begin"},
 		{in: "BEGIN", want: "begin"},
@@ -346,7 +346,7 @@ func TestList(t *testing.T) {
 		if got := strings.Join(names, " "); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
-		// A listing stops when it is told to.
+		// A listing stops when yield returns false.
 		n := 0
 		_ = probes.Lookup(parts[0]).List(e, parts, func(string) bool { n++; return false })
 		if n > 1 {
@@ -355,7 +355,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestPackaging: each kind's program type is one that the library knows.
+// TestContextPrograms checks that the library supports the program type of each kind.
 func TestContextPrograms(t *testing.T) {
 	e := &probes.Env{Kernel: demoKernel(t, "amd64")}
 	for in, want := range map[string]ebpf.ProgramType{
@@ -376,7 +376,7 @@ func TestContextPrograms(t *testing.T) {
 			t.Errorf("%s: argN or retval half there", in)
 		}
 	}
-	// Shapes: what differs in layout must not share a program.
+	// Points with different layouts must not share a program.
 	shape := func(in string) string {
 		ps := expand(t, e, in)
 		c, err := ps[0].Kind.Context(e, ps[0])
@@ -420,7 +420,7 @@ func TestArgLines(t *testing.T) {
 	}
 }
 
-// FuzzParse: no attach point may make any kind panic.
+// FuzzParse checks that no attach point makes any kind panic.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"kprobe:vfs_read+4", "uprobe:/bin/sh:main+0x10", "interval:1s", "usdt:/bin/sh:a:b", "watchpoint:0x10:8:rw", "iter:task:pin", "fentry:bpf:1:x", "tc:lo:egress"} {
 		f.Add(s)

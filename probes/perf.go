@@ -19,10 +19,10 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// Tracepoints, kprobes, uprobes, timers and counters are all attached in the same
-// way: a perf event is opened, and the program is bound to it. Kprobes and uprobes
-// use the PMUs of that name. When the file descriptor of the event is closed,
-// nothing of the probe is left.
+// Tracepoints, kprobes, uprobes, timers and counters are all attached in the same way:
+// a perf event is opened, and the program is bound to it. Kprobes and uprobes use the
+// PMUs with that name. When the file descriptor of the event is closed, the kernel
+// removes the probe.
 
 // perfEvent is a perf event with a program bound to it.
 type perfEvent struct {
@@ -154,7 +154,7 @@ func attachPerfProcess(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (i
 		more = false
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 		if errors.Is(err, fs.ErrNotExist) {
-			break // it is gone
+			break // the process has ended
 		}
 		if err != nil {
 			all.Close()
@@ -170,7 +170,7 @@ func attachPerfProcess(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (i
 			a.Bits |= unix.PerfBitInherit
 			c, err := attachPerf(&a, tid, -1, prog)
 			if errors.Is(err, unix.ESRCH) {
-				continue // the thread is gone
+				continue // the thread has ended
 			}
 			if err != nil {
 				all.Close()
@@ -230,7 +230,7 @@ type pmu struct {
 	ret uint64
 }
 
-// The kernel's probe PMUs do not change while it runs.
+// The kernel's probe PMUs do not change at run time.
 var (
 	kprobePMU = sync.OnceValues(func() (pmu, error) { return readPMU("kprobe") })
 	uprobePMU = sync.OnceValues(func() (pmu, error) { return readPMU("uprobe") })

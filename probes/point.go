@@ -7,11 +7,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Point is a place to attach to. Kind determines which fields are used.
+// Point is a location to attach to. Kind determines which fields are used.
 type Point struct {
 	Kind    *Kind
 	Name    string // canonical text, the value of the builtin probe
-	Alias   string // the event of a provider that the point stands for, or ""
+	Alias   string // the event of a provider for which the point stands, or ""
 	Span    source.Span
 	Target  string // module, category, binary path, interface, cgroup, unit of a rate …
 	Func    string // function, event, symbol, iterator, signal, software event …
@@ -22,11 +22,11 @@ type Point struct {
 	Count   uint64 // rate, sample count, watchpoint length …
 	Mode    string // watchpoint mode, ingress/egress, pin path …
 	PID     int    // only this process; 0: all
-	Implied bool   // a part was left out, which means a wildcard
+	Implied bool   // a part was omitted, which denotes a wildcard
 	Matched bool   // it comes from a pattern: if it cannot be attached, others still are
 	Event   uint64 // number of the kernel's event, in the namespace of the kind
 	Multi   bool   // the program is loaded for a link to many points at once
-	AtInsn  bool   // of a kind for returns: the program runs at an instruction that returns, Offset bytes into Func
+	AtInsn  bool   // for kinds of returns: the program runs at a return instruction, Offset bytes into Func
 
 	// The location of the point in a file: the path for the kernel, the offset of the
 	// instruction, and the offset of the USDT semaphore or 0.

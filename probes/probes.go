@@ -1,6 +1,6 @@
-// Package probes defines the kinds of probes: how their attach points are written,
-// which places on a system they match, what a program attached there can read, and
-// how it is attached. Each kind is one file with one Kind value. Kinds lists them all.
+// Package probes defines the kinds of probes: the syntax of their attach points, the
+// locations on a system that they match, the data that a program can read there, and
+// how it is attached. Each kind has a file with one Kind value. Kinds lists them all.
 //
 // Facts about the kernel come from a Kernel: the running one or a frozen one
 // (package probes/kernel).
@@ -24,13 +24,13 @@ type Kind struct {
 	Aliases []string
 	Syntax  string // for help and errors: "kprobe:[module:]function[+offset]"
 	Doc     string // one or two sentences
-	Since   string // first kernel release it works on, "" if 5.10
+	Since   string // first kernel release that supports it; "" if 5.10
 
 	// Parse checks the parts of an attach point (parts[0] is the provider). It
 	// returns the point that they describe, which is not expanded yet.
 	Parse func(e *Env, parts []string) (*Point, error)
-	// Expand returns the points on this system that p matches, in a stable order. If
-	// p has no wildcard, that is p itself. An empty result means no match.
+	// Expand returns the points on this system that p matches, in a stable order. If p
+	// contains no wildcard, that is p itself. The result is empty if nothing matches.
 	Expand func(e *Env, p *Point) ([]*Point, error)
 	// Context describes a program at p. It may read BTF, tracefs or an ELF file, so
 	// it is called only for points that are used.
@@ -43,66 +43,68 @@ type Kind struct {
 	// them one by one.
 	AttachMany func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error)
 	// Gather is called with all points of the kind in a script before any Context. It
-	// marks those that are to be attached together. It may be nil.
+	// marks the points to be attached together. It may be nil.
 	Gather func(e *Env, ps []*Point)
-	// AttachTogether attaches the programs for points with Multi set, those of a whole
-	// script, in the order of the script. If it is nil, each program is attached on its
-	// own.
+	// AttachTogether attaches the programs of a whole script whose points have Multi
+	// set, in the order of the script. If it is nil, each program is attached
+	// separately.
 	AttachTogether func(e *Env, all []Attachment) ([]io.Closer, error)
 	// List yields the names of all attach points that match a search pattern. parts
 	// is as in Parse, and may have wildcards.
 	List func(e *Env, parts []string, yield func(name string) bool) error
-	// Reverse says that the kernel runs the programs at one place in the reverse of
-	// the order in which they were attached.
+	// Reverse is set if the kernel runs the programs at one location in the reverse
+	// order of their attachment.
 	Reverse bool
 	// Return is the name of the kind for returns of the same functions, if the kernel
 	// can run one program at entries and returns, or "".
 	Return string
-	// Alone says that a script with such a probe has no other probe and one attach
-	// point.
+	// Alone is set if a script with such a probe can have no other probe and only one
+	// attach point.
 	Alone bool
-	// Unique says that results are reported by the name of the probe, so that no two
-	// probes of a script may have the same.
+	// Unique is set if results are reported by the name of the probe, so that no two
+	// probes of a script may have the same name.
 	Unique bool
-	// Suggest returns the name most like one that Expand did not find, or "". It may
-	// read long lists, so it is used only for error messages. It may be nil.
+	// Suggest returns the name that is most similar to one that Expand did not find, or
+	// "". It may read long lists, so it is used only for error messages. It may be nil.
 	Suggest func(e *Env, p *Point) string
-	// Lacks returns what the thing that p names lacks for this kind of probe, if it
+	// Lacks returns what is missing for this kind of probe if the object that p names
 	// exists but Expand did not find it, or "". It may be nil.
 	Lacks func(e *Env, p *Point) string
 	// Doubt returns a warning about a point without wildcards, or "". It is also
 	// called for points that Expand does not find. It may be nil.
 	Doubt func(e *Env, p *Point) string
-	// Outermost says that filters of probes do not apply to the kind (begin, end).
+	// Outermost is set if filters of probes do not apply to the kind (begin, end).
 	Outermost bool
-	// OnReturn says that a program runs when the function at the point returns.
+	// OnReturn is set if a program runs when the function at the point returns.
 	OnReturn bool
-	// ChildOnly says that with -c, programs run in the child but not in processes
-	// that it forks.
+	// ChildOnly is set if, with -c, programs run in the child but not in processes that
+	// it forks.
 	ChildOnly bool
-	// Confine says how the flags that choose processes confine the programs.
+	// Confine determines how the flags that select processes confine the programs.
 	Confine Confinement
-	// Runs says when the programs run.
+	// Runs is the time at which the programs run.
 	Runs Moment
 	// Class is the value of the builtin probetype; "": Name.
 	Class string
-	// Detachable says that a script can detach a single probe by its address.
+	// Detachable is set if a script can detach a single probe by its address.
 	Detachable bool
-	// FollowsCalls says that the kernel follows a limited number of calls at a time
-	// to their return, and misses others.
+	// FollowsCalls is set if the kernel follows a limited number of calls at a time to
+	// their return, and misses others.
 	FollowsCalls bool
-	// FuncArgs says that args contains the parameters of a function.
+	// FuncArgs is set if args contains the parameters of a function.
 	FuncArgs bool
-	// NoteArgs says that a note in the file lists the arguments. A script can select
+	// NoteArgs is set if a note in the file lists the arguments. A script can select
 	// one by a number that is known only at run time.
 	NoteArgs bool
-	// Decides says that the result of a program decides what the kernel does: whether a
-	// packet passes, or a call is allowed. Scripts choose it with --unsafe only.
+	// Decides is set if the kernel acts on the result of a program: whether a packet
+	// passes, or an operation is allowed. Scripts can set the result only with
+	// --unsafe.
 	Decides bool
-	// Overrides says that a program can replace the function by a result.
+	// Overrides is set if a program can make the function return a value without
+	// running.
 	Overrides bool
-	// Paths says that programs may call bpf_d_path, the helper for the path of a file:
-	// if they have FuncArgs, in some functions.
+	// Paths is set if programs may call bpf_d_path, the helper for the path of a file.
+	// If FuncArgs is set, they may do so only in some functions.
 	Paths bool
 }
 
@@ -129,10 +131,11 @@ type Env struct {
 	DebugInfo   string                      // --debuginfo: directories to search for debug files before /usr/lib/debug
 	FetchDebug  func(buildID string) string // path of a debug file from elsewhere, or ""; may be nil
 
-	// Needs records what is read from sources other than Kernel. It may be nil.
+	// Needs records the facts that were read from sources other than Kernel. It may be
+	// nil.
 	Needs *object.Needs
 
-	// Apart says that each point needs a hook of its own, because the programs are not
+	// Apart is set if each point needs its own hook, because the programs are not
 	// attached by package runtime, or because they read the kernel's stack.
 	Apart bool
 
@@ -140,8 +143,8 @@ type Env struct {
 	// others, by address (uint64, string). Attaching fills it. It may be nil.
 	FuncNames *sync.Map
 
-	// Types holds the kernel's types as package ebpf reads them, which it does in about
-	// 25 ms when a program first needs them. It may be nil.
+	// Types caches the kernel's types in the form of package ebpf, which takes about 25
+	// ms when a program first needs them. It may be nil.
 	Types *btf.Cache
 
 	opened  map[string]*binary.File // by path
@@ -162,8 +165,8 @@ func (e *Env) LoadProgram(spec *ebpf.ProgramSpec, opt ebpf.ProgramOptions) (*ebp
 	return c.DetachProgram(spec.Name), nil
 }
 
-// traced returns the process of -p or -c to which the kernel has to confine a probe, if
-// it can; 0: none. With --follow, programs have to run in other processes too.
+// traced returns the process of -p or -c to which the kernel must confine a probe, if
+// it can; 0: none. With --follow, programs must run in other processes too.
 func (e *Env) traced() int {
 	if e.Scope.Follow {
 		return 0

@@ -14,9 +14,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// rawTracepointKind returns rawtracepoint. The program gets the arguments that the
-// kernel passes to the tracepoint, rather than a record of them. As BTF has their
-// types, the program can follow pointers by plain loads.
+// rawTracepointKind returns rawtracepoint. The program receives the arguments that the
+// kernel passes to the tracepoint, rather than a record of them. As BTF contains their
+// types, the program can follow pointers with plain loads.
 func rawTracepointKind() *Kind {
 	k := &Kind{Name: "rawtracepoint", FuncArgs: true, Aliases: []string{"rt"}, Syntax: "rawtracepoint:[module:]event", Doc: "Runs at a static event of the kernel, with the arguments it is called with."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
@@ -133,18 +133,19 @@ func tracingContext(e *Env, p *Point, proto *FuncProto) *Context {
 	return c
 }
 
-// closedInt reports whether t is a pointer to an integer and the kernel is one that lets
-// programs load only those to characters from their context.
+// closedInt reports whether t is a pointer to an integer that the kernel does not let
+// programs load from their context: before Linux 5.13, it allows only pointers to
+// characters.
 func closedInt(e *Env, t *types.Type) bool {
 	return t.Kind == types.Pointer && t.Elem.Kind == types.Int && t.Elem.Size != 1 && e.Kernel.Release().Less(Version{Major: 5, Minor: 13})
 }
 
-// attachTracing attaches a program to the function that it was loaded for.
+// attachTracing attaches a program to the function for which it was loaded.
 func attachTracing(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
 	if err != nil {
 		return nil, attachError(p, err, capsTracing, map[error]string{
-			unix.EBUSY: "something that does not share the function is attached there already",
+			unix.EBUSY: "another program is attached there that does not share the function",
 			unix.E2BIG: "the kernel's limit of programs on one function is reached",
 		})
 	}

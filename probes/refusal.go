@@ -10,13 +10,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// kprobeBlacklist is where debugfs lists the functions that must not be probed, one a
-// line: the range of addresses and the name.
+// kprobeBlacklist is the file in debugfs that lists the functions that must not be
+// probed, one per line: the range of addresses and the name.
 const kprobeBlacklist = "/sys/kernel/debug/kprobes/blacklist"
 
-// refusal returns why the kernel refuses a probe at p, a function or a place in it, as
-// far as symbols and blacklist (the content of kprobeBlacklist) tell. It returns "" if
-// they do not.
+// refusal returns the reason why the kernel refuses a probe at p, a function or a
+// location in it, according to the symbols and blacklist, the content of
+// kprobeBlacklist. It returns "" if they contain no reason.
 func refusal(k Kernel, p *object.Point, blacklist string) string {
 	addr, ok := k.Symbol(p.Func)
 	if !ok {
@@ -28,18 +28,18 @@ func refusal(k Kernel, p *object.Point, blacklist string) string {
 	start, ok1 := k.Symbol("_sinittext")
 	end, ok2 := k.Symbol("_einittext")
 	if ok1 && ok2 && start <= addr && addr < end {
-		return "the function runs only while the system boots: its memory is free since then"
+		return "the function runs only while the system boots: its memory has been freed since"
 	}
 	for s := bufio.NewScanner(strings.NewReader(blacklist)); s.Scan(); {
 		if f := strings.Fields(s.Text()); len(f) > 1 && f[1] == p.Func {
-			return "the function is on the kernel's list of those that must not be probed (" + kprobeBlacklist + ")"
+			return "the function is on the kernel's list of functions that must not be probed (" + kprobeBlacklist + ")"
 		}
 	}
 	return ""
 }
 
-// kprobeRefusal is refusal for kprobes of the running kernel. general is the answer if
-// nothing is known.
+// kprobeRefusal is refusal for kprobes of the running kernel. It returns general if the
+// reason is not known.
 func kprobeRefusal(e *Env, p *object.Point, general string) string {
 	list, _ := os.ReadFile(kprobeBlacklist)
 	if why := refusal(e.Kernel, p, string(list)); why != "" {
@@ -48,8 +48,8 @@ func kprobeRefusal(e *Env, p *object.Point, general string) string {
 	return general
 }
 
-// fentryRefusal returns why the kernel does not attach fentry or fexit to a function of
-// which it has BTF.
+// fentryRefusal returns the reason why the kernel does not attach fentry or fexit to a
+// function that is in BTF.
 func fentryRefusal(e *Env, p *object.Point) string {
 	if why := refusal(e.Kernel, p, ""); why != "" {
 		return why
@@ -61,7 +61,8 @@ func fentryRefusal(e *Env, p *object.Point) string {
 	return "the kernel does not attach programs to this function"
 }
 
-// withoutBTF returns that fentry needs BTF that an existing function lacks, or "".
+// withoutBTF returns a message that an existing function has no BTF, which fentry
+// needs, or "".
 func withoutBTF(e *Env, p *Point) string {
 	if _, ok := e.Kernel.Symbol(p.Func); !ok || !loaded(e, p.Target) {
 		return ""
@@ -69,5 +70,5 @@ func withoutBTF(e *Env, p *Point) string {
 	if _, err := e.Kernel.FuncProto(p.Target, p.Func); err == nil {
 		return ""
 	}
-	return fmt.Sprintf("the kernel has a function of that name but no BTF for it, as for assembly code and names that are not unique: kprobe:%s needs none", p.Func)
+	return fmt.Sprintf("the kernel has no BTF for the function, as for assembly code and names that are not unique; kprobe:%s does not need it", p.Func)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// symbolKernel is a kernel that knows its symbols and nothing else.
+// symbolKernel is a kernel that has only symbols.
 type symbolKernel struct {
 	Kernel
 	names []string // in the order of their addresses, 16 bytes apart
@@ -83,7 +83,7 @@ func TestFentryRefusal(t *testing.T) {
 func TestMissingFunctions(t *testing.T) {
 	e := &Env{Kernel: someSymbols}
 	for fn, want := range map[string]string{
-		"memcpy":   "kprobe:memcpy needs none",
+		"memcpy":   "kprobe:memcpy does not need it",
 		"vfs_red":  "",
 		"vfs_read": "",
 	} {

@@ -13,10 +13,10 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// resolveBinaries returns the files that the binary part of an attach point means:
-// a path, a path with wildcards, a program in PATH, or a library that the dynamic
-// linker finds ("libc" or "libc.so.6"). With -p, "" is the program of the process
-// and "*" is everything that it has mapped.
+// resolveBinaries returns the files that the binary part of an attach point denotes: a
+// path, a path with wildcards, a program in PATH, or a library that the dynamic linker
+// finds ("libc" or "libc.so.6"). With -p, "" is the program of the process and "*" is
+// every file that it has mapped.
 func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	pid := e.PID
 	if target == "" {
@@ -115,7 +115,7 @@ func everywhere(pattern string) []string {
 	return list
 }
 
-// inProcess returns a path under which this process finds the file that path is for
+// inProcess returns a path by which this process finds the file with the given path in
 // the process of -p, which may have another root or mount namespace.
 func inProcess(e *Env, path string) string {
 	pid := e.PID

@@ -9,17 +9,17 @@ const (
 	OnEvent  Moment = iota // when the kernel reaches the point
 	AtBegin                // before any other probe is attached
 	AtEnd                  // after all others are detached
-	OnSignal               // when this process gets a signal
+	OnSignal               // when this process receives a signal
 	AsTest                 // with --test
 	AsBench                // with --bench
 )
 
-// Ours reports whether the running task is gotrace itself, and not a traced one.
+// Ours reports whether the programs run in gotrace itself rather than in a traced task.
 func (m Moment) Ours() bool { return m == AtBegin || m == AtEnd || m == OnSignal }
 
 // runByUs completes a kind whose programs the runtime runs itself. They are raw
 // tracepoint programs, run by BPF_PROG_TEST_RUN. This works from Linux 5.10 on, and
-// they have all helpers for tracing. Attach points have no wildcards.
+// they can use all helpers for tracing. Attach points have no wildcards.
 func runByUs(k *Kind) *Kind {
 	k.Confine = NotAsked
 	k.Expand = expandSelf

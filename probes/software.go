@@ -50,11 +50,11 @@ var hardwareCounters = []counter{
 }
 
 func softwareKind() *Kind {
-	return counterKind("software", "s", "Runs each time one of the kernel's own counters has counted so many events.", unix.PERF_TYPE_SOFTWARE, softwareCounters)
+	return counterKind("software", "s", "Runs each time one of the kernel's own counters has counted the given number of events.", unix.PERF_TYPE_SOFTWARE, softwareCounters)
 }
 
 func hardwareKind() *Kind {
-	return counterKind("hardware", "h", "Runs each time one of the processor's counters has counted so many events.", unix.PERF_TYPE_HARDWARE, hardwareCounters)
+	return counterKind("hardware", "h", "Runs each time one of the processor's counters has counted the given number of events.", unix.PERF_TYPE_HARDWARE, hardwareCounters)
 }
 
 func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
@@ -66,7 +66,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 			names = append(names, c.alias)
 		}
 	}
-	// Sort as in the list, where a colon follows the name.
+	// Sort as in the list, in which a colon follows the name.
 	sort.Slice(names, func(i, j int) bool { return names[i]+":" < names[j]+":" })
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {
@@ -101,7 +101,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 			if n >= 1<<63 {
 				return nil, usage("%s count should be a positive integer", name)
 			}
-			if n > 0 { // 0 leaves the counter's own
+			if n > 0 { // 0 selects the counter's default
 				p.Count = n
 			}
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // parseSourceLine parses the parts of binary@file:line[:col]. ok is false if they do
-// not have that form. The last @ separates the paths, which may contain others.
+// not have that form. The last @ separates the paths, which may contain other ones.
 func parseSourceLine(parts []string) (target string, s binary.SourceLine, ok bool, err error) {
 	if len(parts) < 3 || len(parts) > 4 {
 		return "", s, false, nil
@@ -34,7 +34,7 @@ func parseSourceLine(parts []string) (target string, s binary.SourceLine, ok boo
 		*nums[n] = v
 	}
 	if s.File == "" {
-		return "", s, false, usage("there is no file before the line: write uprobe:binary@file:line")
+		return "", s, false, usage("the file is missing before the line: write uprobe:binary@file:line")
 	}
 	return target, s, true, nil
 }

@@ -2,7 +2,7 @@ package probes
 
 import "testing"
 
-// TestVariantOf pins what a function is called that is not there by its name.
+// TestVariantOf checks which names are suggested for a function that does not exist.
 func TestVariantOf(t *testing.T) {
 	names := []string{
 		"finish_task_switch.isra.0", "finish_task_switch.cold", "kmalloc_noprof", "__kvmalloc_noprof", "__x64_sys_read",

@@ -18,27 +18,27 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Each tracepoint of a system call has a perf event of its own, which takes the kernel
-// about 30 ms to remove. If a script has several, its programs are instead attached to
-// the raw tracepoint that is at the start, or at the end, of all system calls. There a
-// small program, the dispatcher, finds the program for the number of the call in an
-// array and jumps to it. So the number of tracepoints matters neither to the time it
-// takes to attach them nor to that of an event.
+// Each tracepoint of a system call has its own perf event, which takes the kernel about
+// 30 ms to remove. If a script has several such tracepoints, its programs are instead
+// attached to the raw tracepoint at the start, or at the end, of all system calls.
+// There a small program, the dispatcher, looks up the program for the number of the
+// call in an array and jumps to it. So the number of tracepoints affects neither the
+// time to attach them nor the cost of an event.
 //
-// A program reads the arguments from the saved registers, in which the kernel's own code
-// for these tracepoints finds them too. As that code does, the dispatcher leaves out the
-// system calls of 32-bit programs, whose numbers have another meaning.
+// A program reads the arguments from the saved registers, as the kernel's own code for
+// these tracepoints does. Like that code, the dispatcher ignores the system calls of
+// 32-bit programs, whose numbers have another meaning.
 
-// manySyscalls is the number of tracepoints from which on the dispatcher is used. It is
-// an additional program in each system call, but one perf event already makes the kernel
-// take the slow path in all of them.
+// manySyscalls is the minimum number of tracepoints for which the dispatcher is used.
+// It is an additional program in each system call, but a single perf event already
+// makes the kernel use the slow path in all of them.
 const manySyscalls = 4
 
-// FeatRawSyscalls is the name by which users switch the dispatcher off.
+// FeatRawSyscalls is the name by which users disable the dispatcher.
 const FeatRawSyscalls Feature = "raw_syscalls"
 
-// tracedAs has the names of system calls in the names of tracepoints, which are those of
-// the kernel's functions, if they are not those of the system call.
+// tracedAs maps names of system calls to those in the names of tracepoints, if they
+// differ. The latter are those of the kernel's functions.
 var tracedAs = map[string]string{
 	"stat": "newstat", "fstat": "newfstat", "lstat": "newlstat", "uname": "newuname",
 	"sendfile": "sendfile64", "umount2": "umount", "_sysctl": "sysctl",
@@ -52,8 +52,8 @@ type syscallEvent struct {
 
 var syscallEvents = []syscallEvent{{"sys_enter_", "sys_enter"}, {"sys_exit_", "sys_exit"}}
 
-// sideOf returns the side that a tracepoint of a system call is on, and the name of the
-// system call.
+// sideOf returns the side of a tracepoint of a system call, and the name of the system
+// call.
 func sideOf(event string) (syscallEvent, string, bool) {
 	for _, s := range syscallEvents {
 		if name, ok := strings.CutPrefix(event, s.prefix); ok {
@@ -64,7 +64,7 @@ func sideOf(event string) (syscallEvent, string, bool) {
 }
 
 // gatherSyscalls marks the tracepoints of system calls among ps that will share a
-// dispatcher, with the numbers of their calls.
+// dispatcher, and sets the numbers of their calls.
 func gatherSyscalls(e *Env, ps []*Point) {
 	if e.Apart || e.NoFeature[string(FeatRawSyscalls)] || e.Kernel.Arch() != "amd64" {
 		return
@@ -105,8 +105,8 @@ func gatherSyscalls(e *Env, ps []*Point) {
 	}
 }
 
-// copiesMemory reports whether a tracepoint also has a copy of what an argument points
-// to, as from Linux 6.19 on. The raw tracepoint has none.
+// copiesMemory reports whether a tracepoint also has a copy of the memory that an
+// argument points to, as from Linux 6.19 on. The raw tracepoint has none.
 func copiesMemory(e *Env, p *Point) bool {
 	f, err := e.Kernel.Tracepoint(p.Target, p.Func)
 	return err == nil && slices.ContainsFunc(f.Fields, func(fld types.Field) bool {
@@ -117,8 +117,7 @@ func copiesMemory(e *Env, p *Point) bool {
 // maxSyscalls is larger than the number of any system call.
 const maxSyscalls = 1024
 
-// syscallNumbers returns the numbers of the system calls by the names that tracepoints
-// give them.
+// syscallNumbers returns the numbers of the system calls by their names in tracepoints.
 func syscallNumbers(k Kernel) map[string]int {
 	numbers := map[string]int{}
 	for nr := range maxSyscalls {
@@ -129,7 +128,7 @@ func syscallNumbers(k Kernel) map[string]int {
 	return numbers
 }
 
-// compatFlag returns the offset, in the task, of the word that has tsCompat.
+// compatFlag returns the offset in the task of the word that contains tsCompat.
 func compatFlag(e *Env) (int, error) {
 	task, err := e.Kernel.Type("struct task_struct")
 	if err != nil {
@@ -149,8 +148,8 @@ func compatFlag(e *Env) (int, error) {
 // tsCompat is TS_COMPAT of arch/x86: the task is in a system call of a 32-bit program.
 const tsCompat = 2
 
-// syscallContext returns the context of programs that a dispatcher runs. The context
-// that the kernel passes starts with the address of the saved registers.
+// syscallContext returns the context of programs that a dispatcher runs. The kernel's
+// context starts with the address of the saved registers.
 func syscallContext(e *Env, p *Point, f *TraceFormat) (*Context, error) {
 	side, _, _ := sideOf(p.Func)
 	status, err := compatFlag(e)
@@ -167,7 +166,7 @@ func syscallContext(e *Env, p *Point, f *TraceFormat) (*Context, error) {
 	fields := make([]types.Field, 0, len(f.Fields))
 	for _, fld := range f.Fields {
 		if fld.Off = a.SyscallOffset(fld.Off, side.raw == "sys_exit"); fld.Off < 0 {
-			continue // a copy of what an argument points to, which programs never have
+			continue // a copy of the memory that an argument points to, which programs never receive
 		}
 		fields = append(fields, fld)
 	}
@@ -191,7 +190,7 @@ func syscallContext(e *Env, p *Point, f *TraceFormat) (*Context, error) {
 	return c, nil
 }
 
-// attachSyscalls attaches programs that are made for a dispatcher.
+// attachSyscalls attaches programs that were compiled for a dispatcher.
 func attachSyscalls(e *Env, all []Attachment) ([]io.Closer, error) {
 	var links closers
 	for _, l := range layersOf(all) {
@@ -206,19 +205,19 @@ func attachSyscalls(e *Env, all []Attachment) ([]io.Closer, error) {
 }
 
 // layersOf divides programs into lists for one dispatcher each. A dispatcher runs one
-// program for a number. If several programs have the same number, their dispatchers
-// follow in the order of the programs.
+// program per number. If several programs have the same number, their dispatchers are
+// in the order of the programs.
 func layersOf(all []Attachment) [][]Attachment {
 	var layers [][]Attachment
 	type slot struct {
 		side string
 		nr   uint64
 	}
-	used := map[slot]int{} // the number of layers up to the last that has the number
+	used := map[slot]int{} // number of layers up to the last one that contains the number
 	sides := map[int]string{}
 	for _, a := range all {
 		for len(a.Points) > 0 {
-			// A point that a script names twice runs the program twice.
+			// A point that a script contains twice runs the program twice.
 			seen := map[uint64]bool{}
 			var now, again []*object.Point
 			n := 0
@@ -249,8 +248,8 @@ func layersOf(all []Attachment) [][]Attachment {
 	return layers
 }
 
-// dispatcher is an attached dispatcher with its program and array, which must stay open
-// as long as the dispatcher runs.
+// dispatcher is an attached dispatcher with its program and its array, which must stay
+// open as long as the dispatcher runs.
 type dispatcher struct {
 	link   io.Closer
 	prog   *ebpf.Program
@@ -265,7 +264,7 @@ func (d *dispatcher) String() string {
 	return fmt.Sprintf("%d tracepoints of system calls by the raw tracepoint %s, which selects one of %d programs by the number of the call", d.points, d.on, d.progs)
 }
 
-// Close detaches the dispatcher. The programs no longer run when it returns, or soon
+// Close detaches the dispatcher. The programs no longer run when it returns, or shortly
 // after.
 func (d *dispatcher) Close() error {
 	err := d.link.Close()
@@ -329,9 +328,9 @@ func attachDispatcher(e *Env, list []Attachment) (d *dispatcher, err error) {
 	return d, nil
 }
 
-// dispatch returns the instructions of a dispatcher. status is the offset in the task of
-// the word that has tsCompat. typed says that the kernel has a helper that returns the
-// task in a form that plain loads may read.
+// dispatch returns the instructions of a dispatcher. status is the offset in the task
+// of the word that contains tsCompat. typed is set if the kernel has a helper that
+// returns the task in a form that plain loads may read.
 func dispatch(array *ebpf.Map, status uint64, typed bool) asm.Instructions {
 	flags := asm.Instructions{
 		asm.FnGetCurrentTask.Call(),

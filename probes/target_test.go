@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The programs that are traced: built once per run, or given by environment
-// variables where there is no compiler (in the emulated kernels).
+// The programs to trace. They are built once per run, or specified by environment
+// variables if there is no compiler (in the emulated kernels).
 
 var goTarget = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("PROBES_GO_TARGET"); path != "" {
@@ -53,8 +53,8 @@ func build(args ...string) (string, error) {
 	return out, cmd.Run()
 }
 
-// target is the path of a program to trace. Without a C compiler the tests
-// that need one are skipped; a Go compiler there always is.
+// target returns the path of a program to trace. Without a C compiler, tests that need
+// one are skipped. A Go compiler is always available then.
 func target(t testing.TB, get func() (string, error)) string {
 	t.Helper()
 	path, err := get()
@@ -66,7 +66,7 @@ func target(t testing.TB, get func() (string, error)) string {
 	return path
 }
 
-// process is a target that waits to be let go.
+// process is a target that waits until it may run.
 type process struct {
 	*exec.Cmd
 	stdin io.WriteCloser

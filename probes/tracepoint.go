@@ -13,9 +13,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// tracepointKind returns tracepoint, which attaches to a tracepoint's perf event.
-// One event on one CPU is enough, as the kernel binds the program to the tracepoint
-// on all CPUs. For a tracepoint without wildcards, only its format file is read.
+// tracepointKind returns tracepoint, which attaches to a tracepoint's perf event. One
+// event on one CPU is enough, as the kernel binds the program to the tracepoint on all
+// CPUs. For a tracepoint without wildcards, only its format file is read.
 func tracepointKind() *Kind {
 	k := &Kind{Name: "tracepoint", Aliases: []string{"t"}, Syntax: "tracepoint:category:event", Doc: "Runs at a static event of the kernel; args has the event's fields."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
@@ -102,7 +102,7 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 	if p.Target == "syscalls" {
 		space = userSpace
 		if e.Kernel.Release().Less(Version{Major: 6, Minor: 12}) {
-			noStack = "before Linux 6.12 the kernel takes the user's registers for its own in tracepoints of system calls"
+			noStack = "before Linux 6.12, the kernel confuses the user's registers with its own in tracepoints of system calls"
 		}
 	}
 	return &Context{
@@ -116,14 +116,14 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 	}, nil
 }
 
-// argsStruct returns the type of args, a struct with fields at offsets from the
+// argsStruct returns the type of args: a struct whose fields are at offsets from the
 // context.
 func argsStruct(name string, size int, fields []types.Field) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: name, Size: size, Space: types.Ctx, Comp: types.NewComposite(false, func() []types.Field { return fields })}
 }
 
-// layoutOf returns a text that two lists of fields share only if a program reads
-// the same values from both.
+// layoutOf returns a text that is the same for two lists of fields only if a program
+// reads the same values from both.
 func layoutOf(fields []types.Field) string {
 	var b strings.Builder
 	for _, f := range fields {

@@ -14,7 +14,8 @@ type oldKernel struct {
 
 func (k oldKernel) Release() Version { return k.release }
 
-// The prototypes to which the kernel attaches no tracing program.
+// TestUntraceable checks the prototypes to which the kernel attaches no tracing
+// program.
 func TestUntraceable(t *testing.T) {
 	composite := func(union bool, size int) *types.Type {
 		return &types.Type{Kind: types.Struct, Size: size, Comp: types.NewComposite(union, func() []types.Field { return nil })}

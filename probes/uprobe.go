@@ -63,8 +63,8 @@ type uprobePlace struct {
 	exe    *binary.File
 	addr   uint64           // virtual address according to the file's headers
 	entry  uint64           // start of the function that contains addr
-	starts bool             // a probe at addr sees what one at entry would: see File.Entry
-	single bool             // the attach point has no wildcard and no other place
+	starts bool             // a probe at addr observes the calls that one at entry would: see File.Entry
+	single bool             // the attach point has no wildcard and no other location
 	symbol binary.Symbol    // the function
 	args   []binary.USDTArg // USDT
 }
@@ -107,7 +107,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	if p.Mode == cppMark {
 		return p, nil
 	}
-	p.Func = strings.ReplaceAll(p.Func, "[...]", "[*]") // as Go's stack traces show the types of a generic function
+	p.Func = strings.ReplaceAll(p.Func, "[...]", "[*]") // Go's stack traces show the types of a generic function so
 	if p.Func[0] >= '0' && p.Func[0] <= '9' {
 		addr, _, err := parseCount(p.Func)
 		if err != nil {
@@ -135,8 +135,8 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	return p, nil
 }
 
-// openTarget opens a binary as the process of -p sees it. The files stay open for
-// the life of e. The error wraps binary.ErrNotELF if the file is not an ELF file.
+// openTarget opens a binary as seen by the process of -p. The files stay open for the
+// life of e. The error wraps binary.ErrNotELF if the file is not an ELF file.
 func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	theirs := inProcess(e, path)
 	if x := e.opened[theirs]; x != nil {
@@ -160,8 +160,8 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	return x, nil
 }
 
-// uprobeMulti reports whether uprobe_multi can be used. Before Linux 6.10, it takes
-// a process ID for a thread ID, and misses the other threads.
+// uprobeMulti reports whether uprobe_multi can be used. Before Linux 6.10, it treats a
+// process ID as a thread ID, and misses the other threads.
 func uprobeMulti(e *Env) bool {
 	if e.NoFeature[string(FeatUprobeMulti)] || !e.Kernel.Has(FeatUprobeMulti) {
 		return false
@@ -251,7 +251,7 @@ func (u *uprobeFile) symbol(s binary.Symbol) error {
 	return u.add(s, s.Addr+p.Offset, fmt.Sprintf("%s+%d", p.Func, p.Offset))
 }
 
-// suggestSymbol returns the function with the name most like p's, or "".
+// suggestSymbol returns the function whose name is most similar to p's, or "".
 func suggestSymbol(e *Env, p *Point) string {
 	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
 	if err != nil || len(paths) != 1 {
@@ -301,8 +301,8 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 			return at.exe.Goroutine(a, at.symbol, member)
 		}
 	}
-	// The kernel compares address spaces, and a process shares its own with a child
-	// after vfork. Some kernels also run programs for returns in forked processes.
+	// The kernel compares address spaces, and after vfork a child shares that of its
+	// parent. Some kernels also run programs for returns in forked processes.
 	c.Only.PID = p.PID
 	if ret {
 		c.Ret.Type = types.TWord
@@ -313,8 +313,8 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 			}
 		}
 		c.Ret.Read = a.Result
-		// The instruction pointer is the caller's. From Linux 6.6 on, the helper knows
-		// the function.
+		// The instruction pointer is the caller's. From Linux 6.6 on, the helper
+		// returns the function.
 		if p.AtInsn {
 			c.Load.Shape += " insn"
 			c.Load.BareShape = c.Load.Shape
@@ -339,8 +339,8 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	return c, nil
 }
 
-// entryAddr makes the function's first instruction the traced address of a context,
-// whose instruction pointer is at u.
+// entryAddr sets the traced address of a context, whose instruction pointer is at u, to
+// the function's first instruction.
 func (u *uprobePlace) entryAddr(a *binary.Arch, c *Context) {
 	c.Func.Addr = a.IP
 	past := int64(u.addr - u.entry)
@@ -362,12 +362,12 @@ func (u *uprobePlace) entryAddr(a *binary.Arch, c *Context) {
 func uprobeError(p *object.Point, err error) error {
 	return attachError(p, err, capsTracing, map[error]string{
 		unix.EINVAL: "the kernel cannot probe that instruction, or the file is on a file system that does not allow probes",
-		unix.ENOENT: "the file is gone",
+		unix.ENOENT: "the file no longer exists",
 	})
 }
 
-// replacesReturn reports whether the kernel is to replace the return address when
-// the function at a point is called.
+// replacesReturn reports whether the kernel must replace the return address when the
+// function at a point is called.
 func replacesReturn(p *object.Point) bool { return p.OnReturn && !p.AtInsn }
 
 // attachUprobeMulti attaches a program to many points, with one link for each file.
@@ -419,8 +419,8 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error
 	return all, nil
 }
 
-// listedTarget splits a search pattern into the binary and the rest. With -p the
-// binary may be left out, and means everything that the process has mapped.
+// listedTarget splits a search pattern into the binary and the rest. With -p the binary
+// may be omitted, and denotes every file that the process has mapped.
 func listedTarget(e *Env, parts []string) (target string, rest []string) {
 	parts = parts[1:]
 	switch {
@@ -468,7 +468,7 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 	return nil
 }
 
-// place is TracedFunc.Symbol. TracedFunc.Addr is at u.addr.
+// place is the TracedFunc.Symbol of a uprobe. TracedFunc.Addr is at u.addr.
 func (u *uprobePlace) place(name string) (at int64, size uint64, fixed, ok bool) {
 	s, ok := u.exe.Symbol(name)
 	if u.exe.FixedAddress() {

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// abi returns how the function at u takes its arguments.
+// abi returns how the function at u receives its arguments.
 func (u *uprobePlace) abi() binary.ABI { return u.exe.ABI(u.symbol) }
 
 // uprobeArgs returns the type of args: a struct of the parameters of the probed
@@ -18,7 +18,7 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 		return nil, err
 	}
 	if strings.Contains(p.Func, ".part.") {
-		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not take its parameters", p.Func)
+		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not receive its parameters", p.Func)
 	}
 	t := fn.Args(a, p.Func, p.Aux.(*uprobePlace).abi())
 	if t == nil {
@@ -28,8 +28,8 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 	return t, nil
 }
 
-// uprobeArg returns the type of the parameter that argN is. It returns nil if there
-// is none or if it is not known.
+// uprobeArg returns the type of the parameter that argN denotes. It returns nil if
+// there is none or if the type is not known.
 func uprobeArg(a *binary.Arch, p *Point, n int) *types.Type {
 	t, err := uprobeArgs(a, p)
 	if err != nil {

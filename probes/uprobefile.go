@@ -8,13 +8,13 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// uprobeFile expands an attach point in one of the files that it names.
+// uprobeFile expands an attach point in one of its files.
 type uprobeFile struct {
 	e        *Env
 	p        *Point
 	ret      bool
 	canMulti bool // the kernel can attach a program to many points of the file at once
-	multi    bool // it does
+	multi    bool // it will do so
 	pattern  bool // p.Func is not the name of one function
 	path     string
 	x        *binary.File
@@ -44,8 +44,8 @@ func (u *uprobeFile) expand() error {
 	return nil
 }
 
-// add adds the point at an address in s. name is the address as the point's name
-// has it.
+// add adds the point at an address in s. name is the address in the form of the point's
+// name.
 func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 	p, x := u.p, u.x
 	off, ok := x.CodeOffset(addr)
@@ -69,7 +69,7 @@ func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 	return nil
 }
 
-// returns adds the instructions by which a Go function returns. p is the point at the
+// returns adds the instructions at which a Go function returns. p is the point at the
 // function.
 func (u *uprobeFile) returns(s binary.Symbol, p *Point) error {
 	r, err := u.x.Returns(s)
@@ -96,15 +96,15 @@ func (u *uprobeFile) returns(s binary.Symbol, p *Point) error {
 	return nil
 }
 
-// neverReturns returns why a function has no instruction that returns.
+// neverReturns returns the reason why a function has no instruction that returns.
 func neverReturns(r binary.Returns) error {
 	switch {
 	case len(r.Jumps) == 0:
 		return usage("it has no instruction that returns, so it never does")
 	case len(r.Jumps) == 1 && r.Jumps[0] != "":
-		return usage("it ends by a jump to %s, which returns to the caller: probe that", r.Jumps[0])
+		return usage("it ends with a jump to %s, which returns to the caller: probe that function", r.Jumps[0])
 	}
-	return usage("it ends by a jump to another function, which returns to the caller")
+	return usage("it ends with a jump to another function, which returns to the caller")
 }
 
 // sourceLine adds the points of a line of the source.

@@ -14,10 +14,10 @@ import (
 )
 
 // usdtKind returns usdt, which attaches uprobes to the static probes in the
-// .note.stapsdt section of a program or library. A probe that was inlined is at
-// several places. Each of them is a Point, with the same name. If a probe has a
-// semaphore, the kernel increments it in all processes that map the file, also in
-// later ones, while the probe is attached (ref_ctr_offset).
+// .note.stapsdt section of a program or library. An inlined probe is at several
+// locations. Each of them is a Point with the same name. If a probe has a semaphore,
+// the kernel increments it in all processes that map the file, including later ones,
+// while the probe is attached (ref_ctr_offset).
 func usdtKind() *Kind {
 	k := &Kind{Name: "usdt", NoteArgs: true, Aliases: []string{"U"}, Syntax: "usdt:binary:[provider:]name", Doc: "Runs at a static probe of a program or library; arg0 … are its arguments."}
 	k.Reverse, k.ChildOnly = true, true

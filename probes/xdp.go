@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// xdp, tc and cgroup_skb see packets. Their programs let every packet pass, which is
+// xdp, tc and cgroup_skb trace packets. Their programs let every packet pass, which is
 // their Context.Result.
 
 // interfaceOf returns the network interface of a point.
@@ -24,8 +24,8 @@ func interfaceOf(p *object.Point) (*net.Interface, error) {
 	return ifc, nil
 }
 
-// expandInterface is the Expand function of kinds with an interface, which may be a
-// pattern.
+// expandInterface is the Expand function of kinds whose target is an interface, which
+// may be a pattern.
 func expandInterface(e *Env, p *Point) ([]*Point, error) {
 	if isWild(p.Target) {
 		e.Needs.SetOnlyNow("the network interfaces that there are")

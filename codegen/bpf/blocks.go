@@ -4,8 +4,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// splitCriticalEdges puts a block on each edge from a block with several successors to
-// one with several predecessors, where the moves for phis go.
+// splitCriticalEdges inserts a block into each edge from a block with several
+// successors to one with several predecessors. The moves for phis are emitted there.
 func splitCriticalEdges(f *ir.Func) {
 	for _, b := range f.Blocks[:len(f.Blocks):len(f.Blocks)] {
 		if len(b.Succs) < 2 {
@@ -27,7 +27,7 @@ func testsBits(cond *ir.Value) bool {
 	return cond.Op == ir.OpAnd
 }
 
-// unlikelyBlocks returns by ID which blocks are failure paths, or run only after one.
+// unlikelyBlocks returns, by ID, which blocks are failure paths or run only after one.
 func unlikelyBlocks(f *ir.Func, dom *ir.Dom) []bool {
 	unlikely := make([]bool, f.NumBlocks())
 	for _, b := range dom.RPO[1:] {
@@ -45,7 +45,7 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom, unlikely []bool) []*ir.Block {
 		b     *ir.Block
 		succs []*ir.Block
 	}
-	// What is visited first is laid out last.
+	// The block that is visited first is placed last.
 	succs := func(b *ir.Block) []*ir.Block {
 		if len(b.Succs) < 2 {
 			return b.Succs
@@ -89,7 +89,7 @@ func layoutBlocks(f *ir.Func, dom *ir.Dom, unlikely []bool) []*ir.Block {
 		} else {
 			order = append(order, b)
 		}
-		// In a long function failure paths stay where jumps reach them.
+		// In a long function, failure paths must stay within reach of jumps.
 		if size += len(b.Values) + 1; size > nearValues {
 			order, late, size = append(order, late...), late[:0], 0
 		}

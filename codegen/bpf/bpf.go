@@ -18,11 +18,11 @@
 //	tracked.go   the values that the verifier must be able to follow on the stack
 //	emit.go      final instructions: phi and argument moves, jumps
 //
-// The kernel's verifier reads the result as well as the CPU. It must see a bounds or
-// null check on the register that is used afterwards. So only constants and addresses
-// of slots and maps are computed again where they are used. Pointers are spilled to
-// aligned stack words only, loads from the context have constant offsets, and code that
-// cannot be reached is not emitted.
+// The verifier reads the result as well as the CPU. It must see a bounds or null check
+// on the register that is used afterwards. So only constants and addresses of slots and
+// maps are computed again where they are used. Pointers are spilled only to aligned
+// stack words, loads from the context have constant offsets, and unreachable code is
+// not emitted.
 package bpf
 
 import (
@@ -40,8 +40,8 @@ import (
 // stackBytes is the kernel's limit for all frames of a call chain together.
 const stackBytes = 512
 
-// maxFrames is the kernel's limit for the depth of calls, main included. leastStack is
-// the bytes of stack that each of so many functions can have.
+// maxFrames is the kernel's limit for the depth of calls, including main. leastStack is
+// the stack size in bytes that each of that many functions can have.
 const (
 	maxFrames  = 8
 	maxFuncs   = 256 // the kernel's limit for the functions of a program, main included
@@ -49,7 +49,7 @@ const (
 )
 
 // scratchElem is the size in bytes of an element of scratch memory that functions
-// share. A function that needs more gets an element of its own. Per-CPU values must be
+// share. A function that needs more has an element of its own. Per-CPU values must be
 // smaller than 32 KiB.
 const (
 	scratchElem = 4096
@@ -59,35 +59,35 @@ const (
 // maxSpills is the number of bytes that instructions can address from one register.
 const maxSpills = 32 << 10
 
-// Target describes the kernel for which code is made.
+// Target describes the kernel for which code is generated.
 type Target struct {
 	V4       bool // instructions of Linux 6.6: sign-extending moves and loads, signed division
 	VarStack bool // Linux 5.12: stack access at variable offsets
 
-	// CPUs is the number of possible CPUs. If it is 0, there is no scratch memory beyond
-	// what a per-CPU map gives.
+	// CPUs is the number of possible CPUs. If it is 0, scratch memory is limited to
+	// that of a per-CPU map.
 	CPUs int
 
-	// OnStackLimit is the size in bytes of the largest slot that may be on the stack; 0:
-	// no limit but the stack's size.
+	// OnStackLimit is the maximum size in bytes of a slot on the stack. If it is 0,
+	// only the stack's size limits it.
 	OnStackLimit int
 }
 
-// Output is the result of Emit: the maps by name, and the programs with only their code.
-// The caller adds how they are loaded.
+// Output is the result of Emit: the maps by name, and the programs with only their
+// code. The caller adds how to load them.
 type Output struct {
 	Maps  []object.KernelMap
 	Progs []*object.Program
 }
 
-// ScratchMap is the name of the map that holds slots beyond the stack.
+// ScratchMap is the name of the map that holds slots that are not on the stack.
 const ScratchMap = "scratch"
 
-// WideMap is the name of the map for programs that need more scratch memory
-// than a per-CPU map gives: an array with an element for each CPU.
+// WideMap is the name of the map for programs that need more scratch memory than a
+// per-CPU map provides: an array with an element for each CPU.
 const WideMap = "wide"
 
-// A LimitError says that a program does not fit one of the machine's limits.
+// A LimitError is the error for a program that exceeds one of the machine's limits.
 type LimitError struct {
 	Prog, Func string
 	Pos        source.Span
@@ -98,7 +98,8 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("bpf: %s: %s: %s", e.Prog, e.Func, e.What)
 }
 
-// limitError returns an error about f as a whole, which points at where its code begins.
+// limitError returns an error about f as a whole, which points at the beginning of its
+// code.
 func limitError(p *ir.Prog, f *ir.Func, what string) error {
 	e := &LimitError{Prog: p.Name, Func: f.Name, What: what}
 	for _, b := range f.Blocks {
@@ -154,7 +155,7 @@ func Emit(m *ir.Module, opts Target) (*Output, error) {
 	return out, nil
 }
 
-// emission is the state that programs of one module share: the scratch map.
+// emission is the state that the programs of one module share: the scratch map.
 type emission struct {
 	opts    *Target
 	scratch *ir.Map
@@ -163,8 +164,8 @@ type emission struct {
 	fill    int64 // bytes of it in use
 }
 
-// program compiles p, callees first, since main gets what their frames leave of the
-// stack.
+// program compiles p. It compiles callees first, since main uses the stack that their
+// frames leave.
 func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	p = p.Clone()
 	if n := len(p.Funcs()); n > maxFuncs {
@@ -174,7 +175,7 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	depth := map[*ir.Func]int64{} // stack of a function and what it calls
+	depth := map[*ir.Func]int64{} // stack of a function and its callees
 	done := map[*ir.Func]*code{}
 	var visit func(f *ir.Func) error
 	visit = func(f *ir.Func) error {
@@ -190,8 +191,8 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 		}
 		budget := stackBytes - below
 		if n := level[f]; n > 0 {
-			// Each gets half of the stack, or what its callees leave if all its
-			// callers have the least.
+			// Each gets half of the stack, or what its callees leave if all its callers
+			// have the minimum.
 			budget = max(stackBytes/2>>(n-1)-below, min(2*leastStack, budget-int64(n)*leastStack))
 		}
 		if budget < leastStack {
@@ -212,7 +213,7 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	for _, f := range p.Funcs() {
 		c := done[f]
 		if c == nil {
-			continue // nothing calls it
+			continue // no function calls it
 		}
 		first := len(out.Insns)
 		out.Funcs = append(out.Funcs, object.Func{
@@ -261,9 +262,10 @@ func callGraph(p *ir.Prog) (calls map[*ir.Func][]*ir.Func, level map[*ir.Func]in
 	return calls, level, err
 }
 
-// function compiles f for a stack of budget bytes. How much of that is left for slots
-// is known only after register allocation, so function tries first with all of it. If
-// the spilled values alone need more, those that may be anywhere go to scratch memory.
+// function compiles f for a stack of budget bytes. How much of that is available for
+// slots is known only after register allocation, so function first tries with all of
+// it. If the spilled values alone need more, those that need not be on the stack are
+// placed in scratch memory.
 func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error) {
 	limit, wide, spills := budget, false, int64(0)
 	for range 12 {
@@ -282,7 +284,7 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			continue
 		}
 		if !wide && ref.off > 0 && ref.off+need > scratchElem {
-			// The element has not enough room: place them again in the next one.
+			// The element has too little room: place the slots in the next one.
 			e.elem, e.fill = e.elem+1, 0
 			continue
 		}

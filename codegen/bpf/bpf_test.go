@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// TestGolden compiles the IR of each testdata file, optimised first where its
-// header says so.
+// TestGolden compiles the IR of each testdata file. It optimizes the IR first if its
+// header requires that.
 func TestGolden(t *testing.T) {
 	for _, file := range cases.Glob(t, "testdata/*.txtar", "optimise") {
 		for _, c := range file.Cases {

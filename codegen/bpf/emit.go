@@ -19,12 +19,12 @@ type emitter struct {
 	c   *code
 	pos source.Span
 
-	spare  [2]int64 // offsets of the emergency words, 0: not made
+	spare  [2]int64 // offsets of the emergency words; 0: none
 	bottom int64    // bytes of stack so far
 
 	order  []*mblock
-	raw    int             // raw instructions so far
-	reach  int             // and as many as the kernel may make of them
+	raw    int             // number of raw instructions so far
+	reach  int             // maximum number of instructions that the kernel may convert them to
 	starts map[*mblock]int // raw number of a block's first instruction
 	far    map[*mblock]int // the same in terms of reach
 	jumps  []jumpFix
@@ -38,7 +38,7 @@ type jumpFix struct {
 	to   *mblock
 }
 
-// emit makes the final instructions of f, whose virtual registers have been placed.
+// emit emits the final instructions of f, whose virtual registers have been allocated.
 func emit(f *mfunc) (*code, error) {
 	e := &emitter{f: f, c: &code{}, bottom: f.stack + 8*int64(f.spills), starts: map[*mblock]int{}, far: map[*mblock]int{}}
 	e.arrange()
@@ -61,12 +61,12 @@ func emit(f *mfunc) (*code, error) {
 	return e.c, nil
 }
 
-// arrange decides which blocks are emitted. Jumps skip blocks that only jump on. Of the
-// blocks that only return the same constant one is kept, unless that takes another
+// arrange decides which blocks are emitted. Jumps skip blocks that only jump. Of the
+// blocks that only return the same constant, one is kept, unless that requires another
 // jump.
 func (e *emitter) arrange() {
 	threaded := func(b *mblock) *mblock {
-		for range e.f.blocks { // a loop of empty blocks has to stay one
+		for range e.f.blocks { // a loop of empty blocks must remain a loop
 			in := b.insts[0]
 			if in.op != mJump || e.hasMoves(b, in.then) {
 				break
@@ -157,7 +157,7 @@ func (e *emitter) add(in asm.Instruction) {
 	e.reach += patched(in)
 }
 
-// emergency returns the offset of a stack word for moves that find no register.
+// emergency returns the offset of a stack word for moves for which no register is free.
 func (e *emitter) emergency(i int) int64 {
 	if e.spare[i] == 0 {
 		e.bottom += 8
@@ -303,8 +303,8 @@ var inverted = map[asm.JumpOp]asm.JumpOp{
 	asm.JSLT: asm.JSGE, asm.JSGE: asm.JSLT, asm.JSLE: asm.JSGT, asm.JSGT: asm.JSLE,
 }
 
-// jump emits a jump that compares in's operands by op, to a block whose offset is
-// filled in later.
+// jump emits a jump that compares in's operands with op. link sets the offset of its
+// target later.
 func (e *emitter) jump(in *inst, op asm.JumpOp, to *mblock) {
 	class := asm.JumpClass
 	if in.word {

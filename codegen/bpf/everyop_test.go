@@ -12,8 +12,8 @@ import (
 // program.
 var notAlone = []ir.Op{ir.OpConst, ir.OpParam, ir.OpPhi, ir.OpSlot, ir.OpMapPtr, ir.OpMapValue, ir.OpFuncAddr, ir.OpCall, ir.OpCallFn, ir.OpKfunc}
 
-// TestEveryOp runs a program with each operation of the table, in the kernel and in
-// the interpreter, which must agree.
+// TestEveryOp runs a program with each operation of the table in the kernel and in the
+// interpreter. The results must agree.
 func TestEveryOp(t *testing.T) {
 	skip := map[ir.Op]bool{}
 	for _, op := range notAlone {

@@ -29,8 +29,7 @@ func runText(t *testing.T, text string, opts Target) {
 	differ(t, m, opts, irgen.Contexts(1, 3))
 }
 
-// TestCallback sums in a bpf_loop callback that has a frame and scratch memory
-// of its own.
+// TestCallback sums in a bpf_loop callback that has its own frame and scratch memory.
 func TestCallback(t *testing.T) {
 	needKernel(t)
 	if features.HaveProgramHelper(ebpf.RawTracepoint, asm.FnLoop) != nil {
@@ -80,7 +79,7 @@ b0:
 `, Target{})
 }
 
-// TestBulk clears and copies more than is done in a straight line.
+// TestBulk clears and copies more bytes than straight-line code does.
 func TestBulk(t *testing.T) {
 	runText(t, outMap+`
 prog p kind "raw_tp"
@@ -110,8 +109,8 @@ b0:
 `, Target{})
 }
 
-// TestMisaligned accesses stack words at odd offsets, which the kernel refuses
-// as they are.
+// TestMisaligned accesses stack words at odd offsets, which the kernel would refuse
+// unchanged.
 func TestMisaligned(t *testing.T) {
 	runText(t, outMap+`
 prog p kind "raw_tp"
@@ -140,7 +139,7 @@ b0:
 `, Target{})
 }
 
-// TestFar accesses memory farther from an address than an instruction reaches.
+// TestFar accesses memory at larger offsets than an instruction can encode.
 func TestFar(t *testing.T) {
 	needKernel(t)
 	text := outMap + "map big array key 4 value 200000 max 1\n" + `

@@ -8,20 +8,20 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// slotUse holds what decides where a slot is placed.
+// slotUse holds the facts that determine where a slot is placed.
 type slotUse struct {
 	slot     *ir.Value
 	size     int64
 	variable bool // addressed at an offset that is not constant
-	escapes  bool // its address is stored: live everywhere
-	pointers bool // the kernel wants it on the stack: it holds pointers, or is a callback's context
+	escapes  bool // its address is stored, so it is live everywhere
+	pointers bool // it must be on the stack: it contains pointers, or is a callback's context
 	used     bool
-	clash    bitset // slots that hold something at the same time
+	clash    bitset // slots that are live at the same time
 }
 
-// derived follows the addresses made from slots through arithmetic, phis and
-// barriers: by value ID, the set of slots a value may point into. The type of the
-// value does not matter: a script keeps the address of a variable as a number.
+// derived tracks the addresses made from slots through arithmetic, phis and barriers:
+// by value ID, the set of slots that a value may point into. The type of the value does
+// not matter: a script may store the address of a variable as a number.
 type derived struct {
 	slots []slotUse
 	of    []bitset
@@ -81,15 +81,14 @@ func isAccess(v *ir.Value) bool {
 	return true
 }
 
-// hides reports whether the result of v may be an address made from its operands
-// that derived does not follow: of other arithmetic, or of a function of the
-// script.
+// hides reports whether the result of v may be an address made from its operands that
+// derived does not track: a result of other arithmetic, or of a function of the script.
 func hides(v *ir.Value) bool {
 	return v.Type != ir.Void && v.Op != ir.OpCall && v.Op != ir.OpKfunc && v.Op.Info().Access == ir.NoAccess
 }
 
-// liveness fills in which slots hold something at the same time: a slot is
-// live from its first access on any path to its last one.
+// liveness determines which slots are live at the same time: a slot is live from its
+// first access on any path to its last one.
 func (d *derived) liveness(f *ir.Func) {
 	n := len(d.slots)
 	touched := func(v *ir.Value) bitset {
@@ -147,8 +146,8 @@ func (d *derived) liveness(f *ir.Func) {
 	// to one of them. So only accesses need to be searched.
 	live := newBitset(n)
 	for _, b := range f.Blocks {
-		// Backwards: the slots that are accessed later, and of those the ones that
-		// were accessed before or are now.
+		// Backwards: slots that are accessed later and were accessed before, or are
+		// accessed now, are live.
 		after := append(bitset(nil), out[b.ID]...)
 		before := make([]bitset, len(b.Values))
 		seen := append(bitset(nil), in[b.ID]...)
@@ -188,7 +187,7 @@ func (d *derived) liveness(f *ir.Func) {
 }
 
 // pin finds the slots that must be on the stack. Scratch memory is a map's value, in
-// which the kernel does not follow pointers, and which it does not accept as a
+// which the verifier does not track pointers, and which it does not accept as a
 // callback's context.
 func (d *derived) pin(f *ir.Func) {
 	for _, b := range f.Blocks {
@@ -207,8 +206,8 @@ func (d *derived) pin(f *ir.Func) {
 	}
 }
 
-// spot gives each slot of list the lowest offset that no clashing slot has,
-// and returns the offsets by slot index and the slots that exceed limit.
+// spot assigns to each slot of list the lowest offset that no clashing slot has. It
+// returns the offsets by slot index, and the slots that exceed limit.
 func (d *derived) spot(list []int, limit int64) (at map[int]int64, top int64, left []int) {
 	type span struct {
 		from, to int64
@@ -239,7 +238,7 @@ func (d *derived) spot(list []int, limit int64) (at map[int]int64, top int64, le
 	return at, top, left
 }
 
-// layout holds the places of the slots of one function.
+// layout holds the positions of the slots of one function.
 type layout struct {
 	frame   map[*ir.Value]int64 // stack slots: offset from r10, negative
 	stack   int64               // bytes of stack
@@ -247,12 +246,12 @@ type layout struct {
 	base    *ir.Value           // address of the scratch memory, where values are spilled to it
 }
 
-// manySlots is the number of slots in scratch memory from which on addresses of slots
-// are computed at each use.
+// manySlots is the minimum number of slots in scratch memory for which addresses of
+// slots are computed at each use.
 const manySlots = 24
 
-// layoutSlots puts slots of f on the stack, up to limit bytes, and the rest into scratch
-// memory. It adds the map lookup that finds the scratch memory.
+// layoutSlots places slots of f on the stack, up to limit bytes, and the rest in
+// scratch memory. It adds the map lookup that gets the scratch memory.
 func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*layout, error) {
 	foldAddresses(f)
 	d := findSlots(f)
@@ -268,7 +267,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 		s := &d.slots[i]
 		switch {
 		case !s.used && !s.variable:
-			stack = append(stack, i) // its address at most
+			stack = append(stack, i) // at most its address
 		case s.pointers:
 			stack = append(stack, i)
 		case s.size > largest && largest > 0, s.size > limit, s.variable && !opts.VarStack:
@@ -289,8 +288,8 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 	bySize(stack, -1)
 	at, top, left := d.spot(stack, limit-8*min(1, int64(len(away))+scratch.spills))
 	if len(left) > 0 {
-		// First the slots that must be on the stack, then small ones. The key of the
-		// lookup of scratch memory takes 8 bytes.
+		// First place the slots that must be on the stack, then small ones. The key for
+		// the lookup of scratch memory takes 8 bytes.
 		bySize(stack, 1)
 		at, top, left = d.spot(stack, limit-8)
 		for _, i := range left {
@@ -325,7 +324,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 	return lay, nil
 }
 
-// foldAddresses makes constants that are added to addresses part of the offsets of loads
+// foldAddresses moves constants that are added to addresses into the offsets of loads
 // and stores, so that the sums do not count as the first use of a slot.
 func foldAddresses(f *ir.Func) {
 	for _, b := range f.Blocks {
@@ -341,7 +340,7 @@ func foldAddresses(f *ir.Func) {
 	f.RemoveDead()
 }
 
-// peel returns p+off as a pointer that is no sum with a constant, and an offset.
+// peel returns p+off as a pointer that is not a sum with a constant, and an offset.
 func peel(p *ir.Value, off int64) (*ir.Value, int64) {
 	for {
 		switch {

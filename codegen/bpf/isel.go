@@ -9,28 +9,29 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// selector turns the values of a function into machine instructions. It goes through
-// the blocks, and through each block, backwards. It emits a value only if an
-// instruction after it needs the value in a register. A value that its users have
-// folded (an immediate, an offset, a condition) is needed by none and disappears.
+// selector converts the values of a function to machine instructions. It visits the
+// blocks, and the values of each block, backwards. It emits a value only if a later
+// instruction needs it in a register. A value that all its users have folded (an
+// immediate, an offset, a condition) is not emitted.
 type selector struct {
 	f     *ir.Func
 	m     *mfunc
 	opts  *Target
 	uses  []int
 	terms []int       // of those uses, the ones by terminators
-	calls []int       // and as arguments of calls
-	vregs []vreg      // by value ID; 0: not asked for
+	calls []int       // number of those as arguments of calls
+	vregs []vreg      // by value ID; 0: not needed
 	sexts []*ir.Value // by ID of a load: the extension that becomes part of it
 
 	tracked []bool // by value ID: see trackedValues
 
 	out    []*inst // of the current block, last first
-	before []*inst // to precede the instruction being selected
+	before []*inst // to be emitted before the instruction being selected
 	pos    source.Span
 
-	// Registers that hold a rematerialisable operand for the instructions already
-	// selected, to be loaded at the first call before them or the block's start.
+	// Registers that hold a rematerializable operand for instructions that have been
+	// selected. They are loaded at the first call before these instructions, or at the
+	// start of the block.
 	cache []cached
 }
 
@@ -113,7 +114,7 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Target) *mfunc {
 	return s.m
 }
 
-// emit appends in, and the instructions that have to precede it.
+// emit appends in and the instructions that must precede it.
 func (s *selector) emit(in *inst) {
 	in.pos = s.pos
 	s.out = append(s.out, in)
@@ -124,7 +125,7 @@ func (s *selector) emit(in *inst) {
 	s.before = s.before[:0]
 }
 
-// reg returns the register for v, which makes v one that is emitted.
+// reg returns the register for v, and so marks v as a value to emit.
 func (s *selector) reg(v *ir.Value) vreg {
 	if s.vregs[v.ID] == 0 {
 		s.vregs[v.ID] = s.m.newVreg()
@@ -133,7 +134,7 @@ func (s *selector) reg(v *ir.Value) vreg {
 	return s.vregs[v.ID]
 }
 
-// remat returns v as an operand that is computed where it is used, if v is such a value.
+// remat returns v as an operand that is computed at its use, if v is such a value.
 func remat(v *ir.Value) (operand, bool) {
 	switch v.Op {
 	case ir.OpConst:
@@ -150,7 +151,7 @@ func remat(v *ir.Value) (operand, bool) {
 	return operand{}, false
 }
 
-// moved returns v as the source of a move, which takes any operand.
+// moved returns v as the source of a move, which can be any operand.
 func (s *selector) moved(v *ir.Value) operand {
 	if o, ok := remat(v); ok {
 		return o
@@ -183,8 +184,8 @@ func (s *selector) argument(v *ir.Value) operand {
 	return s.moved(v)
 }
 
-// maxCached is the greatest number of operands that wait for their registers to be
-// loaded. Each new one is compared with all.
+// maxCached is the maximum number of operands that wait to be loaded. Each new one is
+// compared with all of them.
 const maxCached = 64
 
 // held returns o in a register.
@@ -207,8 +208,8 @@ func (s *selector) held(o operand) operand {
 	return reg(v)
 }
 
-// flush emits the loads of the operands that instructions since the last flush expect
-// in registers, each before its first user.
+// flush emits the loads of the operands that the instructions selected since the last
+// flush expect in registers, each before its first user.
 func (s *selector) flush() {
 	for len(s.cache) > 0 {
 		last := 0 // insert from the back, so that the other indices stay right
@@ -251,7 +252,7 @@ func (s *selector) address(p *ir.Value, off int64) (operand, int16) {
 		}
 	}
 	if !fitsS16(off) {
-		// The offset does not fit the instruction: the rest is added first.
+		// The offset does not fit the instruction: add the rest first.
 		v, low := s.m.newVreg(), int64(int16(off))
 		s.m.vregs[v].tracked = true
 		s.before = append(s.before, &inst{op: mALU, alu: asm.Add, dst: v, a: s.moved(base), b: imm(off - low)})
@@ -260,8 +261,8 @@ func (s *selector) address(p *ir.Value, off int64) (operand, int16) {
 	return s.held(s.moved(base)), int16(off)
 }
 
-// canonicalMap returns one value for all addresses in the value of one map, so that
-// they become equal operands.
+// canonicalMap returns the same value for all addresses in the value of one map, so
+// that they become equal operands.
 func (s *selector) canonicalMap(v *ir.Value) *ir.Value {
 	for _, c := range s.cache {
 		if c.o.kind == opMapVal && c.o.val.Map == v.Map {

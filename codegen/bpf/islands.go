@@ -9,20 +9,21 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// A jump crosses at most 32,767 instructions. One that has to go farther goes by way of
-// islands: jumps in the middle of the code, each within reach of the one before, which
-// the code around them skips. (Linux 6.6 has a longer jump, but no longer conditional
-// jump. Islands work on all kernels.)
+// A jump can cross at most 32,767 instructions. One that must go farther uses islands:
+// jumps in the middle of the code, each within reach of the previous one, which the
+// surrounding code skips. (Linux 6.6 has a longer jump, but no longer conditional jump.
+// Islands work on all kernels.)
 //
-// The kernel's verifier replaces some instructions by several: calls that it does
-// itself, loads from the context, divisions. Such an instruction counts as the number
-// that it may become.
+// The verifier replaces some instructions by several: calls that it inlines, loads from
+// the context, divisions. Such an instruction counts as the maximum number of
+// replacements.
 const (
-	jumpReach  = 30_000 // what is left is for the islands on the way
+	jumpReach  = 30_000 // the rest is for the islands in between
 	islandStep = 6_000  // instructions between places for islands
 )
 
-// patched returns the number of instructions by which the kernel may replace in.
+// patched returns the maximum number of instructions by which the kernel may replace
+// in.
 func patched(in asm.Instruction) int {
 	switch class := in.OpCode.Class(); {
 	case in.OpCode.IsDWordLoad():
@@ -40,7 +41,7 @@ func patched(in asm.Instruction) int {
 	return 1
 }
 
-// island is a place for jumps before an instruction.
+// island is a position for jumps, before an instruction.
 type island struct {
 	insn, raw int // of the instruction after it, before islands were added
 	pos       int // as jumps count
@@ -50,15 +51,15 @@ type island struct {
 	start     int             // raw number of its first jump to a block, afterwards
 }
 
-// shore notes the places where islands may be: between machine instructions, at a
-// distance from each other.
+// shore records the positions at which islands may be: between machine instructions, at
+// a distance from each other.
 func (e *emitter) shore() {
 	if n := len(e.isles); n == 0 || e.reach-e.isles[n-1].pos >= islandStep {
 		e.isles = append(e.isles, &island{insn: len(e.c.insns), raw: e.raw, pos: e.reach})
 	}
 }
 
-// link fills in the offsets of all jumps.
+// link sets the offsets of all jumps.
 func (e *emitter) link() error {
 	via := make([]*island, len(e.jumps))
 	far := false
@@ -80,8 +81,8 @@ func (e *emitter) link() error {
 	return e.insertIslands(via)
 }
 
-// route adds the island jumps that a jump from position from needs to get to a block,
-// and returns the first island on the way.
+// route adds the island jumps that a jump from position from needs to reach a block,
+// and returns the first island.
 func (e *emitter) route(from int, to *mblock) (*island, error) {
 	target := e.far[to]
 	var best *island
@@ -126,8 +127,8 @@ func fallsThrough(in asm.Instruction) bool {
 	return op != asm.Ja && op != asm.Exit
 }
 
-// insertIslands inserts the islands that are used into the code. via has the island that
-// each jump goes to first, or nil.
+// insertIslands inserts the islands in use into the code. via holds the first island
+// for each jump, or nil.
 func (e *emitter) insertIslands(via []*island) error {
 	ja := asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Ja)}
 	old := e.c
@@ -147,7 +148,7 @@ func (e *emitter) insertIslands(via []*island) error {
 		if len(isles) > 0 && isles[0].insn == i {
 			if is := isles[0]; len(is.to) > 0 {
 				pos := old.spans[raw]
-				if i == 0 || fallsThrough(old.insns[i-1]) { // else the kernel refuses it as unreachable
+				if i == 0 || fallsThrough(old.insns[i-1]) { // otherwise the kernel refuses it as unreachable
 					over := ja
 					over.Offset = int16(len(is.to))
 					add(over, pos)

@@ -14,9 +14,9 @@ import (
 const joinPrologue = 4
 
 // Join returns a program that runs entry if the kernel function with the BTF ID which
-// returns false, and exit if it returns true. Both take the context. The rest of the
-// program is that of entry. ok is false if one of them has functions of its own, or if
-// entry is too long to jump over.
+// returns false, and exit if it returns true. Both receive the context. The other
+// properties of the program are those of entry. ok is false if one of them contains
+// functions, or if entry is too long to jump over.
 func Join(entry, exit *object.Program, which int64) (both *object.Program, ok bool) {
 	size := uint64(0)
 	for i, ins := range slices.Concat(entry.Insns, exit.Insns) {

@@ -6,21 +6,21 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// zeroInline and copyInline are the numbers of bytes up to which OpZero and OpCopy become
-// straight-line code. More bytes take a loop of unrollBytes per turn, whose turns the
-// kernel's verifier follows.
+// zeroInline and copyInline are the maximum numbers of bytes for which OpZero and
+// OpCopy become straight-line code. For more bytes, a loop of unrollBytes per iteration
+// is emitted. The verifier follows each iteration.
 const (
 	zeroInline  = 512
 	copyInline  = 256
 	unrollBytes = 64
 )
 
-// legalizer rewrites the operations of a function that BPF has no instruction for. It
+// legalizer rewrites the operations of a function for which BPF has no instruction. It
 // replaces signed division by unsigned division with signs, OpZero and OpCopy by loads
 // and stores, and stack accesses that the kernel would refuse as misaligned by smaller
-// ones. It removes barriers of pointers, since a null check holds for all copies of a
+// ones. It removes barriers of pointers, since a null check applies to all copies of a
 // pointer. Barriers of integers stay. They become a copy made after the check, since
-// the verifier does not apply bounds to copies spilled before it.
+// the verifier does not apply bounds to copies that were spilled before it.
 type legalizer struct {
 	f     *ir.Func
 	frame map[*ir.Value]int64
@@ -189,8 +189,8 @@ func (l *legalizer) splitLoad(v *ir.Value, size, al int64) *ir.Value {
 	return x
 }
 
-// fill expands n bytes of an OpZero or OpCopy v, from byte from of its source
-// and at dst+off, in the widest accesses that alignment allows.
+// fill expands n bytes of v, an OpZero or OpCopy, from byte from of its source to
+// dst+off, with the widest accesses that alignment allows.
 func (l *legalizer) fill(v, dst *ir.Value, off, from, n int64) {
 	var src, zero *ir.Value
 	if v.Op == ir.OpCopy {
@@ -222,14 +222,14 @@ func (l *legalizer) fillFrom(dst *ir.Value, off int64, src *ir.Value, from int64
 	}
 }
 
-// blockLoop ends the current block with a loop for the bulk of v, an OpZero or
-// OpCopy, and puts the rest of the block's values after it.
+// blockLoop ends the current block with a loop for the bulk of v, an OpZero or OpCopy.
+// The other values of the block follow the loop.
 func (l *legalizer) blockLoop(v *ir.Value, rest []*ir.Value) {
 	b := l.blk
 	n, bulk := v.Imm2, v.Imm2/unrollBytes*unrollBytes
 	dst := v.Args[0]
 	zero := l.constant(0)
-	// b keeps the values before v; after gets the tail and the rest.
+	// b keeps the values before v. after contains the remaining bytes of v and rest.
 	b.Values = append(append(l.out, v), rest...)
 	after := b.SplitAt(len(l.out))
 	after.Values = after.Values[1:]
@@ -258,8 +258,8 @@ func (l *legalizer) blockLoop(v *ir.Value, rest []*ir.Value) {
 	after.Values = append(l.out, after.Values...)
 }
 
-// unaligned reports whether the kernel accepts accesses through p of any alignment. It
-// checks the alignment of stack and context, but not of map values and records, on
+// unaligned reports whether the kernel accepts accesses through p with any alignment.
+// It checks the alignment of stack and context, but not of map values and records on
 // machines that can access unaligned memory, such as amd64 and arm64.
 func (l *legalizer) unaligned(p *ir.Value) bool {
 	return p.Type != ir.PtrSlot && p.Type != ir.PtrCtx
@@ -277,7 +277,7 @@ func (l *legalizer) align(p *ir.Value, off int64) int64 {
 func (l *legalizer) alignOf(p *ir.Value, off int64, depth int) int64 {
 	a := func(n int64) int64 { return 1 << min(3, bits.TrailingZeros64(uint64(n)|8)) }
 	switch p.Op {
-	case ir.OpSlot, ir.OpParam, ir.OpCall, ir.OpLoad64: // a pointer that was loaded is a slot's
+	case ir.OpSlot, ir.OpParam, ir.OpCall, ir.OpLoad64: // a loaded pointer is that of a slot
 		return a(off)
 	case ir.OpAdd, ir.OpSub:
 		if p.Args[0].Type == ir.Int && p.Op == ir.OpAdd {

@@ -3,9 +3,9 @@ package bpf
 import "sort"
 
 // Every instruction has four positions. It reads operands at the first; a call destroys
-// r0–r5 at the second; results are written at the third. A range [start, end) is one of
-// positions. The range of an operand that must survive until the result is written ends
-// one position after that.
+// r0–r5 at the second; results are written at the third. A range [start, end) consists
+// of such positions. If an operand must survive until the result is written, its range
+// ends one position after that.
 const (
 	posUse   = 0
 	posCall  = 1

@@ -23,7 +23,7 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// thisThread answers the helpers that describe the thread under test.
+// thisThread implements the helpers that describe the thread under test.
 type thisThread struct{}
 
 func (thisThread) Call(m *irtest.Machine, h *ir.Helper, args []uint64) (uint64, error) {
@@ -33,7 +33,7 @@ func (thisThread) Call(m *irtest.Machine, h *ir.Helper, args []uint64) (uint64, 
 	return 0, errors.ErrUnsupported
 }
 
-// needKernel skips where BPF programs may not be loaded.
+// needKernel skips the test if BPF programs cannot be loaded.
 func needKernel(t testing.TB) {
 	t.Helper()
 	_ = rlimit.RemoveMemlock() // before 5.11; refused where it does not matter
@@ -47,18 +47,18 @@ func needKernel(t testing.TB) {
 	m.Close()
 }
 
-// haveV4 asks the kernel for a sign-extending move. (Older ones mistake the
-// 32-bit jump of the same extension for one they know.)
+// haveV4 reports whether the kernel supports sign-extending moves. (Older kernels
+// mistake the 32-bit jump of the same extension for another instruction.)
 func haveV4() bool {
 	return accepts(asm.Mov.Imm(asm.R0, 0), asm.MovSX8.Reg(asm.R0, asm.R0))
 }
 
-// haveFetch asks for an atomic exchange.
+// haveFetch reports whether the kernel supports atomic exchanges.
 func haveFetch() bool {
 	return accepts(asm.StoreImm(asm.RFP, -8, 0, asm.DWord), asm.Mov.Imm(asm.R0, 0), atomic(asm.Xchg, asm.RFP, asm.R0, asm.DWord, -8))
 }
 
-// accepts reports whether the kernel takes a program of these instructions.
+// accepts reports whether the kernel accepts a program of these instructions.
 func accepts(insns ...asm.Instruction) bool {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SocketFilter, License: "GPL", Instructions: append(insns, asm.Return()),
@@ -69,8 +69,8 @@ func accepts(insns ...asm.Instruction) bool {
 	return err == nil
 }
 
-// differ runs the only program of m in the kernel and in the interpreter, both
-// with the same context, and compares results and map "out".
+// differ runs the only program of m in the kernel and in the interpreter, with the same
+// context. It compares the results and the map "out".
 func differ(t *testing.T, m *ir.Module, opts Target, ctxs [][]byte) {
 	t.Helper()
 	runtime.LockOSThread() // programs ask for the thread
@@ -127,8 +127,8 @@ func differ(t *testing.T, m *ir.Module, opts Target, ctxs [][]byte) {
 	}
 }
 
-// TestDifferential compiles random programs, runs them in the kernel and
-// compares with the interpreter. GOTRACE_SEEDS=from-to chooses others.
+// TestDifferential compiles random programs, runs them in the kernel and compares the
+// results with those of the interpreter. GOTRACE_SEEDS=from-to selects other programs.
 func TestDifferential(t *testing.T) {
 	needKernel(t)
 	v4, fetch := haveV4(), haveFetch()

@@ -27,8 +27,8 @@ const (
 	opFunc          // the function of val
 )
 
-// operand is an operand of an instruction. Everything but a virtual register is computed
-// where it is used (rematerialised).
+// operand is an operand of an instruction. All except virtual registers are computed at
+// their use (rematerialized).
 type operand struct {
 	kind opKind
 	v    vreg
@@ -79,14 +79,14 @@ type inst struct {
 	dst  vreg
 	a, b operand
 	args []operand // mCall; of mParams: the registers defined
-	val  *ir.Value // mCall: what is called
+	val  *ir.Value // mCall: the function or helper
 	then *mblock
 	els  *mblock
 	spot int // position in the numbering of the whole function
 	pos  source.Span
 }
 
-// lateB reports whether dst must not be in the register of b. An instruction with two
+// lateB reports whether dst must not be the register of b. An instruction with two
 // operands needs its first one in dst before it reads b, unless the operation commutes.
 func (in *inst) lateB() bool {
 	switch in.op {
@@ -143,7 +143,8 @@ type mblock struct {
 
 func (b *mblock) last() *inst { return b.insts[len(b.insts)-1] }
 
-// predIndex returns the index of the only edge from p: critical edges are split.
+// predIndex returns the index of the only edge from p. There is one, as critical edges
+// are split.
 func (b *mblock) predIndex(p *mblock) int {
 	for i, q := range b.preds {
 		if q == p {
@@ -155,16 +156,16 @@ func (b *mblock) predIndex(p *mblock) int {
 
 // vinfo describes a virtual register.
 type vinfo struct {
-	mem     bool // lives in a spill slot, not in a register
+	mem     bool // it is in a spill slot instead of a register
 	home    vreg // the spill slot that holds the same value, if any
 	remat   bool // defined by an mLet that can be repeated anywhere
-	noSpill bool // as short as can be
-	checked bool // between a bounds check and the copy that carries what it found
-	tracked bool // a pointer or a bounded number: the kernel's verifier follows it on the stack only
+	noSpill bool // it cannot be shorter
+	checked bool // between a bounds check and the copy that has the checked bounds
+	tracked bool // a pointer or a bounded number, which the verifier tracks only on the stack
 	fixed   bool // in baseReg
 	hint    asm.Register
 	hinted  bool
-	like    vreg   // better in the same place as this one
+	like    vreg   // preferably in the same place as this one
 	from    []vreg // of a phi: its arguments
 	weight  float64
 
@@ -180,9 +181,9 @@ type mfunc struct {
 	stack  int64 // bytes of slots below r10, a multiple of 8
 	spills int   // spill slots below those
 
-	// A function that spills more than the stack holds keeps the address of its scratch
-	// memory in baseReg and spills numbers to it. base is the vreg of that address; it is
-	// 0 if all spill slots are on the stack.
+	// If a function spills more than the stack can hold, it keeps the address of its
+	// scratch memory in baseReg and spills numbers to it. base is the vreg of that
+	// address. It is 0 if all spill slots are on the stack.
 	base      vreg
 	farSpills int // spill slots in scratch memory
 }

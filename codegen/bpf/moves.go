@@ -25,8 +25,8 @@ func (p spot) base() asm.Register {
 // move is one of several parallel moves.
 type move struct {
 	dst spot
-	src operand // registers and homes as places already:
-	at  spot    // where src's virtual register is, if it has one
+	src operand // registers and homes already have places:
+	at  spot    // the place of src's virtual register, if it has one
 }
 
 func (m *move) fromPlace() bool { return m.src.usesReg() }
@@ -34,8 +34,8 @@ func (m *move) fromPlace() bool { return m.src.usesReg() }
 // trivial reports whether the move does nothing.
 func (m *move) trivial() bool { return m.src.kind == opReg && m.at == m.dst }
 
-// parallel emits moves as if all read before any writes. taken says which registers,
-// in addition to those of the moves, are live and must not be changed.
+// parallel emits moves as if all of them read before any writes. taken marks the
+// registers, in addition to those of the moves, that are live and must not be changed.
 func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 	if e.f.base != 0 {
 		taken[baseReg] = true
@@ -54,8 +54,8 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 		}
 		return false
 	}
-	// spare returns a register that is not live, no longer read, and not written yet. If
-	// there is none, one is saved in an emergency word.
+	// spare returns a register that is not live, is no longer read, and has not been
+	// written. If there is none, spare saves one in an emergency word.
 	spare := func() (asm.Register, bool) {
 	next:
 		for r := range numRegs {
@@ -86,7 +86,7 @@ func (e *emitter) parallel(moves []move, taken [numRegs]bool) {
 			}
 		}
 		if ready < 0 {
-			// Only cycles are left: save what the first one overwrites.
+			// Only cycles are left: save the value that the first move overwrites.
 			old := pending[0].dst
 			aside := spot{}
 			if r, ok := spare(); ok && !old.mem {

@@ -66,8 +66,8 @@ var aluOps = map[ir.Op]asm.ALUOp{
 	ir.OpShl: asm.LSh, ir.OpShr: asm.RSh, ir.OpSar: asm.ArSh,
 }
 
-// atoms has the atomic instructions by the operation that they do on memory, without
-// and with the old value as the result.
+// atoms maps an operation on memory to its atomic instructions, without a result and
+// with the old value as the result.
 var atoms = map[ir.Op]struct{ plain, fetch asm.AtomicOp }{
 	ir.OpAdd: {asm.AddAtomic, asm.FetchAdd}, ir.OpOr: {asm.OrAtomic, asm.FetchOr},
 	ir.OpAnd: {asm.AndAtomic, asm.FetchAnd}, ir.OpXor: {asm.XorAtomic, asm.FetchXor},
@@ -133,7 +133,7 @@ func (s *selector) instruction(v *ir.Value) {
 			in.b = s.value(x)
 		}
 		s.emit(in)
-	case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64: // the latter wants r0, as calls do
+	case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64: // the latter needs r0, as calls do
 		s.flush()
 		in := &inst{op: mCall, val: v, dst: dst}
 		if dst != 0 {
@@ -153,8 +153,8 @@ func (s *selector) instruction(v *ir.Value) {
 	}
 }
 
-// update selects the instruction of an operation that reads and writes memory in one
-// step.
+// update selects the instruction of an operation that reads and writes memory
+// atomically.
 func (s *selector) update(v *ir.Value, dst vreg) {
 	info := v.Op.Info()
 	atom, size := atoms[info.With], memSize[info.Size]
@@ -171,8 +171,8 @@ func (s *selector) update(v *ir.Value, dst vreg) {
 	s.emit(&inst{op: mFetch, atom: atom.fetch, size: size, dst: dst, a: s.moved(v.Args[1]), b: s.held(at), off: off})
 }
 
-// wordSafe reports whether the low 32 bits of x depend on the low 32 bits of
-// its operands alone, so that a 32-bit instruction can compute them.
+// wordSafe reports whether the low 32 bits of x depend only on the low 32 bits of its
+// operands, so that a 32-bit instruction can compute them.
 func wordSafe(x *ir.Value) bool {
 	if x.Type != ir.Int {
 		return false
@@ -197,7 +197,8 @@ func (s *selector) alu(op asm.ALUOp, dst vreg, a, b operand, word bool) {
 	s.emit(&inst{op: mALU, alu: op, dst: dst, a: a, b: b, word: word})
 }
 
-// likeA makes the allocator prefer the same register for dst and a, which saves a copy.
+// likeA makes the allocator prefer the same register for dst and a, which avoids a
+// copy.
 func (s *selector) likeA(dst vreg, a operand) {
 	if a.kind != opReg {
 		return

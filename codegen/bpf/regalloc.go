@@ -18,17 +18,17 @@ func (f *mfunc) isFar(info *vinfo) bool { return f.base != 0 && !info.tracked }
 func callerSaved(r int) bool { return r <= 5 }
 
 // tryOrder is the order in which registers are tried for values without a hint. Those
-// that are seldom needed for arguments and results come first.
+// that are rarely needed for arguments and results come first.
 var tryOrder = [...]int{5, 4, 3, 2, 1, 0, 6, 7, 8, 9}
 
 var errRegisters = errors.New("ran out of registers")
 
-// allocate gives every virtual register of f a register or a spill slot. It is a linear
-// scan over intervals with holes, in order of their starts. If there is no register for
-// an interval, the cheapest among it and those that are in its way is spilled, the code
-// is changed accordingly, and the scan starts over. Each round replaces a long interval
-// by ones that end before the next call or are as short as possible, so the number of
-// rounds is bounded.
+// allocate assigns a register or a spill slot to every virtual register of f. It is a
+// linear scan over intervals with holes, in the order of their starts. If there is no
+// register for an interval, the cheapest among it and the intervals that conflict with
+// it is spilled, the code is changed accordingly, and the scan starts again. Each round
+// replaces a long interval by ones that end before the next call or are as short as
+// possible, so the number of rounds is bounded.
 func allocate(f *mfunc) error {
 	for range 64 {
 		lv := analyze(f)
@@ -58,8 +58,8 @@ type allocator struct {
 	done []bool               // by vreg: has a register
 }
 
-// weigh estimates what it saves to keep each virtual register in a register: the number
-// of accesses, tenfold for each loop, divided by the length of the interval.
+// weigh estimates the benefit of keeping each virtual register in a register: the
+// number of accesses, times ten for each loop, divided by the length of the interval.
 func (a *allocator) weigh() {
 	f := a.f
 	for i := range f.vregs {
@@ -135,7 +135,7 @@ func (a *allocator) scan() (spilled []vreg, err error) {
 			a.assign(iv, r)
 			continue
 		}
-		// The cheapest set of intervals to evict, or this one.
+		// Find the cheapest set of intervals to evict, or this one.
 		best, cost := -1, info.weight
 		for r := range numRegs {
 			if callLive && callerSaved(r) || a.reserved(r) {
@@ -193,8 +193,8 @@ func (a *allocator) free(iv *interval, r int, callLive bool) bool {
 	return true
 }
 
-// choose returns a free register for iv, or -1. It tries the hinted one first, then those
-// of values that it is copied from or to, then all others.
+// choose returns a free register for iv, or -1. It first tries the hint, then the
+// registers of values that iv is copied from or to, then all others.
 func (a *allocator) choose(iv *interval, callLive bool) int {
 	info := &a.f.vregs[iv.v]
 	if info.hinted && a.free(iv, int(info.hint), callLive) {
@@ -233,8 +233,8 @@ func (a *allocator) spillSlots() {
 	}
 }
 
-// shareSlots numbers the spill slots of one kind of memory and returns how many
-// there are. Intervals whose ranges are disjoint share a slot.
+// shareSlots numbers the spill slots of one kind of memory and returns their number.
+// Intervals whose ranges are disjoint share a slot.
 func (a *allocator) shareSlots(here func(*vinfo) bool) int {
 	var slots [][]*interval
 	placed := make([]bool, len(a.f.vregs))
@@ -252,7 +252,7 @@ func (a *allocator) shareSlots(here func(*vinfo) bool) int {
 		if !info.mem || !here(info) {
 			continue
 		}
-		for n := range slots { // remove what has ended
+		for n := range slots { // remove intervals that have ended
 			slots[n] = slices.DeleteFunc(slots[n], func(o *interval) bool { return o.end() <= iv.start() })
 		}
 		slot := -1

@@ -2,19 +2,19 @@ package bpf
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// scratchRef is the part of the scratch map that a function has.
+// scratchRef is a function's part of the scratch map.
 type scratchRef struct {
 	m     *ir.Map
 	key   int64 // element
 	off   int64 // of the function's first byte in the element
 	byCPU bool  // the element is the one of this CPU's number
 
-	spills int64 // bytes at its beginning that values are spilled to
+	spills int64 // number of bytes at its beginning for spilled values
 }
 
-// insertScratch adds the lookup of the scratch map and replaces the slots that
-// are there by addresses in it. at has the offsets of those slots. It returns the
-// slot of the map's key and the address of the function's scratch memory.
+// insertScratch adds the lookup of the scratch map and replaces the slots in it by
+// addresses. at holds the offsets of those slots. It returns the slot of the map's key
+// and the address of the function's scratch memory.
 func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (key, base *ir.Value) {
 	away := map[*ir.Value]bool{}
 	for j := range at {
@@ -43,10 +43,10 @@ func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (ke
 	return key, base
 }
 
-// lookupBlock returns the block that looks the scratch map up: the nearest one that
-// dominates all users of the slots in away, is in no loop, and cannot be reached with
-// a ring buffer record in hand, since a failed lookup ends the program. If values are
-// spilled to scratch memory, it is the entry.
+// lookupBlock returns the block that looks up the scratch map: the nearest one that
+// dominates all users of the slots in away, is in no loop, and cannot be reached while
+// a ring buffer record is reserved, since a failed lookup ends the program. If values
+// are spilled to scratch memory, it is the entry.
 func lookupBlock(f *ir.Func, away map[*ir.Value]bool, ref scratchRef) *ir.Block {
 	dom := ir.NewDom(f)
 	var home *ir.Block
@@ -80,8 +80,8 @@ func lookupBlock(f *ir.Func, away map[*ir.Value]bool, ref scratchRef) *ir.Block 
 	return home
 }
 
-// afterReserve returns the blocks that can run after a record of the ring buffer has
-// been reserved in another one.
+// afterReserve returns the blocks that can run after another block has reserved a
+// record of the ring buffer.
 func afterReserve(f *ir.Func) map[*ir.Block]bool {
 	after := map[*ir.Block]bool{}
 	for _, b := range f.Blocks {
@@ -103,7 +103,7 @@ func afterReserve(f *ir.Func) map[*ir.Block]bool {
 	return after
 }
 
-// leadingValues moves the phis of b, and if it is the entry the parameters, to its
+// leadingValues moves the phis of b, and the parameters if b is the entry, to its
 // front. It returns their number.
 func leadingValues(f *ir.Func, b *ir.Block) int {
 	n := 0
@@ -157,8 +157,8 @@ func lookUp(f *ir.Func, home, rest *ir.Block, ref scratchRef) (key, base *ir.Val
 	return key, base
 }
 
-// retype gives the addresses made from slots in away alone the type of a map's value:
-// their alignment does not matter.
+// retype changes addresses that are made only from slots in away to the type of a map's
+// value, whose alignment does not matter.
 func retype(f *ir.Func, away map[*ir.Value]bool, d *derived) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
@@ -199,8 +199,8 @@ func addressSlots(f *ir.Func, rest *ir.Block, base *ir.Value, offset map[*ir.Val
 	f.Substitute(sub)
 }
 
-// sinkSums computes sums of a pointer and a constant where they are used: kept from
-// one use to the next, each would want a register or a word of the stack.
+// sinkSums computes sums of a pointer and a constant where they are used. If a sum were
+// kept from one use to the next, it would need a register or a stack word.
 func sinkSums(f *ir.Func) {
 	atEnd := map[*ir.Block][]*ir.Value{} // for phis of the blocks after it
 	for _, b := range f.Blocks {

@@ -11,7 +11,7 @@ type spiller struct {
 	spilled []bool // by vreg, of those that existed when the round began
 	first   []bool // by vreg: spilled for the first time, with a home
 	remats  map[vreg]operand
-	ends    []map[vreg]vreg // by block: stretches that go on after it
+	ends    []map[vreg]vreg // by block: stretches that continue after it
 	usesIn  map[vreg]int    // of stretches
 }
 
@@ -47,8 +47,8 @@ func (s *spiller) run() {
 	}
 }
 
-// giveHomes finds the spilled registers whose values can be made again, and gives the
-// others, if they are spilled for the first time, a home.
+// giveHomes finds the spilled registers whose values can be computed again. It assigns
+// a home to the others if they are spilled for the first time.
 func (s *spiller) giveHomes() {
 	f := s.f
 	s.remats = map[vreg]operand{}
@@ -94,7 +94,7 @@ func (s *spiller) direct(o *operand) {
 	o.v = s.f.vregs[o.v].home
 }
 
-// chain rewrites b, after the blocks from which a stretch may go on into it.
+// chain rewrites b, after the blocks from which a stretch may continue into b.
 func (s *spiller) chain(b *mblock) {
 	var todo []*mblock
 	for s.ends[b.index] == nil {
@@ -109,8 +109,9 @@ func (s *spiller) chain(b *mblock) {
 	}
 }
 
-// block rewrites the instructions of b. A stretch goes on into blocks that only b
-// leads to, so that a branch in b bounds or checks the register that is used there.
+// block rewrites the instructions of b. A stretch continues into blocks whose only
+// predecessor is b, so that a branch in b bounds or checks the register that is used
+// there.
 func (s *spiller) block(b *mblock) {
 	r := &rewriter{spiller: s, cur: map[vreg]vreg{}}
 	if len(b.preds) == 1 {
@@ -141,8 +142,8 @@ type rewriter struct {
 	out []*inst       // the instructions so far
 }
 
-// arguments makes a call take its arguments from the current stretches, all of which
-// it ends, or from memory.
+// arguments makes a call read its arguments from the current stretches, which it ends,
+// or from memory.
 func (r *rewriter) arguments(in *inst) {
 	for i := range in.args {
 		o := &in.args[i]
@@ -156,9 +157,9 @@ func (r *rewriter) arguments(in *inst) {
 	clear(r.cur)
 }
 
-// operand makes in take a spilled operand from a register that has its value, after
-// an instruction that loads it if there is none. loaded has the registers that were
-// loaded for in alone.
+// operand makes in read a spilled operand from a register that contains its value. If
+// there is none, operand emits an instruction that loads it. loaded holds the registers
+// that were loaded only for in.
 func (r *rewriter) operand(in *inst, o *operand, loaded map[vreg]vreg) {
 	v := o.v
 	if in.op == mSpill {
@@ -201,8 +202,9 @@ func (r *rewriter) reload(home vreg, noSpill bool, in *inst) vreg {
 	return v
 }
 
-// result emits in, with its result stored in memory if that is spilled. before is the
-// number of instructions emitted before those that load the operands of in.
+// result emits in. If its result is spilled, result also emits the store to memory.
+// before is the number of instructions emitted before those that load the operands of
+// in.
 func (r *rewriter) result(in *inst, before int) {
 	f := r.f
 	if in.op == mParams {
@@ -221,9 +223,9 @@ func (r *rewriter) result(in *inst, before int) {
 	}
 	switch _, again := r.remats[d]; {
 	case again, in.op == mReload && !r.first[d]:
-		r.out = r.out[:before] // made where it is used
+		r.out = r.out[:before] // it is computed at its use
 	case r.first[d]:
-		// The value itself is the first stretch, stored as soon as it is there.
+		// The value itself is the first stretch. It is stored immediately.
 		f.vregs[d].like = 0
 		t := r.newVreg(f.vregs[d].home, false)
 		f.vregs[t].hint, f.vregs[t].hinted = f.vregs[d].hint, f.vregs[d].hinted
@@ -240,8 +242,8 @@ func (r *rewriter) result(in *inst, before int) {
 	}
 }
 
-// shorten marks the stretches that cannot get any shorter: those with one use, right
-// after the load, and those with none after the store that follows the definition.
+// shorten marks the stretches that cannot be shorter: those with one use immediately
+// after the load, and those without a use after the store that follows the definition.
 func (s *spiller) shorten(b *mblock) {
 	for i, in := range b.insts {
 		if in.op == mReload && s.usesIn[in.dst] == 1 && i+1 < len(b.insts) {

@@ -2,11 +2,11 @@ package bpf
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// trackedValues returns by ID the values of f that must not be spilled to scratch memory,
-// where the kernel's verifier knows nothing of them: pointers; numbers that are added to
-// a pointer or passed to a helper, whose bounds it checks; numbers that end a loop,
-// which it follows to the end; and the parameters, which exist before scratch memory
-// has been looked up.
+// trackedValues returns, by ID, the values of f that must not be spilled to scratch
+// memory, where the verifier does not track them: pointers; numbers that are added to a
+// pointer or passed to a helper, whose bounds it checks; numbers that end a loop, which
+// it follows to the end; and the parameters, which exist before scratch memory is
+// looked up.
 func trackedValues(f *ir.Func, dom *ir.Dom) []bool {
 	tracked := make([]bool, f.NumValues())
 	var work []*ir.Value

@@ -6,11 +6,11 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Builder appends values to the current block of a function. Mutable local
-// variables (Var) are turned into SSA values on the fly: reading one looks its
-// definition up through the predecessors and places phis where paths join
-// (Braun et al., "Simple and Efficient Construction of Static Single
-// Assignment Form"). A block must be sealed once all its predecessors are known.
+// Builder appends values to the current block of a function. It converts mutable local
+// variables (Var) to SSA values immediately: reading one searches its definition in the
+// predecessors and inserts phis where paths join (Braun et al., "Simple and Efficient
+// Construction of Static Single Assignment Form"). A block must be sealed once all its
+// predecessors are known.
 type Builder struct {
 	Fn  *Func
 	Cur *Block // nil after a terminator until SetBlock: code there is unreachable
@@ -37,7 +37,7 @@ func NewFunc(name string, params ...Type) *Builder {
 	return b
 }
 
-// NewBlock adds an empty, unsealed block; it is laid out where it was made.
+// NewBlock adds an empty, unsealed block at the end of the layout.
 func (b *Builder) NewBlock() *Block {
 	blk := &Block{ID: b.Fn.nextB, Func: b.Fn, defs: map[*Var]*Value{}}
 	b.Fn.nextB++
@@ -48,7 +48,7 @@ func (b *Builder) NewBlock() *Block {
 // SetBlock makes blk the current block.
 func (b *Builder) SetBlock(blk *Block) { b.Cur = blk }
 
-// Seal tells the builder that all predecessors of blk are known.
+// Seal declares that all predecessors of blk are known.
 func (b *Builder) Seal(blk *Block) {
 	if blk.sealed {
 		return
@@ -66,8 +66,8 @@ func (b *Builder) SealSet(blk *Block) {
 	b.SetBlock(blk)
 }
 
-// block returns the current block. Code after a terminator goes into a new block, which
-// nothing reaches, and which the optimiser removes.
+// block returns the current block. Code after a terminator is added to a new,
+// unreachable block, which the optimizer removes.
 func (b *Builder) block() *Block {
 	if b.Cur == nil {
 		b.Cur = b.NewBlock()
@@ -76,7 +76,7 @@ func (b *Builder) block() *Block {
 	return b.Cur
 }
 
-// NewValue makes a value of blk without placing it.
+// NewValue creates a value of blk without placing it.
 func (f *Func) NewValue(blk *Block, op Op, t Type, args ...*Value) *Value {
 	v := &Value{ID: f.nextID, Op: op, Type: t, Args: args, Block: blk}
 	f.nextID++
@@ -121,8 +121,8 @@ func (b *Builder) Param(i int) *Value {
 	return v
 }
 
-// Slot returns the address of size bytes of undefined memory, 8-byte aligned. Slots
-// made anywhere live for the whole run of the function.
+// Slot returns the address of size bytes of undefined memory, 8-byte aligned. A slot
+// exists for the whole run of the function.
 func (b *Builder) Slot(size int) *Value {
 	v := b.add(OpSlot)
 	v.Imm, v.Imm2 = int64(size), 8
@@ -180,25 +180,25 @@ func (b *Builder) AtomicAdd(p *Value, off int64, size int, x *Value) {
 }
 
 // Atomic applies op, an atomic operation without a result, with x to the u64 at p+off.
-// Kernels before 5.12 have only additions of this kind.
+// Kernels before 5.12 support only additions.
 func (b *Builder) Atomic(op Op, p *Value, off int64, x *Value) { b.add(op, p, x).Imm = off }
 
-// FetchAdd adds x to the u64 at p+off and returns what was there, in one step.
+// FetchAdd atomically adds x to the u64 at p+off and returns the old value.
 func (b *Builder) FetchAdd(p *Value, off int64, x *Value) *Value {
 	v := b.add(OpFetchAdd64, p, x)
 	v.Imm = off
 	return v
 }
 
-// Xchg stores x in the u64 at p+off and returns what was there, in one step.
+// Xchg atomically stores x in the u64 at p+off and returns the old value.
 func (b *Builder) Xchg(p *Value, off int64, x *Value) *Value {
 	v := b.add(OpXchg64, p, x)
 	v.Imm = off
 	return v
 }
 
-// CmpXchg stores x in the u64 at p+off if that is old, and returns what was there, in
-// one step.
+// CmpXchg atomically stores x in the u64 at p+off if its value is old. It returns the
+// value before.
 func (b *Builder) CmpXchg(p *Value, off int64, old, x *Value) *Value {
 	v := b.add(OpCmpXchg64, p, old, x)
 	v.Imm = off
@@ -223,7 +223,7 @@ func (b *Builder) Copy(dst *Value, off int64, src *Value, n int) {
 	v.Imm, v.Imm2 = off, int64(n)
 }
 
-// Extend brings x into the canonical form of an integer of size bytes.
+// Extend converts x to the canonical form of an integer of size bytes.
 func (b *Builder) Extend(x *Value, size int, signed bool) *Value {
 	var op Op
 	switch {
@@ -265,16 +265,16 @@ func (b *Builder) Kfunc(name string, btfID int64, result Type, args ...*Value) *
 	return v
 }
 
-// NonNil returns p as a pointer that is not null, as has been checked on this path. The
-// backend emits nothing for it.
+// NonNil returns p as a pointer that is not null, which must have been checked on this
+// path. The backend emits no code for it.
 func (b *Builder) NonNil(p *Value) *Value {
 	v := b.add(OpBarrier, p)
 	v.Type = p.Type.NonNil()
 	return v
 }
 
-// InnerMap returns p, an element of an array of maps that is known not to be null on this
-// path, as a helper argument.
+// InnerMap returns p, an element of an array of maps that was checked not to be null on
+// this path, as a helper argument.
 func (b *Builder) InnerMap(p *Value) *Value {
 	v := b.add(OpBarrier, p)
 	v.Type = MapRef
@@ -282,7 +282,7 @@ func (b *Builder) InnerMap(p *Value) *Value {
 }
 
 // AsInt returns the address p as a number, for helpers that read memory, comparisons
-// and stores. The kernel still knows it as a pointer, so only constants and bounded
+// and stores. The verifier still treats it as a pointer, so only constants and bounded
 // integers may be added to it.
 func (b *Builder) AsInt(p *Value) *Value {
 	if !p.Type.IsPtr() {
@@ -310,7 +310,8 @@ func (b *Builder) Jump(to *Block) {
 	b.Cur = nil
 }
 
-// Br ends the current block with a branch to then, if cond is not 0, or to els.
+// Br ends the current block with a branch to then if cond is not 0, and otherwise to
+// els.
 func (b *Builder) Br(cond *Value, then, els *Block) {
 	blk := b.block()
 	blk.Term, blk.Cond, blk.Pos = TermBr, cond, b.Pos
@@ -326,7 +327,7 @@ func (b *Builder) Ret(x *Value) {
 	b.Cur = nil
 }
 
-// Write gives v the value x from here on.
+// Write sets v to x from here on.
 func (b *Builder) Write(v *Var, x *Value) { b.block().defs[v] = x }
 
 // Read returns the current value of v.
@@ -343,7 +344,7 @@ func (b *Builder) readIn(v *Var, blk *Block) *Value {
 		blk.incomplete = append(blk.incomplete, pendingPhi{v, x})
 	case len(blk.Preds) == 1:
 		x = b.readIn(v, blk.Preds[0])
-	case len(blk.Preds) == 0: // never written on this path: variables start at zero
+	case len(blk.Preds) == 0: // never written on this path: variables are initially zero
 		x = b.Fn.NewValue(blk, OpConst, Int)
 		at := 0
 		for at < len(blk.Values) && blk.Values[at].Op == OpPhi {
@@ -352,7 +353,7 @@ func (b *Builder) readIn(v *Var, blk *Block) *Value {
 		blk.Values = append(blk.Values[:at], append([]*Value{x}, blk.Values[at:]...)...)
 	default:
 		x = b.phi(v, blk)
-		blk.defs[v] = x // before the arguments: loops
+		blk.defs[v] = x // before the arguments, because of loops
 		b.fillPhi(v, x)
 	}
 	blk.defs[v] = x
@@ -371,8 +372,8 @@ func (b *Builder) fillPhi(v *Var, phi *Value) {
 	}
 }
 
-// Phi merges one value per predecessor of the current sealed, still empty
-// block, in the order of its predecessors.
+// Phi merges one value per predecessor of the current block, which must be sealed and
+// still empty, in the order of its predecessors.
 func (b *Builder) Phi(t Type, args ...*Value) *Value {
 	blk := b.block()
 	x := b.Fn.NewValue(blk, OpPhi, t, args...)

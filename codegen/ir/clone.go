@@ -1,7 +1,7 @@
 package ir
 
-// Clone returns a copy of f that shares nothing with it but maps, helpers, and the
-// functions that it refers to.
+// Clone returns a copy of f that shares nothing with it except maps, helpers, and the
+// functions that f refers to.
 func (f *Func) Clone() *Func {
 	g := &Func{Name: f.Name, Params: f.Params, Global: f.Global, Forgets: f.Forgets, nextID: f.nextID, nextB: f.nextB}
 	blocks := make([]*Block, f.nextB)
@@ -66,7 +66,7 @@ func (p *Prog) Clone() *Prog {
 	return q
 }
 
-// Clone returns a copy of m whose programs may be changed without changing m's. The
+// Clone returns a copy of m whose programs may be changed without affecting m's. The
 // maps are shared.
 func (m *Module) Clone() *Module {
 	c := &Module{Maps: m.Maps}

@@ -6,7 +6,7 @@ func (f *Func) NumValues() int { return f.nextID }
 // NumBlocks returns an upper bound of the IDs of the function's blocks.
 func (f *Func) NumBlocks() int { return f.nextB }
 
-// Reserve keeps new values and blocks from getting numbers below those given.
+// Reserve makes new values and blocks have at least the given numbers.
 func (f *Func) Reserve(values, blocks int) {
 	f.nextID, f.nextB = max(f.nextID, values), max(f.nextB, blocks)
 }
@@ -20,7 +20,7 @@ func (f *Func) AddBlock() *Block {
 }
 
 // Dom describes a function's control flow: reverse postorder, dominators and natural
-// loops. It does not follow later changes of the edges.
+// loops. It is not updated when edges change.
 type Dom struct {
 	RPO []*Block // reachable blocks only, entry first
 
@@ -33,7 +33,7 @@ type Dom struct {
 	header   []*Block // innermost loop's header, or nil
 }
 
-// NewDom analyses f.
+// NewDom analyzes f.
 func NewDom(f *Func) *Dom {
 	n := f.nextB
 	d := &Dom{
@@ -134,7 +134,7 @@ type semidominators struct {
 	path                  []int32
 }
 
-// eval returns the vertex with the least semidominator on the way from v to the root
+// eval returns the vertex with the least semidominator on the path from v to the root
 // of its tree, without the root.
 func (s *semidominators) eval(v int32) int32 {
 	if s.ancestor[v] < 0 {
@@ -167,7 +167,8 @@ func RPO(f *Func) []*Block {
 	seen[f.Blocks[0].ID] = true
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
-		// Last successor first, so that the first one comes right after its block.
+		// Visit the last successor first, so that the first one follows its block
+		// immediately.
 		if i := len(top.b.Succs) - 1 - top.next; i >= 0 {
 			top.next++
 			if s := top.b.Succs[i]; !seen[s.ID] {
@@ -185,7 +186,7 @@ func RPO(f *Func) []*Block {
 	return post
 }
 
-// number walks the dominator tree without recursion: programs may be deep.
+// number walks the dominator tree without recursion, as programs may be deep.
 func (d *Dom) number(entry *Block) {
 	n := 0
 	type frame struct {
@@ -210,9 +211,9 @@ func (d *Dom) number(entry *Block) {
 	}
 }
 
-// loops finds natural loops: for each back edge, everything that reaches it
-// without passing the header. Inner headers come later in RPO, so walking RPO
-// lets them overwrite the outer ones.
+// loops finds natural loops: for each back edge, all blocks that reach it without
+// passing the header. Inner headers come later in RPO, so in that order they overwrite
+// the outer ones.
 func (d *Dom) loops() {
 	for _, h := range d.RPO {
 		var body map[*Block]bool
@@ -257,7 +258,7 @@ func (d *Dom) IDom(b *Block) *Block { return d.idom[b.ID] }
 // Children returns the blocks that b immediately dominates, in RPO.
 func (d *Dom) Children(b *Block) []*Block { return d.children[b.ID] }
 
-// Dominates reports whether every path from the entry to b passes a; a block
+// Dominates reports whether every path from the entry to b passes through a. A block
 // dominates itself.
 func (d *Dom) Dominates(a, b *Block) bool {
 	return d.pre[a.ID] <= d.pre[b.ID] && d.pre[b.ID] <= d.last[a.ID]
@@ -271,8 +272,8 @@ func (d *Dom) Common(a, b *Block) *Block {
 	return a
 }
 
-// LoopDepth returns the number of loops b is in.
+// LoopDepth returns the number of loops that contain b.
 func (d *Dom) LoopDepth(b *Block) int { return d.depth[b.ID] }
 
-// LoopHeader returns the header of the innermost loop b is in, or nil.
+// LoopHeader returns the header of the innermost loop that contains b, or nil.
 func (d *Dom) LoopHeader(b *Block) *Block { return d.header[b.ID] }

@@ -1,6 +1,6 @@
 package ir
 
-// The edits that passes make to a function. Each leaves predecessors,
+// These are the edits that passes make to a function. Each keeps predecessors,
 // successors and phi arguments consistent.
 
 // PredIndex returns the index of the first edge from p among b's predecessors.
@@ -34,8 +34,8 @@ func (b *Block) Phis() []*Value {
 	return b.Values[:n]
 }
 
-// RemoveUnreachable removes the blocks that the entry does not reach. It reports whether
-// there were any.
+// RemoveUnreachable removes the blocks that cannot be reached from the entry. It
+// reports whether there were any.
 func (f *Func) RemoveUnreachable() bool {
 	reach := make([]bool, f.nextB)
 	rpo := RPO(f)
@@ -106,7 +106,7 @@ func (b *Block) BranchTo(cond *Value, then, els *Block) {
 	els.Preds = append(els.Preds, b)
 }
 
-// SplitEdge puts a new block on the i-th outgoing edge of b.
+// SplitEdge inserts a new block into the i-th outgoing edge of b.
 func (b *Block) SplitEdge(i int) *Block {
 	to := b.Succs[i]
 	// The n-th edge from b to this successor is the n-th b among its predecessors.
@@ -132,11 +132,11 @@ func (b *Block) SplitEdge(i int) *Block {
 	return c
 }
 
-// Subst maps IDs of values to the values that take their place. It may be shorter than
-// the number of values.
+// Subst maps IDs of values to their replacements. It may be shorter than the number of
+// values.
 type Subst []*Value
 
-// Find returns the value that takes the place of x, which may be x itself.
+// Find returns the replacement of x, which may be x itself.
 func (s Subst) Find(x *Value) *Value {
 	for x.ID < len(s) && s[x.ID] != nil {
 		x = s[x.ID]
@@ -158,7 +158,8 @@ func (f *Func) Substitute(sub Subst) {
 	}
 }
 
-// Uses counts, by value ID, the operands and terminators that name each value.
+// Uses returns, by value ID, the number of operands and terminators that use each
+// value.
 func (f *Func) Uses() []int {
 	n := make([]int, f.nextID)
 	for _, b := range f.Blocks {
@@ -175,7 +176,7 @@ func (f *Func) Uses() []int {
 }
 
 // RemoveDead removes values that have no effect and that no value with an effect needs,
-// among them phis that use only each other. It reports whether there were any.
+// including phis that use only each other. It reports whether there were any.
 func (f *Func) RemoveDead() bool {
 	live := make([]bool, f.nextID)
 	var work []*Value
@@ -189,7 +190,7 @@ func (f *Func) RemoveDead() bool {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			total++
-			// A barrier by itself has no effect: it only says something of its result.
+			// A barrier has no effect of its own: it only affects its result.
 			if v.Effect()&Writes != 0 && v.Op != OpBarrier {
 				mark(v)
 			}

@@ -2,8 +2,8 @@ package ir
 
 import "math/bits"
 
-// Eval returns the result of an arithmetic op or comparison. Ops of one operand ignore
-// y.
+// Eval returns the result of an arithmetic op or comparison. Ops with one operand
+// ignore y.
 func Eval(op Op, x, y uint64) uint64 {
 	truth := func(b bool) uint64 {
 		if b {

@@ -1,10 +1,10 @@
 package ir
 
-// Control flow for code that is built in order. Each helper leaves the builder at
-// the block where its paths meet again; paths that have ended, by a return or a
-// jump to elsewhere, do not get there.
+// Control flow for code that is built in order. After each helper, the current block is
+// the one where its paths join. Paths that end with a return or a jump elsewhere do not
+// reach it.
 
-// If emits then, which runs where cond is not 0.
+// If emits then, which runs if cond is not 0.
 func (b *Builder) If(cond *Value, then func()) {
 	t, join := b.NewBlock(), b.NewBlock()
 	b.Br(cond, t, join)
@@ -16,7 +16,7 @@ func (b *Builder) If(cond *Value, then func()) {
 	b.SealSet(join)
 }
 
-// Unless emits els, which runs where cond is 0.
+// Unless emits els, which runs if cond is 0.
 func (b *Builder) Unless(cond *Value, els func()) {
 	join, e := b.NewBlock(), b.NewBlock()
 	b.Br(cond, join, e)
@@ -28,8 +28,8 @@ func (b *Builder) Unless(cond *Value, els func()) {
 	b.SealSet(join)
 }
 
-// IfElse emits then, which runs where cond is not 0, and els, which runs where it
-// is. It returns the result of the one that runs. Both may return nil.
+// IfElse emits then, which runs if cond is not 0, and els, which runs otherwise. It
+// returns the result of the one that runs. Both may return nil.
 func (b *Builder) IfElse(cond *Value, then, els func() *Value) *Value {
 	t, e, join := b.NewBlock(), b.NewBlock(), b.NewBlock()
 	b.Br(cond, t, e)
@@ -46,34 +46,34 @@ func (b *Builder) IfElse(cond *Value, then, els func() *Value) *Value {
 	return b.Merge(vals)
 }
 
-// IfNonNil emits use, which runs where p is not null and gets p as such.
+// IfNonNil emits use, which runs if p is not null and receives p as a non-null pointer.
 func (b *Builder) IfNonNil(p *Value, use func(p *Value)) {
 	b.If(p, func() { use(b.NonNil(p)) })
 }
 
-// WhenNil emits use, which runs where p is not null and gets p as such, and none,
-// which runs where p is null. It returns the result of the one that runs.
+// WhenNil emits use, which runs if p is not null and receives p as a non-null pointer,
+// and none, which runs if p is null. It returns the result of the one that runs.
 func (b *Builder) WhenNil(p *Value, use func(p *Value) *Value, none func() *Value) *Value {
 	return b.IfElse(p, func() *Value { return use(b.NonNil(p)) }, none)
 }
 
-// Need goes on where cond is not 0. Where it is 0, out runs.
+// Need continues if cond is not 0, and otherwise jumps to out.
 func (b *Builder) Need(cond *Value, out *Block) {
 	next := b.NewBlock()
 	b.Br(cond, next, out)
 	b.SealSet(next)
 }
 
-// Leave goes on where cond is 0. Where it is not 0, out runs.
+// Leave continues if cond is 0, and otherwise jumps to out.
 func (b *Builder) Leave(cond *Value, out *Block) {
 	next := b.NewBlock()
 	b.Br(cond, out, next)
 	b.SealSet(next)
 }
 
-// While emits a loop: before each turn cond ends the current block with a branch to
-// in, where the turn begins, or to out, where the code after the loop does. body may
-// jump to head for the next turn, or to out.
+// While emits a loop. Before each iteration, cond ends the current block with a branch
+// to in, where the iteration starts, or to out, where the code after the loop starts.
+// body may jump to head for the next iteration, or to out.
 func (b *Builder) While(cond func(in, out *Block), body func(head, out *Block)) {
 	head, in, out := b.NewBlock(), b.NewBlock(), b.NewBlock()
 	b.Jump(head)
@@ -100,9 +100,9 @@ func (b *Builder) Count(n int64, body func(i *Value)) {
 	})
 }
 
-// Merge returns the one of vals that belongs to the path on which the current block
-// was reached: one for each predecessor, in order. It returns nil if they are nil,
-// and 0 if there are none.
+// Merge returns the element of vals that belongs to the path on which the current block
+// was reached. vals has one element for each predecessor, in order. Merge returns nil
+// if they are nil, and 0 if there are none.
 func (b *Builder) Merge(vals []*Value) *Value {
 	switch {
 	case len(vals) == 0:
@@ -117,8 +117,8 @@ func (b *Builder) Merge(vals []*Value) *Value {
 	return b.Phi(t, vals...)
 }
 
-// mergeType returns the type of a phi of x, of type t so far, and y: a pointer stays
-// one if the other is a pointer of that kind or null.
+// mergeType returns the type of a phi of x, whose type so far is t, and y. A pointer
+// stays a pointer if the other value is a pointer of the same kind or null.
 func mergeType(t Type, x, y *Value) Type {
 	null := func(v *Value) bool { return v.Op == OpConst && v.Imm == 0 }
 	nullable := func(t Type) Type {
@@ -143,6 +143,6 @@ func mergeType(t Type, x, y *Value) Type {
 	return Int
 }
 
-// Same returns x. It is the use of WhenNil where only what stands for null is to be
-// emitted.
+// Same returns x. It is the use function of WhenNil if only the replacement for null
+// must be emitted.
 func Same(x *Value) *Value { return x }

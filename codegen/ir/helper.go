@@ -7,12 +7,12 @@ type Helper struct {
 	Args   int
 	Result Type
 	Effect Effect // 0: it returns the same throughout a run of the program
-	Since  string // first Linux release that has it, "" if older than 5.10
-	// Out is the argument through which it writes the program's memory. noOut: it
-	// writes none. anyOut: it may write whatever it is passed a pointer to, and change
-	// maps.
+	Since  string // first Linux release that has it; "" if it is 5.10 or older
+	// Out is the index of the argument that points to memory that the helper writes. It
+	// is noOut if the helper writes none. It is anyOut if the helper may write all
+	// memory to which it receives a pointer, and change maps.
 	Out int
-	// Sized says that the argument after Out is the number of bytes it writes.
+	// Sized is set if the argument after Out is the number of bytes that it writes.
 	Sized bool
 }
 
@@ -21,7 +21,8 @@ const (
 	anyOut = -2
 )
 
-// The helpers that lowering uses. Numbers and releases: include/uapi/linux/bpf.h.
+// The helpers that the compiler uses. Numbers and releases are those of
+// include/uapi/linux/bpf.h.
 var (
 	MapLookup          = add(Helper{1, "map_lookup_elem", 2, PtrMapNil, Reads | Writes, "", noOut, false})
 	MapUpdate          = add(Helper{2, "map_update_elem", 4, Int, Reads | Writes, "", noOut, false})
@@ -85,8 +86,8 @@ var (
 	CopyFromUser       = add(Helper{148, "copy_from_user", 3, Int, Reads | Writes, "", 0, true})
 )
 
-// Context returns the number of the argument that h passes on to a callback, or -1 if
-// h calls none.
+// Context returns the index of the argument that h passes on to a callback, or -1 if h
+// calls none.
 func (h *Helper) Context() int {
 	switch h {
 	case Loop, ForEachMapElem:

@@ -69,8 +69,8 @@ func TestSymbolsOfChangingKernel(t *testing.T) {
 	}
 }
 
-// TestSymbolsReadRarely checks that an address without a symbol, or in a module that
-// stays, has kallsyms read again at most once.
+// TestSymbolsReadRarely checks that for an address without a symbol, or in a module
+// that stays loaded, kallsyms is read again at most once.
 func TestSymbolsReadRarely(t *testing.T) {
 	src := &counting{changing: changing{source: &fsSource{fsys: fstest.MapFS{}}}}
 	src.kallsyms = "ffffffff81000000 T _text\nffffffffc0000100 t a_one\t[a]\n"

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// symbolTable holds the text of /proc/kallsyms. It is sorted by address when the
-// first address is looked up, and indexed by name when several names are.
+// symbolTable holds the text of /proc/kallsyms. It is sorted by address when the first
+// address is looked up, and indexed by name when several names are looked up.
 type symbolTable struct {
 	text   []byte // lines "address type name[\t[module]]"
 	byAddr func() []symbol
@@ -93,8 +93,8 @@ func (t *symbolTable) lines(name string) iter.Seq[int] {
 	}
 }
 
-// searches is the number of names that are looked for in the whole text. To find
-// this many takes as long as to make the index.
+// searches is the number of names that are searched in the whole text. Searching for
+// this many takes as long as building the index.
 const searches = 4
 
 // search returns the offset of the first line with a name that ends after from, or -1.
@@ -119,7 +119,7 @@ type nameIndex struct {
 	slots []uint32 // offset of a line + 1, or 0; the length is a power of two
 }
 
-// index makes the table's nameIndex.
+// index builds the table's nameIndex.
 func (t *symbolTable) index() *nameIndex {
 	lines := bytes.Count(t.text, []byte{'\n'}) + 1
 	x := &nameIndex{maphash.MakeSeed(), make([]uint32, 1<<bits.Len(uint(2*lines)))}
@@ -191,8 +191,8 @@ func parseHex(b []byte) (uint64, bool) {
 	return v, n > 0
 }
 
-// sort returns the symbols of code and data, sorted by address. Symbols with the
-// same address keep the order of the text.
+// sort returns the symbols of code and data, sorted by address. Symbols with the same
+// address stay in the order of the text.
 func (t *symbolTable) sort() []symbol {
 	list := make([]symbol, 0, bytes.Count(t.text, []byte{'\n'}))
 	for off := 0; off < len(t.text); {
@@ -201,7 +201,7 @@ func (t *symbolTable) sort() []symbol {
 		if end < 0 {
 			end = len(line)
 		}
-		// Absolute symbols are per-CPU offsets and constants, and not addresses.
+		// Absolute symbols are per-CPU offsets and constants rather than addresses.
 		if addr, ok := parseHex(line); ok && addr != 0 && end > 19 && line[17] != 'A' && line[17] != 'a' {
 			list = append(list, symbol{addr, uint32(off)})
 		}
@@ -211,9 +211,9 @@ func (t *symbolTable) sort() []symbol {
 	return list
 }
 
-// at returns the symbol with the highest address that is not above addr. sure tells
-// that it is one of vmlinux, whose symbols stay, and that another one of vmlinux
-// follows it.
+// at returns the symbol with the highest address that is not above addr. sure is set if
+// the symbol belongs to vmlinux, whose symbols do not change, and another symbol of
+// vmlinux follows it.
 func (t *symbolTable) at(addr uint64) (f found, sure bool) {
 	list := t.byAddr()
 	next := sort.Search(len(list), func(i int) bool { return list[i].addr > addr })
@@ -224,7 +224,7 @@ func (t *symbolTable) at(addr uint64) (f found, sure bool) {
 	for i > 0 && list[i-1].addr == list[i].addr {
 		i--
 	}
-	// An address 1 MiB after a symbol is not in it: modules are far from each other.
+	// An address 1 MiB after a symbol is not part of it: modules are far apart.
 	if addr-list[i].addr > 1<<20 {
 		return found{}, false
 	}

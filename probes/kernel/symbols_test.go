@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestSymbolAddresses looks up names by searching the text and by the index, which
-// must agree: the first symbol of a name counts, and only whole names.
+// TestSymbolAddresses looks up names by searching the text and in the index. Both must
+// return the first symbol with exactly that name.
 func TestSymbolAddresses(t *testing.T) {
 	var text strings.Builder
 	want, all, inModule := map[string]uint64{}, map[string][]uint64{}, map[string]int{}

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// The system calls of each architecture, in the order of their numbers. A number in
-// the list is that of the next name. Source: golang.org/x/sys/unix.
+// The system calls of each architecture, in the order of their numbers. A number in the
+// list is that of the name that follows it. Source: golang.org/x/sys/unix.
 const syscallsAMD64 = `
 0 read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask
 rt_sigreturn ioctl pread64 pwrite64 readv writev access pipe select sched_yield mremap msync mincore madvise

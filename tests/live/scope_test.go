@@ -447,7 +447,7 @@ func TestChosenErrors(t *testing.T) {
 	makeCgroup(t, "docker-"+id+".scope")
 	makeCgroup(t, "docker-"+id[:60]+"0000.scope")
 	for _, c := range []struct{ args, want string }{
-		{"--follow", "--follow goes with -p or -c"},
+		{"--follow", "--follow needs -p or -c"},
 		{"--comm 1234567890123456", `write "123456789012345"`},
 		{"--comm ", "--comm needs a value"},
 		{"--uid nosuchuser", `there is no user "nosuchuser"`},

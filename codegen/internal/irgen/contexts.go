@@ -5,8 +5,8 @@ import (
 	"math/rand"
 )
 
-// Contexts makes n random contexts of CtxWords words each, small, large and
-// negative numbers among them.
+// Contexts returns n random contexts of CtxWords words each, which include small, large
+// and negative numbers.
 func Contexts(seed int64, n int) [][]byte {
 	r := rand.New(rand.NewSource(seed))
 	ctxs := make([][]byte, n)

@@ -1,7 +1,7 @@
-// Package irgen makes random but well-formed IR programs for differential
-// tests: every one passes ir.Verify, ends, initialises what it reads, and is
-// accepted by the kernel as a raw tracepoint program. It leaves what it computes in the
-// map "out" and in its result.
+// Package irgen generates random but well-formed IR programs for differential tests.
+// Every one passes ir.Verify, terminates, initializes what it reads, and is accepted by
+// the kernel as a raw tracepoint program. Its output is in the map "out" and in its
+// result.
 package irgen
 
 import (
@@ -12,20 +12,20 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// CtxWords is the number of 64-bit words of context a program reads.
+// CtxWords is the number of 64-bit words of context that a program reads.
 const CtxWords = 6
 
 // OutSize is the size of the value of map "out".
 const OutSize = 256
 
-// Config bounds what is generated.
+// Config limits the generated programs.
 type Config struct {
 	Size     int  // statements of main
-	BigSlots bool // slots that exceed the stack together
+	BigSlots bool // slots that together exceed the stack
 	Calls    bool // functions of the same program
-	Loops    bool // bodies of loops that the kernel calls back (Linux 5.17)
-	Fetch    bool // atomic instructions that give what was there
-	Vars     int  // variables, all alive to the end; 0: a few
+	Loops    bool // bodies of loops that the kernel calls (Linux 5.17)
+	Fetch    bool // atomic instructions that return the old value
+	Vars     int  // variables that are live to the end; 0: a few
 }
 
 type gen struct {
@@ -36,7 +36,7 @@ type gen struct {
 	hash *ir.Map
 	ring *ir.Map
 	prog *ir.Prog
-	ctx  *ir.Value // of main, else nil
+	ctx  *ir.Value // of main, or nil
 
 	vars   []*ir.Var
 	vals   []*ir.Value // integers in scope
@@ -44,12 +44,12 @@ type gen struct {
 	left   int
 	depth  int
 	inLoop int
-	inBack int // callbacks around
-	holds  int // records reserved
+	inBack int // number of enclosing callbacks
+	holds  int // number of reserved records
 	subs   []*ir.Func
 }
 
-// Program makes a module with one program from a seed.
+// Program generates a module with one program from a seed.
 func Program(seed int64, cfg Config) *ir.Module {
 	r := rand.New(rand.NewSource(seed))
 	out := &ir.Map{Name: "out", Type: ir.Array, KeySize: 4, ValueSize: OutSize, MaxEntries: 1}
@@ -188,7 +188,8 @@ func (g *gen) statements(n int) {
 
 func (g *gen) push(v *ir.Value) { g.vals = append(g.vals, v) }
 
-// scope runs f and then removes the values that f has defined from those to use.
+// scope runs f. Then it removes the values that f has defined from those that can be
+// used.
 func (g *gen) scope(f func()) {
 	nv, ns := len(g.vals), len(g.slots)
 	g.depth++
@@ -304,7 +305,7 @@ func (g *gen) branch() {
 	g.scope(func() { g.statements(1 + g.r.Intn(4)) })
 	if g.r.Intn(8) == 0 && g.holds == 0 {
 		r := b.Extend(g.value(), 4, false)
-		if g.inBack > 0 { // the kernel takes nothing but 0 and 1
+		if g.inBack > 0 { // the kernel accepts only 0 and 1
 			r = b.Op(ir.OpEq, r, b.Const(0))
 		}
 		b.Ret(r)
@@ -342,7 +343,7 @@ func (g *gen) bounded() {
 	b := g.b
 	x := b.Op(ir.OpAnd, g.value(), b.Const(0xff))
 	if g.r.Intn(2) == 0 {
-		// No sum with a constant: the kernel refuses those of 2²⁹ and more.
+		// Do not add a constant: the kernel refuses constants of 2²⁹ and more.
 		x = b.Op(ir.OpShr, g.value(), b.Const(1))
 	}
 	var r ir.Var

@@ -82,8 +82,8 @@ func (g *gen) record() {
 	g.push(b.Read(&r))
 }
 
-// members reads several parts of one object by a helper: the context, which
-// nothing changes, or memory of its own.
+// members reads several parts of one object with a helper: the context, which never
+// changes, or memory of the program itself.
 func (g *gen) members() {
 	b := g.b
 	from, total := g.ctx, 8*CtxWords
@@ -102,10 +102,10 @@ func (g *gen) members() {
 		dst := b.Slot(size)
 		at := b.AddImm(from, int64(g.r.Intn(total-size+1)))
 		if g.r.Intn(8) == 0 {
-			at = b.Const(1 << 40) // nothing is there
+			at = b.Const(1 << 40) // there is no memory at that address
 		}
 		r := b.Call(ir.ReadKernel, dst, b.Const(int64(size)), at)
-		g.push(b.Op(ir.OpSLt, r, b.Const(0))) // which error it is depends on the kernel
+		g.push(b.Op(ir.OpSLt, r, b.Const(0))) // the error depends on the kernel
 		g.push(b.Load(dst, int64(g.r.Intn(size)), 1, false))
 		if g.r.Intn(3) == 0 {
 			g.scope(func() { g.statements(1) })

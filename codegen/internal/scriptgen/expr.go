@@ -18,7 +18,7 @@ func width(n int64) int {
 	return 8
 }
 
-// number returns a literal.
+// number returns a random literal.
 func (g *gen) number() expr {
 	n := numbers[g.r.Intn(len(numbers))]
 	if g.r.Intn(3) == 0 {
@@ -32,7 +32,7 @@ func (g *gen) cast(x expr, t typ) expr {
 	return expr{fmt.Sprintf("(%s)%s", t, x.text), t, func(s *state) uint64 { return t.wrap(x.eval(s)) }}
 }
 
-// leaf returns a value with a type, known at compile time or not.
+// leaf returns a value with a type, which may be known at compile time.
 func (g *gen) leaf() expr {
 	switch n := g.r.Intn(10); {
 	case n < 3 && len(g.vars) > 0:
@@ -72,7 +72,7 @@ func (g *gen) expr(depth int) expr {
 	switch n := g.r.Intn(20); {
 	case n < 8:
 		x, y := g.expr(depth-1), g.operand(depth-1)
-		if x.t.loose() && y.t.loose() { // were both known, no overflow would be allowed
+		if x.t.loose() && y.t.loose() { // if both were known, no overflow would be allowed
 			x = g.cast(x, types[g.r.Intn(len(types))])
 		}
 		return arith(arithmetic[g.r.Intn(len(arithmetic))], x, y)
@@ -106,7 +106,7 @@ func (g *gen) expr(depth int) expr {
 	return g.leaf()
 }
 
-// operand returns the right side of an operator, now and then a plain number.
+// operand returns the right side of an operator, sometimes a plain number.
 func (g *gen) operand(depth int) expr {
 	if g.r.Intn(4) == 0 {
 		return g.number()
@@ -121,7 +121,7 @@ func truth(b bool) uint64 {
 	return 0
 }
 
-// unary returns -x or ~x: 64 bits, within x's own width where that has no sign.
+// unary returns -x or ~x: in 64 bits, or in the width of x if its type is unsigned.
 func (g *gen) unary(x expr) expr {
 	op, f := "-", func(n uint64) uint64 { return -n }
 	if g.r.Intn(2) == 0 {
@@ -136,8 +136,8 @@ func (g *gen) unary(x expr) expr {
 	}}
 }
 
-// arith returns x op y: in 64 bits, with a sign if one of them has one, or if it is
-// a difference. Dividing by zero gives 1.
+// arith returns x op y, computed in 64 bits. It is signed if one of them is signed, or
+// if it is a difference. The result of a division by zero is 1.
 func arith(op string, x, y expr) expr {
 	t := typ{size: 8, signed: join(x.t, y.t).signed}
 	if op == "-" {

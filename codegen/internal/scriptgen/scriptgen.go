@@ -1,8 +1,8 @@
-// Package scriptgen makes random scripts over integers and knows what each one
-// computes: it makes every expression and statement together with a Go function that
-// does the same by the language's rules, without the compiler. The scripts have all
-// widths and signs, casts, promotions, shifts, divisions, conditions, variables, tuples,
-// maps, and all kinds of loops.
+// Package scriptgen generates random scripts over integers together with their results:
+// for every expression and statement it also generates a Go function that does the same
+// by the language's rules, independently of the compiler. The scripts contain all
+// widths and signs, casts, promotions, shifts, divisions, conditions, variables,
+// tuples, maps, and all kinds of loops.
 package scriptgen
 
 import (
@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// Script is a script of one program, with what it leaves in its maps.
+// Script is a script with one program, and the final contents of its maps.
 type Script struct {
 	Text string
-	// Results is what the keyless maps @r0, @r1, … hold in the end.
+	// Results holds the final values of the keyless maps @r0, @r1 and so on.
 	Results []int64
 }
 
@@ -55,10 +55,10 @@ var (
 	tf  = typ{size: 1, kind: boolean}
 )
 
-// loose reports whether t takes the sign of what it is combined with.
+// loose reports whether t adopts the sign of the other operand.
 func (t typ) loose() bool { return t.kind != integer }
 
-// join returns the type that two operands are compared in.
+// join returns the type in which two operands are compared.
 func join(a, b typ) typ {
 	switch {
 	case a.loose() && b.loose():
@@ -74,7 +74,7 @@ func join(a, b typ) typ {
 	case b.signed && b.size > a.size:
 		return b
 	}
-	return i64 // signed, and large enough for what is not 64 bits wide
+	return i64 // signed, and large enough for all types below 64 bits
 }
 
 // state is the memory of a running script.
@@ -106,18 +106,18 @@ type gen struct {
 	r     *rand.Rand
 	b     strings.Builder
 	tabs  int
-	depth int // of blocks
-	loops int // around a statement that may leave one: 0 or 1
-	turns int // of all loops around, multiplied
-	left  int // statements to go
+	depth int // depth of nested blocks
+	loops int // enclosing loops that a statement may leave: 0 or 1
+	turns int // product of the iterations of all enclosing loops
+	left  int // number of statements left to generate
 
 	vars   []expr // variables
 	read   []expr // variables of loops, which are only read
 	names  int    // of those so far
 	prefix string // of the names of variables
 	funcs  []fun
-	result *typ // of the function this is the body of
-	tupled bool // the tuples have values
+	result *typ // of the function whose body this is
+	tupled bool // the tuples have been assigned
 }
 
 var types = []typ{{1, true, 0}, {1, false, 0}, {2, true, 0}, {2, false, 0}, {4, true, 0}, {4, false, 0}, {8, true, 0}, {8, false, 0}}
@@ -127,7 +127,7 @@ var numbers = []int64{0, 1, 2, 3, 5, 7, 8, 10, 31, 32, 63, 64, 100, 127, 128, 20
 
 const scalars, hashes, tuples = 4, 3, 2
 
-// Program makes a script of about size statements from a seed.
+// Program generates a script of about size statements from a seed.
 func Program(seed int64, size int) *Script {
 	g := &gen{r: rand.New(rand.NewSource(seed)), turns: 1, left: size}
 	for i := range g.r.Intn(3) {

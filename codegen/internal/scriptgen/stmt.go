@@ -158,7 +158,7 @@ func (g *gen) loop() stmt {
 		g.line("}")
 		return repeat(n, func(s *state, i int) { s.vars[name] = uint64(i + 1) }, body)
 	case 2:
-		n = 17 + g.r.Intn(8) // more than are done in place
+		n = 17 + g.r.Intn(8) // more iterations than are unrolled
 		end = g.constant(n)
 	case 3:
 		x := g.typed(2)
@@ -256,7 +256,7 @@ func (g *gen) function(i int) fun {
 	return f
 }
 
-// call gives a variable the result of a function.
+// call assigns the result of a function to a variable.
 func (g *gen) call() stmt {
 	f, v := g.funcs[g.r.Intn(len(g.funcs))], g.vars[g.r.Intn(len(g.vars))]
 	args, texts := make([]expr, len(f.params)), make([]string, len(f.params))

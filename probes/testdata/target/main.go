@@ -1,5 +1,5 @@
-// Command target is what the tests of package probes trace: it calls Add as
-// often as it is told, and prints its address in memory of a variable first.
+// Command target is traced by the tests of package probes. It calls Add a given number
+// of times, and prints the address of a variable first.
 package main
 
 import (
