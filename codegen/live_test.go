@@ -24,8 +24,7 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// compile compiles text for k. The object is nil where the text is wrong for
-// it, which diags says.
+// compile compiles text for k. The object is nil if diags has errors.
 func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text string)) (*object.Object, *source.Diags) {
 	t.Helper()
 	diags := &source.Diags{}
@@ -38,8 +37,8 @@ func compile(t *testing.T, k probes.Kernel, text string, dump func(stage, text s
 	return obj, diags
 }
 
-// request returns a request for a kernel with the default settings, after change, if it
-// is not nil, has changed them.
+// request returns a request for a kernel with the default settings. If change is not
+// nil, it is applied to the settings.
 func request(k probes.Kernel, change func(*config.Config)) codegen.Request {
 	return codegen.Request{
 		Env:        &probes.Env{Kernel: k, Unsafe: true},
@@ -57,7 +56,7 @@ func request(k probes.Kernel, change func(*config.Config)) codegen.Request {
 	}
 }
 
-// load makes the kernel's verifier read every program of obj.
+// load has the kernel's verifier check every program of obj.
 func load(obj *object.Object) error {
 	coll, err := collection(obj)
 	if err == nil {
@@ -108,8 +107,8 @@ func collection(obj *object.Object) (*ebpf.Collection, error) {
 	return coll, nil
 }
 
-// TestLoads compiles the examples of every builtin, and the scripts of
-// testdata/load.txtar, and has this kernel's verifier accept them.
+// TestLoads compiles the examples of every builtin and the scripts of
+// testdata/load.txtar, and checks that the verifier of this kernel accepts them.
 func TestLoads(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("loading programs needs root")
@@ -128,7 +127,7 @@ func TestLoads(t *testing.T) {
 func loads(t *testing.T, k probes.Kernel, text string) {
 	obj, diags := compile(t, k, text, verify(t))
 	if obj == nil {
-		// What it attaches to may not exist here; it does somewhere.
+		// This machine may lack its attach points, the frozen kernel has them.
 		frozen, err := kernel.Frozen("../tests/kernels/6.12.zip")
 		if err != nil {
 			t.Fatal(err)
@@ -156,7 +155,7 @@ func loads(t *testing.T, k probes.Kernel, text string) {
 	}
 }
 
-// verify returns a function for Dump that gives the IR to its own verifier.
+// verify returns a function for Dump that checks the IR with ir.Verify.
 func verify(t *testing.T) func(stage, text string) {
 	return func(stage, text string) {
 		if stage != "ir" && stage != "opt" {
@@ -172,7 +171,7 @@ func verify(t *testing.T) func(stage, text string) {
 	}
 }
 
-// absent reports an error about something that the script names and this
+// absent reports whether msg is an error about something in the script that this
 // machine does not have.
 func absent(msg string) bool {
 	for _, s := range []string{"does not exist", "No matches for", "Failed to get cgroupid", "Failed to resolve kernel symbol", "built without kprobes"} {
@@ -183,8 +182,8 @@ func absent(msg string) bool {
 	return false
 }
 
-// onlyKprobes reports whether obj's programs load anywhere: what they attach to
-// is not looked at until then.
+// onlyKprobes reports whether obj's programs load on any machine, since their targets
+// are resolved only when they are attached.
 func onlyKprobes(obj *object.Object) bool {
 	for _, p := range obj.Programs {
 		if p.Type != ebpf.Kprobe {

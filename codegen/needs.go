@@ -16,12 +16,12 @@ type identified interface {
 	ModuleSet() string
 }
 
-// recorder is a kernel that notes which of the answers it gave may differ between boots
-// of the same build.
+// recorder is a kernel that records which of its answers may differ between boots of
+// the same build.
 type recorder struct {
 	probes.Kernel
-	boot    bool // an address was given away
-	modules bool // something of the modules was
+	boot    bool // an answer was an address
+	modules bool // an answer concerned a module
 	formats map[string]object.Tracepoint
 }
 
@@ -89,7 +89,7 @@ func (r *recorder) Modules() []string {
 	return r.Kernel.Modules()
 }
 
-// finish adds to n what the compilation has used of the kernel.
+// finish adds the facts about the kernel that the compilation has used to n.
 func (r *recorder) finish(n *object.Needs) {
 	n.Release, n.Arch, n.CPUs = r.Kernel.Release().String(), r.Kernel.Arch(), r.Kernel.NumCPU()
 	k, ok := r.Kernel.(identified)
@@ -105,7 +105,7 @@ func (r *recorder) finish(n *object.Needs) {
 	}
 }
 
-// needed returns what an object with these programs depends on.
+// needed returns the conditions under which an object with these programs can be used.
 func (c *compilation) needed() object.Needs {
 	n := c.req.Env.Needs
 	c.kernel.finish(n)
@@ -121,7 +121,7 @@ func (c *compilation) needed() object.Needs {
 	return *n
 }
 
-// noteNeeds makes the environment note what the object will depend on.
+// noteNeeds makes the environment record the conditions for the use of the object.
 func (c *compilation) noteNeeds() {
 	env, sess := *c.req.Env, *c.req.Invocation
 	c.kernel = &recorder{Kernel: env.Kernel, formats: map[string]object.Tracepoint{}}

@@ -1,5 +1,5 @@
-// Package codegen turns a script into an object.Object, which has all that the runtime
-// needs. The stages are the table in compile.go.
+// Package codegen compiles a script to an object.Object, which contains everything that
+// the runtime needs. The stages are in the table in compile.go.
 package codegen
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// assemble makes the object.
+// assemble creates the object.
 func (c *compilation) assemble() error {
 	own := len(c.checked.Progs)
 	o := &object.Object{
@@ -46,7 +46,7 @@ func (c *compilation) assemble() error {
 	return nil
 }
 
-// follow makes the programs of --follow.
+// follow creates the programs of --follow.
 func (c *compilation) follow(fork, walk *object.Program) *object.Follow {
 	for _, p := range []*object.Program{fork, walk} {
 		p.License, p.Type = c.checked.Config.License, ebpf.Tracing

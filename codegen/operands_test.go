@@ -34,8 +34,7 @@ tracepoint:syscalls:sys_enter_openat {
 $s = "text"; $b = buf(args.filename, 4);
 `
 
-// operations returns all that can be done with two operands x and y. n makes names
-// of their own.
+// operations returns all operations on two operands x and y. n creates new names.
 func operations() []string {
 	var list []string
 	for _, op := range strings.Fields("+ - * / % & | ^ << >> == != < <= > >= && ||") {
@@ -50,8 +49,8 @@ func operations() []string {
 		"@v_n[x_] = 1; @v_n[y_] = 2;", "$v_n = x_; $v_n = y_;", "for ($i_n : x_..y_) { }")
 }
 
-// TestOperands applies everything that takes two operands to every pair of
-// types: the result is a value that compiles, or a diagnostic.
+// TestOperands applies every operation on two operands to every pair of types, and
+// checks that the result is code that compiles, or a diagnostic.
 func TestOperands(t *testing.T) {
 	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
 	if err != nil {
@@ -83,7 +82,7 @@ func TestOperands(t *testing.T) {
 				lines[i] = strings.NewReplacer("x_", x, "y_", y, "_n", strconv.Itoa(i)).Replace(op)
 			}
 			total += len(lines)
-			// What is refused is left out, until the rest is accepted.
+			// Refused operations are removed until the compiler accepts the rest.
 			for tries := 0; ; tries++ {
 				obj, diags := compile(t, k, operandsHead+strings.Join(lines, "\n")+"\n}", nil)
 				if obj != nil {

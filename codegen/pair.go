@@ -11,10 +11,10 @@ import (
 // from its entries.
 const isReturn = "bpf_session_is_return"
 
-// join makes the programs of the planned pairs: a kprobe and a kretprobe of the
-// same functions become a kprobe session, which enters each call once instead of
-// twice. The two programs are kept, and attached one by one if the session cannot be
-// attached.
+// join creates the programs of the planned pairs. A kprobe and a kretprobe of the same
+// functions become a kprobe session, for which the kernel intercepts each call once
+// instead of twice. The two programs are kept, and attached separately if the session
+// cannot be attached.
 func (c *compilation) join(o *object.Object) {
 	if len(c.planned.Pairs) == 0 {
 		return

@@ -16,9 +16,9 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// TestProviders checks for every event that system calls make, on every kernel, that it can
-// be used and that each argument has the type that it is declared with. The live tests do so
-// for all events.
+// TestProviders checks, for every event that system calls cause and on every kernel,
+// that the event can be used and that each argument has its declared type. The live
+// tests do so for all events.
 func TestProviders(t *testing.T) {
 	events := lang.Events(builtins.NewRegistry(builtins.All()))
 	if len(events) < 10 {
@@ -47,8 +47,8 @@ func bySyscalls(e *ast.Event) bool {
 	return !slices.ContainsFunc(e.Places, func(p *ast.Place) bool { return p.Points[0].Parts[1] != "syscalls" })
 }
 
-// syscallKernel is a frozen kernel with the tracepoints of all system calls. The frozen ones
-// have only those that the corpus uses.
+// syscallKernel is a frozen kernel with the tracepoints of all system calls. The other
+// frozen kernels have only those that the corpus uses.
 type syscallKernel struct{ probes.Kernel }
 
 func (k syscallKernel) Tracepoint(category, event string) (*probes.TraceFormat, error) {
@@ -58,7 +58,7 @@ func (k syscallKernel) Tracepoint(category, event string) (*probes.TraceFormat, 
 	return k.Kernel.Tracepoint(category, event)
 }
 
-// hasType returns a condition that the type of an argument is the declared one.
+// hasType returns a condition for the declared type of an argument.
 func hasType(a *ast.EventArg) string {
 	if typ := ast.String(a.Type); typ != "string" {
 		return fmt.Sprintf("typeinfo(args.%s).full_type == typeinfo(%s).full_type", a.Name.Text, typ)

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// TestLimits checks that programs beyond a limit of the kernel are refused where it is
-// exceeded, and that those at the limit compile.
+// TestLimits checks that programs beyond a limit of the kernel are refused at the
+// position that exceeds it, and that those at the limit compile.
 func TestLimits(t *testing.T) {
 	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
 	if err != nil {
@@ -56,8 +56,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestRefused checks that what an old kernel cannot do is reported at the place
-// that needs it, with the release that can.
+// TestRefused checks that features missing from an old kernel are reported at the
+// position that needs them, with the release that has them.
 func TestRefused(t *testing.T) {
 	k, err := kernel.Frozen("../tests/kernels/5.10.zip")
 	if err != nil {

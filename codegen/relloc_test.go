@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// overlay is a file system some of whose files are others.
+// overlay is a file system in which some files are replaced.
 type overlay struct {
 	fs.FS
 	files fstest.MapFS
@@ -24,8 +24,8 @@ func (o overlay) Open(name string) (fs.File, error) {
 	return o.FS.Open(name)
 }
 
-// TestRelLoc reads a __rel_loc string, whose offset counts from after the word
-// that holds it. None of the kernels that tests run on has such a tracepoint.
+// TestRelLoc reads a __rel_loc string, whose offset is relative to the end of the word
+// that holds it. None of the kernels in the tests has a tracepoint with one.
 func TestRelLoc(t *testing.T) {
 	z, err := zip.OpenReader("../tests/kernels/6.12.zip")
 	if err != nil {
@@ -55,7 +55,7 @@ func TestRelLoc(t *testing.T) {
 	}
 	data := lowered(format)
 	rel := lowered(bytes.ReplaceAll(format, []byte("__data_loc"), []byte("__rel_loc")))
-	// The word is at byte 8, what it counts from at 12.
+	// The word is at byte 8, so the offset is relative to byte 12.
 	if n := strings.Count(rel, "const 12\n") - strings.Count(data, "const 12\n"); n != 1 {
 		t.Errorf("the offset is not moved by 12:\n%s\nwith __data_loc:\n%s", rel, data)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// TestReset checks which maps come with a program that zeroes them.
+// TestReset checks which maps have a program that zeroes them.
 func TestReset(t *testing.T) {
 	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
 	if err != nil {

@@ -20,10 +20,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// shapes are scripts of n lines that are long in one way each.
+// shapes are scripts of n lines, each long in a different way.
 var shapes = []struct {
 	name  string
-	loads int // how many lines are also loaded
+	loads int // number of lines of the script that is also loaded
 	text  func(n int) string
 }{
 	{"sum", 10000, body(func(i int) string { return "@m[1] = sum(args.count + 1);" })},
@@ -103,7 +103,7 @@ var shapes = []struct {
 	{"delete", 500, body(func(i int) string { return fmt.Sprintf("@m[%d] = nsecs; delete(@m, %d);", i%8, i%7) })},
 }
 
-// game returns a program of many branches, loops and maps on a few variables.
+// game returns a program with many branches, loops and maps on a few variables.
 func game(n int) string {
 	var b strings.Builder
 	b.WriteString("begin { @x = 5; @score = 0; @seed = 7; }\ninterval:ms:100 { @tick++; $x = @x; $y = @y; $rot = @rot; $piece = @piece; $ok = 1;\n")
@@ -144,8 +144,8 @@ func body(line func(i int) string) func(n int) string {
 	}
 }
 
-// compileFor compiles text for a kernel with the limits of probes and programs
-// out of the way. Timed may be nil.
+// compileFor compiles text for a kernel, with max_probes and max_bpf_progs raised.
+// timed may be nil.
 func compileFor(tb testing.TB, k probes.Kernel, text string, timed func(stage string, took time.Duration)) *object.Object {
 	tb.Helper()
 	diags := &source.Diags{}
@@ -164,9 +164,9 @@ func compileFor(tb testing.TB, k probes.Kernel, text string, timed func(stage st
 	return obj
 }
 
-// TestLinear checks that neither code nor the compiler's work grows faster than
-// the script. Work is counted in bytes allocated: what takes a pass more than
-// linear time nearly always takes it memory too.
+// TestLinear checks that neither the code nor the compiler's work grows faster than the
+// script. Work is measured in bytes allocated: a pass that takes more than linear time
+// nearly always allocates more than linear memory too.
 func TestLinear(t *testing.T) {
 	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
 	if err != nil {
@@ -186,7 +186,7 @@ func TestLinear(t *testing.T) {
 				}
 				return insns, float64(after.TotalAlloc - before.TotalAlloc)
 			}
-			measure(10) // what is read of the kernel is read once
+			measure(10) // the kernel's data is read only once
 			i1, b1 := measure(few)
 			i2, b2 := measure(many)
 			const growth = 1.0 * many / few
@@ -200,8 +200,8 @@ func TestLinear(t *testing.T) {
 	}
 }
 
-// BenchmarkStages measures each stage of the compiler on scripts of a thousand
-// lines, in nanoseconds a line.
+// BenchmarkStages measures the time of each stage of the compiler, on scripts of a
+// thousand lines, in nanoseconds per line.
 func BenchmarkStages(b *testing.B) {
 	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
 	if err != nil {
@@ -222,8 +222,8 @@ func BenchmarkStages(b *testing.B) {
 	}
 }
 
-// TestManyLines loads thousands of lines in one probe. What its
-// verifier has to do must not grow faster than the script.
+// TestManyLines loads thousands of lines in one probe. The work of the kernel's
+// verifier must not grow faster than the script.
 func TestManyLines(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("loading programs needs root")
@@ -243,8 +243,8 @@ func TestManyLines(t *testing.T) {
 	}
 }
 
-// verified loads obj and returns the number of instructions that the kernel's
-// verifier processed, or 0 if the kernel does not say.
+// verified loads obj and returns the number of instructions that the kernel's verifier
+// processed, or 0 if the kernel does not report it.
 func verified(t *testing.T, obj *object.Object) (n int) {
 	coll, err := collection(obj)
 	if errors.Is(err, unix.EPERM) {
@@ -263,8 +263,8 @@ func verified(t *testing.T, obj *object.Object) (n int) {
 	return n
 }
 
-// TestFarJumps runs a program whose jumps, forward and back, cross more
-// instructions than one jump can.
+// TestFarJumps runs a program whose jumps, forward and back, cross more instructions
+// than one jump can.
 func TestFarJumps(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("running programs needs root")
@@ -284,8 +284,8 @@ func TestFarJumps(t *testing.T) {
 	}
 }
 
-// TestParts runs programs of so many branches that they are cut into parts. Parts share
-// variables, and a return in one ends the program.
+// TestParts runs programs with so many branches that they are cut into parts. Parts
+// share variables, and a return in one ends the program.
 func TestParts(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("running programs needs root")

@@ -19,9 +19,9 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// TestScripts compares random scripts with what they have to compute: their IR
-// before and after optimisation, interpreted, and some of them in this kernel.
-// GOTRACE_SEEDS=from-to chooses others.
+// TestScripts compares the results of random scripts with the expected ones: it
+// interprets their IR before and after optimisation, and runs some of them in this
+// kernel. GOTRACE_SEEDS=from-to selects other scripts.
 func TestScripts(t *testing.T) {
 	from, to := int64(0), int64(120)
 	if s := os.Getenv("GOTRACE_SEEDS"); s != "" {
@@ -57,8 +57,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// interpret runs the program of a module, whose maps obj describes, and gives
-// the values of maps without keys.
+// interpret runs the program of a module, whose maps obj describes, and returns the
+// values of maps without keys.
 func interpret(text string, obj *object.Object) (map[string]int64, error) {
 	m, err := irtest.Parse(text)
 	if err != nil {
@@ -90,7 +90,8 @@ func slots(data []byte, obj *object.Object) map[string]int64 {
 	return vals
 }
 
-// inKernel is the same by this kernel.
+// inKernel runs the program of s in this kernel and returns the values of maps without
+// keys.
 func inKernel(t *testing.T, k probes.Kernel, s *scriptgen.Script) (map[string]int64, error) {
 	obj, diags := compile(t, k, s.Text, nil)
 	if obj == nil {

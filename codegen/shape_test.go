@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// TestShape checks what the SSA of a script is made of: which helpers are
-// called and which are not, what is copied and what is read in place.
+// TestShape checks properties of the SSA of scripts: which helpers are called and which
+// are not, which values are copied and which are read in place.
 func TestShape(t *testing.T) {
 	kernels := map[string]*kernel.Kernel{}
 	for _, c := range []struct {
@@ -107,13 +107,13 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// preempting is a kernel that may take the CPU from a task in a probe.
+// preempting is a kernel that may preempt a task in a probe.
 type preempting struct{ probes.Kernel }
 
 func (k preempting) Has(f probes.Feature) bool { return f == probes.FeatPreempt || k.Kernel.Has(f) }
 
-// TestPreemption checks that aggregations are added to atomically exactly where
-// another task may run the same program on the same CPU in between.
+// TestPreemption checks that aggregations are updated atomically exactly if another
+// task may run the same program on the same CPU in between.
 func TestPreemption(t *testing.T) {
 	frozen, err := kernel.Frozen("../tests/kernels/6.12.zip")
 	if err != nil {
@@ -139,7 +139,7 @@ func TestPreemption(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, code, _ := strings.Cut(got, "prog ")
-			counted := 0 // map full is counted atomically in any case
+			counted := 0 // the full map is counted atomically in any case
 			for _, line := range strings.Split(code, "\n") {
 				if strings.Contains(line, "mapvalue sites") {
 					counted++

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// TestStages records what each stage makes of a few scripts. Every stage must
-// have something to show.
+// TestStages records the output of each stage for a few scripts. Every stage must have
+// some output.
 func TestStages(t *testing.T) {
 	k, err := kernel.Frozen("../tests/kernels/7.zip")
 	if err != nil {

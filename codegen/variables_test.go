@@ -13,14 +13,14 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// zero is 0, which the compiler does not know.
+// zero is 0 in a form that the compiler cannot evaluate.
 const zero = "(int64)(nsecs >> 63)"
 
-// variableShapes are scripts with n scratch variables in use at the same time.
-// Their result is in @r0.
+// variableShapes are scripts with n scratch variables in use at the same time. Their
+// result is in @r0.
 var variableShapes = []struct {
 	name string
-	most int // variables, where not all counts are tried
+	most int // maximum number of variables if not all numbers are tried
 	text func(n int) (text string, result int)
 }{
 	{"numbers", 0, func(n int) (string, int) {

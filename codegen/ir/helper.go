@@ -98,8 +98,8 @@ func (h *Helper) Context() int {
 	return -1
 }
 
-// WritesAny reports whether h may write whatever it is passed a pointer to, and change
-// maps.
+// WritesAny reports whether h may change maps and write to any memory that it is passed
+// a pointer to.
 func (h *Helper) WritesAny() bool { return h.Out == anyOut }
 
 var helpers []*Helper

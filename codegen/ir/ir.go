@@ -6,11 +6,11 @@
 // fewer bits are kept sign- or zero-extended to 64 bits according to their
 // type; arithmetic that may leave that form is followed by an explicit
 // extension (OpSext8 … OpZext32), which passes remove where the range is known.
-// A pointer's Type says what it points into, so that the verifier of this package
-// and the passes know what may be loaded from directly and what may alias.
-// Anything larger than a word lives in memory and is handled by address:
-// OpSlot makes a place of fixed size; the backend decides whether it is on the
-// 512-byte BPF stack or in per-CPU scratch memory.
+// A pointer's Type says what it points into, so that the verifier of this package and
+// the passes can determine which memory plain loads may access and which pointers may
+// alias. Larger objects are in memory and handled by address: OpSlot reserves memory of
+// fixed size, which the backend puts on the 512-byte BPF stack or in per-CPU scratch
+// memory.
 //
 // The operations are a table in op.go, the kernel's helpers one in helper.go. The
 // tests read the text form that String prints (tests/irtest).
@@ -18,7 +18,7 @@ package ir
 
 import "github.com/gotrace/gotrace/lang/source"
 
-// Module is all that one script compiles to.
+// Module is the result of compiling one script.
 type Module struct {
 	Maps  []*Map
 	Progs []*Prog
@@ -26,14 +26,14 @@ type Module struct {
 
 // Map is a BPF map that programs refer to.
 type Map struct {
-	Name       string // unique in the module; also what the kernel shows (cut to 15 bytes)
+	Name       string // unique in the module; the kernel shows its first 15 bytes
 	Type       MapType
 	KeySize    int
 	ValueSize  int
-	MaxEntries int    // 0: the runtime decides when it loads (number of CPUs, ring size)
+	MaxEntries int    // 0: the runtime sets it when it loads the map (number of CPUs, size of the ring buffer)
 	Flags      uint32 // BPF_F_…
-	Inner      int    // of an ArrayOfMaps: its maps are arrays with one element of so many bytes, which can be mapped
-	Frozen     bool   // read-only for programs and user space; Contents is its value 0
+	Inner      int    // ArrayOfMaps: value size in bytes of its maps, which are arrays of one element that can be mapped; else 0
+	Frozen     bool   // read-only for programs and user space; Contents is the value of key 0
 	Contents   []byte // initial value of key 0 of an array, or nil
 }
 
@@ -57,7 +57,7 @@ const (
 type Prog struct {
 	Name string
 	Kind string // program type and expected attach type as package probes names them
-	Main *Func  // one parameter: the context
+	Main *Func  // one parameter, the context
 	Subs []*Func
 }
 
@@ -66,12 +66,12 @@ type Func struct {
 	Name   string
 	Params []Type
 	Blocks []*Block // Blocks[0] is the entry
-	// Global says that the kernel's verifier reads the function once, by itself,
-	// and not again at each call. All parameters are integers or the context then.
+	// Global is set if the kernel's verifier checks the function once, separately, and
+	// not again at each call. All parameters must then be integers or the context.
 	Global bool
-	// Forgets says that each block loads anew what it needs of memory, and repeats a map
-	// lookup if the last one is far away. What the kernel's verifier learns in one block
-	// then does not make paths differ in the next.
+	// Forgets is set if each block loads again the values that it needs from memory,
+	// and repeats a map lookup unless the last one is near. So the paths do not differ
+	// in the next block by the facts that the kernel's verifier derived in this one.
 	Forgets bool
 	nextID  int
 	nextB   int
@@ -98,7 +98,7 @@ type Block struct {
 type Term uint8
 
 const (
-	TermNone Term = iota // still open
+	TermNone Term = iota // not terminated yet
 	TermJump
 	TermBr
 	TermRet
@@ -126,14 +126,14 @@ type Type uint8
 
 const (
 	Void      Type = iota // the op has no result
-	Int                   // 64-bit integer; also kernel and user addresses that must not be dereferenced directly
+	Int                   // 64-bit integer; also an address that plain loads must not access
 	PtrCtx                // the program's context
 	PtrSlot               // into a slot (stack or scratch)
 	PtrMap                // into a map's value (not null)
 	PtrMapNil             // into a map's value, or null: compare with 0 before use
 	PtrRec                // into a reserved ring buffer record (not null)
 	PtrRecNil             // the result of a reservation: compare with 0 before use
-	PtrBTF                // kernel object the verifier knows by BTF: plain loads, faults read 0
+	PtrBTF                // to a kernel object of a BTF type; plain loads are allowed, and give 0 on a fault
 	MapRef                // a map itself, for helper arguments
 	FuncRef               // a function, for callback arguments
 )

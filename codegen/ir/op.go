@@ -1,7 +1,7 @@
 package ir
 
-// Op is an operation. Its row in ops has all that printer, parser, verifier,
-// interpreter and passes need to know of it.
+// Op is an operation. Its row in ops holds the properties that the printer, parser,
+// verifier, interpreter and passes use.
 type Op uint8
 
 const (
@@ -14,10 +14,10 @@ const (
 	OpMapValue    // address of byte Imm of the value of key 0 of array Map
 	OpFuncAddr    // Fn as a callback argument
 
-	OpAdd // pointer + integer keeps the pointer's kind (pointer first)
+	OpAdd // pointer + integer has the pointer's type (pointer first)
 	OpSub
 	OpMul
-	OpUDiv // x/0 is 0 and x%0 is x, as BPF defines; the language's rule is lowered explicitly
+	OpUDiv // x/0 is 0 and x%0 is x, as in BPF; the language's own rule is lowered to explicit code
 	OpSDiv // INT64_MIN / -1 wraps
 	OpUMod
 	OpSMod
@@ -59,26 +59,26 @@ const (
 	OpAtomicOr64
 	OpAtomicAnd64
 	OpAtomicXor64
-	OpFetchAdd64 // [arg0 + Imm] += arg1 atomically; the result is what was there
-	OpXchg64     // [arg0 + Imm] = arg1 atomically; the result is what was there
-	OpCmpXchg64  // [arg0 + Imm] = arg2 atomically if it is arg1; the result is what was there
-	OpZero       // Imm2 bytes at [arg0 + Imm] become 0
-	OpCopy       // Imm2 bytes from arg1 to [arg0 + Imm], both directly addressable, not overlapping
+	OpFetchAdd64 // [arg0 + Imm] += arg1 atomically; the result is the old value
+	OpXchg64     // [arg0 + Imm] = arg1 atomically; the result is the old value
+	OpCmpXchg64  // [arg0 + Imm] = arg2 atomically if it equals arg1; the result is the old value
+	OpZero       // sets Imm2 bytes at [arg0 + Imm] to 0
+	OpCopy       // copies Imm2 bytes from arg1 to [arg0 + Imm]; both are directly addressable and do not overlap
 
 	OpCall    // kernel helper Help
 	OpCallFn  // function Fn of the same program
 	OpKfunc   // kernel function Name; Imm is its BTF id
-	OpBarrier // arg0 unchanged, but passes must not look through it (keeps bounds checks where the kernel's verifier sees them)
+	OpBarrier // arg0 unchanged, but opaque to passes, so that bounds checks remain where the kernel's verifier needs them
 
 	numOps
 )
 
-// Effect is what an op may do besides computing its result.
+// Effect is a set of the effects of an op besides its result.
 type Effect uint8
 
 const (
 	Reads  Effect = 1 << iota // memory
-	Writes                    // memory, or other state: never removed
+	Writes                    // memory, or other state; the op is never removed
 )
 
 // Access is how an op uses the memory at its first operand plus Imm.
@@ -87,19 +87,19 @@ type Access uint8
 const (
 	NoAccess Access = iota
 	Loads
-	Stores  // the second operand
-	Updates // the second operand, or With of it and what is there, in one step; with three operands: the third, if the second is there
-	Fills   // Imm2 bytes
-	Moves   // Imm2 bytes, from the second operand
+	Stores  // writes the second operand
+	Updates // writes the second operand, or With of it and the old value, atomically; with three operands, the third if the second is the old value
+	Fills   // writes Imm2 zero bytes
+	Moves   // writes Imm2 bytes from the second operand
 )
 
-// Form is what follows an op's name in the text form, before its operands.
+// Form is the part of the text form between an op's name and its operands.
 type Form uint8
 
 const (
 	FormPlain  Form = iota
 	FormImm         // Imm
-	FormSlot        // Imm, and the alignment where it is not 8
+	FormSlot        // Imm, and the alignment if it is not 8
 	FormMap         // the map
 	FormMapOff      // the map and Imm as an offset
 	FormFunc        // the function
@@ -116,7 +116,7 @@ type OpInfo struct {
 	FromArg  bool // the result has arg 0's type
 	Commutes bool
 	Access   Access
-	Size     int // bytes accessed, unless Imm2 says how many
+	Size     int // bytes accessed, unless Imm2 is that number
 	With     Op  // Updates: the operation on the memory and the operand; OpInvalid: the operand replaces it
 	Form     Form
 }
@@ -181,7 +181,7 @@ var ops = [numOps]OpInfo{
 	OpZero:        {Name: "zero", Args: 1, Effect: Writes, Access: Fills},
 	OpCopy:        {Name: "copy", Args: 2, Effect: Reads | Writes, Access: Moves},
 
-	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // the helper has its own effect
+	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // each helper has its own effect
 	OpCallFn:  {Name: "callfn", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormFunc},
 	OpKfunc:   {Name: "kfunc", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormKfunc},
 	OpBarrier: {Name: "barrier", Args: 1, Effect: Writes, FromArg: true},
@@ -199,7 +199,7 @@ func Ops() []Op {
 	return list
 }
 
-// OpNamed returns the op with a name, or OpInvalid if there is none.
+// OpNamed returns the op with the given name, or OpInvalid if there is none.
 func OpNamed(name string) Op {
 	for o := range numOps {
 		if ops[o].Name == name && o != OpInvalid {
@@ -211,7 +211,7 @@ func OpNamed(name string) Op {
 
 func (o Op) String() string { return ops[o].Name }
 
-// Effect returns what computing v may do besides giving its result.
+// Effect returns the effects of v besides its result.
 func (v *Value) Effect() Effect {
 	if v.Op == OpCall {
 		return v.Help.Effect

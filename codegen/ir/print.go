@@ -50,13 +50,14 @@ func (t MapType) String() string {
 	return "maptype" + strconv.Itoa(int(t))
 }
 
-// TypeNamed returns the type with a name in the text form.
+// TypeNamed returns the type with the given name in the text form.
 func TypeNamed(name string) (t Type, ok bool) {
 	i := slices.Index(typeNames[:], name)
 	return Type(max(i, 0)), i >= 0
 }
 
-// MapTypeNamed returns the map type with a name in the text form, or 0 if there is none.
+// MapTypeNamed returns the map type with the given name in the text form, or 0 if there
+// is none.
 func MapTypeNamed(name string) MapType {
 	for t, s := range mapTypeNames {
 		if s == name {
@@ -66,7 +67,7 @@ func MapTypeNamed(name string) MapType {
 	return 0
 }
 
-// quoteName returns name as the text form has it: quoted, unless it is one word.
+// quoteName returns name for the text form: quoted, unless it is one word.
 func quoteName(name string) string {
 	if name == "" {
 		return `""`
@@ -115,7 +116,7 @@ func (m *Map) String() string {
 	return b.String()
 }
 
-// manyZeros is the length in bytes from which on a run of zeros is written as 0*N.
+// manyZeros is the minimum length in bytes of a run of zeros that is written as 0*N.
 const manyZeros = 8
 
 // writeBytes writes data as quoted strings and runs of zeros: "ab" 0*24 "c".
@@ -126,7 +127,7 @@ func writeBytes(b *strings.Builder, data []byte) {
 			b.WriteString(strconv.Quote(string(part)))
 		}
 	}
-	from := 0 // of what is not written yet
+	from := 0 // of the bytes that are not written yet
 	for i := 0; i < len(data); i++ {
 		n := 0
 		for i+n < len(data) && data[i+n] == 0 {
@@ -223,7 +224,8 @@ func (v *Value) String() string {
 	return b.String()
 }
 
-// DefaultType returns the type a value of the op has unless its name says otherwise.
+// DefaultType returns the type that a value of the op has unless the text form gives
+// another.
 func (v *Value) DefaultType() Type {
 	switch {
 	case v.Op == OpCall:

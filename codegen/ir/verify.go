@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Verify checks the invariants on which passes and the backend rely, and whose violation
-// the kernel's verifier would report in its own terms: definitions dominate uses,
-// operand types fit, memory is accessed only through pointers that cannot be null
-// there, and each ring buffer record is submitted or discarded exactly once on every
-// path. The error names the program, function, block and value.
+// Verify checks the invariants on which passes and the backend rely. The kernel's
+// verifier would reject their violations too, but in its own terms. Definitions
+// dominate uses, operand types fit, memory is accessed only through pointers that
+// cannot be null there, and each ring buffer record is submitted or discarded exactly
+// once on every path. The error names the program, function, block and value.
 func Verify(m *Module) error {
 	names := map[string]*Map{}
 	for _, mp := range m.Maps {
@@ -23,7 +23,7 @@ func Verify(m *Module) error {
 			return fmt.Errorf("ir: program %s has no main function", p.Name)
 		}
 		if len(p.Main.Params) != 1 || p.Main.Params[0] != PtrCtx {
-			return fmt.Errorf("ir: program %s: main does not take the context alone", p.Name)
+			return fmt.Errorf("ir: program %s: the context must be the only parameter of main", p.Name)
 		}
 		funcs := map[*Func]bool{}
 		for _, f := range p.Funcs() {
@@ -149,7 +149,7 @@ func (c *verifier) shape() error {
 		phis := true
 		for _, v := range b.Values {
 			if v.Block != b {
-				return at(b, v, "thinks it is in another block")
+				return at(b, v, "refers to another block as its own")
 			}
 			if v.ID < 0 || v.ID >= c.f.nextID || valueIDs[v.ID] {
 				return at(b, v, "number is not unique")
@@ -185,7 +185,7 @@ func (c *verifier) used(b *Block, v, x *Value, in *Block, i int) error {
 	case x.Type == Void:
 		return at(b, v, "uses %s, which has no result", x.Op)
 	case x.Block == nil || x.Block.Func != c.f:
-		return at(b, v, "v%d is not of this function", x.ID)
+		return at(b, v, "v%d belongs to another function", x.ID)
 	}
 	if j, ok := c.index[x]; !ok {
 		return at(b, v, "v%d is in no block", x.ID)
@@ -235,12 +235,12 @@ func isZero(v *Value) bool { return v.Op == OpConst && v.Imm == 0 }
 
 // The states of a ring buffer record at a point.
 const (
-	recNone  = iota // not reserved, null, or given back
+	recNone  = iota // not reserved, null, submitted or discarded
 	recMaybe        // reserved, not checked for null yet
 	recHeld
 )
 
-// Record returns the reservation that v is an address within, or nil.
+// Record returns the reservation whose record v points into, or nil.
 func Record(v *Value) *Value {
 	for {
 		switch v.Op {
@@ -267,7 +267,7 @@ func (c *verifier) records() error {
 				}
 			}
 			if v.Op == OpCall && (v.Help == RingSubmit || v.Help == RingDiscard) && Record(v.Args[0]) == nil {
-				return at(b, v, "v%d is no reservation of this function", v.Args[0].ID)
+				return at(b, v, "v%d is not a reservation in this function", v.Args[0].ID)
 			}
 		}
 	}
@@ -300,7 +300,7 @@ func (c *verifier) record(rec *Value) error {
 				switch {
 				case v.Op == OpEq || v.Op == OpNe:
 				case state == recNone:
-					return at(b, v, "record v%d is used after it was given back", rec.ID)
+					return at(b, v, "record v%d is used after it was submitted or discarded", rec.ID)
 				case state == recMaybe:
 					return at(b, v, "record v%d may be null here", rec.ID)
 				case released:
@@ -326,7 +326,7 @@ func (c *verifier) record(rec *Value) error {
 				in[s] = out
 				work = append(work, s)
 			case old != out:
-				return at(s, nil, "record v%d is given back on some of the paths here and not on others", rec.ID)
+				return at(s, nil, "record v%d is submitted or discarded on some of the paths to here but not on others", rec.ID)
 			}
 		}
 	}

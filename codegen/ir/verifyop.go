@@ -1,7 +1,7 @@
 package ir
 
-// value checks an operation: how many operands it has, that each may be read
-// here, and their types.
+// value checks the number of operands of an operation, their types, and that each may
+// be used here.
 func (c *verifier) value(b *Block, v *Value) error {
 	if v.Op == OpPhi {
 		return c.phi(b, v)
@@ -38,7 +38,7 @@ func (c *verifier) value(b *Block, v *Value) error {
 		return c.mapOf(b, v)
 	case OpFuncAddr, OpCallFn:
 		if !c.funcs[v.Fn] {
-			return at(b, v, "function is not of this program")
+			return at(b, v, "function belongs to another program")
 		}
 		if v.Op == OpCallFn && len(v.Args) != len(v.Fn.Params) {
 			return at(b, v, "%d arguments for %d parameters", len(v.Args), len(v.Fn.Params))
@@ -60,8 +60,8 @@ func (c *verifier) value(b *Block, v *Value) error {
 		return c.barrier(b, v)
 	default: // arithmetic
 		for i := range v.Args {
-			// Whether the kernel allows the use of a pointer as a number is not checked
-			// here.
+			// This does not check whether the kernel allows the use of a pointer as a
+			// number.
 			if v.Args[i].Type == MapRef || v.Args[i].Type == FuncRef {
 				return at(b, v, "arithmetic on %s", v.Args[i].Type)
 			}
@@ -70,8 +70,8 @@ func (c *verifier) value(b *Block, v *Value) error {
 	return nil
 }
 
-// phi checks the operands of a phi: they are read at the end of the blocks that
-// they come from.
+// phi checks the operands of a phi, each of which is used at the end of its
+// predecessor.
 func (c *verifier) phi(b *Block, v *Value) error {
 	for i, x := range v.Args {
 		p := b.Preds[i]
@@ -82,7 +82,7 @@ func (c *verifier) phi(b *Block, v *Value) error {
 			return err
 		}
 		if v.Type == Int && x.Type == PtrBTF {
-			continue // an address that is only looked at from here on
+			continue // only the address is used from here on
 		}
 		if x.Type != v.Type && !(x.Type.NonNil() == v.Type && c.nonNil(x, p, b)) && x.Type != v.Type.NonNil() && !isNull(v.Type, x) {
 			return at(b, v, "v%d is %s", x.ID, x.Type)
@@ -133,7 +133,7 @@ func (c *verifier) access(b *Block, v *Value, access Access) error {
 // mapOf checks an operation that names a map.
 func (c *verifier) mapOf(b *Block, v *Value) error {
 	if v.Map == nil || c.maps[v.Map.Name] != v.Map {
-		return at(b, v, "map is not of this module")
+		return at(b, v, "map belongs to another module")
 	}
 	if v.Op == OpMapValue {
 		if v.Map.Type != Array {
@@ -199,14 +199,14 @@ func (c *verifier) call(b *Block, v *Value) error {
 	return nil
 }
 
-// barrier checks an operation that hides from the optimiser what a value is.
+// barrier checks an operation that hides the origin of a value from the optimiser.
 func (c *verifier) barrier(b *Block, v *Value) error {
 	x := v.Args[0].Type
 	switch {
 	case v.Type == x:
 		return nil
 	case v.Type == Int && (x == PtrCtx || x == PtrBTF || x == PtrMap || x == PtrSlot):
-		return nil // an address that is only looked at, see Builder.AsInt
+		return nil // only the address is used, see Builder.AsInt
 	case v.Type == MapRef && x == PtrMapNil: // an element of an array of maps
 		return c.address(b, v, 0)
 	case v.Type != x.NonNil():

@@ -5,14 +5,16 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// A member may be absent, as a header that a packet does not have. A comparison that
-// reads it is false, and a statement that reads it outside of a comparison does nothing.
+// A member may be absent, for example in a header that a packet does not have. A
+// comparison that reads it is false, and a statement that reads it outside of a
+// comparison does nothing.
 
-// absence is where an expression goes that reads an absent member.
+// absence is the destination of the jump out of an expression that reads an absent
+// member.
 type absence struct{ block *ir.Block } // nil: not made yet
 
-// mustHave goes on if has is not 0. Otherwise it leaves the innermost comparison or
-// statement.
+// mustHave continues only if has is not 0. Otherwise it leaves the innermost comparison
+// or statement.
 func (f *fn) mustHave(has *ir.Value) {
 	if f.absent.block == nil {
 		f.absent.block = f.b.NewBlock()
@@ -20,7 +22,7 @@ func (f *fn) mustHave(has *ir.Value) {
 	f.b.Need(has, f.absent.block)
 }
 
-// absentTo runs emit, with a as the place to go.
+// absentTo runs emit with a as the destination for absent members.
 func (f *fn) absentTo(a *absence, emit func()) {
 	old := f.absent
 	f.absent = a
@@ -28,7 +30,7 @@ func (f *fn) absentTo(a *absence, emit func()) {
 	f.absent = old
 }
 
-// mayBeLeft emits a statement, which reading an absent member ends.
+// mayBeLeft emits a statement, which ends early if it reads an absent member.
 func (f *fn) mayBeLeft(emit func()) {
 	a := &absence{}
 	f.absentTo(a, emit)
@@ -41,14 +43,14 @@ func (f *fn) mayBeLeft(emit func()) {
 	f.b.SealSet(a.block)
 }
 
-// branchOn branches on a condition, which is false if it reads an absent member.
+// branchOn branches on a condition, which counts as false if it reads an absent member.
 func (f *fn) branchOn(cond func() *ir.Value, then, els *ir.Block) {
 	var x *ir.Value
 	f.absentTo(&absence{els}, func() { x = cond() })
 	f.b.Br(x, then, els)
 }
 
-// whole returns the value of a comparison: 0 if it reads an absent member.
+// whole returns the value of a comparison, or 0 if it reads an absent member.
 func (f *fn) whole(compare func() *ir.Value) *ir.Value {
 	a := &absence{}
 	var x *ir.Value
@@ -77,7 +79,8 @@ func (f *fn) mayLack(e ast.Expr) bool {
 	return found
 }
 
-// Once returns what build returns, whose code runs once, when the function starts.
+// Once returns the value that build emits, whose code runs once, when the function
+// starts.
 func (f *fn) Once(name string, build func() *ir.Value) *ir.Value {
 	v, ok := f.once[name]
 	if !ok {

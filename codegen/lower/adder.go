@@ -12,13 +12,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// An addition to a map with keys (an aggregation, ++, +=) is long: it finds or
-// makes the entry. A program that adds to one map in many places calls a function
-// of its own for it. The key and what is added are passed as integers, so that
-// the kernel's verifier reads the function once and not at each call.
+// An addition to a map with keys (an aggregation, ++, +=) is long, since it finds or
+// creates the entry. A program that adds to one map in many places calls a function for
+// it. The function takes the key and the addends as integers, so that the kernel's
+// verifier checks it once and not at each call.
 
-// manyAdditions is the number of places in one program from which on an addition
-// becomes a function, and maxGlobalArgs the number of integers that the function takes.
+// A program with at least manyAdditions additions to a map calls a function for them,
+// which takes at most maxGlobalArgs integers.
 const (
 	manyAdditions = 16
 	maxGlobalArgs = 5
@@ -50,19 +50,19 @@ func (u *shared) countAdditions(nodes ...ast.Node) map[*builtins.MapInfo]int {
 	return n
 }
 
-// addend is an integer that an addition needs: the value of an argument, as its
-// function finds it.
+// addend is an integer operand of an addition: the value of an argument, or a computed
+// value.
 type addend struct {
-	arg  ast.Expr // nil: none of a builtin's
+	arg  ast.Expr // nil: not an argument of a builtin
 	x    *ir.Value
 	typ  *types.Type
 	desc string
 }
 
-// add runs use with the entry of key, or with a part of it, if there is one or room
-// for one. from holds the integers that use takes. what identifies the rest of use:
-// additions with equal texts can share a function. If the program has many additions to
-// the map, a function finds the entry and runs use.
+// add runs use with the entry of key, or a part of it, which it creates if necessary.
+// It does not run use if the map is full. from holds the integers that use takes. what
+// identifies the rest of use: additions with equal texts can share a function. If the
+// program has many additions to the map, a function finds the entry and runs use.
 func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) {
 	var words []*ir.Value
 	if f.additions[st.Info] >= manyAdditions {
@@ -90,7 +90,7 @@ func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use fu
 	f.b.CallFn(fun, args...)
 }
 
-// adder makes the function that add calls.
+// adder creates the function that add calls.
 func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) *ir.Func {
 	params := make([]ir.Type, words+len(from))
 	for i := range params {
@@ -118,7 +118,7 @@ func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir
 	return g.b.Fn
 }
 
-// aggregate folds the arguments of c into the value of key.
+// aggregate adds the arguments of c to the aggregation of key.
 func (f *fn) aggregate(st *plan.Map, key store.Key, c *builtins.Call) {
 	var from []addend
 	var what strings.Builder

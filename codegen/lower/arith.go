@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// operand is one side of an operation on words.
+// operand is an operand of an operation on words.
 type operand struct {
 	x *ir.Value
 	t *types.Type
@@ -33,8 +33,8 @@ func (f *fn) binary(e *ast.Binary) *ir.Value {
 	return f.arith(e.Op, f.operand(e.X), f.operand(e.Y), f.info.Operands[e], e)
 }
 
-// arith computes x op y in type t; a nil t means that a pointer is moved.
-// Division truncates; a divisor of zero is counted and gives one.
+// arith computes x op y in type t. A nil t means pointer arithmetic. Division
+// truncates. A division by zero is counted and gives one.
 func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Value {
 	if t == nil || x.t.Kind == types.Pointer || y.t.Kind == types.Pointer {
 		return f.movePointer(op, x, y)
@@ -83,9 +83,9 @@ func (f *fn) movePointer(op string, x, y operand) *ir.Value {
 	return f.b.Op(plainOps[op], f.b.AsInt(f.word(x.x)), n)
 }
 
-// maxMove is the distance in bytes that the kernel's verifier lets a pointer be moved
-// (BPF_MAX_VAR_OFF); for most pointers it must be constant. Anything farther is
-// computed with the address as a number.
+// maxMove is the maximum distance in bytes by which the kernel's verifier lets a
+// pointer be moved (BPF_MAX_VAR_OFF). For most pointers the distance must be constant.
+// Other sums are computed with the address as a number.
 const maxMove = 1 << 29
 
 func elemSize(p *types.Type) int64 {
@@ -131,7 +131,7 @@ func (f *fn) addressOf(e *ast.Unary) *ir.Value {
 	return f.place(e.X).address(f)
 }
 
-// stepOf returns the type of the operand of ++ or --, and what is added to it.
+// stepOf returns the type of the operand of ++ or --, and the number added to it.
 func (f *fn) stepOf(e *ast.Unary) (t *types.Type, n int64) {
 	if v, ok := e.X.(*ast.Var); ok {
 		t = f.info.Vars[v].Type
@@ -149,7 +149,7 @@ func (f *fn) stepOf(e *ast.Unary) (t *types.Type, n int64) {
 	return t, n
 }
 
-// step emits ++ and --. On an integer in a map it is one atomic addition.
+// step emits ++ and --. For an integer in a map it emits one atomic addition.
 func (f *fn) step(e *ast.Unary) *ir.Value {
 	t, n := f.stepOf(e)
 	if v, ok := e.X.(*ast.Var); ok {

@@ -6,12 +6,12 @@ import (
 	"github.com/gotrace/gotrace/lang/check"
 )
 
-// maxArgs is the number of the script's arguments that fit the registers.
+// maxArgs is the maximum number of script arguments that are passed in registers.
 //
-// Script functions are BPF functions. The first parameter is the program's context.
-// The script's parameters follow: words by value, anything larger by address. The last
-// one is the address for a result larger than a word. If there are too many for the
-// registers, all of the script's go through a block of words.
+// Script functions are BPF functions. The first parameter is the program's context. The
+// script's parameters follow: words by value, larger ones by address. The last
+// parameter is the address for a result larger than a word. If there are too many for
+// the registers, all of the script's parameters are passed in a block of words.
 const maxArgs = 4
 
 func words(fun *check.Func) int {
@@ -22,8 +22,8 @@ func words(fun *check.Func) int {
 	return n
 }
 
-// callScript calls a script function. A result larger than a word goes to out; it is
-// dropped if out is nil.
+// callScript calls a script function. It stores a result larger than a word at out, or
+// discards it if out is nil.
 func (f *fn) callScript(fun *check.Func, c *ast.Call, out *ir.Value) *ir.Value {
 	args := []*ir.Value{f.ctxValue()}
 	for i, p := range fun.Params {
@@ -53,7 +53,7 @@ func (f *fn) callScript(fun *check.Func, c *ast.Call, out *ir.Value) *ir.Value {
 	return f.b.CallFn(f.function(fun, args), args...)
 }
 
-// function returns the function of this program that fun becomes.
+// function returns the function of this program that implements fun.
 func (f *fn) function(fun *check.Func, args []*ir.Value) *ir.Func {
 	if done := f.subs[fun]; done != nil {
 		return done

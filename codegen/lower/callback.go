@@ -13,24 +13,24 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// A loop becomes a function that the kernel calls for each turn, unless the number of
-// turns is small and known. The function reaches the variables of the function around
-// it through that function's frame, a block of words on its stack. The first word is
-// the program's context, the second the next outer frame.
+// A loop becomes a function that the kernel calls for each iteration, unless the number
+// of iterations is small and constant. That function accesses the variables of the
+// enclosing function through the latter's frame, a block of words on its stack. The
+// first word is the program's context, the second the next outer frame.
 const (
 	frameCtx = 0
 	frameUp  = 8
 )
 
-// callback is what a loop body knows of the function around it.
+// callback describes a loop body's relation to the enclosing function.
 type callback struct {
 	parent *fn
 	up     *ir.Value // the parent's frame
-	// done is the offset in the parent's frame at which a return notes that it happened,
-	// and after that its value; -1: the body does not return.
+	// done is the offset in the parent's frame of a flag for a return, followed by the
+	// return value, or -1 if the body does not return.
 	done int64
-	// left is the offset in the parent's frame at which a break is noted; -1: it need
-	// not be noted.
+	// left is the offset in the parent's frame of a flag for a break, or -1 if no flag
+	// is needed.
 	left int64
 }
 
@@ -40,10 +40,11 @@ const (
 	stop = 1
 )
 
-// maxInlineTurns is the number of turns up to which a range stays in its function,
-// where the kernel's verifier follows each turn. On kernels that cannot call back it
-// stays there up to maxTurns, all loops around it multiplied. Elsewhere a loop around
-// such loops calls back if the verifier would follow more than maxNestTurns.
+// maxInlineTurns is the maximum number of iterations of a range that stays in its
+// function, where the kernel's verifier follows each iteration. On kernels without
+// callbacks the maximum is maxTurns, multiplied over all enclosing loops. On other
+// kernels a loop around inline loops becomes a callback if the verifier would otherwise
+// follow more than maxNestTurns iterations.
 const (
 	maxInlineTurns = 16
 	maxTurns       = 4096
@@ -63,8 +64,8 @@ func (u *shared) callsBack(s *ast.For) bool {
 	return u.k.Has(probes.FeatLoop)
 }
 
-// inlineTurns returns how many turns of loops in the body of s the kernel's verifier
-// follows each time it follows the body.
+// inlineTurns returns the number of iterations of loops in the body of s that the
+// kernel's verifier follows each time it follows the body.
 func (u *shared) inlineTurns(s *ast.For) int64 {
 	if n, ok := u.nested[s]; ok {
 		return n
@@ -103,9 +104,9 @@ func (f *fn) forLoop(s *ast.For) {
 			what := "a loop whose number of iterations is not known at compile time"
 			switch {
 			case known && outer > 1:
-				what = fmt.Sprintf("a loop of %d turns in one of %d", to-from, outer)
+				what = fmt.Sprintf("a loop of %d iterations in one of %d", to-from, outer)
 			case known:
-				what = fmt.Sprintf("a loop of %d turns", to-from)
+				what = fmt.Sprintf("a loop of %d iterations", to-from)
 			}
 			f.need(probes.FeatLoop, s.Span(), what)
 			return
@@ -119,8 +120,8 @@ func (f *fn) forLoop(s *ast.For) {
 }
 
 // forCalled runs a range by bpf_loop. It does not call bpf_loop for an empty range: if
-// the kernel's verifier can tell that there is no turn, it removes the body as dead
-// code and then misses it.
+// the kernel's verifier can prove that there is no iteration, it removes the body as
+// dead code and then fails because the body is missing.
 func (f *fn) forCalled(s *ast.For, r *ast.Range) {
 	from, to := f.word(f.value(r.From)), f.word(f.value(r.To))
 	start := int64(-1)
@@ -155,7 +156,7 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 	}
 	st := f.state(m)
 	parts := st.Store.Parts()
-	left := int64(-1) // where a break is noted, which ends the loop over all parts
+	left := int64(-1) // offset of the flag for a break, which ends the loop over all parts
 	if len(parts) > 1 {
 		f.prologue(func() { left = f.extendFrame(8) })
 		f.b.Store(f.frame, left, 8, f.b.Const(0))
@@ -169,7 +170,7 @@ func (f *fn) forMap(s *ast.For, m *ast.Map) {
 	}
 }
 
-// forPart runs the body of s for each entry in a part of a map.
+// forPart runs the body of s for each entry in one part of a map.
 func (f *fn) forPart(s *ast.For, st *plan.Map, p *store.Part, left int64) {
 	body, cb := f.callback1(s, ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)
 	key, val := body.b.Param(1), body.b.Param(2)
@@ -231,8 +232,8 @@ func (f *fn) callbackBody(s *ast.For) {
 	f.end()
 }
 
-// afterCallback counts a refusal of the helper and goes on with a return from
-// within the loop.
+// afterCallback counts a failure of the helper, and continues a return that the loop's
+// body has started.
 func (f *fn) afterCallback(cb *callback, n *ir.Value, s *ast.For, helper string) {
 	f.b.If(f.b.Op(ir.OpSLt, n, f.b.Const(0)), func() { f.Count(object.HelperFail, s.Span(), helper) })
 	if cb.done >= 0 {
@@ -254,13 +255,13 @@ func returns(body *ast.Block) bool {
 	return found
 }
 
-// leave emits a return from within the loop: the kernel stops calling, and the
-// function around the loop returns.
+// leave emits a return from within the loop: the kernel stops calling the body, and the
+// enclosing function returns.
 func (cb *callback) leave(f *fn, x *ir.Value) {
 	if x == nil {
 		x = f.b.Const(f.result)
 	}
-	if cb.done < 0 { // a builtin that ends the program: it ends the loop
+	if cb.done < 0 { // not a return but a builtin that ends the program, and so the loop
 		cb.parent.prologue(func() {
 			cb.done = cb.parent.extendFrame(16)
 			cb.parent.b.Store(cb.parent.frame, cb.done, 8, cb.parent.b.Const(0))
@@ -271,7 +272,7 @@ func (cb *callback) leave(f *fn, x *ir.Value) {
 	f.b.Ret(f.b.Const(stop))
 }
 
-// outer finds a variable of a function around f. It returns nil if v belongs to f.
+// outer finds a variable of an enclosing function. It returns nil if v belongs to f.
 func (cb *callback) outer(f *fn, v *check.Var) *local {
 	hops := 0
 	for p := cb.parent; ; hops++ {
@@ -288,7 +289,7 @@ func (cb *callback) outer(f *fn, v *check.Var) *local {
 	}
 }
 
-// reach makes a variable hops frames above the parent's usable in f.
+// reach makes a variable usable in f that is hops frames above the parent's.
 func (f *fn) reach(hops int, l *local) *local {
 	here := &local{off: -1, word: l.word}
 	f.prologue(func() {
@@ -303,8 +304,8 @@ func (f *fn) reach(hops int, l *local) *local {
 	return here
 }
 
-// reachCommon makes a variable in the memory that p shares usable in f. The
-// memory's address is loaded from p's frame when it is first needed.
+// reachCommon makes a variable usable in f that is in the shared memory of p. It loads
+// the memory's address from p's frame at the first use.
 func (f *fn) reachCommon(hops int, p *fn, l *local) *local {
 	here := &local{off: -1, word: l.word}
 	f.prologue(func() {

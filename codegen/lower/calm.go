@@ -9,28 +9,29 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// The kernel's verifier follows each path through a program, and merges two paths if
-// they meet with the same knowledge. Each branch on a register tells it something about
-// the value there, so a program with hundreds of branches on a few variables has more
-// paths than the verifier is willing to follow, even if the program is short. The
-// variables of such a program are kept in a map. The verifier knows nothing of what is
-// in a map, so all paths are alike.
+// The kernel's verifier follows each path through a program. It merges two paths where
+// it has the same facts about both. Each branch on a register adds a fact about the
+// register's value, so a program with hundreds of branches on a few variables has more
+// paths than the verifier can follow, even if the program is short. Such a program
+// keeps its variables in a map. The verifier does not track the contents of maps, so
+// the paths do not differ.
 
-// manyBranches is the number of branches from which on a program keeps its variables in
-// a map. From fewBranches on a program does not carry what it reads from one block to
-// others far away, which costs next to nothing.
+// A program with at least manyBranches branches keeps its variables in a map. With at
+// least fewBranches it does not keep values loaded in one block for use in distant
+// blocks, which costs next to nothing.
 const (
 	fewBranches  = 30
 	manyBranches = 120
 )
 
-// varsMap is the name of the map.
+// varsMap is the name of the map for variables.
 const varsMap = "vars"
 
-// calm finds out whether program p keeps variables in a map, and which of them. What
-// is in a map with keys counts as a branch: it may not be there. Variables that a
-// while loop uses are not among them: the verifier has to see that it ends. Nor are
-// pointers, which would be no pointers any more.
+// calm determines whether program p keeps variables in a map, and which. An access to
+// an entry of a map with keys counts as a branch, since the entry may be missing.
+// Variables that a while loop uses are excluded, since the verifier must be able to
+// prove that the loop ends. Pointers are excluded, since the verifier would no longer
+// accept them as pointers.
 func (f *fn) calm(p *check.Prog) {
 	branches := 0
 	ast.Inspect(p.Body, func(n ast.Node) bool {
@@ -60,13 +61,13 @@ func (f *fn) calm(p *check.Prog) {
 		case v == nil || f.captured[v] || v.AddrTaken:
 			return false
 		case v.Type.Kind == types.String:
-			return f.cut != nil // only parts of a program need it
+			return f.cut != nil // only parts of the program need it
 		}
 		return v.Type.IsScalar() && v.Type.Kind != types.Pointer && !f.inWhile[v]
 	}
 }
 
-// startVars finds the memory of variables.
+// startVars looks up the map for variables.
 func (f *fn) startVars() {
 	if f.inMap == nil {
 		return
@@ -79,7 +80,8 @@ func (f *fn) startVars() {
 	f.varsBase = f.Surely(f.b.Call(ir.MapLookup, f.b.MapPtr(f.varsMap), key))
 }
 
-// mapOffset is where in the map's value a variable is, -1 if it is not there.
+// mapOffset returns the offset of a variable in the map's value, or -1 if it is not in
+// the map.
 func (f *fn) mapOffset(v *check.Var) int {
 	if f.inMap == nil || !f.inMap(v) {
 		return -1
@@ -96,7 +98,7 @@ func (f *fn) mapOffset(v *check.Var) int {
 	return off
 }
 
-// mapVar is the memory of a variable, nil where it has none.
+// mapVar returns the address of a variable in the map, or nil if it is not in the map.
 func (f *fn) mapVar(v *check.Var) *ir.Value {
 	off := f.mapOffset(v)
 	if off < 0 {

@@ -31,7 +31,7 @@ func (f *fn) compare(e *ast.Binary) *ir.Value {
 	return f.negated(eq, e.Op == "!=")
 }
 
-// negated returns eq, which is 0 or 1, or if not is set the other one.
+// negated returns eq, which is 0 or 1, negated if not is set.
 func (f *fn) negated(eq *ir.Value, not bool) *ir.Value {
 	if not {
 		return f.b.Op(ir.OpEq, eq, f.b.Const(0))
@@ -39,8 +39,8 @@ func (f *fn) negated(eq *ir.Value, not bool) *ir.Value {
 	return eq
 }
 
-// isNamed returns whether the builtin x or y is what the other, a literal, names. It
-// returns nil if that is not what is compared.
+// isNamed returns whether x or y, a builtin, is the object that the other one, a
+// literal, names. It returns nil for any other comparison.
 func (f *fn) isNamed(x, y ast.Expr) *ir.Value {
 	if f.lit(x) != nil {
 		x, y = y, x
@@ -87,11 +87,11 @@ func (f *fn) compareWords(op string, x, y operand, t *types.Type) *ir.Value {
 	panic("lower: comparison " + op)
 }
 
-// maxUnrolled is the number of bytes up to which a comparison is straight-line code.
+// maxUnrolled is the maximum number of bytes that are compared by straight-line code.
 const maxUnrolled = 64
 
-// equalStrings compares two strings. If one is a literal, only as many bytes as the
-// literal has are compared.
+// equalStrings compares two strings. If one is a literal, it compares only the bytes of
+// the literal.
 func (f *fn) equalStrings(x, y ast.Expr, tx, ty *types.Type) *ir.Value {
 	if f.lit(x) != nil {
 		x, y, tx, ty = y, x, ty, tx
@@ -136,7 +136,7 @@ func (f *fn) orDiff(diff, a, b *ir.Value) *ir.Value {
 	return f.b.Op(ir.OpOr, diff, x)
 }
 
-// chunks cuts n bytes into words of 8 bytes and, at the end, smaller ones.
+// chunks divides n bytes into words of 8 bytes and, at the end, smaller ones.
 func chunks(n int, emit func(at, size int)) {
 	for at := 0; at < n; {
 		size := 8
@@ -172,8 +172,7 @@ func (f *fn) equalMemory(x *ir.Value, xo int64, y *ir.Value, yo int64, n int) *i
 	}, rest)
 }
 
-// equalText compares two strings up to their NUL, or, if they have none, to
-// their end.
+// equalText compares two strings up to their NUL or, without one, to their end.
 func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys int) *ir.Value {
 	if xs > ys {
 		x, xo, xs, y, yo, ys = y, yo, ys, x, xo, xs
@@ -199,20 +198,21 @@ func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys 
 	return f.wordLoop(x, xo, y, yo, n/8, differ, rest)
 }
 
-// differ returns what makes two words different (0 if nothing does), and whether what
-// is compared ends in them (nil: it never does).
+// differ returns a value that is 0 if two words are equal, and whether the compared
+// text ends in them (nil: it never does).
 type differ func(f *fn, a, b *ir.Value) (diff, end *ir.Value)
 
-// maxWords is the number of words up to which each turn of a loop compares one. The
-// kernel's verifier follows such a loop turn by turn, with a path out of each. For more
-// words, a turn compares wordGroup of them, and the kernel calls it back if it can.
+// maxWords is the maximum number of words for a loop that compares one word per
+// iteration. The kernel's verifier follows each iteration of such a loop, with a path
+// out of each. For more words, an iteration compares wordGroup words, and the loop uses
+// bpf_loop if the kernel has it.
 const (
 	maxWords  = 512
 	wordGroup = 16
 )
 
-// wordLoop compares words until a pair differs or ends the text. If it gets to the end,
-// the result is that of rest, or equal if rest is nil.
+// wordLoop compares words until a pair differs or the text ends in it. If all words are
+// equal, the result is that of rest, or 1 if rest is nil.
 func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int, d differ, rest func() *ir.Value) *ir.Value {
 	group := 1
 	if words > maxWords {
@@ -251,7 +251,7 @@ func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int, d
 }
 
 // compareGroup compares a group of words at x+at and y+at. It returns whether they are
-// equal as far as they count, and whether that decides the comparison.
+// equal up to the end of the text, and whether the comparison is complete.
 func (f *fn) compareGroup(x, y, at *ir.Value, group int, d differ) (equal, over *ir.Value) {
 	x, y = f.b.Op(ir.OpAdd, x, at), f.b.Op(ir.OpAdd, y, at)
 	var all, ended *ir.Value // ended: not 0, or (in a group) all ones, after the end
@@ -282,7 +282,8 @@ func (f *fn) compareGroup(x, y, at *ir.Value, group int, d differ) (equal, over 
 	return f.b.Op(ir.OpEq, all, f.b.Const(0)), over
 }
 
-// wordCalls does what wordLoop does by bpf_loop, a group of words a turn.
+// wordCalls does the same as wordLoop with bpf_loop, which compares a group of words
+// per iteration.
 func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Value) *ir.Value {
 	const atX, atY, atOver, atEqual, size = 0, 8, 16, 24, 32
 	frame := f.b.Slot(size)

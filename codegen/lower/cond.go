@@ -6,8 +6,10 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// branch ends the current block with a branch to then, if e holds, or to els. && and ||
-// evaluate their right side only if it matters.
+// branch ends the current block with a branch to then if e is true, else to els. It
+// evaluates the right side of && and
+//
+// only if necessary.
 func (f *fn) branch(e ast.Expr, then, els *ir.Block) {
 	defer f.at(f.at(e.Span()))
 	if l := f.lit(e); l != nil {
@@ -66,7 +68,7 @@ func (f *fn) condition(e ast.Expr) *ir.Value {
 	return f.choose(e, func() *ir.Value { return f.b.Const(1) }, func() *ir.Value { return f.b.Const(0) })
 }
 
-// truthExpr returns e as a condition: a word that is 0 if e does not hold.
+// truthExpr returns e as a condition: a word that is 0 if e is false.
 func (f *fn) truthExpr(e ast.Expr) *ir.Value {
 	if l := f.lit(e); l != nil {
 		return f.b.Const(truthOf(l.IsStr, l.Str, l.Int))
@@ -78,7 +80,7 @@ func (f *fn) truthExpr(e ast.Expr) *ir.Value {
 	return f.value(e)
 }
 
-// truth returns 1 if a word is not 0, else 0.
+// truth returns 1 if the word x is not 0, else 0.
 func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
 	if t.Kind == types.Bool || x.Op >= ir.OpEq && x.Op <= ir.OpSLe {
 		return x
@@ -96,7 +98,7 @@ func (f *fn) known(e ast.Expr) (outcome, ok bool) {
 	return l != nil && truthOf(l.IsStr, l.Str, l.Int) != 0, l != nil
 }
 
-// cond emits then, which runs if e holds, and els, which runs if not and may be nil.
+// cond emits then, which runs if e is true, and els, which runs if not and may be nil.
 func (f *fn) cond(e ast.Expr, then, els func()) {
 	if outcome, ok := f.known(e); ok {
 		if outcome {
@@ -138,7 +140,7 @@ func (f *fn) cond(e ast.Expr, then, els func()) {
 	}
 }
 
-// choose returns the value of then if e holds, else of els.
+// choose returns the value of then if e is true, else of els.
 func (f *fn) choose(e ast.Expr, then, els func() *ir.Value) *ir.Value {
 	var vals []*ir.Value
 	arm := func(emit func() *ir.Value) func() {

@@ -8,9 +8,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// event returns the number of the event that a call sends, and the event, which says
-// where in its record the arguments are. pack says whether long ones are packed. A call
-// that is lowered twice (unroll) has one event.
+// event returns the number of the event that a call sends, and the event, which has the
+// offsets of the arguments in its record. If pack is set, long arguments are packed. A
+// call that is lowered more than once (unroll) has one event.
 func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack bool) (int, *object.Event) {
 	if n, ok := u.events[call]; ok {
 		return n, &u.res.Events[n]
@@ -38,8 +38,8 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 }
 
 // Event sends a record that is filled in place in the ring buffer. Arguments that may
-// leave the function, or that call others, are computed before the record is reserved,
-// since a reserved record must be submitted.
+// leave the function or call others are computed before the record is reserved, since a
+// reserved record must be submitted.
 func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
 	defer f.at(f.at(call.Span))
 	n, ev := f.event(call, args, lits, false)
@@ -65,9 +65,10 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 	f.done(early)
 }
 
-// before computes the arguments of call that must says cannot wait for the call's own
-// code, and all arguments before them, since they may change those. It returns what it
-// computed, which is to be passed to done after the call's code.
+// before computes, ahead of the call's own code, the arguments of call for which must
+// returns true, and all arguments before them, since their order of evaluation matters.
+// It returns the computed arguments, which the caller passes to done after the call's
+// code.
 func (f *fn) before(call *builtins.Call, must func(ast.Expr) bool) []ast.Expr {
 	last := -1
 	for i := range call.Args {
@@ -137,8 +138,8 @@ func (f *fn) assigns(e ast.Expr) bool {
 	return found
 }
 
-// leaves reports whether the code of e can leave the function, or calls
-// functions or loops.
+// leaves reports whether the code of e can leave the function, or calls functions or
+// loops.
 func (f *fn) leaves(e ast.Expr) bool {
 	found := false
 	ast.Inspect(e, func(n ast.Node) bool {

@@ -6,21 +6,21 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// With --follow, a table has a byte for each process ID that is possible, which is 1 for
-// the processes that are followed. A program at every fork copies the byte of the parent
-// to that of the child before the child runs. As it writes a 0 as well as a 1, the byte
-// of a process that has ended needs no clearing: whoever gets the ID next sets it. IDs of
-// threads get a byte too, which nothing reads.
+// With --follow, a table has a byte for each possible process ID, which is 1 for the
+// processes that are followed. A program at every fork copies the byte of the parent to
+// that of the child before the child runs. It writes both 0 and 1, so the byte of a
+// process that has ended does not have to be cleared: the fork of the next process with
+// that ID sets it. Thread IDs have bytes too, which are not used.
 
-// followSlot returns the address of the byte of a process in the table of --follow.
+// followSlot returns the address of a process's byte in the table of --follow.
 func (u *shared) followSlot(b *ir.Builder, pid *ir.Value) *ir.Value {
 	m := u.array(&u.follow, object.FollowMap)
 	m.ValueSize = object.MaxPIDs
 	return b.Op(ir.OpAdd, b.MapValue(m, 0), b.Op(ir.OpAnd, pid, b.Const(object.MaxPIDs-1)))
 }
 
-// followState returns the address of a word of the state that the runtime shares with the
-// walk over all tasks.
+// followState returns the address of a word of the state that the runtime shares with
+// the iterator over all tasks.
 func (u *shared) followState(b *ir.Builder, off int64) *ir.Value {
 	m := u.array(&u.state, object.FollowStateMap)
 	m.ValueSize = object.FollowStateSize
@@ -35,7 +35,7 @@ func (u *shared) followers() {
 	}
 	const task = "struct task_struct"
 	u.follower("follow_fork", func(f *fn) {
-		pointer := func(arg int64) *ir.Value { // of the parent, the child
+		pointer := func(arg int64) *ir.Value { // the argument arg, of the parent or the child
 			v := f.b.Load(f.ctx, 8*arg, 8, false)
 			v.Type = ir.PtrBTF
 			return v

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Function returns a function of the program that the kernel's verifier reads once.
+// Function returns a function of the program that the kernel's verifier checks once.
 func (f *fn) Function(name string, build func(g builtins.Gen) *ir.Value) *ir.Func {
 	if done := f.adders[name]; done != nil {
 		return done
@@ -26,8 +26,8 @@ func (f *fn) Function(name string, build func(g builtins.Gen) *ir.Value) *ir.Fun
 	return g.b.Fn
 }
 
-// Repeat runs body again and again. Where the kernel can, body becomes a function
-// that bpf_loop calls, so that the verifier reads it once.
+// Repeat runs body up to turns times. If the kernel has bpf_loop, body becomes a
+// function that it calls, so that the verifier checks it once.
 func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
 	if !f.k.Has(probes.FeatLoop) {
 		f.repeatHere(turns, p, body)
@@ -58,7 +58,7 @@ func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Valu
 	f.b.Call(ir.Loop, f.b.Const(int64(turns)), f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
 }
 
-// Mapping has bpf_find_vma call body.
+// Mapping calls body through bpf_find_vma.
 func (f *fn) Mapping(addr, p *ir.Value, body func(g builtins.Gen, p, vma *ir.Value)) {
 	g := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("mapping%d", len(f.irp.Subs)+1), ir.PtrBTF, ir.PtrBTF, ir.PtrSlot)
 	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
@@ -77,7 +77,7 @@ func (f *fn) Mapping(addr, p *ir.Value, body func(g builtins.Gen, p, vma *ir.Val
 	f.b.Call(ir.FindVMA, task, addr, f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
 }
 
-// repeatHere emits Repeat as a loop in the function.
+// repeatHere emits Repeat as a loop in the current function.
 func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
 	b := f.b
 	turn := &ir.Var{Name: "turn", Type: ir.Int}
@@ -104,7 +104,8 @@ func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.
 	b.SealSet(done)
 }
 
-// KernelMap returns a map of gotrace's own, by its name.
+// KernelMap returns the kernel map with m's name, which it adds to the module if there
+// is none.
 func (f *fn) KernelMap(m ir.Map) *ir.Map {
 	for _, o := range f.res.Module.Maps {
 		if o.Name == m.Name {

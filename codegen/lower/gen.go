@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Builtins build code with the function that is being lowered.
+// Builtins emit code through the function that is being lowered.
 var _ builtins.Gen = (*fn)(nil)
 
 // B returns the builder at the current place.
@@ -18,7 +18,7 @@ func (f *fn) B() *ir.Builder { return f.b }
 // Ctx returns the program's context.
 func (f *fn) Ctx() *ir.Value { return f.ctxValue() }
 
-// ArgsBase returns the address that the offsets in args count from.
+// ArgsBase returns the address to which the offsets in args are relative.
 func (f *fn) ArgsBase() *ir.Value {
 	if base := f.prog.Ctx.Args.Base; base != nil {
 		return base(f.b, f.ctxValue())
@@ -26,7 +26,7 @@ func (f *fn) ArgsBase() *ir.Value {
 	return f.ctxValue()
 }
 
-// Context returns what the program can read.
+// Context returns the context of the program.
 func (f *fn) Context() *probes.Context { return f.prog.Ctx }
 
 // Kernel returns the kernel to compile for.
@@ -35,7 +35,7 @@ func (f *fn) Kernel() probes.Kernel { return f.k }
 // Config returns the script's configuration.
 func (f *fn) Config() *config.Config { return f.p.Config }
 
-// Invocation returns what the command line asks for.
+// Invocation returns the settings of the command line.
 func (f *fn) Invocation() *builtins.Invocation { return f.p.Invocation }
 
 // Value returns an argument of one word.
@@ -61,8 +61,8 @@ func (f *fn) Store(a *builtins.Arg, t *types.Type, dst builtins.Dest) {
 // Addr returns the address of an argument in the program's own memory.
 func (f *fn) Addr(a *builtins.Arg) *ir.Value { return f.tmp(a.Expr) }
 
-// Ref returns the address of an argument and its space. If a pointer on the way is
-// null, the address is 0.
+// Ref returns the address of an argument and its address space. If a pointer on the way
+// is null, the address is 0.
 func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 	if !f.inMemory(a.Expr) {
 		return f.tmp(a.Expr), types.NoSpace
@@ -83,8 +83,8 @@ func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 	return addr, space
 }
 
-// Object runs found with the address of an argument or, if that is a pointer, of what
-// it points to. If a pointer on the way is null, it runs none.
+// Object runs found with the address of an argument or, if that is a pointer, of its
+// target. If a pointer on the way is null, it runs none.
 func (f *fn) Object(a *builtins.Arg, found func(p *ir.Value), none func()) {
 	f.guardDo(func() {
 		if a.Type.Kind == types.Pointer {
@@ -110,7 +110,7 @@ func (f *fn) SetVar(a *builtins.Arg, t *types.Type, p *ir.Value) {
 	f.copyPlace(src, v.Type, Dest{Ptr: f.local(v, false).mem, Size: v.Type.Size, Padded: true})
 }
 
-// Temp returns the address of size bytes that nothing else uses.
+// Temp returns the address of size bytes of unused memory.
 func (f *fn) Temp(size int) *ir.Value { return f.temp(size) }
 
 // ReturnNow ends the program with its default result.

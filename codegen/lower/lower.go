@@ -1,8 +1,8 @@
-// Package lower turns a checked script into SSA.
+// Package lower translates a checked script into SSA.
 //
-// A value of one machine word is an SSA value, kept extended to 64 bits as its
-// type says. Everything larger is handled by address and by destination: the code for
-// an expression writes its result where it is needed (an event's record, a map key, a
+// A value of one machine word is an SSA value, kept extended to 64 bits according to
+// its type. Larger values are handled by address and by destination: the code for an
+// expression writes its result where it is needed (an event's record, a map key, a
 // variable), so that a string is read once, into its final place. An expression that
 // already has a place (a variable, a map entry, a member of a kernel object) is
 // referred to by it, and only the parts that are used are read.
@@ -10,14 +10,13 @@
 // What the kernel may refuse at run time is counted at a site and gives zero. If a
 // kernel feature is missing, that is an error at the place that needs it.
 //
-// The files: expressions by kind (value.go, arith.go, compare.go, cond.go;
-// absent.go for what may not be there),
-// memory (place.go, read.go, store.go), statements (stmt.go, callback.go for loops
-// that the kernel calls back, call.go for script functions), variables (vars.go,
-// calm.go), maps (maps.go, adder.go, reset.go; package store knows how they are kept),
-// what all programs share (tables.go), the tests of the flags that choose processes
-// (scope.go, follow.go), and what builtins build code with (gen.go,
-// event.go, packed.go).
+// Expressions are in value.go, arith.go, compare.go and cond.go (absent members in
+// absent.go), memory accesses in place.go, read.go and store.go. Statements are in
+// stmt.go, loops that the kernel calls back in callback.go, script functions in
+// call.go, variables in vars.go and calm.go, and maps in maps.go, adder.go and reset.go
+// (package store implements their layouts). tables.go has the data that all programs
+// share, scope.go and follow.go the tests for the flags that select processes, and
+// gen.go, event.go and packed.go the interface of builtins.
 package lower
 
 import (
@@ -33,20 +32,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Result is what lowering makes: the module, and the tables by which the runtime reads
-// records.
+// Result is the result of lowering: the module, and the tables that the runtime needs
+// to decode records.
 type Result struct {
 	Module *ir.Module
-	Resets []int // the maps that the module's last programs reset, by their place in the plan's Order
+	Resets []int // indices in the plan's Order of the maps that the module's last programs reset
 	Events []object.Event
 	Sites  []object.Site
-	// Follows says that the very last two programs are those of --follow: at a fork, and
+	// Follows is set if the very last two programs are those of --follow, for forks and
 	// for every task.
 	Follows bool
 }
 
-// Lower translates p. The error is a source.DiagError about what the kernel that p was
-// checked against cannot run.
+// Lower translates p. The error is a source.DiagError about constructs that the kernel
+// of p does not support.
 func Lower(p *plan.Program) (*Result, error) {
 	u := &shared{
 		p: p, k: p.Env.Kernel, info: p.Info,
@@ -65,7 +64,7 @@ func Lower(p *plan.Program) (*Result, error) {
 	return u.res, nil
 }
 
-// shared is what the programs of a script being lowered have in common.
+// shared is the state that the functions of a script share.
 type shared struct {
 	p     *plan.Program
 	k     probes.Kernel
@@ -133,37 +132,37 @@ type fn struct {
 	captured     map[*check.Var]bool
 	subs         map[*check.Func]*ir.Func // shared by the functions of a program
 	loops        []jumps                  // enclosing loops, innermost last
-	turns        int64                    // of the enclosing ranges that stay in this function, multiplied; 0: none
-	nilExit      *exit                    // where the chain of loads being lowered goes at a null pointer
-	absent       *absence                 // where an expression goes that reads what is not there
+	turns        int64                    // product of the iterations of the enclosing inline ranges; 0: none
+	nilExit      *exit                    // destination of the current chain of loads for a null pointer
+	absent       *absence                 // destination of an expression that reads an absent member
 	once         map[string]*ir.Value     // see Once
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
-	walked       map[*check.Var]bool      // pointers that the enclosing loops move along: see walk
-	numbers      map[*ir.Value]bool       // sums that are known not to be pointers
-	result       int64                    // what the program returns by default
+	walked       map[*check.Var]bool      // pointers that the enclosing loops advance: see walk
+	numbers      map[*ir.Value]bool       // sums that are not pointers
+	result       int64                    // the program's default result
 
 	additions map[*builtins.MapInfo]int // of a program: see add
 	adders    map[string]*ir.Func
 
 	cut *cutting // of a program that is cut into parts: see cutProgram
 
-	inMap    func(*check.Var) bool // says which variables are in a map: see calm; nil: none
-	mapVars  map[*check.Var]int    // where in the map's value they are
+	inMap    func(*check.Var) bool // reports whether a variable is in a map: see calm; nil: none
+	mapVars  map[*check.Var]int    // offsets in the map's value
 	varsBase *ir.Value
 
-	temps     int // how many were asked for
+	temps     int // number of temporaries used
 	usedTemps []*ir.Value
 	freeTemps map[int][]*ir.Value // by size
 
-	bail      *ir.Block   // ends the function where something impossible happened; nil: not made yet
-	callback  *callback   // the loop this function is the body of, or nil
-	script    *check.Func // the script function it is, or nil
-	out       *ir.Value   // script function: where a result that is not a word goes
-	frame     *ir.Value   // what callbacks reach of this function's variables
+	bail      *ir.Block   // ends the function after an impossible condition; nil: not created yet
+	callback  *callback   // the loop whose body this function is, or nil
+	script    *check.Func // the script function that this function is, or nil
+	out       *ir.Value   // script function: address for a result that is not a word
+	frame     *ir.Value   // the variables of this function that callbacks use
 	frameSize int64
-	common    *ir.Value         // the variables that callbacks reach, where there are many; nil: not made
-	commonAt  int64             // where in the frame its address is
-	commonOf  map[*fn]*ir.Value // of a callback: the same of the functions around it
+	common    *ir.Value         // the variables that callbacks use, if there are many; nil: not created
+	commonAt  int64             // offset of its address in the frame
+	commonOf  map[*fn]*ir.Value // of a callback: the same for the enclosing functions
 }
 
 func newFn(u *shared, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type) *fn {
@@ -196,9 +195,9 @@ func (f *fn) end() {
 	f.b.Jump(f.first)
 }
 
-// Surely returns p, which is never null although the kernel's verifier wants it
-// checked. If p is null, the function ends: to go on would be one more path for the
-// verifier to follow.
+// Surely returns p, which is never null, after the null check that the kernel's
+// verifier requires. If p is null, the function ends, since continuing would be another
+// path for the verifier.
 func (f *fn) Surely(p *ir.Value) *ir.Value {
 	if f.bail == nil {
 		f.bail = f.b.NewBlock()
@@ -208,7 +207,7 @@ func (f *fn) Surely(p *ir.Value) *ir.Value {
 	return f.b.NonNil(p)
 }
 
-// prologue emits code that runs once when the function starts.
+// prologue emits code that runs once, when the function starts.
 func (f *fn) prologue(emit func()) {
 	cur := f.b.Cur
 	f.b.SetBlock(f.entry)
@@ -217,8 +216,8 @@ func (f *fn) prologue(emit func()) {
 	f.b.SetBlock(cur)
 }
 
-// at sets the place in the source of what is emitted from here on, and returns the one
-// set before.
+// at sets the source position of the code that is emitted next, and returns the
+// previous one.
 func (f *fn) at(s source.Span) source.Span {
 	old := f.b.Pos
 	if s.IsValid() {

@@ -16,8 +16,8 @@ import (
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
-// unmade lists the nodes that no code is made for: they are gone, or constants, when
-// lowering begins.
+// unmade lists the nodes for which no code is emitted, since lowering does not see
+// them, or only as constants.
 var unmade = []string{"Bad", "Comptime", "TypeArg"}
 
 var nodeKind = regexp.MustCompile(`(?m)^func \(\*(\w+)\) (?:expr|stmt)\(\)`)

@@ -14,10 +14,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// The stores of maps build code with the function that is being lowered.
+// The stores of maps emit code through the function that is being lowered.
 var _ store.Gen = (*fn)(nil)
 
-// state returns how the map that e names is kept.
+// state returns the plan of the map that e names.
 func (f *fn) state(e *ast.Map) *plan.Map { return f.stateOf(f.info.Maps[e]) }
 
 func (f *fn) stateOf(m *builtins.MapInfo) *plan.Map {
@@ -28,7 +28,7 @@ func (f *fn) stateOf(m *builtins.MapInfo) *plan.Map {
 	return st
 }
 
-// key encodes the key that has the parts args.
+// key encodes the key whose parts are args.
 func (f *fn) key(st *plan.Map, args []ast.Expr) store.Key {
 	if !st.Info.Keyed {
 		return st.Store.Key(f, nil)
@@ -36,7 +36,7 @@ func (f *fn) key(st *plan.Map, args []ast.Expr) store.Key {
 	return st.Store.Key(f, &keyExpr{f, args})
 }
 
-// keyExpr is the key of a map access.
+// keyExpr represents the key of a map access.
 type keyExpr struct {
 	f    *fn
 	args []ast.Expr // more than one are the elements of a tuple
@@ -105,7 +105,7 @@ func (f *fn) indexed(e ast.Expr) (*plan.Map, []ast.Expr) {
 	panic("lower: no map at " + e.Span().String())
 }
 
-// readMap returns the value, of one word, of a map or an entry, or 0 if there is none.
+// readMap returns the one-word value of a map or an entry, or 0 if there is no entry.
 func (f *fn) readMap(m *ast.Map, args []ast.Expr, at ast.Expr) *ir.Value {
 	st := f.state(m)
 	key := f.key(st, args)
@@ -128,7 +128,7 @@ func (f *fn) ifFound(st *plan.Map, p *ir.Value, read func(p *ir.Value) *ir.Value
 	})
 }
 
-// noEntry counts, with -k, a read of an entry that is not there.
+// noEntry counts, with -k, a read of a missing entry.
 func (f *fn) noEntry(st *plan.Map) {
 	if f.Invocation().Warnings {
 		f.Count(object.NoEntry, f.b.Pos, st.Info.Name)
@@ -136,7 +136,7 @@ func (f *fn) noEntry(st *plan.Map) {
 }
 
 // mapPlace returns the place of the value of a map or an entry, or of zeros if there is
-// none.
+// no entry.
 func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	st := f.state(m)
 	t := st.Info.Value
@@ -153,8 +153,8 @@ func (f *fn) mapPlace(m *ast.Map, args []ast.Expr) place {
 	return place{t: t, ptr: p}
 }
 
-// assignMap emits @m = e, @m[…] = e. An aggregation folds its arguments into this
-// CPU's value.
+// assignMap emits @m = e and @m[…] = e. For an aggregation it adds the arguments to
+// this CPU's value.
 func (f *fn) assignMap(a *ast.Assign) {
 	target, e := a.Target, a.Value
 	st, args := f.indexed(target)
@@ -179,7 +179,7 @@ func (f *fn) assignMap(a *ast.Assign) {
 		}
 		return
 	}
-	// The value comes first if it or the key may change the other.
+	// The value is evaluated first if it or the key may change the other.
 	first := f.assigns(e) || slices.ContainsFunc(args, f.assigns)
 	var key store.Key
 	if !first {
@@ -194,7 +194,7 @@ func (f *fn) assignMap(a *ast.Assign) {
 		st.Store.AssignWord(f, key, v, t.Size)
 		return
 	}
-	// A value that is made from the map's own is completed before it is stored.
+	// A value that depends on the map's own is completed before it is stored.
 	if first || f.uses(e, func(n ast.Node) bool { m, ok := n.(*ast.Map); return ok && f.info.Maps[m] == st.Info }) {
 		tmp := f.temp(t.Size)
 		f.store(e, t, Dest{Ptr: tmp, Size: t.Size, Padded: true})
@@ -210,14 +210,14 @@ func (f *fn) assignMap(a *ast.Assign) {
 	st.Store.Assign(f, key, func(p *ir.Value, size int) { f.store(e, t, Dest{Ptr: p, Size: size, Padded: true}) })
 }
 
-// bitwise holds the operations that combine bits, and atomicBits those that do the same
-// to memory.
+// bitwise maps operators to the operations that combine bits, and atomicBits to those
+// that do so in memory.
 var (
 	bitwise    = map[string]ir.Op{"|": ir.OpOr, "&": ir.OpAnd, "^": ir.OpXor}
 	atomicBits = map[string]ir.Op{"|": ir.OpAtomicOr64, "&": ir.OpAtomicAnd64, "^": ir.OpAtomicXor64}
 )
 
-// sum returns what the terms of s add up to, to be combined with a map's value.
+// sum returns the sum of the terms of s, to be combined with a map's value.
 func (f *fn) sum(s *plan.Sum) *ir.Value {
 	op, ok := bitwise[s.Op]
 	if !ok {
@@ -240,7 +240,8 @@ func (f *fn) sum(s *plan.Sum) *ir.Value {
 	return sum
 }
 
-// ifMade emits use, which runs if p, which a store has made, is not null.
+// ifMade emits use, which runs if p, an entry that may just have been created, is not
+// null.
 func (f *fn) ifMade(p *ir.Value, use func(p *ir.Value)) {
 	if p.Type != ir.PtrMapNil {
 		use(p)
@@ -249,8 +250,8 @@ func (f *fn) ifMade(p *ir.Value, use func(p *ir.Value)) {
 	f.b.IfNonNil(p, use)
 }
 
-// addAt adds n to the integer or pointer of type t at p, atomically, so that no
-// CPU's addition is lost.
+// addAt adds n atomically to the integer or pointer of type t at p, so that no CPU's
+// addition is lost.
 func (f *fn) addAt(p *ir.Value, t *types.Type, n *ir.Value) {
 	if t.Size == 4 || t.Size == 8 {
 		f.b.AtomicAdd(p, 0, t.Size, n)
@@ -273,14 +274,15 @@ func (f *fn) combineMap(target ast.Expr, op string, n *ir.Value) {
 	})
 }
 
-// bumpMap adds n to a map's integer whose value is not used.
+// bumpMap adds n to a map's integer. The result is not used.
 func (f *fn) bumpMap(target ast.Expr, n *ir.Value) {
 	st, args := f.indexed(target)
 	f.add(st, f.key(st, args), "+", []addend{{x: n}}, func(g *fn, p *ir.Value, from []*ir.Value) { g.addAt(p, st.Info.Value, from[0]) })
 }
 
-// addToMap adds n to a map's integer and returns its value before that (post) or after.
-// On kernels before 5.12 another CPU can add to it after the value has been read.
+// addToMap adds n to a map's integer and returns the value before that if post is set,
+// else the value after. On kernels before 5.12 another CPU can change the integer
+// between the addition and the read.
 func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 	st, args := f.indexed(target)
 	t := st.Info.Value
@@ -331,13 +333,13 @@ func (f *fn) updateMap(a *ast.Assign) {
 	})
 }
 
-// readAgg returns the integer that an aggregation stands for.
+// readAgg returns the integer value of an aggregation.
 func (f *fn) readAgg(st *plan.Map, key store.Key) *ir.Value {
 	return f.p.Defs.ForType(st.Info.Value.Name).Result(f, st.Info.Value, f.mergeAgg(st, key))
 }
 
-// mergeAgg returns the address of a copy of an aggregation: all CPUs' values merged as
-// its builtin says.
+// mergeAgg returns the address of a copy of an aggregation, in which its builtin has
+// merged the values of all CPUs.
 func (f *fn) mergeAgg(st *plan.Map, key store.Key) *ir.Value {
 	t := st.Info.Value
 	def := f.p.Defs.ForType(t.Name)
@@ -372,8 +374,8 @@ func (f *fn) Delete(m *builtins.MapInfo, key []ast.Expr) *ir.Value {
 	return st.Store.Remove(f, f.key(st, key))
 }
 
-// MapLen returns the number of entries of a map with keys. The kernel tells it, by
-// calling a function for each.
+// MapLen returns the number of entries of a map with keys. It makes the kernel call a
+// function for each entry.
 func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
 	if !f.need(probes.FeatForEachMap, f.b.Pos, "the number of entries of a map") {
 		return f.b.Const(0)
@@ -390,8 +392,8 @@ func (f *fn) MapLen(m *builtins.MapInfo) *ir.Value {
 	return n
 }
 
-// partLen returns the number of entries in a part of a map. Where other maps have
-// entries there too, the function counts those that are this map's.
+// partLen returns the number of entries in a part of a map. If other maps have entries
+// there too, the function counts those of this map.
 func (f *fn) partLen(p *store.Part) *ir.Value {
 	cb := ir.NewFunc(fmt.Sprintf("count%d", len(f.irp.Subs)+1), ir.MapRef, ir.PtrMap, ir.PtrMap, ir.PtrSlot)
 	f.irp.Subs = append(f.irp.Subs, cb.Fn)

@@ -9,14 +9,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A record with long strings is mostly empty if it is built in the ring buffer: room
+// A record with long strings is mostly empty if it is built in the ring buffer: memory
 // for the longest possible strings must be reserved before their length is known, and
-// the next record begins after that, on pages that are in no cache. So such a record
-// is built in scratch memory, its strings packed one after the other, and one helper
-// copies the used part to the ring buffer.
+// the next record begins after that memory, on pages that are not cached. So such a
+// record is built in scratch memory, with its strings packed one after the other, and
+// one helper copies the used part to the ring buffer.
 
-// minPacked is the size up to which values are sent whole. maxPacked is the largest
-// memory in which a record is built. Both are in bytes.
+// minPacked is the maximum size of a value that is not packed, and maxPacked that of
+// the memory in which a record is built, both in bytes.
 const (
 	minPacked = 64
 	maxPacked = 16 << 10
@@ -27,10 +27,10 @@ func packs(t *types.Type) bool {
 	return (t.Kind == types.String || t.Kind == types.Buffer) && t.Size > minPacked
 }
 
-// packedSize returns the size of the memory in which a record is built whose packed
-// values begin at off, or 0 if it has none or is too large. A mask shows the kernel's
-// verifier that a value begins inside of the memory, which extends to what the mask
-// allows.
+// packedSize returns the size of the memory for a record whose packed values begin at
+// off, or 0 if it has no packed values or is too large. A mask proves to the kernel's
+// verifier that a value begins inside of the memory, so the memory has to extend to the
+// maximum value of the mask.
 func packedSize(off int, args []*types.Type) int {
 	size := 0
 	at, most := off, off
@@ -47,7 +47,8 @@ func packedSize(off int, args []*types.Type) int {
 	case at > maxPacked:
 		return 0
 	}
-	// More than the stack has room for, where kernels do not follow a variable offset.
+	// This is more than fits on the stack, where older kernels do not support a
+	// variable offset.
 	return max(size, at, maxStack+8)
 }
 
@@ -64,7 +65,7 @@ func (f *fn) sendPacked(call *builtins.Call, n int, ev *object.Event, args []*bu
 	}
 	rec := f.temp(packedSize(ev.Size, ts))
 	f.b.Store(rec, 0, 8, f.b.Const(int64(n)))
-	end := f.b.Const(int64(ev.Size)) // of what is in the record so far
+	end := f.b.Const(int64(ev.Size)) // of the record so far
 	most := ev.Size
 	for i, a := range args {
 		at := &ev.Args[i]

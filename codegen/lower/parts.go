@@ -10,16 +10,15 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The kernel's verifier follows a program from its start to its end before it looks at
-// the other way of any branch, and takes at most 8192 branches on that way. A program
-// with more is cut into parts, which are functions that the verifier reads one by one.
-// A part has the program's context and returns whether the program ends in it.
-// Variables of several parts are in the map that calm describes; statements that share
+// The kernel's verifier follows a program from its start to its end before it follows
+// the other direction of any branch, and allows at most 8192 branches on such a path. A
+// program with more is cut into parts, functions that the verifier checks separately. A
+// part takes the program's context and returns whether the program ends in it.
+// Variables of several parts are in the map that calm describes. Statements that share
 // other variables stay together.
 
-// tooManyBranches is the weight from which a program is cut, maxParts about how many
-// parts it is cut into (a program has at most 256 functions), and leastPart the weight
-// of the smallest.
+// A program whose weight is at least tooManyBranches is cut into about maxParts parts
+// (a program has at most 256 functions), each with a weight of at least leastPart.
 const (
 	tooManyBranches = 2000
 	maxParts        = 120
@@ -30,13 +29,13 @@ const (
 type cutting struct {
 	root    *fn
 	size    int                // weight of a part
-	uses    map[*check.Var]int // how often the program uses a variable
+	uses    map[*check.Var]int // number of uses of each variable
 	weights map[ast.Stmt]int
 }
 
-// cutProgram prepares f to be cut into parts if p has that many branches.
+// cutProgram prepares f to be cut into parts if p has enough branches.
 func (f *fn) cutProgram(p *check.Prog) {
-	if f.k.Release().Less(probes.Version{Major: 6, Minor: 8}) { // functions read by themselves have no context
+	if f.k.Release().Less(probes.Version{Major: 6, Minor: 8}) { // before, separately checked functions cannot take the context
 		return
 	}
 	if !object.PassesContext(p.Ctx.Load.Type, p.Ctx.Load.AttachType) {
@@ -65,7 +64,7 @@ func (f *fn) countUses(uses map[*check.Var]int, n ast.Node) {
 	})
 }
 
-// blockWeight is the sum of the weights of a block's statements and its value.
+// blockWeight returns the sum of the weights of a block's statements and its value.
 func (f *fn) blockWeight(b *ast.Block) (n int) {
 	for _, s := range b.Stmts {
 		n += f.weight(s)
@@ -76,7 +75,7 @@ func (f *fn) blockWeight(b *ast.Block) (n int) {
 	return n
 }
 
-// weight is about how many branches the verifier meets in s.
+// weight returns an estimate of the number of branches that the verifier follows in s.
 func (f *fn) weight(s ast.Stmt) int {
 	n, ok := f.cut.weights[s]
 	if !ok {
@@ -109,7 +108,7 @@ func (f *fn) nodeWeight(n ast.Node) (sum int) {
 			sum += turns * f.blockWeight(c.Body)
 			return false
 		case *ast.While:
-			const turns = 4 // usual
+			const turns = 4 // a guess
 			sum += turns * (1 + f.nodeWeight(c.Cond) + f.blockWeight(c.Body))
 			return false
 		case *ast.Index:
@@ -135,7 +134,7 @@ func (f *fn) cuts(b *ast.Block) bool {
 	return f.cut != nil && f == f.cut.root && len(f.loops) == 0 && f.blockWeight(b) > f.cut.size
 }
 
-// cutStmts lowers the statements of b, as parts where they can be.
+// cutStmts lowers the statements of b, as parts if possible.
 func (f *fn) cutStmts(b *ast.Block) {
 	reach, fixed := f.bonds(b)
 	var part []ast.Stmt
@@ -151,7 +150,7 @@ func (f *fn) cutStmts(b *ast.Block) {
 		part, weight = nil, 0
 	}
 	for i := 0; i < len(b.Stmts); {
-		end, n, stays := i, 0, false // of the statements that stay together
+		end, n, stays := i, 0, false // end of the statements that stay together
 		for j := i; j <= end; j++ {
 			end = max(end, reach[j])
 			n += f.weight(b.Stmts[j])
@@ -174,8 +173,8 @@ func (f *fn) cutStmts(b *ast.Block) {
 	flush()
 }
 
-// bonds returns for each statement of b up to which it shares variables that only one
-// function can have, and whether it has to be in this function.
+// bonds returns, for each statement of b, the last statement with which it shares
+// variables that only one function can have, and whether it has to be in this function.
 func (f *fn) bonds(b *ast.Block) (reach []int, fixed []bool) {
 	reach, fixed = make([]int, len(b.Stmts)), make([]bool, len(b.Stmts))
 	type use struct {
@@ -210,7 +209,7 @@ func (f *fn) bonds(b *ast.Block) (reach []int, fixed []bool) {
 			return true
 		})
 	}
-	for i, s := range b.Stmts { // what is also used outside of b
+	for i, s := range b.Stmts { // variables that are also used outside of b
 		ast.Inspect(s, func(n ast.Node) bool {
 			if v, ok := n.(*ast.Var); ok {
 				u := uses[f.info.Vars[v]]
@@ -222,7 +221,7 @@ func (f *fn) bonds(b *ast.Block) (reach []int, fixed []bool) {
 	return reach, fixed
 }
 
-// sets returns the variable that s sets, whatever it was, or nil.
+// sets returns the variable that s sets regardless of its old value, or nil.
 func (f *fn) sets(s ast.Stmt) *check.Var {
 	a, ok := s.(*ast.Assign)
 	if !ok || a.Op != "" {
@@ -245,7 +244,7 @@ func (f *fn) sets(s ast.Stmt) *check.Var {
 	return v
 }
 
-// part lowers statements as a function of their own and calls it.
+// part lowers statements as a separate function and calls it.
 func (f *fn) part(list []ast.Stmt) {
 	g := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("part%d", len(f.irp.Subs)+1), ir.PtrCtx)
 	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
@@ -280,8 +279,9 @@ func (f *fn) part(list []ast.Stmt) {
 	})
 }
 
-// A part's result is 0 if the program goes on, and else has programEnds. If the part has
-// given the program's result, that is in it too, shifted.
+// A part's result is 0 if the program continues, else programEnds is set. If the part
+// determines the program's result, resultGiven is set and the result is in the upper
+// bits.
 const (
 	programEnds = 1
 	resultGiven = 2

@@ -13,7 +13,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// place is where an object is: a type, an address, and how it may be read.
+// place describes the location of an object: its type, its address, and the means to
+// read it.
 type place struct {
 	t     *types.Type
 	ptr   *ir.Value
@@ -23,8 +24,8 @@ type place struct {
 	bitOff, bitSize int  // of a bitfield within its storage
 	net             bool // an integer in network byte order
 
-	// upToNUL says that a string's NUL may come before the size of its type, and that
-	// other things, or no memory at all, may follow it.
+	// upToNUL is set if a string's NUL may come before the size of its type. The bytes
+	// after the NUL may have other contents, or be unmapped.
 	upToNUL bool
 }
 
@@ -43,18 +44,18 @@ func (p place) address(f *fn) *ir.Value {
 	return f.b.AddImm(p.ptr, p.off)
 }
 
-// exit holds the blocks to which a chain of loads goes when it cannot go on: at a null
-// pointer, and at something that has been counted.
+// exit holds the blocks to which a chain of loads jumps if it ends early: null for a
+// null pointer, zero for an error that has already been counted.
 type exit struct{ null, zero *ir.Block }
 
-// guarded emits a chain of loads and returns its value. A null pointer in it is counted
-// and makes the value zero.
+// guarded emits a chain of loads and returns its value. A null pointer in the chain is
+// counted and makes the value zero.
 func (f *fn) guarded(emit func() *ir.Value) *ir.Value {
 	return f.guard(emit, func() *ir.Value { return f.b.Const(0) })
 }
 
 // guard emits a chain of loads, and failed, which runs if the chain ends early. It
-// returns the value of the one that was completed.
+// returns the value of the one that ran.
 func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
 	old, span := f.nilExit, f.b.Pos
 	x := &exit{}
@@ -82,14 +83,14 @@ func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
 	return f.b.Merge(vals)
 }
 
-// guardDo does what guard does, for code without a value.
+// guardDo is guard for code without a value.
 func (f *fn) guardDo(emit, failed func()) {
 	f.guard(func() *ir.Value { emit(); return nil }, func() *ir.Value { failed(); return nil })
 }
 
-// notNull leaves the chain of loads if v is null. It emits nothing for the current task,
-// which never is, nor for an argument of the program that the kernel's verifier takes
-// to be an object, since a load through it is safe.
+// notNull leaves the chain of loads if v is null. It emits nothing for the current
+// task, which is never null, nor for an argument of the program that the kernel's
+// verifier treats as an object, since a load through it is safe.
 func (f *fn) notNull(v *ir.Value) {
 	switch {
 	case current(v):
@@ -103,15 +104,16 @@ func (f *fn) notNull(v *ir.Value) {
 	f.b.Need(v, f.nilExit.null)
 }
 
-// object returns the word at the place that e denotes. It counts null pointers on the
-// way and an address without memory.
+// object returns the word at the place of e. It counts null pointers on the way and an
+// address that is not mapped.
 func (f *fn) object(e ast.Expr) *ir.Value {
 	return f.guarded(func() *ir.Value { return f.loadSeen(f.place(e)) })
 }
 
-// loadSeen does what load does and, with -k, counts a plain load that found no memory,
-// as through a wild pointer. Such a load gives zero and does not report it. So if it
-// gave zero, the helper reads the same again, which does.
+// loadSeen is load, except that with -k it counts a plain load from an address that is
+// not mapped, such as a wild pointer. A plain load returns zero for that without an
+// error. So if the result is zero, loadSeen reads the word again with the helper, which
+// returns an error.
 func (f *fn) loadSeen(p place) *ir.Value {
 	v := f.load(p)
 	if p.space != types.BTF || current(p.ptr) || !f.p.Invocation.Warnings {
@@ -131,11 +133,11 @@ func (f *fn) loadSeen(p place) *ir.Value {
 	return v
 }
 
-// current reports whether p is the current task, which is always there.
+// current reports whether p is the current task, which is never null.
 func current(p *ir.Value) bool { return p.Op == ir.OpCall && p.Help == ir.CurrentTaskBTF }
 
-// chained returns the value of an expression as part of the enclosing chain, which a
-// null pointer in it ends.
+// chained returns the value of an expression as part of the enclosing chain of loads,
+// which ends at a null pointer.
 func (f *fn) chained(e ast.Expr) *ir.Value {
 	if f.lit(e) == nil {
 		switch x := e.(type) {
@@ -154,8 +156,8 @@ func (f *fn) chained(e ast.Expr) *ir.Value {
 	return f.value(e)
 }
 
-// place returns the place of the object that e denotes. A value without a place is
-// stored in a temporary.
+// place returns the place of the object that e denotes. It stores a value without a
+// place in a temporary.
 func (f *fn) place(e ast.Expr) place {
 	defer f.at(f.at(e.Span()))
 	t := f.typeOf(e)
@@ -202,8 +204,8 @@ func (f *fn) place(e ast.Expr) place {
 	return place{t: t, ptr: tmp}
 }
 
-// base returns the object that a member or element of e belongs to: what e points to,
-// if it is a pointer, else e itself.
+// base returns the object that contains a member or element of e: the target of e if e
+// is a pointer, else e itself.
 func (f *fn) base(e ast.Expr) place {
 	if f.typeOf(e).Kind == types.Pointer {
 		return f.deref(e)
@@ -211,9 +213,9 @@ func (f *fn) base(e ast.Expr) place {
 	return f.place(e)
 }
 
-// deref returns the object that e points to. The kernel's objects are read by plain
-// loads if the verifier allows it: those that it knows by BTF, and, by way of
-// bpf_rdonly_cast, any address that the script casts to such a type.
+// deref returns the object that e points to. Kernel objects are read by plain loads if
+// the verifier allows it: those with a BTF type, and, through bpf_rdonly_cast, any
+// address that the script casts to one.
 func (f *fn) deref(e ast.Expr) place {
 	t := f.typeOf(e)
 	v := f.chained(e)
@@ -254,8 +256,8 @@ func (f *fn) deref(e ast.Expr) place {
 	return p
 }
 
-// castable returns the BTF id by which the kernel lets an address be read as t, or 0.
-// bpf_rdonly_cast knows the ids of the kernel's own BTF only, not those of modules.
+// castable returns the BTF id by which the kernel lets programs read an address as a t,
+// or 0. bpf_rdonly_cast accepts only ids of the kernel's own BTF, not of modules.
 func castable(t *types.Type) uint32 {
 	if t == nil || t.Split {
 		return 0
@@ -289,7 +291,7 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 		p = f.parameter(b, fld)
 	case fld.Closed && b.space == types.Ctx:
 		p = place{t: fld.Type, ptr: f.b.AddImm(f.b.AsInt(b.address(f)), int64(fld.Off)), space: types.Kernel}
-	case fld.Recorded() && b.space != types.Ctx: // in a copy
+	case fld.Recorded() && b.space != types.Ctx: // from a copy
 		p = b.at(fld.Copy, fld.Type)
 	case fld.Recorded():
 		loc := f.b.Op(ir.OpAnd, f.load(b.at(fld.Off, types.TUint32)), f.b.Const(0xffff))
@@ -325,14 +327,14 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 	return place{t: fld.Type, ptr: tmp}
 }
 
-// scattered reports whether a struct in the context has members that are not where
-// those of a copy are.
+// scattered reports whether a struct in the context has members at other offsets than
+// in a copy.
 func scattered(t *types.Type) bool {
 	return slices.ContainsFunc(t.Members(), func(m types.Field) bool { return m.Loc != nil || m.Closed || m.Recorded() })
 }
 
-// indexPlace returns x[i] on a pointer, an array, a string or a tuple. An index
-// beyond an array is counted and gives zero.
+// indexPlace returns x[i] for a pointer, an array, a string or a tuple. An index beyond
+// the end of an array is counted and gives zero.
 func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 	xt := f.typeOf(e.X)
 	if xt.Kind == types.Tuple || xt.Kind == types.Record {
@@ -368,8 +370,8 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 	}
 	addr := f.b.AddImm(b.ptr, b.off)
 	if b.direct() {
-		// Plain loads at a variable offset are not possible in all of the kernel's
-		// kinds of memory. Its read helper takes any address.
+		// Some of the kernel's types of memory do not allow plain loads at a variable
+		// offset. The read helper accepts any address.
 		b.space = types.Kernel
 	}
 	if b.ptr.Type == ir.PtrCtx || b.ptr.Type == ir.PtrBTF {
@@ -398,7 +400,8 @@ func (f *fn) outOfBounds(e ast.Expr, t *types.Type) place {
 	return place{t: t, ptr: f.Zeros(max(t.Size, 8))}
 }
 
-// maxTemps is the number of temporaries of a function that have memory of their own.
+// maxTemps is the maximum number of temporaries of a function that have their own
+// memory.
 const maxTemps = 128
 
 // ctxValue returns the program's context in this function.

@@ -24,7 +24,7 @@ func (f *fn) load(p place) *ir.Value {
 	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
 		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
 		v.Type = ir.PtrBTF
-		if btfID(t.Elem) == 0 { // newer kernels take it for a pointer, which is of no use
+		if btfID(t.Elem) == 0 { // newer kernels treat it as a pointer, which is useless here
 			v = f.b.AsInt(v)
 		}
 	}
@@ -55,7 +55,7 @@ func (f *fn) loadBits(p place) *ir.Value {
 	store := p
 	store.bitSize = 0
 	store.t = types.NewInt(p.t.Size, false)
-	// Read only the bytes that hold the field, since the kernel checks each access.
+	// Read only the bytes of the field, since the kernel checks each access.
 	first, last := p.bitOff/8, (p.bitOff+p.bitSize-1)/8
 	size := 1
 	for first/size*size+size <= last {
@@ -98,8 +98,9 @@ func (f *fn) Read(dst *ir.Value, off int64, size int, src *ir.Value, space types
 	return r
 }
 
-// ReadStr copies a string. If size is not constant, the destination must be defined
-// before, since the kernel's verifier assumes that the helper may leave part of it.
+// ReadStr copies a string. If size is not constant, the destination must be initialised
+// before, since the kernel's verifier assumes that the helper may leave part of it
+// unchanged.
 func (f *fn) ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.Value, space types.Space) *ir.Value {
 	_, h := readHelpers(space)
 	if size.Op != ir.OpConst {

@@ -10,7 +10,7 @@ import (
 )
 
 // resets lowers the programs by which user space zeroes the maps that it cannot write
-// itself. They come after the script's own programs.
+// itself. They come after the script's programs.
 func (u *shared) resets() {
 	for i, m := range u.p.Order {
 		if reset := m.Store.Traits().Reset; reset != nil && m.Uses&store.Reset != 0 {
@@ -20,8 +20,8 @@ func (u *shared) resets() {
 	}
 }
 
-// reset lowers the program for one map, a raw tracepoint program, whose context is its
-// arguments.
+// reset lowers the program for one map. It is a raw tracepoint program, whose context
+// is its arguments.
 func (u *shared) reset(m *plan.Map, zero func(g store.Gen, unset *ir.Value)) {
 	prog := &ir.Prog{Name: "reset_" + strings.TrimPrefix(m.Info.Name, "@"), Kind: "reset"}
 	f := newFn(u, prog, &check.Prog{}, "main", ir.PtrCtx)

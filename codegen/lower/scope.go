@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// only emits code that ends the program unless the condition that branch emits holds.
+// only emits code that ends the program unless the condition that branch tests is true.
 func (f *fn) only(branch func(body, out *ir.Block)) {
 	body, out := f.b.NewBlock(), f.b.NewBlock()
 	branch(body, out)
@@ -21,7 +21,7 @@ func (f *fn) onlyIf(cond *ir.Value) {
 	f.only(func(body, out *ir.Block) { f.b.Br(cond, body, out) })
 }
 
-// confine emits the tests of the tasks that the flags choose, the cheapest first.
+// confine emits the tests for the tasks that the flags select, the cheapest first.
 func (f *fn) confine(o *probes.Only) {
 	if o.PID != 0 {
 		if o.Owner != nil {
@@ -57,8 +57,8 @@ func (f *fn) confine(o *probes.Only) {
 // scoped emits tests of a task.
 type scoped struct {
 	*fn
-	task   *ir.Value // its struct task_struct; nil: it is the current task, of a kernel without BTF of it
-	walked bool      // it is the object of an iterator, not the current task
+	task   *ir.Value // its struct task_struct; nil: the current task, and the kernel has no BTF for it
+	walked bool      // the task comes from an iterator, it is not the current one
 }
 
 // field returns a member of a kernel struct. If the kernel's BTF does not have it, it
@@ -74,11 +74,11 @@ func (u *shared) field(of, name string) types.Field {
 	return types.Field{}
 }
 
-// scopeError reports, once, that a flag which chooses tasks needs something.
+// scopeError reports, once, that a flag that selects tasks needs something.
 func (u *shared) scopeError(what string) {
 	if !u.scopeFailed {
 		u.scopeFailed = true
-		u.diags.Errorf(u.p.Progs[0].Span, "the flags that choose processes need %s", what)
+		u.diags.Errorf(u.p.Progs[0].Span, "the flags that select processes need %s", what)
 	}
 }
 
@@ -105,8 +105,8 @@ func (t *scoped) followed() *ir.Value {
 	return t.b.Load(t.followSlot(t.b, tgid), 0, 1, false)
 }
 
-// named returns whether the task has that name. The kernel does not always clear the
-// bytes after the NUL.
+// named returns whether the task has the given name. The kernel does not always clear
+// the bytes after the NUL.
 func (t *scoped) named(name string) *ir.Value {
 	data := append([]byte(name), 0)
 	if t.task != nil {
@@ -126,11 +126,11 @@ func (t *scoped) uid() *ir.Value {
 	return t.readMember(t.readPointer(t.task, "struct task_struct", "cred"), "struct cred", "uid", 4)
 }
 
-// maxCgroupDepth is the number of levels of the cgroup hierarchy that are searched for
-// tasks other than the current one.
+// maxCgroupDepth is the maximum number of levels of the cgroup hierarchy that are
+// searched for tasks other than the current one.
 const maxCgroupDepth = 32
 
-// under returns whether the task is in a cgroup of the map, or below.
+// under returns whether the task is in a cgroup of the map, or in a descendant.
 func (t *scoped) under(i int, scope probes.Cgroup) *ir.Value {
 	if !t.walked {
 		return builtins.InCgroup(t.fn, i)
@@ -138,8 +138,8 @@ func (t *scoped) under(i int, scope probes.Cgroup) *ir.Value {
 	return t.below(scope.ID)
 }
 
-// below walks from the task's cgroup of version 2 up to the root and returns whether it
-// meets the one with that ID.
+// below walks from the task's version 2 cgroup up to the root and returns whether it
+// finds the cgroup with the given ID.
 func (t *scoped) below(id uint64) *ir.Value {
 	const cgroup, state = "struct cgroup", "struct cgroup_subsys_state"
 	b := t.b

@@ -27,12 +27,12 @@ func (f *fn) stmts(b *ast.Block) {
 	}
 }
 
-// maxValues bounds the values of a function. The kernel takes no program of so many
-// instructions, and the optimiser would take long to get there.
+// maxValues is the maximum number of values of a function. The kernel accepts no
+// program with that many instructions, and the optimiser would take long for it.
 const maxValues = 500_000
 
-// tooLarge reports whether the function has grown beyond what can be loaded. It reports
-// the error at the first statement for which that is so.
+// tooLarge reports whether the function has become too large to be loaded. It reports
+// the error at the first statement where that happens.
 func (f *fn) tooLarge(s ast.Stmt) bool {
 	if f.b.Fn.NumValues() <= maxValues {
 		return false
@@ -119,7 +119,7 @@ func (f *fn) ifStmt(e *ast.If) {
 	f.cond(e.Cond, func() { f.block(e.Then) }, els)
 }
 
-// jumps holds what break and continue of a loop emit.
+// jumps holds functions that emit the break and continue of a loop.
 type jumps struct{ brk, cont func() }
 
 func (f *fn) jump(j *ast.Jump) {
@@ -175,8 +175,7 @@ func (f *fn) loop(j jumps, body *ast.Block) {
 	f.loops = f.loops[:len(f.loops)-1]
 }
 
-// unroll repeats its body, in which break and continue are those of the loop
-// around it.
+// unroll repeats its body, in which break and continue apply to the enclosing loop.
 func (f *fn) unroll(u *ast.Unroll) {
 	n := f.lit(u.Count)
 	if n == nil {
@@ -190,7 +189,7 @@ func (f *fn) unroll(u *ast.Unroll) {
 	}
 }
 
-// constRange returns the bounds of a range if they are known at compile time.
+// constRange returns the bounds of a range if they are constant.
 func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
 	a, b := u.info.LitOf(r.From), u.info.LitOf(r.To)
 	if a == nil || b == nil {
@@ -199,7 +198,7 @@ func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
 	return a.Int, b.Int, true
 }
 
-// forRange emits the body of s in this function, with its variable going through from …
+// forRange emits the body of s in this function, with its variable running from from to
 // to-1.
 func (f *fn) forRange(s *ast.For, from, to *ir.Value) {
 	v := f.info.Vars[s.Var]

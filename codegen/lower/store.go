@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// store evaluates e, as type t, into d.
+// store evaluates e as type t into d.
 func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 	defer f.at(f.at(e.Span()))
 	a := f.typeOf(e)
@@ -89,14 +89,14 @@ func (f *fn) storeWord(x *ir.Value, t *types.Type, d Dest) {
 	f.clearTail(d, t.Size)
 }
 
-// clearTail zeroes the bytes of d after the first used ones, if they must be defined.
+// clearTail zeroes the bytes of d after the first used bytes, if they must be defined.
 func (f *fn) clearTail(d Dest, used int) {
 	if d.Padded && used < d.Size {
 		f.b.Zero(d.Ptr, d.Off+int64(used), d.Size-used)
 	}
 }
 
-// storeFields writes the elements of a tuple or record to their places.
+// storeFields writes the elements of a tuple or record at their offsets.
 func (f *fn) storeFields(elems []ast.Expr, t *types.Type, d Dest) {
 	end := 0
 	for i, e := range elems {
@@ -139,7 +139,7 @@ func (f *fn) storeTypeinfo(e *ast.Typeinfo, t *types.Type, d Dest) {
 	f.storeLiteral(full, t.Fields[2].Type, at(2))
 }
 
-// maxInline is the number of bytes up to which a literal is written as constants. A
+// maxInline is the maximum number of bytes of a literal that is written as constants. A
 // longer one is copied.
 const maxInline = 64
 
@@ -188,7 +188,7 @@ func (f *fn) storeCall(e ast.Expr, t *types.Type, d Dest) {
 	call, _ := e.(*ast.Call)
 	switch fun := f.info.FnCalls[call]; {
 	case call != nil && fun != nil:
-		if into.Off%8 != 0 { // the function writes words
+		if into.Off%8 != 0 { // the function writes whole words
 			fits, into = false, Dest{Ptr: f.temp(max(a.Size, 8)), Size: a.Size, Padded: true}
 		}
 		f.callScript(fun, call, f.b.AddImm(into.Ptr, into.Off))
@@ -267,7 +267,7 @@ func (f *fn) copyPlace(p place, t *types.Type, d Dest) {
 	f.clearTail(d, n)
 }
 
-// copyBytes copies n bytes from p to d as they are.
+// copyBytes copies n bytes from p to d unchanged.
 func (f *fn) copyBytes(p place, n int, d Dest) {
 	switch {
 	case n == 0:
@@ -280,8 +280,8 @@ func (f *fn) copyBytes(p place, n int, d Dest) {
 	}
 }
 
-// copyString copies a string. One in the kernel's or a process's memory is an array of
-// characters. It may fill its whole size without a NUL, and anything may follow a NUL.
+// copyString copies a string. In the memory of the kernel or of a process a string is
+// an array of characters, which may have no NUL and any contents after it.
 func (f *fn) copyString(p place, t *types.Type, d Dest) {
 	n := min(p.t.Size, t.Size)
 	switch {
@@ -319,9 +319,9 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 	}
 }
 
-// readText copies a string of up to n characters to its NUL, or all of it if it is an
-// array without one, as a string of type t. It returns what the helper that reads
-// strings returns, which takes the last character for the place of a NUL.
+// readText copies a string of up to n characters to its NUL, or all of an array without
+// one, as a string of type t. It returns the result of the helper that reads strings,
+// which replaces the last character by a NUL.
 func (f *fn) readText(p place, n int, t *types.Type, d Dest, space types.Space) *ir.Value {
 	size := f.b.Const(int64(n))
 	r := f.ReadStr(d.Ptr, d.Off, size, n, p.address(f), space)
@@ -338,9 +338,9 @@ func (f *fn) readText(p place, n int, t *types.Type, d Dest, space types.Space) 
 	return r
 }
 
-// clearAfterNUL zeroes what follows the first NUL in n bytes, eight at a time.
+// clearAfterNUL zeroes the bytes after the first NUL in n bytes, eight at a time.
 func (f *fn) clearAfterNUL(d Dest, n int) {
-	keep := f.b.Const(-1) // all ones until the NUL was seen
+	keep := f.b.Const(-1) // all ones until the NUL
 	for i := 0; i < n; i += 8 {
 		off := d.Off + int64(i)
 		w := f.b.Op(ir.OpAnd, f.b.Load(d.Ptr, off, 8, false), keep)
@@ -354,8 +354,8 @@ func (f *fn) clearAfterNUL(d Dest, n int) {
 	}
 }
 
-// nulByte returns 0x80 in the first (lowest) zero byte of w, with anything above it, or
-// 0 if no byte is zero.
+// nulByte returns 0x80 in the first (lowest) zero byte of w and any value in the bytes
+// above it, or 0 if no byte is zero.
 func (f *fn) nulByte(w *ir.Value) *ir.Value {
 	const ones, tops = 0x0101010101010101, -0x7f7f7f7f7f7f7f80
 	return f.b.Op(ir.OpAnd, f.b.Op(ir.OpAnd, f.b.Op(ir.OpSub, w, f.b.Const(ones)), f.b.Op(ir.OpXor, w, f.b.Const(-1))), f.b.Const(tops))

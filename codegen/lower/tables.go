@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// tables holds the kernel maps in addition to the script's own, which are made when
-// they are first used, and their contents.
+// tables holds the kernel maps in addition to those of the script, which are created
+// when they are first used, and their contents.
 type tables struct {
 	ring, sites, rodata, session *ir.Map
 	follow, state                *ir.Map // of --follow
@@ -19,9 +19,9 @@ type tables struct {
 
 	varsMap  *ir.Map          // variables of programs with many branches
 	literals map[string]int64 // bytes → offset in rodata
-	zeros    []*ir.Value      // addresses of zeros, which come after all literals
+	zeros    []*ir.Value      // addresses of zeros, which are placed after all literals
 	zeroLen  int
-	span     int // how far from the start of the last literal programs may read
+	span     int // maximum distance in bytes from the start of the last literal that programs read
 	siteIDs  map[object.Site]int
 	events   map[*builtins.Call]int
 }
@@ -38,7 +38,8 @@ func (u *shared) newMap(m ir.Map) *ir.Map {
 	return &m
 }
 
-// array makes an array map of one element; its value grows as it is used.
+// array returns the array map of one element in *m, which it creates if necessary. Its
+// value grows as it is used.
 func (u *shared) array(m **ir.Map, name string) *ir.Map {
 	if *m == nil {
 		*m = u.newMap(ir.Map{Name: name, Type: ir.Array, KeySize: 4, MaxEntries: 1})
@@ -53,8 +54,8 @@ func (u *shared) ringMap() *ir.Map {
 	return u.ring
 }
 
-// literal returns the offset of constant bytes in rodata. Each starts at a multiple
-// of 8 and is followed by zeros up to the next.
+// literal returns the offset of constant bytes in rodata. Each literal starts at a
+// multiple of 8 and is padded with zeros.
 func (u *shared) literal(data string) int64 {
 	off, ok := u.literals[data]
 	if !ok {
@@ -69,7 +70,7 @@ func (u *shared) literal(data string) int64 {
 	return off
 }
 
-// finish places what depends on the whole script.
+// finish completes the data that depends on the whole script.
 func (u *shared) finish() {
 	if u.zeroLen > 0 {
 		m := u.rodata
@@ -80,7 +81,7 @@ func (u *shared) finish() {
 			v.Imm = int64(off)
 		}
 	}
-	if u.span > 0 { // the kernel fills up what Contents does not have
+	if u.span > 0 { // the kernel zeroes the rest of the value
 		u.rodata.ValueSize = max(u.rodata.ValueSize, len(u.rodata.Contents)+types.RoundUp(u.span, 8))
 	}
 	if u.sites != nil {
@@ -88,7 +89,7 @@ func (u *shared) finish() {
 	}
 }
 
-// site returns the number of the counter for a failure at s.
+// site returns the number of the counter for failures at s.
 func (u *shared) site(kind object.SiteKind, s source.Span, what string) int {
 	key := object.Site{Kind: kind, Span: s, What: what}
 	id, ok := u.siteIDs[key]
@@ -117,7 +118,7 @@ func (f *fn) Rodata(data []byte) *ir.Value {
 	return f.b.MapValue(f.rodata, off)
 }
 
-// Table returns the address of constant bytes that are followed by others, up to span
+// Table returns the address of constant bytes that programs may read beyond, up to span
 // bytes from their start.
 func (f *fn) Table(data []byte, span int) *ir.Value {
 	f.span = max(f.span, span)
@@ -134,14 +135,14 @@ func (f *fn) Zeros(n int) *ir.Value {
 	return v
 }
 
-// SessionWord reads a word that the runtime writes before it attaches the programs.
+// SessionWord returns a word that the runtime writes before it attaches the programs.
 func (f *fn) SessionWord(off int) *ir.Value {
 	m := f.array(&f.session, object.SessionMap)
 	m.ValueSize = object.SessionSize
 	return f.b.Load(f.b.MapValue(m, int64(off)), 0, 8, false)
 }
 
-// StackMap returns the kernel map for stacks of a depth.
+// StackMap returns the kernel map for stacks with the given maximum depth.
 func (f *fn) StackMap(depth int) *ir.Map {
 	m := f.stacks[depth]
 	if m == nil {
@@ -154,12 +155,12 @@ func (f *fn) StackMap(depth int) *ir.Map {
 	return m
 }
 
-// maxStacks is the number of different stacks of one depth that the kernel's map can
-// hold. On kernels where the map of MoreStacks must have its memory from the start, it
-// is the same for that one.
+// maxStacks is the maximum number of different stacks of one depth that the kernel's
+// map holds. It is also the size of the map of MoreStacks on kernels where that map
+// must be allocated in advance.
 const maxStacks = 16 << 10
 
-// MoreStacks returns the map for the stacks of a depth for which StackMap has no room.
+// MoreStacks returns the map for the stacks of a depth that do not fit in StackMap.
 func (f *fn) MoreStacks(depth int) *ir.Map {
 	name := object.MoreStacks(depth)
 	if m := f.more[depth]; m != nil {
@@ -167,7 +168,8 @@ func (f *fn) MoreStacks(depth int) *ir.Map {
 	}
 	const noPrealloc = 1 // BPF_F_NO_PREALLOC
 	m := ir.Map{Name: name, Type: ir.Hash, KeySize: 4, ValueSize: object.StackFrames + 8*depth, MaxEntries: maxStacks}
-	// Programs of all kinds may use maps that allocate memory as they grow.
+	// From Linux 6.1 on, programs of all kinds may use maps that allocate memory on
+	// demand.
 	if !f.k.Release().Less(probes.Version{Major: 6, Minor: 1}) {
 		m.MaxEntries, m.Flags = 8*maxStacks, noPrealloc
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// temp returns memory that nothing else uses during this statement. In a long function
-// the statements after it use the same memory for theirs.
+// temp returns memory that is not used otherwise during this statement. In a long
+// function later statements reuse it.
 func (f *fn) temp(size int) *ir.Value {
 	if f.temps++; f.temps <= maxTemps || f.entry == nil {
 		return f.b.Slot(max(size, 1))

@@ -22,8 +22,8 @@ func (f *fn) typeOf(e ast.Expr) *types.Type {
 // lit returns the value of e if it is known at compile time, or nil.
 func (f *fn) lit(e ast.Expr) *builtins.Lit { return f.info.Lits[e] }
 
-// value returns an expression of one word, in the canonical form of its type. An
-// aggregation is read as the integer that it stands for.
+// value returns an expression of one word in the canonical form of its type. An
+// aggregation is read as an integer.
 func (f *fn) value(e ast.Expr) *ir.Value {
 	defer f.at(f.at(e.Span()))
 	if r, ok := f.ready[e]; ok {
@@ -140,7 +140,7 @@ func (f *fn) eval(e ast.Expr) {
 	case t.Kind == types.Void:
 		f.callValue(e)
 	case t.Kind == types.Agg:
-		// Reading it has no effect, but what computes its key may have one.
+		// The read has no effect, but the computation of its key may have one.
 		if i, ok := e.(*ast.Index); ok {
 			for _, k := range i.Args {
 				f.eval(k)
@@ -163,7 +163,7 @@ func (f *fn) callValue(e ast.Expr) *ir.Value {
 	}
 	c := f.info.Calls[e]
 	if c == nil {
-		panic(fmt.Sprintf("lower: %s at %s has no meaning", e.Span().Text(), e.Span()))
+		panic(fmt.Sprintf("lower: %s at %s was not checked", e.Span().Text(), e.Span()))
 	}
 	switch {
 	case c.Def.Kind == builtins.Action && c.Def.Emit == nil && c.Def.Store == nil:
@@ -178,7 +178,7 @@ func (f *fn) callValue(e ast.Expr) *ir.Value {
 		c.Def.Store(f, c, Dest{Ptr: p, Size: t.Size, Padded: true})
 		return f.loadOwn(p, 0, t)
 	default:
-		panic("lower: builtin " + c.Def.Name + " has no code")
+		panic("lower: builtin " + c.Def.Name + " has no function that emits its code")
 	}
 	return f.b.Const(0)
 }
@@ -192,7 +192,7 @@ func (f *fn) action(c *builtins.Call) {
 	f.sendArgs(c, nil)
 }
 
-// convert brings x from type a into the canonical form of type t.
+// convert converts x from type a to the canonical form of type t.
 func (f *fn) convert(x *ir.Value, a, t *types.Type) *ir.Value {
 	if t.Kind == types.Bool {
 		if a.Kind == types.Bool {
@@ -220,8 +220,8 @@ func canonical(n int64, size int, signed bool) int64 {
 	return int64(uint64(n) << shift >> shift)
 }
 
-// word returns x as a plain number that may be computed with. If the kernel knows x as
-// a pointer, it becomes a number by a helper that copies it in memory.
+// word returns x as an integer that arithmetic accepts. If the kernel treats x as a
+// pointer, it is converted by a helper that copies it in memory.
 func (f *fn) word(x *ir.Value) *ir.Value {
 	if !f.maybePointer(x) {
 		return x
@@ -229,7 +229,7 @@ func (f *fn) word(x *ir.Value) *ir.Value {
 	return f.number(x)
 }
 
-// number returns the address x as a plain number.
+// number returns the address x as an integer.
 func (f *fn) number(x *ir.Value) *ir.Value {
 	p := f.temp(16)
 	f.b.Store(p, 0, 8, x)
@@ -237,7 +237,7 @@ func (f *fn) number(x *ir.Value) *ir.Value {
 	return f.b.Load(p, 8, 8, false)
 }
 
-// maybePointer reports whether the kernel's verifier may know x as a pointer.
+// maybePointer reports whether the kernel's verifier may treat x as a pointer.
 func (f *fn) maybePointer(x *ir.Value) bool {
 	seen := map[*ir.Value]bool{}
 	var maybe func(x *ir.Value) bool
@@ -256,7 +256,7 @@ func (f *fn) maybePointer(x *ir.Value) bool {
 		return true
 	}
 	for x := range seen {
-		// A phi may still get arguments, and so may what is made from it.
+		// A phi, and so a value computed from it, may still get arguments.
 		if x.Op == ir.OpPhi {
 			return false
 		}
@@ -298,10 +298,10 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 	return f.convert(x, a, t)
 }
 
-// intType returns the integer type that an aggregation has in expressions.
+// intType returns the integer type of an aggregation in expressions.
 func intType(agg *types.Type) *types.Type { return types.NewInt(8, agg.Signed) }
 
-// loadSized returns 1 to 8 bytes of the program's own memory, zero-extended.
+// loadSized loads 1 to 8 bytes of the program's own memory, zero-extended.
 func (f *fn) loadSized(p *ir.Value, off int64, size int) *ir.Value {
 	if size == 1 || size == 2 || size == 4 || size == 8 {
 		return f.b.Load(p, off, size, false)
@@ -326,7 +326,7 @@ func (f *fn) loadSized(p *ir.Value, off int64, size int) *ir.Value {
 	return x
 }
 
-// tupleIndex returns the number of the element that x[i] denotes, where x is a tuple.
+// tupleIndex returns the index of the element that x[i] denotes if x is a tuple.
 func (f *fn) tupleIndex(e ast.Expr) int {
 	if l := f.lit(e); l != nil {
 		return int(l.Int)

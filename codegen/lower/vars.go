@@ -9,12 +9,13 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// local is the place of a scratch variable: an SSA variable, or memory. Callbacks reach
-// a variable of the function around them through that function's frame, which is on
-// the stack. A word is in the frame itself; of anything larger, the frame holds the
-// address. If there are many variables, they are in one piece of memory, and the frame
-// holds its address. Variables of while loops stay in the frame, since the verifier has
-// to see the loop end and knows numbers on the stack only.
+// local is the location of a scratch variable: an SSA variable or memory. Callbacks
+// access a variable of the enclosing function through that function's frame, which is
+// on the stack. A word is in the frame itself; for a larger variable, the frame holds
+// the address. If there are many variables, they share one block of memory, and the
+// frame holds its address. Variables of while loops stay in the frame, since the
+// verifier must be able to prove that the loop ends, and tracks integers only on the
+// stack.
 type local struct {
 	v      *ir.Var
 	mem    *ir.Value // address, in the function that owns the variable
@@ -23,13 +24,14 @@ type local struct {
 	common bool // off is the variable's offset in that memory
 }
 
-// maxInFrame is the number of variables that callbacks may use through the frame alone.
+// maxInFrame is the maximum number of variables that callbacks use through the frame
+// directly.
 const maxInFrame = 24
 
-// captures finds the variables that are used on both sides of a loop body that
-// becomes a function of its own. A variable belongs to the innermost function
-// that all of its uses share; params belong to the outermost. It also notes in
-// inWhile what while loops use.
+// captures finds the variables that are used both inside and outside of a loop body
+// that becomes a function. A variable belongs to the innermost function that contains
+// all of its uses; params belong to the outermost. It also records in inWhile the
+// variables that while loops use.
 func (u *shared) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var]bool {
 	type use struct {
 		chain []*ast.For
@@ -100,9 +102,9 @@ func (u *shared) captures(params []*check.Var, nodes ...ast.Node) map[*check.Var
 	return out
 }
 
-// local returns v's place in this function or, in a callback, in the function that owns
-// it. It makes a variable that has no place yet. init says that all of the variable is
-// about to be written; otherwise it starts as zero.
+// local returns the location of v in this function or, in a callback, in the function
+// that owns it. It creates the location at the first use. init is set if the whole
+// variable is about to be written; otherwise a new variable starts as zero.
 func (f *fn) local(v *check.Var, init bool) *local {
 	if l := f.vars[v]; l != nil {
 		return l
@@ -159,8 +161,8 @@ func (f *fn) local(v *check.Var, init bool) *local {
 	return l
 }
 
-// extendFrame adds size bytes to the frame and returns where they are. It runs
-// in the prologue.
+// extendFrame adds size bytes to the frame and returns their offset. It must run in the
+// prologue.
 func (f *fn) extendFrame(size int64) int64 {
 	if f.frame == nil {
 		f.frame = f.b.Slot(0)
@@ -176,8 +178,8 @@ func (f *fn) extendFrame(size int64) int64 {
 	return off
 }
 
-// extendCommon adds size bytes to the memory shared with callbacks and returns
-// where they are. It runs in the prologue.
+// extendCommon adds size bytes to the memory shared with callbacks and returns their
+// offset. It must run in the prologue.
 func (f *fn) extendCommon(size int) int64 {
 	if f.common == nil {
 		f.commonAt = f.extendFrame(8)
@@ -218,7 +220,7 @@ func (f *fn) writeVar(v *check.Var, x *ir.Value) {
 // context, so a variable of that type needs no memory.
 func isContext(t *types.Type) bool { return t.Kind == types.Pointer && t.Space == types.Ctx }
 
-// zeroVar gives a variable its start value.
+// zeroVar sets a variable to its initial value.
 func (f *fn) zeroVar(v *check.Var) {
 	if isContext(v.Type) {
 		return
@@ -248,8 +250,8 @@ func (f *fn) assignVar(v *check.Var, e ast.Expr) {
 	f.store(e, v.Type, d)
 }
 
-// uses reports whether a node below e satisfies is. A variable or the like by
-// itself does not count: copying it onto itself is harmless.
+// uses reports whether is returns true for a node below e. If e is only a variable or a
+// map access, the result is false, since copying it onto itself is harmless.
 func (f *fn) uses(e ast.Expr, is func(ast.Node) bool) bool {
 	found := false
 	ast.Inspect(e, func(n ast.Node) bool {
@@ -261,7 +263,7 @@ func (f *fn) uses(e ast.Expr, is func(ast.Node) bool) bool {
 	return found
 }
 
-// member returns the field of a tuple or record type by its number in the source.
+// member returns the field of a tuple or record type by its index in the source.
 func member(t *types.Type, i int) types.Field {
 	if t.Kind == types.Record || t.Kind == types.Tuple {
 		return t.Fields[i]

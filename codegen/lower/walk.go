@@ -6,18 +6,18 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// A loop that stays in its function may follow pointers from one kernel object to
-// the next. The kernel's verifier takes each turn of it by itself, and at each
-// plain load from an object it goes on in two ways, with an object and with null,
-// which do not become one again while a variable holds the pointer. With two such
-// variables that is more than it can do in a few turns. So these are read by the
-// helper, to which a pointer is a number like any other.
+// A loop that stays in its function may follow pointers from one kernel object to the
+// next. The kernel's verifier follows each iteration separately. At each plain load
+// from an object it follows two paths, for a valid pointer and for null, which it does
+// not merge as long as a variable holds the pointer. With two such variables, a few
+// iterations exceed its limit. So the objects are read by the helper, which accepts any
+// integer as an address.
 
-// manyWalked is from how many variables on.
+// manyWalked is the minimum number of such variables.
 const manyWalked = 2
 
-// walk runs emit, which emits a loop, with the pointers that body moves along
-// marked, where there are many.
+// walk runs emit, which emits a loop. If body advances many pointers, they are marked
+// meanwhile.
 func (f *fn) walk(body *ast.Block, emit func()) {
 	old := f.walked
 	moved := map[*check.Var]bool{}
@@ -41,8 +41,8 @@ func (f *fn) walk(body *ast.Block, emit func()) {
 	f.walked = old
 }
 
-// isWalked reports whether the object that e belongs to is found from a pointer
-// that a loop moves along.
+// isWalked reports whether the object that contains e is reached through a pointer that
+// a loop advances.
 func (f *fn) isWalked(e ast.Expr) bool {
 	for len(f.walked) > 0 {
 		switch x := e.(type) {

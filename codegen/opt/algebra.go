@@ -85,7 +85,7 @@ func (d *folder) multiply(v, x *ir.Value, k uint64) *ir.Value {
 	return nil
 }
 
-// divide returns x divided by k or the remainder, as the op of v says.
+// divide returns x divided by k, or the remainder, depending on the op of v.
 func (d *folder) divide(v, x *ir.Value, k uint64) *ir.Value {
 	quotient := v.Op == ir.OpUDiv || v.Op == ir.OpSDiv
 	signed := v.Op == ir.OpSDiv || v.Op == ir.OpSMod

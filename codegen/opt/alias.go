@@ -7,15 +7,15 @@ import (
 )
 
 // location is the address of a byte as an offset from a base. A base is a slot, a
-// record, the value of a single-element array, the context, or whatever else an address
-// is computed from.
+// record, the value of a single-element array, the context, or any other origin of an
+// address.
 type location struct {
 	base *ir.Value
-	m    *ir.Map // of an OpMapValue base, in whose stead it is compared
+	m    *ir.Map // of an OpMapValue base; it is compared instead of base
 	off  int64
 }
 
-// locate finds where p+off is.
+// locate returns the location of p+off.
 func locate(p *ir.Value, off int64) location {
 	for {
 		switch {
@@ -34,7 +34,7 @@ func locate(p *ir.Value, off int64) location {
 
 func (p location) sameBase(q location) bool { return p.base == q.base && p.m == q.m }
 
-// root returns the value that a pointer is computed from.
+// root returns the value from which a pointer is computed.
 func root(p *ir.Value) *ir.Value {
 	for p.Op == ir.OpAdd || p.Op == ir.OpSub || p.Op == ir.OpBarrier {
 		p = p.Args[0]
@@ -42,9 +42,9 @@ func root(p *ir.Value) *ir.Value {
 	return p
 }
 
-// memInfo is what the memory passes need to know of a function's pointers.
+// memInfo holds the facts about a function's pointers that the memory passes use.
 type memInfo struct {
-	escaped []bool // by value ID: slots whose address is stored, merged by a phi, or passed on for keeps
+	escaped []bool // by value ID: slots whose address is stored, merged by a phi, or kept by a callee
 	ctxFix  bool   // the context does not change
 }
 
@@ -71,7 +71,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 					}
 				}
 			case ir.OpCallFn, ir.OpKfunc:
-				if v.Fn == nil || !v.Fn.Global || slices.Contains(v.Fn.Params, ir.PtrCtx) { // the others do not get at the context
+				if v.Fn == nil || !v.Fn.Global || slices.Contains(v.Fn.Params, ir.PtrCtx) { // others cannot access the context
 					mi.ctxFix = false
 				}
 			case ir.OpCall:
@@ -79,7 +79,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 					mi.ctxFix = false
 				}
 			default:
-				// A pointer turned into a number may come back as another pointer.
+				// A pointer that becomes a number may later become another pointer.
 				if v.Type == ir.Int && !isCompare(v) {
 					for _, x := range v.Args {
 						if x.Type.IsPtr() && v.Op.Info().Size == 0 {
@@ -94,7 +94,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 }
 
 // private reports whether the memory at base can be accessed only through pointers that
-// are seen to be computed from base.
+// are visibly computed from base.
 func (mi *memInfo) private(base *ir.Value) bool {
 	if base == nil || base.ID < len(mi.escaped) && mi.escaped[base.ID] {
 		return false
@@ -114,15 +114,16 @@ func (mi *memInfo) mayAlias(p location, size int64, q location, n int64) bool {
 	}
 	if mi.private(p.base) || mi.private(q.base) {
 		// The bases differ, and one of them is private. They alias only if the other is
-		// computed from it by arithmetic that is not constant.
+		// computed from it by arithmetic with variable operands.
 		return q.base != nil && p.base != nil && root(p.base) == root(q.base)
 	}
 	if p.m != nil && q.m != nil {
 		return p.m == q.m
 	}
 	if mapLike(p) != mapLike(q) {
-		// A map's value is no context, record or kernel object. An address that was
-		// loaded or is a parameter can only be that of a slot.
+		// The value of a map is never a context, record or kernel object. Among the
+		// bases, an address that was loaded or is a parameter can only be that of a
+		// slot.
 		return false
 	}
 	return true

@@ -6,7 +6,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// maxSweeps bounds how often edges are threaded before the rest of branch runs.
+// maxSweeps is the maximum number of times that edges are threaded before the rest of
+// branch runs.
 const maxSweeps = 16
 
 // branch simplifies control flow: constant and repeated conditions, jumps to
@@ -41,7 +42,7 @@ func condition(b *ir.Block) bool {
 		if (c.Op == ir.OpNe || c.Op == ir.OpEq) && c.Args[1].Op == ir.OpConst && c.Args[1].Imm == 0 {
 			if c.Op == ir.OpEq {
 				if b.Succs[0] == b.Succs[1] {
-					break // which edge is which shows only in their order
+					break // only their order shows which edge is which
 				}
 				b.Succs[0], b.Succs[1] = b.Succs[1], b.Succs[0]
 			}
@@ -69,8 +70,8 @@ func condition(b *ir.Block) bool {
 	return changed
 }
 
-// notNull reports whether x is a pointer of a type that is never null. That of kernel
-// objects is not one.
+// notNull reports whether x is a pointer of a type that is never null. Pointers to
+// kernel objects may be null.
 func notNull(x *ir.Value) bool {
 	return x.Type == ir.PtrMap || x.Type == ir.PtrRec || x.Type == ir.PtrSlot || x.Type == ir.PtrCtx
 }
@@ -95,7 +96,7 @@ func sameOnBothEdges(b *ir.Block) bool {
 func toJump(b *ir.Block, keep int) {
 	to, other := b.Succs[keep], b.Succs[1-keep]
 	i := other.PredIndex(b)
-	if to == other && keep == 0 { // the edge that goes is the second one
+	if to == other && keep == 0 { // the edge that remains is the second one
 		for j := i + 1; j < len(other.Preds); j++ {
 			if other.Preds[j] == b {
 				i = j
@@ -107,15 +108,15 @@ func toJump(b *ir.Block, keep int) {
 	b.Term, b.Cond, b.Succs = ir.TermJump, nil, []*ir.Block{to}
 }
 
-// known decides branches whose condition a dominating branch has tested. Removing an
-// edge does not end dominance, so the tree is computed once. Tests of bounds on which a
-// barrier depends are kept: if the value was in memory since the first test, the
-// kernel's verifier may no longer know the bounds.
+// known decides branches whose condition a dominating branch has tested. The removal of
+// an edge does not invalidate dominance, so the tree is computed once. Bounds checks on
+// which a barrier depends are kept: if the value was in memory since the first test,
+// the kernel's verifier may have lost the bounds.
 func known(f *ir.Func) bool {
 	const maxTests = 64 // of one condition, the nearest ones
 
 	dom := ir.NewDom(f)
-	tests := map[*ir.Value][]*ir.Block{} // by condition: blocks that a branch on it alone leads to
+	tests := map[*ir.Value][]*ir.Block{} // by condition: blocks that only a branch on it leads to
 	for _, b := range dom.RPO {
 		if len(b.Preds) == 1 && b.Preds[0].Term == ir.TermBr {
 			c := b.Preds[0].Cond
@@ -163,7 +164,7 @@ func guards(b, s *ir.Block) bool {
 	})
 }
 
-// redirect changes p's edge to from into one to to. The caller updates the lists of
+// redirect changes p's edge to from into one to to. The caller must update the lists of
 // predecessors.
 func redirect(p, from, to *ir.Block) {
 	for i, s := range p.Succs {
@@ -181,7 +182,7 @@ func skipEmpty(b *ir.Block) bool {
 	}
 	to := b.Succs[0]
 	if b.Unlikely && !to.Unlikely {
-		return false // it still says which way is the unlikely one
+		return false // it still marks the unlikely direction
 	}
 	k := to.PredIndex(b)
 	hasPhis := len(to.Phis()) > 0

@@ -26,7 +26,8 @@ func (d *folder) invert(v, c *ir.Value) {
 
 func isCompare(v *ir.Value) bool { return v.Op >= ir.OpEq && v.Op <= ir.OpSLe }
 
-// decide returns the result of comparing values of two ranges, if the ranges decide it.
+// decide returns the result of a comparison of values of two ranges, if the ranges
+// determine it.
 func decide(op ir.Op, x, y interval) (result, ok bool) {
 	switch op {
 	case ir.OpEq, ir.OpNe:
@@ -76,7 +77,7 @@ func (d *folder) compare(v, x, y *ir.Value, k uint64, yConst bool) *ir.Value {
 		return d.truth(r)
 	}
 	if c, ok := isConst(x); ok {
-		// Constants go to the right: c < y is not (y < c+1).
+		// Constants are moved to the right: c < y becomes not (y < c+1).
 		switch {
 		case v.Op == ir.OpULt && c == 0:
 			d.become(v, ir.OpNe, y, x)
@@ -136,7 +137,7 @@ func (d *folder) compare(v, x, y *ir.Value, k uint64, yConst bool) *ir.Value {
 			if x.Op == ir.OpBswap32 {
 				ext, limit = ir.OpZext32, math.MaxUint32
 			}
-			if k > limit { // what is swapped has no more bits
+			if k > limit { // the other operand has no more bits
 				return d.truth(!zero)
 			}
 			d.become(v, v.Op, d.make(ext, x.Args[0]), d.constant(ir.Eval(x.Op, k, 0)))

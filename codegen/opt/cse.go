@@ -2,7 +2,7 @@ package opt
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// expr identifies what a pure value computes.
+// expr identifies the result of a pure value.
 type expr struct {
 	op         ir.Op
 	typ        ir.Type
@@ -22,7 +22,7 @@ func pure(v *ir.Value) bool {
 	return v.Effect() == 0 && len(v.Args) <= 4
 }
 
-// cse replaces values, calls of pure helpers among them, by equal ones of a dominating
+// cse replaces values, including calls of pure helpers, by equal values of a dominating
 // block.
 func cse(f *ir.Func) bool {
 	dom := ir.NewDom(f)

@@ -102,7 +102,7 @@ func (d *folder) value(v *ir.Value) *ir.Value {
 	if v.Op == ir.OpPhi {
 		return d.phi(v)
 	}
-	for range 16 { // rules shrink or canonicalise; the bound is a seat belt
+	for range 16 { // rules shrink or canonicalise; the bound is a precaution
 		op, args := v.Op, v.Args
 		x := d.rule(v)
 		if x != nil {
@@ -147,7 +147,7 @@ func (d *folder) phi(v *ir.Value) *ir.Value {
 		if v.Type != ir.Int {
 			return nil
 		}
-		d.become(v, ir.OpConst) // the arguments need not dominate
+		d.become(v, ir.OpConst) // the arguments need not dominate the phi
 		v.Imm = x.Imm
 		return nil
 	}
@@ -185,7 +185,7 @@ func sextOf(n int) ir.Op {
 	return map[int]ir.Op{8: ir.OpSext8, 16: ir.OpSext16, 32: ir.OpSext32}[n]
 }
 
-// low returns x without operations that leave its low n bits as they are.
+// low returns x without operations that do not change its low n bits.
 func low(x *ir.Value, n int) *ir.Value {
 	for {
 		if m, _ := extBits(x.Op); m >= n && m > 0 {
@@ -213,7 +213,7 @@ func (d *folder) rule(v *ir.Value) *ir.Value {
 		return nil
 	case ir.OpBarrier:
 		if x := v.Args[0]; x.Op == ir.OpConst && v.Type == ir.Int {
-			return x // what is known needs no bounds
+			return x // no bounds check is needed for a constant
 		}
 		return nil
 	}

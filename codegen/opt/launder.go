@@ -6,22 +6,21 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// manyCompares is the number of blocks that compare a value from which on it is
-// laundered.
+// manyCompares is the minimum number of blocks that compare a value which is laundered.
 const manyCompares = 16
 
-// launder passes values that f compares in many blocks through memory, in two
-// halves. The kernel's verifier learns from each comparison of a register, which makes
-// paths differ; it knows nothing of a word that was stored in halves. f must be a
-// function that forgets. Values that the verifier has to know are not changed: those
-// from which addresses and sizes are computed, and those that a loop uses.
+// launder passes values that f compares in many blocks through memory, in two halves.
+// The kernel's verifier derives facts from each comparison of a register, so that paths
+// differ. It derives none for a word that was stored in halves. f must have Forgets
+// set. The pass does not change values that the verifier has to track: those from which
+// addresses and sizes are computed, and those that a loop uses.
 func launder(f *ir.Func) bool {
 	if !f.Forgets {
 		return false
 	}
 	dom := ir.NewDom(f)
 	known := knownValues(f)
-	users := make([][]*ir.Value, f.NumValues()) // comparisons, one list a value
+	users := make([][]*ir.Value, f.NumValues()) // comparisons, one list per value
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			if !isCompare(v) {
@@ -87,7 +86,7 @@ func throughMemory(f *ir.Func, x *ir.Value, users []*ir.Value) {
 	}
 }
 
-// knownValues returns by ID the values from which addresses, sizes and arguments of
+// knownValues returns, by ID, the values from which addresses, sizes and arguments of
 // functions are computed.
 func knownValues(f *ir.Func) []bool {
 	known := make([]bool, f.NumValues())
@@ -112,7 +111,7 @@ func knownValues(f *ir.Func) []bool {
 		v := work[len(work)-1]
 		work = work[:len(work)-1]
 		if v.Op.Info().Access != ir.NoAccess || v.Op == ir.OpCall || v.Op == ir.OpKfunc || v.Op == ir.OpCallFn {
-			continue // the result does not depend on what is known of the operands
+			continue // the result does not depend on the facts about the operands
 		}
 		for _, x := range v.Args {
 			need(x)

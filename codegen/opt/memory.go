@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// The most that a state holds; beyond that the oldest is forgotten. They bound the work
-// per value whatever the size of the function.
+// The maximum numbers of facts in a state. Beyond that the oldest are dropped. They
+// limit the time per value regardless of the size of the function.
 const (
 	maxFacts    = 96
 	maxLookups  = 32
@@ -26,14 +26,14 @@ func (s *state) version(base *ir.Value) int {
 	return s.others
 }
 
-// memPass replaces loads if what is in memory is known, removes stores of what is there
-// already, and reuses map lookups.
+// memPass replaces loads of known contents, removes stores that do not change the
+// contents, and reuses map lookups.
 type memPass struct {
 	f       *ir.Func
 	mi      *memInfo
 	s       *state
 	free    []*state
-	spare   []fact // what clobber builds the facts that are left in
+	spare   []fact // memory in which clobber builds the remaining facts
 	sub     ir.Subst
 	out     []*ir.Value
 	next    int
@@ -70,14 +70,14 @@ func memory(f *ir.Func) bool {
 	return m.changed
 }
 
-// nearBlocks is the number of blocks for which a function that forgets uses the result
-// of a map lookup.
+// nearBlocks is the number of blocks for which a function with Forgets set reuses the
+// result of a map lookup.
 const nearBlocks = 8
 
-// forgetOld drops what a function that forgets does not know any more at the
-// beginning of block at: what was loaded from memory, but for memory that only
-// stores of this function have filled, and lookups far ahead of it that may have found
-// nothing. order gives the position of each block.
+// forgetOld drops facts at the beginning of block at in a function with Forgets set:
+// those about loaded values, except from memory that only stores of this function have
+// filled, and those about distant lookups that may have returned null. order gives the
+// position of each block.
 func (m *memPass) forgetOld(at int, order []int) {
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
 		return f.val != nil && (mapLike(f.at) || f.at.base.Type == ir.PtrCtx || f.val.Op.Info().Access == ir.Loads && locate(f.val.Args[0], f.val.Imm) == f.at)
@@ -105,7 +105,8 @@ func (m *memPass) limit() {
 	}
 }
 
-// clobber forgets what a write of size bytes (-1: unknown) through p may change.
+// clobber drops the facts that a write of size bytes (-1: unknown) through p may
+// invalidate.
 func (m *memPass) clobber(p location, size int64) {
 	kept := m.spare[:0]
 	for _, f := range m.s.facts {
@@ -171,7 +172,7 @@ func (m *memPass) value(b *ir.Block, v *ir.Value) {
 	m.out = append(m.out, v)
 }
 
-// holds reports whether storing the low size bytes of x at p changes nothing.
+// holds reports whether a store of the low size bytes of x at p changes nothing.
 func (m *memPass) holds(p location, size int64, x *ir.Value) bool {
 	for _, f := range m.s.facts {
 		if !f.at.sameBase(p) || f.at.off > p.off || p.off+size > f.at.off+f.size {
@@ -187,7 +188,7 @@ func (m *memPass) holds(p location, size int64, x *ir.Value) bool {
 	return false
 }
 
-// load replaces v if the value that it reads is known.
+// load replaces v if the value that it loads is known.
 func (m *memPass) load(b *ir.Block, v *ir.Value, p location, size int64) bool {
 	if p.m != nil && p.m.Frozen && p.off >= 0 && p.off+size <= int64(len(p.m.Contents)) && v.Type == ir.Int {
 		n := uint64(0)
@@ -226,7 +227,7 @@ func (m *memPass) load(b *ir.Block, v *ir.Value, p location, size int64) bool {
 			continue
 		}
 		if shift > 0 {
-			if m.mi.private(p.base) { // cheaper than a load only for registers
+			if m.mi.private(p.base) { // only for registers this is cheaper than a load
 				c := m.f.NewValue(b, ir.OpConst, ir.Int)
 				c.Imm = shift
 				s := m.f.NewValue(b, ir.OpShr, ir.Int, x, c)
@@ -250,7 +251,7 @@ func (m *memPass) become(v *ir.Value, op ir.Op, imm int64, args ...*ir.Value) {
 	m.changed = true
 }
 
-// opaque handles a call of code that the pass knows nothing of.
+// opaque handles a call of code with unknown effects.
 func (m *memPass) opaque(v *ir.Value) {
 	for _, x := range v.Args {
 		if x.Type.IsPtr() {
@@ -264,8 +265,8 @@ func (m *memPass) opaque(v *ir.Value) {
 	})
 }
 
-// forgetMaps removes what is known of the values of maps other than arrays (of all maps
-// if which is nil) and lookups in which (all if it is nil).
+// forgetMaps drops the facts about the values of maps other than arrays (of all maps if
+// which is nil), and the lookups in which (all if it is nil).
 func (m *memPass) forgetMaps(which *ir.Map) {
 	m.s.lookups = slices.DeleteFunc(m.s.lookups, func(f found) bool { return which == nil || f.m == which })
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {
@@ -314,14 +315,14 @@ func (m *memPass) call(v *ir.Value) bool {
 	case h.Out >= 0 && h.Out < len(v.Args) && v.Args[h.Out].Type.IsPtr():
 		m.writeArg(v, h.Out)
 	}
-	// The kernel changes its objects at any time; calls are taken as the points
-	// where it does.
+	// The kernel can change its objects at any time. The pass assumes that it does so
+	// only at calls.
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool { return f.at.base != nil && f.at.base.Type == ir.PtrBTF })
 	return false
 }
 
 // writeArg handles a helper's write through argument w. The number of bytes is known if
-// the helper takes it as the next argument and that is constant.
+// the helper takes it as the next argument and it is constant.
 func (m *memPass) writeArg(v *ir.Value, w int) {
 	size := int64(-1)
 	if v.Help.Sized && w+1 < len(v.Args) && v.Args[w+1].Op == ir.OpConst {
@@ -330,8 +331,8 @@ func (m *memPass) writeArg(v *ir.Value, w int) {
 	m.clobber(locate(v.Args[w], 0), size)
 }
 
-// key returns a text that identifies the content of the size bytes at p: their values if
-// they are known, else where they are and the version.
+// key returns a text that identifies the content of the size bytes at p: their values
+// if they are known, else their location and version.
 func (m *memPass) key(p *ir.Value, size int64) string {
 	at := locate(p, 0)
 	if m := at.m; m != nil && m.Frozen && at.off >= 0 && at.off+size <= int64(len(m.Contents)) {

@@ -6,13 +6,13 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// fact is the content of some bytes of memory: the low size bytes of val, or zeros if
-// val is nil.
+// fact describes the content of some bytes of memory: the low size bytes of val, or
+// zeros if val is nil.
 type fact struct {
 	at   location
 	size int64
 	val  *ir.Value
-	seq  int // order in which facts were learnt, and are kept
+	seq  int // order in which facts are added and kept
 }
 
 func (f *fact) same(g *fact) bool { return f.at == g.at && f.size == g.size && f.val == g.val }
@@ -20,7 +20,7 @@ func (f *fact) same(g *fact) bool { return f.at == g.at && f.size == g.size && f
 // found is a map lookup whose result is still valid.
 type found struct {
 	m      *ir.Map
-	key    string // what the key consisted of
+	key    string // identifies the content of the key
 	result *ir.Value
 }
 
@@ -31,12 +31,12 @@ type version struct {
 	n    int
 }
 
-// state is what is known of memory at a point.
+// state holds the facts about memory at a point of the program.
 type state struct {
 	facts    []fact
 	lookups  []found
 	versions []version // of private slots
-	others   int       // the version of all private slots that have none of their own
+	others   int       // the version of all private slots without an entry in versions
 }
 
 func (s *state) copyFrom(t *state) {
@@ -61,7 +61,7 @@ func (m *memPass) written(base *ir.Value) {
 	s.versions = append(s.versions, version{base, m.fresh()})
 }
 
-// meet removes from the current state what is not known in t.
+// meet removes the facts that t does not have from the current state.
 func (m *memPass) meet(t *state) {
 	s := m.s
 	s.facts = meetFacts(s.facts, t.facts)
@@ -84,11 +84,12 @@ func (m *memPass) meet(t *state) {
 	}
 }
 
-// meetFacts returns those of a that are also in b. What was learnt before the paths
-// separated has the same number in both, so most are found by walking both at once.
+// meetFacts returns the facts of a that are also in b. A fact from before the paths
+// separated has the same number in both, so most are found by walking both lists at
+// once.
 func meetFacts(a, b []fact) []fact {
 	var room [maxFacts]int
-	left, j := room[:0], 0 // of b, those that are not met by number
+	left, j := room[:0], 0 // of b: the facts without a partner of the same number
 	kept, only := a[:0], 0
 	for i := range a {
 		for j < len(b) && b[j].seq < a[i].seq {
@@ -103,7 +104,7 @@ func meetFacts(a, b []fact) []fact {
 			kept = append(kept, a[i])
 			continue
 		}
-		// Both may have learnt it separately.
+		// Both paths may have added the same fact.
 		only++
 		f := a[i]
 		f.seq = -f.seq
@@ -129,7 +130,7 @@ func meetFacts(a, b []fact) []fact {
 	return kept
 }
 
-// begin returns what is known at the beginning of b. It reuses states that no block needs
+// begin returns the state at the beginning of b. It reuses states that no block needs
 // any more.
 func (m *memPass) begin(b *ir.Block, ends []*state, readers []int) *state {
 	m.s = nil
@@ -139,7 +140,7 @@ func (m *memPass) begin(b *ir.Block, ends []*state, readers []int) *state {
 	}
 	for _, p := range b.Preds {
 		e := ends[p.ID]
-		if e == nil { // a loop: what its body does is not known yet
+		if e == nil { // a loop whose body has not been processed
 			continue
 		}
 		readers[p.ID]--

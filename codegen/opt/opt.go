@@ -1,15 +1,15 @@
-// Package opt improves IR programs before they are turned into BPF.
+// Package opt optimises IR programs.
 //
-// A pass is a function over one ir.Func that reports whether it changed
-// anything. The function must satisfy ir.Verify before and after. The table below is
-// the pipeline. Its passes run in rounds until nothing changes, since what one
-// pass uncovers feeds the others; maxRounds is more than real programs need. The
-// passes that are marked as last run once after the rounds.
+// A pass is a function over one ir.Func that reports whether it changed anything. The
+// function must satisfy ir.Verify before and after. The table below is the pipeline.
+// Its passes run in rounds until nothing changes, since a pass may enable others.
+// maxRounds is more than real programs need. The passes that are marked as last run
+// once after the rounds.
 //
-// The kernel's verifier reads the result, so passes keep what it must see. They do not
-// look through ir.OpBarrier, they use ranges of values only as far as the verifier
-// derives them too (it knows nothing of quotients), and after a null check they use the
-// value that was checked.
+// The kernel's verifier checks the result, so passes keep the code that it relies on.
+// They do not look through ir.OpBarrier. They use ranges of values only as far as the
+// verifier derives them too (it derives none for quotients). After a null check they
+// use the value that was checked.
 package opt
 
 import "github.com/gotrace/gotrace/codegen/ir"
@@ -19,7 +19,7 @@ type Pass struct {
 	Name  string
 	Run   func(*ir.Func) bool
 	After []string // passes that have to run earlier in a round
-	Last  bool     // it runs once, when the rounds are over
+	Last  bool     // it runs once, after the rounds
 	Why   string   // the reason for its place
 }
 
@@ -30,21 +30,21 @@ func Passes(m *ir.Module) []Pass {
 	leaks := leaksAddresses(m)
 	return []Pass{
 		{Name: "fold", Run: fold,
-			Why: "the others want canonical forms: constants on the right, no redundant extensions, no phis of one value"},
+			Why: "the others expect canonical forms: constants on the right, no redundant extensions, no phis of one value"},
 		{Name: "branch", Run: branch, After: []string{"fold"},
-			Why: "it needs the constant conditions that fold finds; the passes after it see further where fewer blocks join"},
+			Why: "it needs the constant conditions that fold finds; the passes after it find more if fewer blocks join"},
 		{Name: "cse", Run: cse, After: []string{"fold", "branch"},
-			Why: "equal addresses and keys become the same value, by which memory recognises them"},
+			Why: "equal addresses and keys become the same value, which memory compares by identity"},
 		{Name: "reads", Run: func(f *ir.Func) bool { return reads(f, leaks) }, After: []string{"cse"},
 			Why: "the addresses of an object's members have to start from one value"},
 		{Name: "memory", Run: memory, After: []string{"cse", "reads"},
-			Why: "it finds what is at an address by the value that the address is"},
+			Why: "it identifies memory by the value of the address"},
 		{Name: "store", Run: deadStores, After: []string{"memory"},
 			Why: "a store is dead once memory has removed the loads that read it"},
 		{Name: "dead", Run: dead, After: []string{"fold", "branch", "cse", "reads", "memory", "store"},
 			Why: "each of them leaves values without users"},
 		{Name: "launder", Run: launder, After: []string{"memory", "store"}, Last: true,
-			Why: "they would take apart again what it leaves"},
+			Why: "they would undo it"},
 	}
 }
 
@@ -78,7 +78,7 @@ func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
 	}
 }
 
-// dead removes values that nothing uses. Map lookups are among them, except in LRU maps,
+// dead removes values that are not used, including map lookups, except in LRU maps,
 // where a lookup has an effect.
 func dead(f *ir.Func) bool {
 	uses := f.Uses()
@@ -99,7 +99,7 @@ func dead(f *ir.Func) bool {
 	return f.RemoveDead() || changed
 }
 
-// dropFuncs removes the functions that nothing refers to any more.
+// dropFuncs removes the functions that are no longer used.
 func dropFuncs(p *ir.Prog) {
 	used := map[*ir.Func]bool{}
 	work := []*ir.Func{p.Main}

@@ -16,8 +16,7 @@ import (
 	"github.com/gotrace/gotrace/tests/irtest"
 )
 
-// TestGolden runs the passes that the header of each testdata file names, or all
-// of them, over its IR.
+// TestGolden runs the passes that the header of each testdata file lists on its IR.
 func TestGolden(t *testing.T) {
 	for _, file := range cases.Glob(t, "testdata/*.txtar", "passes") {
 		for _, c := range file.Cases {
@@ -45,7 +44,7 @@ func TestGolden(t *testing.T) {
 }
 
 // TestEveryPass checks that TestGolden has, for each pass of the pipeline alone, a
-// function that the pass changes and one that it leaves as it is.
+// function that the pass changes and one that it does not change.
 func TestEveryPass(t *testing.T) {
 	changes, leaves := map[string]bool{}, map[string]bool{}
 	for _, file := range cases.Glob(t, "testdata/*.txtar", "passes") {
@@ -67,7 +66,7 @@ func TestEveryPass(t *testing.T) {
 	}
 }
 
-// runPasses runs the passes named in a list, all of them for "all".
+// runPasses runs the passes in a list, or all passes if the list is "all".
 func runPasses(t *testing.T, m *ir.Module, list string) {
 	t.Helper()
 	if list == "all" {
@@ -100,7 +99,7 @@ func (fixedThread) Call(m *irtest.Machine, h *ir.Helper, args []uint64) (uint64,
 	return 0, errors.ErrUnsupported
 }
 
-// observe runs the program a few times and returns all that it has written.
+// observe runs the program a few times and returns everything that it has written.
 func observe(m *ir.Module, ctxs [][]byte) (string, error) {
 	mc := irtest.NewMachine(m, nil)
 	mc.Helpers = fixedThread{}
@@ -132,7 +131,7 @@ func observe(m *ir.Module, ctxs [][]byte) (string, error) {
 	return b.String(), nil
 }
 
-// TestDifferential checks that random programs do the same after every pass.
+// TestDifferential checks that random programs behave the same after every pass.
 func TestDifferential(t *testing.T) {
 	n := int64(1500)
 	if testing.Short() {
@@ -171,7 +170,8 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
-// TestDeterminism runs the pipeline twice over the same input.
+// TestDeterminism checks that two runs of the pipeline over the same input have the
+// same result.
 func TestDeterminism(t *testing.T) {
 	for seed := range int64(50) {
 		var texts [2]bytes.Buffer

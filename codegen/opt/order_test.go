@@ -8,7 +8,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// checkOrder reports the first pass that does not come after the passes it has to.
+// checkOrder returns an error about the first pass that is listed before one it has to
+// follow.
 func checkOrder(passes []Pass) error {
 	ran := map[string]bool{}
 	for _, p := range passes {
@@ -25,8 +26,8 @@ func checkOrder(passes []Pass) error {
 	return nil
 }
 
-// TestOrder checks that the pipeline keeps the order that its rows ask for, and
-// that checkOrder finds each pass that is moved in front of one it needs.
+// TestOrder checks that the pipeline has the order that its rows require, and that
+// checkOrder reports each pass that is moved before one it has to follow.
 func TestOrder(t *testing.T) {
 	passes := Passes(&ir.Module{})
 	if err := checkOrder(passes); err != nil {

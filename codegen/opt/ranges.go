@@ -34,11 +34,11 @@ func signed(lo, hi int64) interval {
 
 func (r interval) constant() (uint64, bool) { return r.umin, r.umin == r.umax }
 
-// ranges holds the range of every value of a function, computed from those before it.
-// Values of later blocks (around loops) count as unknown. It must not know more than
-// the kernel's verifier, which may need a bounds check that ranges proves superfluous.
-// So quotients, byte swaps and shifts by a variable are unknown, as they are to the
-// verifier.
+// ranges holds the range of every value of a function, computed from those of earlier
+// values. Values of later blocks (around loops) count as unknown. A range must not be
+// narrower than the one that the kernel's verifier derives, which may need a bounds
+// check that would otherwise be superfluous. So quotients, byte swaps and shifts by a
+// variable are unknown, as in the verifier.
 type ranges struct {
 	of    []interval
 	known []bool
@@ -140,8 +140,8 @@ func addOverflows(a, b int64) bool {
 	return (a >= 0) == (b >= 0) && (c >= 0) != (a >= 0)
 }
 
-// zext returns the range of v, which is at most limit: the range of its operand if that
-// fits.
+// zext returns the range of v, whose maximum is limit: the range of its operand if that
+// is not larger.
 func (rs *ranges) zext(v *ir.Value, limit uint64) interval {
 	if v.Op == ir.OpZext8 || v.Op == ir.OpZext16 || v.Op == ir.OpZext32 {
 		if a := rs.get(v.Args[0]); a.umax <= limit {

@@ -7,9 +7,9 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The limits for reading members together in one helper call: the bytes of a member, the
-// bytes from the first to the last, and the number of members. Larger members are read
-// directly to where they are used, and bytes between members cost time.
+// Limits for reading members in one helper call: the size of a member in bytes, the
+// bytes from the first member to the end of the last, and the number of members. Larger
+// members are read directly to their destination, and bytes between members cost time.
 const (
 	maxMember  = 16
 	maxSpan    = 128
@@ -26,16 +26,16 @@ type member struct {
 }
 
 // reads combines helper calls that read members of one object. The first read copies
-// the bytes of all of them to a slot. The later reads, which it dominates, take theirs
-// from the slot. If the large read fails, for example because an object's second page is
-// not in memory, each member is read separately, so that all have the values and results
-// they would have had.
+// the bytes of all members to a slot. The later reads, which it dominates, use the
+// slot. If the large read fails, for example because an object's second page is not
+// mapped, each member is read separately, so that the values and results are the same
+// as without the pass.
 //
 // The pass assumes that the memory is the same at all of these reads. So it does not
 // combine a member that may be read again without the first (a loop that waits for a
-// change), does nothing in functions that write such memory or call others, and leaves
-// all memory of the programs' own, which may change at any time. leaks says that
-// addresses of that memory may have become numbers (leaksAddresses).
+// change). It does nothing in functions that write such memory or call others. It does
+// not change reads of the programs' own memory, which may change at any time. leaks is
+// set if addresses of that memory may have become numbers (leaksAddresses).
 func reads(f *ir.Func, leaks bool) bool {
 	var found []member
 	for _, b := range ir.RPO(f) {
@@ -43,7 +43,7 @@ func reads(f *ir.Func, leaks bool) bool {
 			switch {
 			case v.Op == ir.OpCallFn || v.Op == ir.OpFuncAddr || v.Op == ir.OpKfunc || v.Op == ir.OpCall && v.Help == ir.ProbeWriteUser:
 				return false
-			case !b.Unlikely: // those of a failed read are to stay apart
+			case !b.Unlikely: // those after a failed read must remain separate
 				if m, ok := memberRead(v); ok && (v.Help == ir.ReadUser || !maybeOwn(m.base, leaks)) {
 					found = append(found, m)
 				}
@@ -81,7 +81,7 @@ func reads(f *ir.Func, leaks bool) bool {
 	return len(groups) > 0
 }
 
-// memberRead returns v as a member, if v is a read that may be combined with others.
+// memberRead returns v as a member if v is a read that may be combined with others.
 func memberRead(v *ir.Value) (m member, ok bool) {
 	if v.Op != ir.OpCall || v.Help != ir.ReadUser && v.Help != ir.ReadKernel {
 		return m, false
@@ -97,13 +97,13 @@ func memberRead(v *ir.Value) (m member, ok bool) {
 	return m, m.base.Op != ir.OpConst
 }
 
-// ownMemory reports whether pointers of type t are to memory of the programs' own:
+// ownMemory reports whether pointers of type t point to the programs' own memory:
 // slots, values of maps, records.
 func ownMemory(t ir.Type) bool {
 	return t == ir.PtrSlot || t.NonNil() == ir.PtrMap || t.NonNil() == ir.PtrRec
 }
 
-// maybeOwn reports whether base may be an address of such memory.
+// maybeOwn reports whether base may be an address of the programs' own memory.
 func maybeOwn(base *ir.Value, leaks bool) bool {
 	r := root(base)
 	if ownMemory(r.Type) {
@@ -113,7 +113,7 @@ func maybeOwn(base *ir.Value, leaks bool) bool {
 		return false
 	}
 	switch r.Op {
-	case ir.OpCall: // of a helper that knows nothing of it
+	case ir.OpCall: // of a helper that cannot return its address
 		return false
 	case ir.OpLoad64:
 		t := root(r.Args[0]).Type
@@ -122,8 +122,8 @@ func maybeOwn(base *ir.Value, leaks bool) bool {
 	return true
 }
 
-// leaksAddresses reports whether a program of m turns an address of its own memory into
-// a number and does more with that than compare it or read from there.
+// leaksAddresses reports whether a program of m converts an address of its own memory
+// to a number and does more with it than compare it or read from it.
 func leaksAddresses(m *ir.Module) bool {
 	for _, p := range m.Progs {
 		for _, f := range p.Funcs() {
@@ -137,7 +137,7 @@ func leaksAddresses(m *ir.Module) bool {
 
 func funcLeaks(f *ir.Func) bool {
 	number := func(x *ir.Value) bool { return x.Type == ir.Int && ownMemory(root(x).Type) }
-	held := map[location]bool{} // words of slots that pointers are stored in
+	held := map[location]bool{} // words of slots in which pointers are stored
 	holds := map[*ir.Value]bool{}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
@@ -164,7 +164,7 @@ func funcLeaks(f *ir.Func) bool {
 					return true
 				}
 			case v.Op == ir.OpCall && v.Help.Context() >= 0:
-				continue // the callback takes pointers out as pointers
+				continue // the callback receives pointers as pointers
 			case v.Op == ir.OpCall, v.Op == ir.OpCallFn, v.Op == ir.OpKfunc, v.Op == ir.OpCopy:
 				if slices.ContainsFunc(v.Args, func(x *ir.Value) bool { return holds[root(x)] }) {
 					return true
@@ -182,7 +182,7 @@ func funcLeaks(f *ir.Func) bool {
 func follows(d *ir.Dom, lead, v *ir.Value) bool {
 	a, b := lead.Block, v.Block
 	if a == b {
-		return true // found in order
+		return true // reads are listed in order
 	}
 	if !d.Dominates(a, b) {
 		return false
@@ -203,7 +203,7 @@ func follows(d *ir.Dom, lead, v *ir.Value) bool {
 	return true
 }
 
-// readTogether combines the reads of a group into the first.
+// readTogether combines the reads of a group in the first.
 func readTogether(f *ir.Func, group []member, sub []*ir.Value) {
 	lead := group[0].call
 	lo, hi := group[0].off, int64(0)

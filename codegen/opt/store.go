@@ -2,11 +2,11 @@ package opt
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// maxTracked bounds the bytes of slots that deadStores follows.
+// maxTracked is the maximum number of bytes of slots that deadStores tracks.
 const maxTracked = 4096
 
-// deadStores removes writes to slots that are overwritten, or out of use, before anything
-// reads them. It follows the bytes of slots backwards through the function.
+// deadStores removes writes to slots that are overwritten, or no longer used, before a
+// read. It tracks the bytes of slots backwards through the function.
 func deadStores(f *ir.Func) bool {
 	mi := newMemInfo(f)
 	first := map[*ir.Value]int{} // slot → its first bit
@@ -85,13 +85,13 @@ type storePass struct {
 	f       *ir.Func
 	first   map[*ir.Value]int
 	words   int
-	final   bool // liveness is known: writes may be cut down
+	final   bool // liveness is complete: writes may be shortened
 	trimmed bool
 }
 
-// bits returns the numbers [from, to) of the bits that stand for n bytes at p+off, if p
-// points into a tracked slot. If the offset is not known, they are those of the whole
-// slot, and exact is false.
+// bits returns the numbers [from, to) of the bits for n bytes at p+off, if p points
+// into a tracked slot. If the offset is not known, the result is the whole slot, and
+// exact is false.
 func (d *storePass) bits(p *ir.Value, off, n int64) (from, to int, exact, ok bool) {
 	at := locate(p, off)
 	if at.base == nil {
@@ -114,7 +114,7 @@ func (d *storePass) mark(live []uint64, from, to int) {
 	}
 }
 
-// step moves live across v, backwards, and reports whether v is needed.
+// step updates live backwards across v and reports whether v is needed.
 func (d *storePass) step(v *ir.Value, live []uint64) bool {
 	write := func(n int64) bool {
 		from, to, exact, ok := d.bits(v.Args[0], v.Imm, n)
@@ -133,7 +133,7 @@ func (d *storePass) step(v *ir.Value, live []uint64) bool {
 			}
 		}
 		if d.final && exact && v.Op.Info().Access == ir.Fills && first >= 0 {
-			// Both ends stay at whole words, which cost no more than bytes.
+			// Both ends stay at word boundaries, which cost no more than bytes.
 			if cut := int64(first-from) &^ 7; cut > 0 {
 				v.Imm, v.Imm2, d.trimmed = v.Imm+cut, v.Imm2-cut, true
 			}

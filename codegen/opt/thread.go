@@ -10,26 +10,27 @@ import (
 // predecessor decides the branch, it jumps directly to the successor. Such blocks come
 // from && and ||, and from pointers that one path has already checked for null.
 //
-// It goes through a function once, with the dominators from before. An edge that passes
-// block b removes b from some paths and adds nothing to others. So what dominated a
-// block still does, except for the blocks in passed.
+// It processes a function once, with the dominators from before. An edge that is
+// redirected past block b removes b from some paths and adds nothing to others. So
+// dominance remains valid, except for the blocks in passed.
 type threader struct {
 	dom    *ir.Dom
-	passed map[*ir.Block]bool // blocks that an edge was led round
-	users  [][]user           // by value ID: what uses the phis of the blocks in question
+	passed map[*ir.Block]bool // blocks past which an edge was redirected
+	users  [][]user           // by value ID: users of the phis of candidate blocks
 }
 
-// user is a value, or else the terminator of a block, that reads a phi.
+// user is a value, or the terminator of a block, that uses a phi.
 type user struct {
 	v   *ir.Value
 	blk *ir.Block
 }
 
-// maxClimb bounds the number of dominators that are searched for a test of one value.
+// maxClimb is the maximum number of dominators that are searched for a test of one
+// value.
 const maxClimb = 256
 
-// thread redirects edges of f and reports whether there were any. It may leave for the
-// next call what one redirected edge makes possible.
+// thread redirects edges of f and reports whether there were any. It may leave edges
+// that become redirectable to the next call.
 func thread(f *ir.Func) bool {
 	var blocks []*ir.Block
 	for _, b := range f.Blocks {
@@ -72,7 +73,7 @@ func forwards(b *ir.Block) bool {
 		b.Cond.Block == b && b.Values[len(b.Values)-1].Op == ir.OpPhi
 }
 
-// use notes that u reads x.
+// use records that u uses x.
 func (t *threader) use(x *ir.Value, u user) {
 	for x.ID >= len(t.users) {
 		t.users = append(t.users, nil)
@@ -82,7 +83,7 @@ func (t *threader) use(x *ir.Value, u user) {
 	}
 }
 
-// dominates reports whether a is known to dominate b still.
+// dominates reports whether a is still known to dominate b.
 func (t *threader) dominates(a, b *ir.Block) bool { return !t.passed[a] && t.dom.Dominates(a, b) }
 
 // block redirects the edges that need not pass through b.
@@ -183,7 +184,7 @@ func (t *threader) localPhis(b *ir.Block) bool {
 	return true
 }
 
-// edge makes the i-th predecessor of b jump to b's successor to.
+// edge changes the i-th predecessor of b to jump to b's successor to.
 func (t *threader) edge(b *ir.Block, i int, to *ir.Block) {
 	p, k := b.Preds[i], to.PredIndex(b)
 	mine := map[*ir.Value]*ir.Value{} // phi of b → what it is on the new edge
@@ -191,7 +192,7 @@ func (t *threader) edge(b *ir.Block, i int, to *ir.Block) {
 		mine[phi] = phi.Args[i]
 	}
 	if len(to.Preds) == 1 {
-		// After this successor the phis of b have two sources now.
+		// Beyond this successor the phis of b now have two sources.
 		var fresh []*ir.Value
 		for _, phi := range b.Phis() {
 			typ := phi.Type

@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// layOut decides how each map is kept.
+// layOut decides how each map is stored.
 func (p *Program) layOut(u *uses, foreign bool) error {
 	k := p.Env.Kernel
 	v := k.Release()
@@ -27,7 +27,7 @@ func (p *Program) layOut(u *uses, foreign bool) error {
 	var specs []*store.Spec
 	for _, m := range p.Maps {
 		if m.Value == nil || m.Keyed && m.Key == nil {
-			continue // named, but never given a value: nothing to keep
+			continue // named but never given a value, so there is nothing to store
 		}
 		s := p.spec(m, target.LongKeys, &diags)
 		if how := u.maps[m]; how != nil {
@@ -56,7 +56,7 @@ func (p *Program) layOut(u *uses, foreign bool) error {
 	return nil
 }
 
-// spec returns what decides how m is kept, except what programs do with it.
+// spec returns the properties that determine how m is stored, except its uses.
 func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) *store.Spec {
 	s := &store.Spec{
 		Name: m.Name, Span: m.Span, Value: m.Value, Max: m.Max,
@@ -77,11 +77,11 @@ func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) 
 	return s
 }
 
-// maxOldKey is the largest key of a hash map before Linux 5.11.
+// maxOldKey is the maximum size in bytes of a key of a hash map before Linux 5.11.
 const maxOldKey = 512
 
-// fitKey returns the type in which m's keys are stored before Linux 5.11. Strings that
-// are too long are cut, with a warning.
+// fitKey returns the type as which m's keys are stored before Linux 5.11. Strings that
+// are too long are truncated, with a warning.
 func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
 	if m.Key.Size <= maxOldKey {
 		return m.Key
@@ -98,7 +98,7 @@ func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
 	return m.Key
 }
 
-// cutStrings returns t with no string longer than n bytes.
+// cutStrings returns t with strings of at most n bytes.
 func cutStrings(t *types.Type, n int) *types.Type {
 	switch t.Kind {
 	case types.String:

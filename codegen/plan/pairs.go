@@ -8,12 +8,11 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Pair holds the numbers of two programs that the kernel can run as one, at the calls of
-// functions and at their returns. The kernel then enters each call once instead of
-// twice.
+// Pair holds the indices of two programs that the kernel can run as one, at the calls
+// and the returns of functions. It then intercepts each call once instead of twice.
 type Pair struct{ Entry, Return int }
 
-// findPairs finds the kprobes and kretprobes that can be attached as one.
+// findPairs returns the kprobes and kretprobes that can be attached as one.
 func findPairs(p *check.Program) []Pair {
 	var pairs []Pair
 	for i, entry := range p.Progs {
@@ -21,15 +20,15 @@ func findPairs(p *check.Program) []Pair {
 			pairs = append(pairs, Pair{i, ret})
 		}
 	}
-	// The kernel comes last: its answer takes a search of its BTF.
+	// The kernel is checked last, since that requires a search of its BTF.
 	if env := p.Env; len(pairs) == 0 || env.NoFeature[string(probes.FeatKprobeSession)] || !env.Kernel.Has(probes.FeatKprobeSession) {
 		return nil
 	}
 	return pairs
 }
 
-// partner returns the only program for the returns of the functions that a program for
-// entries is attached to, or -1.
+// partner returns the index of the only program for the returns of the functions that a
+// program for entries is attached to, or -1.
 func partner(p *check.Program, entry *check.Prog) int {
 	if len(entry.Points) == 0 || entry.Points[0].Kind.Return == "" {
 		return -1
@@ -40,7 +39,7 @@ func partner(p *check.Program, entry *check.Prog) int {
 		switch {
 		case q == entry || len(q.Points) == 0:
 		case q.Points[0].Kind == kind && overlap(entry, q):
-			return -1 // blocks run in the order of the script: that would mix them up
+			return -1 // a pair would change the order in which blocks run
 		case q.Points[0].Kind.Name == kind.Return && overlap(entry, q):
 			if found >= 0 || !probes.JoinsSession(p.Env, entry.Points, q.Points) {
 				return -1
@@ -61,7 +60,7 @@ func overlap(p, q *check.Prog) bool {
 }
 
 // returnsValue reports whether a block returns a value. In a pair the value that the
-// entry returns decides whether there will be a return.
+// entry returns determines whether the return is intercepted.
 func returnsValue(body ast.Node) bool {
 	found := false
 	ast.Inspect(body, func(n ast.Node) bool {

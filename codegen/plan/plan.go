@@ -1,7 +1,7 @@
-// Package plan decides, before any code is made, what depends on all programs of a
-// script: how each map is kept, which additions are atomic, and which programs
-// the kernel can run as one. It goes through the checked script once (uses.go),
-// lays the maps out (maps.go) and pairs entry with return probes (pairs.go).
+// Package plan makes the decisions that depend on all programs of a script before code
+// is generated: how each map is stored, which additions are atomic, and which programs
+// the kernel can run as one. It searches the checked script once (uses.go), chooses the
+// layout of the maps (maps.go) and pairs entry with return probes (pairs.go).
 package plan
 
 import (
@@ -23,22 +23,22 @@ type Program struct {
 	Kernel []*ir.Map                  // the kernel maps of the script's maps
 	Sums   map[*ast.Assign]*Sum       // @m = @m + …
 	Pairs  []Pair
-	// Warnings says what will not be quite as in the script on this kernel.
+	// Warnings describes differences from the script that this kernel requires.
 	Warnings []source.Diag
 }
 
-// Map is a map of the script and how it is kept.
+// Map is a map of the script and its layout.
 type Map struct {
 	Info   *builtins.MapInfo
-	Key    *types.Type // as it is stored, which may hold less than the checker's
+	Key    *types.Type // as it is stored, possibly shorter than the checker's type
 	Uses   store.Use
 	Store  store.Store
 	Object object.Map
 }
 
-// Plan makes the decisions for p. foreign says that programs other than gotrace read
-// the maps, so that each value must be whole in a kernel map. The error is a
-// source.DiagError about what the kernel that p was checked against cannot keep.
+// Plan makes the decisions for p. foreign is set if programs other than gotrace read
+// the maps, so that each value must be complete in a kernel map. The error is a
+// source.DiagError about maps that the kernel of p cannot hold.
 func Plan(p *check.Program, foreign bool) (*Program, error) {
 	u := findUses(p)
 	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums}

@@ -45,8 +45,8 @@ func planOf(t *testing.T, text string) string {
 	return out
 }
 
-// TestUses checks, for everything that a program can do with a map @m, what the plan
-// finds and how the map is kept in consequence.
+// TestUses checks, for every use of a map @m, what the plan records and how the map is
+// stored as a result.
 func TestUses(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range []struct{ body, uses, kept string }{
@@ -90,7 +90,7 @@ func TestUses(t *testing.T) {
 		{`@m[tid]++; print(@m);`, "add whole", "threads"},
 		{`@m[tid] = 1; for ($kv : @m) { @x = 1; }`, "assign iterate foreign", "hash"},
 		{`@m[tid, 1] = 1;`, "assign foreign", "hash"},
-		// What is never reached counts for nothing.
+		// Unreachable code does not count.
 		{`@m[pid] = count(); if (false) { print(@m[pid]); }`, "add foreign", "front"},
 		{`@m[pid] = count(); if (true) { @x = 1; } else { delete(@m, pid); }`, "add foreign", "front"},
 		{`@m[pid] = count(); @x = sizeof(@m[pid]);`, "add foreign", "front"},
@@ -145,9 +145,9 @@ func TestPairs(t *testing.T) {
 		{entry + ret, true},
 		{ret + entry, true},
 		{entry + "kretprobe:vfs_write { @b = count(); }", false},
-		{entry + ret + entry, false}, // blocks would be mixed up
+		{entry + ret + entry, false}, // a pair would change the order of the blocks
 		{entry + ret + ret, false},
-		{"kprobe:vfs_read { return 1; } " + ret, false}, // it would decide about the return
+		{"kprobe:vfs_read { return 1; } " + ret, false}, // the value would determine whether the return is intercepted
 		{"kprobe:vfs_read+4 { @a[tid] = 1; } " + ret, false},
 	} {
 		if got := strings.Contains(planOf(t, c.text), "one with"); got != c.pair {

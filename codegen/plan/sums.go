@@ -21,7 +21,7 @@ type Term struct {
 	Neg bool // it is subtracted
 }
 
-// sum returns an assignment as a Sum, or nil if it is none.
+// sum returns an assignment as a Sum, or nil if it is not one.
 func (u *uses) sum(a *ast.Assign) *Sum {
 	m, args := target(a.Target)
 	info := u.info.Maps[m]
@@ -51,7 +51,7 @@ func (u *uses) sum(a *ast.Assign) *Sum {
 	return nil
 }
 
-// terms returns what e combines by op with the map value that self names. It returns nil
+// terms returns the terms that e combines by op with the map value self. It returns nil
 // if e is something else, does not contain self exactly once, or has terms that use the
 // map.
 func (u *uses) terms(self, e ast.Expr, op string, m *builtins.MapInfo) []Term {
@@ -59,8 +59,8 @@ func (u *uses) terms(self, e ast.Expr, op string, m *builtins.MapInfo) []Term {
 	if !ok || bin.Op != op && (op != "+" || bin.Op != "-") {
 		return nil
 	}
-	// No bit of the result depends on higher ones, so the width of intermediate results
-	// does not matter, if it is at least that of the map.
+	// No bit of the result depends on higher bits, so the width of intermediate results
+	// does not matter if it is at least that of the map.
 	if t := u.info.Operands[bin]; t == nil || t.Kind != types.Int || t.Size < m.Value.Size {
 		return nil
 	}
@@ -109,8 +109,8 @@ func (u *uses) isTerm(e ast.Expr, m *builtins.MapInfo) bool {
 	return ok
 }
 
-// same reports whether x and y have no effect and are sure to have the same value if one
-// is evaluated after the other.
+// same reports whether x and y have no effect and always have the same value if they
+// are evaluated one after the other.
 func (u *uses) same(x, y ast.Expr) bool {
 	if a, b := u.info.Lits[x], u.info.Lits[y]; a != nil || b != nil {
 		return a != nil && b != nil && *a == *b

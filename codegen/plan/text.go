@@ -9,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// String returns the plan as text: what is done with each map and how it is kept,
-// the assignments that are done as sums, and the programs with their pairs.
+// String returns the plan as text: the uses and the layout of each map, the assignments
+// that are sums, and the programs with their pairs.
 func (p *Program) String() string {
 	var b strings.Builder
 	for _, m := range p.Order {

@@ -14,7 +14,7 @@ type uses struct {
 	info *check.Info
 	maps map[*builtins.MapInfo]*use
 	sums map[*ast.Assign]*Sum
-	prog int // number of the program being searched
+	prog int // index of the program being searched
 }
 
 type use struct {
@@ -38,7 +38,7 @@ func findUses(p *check.Program) *uses {
 	return u
 }
 
-// note adds a use to those of a map.
+// note adds how to the uses of a map.
 func (u *uses) note(m *builtins.MapInfo, how store.Use) {
 	if m == nil {
 		return
@@ -54,7 +54,7 @@ func (u *uses) note(m *builtins.MapInfo, how store.Use) {
 	}
 }
 
-// access notes a use of @m, or of @m[…] with a key of the parts args.
+// access adds a use of @m, or of @m[…] if args, the parts of the key, are given.
 func (u *uses) access(m *ast.Map, args []ast.Expr, how store.Use) {
 	if len(args) > 0 && !u.ownThread(args) {
 		how |= store.Foreign
@@ -74,8 +74,8 @@ func (u *uses) ownThread(args []ast.Expr) bool {
 	return c != nil && c.Def.Thread && len(c.Args) == 0
 }
 
-// target returns the map, and the key, that an assignment or ++ to e changes, or nil if
-// e is no map.
+// target returns the map and the key that an assignment or ++ to e changes, or nil if e
+// is not a map.
 func target(e ast.Expr) (*ast.Map, []ast.Expr) {
 	switch e := e.(type) {
 	case *ast.Map:
@@ -129,8 +129,8 @@ func (u *uses) block(b *ast.Block, look func(ast.Expr)) {
 	}
 }
 
-// branches searches a condition and, with look, the branches that it may take. A branch
-// that is never taken has not been checked.
+// branches searches a condition and, with look, the branches that may be taken. A
+// branch that is never taken has not been checked.
 func (u *uses) branches(cond ast.Expr, look func(ast.Expr), then, els ast.Expr) {
 	l := u.info.Lits[cond]
 	if l == nil {
