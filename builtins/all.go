@@ -16,7 +16,7 @@ func All() []*Def {
 		// Time and random numbers.
 		nsecs(), elapsed(), jiffies(), random(), wallTime(), strftime(),
 		// Aggregations.
-		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(), tseries(),
+		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(), quantile(), tseries(),
 		// Output and the end of the session.
 		printf(), printValue(), alert(), limit(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(),
 		// Maps.

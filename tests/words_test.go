@@ -205,6 +205,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"builtins/cgroupid.go":            {"path", "a parameter"},
 	"builtins/comm.go":                {"pid", "a parameter"},
 	"builtins/lhist.go":               {"min max", "parameters"},
+	"builtins/quantile.go":            {"count", "a field of its result"},
 	"builtins/pathwalk.go":            {"len", "a member of qstr"},
 	"builtins/kstack.go":              {"limit", "a parameter"},
 	"builtins/ustack.go":              {"limit", "a parameter"},
