@@ -28,6 +28,8 @@ const (
 	FeatAtomicFetch   Feature = "atomic fetch instructions"
 	FeatTCX           Feature = "tcx"
 	FeatNetfilter     Feature = "netfilter programs"
+	FeatRedZoneLost   Feature = "uprobes that overwrite the stack"
+	FeatNop10         Feature = "optimised uprobes"
 	FeatPreempt       Feature = "preemption"
 )
 

@@ -67,6 +67,8 @@ type uprobePlace struct {
 	single bool             // the attach point has no wildcard and no other location
 	symbol binary.Symbol    // the function
 	args   []binary.USDTArg // USDT
+	// replaced is set if the kernel replaces the instruction by a call.
+	replaced bool
 }
 
 // cppMark is the Mode of points whose Func is a demangled name.
@@ -276,6 +278,9 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	at := p.Aux.(*uprobePlace)
 	if !e.Unsafe && at.exe.Refused(at.addr) {
 		return nil, usage("the kernel puts no breakpoint on the instruction there; uprobe:%s:%s+OFFSET can probe a later one", p.Target, cmp.Or(p.Func, "FUNCTION"))
+	}
+	if err := harms(e, at); err != nil {
+		return nil, err
 	}
 	c := &Context{
 		Kind:        p.Kind,

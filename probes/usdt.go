@@ -58,8 +58,11 @@ func usdtKind() *Kind {
 			return nil, err
 		}
 		at := p.Aux.(*uprobePlace)
-		if !e.Unsafe && at.exe.Refused(at.addr) {
+		if !e.Unsafe && !at.replaced && at.exe.Refused(at.addr) {
 			return nil, usage("the kernel puts no breakpoint on the instruction there")
+		}
+		if err := harms(e, at); err != nil {
+			return nil, err
 		}
 		c := &Context{
 			Kind:        k,
@@ -134,6 +137,10 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			if !Match(p.Func, n.Name) || p.NS != "" && !Match(p.NS, n.Provider) {
 				continue
 			}
+			second, replaced := x.SecondNop(n.Addr)
+			if replaced = replaced && e.Kernel.Has(FeatNop10); replaced {
+				n.Addr = second
+			}
 			off, ok := x.CodeOffset(n.Addr)
 			if !ok {
 				continue
@@ -142,7 +149,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			q.Target, q.NS, q.Func = path, n.Provider, n.Name
 			q.Name = strings.Join([]string{p.Kind.Name, path, n.Provider, n.Name}, ":")
 			q.File, q.FileOffset = x.Path, x.Base+off
-			at := &uprobePlace{exe: x, addr: n.Addr}
+			at := &uprobePlace{exe: x, addr: n.Addr, replaced: replaced}
 			if n.Semaphore != 0 {
 				if q.Semaphore, ok = x.Offset(n.Semaphore); !ok {
 					return nil, fmt.Errorf("%s: the semaphore of the probe is not in the file", q.Name)

@@ -1,6 +1,9 @@
 package binary
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // The kernel places a breakpoint only on instructions that it can execute elsewhere. On
 // amd64 it decides by the opcode, and treats the opcode of a VEX or EVEX instruction
@@ -49,6 +52,19 @@ func (x *File) Refused(addr uint64) bool {
 // Refused reports whether the kernel refuses a breakpoint on the first instruction of
 // code.
 func Refused(arch string, code []byte) bool { return arch == "amd64" && refusedAMD64(code) }
+
+// Nop5 reports whether the instruction at an address is a five-byte nop, which some
+// kernels replace by a call when there is a probe on it.
+func (x *File) Nop5(addr uint64) bool {
+	return x.elf != nil && x.Arch() == "amd64" && bytes.Equal(x.codeAt(addr, 5), []byte{0x0f, 0x1f, 0x44, 0, 0})
+}
+
+// SecondNop returns the address of the second instruction at addr, if both are nops of
+// which the second has ten bytes: the form of static probes for kernels that replace the
+// second one by a call. Other kernels refuse a breakpoint on that one.
+func (x *File) SecondNop(addr uint64) (uint64, bool) {
+	return addr + 1, x.elf != nil && x.Arch() == "amd64" && bytes.Equal(x.codeAt(addr, 11), []byte{0x90, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0})
+}
 
 // Entry returns the address at which a breakpoint is hit once by every call of s. It is
 // that of the first instruction or, if the kernel refuses a breakpoint there, of the

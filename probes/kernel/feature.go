@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/gotrace/gotrace/probes"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes"
+)
 
 // featureRow describes when a feature was added, and how to detect it in a kernel's
 // BTF.
@@ -85,8 +89,13 @@ func (k *Kernel) has(f probes.Feature) bool {
 	if facts.features != nil {
 		return facts.features[f]
 	}
-	if f == probes.FeatPreempt {
+	switch f {
+	case probes.FeatPreempt:
 		return preemptible()
+	case probes.FeatRedZoneLost:
+		return facts.arch == "amd64" && uprobeCall() == unix.ENXIO
+	case probes.FeatNop10:
+		return facts.arch == "amd64" && uprobeCall() == unix.EPROTO
 	}
 	r := featureOf(f)
 	if r == nil {

@@ -331,6 +331,32 @@ static inline __attribute__((always_inline)) void twice(long n) {
 	STATIC_PROBE("gt", "twice", "0", "-8@%0", "r"(n));
 }
 
+// Functions that keep their argument below the stack pointer: over a five-byte nop, over
+// a static probe of two nops, and after a five-byte nop at the start. They return it.
+long gt_over5(long n), gt_over10(long n), gt_after5(long n);
+#ifdef __x86_64__
+#define FUNCTION(name, code) ".globl " name "\n.type " name ",@function\n" name ":\n" code "ret\n.size " name ",.-" name "\n"
+#define KEEP "mov %rdi, -8(%rsp)\n"
+#define GIVE "mov -8(%rsp), %rax\n"
+#define NOP5 ".byte 0x0f, 0x1f, 0x44, 0, 0\n"
+#define NOP10 ".byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
+__asm__(".text\n"
+	FUNCTION("gt_over5", KEEP NOP5 GIVE)
+	FUNCTION("gt_over10", KEEP "990: nop\n" NOP10 GIVE)
+	FUNCTION("gt_after5", NOP5 KEEP GIVE)
+	".pushsection .note.stapsdt,\"\",\"note\"\n.balign 4\n"
+	".4byte 992f-991f, 994f-993f, 3\n991: .asciz \"stapsdt\"\n992: .balign 4\n"
+	"993: .8byte 990b, _.stapsdt.base, 0\n.asciz \"gt\"\n.asciz \"over\"\n.asciz \"-8@%rdi\"\n994: .balign 4\n"
+	".popsection\n");
+#endif
+
+// calls those functions N times. It ends with 97 if they return something else.
+static void do_redzone(long n) {
+	for (long i = 1; i <= n; i++)
+		if (gt_over5(i) != i || gt_over10(i) != i || gt_after5(i) != i)
+			exit(97);
+}
+
 // fires the static probes N times.
 static void do_static(long n) {
 	for (long i = 0; i < n; i++) {
@@ -777,6 +803,8 @@ int main(int argc, char **argv) {
 		do_family(number(argv, 0, 1), number(argv, 1, 1));
 	else if (!strcmp(cmd, "static"))
 		do_static(number(argv, 0, 1));
+	else if (!strcmp(cmd, "redzone"))
+		do_redzone(number(argv, 0, 1));
 	else if (!strcmp(cmd, "sleepers"))
 		do_sleepers(number(argv, 0, 1), number(argv, 1, 100));
 	else if (!strcmp(cmd, "spin"))
