@@ -19,6 +19,7 @@ func (s *Session) attachPair(p *object.Program) bool {
 		prog.Close()
 		return false
 	}
+	s.joined[s.obj.Programs[p.Partner.Program]] = true
 	// The combined program replaces the two separate ones.
 	s.progs[p.Name].Close()
 	s.progs[p.Name] = prog

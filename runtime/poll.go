@@ -105,6 +105,9 @@ func (s *Session) run() error {
 	if err := s.followFamily(); err != nil {
 		return err
 	}
+	if err := s.measure(); err != nil {
+		return err
+	}
 	if err := s.attachAll(); err != nil {
 		return err
 	}
@@ -181,6 +184,7 @@ func (s *Session) endOfRun() (err error) {
 	s.opt.Sink.Flush()
 	s.reportMissed()
 	s.reportAudit()
+	s.reportStats()
 	s.reportDropped(s.opt.Stderr)
 	s.reportLeftOut(s.opt.Stderr)
 	s.reportForks()

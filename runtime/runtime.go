@@ -73,6 +73,9 @@ type Setup struct {
 	// Verified, if not nil, is called with the number of instructions that the
 	// verifier processed before it accepted a program.
 	Verified func(program string, insns int)
+	// Stats makes the kernel measure the programs, and prints the results to Stderr when
+	// the session ends.
+	Stats bool
 	// NoWarnings suppresses warnings about the run.
 	NoWarnings bool
 	// Mode selects test or bench probes to run instead of attaching probes.
@@ -157,6 +160,8 @@ type Session struct {
 	progs      map[string]*ebpf.Program
 	links      []attached
 	attachedTo map[counted]bool
+	measured   *measurement               // with Setup.Stats, while probes are attached
+	joined     map[*object.Program]bool   // programs whose work the program of their partner does
 	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
 	// detached are links that have yet to be closed. Their programs no longer run.
 	detached   []attached
@@ -235,6 +240,9 @@ func (s *Session) Close() error {
 	s.end()
 	close(s.done)
 	s.detach()
+	if s.measured != nil {
+		s.measured.Close()
+	}
 	if s.opt.Child != nil {
 		s.opt.Child.terminate()
 	}

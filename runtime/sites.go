@@ -107,10 +107,7 @@ func (s *Session) reportMissed() {
 		if prog == nil || len(p.Points) == 0 {
 			continue
 		}
-		name := p.Points[0].Name
-		if n := len(p.Points) - 1; n > 0 {
-			name += fmt.Sprintf(" and %d others", n)
-		}
+		name := s.programName(p)
 		say := func(n uint64, why string) {
 			s.opt.Sink.Message(output.Message{
 				Kind: "runtime_error", At: p.Span, Text: fmt.Sprintf("Missed %d events of %s: %s.", n, name, why),

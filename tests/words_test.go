@@ -217,7 +217,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"builtins/printf.go":              {"args", "a parameter"},
 	"builtins/skboutput.go":           {"len path", "a member of sk_buff, a parameter"},
 	"builtins/tseries.go":             {"avg max min sum", "names of its own functions"},
-	"cmd/gotrace/flags.go":            {"bench test pid comm uid cgroup container unit", "flags and modes"},
+	"cmd/gotrace/flags.go":            {"bench stats test pid comm uid cgroup container unit", "flags and modes"},
 	"cmd/gotrace/compile.go":          {"self", "a directory of /proc"},
 	"codegen/lower/packed.go":         {"len", "a variable's name in the IR"},
 	"runtime/object/asm.go":           {"exit", "an instruction"},

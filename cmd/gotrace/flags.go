@@ -24,6 +24,7 @@ type options struct {
 	list         bool
 	search       string
 	verbose      bool
+	stats        bool
 	version      bool
 	help         bool
 	info         bool
@@ -159,6 +160,7 @@ func newFlags(o *options) *flagSet {
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
 		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn about memory that could not be read and about missing map entries, whose value is 0: where, and how often")
+		fs.BoolVar(&o.stats, "stats", false, "at the end, print how often each probe ran and missed events, and the time that it took; the kernel measures all BPF programs meanwhile")
 		fs.BoolVar(&o.noWarnings, "no-warnings", false, "no warnings at all")
 	})
 	group("program", func() {
@@ -258,6 +260,10 @@ func parseFlags(args []string) (*options, error) {
 	var ok bool
 	if o.buffer, ok = output.ParseMode(fs.buffer); !ok {
 		return nil, usagef("USAGE: -B must be either 'line', 'full', or 'none'.")
+	}
+	if o.stats {
+		// The kernel does not measure programs that another one jumps to.
+		o.noFeature["raw_syscalls"] = true
 	}
 	for _, list := range fs.noFeature {
 		for name := range strings.SplitSeq(list, ",") {

@@ -96,7 +96,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	sink := sinkOf(o.format)(out, &a.messages, sinkOpt)
 	ropt := runtime.Setup{
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
-		DryRun: o.dryRun, Verbose: o.verbose, NoWarnings: o.noWarnings, Kernel: a.kernel,
+		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
 		Profiles: len(a.profiles()) > 0, KeepMaps: len(a.profiles()) > 0,
 	}
