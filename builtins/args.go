@@ -2,9 +2,11 @@ package builtins
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
@@ -33,17 +35,32 @@ func args() *Def {
 			case ctx != nil && ctx.Args.Err != nil:
 				c.Errorf(call.Span, "%s", ctx.Args.Err)
 			default:
-				hint := ""
-				if ctx != nil && ctx.Func.Name != "" {
-					hint = "fentry:" + ctx.Func.Name + " has the arguments by name; here they are arg0, arg1 and so on"
-				}
-				c.ErrorHint(call.Span, hint, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (%s used here)", kindShown(c))
+				c.ErrorHint(call.Span, argsElsewhere(ctx), "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (%s used here)", kindShown(c))
 			}
 			return types.TInvalid
 		},
 		Emit:  func(g Gen, _ *Call) *ir.Value { return g.ArgsBase() },
 		Store: func(g Gen, call *Call, dst Dest) { storeContext(g, call.Type, dst) },
 	}
+}
+
+// argsElsewhere returns a hint for a probe without args: which kind of probe has them,
+// and what this one has instead. ctx may be nil.
+func argsElsewhere(ctx *probes.Context) string {
+	if ctx == nil {
+		return ""
+	}
+	var hints []string
+	if ctx.Kind.Named != "" {
+		hints = append(hints, "probes of kind "+ctx.Kind.Named+" have the arguments by name")
+	}
+	switch {
+	case ctx.Args.N > 0:
+		hints = append(hints, "here they are arg0, arg1 and so on")
+	case ctx.Ret.Type != nil:
+		hints = append(hints, "here there is only retval")
+	}
+	return strings.Join(hints, "; ")
 }
 
 // withCopies returns the type of args for t, the struct in the context. It adds members

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -354,17 +355,40 @@ var envZone = sync.OnceValue(func() *time.Location { return ruleZone(os.Getenv("
 
 // ruleZone returns the time zone of a POSIX rule, or nil if tz is not one.
 func ruleZone(tz string) *time.Location {
-	if tz == "" || strings.ContainsAny(tz, "\n:/") && !strings.ContainsAny(tz, "+-0123456789") || tz[0] == ':' || tz[0] == '/' {
+	if tz == "" || strings.Contains(tz, "\n") || tz[0] == ':' || tz[0] == '/' {
 		return nil
 	}
 	if _, err := time.LoadLocation(tz); err == nil {
 		return nil // a file has precedence
+	}
+	if m := fixedZone.FindStringSubmatch(tz); m != nil && (m[2] == "" || m[2] == tz[len(m[1]):]) {
+		return time.FixedZone(strings.Trim(m[1], "<>"), zoneOffset(m[2]))
 	}
 	zone, err := time.LoadLocationFromTZData(tz, zoneFile(tz))
 	if err != nil {
 		return nil
 	}
 	return zone
+}
+
+// fixedZone matches a rule without summer time: a name and hours west of UTC. glibc
+// takes the name from a text that goes on otherwise, and UTC for its time.
+var fixedZone = regexp.MustCompile(`^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)([+-]?[0-9]{1,3}(?::[0-9]+){0,2})?`)
+
+// zoneOffset returns the seconds east of UTC that a rule's offset means. Each of its
+// numbers has a greatest value, as in glibc.
+func zoneOffset(rule string) (sec int) {
+	east, rule := strings.HasPrefix(rule, "-"), strings.TrimLeft(rule, "+-")
+	unit := 3600
+	for i, n := range strings.SplitN(rule, ":", 3) {
+		v, _ := strconv.Atoi(n) // "": 0
+		sec += unit * min(v, []int{24, 59, 59}[i])
+		unit /= 60
+	}
+	if east {
+		return sec
+	}
+	return -sec
 }
 
 // zoneFile returns a file as in tzfile(5), version 2, that consists of a rule for all

@@ -32,7 +32,7 @@ func cgroupSkbKind() *Kind {
 			Kind:   k,
 			Load:   Load{Type: ebpf.CGroupSKB, AttachType: attachType(p.Mode), Shape: shape, BareShape: shape},
 			Result: allow, Verdict: drops(0),
-			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
+			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192), Word: 4},
 			Packet: skbPacket(false, p.Mode),
 		}, nil
 	}

@@ -133,6 +133,10 @@ type TracedFunc struct {
 // builtins ctx and reg.
 type RawContext struct {
 	Type *types.Type // the struct that ctx points to; nil: there is no ctx
+	// Word is the size in bytes of the smallest load that the kernel accepts, if Type is
+	// not how the context is in memory: the kernel replaces each load by another that
+	// finds the member. 0: Type is what is in memory.
+	Word int
 	// Nullable is set if pointers loaded from Type or from Args.Type may be null, and
 	// the verifier requires a check before they are followed.
 	Nullable bool

@@ -17,6 +17,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
+// namedKind returns the name of the kind of probe whose args are the parameters of a
+// kernel function, at its entry or, if ret is true, its return.
+func namedKind(ret bool) string { return fentryKind(ret).Name }
+
 // fentryKind returns fentry or, if ret is true, fexit. The kernel calls the program
 // directly from the function's prologue, and BTF has the types of the arguments.
 // The function may also be one of a BPF program (fentry:bpf:name), without types.

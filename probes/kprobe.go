@@ -34,6 +34,7 @@ func kprobeKind(ret bool) *Kind {
 		k = &Kind{Name: "kretprobe", Aliases: []string{"kr"}, Syntax: "kretprobe:[module:]function", Doc: "Runs when a kernel function returns."}
 	}
 	k.Reverse, k.Overrides, k.FollowsCalls = !ret, !ret, ret
+	k.Named = namedKind(ret)
 	if !ret {
 		k.Return = "kretprobe"
 	}

@@ -296,7 +296,7 @@ func perfContext(e *Env, k *Kind) (*Context, error) {
 	return &Context{
 		Kind:   k,
 		Load:   Load{Type: ebpf.PerfEvent, Shape: shape, BareShape: shape},
-		Ctx:    RawContext{Reg: a.Reg, Type: lazyStruct(e, "struct bpf_perf_event_data", a.RegsSize+16)},
+		Ctx:    RawContext{Reg: a.Reg, Type: lazyStruct(e, "struct bpf_perf_event_data", a.RegsSize+16), Word: 8},
 		Args:   Args{Space: kernelSpace},
 		InTask: true,
 		Stacks: true,

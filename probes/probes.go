@@ -61,6 +61,9 @@ type Kind struct {
 	// Alone is set if a script with such a probe can have no other probe and only one
 	// attach point.
 	Alone bool
+	// Named is the name of the kind of probe whose args are those of the functions that
+	// this kind traces without args, or "".
+	Named string
 	// Unique is set if results are reported by the name of the probe, so that no two
 	// probes of a script may have the same name.
 	Unique bool

@@ -40,7 +40,7 @@ func tcKind() *Kind {
 			Kind:   k,
 			Load:   Load{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Shape: "tc " + p.Mode + linkShape(ethernet)},
 			Result: next, Verdict: drops(2), // TC_ACT_SHOT
-			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192)},
+			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192), Word: 4},
 			Packet: skbPacket(ethernet, p.Mode),
 		}
 		if p.Mode == "egress" {

@@ -28,7 +28,8 @@ func uprobeKind(ret bool) *Kind {
 	if ret {
 		k = &Kind{
 			Name: "uretprobe", Aliases: []string{"ur"}, Syntax: "uretprobe:binary:function",
-			Doc: "Runs when a function of a program or library returns. In Go functions it is at the instructions that return, because Go's stacks move.",
+			Doc:   "Runs when a function of a program or library returns. In Go functions it is at the instructions that return, because Go's stacks move.",
+			Named: "uprobe",
 		}
 	}
 	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly = true, !ret, ret, true

@@ -81,7 +81,7 @@ func xdpKind() *Kind {
 			Kind:   k,
 			Load:   Load{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Shape: shape, BareShape: shape},
 			Result: pass, Verdict: drops(1), // XDP_DROP
-			Ctx:    RawContext{Type: lazyStruct(e, "struct xdp_md", 24)},
+			Ctx:    RawContext{Type: lazyStruct(e, "struct xdp_md", 24), Word: 4},
 			Packet: xdpPacket(ethernet),
 		}, nil
 	}

@@ -245,6 +245,8 @@ func (f *fn) deref(e ast.Expr) place {
 	default:
 		if t.Space == types.User {
 			p.space = types.User
+		} else if isContext(t) && f.prog.Ctx.Ctx.Word > 0 { // out of a tuple
+			p.ptr, p.space = f.ctxValue(), types.Ctx
 		} else if id := castable(p.t); id != 0 && f.k.Has(probes.FeatRdonlyCast) {
 			if kf, ok := f.k.Kfunc("bpf_rdonly_cast"); ok {
 				f.notNull(v)

@@ -20,6 +20,9 @@ func (f *fn) load(p place) *ir.Value {
 		f.Read(tmp, 0, t.Size, p.address(f), p.space, "")
 		return f.loadOwn(tmp, 0, t)
 	}
+	if word := f.prog.Ctx.Ctx.Word; p.space == types.Ctx && t.Size < word {
+		return f.loadPart(p, word)
+	}
 	v := f.loadOwn(p.ptr, p.off, t)
 	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
 		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
@@ -34,6 +37,17 @@ func (f *fn) load(p place) *ir.Value {
 // loadOwn reads a word by a plain load.
 func (f *fn) loadOwn(p *ir.Value, off int64, t *types.Type) *ir.Value {
 	return f.b.Load(p, off, t.Size, t.Signed && t.Size < 8)
+}
+
+// loadPart reads a number from a context that the kernel reads only by words.
+func (f *fn) loadPart(p place, word int) *ir.Value {
+	n, shift := 8*p.t.Size, 8*(int(p.off)%word)
+	whole := f.b.Load(p.ptr, p.off-p.off%int64(word), word, false)
+	v := f.b.Op(ir.OpShl, whole, f.b.Const(int64(64-shift-n)))
+	if p.t.Signed {
+		return f.b.Op(ir.OpSar, v, f.b.Const(int64(64-n)))
+	}
+	return f.b.Op(ir.OpShr, v, f.b.Const(int64(64-n)))
 }
 
 // loadNet reads an integer, or a bitfield of one, that is in network byte order. The bits

@@ -55,6 +55,10 @@ func (c *checker) index(e *ast.Index) *types.Type {
 	case types.Buffer:
 		elem = types.TUint8
 	case types.Pointer:
+		if l == nil && isContext(x) && c.viewed() {
+			c.errorf(e.Span(), "The program's context is indexed by constants only")
+			return types.TInvalid
+		}
 		return c.pointee(x, e.Span())
 	}
 	if l != nil && (l.Int >= int64(n) || l.Unsigned) && (n > 0 || x.Kind == types.String) {

@@ -151,8 +151,11 @@ func castArray(to, from *types.Type) *types.Type {
 // pointerSpace returns the address space of a pointer made from a value of type from:
 // the space of that value or, if it has none, that of the probe's arguments.
 func (c *checker) pointerSpace(from *types.Type) types.Space {
-	if from.Kind == types.Pointer && from.Space == types.BTF {
+	switch {
+	case from.Kind == types.Pointer && from.Space == types.BTF:
 		return types.Kernel // the object is in kernel memory after any cast
+	case isContext(from) && c.viewed():
+		return types.Ctx
 	}
 	if from.Space != types.NoSpace && from.Space != types.BTF && from.Space != types.Ctx && from.Kind != types.Array {
 		return from.Space

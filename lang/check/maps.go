@@ -176,21 +176,35 @@ func (c *checker) joinKey(m *mapState, t *types.Type, span source.Span, args []a
 
 // unfitKey returns the part of a key's type that is not allowed in a key, or nil.
 func unfitKey(t *types.Type) *types.Type {
-	switch t.Kind {
-	case types.Void, types.Agg:
+	return partOf(t, func(t *types.Type) bool {
+		return t.Kind == types.Void || t.Kind == types.Agg || isContext(t)
+	})
+}
+
+// isContext reports whether t points to the program's context.
+func isContext(t *types.Type) bool { return t.Kind == types.Pointer && t.Space == types.Ctx }
+
+// partOf returns t, or the first of the values in the tuple or record t, that is such a
+// type, or nil.
+func partOf(t *types.Type, such func(*types.Type) bool) *types.Type {
+	if such(t) {
 		return t
-	case types.Pointer:
-		if t.Space == types.Ctx {
-			return t
-		}
-	case types.Tuple, types.Record:
+	}
+	if t.Kind == types.Tuple || t.Kind == types.Record {
 		for _, f := range t.Fields {
-			if bad := unfitKey(f.Type); bad != nil {
-				return bad
+			if found := partOf(f.Type, such); found != nil {
+				return found
 			}
 		}
 	}
 	return nil
+}
+
+// viewed reports whether programs only see the context through the kernel's verifier,
+// so that its address means nothing.
+func (c *checker) viewed() bool {
+	ctx := c.context()
+	return ctx != nil && ctx.Ctx.Word > 0
 }
 
 // storedDeep is like stored, but also converts the parts of tuples and records.
@@ -220,6 +234,11 @@ func (c *checker) joinValue(m *mapState, t *types.Type, lit ast.Expr, at, value 
 		return
 	}
 	if !c.storable(t, at, "map") {
+		m.wrong = true
+		return
+	}
+	if c.viewed() && partOf(t, isContext) != nil {
+		c.errorf(at, "A map cannot keep a pointer to the program's context, which ends with the event")
 		m.wrong = true
 		return
 	}

@@ -228,6 +228,7 @@ var syntaxErrors = []struct{ src, want string }{
 	{"begin {} config={}", "1:10-16 config must appear before probes and functions"},
 	{"begin {} import \"x\";", "1:10-16 root imports must appear before probes and functions"},
 	{"begin {} struct x { int a; };", "1:10-30 C definitions must come before everything else"},
+	{"begin {}\n# define X 1", "2:1-13 C definitions must come before everything else"},
 	{"import \"x\" begin {}", "1:12-17 expected ';', found 'begin'"},
 	{"let @x = hash(5) }", "1:18-19 expected a probe, a macro or another declaration, found '}'"},
 	{"let x = hash(5);", "1:5-6 expected a map like @name, found 'x'"},

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/ast"
@@ -20,7 +21,7 @@ func (p *parser) program(in *program) *ast.Program {
 		case i.C != nil:
 			n := &ast.CItem{At: p.extent(i.C.Tokens), Text: i.C.Text}
 			if out.Config != nil || len(out.Imports) > 0 || len(out.Decls) > 0 {
-				p.errorf(n.Pos, "C definitions must come before everything else")
+				p.errorHint(n.Pos, notDirective(n.Text), "C definitions must come before everything else")
 			}
 			out.C = append(out.C, n)
 		case i.Config != nil:
@@ -134,4 +135,18 @@ func (p *parser) name(n *name) ast.Name { return ast.Name{At: p.extent(n.Tokens)
 func (p *parser) extent(tokens []token) ast.At {
 	last := tokens[len(tokens)-1]
 	return ast.At{Pos: span{File: p.file, Start: tokens[0].Pos.Offset, End: end(last)}}
+}
+
+// notDirective returns a hint for a line that begins with # but not with one of the
+// preprocessor's directives, or "".
+func notDirective(text string) string {
+	line, hash := strings.CutPrefix(text, "#")
+	word := strings.Fields(line + " .")[0]
+	switch {
+	case !hash:
+		return ""
+	case slices.Contains([]string{"define", "undef", "include", "include_next", "if", "ifdef", "ifndef", "elif", "else", "endif", "error", "warning", "pragma", "line", "ident"}, word):
+		return ""
+	}
+	return "comments start with //"
 }
