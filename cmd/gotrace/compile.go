@@ -147,8 +147,10 @@ func (a *app) dump() func(stage, text string) {
 	}
 }
 
+// dumped prints what a stage of the compiler made. It does not go to stdout, where the
+// results of the script go.
 func (a *app) dumped(what, text string) {
-	fmt.Fprintf(a.stdout, "== %s ==\n%s\n", what, strings.TrimRight(text, "\n"))
+	fmt.Fprintf(a.report.w, "== %s ==\n%s\n", what, strings.TrimRight(text, "\n"))
 }
 
 // checkOptions reports options after -- that the script does not declare. It returns

@@ -394,7 +394,7 @@ $`)
 func TestVerifierLog(t *testing.T) {
 	needRoot(t)
 	out, errs, status := gotrace(t, "-q", "-d", "verifier", "--dry-run", "-e", `begin { @ = 1; }`)
-	if status != 0 || errs != "" || !strings.HasPrefix(out, "== verifier: begin_1 ==\n") || !strings.Contains(out, "\n0: ") || !strings.Contains(out, "\nprocessed ") {
+	if status != 0 || strings.TrimSpace(out) != "" || !strings.HasPrefix(errs, "== verifier: begin_1 ==\n") || !strings.Contains(errs, "\n0: ") || !strings.Contains(errs, "\nprocessed ") {
 		t.Errorf("status %d, %q %q", status, out, errs)
 	}
 }

@@ -19,7 +19,7 @@ type At struct {
 	Pos source.Span
 	// Via is the macro call that the node replaces, or nil if the node is part
 	// of the source itself.
-	Via *source.Span
+	Via *source.Call
 }
 
 // Span returns the extent of the node in the source.
@@ -29,19 +29,18 @@ func (a *At) at() *At { return a }
 
 // SetFrom records that n replaces a macro call. It does nothing if n already replaces
 // another call.
-func SetFrom(n Node, call source.Span) {
+func SetFrom(n Node, call *source.Call) {
 	if p, ok := n.(interface{ at() *At }); ok && p.at().Via == nil {
-		p.at().Via = &call
+		p.at().Via = call
 	}
 }
 
-// From returns the extent of the macro call that n replaces. It is invalid if there is
-// none.
-func From(n Node) source.Span {
-	if p, ok := n.(interface{ at() *At }); ok && p.at().Via != nil {
-		return *p.at().Via
+// From returns the macro call that n replaces, or nil if there is none.
+func From(n Node) *source.Call {
+	if p, ok := n.(interface{ at() *At }); ok {
+		return p.at().Via
 	}
-	return source.Span{}
+	return nil
 }
 
 // ownMark separates the name of a macro's own variable from the number of the expansion

@@ -63,7 +63,7 @@ func (c *checker) argument(e ast.Expr) {
 
 // invoke checks a use of a builtin and records it in the tables.
 func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Expr) *types.Type {
-	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.calledAt}
+	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.called.Outermost()}
 	c.info.Calls[e] = call
 	if d.Args {
 		c.variant.shaped = true
@@ -76,7 +76,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 			c.errorf(e.Span(), "%s() is unsafe. To use you need the --unsafe flag", name)
 		}
 	}
-	if d.NotInLoop && c.depth() > 0 && !(d.Ends && c.calledAt.IsValid()) {
+	if d.NotInLoop && c.depth() > 0 && !(d.Ends && c.called != nil) {
 		c.errorf(e.Span(), "'%s' builtin is not allowed in a for-loop", name)
 		return types.TInvalid
 	}
@@ -256,7 +256,7 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 				return a
 			}
 		}
-		a.Type = c.unevaluated(e)
+		a.Type = c.typeOf(e)
 		return a
 	case builtins.NameArg:
 		if n, ok := e.(*ast.Ident); ok {

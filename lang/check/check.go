@@ -102,8 +102,8 @@ type checker struct {
 	unused   *variant // functions that no block calls
 	variants []*variant
 
-	nearest  int         // number of names that were compared with all others for a hint
-	calledAt source.Span // the macro call being checked, if any
+	nearest int          // number of names that were compared with all others for a hint
+	called  *source.Call // the macro call being checked, or nil
 
 	unstable map[string]bool // features that have been warned about
 
@@ -285,14 +285,12 @@ func (c *checker) warnf(s source.Span, format string, args ...any) {
 // noted runs check. If e is the result of a macro call, it marks the diagnostics as
 // part of that call.
 func (c *checker) noted(e ast.Expr, check func()) {
-	from := ast.From(e)
-	if !from.IsValid() || c.calledAt.IsValid() {
-		check()
-		return
+	old := c.called
+	if from := ast.From(e); from != nil {
+		c.called = from
 	}
-	c.calledAt = from
 	check()
-	c.calledAt = source.Span{}
+	c.called = old
 }
 
 // report records a diagnostic once types have settled; earlier ones may be wrong. An
@@ -301,7 +299,7 @@ func (c *checker) report(d source.Diag) {
 	if !c.final || c.asked && d.Severity == source.Error {
 		return
 	}
-	d.From = c.calledAt
+	d.From = c.called
 	if c.variant == nil {
 		c.diags.Add(d)
 		return

@@ -33,8 +33,8 @@ func expectation(d source.Diag) string {
 	}
 	text := strings.ReplaceAll(d.Span.Text(), "\n", "⏎")
 	s := fmt.Sprintf("%d: %s [%s] %s", line, d.Severity, text, d.Msg)
-	if d.From.IsValid() {
-		s += fmt.Sprintf(" FROM [%s]", d.From.Text())
+	for c := d.From; c != nil; c = c.From {
+		s += fmt.Sprintf(" FROM [%s]", c.At.Text())
 	}
 	for _, n := range d.Notes {
 		if n.Msg != "" {

@@ -78,7 +78,7 @@ func (c *checker) writtenBase(t *ast.Type) *types.Type {
 	case t.TypeofT != nil:
 		return c.operandType(t.TypeofT, nil)
 	case t.Typeof != nil:
-		return plain(c.unevaluated(t.Typeof))
+		return plain(c.typeOf(t.Typeof))
 	}
 	return c.namedType(t.Keyword, t.Name, t.Span())
 }
@@ -103,7 +103,13 @@ func (c *checker) unevaluated(e ast.Expr) *types.Type {
 		}
 		return c.elementValue(st)
 	}
-	t := c.expr(e)
+	return c.expr(e)
+}
+
+// typeOf returns the type of an expression that is not evaluated, and reports one
+// without a value.
+func (c *checker) typeOf(e ast.Expr) *types.Type {
+	t := c.unevaluated(e)
 	if t.Kind == types.Void {
 		c.errorf(e.Span(), "The expression has no type: it has no value")
 		return types.TInvalid
@@ -243,12 +249,12 @@ func (c *checker) nearestType(keyword, name string) string {
 // name denotes a type, unless it is the name of a builtin or a constant.
 func (c *checker) operandType(t *ast.Type, x ast.Expr) *types.Type {
 	if t == nil {
-		return c.unevaluated(x)
+		return c.typeOf(x)
 	}
 	if t.Keyword == "" && t.Name != "" && len(t.Suffixes) == 0 {
 		if c.isValueName(t.Name) {
 			value := c.implied(t, func() ast.Expr { return &ast.Ident{At: t.At, Name: t.Name} })
-			r := plain(c.unevaluated(value))
+			r := plain(c.typeOf(value))
 			c.info.Written[t] = r
 			return r
 		}
@@ -331,11 +337,20 @@ func unverified(s types.Space) types.Space {
 }
 
 func (c *checker) sizeof(e *ast.Sizeof) *types.Type {
-	t := c.operandType(e.Type, e.X)
+	var t *types.Type
+	if e.X != nil {
+		t = c.unevaluated(e.X)
+	} else {
+		t = c.operandType(e.Type, nil)
+	}
 	if invalid(t) {
 		return t
 	}
-	return c.literal(e, &builtins.Lit{Int: int64(t.Size)})
+	size := t.Size
+	if l := c.info.Lits[e.X]; e.X != nil && l != nil && l.IsStr && len(l.Str) == c.cfg.MaxStrlen {
+		size = len(l.Str) + 1
+	}
+	return c.literal(e, &builtins.Lit{Int: int64(size)})
 }
 
 func (c *checker) offsetof(e *ast.Offsetof) *types.Type {

@@ -179,7 +179,7 @@ type expander struct {
 // expansion is one call of a macro being expanded.
 type expansion struct {
 	macro  *macro
-	at     source.Span // the call
+	call   *source.Call
 	id     int
 	params map[string]ast.Expr // expanded arguments, by parameter as written
 }
@@ -356,7 +356,10 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 // run expands a call, at a place in the source, of a macro with arguments that fit it.
 func (x *expander) run(m *macro, at source.Span, args []ast.Expr) ast.Expr {
 	x.c.count++
-	in := &expansion{macro: m, at: at, id: x.c.count, params: map[string]ast.Expr{}}
+	in := &expansion{macro: m, call: &source.Call{At: at}, id: x.c.count, params: map[string]ast.Expr{}}
+	if outer := x.inner(); outer != nil {
+		in.call.From = outer.call
+	}
 	for i, p := range m.decl.Params {
 		in.params[paramName(p)] = args[i]
 	}
@@ -368,7 +371,7 @@ func (x *expander) run(m *macro, at source.Span, args []ast.Expr) ast.Expr {
 	if len(body.Stmts) == 0 && body.Value != nil && !isElement(body.Value) {
 		out = body.Value
 	}
-	ast.SetFrom(out, at)
+	ast.SetFrom(out, in.call)
 	return out
 }
 
@@ -448,5 +451,5 @@ func (x *expander) recursion(e ast.Expr, m *macro) {
 		names = append(names, in.macro.decl.Name.Text)
 	}
 	names = append(names, m.decl.Name.Text)
-	x.c.diags.Add(source.Diag{Span: e.Span(), Msg: "Recursive macro call detected. Call chain: " + strings.Join(names, " > "), From: x.chain[0].at})
+	x.c.diags.Add(source.Diag{Span: e.Span(), Msg: "Recursive macro call detected. Call chain: " + strings.Join(names, " > "), From: x.chain[0].call})
 }

@@ -30,8 +30,24 @@ type Diag struct {
 	Severity Severity
 	Msg      string // one plain sentence, without position or severity
 	Hint     string // how to fix it, if known
-	From     Span   // the macro call that Span comes from, if it is in a macro
+	From     *Call  // the macro call that Span comes from, or nil
 	Notes    [2]Note
+}
+
+// Call is a call of a macro. From is the call of another macro that it comes from, or
+// nil.
+type Call struct {
+	At   Span
+	From *Call
+}
+
+// Outermost returns the place of the call in the script, outside of any macro. It is
+// invalid if c is nil.
+func (c *Call) Outermost() (at Span) {
+	for ; c != nil; c = c.From {
+		at = c.At
+	}
+	return at
 }
 
 // Note is a remark about another position in the source. If Msg is "", there is no
@@ -121,14 +137,13 @@ func (d Diag) Render() string {
 	if d.Span.IsValid() {
 		d.snippet(&b)
 	}
-	if d.From.IsValid() {
-		from := Diag{Span: d.From, Severity: d.Severity, Msg: "expanded from"}
-		b.WriteString(from.Render())
-	}
 	for _, n := range d.Notes {
 		if n.Msg != "" {
 			b.WriteString(Diag{Span: n.Span, Severity: d.Severity, Msg: n.Msg}.Render())
 		}
+	}
+	for c := d.From; c != nil; c = c.From {
+		b.WriteString(Diag{Span: c.At, Severity: d.Severity, Msg: "expanded from"}.Render())
 	}
 	if d.Hint != "" {
 		fmt.Fprintf(&b, "HINT: %s\n", d.Hint)
