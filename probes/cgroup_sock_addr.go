@@ -72,7 +72,7 @@ func cgroupSockAddrKind() *Kind {
 			Kind:   k,
 			Load:   Load{Type: ebpf.CGroupSockAddr, AttachType: h.attach, Shape: shape, BareShape: shape},
 			Result: permit,
-			Ctx:    RawContext{Type: lazyStruct(e, "struct bpf_sock_addr", 72)},
+			Ctx:    RawContext{Type: lazyStruct(e, "struct bpf_sock_addr", 72), Word: 4},
 			InTask: true,
 		}
 		c.Verdict = Verdict{What: "call"}

@@ -24,7 +24,7 @@ func sockOpsKind() *Kind {
 			Kind:   k,
 			Load:   Load{Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps, Shape: k.Name, BareShape: k.Name},
 			Result: fine,
-			Ctx:    RawContext{Type: lazyStruct(e, "struct bpf_sock_ops", 224)},
+			Ctx:    RawContext{Type: lazyStruct(e, "struct bpf_sock_ops", 224), Word: 4},
 		}, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
