@@ -76,10 +76,16 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 			pairs = []store.Entry{{Value: make([]byte, m.Value.Size)}}
 		}
 	}
-	pairs = s.sorted(m, s.mergeOwners(m, pairs))
-	if top > 0 && int64(len(pairs)) > top {
-		pairs = pairs[int64(len(pairs))-top:]
+	pairs = s.mergeOwners(m, pairs)
+	most := len(pairs)
+	if top > 0 {
+		most = int(min(int64(most), top))
 	}
+	if most > unhurried && hurried() {
+		s.leftOut = append(s.leftOut, leftOut{m.Name, most - unhurried})
+		most, hurried = unhurried, never
+	}
+	pairs = s.sorted(m, pairs, most)
 	if len(pairs) == 0 {
 		return out, nil
 	}

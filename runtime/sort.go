@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"github.com/gotrace/gotrace/lang/types"
@@ -24,15 +25,15 @@ type ranked struct {
 
 const rankWords = 3
 
-// sorted returns entries in order: by value, ascending, if values are integers or
-// aggregations, and otherwise by key. Equal values are sorted by key, so that the
-// same data always prints the same text.
-func (s *Session) sorted(m *object.Map, pairs []store.Entry) []store.Entry {
+// sorted returns the last n entries in order: by value, ascending, if values are
+// integers or aggregations, and otherwise by key. Equal values are sorted by key, so
+// that the same data always prints the same text.
+func (s *Session) sorted(m *object.Map, pairs []store.Entry, n int) []store.Entry {
 	if len(pairs) < 2 {
 		return pairs
 	}
 	list, byValue := s.ranks(m, pairs)
-	slices.SortFunc(list, func(x, y ranked) int {
+	order := func(x, y ranked) int {
 		if x.value != y.value {
 			return cmp.Compare(x.value, y.value)
 		}
@@ -48,12 +49,70 @@ func (s *Session) sorted(m *object.Map, pairs []store.Entry) []store.Entry {
 			}
 		}
 		return compareValues(m.Key, a.Key, b.Key)
-	})
-	out := make([]store.Entry, len(pairs))
+	}
+	list = greatest(list, n, order)
+	slices.SortFunc(list, order)
+	out := make([]store.Entry, len(list))
 	for i, r := range list {
 		out[i] = pairs[r.index]
 	}
 	return out
+}
+
+// greatest returns the n greatest elements of list in any order. It rearranges list.
+func greatest[T any](list []T, n int, order func(x, y T) int) []T {
+	if n >= len(list) {
+		return list
+	}
+	// Each round divides the part in which the least of them is.
+	part, first := list, len(list)-n
+	for rounds := 2 * bits.Len(uint(len(list))); len(part) > 12; rounds-- {
+		if rounds == 0 { // the pivots are bad
+			break
+		}
+		less, equal := divide(part, order)
+		switch {
+		case first < less:
+			part = part[:less]
+		case first < less+equal:
+			return list[len(list)-n:]
+		default:
+			part, first = part[less+equal:], first-less-equal
+		}
+	}
+	slices.SortFunc(part, order)
+	return list[len(list)-n:]
+}
+
+// divide rearranges list: first the elements that are less than one of them, then those
+// that are equal to it, then the others. It returns the number of the first and of the
+// second.
+func divide[T any](list []T, order func(x, y T) int) (less, equal int) {
+	a, b, c := list[len(list)/4], list[len(list)/2], list[len(list)*3/4]
+	if order(a, b) > 0 {
+		a, b = b, a
+	}
+	pivot := b
+	if order(c, a) < 0 {
+		pivot = a
+	} else if order(c, b) < 0 {
+		pivot = c
+	}
+	end := len(list) // where the others begin
+	for i := 0; i < end; {
+		switch c := order(list[i], pivot); {
+		case c < 0:
+			list[less], list[i] = list[i], list[less]
+			less++
+			i++
+		case c > 0:
+			end--
+			list[i], list[end] = list[end], list[i]
+		default:
+			i++
+		}
+	}
+	return less, end - less
 }
 
 // ranks returns the entries of m to be sorted, and a function that compares values with

@@ -86,7 +86,7 @@ func TestSorted(t *testing.T) {
 					}
 					return cmp.Or(order, compareValues(key, a.Key, b.Key))
 				}
-				got := s.sorted(m, slices.Clone(pairs))
+				got := s.sorted(m, slices.Clone(pairs), len(pairs))
 				for i := 1; i < len(got); i++ {
 					if plain(got[i-1], got[i]) > 0 {
 						t.Fatalf("% x comes before % x", got[i-1], got[i])
@@ -104,6 +104,38 @@ func TestSorted(t *testing.T) {
 					t.Fatal("entries were lost")
 				}
 			})
+		}
+	}
+}
+
+// TestGreatest compares the n greatest of a list with the end of the sorted list.
+func TestGreatest(t *testing.T) {
+	shapes := map[string]func(i, n int) int{
+		"rising":  func(i, n int) int { return i },
+		"falling": func(i, n int) int { return n - i },
+		"equal":   func(i, n int) int { return 7 },
+		"few":     func(i, n int) int { return i * 7919 % 3 },
+		"mixed":   func(i, n int) int { return i * 7919 % (n + 1) },
+		"organ":   func(i, n int) int { return min(i, n-i) },
+		"saw":     func(i, n int) int { return i % 17 },
+	}
+	for name, at := range shapes {
+		for _, size := range []int{0, 1, 2, 3, 12, 13, 100, 1000, 4097} {
+			list := make([]int, size)
+			for i := range list {
+				list[i] = at(i, size)
+			}
+			sorted := slices.Sorted(slices.Values(list))
+			for _, n := range []int{0, 1, 2, size / 3, size / 2, size - 1, size, size + 1} {
+				if n < 0 {
+					continue
+				}
+				got := greatest(slices.Clone(list), n, cmp.Compare[int])
+				slices.Sort(got)
+				if want := sorted[max(0, size-n):]; !slices.Equal(got, want) {
+					t.Errorf("%s: the %d greatest of %d are %v, want %v", name, n, size, got, want)
+				}
+			}
 		}
 	}
 }

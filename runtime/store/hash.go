@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -351,8 +352,11 @@ func (r *hashReader) scriptKey(key []byte) []byte {
 
 // readParts returns all entries, with their values not merged.
 func (r *hashReader) readParts() ([]parts, error) {
-	var all []parts
-	// The values of all entries share one allocation, as there may be a million.
+	// There may be a million entries. They are collected piece by piece, as the memory
+	// that a single slice leaves when it grows is several times as much as it needs.
+	var full [][]parts
+	var last []parts
+	// The values of many entries share one allocation.
 	var room [][]byte
 	n := 1
 	if r.m.PerCPU {
@@ -370,9 +374,16 @@ func (r *hashReader) readParts() ([]parts, error) {
 				p.vals = append(p.vals, vals[cpu*r.stride:][:r.size])
 			}
 		}
-		all = append(all, p)
+		if len(last) == batchSize {
+			full = append(full, last)
+			last = make([]parts, 0, batchSize)
+		}
+		last = append(last, p)
 	})
-	return all, err
+	if full == nil {
+		return last, err
+	}
+	return slices.Concat(append(full, last)...), err
 }
 
 // merge merges the values of each key. A value that is not in parts is returned as it
