@@ -20,7 +20,7 @@ func All() []*Def {
 		// Output and the end of the session.
 		printf(), printValue(), alert(), limit(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(),
 		// Maps.
-		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), checkKey(),
+		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), hasMember(), checkKey(),
 		// Strings and bytes.
 		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), memcmp(), memcmpRecord(),
 		startswith(), endswith(), contains(), icontains(), glob(), matches(), isIn(), port(), protocol(),

@@ -211,7 +211,7 @@ func (x *expander) eventArg(e ast.Expr, name string) ast.Expr {
 // number or an address.
 func (x *expander) typed(value ast.Expr, name string) ast.Expr {
 	for _, a := range x.event.of.Event.Args {
-		if a.Name.Text == name && (a.Type.Keyword == "enum" || len(a.Type.Suffixes) > 0 || strings.Contains(a.Type.Name, "int") || a.Type.Name == "bool") {
+		if a.Name.Text == name && (len(a.Type.Suffixes) > 0 || strings.Contains(a.Type.Name, "int") || a.Type.Name == "bool") {
 			return &ast.Cast{At: ast.At{Pos: value.Span()}, Type: ast.Clone(a.Type), X: value}
 		}
 	}

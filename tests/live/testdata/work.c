@@ -543,6 +543,32 @@ static void do_tcp(long n, long size) {
 	}
 }
 
+// tries to connect to a port of the loopback where nothing listens, and sends N datagrams of
+// SIZE bytes there.
+static void do_refused(long port, long n, long size) {
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in6 addr6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	char *buf = calloc(1, size);
+	int tcp = socket(AF_INET, SOCK_STREAM, 0), tcp6 = socket(AF_INET6, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0);
+	check(connect(tcp, (struct sockaddr *)&addr, sizeof addr) < 0, "no refusal");
+	check(tcp6 < 0 || connect(tcp6, (struct sockaddr *)&addr6, sizeof addr6) < 0, "no refusal");
+	for (long i = 0; i < n; i++)
+		check(sendto(udp, buf, size, 0, (struct sockaddr *)&addr, sizeof addr) == size, "sendto");
+}
+
+// changes its own IDs, asks to be traced and enters namespaces, mostly in vain.
+static void do_ids(void) {
+	syscall(SYS_setuid, 0);
+	syscall(SYS_setresgid, -1, 0, -1);
+	syscall(SYS_setreuid, 0, 0);
+	syscall(SYS_setns, -1, CLONE_NEWUTS);
+	syscall(SYS_unshare, CLONE_NEWUTS);
+	syscall(SYS_ptrace, 16L, 999999999L, 0L, 0L);
+	syscall(SYS_setresuid, -1, 12345, -1);
+	syscall(SYS_setuid, 54321);
+	syscall(SYS_unshare, CLONE_NEWUTS);
+}
+
 // --- functions to be probed ---
 
 PROBED long gt_args(int a, long b, unsigned char c, short d, unsigned long e, int f) {
@@ -773,6 +799,10 @@ int main(int argc, char **argv) {
 		do_open(number(argv, 0, 1), argv[1]);
 	else if (!strcmp(cmd, "files"))
 		do_files(argv[0]);
+	else if (!strcmp(cmd, "refused"))
+		do_refused(number(argv, 0, 9), number(argv, 1, 1), number(argv, 2, 10));
+	else if (!strcmp(cmd, "ids"))
+		do_ids();
 	else if (!strcmp(cmd, "processes"))
 		do_processes();
 	else if (!strcmp(cmd, "pinned"))
