@@ -139,8 +139,9 @@ func (r *run) source() {
 	r.check("size of the binary", r.binarySize)
 }
 
-// maxBinary is how many bytes the stripped binary may have.
-const maxBinary = 12_000_000
+// maxBinary is how many bytes the stripped binary may have. Before providers, operators
+// on strings and packet hooks it had 11.9 million.
+const maxBinary = 13_000_000
 
 // binarySize builds the binary as releases have it and compares its size with
 // maxBinary.
