@@ -117,10 +117,6 @@ type GenFunctions interface {
 	// after the loop share. body may become a function of its own, so it must use only
 	// its own g and p, and no other value.
 	Repeat(turns int, p *ir.Value, body func(g Gen, p *ir.Value, leave Leave))
-	// Mapping runs body with the kernel's struct vm_area_struct for an address of the
-	// current process, if there is one and it is not locked. The kernel must have
-	// FeatFindVMA. p and body are as in Repeat.
-	Mapping(addr, p *ir.Value, body func(g Gen, p, vma *ir.Value))
 }
 
 // Leave ends a loop if cond is not 0. It runs last first, unless that is nil.

@@ -50,12 +50,14 @@ const (
 	wRegs   // the address of the kernel's struct pt_regs
 	wBuf    // two words that were read from the process
 	wBuf2
-	wMapStart // the kernel's mapping of an address
-	wMapEnd   // …
-	wMapBase  // the address that the file's first byte would have
-	wDevice   // the key of the file in FilesMap
-	wInode    // …
-	numWalkWords
+	wMapStart               // the kernel's mapping of an address
+	wMapEnd                 // …
+	wMapBase                // the address that the file's first byte would have
+	wFile                   // the kernel's struct file
+	wNode                   // a node of the kernel's tree of mappings, or the mapping
+	wKey                    // the key of a file in FilesMap: four words
+	wMaple       = wKey + 4 // a copy of a node
+	numWalkWords = wMaple + mapleSize/8
 )
 
 // noMapping is a kind of entry that no list contains.
@@ -210,7 +212,7 @@ func (w *walker) function(name string) *ir.Value {
 		w.p = w.state(noStack)
 	}
 	// Only the unused frames must be zero, but programs may read the whole entry.
-	w.b().Zero(w.p, 0, int(w.lay.at(numWalkWords)))
+	w.b().Zero(w.p, 0, int(w.lay.at(wMaple)))
 	w.start()
 	// One additional iteration distinguishes a stack of exactly depth frames from a
 	// deeper one.

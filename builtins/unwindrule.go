@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
@@ -58,93 +57,6 @@ func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin *ir
 		})
 	})
 }
-
-// vmaFields are the members of the kernel's structs that findFile reads.
-var vmaFields = [...]struct{ of, name string }{
-	{"struct vm_area_struct", "vm_start"}, {"struct vm_area_struct", "vm_end"}, {"struct vm_area_struct", "vm_pgoff"},
-	{"struct vm_area_struct", "vm_file"}, {"struct file", "f_inode"}, {"struct inode", "i_ino"}, {"struct inode", "i_sb"},
-	{"struct super_block", "s_dev"},
-}
-
-// canFindFile reports whether programs can find the file that is mapped at an address.
-func canFindFile(k probes.Kernel) bool {
-	if !k.Has(probes.FeatFindVMA) || !k.Has(probes.FeatTaskBTF) {
-		return false
-	}
-	for _, f := range vmaFields {
-		t, err := k.Type(f.of)
-		if err != nil {
-			return false
-		}
-		if _, ok := t.Field(f.name); !ok {
-			return false
-		}
-	}
-	return true
-}
-
-// findFile looks up the file that the kernel has mapped at pc. So the stacks of a
-// process that has just started can be unwound before user space knows the process, if
-// its files have tables.
-func (w *walker) findFile(pc *ir.Value) {
-	g := w.g
-	w.set(wInode, w.num(0))
-	g.Mapping(pc, w.p, func(g Gen, p, vma *ir.Value) {
-		in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto}
-		next := 0
-		member := func(of *ir.Value, size int) *ir.Value {
-			t, _ := g.Kernel().Type(vmaFields[next].of)
-			f, _ := t.Field(vmaFields[next].name)
-			next++
-			return g.B().Load(of, int64(f.Off), size, false)
-		}
-		object := func(of *ir.Value) *ir.Value {
-			v := member(of, 8)
-			v.Type = ir.PtrBTF
-			return v
-		}
-		start := member(vma, 8)
-		in.set(wMapStart, start)
-		in.set(wMapEnd, member(vma, 8))
-		offset := in.op(ir.OpShl, member(vma, 8), in.num(pageShift))
-		in.set(wMapBase, in.op(ir.OpSub, start, offset))
-		file := object(vma)
-		g.B().If(file, func() {
-			inode := object(file)
-			in.set(wInode, member(inode, 8))
-			in.set(wDevice, member(object(inode), 4))
-		})
-	})
-	g.B().If(w.get(wInode), func() {
-		files := g.KernelMap(ir.Map{Name: unwind.FilesMap, Type: ir.Hash, KeySize: unwind.FileKeySize, ValueSize: 8, MaxEntries: unwind.MaxFiles})
-		b := w.b()
-		found := b.Call(ir.MapLookup, b.MapPtr(files), b.AddImm(w.p, w.lay.at(wDevice)))
-		g.B().If(found, func() {
-			list := w.b().Load(w.b().NonNil(found), 0, 8, false)
-			base := w.get(wMapBase)
-			w.findEntry(list, w.op(ir.OpSub, pc, base), func(start, end, origin *ir.Value) {
-				w.within(wStart, w.op(ir.OpAdd, start, base), wMapStart, false)
-				w.within(wEnd, w.op(ir.OpAdd, end, base), wMapEnd, true)
-				w.set(wOrigin, w.op(ir.OpAdd, origin, base))
-			})
-		})
-	})
-}
-
-// within sets a field to x, limited by the field limit: from above if above is set,
-// else from below.
-func (w *walker) within(field int, x *ir.Value, limit int, above bool) {
-	most := w.get(limit)
-	w.set(field, x)
-	beyond := w.op(ir.OpULt, x, most)
-	if above {
-		beyond = w.op(ir.OpULt, most, x)
-	}
-	w.g.B().If(beyond, func() { w.set(field, most) })
-}
-
-// pageShift is the number of bits of an offset in a page of amd64.
-const pageShift = 12
 
 // findRule returns the number of the rule for pc in a segment.
 func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {

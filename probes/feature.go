@@ -10,7 +10,6 @@ type Feature string
 const (
 	FeatRingBuf       Feature = "ringbuf"
 	FeatLoop          Feature = "bpf_loop"
-	FeatFindVMA       Feature = "bpf_find_vma"
 	FeatForEachMap    Feature = "bpf_for_each_map_elem"
 	FeatTaskBTF       Feature = "bpf_get_current_task_btf"
 	FeatTaskRegs      Feature = "bpf_task_pt_regs"

@@ -84,8 +84,8 @@ func (l *mmapLog) note(syms processWatcher, body []byte) {
 		syms.Mapped(pid, symbols.Mapping{
 			Start: start, End: start + length, Offset: ne.Uint64(body[32:]),
 			Dev:   fmt.Sprintf("%02x:%02x", ne.Uint32(body[40:]), ne.Uint32(body[44:])),
-			Inode: strconv.FormatUint(ne.Uint64(body[48:]), 10),
-			Path:  string(cString(body[mmap2Fixed:])),
+			Inode: strconv.FormatUint(ne.Uint64(body[48:]), 10), Generation: ne.Uint64(body[56:]),
+			Path: string(cString(body[mmap2Fixed:])),
 		})
 	case unix.PERF_RECORD_FORK:
 		if parent := int(ne.Uint32(body[12:])); parent != pid {

@@ -72,12 +72,11 @@ func (s *Session) startUnwinding() error {
 		},
 	}
 	if files := s.maps[unwind.FilesMap]; files != nil {
-		mem.SetFile = func(device, inode, list uint64) error {
-			key := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, device), inode)
+		mem.SetFile = func(id unwind.FileID, list uint64) error {
 			if list == 0 {
-				return store.DeleteElem(files, key)
+				return store.DeleteElem(files, id[:])
 			}
-			return store.UpdateElem(files, key, binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
+			return store.UpdateElem(files, id[:], binary.NativeEndian.AppendUint64(nil, list), unix.BPF_ANY)
 		}
 	}
 	// Without the log, processes that start later have no tables. Programs count their
@@ -165,8 +164,9 @@ func (u *unwinding) follow(proc string) {
 
 // note reads the log of mappings.
 func (u *unwinding) note() {
-	if u.log != nil && u.log.drain(u) {
-		u.tables.Flush()
+	if u.log != nil {
+		u.log.drain(u)
+		u.tables.Flush() // lists may also wait for their time
 	}
 }
 
@@ -189,7 +189,7 @@ func (u *unwinding) Mapped(pid int, m symbols.Mapping) {
 	if path == "//anon" { // memory without a file in the kernel's log
 		path = ""
 	}
-	u.tables.Mapped(pid, unwind.Mapping{Start: m.Start, End: m.End, Offset: m.Offset, Dev: hi<<32 | lo, Inode: inode, Path: path})
+	u.tables.Mapped(pid, unwind.Mapping{Start: m.Start, End: m.End, Offset: m.Offset, Dev: hi<<32 | lo, Inode: inode, Generation: m.Generation, Path: path})
 }
 
 func (u *unwinding) Forked(pid, parent int) { u.tables.Forked(pid, parent) }

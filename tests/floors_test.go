@@ -74,7 +74,7 @@ var outside = map[string][]string{
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/store", "runtime/symbols"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/store", "runtime/symbols", "runtime/unwind"},
 }
 
 func TestFloors(t *testing.T) {

@@ -72,7 +72,6 @@ var (
 	AttachCookie       = add(Helper{174, "get_attach_cookie", 1, Int, 0, "5.15", anyOut, false})
 	TaskPtRegs         = add(Helper{175, "task_pt_regs", 1, PtrBTF, 0, "5.15", anyOut, false})
 	TraceVprintk       = add(Helper{177, "trace_vprintk", 4, Int, Reads | Writes, "5.16", noOut, false})
-	FindVMA            = add(Helper{180, "find_vma", 5, Int, Reads | Writes, "5.17", anyOut, false})
 	Loop               = add(Helper{181, "loop", 4, Int, Reads | Writes, "5.17", anyOut, false})
 	Strncmp            = add(Helper{182, "strncmp", 3, Int, Reads, "5.17", noOut, false})
 	GetFuncArg         = add(Helper{183, "get_func_arg", 3, Int, Reads | Writes, "5.17", 2, false})
@@ -92,8 +91,6 @@ func (h *Helper) Context() int {
 	switch h {
 	case Loop, ForEachMapElem:
 		return 2
-	case FindVMA:
-		return 3
 	}
 	return -1
 }

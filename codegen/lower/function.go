@@ -58,25 +58,6 @@ func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Valu
 	f.b.Call(ir.Loop, f.b.Const(int64(turns)), f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
 }
 
-// Mapping calls body through bpf_find_vma.
-func (f *fn) Mapping(addr, p *ir.Value, body func(g builtins.Gen, p, vma *ir.Value)) {
-	g := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("mapping%d", len(f.irp.Subs)+1), ir.PtrBTF, ir.PtrBTF, ir.PtrSlot)
-	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
-	g.adders, g.ready = f.adders, map[ast.Expr]place{}
-	g.at(f.b.Pos)
-	vma, up := g.b.Param(1), g.b.Param(2)
-	g.start()
-	q := g.b.Load(up, 0, 8, false)
-	q.Type = p.Type
-	body(g, q, vma)
-	g.b.Ret(g.b.Const(0)) // the only result that the kernel accepts
-	g.end()
-	frame := f.b.Slot(8)
-	f.b.Store(frame, 0, 8, p)
-	task := f.b.Call(ir.CurrentTaskBTF)
-	f.b.Call(ir.FindVMA, task, addr, f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))
-}
-
 // repeatHere emits Repeat as a loop in the current function.
 func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
 	b := f.b

@@ -24,7 +24,6 @@ type featureRow struct {
 var featureTable = []featureRow{
 	{name: probes.FeatRingBuf, since: v(5, 8)},
 	{name: probes.FeatLoop, since: v(5, 17), backport: "BPF_FUNC_loop"},
-	{name: probes.FeatFindVMA, since: v(5, 17), backport: "BPF_FUNC_find_vma"},
 	{name: probes.FeatForEachMap, since: v(5, 13), backport: "BPF_FUNC_for_each_map_elem"},
 	{name: probes.FeatTaskBTF, since: v(5, 11), backport: "BPF_FUNC_get_current_task_btf"},
 	{name: probes.FeatTaskRegs, since: v(5, 15), backport: "BPF_FUNC_task_pt_regs"},

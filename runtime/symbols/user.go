@@ -260,6 +260,7 @@ func (u *User) Add(f Found) {
 type Mapping struct {
 	Start, End, Offset uint64
 	Dev, Inode, Path   string
+	Generation         uint64 // of the inode, or 0 if it is not known
 }
 
 // Mapped records a mapping of a process, which may have ended before its addresses

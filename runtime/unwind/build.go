@@ -8,23 +8,30 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
-// build builds the tables of the files in the queue, one after the other.
-func (t *Tables) build() {
+// builder builds tables of files in the queue, one after the other.
+type builder struct {
+	most uint64 // bytes of code of the largest file that it takes
+	wake chan struct{}
+}
+
+// smallFile is the size of the code of files that do not wait for larger ones.
+const smallFile = 1 << 20
+
+// build runs a builder until the tables are closed.
+func (t *Tables) build(w builder) {
 	defer t.stopped.Done()
 	for {
 		t.mu.Lock()
-		f := t.next()
+		f := t.next(w.most)
 		t.mu.Unlock()
 		if f == nil {
 			select {
-			case <-t.wake:
+			case <-w.wake:
 				continue
 			case <-t.stop:
 				return
@@ -46,24 +53,31 @@ func (t *Tables) build() {
 // buildFile builds the tables of a file.
 func (t *Tables) buildFile(f *file) {
 	began := time.Now()
-	r, size, err := t.open(f)
+	r, info, err := t.open(f)
 	if err != nil {
 		// The processes may have ended, though the log does not say so yet. The next
 		// one that maps the file may last longer.
 		t.mu.Lock()
 		f.failed = time.Now()
 		t.stats.Failed++
-		if len(f.users) == 0 {
+		if len(f.users) == 0 && !f.retired {
 			delete(t.files, f.key)
 		}
 		t.mu.Unlock()
 		return
 	}
 	defer r.Close()
-	if build := buildID(r); build != "" {
+	size := int64(0)
+	if info != nil {
+		size = info.Size()
+		t.mu.Lock()
+		f.version, f.checked = versionOf(info), time.Now()
+		t.mu.Unlock()
+	}
+	if build := contents(r); build != "" {
 		t.mu.Lock()
 		f.build = build
-		if same := t.byBuild[build]; same != nil && same != f {
+		if same := t.byBuild[build]; same != nil && same != f && same.ready {
 			f.same, f.ready = same, true
 			t.stats.Shared++
 			t.publishFile(f)
@@ -129,88 +143,6 @@ func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err e
 	t.flush()
 }
 
-// opened is an open file.
-type opened interface {
-	io.ReaderAt
-	io.Closer
-}
-
-// open opens a file through one of the processes that map it.
-func (t *Tables) open(f *file) (opened, int64, error) {
-	// Another goroutine may change the mappings meanwhile.
-	type source struct {
-		pid        int
-		start, end uint64
-		path       string
-	}
-	var from []source
-	t.mu.Lock()
-	for p := range f.users {
-		for _, m := range p.maps {
-			if m.file == f && len(from) < maxSources {
-				from = append(from, source{p.pid, m.start, m.end, f.path})
-			}
-		}
-	}
-	t.mu.Unlock()
-	for _, s := range from {
-		dir := filepath.Join(t.procRoot, strconv.Itoa(s.pid))
-		if f.key.special != "" {
-			if r, err := readMemory(dir, s.start, s.end); err == nil {
-				return r, int64(s.end - s.start), nil
-			}
-			continue
-		}
-		// The first name leads to the mapped file even if it was deleted. It does not
-		// exist if the kernel has split or merged mappings since.
-		for _, name := range []string{filepath.Join(dir, "map_files", fmt.Sprintf("%x-%x", s.start, s.end)), filepath.Join(dir, "root", s.path)} {
-			r, err := os.Open(name)
-			if err != nil {
-				continue
-			}
-			info, err := r.Stat()
-			if err == nil && info.Mode().IsRegular() && sameInode(info, f.key.inode) {
-				return r, info.Size(), nil
-			}
-			r.Close()
-		}
-	}
-	// If the processes have already ended, open the file by its path: the next
-	// processes that map it may be as short-lived.
-	if f.key.special == "" {
-		if r, err := os.Open(f.path); err == nil {
-			info, err := r.Stat()
-			if err == nil && info.Mode().IsRegular() && sameFile(info, f.key) {
-				return r, info.Size(), nil
-			}
-			r.Close()
-		}
-	}
-	return nil, 0, errGone
-}
-
-// sameFile reports whether a file in this process's mount namespace is the file of a
-// key.
-func sameFile(info os.FileInfo, key fileKey) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || st.Ino != key.inode {
-		return false
-	}
-	// A device number interleaves the halves of the major and minor numbers.
-	major := st.Dev>>8&0xfff | st.Dev>>32&^0xfff
-	minor := st.Dev&0xff | st.Dev>>12&0xffffff00
-	return major<<32|minor == key.dev
-}
-
-// maxSources is the number of mappings of a file that are tried.
-const maxSources = 16
-
-// sameInode reports whether a file has the inode number of a mapping.
-func sameInode(info os.FileInfo, inode uint64) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && st.Ino == inode
-}
-
 // readMemory reads a part of a process's memory. The part is an ELF file that the
 // kernel mapped there.
 func readMemory(dir string, start, end uint64) (opened, error) {
@@ -227,12 +159,28 @@ func readMemory(dir string, start, end uint64) (opened, error) {
 	return memFile{bytes.NewReader(b)}, nil
 }
 
-// buildID returns the build ID that the linker gave an ELF file, or "".
-func buildID(r io.ReaderAt) string {
+// contents returns what tells the tables of an ELF file from those of other files: the
+// build ID that the linker gave it, and where its parts are, as some build IDs were
+// chosen by hand. It returns "" for a file without a build ID.
+func contents(r io.ReaderAt) string {
 	e, err := elf.NewFile(r)
 	if err != nil {
 		return ""
 	}
+	id := buildID(e)
+	if id == "" {
+		return ""
+	}
+	for _, p := range e.Progs {
+		if p.Type == elf.PT_LOAD || p.Type == elf.PT_GNU_EH_FRAME {
+			id += fmt.Sprint(" ", p.Off, p.Vaddr, p.Filesz)
+		}
+	}
+	return id
+}
+
+// buildID returns the build ID of an ELF file, or "".
+func buildID(e *elf.File) string {
 	for _, p := range e.Progs {
 		if p.Type != elf.PT_NOTE || p.Filesz > 1<<16 {
 			continue

@@ -36,7 +36,7 @@ const (
 	RulesMap  = "unwind_rules"  // array, one element of RulesSize bytes
 	ChunksMap = "unwind_chunks" // array of MaxChunks arrays, each with one element of ChunkSize+ChunkSlack bytes
 	ProcsMap  = "unwind_procs"  // hash map: u32 process → u64 list
-	FilesMap  = "unwind_files"  // hash map: u64 device in the kernel's encoding, and u64 inode → u64 list
+	FilesMap  = "unwind_files"  // hash map: file, see FileDevice → u64 list
 )
 
 // Mapped is the flag of the maps that the runtime writes through mapped memory:
@@ -64,8 +64,17 @@ const (
 	SearchPage = 9
 )
 
-// FileKeySize is the size of a key of FilesMap in bytes.
-const FileKeySize = 16
+// Offsets in a key of FilesMap, and its size. The inode of a deleted file may be given
+// to another one, and a file may be written, so the key has the size and the time of
+// the last modification too.
+const (
+	FileDevice  = 0 // u32: as the kernel numbers it
+	FileNsec    = 4 // u32: nanoseconds of the time of modification
+	FileInode   = 8
+	FileSize    = 16
+	FileSec     = 24 // seconds of the time of modification
+	FileKeySize = 32
+)
 
 // A list is represented by a word: its offset in a chunk, the number of the chunk, and
 // the number of its entries. The word is never 0, as no list is empty.

@@ -57,35 +57,6 @@ func (t *Tables) publish(p *process) {
 	t.drop(&old)
 }
 
-// publishFile makes the segments of a file available by its device and inode.
-func (t *Tables) publishFile(f *file) {
-	if f.key.special != "" || t.mem.SetFile == nil {
-		return
-	}
-	whole := mapping{end: 1 << 47, file: f}
-	b, word, err := t.writeList(whole.entries(nil))
-	if err != nil {
-		return // programs find the file only through the lists of processes
-	}
-	if t.mem.SetFile(f.key.device(), f.key.inode, word) != nil {
-		t.memory.release(b)
-		return
-	}
-	f.list = b
-}
-
-// forgetFile reverses publishFile.
-func (t *Tables) forgetFile(f *file) {
-	if f.list.size > 0 {
-		_ = t.mem.SetFile(f.key.device(), f.key.inode, 0)
-		t.memory.release(f.list)
-		f.list = block{}
-	}
-}
-
-// device returns the device in the kernel's encoding.
-func (k fileKey) device() uint64 { return k.dev>>32<<20 | k.dev&(1<<20-1) }
-
 // writeList writes a list of entries. It returns its block and the word that represents
 // it.
 func (t *Tables) writeList(list []entry) (block, uint64, error) {

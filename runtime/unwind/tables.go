@@ -2,6 +2,7 @@ package unwind
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -18,7 +19,7 @@ type Memory struct {
 	SetProcess func(pid int, list uint64) error
 	// SetFile sets a file's list in FilesMap, or deletes it if list is 0. It is nil if
 	// programs cannot find the file of a mapping.
-	SetFile func(device, inode, list uint64) error
+	SetFile func(id FileID, list uint64) error
 }
 
 // Tables tracks the mappings of all processes and maintains the programs' tables. Its
@@ -33,12 +34,13 @@ type Tables struct {
 	memory  memory
 	rules   map[cfi.Rule]uint16
 	files   map[fileKey]*file
+	retired []*file // whose keys other files have now
 	byBuild map[string]*file
 	procs   map[int]*process
 	dirty   []*process
 	queue   []*file      // files whose tables have yet to be built
 	first   map[int]bool // processes whose files have priority, and their descendants
-	wake    chan struct{}
+	workers []builder
 	made    chan struct{} // closed, and replaced, when the tables of a file are complete
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -61,29 +63,8 @@ type Stats struct {
 type Mapping struct {
 	Start, End, Offset uint64
 	Dev, Inode         uint64
+	Generation         uint64 // of the inode, or 0 if it is not known
 	Path               string // "" for memory without a file
-}
-
-// fileKey identifies a mapped file.
-type fileKey struct {
-	dev, inode uint64
-	special    string // for mappings of the kernel, such as [vdso]
-}
-
-// file is a mapped file.
-type file struct {
-	key    fileKey
-	path   string // in the mount namespace of its users
-	kind   int    // kind of the entries for addresses without a segment
-	segs   []segment
-	users  map[*process]bool
-	same   *file // another file with the same contents, whose tables are used
-	ready  bool
-	build  string
-	failed time.Time // when the file could not be opened
-	idle   time.Time // when its last user unmapped it
-	list   block     // entry in FilesMap
-	first  bool      // a preferred process has mapped it
 }
 
 // process holds the mappings of a process.
@@ -94,6 +75,7 @@ type process struct {
 	dirty  bool
 	gone   bool
 	waits  time.Time // until when its list is not made
+	parent int
 }
 
 // forkWait is how long a new process has no list if programs can do without. Its list
@@ -117,13 +99,16 @@ func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	t := &Tables{
 		arch: arch, mem: mem, procRoot: procRoot,
 		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{}, first: map[int]bool{},
-		wake: make(chan struct{}, 1), made: make(chan struct{}), stop: make(chan struct{}),
+		workers: []builder{{smallFile, make(chan struct{}, 1)}, {math.MaxUint64, make(chan struct{}, 1)}},
+		made:    make(chan struct{}), stop: make(chan struct{}),
 	}
 	t.memory.make = mem.Chunk
 	t.rule(cfi.Rule{})
 	t.rule(cfi.Rule{Kind: cfi.Unknown})
-	t.stopped.Add(1)
-	go t.build()
+	for _, w := range t.workers {
+		t.stopped.Add(1)
+		go t.build(w)
+	}
 	return t
 }
 
@@ -165,17 +150,21 @@ func (t *Tables) Await(pid int, most time.Duration) {
 	}
 }
 
-// next removes from the queue the file whose tables are most urgent: one of a preferred
-// process, or else the one that the most processes, or the most recent ones, map.
-func (t *Tables) next() *file {
-	best, most := -1, -1
+// next removes from the queue the file whose tables are most urgent, of those with at
+// most so many bytes of code: one of a preferred process, or else the one with the most
+// users for the work that it is.
+func (t *Tables) next(most uint64) *file {
+	best, score := -1, 0.0
 	for i, f := range t.queue {
-		n := len(f.users)
-		if f.first {
-			n = 1 << 30
+		if f.code > most && !f.first {
+			continue
 		}
-		if n >= most {
-			best, most = i, n
+		n := float64(1+len(f.users)) / float64(f.code+1)
+		if f.first {
+			n++
+		}
+		if n >= score {
+			best, score = i, n
 		}
 	}
 	if best < 0 {
@@ -232,13 +221,15 @@ func (t *Tables) mapped(p *process, m Mapping) {
 	if m.End <= m.Start {
 		return
 	}
-	n := mapping{start: m.Start, end: m.End, offset: m.Offset, file: t.fileOf(m)}
+	n := mapping{start: m.Start, end: m.End, offset: m.Offset, file: t.fileOf(p, m)}
 	var kept []mapping
+	var cut []*file
 	for _, o := range p.maps {
 		if o.end <= n.start || n.end <= o.start {
 			kept = append(kept, o)
 			continue
 		}
+		cut = append(cut, o.file)
 		if o.start < n.start { // the parts of the old mapping that the new one leaves
 			kept = append(kept, mapping{o.start, n.start, o.offset, o.file})
 		}
@@ -248,6 +239,11 @@ func (t *Tables) mapped(p *process, m Mapping) {
 	}
 	i, _ := slices.BinarySearchFunc(kept, n.start, func(m mapping, a uint64) int { return cmp.Compare(m.start, a) })
 	p.maps = slices.Insert(kept, i, n)
+	for _, f := range cut {
+		if f != nil && !slices.ContainsFunc(p.maps, func(m mapping) bool { return m.file == f }) {
+			delete(f.users, p)
+		}
+	}
 	n.file.use(p)
 	if t.first[p.pid] && n.file != nil && !n.file.ready {
 		n.file.first = true
@@ -262,47 +258,6 @@ func (t *Tables) mark(p *process) {
 	}
 }
 
-// Files without tables.
-var (
-	trampoline = &file{kind: Trampoline, ready: true}
-	vsyscall   = &file{kind: NoTable, ready: true}
-)
-
-// retryAfter is how long after a failure the next mapping of a file has it opened
-// again.
-const retryAfter = 10 * time.Millisecond
-
-// fileOf returns the file of a mapping, or nil if it has none.
-func (t *Tables) fileOf(m Mapping) *file {
-	key := fileKey{dev: m.Dev, inode: m.Inode}
-	switch {
-	case m.Path == "[vdso]":
-		key = fileKey{special: m.Path}
-	case m.Path == "[uprobes]":
-		return trampoline
-	case m.Path == "[vsyscall]":
-		return vsyscall
-	case m.Path == "" || m.Path[0] != '/' || m.Inode == 0:
-		return nil
-	}
-	f := t.files[key]
-	again := f != nil && !f.failed.IsZero() && time.Since(f.failed) > retryAfter
-	if f == nil || again {
-		if again {
-			f.failed = time.Time{}
-		} else {
-			f = &file{key: key, path: m.Path, kind: Pending, users: map[*process]bool{}}
-			t.files[key] = f
-		}
-		t.queue = append(t.queue, f)
-		select {
-		case t.wake <- struct{}{}:
-		default:
-		}
-	}
-	return f
-}
-
 // Forked records that a process started as a copy of its parent.
 func (t *Tables) Forked(pid, parent int) {
 	t.mu.Lock()
@@ -310,12 +265,13 @@ func (t *Tables) Forked(pid, parent int) {
 	if t.first[parent] {
 		t.first[pid] = true
 	}
+	t.forget(pid)
+	p := t.process(pid)
+	p.parent = parent
 	from := t.procs[parent]
 	if from == nil {
 		return
 	}
-	t.forget(pid)
-	p := t.process(pid)
 	p.maps = slices.Clone(from.maps)
 	for _, m := range p.maps {
 		m.file.use(p)
@@ -336,7 +292,9 @@ func (t *Tables) Forked(pid, parent int) {
 func (t *Tables) Executed(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	parent := t.process(pid).parent
 	t.forget(pid)
+	t.process(pid).parent = parent
 }
 
 // Ended records the end of a process.
@@ -369,9 +327,6 @@ func (t *Tables) forget(pid int) {
 	for _, m := range p.maps {
 		if m.file != nil {
 			delete(m.file.users, p)
-			if len(m.file.users) == 0 {
-				m.file.idle = time.Now()
-			}
 		}
 	}
 }
@@ -388,37 +343,3 @@ func (t *Tables) drop(p *process) {
 }
 
 func (t *Tables) set(p *process, word uint64) { _ = t.mem.SetProcess(p.pid, word) }
-
-// alloc returns memory for a list or a segment. If there is none left, it releases the
-// tables of files that no process maps.
-func (t *Tables) alloc(size int) (block, []byte, error) {
-	b, mem, err := t.memory.alloc(size)
-	if err == nil {
-		return b, mem, nil
-	}
-	for key, f := range t.files {
-		if len(f.users) > 0 || !f.ready || t.sharedBy(f) {
-			continue
-		}
-		for _, s := range f.segs {
-			t.memory.release(s.block)
-		}
-		t.forgetFile(f)
-		delete(t.files, key)
-		if t.byBuild[f.build] == f {
-			delete(t.byBuild, f.build)
-		}
-	}
-	// Memory released above cannot be used before grace is over.
-	return t.memory.alloc(size)
-}
-
-// sharedBy reports whether another file uses the tables of f.
-func (t *Tables) sharedBy(f *file) bool {
-	for _, o := range t.files {
-		if o.same == f {
-			return true
-		}
-	}
-	return false
-}

@@ -4,9 +4,13 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
@@ -16,11 +20,11 @@ type memoryModel struct {
 	rules  []byte
 	chunks [][]byte
 	procs  map[int]uint64
-	files  map[[2]uint64]uint64 // by device and inode
+	files  map[FileID]uint64
 }
 
 func newModel() *memoryModel {
-	return &memoryModel{rules: make([]byte, RulesSize), procs: map[int]uint64{}, files: map[[2]uint64]uint64{}}
+	return &memoryModel{rules: make([]byte, RulesSize), procs: map[int]uint64{}, files: map[FileID]uint64{}}
 }
 
 func (m *memoryModel) memory() Memory {
@@ -36,9 +40,9 @@ func (m *memoryModel) memory() Memory {
 			}
 			return nil
 		},
-		SetFile: func(device, inode, list uint64) error {
-			if m.files[[2]uint64{device, inode}] = list; list == 0 {
-				delete(m.files, [2]uint64{device, inode})
+		SetFile: func(id FileID, list uint64) error {
+			if m.files[id] = list; list == 0 {
+				delete(m.files, id)
 			}
 			return nil
 		},
@@ -228,6 +232,68 @@ func TestMissingFile(t *testing.T) {
 	if kind, _ := m.find(1, 0x1000); kind == NoTable {
 		t.Error("the file counts as one without a table")
 	}
+}
+
+// TestReplacedFile gives the inode of a file to other contents: the file is written, and
+// then the log says that the inode has another generation. Programs must find only the
+// tables of what is there now.
+func TestReplacedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	write := func(from string) {
+		t.Helper()
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Skip(err)
+		}
+		if err := os.WriteFile(path, data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("/bin/true")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	m := newModel()
+	tables := New(AMD64, m.memory(), "/nonexistent")
+	defer tables.Close()
+	pid := 0
+	var before FileID
+	check := func(what string, generation uint64, same bool) {
+		t.Helper()
+		pid++
+		tables.mu.Lock()
+		for _, f := range tables.files {
+			f.checked = time.Time{}
+		}
+		tables.mu.Unlock()
+		tables.Mapped(pid, Mapping{
+			Start: 0x1000, End: 0x9000, Dev: uint64(unix.Major(st.Dev))<<32 | uint64(unix.Minor(st.Dev)),
+			Inode: st.Ino, Generation: generation, Path: path,
+		})
+		tables.Await(pid, time.Minute)
+		tables.mu.Lock()
+		defer tables.mu.Unlock()
+		if len(m.files) != 1 {
+			t.Fatalf("%s: programs know %d files, want 1", what, len(m.files))
+		}
+		for id := range m.files {
+			if pid > 1 && (id == before) != same {
+				t.Errorf("%s: %x after %x", what, id, before)
+			}
+			before = id
+		}
+		if want := map[bool]int{true: 1}[generation == 8] + map[bool]int{true: 1}[pid > 2]; len(tables.retired) != want {
+			t.Errorf("%s: %d files were replaced, want %d", what, len(tables.retired), want)
+		}
+	}
+	check("new", 7, false)
+	check("mapped again", 7, true)
+	write("/bin/sh")
+	check("written", 7, false)
+	check("mapped again", 7, true)
+	check("another generation", 8, true)
 }
 
 // TestMemory allocates and frees blocks at random. No two may overlap.

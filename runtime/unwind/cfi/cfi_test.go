@@ -204,6 +204,28 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestEntry checks that the code that starts a program has no caller, though no table
+// describes it.
+func TestEntry(t *testing.T) {
+	const loader = "/lib64/ld-linux-x86-64.so.2"
+	r, err := os.Open(loader)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer r.Close()
+	e, err := elf.NewFile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ReadFile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.At(e.Entry + 7).Kind; got != End {
+		t.Errorf("%s starts at %#x, whose rule is %v, want End", loader, e.Entry, got)
+	}
+}
+
 // FuzzRead reads arbitrary sections: it must end, with an error or not, and the rows
 // must be in order.
 func FuzzRead(f *testing.F) {

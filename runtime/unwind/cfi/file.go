@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Span is an executable range of a file.
@@ -30,7 +31,7 @@ const maxSection = 512 << 20
 // ReadFile reads the call frame information of an ELF file from .eh_frame, and from
 // .debug_frame for functions that .eh_frame lacks. It adds rows for code that linkers
 // and C libraries may leave undescribed: the procedure linkage table, and the
-// instructions that a signal handler returns to.
+// instructions that a signal handler returns to, and those that start a program.
 //
 // A file without any information has no rows. If part of the information is malformed,
 // the result contains the rest.
@@ -54,6 +55,7 @@ func ReadFile(r io.ReaderAt) (*File, error) {
 	errDebug := f.readDebug(e, arch)
 	f.fillPLT(e, arch)
 	f.fillSigreturn(r, arch)
+	f.fillEntry(e.Entry)
 	return f, errors.Join(errEH, errDebug)
 }
 
@@ -175,6 +177,27 @@ func (f *File) fillPLT(e *elf.File, arch *Arch) {
 		more.add(s.Addr+s.Size, more.rule(Rule{}))
 		f.Fill(&more)
 	}
+}
+
+// maxEntry is the size of the code that starts a program, at most. It may be more than
+// one function.
+const maxEntry = 256
+
+// fillEntry adds rows for the code that starts a program, which has no caller.
+func (f *File) fillEntry(entry uint64) {
+	if len(f.List) == 0 || f.At(entry).Kind != NoTable || !slices.ContainsFunc(f.Code, func(c Span) bool { return entry-c.Addr < c.Size }) {
+		return
+	}
+	end := entry + maxEntry
+	for _, r := range f.List {
+		if entry < r.PC && r.PC < end {
+			end = r.PC
+		}
+	}
+	var more Rows
+	more.add(entry, more.rule(Rule{Kind: End}))
+	more.add(end, more.rule(Rule{}))
+	f.Fill(&more)
 }
 
 // fillSigreturn adds rows for the instructions that a signal handler returns to.

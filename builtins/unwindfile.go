@@ -1,0 +1,321 @@
+package builtins
+
+import (
+	"fmt"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/unwind"
+)
+
+// This file is the part of the walk that finds the file which the kernel has mapped at
+// an address. So a process that has just started is unwound before user space knows of
+// it, if the tables of its files are made.
+//
+// The walk searches the process's tree of mappings itself. bpf_find_vma cannot do it:
+// it needs the lock of the address space, and where interrupts are off, as in a profile
+// probe, it can take that once for each event. Without the lock the tree may change
+// during the search, which then may find nothing. What it finds is compared with the
+// address.
+
+// vmaLayout holds the offsets of the kernel's fields that the search reads.
+type vmaLayout struct {
+	mm   int64 // struct task_struct
+	root int64 // the tree's root in struct mm_struct
+
+	// A maple tree has two kinds of inner nodes. The range nodes are also the leaves.
+	maple                        bool
+	pivot, rangeSlot, arangeSlot int64
+	rangeEnd, arangeEnd          int64 // offsets of the number of the last slot
+
+	rb, left, right int64 // struct vm_area_struct and rb_node, before Linux 6.1
+
+	start, offset, file, ops int64 // struct vm_area_struct
+
+	inode, mode             int64 // struct file
+	ino, super, size        int64 // struct inode
+	sec, nsec               int64 // … its time of modification
+	dev                     int64 // struct super_block
+	backing                 bool  // the kernel has struct backing_file
+	userDentry, dentryInode int64 // struct backing_file, struct dentry
+}
+
+// Kinds of nodes of a maple tree, in bits 3 to 6 of their addresses, and their size.
+const (
+	mapleLeaf   = 1 // maple_leaf_64
+	mapleArange = 3 // maple_arange_64
+	mapleSize   = 256
+)
+
+// Limits of the search. A tree of the most mappings that a process may have is less
+// deep.
+const (
+	mapleLevels = 10
+	mapleSlots  = 16
+	rbLevels    = 48
+)
+
+// layVMA looks up the offsets.
+func layVMA(k probes.Kernel) (*vmaLayout, error) {
+	l := &vmaLayout{}
+	// find sets off to the offset of a field that has one of the names.
+	find := func(off *int64, object string, names ...string) (*types.Type, error) {
+		t, err := k.Type(object)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if f, ok := t.Field(name); ok {
+				*off += int64(f.Off)
+				return f.Type, nil
+			}
+		}
+		return nil, fmt.Errorf("%s has no %s", object, names[0])
+	}
+	type row struct {
+		off    *int64
+		object string
+		field  string
+	}
+	var end, arangePivot int64
+	rows := []row{
+		{&l.mm, "struct task_struct", "mm"},
+		{&l.start, "struct vm_area_struct", "vm_start"},
+		{&end, "struct vm_area_struct", "vm_end"},
+		{&l.offset, "struct vm_area_struct", "vm_pgoff"},
+		{&l.file, "struct vm_area_struct", "vm_file"},
+		{&l.ops, "struct vm_area_struct", "vm_ops"},
+		{&l.inode, "struct file", "f_inode"},
+		{&l.mode, "struct file", "f_mode"},
+		{&l.ino, "struct inode", "i_ino"},
+		{&l.super, "struct inode", "i_sb"},
+		{&l.size, "struct inode", "i_size"},
+		{&l.dev, "struct super_block", "s_dev"},
+	}
+	var ignored int64
+	if _, err := find(&ignored, "struct mm_struct", "mm_mt"); err == nil {
+		l.maple = true
+		rows = append(rows,
+			row{&l.root, "struct mm_struct", "mm_mt"}, row{&l.root, "struct maple_tree", "ma_root"},
+			row{&l.pivot, "struct maple_range_64", "pivot"}, row{&l.rangeSlot, "struct maple_range_64", "slot"},
+			row{&arangePivot, "struct maple_arange_64", "pivot"}, row{&l.arangeSlot, "struct maple_arange_64", "slot"},
+			row{&l.arangeEnd, "struct maple_arange_64", "meta"}, row{&l.arangeEnd, "struct maple_metadata", "end"},
+			row{&l.rangeEnd, "struct maple_metadata", "end"})
+	} else {
+		rows = append(rows,
+			row{&l.root, "struct mm_struct", "mm_rb"}, row{&l.rb, "struct vm_area_struct", "vm_rb"},
+			row{&l.left, "struct rb_node", "rb_left"}, row{&l.right, "struct rb_node", "rb_right"})
+	}
+	for _, r := range rows {
+		if _, err := find(r.off, r.object, r.field); err != nil {
+			return nil, err
+		}
+	}
+	if end != l.start+8 {
+		return nil, fmt.Errorf("struct vm_area_struct: vm_end does not follow vm_start")
+	}
+	if l.maple {
+		l.rangeEnd += l.rangeSlot + 8*(mapleSlots-1)
+		if arangePivot != l.pivot || l.rangeSlot != l.pivot+8*(mapleSlots-1) || max(l.rangeEnd, l.arangeEnd) >= mapleSize {
+			return nil, fmt.Errorf("the kernel's maple trees are not as known")
+		}
+	}
+	// The time has had three forms.
+	if _, err := find(&l.sec, "struct inode", "i_mtime_sec"); err == nil {
+		if _, err := find(&l.nsec, "struct inode", "i_mtime_nsec"); err != nil {
+			return nil, err
+		}
+	} else {
+		t, err := find(&l.sec, "struct inode", "i_mtime", "__i_mtime")
+		if err != nil {
+			return nil, err
+		}
+		sec, ok1 := t.Field("tv_sec")
+		nsec, ok2 := t.Field("tv_nsec")
+		if !ok1 || !ok2 {
+			return nil, fmt.Errorf("struct inode: its time of modification is not as known")
+		}
+		l.sec, l.nsec = l.sec+int64(sec.Off), l.sec+int64(nsec.Off)
+	}
+	if t, err := find(&l.userDentry, "struct backing_file", "user_path"); err == nil {
+		if f, ok := t.Field("dentry"); ok {
+			l.userDentry += int64(f.Off)
+			if _, err := find(&l.dentryInode, "struct dentry", "d_inode"); err == nil {
+				l.backing = true
+			}
+		}
+	}
+	return l, nil
+}
+
+// canFindFile reports whether programs can find the file that is mapped at an address.
+func canFindFile(k probes.Kernel) bool {
+	_, err := layVMA(k)
+	return err == nil
+}
+
+// fetch reads size bytes of the kernel's memory into a field. It sets the field to 0 if
+// that fails, so that a chain of pointers ends there.
+func (w *walker) fetch(field int, size int64, from *ir.Value, off int64) {
+	b := w.b()
+	b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(field)), b.Const(size), b.AddImm(from, off))
+}
+
+// follow returns a pointer in the kernel's memory, or 0.
+func (w *walker) follow(from *ir.Value, off int64) *ir.Value {
+	w.fetch(wBuf, 8, from, off)
+	return w.get(wBuf)
+}
+
+// findFile looks up the mapping and the file of pc.
+func (w *walker) findFile(pc *ir.Value) {
+	g := w.g
+	l, err := layVMA(g.Kernel())
+	if err != nil {
+		panic("builtins: unwind: " + err.Error())
+	}
+	task := w.b().Call(ir.CurrentTask)
+	root := w.follow(w.follow(task, l.mm), l.root)
+	w.set(wNode, root)
+	if l.maple {
+		w.searchMaple(l, pc)
+	} else {
+		w.searchRB(l, pc)
+	}
+	vma := w.get(wNode)
+	w.fetch(wMapStart, 16, vma, l.start)
+	start := w.get(wMapStart)
+	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wMapEnd), start))
+	g.B().If(inside, func() {
+		file := w.follow(w.get(wNode), l.file)
+		g.B().IfElse(file, func() *ir.Value {
+			w.set(wFile, file)
+			offset := w.op(ir.OpShl, w.follow(w.get(wNode), l.offset), w.num(pageShift))
+			w.set(wMapBase, w.op(ir.OpSub, w.get(wMapStart), offset))
+			w.fileKey(l, w.follow(file, l.inode))
+			w.findListed(pc)
+			if l.backing {
+				g.B().If(w.op(ir.OpULe, w.num(unwind.Pending), w.op(ir.OpShr, w.get(wSeg), w.num(48))), func() { w.findUpper(l, pc) })
+			}
+			return nil
+		}, func() *ir.Value {
+			// Memory without a file that is not the kernel's own has code that was
+			// generated at run time.
+			g.B().If(w.not(w.follow(w.get(wNode), l.ops)), func() {
+				w.set(wStart, w.get(wMapStart))
+				w.set(wEnd, w.get(wMapEnd))
+				w.set(wSeg, w.num(unwind.FramePointer<<48))
+			})
+			return nil
+		})
+	})
+}
+
+// findUpper looks up the file of an overlay to which the mapped file belongs. The
+// kernel's records and /proc name one or the other.
+func (w *walker) findUpper(l *vmaLayout, pc *ir.Value) {
+	const backing = 0x2000000 // FMODE_BACKING
+	file := w.get(wFile)
+	w.set(wBuf2, w.num(0))
+	w.fetch(wBuf2, 4, file, l.mode)
+	w.g.B().If(w.op(ir.OpAnd, w.get(wBuf2), w.num(backing)), func() {
+		w.fileKey(l, w.follow(w.follow(w.get(wFile), l.userDentry), l.dentryInode))
+		w.findListed(pc)
+	})
+}
+
+// fileKey sets the key of a file in FilesMap from its inode.
+func (w *walker) fileKey(l *vmaLayout, inode *ir.Value) {
+	b := w.b()
+	super := w.follow(inode, l.super)
+	w.fetch(wKey, 4, super, l.dev)
+	b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wKey)+4), b.Const(4), b.AddImm(inode, l.nsec))
+	w.fetch(wKey+1, 8, inode, l.ino)
+	w.fetch(wKey+2, 8, inode, l.size)
+	w.fetch(wKey+3, 8, inode, l.sec)
+}
+
+// findListed looks the address up in the list of the file that wKey names.
+func (w *walker) findListed(pc *ir.Value) {
+	g := w.g
+	files := g.KernelMap(ir.Map{Name: unwind.FilesMap, Type: ir.Hash, KeySize: unwind.FileKeySize, ValueSize: 8, MaxEntries: unwind.MaxFiles})
+	b := w.b()
+	found := b.Call(ir.MapLookup, b.MapPtr(files), b.AddImm(w.p, w.lay.at(wKey)))
+	g.B().If(found, func() {
+		list := w.b().Load(w.b().NonNil(found), 0, 8, false)
+		base := w.get(wMapBase)
+		w.findEntry(list, w.op(ir.OpSub, pc, base), func(start, end, origin *ir.Value) {
+			w.within(wStart, w.op(ir.OpAdd, start, base), wMapStart, false)
+			w.within(wEnd, w.op(ir.OpAdd, end, base), wMapEnd, true)
+			w.set(wOrigin, w.op(ir.OpAdd, origin, base))
+		})
+	})
+}
+
+// within sets a field to x, or to the limit if x is beyond it.
+func (w *walker) within(field int, x *ir.Value, limit int, above bool) {
+	most := w.get(limit)
+	w.set(field, x)
+	beyond := w.op(ir.OpULt, x, most)
+	if above {
+		beyond = w.op(ir.OpULt, most, x)
+	}
+	w.g.B().If(beyond, func() { w.set(field, most) })
+}
+
+// pageShift is the number of bits of an offset in a page of amd64.
+const pageShift = 12
+
+// searchMaple goes from the root in wNode to the struct vm_area_struct whose range has
+// pc, or to another value. A node has the last address of the range of each slot but the
+// last, its pivots, in ascending order, and the number of the last slot. In a leaf that
+// is full, this number has given way to a slot.
+func (w *walker) searchMaple(l *vmaLayout, pc *ir.Value) {
+	g := w.g
+	forEach(g, mapleLevels, func(levels *loop, _ *ir.Value) {
+		node := w.get(wNode)
+		levels.leave(w.op(ir.OpNe, w.op(ir.OpAnd, node, w.num(3)), w.num(2)))
+		b := w.b()
+		failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wMaple)), b.Const(mapleSize), w.op(ir.OpAnd, node, w.num(-mapleSize)))
+		levels.leave(failed)
+		kind := w.op(ir.OpAnd, w.op(ir.OpShr, node, w.num(3)), w.num(15))
+		arange := w.op(ir.OpEq, kind, w.num(mapleArange))
+		number := func(off int64) *ir.Value { return w.b().Load(w.p, w.lay.at(wMaple)+off, 1, false) }
+		last := g.B().IfElse(arange, func() *ir.Value { return number(l.arangeEnd) }, func() *ir.Value {
+			full := w.b().Load(w.p, w.lay.at(wMaple)+l.rangeSlot-8, 8, false)
+			return g.B().IfElse(full, func() *ir.Value { return w.num(mapleSlots - 1) }, func() *ir.Value { return number(l.rangeEnd) })
+		})
+		n := &ir.Var{Name: "slot", Type: ir.Int}
+		w.b().Write(n, w.num(0))
+		word := func(i *ir.Value, off int64) *ir.Value {
+			b := w.b()
+			return b.Load(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, b.Op(ir.OpAnd, i, b.Const(mapleSlots-1)), b.Const(3))), w.lay.at(wMaple)+off, 8, false)
+		}
+		forEach(g, mapleSlots-1, func(slots *loop, i *ir.Value) {
+			slots.leave(w.op(ir.OpULe, last, i))
+			slots.leave(w.op(ir.OpULe, pc, word(i, l.pivot)))
+			w.b().Write(n, w.op(ir.OpAdd, i, w.num(1)))
+		})
+		i := w.b().Read(n)
+		w.set(wNode, g.B().IfElse(arange, func() *ir.Value { return word(i, l.arangeSlot) }, func() *ir.Value { return word(i, l.rangeSlot) }))
+		levels.leave(w.op(ir.OpEq, kind, w.num(mapleLeaf)))
+	})
+}
+
+// searchRB does the same in a tree of struct rb_node.
+func (w *walker) searchRB(l *vmaLayout, pc *ir.Value) {
+	g := w.g
+	forEach(g, rbLevels, func(levels *loop, _ *ir.Value) {
+		node := w.get(wNode)
+		levels.leave(w.not(node))
+		w.fetch(wMapStart, 16, node, l.start-l.rb)
+		start := w.get(wMapStart)
+		left := w.op(ir.OpULt, pc, start)
+		inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wMapEnd), start))
+		next := w.op(ir.OpAdd, w.num(l.right), w.op(ir.OpMul, left, w.num(l.left-l.right)))
+		levels.leave(inside)
+		w.fetch(wNode, 8, w.op(ir.OpAdd, w.get(wNode), next), 0)
+	})
+	w.set(wNode, w.op(ir.OpSub, w.get(wNode), w.num(l.rb)))
+}
