@@ -22,7 +22,7 @@ func All() []*Def {
 		// Maps.
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), hasMember(), checkKey(),
 		// Strings and bytes.
-		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), memcmp(), memcmpRecord(),
+		str(), buf(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), strWords(), memcmp(), memcmpRecord(),
 		startswith(), endswith(), contains(), icontains(), glob(), matches(), isIn(), port(), protocol(),
 		strerror(), signalName(), syscallName(), syscallArg(), path(),
 		// Numbers and addresses.

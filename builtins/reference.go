@@ -46,6 +46,12 @@ func Reference(w io.Writer, defs []*Def, library []Macro) error {
 			fmt.Fprintf(out, "\n### %s\n\n", topic)
 		}
 		call := m.Name + "(" + strings.Join(m.Params, ", ") + ")"
+		if strings.Contains(m.Name, ".") { // a member, whose first parameter is the record
+			call = m.Name
+			if len(m.Params) > 1 {
+				call += "(" + strings.Join(m.Params[1:], ", ") + ")"
+			}
+		}
 		fmt.Fprintf(out, "- `%s`%s\n", call, strings.TrimPrefix(m.Doc, call))
 	}
 	return out.Flush()

@@ -134,11 +134,13 @@ type AttachPoint struct {
 	Alias string   // the event in whose place the point stands, or ""
 }
 
-// Macro is macro name(params) { … }.
+// Macro is macro name(params) : result { … }. A macro named record.member is a member of
+// a record, which is its first parameter: x.member is a call of it.
 type Macro struct {
 	At
 	Name   Name
 	Params []Expr // *Var, *Map (bare) or *Ident
+	Result []Name // the records whose members its value has, the first that has one counts
 	Body   *Block
 
 	Library bool // whether it belongs to the standard library
@@ -451,3 +453,6 @@ type TypeSuffix struct {
 	Pointer bool
 	Len     Expr // array length; nil for []
 }
+
+// MethodPrefix begins the name of a called member: x.f(y) is a Call of ".f" with x and y.
+const MethodPrefix = "."

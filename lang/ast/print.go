@@ -238,6 +238,9 @@ func (p *printer) decl(d Decl) {
 		p.write("macro ", d.Name.Text, "(")
 		p.exprs(d.Params)
 		p.write(")")
+		for i, r := range d.Result {
+			p.write([]string{" : ", "."}[min(i, 1)], r.Text)
+		}
 		p.macro = d
 		p.body(d.Body, value, one)
 		p.macro = nil

@@ -177,8 +177,13 @@ func (p *printer) expr(x Expr) {
 			p.worded(x, p.exprs)
 			return
 		}
+		args := x.Args
+		if strings.HasPrefix(x.Fn.Text, MethodPrefix) {
+			p.operand(args[0], bindPostfix)
+			args = args[1:]
+		}
 		p.write(x.Fn.Text, "(")
-		p.exprs(x.Args)
+		p.exprs(args)
 		p.write(")")
 	case *Cast:
 		p.cast(x)

@@ -2,6 +2,7 @@ package macro
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -172,8 +173,9 @@ type expander struct {
 	walk  ast.Rewriter
 	chain []*expansion // macros being expanded, outermost first
 	nodes int
-	full  bool        // maxExpansion has been reported
-	event *eventProbe // the event that the probe is for, or nil
+	full  bool                    // maxExpansion has been reported
+	of    map[ast.Expr][]ast.Name // the records whose members expanded calls have
+	event *eventProbe             // the event that the probe is for, or nil
 }
 
 // expansion is one call of a macro being expanded.
@@ -185,7 +187,7 @@ type expansion struct {
 }
 
 func (c *script) newExpander() *expander {
-	x := &expander{c: c}
+	x := &expander{c: c, of: map[ast.Expr][]ast.Name{}}
 	x.walk = ast.Rewriter{Expr: x.expr, Stmt: x.stmt, Type: x.typ}
 	return x
 }
@@ -303,6 +305,9 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 				return out
 			}
 		}
+		if name := x.member(e.X, e.Name.Text); name != "" {
+			return x.call(e, name, []ast.Expr{e.X})
+		}
 	case *ast.Var:
 		x.variable(e)
 	case *ast.Map:
@@ -312,9 +317,51 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 			}
 		}
 	case *ast.Call:
+		if strings.HasPrefix(e.Fn.Text, ast.MethodPrefix) {
+			return x.method(e)
+		}
 		return x.call(e, e.Fn.Text, e.Args)
 	}
 	return e
+}
+
+// member returns the name of the macro for a member of e, or "" if e is no record with
+// such a member.
+func (x *expander) member(e ast.Expr, name string) string {
+	for _, record := range x.of[e] {
+		if full := record.Text + "." + name; x.c.macros[full] != nil {
+			return full
+		}
+	}
+	return ""
+}
+
+// method expands a call of a member of a record.
+func (x *expander) method(e *ast.Call) ast.Expr {
+	name := strings.TrimPrefix(e.Fn.Text, ast.MethodPrefix)
+	if member := x.member(e.Args[0], name); member != "" {
+		return x.call(e, member, e.Args)
+	}
+	records := x.of[e.Args[0]]
+	if len(records) == 0 {
+		x.c.diags.ErrorHint(e.Fn.Span(), "only members of records, as task, can be called", "'%s' is not a function", name)
+		return bad(e)
+	}
+	x.c.diags.ErrorHint(e.Fn.Span(), source.DidYouMean(name, x.c.members(records)), "%s has no member '%s'", records[0].Text, name)
+	return bad(e)
+}
+
+// members returns the names of the members of records.
+func (c *script) members(records []ast.Name) (names []string) {
+	for name := range c.macros {
+		for _, r := range records {
+			if member, ok := strings.CutPrefix(name, r.Text+"."); ok {
+				names = append(names, member)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // paste returns a copy of an argument for one use of its parameter.
@@ -372,6 +419,9 @@ func (x *expander) run(m *macro, at source.Span, args []ast.Expr) ast.Expr {
 		out = body.Value
 	}
 	ast.SetFrom(out, in.call)
+	if len(m.decl.Result) > 0 {
+		x.of[out] = m.decl.Result
+	}
 	return out
 }
 

@@ -235,6 +235,12 @@ func (p *parser) postfix(start int, x ast.Expr) ast.Expr {
 			p.grow(height)
 			f.At = p.from(start)
 			x = f
+			if name.Type == tIdent && p.peek().Type == tPunct && p.peek().Value == "(" {
+				p.next()
+				args := p.list(")", p.arg)
+				p.grow(max(height, p.height))
+				x = &ast.Call{At: p.from(start), Fn: ast.Name{At: f.Name.At, Text: ast.MethodPrefix + f.Name.Text}, Args: append([]ast.Expr{f.X}, args...)}
+			}
 		case "[":
 			p.next()
 			p.enter()

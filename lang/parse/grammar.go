@@ -50,8 +50,10 @@ type (
 	}
 	macro struct {
 		Tokens []token
-		Name   *name       `parser:"'macro':Keyword @@ '('"`
+		Name   *name       `parser:"'macro':Keyword @@"`
+		Member *name       `parser:"( '.' @@ )? '('"`
 		Params []paramNode `parser:"( @@ ( ',' @@ )* )? ')'"`
+		Result []*name     `parser:"( ':' @@ ( '.' @@ )* )?"`
 		Body   valueBody   `parser:"@@"`
 	}
 	function struct {

@@ -47,6 +47,16 @@ func (p *parser) program(in *program) *ast.Program {
 		case i.Macro != nil:
 			m := i.Macro
 			n := &ast.Macro{At: p.extent(m.Tokens), Name: p.name(m.Name), Body: m.Body.(*ast.Block)}
+			if m.Member != nil {
+				n.Name.Text += "." + m.Member.Text
+				n.Name.Pos = n.Name.Pos.To(p.name(m.Member).Pos)
+				if len(m.Params) == 0 {
+					p.errorf(n.Name.Pos, "a member of a record needs the record as its first parameter: macro %s(x)", n.Name.Text)
+				}
+			}
+			for _, r := range m.Result {
+				n.Result = append(n.Result, p.name(r))
+			}
 			for _, a := range m.Params {
 				n.Params = append(n.Params, a)
 			}

@@ -1,0 +1,147 @@
+package live
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestTask compares the members of task with what /proc tells of a process.
+func TestTask(t *testing.T) {
+	if *peer {
+		t.Skip("it has no task")
+	}
+	needRoot(t)
+	dir, err := os.MkdirTemp("", "gotrace-task-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		t.Fatal(err)
+	}
+	cat := exec.Command("cat", "-", "an argument", "", "/dev/null")
+	cat.Dir = dir
+	cat.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: 1234, Gid: 5678}}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	in, err := cat.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cat.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cat.Wait()
+	defer in.Close()
+	pid := cat.Process.Pid
+	proc := func(name string) string {
+		t.Helper()
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	link := func(path string) string {
+		t.Helper()
+		name, err := os.Readlink(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	self := os.Getpid()
+	status := func(key string) string {
+		m := regexp.MustCompile(`(?m)^` + key + `:\s+(\S+)`).FindStringSubmatch(proc("status"))
+		if m == nil {
+			t.Fatalf("no %s in the status", key)
+		}
+		return m[1]
+	}
+	caps, err := strconv.ParseUint(status("CapEff"), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Join(cat.Args, " ")
+	want := map[string]string{
+		"task.pid": fmt.Sprint(pid), "task.tid": fmt.Sprint(pid), "task.comm": strings.TrimSpace(proc("comm")),
+		"task.exe": link(fmt.Sprintf("/proc/%d/exe", pid)), "task.cwd": dir, "task.tty": "",
+		"task.uid": "1234", "task.gid": "5678", "task.caps": fmt.Sprint(caps),
+		"task.sid": fmt.Sprint(pid), "task.pgid": fmt.Sprint(pid), "task.cmdline": words,
+		"task.parent.pid": fmt.Sprint(self), "task.ancestor(1).exe": link("/proc/self/exe"), "task.ancestor(0).pid": fmt.Sprint(pid),
+		"task.ancestor(2).pid": fmt.Sprint(os.Getppid()), "task.parent.parent.pid": fmt.Sprint(os.Getppid()),
+		`task.under("cat")`: "true", `task.under("no such name")`: "false",
+		`task.parent.sid`: strings.Fields(after(t, "/proc/self/stat"))[3],
+	}
+	if name, err := os.ReadFile("/proc/self/comm"); err == nil {
+		want[fmt.Sprintf(`task.under("%s")`, strings.TrimSpace(string(name)))] = "true"
+	}
+	if id, err := os.ReadFile(fmt.Sprintf("/proc/%d/loginuid", pid)); err == nil {
+		want["task.loginuid"] = string(id)
+	}
+	for _, ns := range []string{"pid", "net", "mnt", "uts", "ipc", "user", "cgroup"} {
+		if name, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, ns)); err == nil {
+			want["task.ns."+ns] = strings.TrimSuffix(name[strings.Index(name, "[")+1:], "]")
+		}
+	}
+	if testing.Short() && release().less(version{5, 17}) {
+		// The verifier follows each turn of their loops, for minutes in emulation.
+		for _, expr := range []string{"task.cwd", "task.ancestor(1).exe", `task.under("no such name")`, `task.under("cat")`} {
+			delete(want, expr)
+		}
+	}
+	var script strings.Builder
+	script.WriteString("config = { max_strlen = 200 } tracepoint:syscalls:sys_exit_read /pid == $1/ {")
+	for expr := range want {
+		fmt.Fprintf(&script, ` print((%q, %s));`, strings.ReplaceAll(expr, `"`, "'"), expr)
+	}
+	script.WriteString(` print(("task.start", task.start / 10000000)); exit(); }`)
+	s := start(t, "-e", script.String(), fmt.Sprint(pid))
+	s.attached()
+	if _, err := in.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	r := s.wait()
+	r.quiet(t)
+	want["task.start"] = strings.Fields(after(t, fmt.Sprintf("/proc/%d/stat", pid)))[19]
+	for expr, value := range want {
+		if line := fmt.Sprintf("(%s, %s)\n", strings.ReplaceAll(expr, `"`, "'"), value); !strings.Contains(r.stdout, line) {
+			t.Errorf("no line %q", line)
+		}
+	}
+	if t.Failed() {
+		t.Log(r.stdout)
+	}
+}
+
+// after returns what comes after the name of the program in a stat file of /proc.
+func after(t *testing.T, stat string) string {
+	t.Helper()
+	b, err := os.ReadFile(stat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b[strings.LastIndexByte(string(b), ')')+1:])
+}
+
+// TestKernelTask checks the members of task for threads of the kernel, which have no
+// program, and no words.
+func TestKernelTask(t *testing.T) {
+	if *peer {
+		t.Skip("it has no task")
+	}
+	needRoot(t)
+	s := start(t, "-e", `tracepoint:sched:sched_switch /task.pid != 0 && curtask.mm == 0/ { print((task.exe, task.cmdline, task.tty)); exit(); }`)
+	s.attached()
+	if r := s.wait(); strings.TrimSpace(r.stdout) != "(, , )" {
+		t.Errorf("%q\n%s", r.stdout, r.stderr)
+	}
+}
