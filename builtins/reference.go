@@ -23,6 +23,18 @@ type Macro struct {
 	Doc    string // a sentence that begins with a call of the macro
 }
 
+// Use returns a use of the macro, with its parameters: name(x, y) or, for a member, whose
+// first parameter is the record, record.name.
+func (m *Macro) Use() string {
+	params := m.Params
+	if strings.Contains(m.Name, ".") {
+		if params = params[1:]; len(params) == 0 {
+			return m.Name
+		}
+	}
+	return m.Name + "(" + strings.Join(params, ", ") + ")"
+}
+
 // Reference writes the documentation of all builtins, and of the library written
 // in the language itself, as Markdown.
 func Reference(w io.Writer, defs []*Def, library []Macro) error {
@@ -45,13 +57,7 @@ func Reference(w io.Writer, defs []*Def, library []Macro) error {
 			topic = m.Topic
 			fmt.Fprintf(out, "\n### %s\n\n", topic)
 		}
-		call := m.Name + "(" + strings.Join(m.Params, ", ") + ")"
-		if strings.Contains(m.Name, ".") { // a member, whose first parameter is the record
-			call = m.Name
-			if len(m.Params) > 1 {
-				call += "(" + strings.Join(m.Params[1:], ", ") + ")"
-			}
-		}
+		call := m.Use()
 		fmt.Fprintf(out, "- `%s`%s\n", call, strings.TrimPrefix(m.Doc, call))
 	}
 	return out.Flush()

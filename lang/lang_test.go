@@ -176,7 +176,7 @@ func TestReference(t *testing.T) {
 // that a script contains only the library macros that it calls.
 func TestLibrary(t *testing.T) {
 	for _, m := range Library(builtins.NewRegistry(builtins.All())) {
-		if !strings.HasPrefix(m.Doc, m.Name+"("+strings.Join(m.Params, ", ")+") ") || !strings.HasSuffix(m.Doc, ".") {
+		if !strings.HasPrefix(m.Doc, m.Use()+" ") || !strings.HasSuffix(m.Doc, ".") {
 			t.Errorf("%s/%s: %q", m.Topic, m.Name, m.Doc)
 		}
 	}
