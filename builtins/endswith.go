@@ -29,11 +29,11 @@ func endswith() *Def {
 	}
 }
 
-// never says that texts are not compared one by one.
+// never reports that texts are not to be compared one by one.
 func never([]string) bool { return false }
 
-// endsIn computes whether the string a at p ends in a text: 0 or 1. It looks for the text
-// with its NUL at each place.
+// endsIn computes whether the string a at p ends with a text: 0 or 1. It compares the
+// text, including its NUL, at each position.
 func endsIn(g Gen, a *Arg, p *ir.Value, text string) *ir.Value {
 	want := append([]byte(text), 0)
 	places := a.Type.Size - len(want) + 1

@@ -19,17 +19,16 @@ func matchParams(what string) []Param {
 	return []Param{{Name: "s", Chars: true}, {Name: what, Variadic: true}}
 }
 
-// match is what Check leaves to Emit. texts holds the patterns if they are texts that are
-// compared one by one, otherwise auto is their automaton.
+// match is the data that Check passes to Emit. texts holds the patterns if they are
+// texts that are compared one by one, otherwise auto is their automaton.
 type match struct {
 	texts []string
 	auto  *pattern.Automaton
 }
 
-// checkMatch is the type rule of a matcher. parse turns the text of a pattern into a
-// pattern; ok is false if it cannot be part of an automaton. each reports whether the
-// patterns are better compared one by one, and holds is what such a comparison computes
-// for literals.
+// checkMatch is the type rule of a matcher. parse parses a pattern; ok is false if it
+// cannot be part of an automaton. each reports whether the patterns are better compared
+// one by one, and holds computes the result of that comparison for literals.
 func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Pattern, ok bool, err error), each func(texts []string) bool, holds func(s, text string) bool) *types.Type {
 	texts, ok := literalTexts(c, call)
 	if !wantStr(c, call, 0) || !ok || !call.known(0) {
@@ -75,7 +74,7 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 	return types.TBool
 }
 
-// operator returns the name of the call's builtin as a script writes it between operands.
+// operator returns the name of the call's builtin as scripts write it between operands.
 func (call *Call) operator() string {
 	if call.Def.Operator != "" {
 		return call.Def.Operator
@@ -100,7 +99,7 @@ func literalTexts(c Checker, call *Call) (texts []string, ok bool) {
 	return texts, ok
 }
 
-// asLiteral parses a text that is looked for as it is.
+// asLiteral returns a function that parses a text to be searched for literally.
 func asLiteral(at pattern.Anchor, fold bool) func(text string) (pattern.Pattern, bool, error) {
 	return func(text string) (pattern.Pattern, bool, error) {
 		p, ok := pattern.Literal(text, at, fold)
@@ -108,18 +107,20 @@ func asLiteral(at pattern.Anchor, fold bool) func(text string) (pattern.Pattern,
 	}
 }
 
-// maxTexts and maxTextBytes bound the texts that are compared one by one.
+// maxTexts and maxTextBytes are the limits for texts that are compared one by one.
 const (
 	maxTexts     = 4
 	maxTextBytes = 96
 )
 
-// few reports whether texts are few and short enough to be compared one by one.
+// few reports whether there are few enough, and short enough, texts to compare them one
+// by one.
 func few(texts []string) bool {
 	return len(texts) <= maxTexts && len(strings.Join(texts, "")) <= maxTextBytes
 }
 
-// emitMatch emits a matcher. one compares with one text: it computes 0 or 1.
+// emitMatch emits a matcher. one emits the comparison with one text, whose result is 0
+// or 1.
 func emitMatch(g Gen, call *Call, one func(a *Arg, p *ir.Value, text string) *ir.Value) *ir.Value {
 	if call.Lit != nil {
 		return emitLit(g, call)
@@ -136,8 +137,8 @@ func emitMatch(g Gen, call *Call, one func(a *Arg, p *ir.Value, text string) *ir
 	return anyOf(g, conds)
 }
 
-// anyOf computes 1 if one of conds is not 0, else 0. It computes no more of them than it
-// has to.
+// anyOf computes 1 if one of conds is not 0, else 0. It stops at the first that is not
+// 0.
 func anyOf(g Gen, conds []func() *ir.Value) *ir.Value {
 	b := g.B()
 	result := &ir.Var{Name: "any", Type: ir.Int}
@@ -152,21 +153,21 @@ func anyOf(g Gen, conds []func() *ir.Value) *ir.Value {
 	return b.Read(result)
 }
 
-// equalsText computes whether the n bytes at p are those of text: 0 or 1.
+// equalsText computes whether the n bytes at p equal text: 0 or 1.
 func equalsText(g Gen, p *ir.Value, text []byte) *ir.Value {
 	return g.B().Op(ir.OpEq, memoryDiffers(g.B(), p, text), g.B().Const(0))
 }
 
-// matchGroup is how many bytes an automaton reads between two looks at whether it has
-// settled. Until then a byte costs no branch.
+// matchGroup is the number of bytes that an automaton reads between two checks whether
+// it has settled. Within a group a byte needs no branch.
 const matchGroup = 8
 
 // runAutomaton runs an automaton over the string a and computes its result word.
 func runAutomaton(g Gen, a *Arg, auto *pattern.Automaton) *ir.Value {
 	p := g.Addr(a)
 	b := g.B()
-	// The kernel's verifier knows a state only as a number of 16 bits, so the table must
-	// be followed by as many bytes as it takes to read a row at the greatest one.
+	// The kernel's verifier knows only that a state has 16 bits. So as many bytes must
+	// follow the table as are needed to read a row at the greatest offset.
 	table := g.Table(auto.Table, 1<<16+auto.Stride)
 	wide := auto.Result > 1<<8
 	classes := make([]byte, 0, 512)
@@ -209,7 +210,8 @@ func runAutomaton(g Gen, a *Arg, auto *pattern.Automaton) *ir.Value {
 	return b.Load(b.Op(ir.OpAdd, table, b.Read(state)), int64(auto.Result), 8, false)
 }
 
-// wantUTF8 turns what cannot be part of an automaton into an error.
+// wantUTF8 returns parse with an error for patterns that cannot be part of an
+// automaton.
 func wantUTF8(parse func(string) (pattern.Pattern, bool, error)) func(string) (pattern.Pattern, bool, error) {
 	return func(text string) (pattern.Pattern, bool, error) {
 		p, ok, err := parse(text)

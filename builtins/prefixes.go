@@ -13,8 +13,8 @@ import (
 // isAddress reports whether t can only be an internet address.
 func isAddress(t *types.Type) bool { return t.Kind == types.Opaque && t.Name == inetType.Name }
 
-// mayBeAddress reports whether t can hold an internet address: it is one, or it has 4 or
-// 16 bytes.
+// mayBeAddress reports whether t can hold an internet address: it is one, or it has 4
+// or 16 bytes.
 func mayBeAddress(t *types.Type) bool {
 	switch t.Kind {
 	case types.Int:
@@ -51,8 +51,8 @@ func holdsAddress(t *types.Type, after []ast.Expr) bool {
 	return t.Kind == types.Array && mayBeAddress(t)
 }
 
-// allPrefixes reports whether a value that may be an address is compared with nothing
-// else.
+// allPrefixes reports whether a value that may be an address is compared only with
+// addresses.
 func allPrefixes(call *Call) bool {
 	for i := 1; i < len(call.Args); i++ {
 		text, ok := call.litStr(i)
@@ -129,8 +129,8 @@ func (l *prefixes) emit(g Gen, call *Call) *ir.Value {
 	return inPrefixes(g, p, l.v6, 2)
 }
 
-// maxMasked is the number of prefixes up to which each is compared under its mask. More
-// of them become a table.
+// maxMasked is the maximum number of prefixes that are compared one by one under their
+// masks. More prefixes become a table.
 const maxMasked = 8
 
 // inPrefixes computes whether the address at p, of 4 bytes or of two words, is in one of

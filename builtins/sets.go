@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/decode"
 )
 
-// maxCompared is the number of literals up to which a list is compared one by one. More
-// of them become a table.
+// maxCompared is the maximum number of literals that are compared one by one. More
+// literals become a table.
 const maxCompared = 16
 
 // wide is an unsigned number of two words, the higher one first. Numbers of one word have
@@ -22,7 +22,7 @@ func (a wide) compare(b wide) int {
 	return slices.Compare(a[:], b[:])
 }
 
-// next returns a+1, and false if there is no such number of so many words.
+// next returns a+1, and false if that does not fit in the number of words.
 func (a wide) next(words int) (wide, bool) {
 	lo, carry := bits.Add64(a[1], 1, 0)
 	if words == 1 {
@@ -32,10 +32,10 @@ func (a wide) next(words int) (wide, bool) {
 	return wide{hi, lo}, carry == 0
 }
 
-// interval is the numbers from lo to hi.
+// interval is the set of numbers from lo to hi.
 type interval struct{ lo, hi wide }
 
-// merged returns the intervals sorted, with those that touch made one.
+// merged returns the intervals sorted, with adjacent ones joined.
 func merged(list []interval, words int) []interval {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b interval) int { return a.lo.compare(b.lo) })
@@ -55,8 +55,8 @@ func merged(list []interval, words int) []interval {
 	return out
 }
 
-// numbers is a list of integers. The literals are intervals in the order of the type of
-// what is looked for, which is flipped if that is signed: the highest bit inverted.
+// numbers is a list of integers. The literals are intervals, ordered as in the type of
+// the first operand. If that is signed, the highest bit is inverted.
 type numbers struct {
 	literals []interval
 	others   []*Arg // not known when compiling
@@ -231,7 +231,7 @@ func checkWords(c Checker, call *Call) *types.Type {
 	return types.TBool
 }
 
-// maxHashed is the size in bytes of the longest string in a table.
+// maxHashed is the maximum size in bytes of a string in a table.
 const maxHashed = 128
 
 func (w *textList) emit(g Gen, call *Call) *ir.Value {
@@ -260,9 +260,9 @@ func (w *textList) emit(g Gen, call *Call) *ir.Value {
 	return anyOf(g, conds)
 }
 
-// inTexts computes whether the string at p, of size bytes, is one of list: 0 or 1. It
-// looks in a table at the place that a hash of the string gives, which is another for
-// each text of the list.
+// inTexts computes whether the string at p, of size bytes, is in list: 0 or 1. It
+// compares the string with the row of a table that a hash of the string selects, and
+// which is different for each text of the list.
 func inTexts(g Gen, p *ir.Value, size int, list []string) *ir.Value {
 	longest := 0
 	for _, s := range list {
@@ -314,7 +314,8 @@ const (
 	highBits = lowBits<<7 - 1<<64
 )
 
-// loadUpTo loads the word at p+off of memory with size bytes; what is after them is 0.
+// loadUpTo loads the word at p+off of memory with size bytes. Bytes beyond the end
+// count as 0.
 func loadUpTo(b *ir.Builder, p *ir.Value, off, size int) *ir.Value {
 	if off+8 <= size {
 		return b.Load(p, int64(off), 8, false)
@@ -332,12 +333,12 @@ func loadUpTo(b *ir.Builder, p *ir.Value, off, size int) *ir.Value {
 	return x
 }
 
-// hashFactor is an odd number with well-mixed bits: 2^64 divided by the golden ratio, as
-// a signed number.
+// hashFactor is an odd number with well-mixed bits: 2^64 divided by the golden ratio,
+// as a signed number.
 const hashFactor = -7046029254386353131
 
-// textHash gives each text of a list a row of its own in a table. A text's hash chooses a
-// move, which with the hash chooses the row.
+// textHash assigns each text of a list a row of its own in a table. A text's hash
+// selects a move; the hash and the move select the row.
 type textHash struct {
 	seed     uint64
 	moves    []byte // 32 bits each
@@ -345,8 +346,8 @@ type textHash struct {
 	slotBits int
 }
 
-// newTextHash makes the table of a list of different texts, each of which has fewer than
-// 8*words bytes.
+// newTextHash returns the table for a list of different texts, each of which has fewer
+// than 8*words bytes.
 func newTextHash(list []string, words int) *textHash {
 	h := &textHash{}
 	for 1<<h.slotBits < len(list)+len(list)/4 {
@@ -366,8 +367,9 @@ func newTextHash(list []string, words int) *textHash {
 	}
 }
 
-// place tries to give each text a row. The texts with the same move are placed together,
-// the largest groups first, with the first move that brings all of them to free rows.
+// place tries to assign each text a row. The texts with the same move are placed
+// together, the largest groups first, with the first move for which all their rows are
+// free.
 func (h *textHash) place(list []string, words, buckets int) bool {
 	hashes := make([]uint64, len(list))
 	groups := make([][]int, buckets)

@@ -57,8 +57,8 @@ func syscallArg() *Def {
 	}
 }
 
-// syscallReg emits code that reads a register of the process, as it was when the current
-// task entered the kernel. off is its offset in struct pt_regs.
+// syscallReg emits code that reads a register with the value that it had when the
+// current task entered the kernel. off is its offset in struct pt_regs.
 func syscallReg(g Gen, off int64) *ir.Value {
 	b := g.B()
 	if saved := g.Context().Syscall; saved != nil {

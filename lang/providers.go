@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// providers holds the events that stand for attach points, one file for each provider.
-// The file events.bt has the macros that all of them need.
+// providers holds the declarations of events, in one file for each provider. The file
+// events.bt has macros for all of them.
 //
 //go:embed providers/*.bt
 var providers embed.FS

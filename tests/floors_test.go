@@ -35,15 +35,14 @@ var floors = [][]string{
 	{"cmd/gotrace"},
 }
 
-// data lists the packages of the compiler that hold plain data: the only ones
-// of lang and codegen that the runtime may import.
+// data lists the packages of the compiler that hold plain data. Only these packages of
+// lang and codegen may be imported by the runtime.
 var data = []string{"lang/source", "lang/types"}
 
-// forbidden lists the trees that a package may not import from, except for data, and
-// the package in it that it may import all the same. The runtime needs only a compiled
-// object, not the compiler. Each way to keep a map has its code for programs beside
-// the code that reads it, so runtime/store builds on the IR. runtime/tracer is the
-// library, which compiles and runs.
+// forbidden lists the trees that a package must not import from, except for data and
+// the package in allowed. The runtime needs only a compiled object, not the compiler.
+// Each way to store a map has its code for programs beside the code that reads it, so
+// runtime/store imports the IR. runtime/tracer is the library, which compiles and runs.
 var forbidden = map[string]struct {
 	trees  []string
 	except string
@@ -89,7 +88,7 @@ func TestFloors(t *testing.T) {
 		owner, _, _ := strings.Cut(dir, "/internal")
 		n, ok := floor[owner]
 		if !ok {
-			t.Errorf("package %s stands on no floor: give it one in this table", dir)
+			t.Errorf("package %s is not in this table: add it to a floor", dir)
 			continue
 		}
 		seen[owner] = true
@@ -102,11 +101,11 @@ func TestFloors(t *testing.T) {
 			other, _, _ := strings.Cut(rel, "/internal")
 			rule, known := forbidden[owner]
 			if !known && strings.HasPrefix(owner, "runtime") {
-				t.Errorf("the table does not say what %s may not import", owner)
+				t.Errorf("the table has no entry for the imports of %s", owner)
 			}
 			for _, tree := range rule.trees {
 				if (other == tree || strings.HasPrefix(other, tree+"/")) && !slices.Contains(data, other) && other != rule.except {
-					t.Errorf("%s imports %s, which is forbidden to it", dir, rel)
+					t.Errorf("%s imports %s, which it must not import", dir, rel)
 				}
 			}
 			if m, ok := floor[other]; other != owner && (!ok || m >= n) {
@@ -116,7 +115,7 @@ func TestFloors(t *testing.T) {
 	}
 	for name := range floor {
 		if !seen[name] {
-			t.Errorf("the table names %s, which is not there", name)
+			t.Errorf("the table names %s, which does not exist", name)
 		}
 	}
 }
@@ -133,7 +132,7 @@ func checkOutside(t *testing.T, owner, path string) {
 			return
 		}
 	}
-	t.Errorf("%s imports %s: say in this table who may", owner, path)
+	t.Errorf("%s imports %s: add it to this table", owner, path)
 }
 
 // packages returns the imports of each package directory of the product. It
@@ -162,9 +161,8 @@ func packages(t *testing.T) map[string][]string {
 	return out
 }
 
-// TestTreeIsSelfContained checks that no file of the repository refers to
-// places outside it: the directory that it is checked out to, and its
-// neighbours.
+// TestTreeIsSelfContained checks that no file of the repository refers to paths outside
+// it: the directory of the checkout, and its neighbours.
 func TestTreeIsSelfContained(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {

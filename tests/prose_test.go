@@ -28,8 +28,8 @@ var plain = []struct {
 	{regexp.MustCompile(`\blet go of\b|\bis asked for\b`), "releases, is needed"},
 }
 
-// exempt lists texts that are right: bpftrace's, which scripts around it look for, and
-// the other meaning of a word.
+// exempt lists texts that are correct: those of bpftrace, which other programs search
+// for, and words in another meaning.
 var exempt = []string{
 	"left behind",
 	"Map full; can't update element",

@@ -13,9 +13,9 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Each word of the language, the name of a builtin or of a kind of probe, is in
-// one file. Other files use a field of its Def or Kind, so that adding a
-// builtin or a kind changes only its own file and the list.
+// Each word of the language (the name of a builtin or of a kind of probe) is in one
+// file. Other files use a field of its Def or Kind, so that a new builtin or kind
+// changes only its own file and the list.
 
 // core lists the files of package builtins that do not define a builtin.
 var core = map[string]string{
@@ -41,8 +41,8 @@ var core = map[string]string{
 	"wide.go":       "sums of 128 bits: sum, avg, stats, tseries",
 }
 
-// makers returns the functions of a file that return values of a type of its
-// package: *name or []*name.
+// makers returns the functions of a file that return values of a type of its package:
+// *name or []*name.
 func (p parsed) makers(name string) []*ast.FuncDecl {
 	var list []*ast.FuncDecl
 	for _, d := range p.Decls {
@@ -189,18 +189,18 @@ func TestOneBuiltinOneFile(t *testing.T) {
 		case core[base] == "" && !defines:
 			t.Errorf("%s defines no builtin: it belongs elsewhere", f.path)
 		case defines && !named[f.path]:
-			t.Errorf("%s is named for none of its builtins", f.path)
+			t.Errorf("%s does not have the name of one of its builtins", f.path)
 		}
 	}
 	for base := range core {
 		if !slices.ContainsFunc(files, func(f parsed) bool { return f.path == "builtins/"+base }) {
-			t.Errorf("the list names %s, which is not there", base)
+			t.Errorf("the list names %s, which does not exist", base)
 		}
 	}
 }
 
-// homonyms lists the files that contain a word of the language with another
-// meaning, or have to repeat it.
+// homonyms lists the files that contain a word of the language with another meaning, or
+// have to repeat it.
 var homonyms = map[string]struct{ words, why string }{
 	"runtime/object/elfobj/object.go": {"tracepoint lsm xdp tc fentry fexit fmod_ret iter kprobe uprobe", "libbpf's names of sections, chosen by the type of the program"},
 	"builtins/cgroupid.go":            {"path", "a parameter"},
@@ -282,7 +282,7 @@ func TestOneFileKnowsTheWord(t *testing.T) {
 				used[f.path+" "+s] = true
 				continue
 			}
-			t.Errorf("%s has the word %q, which only %s is to know: make what it says of it a field of Def or Kind", f.path, s, path)
+			t.Errorf("%s has the word %q, which only %s may contain: use a field of Def or Kind", f.path, s, path)
 		}
 	}
 	for path, h := range homonyms {

@@ -1,5 +1,5 @@
-// Command embed shows which programs read most, every second: a tracing script
-// within a Go program.
+// Command embed prints, every second, how many bytes each program has read. It is an
+// example of a tracing script within a Go program.
 package main
 
 import (

@@ -6,15 +6,16 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Event is probe provider:name { … }: an attach point that stands for others.
+// Event is probe provider:name { … }: an attach point that stands for other attach
+// points.
 type Event struct {
 	At
 	Name   Name // with the provider: file:open
 	Doc    string
-	Args   []*EventArg // what scripts read as args.NAME
+	Args   []*EventArg // arguments for scripts: args.NAME
 	Places []*Place    // in order
 
-	Library bool // whether it belongs to the providers that come with the program
+	Library bool // it belongs to the providers that come with the program
 }
 
 // EventArg is name : type = value; in an event or in a place of one.
@@ -22,15 +23,15 @@ type EventArg struct {
 	At
 	Name  Name
 	Type  *Type // nil in places
-	Value Expr  // nil if the places give it
+	Value Expr  // nil if the places define it
 	Doc   string
 }
 
-// Place is [else] [from points { … }] at points [/predicate/] { … }: where an event
-// happens, and the arguments that only this place knows.
+// Place is [else] [from points { … }] at points [/predicate/] { … }: a place where an
+// event happens, and the arguments that only this place has.
 type Place struct {
 	At
-	Else   bool           // it replaces the place before it on kernels that lack that one
+	Else   bool           // it replaces the previous place on kernels that do not have that one
 	Entry  []*AttachPoint // where Saved is computed, for the same thread; may be empty
 	Saved  []*EventArg    // kept until the thread comes to Points
 	Points []*AttachPoint
@@ -38,7 +39,7 @@ type Place struct {
 	Args   []*EventArg
 }
 
-// PlaceOf is a place that a probe is for.
+// PlaceOf is the place that a probe is for.
 type PlaceOf struct {
 	Event *Event
 	Place *Place // Event.Places[Index]
@@ -49,7 +50,7 @@ type PlaceOf struct {
 
 func (*Event) decl() {}
 
-// ArgOf returns the argument of a name, as the place defines it or else the event. It
+// ArgOf returns the argument with a name, as the place or else the event defines it. It
 // returns nil if there is none.
 func (o *PlaceOf) ArgOf(name string) *EventArg {
 	var declared *EventArg

@@ -20,8 +20,8 @@ type chooser struct {
 }
 
 // Events returns p with each probe of an event replaced by one for each place where the
-// event happens on this kernel. What the blocks of these probes mean, package macro finds
-// out. params are the positional parameters.
+// event happens on this kernel. Package macro expands the blocks of these probes.
+// params are the positional parameters.
 func Events(p *ast.Program, env *probes.Env, params []string, diags *source.Diags) *ast.Program {
 	c := &chooser{env: env, params: params, diags: diags, places: map[*ast.Event][]int{}}
 	for _, d := range p.Decls {
@@ -61,7 +61,7 @@ func (c *chooser) valid(e *ast.Event) bool {
 	return true
 }
 
-// probe returns the probes that stand for d.
+// probe returns the probes that replace d.
 func (c *chooser) probe(d *ast.Probe) []ast.Decl {
 	var rest []*ast.AttachPoint
 	var out []ast.Decl

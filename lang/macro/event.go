@@ -8,36 +8,36 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The macros by which events keep values from one point to the next. Package lang adds
-// them to a script that uses events.
+// The macros by which events pass values from one point to the next. Package lang adds
+// them to scripts that use events.
 const (
 	keepMacro = "__event_keep"
 	keptMacro = "__event_kept"
 	takeMacro = "__event_take"
 )
 
-// eventProbe expands a probe of an event. The block of the probe sees the arguments of the
-// event as members of the builtin that stands for all arguments. Each use is replaced by
-// what the argument is, as a macro is, so an argument that is not used costs nothing.
-// Within the definitions of arguments, the builtin has the arguments of the attach point,
-// and the other arguments of the event are names.
+// eventProbe expands a probe of an event. In the block of the probe, the arguments of
+// the event are members of the builtin for all arguments. Each use is replaced by the
+// definition of the argument, as for a macro, so an argument that is not used costs
+// nothing. In the definitions of arguments, the builtin has the arguments of the attach
+// point, and the other arguments of the event are plain names.
 type eventProbe struct {
 	of    *ast.PlaceOf
 	args  map[string]*macro
 	saved []*ast.EventArg // those used, which the probe for the entry has to save
 }
 
-// eventArgs is the name by which the builtin for all arguments goes in the block of the
-// user, where it has those of the event, once it has been visited. What arguments are
-// defined by has those of the attach point under the usual name.
+// eventArgs is the name of the builtin for all arguments in the user's block, where it
+// has the arguments of the event, after the block has been visited. In the definitions
+// of arguments it keeps its usual name, and has the arguments of the attach point.
 var eventArgs = ast.OwnName("", 0)
 
 func newEventProbe(of *ast.PlaceOf) *eventProbe {
 	return &eventProbe{of: of, args: map[string]*macro{}}
 }
 
-// eventProbes expands a probe of an event: to the probe itself and, if it uses what a
-// probe for the entry saves, that one before it.
+// eventProbes expands a probe of an event to the probe itself and, before it, the probe
+// for the entry if values of that are used.
 func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
 	ev := newEventProbe(d.Of)
 	x := c.newExpander()
@@ -56,7 +56,7 @@ func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
 	return []ast.Decl{x.entry(d), x.exit(d, pred)}
 }
 
-// user expands the predicate that the user has written.
+// user expands the predicate of the user.
 func (x *expander) user(pred ast.Expr) ast.Expr {
 	if pred == nil {
 		return nil
@@ -77,7 +77,7 @@ func both(a, b ast.Expr) ast.Expr {
 	return &ast.Binary{At: ast.At{Pos: b.Span()}, Op: "&&", OpPos: b.Span(), X: a, Y: b}
 }
 
-// entry returns the probe that saves what the probe d uses.
+// entry returns the probe that saves the values that the probe d uses.
 func (x *expander) entry(d *ast.Probe) *ast.Probe {
 	out := &ast.Probe{At: d.At, Body: &ast.Block{At: d.Body.At}, Of: &ast.PlaceOf{Event: d.Of.Event, Place: d.Of.Place, Probe: d.Of.Probe, Entry: true}}
 	for _, ap := range d.Of.Place.Entry {
@@ -94,7 +94,7 @@ func (x *expander) entry(d *ast.Probe) *ast.Probe {
 }
 
 // exit completes d, which uses saved values. It runs for threads that have passed the
-// entry, and first takes what was saved there.
+// entry, and first removes the values that were saved there.
 func (x *expander) exit(d *ast.Probe, pred ast.Expr) *ast.Probe {
 	body := &ast.Block{At: d.Body.At}
 	for i, a := range x.event.saved {
@@ -119,15 +119,16 @@ func (x *expander) keeper(name string, a *ast.EventArg, more ...ast.Expr) *ast.C
 	return &ast.Call{At: a.At, Fn: ast.Name{At: a.At, Text: name}, Args: append([]ast.Expr{x.slot(a)}, more...)}
 }
 
-// slot returns the map that holds a saved value for each thread. No script can name it.
+// slot returns the map that holds a saved value for each thread. Scripts cannot name
+// it.
 func (x *expander) slot(a *ast.EventArg) *ast.Map {
 	return &ast.Map{At: a.At, Name: x.event.of.Event.Name.Text + "." + a.Name.Text}
 }
 
 func savedName(a *ast.EventArg) string { return ast.OwnName(a.Name.Text, 0) }
 
-// inPlace expands code of the place itself, which sees what the definitions of arguments
-// see. at is where the user names the event.
+// inPlace expands code of the place itself, in which the same names are defined as in
+// the definitions of arguments. at is the position at which the user names the event.
 func (x *expander) inPlace(e ast.Expr, at source.Span) ast.Expr {
 	m := &macro{decl: &ast.Macro{At: ast.At{Pos: e.Span()}, Name: x.event.of.Event.Name, Body: &ast.Block{Value: e}}, own: map[string]bool{}, arg: true}
 	x.c.inspectMacro(m)
@@ -218,7 +219,7 @@ func (x *expander) typed(value ast.Expr, name string) ast.Expr {
 	return value
 }
 
-// records replaces the builtin for all arguments, where it is used as a whole, by a record
+// records replaces the builtin for all arguments, if it is used as a whole, by a record
 // of the arguments of the event.
 func (x *expander) records(b *ast.Block) {
 	r := ast.Rewriter{Expr: func(e ast.Expr) ast.Expr {
@@ -250,8 +251,8 @@ func (p *eventProbe) names() []string {
 	return list
 }
 
-// mergePlaces joins the probes that one probe of the script has become, where they have
-// turned out to be the same but for their attach points.
+// mergePlaces joins the probes that one probe of the script has become if they are
+// equal except for their attach points.
 func mergePlaces(decls []ast.Decl) []ast.Decl {
 	type key struct {
 		probe *ast.Probe

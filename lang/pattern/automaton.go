@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// An Automaton is a deterministic automaton as a table for a program to read.
+// An Automaton is a deterministic automaton in the form of a table that a program
+// reads.
 //
 // Table holds a row for each state, of Stride bytes: the offsets of the next rows, one
 // for each class of bytes, in 16 bits each; then, at Result, a word with a bit for each
@@ -24,7 +25,7 @@ type Automaton struct {
 	States  int
 }
 
-// maxTable is the greatest size of a table in bytes: a state must fit in 16 bits.
+// maxTable is the maximum size of a table in bytes: a state must fit in 16 bits.
 const maxTable = 1 << 16
 
 // Match runs the automaton and returns the patterns that match, a bit for each.
@@ -39,7 +40,7 @@ func (a *Automaton) Match(text []byte) uint64 {
 	return binary.LittleEndian.Uint64(a.Table[s+a.Result:])
 }
 
-// TooLarge is the error that an automaton would need more states than there is room for.
+// TooLarge is the error for an automaton that would need too many states.
 type TooLarge struct{ Patterns []Pattern }
 
 func (e *TooLarge) Error() string {
@@ -49,8 +50,8 @@ func (e *TooLarge) Error() string {
 	return fmt.Sprintf("the automaton for %d patterns together is too large", len(e.Patterns))
 }
 
-// Compile returns the automaton of up to MaxPatterns patterns. NUL, which ends a text in
-// the traced system, settles every state.
+// Compile returns the automaton of up to MaxPatterns patterns. NUL, which ends a text
+// in the traced system, settles every state.
 func Compile(patterns []Pattern) (*Automaton, error) {
 	b, err := newBuilder(patterns)
 	if err != nil {
@@ -67,9 +68,9 @@ func Compile(patterns []Pattern) (*Automaton, error) {
 	return a, nil
 }
 
-// minimize groups states that no text tells apart. It returns the group of each state,
-// numbered from 0, and their number. Groups are split by what each byte leads to until
-// nothing splits (Moore).
+// minimize groups states that no text distinguishes. It returns the group of each
+// state, numbered from 0, and the number of groups. It splits groups by the successors
+// for each byte until no group can be split (Moore's algorithm).
 func minimize(next [][256]int32, result []uint64) (block []int32, n int) {
 	block = make([]int32, len(next))
 	byResult := map[uint64]int32{}
@@ -107,7 +108,7 @@ func minimize(next [][256]int32, result []uint64) (block []int32, n int) {
 	}
 }
 
-// distinctBytes returns one byte for each set of bytes that all states treat alike.
+// distinctBytes returns one byte for each set of bytes that no state distinguishes.
 func distinctBytes(next [][256]int32) []int {
 	classes := classesOf(next, func(s int32) int32 { return s })
 	var list []int
@@ -151,7 +152,7 @@ func classesOf(next [][256]int32, f func(int32) int32) (class [256]int) {
 	return class
 }
 
-// layOut makes the table of the groups that a text can reach. It returns nil if it is too
+// layOut returns the table of the groups that a text can reach, or nil if it is too
 // large.
 func layOut(b *builder, block []int32, n int) *Automaton {
 	next := make([][256]int32, n)
@@ -207,8 +208,8 @@ func layOut(b *builder, block []int32, n int) *Automaton {
 	return a
 }
 
-// Any returns the automaton that tells whether at least one of the patterns matches: bit
-// 0 of its result. There may be any number of them.
+// Any returns an automaton that determines whether at least one of the patterns
+// matches, which sets bit 0 of its result. The number of patterns is not limited.
 func Any(patterns []Pattern) (*Automaton, error) {
 	if len(patterns) == 1 {
 		return Compile(patterns)

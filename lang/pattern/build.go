@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds on the construction, so that it ends in a fraction of a second.
+// Limits for the construction, which ensure that it ends in a fraction of a second.
 const (
 	maxInsts  = 20000
 	maxStates = 1 << 13
 	maxWork   = 1 << 24 // instructions followed
 )
 
-// builder makes the states of an automaton, by the subset construction.
+// builder creates the states of an automaton by the subset construction.
 //
 // A position is a set of instructions of the patterns' programs that could come next,
 // with the patterns that have matched so far. A state is a position and the first bytes
@@ -60,8 +60,9 @@ type state struct {
 	pending pending
 }
 
-// pending is the start of a character of several bytes. If all characters that it may
-// become are alike, its bytes do not matter, and it is the same for all such starts.
+// pending is the start of a character of several bytes. If the patterns do not
+// distinguish the characters that it may become, its bytes do not matter, and all such
+// starts are the same.
 type pending struct {
 	n, left  int8 // bytes so far, and to come
 	low, top byte // the range of the next byte; 0: 0x80 to 0xbf
@@ -106,7 +107,7 @@ const (
 	anyWord = syntax.EmptyWordBoundary | syntax.EmptyNoWordBoundary
 )
 
-// divide finds the intervals of characters that are alike to all patterns.
+// divide finds the intervals of characters that no pattern distinguishes.
 func (b *builder) divide() {
 	at := map[rune]bool{0: true, 1: true, utf8.RuneSelf: true, 0x800: true, 0x10000: true, 0xd800: true, 0xe000: true}
 	add := func(lo, hi rune) { at[lo], at[hi+1] = true, true }
@@ -184,7 +185,7 @@ func (b *builder) settled(matched uint64) int32 {
 	return b.state(b.position(&position{before: -2, matched: matched}), pending{})
 }
 
-// read returns the state that byte c leads to.
+// read returns the successor of s for byte c.
 func (b *builder) read(s state, c byte) int32 {
 	if b.positions[s.pos].before == -2 {
 		return b.state(s.pos, s.pending)
@@ -314,7 +315,8 @@ func (b *builder) step(pos int32, interval int) int32 {
 	return to
 }
 
-// context returns a character that is to all assertions what r is.
+// context returns a representative of the characters that no assertion distinguishes
+// from r.
 func (b *builder) context(r rune) rune {
 	switch {
 	case b.asks&anyLine != 0 && r == '\n':

@@ -1,4 +1,4 @@
-// Package pattern turns patterns on text into automata that read each byte once.
+// Package pattern converts patterns on text to automata that read each byte once.
 //
 // A pattern is a regular expression of Go's regexp/syntax, or is rewritten as one.
 // Several patterns become one automaton: a state knows which of them have matched.
@@ -19,7 +19,7 @@ type Pattern struct {
 	re   *syntax.Regexp
 }
 
-// MaxPatterns is how many patterns one automaton can tell apart.
+// MaxPatterns is the maximum number of patterns that one automaton can distinguish.
 const MaxPatterns = 64
 
 // Regexp parses a regular expression. It matches anywhere in a text.
@@ -34,7 +34,7 @@ func Regexp(text string) (Pattern, error) {
 	return Pattern{text, re}, nil
 }
 
-// Anchor says where in a text a literal is looked for.
+// Anchor is the part of a text in which a literal is searched for.
 type Anchor uint8
 
 const (
@@ -43,9 +43,9 @@ const (
 	AtEnd
 )
 
-// Literal returns a pattern for a text itself. With fold, the case of ASCII letters does
-// not matter. ok is false if the text is not valid UTF-8, or has U+FFFD, for which a pattern
-// cannot tell a valid one from a byte that is not.
+// Literal returns a pattern for a literal text. With fold, the case of ASCII letters
+// does not matter. ok is false if the text is not valid UTF-8, or contains U+FFFD,
+// which a pattern cannot distinguish from an invalid byte.
 func Literal(text string, at Anchor, fold bool) (p Pattern, ok bool) {
 	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
 		return Pattern{}, false

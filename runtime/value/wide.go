@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// Big returns w as a big.Int. It is for those who use this package: gotrace itself
-// does without, as math/big is a hundredth of its size.
+// Big returns w as a big.Int. gotrace itself does not use it, so that math/big, a
+// hundredth of the size of the binary, is not linked.
 func (w Wide) Big() *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(w.Hi), 64)
 	return n.Add(n, new(big.Int).SetUint64(w.Lo))
@@ -51,15 +51,15 @@ func (w Wide) Append(b []byte) []byte {
 	return b
 }
 
-// Float64 returns the double nearest to w, and whether it is w.
+// Float64 returns the float64 nearest to w, and whether it equals w.
 func (w Wide) Float64() (n float64, exact bool) {
 	text := string(w.Append(nil))
 	n, _ = strconv.ParseFloat(text, 64)
 	return n, strconv.FormatFloat(n, 'f', 0, 64) == text
 }
 
-// Quo returns w/div, rounded towards zero, as the smallest kind of value that holds
-// it. It panics if div is 0.
+// Quo returns w/div, rounded toward zero, as the smallest kind of value that holds it.
+// It panics if div is 0.
 func (w Wide) Quo(div int64) Value {
 	hi, lo := w.magnitude()
 	abs := uint64(div)

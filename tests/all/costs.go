@@ -15,11 +15,11 @@ import (
 	"github.com/gotrace/gotrace/tests/vm"
 )
 
-// costDir holds the recorded work of verifiers, one file for each kernel release.
+// costDir holds the recorded work of each verifier, in one file per kernel release.
 const costDir = "tests/live/testdata/verified"
 
-// costScript is the script of a guest that prints the work of its verifier after its
-// release.
+// costScript is the script of a guest. It prints the kernel release, then the work of
+// its verifier.
 const costScript = `
 cd /t
 ./live.test -test.run '^TestLoads$' -costs /t/costs -gotrace /bin/true -work /bin/true >/t/out 2>&1 || { cat /t/out; exit 1; }
@@ -88,7 +88,8 @@ func (r *run) costsHere(test string) (string, error) {
 	return unix.ByteSliceToString(u.Release[:]) + "\n" + string(table), nil
 }
 
-// writeCosts writes a table of costs, which follows a line with the release.
+// writeCosts writes a table of costs to the file of its release. out is a line with the
+// release, followed by the table.
 func writeCosts(out string) error {
 	release, table, _ := strings.Cut(strings.ReplaceAll(out, "\r", ""), "\n")
 	var major, minor int

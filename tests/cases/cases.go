@@ -19,9 +19,9 @@
 // "key: value". Lines that start with # are comments. The text before the first
 // section has the same form; its headers apply to every case.
 //
-// A case without a name and headers needs no such section: a section with a
-// name that the current case already has starts the next case. Such a case is
-// called "line N", or, if it is the only one, by the name of its file.
+// A case without a name and headers needs no such section: a section whose name the
+// current case already has starts the next case. Such a case is called "line N" or, if
+// it is the only one, by the name of its file.
 //
 // Blank lines at the end of a section are not part of it: every section ends
 // with a single newline.
@@ -41,9 +41,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// Update tells tests to record their results as the expected ones instead of
-// comparing them.
-var Update = flag.Bool("update", false, "rewrite the expectations of the cases with what is made of them now")
+// Update makes tests record their results as the expected ones instead of comparing
+// them.
+var Update = flag.Bool("update", false, "record the current results as the expected results of the cases")
 
 // File is a file of cases.
 type File struct {
@@ -163,7 +163,7 @@ func parseHeaders(path string, n int, text []byte, keys []string) ([]header, err
 		if line != "" && line[0] != '#' {
 			key, value, ok := strings.Cut(line, ":")
 			if !ok || !slices.Contains(keys, key) {
-				errs = append(errs, fmt.Errorf("%s:%d: %q is no header: want KEY: VALUE with one of the keys %q, or # and a comment", path, n, line, keys))
+				errs = append(errs, fmt.Errorf("%s:%d: %q is not a header: want KEY: VALUE with one of the keys %q, or # and a comment", path, n, line, keys))
 			}
 			out = append(out, header{key, strings.TrimSpace(value)})
 		}
@@ -172,8 +172,8 @@ func parseHeaders(path string, n int, text []byte, keys []string) ([]header, err
 	return out, errors.Join(errs...)
 }
 
-// trimmed returns text with exactly one newline at its end. Text of nothing but
-// newlines becomes empty.
+// trimmed returns text with exactly one newline at its end, or "" if text consists of
+// newlines.
 func trimmed(text string) string {
 	if text = strings.TrimRight(text, "\n"); text == "" {
 		return ""
@@ -253,7 +253,7 @@ func (c *Case) Check(t testing.TB, got ...Section) {
 	}
 	for _, s := range c.sections {
 		if !made[s.Name] && !c.inputs[s.Name] && s.Text != "" {
-			t.Errorf("%s: section %q is no longer made", c.At, s.Name)
+			t.Errorf("%s: section %q is no longer produced", c.At, s.Name)
 		}
 	}
 }

@@ -54,8 +54,8 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                        "no cases",
-		"kernle: 7\n-- script --\nx\n":            `x:1: "kernle: 7" is no header`,
-		"-- case a --\nwords\n-- script --\nx\n":  `x:2: "words" is no header`,
+		"kernle: 7\n-- script --\nx\n":            `x:1: "kernle: 7" is not a header`,
+		"-- case a --\nwords\n-- script --\nx\n":  `x:2: "words" is not a header`,
 		"-- case a --\n-- case b --\n-- s --\n":   "x:1: the case has no section",
 		"-- case a --\n-- s --\n-- case a --\n\n": `x:3: a second case is named "a"`,
 	} {
@@ -76,8 +76,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, strings.SplitN(format, "\n", 2)[0])
 }
 
-// TestCheck tests that Check reports every difference, and none after the
-// result has been recorded.
+// TestCheck checks that Check reports every difference, and none after the result has
+// been recorded.
 func TestCheck(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.txtar")
 	if err := os.WriteFile(path, []byte(several), 0o644); err != nil {

@@ -1,5 +1,5 @@
-// Constants makes the table of the constants that the headers of the kernels
-// under test define, which scripts may use on machines without headers:
+// Command constants creates the table of the constants that the headers of the kernels
+// under test define. Scripts can use them on machines without headers:
 //
 //	go run ./tests/constants
 //

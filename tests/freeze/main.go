@@ -1,11 +1,11 @@
-// Freeze makes the frozen kernels in tests/kernels, for which the golden corpus
-// is compiled:
+// Command freeze creates the frozen kernels in tests/kernels, for which the golden
+// corpus is compiled:
 //
 //	go run ./tests/freeze [KERNEL ...]
 //
-// It makes those of package vm in guests. It also makes the running kernel if
-// that is named, or if a frozen kernel of the same release exists.
-// tests/kernels/corpus.txt names what a frozen kernel contains.
+// It creates those of the kernels of package vm in guests. It also freezes the running
+// kernel if that is named, or if a frozen kernel of the same release exists.
+// tests/kernels/corpus.txt lists the contents of a frozen kernel.
 package main
 
 import (
@@ -138,7 +138,7 @@ func parseCorpus(text string) (c kernel.Corpus, err error) {
 		kind, name, _ := strings.Cut(line, " ")
 		list := lists[kind]
 		if list == nil || name == "" {
-			return c, fmt.Errorf("corpus: what is %q?", line)
+			return c, fmt.Errorf("corpus: unknown line %q", line)
 		}
 		*list = append(*list, name)
 	}

@@ -39,15 +39,15 @@ var (
 	only   = flag.String("only", "", "try only programs whose text matches this `regexp`, all of them")
 )
 
-// A stock is a set of similar programs. A sample of them is tried.
+// A stock is a set of similar programs, of which the tests try a sample.
 type stock struct {
 	name  string
 	every int
 	list  func() iter.Seq[program]
 }
 
-// place puts every use in every place. The programs are too many to keep: an emulated
-// machine would run out of memory.
+// place combines every use with every place. The programs are generated one by one,
+// since all together would exceed the memory of an emulated machine.
 func place(uses []use, places []position) iter.Seq[program] {
 	return func(yield func(program) bool) {
 		for _, u := range uses {
@@ -172,13 +172,13 @@ func (c *tally) compile(t *testing.T, k probes.Kernel, text string) *object.Obje
 			return nil
 		}
 	}
-	t.Errorf("%srefused, and nothing says why", text)
+	t.Errorf("%srefused without a reason", text)
 	return nil
 }
 
 var quoted = regexp.MustCompile("'[^']*'|\"[^\"]*\"|[0-9]+|[@$][a-z]+")
 
-// each calls f for all programs of list, for a number of them at a time.
+// each calls f for all programs of list, for up to atOnce of them at a time.
 func each(list []program, atOnce int, f func(p program)) {
 	var wg sync.WaitGroup
 	work := make(chan program)
@@ -201,8 +201,8 @@ func each(list []program, atOnce int, f func(p program)) {
 //go:embed testdata/usdt
 var tracepoints []byte
 
-// inProgramDir creates testdata with the programs that the scripts with user probes
-// trace, in a temporary directory, and makes that the current one.
+// inProgramDir creates testdata, with the targets of the scripts with user probes, in a
+// temporary directory, and makes that the current directory.
 func inProgramDir(t *testing.T) {
 	t.Chdir(t.TempDir())
 	err := os.Mkdir("testdata", 0o755)
@@ -214,8 +214,8 @@ func inProgramDir(t *testing.T) {
 	}
 }
 
-// TestCompiles compiles a different sample of programs for each frozen kernel.
-// Every program must become an object or be refused with a reason.
+// TestCompiles compiles a different sample of programs for each frozen kernel. Every
+// program must become an object or be refused with a reason.
 func TestCompiles(t *testing.T) {
 	paths, err := filepath.Glob("../kernels/*.zip")
 	if err != nil || len(paths) == 0 {
@@ -242,8 +242,8 @@ func TestCompiles(t *testing.T) {
 	}
 }
 
-// TestLoadsAndEnds loads programs into this kernel: its verifier must accept
-// what the checker accepts. Programs that start by themselves run to their end.
+// TestLoadsAndEnds loads programs into this kernel, whose verifier must accept them if
+// the checker does. Programs that start by themselves run to their end.
 func TestLoadsAndEnds(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("loading programs needs root")
@@ -255,7 +255,7 @@ func TestLoadsAndEnds(t *testing.T) {
 		var sum tally
 		var mu sync.Mutex
 		ended, lacking := 0, 0
-		// The kernel lets its callers wait when they close programs and maps.
+		// The kernel delays the callers that close programs and maps.
 		each(list, 4*runtime.GOMAXPROCS(0), func(p program) {
 			obj := sum.compile(t, k, p.String())
 			if obj == nil {
@@ -278,13 +278,13 @@ func TestLoadsAndEnds(t *testing.T) {
 	}
 }
 
-// errLacking is the result of a program that needs a feature that this kernel
-// lacks.
+// errLacking is the result of a program that needs a feature that this kernel does not
+// have.
 var errLacking = errors.New("this kernel lacks something")
 
 var lacking = regexp.MustCompile(`operation not permitted|the kernel does not offer`)
 
-// run loads obj. It also runs it if it starts by itself, waits for nothing and
+// run loads obj. It also runs it if it starts by itself, does not wait for anything and
 // does no harm.
 func run(obj *object.Object, p program) (ran bool, err error) {
 	waits := slices.ContainsFunc(obj.Programs, func(p *object.Program) bool {

@@ -1,7 +1,7 @@
-// Package generate makes scripts from the compiler's own tables: every builtin,
-// type and operator in every place where a script can use it, and in every kind
-// of probe. Its tests check that a script which the checker accepts compiles,
-// loads and ends, and prints the result of a plain Go model of the language.
+// Package generate creates scripts from the compiler's own tables: every builtin, type
+// and operator in every place where a script can use it, and in every kind of probe.
+// Its tests check that a script that the checker accepts compiles, loads and ends, and
+// prints the result of a plain Go model of the language.
 package generate
 
 import (
@@ -11,9 +11,9 @@ import (
 
 // program is a script of one probe, split into the parts that positions add to.
 type program struct {
-	decls  string // ahead of the probe
+	decls  string // before the probe
 	attach string
-	pred   string // without slashes; "" if there is none
+	pred   string // without slashes; "" if there is no predicate
 	body   string
 	unsafe bool // it must not run on this machine
 }
@@ -31,12 +31,12 @@ func (p program) String() string {
 	return b.String()
 }
 
-// use is an expression and the program that it needs. The expression may be
-// used after the program's body.
+// use is an expression and the program that it needs. The expression is valid after the
+// program's body.
 type use struct {
 	name string // of the builtin, type or operator under test
 	text string
-	typ  string // how a script writes its type, "" if it has no name or is not known
+	typ  string // its type as scripts write it; "" if it has no name or is unknown
 	in   program
 }
 

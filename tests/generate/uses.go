@@ -17,8 +17,7 @@ var table = builtins.NewRegistry(builtins.All())
 
 var begin = program{attach: "begin"}
 
-// operands returns expressions of every type, made in every way that a script
-// can make one.
+// operands returns expressions of every type, built in every way.
 func operands() []use {
 	var l operandList
 	l.scalars()

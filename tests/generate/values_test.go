@@ -19,7 +19,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// A known is an expression and its value: as print() shows it, and as JSON.
+// A known is an expression and its value as print() and as JSON show it.
 type known struct {
 	use
 	shown string
@@ -31,7 +31,7 @@ func number(text, typ string, n any) known {
 	s := fmt.Sprint(n)
 	k := known{use: use{name: typ, text: text, typ: typ, in: begin}, shown: s}
 	k.json = json.Number(s)
-	// Readers of JSON have 53 bits: larger integers are strings.
+	// Readers of JSON have 53 bits, so larger integers are strings.
 	double := new(big.Float).SetPrec(53)
 	switch n := n.(type) {
 	case int64:
@@ -81,8 +81,7 @@ func integers() []known {
 	return append(list, operated()...)
 }
 
-// operated returns results of each operator on 64-bit numbers, computed here by
-// Go.
+// operated returns results of each operator on 64-bit numbers, computed by Go.
 func operated() []known {
 	var list []known
 	numbers := []int64{0, 1, -1, 7, -7, 63, math.MaxInt64, math.MinInt64 + 1, 1 << 32}
@@ -209,8 +208,8 @@ func others() []known {
 	return list
 }
 
-// carrier stores or passes on a value and then prints it. V stands for the
-// printed value, and kind is the type of the JSON line.
+// carrier stores or passes on a value and then prints it. V stands for the printed
+// value.
 type carrier struct {
 	name, code string
 	want       string // text; V is the value
@@ -277,8 +276,8 @@ func carriers() []carrier {
 // long loops, aggregations in expressions.
 var newer = regexp.MustCompile(`for \(\$kv|len\(|0\.\.[0-9]{3}`)
 
-// script puts k through every carrier. If old is set, it leaves out those that
-// old kernels do not support.
+// script passes k through every carrier. If old is set, it omits those that old kernels
+// do not support.
 func (k known) script(old bool) (text string, want []carrier) {
 	p := k.in
 	p.decls += " macro same(x) { x }"
@@ -305,7 +304,7 @@ func (k known) script(old bool) (text string, want []carrier) {
 	}
 	p.body += "\n" + code.String()
 	config := "config = { print_maps_on_exit=0 }\n"
-	if strings.Contains(p.decls, "enum") { // C comes before all else
+	if strings.Contains(p.decls, "enum") { // C definitions come first
 		return strings.Replace(p.String(), "}; ", "};\n"+config, 1), want
 	}
 	return config + p.String(), want
@@ -358,7 +357,7 @@ func TestValues(t *testing.T) {
 		for _, c := range want {
 			lines.WriteString(strings.ReplaceAll(c.want, "V", v.shown))
 		}
-		// A blank line follows each map, and two the end.
+		// A blank line follows each map, and two follow the end.
 		if got, want := blank(plain.String()), blank(lines.String()); got != want {
 			t.Errorf("%s\ngot:\n%s\nwant:\n%s", text, got, want)
 		}

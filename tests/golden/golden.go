@@ -1,12 +1,12 @@
 // Package golden is a corpus of scripts with the results of compiling them.
 //
-// A case is a file (see package cases), by topic. Its section source.bt is the
-// script; the test compiles it for a frozen kernel and compares the result with
-// the other sections: plan, ir and opt, as -d prints them, and cost (the size and
-// stack use of each program), or errors; warnings if there are any. A case with
-// the flag asm records the instructions as well. The test then compiles the script for the other frozen
-// kernels. Differences in cost and instructions are recorded in sections such
-// as "cost 5.10" and "asm 5.10", errors in "errors 5.10".
+// A case is a file (see package cases). The directories are topics. The section
+// source.bt is the script. The test compiles it for a frozen kernel and compares the
+// result with the other sections: plan, ir and opt as -d prints them, and cost (the
+// size and stack use of each program), or errors, and warnings if there are any. A case
+// with the flag asm records the instructions as well. The test then compiles the script
+// for the other frozen kernels. Differences in cost and instructions are recorded in
+// sections such as "cost 5.10" and "asm 5.10", errors in "errors 5.10".
 //
 // The headers are
 //

@@ -104,10 +104,10 @@ func (c *goldenCase) checkCodec(t *testing.T, obj *object.Object) {
 		return
 	}
 	if want, got := obj.String(), again.String(); want != got {
-		t.Errorf("%s: its object decodes to another one:\n%s", c.path, cases.Difference(want, got))
+		t.Errorf("%s: its object decodes to a different one:\n%s", c.path, cases.Difference(want, got))
 	}
 	if !bytes.Equal(data, object.Encode(again)) {
-		t.Errorf("%s: encoded again, its object has other bytes", c.path)
+		t.Errorf("%s: encoded again, its object has different bytes", c.path)
 	}
 }
 
@@ -160,8 +160,8 @@ func TestGolden(t *testing.T) {
 
 var progHeader = regexp.MustCompile(`(?m)^prog .*\n`)
 
-// cost returns the size and the stack use of each program, from the headers of
-// a disassembly.
+// cost returns the size and the stack use of each program from the headers of a
+// disassembly.
 func cost(asm string) string {
 	return strings.Join(progHeader.FindAllString(asm, -1), "")
 }
@@ -189,7 +189,7 @@ func (c *goldenCase) checkText(t *testing.T, text string) {
 		return
 	}
 	if again := m.String(); again != text {
-		t.Errorf("%s: its IR reads back otherwise:\n%s", c.path, cases.Difference(text, again))
+		t.Errorf("%s: its IR changes when its text is parsed:\n%s", c.path, cases.Difference(text, again))
 	}
 }
 

@@ -8,16 +8,16 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// Machine interprets programs, for differential tests: of a program before and
-// after a pass, and against the kernel. Memory is a set of objects. An address
-// has an object's number in the upper half and an offset in the lower half, so
-// an access outside of its object is an error.
+// Machine interprets programs for differential tests, which compare a program before
+// and after a pass, or with the kernel. Memory is a set of objects. An address has an
+// object's number in the upper half and an offset in the lower half, so an access
+// outside of its object is an error.
 type Machine struct {
 	Ctx     []byte
 	Helpers HelperSet // nil: only the built-in ones
 	Maps    map[*ir.Map]*MapState
 	Steps   int // instructions executed so far
-	Limit   int // error beyond that many; 0: one million
+	Limit   int // maximum number of instructions; 0: one million
 
 	objects [][]byte
 	prog    *ir.Prog
@@ -64,7 +64,7 @@ func (mc *Machine) Alloc(b []byte) uint64 {
 	return uint64(len(mc.objects)-1) << 32
 }
 
-// Mem returns the n bytes at addr.
+// Mem returns the n bytes at addr. The slice aliases the memory.
 func (mc *Machine) Mem(addr uint64, n int) ([]byte, error) {
 	obj, off := addr>>32, int(uint32(addr))
 	if obj == 0 || obj >= uint64(len(mc.objects)) || mc.objects[obj] == nil || n < 0 || off+n > len(mc.objects[obj]) {
@@ -204,7 +204,7 @@ func (mc *Machine) access(v *ir.Value, arg func(int) uint64) (uint64, error) {
 	case ir.Updates:
 		old := readInt(b)
 		switch {
-		case len(v.Args) > 2: // the third operand, if the second is there
+		case len(v.Args) > 2: // the third operand, if the second is the old value
 			if old == arg(1) {
 				writeInt(b, arg(2))
 			}
@@ -240,8 +240,8 @@ func writeInt(b []byte, x uint64) {
 	copy(b, buf[:])
 }
 
-// mapHandle returns the value that stands for a map in a program. It is not the
-// address of an object.
+// mapHandle returns the value that represents a map in a program. It is not the address
+// of an object.
 func (mc *Machine) mapHandle(m *ir.Map) uint64 {
 	return 1<<63 | mc.Maps[m].handle()
 }

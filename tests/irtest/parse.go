@@ -1,5 +1,4 @@
-// Package irtest reads the text form of ir.Module and interprets programs, for
-// tests.
+// Package irtest parses the text form of ir.Module and interprets programs, for tests.
 package irtest
 
 import (
@@ -10,8 +9,8 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// Parse reads the text form that Module.String prints. Text after '#' and
-// blank lines are ignored. Source spans are not part of the text form.
+// Parse parses the text form that Module.String prints. It ignores blank lines and text
+// after '#'. Source spans are not part of the text form.
 func Parse(text string) (m *ir.Module, err error) {
 	p := &parser{m: &ir.Module{}, maps: map[string]*ir.Map{}, helpers: map[string]*ir.Helper{}}
 	for _, h := range ir.Helpers() {
@@ -38,7 +37,7 @@ func Parse(text string) (m *ir.Module, err error) {
 	return p.m, nil
 }
 
-// MustParse does what Parse does, but panics on errors.
+// MustParse is Parse, but panics on errors.
 func MustParse(text string) *ir.Module {
 	m, err := Parse(text)
 	if err != nil {
@@ -190,7 +189,7 @@ func (p *parser) bytes() ([]byte, error) {
 			}
 			data = append(data, s...)
 		} else if n == 0 {
-			return nil, fmt.Errorf("init wants a quoted string")
+			return nil, fmt.Errorf("init needs a quoted string")
 		} else {
 			return data, nil
 		}
@@ -366,10 +365,10 @@ next:
 				continue next
 			}
 		}
-		return fmt.Errorf("b%d is no predecessor of b%d", id, b.ID)
+		return fmt.Errorf("b%d is not a predecessor of b%d", id, b.ID)
 	}
 	if len(rest) > 0 {
-		return fmt.Errorf("b%d is a predecessor of b%d and not listed", rest[0].ID, b.ID)
+		return fmt.Errorf("the predecessor b%d of b%d is not listed", rest[0].ID, b.ID)
 	}
 	b.Preds = order
 	return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// addressed lists variables whose address a script takes: how $v gets its value,
-// an expression of it through a pointer P, and what that prints.
+// addressed lists variables whose address a script takes: the statement that sets $v,
+// an expression that reads it through a pointer P, and the output.
 var addressed = []struct{ name, set, read, want string }{
 	{"uint64", "$v = (uint64)5;", "*P", "5"},
 	{"int32", "$v = (int32)-7;", "*P", "-7"},
@@ -38,7 +38,7 @@ var pointerKeepers = []struct{ name, stmts string }{
 	{"in a loop", "$p = &$v; for ($n : 0..3) { $p = &$v; }"},
 }
 
-// clobbers lists statements that need memory of their own. N makes names unique.
+// clobbers lists statements that need memory. N makes names unique.
 var clobbers = []string{
 	"",
 	`@aN["abc"] = 3;`,
@@ -55,9 +55,9 @@ var clobbers = []string{
 	"for ($k : 0..2) { @kN[$k] = $k; }",
 }
 
-// TestAddresses checks that what a pointer to a variable points to stays, whatever
-// happens between the places where it is used. Each combination is a program of its
-// own: the less memory a program needs, the sooner it is used twice.
+// TestAddresses checks that the target of a pointer to a variable does not change
+// between its uses. Each combination is a separate program, since a program that needs
+// less memory reuses it sooner.
 func TestAddresses(t *testing.T) {
 	for i, v := range addressed {
 		t.Run(v.name, func(t *testing.T) {
@@ -96,8 +96,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestOwnMemory checks that what reads text or bytes through a pointer to a variable
-// finds them in a probe whose arguments point to a process's memory.
+// TestOwnMemory checks that builtins that read text or bytes through a pointer to a
+// variable do so in a probe whose arguments point to a process's memory.
 func TestOwnMemory(t *testing.T) {
 	bin := fixture(t, "shapes-O1")
 	for _, c := range []struct{ name, stmts, expr, want string }{

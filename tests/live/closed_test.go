@@ -6,7 +6,8 @@ import (
 )
 
 // closedArgs lists functions with parameters that the verifier does not let programs
-// load: pointers to functions, to pointers, to enums and, on old kernels, to integers.
+// load: pointers to functions, to pointers and to enums, and on old kernels to
+// integers.
 var closedArgs = []struct{ function, param string }{
 	{"call_rcu", "func"},
 	{"smp_call_function_single", "func"},
@@ -17,7 +18,7 @@ var closedArgs = []struct{ function, param string }{
 	{"stop_machine", "fn"},
 }
 
-// TestClosedArguments uses such arguments in every way that args can be used.
+// TestClosedArguments uses these parameters in every way that args can be used.
 func TestClosedArguments(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -46,7 +47,7 @@ func TestClosedArguments(t *testing.T) {
 	if loaded == 0 {
 		t.Skip("this kernel has no fentry")
 	}
-	// The value is that of the register.
+	// The value must be that of the register.
 	r := trace(t, "-c", *work+" read 3 8", "-e", `
 		fentry:vfs_read /pid == cpid/ { @arg[tid] = (uint64)args.pos; }
 		kprobe:vfs_read /pid == cpid/ { @reg[tid] = arg3; }

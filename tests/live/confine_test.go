@@ -12,11 +12,11 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// crowd is a process that waits and then does everything that probes of any
-// kind can see, crowdCalls times in each of crowdThreads threads.
+// crowd is a process that waits, and then causes the events of all kinds of probes,
+// crowdCalls times in each of crowdThreads threads.
 type crowd struct {
 	pid    int
-	end    func() // lets it go and waits for its end
+	end    func() // makes it continue and waits for its end
 	parent int    // process that started it and is traced with it; 0: none
 }
 
@@ -71,9 +71,8 @@ type confinement struct {
 	says   string // message on stderr if -p cannot apply
 }
 
-// confinements returns an entry for every kind of probe. Kinds that do not
-// depend on a process run as often as without -p; their entry has only the
-// name.
+// confinements returns an entry for every kind of probe. Kinds that do not depend on a
+// process run as often as without -p, and their entries have only the name.
 func confinements(t *testing.T) map[string]confinement {
 	all := crowdThreads * crowdCalls
 	return map[string]confinement{
@@ -131,7 +130,7 @@ func TestConfined(t *testing.T) {
 	for _, k := range probes.Kinds() {
 		c, ok := table[k.Name]
 		if !ok {
-			t.Errorf("nothing is known of %s with -p", k.Name)
+			t.Errorf("there is no entry for %s with -p", k.Name)
 		}
 		if c.probe != "" && (k.Since == "" || !release().less(parseRelease(k.Since))) {
 			t.Run(k.Name, c.run)

@@ -5,12 +5,11 @@ import (
 	"testing"
 )
 
-// TestConstantParams reads parameters that a compiled function does not
-// receive, since they are the same in every call. Their values come from the
-// debug info.
+// TestConstantParams reads parameters that a compiled function does not receive, since
+// they are the same in every call. Their values come from the debug info.
 func TestConstantParams(t *testing.T) {
-	// The start of the functions' names: static programs have functions of the C
-	// library with similar ones.
+	// The prefix of the functions' names excludes similar names of the C library in
+	// static programs.
 	for name, prefix := range map[string]string{"consts-4": "", "consts-5": "", "consts-cpp": "_ZL*"} {
 		t.Run(name, func(t *testing.T) {
 			if name != "consts-5" {

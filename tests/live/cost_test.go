@@ -14,9 +14,9 @@ import (
 
 var recordCosts = flag.String("costs", "", "write the verifier's work for the golden corpus to this `file` instead of comparing it")
 
-// Testdata/verified has a file for each kernel, named by its release: how many
-// instructions its verifier processes for the scripts of the golden corpus, as
-// costTable prints it. "go run ./tests/all -costs" records them.
+// Testdata/verified has a file for each kernel, named by its release. It lists the
+// number of instructions that the kernel's verifier processes for the scripts of the
+// golden corpus, as costTable prints it. "go run ./tests/all -costs" records them.
 //
 //go:embed testdata/verified/*.txt
 var costFiles embed.FS
@@ -33,12 +33,11 @@ func (c costTable) String() string {
 	return b.String()
 }
 
-// costSlack is the number of instructions by which any script may exceed its
-// record, beside a fifth.
+// costSlack is the number of instructions by which any script may exceed its record, in
+// addition to a fifth of it.
 const costSlack = 20
 
-// grown returns the scripts that cost more than a fifth more than recorded, one line
-// each.
+// grown returns the scripts that cost over a fifth more than recorded, one per line.
 func (c costTable) grown(recorded costTable) []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(c)) {

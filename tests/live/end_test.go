@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flood is a script that sends records faster than they can be handled, and
-// counts them. The workload makes the events.
+// flood is a script that sends records faster than they can be handled, and counts
+// them. The workload causes the events.
 const flood = `tracepoint:raw_syscalls:sys_enter { @ = count(); %s } end { printf("end\n"); }`
 
-// pending parses from stderr the number of events dropped at the end and lost
-// before.
+// pending returns the number of events that stderr reports as dropped at the end or
+// lost before.
 func pending(t *testing.T, stderr string) (n int) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?:Dropped|Lost) (\d+) `).FindAllStringSubmatch(stderr, -1) {
@@ -109,9 +109,9 @@ func TestEndWhileBusy(t *testing.T) {
 	}
 }
 
-// TestEndUnread ends sessions with output that is not read: by the first
-// signal, and at once by the second. This must work also if the signal was
-// ignored at the start, as shells do for programs in the background.
+// TestEndUnread checks that sessions whose output is not read end soon after the first
+// signal, and at once after the second. This must also work if the signal was ignored
+// at the start, as in shells' background jobs.
 func TestEndUnread(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -223,7 +223,7 @@ func TestEndOnStoppedTerminal(t *testing.T) {
 	waitEnd(t, cmd)
 }
 
-// blockedIn returns "write" while a thread of the process is blocked in write.
+// blockedIn returns "write" if a thread of the process is blocked in write.
 func blockedIn(pid int) string {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, task := range tasks {
@@ -236,7 +236,7 @@ func blockedIn(pid int) string {
 }
 
 // TestEndOnFullDisk checks that a script ends by itself if its output cannot be
-// written, and says why, once.
+// written, and reports the reason once.
 func TestEndOnFullDisk(t *testing.T) {
 	needRoot(t)
 	for _, script := range []string{
@@ -308,8 +308,8 @@ func TestEndWithHugeMap(t *testing.T) {
 	}
 }
 
-// TestEndOfCommand checks that actions for events of the traced command are
-// still done after it has ended.
+// TestEndOfCommand checks that actions for events of the traced command still run after
+// it has ended.
 func TestEndOfCommand(t *testing.T) {
 	r := trace(t, "--unsafe", "-c", *work+" count 20", "-e", `tracepoint:syscalls:sys_enter_getpgid /pid == cpid/ { system("echo foo"); } end { printf("end\n"); }`)
 	if want := strings.Repeat("foo\n", 20) + "end\n"; strings.TrimSpace(r.stdout) != strings.TrimSpace(want) {

@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tests below make each system call that gotrace needs to load and attach
-// fail once, with a seccomp filter that passes the calls to the test. After
-// each failure gotrace must either give the exact result, because it found
-// another way, or say what is wrong, with exit status 1 and nothing traced. It
-// must close everything that it has loaded and attached before it exits.
+// The tests below make each system call that gotrace needs to load and attach fail
+// once, with a seccomp filter that passes the calls to the test. After each failure
+// gotrace must either print the exact result, because it found another way, or report
+// the error, with exit status 1 and nothing traced. It must close everything that it
+// has loaded and attached before it exits.
 
 // faultScripts lists the scripts that run with failing system calls, and the
 // output of each when it traces the workload with the given arguments. The
@@ -52,7 +52,7 @@ func commandOf(_ *testing.T, script, args string) []string {
 	return []string{*gotrace, "-q", "-e", script, "-c", *work + " " + args}
 }
 
-// processOf returns the command that traces a process that runs already.
+// processOf returns the command that traces a running process.
 func processOf(t *testing.T, script, _ string) []string {
 	pid, _ := sleeper(t)
 	return []string{*gotrace, "-q", "-e", script, "-p", pid}
@@ -128,8 +128,8 @@ func amongLines(text, out string) bool {
 	return true
 }
 
-// wrong returns what is wrong with a run in which a system call failed, or "".
-// want is the output of the script.
+// wrong returns a description of the fault in a run in which a system call failed, or
+// "". want is the output of the script.
 func (r *faultResult) wrong(want string) string {
 	out := withoutBlank(r.stdout)
 	said := strings.Contains(r.stderr, "ERROR: ")
@@ -309,9 +309,8 @@ type response struct {
 	flags uint32
 }
 
-// supervise answers the calls that the filter passes on, until the process and
-// its children have ended. It allows all calls except the n-th of the process
-// itself.
+// supervise answers the calls that the filter passes on, until the process and its
+// children have ended. It allows all calls except the n-th call of the process itself.
 func supervise(t *testing.T, listener, pid, n int, errno syscall.Errno) (failed string, leaks []string) {
 	t.Helper()
 	for {
@@ -346,8 +345,8 @@ func supervise(t *testing.T, listener, pid, n int, errno syscall.Errno) (failed 
 	}
 }
 
-// beforeMain reports whether a call comes from the Go runtime, which cannot
-// work without it.
+// beforeMain reports whether a call comes from the Go runtime, which does not work
+// without it.
 func beforeMain(pid int, call *notification) bool {
 	switch call.nr {
 	case unix.SYS_OPENAT:
@@ -387,8 +386,7 @@ func pathArg(pid int, call *notification) string {
 	return string(path)
 }
 
-// kernelObjects returns the BPF objects and perf events that a process has
-// open.
+// kernelObjects returns the open BPF objects and perf events of a process.
 func kernelObjects(pid int) []string {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, _ := os.ReadDir(dir)

@@ -13,7 +13,7 @@ func goProgram(t *testing.T, flags ...string) string {
 	t.Helper()
 	needRoot(t)
 	if *peer {
-		t.Skip("bpftrace knows less of this")
+		t.Skip("bpftrace does not support all of this")
 	}
 	if *given != "" {
 		t.Skip("there is no Go compiler")
@@ -26,8 +26,8 @@ func goProgram(t *testing.T, flags ...string) string {
 	return out
 }
 
-// goScripts lists scripts on testdata/golang and their output. Those with bare set
-// need no debug info.
+// goScripts lists scripts on testdata/golang and their output. Those with bare set need
+// no debug info.
 var goScripts = []struct {
 	bare       bool
 	prog, want string
@@ -52,8 +52,8 @@ var goScripts = []struct {
 	{true, `uretprobe:BIN:main.(*pair).* { @[func] = count(); } uprobe:BIN:main.(*pair).Method { @[func] = count(); }`, "@[main.(*pair).Method]: 4"},
 }
 
-// TestGo runs scripts on a Go program: as it is built, stripped, and as one that is
-// loaded anywhere.
+// TestGo runs scripts on a Go program: built normally, stripped, and
+// position-independent.
 func TestGo(t *testing.T) {
 	for name, flags := range map[string][]string{"plain": nil, "pie": {"-buildmode=pie"}, "stripped": {"-ldflags=-s"}} {
 		t.Run(name, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestGo(t *testing.T) {
 	}
 }
 
-// TestGoReturns puts return probes on ten functions that are called a million times,
-// 100,000 times each, on stacks that grow and move.
+// TestGoReturns attaches return probes to ten functions that are called a million times
+// in all, on stacks that grow and move.
 func TestGoReturns(t *testing.T) {
 	bin := goProgram(t)
 	r := trace(t, "-q", "-c", bin+" 1000", "-e", fmt.Sprintf(`

@@ -6,17 +6,17 @@ import (
 	"testing"
 )
 
-// TestIndirectFunctions counts calls of functions with several implementations,
-// one of which is chosen when a program starts. The C library calls some of
-// them too, but equally often each time.
+// TestIndirectFunctions counts calls of functions with several implementations, one of
+// which is selected when a program starts. The C library calls some of them too, but
+// equally often each time.
 func TestIndirectFunctions(t *testing.T) {
 	if *peer {
 		t.Skip("it probes what chooses them")
 	}
 	const n = 1000
-	// count runs the workload and returns how often each probe ran: that of the
-	// function by name, that of its returns, and that of a pattern, which
-	// matches other functions too.
+	// count runs the workload and returns how often each probe ran: the one on the
+	// function by name, the one on its returns, and the one on a pattern, which matches
+	// other functions too.
 	count := func(t *testing.T, name string, n int) (calls [3]int) {
 		r := trace(t, "-c", fmt.Sprintf("%s chosen %s %d", *work, name, n), "-e", fmt.Sprintf(`
 			begin { @call = count(); @pattern = count(); @return = count(); }

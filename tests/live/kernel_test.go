@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The functions below find out what this kernel has, without using the code
-// under test.
+// The functions below determine the features of this kernel without the code under
+// test.
 
 // version is a kernel release.
 type version [2]int
@@ -38,7 +38,8 @@ var release = sync.OnceValue(func() version {
 	return parseRelease(b.String())
 })
 
-// missing returns why this machine lacks a feature that a case needs, or "".
+// missing returns the reason why this machine does not have a feature that a case
+// needs, or "".
 func missing(need string) string {
 	switch need {
 	case "kprobe":
@@ -54,7 +55,7 @@ func missing(need string) string {
 		if release().less(version{5, 8}) {
 			return "this kernel has no iterators"
 		}
-	case "tun": // a module with BTF of its own
+	case "tun": // a module with its own BTF
 		if _, err := os.Stat("/sys/kernel/btf/tun"); err != nil {
 			return "the module tun is not loaded, or has no types"
 		}
@@ -63,7 +64,7 @@ func missing(need string) string {
 			return "this kernel's maps take keys of at most 512 bytes"
 		}
 	case "cpus":
-		// The workload's threads are tied to the first two.
+		// The workload's threads are bound to the first two CPUs.
 		var set unix.CPUSet
 		if err := unix.SchedGetaffinity(0, &set); err != nil || !set.IsSet(0) || !set.IsSet(1) {
 			return "this machine has one CPU, or the first two may not be used"

@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// TestLeftOut checks that a pattern leaves out, and names, the functions that
-// the kernel cannot attach to. Naming such a function is an error.
+// TestLeftOut checks that a pattern omits, and reports, the functions that the kernel
+// cannot attach to. Naming such a function is an error.
 func TestLeftOut(t *testing.T) {
 	if *peer {
-		t.Skip("it says it otherwise")
+		t.Skip("its messages are different")
 	}
 	if why := missing("fentry"); why != "" {
 		t.Skip(why)
@@ -37,10 +37,10 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// TestLeftOutOfProgram checks patterns that match places of a program on which the
-// kernel puts no breakpoint: they are left out and named, and the others count. A
-// function whose symbol has no size can be probed at its start, and after it only
-// with --unsafe.
+// TestLeftOutOfProgram checks patterns that match locations of a program on which the
+// kernel sets no breakpoint. They are omitted and reported, and the others count. A
+// function whose symbol has no size can be probed at its start, and after it only with
+// --unsafe.
 func TestLeftOutOfProgram(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the instruction is one of amd64")

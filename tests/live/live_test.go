@@ -56,7 +56,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build builds the programs that the flags do not give.
+// build builds the programs that the flags do not name.
 func build(dir string) error {
 	if *gotrace == "" {
 		*gotrace = filepath.Join(dir, "gotrace")
@@ -73,7 +73,7 @@ func build(dir string) error {
 	return nil
 }
 
-// patience limits the run of a script that should end by itself. Only a script
+// patience is the maximum duration of a script that should end by itself. Only a script
 // that hangs takes that long, even on a busy and slow machine.
 const patience = 3 * time.Minute
 
@@ -83,8 +83,8 @@ type result struct {
 	status         int
 }
 
-// attachedLine is the line that gotrace prints after everything is attached, if
-// the environment requests it.
+// attachedLine is the line that gotrace prints after all probes are attached, if the
+// environment requests it.
 const attachedLine = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 
 // session is a running gotrace.
@@ -95,15 +95,14 @@ type session struct {
 	done           chan error
 }
 
-// start runs gotrace with these arguments.
+// start runs gotrace with the given arguments.
 func start(t *testing.T, args ...string) *session {
 	t.Helper()
 	needRoot(t)
 	s := &session{t: t, cmd: exec.Command(*gotrace, args...), done: make(chan error, 1)}
 	s.cmd.Env = append(os.Environ(), attachedLine+"=1")
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
-	// With a process group of its own, signals for gotrace do not reach the
-	// test.
+	// In a separate process group, signals for gotrace do not reach the test.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// Reading the rest of the output takes this long only if a child outlives
 	// gotrace, which is an error.
@@ -116,7 +115,7 @@ func start(t *testing.T, args ...string) *session {
 	return s
 }
 
-// eventually waits until a condition holds.
+// eventually waits until a condition is true. It fails the test after patience.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
@@ -126,7 +125,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// waitFor waits until stdout holds text.
+// waitFor waits until stdout contains text.
 func (s *session) waitFor(text string) {
 	s.t.Helper()
 	if err := s.waitEnd(text); err != nil {
@@ -134,7 +133,7 @@ func (s *session) waitFor(text string) {
 	}
 }
 
-// waitEnd is like waitFor, but returns an error if the text does not come.
+// waitEnd is waitFor, but returns an error if the text does not appear.
 func (s *session) waitEnd(text string) error {
 	deadline := time.Now().Add(patience)
 	for !strings.Contains(s.stdout.String(), text) {
@@ -197,7 +196,7 @@ func trace(t *testing.T, args ...string) (r result) {
 	return r
 }
 
-// doWork runs a program by itself, usually the workload.
+// doWork runs a program, usually the workload, without gotrace.
 func doWork(t *testing.T, prog string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -207,11 +206,11 @@ func doWork(t *testing.T, prog string, args ...string) {
 	}
 }
 
-// missedEvents matches the report of events that the kernel skipped. They can be any
-// process's; a test that depends on them has a wrong count.
+// missedEvents matches the report of events that the kernel skipped. They may belong to
+// any process, so a test that depends on them has a wrong count.
 var missedEvents = regexp.MustCompile(`(?m)^.*WARNING: Missed (\d+) events of .*$`)
 
-// missed returns how many events the kernel skipped, according to stderr.
+// missed returns the number of events that the kernel skipped according to stderr.
 func (r result) missed() (sum int) {
 	for _, m := range missedEvents.FindAllStringSubmatch(r.stderr, -1) {
 		n, _ := strconv.Atoi(m[1])
@@ -236,8 +235,8 @@ func (r result) quietButMissed(t *testing.T) {
 	r.quiet(t)
 }
 
-// native skips a part of a test in emulated guests, where everything takes many
-// times as long: it does not depend on the kernel, and a native kernel runs it.
+// native skips a part of a test in emulated guests, which are many times slower. It is
+// for parts that do not depend on the kernel, since a native kernel runs them.
 func native(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

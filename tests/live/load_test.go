@@ -26,9 +26,9 @@ import (
 	"github.com/gotrace/gotrace/tests/golden"
 )
 
-// TestLoads loads every script of the golden corpus that compiles for this
-// kernel: the kernel's verifier must accept what the checker accepts, and process
-// not many more instructions for it than recorded.
+// TestLoads loads every script of the golden corpus that compiles for this kernel. The
+// kernel's verifier must accept it, and must not process many more instructions for it
+// than recorded.
 func TestLoads(t *testing.T) {
 	if *peer {
 		t.Skip("it is about our own compiler")

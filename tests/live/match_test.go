@@ -17,7 +17,7 @@ type matchCase struct {
 	want bool
 }
 
-// matchCases returns random conditions and what their models in Go say.
+// matchCases returns random conditions and the results of their models in Go.
 func matchCases(r *rand.Rand, s string, n int64, a netip.Addr) []matchCase {
 	part := func() string {
 		i := r.IntN(len(s) + 1)
@@ -68,7 +68,7 @@ func matchCases(r *rand.Rand, s string, n int64, a netip.Addr) []matchCase {
 	return out
 }
 
-// quoteC quotes s with the escapes that string literals have.
+// quoteC quotes s with the escapes of string literals.
 func quoteC(s string) string {
 	var b strings.Builder
 	for i := range len(s) {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetScript prints what a packet has. The number of a packet is in its destination
-// address.
+// packetScript prints the members of a packet. The number of a packet is in its
+// destination address.
 const packetScript = ` /pkt.eth.h_dest[0] == 2 && pkt.eth.h_dest[1] == 0x77/ {
 	$n = (uint64)pkt.eth.h_dest[4] * 256 + (uint64)pkt.eth.h_dest[5];
 	printf("%d len %d type %x\n", $n, pkt.len, pkt.eth.h_proto);
@@ -35,8 +35,8 @@ const packetScript = ` /pkt.eth.h_dest[0] == 2 && pkt.eth.h_dest[1] == 0x77/ {
 	if ($low) { printf("%d low\n", $n); }
 }`
 
-// described returns the lines that packetScript prints for a frame, by a parser of its
-// own.
+// described returns the lines that packetScript prints for a frame, according to a
+// separate parser.
 func described(n int, f []byte) (out []string) {
 	say := func(format string, args ...any) {
 		out = append(out, fmt.Sprintf("%d "+format, append([]any{n}, args...)...))
@@ -144,8 +144,8 @@ func described(n int, f []byte) (out []string) {
 	return out
 }
 
-// randomFrame returns a frame: VLAN tags, IPv4 or IPv6 with options or extension
-// headers, fragments, a protocol, and sometimes something wrong or missing.
+// randomFrame returns a frame with random VLAN tags, IPv4 or IPv6 with options or
+// extension headers, fragments, a protocol, and sometimes invalid or missing parts.
 func randomFrame(r *rand.Rand, n int) []byte {
 	be := binary.BigEndian
 	noise := func(n int) []byte {
@@ -219,10 +219,10 @@ func randomFrame(r *rand.Rand, n int) []byte {
 	return f
 }
 
-// ownLoopback gives the test a network of its own, of which the loopback interface is
-// up. The processes that it starts are in it.
+// ownLoopback moves the test to a new network namespace in which the loopback interface
+// is up. Processes that it starts are in it too.
 func ownLoopback(t *testing.T) {
-	runtime.LockOSThread() // for good
+	runtime.LockOSThread() // permanently
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
@@ -238,8 +238,8 @@ func ownLoopback(t *testing.T) {
 	}
 }
 
-// TestPackets sends random frames and compares what a program finds in them with what a
-// plain parser finds.
+// TestPackets sends random frames and compares the members that a program reads with
+// those that a plain parser finds.
 func TestPackets(t *testing.T) {
 	needRoot(t)
 	const frames = 600
@@ -264,8 +264,8 @@ func TestPackets(t *testing.T) {
 				if err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: lo.Index}); err != nil {
 					t.Fatalf("frame %d of %d bytes: %v", n, len(f), err)
 				}
-				// The kernel takes the tag out before tc sees the frame, and drops it if
-				// fewer than six bytes follow the outer EtherType.
+				// The kernel removes the tag before tc sees the frame, and drops the
+				// frame if fewer than six bytes follow the outer EtherType.
 				kind := binary.BigEndian.Uint16(f[12:])
 				if at == "tc:lo:ingress" && (kind == 0x8100 || kind == 0x88a8) && len(f) < 14+6 {
 					continue
@@ -277,7 +277,7 @@ func TestPackets(t *testing.T) {
 			res.quiet(t)
 			var got []string
 			for line := range strings.Lines(res.stdout) {
-				// Where a tag was taken out of the packet the length is another.
+				// If a tag was removed from the packet, the length differs.
 				if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, " len ") && !strings.HasPrefix(line, "Att") {
 					got = append(got, line)
 				}
@@ -291,8 +291,8 @@ func TestPackets(t *testing.T) {
 	}
 }
 
-// TestCgroupPackets counts datagrams of known size between known ports, of either
-// family.
+// TestCgroupPackets counts datagrams of known size between known ports, for IPv4 and
+// IPv6.
 func TestCgroupPackets(t *testing.T) {
 	needRoot(t)
 	cgroup := "/sys/fs/cgroup/unified"

@@ -14,7 +14,7 @@ func fixture(t *testing.T, name string) string {
 	t.Helper()
 	needRoot(t)
 	if *peer {
-		t.Skip("bpftrace knows less of this")
+		t.Skip("bpftrace does not support all of this")
 	}
 	if *given != "" {
 		path := filepath.Join(*given, name)
@@ -75,7 +75,7 @@ first`},
 	{`uprobe:BIN:dbl { print(args.k); }`, `55`},
 	{`uretprobe:BIN:neg { print(retval); }`, `-3`},
 	{`uretprobe:BIN:retn { print(retval->id); }`, `-7`},
-	// The kernel has a struct node too.
+	// The kernel also has a struct node.
 	{`uprobe:BIN:retn { print(((struct node *)arg0)->id); print(sizeof(struct node)); }`, "-7\n72"},
 	{`uprobe:BIN:ret* { @[probe, func] = count(); }`, `
 @[uprobe:BIN:retn, retn]: 1

@@ -80,8 +80,8 @@ func openKinds(t *testing.T) map[int]string {
 	return names
 }
 
-// TestPaths compares the paths of files with those that /proc tells, by the
-// kernel's helper and by our own walk, whole and cut to sizes.
+// TestPaths compares the paths of files with those in /proc, by the kernel's helper and
+// by gotrace's own walk, complete and truncated to sizes.
 func TestPaths(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -89,7 +89,7 @@ func TestPaths(t *testing.T) {
 	}
 	names := openKinds(t)
 	const whole = 1024 // max_strlen
-	// Other than the iterators, they see calls of fcntl with 4242000 + fd.
+	// All but the iterators trace calls of fcntl with 4242000 + fd.
 	ways := []struct{ name, needs, probe, fd, path string }{
 		{"helper", "iter", "iter:task_file / ctx.task.tgid == %d / {", "ctx.fd", "ctx.file->f_path"},
 		{"variable", "iter", "iter:task_file / ctx.task.tgid == %d / { $p = ctx.file->f_path;", "ctx.fd", "$p"},
@@ -165,8 +165,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// inFileSystem returns the path of an open file from the root of its file system, which
-// the table of mounts tells.
+// inFileSystem returns the path of an open file from the root of its file system,
+// according to the table of mounts.
 func inFileSystem(t *testing.T, fd int, name string) string {
 	t.Helper()
 	if !strings.HasPrefix(name, "/") { // a pipe has no mount

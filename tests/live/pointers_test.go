@@ -23,8 +23,8 @@ var pointerSources = []struct{ name, probe, decl, p, t, i, c, n string }{
 	{"register", "uprobe:WORK:gt_square", "struct gt_obj { int i; char c[8]; struct gt_obj *n; };", "(struct gt_obj *)reg(\"sp\")", "struct gt_obj *", "i", "c", "n"},
 }
 
-// pointerWays lists ways in which a pointer gets to its use: statements before it, and
-// the expression for it.
+// pointerWays lists ways in which a pointer is passed to its use: statements before the
+// use, and the expression for the pointer.
 var pointerWays = []struct{ name, before, expr string }{
 	{"itself", "", "(P)"},
 	{"variable", "$v = P;", "$v"},
@@ -55,8 +55,8 @@ var pointerUses = []string{
 	"print((uint64)X);", "print((uint64)X & 0xff);", "print(X + 1);", "print(*(uint8 *)X);", "print(((uint8 *)X)[2]);", "print(sizeof(*X));", `print(offsetof(T, I));`, "print(bswap((uint64)X));",
 }
 
-// TestPointerMatrix loads every use of every pointer that came in every way: the
-// kernel's verifier refuses none.
+// TestPointerMatrix loads every use of every pointer, passed in every way, and checks
+// that the kernel's verifier accepts them.
 func TestPointerMatrix(t *testing.T) {
 	needRoot(t)
 	if *peer {

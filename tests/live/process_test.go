@@ -16,8 +16,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// countCalls counts calls of getpgid by all processes with the name that only
-// this test run gives its workload.
+// countCalls counts calls of getpgid by all processes with the name that is unique to
+// the workload of this test run.
 var countCalls = fmt.Sprintf(`tracepoint:syscalls:sys_enter_getpgid /comm == "%s"/ { @ = count(); }`, ownName)
 
 var ownName = fmt.Sprint("gt", os.Getpid())
@@ -48,8 +48,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestCommand checks -c: only the command's process is traced, and its end is
-// the end of the session.
+// TestCommand checks -c: only the command's process is traced, and the session ends
+// with it.
 func TestCommand(t *testing.T) {
 	for _, c := range []struct {
 		name, command string
@@ -80,8 +80,8 @@ func TestCommandNotFound(t *testing.T) {
 	}
 }
 
-// sleeper starts a process that does nothing. It returns its id and a function
-// that ends it.
+// sleeper starts a process that does nothing. It returns its ID and a function that
+// ends it.
 func sleeper(t *testing.T) (pid string, end func()) {
 	t.Helper()
 	needRoot(t)
@@ -94,8 +94,7 @@ func sleeper(t *testing.T) (pid string, end func()) {
 	return strconv.Itoa(cmd.Process.Pid), end
 }
 
-// TestProcess checks -p: only that process is traced, and its end is the end of
-// the session.
+// TestProcess checks -p: only that process is traced, and the session ends with it.
 func TestProcess(t *testing.T) {
 	pid, end := sleeper(t)
 	s := start(t, "-p", pid, "-e", `begin { printf("begin\n"); } interval:s:1000 { } end { printf("end\n"); }`)
@@ -125,11 +124,11 @@ func TestProcessOnly(t *testing.T) {
 	}
 }
 
-// TestKilled checks that nothing of a script stays in the kernel after gotrace
-// is killed.
+// TestKilled checks that no maps of a script remain in the kernel after gotrace is
+// killed.
 func TestKilled(t *testing.T) {
 	if *peer {
-		t.Skip("it names its maps otherwise")
+		t.Skip("its maps have other names")
 	}
 	name := fmt.Sprint("kill", os.Getpid())
 	s := start(t, "-e", fmt.Sprintf(`
@@ -232,8 +231,8 @@ func TestOutputFile(t *testing.T) {
 	}
 }
 
-// TestNotify checks that the line that test harnesses wait for comes once,
-// after everything is attached, and only if the environment requests it.
+// TestNotify checks that the line that test harnesses wait for is printed once, after
+// all probes are attached, and only if the environment requests it.
 func TestNotify(t *testing.T) {
 	s := start(t, "-e", countCalls)
 	s.attached()
@@ -303,7 +302,7 @@ func TestJSON(t *testing.T) {
 }
 
 // TestMapFull checks that a full map is reported once, and that its entries are
-// right.
+// correct.
 func TestMapFull(t *testing.T) {
 	r := trace(t, "-c", *work+" count 100", "-e", `
 		config = { max_map_keys=10 }
@@ -414,7 +413,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// TestRefused checks the errors of scripts that cannot run: the place and the
+// TestRefused checks the errors of scripts that cannot run: the position and the
 // message, and that nothing is attached.
 func TestRefused(t *testing.T) {
 	for _, c := range []struct{ prog, say string }{
@@ -435,9 +434,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestForksOfCommand checks probes that the kernel ties to the process of -c.
-// They leave out the processes that it forks, and gotrace says so if there were
-// any.
+// TestForksOfCommand checks probes that the kernel binds to the process of -c. They do
+// not run for the processes that it forks, and gotrace reports that if there were any.
 func TestForksOfCommand(t *testing.T) {
 	for _, c := range []struct {
 		probe, work, want string

@@ -34,11 +34,11 @@ func printer(t *testing.T, name string, n int) *ebpf.Program {
 	return p
 }
 
-// TestNamesOfUnloadedPrograms loads BPF programs before and while the session runs.
-// Their names must be in the stacks, printed at once or after they were unloaded.
+// TestNamesOfUnloadedPrograms loads BPF programs before and during the session. Their
+// names must be in the stacks, printed at once or after they were unloaded.
 func TestNamesOfUnloadedPrograms(t *testing.T) {
 	if *peer {
-		t.Skip("it does not know them")
+		t.Skip("it does not print them")
 	}
 	needRoot(t)
 	if release().less(version{5, 11}) {

@@ -11,10 +11,9 @@ import (
 	"strings"
 )
 
-// This file makes random scripts and their expected output: a tree of
-// statements that can be written as a script and executed here by the rules of
-// the language. Every expression has a known type, so no rules for mixed types
-// apply.
+// This file generates random scripts and their expected output: a tree of statements
+// that can be written as a script, and executed here according to the rules of the
+// language. Every expression has a known type, so no rules for mixed types apply.
 
 // value is an integer (I, U: its 64 bits; B: 0 or 1) or a string.
 type value struct {
@@ -36,7 +35,7 @@ type expr struct {
 	eval func(w *world) value
 }
 
-// outcome tells how a statement leaves its block.
+// outcome is the way in which a statement leaves its block.
 type outcome int
 
 const (
@@ -144,7 +143,7 @@ func bit(b bool) uint64 {
 
 func (w *world) say(s string) { w.out.WriteString(s + "\n") }
 
-// shown returns a value as print() shows it.
+// shown returns a value in the form in which print() shows it.
 func shown(k kind, v value) string {
 	switch k {
 	case kindI:
@@ -159,8 +158,7 @@ func shown(k kind, v value) string {
 
 var typeNames = map[kind]string{kindI: "int64", kindU: "uint64", kindB: "bool", kindS: "string[64]"}
 
-// words lists the strings that scripts use. None is so long that it is
-// truncated.
+// words lists the strings that scripts use. All are too short to be truncated.
 var words = []string{"", "a", "ab", "abcdefgh", "abcdefghi", "the quick brown fox"}
 
 // function adds a function of two integers.
@@ -622,7 +620,7 @@ func (g *generator) show() stmt {
 	}}
 }
 
-// walk adds up the entries of a map.
+// walk adds the entries of a map.
 func (g *generator) walk() stmt {
 	to, ok := g.pick(kindI)
 	if !ok || !g.since {
@@ -687,13 +685,13 @@ func (g *generator) loop(depth int) stmt {
 		}
 		return stmt{fmt.Sprintf("for (%s : 0..%d) %s", name, turns, body.text), run}
 	}
-	// The body may change the variable, so another one counts.
+	// The body may change the variable, so another one counts the iterations.
 	count := fmt.Sprintf("$v%d", g.named)
 	g.named++
 	return stmt{fmt.Sprintf("{ let %[1]s : int64 = 0; while (%[1]s < %[2]d) { %[1]s += 1; let %[3]s : int64 = %[1]s; %[4]s } }", count, turns, name, body.text), run}
 }
 
-// clamped returns a sum as an expression sees it: the nearest 64-bit number.
+// clamped returns the value of a sum in an expression: the nearest 64-bit number.
 func clamped(sum *big.Int, signed bool) *big.Int {
 	low, high := big.NewInt(0), new(big.Int).SetUint64(math.MaxUint64)
 	if signed {

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// TestVerifierLogNames loads several programs of which the verifier refuses one.
-// The error and the log of -v must be those of the refused program, wherever it is
-// among the others.
+// TestVerifierLogNames loads several programs, one of which the verifier refuses. The
+// error and the log of -v must be those of the refused program, regardless of its
+// position.
 func TestVerifierLogNames(t *testing.T) {
 	if *peer {
 		t.Skip("it is about our own messages")
 	}
-	const refused = `{ $j = 0; while ($j < 10) { } }` // the verifier sees that it does not end
+	const refused = `{ $j = 0; while ($j < 10) { } }` // the verifier detects that it does not end
 	points := []string{"begin", "interval:s:1", "tracepoint:sched:sched_process_exit", "tracepoint:sched:sched_process_exec", "end"}
 	for bad, point := range points {
 		var script strings.Builder
@@ -69,8 +69,8 @@ func TestWarningsWithJSON(t *testing.T) {
 	}
 }
 
-// TestFunctionsNotAttached names kernel functions that do not exist or that the kernel
-// attaches nothing to. The message must say which of these it is.
+// TestFunctionsNotAttached names kernel functions that do not exist, or that the kernel
+// does not attach to. The message must distinguish these.
 func TestFunctionsNotAttached(t *testing.T) {
 	if *peer {
 		t.Skip("it is about our own messages")

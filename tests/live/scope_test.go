@@ -15,14 +15,15 @@ import (
 	"github.com/gotrace/gotrace/runtime/cgroups"
 )
 
-// choice is a flag that chooses processes, and how to start a crowd that it chooses.
+// choice is a flag that selects processes, and the way to start a crowd that it
+// selects.
 type choice struct {
 	name string
 	// flag returns the flag for a process that was started with set applied.
 	flag  func(t *testing.T, c crowd) []string
 	set   func(t *testing.T, cmd *exec.Cmd)
-	later func(t *testing.T, pid int) // what has to be done once it runs; nil: nothing
-	// parent says that the crowd is a child of a shell that the flag chooses too.
+	later func(t *testing.T, pid int) // a step after the start of the crowd; nil: none
+	// parent is set if the crowd is a child of a shell that the flag selects too.
 	parent bool
 }
 
@@ -110,7 +111,7 @@ func cgroupRoot(t *testing.T) string {
 	return root
 }
 
-// makeCgroup makes a cgroup for the time of the test.
+// makeCgroup creates a cgroup that is removed when the test ends.
 func makeCgroup(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join(cgroupRoot(t), name)
@@ -205,8 +206,8 @@ func onlyChild(t *testing.T, parent int) int {
 	}
 }
 
-// TestChosen checks each flag that chooses processes with each kind of probe: the probes
-// run for all threads of the processes that the flag chooses, for their children, and
+// TestChosen checks each flag that selects processes with each kind of probe. The
+// probes must run for all threads of the selected processes and of their children, and
 // for no other process.
 func TestChosen(t *testing.T) {
 	needRoot(t)
@@ -283,7 +284,7 @@ func (c confinement) checkChosen(t *testing.T, r result, ours crowd) {
 	r.quietButMissed(t)
 }
 
-// forks is the number of processes that TestFollow has born.
+// forks returns the number of processes that TestFollow starts.
 func forks() int {
 	if missing("kprobe") == "" { // an emulated machine
 		return 500
@@ -291,8 +292,8 @@ func forks() int {
 	return 10000
 }
 
-// TestFollow checks that --follow sees every process from its birth, whatever way it is
-// born, and no process of anyone else.
+// TestFollow checks that --follow traces every process from its creation, however it is
+// created, and no other process.
 func TestFollow(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -347,7 +348,7 @@ func TestFollow(t *testing.T) {
 }
 
 // TestFollowDaemon checks that a session with --follow lasts until the last process has
-// ended, whoever its parent is by then.
+// ended, even if its parent has ended before.
 func TestFollowDaemon(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -364,7 +365,7 @@ func TestFollowDaemon(t *testing.T) {
 }
 
 // TestCgroupRemoved checks that a session ends with the cgroup that it traces, and that
-// one of the same name that is made afterwards is not taken for it.
+// a later cgroup of the same name is not mistaken for it.
 func TestCgroupRemoved(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -380,8 +381,8 @@ func TestCgroupRemoved(t *testing.T) {
 	}
 }
 
-// TestOwners checks the builtins that name what the current task's cgroup belongs to: as
-// keys, where aggregations of several cgroups of one owner become one, in printf, in
+// TestOwners checks the builtins for the owner of the current task's cgroup: as keys,
+// where aggregations of several cgroups of one owner are merged, in printf, in
 // comparisons, and after the cgroup was removed.
 func TestOwners(t *testing.T) {
 	needRoot(t)
@@ -436,7 +437,7 @@ func TestOwners(t *testing.T) {
 	}
 }
 
-// TestChosenErrors checks the errors for flags that choose nothing.
+// TestChosenErrors checks the errors for flags that select nothing.
 func TestChosenErrors(t *testing.T) {
 	needRoot(t)
 	if *peer {

@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// shapes lists parts of the object of testdata/params/shapes.c that S points
-// to: an expression, its type in scripts ("" if they cannot write it), and the
-// values in it.
+// shapes lists parts of the object of testdata/params/shapes.c that S points to: an
+// expression, its type in scripts ("" if it has no name), and the values in it.
 var shapes = []struct {
 	name, expr, typ string
 	found           [][2]string // suffix of the expression, value
@@ -32,8 +31,8 @@ var shapes = []struct {
 	{"next", "*S->next", "struct shape", [][2]string{{".n", "77"}, {".ref->b", "202"}, {".in.a", "-78"}}},
 }
 
-// shapeUses lists ways to pass on X, which is of type T: statements, and then
-// the expression that has the value of X. N makes names unique.
+// shapeUses lists ways to pass on X, which is of type T: statements, and then the
+// expression with the value of X. N makes names unique.
 var shapeUses = []struct{ name, decl, stmts, expr string }{
 	{"itself", "", "", "(X)"},
 	{"variable", "", "$vN = X;", "$vN"},
@@ -63,8 +62,7 @@ var shapeUses = []struct{ name, decl, stmts, expr string }{
 //go:embed testdata/params/shapes.c
 var shapesSource string
 
-// TestShapes stores parts of an object in every way and reads the values in
-// them.
+// TestShapes stores parts of an object in every way and reads the values in them.
 func TestShapes(t *testing.T) {
 	bin := fixture(t, "shapes-O1")
 	// The types come from the debug info, and once more from the script, under

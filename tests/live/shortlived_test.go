@@ -54,9 +54,9 @@ func TestShortLives(t *testing.T) {
 	}
 }
 
-// TestExecutedProgram traces processes that execute the workload at once after their
-// fork. The parent has other functions at the same addresses. A name that is looked up
-// in what the process had mapped before would be one of these.
+// TestExecutedProgram traces processes that execute the workload immediately after
+// their fork. The parent has other functions at the same addresses, so a lookup in the
+// previous mappings of the process would return one of these.
 func TestExecutedProgram(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has few of the names")

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// TestDistinctStacks counts by user stack, with so many stacks that some of
-// their hashes collide in the kernel's map. Each stack must have its own, exact
-// count.
+// TestDistinctStacks counts by user stack, with so many stacks that some of their
+// hashes collide in the kernel's map. Each stack must have a separate, exact count.
 func TestDistinctStacks(t *testing.T) {
 	for _, n := range []int{1, 1024, 20000} {
 		if n > 1024 && testing.Short() && release().less(version{6, 1}) {

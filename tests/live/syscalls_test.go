@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// manyOf lists four tracepoints of system calls, which is enough for a dispatcher.
+// manyOf lists four tracepoints of system calls, the minimum number for the dispatcher.
 const manyOf = "tracepoint:syscalls:sys_enter_openat, tracepoint:syscalls:sys_enter_read, tracepoint:syscalls:sys_enter_semget, tracepoint:syscalls:sys_enter_getppid"
 
-// TestManySyscalls checks that scripts on many tracepoints of system calls print the same
-// if these are attached one by one, and that 32-bit system calls are left out.
+// TestManySyscalls checks that scripts on many tracepoints of system calls print the
+// same if these are attached separately, and that 32-bit system calls are ignored.
 func TestManySyscalls(t *testing.T) {
 	exits := strings.ReplaceAll(manyOf, "enter", "exit")
 	for _, c := range []struct{ name, script, want string }{
@@ -46,7 +46,7 @@ func TestManySyscalls(t *testing.T) {
 				t.Errorf("they were attached one by one: %s", together.stderr)
 			}
 			if c.name == "variable" {
-				return // one by one, a point cannot be there twice
+				return // separate attachments do not allow a point twice
 			}
 			apart := run("--no-feature", "raw_syscalls")
 			if together.stdout != apart.stdout {
@@ -59,7 +59,8 @@ func TestManySyscalls(t *testing.T) {
 	}
 }
 
-// TestManySyscallsOfProcess checks that -p confines a dispatcher's programs.
+// TestManySyscallsOfProcess checks that -p restricts a dispatcher's programs to the
+// process.
 func TestManySyscallsOfProcess(t *testing.T) {
 	c := startCrowd(t)
 	defer c.end()

@@ -18,9 +18,8 @@ var widths = []struct{ name, value, size string }{
 	{"color", "2", "4"}, {"sign", "-1", "4"},
 }
 
-// TestWidths passes and returns values in registers with garbage in the upper
-// bits. retval and argN, in registers and on the stack, must be the value of
-// their type.
+// TestWidths passes and returns values in registers with garbage in the upper bits.
+// retval and argN, in registers and on the stack, must have the value of their type.
 func TestWidths(t *testing.T) {
 	for _, name := range []string{"widths-O0", "widths-O2"} {
 		t.Run(name, func(t *testing.T) {
@@ -87,8 +86,8 @@ func TestUSDTWidths(t *testing.T) {
 	}
 }
 
-// TestUntypedWords reads the same values without debug info. %d prints a value
-// that looks like a negative int as one, but only if it was not computed with.
+// TestUntypedWords reads the same values without debug info. %d prints a value that may
+// be a negative int as one, but not the result of a computation.
 func TestUntypedWords(t *testing.T) {
 	bin := fixture(t, "widths-O2")
 	if err := exec.Command("strip", "-g", bin).Run(); err != nil {

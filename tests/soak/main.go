@@ -1,6 +1,6 @@
-// Soak runs gotrace for a given time while it makes system calls at the highest
-// possible rate. It checks that every event was counted, that the printed and
-// lost events add up, and that gotrace's memory use stays flat:
+// Command soak runs gotrace for a given time while it makes system calls at the highest
+// possible rate. It checks that every event was counted, that the printed and lost
+// events add up, and that gotrace's memory use does not grow:
 //
 //	go run ./tests/soak -for 20m
 //
@@ -106,7 +106,7 @@ func run(long time.Duration) error {
 // usage is the largest resident memory of a process, in KiB.
 type usage struct{ first, rest int }
 
-// check reports growth beyond what the garbage collector causes.
+// check returns an error if the memory use grew more than the garbage collector causes.
 func (u usage) check() error {
 	if u.rest > u.first+u.first/4+4096 {
 		return fmt.Errorf("memory grew from %d to %d KiB", u.first, u.rest)

@@ -1,11 +1,11 @@
-// Package vm runs a command under another Linux kernel, to test on that kernel
-// the features that depend on it.
+// Package vm runs a command under another Linux kernel, to test features that depend on
+// the kernel.
 //
-// A guest is QEMU without KVM (emulation works everywhere and boots in about
-// fifteen seconds), a kernel image from a Debian package, and an initramfs made
-// here. The initramfs has busybox, the files of the test, and an init that
-// mounts the tracing file systems, runs the command and powers off. There is no
-// disk, and no network except the loopback.
+// A guest is QEMU without KVM (emulation works everywhere and boots in about fifteen
+// seconds), a kernel image from a Debian package, and a generated initramfs. The
+// initramfs has busybox, the files of the test, and an init that mounts the tracing
+// file systems, runs the command and powers off. There is no disk, and no network
+// except the loopback.
 //
 // The first serial port is the kernel's console and goes to a file, which is
 // shown if a guest dies. The second one carries the command's output; its last
@@ -49,7 +49,7 @@ type File struct {
 	Dst string // in the guest, absolute
 }
 
-// ErrTimeout is the error of a guest that was stopped because its time ran out.
+// ErrTimeout is the error for a guest that exceeded its timeout.
 var ErrTimeout = errors.New("the guest did not finish in time")
 
 // exitMark starts the line with the command's exit status.
@@ -189,7 +189,8 @@ func (g *Guest) writeInitrd(path string) error {
 	return errors.Join(buf.Flush(), f.Close())
 }
 
-// checkStatic reports an error for a program that would not run in a guest.
+// checkStatic returns an error if path is a program that needs libraries, which a guest
+// does not have.
 func checkStatic(path string) error {
 	f, err := elf.Open(path)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Boot runs a command under one of the kernels of the tests:
+// Command boot runs a command under one of the kernels of the tests:
 //
 //	go run ./tests/vm/boot [-file SRC:DST]... [-timeout D] KERNEL COMMAND [ARG...]
 //
-// The command's output is its output, and so is the exit status.
+// Its output and exit status are those of the command.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command golang is traced by tests. With an argument, a number of goroutines whose
-// stacks grow all the while call ten functions. Without one, it calls functions with
+// Command golang is traced by tests. With an argument, that many goroutines, whose
+// stacks grow all the time, call ten functions. Without one, it calls functions with
 // parameters and results of all kinds.
 package main
 
