@@ -28,7 +28,7 @@ func drop() *Def {
 	}
 }
 
-// decide ends the program with a result or, if it must not decide, counts that it would
+// decide ends the program with a result. If it must not decide, it counts that it would
 // have.
 func decide(g Gen, call *Call, result func() *ir.Value) *ir.Value {
 	if g.Context().FixedResult {

@@ -59,7 +59,7 @@ func merged(list []interval, words int) []interval {
 // the first operand. If that is signed, the highest bit is inverted.
 type numbers struct {
 	literals []interval
-	others   []*Arg // not known when compiling
+	others   []*Arg // not known at compile time
 	flip     int64
 }
 

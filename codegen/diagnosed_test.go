@@ -9,7 +9,8 @@ import (
 )
 
 // TestDiagnosed checks the first error of scripts with mistakes that no example or
-// golden case makes: each row is for another place in the compiler that reports one.
+// golden case has. Each row is for a different place in the compiler that reports an
+// error.
 func TestDiagnosed(t *testing.T) {
 	kernels := map[string]*kernel.Kernel{}
 	for _, name := range []string{"5.10", "6.1", "6.12"} {

@@ -11,11 +11,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// sockAddrHook is a system call whose address a cgroup_sock_addr program sees.
+// sockAddrHook is a system call for whose address cgroup_sock_addr programs run.
 type sockAddrHook struct {
 	name   string
 	attach ebpf.AttachType
-	// tells says that the kernel accepts no result but the one that permits the call.
+	// tells is set if the only result that the kernel accepts permits the call.
 	tells bool
 }
 

@@ -31,7 +31,7 @@ func attachCgroup(prog *ebpf.Program, p *object.Point, at ebpf.AttachType) (io.C
 	return nil, attachError(p, err, capsNet, map[error]string{unix.EBADF: notOne, unix.EINVAL: notOne})
 }
 
-// cgroupRoot returns where the cgroups of version 2 are mounted, or "".
+// cgroupRoot returns the mount point of the cgroups of version 2, or "".
 func cgroupRoot() string {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

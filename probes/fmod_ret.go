@@ -14,11 +14,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// errorInjection is where debugfs lists the functions that may be made to fail, one a
-// line: the name, the module and the kind of error.
+// errorInjection is the file of debugfs that lists the functions that may be made to
+// fail, one per line: the name, the module and the kind of error.
 const errorInjection = "/sys/kernel/debug/error_injection/list"
 
-// fmodRetKind returns fmod_ret: a program that runs before a kernel function and can
+// fmodRetKind returns fmod_ret, for programs that run before a kernel function and can
 // replace it by a result. The kernel allows that for the security hooks and for the
 // functions in errorInjection.
 func fmodRetKind() *Kind {
@@ -64,7 +64,7 @@ func fmodRetKind() *Kind {
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		c, err := attachTracing(e, prog, p)
 		if errors.Is(err, unix.EINVAL) {
-			return nil, &AttachError{p, "the kernel lets no program replace this function: it does so for the security hooks (security_…) and those in " + errorInjection, err}
+			return nil, &AttachError{p, "the kernel does not let programs replace this function: it allows that for the security hooks (security_…) and those in " + errorInjection, err}
 		}
 		return c, err
 	}

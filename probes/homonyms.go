@@ -18,8 +18,8 @@ import (
 // a name is attached to all of them, by address. Each is a point with its own Count,
 // from 1 on in the order of the addresses, and a name that ends in "#" and that number.
 
-// cutHomonym splits a function as it is written in an attach point, "f#2" or
-// "f@file.c", into its name and what selects one of several.
+// cutHomonym splits a function in an attach point, "f#2" or "f@file.c", into its name
+// and the number or the file that selects one of several functions.
 func cutHomonym(fn string) (name string, n uint64, file string, err error) {
 	if name, num, ok := strings.Cut(fn, "#"); ok {
 		n, err := strconv.ParseUint(num, 10, 16)
@@ -71,7 +71,7 @@ func expandHomonyms(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
-// homonym returns how the nth function of a name is called; 0: it is the only one.
+// homonym returns the name of the nth of several functions of a name, or fn if n is 0.
 func homonym(fn string, n uint64) string {
 	if n == 0 {
 		return fn
@@ -91,8 +91,8 @@ func homonymName(p *Point, n uint64) string {
 	return strings.Join(parts, ":")
 }
 
-// homonymAddr returns the address of the function of a point with Count, and notes the
-// name under which results show it.
+// homonymAddr returns the address of the function of a point with Count, and records
+// the name under which results show it.
 func homonymAddr(e *Env, p *object.Point) (uint64, error) {
 	addrs := e.Kernel.Homonyms(p.Target, p.Func)
 	if p.Count > uint64(len(addrs)) {
@@ -106,7 +106,7 @@ func homonymAddr(e *Env, p *object.Point) (uint64, error) {
 }
 
 // FunctionName returns the name of the function at addr if a probe has been attached to
-// it as one of several of a name, else "".
+// it as one of several of the same name, else "".
 func (e *Env) FunctionName(addr uint64) string {
 	if e.FuncNames == nil {
 		return ""
@@ -116,8 +116,9 @@ func (e *Env) FunctionName(addr uint64) string {
 	return text
 }
 
-// homonymOf returns which of the functions of a name is in a source file, from 1 on.
-// The kernel does not tell; a file of it with symbols does.
+// homonymOf returns the number, from 1 on, of the function of a name that is in a
+// source file. It needs the kernel's file with symbols, since the running kernel does
+// not report source files.
 func homonymOf(e *Env, fn, file string, addrs []uint64) (uint64, error) {
 	base, ok := e.Kernel.Symbol("_text")
 	for _, path := range vmlinuxFiles(e) {
@@ -153,7 +154,7 @@ func homonymOf(e *Env, fn, file string, addrs []uint64) (uint64, error) {
 	return 0, usage("which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number", fn, file, osRelease(), fn)
 }
 
-// vmlinuxFiles lists where the running kernel's file with symbols may be.
+// vmlinuxFiles lists the possible paths of the running kernel's file with symbols.
 func vmlinuxFiles(e *Env) []string {
 	r := osRelease()
 	var list []string
@@ -164,8 +165,8 @@ func vmlinuxFiles(e *Env) []string {
 }
 
 // sourceFiles returns the base names of the source files of the functions of a name, by
-// their distance from the kernel's start. In a table of symbols, those of a file follow
-// the symbol of the file.
+// their distance from the kernel's start. In a symbol table, the symbols of a file
+// follow the symbol for the file.
 func sourceFiles(path, fn string) (map[uint64]string, error) {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -194,7 +195,8 @@ func sourceFiles(path, fn string) (map[uint64]string, error) {
 	return out, nil
 }
 
-// osRelease is the release of the running kernel in full, as in the names of its files.
+// osRelease returns the complete release of the running kernel, as in the names of its
+// files.
 var osRelease = sync.OnceValue(func() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {

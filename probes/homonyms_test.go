@@ -46,7 +46,7 @@ func (k homonymKernel) Homonyms(_, name string) []uint64 {
 
 func (k homonymKernel) Symbol(name string) (uint64, bool) { return k.text, name == "_text" }
 
-// TestHomonymOf finds the source files of functions in a program that stands for the
+// TestHomonymOf finds the source files of functions in a program that represents the
 // kernel's file with symbols.
 func TestHomonymOf(t *testing.T) {
 	cc, err := exec.LookPath("cc")

@@ -19,8 +19,8 @@ var (
 	netfilterHooks    = []string{"prerouting", "input", "forward", "output", "postrouting"} // by the kernel's numbers
 )
 
-// netfilterKind returns netfilter, for the places at which firewalls see packets. It is
-// attached in the network namespace of this process.
+// netfilterKind returns netfilter, for the hooks at which firewalls process packets. It
+// is attached in the network namespace of this process.
 func netfilterKind() *Kind {
 	k := &Kind{Name: "netfilter", Confine: NoTask, Syntax: "netfilter:ip|ip6:hook[:priority]", Since: "6.4",
 		Doc: "Runs for each packet at a hook of netfilter: prerouting, input, forward, output or postrouting. Those of lower priority run first; 0 is that of the filter tables."}
@@ -88,7 +88,7 @@ func netfilterKind() *Kind {
 		return nil, attachError(p, err, capsNet, map[error]string{
 			unix.EBUSY:        "another BPF program is attached there with the same priority",
 			unix.EAFNOSUPPORT: "the kernel has no netfilter for " + p.Target + " (CONFIG_NETFILTER_BPF_LINK, or its module is not loaded)",
-			unix.EPERM:        "the kernel permits no program of this priority there",
+			unix.EPERM:        "the kernel does not permit programs of this priority there",
 		})
 	}
 	k.List = func(_ *Env, parts []string, yield func(string) bool) error {

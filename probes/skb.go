@@ -8,18 +8,18 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// contextPointer returns a function that reads the pointer at off of a context as a
-// number.
+// contextPointer returns a function that reads the pointer at off of a context as an
+// integer.
 func contextPointer(off int64) func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 	return func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.AsInt(b.Load(ctx, off, 8, false)) }
 }
 
-// skbMembers are members of struct sk_buff that lead to the packet.
+// skbMembers are the members of struct sk_buff from which the packet is found.
 var skbMembers = []string{"head", "data", "len", "data_len", "network_header", "protocol", "dev", "skb_iif"}
 
-// skbPointerPacket describes a packet to whose struct sk_buff the function that find
-// returns reads a pointer, as a number. It begins with the header of the network layer.
-// Only what is in the buffer's first piece can be read.
+// skbPointerPacket describes a packet that starts with the header of the network layer.
+// The function that find returns reads a pointer to its struct sk_buff as an integer.
+// Only the first piece of the buffer can be read.
 func skbPointerPacket(e *Env, dir string, find func() (skb func(b *ir.Builder, ctx *ir.Value) *ir.Value, err error)) *Packet {
 	return &Packet{Find: func() (func(b *ir.Builder, ctx *ir.Value) *Packet, error) {
 		skb, err := find()
@@ -55,14 +55,15 @@ func openSkb(e *Env, dir string, skb func(b *ir.Builder, ctx *ir.Value) *ir.Valu
 		buffer := skb(b, ctx)
 		get := func(name string) *ir.Value { return readMember(b, buffer, at[name]) }
 		head, data, network := get("head"), get("data"), get("network_header")
-		// The header of the network layer is at data until that layer has found it.
+		// The header of the network layer is at data until that layer has set its
+		// offset.
 		start := b.IfElse(network, func() *ir.Value { return b.Op(ir.OpAdd, head, network) }, func() *ir.Value { return data })
 		// data may be at the header before it, or at one after it.
 		size := b.Op(ir.OpAdd, get("len"), b.Op(ir.OpSub, data, start))
 		size = b.IfElse(b.Op(ir.OpSLt, size, b.Const(0)), func() *ir.Value { return b.Const(0) }, func() *ir.Value { return size })
 		linear := b.Op(ir.OpSub, size, get("data_len"))
 		// The network layer sets the protocol of a packet that it sends late. The first
-		// four bits tell it too.
+		// four bits of the header are the IP version.
 		given := get("protocol")
 		protocol := b.IfElse(given, func() *ir.Value { return b.Op(ir.OpBswap16, given) }, func() *ir.Value {
 			return protocolOf(b, readMember(b, start, types.Field{Type: types.TUint8}))
@@ -95,13 +96,13 @@ func isSkb(t *types.Type) bool {
 	return t.Kind == types.Pointer && t.Elem.Kind == types.Struct && t.Elem.Name == "struct sk_buff"
 }
 
-// noSkb is the error for a point whose arguments lead to no packet.
+// noSkb returns the error for a point without an argument that points to a packet.
 func noSkb(p *Point) error {
 	return fmt.Errorf("%s has no argument of the type struct sk_buff *", p.Name)
 }
 
-// contextSkb returns the packet of a point whose context has members of which one may be
-// a pointer to a struct sk_buff.
+// contextSkb returns the packet of a point whose context may have a member that points
+// to a struct sk_buff.
 func contextSkb(e *Env, p *Point, members []types.Field) *Packet {
 	return skbPointerPacket(e, "", func() (func(b *ir.Builder, ctx *ir.Value) *ir.Value, error) {
 		for _, f := range members {
@@ -113,7 +114,7 @@ func contextSkb(e *Env, p *Point, members []types.Field) *Packet {
 	})
 }
 
-// argSkb returns the packet of a point at a function, of which read reads the arguments.
+// argSkb returns the packet of a point at a function whose arguments read reads.
 func argSkb(e *Env, p *Point, read func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value) *Packet {
 	return skbPointerPacket(e, "", func() (func(b *ir.Builder, ctx *ir.Value) *ir.Value, error) {
 		proto, err := e.Kernel.FuncProto(p.Target, p.Func)

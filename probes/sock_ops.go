@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// sockOpsKind returns sock_ops, for what happens to the TCP connections of a cgroup.
+// sockOpsKind returns sock_ops, for events of the TCP connections of a cgroup.
 func sockOpsKind() *Kind {
 	k := &Kind{Name: "sock_ops", Confine: NoTask, Syntax: "sock_ops:path", Doc: "Runs when a TCP socket of a cgroup (version 2) connects, is established, or starts to listen: ctx.op tells which. ctx is struct bpf_sock_ops."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {

@@ -4,17 +4,17 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 )
 
-// Verdict describes the results by which the programs of a kind that decides refuse what
-// they see: drop() and deny(). All functions emit code for the result.
+// Verdict describes the results by which the programs of a kind refuse packets or
+// calls: drop() and deny(). All functions emit code for the result.
 type Verdict struct {
 	What string // what is refused, for messages: "packet", "call"
-	// Drop is the result that drops the packet. nil: the kind has no packets.
+	// Drop is the result that drops the packet, or nil if the kind has no packets.
 	Drop func(b *ir.Builder) *ir.Value
-	// Deny is the result that refuses the call with an error number, from 1 to 4095. nil:
-	// the kind cannot.
+	// Deny is the result that refuses the call with an error number from 1 to 4095, or
+	// nil if the kind cannot refuse calls.
 	Deny func(b *ir.Builder, errno *ir.Value) *ir.Value
-	// OnlyEPERM says that the kernel does not take another error number than EPERM, and
-	// why. "": it does.
+	// OnlyEPERM is the reason why the kernel accepts no error number but EPERM, or ""
+	// if it accepts others.
 	OnlyEPERM string
 }
 

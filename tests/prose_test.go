@@ -26,6 +26,8 @@ var plain = []struct {
 	{regexp.MustCompile(`\bis said\b|\bare said\b`), "who reports it, and where"},
 	{regexp.MustCompile(`\b(?:behind|takes down)\b`), "after, records"},
 	{regexp.MustCompile(`\blet go of\b|\bis asked for\b`), "releases, is needed"},
+	{regexp.MustCompile(`\b[Kk]nown when compiling\b`), "known at compile time"},
+	{regexp.MustCompile(`\bgives? back\b|\bgiven back\b`), "returns, frees, submits"},
 }
 
 // exempt lists texts that are correct: those of bpftrace, which other programs search

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Homonyms returns the addresses of the functions of a name, in ascending order, if
-// there are several of them. If module is "", it looks in vmlinux and all modules.
+// Homonyms returns the addresses of the functions with a name, in ascending order, if
+// there are several. If module is "", it searches vmlinux and all modules.
 func (k *Kernel) Homonyms(module, name string) []uint64 {
 	if k.src.live() && !k.symsRead.Load() && tellsHomonyms() && !ambiguous(module, name) {
 		return nil
@@ -29,8 +29,9 @@ func (k *Kernel) Homonyms(module, name string) []uint64 {
 	return nil
 }
 
-// functions returns the addresses of the functions of a name, in ascending order.
-// Those that only run while the system boots are left out: their memory is free.
+// functions returns the addresses of the functions with a name, in ascending order. It
+// ignores those that run only while the system boots, since their memory has been
+// freed.
 func (t *symbolTable) functions(module, name string) []uint64 {
 	var list []uint64
 	start, _ := t.address("_sinittext")
@@ -49,20 +50,20 @@ func (t *symbolTable) functions(module, name string) []uint64 {
 	return slices.Compact(list)
 }
 
-// commonHomonyms are names of functions that most kernels have several of.
+// commonHomonyms are names that several functions have in most kernels.
 var commonHomonyms = []string{"load_elf_binary", "t_stop", "c_start", "c_stop", "s_stop", "s_next"}
 
-// tellsHomonyms reports whether the running kernel refuses names of several functions,
-// as Linux 6.7 does, and later releases of older series. Before, it took the first
-// function.
+// tellsHomonyms reports whether the running kernel refuses a name that several
+// functions have. Linux 6.7 and later releases of older series do. Earlier ones use the
+// first function.
 var tellsHomonyms = sync.OnceValue(func() bool {
 	return slices.ContainsFunc(commonHomonyms, func(name string) bool { return ambiguous("", name) })
 })
 
-// ambiguous reports whether the running kernel refuses a name since several functions
-// have it. It asks for a return probe far after the start of the function, which the
-// kernel refuses in any case, but for other reasons. That takes some microseconds;
-// reading kallsyms takes 50 ms.
+// ambiguous reports whether the running kernel refuses a name because several functions
+// have it. It requests a return probe far after the start of the function, which the
+// kernel refuses in any case, but with other errors. That takes some microseconds, and
+// reading kallsyms 50 ms.
 func ambiguous(module, name string) bool {
 	text, err := os.ReadFile("/sys/bus/event_source/devices/kprobe/type")
 	if err != nil {
