@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -238,58 +237,6 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
-// suggestFunction returns a traceable function that p may refer to: one whose name the
-// compiler or a newer kernel has changed, or the one with the most similar name.
-func suggestFunction(e *Env, p *Point) string {
-	all, err := e.Kernel.Functions()
-	if err != nil {
-		return ""
-	}
-	names := make([]string, 0, len(all))
-	for _, f := range all {
-		names = append(names, f[strings.IndexByte(f, ':')+1:])
-	}
-	if variant := variantOf(p.Func, names); variant != "" {
-		return variant
-	}
-	for _, prefix := range archPrefixes {
-		if base, ok := strings.CutPrefix(p.Func, prefix); ok {
-			if variant := variantOf(base, names); variant != "" {
-				return variant
-			}
-		}
-	}
-	return nearest(p.Func, names)
-}
-
-// renames lists forms of the names that functions have after the function with the old
-// name, %s, became an inline function or a macro, or that they have on an architecture.
-var renames = []string{"%s_noprof", "__%s_noprof", "__%s", "__x64_%s", "__x64_sys_%s", "__arm64_%s", "ksys_%s", "do_%s"}
-
-// archPrefixes lists the prefixes of the names of system calls by architecture.
-var archPrefixes = []string{"__x64_", "__arm64_", "__s390x_", "__riscv_", "__ia32_", "SyS_", "__se_"}
-
-// variantOf returns a later name of a function, or its name with a suffix of the
-// compiler, which changed the function's parameters or split it. It returns "" if names
-// contains none.
-func variantOf(name string, names []string) string {
-	known := make(map[string]bool, len(names))
-	best := ""
-	for _, n := range names {
-		known[n] = true
-		base, suffix, ok := strings.Cut(n, ".")
-		if ok && base == name && !strings.HasPrefix(suffix, "cold") && (best == "" || n < best) {
-			best = n
-		}
-	}
-	for _, r := range renames {
-		if n := strings.Replace(r, "%s", name, 1); best == "" && known[n] {
-			best = n
-		}
-	}
-	return best
-}
-
 func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	a, err := binary.ArchOf(e.Kernel.Arch())
 	if err != nil {
@@ -430,113 +377,4 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 		why[unix.EILSEQ] = kprobeRefusal(e, p, why[unix.EILSEQ])
 	}
 	return nil, attachError(p, err, capsTracing, why)
-}
-
-func attachKprobeMulti(e *Env, prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
-	var byName, byAddr link.KprobeMultiOptions
-	for _, p := range ps {
-		if p.Count == 0 {
-			byName.Symbols = append(byName.Symbols, p.Func)
-			continue
-		}
-		addr, err := homonymAddr(e, p)
-		if err != nil {
-			return nil, err
-		}
-		byAddr.Addresses = append(byAddr.Addresses, uintptr(addr))
-	}
-	var links closers
-	attach := func(opts link.KprobeMultiOptions) (err error) {
-		if len(opts.Symbols)+len(opts.Addresses) == 0 {
-			return nil
-		}
-		var l link.Link
-		if ret {
-			l, err = link.KretprobeMulti(prog, opts)
-		} else {
-			l, err = link.KprobeMulti(prog, opts)
-		}
-		if err == nil {
-			links = append(links, kprobeMultiLink{l})
-		}
-		return err
-	}
-	err := attach(byName)
-	if err == nil {
-		err = attachHomonyms(byAddr.Addresses, attach)
-	}
-	if err == nil {
-		return links, nil
-	}
-	links.Close()
-	if len(ps) > 1 && !errors.Is(err, unix.EPERM) {
-		return nil, fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
-	}
-	return nil, attachError(ps[0], err, capsTracing, map[error]string{
-		unix.ESRCH: "the kernel has no traceable function of that name", unix.ENOENT: "the kernel has no traceable function of that name",
-	})
-}
-
-// attachHomonyms attaches to functions by their addresses. If they are several, of which
-// the kernel does not let some be traced, it attaches to the others.
-func attachHomonyms(addrs []uintptr, attach func(link.KprobeMultiOptions) error) error {
-	err := attach(link.KprobeMultiOptions{Addresses: addrs})
-	if err == nil || len(addrs) == 1 || errors.Is(err, unix.EPERM) {
-		return err
-	}
-	for _, a := range addrs {
-		if one := attach(link.KprobeMultiOptions{Addresses: []uintptr{a}}); one == nil {
-			err = nil
-		}
-	}
-	return err
-}
-
-type kprobeMultiLink struct{ link.Link }
-
-// Missed returns the number of events for which the kernel did not run the program.
-func (l kprobeMultiLink) Missed() uint64 {
-	info, err := l.Info()
-	if err != nil || info.KprobeMulti() == nil {
-		return 0
-	}
-	return info.KprobeMulti().Missed
-}
-
-// followsAll is the first release in which a kprobe session follows all calls of a
-// function. Earlier ones miss most overlapping calls, including their entries.
-var followsAll = Version{Major: 6, Minor: 14}
-
-// JoinsSession reports whether a kprobe and a kretprobe with these points can be attached
-// as one: they are at the same functions, and the kernel misses no additional calls.
-func JoinsSession(e *Env, entry, ret []*Point) bool {
-	if len(entry) != len(ret) || e.Kernel.Release().Less(followsAll) {
-		return false
-	}
-	at := map[string]bool{}
-	for _, p := range entry {
-		if p.HasAddr || p.Offset != 0 || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
-			return false
-		}
-		at[p.Func] = true
-	}
-	for _, p := range ret {
-		if !at[p.Func] || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
-			return false
-		}
-	}
-	return len(at) == len(entry)
-}
-
-// AttachSession attaches a program to the entries and returns of functions.
-func AttachSession(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
-	syms := make([]string, len(ps))
-	for i, p := range ps {
-		syms[i] = p.Func
-	}
-	l, err := link.KprobeMulti(prog, link.KprobeMultiOptions{Symbols: syms, Session: true})
-	if err != nil {
-		return nil, err
-	}
-	return kprobeMultiLink{l}, nil
 }

@@ -1,6 +1,62 @@
 package probes
 
-import "github.com/gotrace/gotrace/lang/source"
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
 
 // nearest returns the candidate that is most similar to name, or "".
 func nearest(name string, candidates []string) string { return source.Nearest(name, candidates) }
+
+// suggestFunction returns a traceable function that p may refer to: one whose name the
+// compiler or a newer kernel has changed, or the one with the most similar name.
+func suggestFunction(e *Env, p *Point) string {
+	all, err := e.Kernel.Functions()
+	if err != nil {
+		return ""
+	}
+	names := make([]string, 0, len(all))
+	for _, f := range all {
+		names = append(names, f[strings.IndexByte(f, ':')+1:])
+	}
+	if variant := variantOf(p.Func, names); variant != "" {
+		return variant
+	}
+	for _, prefix := range archPrefixes {
+		if base, ok := strings.CutPrefix(p.Func, prefix); ok {
+			if variant := variantOf(base, names); variant != "" {
+				return variant
+			}
+		}
+	}
+	return nearest(p.Func, names)
+}
+
+// renames lists forms of the names that functions have after the function with the old
+// name, %s, became an inline function or a macro, or that they have on an architecture.
+var renames = []string{"%s_noprof", "__%s_noprof", "__%s", "__x64_%s", "__x64_sys_%s", "__arm64_%s", "ksys_%s", "do_%s"}
+
+// archPrefixes lists the prefixes of the names of system calls by architecture.
+var archPrefixes = []string{"__x64_", "__arm64_", "__s390x_", "__riscv_", "__ia32_", "SyS_", "__se_"}
+
+// variantOf returns a later name of a function, or its name with a suffix of the
+// compiler, which changed the function's parameters or split it. It returns "" if names
+// contains none.
+func variantOf(name string, names []string) string {
+	known := make(map[string]bool, len(names))
+	best := ""
+	for _, n := range names {
+		known[n] = true
+		base, suffix, ok := strings.Cut(n, ".")
+		if ok && base == name && !strings.HasPrefix(suffix, "cold") && (best == "" || n < best) {
+			best = n
+		}
+	}
+	for _, r := range renames {
+		if n := strings.Replace(r, "%s", name, 1); best == "" && known[n] {
+			best = n
+		}
+	}
+	return best
+}

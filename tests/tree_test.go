@@ -14,8 +14,12 @@ import (
 // parsed is a source file of the product with its syntax tree.
 type parsed struct {
 	path string // from the root
+	fset *token.FileSet
 	*ast.File
 }
+
+// line returns the number of the line that contains pos.
+func (f parsed) line(pos token.Pos) int { return f.fset.Position(pos).Line }
 
 // product returns all files of the product except its tests.
 func product(t *testing.T) []parsed {
@@ -43,8 +47,9 @@ var parseProduct = sync.OnceValues(func() ([]parsed, error) {
 		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		files = append(files, parsed{filepath.ToSlash(rel), f})
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		files = append(files, parsed{filepath.ToSlash(rel), fset, f})
 		return err
 	})
 	return files, err

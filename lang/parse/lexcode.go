@@ -27,8 +27,7 @@ func operatorAt(text string) int {
 	return 0
 }
 
-// scanCode scans a token of a statement or an expression. It counts brackets to
-// find the end of the declaration.
+// scanCode scans a token of a statement or an expression.
 func (s *scanner) scanCode() lexer.Token {
 	rest := s.text[s.pos:]
 	c := rest[0]
@@ -54,32 +53,11 @@ func (s *scanner) scanCode() lexer.Token {
 	case isIdent(c):
 		return s.token(tIdent, len(s.identAt(s.pos)))
 	case c == '$':
-		if strings.HasPrefix(rest, "$#") {
-			return s.token(tPositional, 2)
-		}
-		n := 1
-		for n < len(rest) && isDigit(rest[n]) {
-			n++
-		}
-		if n > 1 {
-			return s.token(tPositional, n)
-		}
-		name := s.identAt(s.pos + 1)
-		if name == "" {
-			return s.badToken(1, "expected a variable name or a number immediately after '$'")
-		}
-		return s.token(tVar, 1+len(name))
+		return s.scanDollar(rest)
 	case c == '@':
 		return s.token(tMap, 1+len(s.identAt(s.pos+1)))
 	case c == '"':
-		for n := 1; n < len(rest) && rest[n] != '\n'; n++ {
-			if rest[n] == '\\' && n+1 < len(rest) && rest[n+1] != '\n' {
-				n++
-			} else if rest[n] == '"' {
-				return s.token(tString, n+1)
-			}
-		}
-		return s.badToken(1, "unterminated string")
+		return s.scanString(rest)
 	case c == '\'':
 		return s.badToken(1, "strings are written in double quotes")
 	case c == '>' && s.closesAngled():
@@ -92,11 +70,49 @@ func (s *scanner) scanCode() lexer.Token {
 		s.mode = modePoints
 		return t
 	}
+	return s.scanOperator(rest)
+}
+
+// scanDollar scans a variable or a positional parameter, at the start of rest.
+func (s *scanner) scanDollar(rest string) lexer.Token {
+	if strings.HasPrefix(rest, "$#") {
+		return s.token(tPositional, 2)
+	}
+	n := 1
+	for n < len(rest) && isDigit(rest[n]) {
+		n++
+	}
+	if n > 1 {
+		return s.token(tPositional, n)
+	}
+	name := s.identAt(s.pos + 1)
+	if name == "" {
+		return s.badToken(1, "expected a variable name or a number immediately after '$'")
+	}
+	return s.token(tVar, 1+len(name))
+}
+
+// scanString scans a string, at the start of rest.
+func (s *scanner) scanString(rest string) lexer.Token {
+	for n := 1; n < len(rest) && rest[n] != '\n'; n++ {
+		if rest[n] == '\\' && n+1 < len(rest) && rest[n+1] != '\n' {
+			n++
+		} else if rest[n] == '"' {
+			return s.token(tString, n+1)
+		}
+	}
+	return s.badToken(1, "unterminated string")
+}
+
+// scanOperator scans an operator, a bracket or a separator, at the start of rest. If it
+// ends the declaration, or an argument of an event, the scanner changes its mode. It
+// counts brackets to find that end.
+func (s *scanner) scanOperator(rest string) lexer.Token {
 	n := operatorAt(rest)
 	if n == 0 {
 		_, size := utf8.DecodeRuneInString(rest)
 		why := "unexpected character " + quoteChar(rest)
-		if c == '#' {
+		if rest[0] == '#' {
 			why += "; comments start with //"
 		}
 		return s.badToken(size, why)

@@ -1,0 +1,128 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// The kernel can attach one program to many functions at once (kprobe_multi), and to the
+// entries and the returns of functions as one (a session).
+
+// attachKprobeMulti attaches a program to functions. If the kernel refuses one of several,
+// the error wraps
+// ebpf.ErrNotSupported, and the caller attaches to each of them alone.
+func attachKprobeMulti(e *Env, prog *ebpf.Program, ps []*object.Point, ret bool) (io.Closer, error) {
+	var byName, byAddr link.KprobeMultiOptions
+	for _, p := range ps {
+		if p.Count == 0 {
+			byName.Symbols = append(byName.Symbols, p.Func)
+			continue
+		}
+		addr, err := homonymAddr(e, p)
+		if err != nil {
+			return nil, err
+		}
+		byAddr.Addresses = append(byAddr.Addresses, uintptr(addr))
+	}
+	var links closers
+	attach := func(opts link.KprobeMultiOptions) (err error) {
+		if len(opts.Symbols)+len(opts.Addresses) == 0 {
+			return nil
+		}
+		var l link.Link
+		if ret {
+			l, err = link.KretprobeMulti(prog, opts)
+		} else {
+			l, err = link.KprobeMulti(prog, opts)
+		}
+		if err == nil {
+			links = append(links, kprobeMultiLink{l})
+		}
+		return err
+	}
+	err := attach(byName)
+	if err == nil {
+		err = attachHomonyms(byAddr.Addresses, attach)
+	}
+	if err == nil {
+		return links, nil
+	}
+	links.Close()
+	if len(ps) > 1 && !errors.Is(err, unix.EPERM) {
+		return nil, fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
+	}
+	return nil, attachError(ps[0], err, capsTracing, map[error]string{
+		unix.ESRCH: "the kernel has no traceable function of that name", unix.ENOENT: "the kernel has no traceable function of that name",
+	})
+}
+
+// attachHomonyms attaches to functions by their addresses. If they are several, of which
+// the kernel does not let some be traced, it attaches to the others.
+func attachHomonyms(addrs []uintptr, attach func(link.KprobeMultiOptions) error) error {
+	err := attach(link.KprobeMultiOptions{Addresses: addrs})
+	if err == nil || len(addrs) == 1 || errors.Is(err, unix.EPERM) {
+		return err
+	}
+	for _, a := range addrs {
+		if one := attach(link.KprobeMultiOptions{Addresses: []uintptr{a}}); one == nil {
+			err = nil
+		}
+	}
+	return err
+}
+
+type kprobeMultiLink struct{ link.Link }
+
+// Missed returns the number of events for which the kernel did not run the program.
+func (l kprobeMultiLink) Missed() uint64 {
+	info, err := l.Info()
+	if err != nil || info.KprobeMulti() == nil {
+		return 0
+	}
+	return info.KprobeMulti().Missed
+}
+
+// followsAll is the first release in which a kprobe session follows all calls of a
+// function. Earlier ones miss most overlapping calls, including their entries.
+var followsAll = Version{Major: 6, Minor: 14}
+
+// JoinsSession reports whether a kprobe and a kretprobe with these points can be attached
+// as one: they are at the same functions, and the kernel misses no additional calls.
+func JoinsSession(e *Env, entry, ret []*Point) bool {
+	if len(entry) != len(ret) || e.Kernel.Release().Less(followsAll) {
+		return false
+	}
+	at := map[string]bool{}
+	for _, p := range entry {
+		if p.HasAddr || p.Offset != 0 || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
+			return false
+		}
+		at[p.Func] = true
+	}
+	for _, p := range ret {
+		if !at[p.Func] || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
+			return false
+		}
+	}
+	return len(at) == len(entry)
+}
+
+// AttachSession attaches a program to the entries and returns of functions.
+func AttachSession(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
+	syms := make([]string, len(ps))
+	for i, p := range ps {
+		syms[i] = p.Func
+	}
+	l, err := link.KprobeMulti(prog, link.KprobeMultiOptions{Symbols: syms, Session: true})
+	if err != nil {
+		return nil, err
+	}
+	return kprobeMultiLink{l}, nil
+}
