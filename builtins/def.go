@@ -251,7 +251,7 @@ type MapInfo struct {
 // Invocation holds what the command line says.
 type Invocation struct {
 	Params   []string          // $1 …
-	Options  map[string]string // --name=value after --; "" for flags
+	Options  map[string]string // --name=value after --; OptionGiven for flags
 	Unsafe   bool
 	PID      int  // -p
 	HasChild bool // -c

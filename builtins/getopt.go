@@ -13,6 +13,9 @@ type Option struct {
 	Doc     string
 }
 
+// OptionGiven is the value of an option that the command line gives without a value.
+const OptionGiven = "\x00"
+
 func getopt() *Def {
 	return &Def{
 		Name:   "getopt",
@@ -58,7 +61,7 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 		want = l.set(c, given)
 	}
 	if want != "" {
-		if given == "" { // the option without a value means true
+		if given == "" || given == OptionGiven { // without a value it means true
 			given = "true"
 		}
 		c.Errorf(call.Span, "program command line option --%s %s (value: %s)", opt.Name, want, given)
@@ -79,11 +82,13 @@ func checkGetopt(c Checker, call *Call) *types.Type {
 // is not of that kind, it returns a description of what it expected.
 func (l *Lit) set(c Checker, text string) (want string) {
 	switch {
+	case l.IsStr && text == OptionGiven:
+		return "expects a string"
 	case l.IsStr:
 		l.Str = text
 	case l.IsBool:
 		switch strings.ToLower(text) {
-		case "", "true", "1", "yes", "on":
+		case "", OptionGiven, "true", "1", "yes", "on":
 			l.Int = 1
 		case "false", "0", "no", "off":
 			l.Int = 0
@@ -93,7 +98,7 @@ func (l *Lit) set(c Checker, text string) (want string) {
 	default:
 		n, ok := c.Number(text)
 		switch {
-		case text == "":
+		case text == "", text == OptionGiven:
 			return "expects an integer"
 		case !ok:
 			return "invalid integer"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/runtime/output"
 )
@@ -350,7 +351,10 @@ func (o *options) positional(args []string, eval bool) error {
 func (o *options) scriptArgs(args []string) {
 	for _, a := range args {
 		if name, ok := strings.CutPrefix(a, "--"); ok {
-			key, val, _ := strings.Cut(name, "=")
+			key, val, ok := strings.Cut(name, "=")
+			if !ok {
+				val = builtins.OptionGiven
+			}
 			o.scriptOpts[key] = val
 		} else {
 			o.params = append(o.params, a)

@@ -18,6 +18,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/output"
 )
@@ -73,7 +74,7 @@ func TestFlags(t *testing.T) {
 		{"-", func(o *options) { o.file = "-" }},
 		{"-q|f.bt|a|--|--n=5|--flag|b", func(o *options) {
 			o.quiet, o.file, o.params = true, "f.bt", []string{"a", "b"}
-			o.scriptOpts = map[string]string{"n": "5", "flag": ""}
+			o.scriptOpts = map[string]string{"n": "5", "flag": builtins.OptionGiven}
 		}},
 		{"-e|x|-p|0x10|-f|json|-B|none|-k", func(o *options) {
 			o.script, o.pid, o.format, o.buffer, o.warnings = "x", 16, "json", output.None, true
