@@ -24,6 +24,12 @@ const (
 	maxGlobalArgs = 5
 )
 
+// addCalls is what a function knows of the additions that are calls.
+type addCalls struct {
+	additions map[*builtins.MapInfo]int // number of additions to each map in the program
+	adders    map[string]*ir.Func       // by what they do: see add
+}
+
 // countAdditions counts the places in a program that add to each map.
 func (u *shared) countAdditions(nodes ...ast.Node) map[*builtins.MapInfo]int {
 	n := map[*builtins.MapInfo]int{}

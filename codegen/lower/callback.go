@@ -22,6 +22,18 @@ const (
 	frameUp  = 8
 )
 
+// sharedFrame is the memory of a function that the bodies of its loops use, if they are
+// functions of their own.
+type sharedFrame struct {
+	frame     *ir.Value // the frame; nil: none so far
+	frameSize int64     // in bytes
+	// common holds the variables, if there are too many for the frame; nil: not created.
+	// Its address is in the frame, at offset commonAt.
+	common   *ir.Value
+	commonAt int64
+	commonOf map[*fn]*ir.Value // in a callback: common of the enclosing functions
+}
+
 // callback describes a loop body's relation to the enclosing function.
 type callback struct {
 	parent *fn

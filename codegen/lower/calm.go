@@ -27,6 +27,13 @@ const (
 // varsMap is the name of the map for variables.
 const varsMap = "vars"
 
+// calmVars describes the variables that a function keeps in a map.
+type calmVars struct {
+	inMap    func(*check.Var) bool // reports whether a variable is in the map; nil: none is
+	mapVars  map[*check.Var]int    // offsets in the map's value
+	varsBase *ir.Value             // address of that value
+}
+
 // calm determines whether program p keeps variables in a map, and which. An access to
 // an entry of a map with keys counts as a branch, since the entry may be missing.
 // Variables that a while loop uses are excluded, since the verifier must be able to

@@ -22,7 +22,6 @@ package lower
 import (
 	"slices"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -141,34 +140,23 @@ type fn struct {
 	numbers      map[*ir.Value]bool       // sums that are not pointers
 	result       int64                    // the program's default result
 
-	additions map[*builtins.MapInfo]int // of a program: see add
-	adders    map[string]*ir.Func
-
 	cut *cutting // of a program that is cut into parts: see cutProgram
 
-	inMap    func(*check.Var) bool // reports whether a variable is in a map: see calm; nil: none
-	mapVars  map[*check.Var]int    // offsets in the map's value
-	varsBase *ir.Value
+	addCalls
+	calmVars
+	tempPool
+	sharedFrame
 
-	temps     int // number of temporaries used
-	usedTemps []*ir.Value
-	freeTemps map[int][]*ir.Value // by size
-
-	bail      *ir.Block   // ends the function after an impossible condition; nil: not created yet
-	callback  *callback   // the loop whose body this function is, or nil
-	script    *check.Func // the script function that this function is, or nil
-	out       *ir.Value   // script function: address for a result that is not a word
-	frame     *ir.Value   // the variables of this function that callbacks use
-	frameSize int64
-	common    *ir.Value         // the variables that callbacks use, if there are many; nil: not created
-	commonAt  int64             // offset of its address in the frame
-	commonOf  map[*fn]*ir.Value // of a callback: the same for the enclosing functions
+	bail     *ir.Block   // ends the function after an impossible condition; nil: not created yet
+	callback *callback   // the loop whose body this function is, or nil
+	script   *check.Func // the script function that this function is, or nil
+	out      *ir.Value   // script function: address for a result that is not a word
 }
 
 func newFn(u *shared, irp *ir.Prog, p *check.Prog, name string, params ...ir.Type) *fn {
 	return &fn{
 		shared: u, irp: irp, prog: p, b: ir.NewFunc(name, params...),
-		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{}, numbers: map[*ir.Value]bool{}, commonOf: map[*fn]*ir.Value{},
+		vars: map[*check.Var]*local{}, subs: map[*check.Func]*ir.Func{}, numbers: map[*ir.Value]bool{}, sharedFrame: sharedFrame{commonOf: map[*fn]*ir.Value{}},
 	}
 }
 

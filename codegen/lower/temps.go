@@ -6,6 +6,13 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
+// tempPool holds the memory of temporaries.
+type tempPool struct {
+	temps     int                 // number of temporaries used so far
+	usedTemps []*ir.Value         // in use, oldest first
+	freeTemps map[int][]*ir.Value // by size in bytes
+}
+
 // temp returns memory that is not used otherwise during this statement. In a long
 // function later statements reuse it.
 func (f *fn) temp(size int) *ir.Value {
