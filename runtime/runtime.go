@@ -149,7 +149,8 @@ const (
 	Bench      // measure all bench probes
 )
 
-// Session is a loaded object.
+// Session is a loaded object, which Run runs once in the caller's goroutine. The Session
+// of package tracer is the same for a script that runs in a goroutine of its own.
 type Session struct {
 	obj        *object.Object
 	defs       *builtins.Registry

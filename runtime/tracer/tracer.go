@@ -153,7 +153,8 @@ func (s *Script) setup(sink output.Sink) runtime.Setup {
 	return runtime.Setup{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel, Profiles: s.opt.Profiles}
 }
 
-// Session is a running script.
+// Session is a running script. It wraps the runtime.Session that runs the object, and
+// adds the goroutine in which that runs and its result.
 type Session struct {
 	session *runtime.Session
 	done    chan struct{}
