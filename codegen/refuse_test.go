@@ -69,7 +69,7 @@ func TestRefused(t *testing.T) {
 		{`begin { $n = rand; for ($i : 0..$n) { @ = $i; } }`,
 			"ERROR: a loop whose number of iterations is not known at compile time needs Linux 5.17 (bpf_loop), this is 5.10"},
 		{`begin { for ($i : 0..100000) { @ = $i; } }`,
-			"ERROR: a loop of 100000 turns needs Linux 5.17 (bpf_loop), this is 5.10"},
+			"ERROR: a loop of 100000 iterations needs Linux 5.17 (bpf_loop), this is 5.10"},
 		{`begin { @a[1] = 1; print(len(@a)); }`,
 			"ERROR: len() of a map needs Linux 5.13 (bpf_for_each_map_elem), this is 5.10"},
 		{`begin { @a[str(nsecs)] = 1; }`,

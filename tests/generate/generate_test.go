@@ -35,6 +35,7 @@ var (
 	spread = flag.Bool("spread", false, "try every program, each on one of the kernels: it takes half an hour")
 	more   = flag.Int("more", 1, "try `N` times as many programs")
 	sample = flag.Int("sample", 0, "number of the `sample` to draw; each number draws others")
+	half   = flag.Int("half", -1, "load only this `half` of the sample, 0 or 1; -1: the whole")
 	report = flag.Bool("report", false, "list how often the checker gave which reason for refusing a program")
 	only   = flag.String("only", "", "try only programs whose text matches this `regexp`, all of them")
 )
@@ -102,7 +103,7 @@ func (s stock) draw(n, kernels int) []program {
 	default:
 		every = every / *more
 	}
-	every = max(1, every)
+	n, every = halved(n, max(1, every))
 	pattern := regexp.MustCompile(*only)
 	seen := map[string]bool{}
 	var list []program
@@ -115,6 +116,15 @@ func (s stock) draw(n, kernels int) []program {
 		list = append(list, p)
 	}
 	return list
+}
+
+// halved returns the arguments with which drawn draws the half of sample n of every
+// that the flag chooses.
+func halved(n, every int) (int, int) {
+	if *half < 0 {
+		return n, every
+	}
+	return n%every + *half*every, 2 * every
 }
 
 // tally counts the results of compiling and running programs.

@@ -124,7 +124,8 @@ func TestMixes(t *testing.T) {
 	total := 0
 	for _, a := range widths {
 		for _, b := range widths {
-			if every := map[bool]int{false: 4, true: 16}[testing.Short()]; !drawn(a.String()+b.String(), *sample, max(1, every / *more)) {
+			every := map[bool]int{false: 4, true: 16}[testing.Short()]
+			if n, every := halved(*sample, max(1, every / *more)); !drawn(a.String()+b.String(), n, every) {
 				continue
 			}
 			x, y := a.numbers(), b.numbers()

@@ -13,7 +13,7 @@ const manyOf = "tracepoint:syscalls:sys_enter_openat, tracepoint:syscalls:sys_en
 // same if these are attached separately, and that 32-bit system calls are ignored.
 func TestManySyscalls(t *testing.T) {
 	exits := strings.ReplaceAll(manyOf, "enter", "exit")
-	for _, c := range []struct{ name, script, want string }{
+	for i, c := range []struct{ name, script, want string }{
 		{"all", "tracepoint:syscalls:sys_enter_* /pid == cpid/ { @[probe, args.__syscall_nr] = count(); }", "@[tracepoint:syscalls:sys_enter_semget, 64]: 2\n"},
 		{"probe", manyOf + " /pid == cpid/ { @[probe] = count(); }", "@[tracepoint:syscalls:sys_enter_getppid]: 3\n"},
 		{"exit", exits + " /pid == cpid/ { @[probe, args.ret < 0 ? args.ret : 0] = count(); }", "@[tracepoint:syscalls:sys_exit_semget, -22]: 2\n"},
@@ -26,6 +26,9 @@ func TestManySyscalls(t *testing.T) {
 		{"text", manyOf + " /pid == cpid/ { if (probe == \"tracepoint:syscalls:sys_enter_semget\") { @[strlen(probe)] = count(); } }", "@[36]: 2\n"},
 		{"kstack", manyOf + " /pid == cpid/ { @[kstack] = count(); }", ""},
 	} {
+		if elsewhere(i) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			if copied := !release().less(version{6, 19}); copied && (c.name == "args" || c.name == "variable") {
 				t.Skip("openat's tracepoint has a copy of the file name, so it is attached by itself; the address does not repeat")
