@@ -238,12 +238,7 @@ func (s *Session) poll() {
 	looked := time.Now() // time of the last periodic work
 	look := func(now time.Time) {
 		looked = now
-		s.lock()
-		s.noteMappings()
-		s.sweepStacks(now)
-		s.surveyOwners(now)
-		s.unlock()
-		s.reportSites()
+		s.upkeep(now)
 	}
 	empty := func(now time.Time) {
 		if s.stacks != nil {
@@ -315,6 +310,16 @@ func (s *Session) flush() {
 	}
 }
 
+// upkeep does the periodic work of a session.
+func (s *Session) upkeep(now time.Time) {
+	s.lock()
+	s.noteMappings()
+	s.sweepStacks(now)
+	s.surveyOwners(now)
+	s.unlock()
+	s.reportSites()
+}
+
 // idle waits for the end of a session that sends no records.
 func (s *Session) idle() {
 	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners {
@@ -328,12 +333,7 @@ func (s *Session) idle() {
 		case <-s.stop:
 			return
 		case now := <-t.C:
-			s.lock()
-			s.noteMappings()
-			s.sweepStacks(now)
-			s.surveyOwners(now)
-			s.unlock()
-			s.reportSites()
+			s.upkeep(now)
 		}
 	}
 }

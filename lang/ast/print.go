@@ -408,14 +408,7 @@ func (p *printer) stmt(s Stmt) {
 		p.wrapped(s.Value, 1)
 	case *Let:
 		p.write("let $", s.Var.Name)
-		if s.Type != nil {
-			p.write(" : ")
-			p.typ(s.Type)
-		}
-		if s.Value != nil {
-			p.write(" = ")
-			p.wrapped(s.Value, 1)
-		}
+		p.typeAndValue(s.Type, s.Value)
 	case *For:
 		p.write("for ($", s.Var.Name, " : ")
 		p.expr(s.Iter)

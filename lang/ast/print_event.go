@@ -40,15 +40,20 @@ func (p *printer) items(list []Node, end int) {
 
 func (p *printer) eventArg(a *EventArg) {
 	p.write(a.Name.Text)
-	if a.Type != nil {
-		p.write(" : ")
-		p.typ(a.Type)
-	}
-	if a.Value != nil {
-		p.write(" = ")
-		p.wrapped(a.Value, 1)
-	}
+	p.typeAndValue(a.Type, a.Value)
 	p.write(";")
+}
+
+// typeAndValue prints the type and the value of a declaration. Each may be nil.
+func (p *printer) typeAndValue(t *Type, value Expr) {
+	if t != nil {
+		p.write(" : ")
+		p.typ(t)
+	}
+	if value != nil {
+		p.write(" = ")
+		p.wrapped(value, 1)
+	}
 }
 
 func (p *printer) place(n *Place) {
