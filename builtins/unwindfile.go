@@ -48,8 +48,8 @@ const (
 	mapleSize   = 256
 )
 
-// Limits of the search. A tree of the most mappings that a process may have is less
-// deep.
+// Limits of the search. The tree of a process with the maximum number of mappings is
+// lower than these.
 const (
 	mapleLevels = 10
 	mapleSlots  = 16
@@ -268,9 +268,9 @@ func (w *walker) within(field int, x *ir.Value, limit int, above bool) {
 const pageShift = 12
 
 // searchMaple goes from the root in wNode to the struct vm_area_struct whose range has
-// pc, or to another value. A node has the last address of the range of each slot but the
-// last, its pivots, in ascending order, and the number of the last slot. In a leaf that
-// is full, this number has given way to a slot.
+// pc, or to another value. A node has pivots in ascending order: the last address of the
+// range of each slot except the last slot. It also has the number of the last slot,
+// except in a full leaf, which uses that memory for a slot.
 func (w *walker) searchMaple(l *vmaLayout, pc *ir.Value) {
 	g := w.g
 	forEach(g, mapleLevels, func(levels *loop, _ *ir.Value) {

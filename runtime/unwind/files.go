@@ -21,8 +21,8 @@ type fileKey struct {
 	special    string // for mappings of the kernel, such as [vdso]
 }
 
-// version tells files apart that have the same key one after the other, and the
-// contents that one file has had.
+// version distinguishes files that have had the same key, and the contents that one
+// file has had.
 type version struct {
 	size, sec, nsec int64 // the time is that of the last modification
 }
@@ -35,7 +35,7 @@ type file struct {
 	checked    time.Time
 	path       string // in the mount namespace of its users
 	near       []int  // processes that are likely in this namespace and last longer
-	code       uint64 // bytes that are mapped, which the work is about proportional to
+	code       uint64 // mapped bytes; building the tables takes time about proportional to them
 	kind       int    // kind of the entries for addresses without a segment
 	segs       []segment
 	users      map[*process]bool
@@ -189,7 +189,7 @@ func (t *Tables) open(f *file) (opened, os.FileInfo, error) {
 	if f.key.special != "" {
 		return nil, nil, errGone
 	}
-	// If the processes have ended, the next ones that map the file may be as short.
+	// If the processes have ended, the next ones that map the file may end as soon.
 	for _, pid := range near {
 		names = append(names, filepath.Join(t.procRoot, strconv.Itoa(pid), "root", f.path))
 	}
@@ -214,8 +214,8 @@ func isMapped(name string, info os.FileInfo, key fileKey) bool {
 	return ok && (st.Ino == key.inode || fsType(name) == unix.OVERLAYFS_SUPER_MAGIC)
 }
 
-// sameDevice reports whether a file is on the device of a mapping. Some file systems
-// have a device of their own for what stat says.
+// sameDevice reports whether a file is on the device of a mapping. On some file systems
+// stat returns another device.
 func sameDevice(name string, info os.FileInfo, key fileKey) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

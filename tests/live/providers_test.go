@@ -10,8 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang"
 )
 
-// notHere lists the arguments that a kernel lacks, with the release from which on they are
-// there.
+// notHere lists arguments that old kernels lack, with the first release that has them.
 var notHere = map[string]string{
 	"net:drop reason": "5.17",
 }
