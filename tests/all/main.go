@@ -7,10 +7,11 @@
 // the live tests on this machine's kernel, and then the unit tests and the golden
 // corpus, with the race detector where it can find something. A guest leaves out
 // what takes long in emulation and does not depend on the kernel, and each but the
-// first runs half of the rows of the long tables. With -nightly all run all rows and
-// load more of the generated programs, here too, and there are more guests. All installs the tools it needs beyond
-// Go if it can (as root, on Debian). At the end it lists what it could not run, and
-// prints "N passed, N failed, N skipped". The exit status is 1 if anything failed.
+// first runs a third of the rows of the long tables. With -nightly all run all rows and
+// load more of the generated programs, here too, and there are more guests. All installs
+// the tools it needs beyond Go if it can (as root, on Debian). At the end it lists what
+// it could not run, and prints "N passed, N failed, N skipped". The exit status is 1 if
+// anything failed.
 //
 // With -costs it runs no tests, but records how much work the verifiers of these
 // kernels have with the scripts of the golden corpus. A live test compares that.
@@ -279,14 +280,14 @@ func (r *run) liveHere(command []string) {
 // LATER is what takes minutes all the same: how sessions end and the failing of each
 // system call, which test this process more than the kernel, and the largest tables.
 // With -nightly it is not left out, and MORE has the generator draw a larger sample.
-// HALF leaves out half of the rows of the long tables.
+// PART leaves out two thirds of the rows of the long tables.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short"
 status=0
-./live.test $t LATER HALF -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
+./live.test $t LATER PART -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
 PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
-./generate.test $t MORE HALF -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
+./generate.test $t MORE PART -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
 exit $status`
 
@@ -315,11 +316,11 @@ func (r *run) liveGuests() {
 		if !r.wants(k.Name) {
 			continue
 		}
-		half := "" // the oldest kernel, which lacks most, runs all rows
+		part := "" // the oldest kernel, which lacks most, runs all rows
 		if i > 0 && !r.nightly {
-			half = fmt.Sprint("-half ", i%2)
+			part = fmt.Sprint("-part ", i%3)
 		}
-		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "HALF", half).Replace(guestScript)}
+		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part).Replace(guestScript)}
 		slots <- true
 		wg.Go(func() {
 			defer func() { <-slots }()

@@ -125,7 +125,7 @@ func TestMixes(t *testing.T) {
 	for _, a := range widths {
 		for _, b := range widths {
 			every := map[bool]int{false: 4, true: 16}[testing.Short()]
-			if n, every := halved(*sample, max(1, every / *more)); !drawn(a.String()+b.String(), n, every) {
+			if n, every := partOf(*sample, max(1, every / *more)); !drawn(a.String()+b.String(), n, every) {
 				continue
 			}
 			x, y := a.numbers(), b.numbers()

@@ -325,7 +325,7 @@ func TestValues(t *testing.T) {
 	}
 	list = append(list, others()...)
 	if testing.Short() {
-		n, every := halved(*sample, 12)
+		n, every := partOf(*sample, 12)
 		list = slices.DeleteFunc(list, func(v known) bool { return !drawn(v.in.body+v.text, n, every) })
 	}
 	printed, old := 0, k.Release().Less(probes.Version{Major: 5, Minor: 19})

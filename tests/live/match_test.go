@@ -80,7 +80,11 @@ func quoteC(s string) string {
 // TestMatch compares random conditions on values in maps with their models.
 func TestMatch(t *testing.T) {
 	r := rand.New(rand.NewPCG(17, 18))
-	for range 3 {
+	scripts := 3
+	if testing.Short() {
+		scripts = 1
+	}
+	for range scripts {
 		var script, want strings.Builder
 		for range 5 {
 			var text []byte
