@@ -31,7 +31,8 @@ func TestProviders(t *testing.T) {
 		}
 		k := syscallKernel{frozen}
 		for _, e := range events {
-			if !bySyscalls(e) {
+			// The frozen kernels do not have the types of socket addresses.
+			if !bySyscalls(e) || e.Name.Text == "net:connect" {
 				continue
 			}
 			name := e.Name.Text
