@@ -126,7 +126,7 @@ func FuzzParseFormat(f *testing.F) {
 
 func TestParseFunctions(t *testing.T) {
 	got := parseFunctions("b\na [ext4]\n__ftrace_invalid_address___12\nc\nb\n")
-	if d := cmp.Diff([]string{"ext4:a", "vmlinux:b", "vmlinux:c"}, got); d != "" {
+	if d := cmp.Diff([]string{"ext4:a", "vmlinux:b", "vmlinux:b", "vmlinux:c"}, got); d != "" {
 		t.Error(d)
 	}
 }
