@@ -310,20 +310,7 @@ func TestCgroupPackets(t *testing.T) {
 				port := in.LocalAddr().(*net.UDPAddr).Port
 				s := start(t, "-e", fmt.Sprintf("cgroup_skb:%s:%s /pkt.udp.dport == %d/ { @[pkt.daddr, pkt.udp.len, pkt.len, pkt.iface, pkt.dir] = count(); }", cgroup, dir, port))
 				s.attached()
-				out, err := net.Dial("udp", in.LocalAddr().String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer out.Close()
-				buf := make([]byte, 10)
-				for range 100 {
-					if _, err := out.Write([]byte("abc")); err != nil {
-						t.Fatal(err)
-					}
-					if _, _, err := in.ReadFrom(buf); err != nil {
-						t.Fatal(err)
-					}
-				}
+				exchange(t, in, 100)
 				s.signal(unix.SIGINT)
 				res := s.wait()
 				res.quiet(t)
@@ -335,6 +322,25 @@ func TestCgroupPackets(t *testing.T) {
 					t.Errorf("want %q:\n%s", want, res.stdout)
 				}
 			})
+		}
+	}
+}
+
+// exchange sends n datagrams of three bytes to in, and receives each before the next.
+func exchange(t *testing.T, in net.PacketConn, n int) {
+	t.Helper()
+	out, err := net.Dial("udp", in.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	buf := make([]byte, 10)
+	for range n {
+		if _, err := out.Write([]byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := in.ReadFrom(buf); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -376,20 +382,7 @@ func TestSkbPackets(t *testing.T) {
 				defer in.Close()
 				s := start(t, "-e", fmt.Sprintf("%s /pkt.udp.dport == %d/ { @[pkt.daddr, pkt.udp.len, pkt.len%s] = count(); }", c.point, in.LocalAddr().(*net.UDPAddr).Port, iface))
 				s.attached()
-				out, err := net.Dial("udp", in.LocalAddr().String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer out.Close()
-				buf := make([]byte, 10)
-				for range 50 {
-					if _, err := out.Write([]byte("abc")); err != nil {
-						t.Fatal(err)
-					}
-					if _, _, err := in.ReadFrom(buf); err != nil {
-						t.Fatal(err)
-					}
-				}
+				exchange(t, in, 50)
 				s.signal(unix.SIGINT)
 				res := s.wait()
 				want := fmt.Sprintf("@[%s, 11, %d%s]: 50\n", addr, size, strings.Replace(iface, "pkt.iface", "lo", 1))
