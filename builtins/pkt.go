@@ -45,7 +45,9 @@ const (
 	pktNetwork = 96
 	pktTrans   = 136
 	pktScratch = 160
-	pktSize    = 168
+	pktData    = 168 // offset in the packet of the data after the header of TCP or UDP; 0: none
+	pktEnd     = 172 // offset in the packet of the end of that data
+	pktSize    = 176
 )
 
 func header(name string, size int, fields ...types.Field) *types.Type {
@@ -135,29 +137,12 @@ func packet() *Def {
 			},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if ctx := c.Context(); ctx == nil || ctx.Packet == nil {
-				c.Errorf(call.Span, "pkt can only be used in probes that see a packet, not in %s probes", kindOf(c, "these"))
+			if !hasPacket(c, call, "pkt") {
 				return types.TInvalid
-			} else if ctx.Packet.Find != nil {
-				c.NeedsPoint()
-				find, err := ctx.Packet.Find()
-				if err != nil {
-					c.Errorf(call.Span, "there is no pkt here: %v", err)
-					return types.TInvalid
-				}
-				call.Data = find
 			}
 			return types.NewPointer(packetType, types.NoSpace)
 		},
-		Emit: func(g Gen, call *Call) *ir.Value {
-			return g.Once("pkt", func() *ir.Value {
-				from := g.Context().Packet
-				if find, ok := call.Data.(func(*ir.Builder, *ir.Value) *probes.Packet); ok {
-					from = find(g.B(), g.Ctx())
-				}
-				return parsePacket(g, from)
-			})
-		},
+		Emit: parsedPacket,
 		Format: func(_ Env, _ *types.Type, data []byte) value.Value {
 			n := int(word(data, 0))
 			if ifc, err := net.InterfaceByIndex(n); err == nil {
@@ -166,6 +151,39 @@ func packet() *Def {
 			return value.Str{S: fmt.Sprint(n)}
 		},
 	}
+}
+
+// hasPacket reports whether there is a packet where a builtin is called. If not, it adds
+// an error.
+func hasPacket(c Checker, call *Call, name string) bool {
+	ctx := c.Context()
+	switch {
+	case ctx == nil || ctx.Packet == nil:
+		c.Errorf(call.Span, "%s can only be used in probes that see a packet, not in %s probes", name, kindOf(c, "these"))
+		return false
+	case ctx.Packet.Find != nil:
+		c.NeedsPoint()
+		find, err := ctx.Packet.Find()
+		if err != nil {
+			c.Errorf(call.Span, "there is no packet here: %v", err)
+			return false
+		}
+		call.Data = find
+	}
+	return true
+}
+
+// packetOf returns the packet for a call that hasPacket has accepted.
+func packetOf(g Gen, call *Call) *probes.Packet {
+	if find, ok := call.Data.(func(*ir.Builder, *ir.Value) *probes.Packet); ok {
+		return find(g.B(), g.Ctx())
+	}
+	return g.Context().Packet
+}
+
+// parsedPacket returns the address of the parsed packet. It is parsed once in a program.
+func parsedPacket(g Gen, call *Call) *ir.Value {
+	return g.Once("parsed", func() *ir.Value { return parsePacket(g, packetOf(g, call)) })
 }
 
 // A parser emits code that finds the headers of a packet.
@@ -230,7 +248,7 @@ func (s *parser) read(off int64, n int) {
 	b := s.b
 	at := b.Read(s.at)
 	b.Need(b.Op(ir.OpULe, b.AddImm(at, int64(n)), b.Read(s.end)), s.done)
-	r := s.from.Load(b, s.ctx, at, b.AddImm(s.p, off), n)
+	r := s.from.Load(b, s.ctx, at, b.AddImm(s.p, off), s.num(int64(n)))
 	b.Leave(b.Op(ir.OpSLt, r, s.num(0)), s.done)
 }
 
@@ -357,6 +375,13 @@ func (s *parser) extension(out *ir.Block) {
 	s.skip(size)
 }
 
+// data records where the data after a header of n bytes is.
+func (s *parser) data(n *ir.Value) {
+	b := s.b
+	b.Store(s.p, pktData, 4, b.Op(ir.OpAdd, b.Read(s.at), n))
+	b.Store(s.p, pktEnd, 4, b.Read(s.end))
+}
+
 // transport finds the header of the transport protocol.
 func (s *parser) transport() {
 	const icmp, tcp, udp, icmp6, sctp = 1, 6, 17, 58, 132
@@ -377,6 +402,13 @@ func (s *parser) transport() {
 		b.If(match, func() {
 			s.read(pktTrans, h.size)
 			s.found(h.has)
+			switch h.proto {
+			case tcp:
+				words := b.Op(ir.OpShr, s.byte(pktTrans+12), s.num(4))
+				s.data(b.Op(ir.OpShl, words, s.num(2)))
+			case udp:
+				s.data(s.num(int64(h.size)))
+			}
 			b.Jump(s.done)
 		})
 	}

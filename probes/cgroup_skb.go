@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"errors"
 	"io"
 
 	"github.com/cilium/ebpf"
@@ -9,14 +10,14 @@ import (
 )
 
 func cgroupSkbKind() *Kind {
-	k := &Kind{Name: "cgroup_skb", Confine: NoTask, Syntax: "cgroup_skb:path:ingress|egress", Doc: "Runs for each packet that the processes of a cgroup (version 2) receive or send; it is passed on."}
+	k := &Kind{Name: "cgroup_skb", Confine: NoTask, Syntax: "cgroup_skb:[path:]ingress|egress", Doc: "Runs for each packet that the processes of a cgroup (version 2) receive or send; it is passed on. Without a path it is the root: all processes."}
 	k.Decides = true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
-		p, err := parseDirection(k, parts)
+		p, err := cgroupHook(k, parts)
 		if err != nil {
 			return nil, err
 		}
-		return p, noWildcards(k, parts)
+		return p, errors.Join(checkDirection(p.Mode), noWildcards(k, parts))
 	}
 	k.Expand = expandCgroup
 	attachType := func(mode string) ebpf.AttachType {

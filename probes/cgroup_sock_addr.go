@@ -41,7 +41,7 @@ var anyErrno = Version{Major: 6, Minor: 1}
 // cgroupSockAddrKind returns cgroup_sock_addr, for the system calls by which the
 // processes of a cgroup use addresses of the Internet protocols.
 func cgroupSockAddrKind() *Kind {
-	k := &Kind{Name: "cgroup_sock_addr", Syntax: "cgroup_sock_addr:path:hook", Doc: "Runs when a process of a cgroup (version 2) uses an Internet address: the hooks are connect4, connect6, bind4, bind6, sendmsg4 … ctx is struct bpf_sock_addr."}
+	k := &Kind{Name: "cgroup_sock_addr", Syntax: "cgroup_sock_addr:[path:]hook", Doc: "Runs when a process of a cgroup (version 2) uses an Internet address: the hooks are connect4, connect6, bind4, bind6, sendmsg4 … ctx is struct bpf_sock_addr."}
 	k.Decides = true
 	hook := func(name string) *sockAddrHook {
 		i := slices.IndexFunc(sockAddrHooks, func(h sockAddrHook) bool { return h.name == name })
@@ -51,17 +51,18 @@ func cgroupSockAddrKind() *Kind {
 		return &sockAddrHooks[i]
 	}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
-		if err := argCount(k, parts, 2); err != nil {
+		p, err := cgroupHook(k, parts)
+		if err != nil {
 			return nil, err
 		}
-		if hook(parts[2]) == nil {
+		if hook(p.Mode) == nil {
 			var names []string
 			for _, h := range sockAddrHooks {
 				names = append(names, h.name)
 			}
-			return nil, usage("%s is not a hook of cgroup_sock_addr: %s are", parts[2], strings.Join(names, ", "))
+			return nil, usage("%s is not a hook of cgroup_sock_addr: %s are", p.Mode, strings.Join(names, ", "))
 		}
-		return &Point{Kind: k, Target: parts[1], Mode: parts[2], Name: strings.Join(append([]string{k.Name}, parts[1:]...), ":")}, noWildcards(k, parts)
+		return p, noWildcards(k, parts)
 	}
 	k.Expand = expandCgroup
 	k.Context = func(e *Env, p *Point) (*Context, error) {

@@ -13,8 +13,24 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
+// cgroupHook parses KIND:PATH:HOOK or KIND:HOOK. Without a path, the target is empty: the
+// root cgroup, which is found when the program is attached.
+func cgroupHook(k *Kind, parts []string) (*Point, error) {
+	if err := argCount(k, parts, 1, 2); err != nil {
+		return nil, err
+	}
+	p := &Point{Kind: k, Mode: parts[len(parts)-1], Name: strings.Join(append([]string{k.Name}, parts[1:]...), ":")}
+	if len(parts) == 3 {
+		p.Target = parts[1]
+	}
+	return p, nil
+}
+
 // expandCgroup is the Expand function of kinds whose Target is a cgroup's directory.
 func expandCgroup(_ *Env, p *Point) ([]*Point, error) {
+	if p.Target == "" {
+		return []*Point{p}, nil
+	}
 	if st, err := os.Stat(p.Target); err != nil || !st.IsDir() {
 		return nil, usage("cgroup %s does not exist", p.Target)
 	}
@@ -23,11 +39,17 @@ func expandCgroup(_ *Env, p *Point) ([]*Point, error) {
 
 // attachCgroup attaches a program to the cgroup of a point.
 func attachCgroup(prog *ebpf.Program, p *object.Point, at ebpf.AttachType) (io.Closer, error) {
-	l, err := link.AttachCgroup(link.CgroupOptions{Path: p.Target, Attach: at, Program: prog})
+	dir := p.Target
+	if dir == "" {
+		if dir = cgroupRoot(); dir == "" {
+			return nil, usage("%s: no cgroups of version 2 are mounted: mount -t cgroup2 none /sys/fs/cgroup", p.Name)
+		}
+	}
+	l, err := link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: at, Program: prog})
 	if err == nil {
 		return l, nil
 	}
-	notOne := fmt.Sprintf("%s is not a cgroup of version 2", p.Target)
+	notOne := fmt.Sprintf("%s is not a cgroup of version 2", dir)
 	return nil, attachError(p, err, capsNet, map[error]string{unix.EBADF: notOne, unix.EINVAL: notOne})
 }
 

@@ -19,9 +19,9 @@ type Packet struct {
 	Tag func(b *ir.Builder, ctx *ir.Value) (tag, present *ir.Value)
 	// Len reads the packet's length in bytes, and Ifindex its interface's number.
 	Len, Ifindex func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Load copies n bytes of the packet, from off on, to dst. The caller has compared
-	// their end with Len. The result is negative if they could not be read.
-	Load func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value
+	// Load copies n bytes of the packet, 1 or more, from off on, to dst. The caller has
+	// compared their end with Len. The result is negative if they could not be read.
+	Load func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value
 	// Dir is the direction: ingress or egress, or "" if it is not known.
 	Dir string
 	// Find, if not nil, is all there is: what it returns emits code that finds the packet
@@ -59,8 +59,8 @@ func skbPacket(ethernet bool, dir string) *Packet {
 			return b.Load(ctx, skbVlanTCI, 4, false), b.Load(ctx, skbVlanPresent, 4, false)
 		}
 	}
-	p.Load = func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value {
-		return b.Call(ir.SkbLoadBytes, ctx, off, dst, b.Const(int64(n)))
+	p.Load = func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value {
+		return b.Call(ir.SkbLoadBytes, ctx, off, dst, n)
 	}
 	return p
 }
@@ -70,16 +70,16 @@ func xdpPacket(ethernet bool) *Packet {
 	p := &Packet{Ethernet: ethernet, Dir: "ingress", Ifindex: contextWord(xdpIfindex)}
 	data, end := contextWord(xdpData), contextWord(xdpDataEnd)
 	p.Len = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Op(ir.OpSub, end(b, ctx), data(b, ctx)) }
-	p.Load = func(b *ir.Builder, ctx, off, dst *ir.Value, n int) *ir.Value {
+	p.Load = func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value {
 		at := b.Op(ir.OpAdd, data(b, ctx), b.Op(ir.OpAnd, off, b.Const(0xffff)))
-		return b.Call(ir.ReadKernel, dst, b.Const(int64(n)), at)
+		return b.Call(ir.ReadKernel, dst, n, at)
 	}
 	// An interface without Ethernet headers has packets of the Internet protocol, whose
 	// first four bits are the version.
 	p.Protocol = func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 		first := b.Slot(8)
 		b.Store(first, 0, 8, b.Const(0))
-		p.Load(b, ctx, b.Const(0), first, 1)
+		p.Load(b, ctx, b.Const(0), first, b.Const(1))
 		return protocolOf(b, b.Load(first, 0, 1, false))
 	}
 	return p

@@ -74,9 +74,9 @@ func openSkb(e *Env, dir string, skb func(b *ir.Builder, ctx *ir.Value) *ir.Valu
 			return func(*ir.Builder, *ir.Value) *ir.Value { return v }
 		}
 		p := &Packet{Dir: dir, Len: always(size), Ifindex: always(iface), Protocol: always(protocol)}
-		p.Load = func(b *ir.Builder, _, off, dst *ir.Value, n int) *ir.Value {
-			return b.IfElse(b.Op(ir.OpSLe, b.AddImm(off, int64(n)), linear), func() *ir.Value {
-				return b.Call(ir.ReadKernel, dst, b.Const(int64(n)), b.Op(ir.OpAdd, start, off))
+		p.Load = func(b *ir.Builder, _, off, dst, n *ir.Value) *ir.Value {
+			return b.IfElse(b.Op(ir.OpSLe, b.Op(ir.OpAdd, off, n), linear), func() *ir.Value {
+				return b.Call(ir.ReadKernel, dst, n, b.Op(ir.OpAdd, start, off))
 			}, func() *ir.Value { return b.Const(-1) })
 		}
 		return p

@@ -18,10 +18,18 @@ func parseDirection(k *Kind, parts []string) (*Point, error) {
 	if err := argCount(k, parts, 2); err != nil {
 		return nil, err
 	}
-	if parts[2] != "ingress" && parts[2] != "egress" {
-		return nil, usage("%s is not a direction: ingress and egress are", parts[2])
+	if err := checkDirection(parts[2]); err != nil {
+		return nil, err
 	}
 	return &Point{Kind: k, Target: parts[1], Mode: parts[2], Name: strings.Join(append([]string{k.Name}, parts[1:]...), ":")}, nil
+}
+
+// checkDirection returns an error unless name is that of a direction.
+func checkDirection(name string) error {
+	if name != "ingress" && name != "egress" {
+		return usage("%s is not a direction: ingress and egress are", name)
+	}
+	return nil
 }
 
 func tcKind() *Kind {

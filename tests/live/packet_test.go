@@ -326,6 +326,44 @@ func TestCgroupPackets(t *testing.T) {
 	}
 }
 
+// TestPacketEvents checks the arguments of pkt:in and pkt:out, and the data of packets, with
+// datagrams of known size between known ports.
+func TestPacketEvents(t *testing.T) {
+	needRoot(t)
+	for _, addr := range []string{"127.0.0.1", "::1"} {
+		t.Run(addr, func(t *testing.T) {
+			in, err := net.ListenPacket("udp", net.JoinHostPort(addr, "0"))
+			if err != nil {
+				t.Skip(err)
+			}
+			defer in.Close()
+			port := in.LocalAddr().(*net.UDPAddr).Port
+			s := start(t, "-e", fmt.Sprintf(`pkt:in, pkt:out /args.dport == %d/ {
+				@[probe, args.family, args.proto, args.saddr == args.daddr, args.sport == args.dport, args.tcpflags, args.len, args.ifname,
+				  args.sock.__sk_common.skc_num == (probe == "pkt:in" ? args.dport : args.sport)] = count();
+				@data[payload(2), payload(64)] = count(); }`, port))
+			s.attached()
+			exchange(t, in, 100)
+			s.signal(unix.SIGINT)
+			res := s.wait()
+			res.quiet(t)
+			family, size := 2, 31
+			if strings.Contains(addr, ":") {
+				family, size = 10, 51
+			}
+			for _, want := range []string{
+				fmt.Sprintf("@[pkt:in, %d, 17, true, false, 0, %d, lo, true]: 100\n", family, size),
+				fmt.Sprintf("@[pkt:out, %d, 17, true, false, 0, %d, lo, true]: 100\n", family, size),
+				"@data[ab, abc]: 200\n",
+			} {
+				if !strings.Contains(res.stdout, want) {
+					t.Errorf("want %q:\n%s", want, res.stdout)
+				}
+			}
+		})
+	}
+}
+
 // exchange sends n datagrams of three bytes to in, and receives each before the next.
 func exchange(t *testing.T, in net.PacketConn, n int) {
 	t.Helper()

@@ -1,0 +1,62 @@
+package builtins
+
+import (
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+func payload() *Def {
+	return &Def{
+		Name:   "payload",
+		Kind:   Function,
+		Params: []Param{{Name: "size", Kind: Literal}},
+		Doc: Doc{
+			Summary: "The first size bytes, or fewer, of the data that a packet carries after its header of TCP or UDP, in probes that have pkt. size is a literal, at most max_strlen. " +
+				"The result is empty for other packets. In tracepoint, rawtracepoint, kprobe and fentry probes it is also empty if the data is not in the first piece of the buffer.",
+			Examples: []string{`cgroup_skb:ingress /pkt.udp.sport == 53/ { printf("%r\n", payload(64)); }`},
+		},
+		Check: func(c Checker, call *Call) *types.Type {
+			if !hasPacket(c, call, "payload()") {
+				return types.TInvalid
+			}
+			a := &call.Args[0]
+			if a.Type.Kind != types.Int {
+				c.Errorf(a.Span, "payload() expects a number of bytes")
+				return types.TInvalid
+			}
+			if limit := int64(c.Config().MaxStrlen); a.Lit.Int < 1 || a.Lit.Int > limit {
+				c.Errorf(a.Span, "The size must be from 1 to max_strlen, which is %d", limit)
+				return types.TInvalid
+			}
+			return types.NewBuffer(int(a.Lit.Int))
+		},
+		Store: func(g Gen, call *Call, dst Dest) {
+			b := g.B()
+			most := call.Type.Len
+			parsed := parsedPacket(g, call)
+			from, end := b.Load(parsed, pktData, 4, false), b.Load(parsed, pktEnd, 4, false)
+			if dst.Padded {
+				b.Zero(dst.Ptr, dst.Off, dst.Size)
+			}
+			p := b.AddImm(dst.Ptr, dst.Off)
+			used := &ir.Var{Name: "used", Type: ir.Int}
+			b.Write(used, b.Const(0))
+			b.If(b.Op(ir.OpULt, from, end), func() {
+				b := g.B()
+				n := bounded(g, b.Op(ir.OpSub, end, from), most)
+				b = g.B()
+				r := packetOf(g, call).Load(b, g.Ctx(), from, b.AddImm(p, 4), n)
+				b.IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value { g.B().Write(used, n); return nil }, func() *ir.Value {
+					g.Count(object.ReadFault, call.Span, "payload")
+					return nil
+				})
+			})
+			b = g.B()
+			b.Store(p, 0, 4, b.Read(used))
+			if dst.Len != nil {
+				b.Write(dst.Len, b.AddImm(b.Read(used), 4))
+			}
+		},
+	}
+}
