@@ -38,10 +38,7 @@ func avg() *Def {
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return value.Avg{V: decode.Number(t.Signed, average(t, data))}
 		},
-		Order: func(t *types.Type, a, b []byte) int {
-			return compare(t.Signed, average(t, a), average(t, b))
-		},
-		Rank: func(t *types.Type, data []byte) (uint64, bool) { return rankWord(t.Signed, average(t, data)), true },
+		Rank: rankAverage,
 	}
 }
 
@@ -60,6 +57,10 @@ func copyAverage(g Gen, t *types.Type, acc, p *ir.Value) {
 
 func average(t *types.Type, data []byte) uint64 {
 	return wideAverage(wideSum(t.Signed, data, avgTotal), word(data, avgCount))
+}
+
+func rankAverage(t *types.Type, data []byte) Rank {
+	return Rank{rankWord(t.Signed, average(t, data))}
 }
 
 func mergeAverage(t *types.Type, dst, src []byte) {

@@ -29,8 +29,7 @@ func count() *Def {
 		Result: func(g Gen, _ *types.Type, acc *ir.Value) *ir.Value { return g.B().Load(acc, 0, 8, false) },
 		Merge:  mergeSums,
 		Format: func(_ Env, _ *types.Type, data []byte) value.Value { return value.Uint(word(data, 0)) },
-		Order:  orderUnsigned,
-		Rank:   func(_ *types.Type, data []byte) (uint64, bool) { return word(data, 0), true },
+		Rank:   func(_ *types.Type, data []byte) Rank { return Rank{word(data, 0)} },
 	}
 }
 
@@ -68,8 +67,6 @@ func mergeSums(_ *types.Type, dst, src []byte) {
 	}
 }
 
-func orderUnsigned(_ *types.Type, a, b []byte) int { return compare(false, word(a, 0), word(b, 0)) }
-
 // rankWord converts a signed or unsigned word to an unsigned one that compares in the
 // same order.
 func rankWord(signed bool, x uint64) uint64 {
@@ -77,20 +74,6 @@ func rankWord(signed bool, x uint64) uint64 {
 		return x ^ signBit
 	}
 	return x
-}
-
-// compare compares two words as signed or unsigned numbers.
-func compare(signed bool, a, b uint64) int {
-	if signed {
-		a, b = a^signBit, b^signBit
-	}
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 const signBit = 1 << 63

@@ -156,7 +156,7 @@ type Def struct {
 	Unsigned     bool
 	// TypeSize is the minimum size in bytes of a type named TypeName; 0 means 8.
 	TypeSize int
-	// AcceptType reports whether Merge, Format and Order support a type with its
+	// AcceptType reports whether Merge, Format and Rank support a type with its
 	// parameters. It is nil if they use no parameters.
 	AcceptType func(t *types.Type) bool
 	// Metric is the kind of an aggregation's values: counters, gauges or histograms.
@@ -185,13 +185,9 @@ type Def struct {
 	Format func(env Env, t *types.Type, data []byte) value.Value
 	// Whole is set if print() ignores top and div for maps of such values.
 	Whole bool
-	// Order compares two merged values to sort a map by value. nil compares their
-	// bytes as integers.
-	Order func(t *types.Type, a, b []byte) int
-	// Rank returns a number that compares as Order does, to sort many values faster. ok
-	// is false if no number does so for this value. Rank is nil if that is so for all
-	// values.
-	Rank func(t *types.Type, data []byte) (n uint64, ok bool)
+	// Rank returns numbers by which maps of aggregations are sorted. data is a merged
+	// value.
+	Rank func(t *types.Type, data []byte) Rank
 	// Handle handles a record in user space. Sends describes the events that it
 	// handles.
 	Handle func(env Env, rec *object.Record) error
@@ -277,6 +273,9 @@ type Invocation struct {
 	// programs that number and the one in the initial namespace, and no other.
 	Inner InnerPID
 }
+
+// Rank holds the numbers by which a value is sorted, most significant first.
+type Rank [3]uint64
 
 // InnerPID is a process id in a namespace.
 type InnerPID struct {

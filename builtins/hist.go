@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"strconv"
 
@@ -66,7 +67,7 @@ func hist() *Def {
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return histogram(data, func(i int) value.Bucket { return histBucket(int(t.Params[0]), i) })
 		},
-		Order: orderTotals,
+		Rank: rankTotal,
 	}
 }
 
@@ -178,12 +179,11 @@ func histogram(data []byte, bucket func(i int) value.Bucket) value.Hist {
 	return h
 }
 
-func orderTotals(_ *types.Type, a, b []byte) int { return compare(false, total(a), total(b)) }
-
-func total(data []byte) uint64 {
+// rankTotal ranks histograms by the number of their samples.
+func rankTotal(_ *types.Type, data []byte) Rank {
 	var n uint64
-	for i := range len(data) / 8 {
-		n += word(data, i)
+	for ; len(data) >= 8; data = data[8:] {
+		n += binary.NativeEndian.Uint64(data)
 	}
-	return n
+	return Rank{n}
 }

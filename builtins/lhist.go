@@ -53,7 +53,7 @@ func lhist() *Def {
 			h.Linear = true
 			return h
 		},
-		Order: orderTotals,
+		Rank: rankTotal,
 	}
 }
 

@@ -68,10 +68,7 @@ func extreme(name, summary, example string, flip int64) *Def {
 			setWord(dst, extremeSet, word(dst, extremeSet)|word(src, extremeSet))
 		},
 		Format: func(_ Env, t *types.Type, data []byte) value.Value { return decode.Number(t.Signed, read(t, data)) },
-		Order: func(t *types.Type, a, b []byte) int {
-			return compare(t.Signed, read(t, a), read(t, b))
-		},
-		Rank: func(t *types.Type, data []byte) (uint64, bool) { return rankWord(t.Signed, read(t, data)), true },
+		Rank:   func(t *types.Type, data []byte) Rank { return Rank{rankWord(t.Signed, read(t, data))} },
 	}
 }
 

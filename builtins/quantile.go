@@ -70,14 +70,12 @@ tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns[comm] = quantile(nsecs - @
 			}
 			return append(r, value.Field{Name: "count", V: decode.Number(false, q.total)})
 		},
-		Order: func(t *types.Type, a, b []byte) int {
+		Rank: func(t *types.Type, data []byte) Rank {
 			// By the last percentage, then by the number of all.
-			p := t.Params[len(t.Params)-1]
-			x, y := quantilesOf(a), quantilesOf(b)
-			if c := compareBucket(x.bucket(p), y.bucket(p)); c != 0 {
-				return c
-			}
-			return compare(false, x.total, y.total)
+			q := quantilesOf(data)
+			r := q.bucket(t.Params[len(t.Params)-1]).rank()
+			r[2] = q.total
+			return r
 		},
 	}
 }
@@ -169,16 +167,12 @@ type quantileBucket struct {
 	mid, count uint64
 }
 
-func compareBucket(a, b quantileBucket) int {
-	switch {
-	case a.minus != b.minus && a.minus:
-		return -1
-	case a.minus != b.minus:
-		return 1
-	case a.minus:
-		return compare(false, b.mid, a.mid)
+// rank ranks buckets by the numbers in them.
+func (b quantileBucket) rank() Rank {
+	if b.minus {
+		return Rank{0, ^b.mid}
 	}
-	return compare(false, a.mid, b.mid)
+	return Rank{1, b.mid}
 }
 
 // quantilesOf reads the parts in data, which may be in any order.
@@ -206,7 +200,10 @@ func quantilesOf(data []byte) quantiles {
 			q.total += count
 		}
 	}
-	slices.SortFunc(q.buckets, compareBucket)
+	slices.SortFunc(q.buckets, func(a, b quantileBucket) int {
+		x, y := a.rank(), b.rank()
+		return slices.Compare(x[:], y[:])
+	})
 	return q
 }
 

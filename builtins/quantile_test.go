@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -58,7 +59,7 @@ func TestQuantile(t *testing.T) {
 			if typ.Signed {
 				slices.Sort(xs)
 			} else {
-				slices.SortFunc(xs, func(a, b int64) int { return compare(false, uint64(a), uint64(b)) })
+				slices.SortFunc(xs, func(a, b int64) int { return cmp.Compare(uint64(a), uint64(b)) })
 			}
 			for _, data := range [][]byte{all, half} {
 				q := quantile().Format(nil, call.Type, data).(value.Record)

@@ -32,9 +32,6 @@ func stats() *Def {
 				Total: wideValue(t.Signed, wideSum(t.Signed, data, avgTotal)),
 			}
 		},
-		Order: func(t *types.Type, a, b []byte) int {
-			return compare(t.Signed, average(t, a), average(t, b))
-		},
-		Rank: func(t *types.Type, data []byte) (uint64, bool) { return rankWord(t.Signed, average(t, data)), true },
+		Rank: rankAverage,
 	}
 }

@@ -28,11 +28,9 @@ func sum() *Def {
 		Format: func(_ Env, t *types.Type, data []byte) value.Value {
 			return wideValue(t.Signed, wideSum(t.Signed, data, 0))
 		},
-		Order: func(t *types.Type, a, b []byte) int {
-			return compareWide(wideSum(t.Signed, a, 0), wideSum(t.Signed, b, 0))
-		},
-		Rank: func(t *types.Type, data []byte) (uint64, bool) {
-			return rankWord(t.Signed, word(data, wideLow)), word(data, wideHigh) == 0
+		Rank: func(t *types.Type, data []byte) Rank {
+			w := wideSum(t.Signed, data, 0)
+			return Rank{rankWord(true, uint64(w.Hi)), w.Lo}
 		},
 	}
 }

@@ -41,7 +41,7 @@ func TestTable(t *testing.T) {
 			missing("Update", d.Update != nil)
 			missing("Merge", d.Merge != nil)
 			missing("Format", d.Format != nil)
-			missing("Order", d.Order != nil)
+			missing("Rank", d.Rank != nil)
 			missing("TypeName", d.TypeName != "")
 			if d.Result != nil && d.Scalar == nil || (d.Scalar != nil) != (d.Accum > 0) {
 				t.Errorf("%s: Scalar, Result and Accum go together", d.Name)

@@ -52,9 +52,7 @@ func tseries() *Def {
 		},
 		Merge:  mergeSeries,
 		Format: formatSeries,
-		Order: func(_ *types.Type, a, b []byte) int {
-			return compare(false, latest(a), latest(b))
-		},
+		Rank:   func(_ *types.Type, data []byte) Rank { return Rank{latest(data)} },
 	}
 }
 

@@ -197,11 +197,3 @@ func wideAverage(w value.Wide, n uint64) uint64 {
 	}
 	return q
 }
-
-// compareWide compares two numbers of 128 bits.
-func compareWide(a, b value.Wide) int {
-	if c := compare(true, uint64(a.Hi), uint64(b.Hi)); c != 0 {
-		return c
-	}
-	return compare(false, a.Lo, b.Lo)
-}

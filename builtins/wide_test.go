@@ -71,10 +71,10 @@ func TestWideSums(t *testing.T) {
 				}
 			}
 			if i > 0 {
-				if got := sum().Order(s.typ, s.merged, lastSum); got != total.Cmp(lastTotal) {
+				if got := ranked(sum(), s.typ, s.merged, lastSum); got != total.Cmp(lastTotal) {
 					t.Errorf("order of sums %s and %s: %d", total, lastTotal, got)
 				}
-				if got := avg().Order(a.typ, a.merged, lastAvg); got != mean.Cmp(lastMean) {
+				if got := ranked(avg(), a.typ, a.merged, lastAvg); got != mean.Cmp(lastMean) {
 					t.Errorf("order of averages %s and %s: %d", mean, lastMean, got)
 				}
 			}

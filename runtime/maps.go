@@ -28,10 +28,12 @@ func (s *Session) printAll() error {
 	var failed source.DiagError
 	s.kernel.ReadTogether(func() {
 		for _, m := range maps {
+			s.kernel.Progress = func(n int) { s.reportSlow(s.opt.Stderr, m.Name, n) }
 			if err := s.printMap(m, 0, 0, false); err != nil {
 				failed = append(failed, source.Diag{Span: m.Span, Msg: fmt.Sprintf("cannot print %s: %v", m.Name, err)})
 			}
 		}
+		s.kernel.Progress = nil
 	})
 	if failed == nil {
 		return nil
@@ -85,23 +87,24 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 		s.leftOut = append(s.leftOut, leftOut{m.Name, most - unhurried})
 		most, hurried = unhurried, never
 	}
-	pairs = s.sorted(m, pairs, most)
-	if len(pairs) == 0 {
+	order := s.sorted(m, pairs, most)
+	if len(order) == 0 {
 		return out, nil
 	}
-	out.Entries = make([]value.Entry, len(pairs))
+	out.Entries = make([]value.Entry, len(order))
 	// Start with the greatest entries: they are the most useful ones if the time runs
 	// out.
-	for i := len(pairs) - 1; i >= 0; i-- {
-		if n := len(pairs) - 1 - i; n >= unhurried && n%1024 == 0 && hurried() {
+	for i := len(order) - 1; i >= 0; i-- {
+		if n := len(order) - 1 - i; n >= unhurried && n%1024 == 0 && hurried() {
 			s.leftOut = append(s.leftOut, leftOut{m.Name, i + 1})
 			out.Entries = out.Entries[i+1:]
 			break
 		}
+		p, e := &pairs[order[i]], &out.Entries[i]
 		if m.Key != nil {
-			out.Entries[i].Key = s.env.Decoder().Value(m.Key, pairs[i].Key)
+			e.Key = s.env.Decoder().Value(m.Key, p.Key)
 		}
-		out.Entries[i].Value = s.env.Decoder().Value(m.Value, pairs[i].Value)
+		e.Value = s.env.Decoder().Value(m.Value, p.Value)
 	}
 	return out, nil
 }

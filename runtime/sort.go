@@ -4,158 +4,161 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"math/bits"
 	"slices"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// ranked is an entry to be sorted: its index, a number for its value, and the first
-// bytes of its key in a form in which they compare as numbers. Most keys differ in
-// these bytes. It holds no pointers: sorting the entries themselves takes ten times as
-// long.
+// sorting sorts entries of a map by index. Entries are compared by words: numbers for
+// the value, then the first bytes of the key in a form in which they compare as numbers.
+// Entries whose words are all equal are compared by key. The words are computed when
+// they are needed, as most entries differ in the first one.
+type sorting struct {
+	m     *object.Map
+	pairs []store.Entry
+	rank  func(t *types.Type, data []byte) builtins.Rank // of values; nil: entries are sorted by key only
+	spare []ranked                                       // for sortWords
+}
+
+// ranked is an entry's index and one of its words. It holds no pointers: sorting the
+// entries themselves takes ten times as long.
 type ranked struct {
-	value uint64
-	key   [rankWords]uint64
+	word  uint64
 	index int32
 }
 
-const rankWords = 3
+// The words of an entry come from its value or its key.
+type part uint8
 
-// sorted returns the last n entries in order: by value, ascending, if values are
-// integers or aggregations, and otherwise by key. Equal values are sorted by key, so
-// that the same data always prints the same text.
-func (s *Session) sorted(m *object.Map, pairs []store.Entry, n int) []store.Entry {
-	if len(pairs) < 2 {
-		return pairs
+const (
+	byValue part = iota
+	byKey
+	byWholeKey // no words: the keys themselves are compared
+)
+
+const rankWords = len(builtins.Rank{})
+
+// sorted returns the indices of the last n entries in order: by value, ascending, if
+// values are integers or aggregations, and otherwise by key. Equal values are sorted by
+// key, so that the same data always prints the same text.
+func (s *Session) sorted(m *object.Map, pairs []store.Entry, n int) []int32 {
+	o := sorting{m: m, pairs: pairs}
+	switch m.Value.Kind {
+	case types.Int, types.Enum:
+		o.rank = rankOf
+	case types.Agg:
+		o.rank = s.defs.ForType(m.Value.Name).Rank
 	}
-	list, byValue := s.ranks(m, pairs)
-	order := func(x, y ranked) int {
-		if x.value != y.value {
-			return cmp.Compare(x.value, y.value)
-		}
-		a, b := &pairs[x.index], &pairs[y.index]
-		if byValue != nil {
-			if c := byValue(m.Value, a.Value, b.Value); c != 0 {
-				return c
-			}
-		}
-		for i := range rankWords {
-			if x.key[i] != y.key[i] {
-				return cmp.Compare(x.key[i], y.key[i])
-			}
-		}
-		return compareValues(m.Key, a.Key, b.Key)
+	list := make([]ranked, len(pairs))
+	for i := range list {
+		list[i].index = int32(i)
 	}
-	list = greatest(list, n, order)
-	slices.SortFunc(list, order)
-	out := make([]store.Entry, len(list))
-	for i, r := range list {
-		out[i] = pairs[r.index]
+	n = min(n, len(list))
+	if len(list) > 1 {
+		o.spare = make([]ranked, len(list))
+		o.sort(list, byValue, 0, len(list)-n)
+	}
+	out := make([]int32, n)
+	for i, r := range list[len(list)-n:] {
+		out[i] = r.index
 	}
 	return out
 }
 
-// greatest returns the n greatest elements of list in any order. It rearranges list.
-func greatest[T any](list []T, n int, order func(x, y T) int) []T {
-	if n >= len(list) {
-		return list
+// words returns the words of an entry's value or key.
+func (o *sorting) words(e *store.Entry, p part) builtins.Rank {
+	switch {
+	case p == byValue && o.rank != nil:
+		return o.rank(o.m.Value, e.Value)
+	case p == byKey && o.m.Key != nil:
+		return rankOf(o.m.Key, e.Key)
 	}
-	// Each round divides the part in which the least of them is.
-	part, first := list, len(list)-n
-	for rounds := 2 * bits.Len(uint(len(list))); len(part) > 12; rounds-- {
-		if rounds == 0 { // the pivots are bad
-			break
-		}
-		less, equal := divide(part, order)
-		switch {
-		case first < less:
-			part = part[:less]
-		case first < less+equal:
-			return list[len(list)-n:]
-		default:
-			part, first = part[less+equal:], first-less-equal
-		}
-	}
-	slices.SortFunc(part, order)
-	return list[len(list)-n:]
+	return builtins.Rank{}
 }
 
-// divide rearranges list: first the elements that are less than one of them, then those
-// that are equal to it, then the others. It returns the number of the first and of the
-// second.
-func divide[T any](list []T, order func(x, y T) int) (less, equal int) {
-	a, b, c := list[len(list)/4], list[len(list)/2], list[len(list)*3/4]
-	if order(a, b) > 0 {
-		a, b = b, a
+// sort sorts entries that differ only in words of p from number n on, or in later parts.
+// The entries before list[first] may remain in any order.
+func (o *sorting) sort(list []ranked, p part, n, first int) {
+	if p == byWholeKey {
+		if o.m.Key != nil {
+			slices.SortFunc(list, func(x, y ranked) int {
+				return compareValues(o.m.Key, o.pairs[x.index].Key, o.pairs[y.index].Key)
+			})
+		}
+		return
 	}
-	pivot := b
-	if order(c, a) < 0 {
-		pivot = a
-	} else if order(c, b) < 0 {
-		pivot = c
+	var same builtins.Rank
+	var differ builtins.Rank // bits in which the words of some entries differ
+	for i := range list {
+		w := o.words(&o.pairs[list[i].index], p)
+		if i == 0 {
+			same = w
+		}
+		for j := n; j < rankWords; j++ {
+			differ[j] |= w[j] ^ same[j]
+		}
+		list[i].word = w[n]
 	}
-	end := len(list) // where the others begin
-	for i := 0; i < end; {
-		switch c := order(list[i], pivot); {
-		case c < 0:
-			list[less], list[i] = list[i], list[less]
-			less++
-			i++
-		case c > 0:
-			end--
-			list[i], list[end] = list[end], list[i]
-		default:
-			i++
+	if differ[n] != 0 {
+		sortWords(list, o.spare, differ[n])
+	}
+	// Sort entries with the same word by the next word in which any of them differ.
+	next := n + 1
+	for next < rankWords && differ[next] == 0 {
+		next++
+	}
+	if next == rankWords {
+		p, next = p+1, 0
+	}
+	for start, end := 0, 0; start < len(list); start = end {
+		for end = start + 1; end < len(list) && list[end].word == list[start].word; end++ {
+		}
+		if end-start > 1 && end > first {
+			o.sort(list[start:end], p, next, first-start)
 		}
 	}
-	return less, end - less
 }
 
-// ranks returns the entries of m to be sorted, and a function that compares values with
-// equal numbers. The function is nil if such values are equal.
-func (s *Session) ranks(m *object.Map, pairs []store.Entry) ([]ranked, func(t *types.Type, a, b []byte) int) {
-	var rank func(t *types.Type, data []byte) (uint64, bool)
-	var byValue func(t *types.Type, a, b []byte) int
-	switch m.Value.Kind {
-	case types.Int, types.Enum:
-		rank = func(t *types.Type, data []byte) (uint64, bool) { return rankOf(t, data)[0], true }
-	case types.Agg:
-		byValue = compareAggBytes
-		if d := s.defs.ForType(m.Value.Name); d != nil && d.Order != nil {
-			byValue, rank = d.Order, d.Rank
+// sortWords sorts list by words, which differ in the given bits only. It uses the
+// memory of spare, which is at least as long. Long lists are sorted byte by byte, from
+// the lowest one, which takes time linear in their length.
+func sortWords(list, spare []ranked, differ uint64) {
+	if len(list) < 256 {
+		slices.SortFunc(list, func(x, y ranked) int { return cmp.Compare(x.word, y.word) })
+		return
+	}
+	from, to := list, spare[:len(list)]
+	for shift := 0; shift < 64; shift += 8 {
+		if differ>>shift&0xff == 0 {
+			continue
 		}
-	}
-	list := make([]ranked, len(pairs))
-	for i, p := range pairs {
-		list[i].index = int32(i)
-		if m.Key != nil {
-			list[i].key = rankOf(m.Key, p.Key)
+		var at [256]int // where the next entry with a byte goes
+		for i := range from {
+			at[byte(from[i].word>>shift)]++
 		}
-	}
-	if rank == nil {
-		return list, byValue
-	}
-	for i, p := range pairs {
-		n, ok := rank(m.Value, p.Value)
-		if !ok {
-			for j := range list[:i] {
-				list[j].value = 0
-			}
-			return list, byValue
+		sum := 0
+		for i, n := range at {
+			at[i] = sum
+			sum += n
 		}
-		list[i].value = n
+		for i := range from {
+			b := byte(from[i].word >> shift)
+			to[at[b]] = from[i]
+			at[b]++
+		}
+		from, to = to, from
 	}
-	return list, nil
+	copy(list, from)
 }
 
 // rankOf returns numbers that compare as data of type t does. They are the first bytes
 // that compareValues compares, most significant first. If they are equal, the rest of
 // data may differ.
-func rankOf(t *types.Type, data []byte) (words [rankWords]uint64) {
+func rankOf(t *types.Type, data []byte) (words builtins.Rank) {
 	var buf [8 * rankWords]byte
 	appendRank(buf[:0], t, data)
 	for i := range words {
@@ -204,12 +207,6 @@ func appendWord(b []byte, t *types.Type, data []byte) ([]byte, bool) {
 	binary.BigEndian.PutUint64(word[:], n)
 	used := copy(b[len(b):cap(b)], word[:t.Size])
 	return b[:len(b)+used], used == t.Size
-}
-
-// compareAggBytes compares aggregations without an order of their own by their
-// first word.
-func compareAggBytes(t *types.Type, a, b []byte) int {
-	return compareValues(types.NewInt(min(t.Size, 8), t.Signed), a, b)
 }
 
 // compareValues compares two encoded values of type t.

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
@@ -57,83 +57,64 @@ func TestRanks(t *testing.T) {
 	}
 }
 
-// TestSorted sorts random entries and compares the result with that of a plain sort.
+// TestSorted sorts random entries and compares the last ones with those of a plain sort.
+// Few different values and keys share their first words. Long lists are sorted in
+// another way than short ones.
 func TestSorted(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	s := &Session{defs: builtins.NewRegistry(builtins.All())}
 	values := []*types.Type{types.TInt64, types.TUint8, types.NewString(8)}
-	for _, name := range []string{"count", "sum", "min", "max", "avg", "stats", "hist"} {
+	for _, name := range []string{"count", "sum", "min", "max", "avg", "stats", "hist", "lhist"} {
 		d := s.defs.ForType(name + "_t")
 		for _, signed := range []bool{true, false} {
 			values = append(values, d.AggType(32, signed, 0, 0))
 		}
 	}
+	rank := func(val *types.Type, data []byte) []uint64 {
+		r := s.defs.ForType(val.Name).Rank(val, data)
+		return r[:]
+	}
 	for _, val := range values {
-		for _, key := range []*types.Type{types.TInt32, types.NewString(40), types.NewTuple(types.NewString(16), types.TInt64)} {
-			t.Run(fmt.Sprintf("%s by %s", val, key), func(t *testing.T) {
-				m := &object.Map{Key: key, Value: val}
+		for _, key := range []*types.Type{types.TInt32, types.NewString(40), types.NewTuple(types.NewString(16), types.TInt64), nil} {
+			for _, size := range []int{0, 1, 2, 200, 1500} {
 				var pairs []store.Entry
-				for range 200 {
-					pairs = append(pairs, store.Entry{Key: randomBytes(r, key), Value: randomBytes(r, val)})
+				for range size {
+					e := store.Entry{Value: randomBytes(r, val)}
+					if r.IntN(2) == 0 {
+						e.Value = make([]byte, val.Size)
+					}
+					if key != nil {
+						e.Key = randomBytes(r, key)
+					}
+					pairs = append(pairs, e)
 				}
-				plain := func(a, b store.Entry) int {
+				plain := func(x, y int32) int {
+					a, b := pairs[x], pairs[y]
 					order := 0
 					switch val.Kind {
 					case types.Int:
 						order = compareValues(val, a.Value, b.Value)
 					case types.Agg:
-						order = s.defs.ForType(val.Name).Order(val, a.Value, b.Value)
+						order = slices.Compare(rank(val, a.Value), rank(val, b.Value))
 					}
-					return cmp.Or(order, compareValues(key, a.Key, b.Key))
-				}
-				got := s.sorted(m, slices.Clone(pairs), len(pairs))
-				for i := 1; i < len(got); i++ {
-					if plain(got[i-1], got[i]) > 0 {
-						t.Fatalf("% x comes before % x", got[i-1], got[i])
+					if key != nil {
+						order = cmp.Or(order, compareValues(key, a.Key, b.Key))
 					}
+					return order
 				}
-				all := func(es []store.Entry) []byte {
-					var lines []string
-					for _, e := range es {
-						lines = append(lines, fmt.Sprintf("%x %x", e.Key, e.Value))
+				want := make([]int32, size)
+				for i := range want {
+					want[i] = int32(i)
+				}
+				slices.SortFunc(want, plain)
+				for _, n := range []int{0, 1, size / 3, size, size + 1} {
+					got := s.sorted(&object.Map{Key: key, Value: val}, pairs, n)
+					tail := want[max(0, size-n):]
+					equal := slices.EqualFunc(got, tail, func(x, y int32) bool { return plain(x, y) == 0 })
+					distinct := slices.Sorted(slices.Values(got))
+					if !equal || len(slices.Compact(distinct)) != len(tail) {
+						t.Fatalf("%s by %v: the last %d of %d entries are not those of a plain sort", val, key, n, size)
 					}
-					slices.Sort(lines)
-					return []byte(fmt.Sprint(lines))
-				}
-				if !bytes.Equal(all(got), all(pairs)) {
-					t.Fatal("entries were lost")
-				}
-			})
-		}
-	}
-}
-
-// TestGreatest compares the n greatest of a list with the end of the sorted list.
-func TestGreatest(t *testing.T) {
-	shapes := map[string]func(i, n int) int{
-		"rising":  func(i, n int) int { return i },
-		"falling": func(i, n int) int { return n - i },
-		"equal":   func(i, n int) int { return 7 },
-		"few":     func(i, n int) int { return i * 7919 % 3 },
-		"mixed":   func(i, n int) int { return i * 7919 % (n + 1) },
-		"organ":   func(i, n int) int { return min(i, n-i) },
-		"saw":     func(i, n int) int { return i % 17 },
-	}
-	for name, at := range shapes {
-		for _, size := range []int{0, 1, 2, 3, 12, 13, 100, 1000, 4097} {
-			list := make([]int, size)
-			for i := range list {
-				list[i] = at(i, size)
-			}
-			sorted := slices.Sorted(slices.Values(list))
-			for _, n := range []int{0, 1, 2, size / 3, size / 2, size - 1, size, size + 1} {
-				if n < 0 {
-					continue
-				}
-				got := greatest(slices.Clone(list), n, cmp.Compare[int])
-				slices.Sort(got)
-				if want := sorted[max(0, size-n):]; !slices.Equal(got, want) {
-					t.Errorf("%s: the %d greatest of %d are %v, want %v", name, n, size, got, want)
 				}
 			}
 		}
@@ -153,6 +134,34 @@ func (r manyEntries) Read() ([]store.Entry, error) {
 		list[i] = store.Entry{Key: b, Value: b}
 	}
 	return list, nil
+}
+
+// TestReportSlow checks when a user who has ended the session is told that reading a map
+// takes long.
+func TestReportSlow(t *testing.T) {
+	for _, c := range []struct {
+		ago  time.Duration // since the user ended the session; 0: it has not
+		n    int           // entries read
+		want int           // reports for two calls
+	}{
+		{0, 1 << 20, 0},
+		{500 * time.Millisecond, 1 << 20, 0},
+		{2 * time.Second, 1 << 20, 1},
+		{2 * time.Second, unhurried - 1, 0},
+	} {
+		e := newEnding()
+		if c.ago > 0 {
+			e.interrupt()
+			e.start = e.start.Add(-time.Hour)
+			e.cutAt.Store(e.now() - int64(c.ago))
+		}
+		var text strings.Builder
+		e.reportSlow(&text, "@m", c.n)
+		e.reportSlow(&text, "@m", c.n)
+		if got := strings.Count(text.String(), "@m: reading its entries takes long"); got != c.want {
+			t.Errorf("%v after the end, %d entries: %d reports: %s", c.ago, c.n, got, &text)
+		}
+	}
 }
 
 // TestLeftOut checks that printing in a hurry prints the greatest entries and counts the

@@ -38,6 +38,7 @@ type ending struct {
 	cutNow  context.CancelFunc
 	cutAt   atomic.Int64 // time when the user ended the session, in ns since start; 0: not yet
 	start   time.Time
+	slow    bool              // reportSlow has reported
 	dropped map[string]uint64 // number of records that were not handled, by builtin
 	leftOut []leftOut
 }
@@ -96,6 +97,21 @@ func (e *ending) late(outside bool) bool {
 func (e *ending) hurried() bool {
 	at := e.cutAt.Load()
 	return at != 0 && e.now()-at > int64(patience)
+}
+
+// reportSlow reports, once, that the user who ended the session a second ago has to wait
+// for a map of which n entries have been read so far.
+func (e *ending) reportSlow(w io.Writer, name string, n int) {
+	at := e.cutAt.Load()
+	if e.slow || at == 0 || n < unhurried || e.now()-at < int64(time.Second) {
+		return
+	}
+	e.slow = true
+	io.WriteString(w, source.Diag{
+		Severity: source.Warning,
+		Msg:      fmt.Sprintf("%s: reading its entries takes long (%d so far)", name, n),
+		Hint:     "another signal ends the session at once, and the maps are not printed",
+	}.Render())
 }
 
 // reportLeftOut reports the entries of maps that were not printed.

@@ -127,8 +127,8 @@ func exerciseType(r *rand.Rand, t *types.Type) {
 		if t.Kind == types.Agg {
 			d.Merge(t, a, b)
 		}
-		if d.Order != nil {
-			d.Order(t, a, b)
+		if d.Rank != nil {
+			d.Rank(t, a)
 		}
 		if d.KeptStack != nil {
 			d.KeptStack(t, a)

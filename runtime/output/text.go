@@ -57,6 +57,10 @@ func (t *TextSink) Map(m Map) {
 		}
 		b = value.AppendText(b, v, t.opt.Trailer)
 		b = append(b, '\n')
+		if len(b) >= bufferSize {
+			t.w.Write(b)
+			b = b[:0]
+		}
 	}
 	t.buf = b
 	t.w.Write(b)

@@ -67,20 +67,38 @@ func UpdateElem(m *ebpf.Map, key, val []byte, flags uint64) error {
 	return elemOp(cmdUpdate, m, key, val, flags)
 }
 
+// slab allocates small pieces of memory that are freed together.
+type slab struct{ free []byte }
+
+// make returns n zero bytes.
+func (s *slab) make(n int) []byte {
+	if len(s.free) < n {
+		s.free = make([]byte, max(n, 64<<10))
+	}
+	b := s.free[:n:n]
+	s.free = s.free[n:]
+	return b
+}
+
 func DeleteElem(m *ebpf.Map, key []byte) error { return elemOp(cmdDelete, m, key, nil, 0) }
 
 func NextKey(m *ebpf.Map, key, next []byte) error { return elemOp(cmdNextKey, m, key, next, 0) }
 
-// batchSize is the number of entries that are requested at a time.
-const batchSize = 4096
+// At most maxBatch entries are requested at a time, and fewer if their values take more
+// than batchBytes.
+const (
+	maxBatch   = 4096
+	batchBytes = 1 << 20
+)
 
-// eachElem calls f for all entries of a hash map. f may keep the slices. Entries that
-// are added or deleted meanwhile may be left out.
+// eachElem calls f for all entries of a hash map. f may keep key, but not val. Entries
+// that are added or deleted meanwhile may be left out.
 func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
-	n := min(int(m.MaxEntries()), batchSize)
+	n := min(int(m.MaxEntries()), max(16, min(batchBytes/max(valSize, 1), maxBatch)))
 	cursor := make([]byte, max(keySize, 4))
+	vals := make([]byte, n*valSize)
 	for first := true; ; {
-		keys, vals := make([]byte, n*keySize), make([]byte, n*valSize)
+		keys := make([]byte, n*keySize)
 		a := batchAttr{
 			out:  unsafe.Pointer(&cursor[0]),
 			keys: unsafe.Pointer(&keys[0]), values: unsafe.Pointer(&vals[0]),
@@ -92,6 +110,7 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 		err := sysBPF(cmdLookupBatch, unsafe.Pointer(&a), unsafe.Sizeof(a))
 		if err == unix.ENOSPC && n < math.MaxInt32/2 {
 			n *= 2 // one bucket has more entries than were requested
+			vals = make([]byte, n*valSize)
 			continue
 		}
 		if err == unix.EINVAL && first || err == unix.EOPNOTSUPP || err == unix.ENOTSUP {
@@ -101,7 +120,7 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 			return err
 		}
 		for i := range int(a.count) {
-			f(keys[i*keySize:(i+1)*keySize:(i+1)*keySize], vals[i*valSize:(i+1)*valSize:(i+1)*valSize])
+			f(keys[i*keySize:(i+1)*keySize:(i+1)*keySize], vals[i*valSize:(i+1)*valSize])
 		}
 		if err != nil { // ENOENT: these were the last entries
 			return nil
@@ -113,6 +132,7 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 // eachElemSlow reads one key after the other, for maps that cannot be read in batches.
 func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
 	var key []byte
+	val := make([]byte, valSize)
 	for range m.MaxEntries() {
 		next := make([]byte, keySize)
 		if err := NextKey(m, key, next); err == unix.ENOENT {
@@ -120,7 +140,6 @@ func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) er
 		} else if err != nil {
 			return err
 		}
-		val := make([]byte, valSize)
 		if err := LookupElem(m, next, val); err == nil {
 			f(next, val)
 		} else if err != unix.ENOENT {

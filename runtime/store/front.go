@@ -238,7 +238,7 @@ func openFront(k *Kernel, m *object.Map) (Reader, error) {
 // front table last: a key that gets a slot meanwhile may be missing in the hash map's
 // entries, but no key is lost because its slot was read too early.
 func (r *frontReader) Read() ([]Entry, error) {
-	all, err := r.readParts()
+	all, err := r.hashReader.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -248,32 +248,24 @@ func (r *frontReader) Read() ([]Entry, error) {
 	}
 	// There are few slots, but there may be a million entries.
 	keySize := KeySize(r.m.Key)
-	index := make(map[string]int, len(slots))
-	var fronts []parts
+	vals := make(map[string][][]byte, len(slots))
 	for _, slot := range slots {
 		key, val := slot[frontKey:][:keySize], slot[frontValue(keySize):][:r.size]
-		i, ok := index[string(key)]
-		if !ok {
-			i = len(fronts)
-			index[string(key)] = i
-			fronts = append(fronts, parts{key: key})
-		}
-		fronts[i].vals = append(fronts[i].vals, val)
+		vals[string(key)] = append(vals[string(key)], val)
 	}
+	merge := r.k.merger(r.m.Value)
 	for i := range all {
-		p := &all[i]
-		p.key = r.scriptKey(p.key)
-		if n, ok := index[string(p.key)]; ok {
-			p.vals = append(p.vals, fronts[n].vals...)
-			fronts[n].vals = nil
+		if v := vals[string(all[i].Key)]; v != nil {
+			merge(all[i].Value, v)
+			delete(vals, string(all[i].Key))
 		}
 	}
-	for _, p := range fronts {
-		if p.vals != nil {
-			all = append(all, p)
-		}
+	for key, v := range vals {
+		e := Entry{Key: []byte(key), Value: make([]byte, r.size)}
+		merge(e.Value, v)
+		all = append(all, e)
 	}
-	return r.merge(all), nil
+	return all, nil
 }
 
 // busyWait is the time to wait for a slot that is being claimed. Claiming takes a few

@@ -303,13 +303,8 @@ func openHashOf(k *Kernel, m *object.Map, name string) (*hashReader, error) {
 	return r, nil
 }
 
-// parts is a key and its values, which are to be merged.
-type parts struct {
-	key  []byte
-	vals [][]byte
-}
-
-// each calls f for all entries, with the kernel's key and the values of all CPUs.
+// each calls f for all entries, with the kernel's key and the values of all CPUs. f may
+// keep key, but not vals.
 func (r *hashReader) each(f func(key, vals []byte)) error {
 	size := r.stride
 	if r.m.PerCPU {
@@ -321,9 +316,12 @@ func (r *hashReader) each(f func(key, vals []byte)) error {
 	all := r.k.together[r.m.Kernel]
 	if all == nil {
 		all = map[uint64][]rawEntry{}
+		var mem slab
 		err := eachElem(r.e, int(r.e.KeySize()), size, func(key, vals []byte) {
 			n := native.Uint(key[:numberSize])
-			all[n] = append(all[n], rawEntry{key, vals})
+			kept := mem.make(len(vals))
+			copy(kept, vals)
+			all[n] = append(all[n], rawEntry{key, kept})
 		})
 		if err != nil {
 			return err
@@ -350,64 +348,38 @@ func (r *hashReader) scriptKey(key []byte) []byte {
 	return key[numberSize:][:KeySize(r.m.Key)]
 }
 
-// readParts returns all entries, with their values not merged.
-func (r *hashReader) readParts() ([]parts, error) {
+// Read returns the entries, with the values of all CPUs merged.
+func (r *hashReader) Read() ([]Entry, error) {
 	// There may be a million entries. They are collected piece by piece, as the memory
 	// that a single slice leaves when it grows is several times as much as it needs.
-	var full [][]parts
-	var last []parts
-	// The values of many entries share one allocation.
-	var room [][]byte
-	n := 1
-	if r.m.PerCPU {
-		n = r.k.CPUs
-	}
+	var full [][]Entry
+	var last []Entry
+	var mem slab
+	cpus := make([][]byte, r.k.CPUs)
+	merge := r.k.merger(r.m.Value)
 	err := r.each(func(key, vals []byte) {
-		if len(room) < n {
-			room = make([][]byte, n*batchSize)
-		}
-		p := parts{key: key, vals: room[:0:n]}
-		room = room[n:]
-		p.vals = append(p.vals, vals[:r.size])
+		e := Entry{Key: r.scriptKey(key), Value: mem.make(r.size)}
 		if r.m.PerCPU {
-			for cpu := 1; cpu < r.k.CPUs; cpu++ {
-				p.vals = append(p.vals, vals[cpu*r.stride:][:r.size])
+			for cpu := range cpus {
+				cpus[cpu] = vals[cpu*r.stride:][:r.size]
+			}
+			merge(e.Value, cpus)
+		} else {
+			copy(e.Value, vals)
+		}
+		if len(last) == maxBatch {
+			full = append(full, last)
+			last = make([]Entry, 0, maxBatch)
+			if r.k.Progress != nil {
+				r.k.Progress(maxBatch * len(full))
 			}
 		}
-		if len(last) == batchSize {
-			full = append(full, last)
-			last = make([]parts, 0, batchSize)
-		}
-		last = append(last, p)
+		last = append(last, e)
 	})
 	if full == nil {
 		return last, err
 	}
 	return slices.Concat(append(full, last)...), err
-}
-
-// merge merges the values of each key. A value that is not in parts is returned as it
-// is.
-func (r *hashReader) merge(all []parts) []Entry {
-	entries := make([]Entry, len(all))
-	for i, p := range all {
-		entries[i] = Entry{Key: p.key, Value: p.vals[0]}
-		if len(p.vals) > 1 || r.m.PerCPU {
-			entries[i].Value = r.k.merged(r.m.Value, p.vals)
-		}
-	}
-	return entries
-}
-
-func (r *hashReader) Read() ([]Entry, error) {
-	all, err := r.readParts()
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		all[i].key = r.scriptKey(all[i].key)
-	}
-	return r.merge(all), nil
 }
 
 // eachKey calls f for all keys that the map has at the moment.

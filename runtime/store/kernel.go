@@ -22,6 +22,9 @@ type Kernel struct {
 	// Merge returns the function that merges values of an aggregation's type: it adds
 	// src to dst. It returns nil if the type has none.
 	Merge func(t *types.Type) func(t *types.Type, dst, src []byte)
+	// Progress, unless it is nil, is called now and then while Read reads a hash map,
+	// with the number of entries read so far.
+	Progress func(entries int)
 
 	memory   map[string]*ebpf.Memory          // memory of mapped arrays, by name
 	together map[string]map[uint64][]rawEntry // entries of shared hash maps, by name and number; only during ReadTogether
@@ -90,33 +93,44 @@ func (k *Kernel) mapped(name string) (*ebpf.Memory, error) {
 	return mem, nil
 }
 
-// merged merges several values into one: those of all CPUs, or of a hash map and its
-// front table.
-func (k *Kernel) merged(t *types.Type, vals [][]byte) []byte {
-	dst := make([]byte, len(vals[0]))
+// merger returns a function that merges values of type t, such as those of all CPUs,
+// into dst, which must hold zeros or a merged value.
+func (k *Kernel) merger(t *types.Type) func(dst []byte, vals [][]byte) {
 	if t.Kind == types.Agg && k.Merge != nil {
 		if fold := k.Merge(t); fold != nil {
-			for _, src := range vals {
-				fold(t, dst, src)
+			return func(dst []byte, vals [][]byte) {
+				for _, src := range vals {
+					fold(t, dst, src)
+				}
 			}
-			return dst
 		}
 	}
 	// In a map declared per-CPU with plain values, integers are added up. For other
 	// types, the result is the first value that is not zero.
 	if t.Kind == types.Int {
-		var sum uint64
+		return func(dst []byte, vals [][]byte) {
+			sum := native.Uint(dst)
+			for _, src := range vals {
+				sum += native.Uint(src)
+			}
+			native.PutUint(dst, sum)
+		}
+	}
+	return func(dst []byte, vals [][]byte) {
 		for _, src := range vals {
-			sum += native.Uint(src)
-		}
-		native.PutUint(dst, sum)
-		return dst
-	}
-	for _, src := range vals {
-		if len(bytes.Trim(src, "\x00")) > 0 {
+			if !allZero(dst) {
+				return
+			}
 			copy(dst, src)
-			break
 		}
 	}
+}
+
+// merged returns the merged value of several values of type t, at least one.
+func (k *Kernel) merged(t *types.Type, vals [][]byte) []byte {
+	dst := make([]byte, len(vals[0]))
+	k.merger(t)(dst, vals)
 	return dst
 }
+
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

@@ -95,13 +95,13 @@ func openParted(k *Kernel, m *object.Map) (Reader, error) {
 // Read joins the parts of each value, in no particular order: in such aggregations,
 // each part contains its position. Parts that were never used are missing.
 func (r *partedReader) Read() ([]Entry, error) {
-	all, err := r.readParts()
+	all, err := r.hashReader.Read()
 	if err != nil {
 		return nil, err
 	}
 	var entries []Entry
 	at := map[string]int{}
-	for _, p := range r.merge(all) {
+	for _, p := range all {
 		key := p.Key[:len(p.Key)-8]
 		i, ok := at[string(key)]
 		if !ok {
