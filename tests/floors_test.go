@@ -21,10 +21,10 @@ const module = "github.com/gotrace/gotrace"
 var floors = [][]string{
 	{"lang/pattern", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
-	{"lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
+	{"lang/policy/yaml", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
 	{"probes", "runtime/symbols", "runtime/output/profile"},
-	{"probes/kernel", "lang/cdecl", "builtins"},
+	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins"},
 	{"lang/attach", "lang/macro"},
 	{"lang/check"},
 	{"lang", "codegen/plan"},
@@ -73,6 +73,7 @@ var outside = map[string][]string{
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
+	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
 	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/store", "runtime/symbols", "runtime/unwind"},
 }
 

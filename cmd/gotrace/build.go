@@ -18,9 +18,6 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// buildCommand is the first argument that selects gotrace build.
-const buildCommand = "build"
-
 const buildUsage = `gotrace build - builds an executable from a script
 
 USAGE:

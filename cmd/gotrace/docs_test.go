@@ -130,7 +130,10 @@ func TestDocuments(t *testing.T) {
 			switch {
 			case len(words) > 1 && words[0] == "gotrace" && words[1] != "is":
 				args := words[1:]
-				if args[0] == buildCommand {
+				if lookupCommand(args[0]) != nil {
+					if args[0] != "build" {
+						return
+					}
 					args = args[1:]
 				}
 				o, err := parseFlags(args)

@@ -39,6 +39,7 @@ type options struct {
 	cmd          string
 	output       string
 	format       string
+	formatGiven  bool // whether -f is given
 	buffer       output.Mode
 	quiet        bool
 	warnings     bool
@@ -203,11 +204,48 @@ func newFlags(o *options) *flagSet {
 
 // parseFlags parses and checks the command line.
 func parseFlags(args []string) (*options, error) {
+	o, rest, fs, err := parseAll(args, nil)
+	if err != nil {
+		return nil, err
+	}
+	if sinkOf(o.format) == nil {
+		return nil, usagef("Invalid output format %q\nValid formats: '%s'", o.format, strings.Join(formats(), "', '"))
+	}
+	return o, o.positional(rest, fs.Changed("eval"))
+}
+
+// parseCommand parses the arguments of a command that runs a script of its own. It
+// accepts the flags of gotrace and those that register adds, and any format. It returns
+// the options and the arguments that are not flags.
+func parseCommand(args []string, register func(*flagSet)) (*options, []string, error) {
+	o, rest, fs, err := parseAll(args, register)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range []string{"eval", "list", "info", "version", "fmt", "check", "test", "bench", "include", "include-dir"} {
+		if fs.Changed(name) {
+			return nil, nil, usagef("USAGE: --%s is not for a command that has its own script", name)
+		}
+	}
+	return o, rest, nil
+}
+
+// parseAll parses the flags of gotrace and those that register adds. It returns the
+// options and the other arguments.
+func parseAll(args []string, register func(*flagSet)) (*options, []string, *flagSet, error) {
 	o := &options{noFeature: map[string]bool{}, dump: map[string]bool{}, scriptOpts: map[string]string{}, empty: len(args) == 0}
 	fs := newFlags(o)
-	if err := fs.Parse(args); err != nil {
-		return nil, badFlag{err}
+	if register != nil {
+		register(fs)
 	}
+	if err := fs.Parse(args); err != nil {
+		return nil, nil, nil, badFlag{err}
+	}
+	return o, fs.Args(), fs, o.resolve(fs)
+}
+
+// resolve checks the values of the flags and sets the options that depend on several.
+func (o *options) resolve(fs *flagSet) error {
 	given := fs.Changed
 	o.debugInfo = strings.Join(fs.debugDirs, ":")
 	fs.Visit(func(f *pflag.Flag) {
@@ -224,43 +262,42 @@ func parseFlags(args []string) (*options, error) {
 	})
 	for _, r := range refused {
 		if given(r.flag) {
-			return nil, usagef("--%s: %s", r.flag, r.why)
+			return usagef("--%s: %s", r.flag, r.why)
 		}
 	}
 	for _, s := range fs.dwarf {
 		if _, err := parsePID(s); err != nil {
-			return nil, err
+			return err
 		}
 	}
 
 	o.warnings = fs.warnings > 0
+	o.formatGiven = given("format")
 	if o.format == "" {
 		o.format = sinks[0].format
 	}
 	switch {
 	case given("cmd") && given("pid"):
-		return nil, usagef("USAGE: Cannot use both -c and -p.")
+		return usagef("USAGE: Cannot use both -c and -p.")
 	case fs.warnings > 1:
-		return nil, usagef("USAGE: -kk has been deprecated. Use a single -k for runtime warnings for errors in map lookups and probe reads.")
+		return usagef("USAGE: -kk has been deprecated. Use a single -k for runtime warnings for errors in map lookups and probe reads.")
 	case o.warnings && o.noWarnings:
-		return nil, usagef("USAGE: -k, --warnings conflicts with --no-warnings")
+		return usagef("USAGE: -k, --warnings conflicts with --no-warnings")
 	case o.check && !o.fmt:
-		return nil, usagef("USAGE: --check goes with --fmt")
-	case sinkOf(o.format) == nil:
-		return nil, usagef("Invalid output format %q\nValid formats: '%s'", o.format, strings.Join(formats(), "', '"))
+		return usagef("USAGE: --check goes with --fmt")
 	}
 	if err := o.checkScope(given); err != nil {
-		return nil, err
+		return err
 	}
 	if given("pid") {
 		var err error
 		if o.pid, err = parsePID(fs.pid); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	var ok bool
 	if o.buffer, ok = output.ParseMode(fs.buffer); !ok {
-		return nil, usagef("USAGE: -B must be either 'line', 'full', or 'none'.")
+		return usagef("USAGE: -B must be either 'line', 'full', or 'none'.")
 	}
 	if o.stats {
 		// The kernel does not measure programs that another one jumps to.
@@ -269,7 +306,7 @@ func parseFlags(args []string) (*options, error) {
 	for _, list := range fs.noFeature {
 		for name := range strings.SplitSeq(list, ",") {
 			if !slices.Contains(features, name) {
-				return nil, usagef("USAGE: --no-feature can only have values '%s'.", strings.Join(features, ","))
+				return usagef("USAGE: --no-feature can only have values '%s'.", strings.Join(features, ","))
 			}
 			o.noFeature[name] = true
 		}
@@ -278,15 +315,12 @@ func parseFlags(args []string) (*options, error) {
 		for name := range strings.SplitSeq(list, ",") {
 			stage, err := dumpStage(name)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			o.dump[stage] = true
 		}
 	}
-	if err := o.setMode(fs.test, fs.bench); err != nil {
-		return nil, err
-	}
-	return o, o.positional(fs.Args(), given("eval"))
+	return o.setMode(fs.test, fs.bench)
 }
 
 // maxPID is the highest process ID on any kernel.

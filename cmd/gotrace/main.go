@@ -90,8 +90,8 @@ func runTool(t *tool, args []string, stdin io.Reader, stdout, stderr io.Writer) 
 	case t != nil:
 		a.tool, a.files = t, source.UnpackFiles(t.Files)
 		parse, help = t.parse, func() string { return t.usage(filepath.Base(os.Args[0])) }
-	case len(args) > 0 && args[0] == buildCommand:
-		return a.build(args[1:])
+	case len(args) > 0 && lookupCommand(args[0]) != nil:
+		return lookupCommand(args[0]).run(a, args[1:])
 	}
 	opt, err := parse(args)
 	if err != nil {
@@ -119,6 +119,7 @@ type app struct {
 	fetchAsked bool
 	files      *source.Files // source of files that the script names; nil: the disk
 	warned     []string      // the compiler's warnings as printed
+	sink       makeSink      // makes the sink of the results; nil: that of -f
 	// results and messages measure whether the outputs of a session keep up: its
 	// results, and everything else that it prints.
 	results, messages meter

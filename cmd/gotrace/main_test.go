@@ -77,7 +77,7 @@ func TestFlags(t *testing.T) {
 			o.scriptOpts = map[string]string{"n": "5", "flag": builtins.OptionGiven}
 		}},
 		{"-e|x|-p|0x10|-f|json|-B|none|-k", func(o *options) {
-			o.script, o.pid, o.format, o.buffer, o.warnings = "x", 16, "json", output.None, true
+			o.script, o.pid, o.format, o.formatGiven, o.buffer, o.warnings = "x", 16, "json", true, output.None, true
 		}},
 		{"-l", func(o *options) { o.list, o.search = true, "*:*" }},
 		{"-lv|kprobe:x", func(o *options) { o.list, o.verbose, o.search = true, true, "kprobe:x" }},

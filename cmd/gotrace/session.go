@@ -93,7 +93,11 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.errorf("%v", err)
 		return statusError
 	}
-	sink := sinkOf(o.format)(out, &a.messages, sinkOpt)
+	make := a.sink
+	if make == nil {
+		make = sinkOf(o.format)
+	}
+	sink := make(out, &a.messages, sinkOpt)
 	ropt := runtime.Setup{
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,

@@ -154,7 +154,7 @@ func cutOff(f *os.File, size int64) bool {
 // parse returns the options for a call of the tool. They combine the options with which
 // the tool was built and those of the command line.
 func (t *tool) parse(args []string) (*options, error) {
-	if len(args) > 0 && args[0] == buildCommand && slices.ContainsFunc(args[1:], func(a string) bool { return strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "--output") }) {
+	if len(args) > 0 && args[0] == "build" && slices.ContainsFunc(args[1:], func(a string) bool { return strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "--output") }) {
 		return nil, usagef("%s is a tool built from %s and cannot build others: use gotrace itself", os.Args[0], t.Name)
 	}
 	flags := append(slices.Clone(t.Flags), "--eval="+t.Text)

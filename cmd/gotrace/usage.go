@@ -13,8 +13,7 @@ USAGE:
     gotrace [options] FILE [parameters] [-- --name=value ...]
     gotrace [options] -e 'program' [parameters] [-- --name=value ...]
     gotrace [options] -              the program comes from standard input
-    gotrace build -o TOOL FILE       build an executable from a script
-
+%s
 OPTIONS:
 `
 
@@ -52,7 +51,7 @@ const (
 // newFlags registers them.
 func usage() string {
 	var b strings.Builder
-	b.WriteString(usageHead)
+	fmt.Fprintf(&b, usageHead, usageCommands())
 	fs := newFlags(&options{})
 	group := ""
 	fs.VisitAll(func(f *pflag.Flag) {

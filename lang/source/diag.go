@@ -129,6 +129,7 @@ func (e DiagError) Error() string {
 // source line, a row of carets under the span, the same for the notes, and the hint. It
 // ends with a newline.
 func (d Diag) Render() string {
+	d.Span = d.Span.Origin()
 	var b strings.Builder
 	if d.Span.IsValid() {
 		fmt.Fprintf(&b, "%s: ", d.Span)

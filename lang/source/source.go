@@ -17,6 +17,8 @@ type File struct {
 
 	once  sync.Once
 	lines []int // offset of the start of each line; computed on first use
+
+	origins []origin // where the parts of a generated text come from, by offset
 }
 
 // NewFile returns a file with the given name and text.
@@ -69,6 +71,16 @@ func (f *File) Position(offset int) Position {
 	return Position{line + 1, offset - f.lines[line] + 1}
 }
 
+// Offset returns the offset of the start of a one-based line, or the size of the text if
+// there is no such line.
+func (f *File) Offset(line int) int {
+	f.Position(0)
+	if line < 1 || line > len(f.lines) {
+		return len(f.Text)
+	}
+	return f.lines[line-1]
+}
+
 // Line returns the text of a one-based line without its newline.
 func (f *File) Line(n int) string {
 	f.Position(0)
@@ -84,7 +96,10 @@ func (f *File) Line(n int) string {
 
 // String returns the span as diagnostics print it: "name:line:col-col", or
 // "name:line-line" if it covers several lines.
+//
+// In a generated text it is the place that the text comes from.
 func (s Span) String() string {
+	s = s.Origin()
 	if s.File == nil {
 		return "gotrace"
 	}

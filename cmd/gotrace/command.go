@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes/kernel"
+)
+
+// subcommand is a command of gotrace that is selected by the first argument.
+type subcommand struct {
+	name  string
+	args  string // for the help text
+	about string
+	run   func(a *app, args []string) int // returns the exit status
+}
+
+// commands returns the commands in the order of the help text.
+func commands() []subcommand {
+	return []subcommand{
+		{"build", "-o TOOL FILE", "build an executable from a script", (*app).build},
+		{"policy", "FILE.yaml ...", "run policies of Tetragon, Falco or Cilium", (*app).policy},
+	}
+}
+
+// lookupCommand returns the command that the first argument selects, or nil. A script
+// with such a name is run as ./name.
+func lookupCommand(arg string) *subcommand {
+	for _, c := range commands() {
+		if c.name == arg {
+			return &c
+		}
+	}
+	return nil
+}
+
+// usageCommands returns the lines of the help text about the commands.
+func usageCommands() string {
+	var b strings.Builder
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "    gotrace %-24s %s\n", c.name+" "+c.args, c.about)
+	}
+	return b.String()
+}
+
+// runScript compiles a script that a command has generated and runs it with the options
+// in a.opt. Its results go to the sink that make makes. It returns the exit status.
+func (a *app) runScript(f *source.File, make makeSink) int {
+	a.report.setup(a.opt)
+	if err := a.checkProcess(); err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	if a.kernel == nil {
+		a.kernel = kernel.LiveBTF(a.btfFile())
+	}
+	a.sink = make
+	return a.trace(f)
+}
+
+// printScript prints a generated script, formatted.
+func (a *app) printScript(f *source.File) int {
+	a.opt = &options{}
+	return a.format(f)
+}

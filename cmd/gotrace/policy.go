@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes/kernel"
+)
+
+const policyUsage = `gotrace policy - runs policies of other systems
+
+USAGE:
+    gotrace policy [options] FILE.yaml ...
+
+Each FILE is a policy file, a directory of them, or - for standard input. The kind of
+policy is recognised from its content: tracing policies of Tetragon, rules of Falco,
+network policies of Cilium. Policies observe; those that kill, override, deny or drop
+do so only with --unsafe.
+
+    --print                print the script that the policies become, and run nothing
+    --skip-unsupported     leave out rules that cannot be translated
+    -f FORMAT              text, json, or the format of the policies' own system
+`
+
+// policyOptions are the options of gotrace policy beside those of gotrace.
+type policyOptions struct {
+	print, skip bool
+	endpoints   []string
+}
+
+// translation is what policies of one system became.
+type translation interface {
+	// Script returns the script that watches what the policies name.
+	Script() *source.File
+	// Sink returns what shows the script's results in a format, or nil if the system
+	// has no such format.
+	Sink(format string) makeSink
+}
+
+// policySystem is a system with policies that gotrace can run.
+type policySystem struct {
+	name, kind string // its name, and what its policies are called
+	format     string // value of -f that selects its own format, and is the default; "": text
+	recognises func(policy.Document) bool
+	translate  func([]policy.Document, *policyOptions, *policy.Options, *source.Diags) translation
+}
+
+// policySystems are the systems. Each is registered in a file of its own.
+var policySystems []policySystem
+
+// policy runs gotrace policy and returns the exit status.
+func (a *app) policy(args []string) int {
+	own := policyOptions{}
+	o, paths, err := parseCommand(args, func(fs *flagSet) {
+		fs.BoolVar(&own.print, "print", false, "")
+		fs.BoolVar(&own.skip, "skip-unsupported", false, "")
+		fs.StringArrayVar(&own.endpoints, "endpoint", nil, "")
+	})
+	if err == nil && o.help {
+		io.WriteString(a.stdout, policyUsage)
+		return statusOK
+	}
+	if err == nil && len(paths) == 0 {
+		err = usagef("USAGE: gotrace policy needs a policy file")
+	}
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	a.opt = o
+	a.report.setup(o)
+	script, sink, err := a.translate(paths, &own)
+	switch {
+	case err != nil:
+		if !errors.Is(err, errReported) {
+			a.report.errorf("%v", err)
+		}
+		return statusError
+	case own.print:
+		return a.printScript(script)
+	}
+	return a.runScript(script, sink)
+}
+
+// translate reads policy files and returns the script that they become and what shows its
+// results.
+func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeSink, error) {
+	o := a.opt
+	var diags source.Diags
+	docs := policy.Read(paths, a.stdin, &diags)
+	var system *policySystem
+	if !diags.HasErrors() {
+		system = a.systemOf(docs, &diags)
+	}
+	if diags.HasErrors() {
+		a.report.diags(diags.All())
+		return nil, nil, errReported
+	}
+	if system == nil {
+		a.report.diags(diags.All())
+		return nil, nil, errors.New("there is no policy to run")
+	}
+	a.kernel = kernel.LiveBTF(a.btfFile())
+	t := system.translate(docs, own, &policy.Options{Kernel: a.kernel, Unsafe: o.unsafe, SkipUnsupported: own.skip}, &diags)
+	a.report.diags(diags.All())
+	if diags.HasErrors() || t == nil {
+		return nil, nil, errReported
+	}
+	format := o.format
+	if !o.formatGiven && system.format != "" {
+		format = system.format
+	}
+	sink := t.Sink(format)
+	if sink == nil {
+		return nil, nil, usagef("policies of %s have no output format %q", system.name, format)
+	}
+	return t.Script(), sink, nil
+}
+
+// systemOf returns the system to which all documents belong.
+func (a *app) systemOf(docs []policy.Document, diags *source.Diags) (system *policySystem) {
+	for _, d := range docs {
+		i := slices.IndexFunc(policySystems, func(s policySystem) bool { return s.recognises(d) })
+		if i < 0 {
+			var kinds []string
+			for _, s := range policySystems {
+				kinds = append(kinds, s.kind)
+			}
+			diags.ErrorHint(d.Root.At, "there are "+strings.Join(kinds, ", "), "this is no policy that gotrace knows")
+			continue
+		}
+		s := &policySystems[i]
+		if system != nil && system != s {
+			diags.Errorf(d.Root.At, "this is a policy of %s, and others are of %s: run them one by one", s.name, system.name)
+			return nil
+		}
+		system = s
+	}
+	return system
+}

@@ -1,0 +1,127 @@
+// Package policy reads policy files of other systems. Each system has a package below
+// this one, which translates its policies to a script of gotrace's language. This
+// package holds what they share: the files, and the rules for what is not supported.
+package policy
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// Document is one document of a policy file.
+type Document struct {
+	File *source.File
+	Root *yaml.Node
+}
+
+// Options specifies how policies are translated.
+type Options struct {
+	// Kernel is the kernel that the script will run on.
+	Kernel probes.Kernel
+	// Unsafe allows policies to decide: to kill, override, deny or drop. Without it the
+	// script reports what they would have done.
+	Unsafe bool
+	// SkipUnsupported leaves out rules that cannot be translated, with a warning.
+	SkipUnsupported bool
+}
+
+// Unsupported reports that a rule uses something that gotrace does not support. It is an
+// error, or a warning if such rules are skipped.
+func (o *Options) Unsupported(diags *source.Diags, at source.Span, format string, args ...any) {
+	d := source.Diag{Span: at, Msg: fmt.Sprintf(format, args...), Hint: "--skip-unsupported leaves this rule out"}
+	if o.SkipUnsupported {
+		d.Severity, d.Hint = source.Warning, "this rule is left out"
+	}
+	diags.Add(d)
+}
+
+// Read reads policy files, directories of them and, for "-", standard input. Of a
+// directory it reads all files below that end with .yaml or .yml, in order.
+func Read(paths []string, stdin io.Reader, diags *source.Diags) (docs []Document) {
+	for _, path := range paths {
+		files, err := filesOf(path)
+		if err != nil {
+			diags.Errorf(source.Span{}, "cannot read '%s': %v", path, reason(err))
+			continue
+		}
+		for _, name := range files {
+			text, err := readFile(name, stdin)
+			if err != nil {
+				diags.Errorf(source.Span{}, "cannot read '%s': %v", name, reason(err))
+				continue
+			}
+			if name == "-" {
+				name = "stdin"
+			}
+			f := source.NewFile(name, text)
+			found := yaml.Read(f, diags)
+			if len(found) == 0 && !diags.HasErrors() {
+				diags.Warnf(source.Span{File: f}, "there is no policy in this file")
+			}
+			for _, root := range found {
+				docs = append(docs, Document{f, root})
+			}
+		}
+	}
+	return docs
+}
+
+// reason returns the reason of a file error without the operation and the file name.
+func reason(err error) error {
+	if pe, ok := err.(*fs.PathError); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// filesOf returns the files that a path of the command line stands for.
+func filesOf(path string) ([]string, error) {
+	if path == "-" {
+		return []string{path}, nil
+	}
+	st, err := os.Stat(path)
+	if err != nil || !st.IsDir() {
+		return []string{path}, err
+	}
+	var files []string
+	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		ext := strings.ToLower(filepath.Ext(name))
+		if err == nil && !d.IsDir() && (ext == ".yaml" || ext == ".yml") {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("no file below it ends with .yaml or .yml")
+	}
+	slices.Sort(files)
+	return files, err
+}
+
+// readFile reads a file, or standard input. It stops once the text is larger than
+// allowed, as the input may be endless.
+func readFile(name string, stdin io.Reader) (string, error) {
+	r := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		r = f
+	}
+	text, err := io.ReadAll(io.LimitReader(r, yaml.MaxSize+1))
+	return string(text), err
+}
+
+// KindOf returns the kind of a resource of Kubernetes, its field "kind", or "".
+func (d Document) KindOf() string { return d.Root.Get("kind").Value }

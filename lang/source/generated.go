@@ -1,0 +1,58 @@
+package source
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Builder builds the text of a script that is generated from other files, such as
+// policies. It records which part of the text comes from which place, so that
+// diagnostics about the script point at that place. The zero value is ready to use.
+type Builder struct {
+	text    strings.Builder
+	origins []origin
+}
+
+// origin is the place that the text from the offset start on comes from.
+type origin struct {
+	start int
+	from  Span
+}
+
+// From sets the place that the text written from now on comes from. If the place is
+// the zero Span, diagnostics show the generated text itself.
+func (b *Builder) From(at Span) {
+	if n := len(b.origins); n > 0 && b.origins[n-1].from == at {
+		return
+	}
+	b.origins = append(b.origins, origin{b.text.Len(), at})
+}
+
+// Printf appends text.
+func (b *Builder) Printf(format string, args ...any) { fmt.Fprintf(&b.text, format, args...) }
+
+// Write appends text as it is.
+func (b *Builder) Write(text string) { b.text.WriteString(text) }
+
+// Len returns the length of the text so far, in bytes.
+func (b *Builder) Len() int { return b.text.Len() }
+
+// File returns the text as a file. The builder must not be used afterwards.
+func (b *Builder) File(name string) *File {
+	return &File{Name: name, Text: b.text.String(), origins: b.origins}
+}
+
+// Origin returns the place that the text of s comes from. If s is not in a generated
+// file, Origin returns s.
+func (s Span) Origin() Span {
+	if s.File == nil || len(s.File.origins) == 0 {
+		return s
+	}
+	list := s.File.origins
+	i := sort.Search(len(list), func(i int) bool { return list[i].start > s.Start }) - 1
+	if i < 0 || !list[i].from.IsValid() {
+		return s
+	}
+	return list[i].from.Origin()
+}
