@@ -44,6 +44,7 @@ type File struct {
 	debugFile func() *File // its separate debug file, or nil
 	miniDebug func() *File // its MiniDebugInfo, or nil
 	unitData  func() *units.Data
+	split     *splitFiles // set by unitData
 	debugInfo func() (*DebugInfo, error)
 }
 

@@ -21,6 +21,17 @@ type DebugInfo struct {
 	// skeleton is the unit of the program that the split unit completes.
 	splits   map[*units.Unit]*DebugInfo
 	skeleton *units.Unit
+
+	// whole is the debug information of the program. It contains the units of types in the
+	// program's package: those that were read, by signature, nil for those that cannot be
+	// read, and the signatures of all by name, nil if they were not read yet.
+	whole       *DebugInfo
+	files       *splitFiles
+	packed      map[uint64]*DebugInfo
+	packedNames map[string]uint64
+
+	alt     *DebugInfo // see altInfo
+	altDone bool
 }
 
 // ErrNoDebugInfo is the error for a file without DWARF and without a debug file.
@@ -32,20 +43,29 @@ func (x *File) loadDebugInfo() (*DebugInfo, error) {
 	if data == nil {
 		return nil, ErrNoDebugInfo
 	}
-	return newDebugInfo(data, &data.Sections)
+	g, err := newDebugInfo(data, &data.Sections, nil)
+	if err != nil {
+		return nil, err
+	}
+	g.files = x.split
+	return g, nil
 }
 
 // newDebugInfo returns the debug information in the sections of data, or in a subset of
-// them.
-func newDebugInfo(data *units.Data, s *units.Sections) (*DebugInfo, error) {
+// them. whole is the debug information of the program that they are a part of, or nil.
+func newDebugInfo(data *units.Data, s *units.Sections, whole *DebugInfo) (*DebugInfo, error) {
 	d, err := openDWARF(s)
 	if err != nil {
 		return nil, err
 	}
-	return &DebugInfo{
+	g := &DebugInfo{
 		d: d, units: data, types: map[dwarf.Offset]*dwarfType{}, splits: map[*units.Unit]*DebugInfo{},
-		loclists: s.Loclists, loc: s.Loc, addrs: s.Addr,
-	}, nil
+		loclists: s.Loclists, loc: s.Loc, addrs: s.Addr, whole: whole,
+	}
+	if whole == nil {
+		g.whole, g.packed = g, map[uint64]*DebugInfo{}
+	}
+	return g, nil
 }
 
 // loadUnits returns the units of the file's own DWARF or of that of its debug file,
@@ -67,8 +87,8 @@ func (x *File) loadUnits() *units.Data {
 		}
 		return nil
 	}
-	split := &splitFiles{x: x, src: src}
-	d.Split = split.find
+	x.split = &splitFiles{x: x, src: src}
+	d.Split = x.split.find
 	return d
 }
 
@@ -107,32 +127,91 @@ func (g *DebugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
 // maxChain is the maximum number of references from entry to entry that are followed.
 const maxChain = 64
 
-// value returns an attribute of an entry. If the entry lacks it, value returns that of
-// the declaration that the entry defines, or of the original that it is a copy of.
-func (g *DebugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
+// field returns an attribute of an entry, or nil. If the entry lacks it, field returns
+// that of the declaration that the entry defines, or of the original that it is a copy
+// of. at is the debug information that contains the attribute.
+func (g *DebugInfo) field(e *dwarf.Entry, a dwarf.Attr) (at *DebugInfo, f *dwarf.Field) {
 	for range maxChain {
 		if e == nil {
-			return nil
+			return nil, nil
 		}
-		if v := e.Val(a); v != nil {
-			return v
+		if f := e.AttrField(a); f != nil {
+			return g, f
 		}
-		e = g.origin(e)
+		g, e = g.origin(e)
+	}
+	return nil, nil
+}
+
+// value returns the value of an attribute of an entry, or nil. It finds the attribute as
+// field does.
+func (g *DebugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
+	if _, f := g.field(e, a); f != nil {
+		return f.Val
 	}
 	return nil
 }
 
-func (g *DebugInfo) origin(e *dwarf.Entry) *dwarf.Entry {
+func (g *DebugInfo) origin(e *dwarf.Entry) (*DebugInfo, *dwarf.Entry) {
 	for _, a := range []dwarf.Attr{dwarf.AttrAbstractOrigin, dwarf.AttrSpecification} {
-		if off, ok := e.Val(a).(dwarf.Offset); ok {
-			return g.entry(off)
+		if f := e.AttrField(a); f != nil {
+			if at, off, ok := g.follow(f); ok {
+				return at, at.entry(off)
+			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
+// follow returns the entry that an attribute refers to and the debug information that
+// contains it: that of a unit of a type, or of the file with data that several files
+// share, may be another one than g.
+func (g *DebugInfo) follow(f *dwarf.Field) (at *DebugInfo, off dwarf.Offset, ok bool) {
+	switch f.Class {
+	case dwarf.ClassReference:
+		off, ok = f.Val.(dwarf.Offset)
+		return g, off, ok
+	case dwarf.ClassReferenceSig:
+		sig, _ := f.Val.(uint64)
+		return g.signed(sig)
+	case dwarf.ClassReferenceAlt:
+		n, _ := f.Val.(int64)
+		at = g.altInfo()
+		return at, dwarf.Offset(n), at != nil
+	}
+	return nil, 0, false
+}
+
+// refers returns the entry that an attribute of an entry refers to, as follow does.
+func (g *DebugInfo) refers(e *dwarf.Entry, a dwarf.Attr) (at *DebugInfo, off dwarf.Offset, ok bool) {
+	at, f := g.field(e, a)
+	if f == nil {
+		return nil, 0, false
+	}
+	return at.follow(f)
+}
+
+// altInfo returns the debug information that several files share, or nil.
+func (g *DebugInfo) altInfo() *DebugInfo {
+	if !g.altDone {
+		g.altDone = true
+		if data := g.units.AltData(); data != nil {
+			g.alt, _ = newDebugInfo(data, &data.Sections, nil)
+		}
+	}
+	return g.alt
+}
+
+// name returns the name of an entry, or "".
 func (g *DebugInfo) name(e *dwarf.Entry) string {
-	s, _ := g.value(e, dwarf.AttrName).(string)
+	g, f := g.field(e, dwarf.AttrName)
+	if f == nil {
+		return ""
+	}
+	if n, ok := f.Val.(int64); ok && f.Class == dwarf.ClassStringAlt {
+		return g.units.AltString(uint64(n))
+	}
+	s, _ := f.Val.(string)
 	return s
 }
 

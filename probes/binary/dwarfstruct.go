@@ -95,7 +95,7 @@ func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType)
 		if v, _ := c.Val(dwarf.AttrVirtuality).(int64); v != 0 {
 			found = true
 		}
-		fn, _ := c.Val(dwarf.AttrName).(string)
+		fn := g.name(c)
 		if defaulted, _ := c.Val(attrDefaulted).(int64); defaulted == 0 {
 			found = found || strings.HasPrefix(fn, "~") || fn == bare && bare != "" && g.copies(c, e.Offset)
 		}
@@ -123,20 +123,22 @@ func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
 	if len(params) != 2 {
 		return false
 	}
-	off, _ := params[1].Val(dwarf.AttrType).(dwarf.Offset)
-	ref := g.entry(off)
+	at, off, ok := g.refers(params[1], dwarf.AttrType)
+	if !ok {
+		return false
+	}
+	ref := at.entry(off)
 	if ref == nil || ref.Tag != dwarf.TagReferenceType && ref.Tag != dwarf.TagRvalueReferenceType {
 		return false
 	}
 	for range maxChain {
-		off, ok := ref.Val(dwarf.AttrType).(dwarf.Offset)
-		if !ok {
+		if at, off, ok = at.refers(ref, dwarf.AttrType); !ok {
 			return false
 		}
-		if off == class {
+		if at == g && off == class {
 			return true
 		}
-		if ref = g.entry(off); ref == nil || ref.Tag != dwarf.TagConstType && ref.Tag != dwarf.TagTypedef {
+		if ref = at.entry(off); ref == nil || ref.Tag != dwarf.TagConstType && ref.Tag != dwarf.TagTypedef {
 			return false
 		}
 	}
@@ -164,7 +166,7 @@ func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
 		m := dwarfMember{of: of}
 		m.Type, m.Off = of.t, memberOffset(c)
 		if c.Tag == dwarf.TagMember {
-			m.Name, _ = c.Val(dwarf.AttrName).(string)
+			m.Name = g.name(c)
 		}
 		if bits, ok := c.Val(dwarf.AttrBitSize).(int64); ok && bits > 0 && bits <= 64 && of.t.Size > 0 && of.t.Size <= 8 {
 			m.BitSize = int(bits)

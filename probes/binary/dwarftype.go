@@ -44,11 +44,11 @@ const maxTypeDepth = 64
 // typeOf returns the type that an entry's DW_AT_type refers to, or void if it has
 // none.
 func (g *DebugInfo) typeOf(e *dwarf.Entry, depth int) *dwarfType {
-	off, ok := g.value(e, dwarf.AttrType).(dwarf.Offset)
+	at, off, ok := g.refers(e, dwarf.AttrType)
 	if !ok || depth > maxTypeDepth {
 		return voidType
 	}
-	return g.typeAt(off, depth)
+	return at.typeAt(off, depth)
 }
 
 func (g *DebugInfo) typeAt(off dwarf.Offset, depth int) *dwarfType {
@@ -75,7 +75,12 @@ func entrySize(e *dwarf.Entry) int {
 // convert returns the type that an entry describes. Objects of the type are in user
 // memory, and so are the targets of their pointers.
 func (g *DebugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
-	name, _ := e.Val(dwarf.AttrName).(string)
+	if f := e.AttrField(dwarf.AttrSignature); f != nil && depth <= maxTypeDepth {
+		if at, off, ok := g.follow(f); ok { // a declaration of the type of another unit
+			return at.typeAt(off, depth)
+		}
+	}
+	name := g.name(e)
 	switch e.Tag {
 	case dwarf.TagBaseType:
 		return baseType(e, name)
@@ -167,13 +172,13 @@ func (g *DebugInfo) pointer(e *dwarf.Entry, name string, depth int) *dwarfType {
 	if e.Tag != dwarf.TagPointerType {
 		mark = "&"
 	}
-	to, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
-	if !ok {
+	at, to, ok := g.refers(e, dwarf.AttrType)
+	if !ok || depth > maxTypeDepth {
 		r.decl = "void" + mark
 		return r
 	}
 	g.types[e.Offset] = r // set first: a struct may refer to itself
-	elem := g.typeAt(to, depth)
+	elem := at.typeAt(to, depth)
 	r.t.Elem = elem.t
 	r.decl = elem.decl + mark
 	if name != "" { // Go and Rust
@@ -205,8 +210,7 @@ func (g *DebugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
 	}
 	g.children(e, func(c *dwarf.Entry) bool {
 		if v, ok := c.Val(dwarf.AttrConstValue).(int64); ok && c.Tag == dwarf.TagEnumerator {
-			n, _ := c.Val(dwarf.AttrName).(string)
-			t.Consts.Values = append(t.Consts.Values, types.EnumValue{Name: n, Value: v})
+			t.Consts.Values = append(t.Consts.Values, types.EnumValue{Name: g.name(c), Value: v})
 			t.Signed = t.Signed || v < 0
 		}
 		return true
@@ -276,6 +280,12 @@ func (g *DebugInfo) Type(name string) *types.Type {
 			}
 		}
 	}
+	if t := g.packedType(name); t != nil {
+		return t
+	}
+	if alt := g.altInfo(); alt != nil {
+		return alt.Type(name)
+	}
 	return nil
 }
 
@@ -292,15 +302,8 @@ func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 		if err != nil || e == nil {
 			return g.names
 		}
-		word := ""
 		switch e.Tag {
-		case dwarf.TagStructType, dwarf.TagClassType:
-			word = "struct "
-		case dwarf.TagUnionType:
-			word = "union "
-		case dwarf.TagEnumerationType:
-			word = "enum "
-		case dwarf.TagTypedef, dwarf.TagBaseType:
+		case dwarf.TagStructType, dwarf.TagClassType, dwarf.TagUnionType, dwarf.TagEnumerationType, dwarf.TagTypedef, dwarf.TagBaseType:
 		case dwarf.TagCompileUnit, dwarf.TagTypeUnit, dwarf.TagPartialUnit, dwarf.TagNamespace, 0:
 			continue
 		default:
@@ -309,11 +312,12 @@ func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 			}
 			continue
 		}
-		name, _ := e.Val(dwarf.AttrName).(string)
+		name := g.name(e)
 		declared, _ := e.Val(dwarf.AttrDeclaration).(bool)
 		if name != "" && !declared {
-			if _, ok := g.names[word+name]; !ok {
-				g.names[word+name] = e.Offset
+			name = cWord(e.Tag) + name
+			if _, ok := g.names[name]; !ok {
+				g.names[name] = e.Offset
 			}
 		}
 		if e.Children {

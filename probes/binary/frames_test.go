@@ -115,7 +115,10 @@ func TestDebugFiles(t *testing.T) {
 		{"split DWARF 5, functions in sections", "-gdwarf-5 -gsplit-dwarf -ffunction-sections", run(), full},
 		{"split DWARF 5, moved", "-gdwarf-5 -gsplit-dwarf", in("moved", run("mkdir moved; mv *.dwo moved")), full},
 		{"package of split DWARF 4", "-gdwarf-4 -gsplit-dwarf", run("dwp -e p -o p.dwp; rm *.dwo"), full},
-		{"package of split DWARF 5", "-gdwarf-5 -gsplit-dwarf", packed, full},
+		{"package of split DWARF 5", "-gdwarf-5 -gsplit-dwarf", func(t *testing.T, dir string) Where {
+			pack(t, dir)
+			return Where{}
+		}, full},
 		{"split DWARF, lost", "-gdwarf-5 -gsplit-dwarf", run("rm *.dwo"), "@inlined.c:13"},
 		{"link, same directory", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
 		{"link, .debug", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir .debug; mv p.debug .debug"), full},
@@ -172,54 +175,6 @@ func TestDebugFiles(t *testing.T) {
 			checkTypes(t, x)
 		})
 	}
-}
-
-// packed creates a package of the .dwo file, which the tool of GNU binutils cannot do
-// for DWARF 5.
-func packed(t *testing.T, dir string) Where {
-	d, err := Open(filepath.Join(dir, "p.dwo"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	s := d.dwarfSections()
-	columns := []struct {
-		number uint32
-		data   []byte
-	}{{1, s.Info}, {3, s.Abbrev}, {4, s.Line}, {5, s.Loclists}, {6, s.StrOffsets}, {8, s.Rnglists}}
-	le := binary.LittleEndian
-	id := le.Uint64(s.Info[12:])
-	const slots = 4
-	index := le.AppendUint32(nil, 5)
-	for _, n := range []uint32{uint32(len(columns)), 1, slots} {
-		index = le.AppendUint32(index, n)
-	}
-	var ids [slots]uint64
-	var rows [slots]uint32
-	ids[id&(slots-1)], rows[id&(slots-1)] = id, 1
-	for _, v := range ids {
-		index = le.AppendUint64(index, v)
-	}
-	for _, v := range rows {
-		index = le.AppendUint32(index, v)
-	}
-	for _, c := range columns {
-		index = le.AppendUint32(index, c.number)
-	}
-	for range columns {
-		index = le.AppendUint32(index, 0)
-	}
-	for _, c := range columns {
-		index = le.AppendUint32(index, uint32(len(c.data)))
-	}
-	if err := os.WriteFile(filepath.Join(dir, "index"), index, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	tool(t, dir, "objcopy", "--add-section", ".debug_cu_index=index", "p.dwo", "p.dwp")
-	if err := os.Remove(filepath.Join(dir, "p.dwo")); err != nil {
-		t.Fatal(err)
-	}
-	return Where{}
 }
 
 // compileFlags returns the flags without those for the linker.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ulikunitz/xz"
@@ -18,39 +19,46 @@ func damage(data []byte, keep int, start, step uint32, change byte) []byte {
 	return bad
 }
 
-// FuzzSplit damages a file of split DWARF, or the package of it, and looks up all
-// addresses of the program.
+// FuzzSplit damages the file with the types of a program in each form, and looks up all
+// addresses and types.
 func FuzzSplit(f *testing.F) {
-	src, err := filepath.Abs("testdata/inlined.c")
-	if err != nil {
-		f.Fatal(err)
-	}
-	dirs := map[bool]string{}
-	for four, flag := range map[bool]string{true: "-gdwarf-4", false: "-gdwarf-5"} {
-		dirs[four] = f.TempDir()
-		tool(f, dirs[four], "gcc", "-O1", flag, "-gsplit-dwarf", "-c", "-o", "p.o", src)
-		tool(f, dirs[four], "gcc", "-o", "p", "p.o")
-	}
-	tool(f, dirs[true], "dwp", "-e", "p", "-o", "p.dwp")
-	f.Add(true, true, uint32(0), uint32(1), byte(0xff))
-	f.Add(true, false, uint32(10), uint32(40), byte(1))
-	f.Add(false, false, uint32(100), uint32(7), byte(0x80))
-	f.Fuzz(func(t *testing.T, four, pack bool, start, step uint32, change byte) {
-		name := "p.dwo"
-		if pack && four {
-			name = "p.dwp"
+	type target struct{ dir, file string }
+	var targets []target
+	for _, form := range forms() {
+		if form.pack == "dwp" {
+			continue
 		}
-		data, err := os.ReadFile(filepath.Join(dirs[four], name))
+		dir := f.TempDir()
+		form.build(f, dir, "gcc", "types1.c", "types2.c")
+		file := "p"
+		if form.pack != "" {
+			file = "p.dwp"
+		} else if strings.Contains(form.flags, "-gsplit-dwarf") {
+			file = "p0.dwo"
+		}
+		targets = append(targets, target{dir, file})
+	}
+	for i := range targets {
+		f.Add(uint8(i), uint32(10*i), uint32(1+7*i), byte(0xff))
+		f.Add(uint8(i), uint32(100*i), uint32(40), byte(1))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, start, step uint32, change byte) {
+		in := targets[int(which)%len(targets)]
+		data, err := os.ReadFile(filepath.Join(in.dir, in.file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, name), damage(data, 64, start, step, change), 0o644); err != nil {
+		dir, exe := t.TempDir(), filepath.Join(in.dir, "p")
+		bad := filepath.Join(dir, in.file)
+		if err := os.WriteFile(bad, damage(data, 64, start, step, change), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		x, err := Open(filepath.Join(dirs[four], "p"))
+		if in.file == "p" {
+			exe = bad
+		}
+		x, err := Open(exe)
 		if err != nil {
-			t.Fatal(err)
+			return
 		}
 		defer x.Close()
 		x.Where = Where{Dirs: []string{dir}, Path: "/nowhere/p"}
@@ -63,12 +71,20 @@ func FuzzSplit(f *testing.F) {
 				x.Frames(s.Addr + at)
 			}
 			if fn, ok := g.Function(s.Addr); ok {
-				fn.Args(AMD64, s.Name, ABIC)
+				if args := fn.Args(AMD64, s.Name, ABIC); args != nil {
+					for _, m := range args.Members() {
+						layout(m.Type, 4)
+					}
+				}
 				fn.ParamDecls()
 			}
 		}
-		g.Type("struct none")
-		g.Addresses(SourceLine{File: "inlined.c", Line: 13})
+		for _, name := range []string{"struct none", "struct inner", "struct node", "pair"} {
+			if ty := g.Type(name); ty != nil {
+				layout(ty, 4)
+			}
+		}
+		g.Addresses(SourceLine{File: "types2.c", Line: 10})
 	})
 }
 

@@ -4,19 +4,24 @@ import (
 	"bytes"
 	"debug/dwarf"
 	"debug/elf"
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/probes/binary/internal/units"
 )
 
-// maxSection is the maximum size of a decompressed section, in bytes.
+// maxSection is the maximum size of a decompressed section, and of all sections with one
+// name, in bytes.
 const maxSection = 1 << 30
 
 // debugSection returns the uncompressed content of the section of debug information
 // .debug_NAME. Older compilers name compressed sections .zdebug_NAME, and files of
-// split DWARF use the ending .dwo. It returns nil if there is no such section or it is
-// damaged.
+// split DWARF use the ending .dwo. In a .dwo file, which no linker has seen, each type
+// has a section of its own, all with the same name. Then debugSection returns them one
+// after the other. It returns nil if there is no such section or it is damaged.
 func (x *File) debugSection(name string) []byte {
+	var found [][]byte
+	total := 0
 	for _, s := range x.elf.Sections {
 		rest, ok := strings.CutPrefix(s.Name, ".debug_")
 		old := false
@@ -26,19 +31,35 @@ func (x *File) debugSection(name string) []byte {
 		if !ok && !old || strings.TrimSuffix(rest, ".dwo") != name {
 			continue
 		}
-		if !old && s.Flags&elf.SHF_COMPRESSED == 0 {
-			return x.bytesOf(s)
-		}
-		if s.Size > maxSection {
+		data := x.uncompressed(s, old)
+		if total += len(data); data == nil || total > maxSection && len(found) > 0 {
 			return nil
 		}
-		data, err := s.Data()
-		if err != nil {
-			return nil
-		}
-		return data
+		found = append(found, data)
 	}
-	return nil
+	switch len(found) {
+	case 0:
+		return nil
+	case 1:
+		return found[0]
+	}
+	return slices.Concat(found...)
+}
+
+// uncompressed returns the content of a section, or nil if it is damaged. old tells that
+// the name says whether the section is compressed.
+func (x *File) uncompressed(s *elf.Section, old bool) []byte {
+	if !old && s.Flags&elf.SHF_COMPRESSED == 0 {
+		return x.bytesOf(s)
+	}
+	if s.Size > maxSection {
+		return nil
+	}
+	data, err := s.Data()
+	if err != nil {
+		return nil
+	}
+	return data
 }
 
 // dwarfSections returns the sections of a file that contain DWARF.
@@ -47,7 +68,8 @@ func (x *File) dwarfSections() units.Sections {
 	for name, to := range map[string]*[]byte{
 		"info": &s.Info, "abbrev": &s.Abbrev, "str": &s.Str, "line_str": &s.LineStr, "line": &s.Line,
 		"addr": &s.Addr, "str_offsets": &s.StrOffsets, "rnglists": &s.Rnglists, "ranges": &s.Ranges,
-		"loc": &s.Loc, "loclists": &s.Loclists, "types": &s.Types, "cu_index": &s.CUIndex,
+		"loc": &s.Loc, "loclists": &s.Loclists, "types": &s.Types,
+		"cu_index": &s.CUIndex, "tu_index": &s.TUIndex,
 	} {
 		*to = x.debugSection(name)
 	}
@@ -72,11 +94,6 @@ func openDWARF(s *units.Sections) (*dwarf.Data, error) {
 			continue
 		}
 		if err := d.AddSection(".debug_"+name, data); err != nil {
-			return nil, err
-		}
-	}
-	if s.Types != nil {
-		if err := d.AddTypes("types", s.Types); err != nil {
 			return nil, err
 		}
 	}

@@ -222,8 +222,13 @@ func (u *Unit) target(v value) (*Unit, uint64, bool) {
 	case formRefAddr:
 		to := u.d.unitAt(v.n)
 		return to, v.n, to != nil
+	case formRefSig8:
+		if at, ok := u.d.Signed(v.n); ok {
+			to := u.d.unitAt(at)
+			return to, at, to != nil
+		}
 	case formGNURefAlt, formRefSup4, formRefSup8:
-		if alt := u.d.alt(); alt != nil {
+		if alt := u.d.AltData(); alt != nil {
 			to := alt.unitAt(v.n)
 			return to, v.n, to != nil
 		}

@@ -343,9 +343,7 @@ func (u *Unit) text(v value) string {
 	case formLineStrp:
 		return stringAt(d.LineStr, v.n)
 	case formStrpSup, formGNUStrpAlt:
-		if alt := d.alt(); alt != nil {
-			return stringAt(alt.Str, v.n)
-		}
+		return d.AltString(v.n)
 	case formStrx, formStrx1, formStrx2, formStrx3, formStrx4, formGNUStrIndex:
 		size := uint64(4)
 		if u.is64 {

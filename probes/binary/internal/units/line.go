@@ -50,14 +50,19 @@ func (l *lines) name(n uint64) string {
 	return ""
 }
 
-// lineTable returns the unit's line table. It reads it at the first call.
+// lineTable returns the unit's line table. It reads it at the first call. The file that
+// completes a skeleton has a list of files of its own if GCC wrote it. LLVM uses the list
+// of the skeleton.
 func (u *Unit) lineTable() *lines {
+	if u.skeleton != nil && u.root.stmtList.form == 0 && len(u.d.Line) == 0 {
+		return u.skeleton.lineTable()
+	}
 	if u.lines == nil {
 		l := &lines{}
 		switch {
 		case u.root.stmtList.form != 0:
 			u.readLines(l, u.root.stmtList.n)
-		case u.skeleton != nil && len(u.d.Line) > 0: // it contains only a list of files
+		case u.skeleton != nil:
 			u.readLines(l, 0)
 		}
 		l.rows = slices.Clip(l.rows)

@@ -19,8 +19,12 @@ import (
 // Sections are the sections of a file that hold DWARF, uncompressed.
 type Sections struct {
 	Info, Abbrev, Str, LineStr, Line, Addr, StrOffsets, Rnglists, Ranges []byte
-	// Sections that are in the same file, but are not read by this package.
-	Loc, Loclists, Types, CUIndex []byte
+	// Types is .debug_types, of DWARF 4. New appends it to Info, so that an offset says
+	// which entry is meant.
+	Types []byte
+	// Sections that are in the same file, but are not read by this package: locations,
+	// and the indexes of a package.
+	Loc, Loclists, CUIndex, TUIndex []byte
 
 	Order binary.ByteOrder
 }
@@ -34,6 +38,8 @@ type Data struct {
 	// Split returns the unit that completes a skeleton, or nil. Split may be nil
 	// itself.
 	Split func(skeleton *Unit) *Unit
+
+	signed map[uint64]uint64 // signatures of types → offsets of their entries
 
 	units  []*Unit // in order of their offsets
 	spans  []span  // sorted by lo
@@ -81,10 +87,17 @@ type Unit struct {
 	lines     *lines // nil: not read
 }
 
-// New returns the DWARF of a file. It does not read anything yet.
-func New(s Sections) *Data { return &Data{Sections: s} }
+// New returns the DWARF of a file. Without a section Types it does not read anything yet.
+func New(s Sections) *Data {
+	d := &Data{Sections: s, signed: map[uint64]uint64{}}
+	if len(s.Types) > 0 {
+		d.joinTypes()
+	}
+	return d
+}
 
-func (d *Data) alt() *Data {
+// AltData returns the file with the data that several files share, or nil.
+func (d *Data) AltData() *Data {
 	if !d.altDone {
 		d.altDone = true
 		if d.Alt != nil {
@@ -164,8 +177,11 @@ func (d *Data) header(r *reader) *Unit {
 		case kindSkeleton, kindSplitCompile:
 			u.DwoID = r.u64()
 		case kindType, kindSplitType:
-			r.u64()
-			r.offset(u.is64)
+			sig := r.u64()
+			d.sign(sig, u, r.offset(u.is64))
+		}
+		if u.kind == kindSplitCompile || u.kind == kindSplitType {
+			u.strBase = contributionHeader(u.is64)
 		}
 	} else {
 		u.abbrevOff = r.offset(u.is64)
@@ -209,15 +225,21 @@ func (u *Unit) Complete(skeleton *Unit) {
 	u.skeleton = skeleton
 	u.addrs, u.addrBase, u.low = skeleton.addrs, skeleton.addrBase, skeleton.low
 	if u.version >= 5 {
-		// Sections of a split file have one contribution, which starts with a header.
-		u.strBase, u.rnglistBase = 8, 12
-		if u.is64 {
-			u.strBase, u.rnglistBase = 16, 20
-		}
+		u.strBase = contributionHeader(u.is64)
+		u.rnglistBase = u.strBase + 4
 		return
 	}
 	u.strBase, u.rangesBase = 0, skeleton.rangesBase
 	u.d.Ranges = skeleton.d.Ranges
+}
+
+// contributionHeader returns the size of the header of .debug_str_offsets, in bytes. A
+// split file has one header, at the start of the section.
+func contributionHeader(is64 bool) uint64 {
+	if is64 {
+		return 16
+	}
+	return 8
 }
 
 // DwoName returns the name of the file that completes a skeleton, and the directory

@@ -1,0 +1,65 @@
+package units
+
+import "slices"
+
+// Units of types describe one type each, which other units refer to by a signature. In
+// DWARF 4 they are in a section of their own, .debug_types, and their header is that of
+// other units with the signature and the offset of the type's entry appended.
+
+// joinTypes appends the units of .debug_types to Info. It clears what their headers have
+// more than others: in an ordinary unit, zeros are entries without meaning.
+func (d *Data) joinTypes() {
+	at := uint64(len(d.Info))
+	d.Info = slices.Concat(d.Info, d.Types)
+	d.Types = nil
+	for at < uint64(len(d.Info)) {
+		r := reader{data: d.Info, order: d.Order, at: at}
+		u := d.header(&r)
+		if u == nil || u.version != 4 || u.entries == u.end {
+			break
+		}
+		from := r.at
+		sig := r.u64()
+		d.sign(sig, u, r.offset(u.is64))
+		if r.bad || r.at > u.end {
+			break
+		}
+		clear(d.Info[from:r.at])
+		at = u.end
+	}
+	d.Info = d.Info[:at] // what follows damaged data cannot be found
+}
+
+// sign records the signature of the type whose entry is at an offset of a unit.
+func (d *Data) sign(sig uint64, u *Unit, off uint64) {
+	if at := u.start + off; off < u.end-u.start {
+		if _, ok := d.signed[sig]; !ok {
+			d.signed[sig] = at
+		}
+	}
+}
+
+// Signed returns the offset of the entry of the type with a signature.
+func (d *Data) Signed(sig uint64) (off uint64, ok bool) {
+	d.index()
+	off, ok = d.signed[sig]
+	return off, ok
+}
+
+// AltString returns the string at an offset of the data that several files share, or "".
+func (d *Data) AltString(off uint64) string {
+	if alt := d.AltData(); alt != nil {
+		return stringAt(alt.Str, off)
+	}
+	return ""
+}
+
+// TypeNamed returns the tag and the name of the type whose entry is at an offset.
+func (d *Data) TypeNamed(off uint64) (tag uint32, name string) {
+	u := d.unitAt(off)
+	var e entry
+	if u == nil || !u.read(off, &e) {
+		return 0, ""
+	}
+	return e.tag, u.text(e.name)
+}
