@@ -21,7 +21,7 @@ const module = "github.com/gotrace/gotrace"
 var floors = [][]string{
 	{"lang/pattern", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
-	{"lang/policy/yaml", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
+	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
 	{"probes", "runtime/symbols", "runtime/output/profile"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins"},
@@ -31,6 +31,7 @@ var floors = [][]string{
 	{"codegen/lower"},
 	{"codegen"},
 	{"runtime"},
+	{"runtime/policy/procs"},
 	{"runtime/tracer"},
 	{"cmd/gotrace"},
 }
@@ -56,6 +57,7 @@ var forbidden = map[string]struct {
 	"runtime/object/layout":  {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output":         {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/profile": {trees: []string{"lang", "codegen", "builtins", "probes"}},
+	"runtime/policy/procs":   {},
 	"runtime/store":          {trees: []string{"lang", "codegen", "builtins", "probes"}, except: "codegen/ir"},
 	"runtime/symbols":        {trees: []string{"lang", "codegen", "builtins"}},
 	"runtime/tracer":         {},
@@ -74,7 +76,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/store", "runtime/symbols", "runtime/unwind"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/procs", "runtime/store", "runtime/symbols", "runtime/unwind"},
 }
 
 func TestFloors(t *testing.T) {

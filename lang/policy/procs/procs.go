@@ -1,0 +1,145 @@
+// Package procs writes the part of a policy's script that reports how the processes of
+// the machine start, change and end. Package runtime/policy/procs keeps a table of
+// processes from these reports.
+package procs
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// The first value of a report. Those of policies are 0 or more.
+const (
+	ForkID = -1 - iota // a process is made
+	ExecID             // a process runs another program
+	ExitID             // a process ends
+	NameID             // the main thread of a process gets another name
+)
+
+// The values of a report about an exec, in order, after its ID.
+const (
+	ExecPID       = 1 + iota
+	ExecParent    // the ID of the parent process
+	ExecStart     // when the process was made, in nanoseconds since boot
+	ExecTime      // when it runs the program, in nanoseconds since boot
+	ExecComm      // its name
+	ExecPath      // path of the file; of a script it is the interpreter
+	ExecArgs      // the words of the command line, each followed by a NUL
+	ExecEnv       // the environment, in the same form; empty unless Options.Env is set
+	ExecCwd       // the directory that relative paths start from
+	ExecUID       // effective user ID
+	ExecGID       // effective group ID
+	ExecLogin     // the user who has logged in; 4294967295: no one
+	ExecTTY       // number of the terminal's device; 0: none
+	ExecSession   // ID of the session, as the machine numbers processes
+	ExecGroup     // ID of the process group, as the machine numbers processes
+	ExecVPID      // ID of the process in its own namespace
+	ExecVSession  // ID of the session in that namespace
+	ExecVGroup    // ID of the process group in that namespace
+	ExecCgroup    // ID of the cgroup in the hierarchy of version 2
+	ExecInode     // number of the file's inode
+	ExecMode      // its type and permissions
+	ExecOwner     // user ID of its owner
+	ExecOwnGroup  // group ID of the file
+	ExecCtime     // when its inode changed, in nanoseconds since 1970
+	ExecMtime     // when its data changed, in nanoseconds since 1970
+	ExecMemfd     // whether it is in memory only, made by memfd_create()
+	ExecUpper     // whether it is in the upper layer of an overlay file system
+	ExecCaps      // effective capabilities, one bit for each
+	ExecPermitted // permitted capabilities
+	ExecInherit   // inheritable capabilities
+	ExecPIDStart  // when the first process of the PID namespace was made, in nanoseconds since boot
+	execValues
+)
+
+// ExecValues is the number of values of a report about an exec, with its ID.
+const ExecValues = execValues
+
+// Options selects what is reported.
+type Options struct {
+	Env bool // the environment
+}
+
+// MaxStrlen is the setting max_strlen that the script needs: the largest string that is
+// reported, in bytes.
+const MaxStrlen = 4096
+
+// Write appends the macros and probes that report processes.
+func Write(b *source.Builder, o Options) {
+	b.From(source.Span{})
+	env := `""`
+	if o.Env {
+		env = "buf(uptr($t.mm.env_start), $t.mm.env_end - $t.mm.env_start)"
+	}
+	b.Write(strings.Replace(script, "ENV", env, 1))
+}
+
+// script reports processes. An overlay file system keeps the dentry in the upper layer
+// right after the inode; 0x794c7630 is the number of its super block.
+const script = `
+macro __exec_memfd(f) { strncmp(str(f.f_path.dentry.d_name.name, 8), "memfd:", 6) == 0 }
+macro __exec_upper(i)
+{
+  i.i_sb.s_magic == 0x794c7630 && *(uint64*)kptr((uint64)i + sizeof(struct inode)) != 0
+}
+
+// __exec_nr(p, level) is the number of a struct pid in the PID namespace of a level.
+macro __exec_nr(p, level) { p.numbers[level].nr }
+
+macro __exec_tty(t)
+{
+  let $tty = t.signal.tty;
+  $tty != 0 ? ($tty.driver.major << 20) | ($tty.driver.minor_start + $tty.index) : 0
+}
+
+rawtracepoint:sched_process_fork /args.child.pid == args.child.tgid/
+{
+  report(-1, args.child.tgid, args.child.real_parent.tgid, args.parent.tgid, args.child.start_boottime,
+    args.child.thread_pid.numbers[args.child.thread_pid.level].nr);
+}
+
+rawtracepoint:sched_process_exec
+{
+  $t = args.p;
+  $f = $t.mm.exe_file;
+  $i = $f.f_inode;
+  $l = $t.thread_pid.level;
+  $c = $t.cred;
+  report(-2, $t.tgid, $t.real_parent.tgid, $t.group_leader.start_boottime, nsecs, $t.comm, path($f.f_path, 1024),
+    buf(uptr($t.mm.arg_start), $t.mm.arg_end - $t.mm.arg_start), ENV, path($t.fs.pwd, 1024),
+    $c.euid.val, $c.egid.val, $t.loginuid.val, __exec_tty($t), $t.signal.pids[3].numbers[0].nr,
+    $t.signal.pids[2].numbers[0].nr, $t.signal.pids[1].numbers[$l].nr, $t.signal.pids[3].numbers[$l].nr,
+    $t.signal.pids[2].numbers[$l].nr, $t.cgroups.dfl_cgrp.kn.id,
+    $i.i_ino, $i.i_mode, $i.i_uid.val, $i.i_gid.val, __exec_ctime($i), __exec_mtime($i),
+    __exec_memfd($f), __exec_upper($i),
+    *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_effective)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_permitted)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_inheritable)),
+    $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime);
+}
+
+rawtracepoint:sched_process_exit /args.p.signal.live.counter == 0/ { report(-3, args.p.tgid); }
+
+tracepoint:task:task_rename { report(-4, args.pid, args.newcomm); }
+
+macro __exec_ctime(i)
+{
+  if comptime (has_member(i, "i_ctime_sec")) {
+    (uint64)i.i_ctime_sec * 1000000000 + i.i_ctime_nsec
+  } else if comptime (has_member(i, "__i_ctime")) {
+    (uint64)i.__i_ctime.tv_sec * 1000000000 + i.__i_ctime.tv_nsec
+  } else {
+    (uint64)i.i_ctime.tv_sec * 1000000000 + i.i_ctime.tv_nsec
+  }
+}
+
+macro __exec_mtime(i)
+{
+  if comptime (has_member(i, "i_mtime_sec")) {
+    (uint64)i.i_mtime_sec * 1000000000 + i.i_mtime_nsec
+  } else if comptime (has_member(i, "__i_mtime")) {
+    (uint64)i.__i_mtime.tv_sec * 1000000000 + i.__i_mtime.tv_nsec
+  } else {
+    (uint64)i.i_mtime.tv_sec * 1000000000 + i.i_mtime.tv_nsec
+  }
+}
+`
