@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -42,8 +43,23 @@ func (c *compilation) assemble() error {
 		m.Reset = p
 	}
 	c.join(o)
+	c.dispatch(o)
 	c.obj = o
 	return nil
+}
+
+// dispatch adds the dispatchers of all kinds of probes, with the arrays of their programs.
+func (c *compilation) dispatch(o *object.Object) {
+	for _, k := range probes.Kinds() {
+		if k.Dispatchers == nil {
+			continue
+		}
+		for _, d := range k.Dispatchers(c.req.Env, o.Programs) {
+			o.Dispatchers = append(o.Dispatchers, d)
+			o.Kernel = append(o.Kernel, object.KernelMap{Name: d.Array, Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: d.Size()})
+		}
+	}
+	sort.SliceStable(o.Kernel, func(i, j int) bool { return o.Kernel[i].Name < o.Kernel[j].Name })
 }
 
 // follow creates the programs of --follow.

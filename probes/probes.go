@@ -45,10 +45,9 @@ type Kind struct {
 	// Gather is called with all points of the kind in a script before any Context. It
 	// marks the points to be attached together. It may be nil.
 	Gather func(e *Env, ps []*Point)
-	// AttachTogether attaches the programs of a whole script whose points have Multi
-	// set, in the order of the script. If it is nil, each program is attached
-	// separately.
-	AttachTogether func(e *Env, all []Attachment) ([]io.Closer, error)
+	// Dispatchers returns the programs that run those of a whole script whose points have
+	// Multi set. If it is nil, each program is attached itself.
+	Dispatchers func(e *Env, progs []*object.Program) []object.Dispatcher
 	// List yields the names of all attach points that match a search pattern. parts
 	// is as in Parse, and may have wildcards.
 	List func(e *Env, parts []string, yield func(name string) bool) error
@@ -109,12 +108,6 @@ type Kind struct {
 	// Paths is set if programs may call bpf_d_path, the helper for the path of a file.
 	// If FuncArgs is set, they may do so only in some functions.
 	Paths bool
-}
-
-// Attachment is a program and the points to attach it to.
-type Attachment struct {
-	Program *ebpf.Program
-	Points  []*object.Point
 }
 
 // Shown returns the value of the builtin probetype.

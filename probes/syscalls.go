@@ -3,16 +3,15 @@ package probes
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -190,148 +189,53 @@ func syscallContext(e *Env, p *Point, f *TraceFormat) (*Context, error) {
 	return c, nil
 }
 
-// attachSyscalls attaches programs that were compiled for a dispatcher.
-func attachSyscalls(e *Env, all []Attachment) ([]io.Closer, error) {
-	var links closers
-	for _, l := range layersOf(all) {
-		d, err := attachDispatcher(e, l)
-		if err != nil {
-			links.Close()
-			return nil, attachError(l[0].Points[0], err, capsTracing, nil)
-		}
-		links = append(links, d)
-	}
-	return links, nil
-}
-
-// layersOf divides programs into lists for one dispatcher each. A dispatcher runs one
-// program per number. If several programs have the same number, their dispatchers are
-// in the order of the programs.
-func layersOf(all []Attachment) [][]Attachment {
-	var layers [][]Attachment
+// syscallDispatchers returns the dispatchers for the programs of a script at points of kind
+// k, with an array of programs each. A dispatcher runs one program per number. If several programs
+// have the same number, their dispatchers are in the order of the programs.
+func syscallDispatchers(e *Env, k *Kind, progs []*object.Program) []object.Dispatcher {
+	var list []object.Dispatcher
 	type slot struct {
 		side string
 		nr   uint64
 	}
-	used := map[slot]int{} // number of layers up to the last one that contains the number
-	sides := map[int]string{}
-	for _, a := range all {
-		for len(a.Points) > 0 {
-			// A point that a script contains twice runs the program twice.
-			seen := map[uint64]bool{}
-			var now, again []*object.Point
-			n := 0
-			for _, p := range a.Points {
-				if seen[p.Event] {
-					again = append(again, p)
-					continue
-				}
-				seen[p.Event] = true
-				now = append(now, p)
-				n = max(n, used[slot{p.Mode, p.Event}])
+	used := map[slot]int{} // number of dispatchers up to the last one that has the slot
+	for i, p := range progs {
+		for j := range p.Points {
+			at := &p.Points[j]
+			if !at.Multi || at.Kind != k.Name {
+				continue
 			}
-			side := a.Points[0].Mode
-			for n < len(layers) && sides[n] != side {
+			n := used[slot{at.Mode, at.Event}]
+			for n < len(list) && list[n].Program.AttachTo != at.Mode {
 				n++
 			}
-			if n == len(layers) {
-				layers = append(layers, nil)
-				sides[n] = side
+			if n == len(list) {
+				list = append(list, dispatcherOn(e, at, p, n))
 			}
-			layers[n] = append(layers[n], Attachment{a.Program, now})
-			for _, p := range now {
-				used[slot{p.Mode, p.Event}] = n + 1
-			}
-			a.Points = again
+			used[slot{at.Mode, at.Event}] = n + 1
+			list[n].Entries = append(list[n].Entries, object.Entry{Number: at.Event, Program: i, Point: j})
 		}
 	}
-	return layers
+	return list
 }
 
-// dispatcher is an attached dispatcher with its program and its array, which must stay
-// open as long as the dispatcher runs.
-type dispatcher struct {
-	link   io.Closer
-	prog   *ebpf.Program
-	array  *ebpf.Map
-	on     string // the raw tracepoint
-	points int
-	progs  int
-}
-
-// String describes the dispatcher for -v.
-func (d *dispatcher) String() string {
-	return fmt.Sprintf("%d tracepoints of system calls by the raw tracepoint %s, which selects one of %d programs by the number of the call", d.points, d.on, d.progs)
-}
-
-// Close detaches the dispatcher. The programs no longer run when it returns, or shortly
-// after.
-func (d *dispatcher) Close() error {
-	err := d.link.Close()
-	d.prog.Close()
-	d.array.Close()
-	return err
-}
-
-// Missed returns the number of events for which the kernel did not run the dispatcher.
-func (d *dispatcher) Missed() uint64 {
-	stats, err := d.prog.Stats()
-	if err != nil {
-		return 0
+// dispatcherOn returns the nth dispatcher of a script, for a point of a program. It has
+// no entries.
+func dispatcherOn(e *Env, at *object.Point, p *object.Program, n int) object.Dispatcher {
+	array := fmt.Sprintf("syscalls_%d", n)
+	insns := dispatch(array, at.Offset, e.Kernel.Has(FeatTaskBTF))
+	prog := &object.Program{
+		Name: fmt.Sprintf("dispatch_%s_%d", at.Mode, n), Span: p.Span, License: "GPL",
+		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: at.Mode,
+		Insns: insns, Lines: slices.Repeat([]source.Span{p.Span}, int(insns.Size())/asm.InstructionSize),
 	}
-	return stats.RecursionMisses
-}
-
-func attachDispatcher(e *Env, list []Attachment) (d *dispatcher, err error) {
-	d = &dispatcher{on: list[0].Points[0].Mode, progs: len(list)}
-	defer func() {
-		if err == nil {
-			return
-		}
-		if d.prog != nil {
-			d.prog.Close()
-		}
-		if d.array != nil {
-			d.array.Close()
-		}
-	}()
-	last := uint64(0)
-	for _, a := range list {
-		d.points += len(a.Points)
-		for _, p := range a.Points {
-			last = max(last, p.Event)
-		}
-	}
-	first := list[0].Points[0]
-	d.array, err = ebpf.NewMap(&ebpf.MapSpec{Name: "syscalls", Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: uint32(last + 1)})
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range list {
-		for _, p := range a.Points {
-			if err = d.array.Put(uint32(p.Event), a.Program); err != nil {
-				return nil, fmt.Errorf("adding it to the programs of system calls: %w", err)
-			}
-		}
-	}
-	d.prog, err = e.LoadProgram(&ebpf.ProgramSpec{
-		Name: "dispatch_" + first.Mode, Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: first.Mode, License: "GPL",
-		Instructions: dispatch(d.array, first.Offset, e.Kernel.Has(FeatTaskBTF)),
-	}, ebpf.ProgramOptions{})
-	if err != nil {
-		return nil, err
-	}
-	d.link, err = link.AttachTracing(link.TracingOptions{Program: d.prog})
-	if err != nil {
-		return nil, err
-	}
-	return d, nil
+	return object.Dispatcher{Program: prog, Array: array}
 }
 
 // dispatch returns the instructions of a dispatcher. status is the offset in the task
 // of the word that contains tsCompat. typed is set if the kernel has a helper that
 // returns the task in a form that plain loads may read.
-func dispatch(array *ebpf.Map, status uint64, typed bool) asm.Instructions {
+func dispatch(array string, status uint64, typed bool) asm.Instructions {
 	flags := asm.Instructions{
 		asm.FnGetCurrentTask.Call(),
 		asm.Mov.Reg(asm.R3, asm.R0),
@@ -355,7 +259,7 @@ func dispatch(array *ebpf.Map, status uint64, typed bool) asm.Instructions {
 		asm.LoadMem(asm.R3, asm.R6, 0, asm.DWord),
 		asm.LoadMem(asm.R3, asm.R3, int16(binary.AMD64.SyscallNumber()), asm.Word),
 		asm.Mov.Reg(asm.R1, asm.R6),
-		asm.LoadMapPtr(asm.R2, array.FD()),
+		asm.LoadMapPtr(asm.R2, 0).WithReference(array),
 		asm.FnTailCall.Call(),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
 		asm.Return(),

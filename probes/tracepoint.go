@@ -60,7 +60,7 @@ func tracepointKind() *Kind {
 	}
 	k.Context = tracepointContext
 	k.Gather = gatherSyscalls
-	k.AttachTogether = attachSyscalls
+	k.Dispatchers = func(e *Env, progs []*object.Program) []object.Dispatcher { return syscallDispatchers(e, k, progs) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		id := p.Event
 		if id == 0 {

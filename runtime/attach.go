@@ -93,7 +93,7 @@ func (s *Session) attachAll() error {
 			done[p], done[s.obj.Programs[p.Partner.Program]] = true, true
 		}
 	}
-	if err := s.attachTogether(forward, done); err != nil {
+	if err := s.attachDispatchers(done); err != nil {
 		return err
 	}
 	for _, p := range append(forward, backward...) {
@@ -111,46 +111,6 @@ func (s *Session) attachAll() error {
 	ours := len(s.points(probes.AtBegin)) + len(s.points(probes.AtEnd)) + len(s.points(probes.OnSignal))
 	if len(s.attachedTo) == 0 && len(s.points(probes.OnEvent)) > 0 && ours == 0 {
 		return source.DiagError{{Msg: "Attachment failed for all probes."}}
-	}
-	return nil
-}
-
-// attachTogether attaches the programs whose kinds attach those of a whole script at
-// once. It marks them as done.
-func (s *Session) attachTogether(progs []*object.Program, done map[*object.Program]bool) error {
-	byKind := map[*probes.Kind][]*object.Program{}
-	for _, p := range progs {
-		if kind := s.kind(&p.Points[0]); kind.AttachTogether != nil && p.Points[0].Multi && s.progs[p.Name] != nil {
-			byKind[kind] = append(byKind[kind], p)
-		}
-	}
-	for kind, ps := range byKind {
-		var all []probes.Attachment
-		for _, p := range ps {
-			all = append(all, probes.Attachment{Program: s.progs[p.Name], Points: pointers(p.Points)})
-		}
-		for _, p := range ps {
-			done[p] = true
-		}
-		links, err := kind.AttachTogether(s.at, all)
-		if err != nil {
-			at := &ps[0].Points[0]
-			if err = s.notAttached(at, at.Name, err); err != nil {
-				return err
-			}
-			continue
-		}
-		for _, l := range links {
-			s.links = append(s.links, attached{l, nil, ps[0]})
-			if s.opt.Verbose {
-				fmt.Fprintf(s.opt.Stderr, "Attached %v\n", l)
-			}
-		}
-		for _, p := range ps {
-			for i := range p.Points {
-				s.attachedTo[countedAs(&p.Points[i])] = true
-			}
-		}
 	}
 	return nil
 }

@@ -265,6 +265,9 @@ func (s *Session) loadPrograms() error {
 			progs = append(progs, p)
 		}
 	}
+	for _, d := range s.obj.Dispatchers {
+		progs = append(progs, d.Program)
+	}
 	loaded := make([]*ebpf.Program, len(progs))
 	errs := make([]error, len(progs))
 	next := make(chan int)

@@ -63,6 +63,11 @@ func (o *Object) check() error {
 			return bad("the table of --follow is missing")
 		}
 	}
+	for i := range o.Dispatchers {
+		if err := o.checkDispatcher(&o.Dispatchers[i], names); err != nil {
+			return bad("dispatcher %d: %v", i, err)
+		}
+	}
 	for i, p := range o.Programs {
 		if err := p.check(); err != nil {
 			return bad("program %d: %v", i, err)
@@ -75,6 +80,28 @@ func (o *Object) check() error {
 		}
 		if err := p.Partner.Both.check(); err != nil {
 			return bad("program %d: %v", i, err)
+		}
+	}
+	return nil
+}
+
+// checkDispatcher checks a dispatcher. names has the indices of the kernel maps, from 1.
+func (o *Object) checkDispatcher(d *Dispatcher, names map[string]int) error {
+	if err := d.Program.check(); err != nil {
+		return err
+	}
+	array := names[d.Array]
+	if array == 0 || len(d.Entries) == 0 {
+		return fmt.Errorf("it has no programs")
+	}
+	for _, e := range d.Entries {
+		switch {
+		case e.Program < 0 || e.Program >= len(o.Programs) || o.Programs[e.Program] == nil:
+			return fmt.Errorf("there is no program %d", e.Program)
+		case e.Point < 0 || e.Point >= len(o.Programs[e.Program].Points):
+			return fmt.Errorf("program %d has no point %d", e.Program, e.Point)
+		case e.Number >= uint64(o.Kernel[array-1].MaxEntries):
+			return fmt.Errorf("there is no room for the number %d", e.Number)
 		}
 	}
 	return nil

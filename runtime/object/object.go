@@ -28,6 +28,34 @@ type Object struct {
 	Options    []Option // options that the script's getopt calls declare
 	Needs      Needs
 	Follow     *Follow // nil: --follow was not given, or no program needs it
+
+	// Dispatchers run the programs whose points have Multi set, if the kind of the points
+	// has such programs.
+	Dispatchers []Dispatcher
+}
+
+// Dispatcher is a program that runs one of Object.Programs at each event. It selects the
+// program by a number that the event has.
+type Dispatcher struct {
+	Program *Program // to attach
+	Array   string   // the kernel map in which Program looks up the program for a number
+	Entries []Entry
+}
+
+// Entry is the program for one number: an index in Object.Programs, and the index of the
+// point in its Points.
+type Entry struct {
+	Number         uint64
+	Program, Point int
+}
+
+// Size returns the number of entries that the array of a dispatcher needs.
+func (d *Dispatcher) Size() int {
+	size := 0
+	for _, e := range d.Entries {
+		size = max(size, int(e.Number)+1)
+	}
+	return size
 }
 
 // Follow holds the programs of --follow, which maintain the table FollowMap.

@@ -42,6 +42,14 @@ func (o *Object) String() string {
 		b.WriteString("\nto follow processes\n")
 		b.WriteString(Disassembly(nil, []*Program{f.Fork, f.Walk}))
 	}
+	for _, d := range o.Dispatchers {
+		fmt.Fprintf(&b, "\nto run, by number in %s:", d.Array)
+		for _, e := range d.Entries {
+			fmt.Fprintf(&b, " %d %s", e.Number, o.Programs[e.Program].Name)
+		}
+		b.WriteByte('\n')
+		b.WriteString(Disassembly(nil, []*Program{d.Program}))
+	}
 	for _, p := range o.Programs {
 		if p.Partner != nil {
 			b.WriteString("\ntogether with " + o.Programs[p.Partner.Program].Name + "\n")
