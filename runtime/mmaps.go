@@ -33,7 +33,7 @@ type processWatcher interface {
 // executed its program yet, and its descendants. Forks of the process child and of
 // its descendants are counted; if child is 0, none are.
 func newMmapLog(pid, child int) (*mmapLog, error) {
-	return openMmapLog(pid, child, unix.PerfBitWatermark, minPerfLogRing/4)
+	return openMmapLog(pid, child, unix.PerfBitWatermark, 1)
 }
 
 // openMmapLog is newMmapLog with more bits of struct perf_event_attr. With

@@ -253,6 +253,7 @@ func (s *Session) Close() error {
 		s.ring.Close()
 	}
 	s.stopFollowing()
+	s.syms.Close()
 	if s.programs != nil {
 		s.programs.close()
 	}

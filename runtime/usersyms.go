@@ -80,8 +80,12 @@ func (s *Session) watchMappings() {
 	}
 }
 
-// followMappings reads the log of mappings whenever it has filled up to its watermark,
-// even if the script sends no events. It returns after stopFollowing is called.
+// pause is the time between two reads of the log of mappings. A process that sees other
+// files than this one should live as long to have its file opened.
+const pause = 2 * time.Millisecond
+
+// followMappings reads the log of mappings soon after there are any, even if the script
+// sends no events. It returns after stopFollowing is called.
 func (s *Session) followMappings() {
 	defer close(s.followed)
 	for {
@@ -96,6 +100,7 @@ func (s *Session) followMappings() {
 			s.noteMappings()
 		}
 		s.mu.Unlock()
+		time.Sleep(pause)
 	}
 }
 

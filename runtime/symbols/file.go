@@ -89,21 +89,36 @@ func (u *User) fileOf(p *process, m *mapping) *file {
 		m.of = known
 		return known
 	}
-	for _, name := range p.fileNames(u.opt.ProcRoot, m) {
+	try := func(name string) {
 		st, err := os.Stat(name)
 		if err != nil || !m.file.is(name, st) {
-			continue
+			return
 		}
 		// The inode of a deleted file may have been reused for another file.
 		if known != nil && known.size == st.Size() && known.changed.Equal(st.ModTime()) {
 			m.of = known
-			return known
+			return
 		}
 		if f := u.open(p, m, name); f != nil {
 			f.size, f.changed = st.Size(), st.ModTime()
 			u.files[m.file], m.of = f, f
-			return f
 		}
+	}
+	for _, name := range p.ownNames(u.opt.ProcRoot, m) {
+		if try(name); m.of != nil {
+			return m.of
+		}
+	}
+	// The process has ended, or it maps other files now.
+	u.keep.with(m.file, try)
+	if m.of == nil && p.parent > 0 { // it may have lasted longer
+		try(filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.parent), "root") + m.file.path)
+	}
+	if m.of == nil {
+		try(m.file.path)
+	}
+	if m.of != nil {
+		return m.of
 	}
 	if known == nil {
 		known = &file{}
@@ -161,15 +176,13 @@ func (p *process) insideRoot(proc, path string) (root, inside string) {
 	return root, path
 }
 
-// fileNames returns the paths under which a mapped file may be found: through the
-// mapping itself (the file may be deleted), as the process sees it, and as this
-// process sees it.
-func (p *process) fileNames(proc string, m *mapping) []string {
+// ownNames returns the paths under which the process has a mapped file: through the
+// mapping itself (the file may be deleted), and as the process sees it.
+func (p *process) ownNames(proc string, m *mapping) []string {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	return []string{
 		dir + "/map_files/" + strconv.FormatUint(m.start, 16) + "-" + strconv.FormatUint(m.end, 16),
 		dir + "/root" + m.file.path,
-		m.file.path,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 // An image holds the mappings of one program.
 type process struct {
 	pid    int
+	parent int      // 0: not known
 	start  string   // start time of the process, to detect a reused ID; "": not read yet
 	images []*image // oldest first, never empty
 	readAt time.Time

@@ -12,6 +12,7 @@
 package symbols
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -60,6 +61,7 @@ type User struct {
 	missed map[int]bool      // those in gone that were looked up
 	ended  []*process        // processes that have ended, in order of their end
 	names  map[string]string // cache of demangled names
+	keep   keeper
 }
 
 // NewUser returns a User without any process.
@@ -67,8 +69,15 @@ func NewUser(opt View) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
 	}
-	return &User{opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{}, gone: map[int]bool{}, missed: map[int]bool{}, ids: map[fileID]fileID{}, names: map[string]string{}}
+	return &User{
+		opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{},
+		gone: map[int]bool{}, missed: map[int]bool{}, ids: map[fileID]fileID{}, names: map[string]string{},
+		keep: keeper{proc: opt.ProcRoot, held: map[fileID]*os.File{}},
+	}
 }
+
+// Close closes the files that are open for processes that have ended.
+func (u *User) Close() { u.keep.close() }
 
 // stale is the minimum age of a memory map before it is read again for an address
 // that is not in it.
@@ -269,7 +278,12 @@ func (u *User) Mapped(pid int, m Mapping) {
 	if m.Path == "//anon" { // memory without a file in the kernel's log
 		m.Path = ""
 	}
-	u.process(pid).current().add(mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})})
+	made := mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})}
+	p := u.process(pid)
+	p.current().add(made)
+	if made.named() && made.file.path != vdso && u.files[made.file] == nil {
+		u.keep.want(p, &made)
+	}
 }
 
 // intern returns an equal fileID that shares its strings with other mappings.
@@ -288,7 +302,9 @@ func (u *User) Forked(pid, parent int) {
 	if from == nil {
 		from = u.Know(parent)
 	}
-	u.process(pid).reborn(from.current().copy())
+	p := u.process(pid)
+	p.reborn(from.current().copy())
+	p.parent = parent
 }
 
 // Executed records that a process executed another program, which unmapped all of
