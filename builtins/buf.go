@@ -10,10 +10,13 @@ func buf() *Def {
 	return &Def{
 		Name:   "buf",
 		Kind:   Function,
-		Params: []Param{{Name: "data", Address: true}, {Name: "size", Optional: true}},
+		Params: []Param{{Name: "data", Address: true}, {Name: "size", Optional: true}, {Name: "most", Kind: Literal, Optional: true}},
 		Doc: Doc{
-			Summary:  "The bytes at an address, or of an array; at most max_strlen. printf shows them with %r, %rx or %rh.",
-			Examples: []string{`tracepoint:syscalls:sys_enter_write { printf("%r\n", buf(args.buf, args.count)); }`},
+			Summary: "The bytes at an address, or of an array; at most as many as the number most says, or else max_strlen. printf shows them with %r, %rx or %rh.",
+			Examples: []string{
+				`tracepoint:syscalls:sys_enter_write { printf("%r\n", buf(args.buf, args.count)); }`,
+				`tracepoint:syscalls:sys_enter_write { @[tid] = buf(args.buf, args.count, 16); }`,
+			},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			t := call.typeOf(0)
@@ -31,6 +34,12 @@ func buf() *Def {
 				return types.TInvalid
 			}
 			limit := c.Config().MaxStrlen
+			if call.arg(2) != nil {
+				var ok bool
+				if limit, ok = wantSize(c, call, 2); !ok {
+					return types.TInvalid
+				}
+			}
 			a := call.arg(1)
 			switch {
 			case a == nil && t.Kind != types.Array:
@@ -66,7 +75,7 @@ func buf() *Def {
 				return
 			}
 			src, space := stringSource(g, &call.Args[0])
-			dynamic := len(call.Args) == 2 && call.Args[1].Lit == nil
+			dynamic := len(call.Args) >= 2 && call.Args[1].Lit == nil
 			if !dynamic {
 				g.B().Store(dst.Ptr, dst.Off, 4, g.B().Const(int64(most)))
 				g.Read(dst.Ptr, dst.Off+4, most, src, space, "buf")

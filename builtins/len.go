@@ -14,7 +14,7 @@ func length() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "value", Kind: MapOrEntry, Map: store.Count, Entry: store.Read}},
 		Doc: Doc{
-			Summary:  "Number of entries of a map, or of frames of a stack: len(kstack).",
+			Summary:  "Number of entries of a map, of frames of a stack, or of bytes of a buffer: len(kstack).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); } interval:s:1 { print(len(@)); }`, `profile:hz:99 { @depth = hist(len(kstack)); }`},
 		},
 		Check: checkLen,
@@ -22,6 +22,9 @@ func length() *Def {
 			a := &call.Args[0]
 			if wholeMapArg(a) {
 				return g.MapLen(a.Map)
+			}
+			if a.Type.Kind == types.Buffer {
+				return g.B().Load(g.Addr(a), 0, 4, false)
 			}
 			if storesFrames(a.Type) {
 				return countBuildIDs(g, a.Type, g.Addr(a))
@@ -52,6 +55,9 @@ func checkLen(c Checker, call *Call) *types.Type {
 		return types.TInt64
 	}
 	t := call.typeOf(0)
+	if t.Kind == types.Buffer {
+		return types.TInt64
+	}
 	if t.Kind == types.Opaque && (t.Name == kstackName || t.Name == ustackName) {
 		if !storesFrames(t) && !counted(a) {
 			c.StackLens(true)
@@ -59,7 +65,7 @@ func checkLen(c Checker, call *Call) *types.Type {
 		return types.TInt64
 	}
 	if t.Kind != types.Invalid && c.Final() {
-		c.Errorf(call.Span, "call to len() expects a map, ustack, or kstack")
+		c.Errorf(call.Span, "call to len() expects a map, ustack, kstack or buffer")
 	}
 	return types.TInvalid
 }

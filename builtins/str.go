@@ -23,13 +23,13 @@ func str() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "ptr", Text: true, Address: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary:  "The NUL-terminated string at an address, or a string with a length as Go and Rust have it, cut to max_strlen characters; with a size, to size-1 characters.",
+			Summary:  "The NUL-terminated string at an address, or a string with a length as Go and Rust have it, cut to max_strlen characters; with a size, to size-1 characters. Of a buffer, the characters up to its first NUL or its end.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`},
 		},
 		Check: checkStr,
 		Store: storeStr,
 		Source: func(g Gen, call *Call) (*ir.Value, types.Space, bool) {
-			if k := call.Args[0].Type.Kind; k == types.String || k == types.Struct || len(call.Args) == 2 && call.Args[1].Lit == nil {
+			if k := call.Args[0].Type.Kind; k == types.String || k == types.Struct || k == types.Buffer || len(call.Args) == 2 && call.Args[1].Lit == nil {
 				return nil, types.NoSpace, false
 			}
 			src, space := stringSource(g, &call.Args[0])
@@ -41,6 +41,12 @@ func str() *Def {
 func checkStr(c Checker, call *Call) *types.Type {
 	t := call.typeOf(0)
 	switch {
+	case t.Kind == types.Buffer:
+		if call.arg(1) != nil {
+			c.Errorf(call.Span, "str() takes no length for a buffer, which has its own")
+			return types.TInvalid
+		}
+		return types.NewString(t.Len + 1)
 	case t.Kind == types.Int, t.Kind == types.Pointer, t.Kind == types.String, t.Kind == types.Invalid,
 		t.Kind == types.Array && t.Elem.Size == 1, t.IsCounted(types.CountedText), t.IsCounted(types.CountedItems) && countedSize(t) == 1:
 	default:
@@ -122,8 +128,12 @@ func storeStr(g Gen, call *Call, dst Dest) {
 		g.Store(a, call.Type, dst)
 		return
 	}
-	if a.Type.Kind == types.Struct {
+	switch a.Type.Kind {
+	case types.Struct:
 		storeCounted(g, call, dst)
+		return
+	case types.Buffer:
+		storeBufferText(g, call, dst)
 		return
 	}
 	size := b.Const(int64(max))
@@ -178,6 +188,20 @@ func storeCounted(g Gen, call *Call, dst Dest) {
 	if dst.Len != nil {
 		g.B().Write(dst.Len, used)
 	}
+}
+
+// storeBufferText writes the characters of a buffer. The bytes of a buffer after its end may
+// be anything.
+func storeBufferText(g Gen, call *Call, dst Dest) {
+	p := g.Addr(&call.Args[0])
+	if dst.Padded {
+		g.B().Zero(dst.Ptr, dst.Off, dst.Size)
+	}
+	b := g.B()
+	n := atMost(g, b.Load(p, 0, 4, false), call.Type.Size-1)
+	b = g.B()
+	size := bounded(g, b.AddImm(n, 1), call.Type.Size)
+	SetStrLen(g, dst, g.ReadStr(dst.Ptr, dst.Off, size, call.Type.Size, g.B().AddImm(p, 4), types.Kernel))
 }
 
 // SetStrLen records the length of the string at dst: n bytes including its NUL, or only

@@ -10,13 +10,14 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// providers holds the declarations of events, in one file for each provider. The file
-// events.bt has macros for all of them.
+// providers holds the declarations of events, in one file for each provider. The files in
+// shared have macros for several of them.
 //
-//go:embed providers/*.bt
+//go:embed providers/*.bt providers/shared/*.bt
 var providers embed.FS
 
-const eventMacros = "events"
+// shared are the names of the files of macros.
+var shared = []string{"events", "socket", "exchange"}
 
 // Providers returns the names of the providers that come with the program.
 func Providers() []string {
@@ -26,9 +27,7 @@ func Providers() []string {
 	}
 	var list []string
 	for _, name := range names {
-		if name = strings.TrimSuffix(path.Base(name), ".bt"); name != eventMacros {
-			list = append(list, name)
-		}
+		list = append(list, strings.TrimSuffix(path.Base(name), ".bt"))
 	}
 	return list
 }
@@ -46,16 +45,23 @@ func Events(defs *builtins.Registry) []*ast.Event {
 	return list
 }
 
-// providerFile returns the declarations of a provider.
+// providerFile returns the declarations of a provider, or of a file in shared. The maps
+// in which a provider keeps its state get names that no script can write.
 func providerFile(name string, defs *builtins.Registry) []ast.Decl {
 	p := embedded(providers, "providers/"+name+".bt", defs)
 	for _, d := range p.Decls {
 		switch d := d.(type) {
 		case *ast.Macro:
 			d.Library = true
+			continue
 		case *ast.Event:
 			d.Library = true
 		}
+		ast.Walk(d, func(n ast.Node) {
+			if m, ok := n.(*ast.Map); ok {
+				m.Name = name + ":" + m.Name
+			}
+		})
 	}
 	return p.Decls
 }
@@ -64,23 +70,40 @@ func providerFile(name string, defs *builtins.Registry) []ast.Decl {
 // the macros that events need. A script's own events take precedence.
 func withProviders(p *ast.Program, defs *builtins.Registry) *ast.Program {
 	own, named := map[string]bool{}, map[string]bool{}
-	for _, d := range p.Decls {
+	name := func(d ast.Decl) {
+		var points []*ast.AttachPoint
 		switch d := d.(type) {
 		case *ast.Event:
-			own[d.Name.Text] = true
-		case *ast.Probe:
-			for _, ap := range d.Points {
-				named[ap.Parts[0]] = true
+			for _, p := range d.Places {
+				points = append(points, p.Points...)
 			}
+		case *ast.Probe:
+			points = d.Points
+		}
+		for _, ap := range points {
+			named[ap.Parts[0]] = true
 		}
 	}
-	var more []ast.Decl
-	for _, name := range Providers() {
-		if !named[name] {
-			continue
+	for _, d := range p.Decls {
+		if e, ok := d.(*ast.Event); ok {
+			own[e.Name.Text] = true
 		}
-		for _, d := range providerFile(name, defs) {
-			if e, ok := d.(*ast.Event); !ok || !own[e.Name.Text] {
+		name(d)
+	}
+	var more []ast.Decl
+	added := map[string]bool{}
+	for again := true; again; {
+		again = false
+		for _, provider := range Providers() {
+			if !named[provider] || added[provider] {
+				continue
+			}
+			added[provider], again = true, true
+			for _, d := range providerFile(provider, defs) {
+				if e, ok := d.(*ast.Event); ok && own[e.Name.Text] {
+					continue
+				}
+				name(d)
 				more = append(more, d)
 			}
 		}
@@ -88,7 +111,10 @@ func withProviders(p *ast.Program, defs *builtins.Registry) *ast.Program {
 	if len(more) == 0 && len(own) == 0 {
 		return p
 	}
+	for _, name := range shared {
+		more = append(more, providerFile("shared/"+name, defs)...)
+	}
 	merged := *p
-	merged.Decls = append(append(more, providerFile(eventMacros, defs)...), p.Decls...)
+	merged.Decls = append(more, p.Decls...)
 	return &merged
 }

@@ -17,7 +17,7 @@ import (
 // of the distribution.
 func TestScriptsAreFormatted(t *testing.T) {
 	found := 0
-	for _, pattern := range []string{"../examples/*.bt", "../lang/stdlib/*.bt", "../lang/providers/*.bt"} {
+	for _, pattern := range []string{"../examples/*.bt", "../lang/stdlib/*.bt", "../lang/providers/*.bt", "../lang/providers/shared/*.bt"} {
 		files, _ := filepath.Glob(pattern)
 		found += len(files)
 		for _, name := range files {

@@ -21,6 +21,7 @@ import (
 var core = map[string]string{
 	"accept.go":     "which decoded events and types are expected",
 	"all.go":        "the list",
+	"bytes.go":      "numbers and parts of buffers: be16, le32, gather, slice",
 	"check.go":      "shared by type rules",
 	"checker.go":    "what type rules may ask",
 	"def.go":        "what a builtin is",

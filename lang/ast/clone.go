@@ -73,7 +73,7 @@ func clone(n Node) Node {
 	case *Place:
 		c := of(n)
 		c.Entry, c.Saved, c.Points = list(n.Entry), list(n.Saved), list(n.Points)
-		c.Pred, c.Args = Clone(n.Pred), list(n.Args)
+		c.Before, c.Pred, c.Args = list(n.Before), Clone(n.Pred), list(n.Args)
 		return c
 	case *AttachPoint:
 		c := of(n)

@@ -18,9 +18,11 @@ type Event struct {
 	Library bool // it belongs to the providers that come with the program
 }
 
-// EventArg is name : type = value; in an event or in a place of one.
+// EventArg is name : type = value; in an event or in a place of one, or let name = value;
+// in a place.
 type EventArg struct {
 	At
+	Once  bool // let: the value is computed once, before anything that uses it
 	Name  Name
 	Type  *Type // nil in places
 	Value Expr  // nil if the places define it
@@ -37,6 +39,10 @@ type Place struct {
 	Points []*AttachPoint
 	Pred   Expr // nil if there is none
 	Args   []*EventArg
+
+	// Before are predicates that come before Pred: those of the events that the place was
+	// made of, of which it is a special case.
+	Before []Expr
 }
 
 // PlaceOf is the place that a probe is for.
@@ -89,6 +95,9 @@ func (r *Rewriter) Event(e *Event) {
 	for _, p := range e.Places {
 		r.eventArgs(p.Saved)
 		r.eventArgs(p.Args)
+		for i := range p.Before {
+			p.Before[i] = r.Any(p.Before[i])
+		}
 		p.Pred = r.Any(p.Pred)
 	}
 }

@@ -39,6 +39,9 @@ func (p *printer) items(list []Node, end int) {
 }
 
 func (p *printer) eventArg(a *EventArg) {
+	if a.Once {
+		p.write("let ")
+	}
 	p.write(a.Name.Text)
 	p.typeAndValue(a.Type, a.Value)
 	p.write(";")

@@ -102,6 +102,7 @@ func children(n Node, f visitor) {
 		for _, p := range n.Points {
 			f(p)
 		}
+		f.exprs(n.Before)
 		f.one(n.Pred)
 		for _, a := range n.Args {
 			f(a)

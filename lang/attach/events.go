@@ -16,14 +16,15 @@ type chooser struct {
 	params []string
 	diags  *source.Diags
 	events []*ast.Event
-	places map[*ast.Event][]int // numbers of the places of an event on this kernel
+	places map[*ast.Event][]int        // numbers of the places of an event on this kernel
+	keeps  map[string]*ast.AttachPoint // by the name of a map: the probe of the event that keeps its state there
 }
 
 // Events returns p with each probe of an event replaced by one for each place where the
 // event happens on this kernel. Package macro expands the blocks of these probes.
 // params are the positional parameters.
 func Events(p *ast.Program, env *probes.Env, params []string, diags *source.Diags) *ast.Program {
-	c := &chooser{env: env, params: params, diags: diags, places: map[*ast.Event][]int{}}
+	c := &chooser{env: env, params: params, diags: diags, places: map[*ast.Event][]int{}, keeps: map[string]*ast.AttachPoint{}}
 	for _, d := range p.Decls {
 		if e, ok := d.(*ast.Event); ok && c.valid(e) {
 			c.events = append(c.events, e)
@@ -32,12 +33,22 @@ func Events(p *ast.Program, env *probes.Env, params []string, diags *source.Diag
 	if len(c.events) == 0 {
 		return p
 	}
+	flat := map[*ast.Event]*ast.Event{}
+	for i, e := range c.events {
+		flat[e] = c.flat(e, nil)
+		c.events[i] = flat[e]
+	}
 	out := *p
 	out.Decls = nil
 	for _, d := range p.Decls {
-		if d, ok := d.(*ast.Probe); ok {
-			out.Decls = append(out.Decls, c.probe(d)...)
+		switch e := d.(type) {
+		case *ast.Probe:
+			out.Decls = append(out.Decls, c.probe(e)...)
 			continue
+		case *ast.Event:
+			if flat[e] != nil {
+				d = flat[e]
+			}
 		}
 		out.Decls = append(out.Decls, d)
 	}
@@ -61,6 +72,71 @@ func (c *chooser) valid(e *ast.Event) bool {
 	return true
 }
 
+// flat returns an event with each place that is another event replaced by the places of
+// that one. within are the events that are made of e.
+func (c *chooser) flat(e *ast.Event, within []*ast.Event) *ast.Event {
+	of := func(ap *ast.AttachPoint) int {
+		return slices.IndexFunc(c.events, func(e *ast.Event) bool { return e.Name.Text == strings.Join(ap.Parts, ":") })
+	}
+	if !slices.ContainsFunc(e.Places, func(p *ast.Place) bool {
+		return slices.ContainsFunc(p.Points, func(ap *ast.AttachPoint) bool { return of(ap) >= 0 })
+	}) {
+		return e
+	}
+	out := *e
+	out.Places = nil
+	for _, p := range e.Places {
+		rest := *p
+		rest.Points = nil
+		for _, ap := range p.Points {
+			i := of(ap)
+			switch {
+			case i < 0:
+				rest.Points = append(rest.Points, ap)
+			case slices.Contains(within, c.events[i]) || c.events[i] == e:
+				c.diags.Errorf(ap.Span(), "The event %s is made of itself", ap.Text)
+			default:
+				inner := c.flat(c.events[i], append(within, e))
+				for _, q := range inner.Places {
+					out.Places = append(out.Places, special(p, inner, q))
+				}
+			}
+		}
+		if len(rest.Points) > 0 {
+			out.Places = append(out.Places, &rest)
+		}
+	}
+	return &out
+}
+
+// special returns the place p, which is the event e, where that happens at its place q.
+func special(p *ast.Place, e *ast.Event, q *ast.Place) *ast.Place {
+	out := *q
+	out.At, out.Pred = p.At, p.Pred
+	out.Before = slices.Clone(q.Before)
+	if q.Pred != nil {
+		out.Before = append(out.Before, q.Pred)
+	}
+	out.Args = nil
+	named := map[string]bool{}
+	for _, a := range q.Saved {
+		named[a.Name.Text] = true
+	}
+	for _, list := range [][]*ast.EventArg{p.Args, q.Args, e.Args} {
+		var more []*ast.EventArg
+		for _, a := range list {
+			if !named[a.Name.Text] && a.Value != nil {
+				more = append(more, a)
+			}
+		}
+		for _, a := range more {
+			named[a.Name.Text] = true
+		}
+		out.Args = append(more, out.Args...)
+	}
+	return &out
+}
+
 // probe returns the probes that replace d.
 func (c *chooser) probe(d *ast.Probe) []ast.Decl {
 	var rest []*ast.AttachPoint
@@ -72,6 +148,7 @@ func (c *chooser) probe(d *ast.Probe) []ast.Decl {
 			continue
 		}
 		for _, e := range c.match(ap, parts) {
+			c.alone(e, ap)
 			for _, n := range c.places[e] {
 				out = append(out, probeAt(d, ap, e, n))
 			}
@@ -83,6 +160,28 @@ func (c *chooser) probe(d *ast.Probe) []ast.Decl {
 		out = append([]ast.Decl{&other}, out...)
 	}
 	return out
+}
+
+// alone reports two probes of events that keep their state in the same map: each would
+// change the state that the other one needs.
+func (c *chooser) alone(e *ast.Event, ap *ast.AttachPoint) {
+	mine := map[string]bool{}
+	ast.Walk(e, func(n ast.Node) {
+		if m, ok := n.(*ast.Map); ok {
+			mine[m.Name] = true
+		}
+	})
+	for name := range mine {
+		if old := c.keeps[name]; old != nil {
+			c.diags.Add(source.Diag{Span: ap.Span(), Msg: e.Name.Text + " can be used once in a script, because it keeps state",
+				Hint:  "put the code for it into one block, with if",
+				Notes: [2]source.Note{{Span: old.Span(), Msg: "it is used here"}}})
+			break
+		}
+	}
+	for name := range mine {
+		c.keeps[name] = ap
+	}
 }
 
 // match returns the events that an attach point names.

@@ -1,6 +1,7 @@
 package macro
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,7 +25,8 @@ const (
 type eventProbe struct {
 	of    *ast.PlaceOf
 	args  map[string]*macro
-	saved []*ast.EventArg // those used, which the probe for the entry has to save
+	saved []*ast.EventArg        // those used, which the probe for the entry has to save
+	used  map[*ast.EventArg]bool // those used that are computed once
 }
 
 // eventArgs is the name of the builtin for all arguments in the user's block, where it
@@ -33,7 +35,7 @@ type eventProbe struct {
 var eventArgs = ast.OwnName("", 0)
 
 func newEventProbe(of *ast.PlaceOf) *eventProbe {
-	return &eventProbe{of: of, args: map[string]*macro{}}
+	return &eventProbe{of: of, args: map[string]*macro{}, used: map[*ast.EventArg]bool{}}
 }
 
 // eventProbes expands a probe of an event to the probe itself and, before it, the probe
@@ -46,7 +48,10 @@ func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
 	x.walk.Block(d.Body)
 	x.records(d.Body)
 	d.Pred = nil
-	if d.Of.Place.Pred != nil {
+	if d.Of.Place.Before != nil || slices.ContainsFunc(d.Of.Place.Args, func(a *ast.EventArg) bool { return a.Once }) {
+		x.values(d, pred)
+		pred = nil
+	} else if d.Of.Place.Pred != nil {
 		d.Pred = x.inPlace(ast.Clone(d.Of.Place.Pred), d.Points[0].Span())
 	}
 	if len(ev.saved) == 0 {
@@ -54,6 +59,67 @@ func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
 		return []ast.Decl{d}
 	}
 	return []ast.Decl{x.entry(d), x.exit(d, pred)}
+}
+
+// values completes d, a probe of a place that computes values once, or has several
+// predicates. A value comes before the first predicate that uses it. The values that only the
+// user's code uses come after all of them, and those that nothing uses are left out.
+func (x *expander) values(d *ast.Probe, pred ast.Expr) {
+	type stage struct {
+		lets []ast.Stmt
+		pred ast.Expr
+	}
+	var stages []stage
+	var done []ast.Stmt
+	add := func(pred ast.Expr) {
+		lets := x.lets(d, done)
+		done = append(done, lets...)
+		stages = append(stages, stage{lets, pred})
+	}
+	later := x.event.used
+	x.event.used = map[*ast.EventArg]bool{}
+	for _, p := range append(slices.Clone(d.Of.Place.Before), d.Of.Place.Pred) {
+		if p != nil {
+			add(x.inPlace(ast.Clone(p), d.Points[0].Span()))
+		}
+	}
+	maps.Copy(x.event.used, later)
+	add(pred)
+	for _, s := range slices.Backward(stages) {
+		d.Body = guarded(s.lets, s.pred, d.Body)
+	}
+}
+
+// lets returns the declarations of the values in use, and of those that they use, without
+// those in done. A value can use only those above it.
+func (x *expander) lets(d *ast.Probe, done []ast.Stmt) []ast.Stmt {
+	var list []ast.Stmt
+	for _, a := range slices.Backward(d.Of.Place.Args) {
+		if !a.Once || !x.event.used[a] {
+			continue
+		}
+		name := savedName(a)
+		if slices.ContainsFunc(done, func(s ast.Stmt) bool { return s.(*ast.Let).Var.Name == name }) {
+			continue
+		}
+		value := x.inPlace(ast.Clone(a.Value), d.Points[0].Span())
+		list = append(list, &ast.Let{At: a.At, Var: &ast.Var{At: a.At, Name: name}, Value: value})
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// guarded returns a block that computes values and then, if the predicate is true, runs
+// body. There may be no predicate.
+func guarded(values []ast.Stmt, pred ast.Expr, body *ast.Block) *ast.Block {
+	if len(values) == 0 && pred == nil {
+		return body
+	}
+	var rest ast.Expr = body
+	if pred != nil {
+		rest = &ast.If{At: ast.At{Pos: pred.Span()}, Cond: pred, Then: body}
+	}
+	return &ast.Block{At: body.At, Stmts: append(values, &ast.ExprStmt{At: body.At, X: rest})}
 }
 
 // user expands the predicate of the user.
@@ -96,21 +162,16 @@ func (x *expander) entry(d *ast.Probe) *ast.Probe {
 // exit completes d, which uses saved values. It runs for threads that have passed the
 // entry, and first removes the values that were saved there.
 func (x *expander) exit(d *ast.Probe, pred ast.Expr) *ast.Probe {
-	body := &ast.Block{At: d.Body.At}
+	var taken []ast.Stmt
 	for i, a := range x.event.saved {
 		v := &ast.Var{At: a.At, Name: savedName(a)}
 		if i == 0 {
 			d.Pred = both(x.call(x.keeper(keptMacro, a), keptMacro, []ast.Expr{x.slot(a)}), d.Pred)
 		}
 		take := x.call(x.keeper(takeMacro, a), takeMacro, []ast.Expr{x.slot(a)})
-		body.Stmts = append(body.Stmts, &ast.Let{At: a.At, Var: v, Value: take})
+		taken = append(taken, &ast.Let{At: a.At, Var: v, Value: take})
 	}
-	var rest ast.Expr = d.Body
-	if pred != nil {
-		rest = &ast.If{At: ast.At{Pos: pred.Span()}, Cond: pred, Then: d.Body}
-	}
-	body.Stmts = append(body.Stmts, &ast.ExprStmt{At: d.Body.At, X: rest})
-	d.Body = body
+	d.Body = guarded(taken, pred, d.Body)
 	return d
 }
 
@@ -181,6 +242,10 @@ func (x *expander) eventField(e *ast.Field) (ast.Expr, bool) {
 // eventArg expands a use of an argument.
 func (x *expander) eventArg(e ast.Expr, name string) ast.Expr {
 	a := x.event.of.ArgOf(name)
+	if a.Once {
+		x.event.used[a] = true
+		return &ast.Var{At: ast.At{Pos: e.Span()}, Name: savedName(a)}
+	}
 	if slices.Contains(x.event.of.Place.Saved, a) {
 		if !slices.Contains(x.event.saved, a) {
 			x.event.saved = append(x.event.saved, a)
@@ -211,8 +276,8 @@ func (x *expander) eventArg(e ast.Expr, name string) ast.Expr {
 // typed returns value as the type that the event declares for an argument, if that is a
 // number or an address.
 func (x *expander) typed(value ast.Expr, name string) ast.Expr {
-	for _, a := range x.event.of.Event.Args {
-		if a.Name.Text == name && (len(a.Type.Suffixes) > 0 || strings.Contains(a.Type.Name, "int") || a.Type.Name == "bool") {
+	for _, a := range append(slices.Clone(x.event.of.Event.Args), x.event.of.Place.Args...) {
+		if a.Name.Text == name && a.Type != nil && (len(a.Type.Suffixes) > 0 || strings.Contains(a.Type.Name, "int") || a.Type.Name == "bool") {
 			return &ast.Cast{At: ast.At{Pos: value.Span()}, Type: ast.Clone(a.Type), X: value}
 		}
 	}

@@ -154,7 +154,7 @@ func (c *script) inspectMacro(m *macro) {
 				c.diags.Errorf(n.Span(), "'continue' statement is not allowed in a macro")
 			}
 		case *ast.Map:
-			if !params["@"+n.Name] {
+			if !m.arg && !params["@"+n.Name] {
 				c.diags.Errorf(n.Span(), "Unhygienic access to map: @%s. Maps must be passed into the macro as arguments.", n.Name)
 			}
 		}

@@ -16,6 +16,9 @@ func (p *parser) event(in *event) *ast.Event {
 	for _, i := range in.Items {
 		if i.Arg != nil {
 			a := p.eventArg(i.Arg)
+			if a.Once {
+				p.errorf(a.Pos, "let is for a value of a place: at ATTACHPOINT { let %s = …; }", a.Name.Text)
+			}
 			if a.Type == nil {
 				p.errorf(a.Name.Pos, "an argument of an event needs a type: %s : int64 = …;", a.Name.Text)
 			}
@@ -68,7 +71,7 @@ func (p *parser) eventArgs(in []*eventArg) []*ast.EventArg {
 }
 
 func (p *parser) eventArg(in *eventArg) *ast.EventArg {
-	n := &ast.EventArg{At: p.extent(in.Tokens), Name: p.name(in.Name)}
+	n := &ast.EventArg{At: p.extent(in.Tokens), Once: in.Once != "", Name: p.name(in.Name)}
 	if in.Type != nil {
 		n.Type = in.Type.(*ast.Type)
 	}

@@ -88,6 +88,7 @@ type (
 	}
 	eventArg struct {
 		Tokens []token
+		Once   string   `parser:"@'let':Keyword?"`
 		Name   *name    `parser:"@@"`
 		Type   typeNode `parser:"( ':' @@ )?"`
 		Value  exprNode `parser:"( '=' @@ )? ';'"`

@@ -18,7 +18,7 @@ func (s *scanner) scanEvent() lexer.Token {
 	case "at", "from":
 		s.mode = modePoints
 		return s.token(tKeyword, len(word))
-	case "else":
+	case "else", "let":
 		return s.token(tKeyword, len(word))
 	}
 	s.code()

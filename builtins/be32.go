@@ -1,0 +1,3 @@
+package builtins
+
+func be32() *Def { return byteReader("be32", 4, true) }

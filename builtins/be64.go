@@ -1,0 +1,3 @@
+package builtins
+
+func be64() *Def { return byteReader("be64", 8, true) }

@@ -1,0 +1,3 @@
+package builtins
+
+func le16() *Def { return byteReader("le16", 2, false) }

@@ -1,0 +1,3 @@
+package builtins
+
+func le32() *Def { return byteReader("le32", 4, false) }

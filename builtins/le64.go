@@ -1,0 +1,3 @@
+package builtins
+
+func le64() *Def { return byteReader("le64", 8, false) }
