@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -66,33 +67,8 @@ func (o *owners) of(id uint64) ownerNames {
 
 // note finds the names for a cgroup and stores them.
 func (o *owners) note(id uint64, path string) ownerNames {
-	owner := cgroups.OwnerOf(path)
-	n := ownerNames{noOwner, noOwner, noOwner}
-	if owner.Unit != "" {
-		n.unit = owner.Unit
-	}
-	if owner.Container != "" || owner.PodUID != "" {
-		c := o.system.Container(owner.Container)
-		if c == nil { // it may have been started since
-			o.system.Reread()
-			c = o.system.Container(owner.Container)
-		}
-		switch {
-		case owner.Container == "":
-		case c != nil && c.Name != "":
-			n.container = c.Name
-		default:
-			n.container = cgroups.Short(owner.Container)
-		}
-		switch {
-		case c != nil && c.Pod != "":
-			n.pod = c.PodName()
-		case owner.PodUID != "":
-			if n.pod = o.system.Pod(owner.PodUID); n.pod == "" {
-				n.pod = owner.PodUID
-			}
-		}
-	}
+	found := o.system.Names(path)
+	n := ownerNames{cmp.Or(found.Container, noOwner), cmp.Or(found.Pod, noOwner), cmp.Or(found.Unit, noOwner)}
 	if o.names == nil {
 		o.names = map[uint64]ownerNames{}
 	}

@@ -33,6 +33,7 @@ var floors = [][]string{
 	{"runtime"},
 	{"runtime/policy/procs"},
 	{"runtime/tracer"},
+	{"runtime/views/flows"},
 	{"cmd/gotrace"},
 }
 
@@ -61,6 +62,7 @@ var forbidden = map[string]struct {
 	"runtime/store":          {trees: []string{"lang", "codegen", "builtins", "probes"}, except: "codegen/ir"},
 	"runtime/symbols":        {trees: []string{"lang", "codegen", "builtins"}},
 	"runtime/tracer":         {},
+	"runtime/views/flows":    {},
 	"runtime/unwind":         {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/unwind/cfi":     {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/value":          {trees: []string{"lang", "codegen", "builtins", "probes"}},
@@ -76,7 +78,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/procs", "runtime/store", "runtime/symbols", "runtime/unwind"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/procs", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows"},
 }
 
 func TestFloors(t *testing.T) {

@@ -113,12 +113,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	case modeBench:
 		ropt.Mode = runtime.Bench
 	}
-	if os.Getenv("__BPFTRACE_NOTIFY_PROBES_ATTACHED") == "1" {
-		ropt.Attached = func() {
-			out.Flush()
-			io.WriteString(a.stdout, "__BPFTRACE_NOTIFY_PROBES_ATTACHED\n")
-		}
-	}
+	ropt.Attached = a.notify(out)
 
 	s, err := runtime.Load(obj, ropt)
 	if err != nil && again != nil {
@@ -151,6 +146,19 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		fmt.Fprintf(a.report.w, "Child %s\n", a.child.Ended())
 	}
 	return status
+}
+
+// notify returns a function that reports to standard output that all probes are attached.
+// It returns nil if the environment does not request it.
+func (a *app) notify(out *output.Writer) func() {
+	const line = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
+	if os.Getenv(line) != "1" {
+		return nil
+	}
+	return func() {
+		out.Flush()
+		io.WriteString(a.stdout, line+"\n")
+	}
 }
 
 // openOutput opens the destination of results: standard output, or the file of -o.

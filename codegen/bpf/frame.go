@@ -188,12 +188,27 @@ func (d *derived) liveness(f *ir.Func) {
 
 // pin finds the slots that must be on the stack. Scratch memory is a map's value, in
 // which the verifier does not track pointers, and which it does not accept as a
-// callback's context.
+// callback's context. A pointer to a kernel object that is only stored, as part of a
+// tuple for example, is data.
 func (d *derived) pin(f *ir.Func) {
+	loaded := newBitset(len(d.slots))
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Op == ir.OpLoad64 && v.Type == ir.PtrBTF {
+				d.of[v.Args[0].ID].each(loaded.add)
+			}
+		}
+	}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			var p *ir.Value
 			switch {
+			case v.Op == ir.OpStore64 && v.Args[1].Type == ir.PtrBTF:
+				d.of[v.Args[0].ID].each(func(i int) {
+					u := &d.slots[i]
+					u.pointers = u.pointers || u.escapes || loaded.has(i)
+				})
+				continue
 			case v.Op == ir.OpStore64 && v.Args[1].Type != ir.Int:
 				p = v.Args[0]
 			case v.Op == ir.OpCall && v.Help.Context() >= 0:

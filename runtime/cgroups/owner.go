@@ -26,6 +26,42 @@ func OwnerOf(path string) (o Owner) {
 	return o
 }
 
+// Names are the names of what a cgroup belongs to. A field is "" if the cgroup belongs to
+// nothing of that kind.
+type Names struct{ Container, Pod, Unit string }
+
+// Names returns the names of what the cgroup at a path below the root belongs to. Where the
+// files of the runtime do not contain a name, it is the short ID of the container, or the
+// UID of the pod.
+func (s *System) Names(path string) Names {
+	owner := OwnerOf(path)
+	n := Names{Unit: owner.Unit}
+	if owner.Container == "" && owner.PodUID == "" {
+		return n
+	}
+	c := s.Container(owner.Container)
+	if c == nil { // it may have been started since
+		s.Reread()
+		c = s.Container(owner.Container)
+	}
+	switch {
+	case owner.Container == "":
+	case c != nil && c.Name != "":
+		n.Container = c.Name
+	default:
+		n.Container = Short(owner.Container)
+	}
+	switch {
+	case c != nil && c.Pod != "":
+		n.Pod = c.PodName()
+	case owner.PodUID != "":
+		if n.Pod = s.Pod(owner.PodUID); n.Pod == "" {
+			n.Pod = owner.PodUID
+		}
+	}
+	return n
+}
+
 // isUnit reports whether a cgroup is that of a systemd unit with processes.
 func isUnit(name string) bool {
 	for _, suffix := range []string{".service", ".scope", ".socket", ".mount", ".swap"} {
