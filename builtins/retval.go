@@ -26,6 +26,7 @@ func retval() *Def {
 				c.Errorf(call.Span, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes%s", hint)
 				return types.TInvalid
 			}
+			c.NeedsShape()
 			if ctx.Ret.Typed != nil {
 				c.NeedsPoint()
 				t := ctx.Ret.Typed()

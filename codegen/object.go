@@ -28,7 +28,9 @@ func (c *compilation) assemble() error {
 		prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Load.Type, p.Ctx.Load.AttachType, p.Ctx.Load.AttachTo
 		prog.AttachProg = p.Ctx.Load.AttachProg
 		for _, at := range p.Points {
-			prog.Points = append(prog.Points, at.Data())
+			data := at.Data()
+			data.Multi = data.Multi || p.Ctx.Load.Multi
+			prog.Points = append(prog.Points, data)
 		}
 	}
 	rest := c.out.Progs[own:]

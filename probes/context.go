@@ -13,12 +13,15 @@ import (
 // Context describes a program at a point: how it is loaded and what it can read.
 type Context struct {
 	Kind *Kind
-	Load Load
-	Args Args
-	Ret  Ret
-	Func TracedFunc
-	Ctx  RawContext
-	Only Only
+	// Shared is the context of a program for this point and others, if it differs from
+	// that of a program for this point alone, else nil.
+	Shared *Context
+	Load   Load
+	Args   Args
+	Ret    Ret
+	Func   TracedFunc
+	Ctx    RawContext
+	Only   Only
 	// Packet describes how the program reads the packet for which it runs. It is nil if
 	// there is none.
 	Packet *Packet
@@ -72,6 +75,11 @@ type Load struct {
 	// share a program, unless Shape is "" or the program depends on the point.
 	// BareShape is used instead for programs that use neither args nor argN.
 	Shape, BareShape string
+	// Multi is set if the program is loaded for a link to many points (object.Point.Multi).
+	Multi bool
+	// Joins is set if the program may be part of a session with one at the returns, or at
+	// the calls, of the same functions.
+	Joins bool
 }
 
 // Args describes the arguments at a point: the builtins args and argN.

@@ -21,6 +21,7 @@ const (
 	FeatKprobeMulti   Feature = "kprobe_multi"
 	FeatKprobeSession Feature = "kprobe_session"
 	FeatUprobeMulti   Feature = "uprobe_multi"
+	FeatTracingMulti  Feature = "tracing_multi"
 	FeatFentry        Feature = "fentry"
 	FeatKprobe        Feature = "kprobe"
 	FeatISAv4         Feature = "cpu v4 instructions"

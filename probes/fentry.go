@@ -29,12 +29,27 @@ func fentryKind(ret bool) *Kind {
 	if ret {
 		k = &Kind{Name: "fexit", Aliases: []string{"fr", "kretfunc"}, Syntax: "fexit:[module:]function", Doc: "Runs when a kernel function returns; args has its arguments, retval its result. Also: fexit:bpf:[id:]program."}
 	}
-	k.Reverse, k.FuncArgs, k.Paths = true, true, true
+	k.Reverse, k.FuncArgs, k.Paths, k.OnReturn = true, true, true, ret
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
 	k.Expand = expandFentry
 	k.Suggest, k.Lacks = suggestFunction, withoutBTF
-	k.Context = func(e *Env, p *Point) (*Context, error) { return fentryContext(e, p, ret) }
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		c, err := fentryContext(e, p, ret)
+		if err == nil && p.Target != "bpf" {
+			c.Shared = sharedFentry(e, p, c, ret)
+		}
+		return c, err
+	}
+	if !ret {
+		k.Return, k.Session, k.AttachSession = "fexit", fentrySession, attachFentrySession
+	}
+	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
+		return attachFentryMulti(e, prog, manyFunctions(e, ret), ps)
+	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		if p.Multi {
+			return attachFentryMulti(e, prog, manyFunctions(e, ret), []*object.Point{p})
+		}
 		c, err := attachTracing(e, prog, p)
 		if errors.Is(err, unix.EINVAL) && p.Target != "bpf" {
 			return nil, &AttachError{p, fentryRefusal(e, p), err}
@@ -138,7 +153,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	var out []*Point
 	for i, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if i > 0 && f == all[i-1] || !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) || reentered(e, fn) {
+		if i > 0 && f == all[i-1] || !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) || reentered(e, fn) || unmatched(fn, p.Kind.OnReturn) {
 			continue
 		}
 		if proto, err := e.Kernel.FuncProto(mod, fn); err == nil && !proto.Variadic {

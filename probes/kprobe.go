@@ -35,7 +35,7 @@ func kprobeKind(ret bool) *Kind {
 	k.Reverse, k.Overrides, k.FollowsCalls = !ret, !ret, ret
 	k.Named = namedKind(ret)
 	if !ret {
-		k.Return = "kretprobe"
+		k.Return, k.Session, k.AttachSession = "kretprobe", kprobeSession, attachKprobeSession
 	}
 	k.OnReturn = ret
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
@@ -247,7 +247,7 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	c := &Context{
 		Kind:   p.Kind,
-		Load:   Load{Type: ebpf.Kprobe, Shape: p.Kind.Name},
+		Load:   Load{Type: ebpf.Kprobe, Shape: p.Kind.Name, Joins: joinsKprobes(p)},
 		Ctx:    RawContext{Reg: a.Reg, Type: regsType(e, a)},
 		Args:   Args{Space: kernelSpace},
 		InTask: true,

@@ -93,29 +93,22 @@ func (l kprobeMultiLink) Missed() uint64 {
 // function. Earlier ones miss most overlapping calls, including their entries.
 var followsAll = Version{Major: 6, Minor: 14}
 
-// JoinsSession reports whether a kprobe and a kretprobe with these points can be attached
-// as one: they are at the same functions, and the kernel misses no additional calls.
-func JoinsSession(e *Env, entry, ret []*Point) bool {
-	if len(entry) != len(ret) || e.Kernel.Release().Less(followsAll) {
-		return false
+// kprobeSession returns the attach type of programs for the calls and returns of
+// functions, or 0.
+func kprobeSession(e *Env) ebpf.AttachType {
+	if e.Kernel.Release().Less(followsAll) || e.NoFeature[string(FeatKprobeSession)] || !e.Kernel.Has(FeatKprobeSession) {
+		return 0
 	}
-	at := map[string]bool{}
-	for _, p := range entry {
-		if p.HasAddr || p.Offset != 0 || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
-			return false
-		}
-		at[p.Func] = true
-	}
-	for _, p := range ret {
-		if !at[p.Func] || p.Count != 0 || p.Target != "" && p.Target != "vmlinux" {
-			return false
-		}
-	}
-	return len(at) == len(entry)
+	return ebpf.AttachTraceKprobeSession
 }
 
-// AttachSession attaches a program to the entries and returns of functions.
-func AttachSession(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
+// joinsKprobes reports whether a probe at p can be part of a session.
+func joinsKprobes(p *Point) bool {
+	return !p.HasAddr && p.Offset == 0 && p.Count == 0 && (p.Target == "" || p.Target == "vmlinux")
+}
+
+// attachKprobeSession attaches a program to the calls and returns of functions.
+func attachKprobeSession(_ *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
 	syms := make([]string, len(ps))
 	for i, p := range ps {
 		syms[i] = p.Func

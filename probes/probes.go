@@ -55,8 +55,14 @@ type Kind struct {
 	// order of their attachment.
 	Reverse bool
 	// Return is the name of the kind for returns of the same functions, if the kernel
-	// can run one program at entries and returns, or "".
+	// can run one program at calls and returns (a session), or "".
 	Return string
+	// Session returns the attach type of a program for a session, or 0 if the kernel has
+	// none. It is nil if Return is "".
+	Session func(e *Env) ebpf.AttachType
+	// AttachSession attaches such a program to the calls and returns of functions. ps are
+	// the points for the calls. It is nil if Return is "".
+	AttachSession func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error)
 	// Alone is set if a script with such a probe can have no other probe and only one
 	// attach point.
 	Alone bool
@@ -123,7 +129,7 @@ type Env struct {
 	ChildPID    int                         // -c, 0 if not given or not started yet
 	ForeignPIDs bool                        // process IDs are not those of the initial pid namespace
 	Filter      func(name string) bool      // --probe-filter: accepts points by name; nil: all
-	NoFeature   map[string]bool             // --no-feature: uprobe_multi, kprobe_multi, kprobe_session
+	NoFeature   map[string]bool             // --no-feature: see Feature
 	DebugInfo   string                      // --debuginfo: directories to search for debug files before /usr/lib/debug
 	FetchDebug  func(buildID string) string // path of a debug file from elsewhere, or ""; may be nil
 

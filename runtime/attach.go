@@ -120,11 +120,7 @@ func (s *Session) attachProg(p *object.Program) error {
 	if kind.AttachMany != nil && len(p.Points) > 1 {
 		link, err := kind.AttachMany(s.at, prog, pointers(p.Points))
 		if err == nil {
-			s.links = append(s.links, attached{link, nil, p})
-			for i := range p.Points {
-				s.attachedTo[countedAs(&p.Points[i])] = true
-			}
-			return nil
+			return s.attachedMany(p, link)
 		}
 		// Attach them one by one: this works, or the error names the point that
 		// fails.
@@ -143,6 +139,27 @@ func (s *Session) attachProg(p *object.Program) error {
 		}
 		s.links = append(s.links, attached{link, at, p})
 		s.attachedTo[countedAs(at)] = true
+	}
+	return nil
+}
+
+// attachedMany records that a program is attached to its points with one link, except to
+// those that the link reports as refused.
+func (s *Session) attachedMany(p *object.Program, link io.Closer) error {
+	s.links = append(s.links, attached{link, nil, p})
+	refused := map[*object.Point]bool{}
+	if l, ok := link.(interface{ Refused() []probes.Refusal }); ok {
+		for _, r := range l.Refused() {
+			refused[r.Point] = true
+			if err := s.notAttached(r.Point, r.Point.Name, r.Err); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range p.Points {
+		if at := &p.Points[i]; !refused[at] {
+			s.attachedTo[countedAs(at)] = true
+		}
 	}
 	return nil
 }

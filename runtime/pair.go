@@ -3,7 +3,6 @@ package runtime
 import (
 	"slices"
 
-	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -14,7 +13,7 @@ func (s *Session) attachPair(p *object.Program) bool {
 	if err != nil {
 		return false
 	}
-	link, err := probes.AttachSession(prog, pointers(p.Points))
+	link, err := s.kind(&p.Points[0]).AttachSession(s.at, prog, pointers(p.Points))
 	if err != nil {
 		prog.Close()
 		return false

@@ -26,7 +26,7 @@ func (a *app) info() int {
 	_, err := a.kernel.Type("struct task_struct")
 	modules, _ := filepath.Glob("/sys/kernel/btf/*")
 	fmt.Fprintf(w, "  btf: %s\n  module btf: %s\n\n", yesNo(err == nil), yesNo(len(modules) > 1))
-	a.section(w, "Probe types", probes.FeatKprobe, probes.FeatKprobeMulti, probes.FeatKprobeSession, probes.FeatUprobeMulti, probes.FeatFentry)
+	a.section(w, "Probe types", probes.FeatKprobe, probes.FeatKprobeMulti, probes.FeatKprobeSession, probes.FeatUprobeMulti, probes.FeatFentry, probes.FeatTracingMulti)
 	fmt.Fprintf(w, "  iter: %s\n", yesNo(len(a.kernel.Iterators()) > 0))
 	if err := privileges(); err != nil {
 		fmt.Fprintf(w, "\nPrivileges\n  %v\n", err)

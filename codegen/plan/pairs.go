@@ -12,17 +12,15 @@ import (
 // and the returns of functions. It then intercepts each call once instead of twice.
 type Pair struct{ Entry, Return int }
 
-// findPairs returns the kprobes and kretprobes that can be attached as one.
+// findPairs returns the programs for calls and for returns that can be attached as one.
 func findPairs(p *check.Program) []Pair {
 	var pairs []Pair
 	for i, entry := range p.Progs {
-		if ret := partner(p, entry); ret >= 0 && !returnsValue(entry.Body) {
+		ret := partner(p, entry)
+		// The kernel is checked last, since that requires a search of its BTF.
+		if ret >= 0 && !returnsValue(entry.Body) && entry.Points[0].Kind.Session(p.Env) != 0 {
 			pairs = append(pairs, Pair{i, ret})
 		}
-	}
-	// The kernel is checked last, since that requires a search of its BTF.
-	if env := p.Env; len(pairs) == 0 || env.NoFeature[string(probes.FeatKprobeSession)] || !env.Kernel.Has(probes.FeatKprobeSession) {
-		return nil
 	}
 	return pairs
 }
@@ -30,7 +28,7 @@ func findPairs(p *check.Program) []Pair {
 // partner returns the index of the only program for the returns of the functions that a
 // program for entries is attached to, or -1.
 func partner(p *check.Program, entry *check.Prog) int {
-	if len(entry.Points) == 0 || entry.Points[0].Kind.Return == "" {
+	if len(entry.Points) == 0 || entry.Points[0].Kind.Return == "" || !entry.Ctx.Load.Joins {
 		return -1
 	}
 	kind := entry.Points[0].Kind
@@ -41,13 +39,31 @@ func partner(p *check.Program, entry *check.Prog) int {
 		case q.Points[0].Kind == kind && overlap(entry, q):
 			return -1 // a pair would change the order in which blocks run
 		case q.Points[0].Kind.Name == kind.Return && overlap(entry, q):
-			if found >= 0 || !probes.JoinsSession(p.Env, entry.Points, q.Points) {
+			if found >= 0 || !q.Ctx.Load.Joins || !sameFunctions(entry, q) {
 				return -1
 			}
 			found = i
 		}
 	}
 	return found
+}
+
+// sameFunctions reports whether two programs are attached to the same functions, each
+// once.
+func sameFunctions(p, q *check.Prog) bool {
+	if len(p.Points) != len(q.Points) {
+		return false
+	}
+	at := map[string]bool{}
+	for _, pt := range p.Points {
+		at[pt.Func] = true
+	}
+	for _, pt := range q.Points {
+		if !at[pt.Func] {
+			return false
+		}
+	}
+	return len(at) == len(p.Points)
 }
 
 // overlap reports whether two programs have a function in common.

@@ -139,6 +139,7 @@ type variant struct {
 	block    int // index of decl in the script
 	funcs    []*fnState
 	contexts []*probes.Context // contexts of prog's points
+	own      []*probes.Context // contexts of programs for each of the points alone
 
 	shaped bool // it reads its context: points of another shape need their own program
 	named  bool // it depends on the attach point: every point needs its own program

@@ -24,7 +24,8 @@ func (c *checker) group(blocks []attach.Block) []*variant {
 		}
 		byShape := map[string]*variant{}
 		for _, pt := range b.Points {
-			shape := cmp.Or(pt.Ctx.Load.BareShape, pt.Ctx.Load.Shape)
+			ctx := cmp.Or(pt.Ctx.Shared, pt.Ctx)
+			shape := cmp.Or(ctx.Load.BareShape, ctx.Load.Shape)
 			key := pt.Kind.Name + "\x00" + shape
 			u := byShape[key]
 			if u == nil || shape == "" {
@@ -32,7 +33,7 @@ func (c *checker) group(blocks []attach.Block) []*variant {
 				variants = append(variants, u)
 				byShape[key] = u
 			}
-			u.add(pt)
+			u.add(pt.Point, ctx, pt.Ctx)
 		}
 	}
 	return variants
@@ -45,16 +46,28 @@ func newVariant(d *ast.Probe, block int) *variant {
 }
 
 // add adds an attach point to u's program. The first one determines the program's name
-// and context.
-func (u *variant) add(pt attach.Point) {
+// and context, ctx. own is the context of a program for this point alone.
+func (u *variant) add(pt *probes.Point, ctx, own *probes.Context) {
 	p := u.prog
 	if len(p.Points) == 0 {
-		p.Name, p.Point, p.Ctx = progName(pt.Point), pt.Point, pt.Ctx
+		p.Name, p.Point, p.Ctx = progName(pt), pt, ctx
 	} else {
 		p.Point = nil
 	}
-	p.Points = append(p.Points, pt.Point)
-	u.contexts = append(u.contexts, pt.Ctx)
+	p.Points = append(p.Points, pt)
+	u.contexts, u.own = append(u.contexts, ctx), append(u.own, own)
+}
+
+// splits reports whether u's points need several programs, or its only point one with
+// another context.
+func (u *variant) splits() bool {
+	switch len(u.contexts) {
+	case 0:
+		return false
+	case 1:
+		return u.named && u.contexts[0] != u.own[0]
+	}
+	return u.named || u.shaped
 }
 
 // split divides the variants that need a program for each shape or each point. It reports
@@ -63,7 +76,7 @@ func (c *checker) split() bool {
 	var variants []*variant
 	changed := false
 	for _, u := range c.variants {
-		if len(u.prog.Points) < 2 || !u.named && !u.shaped {
+		if !u.splits() {
 			variants = append(variants, u)
 			continue
 		}
@@ -71,15 +84,18 @@ func (c *checker) split() bool {
 		var parts []*variant
 		for i, pt := range u.prog.Points {
 			ctx := u.contexts[i]
+			if u.named {
+				ctx = u.own[i]
+			}
 			v := byShape[ctx.Load.Shape]
 			if v == nil || ctx.Load.Shape == "" || u.named {
 				v = newVariant(u.decl, u.block)
 				byShape[ctx.Load.Shape] = v
 				parts = append(parts, v)
 			}
-			v.add(attach.Point{Point: pt, Ctx: ctx})
+			v.add(pt, ctx, u.own[i])
 		}
-		if len(parts) == 1 { // all of them have the same shape
+		if len(parts) == 1 && parts[0].prog.Ctx == u.prog.Ctx { // all of them have the same shape
 			u.shaped = false
 			variants = append(variants, u)
 			continue

@@ -80,6 +80,7 @@ func sectionOf(p *object.Program, point int) string {
 
 var tracingSections = map[ebpf.AttachType]string{
 	ebpf.AttachTraceFEntry: "fentry", ebpf.AttachTraceFExit: "fexit", ebpf.AttachModifyReturn: "fmod_ret",
+	object.AttachTraceFEntryMulti: "fentry.multi", object.AttachTraceFExitMulti: "fexit.multi",
 	ebpf.AttachTraceRawTp: "tp_btf", ebpf.AttachTraceIter: "iter",
 }
 
