@@ -53,26 +53,34 @@ func Run(m *ir.Module) { run(m, nil) }
 
 // run calls after, if given, after every pass.
 func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
-	passes := Passes(m)
+	var rounds, last []Pass
+	for _, p := range Passes(m) {
+		if p.Last {
+			last = append(last, p)
+		} else {
+			rounds = append(rounds, p)
+		}
+	}
 	for _, p := range m.Progs {
-		// round runs the passes of one kind, and reports whether any changed f.
-		round := func(f *ir.Func, last bool) bool {
-			changed := false
-			for _, pass := range passes {
-				if pass.Last != last {
-					continue
-				}
-				changed = pass.Run(f) || changed
-				if after != nil {
-					after(p, pass.Name)
-				}
+		do := func(f *ir.Func, pass Pass) (changed bool) {
+			changed = pass.Run(f)
+			if after != nil {
+				after(p, pass.Name)
 			}
 			return changed
 		}
 		for _, f := range p.Funcs() {
-			for n := 0; n < maxRounds && round(f, false); n++ {
+			// Once each pass has found nothing to change since the last change, all of
+			// them would find nothing.
+			for n, idle := 0, 0; n < maxRounds*len(rounds) && idle < len(rounds); n++ {
+				idle++
+				if do(f, rounds[n%len(rounds)]) {
+					idle = 0
+				}
 			}
-			round(f, true)
+			for _, pass := range last {
+				do(f, pass)
+			}
 		}
 		dropFuncs(p)
 	}
