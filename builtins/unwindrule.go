@@ -203,19 +203,41 @@ func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp
 	})
 }
 
-// followFP continues with the caller by following the frame pointer.
+// followFP continues with the caller of a function that no table describes: by the
+// instructions to which its callee returns, if they free its frame and return, else by
+// the frame pointer. The former are those of the trampolines that Python generates for
+// profilers, which leave the frame pointer to their callers.
 func (w *walker) followFP() {
-	w.know(wFP, wFPAt)
-	fp := w.get(wFP)
-	w.stop(w.not(fp), unwind.Complete)
-	w.stop(w.op(ir.OpULt, fp, w.get(wSP)), unwind.Broken)
-	failed := w.readUser(wBuf, 16, fp)
-	w.stop(failed, unwind.Broken)
-	w.set(wFP, w.get(wBuf))
-	w.set(wIP, w.get(wBuf2))
-	w.set(wSP, w.op(ir.OpAdd, fp, w.num(16)))
+	g, arch := w.g, w.arch
+	code := &ir.Var{Name: "code", Type: ir.Int}
+	w.b().Write(code, w.num(0))
+	g.B().If(w.not(w.get(wExact)), func() {
+		failed := w.readUser(wBuf, 8, w.get(wIP))
+		g.B().If(w.not(failed), func() { w.b().Write(code, w.get(wBuf)) })
+	})
+	frees := w.op(ir.OpEq, w.op(ir.OpAnd, w.b().Read(code), w.num(arch.FreeMask)), w.num(arch.Free))
+	g.B().IfElse(frees, func() *ir.Value {
+		size := w.op(ir.OpAnd, w.op(ir.OpShr, w.b().Read(code), w.num(arch.FreeSize)), w.num(0x7f))
+		ra := w.op(ir.OpAdd, w.get(wSP), size)
+		failed := w.readUser(wBuf, 8, ra)
+		w.stop(failed, unwind.NotPresent)
+		w.set(wIP, w.get(wBuf))
+		w.set(wSP, w.op(ir.OpAdd, ra, w.num(8)))
+		return nil
+	}, func() *ir.Value {
+		w.know(wFP, wFPAt)
+		fp := w.get(wFP)
+		w.stop(w.not(fp), unwind.Complete)
+		w.stop(w.op(ir.OpULt, fp, w.get(wSP)), unwind.Broken)
+		failed := w.readUser(wBuf, 16, fp)
+		w.stop(failed, unwind.Broken)
+		w.set(wFP, w.get(wBuf))
+		w.set(wIP, w.get(wBuf2))
+		w.set(wSP, w.op(ir.OpAdd, fp, w.num(16)))
+		// It is not known whether other registers were saved.
+		w.set(wBX, w.num(0))
+		w.set(wBXAt, w.num(0))
+		return nil
+	})
 	w.set(wExact, w.num(0))
-	// It is not known whether other registers were saved.
-	w.set(wBX, w.num(0))
-	w.set(wBXAt, w.num(0))
 }

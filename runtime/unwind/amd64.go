@@ -11,6 +11,10 @@ type Arch struct {
 	RegsSize, StackSize  int
 	// NarrowMode is the value of the low bits of Mode in a 32-bit process.
 	NarrowMode int64
+	// The first eight bytes of instructions that free a frame of less than 128 bytes and
+	// return, which a return address may refer to, are Free in the bits of FreeMask. The
+	// size is in the byte at the bit FreeSize.
+	Free, FreeMask, FreeSize int64
 	// regs holds the offset of each register, by DWARF's number.
 	regs []uint8
 }
@@ -20,7 +24,8 @@ var AMD64 = &Arch{
 	CFI: cfi.AMD64,
 	PC:  128, SP: 152, FP: 32, BX: 40, Mode: 136, // the code segment
 	RegsSize: 168, StackSize: 16 << 10,
-	NarrowMode: 0x23, // __USER32_CS
+	NarrowMode: 0x23,                                               // __USER32_CS
+	Free:       0xc300c48348, FreeMask: 0xff80ffffff, FreeSize: 24, // add $size, %rsp; ret
 	// rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15
 	regs: []uint8{80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0},
 }

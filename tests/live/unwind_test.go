@@ -31,6 +31,8 @@ func TestUnwind(t *testing.T) {
 		{"mark", "handler", "raises_aside", "main"},
 		{"mark", "skip", "faults", "main"},
 		{"mark", "leaf3", "thread"},
+		{"mark", "leaf3", "from_code", "generated", "main"},
+		{"mark", "leaf3", "from_code", "generated", "main"},
 	}
 	own := map[string]bool{}
 	for _, c := range cases {
@@ -58,7 +60,7 @@ func TestUnwind(t *testing.T) {
 			script := fmt.Sprintf(`config = { user_stack = %s } uprobe:%s:mark {
 				@[arg0, ustack] = count();
 				if (arg0 == 9 && len(ustack) > 7) { @whole = 1; }
-				if (arg0 == 12 && @whole) { @rounds++; if (@rounds > 5) { exit(); } }
+				if (arg0 == 14 && @whole) { @rounds++; if (@rounds > 5) { exit(); } }
 			}`, how, bin)
 			r := trace(t, "-c", bin, "-e", script)
 			found := make([]bool, len(cases))

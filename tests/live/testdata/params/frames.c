@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -61,6 +62,25 @@ OWN int raises_aside(int n) { signalled = n; kill(getpid(), SIGUSR2); AFTER; ret
 OWN int faults(int n) { signalled = n; __asm__ volatile("hlt"); return n; }
 static void skip(int sig, siginfo_t *info, void *ctx);
 
+/* Code that is generated at run time and has no frame pointer calls a function. */
+static int generating;
+OWN int from_code(void) { int r = leaf3(generating); AFTER; return r; }
+OWN int generated(int n)
+{
+	static unsigned char *code;
+	static const unsigned char sizes[] = {0x08, 0x78};
+	if (!code)
+		code = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char size = sizes[n % 2];
+	/* sub $size, %rsp; call *%rdi; add $size, %rsp; ret */
+	const unsigned char text[] = {0x48, 0x83, 0xec, size, 0xff, 0xd7, 0x48, 0x83, 0xc4, size, 0xc3};
+	memcpy(code, text, sizeof text);
+	generating = n;
+	int r = ((int (*)(int (*)(void)))code)(from_code);
+	AFTER;
+	return r;
+}
+
 /* A thread's stack. */
 OWN void *thread(void *n) { leaf3((int)(long)n); AFTER; return 0; }
 static __attribute__((noinline)) int starts(int n) { pthread_t t; pthread_create(&t, 0, thread, (void *)(long)n); pthread_join(t, 0); return n; }
@@ -69,7 +89,7 @@ OWN void skip(int sig, siginfo_t *info, void *ctx)
 {
 	(void)sig, (void)info;
 	mark(signalled);
-	((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP]++; /* behind hlt */
+	((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP]++; /* after hlt */
 }
 
 int main(void)
@@ -86,6 +106,7 @@ int main(void)
 	for (;;) {
 		leaf1(0), with_alloca(1), with_vla(2), large(3), aligned(4), saves(5), deep(6, 60), noreturn_call(7), sorts(8);
 		raises(9), raises_aside(10), faults(11), starts(12);
+		generated(13), generated(14);
 		usleep(1000);
 	}
 }
