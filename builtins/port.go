@@ -26,3 +26,9 @@ func port() *Def {
 		Emit:  emitLit,
 	}
 }
+
+// PortOf returns the number of a port by the usual name of its service.
+func PortOf(name string) (n uint16, ok bool) {
+	v, ok := ports[name]
+	return uint16(v), ok
+}

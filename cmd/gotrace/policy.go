@@ -24,12 +24,27 @@ do so only with --unsafe.
     --print                print the script that the policies become, and run nothing
     --skip-unsupported     leave out rules that cannot be translated
     -f FORMAT              text, json, or the format of the policies' own system
+
+For network policies of Cilium, with -f json as Hubble prints flows:
+
+    --endpoint 'LABELS: PLACE'  an endpoint with these labels: app=web,tier=front. PLACE is
+                           the directory of a cgroup, unit=, container=, comm=, exe= or
+                           user= with a name, host, or a prefix of another machine
+    --entity NAME=PREFIX   addresses of an entity: kube-apiserver=10.0.0.1
+    --service NAME=PREFIX  addresses of a service: default/db=10.0.0.2
+    --cluster-cidr PREFIX  addresses of the cluster, which are not part of the world
+    --may-lock-out POLICY  with --unsafe, let a policy deny traffic to the whole machine
 `
 
 // policyOptions are the options of gotrace policy beside those of gotrace.
 type policyOptions struct {
 	print, skip bool
-	endpoints   []string
+	// only is set if the script will not run: it is printed, or only loaded.
+	only bool
+
+	// For network policies.
+	endpoints, entities, services, clusterCIDRs []string
+	lockout                                     []string // names of policies
 }
 
 // translation is what policies of one system became.
@@ -49,8 +64,8 @@ type policySystem struct {
 	translate  func([]policy.Document, *policyOptions, *policy.Options, *source.Diags) translation
 }
 
-// policySystems are the systems. Each is registered in a file of its own.
-var policySystems []policySystem
+// policySystems are the systems.
+var policySystems = []policySystem{ciliumPolicies}
 
 // policy runs gotrace policy and returns the exit status.
 func (a *app) policy(args []string) int {
@@ -59,6 +74,10 @@ func (a *app) policy(args []string) int {
 		fs.BoolVar(&own.print, "print", false, "")
 		fs.BoolVar(&own.skip, "skip-unsupported", false, "")
 		fs.StringArrayVar(&own.endpoints, "endpoint", nil, "")
+		fs.StringArrayVar(&own.entities, "entity", nil, "")
+		fs.StringArrayVar(&own.services, "service", nil, "")
+		fs.StringArrayVar(&own.clusterCIDRs, "cluster-cidr", nil, "")
+		fs.StringArrayVar(&own.lockout, "may-lock-out", nil, "")
 	})
 	if err == nil && o.help {
 		io.WriteString(a.stdout, policyUsage)
@@ -71,6 +90,7 @@ func (a *app) policy(args []string) int {
 		a.report.errorf("%v", err)
 		return statusError
 	}
+	own.only = own.print || o.dryRun
 	a.opt = o
 	a.report.setup(o)
 	script, sink, err := a.translate(paths, &own)

@@ -17,6 +17,8 @@ type Container struct {
 	// Namespace and Pod are the names of the Kubernetes or Podman pod, "" if there is
 	// none. PodUID is as in Owner.
 	Namespace, Pod, PodUID string
+	// Labels are the labels of the container, or the annotations that its runtime keeps.
+	Labels map[string]string
 
 	pid int // its first process, in the pid namespace of the runtime; 0 if unknown
 }
@@ -124,6 +126,9 @@ func (s *states) docker() {
 // annotate sets the names that Kubernetes runtimes put into the annotations or labels
 // of a container.
 func (c *Container) annotate(a map[string]string) {
+	if c.Labels == nil {
+		c.Labels = a
+	}
 	for _, f := range []struct {
 		into *string
 		keys []string

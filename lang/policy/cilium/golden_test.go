@@ -1,0 +1,107 @@
+package cilium
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/parse"
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/tests/cases"
+)
+
+// prefix parses prefixes.
+func prefix(texts ...string) (list []netip.Prefix) {
+	for _, text := range texts {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
+}
+
+// labelled returns the labels that a text lists.
+func labelled(text string) Labels {
+	l, err := ParseLabels(text)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// testMachine is a machine with two cgroups, and two peers on other machines.
+func testMachine() *Machine {
+	return &Machine{
+		Endpoints: []*Endpoint{
+			{Name: "host", Dir: "/cg", ID: 1, Host: true, Labels: labelled("reserved:host,node=here")},
+			{Name: "web", Dir: "/cg/web", ID: 11, Level: 1, Labels: labelled("app=web,tier=front")},
+			{Name: "db", Dir: "/cg/box/db", ID: 12, Level: 2, Labels: labelled("app=db,k8s:io.kubernetes.pod.namespace=store"), Addrs: prefix("10.9.0.2/32", "fd09::2/128")},
+			{Name: "dns", Labels: labelled("k8s-app=kube-dns,k8s:io.kubernetes.pod.namespace=kube-system"), Addrs: prefix("10.96.0.10/32")},
+			{Name: "other node", Labels: labelled("reserved:remote-node,node=there"), Addrs: prefix("192.0.2.9/32")},
+		},
+		Host:     prefix("127.0.0.0/8", "::1/128", "192.0.2.1/32"),
+		Cluster:  prefix("10.0.0.0/8"),
+		Entities: map[string][]netip.Prefix{"kube-apiserver": prefix("10.96.0.1/32")},
+		Services: map[string][]netip.Prefix{"store/db": prefix("10.97.0.5/32")},
+	}
+}
+
+// TestGolden translates the policies of testdata. The case's header unsafe lets them drop
+// packets.
+func TestGolden(t *testing.T) {
+	for _, f := range cases.Glob(t, "testdata/*.txtar", "unsafe", "skip") {
+		for _, c := range f.Cases {
+			t.Run(c.Name, func(t *testing.T) {
+				var diags source.Diags
+				docs := documents(c.Input(t, "policy.yaml"), &diags)
+				script := ""
+				if !diags.HasErrors() {
+					opt := &policy.Options{Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
+					p := Read(docs, opt, &diags)
+					list := Resolve(p, testMachine(), &diags)
+					if !diags.HasErrors() && len(list) > 0 {
+						script = formatted(t, Translate(list, opt.Unsafe).File)
+					}
+				}
+				var b strings.Builder
+				for _, d := range diags.All() {
+					b.WriteString(d.Render())
+				}
+				c.Check(t, cases.Section{Name: "script", Text: script}, cases.Section{Name: "diagnostics", Text: b.String()})
+			})
+		}
+	}
+}
+
+// documents returns the documents of a text.
+func documents(text string, diags *source.Diags) (docs []policy.Document) {
+	f := source.NewFile("policy.yaml", text)
+	for _, root := range yaml.Read(f, diags) {
+		docs = append(docs, policy.Document{File: f, Root: root})
+	}
+	for _, d := range docs {
+		if !Recognises(d) {
+			diags.Errorf(d.Root.At, "this is no policy")
+			return nil
+		}
+	}
+	return docs
+}
+
+// formatted returns a script as the formatter prints it.
+func formatted(t *testing.T, f *source.File) string {
+	t.Helper()
+	var diags source.Diags
+	tree := parse.File(f, builtins.NewRegistry(builtins.All()), &diags)
+	if err := diags.Err(); err != nil {
+		t.Fatalf("%v\n%s", err, f.Text)
+	}
+	var b bytes.Buffer
+	if err := ast.Fprint(&b, tree); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
