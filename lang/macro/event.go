@@ -208,10 +208,11 @@ func (x *expander) inArg(deep bool) bool {
 
 // eventIdent returns the replacement of a name in a probe of an event.
 func (x *expander) eventIdent(e *ast.Ident) (ast.Expr, bool) {
-	if x.inArg(false) && x.event.of.ArgOf(e.Name) != nil {
+	def := x.c.defs.Lookup(e.Name)
+	allArgs := def != nil && def.AllArgs // those of the attach point, although an argument may have this name
+	if x.inArg(false) && !allArgs && x.event.of.ArgOf(e.Name) != nil {
 		return x.eventArg(e, e.Name), true
 	}
-	def := x.c.defs.Lookup(e.Name)
 	if def == nil || !def.Args && !def.Ret {
 		return nil, false
 	}

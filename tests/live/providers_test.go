@@ -33,7 +33,11 @@ func TestEvents(t *testing.T) {
 				args = append(args, fmt.Sprintf("print(args.%s);", name))
 			}
 		}
-		fmt.Fprintf(&script, "%s /pid == 0xffffffff/ { %s }\n", e.Name.Text, strings.Join(args, " "))
+		never := "pid == 0xffffffff"
+		if strings.HasPrefix(e.Name.Text, "pkt:") {
+			never = "args.proto == 255" // a packet belongs to no process
+		}
+		fmt.Fprintf(&script, "%s /%s/ { %s }\n", e.Name.Text, never, strings.Join(args, " "))
 		for _, name := range lacks {
 			r := trace(t, "-e", fmt.Sprintf("%s { print(args.%s); }", e.Name.Text, name))
 			if since := notHere[e.Name.Text+" "+name]; r.status == 0 || !strings.Contains(r.stderr, since) {
