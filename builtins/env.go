@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -65,8 +66,8 @@ type Symbols interface {
 	// stacks. In mode raw the frames have no names.
 	Frames(pid int, addrs []uint64, mode string) []value.Frame
 	// Stack returns the frames of a stack by its id, or nil if the stack no longer
-	// exists.
-	Stack(depth int, id int64) []uint64
+	// exists. why is the reason why the frames end.
+	Stack(depth int, id int64) (frames []uint64, why unwind.Why)
 }
 
 // Names translates the system's numbers to names. It caches them.

@@ -9,6 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -33,9 +34,11 @@ func (e *testEnv) Names() Names     { return testNames{} }
 
 type testSymbols struct{}
 
-func (testSymbols) Kernel(addr uint64) string          { return fmt.Sprintf("k%x", addr) }
-func (testSymbols) User(pid int, addr uint64) string   { return fmt.Sprintf("u%d:%x", pid, addr) }
-func (testSymbols) Stack(depth int, id int64) []uint64 { return []uint64{uint64(id), uint64(depth)} }
+func (testSymbols) Kernel(addr uint64) string        { return fmt.Sprintf("k%x", addr) }
+func (testSymbols) User(pid int, addr uint64) string { return fmt.Sprintf("u%d:%x", pid, addr) }
+func (testSymbols) Stack(depth int, id int64) ([]uint64, unwind.Why) {
+	return []uint64{uint64(id), uint64(depth)}, unwind.Why(id % 3)
+}
 func (testSymbols) Frames(pid int, addrs []uint64, mode string) []value.Frame {
 	return []value.Frame{{Name: fmt.Sprint(pid, addrs, mode)}}
 }

@@ -163,7 +163,13 @@ func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 	case why < unwind.NumWhys:
 		s.Missing = why.String()
 	default:
-		s.Frames = env.Symbols().Frames(pid, env.Symbols().Stack(int(t.Params[1]), int64(id)), s.Mode)
+		depth := int(t.Params[1])
+		addrs, why := env.Symbols().Stack(depth, int64(id))
+		s.Frames = env.Symbols().Frames(pid, addrs, s.Mode)
+		// A script that limits the number of frames does not miss the others.
+		if why != unwind.Complete && why < unwind.NumWhys && (why != unwind.TooDeep || depth >= defaultDepth) {
+			s.Missing = why.String()
+		}
 	}
 	return s
 }

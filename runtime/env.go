@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
+	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -110,22 +111,24 @@ func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []value.Frame {
 }
 
 // Stack implements builtins.Symbols.
-func (e symbolizer) Stack(depth int, id int64) []uint64 {
+func (e symbolizer) Stack(depth int, id int64) (frames []uint64, why unwind.Why) {
 	m, head := e.s.maps[object.StackMap(depth)], 0
 	if id >= object.FirstMoreStack {
 		m, head = e.s.maps[object.MoreStacks(depth)], object.StackFrames
 	}
 	if m == nil || id < 0 {
-		return nil
+		return nil, unwind.Complete
 	}
 	var key [4]byte
 	binary.NativeEndian.PutUint32(key[:], uint32(id))
 	data := make([]byte, m.ValueSize())
 	if store.LookupElem(m, key[:], data) != nil {
-		return nil
+		return nil, unwind.Complete
+	}
+	if head > 0 {
+		why = unwind.Why(binary.NativeEndian.Uint64(data[object.StackEnd:]))
 	}
 	data = data[head:]
-	var frames []uint64
 	for ; len(data) >= 8; data = data[8:] {
 		a := binary.NativeEndian.Uint64(data)
 		if a == 0 {
@@ -133,7 +136,7 @@ func (e symbolizer) Stack(depth int, id int64) []uint64 {
 		}
 		frames = append(frames, a)
 	}
-	return frames
+	return frames, why
 }
 
 // Outside implements builtins.Env. The context is done when the user ends the

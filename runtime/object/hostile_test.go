@@ -17,6 +17,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
+	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -57,7 +58,7 @@ func (nullMaps) Zero(string) error                             { return nil }
 func (nullSymbols) User(int, uint64) string                    { return "" }
 func (nullSymbols) Kernel(uint64) string                       { return "" }
 func (nullSymbols) Frames(int, []uint64, string) []value.Frame { return nil }
-func (nullSymbols) Stack(int, int64) []uint64                  { return nil }
+func (nullSymbols) Stack(int, int64) ([]uint64, unwind.Why)    { return nil, unwind.Complete }
 func (nullNames) Cgroup(uint64, string) string                 { return "" }
 func (nullNames) User(uint32) string                           { return "" }
 func (nullNames) Container(uint64) string                      { return "" }

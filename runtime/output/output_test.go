@@ -81,6 +81,8 @@ func TestValues(t *testing.T) {
 		{value.Stack{Frames: []value.Frame{{Name: "foo", Offset: 1}, {Name: "bar", Offset: 2}}}, "\n        foo+1\n        bar+2\n", `"\n        foo+1\n        bar+2\n"`},
 		{value.Stack{Mode: "perf", Frames: []value.Frame{{Addr: 1, Name: "f", Module: "/bin/x"}}}, "\n\t1 f+0 (/bin/x)\n", `"\n\t1 f+0 (/bin/x)\n"`},
 		{value.Stack{Mode: "raw", Frames: []value.Frame{{Addr: 0x55bc, Name: "f"}}}, "\n55bc\n", `"\n55bc\n"`},
+		{value.Stack{Missing: "too deep", Frames: []value.Frame{{Name: "foo", Offset: 1}}}, "\n        foo+1\n        [incomplete: too deep]\n", `"\n        foo+1\n        [incomplete: too deep]\n"`},
+		{value.Stack{Missing: "not a user thread", Mode: "perf"}, "\n\t[not a user thread]\n", `"\n\t[not a user thread]\n"`},
 		{value.Tuple{value.Int(1), value.Stack{}}, "(1, \n)", `[1,"\n"]`},
 	} {
 		if got := value.Text(c.v, ".."); got != c.text {

@@ -23,9 +23,20 @@ func (v Stack) appendTo(b []byte) []byte {
 		b = append(b, '\n')
 	}
 	if v.Missing != "" {
-		b = append(append(append(append(b, indent...), '['), v.Missing...), "]\n"...)
+		b = append(append(append(b, indent...), v.Mark()...), '\n')
 	}
 	return b
+}
+
+// Mark returns the text that stands for the missing frames, or "" if none is missing.
+func (v Stack) Mark() string {
+	switch {
+	case v.Missing == "":
+		return ""
+	case len(v.Frames) == 0:
+		return "[" + v.Missing + "]"
+	}
+	return "[incomplete: " + v.Missing + "]"
 }
 
 func appendFrame(b []byte, v *Stack, f *Frame) []byte {

@@ -66,8 +66,8 @@ type (
 	}
 	// Stack is a stack trace, innermost frame first. Mode selects how it is shown:
 	// bpftrace, perf, raw or build_id; "" is bpftrace. Debug shows source lines and
-	// inlined functions. Missing is the reason why there are no frames; it is "" if
-	// there are frames or there was no stack.
+	// inlined functions. Missing is the reason why the outer frames are missing, or all
+	// frames if there are none. It is "" if no frame is missing or there was no stack.
 	Stack struct {
 		Frames  []Frame
 		Mode    string

@@ -105,6 +105,9 @@ func (s *sample) setKey(key value.Value) bool {
 			for _, f := range v.Frames {
 				*to = append(*to, frame{f, v.Kernel})
 			}
+			if mark := v.Mark(); mark != "" {
+				*to = append(*to, frame{value.Frame{Name: mark}, v.Kernel})
+			}
 		default:
 			s.labels = append(s.labels, value.Text(v, ""))
 		}

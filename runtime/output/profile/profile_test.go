@@ -48,6 +48,8 @@ func TestFolded(t *testing.T) {
 		{"both, user first", one(value.Tuple{userStack, kernelStack}, value.Int(1)), user + ";do_syscall_64;vfs_read 1\n"},
 		{"labels", one(value.Tuple{value.Str{S: "a;b c\n"}, userStack, value.Int(-7)}, value.Int(1)), "a:b c ;-7;" + user + " 1\n"},
 		{"record", one(value.Record{{Name: "c", V: value.Str{S: "sh"}}, {Name: "s", V: value.Tuple{userStack}}}, value.Int(1)), "sh;" + user + " 1\n"},
+		{"incomplete", one(value.Tuple{kernelStack, value.Stack{Frames: userStack.Frames, Missing: "too deep"}}, value.Int(1)), "[incomplete: too deep];" + user + ";do_syscall_64;vfs_read 1\n"},
+		{"missing", one(value.Stack{Missing: "not a user thread"}, value.Int(1)), "[not a user thread] 1\n"},
 		{"empty", one(value.Tuple{value.Str{S: "sh"}, value.Stack{}}, value.Int(1)), "sh;[no stack] 1\n"},
 		{"avg", one(userStack, value.Avg{V: value.Int(9)}), user + " 9\n"},
 		{"stats", one(userStack, value.Stats{Count: 2, Avg: value.Int(5), Total: value.Int(10)}), user + " 10\n"},

@@ -81,6 +81,11 @@ OWN int generated(int n)
 	return r;
 }
 
+/* No table describes the function, but it sets the frame pointer. */
+int bare(int n);
+__asm__(".pushsection .text\n.type bare, @function\nbare: push %rbp\nmov %rsp, %rbp\ncall mark\npop %rbp\nret\n.size bare, .-bare\n.popsection");
+OWN int calls_bare(int n) { int r = bare(n); AFTER; return r; }
+
 /* A thread's stack. */
 OWN void *thread(void *n) { leaf3((int)(long)n); AFTER; return 0; }
 static __attribute__((noinline)) int starts(int n) { pthread_t t; pthread_create(&t, 0, thread, (void *)(long)n); pthread_join(t, 0); return n; }
@@ -106,7 +111,7 @@ int main(void)
 	for (;;) {
 		leaf1(0), with_alloca(1), with_vla(2), large(3), aligned(4), saves(5), deep(6, 60), noreturn_call(7), sorts(8);
 		raises(9), raises_aside(10), faults(11), starts(12);
-		generated(13), generated(14);
+		generated(13), generated(14), calls_bare(15);
 		usleep(1000);
 	}
 }
