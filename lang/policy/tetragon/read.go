@@ -1,0 +1,157 @@
+package tetragon
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// fields has a function for each key of a mapping, which reads its value. It is nil for a
+// key whose value has no meaning here.
+type fields map[string]func(*yaml.Node)
+
+// object reads a mapping. A key that is not in fs is an error.
+func (p *policyReader) object(n *yaml.Node, what string, fs fields) bool {
+	if n.Kind != yaml.Map {
+		p.diags.Errorf(n.At, "%s must be a mapping, not %s", what, n.Kind)
+		return false
+	}
+	for _, f := range n.Fields {
+		read, ok := fs[f.Key]
+		if !ok {
+			p.unknown(f.At, what+" has no key", f.Key, keys(fs))
+			continue
+		}
+		if read != nil {
+			read(f.Value)
+		}
+	}
+	return true
+}
+
+func keys[V any](m map[string]V) []string {
+	var list []string
+	for k := range m {
+		list = append(list, k)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// unknown reports a word that is none of those that are possible.
+func (p *policyReader) unknown(at source.Span, what, word string, possible []string) {
+	hint := ""
+	if near := source.Nearest(word, possible); near != "" {
+		hint = "did you mean '" + near + "'?"
+	} else if len(possible) <= 16 {
+		hint = "possible are " + strings.Join(possible, ", ")
+	}
+	p.diags.ErrorHint(at, hint, "%s '%s'", what, word)
+}
+
+// items returns the items of a list, which may be missing.
+func (p *policyReader) items(n *yaml.Node) []*yaml.Node {
+	switch {
+	case n == nil || n.Kind == yaml.Null:
+		return nil
+	case n.Kind != yaml.List:
+		p.diags.Errorf(n.At, "this must be a list, not %s", n.Kind)
+		return nil
+	}
+	return n.Items
+}
+
+// variable matches a variable of the environment in a value.
+var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// text returns the value of a scalar, with variables of the environment replaced.
+func (p *policyReader) text(n *yaml.Node) string {
+	s, ok := p.replaced(n)
+	if !ok {
+		p.diags.Errorf(n.At, "the environment has no variable for %s", n.Value)
+	}
+	return s
+}
+
+// replaced is text, but only reports whether a variable is missing.
+func (p *policyReader) replaced(n *yaml.Node) (string, bool) {
+	if n.Kind == yaml.List || n.Kind == yaml.Map {
+		p.diags.Errorf(n.At, "this must be a value, not %s", n.Kind)
+		return "", true
+	}
+	ok := true
+	s := variable.ReplaceAllStringFunc(n.Value, func(v string) string {
+		value, found := os.LookupEnv(v[2 : len(v)-1])
+		ok = ok && found
+		return value
+	})
+	return s, ok
+}
+
+func (p *policyReader) boolean(n *yaml.Node) bool {
+	b, ok := n.Bool()
+	if !ok && n.Kind != yaml.Null {
+		p.diags.Errorf(n.At, "this must be true or false")
+	}
+	return b
+}
+
+func (p *policyReader) integer(n *yaml.Node) int64 {
+	s := p.text(n)
+	v, err := strconv.ParseInt(s, 0, 64)
+	if err != nil {
+		p.diags.Errorf(n.At, "'%s' is not a number", s)
+	}
+	return v
+}
+
+// word is a value of a list in a policy, and its place.
+type word struct {
+	text string
+	at   source.Span
+}
+
+// values returns the values of a list. A value with a variable that the environment does
+// not have is left out, but not if the policy may decide.
+func (p *policyReader) values(n *yaml.Node) (out []word) {
+	for _, item := range p.items(n) {
+		s, ok := p.replaced(item)
+		switch {
+		case !ok && p.unsafe():
+			p.diags.Errorf(item.At, "the environment has no variable for %s", item.Value)
+		case !ok:
+			p.diags.Warnf(item.At, "the environment has no variable for %s: this value is left out", item.Value)
+		default:
+			out = append(out, word{s, item.At})
+		}
+	}
+	return out
+}
+
+// quote returns a string literal of the language.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range []byte(s) {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c < ' ' || c == 0x7f:
+			b.WriteString(`\x` + strconv.FormatUint(uint64(c)+0x100, 16)[1:])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

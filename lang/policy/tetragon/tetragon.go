@@ -1,0 +1,245 @@
+// Package tetragon translates Tetragon's tracing policies to a script of gotrace's
+// language. The script prints a tuple for each event: the number of the event in the
+// table Translation.Events, then the values that the event's description lists. Package
+// runtime/policy/tetragon shows them as Tetragon does.
+package tetragon
+
+import (
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Translation is what policies became.
+type Translation struct {
+	Script *source.File
+	// Events describes the events that the script prints, by number.
+	Events []*Event
+	// Unsafe is set if the policies may decide.
+	Unsafe bool
+}
+
+// Kind is the kind of an event, which is also its key in Tetragon's JSON.
+type Kind string
+
+const (
+	Exec       Kind = "process_exec"
+	Exit       Kind = "process_exit"
+	Fork       Kind = "fork" // it is not shown
+	Kprobe     Kind = "process_kprobe"
+	Tracepoint Kind = "process_tracepoint"
+	Uprobe     Kind = "process_uprobe"
+	Usdt       Kind = "process_usdt"
+	LSM        Kind = "process_lsm"
+	Loader     Kind = "process_loader"
+)
+
+// Event describes a kind of event of a policy.
+type Event struct {
+	Kind          Kind
+	Policy        string
+	Message       string
+	Tags          []string
+	Function      string // of kprobes; "" if the record has the name of the probe
+	Subsys, Event string // of a tracepoint
+	Path, Symbol  string // of an uprobe
+	Provider      string // of a USDT probe; its name is in Symbol
+	Args          []Arg
+	Return        *Arg // nil if the event is not sent when the function returns
+	Outcomes      []Outcome
+	KernelStack   bool // whether the record has the stack
+	UserStack     bool
+}
+
+// Arg is an argument of an event.
+type Arg struct {
+	Type   string // as the policy has it
+	Label  string
+	Data   bool // it does not come from the arguments of the function
+	Show   Show
+	Fields int // number of values in the record
+}
+
+// Outcome is what the selector with a number does.
+type Outcome struct {
+	Action, ReturnAction string // the names in Tetragon's JSON
+	// Audit is set if the action was not carried out, because the policies may not decide.
+	Audit                  bool
+	KernelStack, UserStack bool
+	Hash                   bool
+	URLs, Names            []string // to get and to look up
+}
+
+// Recognises reports whether a document is a tracing policy.
+func Recognises(d policy.Document) bool {
+	return strings.HasPrefix(d.Root.Get("apiVersion").Value, "cilium.io/") && kinds[d.KindOf()]
+}
+
+var kinds = map[string]bool{"TracingPolicy": true, "TracingPolicyNamespaced": true}
+
+// Translate translates tracing policies. It returns nil if there are errors.
+func Translate(docs []policy.Document, opts *policy.Options, diags *source.Diags) *Translation {
+	s := &script{t: &Translation{Unsafe: opts.Unsafe}, opts: opts, diags: diags, uses: map[string]bool{}}
+	s.base()
+	for _, d := range docs {
+		p := &policyReader{script: s, diags: diags, opts: opts, hostNS: hostNamespaces()}
+		p.document(d.Root)
+	}
+	if diags.HasErrors() {
+		return nil
+	}
+	s.t.Script = s.file()
+	return s.t
+}
+
+// policyReader reads one policy.
+type policyReader struct {
+	*script
+	diags      *source.Diags
+	opts       *policy.Options
+	name       string
+	namespaced bool
+	lists      map[string]*list
+	macros     map[string]*yaml.Node
+	inPod      bool // the policy is for pods or containers only
+	loader     bool
+	tracks     bool // the policy remembers the owners of sockets
+	monitor    bool // the policy's own mode: it decides nothing
+	multi      bool
+	calls      []string // system calls of the enforcer
+	hostNS     map[string]uint64
+}
+
+// unsafe reports whether the policy may decide.
+func (p *policyReader) unsafe() bool { return p.opts.Unsafe && !p.monitor }
+
+// document reads a policy and writes the probes that it becomes.
+func (p *policyReader) document(root *yaml.Node) {
+	var spec *yaml.Node
+	p.object(root, "a tracing policy", fields{
+		"apiVersion": func(n *yaml.Node) {
+			if n.Value != "cilium.io/v1alpha1" {
+				p.diags.ErrorHint(n.At, "it is 'cilium.io/v1alpha1'", "the version '%s' of tracing policies is not known", n.Value)
+			}
+		},
+		"kind":     func(n *yaml.Node) { p.namespaced = n.Value == "TracingPolicyNamespaced" },
+		"metadata": func(n *yaml.Node) { p.name = p.text(n.Get("name")) },
+		"spec":     func(n *yaml.Node) { spec = n },
+		"status":   nil,
+	})
+	if spec == nil || spec.Kind == yaml.Null {
+		p.diags.Errorf(root.At, "the policy has no 'spec'")
+		return
+	}
+	if p.namespaced {
+		p.diags.Warnf(root.Get("kind").At, "the namespaces of Kubernetes are not known here: the policy applies to all processes")
+	}
+	var kprobes, fentries, tracepoints, uprobes, usdts, lsmhooks, enforcers *yaml.Node
+	keep := func(to **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *to = n } }
+	selectPods := func(n *yaml.Node) { p.podSelector(n) }
+	var lists, macros *yaml.Node
+	p.object(spec, "a policy's spec", fields{
+		"kprobes": keep(&kprobes), "fentries": keep(&fentries), "tracepoints": keep(&tracepoints),
+		"uprobes": keep(&uprobes), "usdts": keep(&usdts), "lsmhooks": keep(&lsmhooks),
+		"lists": keep(&lists), "selectorsMacros": keep(&macros), "enforcers": keep(&enforcers),
+		"loader":      func(n *yaml.Node) { p.loader = p.boolean(n) },
+		"options":     p.options,
+		"podSelector": selectPods, "containerSelector": selectPods,
+		"hostSelector": func(n *yaml.Node) { p.hostSelector(n, spec) },
+		"nodeSelector": func(n *yaml.Node) {
+			p.diags.Warnf(n.At, "the labels of nodes are not known here: the policy applies to this machine")
+		},
+	})
+	p.readLists(lists)
+	p.readMacros(macros)
+	p.readEnforcers(enforcers)
+	p.tracks = mentions(spec, "TrackSock")
+	p.loaders(spec)
+	for _, h := range []struct {
+		list *yaml.Node
+		kind hookKind
+	}{{kprobes, kprobeHook}, {fentries, fentryHook}, {tracepoints, tracepointHook}, {uprobes, uprobeHook}, {usdts, usdtHook}, {lsmhooks, lsmHook}} {
+		for _, n := range p.items(h.list) {
+			p.hook(n, h.kind)
+		}
+	}
+}
+
+// mentions reports whether a value occurs somewhere in a tree.
+func mentions(n *yaml.Node, value string) bool {
+	if n == nil {
+		return false
+	}
+	if n.Kind == yaml.Scalar && n.Value == value {
+		return true
+	}
+	for _, item := range n.Items {
+		if mentions(item, value) {
+			return true
+		}
+	}
+	for _, f := range n.Fields {
+		if mentions(f.Value, value) {
+			return true
+		}
+	}
+	return false
+}
+
+// podSelector notes that the policy is for pods. What distinguishes a pod's processes here
+// is their namespace of process IDs.
+func (p *policyReader) podSelector(n *yaml.Node) {
+	p.inPod = true
+	p.labels(n)
+	p.diags.Warnf(n.At, "the labels of pods are not known here: the policy applies to all processes outside the host's namespace of process IDs")
+}
+
+func (p *policyReader) hostSelector(n, spec *yaml.Node) {
+	p.labels(n)
+	if !spec.Has("podSelector") && !spec.Has("containerSelector") {
+		return
+	}
+	p.inPod = false
+}
+
+// labels checks a selector of labels.
+func (p *policyReader) labels(n *yaml.Node) {
+	if n.Kind == yaml.Null {
+		return
+	}
+	p.object(n, "a selector of labels", fields{
+		"matchLabels": nil,
+		"matchExpressions": func(n *yaml.Node) {
+			for _, e := range p.items(n) {
+				p.object(e, "an expression on labels", fields{"key": nil, "operator": nil, "values": nil})
+			}
+		},
+	})
+}
+
+// options reads the options of a policy.
+func (p *policyReader) options(n *yaml.Node) {
+	for _, o := range p.items(n) {
+		name, value := "", &yaml.Node{}
+		p.object(o, "an option", fields{
+			"name":  func(n *yaml.Node) { name = p.text(n) },
+			"value": func(n *yaml.Node) { value = n },
+		})
+		switch name {
+		case "policy-mode":
+			switch value.Value {
+			case "enforce", "enforcement":
+			case "monitor", "monitoring":
+				p.monitor = true
+			default:
+				p.diags.Errorf(value.At, "policy-mode is 'enforce' or 'monitor', not '%s'", value.Value)
+			}
+		case "disable-kprobe-multi", "disable-uprobe-multi", "disable-usdt-multi", "kprobe-multi", "sensors-pin", "override-method":
+			// They choose between ways to do the same, which gotrace does by the kernel.
+		default:
+			p.diags.Errorf(o.At, "the option '%s' is not known", name)
+		}
+	}
+}
