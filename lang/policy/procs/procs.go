@@ -50,15 +50,21 @@ const (
 	ExecPermitted // permitted capabilities
 	ExecInherit   // inheritable capabilities
 	ExecPIDStart  // when the first process of the PID namespace was made, in nanoseconds since boot
-	execValues
+	ExecSpaces    // the first of the numbers of the namespaces; 0 unless Options.Namespaces is set
+	execValues    = ExecSpaces + Spaces
 )
+
+// Spaces is the number of namespaces in a report: uts, ipc, mnt, pid, pid for children,
+// net, time, time for children, cgroup and user.
+const Spaces = 10
 
 // ExecValues is the number of values of a report about an exec, with its ID.
 const ExecValues = execValues
 
 // Options selects what is reported.
 type Options struct {
-	Env bool // the environment
+	Env        bool // the environment
+	Namespaces bool // the numbers of namespaces
 }
 
 // MaxStrlen is the setting max_strlen that the script needs: the largest string that is
@@ -72,7 +78,13 @@ func Write(b *source.Builder, o Options) {
 	if o.Env {
 		env = "buf(uptr($t.mm.env_start), $t.mm.env_end - $t.mm.env_start)"
 	}
-	b.Write(strings.Replace(script, "ENV", env, 1))
+	spaces := strings.Repeat(", (uint32)0", Spaces)
+	if o.Namespaces {
+		spaces = `, $t.nsproxy.uts_ns.ns.inum, $t.nsproxy.ipc_ns.ns.inum, $t.nsproxy.mnt_ns.ns.inum,
+    $t.thread_pid.numbers[$l].ns.ns.inum, $t.nsproxy.pid_ns_for_children.ns.inum, $t.nsproxy.net_ns.ns.inum,
+    $t.nsproxy.time_ns.ns.inum, $t.nsproxy.time_ns_for_children.ns.inum, $t.nsproxy.cgroup_ns.ns.inum, $c.user_ns.ns.inum`
+	}
+	b.Write(strings.NewReplacer("ENV", env, ", SPACES", spaces).Replace(script))
 }
 
 // script reports processes. An overlay file system keeps the dentry in the upper layer
@@ -114,10 +126,14 @@ rawtracepoint:sched_process_exec
     $i.i_ino, $i.i_mode, $i.i_uid.val, $i.i_gid.val, __exec_ctime($i), __exec_mtime($i),
     __exec_memfd($f), __exec_upper($i),
     *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_effective)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_permitted)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_inheritable)),
-    $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime);
+    $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime, SPACES);
 }
 
-rawtracepoint:sched_process_exit /args.p.signal.live.counter == 0/ { report(-3, args.p.tgid); }
+rawtracepoint:sched_process_exit /args.p.signal.live.counter == 0/ 
+{
+  report(-3, args.p.tgid,
+    (args.p.signal.flags & 4) != 0 ? args.p.signal.group_exit_code : args.p.group_leader.exit_code, nsecs);
+}
 
 tracepoint:task:task_rename { report(-4, args.pid, args.newcomm); }
 

@@ -59,7 +59,8 @@ type Arg struct {
 	Label  string
 	Data   bool // it does not come from the arguments of the function
 	Show   Show
-	Fields int // number of values in the record
+	Fields int  // number of values in the record
+	Late   bool // its values come after those of the other arguments
 }
 
 // Outcome is what the selector with a number does.

@@ -86,15 +86,15 @@ var argTypes = func() map[string]*argType {
 		"sint16": integer("int16", true, ShowInt), "int16": integer("int16", true, ShowInt), "uint16": integer("uint16", false, ShowUint),
 		"uint32": integer("uint32", false, ShowUint), "ulong": integer("uint64", false, ShowSize), "uint64": integer("uint64", false, ShowSize),
 		"size_t": integer("uint64", false, ShowSize), "long": integer("int64", true, ShowLong), "sint64": integer("int64", true, ShowLong),
-		"int64": integer("int64", true, ShowLong),
-		"string": text,
-		"char_buf": {class: textClass, value: "tg_bytes($, %)", show: ShowBytes, fields: []string{"@", "(int64)(%)"}},
-		"const_buf": {class: textClass, value: "tg_bytes($, %)", show: ShowBytes, fields: []string{"@", "(int64)(%)"}},
-		"char_iovec": {show: ShowVec, fields: []string{"tg_vec($, 0, %)", "tg_vec($, 1, %)", "tg_vec($, 2, %)", "tg_vec($, 3, %)", "(int64)(%)"}},
-		"skb":        {c: "struct sk_buff*", class: socketClass, show: ShowSkb, fields: skbFields("$")},
-		"sock":       sock,
-		"socket":     {c: "struct socket*", class: socketClass, show: ShowSock, fields: sockFields("$.sk")},
-		"sockaddr":   {class: socketClass, show: ShowSockaddr, fields: sockaddrFields("$")},
+		"int64":       integer("int64", true, ShowLong),
+		"string":      text,
+		"char_buf":    {class: textClass, value: "tg_bytes($, %)", show: ShowBytes, fields: []string{"@", "(int64)(%)"}},
+		"const_buf":   {class: textClass, value: "tg_bytes($, %)", show: ShowBytes, fields: []string{"@", "(int64)(%)"}},
+		"char_iovec":  {show: ShowVec, fields: []string{"tg_vec($, 0, %)", "tg_vec($, 1, %)", "tg_vec($, 2, %)", "tg_vec($, 3, %)", "(int64)(%)"}},
+		"skb":         {c: "struct sk_buff*", class: socketClass, show: ShowSkb, fields: skbFields("$")},
+		"sock":        sock,
+		"socket":      {c: "struct socket*", class: socketClass, show: ShowSock, fields: sockFields("$.sk")},
+		"sockaddr":    {class: socketClass, show: ShowSockaddr, fields: sockaddrFields("$")},
 		"sockaddr_un": {class: textClass, value: "tg_sun_path($)", show: ShowSockaddrUn, fields: []string{"tg_peek2($, 0)", "@"}},
 		"fd": {
 			c: "int32", class: textClass, value: "path(tg_file($))", show: ShowFile,
@@ -120,10 +120,10 @@ var argTypes = func() map[string]*argType {
 		},
 		"iov_iter": {c: "struct iov_iter*", class: textClass, value: "tg_iter($)", show: ShowBytes, fields: []string{"@", "(int64)$.count"}},
 		"nop":      {show: ShowNothing},
-		"bpf_attr": {c: "union bpf_attr*", show: ShowBPFAttr, fields: []string{"$.prog_type", "$.insn_cnt", "str(kptr($.prog_name))"}},
+		"bpf_attr": {c: "union bpf_attr*", show: ShowBPFAttr, fields: []string{"$.prog_type", "$.insn_cnt", "str($.prog_name)"}},
 		"bpf_map": {c: "struct bpf_map*", show: ShowBPFMap, fields: []string{
-			"(uint32)$.map_type", "$.key_size", "$.value_size", "$.max_entries", "str(kptr($.name))"}},
-		"bpf_prog": {c: "struct bpf_prog*", show: ShowBPFProg, fields: []string{"(uint32)$.type", "$.len", "str(kptr($.aux.name))"}},
+			"(uint32)$.map_type", "$.key_size", "$.value_size", "$.max_entries", "str($.name)"}},
+		"bpf_prog": {c: "struct bpf_prog*", show: ShowBPFProg, fields: []string{"(uint32)$.type", "$.len", "str($.aux.name)"}},
 		"perf_event": {c: "struct perf_event*", show: ShowPerfEvent, fields: []string{
 			"$.attr.type", "$.attr.config", "tg_perf_func($)", "$.attr.config2"}},
 		"user_namespace": {c: "struct user_namespace*", show: ShowUserNS, fields: []string{
@@ -136,12 +136,12 @@ var argTypes = func() map[string]*argType {
 			"tg_caps((uint64)$ + offsetof(struct cred, cap_inheritable))",
 			"$.user_ns.level", "$.user_ns.owner.val", "$.user_ns.group.val", "$.user_ns.ns.inum"}},
 		"load_info":       {c: "struct load_info*", class: textClass, value: "str(kptr($.name))", show: ShowModule, fields: []string{"@", "(uint64)$.sig_ok", "(uint64)0"}},
-		"module":          {c: "struct module*", class: textClass, value: "str(kptr($.name))", show: ShowModule, fields: []string{"@", "tg_signed($)", "(uint64)$.taints"}},
+		"module":          {c: "struct module*", class: textClass, value: "str($.name)", show: ShowModule, fields: []string{"@", "tg_signed($)", "(uint64)$.taints"}},
 		"kernel_cap_t":    caps,
 		"cap_inheritable": caps,
 		"cap_permitted":   caps,
 		"cap_effective":   caps,
-		"net_device":      {c: "struct net_device*", class: textClass, value: "str(kptr($.name))", show: ShowNetDev, fields: []string{"@"}},
+		"net_device":      {c: "struct net_device*", class: textClass, value: "str($.name)", show: ShowNetDev, fields: []string{"@"}},
 		"syscall64":       {c: "int64", class: numberClass, signed: true, show: ShowSyscall, fields: []string{"@"}},
 		"data_loc":        {class: textClass, value: "tg_str($)", show: ShowString, fields: []string{"@"}},
 	}
@@ -223,6 +223,14 @@ macro tg_str(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p)) : str(uptr
 `,
 	"tg_bytes": `// tg_bytes(p, n) is n bytes at an address of the kernel or of the process.
 macro tg_bytes(p, n) { let $p = (uint64)p; let $n = n; ($p >> 63) != 0 ? buf(kptr($p), $n) : buf(uptr($p), $n) }
+`,
+	"tg_strn": `// tg_strn(p, n) is the string of at most n bytes at an address of the kernel or of the process.
+macro tg_strn(p, n)
+{
+  let $p = (uint64)p;
+  let $n = (uint64)n + 1;
+  ($p >> 63) != 0 ? str(kptr($p), $n) : str(uptr($p), $n)
+}
 `,
 	"tg_peek2": `// tg_peek2(p, n) is the 16-bit word n bytes after an address of the kernel or of the process.
 macro tg_peek2(p, n)
@@ -393,7 +401,7 @@ macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
 
 // order of the macros in a script.
 var preludeOrder = []string{
-	"tg_str", "tg_bytes", "tg_peek2", "tg_caps", "tg_vec", "tg_file", "tg_laddr", "tg_raddr", "tg_ip", "tg_skb_v6", "tg_skb_family",
+	"tg_str", "tg_strn", "tg_bytes", "tg_peek2", "tg_caps", "tg_vec", "tg_file", "tg_laddr", "tg_raddr", "tg_ip", "tg_skb_v6", "tg_skb_family",
 	"tg_skb_proto", "tg_skb_addr", "tg_skb_port", "tg_sa_addr", "tg_sun_path", "tg_iter", "tg_perf_func", "tg_signed", "tg_pid_ns",
 	"tg_ns_pid", "tg_under", "tg_ns_under", "tg_exe",
 }

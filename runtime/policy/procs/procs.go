@@ -33,10 +33,13 @@ type Process struct {
 	VPID, VSession, VGroup       int32
 	Cgroup                       uint64 // ID in the hierarchy of version 2; 0: not known
 	File                         File
-	Caps, Permitted, Inheritable uint64         // capabilities, one bit for each
-	NamespaceStart               uint64         // when the first process of its PID namespace was made
-	Ended                        bool           // it is no longer in the table
-	Notes                        map[string]any // what the users of the table keep about it; copied at fork
+	Caps, Permitted, Inheritable uint64               // capabilities, one bit for each
+	NamespaceStart               uint64               // when the first process of its PID namespace was made
+	Namespaces                   [procs.Spaces]uint32 // numbers of those that it was in when it started its program; 0: not known
+	Ended                        bool                 // it is no longer in the table
+	ExitCode                     int32                // the status that wait() has, once it has ended
+	EndTime                      uint64               // when it ended
+	Notes                        map[string]any       // what the users of the table keep about it; copied at fork
 }
 
 // File is the file that a process runs.
@@ -89,7 +92,11 @@ func (t *Table) Add(v value.Value) (Kind, *Process) {
 	case id == procs.ExecID && len(tuple) == procs.ExecValues:
 		return Exec, t.exec(r)
 	case id == procs.ExitID:
-		return Exit, t.exit(int32(r.int(1)))
+		p := t.exit(int32(r.int(1)))
+		if p != nil && len(tuple) == 4 {
+			p.ExitCode, p.EndTime = int32(r.int(2)), uint64(r.int(3))
+		}
+		return Exit, p
 	case id == procs.NameID && len(tuple) == 3:
 		p := t.processes[int32(r.int(1))]
 		if p != nil {
@@ -137,6 +144,9 @@ func (t *Table) exec(r report) *Process {
 		},
 		Caps: uint64(r.int(procs.ExecCaps)), Permitted: uint64(r.int(procs.ExecPermitted)), Inheritable: uint64(r.int(procs.ExecInherit)),
 		NamespaceStart: uint64(r.int(procs.ExecPIDStart)), Notes: p.Notes,
+	}
+	for i := range p.Namespaces {
+		p.Namespaces[i] = uint32(r.int(procs.ExecSpaces + i))
 	}
 	if p.File.Memfd {
 		p.Path = strings.TrimSuffix(strings.TrimPrefix(p.Path, "/"), " (deleted)")

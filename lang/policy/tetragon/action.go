@@ -1,0 +1,137 @@
+package tetragon
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// action is an action of a selector.
+type action struct {
+	at           source.Span
+	name         string
+	errno        int64
+	signal       int64
+	sock         int // index of an argument
+	index, value int64
+	url, fqdn    string
+	rate         uint64 // at most one event in so many seconds; 0: all
+	scope        string
+	kernelStack  bool
+	userStack    bool
+	hash         bool
+}
+
+// actionNames are the actions by their names in policies, with their names in JSON.
+var actionNames = map[string]string{
+	"Post": "POST", "Sigkill": "SIGKILL", "Override": "OVERRIDE", "GetUrl": "GETURL", "DnsLookup": "DNSLOOKUP", "NoPost": "NOPOST",
+	"Signal": "SIGNAL", "TrackSock": "TRACKSOCK", "UntrackSock": "UNTRACKSOCK", "NotifyEnforcer": "NOTIFYENFORCER",
+	"CleanupEnforcerNotification": "CLEANUPENFORCERNOTIFICATION", "Set": "SET",
+}
+
+// decides reports whether an action changes what happens.
+func (a *action) decides() bool {
+	switch a.name {
+	case "Sigkill", "Override", "Signal", "NotifyEnforcer", "Set", "GetUrl", "DnsLookup":
+		return true
+	}
+	return false
+}
+
+// action reads an action.
+func (h *hook) action(n *yaml.Node) *action {
+	p := h.p
+	a := &action{at: n.At}
+	integer := func(to *int64) func(*yaml.Node) { return func(n *yaml.Node) { *to = p.integer(n) } }
+	boolean := func(to *bool) func(*yaml.Node) { return func(n *yaml.Node) { *to = p.boolean(n) } }
+	ok := p.object(n, "an action", fields{
+		"action": func(n *yaml.Node) {
+			for name := range actionNames {
+				if strings.EqualFold(name, p.text(n)) {
+					a.name = name
+				}
+			}
+			if a.name == "" {
+				p.unknown(n.At, "there is no action", p.text(n), keys(actionNames))
+			}
+			a.at = n.At
+		},
+		"argError": integer(&a.errno),
+		"argSig": func(n *yaml.Node) {
+			s, ok := lookup(signals, "SIG", p.text(n))
+			if !ok || s > 64 {
+				p.unknown(n.At, "there is no signal", n.Value, prefixed(signals, "SIG"))
+			}
+			a.signal = int64(s)
+		},
+		"argSock": func(n *yaml.Node) { a.sock = int(p.integer(n)) },
+		"argUrl":  func(n *yaml.Node) { a.url = p.text(n) }, "argFqdn": func(n *yaml.Node) { a.fqdn = p.text(n) },
+		"argIndex": integer(&a.index), "argValue": integer(&a.value),
+		"argFd": nil, "argName": nil,
+		"argRegs":      p.refuse("registers of actions"),
+		"argNewAddr":   p.refuse("other addresses of code"),
+		"argNewOffset": p.refuse("other addresses of code"),
+		"argNewSymbol": p.refuse("other addresses of code"),
+		"rateLimit":    func(n *yaml.Node) { a.rate = h.rate(n) },
+		"rateLimitScope": func(n *yaml.Node) {
+			a.scope = p.text(n)
+			switch a.scope {
+			case "thread", "process", "global":
+			default:
+				p.unknown(n.At, "there is no scope", a.scope, []string{"thread", "process", "global"})
+			}
+		},
+		"kernelStackTrace": boolean(&a.kernelStack), "userStackTrace": boolean(&a.userStack), "imaHash": boolean(&a.hash),
+	})
+	if !ok {
+		return nil
+	}
+	if a.name == "" {
+		if !n.Has("action") {
+			p.diags.Errorf(n.At, "this is no action: it has no key 'action'")
+		}
+		return nil
+	}
+	switch {
+	case a.name == "Signal" && a.signal == 0:
+		p.diags.Errorf(a.at, "the action Signal needs argSig")
+	case a.name == "GetUrl" && a.url == "":
+		p.diags.Errorf(a.at, "the action GetUrl needs argUrl")
+	case a.name == "DnsLookup" && a.fqdn == "":
+		p.diags.Errorf(a.at, "the action DnsLookup needs argFqdn")
+	case a.name == "Set" && h.kind != usdtHook && h.kind != uprobeHook:
+		p.diags.Errorf(a.at, "the action Set is for USDT probes")
+	case a.name == "FollowFD":
+	}
+	if a.errno < -4095 || a.errno > 4095 {
+		p.diags.Errorf(a.at, "argError is the number of an error, such as -1")
+	}
+	if (a.name == "Override") && (h.kind == tracepointHook || h.kind == usdtHook || h.kind == uprobeHook) {
+		p.opts.Unsupported(p.diags, a.at, "the action Override is not supported here: it is for functions, system calls and security hooks")
+		h.failed = true
+	}
+	return a
+}
+
+// rate reads an interval: a number of seconds, minutes or hours.
+func (h *hook) rate(n *yaml.Node) uint64 {
+	text := h.p.text(n)
+	digits, unit := text, uint64(1)
+	if text != "" {
+		switch text[len(text)-1] {
+		case 's':
+			digits = text[:len(text)-1]
+		case 'm':
+			digits, unit = text[:len(text)-1], 60
+		case 'h':
+			digits, unit = text[:len(text)-1], 3600
+		}
+	}
+	v, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		h.p.diags.Errorf(n.At, "'%s' is not an interval, such as 30, 30s, 5m or 1h", text)
+	}
+	return v * unit
+}

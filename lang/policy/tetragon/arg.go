@@ -1,0 +1,222 @@
+package tetragon
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// arg is an argument of a hook.
+type arg struct {
+	at       source.Span
+	index    int
+	name     string // of its type
+	t        *argType
+	word     string // expression
+	variable string
+	value    string // the variable or expression that operators see
+	valueVar string // a variable that holds value, once it is needed
+	size     string // expression of the size of a buffer
+	late     bool   // it is read when the function returns
+	shown    Arg
+	usesArg  bool // the first operand of conditions is the variable
+}
+
+// arguments reads the arguments of a hook.
+func (h *hook) arguments(hn *hookNode) {
+	for _, n := range h.p.items(hn.args) {
+		if a := h.argument(n, false); a != nil {
+			h.args = append(h.args, a)
+		}
+	}
+	for _, n := range h.p.items(hn.data) {
+		if a := h.argument(n, true); a != nil {
+			h.data = append(h.data, a)
+		}
+	}
+	if !hn.ret && hn.returnArg == nil {
+		return
+	}
+	if len(h.returns) == 0 {
+		h.p.diags.Errorf(h.at, "this hook does not see when its function returns")
+		return
+	}
+	if hn.returnArg != nil {
+		h.ret = h.returnArgument(hn.returnArg)
+	} else {
+		h.ret = &arg{at: h.at, name: "int", t: argTypes["int"], shown: Arg{Type: "int", Show: ShowInt, Fields: 1}}
+	}
+	if h.ret != nil {
+		h.ret.word, h.ret.variable = h.result, "$r"
+		h.event.Return = &h.ret.shown
+	}
+	if hn.retAction != nil {
+		h.retAction = h.p.text(hn.retAction)
+		if h.retAction != "TrackSock" && h.retAction != "UntrackSock" && h.retAction != "Post" {
+			h.p.unknown(hn.retAction.At, "there is no action for results", h.retAction, []string{"TrackSock", "UntrackSock", "Post"})
+		}
+	}
+}
+
+// spec is an argument as it is in the file.
+type spec struct {
+	index                     int
+	typ, label, resolve, from string
+	typeAt, resolveAt         source.Span
+	size                      int
+	copyAtReturn, given       bool
+}
+
+func (h *hook) argSpec(n *yaml.Node) (s spec, ok bool) {
+	p := h.p
+	s.typ, s.typeAt = "auto", n.At
+	ok = p.object(n, "an argument", fields{
+		"index":         func(n *yaml.Node) { s.index, s.given = int(p.integer(n)), true },
+		"type":          func(n *yaml.Node) { s.typ, s.typeAt = p.text(n), n.At },
+		"label":         func(n *yaml.Node) { s.label = p.text(n) },
+		"resolve":       func(n *yaml.Node) { s.resolve, s.resolveAt = p.text(n), n.At },
+		"btfType":       p.refuse("types of arguments by name"),
+		"btfTypeModule": p.refuse("types of arguments by name"),
+		"source":        func(n *yaml.Node) { s.from = p.text(n) },
+		"sizeArgIndex":  func(n *yaml.Node) { s.size = int(p.integer(n)) },
+		"returnCopy":    func(n *yaml.Node) { s.copyAtReturn = p.boolean(n) },
+		"maxData":       func(n *yaml.Node) { p.boolean(n) },
+	})
+	if s.index < 0 || s.index > 64 {
+		p.diags.Errorf(n.At, "there is no argument %d", s.index)
+		return s, false
+	}
+	return s, ok
+}
+
+// argument reads an argument, or data that does not come from the arguments.
+func (h *hook) argument(n *yaml.Node, data bool) *arg {
+	s, ok := h.argSpec(n)
+	if !ok {
+		return nil
+	}
+	p := h.p
+	a := &arg{at: n.At, index: s.index, late: s.copyAtReturn}
+	var par *param
+	if data {
+		a.variable = fmt.Sprintf("$d%d", len(h.data))
+		switch s.from {
+		case "current_task", "":
+			if s.resolve == "" {
+				p.diags.Errorf(n.At, "data of the current task needs 'resolve'")
+				return nil
+			}
+			a.word = "curtask"
+		case "pt_regs":
+			a.word, s.resolve = "reg("+quote(s.resolve)+")", ""
+		default:
+			p.unknown(n.At, "there is no source", s.from, []string{"current_task", "pt_regs"})
+			return nil
+		}
+	} else {
+		a.variable = fmt.Sprintf("$a%d", len(h.args))
+		if a.word, par = h.word(s.index); a.word == "" {
+			p.diags.Errorf(n.At, "there is no argument %d", s.index)
+			return nil
+		}
+	}
+	if s.resolve != "" {
+		if a.word = h.resolved(a.word, par, &s); a.word == "" {
+			return nil
+		}
+	}
+	a.name = s.typ
+	if s.typ == "auto" {
+		a.name = typeOf(par)
+	}
+	if a.t = argTypes[a.name]; a.t == nil {
+		p.unknown(s.typeAt, "there is no type", s.typ, append(keys(argTypes), "auto"))
+		return nil
+	}
+	a.shown = Arg{Type: a.name, Label: s.label, Data: data, Show: a.t.show, Fields: len(a.t.fields)}
+	a.size = "4096"
+	if s.size > 0 {
+		w, _ := h.word(s.size - 1)
+		if w == "" {
+			p.diags.Errorf(n.At, "there is no argument %d for the size", s.size)
+			return nil
+		}
+		a.size = "(uint64)" + w
+	}
+	if a.late && len(h.returns) == 0 {
+		p.diags.Errorf(n.At, "this hook does not see when its function returns")
+	}
+	h.valueOf(a, par, s.resolve != "")
+	return a
+}
+
+// valueOf sets the expressions of an argument.
+func (h *hook) valueOf(a *arg, par *param, resolved bool) {
+	value := a.t.value
+	if value == "" {
+		value = "$"
+	}
+	if (a.name == "string" || a.name == "data_loc") && (resolved || h.kind == tracepointHook) {
+		// The expression has the type of the kernel's member or field, which may be an array.
+		a.variable, value = "", "str("+a.word+")"
+		if par != nil && !resolved && isText(par) {
+			value = a.word
+		}
+	}
+	a.value = fill(value, a.variable, "", a.size)
+}
+
+// returnArgument reads how the result is shown.
+func (h *hook) returnArgument(n *yaml.Node) *arg {
+	s, ok := h.argSpec(n)
+	if !ok {
+		return nil
+	}
+	a := &arg{at: n.At, name: s.typ, variable: "$r", size: "4096"}
+	if s.typ == "auto" {
+		a.name = "int"
+	}
+	if a.t = argTypes[a.name]; a.t == nil {
+		h.p.unknown(s.typeAt, "there is no type", s.typ, append(keys(argTypes), "auto"))
+		return nil
+	}
+	a.shown = Arg{Type: a.name, Label: s.label, Show: a.t.show, Fields: len(a.t.fields)}
+	value := a.t.value
+	if value == "" {
+		value = "$"
+	}
+	a.value = fill(value, a.variable, "", a.size)
+	return a
+}
+
+// resolved returns the expression of what a path of members leads to.
+func (h *hook) resolved(word string, par *param, s *spec) string {
+	parts := strings.Split(s.resolve, ".")
+	for i, part := range parts {
+		name, rest, _ := strings.Cut(part, "[")
+		if name == "" && i > 0 || strings.ContainsFunc(name, func(r rune) bool { return r > 127 || !isWord(byte(r)) }) || rest != "" && !isIndex(rest) {
+			h.p.diags.Errorf(s.resolveAt, "'%s' is not a path of members", s.resolve)
+			return ""
+		}
+	}
+	if par == nil && word != "curtask" {
+		h.p.opts.Unsupported(h.p.diags, s.resolveAt, "the type of argument %d is not known, so 'resolve' cannot be followed", s.index)
+		h.failed = true
+		return ""
+	}
+	if word != "curtask" && strings.HasPrefix(word, "arg") && !strings.HasPrefix(word, "args.") {
+		word = "((" + typeName(par) + ")" + word + ")"
+	}
+	return word + "." + strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ".")
+}
+
+// isIndex reports whether s is the rest of an index: "3]".
+func isIndex(s string) bool {
+	n, ok := strings.CutSuffix(s, "]")
+	_, err := strconv.ParseUint(n, 10, 16)
+	return ok && err == nil
+}

@@ -1,0 +1,361 @@
+package tetragon
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// negated operators and those that they negate.
+var negations = map[string]string{
+	"NotEqual": "Equal", "NotPrefix": "Prefix", "NotPostfix": "Postfix", "NotSPort": "SPort", "NotDPort": "DPort",
+	"NotSPortPriv": "SPortPriv", "NotSportPriv": "SPortPriv", "NotDPortPriv": "DPortPriv", "NotSAddr": "SAddr", "NotDAddr": "DAddr",
+	"NotInMap": "InMap", "NotInRange": "InRange", "NotFileType": "FileType",
+}
+
+var operators = []string{
+	"Equal", "Prefix", "Postfix", "GreaterThan", "LessThan", "GT", "LT", "Mask", "SPort", "SPortPriv", "DPort", "DPortPriv", "SAddr", "DAddr",
+	"Protocol", "Family", "State", "InMap", "CapabilitiesGained", "InRange", "SubString", "SubStringIgnCase", "FileType", "CelExpr",
+}
+
+// compare adds the condition that an operator is for an argument.
+func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
+	op, not := o.operator, false
+	if n, ok := negations[op]; ok {
+		op, not = n, true
+	}
+	if !slices.Contains(operators, op) {
+		h.p.unknown(o.opAt, "there is no operator", o.operator, append(slices.Clone(operators), keys(negations)...))
+		return
+	}
+	if op == "CelExpr" {
+		h.p.opts.Unsupported(h.p.diags, o.opAt, "the operator CelExpr is not supported")
+		h.failed = true
+		return
+	}
+	if len(o.values) == 0 && op != "SPortPriv" && op != "DPortPriv" {
+		h.p.diags.Errorf(o.node.At, "the operator %s needs values", o.operator)
+		return
+	}
+	before := len(h.p.diags.All())
+	var cond, guard string
+	to := cheap
+	switch op {
+	case "SPort", "SPortPriv", "DPort", "DPortPriv", "SAddr", "DAddr", "Protocol", "Family", "State":
+		cond, guard = h.socketCondition(a, op, o)
+	case "FileType":
+		if a.t.mode != "" {
+			mode := fill(a.t.mode, a.variable, "", "")
+			cond = h.alternatives(o, func(w word) string {
+				n, ok := fileTypes[strings.ToLower(w.text)]
+				if !ok {
+					h.p.unknown(w.at, "there is no type of files", w.text, keys(fileTypes))
+				}
+				return fmt.Sprintf("(%s & 0170000) == %d", mode, n)
+			})
+		}
+	default:
+		switch a.t.class {
+		case numberClass:
+			cond = h.numberCondition(a, op, o)
+		case textClass:
+			to = dear
+			cond = h.textCondition(h.operand(a, to), op, o)
+		}
+	}
+	switch {
+	case len(h.p.diags.All()) > before:
+	case cond == "":
+		h.p.diags.Errorf(o.opAt, "the operator %s cannot be used with the type %s", o.operator, a.name)
+	default:
+		if not {
+			cond = "!(" + cond + ")"
+		}
+		if guard != "" {
+			*to = append(*to, guard)
+		}
+		*to = append(*to, cond)
+	}
+}
+
+// operand returns the variable that has the text of an argument. Before conditions on
+// results, it is the expression.
+func (h *hook) operand(a *arg, to *[]string) string {
+	value := a.value
+	switch a.name {
+	case "char_buf", "const_buf":
+		value = fmt.Sprintf("tg_strn(%s, %s)", a.variable, a.size)
+	case "iov_iter":
+		value = "tg_iter_str(" + a.variable + ")"
+	}
+	if a == h.ret {
+		return value
+	}
+	v := h.keep(value)
+	if value == a.value {
+		a.valueVar = v
+	}
+	return v
+}
+
+// keep returns a variable that is set to the value of an expression before conditions on
+// paths and strings.
+func (h *hook) keep(expr string) string {
+	for i, k := range h.kept {
+		if k == expr {
+			return fmt.Sprintf("$v%d", i)
+		}
+	}
+	h.kept = append(h.kept, expr)
+	return fmt.Sprintf("$v%d", len(h.kept)-1)
+}
+
+// alternatives joins conditions for the values.
+func (h *hook) alternatives(o *operands, of func(word) string) string {
+	var list []string
+	for _, w := range o.values {
+		list = append(list, of(w))
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	return "(" + strings.Join(list, " || ") + ")"
+}
+
+// among returns the condition that x is one of the values of a list in the language.
+func among(x string, values []string) string {
+	if len(values) == 1 && !strings.Contains(values[0], "..") {
+		return x + " == " + values[0]
+	}
+	return x + " in (" + strings.Join(values, ", ") + ")"
+}
+
+// textCondition returns the condition on a text.
+func (h *hook) textCondition(x, op string, o *operands) string {
+	var list []string
+	for _, w := range o.values {
+		s := strings.TrimRight(w.text, "\x00")
+		list = append(list, quote(strings.TrimSuffix(s, `\0`)))
+	}
+	values := list[0]
+	if len(list) > 1 {
+		values = "(" + strings.Join(list, ", ") + ")"
+	}
+	switch op {
+	case "Equal", "InMap":
+		return among(x, list)
+	case "Prefix":
+		return x + " startswith " + values
+	case "Postfix":
+		return x + " endswith " + values
+	case "SubString":
+		return x + " contains " + values
+	case "SubStringIgnCase":
+		return x + " icontains " + values
+	}
+	return ""
+}
+
+// numberCondition returns the condition on a number.
+func (h *hook) numberCondition(a *arg, op string, o *operands) string {
+	x := a.variable
+	if a.t.value != "" {
+		x = a.value
+	}
+	if op == "Mask" || op == "CapabilitiesGained" {
+		var mask uint64
+		for _, w := range o.values {
+			if n, ok := lookup(capabilities, "CAP_", w.text); ok && (op == "CapabilitiesGained" || a.t.show == ShowCaps && !isNumber(w.text)) {
+				mask |= 1 << (n & 63)
+				continue
+			}
+			mask |= h.number(a, w)
+		}
+		if op == "Mask" {
+			return fmt.Sprintf("(%s & %d) != 0", x, mask)
+		}
+		member := map[string]string{"cap_inheritable": "cap_inheritable", "cap_permitted": "cap_permitted"}[a.name]
+		if member == "" {
+			member = "cap_effective"
+		}
+		if a.t.show != ShowCaps {
+			return ""
+		}
+		return fmt.Sprintf("(%s & %d & ~tg_caps((uint64)curtask.cred + offsetof(struct cred, %s))) != 0", x, mask, member)
+	}
+	if op == "GreaterThan" || op == "LessThan" {
+		op = map[string]string{"GreaterThan": "GT", "LessThan": "LT"}[op]
+	}
+	switch op {
+	case "GT", "LT":
+		sign := map[string]string{"GT": ">", "LT": "<"}[op]
+		return h.alternatives(o, func(w word) string { return fmt.Sprintf("%s %s %s", x, sign, h.literal(a, w)) })
+	case "Equal", "InMap", "InRange":
+		var list []string
+		for _, w := range o.values {
+			list = append(list, h.numbers(a, w)...)
+		}
+		if len(list) == 0 {
+			return "false"
+		}
+		return among(x, list)
+	}
+	return ""
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseUint(s, 0, 64)
+	return err == nil
+}
+
+// numbers returns the literals for a value: a number, a range, or the members of a list.
+func (h *hook) numbers(a *arg, w word) []string {
+	if name, ok := strings.CutPrefix(w.text, "list:"); ok {
+		l := h.p.lists[name]
+		if l == nil {
+			h.p.unknown(w.at, "the policy has no list", name, keys(h.p.lists))
+			return nil
+		}
+		var out []string
+		for _, call := range l.names {
+			if n, ok := h.p.syscallNumber(call); ok {
+				out = append(out, strconv.FormatUint(n, 10))
+			} else if isNumber(call) {
+				out = append(out, call)
+			} else {
+				h.p.diags.Warnf(w.at, "this kernel has no system call '%s': it is left out", call)
+			}
+		}
+		return out
+	}
+	if i := strings.IndexByte(w.text, ':'); i > 0 {
+		return []string{h.literal(a, word{w.text[:i], w.at}) + ".." + h.literal(a, word{w.text[i+1:], w.at})}
+	}
+	return []string{h.literal(a, w)}
+}
+
+// literal returns the literal of a number for comparisons with an argument.
+func (h *hook) literal(a *arg, w word) string {
+	n := h.number(a, w)
+	if a.t.signed {
+		return strconv.FormatInt(int64(n), 10)
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// number returns the number that a value is. A signed one has its bits.
+func (h *hook) number(a *arg, w word) uint64 {
+	text := strings.TrimSpace(w.text)
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return uint64(n)
+	}
+	if n, err := strconv.ParseUint(text, 0, 64); err == nil {
+		return n
+	}
+	if a.t.names.table != nil {
+		if n, ok := lookup(a.t.names.table, a.t.names.prefix, text); ok {
+			return n
+		}
+	}
+	if a.name == "syscall64" {
+		if n, ok := h.p.syscallNumber(text); ok {
+			return n
+		}
+		h.p.diags.Errorf(w.at, "this kernel has no system call '%s'", text)
+		return 0
+	}
+	h.p.diags.Errorf(w.at, "'%s' is not a number", text)
+	return 0
+}
+
+// syscallNumber returns the number of a system call.
+func (p *policyReader) syscallNumber(name string) (uint64, bool) {
+	if p.script.numbers == nil {
+		p.script.numbers = map[string]uint64{}
+		for nr := range 1024 {
+			if s := p.opts.Kernel.SyscallName(nr); s != "" {
+				p.script.numbers[s] = uint64(nr)
+			}
+		}
+	}
+	n, ok := p.script.numbers[syscallName(name)]
+	return n, ok
+}
+
+// socketCondition returns the condition on a part of a socket, a packet or an address, and
+// the condition that there is such a part, or "".
+func (h *hook) socketCondition(a *arg, op string, o *operands) (cond, guard string) {
+	part := map[string]socketPart{
+		"SPort": sockSourcePort, "SPortPriv": sockSourcePort, "DPort": sockTargetPort, "DPortPriv": sockTargetPort,
+		"SAddr": sockSource, "DAddr": sockTarget, "Protocol": sockProtocol, "Family": sockFamily, "State": sockState,
+	}[op]
+	expr := a.t.partOf(part)
+	if expr == "" {
+		return "", ""
+	}
+	expr = fill(expr, a.variable, "", a.size)
+	family := fill(a.t.partOf(sockFamily), a.variable, "", a.size)
+	named := func(table map[string]uint64, prefix, what string) string {
+		var list []string
+		for _, w := range o.values {
+			n, ok := lookup(table, prefix, w.text)
+			if !ok {
+				h.p.unknown(w.at, "there is no "+what, w.text, prefixed(table, prefix))
+			}
+			list = append(list, strconv.FormatUint(n, 10))
+		}
+		return among(expr, list)
+	}
+	switch op {
+	case "Family":
+		return named(families, "AF_", "family"), ""
+	case "Protocol":
+		return named(protocols, "IPPROTO_", "protocol"), ""
+	case "State":
+		return named(states, "TCP_", "state of TCP"), ""
+	case "SPortPriv", "DPortPriv":
+		return expr + " < 1024", among(family, []string{"2", "10"})
+	case "SPort", "DPort":
+		var list []string
+		for _, w := range o.values {
+			list = append(list, h.ports(w))
+		}
+		return among(expr, list), among(family, []string{"2", "10"})
+	}
+	var list []string
+	for _, w := range o.values {
+		addr := strings.TrimSpace(w.text)
+		if !isAddress(addr) {
+			h.p.diags.Errorf(w.at, "'%s' is not an address or a prefix of addresses", w.text)
+		}
+		list = append(list, quote(addr))
+	}
+	return expr + " in (" + strings.Join(list, ", ") + ")", among(family, []string{"2", "10"})
+}
+
+func prefixed(table map[string]uint64, prefix string) []string {
+	var list []string
+	for _, k := range keys(table) {
+		list = append(list, prefix+k)
+	}
+	return list
+}
+
+// ports returns the literal of a port, or of a range of ports.
+func (h *hook) ports(w word) string {
+	from, to, ranged := strings.Cut(w.text, ":")
+	a, err := strconv.ParseUint(from, 0, 16)
+	b, err2 := a, error(nil)
+	if ranged {
+		b, err2 = strconv.ParseUint(to, 0, 16)
+	}
+	if err != nil || err2 != nil || b < a {
+		h.p.diags.Errorf(w.at, "'%s' is not a port or a range of ports, such as 80 or 8000:8080", w.text)
+		return "0"
+	}
+	if ranged {
+		return fmt.Sprintf("%d..%d", a, b)
+	}
+	return strconv.FormatUint(a, 10)
+}

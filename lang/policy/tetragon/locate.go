@@ -1,0 +1,259 @@
+package tetragon
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// locateCall determines the probes for a function, a system call or a list of them.
+func (h *hook) locateCall(call string, hn *hookNode) bool {
+	h.event.Kind, h.syscall = Kprobe, hn.syscall
+	names := []string{call}
+	if name, ok := strings.CutPrefix(call, "list:"); ok {
+		l := h.p.lists[name]
+		if l == nil {
+			h.p.unknown(h.at, "the policy has no list", name, keys(h.p.lists))
+			return false
+		}
+		names = l.names
+		h.many = true
+		h.syscall = l.syscalls
+		if len(names) == 0 {
+			return h.missing(hn, "the list '%s' has no function of this kernel", name)
+		}
+	}
+	for _, name := range names {
+		if h.syscall {
+			h.locateSyscall(name, hn)
+		} else {
+			h.locateFunction(name, hn)
+		}
+	}
+	if len(h.targets) > 1 {
+		h.many = true
+	} else if len(h.targets) == 1 {
+		h.many = false
+	}
+	return len(h.targets) > 0
+}
+
+// syscallName returns the name of a system call without the prefixes of its function.
+func syscallName(name string) string {
+	for _, prefix := range []string{"__x64_", "__arm64_"} {
+		name = strings.TrimPrefix(name, prefix)
+	}
+	return strings.TrimPrefix(name, "sys_")
+}
+
+// locateSyscall adds the probes for a system call. Its tracepoints are there on all kernels
+// and have its arguments.
+func (h *hook) locateSyscall(name string, hn *hookNode) {
+	k := h.p.opts.Kernel
+	bare := syscallName(name)
+	h.event.Function = "__x64_sys_" + bare
+	if k.Arch() == "arm64" {
+		h.event.Function = "__arm64_sys_" + bare
+	}
+	h.word, h.result = syscallArgs, "args.ret"
+	h.calls = append(h.calls, bare)
+	if h.override && h.p.canFail(h.event.Function) {
+		h.targets = append(h.targets, "fmod_ret:"+h.event.Function)
+		h.returns = append(h.returns, "kretprobe:"+h.event.Function)
+		h.decides, h.result = true, "(int64)retval"
+		return
+	}
+	if _, err := k.Tracepoint("syscalls", "sys_enter_"+bare); err == nil {
+		h.targets = append(h.targets, "tracepoint:syscalls:sys_enter_"+bare)
+		h.returns = append(h.returns, "tracepoint:syscalls:sys_exit_"+bare)
+		return
+	}
+	if _, err := k.FuncProto("vmlinux", h.event.Function); err == nil && k.Has(probes.FeatKprobe) {
+		h.targets = append(h.targets, "kprobe:"+h.event.Function)
+		h.returns = append(h.returns, "kretprobe:"+h.event.Function)
+		h.result = "(int64)retval"
+		return
+	}
+	if h.many {
+		h.p.diags.Warnf(h.at, "this kernel has no system call '%s': it is left out", bare)
+		return
+	}
+	hint := ""
+	if strings.HasPrefix(name, "sys_") {
+		h.missing(hn, "this kernel has no system call '%s'", bare)
+		return
+	}
+	if _, err := k.FuncProto("", name); err == nil {
+		hint = "'" + name + "' is a function of the kernel: write syscall: false"
+	}
+	h.p.diags.ErrorHint(h.at, hint, "this kernel has no system call '%s'", bare)
+}
+
+// locateFunction adds the probes for a function of the kernel.
+func (h *hook) locateFunction(name string, hn *hookNode) {
+	k := h.p.opts.Kernel
+	found, shift := h.p.renamed(name)
+	proto, err := k.FuncProto("", found)
+	_, symbol := k.Symbol(found)
+	if err != nil && !symbol {
+		if h.many {
+			return
+		}
+		h.missing(hn, "this kernel has no function '%s'", name)
+		return
+	}
+	h.event.Function = found
+	if len(h.targets) > 0 {
+		h.event.Function = ""
+	}
+	var params []param
+	if err == nil {
+		params = proto.Params
+	}
+	if h.override {
+		if !strings.HasPrefix(found, "security_") && !h.p.canFail(found) || err != nil {
+			h.missing(hn, "this kernel lets no program make the function '%s' fail", found)
+			return
+		}
+		h.decides = true
+		h.targets = append(h.targets, "fmod_ret:"+found)
+		h.returns = append(h.returns, "kretprobe:"+found)
+		h.word, h.result = named(params), "retval"
+	} else if h.kind == fentryHook || !k.Has(probes.FeatKprobe) {
+		if err != nil {
+			h.missing(hn, "the types of the function '%s' are not known", found)
+			return
+		}
+		h.targets = append(h.targets, "fentry:"+found)
+		h.returns = append(h.returns, "fexit:"+found)
+		h.word, h.result = named(params), "retval"
+	} else {
+		h.targets = append(h.targets, "kprobe:"+found)
+		h.returns = append(h.returns, "kretprobe:"+found)
+		h.word, h.result = typedArgs(params), "retval"
+	}
+	if shift != 0 {
+		word := h.word
+		h.word = func(i int) (string, *param) { return word(i + shift) }
+	}
+}
+
+// typedArgs returns a hook's word for arguments with numbers whose types may be known.
+func typedArgs(params []param) func(int) (string, *param) {
+	return func(i int) (string, *param) {
+		if i < 0 || params != nil && i >= len(params) {
+			return "", nil
+		}
+		var p *param
+		if i < len(params) {
+			p = &params[i]
+		}
+		return "arg" + strconv.Itoa(i), p
+	}
+}
+
+// aliases are functions that have other names in other releases, and by how much the
+// arguments of the second are shifted.
+var aliases = []struct {
+	old, new string
+	shift    int
+}{
+	{"security_bpf_map_alloc", "security_bpf_map_create", 0},
+	{"security_bpf_prog_alloc", "security_bpf_prog_load", 0},
+	{"kfree_skb_reason", "sk_skb_reason_drop", 1},
+	{"security_sb_copy_data", "security_sb_eat_lsm_opts", 0},
+	{"security_bprm_set_creds", "security_bprm_creds_for_exec", 0},
+	{"__sk_free", "sk_free", 0},
+	{"do_execveat_common", "do_execveat_common.isra.0", 0},
+	{"find_module_sections", "find_module_sections.isra.0", 0},
+}
+
+// renamed returns the name that a function has on this kernel.
+func (p *policyReader) renamed(name string) (string, int) {
+	known := func(name string) bool {
+		if _, err := p.opts.Kernel.FuncProto("", name); err == nil {
+			return true
+		}
+		_, ok := p.opts.Kernel.Symbol(name)
+		return ok
+	}
+	if known(name) {
+		return name, 0
+	}
+	for _, a := range aliases {
+		if a.old == name && known(a.new) {
+			return a.new, a.shift
+		}
+		if a.new == name && known(a.old) {
+			return a.old, -a.shift
+		}
+	}
+	return name, 0
+}
+
+// locateTracepoint determines the probe for a tracepoint. The first four fields of a
+// record, which all have, count in the indices of arguments.
+func (h *hook) locateTracepoint(subsystem, event string, hn *hookNode) bool {
+	if subsystem == "" || event == "" {
+		return false
+	}
+	k := h.p.opts.Kernel
+	h.event.Kind, h.event.Subsys, h.event.Event = Tracepoint, subsystem, event
+	if hn.raw {
+		h.targets = []string{"rawtracepoint:" + event}
+		proto, err := k.TracepointProto("", event)
+		if err != nil {
+			return h.missing(hn, "this kernel has no tracepoint '%s'", event)
+		}
+		h.word = named(proto.Params)
+		return true
+	}
+	format, err := k.Tracepoint(subsystem, event)
+	if err != nil {
+		return h.missing(hn, "this kernel has no tracepoint '%s:%s'", subsystem, event)
+	}
+	h.targets = []string{"tracepoint:" + subsystem + ":" + event}
+	fields := named(format.Fields)
+	h.word = func(i int) (string, *param) {
+		if i < 4 {
+			return "", nil
+		}
+		return fields(i - 4)
+	}
+	return true
+}
+
+// locateUprobe determines the probes in a program.
+func (h *hook) locateUprobe(path string, hn *hookNode) bool {
+	if path == "" {
+		return false
+	}
+	h.event.Kind, h.event.Path = Uprobe, path
+	h.word, h.result = numberedArgs, "retval"
+	for _, w := range h.p.values(hn.symbols) {
+		h.add(path, w.text)
+	}
+	for _, list := range []*yaml.Node{hn.offsets, hn.addrs} {
+		for _, n := range h.p.items(list) {
+			h.add(path, strconv.FormatUint(uint64(h.p.integer(n)), 10))
+		}
+	}
+	if hn.refs != nil {
+		h.p.opts.Unsupported(h.p.diags, hn.refs.At, "reference counters of uprobes are not supported")
+		return false
+	}
+	if len(h.targets) == 0 {
+		h.p.diags.ErrorHint(h.at, "'symbols' or 'offsets'", "the uprobe has no place in '%s'", path)
+		return false
+	}
+	h.many = len(h.targets) > 1
+	return true
+}
+
+func (h *hook) add(path, place string) {
+	h.event.Symbol = place
+	h.targets = append(h.targets, "uprobe:"+target(path)+":"+target(place))
+	h.returns = append(h.returns, "uretprobe:"+target(path)+":"+target(place))
+}

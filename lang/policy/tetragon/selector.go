@@ -1,0 +1,156 @@
+package tetragon
+
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// maxSelectors is the maximum number of selectors of a hook.
+const maxSelectors = 5
+
+// selector is one of the selectors of a hook: conditions, and what to do if they hold.
+type selector struct {
+	at      source.Span
+	cheap   []string // conditions on numbers
+	dear    []string // conditions on paths and strings
+	result  []string // conditions on the result
+	before  []string // statements before the conditions
+	actions []*action
+	later   []*action // when the function returns, if the result matches
+}
+
+// readSelectors reads the selectors of a hook.
+func (h *hook) readSelectors(n *yaml.Node) {
+	items := h.p.items(n)
+	if len(items) > maxSelectors {
+		h.p.diags.Errorf(items[maxSelectors].At, "a hook has at most %d selectors", maxSelectors)
+		return
+	}
+	for _, item := range items {
+		s := &selector{at: item.At}
+		h.selectors = append(h.selectors, s)
+		h.selector(item, s, false)
+	}
+	if len(items) == 0 {
+		h.selectors = []*selector{{at: h.at}}
+	}
+}
+
+// selector reads a selector, or a macro that one includes.
+func (h *hook) selector(n *yaml.Node, s *selector, macro bool) {
+	p := h.p
+	each := func(read func(*yaml.Node)) func(*yaml.Node) {
+		return func(n *yaml.Node) {
+			for _, item := range p.items(n) {
+				read(item)
+			}
+		}
+	}
+	fs := fields{
+		"matchArgs": each(func(n *yaml.Node) { h.matchArg(n, s, h.args) }),
+		"matchData": each(func(n *yaml.Node) { h.matchArg(n, s, h.data) }),
+		"matchReturnArgs": each(func(n *yaml.Node) {
+			if h.ret == nil {
+				p.diags.Errorf(n.At, "the hook has no 'returnArg' to match")
+				return
+			}
+			h.matchArg(n, s, nil)
+		}),
+		"matchPIDs":              each(func(n *yaml.Node) { h.matchPIDs(n, s) }),
+		"matchBinaries":          each(func(n *yaml.Node) { h.matchBinaries(n, s, false) }),
+		"matchParentBinaries":    each(func(n *yaml.Node) { h.matchBinaries(n, s, true) }),
+		"matchNamespaces":        each(func(n *yaml.Node) { h.matchNamespaces(n, s) }),
+		"matchNamespaceChanges":  each(func(n *yaml.Node) { h.matchNamespaceChanges(n, s) }),
+		"matchCapabilities":      each(func(n *yaml.Node) { h.matchCapabilities(n, s, false) }),
+		"matchCapabilityChanges": each(func(n *yaml.Node) { h.matchCapabilities(n, s, true) }),
+		"matchWorkloads":         p.refuse("selectors of workloads"),
+	}
+	if !macro {
+		fs["label"] = nil
+		fs["macros"] = each(func(n *yaml.Node) {
+			m := p.macros[n.Value]
+			if m == nil {
+				p.unknown(n.At, "there is no selector macro", n.Value, keys(p.macros))
+				return
+			}
+			h.selector(m, s, true)
+		})
+		fs["matchActions"] = each(func(n *yaml.Node) {
+			if a := h.action(n); a != nil {
+				s.actions = append(s.actions, a)
+			}
+		})
+		fs["matchReturnActions"] = each(func(n *yaml.Node) {
+			if a := h.action(n); a != nil {
+				s.later = append(s.later, a)
+			}
+		})
+	}
+	p.object(n, "a selector", fs)
+}
+
+// operands are the parts of a condition in a policy.
+type operands struct {
+	at, opAt source.Span
+	index    int
+	list     []int // "args": several indices
+	operator string
+	values   []word
+	node     *yaml.Node // of the values
+}
+
+// condition reads an operator with its values, and what else is in fs.
+func (h *hook) condition(n *yaml.Node, what string, fs fields) (o operands, ok bool) {
+	o = operands{at: n.At, opAt: n.At, node: n}
+	all := fields{
+		"operator": func(n *yaml.Node) { o.operator, o.opAt = h.p.text(n), n.At },
+		"values":   func(n *yaml.Node) { o.node, o.values = n, h.p.values(n) },
+	}
+	for k, f := range fs {
+		all[k] = f
+	}
+	if !h.p.object(n, what, all) {
+		return o, false
+	}
+	if o.operator == "" {
+		h.p.diags.Errorf(n.At, "%s needs an operator", what)
+		return o, false
+	}
+	return o, true
+}
+
+// matchArg adds the condition on an argument, or on the result if args is nil.
+func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
+	index, indices := 0, []*yaml.Node(nil)
+	o, ok := h.condition(n, "a match of an argument", fields{
+		"index": func(n *yaml.Node) { index = int(h.p.integer(n)) },
+		"args":  func(n *yaml.Node) { indices = h.p.items(n) },
+	})
+	if !ok {
+		return
+	}
+	if args == nil {
+		h.compare(h.ret, &o, &s.result, &s.result)
+		return
+	}
+	if len(indices) > 0 {
+		index = int(h.p.integer(indices[0]))
+		if len(indices) > 1 {
+			h.p.opts.Unsupported(h.p.diags, o.at, "a match of several arguments is not supported")
+			h.failed = true
+		}
+	}
+	i := slices.IndexFunc(args, func(a *arg) bool { return a.index == index })
+	if i < 0 {
+		h.p.diags.Errorf(o.at, "the hook has no argument with the index %d", index)
+		return
+	}
+	if args[i].late {
+		h.p.opts.Unsupported(h.p.diags, o.at, "an argument that is read when the function returns cannot be matched")
+		h.failed = true
+		return
+	}
+	h.compare(args[i], &o, &s.cheap, &s.dear)
+}

@@ -1,0 +1,74 @@
+package tetragon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/gotrace/gotrace/lang/policy/tetragon"
+	"github.com/gotrace/gotrace/runtime/output"
+)
+
+// actor carries out the actions that user space does: to get URLs and to look up names.
+// They run one after the other beside the session, and are dropped if too many wait.
+type actor struct {
+	other output.Sink
+	queue chan func()
+}
+
+// actTimeout limits the time of one action.
+const actTimeout = 10 * time.Second
+
+// do starts the actions of an outcome. A nil actor does nothing.
+func (a *actor) do(o *tetragon.Outcome) {
+	if a == nil {
+		return
+	}
+	if a.queue == nil {
+		a.queue = make(chan func(), 256)
+		go func() {
+			for f := range a.queue {
+				f()
+			}
+		}()
+	}
+	run := func(f func()) {
+		select {
+		case a.queue <- f:
+		default:
+		}
+	}
+	for _, u := range o.URLs {
+		run(func() { get(u) })
+	}
+	for _, name := range o.Names {
+		run(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), actTimeout)
+			defer cancel()
+			net.DefaultResolver.LookupHost(ctx, name)
+		})
+	}
+}
+
+// get requests a URL with HTTP and ignores the answer.
+func get(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return err
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "80")
+	}
+	c, err := net.DialTimeout("tcp", host, actTimeout)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(actTimeout))
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gotrace\r\nConnection: close\r\n\r\n", u.RequestURI(), u.Host)
+	_, err = c.Read(make([]byte, 4096))
+	return err
+}
