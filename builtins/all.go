@@ -1,6 +1,6 @@
 package builtins
 
-//go:generate go run ../lang/internal/genref REFERENCE.md
+//go:generate go run ../lang/internal/genref REFERENCE.md ../docs/REFERENCE.md
 
 import "slices"
 

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,16 +160,36 @@ func TestConfigure(t *testing.T) {
 }
 
 func TestReference(t *testing.T) {
-	var b bytes.Buffer
-	if err := builtins.Reference(&b, builtins.All(), Library(builtins.NewRegistry(builtins.All()))); err != nil {
-		t.Fatal(err)
+	defs := builtins.NewRegistry(builtins.All())
+	for file, write := range map[string]func(w io.Writer) error{
+		"../builtins/REFERENCE.md": func(w io.Writer) error { return builtins.Reference(w, builtins.All(), Library(defs)) },
+		"../docs/REFERENCE.md":     func(w io.Writer) error { return EventReference(w, defs) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		have, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(have, b.Bytes()) {
+			t.Errorf("%s is out of date: run go generate ./builtins", file)
+		}
 	}
-	have, err := os.ReadFile("../builtins/REFERENCE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(have, b.Bytes()) {
-		t.Error("REFERENCE.md is out of date: run go generate ./builtins")
+}
+
+// TestEventDocs checks that each event and each of its arguments has a description.
+func TestEventDocs(t *testing.T) {
+	for _, e := range Events(builtins.NewRegistry(builtins.All())) {
+		if !strings.HasSuffix(e.Doc, ".") {
+			t.Errorf("%s: %q", e.Name.Text, e.Doc)
+		}
+		for _, a := range e.Args {
+			if a.Doc == "" {
+				t.Errorf("%s has no description of %s", e.Name.Text, a.Name.Text)
+			}
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 // Command genref writes the reference of builtins and of the standard library to a
-// file.
+// file, and that of events to another one.
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -18,16 +20,22 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("usage: genref FILE")
+	if len(args) != 2 {
+		return fmt.Errorf("usage: genref BUILTINS EVENTS")
 	}
-	f, err := os.Create(args[0])
+	defs := builtins.NewRegistry(builtins.All())
+	err := write(args[0], func(w io.Writer) error { return builtins.Reference(w, builtins.All(), lang.Library(defs)) })
 	if err != nil {
 		return err
 	}
-	if err := builtins.Reference(f, builtins.All(), lang.Library(builtins.NewRegistry(builtins.All()))); err != nil {
-		f.Close()
+	return write(args[1], func(w io.Writer) error { return lang.EventReference(w, defs) })
+}
+
+// write writes a file.
+func write(name string, text func(w io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
 		return err
 	}
-	return f.Close()
+	return errors.Join(text(f), f.Close())
 }
