@@ -143,6 +143,7 @@ func (s *Session) run() error {
 		s.end()
 	} else {
 		s.walk(lasting)
+		s.due = time.Now().Add(s.opt.Every)
 		s.poll()
 	}
 	walked := s.waitWalkers()
@@ -161,7 +162,7 @@ func (s *Session) run() error {
 	if walked && s.walkErr != nil {
 		return s.walkErr
 	}
-	return err
+	return errors.Join(s.shownErr, err)
 }
 
 // endOfRun prints the script's maps and reports errors and lost events. Its own
@@ -235,17 +236,17 @@ func (s *Session) poll() {
 	}()
 	pace := newPace(s.ring.BufferSize())
 	var rec ringbuf.Record
-	looked := time.Now() // time of the last periodic work
+	next := s.nextWork(time.Now()) // time of the next periodic work
 	look := func(now time.Time) {
-		looked = now
 		s.upkeep(now)
+		next = s.nextWork(now)
 	}
 	empty := func(now time.Time) {
 		if s.stacks != nil {
 			s.stacks.drained = now
 		}
 	}
-	s.ring.SetDeadline(looked.Add(tick))
+	s.ring.SetDeadline(next)
 	waited := true // for the next record
 	for n := 0; ; n++ {
 		err := s.ring.ReadInto(&rec)
@@ -268,7 +269,7 @@ func (s *Session) poll() {
 					continue
 				}
 				// Records may arrive as fast as they are taken.
-				if now := time.Now(); now.Sub(looked) >= tick {
+				if now := time.Now(); !now.Before(next) {
 					look(now)
 					s.flush()
 				}
@@ -278,21 +279,21 @@ func (s *Session) poll() {
 			pace.rest(s.stop)
 			waited = true
 			now := time.Now()
-			if now.Sub(looked) >= tick {
+			if !now.Before(next) {
 				look(now)
 			}
 			more := s.ring.AvailableBytes()
 			pace.adapt(more)
 			if more == 0 {
 				empty(now)
-				s.ring.SetDeadline(now.Add(tick))
+				s.ring.SetDeadline(next)
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			now := time.Now()
 			empty(now)
 			look(now)
 			s.flush()
-			s.ring.SetDeadline(now.Add(tick))
+			s.ring.SetDeadline(next)
 		default: // flushed or closed
 			return
 		}
@@ -310,8 +311,37 @@ func (s *Session) flush() {
 	}
 }
 
+// nextWork returns the time of the next periodic work.
+func (s *Session) nextWork(now time.Time) time.Time {
+	next := now.Add(tick)
+	if s.opt.Every > 0 && s.due.Before(next) {
+		next = s.due
+	}
+	return next
+}
+
+// printPeriodically prints the maps if it is time to, as Setup.Every specifies.
+func (s *Session) printPeriodically(now time.Time) {
+	if s.opt.Every <= 0 || now.Before(s.due) {
+		return
+	}
+	if s.due = s.due.Add(s.opt.Every); s.due.Before(now) {
+		s.due = now.Add(s.opt.Every) // printing takes longer than that
+	}
+	s.lock()
+	if s.opt.Periodic != nil {
+		s.opt.Periodic()
+	}
+	s.shownErr = errors.Join(s.printAll(), s.opt.Sink.Flush())
+	s.unlock()
+	if s.shownErr != nil {
+		s.end()
+	}
+}
+
 // upkeep does the periodic work of a session.
 func (s *Session) upkeep(now time.Time) {
+	s.printPeriodically(now)
 	s.lock()
 	s.noteMappings()
 	s.sweepStacks(now)
@@ -322,11 +352,11 @@ func (s *Session) upkeep(now time.Time) {
 
 // idle waits for the end of a session that sends no records.
 func (s *Session) idle() {
-	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners {
+	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && s.opt.Every <= 0 {
 		<-s.stop
 		return
 	}
-	t := time.NewTicker(tick)
+	t := time.NewTimer(time.Until(s.nextWork(time.Now())))
 	defer t.Stop()
 	for {
 		select {
@@ -334,6 +364,7 @@ func (s *Session) idle() {
 			return
 		case now := <-t.C:
 			s.upkeep(now)
+			t.Reset(time.Until(s.nextWork(now)))
 		}
 	}
 }

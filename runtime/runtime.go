@@ -35,6 +35,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
@@ -73,6 +74,10 @@ type Setup struct {
 	// Verified, if not nil, is called with the number of instructions that the
 	// verifier processed before it accepted a program.
 	Verified func(program string, insns int)
+	// Every is the interval at which the session prints all maps while it runs; 0: it
+	// prints them only at the end. Periodic is called before each time; it may be nil.
+	Every    time.Duration
+	Periodic func()
 	// Stats makes the kernel measure the programs, and prints the results to Stderr when
 	// the session ends.
 	Stats bool
@@ -196,6 +201,9 @@ type Session struct {
 	exitAfter  atomic.Bool // exit() was called: the session ends when the walkers are done
 
 	*ending
+	due      time.Time // when to print the maps next, if Setup.Every is set
+	shownErr error     // of printing them
+
 	exiting bool // exit() was called: later records are dropped
 	last    bool // the end probes are running or have run
 	status  int

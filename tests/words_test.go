@@ -252,6 +252,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"runtime/cgroups/find.go":         {"cgroup", "a file of procfs"},
 	"runtime/cgroups/roots.go":        {"cgroup", "a file system"},
 	"runtime/value/text.go":           {"count", "a key of JSON, and of stats as text"},
+	"runtime/output/csv.go":           {"time count alert test", "names of columns"},
 	"runtime/output/json.go":          {"alert hist stats tseries", "types of results in JSON"},
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -41,6 +42,9 @@ type options struct {
 	format       string
 	formatGiven  bool // whether -f is given
 	buffer       output.Mode
+	every        time.Duration
+	forTime      time.Duration
+	rates        bool
 	quiet        bool
 	warnings     bool
 	noWarnings   bool
@@ -160,6 +164,9 @@ func newFlags(o *options) *flagSet {
 		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write these maps as a profile for go tool pprof")
 		fs.StringVar(&o.svg, "svg", "", "`FILE`write these maps as a flame graph")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
+		fs.DurationVar(&o.every, "every", 0, "`DURATION`print all maps every DURATION, such as 1s or 500ms; on a terminal, each time in the same place")
+		fs.BoolVar(&o.rates, "rates", false, "with --every, print counters as rates per second; at the end as totals")
+		fs.DurationVar(&o.forTime, "for", 0, "`DURATION`end the session after DURATION, such as 30s")
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
 		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn about memory that could not be read and about missing map entries, whose value is 0: where, and how often")
 		fs.BoolVar(&o.stats, "stats", false, "at the end, print how often each probe ran and missed events, and the time that it took; the kernel measures all BPF programs meanwhile")
@@ -283,6 +290,12 @@ func (o *options) resolve(fs *flagSet) error {
 		return usagef("USAGE: -kk has been deprecated. Use a single -k for runtime warnings for errors in map lookups and probe reads.")
 	case o.warnings && o.noWarnings:
 		return usagef("USAGE: -k, --warnings conflicts with --no-warnings")
+	case given("every") && o.every < minEvery:
+		return usagef("USAGE: --every needs a duration of at least %v, such as 1s", minEvery)
+	case given("for") && o.forTime <= 0:
+		return usagef("USAGE: --for needs a duration, such as 30s")
+	case o.rates && o.every == 0:
+		return usagef("USAGE: --rates goes with --every")
 	case o.check && !o.fmt:
 		return usagef("USAGE: --check goes with --fmt")
 	}
@@ -322,6 +335,9 @@ func (o *options) resolve(fs *flagSet) error {
 	}
 	return o.setMode(fs.test, fs.bench)
 }
+
+// minEvery is the shortest interval of --every.
+const minEvery = 10 * time.Millisecond
 
 // maxPID is the highest process ID on any kernel.
 const maxPID = 1 << 22

@@ -53,6 +53,9 @@ var sinks = []struct {
 	{"json", func(out *output.Writer, _ io.Writer, opt output.Style) output.Sink {
 		return output.NewJSON(out, opt)
 	}},
+	{"csv", func(out *output.Writer, err io.Writer, opt output.Style) output.Sink {
+		return output.NewCSV(out, err, opt)
+	}},
 }
 
 // formats returns the values of -f.
@@ -98,7 +101,11 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		make = sinkOf(o.format)
 	}
 	sink := make(out, &a.messages, sinkOpt)
+	if o.rates {
+		sink = output.NewRates(sink)
+	}
 	ropt := runtime.Setup{
+		Every: o.every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
@@ -113,7 +120,9 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	case modeBench:
 		ropt.Mode = runtime.Bench
 	}
-	ropt.Attached = a.notify(out)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ropt.Attached = a.attached(out, cancel)
 
 	s, err := runtime.Load(obj, ropt)
 	if err != nil && again != nil {
@@ -127,8 +136,6 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.err(err)
 		return statusError
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	a.catchSignals(cancel)
 	began := time.Now()
 	status, err := s.Run(ctx)
@@ -146,6 +153,20 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		fmt.Fprintf(a.report.w, "Child %s\n", a.child.Ended())
 	}
 	return status
+}
+
+// attached returns what to do when all probes are attached: it starts the time of --for,
+// at whose end it calls cancel.
+func (a *app) attached(out *output.Writer, cancel func()) func() {
+	notify := a.notify(out)
+	return func() {
+		if notify != nil {
+			notify()
+		}
+		if a.opt.forTime > 0 {
+			time.AfterFunc(a.opt.forTime, cancel)
+		}
+	}
 }
 
 // notify returns a function that reports to standard output that all probes are attached.
@@ -176,3 +197,25 @@ func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
 	w = output.NewWriter(&a.results, a.opt.buffer)
 	return w, func() error { return errors.Join(w.Flush(), closeFile()) }, nil
 }
+
+// redraw returns what prepares the output for the maps of --every. On a terminal, if the
+// script prints nothing else, it clears the screen. Otherwise it separates the maps from
+// those before.
+func (a *app) redraw(obj *object.Object, out *output.Writer) func() {
+	switch {
+	case a.opt.every == 0 || a.opt.format != sinks[0].format:
+		return nil
+	case a.opt.output == "" && len(obj.Events) == 0 && terminal(a.stdout):
+		return func() { io.WriteString(out, clearScreen+time.Now().Format(time.TimeOnly)+"\n\n") }
+	}
+	first := true
+	return func() {
+		if !first {
+			io.WriteString(out, "\n")
+		}
+		first = false
+	}
+}
+
+// clearScreen moves the cursor to the top of a terminal and clears what is below it.
+const clearScreen = "\x1b[H\x1b[J"
