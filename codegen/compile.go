@@ -86,6 +86,7 @@ type compilation struct {
 	checked *check.Program
 	planned *plan.Program
 	lowered *lower.Result
+	fetched []int // the programs that have a fetcher
 	out     *bpf.Output
 	obj     *object.Object
 }
@@ -256,6 +257,7 @@ func (c *compilation) report(err error) error {
 
 func (c *compilation) optimise() error {
 	opt.Run(c.lowered.Module)
+	c.fetch()
 	return nil
 }
 

@@ -34,6 +34,9 @@ func (c *compilation) assemble() error {
 		}
 	}
 	rest := c.out.Progs[own:]
+	n := len(rest) - len(c.fetched)
+	c.fetchers(o, rest[n:])
+	rest = rest[:n]
 	if c.lowered.Follows {
 		n := len(rest) - 2
 		o.Follow = c.follow(rest[n], rest[n+1])

@@ -77,6 +77,9 @@ type Load struct {
 	Shape, BareShape string
 	// Multi is set if the program is loaded for a link to many points (object.Point.Multi).
 	Multi bool
+	// Sleeps returns whether a program at these points may sleep, and so wait until memory
+	// of the process has been read from a file. Nil: it may not.
+	Sleeps func() bool
 	// Joins is set if the program may be part of a session with one at the returns, or at
 	// the calls, of the same functions.
 	Joins bool

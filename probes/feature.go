@@ -22,6 +22,9 @@ const (
 	FeatKprobeSession Feature = "kprobe_session"
 	FeatUprobeMulti   Feature = "uprobe_multi"
 	FeatTracingMulti  Feature = "tracing_multi"
+	FeatSleepUprobe   Feature = "uprobe programs that sleep"
+	FeatSleepSyscall  Feature = "tracepoint programs that sleep"
+	FeatFetch         Feature = "fetch" // the name by which users disable the use of both
 	FeatFentry        Feature = "fentry"
 	FeatKprobe        Feature = "kprobe"
 	FeatISAv4         Feature = "cpu v4 instructions"

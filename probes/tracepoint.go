@@ -99,15 +99,17 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 	}
 	p.Event = uint64(f.ID)
 	space, noStack := kernelSpace, ""
+	load := Load{Type: ebpf.TracePoint, Shape: "tracepoint " + layoutOf(f.Fields), BareShape: "tracepoint"}
 	if p.Target == "syscalls" {
 		space = userSpace
+		load.Sleeps = func() bool { return e.Kernel.Has(FeatSleepSyscall) }
 		if e.Kernel.Release().Less(Version{Major: 6, Minor: 12}) {
 			noStack = "before Linux 6.12, the kernel confuses the user's registers with its own in tracepoints of system calls"
 		}
 	}
 	return &Context{
 		Kind:          p.Kind,
-		Load:          Load{Type: ebpf.TracePoint, Shape: "tracepoint " + layoutOf(f.Fields), BareShape: "tracepoint"},
+		Load:          load,
 		Args:          Args{Type: argsStruct("struct "+p.Name+"_args", f.Size, f.Fields), Space: space, Lines: func() []string { return f.Decls }},
 		InTask:        true,
 		Stacks:        true,

@@ -103,9 +103,16 @@ func (s *Session) attachAll() error {
 		if done[p] || s.progs[p.Name] == nil {
 			continue // the kernel refused to load it for its attach point
 		}
+		reverse := s.kind(&p.Points[0]).Reverse
+		if !reverse {
+			s.attachFetcher(p)
+		}
 		if err := s.attachProg(p); err != nil {
 			s.detach()
 			return err
+		}
+		if reverse {
+			s.attachFetcher(p)
 		}
 	}
 	ours := len(s.points(probes.AtBegin)) + len(s.points(probes.AtEnd)) + len(s.points(probes.OnSignal))

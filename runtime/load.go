@@ -268,6 +268,11 @@ func (s *Session) loadPrograms() error {
 	for _, d := range s.obj.Dispatchers {
 		progs = append(progs, d.Program)
 	}
+	fetchers := map[*object.Program]bool{}
+	for _, f := range s.obj.Fetchers {
+		progs = append(progs, f.Program)
+		fetchers[f.Program] = true
+	}
 	loaded := make([]*ebpf.Program, len(progs))
 	errs := make([]error, len(progs))
 	next := make(chan int)
@@ -297,6 +302,10 @@ func (s *Session) loadPrograms() error {
 	}
 	for i, err := range errs {
 		if err == nil {
+			continue
+		}
+		if fetchers[progs[i]] {
+			s.noFetcher(progs[i].Name, err)
 			continue
 		}
 		if p := progs[i]; len(p.Points) == 1 && p.Points[0].Matched && pointRefused(err) {

@@ -92,7 +92,7 @@ func dumpStage(name string) (string, error) {
 	return name, nil
 }
 
-var features = []string{"kprobe_multi", "kprobe_session", "raw_syscalls", "tracing_multi", "uprobe_multi"}
+var features = []string{"fetch", "kprobe_multi", "kprobe_session", "raw_syscalls", "tracing_multi", "uprobe_multi"}
 
 // refused lists bpftrace's flags that have no meaning in gotrace.
 var refused = []struct{ flag, why string }{

@@ -62,6 +62,7 @@ var (
 	GetTaskStack       = add(Helper{141, "get_task_stack", 4, Int, Reads | Writes, "", 1, true})
 	DPath              = add(Helper{147, "d_path", 3, Int, Reads | Writes, "", 1, false})
 	ProbeWriteUser     = add(Helper{36, "probe_write_user", 3, Int, Reads | Writes, "", noOut, false})
+	CopyFromUser       = add(Helper{148, "copy_from_user", 3, Int, Reads | Writes, "", 0, true})
 	PerCPUPtr          = add(Helper{153, "per_cpu_ptr", 2, PtrMapNil, Reads, "", noOut, false})
 	ThisCPUPtr         = add(Helper{154, "this_cpu_ptr", 1, PtrBTF, Reads, "", noOut, false})
 	CurrentTaskBTF     = add(Helper{158, "get_current_task_btf", 0, PtrBTF, 0, "5.11", anyOut, false})
@@ -82,7 +83,6 @@ var (
 	SkbOutput          = add(Helper{111, "skb_output", 5, Int, Reads | Writes, "", noOut, false})
 	SkbLoadBytes       = add(Helper{26, "skb_load_bytes", 4, Int, Reads | Writes, "", 2, false})
 	SetRetval          = add(Helper{187, "set_retval", 1, Int, Reads | Writes, "", 0, false})
-	CopyFromUser       = add(Helper{148, "copy_from_user", 3, Int, Reads | Writes, "", 0, true})
 )
 
 // Context returns the index of the argument that h passes on to a callback, or -1 if h

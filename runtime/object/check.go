@@ -68,6 +68,14 @@ func (o *Object) check() error {
 			return bad("dispatcher %d: %v", i, err)
 		}
 	}
+	for i, f := range o.Fetchers {
+		if f.For < 0 || f.For >= len(o.Programs) {
+			return bad("fetcher %d is for no program", i)
+		}
+		if err := f.Program.check(); err != nil {
+			return bad("fetcher %d: %v", i, err)
+		}
+	}
 	for i, p := range o.Programs {
 		if err := p.check(); err != nil {
 			return bad("program %d: %v", i, err)

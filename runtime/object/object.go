@@ -29,6 +29,9 @@ type Object struct {
 	Needs      Needs
 	Follow     *Follow // nil: --follow was not given, or no program needs it
 
+	// Fetchers bring memory of processes into the machine's memory for other programs.
+	Fetchers []Fetcher
+
 	// Dispatchers run the programs whose points have Multi set, if the kind of the points
 	// has such programs.
 	Dispatchers []Dispatcher
@@ -64,6 +67,15 @@ type Follow struct {
 	Walk *Program // runs for each task, in one of the modes FollowAdd, FollowChildren and FollowAlive
 }
 
+// Fetcher is a program that reads the memory of a process that another program, which runs
+// next at the same points, is to read. It may sleep until the memory has been read from a
+// file, which the other program may not. If the kernel refuses it, the other program does
+// not find that memory.
+type Fetcher struct {
+	Program *Program // its Points are empty
+	For     int      // index in Object.Programs
+}
+
 // Program is one BPF program.
 type Program struct {
 	Name string // unique and valid in the kernel: tracepoint_sys_enter_read_1
@@ -77,6 +89,7 @@ type Program struct {
 	AttachTo   string
 	AttachProg ebpf.ProgramID
 	License    string
+	Sleeps     bool // the program may sleep
 
 	// Insns are the instructions of all functions, with main first. They refer to
 	// maps and functions by name.

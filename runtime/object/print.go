@@ -50,6 +50,10 @@ func (o *Object) String() string {
 		b.WriteByte('\n')
 		b.WriteString(Disassembly(nil, []*Program{d.Program}))
 	}
+	for _, f := range o.Fetchers {
+		b.WriteString("\nbefore " + o.Programs[f.For].Name + "\n")
+		b.WriteString(Disassembly(nil, []*Program{f.Program}))
+	}
 	for _, p := range o.Programs {
 		if p.Partner != nil {
 			b.WriteString("\ntogether with " + o.Programs[p.Partner.Program].Name + "\n")

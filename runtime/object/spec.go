@@ -24,6 +24,8 @@ func (o *Object) Spec() *ebpf.CollectionSpec {
 const (
 	readOnly = 1 << 7  // BPF_F_RDONLY_PROG
 	mmapable = 1 << 10 // BPF_F_MMAPABLE
+
+	sleepable = 1 << 4 // BPF_F_SLEEPABLE, of a program
 )
 
 // Spec returns the map in the form that package ebpf creates.
@@ -58,6 +60,9 @@ func (p *Program) Spec() *ebpf.ProgramSpec {
 	s := &ebpf.ProgramSpec{
 		Name: p.Name, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo, License: p.License,
 		Instructions: append(p.Insns[:0:0], p.Insns...), ByteOrder: binary.LittleEndian,
+	}
+	if p.Sleeps {
+		s.Flags |= sleepable
 	}
 	// The kernel requires function info for callbacks, and then for all functions.
 	// Tools that show programs use it too.

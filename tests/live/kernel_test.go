@@ -59,6 +59,14 @@ func missing(need string) string {
 		if _, err := os.Stat("/sys/kernel/btf/tun"); err != nil {
 			return "the module tun is not loaded, or has no types"
 		}
+	case "fetch": // uprobe programs that wait for memory, and the function that reads strings so
+		if release().less(version{6, 12}) {
+			return "this kernel reads only strings that are in memory"
+		}
+	case "fetchcalls":
+		if release().less(version{7, 2}) {
+			return "this kernel reads only strings that are in memory, in tracepoints"
+		}
 	case "longkeys":
 		if release().less(version{5, 11}) {
 			return "this kernel's maps take keys of at most 512 bytes"

@@ -106,6 +106,26 @@ static void do_open(long n, const char *path) {
 	}
 }
 
+PROBED const char *gt_string(const char *s);
+
+// opens n names, each from off bytes into a page that this process has not touched:
+// gt_string and the system call get an address without memory behind it.
+static void do_cold(long n, long off) {
+	int fd = memfd_create("names", 0);
+	check(fd >= 0, "memfd_create");
+	check(ftruncate(fd, 4096 * (n + 1)) == 0, "ftruncate");
+	for (long i = 0; i < n; i++) {
+		char name[16];
+		int len = sprintf(name, "/absent/%06ld", i);
+		check(pwrite(fd, name, len, 4096 * i + off) == len, "pwrite");
+	}
+	char *m = mmap(0, 4096 * (n + 1), PROT_READ, MAP_PRIVATE, fd, 0);
+	check(m != MAP_FAILED, "mmap");
+	madvise(m, 4096 * (n + 1), MADV_RANDOM); // do not map neighbours too
+	for (long i = 0; i < n; i++)
+		syscall(SYS_openat, AT_FDCWD, gt_string(m + 4096 * i + off), O_RDONLY, 0);
+}
+
 // does each of the file operations in a new directory: some twice, some failing.
 static void do_files(const char *dir) {
 #ifdef __x86_64__
@@ -797,6 +817,8 @@ int main(int argc, char **argv) {
 		do_ramp(number(argv, 0, 1));
 	else if (!strcmp(cmd, "open"))
 		do_open(number(argv, 0, 1), argv[1]);
+	else if (!strcmp(cmd, "cold"))
+		do_cold(number(argv, 0, 1), number(argv, 1, 0));
 	else if (!strcmp(cmd, "files"))
 		do_files(argv[0]);
 	else if (!strcmp(cmd, "refused"))
