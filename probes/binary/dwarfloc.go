@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/cursor"
 )
 
 // Compilers may change how a function receives its parameters if all its callers are in
@@ -89,66 +90,6 @@ const (
 	attrLoclistsBase    dwarf.Attr = 0x8c
 )
 
-// cursor decodes numbers from data. After the end of data they are 0 and bad is set.
-type cursor struct {
-	data []byte
-	bad  bool
-}
-
-func (c *cursor) take(n uint64) []byte {
-	if n > uint64(len(c.data)) {
-		c.bad = true
-		return nil
-	}
-	b := c.data[:n]
-	c.data = c.data[n:]
-	return b
-}
-
-func (c *cursor) byte() byte {
-	if b := c.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (c *cursor) addr() uint64 {
-	if b := c.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (c *cursor) uleb() (n uint64) {
-	for shift := 0; !c.bad; shift += 7 {
-		b := c.byte()
-		if shift < 64 {
-			n |= uint64(b&0x7f) << shift
-		}
-		if b < 0x80 {
-			break
-		}
-	}
-	return n
-}
-
-func (c *cursor) sleb() (n int64) {
-	for shift := 0; !c.bad; {
-		b := c.byte()
-		if shift < 64 {
-			n |= int64(b&0x7f) << shift
-		}
-		shift += 7
-		if b < 0x80 {
-			if b&0x40 != 0 && shift < 64 {
-				n |= -1 << shift
-			}
-			break
-		}
-	}
-	return n
-}
-
 // locationAt returns the expression in a location list that is valid at the first
 // instruction of the function, or nil if there is none.
 func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
@@ -163,13 +104,11 @@ func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 		off = uint64(v)
 	case uint64: // an index into the unit's table of offsets
 		table, _ := fn.unit.Val(attrLoclistsBase).(int64)
-		c := cursor{data: g.loclists}
-		c.take(uint64(table) + 4*v)
-		b := c.take(4)
-		if b == nil {
+		c := cursor.Cursor{Data: g.loclists}
+		c.Take(uint64(table) + 4*v)
+		if off = uint64(table) + c.U32(); c.Bad {
 			return nil
 		}
-		off = uint64(table) + uint64(binary.LittleEndian.Uint32(b))
 	default:
 		return nil
 	}
@@ -179,41 +118,41 @@ func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 	if g.loclists == nil {
 		return oldLocationAt(g.loc, off, base, pc)
 	}
-	c := &cursor{data: g.loclists}
-	c.take(off)
-	for !c.bad {
+	c := &cursor.Cursor{Data: g.loclists}
+	c.Take(off)
+	for !c.Bad {
 		var lo, hi uint64
-		switch c.byte() {
+		switch c.Byte() {
 		case 0: // end of list
 			return nil
 		case 1: // base_addressx
-			base = g.address(fn, c.uleb())
+			base = g.address(fn, c.Uleb())
 			continue
 		case 2: // startx_endx
-			lo, hi = g.address(fn, c.uleb()), g.address(fn, c.uleb())
+			lo, hi = g.address(fn, c.Uleb()), g.address(fn, c.Uleb())
 		case 3: // startx_length
-			lo = g.address(fn, c.uleb())
-			hi = lo + c.uleb()
+			lo = g.address(fn, c.Uleb())
+			hi = lo + c.Uleb()
 		case 4: // offset_pair
-			lo, hi = base+c.uleb(), base+c.uleb()
+			lo, hi = base+c.Uleb(), base+c.Uleb()
 		case 5: // default_location
 			lo, hi = 0, ^uint64(0)
 		case 6: // base_address
-			base = c.addr()
+			base = c.U64()
 			continue
 		case 7: // start_end
-			lo, hi = c.addr(), c.addr()
+			lo, hi = c.U64(), c.U64()
 		case 8: // start_length
-			lo = c.addr()
-			hi = lo + c.uleb()
+			lo = c.U64()
+			hi = lo + c.Uleb()
 		case 9: // GNU_view_pair
-			c.uleb()
-			c.uleb()
+			c.Uleb()
+			c.Uleb()
 			continue
 		default:
 			return nil
 		}
-		expr := c.take(c.uleb())
+		expr := c.Block()
 		if lo <= pc && pc < hi {
 			return expr
 		}
@@ -223,26 +162,20 @@ func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 
 // gnuLocationAt reads .debug_loc.dwo, of GNU's split DWARF 4.
 func (g *DebugInfo) gnuLocationAt(fn Function, off, pc uint64) []byte {
-	c := &cursor{data: g.loc}
-	c.take(off)
-	word := func(n uint64) (v uint64) {
-		for i, b := range c.take(n) {
-			v |= uint64(b) << (8 * i)
-		}
-		return v
-	}
-	for !c.bad {
+	c := &cursor.Cursor{Data: g.loc}
+	c.Take(off)
+	for !c.Bad {
 		var lo, hi uint64
-		switch c.byte() {
+		switch c.Byte() {
 		case 2: // start and end
-			lo, hi = g.address(fn, c.uleb()), g.address(fn, c.uleb())
+			lo, hi = g.address(fn, c.Uleb()), g.address(fn, c.Uleb())
 		case 3: // start and length
-			lo = g.address(fn, c.uleb())
-			hi = lo + word(4)
+			lo = g.address(fn, c.Uleb())
+			hi = lo + c.U32()
 		default: // end of list, or unknown
 			return nil
 		}
-		expr := c.take(word(2))
+		expr := c.Take(c.U16())
 		if lo <= pc && pc < hi {
 			return expr
 		}
@@ -252,10 +185,10 @@ func (g *DebugInfo) gnuLocationAt(fn Function, off, pc uint64) []byte {
 
 // oldLocationAt reads .debug_loc, of DWARF 2 to 4.
 func oldLocationAt(section []byte, off, base, pc uint64) []byte {
-	c := &cursor{data: section}
-	c.take(off)
-	for !c.bad {
-		lo, hi := c.addr(), c.addr()
+	c := &cursor.Cursor{Data: section}
+	c.Take(off)
+	for !c.Bad {
+		lo, hi := c.U64(), c.U64()
 		switch {
 		case lo == 0 && hi == 0:
 			return nil
@@ -263,11 +196,7 @@ func oldLocationAt(section []byte, off, base, pc uint64) []byte {
 			base = hi
 			continue
 		}
-		var n uint64
-		if b := c.take(2); b != nil {
-			n = uint64(binary.LittleEndian.Uint16(b))
-		}
-		expr := c.take(n)
+		expr := c.Take(c.U16())
 		if base+lo <= pc && pc < base+hi {
 			return expr
 		}
@@ -281,9 +210,9 @@ func (g *DebugInfo) address(fn Function, index uint64) uint64 {
 	if index > uint64(len(g.addrs)) {
 		return 0
 	}
-	c := cursor{data: g.addrs}
-	c.take(uint64(base) + 8*index)
-	return c.addr()
+	c := cursor.Cursor{Data: g.addrs}
+	c.Take(uint64(base) + 8*index)
+	return c.U64()
 }
 
 // fixedAt returns the location of a parameter that has the same value in every call.
@@ -314,48 +243,37 @@ func fixedPart(off, size int, data []byte) types.Part {
 	return types.Part{Off: off, Size: size, Fixed: true, Value: binary.LittleEndian.Uint64(word[:])}
 }
 
-// constant decodes an operation that pushes a constant. If the next operation is not
-// one, constant does not move c.
-func (c *cursor) constant() (value uint64, ok bool) {
+// constantAt decodes an operation that pushes a constant. If the next operation is not
+// one, constantAt does not move c.
+func constantAt(c *cursor.Cursor) (value uint64, ok bool) {
 	old := *c
-	signed := func(size uint64) uint64 {
-		var word [8]byte
-		shift := 64 - 8*size
-		copy(word[:], c.take(size))
-		return uint64(int64(binary.LittleEndian.Uint64(word[:])<<shift) >> shift)
-	}
-	unsigned := func(size uint64) uint64 {
-		var word [8]byte
-		copy(word[:], c.take(size))
-		return binary.LittleEndian.Uint64(word[:])
-	}
-	switch op := c.byte(); {
+	switch op := c.Byte(); {
 	case op >= 0x30 && op <= 0x4f: // lit0 …
 		value = uint64(op - 0x30)
 	case op >= 0x08 && op <= 0x0f: // const1u, const1s, const2u …
 		size := uint64(1) << ((op - 0x08) / 2)
 		if op%2 == 0 {
-			value = unsigned(size)
+			value = c.Uint(size)
 		} else {
-			value = signed(size)
+			value = uint64(c.Sint(size))
 		}
 	case op == 0x10: // constu
-		value = c.uleb()
+		value = c.Uleb()
 	case op == 0x11: // consts
-		value = uint64(c.sleb())
+		value = uint64(c.Sleb())
 	case op == 0x9e: // implicit_value
-		n := c.uleb()
+		n := c.Uleb()
 		if n == 0 || n > 8 {
 			*c = old
 			return 0, false
 		}
-		value = unsigned(n)
-		return value, !c.bad
+		value = c.Uint(n)
+		return value, !c.Bad
 	default:
 		*c = old
 		return 0, false
 	}
-	if c.byte() != 0x9f || c.bad { // stack_value: the constant is the value, not its address
+	if c.Byte() != 0x9f || c.Bad { // stack_value: the constant is the value, not its address
 		*c = old
 		return 0, false
 	}
@@ -371,37 +289,37 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 	if expr == nil {
 		return nil, leftOut
 	}
-	c := &cursor{data: expr}
+	c := &cursor.Cursor{Data: expr}
 	l := &types.Loc{}
 	at := 0 // number of bytes of the object found so far
-	for len(c.data) > 0 && !c.bad {
+	for c.More() {
 		reg := -1
-		fixed, isFixed := c.constant()
+		fixed, isFixed := constantAt(c)
 		var op byte
 		if !isFixed {
-			op = c.byte()
+			op = c.Byte()
 		}
 		switch {
 		case isFixed:
 		case op >= 0x50 && op <= 0x6f: // reg0 …
 			reg = int(op - 0x50)
 		case op == 0x90: // regx
-			reg = int(c.uleb() & 0xffff)
+			reg = int(c.Uleb() & 0xffff)
 		case op >= 0x70 && op <= 0x8f && at == 0: // breg0 …
-			disp := c.sleb()
+			disp := c.Sleb()
 			if !atEntry {
 				return nil, byConvention
 			}
 			name, ok := a.dwarfReg(int(op - 0x70))
-			if !ok || len(c.data) > 0 {
+			if !ok || c.More() {
 				return nil, leftOut
 			}
 			return &types.Loc{Memory: true, Base: a.regs[name], Disp: disp}, atPlace
 		case op == 0x91 && at == 0: // fbreg
-			disp := c.sleb()
+			disp := c.Sleb()
 			frame, _ := fn.entry.Val(dwarf.AttrFrameBase).([]byte)
 			const callFrameCFA = 0x9c
-			if len(frame) == 1 && frame[0] == callFrameCFA && disp >= 0 && len(c.data) == 0 {
+			if len(frame) == 1 && frame[0] == callFrameCFA && disp >= 0 && !c.More() {
 				return &types.Loc{Memory: true, Base: a.regs[a.sp], Disp: int64(a.stack) + disp}, atPlace
 			}
 			return nil, byConvention
@@ -409,11 +327,11 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 			return nil, leftOut
 		}
 		n := size - at
-		if len(c.data) > 0 {
-			if c.byte() != 0x93 { // piece
+		if c.More() {
+			if c.Byte() != 0x93 { // piece
 				return nil, leftOut
 			}
-			n = int(min(c.uleb(), uint64(n)))
+			n = int(min(c.Uleb(), uint64(n)))
 		}
 		if n > 8 || n <= 0 {
 			return nil, leftOut
@@ -428,7 +346,7 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 		}
 		at += n
 	}
-	if c.bad || at < size {
+	if c.Bad || at < size {
 		return nil, leftOut
 	}
 	return l, atPlace

@@ -5,6 +5,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"sort"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
 )
 
 // goTable is the table in which Go's runtime looks up the function, the line and the
@@ -351,15 +353,15 @@ func (g *goTable) value(f *goFunc, table uint32, addr uint64) int32 {
 	if table == 0 || uint64(table) >= uint64(len(g.values)) {
 		return -1
 	}
-	c := cursor{data: g.values[table:]}
+	c := cursor.Cursor{Data: g.values[table:]}
 	pc, v := f.addr, int32(-1)
-	for first := true; !c.bad; first = false {
-		change := uint32(c.uleb())
+	for first := true; !c.Bad; first = false {
+		change := uint32(c.Uleb())
 		if change == 0 && !first {
 			break
 		}
 		v += int32(change>>1) ^ -int32(change&1)
-		pc += uint64(uint32(c.uleb())) * g.minInst
+		pc += uint64(uint32(c.Uleb())) * g.minInst
 		if addr < pc {
 			return v
 		}

@@ -1,6 +1,10 @@
 package cfi
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
+)
 
 // DWARF expressions compute an address from registers and memory. The ones that
 // compilers and assembly files use for frames have a few forms, which this file
@@ -71,7 +75,7 @@ const maxTerms = 16
 // terms runs an expression that starts with a stack. ok is false if the expression does
 // anything other than adding and loading.
 func terms(expr []byte, stack []term) (out []term, ok bool) {
-	r := reader{data: expr}
+	r := cursor.Cursor{Data: expr}
 	push := func(t term) { stack = append(stack, t) }
 	num := func(n int64) { push(term{kind: constant, address: address{off: n}}) }
 	add := func(t *term, n int64) {
@@ -81,33 +85,33 @@ func terms(expr []byte, stack []term) (out []term, ok bool) {
 		}
 		t.off += n
 	}
-	for r.pos < uint64(len(expr)) {
+	for r.More() {
 		if len(stack) > maxTerms {
 			return nil, false
 		}
-		op := r.u8()
+		op := r.Byte()
 		switch {
 		case op >= exprLit0 && op <= exprLit31:
 			num(int64(op - exprLit0))
 		case op >= exprBreg0 && op <= exprBreg31:
-			push(term{address: address{kind: Register, reg: op - exprBreg0, off: r.sleb()}})
+			push(term{address: address{kind: Register, reg: op - exprBreg0, off: r.Sleb()}})
 		case op == exprBregx:
-			reg := smallReg(r.uleb())
-			push(term{address: address{kind: Register, reg: reg, off: r.sleb()}})
+			reg := smallReg(r.Uleb())
+			push(term{address: address{kind: Register, reg: reg, off: r.Sleb()}})
 		case op == exprConst1u:
-			num(int64(r.u8()))
+			num(int64(r.U8()))
 		case op == exprConst1s:
-			num(int64(int8(r.u8())))
+			num(int64(int8(r.Byte())))
 		case op == exprConst2u:
-			num(int64(r.u16()))
+			num(int64(r.U16()))
 		case op == exprConst2s:
-			num(int64(int16(r.u16())))
+			num(int64(int16(r.U16())))
 		case op == exprConst4u:
-			num(int64(r.u32()))
+			num(int64(r.U32()))
 		case op == exprConst4s:
-			num(int64(int32(r.u32())))
+			num(int64(int32(r.U32())))
 		case op == exprPlusUconst && len(stack) > 0:
-			add(&stack[len(stack)-1], int64(r.uleb()))
+			add(&stack[len(stack)-1], int64(r.Uleb()))
 		case op == exprPlus && len(stack) > 1:
 			x, y := stack[len(stack)-2], stack[len(stack)-1]
 			if x.kind == constant {
@@ -129,7 +133,7 @@ func terms(expr []byte, stack []term) (out []term, ok bool) {
 			return nil, false
 		}
 	}
-	return stack, !r.failed
+	return stack, !r.Bad
 }
 
 // plt recognizes the expression that linkers write for the procedure linkage table: SP

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
 )
 
 // Span is an executable range of a file.
@@ -98,10 +100,10 @@ func ehFrame(e *elf.File) (*Section, error) {
 	if _, err := header.ReadAt(head, 0); err != nil || len(head) < 8 || head[0] != 1 {
 		return nil, badf(".eh_frame_hdr")
 	}
-	r := reader{data: head, pos: 4}
+	r := cursor.Cursor{Data: head, At: 4}
 	hdr := Section{Addr: base, Base: base}
 	addr := hdr.pointer(&r, head[1], 8)
-	if r.failed {
+	if r.Bad {
 		return nil, badf(".eh_frame_hdr")
 	}
 	for _, p := range e.Progs {

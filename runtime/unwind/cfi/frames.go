@@ -2,8 +2,9 @@ package cfi
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
 )
 
 // A Section holds the contents of .eh_frame or .debug_frame.
@@ -147,7 +148,7 @@ func (s *Section) functions() ([]function, error) {
 
 // entry is a record without its length: the data that follow the pointer to its cie.
 type entry struct {
-	r     reader
+	r     cursor.Cursor
 	isCIE bool
 	cieAt uint64
 }
@@ -157,27 +158,27 @@ func (s *Section) entry(pos uint64) (e entry, next uint64, ok bool, err error) {
 	if pos+4 > uint64(len(s.Data)) {
 		return e, 0, false, nil
 	}
-	r := reader{data: s.Data, pos: pos}
-	size, wide := uint64(r.u32()), false
+	r := cursor.Cursor{Data: s.Data, At: pos}
+	size, wide := r.U32(), false
 	if size == 0 && !s.Debug {
 		return e, 0, false, nil
 	}
 	if size == 0xffffffff {
-		size, wide = r.u64(), true
+		size, wide = r.U64(), true
 	}
-	if r.failed || size > uint64(len(s.Data))-r.pos {
+	if r.Bad || size > uint64(len(s.Data))-r.At {
 		return e, 0, false, badf("the record at %#x is larger than the section", pos)
 	}
-	next = r.pos + size
-	r.data = s.Data[:next]
-	at := r.pos
+	next = r.At + size
+	r.Data = s.Data[:next]
+	at := r.At
 	id := uint64(0)
 	if wide && s.Debug {
-		id = r.u64()
+		id = r.U64()
 	} else {
-		id = uint64(r.u32())
+		id = r.U32()
 	}
-	if r.failed {
+	if r.Bad {
 		return e, 0, false, badf("the record at %#x has no room for its kind", pos)
 	}
 	switch {
@@ -211,58 +212,58 @@ func (s *Section) readCIE(pos uint64) *cie {
 		return c
 	}
 	r := &e.r
-	version := r.u8()
-	aug := r.cString()
+	version := r.Byte()
+	aug := r.Text()
 	if version != 1 && version != 3 && version != 4 {
 		c.err = badf("version %d", version)
 		return c
 	}
 	if aug == "eh" {
-		r.skip(8)
+		r.Take(8)
 	}
 	if version == 4 {
-		c.addrSize = int(r.u8())
-		if seg := r.u8(); seg != 0 || c.addrSize != 8 && c.addrSize != 4 {
+		c.addrSize = int(r.U8())
+		if seg := r.Byte(); seg != 0 || c.addrSize != 8 && c.addrSize != 4 {
 			c.err = badf("addresses of %d bytes, segments of %d", c.addrSize, seg)
 			return c
 		}
 	}
-	c.codeAlign, c.dataAlign = int64(r.uleb()), r.sleb()
+	c.codeAlign, c.dataAlign = int64(r.Uleb()), r.Sleb()
 	if version == 1 {
-		c.ra = uint64(r.u8())
+		c.ra = r.U8()
 	} else {
-		c.ra = r.uleb()
+		c.ra = r.Uleb()
 	}
 	if len(aug) > 0 && aug[0] == 'z' {
 		c.augmented = true
-		size := r.uleb()
-		after := r.pos + size
+		size := r.Uleb()
+		after := r.At + size
 		for _, a := range aug[1:] {
 			switch a {
 			case 'R':
-				c.encoding = r.u8()
+				c.encoding = r.Byte()
 			case 'P':
-				enc := r.u8()
+				enc := r.Byte()
 				s.pointer(r, enc&^peIndirect, 8)
 			case 'L':
-				r.u8()
+				r.Byte()
 			case 'S':
 				c.signal = true
 			}
 		}
-		if after < r.pos || after > uint64(len(r.data)) {
-			r.failed = true
+		if after < r.At || after > uint64(len(r.Data)) {
+			r.Bad = true
 		}
-		r.pos = after
+		r.At = after
 	}
-	if r.failed || c.codeAlign <= 0 {
+	if r.Bad || c.codeAlign <= 0 {
 		c.err = badf("the record at %#x is cut off", pos)
 		return c
 	}
 	m := machine{arch: s.Arch}
 	m.st.reset()
 	m.cie = c
-	if c.err = m.exec(r.data[r.pos:], nil); c.err == nil {
+	if c.err = m.exec(r.Data[r.At:], nil); c.err == nil {
 		c.start = m.st
 		c.start.saved = nil
 	}
@@ -275,16 +276,16 @@ func (s *Section) readFunction(e *entry, c *cie) (function, error) {
 	start := s.pointer(r, c.encoding, c.addrSize)
 	size := s.pointer(r, c.encoding&0x0f, c.addrSize)
 	if c.augmented {
-		n := r.uleb()
-		if n > uint64(len(r.data))-r.pos {
-			r.failed = true
+		n := r.Uleb()
+		if n > uint64(len(r.Data))-r.At {
+			r.Bad = true
 		}
-		r.skip(n)
+		r.Take(n)
 	}
-	if r.failed {
+	if r.Bad {
 		return function{}, badf("a function's record is cut off")
 	}
-	f := function{start: start, from: start, end: start + size, cie: c, code: r.data[r.pos:]}
+	f := function{start: start, from: start, end: start + size, cie: c, code: r.Data[r.At:]}
 	if f.end < f.start {
 		return function{}, badf("the function at %#x has %#x bytes", start, size)
 	}
@@ -311,39 +312,39 @@ const (
 )
 
 // pointer reads a pointer.
-func (s *Section) pointer(r *reader, enc byte, addrSize int) uint64 {
+func (s *Section) pointer(r *cursor.Cursor, enc byte, addrSize int) uint64 {
 	if enc == peOmit {
 		return 0
 	}
 	if enc == peAligned {
-		r.skip(-(s.Addr + r.pos) & 7)
-		return r.u64()
+		r.Take(-(s.Addr + r.At) & 7)
+		return r.U64()
 	}
-	at := s.Addr + r.pos
+	at := s.Addr + r.At
 	var v uint64
 	switch enc & 0x0f {
 	case 0:
 		if addrSize == 4 {
-			v = uint64(r.u32())
+			v = r.U32()
 		} else {
-			v = r.u64()
+			v = r.U64()
 		}
 	case peULEB:
-		v = r.uleb()
+		v = r.Uleb()
 	case peU16:
-		v = uint64(r.u16())
+		v = r.U16()
 	case peU32:
-		v = uint64(r.u32())
+		v = r.U32()
 	case peU64, peS64:
-		v = r.u64()
+		v = r.U64()
 	case peSLEB:
-		v = uint64(r.sleb())
+		v = uint64(r.Sleb())
 	case peS16:
-		v = uint64(int16(r.u16()))
+		v = uint64(int16(r.U16()))
 	case peS32:
-		v = uint64(int32(r.u32()))
+		v = uint64(int32(r.U32()))
 	default:
-		r.failed = true
+		r.Bad = true
 	}
 	switch enc & 0x70 {
 	case 0:
@@ -354,86 +355,10 @@ func (s *Section) pointer(r *reader, enc byte, addrSize int) uint64 {
 	case peBase:
 		v += s.Base
 	default:
-		r.failed = true
+		r.Bad = true
 	}
 	if enc&peIndirect != 0 { // the address is in memory: the dynamic linker writes it
-		r.failed = true
+		r.Bad = true
 	}
 	return v
-}
-
-// reader reads numbers. Beyond the end of its data they are 0, and failed is set.
-type reader struct {
-	data   []byte
-	pos    uint64
-	failed bool
-}
-
-func (r *reader) take(n uint64) []byte {
-	if r.pos > uint64(len(r.data)) || n > uint64(len(r.data))-r.pos {
-		r.failed = true
-		r.pos = uint64(len(r.data))
-		return make([]byte, min(n, 8))
-	}
-	b := r.data[r.pos : r.pos+n]
-	r.pos += n
-	return b
-}
-
-func (r *reader) skip(n uint64) { r.take(n) }
-func (r *reader) u8() byte      { return r.take(1)[0] }
-func (r *reader) u16() uint16   { return binary.LittleEndian.Uint16(r.take(2)) }
-func (r *reader) u32() uint32   { return binary.LittleEndian.Uint32(r.take(4)) }
-func (r *reader) u64() uint64   { return binary.LittleEndian.Uint64(r.take(8)) }
-
-func (r *reader) uleb() uint64 {
-	var v uint64
-	for shift := 0; ; shift += 7 {
-		b := r.u8()
-		if shift < 64 {
-			v |= uint64(b&0x7f) << shift
-		}
-		if b < 0x80 {
-			return v
-		}
-	}
-}
-
-func (r *reader) sleb() int64 {
-	var v int64
-	for shift := 0; ; {
-		b := r.u8()
-		if shift < 64 {
-			v |= int64(b&0x7f) << shift
-		}
-		shift += 7
-		if b < 0x80 {
-			if shift < 64 && b&0x40 != 0 {
-				v |= -1 << shift
-			}
-			return v
-		}
-	}
-}
-
-func (r *reader) cString() string {
-	for i := r.pos; i < uint64(len(r.data)); i++ {
-		if r.data[i] == 0 {
-			s := string(r.data[r.pos:i])
-			r.pos = i + 1
-			return s
-		}
-	}
-	r.failed = true
-	return ""
-}
-
-// block reads a length and that many bytes.
-func (r *reader) block() []byte {
-	n := r.uleb()
-	if n > uint64(len(r.data)) {
-		r.failed = true
-		return nil
-	}
-	return r.take(n)
 }

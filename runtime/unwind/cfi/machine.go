@@ -1,6 +1,10 @@
 package cfi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
+)
 
 // column is the place of a register of the caller.
 type column struct {
@@ -118,7 +122,7 @@ const (
 // exec executes code. It calls row each time before the address advances. row is nil
 // for the byte code of a cie.
 func (m *machine) exec(code []byte, row func()) error {
-	r := reader{data: code}
+	r := cursor.Cursor{Data: code}
 	advance := func(by uint64) {
 		if row != nil {
 			row()
@@ -129,15 +133,15 @@ func (m *machine) exec(code []byte, row func()) error {
 		}
 		m.pc += by * uint64(m.cie.codeAlign)
 	}
-	for r.pos < uint64(len(code)) && !r.failed {
-		op := r.u8()
+	for r.More() {
+		op := r.Byte()
 		low := uint64(op & 0x3f)
 		switch op & 0xc0 {
 		case opAdvance:
 			advance(low)
 			continue
 		case opOffset:
-			m.set(low, column{how: savedCFA, off: int64(r.uleb()) * m.cie.dataAlign})
+			m.set(low, column{how: savedCFA, off: int64(r.Uleb()) * m.cie.dataAlign})
 			continue
 		case opRestore:
 			m.restore(low)
@@ -145,18 +149,18 @@ func (m *machine) exec(code []byte, row func()) error {
 		}
 		switch op {
 		case opAdvance1:
-			advance(uint64(r.u8()))
+			advance(r.U8())
 		case opAdvance2:
-			advance(uint64(r.u16()))
+			advance(r.U16())
 		case opAdvance4:
-			advance(uint64(r.u32()))
+			advance(r.U32())
 		default:
 			if err := m.change(op, &r); err != nil {
 				return err
 			}
 		}
 	}
-	if r.failed {
+	if r.Bad {
 		return badf("a function's operations are cut off")
 	}
 	return nil
@@ -164,11 +168,11 @@ func (m *machine) exec(code []byte, row func()) error {
 
 // change executes an operation that changes the whole row or the rule for the CFA. r is
 // positioned after the opcode.
-func (m *machine) change(op byte, r *reader) error {
+func (m *machine) change(op byte, r *cursor.Cursor) error {
 	switch op {
 	case opNop, opNegateRA:
 	case opArgsSize:
-		r.uleb()
+		r.Uleb()
 	case opSetLoc:
 		return badf("an operation that sets the address")
 	case opRemember:
@@ -187,17 +191,17 @@ func (m *machine) change(op byte, r *reader) error {
 		m.st = saved[n-1]
 		m.st.saved = saved[:n-1]
 	case opDefCFA:
-		m.defCFA(r.uleb(), int64(r.uleb()))
+		m.defCFA(r.Uleb(), int64(r.Uleb()))
 	case opDefCFASF:
-		m.defCFA(r.uleb(), r.sleb()*m.cie.dataAlign)
+		m.defCFA(r.Uleb(), r.Sleb()*m.cie.dataAlign)
 	case opDefCFARegister:
-		m.defCFA(r.uleb(), m.st.off)
+		m.defCFA(r.Uleb(), m.st.off)
 	case opDefCFAOffset:
-		m.defCFA(uint64(m.st.reg), int64(r.uleb()))
+		m.defCFA(uint64(m.st.reg), int64(r.Uleb()))
 	case opDefCFAOffsetSF:
-		m.defCFA(uint64(m.st.reg), r.sleb()*m.cie.dataAlign)
+		m.defCFA(uint64(m.st.reg), r.Sleb()*m.cie.dataAlign)
 	case opDefCFAExpr:
-		m.st.cfa = m.arch.address(r.block())
+		m.st.cfa = m.arch.address(r.Block())
 	default:
 		return m.changeColumn(op, r)
 	}
@@ -205,42 +209,42 @@ func (m *machine) change(op byte, r *reader) error {
 }
 
 // changeColumn executes an operation that changes the rule for one register.
-func (m *machine) changeColumn(op byte, r *reader) error {
+func (m *machine) changeColumn(op byte, r *cursor.Cursor) error {
 	data := m.cie.dataAlign
 	switch op {
 	case opOffsetExt:
-		m.set(r.uleb(), column{how: savedCFA, off: int64(r.uleb()) * data})
+		m.set(r.Uleb(), column{how: savedCFA, off: int64(r.Uleb()) * data})
 	case opOffsetExtSF:
-		m.set(r.uleb(), column{how: savedCFA, off: r.sleb() * data})
+		m.set(r.Uleb(), column{how: savedCFA, off: r.Sleb() * data})
 	case opNegOffsetExt:
-		m.set(r.uleb(), column{how: savedCFA, off: -int64(r.uleb()) * data})
+		m.set(r.Uleb(), column{how: savedCFA, off: -int64(r.Uleb()) * data})
 	case opRestoreExt:
-		m.restore(r.uleb())
+		m.restore(r.Uleb())
 	case opUndefined:
-		m.set(r.uleb(), column{how: undefined})
+		m.set(r.Uleb(), column{how: undefined})
 	case opSameValue:
-		m.set(r.uleb(), column{})
+		m.set(r.Uleb(), column{})
 	case opRegister:
-		reg, from := r.uleb(), r.uleb()
+		reg, from := r.Uleb(), r.Uleb()
 		if reg != from {
 			m.set(reg, column{how: other})
 		} else {
 			m.set(reg, column{})
 		}
 	case opExpression:
-		reg := r.uleb()
-		m.set(reg, m.arch.saved(r.block()))
+		reg := r.Uleb()
+		m.set(reg, m.arch.saved(r.Block()))
 	case opValExpression:
-		reg := r.uleb()
-		r.block()
+		reg := r.Uleb()
+		r.Block()
 		m.set(reg, column{how: other})
 	case opValOffset, opValOffsetSF:
-		reg := r.uleb()
+		reg := r.Uleb()
 		off := int64(0)
 		if op == opValOffset {
-			off = int64(r.uleb()) * data
+			off = int64(r.Uleb()) * data
 		} else {
-			off = r.sleb() * data
+			off = r.Sleb() * data
 		}
 		c := column{how: other}
 		if reg == m.arch.SP && off == 0 {

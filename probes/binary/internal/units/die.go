@@ -1,5 +1,7 @@
 package units
 
+import "github.com/gotrace/gotrace/runtime/cursor"
+
 // Attributes, tags and forms of DWARF 2 to 5 and of GNU's extensions.
 const (
 	tagLexicalBlock   = 0x0b
@@ -135,10 +137,10 @@ func (t *abbrevs) size() int {
 // code last. If last is 0 it reads all of the table.
 func (d *Data) readAbbrevs(off, last uint64) *abbrevs {
 	t := &abbrevs{}
-	r := reader{data: d.Abbrev, order: d.Order, at: off}
+	r := cursor.Cursor{Data: d.Abbrev, Order: d.Order, At: off}
 	for len(t.list) < maxAbbrevs {
-		code := r.uleb()
-		if code == 0 || r.bad {
+		code := r.Uleb()
+		if code == 0 || r.Bad {
 			break
 		}
 		if code != uint64(len(t.list)+1) && t.more == nil {
@@ -150,11 +152,11 @@ func (d *Data) readAbbrevs(off, last uint64) *abbrevs {
 		if t.more != nil {
 			t.more[code] = len(t.list)
 		}
-		a := abbrev{tag: uint32(r.uleb()), children: r.u8() != 0}
-		for len(a.specs) < maxAbbrevAttrs && !r.bad {
-			s := spec{attr: uint32(r.uleb()), form: uint32(r.uleb())}
+		a := abbrev{tag: uint32(r.Uleb()), children: r.U8() != 0}
+		for len(a.specs) < maxAbbrevAttrs && !r.Bad {
+			s := spec{attr: uint32(r.Uleb()), form: uint32(r.Uleb())}
 			if s.form == formImplicitConst {
-				s.implicit = r.sleb()
+				s.implicit = r.Sleb()
 			}
 			if s.attr == 0 && s.form == 0 {
 				break
@@ -244,11 +246,11 @@ func (u *Unit) read(off uint64, e *entry) bool {
 	if off < u.entries || off >= u.end {
 		return false
 	}
-	r := reader{data: u.d.Info[:u.end], order: u.d.Order, at: off}
-	code := r.uleb()
+	r := cursor.Cursor{Data: u.d.Info[:u.end], Order: u.d.Order, At: off}
+	code := r.Uleb()
 	if code == 0 {
-		e.next = r.at
-		return !r.bad
+		e.next = r.At
+		return !r.Bad
 	}
 	if u.abbrevs == nil {
 		t := u.d.readAbbrevs(u.abbrevOff, 0)
@@ -272,64 +274,64 @@ func (u *Unit) read(off uint64, e *entry) bool {
 			*p = v
 		}
 	}
-	e.next = r.at
-	return !r.bad
+	e.next = r.At
+	return !r.Bad
 }
 
 // readForm reads or skips a value of a form.
-func (u *Unit) readForm(r *reader, v *value) bool {
+func (u *Unit) readForm(r *cursor.Cursor, v *value) bool {
 	for v.form == formIndirect {
-		if v.form = uint32(r.uleb()); r.bad {
+		if v.form = uint32(r.Uleb()); r.Bad {
 			return false
 		}
 	}
 	switch v.form {
 	case formAddr:
 		if u.addrSize == 4 {
-			v.n = r.u32()
+			v.n = r.U32()
 		} else {
-			v.n = r.u64()
+			v.n = r.U64()
 		}
 	case formData1, formFlag, formRef1, formStrx1, formAddrx1:
-		v.n = r.u8()
+		v.n = r.U8()
 	case formData2, formRef2, formStrx2, formAddrx2:
-		v.n = r.u16()
+		v.n = r.U16()
 	case formStrx3, formAddrx3:
-		v.n = r.u24()
+		v.n = r.U24()
 	case formData4, formRef4, formRefSup4, formStrx4, formAddrx4:
-		v.n = r.u32()
+		v.n = r.U32()
 	case formData8, formRef8, formRefSig8, formRefSup8:
-		v.n = r.u64()
+		v.n = r.U64()
 	case formData16:
-		r.take(16)
+		r.Take(16)
 	case formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx, formGNUAddrIndex, formGNUStrIndex:
-		v.n = r.uleb()
+		v.n = r.Uleb()
 	case formSdata:
-		v.n = uint64(r.sleb())
+		v.n = uint64(r.Sleb())
 	case formFlagPresent:
 		v.n = 1
 	case formString:
-		v.n = r.text()
+		v.n = r.SkipText()
 	case formBlock1:
-		r.take(r.u8())
+		r.Take(r.U8())
 	case formBlock2:
-		r.take(r.u16())
+		r.Take(r.U16())
 	case formBlock4:
-		r.take(r.u32())
+		r.Take(r.U32())
 	case formBlock, formExprloc:
-		r.take(r.uleb())
+		r.Take(r.Uleb())
 	case formRefAddr:
 		if u.version == 2 {
-			v.n = r.u64()
+			v.n = r.U64()
 		} else {
-			v.n = r.offset(u.is64)
+			v.n = r.Offset(u.is64)
 		}
 	case formStrp, formLineStrp, formSecOffset, formStrpSup, formGNURefAlt, formGNUStrpAlt:
-		v.n = r.offset(u.is64)
+		v.n = r.Offset(u.is64)
 	default:
 		return false
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 // text returns the string of an attribute, or "".
@@ -352,8 +354,8 @@ func (u *Unit) text(v value) string {
 		if v.n > uint64(len(d.StrOffsets)) {
 			return ""
 		}
-		r := reader{data: d.StrOffsets, order: d.Order, at: u.strBase + v.n*size}
-		if off := r.offset(u.is64); !r.bad {
+		r := cursor.Cursor{Data: d.StrOffsets, Order: d.Order, At: u.strBase + v.n*size}
+		if off := r.Offset(u.is64); !r.Bad {
 			return stringAt(d.Str, off)
 		}
 	}
@@ -376,7 +378,21 @@ func (u *Unit) addrAt(index uint64) (uint64, bool) {
 	if index > uint64(len(u.addrs)) {
 		return 0, false
 	}
-	r := reader{data: u.addrs, order: u.d.Order, at: u.addrBase + index*8}
-	a := r.u64()
-	return a, !r.bad
+	r := cursor.Cursor{Data: u.addrs, Order: u.d.Order, At: u.addrBase + index*8}
+	a := r.U64()
+	return a, !r.Bad
+}
+
+// stringAt returns the string that starts at an offset of data.
+func stringAt(data []byte, off uint64) string {
+	if off >= uint64(len(data)) {
+		return ""
+	}
+	data = data[off:]
+	for i, c := range data {
+		if c == 0 {
+			return string(data[:i])
+		}
+	}
+	return ""
 }

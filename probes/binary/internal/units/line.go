@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"path"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
 )
 
 // lines is the line table of a unit.
@@ -87,36 +89,36 @@ type lineHeader struct {
 
 // readLines reads the line table at an offset of .debug_line.
 func (u *Unit) readLines(l *lines, off uint64) {
-	r := reader{data: u.d.Line, order: u.d.Order, at: off}
-	n, is64 := r.u32(), false
+	r := cursor.Cursor{Data: u.d.Line, Order: u.d.Order, At: off}
+	n, is64 := r.U32(), false
 	if n == 0xffffffff {
-		n, is64 = r.u64(), true
+		n, is64 = r.U64(), true
 	}
-	if r.bad || n > uint64(len(r.data))-r.at {
+	if r.Bad || n > uint64(len(r.Data))-r.At {
 		return
 	}
-	r.data = r.data[:r.at+n]
-	h := lineHeader{version: r.u16()}
+	r.Data = r.Data[:r.At+n]
+	h := lineHeader{version: r.U16()}
 	if h.version < 2 || h.version > 5 {
 		return
 	}
 	if h.version >= 5 {
-		r.u16() // sizes of addresses and of segment selectors
+		r.U16() // sizes of addresses and of segment selectors
 	}
-	length := r.offset(is64)
-	if r.bad || length > uint64(len(r.data))-r.at {
+	length := r.Offset(is64)
+	if r.Bad || length > uint64(len(r.Data))-r.At {
 		return
 	}
-	program := r.at + length
-	h.minInst = r.u8()
+	program := r.At + length
+	h.minInst = r.U8()
 	if h.version >= 4 {
-		r.u8() // operations per instruction
+		r.U8() // operations per instruction
 	}
-	r.u8() // whether rows are statements initially
-	h.lineBase = int64(int8(r.u8()))
-	h.lineRange, h.opcodeMin = r.u8(), r.u8()
+	r.U8() // whether rows are statements initially
+	h.lineBase = int64(int8(r.U8()))
+	h.lineRange, h.opcodeMin = r.U8(), r.U8()
 	if h.opcodeMin > 0 {
-		h.lengths = r.take(h.opcodeMin - 1)
+		h.lengths = r.Take(h.opcodeMin - 1)
 	}
 	dir := u.text(u.root.compDir)
 	if u.skeleton != nil && dir == "" {
@@ -127,10 +129,10 @@ func (u *Unit) readLines(l *lines, off uint64) {
 	} else {
 		lineFiles(l, &r, dir)
 	}
-	if r.bad || h.lineRange == 0 || h.opcodeMin == 0 {
+	if r.Bad || h.lineRange == 0 || h.opcodeMin == 0 {
 		return
 	}
-	r.at = program
+	r.At = program
 	h.run(l, &r)
 }
 
@@ -144,10 +146,10 @@ func join(dir, name string) string {
 }
 
 // lineFiles reads the directories and files of a line table before DWARF 5.
-func lineFiles(l *lines, r *reader, compDir string) {
+func lineFiles(l *lines, r *cursor.Cursor, compDir string) {
 	dirs := []string{compDir}
-	str := func() string { return stringAt(r.data, r.text()) }
-	for len(dirs) < maxFiles && !r.bad {
+	str := func() string { return stringAt(r.Data, r.SkipText()) }
+	for len(dirs) < maxFiles && !r.Bad {
 		s := str()
 		if s == "" {
 			break
@@ -155,14 +157,14 @@ func lineFiles(l *lines, r *reader, compDir string) {
 		dirs = append(dirs, join(compDir, s))
 	}
 	l.files = []string{""} // numbers start at 1
-	for len(l.files) < maxFiles && !r.bad {
+	for len(l.files) < maxFiles && !r.Bad {
 		s := str()
 		if s == "" {
 			break
 		}
-		dir := r.uleb()
-		r.uleb()
-		r.uleb()
+		dir := r.Uleb()
+		r.Uleb()
+		r.Uleb()
 		if dir < uint64(len(dirs)) {
 			s = join(dirs[dir], s)
 		}
@@ -171,28 +173,28 @@ func lineFiles(l *lines, r *reader, compDir string) {
 }
 
 // lineFiles5 reads the directories and files of a line table of DWARF 5.
-func (u *Unit) lineFiles5(l *lines, r *reader, is64 bool, compDir string) {
+func (u *Unit) lineFiles5(l *lines, r *cursor.Cursor, is64 bool, compDir string) {
 	const contentPath, contentDir = 1, 2
 	forms := *u
 	forms.is64 = is64
 	list := func(each func(name string, dir uint64)) {
 		var format [][2]uint64
-		for range r.u8() {
-			format = append(format, [2]uint64{r.uleb(), r.uleb()})
+		for range r.U8() {
+			format = append(format, [2]uint64{r.Uleb(), r.Uleb()})
 		}
-		for n := r.uleb(); n > 0 && n < maxFiles && !r.bad; n-- {
+		for n := r.Uleb(); n > 0 && n < maxFiles && !r.Bad; n-- {
 			var name string
 			var dir uint64
 			for _, f := range format {
 				v := value{form: uint32(f[1])}
 				if !forms.readForm(r, &v) {
-					r.bad = true
+					r.Bad = true
 					return
 				}
 				switch f[0] {
 				case contentPath:
 					if v.form == formString {
-						name = stringAt(r.data, v.n)
+						name = stringAt(r.Data, v.n)
 					} else {
 						name = forms.text(v)
 					}
@@ -214,7 +216,7 @@ func (u *Unit) lineFiles5(l *lines, r *reader, is64 bool, compDir string) {
 }
 
 // run executes the line number program at the reader's position.
-func (h *lineHeader) run(l *lines, r *reader) {
+func (h *lineHeader) run(l *lines, r *cursor.Cursor) {
 	type state struct {
 		addr, file uint64
 		line       int64
@@ -232,8 +234,8 @@ func (h *lineHeader) run(l *lines, r *reader) {
 		}
 		l.rows = append(l.rows, row)
 	}
-	for r.at < uint64(len(r.data)) && !r.bad && len(l.rows) < maxRows {
-		op := r.u8()
+	for r.At < uint64(len(r.Data)) && !r.Bad && len(l.rows) < maxRows {
+		op := r.U8()
 		switch {
 		case op >= h.opcodeMin:
 			op -= h.opcodeMin
@@ -241,9 +243,9 @@ func (h *lineHeader) run(l *lines, r *reader) {
 			s.line += h.lineBase + int64(op%h.lineRange)
 			emit(uint32(s.file))
 		case op == 0: // extended
-			n := r.uleb()
-			body := reader{data: r.take(n), order: r.order}
-			switch body.u8() {
+			n := r.Uleb()
+			body := cursor.Cursor{Data: r.Take(n), Order: r.Order}
+			switch body.U8() {
 			case 1: // end_sequence
 				emit(noFile)
 				sequences = append(sequences, sequence{from, len(l.rows)})
@@ -251,26 +253,26 @@ func (h *lineHeader) run(l *lines, r *reader) {
 				s = begin
 			case 2: // set_address
 				if n == 5 {
-					s.addr = body.u32()
+					s.addr = body.U32()
 				} else {
-					s.addr = body.u64()
+					s.addr = body.U64()
 				}
 			}
 		case op == 1: // copy
 			emit(uint32(s.file))
 		case op == 2:
-			s.addr += r.uleb() * h.minInst
+			s.addr += r.Uleb() * h.minInst
 		case op == 3:
-			s.line += r.sleb()
+			s.line += r.Sleb()
 		case op == 4:
-			s.file = r.uleb()
+			s.file = r.Uleb()
 		case op == 8: // const_add_pc
 			s.addr += (255 - h.opcodeMin) / h.lineRange * h.minInst
 		case op == 9:
-			s.addr += r.u16()
+			s.addr += r.U16()
 		case int(op-1) < len(h.lengths):
 			for range h.lengths[op-1] {
-				r.uleb()
+				r.Uleb()
 			}
 		}
 	}

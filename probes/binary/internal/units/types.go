@@ -1,6 +1,10 @@
 package units
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
+)
 
 // Units of types describe one type each, which other units refer to by a signature. In
 // DWARF 4 they are in a section of their own, .debug_types, and their header is that of
@@ -13,18 +17,18 @@ func (d *Data) joinTypes() {
 	d.Info = slices.Concat(d.Info, d.Types)
 	d.Types = nil
 	for at < uint64(len(d.Info)) {
-		r := reader{data: d.Info, order: d.Order, at: at}
+		r := cursor.Cursor{Data: d.Info, Order: d.Order, At: at}
 		u := d.header(&r)
 		if u == nil || u.version != 4 || u.entries == u.end {
 			break
 		}
-		from := r.at
-		sig := r.u64()
-		d.sign(sig, u, r.offset(u.is64))
-		if r.bad || r.at > u.end {
+		from := r.At
+		sig := r.U64()
+		d.sign(sig, u, r.Offset(u.is64))
+		if r.Bad || r.At > u.end {
 			break
 		}
-		clear(d.Info[from:r.at])
+		clear(d.Info[from:r.At])
 		at = u.end
 	}
 	d.Info = d.Info[:at] // what follows damaged data cannot be found

@@ -14,6 +14,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/cursor"
 )
 
 // Sections are the sections of a file that hold DWARF, uncompressed.
@@ -130,13 +132,13 @@ func (d *Data) index() {
 		return
 	}
 	d.done = true
-	r := reader{data: d.Info, order: d.Order}
-	for len(d.units) < maxUnits && r.at < uint64(len(d.Info)) {
+	r := cursor.Cursor{Data: d.Info, Order: d.Order}
+	for len(d.units) < maxUnits && r.At < uint64(len(d.Info)) {
 		u := d.header(&r)
 		if u == nil {
 			break
 		}
-		r.at = u.end
+		r.At = u.end
 		d.units = append(d.units, u)
 		if !u.readRoot() {
 			continue
@@ -159,36 +161,36 @@ const (
 
 // header reads the header of the unit at the reader's position. It returns nil if there
 // is none.
-func (d *Data) header(r *reader) *Unit {
-	u := &Unit{d: d, start: r.at, addrs: d.Addr}
-	n := r.u32()
+func (d *Data) header(r *cursor.Cursor) *Unit {
+	u := &Unit{d: d, start: r.At, addrs: d.Addr}
+	n := r.U32()
 	if n == 0xffffffff {
-		n, u.is64 = r.u64(), true
+		n, u.is64 = r.U64(), true
 	}
-	if r.bad || n > uint64(len(d.Info))-r.at {
+	if r.Bad || n > uint64(len(d.Info))-r.At {
 		return nil
 	}
-	u.end = r.at + n
-	u.version = r.u16()
+	u.end = r.At + n
+	u.version = r.U16()
 	if u.version >= 5 {
-		u.kind, u.addrSize = r.u8(), r.u8()
-		u.abbrevOff = r.offset(u.is64)
+		u.kind, u.addrSize = r.U8(), r.U8()
+		u.abbrevOff = r.Offset(u.is64)
 		switch u.kind {
 		case kindSkeleton, kindSplitCompile:
-			u.DwoID = r.u64()
+			u.DwoID = r.U64()
 		case kindType, kindSplitType:
-			sig := r.u64()
-			d.sign(sig, u, r.offset(u.is64))
+			sig := r.U64()
+			d.sign(sig, u, r.Offset(u.is64))
 		}
 		if u.kind == kindSplitCompile || u.kind == kindSplitType {
 			u.strBase = contributionHeader(u.is64)
 		}
 	} else {
-		u.abbrevOff = r.offset(u.is64)
-		u.addrSize = r.u8()
+		u.abbrevOff = r.Offset(u.is64)
+		u.addrSize = r.U8()
 	}
-	u.entries = r.at
-	if r.bad || u.entries > u.end || u.version < 2 || u.version > 5 {
+	u.entries = r.At
+	if r.Bad || u.entries > u.end || u.version < 2 || u.version > 5 {
 		u.entries = u.end // it has no entries that can be read
 	}
 	return u
@@ -201,8 +203,8 @@ func (u *Unit) readRoot() bool {
 		return false
 	}
 	// Read only the abbreviation that the entry uses.
-	r := reader{data: u.d.Info[:u.end], order: u.d.Order, at: u.entries}
-	u.abbrevs = u.d.readAbbrevs(u.abbrevOff, r.uleb())
+	r := cursor.Cursor{Data: u.d.Info[:u.end], Order: u.d.Order, At: u.entries}
+	u.abbrevs = u.d.readAbbrevs(u.abbrevOff, r.Uleb())
 	ok := u.read(u.entries, &u.root)
 	u.abbrevs = nil
 	e := &u.root
@@ -348,22 +350,22 @@ func (u *Unit) rangesOf(e *entry) [][2]uint64 {
 			if off > uint64(len(u.d.Rnglists)) {
 				break
 			}
-			r := reader{data: u.d.Rnglists, order: u.d.Order, at: u.rnglistBase + off*size}
-			off = u.rnglistBase + r.offset(u.is64)
-			if r.bad {
+			r := cursor.Cursor{Data: u.d.Rnglists, Order: u.d.Order, At: u.rnglistBase + off*size}
+			off = u.rnglistBase + r.Offset(u.is64)
+			if r.Bad {
 				break
 			}
 		}
 		u.rnglist(off, add)
 	default:
-		r := reader{data: u.d.Ranges, order: u.d.Order, at: u.rangesBase + e.ranges.n}
+		r := cursor.Cursor{Data: u.d.Ranges, Order: u.d.Order, At: u.rangesBase + e.ranges.n}
 		base := u.low
 		if u.skeleton == nil && u.root.dwoName.form != 0 {
-			r.at = e.ranges.n // the base is for the completing unit
+			r.At = e.ranges.n // the base is for the completing unit
 		}
 		for n := 0; n < maxRangesOfScope; n++ {
-			lo, hi := r.u64(), r.u64()
-			if r.bad || lo == 0 && hi == 0 {
+			lo, hi := r.U64(), r.U64()
+			if r.Bad || lo == 0 && hi == 0 {
 				break
 			}
 			if lo == ^uint64(0) {
@@ -383,30 +385,30 @@ func (u *Unit) rnglist(off uint64, add func(lo, hi uint64)) {
 		a, _ := u.addrAt(i)
 		return a
 	}
-	r := reader{data: u.d.Rnglists, order: u.d.Order, at: off}
-	for n := 0; n < maxRangesOfScope && !r.bad; n++ {
-		switch r.u8() {
+	r := cursor.Cursor{Data: u.d.Rnglists, Order: u.d.Order, At: off}
+	for n := 0; n < maxRangesOfScope && !r.Bad; n++ {
+		switch r.U8() {
 		case 0: // end_of_list
 			return
 		case 1: // base_addressx
-			base = addrAt(r.uleb())
+			base = addrAt(r.Uleb())
 		case 2: // startx_endx
-			lo := addrAt(r.uleb())
-			add(lo, addrAt(r.uleb()))
+			lo := addrAt(r.Uleb())
+			add(lo, addrAt(r.Uleb()))
 		case 3: // startx_length
-			lo := addrAt(r.uleb())
-			add(lo, lo+r.uleb())
+			lo := addrAt(r.Uleb())
+			add(lo, lo+r.Uleb())
 		case 4: // offset_pair
-			lo := base + r.uleb()
-			add(lo, base+r.uleb())
+			lo := base + r.Uleb()
+			add(lo, base+r.Uleb())
 		case 5: // base_address
-			base = r.u64()
+			base = r.U64()
 		case 6: // start_end
-			lo := r.u64()
-			add(lo, r.u64())
+			lo := r.U64()
+			add(lo, r.U64())
 		case 7: // start_length
-			lo := r.u64()
-			add(lo, lo+r.uleb())
+			lo := r.U64()
+			add(lo, lo+r.Uleb())
 		default:
 			return
 		}
