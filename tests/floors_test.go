@@ -26,14 +26,14 @@ var floors = [][]string{
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
 	{"probes", "runtime/symbols", "runtime/output/profile"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins"},
-	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/tetragon"},
+	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/falco", "lang/policy/tetragon"},
 	{"lang/check"},
 	{"lang", "codegen/plan"},
 	{"codegen/lower"},
 	{"codegen"},
 	{"runtime"},
 	{"runtime/policy/procs", "runtime/policy/cilium"},
-	{"runtime/policy/tetragon"},
+	{"runtime/policy/tetragon", "runtime/policy/falco"},
 	{"runtime/tracer"},
 	{"runtime/views/flows"},
 	{"cmd/gotrace"},
@@ -61,6 +61,7 @@ var forbidden = map[string]struct {
 	"runtime/output":          {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/profile":  {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/policy/cilium":   {},
+	"runtime/policy/falco":    {},
 	"runtime/policy/procs":    {},
 	"runtime/policy/tetragon": {},
 	"runtime/store":           {trees: []string{"lang", "codegen", "builtins", "probes"}, except: "codegen/ir"},
@@ -82,7 +83,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/cilium", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows"},
 }
 
 func TestFloors(t *testing.T) {

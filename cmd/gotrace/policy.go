@@ -65,7 +65,7 @@ type policySystem struct {
 }
 
 // policySystems are the systems.
-var policySystems = []policySystem{tetragonPolicies, ciliumPolicies}
+var policySystems = []policySystem{falcoRules, tetragonPolicies, ciliumPolicies}
 
 // policy runs gotrace policy and returns the exit status.
 func (a *app) policy(args []string) int {

@@ -46,6 +46,7 @@ const (
 	ExecMtime     // when its data changed, in nanoseconds since 1970
 	ExecMemfd     // whether it is in memory only, made by memfd_create()
 	ExecUpper     // whether it is in the upper layer of an overlay file system
+	ExecLower     // whether it is only in a lower layer of one
 	ExecCaps      // effective capabilities, one bit for each
 	ExecPermitted // permitted capabilities
 	ExecInherit   // inheritable capabilities
@@ -96,8 +97,10 @@ macro __exec_upper(i)
   i.i_sb.s_magic == 0x794c7630 && *(uint64*)kptr((uint64)i + sizeof(struct inode)) != 0
 }
 
-// __exec_nr(p, level) is the number of a struct pid in the PID namespace of a level.
-macro __exec_nr(p, level) { p.numbers[level].nr }
+macro __exec_lower(i)
+{
+  i.i_sb.s_magic == 0x794c7630 && *(uint64*)kptr((uint64)i + sizeof(struct inode)) == 0
+}
 
 macro __exec_tty(t)
 {
@@ -124,7 +127,7 @@ rawtracepoint:sched_process_exec
     $t.signal.pids[2].numbers[0].nr, $t.signal.pids[1].numbers[$l].nr, $t.signal.pids[3].numbers[$l].nr,
     $t.signal.pids[2].numbers[$l].nr, $t.cgroups.dfl_cgrp.kn.id,
     $i.i_ino, $i.i_mode, $i.i_uid.val, $i.i_gid.val, __exec_ctime($i), __exec_mtime($i),
-    __exec_memfd($f), __exec_upper($i),
+    __exec_memfd($f), __exec_upper($i), __exec_lower($i),
     *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_effective)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_permitted)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_inheritable)),
     $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime, SPACES);
 }

@@ -40,6 +40,7 @@ type Process struct {
 	ExitCode                     int32                // the status that wait() has, once it has ended
 	EndTime                      uint64               // when it ended
 	Notes                        map[string]any       // what the users of the table keep about it; copied at fork
+	Owner                        *string              // the container that its cgroups of version 1 belong to; nil: not known
 }
 
 // File is the file that a process runs.
@@ -50,6 +51,7 @@ type File struct {
 	Ctime, Mtime uint64
 	Memfd        bool // in memory only
 	Upper        bool // in the upper layer of an overlay file system
+	Lower        bool // only in a lower layer of one
 }
 
 // Table is a table of processes.
@@ -111,7 +113,7 @@ func (t *Table) fork(r report) *Process {
 	p := &Process{}
 	if maker := t.Get(int32(r.int(3))); maker != nil {
 		*p = *maker
-		p.Notes = nil
+		p.Notes, p.Owner = nil, nil
 		for k, v := range maker.Notes {
 			p.Note(k, v)
 		}
@@ -141,6 +143,7 @@ func (t *Table) exec(r report) *Process {
 			UID: uint32(r.int(procs.ExecOwner)), GID: uint32(r.int(procs.ExecOwnGroup)),
 			Ctime: uint64(r.int(procs.ExecCtime)), Mtime: uint64(r.int(procs.ExecMtime)),
 			Memfd: r.int(procs.ExecMemfd) != 0, Upper: r.int(procs.ExecUpper) != 0,
+			Lower: r.int(procs.ExecLower) != 0,
 		},
 		Caps: uint64(r.int(procs.ExecCaps)), Permitted: uint64(r.int(procs.ExecPermitted)), Inheritable: uint64(r.int(procs.ExecInherit)),
 		NamespaceStart: uint64(r.int(procs.ExecPIDStart)), Notes: p.Notes,

@@ -1,0 +1,187 @@
+package falco
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// TypeOf returns the type of a term's values, and whether it has a list of them.
+func (t *Term) TypeOf() (of Type, list bool) {
+	switch {
+	case t.Field != nil:
+		return t.Field.Type, t.Field.List
+	case t.Name == "len":
+		return Number, false
+	case t.Name == "getopt":
+		return Text, true
+	case t.Name == "val", t.Name == "tolower", t.Name == "toupper", t.Name == "b64", t.Name == "basename":
+		of, list = t.Args[0].TypeOf()
+		return of, list
+	}
+	return Text, false
+}
+
+// checkTypes reports a comparison that is not possible.
+func (e *expansion) checkTypes(c *Check) {
+	fail := func(format string, args ...any) {
+		e.failed = true
+		e.diags.Errorf(c.At, format, args...)
+	}
+	e.checkTerm(c.Left, c.At)
+	if c.Right != nil {
+		e.checkTerm(c.Right, c.At)
+	}
+	if e.failed {
+		return
+	}
+	t, _ := c.Left.TypeOf()
+	if f := c.Left.Field; f != nil && f.PrintOnly {
+		fail("the field '%s' is only for outputs", f.Name)
+		return
+	}
+	switch {
+	case c.Op == "exists":
+		return
+	case slices.Contains(numberOps, c.Op) && t != Number && t != Port:
+		fail("'%s' compares numbers, and %s is %s", c.Op, c.Left, t)
+		return
+	case !slices.Contains(numberOps, c.Op) && !slices.Contains([]string{"=", "!=", "in", "intersects"}, c.Op) && t != Text:
+		fail("'%s' is for texts, and %s is %s", c.Op, c.Left, t)
+		return
+	}
+	if c.Right != nil {
+		if u, _ := c.Right.TypeOf(); u != t && !(isNumber(t) && isNumber(u)) && !(t <= Network && t >= Address && u >= Address && u <= Network) {
+			fail("%s is %s, and %s is %s", c.Left, t, c.Right, u)
+		}
+		return
+	}
+	for _, text := range c.Texts {
+		if msg := checkValue(c.Op, t, text); msg != "" {
+			fail("%s", msg)
+			return
+		}
+	}
+}
+
+func isNumber(t Type) bool { return t == Number || t == Port }
+
+func (e *expansion) checkTerm(t *Term, at source.Span) {
+	switch t.Name {
+	case "tolower", "toupper", "b64", "basename":
+		if of, _ := t.Args[0].TypeOf(); of != Text {
+			e.failed = true
+			e.diags.Errorf(at, "%s() is for texts, and %s is %s", t.Name, t.Args[0], of)
+		}
+	case "getopt", "join":
+		if len(t.Args) < 2 {
+			e.failed = true
+			e.diags.Errorf(at, "%s() takes at least two values", t.Name)
+		}
+	}
+	for _, a := range t.Args {
+		e.checkTerm(a, at)
+	}
+}
+
+// checkValue says what is wrong with a value that an operator compares with a type, or
+// returns "".
+func checkValue(op string, t Type, text string) string {
+	var err error
+	switch t {
+	case Number:
+		if _, err = ParseNumber(text); err != nil {
+			return fmt.Sprintf("'%s' is no number", text)
+		}
+	case Port:
+		if _, err = ParsePort(text); err != nil {
+			return fmt.Sprintf("'%s' is no port", text)
+		}
+	case Bool:
+		if _, err = ParseBool(text); err != nil {
+			return fmt.Sprintf("'%s' is neither true nor false", text)
+		}
+	case Address:
+		if _, err = netip.ParseAddr(text); err != nil {
+			return fmt.Sprintf("'%s' is no address", text)
+		}
+	case Network:
+		if _, err = ParseNetwork(text); err != nil {
+			return fmt.Sprintf("'%s' is no network", text)
+		}
+	case Text:
+		switch op {
+		case "regex":
+			if _, err = regexp.Compile(text); err != nil {
+				return fmt.Sprintf("'%s' is no regular expression: %v", text, err)
+			}
+		case "glob", "iglob":
+			if _, err = GlobRegexp(text, op == "iglob"); err != nil {
+				return fmt.Sprintf("'%s' is no pattern", text)
+			}
+		case "bcontains", "bstartswith":
+			if _, err = hex.DecodeString(text); err != nil {
+				return fmt.Sprintf("'%s' is no sequence of bytes in hexadecimal digits", text)
+			}
+		}
+	}
+	return ""
+}
+
+// ParseNumber returns a number of a condition.
+func ParseNumber(text string) (int64, error) {
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return n, nil
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil { // leading zeros
+		return n, nil
+	}
+	n, err := strconv.ParseUint(text, 0, 64)
+	if err == nil {
+		return int64(n), nil
+	}
+	f, ferr := strconv.ParseFloat(text, 64)
+	if ferr == nil {
+		return int64(f), nil
+	}
+	return 0, err
+}
+
+// ParsePort returns a port, which may be the name of a service.
+func ParsePort(text string) (int64, error) {
+	if n, err := strconv.ParseUint(text, 0, 16); err == nil {
+		return int64(n), nil
+	}
+	n, err := net.LookupPort("tcp", text)
+	if err != nil {
+		n, err = net.LookupPort("udp", text)
+	}
+	return int64(n), err
+}
+
+// ParseBool returns a truth value of a condition.
+func ParseBool(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true", "1":
+		return true, nil
+	case "false", "0":
+		return false, nil
+	}
+	return false, strconv.ErrSyntax
+}
+
+// ParseNetwork returns a prefix of addresses. An address is a prefix of its full length.
+func ParseNetwork(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked(), err
+}

@@ -1,0 +1,162 @@
+package falco
+
+import (
+	"slices"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// maxNodes is the maximum number of comparisons and values of a condition whose macros and
+// lists are replaced.
+const maxNodes = 1 << 18
+
+// expansion replaces the names of macros and lists in a condition.
+type expansion struct {
+	*reader
+	nodes   int
+	failed  bool
+	unknown bool // a field is not known
+	quiet   bool // do not report fields that are not known
+}
+
+func (e *expansion) count(n int, at source.Span) bool {
+	if e.nodes += n; e.nodes > maxNodes && !e.failed {
+		e.failed = true
+		e.diags.Errorf(at, "the condition has more than %d comparisons and values, with its macros and lists in place", maxNodes)
+	}
+	return !e.failed
+}
+
+// expand returns a condition without names of macros and lists.
+func (e *expansion) expand(x Expr) Expr {
+	switch x := x.(type) {
+	case *And:
+		out := &And{}
+		for _, part := range x.List {
+			out.List = append(out.List, e.expand(part))
+		}
+		return out
+	case *Or:
+		out := &Or{}
+		for _, part := range x.List {
+			out.List = append(out.List, e.expand(part))
+		}
+		return out
+	case *Not:
+		return &Not{e.expand(x.X)}
+	case *Ref:
+		return e.ref(x)
+	case *Check:
+		return e.check(x)
+	}
+	return x
+}
+
+func (e *expansion) ref(x *Ref) Expr {
+	m := e.macros[x.Name]
+	switch {
+	case !e.count(1, x.At):
+	case m == nil:
+		e.failed = true
+		names := make([]string, 0, len(e.macros))
+		for name := range e.macros {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		e.diags.ErrorHint(x.At, source.DidYouMean(x.Name, names), "there is no macro '%s'", x.Name)
+	case m.open:
+		e.failed = true
+		e.diags.Errorf(x.At, "the macro '%s' contains itself", x.Name)
+	default:
+		if m.parsed == nil && !m.failed {
+			m.parsed = parse(m.condition.String(), m.condition.at, e.diags)
+			m.failed = m.parsed == nil
+		}
+		if m.failed {
+			e.failed = true
+			return Const(false)
+		}
+		m.open = true
+		out := e.expand(m.parsed)
+		m.open = false
+		return out
+	}
+	return Const(false)
+}
+
+func (e *expansion) check(x *Check) Expr {
+	out := *x
+	if !e.count(1, x.At) {
+		return Const(false)
+	}
+	out.Left = e.term(x.Left)
+	if x.Right != nil {
+		out.Right = e.term(x.Right)
+	}
+	if slices.Contains(listOps, x.Op) || x.Any || x.All {
+		out.Texts = nil
+		for _, text := range x.Texts {
+			if e.lists[text] != nil {
+				out.Texts = e.items(out.Texts, text, x.At)
+			} else {
+				out.Texts = append(out.Texts, text)
+			}
+		}
+		if !e.count(len(x.Texts), x.At) {
+			return Const(false)
+		}
+	}
+	if !e.failed && !e.unknown {
+		e.checkTypes(&out)
+	}
+	return &out
+}
+
+// items appends the items of a list, and of the lists that it names, to to.
+func (e *expansion) items(to []string, name string, at source.Span) []string {
+	l := e.lists[name]
+	if l.open {
+		e.failed = true
+		e.diags.Errorf(at, "the list '%s' contains itself", name)
+		return to
+	}
+	l.open = true
+	defer func() { l.open = false }()
+	for _, item := range l.items {
+		if !e.count(1, at) {
+			return to
+		}
+		if e.lists[item] != nil {
+			to = e.items(to, item, at)
+		} else {
+			to = append(to, unquote(item))
+		}
+	}
+	return to
+}
+
+// term returns a term with its field.
+func (e *expansion) term(t *Term) *Term {
+	out := *t
+	if t.Name == "" {
+		return &out
+	}
+	if _, ok := transformers[t.Name]; ok {
+		out.Args = nil
+		for _, a := range t.Args {
+			out.Args = append(out.Args, e.term(a))
+		}
+		return &out
+	}
+	f, arg, hasArg, msg := lookupField(t.Name, t.Arg, t.HasArg)
+	if msg != "" {
+		e.unknown = true
+		if !e.quiet {
+			e.failed = true
+			e.diags.ErrorHint(t.At, suggest(t.Name), "%s", msg)
+		}
+		return &out
+	}
+	out.Field, out.Arg, out.HasArg = f, arg, hasArg
+	return &out
+}

@@ -1,0 +1,478 @@
+package falco
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Expr is a condition, or a part of one: *And, *Or, *Not, *Check, *Ref or Const.
+type Expr interface{ expr() }
+
+type (
+	// And is true if all of its parts are, and Or if one of them is.
+	And struct{ List []Expr }
+	Or  struct{ List []Expr }
+	Not struct{ X Expr }
+	// Check compares a value with others. If the left side has no value, it is false,
+	// whatever the operator.
+	Check struct {
+		At    source.Span
+		Left  *Term
+		Op    string
+		Any   bool     // of "oneof" and "anyof": one of the values has to compare
+		All   bool     // of "allof": all of them have to
+		Texts []string // the values, unless Right is set
+		Right *Term
+	}
+	// Ref is the name of a macro.
+	Ref struct {
+		At   source.Span
+		Name string
+	}
+	// Const is a condition whose value is known.
+	Const bool
+)
+
+func (*And) expr()   {}
+func (*Or) expr()    {}
+func (*Not) expr()   {}
+func (*Check) expr() {}
+func (*Ref) expr()   {}
+func (Const) expr()  {}
+
+// Term is a value: a field, or a function of others.
+type Term struct {
+	At     source.Span
+	Field  *Field // nil for a function
+	Name   string // of the field, without its argument, or of the function
+	Arg    string // the argument of the field, if HasArg is set
+	HasArg bool
+	Args   []*Term // of the function
+	Text   string  // a literal, if Name is ""
+}
+
+// String returns the term as it is written.
+func (t *Term) String() string {
+	switch {
+	case t.Name == "":
+		return t.Text
+	case t.Field == nil && t.Args != nil:
+		var args []string
+		for _, a := range t.Args {
+			args = append(args, a.String())
+		}
+		return t.Name + "(" + strings.Join(args, ",") + ")"
+	case t.HasArg && strings.HasSuffix(t.Name, "."):
+		return t.Name + t.Arg
+	case t.HasArg:
+		return t.Name + "[" + t.Arg + "]"
+	}
+	return t.Name
+}
+
+// maxDepth is the maximum nesting of a condition.
+const maxDepth = 100
+
+var (
+	wordOf  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]*`)
+	fieldOf = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)+`)
+	bareOf  = regexp.MustCompile(`^[^()"'\s=,]+`)
+	argOf   = regexp.MustCompile(`^[^\[\]"'\s]+`)
+	numOf   = regexp.MustCompile(`^(0[xX][0-9a-fA-F]+|[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?)`)
+)
+
+// The operators, by the kind of their right side. A word has to be followed by a blank or a
+// parenthesis.
+var (
+	numberOps = []string{"<=", "<", ">=", ">"}
+	textOps   = []string{"==", "=", "!=", "glob", "iglob", "contains", "icontains", "bcontains", "startswith", "bstartswith", "endswith", "regex"}
+	listOps   = []string{"intersects", "in", "pmatch"}
+	modifiers = []string{"oneof", "anyof", "allof"}
+)
+
+// transformers are the functions of terms with the number of their arguments; -1: any.
+var transformers = map[string]int{
+	"tolower": 1, "toupper": 1, "b64": 1, "basename": 1, "len": 1, "val": 1, "join": -1, "concat": -1, "getopt": -1,
+}
+
+// parser parses a condition. Its methods panic with *syntaxError.
+type parser struct {
+	text  string
+	pos   int
+	depth int
+	at    func(from, to int) source.Span // the place of a part of the text
+}
+
+type syntaxError struct {
+	at        source.Span
+	msg, hint string
+}
+
+// parse parses a condition.
+func parse(text string, at func(from, to int) source.Span, diags *source.Diags) (x Expr) {
+	p := &parser{text: text, at: at}
+	defer func() {
+		switch e := recover().(type) {
+		case nil:
+		case *syntaxError:
+			diags.Add(source.Diag{Span: e.at, Msg: e.msg, Hint: e.hint})
+			x = nil
+		default:
+			panic(e)
+		}
+	}()
+	x = p.or()
+	if p.blank(); p.pos < len(p.text) {
+		p.fail(p.pos, "", "expected 'and' or 'or', not '%s'", p.next())
+	}
+	return x
+}
+
+func (p *parser) fail(pos int, hint, format string, args ...any) {
+	end := pos + max(1, len(p.nextAt(pos)))
+	panic(&syntaxError{p.at(pos, min(end, len(p.text))), fmt.Sprintf(format, args...), hint})
+}
+
+// next returns the word at the position, for messages.
+func (p *parser) next() string {
+	if p.pos >= len(p.text) {
+		return "the end"
+	}
+	return p.nextAt(p.pos)
+}
+
+func (p *parser) nextAt(pos int) string {
+	if pos >= len(p.text) {
+		return ""
+	}
+	if s := bareOf.FindString(p.text[pos:]); s != "" {
+		return s
+	}
+	return p.text[pos : pos+1]
+}
+
+func (p *parser) enter() {
+	if p.depth++; p.depth > maxDepth {
+		p.fail(p.pos, "", "the condition is nested more than %d deep", maxDepth)
+	}
+}
+
+func (p *parser) blank() bool {
+	start := p.pos
+	for p.pos < len(p.text) && strings.IndexByte(" \t\b\r\n", p.text[p.pos]) >= 0 {
+		p.pos++
+	}
+	return p.pos > start
+}
+
+// is moves past a text if it is next.
+func (p *parser) is(text string) bool {
+	if !strings.HasPrefix(p.text[p.pos:], text) {
+		return false
+	}
+	p.pos += len(text)
+	return true
+}
+
+// word moves past a word if it is next and ends there.
+func (p *parser) word(text string) bool {
+	rest, ok := strings.CutPrefix(p.text[p.pos:], text)
+	if !ok || rest != "" && strings.IndexByte(" \t\r\n(", rest[0]) < 0 {
+		return false
+	}
+	p.pos += len(text)
+	return true
+}
+
+func (p *parser) or() Expr {
+	p.enter()
+	defer func() { p.depth-- }()
+	list := []Expr{p.and()}
+	for p.blank(); p.word("or"); p.blank() {
+		list = append(list, p.and())
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	return &Or{list}
+}
+
+func (p *parser) and() Expr {
+	list := []Expr{p.not()}
+	for p.blank(); p.word("and"); p.blank() {
+		list = append(list, p.not())
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	return &And{list}
+}
+
+func (p *parser) not() Expr {
+	negative := false
+	for p.blank(); p.word("not"); p.blank() {
+		negative = !negative
+	}
+	x := p.check()
+	if negative {
+		return &Not{x}
+	}
+	return x
+}
+
+func (p *parser) check() Expr {
+	p.blank()
+	start := p.pos
+	if p.is("(") {
+		x := p.or()
+		if p.blank(); !p.is(")") {
+			p.fail(p.pos, "", "expected ')', not '%s'", p.next())
+		}
+		return x
+	}
+	if left := p.term(); left != nil {
+		return p.compare(left, start)
+	}
+	if name := wordOf.FindString(p.text[p.pos:]); name != "" {
+		p.pos += len(name)
+		return &Ref{p.at(start, p.pos), name}
+	}
+	p.fail(p.pos, "", "expected a field, a macro or '(', not '%s'", p.next())
+	return nil
+}
+
+// term parses a field or a function. It returns nil if there is none.
+func (p *parser) term() *Term {
+	p.enter()
+	defer func() { p.depth-- }()
+	start := p.pos
+	if name := fieldOf.FindString(p.text[p.pos:]); name != "" {
+		p.pos += len(name)
+		t := &Term{Name: name}
+		if p.is("[") {
+			t.HasArg = true
+			if text, ok := p.quoted(); ok {
+				t.Arg = text
+			} else if t.Arg = argOf.FindString(p.text[p.pos:]); t.Arg != "" {
+				p.pos += len(t.Arg)
+			} else {
+				p.fail(p.pos, "", "expected the argument of %s, not '%s'", name, p.next())
+			}
+			if !p.is("]") {
+				p.fail(p.pos, "", "expected ']', not '%s'", p.next())
+			}
+		}
+		t.At = p.at(start, p.pos)
+		return t
+	}
+	name := wordOf.FindString(p.text[p.pos:])
+	n, ok := transformers[name]
+	if !ok || !strings.HasPrefix(p.text[p.pos+len(name):], "(") {
+		return nil
+	}
+	p.pos += len(name) + 1
+	t := &Term{Name: name, Args: p.args(name)}
+	t.At = p.at(start, p.pos)
+	if n >= 0 && len(t.Args) != n {
+		p.fail(start, "", "%s() takes one value", name)
+	}
+	return t
+}
+
+// args parses the arguments of a function up to its closing parenthesis. Lists in it are
+// flat.
+func (p *parser) args(name string) (list []*Term) {
+	for {
+		p.blank()
+		start := p.pos
+		switch {
+		case p.is(")"):
+			return list
+		case p.is("("):
+			list = append(list, p.args(name)...)
+		default:
+			t := p.term()
+			if t == nil {
+				text, ok := p.value()
+				if !ok {
+					p.fail(p.pos, "", "expected a value of %s(), not '%s'", name, p.next())
+				}
+				t = &Term{Text: text}
+				t.At = p.at(start, p.pos)
+			}
+			list = append(list, t)
+		}
+		p.blank()
+		if !p.is(",") {
+			if !p.is(")") {
+				p.fail(p.pos, "", "expected ',' or ')', not '%s'", p.next())
+			}
+			return list
+		}
+	}
+}
+
+// compare parses the operator and the right side.
+func (p *parser) compare(left *Term, start int) Expr {
+	c := &Check{Left: left}
+	p.blank()
+	opAt := p.pos
+	switch {
+	case p.word("exists"):
+		c.Op = "exists"
+	case p.operator(c, numberOps):
+		if p.blank(); !p.rightTerm(c) {
+			text := numOf.FindString(p.text[p.pos:])
+			if text == "" {
+				p.fail(p.pos, "", "expected a number after '%s', not '%s'", c.Op, p.next())
+			}
+			p.pos += len(text)
+			c.Texts = []string{text}
+		}
+	case p.operator(c, listOps):
+		p.list(c)
+	case p.operator(c, textOps):
+		p.blank()
+		if i := slices.IndexFunc(modifiers, p.word); i >= 0 {
+			c.All = modifiers[i] == "allof"
+			c.Any = !c.All
+			p.list(c)
+		} else if !p.rightTerm(c) {
+			text, ok := p.value()
+			if !ok {
+				p.fail(p.pos, "", "expected a value after '%s', not '%s'", c.Op, p.next())
+			}
+			c.Texts = []string{text}
+		}
+	default:
+		all := slices.Concat(numberOps, textOps, listOps, []string{"exists"})
+		hint := source.DidYouMean(p.nextAt(opAt), all)
+		if hint == "" {
+			hint = "the operators are " + strings.Join(all, " ")
+		}
+		p.fail(opAt, hint, "expected an operator after %s, not '%s'", left, p.next())
+	}
+	c.At = p.at(start, p.pos)
+	return c
+}
+
+func (p *parser) operator(c *Check, ops []string) bool {
+	for _, op := range ops {
+		letters := op[0] >= 'a'
+		if letters && p.word(op) || !letters && p.is(op) {
+			if c.Op = op; op == "==" {
+				c.Op = "="
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// rightTerm parses a field or a function on the right side: a field is written val(field).
+func (p *parser) rightTerm(c *Check) bool {
+	name := wordOf.FindString(p.text[p.pos:])
+	if _, ok := transformers[name]; !ok || !strings.HasPrefix(p.text[p.pos+len(name):], "(") {
+		return false
+	}
+	c.Right = p.term()
+	return true
+}
+
+// list parses a list of values in parentheses, the name of a list, or a field.
+func (p *parser) list(c *Check) {
+	p.blank()
+	if !p.is("(") {
+		if p.rightTerm(c) {
+			return
+		}
+		name := wordOf.FindString(p.text[p.pos:])
+		if name == "" {
+			p.fail(p.pos, "", "expected a list after '%s', not '%s'", c.Op, p.next())
+		}
+		p.pos += len(name)
+		c.Texts = []string{name}
+		return
+	}
+	c.Texts = []string{}
+	for p.blank(); !p.is(")"); p.blank() {
+		if len(c.Texts) > 0 {
+			if !p.is(",") {
+				p.fail(p.pos, "", "expected ',' or ')', not '%s'", p.next())
+			}
+			p.blank()
+			if p.is(")") {
+				return
+			}
+		}
+		text, ok := p.value()
+		if !ok {
+			p.fail(p.pos, "", "expected a value, not '%s'", p.next())
+		}
+		c.Texts = append(c.Texts, text)
+	}
+}
+
+// value parses a quoted or a bare text.
+func (p *parser) value() (string, bool) {
+	p.blank()
+	if text, ok := p.quoted(); ok {
+		return text, true
+	}
+	text := bareOf.FindString(p.text[p.pos:])
+	p.pos += len(text)
+	return text, text != ""
+}
+
+// quoted parses a text in quotes.
+func (p *parser) quoted() (string, bool) {
+	if p.pos >= len(p.text) || p.text[p.pos] != '"' && p.text[p.pos] != '\'' {
+		return "", false
+	}
+	for end := p.pos + 1; end < len(p.text); end++ {
+		switch p.text[end] {
+		case '\\':
+			end++
+		case p.text[p.pos]:
+			text := unescape(p.text[p.pos+1 : end])
+			p.pos = end + 1
+			return text, true
+		}
+	}
+	p.fail(p.pos, "", "the text has no closing quote")
+	return "", false
+}
+
+// unescape replaces the sequences that begin with a backslash. One that has no meaning
+// stays as it is.
+func unescape(text string) string {
+	if !strings.Contains(text, `\`) {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' || i+1 == len(text) {
+			b.WriteByte(text[i])
+			continue
+		}
+		i++
+		if n := strings.IndexByte(`bfnrt"'\`, text[i]); n >= 0 {
+			b.WriteByte("\b\f\n\r\t\"'\\"[n])
+		} else {
+			b.WriteString(text[i-1 : i+1])
+		}
+	}
+	return b.String()
+}
+
+// unquote returns an item of a list without the quotes that are part of it.
+func unquote(text string) string {
+	if n := len(text); n >= 2 && (text[0] == '"' || text[0] == '\'') && text[n-1] == text[0] {
+		return unescape(text[1 : n-1])
+	}
+	return text
+}

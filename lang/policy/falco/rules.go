@@ -1,0 +1,404 @@
+// Package falco reads rules of Falco and writes the script that reports the events that
+// they need. Package runtime/policy/falco evaluates the rules and prints alerts.
+package falco
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Rule is a rule of a file.
+type Rule struct {
+	At          source.Span
+	Name        string
+	Description string
+	Priority    Priority
+	Tags        []string
+	Enabled     bool
+	Condition   Expr      // without names of macros and lists
+	Output      []Segment // the text of an alert
+	Source      string
+
+	condition, output text
+	exceptions        []*exception
+	skipUnknown       bool // leave the rule out if a field is not known
+}
+
+// Priority is how urgent an alert is, the most urgent first.
+type Priority uint8
+
+var priorities = []string{"Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"}
+
+func (p Priority) String() string { return priorities[p] }
+
+// macro is a named condition.
+type macro struct {
+	at        source.Span
+	condition text
+	parsed    Expr
+	failed    bool
+	open      bool // it is being expanded
+}
+
+// list is a named list.
+type list struct {
+	at     source.Span
+	items  []string
+	places []source.Span
+	open   bool
+}
+
+// reader reads the items of rule files.
+type reader struct {
+	opts  *policy.Options
+	diags *source.Diags
+
+	rules  []*Rule
+	byName map[string]*Rule
+	macros map[string]*macro
+	lists  map[string]*list
+	others map[string]bool // names of sources of events that were warned of
+}
+
+// Recognises reports whether a document holds rules of Falco.
+func Recognises(d policy.Document) bool {
+	if d.Root.Kind != yaml.List {
+		return false
+	}
+	for _, item := range d.Root.Items {
+		for _, key := range topLevel {
+			if item.Has(key) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var topLevel = []string{"rule", "macro", "list", "required_engine_version", "required_plugin_versions"}
+
+// read reads the items of all documents, in order.
+func (r *reader) read(docs []policy.Document) {
+	r.byName, r.macros, r.lists, r.others = map[string]*Rule{}, map[string]*macro{}, map[string]*list{}, map[string]bool{}
+	for _, d := range docs {
+		for _, item := range d.Root.Items {
+			if item.Kind != yaml.Map {
+				r.diags.Errorf(item.At, "expected a rule, a macro or a list, not %s", item.Kind)
+				continue
+			}
+			switch {
+			case item.Has("rule"):
+				r.rule(item)
+			case item.Has("macro"):
+				r.macro(item)
+			case item.Has("list"):
+				r.list(item)
+			case item.Has("required_engine_version"):
+				r.engine(item.Get("required_engine_version"))
+			case item.Has("required_plugin_versions"):
+				r.plugins(item.Get("required_plugin_versions"))
+			case len(item.Fields) > 0:
+				r.diags.Warnf(item.Fields[0].At, "'%s' is no item of a rule file: it is left out", item.Fields[0].Key)
+			}
+		}
+	}
+}
+
+// engineMinor is the minor version of Falco's engine whose rules are understood.
+const engineMinor = 62
+
+func (r *reader) engine(n *yaml.Node) {
+	parts := strings.Split(n.Value, ".")
+	major, minor := 0, 0
+	var err error
+	if len(parts) == 1 { // before versions had dots
+		minor, err = strconv.Atoi(parts[0])
+	} else {
+		if major, err = strconv.Atoi(parts[0]); err == nil {
+			minor, err = strconv.Atoi(parts[1])
+		}
+	}
+	switch {
+	case n.Kind != yaml.Scalar || err != nil:
+		r.diags.Errorf(n.At, "expected the version of Falco's engine, such as 0.57.0")
+	case major > 0 || minor > engineMinor:
+		r.diags.Errorf(n.At, "these rules need version %s of Falco's engine, and gotrace understands those for 0.%d", n.Value, engineMinor)
+	}
+}
+
+// plugins checks the plugins that rules need. What the plugin for containers does is part
+// of gotrace. Others deliver events of other sources, whose rules are left out.
+func (r *reader) plugins(n *yaml.Node) {
+	if n.Kind != yaml.List {
+		r.diags.Errorf(n.At, "expected a list of plugins, not %s", n.Kind)
+		return
+	}
+	for _, item := range n.Items {
+		name := item.Get("name")
+		if item.Kind != yaml.Map || name.Kind != yaml.Scalar || item.Get("version").Kind != yaml.Scalar {
+			r.diags.Errorf(item.At, "a plugin has a name and a version")
+			continue
+		}
+		known := name.Value == "container" || name.Value == "k8smeta"
+		for _, other := range item.Get("alternatives").Items {
+			known = known || other.Get("name").Value == "container"
+		}
+		if !known {
+			r.diags.Warnf(name.At, "gotrace has no plugin '%s': rules for its events are left out", name.Value)
+		}
+	}
+}
+
+// name returns the name that an item has under a key.
+func (r *reader) name(item *yaml.Node, key string) (string, bool) {
+	n := item.Get(key)
+	if n.Kind != yaml.Scalar || n.Value == "" {
+		r.diags.Errorf(n.At, "the %s has no name", key)
+		return "", false
+	}
+	return n.Value, true
+}
+
+// override returns what "append" and "override" say about the keys of an item: "append",
+// "replace" or "". all is what applies to the keys that "override" does not name.
+func (r *reader) override(item *yaml.Node, appendable, replaceable []string) (of map[string]string, present, ok bool) {
+	of, ok = map[string]string{}, true
+	if n := item.Get("append"); n.Kind != yaml.Null {
+		yes, isBool := n.Bool()
+		if !isBool {
+			r.diags.Errorf(n.At, "'append' is true or false")
+			return of, true, false
+		}
+		if yes {
+			present = true
+			for _, key := range appendable {
+				of[key] = "append"
+			}
+		}
+	}
+	n := item.Get("override")
+	if n.Kind == yaml.Null {
+		return of, present, ok
+	}
+	if n.Kind != yaml.Map {
+		r.diags.Errorf(n.At, "'override' is a mapping of keys to 'append' or 'replace', not %s", n.Kind)
+		return of, true, false
+	}
+	if present {
+		r.diags.Errorf(n.At, "'override' and 'append' exclude each other")
+		return of, true, false
+	}
+	for _, f := range n.Fields {
+		allowed := appendable
+		if f.Value.Value == "replace" {
+			allowed = replaceable
+		}
+		switch {
+		case f.Value.Value != "append" && f.Value.Value != "replace":
+			r.diags.Errorf(f.Value.At, "expected 'append' or 'replace', not '%s'", f.Value.Value)
+			ok = false
+		case !slices.Contains(allowed, f.Key):
+			r.diags.ErrorHint(f.At, source.DidYouMean(f.Key, allowed), "'%s' is nothing to %s", f.Key, f.Value.Value)
+			ok = false
+		case !item.Has(f.Key):
+			r.diags.Errorf(f.At, "'override' names '%s', which the item does not have", f.Key)
+			ok = false
+		}
+		of[f.Key] = f.Value.Value
+	}
+	return of, true, ok
+}
+
+func (r *reader) list(item *yaml.Node) {
+	name, ok := r.name(item, "list")
+	of, present, good := r.override(item, []string{"items"}, []string{"items"})
+	n := item.Get("items")
+	if !ok || !good {
+		return
+	}
+	if n.Kind != yaml.List {
+		r.diags.Errorf(n.At, "the items of the list '%s' are %s", name, n.Kind)
+		return
+	}
+	l := &list{at: item.At}
+	if old := r.lists[name]; present {
+		if old == nil {
+			r.diags.Errorf(item.At, "there is no list '%s' before this to change", name)
+			return
+		}
+		if of["items"] == "append" {
+			l.items, l.places = slices.Clone(old.items), slices.Clone(old.places)
+		}
+	}
+	for _, it := range n.Items {
+		if it.Kind != yaml.Scalar {
+			r.diags.Errorf(it.At, "an item of a list is a value, not %s", it.Kind)
+			continue
+		}
+		l.items, l.places = append(l.items, it.Value), append(l.places, it.At)
+	}
+	r.lists[name] = l
+}
+
+func (r *reader) macro(item *yaml.Node) {
+	name, ok := r.name(item, "macro")
+	of, present, good := r.override(item, []string{"condition"}, []string{"condition"})
+	n := item.Get("condition")
+	if !ok || !good {
+		return
+	}
+	if n.Kind != yaml.Scalar || strings.TrimSpace(n.Value) == "" {
+		r.diags.Errorf(n.At, "the macro '%s' has no condition", name)
+		return
+	}
+	m := &macro{at: item.At, condition: text{}.with(n)}
+	if old := r.macros[name]; present {
+		if old == nil {
+			r.diags.Errorf(item.At, "there is no macro '%s' before this to change", name)
+			return
+		}
+		if of["condition"] == "append" {
+			m.condition = old.condition.with(n)
+		}
+	}
+	r.macros[name] = m
+}
+
+// The keys of rules that can be appended to, and that can be replaced.
+var (
+	appendable  = []string{"condition", "output", "desc", "tags", "exceptions"}
+	replaceable = []string{"condition", "output", "desc", "priority", "tags", "exceptions", "enabled", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration"}
+	ruleKeys    = append([]string{"rule", "append", "override", "source"}, replaceable...)
+)
+
+func (r *reader) rule(item *yaml.Node) {
+	name, ok := r.name(item, "rule")
+	of, present, good := r.override(item, appendable, replaceable)
+	if !ok || !good {
+		return
+	}
+	for _, f := range item.Fields {
+		if !slices.Contains(ruleKeys, f.Key) {
+			hint := source.DidYouMean(f.Key, ruleKeys)
+			r.diags.Add(source.Diag{Span: f.At, Severity: source.Warning, Msg: fmt.Sprintf("rules have no key '%s': it is left out", f.Key), Hint: hint})
+		}
+	}
+	old := r.byName[name]
+	switch {
+	case present && old == nil:
+		r.diags.Errorf(item.At, "there is no rule '%s' before this to change", name)
+	case present:
+		r.change(old, item, of)
+	case !item.Has("condition") && !item.Has("output") && item.Has("enabled"):
+		if old == nil {
+			r.diags.Errorf(item.At, "there is no rule '%s' before this to enable or disable", name)
+			return
+		}
+		r.change(old, item, map[string]string{"enabled": "replace"})
+	default:
+		rule := &Rule{At: item.Get("rule").At, Name: name, Enabled: true, Source: "syscall"}
+		before := len(r.diags.All())
+		for _, key := range []string{"condition", "output", "desc", "priority"} {
+			if !item.Has(key) {
+				r.diags.Errorf(item.Get("rule").At, "the rule '%s' has no %s", name, key)
+			}
+		}
+		if n := item.Get("source"); n.Kind == yaml.Scalar {
+			rule.Source = n.Value
+		}
+		of := map[string]string{}
+		for _, key := range replaceable {
+			of[key] = "replace"
+		}
+		if len(r.diags.All()) > before && r.diags.HasErrors() {
+			return
+		}
+		r.change(rule, item, of)
+		if old != nil {
+			rule.At = item.Get("rule").At
+			*old = *rule
+			return
+		}
+		r.rules = append(r.rules, rule)
+		r.byName[name] = rule
+	}
+}
+
+// change sets the keys of a rule that an item has. of says for each how.
+func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
+	for _, f := range item.Fields {
+		how := of[f.Key]
+		if how == "" {
+			continue
+		}
+		n := f.Value
+		switch f.Key {
+		case "condition", "output":
+			if n.Kind != yaml.Scalar || strings.TrimSpace(n.Value) == "" {
+				r.diags.Errorf(n.At, "the %s of the rule '%s' is %s", f.Key, rule.Name, n.Kind)
+				continue
+			}
+			to := &rule.condition
+			if f.Key == "output" {
+				to = &rule.output
+			}
+			if how == "replace" {
+				*to = text{}
+			}
+			*to = to.with(n)
+		case "desc":
+			if how == "append" {
+				rule.Description += " "
+			} else {
+				rule.Description = ""
+			}
+			rule.Description += n.Value
+		case "priority":
+			r.priority(rule, n)
+		case "tags":
+			if n.Kind != yaml.List && n.Kind != yaml.Null {
+				r.diags.Errorf(n.At, "the tags of a rule are a list, not %s", n.Kind)
+				continue
+			}
+			if how == "replace" {
+				rule.Tags = nil
+			}
+			for _, tag := range n.Items {
+				if !slices.Contains(rule.Tags, tag.Value) {
+					rule.Tags = append(rule.Tags, tag.Value)
+				}
+			}
+		case "enabled", "skip-if-unknown-filter":
+			yes, ok := n.Bool()
+			if !ok {
+				r.diags.Errorf(n.At, "'%s' is true or false", f.Key)
+			} else if f.Key == "enabled" {
+				rule.Enabled = yes
+			} else {
+				rule.skipUnknown = yes
+			}
+		case "exceptions":
+			r.exceptions(rule, n, how)
+		}
+	}
+}
+
+func (r *reader) priority(rule *Rule, n *yaml.Node) {
+	name := n.Value
+	if strings.EqualFold(name, "info") {
+		name = "informational"
+	}
+	for i, p := range priorities {
+		if strings.EqualFold(p, name) {
+			rule.Priority = Priority(i)
+			return
+		}
+	}
+	r.diags.ErrorHint(n.At, "the priorities are "+strings.ToUpper(strings.Join(priorities, " ")), "'%s' is no priority", n.Value)
+}

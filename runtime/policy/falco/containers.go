@@ -1,0 +1,500 @@
+package falco
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/runtime/cgroups"
+	"github.com/gotrace/gotrace/runtime/policy/procs"
+)
+
+// owners finds the containers that processes belong to, and what the files of their
+// runtimes say about them.
+type owners struct {
+	root       string                // mount point of the hierarchy of version 2
+	byCgroup   map[uint64]string     // the container's ID; "": none
+	containers map[string]*container // by ID
+	system     cgroups.System
+}
+
+func newOwners() *owners {
+	o := &owners{byCgroup: map[uint64]string{}, containers: map[string]*container{}}
+	o.root, _ = cgroups.Version2("/proc")
+	return o
+}
+
+// ofProcess returns the ID of the container of a process, or "".
+func (o *owners) ofProcess(p *procs.Process) string {
+	id, ok := o.byCgroup[p.Cgroup]
+	if !ok && p.Cgroup != 0 && o.root != "" {
+		if path, found := cgroups.PathNow(o.root, p.Cgroup); found {
+			id = cgroups.OwnerOf(path).Container
+			if len(o.byCgroup) > maxCgroups {
+				clear(o.byCgroup)
+			}
+			o.byCgroup[p.Cgroup] = id
+		}
+	}
+	if id != "" {
+		return id
+	}
+	if p.Owner == nil { // of a runtime that uses hierarchies of version 1
+		owner := ownerNow(p.PID)
+		p.Owner = &owner
+	}
+	return *p.Owner
+}
+
+// maxCgroups is the number of cgroups whose containers are kept.
+const maxCgroups = 1 << 14
+
+// ownerNow returns the ID of the container that a process is in now, by all its cgroups.
+func ownerNow(pid int32) string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return ""
+	}
+	for _, line := range strings.Split(string(data), "\n") {
+		if f := strings.SplitN(line, ":", 3); len(f) == 3 {
+			if id := cgroups.OwnerOf(f[2]).Container; id != "" {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
+// container is what is known about a container.
+type container struct {
+	ID, Name, Type            string
+	Image, ImageID, Digest    string
+	Privileged                *bool
+	HostPID, HostNet, HostIPC *bool
+	Mounts                    []mount
+	Labels                    map[string]string
+	Started                   time.Time
+	IP                        string
+	Healthcheck               string
+	Pod, Namespace, PodUID    string
+	Sandbox                   string
+
+	looked time.Time
+	found  bool
+}
+
+type mount struct {
+	Source, Destination, Mode, Propagation string
+	RW                                     bool
+}
+
+// lookForContainer is how long to wait before the files of a container that were not found
+// are looked for again.
+const lookForContainer = time.Second
+
+// container returns the container with an ID.
+func (o *owners) container(id string) *container {
+	c := o.containers[id]
+	if c != nil && (c.found || time.Since(c.looked) < lookForContainer) {
+		return c
+	}
+	c = &container{ID: id, looked: time.Now()}
+	o.containers[id] = c
+	c.docker(id)
+	c.containerd(id)
+	c.storage(id)
+	o.system.Reread()
+	if known := o.system.Container(id); known != nil {
+		if c.Name == "" {
+			c.Name = known.Name
+		}
+		c.Pod, c.Namespace, c.PodUID = known.Pod, known.Namespace, known.PodUID
+	}
+	return c
+}
+
+func readJSON(path string, into any) bool {
+	data, err := os.ReadFile(path)
+	return err == nil && json.Unmarshal(data, into) == nil
+}
+
+func first(pattern string) string {
+	list, _ := filepath.Glob(pattern)
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+// docker reads the files of Docker.
+func (c *container) docker(id string) {
+	dir := ""
+	for _, pattern := range []string{"/var/lib/docker/containers/", "/home/*/.local/share/docker/containers/"} {
+		if dir = first(pattern + id); dir != "" {
+			break
+		}
+	}
+	var conf struct {
+		Name, Image string
+		State       struct{ StartedAt time.Time }
+		Config      struct {
+			Image       string
+			Labels      map[string]string
+			Healthcheck struct{ Test []string }
+		}
+		MountPoints     map[string]mount
+		NetworkSettings struct {
+			Networks map[string]struct{ IPAddress string }
+		}
+	}
+	if dir == "" || !readJSON(dir+"/config.v2.json", &conf) {
+		return
+	}
+	c.found, c.Type = true, "docker"
+	c.Name, c.Image, c.Labels = strings.TrimPrefix(conf.Name, "/"), conf.Config.Image, conf.Config.Labels
+	c.ImageID = strings.TrimPrefix(conf.Image, "sha256:")
+	c.Started = conf.State.StartedAt
+	if t := conf.Config.Healthcheck.Test; len(t) > 0 && t[0] != "NONE" {
+		c.Healthcheck = strings.Join(t[min(1, len(t)):], " ")
+	}
+	for _, n := range conf.NetworkSettings.Networks {
+		if c.IP == "" {
+			c.IP = n.IPAddress
+		}
+	}
+	for dest, m := range conf.MountPoints {
+		if m.Destination == "" {
+			m.Destination = dest
+		}
+		c.Mounts = append(c.Mounts, m)
+	}
+	sort.Slice(c.Mounts, func(i, j int) bool { return c.Mounts[i].Destination < c.Mounts[j].Destination })
+	var host struct {
+		Privileged                    bool
+		PidMode, NetworkMode, IpcMode string
+	}
+	if readJSON(dir+"/hostconfig.json", &host) {
+		c.Privileged = &host.Privileged
+		pid, net, ipc := host.PidMode == "host", host.NetworkMode == "host", host.IpcMode == "host"
+		c.HostPID, c.HostNet, c.HostIPC = &pid, &net, &ipc
+	}
+}
+
+// spec is the part of a container's config.json that is read.
+type spec struct {
+	Annotations map[string]string
+	Process     struct {
+		Capabilities struct{ Bounding []string }
+	}
+	Mounts []struct {
+		Source, Destination string
+		Options             []string
+	}
+	Linux struct {
+		Namespaces []struct{ Type, Path string }
+	}
+}
+
+// config reads the config.json of a container.
+func (c *container) config(path, kind string) {
+	var s spec
+	st, err := os.Stat(path)
+	if err != nil || !readJSON(path, &s) {
+		return
+	}
+	c.found = true
+	if c.Type == "" {
+		c.Type = kind
+	}
+	if c.Started.IsZero() {
+		c.Started = st.ModTime()
+	}
+	a := s.Annotations
+	for _, key := range []string{"io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName", "io.kubernetes.cri-o.Image", "org.opencontainers.image.ref.name", "nerdctl/image"} {
+		if c.Image == "" {
+			c.Image = a[key]
+		}
+	}
+	c.Sandbox = a["io.kubernetes.cri.sandbox-id"]
+	if c.Sandbox == "" {
+		c.Sandbox = a["io.kubernetes.cri-o.SandboxID"]
+	}
+	if c.Name == "" {
+		c.Name = a["io.kubernetes.cri.container-name"]
+	}
+	if c.Privileged == nil {
+		all := len(s.Process.Capabilities.Bounding) >= 38
+		c.Privileged = &all
+	}
+	if c.Mounts == nil {
+		for _, m := range s.Mounts {
+			mode := strings.Join(m.Options, ",")
+			rw := true
+			for _, o := range m.Options {
+				rw = rw && o != "ro"
+			}
+			c.Mounts = append(c.Mounts, mount{m.Source, m.Destination, mode, "", rw})
+		}
+	}
+	if c.HostPID == nil && len(s.Linux.Namespaces) > 0 {
+		pid, net, ipc := true, true, true
+		for _, n := range s.Linux.Namespaces {
+			switch n.Type {
+			case "pid":
+				pid = false
+			case "network":
+				net = false
+			case "ipc":
+				ipc = false
+			}
+		}
+		c.HostPID, c.HostNet, c.HostIPC = &pid, &net, &ipc
+	}
+	if c.Labels == nil {
+		c.Labels = a
+	}
+}
+
+func (c *container) containerd(id string) {
+	for _, run := range []string{"/run/containerd", "/run/k3s/containerd", "/var/snap/microk8s/common/run/containerd", "/run/docker/containerd"} {
+		if dir := first(run + "/io.containerd.runtime.v*/*/" + id); dir != "" {
+			c.config(dir+"/config.json", "containerd")
+			return
+		}
+	}
+}
+
+// storage reads the files that CRI-O and Podman share.
+func (c *container) storage(id string) {
+	for _, dir := range []string{"/var/lib/containers/storage", "/run/containers/storage", "/home/*/.local/share/containers/storage", "/run/user/*/containers"} {
+		if path := first(dir + "/*-containers/" + id + "/userdata/config.json"); path != "" {
+			c.config(path, "podman")
+			return
+		}
+	}
+}
+
+// repository returns the name of the image without its tag and digest, and these.
+func (c *container) repository() (name, tag, digest string) {
+	name, digest, _ = strings.Cut(c.Image, "@")
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name, tag = name[:i], name[i+1:]
+	}
+	return name, tag, digest
+}
+
+// containerID returns the ID of the event's container as runtimes show it, or "host".
+func (e *Event) containerID() string {
+	id := e.owners.ofProcess(e.proc)
+	if id == "" {
+		return "host"
+	}
+	return cgroups.Short(id)
+}
+
+// container returns the event's container, or nil.
+func (e *Event) container() *container {
+	id := e.owners.ofProcess(e.proc)
+	if id == "" {
+		return nil
+	}
+	return e.owners.container(id)
+}
+
+// names returns the names of users where the process runs.
+func (e *Event) names() *procs.Names {
+	id := e.owners.ofProcess(e.proc)
+	if id == "" {
+		return e.users
+	}
+	n := e.inside[id]
+	if n == nil {
+		root := fmt.Sprintf("/proc/%d/root", e.proc.PID)
+		if _, err := os.Stat(root + "/etc/passwd"); err != nil {
+			return e.users
+		}
+		if len(e.inside) > maxCgroups {
+			clear(e.inside)
+		}
+		n = procs.NewNames(root)
+		e.inside[id] = n
+	}
+	return n
+}
+
+// ofContainer returns a field of the container.
+func ofContainer(get func(e *Event, c *container) datum) field {
+	return func(e *Event, _ *falco.Term) datum {
+		c := e.container()
+		if c == nil {
+			return datum{}
+		}
+		return get(e, c)
+	}
+}
+
+func filled(s string) datum { return known(s, s != "") }
+
+func flag(b *bool) datum {
+	if b == nil {
+		return datum{}
+	}
+	return truth(*b)
+}
+
+// allCapabilities is what a privileged process has at least: those of Linux 5.9.
+const allCapabilities = 1<<41 - 1
+
+// containerFields are the fields of the container and the pod.
+var containerFields = map[string]field{
+	"container.id": func(e *Event, _ *falco.Term) datum { return text(e.containerID()) },
+	"container.full_id": func(e *Event, _ *falco.Term) datum {
+		if id := e.owners.ofProcess(e.proc); id != "" {
+			return text(id)
+		}
+		return text("host")
+	},
+	"container.name": func(e *Event, _ *falco.Term) datum {
+		if c := e.container(); c != nil {
+			return filled(c.Name)
+		}
+		return text("host")
+	},
+	"container.image":    ofContainer(func(_ *Event, c *container) datum { return filled(c.Image) }),
+	"container.image.id": ofContainer(func(_ *Event, c *container) datum { return filled(cgroups.Short(c.ImageID)) }),
+	"container.type": func(e *Event, _ *falco.Term) datum {
+		if c := e.container(); c != nil {
+			return filled(c.Type)
+		}
+		return text("host")
+	},
+	// If no file tells, a container is taken as privileged whose process has all capabilities.
+	"container.privileged": ofContainer(func(e *Event, c *container) datum {
+		if c.Privileged == nil {
+			return truth(uint64(e.int(falco.CapPermitted))&allCapabilities == allCapabilities)
+		}
+		return truth(*c.Privileged)
+	}),
+	"container.mounts": ofContainer(func(_ *Event, c *container) datum {
+		var all []string
+		for _, m := range c.Mounts {
+			all = append(all, m.String())
+		}
+		return text(strings.Join(all, ","))
+	}),
+	"container.mount":             mountField(func(m mount) string { return m.String() }),
+	"container.mount.source":      mountField(func(m mount) string { return m.Source }),
+	"container.mount.dest":        mountField(func(m mount) string { return m.Destination }),
+	"container.mount.mode":        mountField(func(m mount) string { return m.Mode }),
+	"container.mount.rdwr":        mountField(func(m mount) string { return strconv.FormatBool(m.RW) }),
+	"container.mount.propagation": mountField(func(m mount) string { return m.Propagation }),
+	"container.image.repository": ofContainer(func(_ *Event, c *container) datum {
+		name, _, _ := c.repository()
+		return filled(name)
+	}),
+	"container.image.tag": ofContainer(func(_ *Event, c *container) datum {
+		_, tag, _ := c.repository()
+		return filled(tag)
+	}),
+	"container.image.digest": ofContainer(func(_ *Event, c *container) datum {
+		_, _, digest := c.repository()
+		return filled(digest)
+	}),
+	"container.healthcheck":     ofContainer(func(_ *Event, c *container) datum { return filled(c.Healthcheck) }),
+	"container.liveness_probe":  ofContainer(func(*Event, *container) datum { return datum{} }),
+	"container.readiness_probe": ofContainer(func(*Event, *container) datum { return datum{} }),
+	"container.start_ts": ofContainer(func(_ *Event, c *container) datum {
+		if c.Started.IsZero() {
+			return datum{}
+		}
+		return number(c.Started.UnixNano())
+	}),
+	"container.duration": ofContainer(func(e *Event, c *container) datum {
+		if c.Started.IsZero() {
+			return datum{}
+		}
+		return number(e.time().Sub(c.Started).Nanoseconds())
+	}),
+	"container.ip":           ofContainer(func(_ *Event, c *container) datum { return filled(c.IP) }),
+	"container.cni.json":     ofContainer(func(*Event, *container) datum { return datum{} }),
+	"container.host_pid":     ofContainer(func(_ *Event, c *container) datum { return flag(c.HostPID) }),
+	"container.host_network": ofContainer(func(_ *Event, c *container) datum { return flag(c.HostNet) }),
+	"container.host_ipc":     ofContainer(func(_ *Event, c *container) datum { return flag(c.HostIPC) }),
+	"container.label":        labelField,
+	"container.labels":       labelsField,
+	"k8s.pod.name":           ofContainer(func(_ *Event, c *container) datum { return filled(c.Pod) }),
+	"k8s.pod.id":             ofContainer(func(_ *Event, c *container) datum { return filled(c.PodUID) }),
+	"k8s.pod.uid":            ofContainer(func(_ *Event, c *container) datum { return filled(c.PodUID) }),
+	"k8s.pod.sandbox_id":     ofContainer(func(_ *Event, c *container) datum { return filled(cgroups.Short(c.Sandbox)) }),
+	"k8s.pod.full_sandbox_id": ofContainer(func(_ *Event, c *container) datum {
+		return filled(c.Sandbox)
+	}),
+	"k8s.pod.label":    labelField,
+	"k8s.pod.labels":   labelsField,
+	"k8s.pod.ip":       ofContainer(func(_ *Event, c *container) datum { return filled(c.IP) }),
+	"k8s.pod.cni.json": ofContainer(func(*Event, *container) datum { return datum{} }),
+	"k8s.ns.name":      ofContainer(func(_ *Event, c *container) datum { return filled(c.Namespace) }),
+}
+
+func labelField(e *Event, t *falco.Term) datum {
+	if c := e.container(); c != nil {
+		if v, ok := c.Labels[t.Arg]; ok {
+			return text(v)
+		}
+	}
+	return datum{}
+}
+
+func labelsField(e *Event, _ *falco.Term) datum {
+	c := e.container()
+	if c == nil {
+		return datum{}
+	}
+	var all []string
+	for k, v := range c.Labels {
+		all = append(all, k+":"+v)
+	}
+	sort.Strings(all)
+	return text(strings.Join(all, ", "))
+}
+
+func (m mount) String() string {
+	return fmt.Sprintf("%s:%s:%s:%t:%s", m.Source, m.Destination, m.Mode, m.RW, m.Propagation)
+}
+
+// mountField returns a field of a mount, which the argument selects by number or by a
+// pattern of its destination or source.
+func mountField(get func(mount) string) field {
+	return func(e *Event, t *falco.Term) datum {
+		c := e.container()
+		if c == nil {
+			return datum{}
+		}
+		if n, err := strconv.Atoi(t.Arg); err == nil {
+			if n < 0 || n >= len(c.Mounts) {
+				return datum{}
+			}
+			return text(get(c.Mounts[n]))
+		}
+		re, err := falco.GlobRegexp(t.Arg, false)
+		if err != nil {
+			return datum{}
+		}
+		for _, m := range c.Mounts {
+			at := m.Destination
+			if t.Field.Name == "container.mount.dest" {
+				at = m.Source
+			}
+			if re.MatchString(at) {
+				return text(get(m))
+			}
+		}
+		return datum{}
+	}
+}

@@ -1,0 +1,251 @@
+package falco
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy/falco"
+)
+
+// datum is the value of a field.
+type datum struct {
+	kind kind
+	s    string
+	n    int64
+	a    netip.Addr
+	list []datum // of a field that has several values
+}
+
+type kind uint8
+
+const (
+	missing kind = iota
+	isText
+	isNumber
+	isBool
+	isAddr
+	isList
+)
+
+func text(s string) datum  { return datum{kind: isText, s: s} }
+func number(n int64) datum { return datum{kind: isNumber, n: n} }
+func address(a netip.Addr) datum {
+	return datum{kind: isAddr, a: a}
+}
+
+func truth(b bool) datum {
+	if b {
+		return datum{kind: isBool, n: 1}
+	}
+	return datum{kind: isBool}
+}
+
+func list(l []datum) datum { return datum{kind: isList, list: l} }
+
+// known returns a text if ok is set, else nothing.
+func known(s string, ok bool) datum {
+	if !ok {
+		return datum{}
+	}
+	return text(s)
+}
+
+// String returns the value as an alert shows it.
+func (d datum) String() string {
+	switch d.kind {
+	case isText:
+		return d.s
+	case isNumber:
+		return strconv.FormatInt(d.n, 10)
+	case isBool:
+		return strconv.FormatBool(d.n != 0)
+	case isAddr:
+		return d.a.String()
+	case isList:
+		var b strings.Builder
+		for i, x := range d.list {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(x.String())
+		}
+		return "(" + b.String() + ")"
+	}
+	return "<NA>"
+}
+
+// JSON returns the value as output_fields has it.
+func (d datum) JSON() any {
+	switch d.kind {
+	case isText:
+		return d.s
+	case isNumber:
+		return d.n
+	case isBool:
+		return d.n != 0
+	case isAddr:
+		return d.a.String()
+	case isList:
+		all := []any{}
+		for _, x := range d.list {
+			all = append(all, x.JSON())
+		}
+		return all
+	}
+	return nil
+}
+
+// getter returns the value of a field or a function for an event.
+type getter func(*Event) datum
+
+// getterOf returns the getter of a term.
+func getterOf(t *falco.Term) getter {
+	switch {
+	case t.Name == "":
+		v := text(t.Text)
+		return func(*Event) datum { return v }
+	case t.Field != nil:
+		get := fields[t.Field.Name]
+		if get == nil {
+			return func(*Event) datum { return datum{} }
+		}
+		return func(e *Event) datum { return get(e, t) }
+	}
+	var args []getter
+	for _, a := range t.Args {
+		args = append(args, getterOf(a))
+	}
+	apply := functions[t.Name]
+	return func(e *Event) datum {
+		var all []datum
+		for _, get := range args {
+			all = append(all, get(e))
+		}
+		return apply(all)
+	}
+}
+
+// each applies a function to a text, or to all texts of a list.
+func each(f func(string) string) func([]datum) datum {
+	var one func(d datum) datum
+	one = func(d datum) datum {
+		switch d.kind {
+		case missing:
+			return d
+		case isList:
+			var out []datum
+			for _, x := range d.list {
+				out = append(out, one(x))
+			}
+			return list(out)
+		}
+		return text(f(d.String()))
+	}
+	return func(args []datum) datum { return one(args[0]) }
+}
+
+// functions are the functions of terms.
+var functions = map[string]func([]datum) datum{
+	"val":     func(args []datum) datum { return args[0] },
+	"tolower": each(strings.ToLower),
+	"toupper": each(strings.ToUpper),
+	"b64": func(args []datum) datum {
+		d := args[0]
+		if d.kind != isText {
+			return datum{}
+		}
+		out, err := base64.StdEncoding.DecodeString(d.s)
+		if err != nil {
+			return datum{}
+		}
+		return text(string(out))
+	},
+	"basename": each(func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }),
+	"len": func(args []datum) datum {
+		switch d := args[0]; d.kind {
+		case missing:
+			return d
+		case isList:
+			return number(int64(len(d.list)))
+		default:
+			return number(int64(len(d.String())))
+		}
+	},
+	"concat": func(args []datum) datum {
+		var b strings.Builder
+		for _, d := range args {
+			if d.kind == missing {
+				return d
+			}
+			b.WriteString(d.String())
+		}
+		return text(b.String())
+	},
+	"join": func(args []datum) datum {
+		var parts []string
+		for _, d := range args[1:] {
+			switch d.kind {
+			case missing:
+				return d
+			case isList:
+				for _, x := range d.list {
+					parts = append(parts, x.String())
+				}
+			default:
+				parts = append(parts, d.String())
+			}
+		}
+		return text(strings.Join(parts, args[0].String()))
+	},
+	"getopt": getopt,
+}
+
+// getopt returns the options in a command line and their arguments. The second argument
+// has the letters of the options; a colon follows one that has an argument.
+func getopt(args []datum) datum {
+	var words []string
+	switch d := args[0]; d.kind {
+	case missing:
+		return d
+	case isList:
+		for _, x := range d.list {
+			words = append(words, x.String())
+		}
+	default:
+		words = strings.Fields(d.String())
+	}
+	letters := args[1].String()
+	var out []datum
+	for i := 0; i < len(words); i++ {
+		w := words[i]
+		if w == "--" {
+			break
+		}
+		if len(w) < 2 || w[0] != '-' || w[1] == '-' {
+			continue
+		}
+		for j := 1; j < len(w); j++ {
+			n := strings.IndexByte(letters, w[j])
+			if n < 0 || w[j] == ':' {
+				continue
+			}
+			out = append(out, text(w[j:j+1]))
+			if n+1 < len(letters) && letters[n+1] == ':' {
+				if j+1 < len(w) {
+					out = append(out, text(w[j+1:]))
+				} else if i+1 < len(words) {
+					i++
+					out = append(out, text(words[i]))
+				}
+				break
+			}
+		}
+	}
+	return list(out)
+}
+
+// hexOf returns a number in hexadecimal digits.
+func hexOf(n uint64) string { return fmt.Sprintf("%x", n) }
