@@ -199,7 +199,7 @@ type Call struct {
 	Def  *Def
 	Name string // as written: "arg3" where Def is arg; "" is the same as Def.Name
 	Span source.Span
-	From source.Span // the macro call that it comes from, if it is in a macro
+	From []source.Span // the macro calls that it comes from, the innermost one first
 	Args []Arg
 	Type *types.Type // the result; set by the checker from Check
 	Data any         // set by Check for Emit, Store and Update

@@ -63,7 +63,7 @@ func (c *checker) argument(e ast.Expr) {
 
 // invoke checks a use of a builtin and records it in the tables.
 func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Expr) *types.Type {
-	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.called.Outermost()}
+	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.called.Chain()}
 	c.info.Calls[e] = call
 	if d.Args {
 		c.variant.shaped = true

@@ -41,11 +41,11 @@ type Call struct {
 	From *Call
 }
 
-// Outermost returns the place of the call in the script, outside of any macro. It is
-// invalid if c is nil.
-func (c *Call) Outermost() (at Span) {
+// Chain returns the places of the call and of those that it comes from. The last one is
+// in the script, outside of any macro.
+func (c *Call) Chain() (at []Span) {
 	for ; c != nil; c = c.From {
-		at = c.At
+		at = append(at, c.At)
 	}
 	return at
 }
@@ -136,7 +136,7 @@ func (d Diag) Render() string {
 	}
 	fmt.Fprintf(&b, "%s: %s\n", d.Severity, shown(d.Msg))
 	if d.Span.IsValid() {
-		d.snippet(&b)
+		b.WriteString(d.Span.Snippet())
 	}
 	for _, n := range d.Notes {
 		if n.Msg != "" {
@@ -155,9 +155,11 @@ func (d Diag) Render() string {
 // maxSnippet is the maximum width of a quoted source line, in bytes.
 const maxSnippet = 240
 
-func (d Diag) snippet(b *strings.Builder) {
-	from, to := d.Span.File.Position(d.Span.Start), d.Span.File.Position(d.Span.End)
-	line := d.Span.File.Line(from.Line)
+// Snippet returns the line in which a valid span starts, or the part of a long one that
+// is around it, and below it a line that marks the span.
+func (s Span) Snippet() string {
+	from, to := s.File.Position(s.Start), s.File.Position(s.End)
+	line := s.File.Line(from.Line)
 	start, end := from.Col-1, len(line)
 	if to.Line == from.Line {
 		end = min(to.Col-1, len(line))
@@ -177,7 +179,7 @@ func (d Diag) snippet(b *strings.Builder) {
 		return ' '
 	}, shown(line[:start]))
 	marked := utf8.RuneCountInString(shown(line[start:min(end, len(line))]))
-	fmt.Fprintf(b, "%s\n%s%s\n", shown(line), pad, strings.Repeat("~", max(marked, 1)))
+	return fmt.Sprintf("%s\n%s%s\n", shown(line), pad, strings.Repeat("~", max(marked, 1)))
 }
 
 // shown returns text that is safe to print on a terminal: control characters and

@@ -150,8 +150,8 @@ var siteNames = map[SiteKind]string{
 
 func (e *Event) print(b *strings.Builder, n int) {
 	fmt.Fprintf(b, "event %d: %s, %d bytes, at %s", n, e.Def, e.Size, e.Span)
-	if e.From.IsValid() {
-		fmt.Fprintf(b, " from %s", e.From)
+	for _, at := range e.From {
+		fmt.Fprintf(b, " from %s", at)
 	}
 	for _, a := range e.Args {
 		fmt.Fprintf(b, ", %s at %d", a.Type, a.Off)

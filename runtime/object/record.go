@@ -24,10 +24,10 @@ const (
 
 // Event describes one place in the script that sends records.
 type Event struct {
-	Def  string      // the builtin that handles the record
-	Span source.Span // the call
-	From source.Span // the macro call that contains the call, if any
-	Size int         // bytes of the record, including the header but not packed values
+	Def  string        // the builtin that handles the record
+	Span source.Span   // the call
+	From []source.Span // the macro calls that it comes from, the innermost one first
+	Size int           // bytes of the record, including the header but not packed values
 	Args []Arg
 	// Lits are values known at compile time, in a form that the builtin defines:
 	// strings, int64s and a *Message.

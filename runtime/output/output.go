@@ -59,7 +59,8 @@ func (Nop) Flush() error             { return nil }
 type Message struct {
 	Kind, Text string
 	Level      Level
-	At, From   source.Span // the place in the script, and the macro call that it comes from
+	At         source.Span   // the place in the script
+	From       []source.Span // the macro calls that it comes from, the innermost one first
 	// Helper is the kernel helper that failed and Code the negative errno that it
 	// returned, if known.
 	Helper string

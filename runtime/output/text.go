@@ -96,11 +96,11 @@ func (t *TextSink) Lost(n uint64) {
 	fmt.Fprintf(t.err, "Lost %d events\n", n)
 }
 
-// expanded prints the source position of the macro call that a message comes from, if
-// any.
-func (t *TextSink) expanded(from source.Span, code, word string) {
-	if from.IsValid() {
-		fmt.Fprintf(t.err, "%s: %s expanded from\n", from, t.colored(code, word))
+// print prints a message of the script and the macro calls that it comes from.
+func (t *TextSink) print(m Message, text, code, word string) {
+	fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(code, word+":"), text)
+	for _, at := range m.From {
+		fmt.Fprintf(t.err, "%s: %s expanded from\n%s", at, t.colored(code, word+":"), at.Snippet())
 	}
 }
 
@@ -111,16 +111,13 @@ func (t *TextSink) Message(m Message) {
 	text := strings.TrimSuffix(m.Text, "\n")
 	switch m.Level {
 	case Error:
-		fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(red, "ERROR:"), text)
-		t.expanded(m.From, red, "ERROR:")
+		t.print(m, text, red, "ERROR")
 	case Warning:
 		if !t.opt.NoWarnings {
-			fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(yellow, "WARNING:"), text)
-			t.expanded(m.From, yellow, "WARNING:")
+			t.print(m, text, yellow, "WARNING")
 		}
 	case Audit:
-		fmt.Fprintf(t.err, "%s: %s %s\n", m.At, t.colored(yellow, "AUDIT:"), text)
-		t.expanded(m.From, yellow, "AUDIT:")
+		t.print(m, text, yellow, "AUDIT")
 	default:
 		if !t.opt.NoWarnings {
 			if m.Helper != "" {
