@@ -110,6 +110,8 @@ type GenFunctions interface {
 	// build. It has no parameters. The verifier checks it once, however often it is
 	// called.
 	Function(name string, build func(g Gen) *ir.Value) *ir.Func
+	// Calls returns the number of calls of a builtin that the program has.
+	Calls(def *Def) int
 	// Once returns the result of build, whose code runs once at the start of the
 	// function, however often Once is called with the name.
 	Once(name string, build func() *ir.Value) *ir.Value

@@ -107,9 +107,17 @@ const (
 	nameMax  = 255
 	pathMax  = 4096 // the kernel's own limit
 	overhead = 32   // bytes for additions to the names, such as " (deleted)"
-	// freeTurns is the number of iterations that is acceptable on a kernel that
-	// verifies each of them.
+	// On a kernel that verifies each iteration, a walk has at most freeTurns of them, and
+	// fewer if a program has many walks. Of a path with more directories the beginning is
+	// lost, as of one with more characters than its size.
 	freeTurns = 256
+	leastFree = 16
+	// verifierRoom is the number of instructions that the verifier may process for all
+	// walks of a program. startCost and turnCost are those that it processes for the
+	// start of a walk and for an iteration.
+	verifierRoom = 800_000
+	startCost    = 5000
+	turnCost     = 180
 	// mountTurns is the number of iterations for mounts on mounts, which add no name.
 	mountTurns = 32
 )
@@ -174,14 +182,18 @@ func walkPath(g Gen, call *Call, dst Dest, p *ir.Value, start func(*pathWalk, *i
 	start(w, g.B().AsInt(p))
 	turns := w.size/2 + mountTurns
 	if !g.Kernel().Has(probes.FeatLoop) {
-		turns = min(turns, freeTurns)
+		turns = min(turns, freeWalk(g.Calls(call.Def)))
 	}
 	g.Repeat(int(turns), w.p, func(g Gen, p *ir.Value, leave Leave) {
 		in := &pathWalk{g: g, lay: w.lay, p: p, size: w.size, leave: leave}
 		in.turn()
 	})
 	b := g.B()
-	n := b.IfElse(w.same(w.get(atState), w.num(pathDone)), func() *ir.Value {
+	found := w.same(w.get(atState), w.num(pathDone))
+	if int64(turns) < w.size/2 {
+		found = b.Op(ir.OpNe, w.get(atState), w.num(pathFault))
+	}
+	n := b.IfElse(found, func() *ir.Value {
 		b := g.B()
 		b.If(w.same(w.get(atPos), w.get(atEnd)), func() { w.text("/") })
 		b = g.B()
@@ -197,6 +209,12 @@ func walkPath(g Gen, call *Call, dst Dest, p *ir.Value, start func(*pathWalk, *i
 		return g.B().Const(1)
 	})
 	SetStrLen(g, dst, n)
+}
+
+// freeWalk returns the number of iterations of each of n walks of a program, on a kernel
+// that verifies each iteration.
+func freeWalk(n int) int64 {
+	return min(freeTurns, max(leastFree, (verifierRoom/int64(n)-startCost)/turnCost))
 }
 
 // start sets the state for the struct path at p. It writes the end of the path, which

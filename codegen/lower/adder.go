@@ -24,19 +24,20 @@ const (
 	maxGlobalArgs = 5
 )
 
-// addCalls is what a function knows of the additions that are calls.
-type addCalls struct {
+// often is what a function knows of that which its program does in many places.
+type often struct {
 	additions map[*builtins.MapInfo]int // number of additions to each map in the program
+	calls     map[*builtins.Def]int     // number of calls of each builtin
 	adders    map[string]*ir.Func       // by what they do: see add
 }
 
-// countAdditions counts the places in a program that add to each map.
-func (u *shared) countAdditions(nodes ...ast.Node) map[*builtins.MapInfo]int {
-	n := map[*builtins.MapInfo]int{}
+// count counts the places in a program that add to each map or call each builtin.
+func (u *shared) count(nodes ...ast.Node) often {
+	n := often{additions: map[*builtins.MapInfo]int{}, calls: map[*builtins.Def]int{}, adders: map[string]*ir.Func{}}
 	note := func(e ast.Expr) {
 		if x, ok := e.(*ast.Index); ok {
 			if m, ok := x.X.(*ast.Map); ok {
-				n[u.info.Maps[m]]++
+				n.additions[u.info.Maps[m]]++
 			}
 		}
 	}
@@ -50,11 +51,19 @@ func (u *shared) countAdditions(nodes ...ast.Node) map[*builtins.MapInfo]int {
 					note(x.X)
 				}
 			}
+			if e, ok := x.(ast.Expr); ok {
+				if c := u.info.Calls[e]; c != nil {
+					n.calls[c.Def]++
+				}
+			}
 			return true
 		})
 	}
 	return n
 }
+
+// Calls returns the number of calls of a builtin that the program has, at least 1.
+func (f *fn) Calls(def *builtins.Def) int { return max(f.calls[def], 1) }
 
 // addend is an integer operand of an addition: the value of an argument, or a computed
 // value.

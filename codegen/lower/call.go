@@ -70,7 +70,7 @@ func (f *fn) function(fun *check.Func, args []*ir.Value) *ir.Func {
 	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
 	g.subs, g.captured, g.script = f.subs, f.captures(fun.Params, fun.Body), fun
 	g.subs[fun] = g.b.Fn
-	g.additions, g.adders = f.additions, f.adders
+	g.often = f.often
 	g.at(fun.Span)
 	g.ctx = g.b.Param(0)
 	in := make([]*ir.Value, words(fun))

@@ -223,7 +223,7 @@ func (f *fn) callback1(s *ast.For, params ...ir.Type) (*fn, *callback) {
 	body := newFn(f.shared, f.irp, f.prog, fmt.Sprintf("loop%d", len(f.irp.Subs)+1), params...)
 	f.irp.Subs = append(f.irp.Subs, body.b.Fn)
 	body.subs, body.captured, body.result, body.callback = f.subs, f.captured, f.result, cb
-	body.additions, body.adders = f.additions, f.adders
+	body.often = f.often
 	body.at(s.Span())
 	return body, cb
 }

@@ -94,7 +94,7 @@ func (u *shared) program(p *check.Prog) {
 	prog.Main = f.b.Fn
 	f.captured = u.captures(nil, p.Pred, p.Body)
 	f.calm(p)
-	f.additions, f.adders = u.countAdditions(p.Body), map[string]*ir.Func{}
+	f.often = u.count(p.Body)
 	f.result = p.Ctx.Result
 	f.cutProgram(p)
 	f.start()
@@ -142,7 +142,7 @@ type fn struct {
 
 	cut *cutting // of a program that is cut into parts: see cutProgram
 
-	addCalls
+	often
 	calmVars
 	tempPool
 	sharedFrame

@@ -251,7 +251,7 @@ func (f *fn) part(list []ast.Stmt) {
 	g.b.Fn.Global, g.b.Fn.Forgets = true, true
 	g.ctx = g.b.Param(0)
 	g.subs, g.captured, g.cut = f.subs, f.captured, f.cut
-	g.additions, g.adders = f.additions, f.adders
+	g.often = f.often
 	g.inMap, g.mapVars = f.inMap, f.mapVars
 	g.result = programEnds
 	g.at(list[0].Span())
