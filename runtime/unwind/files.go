@@ -30,13 +30,14 @@ type version struct {
 // file is a mapped file.
 type file struct {
 	key        fileKey
-	generation uint64  // of the inode, or 0 if the log of mappings has not told it
-	version    version // when the file was opened
-	checked    time.Time
-	path       string // in the mount namespace of its users
-	near       []int  // processes that are likely in this namespace and last longer
-	code       uint64 // mapped bytes; building the tables takes time about proportional to them
-	kind       int    // kind of the entries for addresses without a segment
+	generation uint64    // of the inode, or 0 if the log of mappings has not told it
+	version    version   // when the file was opened
+	checked    time.Time // when the version was last compared
+	asked      bool      // it is being compared
+	path       string    // in the mount namespace of its users
+	near       []int     // processes that are likely in this namespace and last longer
+	code       uint64    // mapped bytes; building the tables takes time about proportional to them
+	kind       int       // kind of the entries for addresses without a segment
 	segs       []segment
 	users      map[*process]bool
 	same       *file // another file with the same contents, whose tables are used
@@ -61,26 +62,35 @@ const (
 	// checkAfter is how long after a check the next mapping of a file has its version
 	// compared again. A file with another generation of the inode needs no check.
 	checkAfter = 10 * time.Millisecond
+	// statPatience is how long a mapping waits for the version of its file.
+	statPatience = 20 * time.Millisecond
 	// maxNear is the number of processes through which a file is looked for when those
 	// that mapped it have ended.
 	maxNear = 4
 )
 
+// keyOf returns the key of the file of a mapping. ok is false if it has none.
+func keyOf(m Mapping) (key fileKey, ok bool) {
+	if m.Path == "[vdso]" {
+		return fileKey{special: m.Path}, true
+	}
+	return fileKey{dev: m.Dev, inode: m.Inode}, m.Path != "" && m.Path[0] == '/' && m.Inode != 0
+}
+
 // fileOf returns the file of a mapping of a process, or nil if it has none.
 func (t *Tables) fileOf(p *process, m Mapping) *file {
-	key := fileKey{dev: m.Dev, inode: m.Inode}
-	switch {
-	case m.Path == "[vdso]":
-		key = fileKey{special: m.Path}
-	case m.Path == "[uprobes]":
+	switch m.Path {
+	case "[uprobes]":
 		return trampoline
-	case m.Path == "[vsyscall]":
+	case "[vsyscall]":
 		return vsyscall
-	case m.Path == "" || m.Path[0] != '/' || m.Inode == 0:
+	}
+	key, ok := keyOf(m)
+	if !ok {
 		return nil
 	}
 	f := t.files[key]
-	if f != nil && t.replaced(f, p, m) {
+	if f != nil && f.replaced(m) {
 		t.retire(f)
 		f = nil
 	}
@@ -115,26 +125,68 @@ func (t *Tables) enqueue(f *file) {
 }
 
 // replaced reports whether a mapping is of another file than f, which had the same
-// inode, or whether the file was written since.
-func (t *Tables) replaced(f *file, p *process, m Mapping) bool {
-	if f.generation != 0 && m.Generation != 0 && f.generation != m.Generation {
-		return true
+// inode, as far as the log of mappings tells.
+func (f *file) replaced(m Mapping) bool {
+	return f.generation != 0 && m.Generation != 0 && f.generation != m.Generation
+}
+
+// refresh gives up the tables of the file of a mapping if the file was written since they
+// were made. The file system may not answer, so t.mu must not be locked, and refresh does
+// not wait for long.
+func (t *Tables) refresh(pid int, m Mapping) {
+	key, ok := keyOf(m)
+	if !ok || key.special != "" {
+		return
 	}
-	if !f.ready || f.version == (version{}) || time.Since(f.checked) < checkAfter {
+	t.mu.Lock()
+	f := t.files[key]
+	if f == nil || f.asked || !f.ready || f.version == (version{}) || f.replaced(m) || time.Since(f.checked) < checkAfter {
+		t.mu.Unlock()
+		return
+	}
+	f.asked = true
+	t.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		v, ok := t.currentVersion(pid, m.Path, key)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		f.asked, f.checked = false, time.Now()
+		switch {
+		case !ok || t.files[key] != f || t.closed():
+		case v != f.version:
+			t.retire(f)
+		default:
+			f.generation = max(f.generation, m.Generation)
+		}
+	}()
+	late := time.NewTimer(t.patience)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
+}
+
+// closed reports whether the tables are being closed.
+func (t *Tables) closed() bool {
+	select {
+	case <-t.stop:
+		return true
+	default:
 		return false
 	}
-	f.checked = time.Now()
-	for _, name := range []string{filepath.Join(t.procRoot, strconv.Itoa(p.pid), "root", m.Path), m.Path} {
-		info, err := os.Stat(name)
-		if err == nil && isMapped(name, info, f.key) {
-			if versionOf(info) != f.version {
-				return true
-			}
-			f.generation = max(f.generation, m.Generation)
-			return false
+}
+
+// currentVersion returns the version of a file that a process maps, found by its path.
+func (t *Tables) currentVersion(pid int, path string, key fileKey) (version, bool) {
+	for _, name := range []string{filepath.Join(t.procRoot, strconv.Itoa(pid), "root", path), path} {
+		if info, err := t.stat(name); err == nil && isMapped(name, info, key) {
+			return versionOf(info), true
 		}
 	}
-	return false
+	return version{}, false
 }
 
 // retire gives up a file whose key another file has now. Processes that map it keep its

@@ -3,6 +3,7 @@ package unwind
 import (
 	"cmp"
 	"math"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +30,8 @@ type Tables struct {
 	arch     *Arch
 	mem      Memory
 	procRoot string
+	stat     func(path string) (os.FileInfo, error) // os.Stat
+	patience time.Duration                          // how long a mapping waits for the version of its file
 
 	mu      sync.Mutex
 	memory  memory
@@ -97,7 +100,7 @@ type listRef struct {
 // New returns tables for the processes in procfs, which is mounted at procRoot.
 func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	t := &Tables{
-		arch: arch, mem: mem, procRoot: procRoot,
+		arch: arch, mem: mem, procRoot: procRoot, stat: os.Stat, patience: statPatience,
 		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{}, first: map[int]bool{},
 		workers: []builder{{smallFile, make(chan struct{}, 1)}, {math.MaxUint64, make(chan struct{}, 1)}},
 		made:    make(chan struct{}), stop: make(chan struct{}),
@@ -203,6 +206,7 @@ func (t *Tables) rule(r cfi.Rule) uint16 {
 
 // Mapped records a mapping of a process.
 func (t *Tables) Mapped(pid int, m Mapping) {
+	t.refresh(pid, m)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mapped(t.process(pid), m)

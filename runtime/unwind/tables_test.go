@@ -257,6 +257,7 @@ func TestReplacedFile(t *testing.T) {
 	st := info.Sys().(*syscall.Stat_t)
 	m := newModel()
 	tables := New(AMD64, m.memory(), "/nonexistent")
+	tables.patience = time.Minute
 	defer tables.Close()
 	pid := 0
 	var before FileID
@@ -294,6 +295,59 @@ func TestReplacedFile(t *testing.T) {
 	check("written", 7, false)
 	check("mapped again", 7, true)
 	check("another generation", 8, true)
+}
+
+// TestSilentFileSystem maps a file whose file system does not answer when the file is
+// looked at again. Other files must get their tables.
+func TestSilentFileSystem(t *testing.T) {
+	dir := t.TempDir()
+	m := newModel()
+	tables := New(AMD64, m.memory(), "/nonexistent")
+	silent, answer := filepath.Join(dir, "silent"), make(chan struct{})
+	tables.stat = func(path string) (os.FileInfo, error) {
+		if filepath.Base(path) == "silent" {
+			<-answer
+		}
+		return os.Stat(path)
+	}
+	defer tables.Close()
+	pid := 0
+	mapped := func(path string) {
+		t.Helper()
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		tables.mu.Lock()
+		for _, f := range tables.files {
+			f.checked = time.Time{}
+		}
+		tables.mu.Unlock()
+		pid++
+		tables.Mapped(pid, Mapping{
+			Start: 0x1000, End: 0x9000, Dev: uint64(unix.Major(st.Dev))<<32 | uint64(unix.Minor(st.Dev)), Inode: st.Ino, Path: path,
+		})
+		tables.Await(pid, time.Minute)
+	}
+	data, err := os.ReadFile("/bin/true")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{"silent", "other"} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mapped(silent)
+	for range 100 { // only the first waits
+		mapped(silent)
+	}
+	mapped(filepath.Join(dir, "other"))
+	if len(m.files) != 2 {
+		t.Errorf("programs know %d files, want 2", len(m.files))
+	}
+	close(answer)
 }
 
 // TestMemory allocates and frees blocks at random. No two may overlap.
