@@ -166,7 +166,12 @@ func parseFlows(args []string) (*flowsOptions, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, usagef("%s", strings.TrimPrefix(err.Error(), "invalid argument "))
+		if value := (*pflag.InvalidValueError)(nil); errors.As(err, &value) {
+			if err = value.Unwrap(); !strings.HasPrefix(err.Error(), "--") {
+				err = fmt.Errorf("--%s %q: %w", value.GetFlag().Name, value.GetValue(), err)
+			}
+		}
+		return nil, usagef("%v", err)
 	case o.help:
 		return o, nil
 	case o.not:

@@ -221,6 +221,33 @@ func TestFlows(t *testing.T) {
 	s.wait().quietButMissed(t)
 }
 
+// TestFlowOwners selects flows by process. The listening socket is older than the session,
+// and another process connects to it.
+func TestFlowOwners(t *testing.T) {
+	native(t)
+	needRoot(t)
+	ownLoopback(t)
+	l := listen(t, portAnswered)
+	s := startFlows(t, "--pid", fmt.Sprint(os.Getpid()), "--not", "--tcp-flags", "FIN")
+	command(t, "/bin/bash", "-c", fmt.Sprintf(": > /dev/tcp/127.0.0.1/%d", portAnswered))
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := c.RemoteAddr().(*net.TCPAddr).Port
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+	ours(t, s.seen(fmt.Sprintf("FORWARDED INGRESS TCP %d>%d SYN", from, portAnswered)), 1, 60)
+	s.find("a reset", func(l *flowLine) bool { return l.Flow.Direction == "EGRESS" && l.Flow.L4["TCP"].Flags["RST"] })
+	for _, l := range s.lines() {
+		if l.Flow.Extensions.Value.PID != os.Getpid() || l.Flow.L4["TCP"].Flags["FIN"] {
+			t.Errorf("%s %+v", l.text(), l.Flow.Extensions.Value)
+		}
+	}
+	s.signal(unix.SIGINT)
+	s.wait().quietButMissed(t)
+}
+
 // listen returns a listener for TCP.
 func listen(t *testing.T, port int) net.Listener {
 	t.Helper()

@@ -47,7 +47,7 @@ func (s *Set) Add(flag, value string) error {
 	}
 	c, err := row.parse(value)
 	if err != nil {
-		return fmt.Errorf("--%s %s: %w", flag, value, err)
+		return fmt.Errorf("--%s %q: %w", flag, value, err)
 	}
 	if s.of == nil {
 		s.of = map[string][]criterion{}

@@ -267,10 +267,10 @@ func TestPrinters(t *testing.T) {
 		{Time: at, Verdict: Forwarded, Direction: Ingress, Proto: protoICMP, ICMP: &ICMP{3, 1}, Packets: 1, Bytes: 88, Src: Endpoint{Addr: addr("192.0.2.1")}, Dst: Endpoint{Addr: addr("10.0.0.1")}},
 	}
 	for format, want := range map[string]string{
-		"compact": `Jan  2 03:04:05.006: 10.0.0.1:4000 (web curl[7]) -> www.example.com:443 from-endpoint FORWARDED (TCP Flags: SYN; 1 packets, 60 bytes)
+		"compact": `Jan  2 03:04:05.006: 10.0.0.1:4000 (web curl[7]) -> www.example.com:443 from-endpoint FORWARDED (TCP Flags: SYN; 1 packet, 60 bytes)
 Jan  2 03:04:05.006: [::1]:9 -> [::2]:8 NO_SOCKET at udpv6_queue_rcv DROPPED (UDP; 2 packets, 99 bytes)
 Jan  2 03:04:05.006: 192.0.2.1:80 -> 10.0.0.1:4001 (x.service a\x1bb[8]) http-response FORWARDED (HTTP/1.1 404 2ms (GET http://h/p?***); 3 packets, 500 bytes)
-Jan  2 03:04:05.006: 192.0.2.1 -> 10.0.0.1 to-endpoint FORWARDED (ICMPv4 DestinationUnreachable (code 1); 1 packets, 88 bytes)
+Jan  2 03:04:05.006: 192.0.2.1 -> 10.0.0.1 to-endpoint FORWARDED (ICMPv4 DestinationUnreachable (code 1); 1 packet, 88 bytes)
 `,
 		"json": `{"flow":{"time":"2030-01-02T03:04:05.006Z","verdict":"FORWARDED","IP":{"source":"10.0.0.1","destination":"192.0.2.1","ipVersion":"IPv4"},"l4":{"TCP":{"destination_port":443,"flags":{"SYN":true},"source_port":4000}},"source":{"labels":["process:comm=curl","container:name=web"],"workloads":[{"name":"web","kind":"Container"}]},"destination":{"labels":["reserved:unknown"]},"Type":"L3_L4","node_name":"here","destination_names":["www.example.com"],"event_type":{"type":4,"sub_type":5},"traffic_direction":"EGRESS","trace_observation_point":"FROM_ENDPOINT","interface":{"name":"eth0"},"Summary":"TCP Flags: SYN","extensions":{"@type":"type.googleapis.com/google.protobuf.Struct","value":{"pid":7,"comm":"curl","container":"web","packets":1,"bytes":60}}},"node_name":"here","time":"2030-01-02T03:04:05.006Z"}
 `,

@@ -1,12 +1,12 @@
 package flows
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -114,6 +114,9 @@ func (f *Flow) decision() string {
 
 // amount returns how much was sent so far.
 func (f *Flow) amount() string {
+	if f.Packets == 1 {
+		return fmt.Sprintf("1 packet, %d bytes", f.Bytes)
+	}
 	return fmt.Sprintf("%d packets, %d bytes", f.Packets, f.Bytes)
 }
 
@@ -157,30 +160,37 @@ func (p *dict) Flow(f *Flow) error {
 
 func (p *dict) Close() error { return nil }
 
-// tab prints columns, which are as wide as the flows of a moment need.
+// tab prints columns. They are as wide as the widest cell so far.
 type tab struct {
-	*tabwriter.Writer
-	opt  Style
-	head bool
+	w      io.Writer
+	opt    Style
+	widths []int
 }
 
-// cellPad is the space between columns, minCell the least width of one.
-const (
-	cellPad = 3
-	minCell = 8
-)
-
-func newTab(w io.Writer, opt Style) Printer {
-	return &tab{Writer: tabwriter.NewWriter(w, minCell, 0, cellPad, ' ', 0), opt: opt}
-}
+func newTab(w io.Writer, opt Style) Printer { return &tab{w: w, opt: opt} }
 
 func (p *tab) Flow(f *Flow) error {
-	if !p.head {
-		p.head = true
-		fmt.Fprintln(p, "TIMESTAMP\tSOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY")
+	head := []string{"TIMESTAMP", "SOURCE", "DESTINATION", "TYPE", "VERDICT", "SUMMARY"}
+	row := []string{f.Time.Format(p.opt.Layout), p.opt.named(f, &f.Src), p.opt.named(f, &f.Dst), f.Type(), string(f.Verdict), printable(f.Summary()) + "; " + f.amount()}
+	if p.widths != nil {
+		return p.row(row)
 	}
-	fmt.Fprintf(p, "%s\t%s\t%s\t%s\t%s\t%s; %s\n", f.Time.Format(p.opt.Layout), p.opt.named(f, &f.Src), p.opt.named(f, &f.Dst), f.Type(), f.Verdict, printable(f.Summary()), f.amount())
-	return p.Flush()
+	// Addresses of IPv6 and reasons of drops fit without moving what is right of them.
+	p.widths = []int{len(row[0]), 42, 42, 22, len(Forwarded), 0}
+	return errors.Join(p.row(head), p.row(row))
 }
 
-func (p *tab) Close() error { return p.Flush() }
+func (p *tab) row(cells []string) error {
+	var b strings.Builder
+	for i, c := range cells {
+		p.widths[i] = max(p.widths[i], len(c))
+		if i == len(cells)-1 {
+			p.widths[i] = 0
+		}
+		fmt.Fprintf(&b, "%-*s  ", p.widths[i], c)
+	}
+	_, err := io.WriteString(p.w, strings.TrimRight(b.String(), " ")+"\n")
+	return err
+}
+
+func (p *tab) Close() error { return nil }
