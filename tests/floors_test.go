@@ -35,7 +35,7 @@ var floors = [][]string{
 	{"runtime/policy/procs", "runtime/policy/cilium"},
 	{"runtime/policy/tetragon", "runtime/policy/falco"},
 	{"runtime/tracer"},
-	{"runtime/views/flows"},
+	{"runtime/views/flows", "runtime/views/requests"},
 	{"cmd/gotrace"},
 }
 
@@ -68,6 +68,7 @@ var forbidden = map[string]struct {
 	"runtime/symbols":         {trees: []string{"lang", "codegen", "builtins"}},
 	"runtime/tracer":          {},
 	"runtime/views/flows":     {},
+	"runtime/views/requests":  {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/unwind":          {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/unwind/cfi":      {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/value":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
@@ -83,7 +84,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
 }
 
 func TestFloors(t *testing.T) {

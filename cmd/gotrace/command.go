@@ -22,6 +22,7 @@ func commands() []subcommand {
 		{"build", "-o TOOL FILE", "build an executable from a script", (*app).build},
 		{"flows", "[--port 443 ...]", "show connections and dropped packets", (*app).flows},
 		{"policy", "FILE.yaml ...", "run policies of Tetragon, Falco or Cilium", (*app).policy},
+		{"requests", "http ...", "show requests and their answers", (*app).requests},
 	}
 }
 

@@ -1,0 +1,237 @@
+package requests
+
+import (
+	"container/list"
+	"net/netip"
+	"time"
+)
+
+// Limits of what is kept in memory.
+const (
+	maxConns   = 16384 // connections
+	maxPending = 4096  // requests of a connection whose answers have not started
+)
+
+// quietTime is how long a connection has to be quiet until an answer whose end cannot be told
+// is taken as complete.
+const quietTime = 300 * time.Millisecond
+
+// piece is what the script reports: a piece of data of an answer, or the end of a connection.
+type piece struct {
+	kind        int
+	conn        uint64 // the socket
+	at          time.Time
+	server, tls bool
+	pos         uint32 // the number of the first byte, if the connection has numbers
+	bytes       uint64
+	data        []byte
+
+	// The following are set in the first piece of an answer, and if a connection ends without
+	// one.
+	latency         time.Duration
+	pid             int
+	comm            string
+	container, unit string
+	local, peer     netip.AddrPort
+	reqBytes        uint64
+	request         []byte
+}
+
+// The kinds of pieces, as the providers number them.
+const (
+	answerStarts = 1
+	answerGoesOn = 2
+	answerAlone  = 3 // its request was not seen
+	endsWaiting  = 4 // the connection ends without an answer
+	ends         = 5
+)
+
+// conn is a connection, as one of its sides sees it.
+type conn struct {
+	key     uint64
+	reader  reader
+	pending []*Request // waiting for their answers
+	current *Request   // whose answer is being read
+	counted uint64     // bytes of the current answer
+	last    time.Time  // of the last piece
+	now     time.Time  // of the piece being read
+	ignore  bool       // what is read belongs to no request
+	next    uint32     // the position after the last piece
+	old     *list.Element
+}
+
+// tracker follows connections. It passes each request to done when its answer is complete.
+type tracker struct {
+	proto  *Protocol
+	opt    *Options
+	counts Counts
+	conns  map[uint64]*conn
+	order  list.List // connections, the one that was used last at the front
+	done   func(*Request)
+	c      *conn // whose piece is being read
+}
+
+func newTracker(p *Protocol, o *Options, done func(*Request)) *tracker {
+	return &tracker{proto: p, opt: o, conns: map[uint64]*conn{}, done: done}
+}
+
+// piece handles a piece.
+func (t *tracker) piece(p *piece) {
+	switch p.kind {
+	case answerStarts:
+		t.turn(p)
+		t.read(t.conns[p.conn], p)
+	case answerGoesOn:
+		if c := t.conns[p.conn]; c != nil {
+			t.read(c, p)
+		}
+	case answerAlone:
+		t.counts.Unasked++
+	case endsWaiting:
+		t.turn(p)
+		t.finish(t.conns[p.conn], p.at)
+	case ends:
+		if c := t.conns[p.conn]; c != nil {
+			t.finish(c, p.at)
+		}
+	}
+}
+
+// turn handles the requests that have come before the answer that starts with p.
+func (t *tracker) turn(p *piece) {
+	c := t.conns[p.conn]
+	if c == nil {
+		if len(t.conns) >= maxConns {
+			last := t.order.Back().Value.(*conn)
+			t.counts.Forgotten++
+			t.finish(last, last.last)
+		}
+		c = &conn{key: p.conn}
+		c.old = t.order.PushFront(c)
+		t.conns[p.conn] = c
+	}
+	t.c, c.now = c, p.at
+	if c.reader == nil || c.reader.lost() {
+		// The next answer starts here, so the one before has ended.
+		t.end()
+		c.reader = t.proto.reader(t.opt)
+	}
+	list := t.proto.split(p.request, p.reqBytes, t.opt)
+	c.ignore = len(list) == 0
+	if c.ignore {
+		t.counts.Garbage++
+		return
+	}
+	rest := p.reqBytes
+	for i, r := range list {
+		r.Start, r.Server, r.TLS = p.at.Add(-p.latency), p.server, p.tls
+		r.PID, r.Comm, r.Container, r.Unit, r.Local, r.Peer = p.pid, p.comm, p.container, p.unit, p.local, p.peer
+		r.ReqBytes = min(r.size, rest)
+		if i == len(list)-1 {
+			r.ReqBytes = rest
+		}
+		rest -= r.ReqBytes
+		if len(c.pending) < maxPending {
+			c.pending = append(c.pending, r)
+		} else {
+			t.counts.Forgotten++
+		}
+	}
+}
+
+// read reads a piece of an answer.
+func (t *tracker) read(c *conn, p *piece) {
+	t.c, c.now = c, p.at
+	t.order.MoveToFront(c.old)
+	if c.ignore || c.reader == nil {
+		return
+	}
+	if gap := p.pos - c.next; p.pos != 0 && c.next != 0 && gap != 0 && gap < 1<<31 && c.current != nil {
+		// Bytes that no system call that is watched has passed, or whose record was lost.
+		// Between two answers there may be one that announces the next.
+		c.reader.read(nil, uint64(gap), t)
+	}
+	if p.pos != 0 {
+		c.next = p.pos + uint32(p.bytes)
+	}
+	c.reader.read(p.data, p.bytes, t)
+	c.last = p.at
+}
+
+// begin implements answers.
+func (t *tracker) begin() *Request {
+	c := t.c
+	t.end()
+	if len(c.pending) == 0 {
+		t.counts.Unasked++
+		return nil
+	}
+	c.current, c.pending = c.pending[0], c.pending[1:]
+	c.current.Latency = c.now.Sub(c.current.Start)
+	c.current.Total = c.current.Latency
+	return c.current
+}
+
+// count implements answers.
+func (t *tracker) count(n uint64) {
+	if r := t.c.current; r != nil {
+		r.RespBytes += n
+		r.Total = t.c.now.Sub(r.Start)
+	}
+}
+
+// end implements answers.
+func (t *tracker) end() {
+	if r := t.c.current; r != nil {
+		r.Whole = true
+		t.deliver(r)
+		t.c.current = nil
+	}
+}
+
+func (t *tracker) deliver(r *Request) {
+	t.counts.Requests++
+	if t.opt.Filter.match(r) {
+		t.done(r)
+	}
+}
+
+// finish handles the end of a connection: requests that have no answer get none.
+func (t *tracker) finish(c *conn, at time.Time) {
+	t.c, c.now = c, at
+	if r := c.current; r != nil {
+		r.Whole = c.reader.lost()
+		t.deliver(r)
+		c.current = nil
+	}
+	for _, r := range c.pending {
+		r.Latency = at.Sub(r.Start)
+		r.Total, r.Failed = r.Latency, true
+		t.deliver(r)
+	}
+	t.order.Remove(c.old)
+	delete(t.conns, c.key)
+}
+
+// quiet takes the answers as complete whose end cannot be told and that have been quiet since
+// a while.
+func (t *tracker) quiet(now time.Time) {
+	for _, c := range t.conns {
+		if c.current != nil && c.reader.lost() && now.Sub(c.last) >= quietTime {
+			t.c = c
+			t.end()
+		}
+	}
+}
+
+// close ends all connections. Requests that are still waiting are not counted: their answers
+// may come later.
+func (t *tracker) close() {
+	for _, c := range t.conns {
+		if r := c.current; r != nil {
+			t.deliver(r)
+		}
+	}
+	t.conns = map[uint64]*conn{}
+	t.order.Init()
+}

@@ -1,0 +1,117 @@
+// Package requests shows the requests that servers and clients on this machine exchange:
+// HTTP, DNS, MySQL, PostgreSQL and Redis. Programs in the kernel match each answer with its
+// request and send the first bytes of both (see lang/providers). This package has the script
+// for that, splits the bytes into requests and answers, and prints them.
+package requests
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Request is a request and what is known of its answer.
+type Request struct {
+	Start           time.Time
+	PID             int
+	Comm            string
+	Container, Unit string // "-" if there is none
+	Server          bool   // whether the process is the server
+	TLS             bool
+	Local, Peer     netip.AddrPort // not valid for local sockets
+
+	// Op is what the client wants done, such as GET, and Target with what: a path, a query, a key, a
+	// name. Protocol.Keys has the protocol's own names for them. Host is that of HTTP.
+	Op, Target, Host string
+	// Asked are values that the user asks for by name: headers, and the body.
+	Asked []Field
+
+	// Status is that of the answer, as the protocol writes it, or "" if none came.
+	Status string
+	Failed bool // whether the status is an error
+	Rows   int  // of the result, or -1
+
+	ReqBytes, RespBytes uint64
+	// Latency is the time until the first byte of the answer, or until the connection ended.
+	// Total is the time until its last byte that was seen.
+	Latency, Total time.Duration
+	// Whole is set if the answer is known to be complete.
+	Whole bool
+
+	route string // see route
+	size  uint64 // bytes of the request, if it says so
+	empty bool   // the answer has no body, whatever its header says
+}
+
+// Field is a value with its name.
+type Field struct{ Name, Value string }
+
+// Protocol is one that this package knows.
+type Protocol struct {
+	Name  string
+	About string
+	Ports []uint16 // those of servers; none: all ports
+	// Op and Target are the names of these members of a request.
+	Op, Target string
+	Event      string // the event of the provider
+	Datagrams  bool   // requests are single datagrams
+
+	// split returns the requests in the first bytes of what a client sends before the answer
+	// starts, which has size bytes in all. It returns none if the bytes are none.
+	split func(data []byte, size uint64, o *Options) []*Request
+	// reader returns what reads the answers on a connection.
+	reader func(o *Options) reader
+}
+
+// reader reads the answers on one connection, in order.
+type reader interface {
+	// read reads n bytes, of which the first ones are data. It calls begin at the start of an
+	// answer, with its status, for the request that it is for, and end at its end.
+	read(data []byte, n uint64, to answers)
+	// lost reports whether the reader cannot tell where the answer ends.
+	lost() bool
+}
+
+// answers receives the answers that a reader has read.
+type answers interface {
+	// begin starts an answer and returns its request, or nil if that is not known.
+	begin() *Request
+	// count adds n bytes to the answer.
+	count(n uint64)
+	// end ends the answer.
+	end()
+}
+
+// Protocols returns the protocols in the order of the help text.
+func Protocols() []*Protocol {
+	return []*Protocol{httpProtocol()}
+}
+
+// Find returns the protocol with a name, or nil.
+func Find(name string) *Protocol {
+	for _, p := range Protocols() {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Options specifies what to show and how.
+type Options struct {
+	Filter  Filter
+	Unmask  bool     // show query strings, credentials and literals
+	Headers []string // names of headers to show
+	Body    int      // bytes of bodies to show
+	Top     int      // print this many routes at the end, and no requests
+	Hist    bool     // print histograms of the latency by route at the end, and no requests
+	JSON    bool
+	Quiet   bool
+}
+
+// Counts are the numbers of what was seen and what was missed.
+type Counts struct {
+	Requests  uint64
+	Unasked   uint64 // answers to requests that were not seen
+	Garbage   uint64 // pieces that look like requests and are none
+	Forgotten uint64 // connections given up because there were too many
+}
