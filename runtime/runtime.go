@@ -41,6 +41,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
@@ -144,6 +145,14 @@ func (o openSink) Value(v value.Value)      { o.open(func() { o.Sink.Value(v) })
 func (o openSink) Map(m output.Map)         { o.open(func() { o.Sink.Map(m) }) }
 func (o openSink) Message(m output.Message) { o.open(func() { o.Sink.Message(m) }) }
 func (o openSink) Lost(n uint64)            { o.open(func() { o.Sink.Lost(n) }) }
+
+// LostAt passes on the report to a sink that asks for the places of lost events.
+func (o openSink) LostAt(at source.Span, n uint64) (taken bool) {
+	if sink, ok := o.Sink.(output.LostSink); ok {
+		o.open(func() { taken = sink.LostAt(at, n) })
+	}
+	return taken
+}
 
 // Mode selects the probes that a session runs.
 type Mode uint8

@@ -65,14 +65,20 @@ func (s *Session) reportErrors(last bool) {
 	}
 }
 
-// reportLost reports how many events were lost since the last call.
+// reportLost reports how many events were lost since the last call: of each place in the
+// script, to a sink that asks for it, else of all.
 func (s *Session) reportLost() {
 	t := s.sites
+	sink, places := s.opt.Sink.(output.LostSink)
 	var lost uint64
 	for i, n := range t.counts() {
-		if t.sites[i].Kind == object.LostEvent {
-			lost += n - t.seen[i]
-			t.seen[i] = n
+		if t.sites[i].Kind != object.LostEvent || n == t.seen[i] {
+			continue
+		}
+		few := n - t.seen[i]
+		t.seen[i] = n
+		if !places || !sink.LostAt(t.sites[i].Span, few) {
+			lost += few
 		}
 	}
 	if lost > 0 {

@@ -37,6 +37,14 @@ type Sink interface {
 	Flush() error
 }
 
+// LostSink is a Sink that is told which events were lost.
+type LostSink interface {
+	Sink
+	// LostAt reports that n events of the call at a place were lost. If it returns false,
+	// they are part of what Lost reports.
+	LostAt(at source.Span, n uint64) bool
+}
+
 // Nop is a Sink that discards everything. Embed it in a sink that receives only
 // some kinds of results.
 type Nop struct{}

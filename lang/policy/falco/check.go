@@ -16,6 +16,8 @@ import (
 // TypeOf returns the type of a term's values, and whether it has a list of them.
 func (t *Term) TypeOf() (of Type, list bool) {
 	switch {
+	case t.Field != nil && t.Field.Name == "evt.rawarg":
+		return rawType(t.Arg), false
 	case t.Field != nil:
 		return t.Field.Type, t.Field.List
 	case t.Name == "len":
@@ -27,6 +29,20 @@ func (t *Term) TypeOf() (of Type, list bool) {
 		return of, list
 	}
 	return Text, false
+}
+
+// rawType returns the type of the parameter with a name.
+func rawType(name string) Type {
+	for _, e := range Events() {
+		if p := e.Param(name); p != nil {
+			switch p.Kind {
+			case String, Path, Data, Tuple, SockAddr:
+				return Text
+			}
+			return Number
+		}
+	}
+	return Text
 }
 
 // checkTypes reports a comparison that is not possible.

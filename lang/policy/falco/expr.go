@@ -322,7 +322,7 @@ func (p *parser) compare(left *Term, start int) Expr {
 	p.blank()
 	opAt := p.pos
 	switch {
-	case p.word("exists"):
+	case p.exists():
 		c.Op = "exists"
 	case p.operator(c, numberOps):
 		if p.blank(); !p.rightTerm(c) {
@@ -358,6 +358,16 @@ func (p *parser) compare(left *Term, start int) Expr {
 	}
 	c.At = p.at(start, p.pos)
 	return c
+}
+
+// exists moves past the operator exists, which nothing follows.
+func (p *parser) exists() bool {
+	const op = "exists"
+	if wordOf.FindString(p.text[p.pos:]) != op {
+		return false
+	}
+	p.pos += len(op)
+	return true
 }
 
 func (p *parser) operator(c *Check, ops []string) bool {

@@ -1,4 +1,401 @@
 package falco
 
-// predicate returns a predicate that is true of all events for which a rule may be.
-func predicate(w *Watched) string { return "" }
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// filter writes conditions that programs test before they report an event. Such a condition
+// is true of every event for which a rule may be; it may be true of others. What a program
+// cannot tell counts as true.
+type filter struct {
+	event *Event
+	names bool // also test the path that is opened, $n
+}
+
+// unknown is a condition that a program cannot tell.
+const unknown = ""
+
+// filterOf returns the condition under which a rule of w may be true, or unknown.
+func filterOf(w *Watched, names bool) string {
+	f := filter{w.Event, names}
+	var parts []string
+	for _, r := range w.Rules {
+		x := f.may(r.Condition, true)
+		if x == unknown {
+			return unknown
+		}
+		if !slices.Contains(parts, x) {
+			parts = append(parts, x)
+		}
+	}
+	return strings.Join(parts, " || ")
+}
+
+// may returns the condition under which x may be true or, if want is false, may be false.
+func (f *filter) may(x Expr, want bool) string {
+	switch x := x.(type) {
+	case Const:
+		if bool(x) != want {
+			return "0"
+		}
+	case *Not:
+		return f.may(x.X, !want)
+	case *And:
+		return f.join(x.List, want, want)
+	case *Or:
+		return f.join(x.List, want, !want)
+	case *Check:
+		if want {
+			return f.check(x)
+		}
+		if y, exact := f.exact(x); exact {
+			return "!(" + y + ")"
+		}
+	}
+	return unknown
+}
+
+// join returns the condition for a list of which all parts have to be, or one.
+func (f *filter) join(list []Expr, want, all bool) string {
+	var parts []string
+	for _, x := range list {
+		y := f.may(x, want)
+		switch {
+		case y == unknown && !all:
+			return unknown
+		case y != unknown && !slices.Contains(parts, y):
+			parts = append(parts, y)
+		}
+	}
+	if len(parts) == 0 {
+		return unknown
+	}
+	op := " || "
+	if all {
+		op = " && "
+	}
+	return "(" + strings.Join(parts, op) + ")"
+}
+
+// check returns the condition under which a comparison may be true.
+func (f *filter) check(c *Check) string {
+	if x, ok := f.exact(c); ok {
+		return x
+	}
+	field := c.Left.Field
+	if field == nil || c.Right != nil || c.All {
+		return unknown
+	}
+	switch field.Name {
+	case "evt.res":
+		switch {
+		case c.Op == "startswith" && c.Texts[0] == "E":
+			return "args.ret < 0"
+		case c.Op == "=" && c.Texts[0] == "SUCCESS":
+			return "args.ret >= 0"
+		case c.Op == "=" && strings.HasPrefix(c.Texts[0], "E"):
+			return "args.ret < 0"
+		}
+	case "evt.arg":
+		return f.param(c)
+	case "fd.typechar":
+		return f.kind(c)
+	case "fd.name", "fd.directory", "fd.filename", "fd.nameraw":
+		if f.names && f.event.openName() >= 0 {
+			return openedPath(c)
+		}
+	}
+	return unknown
+}
+
+// exact returns a condition that is the same as a comparison. The value always exists.
+func (f *filter) exact(c *Check) (string, bool) {
+	field := c.Left.Field
+	if field == nil || c.Right != nil || c.Any || c.All || c.Op == "exists" {
+		return "", false
+	}
+	switch field.Name {
+	case "proc.name":
+		return comparisonOf("comm", c, maxComm)
+	case "evt.rawres":
+		return numbers("args.ret", c)
+	case "fd.num":
+		if f.event.Creates {
+			return numbers("(args.ret < 0 ? -1 : args.ret)", c)
+		}
+	case "user.uid":
+		return numbers("curtask.cred.euid.val", c)
+	case "proc.pid":
+		return numbers("curtask.tgid", c)
+	case "evt.is_open_read", "evt.is_open_write":
+		flags := f.event.flags()
+		if flags == "" || c.Op != "=" && c.Op != "!=" {
+			return "", false
+		}
+		want, err := ParseBool(c.Texts[0])
+		if err != nil {
+			return "", false
+		}
+		x := "(" + flags + " & 1) == 0"
+		if field.Name == "evt.is_open_write" {
+			x = "(" + flags + " & 3) in (1, 2)"
+		}
+		if want != (c.Op == "=") {
+			x = "!(" + x + ")"
+		}
+		return x, true
+	}
+	return "", false
+}
+
+// maxComm is the maximum length of the name of a thread, in bytes.
+const maxComm = 15
+
+// flags returns the expression of the flags of a call that opens a file, or "".
+func (e *Event) flags() string {
+	switch e.Name {
+	case "open":
+		return "syscall_arg(1)"
+	case "openat", "open_by_handle_at":
+		return "syscall_arg(2)"
+	case "openat2":
+		return "*(uint64*)syscall_arg(2)"
+	}
+	return ""
+}
+
+// openName returns the argument with the path of a call that opens a file, or -1.
+func (e *Event) openName() int {
+	switch e.Name {
+	case "open", "creat":
+		return 0
+	case "openat", "openat2":
+		return 1
+	}
+	return -1
+}
+
+// numbers returns a comparison of an integer.
+func numbers(left string, c *Check) (string, bool) {
+	var list []string
+	for _, t := range c.Texts {
+		n, err := ParseNumber(t)
+		if err != nil {
+			return "", false
+		}
+		list = append(list, strconv.FormatInt(n, 10))
+	}
+	switch {
+	case len(list) == 0:
+		return "0", true
+	case c.Op == "in":
+		var parts []string
+		for _, n := range list {
+			parts = append(parts, left+" == "+n)
+		}
+		return "(" + strings.Join(parts, " || ") + ")", true
+	case c.Op == "=":
+		return left + " == " + list[0], true
+	}
+	return left + " " + c.Op + " " + list[0], true
+}
+
+// maxLiteral is the maximum length of a text that programs compare with.
+const maxLiteral = 100
+
+// comparisonOf returns a comparison of a string of at most size bytes.
+func comparisonOf(left string, c *Check, size int) (string, bool) {
+	var list []string
+	for _, t := range c.Texts {
+		switch {
+		case len(t) > maxLiteral || strings.IndexByte(t, 0) >= 0:
+			return "", false
+		case len(t) <= size:
+			list = append(list, quote(t))
+		}
+	}
+	switch c.Op {
+	case "=", "in", "intersects":
+		if len(list) == 0 {
+			return "0", true
+		}
+		return left + " in (" + strings.Join(list, ", ") + ")", true
+	case "!=":
+		if len(list) == 0 {
+			return "1", true
+		}
+		return left + " != " + list[0], true
+	case "startswith", "endswith", "contains":
+		if len(list) == 0 || c.Texts[0] == "" {
+			return "", false
+		}
+		return left + " " + c.Op + " " + list[0], true
+	}
+	return "", false
+}
+
+// quote returns a literal of the language.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// param returns the condition for a parameter whose text is made of names.
+func (f *filter) param(c *Check) string {
+	p := f.event.param(c.Left.Arg)
+	if p == nil || p.Kind != Flags && p.Kind != Enum || len(p.Src) != 2 || p.Src[0] != 'a' || strings.Trim(c.Texts0(), "0123456789") == "" {
+		return unknown
+	}
+	var match func(name string) bool
+	switch c.Op {
+	case "=", "in":
+		match = func(name string) bool { return slices.Contains(c.Texts, name) }
+	case "contains":
+		match = func(name string) bool {
+			return slices.ContainsFunc(c.Texts, func(t string) bool { return strings.Contains(name, t) })
+		}
+	case "startswith":
+		match = func(name string) bool {
+			return slices.ContainsFunc(c.Texts, func(t string) bool { return strings.HasPrefix(name, t) })
+		}
+	}
+	if match == nil || p.Kind == Flags && (c.Op != "contains" || strings.Contains(c.Texts0(), "|")) {
+		return unknown
+	}
+	var parts []string
+	for _, n := range Names[p.Table] {
+		switch {
+		case !match(n.Name):
+		case p.Kind == Enum:
+			parts = append(parts, fmt.Sprintf("(uint32)syscall_arg(%c) == %d", p.Src[1], n.Value))
+		case n.Value == 0:
+			return unknown
+		default:
+			parts = append(parts, fmt.Sprintf("(syscall_arg(%c) & %d) != 0", p.Src[1], n.Value))
+		}
+	}
+	if len(parts) == 0 {
+		return unknown
+	}
+	return "(" + strings.Join(parts, " || ") + ")"
+}
+
+// Texts0 returns the first value, or "".
+func (c *Check) Texts0() string {
+	if len(c.Texts) == 0 {
+		return ""
+	}
+	return c.Texts[0]
+}
+
+// kind returns the condition for the kind of a descriptor.
+func (f *filter) kind(c *Check) string {
+	if c.Op != "=" && c.Op != "in" {
+		return unknown
+	}
+	switch flags := f.event.flags(); {
+	case flags != "" && len(c.Texts) == 1 && c.Texts[0] == "f":
+		return "(" + flags + " & 0x10000) == 0"
+	case f.event.Name == "connect" && !slices.ContainsFunc(c.Texts, func(t string) bool { return t != "4" && t != "6" }):
+		return "*(uint16*)syscall_arg(1) in (2, 10)"
+	}
+	return unknown
+}
+
+// longName is true of a path that is not whole in $n, or that begins elsewhere or ends in
+// another way than its text says.
+const longName = `strlen($n) > 250 || $n endswith (".", "/") || $n == ""`
+
+// openedPath returns the condition under which a comparison with the path of an opened file
+// may be true. $n is the path as the process passed it.
+func openedPath(c *Check) string {
+	if len(c.Texts) == 0 || len(c.Texts) > 200 {
+		return unknown
+	}
+	for _, t := range c.Texts {
+		if t == "" || len(t) > maxLiteral || strings.IndexByte(t, 0) >= 0 {
+			return unknown
+		}
+	}
+	field := c.Left.Field.Name
+	switch {
+	case field == "fd.nameraw":
+		switch c.Op {
+		case "=", "in", "startswith", "endswith", "contains":
+			if x, ok := comparisonOf("$n", &Check{Op: c.Op, Texts: c.Texts}, maxLiteral); ok && len(c.Texts) == 1 || c.Op == "in" {
+				return "(" + x + " || strlen($n) > 250)"
+			}
+		}
+		return unknown
+	case field == "fd.filename" && (c.Op == "=" || c.Op == "in"):
+		return lastNames(c.Texts)
+	case field == "fd.name" && (c.Op == "=" || c.Op == "in"):
+		return lastNames(c.Texts)
+	case field == "fd.name" && c.Op == "endswith", field == "fd.filename" && c.Op == "endswith":
+		return suffix(c.Texts)
+	case field == "fd.name" && c.Op == "startswith" && len(c.Texts) == 1:
+		return `(` + `$n startswith ` + quote(c.Texts[0]) + ` || !($n startswith "/") || $n contains ("/.", "//") || strlen($n) > 250)`
+	case field == "fd.directory" && (c.Op == "=" || c.Op == "in"):
+		return directories(c.Texts)
+	}
+	return unknown
+}
+
+// lastNames returns the condition under which the last name of the path may be that of one
+// of several paths.
+func lastNames(paths []string) string {
+	var ends, whole []string
+	for _, p := range paths {
+		base := path.Base(p)
+		if base == "/" || base == "." {
+			return unknown
+		}
+		ends, whole = append(ends, quote("/"+base)), append(whole, quote(base))
+	}
+	return "($n endswith (" + strings.Join(ends, ", ") + ") || $n in (" + strings.Join(whole, ", ") + ") || " + longName + ")"
+}
+
+// suffix returns the condition under which the path may end with one of several texts.
+func suffix(texts []string) string {
+	var parts []string
+	for _, t := range texts {
+		parts = append(parts, quote(t[strings.LastIndexByte(t, '/')+1:]))
+		if strings.HasSuffix(t, "/") {
+			return unknown
+		}
+	}
+	return "($n contains (" + strings.Join(parts, ", ") + ") || " + longName + ")"
+}
+
+// directories returns the condition under which the path may be directly in one of several
+// directories. A path without a slash is in the one that the call starts from.
+func directories(dirs []string) string {
+	var names, slashed []string
+	for _, d := range dirs {
+		base := path.Base(path.Clean(d))
+		if base == "/" || base == "." {
+			return unknown
+		}
+		names, slashed = append(names, quote(base)), append(slashed, quote(base+"/"))
+	}
+	in := strings.Join(names, ", ")
+	return "($n contains (" + strings.Join(slashed, ", ") + `) || $n contains ".." || $n contains "//" || $n contains "/./" || ` + longName +
+		` || (!($n contains "/") || $n startswith "./") && ($at == -100 ? __fc_cwd() : __fc_base($at)) in (` + in + "))"
+}

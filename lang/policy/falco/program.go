@@ -16,6 +16,7 @@ type Program struct {
 	Watched []*Watched
 	Env     bool // whether rules need the environment of processes
 
+	noUnix bool // the kernel does not describe local sockets
 	script *source.File
 }
 
@@ -50,6 +51,8 @@ func Translate(docs []policy.Document, opts *policy.Options, diags *source.Diags
 	if diags.HasErrors() {
 		return nil
 	}
+	_, err := opts.Kernel.Type("struct unix_sock")
+	p.noUnix = err != nil
 	p.script = p.writeScript()
 	return p
 }
@@ -395,9 +398,8 @@ func (w *Watched) needsOf(t *Term) {
 		}
 		w.needFD(name)
 	case strings.HasPrefix(name, "evt.is_open_"):
-		w.need("how0", "how1")
 		for _, p := range e.Params {
-			if p.Name == "flags" || p.Name == "mode" {
+			if e.IsOpen() && (p.Name == "flags" || p.Name == "mode") {
 				w.need(p.Src)
 			}
 		}

@@ -116,6 +116,11 @@ const macros = `
 // __fc_file(fd) is the open file of a descriptor.
 macro __fc_file(fd) { curtask.files.fdt.fd[fd] }
 
+// __fc_cwd() and __fc_base(fd) are the last names of the current directory and of an open
+// one.
+macro __fc_cwd() { str(curtask.fs.pwd.dentry.d_name.name, 128) }
+macro __fc_base(fd) { str(__fc_file(fd).f_path.dentry.d_name.name, 128) }
+
 // __fc_iov() is the first piece of the data of sendmsg.
 macro __fc_iov() { (uint64*)uptr(*((uint64*)syscall_arg(1) + 2)) }
 
@@ -129,8 +134,12 @@ type Watched struct {
 	Rules []RuleOf
 	Index map[string]int // of each value in the report
 
-	names []string
+	names      []string
+	start, end int // of its part of the script
 }
+
+// Holds reports whether a place in the script belongs to the event.
+func (w *Watched) Holds(at source.Span) bool { return w.start <= at.Start && at.Start < w.end }
 
 // RuleOf is a rule with the part of its condition that events of one type do not decide.
 type RuleOf struct {
@@ -169,7 +178,13 @@ func (p *Program) writeScript() *source.File {
 			continue
 		}
 		b.From(w.Rules[0].At)
-		b.Printf("\ntracepoint:syscalls:sys_exit_%s%s\n{\n", w.Event.Syscall, predicate(w))
+		w.start = b.Len()
+		b.Printf("\ntracepoint:syscalls:sys_exit_%s", w.Event.Syscall)
+		if x := filterOf(w, false); x != unknown {
+			b.Printf(" /%s/", x)
+		}
+		b.Write("\n{\n")
+		w.writePathFilter(&b)
 		b.Write("  $t = curtask;\n  $c = $t.cred;\n  $l = $t.thread_pid.level;\n")
 		w.Index = map[string]int{}
 		at := common
@@ -177,7 +192,7 @@ func (p *Program) writeScript() *source.File {
 		file, sock := false, false
 		for _, name := range w.names {
 			x := expression(w.Event, name)
-			if x == "" {
+			if x == "" || p.noUnix && strings.Contains(x, "struct unix_") {
 				continue
 			}
 			w.Index[name] = at
@@ -194,8 +209,24 @@ func (p *Program) writeScript() *source.File {
 		}
 		b.Printf("  report(%d, %s", i, commonValues)
 		b.Printf("args.ret%s);\n}\n", text.String())
+		w.end = b.Len()
 	}
 	return b.File("rules")
+}
+
+// writePathFilter writes a test of the path that is opened. It is made after the others,
+// as it reads the path.
+func (w *Watched) writePathFilter(b *source.Builder) {
+	n := w.Event.openName()
+	x := filterOf(w, true)
+	if n < 0 || x == filterOf(w, false) {
+		return
+	}
+	at := "-100"
+	if n == 1 {
+		at = "(int32)syscall_arg(0)"
+	}
+	b.Printf("  $n = str(syscall_arg(%d), 256);\n  $at = %s;\n  if (!(%s)) {\n    return;\n  }\n", n, at, x)
 }
 
 // ringPages is the size of the ring buffer, in pages of 4 KiB.

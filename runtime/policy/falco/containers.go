@@ -348,9 +348,6 @@ func flag(b *bool) datum {
 	return truth(*b)
 }
 
-// allCapabilities is what a privileged process has at least: those of Linux 5.9.
-const allCapabilities = 1<<41 - 1
-
 // containerFields are the fields of the container and the pod.
 var containerFields = map[string]field{
 	"container.id": func(e *Event, _ *falco.Term) datum { return text(e.containerID()) },
@@ -374,10 +371,12 @@ var containerFields = map[string]field{
 		}
 		return text("host")
 	},
-	// If no file tells, a container is taken as privileged whose process has all capabilities.
+	// If no file tells, a container is taken as privileged if the process has all
+	// capabilities that the first process of the machine has.
 	"container.privileged": ofContainer(func(e *Event, c *container) datum {
 		if c.Privileged == nil {
-			return truth(uint64(e.int(falco.CapPermitted))&allCapabilities == allCapabilities)
+			first := e.table.Get(1)
+			return truth(first != nil && first.Permitted&^uint64(e.int(falco.CapPermitted)) == 0)
 		}
 		return truth(*c.Privileged)
 	}),

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
 )
@@ -77,25 +78,49 @@ func (d datum) String() string {
 	return "<NA>"
 }
 
-// JSON returns the value as output_fields has it.
-func (d datum) JSON() any {
+// appendJSON appends the value as output_fields has it.
+func (d datum) appendJSON(b []byte) []byte {
 	switch d.kind {
-	case isText:
-		return d.s
+	case missing:
+		return append(b, "null"...)
 	case isNumber:
-		return d.n
+		return strconv.AppendInt(b, d.n, 10)
 	case isBool:
-		return d.n != 0
-	case isAddr:
-		return d.a.String()
+		return strconv.AppendBool(b, d.n != 0)
 	case isList:
-		all := []any{}
-		for _, x := range d.list {
-			all = append(all, x.JSON())
+		b = append(b, '[')
+		for i, x := range d.list {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = x.appendJSON(b)
 		}
-		return all
+		return append(b, ']')
 	}
-	return nil
+	return appendString(b, d.String())
+}
+
+// appendString appends a text as JSON. Bytes that are not UTF-8 become U+FFFD.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f:
+			b = fmt.Appendf(b, "\\u%04x", c)
+		case c < utf8.RuneSelf:
+			b = append(b, c)
+		default:
+			r, n := utf8.DecodeRuneInString(s[i:])
+			b = utf8.AppendRune(b, r)
+			i += n
+			continue
+		}
+		i++
+	}
+	return append(b, '"')
 }
 
 // getter returns the value of a field or a function for an event.

@@ -3,14 +3,17 @@
 package falco
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -44,6 +47,7 @@ type engine struct {
 	hosts    *hosts
 	owners   *owners
 	event    Event
+	buf      []byte // of the alert that is printed
 }
 
 // watched is a type of events with the rules for it, in order.
@@ -55,6 +59,7 @@ type watched struct {
 type rule struct {
 	*falco.Rule
 	matches predicate
+	output  []part
 }
 
 // NewSink returns a sink that prints the alerts of a program to out, and messages to err.
@@ -69,7 +74,7 @@ func NewSink(p *falco.Program, format Format, out *output.Writer, err io.Writer,
 	for _, w := range p.Watched {
 		var rules []rule
 		for _, r := range w.Rules {
-			rules = append(rules, rule{r.Rule, compile(r.Condition)})
+			rules = append(rules, rule{r.Rule, compile(r.Condition), e.partsOf(r.Output)})
 		}
 		e.watched = append(e.watched, watched{w, rules})
 	}
@@ -106,7 +111,7 @@ func (e *engine) Value(v value.Value) {
 	ev.proc = e.process(ev)
 	for i := range w.rules {
 		if r := &w.rules[i]; r.matches(ev) {
-			e.alert(ev, r.Rule)
+			e.alert(ev, r)
 			break // the first rule that matches decides
 		}
 	}
@@ -139,60 +144,85 @@ func (e *Event) plain(i int) string {
 // alertTime is how the text of an alert begins.
 const alertTime = "15:04:05.000000000"
 
+// part is a part of an output: a text, or a value to show.
+type part struct {
+	text string
+	key  string // in output_fields
+	get  getter // nil for a text
+}
+
+// partsOf returns the parts of an output.
+func (e *engine) partsOf(output []falco.Segment) (parts []part) {
+	for _, s := range output {
+		p := part{text: s.Text, key: s.Key}
+		if t := s.Term; t != nil {
+			p.get = getterOf(t)
+			if t.Field != nil && strings.HasSuffix(t.Field.Name, "ip.name") {
+				get := p.get
+				p.get = func(ev *Event) datum {
+					d := get(ev)
+					name := e.hosts.name(d.a)
+					return known(name, name != "")
+				}
+			}
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
 // alert prints an alert.
-func (e *engine) alert(ev *Event, r *falco.Rule) {
+func (e *engine) alert(ev *Event, r *rule) {
 	when := ev.time()
-	var b strings.Builder
-	b.WriteString(when.Format(alertTime))
-	b.WriteString(": ")
-	b.WriteString(r.Priority.String())
-	b.WriteByte(' ')
-	shown := map[string]any{"evt.time": when.UnixNano()}
-	for i := range r.Output {
-		s := &r.Output[i]
-		if s.Term == nil {
-			b.WriteString(s.Text)
+	b := when.AppendFormat(e.buf[:0], alertTime)
+	b = append(b, ": "...)
+	b = append(b, r.Priority.String()...)
+	b = append(b, ' ')
+	shown := map[string]datum{}
+	for i := range r.output {
+		p := &r.output[i]
+		if p.get == nil {
+			b = append(b, p.text...)
 			continue
 		}
-		d := e.show(ev, s.Term)
-		b.WriteString(printable(d.String()))
+		d := p.get(ev)
+		b = append(b, printable(d.String())...)
 		if e.format == JSON {
-			shown[s.Key] = d.JSON()
+			shown[p.key] = d
 		}
 	}
-	if e.format == Text {
-		io.WriteString(e.out, b.String()+"\n")
-		return
+	if e.format == JSON {
+		b = e.object(when, r, string(b), shown)
 	}
-	tags := r.Tags
-	if tags == nil {
-		tags = []string{}
-	}
-	io.WriteString(e.out, encode(map[string]any{
-		"time": when.UTC().Format("2006-01-02T15:04:05.000000000Z"), "rule": r.Name, "priority": r.Priority.String(),
-		"source": "syscall", "hostname": e.hostname, "output": b.String(), "tags": tags, "output_fields": shown,
-	})+"\n")
+	e.buf = append(b, '\n')
+	e.out.Write(e.buf)
 }
 
-// show returns the value of a term of an output.
-func (e *engine) show(ev *Event, t *falco.Term) datum {
-	d := getterOf(t)(ev)
-	if t.Field != nil && strings.HasSuffix(t.Field.Name, "ip.name") && d.kind == isAddr {
-		name := e.hosts.name(d.a)
-		return known(name, name != "")
+// object returns an alert as JSON. The keys are in alphabetical order, as Falco has them.
+func (e *engine) object(when time.Time, r *rule, text string, shown map[string]datum) []byte {
+	b := appendString([]byte(`{"hostname":`), e.hostname)
+	b = appendString(append(b, `,"output":`...), text)
+	b = append(b, `,"output_fields":{`...)
+	shown["evt.time"] = number(when.UnixNano())
+	for i, key := range slices.Sorted(maps.Keys(shown)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, key), ':')
+		b = shown[key].appendJSON(b)
 	}
-	return d
-}
-
-// encode returns a value as JSON on one line.
-func encode(v any) string {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return fmt.Sprintf("{%q:%q}", "error", err)
+	b = appendString(append(b, `},"priority":`...), r.Priority.String())
+	b = appendString(append(b, `,"rule":`...), r.Name)
+	b = append(b, `,"source":"syscall","tags":[`...)
+	for i, tag := range r.Tags {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, tag)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	b = append(b, `],"time":"`...)
+	b = when.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000000Z")
+	return append(b, `"}`...)
 }
 
 // printable returns a text without characters that would begin a new line or change what
@@ -209,7 +239,38 @@ func printable(s string) string {
 	}, s)
 }
 
-// Lost reports that events were lost, and of which rules alerts may be missing.
+// End does nothing: no maps follow.
+func (e *engine) End() {}
+
+// Lost reports that events were lost.
 func (e *engine) Lost(n uint64) {
-	fmt.Fprintf(e.err, "WARNING: %d events were lost: alerts of all rules may be missing\n", n)
+	fmt.Fprintf(e.err, "WARNING: %s lost: alerts of all rules may be missing\n", events(n, ""))
+}
+
+// LostAt reports that events of a type were lost, and of which rules alerts may be missing.
+func (e *engine) LostAt(at source.Span, n uint64) bool {
+	for i := range e.watched {
+		w := &e.watched[i]
+		if !w.Holds(at) {
+			continue
+		}
+		var names []string
+		for _, r := range w.rules {
+			names = append(names, fmt.Sprintf("%q", r.Name))
+		}
+		fmt.Fprintf(e.err, "WARNING: %s lost: alerts of these rules may be missing: %s\n", events(n, w.Event.Name), strings.Join(names, ", "))
+		return true
+	}
+	fmt.Fprintf(e.err, "WARNING: %s about processes lost: names and command lines may be out of date\n", events(n, ""))
+	return true
+}
+
+func events(n uint64, name string) string {
+	if name != "" {
+		name = " of " + name
+	}
+	if n == 1 {
+		return "1 event" + name + " was"
+	}
+	return fmt.Sprintf("%d events%s were", n, name)
 }

@@ -336,14 +336,6 @@ func ancestorEnv(e *Event, t *falco.Term) datum {
 	return list(all)
 }
 
-// The flags of the file that a process runs.
-const (
-	exeWritable = 1 << iota
-	exeUpper
-	exeMemfd
-	exeLower
-)
-
 const (
 	capDACOverride = 1
 	capFowner      = 3

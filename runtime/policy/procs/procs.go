@@ -271,3 +271,6 @@ func words(text string) []string {
 	}
 	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
 }
+
+// Put adds a process, or replaces the one with its ID.
+func (t *Table) Put(p *Process) { t.processes[p.PID] = p }
