@@ -76,6 +76,12 @@ type Def struct {
 	Name   string
 	Kind   Kind
 	Params []Param
+	// Written returns the expression, as text, that replaces a call with a literal text. Such
+	// a builtin has no other functions.
+	Written func(text string) (string, error)
+	// Prefix is set if the parentheses around a literal argument may be omitted.
+	Prefix bool
+
 	Unsafe bool // needs --unsafe
 	Ends   bool // the program ends here, as with exit()
 	// Acts is set if a call has an effect besides its result. A script may ignore the

@@ -69,6 +69,12 @@ func (r *Registry) Type(name string) *types.Type {
 	return d.AggType(d.typeSize(), !d.Unsigned && name != d.UnsignedType)
 }
 
+// IsPrefix reports whether a text may follow the name of a builtin without parentheses.
+func (r *Registry) IsPrefix(name string) bool {
+	d := r.Lookup(name)
+	return d != nil && d.Prefix
+}
+
 // IsVariable reports whether name is a builtin that scripts use like a variable.
 func (r *Registry) IsVariable(name string) bool {
 	d := r.Lookup(name)

@@ -23,7 +23,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s: no %s", d.Name, what)
 			}
 		}
-		missing("Check", d.Check != nil)
+		missing("Check", (d.Check != nil) != (d.Written != nil))
 		missing("summary that ends with a full stop", strings.HasSuffix(d.Doc.Summary, "."))
 		missing("example", len(d.Doc.Examples) > 0)
 		for _, e := range d.Doc.Examples {
@@ -32,7 +32,7 @@ func TestTable(t *testing.T) {
 		}
 		switch d.Kind {
 		case Variable, Function:
-			missing("Emit or Store", d.Emit != nil || d.Store != nil)
+			missing("Emit or Store", d.Emit != nil || d.Store != nil || d.Written != nil)
 			missing("parameter", d.Kind == Variable || len(d.Params) > 0)
 			if d.Kind == Variable && len(d.Params) > 0 && !d.Params[0].Optional {
 				t.Errorf("%s: a variable that needs an argument is a function", d.Name)

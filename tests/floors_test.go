@@ -20,7 +20,7 @@ const module = "github.com/gotrace/gotrace"
 // Internal packages belong to the package above them.
 var floors = [][]string{
 	{"runtime/cursor"},
-	{"lang/pattern", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
+	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 )
 
@@ -228,6 +229,9 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 		return bad(e)
 	}
 	if len(list) == 0 {
+		if d := x.c.defs.Lookup(name); d != nil && d.Written != nil {
+			return x.written(d, e, args)
+		}
 		return e
 	}
 	m := pick(list, args)
@@ -245,6 +249,30 @@ func (x *expander) call(e ast.Expr, name string, args []ast.Expr) ast.Expr {
 		}
 	}
 	return x.run(m, e.Span(), args)
+}
+
+// written returns the expression that replaces a call of a builtin whose argument is a text
+// in another language.
+func (x *expander) written(d *builtins.Def, e ast.Expr, args []ast.Expr) ast.Expr {
+	lit := (*ast.StrLit)(nil)
+	if len(args) == 1 {
+		lit, _ = args[0].(*ast.StrLit)
+	}
+	if lit == nil {
+		x.c.diags.Errorf(e.Span(), "%s() takes one text in quotes", d.Name)
+		return bad(e)
+	}
+	text, err := d.Written(lit.Value)
+	if err != nil {
+		x.c.diags.Errorf(lit.Span(), "%v", err)
+		return bad(e)
+	}
+	out, err := parse.Expr(text, e.Span(), x.c.defs)
+	if err != nil {
+		x.c.diags.Errorf(lit.Span(), "the text becomes %s: %v", text, err)
+		return bad(e)
+	}
+	return out
 }
 
 // run expands a call, at a place in the source, of a macro with arguments that fit it.

@@ -60,6 +60,9 @@ type Names interface {
 	// Operator returns the function that a word or sign between two operands stands
 	// for, or "". If not is set, the result is negated.
 	Operator(sign string) (function string, not bool)
+	// IsPrefix reports whether a text may follow the name of a function without
+	// parentheses.
+	IsPrefix(name string) bool
 }
 
 // File parses a file. If it adds an error to diags, the tree is nil or incomplete.

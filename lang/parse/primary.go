@@ -115,6 +115,11 @@ func (p *parser) named() ast.Expr {
 		p.fail(t, "expected expression")
 	}
 	p.next()
+	if s := p.peek(); s.Type == tString && p.names.IsPrefix(t.Value) {
+		p.next()
+		arg := &ast.StrLit{At: ast.At{Pos: p.span(s)}, Value: p.unquote(s)}
+		return &ast.Call{At: p.from(start), Fn: ast.Name{At: at, Text: t.Value}, Args: []ast.Expr{arg}}
+	}
 	if !p.at("(") {
 		return &ast.Ident{At: at, Name: t.Value}
 	}
