@@ -72,7 +72,7 @@ func clone(n Node) Node {
 		return c
 	case *Place:
 		c := of(n)
-		c.Entry, c.Saved, c.Points = list(n.Entry), list(n.Saved), list(n.Points)
+		c.Entry, c.When, c.Saved, c.Points = list(n.Entry), Clone(n.When), list(n.Saved), list(n.Points)
 		c.Before, c.Pred, c.Args = list(n.Before), Clone(n.Pred), list(n.Args)
 		return c
 	case *AttachPoint:

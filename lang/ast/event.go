@@ -34,8 +34,9 @@ type EventArg struct {
 type Place struct {
 	At
 	Else   bool           // it replaces the previous place on kernels that do not have that one
-	Entry  []*AttachPoint // where Saved is computed, for the same thread; may be empty
-	Saved  []*EventArg    // kept until the thread comes to Points
+	Entry  []*AttachPoint // where Saved is computed; may be empty
+	When   Expr           // the predicate of Entry; nil if there is none
+	Saved  []*EventArg    // kept until the thread comes to Points, or what Key is the same for
 	Points []*AttachPoint
 	Pred   Expr // nil if there is none
 	Args   []*EventArg
@@ -43,6 +44,19 @@ type Place struct {
 	// Before are predicates that come before Pred: those of the events that the place was
 	// made of, of which it is a special case.
 	Before []Expr
+}
+
+// keyName is the name of the value in Saved that is the key.
+const keyName = "by"
+
+// Key returns the value by which Saved is kept, or nil if it is kept for the thread.
+func (p *Place) Key() *EventArg {
+	for _, a := range p.Saved {
+		if a.Name.Text == keyName {
+			return a
+		}
+	}
+	return nil
 }
 
 // PlaceOf is the place that a probe is for.
@@ -93,6 +107,7 @@ func DocAbove(f *source.File, comments []Comment, start int) string {
 func (r *Rewriter) Event(e *Event) {
 	r.eventArgs(e.Args)
 	for _, p := range e.Places {
+		p.When = r.Any(p.When)
 		r.eventArgs(p.Saved)
 		r.eventArgs(p.Args)
 		for i := range p.Before {

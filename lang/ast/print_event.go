@@ -64,22 +64,29 @@ func (p *printer) place(n *Place) {
 		p.write("else ")
 	}
 	if len(n.Entry) > 0 {
-		p.write("from ", pointList(n.Entry), " ")
+		p.write("from ", pointList(n.Entry))
+		p.predicate(n.When)
+		p.write(" ")
 		p.placeArgs(n.Saved, n.Points[0].Pos.Start)
 		p.newline()
 	}
 	p.write("at ", pointList(n.Points))
-	if n.Pred != nil {
-		p.write(" /")
-		p.wrapped(n.Pred, 1)
-		p.write("/")
-	}
+	p.predicate(n.Pred)
 	if len(n.Args) == 0 {
 		p.write(";")
 		return
 	}
 	p.write(" ")
 	p.placeArgs(n.Args, n.Pos.End)
+}
+
+// predicate writes a predicate, which may be nil.
+func (p *printer) predicate(e Expr) {
+	if e != nil {
+		p.write(" /")
+		p.wrapped(e, 1)
+		p.write("/")
+	}
 }
 
 // placeArgs writes the arguments of a place: on the same line if they were written so and

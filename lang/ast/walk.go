@@ -96,6 +96,7 @@ func children(n Node, f visitor) {
 		for _, p := range n.Entry {
 			f(p)
 		}
+		f.one(n.When)
 		for _, a := range n.Saved {
 			f(a)
 		}

@@ -15,6 +15,13 @@ const (
 	keepMacro = "__event_keep"
 	keptMacro = "__event_kept"
 	takeMacro = "__event_take"
+
+	// The same for values that are kept by another key than the thread.
+	keepByMacro = "__event_keep_by"
+	takeByMacro = "__event_take_by"
+
+	// keyedValues is how many of those are kept. Then the oldest make room.
+	keyedValues = 65536
 )
 
 // eventProbe expands a probe of an event. In the block of the probe, the arguments of
@@ -58,7 +65,7 @@ func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
 		d.Pred = both(d.Pred, pred)
 		return []ast.Decl{d}
 	}
-	return []ast.Decl{x.entry(d), x.exit(d, pred)}
+	return append(x.slots(d), x.entry(d), x.exit(d, pred))
 }
 
 // values completes d, a probe of a place that computes values once, or has several
@@ -151,28 +158,53 @@ func (x *expander) entry(d *ast.Probe) *ast.Probe {
 		ap.Pos, ap.Alias = d.Points[0].Pos, d.Of.Event.Name.Text
 		out.Points = append(out.Points, ap)
 	}
+	if when := d.Of.Place.When; when != nil {
+		out.Pred = x.inPlace(ast.Clone(when), d.Points[0].Span())
+	}
 	for _, a := range x.event.saved {
 		value := x.inPlace(ast.Clone(a.Value), d.Points[0].Span())
-		call := x.call(x.keeper(keepMacro, a, value), keepMacro, []ast.Expr{x.slot(a), value})
+		call := x.keep(d, keepMacro, keepByMacro, a, value)
 		out.Body.Stmts = append(out.Body.Stmts, &ast.ExprStmt{At: a.At, X: call})
 	}
 	return out
 }
 
-// exit completes d, which uses saved values. It runs for threads that have passed the
-// entry, and first removes the values that were saved there.
+// exit completes d, which uses saved values, and first removes them. If they were saved for
+// the thread, it runs for threads that have passed the entry.
 func (x *expander) exit(d *ast.Probe, pred ast.Expr) *ast.Probe {
 	var taken []ast.Stmt
 	for i, a := range x.event.saved {
 		v := &ast.Var{At: a.At, Name: savedName(a)}
-		if i == 0 {
+		if i == 0 && d.Of.Place.Key() == nil {
 			d.Pred = both(x.call(x.keeper(keptMacro, a), keptMacro, []ast.Expr{x.slot(a)}), d.Pred)
 		}
-		take := x.call(x.keeper(takeMacro, a), takeMacro, []ast.Expr{x.slot(a)})
-		taken = append(taken, &ast.Let{At: a.At, Var: v, Value: take})
+		taken = append(taken, &ast.Let{At: a.At, Var: v, Value: x.keep(d, takeMacro, takeByMacro, a)})
 	}
 	d.Body = guarded(taken, pred, d.Body)
 	return d
+}
+
+// keep returns the expanded call of a macro for a saved value: of byThread, or if the place
+// has a key, of byKey.
+func (x *expander) keep(d *ast.Probe, byThread, byKey string, a *ast.EventArg, more ...ast.Expr) ast.Expr {
+	name := byThread
+	if key := d.Of.Place.Key(); key != nil {
+		name = byKey
+		more = append([]ast.Expr{x.inPlace(ast.Clone(key.Value), d.Points[0].Span())}, more...)
+	}
+	return x.call(x.keeper(name, a, more...), name, append([]ast.Expr{x.slot(a)}, more...))
+}
+
+// slots returns the declarations of the maps of values that are kept by a key.
+func (x *expander) slots(d *ast.Probe) []ast.Decl {
+	if d.Of.Place.Key() == nil {
+		return nil
+	}
+	var list []ast.Decl
+	for _, a := range x.event.saved {
+		list = append(list, &ast.MapDecl{At: a.At, Map: x.slot(a), Type: ast.Name{At: a.At, Text: "lruhash"}, N: &ast.IntLit{At: a.At, Value: keyedValues}})
+	}
+	return list
 }
 
 // keeper returns a call of one of the macros that keep values.

@@ -33,6 +33,9 @@ func (p *parser) event(in *event) *ast.Event {
 		if i.Place.Pred != nil {
 			pl.Pred = i.Place.Pred
 		}
+		if i.Place.When != nil {
+			pl.When = i.Place.When
+		}
 		if pl.Else && len(n.Places) == 0 {
 			p.errorf(pl.Pos, "there is no place before this one that it could replace")
 		}

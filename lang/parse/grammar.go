@@ -81,6 +81,7 @@ type (
 		Tokens []token
 		Else   string      `parser:"@'else':Keyword?"`
 		Entry  []*point    `parser:"( 'from':Keyword @@ ( ',':Punct @@ )*"`
+		When   exprNode    `parser:"( PredOpen @@ PredClose )?"`
 		Saved  []*eventArg `parser:"'{' @@* '}' )?"`
 		Points []*point    `parser:"'at':Keyword @@ ( ',':Punct @@ )*"`
 		Pred   exprNode    `parser:"( PredOpen @@ PredClose )?"`
