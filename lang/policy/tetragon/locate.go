@@ -166,6 +166,7 @@ var aliases = []struct {
 	{"security_sb_copy_data", "security_sb_eat_lsm_opts", 0},
 	{"security_bprm_set_creds", "security_bprm_creds_for_exec", 0},
 	{"__sk_free", "sk_free", 0},
+	{"dev_queue_xmit", "__dev_queue_xmit", 0},
 	{"do_execveat_common", "do_execveat_common.isra.0", 0},
 	{"find_module_sections", "find_module_sections.isra.0", 0},
 }
