@@ -15,7 +15,7 @@ var tetragonPolicies = policySystem{
 	name: "Tetragon", kind: "tracing policies of Tetragon", format: "tetragon",
 	recognises: front.Recognises,
 	translate: func(docs []policy.Document, _ *policyOptions, opts *policy.Options, diags *source.Diags) translation {
-		if t := front.Translate(docs, opts, diags); t != nil {
+		if t := front.Translate(docs, front.ThisMachine(), opts, diags); t != nil {
 			return tracing{t}
 		}
 		return nil

@@ -109,8 +109,7 @@ func (h *hook) action(n *yaml.Node) *action {
 		p.diags.Errorf(a.at, "argError is the number of an error, such as -1")
 	}
 	if (a.name == "Override") && (h.kind == tracepointHook || h.kind == usdtHook || h.kind == uprobeHook) {
-		p.opts.Unsupported(p.diags, a.at, "the action Override is not supported here: it is for functions, system calls and security hooks")
-		h.failed = true
+		p.unsupported(a.at, "the action Override is not supported here: it is for functions, system calls and security hooks")
 	}
 	return a
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 )
 
 // arg is an argument of a hook.
@@ -23,7 +24,7 @@ type arg struct {
 	size     string // expression of the size of a buffer
 	late     bool   // it is read when the function returns
 	shown    Arg
-	usesArg  bool // the first operand of conditions is the variable
+	whole    bool // the word is a struct, not an address of one
 }
 
 // arguments reads the arguments of a hook.
@@ -112,7 +113,7 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 			}
 			a.word = "curtask"
 		case "pt_regs":
-			a.word, s.resolve = "reg("+quote(s.resolve)+")", ""
+			a.word, s.resolve = "reg("+quote(register(s.resolve))+")", ""
 		default:
 			p.unknown(n.At, "there is no source", s.from, []string{"current_task", "pt_regs"})
 			return nil
@@ -125,7 +126,7 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 		}
 	}
 	if s.resolve != "" {
-		if a.word = h.resolved(a.word, par, &s); a.word == "" {
+		if a.word, a.whole = h.resolved(a.word, par, &s); a.word == "" {
 			return nil
 		}
 	}
@@ -152,6 +153,15 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 	}
 	h.valueOf(a, par, s.resolve != "")
 	return a
+}
+
+// register returns the name by which the language has a register: without the r of the names
+// of amd64 that are no numbers.
+func register(name string) string {
+	if len(name) == 3 && name[0] == 'r' && name[2] > '9' {
+		return name[1:]
+	}
+	return name
 }
 
 // valueOf sets the expressions of an argument.
@@ -193,25 +203,54 @@ func (h *hook) returnArgument(n *yaml.Node) *arg {
 	return a
 }
 
-// resolved returns the expression of what a path of members leads to.
-func (h *hook) resolved(word string, par *param, s *spec) string {
-	parts := strings.Split(s.resolve, ".")
-	for i, part := range parts {
+// resolved returns the expression of what a path of members leads to, and whether that is a
+// struct.
+func (h *hook) resolved(word string, par *param, s *spec) (expr string, whole bool) {
+	parts := slices.DeleteFunc(strings.Split(s.resolve, "."), func(s string) bool { return s == "" })
+	for _, part := range parts {
 		name, rest, _ := strings.Cut(part, "[")
-		if name == "" && i > 0 || strings.ContainsFunc(name, func(r rune) bool { return r > 127 || !isWord(byte(r)) }) || rest != "" && !isIndex(rest) {
+		if strings.ContainsFunc(name, func(r rune) bool { return r > 127 || !isWord(byte(r)) }) || rest != "" && !isIndex(rest) {
 			h.p.diags.Errorf(s.resolveAt, "'%s' is not a path of members", s.resolve)
-			return ""
+			return "", false
 		}
 	}
-	if par == nil && word != "curtask" {
-		h.p.opts.Unsupported(h.p.diags, s.resolveAt, "the type of argument %d is not known, so 'resolve' cannot be followed", s.index)
-		h.failed = true
-		return ""
+	var t *types.Type
+	if word == "curtask" {
+		t, _ = h.p.opts.Kernel.Type("struct task_struct")
+	} else if par == nil {
+		h.p.unsupported(s.resolveAt, "the type of argument %d is not known, so 'resolve' cannot be followed", s.index)
+		return "", false
+	} else {
+		t = par.Type
+		if !strings.HasPrefix(word, "args.") {
+			word = "((" + t.String() + ")" + word + ")"
+		}
 	}
-	if word != "curtask" && strings.HasPrefix(word, "arg") && !strings.HasPrefix(word, "args.") {
-		word = "((" + typeName(par) + ")" + word + ")"
+	for _, part := range parts {
+		if t = member(t, part); t == nil {
+			break
+		}
 	}
-	return word + "." + strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ".")
+	return word + "." + strings.Join(parts, "."), t != nil && t.Kind == types.Struct
+}
+
+// member returns the type of a member, or nil if it is not known.
+func member(t *types.Type, part string) *types.Type {
+	name, index, _ := strings.Cut(part, "[")
+	if t != nil && t.Kind == types.Pointer {
+		t = t.Elem
+	}
+	if t == nil || t.Kind != types.Struct {
+		return nil
+	}
+	f, ok := t.Field(name)
+	if !ok {
+		return nil
+	}
+	if index != "" && (f.Type.Kind == types.Array || f.Type.Kind == types.Pointer) {
+		return f.Type.Elem
+	}
+	return f.Type
 }
 
 // isIndex reports whether s is the rest of an index: "3]".

@@ -30,8 +30,7 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 		return
 	}
 	if op == "CelExpr" {
-		h.p.opts.Unsupported(h.p.diags, o.opAt, "the operator CelExpr is not supported")
-		h.failed = true
+		h.p.unsupported(o.opAt, "the operator CelExpr is not supported")
 		return
 	}
 	if len(o.values) == 0 && op != "SPortPriv" && op != "DPortPriv" {
@@ -87,7 +86,7 @@ func (h *hook) operand(a *arg, to *[]string) string {
 	case "char_buf", "const_buf":
 		value = fmt.Sprintf("tg_strn(%s, %s)", a.variable, a.size)
 	case "iov_iter":
-		value = "tg_iter_str(" + a.variable + ")"
+		value = fill("tg_strn(tg_iter_at($), tg_iter_len($))", a.variable, "", "")
 	}
 	if a == h.ret {
 		return value

@@ -27,8 +27,8 @@ func (b *body) close() {
 	b.line("}")
 }
 
-// write adds the probes of a hook.
-func (h *hook) write() {
+// write adds the probes of a hook, unless more is refused than before.
+func (h *hook) write(refused int) {
 	p := h.p
 	h.id = len(p.t.Events)
 	ev := h.event
@@ -49,6 +49,14 @@ func (h *hook) write() {
 	if h.many {
 		ev.Function, ev.Symbol = "", ""
 	}
+	if h.resultsDecide() {
+		ev.Kept++
+	}
+	for _, a := range h.args {
+		if a.late {
+			ev.Kept += 2
+		}
+	}
 	h.event = ev
 	p.t.Events = append(p.t.Events, &ev)
 
@@ -58,12 +66,14 @@ func (h *hook) write() {
 	b.depth = 1
 	h.entry(b)
 	b.WriteString("}\n\n")
-	p.add(h.at, "%s", b.String())
 	if h.ret != nil || h.hasLate() {
-		b := &body{}
 		h.leave(b)
-		p.add(h.at, "%s", b.String())
 	}
+	if p.refused > refused {
+		p.t.Events = p.t.Events[:h.id]
+		return
+	}
+	p.add(h.at, "%s", b.String())
 }
 
 func (h *hook) hasLate() bool {
@@ -107,8 +117,11 @@ func (s *selector) conditions() string { return strings.Join(slices.Concat(s.che
 
 // entry writes what happens where the function is called.
 func (h *hook) entry(b *body) {
+	if self := h.p.machine.Self; self != 0 && h.ofSyscall() {
+		b.line("if (pid == %d) {\n    return;\n  }", self)
+	}
 	if h.p.inPod {
-		b.line("if (tg_pid_ns() == %d) {\n    return;\n  }", h.p.hostNS["pid"])
+		b.line("if (tg_pid_ns() == %d) {\n    return;\n  }", h.p.machine.Namespaces["pid"])
 	}
 	for _, a := range slices.Concat(h.args, h.data) {
 		if a.variable != "" && a.t.show != ShowNothing {
@@ -136,13 +149,18 @@ func (h *hook) entry(b *body) {
 	}
 }
 
+// ofSyscall reports whether the hook runs for system calls of the current process.
+func (h *hook) ofSyscall() bool {
+	return h.syscall && h.kind == kprobeHook || h.event.Subsys == "raw_syscalls" || h.event.Subsys == "syscalls"
+}
+
 // cast returns the expression of an argument's variable.
 func (h *hook) cast(a *arg) string {
 	if a.t.c == "" {
 		return "(uint64)" + a.word
 	}
-	if strings.HasSuffix(a.t.c, "*") {
-		return "(" + a.t.c + ")" + a.word
+	if a.whole {
+		return a.word
 	}
 	return "(" + a.t.c + ")" + a.word
 }
@@ -163,12 +181,33 @@ func (h *hook) guard(b *body) {
 	b.open("if (%s)", strings.Join(any, " || "))
 }
 
-// choose writes which selector matches.
+// choose writes which selector matches: the first. If results decide too, $m has a bit for
+// each that matches so far.
 func (h *hook) choose(b *body) {
+	if h.resultsDecide() {
+		b.line("let $m = 0;")
+		for i, s := range h.selectors {
+			bit := fmt.Sprintf("$m |= %d;", 1<<i)
+			if cond := s.conditions(); cond != "" {
+				b.open("if (%s)", cond)
+				b.line("%s", bit)
+				b.close()
+			} else {
+				b.line("%s", bit)
+			}
+		}
+		for i := range h.selectors {
+			b.open("if ($s == 0 && ($m & %d) != 0)", 1<<i)
+			b.line("$s = %d;", i+1)
+			b.close()
+		}
+		return
+	}
+	depth := b.depth
 	for i, s := range h.selectors {
 		cond := s.conditions()
 		if len(h.kept) > 0 && len(h.selectors) == 1 && len(s.cheap) > 0 {
-			cond = strings.Join(s.dear, " && ")
+			cond = strings.Join(s.dear, " && ") // guard has tested the others
 		}
 		if cond == "" {
 			b.line("$s = %d;", i+1)
@@ -182,25 +221,21 @@ func (h *hook) choose(b *body) {
 			b.depth++
 		}
 	}
-	open := 0
-	for i, s := range h.selectors {
-		cond := s.conditions()
-		if len(h.kept) > 0 && len(h.selectors) == 1 && len(s.cheap) > 0 {
-			cond = strings.Join(s.dear, " && ")
-		}
-		if cond == "" {
-			break
-		}
-		_ = i
-		open++
-	}
-	for ; open > 0; open-- {
+	for b.depth > depth {
 		b.close()
 	}
 }
 
+// resultsDecide reports whether the result of the function decides which selector matches.
+func (h *hook) resultsDecide() bool {
+	return slices.ContainsFunc(h.selectors, func(s *selector) bool { return len(s.result) > 0 })
+}
+
 // act writes the actions of the selectors. It returns the statements that end the probe.
 func (h *hook) act(b *body) (denies []string) {
+	if h.decides && h.override {
+		b.line("let $deny = $s;")
+	}
 	for i, s := range h.selectors {
 		inner := &body{depth: b.depth + 1}
 		for _, a := range s.actions {
@@ -229,9 +264,6 @@ func (h *hook) act(b *body) (denies []string) {
 			b.WriteString(inner.String())
 			b.close()
 		}
-	}
-	if len(denies) > 0 {
-		b.line("let $deny = $s;")
 	}
 	return denies
 }
@@ -266,7 +298,7 @@ func (h *hook) limitKeys(a *action, selector int) string {
 		switch arg.t.class {
 		case textClass:
 			if arg.variable != "" && arg.t.c == "" {
-				keys = append(keys, "tg_strn("+arg.variable+", 40)")
+				keys = append(keys, "tg_head("+arg.variable+")")
 			}
 		default:
 			for _, f := range arg.t.fields {
@@ -317,8 +349,7 @@ func (h *hook) do(b *body, a *action, number int) string {
 		b.line("signal(%d);", a.signal)
 	case "Override":
 		if errno == 0 {
-			h.p.opts.Unsupported(h.p.diags, a.at, "the action Override needs argError other than 0: a call cannot be made to succeed")
-			h.failed = true
+			h.p.unsupported(a.at, "the action Override needs argError other than 0: a call cannot be made to succeed")
 			return ""
 		}
 		if h.decides {
@@ -333,8 +364,7 @@ func (h *hook) do(b *body, a *action, number int) string {
 			h.mark(b, a, h.p.calls, errno)
 		}
 	case "Set":
-		h.p.opts.Unsupported(h.p.diags, a.at, "the action Set is not supported")
-		h.failed = true
+		h.p.unsupported(a.at, "the action Set is not supported")
 	}
 	return ""
 }
@@ -342,11 +372,10 @@ func (h *hook) do(b *body, a *action, number int) string {
 // mark writes that the current system call is to fail.
 func (h *hook) mark(b *body, a *action, calls []string, errno int64) {
 	if len(calls) == 0 || !h.p.failLater(calls) {
-		h.p.opts.Unsupported(h.p.diags, a.at, "this kernel has no way to make the system call fail: it is built without CONFIG_FUNCTION_ERROR_INJECTION, and the call has no security hook")
-		h.failed = true
+		h.p.unsupported(a.at, "this kernel has no way to make the system call fail: it is built without CONFIG_FUNCTION_ERROR_INJECTION, and the call has no security hook")
 		return
 	}
-	if !slices.Contains(h.p.errors, errno) {
+	if !slices.Contains(h.p.script.errors, errno) {
 		h.p.script.errors = append(h.p.script.errors, errno)
 	}
 	b.line("@tg_fail%d[tid] = 1;", errno)
@@ -390,6 +419,9 @@ func (h *hook) post(b *body) {
 		values = append(values, "ustack")
 	}
 	var saved []string
+	if h.resultsDecide() {
+		saved = append(saved, "$m")
+	}
 	for _, a := range slices.Concat(h.args, h.data) {
 		switch {
 		case a.late:

@@ -1,7 +1,6 @@
 package tetragon
 
 import (
-	"os"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
@@ -9,19 +8,7 @@ import (
 
 // canFail reports whether the kernel lets programs make a function fail that is not a
 // security hook.
-func (p *policyReader) canFail(function string) bool {
-	s := p.script
-	if s.failable == nil {
-		s.failable = map[string]bool{}
-		text, _ := os.ReadFile("/sys/kernel/debug/error_injection/list")
-		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 0 {
-				s.failable[f[0]] = true
-			}
-		}
-	}
-	return s.failable[function]
-}
+func (p *policyReader) canFail(function string) bool { return p.machine.Failable[function] }
 
 // failures adds the probes that make marked calls fail.
 func (s *script) failures() {

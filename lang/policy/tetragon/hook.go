@@ -39,9 +39,8 @@ type hook struct {
 	result    string // the expression of the result in the probes in returns
 	retAction string
 	selectors []*selector
-	many      bool // the record needs the name of the probe
-	id        int  // number of the event
-	failed    bool
+	many      bool     // the record needs the name of the probe
+	id        int      // number of the event
 	decides   bool     // the probes can make the call fail
 	marks     bool     // the call is made to fail later, in the kernel's security hooks
 	calls     []string // names of the system calls
@@ -109,23 +108,41 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 		what = "an LSM hook"
 		add(fields{"hook": keep(&hn.call)})
 	}
+	refused, wrong := p.refused, p.errorCount()
 	if !p.object(n, what, fs) || !h.locate(n, hn) {
 		return
 	}
-	h.arguments(hn)
-	if h.failed || p.diags.HasErrors() {
-		return
+	for _, step := range []func(){
+		func() { h.arguments(hn) },
+		func() { h.readSelectors(hn.selectors) },
+		func() { h.write(refused) },
+	} {
+		if step(); p.refused > refused || p.errorCount() > wrong {
+			return
+		}
 	}
-	h.readSelectors(hn.selectors)
-	if h.failed || p.diags.HasErrors() {
-		return
-	}
-	h.write()
 }
 
 // refuse returns a reader of a part that gotrace does not support.
 func (p *policyReader) refuse(what string) func(*yaml.Node) {
-	return func(n *yaml.Node) { p.opts.Unsupported(p.diags, n.At, "%s are not supported", what) }
+	return func(n *yaml.Node) { p.unsupported(n.At, "%s are not supported", what) }
+}
+
+// unsupported reports something that gotrace does not support. The hook that is being read
+// is left out.
+func (p *policyReader) unsupported(at source.Span, format string, args ...any) {
+	p.refused++
+	p.opts.Unsupported(p.diags, at, format, args...)
+}
+
+// errorCount returns the number of errors so far.
+func (p *policyReader) errorCount() (n int) {
+	for _, d := range p.diags.All() {
+		if d.Severity == source.Error {
+			n++
+		}
+	}
+	return n
 }
 
 // locate determines the probes of a hook. It returns false if there are none.
@@ -155,6 +172,7 @@ func (h *hook) locate(n *yaml.Node, hn *hookNode) bool {
 			return h.missing(hn, "this kernel has no security hook '%s'", name)
 		}
 		h.targets, h.decides = []string{"lsm:" + name}, true
+		h.override = hn.selectors != nil && mentions(hn.selectors, "Override") && h.p.unsafe()
 		h.word = named(proto.Params)
 	case tracepointHook:
 		return h.locateTracepoint(need(hn.subsystem, "subsystem"), need(hn.name, "event"), hn)
@@ -189,7 +207,7 @@ func (h *hook) missing(hn *hookNode, format string, args ...any) bool {
 		h.p.diags.Warnf(h.at, format+": it is left out", args...)
 		return false
 	}
-	h.p.opts.Unsupported(h.p.diags, h.at, format, args...)
+	h.p.unsupported(h.at, format, args...)
 	return false
 }
 
@@ -224,9 +242,6 @@ func typeOf(p *param) string {
 	}
 	return "uint64"
 }
-
-// typeName returns the C name of a parameter's type.
-func typeName(p *param) string { return p.Type.String() }
 
 // isText reports whether a field of a tracepoint is a string already.
 func isText(p *param) bool {

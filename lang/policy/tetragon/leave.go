@@ -24,10 +24,14 @@ func (h *hook) leave(b *body) {
 		}
 		b.line("let $r = %s;", word)
 	}
-	for i, s := range h.selectors {
-		if len(s.result) > 0 {
-			b.open("if ($s == %d && !(%s))", i+1, strings.Join(s.result, " && "))
-			b.line("$s = 0;")
+	at := 5 + h.saved()
+	if h.resultsDecide() {
+		b.line("let $m = $e.%d;", at)
+		b.line("$s = 0;")
+		at++
+		for i, s := range h.selectors {
+			b.open("if ($s == 0 && %s)", strings.Join(append([]string{fmt.Sprintf("($m & %d) != 0", 1<<i)}, s.result...), " && "))
+			b.line("$s = %d;", i+1)
 			b.close()
 		}
 	}
@@ -42,8 +46,7 @@ func (h *hook) leave(b *body) {
 			b.close()
 		}
 	}
-	values := []string{"$e"}
-	at := 5 + h.saved()
+	values := []string{"$s", "$e"}
 	for i, a := range slices.Concat(h.args, h.data) {
 		if !a.late {
 			continue

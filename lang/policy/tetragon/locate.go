@@ -242,7 +242,7 @@ func (h *hook) locateUprobe(path string, hn *hookNode) bool {
 		}
 	}
 	if hn.refs != nil {
-		h.p.opts.Unsupported(h.p.diags, hn.refs.At, "reference counters of uprobes are not supported")
+		h.p.unsupported(hn.refs.At, "reference counters of uprobes are not supported")
 		return false
 	}
 	if len(h.targets) == 0 {

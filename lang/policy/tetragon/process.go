@@ -3,10 +3,8 @@ package tetragon
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 )
@@ -17,19 +15,6 @@ func isAddress(s string) bool {
 	}
 	_, err := netip.ParseAddr(s)
 	return err == nil
-}
-
-// hostNamespaces returns the numbers of the namespaces of process 1.
-func hostNamespaces() map[string]uint64 {
-	m := map[string]uint64{}
-	for _, ns := range namespaces {
-		m[ns.proc] = ns.initial
-		name := strings.TrimSuffix(ns.proc, "_for_children")
-		if st, err := os.Stat("/proc/1/ns/" + name); err == nil {
-			m[ns.proc] = st.Sys().(*syscall.Stat_t).Ino
-		}
-	}
-	return m
 }
 
 // inOrNot returns whether an operator is NotIn. It reports other operators than In and NotIn.
@@ -155,7 +140,7 @@ func (h *hook) matchNamespaces(n *yaml.Node, s *selector) {
 	var list []string
 	for _, w := range o.values {
 		if w.text == "host_ns" {
-			list = append(list, strconv.FormatUint(h.p.hostNS[ns.proc], 10))
+			list = append(list, strconv.FormatUint(h.p.machine.Namespaces[ns.proc], 10))
 			continue
 		}
 		inum, err := strconv.ParseUint(w.text, 0, 32)
@@ -238,7 +223,7 @@ func (h *hook) matchCapabilities(n *yaml.Node, s *selector, changes bool) {
 		return
 	}
 	if own {
-		s.cheap = append(s.cheap, fmt.Sprintf("curtask.cred.user_ns.ns.inum != %d", h.p.hostNS["user"]))
+		s.cheap = append(s.cheap, fmt.Sprintf("curtask.cred.user_ns.ns.inum != %d", h.p.machine.Namespaces["user"]))
 	}
 	expr := "tg_caps((uint64)curtask.cred + offsetof(struct cred, " + members[set] + "))"
 	cond := fmt.Sprintf("(%s & %d) != 0", expr, mask)

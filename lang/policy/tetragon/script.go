@@ -14,7 +14,7 @@ import (
 type script struct {
 	t        *Translation
 	opts     *policy.Options
-	diags    *source.Diags
+	machine  *Machine
 	parts    []part
 	extra    []string // macros
 	watched  []watch  // maps with a number of each process
@@ -22,20 +22,14 @@ type script struct {
 	numbers  map[string]uint64
 	hooks    map[string]bool // security hooks in which calls fail
 	ends     map[string]bool // system calls at whose end the marks are removed
-	failable map[string]bool
-	uses     map[string]bool
-	sizes    []string // declarations of maps
+	sizes    []string        // declarations of maps
+	preamble int             // length of what comes before the policies' probes
 }
 
 // part is a part of the script and the place that it comes from.
 type part struct {
 	at   source.Span
 	text string
-}
-
-// base adds what does not depend on the policies.
-func (s *script) base() {
-	s.hooks, s.ends = map[string]bool{}, map[string]bool{}
 }
 
 func (s *script) add(at source.Span, format string, args ...any) {
@@ -62,6 +56,7 @@ func (s *script) file() *source.File {
 	b.Write(macrosOf(all.String() + extra))
 	b.Write(extra + "\n")
 	procs.Write(&b, procs.Options{Namespaces: true})
+	s.preamble = b.Len()
 	for _, p := range s.parts {
 		b.From(p.at)
 		b.Write(p.text)

@@ -138,8 +138,7 @@ func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 	if len(indices) > 0 {
 		index = int(h.p.integer(indices[0]))
 		if len(indices) > 1 {
-			h.p.opts.Unsupported(h.p.diags, o.at, "a match of several arguments is not supported")
-			h.failed = true
+			h.p.unsupported(o.at, "a match of several arguments is not supported")
 		}
 	}
 	i := slices.IndexFunc(args, func(a *arg) bool { return a.index == index })
@@ -148,8 +147,7 @@ func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 		return
 	}
 	if args[i].late {
-		h.p.opts.Unsupported(h.p.diags, o.at, "an argument that is read when the function returns cannot be matched")
-		h.failed = true
+		h.p.unsupported(o.at, "an argument that is read when the function returns cannot be matched")
 		return
 	}
 	h.compare(args[i], &o, &s.cheap, &s.dear)

@@ -19,6 +19,8 @@ type Translation struct {
 	Events []*Event
 	// Unsafe is set if the policies may decide.
 	Unsafe bool
+
+	preamble int // length of the script before the policies' probes
 }
 
 // Kind is the kind of an event, which is also its key in Tetragon's JSON.
@@ -49,6 +51,7 @@ type Event struct {
 	Args          []Arg
 	Return        *Arg // nil if the event is not sent when the function returns
 	Outcomes      []Outcome
+	Kept          int  // number of values in the record that only the script needs, after those of arguments that are not late
 	KernelStack   bool // whether the record has the stack
 	UserStack     bool
 }
@@ -80,18 +83,21 @@ func Recognises(d policy.Document) bool {
 
 var kinds = map[string]bool{"TracingPolicy": true, "TracingPolicyNamespaced": true}
 
-// Translate translates tracing policies. It returns nil if there are errors.
-func Translate(docs []policy.Document, opts *policy.Options, diags *source.Diags) *Translation {
-	s := &script{t: &Translation{Unsafe: opts.Unsafe}, opts: opts, diags: diags, uses: map[string]bool{}}
-	s.base()
+// Translate translates tracing policies for a machine. It returns nil if there are errors.
+func Translate(docs []policy.Document, m *Machine, opts *policy.Options, diags *source.Diags) *Translation {
+	s := &script{t: &Translation{Unsafe: opts.Unsafe}, machine: m, opts: opts, hooks: map[string]bool{}, ends: map[string]bool{}}
 	for _, d := range docs {
-		p := &policyReader{script: s, diags: diags, opts: opts, hostNS: hostNamespaces()}
+		p := &policyReader{script: s, diags: diags, opts: opts}
 		p.document(d.Root)
 	}
 	if diags.HasErrors() {
 		return nil
 	}
+	if len(s.t.Events) == 0 {
+		diags.Warnf(source.Span{}, "nothing is left of the policies but the starts and ends of processes")
+	}
 	s.t.Script = s.file()
+	s.t.preamble = s.preamble
 	return s.t
 }
 
@@ -106,11 +112,10 @@ type policyReader struct {
 	macros     map[string]*yaml.Node
 	inPod      bool // the policy is for pods or containers only
 	loader     bool
-	tracks     bool // the policy remembers the owners of sockets
-	monitor    bool // the policy's own mode: it decides nothing
-	multi      bool
+	tracks     bool     // the policy remembers the owners of sockets
+	monitor    bool     // the policy's own mode: it decides nothing
 	calls      []string // system calls of the enforcer
-	hostNS     map[string]uint64
+	refused    int      // number of things that are not supported
 }
 
 // unsafe reports whether the policy may decide.

@@ -118,7 +118,7 @@ var argTypes = func() map[string]*argType {
 			c: "struct kiocb*", class: textClass, value: "path($.ki_filp)", show: ShowFile,
 			fields: []string{"@", "$.ki_filp.f_inode.i_mode"}, mode: "$.ki_filp.f_inode.i_mode",
 		},
-		"iov_iter": {c: "struct iov_iter*", class: textClass, value: "tg_iter($)", show: ShowBytes, fields: []string{"@", "(int64)$.count"}},
+		"iov_iter": {c: "struct iov_iter*", class: textClass, value: "tg_bytes(tg_iter_at($), tg_iter_len($))", show: ShowBytes, fields: []string{"@", "(int64)$.count"}},
 		"nop":      {show: ShowNothing},
 		"bpf_attr": {c: "union bpf_attr*", show: ShowBPFAttr, fields: []string{"$.prog_type", "$.insn_cnt", "str($.prog_name)"}},
 		"bpf_map": {c: "struct bpf_map*", show: ShowBPFMap, fields: []string{
@@ -220,6 +220,9 @@ func isWord(c byte) bool {
 var prelude = map[string]string{
 	"tg_str": `// tg_str(p) is the string at an address of the kernel or of the process.
 macro tg_str(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p)) : str(uptr($p)) }
+`,
+	"tg_head": `// tg_head(p) is the first 40 bytes of the string at an address of the kernel or of the process.
+macro tg_head(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p), 41) : str(uptr($p), 41) }
 `,
 	"tg_bytes": `// tg_bytes(p, n) is n bytes at an address of the kernel or of the process.
 macro tg_bytes(p, n) { let $p = (uint64)p; let $n = n; ($p >> 63) != 0 ? buf(kptr($p), $n) : buf(uptr($p), $n) }
@@ -324,24 +327,33 @@ macro tg_sa_addr(p)
 	"tg_sun_path": `// tg_sun_path(p) is the path in a struct sockaddr_un.
 macro tg_sun_path(p) { tg_peek2(p, 0) == 1 ? tg_str((uint64)p + 2) : "" }
 `,
-	"tg_iter": `// tg_iter(i) is the bytes of the first part of a struct iov_iter.
-macro tg_iter(i)
+	"tg_iter_vec": `// tg_iter_vec(i) is the address of the first struct iovec of a struct iov_iter.
+macro tg_iter_vec(i)
+{
+  if comptime (has_member(i, "__iov")) { kptr((uint64)i.__iov) } else { kptr((uint64)i.iov) }
+}
+`,
+	"tg_iter_flat": `// tg_iter_flat(i) tells whether a struct iov_iter has one part that is not in a list.
+macro tg_iter_flat(i)
+{
+  if comptime (has_member(i, "ubuf")) { i.iter_type == ITER_UBUF } else { false }
+}
+`,
+	"tg_iter_at": `// tg_iter_at(i) is the address of the first part of a struct iov_iter, tg_iter_len(i) its size.
+macro tg_iter_at(i)
 {
   let $i = i;
-  let $at = (uint64)0;
-  let $len = (uint64)$i.count;
+  let $at = tg_iter_flat($i) ? (uint64)0 : *(uint64*)tg_iter_vec($i);
   if comptime (has_member($i, "ubuf")) {
-    if ($i.iter_type == 0) {
-      $at = (uint64)$i.ubuf;
-    } else {
-      $at = (uint64)$i.__iov.iov_base;
-      $len = (uint64)$i.__iov.iov_len;
-    }
-  } else {
-    $at = (uint64)$i.iov.iov_base;
-    $len = (uint64)$i.iov.iov_len;
+    if (tg_iter_flat($i)) { $at = (uint64)$i.ubuf; }
   }
-  tg_bytes($at + (uint64)$i.iov_offset, $len)
+  $at + (uint64)$i.iov_offset
+}
+`,
+	"tg_iter_len": `macro tg_iter_len(i)
+{
+  let $i = i;
+  tg_iter_flat($i) ? (uint64)$i.count : *(uint64*)(tg_iter_vec($i) + 8)
 }
 `,
 	"tg_perf_func": `// tg_perf_func(e) is the function of a kprobe.
@@ -401,8 +413,8 @@ macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
 
 // order of the macros in a script.
 var preludeOrder = []string{
-	"tg_str", "tg_strn", "tg_bytes", "tg_peek2", "tg_caps", "tg_vec", "tg_file", "tg_laddr", "tg_raddr", "tg_ip", "tg_skb_v6", "tg_skb_family",
-	"tg_skb_proto", "tg_skb_addr", "tg_skb_port", "tg_sa_addr", "tg_sun_path", "tg_iter", "tg_perf_func", "tg_signed", "tg_pid_ns",
+	"tg_str", "tg_strn", "tg_head", "tg_bytes", "tg_peek2", "tg_caps", "tg_vec", "tg_file", "tg_laddr", "tg_raddr", "tg_ip", "tg_skb_v6", "tg_skb_family",
+	"tg_skb_proto", "tg_skb_addr", "tg_skb_port", "tg_sa_addr", "tg_sun_path", "tg_iter_vec", "tg_iter_flat", "tg_iter_at", "tg_iter_len", "tg_perf_func", "tg_signed", "tg_pid_ns",
 	"tg_ns_pid", "tg_under", "tg_ns_under", "tg_exe",
 }
 

@@ -111,8 +111,29 @@ func (s *Sink) base(kind tetragon.Kind, p *procs.Process, ns uint64) {
 	s.line(kind, o, t)
 }
 
-// processJSON describes a process.
-func (s *Sink) processJSON(p *procs.Process, tid int32) object {
+// processJSON describes a process, and the thread that caused an event. Descriptions without
+// a thread of their own are kept, as most events are of processes that have had others.
+func (s *Sink) processJSON(p *procs.Process, tid int32) json.RawMessage {
+	if tid == 0 || tid == p.PID {
+		if text := s.described[p]; text != nil {
+			return text
+		}
+	}
+	text, err := s.processObject(p, tid).MarshalJSON()
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	if tid == 0 || tid == p.PID {
+		if len(s.described) >= maxEnded {
+			clear(s.described)
+		}
+		s.described[p] = text
+	}
+	return text
+}
+
+// processObject describes a process.
+func (s *Sink) processObject(p *procs.Process, tid int32) object {
 	var o object
 	o.add("exec_id", s.execID(p))
 	o.add("pid", p.PID)

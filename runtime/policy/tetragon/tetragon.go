@@ -5,8 +5,10 @@ package tetragon
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,13 +42,15 @@ type Sink struct {
 	node   string
 	refs   map[int32]*procs.Process // processes that have ended, until their ID is used again
 	act    *actor
-	host   [spaces]uint32
+	// described has the descriptions of processes in JSON.
+	described map[*procs.Process]json.RawMessage
+	host      [spaces]uint32
 }
 
 // New returns a sink that writes events to w, and everything else to other.
 func New(w *output.Writer, other output.Sink, t *tetragon.Translation, format Format) *Sink {
 	node, _ := os.Hostname()
-	s := &Sink{Sink: other, w: w, t: t, format: format, procs: procs.New("/proc"), node: node, refs: map[int32]*procs.Process{}}
+	s := &Sink{Sink: other, w: w, t: t, format: format, procs: procs.New("/proc"), node: node, refs: map[int32]*procs.Process{}, described: map[*procs.Process]json.RawMessage{}}
 	if t.Unsafe {
 		s.act = &actor{other: other}
 	}
@@ -61,10 +65,14 @@ func (s *Sink) Attached(n int) {
 	s.procs.Seed()
 }
 
+// Map implements output.Sink. The maps of the script are its own affair.
+func (s *Sink) Map(output.Map) {}
+
 // Value implements output.Sink.
 func (s *Sink) Value(v value.Value) {
 	switch kind, p := s.procs.Add(v); kind {
 	case procs.Exec:
+		delete(s.described, p)
 		s.describe(p)
 		s.base(tetragon.Exec, p, p.ExecTime)
 		return
@@ -105,7 +113,10 @@ func (s *Sink) keep(p *procs.Process) {
 // process returns the process with an ID that was made at a time, or what is known of it.
 func (s *Sink) process(pid int32, start uint64) *procs.Process {
 	if p := s.procs.Get(pid); p != nil && near(p.Start, start) {
-		p.Start = start
+		if p.Start != start {
+			p.Start = start
+			delete(s.described, p)
+		}
 		s.describe(p)
 		return p
 	}
@@ -181,8 +192,12 @@ func (s *Sink) record(v value.Value) (r record, ok bool) {
 	}
 	r.event = s.t.Events[id]
 	values := []value.Value(tuple[1:])
-	if first, nested := values[0].(value.Tuple); nested {
-		values = append(append([]value.Value{}, first...), values[1:]...)
+	late := 0 // number of values that were kept until the function returned
+	if len(values) > 1 {
+		if kept, nested := values[1].(value.Tuple); nested && len(kept) > 0 {
+			values = slices.Concat(values[:1], kept[1:], values[2:])
+			late = r.event.Kept
+		}
 	}
 	take := func(n int) []value.Value {
 		if n > len(values) {
@@ -218,19 +233,16 @@ func (s *Sink) record(v value.Value) (r record, ok bool) {
 		r.ustack = frames(first(take(1)))
 	}
 	r.args = make([][]value.Value, len(r.event.Args))
-	late := []int{}
+	for i, a := range r.event.Args {
+		if !a.Late {
+			r.args[i] = take(a.Fields)
+		}
+	}
+	take(late)
 	for i, a := range r.event.Args {
 		if a.Late {
-			late = append(late, i)
-			continue
+			r.args[i] = take(a.Fields)
 		}
-		r.args[i] = take(a.Fields)
-	}
-	if len(late) > 0 { // the addresses that were kept until the function returned
-		take(2 * len(late))
-	}
-	for _, i := range late {
-		r.args[i] = take(r.event.Args[i].Fields)
 	}
 	if r.event.Return != nil {
 		r.result, r.hasResult = take(r.event.Return.Fields), true

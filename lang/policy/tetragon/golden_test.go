@@ -1,0 +1,81 @@
+package tetragon
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/tests/cases"
+)
+
+// frozen returns the kernel for which policies are translated.
+func frozen(t testing.TB) probes.Kernel {
+	t.Helper()
+	k, err := kernel.Frozen("../../../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// documents returns the documents of a text.
+func documents(text string, diags *source.Diags) (docs []policy.Document) {
+	f := source.NewFile("policy.yaml", text)
+	for _, root := range yaml.Read(f, diags) {
+		docs = append(docs, policy.Document{File: f, Root: root})
+	}
+	return docs
+}
+
+// TestGolden translates the policies of testdata. The case's header unsafe lets them
+// decide, and skip leaves out what is not supported. The script is what comes after the
+// macros and the reports about processes.
+func TestGolden(t *testing.T) {
+	k := frozen(t)
+	t.Setenv("NETWORK", "10.1.0.0/16")
+	for _, f := range cases.Glob(t, "testdata/*.txtar", "unsafe", "skip") {
+		for _, c := range f.Cases {
+			t.Run(c.Name, func(t *testing.T) {
+				var diags source.Diags
+				docs := documents(c.Input(t, "policy.yaml"), &diags)
+				script := ""
+				if !diags.HasErrors() {
+					m := &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
+					opts := &policy.Options{Kernel: k, Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
+					if tr := Translate(docs, m, opts, &diags); tr != nil {
+						script = tr.Script.Text[tr.preamble:]
+					}
+				}
+				var b strings.Builder
+				for _, d := range diags.All() {
+					b.WriteString(d.Render())
+				}
+				c.Check(t, cases.Section{Name: "script", Text: script}, cases.Section{Name: "diagnostics", Text: b.String()})
+			})
+		}
+	}
+}
+
+// FuzzTranslate translates any text. It must neither panic nor hang.
+func FuzzTranslate(f *testing.F) {
+	for _, file := range cases.Glob(f, "testdata/*.txtar", "unsafe", "skip") {
+		for _, c := range file.Cases {
+			f.Add(c.Input(f, "policy.yaml"))
+		}
+	}
+	k := frozen(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, unsafe := range []bool{false, true} {
+			var diags source.Diags
+			docs := documents(text, &diags)
+			if diags.HasErrors() {
+				return
+			}
+			Translate(docs, &Machine{Namespaces: InitialNamespaces()}, &policy.Options{Kernel: k, Unsafe: unsafe}, &diags)
+		}
+	})
+}

@@ -1,0 +1,48 @@
+package tetragon
+
+import (
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Machine is what policies need to know about the machine, beside the kernel.
+type Machine struct {
+	// Namespaces has the numbers of the namespaces of process 1, by their names in
+	// /proc/PID/ns.
+	Namespaces map[string]uint64
+	// Self is the ID of the process that runs the policies. Its own system calls are left
+	// out, as each event would lead to others. 0: none.
+	Self int
+	// Failable lists the functions of the kernel that programs may make fail, beside the
+	// security hooks.
+	Failable map[string]bool
+}
+
+// ThisMachine returns the facts about this machine. A namespace that cannot be read is the
+// one that the kernel starts with.
+func ThisMachine() *Machine {
+	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
+	for _, ns := range namespaces {
+		name := strings.TrimSuffix(ns.proc, "_for_children")
+		if st, err := os.Stat("/proc/1/ns/" + name); err == nil {
+			m.Namespaces[ns.proc] = st.Sys().(*syscall.Stat_t).Ino
+		}
+	}
+	text, _ := os.ReadFile("/sys/kernel/debug/error_injection/list")
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 0 {
+			m.Failable[f[0]] = true
+		}
+	}
+	return m
+}
+
+// InitialNamespaces returns the numbers of the namespaces that the kernel starts with.
+func InitialNamespaces() map[string]uint64 {
+	m := map[string]uint64{}
+	for _, ns := range namespaces {
+		m[ns.proc] = ns.initial
+	}
+	return m
+}
