@@ -59,8 +59,9 @@ type Note struct {
 
 // Diags collects diagnostics. The zero value is ready to use.
 type Diags struct {
-	list []Diag
-	seen map[Diag]bool
+	list   []Diag
+	seen   map[Diag]bool
+	errors int // number of errors in list
 }
 
 // Add records d unless an equal diagnostic has been recorded: in a block that is
@@ -74,6 +75,9 @@ func (ds *Diags) Add(d Diag) {
 	}
 	ds.seen[d] = true
 	ds.list = append(ds.list, d)
+	if d.Severity == Error {
+		ds.errors++
+	}
 }
 
 // Errorf records an error at s.
@@ -92,9 +96,10 @@ func (ds *Diags) Warnf(s Span, format string, args ...any) {
 }
 
 // HasErrors reports whether any diagnostic is an error.
-func (ds *Diags) HasErrors() bool {
-	return slices.ContainsFunc(ds.list, func(d Diag) bool { return d.Severity == Error })
-}
+func (ds *Diags) HasErrors() bool { return ds.errors > 0 }
+
+// Errors returns the number of errors.
+func (ds *Diags) Errors() int { return ds.errors }
 
 // All returns the diagnostics in the order of the source.
 func (ds *Diags) All() []Diag {

@@ -37,7 +37,7 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 		h.p.diags.Errorf(o.node.At, "the operator %s needs values", o.operator)
 		return
 	}
-	before := len(h.p.diags.All())
+	before := h.p.diags.Errors()
 	var cond, guard string
 	to := cheap
 	switch op {
@@ -64,7 +64,7 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 		}
 	}
 	switch {
-	case len(h.p.diags.All()) > before:
+	case h.p.diags.Errors() > before:
 	case cond == "":
 		h.p.diags.Errorf(o.opAt, "the operator %s cannot be used with the type %s", o.operator, a.name)
 	default:

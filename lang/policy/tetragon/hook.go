@@ -108,7 +108,7 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 		what = "an LSM hook"
 		add(fields{"hook": keep(&hn.call)})
 	}
-	refused, wrong := p.refused, p.errorCount()
+	refused, wrong := p.refused, p.diags.Errors()
 	if !p.object(n, what, fs) || !h.locate(n, hn) {
 		return
 	}
@@ -117,7 +117,7 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 		func() { h.readSelectors(hn.selectors) },
 		func() { h.write(refused) },
 	} {
-		if step(); p.refused > refused || p.errorCount() > wrong {
+		if step(); p.refused > refused || p.diags.Errors() > wrong {
 			return
 		}
 	}
@@ -133,16 +133,6 @@ func (p *policyReader) refuse(what string) func(*yaml.Node) {
 func (p *policyReader) unsupported(at source.Span, format string, args ...any) {
 	p.refused++
 	p.opts.Unsupported(p.diags, at, format, args...)
-}
-
-// errorCount returns the number of errors so far.
-func (p *policyReader) errorCount() (n int) {
-	for _, d := range p.diags.All() {
-		if d.Severity == source.Error {
-			n++
-		}
-	}
-	return n
 }
 
 // locate determines the probes of a hook. It returns false if there are none.

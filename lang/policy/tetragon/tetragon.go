@@ -168,10 +168,16 @@ func (p *policyReader) document(root *yaml.Node) {
 		kind hookKind
 	}{{kprobes, kprobeHook}, {fentries, fentryHook}, {tracepoints, tracepointHook}, {uprobes, uprobeHook}, {usdts, usdtHook}, {lsmhooks, lsmHook}} {
 		for _, n := range p.items(h.list) {
+			if p.diags.Errors() > maxErrors {
+				return
+			}
 			p.hook(n, h.kind)
 		}
 	}
 }
+
+// maxErrors is the number of errors after which no more hooks are read.
+const maxErrors = 100
 
 // mentions reports whether a value occurs somewhere in a tree.
 func mentions(n *yaml.Node, value string) bool {
