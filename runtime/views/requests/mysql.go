@@ -1,0 +1,207 @@
+package requests
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+)
+
+func mysqlProtocol() *Protocol {
+	return &Protocol{
+		Name: "mysql", About: "MySQL and MariaDB", Ports: []uint16{3306}, Op: "command", Target: "query", Event: "mysql:piece",
+		split:  splitMySQL,
+		reader: func(*Options) reader { return &mysqlReader{} },
+	}
+}
+
+// mysqlCommands are the commands that get an answer.
+var mysqlCommands = map[byte]string{
+	2: "INIT_DB", 3: "QUERY", 4: "FIELD_LIST", 9: "STATISTICS", 14: "PING", 22: "PREPARE", 23: "EXECUTE", 26: "RESET", 28: "FETCH", 31: "RESET_CONNECTION",
+}
+
+// mysqlSilent are the commands without an answer.
+var mysqlSilent = map[byte]bool{1: true, 24: true, 25: true}
+
+// splitMySQL splits what a client sends into commands.
+func splitMySQL(data []byte, size uint64, o *Options) []*Request {
+	var list []*Request
+	w := window{data, max(size, uint64(len(data)))}
+	for len(w.data) >= 5 && len(list) < maxPending {
+		head := binary.LittleEndian.Uint32(w.data)
+		n, cmd := uint64(head&0xffffff), w.data[4]
+		op := mysqlCommands[cmd]
+		if head>>24 != 0 || n == 0 || op == "" && !mysqlSilent[cmd] {
+			break
+		}
+		body := w.data[5:min(uint64(len(w.data)), n+4)]
+		before := w.n
+		w.skip(n + 4)
+		if op == "" {
+			continue
+		}
+		query := ""
+		switch op {
+		case "QUERY", "PREPARE", "INIT_DB":
+			query = string(body)
+		case "EXECUTE", "RESET", "FETCH":
+			if len(body) >= 4 {
+				query = fmt.Sprintf("statement %d", binary.LittleEndian.Uint32(body))
+			}
+		}
+		r := sqlRequest(op, query, o, true)
+		if op == "EXECUTE" {
+			r.Target = query
+		}
+		r.size = before - w.n
+		list = append(list, r)
+	}
+	return list
+}
+
+// mysqlReader reads the answers of MySQL, which are packets.
+type mysqlReader struct {
+	head  []byte // length and number, then the first bytes of the packet
+	left  uint64 // bytes of the packet that are still to come
+	state mysqlState
+	cols  uint64 // descriptions of columns that are still to come
+	req   *Request
+	rows  int
+}
+
+type mysqlState uint8
+
+const (
+	mysqlFirst mysqlState = iota // the next packet is the first one of a result
+	mysqlColumns
+	mysqlColumnsEnd
+	mysqlRows
+	mysqlLost
+)
+
+// mysqlBytes is how many bytes of a packet are looked at, with its header.
+const mysqlBytes = 4 + 32
+
+func (m *mysqlReader) lost() bool { return m.state == mysqlLost }
+
+func (m *mysqlReader) read(data []byte, n uint64, to answers) {
+	w := &window{data, n}
+	for w.n > 0 {
+		switch {
+		case m.state == mysqlLost:
+			to.count(w.skip(w.n))
+		case len(m.head) < 4:
+			if w.cut() {
+				m.state = mysqlLost
+				continue
+			}
+			m.head = append(m.head, w.data[0])
+			w.skip(1)
+			if len(m.head) == 4 {
+				m.packet(to)
+			}
+		default:
+			if room := mysqlBytes - len(m.head); room > 0 {
+				m.head = append(m.head, w.data[:min(uint64(len(w.data)), m.left, uint64(room))]...)
+			}
+			k := w.skip(m.left)
+			to.count(k)
+			if m.left -= k; m.left == 0 {
+				m.ended(to)
+			}
+		}
+	}
+}
+
+// packet handles the header of a packet.
+func (m *mysqlReader) packet(to answers) {
+	head := binary.LittleEndian.Uint32(m.head)
+	m.left = uint64(head & 0xffffff)
+	if m.left == 0 || m.state == mysqlFirst && m.req == nil && head>>24 != 1 {
+		m.state = mysqlLost
+		return
+	}
+	if m.state == mysqlFirst && m.req == nil {
+		if m.req = to.begin(); m.req == nil {
+			m.req = &Request{} // it is not known
+		}
+		m.req.Status, m.rows = "OK", 0
+	}
+	to.count(4)
+}
+
+// ended handles a packet whose first bytes are known.
+func (m *mysqlReader) ended(to answers) {
+	size := uint64(binary.LittleEndian.Uint32(m.head) & 0xffffff)
+	body := m.head[4:]
+	m.head = m.head[:0]
+	if len(body) == 0 {
+		m.state = mysqlLost
+		return
+	}
+	switch kind := body[0]; {
+	case kind == 0xff:
+		m.req.Status, m.req.Failed = "ERROR", true
+		if len(body) >= 3 {
+			m.req.Status = strconv.Itoa(int(binary.LittleEndian.Uint16(body[1:])))
+		}
+		m.result(false, to)
+	case m.state == mysqlFirst && (m.req.Op == "PREPARE" || m.req.Op == "STATISTICS" || m.req.Op == "FIELD_LIST" || m.req.Op == "FETCH" || kind == 0xfb):
+		m.req, m.state = nil, mysqlLost
+	case m.state == mysqlFirst && kind == 0:
+		rows, rest := lenEnc(body[1:])
+		_, rest = lenEnc(rest)
+		m.req.Rows = int(min(rows, 1<<40))
+		m.result(moreResults(rest), to)
+	case m.state == mysqlFirst:
+		m.cols, _ = lenEnc(body)
+		m.state = mysqlColumns
+	case m.state == mysqlColumns:
+		if m.cols--; m.cols == 0 {
+			m.state = mysqlColumnsEnd
+		}
+	case kind == 0xfe && size == 5 && m.state == mysqlColumnsEnd:
+		m.state = mysqlRows
+	case kind == 0xfe && size < 0xffffff && (size == 5 || size >= 7 && size < 9+256 && m.state == mysqlColumnsEnd || size < 9):
+		m.req.Rows = m.rows
+		rest := body[1:]
+		if size == 5 {
+			rest = rest[min(len(rest), 2):]
+		} else {
+			_, rest = lenEnc(rest)
+			_, rest = lenEnc(rest)
+		}
+		m.result(moreResults(rest), to)
+	default:
+		m.rows++
+	}
+}
+
+// result handles the end of a result, after which others of the same answer may come.
+func (m *mysqlReader) result(more bool, to answers) {
+	m.state = mysqlFirst
+	if !more {
+		m.req = nil
+		to.end()
+	}
+}
+
+// moreResults reports whether the status of the server, in the first two bytes, says that
+// another result follows.
+func moreResults(b []byte) bool { return len(b) >= 2 && b[0]&8 != 0 }
+
+// lenEnc returns a number of one to nine bytes, and the bytes after it.
+func lenEnc(b []byte) (uint64, []byte) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n := map[byte]int{0xfc: 2, 0xfd: 3, 0xfe: 8}[b[0]]
+	if n == 0 {
+		return uint64(b[0]), b[1:]
+	}
+	if len(b) < 1+n {
+		return 0, nil
+	}
+	var word [8]byte
+	copy(word[:], b[1:1+n])
+	return binary.LittleEndian.Uint64(word[:]), b[1+n:]
+}

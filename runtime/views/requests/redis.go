@@ -1,0 +1,187 @@
+package requests
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+func redisProtocol() *Protocol {
+	return &Protocol{
+		Name: "redis", About: "Redis", Ports: []uint16{6379}, Op: "command", Target: "key", Event: "redis:piece",
+		split:  splitRedis,
+		reader: func(*Options) reader { return &redisReader{} },
+	}
+}
+
+// splitRedis splits what a client sends into commands.
+func splitRedis(data []byte, size uint64, o *Options) []*Request {
+	var list []*Request
+	w := window{data, max(size, uint64(len(data)))}
+	for len(w.data) > 0 && len(list) < maxPending {
+		before := w.n
+		n, ok := redisLine(&w, '*')
+		if !ok || n < 1 {
+			break
+		}
+		var words []string
+		for range n {
+			k, ok := redisLine(&w, '$')
+			if !ok || k < 0 {
+				break
+			}
+			words = append(words, string(w.data[:min(int64(len(w.data)), k)]))
+			w.skip(uint64(k) + 2)
+		}
+		if len(words) == 0 || !isCommand(words[0]) {
+			break
+		}
+		r := redisCommand(words, o)
+		r.size = before - w.n
+		list = append(list, r)
+	}
+	return list
+}
+
+// redisLine reads a line with a type and a number.
+func redisLine(w *window, kind byte) (int64, bool) {
+	if len(w.data) == 0 || w.data[0] != kind {
+		return 0, false
+	}
+	line, _, ok := bytes.Cut(w.data, []byte("\r\n"))
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(line[1:]), 10, 64)
+	if err != nil || n > 1<<40 || n < -1 {
+		return 0, false
+	}
+	w.skip(uint64(len(line) + 2))
+	return n, true
+}
+
+// isCommand reports whether s may be the name of a command.
+func isCommand(s string) bool {
+	for _, c := range s {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-|", c) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// redisCommand returns a command. Only the key is shown, and no value, unless the user wants
+// them.
+func redisCommand(words []string, o *Options) *Request {
+	r := &Request{Op: strings.ToUpper(words[0]), Rows: -1}
+	if len(words) > 1 {
+		r.Target = words[1]
+	}
+	switch {
+	case o.Unmask:
+		r.Target = strings.Join(words[1:], " ")
+	case r.Op == "AUTH" || r.Op == "HELLO" || r.Op == "EVAL" || r.Op == "ECHO" || r.Op == "PING":
+		if r.Target != "" {
+			r.Target = masked
+		}
+	}
+	r.route = r.Op
+	return r
+}
+
+// redisReader reads the answers of Redis.
+type redisReader struct {
+	line text
+	left uint64   // bytes of a string and the line end after it
+	open []uint64 // numbers of elements that are still to come, of arrays in arrays
+	off  bool     // the bytes are no answers, or some are not known
+}
+
+// maxNested is the maximum number of arrays in arrays.
+const maxNested = 64
+
+func (r *redisReader) lost() bool { return r.off }
+
+func (r *redisReader) read(data []byte, n uint64, to answers) {
+	w := &window{data, n}
+	for w.n > 0 {
+		switch {
+		case r.off:
+			to.count(w.skip(w.n))
+		case r.left > 0:
+			k := w.skip(r.left)
+			to.count(k)
+			if r.left -= k; r.left == 0 {
+				r.element(to)
+			}
+		default:
+			found, _ := r.line.until(w, "\r\n")
+			if !found {
+				if w.n > 0 {
+					r.off = true
+				}
+				continue
+			}
+			line := r.line.buf
+			r.line = text{}
+			r.value(line, to)
+		}
+	}
+}
+
+// value handles the first line of a value.
+func (r *redisReader) value(line []byte, to answers) {
+	kind := line[0]
+	rest := string(bytes.TrimSuffix(line[1:], []byte("\r\n")))
+	if len(r.open) == 0 {
+		if !strings.ContainsRune("+-:$*_#,(!=%~", rune(kind)) {
+			r.off = true
+			return
+		}
+		if q := to.begin(); q != nil {
+			q.Status = "OK"
+			if kind == '-' || kind == '!' {
+				q.Status, _, _ = strings.Cut(rest, " ")
+				q.Failed = true
+			}
+		}
+	}
+	to.count(uint64(len(line)))
+	n, err := strconv.ParseInt(rest, 10, 64)
+	switch kind {
+	case '$', '!', '=':
+		if err != nil || n < -1 || n > 1<<40 {
+			r.off = true
+			return
+		}
+		if n >= 0 {
+			r.left = uint64(n) + 2
+			return
+		}
+	case '*', '~', '%', '>':
+		if err != nil || n < -1 || n > 1<<40 || len(r.open) >= maxNested {
+			r.off = true
+			return
+		}
+		if kind == '%' {
+			n *= 2
+		}
+		if n > 0 {
+			r.open = append(r.open, uint64(n))
+			return
+		}
+	}
+	r.element(to)
+}
+
+// element handles the end of a value, which may be the last one of an array.
+func (r *redisReader) element(to answers) {
+	for len(r.open) > 0 {
+		last := len(r.open) - 1
+		if r.open[last]--; r.open[last] > 0 {
+			return
+		}
+		r.open = r.open[:last]
+	}
+	to.end()
+}

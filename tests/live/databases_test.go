@@ -1,0 +1,129 @@
+package live
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// exchanges are what clients of the protocols ask, and the answers.
+var exchanges = []struct {
+	proto    string
+	ask      []string // in several writes
+	answer   []string
+	op, what string // the names of these members in JSON
+	want     string // their values, the status and the number of rows
+}{
+	{"redis", []string{"*2\r\n$3\r\nget\r\n$1\r\nk\r\n"}, []string{"$3\r\nabc\r\n"}, "command", "key", `GET k "OK" null`},
+	{"redis", []string{"*3\r\n$3\r\nset\r", "\n$1\r\nk\r\n$6\r\nsecret\r\n"}, []string{"-ERR", " no\r\n"}, "command", "key", `SET k "ERR" null`},
+	{"pgsql", []string{"Q\x00\x00\x00\x14select 'secret'\x00"}, []string{"T\x00\x00\x00\x04D\x00\x00\x00\x04", "C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05I"}, "command", "query", `QUERY select ? "OK" 1`},
+	{"pgsql", []string{"P\x00\x00\x00\x0e\x00select\x00\x00\x00B\x00\x00\x00\x06\x00\x00", "E\x00\x00\x00\x05\x00S\x00\x00\x00\x04"}, []string{"E\x00\x00\x00\x0cC42P01\x00\x00Z\x00\x00\x00\x05I"}, "command", "query", `QUERY select "42P01" null`},
+	{"mysql", []string{"\x10\x00\x00\x00", "\x03select \"secret\""}, []string{"\x07\x00\x00\x01\x00\x02\x00\x02\x00\x00\x00"}, "command", "query", `QUERY select ? "OK" 2`},
+	{"mysql", []string{"\x02\x00\x00\x00\x03x"}, []string{"\x09\x00\x00\x01\xff\x7a\x04#42S02"}, "command", "query", `QUERY x 1146 null`},
+}
+
+// TestDatabaseRequests sends requests and answers of each protocol over TCP and over a local
+// socket. Both sides have to see each of them once.
+func TestDatabaseRequests(t *testing.T) {
+	if *peer {
+		t.Skip("it has no such command")
+	}
+	native(t) // TestEvents loads such programs on other kernels
+	needRoot(t)
+	for _, proto := range []string{"redis", "pgsql", "mysql"} {
+		for _, network := range []string{"tcp4", "unix"} {
+			t.Run(proto+"/"+network, func(t *testing.T) { exchangeAll(t, proto, network) })
+		}
+	}
+}
+
+func exchangeAll(t *testing.T, proto, network string) {
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "s")
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	args := []string{"requests", proto, "-f", "json", "-p", strconv.Itoa(os.Getpid())}
+	if a, ok := ln.Addr().(*net.TCPAddr); ok {
+		args = append(args, "--port", strconv.Itoa(a.Port))
+	}
+	s := start(t, args...)
+	s.attached()
+	client, err := net.Dial(network, ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rounds = 50
+	var want []string
+	pass := func(from, to net.Conn, parts []string) int {
+		n := 0
+		for _, p := range parts {
+			if _, err := io.WriteString(from, p); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(to, make([]byte, len(p))); err != nil {
+				t.Fatal(err)
+			}
+			n += len(p)
+		}
+		return n
+	}
+	for range rounds {
+		for _, x := range exchanges {
+			if x.proto == proto {
+				asked := pass(client, server, x.ask)
+				answered := pass(server, client, x.answer)
+				want = append(want, fmt.Sprintf("%s %d %d", x.want, asked, answered))
+			}
+		}
+	}
+	client.Close()
+	server.Close()
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	if r.missed() > 0 || strings.Contains(r.stdout, "lost_events") {
+		t.Skipf("the kernel left out events: %s", r.stderr)
+	}
+	got := map[bool][]string{}
+	for _, line := range strings.Split(r.stdout, "\n") {
+		var q map[string]any
+		if !strings.Contains(line, `"`+proto+`"`) || json.Unmarshal([]byte(line), &q) != nil {
+			continue
+		}
+		status, _ := json.Marshal(q["status"])
+		rows, _ := json.Marshal(q["rows"])
+		got[q["server"].(bool)] = append(got[q["server"].(bool)], fmt.Sprintf("%v %v %s %s %v %v", q["command"], q[exchangeTarget(proto)], status, rows, q["req_bytes"], q["resp_bytes"]))
+	}
+	for _, server := range []bool{true, false} {
+		if a, b := strings.Join(got[server], "\n"), strings.Join(want, "\n"); a != b {
+			t.Errorf("server %v: %d requests, want %d:\n%s\nwant:\n%s\n%s", server, len(got[server]), len(want), first(a, 600), first(b, 600), r.stderr)
+		}
+	}
+}
+
+// exchangeTarget returns the name that JSON has for what a protocol's requests are about.
+func exchangeTarget(proto string) string {
+	for _, x := range exchanges {
+		if x.proto == proto {
+			return x.what
+		}
+	}
+	return ""
+}
+
+func first(s string, n int) string { return s[:min(n, len(s))] }
