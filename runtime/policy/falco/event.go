@@ -243,6 +243,11 @@ func (e *Event) descriptor() *descriptor {
 	d.dev, d.ino = uint64(dev), uint64(ino)
 	d.name, _ = e.text("fdpath")
 	switch mode & modeType {
+	case 0:
+		if mode == 0 && d.name == "" { // it is closed, or was never open
+			return d
+		}
+		d.kind, d.char = anonymous(d.name)
 	case modeSocket:
 		e.socket(d)
 	case modeFile:

@@ -1,0 +1,177 @@
+package live
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// falcoAlerts runs rules of Falco while work runs, which may be several times. It returns the rules of the alerts with
+// their outputs, without time and priority.
+func falcoAlerts(t *testing.T, rules string, work func()) (alerts []string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(file, []byte(rules), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var r result
+	for range 5 { // newer kernels skip events when a program is preempted, which is reported
+		s := start(t, "policy", "-f", "json", file)
+		s.attached()
+		work()
+		s.signal(unix.SIGINT)
+		if r = s.wait(); !strings.Contains(r.stderr, "Missed ") {
+			break
+		}
+		t.Logf("again: %s", r.stderr)
+	}
+	for line := range strings.Lines(r.stdout) {
+		var a struct{ Rule, Output string }
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		_, text, _ := strings.Cut(a.Output, " ")
+		_, text, _ = strings.Cut(text, " ")
+		alerts = append(alerts, a.Rule+": "+text)
+	}
+	return alerts
+}
+
+// falcoNames are rules for paths of opened files, with the same in Go.
+var falcoNames = []struct {
+	condition string // with DIR for the test's directory
+	holds     func(dir, abs, raw string) bool
+}{
+	{"fd.name in (DIR/secret/key, /other)", func(dir, abs, _ string) bool { return abs == dir+"/secret/key" }},
+	{"fd.directory = DIR/secret.d", func(dir, abs, _ string) bool { return path.Dir(abs) == dir+"/secret.d" }},
+	{"fd.name startswith DIR/pre/", func(dir, abs, _ string) bool { return strings.HasPrefix(abs, dir+"/pre/") }},
+	{"fd.name endswith .suffix", func(_, abs, _ string) bool { return strings.HasSuffix(abs, ".suffix") }},
+	{"fd.nameraw contains lone/../", func(_, _, raw string) bool { return strings.Contains(raw, "lone/../") }},
+}
+
+// TestFalcoPaths opens files by paths in many forms, from the current directory and from an
+// open one. Programs filter events by what a path looks like, so each alert has to come
+// that the exact rule demands, and no other.
+func TestFalcoPaths(t *testing.T) {
+	native(t)
+	needRoot(t)
+	dir := t.TempDir()
+	for _, d := range []string{"secret", "secret.d", "pre", "x"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := strings.Repeat("./", 140)
+	names := []string{
+		"key", "./key", "../secret/key", "secret/key", "x/../secret/key", "../x/../secret/./key", long + "key", long + "secret/key",
+		dir + "/secret/key", dir + "//secret/./key", dir + "/x/../secret/key", dir + "/secret/key/", dir + "/secret/key/.", dir + "/secret/key/x/..", dir + "/secret/keys",
+		"one", "./one", "secret.d/one", "../secret.d/one", dir + "/secret.d/one", dir + "/secret.d/one/two", dir + "/secret.d", "secret.d//one", "secret.d/../one", "..",
+		"pre/a", "a", "../pre/a", dir + "/pre/a", dir + "/./pre/a", dir + "/x/../pre/a", dir + "/pre", "pre/..", ".",
+		"a.suffix", "a.suffix/", "a.suffix/.", "a.suffix/b/..", "a.suffix/b", dir + "/.suffix", long + "a.suffix", ".suffix",
+		"lone/../a", "lone/..", "lone", dir + "/lone/../a",
+	}
+	var rules strings.Builder
+	for i, r := range falcoNames {
+		fmt.Fprintf(&rules, "- rule: rule %d\n  desc: d\n  condition: evt.type=openat and proc.pid=%d and %s\n  output: \"%%fd.nameraw as %%fd.name\"\n  priority: INFO\n",
+			i, os.Getpid(), strings.ReplaceAll(r.condition, "DIR", dir))
+	}
+	var want []string
+	got := falcoAlerts(t, rules.String(), func() {
+		want = nil
+		for _, base := range []string{dir, dir + "/secret", dir + "/secret.d", dir + "/pre"} {
+			t.Chdir(base)
+			fd, err := unix.Open(base, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				abs := path.Clean(path.Join(base, name))
+				if strings.HasPrefix(name, "/") {
+					abs = path.Clean(name)
+				}
+				for i, r := range falcoNames {
+					if r.holds(dir, abs, name) {
+						alert := fmt.Sprintf("rule %d: %s as %s", i, name, abs)
+						want = append(want, alert, alert)
+						break
+					}
+				}
+				for _, at := range []int{unix.AT_FDCWD, fd} {
+					if n, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+						unix.Close(n)
+					}
+				}
+			}
+			unix.Close(fd)
+			t.Chdir("/")
+		}
+	})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestFalcoEvents checks alerts of an exec that works and one that fails, and of a
+// connection.
+func TestFalcoEvents(t *testing.T) {
+	native(t)
+	needRoot(t)
+	rules := fmt.Sprintf(`
+- list: tools
+  items: ["true", "false"]
+- macro: mine
+  condition: (proc.ppid=%[1]d or proc.pid=%[1]d)
+- rule: exec
+  desc: d
+  condition: evt.type in (execve, execveat) and mine and proc.name in (tools) and proc.args startswith "a b"
+  output: "%%proc.exe %%proc.cmdline of %%proc.ppid %%proc.apid[1] %%evt.res %%container.id %%fd.name"
+  priority: NOTICE
+- rule: failed
+  desc: d
+  condition: evt.type=execve and mine and evt.res=ENOENT
+  output: "%%evt.arg.res %%evt.arg.filename %%evt.rawres"
+  priority: NOTICE
+- rule: connect
+  desc: d
+  condition: evt.type=connect and proc.pid=%[1]d and fd.sport=9 and fd.l4proto=udp and fd.snet="127.0.0.0/8" and fd.sip != 127.0.0.2
+  output: "%%fd.sip %%fd.rport %%fd.type %%evt.res"
+  priority: NOTICE
+`, os.Getpid())
+	got := falcoAlerts(t, rules, func() {
+		for _, args := range [][]string{{"a b", "c"}, {"b"}} {
+			if err := exec.Command("/bin/true", args...).Run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := os.StartProcess("/nonexistent/program", []string{"x"}, &os.ProcAttr{}); err == nil {
+			t.Fatal("the program exists")
+		}
+		for _, last := range []byte{1, 2} {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, last}}); err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(fd)
+		}
+	})
+	want := []string{
+		fmt.Sprintf("exec: /bin/true true a b c of %[1]d %[1]d SUCCESS host <NA>", os.Getpid()),
+		"failed: ENOENT /nonexistent/program -2",
+		"connect: 127.0.0.1 9 ipv4 SUCCESS",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
