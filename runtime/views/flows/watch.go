@@ -2,7 +2,6 @@ package flows
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -44,7 +43,7 @@ func Watch(ctx context.Context, opt Options, on func(*Flow) bool) error {
 	if err != nil {
 		return err
 	}
-	session, err := script.Start(ctx, w.event)
+	session, err := script.Start(context.WithoutCancel(ctx), w.event)
 	if err != nil {
 		return err
 	}
@@ -54,9 +53,10 @@ func Watch(ctx context.Context, opt Options, on func(*Flow) bool) error {
 			opt.Attached()
 		}
 		w.serve(ctx)
+		w.drain()
 	}
 	session.Stop()
-	if _, rerr := session.Wait(); err == nil && !errors.Is(rerr, context.Canceled) {
+	if _, rerr := session.Wait(); err == nil {
 		err = rerr
 	}
 	w.flush(time.Time{})
@@ -86,6 +86,8 @@ type watcher struct {
 	open   exchanges
 	owners *owners
 	held   []*heldRecord
+	// handled counts records.
+	handled int
 }
 
 // heldRecord is a record with the time at which it is reported.
@@ -162,6 +164,23 @@ func (w *watcher) serve(ctx context.Context) {
 	}
 }
 
+// drain waits until the script has nothing more to report, but not long.
+func (w *watcher) drain() {
+	const most, quiet = 500 * time.Millisecond, 50 * time.Millisecond
+	for end := time.Now().Add(most); time.Now().Before(end); {
+		w.mu.Lock()
+		handled, done := w.handled, w.done || w.err != nil
+		w.mu.Unlock()
+		time.Sleep(quiet)
+		w.mu.Lock()
+		done = done || w.handled == handled
+		w.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
+
 // event handles an event of the script.
 func (w *watcher) event(e tracer.Event) {
 	switch e := e.(type) {
@@ -186,6 +205,7 @@ func (w *watcher) event(e tracer.Event) {
 
 // record handles a record of the script.
 func (w *watcher) record(rec *record) {
+	w.handled++
 	f := &rec.flow
 	switch rec.kind {
 	case kindNames:
