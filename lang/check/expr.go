@@ -31,6 +31,7 @@ func (c *checker) expr(e ast.Expr) *types.Type {
 	return t
 }
 
+// exprType checks e. The grammar allows ranges and _ only where they are not values.
 func (c *checker) exprType(e ast.Expr) *types.Type {
 	switch e := e.(type) {
 	case *ast.Bad:
@@ -51,8 +52,6 @@ func (c *checker) exprType(e ast.Expr) *types.Type {
 		return c.variable(e)
 	case *ast.Map:
 		return c.readElement(e)
-	case *ast.Discard:
-		c.errorf(e.Span(), "'_' has no value: it can only be assigned to")
 	case *ast.Index:
 		if isElement(e) {
 			return c.readElement(e)
@@ -89,8 +88,6 @@ func (c *checker) exprType(e ast.Expr) *types.Type {
 		return c.ifValue(e)
 	case *ast.Comptime:
 		return c.comptime(e)
-	case *ast.Range:
-		c.errorf(e.Span(), "A range can only be looped over")
 	}
 	return types.TInvalid
 }

@@ -17,9 +17,6 @@ func (c *checker) forLoop(s *ast.For) {
 		t = c.loopRange(it, head)
 	case *ast.Map:
 		t = c.loopMap(it)
-	default:
-		c.errorf(s.Iter.Span(), "Only a map or a range can be looped over")
-		t = types.TInvalid
 	}
 	if old := c.find(s.Var.Name); old != nil {
 		c.errorNotes(s.Var.Span(), old.initial(), "Loop declaration shadows existing variable: $%s", ast.ShownName(s.Var.Name))

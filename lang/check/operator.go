@@ -53,11 +53,6 @@ func (c *checker) increment(e *ast.Unary) *types.Type {
 		}
 		v.assigned, v.everAssigned = true, true
 	default:
-		if !isElement(e.X) {
-			c.value(e.X)
-			c.errorf(e.Span(), "The %s operator can only be applied to a variable or a map", e.Op)
-			return types.TInvalid
-		}
 		var ok bool
 		if m, ok = c.element(e.X); !ok {
 			return types.TInvalid
@@ -140,8 +135,6 @@ func (c *checker) address(e *ast.Unary) *types.Type {
 		c.info.Types[x] = t
 		return types.NewPointer(plain(t), types.NoSpace)
 	}
-	c.value(e.X)
-	c.errorf(e.X.Span(), "The address-of operator (&) can only be used on a map or variable")
 	return types.TInvalid
 }
 
