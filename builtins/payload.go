@@ -25,6 +25,9 @@ func payload() *Def {
 				c.Errorf(a.Span, "payload() expects a number of bytes")
 				return types.TInvalid
 			}
+			if a.Lit == nil {
+				return types.TInvalid // an error, or its value is not known yet
+			}
 			if limit := int64(c.Config().MaxStrlen); a.Lit.Int < 1 || a.Lit.Int > limit {
 				c.Errorf(a.Span, "The size must be from 1 to max_strlen, which is %d", limit)
 				return types.TInvalid

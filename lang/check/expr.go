@@ -230,10 +230,6 @@ func (c *checker) record(e *ast.Record) *types.Type {
 	elems, names := make([]*types.Type, len(e.Elems)), make([]string, len(e.Elems))
 	for i, x := range e.Elems {
 		elems[i], names[i] = c.element1(x), e.Names[i].Text
-		if slices.Contains(names[:i], names[i]) {
-			c.errorf(e.Names[i].Span(), "The record has two fields named '%s'", names[i])
-			elems[i] = types.TInvalid
-		}
 	}
 	if bad := spoiled(elems...); bad != nil {
 		return bad
