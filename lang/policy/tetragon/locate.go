@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -98,10 +99,13 @@ func (h *hook) locateFunction(name string, hn *hookNode) {
 	proto, err := k.FuncProto("", found)
 	_, symbol := k.Symbol(found)
 	if err != nil && !symbol {
-		if h.many {
-			return
+		switch {
+		case h.many:
+		case slices.Contains(inlined, name):
+			h.p.diags.Warnf(h.at, "this kernel has the function '%s' only inside its callers, where it cannot be watched: it is left out", name)
+		default:
+			h.missing(hn, "this kernel has no function '%s'", name)
 		}
-		h.missing(hn, "this kernel has no function '%s'", name)
 		return
 	}
 	h.event.Function = found
@@ -170,6 +174,10 @@ var aliases = []struct {
 	{"do_execveat_common", "do_execveat_common.isra.0", 0},
 	{"find_module_sections", "find_module_sections.isra.0", 0},
 }
+
+// inlined are functions that newer kernels have only inside their callers, where no program
+// can watch them.
+var inlined = []string{"override_creds", "revert_creds", "get_task_cred", "fdget", "task_euid"}
 
 // renamed returns the name that a function has on this kernel.
 func (p *policyReader) renamed(name string) (string, int) {

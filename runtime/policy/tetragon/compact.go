@@ -133,9 +133,12 @@ func plainArg(a *tetragon.Arg, vs []value.Value) string {
 	case tetragon.ShowSkb:
 		return fmt.Sprintf("%s %s:%d -> %s:%d len %d", protocol(n(9)), text(vs[4]), n(6), text(vs[5]), n(7), n(1))
 	case tetragon.ShowSockaddr:
+		if n(0) != 2 && n(0) != 10 {
+			return tetragon.Families[n(0)]
+		}
 		return fmt.Sprintf("%s %s:%d", tetragon.Families[n(0)], text(vs[1]), n(2))
 	case tetragon.ShowBytes:
-		return fmt.Sprintf("bytes %d", max(int64(len(data(vs[0]))), number(vs[1])&0xffffffff*0))
+		return fmt.Sprintf("bytes %d", dataSize(vs))
 	case tetragon.ShowVec:
 		total := 0
 		for _, v := range vs[:4] {
@@ -150,6 +153,10 @@ func plainArg(a *tetragon.Arg, vs []value.Value) string {
 		return programType(n(0)) + " " + text(vs[2])
 	case tetragon.ShowBPFMap:
 		return mapType(n(0)) + " " + text(vs[4])
+	case tetragon.ShowSockaddrUn:
+		return text(vs[1])
+	case tetragon.ShowPerfEvent:
+		return join(perfTypes[n(0)], text(vs[2]))
 	case tetragon.ShowCred:
 		return fmt.Sprintf("uid=%d euid=%d gid=%d egid=%d", n(0), n(4), n(1), n(5))
 	case tetragon.ShowUserNS:
@@ -158,6 +165,15 @@ func plainArg(a *tetragon.Arg, vs []value.Value) string {
 		return fmt.Sprint(n(0))
 	}
 	return text(vs[0])
+}
+
+// dataSize returns how many bytes there were, of which the record may have only the first.
+func dataSize(vs []value.Value) int64 {
+	size := int64(len(data(vs[0])))
+	if n := number(vs[1]); n > size && n < maxData {
+		size = n
+	}
+	return size
 }
 
 func protocol(n uint64) string {

@@ -378,10 +378,14 @@ func shownJSON(a *tetragon.Arg, vs []value.Value) object {
 	return kernelJSON(a, vs)
 }
 
+// maxData is the size from which on a number is no size of data: it is negative, or what a
+// process passed has no meaning.
+const maxData = 1 << 40
+
 // bytesJSON returns data of which size bytes existed.
 func bytesJSON(b []byte, size int64) object {
 	text := base64.StdEncoding.EncodeToString(b)
-	if size > int64(len(b)) && size < 1<<40 && len(b) > 0 {
+	if size > int64(len(b)) && size < maxData && len(b) > 0 {
 		return object{{"truncated_bytes_arg", object{{"bytes_arg", text}, {"orig_size", strconv.FormatInt(size, 10)}}}}
 	}
 	return object{{"bytes_arg", text}}

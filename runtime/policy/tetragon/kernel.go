@@ -8,6 +8,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
+// perfTypes are the types of perf events that are not those of a device.
+var perfTypes = map[uint64]string{0: "PERF_TYPE_HARDWARE", 1: "PERF_TYPE_SOFTWARE", 2: "PERF_TYPE_TRACEPOINT", 3: "PERF_TYPE_HW_CACHE", 4: "PERF_TYPE_RAW", 5: "PERF_TYPE_BREAKPOINT"}
+
 // kernelJSON returns an object of the kernel.
 func kernelJSON(a *tetragon.Arg, vs []value.Value) object {
 	n := func(i int) uint64 { return uint64(number(vs[i])) }
@@ -37,10 +40,9 @@ func kernelJSON(a *tetragon.Arg, vs []value.Value) object {
 	case tetragon.ShowBPFProg:
 		return object{{"bpf_prog_arg", object{{"ProgType", programType(n(0))}, {"InsnCnt", n(1)}, {"ProgName", text(vs[2])}}}}
 	case tetragon.ShowPerfEvent:
-		types := map[uint64]string{0: "PERF_TYPE_HARDWARE", 1: "PERF_TYPE_SOFTWARE", 2: "PERF_TYPE_TRACEPOINT", 3: "PERF_TYPE_HW_CACHE", 4: "PERF_TYPE_RAW", 5: "PERF_TYPE_BREAKPOINT"}
 		var o object
 		o.add("KprobeFunc", text(vs[2]))
-		if name := types[n(0)]; name != "" {
+		if name := perfTypes[n(0)]; name != "" {
 			o.add("Type", name)
 		} else {
 			o.add("Type", "PERF_TYPE_"+strconv.FormatUint(n(0), 10))

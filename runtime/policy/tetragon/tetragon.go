@@ -68,6 +68,9 @@ func (s *Sink) Attached(n int) {
 // Map implements output.Sink. The maps of the script are its own affair.
 func (s *Sink) Map(output.Map) {}
 
+// End implements output.Sink. No maps follow.
+func (s *Sink) End() {}
+
 // Value implements output.Sink.
 func (s *Sink) Value(v value.Value) {
 	switch kind, p := s.procs.Add(v); kind {
