@@ -55,6 +55,8 @@ func header(name string, size int, fields ...types.Field) *types.Type {
 }
 
 // be returns an integer member of a header, in network byte order.
+//
+//go:noinline
 func be(name string, off, size int) types.Field {
 	return types.Field{Name: name, Off: off, Type: types.NewInt(size, false), Net: size > 1}
 }
@@ -227,6 +229,7 @@ func parsePacket(g Gen, from *probes.Packet) *ir.Value {
 	return s.p
 }
 
+//go:noinline
 func (s *parser) num(n int64) *ir.Value { return s.b.Const(n) }
 
 func (s *parser) is(x *ir.Value, n int64) *ir.Value { return s.b.Op(ir.OpEq, x, s.num(n)) }

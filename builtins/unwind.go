@@ -94,6 +94,8 @@ func (w *walker) op(op ir.Op, x, y *ir.Value) *ir.Value { return w.b().Op(op, x,
 func (w *walker) not(x *ir.Value) *ir.Value { return w.op(ir.OpEq, x, w.num(0)) }
 
 // stop ends the walk for the reason why if cond is not 0.
+//
+//go:noinline
 func (w *walker) stop(cond *ir.Value, why unwind.Why) {
 	w.leave(cond, func() {
 		w.b().Cur.Unlikely = why != unwind.Complete

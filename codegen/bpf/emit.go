@@ -166,6 +166,7 @@ func (e *emitter) emergency(i int) int64 {
 	return e.spare[i]
 }
 
+//go:noinline
 func (e *emitter) spot(v vreg) spot {
 	info := &e.f.vregs[v]
 	switch {
@@ -177,6 +178,7 @@ func (e *emitter) spot(v vreg) spot {
 	return spot{reg: asm.Register(info.loc)}
 }
 
+//go:noinline
 func (e *emitter) reg(v vreg) asm.Register {
 	p := e.spot(v)
 	if p.mem {

@@ -58,6 +58,7 @@ func legalize(f *ir.Func, frame map[*ir.Value]int64, v4 bool) {
 	f.RemoveDead()
 }
 
+//go:noinline
 func (l *legalizer) val(op ir.Op, t ir.Type, args ...*ir.Value) *ir.Value {
 	v := l.f.NewValue(l.blk, op, t, args...)
 	v.Pos = l.at.Pos

@@ -38,6 +38,8 @@ func NewFunc(name string, params ...Type) *Builder {
 }
 
 // NewBlock adds an empty, unsealed block at the end of the layout.
+//
+//go:noinline
 func (b *Builder) NewBlock() *Block {
 	blk := &Block{ID: b.Fn.nextB, Func: b.Fn, defs: map[*Var]*Value{}}
 	b.Fn.nextB++
@@ -61,6 +63,8 @@ func (b *Builder) Seal(blk *Block) {
 }
 
 // SealSet seals blk and makes it current.
+//
+//go:noinline
 func (b *Builder) SealSet(blk *Block) {
 	b.Seal(blk)
 	b.SetBlock(blk)
@@ -68,6 +72,8 @@ func (b *Builder) SealSet(blk *Block) {
 
 // block returns the current block. Code after a terminator is added to a new,
 // unreachable block, which the optimizer removes.
+//
+//go:noinline
 func (b *Builder) block() *Block {
 	if b.Cur == nil {
 		b.Cur = b.NewBlock()
@@ -108,6 +114,8 @@ func (b *Builder) Op(op Op, args ...*Value) *Value {
 }
 
 // Const returns the integer n.
+//
+//go:noinline
 func (b *Builder) Const(n int64) *Value {
 	v := b.add(OpConst)
 	v.Imm = n
@@ -115,6 +123,8 @@ func (b *Builder) Const(n int64) *Value {
 }
 
 // Param returns parameter i of the function.
+//
+//go:noinline
 func (b *Builder) Param(i int) *Value {
 	v := b.add(OpParam)
 	v.Imm, v.Type = int64(i), b.Fn.Params[i]
@@ -123,6 +133,8 @@ func (b *Builder) Param(i int) *Value {
 
 // Slot returns the address of size bytes of undefined memory, 8-byte aligned. A slot
 // exists for the whole run of the function.
+//
+//go:noinline
 func (b *Builder) Slot(size int) *Value {
 	v := b.add(OpSlot)
 	v.Imm, v.Imm2 = int64(size), 8
@@ -130,6 +142,8 @@ func (b *Builder) Slot(size int) *Value {
 }
 
 // MapPtr returns map m as a helper argument.
+//
+//go:noinline
 func (b *Builder) MapPtr(m *Map) *Value {
 	v := b.add(OpMapPtr)
 	v.Map = m
@@ -137,6 +151,8 @@ func (b *Builder) MapPtr(m *Map) *Value {
 }
 
 // MapValue returns the address of byte off of the only value of array map m.
+//
+//go:noinline
 func (b *Builder) MapValue(m *Map, off int64) *Value {
 	v := b.add(OpMapValue)
 	v.Map, v.Imm = m, off
@@ -155,6 +171,8 @@ var loads = map[int]Op{1: OpLoad8, 2: OpLoad16, 4: OpLoad32, 8: OpLoad64}
 var stores = map[int]Op{1: OpStore8, 2: OpStore16, 4: OpStore32, 8: OpStore64}
 
 // Load returns the size (1, 2, 4 or 8) bytes at p+off, sign-extended if signed.
+//
+//go:noinline
 func (b *Builder) Load(p *Value, off int64, size int, signed bool) *Value {
 	v := b.add(loads[size], p)
 	v.Imm = off
@@ -165,12 +183,16 @@ func (b *Builder) Load(p *Value, off int64, size int, signed bool) *Value {
 }
 
 // Store writes the low size bytes of x at p+off.
+//
+//go:noinline
 func (b *Builder) Store(p *Value, off int64, size int, x *Value) {
 	v := b.add(stores[size], p, x)
 	v.Imm = off
 }
 
 // AtomicAdd adds x to the size (4 or 8) bytes at p+off atomically.
+//
+//go:noinline
 func (b *Builder) AtomicAdd(p *Value, off int64, size int, x *Value) {
 	op := OpAtomicAdd64
 	if size == 4 {
@@ -181,6 +203,8 @@ func (b *Builder) AtomicAdd(p *Value, off int64, size int, x *Value) {
 
 // Atomic applies op, an atomic operation without a result, with x to the u64 at p+off.
 // Kernels before 5.12 support only additions.
+//
+//go:noinline
 func (b *Builder) Atomic(op Op, p *Value, off int64, x *Value) { b.add(op, p, x).Imm = off }
 
 // FetchAdd atomically adds x to the u64 at p+off and returns the old value.
@@ -206,6 +230,8 @@ func (b *Builder) CmpXchg(p *Value, off int64, old, x *Value) *Value {
 }
 
 // Zero clears n bytes at p+off.
+//
+//go:noinline
 func (b *Builder) Zero(p *Value, off int64, n int) {
 	if n == 0 {
 		return
@@ -215,6 +241,8 @@ func (b *Builder) Zero(p *Value, off int64, n int) {
 }
 
 // Copy copies n bytes from src to dst+off; both are directly addressable.
+//
+//go:noinline
 func (b *Builder) Copy(dst *Value, off int64, src *Value, n int) {
 	if n == 0 {
 		return
@@ -238,6 +266,8 @@ func (b *Builder) Extend(x *Value, size int, signed bool) *Value {
 }
 
 // Call calls a kernel helper.
+//
+//go:noinline
 func (b *Builder) Call(h *Helper, args ...*Value) *Value {
 	v := b.add(OpCall, args...)
 	v.Help, v.Type = h, h.Result
@@ -245,6 +275,8 @@ func (b *Builder) Call(h *Helper, args ...*Value) *Value {
 }
 
 // CallFn calls a function of the same program.
+//
+//go:noinline
 func (b *Builder) CallFn(f *Func, args ...*Value) *Value {
 	v := b.add(OpCallFn, args...)
 	v.Fn = f
@@ -252,6 +284,8 @@ func (b *Builder) CallFn(f *Func, args ...*Value) *Value {
 }
 
 // FuncAddr returns f as a callback argument.
+//
+//go:noinline
 func (b *Builder) FuncAddr(f *Func) *Value {
 	v := b.add(OpFuncAddr)
 	v.Fn = f
@@ -259,6 +293,8 @@ func (b *Builder) FuncAddr(f *Func) *Value {
 }
 
 // Kfunc calls a kernel function by its BTF id.
+//
+//go:noinline
 func (b *Builder) Kfunc(name string, btfID int64, result Type, args ...*Value) *Value {
 	v := b.add(OpKfunc, args...)
 	v.Name, v.Imm, v.Type = name, btfID, result
@@ -284,6 +320,8 @@ func (b *Builder) InnerMap(p *Value) *Value {
 // AsInt returns the address p as a number, for helpers that read memory, comparisons
 // and stores. The verifier still treats it as a pointer, so only constants and bounded
 // integers may be added to it.
+//
+//go:noinline
 func (b *Builder) AsInt(p *Value) *Value {
 	if !p.Type.IsPtr() {
 		return p
@@ -303,6 +341,8 @@ func (b *Builder) edge(to *Block) {
 }
 
 // Jump ends the current block.
+//
+//go:noinline
 func (b *Builder) Jump(to *Block) {
 	blk := b.block()
 	blk.Term, blk.Pos = TermJump, b.Pos
@@ -321,6 +361,8 @@ func (b *Builder) Br(cond *Value, then, els *Block) {
 }
 
 // Ret ends the current block and the function.
+//
+//go:noinline
 func (b *Builder) Ret(x *Value) {
 	blk := b.block()
 	blk.Term, blk.Cond, blk.Pos = TermRet, x, b.Pos
@@ -328,9 +370,13 @@ func (b *Builder) Ret(x *Value) {
 }
 
 // Write sets v to x from here on.
+//
+//go:noinline
 func (b *Builder) Write(v *Var, x *Value) { b.block().defs[v] = x }
 
 // Read returns the current value of v.
+//
+//go:noinline
 func (b *Builder) Read(v *Var) *Value { return b.readIn(v, b.block()) }
 
 func (b *Builder) readIn(v *Var, blk *Block) *Value {
@@ -374,6 +420,8 @@ func (b *Builder) fillPhi(v *Var, phi *Value) {
 
 // Phi merges one value per predecessor of the current block, which must be sealed and
 // still empty, in the order of its predecessors.
+//
+//go:noinline
 func (b *Builder) Phi(t Type, args ...*Value) *Value {
 	blk := b.block()
 	x := b.Fn.NewValue(blk, OpPhi, t, args...)

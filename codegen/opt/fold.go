@@ -86,6 +86,7 @@ func (d *folder) make(op ir.Op, args ...*ir.Value) *ir.Value {
 	return v
 }
 
+//go:noinline
 func (d *folder) constant(n uint64) *ir.Value {
 	v := d.make(ir.OpConst)
 	v.Imm = int64(n)

@@ -44,6 +44,7 @@ type ranges struct {
 	known []bool
 }
 
+//go:noinline
 func (rs *ranges) get(v *ir.Value) interval {
 	if v.Op == ir.OpConst {
 		return unsigned(uint64(v.Imm), uint64(v.Imm))

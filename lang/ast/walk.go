@@ -215,6 +215,8 @@ func exprChildren(n Expr, f visitor) {
 type visitor func(Node)
 
 // one visits a child that may be absent.
+//
+//go:noinline
 func (f visitor) one(n Node) {
 	if !isNil(n) {
 		f(n)

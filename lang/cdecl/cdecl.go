@@ -216,6 +216,7 @@ func (u *Decls) ConstNames() []string {
 	return slices.Compact(names)
 }
 
+//go:noinline
 func (u *Decls) errorf(at source.Span, format string, args ...any) {
 	u.errorHint(at, "", format, args...)
 }

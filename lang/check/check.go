@@ -264,6 +264,7 @@ func (c *checker) listOptions() {
 	sort.Slice(c.prog.Options, func(i, j int) bool { return c.prog.Options[i].Name < c.prog.Options[j].Name })
 }
 
+//go:noinline
 func (c *checker) errorf(s source.Span, format string, args ...any) {
 	c.errorHint(s, "", format, args...)
 }

@@ -42,6 +42,8 @@ func isLiteralType(t *types.Type) bool { return t != nil && t.Lit != types.NoLit
 
 // plain returns the ordinary integer type for the type of a literal, and any other type
 // unchanged.
+//
+//go:noinline
 func plain(t *types.Type) *types.Type {
 	if isLiteralType(t) {
 		return types.NewInt(t.Size, t.Signed)

@@ -30,6 +30,8 @@ func (b *Builder) From(at Span) {
 }
 
 // Printf appends text.
+//
+//go:noinline
 func (b *Builder) Printf(format string, args ...any) { fmt.Fprintf(&b.text, format, args...) }
 
 // Write appends text as it is.

@@ -206,6 +206,8 @@ var (
 
 // NewInt returns the integer type of the given size in bytes (1, 2, 4, 8) and
 // signedness.
+//
+//go:noinline
 func NewInt(size int, signed bool) *Type {
 	switch {
 	case signed && size == 1:
@@ -350,6 +352,8 @@ func (t *Type) Field(name string) (Field, bool) {
 }
 
 // Members returns the direct members of a struct, tuple or record.
+//
+//go:noinline
 func (t *Type) Members() []Field {
 	if t.Kind == Struct && t.Comp != nil {
 		return t.Comp.Fields()
