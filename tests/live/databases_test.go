@@ -127,3 +127,83 @@ func exchangeTarget(proto string) string {
 }
 
 func first(s string, n int) string { return s[:min(n, len(s))] }
+
+// TestDNSRequests sends queries from two sockets, connected and not, of which several wait for
+// their answers at the same time, with the same numbers on both.
+func TestDNSRequests(t *testing.T) {
+	if *peer {
+		t.Skip("it has no such command")
+	}
+	native(t) // TestEvents loads such programs on other kernels
+	needRoot(t)
+	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	s := start(t, "requests", "dns", "-f", "json", "-p", strconv.Itoa(os.Getpid()), "--port", strconv.Itoa(server.LocalAddr().(*net.UDPAddr).Port))
+	s.attached()
+	free, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	bound, err := net.Dial("udp4", server.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bound.Close()
+	const n = 100
+	want := map[string]int{}
+	buf := make([]byte, 512)
+	for i := range n {
+		type query struct {
+			from net.Addr
+			data []byte
+		}
+		var waiting []query
+		for j, kind := range []byte{1, 28, 1, 28} {
+			q := append([]byte{byte(i), kind, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'h', byte('a' + i%26), 0, 0, kind, 0, 1}, []byte("padding")[:j]...)
+			if j < 2 {
+				bound.Write(q)
+			} else {
+				free.WriteTo(q, server.LocalAddr())
+			}
+			k, from, err := server.ReadFrom(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting = append(waiting, query{from, append([]byte(nil), buf[:k]...)})
+		}
+		for _, j := range []int{3, 0, 2, 1} {
+			a := waiting[j].data
+			a[2], a[3], a[7] = 0x81, 0x80|byte(j), byte(j+1)
+			server.WriteTo(a, waiting[j].from)
+			if j < 2 {
+				bound.Read(buf)
+			} else {
+				free.ReadFrom(buf)
+			}
+			status := []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN"}[j]
+			for _, side := range []bool{true, false} {
+				want[fmt.Sprintf("%v %s h%c %s %d %d %d", side, []string{"A", "AAAA"}[j%2], 'a'+i%26, status, j+1, len(a), len(a))]++
+			}
+		}
+	}
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	if r.missed() > 0 || strings.Contains(r.stdout, "lost_events") {
+		t.Skipf("the kernel left out events: %s", r.stderr)
+	}
+	for _, line := range strings.Split(r.stdout, "\n") {
+		var q map[string]any
+		if strings.Contains(line, `"dns"`) && json.Unmarshal([]byte(line), &q) == nil {
+			want[fmt.Sprintf("%v %v %v %v %v %v %v", q["server"], q["qtype"], q["name"], q["status"], q["rows"], q["req_bytes"], q["resp_bytes"])]--
+		}
+	}
+	for line, k := range want {
+		if k != 0 {
+			t.Errorf("%s: %d too few", line, k)
+		}
+	}
+}

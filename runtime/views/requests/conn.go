@@ -81,6 +81,9 @@ func (t *tracker) piece(p *piece) {
 	case answerStarts:
 		t.turn(p)
 		t.read(t.conns[p.conn], p)
+		if t.proto.Datagrams {
+			t.finish(t.conns[p.conn], p.at)
+		}
 	case answerGoesOn:
 		if c := t.conns[p.conn]; c != nil {
 			t.read(c, p)

@@ -152,3 +152,32 @@ func FuzzSQL(f *testing.F) {
 		}
 	})
 }
+
+// dnsQuery is a query for a name, and dnsAnswer the start of its answer.
+const (
+	dnsQuery  = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x07example\x00\x00\x1c\x00\x01"
+	dnsAnswer = "\x12\x34\x81\x83\x00\x01\x00\x02\x00\x00\x00\x00\x01a\x07example\x00\x00\x1c\x00\x01"
+)
+
+func FuzzDNS(f *testing.F) { fuzzProtocol(f, dnsProtocol(), dnsQuery, dnsAnswer) }
+
+func TestDNS(t *testing.T) {
+	for _, tt := range []struct{ data, want string }{
+		{dnsQuery, "AAAA a.example 27"},
+		{dnsQuery[:12] + "\x00\x00\x02\x00\x01", "NS . 17"},
+		{dnsQuery[:12] + "\x01a\x00\xff\x00\x00\x01", "TYPE65280 a 19"},
+		{dnsAnswer, ""}, {dnsQuery[:20], ""}, {dnsQuery[:12] + "\xc0\x0c\x00\x01\x00\x01", ""}, {"", ""},
+	} {
+		got := ""
+		for _, r := range splitDNS([]byte(tt.data), uint64(len(tt.data)), &Options{}) {
+			got += fmt.Sprintf("%s %s %d", r.Op, r.Target, r.size)
+		}
+		if got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.data, got, tt.want)
+		}
+	}
+	list := answersOf(dnsProtocol(), []byte(dnsAnswer), 1000)
+	if got := describe(list); got != "   status=NXDOMAIN failed=true rows=2 size=0 resp=27 whole=true\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -83,7 +83,7 @@ type answers interface {
 
 // Protocols returns the protocols in the order of the help text.
 func Protocols() []*Protocol {
-	return []*Protocol{httpProtocol(), mysqlProtocol(), pgsqlProtocol(), redisProtocol()}
+	return []*Protocol{httpProtocol(), dnsProtocol(), mysqlProtocol(), pgsqlProtocol(), redisProtocol()}
 }
 
 // Find returns the protocol with a name, or nil.
