@@ -10,7 +10,7 @@ import (
 func Script(p *Protocol, o *Options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "// The requests of %s, for gotrace requests.\n", p.About)
-	fmt.Fprintf(&b, "%s%s\n{\n", p.Event, portPredicate(p, &o.Filter))
+	fmt.Fprintf(&b, "%s%s\n{\n", p.Event, predicate(p, &o.Filter))
 	b.WriteString(`  if (args.kind == 1 || args.kind == 4) {
     print((args.kind, (uint64)args.sock, nsecs, args.server, args.pos, args.bytes, args.data, args.ns,
            pid, comm, container, unit, args.family, args.laddr, args.lport, args.raddr, args.rport,
@@ -23,19 +23,30 @@ func Script(p *Protocol, o *Options) string {
 	return b.String()
 }
 
-// portPredicate returns the predicate for the ports of servers.
-func portPredicate(p *Protocol, f *Filter) string {
+// predicate returns the predicate for the parts of the filter that the kernel decides: the
+// ports and the side.
+func predicate(p *Protocol, f *Filter) string {
+	var all []string
 	ports := f.Ports
 	if len(ports) == 0 {
 		ports = p.Ports
 	}
-	if len(ports) == 0 {
+	if len(ports) > 0 {
+		var list []string
+		for _, n := range ports {
+			list = append(list, fmt.Sprint(n))
+		}
+		in := strings.Join(list, ", ")
+		all = append(all, fmt.Sprintf("(args.family == 1 || args.lport in (%s) || args.rport in (%s))", in, in))
+	}
+	if f.Server {
+		all = append(all, "args.server")
+	}
+	if f.Client {
+		all = append(all, "!args.server")
+	}
+	if len(all) == 0 {
 		return ""
 	}
-	var list []string
-	for _, n := range ports {
-		list = append(list, fmt.Sprint(n))
-	}
-	in := strings.Join(list, ", ")
-	return fmt.Sprintf(" /args.family == 1 || args.lport in (%s) || args.rport in (%s)/", in, in)
+	return " /" + strings.Join(all, " && ") + "/"
 }
