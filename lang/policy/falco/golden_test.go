@@ -172,7 +172,6 @@ func compileScript(t testing.TB, k probes.Kernel, f *source.File) {
 // FuzzRules translates any text. What it accepts has to compile.
 func FuzzRules(f *testing.F) {
 	k := frozen(f, "6.12")
-	f.Add(allEvents())
 	f.Add("- list: a\n  items: [b, a]\n- macro: m\n  condition: proc.name in (a) or m\n- rule: r\n  desc: d\n  condition: m and not fd.name glob '[' or val(evt.res) = x\n  output: \"%proc.aname[3] %toupper(fd.name)\"\n  priority: 3\n")
 	f.Add("- rule: r\n  desc: d\n  condition: evt.type=connect and fd.sip in (1.2.3.4) and fd.snet != 10.0.0.0/8\n  output: x\n  priority: INFO\n  exceptions:\n  - {name: e, fields: [proc.name, fd.name], comps: [=, startswith], values: [[a, /b]]}\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -185,4 +184,23 @@ func FuzzRules(f *testing.F) {
 			compileScript(t, k, p.Script())
 		}
 	})
+}
+
+// TestLarge translates conditions with more parts than programs test.
+func TestLarge(t *testing.T) {
+	var parts, names []string
+	for i := range maxParts + 1 {
+		parts, names = append(parts, fmt.Sprintf("proc.name = x%d", i)), append(names, fmt.Sprintf("x%d", i))
+	}
+	for _, condition := range []string{strings.Join(parts, " or "), "proc.name in (" + strings.Join(names, ", ") + ")", "not (" + strings.Join(parts, " or ") + ")"} {
+		var diags source.Diags
+		rules := "- rule: r\n  desc: d\n  condition: evt.type=open and (" + condition + ")\n  output: o\n  priority: INFO\n"
+		p := Translate(documents(rules, &diags), &policy.Options{Kernel: frozen(t, "6.12")}, &diags)
+		if err := diags.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if x := filterOf(p.Watched[0], true); x != unknown {
+			t.Errorf("%.40s: a filter of %d bytes", condition, len(x))
+		}
+	}
 }

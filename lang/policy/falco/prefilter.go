@@ -19,6 +19,13 @@ type filter struct {
 // unknown is a condition that a program cannot tell.
 const unknown = ""
 
+// maxParts is the maximum number of parts of a list that programs test, and maxFilter the
+// maximum size of the text of a filter. Beyond them, all events are reported.
+const (
+	maxParts  = 4096
+	maxFilter = 64 << 10
+)
+
 // filterOf returns the condition under which a rule of w may be true, or unknown.
 func filterOf(w *Watched, names bool) string {
 	f := filter{w.Event, names}
@@ -32,7 +39,10 @@ func filterOf(w *Watched, names bool) string {
 			parts = append(parts, x)
 		}
 	}
-	return strings.Join(parts, " || ")
+	if x := strings.Join(parts, " || "); len(x) <= maxFilter {
+		return x
+	}
+	return unknown
 }
 
 // may returns the condition under which x may be true or, if want is false, may be false.
@@ -61,13 +71,18 @@ func (f *filter) may(x Expr, want bool) string {
 
 // join returns the condition for a list of which all parts have to be, or one.
 func (f *filter) join(list []Expr, want, all bool) string {
+	if len(list) > maxParts {
+		return unknown
+	}
 	var parts []string
+	seen := map[string]bool{unknown: true}
 	for _, x := range list {
 		y := f.may(x, want)
-		switch {
-		case y == unknown && !all:
+		if y == unknown && !all {
 			return unknown
-		case y != unknown && !slices.Contains(parts, y):
+		}
+		if !seen[y] {
+			seen[y] = true
 			parts = append(parts, y)
 		}
 	}
@@ -181,6 +196,9 @@ func (e *Event) openName() int {
 
 // numbers returns a comparison of an integer.
 func numbers(left string, c *Check) (string, bool) {
+	if len(c.Texts) > maxParts {
+		return "", false
+	}
 	var list []string
 	for _, t := range c.Texts {
 		n, err := ParseNumber(t)
@@ -209,6 +227,9 @@ const maxLiteral = 100
 
 // comparisonOf returns a comparison of a string of at most size bytes.
 func comparisonOf(left string, c *Check, size int) (string, bool) {
+	if len(c.Texts) > maxParts {
+		return "", false
+	}
 	var list []string
 	for _, t := range c.Texts {
 		switch {
