@@ -19,7 +19,7 @@ func path() *Def {
 			Summary: "The full path of a struct path, struct file or struct linux_binprm of the kernel, as the current task sees it. A longer path than max_strlen, or size, loses its beginning. " +
 				"A struct dentry does not tell where its file system is mounted, so its path starts at the root of that file system. " +
 				"Where the kernel has no helper for it, the program follows the names itself. A rename at that very moment may then mix old and new names. " +
-				"Before Linux 5.17 it follows at most 256 of them, and fewer in a program with more than 16 calls: a path with more loses its beginning.",
+				"Before Linux 5.17 it follows at most 256 of them, and fewer in a program with more than 7 calls: a path with more loses its beginning.",
 			Examples: []string{
 				`fentry:filp_close { printf("%s\n", path(args.filp.f_path)); }`,
 				`fexit:do_filp_open { $p = retval->f_path; @[path($p, 48)] = count(); }`,

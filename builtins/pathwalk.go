@@ -113,9 +113,10 @@ const (
 	freeTurns = 256
 	leastFree = 16
 	// verifierRoom is the number of instructions that the verifier may process for all
-	// walks of a program. startCost and turnCost are those that it processes for the
-	// start of a walk and for an iteration.
-	verifierRoom = 800_000
+	// walks of a program: less than half of its limit, as Linux 5.10 processes more than
+	// the sum in programs with many walks. startCost and turnCost are those that it
+	// processes for the start of a walk and for an iteration.
+	verifierRoom = 400_000
 	startCost    = 5000
 	turnCost     = 180
 	// mountTurns is the number of iterations for mounts on mounts, which add no name.
