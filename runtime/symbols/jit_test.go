@@ -104,3 +104,26 @@ func TestHostilePerfMap(t *testing.T) {
 		}
 	}
 }
+
+// FuzzJit reads any data as a jitdump file, in one part and in two, and as a perf map. No
+// two functions may be found at one address.
+func FuzzJit(f *testing.F) {
+	f.Add(jitdump(), uint16(60))
+	f.Add([]byte("100 100 a\n150 10 b\nffffffffffffff00 100 c\n1f0 20 c\n"), uint16(3))
+	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {
+		var whole, parts dumpReader
+		list, _ := whole.read(nil, data)
+		at := min(int(cut), len(data))
+		again, rest := parts.read(nil, data[:at])
+		again, _ = parts.read(again, append(rest, data[at:]...))
+		if a, b := fmt.Sprint(list), fmt.Sprint(again); a != b && !whole.bad && !parts.bad {
+			t.Errorf("in one part %s, in two %s", a, b)
+		}
+		spans := latest(appendPerfMap(nil, data), list)
+		for i, s := range spans {
+			if s.end <= s.start || i > 0 && s.start < spans[i-1].end {
+				t.Errorf("%#x to %#x after %+v", s.start, s.end, spans[max(0, i-1)])
+			}
+		}
+	})
+}

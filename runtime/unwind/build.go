@@ -92,18 +92,18 @@ func (t *Tables) buildFile(f *file) {
 		t.mu.Unlock()
 	}
 	frames, err := cfi.ReadFile(r)
-	kind := NoTable
+	kind, gap := NoTable, uint64(maxGap)
 	switch {
 	case errors.Is(err, cfi.ErrArch):
 		kind = NoTable
 	case frames == nil: // not an ELF file: generated code in a file
 		kind = FramePointer
-	case len(frames.List) == 0 && isGo(r):
-		kind = FramePointer
+	case isGo(r): // for code without rows: all, if the program is stripped
+		kind, gap = FramePointer, padding
 	}
 	var list []draft
 	if frames != nil {
-		list = drafts(frames)
+		list = drafts(frames, gap)
 	}
 	t.finish(f, kind, frames, list, err)
 	took := time.Since(began)

@@ -26,14 +26,18 @@ type draft struct {
 const (
 	maxRows = 60_000    // a row's number has 16 bits
 	maxGap  = 64 * 1024 // more bytes without rows than this end a segment
+	// padding is what takes the place of maxGap in files whose code without rows keeps
+	// frame pointers: such code must not be in a segment.
+	padding = 64
 )
 
 func (d *draft) size() int {
 	return SegPages + 4*(len(d.pages)+1) + 3*len(d.rules) + 1
 }
 
-// drafts divides the rows of a file into segments. Each of them fits into a chunk.
-func drafts(f *cfi.File) []draft {
+// drafts divides the rows of a file into segments. Each of them fits into a chunk. More
+// than gap bytes without rows end a segment.
+func drafts(f *cfi.File, gap uint64) []draft {
 	var out []draft
 	none := uint16(0) // the first rule is cfi.NoTable
 	for _, code := range f.Code {
@@ -60,7 +64,7 @@ func drafts(f *cfi.File) []draft {
 			if i+1 < len(rows) {
 				next = rows[i+1].off
 			}
-			if r.rule == none && (d == nil || next-off > maxGap) {
+			if r.rule == none && (d == nil || next-off > gap) {
 				closeAt(off)
 				continue
 			}

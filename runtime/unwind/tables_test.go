@@ -103,7 +103,7 @@ func TestFilesInMemory(t *testing.T) {
 			continue
 		}
 		read := time.Since(began)
-		list := drafts(frames)
+		list := drafts(frames, maxGap)
 		f := &file{key: fileKey{inode: uint64(i + 1)}, users: map[*process]bool{}}
 		tables.mu.Lock()
 		tables.files[f.key] = f

@@ -106,6 +106,82 @@ func TestUnwind(t *testing.T) {
 	}
 }
 
+// TestUnwindLanguages walks the stacks of programs in C++, Rust and Go: through templates,
+// virtual and generic functions, closures, exceptions, panics, destructors that run
+// meanwhile, threads and goroutines. The functions of the program itself must be those of
+// the source, in this order; others, such as those of the library, may be in between.
+func TestUnwindLanguages(t *testing.T) {
+	native(t)
+	cpp := []string{
+		"mark box<long,5>::sum(int) templates(int) main", "mark square::area(int) virtuals(shape*,int) main", "mark catches(int) main",
+		"mark guard::~guard() guarded(int) passes(int) main", "mark calls( lambdas(int) main",
+	}
+	rust := []string{
+		"mark Square dynamic ::main main", "mark Square generic ::main main", "mark calls closure ::main main",
+		"mark Guard panics caught ::main main", "mark in_thread start_thread",
+	}
+	golang := []string{
+		"main.mark main.leaf main.square.area main.methods main.main runtime.main runtime.goexit",
+		"main.mark main.leaf main.largeFrame main.main runtime.main runtime.goexit",
+		"main.mark main.leaf main.closures main.main runtime.main runtime.goexit",
+		"main.mark main.sorts.func1 sort.Slice main.sorts main.main runtime.main runtime.goexit",
+		"main.mark main.leaf main.deferred.func1 main.deferred main.main runtime.main runtime.goexit",
+		"main.mark main.leaf main.panics.func2 runtime.gopanic main.panics main.main runtime.main runtime.goexit",
+		"main.mark main.leaf main.inGoroutine runtime.goexit",
+	}
+	// Stripped, a Go program has frame pointers only, and at the start of a function the
+	// frame pointer is still that of the caller.
+	stripped := make([]string, len(golang))
+	for i, c := range golang {
+		list := strings.Fields(c)
+		stripped[i] = strings.Join(slices.Delete(list, 1, 2), " ")
+	}
+	for _, c := range []struct {
+		name, mark, number string
+		want               []string
+	}{
+		{"chains-cpp-O0", "mark", "arg0", cpp}, {"chains-cpp-O2", "mark", "arg0", cpp},
+		{"chains-rust-O0", "mark", "arg0", rust}, {"chains-rust-O", "mark", "arg0", rust},
+		{"chains-go", "main.mark", `reg("ax")`, golang}, {"chains-go-s", "main.mark", `reg("ax")`, stripped}, {"chains-go-pie", "main.mark", `reg("ax")`, stripped},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bin := fixture(t, c.name)
+			// One file has all functions. If a stack has more than two of them, the file's
+			// table is there, and each later stack must be whole.
+			last := len(c.want) - 1
+			script := fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:%s {
+				if (@whole) { @[%[3]s, ustack] = count(); }
+				if (%[3]s == %[4]d && len(ustack) > 2) { @whole = 1; @rounds++; if (@rounds > 4) { exit(); } }
+			}`, bin, c.mark, c.number, last)
+			r := trace(t, "-c", bin, "-e", script)
+			found := make([]bool, len(c.want))
+			for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+				key, _, _ := strings.Cut(entry, "]:")
+				number, frames, _ := strings.Cut(key, ",")
+				var n int
+				fmt.Sscan(number, &n)
+				at := 0
+				frames = strings.ReplaceAll(frames, ", ", ",")
+				want := strings.Fields(c.want[n])
+				for _, line := range strings.Split(frames, "\n") {
+					if at < len(want) && strings.Contains(line, want[at]) {
+						at++
+					}
+				}
+				if at < len(want) || strings.Contains(frames, "[incomplete") {
+					t.Errorf("case %d lacks %q:%s", n, want[min(at, len(want)-1)], frames)
+				}
+				found[n] = true
+			}
+			for n, ok := range found {
+				if !ok {
+					t.Errorf("case %d: no stack\n%s", n, r.stderr)
+				}
+			}
+		})
+	}
+}
+
 // TestTablesBeforeAttach checks that the tables of the process of -p are made when the
 // probes are attached: its first event has a whole stack.
 func TestTablesBeforeAttach(t *testing.T) {

@@ -30,7 +30,7 @@ func BuildWorkload(source, out string) error {
 
 // fixtures lists the programs of testdata/params by name, one for each way to
 // compile a source: the compiler with its arguments, and the arguments that
-// make the program static.
+// make the program static, or hostOnly.
 var fixtures = map[string][2]string{
 	"c-O0-4":     {"gcc -gdwarf-4 -O0 params.c", "-static"},
 	"c-O0-5":     {"gcc -gdwarf-5 -O0 params.c", "-static"},
@@ -54,11 +54,22 @@ var fixtures = map[string][2]string{
 	"frames-O2":  {"gcc -O2 -fomit-frame-pointer frames.c -pthread", "-static"},
 	"frames-O3":  {"gcc -O3 -fomit-frame-pointer -fstack-protector-all frames.c -pthread -static", ""},
 	"frames-fp":  {"gcc -O2 -fno-omit-frame-pointer frames.c -pthread", "-static"},
-	"cpp-O0":     {"g++ -g -O0 params.cpp", "-static"},
-	"cpp-O1":     {"g++ -g -O1 params.cpp", "-static"},
-	"rust":       {"rustc -g params.rs", "-C target-feature=+crt-static"},
-	"go":         {"go build ./gotarget", ""},
+	// One file has all functions of these, so that their stacks are whole when it has a table.
+	"chains-cpp-O0":  {"g++ -O0 -static chains.cpp", hostOnly},
+	"chains-cpp-O2":  {"g++ -O2 -fomit-frame-pointer -static chains.cpp", hostOnly},
+	"chains-rust-O0": {"rustc -C target-feature=+crt-static chains.rs", hostOnly},
+	"chains-rust-O":  {"rustc -O -C target-feature=+crt-static chains.rs", hostOnly},
+	"chains-go":      {"go build ./chains", hostOnly},
+	"chains-go-s":    {"go build -ldflags=-s ./chains", hostOnly},
+	"chains-go-pie":  {"go build -buildmode=pie -ldflags=-s ./chains", hostOnly},
+	"cpp-O0":         {"g++ -g -O0 params.cpp", "-static"},
+	"cpp-O1":         {"g++ -g -O1 params.cpp", "-static"},
+	"rust":           {"rustc -g params.rs", "-C target-feature=+crt-static"},
+	"go":             {"go build ./gotarget", ""},
 }
+
+// hostOnly marks programs that are not for emulated guests.
+const hostOnly = "host only"
 
 // buildFixture compiles a program from the sources in dir.
 func buildFixture(dir, name, out string, static bool) error {
@@ -84,6 +95,9 @@ func buildFixture(dir, name, out string, static bool) error {
 // which there is no compiler.
 func BuildFixtures(dir, out string) error {
 	for name, f := range fixtures {
+		if f[1] == hostOnly {
+			continue
+		}
 		compiler, _, _ := strings.Cut(f[0], " ")
 		if _, err := exec.LookPath(compiler); err != nil {
 			continue
