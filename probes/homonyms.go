@@ -121,7 +121,7 @@ func (e *Env) FunctionName(addr uint64) string {
 // not report source files.
 func homonymOf(e *Env, fn, file string, addrs []uint64) (uint64, error) {
 	base, ok := e.Kernel.Symbol("_text")
-	for _, path := range vmlinuxFiles(e) {
+	for _, path := range VmlinuxFiles(e) {
 		found, err := sourceFiles(path, fn)
 		if err != nil {
 			continue
@@ -154,8 +154,8 @@ func homonymOf(e *Env, fn, file string, addrs []uint64) (uint64, error) {
 	return 0, usage("which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number", fn, file, osRelease(), fn)
 }
 
-// vmlinuxFiles lists the possible paths of the running kernel's file with symbols.
-func vmlinuxFiles(e *Env) []string {
+// VmlinuxFiles lists the possible paths of the running kernel's file with symbols.
+func VmlinuxFiles(e *Env) []string {
 	r := osRelease()
 	var list []string
 	for _, dir := range filepath.SplitList(e.DebugInfo) {

@@ -99,13 +99,18 @@ func (e symbolizer) Frames(pid int, addrs []uint64, mode string) []value.Frame {
 	if !raw {
 		e.s.notePrograms()
 	}
-	out := make([]value.Frame, len(addrs))
+	debug := !raw && (e.s.obj.Settings.ShowDebugInfo || e.s.opt.Profiles)
+	out := make([]value.Frame, 0, len(addrs))
 	for i, a := range addrs {
-		f := &out[i]
-		f.Addr = a
+		f := value.Frame{Addr: a}
 		if !raw {
 			f.Name, f.Module, f.Offset, _ = e.s.kernelSymbol(a)
 		}
+		if debug {
+			out = append(out, e.s.kernelLines().frames(f, i > 0)...)
+			continue
+		}
+		out = append(out, f)
 	}
 	return out
 }

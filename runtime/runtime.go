@@ -188,6 +188,7 @@ type Session struct {
 	wake       int           // eventfd that ends its wait
 	mmaps      *mmapLog      // nil: not needed, or the kernel does not support it
 	programs   *programLog   // nil: not needed, or the kernel does not support it
+	lines      *kernelLines  // nil: not looked for yet
 	stacks     *stackKeeper  // nil: the script never has to free stacks
 	env        *env
 	usesOwners bool    // the script prints what cgroups belong to

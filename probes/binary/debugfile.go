@@ -157,14 +157,14 @@ func (x *File) BuildID() string {
 	}
 	for _, s := range x.elf.Sections {
 		if s.Type == elf.SHT_NOTE {
-			if id := noteID(x.bytesOf(s), x.elf.ByteOrder); id != "" {
+			if id := NoteID(x.bytesOf(s), x.elf.ByteOrder); id != "" {
 				return id
 			}
 		}
 	}
 	for _, p := range x.elf.Progs { // files without a section table
 		if p.Type == elf.PT_NOTE && p.Off <= uint64(len(x.data)) && p.Filesz <= uint64(len(x.data))-p.Off {
-			if id := noteID(x.data[p.Off:p.Off+p.Filesz], x.elf.ByteOrder); id != "" {
+			if id := NoteID(x.data[p.Off:p.Off+p.Filesz], x.elf.ByteOrder); id != "" {
 				return id
 			}
 		}
@@ -172,8 +172,8 @@ func (x *File) BuildID() string {
 	return ""
 }
 
-// noteID returns the build ID from a list of notes, or "".
-func noteID(notes []byte, order binary.ByteOrder) string {
+// NoteID returns the build ID in hex from a list of ELF notes, or "".
+func NoteID(notes []byte, order binary.ByteOrder) string {
 	const header, buildIDType = 12, 3
 	for len(notes) >= header {
 		name, desc := uint64(order.Uint32(notes)), uint64(order.Uint32(notes[4:]))
