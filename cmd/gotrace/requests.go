@@ -39,9 +39,8 @@ this machine, there are two lines.
     --body N               show the first N bytes of bodies
     --unmask               show query strings, credentials and literals
     --print                print the script that this becomes, and run nothing
-Flags that select other than by --port, --server, --client, -p, --comm, --uid, --container, --unit, --cgroup
-do not reduce the cost. Of gotrace's other options, -p, -c, --follow, -o, -f json and -q
-are the most useful.
+Of these, --port, --server and --client reduce the cost, as do -p, --follow, --comm, --uid,
+--container, --unit and --cgroup, which are gotrace's own, like -c, -o, -f json and -q.
 `
 
 // requestsOptions are the options of gotrace requests beside those of gotrace.
