@@ -11,7 +11,7 @@ func All() []*Def {
 		pid(), tid(), uid(), gid(), comm(), username(), ppid(), pcomm(), leaderTid(), leaderComm(),
 		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), container(), pod(), unit(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
-		probe(), probeType(), funcName(), goid(), retval(), argN(), usdtArg(), args(), packet(), payload(), contextPointer(), reg(), usermode(),
+		probe(), probeType(), funcName(), goid(), retval(), argN(), usdtArg(), args(), packet(), payload(), dnsName(), dnsAddresses(), tlsName(), peerCgroup(), contextPointer(), reg(), usermode(),
 		kstack(), ustack(), dwUstack(), signal(), signalThread(), signalEither(), override(), drop(), deny(), writeUser(), unwatch(), pcapFilter(), skbOutput(),
 		// Time and random numbers.
 		nsecs(), elapsed(), jiffies(), random(), wallTime(), strftime(),
@@ -23,11 +23,11 @@ func All() []*Def {
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), hasMember(), checkKey(),
 		// Strings and bytes.
 		str(), buf(), gather(), slice(), bufConcat(), be16(), be32(), be64(), le16(), le32(), le64(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), strWords(), between(), memcmp(), memcmpRecord(),
-		startswith(), endswith(), contains(), icontains(), glob(), matches(), isIn(), port(), protocol(),
+		startswith(), endswith(), contains(), icontains(), glob(), matches(), matched(), isIn(), port(), protocol(),
 		strerror(), signalName(), syscallName(), syscallArg(), path(),
 		// Numbers and addresses.
 		ksym(), usym(), kaddr(), percpuKaddr(), uaddr(), kptr(), uptr(), containerOf(), socketCookie(),
-		ntop(), pton(), macaddr(), bswap(),
+		ntop(), pton(), macaddr(), bswap(), forgotten(),
 		// Known at compile time.
 		settings(), getopt(), staticAssert(), fail(), elfInfo(), elfIsExe(), assertUserspaceProbe(),
 	}, typeQuestions(), kfuncQuestions())

@@ -29,12 +29,14 @@ func cgroupSkbKind() *Kind {
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		const allow = 1
 		shape := "cgroup_skb " + p.Mode
+		packet := skbPacket(false, p.Mode)
+		packet.Sockets = true
 		return &Context{
 			Kind:   k,
 			Load:   Load{Type: ebpf.CGroupSKB, AttachType: attachType(p.Mode), Shape: shape, BareShape: shape},
 			Result: allow, Verdict: drops(0),
 			Ctx:    RawContext{Type: lazyStruct(e, "struct __sk_buff", 192), Word: 4},
-			Packet: skbPacket(false, p.Mode),
+			Packet: packet,
 		}, nil
 	}
 	k.Attach = func(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {

@@ -24,6 +24,8 @@ type Packet struct {
 	Load func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value
 	// Dir is the direction: ingress or egress, or "" if it is not known.
 	Dir string
+	// Sockets is set if the program can look up sockets.
+	Sockets bool
 	// Find, if not nil, is all there is: what it returns emits code that finds the packet
 	// and describes it. It depends on the point. The error says why there is no packet.
 	Find func() (func(b *ir.Builder, ctx *ir.Value) *Packet, error)

@@ -82,6 +82,10 @@ var (
 	SeqWrite           = add(Helper{127, "seq_write", 3, Int, Reads | Writes, "", noOut, false})
 	SkbOutput          = add(Helper{111, "skb_output", 5, Int, Reads | Writes, "", noOut, false})
 	SkbLoadBytes       = add(Helper{26, "skb_load_bytes", 4, Int, Reads | Writes, "", 2, false})
+	SkLookupTCP        = add(Helper{84, "sk_lookup_tcp", 5, PtrMapNil, Reads | Writes, "", noOut, false})
+	SkLookupUDP        = add(Helper{85, "sk_lookup_udp", 5, PtrMapNil, Reads | Writes, "", noOut, false})
+	SkRelease          = add(Helper{86, "sk_release", 1, Int, Reads | Writes, "", noOut, false})
+	SkAncestorCgroupID = add(Helper{129, "sk_ancestor_cgroup_id", 2, Int, Reads, "", noOut, false})
 	SetRetval          = add(Helper{187, "set_retval", 1, Int, Reads | Writes, "", 0, false})
 )
 

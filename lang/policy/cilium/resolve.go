@@ -248,7 +248,7 @@ func (r *resolver) endpoints(s *Spec, sel *Selector, requires []*Selector, set *
 		if len(e.Addrs) > 0 {
 			set.Terms = append(set.Terms, Term{In: e.Addrs})
 		}
-		if e.Dir != "" {
+		if e.Dir != "" && e.ID != 0 {
 			set.Local = append(set.Local, e)
 		}
 	}

@@ -181,7 +181,7 @@ func (n *Name) Expression() string {
 	const char = `[-a-z0-9_]`
 	switch rest, deep := strings.CutPrefix(n.Text, "**."); {
 	case n.Pattern && n.Text == "*":
-		return `\A(?:` + char + `+\.)*` + char + `*\z`
+		return `\A(?:` + char + `+\.)*` + char + `+\z`
 	case n.Pattern && deep:
 		return `\A` + char + `+(?:\.` + char + `+)*\.` + starred(rest) + `\z`
 	case n.Pattern:

@@ -1,9 +1,7 @@
 package cilium
 
 import (
-	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -70,11 +68,23 @@ const flowAge = "60s"
 func Translate(list []*Decision, unsafe bool) *Script {
 	s := &Script{Decisions: list, Unsafe: unsafe}
 	w := &writer{b: &source.Builder{}, unsafe: unsafe}
-	w.names(list)
-	w.b.Printf("// Exchanges without connections, by endpoint, protocol, peer and ports: who began, and when\n// the last packet was.\n")
-	w.b.Printf("let @flow = lruhash(65536);\n")
-	for i, d := range list {
-		w.decision(i, d)
+	w.line("// Exchanges without connections, by endpoint, protocol, peer and ports: who began, and when")
+	w.line("// the last packet was.")
+	w.line("let @flow = lruhash(65536);")
+	for _, d := range list {
+		if slices.ContainsFunc(d.Entries, func(e *Entry) bool { return e.Peers.Names != nil }) {
+			w.line("// Addresses of names, by endpoint: until when, and which expressions match the name.")
+			w.line("let @names = lruhash(16384);")
+			break
+		}
+	}
+	for i := 0; i < len(list); {
+		n := i + 1
+		for n < len(list) && list[n].Endpoint == list[i].Endpoint {
+			n++
+		}
+		w.endpoint(list[i:n], i)
+		i = n
 	}
 	s.File = w.b.File("policy")
 	return s
@@ -85,46 +95,82 @@ type writer struct {
 	b      *source.Builder
 	unsafe bool
 	d      *Decision
-	// patterns are the domain names of all decisions.
-	patterns []Name
-}
-
-// names collects the domain names of all decisions.
-func (w *writer) names(list []*Decision) {
-	for _, d := range list {
-		for _, e := range d.Entries {
-			for _, n := range e.Peers.Names {
-				if w.nameIndex(n) < 0 {
-					w.patterns = append(w.patterns, n)
-				}
-			}
-		}
-	}
-}
-
-func (w *writer) nameIndex(n Name) int {
-	return slices.IndexFunc(w.patterns, func(p Name) bool { return p.Text == n.Text && p.Pattern == n.Pattern })
+	index  int    // of the endpoint: that of its first decision
+	names  groups // expressions for the names that policies of the endpoint allow
+	rules  requestRules
 }
 
 // line writes a line.
 func (w *writer) line(format string, args ...any) { w.b.Printf(format+"\n", args...) }
 
-// decision writes the program for a decision.
-func (w *writer) decision(i int, d *Decision) {
-	w.d = d
+// endpoint writes the programs for the decisions about an endpoint, the first of which has
+// the number index.
+func (w *writer) endpoint(list []*Decision, index int) {
+	w.index, w.names = index, nil
+	for _, d := range list {
+		for _, e := range d.Entries {
+			w.names.add(expressions(e.Peers.Names)...)
+		}
+	}
+	if w.names != nil && list[0].Dir != Ingress {
+		w.listen(&Decision{Endpoint: list[0].Endpoint, Dir: Ingress, Specs: list[0].Specs})
+	}
+	for i, d := range list {
+		w.decision(index+i, d)
+	}
+}
+
+// listen writes a program that only reads the answers of DNS.
+func (w *writer) listen(d *Decision) {
+	w.begin(d)
+	w.packet()
+	w.key()
+	w.line("let $flow;")
+	w.line("if ($proto == %d && find(@flow, $key, $flow) && $flow.0 == %d) {", protoUDP, Egress)
+	w.learn()
+	w.line("@flow[$key] = ($flow.0, nsecs);")
+	w.line("}")
+	w.end()
+}
+
+// begin writes the attach point and the start of the program for a decision.
+func (w *writer) begin(d *Decision) {
+	w.d, w.rules = d, rulesOf(d)
 	point := "cgroup_skb:" + d.Dir.String()
 	if d.Endpoint.Dir != "" {
-		point = fmt.Sprintf("cgroup_skb:\"%s\":%s", d.Endpoint.Dir, d.Dir)
+		point = fmt.Sprintf("cgroup_skb:%s:%s", quoted(d.Endpoint.Dir), d.Dir)
 	}
 	w.b.From(d.Specs[0].At)
-	w.line("\n// %s: %s", d.Endpoint.Name, strings.Join(policiesOf(d.Specs), ", "))
+	w.line("\n// %s: %s", printable(d.Endpoint.Name), printable(strings.Join(policiesOf(d.Specs), ", ")))
 	w.line("%s {", point)
-	w.packet()
-	w.state()
-	w.entries()
-	w.verdict(i)
+}
+
+// printable returns a text without characters that would end a comment.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+func (w *writer) end() {
 	w.line("}")
 	w.b.From(source.Span{})
+}
+
+// decision writes the program for decision i.
+func (w *writer) decision(i int, d *Decision) {
+	w.begin(d)
+	w.packet()
+	w.state()
+	w.known()
+	w.entries()
+	w.forget()
+	w.verdict()
+	w.report(i)
+	w.end()
 }
 
 // policiesOf returns the names of policies, each once.
@@ -157,31 +203,63 @@ func (w *writer) packet() {
 	w.line("if ($proto == %d && $type in (133..137)) { return; }", protoICMP6)
 	w.line("}")
 	w.line("$port = $%s;", port)
+	w.line("// What is found out is kept combined with a number that the kernel's verifier cannot know, so")
+	w.line("// that it need not follow the rest of the program for each combination.")
+	w.line("$salt = nsecs;")
+	w.forget()
+	w.message()
 }
+
+// forget writes the statements that hide from the verifier what is known of the packet.
+func (w *writer) forget() {
+	w.line("$proto = (uint8)__forget($proto); $type = (uint8)__forget($type); $port = (uint16)__forget($port);")
+	w.line("$pport = (uint16)__forget($pport); $lport = (uint16)__forget($lport);")
+}
+
+// key writes the key of an exchange.
+func (w *writer) key() { w.line("$key = (%d, $proto, $peer, $pport, $lport);", w.index) }
 
 // state writes the statements that let packets pass that belong to what has been decided.
 func (w *writer) state() {
-	w.line("$kind = %d; $known = false; $denied = false;", NewConnection)
-	w.line("$key = (%q, $proto, $peer, $pport, $lport);", w.d.Endpoint.Name)
+	w.line("$kind = $salt; $known = $salt; $denied = $salt;")
+	w.zero("http", w.rules.http)
+	w.zero("tls", w.rules.tls)
+	w.key()
 	w.line("if ($proto == %d) {", protoTCP)
-	w.line("// Only the first packet of a connection asks for it.")
-	w.line("if (($type & 0x12) != 2) { return; }")
+	w.line("// The first packet of a connection asks for it.")
+	w.line("if (($type & 0x12) != 2) {")
+	w.segment()
+	w.line("}")
 	w.line("} else {")
 	w.line("let $flow;")
 	w.line("if (find(@flow, $key, $flow) && nsecs - $flow.1 < %s) {", flowAge)
-	w.line("if ($flow.0 != %d) { @flow[$key] = ($flow.0, nsecs); return; }", w.d.Dir)
-	w.line("$known = true;")
+	w.line("if ($flow.0 != %d) {", w.d.Dir)
+	if w.d.Dir == Ingress {
+		w.learn()
+	}
+	w.line("@flow[$key] = ($flow.0, nsecs);")
+	w.line("return;")
+	w.line("}")
+	w.line("$known = $salt ^ 1;")
 	w.line("}")
 	w.line("}")
 }
 
 // entries writes the statements that compute which entries match.
 func (w *writer) entries() {
-	w.line("// A bit for each entry that matches. The start is any number, which is removed at the end:")
-	w.line("// for the kernel's verifier, the entries then do not multiply.")
-	w.line("$start = nsecs;")
+	var all Set
+	for _, e := range w.d.Entries {
+		all.Local = append(all.Local, e.Peers.Local...)
+	}
+	for _, level := range all.levels() {
+		w.line("$cgroup%d = peer_cgroup(%d);", level, level)
+	}
+	if len(w.d.Entries) == 0 {
+		return
+	}
+	w.line("// A bit for each entry that matches.")
 	for i := range w.d.Words() {
-		w.line("$hit%d = $start;", i)
+		w.line("$hit%d = $salt;", i)
 	}
 	for i, e := range w.d.Entries {
 		w.b.From(entrySpan(e))
@@ -198,7 +276,7 @@ func (w *writer) entries() {
 	}
 	w.b.From(w.d.Specs[0].At)
 	for i := range w.d.Words() {
-		w.line("$hit%d ^= $start;", i)
+		w.line("$hit%d ^= $salt;", i)
 	}
 }
 
@@ -207,142 +285,6 @@ func entrySpan(e *Entry) source.Span {
 		return e.Port.At
 	}
 	return e.Rule.At
-}
-
-// never is the condition of an entry that matches nothing.
-const never = "false"
-
-// condition returns the condition for an entry, "" if it matches everything.
-func (w *writer) condition(e *Entry) string {
-	var parts []string
-	for _, p := range []string{w.protocols(e), w.peers(&e.Peers)} {
-		if p == never {
-			return never
-		}
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	return strings.Join(parts, " && ")
-}
-
-// either joins alternatives.
-func either(list []string) string {
-	switch len(list) {
-	case 0:
-		return never
-	case 1:
-		return list[0]
-	}
-	return "(" + strings.Join(list, " || ") + ")"
-}
-
-// protocols returns the condition for the protocols and ports of an entry.
-func (w *writer) protocols(e *Entry) string {
-	if e.Port == nil && e.Rule.ICMP == nil {
-		return ""
-	}
-	if e.Port == nil {
-		var four, six []string
-		for _, m := range e.Rule.ICMP {
-			if m.Six {
-				six = append(six, fmt.Sprint(m.Type))
-			} else {
-				four = append(four, fmt.Sprint(m.Type))
-			}
-		}
-		var list []string
-		if four != nil {
-			list = append(list, fmt.Sprintf("$proto == %d && $type in (%s)", protoICMP, strings.Join(four, ", ")))
-		}
-		if six != nil {
-			list = append(list, fmt.Sprintf("$proto == %d && $type in (%s)", protoICMP6, strings.Join(six, ", ")))
-		}
-		return either(list)
-	}
-	if len(e.Port.Ports) == 0 {
-		return ""
-	}
-	// Ports of the same protocols are one list.
-	var order []string
-	ranges := map[string][]string{}
-	for _, p := range e.Port.Ports {
-		if p.Protocols == nil {
-			return ""
-		}
-		key := numbers(p.Protocols)
-		if _, ok := ranges[key]; !ok {
-			order = append(order, key)
-			ranges[key] = nil
-		}
-		if p.From == 0 {
-			ranges[key] = append(ranges[key], "")
-		} else {
-			ranges[key] = append(ranges[key], interval(p.From, p.To))
-		}
-	}
-	var list []string
-	for _, key := range order {
-		cond := fmt.Sprintf("$proto in (%s)", key)
-		if !slices.Contains(ranges[key], "") {
-			what := "$port"
-			if key == fmt.Sprint(protoICMP) || key == fmt.Sprint(protoICMP6) {
-				what = "$type"
-			}
-			cond += fmt.Sprintf(" && %s in (%s)", what, strings.Join(ranges[key], ", "))
-		}
-		list = append(list, cond)
-	}
-	return either(list)
-}
-
-func interval(from, to uint16) string {
-	if from == to {
-		return fmt.Sprint(from)
-	}
-	return fmt.Sprintf("%d..%d", from, to)
-}
-
-func numbers[T cmp.Ordered](list []T) string {
-	var parts []string
-	for _, n := range list {
-		parts = append(parts, fmt.Sprint(n))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// peers returns the condition for a set of peers.
-func (w *writer) peers(s *Set) string {
-	if s.All {
-		return ""
-	}
-	var list []string
-	var plain []netip.Prefix // of terms without exceptions, which are one list
-	for _, t := range s.Terms {
-		if len(t.Not) == 0 {
-			plain = append(plain, t.In...)
-			continue
-		}
-		cond := fmt.Sprintf("$peer in (%s)", prefixes(t.In))
-		list = append(list, fmt.Sprintf("%s && !($peer in (%s))", cond, prefixes(t.Not)))
-	}
-	if plain != nil {
-		list = append(list, fmt.Sprintf("$peer in (%s)", prefixes(plain)))
-	}
-	return either(list)
-}
-
-// prefixes returns prefixes as a list.
-func prefixes(list []netip.Prefix) string {
-	var parts []string
-	for _, p := range list {
-		text := p.String()
-		if p.IsSingleIP() {
-			text = p.Addr().String()
-		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, ", ")
 }
 
 // mask returns, for a word, the bits of the entries that want accepts.
@@ -367,34 +309,52 @@ func (d *Decision) some(want func(e *Entry) bool) string {
 }
 
 // verdict writes the statements that decide.
-func (w *writer) verdict(i int) {
+func (w *writer) verdict() {
 	denies := w.d.some(func(e *Entry) bool { return e.Rule.Deny })
-	allows := w.d.some(func(e *Entry) bool { return !e.Rule.Deny })
+	plain := w.d.some(func(e *Entry) bool { return !e.Rule.Deny && e.Plain() })
+	deep := w.d.some(func(e *Entry) bool { return !e.Plain() })
 	if denies != never {
-		w.line("if (%s) { $denied = true; }", denies)
-		w.line("else ")
-	}
-	w.line("if ($proto in (%d, %d) && $type in (1, 2, 3, 4, 5, 11, 12) && !($proto == %d && $type > 4) && !($proto == %d && $type < 3)) {",
-		protoICMP, protoICMP6, protoICMP6, protoICMP)
-	w.line("return; // an error of an exchange that was allowed")
-	w.line("}")
-	if w.d.Default {
-		if allows == never {
-			w.line("else { $denied = true; }")
-		} else {
-			w.line("else if (!%s) { $denied = true; }", paren(allows))
+		w.line("if (%s) {", denies)
+		if deep != never {
+			w.line("if ($kind != $salt) { return; } // the first packet has decided")
 		}
+		w.line("$denied = $salt ^ 1;")
+		w.line("} else ")
 	}
-	keep := "$proto != %d"
+	w.line("if ($proto == %d && $type in (3, 5, 11, 12) || $proto == %d && $type in (1..4)) {", protoICMP, protoICMP6)
+	w.line("return; // about an exchange that was allowed")
+	w.line("}")
+	if plain != never {
+		w.line("else if (%s) {", plain)
+		if deep != never {
+			w.line("if ($kind != $salt) { return; } // no entry is about requests alone")
+		}
+		w.line("}")
+	}
+	if deep != never {
+		w.line("else if (%s) {", deep)
+		w.requests()
+		w.line("}")
+	}
+	if w.d.Default {
+		w.line("else { $denied = $salt ^ 1; }")
+	}
+	if deep != never {
+		w.line("// About requests of connections that are not allowed, the first packet has decided.")
+		w.line("if ($kind != $salt && !%s) { return; }", paren(deep))
+	}
+}
+
+// report writes the statements that remember the exchange, print the result and drop the
+// packet.
+func (w *writer) report(i int) {
+	keep := fmt.Sprintf("$proto != %d", protoTCP)
+	news := "$known == $salt || $kind != $salt"
 	if w.unsafe {
-		keep += " && !$denied"
+		keep += " && $denied == $salt"
+		news += " || $denied != $salt"
 	}
-	w.line("if ("+keep+") { @flow[$key] = (%d, nsecs); }", protoTCP, w.d.Dir)
-	if w.unsafe {
-		w.line("if (!$known || $denied) {")
-	} else {
-		w.line("if (!$known) {")
-	}
+	w.line("if (%s) { @flow[$key] = (%d, nsecs); }", keep, w.d.Dir)
 	sport, dport := "$pport", "$lport"
 	if w.d.Dir == Egress {
 		sport, dport = dport, sport
@@ -403,10 +363,27 @@ func (w *writer) verdict(i int) {
 	for k := range w.d.Words() {
 		hits += fmt.Sprintf(", $hit%d", k)
 	}
-	w.line("print((%d, nsecs, $kind, $denied, pkt.saddr, %s, pkt.daddr, %s, $proto, $type, \"\"%s));", i, sport, dport, hits)
+	show := func(text string) {
+		w.line("print((%d, nsecs, $kind ^ $salt, $denied ^ $salt, pkt.saddr, %s, pkt.daddr, %s, $proto, $type, %s%s));", i, sport, dport, text, hits)
+	}
+	w.line("if (%s) {", news)
+	for _, k := range []struct {
+		kind int
+		g    groups
+		text string
+	}{{HTTPRequest, w.rules.http, fmt.Sprintf("str(payload(%d))", textSize)}, {DNSQuery, w.rules.dns, "$name"}, {TLSHello, w.rules.tls, "tls_name()"}} {
+		if k.g != nil {
+			w.line("if (($kind ^ $salt) == %d) {", k.kind)
+			show(k.text)
+			w.line("} else ")
+		}
+	}
+	w.line("{")
+	show(`""`)
+	w.line("}")
 	w.line("}")
 	if w.unsafe {
-		w.line("if ($denied) { drop(); }")
+		w.line("if ($denied != $salt) { drop(); }")
 	}
 }
 

@@ -1,0 +1,171 @@
+package cilium
+
+import (
+	"fmt"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/pattern"
+)
+
+// groups are regular expressions, each of them once, in groups that can be one automaton.
+type groups [][]string
+
+// groupSize is the number of expressions in a group: of the bits of a word, a literal can
+// have those that are not negative.
+const groupSize = 60
+
+// add adds expressions.
+func (g *groups) add(list ...string) {
+	for _, text := range list {
+		if word, _ := g.find(text); word >= 0 {
+			continue
+		}
+		n := len(*g) - 1
+		if n < 0 || len((*g)[n]) == groupSize || !compiles(append(slices.Clone((*g)[n]), text)) {
+			*g = append(*g, nil)
+			n++
+		}
+		(*g)[n] = append((*g)[n], text)
+	}
+}
+
+// compiles reports whether expressions can be one automaton.
+func compiles(list []string) bool {
+	var ps []pattern.Pattern
+	for _, text := range list {
+		p, err := pattern.Regexp(text)
+		if err != nil {
+			return false
+		}
+		ps = append(ps, p)
+	}
+	_, err := pattern.Compile(ps)
+	return err == nil
+}
+
+// find returns the group and the number in it of an expression, or -1.
+func (g groups) find(text string) (word, bit int) {
+	for w, list := range g {
+		if i := slices.Index(list, text); i >= 0 {
+			return w, i
+		}
+	}
+	return -1, -1
+}
+
+// mask returns, for each group, the bits of expressions.
+func (g groups) mask(list []string) []uint64 {
+	out := make([]uint64, len(g))
+	for _, text := range list {
+		if w, i := g.find(text); w >= 0 {
+			out[w] |= 1 << i
+		}
+	}
+	return out
+}
+
+// all returns the condition that all expressions of a list match, given the names of
+// variables with a number for each group.
+func (g groups) all(variable string, list []string) string {
+	var conds []string
+	for w, bits := range g.mask(list) {
+		if bits != 0 {
+			conds = append(conds, fmt.Sprintf("(($%s%d ^ $salt) & 0x%x) == 0x%x", variable, w, bits, bits))
+		}
+	}
+	return strings.Join(conds, " && ")
+}
+
+// call returns the call that matches a group in a text.
+func call(text string, group []string) string {
+	var args []string
+	for _, e := range group {
+		args = append(args, quoted(e))
+	}
+	return fmt.Sprintf("matched(%s, %s)", text, strings.Join(args, ", "))
+}
+
+// quoted returns a text as a literal of the language.
+func quoted(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c >= 0x7f:
+			b.WriteString(`\x` + strconv.FormatUint(uint64(c)>>4, 16) + strconv.FormatUint(uint64(c)&15, 16))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// expressions returns the expressions for names.
+func expressions(list []Name) (out []string) {
+	for i := range list {
+		out = append(out, list[i].Expression())
+	}
+	return out
+}
+
+// without returns a regular expression that matches the same texts as another one, except
+// for those with one of some characters.
+func without(text, chars string) string {
+	re, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return `[^\x00-\x{10ffff}]`
+	}
+	return "(?:" + exclude(re, chars).String() + ")"
+}
+
+func exclude(re *syntax.Regexp, chars string) *syntax.Regexp {
+	none := &syntax.Regexp{Op: syntax.OpNoMatch}
+	class := func(ranges []rune) *syntax.Regexp {
+		for _, c := range chars {
+			var out []rune
+			for i := 0; i+1 < len(ranges); i += 2 {
+				lo, hi := ranges[i], ranges[i+1]
+				if c < lo || hi < c {
+					out = append(out, lo, hi)
+					continue
+				}
+				if lo < c {
+					out = append(out, lo, c-1)
+				}
+				if c < hi {
+					out = append(out, c+1, hi)
+				}
+			}
+			ranges = out
+		}
+		if len(ranges) == 0 {
+			return none
+		}
+		return &syntax.Regexp{Op: syntax.OpCharClass, Rune: ranges}
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		if strings.ContainsAny(string(re.Rune), chars) {
+			return none
+		}
+	case syntax.OpCharClass:
+		return class(re.Rune)
+	case syntax.OpAnyChar:
+		return class([]rune{0, 0x10ffff})
+	case syntax.OpAnyCharNotNL:
+		return class([]rune{0, '\n' - 1, '\n' + 1, 0x10ffff})
+	case syntax.OpBeginText, syntax.OpBeginLine, syntax.OpEndText, syntax.OpEndLine:
+		return &syntax.Regexp{Op: syntax.OpEmptyMatch} // it matches the whole text anyway
+	}
+	for i, sub := range re.Sub {
+		re.Sub[i] = exclude(sub, chars)
+	}
+	return re
+}
