@@ -124,6 +124,8 @@ func (call *Call) arg(i int) *Arg {
 
 // typeOf returns the type of argument i. It is TInvalid if the argument is missing, its
 // type is not known yet, or its type is wrong and has been reported.
+//
+//go:noinline
 func (call *Call) typeOf(i int) *types.Type {
 	if a := call.arg(i); a != nil && a.Type != nil {
 		return a.Type
@@ -136,6 +138,8 @@ func (call *Call) typeOf(i int) *types.Type {
 func (call *Call) known(i int) bool { return call.typeOf(i).Kind != types.Invalid }
 
 // className returns the class of a type, as errors about arguments name it.
+//
+//go:noinline
 func className(t *types.Type) string {
 	switch t.Kind {
 	case types.Void, types.Invalid:

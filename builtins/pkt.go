@@ -62,6 +62,8 @@ func be(name string, off, size int) types.Field {
 }
 
 // beBits returns a bitfield of a header, of bits bits, in network byte order.
+//
+//go:noinline
 func beBits(name string, off, size, bit, bits int) types.Field {
 	f := be(name, off, size)
 	f.BitOff, f.BitSize = bit, bits

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -200,9 +201,9 @@ func quantilesOf(data []byte) quantiles {
 			q.total += count
 		}
 	}
-	slices.SortFunc(q.buckets, func(a, b quantileBucket) int {
-		x, y := a.rank(), b.rank()
-		return slices.Compare(x[:], y[:])
+	sort.Slice(q.buckets, func(i, j int) bool {
+		x, y := q.buckets[i].rank(), q.buckets[j].rank()
+		return slices.Compare(x[:], y[:]) < 0
 	})
 	return q
 }

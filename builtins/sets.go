@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -38,7 +39,7 @@ type interval struct{ lo, hi wide }
 // merged returns the intervals sorted, with adjacent ones joined.
 func merged(list []interval, words int) []interval {
 	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b interval) int { return a.lo.compare(b.lo) })
+	sort.Slice(list, func(i, j int) bool { return list[i].lo.compare(list[j].lo) < 0 })
 	var out []interval
 	for _, v := range list {
 		if n := len(out); n > 0 {

@@ -80,6 +80,7 @@ type walker struct {
 	leave Leave
 }
 
+//go:noinline
 func (w *walker) b() *ir.Builder { return w.g.B() }
 
 func (w *walker) get(field int) *ir.Value { return w.b().Load(w.p, w.lay.at(field), 8, false) }

@@ -196,6 +196,8 @@ func (f *fn) Surely(p *ir.Value) *ir.Value {
 }
 
 // prologue emits code that runs once, when the function starts.
+//
+//go:noinline
 func (f *fn) prologue(emit func()) {
 	cur := f.b.Cur
 	f.b.SetBlock(f.entry)

@@ -9,6 +9,7 @@ import (
 // maxNest is the maximum nesting depth of declarations.
 const maxNest = 100
 
+//go:noinline
 func (u *Decls) peek() token {
 	if u.pos < len(u.toks) {
 		return u.toks[u.pos]
@@ -20,6 +21,7 @@ func (u *Decls) peek() token {
 	return t
 }
 
+//go:noinline
 func (u *Decls) next() token {
 	t := u.peek()
 	if u.pos < len(u.toks) {
@@ -28,6 +30,7 @@ func (u *Decls) next() token {
 	return t
 }
 
+//go:noinline
 func (u *Decls) accept(text string) bool {
 	if u.peek().is(text) {
 		u.pos++

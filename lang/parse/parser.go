@@ -235,6 +235,8 @@ func (p *parser) leave() { p.depth-- }
 
 // grow records that the tree to be returned has a highest child of the given height. It
 // stops the parser if the tree is too high.
+//
+//go:noinline
 func (p *parser) grow(child int) {
 	if p.height = child + 1; p.height > maxDepth {
 		p.tooDeep()
@@ -307,6 +309,7 @@ func (p *parser) reset(m mark) {
 // end returns the offset of the byte after t.
 func end(t token) int { return t.Pos.Offset + len(t.Value) }
 
+//go:noinline
 func (p *parser) span(t token) span { return p.between(t.Pos.Offset, end(t)) }
 
 // between returns the span from start to end, or the fixed span if the parser
@@ -322,6 +325,8 @@ func (p *parser) between(start, end int) span {
 func (p *parser) start() int { return p.lex.Peek().Pos.Offset }
 
 // from returns the extent from start to the end of the last token consumed.
+//
+//go:noinline
 func (p *parser) from(start int) ast.At {
 	return ast.At{Pos: p.between(start, p.prevEnd)}
 }

@@ -66,6 +66,8 @@ type Diags struct {
 
 // Add records d unless an equal diagnostic has been recorded: in a block that is
 // compiled for many attach points, each error is reported once.
+//
+//go:noinline
 func (ds *Diags) Add(d Diag) {
 	if ds.seen[d] {
 		return

@@ -413,6 +413,8 @@ func Equal(a, b *Type) bool {
 
 // Decay returns the type of a copy of a value of type t: an aggregation that an
 // expression can read becomes an integer.
+//
+//go:noinline
 func (t *Type) Decay() *Type {
 	if t.Kind == Agg && t.Castable {
 		return NewInt(8, t.Signed)

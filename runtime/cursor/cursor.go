@@ -78,6 +78,8 @@ func (c *Cursor) Offset(is64 bool) uint64 {
 }
 
 // Uleb reads a number in LEB128. Bits above the lowest 64 are lost.
+//
+//go:noinline
 func (c *Cursor) Uleb() (n uint64) {
 	for shift := 0; !c.Bad; shift += 7 {
 		b := c.Byte()

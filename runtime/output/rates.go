@@ -2,7 +2,7 @@ package output
 
 import (
 	"math"
-	"slices"
+	"sort"
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/value"
@@ -70,15 +70,7 @@ func (r *Rates) Map(m Map) {
 		}
 	}
 	r.seen[m.Name] = next
-	slices.SortStableFunc(list, func(a, b rated) int {
-		switch {
-		case a.rate < b.rate:
-			return -1
-		case a.rate > b.rate:
-			return 1
-		}
-		return 0
-	})
+	sort.SliceStable(list, func(i, j int) bool { return list[i].rate < list[j].rate })
 	m.Entries = nil
 	for _, e := range list {
 		m.Entries = append(m.Entries, e.Entry)

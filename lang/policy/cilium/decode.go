@@ -67,6 +67,8 @@ func (r *reader) list(n *yaml.Node, what string, read func(i int, n *yaml.Node))
 }
 
 // text returns the value of a scalar.
+//
+//go:noinline
 func (r *reader) text(n *yaml.Node, what string) string {
 	if n.Kind != yaml.Scalar {
 		r.diags.Errorf(n.At, "%s must be a text, not %s", what, n.Kind)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/lang/source"
 )
@@ -321,7 +322,7 @@ func (r *resolver) inside() []netip.Prefix {
 	for _, in := range r.m.Entities {
 		list = append(list, in...)
 	}
-	slices.SortFunc(list, netip.Prefix.Compare)
+	sort.Slice(list, func(i, j int) bool { return list[i].Compare(list[j]) < 0 })
 	return slices.Compact(list)
 }
 
@@ -356,6 +357,6 @@ func (r *resolver) service(s Service, namespace string) (in []netip.Prefix) {
 	if len(in) == 0 {
 		r.warn(s.At, fmt.Sprintf("--service '%s=CIDR' gives it addresses", name), "the addresses of the service '%s' are not known here", name)
 	}
-	slices.SortFunc(in, netip.Prefix.Compare)
+	sort.Slice(in, func(i, j int) bool { return in[i].Compare(in[j]) < 0 })
 	return slices.Compact(in)
 }

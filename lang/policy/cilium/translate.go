@@ -101,6 +101,8 @@ type writer struct {
 }
 
 // line writes a line.
+//
+//go:noinline
 func (w *writer) line(format string, args ...any) { w.b.Printf(format+"\n", args...) }
 
 // endpoint writes the programs for the decisions about an endpoint, the first of which has

@@ -13,6 +13,8 @@ const (
 func (m *message) key(field, wire uint64) { *m = binary.AppendUvarint(*m, field<<3|wire) }
 
 // number appends an integer. It omits zero, the default.
+//
+//go:noinline
 func (m *message) number(field, v uint64) {
 	if v != 0 {
 		m.key(field, wireVarint)

@@ -25,6 +25,8 @@ type Event struct {
 }
 
 // int returns a value of the report that is a number.
+//
+//go:noinline
 func (e *Event) int(i int) int64 {
 	if i >= len(e.values) {
 		return 0
@@ -47,6 +49,8 @@ func (e *Event) int(i int) int64 {
 }
 
 // num returns a value by its name, if the report has it.
+//
+//go:noinline
 func (e *Event) num(name string) (int64, bool) {
 	i, ok := e.what.Index[name]
 	if !ok {

@@ -235,6 +235,8 @@ func (t *Table) Ancestors(p *Process, yield func(*Process) bool) {
 type report value.Tuple
 
 // int returns a number, or 0 if the value is none.
+//
+//go:noinline
 func (r report) int(i int) int64 {
 	switch v := r[i].(type) {
 	case value.Int:

@@ -26,6 +26,8 @@ type member struct {
 }
 
 // add adds a member, unless the value is empty.
+//
+//go:noinline
 func (o *object) add(key string, v any) {
 	switch x := v.(type) {
 	case string:

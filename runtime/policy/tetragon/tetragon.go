@@ -279,6 +279,8 @@ func frames(v value.Value) []value.Frame {
 }
 
 // number returns the number that a value is.
+//
+//go:noinline
 func number(v value.Value) int64 {
 	switch v := v.(type) {
 	case value.Int:
