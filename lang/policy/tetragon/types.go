@@ -3,6 +3,7 @@ package tetragon
 import (
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Show is the form in which an argument is shown.
@@ -72,7 +73,7 @@ func integer(c string, signed bool, show Show) *argType {
 }
 
 // argTypes are the types by their names in policies.
-var argTypes = func() map[string]*argType {
+var argTypes = sync.OnceValue(func() map[string]*argType {
 	file := &argType{
 		c: "struct file*", class: textClass, value: "path($)", show: ShowFile,
 		fields: []string{"@", "$.f_inode.i_mode"}, mode: "$.f_inode.i_mode",
@@ -146,7 +147,7 @@ var argTypes = func() map[string]*argType {
 		"data_loc":        {class: textClass, value: "tg_str($)", show: ShowString, fields: []string{"@"}},
 	}
 	return m
-}()
+})
 
 func sockFields(s string) []string {
 	return strings.Split(strings.ReplaceAll("#.__sk_common.skc_family|#.sk_type|#.sk_protocol|#.sk_mark|#.sk_priority|tg_laddr(#)|tg_raddr(#)|#.__sk_common.skc_num|bswap(#.__sk_common.skc_dport)|(uint64)#.__sk_common.skc_cookie.counter|#.__sk_common.skc_state", "#", s), "|")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
 	"golang.org/x/sys/unix"
@@ -14,95 +15,97 @@ func ofEvent(get func(e *Event) datum) field {
 }
 
 // eventFields are the fields of events.
-var eventFields = map[string]field{
-	"evt.num":             ofEvent(func(e *Event) datum { return number(int64(e.number)) }),
-	"evt.time":            ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05.000000000")) }),
-	"evt.time.s":          ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05")) }),
-	"evt.outputtime":      ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05.000000000")) }),
-	"evt.time.iso8601":    ofEvent(func(e *Event) datum { return text(e.time().UTC().Format("2006-01-02T15:04:05.000000000Z")) }),
-	"evt.datetime":        ofEvent(func(e *Event) datum { return text(e.time().Format("2006-01-02 15:04:05.000000000")) }),
-	"evt.datetime.s":      ofEvent(func(e *Event) datum { return text(e.time().Format("2006-01-02 15:04:05")) }),
-	"evt.rawtime":         ofEvent(func(e *Event) datum { return number(e.time().UnixNano()) }),
-	"evt.rawtime.s":       ofEvent(func(e *Event) datum { return number(e.time().Unix()) }),
-	"evt.rawtime.ns":      ofEvent(func(e *Event) datum { return number(int64(e.time().Nanosecond())) }),
-	"evt.reltime":         ofEvent(func(e *Event) datum { return number(e.int(falco.Time) - e.began) }),
-	"evt.reltime.s":       ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.began) / 1e9) }),
-	"evt.reltime.ns":      ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.began) % 1e9) }),
-	"evt.deltatime":       ofEvent(func(e *Event) datum { return number(e.int(falco.Time) - e.previous) }),
-	"evt.deltatime.s":     ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.previous) / 1e9) }),
-	"evt.deltatime.ns":    ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.previous) % 1e9) }),
-	"evt.source":          ofEvent(func(*Event) datum { return text("syscall") }),
-	"evt.is_async":        ofEvent(func(*Event) datum { return truth(false) }),
-	"evt.hostname":        ofEvent(func(e *Event) datum { return text(e.hostname) }),
-	"evt.dir":             ofEvent(func(*Event) datum { return text("<") }),
-	"evt.type":            ofEvent(func(e *Event) datum { return text(e.what.Event.Name) }),
-	"evt.type.is":         func(e *Event, t *falco.Term) datum { return bit(t.Arg == e.what.Event.Name) },
-	"syscall.type":        ofEvent(func(e *Event) datum { return known(e.what.Event.Name, e.what.Event.Syscall != "") }),
-	"evt.category":        ofEvent(func(e *Event) datum { return text(e.category()) }),
-	"evt.cpu":             ofEvent(func(e *Event) datum { return number(e.int(falco.CPU)) }),
-	"evt.args":            ofEvent(func(e *Event) datum { return text(e.allArgs()) }),
-	"evt.info":            ofEvent(func(e *Event) datum { return text(e.allArgs()) }),
-	"evt.arg":             func(e *Event, t *falco.Term) datum { return e.arg(t.Arg) },
-	"evt.rawarg":          func(e *Event, t *falco.Term) datum { return e.rawArg(t.Arg) },
-	"evt.buffer":          ofEvent(func(e *Event) datum { return e.rawArg("data") }),
-	"evt.buflen":          ofEvent(func(e *Event) datum { return e.buflen(true) }),
-	"evt.buflen.in":       ofEvent(func(e *Event) datum { return e.buflen(e.what.Event.Reads) }),
-	"evt.buflen.out":      ofEvent(func(e *Event) datum { return e.buflen(e.what.Event.Writes) }),
-	"evt.buflen.file":     ofEvent(func(e *Event) datum { return e.buflen(e.onFile()) }),
-	"evt.buflen.net":      ofEvent(func(e *Event) datum { return e.buflen(e.onSocket()) }),
-	"evt.buflen.file.in":  ofEvent(func(e *Event) datum { return e.buflen(e.onFile() && e.what.Event.Reads) }),
-	"evt.buflen.file.out": ofEvent(func(e *Event) datum { return e.buflen(e.onFile() && e.what.Event.Writes) }),
-	"evt.buflen.net.in":   ofEvent(func(e *Event) datum { return e.buflen(e.onSocket() && e.what.Event.Reads) }),
-	"evt.buflen.net.out":  ofEvent(func(e *Event) datum { return e.buflen(e.onSocket() && e.what.Event.Writes) }),
-	"evt.res":             ofEvent(func(e *Event) datum { return text(errorName(e.outcome())) }),
-	"evt.rawres":          ofEvent(func(e *Event) datum { return number(e.outcome()) }),
-	"evt.failed":          ofEvent(func(e *Event) datum { return truth(e.failed()) }),
-	"evt.is_io":           ofEvent(func(e *Event) datum { return truth(e.what.Event.Reads || e.what.Event.Writes) }),
-	"evt.is_io_read":      ofEvent(func(e *Event) datum { return truth(e.what.Event.Reads) }),
-	"evt.is_io_write":     ofEvent(func(e *Event) datum { return truth(e.what.Event.Writes) }),
-	"evt.io_dir": ofEvent(func(e *Event) datum {
-		switch {
-		case e.what.Event.Reads:
-			return text("read")
-		case e.what.Event.Writes:
-			return text("write")
-		}
-		return datum{}
-	}),
-	"evt.is_wait": ofEvent(func(e *Event) datum { return truth(e.what.Event.Waits) }),
-	"evt.is_syslog": ofEvent(func(e *Event) datum {
-		d := e.descriptor()
-		return truth(d != nil && e.what.Event.Writes && strings.HasSuffix(d.unix, "/dev/log"))
-	}),
-	"evt.count":              ofEvent(func(*Event) datum { return number(1) }),
-	"evt.count.exit":         ofEvent(func(*Event) datum { return number(1) }),
-	"evt.count.error":        ofEvent(func(e *Event) datum { return bit(e.failed()) }),
-	"evt.count.error.file":   ofEvent(func(e *Event) datum { return bit(e.failed() && e.category() == "file") }),
-	"evt.count.error.net":    ofEvent(func(e *Event) datum { return bit(e.failed() && e.category() == "net") }),
-	"evt.count.error.memory": ofEvent(func(e *Event) datum { return bit(e.failed() && e.category() == "memory") }),
-	"evt.count.error.other": ofEvent(func(e *Event) datum {
-		c := e.category()
-		return bit(e.failed() && c != "file" && c != "net" && c != "memory")
-	}),
-	"evt.around": func(*Event, *falco.Term) datum { return datum{} },
-	"evt.is_open_read": ofEvent(func(e *Event) datum {
-		flags, ok := e.openFlags()
-		return truth(ok && flags&3 != 1 && flags&3 != 3)
-	}),
-	"evt.is_open_write": ofEvent(func(e *Event) datum {
-		flags, ok := e.openFlags()
-		return truth(ok && (flags&3 == 1 || flags&3 == 2))
-	}),
-	"evt.is_open_create": ofEvent(func(e *Event) datum {
-		flags, ok := e.openFlags()
-		return truth(ok && e.result() >= 0 && creates(flags))
-	}),
-	"evt.is_open_exec": ofEvent(func(e *Event) datum {
-		flags, ok := e.openFlags()
-		mode, _ := e.openMode()
-		return truth(ok && creates(flags) && mode&0o111 != 0)
-	}),
-}
+var eventFields = sync.OnceValue(func() map[string]field {
+	return map[string]field{
+		"evt.num":             ofEvent(func(e *Event) datum { return number(int64(e.number)) }),
+		"evt.time":            ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05.000000000")) }),
+		"evt.time.s":          ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05")) }),
+		"evt.outputtime":      ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05.000000000")) }),
+		"evt.time.iso8601":    ofEvent(func(e *Event) datum { return text(e.time().UTC().Format("2006-01-02T15:04:05.000000000Z")) }),
+		"evt.datetime":        ofEvent(func(e *Event) datum { return text(e.time().Format("2006-01-02 15:04:05.000000000")) }),
+		"evt.datetime.s":      ofEvent(func(e *Event) datum { return text(e.time().Format("2006-01-02 15:04:05")) }),
+		"evt.rawtime":         ofEvent(func(e *Event) datum { return number(e.time().UnixNano()) }),
+		"evt.rawtime.s":       ofEvent(func(e *Event) datum { return number(e.time().Unix()) }),
+		"evt.rawtime.ns":      ofEvent(func(e *Event) datum { return number(int64(e.time().Nanosecond())) }),
+		"evt.reltime":         ofEvent(func(e *Event) datum { return number(e.int(falco.Time) - e.began) }),
+		"evt.reltime.s":       ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.began) / 1e9) }),
+		"evt.reltime.ns":      ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.began) % 1e9) }),
+		"evt.deltatime":       ofEvent(func(e *Event) datum { return number(e.int(falco.Time) - e.previous) }),
+		"evt.deltatime.s":     ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.previous) / 1e9) }),
+		"evt.deltatime.ns":    ofEvent(func(e *Event) datum { return number((e.int(falco.Time) - e.previous) % 1e9) }),
+		"evt.source":          ofEvent(func(*Event) datum { return text("syscall") }),
+		"evt.is_async":        ofEvent(func(*Event) datum { return truth(false) }),
+		"evt.hostname":        ofEvent(func(e *Event) datum { return text(e.hostname) }),
+		"evt.dir":             ofEvent(func(*Event) datum { return text("<") }),
+		"evt.type":            ofEvent(func(e *Event) datum { return text(e.what.Event.Name) }),
+		"evt.type.is":         func(e *Event, t *falco.Term) datum { return bit(t.Arg == e.what.Event.Name) },
+		"syscall.type":        ofEvent(func(e *Event) datum { return known(e.what.Event.Name, e.what.Event.Syscall != "") }),
+		"evt.category":        ofEvent(func(e *Event) datum { return text(e.category()) }),
+		"evt.cpu":             ofEvent(func(e *Event) datum { return number(e.int(falco.CPU)) }),
+		"evt.args":            ofEvent(func(e *Event) datum { return text(e.allArgs()) }),
+		"evt.info":            ofEvent(func(e *Event) datum { return text(e.allArgs()) }),
+		"evt.arg":             func(e *Event, t *falco.Term) datum { return e.arg(t.Arg) },
+		"evt.rawarg":          func(e *Event, t *falco.Term) datum { return e.rawArg(t.Arg) },
+		"evt.buffer":          ofEvent(func(e *Event) datum { return e.rawArg("data") }),
+		"evt.buflen":          ofEvent(func(e *Event) datum { return e.buflen(true) }),
+		"evt.buflen.in":       ofEvent(func(e *Event) datum { return e.buflen(e.what.Event.Reads) }),
+		"evt.buflen.out":      ofEvent(func(e *Event) datum { return e.buflen(e.what.Event.Writes) }),
+		"evt.buflen.file":     ofEvent(func(e *Event) datum { return e.buflen(e.onFile()) }),
+		"evt.buflen.net":      ofEvent(func(e *Event) datum { return e.buflen(e.onSocket()) }),
+		"evt.buflen.file.in":  ofEvent(func(e *Event) datum { return e.buflen(e.onFile() && e.what.Event.Reads) }),
+		"evt.buflen.file.out": ofEvent(func(e *Event) datum { return e.buflen(e.onFile() && e.what.Event.Writes) }),
+		"evt.buflen.net.in":   ofEvent(func(e *Event) datum { return e.buflen(e.onSocket() && e.what.Event.Reads) }),
+		"evt.buflen.net.out":  ofEvent(func(e *Event) datum { return e.buflen(e.onSocket() && e.what.Event.Writes) }),
+		"evt.res":             ofEvent(func(e *Event) datum { return text(errorName(e.outcome())) }),
+		"evt.rawres":          ofEvent(func(e *Event) datum { return number(e.outcome()) }),
+		"evt.failed":          ofEvent(func(e *Event) datum { return truth(e.failed()) }),
+		"evt.is_io":           ofEvent(func(e *Event) datum { return truth(e.what.Event.Reads || e.what.Event.Writes) }),
+		"evt.is_io_read":      ofEvent(func(e *Event) datum { return truth(e.what.Event.Reads) }),
+		"evt.is_io_write":     ofEvent(func(e *Event) datum { return truth(e.what.Event.Writes) }),
+		"evt.io_dir": ofEvent(func(e *Event) datum {
+			switch {
+			case e.what.Event.Reads:
+				return text("read")
+			case e.what.Event.Writes:
+				return text("write")
+			}
+			return datum{}
+		}),
+		"evt.is_wait": ofEvent(func(e *Event) datum { return truth(e.what.Event.Waits) }),
+		"evt.is_syslog": ofEvent(func(e *Event) datum {
+			d := e.descriptor()
+			return truth(d != nil && e.what.Event.Writes && strings.HasSuffix(d.unix, "/dev/log"))
+		}),
+		"evt.count":              ofEvent(func(*Event) datum { return number(1) }),
+		"evt.count.exit":         ofEvent(func(*Event) datum { return number(1) }),
+		"evt.count.error":        ofEvent(func(e *Event) datum { return bit(e.failed()) }),
+		"evt.count.error.file":   ofEvent(func(e *Event) datum { return bit(e.failed() && e.category() == "file") }),
+		"evt.count.error.net":    ofEvent(func(e *Event) datum { return bit(e.failed() && e.category() == "net") }),
+		"evt.count.error.memory": ofEvent(func(e *Event) datum { return bit(e.failed() && e.category() == "memory") }),
+		"evt.count.error.other": ofEvent(func(e *Event) datum {
+			c := e.category()
+			return bit(e.failed() && c != "file" && c != "net" && c != "memory")
+		}),
+		"evt.around": func(*Event, *falco.Term) datum { return datum{} },
+		"evt.is_open_read": ofEvent(func(e *Event) datum {
+			flags, ok := e.openFlags()
+			return truth(ok && flags&3 != 1 && flags&3 != 3)
+		}),
+		"evt.is_open_write": ofEvent(func(e *Event) datum {
+			flags, ok := e.openFlags()
+			return truth(ok && (flags&3 == 1 || flags&3 == 2))
+		}),
+		"evt.is_open_create": ofEvent(func(e *Event) datum {
+			flags, ok := e.openFlags()
+			return truth(ok && e.result() >= 0 && creates(flags))
+		}),
+		"evt.is_open_exec": ofEvent(func(e *Event) datum {
+			flags, ok := e.openFlags()
+			mode, _ := e.openMode()
+			return truth(ok && creates(flags) && mode&0o111 != 0)
+		}),
+	}
+})
 
 func bit(b bool) datum {
 	if b {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
 )
@@ -14,54 +15,56 @@ import (
 type field func(e *Event, t *falco.Term) datum
 
 // fields are all fields that may have a value, by their names.
-var fields = func() map[string]field {
+var fields = sync.OnceValue(func() map[string]field {
 	all := map[string]field{}
-	for _, group := range []map[string]field{eventFields, processFields, fdFields, pathFields, userFields, containerFields} {
+	for _, group := range []map[string]field{eventFields(), processFields(), fdFields(), pathFields(), userFields(), containerFields()} {
 		maps.Copy(all, group)
 	}
 	return all
-}()
+})
 
 // userFields are the fields of the user and the group.
-var userFields = map[string]field{
-	"user.uid":      func(e *Event, _ *falco.Term) datum { return number(int64(uint32(e.int(falco.EUID)))) },
-	"user.loginuid": func(e *Event, _ *falco.Term) datum { return number(int64(int32(e.int(falco.LoginUID)))) },
-	"user.name": func(e *Event, _ *falco.Term) datum {
-		if u := e.names().User(uint32(e.int(falco.EUID))); u != nil {
-			return text(u.Name)
-		}
-		return text("<NA>")
-	},
-	"user.homedir": func(e *Event, _ *falco.Term) datum {
-		if u := e.names().User(uint32(e.int(falco.EUID))); u != nil {
-			return text(u.Home)
-		}
-		return text("<NA>")
-	},
-	"user.shell": func(e *Event, _ *falco.Term) datum {
-		if u := e.names().User(uint32(e.int(falco.EUID))); u != nil {
-			return text(u.Shell)
-		}
-		return text("<NA>")
-	},
-	"user.loginname": func(e *Event, _ *falco.Term) datum {
-		id := uint32(e.int(falco.LoginUID))
-		if id == ^uint32(0) {
+var userFields = sync.OnceValue(func() map[string]field {
+	return map[string]field{
+		"user.uid":      func(e *Event, _ *falco.Term) datum { return number(int64(uint32(e.int(falco.EUID)))) },
+		"user.loginuid": func(e *Event, _ *falco.Term) datum { return number(int64(int32(e.int(falco.LoginUID)))) },
+		"user.name": func(e *Event, _ *falco.Term) datum {
+			if u := e.names().User(uint32(e.int(falco.EUID))); u != nil {
+				return text(u.Name)
+			}
 			return text("<NA>")
-		}
-		if u := e.names().User(id); u != nil {
-			return text(u.Name)
-		}
-		return text("<NA>")
-	},
-	"group.gid": func(e *Event, _ *falco.Term) datum { return number(int64(uint32(e.int(falco.EGID)))) },
-	"group.name": func(e *Event, _ *falco.Term) datum {
-		if name := e.names().Group(uint32(e.int(falco.EGID))); name != "" {
-			return text(name)
-		}
-		return text("<NA>")
-	},
-}
+		},
+		"user.homedir": func(e *Event, _ *falco.Term) datum {
+			if u := e.names().User(uint32(e.int(falco.EUID))); u != nil {
+				return text(u.Home)
+			}
+			return text("<NA>")
+		},
+		"user.shell": func(e *Event, _ *falco.Term) datum {
+			if u := e.names().User(uint32(e.int(falco.EUID))); u != nil {
+				return text(u.Shell)
+			}
+			return text("<NA>")
+		},
+		"user.loginname": func(e *Event, _ *falco.Term) datum {
+			id := uint32(e.int(falco.LoginUID))
+			if id == ^uint32(0) {
+				return text("<NA>")
+			}
+			if u := e.names().User(id); u != nil {
+				return text(u.Name)
+			}
+			return text("<NA>")
+		},
+		"group.gid": func(e *Event, _ *falco.Term) datum { return number(int64(uint32(e.int(falco.EGID)))) },
+		"group.name": func(e *Event, _ *falco.Term) datum {
+			if name := e.names().Group(uint32(e.int(falco.EGID))); name != "" {
+				return text(name)
+			}
+			return text("<NA>")
+		},
+	}
+})
 
 // ofFD returns a field of the event's descriptor.
 func ofFD(get func(e *Event, d *descriptor) datum) field {
@@ -120,7 +123,7 @@ func oneEnd(get func(d *descriptor, end string) datum, end string) field {
 }
 
 // fdFields are the fields of the event's descriptor.
-var fdFields = func() map[string]field {
+var fdFields = sync.OnceValue(func() map[string]field {
 	all := map[string]field{
 		"fd.num": ofFD(func(_ *Event, d *descriptor) datum { return number(d.num) }),
 		"fd.type": ofFD(func(_ *Event, d *descriptor) datum {
@@ -216,7 +219,7 @@ var fdFields = func() map[string]field {
 		all["fdlist."+n] = func(*Event, *falco.Term) datum { return datum{} }
 	}
 	return all
-}()
+})
 
 // directory returns the directory of a path.
 func directory(name string) string {
@@ -234,15 +237,17 @@ func userDevice(dev uint64) uint64 {
 }
 
 // pathFields are the fields of the paths that a call is given.
-var pathFields = map[string]field{
-	"evt.abspath":       func(e *Event, t *falco.Term) datum { return e.abspath(t) },
-	"fs.path.name":      func(e *Event, _ *falco.Term) datum { return e.fsPath("name", false) },
-	"fs.path.nameraw":   func(e *Event, _ *falco.Term) datum { return e.fsPath("name", true) },
-	"fs.path.source":    func(e *Event, _ *falco.Term) datum { return e.fsPath("source", false) },
-	"fs.path.sourceraw": func(e *Event, _ *falco.Term) datum { return e.fsPath("source", true) },
-	"fs.path.target":    func(e *Event, _ *falco.Term) datum { return e.fsPath("target", false) },
-	"fs.path.targetraw": func(e *Event, _ *falco.Term) datum { return e.fsPath("target", true) },
-}
+var pathFields = sync.OnceValue(func() map[string]field {
+	return map[string]field{
+		"evt.abspath":       func(e *Event, t *falco.Term) datum { return e.abspath(t) },
+		"fs.path.name":      func(e *Event, _ *falco.Term) datum { return e.fsPath("name", false) },
+		"fs.path.nameraw":   func(e *Event, _ *falco.Term) datum { return e.fsPath("name", true) },
+		"fs.path.source":    func(e *Event, _ *falco.Term) datum { return e.fsPath("source", false) },
+		"fs.path.sourceraw": func(e *Event, _ *falco.Term) datum { return e.fsPath("source", true) },
+		"fs.path.target":    func(e *Event, _ *falco.Term) datum { return e.fsPath("target", false) },
+		"fs.path.targetraw": func(e *Event, _ *falco.Term) datum { return e.fsPath("target", true) },
+	}
+})
 
 // fsParams are the parameters that fs.path.* are for each event: the one name, or the
 // source and the target.

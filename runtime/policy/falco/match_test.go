@@ -234,18 +234,18 @@ func TestOrder(t *testing.T) {
 // never has.
 func TestFields(t *testing.T) {
 	for name, f := range falco.Fields() {
-		if (fields[name] == nil) != f.Never {
-			t.Errorf("%s: has a value: %t, never has one: %t", name, fields[name] != nil, f.Never)
+		if (fields()[name] == nil) != f.Never {
+			t.Errorf("%s: has a value: %t, never has one: %t", name, fields()[name] != nil, f.Never)
 		}
 	}
-	for name := range fields {
+	for name := range fields() {
 		if falco.Fields()[name] == nil {
 			t.Errorf("%s is not in the table of fields", name)
 		}
 	}
 	for _, e := range falco.Events() {
 		for _, p := range e.Params {
-			if (p.Kind == falco.Flags || p.Kind == falco.Enum) && p.Src != "" && falco.Names[p.Table] == nil {
+			if (p.Kind == falco.Flags || p.Kind == falco.Enum) && p.Src != "" && falco.Names()[p.Table] == nil {
 				t.Errorf("%s: the parameter %s has no names", e.Name, p.Name)
 			}
 		}

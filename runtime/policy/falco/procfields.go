@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
@@ -122,168 +123,170 @@ func pidOf(p *procs.Process) datum  { return number(int64(p.PID)) }
 func (e *Event) wall(ns uint64) datum { return number(e.table.Time(ns).UnixNano()) }
 
 // processFields are the fields of the process and its ancestors.
-var processFields = map[string]field{
-	"proc.exe":      self(func(_ *Event, p *procs.Process) datum { return exeOf(p) }),
-	"proc.pexe":     parent(exeOf),
-	"proc.aexe":     ancestor(exeOf, func(e *Event) datum { return exeOf(e.proc) }),
-	"proc.exepath":  self(func(_ *Event, p *procs.Process) datum { return pathOf(p) }),
-	"proc.pexepath": parent(pathOf),
-	"proc.aexepath": ancestor(pathOf, func(e *Event) datum { return pathOf(e.proc) }),
-	"proc.name":     ofEvent(func(e *Event) datum { return text(e.comm()) }),
-	"proc.pname":    parent(nameOf),
-	"proc.aname":    ancestor(nameOf, func(e *Event) datum { return text(e.comm()) }),
-	"proc.args":     self(func(_ *Event, p *procs.Process) datum { return argsOf(p) }),
-	"proc.aargs":    ancestor(argsOf, func(e *Event) datum { return argsOf(e.proc) }),
-	"proc.cmdline":  self(func(e *Event, p *procs.Process) datum { return text(line(e.comm(), p)) }),
-	"proc.pcmdline": parent(lineOf),
-	"proc.acmdline": ancestor(lineOf, func(e *Event) datum { return text(line(e.comm(), e.proc)) }),
-	"proc.cmdnargs": self(func(_ *Event, p *procs.Process) datum { return number(int64(max(len(p.Args)-1, 0))) }),
-	"proc.cmdlenargs": self(func(_ *Event, p *procs.Process) datum {
-		n := 0
-		for i, a := range p.Args {
-			if i > 0 {
-				n += len(a)
+var processFields = sync.OnceValue(func() map[string]field {
+	return map[string]field{
+		"proc.exe":      self(func(_ *Event, p *procs.Process) datum { return exeOf(p) }),
+		"proc.pexe":     parent(exeOf),
+		"proc.aexe":     ancestor(exeOf, func(e *Event) datum { return exeOf(e.proc) }),
+		"proc.exepath":  self(func(_ *Event, p *procs.Process) datum { return pathOf(p) }),
+		"proc.pexepath": parent(pathOf),
+		"proc.aexepath": ancestor(pathOf, func(e *Event) datum { return pathOf(e.proc) }),
+		"proc.name":     ofEvent(func(e *Event) datum { return text(e.comm()) }),
+		"proc.pname":    parent(nameOf),
+		"proc.aname":    ancestor(nameOf, func(e *Event) datum { return text(e.comm()) }),
+		"proc.args":     self(func(_ *Event, p *procs.Process) datum { return argsOf(p) }),
+		"proc.aargs":    ancestor(argsOf, func(e *Event) datum { return argsOf(e.proc) }),
+		"proc.cmdline":  self(func(e *Event, p *procs.Process) datum { return text(line(e.comm(), p)) }),
+		"proc.pcmdline": parent(lineOf),
+		"proc.acmdline": ancestor(lineOf, func(e *Event) datum { return text(line(e.comm(), e.proc)) }),
+		"proc.cmdnargs": self(func(_ *Event, p *procs.Process) datum { return number(int64(max(len(p.Args)-1, 0))) }),
+		"proc.cmdlenargs": self(func(_ *Event, p *procs.Process) datum {
+			n := 0
+			for i, a := range p.Args {
+				if i > 0 {
+					n += len(a)
+				}
 			}
-		}
-		return number(int64(n))
-	}),
-	"proc.exeline": self(func(_ *Event, p *procs.Process) datum { return text(line(exe(p), p)) }),
-	"proc.env":     func(e *Event, t *falco.Term) datum { return envOf(e.proc, t) },
-	"proc.aenv":    ancestorEnv,
-	"proc.cwd":     ofEvent((*Event).cwd),
-	"proc.loginshellid": func(e *Event, _ *falco.Term) datum {
-		var found datum
-		look := func(p *procs.Process, comm string) {
-			if slices.Contains([]string{"sh", "bash", "zsh", "ksh", "csh", "tcsh", "dash", "fish", "ash"}, comm) {
-				found = pidOf(p)
+			return number(int64(n))
+		}),
+		"proc.exeline": self(func(_ *Event, p *procs.Process) datum { return text(line(exe(p), p)) }),
+		"proc.env":     func(e *Event, t *falco.Term) datum { return envOf(e.proc, t) },
+		"proc.aenv":    ancestorEnv,
+		"proc.cwd":     ofEvent((*Event).cwd),
+		"proc.loginshellid": func(e *Event, _ *falco.Term) datum {
+			var found datum
+			look := func(p *procs.Process, comm string) {
+				if slices.Contains([]string{"sh", "bash", "zsh", "ksh", "csh", "tcsh", "dash", "fish", "ash"}, comm) {
+					found = pidOf(p)
+				}
 			}
-		}
-		look(e.proc, e.comm())
-		e.table.Ancestors(e.proc, func(p *procs.Process) bool { look(p, p.Comm); return true })
-		return found
-	},
-	"proc.tty":             ofEvent(func(e *Event) datum { return number(int64(userDevice(uint64(e.int(falco.TTY))))) }),
-	"proc.pid":             ofEvent(func(e *Event) datum { return number(e.int(falco.PID)) }),
-	"proc.ppid":            ofEvent(func(e *Event) datum { return number(e.int(falco.Parent)) }),
-	"proc.apid":            ancestor(pidOf, func(e *Event) datum { return number(e.int(falco.PID)) }),
-	"proc.vpid":            ofEvent(func(e *Event) datum { return number(e.int(falco.VPID)) }),
-	"proc.pvpid":           parent(func(p *procs.Process) datum { return number(int64(p.VPID)) }),
-	"proc.sid":             ofEvent(func(e *Event) datum { return number(e.int(falco.VSession)) }),
-	"proc.sname":           leader(session, nameOf),
-	"proc.sid.exe":         leader(session, exeOf),
-	"proc.sid.exepath":     leader(session, pathOf),
-	"proc.vpgid":           ofEvent(func(e *Event) datum { return number(e.int(falco.VGroup)) }),
-	"proc.vpgid.name":      leader(group, nameOf),
-	"proc.vpgid.exe":       leader(group, exeOf),
-	"proc.vpgid.exepath":   leader(group, pathOf),
-	"proc.pgid":            ofEvent(func(e *Event) datum { return number(e.int(falco.Group)) }),
-	"proc.pgid.name":       leader(group, nameOf),
-	"proc.pgid.exe":        leader(group, exeOf),
-	"proc.pgid.exepath":    leader(group, pathOf),
-	"proc.is_pgid_leader":  ofEvent(func(e *Event) datum { return truth(e.int(falco.Group) == e.int(falco.PID)) }),
-	"proc.is_sid_leader":   ofEvent(func(e *Event) datum { return truth(e.int(falco.VSession) == e.int(falco.VPID)) }),
-	"proc.is_vpgid_leader": ofEvent(func(e *Event) datum { return truth(e.int(falco.VGroup) == e.int(falco.VPID)) }),
-	"proc.duration":        self(func(e *Event, p *procs.Process) datum { return number(e.int(falco.Time) - int64(p.Start)) }),
-	"proc.ppid.duration": func(e *Event, _ *falco.Term) datum {
-		if p := e.table.ParentOf(e.proc); p != nil {
-			return number(e.int(falco.Time) - int64(p.Start))
-		}
-		return datum{}
-	},
-	"proc.pid.ts": self(func(e *Event, p *procs.Process) datum { return e.wall(p.Start) }),
-	"proc.ppid.ts": func(e *Event, _ *falco.Term) datum {
-		if p := e.table.ParentOf(e.proc); p != nil {
-			return e.wall(p.Start)
-		}
-		return datum{}
-	},
-	"proc.is_exe_writable":    ofEvent(func(e *Event) datum { return truth(e.exeFlags()&exeWritable != 0) }),
-	"proc.is_exe_upper_layer": self(func(_ *Event, p *procs.Process) datum { return truth(p.File.Upper) }),
-	"proc.is_exe_lower_layer": ofEvent(func(e *Event) datum { return truth(e.exeFlags()&exeLower != 0) }),
-	"proc.is_exe_from_memfd":  self(func(_ *Event, p *procs.Process) datum { return truth(p.File.Memfd) }),
-	"proc.exe_ino":            self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Inode)) }),
-	"proc.exe_ino.ctime":      self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Ctime)) }),
-	"proc.exe_ino.mtime":      self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Mtime)) }),
-	"proc.exe_ino.ctime_duration_proc_start": self(func(e *Event, p *procs.Process) datum {
-		start := e.wall(p.Start).n
-		if p.File.Ctime == 0 || int64(p.File.Ctime) > start {
-			return datum{}
-		}
-		return number(start - int64(p.File.Ctime))
-	}),
-	"proc.exe_ino.ctime_duration_pidns_start": self(func(e *Event, p *procs.Process) datum {
-		if p.NamespaceStart == 0 {
-			return datum{}
-		}
-		start := e.wall(p.NamespaceStart).n
-		if int64(p.File.Ctime) < start {
-			return datum{}
-		}
-		return number(int64(p.File.Ctime) - start)
-	}),
-	"proc.pidns_init_start_ts": self(func(e *Event, p *procs.Process) datum {
-		if p.NamespaceStart == 0 {
-			return datum{}
-		}
-		return e.wall(p.NamespaceStart)
-	}),
-	"thread.cap_permitted":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapPermitted)))) }),
-	"thread.cap_inheritable":            ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapInheritable)))) }),
-	"thread.cap_effective":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapEffective)))) }),
-	"proc.is_container_healthcheck":     ofEvent(func(*Event) datum { return truth(false) }),
-	"proc.is_container_liveness_probe":  ofEvent(func(*Event) datum { return truth(false) }),
-	"proc.is_container_readiness_probe": ofEvent(func(*Event) datum { return truth(false) }),
-	"proc.fdopencount":                  ofEvent(func(e *Event) datum { return number(int64(len(e.openFDs()))) }),
-	"proc.fdlimit": ofEvent(func(e *Event) datum {
-		if n, ok := e.num("fdlimit"); ok {
-			return number(n)
-		}
-		return datum{}
-	}),
-	"proc.fdusage": ofEvent(func(e *Event) datum {
-		n, ok := e.num("fdlimit")
-		if !ok || n <= 0 {
-			return datum{}
-		}
-		return number(int64(len(e.openFDs())) * 100 / n)
-	}),
-	"proc.vmsize":     ofEvent(func(e *Event) datum { return e.memory("VmSize:") }),
-	"proc.vmrss":      ofEvent(func(e *Event) datum { return e.memory("VmRSS:") }),
-	"proc.vmswap":     ofEvent(func(e *Event) datum { return e.memory("VmSwap:") }),
-	"thread.vmsize":   ofEvent(func(e *Event) datum { return e.memory("VmSize:") }),
-	"thread.vmrss":    ofEvent(func(e *Event) datum { return e.memory("VmRSS:") }),
-	"thread.vmsize.b": ofEvent(func(e *Event) datum { d := e.memory("VmSize:"); d.n *= 1024; return d }),
-	"thread.vmrss.b":  ofEvent(func(e *Event) datum { d := e.memory("VmRSS:"); d.n *= 1024; return d }),
-	"thread.pfmajor":  ofEvent(func(e *Event) datum { return e.numberOf("majflt") }),
-	"thread.pfminor":  ofEvent(func(e *Event) datum { return e.numberOf("minflt") }),
-	"proc.nthreads":   ofEvent(func(e *Event) datum { return e.numberOf("threads") }),
-	"proc.nchilds": ofEvent(func(e *Event) datum {
-		d := e.numberOf("threads")
-		d.n = max(d.n-1, 0)
-		return d
-	}),
-	"thread.tid":    ofEvent(func(e *Event) datum { return number(e.int(falco.TID)) }),
-	"thread.ismain": ofEvent(func(e *Event) datum { return truth(e.int(falco.TID) == e.int(falco.PID)) }),
-	"thread.vtid":   ofEvent(func(e *Event) datum { return number(e.int(falco.VTID)) }),
-	"thread.nametid": ofEvent(func(e *Event) datum {
-		return text(e.comm() + strconv.FormatInt(e.int(falco.TID), 10))
-	}),
-	"thread.cgroups": ofEvent(func(e *Event) datum { return known(strings.Join(e.cgroups(), " "), len(e.cgroups()) > 0) }),
-	"thread.cgroup": func(e *Event, t *falco.Term) datum {
-		for _, line := range e.cgroups() {
-			if name, path, ok := strings.Cut(line, "="); ok && name == t.Arg {
-				return text(path)
+			look(e.proc, e.comm())
+			e.table.Ancestors(e.proc, func(p *procs.Process) bool { look(p, p.Comm); return true })
+			return found
+		},
+		"proc.tty":             ofEvent(func(e *Event) datum { return number(int64(userDevice(uint64(e.int(falco.TTY))))) }),
+		"proc.pid":             ofEvent(func(e *Event) datum { return number(e.int(falco.PID)) }),
+		"proc.ppid":            ofEvent(func(e *Event) datum { return number(e.int(falco.Parent)) }),
+		"proc.apid":            ancestor(pidOf, func(e *Event) datum { return number(e.int(falco.PID)) }),
+		"proc.vpid":            ofEvent(func(e *Event) datum { return number(e.int(falco.VPID)) }),
+		"proc.pvpid":           parent(func(p *procs.Process) datum { return number(int64(p.VPID)) }),
+		"proc.sid":             ofEvent(func(e *Event) datum { return number(e.int(falco.VSession)) }),
+		"proc.sname":           leader(session, nameOf),
+		"proc.sid.exe":         leader(session, exeOf),
+		"proc.sid.exepath":     leader(session, pathOf),
+		"proc.vpgid":           ofEvent(func(e *Event) datum { return number(e.int(falco.VGroup)) }),
+		"proc.vpgid.name":      leader(group, nameOf),
+		"proc.vpgid.exe":       leader(group, exeOf),
+		"proc.vpgid.exepath":   leader(group, pathOf),
+		"proc.pgid":            ofEvent(func(e *Event) datum { return number(e.int(falco.Group)) }),
+		"proc.pgid.name":       leader(group, nameOf),
+		"proc.pgid.exe":        leader(group, exeOf),
+		"proc.pgid.exepath":    leader(group, pathOf),
+		"proc.is_pgid_leader":  ofEvent(func(e *Event) datum { return truth(e.int(falco.Group) == e.int(falco.PID)) }),
+		"proc.is_sid_leader":   ofEvent(func(e *Event) datum { return truth(e.int(falco.VSession) == e.int(falco.VPID)) }),
+		"proc.is_vpgid_leader": ofEvent(func(e *Event) datum { return truth(e.int(falco.VGroup) == e.int(falco.VPID)) }),
+		"proc.duration":        self(func(e *Event, p *procs.Process) datum { return number(e.int(falco.Time) - int64(p.Start)) }),
+		"proc.ppid.duration": func(e *Event, _ *falco.Term) datum {
+			if p := e.table.ParentOf(e.proc); p != nil {
+				return number(e.int(falco.Time) - int64(p.Start))
 			}
-		}
-		return datum{}
-	},
-	"proc.stdin.type":  func(e *Event, _ *falco.Term) datum { return e.openFD(0, true) },
-	"proc.stdout.type": func(e *Event, _ *falco.Term) datum { return e.openFD(1, true) },
-	"proc.stderr.type": func(e *Event, _ *falco.Term) datum { return e.openFD(2, true) },
-	"proc.stdin.name":  func(e *Event, _ *falco.Term) datum { return e.openFD(0, false) },
-	"proc.stdout.name": func(e *Event, _ *falco.Term) datum { return e.openFD(1, false) },
-	"proc.stderr.name": func(e *Event, _ *falco.Term) datum { return e.openFD(2, false) },
-}
+			return datum{}
+		},
+		"proc.pid.ts": self(func(e *Event, p *procs.Process) datum { return e.wall(p.Start) }),
+		"proc.ppid.ts": func(e *Event, _ *falco.Term) datum {
+			if p := e.table.ParentOf(e.proc); p != nil {
+				return e.wall(p.Start)
+			}
+			return datum{}
+		},
+		"proc.is_exe_writable":    ofEvent(func(e *Event) datum { return truth(e.exeFlags()&exeWritable != 0) }),
+		"proc.is_exe_upper_layer": self(func(_ *Event, p *procs.Process) datum { return truth(p.File.Upper) }),
+		"proc.is_exe_lower_layer": ofEvent(func(e *Event) datum { return truth(e.exeFlags()&exeLower != 0) }),
+		"proc.is_exe_from_memfd":  self(func(_ *Event, p *procs.Process) datum { return truth(p.File.Memfd) }),
+		"proc.exe_ino":            self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Inode)) }),
+		"proc.exe_ino.ctime":      self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Ctime)) }),
+		"proc.exe_ino.mtime":      self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Mtime)) }),
+		"proc.exe_ino.ctime_duration_proc_start": self(func(e *Event, p *procs.Process) datum {
+			start := e.wall(p.Start).n
+			if p.File.Ctime == 0 || int64(p.File.Ctime) > start {
+				return datum{}
+			}
+			return number(start - int64(p.File.Ctime))
+		}),
+		"proc.exe_ino.ctime_duration_pidns_start": self(func(e *Event, p *procs.Process) datum {
+			if p.NamespaceStart == 0 {
+				return datum{}
+			}
+			start := e.wall(p.NamespaceStart).n
+			if int64(p.File.Ctime) < start {
+				return datum{}
+			}
+			return number(int64(p.File.Ctime) - start)
+		}),
+		"proc.pidns_init_start_ts": self(func(e *Event, p *procs.Process) datum {
+			if p.NamespaceStart == 0 {
+				return datum{}
+			}
+			return e.wall(p.NamespaceStart)
+		}),
+		"thread.cap_permitted":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapPermitted)))) }),
+		"thread.cap_inheritable":            ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapInheritable)))) }),
+		"thread.cap_effective":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapEffective)))) }),
+		"proc.is_container_healthcheck":     ofEvent(func(*Event) datum { return truth(false) }),
+		"proc.is_container_liveness_probe":  ofEvent(func(*Event) datum { return truth(false) }),
+		"proc.is_container_readiness_probe": ofEvent(func(*Event) datum { return truth(false) }),
+		"proc.fdopencount":                  ofEvent(func(e *Event) datum { return number(int64(len(e.openFDs()))) }),
+		"proc.fdlimit": ofEvent(func(e *Event) datum {
+			if n, ok := e.num("fdlimit"); ok {
+				return number(n)
+			}
+			return datum{}
+		}),
+		"proc.fdusage": ofEvent(func(e *Event) datum {
+			n, ok := e.num("fdlimit")
+			if !ok || n <= 0 {
+				return datum{}
+			}
+			return number(int64(len(e.openFDs())) * 100 / n)
+		}),
+		"proc.vmsize":     ofEvent(func(e *Event) datum { return e.memory("VmSize:") }),
+		"proc.vmrss":      ofEvent(func(e *Event) datum { return e.memory("VmRSS:") }),
+		"proc.vmswap":     ofEvent(func(e *Event) datum { return e.memory("VmSwap:") }),
+		"thread.vmsize":   ofEvent(func(e *Event) datum { return e.memory("VmSize:") }),
+		"thread.vmrss":    ofEvent(func(e *Event) datum { return e.memory("VmRSS:") }),
+		"thread.vmsize.b": ofEvent(func(e *Event) datum { d := e.memory("VmSize:"); d.n *= 1024; return d }),
+		"thread.vmrss.b":  ofEvent(func(e *Event) datum { d := e.memory("VmRSS:"); d.n *= 1024; return d }),
+		"thread.pfmajor":  ofEvent(func(e *Event) datum { return e.numberOf("majflt") }),
+		"thread.pfminor":  ofEvent(func(e *Event) datum { return e.numberOf("minflt") }),
+		"proc.nthreads":   ofEvent(func(e *Event) datum { return e.numberOf("threads") }),
+		"proc.nchilds": ofEvent(func(e *Event) datum {
+			d := e.numberOf("threads")
+			d.n = max(d.n-1, 0)
+			return d
+		}),
+		"thread.tid":    ofEvent(func(e *Event) datum { return number(e.int(falco.TID)) }),
+		"thread.ismain": ofEvent(func(e *Event) datum { return truth(e.int(falco.TID) == e.int(falco.PID)) }),
+		"thread.vtid":   ofEvent(func(e *Event) datum { return number(e.int(falco.VTID)) }),
+		"thread.nametid": ofEvent(func(e *Event) datum {
+			return text(e.comm() + strconv.FormatInt(e.int(falco.TID), 10))
+		}),
+		"thread.cgroups": ofEvent(func(e *Event) datum { return known(strings.Join(e.cgroups(), " "), len(e.cgroups()) > 0) }),
+		"thread.cgroup": func(e *Event, t *falco.Term) datum {
+			for _, line := range e.cgroups() {
+				if name, path, ok := strings.Cut(line, "="); ok && name == t.Arg {
+					return text(path)
+				}
+			}
+			return datum{}
+		},
+		"proc.stdin.type":  func(e *Event, _ *falco.Term) datum { return e.openFD(0, true) },
+		"proc.stdout.type": func(e *Event, _ *falco.Term) datum { return e.openFD(1, true) },
+		"proc.stderr.type": func(e *Event, _ *falco.Term) datum { return e.openFD(2, true) },
+		"proc.stdin.name":  func(e *Event, _ *falco.Term) datum { return e.openFD(0, false) },
+		"proc.stdout.name": func(e *Event, _ *falco.Term) datum { return e.openFD(1, false) },
+		"proc.stderr.name": func(e *Event, _ *falco.Term) datum { return e.openFD(2, false) },
+	}
+})
 
 func (e *Event) numberOf(name string) datum {
 	n, ok := e.num(name)
