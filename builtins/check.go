@@ -135,6 +135,8 @@ func (call *Call) typeOf(i int) *types.Type {
 
 // known reports whether the type of argument i is known. If it is still unknown once
 // types have settled, the reason has already been reported.
+//
+//go:noinline
 func (call *Call) known(i int) bool { return call.typeOf(i).Kind != types.Invalid }
 
 // className returns the class of a type, as errors about arguments name it.

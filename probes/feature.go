@@ -40,6 +40,8 @@ const (
 type Version struct{ Major, Minor, Patch int }
 
 // Less reports whether v is older than o.
+//
+//go:noinline
 func (v Version) Less(o Version) bool {
 	if v.Major != o.Major {
 		return v.Major < o.Major

@@ -114,7 +114,7 @@ func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeS
 	docs := policy.Read(paths, a.stdin, &diags)
 	var system *policySystem
 	if !diags.HasErrors() {
-		system = a.systemOf(docs, &diags)
+		system, docs = a.systemOf(docs, &diags)
 	}
 	if diags.HasErrors() {
 		a.report.diags(diags.All())
@@ -141,24 +141,34 @@ func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeS
 	return t.Script(), sink, nil
 }
 
-// systemOf returns the system to which all documents belong.
-func (a *app) systemOf(docs []policy.Document, diags *source.Diags) (system *policySystem) {
+// systemOf returns the system to which the documents belong, and its documents. Other
+// resources of Kubernetes in the files, such as Services, are left out with a warning.
+func (a *app) systemOf(docs []policy.Document, diags *source.Diags) (system *policySystem, policies []policy.Document) {
+	var others []policy.Document
 	for _, d := range docs {
 		i := slices.IndexFunc(policySystems, func(s policySystem) bool { return s.recognises(d) })
 		if i < 0 {
-			var kinds []string
-			for _, s := range policySystems {
-				kinds = append(kinds, s.kind)
-			}
-			diags.ErrorHint(d.Root.At, "there are "+strings.Join(kinds, ", "), "this is no policy that gotrace knows")
+			others = append(others, d)
 			continue
 		}
 		s := &policySystems[i]
 		if system != nil && system != s {
 			diags.Errorf(d.Root.At, "this is a policy of %s, and others are of %s: run them one by one", s.name, system.name)
-			return nil
+			return nil, nil
 		}
 		system = s
+		policies = append(policies, d)
 	}
-	return system
+	var kinds []string
+	for _, s := range policySystems {
+		kinds = append(kinds, s.kind)
+	}
+	for _, d := range others {
+		if system != nil && d.KindOf() != "" && d.Root.Has("apiVersion") {
+			diags.Warnf(d.Root.Get("kind").At, "a %s is no policy: it is left out", d.KindOf())
+			continue
+		}
+		diags.ErrorHint(d.Root.At, "there are "+strings.Join(kinds, ", "), "this is no policy that gotrace knows")
+	}
+	return system, policies
 }

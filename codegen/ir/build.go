@@ -83,6 +83,8 @@ func (b *Builder) block() *Block {
 }
 
 // NewValue creates a value of blk without placing it.
+//
+//go:noinline
 func (f *Func) NewValue(blk *Block, op Op, t Type, args ...*Value) *Value {
 	v := &Value{ID: f.nextID, Op: op, Type: t, Args: args, Block: blk}
 	f.nextID++

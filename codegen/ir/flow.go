@@ -53,6 +53,8 @@ func (b *Builder) IfNonNil(p *Value, use func(p *Value)) {
 
 // WhenNil emits use, which runs if p is not null and receives p as a non-null pointer,
 // and none, which runs if p is null. It returns the result of the one that runs.
+//
+//go:noinline
 func (b *Builder) WhenNil(p *Value, use func(p *Value) *Value, none func() *Value) *Value {
 	return b.IfElse(p, func() *Value { return use(b.NonNil(p)) }, none)
 }

@@ -40,6 +40,8 @@ func (p place) at(off int, t *types.Type) place {
 func (p place) direct() bool { return p.space != types.Kernel && p.space != types.User }
 
 // address returns the address of the place.
+//
+//go:noinline
 func (p place) address(f *fn) *ir.Value {
 	return f.b.AddImm(p.ptr, p.off)
 }

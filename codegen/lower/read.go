@@ -35,6 +35,8 @@ func (f *fn) load(p place) *ir.Value {
 }
 
 // loadOwn reads a word by a plain load.
+//
+//go:noinline
 func (f *fn) loadOwn(p *ir.Value, off int64, t *types.Type) *ir.Value {
 	return f.b.Load(p, off, t.Size, t.Signed && t.Size < 8)
 }

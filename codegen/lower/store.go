@@ -90,6 +90,8 @@ func (f *fn) storeWord(x *ir.Value, t *types.Type, d Dest) {
 }
 
 // clearTail zeroes the bytes of d after the first used bytes, if they must be defined.
+//
+//go:noinline
 func (f *fn) clearTail(d Dest, used int) {
 	if d.Padded && used < d.Size {
 		f.b.Zero(d.Ptr, d.Off+int64(used), d.Size-used)

@@ -27,6 +27,7 @@ type token struct {
 	space bool
 }
 
+//go:noinline
 func (t token) is(text string) bool { return t.kind != tString && t.kind != tChar && t.text == text }
 
 var puncts = []string{

@@ -13,6 +13,8 @@ import (
 )
 
 // value checks an expression whose value is used.
+//
+//go:noinline
 func (c *checker) value(e ast.Expr) *types.Type { return c.expr(e) }
 
 // expr determines the type of an expression and records it in the tables.

@@ -301,6 +301,8 @@ func (x *expander) run(m *macro, at source.Span, args []ast.Expr) ast.Expr {
 }
 
 // bad returns the replacement of a call that could not be expanded.
+//
+//go:noinline
 func bad(e ast.Expr) ast.Expr { return &ast.Bad{At: ast.At{Pos: e.Span()}} }
 
 // pick returns the definition that matches the arguments best: for a variable or map, a

@@ -125,6 +125,8 @@ func (s *scanner) Next() (lexer.Token, error) {
 }
 
 // token returns the next n bytes as a token.
+//
+//go:noinline
 func (s *scanner) token(kind lexer.TokenType, n int) lexer.Token {
 	t := lexer.Token{Type: kind, Value: s.text[s.pos : s.pos+n], Pos: lexer.Position{Offset: s.pos}}
 	s.pos += n

@@ -225,6 +225,8 @@ func (p *parser) literalError(t token, e litError) {
 
 // enter must be called before parsing anything that can nest, and leave after that.
 // enter stops the parser if the nesting is too deep.
+//
+//go:noinline
 func (p *parser) enter() {
 	if p.depth++; p.depth > maxDepth {
 		p.tooDeep()

@@ -72,6 +72,8 @@ func (p *parser) peek() string {
 }
 
 // next consumes a token and returns it, or "" at the end.
+//
+//go:noinline
 func (p *parser) next() string {
 	t := p.peek()
 	if t != "" {
@@ -81,6 +83,8 @@ func (p *parser) next() string {
 }
 
 // accept consumes the next token if it is one of the list.
+//
+//go:noinline
 func (p *parser) accept(list ...string) (string, bool) {
 	for _, t := range list {
 		if !p.done() && p.peek() == t {

@@ -308,6 +308,8 @@ func (t *Type) Align() int {
 
 // IsScalar reports whether a value of the type is one machine word, which is computed
 // in a register. All others are accessed by address.
+//
+//go:noinline
 func (t *Type) IsScalar() bool {
 	switch t.Kind {
 	case Bool, Int, Enum, Pointer:

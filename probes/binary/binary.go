@@ -180,6 +180,8 @@ func (x *File) Arch() string {
 }
 
 // bytesOf returns a section's content, or nil if it lies outside the file.
+//
+//go:noinline
 func (x *File) bytesOf(s *elf.Section) []byte {
 	if s == nil || s.Type == elf.SHT_NOBITS || s.Offset > uint64(len(x.data)) || s.FileSize > uint64(len(x.data))-s.Offset {
 		return nil

@@ -38,6 +38,8 @@ func splitKey(key string) (from, name string) {
 }
 
 // Add adds a value of a label.
+//
+//go:noinline
 func (l Labels) Add(from, name, value string) {
 	key := from + ":" + name
 	if !slices.Contains(l[key], value) {

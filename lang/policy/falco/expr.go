@@ -138,6 +138,8 @@ func (p *parser) fail(pos int, hint, format string, args ...any) {
 }
 
 // next returns the word at the position, for messages.
+//
+//go:noinline
 func (p *parser) next() string {
 	if p.pos >= len(p.text) {
 		return "the end"

@@ -148,6 +148,8 @@ type RuleOf struct {
 }
 
 // need adds values to the report.
+//
+//go:noinline
 func (w *Watched) need(names ...string) {
 	for _, name := range names {
 		if name != "" && !slices.Contains(w.names, name) {

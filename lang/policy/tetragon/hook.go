@@ -130,6 +130,8 @@ func (p *policyReader) refuse(what string) func(*yaml.Node) {
 
 // unsupported reports something that gotrace does not support. The hook that is being read
 // is left out.
+//
+//go:noinline
 func (p *policyReader) unsupported(at source.Span, format string, args ...any) {
 	p.refused++
 	p.opts.Unsupported(p.diags, at, format, args...)

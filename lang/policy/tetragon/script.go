@@ -32,6 +32,7 @@ type part struct {
 	text string
 }
 
+//go:noinline
 func (s *script) add(at source.Span, format string, args ...any) {
 	s.parts = append(s.parts, part{at, fmt.Sprintf(format, args...)})
 }

@@ -74,6 +74,7 @@ func (e *Event) text(name string) (string, bool) {
 	return "", false
 }
 
+//go:noinline
 func (e *Event) result() int64 { return e.int(falco.Result) }
 
 // time returns when the event happened.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+//go:noinline
 func ofEvent(get func(e *Event) datum) field {
 	return func(e *Event, _ *falco.Term) datum { return get(e) }
 }

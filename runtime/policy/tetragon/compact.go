@@ -126,7 +126,7 @@ func plainArg(a *tetragon.Arg, vs []value.Value) string {
 	if len(vs) < a.Fields {
 		return "?"
 	}
-	n := func(i int) uint64 { return uint64(number(vs[i])) }
+	n := func(i int) uint64 { return nth(vs, i) }
 	switch a.Show {
 	case tetragon.ShowSock:
 		return fmt.Sprintf("%s %s:%d -> %s:%d", protocol(n(2)), text(vs[5]), n(7), text(vs[6]), n(8))

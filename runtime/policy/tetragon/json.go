@@ -395,7 +395,7 @@ func bytesJSON(b []byte, size int64) object {
 
 // socketJSON returns a socket, a packet or an address.
 func socketJSON(show tetragon.Show, vs []value.Value) object {
-	n := func(i int) uint64 { return uint64(number(vs[i])) }
+	n := func(i int) uint64 { return nth(vs, i) }
 	var o object
 	inet := func(family uint64) bool { return family == 2 || family == 10 }
 	switch show {

@@ -13,7 +13,7 @@ var perfTypes = map[uint64]string{0: "PERF_TYPE_HARDWARE", 1: "PERF_TYPE_SOFTWAR
 
 // kernelJSON returns an object of the kernel.
 func kernelJSON(a *tetragon.Arg, vs []value.Value) object {
-	n := func(i int) uint64 { return uint64(number(vs[i])) }
+	n := func(i int) uint64 { return nth(vs, i) }
 	space := func(i int) object {
 		return object{{"level", int32(n(i))}, {"uid", n(i + 1)}, {"gid", n(i + 2)},
 			{"ns", object{{"inum", n(i + 3)}, {"is_host", n(i+3) == uint64(hostSpaces()[9])}}}}

@@ -355,3 +355,8 @@ func (s *Sink) show(r record) {
 		s.w.Write([]byte(s.plain(r) + "\n"))
 	}
 }
+
+// nth returns value i as a number.
+//
+//go:noinline
+func nth(vs []value.Value, i int) uint64 { return uint64(number(vs[i])) }
