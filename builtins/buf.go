@@ -85,12 +85,24 @@ func buf() *Def {
 			n := boundedSize(g, &call.Args[1], most)
 			if dst.Padded {
 				g.B().Zero(dst.Ptr, dst.Off, dst.Size)
+			} else {
+				defineStack(g, dst.Ptr, dst.Off, 4+most)
 			}
 			used := readBytes(g, call, b.AddImm(dst.Ptr, dst.Off), n, src, space)
 			if dst.Len != nil {
 				g.B().Write(dst.Len, g.B().Op(ir.OpAdd, used, g.B().Const(4)))
 			}
 		},
+	}
+}
+
+// defineStack prepares size bytes of memory for a helper that writes a number of bytes
+// which is known only at run time. If the memory is on the stack, old verifiers require
+// that the program has written all of it before.
+func defineStack(g Gen, p *ir.Value, off int64, size int) {
+	const stack = 512
+	if size <= stack && g.Kernel().Release().Less(undefinedStack) {
+		g.B().Zero(p, off, size)
 	}
 }
 

@@ -26,6 +26,7 @@ func bufConcat() *Def {
 			p, q := g.Addr(&call.Args[0]), g.Addr(&call.Args[1])
 			// The verifier knows only that each part has at most max bytes.
 			data := g.Temp(2 * most)
+			defineStack(g, data, 0, 2*most)
 			b := g.B()
 			n := atMost(g, b.Load(p, 0, 4, false), most)
 			g.B().If(n, func() {

@@ -57,6 +57,7 @@ func storeGathered(g Gen, call *Call, dst Dest) {
 		read = ir.ReadUser
 	}
 	data, vec := g.Temp(2*most), g.Temp(iovecSize)
+	defineStack(g, data, 0, 2*most)
 	used, left := &ir.Var{Name: "used", Type: ir.Int}, &ir.Var{Name: "left", Type: ir.Int}
 	b = g.B()
 	b.Write(used, b.Const(0))
@@ -112,6 +113,7 @@ func storeBuffer(g Gen, dst Dest, most int, data, n *ir.Value) {
 	if dst.Padded {
 		b.Zero(dst.Ptr, dst.Off, dst.Size)
 	} else {
+		defineStack(g, dst.Ptr, dst.Off, 4+most)
 		b.Store(dst.Ptr, dst.Off, 4, b.Const(0))
 	}
 	n = b.Op(ir.OpBarrier, n)

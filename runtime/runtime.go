@@ -271,7 +271,9 @@ func (s *Session) Close() error {
 		s.ring.Close()
 	}
 	s.stopFollowing()
-	s.syms.Close()
+	if s.syms != nil {
+		s.syms.Close()
+	}
 	if s.programs != nil {
 		s.programs.close()
 	}

@@ -1,7 +1,6 @@
 package falco
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -466,15 +465,4 @@ func (w *Watched) needFD(field string) {
 			w.need(p.Src)
 		}
 	}
-}
-
-// describe returns the types of events that a rule waits for, for messages.
-func (p *Program) describe(rule *Rule) string {
-	var names []string
-	for _, w := range p.Watched {
-		if slices.ContainsFunc(w.Rules, func(r RuleOf) bool { return r.Rule == rule }) {
-			names = append(names, w.Event.Name)
-		}
-	}
-	return fmt.Sprintf("%s: %s", rule.Name, strings.Join(names, " "))
 }

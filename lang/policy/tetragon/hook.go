@@ -42,7 +42,6 @@ type hook struct {
 	many      bool     // the record needs the name of the probe
 	id        int      // number of the event
 	decides   bool     // the probes can make the call fail
-	marks     bool     // the call is made to fail later, in the kernel's security hooks
 	calls     []string // names of the system calls
 	kept      []string // expressions of the variables $v0, $v1 …
 	override  bool     // the policy makes the call fail

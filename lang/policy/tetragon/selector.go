@@ -94,8 +94,6 @@ func (h *hook) selector(n *yaml.Node, s *selector, macro bool) {
 // operands are the parts of a condition in a policy.
 type operands struct {
 	at, opAt source.Span
-	index    int
-	list     []int // "args": several indices
 	operator string
 	values   []word
 	node     *yaml.Node // of the values

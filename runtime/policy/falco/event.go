@@ -138,7 +138,6 @@ type descriptor struct {
 	v6             bool
 	proto          string
 	local, remote  netip.AddrPort
-	hasLocal       bool
 	server         bool // the process has accepted the connection
 	listens        bool
 	connected      bool

@@ -52,7 +52,6 @@ type conn struct {
 	reader  reader
 	pending []*Request // waiting for their answers
 	current *Request   // whose answer is being read
-	counted uint64     // bytes of the current answer
 	last    time.Time  // of the last piece
 	now     time.Time  // of the piece being read
 	ignore  bool       // what is read belongs to no request

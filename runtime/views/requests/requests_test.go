@@ -12,7 +12,6 @@ import (
 type recorder struct {
 	open bool
 	list []*Request
-	idle Request
 }
 
 func (r *recorder) begin() *Request {
