@@ -24,8 +24,10 @@ func peerCgroup() *Def {
 				c.Errorf(call.Span, "peer_cgroup() can only be used in cgroup_skb probes, not in %s", kindOf(c, "these"))
 				return types.TInvalid
 			}
-			if l := call.Args[0].Lit; call.Args[0].Type.Kind != types.Int || l.Int < 0 || l.Int > 64 {
-				c.Errorf(call.Span, "peer_cgroup() expects a level from 0 to 64")
+			if l := call.Args[0].Lit; l == nil || l.IsStr || l.IsBool || l.Int < 0 || l.Int > 64 {
+				if c.Final() {
+					c.Errorf(call.Args[0].Span, "peer_cgroup() expects a level from 0 to 64")
+				}
 				return types.TInvalid
 			}
 			return types.TUint64
