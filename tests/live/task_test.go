@@ -58,6 +58,10 @@ func TestTask(t *testing.T) {
 		}
 		return name
 	}
+	// The end of Start does not mean that the kernel has done all of the exec.
+	eventually(t, "cat is executed", func() bool {
+		return link(fmt.Sprintf("/proc/%d/exe", pid)) != link("/proc/self/exe") && strings.TrimSpace(proc("comm")) == "cat"
+	})
 	self := os.Getpid()
 	status := func(key string) string {
 		m := regexp.MustCompile(`(?m)^` + key + `:\s+(\S+)`).FindStringSubmatch(proc("status"))
