@@ -57,11 +57,14 @@ func TestUnwind(t *testing.T) {
 			}
 			bin := fixture(t, program)
 			// The tables of the program and the C library are there when the stack of a
-			// signal handler is whole. Some rounds more are enough.
+			// signal handler is whole, and those of generated code when the stacks through
+			// it are. Some rounds more are enough.
 			script := fmt.Sprintf(`config = { user_stack = %s } uprobe:%s:mark {
 				@[arg0, ustack] = count();
 				if (arg0 == 9 && len(ustack) > 7) { @whole = 1; }
-				if (arg0 == 15 && @whole) { @rounds++; if (@rounds > 5) { exit(); } }
+				if (arg0 == 13 && len(ustack) > 6) { @whole13 = 1; }
+				if (arg0 == 14 && len(ustack) > 6) { @whole14 = 1; }
+				if (arg0 == 15 && @whole && @whole13 && @whole14) { @rounds++; if (@rounds > 5) { exit(); } }
 			}`, how, bin)
 			r := trace(t, "-c", bin, "-e", script)
 			found := make([]bool, len(cases))
