@@ -6,8 +6,8 @@
 // tests in them. Meanwhile it checks the source (gofmt, go vet, staticcheck), runs
 // the live tests on this machine's kernel, and then the unit tests and the golden
 // corpus, with the race detector where it can find something. A guest leaves out
-// what takes long in emulation and does not depend on the kernel, and each but the
-// first runs a third of the rows of the long tables. With -nightly all run all rows and
+// what takes long in emulation and does not depend on the kernel, and runs a third of
+// the rows of the long tables. With -nightly all run all rows and
 // load more of the generated programs, here too, and there are more guests. All installs
 // the tools it needs beyond Go if it can (as root, on Debian). At the end it lists what
 // it could not run, and prints "N passed, N failed, N skipped". The exit status is 1 if
@@ -316,8 +316,8 @@ func (r *run) liveGuests() {
 		if !r.wants(k.Name) {
 			continue
 		}
-		part := "" // the oldest kernel, which lacks most, runs all rows
-		if i > 0 && !r.nightly {
+		part := ""
+		if !r.nightly {
 			part = fmt.Sprint("-part ", i%3)
 		}
 		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part).Replace(guestScript)}
