@@ -85,8 +85,9 @@ func (s *states) of(id string) *Container {
 	return s.byID[id]
 }
 
-// readJSON decodes a file into a value. It reports whether it succeeded.
-func readJSON(path string, into any) bool {
+// ReadJSON decodes a state file into a value. It reports whether it succeeded. It opens
+// only regular files of at most 16 MB.
+func ReadJSON(path string, into any) bool {
 	st, err := os.Stat(path)
 	if err != nil || !st.Mode().IsRegular() || st.Size() > maxState {
 		return false
@@ -103,7 +104,7 @@ func (s *states) docker() {
 		DataRoot string `json:"data-root"`
 		Graph    string `json:"graph"` // its former name
 	}
-	readJSON(filepath.Join(s.root, "/etc/docker/daemon.json"), &daemon)
+	ReadJSON(filepath.Join(s.root, "/etc/docker/daemon.json"), &daemon)
 	dir := cmp.Or(daemon.DataRoot, daemon.Graph, "/var/lib/docker")
 	var list []string
 	for _, dir := range []string{dir, "/home/*/.local/share/docker"} {
@@ -115,7 +116,7 @@ func (s *states) docker() {
 			State    struct{ Pid int }
 			Config   struct{ Labels map[string]string }
 		}
-		if readJSON(path, &c) && c.ID != "" {
+		if ReadJSON(path, &c) && c.ID != "" {
 			into := s.of(c.ID)
 			into.Name, into.pid = strings.TrimPrefix(c.Name, "/"), c.State.Pid
 			into.annotate(c.Config.Labels)
@@ -163,7 +164,7 @@ func (s *states) containerd() {
 				c.pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 			}
 			var spec ociConfig
-			if readJSON(dir+"/config.json", &spec) {
+			if ReadJSON(dir+"/config.json", &spec) {
 				c.annotate(spec.Annotations)
 			}
 			if c.Name == "" && !isID(c.ID) { // ctr uses the name that the user chose as the ID
@@ -195,7 +196,7 @@ func (s *states) storage() {
 				ID    string
 				Names []string
 			}
-			if !readJSON(path, &list) {
+			if !ReadJSON(path, &list) {
 				continue
 			}
 			for _, c := range list {
@@ -210,7 +211,7 @@ func (s *states) storage() {
 		}
 		for _, path := range s.glob(dir + "/*-containers/*/userdata/config.json") {
 			var spec ociConfig
-			if readJSON(path, &spec) {
+			if ReadJSON(path, &spec) {
 				s.of(filepath.Base(filepath.Dir(filepath.Dir(path)))).annotate(spec.Annotations)
 			}
 		}

@@ -150,3 +150,24 @@ const (
 type Entry struct {
 	Key, Value Value
 }
+
+// Number returns the number that a value is: that of an integer, an address, an enum or a
+// boolean. ok is false if it is none of them.
+func Number(v Value) (n int64, ok bool) {
+	switch v := v.(type) {
+	case Int:
+		return int64(v), true
+	case Uint:
+		return int64(v), true
+	case Ptr:
+		return int64(v), true
+	case Enum:
+		return v.V, true
+	case Bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	}
+	return 0, false
+}

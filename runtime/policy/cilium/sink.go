@@ -84,17 +84,8 @@ func (f *Flow) decided(list []*cilium.Entry) *cilium.Entry {
 }
 
 func number(v value.Value) uint64 {
-	switch v := v.(type) {
-	case value.Int:
-		return uint64(v)
-	case value.Uint:
-		return uint64(v)
-	case value.Bool:
-		if v {
-			return 1
-		}
-	}
-	return 0
+	n, _ := value.Number(v)
+	return uint64(n)
 }
 
 func end(addr, port value.Value) netip.AddrPort {

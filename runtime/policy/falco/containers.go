@@ -1,7 +1,6 @@
 package falco
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -117,11 +116,6 @@ func (o *owners) container(id string) *container {
 	return c
 }
 
-func readJSON(path string, into any) bool {
-	data, err := os.ReadFile(path)
-	return err == nil && json.Unmarshal(data, into) == nil
-}
-
 func first(pattern string) string {
 	list, _ := filepath.Glob(pattern)
 	if len(list) == 0 {
@@ -151,7 +145,7 @@ func (c *container) docker(id string) {
 			Networks map[string]struct{ IPAddress string }
 		}
 	}
-	if dir == "" || !readJSON(dir+"/config.v2.json", &conf) {
+	if dir == "" || !cgroups.ReadJSON(dir+"/config.v2.json", &conf) {
 		return
 	}
 	c.found, c.Type = true, "docker"
@@ -177,7 +171,7 @@ func (c *container) docker(id string) {
 		Privileged                    bool
 		PidMode, NetworkMode, IpcMode string
 	}
-	if readJSON(dir+"/hostconfig.json", &host) {
+	if cgroups.ReadJSON(dir+"/hostconfig.json", &host) {
 		c.Privileged = &host.Privileged
 		pid, net, ipc := host.PidMode == "host", host.NetworkMode == "host", host.IpcMode == "host"
 		c.HostPID, c.HostNet, c.HostIPC = &pid, &net, &ipc
@@ -203,7 +197,7 @@ type spec struct {
 func (c *container) config(path, kind string) {
 	var s spec
 	st, err := os.Stat(path)
-	if err != nil || !readJSON(path, &s) {
+	if err != nil || !cgroups.ReadJSON(path, &s) {
 		return
 	}
 	c.found = true

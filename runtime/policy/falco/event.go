@@ -31,21 +31,8 @@ func (e *Event) int(i int) int64 {
 	if i >= len(e.values) {
 		return 0
 	}
-	switch v := e.values[i].(type) {
-	case value.Int:
-		return int64(v)
-	case value.Uint:
-		return int64(v)
-	case value.Ptr:
-		return int64(v)
-	case value.Bool:
-		if v {
-			return 1
-		}
-	case value.Enum:
-		return v.V
-	}
-	return 0
+	n, _ := value.Number(e.values[i])
+	return n
 }
 
 // num returns a value by its name, if the report has it.

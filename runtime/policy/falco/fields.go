@@ -17,7 +17,7 @@ type field func(e *Event, t *falco.Term) datum
 // fields are all fields that may have a value, by their names.
 var fields = sync.OnceValue(func() map[string]field {
 	all := map[string]field{}
-	for _, group := range []map[string]field{eventFields(), processFields(), fdFields(), pathFields(), userFields(), containerFields()} {
+	for _, group := range []map[string]field{eventFields(), processFields(), descentFields(), threadFields(), fdFields(), pathFields(), userFields(), containerFields()} {
 		maps.Copy(all, group)
 	}
 	return all

@@ -122,7 +122,8 @@ func pidOf(p *procs.Process) datum  { return number(int64(p.PID)) }
 // wall returns a time since boot as nanoseconds since 1970.
 func (e *Event) wall(ns uint64) datum { return number(e.table.Time(ns).UnixNano()) }
 
-// processFields are the fields of the process and its ancestors.
+// processFields are the fields of the programs and command lines of the process and its
+// ancestors.
 var processFields = sync.OnceValue(func() map[string]field {
 	return map[string]field{
 		"proc.exe":      self(func(_ *Event, p *procs.Process) datum { return exeOf(p) }),
@@ -164,6 +165,13 @@ var processFields = sync.OnceValue(func() map[string]field {
 			e.table.Ancestors(e.proc, func(p *procs.Process) bool { look(p, p.Comm); return true })
 			return found
 		},
+	}
+})
+
+// descentFields are the fields of the process's place among others, of its times and of
+// its file.
+var descentFields = sync.OnceValue(func() map[string]field {
+	return map[string]field{
 		"proc.tty":             ofEvent(func(e *Event) datum { return number(int64(userDevice(uint64(e.int(falco.TTY))))) }),
 		"proc.pid":             ofEvent(func(e *Event) datum { return number(e.int(falco.PID)) }),
 		"proc.ppid":            ofEvent(func(e *Event) datum { return number(e.int(falco.Parent)) }),
@@ -229,6 +237,13 @@ var processFields = sync.OnceValue(func() map[string]field {
 			}
 			return e.wall(p.NamespaceStart)
 		}),
+	}
+})
+
+// threadFields are the fields of the thread, and of what the process has at the time of
+// the event.
+var threadFields = sync.OnceValue(func() map[string]field {
+	return map[string]field{
 		"thread.cap_permitted":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapPermitted)))) }),
 		"thread.cap_inheritable":            ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapInheritable)))) }),
 		"thread.cap_effective":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapEffective)))) }),

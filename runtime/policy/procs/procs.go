@@ -238,21 +238,8 @@ type report value.Tuple
 //
 //go:noinline
 func (r report) int(i int) int64 {
-	switch v := r[i].(type) {
-	case value.Int:
-		return int64(v)
-	case value.Uint:
-		return int64(v)
-	case value.Ptr:
-		return int64(v)
-	case value.Enum:
-		return v.V
-	case value.Bool:
-		if v {
-			return 1
-		}
-	}
-	return 0
+	n, _ := value.Number(r[i])
+	return n
 }
 
 // text returns a string, or bytes as a string.

@@ -282,21 +282,8 @@ func frames(v value.Value) []value.Frame {
 //
 //go:noinline
 func number(v value.Value) int64 {
-	switch v := v.(type) {
-	case value.Int:
-		return int64(v)
-	case value.Uint:
-		return int64(v)
-	case value.Ptr:
-		return int64(v)
-	case value.Enum:
-		return v.V
-	case value.Bool:
-		if v {
-			return 1
-		}
-	}
-	return 0
+	n, _ := value.Number(v)
+	return n
 }
 
 // text returns the text that a value is.
