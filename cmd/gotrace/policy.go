@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/policy/falco"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes/kernel"
 )
@@ -24,6 +25,17 @@ do so only with --unsafe.
     --print                print the script that the policies become, and run nothing
     --skip-unsupported     leave out rules that cannot be translated
     -f FORMAT              text, json, or the format of the policies' own system
+
+For rules of Falco:
+
+    -t, --tag TAG          run only rules with that tag; may be given several times
+    -T, --no-tag TAG       leave out rules with that tag
+    -D, --disable NAME     leave out rules of that name: a part of it, or a pattern with * and ?
+        --enable NAME      run rules of that name, even those that are not enabled; these
+                           four options take effect in their order
+        --min-priority P   leave out rules that are less urgent than P
+        --rule-matching all|first
+                           for an event, alert of all rules that match or only of the first
 
 For network policies of Cilium, with -f json as Hubble prints flows:
 
@@ -45,6 +57,8 @@ type policyOptions struct {
 	// For network policies.
 	endpoints, entities, services, clusterCIDRs []string
 	lockout                                     []string // names of policies
+
+	falco falco.Options // for rules of Falco
 }
 
 // translation is what policies of one system became.
@@ -78,6 +92,7 @@ func (a *app) policy(args []string) int {
 		fs.StringArrayVar(&own.services, "service", nil, "")
 		fs.StringArrayVar(&own.clusterCIDRs, "cluster-cidr", nil, "")
 		fs.StringArrayVar(&own.lockout, "may-lock-out", nil, "")
+		registerFalco(fs, &own.falco)
 	})
 	if err == nil && o.help {
 		io.WriteString(a.stdout, policyUsage)

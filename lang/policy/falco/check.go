@@ -23,7 +23,7 @@ func (t *Term) TypeOf() (of Type, list bool) {
 	case t.Name == "len":
 		return Number, false
 	case t.Name == "getopt":
-		return Text, true
+		return Text, !t.HasArg
 	case t.Name == "val", t.Name == "tolower", t.Name == "toupper", t.Name == "b64", t.Name == "basename":
 		of, list = t.Args[0].TypeOf()
 		return of, list
@@ -58,7 +58,7 @@ func (e *expansion) checkTypes(c *Check) {
 	if e.failed {
 		return
 	}
-	t, _ := c.Left.TypeOf()
+	t, list := c.Left.TypeOf()
 	if f := c.Left.Field; f != nil && f.PrintOnly {
 		fail("the field '%s' is only for outputs", f.Name)
 		return
@@ -66,7 +66,10 @@ func (e *expansion) checkTypes(c *Check) {
 	switch {
 	case c.Op == "exists":
 		return
-	case slices.Contains(numberOps, c.Op) && t != Number && t != Port:
+	case list && c.Op != "in" && c.Op != "intersects":
+		fail("%s is a list, which 'in', 'intersects' and 'exists' compare, not '%s'", c.Left, c.Op)
+		return
+	case slices.Contains(numberOps, c.Op) && t != Number && t != Port && t != Text:
 		fail("'%s' compares numbers, and %s is %s", c.Op, c.Left, t)
 		return
 	case !slices.Contains(numberOps, c.Op) && !slices.Contains([]string{"=", "!=", "in", "intersects"}, c.Op) && t != Text:
@@ -96,7 +99,12 @@ func (e *expansion) checkTerm(t *Term, at source.Span) {
 			e.failed = true
 			e.diags.Errorf(at, "%s() is for texts, and %s is %s", t.Name, t.Args[0], of)
 		}
-	case "getopt", "join":
+	case "getopt":
+		if len(t.Args) != 2 {
+			e.failed = true
+			e.diags.Errorf(at, "getopt() takes the arguments of a command and the letters of its options")
+		}
+	case "join", "concat":
 		if len(t.Args) < 2 {
 			e.failed = true
 			e.diags.Errorf(at, "%s() takes at least two values", t.Name)

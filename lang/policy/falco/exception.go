@@ -16,10 +16,12 @@ type exception struct {
 	comps  []string
 	single bool // fields is one field: values are a flat list
 	values []*yaml.Node
+
+	oneComp bool // comps is one comparison
 }
 
-// exceptions reads the exceptions of a rule. Those that are appended add values to the
-// exceptions of the same name.
+// exceptions reads the exceptions of a rule. One that is appended adds values to the
+// exception of the same name.
 func (r *reader) exceptions(rule *Rule, n *yaml.Node, how string) {
 	if n.Kind != yaml.List && n.Kind != yaml.Null {
 		r.diags.Errorf(n.At, "the exceptions of a rule are a list, not %s", n.Kind)
@@ -29,41 +31,94 @@ func (r *reader) exceptions(rule *Rule, n *yaml.Node, how string) {
 		rule.exceptions = nil
 	}
 	list := slices.Clone(rule.exceptions)
+	named := map[string]bool{}
 	for _, item := range n.Items {
 		e := r.exception(item)
 		if e == nil {
 			continue
 		}
+		if named[e.name] {
+			r.diags.Errorf(item.At, "the rule '%s' has two exceptions '%s' here", rule.Name, e.name)
+			continue
+		}
+		named[e.name] = true
 		i := slices.IndexFunc(list, func(x *exception) bool { return x.name == e.name })
 		switch {
-		case i >= 0 && how == "append":
-			if len(e.fields) > 0 && !slices.Equal(e.fields, list[i].fields) || len(e.comps) > 0 && !slices.Equal(e.comps, list[i].comps) {
-				r.diags.Errorf(item.At, "the exception '%s' has other fields or comparisons before", e.name)
+		case i >= 0:
+			if item.Has("fields") || item.Has("comps") {
+				r.diags.Errorf(item.At, "the exception '%s' has fields and comparisons before: only values can be appended", e.name)
 				continue
 			}
 			merged := *list[i]
 			merged.values = slices.Concat(merged.values, e.values)
 			list[i] = &merged
-		case len(e.fields) == 0:
-			r.diags.Errorf(item.At, "the exception '%s' has no fields", e.name)
-		default:
-			if e.comps == nil {
-				for range e.fields {
-					comp := "="
-					if e.single {
-						comp = "in"
-					}
-					e.comps = append(e.comps, comp)
-				}
-			}
-			if len(e.comps) != len(e.fields) {
-				r.diags.Errorf(item.At, "the exception '%s' has %d fields and %d comparisons", e.name, len(e.fields), len(e.comps))
-				continue
-			}
+		case how == "append" && len(e.values) == 0:
+			r.diags.Errorf(item.At, "the new exception '%s' has no values", e.name)
+		case r.complete(rule, e):
 			list = append(list, e)
 		}
 	}
 	rule.exceptions = list
+}
+
+// complete sets the comparisons of an exception that has none. It reports whether the
+// exception has fields that exist and as many comparisons.
+func (r *reader) complete(rule *Rule, e *exception) bool {
+	switch {
+	case len(e.fields) == 0:
+		r.diags.Errorf(e.at, "the exception '%s' has no fields", e.name)
+		return false
+	case e.single && e.comps == nil:
+		e.comps = []string{"in"}
+	case e.comps == nil:
+		for range e.fields {
+			e.comps = append(e.comps, "=")
+		}
+	case e.single != e.oneComp:
+		r.diags.Errorf(e.at, "the fields and the comparisons of the exception '%s' are both lists or both not", e.name)
+		return false
+	}
+	if len(e.comps) != len(e.fields) {
+		r.diags.Errorf(e.at, "the exception '%s' has %d fields and %d comparisons", e.name, len(e.fields), len(e.comps))
+		return false
+	}
+	for i := range e.fields {
+		switch c := (&Check{}); {
+		case !c.setOp(e.comps[i]):
+			r.diags.Errorf(e.at, "'%s' is no comparison", e.comps[i])
+			return false
+		case e.single && !slices.Contains(listOps, c.Op):
+			r.diags.Errorf(e.at, "the exception '%s' has one field, which is compared by one of %s, not '%s'", e.name, strings.Join(listOps, " "), c.Op)
+			return false
+		}
+		t := r.exceptionField(e, i)
+		if t == nil {
+			return false
+		}
+		if _, _, _, msg := lookupField(t.Name, t.Arg, t.HasArg); msg != "" && t.Args == nil && rule.Source == sourceSyscall {
+			r.diags.ErrorHint(e.at, suggest(t.Name), "%s", msg)
+			return false
+		}
+	}
+	return true
+}
+
+// exceptionField returns a field of an exception, or nil.
+func (r *reader) exceptionField(e *exception, i int) (t *Term) {
+	p := &parser{text: e.fields[i], at: func(int, int) source.Span { return e.at }}
+	func() {
+		defer func() {
+			if _, ok := recover().(*syntaxError); ok {
+				t = nil
+			}
+		}()
+		t = p.term()
+	}()
+	if t == nil || p.pos < len(p.text) {
+		r.diags.Errorf(e.at, "'%s' is no field", e.fields[i])
+		return nil
+	}
+	return t
 }
 
 func (r *reader) exception(item *yaml.Node) *exception {
@@ -82,13 +137,14 @@ func (r *reader) exception(item *yaml.Node) *exception {
 		}
 		return out
 	}
-	fields := item.Get("fields")
-	e.fields, e.single, e.comps = texts(fields), fields.Kind == yaml.Scalar, texts(item.Get("comps"))
-	if values := item.Get("values"); values.Kind == yaml.List {
+	fields, comps := item.Get("fields"), item.Get("comps")
+	e.fields, e.single = texts(fields), fields.Kind == yaml.Scalar
+	e.comps, e.oneComp = texts(comps), comps.Kind == yaml.Scalar
+	switch values := item.Get("values"); values.Kind {
+	case yaml.List:
 		e.values = values.Items
-	} else if values.Kind == yaml.Scalar {
-		e.values = []*yaml.Node{values}
-	} else if values.Kind == yaml.Map {
+	case yaml.Null:
+	default:
 		r.diags.Errorf(values.At, "the values of an exception are a list, not %s", values.Kind)
 	}
 	return e
@@ -113,34 +169,18 @@ func (r *reader) except(rule *Rule, x Expr) Expr {
 
 // exceptionExpr returns the condition under which an exception applies.
 func (r *reader) exceptionExpr(e *exception) Expr {
-	field := func(i int) *Term {
-		p := &parser{text: e.fields[i], at: func(int, int) source.Span { return e.at }}
-		t := func() (t *Term) {
-			defer func() {
-				if _, ok := recover().(*syntaxError); ok {
-					t = nil
-				}
-			}()
-			return p.term()
-		}()
-		if t == nil || p.pos < len(p.text) {
-			r.diags.Errorf(e.at, "'%s' is no field", e.fields[i])
-			return nil
-		}
-		return t
-	}
 	if e.single {
-		left := field(0)
+		left := r.exceptionField(e, 0)
 		if left == nil {
 			return nil
 		}
-		if !slices.Contains(listOps, e.comps[0]) {
-			r.diags.Errorf(e.at, "the exception '%s' has one field, which is compared by one of %s, not '%s'", e.name, strings.Join(listOps, " "), e.comps[0])
-			return nil
-		}
-		c := &Check{At: e.at, Left: left, Op: e.comps[0]}
+		c := &Check{At: e.at, Left: left, Op: e.comps[0], Texts: []string{}}
 		for _, v := range e.values {
-			c.Texts = r.valueTexts(c.Texts, v)
+			if v.Kind != yaml.Scalar {
+				r.diags.Errorf(v.At, "the exception '%s' has one field: each of its values is a text, not %s", e.name, v.Kind)
+				return nil
+			}
+			r.addValue(c, v, false)
 		}
 		return c
 	}
@@ -152,25 +192,22 @@ func (r *reader) exceptionExpr(e *exception) Expr {
 		}
 		all := &And{}
 		for i, v := range row.Items {
-			c := &Check{At: v.At, Left: field(i), Op: e.comps[i]}
-			if c.Left == nil {
+			c := &Check{At: v.At, Left: r.exceptionField(e, i), Texts: []string{}}
+			if c.Left == nil || !c.setOp(e.comps[i]) {
 				return nil
 			}
-			if words := strings.Fields(c.Op); len(words) == 2 && slices.Contains(modifiers, words[1]) {
-				c.Op, c.All, c.Any = words[0], words[1] == "allof", words[1] != "allof"
-			}
-			if c.Op == "==" {
-				c.Op = "="
-			}
-			if !slices.Contains(slices.Concat(numberOps, textOps, listOps), c.Op) {
-				r.diags.Errorf(e.at, "'%s' is no comparison", c.Op)
-				return nil
-			}
-			if v.Kind == yaml.List && !slices.Contains(listOps, c.Op) && !c.Any && !c.All {
+			many := slices.Contains(listOps, c.Op) || c.Mod != ""
+			switch {
+			case v.Kind == yaml.List && !many:
 				r.diags.Errorf(v.At, "'%s' compares with one value, not with a list", c.Op)
 				return nil
+			case v.Kind == yaml.List:
+				for _, it := range v.Items {
+					r.addValue(c, it, false)
+				}
+			default:
+				r.addValue(c, v, many)
 			}
-			c.Texts = r.valueTexts([]string{}, v)
 			all.List = append(all.List, c)
 		}
 		any.List = append(any.List, all)
@@ -178,28 +215,43 @@ func (r *reader) exceptionExpr(e *exception) Expr {
 	return any
 }
 
-// valueTexts appends the values of an exception. They may be in parentheses, as in a
-// condition.
-func (r *reader) valueTexts(to []string, v *yaml.Node) []string {
-	if v.Kind == yaml.List {
-		for _, it := range v.Items {
-			to = r.valueTexts(to, it)
-		}
-		return to
+// setOp sets the operator from a text, such as "startswith oneof". It reports whether
+// there is such an operator.
+func (c *Check) setOp(text string) bool {
+	words := strings.Fields(text)
+	if len(words) == 0 || len(words) > 2 {
+		return false
 	}
+	if c.Op = words[0]; c.Op == "==" {
+		c.Op = "="
+	}
+	if len(words) == 2 {
+		c.Mod = words[1]
+		return slices.Contains(textOps, c.Op) && slices.Contains(modifiers, c.Mod)
+	}
+	return slices.Contains(slices.Concat(numberOps, textOps, listOps), c.Op)
+}
+
+// addValue adds a value of an exception. If many is set, a text is a list as in a
+// condition, whose parentheses can be left out.
+func (r *reader) addValue(c *Check, v *yaml.Node, many bool) {
 	text := strings.TrimSpace(v.Value)
-	if strings.HasPrefix(text, "(") && strings.HasSuffix(text, ")") {
-		c := &Check{}
-		p := &parser{text: text, at: func(int, int) source.Span { return v.At }}
-		func() {
-			defer func() {
-				if e, ok := recover().(*syntaxError); ok {
-					r.diags.Errorf(v.At, "%s", e.msg)
-				}
-			}()
-			p.list(c)
-		}()
-		return append(to, c.Texts...)
+	if v.Kind != yaml.Scalar || text == "" {
+		r.diags.Errorf(v.At, "a value of an exception is a text that is not empty")
+		return
 	}
-	return append(to, unquote(text))
+	if !many && !strings.HasPrefix(text, "(") {
+		c.add(unquote(text), text[0] == '"' || text[0] == '\'')
+		return
+	}
+	if !strings.HasPrefix(text, "(") {
+		text = "(" + text + ")"
+	}
+	p := &parser{text: text, at: func(int, int) source.Span { return v.At }}
+	defer func() {
+		if e, ok := recover().(*syntaxError); ok {
+			r.diags.Errorf(v.At, "%s", e.msg)
+		}
+	}()
+	p.list(c)
 }

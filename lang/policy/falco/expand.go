@@ -58,20 +58,11 @@ func (e *expansion) ref(x *Ref) Expr {
 	case !e.count(1, x.At):
 	case m == nil:
 		e.failed = true
-		names := make([]string, 0, len(e.macros))
-		for name := range e.macros {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		e.diags.ErrorHint(x.At, source.DidYouMean(x.Name, names), "there is no macro '%s'", x.Name)
+		e.noMacro(x)
 	case m.open:
 		e.failed = true
 		e.diags.Errorf(x.At, "the macro '%s' contains itself", x.Name)
 	default:
-		if m.parsed == nil && !m.failed {
-			m.parsed = parse(m.condition.String(), m.condition.at, e.diags)
-			m.failed = m.parsed == nil
-		}
 		if m.failed {
 			e.failed = true
 			return Const(false)
@@ -93,18 +84,23 @@ func (e *expansion) check(x *Check) Expr {
 	if x.Right != nil {
 		out.Right = e.term(x.Right)
 	}
-	if slices.Contains(listOps, x.Op) || x.Any || x.All {
-		out.Texts = nil
-		for _, text := range x.Texts {
-			if e.lists[text] != nil {
-				out.Texts = e.items(out.Texts, text, x.At)
-			} else {
-				out.Texts = append(out.Texts, text)
-			}
+	many := slices.Contains(listOps, x.Op) || x.Mod != ""
+	if out.Texts = nil; x.Texts != nil {
+		out.Texts = make([]string, 0, len(x.Texts))
+	}
+	for i, text := range x.Texts {
+		if e.lists[text] == nil || x.quoted[i] {
+			out.Texts = append(out.Texts, text)
+			continue
 		}
-		if !e.count(len(x.Texts), x.At) {
-			return Const(false)
+		out.Texts = e.items(out.Texts, text, x.At)
+		if n := len(out.Texts); n != 1 && !many && !e.failed {
+			e.failed = true
+			e.diags.ErrorHint(x.At, "'in' compares with a list", "'%s' compares with one value, and the list '%s' has %d", x.Op, text, n)
 		}
+	}
+	if out.quoted = nil; !e.count(len(x.Texts), x.At) {
+		return Const(false)
 	}
 	if !e.failed && !e.unknown {
 		e.checkTypes(&out)

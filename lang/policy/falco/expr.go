@@ -23,10 +23,11 @@ type (
 		At    source.Span
 		Left  *Term
 		Op    string
-		Any   bool     // of "oneof" and "anyof": one of the values has to compare
-		All   bool     // of "allof": all of them have to
+		Mod   string   // "oneof": exactly one of the values has to compare; "anyof", "allof"; or ""
 		Texts []string // the values, unless Right is set
 		Right *Term
+
+		quoted map[int]bool // numbers of the values that are in quotes: no names of lists
 	}
 	// Ref is the name of a macro.
 	Ref struct {
@@ -65,7 +66,11 @@ func (t *Term) String() string {
 		for _, a := range t.Args {
 			args = append(args, a.String())
 		}
-		return t.Name + "(" + strings.Join(args, ",") + ")"
+		text := t.Name + "(" + strings.Join(args, ",") + ")"
+		if t.HasArg {
+			text += "[" + t.Arg + "]"
+		}
+		return text
 	case t.HasArg && strings.HasSuffix(t.Name, "."):
 		return t.Name + t.Arg
 	case t.HasArg:
@@ -78,11 +83,13 @@ func (t *Term) String() string {
 const maxDepth = 100
 
 var (
-	wordOf  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]*`)
-	fieldOf = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)+`)
-	bareOf  = regexp.MustCompile(`^[^()"'\s=,]+`)
-	argOf   = regexp.MustCompile(`^[^\[\]"'\s]+`)
-	numOf   = regexp.MustCompile(`^(0[xX][0-9a-fA-F]+|[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?)`)
+	wordOf = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]*`)
+	// identifierOf is the name of a macro.
+	identifierOf = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*`)
+	fieldOf      = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)+`)
+	bareOf       = regexp.MustCompile(`^[^()"'\s=,]+`)
+	argOf        = regexp.MustCompile(`^[^\[\]"'\s]+`)
+	numOf        = regexp.MustCompile(`^(0[xX][0-9a-fA-F]+|[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?)`)
 )
 
 // The operators, by the kind of their right side. A word has to be followed by a blank or a
@@ -255,19 +262,7 @@ func (p *parser) term() *Term {
 	if name := fieldOf.FindString(p.text[p.pos:]); name != "" {
 		p.pos += len(name)
 		t := &Term{Name: name}
-		if p.is("[") {
-			t.HasArg = true
-			if text, ok := p.quoted(); ok {
-				t.Arg = text
-			} else if t.Arg = argOf.FindString(p.text[p.pos:]); t.Arg != "" {
-				p.pos += len(t.Arg)
-			} else {
-				p.fail(p.pos, "", "expected the argument of %s, not '%s'", name, p.next())
-			}
-			if !p.is("]") {
-				p.fail(p.pos, "", "expected ']', not '%s'", p.next())
-			}
-		}
+		p.argument(t)
 		t.At = p.at(start, p.pos)
 		return t
 	}
@@ -278,11 +273,36 @@ func (p *parser) term() *Term {
 	}
 	p.pos += len(name) + 1
 	t := &Term{Name: name, Args: p.args(name)}
-	t.At = p.at(start, p.pos)
 	if n >= 0 && len(t.Args) != n {
 		p.fail(start, "", "%s() takes one value", name)
 	}
+	if name == "getopt" {
+		p.argument(t)
+		if t.HasArg && len(t.Arg) != 1 {
+			p.fail(start, "", "the argument in brackets of getopt() is the letter of an option, not '%s'", t.Arg)
+		}
+	}
+	t.At = p.at(start, p.pos)
 	return t
+}
+
+// argument parses an argument in brackets, if there is one.
+func (p *parser) argument(t *Term) {
+	if !p.is("[") {
+		return
+	}
+	t.HasArg = true
+	text, ok := p.quoted()
+	if !ok {
+		text = argOf.FindString(p.text[p.pos:])
+		p.pos += len(text)
+	}
+	if !ok && text == "" {
+		p.fail(p.pos, "", "expected the argument of %s, not '%s'", t.Name, p.next())
+	}
+	if t.Arg = text; !p.is("]") {
+		p.fail(p.pos, "", "expected ']', not '%s'", p.next())
+	}
 }
 
 // args parses the arguments of a function up to its closing parenthesis. Lists in it are
@@ -299,8 +319,11 @@ func (p *parser) args(name string) (list []*Term) {
 		default:
 			t := p.term()
 			if t == nil {
-				text, ok := p.value()
+				text, ok := p.quoted()
 				if !ok {
+					text = p.bare()
+				}
+				if !ok && text == "" {
 					p.fail(p.pos, "", "expected a value of %s(), not '%s'", name, p.next())
 				}
 				t = &Term{Text: text}
@@ -316,6 +339,17 @@ func (p *parser) args(name string) (list []*Term) {
 			return list
 		}
 	}
+}
+
+// add adds a value.
+func (c *Check) add(text string, quoted bool) {
+	if quoted {
+		if c.quoted == nil {
+			c.quoted = map[int]bool{}
+		}
+		c.quoted[len(c.Texts)] = true
+	}
+	c.Texts = append(c.Texts, text)
 }
 
 // compare parses the operator and the right side.
@@ -340,15 +374,10 @@ func (p *parser) compare(left *Term, start int) Expr {
 	case p.operator(c, textOps):
 		p.blank()
 		if i := slices.IndexFunc(modifiers, p.word); i >= 0 {
-			c.All = modifiers[i] == "allof"
-			c.Any = !c.All
+			c.Mod = modifiers[i]
 			p.list(c)
-		} else if !p.rightTerm(c) {
-			text, ok := p.value()
-			if !ok {
-				p.fail(p.pos, "", "expected a value after '%s', not '%s'", c.Op, p.next())
-			}
-			c.Texts = []string{text}
+		} else if !p.rightTerm(c) && !p.value(c) {
+			p.fail(p.pos, "", "expected a value after '%s', not '%s'", c.Op, p.next())
 		}
 	default:
 		all := slices.Concat(numberOps, textOps, listOps, []string{"exists"})
@@ -410,9 +439,10 @@ func (p *parser) list(c *Check) {
 		c.Texts = []string{name}
 		return
 	}
-	c.Texts = []string{}
+	c.Texts = slices.Grow(c.Texts, 1)
+	first := true
 	for p.blank(); !p.is(")"); p.blank() {
-		if len(c.Texts) > 0 {
+		if !first {
 			if !p.is(",") {
 				p.fail(p.pos, "", "expected ',' or ')', not '%s'", p.next())
 			}
@@ -421,23 +451,32 @@ func (p *parser) list(c *Check) {
 				return
 			}
 		}
-		text, ok := p.value()
-		if !ok {
+		if !p.value(c) {
 			p.fail(p.pos, "", "expected a value, not '%s'", p.next())
 		}
-		c.Texts = append(c.Texts, text)
+		first = false
 	}
 }
 
-// value parses a quoted or a bare text.
-func (p *parser) value() (string, bool) {
+// value parses a quoted or a bare text, and adds it to a comparison. It reports whether
+// there is one.
+func (p *parser) value(c *Check) bool {
 	p.blank()
 	if text, ok := p.quoted(); ok {
-		return text, true
+		c.add(text, true)
+		return true
 	}
+	text := p.bare()
+	if text != "" {
+		c.add(text, false)
+	}
+	return text != ""
+}
+
+func (p *parser) bare() string {
 	text := bareOf.FindString(p.text[p.pos:])
 	p.pos += len(text)
-	return text, text != ""
+	return text
 }
 
 // quoted parses a text in quotes.

@@ -51,7 +51,7 @@ func TestGolden(t *testing.T) {
 				var b, rules strings.Builder
 				docs := documents(c.Input(t, "rules.yaml"), &diags)
 				if !diags.HasErrors() {
-					if p := Translate(docs, &policy.Options{Kernel: k}, &diags); p != nil {
+					if p := Translate(docs, NewOptions(), &policy.Options{Kernel: k}, &diags); p != nil {
 						describeProgram(&rules, p)
 					}
 				}
@@ -101,10 +101,8 @@ func show(x Expr) string {
 		return "not " + show(x.X)
 	case *Check:
 		s := x.Left.String() + " " + x.Op
-		if x.Any {
-			s += " anyof"
-		} else if x.All {
-			s += " allof"
+		if x.Mod != "" {
+			s += " " + x.Mod
 		}
 		if x.Right != nil {
 			return s + " " + x.Right.String()
@@ -147,7 +145,7 @@ func TestKernels(t *testing.T) {
   priority: INFO
 `} {
 				var diags source.Diags
-				p := Translate(documents(text, &diags), &policy.Options{Kernel: k}, &diags)
+				p := Translate(documents(text, &diags), NewOptions(), &policy.Options{Kernel: k}, &diags)
 				if err := diags.Err(); err != nil {
 					t.Fatal(err)
 				}
@@ -180,7 +178,7 @@ func FuzzRules(f *testing.F) {
 		if diags.HasErrors() {
 			return
 		}
-		if p := Translate(docs, &policy.Options{Kernel: k}, &diags); p != nil {
+		if p := Translate(docs, NewOptions(), &policy.Options{Kernel: k}, &diags); p != nil {
 			compileScript(t, k, p.Script())
 		}
 	})
@@ -195,7 +193,7 @@ func TestLarge(t *testing.T) {
 	for _, condition := range []string{strings.Join(parts, " or "), "proc.name in (" + strings.Join(names, ", ") + ")", "not (" + strings.Join(parts, " or ") + ")"} {
 		var diags source.Diags
 		rules := "- rule: r\n  desc: d\n  condition: evt.type=open and (" + condition + ")\n  output: o\n  priority: INFO\n"
-		p := Translate(documents(rules, &diags), &policy.Options{Kernel: frozen(t, "6.12")}, &diags)
+		p := Translate(documents(rules, &diags), NewOptions(), &policy.Options{Kernel: frozen(t, "6.12")}, &diags)
 		if err := diags.Err(); err != nil {
 			t.Fatal(err)
 		}

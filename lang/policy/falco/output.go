@@ -35,8 +35,12 @@ func parseOutput(text string, at func(from, to int) source.Span, diags *source.D
 			text, offset = text[2:], offset+2
 			continue
 		}
+		if rest, ok := strings.CutPrefix(text, "%container.info"); ok { // a former name of fields that Falco adds now
+			text, offset = rest, offset+len(text)-len(rest)
+			continue
+		}
 		base := offset
-		p := &parser{text: text, pos: 1, at: func(from, to int) source.Span { return at(base+from, base+to) }}
+		p := &parser{text: text[:1+fieldEnd(text[1:])], pos: 1, at: func(from, to int) source.Span { return at(base+from, base+to) }}
 		t, err := p.outputTerm()
 		if t == nil {
 			if err == nil {
@@ -50,6 +54,21 @@ func parseOutput(text string, at func(from, to int) source.Span, diags *source.D
 		text, offset = text[p.pos:], offset+p.pos
 	}
 	return list, ok
+}
+
+// fieldEnd returns the end of the part of a text that begins with a field. A name that no
+// field has ends with the longest beginning that is one: a text follows.
+func fieldEnd(text string) int {
+	name := fieldOf.FindString(text)
+	if _, _, _, msg := lookupField(name, "", false); msg == "" || Fields()[name] != nil {
+		return len(text)
+	}
+	for end := len(name) - 1; end > 0; end-- {
+		if f := Fields()[name[:end]]; f != nil && f.Arg == NoArg {
+			return end
+		}
+	}
+	return len(text)
 }
 
 // outputTerm parses the field after a %.

@@ -102,12 +102,13 @@ func (f *filter) check(c *Check) string {
 		return x
 	}
 	field := c.Left.Field
-	if field == nil || c.Right != nil || c.All {
+	if field == nil || c.Right != nil || c.Mod == "allof" {
 		return unknown
 	}
 	switch field.Name {
 	case "evt.res":
 		switch {
+		case len(c.Texts) != 1:
 		case c.Op == "startswith" && c.Texts[0] == "E":
 			return "args.ret < 0"
 		case c.Op == "=" && c.Texts[0] == "SUCCESS":
@@ -130,7 +131,7 @@ func (f *filter) check(c *Check) string {
 // exact returns a condition that is the same as a comparison. The value always exists.
 func (f *filter) exact(c *Check) (string, bool) {
 	field := c.Left.Field
-	if field == nil || c.Right != nil || c.Any || c.All || c.Op == "exists" {
+	if field == nil || c.Right != nil || c.Mod != "" || c.Op == "exists" {
 		return "", false
 	}
 	switch field.Name {

@@ -1,6 +1,7 @@
 package falco
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ type Program struct {
 	Rules   []*Rule // all that are enabled, in the order of the files
 	Watched []*Watched
 	Env     bool // whether rules need the environment of processes
+	All     bool // every rule that matches raises an alert, not only the first
 
 	noUnix bool // the kernel does not describe local sockets
 	script *source.File
@@ -23,12 +25,13 @@ type Program struct {
 func (p *Program) Script() *source.File { return p.script }
 
 // Translate reads the rules of documents. It returns nil after an error.
-func Translate(docs []policy.Document, opts *policy.Options, diags *source.Diags) *Program {
+func Translate(docs []policy.Document, own Options, opts *policy.Options, diags *source.Diags) *Program {
 	r := &reader{opts: opts, diags: diags}
 	r.read(docs)
-	p := &Program{}
+	own.choose(r.rules, diags)
+	p := &Program{All: own.All}
 	for _, rule := range r.rules {
-		if rule.Source != "syscall" {
+		if rule.Source != sourceSyscall {
 			if !r.others[rule.Source] {
 				r.others[rule.Source] = true
 				diags.Warnf(rule.At, "gotrace has no events of the source '%s': rules for them are left out", rule.Source)
@@ -137,7 +140,7 @@ func known(c *Check, e *Event) (value, ok bool) {
 	}
 	text := func(s string) (bool, bool) {
 		switch {
-		case c.Any || c.All:
+		case c.Mod != "":
 			return false, false
 		case c.Op == "exists":
 			return true, true
@@ -165,7 +168,7 @@ func known(c *Check, e *Event) (value, ok bool) {
 		if p := e.param(c.Left.Arg); p == nil || p.Src == "" {
 			return false, true
 		}
-	case strings.HasPrefix(f.Name, "evt.is_open_") && !e.IsOpen() && c.Op == "=":
+	case strings.HasPrefix(f.Name, "evt.is_open_") && !e.IsOpen() && c.Op == "=" && len(c.Texts) == 1:
 		v, err := ParseBool(c.Texts[0])
 		return err == nil && !v, true
 	case strings.HasPrefix(f.Name, "fd.") && f.Name != "fd.types" && !e.Creates && !e.Uses:
@@ -229,6 +232,24 @@ func EachCheck(x Expr, f func(*Check)) {
 	}
 }
 
+// eachRef calls f with every name of a macro in a condition.
+func eachRef(x Expr, f func(*Ref)) {
+	switch x := x.(type) {
+	case *And:
+		for _, y := range x.List {
+			eachRef(y, f)
+		}
+	case *Or:
+		for _, y := range x.List {
+			eachRef(y, f)
+		}
+	case *Not:
+		eachRef(x.X, f)
+	case *Ref:
+		f(x)
+	}
+}
+
 // eachTerm calls f with every field of a term.
 func (t *Term) eachTerm(f func(*Term)) {
 	if t.Field != nil {
@@ -248,7 +269,7 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 	if diags.HasErrors() {
 		return
 	}
-	seen := map[*Rule]bool{}
+	seen := map[*Rule]int{}
 	add := func(e *Event) {
 		w := &Watched{Event: e}
 		for _, rule := range p.Rules {
@@ -259,7 +280,7 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 			if x == Const(false) {
 				continue
 			}
-			seen[rule] = true
+			seen[rule]++
 			w.Rules = append(w.Rules, RuleOf{rule, x})
 			w.needs(rule, x)
 		}
@@ -274,8 +295,12 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 		add(&Event{Name: name, Syscall: name, Category: "other", Params: []Param{{Name: "ID"}}})
 	}
 	for _, rule := range p.Rules {
-		if !seen[rule] {
+		switch n := seen[rule]; {
+		case n == 0:
 			diags.Warnf(rule.At, "no event can raise an alert of this rule: its condition is always false")
+		case n > manyEvents && !rule.quiet:
+			diags.Add(source.Diag{Span: rule.At, Severity: source.Warning, Hint: "evt.type selects events; 'warn_evttypes: false' in the rule turns this warning off",
+				Msg: fmt.Sprintf("the rule is evaluated for %d types of events, which takes time, and not for the most frequent ones, such as read", n)})
 		}
 		needEnv := func(t *Term) {
 			p.Env = p.Env || t.Name == "proc.env" || t.Name == "proc.aenv" || t.Name == "evt.arg.env" || t.Name == "evt.args" || t.Name == "evt.info"
@@ -293,6 +318,9 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 		}
 	}
 }
+
+// manyEvents is the number of types of events above which a rule takes much time.
+const manyEvents = 100
 
 // generic reports whether the table of events lacks an event.
 func generic(e *Event) bool { return EventByName()[e.Name] == nil }

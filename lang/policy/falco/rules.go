@@ -28,6 +28,7 @@ type Rule struct {
 	condition, output text
 	exceptions        []*exception
 	skipUnknown       bool // leave the rule out if a field is not known
+	quiet             bool // do not warn if it does not name types of events
 }
 
 // Priority is how urgent an alert is, the most urgent first.
@@ -37,23 +38,6 @@ var priorities = []string{"Emergency", "Alert", "Critical", "Error", "Warning", 
 
 func (p Priority) String() string { return priorities[p] }
 
-// macro is a named condition.
-type macro struct {
-	at        source.Span
-	condition text
-	parsed    Expr
-	failed    bool
-	open      bool // it is being expanded
-}
-
-// list is a named list.
-type list struct {
-	at     source.Span
-	items  []string
-	places []source.Span
-	open   bool
-}
-
 // reader reads the items of rule files.
 type reader struct {
 	opts  *policy.Options
@@ -62,8 +46,10 @@ type reader struct {
 	rules  []*Rule
 	byName map[string]*Rule
 	macros map[string]*macro
+	order  []*macro // as they were first defined
 	lists  map[string]*list
 	others map[string]bool // names of sources of events that were warned of
+	items  int             // number of items that were read
 }
 
 // Recognises reports whether a document holds rules of Falco.
@@ -88,6 +74,10 @@ func (r *reader) read(docs []policy.Document) {
 	r.byName, r.macros, r.lists, r.others = map[string]*Rule{}, map[string]*macro{}, map[string]*list{}, map[string]bool{}
 	for _, d := range docs {
 		for _, item := range d.Root.Items {
+			r.items++
+			if item.Kind == yaml.Null {
+				continue
+			}
 			if item.Kind != yaml.Map {
 				r.diags.Errorf(item.At, "expected a rule, a macro or a list, not %s", item.Kind)
 				continue
@@ -108,6 +98,7 @@ func (r *reader) read(docs []policy.Document) {
 			}
 		}
 	}
+	r.checkMacros()
 }
 
 // engineMinor is the minor version of Falco's engine whose rules are understood.
@@ -165,121 +156,36 @@ func (r *reader) name(item *yaml.Node, key string) (string, bool) {
 	return n.Value, true
 }
 
-// override returns what "append" and "override" say about the keys of an item: "append",
-// "replace" or "". all is what applies to the keys that "override" does not name.
-func (r *reader) override(item *yaml.Node, appendable, replaceable []string) (of map[string]string, present, ok bool) {
-	of, ok = map[string]string{}, true
-	if n := item.Get("append"); n.Kind != yaml.Null {
-		yes, isBool := n.Bool()
-		if !isBool {
-			r.diags.Errorf(n.At, "'append' is true or false")
-			return of, true, false
-		}
-		if yes {
-			present = true
-			for _, key := range appendable {
-				of[key] = "append"
-			}
-		}
-	}
-	n := item.Get("override")
-	if n.Kind == yaml.Null {
-		return of, present, ok
-	}
-	if n.Kind != yaml.Map {
-		r.diags.Errorf(n.At, "'override' is a mapping of keys to 'append' or 'replace', not %s", n.Kind)
-		return of, true, false
-	}
-	if present {
-		r.diags.Errorf(n.At, "'override' and 'append' exclude each other")
-		return of, true, false
-	}
-	for _, f := range n.Fields {
-		allowed := appendable
-		if f.Value.Value == "replace" {
-			allowed = replaceable
-		}
-		switch {
-		case f.Value.Value != "append" && f.Value.Value != "replace":
-			r.diags.Errorf(f.Value.At, "expected 'append' or 'replace', not '%s'", f.Value.Value)
-			ok = false
-		case !slices.Contains(allowed, f.Key):
-			r.diags.ErrorHint(f.At, source.DidYouMean(f.Key, allowed), "'%s' is nothing to %s", f.Key, f.Value.Value)
-			ok = false
-		case !item.Has(f.Key):
-			r.diags.Errorf(f.At, "'override' names '%s', which the item does not have", f.Key)
-			ok = false
-		}
-		of[f.Key] = f.Value.Value
-	}
-	return of, true, ok
-}
-
-func (r *reader) list(item *yaml.Node) {
-	name, ok := r.name(item, "list")
-	of, present, good := r.override(item, []string{"items"}, []string{"items"})
-	n := item.Get("items")
-	if !ok || !good {
-		return
-	}
-	if n.Kind != yaml.List {
-		r.diags.Errorf(n.At, "the items of the list '%s' are %s", name, n.Kind)
-		return
-	}
-	l := &list{at: item.At}
-	if old := r.lists[name]; present {
-		if old == nil {
-			r.diags.Errorf(item.At, "there is no list '%s' before this to change", name)
-			return
-		}
-		if of["items"] == "append" {
-			l.items, l.places = slices.Clone(old.items), slices.Clone(old.places)
-		}
-	}
-	for _, it := range n.Items {
-		if it.Kind != yaml.Scalar {
-			r.diags.Errorf(it.At, "an item of a list is a value, not %s", it.Kind)
-			continue
-		}
-		l.items, l.places = append(l.items, it.Value), append(l.places, it.At)
-	}
-	r.lists[name] = l
-}
-
-func (r *reader) macro(item *yaml.Node) {
-	name, ok := r.name(item, "macro")
-	of, present, good := r.override(item, []string{"condition"}, []string{"condition"})
-	n := item.Get("condition")
-	if !ok || !good {
-		return
-	}
-	if n.Kind != yaml.Scalar || strings.TrimSpace(n.Value) == "" {
-		r.diags.Errorf(n.At, "the macro '%s' has no condition", name)
-		return
-	}
-	m := &macro{at: item.At, condition: text{}.with(n)}
-	if old := r.macros[name]; present {
-		if old == nil {
-			r.diags.Errorf(item.At, "there is no macro '%s' before this to change", name)
-			return
-		}
-		if of["condition"] == "append" {
-			m.condition = old.condition.with(n)
-		}
-	}
-	r.macros[name] = m
-}
+// sourceSyscall is the source of events that gotrace has.
+const sourceSyscall = "syscall"
 
 // The keys of rules that can be appended to, and that can be replaced.
 var (
+	plainAppend = []string{"condition", "exceptions"} // with "append: true"
 	appendable  = []string{"condition", "output", "desc", "tags", "exceptions"}
 	replaceable = []string{"condition", "output", "desc", "priority", "tags", "exceptions", "enabled", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration"}
 	ruleKeys    = append([]string{"rule", "append", "override", "source"}, replaceable...)
+	required    = []string{"condition", "output", "desc", "priority"}
 )
+
+// append adds the condition and the exceptions of an item with "append: true" to a rule.
+func (r *reader) append(rule *Rule, item *yaml.Node, of map[string]string) {
+	if !slices.ContainsFunc(plainAppend, item.Has) {
+		r.diags.Errorf(item.At, "there is neither a condition nor exceptions to append to the rule '%s'", rule.Name)
+		return
+	}
+	for _, f := range item.Fields {
+		if slices.Contains(replaceable, f.Key) && of[f.Key] == "" {
+			r.diags.Add(source.Diag{Span: f.At, Severity: source.Warning, Hint: "'override' changes it",
+				Msg: fmt.Sprintf("'append: true' is for conditions and exceptions: '%s' is left out", f.Key)})
+		}
+	}
+	r.change(rule, item, of)
+}
 
 func (r *reader) rule(item *yaml.Node) {
 	name, ok := r.name(item, "rule")
-	of, present, good := r.override(item, appendable, replaceable)
+	of, present, good := r.override(item, plainAppend, appendable, replaceable)
 	if !ok || !good {
 		return
 	}
@@ -293,24 +199,29 @@ func (r *reader) rule(item *yaml.Node) {
 	switch {
 	case present && old == nil:
 		r.diags.Errorf(item.At, "there is no rule '%s' before this to change", name)
+	case present && !item.Has("override"):
+		r.append(old, item, of)
 	case present:
 		r.change(old, item, of)
-	case !item.Has("condition") && !item.Has("output") && item.Has("enabled"):
+	case !slices.ContainsFunc(required, item.Has) && item.Has("enabled"):
 		if old == nil {
 			r.diags.Errorf(item.At, "there is no rule '%s' before this to enable or disable", name)
 			return
 		}
 		r.change(old, item, map[string]string{"enabled": "replace"})
 	default:
-		rule := &Rule{At: item.Get("rule").At, Name: name, Enabled: true, Source: "syscall"}
+		rule := &Rule{At: item.Get("rule").At, Name: name, Enabled: true, Source: sourceSyscall}
 		before := len(r.diags.All())
-		for _, key := range []string{"condition", "output", "desc", "priority"} {
+		for _, key := range required {
 			if !item.Has(key) {
 				r.diags.Errorf(item.Get("rule").At, "the rule '%s' has no %s", name, key)
 			}
 		}
 		if n := item.Get("source"); n.Kind == yaml.Scalar {
 			rule.Source = n.Value
+		}
+		if old != nil && old.Source != rule.Source {
+			r.diags.Errorf(item.Get("rule").At, "the rule '%s' has the source '%s' before", name, old.Source)
 		}
 		of := map[string]string{}
 		for _, key := range replaceable {
@@ -353,6 +264,10 @@ func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 			}
 			*to = to.with(n)
 		case "desc":
+			if n.Kind != yaml.Scalar || n.Value == "" {
+				r.diags.Errorf(n.At, "the description of the rule '%s' is empty or no text", rule.Name)
+				continue
+			}
 			if how == "append" {
 				rule.Description += " "
 			} else {
@@ -370,17 +285,23 @@ func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 				rule.Tags = nil
 			}
 			for _, tag := range n.Items {
-				if !slices.Contains(rule.Tags, tag.Value) {
+				if tag.Kind != yaml.Scalar {
+					r.diags.Errorf(tag.At, "a tag is a text, not %s", tag.Kind)
+				} else if !slices.Contains(rule.Tags, tag.Value) {
 					rule.Tags = append(rule.Tags, tag.Value)
 				}
 			}
-		case "enabled", "skip-if-unknown-filter":
+			slices.Sort(rule.Tags)
+		case "enabled", "skip-if-unknown-filter", "warn_evttypes":
 			yes, ok := n.Bool()
-			if !ok {
+			switch {
+			case !ok:
 				r.diags.Errorf(n.At, "'%s' is true or false", f.Key)
-			} else if f.Key == "enabled" {
+			case f.Key == "enabled":
 				rule.Enabled = yes
-			} else {
+			case f.Key == "warn_evttypes":
+				rule.quiet = !yes
+			default:
 				rule.skipUnknown = yes
 			}
 		case "exceptions":
@@ -390,15 +311,10 @@ func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 }
 
 func (r *reader) priority(rule *Rule, n *yaml.Node) {
-	name := n.Value
-	if strings.EqualFold(name, "info") {
-		name = "informational"
+	p, err := ParsePriority(n.Value)
+	if err != nil {
+		r.diags.ErrorHint(n.At, "the priorities are "+strings.ToUpper(strings.Join(priorities, " ")), "'%s' is no priority", n.Value)
+		return
 	}
-	for i, p := range priorities {
-		if strings.EqualFold(p, name) {
-			rule.Priority = Priority(i)
-			return
-		}
-	}
-	r.diags.ErrorHint(n.At, "the priorities are "+strings.ToUpper(strings.Join(priorities, " ")), "'%s' is no priority", n.Value)
+	rule.Priority = p
 }

@@ -140,8 +140,15 @@ func getterOf(t *falco.Term) getter {
 		return func(e *Event) datum { return get(e, t) }
 	}
 	var args []getter
-	for _, a := range t.Args {
+	for i, a := range t.Args {
+		if t.Name == "getopt" && i == 0 && a.Field != nil && a.Field.Name == "proc.args" {
+			args = append(args, argWords)
+			continue
+		}
 		args = append(args, getterOf(a))
+	}
+	if t.Name == "getopt" {
+		return func(e *Event) datum { return getopt(args[0](e), args[1](e), t.Arg) }
 	}
 	apply := functions[t.Name]
 	return func(e *Event) datum {
@@ -151,6 +158,17 @@ func getterOf(t *falco.Term) getter {
 		}
 		return apply(all)
 	}
+}
+
+// argWords returns the words of the command line after the first.
+func argWords(e *Event) datum {
+	var words []datum
+	for i, a := range e.proc.Args {
+		if i > 0 {
+			words = append(words, text(a))
+		}
+	}
+	return list(words)
 }
 
 // each applies a function to a text, or to all texts of a list.
@@ -225,51 +243,79 @@ var functions = map[string]func([]datum) datum{
 		}
 		return text(strings.Join(parts, args[0].String()))
 	},
-	"getopt": getopt,
 }
 
-// getopt returns the options in a command line and their arguments. The second argument
-// has the letters of the options; a colon follows one that has an argument.
-func getopt(args []datum) datum {
+// getopt returns the options in a command line, each followed by its argument. It stops at
+// the first word that is none, and leaves out long ones. letters has the letters of the
+// options; a colon follows one that has an argument. If one is given, getopt returns the
+// argument of that option where it occurs last, or its letter if it has none.
+func getopt(line, letters datum, one string) datum {
 	var words []string
-	switch d := args[0]; d.kind {
+	switch line.kind {
 	case missing:
-		return d
+		return line
 	case isList:
-		for _, x := range d.list {
+		for _, x := range line.list {
 			words = append(words, x.String())
 		}
 	default:
-		words = strings.Fields(d.String())
+		words = strings.Fields(line.String())
 	}
-	letters := args[1].String()
-	var out []datum
+	if letters.kind == missing {
+		return letters
+	}
+	var all []datum
+	var last datum
 	for i := 0; i < len(words); i++ {
 		w := words[i]
-		if w == "--" {
-			break
-		}
-		if len(w) < 2 || w[0] != '-' || w[1] == '-' {
+		if strings.HasPrefix(w, "--") && w != "--" {
 			continue
 		}
+		if w == "--" || len(w) < 2 || w[0] != '-' {
+			break
+		}
 		for j := 1; j < len(w); j++ {
-			n := strings.IndexByte(letters, w[j])
-			if n < 0 || w[j] == ':' {
+			letter := w[j : j+1]
+			takes, known := optionOf(letters.String(), w[j])
+			found := text(letter)
+			switch {
+			case !known:
+				all = append(all, text("?"))
 				continue
+			case !takes:
+				all = append(all, found)
+			case j+1 < len(w):
+				found = text(w[j+1:])
+				all = append(all, text(letter), found)
+			case i+1 < len(words):
+				i++
+				found = text(words[i])
+				all = append(all, text(letter), found)
+			default:
+				found = text("")
+				all = append(all, found)
 			}
-			out = append(out, text(w[j:j+1]))
-			if n+1 < len(letters) && letters[n+1] == ':' {
-				if j+1 < len(w) {
-					out = append(out, text(w[j+1:]))
-				} else if i+1 < len(words) {
-					i++
-					out = append(out, text(words[i]))
-				}
+			if letter == one {
+				last = found
+			}
+			if takes {
 				break
 			}
 		}
 	}
-	return list(out)
+	if one != "" {
+		return last
+	}
+	return list(all)
+}
+
+// optionOf reports whether a letter is one of the options, and whether it has an argument.
+func optionOf(letters string, letter byte) (takes, known bool) {
+	n := strings.IndexByte(letters, letter)
+	if n < 0 || letter == ':' {
+		return false, false
+	}
+	return n+1 < len(letters) && letters[n+1] == ':', true
 }
 
 // hexOf returns a number in hexadecimal digits.

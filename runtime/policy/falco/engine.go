@@ -112,7 +112,9 @@ func (e *engine) Value(v value.Value) {
 	for i := range w.rules {
 		if r := &w.rules[i]; r.matches(ev) {
 			e.alert(ev, r)
-			break // the first rule that matches decides
+			if !e.program.All {
+				break
+			}
 		}
 	}
 	e.previous = ev.int(falco.Time)

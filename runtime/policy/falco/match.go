@@ -78,10 +78,10 @@ func compileCheck(c *falco.Check) predicate {
 			for _, v := range flat(r) {
 				texts = append(texts, v.String())
 			}
-			return len(texts) > 0 && tester(c.Op, of, texts, c.Any, c.All)(d)
+			return len(texts) > 0 && tester(c.Op, c.Mod, of, texts)(d)
 		}
 	} else {
-		t := tester(c.Op, of, c.Texts, c.Any, c.All)
+		t := tester(c.Op, c.Mod, of, c.Texts)
 		test = func(d, _ datum) bool { return t(d) }
 		right = func(*Event) datum { return datum{} }
 	}
@@ -102,7 +102,7 @@ func compileCheck(c *falco.Check) predicate {
 					return ok
 				}
 			}
-			return (both || whole) && len(d.list) > 0
+			return whole || both && len(d.list) > 0
 		}
 		return test(d, right(e))
 	}
@@ -118,21 +118,29 @@ func flat(d datum) []datum {
 	return []datum{d}
 }
 
-// tester returns what compares a value that is no list with texts.
-func tester(op string, of falco.Type, texts []string, any, all bool) func(datum) bool {
+// tester returns what compares a value that is no list with texts. mod says how many of
+// them have to compare, if the operator compares with one.
+func tester(op, mod string, of falco.Type, texts []string) func(datum) bool {
 	switch {
-	case any || all:
+	case mod != "":
 		var parts []func(datum) bool
 		for _, t := range texts {
-			parts = append(parts, tester(op, of, []string{t}, false, false))
+			parts = append(parts, tester(op, "", of, []string{t}))
 		}
 		return func(d datum) bool {
+			n := 0
 			for _, p := range parts {
-				if p(d) != all {
-					return !all
+				if p(d) {
+					n++
 				}
 			}
-			return all && len(parts) > 0
+			switch mod {
+			case "oneof":
+				return n == 1
+			case "allof":
+				return n > 0 && n == len(parts)
+			}
+			return n > 0
 		}
 	case of == falco.Text:
 		match := textTester(op, texts)
@@ -153,6 +161,14 @@ func textTester(op string, texts []string) func(string) bool {
 		return func(s string) bool { return s == first }
 	case "!=":
 		return func(s string) bool { return s != first }
+	case "<":
+		return func(s string) bool { return s < first }
+	case "<=":
+		return func(s string) bool { return s <= first }
+	case ">":
+		return func(s string) bool { return s > first }
+	case ">=":
+		return func(s string) bool { return s >= first }
 	case "contains":
 		return func(s string) bool { return strings.Contains(s, first) }
 	case "icontains":
@@ -307,7 +323,7 @@ func compileName(c *falco.Check, get getter) predicate {
 	case "=", "!=", "in", "intersects":
 	default:
 		// Names of addresses are known only if a rule names them.
-		test := tester(c.Op, falco.Text, c.Texts, c.Any, c.All)
+		test := tester(c.Op, c.Mod, falco.Text, c.Texts)
 		return func(e *Event) bool {
 			d := get(e)
 			return d.kind != missing && test(text(e.hosts.name(d.a)))

@@ -31,7 +31,7 @@ func machine(t testing.TB, rules string, format Format) (*engine, *strings.Build
 	for _, root := range yaml.Read(f, &diags) {
 		docs = append(docs, policy.Document{File: f, Root: root})
 	}
-	p := falco.Translate(docs, &policy.Options{Kernel: k}, &diags)
+	p := falco.Translate(docs, falco.NewOptions(), &policy.Options{Kernel: k}, &diags)
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}

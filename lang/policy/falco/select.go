@@ -1,0 +1,85 @@
+package falco
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// Options selects the rules that run, and says how many may raise an alert for an event.
+type Options struct {
+	All    bool     // every rule that matches raises an alert, not only the first
+	Choose []Choice // enable and disable rules, in order
+	Least  Priority // leave out rules that are less urgent
+}
+
+// NewOptions returns the options without a choice: all rules run, of all priorities.
+func NewOptions() Options { return Options{Least: Priority(len(priorities) - 1)} }
+
+// Choice enables or disables the rules with a name or with a tag, whatever their files say.
+type Choice struct {
+	Enable bool
+	Tag    string
+	Name   string // or a pattern with * and ?, or a part of the name; if Tag is ""
+	Only   bool   // disable all others before the first choice
+}
+
+// ParsePriority returns the priority of a name.
+func ParsePriority(name string) (Priority, error) {
+	if strings.EqualFold(name, "info") {
+		name = "informational"
+	}
+	for i, p := range priorities {
+		if strings.EqualFold(p, name) {
+			return Priority(i), nil
+		}
+	}
+	return 0, fmt.Errorf("'%s' is no priority: they are %s", name, strings.Join(priorities, ", "))
+}
+
+// choose sets which rules are enabled. It warns of choices that no rule fits.
+func (o *Options) choose(rules []*Rule, diags *source.Diags) {
+	if slices.ContainsFunc(o.Choose, func(c Choice) bool { return c.Only }) {
+		for _, r := range rules {
+			r.Enabled = false
+		}
+	}
+	for _, c := range o.Choose {
+		fits := c.fits(rules)
+		n := 0
+		for _, r := range rules {
+			if fits(r) {
+				r.Enabled = c.Enable
+				n++
+			}
+		}
+		switch {
+		case n > 0:
+		case c.Tag != "":
+			diags.Warnf(source.Span{}, "no rule has the tag '%s'", c.Tag)
+		default:
+			diags.Warnf(source.Span{}, "no rule has the name '%s'", c.Name)
+		}
+	}
+	for _, r := range rules {
+		r.Enabled = r.Enabled && r.Priority <= o.Least
+	}
+}
+
+// fits returns what reports whether a choice is for a rule. A name that is not a rule's is
+// a part of the names.
+func (c *Choice) fits(rules []*Rule) func(*Rule) bool {
+	switch {
+	case c.Tag != "":
+		return func(r *Rule) bool { return slices.Contains(r.Tags, c.Tag) }
+	case slices.ContainsFunc(rules, func(r *Rule) bool { return r.Name == c.Name }):
+		return func(r *Rule) bool { return r.Name == c.Name }
+	case strings.ContainsAny(c.Name, "*?"):
+		if re, err := GlobRegexp(c.Name, false); err == nil {
+			return func(r *Rule) bool { return re.MatchString(r.Name) }
+		}
+	}
+	return func(r *Rule) bool { return strings.Contains(r.Name, c.Name) }
+}
