@@ -116,7 +116,7 @@ func canUnwind(c Checker, call *Call) bool {
 		c.Errorf(call.Span, "%s needs the kernel's BTF to unwind without frame pointers: %v", call.Def.Name, err)
 		return false
 	}
-	for _, name := range []string{"flags", "stack"} {
+	for _, name := range []string{"flags", "stack", "mm"} {
 		if _, ok := t.Field(name); !ok {
 			c.Errorf(call.Span, "%s: this kernel's struct task_struct has no %s", call.Def.Name, name)
 			return false
@@ -145,7 +145,7 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	why := b.Op(ir.OpShr, word, b.Const(wordWhy))
 	g.B().If(why, func() {
 		g.B().Cur.Unlikely = true
-		for y := unwind.NotUser + 1; y < unwind.NumWhys; y++ {
+		for y := unwind.Ending + 1; y < unwind.NumWhys; y++ {
 			if y == unwind.TooDeep && len(call.Args) > 0 && call.Args[len(call.Args)-1].Lit != nil {
 				continue // the script limits the number of frames
 			}
@@ -254,6 +254,7 @@ func (w *walker) start() {
 	}
 	flags, _ := task.Field("flags")
 	stack, _ := task.Field("stack")
+	mm, _ := task.Field("mm")
 	buf := b.AddImm(w.p, w.lay.at(wBuf))
 	var cur *ir.Value
 	field := func(f types.Field, size int) *ir.Value {
@@ -286,6 +287,9 @@ func (w *walker) start() {
 				return w.get(wBuf)
 			}
 		}
+		// Without memory, neither the code nor the stack can be read.
+		w.set(wWhy, w.num(int64(unwind.Ending)))
+		memory := field(mm, 8)
 		ip := reg(a.PC)
 		w.set(wIP, ip)
 		w.set(wSP, reg(a.SP))
@@ -293,7 +297,8 @@ func (w *walker) start() {
 		w.set(wBX, reg(a.BX))
 		mode := w.op(ir.OpAnd, reg(a.Mode), w.num(0xffff))
 		w.set(wExact, w.num(1))
-		g.B().If(ip, func() {
+		g.B().If(w.not(ip), func() { w.set(wWhy, w.num(int64(unwind.NotUser))) })
+		g.B().If(w.op(ir.OpAnd, w.op(ir.OpNe, memory, w.num(0)), w.op(ir.OpNe, ip, w.num(0))), func() {
 			w.set(wWhy, w.num(0))
 			g.B().If(w.op(ir.OpEq, mode, w.num(a.NarrowMode)), func() { w.set(wWhy, w.num(int64(unwind.Narrow))) })
 			procs := g.KernelMap(ir.Map{Name: unwind.ProcsMap, Type: ir.Hash, KeySize: 4, ValueSize: 8, MaxEntries: unwind.MaxProcs})

@@ -187,7 +187,7 @@ func (w *walker) findFile(pc *ir.Value) {
 	w.fetch(wMapStart, 16, vma, l.start)
 	start := w.get(wMapStart)
 	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wMapEnd), start))
-	g.B().If(inside, func() {
+	g.B().IfElse(inside, func() *ir.Value {
 		file := w.follow(w.get(wNode), l.file)
 		g.B().IfElse(file, func() *ir.Value {
 			w.set(wFile, file)
@@ -209,6 +209,10 @@ func (w *walker) findFile(pc *ir.Value) {
 			})
 			return nil
 		})
+		return nil
+	}, func() *ir.Value {
+		w.stop(w.op(ir.OpEq, w.op(ir.OpShr, w.get(wSeg), w.num(48)), w.num(noMapping)), unwind.Unmapped)
+		return nil
 	})
 }
 
@@ -275,7 +279,6 @@ func (w *walker) searchMaple(l *vmaLayout, pc *ir.Value) {
 	g := w.g
 	forEach(g, mapleLevels, func(levels *loop, _ *ir.Value) {
 		node := w.get(wNode)
-		levels.leave(w.op(ir.OpNe, w.op(ir.OpAnd, node, w.num(3)), w.num(2)))
 		b := w.b()
 		failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wMaple)), b.Const(mapleSize), w.op(ir.OpAnd, node, w.num(-mapleSize)))
 		levels.leave(failed)

@@ -162,7 +162,8 @@ type Why int
 
 const (
 	Complete   Why = iota
-	NotUser        // a kernel thread, or a process that is ending
+	NotUser        // a kernel thread
+	Ending         // a process that has given up its memory
 	NotPresent     // a page that is not in memory
 	Missing        // a table that is not built yet, or a mapping that is not known yet
 	Bare           // instructions that no table describes
@@ -170,15 +171,16 @@ const (
 	Broken         // an impossible frame: the caller's is not above it
 	Full           // no memory for the table
 	TooDeep
-	Narrow // a 32-bit process
-	Probed // a return probe has replaced the return address
+	Narrow   // a 32-bit process
+	Probed   // a return probe has replaced the return address
+	Unmapped // no mapping has the address, as in the middle of execve
 	NumWhys
 )
 
 func (w Why) String() string {
 	return [...]string{
-		"complete", "not a user thread", "page not in memory", "table missing: not made yet", "no unwind table for the code",
+		"complete", "not a user thread", "process is ending", "page not in memory", "table missing: not made yet", "no unwind table for the code",
 		"frame description not supported", "frames damaged or not as described", "table missing: no memory left for it",
-		"too deep", "32-bit process", "return address replaced by a return probe",
+		"too deep", "32-bit process", "return address replaced by a return probe", "nothing mapped at the address",
 	}[w]
 }

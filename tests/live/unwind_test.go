@@ -260,3 +260,34 @@ func TestShortProcesses(t *testing.T) {
 		t.Errorf("%d stacks end early: the tables of the files were there\n%s", short, r.stderr)
 	}
 }
+
+// TestUnwindForked walks the stacks of processes that have just been forked, by the kernel's
+// own tree of their mappings. The tree of a process with more mappings is higher.
+func TestUnwindForked(t *testing.T) {
+	bin := fixture(t, "forks")
+	for _, mappings := range []string{"0", "30", "300", "5000"} {
+		t.Run(mappings, func(t *testing.T) {
+			// Once a stack of the parent is whole, the table is there.
+			script := fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:mark {
+				if (arg0 == 0) { if (len(ustack) > 3) { @whole = 1; } }
+				else if (@whole) { @[ustack] = count(); @n++; if (@n >= 30) { exit(); } }
+			}`, bin)
+			r := trace(t, "--follow", "-c", bin+" "+mappings, "-e", script)
+			entries := strings.Split(r.stdout, "@[")[1:]
+			for _, entry := range entries {
+				frames, _, _ := strings.Cut(entry, "]:")
+				var got []string
+				for _, line := range strings.Fields(frames) {
+					fun, _, _ := strings.Cut(line, "+")
+					got = append(got, fun)
+				}
+				if want := []string{"mark", "leaf", "child", "main"}; len(got) < 5 || !slices.Equal(got[:4], want) || strings.Contains(frames, "[incomplete") {
+					t.Errorf("%q, want %q", got, want)
+				}
+			}
+			if len(entries) < 30 {
+				t.Errorf("%d stacks: %s\n%s", len(entries), r.stdout, r.stderr)
+			}
+		})
+	}
+}
