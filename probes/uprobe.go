@@ -23,7 +23,7 @@ import (
 func uprobeKind(ret bool) *Kind {
 	k := &Kind{
 		Name: "uprobe", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
-		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:cpp:\"demangled name\".",
+		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust.",
 	}
 	if ret {
 		k = &Kind{
@@ -86,6 +86,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 		p.Target, p.Aux, p.Name = target, at, strings.Join(parts, ":")
 		return p, nil
 	}
+	parts = scoped(parts)
 	switch n := len(parts) - 1; {
 	case n == 3 && parts[2] == cppMark:
 		p.Target, p.Mode, p.Func, p.Implied = parts[1], cppMark, parts[3], true
@@ -122,7 +123,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 		p.Addr, p.HasAddr, p.Func = addr, true, ""
 		return p, nil
 	}
-	if i := strings.LastIndexByte(p.Func, '+'); i > 0 {
+	if i := strings.LastIndexByte(p.Func, '+'); i > 0 && !strings.Contains(p.Func[:i], "operator") {
 		if ret {
 			return nil, usage("Offset not allowed")
 		}
@@ -198,8 +199,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			return nil, err
 		}
 		u := &uprobeFile{e: e, p: p, ret: ret, canMulti: multi, path: path, x: x}
-		// Methods of Go have names such as main.(*T).Close.
-		u.pattern = p.Mode == cppMark || isWild(p.Func) && len(x.Named(p.Func)) == 0
+		u.find()
 		u.multi = multi && u.pattern
 		patterns = patterns || u.pattern
 		if err := u.expand(); err != nil {
@@ -428,7 +428,7 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error
 // listedTarget splits a search pattern into the binary and the rest. With -p the binary
 // may be omitted, and denotes every file that the process has mapped.
 func listedTarget(e *Env, parts []string) (target string, rest []string) {
-	parts = parts[1:]
+	parts = scoped(parts)[1:]
 	switch {
 	case len(parts) == 0:
 		return "*", []string{"*"}
@@ -461,12 +461,17 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 			return err
 		}
 		prev := ""
-		for _, s := range x.Functions(symbolMatcher(p)) {
-			if s.Name == prev {
+		matches, isSource := nameMatcher(x, p)
+		for _, s := range x.Functions(matches) {
+			name := s.Name
+			if isSource {
+				name = sourceName(name)
+			}
+			if name == prev {
 				continue
 			}
-			prev = s.Name
-			if !yield(k.Name + ":" + path + ":" + s.Name) {
+			prev = name
+			if !yield(k.Name + ":" + path + ":" + name) {
 				return nil
 			}
 		}

@@ -16,9 +16,12 @@ type uprobeFile struct {
 	canMulti bool // the kernel can attach a program to many points of the file at once
 	multi    bool // it will do so
 	pattern  bool // p.Func is not the name of one function
+	source   bool // p.Func is a name in C++ or Rust
 	path     string
 	x        *binary.File
 	out      []*Point
+	// matches reports whether p.Func denotes the function of a symbol.
+	matches func(symbol []byte) bool
 }
 
 func (u *uprobeFile) expand() error {
@@ -36,7 +39,16 @@ func (u *uprobeFile) expand() error {
 	case u.pattern:
 		return u.matching()
 	}
-	for _, s := range x.Named(p.Func) {
+	if u.source && p.Offset == 0 {
+		return u.matching()
+	}
+	named := x.Named(p.Func)
+	if u.source {
+		if named = x.Functions(u.matches); len(named) > 1 {
+			return usage("several functions of %s are %s: name one of them, as gotrace -l 'uprobe:%s:%s' lists them", u.path, p.Func, u.path, p.Func)
+		}
+	}
+	for _, s := range named {
 		if err := u.symbol(s); err != nil {
 			return err
 		}
@@ -126,20 +138,64 @@ func (u *uprobeFile) sourceLine(line binary.SourceLine) error {
 	return nil
 }
 
-// matching adds the functions that match a pattern or a C++ name.
+// find determines how p.Func denotes functions of the file.
+func (u *uprobeFile) find() {
+	if u.p.Func == "" {
+		return
+	}
+	u.matches, u.source = nameMatcher(u.x, u.p)
+	// Methods of Go have names such as main.(*T).Close.
+	u.pattern = u.p.Mode == cppMark || isWild(u.p.Func) && (u.source || len(u.x.Named(u.p.Func)) == 0)
+}
+
+// matching adds the functions that match a pattern or a name of C++ or Rust. Of several
+// symbols at one address, as those of a constructor, it adds the first.
 func (u *uprobeFile) matching() error {
-	for _, s := range u.x.Functions(symbolMatcher(u.p)) {
+	added := map[uint64]bool{}
+	for _, s := range u.x.Functions(u.matches) {
 		if _, ok := u.x.CodeOffset(s.Addr); !ok {
 			continue // the symbol is not code
 		}
 		targets, _ := u.x.Targets(s)
 		for _, t := range targets {
-			if err := u.add(t, u.x.Entry(t), t.Name); err != nil {
+			if (u.source || u.p.Mode == cppMark) && added[t.Addr] {
+				continue
+			}
+			added[t.Addr] = true
+			name := t.Name
+			if u.source {
+				name = sourceName(name)
+			}
+			if err := u.add(t, u.x.Entry(t), name); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// nameMatcher returns a function that reports whether a symbol of x is one that p.Func
+// denotes: by its name, by a pattern, or by the name in C++ or Rust. It also returns
+// whether it is the latter.
+func nameMatcher(x *binary.File, p *Point) (matches func([]byte) bool, source bool) {
+	switch {
+	case p.Mode == cppMark:
+		return symbolMatcher(p), false
+	case isWild(p.Func) && !isSourceName(p.Func), len(x.Named(p.Func)) > 0:
+		return symbolMatcher(p), false
+	}
+	// "f(char*)" is a name rather than a pattern if there is a function of that name.
+	if isWild(p.Func) {
+		exact := sourceMatcher(p.Func, func(pattern, name string) bool { return pattern == name })
+		if len(x.Functions(exact)) > 0 {
+			return exact, true
+		}
+	}
+	matches = sourceMatcher(p.Func, Match)
+	if isWild(p.Func) && len(x.Functions(matches)) == 0 {
+		return symbolMatcher(p), false
+	}
+	return matches, true
 }
 
 // symbolMatcher returns a function that reports whether a symbol matches p.Func: a
@@ -149,11 +205,11 @@ func symbolMatcher(p *Point) func([]byte) bool {
 		return func(n []byte) bool { return Match(p.Func, string(n)) }
 	}
 	return func(n []byte) bool {
-		if len(n) < 2 || n[0] != '_' || n[1] != 'Z' {
+		if !isMangled(n) {
 			return Match(p.Func, string(n))
 		}
 		full, err := demangle.ToString(string(n))
-		if err != nil {
+		if err != nil || isPart(n) {
 			return false
 		}
 		if Match(p.Func, full) {

@@ -22,7 +22,7 @@ func (a *app) list(search string) int {
 	defer w.Flush()
 	env := &probes.Env{Kernel: a.kernel, Unsafe: true, PID: a.opt.pid, NoFeature: a.opt.noFeature, DebugInfo: a.opt.debugInfo, FetchDebug: a.fetchDebug()}
 	status := statusOK
-	for pattern := range strings.SplitSeq(search, ",") {
+	for _, pattern := range splitUnquoted(search, ',') {
 		pattern = strings.TrimSpace(pattern)
 		var err error
 		if kind, ok := typePattern(pattern); ok {
@@ -37,6 +37,32 @@ func (a *app) list(search string) int {
 		}
 	}
 	return status
+}
+
+// splitUnquoted splits text at a separator outside of quotes, which it leaves.
+func splitUnquoted(text string, sep rune) []string {
+	quoted := false
+	var parts []string
+	start := 0
+	for i, c := range text {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == sep && !quoted:
+			parts = append(parts, text[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, text[start:])
+}
+
+// attachParts splits an attach point into its parts, without their quotes.
+func attachParts(text string) []string {
+	parts := splitUnquoted(text, ':')
+	for i, p := range parts {
+		parts[i] = strings.ReplaceAll(p, `"`, "")
+	}
+	return parts
 }
 
 // typePattern recognizes "struct NAME", "union NAME" and "enum NAME".
@@ -96,8 +122,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 		if k.List == nil {
 			continue
 		}
-		parts := append([]string{k.Name}, strings.Split(rest, ":")...)
-		err := k.List(env, parts, func(name string) bool {
+		err := k.List(env, attachParts(k.Name+":"+rest), func(name string) bool {
 			found = true
 			a.showPoint(w, env, k, name)
 			return true
@@ -152,7 +177,7 @@ func (a *app) showPoint(w *bufio.Writer, env *probes.Env, k *probes.Kind, name s
 	if !a.opt.verbose || k.Parse == nil || k.Context == nil {
 		return
 	}
-	p, err := k.Parse(env, strings.Split(name, ":"))
+	p, err := k.Parse(env, attachParts(name))
 	if err != nil {
 		return
 	}
