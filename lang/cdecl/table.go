@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,39 +34,40 @@ type TableKernel struct {
 	Values map[string]Const
 }
 
-// Encode returns t as text, compressed by flate. Its lines contain, in this order, the
-// names of the kernels, the headers, the functions and the constants. An empty line
-// ends each of the last three. Names are sorted. Except in functions, a name starts
-// with the length of the prefix that it shares with the previous name, and omits that
-// prefix. A constant has one value, or one for each kernel: "-" if it is not defined,
-// and nothing if it is the same as in the previous kernel.
+// Encode returns t as text, compressed by flate. The text has these lines:
+//
+//   - the names of the kernels;
+//   - the functions, and an empty line;
+//   - the headers and then the constants, as encodeNames writes names;
+//   - for each constant, how its value comes about in each kernel: 'v' if it is the next
+//     value, '=' if it is that of the previous kernel, '-' if it is not defined. Trailing
+//     '=' are omitted. An empty line follows;
+//   - the values of all constants.
+//
+// Names, and values, compress better next to their like than next to each other.
 func (t *Table) Encode() []byte {
-	var b bytes.Buffer
+	var b, values bytes.Buffer
 	var names []string
-	for _, k := range t.Kernels {
-		names = append(names, k.Name)
-	}
-	fmt.Fprintln(&b, strings.Join(names, " "))
-	last := ""
-	for _, h := range sortedNames(t.Headers) {
-		fmt.Fprintln(&b, shorten(&last, h))
-	}
-	fmt.Fprintln(&b)
-	for _, f := range sortedNames(t.Functions) {
-		fmt.Fprintln(&b, f+t.Functions[f])
-	}
-	fmt.Fprintln(&b)
 	all := map[string]bool{}
 	for _, k := range t.Kernels {
+		names = append(names, k.Name)
 		for n := range k.Values {
 			all[n] = true
 		}
 	}
-	last = ""
-	for _, n := range sortedNames(all) {
-		fmt.Fprintln(&b, shorten(&last, n)+" "+t.values(n))
+	fmt.Fprintln(&b, strings.Join(names, " "))
+	for _, f := range sortedNames(t.Functions) {
+		fmt.Fprintln(&b, f+t.Functions[f])
 	}
 	fmt.Fprintln(&b)
+	encodeNames(&b, sortedNames(t.Headers))
+	constants := sortedNames(all)
+	encodeNames(&b, constants)
+	for _, n := range constants {
+		fmt.Fprintln(&b, t.encodeValues(&values, n))
+	}
+	fmt.Fprintln(&b)
+	b.Write(values.Bytes())
 	var out bytes.Buffer
 	w, err := flate.NewWriter(&out, flate.BestCompression)
 	if err != nil {
@@ -85,108 +87,195 @@ func sortedNames[T any](m map[string]T) []string {
 	return names
 }
 
-// shorten returns the length of the prefix that name shares with *last, in base
-// 36, and the rest of name. It sets *last to name.
-func shorten(last *string, name string) string {
-	n := 0
-	for n < len(name) && n < len(*last) && n < 35 && name[n] == (*last)[n] {
-		n++
+// encodeNames writes sorted names: a line with a digit of base 36 for each, the length of
+// the prefix that it shares with the previous name; the rest of each name in a line; an
+// empty line.
+func encodeNames(b *bytes.Buffer, names []string) {
+	var shared, rests strings.Builder
+	last := ""
+	for _, name := range names {
+		n := 0
+		for n < len(name) && n < len(last) && n < 35 && name[n] == last[n] {
+			n++
+		}
+		shared.WriteString(strconv.FormatInt(int64(n), 36))
+		rests.WriteString(name[n:] + "\n")
+		last = name
 	}
-	*last = name
-	return strconv.FormatInt(int64(n), 36) + name[n:]
+	fmt.Fprintf(b, "%s\n%s\n", &shared, &rests)
 }
 
-// values returns the values of a constant in all kernels, as Encode writes
-// them.
-func (t *Table) values(name string) string {
-	var list []string
-	last := ""
+// encodeValues writes the values of a constant to b, and returns how they come about
+// in each kernel.
+func (t *Table) encodeValues(b *bytes.Buffer, name string) string {
+	var how []byte
+	last, known := Const{}, false
 	for i, k := range t.Kernels {
-		text := "-"
-		if v, ok := k.Values[name]; ok {
-			text = strconv.FormatInt(v.Int, 10)
+		v, ok := k.Values[name]
+		switch {
+		case i > 0 && ok == known && v == last:
+			how = append(how, '=')
+		case !ok:
+			how = append(how, '-')
+		default:
+			how = append(how, 'v')
 			if v.Unsigned {
-				text = strconv.FormatUint(uint64(v.Int), 10)
+				fmt.Fprintln(b, uint64(v.Int))
+			} else {
+				fmt.Fprintln(b, v.Int)
 			}
 		}
-		if i > 0 && text == last {
-			list = append(list, "")
-		} else {
-			list = append(list, text)
-		}
-		last = text
+		last, known = v, ok
 	}
-	return strings.TrimRight(strings.Join(list, ","), ",")
+	return strings.TrimRight(string(how), "=")
 }
 
-// decodeTable decodes the result of Encode. It panics if data is invalid, as the table
+// tableReader finds constants and headers in the text of a table.
+type tableReader struct {
+	kernels   [][2]int          // versions, oldest first
+	functions map[string]string // as in Table
+	headers   nameList
+	constants nameList
+	values    []tableValues // of each constant
+	text      string
+}
+
+// tableValues are the offsets of a constant's lines in the text.
+type tableValues struct {
+	how, first uint32
+}
+
+// newTableReader reads the result of Encode. It panics if data is invalid, as the table
 // is part of the program.
-func decodeTable(data []byte) *Table {
-	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(data)))
+func newTableReader(data []byte) *tableReader {
+	all, err := io.ReadAll(flate.NewReader(bytes.NewReader(data)))
 	if err != nil {
 		panic("cdecl: the table of constants: " + err.Error())
 	}
-	lines := strings.Split(string(text), "\n")
-	t := &Table{Headers: map[string]bool{}, Functions: map[string]string{}}
-	for _, name := range strings.Fields(lines[0]) {
-		t.Kernels = append(t.Kernels, TableKernel{Name: name, Values: make(map[string]Const, len(lines))})
+	r := &tableReader{functions: map[string]string{}, text: string(all)}
+	at := 0
+	line := func() string {
+		end := at + strings.IndexByte(r.text[at:], '\n')
+		l := r.text[at:end]
+		at = end + 1
+		return l
 	}
-	i, last := 1, ""
-	full := func(line string) string {
-		n, err := strconv.ParseInt(line[:1], 36, 64)
-		if err != nil {
-			panic("cdecl: the table of constants: " + err.Error())
+	for _, name := range strings.Fields(line()) {
+		var v [2]int
+		fmt.Sscanf(name, "%d.%d", &v[0], &v[1])
+		r.kernels = append(r.kernels, v)
+	}
+	for l := line(); l != ""; l = line() {
+		name, rest, _ := strings.Cut(l, "(")
+		r.functions[name] = "(" + rest
+	}
+	r.headers = readNames(line)
+	r.constants = readNames(line)
+	r.values = make([]tableValues, 0, len(r.constants.ends))
+	n := 0 // of values
+	for {
+		start := at
+		how := line()
+		if how == "" {
+			break
 		}
-		last = last[:n] + line[1:]
-		return last
+		r.values = append(r.values, tableValues{how: uint32(start), first: uint32(n)})
+		n += strings.Count(how, "v")
 	}
-	for ; lines[i] != ""; i++ {
-		t.Headers[full(lines[i])] = true
+	// The numbers of first values become their offsets.
+	n = 0
+	for i := range r.values {
+		for ; n < int(r.values[i].first); n++ {
+			line()
+		}
+		r.values[i].first = uint32(at)
 	}
-	for i++; lines[i] != ""; i++ {
-		name, rest, _ := strings.Cut(lines[i], "(")
-		t.Functions[name] = "(" + rest
+	return r
+}
+
+// value returns the value of a constant in a kernel.
+func (r *tableReader) value(name string, kernel int) (Const, bool) {
+	i, ok := r.constants.find(name)
+	if !ok {
+		return Const{}, false
 	}
-	last = ""
-	for i++; lines[i] != ""; i++ {
-		short, list, _ := strings.Cut(lines[i], " ")
-		name, value := full(short), ""
-		values := strings.Split(list, ",")
-		for n := range t.Kernels {
-			if n < len(values) && values[n] != "" {
-				value = values[n]
-			}
-			if value == "-" {
-				continue
-			}
-			t.Kernels[n].Values[name] = decodeConst(value)
+	how, _, _ := strings.Cut(r.text[r.values[i].how:], "\n")
+	values, value := r.text[r.values[i].first:], ""
+	for k := 0; k <= kernel && k < len(how); k++ {
+		switch how[k] {
+		case 'v':
+			value, values, _ = strings.Cut(values, "\n")
+		case '-':
+			value = ""
 		}
 	}
-	return t
+	if value == "" {
+		return Const{}, false
+	}
+	return decodeConst(value), true
+}
+
+// kernel returns the index of the newest kernel that is not newer than release. If all
+// are newer, it returns that of the oldest.
+func (r *tableReader) kernel(release [2]int) int {
+	best := 0
+	for i, v := range r.kernels {
+		if slices.Compare(v[:], release[:]) <= 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+// nameList holds sorted names.
+type nameList struct {
+	text string   // the names one after the other
+	ends []uint32 // of each name in text
+}
+
+// readNames reads names that encodeNames wrote.
+func readNames(line func() string) nameList {
+	shared := line()
+	l := nameList{ends: make([]uint32, 0, len(shared))}
+	text := make([]byte, 0, 32*len(shared))
+	last := 0 // where the previous name starts
+	for i := range len(shared) {
+		n := int(shared[i] - '0')
+		if shared[i] > '9' {
+			n = int(shared[i]-'a') + 10
+		}
+		start := len(text)
+		text = append(text, text[last:last+n]...)
+		text = append(text, line()...)
+		l.ends = append(l.ends, uint32(len(text)))
+		last = start
+	}
+	line()
+	l.text = string(text)
+	return l
+}
+
+func (l nameList) at(i int) string {
+	start := uint32(0)
+	if i > 0 {
+		start = l.ends[i-1]
+	}
+	return l.text[start:l.ends[i]]
+}
+
+// find returns the index of name.
+func (l nameList) find(name string) (int, bool) {
+	return sort.Find(len(l.ends), func(i int) int { return strings.Compare(name, l.at(i)) })
 }
 
 // Known returns a constant from the headers of the kernel and of libc, with its value
 // in the current kernel release. It is used for names without any other definition.
 func (u *Decls) Known(name string) (Const, bool) {
 	if strings.ToLower(name) == name {
-		return Const{}, false // the table contains no such names, so it need not be decoded
+		return Const{}, false // the table contains no such names, so it need not be read
 	}
-	c, ok := table().kernel(u.opts.Release).Values[name]
-	return c, ok
-}
-
-// kernel returns the newest kernel of the table that is not newer than release.
-// If all are newer, it returns the oldest.
-func (t *Table) kernel(release [2]int) TableKernel {
-	best := t.Kernels[0]
-	for _, k := range t.Kernels {
-		var v [2]int
-		fmt.Sscanf(k.Name, "%d.%d", &v[0], &v[1])
-		if slices.Compare(v[:], release[:]) <= 0 {
-			best = k
-		}
-	}
-	return best
+	t := table()
+	return t.value(name, t.kernel(u.opts.Release))
 }
 
 // libcHeaders lists the headers of libc that the table and BTF can replace. They
@@ -203,12 +292,15 @@ var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h en
 // standIn replaces a missing header with the table and the kernel's types. It reports
 // whether that is possible.
 func (u *Decls) standIn(name string) bool {
-	if !table().Headers[name] && !slices.Contains(libcHeaders, name) && !(ofKernel(name) && strings.Contains(name, "..")) {
-		return false
+	known := slices.Contains(libcHeaders, name) || ofKernel(name) && strings.Contains(name, "..")
+	if !known {
+		if _, known = table().headers.find(name); !known {
+			return false
+		}
 	}
 	if len(u.Missing) == 0 {
 		var text strings.Builder
-		for f, definition := range table().Functions {
+		for f, definition := range table().functions {
 			if u.macros[f] == nil {
 				fmt.Fprintf(&text, "#define %s%s\n", f, definition)
 			}
@@ -230,4 +322,4 @@ func decodeConst(text string) Const {
 	return Const{Int: int64(v), Unsigned: true}
 }
 
-var table = sync.OnceValue(func() *Table { return decodeTable(constants) })
+var table = sync.OnceValue(func() *tableReader { return newTableReader(constants) })
