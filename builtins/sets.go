@@ -9,6 +9,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // maxCompared is the maximum number of literals that are compared one by one. More
@@ -389,7 +390,7 @@ func (h *textHash) place(list []string, words, buckets int) bool {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return len(groups[b]) - len(groups[a]) })
+	sorted.By(order, func(i *int) uint64 { return uint64(len(list) - len(groups[*i])) })
 	used := make([]bool, 1<<h.slotBits)
 	h.moves = make([]byte, 4*buckets)
 	h.rows = make([]byte, 8*words<<h.slotBits)

@@ -1,10 +1,8 @@
 package runtime
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -24,7 +22,7 @@ func (s *Session) printAll() error {
 			maps = append(maps, m)
 		}
 	}
-	slices.SortFunc(maps, func(a, b *object.Map) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(maps, func(i, j int) bool { return maps[i].Name < maps[j].Name })
 	var failed source.DiagError
 	s.kernel.ReadTogether(func() {
 		for _, m := range maps {

@@ -1,12 +1,10 @@
 package runtime
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	bits64 "math/bits"
 	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -14,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // perfLog is a log of perf records. The kernel keeps one log for each CPU, so the
@@ -118,7 +117,7 @@ func (l *perfLog) records() [][]byte {
 		recs = append(recs, all[:n]...)
 		r.early = all[n:len(all):len(all)]
 	}
-	slices.SortStableFunc(recs, func(a, b []byte) int { return cmp.Compare(when(a), when(b)) })
+	sorted.By(recs, func(rec *[]byte) uint64 { return when(*rec) })
 	for i, rec := range recs {
 		recs[i] = rec[:len(rec)-8]
 	}

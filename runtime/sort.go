@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/sorted"
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
@@ -21,14 +22,7 @@ type sorting struct {
 	m     *object.Map
 	pairs []store.Entry
 	rank  func(t *types.Type, data []byte) builtins.Rank // of values; nil: entries are sorted by key only
-	spare []ranked                                       // for sortWords
-}
-
-// ranked is an entry's index and one of its words. It holds no pointers: sorting the
-// entries themselves takes ten times as long.
-type ranked struct {
-	word  uint64
-	index int32
+	spare []sorted.Entry                                 // for sorted.Words
 }
 
 // The words of an entry come from its value or its key.
@@ -53,18 +47,18 @@ func (s *Session) sorted(m *object.Map, pairs []store.Entry, n int) []int32 {
 	case types.Agg:
 		o.rank = s.defs.ForType(m.Value.Name).Rank
 	}
-	list := make([]ranked, len(pairs))
+	list := make([]sorted.Entry, len(pairs))
 	for i := range list {
-		list[i].index = int32(i)
+		list[i].Index = int32(i)
 	}
 	n = min(n, len(list))
 	if len(list) > 1 {
-		o.spare = make([]ranked, len(list))
+		o.spare = make([]sorted.Entry, len(list))
 		o.sort(list, byValue, 0, len(list)-n)
 	}
 	out := make([]int32, n)
 	for i, r := range list[len(list)-n:] {
-		out[i] = r.index
+		out[i] = r.Index
 	}
 	return out
 }
@@ -82,11 +76,11 @@ func (o *sorting) words(e *store.Entry, p part) builtins.Rank {
 
 // sort sorts entries that differ only in words of p from number n on, or in later parts.
 // The entries before list[first] may remain in any order.
-func (o *sorting) sort(list []ranked, p part, n, first int) {
+func (o *sorting) sort(list []sorted.Entry, p part, n, first int) {
 	if p == byWholeKey {
 		if o.m.Key != nil {
-			slices.SortFunc(list, func(x, y ranked) int {
-				return compareValues(o.m.Key, o.pairs[x.index].Key, o.pairs[y.index].Key)
+			slices.SortFunc(list, func(x, y sorted.Entry) int {
+				return compareValues(o.m.Key, o.pairs[x.Index].Key, o.pairs[y.Index].Key)
 			})
 		}
 		return
@@ -94,17 +88,17 @@ func (o *sorting) sort(list []ranked, p part, n, first int) {
 	var same builtins.Rank
 	var differ builtins.Rank // bits in which the words of some entries differ
 	for i := range list {
-		w := o.words(&o.pairs[list[i].index], p)
+		w := o.words(&o.pairs[list[i].Index], p)
 		if i == 0 {
 			same = w
 		}
 		for j := n; j < rankWords; j++ {
 			differ[j] |= w[j] ^ same[j]
 		}
-		list[i].word = w[n]
+		list[i].Word = w[n]
 	}
 	if differ[n] != 0 {
-		sortWords(list, o.spare, differ[n])
+		sorted.Words(list, o.spare, differ[n])
 	}
 	// Sort entries with the same word by the next word in which any of them differ.
 	next := n + 1
@@ -115,44 +109,12 @@ func (o *sorting) sort(list []ranked, p part, n, first int) {
 		p, next = p+1, 0
 	}
 	for start, end := 0, 0; start < len(list); start = end {
-		for end = start + 1; end < len(list) && list[end].word == list[start].word; end++ {
+		for end = start + 1; end < len(list) && list[end].Word == list[start].Word; end++ {
 		}
 		if end-start > 1 && end > first {
 			o.sort(list[start:end], p, next, first-start)
 		}
 	}
-}
-
-// sortWords sorts list by words, which differ in the given bits only. It uses the
-// memory of spare, which is at least as long. Long lists are sorted byte by byte, from
-// the lowest one, which takes time linear in their length.
-func sortWords(list, spare []ranked, differ uint64) {
-	if len(list) < 256 {
-		slices.SortFunc(list, func(x, y ranked) int { return cmp.Compare(x.word, y.word) })
-		return
-	}
-	from, to := list, spare[:len(list)]
-	for shift := 0; shift < 64; shift += 8 {
-		if differ>>shift&0xff == 0 {
-			continue
-		}
-		var at [256]int // where the next entry with a byte goes
-		for i := range from {
-			at[byte(from[i].word>>shift)]++
-		}
-		sum := 0
-		for i, n := range at {
-			at[i] = sum
-			sum += n
-		}
-		for i := range from {
-			b := byte(from[i].word >> shift)
-			to[at[b]] = from[i]
-			at[b]++
-		}
-		from, to = to, from
-	}
-	copy(list, from)
 }
 
 // rankOf returns numbers that compare as data of type t does. They are the first bytes

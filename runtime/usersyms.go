@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -146,7 +145,8 @@ func (s *Session) survey() {
 			pids = append(pids, pid)
 		}
 	}
-	slices.SortFunc(pids, func(a, b int) int { return cmp.Compare(b, a) })
+	slices.Sort(pids)
+	slices.Reverse(pids)
 	turn := 50 * time.Millisecond // later turns are shorter
 	began := time.Now()
 	for _, pid := range pids {

@@ -1,6 +1,10 @@
 package bpf
 
-import "sort"
+import (
+	"sort"
+
+	"github.com/gotrace/gotrace/runtime/sorted"
+)
 
 // Every instruction has four positions. It reads operands at the first; a call destroys
 // r0–r5 at the second; results are written at the third. A range [start, end) consists
@@ -116,7 +120,7 @@ func analyze(f *mfunc) *liveness {
 		}
 		lv.intervals = append(lv.intervals, interval{vreg(v), r})
 	}
-	sort.SliceStable(lv.intervals, func(i, j int) bool { return lv.intervals[i].start() < lv.intervals[j].start() })
+	sorted.By(lv.intervals, func(i *interval) uint64 { return uint64(i.start()) })
 	return lv
 }
 

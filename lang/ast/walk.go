@@ -1,6 +1,6 @@
 package ast
 
-import "slices"
+import "github.com/gotrace/gotrace/runtime/sorted"
 
 // Inspect calls f for n. If f returns true, it calls f for everything below n
 // too, in the order of the source. It skips nil nodes.
@@ -55,7 +55,7 @@ func (n *Program) items() []Node {
 
 // sortBySpan sorts nodes by their place in the source.
 func sortBySpan(list []Node) {
-	slices.SortStableFunc(list, func(a, b Node) int { return a.Span().Start - b.Span().Start })
+	sorted.By(list, func(n *Node) uint64 { return uint64((*n).Span().Start) })
 }
 
 // children calls f for each direct child of n, in the order of the source.

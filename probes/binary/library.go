@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -79,7 +80,9 @@ func newestLibrary(dir, pattern string) string {
 	if err != nil {
 		return ""
 	}
-	slices.SortFunc(found, func(a, b string) int { return slices.Compare(libraryVersion(b), libraryVersion(a)) })
+	sort.Slice(found, func(i, j int) bool {
+		return slices.Compare(libraryVersion(found[i]), libraryVersion(found[j])) > 0
+	})
 	for _, path := range found {
 		if x, err := Open(path); err == nil {
 			x.Close()

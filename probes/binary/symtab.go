@@ -6,6 +6,8 @@ import (
 	"debug/elf"
 	"math"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // addrTable holds the functions of a file, sorted by address. Each takes 16 bytes. The
@@ -119,14 +121,17 @@ func (x *File) sortSymbols() *addrTable {
 
 // sort sorts the functions by address and keeps one name for each address.
 func (t *addrTable) sort() {
-	slices.SortStableFunc(t.syms, func(a, b addrSymbol) int {
-		if a.addr == b.addr {
-			return t.better(a, b)
+	sorted.By(t.syms, func(s *addrSymbol) uint64 { return s.addr })
+	kept := t.syms[:0]
+	for _, s := range t.syms {
+		switch last := len(kept) - 1; {
+		case last < 0 || kept[last].addr != s.addr:
+			kept = append(kept, s)
+		case t.better(s, kept[last]) < 0:
+			kept[last] = s
 		}
-		return cmp.Compare(a.addr, b.addr)
-	})
-	t.syms = slices.CompactFunc(t.syms, func(a, b addrSymbol) bool { return a.addr == b.addr })
-	t.syms = slices.Clip(t.syms)
+	}
+	t.syms = slices.Clip(kept)
 }
 
 // add adds the functions of a symbol table, with the given flags in their names.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // symbolTable holds the text of /proc/kallsyms. It is sorted by address when the first
@@ -207,7 +209,7 @@ func (t *symbolTable) sort() []symbol {
 		}
 		off += end + 1
 	}
-	sort.SliceStable(list, func(i, j int) bool { return list[i].addr < list[j].addr })
+	sorted.By(list, func(s *symbol) uint64 { return s.addr })
 	return list
 }
 

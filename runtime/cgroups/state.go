@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -220,8 +220,9 @@ func (s *states) storage() {
 
 // sorted returns containers by their names.
 func sorted(list []*Container) []*Container {
-	slices.SortFunc(list, func(a, b *Container) int {
-		return cmp.Or(strings.Compare(a.String(), b.String()), strings.Compare(a.ID, b.ID))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i].String(), list[j].String()
+		return a < b || a == b && list[i].ID < list[j].ID
 	})
 	return list
 }

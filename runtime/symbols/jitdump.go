@@ -3,7 +3,8 @@ package symbols
 import (
 	"bytes"
 	"encoding/binary"
-	"sort"
+
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // dumpReader reads a jitdump file: a header, and records of functions that were
@@ -121,7 +122,7 @@ func (d *dumpReader) debug(body []byte) {
 		lines = append(lines, jitLine{d.order.Uint64(body), file, int(d.order.Uint32(body[8:]))})
 		body = after
 	}
-	sort.SliceStable(lines, func(i, j int) bool { return lines[i].addr < lines[j].addr })
+	sorted.By(lines, func(l *jitLine) uint64 { return l.addr })
 	if d.lines == nil {
 		d.lines = map[uint64][]jitLine{}
 	}

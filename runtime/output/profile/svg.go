@@ -2,12 +2,11 @@ package profile
 
 import (
 	"bufio"
-	"cmp"
 	_ "embed"
 	"fmt"
 	"hash/fnv"
 	"io"
-	"slices"
+	"sort"
 	"strings"
 	"unicode"
 
@@ -113,7 +112,10 @@ func (b *box) draw(w io.Writer, total, before int64, level, y int) {
 	for _, c := range b.children {
 		children = append(children, c)
 	}
-	slices.SortFunc(children, func(a, b *box) int { return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.kind, b.kind)) })
+	sort.Slice(children, func(i, j int) bool {
+		a, b := children[i], children[j]
+		return a.name < b.name || a.name == b.name && a.kind < b.kind
+	})
 	for _, c := range children {
 		c.draw(w, total, before, level+1, y-rowHeight)
 		before += c.weight

@@ -1,10 +1,8 @@
 package cfi
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/gotrace/gotrace/runtime/cursor"
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // A Section holds the contents of .eh_frame or .debug_frame.
@@ -44,7 +42,7 @@ type cie struct {
 // before an error are kept.
 func (t *Rows) Read(s Section) error {
 	list, err := s.functions()
-	slices.SortStableFunc(list, func(a, b function) int { return cmp.Compare(a.start, b.start) })
+	sorted.By(list, func(f *function) uint64 { return f.start })
 	m := machine{arch: s.Arch, t: t}
 	none := t.rule(Rule{})
 	end := uint64(0) // of the rows so far

@@ -1,11 +1,11 @@
 package requests
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/output"
@@ -95,8 +95,9 @@ func (r *routes) end() {
 	for _, s := range r.by {
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b *route) int {
-		return cmp.Or(cmp.Compare(b.total, a.total), cmp.Compare(a.name, b.name))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return a.total > b.total || a.total == b.total && a.name < b.name
 	})
 	if r.opt.Top > 0 {
 		r.top(list[:min(len(list), r.opt.Top)])

@@ -1,8 +1,9 @@
 package units
 
 import (
-	"cmp"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // code lists the functions of a unit and the functions that were inlined into them.
@@ -111,7 +112,7 @@ func (u *Unit) functions() *code {
 	if u.code == nil {
 		c := &code{}
 		u.walk(c)
-		slices.SortStableFunc(c.funcs, func(a, b function) int { return cmp.Compare(a.lo, b.lo) })
+		sorted.By(c.funcs, func(f *function) uint64 { return f.lo })
 		c.funcs, c.scopes = slices.Clip(c.funcs), slices.Clip(c.scopes)
 		u.code = c
 		u.d.grow(24*len(c.funcs) + 40*len(c.scopes))

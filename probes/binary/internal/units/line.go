@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gotrace/gotrace/runtime/cursor"
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // lines is the line table of a unit.
@@ -277,11 +278,11 @@ func (h *lineHeader) run(l *lines, r *cursor.Cursor) {
 		}
 	}
 	l.rows = l.rows[:from] // an unfinished sequence has no end
-	sorted := slices.IsSortedFunc(sequences, func(a, b sequence) int { return cmp.Compare(l.rows[a.from].addr, l.rows[b.from].addr) })
-	if sorted {
+	ordered := slices.IsSortedFunc(sequences, func(a, b sequence) int { return cmp.Compare(l.rows[a.from].addr, l.rows[b.from].addr) })
+	if ordered {
 		return
 	}
-	slices.SortStableFunc(sequences, func(a, b sequence) int { return cmp.Compare(l.rows[a.from].addr, l.rows[b.from].addr) })
+	sorted.By(sequences, func(q *sequence) uint64 { return l.rows[q.from].addr })
 	rows := make([]row, 0, len(l.rows))
 	for _, q := range sequences {
 		if l.rows[q.from].addr > 1 { // otherwise the linker has dropped the code

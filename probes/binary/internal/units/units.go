@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/gotrace/gotrace/runtime/cursor"
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // Sections are the sections of a file that hold DWARF, uncompressed.
@@ -147,7 +148,7 @@ func (d *Data) index() {
 			d.spans = append(d.spans, span{s[0], s[1], u})
 		}
 	}
-	slices.SortStableFunc(d.spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+	sorted.By(d.spans, func(s *span) uint64 { return s.lo })
 }
 
 // Unit types of DWARF 5.
