@@ -113,6 +113,9 @@ type Def struct {
 	// callback, which has no context and cannot end the program. In a macro, a builtin
 	// that Ends the program can nevertheless be used in a loop.
 	NotInLoop bool
+	// Captures is set for the builtin that writes a packet to a file. With --pcap, a probe
+	// calls it without being told to, see check.Prog.
+	Captures bool
 	// Outside is set if Handle acts outside of the session and may take any time. If
 	// the user ends the session, its pending records are dropped.
 	Outside bool
@@ -223,9 +226,11 @@ type Arg struct {
 	// Value is the value of an argument that the builtin adds to those of the script: a
 	// word for Send.
 	Value *ir.Value
-	Map   *MapInfo   // MapArg, MapOrEntry
-	Key   []ast.Expr // MapOrEntry with a key: its parts; nil: the whole map
-	Word  string     // NameArg
+	// Fill writes the value of such an argument that is not a word.
+	Fill func(g Gen, dst Dest)
+	Map  *MapInfo   // MapArg, MapOrEntry
+	Key  []ast.Expr // MapOrEntry with a key: its parts; nil: the whole map
+	Word string     // NameArg
 }
 
 // Lit is a literal known at compile time.
@@ -260,6 +265,7 @@ type Invocation struct {
 	ChildPID int
 	Verbose  bool
 	Warnings bool // -k
+	Capture  bool // --pcap: packets are written to a file
 
 	IncludeDirs  []string      // -I: where #include and import look first
 	Files        *source.Files // reads what they name; nil: from disk

@@ -35,6 +35,8 @@ type Env interface {
 	Maps() Maps
 	Symbols() Symbols
 	Names() Names
+	// Packet writes a packet to the file of --pcap.
+	Packet(p output.Packet)
 	// BootToWall returns the wall-clock time of a boot-clock timestamp in ns.
 	BootToWall(ns uint64) time.Time
 

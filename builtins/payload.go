@@ -1,9 +1,7 @@
 package builtins
 
 import (
-	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func payload() *Def {
@@ -36,30 +34,9 @@ func payload() *Def {
 		},
 		Store: func(g Gen, call *Call, dst Dest) {
 			b := g.B()
-			most := call.Type.Len
 			parsed := parsedPacket(g, call)
 			from, end := b.Load(parsed, pktData, 4, false), b.Load(parsed, pktEnd, 4, false)
-			if dst.Padded {
-				b.Zero(dst.Ptr, dst.Off, dst.Size)
-			}
-			p := b.AddImm(dst.Ptr, dst.Off)
-			used := &ir.Var{Name: "used", Type: ir.Int}
-			b.Write(used, b.Const(0))
-			b.If(b.Op(ir.OpULt, from, end), func() {
-				b := g.B()
-				n := bounded(g, b.Op(ir.OpSub, end, from), most)
-				b = g.B()
-				r := packetOf(g, call).Load(b, g.Ctx(), from, b.AddImm(p, 4), n)
-				b.IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value { g.B().Write(used, n); return nil }, func() *ir.Value {
-					g.Count(object.ReadFault, call.Span, "payload")
-					return nil
-				})
-			})
-			b = g.B()
-			b.Store(p, 0, 4, b.Read(used))
-			if dst.Len != nil {
-				b.Write(dst.Len, b.AddImm(b.Read(used), 4))
-			}
+			readPacket(g, call, packetOf(g, call), dst, from, end, call.Type.Len)
 		},
 	}
 }

@@ -268,7 +268,7 @@ func (s *parser) link() {
 	s.skip(s.num(14))
 	b.Write(s.proto, s.short(pktEth+12))
 	if s.from.Tag != nil {
-		tag, present := s.from.Tag(b, s.ctx)
+		tag, present, _ := s.from.Tag(b, s.ctx)
 		b.If(present, func() {
 			b.Store(s.p, pktVLAN, 2, tag)
 			s.found(hasVLAN)

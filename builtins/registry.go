@@ -75,6 +75,16 @@ func (r *Registry) IsPrefix(name string) bool {
 	return d != nil && d.Prefix
 }
 
+// Capture returns the builtin that writes packets to a file, or nil.
+func (r *Registry) Capture() *Def {
+	for _, d := range r.all {
+		if d.Captures {
+			return d
+		}
+	}
+	return nil
+}
+
 // IsVariable reports whether name is a builtin that scripts use like a variable.
 func (r *Registry) IsVariable(name string) bool {
 	d := r.Lookup(name)

@@ -14,11 +14,13 @@ type Packet struct {
 	// byte order.
 	Ethernet bool
 	Protocol func(b *ir.Builder, ctx *ir.Value) *ir.Value
-	// Tag reads the VLAN tag that the kernel has removed from the packet, in host byte
-	// order, and whether there is one. It may be nil.
-	Tag func(b *ir.Builder, ctx *ir.Value) (tag, present *ir.Value)
+	// Tag reads the VLAN tag that the kernel has removed from the packet and the tag's
+	// EtherType, in host byte order, and whether there is one. It may be nil.
+	Tag func(b *ir.Builder, ctx *ir.Value) (tag, present, proto *ir.Value)
 	// Len reads the packet's length in bytes, and Ifindex its interface's number.
 	Len, Ifindex func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Linear reads the number of bytes from the start that Load can read; nil: all.
+	Linear func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	// Load copies n bytes of the packet, 1 or more, from off on, to dst. The caller has
 	// compared their end with Len. The result is negative if they could not be read.
 	Load func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value
@@ -43,6 +45,7 @@ const (
 	skbProtocol    = 16
 	skbVlanPresent = 20
 	skbVlanTCI     = 24
+	skbVlanProto   = 28
 	skbIfindex     = 40
 	xdpData        = 0
 	xdpDataEnd     = 4
@@ -57,8 +60,9 @@ func skbPacket(ethernet bool, dir string) *Packet {
 		return b.Op(ir.OpBswap16, b.Load(ctx, skbProtocol, 4, false))
 	}
 	if ethernet {
-		p.Tag = func(b *ir.Builder, ctx *ir.Value) (tag, present *ir.Value) {
-			return b.Load(ctx, skbVlanTCI, 4, false), b.Load(ctx, skbVlanPresent, 4, false)
+		p.Tag = func(b *ir.Builder, ctx *ir.Value) (tag, present, proto *ir.Value) {
+			proto = b.Op(ir.OpBswap16, b.Load(ctx, skbVlanProto, 4, false))
+			return b.Load(ctx, skbVlanTCI, 4, false), b.Load(ctx, skbVlanPresent, 4, false), proto
 		}
 	}
 	p.Load = func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value {

@@ -73,7 +73,7 @@ func openSkb(e *Env, dir string, skb func(b *ir.Builder, ctx *ir.Value) *ir.Valu
 		always := func(v *ir.Value) func(*ir.Builder, *ir.Value) *ir.Value {
 			return func(*ir.Builder, *ir.Value) *ir.Value { return v }
 		}
-		p := &Packet{Dir: dir, Len: always(size), Ifindex: always(iface), Protocol: always(protocol)}
+		p := &Packet{Dir: dir, Len: always(size), Ifindex: always(iface), Protocol: always(protocol), Linear: always(linear)}
 		p.Load = func(b *ir.Builder, _, off, dst, n *ir.Value) *ir.Value {
 			return b.IfElse(b.Op(ir.OpSLe, b.Op(ir.OpAdd, off, n), linear), func() *ir.Value {
 				return b.Call(ir.ReadKernel, dst, n, b.Op(ir.OpAdd, start, off))

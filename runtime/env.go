@@ -161,6 +161,16 @@ func (e *env) wall() *wallClock {
 	return e.clock
 }
 
+// Packet implements builtins.Env.
+func (e *env) Packet(p output.Packet) {
+	if e.s.opt.Packet == nil {
+		return
+	}
+	if err := e.s.opt.Packet(p); err != nil {
+		e.Fail("a packet was not written: %v", err)
+	}
+}
+
 func (e *env) BootToWall(ns uint64) time.Time { return e.wall().fromBoot(ns) }
 
 // mapActions implements builtins.Maps.

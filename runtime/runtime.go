@@ -54,6 +54,8 @@ import (
 type Setup struct {
 	// Sink receives the results; it must not be nil.
 	Sink output.Sink
+	// Packet receives the packets that the script captures. It may be nil.
+	Packet func(output.Packet) error
 	// Stderr receives errors and warnings of the run; nil discards them.
 	Stderr io.Writer
 	// Child is the program to trace (-c), or nil. It starts to run when all probes

@@ -54,6 +54,7 @@ type options struct {
 	debugInfo    string
 	folded       string
 	pprof        string
+	pcap         string
 	svg          string
 	unsafe       bool
 	noFeature    map[string]bool
@@ -163,6 +164,7 @@ func newFlags(o *options) *flagSet {
 		fs.StringVar(&o.folded, "folded", "", "`FILE`write the maps with stacks in their keys to FILE as folded stacks")
 		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write these maps as a profile for go tool pprof")
 		fs.StringVar(&o.svg, "svg", "", "`FILE`write these maps as a flame graph")
+		fs.StringVar(&o.pcap, "pcap", "", "`FILE`write the packets that the script prints to FILE (pcapng), or those for which probes run that print nothing")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.DurationVar(&o.every, "every", 0, "`DURATION`print all maps every DURATION, such as 1s or 500ms; on a terminal, each time in the same place")
 		fs.BoolVar(&o.rates, "rates", false, "with --every, print counters as rates per second; at the end as totals")

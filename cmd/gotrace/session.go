@@ -120,6 +120,12 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	case modeBench:
 		ropt.Mode = runtime.Bench
 	}
+	closePcap, err := a.openPcap(obj, &ropt)
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	defer closePcap()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ropt.Attached = a.attached(out, cancel)

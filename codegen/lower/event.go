@@ -42,6 +42,9 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 // reserved record must be submitted.
 func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
 	defer f.at(f.at(call.Span))
+	if call.Def.Ends && f.capture != nil {
+		f.writePacket(f.capture) // later records are not handled
+	}
 	n, ev := f.event(call, args, lits, false)
 	size := ev.Size
 	offs := make([]int, len(ev.Args))
@@ -63,6 +66,7 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 		return nil
 	})
 	f.done(early)
+	f.shows(call)
 }
 
 // before computes, ahead of the call's own code, the arguments of call for which must

@@ -51,8 +51,12 @@ func (f *fn) Value(a *builtins.Arg) *ir.Value {
 
 // Store writes an argument, converted to t.
 func (f *fn) Store(a *builtins.Arg, t *types.Type, dst builtins.Dest) {
-	if a.Value != nil {
+	switch {
+	case a.Value != nil:
 		f.storeWord(a.Value, t, dst)
+		return
+	case a.Fill != nil:
+		a.Fill(f, dst)
 		return
 	}
 	f.store(a.Expr, t, dst)

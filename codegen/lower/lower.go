@@ -108,11 +108,13 @@ func (u *shared) program(p *check.Prog) {
 		f.at(p.Pred.Span())
 		f.only(func(body, out *ir.Block) { f.branch(p.Pred, body, out) })
 	}
+	f.startCapture()
 	f.block(p.Body)
 	if f.b.Cur != nil {
 		f.at(p.Span)
 		f.returnNow(nil)
 	}
+	f.endCapture()
 	f.end()
 	u.res.Module.Progs = append(u.res.Module.Progs, prog)
 }
@@ -140,7 +142,8 @@ type fn struct {
 	numbers      map[*ir.Value]bool       // sums that are not pointers
 	result       int64                    // the program's default result
 
-	cut *cutting // of a program that is cut into parts: see cutProgram
+	capture *capture // of a program with --pcap, or nil
+	cut     *cutting // of a program that is cut into parts: see cutProgram
 
 	often
 	calmVars
@@ -231,6 +234,10 @@ func (f *fn) returnNow(x *ir.Value) {
 	default:
 		if x == nil {
 			x = f.b.Const(f.result)
+		}
+		if f.capture != nil {
+			f.capture.leave(f, x)
+			return
 		}
 		f.b.Ret(x)
 	}

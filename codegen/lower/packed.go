@@ -88,4 +88,5 @@ func (f *fn) sendPacked(call *builtins.Call, n int, ev *object.Event, args []*bu
 	}
 	r := f.b.Call(ir.RingOutput, f.b.MapPtr(f.ringMap()), rec, end, f.b.Const(0))
 	f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.LostEvent, call.Span, call.Def.Name) })
+	f.shows(call)
 }

@@ -202,6 +202,7 @@ func (c *checker) checkVariant(u *variant) {
 	}
 	c.block(u.prog.Body, false)
 	c.pop()
+	c.capture(u)
 	c.checkFuncs()
 }
 

@@ -39,7 +39,10 @@ type Prog struct {
 	Pred   ast.Expr // nil if none
 	Body   *ast.Block
 	Funcs  []*Func // the functions that it calls
-	Span   source.Span
+	// Capture, if not nil, is a call that runs at the end: of the builtin that writes the
+	// packet to the file of --pcap.
+	Capture *builtins.Call
+	Span    source.Span
 }
 
 // Func is a script function in one program.

@@ -174,6 +174,11 @@ func (p *parser) primitive() (string, error) {
 		}
 		n, err := p.number("VLAN", 4095)
 		return fmt.Sprintf("(pkt.vlan.id == %d)", n), err
+	case t == "ether" || t == "link":
+		p.next()
+		return p.ether()
+	case t == "broadcast" || t == "multicast":
+		return groups[p.next()], nil
 	case t == "inbound" || t == "outbound":
 		p.next()
 		return fmt.Sprintf("(pkt.dir == %q)", map[string]string{"inbound": "ingress", "outbound": "egress"}[t]), nil
@@ -184,14 +189,12 @@ func (p *parser) primitive() (string, error) {
 		if p.peek() == "[" {
 			return p.member(q.proto)
 		}
-	}
-	if dir, ok := p.accept("src", "dst"); ok {
-		q.dir = dir
-		if len(p.tokens) > 1 && (p.tokens[0] == "or" || p.tokens[0] == "and") && (p.tokens[1] == "src" || p.tokens[1] == "dst") {
-			q.dir = p.next()
+		if group := addresses[q.proto]; group != "" && p.peek() == "multicast" {
 			p.next()
+			return fmt.Sprintf("(%s && pkt.daddr in (%s))", protocols[q.proto], group), nil
 		}
 	}
+	q.dir = p.direction()
 	q.what, _ = p.accept("host", "net", "port", "portrange", "proto")
 	switch {
 	case q == (qualifiers{}):
@@ -202,6 +205,17 @@ func (p *parser) primitive() (string, error) {
 		q.what = "host"
 	}
 	return p.value(q)
+}
+
+// direction parses "src", "dst", "src or dst" or "src and dst". It returns the word in the
+// middle if there is one, and "" if there is no direction.
+func (p *parser) direction() string {
+	dir, ok := p.accept("src", "dst")
+	if ok && len(p.tokens) > 1 && (p.tokens[0] == "or" || p.tokens[0] == "and") && (p.tokens[1] == "src" || p.tokens[1] == "dst") {
+		dir = p.next()
+		p.next()
+	}
+	return dir
 }
 
 // value parses the value of a primitive and returns its condition.
@@ -332,10 +346,16 @@ func (p *parser) member(proto string) (string, error) {
 		return "", fmt.Errorf("%s is not supported", name)
 	}
 	expr := members[name]
+	if proto == link {
+		expr = etherBytes(name)
+	}
 	if expr == "" {
 		return "", fmt.Errorf("%s is not supported; pkt has the members of the headers", name)
 	}
 	test, err := p.comparison(expr, constants)
+	if proto == link {
+		return test, err
+	}
 	return fmt.Sprintf("(%s && %s)", protocols[proto], test), err
 }
 

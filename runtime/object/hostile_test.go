@@ -48,6 +48,7 @@ func (nullEnv) Fail(string, ...any)                            {}
 func (nullEnv) Maps() builtins.Maps                            { return nullMaps{} }
 func (nullEnv) Symbols() builtins.Symbols                      { return nullSymbols{} }
 func (nullEnv) Names() builtins.Names                          { return nullNames{} }
+func (nullEnv) Packet(output.Packet)                           {}
 func (nullEnv) BootToWall(ns uint64) time.Time                 { return time.Unix(0, int64(ns)) }
 func (nullEnv) Exit(int)                                       {}
 func (nullEnv) Unwatch(uint64) error                           { return nil }

@@ -132,3 +132,17 @@ type Style struct {
 	// Color colours verdicts and severities for a terminal.
 	Color bool
 }
+
+// Packet is a packet of the network, or its beginning.
+type Packet struct {
+	Time     time.Time
+	Data     []byte
+	Len      int    // length of the whole packet in bytes
+	Iface    int    // number of the interface
+	Dir      string // "ingress", "egress", or "" if it is not known
+	Ethernet bool   // it starts with an Ethernet header
+	Protocol uint16 // EtherType of the packet if it does not
+	// Tag is a VLAN tag that is not in Data: its EtherType in the upper 16 bits, its value
+	// in the lower ones; 0: none.
+	Tag uint32
+}

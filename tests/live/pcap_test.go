@@ -15,6 +15,7 @@ import (
 
 // frame has what filters test of a packet, from the lines of described.
 type frame struct {
+	raw               []byte
 	ip, proto, vlan   int // 0, 4 or 6; -1: none
 	src, dst          netip.Addr
 	ported, tcp, icmp bool
@@ -24,7 +25,7 @@ type frame struct {
 }
 
 func frameOf(n int, f []byte) frame {
-	p := frame{vlan: -1, proto: -1}
+	p := frame{raw: f, vlan: -1, proto: -1}
 	for _, line := range described(n, f) {
 		var a, b string
 		var skip, bits int
@@ -84,6 +85,14 @@ var filters = []struct {
 	{"tcp[tcpflags] & tcp-syn != 0", func(p frame) bool { return p.tcp && p.flags[0] }},
 	{"tcp[13] & (tcp-syn|tcp-ack) == tcp-syn", func(p frame) bool { return p.tcp && p.flags[0] && !p.flags[1] }},
 	{"tcp[tcpflags] & (tcp-rst | tcp-fin) != 0", func(p frame) bool { return p.tcp && (p.flags[2] || p.flags[3]) }},
+	{"ether src 2:0:0:0:0:1", func(p frame) bool { return true }},
+	{"ether host 02-77-00-00-01-05", func(p frame) bool { return p.raw[4] == 1 && p.raw[5] == 5 }},
+	{"ether src or dst host 2:77:0:0:0:7", func(p frame) bool { return p.raw[4] == 0 && p.raw[5] == 7 }},
+	{"ether proto 0x86dd", func(p frame) bool { return p.raw[12] == 0x86 && p.raw[13] == 0xdd }},
+	{"ether[5] & 3 != 2", func(p frame) bool { return p.raw[5]&3 != 2 }},
+	{"ether[12:2] = 0x8100", func(p frame) bool { return p.raw[12] == 0x81 && p.raw[13] == 0 }},
+	{"ether multicast or broadcast", func(p frame) bool { return false }},
+	{"ip6 multicast", func(p frame) bool { return p.ip == 6 && p.dst.As16()[0] == 0xff }},
 	{"icmp[icmptype] < 128", func(p frame) bool { return p.ip == 4 && p.proto == 1 && p.icmp && p.kind < 128 }},
 }
 
