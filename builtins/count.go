@@ -62,8 +62,8 @@ func setWord(data []byte, i int, x uint64) { binary.NativeEndian.PutUint64(data[
 
 // mergeSums adds src to dst, word by word.
 func mergeSums(_ *types.Type, dst, src []byte) {
-	for i := range len(dst) / 8 {
-		setWord(dst, i, word(dst, i)+word(src, i))
+	for ; len(dst) >= 8; dst, src = dst[8:], src[8:] {
+		binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)+binary.NativeEndian.Uint64(src))
 	}
 }
 

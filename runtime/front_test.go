@@ -22,6 +22,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 // onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on a
@@ -107,7 +108,7 @@ func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pairs, err := s.readers[m].Read()
+	pairs, err := s.readers[m].Read(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,5 +210,47 @@ func TestFrontFull(t *testing.T) {
 	}
 	if n := binary.NativeEndian.Uint64(n[:]); n != 2*92 {
 		t.Errorf("%d additions found no room, want 184", n)
+	}
+}
+
+// TestReadStopped checks that the values of a map that is not read to its end are whole.
+func TestReadStopped(t *testing.T) {
+	for _, c := range []struct {
+		kept, decl, expr string
+		stops            bool
+	}{
+		{"front", "percpuhash", "@[$i] = count(); @[$i % 10] = count(); @[99999 + $i % 5] = count()", true},
+		{"front", "percpuhash", "@[$i] = hist($i)", true},
+		{"hash", "hash", "@[$i] = $i", true},
+		{"parted", "percpuhash", "@[$i % 5000] = tseries($i, 1s, 3000)", false},
+	} {
+		t.Run(c.kept, func(t *testing.T) {
+			s, run := fronted(t, "let @ = "+c.decl+"(10000); begin { for ($i : 0..9000) { "+c.expr+"; } }")
+			for cpu := range s.ncpu {
+				run(cpu)
+			}
+			m, err := s.mapByName("@")
+			if err != nil || m.Store != c.kept {
+				t.Fatalf("kept %s (%v)", m.Store, err)
+			}
+			all, err := s.readers[m].Read(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole := map[string]string{}
+			for _, e := range all {
+				whole[string(e.Key)] = string(e.Value)
+			}
+			some, err := s.readers[m].Read(func(int) bool { return true })
+			if c.stops != (err == store.ErrStopped) || c.stops != (len(some) < len(all)) || len(some) == 0 {
+				t.Errorf("%d of %d entries (%v)", len(some), len(all), err)
+			}
+			for _, e := range some {
+				if whole[string(e.Key)] != string(e.Value) {
+					t.Fatalf("@[%x] is not whole", e.Key)
+				}
+				delete(whole, string(e.Key))
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
@@ -26,12 +27,10 @@ func (s *Session) printAll() error {
 	var failed source.DiagError
 	s.kernel.ReadTogether(func() {
 		for _, m := range maps {
-			s.kernel.Progress = func(n int) { s.reportSlow(s.opt.Stderr, m.Name, n) }
 			if err := s.printMap(m, 0, 0, false); err != nil {
 				failed = append(failed, source.Diag{Span: m.Span, Msg: fmt.Sprintf("cannot print %s: %v", m.Name, err)})
 			}
 		}
-		s.kernel.Progress = nil
 	})
 	if failed == nil {
 		return nil
@@ -58,15 +57,23 @@ func (s *Session) zero(m *object.Map) value.Value {
 }
 
 // never is the hurried function of callers that need all entries.
-func never() bool { return false }
+func never(time.Duration) bool { return false }
 
-// mapValues reads a map for printMap. Once hurried returns true, it stops decoding
-// entries. The greatest entries are decoded first and in any case. It records the
-// number of entries left out.
-func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func() bool) (output.Map, error) {
+// mapValues reads a map for printMap. hurried reports whether a time has passed since the
+// end of the session. After readPatience, mapValues stops reading. It decodes the greatest
+// entries first and stops after patience. It records the number of entries left out.
+func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func(time.Duration) bool) (output.Map, error) {
 	out := output.Map{Name: m.Name, Keyed: m.Key != nil, Metric: s.metric(m.Value)}
-	pairs, err := s.readers[m].Read()
-	if err != nil {
+	size := m.Value.Size
+	if m.PerCPU {
+		size *= s.kernel.CPUs
+	}
+	unhurried := unhurried(size)
+	pairs, err := s.readers[m].Read(func(n int) bool { return n >= unhurried && hurried(readPatience) })
+	left := leftOut{name: m.Name}
+	if err == store.ErrStopped {
+		left.read, left.atMost = len(pairs), m.Max
+	} else if err != nil {
 		return out, err
 	}
 	if m.Key == nil && len(pairs) == 0 && asked {
@@ -81,8 +88,8 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 	if top > 0 {
 		most = int(min(int64(most), top))
 	}
-	if most > unhurried && hurried() {
-		s.leftOut = append(s.leftOut, leftOut{m.Name, most - unhurried})
+	if most > unhurried && hurried(patience) {
+		left.n = most - unhurried
 		most, hurried = unhurried, never
 	}
 	order := s.sorted(m, pairs, most)
@@ -93,8 +100,8 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 	// Start with the greatest entries: they are the most useful ones if the time runs
 	// out.
 	for i := len(order) - 1; i >= 0; i-- {
-		if n := len(order) - 1 - i; n >= unhurried && n%1024 == 0 && hurried() {
-			s.leftOut = append(s.leftOut, leftOut{m.Name, i + 1})
+		if n := len(order) - 1 - i; n >= unhurried && n%1024 == 0 && hurried(patience) {
+			left.n = i + 1
 			out.Entries = out.Entries[i+1:]
 			break
 		}
@@ -103,6 +110,9 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func()
 			e.Key = s.env.Decoder().Value(m.Key, p.Key)
 		}
 		e.Value = s.env.Decoder().Value(m.Value, p.Value)
+	}
+	if left.n > 0 || left.read > 0 {
+		s.leftOut = append(s.leftOut, left)
 	}
 	return out, nil
 }

@@ -390,7 +390,7 @@ func TestKeyedMaps(t *testing.T) {
 	}
 	s.env.Maps().Print("@ints", 2, 0)
 	s.env.Maps().Print("@many", 2, 10)
-	many, err := s.readers[s.byName["@many"]].Read()
+	many, err := s.readers[s.byName["@many"]].Read(nil)
 	if err != nil || len(many) != 9000 {
 		t.Errorf("read %d entries of 9000, error %v", len(many), err)
 	}

@@ -127,67 +127,55 @@ type manyEntries struct {
 	n int
 }
 
-func (r manyEntries) Read() ([]store.Entry, error) {
-	list := make([]store.Entry, r.n)
-	for i := range list {
-		b := binary.NativeEndian.AppendUint64(nil, uint64(r.n-i))
-		list[i] = store.Entry{Key: b, Value: b}
+func (r manyEntries) Read(stop func(int) bool) ([]store.Entry, error) {
+	var list []store.Entry
+	for i := range r.n {
+		if i%4096 == 0 && stop(i) {
+			return list, store.ErrStopped
+		}
+		b := binary.NativeEndian.AppendUint64(nil, uint64(i+1))
+		list = append(list, store.Entry{Key: b, Value: b})
 	}
 	return list, nil
 }
 
-// TestReportSlow checks when a user who has ended the session is told that reading a map
-// takes long.
-func TestReportSlow(t *testing.T) {
+// TestLeftOut checks that reading and printing in a hurry print the greatest of the
+// entries that were read, and count the others.
+func TestLeftOut(t *testing.T) {
+	const n = unhurriedEntries + 5000
+	m := &object.Map{Name: "@", Key: types.TUint64, Value: types.TUint64, Max: 1 << 20}
 	for _, c := range []struct {
-		ago  time.Duration // since the user ended the session; 0: it has not
-		n    int           // entries read
-		want int           // reports for two calls
+		after         time.Duration // the patience from which on the user has waited too long
+		entries, last int
+		report        string
 	}{
-		{0, 1 << 20, 0},
-		{500 * time.Millisecond, 1 << 20, 0},
-		{2 * time.Second, 1 << 20, 1},
-		{2 * time.Second, unhurried - 1, 0},
+		{0, n, n, ""},
+		{patience, unhurriedEntries, n, "@: 5000 entries, those with the least"},
+		{readPatience, unhurriedEntries, unhurriedEntries, "@: only 262144 entries were read, of 1048576 at most"},
 	} {
-		e := newEnding()
-		if c.ago > 0 {
-			e.interrupt()
-			e.start = e.start.Add(-time.Hour)
-			e.cutAt.Store(e.now() - int64(c.ago))
+		s := &Session{defs: builtins.NewRegistry(builtins.All()), ending: newEnding(), obj: &object.Object{}, kernel: &store.Kernel{CPUs: 2}}
+		s.env = newEnv(s)
+		s.readers = map[*object.Map]store.Reader{m: manyEntries{n: n}}
+		out, err := s.mapValues(m, 0, false, func(d time.Duration) bool { return c.after != 0 && d >= c.after })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := out.Entries[len(out.Entries)-1].Value; len(out.Entries) != c.entries || fmt.Sprint(last) != fmt.Sprint(c.last) {
+			t.Errorf("%d entries up to %v, want %d up to %d", len(out.Entries), last, c.entries, c.last)
 		}
 		var text strings.Builder
-		e.reportSlow(&text, "@m", c.n)
-		e.reportSlow(&text, "@m", c.n)
-		if got := strings.Count(text.String(), "@m: reading its entries takes long"); got != c.want {
-			t.Errorf("%v after the end, %d entries: %d reports: %s", c.ago, c.n, got, &text)
+		s.reportLeftOut(&text)
+		if !strings.Contains(text.String(), c.report) || (c.report == "") != (text.Len() == 0) {
+			t.Errorf("reported %q, want %q", &text, c.report)
 		}
 	}
 }
 
-// TestLeftOut checks that printing in a hurry prints the greatest entries and counts the
-// others.
-func TestLeftOut(t *testing.T) {
-	const n = unhurried + 5000
-	m := &object.Map{Name: "@", Key: types.TUint64, Value: types.TUint64}
-	s := &Session{defs: builtins.NewRegistry(builtins.All()), ending: newEnding(), obj: &object.Object{}}
-	s.env = newEnv(s)
-	s.readers = map[*object.Map]store.Reader{m: manyEntries{n: n}}
-	for _, hurry := range []bool{false, true} {
-		out, err := s.mapValues(m, 0, false, func() bool { return hurry })
-		if err != nil {
-			t.Fatal(err)
+// TestUnhurried checks that few large values are enough to make the user wait.
+func TestUnhurried(t *testing.T) {
+	for _, c := range [][2]int{{0, 1 << 18}, {8, 1 << 18}, {256, 1 << 18}, {1024, 1 << 16}, {1 << 20, 64}, {1 << 30, 1}} {
+		if got := unhurried(c[0]); got != c[1] {
+			t.Errorf("values of %d bytes: %d entries, want %d", c[0], got, c[1])
 		}
-		want := n
-		if hurry {
-			want = unhurried
-		}
-		if last := out.Entries[len(out.Entries)-1].Value; len(out.Entries) != want || fmt.Sprint(last) != fmt.Sprint(n) {
-			t.Errorf("%d entries up to %v, want %d up to %d", len(out.Entries), last, want, n)
-		}
-	}
-	var text strings.Builder
-	s.reportLeftOut(&text)
-	if !strings.Contains(text.String(), "@: 5000 entries") {
-		t.Errorf("reported %q", &text)
 	}
 }

@@ -103,7 +103,7 @@ func (s *Session) usedStacks() (map[int]map[uint32]bool, error) {
 		if !inKey && !inValue {
 			continue
 		}
-		entries, err := s.readers[m].Read()
+		entries, err := s.readers[m].Read(nil)
 		if err != nil {
 			return nil, err
 		}

@@ -19,13 +19,16 @@ import (
 // did, they are handled for a limited time only, as the user is waiting for the
 // results.
 const (
-	// patience is the time for which records are handled after the user has ended
-	// the session.
+	// patience is the time for which records are handled and entries of maps are
+	// prepared for printing after the user has ended the session.
 	patience = 700 * time.Millisecond
 	// outsidePatience is the time for which records of builtins with effects
 	// outside of the session are handled after the session has ended by itself. If
 	// the user ended it, none of them are handled.
 	outsidePatience = time.Second
+	// readPatience is the time for which maps are read after the user has ended the
+	// session.
+	readPatience = 500 * time.Millisecond
 )
 
 // ending records how and when a session ends. Its methods may be called from any
@@ -38,19 +41,30 @@ type ending struct {
 	cutNow  context.CancelFunc
 	cutAt   atomic.Int64 // time when the user ended the session, in ns since start; 0: not yet
 	start   time.Time
-	slow    bool              // reportSlow has reported
 	dropped map[string]uint64 // number of records that were not handled, by builtin
 	leftOut []leftOut
 }
 
-// unhurried is the number of entries of a map, the greatest ones, that are always
-// printed at the end, however long it takes.
-const unhurried = 1 << 18
+// At the end, this many entries of a map are always read, and the greatest ones among
+// them are printed, however long it takes. They are fewer if their values take more than
+// unhurriedBytes.
+const (
+	unhurriedEntries = 1 << 18
+	unhurriedBytes   = 64 << 20
+)
 
-// leftOut is the number of entries of a map that were not printed.
+// unhurried returns the number of entries that are always read, and of those that are
+// always printed, if a value takes size bytes in the kernel.
+func unhurried(size int) int {
+	return max(1, min(unhurriedEntries, unhurriedBytes/max(size, 1)))
+}
+
+// leftOut is the number of entries of a map that were not printed or not even read.
 type leftOut struct {
-	name string
-	n    int
+	name   string
+	n      int // not printed, of those that were read
+	read   int // entries read, if there are more; 0: all of them
+	atMost int // entries that the map can have
 }
 
 func newEnding() *ending {
@@ -92,36 +106,28 @@ func (e *ending) late(outside bool) bool {
 	return outside && at != 0 && e.now()-at > int64(outsidePatience)
 }
 
-// hurried reports whether the user ended the session so long ago that printing should
-// stop.
-func (e *ending) hurried() bool {
+// hurried reports whether the user ended the session longer ago than patience.
+func (e *ending) hurried(patience time.Duration) bool {
 	at := e.cutAt.Load()
 	return at != 0 && e.now()-at > int64(patience)
 }
 
-// reportSlow reports, once, that the user who ended the session a second ago has to wait
-// for a map of which n entries have been read so far.
-func (e *ending) reportSlow(w io.Writer, name string, n int) {
-	at := e.cutAt.Load()
-	if e.slow || at == 0 || n < unhurried || e.now()-at < int64(time.Second) {
-		return
-	}
-	e.slow = true
-	io.WriteString(w, source.Diag{
-		Severity: source.Warning,
-		Msg:      fmt.Sprintf("%s: reading its entries takes long (%d so far)", name, n),
-		Hint:     "another signal ends the session at once, and the maps are not printed",
-	}.Render())
-}
-
-// reportLeftOut reports the entries of maps that were not printed.
+// reportLeftOut reports the entries of maps that were not read or not printed.
 func (e *ending) reportLeftOut(w io.Writer) {
-	for _, l := range e.leftOut {
+	warn := func(format string, args ...any) {
 		io.WriteString(w, source.Diag{
 			Severity: source.Warning,
-			Msg:      fmt.Sprintf("%s: %d entries, those with the least values or keys, were not printed, as the session was ended by a signal and printing them takes long", l.name, l.n),
+			Msg:      fmt.Sprintf(format, args...),
 			Hint:     "end it with exit() to print them all",
 		}.Render())
+	}
+	for _, l := range e.leftOut {
+		if l.read > 0 {
+			warn("%s: only %d entries were read, of %d at most, as the session was ended by a signal and reading the others takes long", l.name, l.read, l.atMost)
+		}
+		if l.n > 0 {
+			warn("%s: %d entries, those with the least values or keys, were not printed, as the session was ended by a signal and printing them takes long", l.name, l.n)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func TestThreads(t *testing.T) {
 	s.want(t, "kept", "@n", threads, 2*rounds*threads)
 	for _, name := range []string{"@bad", "@seen"} {
 		m, _ := s.mapByName(name)
-		pairs, err := s.readers[m].Read()
+		pairs, err := s.readers[m].Read(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -91,9 +91,9 @@ const (
 	batchBytes = 1 << 20
 )
 
-// eachElem calls f for all entries of a hash map. f may keep key, but not val. Entries
-// that are added or deleted meanwhile may be left out.
-func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
+// eachElem calls f for all entries of a hash map, until f returns false. f may keep key,
+// but not val. Entries that are added or deleted meanwhile may be left out.
+func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte) bool) error {
 	n := min(int(m.MaxEntries()), max(16, min(batchBytes/max(valSize, 1), maxBatch)))
 	cursor := make([]byte, max(keySize, 4))
 	vals := make([]byte, n*valSize)
@@ -120,7 +120,9 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 			return err
 		}
 		for i := range int(a.count) {
-			f(keys[i*keySize:(i+1)*keySize:(i+1)*keySize], vals[i*valSize:(i+1)*valSize])
+			if !f(keys[i*keySize:(i+1)*keySize:(i+1)*keySize], vals[i*valSize:(i+1)*valSize]) {
+				return nil
+			}
 		}
 		if err != nil { // ENOENT: these were the last entries
 			return nil
@@ -130,7 +132,7 @@ func eachElem(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error 
 }
 
 // eachElemSlow reads one key after the other, for maps that cannot be read in batches.
-func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) error {
+func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte) bool) error {
 	var key []byte
 	val := make([]byte, valSize)
 	for range m.MaxEntries() {
@@ -141,7 +143,9 @@ func eachElemSlow(m *ebpf.Map, keySize, valSize int, f func(key, val []byte)) er
 			return err
 		}
 		if err := LookupElem(m, next, val); err == nil {
-			f(next, val)
+			if !f(next, val) {
+				return nil
+			}
 		} else if err != unix.ENOENT {
 			return err
 		}

@@ -237,10 +237,10 @@ func openFront(k *Kernel, m *object.Map) (Reader, error) {
 // Read merges the values in the front table into those of the hash map. It reads the
 // front table last: a key that gets a slot meanwhile may be missing in the hash map's
 // entries, but no key is lost because its slot was read too early.
-func (r *frontReader) Read() ([]Entry, error) {
-	all, err := r.hashReader.Read()
-	if err != nil {
-		return nil, err
+func (r *frontReader) Read(stop func(entries int) bool) ([]Entry, error) {
+	all, stopped := r.hashReader.Read(stop)
+	if stopped != nil && stopped != ErrStopped {
+		return nil, stopped
 	}
 	slots, err := r.slots()
 	if err != nil {
@@ -262,10 +262,15 @@ func (r *frontReader) Read() ([]Entry, error) {
 	}
 	for key, v := range vals {
 		e := Entry{Key: []byte(key), Value: make([]byte, r.size)}
+		if stopped != nil {
+			if e, err = r.merged([]byte(key)); err != nil {
+				return nil, err
+			}
+		}
 		merge(e.Value, v)
 		all = append(all, e)
 	}
-	return all, nil
+	return all, stopped
 }
 
 // busyWait is the time to wait for a slot that is being claimed. Claiming takes a few

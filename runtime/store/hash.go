@@ -287,6 +287,7 @@ type hashReader struct {
 	e      *ebpf.Map
 	size   int // bytes of a value, without padding
 	stride int // bytes from one CPU's value to the next
+	copies int // number of values in an entry: one for each CPU, or a single one
 }
 
 func openHash(k *Kernel, m *object.Map) (*hashReader, error) { return openHashOf(k, m, m.Kernel) }
@@ -296,20 +297,17 @@ func openHashOf(k *Kernel, m *object.Map, name string) (*hashReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &hashReader{k: k, m: m, e: e, size: m.Value.Size, stride: int(e.ValueSize())}
+	r := &hashReader{k: k, m: m, e: e, size: m.Value.Size, stride: int(e.ValueSize()), copies: 1}
 	if m.PerCPU {
-		r.stride = word(r.stride)
+		r.stride, r.copies = word(r.stride), k.CPUs
 	}
 	return r, nil
 }
 
-// each calls f for all entries, with the kernel's key and the values of all CPUs. f may
-// keep key, but not vals.
-func (r *hashReader) each(f func(key, vals []byte)) error {
-	size := r.stride
-	if r.m.PerCPU {
-		size *= r.k.CPUs
-	}
+// each calls f for all entries, until f returns false, with the kernel's key and the
+// values of all CPUs. f may keep key, but not vals.
+func (r *hashReader) each(f func(key, vals []byte) bool) error {
+	size := r.stride * r.copies
 	if r.m.Number == 0 {
 		return eachElem(r.e, int(r.e.KeySize()), size, f)
 	}
@@ -317,11 +315,12 @@ func (r *hashReader) each(f func(key, vals []byte)) error {
 	if all == nil {
 		all = map[uint64][]rawEntry{}
 		var mem slab
-		err := eachElem(r.e, int(r.e.KeySize()), size, func(key, vals []byte) {
+		err := eachElem(r.e, int(r.e.KeySize()), size, func(key, vals []byte) bool {
 			n := native.Uint(key[:numberSize])
 			kept := mem.make(len(vals))
 			copy(kept, vals)
 			all[n] = append(all[n], rawEntry{key, kept})
+			return true
 		})
 		if err != nil {
 			return err
@@ -331,7 +330,9 @@ func (r *hashReader) each(f func(key, vals []byte)) error {
 		}
 	}
 	for _, e := range all[uint64(r.m.Number)] {
-		f(e.key, e.vals)
+		if !f(e.key, e.vals) {
+			break
+		}
 	}
 	return nil
 }
@@ -349,43 +350,72 @@ func (r *hashReader) scriptKey(key []byte) []byte {
 }
 
 // Read returns the entries, with the values of all CPUs merged.
-func (r *hashReader) Read() ([]Entry, error) {
+func (r *hashReader) Read(stop func(entries int) bool) ([]Entry, error) {
 	// There may be a million entries. They are collected piece by piece, as the memory
 	// that a single slice leaves when it grows is several times as much as it needs.
 	var full [][]Entry
 	var last []Entry
 	var mem slab
-	cpus := make([][]byte, r.k.CPUs)
+	cpus := make([][]byte, r.copies)
 	merge := r.k.merger(r.m.Value)
-	err := r.each(func(key, vals []byte) {
+	plain := r.copies == 1 && r.m.Value.Kind != types.Agg
+	if r.m.Number != 0 {
+		stop = nil // shared hash maps are small
+	}
+	stopped := false
+	err := r.each(func(key, vals []byte) bool {
+		if len(last) == maxBatch {
+			full = append(full, last)
+			last = make([]Entry, 0, maxBatch)
+			if stop != nil && stop(maxBatch*len(full)) {
+				stopped = true
+				return false
+			}
+		}
 		e := Entry{Key: r.scriptKey(key), Value: mem.make(r.size)}
-		if r.m.PerCPU {
+		if plain {
+			copy(e.Value, vals)
+		} else {
 			for cpu := range cpus {
 				cpus[cpu] = vals[cpu*r.stride:][:r.size]
 			}
 			merge(e.Value, cpus)
-		} else {
-			copy(e.Value, vals)
-		}
-		if len(last) == maxBatch {
-			full = append(full, last)
-			last = make([]Entry, 0, maxBatch)
-			if r.k.Progress != nil {
-				r.k.Progress(maxBatch * len(full))
-			}
 		}
 		last = append(last, e)
+		return true
 	})
+	if stopped {
+		err = ErrStopped
+	}
 	if full == nil {
 		return last, err
 	}
 	return slices.Concat(append(full, last)...), err
 }
 
+// merged returns the entry of a key in a kernel map that is not shared, with the values
+// of all CPUs merged. If there is none, its value is zero.
+func (r *hashReader) merged(key []byte) (Entry, error) {
+	e := Entry{Key: key, Value: make([]byte, r.size)}
+	vals := make([]byte, r.stride*r.copies)
+	if err := LookupElem(r.e, key, vals); err != nil && err != unix.ENOENT {
+		return e, err
+	}
+	merge := r.k.merger(r.m.Value)
+	for ; len(vals) > 0; vals = vals[r.stride:] {
+		merge(e.Value, [][]byte{vals[:r.size]})
+	}
+	return e, nil
+}
+
 // eachKey calls f for all keys that the map has at the moment.
 func (r *hashReader) eachKey(f func(key []byte) error) error {
 	var keys [][]byte
-	if err := r.each(func(key, _ []byte) { keys = append(keys, key) }); err != nil {
+	err := r.each(func(key, _ []byte) bool {
+		keys = append(keys, key)
+		return true
+	})
+	if err != nil {
 		return err
 	}
 	for _, key := range keys {
@@ -401,6 +431,6 @@ func (r *hashReader) Clear() error {
 }
 
 func (r *hashReader) Zero() error {
-	zeros := make([]byte, r.stride*r.k.CPUs)
+	zeros := make([]byte, r.stride*r.copies)
 	return r.eachKey(func(key []byte) error { return UpdateElem(r.e, key, zeros, uint64(ebpf.UpdateExist)) })
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -22,9 +23,6 @@ type Kernel struct {
 	// Merge returns the function that merges values of an aggregation's type: it adds
 	// src to dst. It returns nil if the type has none.
 	Merge func(t *types.Type) func(t *types.Type, dst, src []byte)
-	// Progress, unless it is nil, is called now and then while Read reads a hash map,
-	// with the number of entries read so far.
-	Progress func(entries int)
 
 	memory   map[string]*ebpf.Memory          // memory of mapped arrays, by name
 	together map[string]map[uint64][]rawEntry // entries of shared hash maps, by name and number; only during ReadTogether
@@ -32,13 +30,18 @@ type Kernel struct {
 
 // A Reader gives user space access to a map of the script.
 type Reader interface {
-	// Read returns the present entries, in no particular order.
-	Read() ([]Entry, error)
+	// Read returns the present entries, in no particular order. If stop is not nil, Read
+	// calls it after every few thousand entries with their number so far. If stop returns
+	// true, Read returns these entries and ErrStopped.
+	Read(stop func(entries int) bool) ([]Entry, error)
 	// Clear removes all entries. A map without keys then counts as never assigned.
 	Clear() error
 	// Zero sets all values to zero and keeps the keys.
 	Zero() error
 }
+
+// ErrStopped is the error of Read if its caller made it stop before the last entry.
+var ErrStopped = errors.New("not all entries were read")
 
 // Entry is an entry of a map: its encoded key, or nil if the map has none, and its
 // value, merged over all CPUs.

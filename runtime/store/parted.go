@@ -93,9 +93,10 @@ func openParted(k *Kernel, m *object.Map) (Reader, error) {
 }
 
 // Read joins the parts of each value, in no particular order: in such aggregations,
-// each part contains its position. Parts that were never used are missing.
-func (r *partedReader) Read() ([]Entry, error) {
-	all, err := r.hashReader.Read()
+// each part contains its position. Parts that were never used are missing. It does not
+// stop early, as values would lack parts.
+func (r *partedReader) Read(func(entries int) bool) ([]Entry, error) {
+	all, err := r.hashReader.Read(nil)
 	if err != nil {
 		return nil, err
 	}

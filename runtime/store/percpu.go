@@ -119,7 +119,7 @@ func openPerCPUSlot(k *Kernel, m *object.Map) (Reader, error) {
 	return &perCPUSlotReader{k, e, m}, err
 }
 
-func (r *perCPUSlotReader) Read() ([]Entry, error) {
+func (r *perCPUSlotReader) Read(func(entries int) bool) ([]Entry, error) {
 	stride := word(int(r.e.ValueSize()))
 	all := make([]byte, stride*r.k.CPUs)
 	if err := LookupElem(r.e, make([]byte, 4), all); err != nil {

@@ -98,7 +98,7 @@ func openSlot(k *Kernel, m *object.Map) (Reader, error) {
 	return &slotReader{mem, m}, err
 }
 
-func (r *slotReader) Read() ([]Entry, error) {
+func (r *slotReader) Read(func(entries int) bool) ([]Entry, error) {
 	var set [1]byte
 	if _, err := r.mem.ReadAt(set[:], int64(r.m.Set)); err != nil || set[0] == 0 {
 		return nil, err

@@ -183,12 +183,12 @@ func openSplit(k *Kernel, m *object.Map) (Reader, error) {
 	return &splitReader{short, long}, err
 }
 
-func (r *splitReader) Read() ([]Entry, error) {
-	short, err := r.short.Read()
+func (r *splitReader) Read(stop func(entries int) bool) ([]Entry, error) {
+	short, err := r.short.Read(stop)
 	if err != nil {
-		return nil, err
+		return short, err
 	}
-	long, err := r.long.Read()
+	long, err := r.long.Read(stop)
 	return append(short, long...), err
 }
 

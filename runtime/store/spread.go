@@ -32,7 +32,12 @@ var spreadKind = kind{
 	check:  checkSpread,
 	open: func(k *Kernel, m *object.Map) (Reader, error) {
 		h, err := openHash(k, m)
-		return &spreadReader{h}, err
+		if err != nil {
+			return nil, err
+		}
+		h.copies = h.stride / word(max(h.size, 1))
+		h.stride /= h.copies
+		return &spreadReader{h}, nil
 	},
 }
 
@@ -100,21 +105,15 @@ func (s *spread) OnCPU(g Gen, k Key, cpu *ir.Value) *ir.Value {
 	return s.area(g, s.hash.Find(g, k), cpu)
 }
 
-// spreadReader merges the values in each entry.
+// spreadReader reads the entry of a map without keys as one that has no key.
 type spreadReader struct{ *hashReader }
 
-func (r *spreadReader) Read() ([]Entry, error) {
-	var list []Entry
-	stride := word(max(r.size, 1))
-	err := r.each(func(key, data []byte) {
-		var vals [][]byte
-		for ; len(data) >= stride; data = data[stride:] {
-			vals = append(vals, data[:r.size])
+func (r *spreadReader) Read(stop func(entries int) bool) ([]Entry, error) {
+	list, err := r.hashReader.Read(stop)
+	if r.m.Key == nil {
+		for i := range list {
+			list[i].Key = nil
 		}
-		if r.m.Key == nil {
-			key = nil
-		}
-		list = append(list, Entry{Key: key, Value: r.k.merged(r.m.Value, vals)})
-	})
+	}
 	return list, err
 }

@@ -316,7 +316,7 @@ func (l *loaded) run(t *testing.T, s *Spec, op int, key []byte, x uint64, model 
 // check compares the entries that the reader returns with the model.
 func (l *loaded) check(t *testing.T, s *Spec, when string, model map[string]uint64) {
 	t.Helper()
-	entries, err := l.r.Read()
+	entries, err := l.r.Read(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,9 +222,10 @@ func openThreads(k *Kernel, m *object.Map) (Reader, error) {
 	return &threadsReader{h, &t}, err
 }
 
-// Read returns the entries of the hash map and of the table.
-func (r *threadsReader) Read() ([]Entry, error) {
-	entries, err := r.hashReader.Read()
+// Read returns the entries of the hash map and of the table. It does not stop early: in
+// the hash map are only the threads that have no slot, so they are few.
+func (r *threadsReader) Read(func(entries int) bool) ([]Entry, error) {
+	entries, err := r.hashReader.Read(nil)
 	if err != nil {
 		return nil, err
 	}
