@@ -11,8 +11,8 @@ func retval() *Def {
 		Ret:       true,
 		NotInLoop: true,
 		Doc: Doc{
-			Summary:  "The return value of the traced function.",
-			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`},
+			Summary:  "The return value of the traced function. If that is a struct, retval.member is a member of it; retval alone is the first register.",
+			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`, `kretprobe:make_kuid { @[retval.val] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
@@ -29,7 +29,11 @@ func retval() *Def {
 			c.NeedsShape()
 			if ctx.Ret.Typed != nil {
 				c.NeedsPoint()
-				t := ctx.Ret.Typed()
+				t, err := ctx.Ret.Typed()
+				if err != nil {
+					c.Errorf(call.Span, "%v", err)
+					return types.TInvalid
+				}
 				if t != nil && t.Kind == types.Struct && t.Space == types.Ctx {
 					return t
 				}

@@ -118,10 +118,14 @@ type Args struct {
 // Ret describes the result of the traced function: the builtin retval.
 type Ret struct {
 	Type *types.Type // nil: there is no retval
-	// Typed returns a better Type if finding it takes time, or nil if there is none. It
-	// may be nil. As for Args.Typed, the result is valid only for this point. A struct
-	// with Space Ctx is spread over several registers.
-	Typed func() *types.Type
+	// Typed returns a better Type if finding it takes time, or nil if there is none, or
+	// an error if Read does not read the result. It may be nil. As for Args.Typed, the
+	// result is valid only for this point. A struct with Space Ctx is spread over several
+	// registers.
+	Typed func() (*types.Type, error)
+	// Struct returns the type of retval in retval.MEMBER, a struct with Space Ctx, or nil
+	// if it is that of retval alone. It may be nil.
+	Struct func() *types.Type
 	// Read emits code that reads the result from the context as a 64-bit integer.
 	Read func(b *ir.Builder, ctx *ir.Value) *ir.Value
 }

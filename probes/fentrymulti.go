@@ -72,7 +72,7 @@ func sharedFentry(e *Env, p *Point, own *Context, ret bool) *Context {
 		c.Load.Shape += " returns " + t.String()
 	} else { // its type exists only in a program for the function
 		c.Ret.Type = types.TWord
-		c.Ret.Typed = func() *types.Type { return t }
+		c.Ret.Typed = func() (*types.Type, error) { return t, nil }
 	}
 	return &c
 }

@@ -275,7 +275,8 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		c.Args.Read = a.Arg(a.Args, binary.ABIC, kernelSpace)
 	}
 	if p.Aux == writtenOut && p.Offset == 0 && p.Count == 0 {
-		c.Ret.Typed = func() *types.Type { return kprobeType(e, p, -1) }
+		c.Ret.Typed = func() (*types.Type, error) { return kprobeType(e, p, -1), nil }
+		c.Ret.Struct = func() *types.Type { return kprobeStruct(a, e, p) }
 		c.Args.TypedOne = func(n int) *types.Type { return kprobeType(e, p, n) }
 	}
 	if p.Aux == writtenOut && p.Offset == 0 && !ret {
@@ -287,14 +288,26 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	return c, nil
 }
 
+// kprobeStruct returns the struct that the function returns, or nil.
+func kprobeStruct(a *binary.Arch, e *Env, p *Point) *types.Type {
+	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
+	if err != nil || proto.Result == nil || proto.Result.Kind != types.Struct {
+		return nil
+	}
+	return a.ResultStruct(proto.Result)
+}
+
 // kprobeType returns the type of the parameter that argN denotes or, if n is negative,
-// of the result. It returns nil if the type is not known.
+// of the result. It returns nil if the type is not known, or if it is a struct.
 func kprobeType(e *Env, p *Point, n int) *types.Type {
 	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 	if err != nil {
 		return nil
 	}
 	if n < 0 {
+		if proto.Result != nil && proto.Result.Kind == types.Struct {
+			return nil
+		}
 		return proto.Result
 	}
 	if n >= len(proto.Params) || proto.Variadic {

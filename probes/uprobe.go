@@ -312,10 +312,11 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c.Only.PID = p.PID
 	if ret {
 		c.Ret.Type = types.TWord
+		c.Ret.Struct = func() *types.Type { return uprobeRetStruct(a, p) }
 		if at.single {
-			c.Ret.Typed = func() *types.Type { return uprobeRet(p) }
+			c.Ret.Typed = func() (*types.Type, error) { return uprobeRet(p) }
 			if p.AtInsn {
-				c.Ret.Typed = func() *types.Type { return goResults(a, p) }
+				c.Ret.Typed = func() (*types.Type, error) { return goResults(a, p), nil }
 			}
 		}
 		c.Ret.Read = a.Result

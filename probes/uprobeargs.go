@@ -63,13 +63,27 @@ func probedFunction(p *Point, what string) (binary.Function, error) {
 }
 
 // uprobeRet returns the type of the probed function's result. It returns nil if the
-// type is not known or does not fit retval.
-func uprobeRet(p *Point) *types.Type {
+// type is not known or does not fit retval, and an error if the register of results does
+// not contain the result.
+func uprobeRet(p *Point) (*types.Type, error) {
+	fn, err := probedFunction(p, "retval")
+	if err != nil {
+		return nil, nil
+	}
+	t, err := fn.Result()
+	if err != nil {
+		return nil, usage("retval cannot be used here: the result of %s cannot be read: %w", p.Func, err)
+	}
+	return t, nil
+}
+
+// uprobeRetStruct returns the struct that the probed function returns, or nil.
+func uprobeRetStruct(a *binary.Arch, p *Point) *types.Type {
 	fn, err := probedFunction(p, "retval")
 	if err != nil {
 		return nil
 	}
-	return fn.Result()
+	return fn.ResultStruct(a, p.Func, p.Aux.(*uprobePlace).abi())
 }
 
 // goResults returns the results of a Go function: see binary.Function.Results.

@@ -293,6 +293,7 @@ func (f *fn) fieldPlace(e *ast.Field) place {
 	switch {
 	case fld.Loc != nil && b.space == types.Ctx:
 		p = f.parameter(b, fld)
+		p.bitOff, p.bitSize = fld.BitOff, fld.BitSize
 	case fld.Closed && b.space == types.Ctx:
 		p = place{t: fld.Type, ptr: f.b.AddImm(f.b.AsInt(b.address(f)), int64(fld.Off)), space: types.Kernel}
 	case fld.Recorded() && b.space != types.Ctx: // from a copy
@@ -322,8 +323,10 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 		addr := f.load(ctx.at(l.Base, types.TUint64))
 		return place{t: fld.Type, ptr: addr, off: l.Disp, space: types.User}
 	}
-	if len(l.Parts) == 1 && !l.Parts[0].Fixed && fld.Type.IsScalar() {
-		return ctx.at(l.Parts[0].From, fld.Type)
+	if fld.Type.IsScalar() && len(l.Parts) == 1 {
+		if p := l.Parts[0]; !p.Fixed && p.Off == 0 && p.From%fld.Type.Size == 0 {
+			return ctx.at(p.From, fld.Type)
+		}
 	}
 	tmp := f.temp(types.RoundUp(max(fld.Type.Size, 8), 8))
 	f.b.Zero(tmp, 0, types.RoundUp(max(fld.Type.Size, 8), 8))

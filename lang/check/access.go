@@ -180,14 +180,22 @@ func within(t *types.Type, s types.Space) *types.Type {
 // is t.
 func (c *checker) typedRet(e ast.Expr, t *types.Type) *types.Type {
 	call, ctx := c.info.Calls[e], c.context()
-	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil || ctx.Ret.Typed == nil {
+	if call == nil || !call.Def.Ret || t.Kind != types.Int || ctx == nil {
 		return t
 	}
-	if r := ctx.Ret.Typed(); r != nil {
-		call.Type, c.info.Types[e] = r, r
-		return r
+	var r *types.Type
+	if ctx.Ret.Struct != nil {
+		c.NeedsPoint()
+		r = ctx.Ret.Struct()
 	}
-	return t
+	if r == nil && ctx.Ret.Typed != nil {
+		r, _ = ctx.Ret.Typed()
+	}
+	if r == nil {
+		return t
+	}
+	call.Type, c.info.Types[e] = r, r
+	return r
 }
 
 func (c *checker) field(e *ast.Field) *types.Type {

@@ -19,7 +19,7 @@ type Arch struct {
 	regs      map[string]int // register name → offset in pt_regs
 	goFloats  int            // number of floating-point registers of Go's ABI
 	goG       string         // register of the running goroutine in Go's ABI
-	ret       string         // register of a result
+	ret, ret2 string         // registers of a result: of its first and of its second word
 	ip, sp    string
 	dwarfRegs []string // integer registers, indexed by DWARF's register numbers
 	stack     int      // offset from sp of the first argument on the stack, at a function's first instruction
@@ -84,6 +84,21 @@ func (a *Arch) SyscallArg(n int) int {
 
 // Result reads the register that holds a function's result when it returns.
 func (a *Arch) Result(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ret) }
+
+// ResultStruct returns the struct t with the locations of its members where a function of
+// the kernel returns it.
+func (a *Arch) ResultStruct(t *types.Type) *types.Type {
+	l := &types.Loc{Err: "it is in memory whose address is not known"}
+	if t.Size <= 16 {
+		l = &types.Loc{}
+		for i, reg := range []string{a.ret, a.ret2} {
+			if size := min(8, t.Size-8*i); size > 0 {
+				l.Parts = append(l.Parts, types.Part{From: a.regs[reg], Off: 8 * i, Size: size})
+			}
+		}
+	}
+	return flatten(t, l)
+}
 
 // Reg reads the register that scripts call name.
 func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error) {

@@ -109,3 +109,38 @@ func TestReg(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestResultStruct checks where the members of a struct of the kernel are when a function
+// returns it.
+func TestResultStruct(t *testing.T) {
+	of := func(size int, fields ...types.Field) *types.Type {
+		s := &types.Type{Kind: types.Struct, Name: "struct s", Size: size}
+		s.Comp = types.NewComposite(false, func() []types.Field { return fields })
+		return s
+	}
+	long, short := types.TInt64, types.TInt16
+	for _, c := range []struct {
+		of   *types.Type
+		want map[string]int // registers, and bytes in them
+	}{
+		{of(16, types.Field{Name: "a", Type: long}, types.Field{Name: "b", Off: 8, Type: long}), map[string]int{"a": 0, "b": 100}},
+		{of(4, types.Field{Name: "a", Type: short}, types.Field{Name: "b", Off: 2, Type: short}), map[string]int{"a": 0, "b": 2}},
+		{of(12, types.Field{Name: "a", Type: long}, types.Field{Name: "b", Off: 10, Type: short}), map[string]int{"a": 0, "b": 102}},
+		{of(24, types.Field{Name: "a", Type: long}), nil},
+	} {
+		for _, a := range []*Arch{AMD64, ARM64} {
+			for _, f := range a.ResultStruct(c.of).Members() {
+				if c.want == nil {
+					if f.Loc.Err == "" {
+						t.Errorf("%s: a member of a large struct is at %+v", a.Name, f.Loc)
+					}
+					continue
+				}
+				want := []int{a.regs[a.ret], a.regs[a.ret2]}[c.want[f.Name]/100] + c.want[f.Name]%100
+				if l := f.Loc; len(l.Parts) != 1 || l.Parts[0] != (types.Part{From: want, Size: f.Type.Size}) {
+					t.Errorf("%s: %s is at %+v, want %d", a.Name, f.Name, l, want)
+				}
+			}
+		}
+	}
+}

@@ -15,6 +15,7 @@ var AMD64 = &Arch{
 	goFloats: 15,
 	goG:      "r14",
 	ret:      "ax",
+	ret2:     "dx",
 	ip:       "ip",
 	sp:       "sp",
 	stack:    8, // after the return address

@@ -11,6 +11,7 @@ var ARM64 = func() *Arch {
 		RegsSize: 336,
 		regs:     map[string]int{"sp": 248, "pc": 256, "pstate": 264, "lr": 240, "fp": 232},
 		ret:      "r0",
+		ret2:     "r1",
 		ip:       "pc",
 		sp:       "sp",
 

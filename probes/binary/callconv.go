@@ -45,7 +45,7 @@ func newPassing(a *Arch, conv callConv) *passing {
 }
 
 const (
-	errFloat       = "it is passed in a floating-point register, which cannot be read"
+	errFloat       = "it is in a floating-point register, which cannot be read"
 	errFloatNumber = "it is a floating-point number, which scripts do not have"
 	errLost        = "how '%s' before it is passed is not known"
 )
@@ -96,6 +96,29 @@ func (p *passing) result(t *dwarfType) {
 	if _, memory := classify(t); t.indirect() || memory {
 		p.ints = p.ints[1:]
 	}
+}
+
+// returned returns the location of a struct or union when its function returns.
+func (p *passing) returned(t *dwarfType) *types.Loc {
+	p.ints, p.floats = []string{p.a.ret, p.a.ret2}, 8
+	_, memory := classify(t)
+	if p.a.largeByRef {
+		memory = t.t.Size > 16
+	}
+	if p.conv == convRust {
+		leaves, known := scalars(t, 0, nil, 0)
+		memory = t.t.Size > 16
+		if t.class != classStruct || !memory && t.t.Size > 8 && (!known || len(leaves) > 2) {
+			return &types.Loc{Err: "how Rust returns it is not known"}
+		}
+	}
+	switch {
+	case !memory && !t.indirect():
+		return p.next("", t)
+	case p.a.resultInArgs: // the function also returns the address
+		return &types.Loc{Memory: true, Base: p.a.regs[p.a.ret]}
+	}
+	return &types.Loc{Err: "its address is not known where the function returns"}
 }
 
 func (p *passing) onStack(size, align int) *types.Loc {
@@ -398,7 +421,7 @@ func StoreParts(b *ir.Builder, ctx *ir.Value, parts []types.Part, dst *ir.Value,
 	for _, part := range parts {
 		for at := 0; at < part.Size; {
 			n := 8
-			for n > part.Size-at || at%n != 0 || (part.Off+at)%n != 0 {
+			for n > part.Size-at || at%n != 0 || (part.Off+at)%n != 0 || !part.Fixed && (part.From+at)%n != 0 {
 				n /= 2
 			}
 			piece := b.Const(int64(part.Value >> (8 * at)))

@@ -165,7 +165,7 @@ func (fn Function) Results(a *Arch, symbol string, abi ABI) *types.Type {
 				return dt.t
 			}
 			if dt.class == classStruct {
-				return flatten(dt, f.Loc)
+				return flatten(dt.t, f.Loc)
 			}
 		}
 		list.add(f, dt)
@@ -173,24 +173,33 @@ func (fn Function) Results(a *Arch, symbol string, abi ABI) *types.Type {
 	return list.strct("results of " + symbol)
 }
 
-// flatten returns a struct in the context that is the object at l.
-func flatten(t *dwarfType, l *types.Loc) *types.Type {
-	fields := slices.Clone(t.t.Members())
+// flatten returns a struct in the context that is the object at l. If the object has
+// parts that cannot be read, the members in them have the error of l.
+func flatten(t *types.Type, l *types.Loc) *types.Type {
+	fields := slices.Clone(t.Members())
 	for i := range fields {
 		f := &fields[i]
+		first, end := f.Off, f.Off+f.Type.Size // the bytes that f needs
+		if f.BitSize > 0 {
+			first, end = f.Off+f.BitOff/8, f.Off+(f.BitOff+f.BitSize+7)/8
+		}
+		missing := end - first
 		part := &types.Loc{Memory: l.Memory, Base: l.Base, Disp: l.Disp + int64(f.Off)}
 		for _, p := range l.Parts {
-			if p.Off >= f.Off && p.Off < f.Off+f.Type.Size {
-				p.Off -= f.Off
-				part.Parts = append(part.Parts, p)
+			if lo, hi := max(p.Off, f.Off), min(p.Off+p.Size, f.Off+f.Type.Size); lo < hi {
+				part.Parts = append(part.Parts, types.Part{From: p.From + lo - p.Off, Off: lo - f.Off, Size: hi - lo})
+				missing -= max(0, min(hi, end)-max(lo, first))
 			}
+		}
+		if l.Err != "" && missing > 0 {
+			part = &types.Loc{Err: l.Err}
 		}
 		f.Loc = part
 	}
-	u := *t.t
+	u := *t
 	u.Space = types.Ctx
 	u.Comp = types.NewComposite(false, func() []types.Field { return fields })
-	u.Comp.Counted = t.t.Comp.Counted
+	u.Comp.Counted = t.Comp.Counted
 	return &u
 }
 
@@ -201,16 +210,31 @@ func (g *DebugInfo) isResult(e *dwarf.Entry) bool {
 }
 
 // Result returns the type of the function's result if that is returned in one integer
-// register. Otherwise, or if it is not known, Result returns nil.
-func (fn Function) Result() *types.Type {
+// register. Otherwise, or if it is not known, Result returns nil. It returns an error if
+// the result is a number in a floating-point register.
+func (fn Function) Result() (*types.Type, error) {
 	if lang, _ := fn.unit.Val(dwarf.AttrLanguage).(int64); lang == langGo {
-		return nil
+		return nil, nil
 	}
 	t := fn.g.typeOf(fn.entry, 0)
-	if t.class != classWord || !t.t.IsScalar() {
+	switch {
+	case t.class == classFloat || t.class == classX87:
+		return nil, fmt.Errorf("it is a %s, which is in a floating-point register that cannot be read", t.decl)
+	case t.class != classWord || !t.t.IsScalar():
+		return nil, nil
+	}
+	return t.t, nil
+}
+
+// ResultStruct returns the struct or union that the function returns, with the locations
+// of its members when the function returns. It returns nil if the function returns
+// anything else, or if that is not known.
+func (fn Function) ResultStruct(a *Arch, symbol string, abi ABI) *types.Type {
+	conv, t := fn.convention(symbol, abi), fn.g.typeOf(fn.entry, 0)
+	if conv != convC && conv != convRust || t.class != classStruct && t.class != classUnion || t.t.Kind != types.Struct || t.t.Size == 0 {
 		return nil
 	}
-	return t.t
+	return flatten(t.t, newPassing(a, conv).returned(t))
 }
 
 // ParamDecls returns the C declarations of the function's parameters.

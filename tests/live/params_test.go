@@ -100,7 +100,7 @@ func TestParamsRefused(t *testing.T) {
 	bin := fixture(t, "c-O1-5")
 	for prog, want := range map[string]string{
 		`uprobe:BIN:dbl { print(args.q); }`:    "q cannot be read: it is a floating-point number",
-		`uprobe:BIN:dbl { print(args.f.n); }`:  "f cannot be read: it is passed in a floating-point register",
+		`uprobe:BIN:dbl { print(args.f.n); }`:  "f cannot be read: it is in a floating-point register",
 		`uprobe:BIN:take { print(args.nix); }`: "Can't find function parameter nix",
 		`uprobe:BIN:neg { print(args.x); }`:    "neg has no parameters",
 		`uprobe:BIN:main+4 { print(args); }`:   "args can only be used where a function starts",
@@ -173,6 +173,8 @@ func TestParamsCPP(t *testing.T) {
 			prints(t, bin, `uprobe:BIN:cpp:"Derived::m" { print((args.k, args.this->b, args.this->d, args.s->_M_string_length)); }`, "(7, 5, 6, 4)")
 			prints(t, bin, `uprobe:BIN:cpp:"ns::f" { print(args.c); print((args.p->d, args.byval._M_string_length, args.tail, args.t)); }`,
 				"B\n(6, 30, -3, true)")
+			prints(t, bin, `uretprobe:BIN:cpp:"ns::plain" { print((retval.a, retval.b)); } uretprobe:BIN:cpp:"ns::owner" { print(retval.a); print(*(int32 *)retval); }`,
+				"(4, -4)\n44\n44")
 		})
 	}
 }
@@ -185,6 +187,72 @@ func TestParamsRust(t *testing.T) {
 	}`, "(-7, 3, 9)\nrusty\n{ .a = 1, .b = -2, .c = 3 }\n{ .a = 10, .b = -20, .c = 30 }\n{ .a = 1, .b = 2, .c = 3 }")
 	prints(t, bin, `uprobe:BIN:*6params3ret* { print(args.n); } uprobe:BIN:cfn { print(args.n); print(args.p); }`,
 		"4\n-8\n{ .a = 1, .b = -2, .c = 3 }")
+	prints(t, bin, `uretprobe:BIN:*6params4pair* { print((retval.__0, retval.__1)); }
+		uretprobe:BIN:*6params4word* { print((retval.a, retval.b, retval.c)); }
+		uretprobe:BIN:*6params3big* { print((retval.a, retval.b, retval.c)); }`,
+		"(5, -6)\n(7, 8, 9)\n(7, -8, 9)")
+	r := trace(t, "-e", "uretprobe:"+bin+":*6params5words* { print(retval.a); }")
+	if want := "a cannot be read: how Rust returns it is not known"; r.status == 0 || !strings.Contains(r.stderr, want) {
+		t.Errorf("status %d, want %q\n%s", r.status, want, r.stderr)
+	}
+}
+
+// returned lists members of results of functions in returns.c, and their values or the
+// error.
+var returned = []struct{ fn, expr, want string }{
+	{"one", "(retval.a, retval.b)", "(42, -3)"},
+	{"one", "retval & 0xffffffff", "42"}, // retval alone is the register, as in bpftrace
+	{"named", "(retval.a, retval.b)", "(11, 12)"},
+	{"two_words", "(retval.a, retval.b, retval.c)", "(3000000000, -3, 9)"},
+	{"bits", "(retval.x, retval.y, retval.z)", "(5, -9, 77777)"},
+	{"nest", "(retval.o.a, retval.o.b, retval.n.c)", "(6, 4, abcd)"},
+	{"nest", "(retval.o, retval.n)", "({ .a = 6, .b = 4 }, { .c = abcd })"},
+	{"odd", "(retval.a, retval.c, retval.s)", "(65, wxyz, -2)"},
+	{"half", "retval.a", "8"},
+	{"half", "retval.d", "ERROR: d cannot be read: it is in a floating-point register"},
+	{"halves", "retval.y", "ERROR: y cannot be read: it is in a floating-point register"},
+	{"big", "(retval.a, retval.b, retval.c)", "(9, 2, 3)"},
+	{"big", "((struct big *)retval)->c", "3"},
+	{"packed", "(retval.c, retval.l)", "(3, 5)"},
+	{"arr", "(retval.v[0], retval.v[2], retval.v[3])", "(21, 3, 4)"},
+	{"arr", "retval.v", "[21,2,3,4]"},
+	{"ptrs", "(str(retval.s), retval.t->c)", "(hello, 9)"},
+	{"either", "(retval.i, retval.c)", "(1094861636, DCBA)"},
+	{"empty", "retval.a", "ERROR: Cannot access field 'a'"},
+	{"one", "retval.none", "ERROR: Struct/union of type 'struct one' does not contain a field named 'none'"},
+	{"real", "retval", "ERROR: retval cannot be used here: the result of real cannot be read: it is a double"},
+	{"small", "retval", "ERROR: retval cannot be used here: the result of small cannot be read: it is a float"},
+	{"extended", "retval", "ERROR: retval cannot be used here: the result of extended cannot be read: it is a long double"},
+	{"main", "retval.a", "ERROR: Cannot access field 'a'"},
+}
+
+func TestReturned(t *testing.T) {
+	for _, name := range []string{"returns-O0", "returns-O2"} {
+		t.Run(name, func(t *testing.T) {
+			if name != "returns-O2" {
+				native(t)
+			}
+			bin := fixture(t, name)
+			byFn, want := map[string]string{}, map[string]string{}
+			for _, c := range returned {
+				if !strings.HasPrefix(c.want, "ERROR") {
+					byFn[c.fn] += "print(" + c.expr + "); "
+					want[c.fn] += c.want + "\n"
+					continue
+				}
+				r := trace(t, "-e", "uretprobe:"+bin+":"+c.fn+" { print("+c.expr+"); }")
+				if r.status == 0 || !strings.Contains(r.stderr, c.want) {
+					t.Errorf("%s of %s: status %d, want %q\n%s", c.expr, c.fn, r.status, c.want, r.stderr)
+				}
+			}
+			var prog, all strings.Builder
+			for _, fn := range []string{"one", "named", "two_words", "bits", "nest", "odd", "half", "big", "packed", "arr", "ptrs", "either"} {
+				prog.WriteString("uretprobe:BIN:" + fn + " { " + byFn[fn] + "}\n")
+				all.WriteString(want[fn])
+			}
+			prints(t, bin, prog.String(), all.String())
+		})
+	}
 }
 
 // TestLines counts how often source lines run, in all copies of inlined

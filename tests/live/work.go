@@ -39,6 +39,8 @@ var fixtures = map[string][2]string{
 	"c-id":       {"gcc -g -O1 -Wl,--build-id=0x0123456789abcdef params.c", "-static"},
 	"widths-O0":  {"gcc -g -O0 widths.c", "-static"},
 	"widths-O2":  {"gcc -g -O2 widths.c", "-static"},
+	"returns-O0": {"gcc -g -O0 returns.c", "-static"},
+	"returns-O2": {"gcc -g -O2 returns.c", "-static"},
 	"usdt-O0":    {"gcc -g -O0 usdt.c", "-static"},
 	"usdt-O2":    {"gcc -g -O2 usdt.c", "-static"},
 	"unfit":      {"gcc -O1 unfit.c", "-static"},
