@@ -90,8 +90,8 @@ getsockopt net [uf] res=errno:ret fd=fd:a0 level=enum.sol:a1 optname=enum.sockop
 sendto net [uw] res=errno:ret data=data:data1 fd=fd:a0 size=uint:a2 tuple=tuple:sa4
 sendmsg net [uw] res=errno:ret data=data:iov fd=fd:a0 size=uint: tuple=tuple:msg
 sendmmsg net [uw] res=errno:ret fd=fd:a0 size=uint: data=data: tuple=tuple:tuple
-recvfrom net [urf] res=errno:ret data=data:dataret1 tuple=tuple:tuple fd=fd:a0 size=uint:a2
-recvmsg net [urf] res=errno:ret size=uint:ret data=data: tuple=tuple:tuple msgcontrol=data: fd=fd:a0
+recvfrom net [urf] res=errno:ret data=data:dataret1 tuple=tuple:from4 fd=fd:a0 size=uint:a2
+recvmsg net [urf] res=errno:ret size=uint:ret data=data: tuple=tuple:from msgcontrol=data: fd=fd:a0
 recvmmsg net [urf] res=errno:ret fd=fd:a0 size=uint: data=data: tuple=tuple:tuple msgcontrol=data:
 read io [urf] res=errno:ret data=data:dataret1 fd=fd:a0 size=uint:a2
 readv io [urf] res=errno:ret size=uint: data=data: fd=fd:a0
@@ -347,6 +347,16 @@ var silent = []string{
 func (e *Event) Param(name string) *Param {
 	for i := range e.Params {
 		if e.Params[i].Name == name {
+			return &e.Params[i]
+		}
+	}
+	return nil
+}
+
+// Path returns the first parameter that is a path, or nil.
+func (e *Event) Path() *Param {
+	for i := range e.Params {
+		if e.Params[i].Kind == Path {
 			return &e.Params[i]
 		}
 	}

@@ -81,10 +81,14 @@ var values = map[string]string{
 	"raddr6a":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_daddr))",
 	"raddr6b":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_daddr) + 8)",
 	"sk":       "(uint64)$sk",
+	"backlog":  "$sk.sk_max_ack_backlog",
+	"bound":    "($sk.sk_userlocks & 8) != 0",
 	"unixpath": "str(kptr((uint64)((struct unix_sock*)$sk).addr + offsetof(struct unix_address, name) + 2), 108)",
 	"unixpeer": "(uint64)((struct unix_sock*)$sk).peer",
 	"sa1":      "buf(uptr(syscall_arg(1)), syscall_arg(2) < 110 ? syscall_arg(2) : 110)",
 	"sa4":      "buf(uptr(syscall_arg(4)), syscall_arg(5) < 110 ? syscall_arg(5) : 110)",
+	"from4":    "buf(uptr(syscall_arg(4)), syscall_arg(4) == 0 || (int64)args.ret < 0 ? 0 : 28)",
+	"from":     "buf(uptr(*(uint64*)syscall_arg(1)), (int64)args.ret < 0 ? 0 : 28)",
 	"msg":      "buf(uptr(*(uint64*)syscall_arg(1)), *((uint32*)syscall_arg(1) + 2) < 110 ? *((uint32*)syscall_arg(1) + 2) : 110)",
 	"data1":    fmt.Sprintf("buf(uptr(syscall_arg(1)), syscall_arg(2) < %[1]d ? syscall_arg(2) : %[1]d)", dataSize),
 	"dataret1": fmt.Sprintf("buf(uptr(syscall_arg(1)), args.ret < 0 ? 0 : args.ret < %[1]d ? args.ret : %[1]d)", dataSize),
@@ -97,7 +101,7 @@ var values = map[string]string{
 }
 
 // fileValues are the values that say what a descriptor is.
-var fileValues = []string{"mode", "ino", "dev", "fdpath", "family", "sktype", "skproto", "skstate", "laddr4", "raddr4", "lport", "rport", "laddr6a", "laddr6b", "raddr6a", "raddr6b", "sk", "unixpath", "unixpeer"}
+var fileValues = []string{"mode", "ino", "dev", "fdpath", "family", "sktype", "skproto", "skstate", "laddr4", "raddr4", "lport", "rport", "laddr6a", "laddr6b", "raddr6a", "raddr6b", "sk", "backlog", "bound", "unixpath", "unixpeer"}
 
 // expression returns the expression of a value.
 func expression(e *Event, name string) string {

@@ -51,6 +51,7 @@ const (
 	ExecPermitted // permitted capabilities
 	ExecInherit   // inheritable capabilities
 	ExecPIDStart  // when the first process of the PID namespace was made, in nanoseconds since boot
+	ExecFile      // the path that the call was given; with a descriptor, /dev/fd/N or a path below it
 	ExecSpaces    // the first of the numbers of the namespaces; 0 unless Options.Namespaces is set
 	execValues    = ExecSpaces + Spaces
 )
@@ -129,7 +130,7 @@ rawtracepoint:sched_process_exec
     $i.i_ino, $i.i_mode, $i.i_uid.val, $i.i_gid.val, __exec_ctime($i), __exec_mtime($i),
     __exec_memfd($f), __exec_upper($i), __exec_lower($i),
     *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_effective)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_permitted)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_inheritable)),
-    $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime, SPACES);
+    $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime, str(args.bprm.filename, 1024), SPACES);
 }
 
 rawtracepoint:sched_process_exit /args.p.signal.live.counter == 0/ 

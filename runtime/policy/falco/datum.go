@@ -14,7 +14,7 @@ import (
 // datum is the value of a field.
 type datum struct {
 	kind kind
-	s    string
+	s    string // the text, or how a number is shown if not in decimal digits
 	n    int64
 	a    netip.Addr
 	list []datum // of a field that has several values
@@ -33,6 +33,11 @@ const (
 
 func text(s string) datum  { return datum{kind: isText, s: s} }
 func number(n int64) datum { return datum{kind: isNumber, n: n} }
+
+// hexNumber and octNumber return numbers that are shown in other digits.
+func hexNumber(n int64) datum { return datum{kind: isNumber, n: n, s: fmt.Sprintf("%X", uint64(n))} }
+func octNumber(n int64) datum { return datum{kind: isNumber, n: n, s: fmt.Sprintf("%o", uint64(n))} }
+
 func address(a netip.Addr) datum {
 	return datum{kind: isAddr, a: a}
 }
@@ -60,6 +65,9 @@ func (d datum) String() string {
 	case isText:
 		return d.s
 	case isNumber:
+		if d.s != "" {
+			return d.s
+		}
 		return strconv.FormatInt(d.n, 10)
 	case isBool:
 		return strconv.FormatBool(d.n != 0)
@@ -84,6 +92,9 @@ func (d datum) appendJSON(b []byte) []byte {
 	case missing:
 		return append(b, "null"...)
 	case isNumber:
+		if d.s != "" {
+			return appendString(b, d.s)
+		}
 		return strconv.AppendInt(b, d.n, 10)
 	case isBool:
 		return strconv.AppendBool(b, d.n != 0)

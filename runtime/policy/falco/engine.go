@@ -150,6 +150,7 @@ const alertTime = "15:04:05.000000000"
 type part struct {
 	text string
 	key  string // in output_fields
+	time bool   // it is the time of the event, a number in output_fields
 	get  getter // nil for a text
 }
 
@@ -159,6 +160,7 @@ func (e *engine) partsOf(output []falco.Segment) (parts []part) {
 		p := part{text: s.Text, key: s.Key}
 		if t := s.Term; t != nil {
 			p.get = getterOf(t)
+			p.time = t.Field != nil && (strings.HasPrefix(t.Field.Name, "evt.time") || strings.HasPrefix(t.Field.Name, "evt.datetime"))
 			if t.Field != nil && strings.HasSuffix(t.Field.Name, "ip.name") {
 				get := p.get
 				p.get = func(ev *Event) datum {
@@ -190,6 +192,9 @@ func (e *engine) alert(ev *Event, r *rule) {
 		d := p.get(ev)
 		b = append(b, printable(d.String())...)
 		if e.format == JSON {
+			if p.time {
+				d = number(when.UnixNano())
+			}
 			shown[p.key] = d
 		}
 	}

@@ -52,6 +52,9 @@ func (e *Event) text(name string) (string, bool) {
 	if !ok || i >= len(e.values) {
 		return "", false
 	}
+	if e.what.Event.IsExec() && e.result() >= 0 && name == e.what.Event.Path().Src {
+		return e.givenPath(), true
+	}
 	switch v := e.values[i].(type) {
 	case value.Str:
 		return v.S, true
@@ -59,6 +62,20 @@ func (e *Event) text(name string) (string, bool) {
 		return string(v), true
 	}
 	return "", false
+}
+
+// givenPath returns the path that a call was given that has started a program. The memory
+// that had it is gone. For a path that starts from an open directory, the kernel has one
+// below /dev/fd.
+func (e *Event) givenPath() string {
+	path := e.proc.Given
+	fd, at := e.num("a0")
+	if at && e.what.Event.Path().Dir != "" && int32(fd) != atCwd {
+		if rest, ok := strings.CutPrefix(path, "/dev/fd/"); ok {
+			_, path, _ = strings.Cut(rest, "/")
+		}
+	}
+	return path
 }
 
 //go:noinline

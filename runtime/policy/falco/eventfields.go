@@ -254,11 +254,15 @@ func (e *Event) rawArg(name string) datum {
 	}
 	raw, _ := e.param(p)
 	if raw.kind != missing {
-		switch p.Kind {
-		case falco.Hex, falco.Oct, falco.Flags, falco.Enum, falco.Mode:
-			if n, ok := e.source(p.Src); ok {
-				return number(n)
-			}
+		n, ok := e.source(p.Src)
+		switch {
+		case !ok:
+		case p.Kind == falco.Hex, p.Kind == falco.Flags:
+			return hexNumber(n)
+		case p.Kind == falco.Oct, p.Kind == falco.Mode:
+			return octNumber(n)
+		case p.Kind == falco.Enum:
+			return number(n)
 		}
 	}
 	return raw

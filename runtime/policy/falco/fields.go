@@ -129,20 +129,18 @@ var fdFields = sync.OnceValue(func() map[string]field {
 		"fd.type": ofFD(func(_ *Event, d *descriptor) datum {
 			return known(d.kind, d.kind != "" && (d.num >= 0 || d.isFile))
 		}),
-		"fd.typechar": ofFD(func(_ *Event, d *descriptor) datum { return known(d.char, d.char != "") }),
-		"fd.name":     ofFD(func(_ *Event, d *descriptor) datum { return known(d.name, d.name != "" || d.isSock) }),
-		"fd.nameraw":  ofFD(func(_ *Event, d *descriptor) datum { return known(d.raw, d.isFile) }),
-		"fd.directory": ofFD(func(_ *Event, d *descriptor) datum {
-			if !d.isFile || d.name == "" {
-				return datum{}
-			}
-			return text(directory(d.name))
-		}),
+		"fd.typechar":  ofFD(func(_ *Event, d *descriptor) datum { return known(d.char, d.char != "") }),
+		"fd.name":      ofFD(func(_ *Event, d *descriptor) datum { return known(d.name, d.name != "" || d.isSock) }),
+		"fd.nameraw":   ofFD(func(_ *Event, d *descriptor) datum { return known(d.raw, d.isFile) }),
+		"fd.directory": ofFD(func(_ *Event, d *descriptor) datum { return known(d.directory(), d.isFile && d.name != "") }),
 		"fd.filename": ofFD(func(_ *Event, d *descriptor) datum {
-			if !d.isFile || d.name == "" || d.num < 0 {
+			if !d.isFile || d.kind == "directory" || d.name == "" || d.num < 0 {
 				return datum{}
 			}
-			return text(d.name[strings.LastIndexByte(d.name, '/')+1:])
+			if n := strings.LastIndexByte(d.name, '/') + 1; n < len(d.name) {
+				return text(d.name[n:])
+			}
+			return text(d.name)
 		}),
 		"fd.l4proto": ofFD(func(_ *Event, d *descriptor) datum { return known(d.proto, d.proto != "") }),
 		"fd.sockfamily": ofFD(func(_ *Event, d *descriptor) datum {
@@ -177,7 +175,7 @@ var fdFields = sync.OnceValue(func() map[string]field {
 			}
 			return truth(d.changed || e.what.Event.Name == "connect" || e.what.Event.Name == "accept" || e.what.Event.Name == "accept4")
 		}),
-		"fd.dev":       ofFD(func(_ *Event, d *descriptor) datum { return number(int64(userDevice(d.dev))) }),
+		"fd.dev":       ofFD(func(_ *Event, d *descriptor) datum { return hexNumber(int64(userDevice(d.dev))) }),
 		"fd.dev.major": ofFD(func(_ *Event, d *descriptor) datum { return number(int64(d.dev >> 20)) }),
 		"fd.dev.minor": ofFD(func(_ *Event, d *descriptor) datum { return number(int64(d.dev & 0xfffff)) }),
 		"fd.ino":       ofFD(func(_ *Event, d *descriptor) datum { return number(int64(d.ino)) }),
@@ -188,7 +186,7 @@ var fdFields = sync.OnceValue(func() map[string]field {
 			if !d.isFile {
 				return datum{}
 			}
-			return text(e.containerID() + ":" + directory(d.name))
+			return text(e.containerID() + ":" + d.directory())
 		}),
 		"fd.is_upper_layer": ofFD(func(e *Event, d *descriptor) datum {
 			n, ok := e.num("upper")
@@ -221,13 +219,16 @@ var fdFields = sync.OnceValue(func() map[string]field {
 	return all
 })
 
-// directory returns the directory of a path.
-func directory(name string) string {
-	n := strings.LastIndexByte(name, '/')
-	if n <= 0 {
+// directory returns the directory of a file. That of a directory that was opened is itself.
+func (d *descriptor) directory() string {
+	n := strings.LastIndexByte(d.name, '/')
+	switch {
+	case d.kind == "directory" && d.num >= 0:
+		return d.name
+	case n <= 0:
 		return "/"
 	}
-	return name[:n]
+	return d.name[:n]
 }
 
 // userDevice returns the number of a device as programs see it.

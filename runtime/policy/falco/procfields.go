@@ -3,7 +3,6 @@ package falco
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -150,14 +149,14 @@ var processFields = sync.OnceValue(func() map[string]field {
 			}
 			return number(int64(n))
 		}),
-		"proc.exeline": self(func(_ *Event, p *procs.Process) datum { return text(line(exe(p), p)) }),
+		"proc.exeline": self(func(_ *Event, p *procs.Process) datum { return text(exe(p) + " " + args(p)) }),
 		"proc.env":     func(e *Event, t *falco.Term) datum { return envOf(e.proc, t) },
 		"proc.aenv":    ancestorEnv,
 		"proc.cwd":     ofEvent((*Event).cwd),
 		"proc.loginshellid": func(e *Event, _ *falco.Term) datum {
 			var found datum
 			look := func(p *procs.Process, comm string) {
-				if slices.Contains([]string{"sh", "bash", "zsh", "ksh", "csh", "tcsh", "dash", "fish", "ash"}, comm) {
+				if strings.HasSuffix(comm, "sh") {
 					found = pidOf(p)
 				}
 			}
@@ -211,9 +210,9 @@ var descentFields = sync.OnceValue(func() map[string]field {
 		"proc.is_exe_upper_layer": self(func(_ *Event, p *procs.Process) datum { return truth(p.File.Upper) }),
 		"proc.is_exe_lower_layer": ofEvent(func(e *Event) datum { return truth(e.exeFlags()&exeLower != 0) }),
 		"proc.is_exe_from_memfd":  self(func(_ *Event, p *procs.Process) datum { return truth(p.File.Memfd) }),
-		"proc.exe_ino":            self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Inode)) }),
-		"proc.exe_ino.ctime":      self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Ctime)) }),
-		"proc.exe_ino.mtime":      self(func(_ *Event, p *procs.Process) datum { return number(int64(p.File.Mtime)) }),
+		"proc.exe_ino":            self(func(_ *Event, p *procs.Process) datum { return positive(int64(p.File.Inode)) }),
+		"proc.exe_ino.ctime":      self(func(_ *Event, p *procs.Process) datum { return positive(int64(p.File.Ctime)) }),
+		"proc.exe_ino.mtime":      self(func(_ *Event, p *procs.Process) datum { return positive(int64(p.File.Mtime)) }),
 		"proc.exe_ino.ctime_duration_proc_start": self(func(e *Event, p *procs.Process) datum {
 			start := e.wall(p.Start).n
 			if p.File.Ctime == 0 || int64(p.File.Ctime) > start {
@@ -267,10 +266,10 @@ var threadFields = sync.OnceValue(func() map[string]field {
 		"proc.vmsize":     ofEvent(func(e *Event) datum { return e.memory("VmSize:") }),
 		"proc.vmrss":      ofEvent(func(e *Event) datum { return e.memory("VmRSS:") }),
 		"proc.vmswap":     ofEvent(func(e *Event) datum { return e.memory("VmSwap:") }),
-		"thread.vmsize":   ofEvent(func(e *Event) datum { return e.memory("VmSize:") }),
-		"thread.vmrss":    ofEvent(func(e *Event) datum { return e.memory("VmRSS:") }),
-		"thread.vmsize.b": ofEvent(func(e *Event) datum { d := e.memory("VmSize:"); d.n *= 1024; return d }),
-		"thread.vmrss.b":  ofEvent(func(e *Event) datum { d := e.memory("VmRSS:"); d.n *= 1024; return d }),
+		"thread.vmsize":   ofEvent(func(e *Event) datum { return e.threadMemory("VmSize:", 1) }),
+		"thread.vmrss":    ofEvent(func(e *Event) datum { return e.threadMemory("VmRSS:", 1) }),
+		"thread.vmsize.b": ofEvent(func(e *Event) datum { return e.threadMemory("VmSize:", 1024) }),
+		"thread.vmrss.b":  ofEvent(func(e *Event) datum { return e.threadMemory("VmRSS:", 1024) }),
 		"thread.pfmajor":  ofEvent(func(e *Event) datum { return e.numberOf("majflt") }),
 		"thread.pfminor":  ofEvent(func(e *Event) datum { return e.numberOf("minflt") }),
 		"proc.nthreads":   ofEvent(func(e *Event) datum { return e.numberOf("threads") }),
@@ -311,7 +310,16 @@ func (e *Event) numberOf(name string) datum {
 	return number(n)
 }
 
-// envOf returns the environment of a process, or a variable of it.
+// positive returns a number that is more than 0. 0 stands for none.
+func positive(n int64) datum {
+	if n <= 0 {
+		return datum{}
+	}
+	return number(n)
+}
+
+// envOf returns the environment of a process, or a variable of it. A variable that does
+// not exist is empty.
 func envOf(p *procs.Process, t *falco.Term) datum {
 	if !t.HasArg {
 		return text(strings.Join(p.Env, " "))
@@ -321,7 +329,7 @@ func envOf(p *procs.Process, t *falco.Term) datum {
 			return text(value)
 		}
 	}
-	return datum{}
+	return text("")
 }
 
 // ancestorEnv returns the environment of an ancestor by its number, or the first value that
@@ -335,7 +343,7 @@ func ancestorEnv(e *Event, t *falco.Term) datum {
 		return datum{}
 	}
 	var all []datum
-	var found datum
+	found := text("")
 	depth := 0
 	e.table.Ancestors(e.proc, func(p *procs.Process) bool {
 		if depth++; depth > 20 {
@@ -343,7 +351,7 @@ func ancestorEnv(e *Event, t *falco.Term) datum {
 		}
 		if t.HasArg {
 			found = envOf(p, t)
-			return found.kind == missing
+			return found.s == ""
 		}
 		all = append(all, envOf(p, whole))
 		return true
@@ -474,6 +482,17 @@ func (e *Event) memory(key string) datum {
 		}
 	}
 	return datum{}
+}
+
+// threadMemory returns a line of /proc/PID/status times scale. The memory belongs to the
+// main thread: others have none.
+func (e *Event) threadMemory(key string, scale int64) datum {
+	if e.int(falco.TID) != e.int(falco.PID) {
+		return number(0)
+	}
+	d := e.memory(key)
+	d.n *= scale
+	return d
 }
 
 // cgroups returns the cgroups of the process as NAME=PATH.

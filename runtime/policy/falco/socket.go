@@ -86,6 +86,8 @@ func (e *Event) inet(d *descriptor, family, state int64) {
 		}
 	case "sendto", "sendmsg", "sendmmsg":
 		e.sent(d)
+	case "recvfrom", "recvmsg":
+		e.received(d)
 	case "accept", "accept4":
 		d.server = true
 	case "bind":
@@ -93,7 +95,7 @@ func (e *Event) inet(d *descriptor, family, state int64) {
 			d.local = at
 		}
 	}
-	if d.proto == "tcp" && name != "connect" && !d.listens && d.hasTuple && name != "accept" && name != "accept4" {
+	if name != "connect" && !d.listens && d.hasTuple && !d.server {
 		d.server = e.accepted(d)
 	}
 	v6 := d.v6 && !(d.hasTuple && d.remote.Addr().Is4() || d.listens && d.local.Addr().Is4())
@@ -127,9 +129,22 @@ func end(a netip.AddrPort) string {
 	return fmt.Sprintf("%s:%d", a.Addr(), a.Port())
 }
 
-// accepted reports whether a connection was accepted, not made. The port of a server is the
-// lower one, as a rule.
-func (e *Event) accepted(d *descriptor) bool { return d.local.Port() < d.remote.Port() }
+// maxPrivileged is the last of the ports that only servers of the system use.
+const maxPrivileged = 1023
+
+// accepted reports whether a connection was accepted, not made. A socket that is made by
+// accept() has the backlog of the one that listens. If that is 0, only a port that is
+// below those of clients tells. A socket of UDP serves if it was bound to a port below
+// that of the other end.
+func (e *Event) accepted(d *descriptor) bool {
+	lower := d.local.Port() < d.remote.Port()
+	if d.proto != "tcp" {
+		bound, _ := e.num("bound")
+		return bound != 0 && lower
+	}
+	backlog, _ := e.num("backlog")
+	return backlog != 0 || lower && d.local.Port() <= maxPrivileged
+}
 
 // sent sets the destination of data that is sent without a connection, and whether it is
 // another one than before.
@@ -150,6 +165,17 @@ func (e *Event) sent(d *descriptor) {
 	}
 	e.sends[key] = to
 	d.remote, d.hasTuple = to, true
+}
+
+// received sets where data came from that was received without a connection.
+func (e *Event) received(d *descriptor) {
+	from, ok := e.sockaddr("from4")
+	if !ok {
+		from, ok = e.sockaddr("from")
+	}
+	if ok && d.proto != "tcp" {
+		d.remote, d.hasTuple = from, true
+	}
 }
 
 // maxSends is the number of sockets whose last destination is kept.

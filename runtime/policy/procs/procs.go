@@ -23,6 +23,7 @@ type Process struct {
 	ExecTime                     uint64 // when it started its program; 0: before the table was made, or never
 	Comm                         string
 	Path                         string   // of the file that it runs; "" for a thread of the kernel
+	Given                        string   // the path that execve() was given; "" if the table did not see it
 	Args                         []string // the words of its command line, with argv[0]
 	Env                          []string // nil if it is not reported
 	Cwd                          string   // when it started its program
@@ -146,7 +147,7 @@ func (t *Table) exec(r report) *Process {
 			Lower: r.int(procs.ExecLower) != 0,
 		},
 		Caps: uint64(r.int(procs.ExecCaps)), Permitted: uint64(r.int(procs.ExecPermitted)), Inheritable: uint64(r.int(procs.ExecInherit)),
-		NamespaceStart: uint64(r.int(procs.ExecPIDStart)), Notes: p.Notes,
+		NamespaceStart: uint64(r.int(procs.ExecPIDStart)), Given: r.text(procs.ExecFile), Notes: p.Notes,
 	}
 	for i := range p.Namespaces {
 		p.Namespaces[i] = uint32(r.int(procs.ExecSpaces + i))
