@@ -33,6 +33,7 @@ func fentryKind(ret bool) *Kind {
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
 	k.Expand = expandFentry
 	k.Suggest, k.Lacks = suggestFunction, withoutBTF
+	k.Doubt = oneOfSeveral
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		c, err := fentryContext(e, p, ret)
 		if err == nil && p.Target != "bpf" {
@@ -53,6 +54,9 @@ func fentryKind(ret bool) *Kind {
 		c, err := attachTracing(e, prog, p)
 		if errors.Is(err, unix.EINVAL) && p.Target != "bpf" {
 			return nil, &AttachError{p, fentryRefusal(e, p), err}
+		}
+		if n := homonyms(e, p, err); n > 1 {
+			return nil, &AttachError{p, fmt.Sprintf("the kernel has %d functions of that name, and takes one that cannot be traced; kprobe:%s is attached to all that can", n, p.Func), err}
 		}
 		return c, err
 	}
@@ -81,6 +85,15 @@ func fentryKind(ret bool) *Kind {
 	return k
 }
 
+// homonyms returns the number of functions with the name of a point if that may be why it
+// is refused with err, else 0.
+func homonyms(e *Env, p *object.Point, err error) int {
+	if !errors.Is(err, unix.EBUSY) || p.Target == "bpf" {
+		return 0
+	}
+	return len(e.Kernel.Homonyms(p.Target, p.Func))
+}
+
 func parseFentry(k *Kind, parts []string) (*Point, error) {
 	if len(parts) > 1 && parts[1] == "bpf" && len(parts) != 2 {
 		p := &Point{Kind: k, Target: "bpf", Func: parts[len(parts)-1], Name: strings.Join(parts, ":")}
@@ -102,6 +115,11 @@ func parseFentry(k *Kind, parts []string) (*Point, error) {
 	p := &Point{Kind: k, Func: parts[len(parts)-1], Name: strings.Join(parts, ":")}
 	if len(parts) == 3 {
 		p.Target = parts[1]
+	}
+	if name, n, file, err := cutHomonym(p.Func); err != nil {
+		return nil, err
+	} else if n != 0 || file != "" {
+		return nil, usage("the kernel attaches %s to a function by its name, so one of several functions of the name %s cannot be selected: kprobe:%s can", k.Name, name, p.Func)
 	}
 	if p.Func == "" || len(parts) == 3 && p.Target == "" {
 		return nil, usage("fentry/fexit should specify a function: write %s", k.Syntax)

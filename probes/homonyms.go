@@ -71,6 +71,22 @@ func expandHomonyms(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
+// oneOfSeveral returns a warning that fentry and fexit run for one of several functions of
+// a name only, or "". In BTF, they are one function.
+func oneOfSeveral(e *Env, p *Point) string {
+	if p.Target == "bpf" {
+		return ""
+	}
+	n := len(e.Kernel.Homonyms(p.Target, p.Func))
+	if n < 2 {
+		return ""
+	}
+	if _, err := e.Kernel.FuncProto(p.Target, p.Func); err != nil {
+		return "" // it is refused
+	}
+	return fmt.Sprintf("the kernel has %d functions of the name %s and attaches %s to one of them; kprobe:%[2]s is attached to all", n, p.Func, p.Kind.Name)
+}
+
 // homonym returns the name of the nth of several functions of a name, or fn if n is 0.
 func homonym(fn string, n uint64) string {
 	if n == 0 {

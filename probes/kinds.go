@@ -19,7 +19,7 @@ var allKinds = sync.OnceValue(func() []*Kind {
 		profileKind(), intervalKind(),
 		softwareKind(), hardwareKind(), watchpointKind(),
 		iterKind(),
-		xdpKind(), tcKind(), cgroupSkbKind(), cgroupSockAddrKind(), sockOpsKind(), netfilterKind(), lsmKind(), fmodRetKind(),
+		xdpKind(), tcKind(), cgroupSkbKind(), cgroupSockAddrKind(), sockOpsKind(), skLookupKind(), netfilterKind(), lsmKind(), fmodRetKind(),
 	}
 })
 

@@ -3,6 +3,7 @@ package probes
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func fentryRefusal(e *Env, p *object.Point) string {
 // withoutBTF returns a message that an existing function has no BTF, which fentry
 // needs, or "".
 func withoutBTF(e *Env, p *Point) string {
+	if isWild(p.Func) || isWild(p.Target) {
+		return onlyUntraceable(e, p)
+	}
 	if _, ok := e.Kernel.Symbol(p.Func); !ok || !loaded(e, p.Target) {
 		return ""
 	}
@@ -71,4 +75,42 @@ func withoutBTF(e *Env, p *Point) string {
 		return ""
 	}
 	return fmt.Sprintf("the kernel has no BTF for the function, as for assembly code and names that are not unique; kprobe:%s does not need it", p.Func)
+}
+
+// onlyUntraceable returns a message that all functions that a pattern of fentry or fexit
+// matches are ones to which no program is attached, or "".
+func onlyUntraceable(e *Env, p *Point) string {
+	all, err := e.Kernel.Functions()
+	if err != nil {
+		return ""
+	}
+	matched, byReason := 0, map[string]int{}
+	for _, f := range all {
+		mod, fn, _ := strings.Cut(f, ":")
+		if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) {
+			continue
+		}
+		matched++
+		proto, err := e.Kernel.FuncProto(mod, fn)
+		switch {
+		case slices.Contains(neverTraced, fn):
+			byReason["are called by such programs, so the kernel attaches none to them"]++
+		case unmatched(fn, p.Kind.OnReturn):
+			byReason["never return"]++
+		case reentered(e, fn):
+			byReason["are called by such programs, and Linux before 5.12 does not prevent that they call themselves"]++
+		case err != nil:
+			byReason["have no BTF, which kprobe does not need"]++
+		case proto.Variadic:
+			byReason["take a variable number of arguments"]++
+		}
+	}
+	var list []string
+	for _, why := range slices.Sorted(maps.Keys(byReason)) {
+		list = append(list, fmt.Sprintf("%d %s", byReason[why], why))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d functions match, of which %s", matched, strings.Join(list, "; "))
 }

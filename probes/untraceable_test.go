@@ -55,3 +55,79 @@ func TestUntraceable(t *testing.T) {
 		}
 	}
 }
+
+// listKernel has functions, some with prototypes and some several times.
+type listKernel struct {
+	oldKernel
+	functions []string
+	protos    map[string]*FuncProto
+}
+
+func (k listKernel) Functions() ([]string, error) { return k.functions, nil }
+
+func (k listKernel) FuncProto(_, name string) (*FuncProto, error) {
+	if p := k.protos[name]; p != nil {
+		return p, nil
+	}
+	return nil, ErrNotFound
+}
+
+func (k listKernel) Homonyms(_, name string) (list []uint64) {
+	for i, f := range k.functions {
+		if strings.HasSuffix(f, ":"+name) {
+			list = append(list, uint64(i+1))
+		}
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
+}
+
+// TestOnlyUntraceable checks the reasons why a pattern matches functions but no program can
+// be attached to them.
+func TestOnlyUntraceable(t *testing.T) {
+	plain := &FuncProto{Result: types.TVoid}
+	k := listKernel{
+		oldKernel: oldKernel{release: Version{6, 12, 0}},
+		functions: []string{"vmlinux:do_exit", "vmlinux:do_group_exit", "vmlinux:migrate_enable", "vmlinux:asm_f", "vmlinux:asm_g", "vmlinux:printf_like", "vmlinux:twice", "vmlinux:twice", "vmlinux:unknown", "vmlinux:unknown"},
+		protos:    map[string]*FuncProto{"do_exit": plain, "do_group_exit": plain, "migrate_enable": plain, "printf_like": {Variadic: true}, "twice": plain},
+	}
+	e := &Env{Kernel: k}
+	for _, c := range []struct {
+		ret           bool
+		pattern, want string
+	}{
+		{true, "do_*exit", "2 functions match, of which 2 never return"},
+		{false, "do_*exit", ""},
+		{false, "migrate_*", "1 functions match, of which 1 are called by such programs"},
+		{false, "asm_*", "2 functions match, of which 2 have no BTF"},
+		{true, "*f*", "2 functions match, of which 1 have no BTF, which kprobe does not need; 1 take a variable number"},
+		{false, "nothing*", ""},
+	} {
+		kind := fentryKind(c.ret)
+		p, err := kind.Parse(e, []string{kind.Name, c.pattern})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := kind.Lacks(e, p)
+		if (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s:%s: %q, want %q", kind.Name, c.pattern, got, c.want)
+		}
+	}
+	kind := fentryKind(false)
+	for name, want := range map[string]string{"twice": "the kernel has 2 functions of the name twice and attaches fentry to one of them", "unknown": "", "do_exit": ""} {
+		p, err := kind.Parse(e, []string{kind.Name, name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := kind.Doubt(e, p); (got == "") != (want == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("fentry:%s: %q, want %q", name, got, want)
+		}
+	}
+	for _, name := range []string{"twice#2", "twice@file.c", "twice#x"} {
+		if _, err := kind.Parse(e, []string{kind.Name, name}); err == nil {
+			t.Errorf("fentry:%s is accepted", name)
+		}
+	}
+}

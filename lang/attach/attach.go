@@ -35,6 +35,7 @@ type resolver struct {
 	diags  *source.Diags
 	doubts map[string]bool        // warnings that have been reported
 	named  map[string]source.Span // points whose kind is Unique, by name
+	lacks  string                 // why the patterns of the current block match nothing, or ""
 }
 
 // Resolve resolves the attach points of all probes of p, in order. params are the
@@ -116,6 +117,7 @@ func (r *resolver) probe(d *ast.Probe) []*probes.Point {
 	var points []*probes.Point
 	before := r.diags.HasErrors()
 	missing := false
+	r.lacks = ""
 	for _, ap := range d.Points {
 		found, ok := r.point(ap, len(d.Points) == 1)
 		missing = missing || !ok
@@ -126,7 +128,7 @@ func (r *resolver) probe(d *ast.Probe) []*probes.Point {
 	case r.cfg.MissingProbes == "warn":
 		r.diags.Warnf(spanOf(d.Points), noPoints+" It is being removed which may cause issues with program behavior.")
 	case !missing:
-		r.missing(spanOf(d.Points), "", noPoints)
+		r.missing(spanOf(d.Points), r.lacks, noPoints)
 	}
 	return r.filter(points)
 }
@@ -173,6 +175,9 @@ func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point
 	markMatched(points, wild)
 	if !wild && kind.Doubt != nil && r.cfg.MissingProbes != "ignore" {
 		r.doubt(ap.Span(), kind.Doubt(r.env, pt))
+	}
+	if len(points) == 0 && wild && kind.Lacks != nil {
+		r.lacks = kind.Lacks(r.env, pt)
 	}
 	if len(points) == 0 && !wild {
 		msg := fmt.Sprintf("No matches for %s %s.", kind.Name, strings.Join(parts[1:], ":"))

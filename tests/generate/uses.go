@@ -333,7 +333,7 @@ var attachments = map[string][]string{
 	"software": {"software:page-faults:100"}, "hardware": {"hardware:cache-misses:1000000"}, "watchpoint": {"watchpoint:0x10000000:8:w"},
 	"iter": {"iter:task", "iter:task_file"},
 	"xdp":  {"xdp:lo"}, "tc": {"tc:lo:ingress"}, "cgroup_skb": {"cgroup_skb:/:ingress"}, "lsm": {"lsm:file_open"},
-	"netfilter": {"netfilter:ip:input"}, "cgroup_sock_addr": {"cgroup_sock_addr:/:connect4"}, "sock_ops": {"sock_ops:/"}, "fmod_ret": {"fmod_ret:security_file_open"},
+	"netfilter": {"netfilter:ip:input"}, "cgroup_sock_addr": {"cgroup_sock_addr:/:connect4"}, "sock_ops": {"sock_ops:/"}, "sk_lookup": {"sk_lookup"}, "fmod_ret": {"fmod_ret:security_file_open"},
 }
 
 // inKinds returns u in every kind of probe.

@@ -98,6 +98,7 @@ func confinements(t *testing.T) map[string]confinement {
 		"cgroup_skb":    {probe: "cgroup_skb:/sys/fs/cgroup:ingress", says: "-p has no effect on cgroup_skb probes"},
 		"netfilter":     {probe: "netfilter:ip:input", says: "-p has no effect on netfilter probes"},
 		"sock_ops":      {probe: "sock_ops:/sys/fs/cgroup", says: "-p has no effect on sock_ops probes"},
+		"sk_lookup":     {probe: "sk_lookup", says: "-p has no effect on sk_lookup probes"},
 		"fmod_ret":      {probe: "fmod_ret:security_task_getpgid", needs: "fentry", runs: all},
 
 		"cgroup_sock_addr": {}, // a crowd connects to nothing

@@ -106,6 +106,59 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// TestSocketLookup connects to two listening sockets. The kernel looks for each of them once
+// for a connection; with --unsafe, a script drops the packets for one of them.
+func TestSocketLookup(t *testing.T) {
+	if *peer {
+		t.Skip("bpftrace has no such probes")
+	}
+	needRoot(t)
+	for _, allowed := range []bool{false, true} {
+		for _, ns := range []string{"", fmt.Sprintf(":/proc/%d/task/TID/ns/net", os.Getpid())} {
+			t.Run(fmt.Sprintf("%v %s", allowed, ns), func(t *testing.T) {
+				ownLoopback(t)
+				ns := strings.ReplaceAll(ns, "TID", fmt.Sprint(unix.Gettid()))
+				var ports []int
+				for range 2 {
+					l, err := net.Listen("tcp4", "127.0.0.1:0")
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer l.Close()
+					ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+				}
+				args := []string{"-e", fmt.Sprintf("sk_lookup%s { @[ctx.local_port, ntop(ctx.local_ip4), ctx.protocol] = count(); if (ctx.local_port == %d) { drop(); } }", ns, ports[0])}
+				if allowed {
+					args = append(args, "--unsafe")
+				}
+				s := start(t, args...)
+				s.attached()
+				for i, port := range ports {
+					for range 3 {
+						c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+						if refused := errors.Is(err, unix.ECONNREFUSED); err != nil && !refused || refused != (allowed && i == 0) {
+							t.Errorf("connecting to socket %d: %v", i, err)
+						}
+						if err == nil {
+							c.Close()
+						}
+					}
+				}
+				s.signal(unix.SIGINT)
+				r := s.wait()
+				for _, port := range ports {
+					if want := fmt.Sprintf("@[%d, 127.0.0.1, 6]: 3\n", port); !strings.Contains(r.stdout, want) {
+						t.Errorf("it does not print %q: %s", want, r.stdout)
+					}
+				}
+				if strings.Contains(r.stderr, "AUDIT: drop() would have decided 3 times") == allowed {
+					t.Errorf("stderr: %s", r.stderr)
+				}
+			})
+		}
+	}
+}
+
 // TestDeny refuses calls of a thread of this test.
 func TestDeny(t *testing.T) {
 	if *peer {
