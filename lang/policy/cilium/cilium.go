@@ -124,19 +124,25 @@ type Name struct {
 type PortRule struct {
 	Path  string // "egress[0].toPorts[1]"
 	Ports []Port // empty: all ports
-	// HTTP, DNS and SNI are what a request must match one of, if they are not nil.
-	HTTP []HTTPRule
-	DNS  []Name
-	SNI  []Name
-	At   source.Span
+	// HTTP, Kafka, DNS and SNI are what a request must match one of, if they are not nil.
+	HTTP  []HTTPRule
+	Kafka []KafkaRule
+	DNS   []Name
+	SNI   []Name
+	At    source.Span
+}
+
+// Plain reports whether the item is about connections only.
+func (p *PortRule) Plain() bool {
+	return p.HTTP == nil && p.Kafka == nil && p.DNS == nil && p.SNI == nil
 }
 
 // Port is a range of ports of protocols.
 type Port struct {
 	// Protocols are the numbers of the protocols; nil: all.
 	Protocols []uint8
-	// From and To are the ends of the range. If From is 0, all ports match. For ICMP they
-	// are the type of the message.
+	// From and To are the ends of the range. If From is 0, all ports match; if it is above
+	// To, none does. For ICMP they are the type of the message.
 	From, To uint16
 }
 

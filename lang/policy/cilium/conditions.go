@@ -69,6 +69,9 @@ func (w *writer) protocols(e *Entry) string {
 		if p.Protocols == nil {
 			return ""
 		}
+		if p.From > p.To {
+			continue // nothing
+		}
 		key := numbers(p.Protocols)
 		if _, ok := ranges[key]; !ok {
 			order = append(order, key)

@@ -52,12 +52,12 @@ func (r *reader) portRule(n *yaml.Node, path string, deny bool) *PortRule {
 	if kinds > 1 {
 		r.diags.Errorf(n.Get("rules").At, "an item of toPorts has rules of one kind only: http, dns, kafka or l7")
 	}
-	if (p.HTTP != nil || p.DNS != nil) && len(p.Ports) == 0 {
+	if (p.HTTP != nil || p.Kafka != nil || p.DNS != nil) && len(p.Ports) == 0 {
 		r.diags.Errorf(n.At, "rules for requests need ports")
 	}
 	for _, port := range p.Ports {
-		if p.HTTP != nil && len(port.Protocols) == 1 && port.Protocols[0] != protoTCP {
-			r.diags.Errorf(n.At, "rules for HTTP are for ports of TCP")
+		if (p.HTTP != nil || p.Kafka != nil) && len(port.Protocols) == 1 && port.Protocols[0] != protoTCP {
+			r.diags.Errorf(n.At, "rules for HTTP and Kafka are for ports of TCP")
 		}
 	}
 	return p
@@ -85,7 +85,7 @@ func (r *reader) requests(n *yaml.Node, p *PortRule) (kinds int) {
 		}},
 		field{"kafka", func(n *yaml.Node) {
 			if given(n) {
-				r.unsupported(n.At, "gotrace does not look into requests of Kafka")
+				r.list(n, "kafka", func(_ int, n *yaml.Node) { p.Kafka = append(p.Kafka, r.kafka(n)) })
 			}
 		}},
 		field{"l7proto", func(n *yaml.Node) {
@@ -134,7 +134,9 @@ func (r *reader) port(n *yaml.Node) Port {
 	case isPortName(text):
 		number, ok := builtins.PortOf(strings.ToLower(text))
 		if !ok {
-			r.diags.ErrorHint(port.At, "write its number: which port of an endpoint has a name is known to Kubernetes only", "gotrace knows no port '%s'", text)
+			warn(r.diags, port.At, "write its number: which port of an endpoint has a name is known to Kubernetes only", "no port of the name '%s' is known here: it matches nothing", text)
+			p.From, p.To = 1, 0
+			return p
 		}
 		p.From = uint16(number)
 	default:

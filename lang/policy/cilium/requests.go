@@ -41,7 +41,11 @@ func (h *HTTPRule) expressions() (list []string) {
 }
 
 // requestRules are the expressions for the requests of a decision.
-type requestRules struct{ http, dns, tls groups }
+type requestRules struct {
+	http, dns, tls groups
+	// kafka is set if there are rules for Kafka, and topics if one names a topic.
+	kafka, topics bool
+}
 
 func rulesOf(d *Decision) (r requestRules) {
 	for _, e := range d.Entries {
@@ -53,6 +57,10 @@ func rulesOf(d *Decision) (r requestRules) {
 				r.http.add(isRequest)
 			}
 			r.http.add(e.Port.HTTP[i].expressions()...)
+		}
+		for i := range e.Port.Kafka {
+			r.kafka = true
+			r.topics = r.topics || e.Port.Kafka[i].Topic != ""
 		}
 		r.dns.add(expressions(e.Port.DNS)...)
 		r.tls.add(expressions(e.Port.SNI)...)
@@ -106,7 +114,7 @@ func (w *writer) message() {
 // request it starts, or let it pass.
 func (w *writer) segment() {
 	r := &w.rules
-	if r.http == nil && r.dns == nil && r.tls == nil {
+	if r.http == nil && r.dns == nil && r.tls == nil && !r.kafka {
 		w.line("return;")
 		return
 	}
@@ -129,6 +137,11 @@ func (w *writer) segment() {
 		w.line("if (%s) { $kind = $salt ^ %d; }", r.http.all("http", []string{isRequest}), HTTPRequest)
 		w.line("}")
 	}
+	if r.kafka {
+		w.line("if ($kind == $salt) {")
+		w.kafkaHead()
+		w.line("}")
+	}
 	w.line("if ($kind == $salt) { return; }")
 }
 
@@ -140,6 +153,7 @@ var kinds = []struct {
 	{HTTPRequest, func(e *Entry) bool { return e.Port != nil && e.Port.HTTP != nil }},
 	{DNSQuery, func(e *Entry) bool { return e.Port != nil && e.Port.DNS != nil }},
 	{TLSHello, func(e *Entry) bool { return e.Port != nil && e.Port.SNI != nil }},
+	{KafkaRequest, func(e *Entry) bool { return e.Port != nil && e.Port.Kafka != nil }},
 }
 
 // requests writes the statements that decide about a request. No entry that is plain
@@ -191,6 +205,15 @@ func (w *writer) request(e *Entry, kind int) string {
 				return ""
 			}
 			list = append(list, paren(w.rules.http.all("http", texts)))
+		}
+		return either(list)
+	case KafkaRequest:
+		for i := range e.Port.Kafka {
+			cond := e.Port.Kafka[i].condition()
+			if cond == "" {
+				return ""
+			}
+			list = append(list, paren(cond))
 		}
 		return either(list)
 	case DNSQuery:

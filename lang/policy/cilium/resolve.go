@@ -68,7 +68,7 @@ func (e *Entry) Path() string {
 
 // Plain reports whether the entry decides about connections only.
 func (e *Entry) Plain() bool {
-	return e.Port == nil || e.Port.HTTP == nil && e.Port.DNS == nil && e.Port.SNI == nil
+	return e.Port == nil || e.Port.Plain()
 }
 
 // Decision is what decides about the traffic of an endpoint in a direction.
@@ -258,13 +258,14 @@ func (r *resolver) endpoints(s *Spec, sel *Selector, requires []*Selector, set *
 		found = true
 	}
 	if !found {
-		r.warn(sel.At, "--endpoint 'LABELS: PLACE' names an endpoint: a cgroup, or a prefix on another machine",
+		warn(r.diags, sel.At, "--endpoint 'LABELS: PLACE' names an endpoint: a cgroup, or a prefix on another machine",
 			"no endpoint that is known here matches %s: labels of other machines are not known", sel)
 	}
 }
 
-func (r *resolver) warn(at source.Span, hint, format string, args ...any) {
-	r.diags.Add(source.Diag{Span: at, Severity: source.Warning, Msg: fmt.Sprintf(format, args...), Hint: hint})
+// warn adds a warning.
+func warn(diags *source.Diags, at source.Span, hint, format string, args ...any) {
+	diags.Add(source.Diag{Span: at, Severity: source.Warning, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // nodes adds the machines that a selector selects.
@@ -285,7 +286,7 @@ func (r *resolver) nodes(sel *Selector, set *Set) {
 		}
 	}
 	if !found {
-		r.warn(sel.At, "--endpoint 'reserved:remote-node,LABELS: PREFIX' names one", "no machine that is known here matches %s", sel)
+		warn(r.diags, sel.At, "--endpoint 'reserved:remote-node,LABELS: PREFIX' names one", "no machine that is known here matches %s", sel)
 	}
 }
 
@@ -306,7 +307,7 @@ func (r *resolver) entity(name string, set *Set) {
 	default:
 		in := r.m.Entities[name]
 		if len(in) == 0 {
-			r.warn(r.at, "--entity "+name+"=CIDR gives it addresses", "the entity %s matches nothing: its addresses are not known here", name)
+			warn(r.diags, r.at, "--entity "+name+"=CIDR gives it addresses", "the entity %s matches nothing: its addresses are not known here", name)
 			return
 		}
 		set.Terms = append(set.Terms, Term{In: in})
@@ -337,7 +338,7 @@ func (r *resolver) group(g GroupRef, set *Set) {
 		}
 	}
 	if !found {
-		r.warn(g.At, "give gotrace the file with the "+kindGroup+" too", "no CIDR group of that name or with those labels is known")
+		warn(r.diags, g.At, "give gotrace the file with the "+kindGroup+" too", "no CIDR group of that name or with those labels is known")
 	}
 }
 
@@ -355,7 +356,7 @@ func (r *resolver) service(s Service, namespace string) (in []netip.Prefix) {
 		}
 	}
 	if len(in) == 0 {
-		r.warn(s.At, fmt.Sprintf("--service '%s=CIDR' gives it addresses", name), "the addresses of the service '%s' are not known here", name)
+		warn(r.diags, s.At, fmt.Sprintf("--service '%s=CIDR' gives it addresses", name), "the addresses of the service '%s' are not known here", name)
 	}
 	sort.Slice(in, func(i, j int) bool { return in[i].Compare(in[j]) < 0 })
 	return slices.Compact(in)

@@ -12,8 +12,8 @@ import (
 //
 // A result is a tuple: the number of the decision, the time in nanoseconds since boot, the
 // Kind, whether the packet is denied, the source's address and port, the destination's,
-// the protocol, the flags of TCP or the type of ICMP, the text of a request, and Words
-// numbers with a bit for each entry that matches.
+// the protocol, the flags of TCP, the type of ICMP or the kind of Kafka's request, the
+// text of a request, and Words numbers with a bit for each entry that matches.
 type Script struct {
 	File      *source.File
 	Decisions []*Decision
@@ -26,6 +26,7 @@ const (
 	HTTPRequest
 	DNSQuery
 	TLSHello
+	KafkaRequest
 )
 
 // Offsets of the parts of a result.
@@ -226,6 +227,9 @@ func (w *writer) state() {
 	w.line("$kind = $salt; $known = $salt; $denied = $salt;")
 	w.zero("http", w.rules.http)
 	w.zero("tls", w.rules.tls)
+	if w.rules.kafka {
+		w.line(`$api = (uint16)0; $apiversion = (uint16)0; $client = ""; $topics = (uint64)0; $topic = "";`)
+	}
 	w.key()
 	w.line("if ($proto == %d) {", protoTCP)
 	w.line("// The first packet of a connection asks for it.")
@@ -365,23 +369,28 @@ func (w *writer) report(i int) {
 	for k := range w.d.Words() {
 		hits += fmt.Sprintf(", $hit%d", k)
 	}
-	show := func(text string) {
-		w.line("print((%d, nsecs, $kind ^ $salt, $denied ^ $salt, pkt.saddr, %s, pkt.daddr, %s, $proto, $type, %s%s));", i, sport, dport, text, hits)
+	show := func(kind, text string) {
+		w.line("print((%d, nsecs, $kind ^ $salt, $denied ^ $salt, pkt.saddr, %s, pkt.daddr, %s, $proto, %s, %s%s));", i, sport, dport, kind, text, hits)
 	}
 	w.line("if (%s) {", news)
 	for _, k := range []struct {
-		kind int
-		g    groups
-		text string
-	}{{HTTPRequest, w.rules.http, fmt.Sprintf("str(payload(%d))", textSize)}, {DNSQuery, w.rules.dns, "$name"}, {TLSHello, w.rules.tls, "tls_name()"}} {
-		if k.g != nil {
+		kind       int
+		has        bool
+		what, text string
+	}{
+		{HTTPRequest, w.rules.http != nil, "$type", fmt.Sprintf("str(payload(%d))", textSize)},
+		{DNSQuery, w.rules.dns != nil, "$type", "$name"},
+		{TLSHello, w.rules.tls != nil, "$type", "tls_name()"},
+		{KafkaRequest, w.rules.kafka, "(uint8)$api", "$topic"},
+	} {
+		if k.has {
 			w.line("if (($kind ^ $salt) == %d) {", k.kind)
-			show(k.text)
+			show(k.what, k.text)
 			w.line("} else ")
 		}
 	}
 	w.line("{")
-	show(`""`)
+	show("$type", `""`)
 	w.line("}")
 	w.line("}")
 	if w.unsafe {

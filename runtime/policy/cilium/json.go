@@ -150,6 +150,8 @@ func (f *Flow) l7() map[string]any {
 		out["dns"] = map[string]any{"query": f.Text + ".", "observation_source": "proxy"}
 	case cilium.TLSHello:
 		out["tls"] = map[string]any{"sni": f.Text}
+	case cilium.KafkaRequest:
+		out["kafka"] = map[string]any{"api_key": cilium.KafkaAPI(int(f.Flags)), "topic": f.Text}
 	}
 	return out
 }

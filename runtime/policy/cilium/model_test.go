@@ -24,6 +24,7 @@ type packet struct {
 	query        string // of a message of DNS
 	answer       []netip.Addr
 	server       string // of a greeting of TLS; "-": none
+	kafka        *kafkaRequest
 }
 
 // httpRequest is a request of HTTP.
@@ -64,7 +65,7 @@ func (m *model) decide(p *packet) outcome {
 	known := false
 	if p.proto == 6 {
 		if p.flags&0x12 != 2 {
-			if p.http == nil && p.query == "" && p.server == "" {
+			if p.http == nil && p.query == "" && p.server == "" && p.kafka == nil {
 				return outcome{silent: true}
 			}
 			request = true
@@ -166,7 +167,7 @@ func (m *model) matching(p *packet) (deny, plain []string, deep []deepRule, sele
 				switch {
 				case r.Deny:
 					deny = append(deny, place)
-				case port != nil && (port.HTTP != nil || port.DNS != nil || port.SNI != nil):
+				case port != nil && (port.HTTP != nil || port.DNS != nil || port.SNI != nil || port.Kafka != nil):
 					deep = append(deep, deepRule{place, port})
 				default:
 					plain = append(plain, place)
@@ -314,6 +315,8 @@ func (d *deepRule) accepts(p *packet) (ours, ok bool) {
 		return true, slices.ContainsFunc(d.rule.HTTP, p.http.meets)
 	case d.rule.DNS != nil && (p.query != "" || p.proto == 17):
 		return true, slices.ContainsFunc(d.rule.DNS, func(n front.Name) bool { return p.query != "" && nameMatches(n, p.query) })
+	case p.kafka != nil && d.rule.Kafka != nil:
+		return true, slices.ContainsFunc(d.rule.Kafka, p.kafka.meets)
 	case p.server != "" && d.rule.SNI != nil:
 		return true, slices.ContainsFunc(d.rule.SNI, func(n front.Name) bool { return nameMatches(n, p.server) })
 	}

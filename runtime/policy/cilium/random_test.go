@@ -137,7 +137,14 @@ func (g *generator) name() string {
 func (g *generator) ports(deny bool) {
 	r := g.r
 	deep := r.IntN(2) == 0 && !deny
-	switch kind := r.IntN(3); {
+	switch kind := r.IntN(4); {
+	case deep && kind == 2:
+		g.line(3, "- ports: [{port: \"9092\", protocol: TCP}]")
+		g.line(3, "  rules:")
+		g.line(3, "    kafka:")
+		for range 1 + r.IntN(3) {
+			g.kafka()
+		}
 	case deep && kind == 0:
 		g.line(3, "- ports: [{port: %q, protocol: TCP}]", pick(r, []string{"80", "8080", "http"}))
 		g.line(3, "  rules:")
@@ -161,6 +168,26 @@ func (g *generator) ports(deny bool) {
 		}
 		g.line(3, "- ports: [%s]", strings.Join(list, ", "))
 	}
+}
+
+func (g *generator) kafka() {
+	r := g.r
+	var parts []string
+	if what := r.IntN(3); what == 0 {
+		parts = append(parts, "role: "+pick(r, []string{"produce", "consume"}))
+	} else if what == 1 {
+		parts = append(parts, "apiKey: "+pick(r, []string{"fetch", "Produce", "metadata", "heartbeat", "offsetcommit"}))
+	}
+	if r.IntN(3) == 0 {
+		parts = append(parts, `apiVersion: "`+pick(r, []string{"0", "3", "9"})+`"`)
+	}
+	if r.IntN(3) == 0 {
+		parts = append(parts, "clientID: "+pick(r, []string{"shop", "billing"}))
+	}
+	if r.IntN(2) == 0 {
+		parts = append(parts, "topic: "+pick(r, []string{"orders", "deaths", strings.Repeat("t", 200)}))
+	}
+	g.line(5, "- {%s}", strings.Join(parts, ", "))
 }
 
 func (g *generator) http() {
@@ -204,7 +231,7 @@ func randomPacket(r *rand.Rand, n int, before []*packet) *packet {
 	if p.peer.Is6() && p.proto == 1 || p.peer.Is4() && p.proto == 58 {
 		p.proto = 17
 	}
-	other, to := uint16(20000+n), pick(r, []uint16{80, 8080, 8050, 53, 443, 22, 9})
+	other, to := uint16(20000+n), pick(r, []uint16{80, 8080, 8050, 53, 443, 22, 9, 9092})
 	p.pport, p.lport = other, to
 	if p.dir == front.Egress {
 		p.pport, p.lport = to, other
@@ -243,14 +270,17 @@ func mixed(r *rand.Rand, name string) string {
 
 // segment adds data to a packet of TCP.
 func (p *packet) segment(r *rand.Rand) {
-	switch r.IntN(6) {
-	case 0:
+	switch n := r.IntN(8); {
+	case n == 6, p.lport == 9092 || p.pport == 9092:
+		p.kafka = randomKafka(r)
+		p.data = p.kafka.message(r)
+	case n == 0:
 		p.data = []byte("HTTP/1.1 200 OK\r\n\r\n")
-	case 1:
+	case n == 1:
 		p.query = pick(r, names)
 		m := dnsMessage(p.query, nil)
 		p.data = append(binary.BigEndian.AppendUint16(nil, uint16(len(m))), m...)
-	case 2:
+	case n == 2:
 		p.server = pick(r, append(slices.Clone(names), "-"))
 		p.data = clientHello(r, p.server)
 	default:

@@ -23,7 +23,7 @@ type Flow struct {
 	Enforced bool // whether a denied packet was dropped
 	Src, Dst netip.AddrPort
 	Protocol uint8
-	Flags    uint8  // of TCP, or the type of a message of ICMP
+	Flags    uint8  // of TCP, the type of a message of ICMP, or the kind of Kafka's request
 	Text     string // of the request
 	// Entry is the entry that decided; nil: the default.
 	Entry *cilium.Entry
@@ -144,6 +144,8 @@ func (f *Flow) what() string {
 		return "dns-request"
 	case cilium.TLSHello:
 		return "tls-hello"
+	case cilium.KafkaRequest:
+		return "kafka-request"
 	}
 	return "policy-verdict:" + f.Match() + " " + strings.ToUpper(f.Decision.Dir.String())
 }
@@ -206,6 +208,8 @@ func (f *Flow) Summary() string {
 		return "DNS Query " + f.Text
 	case f.Kind == cilium.TLSHello:
 		return "TLS Server Name " + f.Text
+	case f.Kind == cilium.KafkaRequest:
+		return strings.TrimSuffix("Kafka "+cilium.KafkaAPI(int(f.Flags))+" topic "+f.Text, " topic ")
 	case f.Protocol == 6:
 		return "TCP Flags: " + strings.Join(f.flags(), ", ")
 	case f.Protocol == 1 || f.Protocol == 58:
