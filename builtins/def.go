@@ -109,6 +109,9 @@ type Def struct {
 	// OnlyMembers is set if the result is a pointer that a script cannot use itself: it
 	// can only use the members of the object that it points to.
 	OnlyMembers bool
+	// Branches is the number of branches in the code of a call, if there are many: loops
+	// over bytes have more than the kernel's verifier can follow several times.
+	Branches int
 	// NotInLoop is set if the body of a for loop cannot use the builtin. The body is a
 	// callback, which has no context and cannot end the program. In a macro, a builtin
 	// that Ends the program can nevertheless be used in a loop.

@@ -77,6 +77,10 @@ type GenMemory interface {
 	// Temp returns the address of size bytes that are valid for the rest of the
 	// program.
 	Temp(size int) *ir.Value
+	// Untracked returns the address of size bytes of unused memory, for the rest of the
+	// program. In a program with so many branches that the kernel's verifier could not
+	// follow all paths, the memory is such that it does not track its content.
+	Untracked(size int) *ir.Value
 	// Rodata returns the address of constant bytes.
 	Rodata(data []byte) *ir.Value
 	// Table is Rodata for a table that a program may read up to span bytes from its

@@ -206,7 +206,7 @@ type parser struct {
 // parsePacket emits the parser and returns the address of the parsed packet.
 func parsePacket(g Gen, from *probes.Packet) *ir.Value {
 	b := g.B()
-	s := &parser{b: b, ctx: g.Ctx(), from: from, p: b.Slot(pktSize)}
+	s := &parser{b: b, ctx: g.Ctx(), from: from, p: g.Untracked(pktSize)}
 	s.at, s.proto, s.end = &ir.Var{Name: "at", Type: ir.Int}, &ir.Var{Name: "proto", Type: ir.Int}, &ir.Var{Name: "limit", Type: ir.Int}
 	b.Zero(s.p, 0, pktSize)
 	size := from.Len(b, s.ctx)

@@ -13,6 +13,7 @@ func tlsName() *Def {
 		Name:      "tls_name",
 		Kind:      Variable,
 		NotInLoop: true,
+		Branches:  60,
 		Doc: Doc{
 			Summary: "The name of the server that a client of TLS asks for (SNI), in probes that have pkt. " +
 				"It is \"-\" if the client gives none, and empty if the packet's data does not start with a client's greeting.",

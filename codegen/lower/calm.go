@@ -14,7 +14,7 @@ import (
 // register's value, so a program with hundreds of branches on a few variables has more
 // paths than the verifier can follow, even if the program is short. Such a program
 // keeps its variables in a map. The verifier does not track the contents of maps, so
-// the paths do not differ.
+// the paths do not differ. What such a program finds out about a packet is there too.
 
 // A program with at least manyBranches branches keeps its variables in a map. With at
 // least fewBranches it does not keep values loaded in one block for use in distant
@@ -48,6 +48,18 @@ func (f *fn) calm(p *check.Prog) {
 		case *ast.Binary:
 			if n.Op == "&&" || n.Op == "||" {
 				branches++
+			}
+		case *ast.Field:
+			if f.info.Fields[n].Has != 0 {
+				branches++
+			}
+		case *ast.Ident:
+			if call := f.info.Calls[n]; call != nil {
+				branches += call.Def.Branches
+			}
+		case *ast.Call:
+			if call := f.info.Calls[n]; call != nil {
+				branches += call.Def.Branches
 			}
 		case *ast.While:
 			branches++
@@ -103,6 +115,18 @@ func (f *fn) mapOffset(v *check.Var) int {
 		f.mapVars[v] = off
 	}
 	return off
+}
+
+// Untracked implements builtins.Gen.
+func (f *fn) Untracked(size int) *ir.Value {
+	if f.inMap == nil || f.varsMap.ValueSize+size > store.MaxPerCPU {
+		return f.b.Slot(size)
+	}
+	off := f.varsMap.ValueSize
+	f.varsMap.ValueSize += types.RoundUp(size, 8)
+	var p *ir.Value
+	f.prologue(func() { p = f.b.AddImm(f.varsBase, int64(off)) })
+	return p
 }
 
 // mapVar returns the address of a variable in the map, or nil if it is not in the map.
