@@ -74,6 +74,11 @@ func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 	space := types.NoSpace
 	addr := f.guarded(func() *ir.Value {
 		p := f.place(a.Expr)
+		if p.space == types.Ctx && f.prog.Ctx.Ctx.Word > 0 { // it has no address
+			tmp := f.temp(max(p.t.Size, 8))
+			f.copyBytes(p, p.t.Size, Dest{Ptr: tmp, Size: p.t.Size})
+			return tmp
+		}
 		space = p.space
 		v := p.address(f)
 		if *f.nilExit != (exit{}) { // an address or 0

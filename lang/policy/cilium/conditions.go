@@ -14,7 +14,11 @@ const never = "false"
 // condition returns the condition for an entry, "" if it matches everything.
 func (w *writer) condition(e *Entry) string {
 	var parts []string
-	for _, p := range []string{w.protocols(e), w.peers(&e.Peers)} {
+	peers := w.peers(&e.Peers)
+	if w.calls {
+		peers = w.peersOfCall(e)
+	}
+	for _, p := range []string{w.protocols(e), peers} {
 		if p == never {
 			return never
 		}

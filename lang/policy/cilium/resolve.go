@@ -79,6 +79,8 @@ type Decision struct {
 	Default bool
 	Entries []*Entry // those that deny come first
 	Specs   []*Spec  // that select the endpoint and have a section for the direction
+	// Here are the addresses at which the endpoint reaches others of this machine.
+	Here []netip.Prefix
 }
 
 // Denies reports whether the decision can deny anything.
@@ -150,7 +152,10 @@ func Example(p *Policies, m *Machine, diags *source.Diags) []*Decision {
 // decisions returns the decisions of specs about an endpoint.
 func (r *resolver) decisions(e *Endpoint, specs []*Spec) (list []*Decision) {
 	for _, dir := range []Direction{Ingress, Egress} {
-		d := &Decision{Endpoint: e, Dir: dir}
+		d := &Decision{Endpoint: e, Dir: dir, Here: r.m.Host}
+		if len(e.Addrs) > 0 { // it has a network of its own
+			d.Here = append([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, e.Addrs...)
+		}
 		for _, s := range specs {
 			if s.Has[dir] || s.Denies(dir) {
 				d.Specs = append(d.Specs, s)

@@ -99,6 +99,7 @@ type writer struct {
 	index  int    // of the endpoint: that of its first decision
 	names  groups // expressions for the names that policies of the endpoint allow
 	rules  requestRules
+	calls  bool // the program is for a call, not for packets
 }
 
 // line writes a line.
@@ -174,6 +175,9 @@ func (w *writer) decision(i int, d *Decision) {
 	w.verdict()
 	w.report(i)
 	w.end()
+	if w.unsafe {
+		w.connect(i, d)
+	}
 }
 
 // policiesOf returns the names of policies, each once.
@@ -258,6 +262,9 @@ func (w *writer) entries() {
 		all.Local = append(all.Local, e.Peers.Local...)
 	}
 	for _, level := range all.levels() {
+		if w.calls {
+			break
+		}
 		w.line("$cgroup%d = peer_cgroup(%d);", level, level)
 	}
 	if len(w.d.Entries) == 0 {

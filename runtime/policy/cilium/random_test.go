@@ -448,7 +448,6 @@ func programs(t *testing.T, dir string) (list [2]*ebpf.Program) {
 // SEED selects others.
 func TestRandom(t *testing.T) {
 	dir := testCgroup(t)
-	k := kernel.Live()
 	seed := uint64(1)
 	if text := os.Getenv("SEED"); text != "" {
 		fmt.Sscan(text, &seed)
@@ -465,7 +464,7 @@ func TestRandom(t *testing.T) {
 			packets = append(packets, randomPacket(r, i, packets))
 		}
 		for _, enforce := range []bool{false, true} {
-			c, d := compare(t, k, dir, g.b.String(), packets, enforce)
+			c, d := compare(t, dir, g.b.String(), packets, enforce)
 			cases, denied = cases+c, denied+d
 		}
 		if t.Failed() {
@@ -478,10 +477,8 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// compare runs packets through the programs of policies. It returns the number of packets
-// and of those that were denied.
-func compare(t *testing.T, k *kernel.Kernel, dir, text string, packets []*packet, enforce bool) (cases, denied int) {
-	t.Helper()
+// translated returns the script for the endpoint of a cgroup, and what it is made from.
+func translated(dir, text string, enforce bool) (*front.Policies, *front.Machine, *front.Script, error) {
 	machine := &front.Machine{
 		Endpoints: []*front.Endpoint{
 			{Name: "web", Dir: dir, ID: 1 << 40, Level: 1, Labels: labels("app=web,tier=front")},
@@ -498,18 +495,16 @@ func compare(t *testing.T, k *kernel.Kernel, dir, text string, packets []*packet
 	}
 	p := front.Read(docs, &policy.Options{Unsafe: enforce}, &diags)
 	list := front.Resolve(p, machine, &diags)
-	if err := diags.Err(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	if len(list) == 0 {
-		return 0, 0
-	}
-	script := front.Translate(list, enforce)
-	compiled, err := tracer.Compile(script.File.Text, tracer.Options{Unsafe: enforce, Kernel: k})
+	return p, machine, front.Translate(list, enforce), diags.Err()
+}
+
+// run runs a script while during does something, and returns the flows that it reports.
+func run(t *testing.T, script *front.Script, text string, during func()) (got []*cilium.Flow) {
+	t.Helper()
+	compiled, err := tracer.Compile(script.File.Text, tracer.Options{Unsafe: script.Unsafe, Kernel: kernel.Live()})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	var got []*cilium.Flow
 	s, err := compiled.Start(context.Background(), func(e tracer.Event) {
 		switch e := e.(type) {
 		case tracer.Printed:
@@ -525,38 +520,55 @@ func compare(t *testing.T, k *kernel.Kernel, dir, text string, packets []*packet
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	progs := programs(t, dir)
-	m := &model{policies: p, machine: machine, endpoint: machine.Endpoints[0], enforce: enforce, began: map[exchange]front.Direction{}, names: map[netip.Addr][]string{}}
-	var want []outcome
-	var of []*packet
-	for i, packet := range packets {
-		o := m.decide(packet)
-		cases++
-		if prog := progs[packet.dir]; prog != nil {
-			ret, err := prog.Run(&ebpf.RunOptions{Data: packet.frame()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			passes := uint32(1)
-			if o.denied && enforce {
-				passes = 0
-			}
-			if ret != passes {
-				t.Errorf("packet %d %+v: the program returns %d, the model wants %+v\n%s", i, *packet, ret, o, text)
-			}
-		}
-		if !o.silent {
-			want = append(want, o)
-			of = append(of, packet)
-			if o.denied {
-				denied++
-			}
-		}
-	}
+	during()
 	s.Stop()
 	if _, err := s.Wait(); err != nil {
 		t.Fatal(err)
 	}
+	return got
+}
+
+// compare runs packets through the programs of policies. It returns the number of packets
+// and of those that were denied.
+func compare(t *testing.T, dir, text string, packets []*packet, enforce bool) (cases, denied int) {
+	t.Helper()
+	p, machine, script, err := translated(dir, text, enforce)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if len(script.Decisions) == 0 {
+		return 0, 0
+	}
+	m := &model{policies: p, machine: machine, endpoint: machine.Endpoints[0], enforce: enforce, began: map[exchange]front.Direction{}, names: map[netip.Addr][]string{}}
+	var want []outcome
+	var of []*packet
+	got := run(t, script, text, func() {
+		progs := programs(t, dir)
+		for i, packet := range packets {
+			o := m.decide(packet)
+			cases++
+			if prog := progs[packet.dir]; prog != nil {
+				ret, err := prog.Run(&ebpf.RunOptions{Data: packet.frame()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				passes := uint32(1)
+				if o.denied && enforce {
+					passes = 0
+				}
+				if ret != passes {
+					t.Errorf("packet %d %+v: the program returns %d, the model wants %+v\n%s", i, *packet, ret, o, text)
+				}
+			}
+			if !o.silent {
+				want = append(want, o)
+				of = append(of, packet)
+				if o.denied {
+					denied++
+				}
+			}
+		}
+	})
 	for i := range max(len(want), len(got)) {
 		switch {
 		case i >= len(got):

@@ -126,7 +126,10 @@ func (s *Text) Value(v value.Value) {
 // side returns one side of the flow with the endpoint whose side it is in a direction.
 func (f *Flow) side(a netip.AddrPort, of cilium.Direction) string {
 	text := a.String()
-	if !cilium.HasPorts(f.Protocol) {
+	switch {
+	case a.Addr().IsUnspecified(): // a call was refused, before the socket had an address
+		return f.Decision.Endpoint.Name
+	case !cilium.HasPorts(f.Protocol):
 		text = a.Addr().String()
 	}
 	if f.Decision.Dir == of {
