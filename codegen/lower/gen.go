@@ -74,7 +74,7 @@ func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 	space := types.NoSpace
 	addr := f.guarded(func() *ir.Value {
 		p := f.place(a.Expr)
-		if p.space == types.Ctx && f.prog.Ctx.Ctx.Word > 0 { // it has no address
+		if f.byWords(p) { // it has no address
 			tmp := f.temp(max(p.t.Size, 8))
 			f.copyBytes(p, p.t.Size, Dest{Ptr: tmp, Size: p.t.Size})
 			return tmp

@@ -24,6 +24,10 @@ func (f *fn) load(p place) *ir.Value {
 		return f.loadPart(p, word)
 	}
 	v := f.loadOwn(p.ptr, p.off, t)
+	if t.Kind == types.Pointer && p.space == types.Ctx && f.prog.Ctx.Ctx.Word > 0 {
+		v.Type = ir.PtrBTF // the kernel replaces the loads through it too
+		return v
+	}
 	if t.Kind == types.Pointer && t.Size == 8 && v.Type == ir.Int && t.Space != types.User &&
 		(p.space == types.BTF || p.space == types.Ctx && t.Space == types.BTF) {
 		v.Type = ir.PtrBTF
@@ -32,6 +36,12 @@ func (f *fn) load(p place) *ir.Value {
 		}
 	}
 	return v
+}
+
+// byWords reports whether p is part of a context that the kernel reads only by words, or
+// of an object that such a context points to.
+func (f *fn) byWords(p place) bool {
+	return f.prog.Ctx.Ctx.Word > 0 && (p.space == types.Ctx || p.space == types.BTF)
 }
 
 // loadOwn reads a word by a plain load.

@@ -277,7 +277,7 @@ func (f *fn) copyBytes(p place, n int, d Dest) {
 		f.b.Copy(d.Ptr, d.Off, p.address(f), n)
 	case p.space == types.User:
 		f.Read(d.Ptr, d.Off, n, p.address(f), types.User, "")
-	case p.space == types.Ctx && f.prog.Ctx.Ctx.Word > 0:
+	case f.byWords(p):
 		for size, off := f.prog.Ctx.Ctx.Word, 0; off < n; off += size {
 			for off+size > n {
 				size /= 2

@@ -277,8 +277,13 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	if f.Recorded() && f.Type.Kind == types.String && obj.Space == types.Ctx {
 		f.Type = f.Type.InSpace(types.Kernel)
 	}
-	if f.Has != 0 && f.Type.Kind == types.Struct && !ofMember {
+	switch {
+	case ofMember:
+	case f.Has != 0 && f.Type.Kind == types.Struct:
 		return c.onlyMembers(e, f.Type)
+	case obj.Space == types.Ctx && c.viewed() && f.Type.Kind == types.Pointer && f.Type.Elem.Kind == types.Struct:
+		// The kernel finds the members only if it sees where the pointer is from.
+		return c.onlyMembers(e, f.Type.Elem)
 	}
 	c.info.Fields[e] = f
 	return c.current(part(f.Type, obj))

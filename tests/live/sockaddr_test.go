@@ -84,6 +84,9 @@ func TestSocketAddresses(t *testing.T) {
 			if call == "connect" || call == "sendmsg" {
 				fmt.Fprintf(&script, "@port[%q, bswap((uint16)ctx.user_port)] = count(); ", hook)
 			}
+			if hook == "connect6" {
+				script.WriteString("@addr[ntop(ctx.user_ip6), be16(buf(ctx.user_ip6, 16), 14), ctx.sk.family, ctx.sk.type] = count(); ")
+			}
 			script.WriteString("}\n")
 		}
 	}
@@ -102,6 +105,9 @@ func TestSocketAddresses(t *testing.T) {
 			want = append(want, fmt.Sprintf("@[%s, %d]: %d", hook, f.number, n))
 			if call == "connect" || call == "sendmsg" {
 				want = append(want, fmt.Sprintf("@port[%s, %d]: %d", hook, port, n))
+			}
+			if hook == "connect6" {
+				want = append(want, fmt.Sprintf("@addr[::1, 1, %d, %d]: %d", unix.AF_INET6, unix.SOCK_DGRAM, n))
 			}
 		}
 	}
