@@ -107,6 +107,10 @@ type Args struct {
 	// TypeOf returns the type of argN, and a warning about it or "". It returns an
 	// error if argN cannot be read. If TypeOf is nil, all are uint64.
 	TypeOf func(n int) (t *types.Type, warning string, err error)
+	// Place returns the size in bytes of argN in the memory of the process, and emits code
+	// that computes its address. It returns an error if argN is elsewhere. It is nil if
+	// arguments cannot be written.
+	Place func(n int) (size int, addr func(b *ir.Builder, ctx *ir.Value) *ir.Value, err error)
 	// Space is the address space of pointers that argN, retval and reg return:
 	// Kernel or User.
 	Space types.Space

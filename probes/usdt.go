@@ -19,8 +19,7 @@ import (
 // the kernel increments it in all processes that map the file, including later ones,
 // while the probe is attached (ref_ctr_offset).
 func usdtKind() *Kind {
-	k := &Kind{Name: "usdt", NoteArgs: true, Aliases: []string{"U"}, Syntax: "usdt:binary:[provider:]name", Doc: "Runs at a static probe of a program or library; arg0 … are its arguments."}
-	k.Reverse, k.ChildOnly = true, true
+	k := &Kind{Name: "usdt", NoteArgs: true, Reverse: true, ChildOnly: true, Aliases: []string{"U"}, Syntax: "usdt:binary:[provider:]name", Doc: "Runs at a static probe of a program or library; arg0 … are its arguments."}
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		p := &Point{Kind: k, PID: e.traced(), Name: strings.Join(parts, ":")}
 		switch n := len(parts) - 1; {
@@ -93,6 +92,7 @@ func usdtKind() *Kind {
 			}
 			return types.TUint64, "", nil
 		}
+		c.Args.Place = usdtPlaces(a, p.Name, at.args)
 		c.Func.Addr = a.IP
 		return c, nil
 	}
@@ -117,6 +117,21 @@ func usdtKind() *Kind {
 		return err
 	}
 	return k
+}
+
+// usdtPlaces returns where arguments of a USDT probe are in memory: see Args.Place.
+func usdtPlaces(a *binary.Arch, probe string, args []binary.USDTArg) func(int) (int, func(*ir.Builder, *ir.Value) *ir.Value, error) {
+	return func(n int) (int, func(*ir.Builder, *ir.Value) *ir.Value, error) {
+		switch {
+		case n >= len(args):
+			return 0, nil, fmt.Errorf("%s has %d arguments", probe, len(args))
+		case args[n].Err != nil:
+			return 0, nil, fmt.Errorf("arg%d of %s: %w", n, probe, args[n].Err)
+		case args[n].InMemory() == 0:
+			return 0, nil, fmt.Errorf("arg%d of %s is not in memory", n, probe)
+		}
+		return args[n].InMemory(), func(b *ir.Builder, ctx *ir.Value) *ir.Value { return args[n].Addr(a, b, ctx) }, nil
+	}
 }
 
 func expandUSDT(e *Env, p *Point) ([]*Point, error) {

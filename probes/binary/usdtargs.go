@@ -28,22 +28,35 @@ func (u *USDTArg) Emit(a *Arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
 	if u.reg == "" {
 		return b.Extend(b.Const(u.konst), u.size, u.Signed)
 	}
+	if u.memory {
+		return b.Extend(readWord(b, u.Addr(a, b, ctx), u.size, types.User), u.size, u.Signed)
+	}
 	v := b.Load(ctx, int64(a.regs[u.reg]), 8, false)
-	if !u.memory {
-		if u.off != 0 { // the second byte of a register: %ah
-			v = b.Op(ir.OpShr, v, b.Const(u.off))
-		}
-		return b.Extend(v, u.size, u.Signed)
+	if u.off != 0 { // the second byte of a register: %ah
+		v = b.Op(ir.OpShr, v, b.Const(u.off))
 	}
-	addr := b.AddImm(v, u.off)
-	if u.index != "" {
-		i := b.Load(ctx, int64(a.regs[u.index]), 8, false)
-		if u.scale != 1 {
-			i = b.Op(ir.OpMul, i, b.Const(u.scale))
-		}
-		addr = b.Op(ir.OpAdd, addr, i)
+	return b.Extend(v, u.size, u.Signed)
+}
+
+// InMemory returns the size in bytes of an argument in memory, or 0 if it is elsewhere.
+func (u *USDTArg) InMemory() int {
+	if !u.memory || u.reg == "" {
+		return 0
 	}
-	return b.Extend(readWord(b, addr, u.size, types.User), u.size, u.Signed)
+	return u.size
+}
+
+// Addr emits code that computes the address of an argument in memory.
+func (u *USDTArg) Addr(a *Arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
+	addr := b.AddImm(b.Load(ctx, int64(a.regs[u.reg]), 8, false), u.off)
+	if u.index == "" {
+		return addr
+	}
+	i := b.Load(ctx, int64(a.regs[u.index]), 8, false)
+	if u.scale != 1 {
+		i = b.Op(ir.OpMul, i, b.Const(u.scale))
+	}
+	return b.Op(ir.OpAdd, addr, i)
 }
 
 // ParseUSDTArgs parses the arguments in a note: operands in assembler syntax, each

@@ -101,9 +101,8 @@ func (h *hook) action(n *yaml.Node) *action {
 		p.diags.Errorf(a.at, "the action GetUrl needs argUrl")
 	case a.name == "DnsLookup" && a.fqdn == "":
 		p.diags.Errorf(a.at, "the action DnsLookup needs argFqdn")
-	case a.name == "Set" && h.kind != usdtHook && h.kind != uprobeHook:
+	case a.name == "Set" && h.kind != usdtHook:
 		p.diags.Errorf(a.at, "the action Set is for USDT probes")
-	case a.name == "FollowFD":
 	}
 	if a.errno < -4095 || a.errno > 4095 {
 		p.diags.Errorf(a.at, "argError is the number of an error, such as -1")

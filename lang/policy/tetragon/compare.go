@@ -60,7 +60,7 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 			cond = h.numberCondition(a, op, o)
 		case textClass:
 			to = dear
-			cond = h.textCondition(h.operand(a, to), op, o)
+			cond = textCondition(h.operand(a, to), op, o.texts())
 		}
 	}
 	switch {
@@ -130,12 +130,19 @@ func among(x string, values []string) string {
 	return x + " in (" + strings.Join(values, ", ") + ")"
 }
 
-// textCondition returns the condition on a text.
-func (h *hook) textCondition(x, op string, o *operands) string {
-	var list []string
+// texts returns the values as texts. A policy may end them in a NUL.
+func (o *operands) texts() (list []string) {
 	for _, w := range o.values {
-		s := strings.TrimRight(w.text, "\x00")
-		list = append(list, quote(strings.TrimSuffix(s, `\0`)))
+		list = append(list, strings.TrimSuffix(strings.TrimRight(w.text, "\x00"), `\0`))
+	}
+	return list
+}
+
+// textCondition returns the condition on a text.
+func textCondition(x, op string, texts []string) string {
+	var list []string
+	for _, s := range texts {
+		list = append(list, quote(s))
 	}
 	values := list[0]
 	if len(list) > 1 {

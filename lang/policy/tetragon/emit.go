@@ -364,7 +364,7 @@ func (h *hook) do(b *body, a *action, number int) string {
 			h.mark(b, a, h.p.calls, errno)
 		}
 	case "Set":
-		h.p.unsupported(a.at, "the action Set is not supported")
+		b.line("usdt_set(%d, %d);", a.index, a.value)
 	}
 	return ""
 }

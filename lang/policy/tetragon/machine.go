@@ -2,6 +2,7 @@ package tetragon
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -17,12 +18,15 @@ type Machine struct {
 	// Failable lists the functions of the kernel that programs may make fail, beside the
 	// security hooks.
 	Failable map[string]bool
+	// Programs returns the paths of the programs that the processes run, by their IDs. It
+	// is nil if they are not known.
+	Programs func() map[int]string
 }
 
 // ThisMachine returns the facts about this machine. A namespace that cannot be read is the
 // one that the kernel starts with.
 func ThisMachine() *Machine {
-	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
+	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Programs: programs}
 	for _, ns := range namespaces {
 		name := strings.TrimSuffix(ns.proc, "_for_children")
 		if st, err := os.Stat("/proc/1/ns/" + name); err == nil {
@@ -43,6 +47,22 @@ func InitialNamespaces() map[string]uint64 {
 	m := map[string]uint64{}
 	for _, ns := range namespaces {
 		m[ns.proc] = ns.initial
+	}
+	return m
+}
+
+// programs returns the paths of the programs that the processes of this machine run.
+func programs() map[int]string {
+	m := map[int]string{}
+	dirs, _ := os.ReadDir("/proc")
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		if path, err := os.Readlink("/proc/" + d.Name() + "/exe"); err == nil {
+			m[pid] = strings.TrimSuffix(path, deleted)
+		}
 	}
 	return m
 }

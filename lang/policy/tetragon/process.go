@@ -81,32 +81,20 @@ func (h *hook) matchBinaries(n *yaml.Node, s *selector, parent bool) {
 		h.p.diags.Errorf(o.node.At, "the operator %s needs values", o.operator)
 		return
 	}
-	not := strings.HasPrefix(o.operator, "Not")
+	bit, ok := h.p.bitOf(program{op, o.texts(), follow})
+	if !ok {
+		h.p.unsupported(o.at, "more than %d different conditions on programs are not supported", maxPrograms)
+		return
+	}
 	task := "curtask"
 	if parent {
 		task = "curtask.real_parent.group_leader"
 	}
-	if !follow {
-		s.dear = append(s.dear, negate(h.textCondition(h.keep("tg_exe("+task+")"), op, &o), not))
-		return
+	is := "!="
+	if strings.HasPrefix(o.operator, "Not") {
+		is = "=="
 	}
-	name := fmt.Sprintf("tg_runs%d", len(h.p.extra))
-	h.p.extra = append(h.p.extra, fmt.Sprintf(`// %s(t) tells whether a task or one above it runs one of some programs.
-macro %s(t)
-{
-  let $t = t.group_leader;
-  let $found = false;
-  let $i = 0;
-  while ($i < 16 && !$found && $t.tgid != 0) {
-    let $exe = tg_exe($t);
-    $found = %s;
-    $t = $t.real_parent.group_leader;
-    $i++;
-  }
-  $found
-}
-`, name, name, h.textCondition("$exe", op, &o)))
-	s.dear = append(s.dear, negate(h.keep(name+"("+task+")"), not))
+	s.dear = append(s.dear, fmt.Sprintf("(%s & %d) %s 0", h.keep("tg_programs(@tg_programs, "+task+")"), bit, is))
 }
 
 // namespaceOf returns a kind of namespace by its name in policies.

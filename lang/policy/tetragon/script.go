@@ -16,9 +16,9 @@ type script struct {
 	opts     *policy.Options
 	machine  *Machine
 	parts    []part
-	extra    []string // macros
-	watched  []watch  // maps with a number of each process
-	errors   []int64  // errors of calls that fail later
+	programs []program
+	watched  []watch // maps with a number of each process
+	errors   []int64 // errors of calls that fail later
 	numbers  map[string]uint64
 	hooks    map[string]bool // security hooks in which calls fail
 	ends     map[string]bool // system calls at whose end the marks are removed
@@ -41,6 +41,7 @@ func (s *script) add(at source.Span, format string, args ...any) {
 func (s *script) file() *source.File {
 	s.failures()
 	s.watches()
+	s.programProbes()
 	var b source.Builder
 	var all strings.Builder
 	for _, p := range s.parts {
@@ -53,7 +54,7 @@ func (s *script) file() *source.File {
 	for _, d := range s.sizes {
 		b.Write(d)
 	}
-	extra := strings.Join(s.extra, "\n")
+	extra := s.programMacros()
 	b.Write(macrosOf(all.String() + extra))
 	b.Write(extra + "\n")
 	procs.Write(&b, procs.Options{Namespaces: true})

@@ -1,0 +1,99 @@
+package tetragon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
+)
+
+// compiled translates and compiles policies. It returns the messages of errors, each with
+// its place.
+func compiled(t testing.TB, k probes.Kernel, text string, unsafe bool) string {
+	t.Helper()
+	var diags source.Diags
+	docs := documents(text, &diags)
+	if !diags.HasErrors() {
+		m := &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
+		// The reports about processes use more of the kernel than the frozen one has.
+		if tr := Translate(docs, m, &policy.Options{Kernel: k, Unsafe: unsafe}, &diags); tr != nil {
+			own, _, _ := strings.Cut(tr.Script.Text[:tr.preamble], "macro __exec_memfd")
+			f := source.NewFile("script", own+tr.Script.Text[tr.preamble:])
+			_, err := codegen.Compile(f, codegen.Request{Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{Unsafe: unsafe}}, &diags)
+			if err != nil && !diags.HasErrors() {
+				t.Fatalf("%v\n%s\n%s", err, text, tr.Script.Text[tr.preamble:])
+			}
+		}
+	}
+	var b strings.Builder
+	for _, d := range diags.All() {
+		if d.Severity == source.Error {
+			b.WriteString(d.Render())
+		}
+	}
+	return b.String()
+}
+
+func policyWith(spec string) string {
+	return "apiVersion: cilium.io/v1alpha1\nkind: TracingPolicy\nmetadata: {name: test}\nspec:\n" + spec
+}
+
+// valuesFor returns values that an operator takes.
+func valuesFor(op string) string {
+	switch {
+	case strings.Contains(op, "Addr"):
+		return `[10.0.0.0/8, "::1", fe80::/10]`
+	case op == "Protocol":
+		return "[IPPROTO_TCP, UDP, 1]"
+	case op == "Family":
+		return "[AF_INET, INET6, 1]"
+	case op == "State":
+		return "[TCP_LISTEN, CLOSE]"
+	case strings.Contains(op, "Range"):
+		return `["1:5", "0x10:0x20"]`
+	case strings.Contains(op, "FileType"):
+		return "[reg, dir]"
+	case op == "CapabilitiesGained":
+		return "[CAP_SYS_ADMIN]"
+	}
+	return "[1, 2]"
+}
+
+// TestOperators uses each operator on each type of arguments. What is translated compiles,
+// and the rest is an error that names the operator and the type.
+func TestOperators(t *testing.T) {
+	k := frozen(t)
+	numbers := "Equal NotEqual InMap NotInMap InRange NotInRange GT LT GreaterThan LessThan Mask"
+	texts := "Equal NotEqual InMap NotInMap Prefix NotPrefix Postfix NotPostfix SubString SubStringIgnCase"
+	files := texts + " FileType NotFileType"
+	ends := "SPort NotSPort SPortPriv NotSPortPriv NotSportPriv DPort NotDPort DPortPriv NotDPortPriv SAddr NotSAddr DAddr NotDAddr Family"
+	for _, c := range []struct{ types, operators string }{
+		{"int int8 int16 int32 int64 sint8 sint16 sint32 sint64 uint8 uint16 uint32 uint64 long ulong size_t syscall64 capability bpf_cmd", numbers},
+		{"kernel_cap_t cap_effective cap_permitted cap_inheritable", numbers + " CapabilitiesGained"},
+		{"string filename data_loc char_buf const_buf iov_iter sockaddr_un module net_device", texts},
+		{"file fd path dentry linux_binprm kiocb auto", files},
+		{"sock socket", ends + " Protocol State"},
+		{"skb", ends + " Protocol"},
+		{"sockaddr", ends},
+		{"nop char_iovec bpf_attr bpf_map bpf_prog perf_event user_namespace cred", ""},
+	} {
+		for _, typ := range strings.Fields(c.types) {
+			for _, op := range append(keys(negations), operators...) {
+				spec := fmt.Sprintf("  kprobes:\n  - call: security_file_open\n    syscall: false\n    args: [{index: 0, type: %s}]\n"+
+					"    selectors: [{matchArgs: [{index: 0, operator: %s, values: %s}]}]\n", typ, op, valuesFor(op))
+				msg := compiled(t, k, policyWith(spec), false)
+				can := slices.Contains(strings.Fields(c.operators), op)
+				refused := strings.Contains(msg, "the operator "+op+" cannot be used with the type ")
+				if op != "CelExpr" && (can && msg != "" || !can && !refused) {
+					t.Errorf("%s with %s: %s", op, typ, msg)
+				}
+			}
+		}
+	}
+}
