@@ -67,7 +67,8 @@ func (h *hook) arguments(hn *hookNode) {
 type spec struct {
 	index                     int
 	typ, label, resolve, from string
-	typeAt, resolveAt         source.Span
+	typeAt, resolveAt, btfAt  source.Span
+	btf, module               string // the type that resolve starts from, and its module
 	size                      int
 	copyAtReturn, given       bool
 }
@@ -80,8 +81,8 @@ func (h *hook) argSpec(n *yaml.Node) (s spec, ok bool) {
 		"type":          func(n *yaml.Node) { s.typ, s.typeAt = p.text(n), n.At },
 		"label":         func(n *yaml.Node) { s.label = p.text(n) },
 		"resolve":       func(n *yaml.Node) { s.resolve, s.resolveAt = p.text(n), n.At },
-		"btfType":       p.refuse("types of arguments by name"),
-		"btfTypeModule": p.refuse("types of arguments by name"),
+		"btfType":       func(n *yaml.Node) { s.btf, s.btfAt = p.text(n), n.At },
+		"btfTypeModule": func(n *yaml.Node) { s.module = p.text(n) },
 		"source":        func(n *yaml.Node) { s.from = p.text(n) },
 		"sizeArgIndex":  func(n *yaml.Node) { s.size = int(p.integer(n)) },
 		"returnCopy":    func(n *yaml.Node) { s.copyAtReturn = p.boolean(n) },
@@ -215,7 +216,11 @@ func (h *hook) resolved(word string, par *param, s *spec) (expr string, whole bo
 		}
 	}
 	var t *types.Type
-	if word == "curtask" {
+	if s.btf != "" {
+		if t, word = h.p.namedType(s, word); t == nil {
+			return "", false
+		}
+	} else if word == "curtask" {
 		t, _ = h.p.opts.Kernel.Type("struct task_struct")
 	} else if par == nil {
 		h.p.unsupported(s.resolveAt, "the type of argument %d is not known, so 'resolve' cannot be followed", s.index)
@@ -232,6 +237,29 @@ func (h *hook) resolved(word string, par *param, s *spec) (expr string, whole bo
 		}
 	}
 	return word + "." + strings.Join(parts, "."), t != nil && t.Kind == types.Struct
+}
+
+// namedType returns the type that an argument has by btfType, and the argument with that type.
+func (p *policyReader) namedType(s *spec, word string) (*types.Type, string) {
+	name := s.btf
+	for _, prefix := range []string{"struct ", "union "} {
+		name = strings.TrimPrefix(name, prefix)
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r > 127 || !isWord(byte(r)) }) || name == "" {
+		p.diags.Errorf(s.btfAt, "'%s' is not the name of a type", s.btf)
+		return nil, ""
+	}
+	for _, kind := range []string{"struct ", "union "} {
+		if t, err := p.opts.Kernel.Type(kind + name); err == nil {
+			return t, "((" + kind + name + "*)" + word + ")"
+		}
+	}
+	if s.module != "" {
+		p.unsupported(s.btfAt, "the kernel proper has no type '%s', and types of modules are not supported here", name)
+	} else {
+		p.unsupported(s.btfAt, "this kernel has no type '%s'", name)
+	}
+	return nil, ""
 }
 
 // member returns the type of a member, or nil if it is not known.

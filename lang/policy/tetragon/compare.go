@@ -29,10 +29,6 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 		h.p.unknown(o.opAt, "there is no operator", o.operator, append(slices.Clone(operators), keys(negations)...))
 		return
 	}
-	if op == "CelExpr" {
-		h.p.unsupported(o.opAt, "the operator CelExpr is not supported")
-		return
-	}
 	if len(o.values) == 0 && op != "SPortPriv" && op != "DPortPriv" {
 		h.p.diags.Errorf(o.node.At, "the operator %s needs values", o.operator)
 		return
@@ -138,12 +134,30 @@ func (o *operands) texts() (list []string) {
 	return list
 }
 
-// textCondition returns the condition on a text.
+// maxPatterns is the maximum size of the patterns that are searched together, in bytes.
+const maxPatterns = 1500
+
+// textCondition returns the condition on a text. Many patterns are tested in groups.
 func textCondition(x, op string, texts []string) string {
+	var groups []string
 	var list []string
-	for _, s := range texts {
+	size := 0
+	for i, s := range texts {
 		list = append(list, quote(s))
+		size += len(s)
+		if i+1 == len(texts) || size > maxPatterns && op != "Equal" && op != "InMap" {
+			groups = append(groups, patternCondition(x, op, list))
+			list, size = nil, 0
+		}
 	}
+	if len(groups) == 1 || groups[0] == "" {
+		return groups[0]
+	}
+	return "(" + strings.Join(groups, " || ") + ")"
+}
+
+// patternCondition returns the condition that a text is, or has, one of some literals.
+func patternCondition(x, op string, list []string) string {
 	values := list[0]
 	if len(list) > 1 {
 		values = "(" + strings.Join(list, ", ") + ")"
@@ -236,27 +250,57 @@ func (h *hook) numbers(a *arg, w word) []string {
 		return out
 	}
 	if i := strings.IndexByte(w.text, ':'); i > 0 {
-		return []string{h.literal(a, word{w.text[:i], w.at}) + ".." + h.literal(a, word{w.text[i+1:], w.at})}
+		from, to := h.number(a, word{w.text[:i], w.at}), h.number(a, word{w.text[i+1:], w.at})
+		if a.t.signed && int64(from) > int64(to) || !a.t.signed && from > to {
+			h.p.diags.Errorf(w.at, "the range '%s' is empty: it ends before it starts", w.text)
+		}
+		return []string{a.literal(from) + ".." + a.literal(to)}
 	}
 	return []string{h.literal(a, w)}
 }
 
-// literal returns the literal of a number for comparisons with an argument.
-func (h *hook) literal(a *arg, w word) string {
-	n := h.number(a, w)
+// literal returns the literal of the number that a value is.
+func (h *hook) literal(a *arg, w word) string { return a.literal(h.number(a, w)) }
+
+// literal returns the literal of a number for comparisons with the argument.
+func (a *arg) literal(n uint64) string {
 	if a.t.signed {
 		return strconv.FormatInt(int64(n), 10)
 	}
 	return strconv.FormatUint(n, 10)
 }
 
+// fit returns a number as the argument has it: signed or not, of its width. Both forms of the
+// same bits are possible: -1 and 4294967295. It returns false if the number is too large.
+func (a *arg) fit(n uint64, negative bool) (uint64, bool) {
+	bits := map[string]int{"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32}[a.t.c]
+	if bits == 0 {
+		return n, true
+	}
+	if negative && int64(n) < -1<<(bits-1) || !negative && n >= 1<<bits {
+		return 0, false
+	}
+	if n &= 1<<bits - 1; a.t.signed && n>>(bits-1) != 0 {
+		n |= ^uint64(0) << bits
+	}
+	return n, true
+}
+
 // number returns the number that a value is. A signed one has its bits.
 func (h *hook) number(a *arg, w word) uint64 {
 	text := strings.TrimSpace(w.text)
-	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
-		return uint64(n)
+	n, err := strconv.ParseUint(text, 0, 64)
+	negative := false
+	if err != nil {
+		var i int64
+		i, err = strconv.ParseInt(text, 0, 64)
+		n, negative = uint64(i), i < 0
 	}
-	if n, err := strconv.ParseUint(text, 0, 64); err == nil {
+	if err == nil {
+		n, ok := a.fit(n, negative)
+		if !ok {
+			h.p.diags.Errorf(w.at, "%s does not fit in the type %s", text, a.name)
+		}
 		return n
 	}
 	if a.t.names.table != nil {

@@ -97,3 +97,45 @@ func TestOperators(t *testing.T) {
 		}
 	}
 }
+
+// TestCelExpressions translates expressions of CEL to conditions, or to the reason why not.
+func TestCelExpressions(t *testing.T) {
+	arg := func(name string) (celValue, error) {
+		switch name {
+		case "arg0":
+			return celValue{"$a0", celNumber}, nil
+		case "arg1":
+			return celValue{"$v1", celText}, nil
+		}
+		return celValue{}, fmt.Errorf("there is no variable '%s'", name)
+	}
+	for _, c := range []struct{ in, want string }{
+		{"arg0 == 1", "($a0 == 1)"},
+		{"arg0 == 0x10u || arg0 < -5", "(($a0 == 16) || ($a0 < -5))"},
+		{"!(arg0 > 1 && arg0 <= 7) || false", "(!((($a0 > 1) && ($a0 <= 7))) || false)"},
+		{"arg0 + 2 * 3 - 1 != 9 % 4 / 1", "((($a0 + (2 * 3)) - 1) != ((9 % 4) / 1))"},
+		{"int(arg0) >= u32(arg0)", "((int64)($a0) >= (uint32)($a0))"},
+		{"arg0 in [1, -2, 3u]", "($a0 in (1, -2, 3))"},
+		{"arg0 in []", "false"},
+		{`arg1 == "a\"b" || arg1 in ['x', "y"]`, `(($v1 == "a\"b") || ($v1 in ("x", "y")))`},
+		{`arg1.startsWith("/etc") && !arg1.endsWith('d') && arg1.contains("x") && arg1.matches("^a+$")`,
+			`(((($v1 startswith "/etc") && !(($v1 endswith "d"))) && ($v1 contains "x")) && ($v1 =~ "^a+$"))`},
+		{"arg0 > 0 ? arg0 < 9 : true", "(($a0 > 0) ? ($a0 < 9) : true)"},
+		{"", "the expression is not complete"}, {"arg0", "the result is a number, and must be a boolean"},
+		{"arg0 ==", "the expression is not complete"}, {"arg0 == 'a'", "== takes a number, not a string"},
+		{"arg9 == 1", "there is no variable 'arg9'"}, {"arg0 == 1)", "')' is not expected here"}, {"(arg0 == 1", "')' is missing"},
+		{"arg0 && true", "&& takes a boolean, not a number"}, {"arg1 < 'a'", "< takes a number, not a string"}, {"arg1.size() == 1", "there is no function 'size' of values"},
+		{"arg0 == 'a", "a string does not end"}, {"arg0 == 1.5", "there is no function '5' of values"}, {"arg0 == 010", "'010' is not a number"},
+		{"arg0 == 99999999999999999999", "'99999999999999999999' is not a number"}, {"arg0 @ 1", "'@' is not expected here"},
+		{"true && " + strings.Repeat("(", 70) + "true" + strings.Repeat(")", 70), "the expression is too deep"},
+		{strings.Repeat("!", 70) + "true", "the expression is too deep"},
+	} {
+		got, err := celExpression(c.in, arg)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.in, got, c.want)
+		}
+	}
+}

@@ -133,10 +133,14 @@ func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 		h.compare(h.ret, &o, &s.result, &s.result)
 		return
 	}
+	if o.operator == "CelExpr" {
+		h.celCondition(&o, s, args, indices)
+		return
+	}
 	if len(indices) > 0 {
 		index = int(h.p.integer(indices[0]))
 		if len(indices) > 1 {
-			h.p.unsupported(o.at, "a match of several arguments is not supported")
+			h.p.diags.Errorf(o.at, "the operator %s compares one argument: 'args' has %d", o.operator, len(indices))
 		}
 	}
 	i := slices.IndexFunc(args, func(a *arg) bool { return a.index == index })

@@ -143,7 +143,7 @@ var argTypes = sync.OnceValue(func() map[string]*argType {
 		"cap_permitted":   caps,
 		"cap_effective":   caps,
 		"net_device":      {c: "struct net_device*", class: textClass, value: "str($.name)", show: ShowNetDev, fields: []string{"@"}},
-		"syscall64":       {c: "int64", class: numberClass, signed: true, show: ShowSyscall, fields: []string{"@"}},
+		"syscall64":       {c: "int64", class: numberClass, value: "tg_call($)", signed: true, show: ShowSyscall, fields: []string{"@"}},
 		"data_loc":        {class: textClass, value: "tg_str($)", show: ShowString, fields: []string{"@"}},
 	}
 	return m
@@ -241,6 +241,18 @@ macro tg_peek2(p, n)
 {
   let $p = (uint64)p + n;
   ($p >> 63) != 0 ? *(uint16*)kptr($p) : *(uint16*)uptr($p)
+}
+`,
+	"tg_call": `// tg_call(n) is the number of a system call, with bit 31 set if a 32-bit program makes it on
+// amd64: its numbers are others.
+macro tg_call(n)
+{
+  let $n = (int64)n;
+  if comptime (has_member(curtask.thread_info, "status")) {
+    $n | (int64)(((uint64)curtask.thread_info.status & 2) << 30)
+  } else {
+    $n
+  }
 }
 `,
 	"tg_caps": `// tg_caps(p) is the set of capabilities at an address of the kernel.
@@ -414,7 +426,7 @@ macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
 
 // order of the macros in a script.
 var preludeOrder = []string{
-	"tg_str", "tg_strn", "tg_head", "tg_bytes", "tg_peek2", "tg_caps", "tg_vec", "tg_file", "tg_laddr", "tg_raddr", "tg_ip", "tg_skb_v6", "tg_skb_family",
+	"tg_str", "tg_strn", "tg_head", "tg_bytes", "tg_peek2", "tg_call", "tg_caps", "tg_vec", "tg_file", "tg_laddr", "tg_raddr", "tg_ip", "tg_skb_v6", "tg_skb_family",
 	"tg_skb_proto", "tg_skb_addr", "tg_skb_port", "tg_sa_addr", "tg_sun_path", "tg_iter_vec", "tg_iter_flat", "tg_iter_at", "tg_iter_len", "tg_perf_func", "tg_signed", "tg_pid_ns",
 	"tg_ns_pid", "tg_under", "tg_ns_under", "tg_exe",
 }

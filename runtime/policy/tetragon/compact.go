@@ -2,7 +2,9 @@ package tetragon
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/gotrace/gotrace/lang/policy/tetragon"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
@@ -178,4 +180,21 @@ func dataSize(vs []value.Value) int64 {
 
 func protocol(n uint64) string {
 	return strings.ToLower(strings.TrimPrefix(tetragon.Protocols[n], "IPPROTO_"))
+}
+
+// oneLine returns a text without control characters: they are written as escapes.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range s {
+		if unicode.IsControl(c) {
+			q := strconv.QuoteRune(c)
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
 }

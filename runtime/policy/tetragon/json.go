@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/user"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +93,7 @@ func (s *Sink) line(kind tetragon.Kind, event object, t time.Time) {
 func (s *Sink) base(kind tetragon.Kind, p *procs.Process, ns uint64) {
 	t := s.procs.Time(ns)
 	if s.format != JSON {
-		s.w.Write([]byte(s.baseLine(kind, p) + "\n"))
+		s.w.Write([]byte(oneLine(s.baseLine(kind, p)) + "\n"))
 		return
 	}
 	var o object
@@ -367,7 +368,11 @@ func shownJSON(a *tetragon.Arg, vs []value.Value) object {
 	case tetragon.ShowBPFCmd:
 		return one("bpf_cmd_arg", tetragon.BPFCommands[uint64(n(0))])
 	case tetragon.ShowSyscall:
-		return one("syscall_id", object{{"id", n(0)}, {"abi", "x64"}})
+		abi := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
+		if n(0)&compatCall != 0 {
+			abi = "i386"
+		}
+		return one("syscall_id", object{{"id", n(0) &^ compatCall}, {"abi", abi}})
 	case tetragon.ShowNetDev:
 		return one("net_dev_arg", object{{"name", text(vs[0])}})
 	case tetragon.ShowCaps:
@@ -379,6 +384,9 @@ func shownJSON(a *tetragon.Arg, vs []value.Value) object {
 	}
 	return kernelJSON(a, vs)
 }
+
+// compatCall is set in the number of a system call that a 32-bit program makes on amd64.
+const compatCall = 1 << 31
 
 // maxData is the size from which on a number is no size of data: it is negative, or what a
 // process passed has no meaning.

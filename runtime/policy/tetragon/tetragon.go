@@ -337,9 +337,9 @@ func (s *Sink) show(r record) {
 	case JSON:
 		s.writeJSON(r)
 	case Compact:
-		s.w.Write([]byte(s.compact(r) + "\n"))
+		s.w.Write([]byte(oneLine(s.compact(r)) + "\n"))
 	default:
-		s.w.Write([]byte(s.plain(r) + "\n"))
+		s.w.Write([]byte(oneLine(s.plain(r)) + "\n"))
 	}
 }
 
