@@ -120,8 +120,8 @@ func TestFalcoPaths(t *testing.T) {
 	}
 }
 
-// TestFalcoEvents checks alerts of an exec that works and one that fails, and of a
-// connection.
+// TestFalcoEvents checks alerts of an exec that works and one that fails, and of
+// connections, of which both ends have ports of clients.
 func TestFalcoEvents(t *testing.T) {
 	native(t)
 	needRoot(t)
@@ -133,7 +133,7 @@ func TestFalcoEvents(t *testing.T) {
 - rule: exec
   desc: d
   condition: evt.type in (execve, execveat) and mine and proc.name in (tools) and proc.args startswith "a b"
-  output: "%%proc.exe %%proc.cmdline of %%proc.ppid %%proc.apid[1] %%evt.res %%container.id %%fd.name"
+  output: "%%proc.exe %%proc.cmdline of %%proc.ppid %%proc.apid[1] %%evt.res %%container.id %%fd.name %%evt.arg.filename"
   priority: NOTICE
 - rule: failed
   desc: d
@@ -144,6 +144,11 @@ func TestFalcoEvents(t *testing.T) {
   desc: d
   condition: evt.type=connect and proc.pid=%[1]d and fd.sport=9 and fd.l4proto=udp and fd.snet="127.0.0.0/8" and fd.sip != 127.0.0.2
   output: "%%fd.sip %%fd.rport %%fd.type %%evt.res"
+  priority: NOTICE
+- rule: end
+  desc: d
+  condition: evt.type=sendto and proc.pid=%[1]d and fd.l4proto=tcp and evt.buffer in (question, answer) and fd.lport = val(fd.lport)
+  output: "%%evt.buffer %%fd.is_server"
   priority: NOTICE
 `, os.Getpid())
 	got := falcoAlerts(t, rules, func() {
@@ -165,13 +170,44 @@ func TestFalcoEvents(t *testing.T) {
 			}
 			unix.Close(fd)
 		}
+		talk(t)
 	})
 	want := []string{
-		fmt.Sprintf("exec: /bin/true true a b c of %[1]d %[1]d SUCCESS host <NA>", os.Getpid()),
+		fmt.Sprintf("exec: /bin/true true a b c of %[1]d %[1]d SUCCESS host <NA> /bin/true", os.Getpid()),
 		"failed: ENOENT /nonexistent/program -2",
 		"connect: 127.0.0.1 9 ipv4 SUCCESS",
+		"end: question false",
+		"end: answer true",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// talk makes a connection and sends a question and an answer over it.
+func talk(t *testing.T) {
+	t.Helper()
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func() int {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		check(err)
+		return fd
+	}
+	listens, client := open(), open()
+	check(unix.Bind(listens, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	check(unix.Listen(listens, 5))
+	at, err := unix.Getsockname(listens)
+	check(err)
+	check(unix.Connect(client, at))
+	server, _, err := unix.Accept4(listens, unix.SOCK_CLOEXEC)
+	check(err)
+	check(unix.Send(client, []byte("question"), 0))
+	check(unix.Send(server, []byte("answer"), 0))
+	for _, fd := range []int{server, client, listens} {
+		unix.Close(fd)
 	}
 }

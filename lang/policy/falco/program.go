@@ -15,6 +15,7 @@ type Program struct {
 	Rules   []*Rule // all that are enabled, in the order of the files
 	Watched []*Watched
 	Env     bool // whether rules need the environment of processes
+	File    bool // whether rules need the path that a call was given that started a program
 	All     bool // every rule that matches raises an alert, not only the first
 
 	noUnix bool // the kernel does not describe local sockets
@@ -214,52 +215,6 @@ func (e *Event) param(arg string) *Param {
 	return &e.Params[n]
 }
 
-// EachCheck calls f with every comparison of a condition.
-func EachCheck(x Expr, f func(*Check)) {
-	switch x := x.(type) {
-	case *And:
-		for _, y := range x.List {
-			EachCheck(y, f)
-		}
-	case *Or:
-		for _, y := range x.List {
-			EachCheck(y, f)
-		}
-	case *Not:
-		EachCheck(x.X, f)
-	case *Check:
-		f(x)
-	}
-}
-
-// eachRef calls f with every name of a macro in a condition.
-func eachRef(x Expr, f func(*Ref)) {
-	switch x := x.(type) {
-	case *And:
-		for _, y := range x.List {
-			eachRef(y, f)
-		}
-	case *Or:
-		for _, y := range x.List {
-			eachRef(y, f)
-		}
-	case *Not:
-		eachRef(x.X, f)
-	case *Ref:
-		f(x)
-	}
-}
-
-// eachTerm calls f with every field of a term.
-func (t *Term) eachTerm(f func(*Term)) {
-	if t.Field != nil {
-		f(t)
-	}
-	for _, a := range t.Args {
-		a.eachTerm(f)
-	}
-}
-
 // watch decides which events to watch.
 func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 	names := map[*Rule]map[string]bool{}
@@ -303,7 +258,9 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 				Msg: fmt.Sprintf("the rule is evaluated for %d types of events, which takes time, and not for the most frequent ones, such as read", n)})
 		}
 		needEnv := func(t *Term) {
-			p.Env = p.Env || t.Name == "proc.env" || t.Name == "proc.aenv" || t.Name == "evt.arg.env" || t.Name == "evt.args" || t.Name == "evt.info"
+			all := t.Name == "evt.args" || t.Name == "evt.info"
+			p.Env = p.Env || all || t.Name == "proc.env" || t.Name == "proc.aenv" || t.mayBe("env")
+			p.File = p.File || all || t.mayBe("filename") || t.mayBe("pathname") || t.Field.Name == "evt.abspath"
 		}
 		EachCheck(rule.Condition, func(c *Check) {
 			c.Left.eachTerm(needEnv)

@@ -24,10 +24,6 @@ const (
 	ExecStart     // when the process was made, in nanoseconds since boot
 	ExecTime      // when it runs the program, in nanoseconds since boot
 	ExecComm      // its name
-	ExecPath      // path of the file; of a script it is the interpreter
-	ExecArgs      // the words of the command line, each followed by a NUL
-	ExecEnv       // the environment, in the same form; empty unless Options.Env is set
-	ExecCwd       // the directory that relative paths start from
 	ExecUID       // effective user ID
 	ExecGID       // effective group ID
 	ExecLogin     // the user who has logged in; 4294967295: no one
@@ -51,9 +47,14 @@ const (
 	ExecPermitted // permitted capabilities
 	ExecInherit   // inheritable capabilities
 	ExecPIDStart  // when the first process of the PID namespace was made, in nanoseconds since boot
-	ExecFile      // the path that the call was given; with a descriptor, /dev/fd/N or a path below it
 	ExecSpaces    // the first of the numbers of the namespaces; 0 unless Options.Namespaces is set
-	execValues    = ExecSpaces + Spaces
+	// What has no fixed size is last: that takes the verifier less time.
+	ExecPath = iota + Spaces // path of the file; of a script it is the interpreter
+	ExecArgs                 // the words of the command line, each followed by a NUL
+	ExecEnv                  // the environment, in the same form; empty unless Options.Env is set
+	ExecCwd                  // the directory that relative paths start from
+	ExecFile                 // the path that the call was given; with a descriptor, /dev/fd/N or a path below it; empty unless Options.File is set
+	execValues
 )
 
 // Spaces is the number of namespaces in a report: uts, ipc, mnt, pid, pid for children,
@@ -67,6 +68,7 @@ const ExecValues = execValues
 type Options struct {
 	Env        bool // the environment
 	Namespaces bool // the numbers of namespaces
+	File       bool // the path that the call was given
 }
 
 // MaxStrlen is the setting max_strlen that the script needs: the largest string that is
@@ -80,13 +82,17 @@ func Write(b *source.Builder, o Options) {
 	if o.Env {
 		env = "buf(uptr($t.mm.env_start), $t.mm.env_end - $t.mm.env_start)"
 	}
+	file := `""`
+	if o.File {
+		file = "str(args.bprm.filename, 1024)"
+	}
 	spaces := strings.Repeat(", (uint32)0", Spaces)
 	if o.Namespaces {
 		spaces = `, $t.nsproxy.uts_ns.ns.inum, $t.nsproxy.ipc_ns.ns.inum, $t.nsproxy.mnt_ns.ns.inum,
     $t.thread_pid.numbers[$l].ns.ns.inum, $t.nsproxy.pid_ns_for_children.ns.inum, $t.nsproxy.net_ns.ns.inum,
     $t.nsproxy.time_ns.ns.inum, $t.nsproxy.time_ns_for_children.ns.inum, $t.nsproxy.cgroup_ns.ns.inum, $c.user_ns.ns.inum`
 	}
-	b.Write(strings.NewReplacer("ENV", env, ", SPACES", spaces).Replace(script))
+	b.Write(strings.NewReplacer("ENV", env, "FILE", file, ", SPACES", spaces).Replace(script))
 }
 
 // script reports processes. An overlay file system keeps the dentry in the upper layer
@@ -122,15 +128,18 @@ rawtracepoint:sched_process_exec
   $i = $f.f_inode;
   $l = $t.thread_pid.level;
   $c = $t.cred;
-  report(-2, $t.tgid, $t.real_parent.tgid, $t.group_leader.start_boottime, nsecs, $t.comm, path($f.f_path, 1024),
-    buf(uptr($t.mm.arg_start), $t.mm.arg_end - $t.mm.arg_start), ENV, path($t.fs.pwd, 1024),
-    $c.euid.val, $c.egid.val, $t.loginuid.val, __exec_tty($t), $t.signal.pids[3].numbers[0].nr,
+  $memfd = __exec_memfd($f);
+  $upper = __exec_upper($i);
+  $lower = __exec_lower($i);
+  $tty = __exec_tty($t);
+  report(-2, $t.tgid, $t.real_parent.tgid, $t.group_leader.start_boottime, nsecs, $t.comm,
+    $c.euid.val, $c.egid.val, $t.loginuid.val, $tty, $t.signal.pids[3].numbers[0].nr,
     $t.signal.pids[2].numbers[0].nr, $t.signal.pids[1].numbers[$l].nr, $t.signal.pids[3].numbers[$l].nr,
     $t.signal.pids[2].numbers[$l].nr, $t.cgroups.dfl_cgrp.kn.id,
-    $i.i_ino, $i.i_mode, $i.i_uid.val, $i.i_gid.val, __exec_ctime($i), __exec_mtime($i),
-    __exec_memfd($f), __exec_upper($i), __exec_lower($i),
+    $i.i_ino, $i.i_mode, $i.i_uid.val, $i.i_gid.val, __exec_ctime($i), __exec_mtime($i), $memfd, $upper, $lower,
     *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_effective)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_permitted)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_inheritable)),
-    $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime, str(args.bprm.filename, 1024), SPACES);
+    $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime, SPACES,
+    path($f.f_path, 1024), buf(uptr($t.mm.arg_start), $t.mm.arg_end - $t.mm.arg_start), ENV, path($t.fs.pwd, 1024), FILE);
 }
 
 rawtracepoint:sched_process_exit /args.p.signal.live.counter == 0/ 
