@@ -139,7 +139,28 @@ func Resolve(p *Policies, m *Machine, diags *source.Diags) (list []*Decision) {
 				Msg: fmt.Sprintf("the policy %s selects nothing on this machine: %s", s.Policy, s.Selector)})
 		}
 	}
+	limits(list, diags)
 	return list
+}
+
+// limits warns, once for each protocol, of the requests that rules do not see.
+func limits(list []*Decision, diags *source.Diags) {
+	kinds := []struct {
+		limit string
+		has   func(p *PortRule) bool
+	}{
+		{"requests of HTTP that are encrypted, of version 2, or do not start with their packet are not seen, and pass", func(p *PortRule) bool { return p.HTTP != nil }},
+		{"requests of Kafka that are encrypted or do not start with their packet are not seen, and pass", func(p *PortRule) bool { return p.Kafka != nil }},
+		{"a ClientHello whose server name is encrypted, or not in its first packet, is not seen, and passes", func(p *PortRule) bool { return p.SNI != nil }},
+	}
+	for _, k := range kinds {
+		for _, d := range list {
+			if i := slices.IndexFunc(d.Entries, func(e *Entry) bool { return e.Port != nil && k.has(e.Port) }); i >= 0 {
+				warn(diags, d.Entries[i].Port.At, "", "%s", k.limit)
+				break
+			}
+		}
+	}
 }
 
 // Example returns the decisions for an endpoint that all specs select, to show what they

@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if os.Getenv(serveEnv) != "" {
+		serve()
+		return
+	}
 	os.Exit(m.Run())
 }
 

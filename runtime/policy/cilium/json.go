@@ -18,6 +18,7 @@ type JSON struct {
 	*output.JSONSink
 	Script *cilium.Script
 	Out    *output.Writer
+	Reset  Resetter
 }
 
 // Map implements output.Sink. The maps of the script are its own.
@@ -30,6 +31,7 @@ func (s *JSON) Value(v value.Value) {
 		s.JSONSink.Value(v)
 		return
 	}
+	s.Reset.Flow(f)
 	node, _ := os.Hostname()
 	enc := json.NewEncoder(s.Out)
 	enc.SetEscapeHTML(false)

@@ -105,6 +105,7 @@ type Text struct {
 	*output.TextSink
 	Script *cilium.Script
 	Out    *output.Writer
+	Reset  Resetter
 }
 
 // Map implements output.Sink. The maps of the script are its own.
@@ -117,6 +118,7 @@ func (s *Text) Value(v value.Value) {
 		s.TextSink.Value(v)
 		return
 	}
+	s.Reset.Flow(f)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s: %s -> %s %s %s (%s) %s\n", f.Time.Format(time.StampMilli), f.side(f.Src, cilium.Egress), f.side(f.Dst, cilium.Ingress),
 		f.what(), f.Verdict(), f.Summary(), f.Rule())
