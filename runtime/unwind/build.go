@@ -42,18 +42,16 @@ func (t *Tables) build(w builder) {
 			return
 		default:
 		}
-		t.buildFile(f)
-		t.mu.Lock()
-		close(t.made)
-		t.made = make(chan struct{})
-		t.mu.Unlock()
+		t.attend(f)
 	}
 }
 
-// buildFile builds the tables of a file.
-func (t *Tables) buildFile(f *file) {
+// buildFile builds the tables of a file. It tells calls when it waits for the file system.
+func (t *Tables) buildFile(f *file, calls *answers) {
 	began := time.Now()
-	r, info, err := t.open(f)
+	calls.begin()
+	from, info, err := t.open(f)
+	calls.end()
 	if err != nil {
 		// The processes may have ended, though the log does not say so yet. The next
 		// one that maps the file may last longer.
@@ -66,7 +64,8 @@ func (t *Tables) buildFile(f *file) {
 		t.mu.Unlock()
 		return
 	}
-	defer r.Close()
+	defer from.Close()
+	r := watched{from, calls}
 	size := int64(0)
 	if info != nil {
 		size = info.Size()
@@ -77,7 +76,7 @@ func (t *Tables) buildFile(f *file) {
 	if build := contents(r); build != "" {
 		t.mu.Lock()
 		f.build = build
-		if same := t.byBuild[build]; same != nil && same != f && same.ready {
+		if same := t.byBuild[build]; same != nil && same != f && same.ready && !t.closed() {
 			f.same, f.ready = same, true
 			t.stats.Shared++
 			t.publishFile(f)
@@ -119,6 +118,9 @@ func (t *Tables) buildFile(f *file) {
 func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed() { // the memory may be gone
+		return
+	}
 	f.kind, f.ready = kind, true
 	t.stats.Files++
 	if err != nil {

@@ -116,6 +116,11 @@ func (t *Tables) fileOf(p *process, m Mapping) *file {
 // enqueue has the tables of a file built.
 func (t *Tables) enqueue(f *file) {
 	t.queue = append(t.queue, f)
+	t.wake()
+}
+
+// wake has the builders look at the queue.
+func (t *Tables) wake() {
 	for _, w := range t.workers {
 		select {
 		case w.wake <- struct{}{}:
@@ -246,7 +251,7 @@ func (t *Tables) open(f *file) (opened, os.FileInfo, error) {
 		names = append(names, filepath.Join(t.procRoot, strconv.Itoa(pid), "root", f.path))
 	}
 	for _, name := range append(names, f.path) {
-		r, err := os.Open(name)
+		r, err := t.openFile(name)
 		if err != nil {
 			continue
 		}

@@ -31,6 +31,7 @@ type Tables struct {
 	mem      Memory
 	procRoot string
 	stat     func(path string) (os.FileInfo, error) // os.Stat
+	openFile func(path string) (*os.File, error)    // openRead
 	patience time.Duration                          // how long a mapping waits for the version of its file
 
 	mu      sync.Mutex
@@ -44,7 +45,8 @@ type Tables struct {
 	queue   []*file      // files whose tables have yet to be built
 	first   map[int]bool // processes whose files have priority, and their descendants
 	workers []builder
-	made    chan struct{} // closed, and replaced, when the tables of a file are complete
+	silent  map[uint64]int // devices whose file systems do not answer, with the number of calls
+	made    chan struct{}  // closed, and replaced, when the tables of a file are complete
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	stats   Stats
@@ -100,8 +102,9 @@ type listRef struct {
 // New returns tables for the processes in procfs, which is mounted at procRoot.
 func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	t := &Tables{
-		arch: arch, mem: mem, procRoot: procRoot, stat: os.Stat, patience: statPatience,
+		arch: arch, mem: mem, procRoot: procRoot, stat: os.Stat, openFile: openRead, patience: statPatience,
 		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{}, first: map[int]bool{},
+		silent:  map[uint64]int{},
 		workers: []builder{{smallFile, make(chan struct{}, 1)}, {math.MaxUint64, make(chan struct{}, 1)}},
 		made:    make(chan struct{}), stop: make(chan struct{}),
 	}
@@ -115,9 +118,11 @@ func New(arch *Arch, mem Memory, procRoot string) *Tables {
 	return t
 }
 
-// Close stops building tables.
+// Close stops building tables. It does not wait for file systems that do not answer.
 func (t *Tables) Close() {
+	t.mu.Lock()
 	close(t.stop)
+	t.mu.Unlock()
 	t.stopped.Wait()
 }
 
@@ -159,7 +164,7 @@ func (t *Tables) Await(pid int, most time.Duration) {
 func (t *Tables) next(most uint64) *file {
 	best, score := -1, 0.0
 	for i, f := range t.queue {
-		if f.code > most && !f.first {
+		if f.code > most && !f.first || f.key.special == "" && t.silent[f.key.dev] > 0 {
 			continue
 		}
 		n := float64(1+len(f.users)) / float64(f.code+1)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -310,6 +311,12 @@ func TestSilentFileSystem(t *testing.T) {
 		}
 		return os.Stat(path)
 	}
+	tables.openFile = func(path string) (*os.File, error) {
+		if strings.HasPrefix(filepath.Base(path), "hung") {
+			<-answer
+		}
+		return openRead(path)
+	}
 	defer tables.Close()
 	pid := 0
 	mapped := func(path string) {
@@ -347,7 +354,29 @@ func TestSilentFileSystem(t *testing.T) {
 	if len(m.files) != 2 {
 		t.Errorf("programs know %d files, want 2", len(m.files))
 	}
+	// A file of another device is not even opened. The next one of this device must wait.
+	hung := []Mapping{
+		{Start: 0x1000, End: 0x9000, Dev: 77, Inode: 1, Path: filepath.Join(dir, "hung1")},
+		{Start: 0x11000, End: 0x19000, Dev: 77, Inode: 2, Path: filepath.Join(dir, "hung2")},
+		{Start: 0x21000, End: 0x29000, Dev: 77, Inode: 3, Path: filepath.Join(dir, "hung3")},
+	}
+	for _, m := range hung {
+		tables.Mapped(1000, m)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "third"), append(data, 1), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mapped(filepath.Join(dir, "third"))
+	if len(m.files) != 3 {
+		t.Errorf("programs know %d files, want 3", len(m.files))
+	}
 	close(answer)
+	tables.Await(1000, time.Minute) // all three are tried when the answer comes
+	tables.mu.Lock()
+	defer tables.mu.Unlock()
+	if len(tables.queue) > 0 {
+		t.Errorf("%d files are left in the queue", len(tables.queue))
+	}
 }
 
 // TestMemory allocates and frees blocks at random. No two may overlap.
