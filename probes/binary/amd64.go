@@ -10,7 +10,9 @@ type insnAMD64 struct {
 	op       byte   // opcode in that map
 	vector   bool   // it starts with VEX or EVEX
 	wide     bool   // REX.W: operands have 64 bits
+	rex      byte   // 0 if it has none
 	modRM    byte   // 0 if it has none
+	sib      byte   // 0 if it has none
 	relative bool   // its operand in memory is at disp from the next instruction
 	disp     int32  // displacement of the operand in memory
 	imm      []byte // constant at its end
@@ -48,7 +50,7 @@ prefixes:
 		}
 	}
 	if at < len(code) && code[at]>>4 == 4 { // REX
-		in.wide = code[at]&8 != 0
+		in.rex, in.wide = code[at], code[at]&8 != 0
 		at++
 	}
 	// next returns the byte at at and increments at. After the end it returns 0; the
@@ -94,7 +96,8 @@ prefixes:
 			mod = 3 // moves of control and debug registers
 		}
 		if mod != 3 && base == 4 {
-			base = next() & 7 // of the SIB byte
+			in.sib = next()
+			base = in.sib & 7
 		} else if mod == 0 && base == 5 {
 			in.relative = true
 		}

@@ -215,7 +215,7 @@ func isGo(r io.ReaderAt) bool {
 	if err != nil {
 		return false
 	}
-	return e.Section(".gopclntab") != nil || e.Section(".data.rel.ro.gopclntab") != nil || e.Section(".go.buildinfo") != nil
+	return cfi.IsGo(e)
 }
 
 var errGone = errors.New("no process maps the file any more")

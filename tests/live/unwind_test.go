@@ -34,6 +34,7 @@ func TestUnwind(t *testing.T) {
 		{"mark", "leaf3", "from_code", "generated", "main"},
 		{"mark", "leaf3", "from_code", "generated", "main"},
 		{"mark", "bare", "calls_bare", "main"},
+		{"mark", "leaf3", "plain", "calls_plain", "main"},
 	}
 	own := map[string]bool{}
 	for _, c := range cases {
@@ -289,5 +290,41 @@ func TestUnwindForked(t *testing.T) {
 				t.Errorf("%d stacks: %s\n%s", len(entries), r.stdout, r.stderr)
 			}
 		})
+	}
+}
+
+// TestUnwindMusl walks stacks through musl, which has neither unwind tables nor frame
+// pointers. All stacks must be whole, and must have these functions in this order.
+func TestUnwindMusl(t *testing.T) {
+	bin := fixture(t, "musl")
+	cases := []string{"mark compare sorts main", "mark thread", "mark handler raises main", "mark first onces main", "mark found searches main"}
+	// When a stack through each of them is whole, all tables are there.
+	r := trace(t, "--follow", "-c", bin, "-e", fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:mark {
+		if (@whole) { @[arg0, ustack] = count(); }
+		if (arg0 == 0 && len(ustack) > 4) { @sorts = 1; }
+		if (arg0 == 4 && len(ustack) > 4 && @sorts) { @whole = 1; @rounds++; if (@rounds > 9) { exit(); } }
+	}`, bin))
+	found := make([]bool, len(cases))
+	for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+		key, _, _ := strings.Cut(entry, "]:")
+		number, frames, _ := strings.Cut(key, ",")
+		var n int
+		fmt.Sscan(number, &n)
+		want := strings.Fields(cases[n])
+		at := 0
+		for _, line := range strings.Fields(frames) {
+			if fun, _, _ := strings.Cut(line, "+"); at < len(want) && fun == want[at] {
+				at++
+			}
+		}
+		if at < len(want) || strings.Contains(frames, "[incomplete") {
+			t.Errorf("case %d lacks %q:%s", n, want[min(at, len(want)-1)], frames)
+		}
+		found[n] = true
+	}
+	for n, ok := range found {
+		if !ok {
+			t.Errorf("case %d: no stack\n%s", n, r.stderr)
+		}
 	}
 }

@@ -57,8 +57,16 @@ func ReadFile(r io.ReaderAt) (*File, error) {
 	errDebug := f.readDebug(e, arch)
 	f.fillPLT(e, arch)
 	f.fillSigreturn(r, arch)
+	if !IsGo(e) { // Go's functions have frame pointers, and switch stacks
+		f.fillCode(e, arch)
+	}
 	f.fillEntry(e.Entry)
 	return f, errors.Join(errEH, errDebug)
+}
+
+// IsGo reports whether Go's linker wrote an ELF file.
+func IsGo(e *elf.File) bool {
+	return e.Section(".gopclntab") != nil || e.Section(".data.rel.ro.gopclntab") != nil || e.Section(".go.buildinfo") != nil
 }
 
 func (f *File) readEH(e *elf.File, arch *Arch) error {

@@ -81,10 +81,18 @@ OWN int generated(int n)
 	return r;
 }
 
-/* No table describes the function, but it sets the frame pointer. */
+/* No table describes the function, and its instructions do not tell the size of its frame,
+   but it sets the frame pointer. */
 int bare(int n);
-__asm__(".pushsection .text\n.type bare, @function\nbare: push %rbp\nmov %rsp, %rbp\ncall mark\npop %rbp\nret\n.size bare, .-bare\n.popsection");
+__asm__(".pushsection .text\n.type bare, @function\nbare: push %rbp\nmov %rsp, %rax\nmov %rax, %rbp\nand $-16, %rsp\ncall mark\n"
+	"mov %rbp, %rsp\npop %rbp\nret\n.size bare, .-bare\n.popsection");
 OWN int calls_bare(int n) { int r = bare(n); AFTER; return r; }
+
+/* No table describes the function, but its instructions tell the size of its frame. */
+int plain(int n);
+__asm__(".pushsection .text\n.type plain, @function\nplain: push %rbx\nsub $24, %rsp\ntest %edi, %edi\nje 1f\ncall leaf3\n"
+	"1: add $24, %rsp\npop %rbx\nret\n.size plain, .-plain\n.popsection");
+OWN int calls_plain(int n) { int r = plain(n); AFTER; return r; }
 
 /* A thread's stack. */
 OWN void *thread(void *n) { leaf3((int)(long)n); AFTER; return 0; }
@@ -111,7 +119,7 @@ int main(void)
 	for (;;) {
 		leaf1(0), with_alloca(1), with_vla(2), large(3), aligned(4), saves(5), deep(6, 60), noreturn_call(7), sorts(8);
 		raises(9), raises_aside(10), faults(11), starts(12);
-		generated(13), generated(14), calls_bare(15);
+		generated(13), generated(14), calls_plain(16), calls_bare(15);
 		usleep(1000);
 	}
 }

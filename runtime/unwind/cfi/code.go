@@ -1,0 +1,378 @@
+package cfi
+
+import (
+	"debug/elf"
+	"slices"
+
+	code "github.com/gotrace/gotrace/probes/binary"
+)
+
+// This file makes rows for code that has no call frame information, such as musl as
+// distributions compile it, and functions in assembly. It follows the instructions from the
+// start of each function and keeps track of the height of the stack.
+//
+// Functions start at symbols, at the targets of calls, at addresses that instructions
+// compute, and after the end of other code. The code after a call is followed only when
+// the function is known to return. If two ways to an instruction disagree about something,
+// it is unknown there.
+
+const (
+	// maxCode is the maximum number of bytes of a file that are followed.
+	maxCode = 8 << 20
+	// fewCode is the size of the code of a file that is not worth reading its imports.
+	fewCode = 8 << 10
+	// maxLooks limits the work for code that nothing leads to, for each byte of code.
+	maxLooks = 4
+	// maxRounds is the number of times that code is looked for that nothing leads to.
+	maxRounds = 4
+	// minGap is the size of a range that is not just padding between functions.
+	minGap = 16
+)
+
+// follower follows the code of a file.
+type follower struct {
+	arch   *Arch
+	effect func(code []byte, addr uint64) (code.Effect, bool)
+	gaps   []gap
+	frames []frame
+	index  map[frame]uint32
+	work   []way
+	budget int // instructions that fits may still decode
+	funcs  []*routine
+	starts map[uint64]*routine
+	ends   map[uint64]bool // stubs of functions of other files that do not return
+}
+
+// gap is a range of code without rows. For each offset it has the numbers of the frame
+// and of the function, or 0 if no instruction was reached there.
+type gap struct {
+	start uint64
+	data  []byte
+	at    []uint32
+	of    []uint32
+	pops  bool // its functions take arguments off the stack, so heights after calls are not known
+}
+
+// routine is a function that was found.
+type routine struct {
+	number  uint32
+	returns bool
+	waiting []way      // calls of it: nothing follows them unless it returns
+	joined  []*routine // functions that continue in its code
+}
+
+// way leads to an instruction of a function.
+type way struct {
+	to    uint64
+	frame frame
+	of    *routine
+}
+
+// fillCode adds rows for code that has none.
+func (f *File) fillCode(e *elf.File, arch *Arch) {
+	w := follow(e, f.gaps(e), arch)
+	var more Rows
+	none := more.rule(Rule{})
+	for i := range w.gaps {
+		g := &w.gaps[i]
+		if g.pops {
+			continue
+		}
+		w.rows(g, &more)
+		more.add(g.start+uint64(len(g.data)), none)
+	}
+	f.Fill(&more)
+}
+
+// follow follows the code in gaps.
+func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
+	w := &follower{arch: arch, effect: code.EffectAMD64, index: map[frame]uint32{}, gaps: gaps, frames: make([]frame, 1), funcs: make([]*routine, 1), starts: map[uint64]*routine{}}
+	total := 0
+	for _, g := range gaps {
+		total += len(g.data)
+	}
+	if total == 0 {
+		return w
+	}
+	w.budget = maxLooks * total
+	if total > fewCode {
+		w.ends = endingStubs(e)
+	}
+	first := entered
+	first.outer = true
+	w.enter(e.Entry, first)
+	for _, addr := range functionsOf(e) {
+		w.enter(addr, entered)
+		w.run()
+	}
+	for round, more := 0, true; more && round < maxRounds; round++ {
+		more = false
+		for i := range w.gaps {
+			more = w.sweep(&w.gaps[i]) || more
+		}
+	}
+	return w
+}
+
+// gapOf returns the gap that contains an address, or nil.
+func (w *follower) gapOf(addr uint64) *gap {
+	i, ok := slices.BinarySearchFunc(w.gaps, addr, func(g gap, a uint64) int {
+		if g.start <= a {
+			if a-g.start < uint64(len(g.data)) {
+				return 0
+			}
+			return -1
+		}
+		return 1
+	})
+	if !ok {
+		return nil
+	}
+	return &w.gaps[i]
+}
+
+// enter follows the function that starts at an address with a frame. It returns nil if the
+// address is not in a gap.
+func (w *follower) enter(addr uint64, f frame) *routine {
+	if f := w.starts[addr]; f != nil {
+		return f
+	}
+	g := w.gapOf(addr)
+	if g == nil {
+		return nil
+	}
+	fun := &routine{number: uint32(len(w.funcs))}
+	w.funcs = append(w.funcs, fun)
+	w.starts[addr] = fun
+	w.reach(way{to: addr, frame: f, of: fun})
+	return fun
+}
+
+// number returns the number of a frame.
+func (w *follower) number(f frame) uint32 {
+	n, ok := w.index[f]
+	if !ok {
+		n = uint32(len(w.frames))
+		w.frames = append(w.frames, f)
+		w.index[f] = n
+	}
+	return n
+}
+
+// reach records that a way leads to an instruction, and has it followed if that is new.
+func (w *follower) reach(x way) {
+	g := w.gapOf(x.to)
+	if g == nil { // other code, which is likely to return
+		w.returns(x.of)
+		return
+	}
+	off := x.to - g.start
+	if n := g.at[off]; n != 0 {
+		if owner := w.funcs[g.of[off]]; owner != x.of {
+			owner.joined = append(owner.joined, x.of)
+			if owner.returns {
+				w.returns(x.of)
+			}
+		}
+		if w.starts[x.to] != nil { // a call or a jump to another function
+			return
+		}
+		if x.frame = w.frames[n].join(x.frame); x.frame == w.frames[n] {
+			return
+		}
+	} else {
+		g.of[off] = x.of.number
+	}
+	g.at[off] = w.number(x.frame)
+	w.work = append(w.work, x)
+}
+
+// returns records that a function may return.
+func (w *follower) returns(f *routine) {
+	if f.returns {
+		return
+	}
+	f.returns = true
+	for _, x := range f.waiting {
+		w.reach(x)
+	}
+	f.waiting = nil
+	for _, o := range f.joined {
+		w.returns(o)
+	}
+	f.joined = nil
+}
+
+// run follows all ways.
+func (w *follower) run() {
+	for len(w.work) > 0 {
+		x := w.work[len(w.work)-1]
+		w.work = w.work[:len(w.work)-1]
+		w.step(x)
+	}
+}
+
+// step follows one instruction.
+func (w *follower) step(x way) {
+	g := w.gapOf(x.to)
+	off := x.to - g.start
+	if w.frames[g.at[off]] != x.frame {
+		return // less is certain by now
+	}
+	e, ok := w.effect(g.data[off:], x.to)
+	if !ok {
+		w.returns(x.of)
+		return
+	}
+	next := way{x.to + uint64(e.Size), x.frame, x.of}
+	next.frame.apply(e)
+	if e.Taken != 0 {
+		w.enter(e.Taken, entered)
+	}
+	target := next
+	target.to = e.Target
+	switch e.Flow {
+	case code.FlowNext:
+		w.reach(next)
+	case code.FlowBranch:
+		w.reach(target)
+		w.reach(next)
+	case code.FlowJump:
+		w.reach(target)
+	case code.FlowAway:
+		w.returns(x.of)
+	case code.FlowReturn:
+		g.pops = g.pops || e.N != 0
+		w.returns(x.of)
+	case code.FlowCall:
+		if e.Target == next.to { // it reads the instruction pointer
+			next.frame.height = unknown
+			w.reach(next)
+			return
+		}
+		switch f := w.enter(e.Target, entered); {
+		case f != nil && !f.returns:
+			f.waiting = append(f.waiting, next)
+		case f != nil || !w.ends[e.Target]:
+			w.reach(next)
+		}
+	}
+}
+
+// sweep follows the code of a gap that nothing leads to: functions that start at multiples
+// of 16 bytes, and parts to which a table of addresses leads. It reports whether there was
+// any.
+func (w *follower) sweep(g *gap) (found bool) {
+	var jump *way // the last jump to an unknown address
+	block := true // the instruction may be the first of a block
+	for off := 0; off < len(g.data); {
+		addr := g.start + uint64(off)
+		e, ok := w.effect(g.data[off:], addr)
+		if !ok {
+			off, jump, block = off+1, nil, true
+			continue
+		}
+		if n := g.at[off]; n != 0 {
+			if e.Flow == code.FlowAway {
+				jump = &way{frame: w.frames[n], of: w.funcs[g.of[off]]}
+			}
+			off, block = off+e.Size, true
+			continue
+		}
+		padding := e.Change == code.NoChange && e.Flow == code.FlowNext && isNop(g.data[off:off+e.Size]) || g.data[off] == 0xcc
+		switch {
+		case padding || !block:
+		case jump != nil && w.fits(addr, jump.frame):
+			jump.to = addr
+			w.reach(*jump)
+			found = true
+		case (addr%16 == 0 || off == 0) && w.fits(addr, entered):
+			w.enter(addr, entered)
+			found = true
+		}
+		w.run()
+		block = padding || e.Flow != code.FlowNext && e.Flow != code.FlowBranch
+		off += e.Size
+	}
+	return found
+}
+
+// maxEvidence is the number of instructions after which fits gives up.
+const maxEvidence = 300
+
+// fits reports whether a frame before an instruction agrees with what follows: at a return
+// and at a jump to another function the stack has only the return address, and at known
+// instructions it has their height.
+func (w *follower) fits(addr uint64, f frame) bool {
+	for range maxEvidence {
+		if w.budget--; w.budget < 0 {
+			return false
+		}
+		g := w.gapOf(addr)
+		if g == nil {
+			return f.height == 8
+		}
+		off := addr - g.start
+		if n := g.at[off]; n != 0 {
+			return f.height != unknown && f.height == w.frames[n].height
+		}
+		e, ok := w.effect(g.data[off:], addr)
+		if !ok {
+			return false
+		}
+		f.apply(e)
+		addr += uint64(e.Size)
+		switch e.Flow {
+		case code.FlowReturn:
+			return f.height == 8
+		case code.FlowJump:
+			addr = e.Target
+		case code.FlowBranch:
+			if g := w.gapOf(e.Target); g != nil && g.at[e.Target-g.start] != 0 {
+				addr = e.Target
+			}
+		case code.FlowCall:
+			if callee := w.starts[e.Target]; w.ends[e.Target] || callee != nil && !callee.returns {
+				return false
+			}
+		case code.FlowAway, code.FlowEnd:
+			return false
+		}
+	}
+	return false
+}
+
+// isNop reports whether an instruction does nothing: nop, also with operands, or endbr64.
+func isNop(b []byte) bool {
+	for len(b) > 0 && (b[0] == 0x66 || b[0] == 0x2e || b[0] == 0xf3) {
+		b = b[1:]
+	}
+	return len(b) > 0 && b[0] == 0x90 || len(b) > 1 && b[0] == 0x0f && b[1] == 0x1f
+}
+
+// rows adds the rows of a gap.
+func (w *follower) rows(g *gap, rows *Rows) {
+	none := rows.rule(Rule{})
+	numbers := map[uint32]uint16{}
+	end := 0
+	for off := range g.at {
+		n := g.at[off]
+		if n == 0 {
+			if off == end {
+				rows.add(g.start+uint64(off), none)
+			}
+			continue
+		}
+		e, _ := w.effect(g.data[off:], g.start+uint64(off))
+		end = off + max(e.Size, 1)
+		rule, ok := numbers[n]
+		if !ok {
+			rule = none
+			if r, known := w.frames[n].rule(w.arch); known {
+				rule = rows.rule(r)
+			}
+			numbers[n] = rule
+		}
+		rows.add(g.start+uint64(off), rule)
+	}
+}
