@@ -19,7 +19,7 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // Internal packages belong to the package above them.
 var floors = [][]string{
-	{"runtime/cursor", "runtime/sorted"},
+	{"runtime/amd64", "runtime/cursor", "runtime/sorted"},
 	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
@@ -52,6 +52,7 @@ var forbidden = map[string]struct {
 	except string
 }{
 	"runtime":                 {trees: []string{"lang", "codegen"}},
+	"runtime/amd64":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/cgroups":         {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/decode":          {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/native":          {trees: []string{"lang", "codegen", "builtins", "probes"}},

@@ -3,6 +3,8 @@ package binary
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/gotrace/gotrace/runtime/amd64"
 )
 
 // The kernel places a breakpoint only on instructions that it can execute elsewhere. On
@@ -12,23 +14,9 @@ import (
 // kernel reports the refusal only if a process has the file mapped at the time of
 // attaching.
 
-// opcodes is a set of opcodes.
-type opcodes [256]bool
-
-// setOf returns the opcodes in a list of ranges, each with its first and last opcode.
-func setOf(ranges ...[2]byte) *opcodes {
-	var s opcodes
-	for _, r := range ranges {
-		for i := int(r[0]); i <= int(r[1]); i++ {
-			s[i] = true
-		}
-	}
-	return &s
-}
-
 // refusedOps are the one-byte opcodes on which the kernel places no breakpoint in a
 // 64-bit program. TestLiveBreakpoints compares them with the running kernel.
-var refusedOps = setOf(
+var refusedOps = amd64.SetOf(
 	[2]byte{0x06, 0x07}, [2]byte{0x0e, 0x0e}, [2]byte{0x16, 0x17}, [2]byte{0x1e, 0x1f}, [2]byte{0x27, 0x27}, [2]byte{0x2f, 0x2f},
 	[2]byte{0x37, 0x37}, [2]byte{0x3f, 0x3f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0x82, 0x82}, [2]byte{0x9a, 0x9a},
 	[2]byte{0xcc, 0xcf}, [2]byte{0xd4, 0xd6}, [2]byte{0xe4, 0xe7}, [2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1},
@@ -36,17 +24,14 @@ var refusedOps = setOf(
 
 // vectorOps are the opcodes of refusedOps that, in VEX's first map, change only vector
 // registers and flags.
-var vectorOps = setOf(
+var vectorOps = amd64.SetOf(
 	[2]byte{0x16, 0x16}, [2]byte{0x2f, 0x2f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0xd4, 0xd5}, [2]byte{0xe4, 0xe6},
 	[2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1}, [2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
-
-// maxInsn is the length of the longest instruction.
-const maxInsn = 15
 
 // Refused reports whether the kernel refuses a breakpoint on the instruction at an
 // address.
 func (x *File) Refused(addr uint64) bool {
-	return x.elf != nil && Refused(x.Arch(), x.codeAt(addr, maxInsn))
+	return x.elf != nil && Refused(x.Arch(), x.codeAt(addr, amd64.MaxInsn))
 }
 
 // Refused reports whether the kernel refuses a breakpoint on the first instruction of
@@ -77,7 +62,7 @@ func (x *File) Entry(s Symbol) uint64 {
 		return x.pastStackCheck(s)
 	}
 	for x.Refused(addr) {
-		n := vectorLen(x.codeAt(addr, maxInsn))
+		n := vectorLen(x.codeAt(addr, amd64.MaxInsn))
 		if n == 0 || x.jumpedTo(s, addr+uint64(n)) {
 			return s.Addr
 		}

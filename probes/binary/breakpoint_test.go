@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gotrace/gotrace/runtime/amd64"
 )
 
 // TestEntry compiles functions and checks how many bytes after their start the
@@ -78,7 +80,7 @@ func TestInstructionLengths(t *testing.T) {
 	text := x.elf.Section(".text")
 	starts := disassembled(t, libs[0], text.Addr, text.Size)
 	for i := 1; i < len(starts); i++ {
-		if want, got := int(starts[i]-starts[i-1]), insnLen(x.codeAt(starts[i-1], maxInsn)); got != want {
+		if want, got := int(starts[i]-starts[i-1]), insnLen(x.codeAt(starts[i-1], amd64.MaxInsn)); got != want {
 			t.Errorf("%#x: % x: %d bytes, want %d", starts[i-1], x.codeAt(starts[i-1], want), got, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/runtime/amd64"
 )
 
 // Go's stacks grow by moving. A function first compares the stack pointer with the end
@@ -190,15 +191,15 @@ type insn struct {
 }
 
 // flow is where execution continues after an instruction.
-type flow uint8
+type flow = amd64.Flow
 
 const (
-	flowNext   flow = iota
-	flowBranch      // to target or to the next instruction
-	flowJump        // to target
-	flowAway        // to an address in a register or in memory
-	flowCall
-	flowReturn
+	flowNext   = amd64.FlowNext
+	flowBranch = amd64.FlowBranch
+	flowJump   = amd64.FlowJump
+	flowAway   = amd64.FlowAway
+	flowCall   = amd64.FlowCall
+	flowReturn = amd64.FlowReturn
 )
 
 // decode decodes the instruction at the start of code, which is at addr. It reports
@@ -211,14 +212,14 @@ func decode(arch string, code []byte, addr uint64) (in insn, ok bool) {
 }
 
 func decodeAMD64(code []byte, addr uint64) (in insn, ok bool) {
-	raw, ok := decodeInsn(code)
+	raw, ok := amd64.Decode(code)
 	if !ok {
 		return in, false
 	}
-	flow, distance := raw.flow()
-	in = insn{size: raw.size, flow: flow}
+	flow, distance := raw.Flow()
+	in = insn{size: raw.Size, flow: flow}
 	if flow == flowBranch || flow == flowJump || flow == flowCall {
-		in.target = addr + uint64(raw.size) + uint64(distance)
+		in.target = addr + uint64(raw.Size) + uint64(distance)
 	}
 	return in, true
 }

@@ -4,6 +4,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/amd64"
 )
 
 // An indirect function (STT_GNU_IFUNC) has several implementations. Its symbol is that
@@ -157,20 +159,20 @@ func (x *File) symbolAt(table, i uint32) (uint64, bool) {
 func referencesAMD64(code []byte, pc uint64) (r references) {
 	start, size := pc, uint64(len(code))
 	for len(code) > 0 {
-		in, ok := decodeInsn(code)
+		in, ok := amd64.Decode(code)
 		if !ok {
 			r.cut = true
 			break
 		}
-		code, pc = code[in.size:], pc+uint64(in.size)
-		if a, ok := in.address(pc); ok {
+		code, pc = code[in.Size:], pc+uint64(in.Size)
+		if a, ok := in.Address(pc); ok {
 			r.addrs = append(r.addrs, a)
 		}
-		if in.loads() {
-			r.slots = append(r.slots, pc+uint64(int64(in.disp)))
+		if in.Loads() {
+			r.slots = append(r.slots, pc+uint64(int64(in.Disp)))
 		}
-		r.remote = r.remote || in.callsIndirectly()
-		flow, distance := in.flow()
+		r.remote = r.remote || in.CallsIndirectly()
+		flow, distance := in.Flow()
 		to := pc + uint64(distance)
 		switch {
 		case flow == flowCall:

@@ -1,5 +1,7 @@
 package binary
 
+import "github.com/gotrace/gotrace/runtime/amd64"
+
 // AtInstruction reports whether an address in the function s is the start of an
 // instruction. If that cannot be determined, it returns true.
 func (x *File) AtInstruction(arch string, s Symbol, addr uint64) bool {
@@ -36,9 +38,9 @@ func atInstruction(arch string, code []byte, offset uint64) bool {
 // insnLen returns the length of the first instruction of code for amd64, or 0 if the
 // instruction is unknown.
 func insnLen(code []byte) int {
-	in, ok := decodeInsn(code)
+	in, ok := amd64.Decode(code)
 	if !ok {
 		return 0
 	}
-	return in.size
+	return in.Size
 }

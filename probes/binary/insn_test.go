@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gotrace/gotrace/runtime/amd64"
 )
 
 func TestInstructionBoundary(t *testing.T) {
@@ -31,7 +33,7 @@ func FuzzInstruction(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, code []byte) {
 		n := insnLen(code)
-		if n > min(len(code), maxInsn) {
+		if n > min(len(code), amd64.MaxInsn) {
 			t.Errorf("% x: %d bytes", code, n)
 		}
 		for i := range n {

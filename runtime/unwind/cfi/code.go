@@ -4,7 +4,7 @@ import (
 	"debug/elf"
 	"slices"
 
-	code "github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/amd64"
 )
 
 // This file makes rows for code that has no call frame information, such as musl as
@@ -32,7 +32,7 @@ const (
 // follower follows the code of a file.
 type follower struct {
 	arch   *Arch
-	effect func(code []byte, addr uint64) (code.Effect, bool)
+	effect func(code []byte, addr uint64) (amd64.Effect, bool)
 	gaps   []gap
 	frames []frame
 	index  map[frame]uint32
@@ -86,7 +86,7 @@ func (f *File) fillCode(e *elf.File, arch *Arch) {
 
 // follow follows the code in gaps.
 func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
-	w := &follower{arch: arch, effect: code.EffectAMD64, index: map[frame]uint32{}, gaps: gaps, frames: make([]frame, 1), funcs: make([]*routine, 1), starts: map[uint64]*routine{}}
+	w := &follower{arch: arch, effect: amd64.EffectOf, index: map[frame]uint32{}, gaps: gaps, frames: make([]frame, 1), funcs: make([]*routine, 1), starts: map[uint64]*routine{}}
 	total := 0
 	for _, g := range gaps {
 		total += len(g.data)
@@ -232,19 +232,19 @@ func (w *follower) step(x way) {
 	target := next
 	target.to = e.Target
 	switch e.Flow {
-	case code.FlowNext:
+	case amd64.FlowNext:
 		w.reach(next)
-	case code.FlowBranch:
+	case amd64.FlowBranch:
 		w.reach(target)
 		w.reach(next)
-	case code.FlowJump:
+	case amd64.FlowJump:
 		w.reach(target)
-	case code.FlowAway:
+	case amd64.FlowAway:
 		w.returns(x.of)
-	case code.FlowReturn:
+	case amd64.FlowReturn:
 		g.pops = g.pops || e.N != 0
 		w.returns(x.of)
-	case code.FlowCall:
+	case amd64.FlowCall:
 		if e.Target == next.to { // it reads the instruction pointer
 			next.frame.height = unknown
 			w.reach(next)
@@ -273,13 +273,13 @@ func (w *follower) sweep(g *gap) (found bool) {
 			continue
 		}
 		if n := g.at[off]; n != 0 {
-			if e.Flow == code.FlowAway {
+			if e.Flow == amd64.FlowAway {
 				jump = &way{frame: w.frames[n], of: w.funcs[g.of[off]]}
 			}
 			off, block = off+e.Size, true
 			continue
 		}
-		padding := e.Change == code.NoChange && e.Flow == code.FlowNext && isNop(g.data[off:off+e.Size]) || g.data[off] == 0xcc
+		padding := e.Change == amd64.NoChange && e.Flow == amd64.FlowNext && isNop(g.data[off:off+e.Size]) || g.data[off] == 0xcc
 		switch {
 		case padding || !block:
 		case jump != nil && w.fits(addr, jump.frame):
@@ -291,7 +291,7 @@ func (w *follower) sweep(g *gap) (found bool) {
 			found = true
 		}
 		w.run()
-		block = padding || e.Flow != code.FlowNext && e.Flow != code.FlowBranch
+		block = padding || e.Flow != amd64.FlowNext && e.Flow != amd64.FlowBranch
 		off += e.Size
 	}
 	return found
@@ -323,19 +323,19 @@ func (w *follower) fits(addr uint64, f frame) bool {
 		f.apply(e)
 		addr += uint64(e.Size)
 		switch e.Flow {
-		case code.FlowReturn:
+		case amd64.FlowReturn:
 			return f.height == 8
-		case code.FlowJump:
+		case amd64.FlowJump:
 			addr = e.Target
-		case code.FlowBranch:
+		case amd64.FlowBranch:
 			if g := w.gapOf(e.Target); g != nil && g.at[e.Target-g.start] != 0 {
 				addr = e.Target
 			}
-		case code.FlowCall:
+		case amd64.FlowCall:
 			if callee := w.starts[e.Target]; w.ends[e.Target] || callee != nil && !callee.returns {
 				return false
 			}
-		case code.FlowAway, code.FlowEnd:
+		case amd64.FlowAway, amd64.FlowEnd:
 			return false
 		}
 	}

@@ -1,6 +1,6 @@
 package cfi
 
-import code "github.com/gotrace/gotrace/probes/binary"
+import "github.com/gotrace/gotrace/runtime/amd64"
 
 // maxHeight is the maximum height of a stack frame that is believed.
 const maxHeight = 1 << 28
@@ -37,7 +37,7 @@ func (f frame) join(o frame) frame {
 }
 
 // apply changes a frame as an instruction does.
-func (f *frame) apply(e code.Effect) {
+func (f *frame) apply(e amd64.Effect) {
 	add := func(n int64) { // to the height
 		if f.height == unknown {
 			return
@@ -56,49 +56,49 @@ func (f *frame) apply(e code.Effect) {
 		}
 		return f.height - int32(off)
 	}
-	if e.Reg == code.FramePointer && e.Change != code.Push && e.Change != code.StoreReg {
+	if e.Reg == amd64.FramePointer && e.Change != amd64.Push && e.Change != amd64.StoreReg {
 		f.fp = unknown
 	}
 	switch e.Change {
-	case code.Push:
+	case amd64.Push:
 		add(8)
 		if n >= 0 {
 			f.save(n, at(0))
 		}
-	case code.StoreReg:
+	case amd64.StoreReg:
 		f.save(n, at(e.N))
-	case code.Pop:
+	case amd64.Pop:
 		if n >= 0 {
 			f.restore(n, at(0))
 		}
 		add(-8)
-	case code.LoadReg:
+	case amd64.LoadReg:
 		f.restore(n, at(e.N))
-	case code.AddSP:
+	case amd64.AddSP:
 		add(-e.N)
-	case code.LoseSP:
+	case amd64.LoseSP:
 		f.height = unknown
-	case code.FPFromSP:
+	case amd64.FPFromSP:
 		if f.height != unknown {
 			f.fp = f.height - int32(e.N)
 		}
 		f.change(n)
-	case code.SPFromFP:
+	case amd64.SPFromFP:
 		f.height = unknown
 		if f.fp != unknown {
 			f.height = f.fp - int32(e.N)
 		}
-	case code.LeaveFrame:
+	case amd64.LeaveFrame:
 		f.height = f.fp
 		f.restore(0, at(0))
 		f.fp = unknown
 		add(-8)
-	case code.ClearReg:
-		if e.Reg == code.FramePointer && f.saved[0] == 0 && f.height <= 8 {
+	case amd64.ClearReg:
+		if e.Reg == amd64.FramePointer && f.saved[0] == 0 && f.height <= 8 {
 			f.outer = true
 		}
 		f.change(n)
-	case code.LoseReg:
+	case amd64.LoseReg:
 		f.change(n)
 	}
 }

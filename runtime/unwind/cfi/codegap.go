@@ -11,12 +11,11 @@ import (
 
 // This file finds the code of a file that has no rows, and the functions in it.
 
-// endless are the functions of the C and C++ libraries that do not return.
-var endless = map[string]bool{
-	"abort": true, "exit": true, "_exit": true, "_Exit": true, "quick_exit": true, "pthread_exit": true, "err": true, "errx": true, "verr": true, "verrx": true,
-	"longjmp": true, "_longjmp": true, "siglongjmp": true, "__longjmp_chk": true, "__stack_chk_fail": true, "__chk_fail": true, "__fortify_fail": true, "__assert_fail": true,
-	"__libc_start_main": true, "_Unwind_Resume": true, "__cxa_throw": true, "__cxa_rethrow": true, "__cxa_bad_cast": true, "__cxa_pure_virtual": true, "__cxa_throw_bad_array_new_length": true,
-}
+// endless lists the functions of the C and C++ libraries that do not return.
+const endless = `abort exit _exit _Exit quick_exit pthread_exit err errx verr verrx
+	longjmp _longjmp siglongjmp __longjmp_chk __stack_chk_fail __chk_fail __fortify_fail __assert_fail
+	__libc_start_main _Unwind_Resume __cxa_throw __cxa_rethrow __cxa_bad_cast __cxa_pure_virtual
+	__cxa_throw_bad_array_new_length _ZSt9terminatev`
 
 // endingStubs returns the addresses of the stubs with which a file calls functions of
 // other files that do not return.
@@ -24,6 +23,10 @@ func endingStubs(e *elf.File) map[uint64]bool {
 	names, err := e.DynamicSymbols()
 	if err != nil {
 		return nil
+	}
+	known := map[string]bool{}
+	for _, name := range strings.Fields(endless) {
+		known[name] = true
 	}
 	slots := map[uint64]bool{} // words that have the address of such a function
 	for _, s := range e.Sections {
@@ -36,7 +39,7 @@ func endingStubs(e *elf.File) map[uint64]bool {
 			if n == 0 || n > uint64(len(names)) {
 				continue
 			}
-			if name := names[n-1].Name; endless[name] || strings.HasPrefix(name, "_ZSt") && strings.Contains(name, "__throw_") || name == "_ZSt9terminatev" {
+			if name := names[n-1].Name; known[name] || strings.HasPrefix(name, "_ZSt") && strings.Contains(name, "__throw_") {
 				slots[binary.LittleEndian.Uint64(data)] = true
 			}
 		}

@@ -1,4 +1,4 @@
-package binary
+package amd64
 
 // Effect is what an instruction does to the stack pointer and to the registers that may
 // hold the address of a frame.
@@ -53,43 +53,37 @@ const (
 	LoseReg           // sets Reg to something else
 )
 
-// The numbers of registers in instructions for amd64.
+// The numbers of registers in instructions.
 const (
-	amd64BX = 3
-	amd64SP = 4
-	amd64BP = 5
+	numBX = 3
+	numSP = 4
+	numBP = 5
 )
 
-// EffectAMD64 decodes the instruction for amd64 at the start of code, which is at addr.
-// It reports whether that is possible.
-func EffectAMD64(code []byte, addr uint64) (e Effect, ok bool) {
-	in, ok := decodeInsn(code)
+// EffectOf decodes the instruction at the start of code, which is at addr. It reports
+// whether that is possible.
+func EffectOf(code []byte, addr uint64) (e Effect, ok bool) {
+	in, ok := Decode(code)
 	if !ok {
 		return e, false
 	}
-	e.Size = in.size
-	next := addr + uint64(in.size)
-	switch flow, distance := in.flow(); flow {
-	case flowBranch:
-		e.Flow, e.Target = FlowBranch, next+uint64(distance)
-	case flowJump:
-		e.Flow, e.Target = FlowJump, next+uint64(distance)
-	case flowCall:
-		e.Flow, e.Target = FlowCall, next+uint64(distance)
-	case flowReturn:
-		e.Flow, e.N = FlowReturn, in.constant()
-	default:
-		switch {
-		case in.callsIndirectly():
-			e.Flow = FlowCall
-		case in.vector || in.opcodes > 1:
-		case in.opcodes == 1 && (in.op == 0x0b || in.op == 0xb9), in.opcodes == 0 && (in.op == 0xf4 || in.op == 0xcc): // ud2, ud1, hlt, int3
-			e.Flow = FlowEnd
-		case in.opcodes == 0 && in.op == 0xff && in.modRM>>3&6 == 4: // jmp
-			e.Flow = FlowAway
-		}
+	e.Size = in.Size
+	next := addr + uint64(in.Size)
+	flow, distance := in.Flow()
+	switch e.Flow = flow; {
+	case flow == FlowBranch || flow == FlowJump || flow == FlowCall:
+		e.Target = next + uint64(distance)
+	case flow == FlowReturn:
+		e.N = in.constant()
+	case in.CallsIndirectly():
+		e.Flow = FlowCall
+	case in.vector || in.opcodes > 1:
+	case in.opcodes == 1 && (in.op == 0x0b || in.op == 0xb9), in.opcodes == 0 && (in.op == 0xf4 || in.op == 0xcc): // ud2, ud1, hlt, int3
+		e.Flow = FlowEnd
+	case in.opcodes == 0 && in.op == 0xff && in.modRM>>3&6 == 4: // jmp
+		e.Flow = FlowAway
 	}
-	if at, ok := in.address(next); ok && in.op == 0x8d {
+	if at, ok := in.Address(next); ok && in.op == 0x8d {
 		e.Taken = at
 	}
 	in.change(&e)
@@ -99,16 +93,16 @@ func EffectAMD64(code []byte, addr uint64) (e Effect, ok bool) {
 // regOf returns the register with a number in instructions.
 func regOf(n byte) Reg {
 	switch n {
-	case amd64BP:
+	case numBP:
 		return FramePointer
-	case amd64BX:
+	case numBX:
 		return BaseRegister
 	}
 	return OtherReg
 }
 
 // change sets what the instruction does to registers.
-func (in *insnAMD64) change(e *Effect) {
+func (in *Insn) change(e *Effect) {
 	if in.vector || in.opcodes > 1 {
 		return
 	}
@@ -120,7 +114,7 @@ func (in *insnAMD64) change(e *Effect) {
 	// written tells that a register has another value now.
 	written := func(n byte) {
 		switch r := regOf(n); {
-		case n == amd64SP:
+		case n == numSP:
 			e.Change = LoseSP
 		case r != OtherReg:
 			e.Change, e.Reg = LoseReg, r
@@ -142,7 +136,7 @@ func (in *insnAMD64) change(e *Effect) {
 	switch {
 	case op>>3 == 0x50>>3:
 		e.Change, e.Reg = Push, regOf(low)
-	case op>>3 == 0x58>>3 && low == amd64SP:
+	case op>>3 == 0x58>>3 && low == numSP:
 		e.Change = LoseSP
 	case op>>3 == 0x58>>3:
 		e.Change, e.Reg = Pop, regOf(low)
@@ -177,11 +171,11 @@ func (in *insnAMD64) change(e *Effect) {
 }
 
 // changeByConstant sets the change of an arithmetic instruction with a constant.
-func (in *insnAMD64) changeByConstant(e *Effect, direct bool, rm byte, written func(byte)) {
+func (in *Insn) changeByConstant(e *Effect, direct bool, rm byte, written func(byte)) {
 	kind := in.modRM >> 3 & 7
 	switch {
 	case !direct || kind == 7: // cmp
-	case rm != amd64SP:
+	case rm != numSP:
 		written(rm)
 	case kind == 0:
 		e.Change, e.N = AddSP, in.constant()
@@ -193,14 +187,14 @@ func (in *insnAMD64) changeByConstant(e *Effect, direct bool, rm byte, written f
 }
 
 // move sets the change of mov or lea.
-func (in *insnAMD64) move(e *Effect, direct bool, reg, rm byte, written func(byte)) {
+func (in *Insn) move(e *Effect, direct bool, reg, rm byte, written func(byte)) {
 	to, from := reg, rm
 	if in.op == 0x89 {
 		to, from = rm, reg
 	}
 	base := rm // of an operand in memory, or 255 if it also has an index
-	if !direct && rm&7 == amd64SP {
-		if base = in.sib&7 | in.rex&1<<3; in.sib>>3&7 != amd64SP || in.rex&2 != 0 {
+	if !direct && rm&7 == numSP {
+		if base = in.sib&7 | in.rex&1<<3; in.sib>>3&7 != numSP || in.rex&2 != 0 {
 			base = 255
 		}
 	}
@@ -214,24 +208,24 @@ func (in *insnAMD64) move(e *Effect, direct bool, reg, rm byte, written func(byt
 		if direct || in.op != 0x89 {
 			written(to)
 		}
-	case direct && to == amd64BP && from == amd64SP:
+	case direct && to == numBP && from == numSP:
 		e.Change, e.Reg = FPFromSP, FramePointer
-	case direct && to == amd64SP && from == amd64BP:
+	case direct && to == numSP && from == numBP:
 		e.Change = SPFromFP
 	case direct:
 		written(to)
-	case lea && reg == amd64BP && base == amd64SP:
-		e.Change, e.Reg, e.N = FPFromSP, FramePointer, int64(in.disp)
-	case lea && reg == amd64SP && base == amd64SP:
-		e.Change, e.N = AddSP, int64(in.disp)
-	case lea && reg == amd64SP && base == amd64BP && in.modRM>>6 != 0:
-		e.Change, e.N = SPFromFP, int64(in.disp)
+	case lea && reg == numBP && base == numSP:
+		e.Change, e.Reg, e.N = FPFromSP, FramePointer, int64(in.Disp)
+	case lea && reg == numSP && base == numSP:
+		e.Change, e.N = AddSP, int64(in.Disp)
+	case lea && reg == numSP && base == numBP && in.modRM>>6 != 0:
+		e.Change, e.N = SPFromFP, int64(in.Disp)
 	case in.op == 0x89:
-		if r := regOf(reg); r != OtherReg && base == amd64SP {
-			e.Change, e.Reg, e.N = StoreReg, r, int64(in.disp)
+		if r := regOf(reg); r != OtherReg && base == numSP {
+			e.Change, e.Reg, e.N = StoreReg, r, int64(in.Disp)
 		}
-	case in.op == 0x8b && regOf(reg) != OtherReg && base == amd64SP:
-		e.Change, e.Reg, e.N = LoadReg, regOf(reg), int64(in.disp)
+	case in.op == 0x8b && regOf(reg) != OtherReg && base == numSP:
+		e.Change, e.Reg, e.N = LoadReg, regOf(reg), int64(in.Disp)
 	default:
 		written(reg)
 	}

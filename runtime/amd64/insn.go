@@ -1,11 +1,14 @@
-package binary
+// Package amd64 decodes instructions of the x86-64: their lengths, where execution continues,
+// the addresses that they compute, and what they do to the registers that hold addresses of
+// stack frames.
+package amd64
 
 import "encoding/binary"
 
-// insnAMD64 is a decoded instruction of amd64: its parts, and its effect on control
+// Insn is a decoded instruction: its parts, and its effect on control
 // flow and addresses. Other operands are not decoded.
-type insnAMD64 struct {
-	size     int    // bytes of the instruction
+type Insn struct {
+	Size     int    // bytes of the instruction
 	opcodes  byte   // map of opcodes: 0 for one byte, 1 after 0f, 2 after 0f 38, 3 after 0f 3a
 	op       byte   // opcode in that map
 	vector   bool   // it starts with VEX or EVEX
@@ -14,27 +17,44 @@ type insnAMD64 struct {
 	modRM    byte   // 0 if it has none
 	sib      byte   // 0 if it has none
 	relative bool   // its operand in memory is at disp from the next instruction
-	disp     int32  // displacement of the operand in memory
+	Disp     int32  // displacement of the operand in memory
 	imm      []byte // constant at its end
 }
 
+// MaxInsn is the length of the longest instruction.
+const MaxInsn = 15
+
+// Opcodes is a set of opcodes.
+type Opcodes [256]bool
+
+// SetOf returns the opcodes in a list of ranges, each with its first and last opcode.
+func SetOf(ranges ...[2]byte) *Opcodes {
+	var s Opcodes
+	for _, r := range ranges {
+		for i := int(r[0]); i <= int(r[1]); i++ {
+			s[i] = true
+		}
+	}
+	return &s
+}
+
 // Sets of one-byte opcodes, and of opcodes after 0f, without prefixes and without those
-// that insnAMD64.operands lists.
+// that Insn.immSize lists.
 var (
-	invalid64   = setOf([2]byte{0x06, 0x07}, [2]byte{0x0e, 0x0e}, [2]byte{0x16, 0x17}, [2]byte{0x1e, 0x1f}, [2]byte{0x27, 0x27}, [2]byte{0x2f, 0x2f}, [2]byte{0x37, 0x37}, [2]byte{0x3f, 0x3f}, [2]byte{0x60, 0x62}, [2]byte{0x82, 0x82}, [2]byte{0x9a, 0x9a}, [2]byte{0xce, 0xce}, [2]byte{0xd4, 0xd6}, [2]byte{0xea, 0xea})
-	invalid0f   = setOf([2]byte{0x04, 0x04}, [2]byte{0x0a, 0x0a}, [2]byte{0x0c, 0x0c}, [2]byte{0x24, 0x27}, [2]byte{0x36, 0x36}, [2]byte{0x39, 0x39}, [2]byte{0x3b, 0x3f}, [2]byte{0x7a, 0x7b}, [2]byte{0xa6, 0xa7})
-	withModRM   = setOf([2]byte{0x63, 0x63}, [2]byte{0x69, 0x69}, [2]byte{0x6b, 0x6b}, [2]byte{0x80, 0x8f}, [2]byte{0xc0, 0xc1}, [2]byte{0xc6, 0xc7}, [2]byte{0xd0, 0xd3}, [2]byte{0xd8, 0xdf}, [2]byte{0xf6, 0xf7}, [2]byte{0xfe, 0xff})
-	without0f   = setOf([2]byte{0x05, 0x09}, [2]byte{0x0b, 0x0b}, [2]byte{0x0e, 0x0e}, [2]byte{0x30, 0x37}, [2]byte{0x77, 0x77}, [2]byte{0x80, 0x8f}, [2]byte{0xa0, 0xa2}, [2]byte{0xa8, 0xaa}, [2]byte{0xc8, 0xcf})
-	byteImm     = setOf([2]byte{0x6a, 0x6b}, [2]byte{0x70, 0x7f}, [2]byte{0x80, 0x80}, [2]byte{0x83, 0x83}, [2]byte{0xa8, 0xa8}, [2]byte{0xb0, 0xb7}, [2]byte{0xc0, 0xc1}, [2]byte{0xc6, 0xc6}, [2]byte{0xcd, 0xcd}, [2]byte{0xe0, 0xe7}, [2]byte{0xeb, 0xeb})
-	operandImm  = setOf([2]byte{0x68, 0x69}, [2]byte{0x81, 0x81}, [2]byte{0xa9, 0xa9}, [2]byte{0xc7, 0xc7}) // 2 bytes after prefix 66, else 4
-	byteImm0f   = setOf([2]byte{0x0f, 0x0f}, [2]byte{0x70, 0x73}, [2]byte{0xa4, 0xa4}, [2]byte{0xac, 0xac}, [2]byte{0xba, 0xba}, [2]byte{0xc2, 0xc2}, [2]byte{0xc4, 0xc6})
-	vectorImm0f = setOf([2]byte{0x70, 0x73}, [2]byte{0xc2, 0xc2}, [2]byte{0xc4, 0xc6})
+	invalid64   = SetOf([2]byte{0x06, 0x07}, [2]byte{0x0e, 0x0e}, [2]byte{0x16, 0x17}, [2]byte{0x1e, 0x1f}, [2]byte{0x27, 0x27}, [2]byte{0x2f, 0x2f}, [2]byte{0x37, 0x37}, [2]byte{0x3f, 0x3f}, [2]byte{0x60, 0x62}, [2]byte{0x82, 0x82}, [2]byte{0x9a, 0x9a}, [2]byte{0xce, 0xce}, [2]byte{0xd4, 0xd6}, [2]byte{0xea, 0xea})
+	invalid0f   = SetOf([2]byte{0x04, 0x04}, [2]byte{0x0a, 0x0a}, [2]byte{0x0c, 0x0c}, [2]byte{0x24, 0x27}, [2]byte{0x36, 0x36}, [2]byte{0x39, 0x39}, [2]byte{0x3b, 0x3f}, [2]byte{0x7a, 0x7b}, [2]byte{0xa6, 0xa7})
+	withModRM   = SetOf([2]byte{0x63, 0x63}, [2]byte{0x69, 0x69}, [2]byte{0x6b, 0x6b}, [2]byte{0x80, 0x8f}, [2]byte{0xc0, 0xc1}, [2]byte{0xc6, 0xc7}, [2]byte{0xd0, 0xd3}, [2]byte{0xd8, 0xdf}, [2]byte{0xf6, 0xf7}, [2]byte{0xfe, 0xff})
+	without0f   = SetOf([2]byte{0x05, 0x09}, [2]byte{0x0b, 0x0b}, [2]byte{0x0e, 0x0e}, [2]byte{0x30, 0x37}, [2]byte{0x77, 0x77}, [2]byte{0x80, 0x8f}, [2]byte{0xa0, 0xa2}, [2]byte{0xa8, 0xaa}, [2]byte{0xc8, 0xcf})
+	byteImm     = SetOf([2]byte{0x6a, 0x6b}, [2]byte{0x70, 0x7f}, [2]byte{0x80, 0x80}, [2]byte{0x83, 0x83}, [2]byte{0xa8, 0xa8}, [2]byte{0xb0, 0xb7}, [2]byte{0xc0, 0xc1}, [2]byte{0xc6, 0xc6}, [2]byte{0xcd, 0xcd}, [2]byte{0xe0, 0xe7}, [2]byte{0xeb, 0xeb})
+	operandImm  = SetOf([2]byte{0x68, 0x69}, [2]byte{0x81, 0x81}, [2]byte{0xa9, 0xa9}, [2]byte{0xc7, 0xc7}) // 2 bytes after prefix 66, else 4
+	byteImm0f   = SetOf([2]byte{0x0f, 0x0f}, [2]byte{0x70, 0x73}, [2]byte{0xa4, 0xa4}, [2]byte{0xac, 0xac}, [2]byte{0xba, 0xba}, [2]byte{0xc2, 0xc2}, [2]byte{0xc4, 0xc6})
+	vectorImm0f = SetOf([2]byte{0x70, 0x73}, [2]byte{0xc2, 0xc2}, [2]byte{0xc4, 0xc6})
 )
 
-// decodeInsn decodes the first instruction of code for amd64. ok is false if the
+// Decode decodes the first instruction of code. ok is false if the
 // instruction is unknown or incomplete.
-func decodeInsn(code []byte) (in insnAMD64, ok bool) {
-	code = code[:min(len(code), maxInsn)]
+func Decode(code []byte) (in Insn, ok bool) {
+	code = code[:min(len(code), MaxInsn)]
 	narrow, shortAddr := false, false // prefixes 66 and 67
 	at := 0
 prefixes:
@@ -103,10 +123,10 @@ prefixes:
 		}
 		switch n := 0; {
 		case mod == 1:
-			in.disp = int32(int8(next()))
+			in.Disp = int32(int8(next()))
 		case mod == 2, mod == 0 && base == 5:
 			for ; n < 4; n++ {
-				in.disp |= int32(next()) << (8 * n)
+				in.Disp |= int32(next()) << (8 * n)
 			}
 		}
 	}
@@ -114,13 +134,13 @@ prefixes:
 	if at+n > len(code) {
 		return in, false
 	}
-	in.imm, in.size = code[at:at+n], at+n
+	in.imm, in.Size = code[at:at+n], at+n
 	return in, true
 }
 
 // hasModRM reports whether the instruction has a ModRM byte. known is false if the
 // opcode is invalid.
-func (in *insnAMD64) hasModRM() (has, known bool) {
+func (in *Insn) hasModRM() (has, known bool) {
 	switch {
 	case in.vector:
 		maps := in.opcodes >= 1 && in.opcodes <= 3 || in.opcodes == 5 || in.opcodes == 6
@@ -136,7 +156,7 @@ func (in *insnAMD64) hasModRM() (has, known bool) {
 }
 
 // immSize returns the number of bytes of the constant at the end.
-func (in *insnAMD64) immSize(narrow, shortAddr bool) int {
+func (in *Insn) immSize(narrow, shortAddr bool) int {
 	operand := 4
 	if narrow {
 		operand = 2
@@ -188,7 +208,7 @@ func (in *insnAMD64) immSize(narrow, shortAddr bool) int {
 }
 
 // constant returns the constant at the end, sign-extended.
-func (in *insnAMD64) constant() int64 {
+func (in *Insn) constant() int64 {
 	switch len(in.imm) {
 	case 1:
 		return int64(int8(in.imm[0]))
@@ -202,54 +222,54 @@ func (in *insnAMD64) constant() int64 {
 	return 0
 }
 
-// flow returns where execution continues after the instruction. target is the distance
+// Flow returns where execution continues after the instruction. target is the distance
 // of a fixed target from the next instruction.
-func (in *insnAMD64) flow() (f flow, target int64) {
+func (in *Insn) Flow() (f Flow, target int64) {
 	reg := in.modRM >> 3 & 7
 	switch op := in.op; {
 	case in.vector:
 	case in.opcodes == 1 && op>>4 == 8:
-		return flowBranch, in.constant()
+		return FlowBranch, in.constant()
 	case in.opcodes != 0:
 	case op == 0xc3 || op == 0xc2:
-		return flowReturn, 0
+		return FlowReturn, 0
 	case op == 0xeb || op == 0xe9:
-		return flowJump, in.constant()
+		return FlowJump, in.constant()
 	case op == 0xe8:
-		return flowCall, in.constant()
+		return FlowCall, in.constant()
 	case op>>4 == 7 || op >= 0xe0 && op <= 0xe3:
-		return flowBranch, in.constant()
+		return FlowBranch, in.constant()
 	case op == 0xff && reg == 4 && (in.modRM>>6 == 3 || in.modRM&7 != 4):
-		return flowAway, 0
+		return FlowAway, 0
 		// With a SIB byte it jumps through a table of addresses, to another part of
 		// the function.
 	}
-	return flowNext, 0
+	return FlowNext, 0
 }
 
-// callsIndirectly reports whether the instruction calls the address in a register or in
+// CallsIndirectly reports whether the instruction calls the address in a register or in
 // memory.
-func (in *insnAMD64) callsIndirectly() bool {
+func (in *Insn) CallsIndirectly() bool {
 	reg := in.modRM >> 3 & 7
 	return !in.vector && in.opcodes == 0 && in.op == 0xff && (reg == 2 || reg == 3)
 }
 
-// loads reports whether the instruction reads a word of 8 bytes at disp from the next
+// Loads reports whether the instruction reads a word of 8 bytes at disp from the next
 // instruction into a register.
-func (in *insnAMD64) loads() bool {
+func (in *Insn) Loads() bool {
 	moves := in.opcodes == 0 && in.op == 0x8b || in.opcodes == 1 && in.op>>4 == 4 // mov, cmov
 	return in.relative && in.wide && !in.vector && moves
 }
 
-// address returns the address that the instruction computes by lea or by moving a
+// Address returns the address that the instruction computes by lea or by moving a
 // constant. next is the address of the next instruction.
-func (in *insnAMD64) address(next uint64) (addr uint64, ok bool) {
+func (in *Insn) Address(next uint64) (addr uint64, ok bool) {
 	if in.vector || in.opcodes != 0 {
 		return 0, false
 	}
 	switch {
 	case in.op == 0x8d && in.relative:
-		return next + uint64(int64(in.disp)), true
+		return next + uint64(int64(in.Disp)), true
 	case in.op>>3 == 0xb8>>3 && len(in.imm) == 4:
 		return uint64(binary.LittleEndian.Uint32(in.imm)), true
 	case in.op>>3 == 0xb8>>3 || in.op == 0xc7 && in.modRM>>3&7 == 0:
