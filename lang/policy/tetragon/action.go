@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,9 @@ var actionNames = map[string]string{
 	"CleanupEnforcerNotification": "CLEANUPENFORCERNOTIFICATION", "Set": "SET",
 }
 
+// removedActions are actions of older releases, which noted the paths of open files.
+var removedActions = []string{"FollowFD", "UnfollowFD", "CopyFD"}
+
 // decides reports whether an action changes what happens.
 func (a *action) decides() bool {
 	switch a.name {
@@ -53,7 +57,10 @@ func (h *hook) action(n *yaml.Node) *action {
 					a.name = name
 				}
 			}
-			if a.name == "" {
+			if slices.Contains(removedActions, n.Value) {
+				p.diags.ErrorHint(n.At, "leave it out: the types fd and file show the paths of files without it",
+					"Tetragon no longer has the action '%s'", n.Value)
+			} else if a.name == "" {
 				p.unknown(n.At, "there is no action", p.text(n), keys(actionNames))
 			}
 			a.at = n.At

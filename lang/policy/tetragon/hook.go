@@ -62,7 +62,7 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 	hn := &hookNode{syscall: true}
 	keep := func(to **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *to = n } }
 	fs := fields{
-		"message": func(n *yaml.Node) { h.event.Message = p.text(n) },
+		"message": func(n *yaml.Node) { h.event.Message = n.Value },
 		"tags": func(n *yaml.Node) {
 			for _, w := range p.values(n) {
 				h.event.Tags = append(h.event.Tags, w.text)

@@ -48,7 +48,7 @@ func (p *policyReader) unknown(at source.Span, what, word string, possible []str
 	hint := ""
 	if near := source.Nearest(word, possible); near != "" {
 		hint = "did you mean '" + near + "'?"
-	} else if len(possible) <= 16 {
+	} else if len(possible) > 0 && len(possible) <= 16 {
 		hint = "possible are " + strings.Join(possible, ", ")
 	}
 	p.diags.ErrorHint(at, hint, "%s '%s'", what, word)
