@@ -26,6 +26,7 @@ func TestPolicyKinds(t *testing.T) {
 		{"network policy", aNetworkPolicy, 0, "the policy p selects nothing on this machine"},
 		{"rule", aRule, 0, "execve"},
 		{"service and policy", aService + "---\n" + aNetworkPolicy, 0, "2:7-14: WARNING: a Service is no policy: it is left out"},
+		{"list", "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(aService, "\n", "\n  ") + "\n- " + strings.ReplaceAll(aTracingPolicy, "\n", "\n  "), 0, "WARNING: a Service is no policy: it is left out"},
 		{"service", aService, 1, "1:1-2: ERROR: this is no policy that gotrace knows"},
 		{"unknown", "a: 1\n", 1, "this is no policy that gotrace knows"},
 		{"unknown beside a policy", "a: 1\n---\n" + aNetworkPolicy, 1, "1:1-2: ERROR: this is no policy that gotrace knows"},
@@ -47,7 +48,7 @@ func TestPolicyKinds(t *testing.T) {
 	if _, errs, status := gotrace(t, "policy", "/nowhere.yaml"); status != 1 || !strings.Contains(errs, "cannot read '/nowhere.yaml': no such file or directory") {
 		t.Errorf("status %d, %s", status, errs)
 	}
-	if _, errs, status := gotrace(t, "policy", t.TempDir()); status != 1 || !strings.Contains(errs, "no file below it ends with .yaml or .yml") {
+	if _, errs, status := gotrace(t, "policy", t.TempDir()); status != 1 || !strings.Contains(errs, "no file below it ends with .yaml, .yml, .json") {
 		t.Errorf("status %d, %s", status, errs)
 	}
 }

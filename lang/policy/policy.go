@@ -45,7 +45,7 @@ func (o *Options) Unsupported(diags *source.Diags, at source.Span, format string
 }
 
 // Read reads policy files, directories of them and, for "-", standard input. Of a
-// directory it reads all files below that end with .yaml or .yml, in order.
+// directory it reads all files below that end with .yaml, .yml or .json, in order.
 func Read(paths []string, stdin io.Reader, diags *source.Diags) (docs []Document) {
 	for _, path := range paths {
 		files, err := filesOf(path)
@@ -68,11 +68,22 @@ func Read(paths []string, stdin io.Reader, diags *source.Diags) (docs []Document
 				diags.Warnf(source.Span{File: f}, "there is no policy in this file")
 			}
 			for _, root := range found {
-				docs = append(docs, Document{f, root})
+				for _, item := range items(root) {
+					docs = append(docs, Document{f, item})
+				}
 			}
 		}
 	}
 	return docs
+}
+
+// items returns the resources of a list of them, as kubectl prints several, or root if it
+// is none.
+func items(root *yaml.Node) []*yaml.Node {
+	if list := root.Get("items"); strings.HasSuffix(root.Get("kind").Value, "List") && list.Kind == yaml.List {
+		return list.Items
+	}
+	return []*yaml.Node{root}
 }
 
 // reason returns the reason of a file error without the operation and the file name.
@@ -82,6 +93,9 @@ func reason(err error) error {
 	}
 	return err
 }
+
+// extensions are those of policy files in directories.
+var extensions = []string{".yaml", ".yml", ".json"}
 
 // filesOf returns the files that a path of the command line stands for.
 func filesOf(path string) ([]string, error) {
@@ -95,13 +109,13 @@ func filesOf(path string) ([]string, error) {
 	var files []string
 	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		ext := strings.ToLower(filepath.Ext(name))
-		if err == nil && !d.IsDir() && (ext == ".yaml" || ext == ".yml") {
+		if err == nil && !d.IsDir() && slices.Contains(extensions, ext) {
 			files = append(files, name)
 		}
 		return err
 	})
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no file below it ends with .yaml or .yml")
+		err = fmt.Errorf("no file below it ends with %s", strings.Join(extensions, ", "))
 	}
 	slices.Sort(files)
 	return files, err

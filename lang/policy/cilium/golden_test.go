@@ -76,6 +76,33 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// FuzzTranslate translates any text. It must neither panic nor hang, and what it accepts
+// must be a script.
+func FuzzTranslate(f *testing.F) {
+	for _, file := range cases.Glob(f, "testdata/*.txtar", "unsafe", "skip") {
+		for _, c := range file.Cases {
+			f.Add(c.Input(f, "policy.yaml"))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, unsafe := range []bool{false, true} {
+			var diags source.Diags
+			docs := documents(text, &diags)
+			if diags.HasErrors() {
+				return
+			}
+			p := Read(docs, &policy.Options{Unsafe: unsafe}, &diags)
+			list := Resolve(p, testMachine(), &diags)
+			if list == nil {
+				list = Example(p, testMachine(), &diags)
+			}
+			if !diags.HasErrors() && len(list) > 0 {
+				formatted(t, Translate(list, unsafe).File)
+			}
+		}
+	})
+}
+
 // documents returns the documents of a text.
 func documents(text string, diags *source.Diags) (docs []policy.Document) {
 	f := source.NewFile("policy.yaml", text)
