@@ -23,7 +23,7 @@ import (
 func uprobeKind(ret bool) *Kind {
 	k := &Kind{
 		Name: "uprobe", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
-		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust.",
+		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust. The binary **/PATTERN is all files with such names, and ** all files, that processes map as code, also later and in containers.",
 	}
 	if ret {
 		k = &Kind{
@@ -33,11 +33,24 @@ func uprobeKind(ret bool) *Kind {
 		}
 	}
 	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly = true, !ret, ret, true
-	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseUprobe(e, k, ret, parts) }
+	k.Parse = func(e *Env, parts []string) (*Point, error) {
+		p, err := parseUprobe(e, k, ret, parts)
+		if err == nil {
+			if _, p.Anywhere = anywhereName(p.Target); p.Anywhere {
+				err = checkAnywhere(p)
+			}
+		}
+		return p, err
+	}
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) { return expandUprobe(e, p, ret) }
 	k.Suggest = suggestSymbol
 	k.Doubt = doubtUprobe
-	k.Context = func(e *Env, p *Point) (*Context, error) { return uprobeContext(e, p, ret) }
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		if p.Anywhere {
+			return anywhereContext(e, p, ret)
+		}
+		return uprobeContext(e, p, ret)
+	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		if p.Multi {
 			return attachUprobeMulti(prog, []*object.Point{p})
@@ -174,6 +187,11 @@ func uprobeMulti(e *Env) bool {
 }
 
 func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
+	if p.Anywhere {
+		q := *p
+		q.Multi = uprobeMulti(e)
+		return []*Point{&q}, nil
+	}
 	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
 	if err != nil {
 		return nil, err
@@ -293,11 +311,7 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		Stacks:      true,
 		Func:        TracedFunc{Name: p.Func, User: true},
 	}
-	if p.Multi {
-		c.Load.AttachType = ebpf.AttachTraceUprobeMulti
-		c.Load.Shape += " multi"
-	}
-	c.Load.BareShape = c.Load.Shape
+	c.Load.multi(p)
 	c.Func.Symbol = at.place
 	c.Type = programType(at.exe)
 	c.Args.Lines = func() []string { return uprobeLines(p, ret) }
@@ -344,6 +358,15 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	at.entryAddr(a, c)
 	return c, nil
+}
+
+// multi completes l for a point that may be attached with others.
+func (l *Load) multi(p *Point) {
+	if p.Multi {
+		l.AttachType = ebpf.AttachTraceUprobeMulti
+		l.Shape += " multi"
+	}
+	l.BareShape = l.Shape
 }
 
 // entryAddr sets the traced address of a context, whose instruction pointer is at u, to

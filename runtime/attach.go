@@ -115,6 +115,9 @@ func (s *Session) attachAll() error {
 			s.attachFetcher(p)
 		}
 	}
+	if w := s.watchCode(); w != nil {
+		s.links = append(s.links, attached{Closer: w})
+	}
 	ours := len(s.points(probes.AtBegin)) + len(s.points(probes.AtEnd)) + len(s.points(probes.OnSignal))
 	if len(s.attachedTo) == 0 && len(s.points(probes.OnEvent)) > 0 && ours == 0 {
 		return source.DiagError{{Msg: "Attachment failed for all probes."}}
@@ -124,6 +127,9 @@ func (s *Session) attachAll() error {
 
 func (s *Session) attachProg(p *object.Program) error {
 	kind, prog := s.kind(&p.Points[0]), s.progs[p.Name]
+	if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) {
+		return nil // watchCode attaches it
+	}
 	if kind.AttachMany != nil && len(p.Points) > 1 {
 		link, err := kind.AttachMany(s.at, prog, pointers(p.Points))
 		if err == nil {

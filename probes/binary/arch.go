@@ -100,10 +100,14 @@ func (a *Arch) ResultStruct(t *types.Type) *types.Type {
 	return flatten(t, l)
 }
 
-// Reg reads the register that scripts call name.
+// Reg reads the register that scripts call name: pc is that of the instruction, g that of the
+// goroutine in Go.
 func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error) {
-	if name == "pc" {
+	switch name {
+	case "pc":
 		name = a.ip
+	case "g":
+		name = a.goG
 	}
 	if _, ok := a.regs[name]; !ok {
 		return nil, fmt.Errorf("'%s' is not a valid register on this architecture (%s)", name, a.Name)

@@ -48,7 +48,7 @@ func mapArchived(f *os.File, size int64, member string) (data []byte, offset uin
 			_, err := f.ReadAt(data, at)
 			return data, uint64(at), err
 		}
-		data, err := unix.Mmap(int(f.Fd()), at, int(n), unix.PROT_READ, unix.MAP_PRIVATE)
+		data, err := unix.Mmap(int(f.Fd()), at, int(n), unix.PROT_READ, mapKind)
 		return data, uint64(at), err
 	}
 	return nil, 0, fmt.Errorf("the archive does not contain %s", member)

@@ -94,7 +94,7 @@ func Open(path string) (*File, error) {
 		if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != elf.ELFMAG {
 			return nil, ErrNotELF
 		}
-		data, err = unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+		data, err = unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, mapKind)
 	}
 	if err != nil {
 		return nil, err
@@ -117,6 +117,10 @@ func FromMemory(data []byte, label string) (*File, error) {
 	x.Label = label
 	return x, nil
 }
+
+// mapKind is how files are mapped. The kernel puts the breakpoints of uprobes, also those of other
+// sessions, into private mappings, even if they are not executable.
+const mapKind = unix.MAP_SHARED
 
 func newFile(data []byte) (*File, error) {
 	ef, err := elf.NewFile(bytes.NewReader(data))
@@ -248,6 +252,16 @@ func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 		}
 	}
 	return true
+}
+
+// Mentions reports whether the file may have a function with a name. It is faster than
+// Named, and does not look for debug files.
+func (x *File) Mentions(name string) bool {
+	tables := x.ownTables()
+	if x.golang() && x.elf.SectionByType(elf.SHT_SYMTAB) == nil {
+		tables = x.tables()
+	}
+	return slices.ContainsFunc(tables, func(t symbolTable) bool { return bytes.Contains(t.names, []byte(name+"\x00")) })
 }
 
 // Named returns the functions with a name. Static functions of different source files

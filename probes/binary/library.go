@@ -25,10 +25,7 @@ func findLibrary(root, name string) string {
 			return path
 		}
 	}
-	var dirs []string
-	for _, dir := range libraryDirs {
-		dirs = append(dirs, filepath.Join(root, dir))
-	}
+	dirs := LibraryDirs(root)
 	if path := findInDirs(dirs, name); path != "" {
 		return path
 	}
@@ -49,6 +46,15 @@ func findLibrary(root, name string) string {
 // musl.
 var libraryDirs = []string{
 	"lib/" + multiarch, "usr/lib/" + multiarch, "lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib",
+}
+
+// LibraryDirs returns these directories below root.
+func LibraryDirs(root string) []string {
+	var dirs []string
+	for _, dir := range libraryDirs {
+		dirs = append(dirs, filepath.Join(root, dir))
+	}
+	return dirs
 }
 
 // multiarch is Debian's name for the architecture.

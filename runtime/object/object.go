@@ -144,6 +144,7 @@ type Point struct {
 	OnReturn bool   // the program runs when Func returns
 	AtInsn   bool   // if OnReturn: the probe is at a return instruction of Func, at Offset
 	Matched  bool   // the point comes from a pattern
+	Anywhere bool   // Func is looked for in the files of all processes, see probes.CodeFiles
 
 	// The location of the point in a file: the path, the offset of the instruction,
 	// and the offset of the USDT semaphore or 0.

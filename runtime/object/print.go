@@ -222,6 +222,9 @@ func (p *Point) print(b *strings.Builder) {
 	if p.Multi {
 		b.WriteString(" multi")
 	}
+	if p.Anywhere {
+		b.WriteString(" anywhere")
+	}
 	text("file", p.File)
 	number("at", p.FileOffset)
 	number("semaphore", p.Semaphore)

@@ -114,7 +114,7 @@ func (s *Sink) End() {
 // decode returns the piece that the script has printed.
 func (s *Sink) decode(v value.Value) (*piece, error) {
 	t, ok := v.(value.Tuple)
-	if !ok || len(t) != 7 && len(t) != 19 {
+	if !ok || len(t) != 7 && len(t) != 20 {
 		return nil, fmt.Errorf("the script printed something that is no piece: %s", value.Text(v, ""))
 	}
 	r := reading{values: t}
@@ -122,10 +122,10 @@ func (s *Sink) decode(v value.Value) (*piece, error) {
 		kind: int(r.number()), conn: r.number(), at: s.boot.Add(time.Duration(r.number())), server: r.bool(),
 		pos: uint32(r.number()), bytes: r.number(), data: r.bytes(),
 	}
-	if len(t) == 19 {
-		p.latency = time.Duration(r.number())
+	if len(t) == 20 {
+		p.latency, p.tls = time.Duration(r.number()), r.bool()
 		p.pid, p.comm, p.container, p.unit = int(r.number()), r.text(), r.text(), r.text()
-		inet := r.number() != 1
+		inet := r.number() > 1
 		p.local, p.peer = r.address(), r.address()
 		if !inet {
 			p.local, p.peer = netip.AddrPort{}, netip.AddrPort{}

@@ -1,0 +1,227 @@
+package probes
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// anywhere is the start of a target that stands for the files of all processes, in all
+// mount namespaces, including those that a process maps later: ** is every file, **/NAME
+// those whose names match a pattern. The files are looked for when the session runs, so
+// the program cannot depend on them.
+const anywhere = "**"
+
+// anywhereName returns the pattern of file names in such a target.
+func anywhereName(target string) (pattern string, ok bool) {
+	if target == anywhere {
+		return "*", true
+	}
+	return strings.CutPrefix(target, anywhere+"/")
+}
+
+// checkAnywhere reports what a point for files that are not known yet cannot have.
+func checkAnywhere(p *Point) error {
+	_, isLine := p.Aux.(binary.SourceLine)
+	name := strings.ReplaceAll(p.Func, "(*", "(")
+	if p.HasAddr || p.Offset != 0 || p.Mode == cppMark || isLine || name == "" || isWild(name) {
+		return usage("the target %s needs the name of a function, without wildcards or an offset", p.Target)
+	}
+	return nil
+}
+
+// goName reports whether a function has a name of Go: with the path of a package.
+func goName(name string) bool {
+	_, last, ok := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ".")
+	if !ok || last == "" {
+		return false
+	}
+	for _, part := range []string{"part", "isra", "constprop", "cold", "llvm", "lto_priv"} {
+		if strings.HasPrefix(last, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// anywhereContext describes a program at a function of files that are not known yet.
+func anywhereContext(e *Env, p *Point, ret bool) (*Context, error) {
+	a, err := binary.ArchOf(e.Kernel.Arch())
+	if err != nil {
+		return nil, err
+	}
+	c := &Context{
+		Kind:        p.Kind,
+		Load:        Load{Type: ebpf.Kprobe, Shape: p.Kind.Name + " anywhere"},
+		Ctx:         RawContext{Reg: a.Reg, Type: regsType(e, a)},
+		Args:        Args{Space: userSpace},
+		InTask:      true,
+		Preemptible: true,
+		Stacks:      true,
+		Func:        TracedFunc{Name: p.Func, User: true},
+	}
+	c.Load.multi(p)
+	c.Only.PID = p.PID
+	if ret {
+		c.Ret.Type = types.TWord
+		c.Ret.Read = a.Result
+		return c, nil
+	}
+	abi := binary.ABIC
+	if goName(p.Func) {
+		abi = binary.ABIGo
+	}
+	regs := a.ArgRegs(abi)
+	c.Load.Shape += " " + strings.Join(regs, " ")
+	c.Args.N = len(regs) + binary.MaxStackArgs
+	c.Args.Read = a.Arg(regs, abi, userSpace)
+	return c, nil
+}
+
+// CodeFile is a file with code that a process has mapped.
+type CodeFile struct {
+	Name string // in the process
+	x    *binary.File
+	open *os.File
+}
+
+// fileID tells files apart. The file system is not part of it, because the layers of
+// containers show one file as several, and a probe is in all of them.
+type fileID struct {
+	inode        uint64
+	size         int64
+	mtime, ctime [2]int64 // seconds and nanoseconds
+}
+
+// CodeFiles opens the files in which anywhere points are looked for.
+type CodeFiles struct {
+	seen map[fileID]bool
+}
+
+// Open opens a file by the first of the paths that works. It returns nil if there is none,
+// the file is no program, or it has been opened before.
+func (c *CodeFiles) Open(name string, paths ...string) *CodeFile {
+	for _, path := range paths {
+		id, err := identify(path)
+		if err == nil && c.seen[id] {
+			return nil
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		if c.seen == nil {
+			c.seen = map[fileID]bool{}
+		}
+		c.seen[id] = true
+		// The process, and the path through it, may be gone when the kernel opens the file.
+		x, err := binary.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+		if err != nil {
+			file.Close()
+			return nil // it is no program
+		}
+		return &CodeFile{Name: name, x: x, open: file}
+	}
+	return nil
+}
+
+// Len returns the number of files that have been opened.
+func (c *CodeFiles) Len() int { return len(c.seen) }
+
+// Close releases the file.
+func (f *CodeFile) Close() {
+	f.x.Close()
+	f.open.Close()
+}
+
+// Find returns the places of an anywhere point in a file. There are none if the file has
+// another name or no such function. The error says why a function cannot be traced.
+func (f *CodeFile) Find(p *object.Point) ([]*object.Point, error) {
+	pattern, ok := anywhereName(p.Target)
+	if !ok || !Match(pattern, filepath.Base(f.Name)) || !f.x.Mentions(p.Func) {
+		return nil, nil
+	}
+	var out []*object.Point
+	var failed error
+	for _, named := range f.x.Named(p.Func) {
+		targets, _ := f.x.Targets(named)
+		for _, s := range targets {
+			if f.x.IsGo(s) != goName(p.Func) {
+				continue
+			}
+			addrs, err := f.addresses(p, s)
+			failed = cmp.Or(failed, err)
+			for _, addr := range addrs {
+				off, ok := f.x.CodeOffset(addr)
+				if !ok || f.x.Refused(addr) {
+					failed = cmp.Or(failed, usage("the kernel puts no breakpoint on %s of %s", p.Func, f.Name))
+					continue
+				}
+				if slices.ContainsFunc(out, func(q *object.Point) bool { return q.FileOffset == f.x.Base+off }) {
+					continue
+				}
+				q := *p
+				q.File, q.FileOffset, q.AtInsn = f.x.Path, f.x.Base+off, p.OnReturn && f.x.IsGo(s)
+				q.Name = p.Kind + ":" + f.Name + ":" + p.Func
+				out = append(out, &q)
+			}
+		}
+	}
+	return out, failed
+}
+
+// addresses returns where a probe on s has to be.
+func (f *CodeFile) addresses(p *object.Point, s binary.Symbol) ([]uint64, error) {
+	if f.x.IsGo(s) && f.x.ABI(s) != binary.ABIGo {
+		return nil, usage("%s of %s takes its arguments from the stack: the program was built with a release before Go 1.17", p.Func, f.Name)
+	}
+	if !p.OnReturn || !f.x.IsGo(s) {
+		return []uint64{f.x.Entry(s)}, nil
+	}
+	r, err := f.x.Returns(s)
+	if err == nil && len(r.At) == 0 {
+		err = neverReturns(r)
+	}
+	return r.At, err
+}
+
+// StandardFiles returns the files outside of processes that an anywhere point is likely to
+// be in soon: libraries and programs with that name in the usual directories.
+func StandardFiles(p *object.Point) []string {
+	pattern, ok := anywhereName(p.Target)
+	if !ok || pattern == "*" {
+		return nil
+	}
+	var list []string
+	for _, dir := range append(binary.LibraryDirs("/"), filepath.SplitList(os.Getenv("PATH"))...) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, f := range entries {
+			if Match(pattern, f.Name()) {
+				list = append(list, filepath.Join(dir, f.Name()))
+			}
+		}
+	}
+	return list
+}
+
+// identify returns what tells a file from others.
+func identify(path string) (id fileID, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return id, err
+	}
+	return fileID{st.Ino, st.Size, [2]int64{st.Mtim.Sec, st.Mtim.Nsec}, [2]int64{st.Ctim.Sec, st.Ctim.Nsec}}, nil
+}
