@@ -61,14 +61,19 @@ func (p *Place) Key() *EventArg {
 
 // PlaceOf is the place that a probe is for.
 type PlaceOf struct {
-	Event *Event
-	Place *Place // Event.Places[Index]
-	Index int
-	Probe *Probe // as written
-	Entry bool   // the probe is for the Entry of the place
+	Event  *Event
+	Place  *Place // Event.Places[Index]
+	Index  int
+	Number int    // of the use of the event in the script, from 0: each keeps its own state
+	Probe  *Probe // as written
+	Entry  bool   // the probe is for the Entry of the place
 }
 
 func (*Event) decl() {}
+
+// OfProvider reports whether a map with a name keeps the state of an event that comes with
+// gotrace. Scripts cannot write such names.
+func OfProvider(name string) bool { return strings.Contains(name, ":") }
 
 // ArgOf returns the argument with a name, as the place or else the event defines it. It
 // returns nil if there is none.

@@ -1,6 +1,8 @@
 package attach
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,16 +20,24 @@ type chooser struct {
 	events []*ast.Event
 	places map[*ast.Event][]int        // numbers of the places of an event on this kernel
 	keeps  map[string]*ast.AttachPoint // by the name of a map: the probe of the event that keeps its state there
+	uses   map[string]int              // how often an event, or a map of a provider, has been used
+	decls  []*ast.MapDecl              // the declarations of maps
+	copies []ast.Decl                  // the declarations of copies of maps, and of events with such maps
 }
 
 // Events returns p with each probe of an event replaced by one for each place where the
 // event happens on this kernel. Package macro expands the blocks of these probes.
 // params are the positional parameters.
 func Events(p *ast.Program, env *probes.Env, params []string, diags *source.Diags) *ast.Program {
-	c := &chooser{env: env, params: params, diags: diags, places: map[*ast.Event][]int{}, keeps: map[string]*ast.AttachPoint{}}
+	c := &chooser{env: env, params: params, diags: diags, places: map[*ast.Event][]int{}, keeps: map[string]*ast.AttachPoint{}, uses: map[string]int{}}
 	for _, d := range p.Decls {
-		if e, ok := d.(*ast.Event); ok && c.valid(e) {
-			c.events = append(c.events, e)
+		switch d := d.(type) {
+		case *ast.Event:
+			if c.valid(d) {
+				c.events = append(c.events, d)
+			}
+		case *ast.MapDecl:
+			c.decls = append(c.decls, d)
 		}
 	}
 	if len(c.events) == 0 {
@@ -52,6 +62,7 @@ func Events(p *ast.Program, env *probes.Env, params []string, diags *source.Diag
 		}
 		out.Decls = append(out.Decls, d)
 	}
+	out.Decls = append(c.copies, out.Decls...)
 	return &out
 }
 
@@ -149,8 +160,11 @@ func (c *chooser) probe(d *ast.Probe) []ast.Decl {
 		}
 		for _, e := range c.match(ap, parts) {
 			c.alone(e, ap)
+			own, number := c.own(e)
 			for _, n := range c.places[e] {
-				out = append(out, probeAt(d, ap, e, n))
+				p := probeAt(d, ap, own, n)
+				p.Of.Number = number
+				out = append(out, p)
 			}
 		}
 	}
@@ -162,15 +176,57 @@ func (c *chooser) probe(d *ast.Probe) []ast.Decl {
 	return out
 }
 
-// alone reports two probes of events that keep their state in the same map: each would
-// change the state that the other one needs.
-func (c *chooser) alone(e *ast.Event, ap *ast.AttachPoint) {
-	mine := map[string]bool{}
+// mapsOf returns the names of the maps in which an event keeps its state.
+func mapsOf(e *ast.Event) map[string]bool {
+	names := map[string]bool{}
 	ast.Walk(e, func(n ast.Node) {
 		if m, ok := n.(*ast.Map); ok {
-			mine[m.Name] = true
+			names[m.Name] = true
 		}
 	})
+	return names
+}
+
+// own returns an event for one of its uses, and the number of the use. Each use after the
+// first has copies of the maps of providers, so that it has its own state.
+func (c *chooser) own(e *ast.Event) (*ast.Event, int) {
+	number := c.uses[e.Name.Text]
+	c.uses[e.Name.Text]++
+	copies := map[string]string{} // the names of copies of maps
+	for name := range mapsOf(e) {
+		if n := c.uses[name]; ast.OfProvider(name) {
+			if n > 0 {
+				copies[name] = fmt.Sprint(name, ":", n)
+			}
+			c.uses[name]++
+		}
+	}
+	if number == 0 && len(copies) == 0 {
+		return e, 0
+	}
+	rename := func(node ast.Node) {
+		if m, ok := node.(*ast.Map); ok && copies[m.Name] != "" {
+			m.Name = copies[m.Name]
+		}
+	}
+	for _, d := range c.decls {
+		if copies[d.Map.Name] != "" {
+			d = ast.Clone(d)
+			ast.Walk(d, rename)
+			c.copies = append(c.copies, d)
+		}
+	}
+	e = ast.Clone(e)
+	ast.Walk(e, rename)
+	c.copies = append(c.copies, e)
+	return e, number
+}
+
+// alone reports two probes of events of the script that keep their state in the same map:
+// each would change the state that the other one needs.
+func (c *chooser) alone(e *ast.Event, ap *ast.AttachPoint) {
+	mine := mapsOf(e)
+	maps.DeleteFunc(mine, func(name string, _ bool) bool { return ast.OfProvider(name) })
 	for name := range mine {
 		if old := c.keeps[name]; old != nil {
 			c.diags.Add(source.Diag{Span: ap.Span(), Msg: e.Name.Text + " can be used once in a script, because it keeps state",

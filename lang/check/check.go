@@ -230,7 +230,7 @@ func (c *checker) finish() {
 		c.prog.Maps = append(c.prog.Maps, m.info)
 	}
 	for _, m := range c.maps {
-		if m.decl != nil && !m.listed {
+		if m.decl != nil && !m.listed && !ast.OfProvider(m.info.Name) {
 			c.diags.Warnf(m.decl.Span(), "Unused map: %s", m.info.Name)
 		}
 	}

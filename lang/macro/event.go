@@ -1,6 +1,7 @@
 package macro
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -215,7 +216,11 @@ func (x *expander) keeper(name string, a *ast.EventArg, more ...ast.Expr) *ast.C
 // slot returns the map that holds a saved value for each thread. Scripts cannot name
 // it.
 func (x *expander) slot(a *ast.EventArg) *ast.Map {
-	return &ast.Map{At: a.At, Name: x.event.of.Event.Name.Text + "." + a.Name.Text}
+	name := x.event.of.Event.Name.Text + "." + a.Name.Text
+	if n := x.event.of.Number; n > 0 {
+		name += fmt.Sprint(":", n)
+	}
+	return &ast.Map{At: a.At, Name: name}
 }
 
 func savedName(a *ast.EventArg) string { return ast.OwnName(a.Name.Text, 0) }
