@@ -3,6 +3,7 @@ package live
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,17 +47,21 @@ type httpWork struct {
 	port int
 	want []wantRequest
 	hold chan struct{} // closed when held answers may go
+	tls  *tls.Config   // nil: without TLS
 }
 
 // startHTTP starts a server that answers by the path: /status/N, /size/N, /chunked/N, /wait/MS,
 // /unanswered, /cut, /hold.
-func startHTTP(t *testing.T) *httpWork {
+func startHTTP(t *testing.T, config *tls.Config) *httpWork {
 	t.Helper()
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &httpWork{t: t, ln: ln, port: ln.Addr().(*net.TCPAddr).Port, hold: make(chan struct{})}
+	if config != nil {
+		ln = tls.NewListener(ln, config)
+	}
+	w := &httpWork{t: t, ln: ln, port: ln.Addr().(*net.TCPAddr).Port, hold: make(chan struct{}), tls: config}
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -143,6 +148,9 @@ func (w *httpWork) dial() (net.Conn, *counting) {
 	c, err := net.Dial("tcp4", w.ln.Addr().String())
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.tls != nil {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
 	in := &counting{from: c}
 	in.Reader = bufio.NewReader(struct{ io.Reader }{in})
@@ -269,7 +277,7 @@ func (w *httpWork) broken() {
 	for _, junk := range []string{"\x16\x03\x01\x00\x05hello", "GET", "GET \x00\xff\x00\xff\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("\x00", 3000)} {
 		c, in := w.dial()
 		io.WriteString(c, junk)
-		c.(*net.TCPConn).CloseWrite()
+		c.(interface{ CloseWrite() error }).CloseWrite()
 		io.Copy(io.Discard, in.Reader)
 		c.Close()
 	}
@@ -283,29 +291,40 @@ func (w *httpWork) watch(work func()) ([]seenRequest, result) {
 	work()
 	s.signal(syscall.SIGINT)
 	r := s.wait()
+	return requestsIn(w.t, r.stdout), r
+}
+
+// requestsIn returns the requests in the output of gotrace requests http.
+func requestsIn(t *testing.T, out string) []seenRequest {
+	t.Helper()
 	var list []seenRequest
-	for _, line := range strings.Split(r.stdout, "\n") {
+	for _, line := range strings.Split(out, "\n") {
 		var q seenRequest
 		if !strings.Contains(line, `"http"`) {
 			continue
 		}
 		if err := json.Unmarshal([]byte(line), &q); err != nil {
-			w.t.Fatalf("%v: %s", err, line)
+			t.Fatalf("%v: %s", err, line)
 		}
 		list = append(list, q)
 	}
-	return list, r
+	return list
 }
 
 // TestHTTPRequests compares what gotrace requests shows with what a client knows, for both
 // sides of its connections.
-func TestHTTPRequests(t *testing.T) {
+func TestHTTPRequests(t *testing.T) { testHTTPRequests(t, nil) }
+
+// TestHTTPSRequests does the same with TLS by Go, in this process.
+func TestHTTPSRequests(t *testing.T) { testHTTPRequests(t, serverConfig(t)) }
+
+func testHTTPRequests(t *testing.T, config *tls.Config) {
 	if *peer {
 		t.Skip("it has no such command")
 	}
 	native(t) // TestEvents loads the programs on other kernels
 	needRoot(t)
-	w := startHTTP(t)
+	w := startHTTP(t, config)
 	seen, r := w.watch(func() {
 		w.keepAlive(20)
 		w.pieces()
@@ -340,7 +359,7 @@ func (w *httpWork) compare(got []seenRequest, server bool) {
 			status = *q.Status
 		}
 		if q.Method != want.method || q.Path != want.path || status != want.status || q.ReqBytes != want.reqBytes || q.RespBytes != want.respBytes ||
-			q.Complete == want.cut || q.Host != "example.org" {
+			q.Complete == want.cut || q.Host != "example.org" || q.TLS != (w.tls != nil) {
 			t.Errorf("server %v, request %d: %+v (status %d), want %+v", server, i, q, status, want)
 		}
 		if d := time.Duration(q.NS); want.took != 0 && d > want.took || d < want.least || q.TotalNS < q.NS {
@@ -372,7 +391,7 @@ func TestManyHTTPConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
-	w := startHTTP(t)
+	w := startHTTP(t, nil)
 	seen, r := w.watch(func() {
 		var all []net.Conn
 		for i := range conns {
