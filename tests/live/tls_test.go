@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,4 +141,80 @@ func opensslCopy(t *testing.T, openssl, dir string) string {
 	}
 	t.Skip("openssl does not use a library libssl")
 	return ""
+}
+
+// TestTLSHello compares the greetings of clients with what these ask for.
+func TestTLSHello(t *testing.T) {
+	if *peer {
+		t.Skip("it has no such event")
+	}
+	needRoot(t)
+	config := serverConfig(t)
+	config.NextProtos = []string{"h2", "http/1.1", "x"}
+	ln, err := tls.Listen("tcp4", "127.0.0.1:0", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, c)
+			c.Close()
+		}
+	}()
+	port := ln.Addr().(*net.TCPAddr).Port
+	s := start(t, "-q", "-e", fmt.Sprintf(`tls:hello /args.lport == %d || args.rport == %d/ { printf("[%%s] %%x [%%s] %%d\n", args.sni, args.version, args.alpn, args.server); }`, port, port))
+	s.attached()
+	var want []string
+	for _, c := range []struct {
+		name   string
+		max    uint16
+		protos []string
+	}{
+		{"example.org", tls.VersionTLS13, nil},
+		{"example.org", tls.VersionTLS12, []string{"h2"}},
+		{"", tls.VersionTLS12, []string{"http/1.1", "h2"}},
+		{"a", tls.VersionTLS13, []string{"x"}},
+		{strings.Repeat("long.", 49) + "org", tls.VersionTLS12, nil},
+	} {
+		// Without the key exchange whose keys are long, the greeting is one piece.
+		conn, err := tls.Dial("tcp4", ln.Addr().String(), &tls.Config{
+			InsecureSkipVerify: true, ServerName: c.name, MaxVersion: c.max, NextProtos: c.protos, CurvePreferences: []tls.CurveID{tls.X25519},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		alpn := ""
+		if len(c.protos) > 0 {
+			alpn = c.protos[0]
+		}
+		for server := range 2 {
+			want = append(want, fmt.Sprintf("[%s] %x [%s] %d", c.name, c.max, alpn, server))
+		}
+	}
+	// What is none, or ends too early.
+	for _, junk := range []string{"\x16\x03\x01", "\x16\x03\x01\x00\x05\x02hello", "\x16\x02\x01\x00\x05\x01hello", "\x01\x00\x00\x04hell", strings.Repeat("\x16", 2000)} {
+		c, err := net.Dial("tcp4", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, junk)
+		c.Close()
+	}
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	if r.missed() > 0 {
+		t.Skipf("the kernel left out events: %s", r.stderr)
+	}
+	got := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"), r.stderr)
+	}
 }
