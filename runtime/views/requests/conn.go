@@ -44,6 +44,8 @@ const (
 	answerAlone  = 3 // its request was not seen
 	endsWaiting  = 4 // the connection ends without an answer
 	ends         = 5
+	startsHTTP2  = 6 // a connection with HTTP/2
+	asksAlone    = 7 // a datagram with a request
 )
 
 // conn is a connection, as one of its sides sees it.
@@ -68,16 +70,22 @@ type tracker struct {
 	order  list.List // connections, the one that was used last at the front
 	done   func(*Request)
 	c      *conn // whose piece is being read
+	asked  datagrams
 }
 
 func newTracker(p *Protocol, o *Options, done func(*Request)) *tracker {
-	return &tracker{proto: p, opt: o, conns: map[uint64]*conn{}, done: done}
+	return &tracker{proto: p, opt: o, conns: map[uint64]*conn{}, done: done, asked: datagrams{}}
 }
 
 // piece handles a piece.
 func (t *tracker) piece(p *piece) {
 	switch p.kind {
+	case asksAlone:
+		t.ask(p)
 	case answerStarts:
+		if t.proto.Datagrams && !t.answered(p) {
+			return
+		}
 		t.turn(p)
 		t.read(t.conns[p.conn], p)
 		if t.proto.Datagrams {
@@ -92,6 +100,8 @@ func (t *tracker) piece(p *piece) {
 	case endsWaiting:
 		t.turn(p)
 		t.finish(t.conns[p.conn], p.at)
+	case startsHTTP2:
+		t.counts.HTTP2++
 	case ends:
 		if c := t.conns[p.conn]; c != nil {
 			t.finish(c, p.at)
@@ -126,8 +136,7 @@ func (t *tracker) turn(p *piece) {
 	}
 	rest := p.reqBytes
 	for i, r := range list {
-		r.Start, r.Server, r.TLS = p.at.Add(-p.latency), p.server, p.tls
-		r.PID, r.Comm, r.Container, r.Unit, r.Local, r.Peer = p.pid, p.comm, p.container, p.unit, p.local, p.peer
+		p.describe(r)
 		r.ReqBytes = min(r.size, rest)
 		if i == len(list)-1 {
 			r.ReqBytes = rest
@@ -139,6 +148,12 @@ func (t *tracker) turn(p *piece) {
 			t.counts.Forgotten++
 		}
 	}
+}
+
+// describe sets what a piece tells about a request.
+func (p *piece) describe(r *Request) {
+	r.Start, r.Server, r.TLS = p.at.Add(-p.latency), p.server, p.tls
+	r.PID, r.Comm, r.Container, r.Unit, r.Local, r.Peer = p.pid, p.comm, p.container, p.unit, p.local, p.peer
 }
 
 // read reads a piece of an answer.
@@ -218,6 +233,7 @@ func (t *tracker) finish(c *conn, at time.Time) {
 // quiet takes the answers as complete whose end cannot be told and that have been quiet since
 // a while.
 func (t *tracker) quiet(now time.Time) {
+	t.unanswered(now)
 	for _, c := range t.conns {
 		if c.current != nil && c.reader.lost() && now.Sub(c.last) >= quietTime {
 			t.c = c
@@ -234,6 +250,6 @@ func (t *tracker) close() {
 			t.deliver(r)
 		}
 	}
-	t.conns = map[uint64]*conn{}
+	t.conns, t.asked = map[uint64]*conn{}, datagrams{}
 	t.order.Init()
 }

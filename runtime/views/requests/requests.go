@@ -114,4 +114,6 @@ type Counts struct {
 	Unasked   uint64 // answers to requests that were not seen
 	Garbage   uint64 // pieces that look like requests and are none
 	Forgotten uint64 // connections given up because there were too many
+	Late      uint64 // answers to requests that were shown without one
+	HTTP2     uint64 // sides of connections with HTTP/2, which is not decoded
 }

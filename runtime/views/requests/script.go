@@ -11,7 +11,7 @@ func Script(p *Protocol, o *Options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "// The requests of %s, for gotrace requests.\n", p.About)
 	fmt.Fprintf(&b, "%s%s\n{\n", p.Event, predicate(p, &o.Filter))
-	b.WriteString(`  if (args.kind == 1 || args.kind == 4) {
+	b.WriteString(`  if (args.kind == 1 || args.kind == 4 || args.kind == 7) {
     print((args.kind, args.conn, nsecs, args.server, args.pos, args.bytes, args.data, args.ns,
            args.tls, pid, comm, container, unit, args.family, args.laddr, args.lport, args.raddr, args.rport,
            args.req_bytes, args.request));
