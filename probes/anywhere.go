@@ -30,14 +30,21 @@ func anywhereName(target string) (pattern string, ok bool) {
 	return strings.CutPrefix(target, anywhere+"/")
 }
 
-// checkAnywhere reports what a point for files that are not known yet cannot have.
-func checkAnywhere(p *Point) error {
+// checkAnywhere completes a point for files that are not known yet. It reports what such a point
+// cannot have.
+func checkAnywhere(p *Point, err error) (*Point, error) {
+	if err != nil {
+		return p, err
+	}
+	if _, p.Anywhere = anywhereName(p.Target); !p.Anywhere {
+		return p, nil
+	}
 	_, isLine := p.Aux.(binary.SourceLine)
 	name := strings.ReplaceAll(p.Func, "(*", "(")
 	if p.HasAddr || p.Offset != 0 || p.Mode == cppMark || isLine || name == "" || isWild(name) {
-		return usage("the target %s needs the name of a function, without wildcards or an offset", p.Target)
+		return nil, usage("the target %s needs the name of a function, without wildcards or an offset", p.Target)
 	}
-	return nil
+	return p, nil
 }
 
 // goName reports whether a function has a name of Go: with the path of a package.
@@ -86,6 +93,15 @@ func anywhereContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c.Args.N = len(regs) + binary.MaxStackArgs
 	c.Args.Read = a.Arg(regs, abi, userSpace)
 	return c, nil
+}
+
+// multi completes l for a point that may be attached with others.
+func (l *Load) multi(p *Point) {
+	if p.Multi {
+		l.AttachType = ebpf.AttachTraceUprobeMulti
+		l.Shape += " multi"
+	}
+	l.BareShape = l.Shape
 }
 
 // CodeFile is a file with code that a process has mapped.

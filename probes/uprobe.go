@@ -34,13 +34,7 @@ func uprobeKind(ret bool) *Kind {
 	}
 	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly = true, !ret, ret, true
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
-		p, err := parseUprobe(e, k, ret, parts)
-		if err == nil {
-			if _, p.Anywhere = anywhereName(p.Target); p.Anywhere {
-				err = checkAnywhere(p)
-			}
-		}
-		return p, err
+		return checkAnywhere(parseUprobe(e, k, ret, parts))
 	}
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) { return expandUprobe(e, p, ret) }
 	k.Suggest = suggestSymbol
@@ -358,15 +352,6 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	at.entryAddr(a, c)
 	return c, nil
-}
-
-// multi completes l for a point that may be attached with others.
-func (l *Load) multi(p *Point) {
-	if p.Multi {
-		l.AttachType = ebpf.AttachTraceUprobeMulti
-		l.Shape += " multi"
-	}
-	l.BareShape = l.Shape
 }
 
 // entryAddr sets the traced address of a context, whose instruction pointer is at u, to
