@@ -265,19 +265,17 @@ func (e *engine) LostAt(at source.Span, n uint64) bool {
 		for _, r := range w.rules {
 			names = append(names, fmt.Sprintf("%q", r.Name))
 		}
-		fmt.Fprintf(e.err, "WARNING: %s lost: alerts of these rules may be missing: %s\n", events(n, w.Event.Name), strings.Join(names, ", "))
+		fmt.Fprintf(e.err, "WARNING: %s lost: alerts of these rules may be missing: %s\n", events(n, " of "+w.Event.Name), strings.Join(names, ", "))
 		return true
 	}
-	fmt.Fprintf(e.err, "WARNING: %s about processes lost: names and command lines may be out of date\n", events(n, ""))
+	fmt.Fprintf(e.err, "WARNING: %s lost: names and command lines may be out of date\n", events(n, " about processes"))
 	return true
 }
 
-func events(n uint64, name string) string {
-	if name != "" {
-		name = " of " + name
-	}
+// events returns a number of events of some kind, with the verb that follows.
+func events(n uint64, kind string) string {
 	if n == 1 {
-		return "1 event" + name + " was"
+		return "1 event" + kind + " was"
 	}
-	return fmt.Sprintf("%d events%s were", n, name)
+	return fmt.Sprintf("%d events%s were", n, kind)
 }

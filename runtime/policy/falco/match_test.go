@@ -259,3 +259,21 @@ func TestFields(t *testing.T) {
 		}
 	}
 }
+
+// TestLost checks the messages about events that were lost.
+func TestLost(t *testing.T) {
+	e, _ := machine(t, "- rule: one\n  desc: d\n  condition: evt.type = setuid\n  output: o\n  priority: INFO\n", Text)
+	var out strings.Builder
+	e.err = &out
+	script := e.program.Script()
+	e.Lost(1)
+	e.LostAt(source.Span{File: script, Start: 0}, 2)
+	e.LostAt(source.Span{File: script, Start: strings.Index(script.Text, "sys_exit_setuid")}, 3)
+	want := `WARNING: 1 event was lost: alerts of all rules may be missing
+WARNING: 2 events about processes were lost: names and command lines may be out of date
+WARNING: 3 events of setuid were lost: alerts of these rules may be missing: "one"
+`
+	if out.String() != want {
+		t.Errorf("got %s", out.String())
+	}
+}
