@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
@@ -15,14 +17,9 @@ type (
 		Items   []*item `parser:"@@*"`
 	}
 	item struct {
-		C      *cItem      `parser:"( @@"`
-		Config *config     `parser:"| @@"`
-		Import *importDecl `parser:"| @@"`
-		Map    *mapDecl    `parser:"| @@"`
-		Macro  *macro      `parser:"| @@"`
-		Func   *function   `parser:"| @@"`
-		Event  *event      `parser:"| @@"`
-		Probe  *probe      `parser:"| @@ )"`
+		C     *cItem   `parser:"( @@"`
+		Decl  declNode `parser:"| @@"`
+		Probe *probe   `parser:"| @@ )"`
 	}
 	cItem struct {
 		Tokens []token
@@ -113,6 +110,7 @@ type (
 // The custom productions. participle distinguishes them by their interface types, so
 // each has its own type.
 type (
+	declNode  any                   // a declaration that starts with a keyword
 	exprNode  interface{ ast.Expr } // an expression
 	valueNode interface{ ast.Expr } // the value of a setting
 	mapNode   interface{ ast.Expr } // @name
@@ -124,10 +122,52 @@ type (
 	valueBody interface{ ast.Expr } // the body of a macro, which may have a value
 )
 
-// build builds the participle parser. Its custom productions work on m.
+// build builds the participle parser of whole files. Its custom productions work on m.
 func (m *machine) build() *participle.Parser[program] {
+	return participle.MustBuild[program](append(m.options(), m.declarations())...)
+}
+
+// declarations returns the production of declarations that start with a keyword. The
+// grammar of each is built when the first one is parsed: most scripts have probes only,
+// and building all grammars takes longer than parsing such a script.
+func (m *machine) declarations() participle.Option {
+	grammars := map[string]func(lex *lexer.PeekingLexer) (declNode, error){
+		"config": declaration[config](m),
+		"import": declaration[importDecl](m),
+		"let":    declaration[mapDecl](m),
+		"macro":  declaration[macro](m),
+		"fn":     declaration[function](m),
+		"probe":  declaration[event](m),
+	}
+	return participle.ParseTypeWith(func(lex *lexer.PeekingLexer) (declNode, error) {
+		t := lex.Peek()
+		if t.Type != tKeyword || grammars[t.Value] == nil {
+			return nil, participle.NextMatch
+		}
+		return grammars[t.Value](lex)
+	})
+}
+
+// declaration returns a function that parses a T. It builds the grammar at its first
+// call.
+func declaration[T any](m *machine) func(lex *lexer.PeekingLexer) (declNode, error) {
+	var grammar *participle.Parser[T]
+	return func(lex *lexer.PeekingLexer) (declNode, error) {
+		if grammar == nil {
+			grammar = participle.MustBuild[T](m.options()...)
+		}
+		d, err := grammar.ParseFromLexer(lex, participle.AllowTrailing(true))
+		if err != nil {
+			return nil, err
+		}
+		return d, nil
+	}
+}
+
+// options returns the options of all grammars.
+func (m *machine) options() []participle.Option {
 	p := &m.parser
-	return participle.MustBuild[program](
+	return []participle.Option{
 		participle.Lexer(&m.scanner),
 		participle.UseLookahead(0), // the next token always determines the production
 		production(m, func() exprNode { return p.expr() }),
@@ -139,7 +179,7 @@ func (m *machine) build() *participle.Parser[program] {
 		production(m, func() typeNode { return p.typ() }),
 		production(m, func() plainBody { return p.probeBody() }),
 		production(m, func() valueBody { return p.macroBody() }),
-	)
+	}
 }
 
 // expectation converts an error message of participle to a description of the expected

@@ -24,61 +24,70 @@ func (p *parser) program(in *program) *ast.Program {
 				p.errorHint(n.Pos, notDirective(n.Text), "C definitions must come before everything else")
 			}
 			out.C = append(out.C, n)
-		case i.Config != nil:
-			n := p.config(i.Config)
-			word := p.span(i.Config.Tokens[0])
-			if out.Config != nil {
-				p.errorf(word, "duplicate config block")
-			} else if len(out.Decls) > 0 {
-				p.errorf(word, "config must appear before probes and functions")
-			}
-			out.Config = n
-		case i.Import != nil:
-			n := &ast.Import{At: p.extent(i.Import.Tokens[:2]), Path: p.unquote(i.Import.Tokens[1])}
-			if len(out.Decls) > 0 {
-				p.errorf(p.span(i.Import.Tokens[0]), "root imports must appear before probes and functions")
-			}
-			out.Imports = append(out.Imports, n)
-		case i.Map != nil:
-			m := i.Map
-			out.Decls = append(out.Decls, &ast.MapDecl{
-				At: p.extent(m.Tokens), Map: m.Map.(*ast.Map), Type: p.name(m.Type), N: m.N,
-			})
-		case i.Macro != nil:
-			m := i.Macro
-			n := &ast.Macro{At: p.extent(m.Tokens), Name: p.name(m.Name), Body: m.Body.(*ast.Block)}
-			if m.Member != nil {
-				n.Name.Text += "." + m.Member.Text
-				n.Name.Pos = n.Name.Pos.To(p.name(m.Member).Pos)
-				if len(m.Params) == 0 {
-					p.errorf(n.Name.Pos, "a member of a record needs the record as its first parameter: macro %s(x)", n.Name.Text)
-				}
-			}
-			for _, r := range m.Result {
-				n.Result = append(n.Result, p.name(r))
-			}
-			for _, a := range m.Params {
-				n.Params = append(n.Params, a)
-			}
-			out.Decls = append(out.Decls, n)
-		case i.Func != nil:
-			f := i.Func
-			n := &ast.Func{
-				At: p.extent(f.Tokens), Name: p.name(f.Name), Result: f.Result.(*ast.Type), Body: f.Body.(*ast.Block),
-			}
-			for _, a := range f.Params {
-				n.Params = append(n.Params, &ast.Param{
-					At: p.extent(a.Tokens), Var: a.Var.(*ast.Var), Type: a.Type.(*ast.Type),
-				})
-			}
-			out.Decls = append(out.Decls, n)
-		case i.Event != nil:
-			out.Decls = append(out.Decls, p.event(i.Event))
 		case i.Probe != nil:
 			out.Decls = append(out.Decls, p.probe(i.Probe))
+		default:
+			p.declaration(out, i.Decl)
 		}
 	}
 	return out
+}
+
+// declaration adds a declaration that starts with a keyword to out.
+func (p *parser) declaration(out *ast.Program, d declNode) {
+	switch d := d.(type) {
+	case *config:
+		n := p.config(d)
+		word := p.span(d.Tokens[0])
+		if out.Config != nil {
+			p.errorf(word, "duplicate config block")
+		} else if len(out.Decls) > 0 {
+			p.errorf(word, "config must appear before probes and functions")
+		}
+		out.Config = n
+	case *importDecl:
+		n := &ast.Import{At: p.extent(d.Tokens[:2]), Path: p.unquote(d.Tokens[1])}
+		if len(out.Decls) > 0 {
+			p.errorf(p.span(d.Tokens[0]), "root imports must appear before probes and functions")
+		}
+		out.Imports = append(out.Imports, n)
+	case *mapDecl:
+		out.Decls = append(out.Decls, &ast.MapDecl{
+			At: p.extent(d.Tokens), Map: d.Map.(*ast.Map), Type: p.name(d.Type), N: d.N,
+		})
+	case *macro:
+		out.Decls = append(out.Decls, p.macro(d))
+	case *function:
+		n := &ast.Func{
+			At: p.extent(d.Tokens), Name: p.name(d.Name), Result: d.Result.(*ast.Type), Body: d.Body.(*ast.Block),
+		}
+		for _, a := range d.Params {
+			n.Params = append(n.Params, &ast.Param{
+				At: p.extent(a.Tokens), Var: a.Var.(*ast.Var), Type: a.Type.(*ast.Type),
+			})
+		}
+		out.Decls = append(out.Decls, n)
+	case *event:
+		out.Decls = append(out.Decls, p.event(d))
+	}
+}
+
+func (p *parser) macro(in *macro) *ast.Macro {
+	n := &ast.Macro{At: p.extent(in.Tokens), Name: p.name(in.Name), Body: in.Body.(*ast.Block)}
+	if in.Member != nil {
+		n.Name.Text += "." + in.Member.Text
+		n.Name.Pos = n.Name.Pos.To(p.name(in.Member).Pos)
+		if len(in.Params) == 0 {
+			p.errorf(n.Name.Pos, "a member of a record needs the record as its first parameter: macro %s(x)", n.Name.Text)
+		}
+	}
+	for _, r := range in.Result {
+		n.Result = append(n.Result, p.name(r))
+	}
+	for _, a := range in.Params {
+		n.Params = append(n.Params, a)
+	}
+	return n
 }
 
 func (p *parser) probe(in *probe) *ast.Probe {
