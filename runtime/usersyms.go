@@ -46,8 +46,8 @@ func (s *Session) uses(wanted func(*builtins.Def) bool) bool {
 }
 
 // HasStackKeys reports whether a map of the object has stacks in its keys.
-func HasStackKeys(obj *object.Object) bool {
-	defs, found := builtins.NewRegistry(builtins.All()), false
+func HasStackKeys(obj *object.Object, defs *builtins.Registry) bool {
+	found := false
 	for i := range obj.Maps {
 		eachOpaque(obj.Maps[i].Key, 0, func(t *types.Type, _ int) {
 			d := defs.ForType(t.Name)

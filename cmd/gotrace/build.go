@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
@@ -100,7 +99,7 @@ func (a *app) makeTool(sourceOnly bool) error {
 		Name: f.Name, Text: f.Text, Flags: o.given, Params: o.params, Options: o.scriptOpts, Version: version(),
 	}
 	var diags source.Diags
-	tree := parse.File(f, builtins.NewRegistry(builtins.All()), &diags)
+	tree := parse.File(f, a.defs(), &diags)
 	if diags.HasErrors() || tree == nil {
 		a.report.diags(diags.All())
 		return errReported
@@ -237,7 +236,7 @@ func (a *app) readAll(f *source.File) []object.Option {
 		return nil
 	}
 	var diags source.Diags // discarded: the errors may not occur where the tool runs
-	checked, err := codegen.Check(f, codegen.Request{Env: env, Invocation: sess, Config: configure}, &diags)
+	checked, err := codegen.Check(f, codegen.Request{Defs: a.defs(), Env: env, Invocation: sess, Config: configure}, &diags)
 	if err != nil || checked == nil {
 		return nil
 	}

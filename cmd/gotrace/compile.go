@@ -90,7 +90,7 @@ func (a *app) compile(f *source.File) (*object.Object, bool) {
 	}
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Request{
-		Env: env, Invocation: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
+		Defs: a.defs(), Env: env, Invocation: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
 		ForeignReaders: a.opt.emitELF != "",
 	}, &diags)
 	for _, d := range diags.All() {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
@@ -15,7 +14,7 @@ import (
 // formatting would change the script.
 func (a *app) format(f *source.File) int {
 	var diags source.Diags
-	tree := parse.File(f, builtins.NewRegistry(builtins.All()), &diags)
+	tree := parse.File(f, a.defs(), &diags)
 	a.report.diags(diags.All())
 	if diags.HasErrors() {
 		return statusError

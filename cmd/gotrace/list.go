@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -145,7 +144,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 // are and their arguments.
 func (a *app) listEvents(w *bufio.Writer, pattern string) {
 	found := false
-	for _, e := range lang.Events(builtins.NewRegistry(builtins.All())) {
+	for _, e := range lang.Events(a.defs()) {
 		if !probes.Match(pattern, e.Name.Text) && pattern != strings.SplitAfter(e.Name.Text, ":")[0] {
 			continue
 		}
@@ -204,7 +203,7 @@ func (a *app) listProgram(f *source.File) int {
 		return statusError
 	}
 	var diags source.Diags
-	checked, err := codegen.Check(f, codegen.Request{Env: env, Invocation: sess, Config: configure}, &diags)
+	checked, err := codegen.Check(f, codegen.Request{Defs: a.defs(), Env: env, Invocation: sess, Config: configure}, &diags)
 	a.report.diags(diags.All())
 	if err != nil {
 		a.report.errorf("%v", err)

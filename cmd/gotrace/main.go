@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
@@ -113,6 +114,7 @@ type app struct {
 	stdout     io.Writer
 	report     *reporter
 	kernel     probes.Kernel
+	builtins   *builtins.Registry // see defs
 	child      *runtime.Child
 	tool       *tool                       // the tool in this binary; nil: it is gotrace itself
 	fetch      func(buildID string) string // see fetchDebug
@@ -124,6 +126,15 @@ type app struct {
 	// results, and everything else that it prints.
 	results, messages meter
 	timed             func(stage string, took time.Duration) // if not nil, called with the time of each compiler stage
+}
+
+// defs returns the builtins. The compiler and the runtime share them, as making them
+// takes a noticeable part of the start.
+func (a *app) defs() *builtins.Registry {
+	if a.builtins == nil {
+		a.builtins = builtins.NewRegistry(builtins.All())
+	}
+	return a.builtins
 }
 
 func (a *app) run() int {

@@ -44,7 +44,7 @@ func (a *app) profiles() []profileFile {
 // session.
 func (a *app) checkProfiles(obj *object.Object) error {
 	for _, f := range a.profiles() {
-		if !runtime.HasStackKeys(obj) {
+		if !runtime.HasStackKeys(obj, a.defs()) {
 			return fmt.Errorf("--%s needs a map with stacks as its keys, such as @[ustack] = count()", f.flag)
 		}
 		st, err := os.Stat(filepath.Dir(f.name))

@@ -105,7 +105,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		sink = output.NewRates(sink)
 	}
 	ropt := runtime.Setup{
-		Every: o.every, Periodic: a.redraw(obj, out),
+		Defs: a.defs(), Every: o.every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),

@@ -12,14 +12,16 @@ import (
 // The declarations, as participle matches them. Each production that becomes a node
 // records its tokens, which determine its extent.
 type (
+	// program is the start of all grammars: of that of a file, whose items are of type
+	// item, and of those of declarations of one kind.
 	program struct {
-		Shebang string  `parser:"@Shebang?"`
-		Items   []*item `parser:"@@*"`
+		Shebang string     `parser:"@Shebang?"`
+		Items   []itemNode `parser:"@@*"`
 	}
 	item struct {
-		C     *cItem   `parser:"( @@"`
-		Decl  declNode `parser:"| @@"`
-		Probe *probe   `parser:"| @@ )"`
+		C     *cItem    `parser:"( @@"`
+		Decls declNodes `parser:"| @@"`
+		Probe *probe    `parser:"| @@ )"`
 	}
 	cItem struct {
 		Tokens []token
@@ -110,7 +112,8 @@ type (
 // The custom productions. participle distinguishes them by their interface types, so
 // each has its own type.
 type (
-	declNode  any                   // a declaration that starts with a keyword
+	itemNode  any
+	declNodes any                   // declarations of one kind that start with a keyword, a []itemNode
 	exprNode  interface{ ast.Expr } // an expression
 	valueNode interface{ ast.Expr } // the value of a setting
 	mapNode   interface{ ast.Expr } // @name
@@ -123,45 +126,36 @@ type (
 )
 
 // build builds the participle parser of whole files. Its custom productions work on m.
-func (m *machine) build() *participle.Parser[program] {
-	return participle.MustBuild[program](append(m.options(), m.declarations())...)
+func (m *machine) build() *participle.Parser[program] { return m.grammarOf(&item{}, m.declarations()) }
+
+// grammarOf builds the grammar of any number of n. All grammars have the same type in Go,
+// as each instance of participle.Parser takes 30 kB in the binary.
+func (m *machine) grammarOf(n itemNode, more ...participle.Option) *participle.Parser[program] {
+	options := append(m.options(), participle.Union(n))
+	return participle.MustBuild[program](append(options, more...)...)
 }
 
 // declarations returns the production of declarations that start with a keyword. The
-// grammar of each is built when the first one is parsed: most scripts have probes only,
-// and building all grammars takes longer than parsing such a script.
+// grammar of each kind is built when the first one is parsed: most scripts have probes
+// only, and building all grammars takes longer than parsing such a script.
 func (m *machine) declarations() participle.Option {
-	grammars := map[string]func(lex *lexer.PeekingLexer) (declNode, error){
-		"config": declaration[config](m),
-		"import": declaration[importDecl](m),
-		"let":    declaration[mapDecl](m),
-		"macro":  declaration[macro](m),
-		"fn":     declaration[function](m),
-		"probe":  declaration[event](m),
+	kinds := map[string]itemNode{
+		"config": &config{}, "import": &importDecl{}, "let": &mapDecl{}, "macro": &macro{}, "fn": &function{}, "probe": &event{},
 	}
-	return participle.ParseTypeWith(func(lex *lexer.PeekingLexer) (declNode, error) {
+	grammars := map[string]*participle.Parser[program]{}
+	return participle.ParseTypeWith(func(lex *lexer.PeekingLexer) (declNodes, error) {
 		t := lex.Peek()
-		if t.Type != tKeyword || grammars[t.Value] == nil {
+		if t.Type != tKeyword || kinds[t.Value] == nil {
 			return nil, participle.NextMatch
 		}
-		return grammars[t.Value](lex)
+		g := grammars[t.Value]
+		if g == nil {
+			g = m.grammarOf(kinds[t.Value])
+			grammars[t.Value] = g
+		}
+		tree, err := g.ParseFromLexer(lex, participle.AllowTrailing(true))
+		return tree.Items, err
 	})
-}
-
-// declaration returns a function that parses a T. It builds the grammar at its first
-// call.
-func declaration[T any](m *machine) func(lex *lexer.PeekingLexer) (declNode, error) {
-	var grammar *participle.Parser[T]
-	return func(lex *lexer.PeekingLexer) (declNode, error) {
-		if grammar == nil {
-			grammar = participle.MustBuild[T](m.options()...)
-		}
-		d, err := grammar.ParseFromLexer(lex, participle.AllowTrailing(true))
-		if err != nil {
-			return nil, err
-		}
-		return d, nil
-	}
 }
 
 // options returns the options of all grammars.

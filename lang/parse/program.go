@@ -16,8 +16,8 @@ func (p *parser) program(in *program) *ast.Program {
 		Shebang:  in.Shebang,
 		Comments: p.scanner.comments,
 	}
-	for _, i := range in.Items {
-		switch {
+	for _, n := range in.Items {
+		switch i := n.(*item); {
 		case i.C != nil:
 			n := &ast.CItem{At: p.extent(i.C.Tokens), Text: i.C.Text}
 			if out.Config != nil || len(out.Imports) > 0 || len(out.Decls) > 0 {
@@ -27,14 +27,16 @@ func (p *parser) program(in *program) *ast.Program {
 		case i.Probe != nil:
 			out.Decls = append(out.Decls, p.probe(i.Probe))
 		default:
-			p.declaration(out, i.Decl)
+			for _, d := range i.Decls.([]itemNode) {
+				p.declaration(out, d)
+			}
 		}
 	}
 	return out
 }
 
 // declaration adds a declaration that starts with a keyword to out.
-func (p *parser) declaration(out *ast.Program, d declNode) {
+func (p *parser) declaration(out *ast.Program, d itemNode) {
 	switch d := d.(type) {
 	case *config:
 		n := p.config(d)
