@@ -7,6 +7,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -75,37 +76,35 @@ func bytesAt(name string, off, n int) types.Field {
 	return types.Field{Name: name, Off: off, Type: types.NewArray(types.TUint8, n)}
 }
 
-// The headers. Their members have the names in include/uapi/linux.
-var (
-	ethHeader = header("ethhdr", 14, bytesAt("h_dest", 0, 6), bytesAt("h_source", 6, 6), be("h_proto", 12, 2))
-	ipHeader  = header("iphdr", 20,
+// ifaceType is the type of the number of a network interface (u64), which is printed as
+// the interface's name.
+var ifaceType = &types.Type{Kind: types.Opaque, Name: "iface", Size: 8}
+
+// packetType returns the type of a packet. The members of its headers have the names in
+// include/uapi/linux.
+var packetType = lazy.Value(func() *types.Type {
+	ethHeader := header("ethhdr", 14, bytesAt("h_dest", 0, 6), bytesAt("h_source", 6, 6), be("h_proto", 12, 2))
+	ipHeader := header("iphdr", 20,
 		beBits("version", 0, 1, 4, 4), beBits("ihl", 0, 1, 0, 4), be("tos", 1, 1), be("tot_len", 2, 2),
 		be("id", 4, 2), be("frag_off", 6, 2), be("ttl", 8, 1), be("protocol", 9, 1), be("check", 10, 2),
 		bytesAt("saddr", 12, 4), bytesAt("daddr", 16, 4))
-	ip6Header = header("ipv6hdr", 40,
+	ip6Header := header("ipv6hdr", 40,
 		beBits("version", 0, 1, 4, 4), beBits("priority", 0, 2, 4, 8), beBits("flow_lbl", 0, 4, 0, 20),
 		be("payload_len", 4, 2), be("nexthdr", 6, 1), be("hop_limit", 7, 1),
 		bytesAt("saddr", 8, 16), bytesAt("daddr", 24, 16))
-	tcpHeader = header("tcphdr", 20,
+	tcpHeader := header("tcphdr", 20,
 		be("source", 0, 2), be("dest", 2, 2), be("sport", 0, 2), be("dport", 2, 2), be("seq", 4, 4), be("ack_seq", 8, 4),
 		beBits("doff", 12, 2, 12, 4), be("flags", 13, 1), beBits("cwr", 12, 2, 7, 1), beBits("ece", 12, 2, 6, 1),
 		beBits("urg", 12, 2, 5, 1), beBits("ack", 12, 2, 4, 1), beBits("psh", 12, 2, 3, 1), beBits("rst", 12, 2, 2, 1),
 		beBits("syn", 12, 2, 1, 1), beBits("fin", 12, 2, 0, 1),
 		be("window", 14, 2), be("check", 16, 2), be("urg_ptr", 18, 2))
-	udpHeader = header("udphdr", 8, be("source", 0, 2), be("dest", 2, 2), be("sport", 0, 2), be("dport", 2, 2),
+	udpHeader := header("udphdr", 8, be("source", 0, 2), be("dest", 2, 2), be("sport", 0, 2), be("dport", 2, 2),
 		be("len", 4, 2), be("check", 6, 2))
-	icmpHeader = header("icmphdr", 8, be("type", 0, 1), be("code", 1, 1), be("checksum", 2, 2), be("id", 4, 2), be("sequence", 6, 2))
-	vlanTag    = header("vlan", 2,
+	icmpHeader := header("icmphdr", 8, be("type", 0, 1), be("code", 1, 1), be("checksum", 2, 2), be("id", 4, 2), be("sequence", 6, 2))
+	vlanTag := header("vlan", 2,
 		types.Field{Name: "id", Type: types.TUint16, BitSize: 12},
 		types.Field{Name: "dei", Type: types.TUint16, BitOff: 12, BitSize: 1},
 		types.Field{Name: "priority", Type: types.TUint16, BitOff: 13, BitSize: 3})
-)
-
-// ifaceType is the type of the number of a network interface (u64), which is printed as
-// the interface's name.
-var ifaceType = &types.Type{Kind: types.Opaque, Name: "iface", Size: 8}
-
-var packetType = func() *types.Type {
 	part := func(name string, off, has int, t *types.Type) types.Field {
 		return types.Field{Name: name, Off: off, Has: has, Type: t}
 	}
@@ -121,7 +120,7 @@ var packetType = func() *types.Type {
 		part("eth", pktEth, hasEth, ethHeader), part("vlan", pktVLAN, hasVLAN, vlanTag),
 		part("ip", pktNetwork, hasIP, ipHeader), part("ip6", pktNetwork, hasIP6, ip6Header),
 		part("tcp", pktTrans, hasTCP, tcpHeader), part("udp", pktTrans, hasUDP, udpHeader), part("icmp", pktTrans, hasICMP, icmpHeader))
-}()
+})
 
 func packet() *Def {
 	return &Def{
@@ -144,7 +143,7 @@ func packet() *Def {
 			if !hasPacket(c, call, "pkt") {
 				return types.TInvalid
 			}
-			return types.NewPointer(packetType, types.NoSpace)
+			return types.NewPointer(packetType(), types.NoSpace)
 		},
 		Emit: parsedPacket,
 		Format: func(_ Env, _ *types.Type, data []byte) value.Value {

@@ -4,14 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -351,7 +350,7 @@ func localZone() *time.Location {
 	return time.Local
 }
 
-var envZone = sync.OnceValue(func() *time.Location { return ruleZone(os.Getenv("TZ")) })
+var envZone = lazy.Value(func() *time.Location { return ruleZone(os.Getenv("TZ")) })
 
 // ruleZone returns the time zone of a POSIX rule, or nil if tz is not one.
 func ruleZone(tz string) *time.Location {
@@ -361,7 +360,7 @@ func ruleZone(tz string) *time.Location {
 	if _, err := time.LoadLocation(tz); err == nil {
 		return nil // a file has precedence
 	}
-	if m := fixedZone.FindStringSubmatch(tz); m != nil && (m[2] == "" || m[2] == tz[len(m[1]):]) {
+	if m := fixedZone().FindStringSubmatch(tz); m != nil && (m[2] == "" || m[2] == tz[len(m[1]):]) {
 		return time.FixedZone(strings.Trim(m[1], "<>"), zoneOffset(m[2]))
 	}
 	zone, err := time.LoadLocationFromTZData(tz, zoneFile(tz))
@@ -373,7 +372,7 @@ func ruleZone(tz string) *time.Location {
 
 // fixedZone matches a rule without summer time: a name and hours west of UTC. glibc
 // takes the name from a text that goes on otherwise, and UTC for its time.
-var fixedZone = regexp.MustCompile(`^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)([+-]?[0-9]{1,3}(?::[0-9]+){0,2})?`)
+var fixedZone = lazy.Regexp(`^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)([+-]?[0-9]{1,3}(?::[0-9]+){0,2})?`)
 
 // zoneOffset returns the seconds east of UTC that a rule's offset means. Each of its
 // numbers has a greatest value, as in glibc.

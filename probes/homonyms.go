@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -213,7 +213,7 @@ func sourceFiles(path, fn string) (map[uint64]string, error) {
 
 // osRelease returns the complete release of the running kernel, as in the names of its
 // files.
-var osRelease = sync.OnceValue(func() string {
+var osRelease = lazy.Value(func() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
 		return ""

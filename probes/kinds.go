@@ -3,13 +3,14 @@ package probes
 import (
 	"fmt"
 	"strings"
-	"sync"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Kinds lists all kinds of probes, in the order in which help shows them.
 func Kinds() []*Kind { return allKinds() }
 
-var allKinds = sync.OnceValue(func() []*Kind {
+var allKinds = lazy.Value(func() []*Kind {
 	return []*Kind{
 		beginKind(), endKind(), selfKind(), testKind(), benchKind(),
 		kprobeKind(false), kprobeKind(true),

@@ -2,10 +2,11 @@ package probes
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
 	"github.com/ianlancetaylor/demangle"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // scoped joins the parts of an attach point that are one name of C++ or Rust: those
@@ -35,7 +36,7 @@ func isSourceName(pattern string) bool {
 // Parts that the compiler split from a function are not the function. match compares the
 // pattern with a name.
 func sourceMatcher(pattern string, match func(pattern, name string) bool) func(symbol []byte) bool {
-	words := wordsOf(abiTag.ReplaceAllString(pattern, ""))
+	words := wordsOf(abiTag().ReplaceAllString(pattern, ""))
 	pattern = squeeze(pattern)
 	params := hasParams(pattern)
 	return func(symbol []byte) bool {
@@ -74,12 +75,12 @@ func isPart(symbol []byte) bool {
 
 // squeeze returns a name without blanks and without tags of the ABI.
 func squeeze(name string) string {
-	return strings.ReplaceAll(abiTag.ReplaceAllString(name, ""), " ", "")
+	return strings.ReplaceAll(abiTag().ReplaceAllString(name, ""), " ", "")
 }
 
-var abiTag = regexp.MustCompile(`\[abi:[^]]*\]`)
+var abiTag = lazy.Regexp(`\[abi:[^]]*\]`)
 
-var word = regexp.MustCompile(`[A-Za-z0-9_]+`)
+var word = lazy.Regexp(`[A-Za-z0-9_]+`)
 
 // wordsOf returns words that the symbol of every function with a name contains, so that
 // most symbols need not be decoded. Arguments are left out, since symbols have other
@@ -90,7 +91,7 @@ func wordsOf(pattern string) (words [][]byte) {
 		name, _, _ = strings.Cut(name, "operator")
 	}
 	name = name[strings.LastIndexByte(name, ' ')+1:] // without the type of the result
-	for _, w := range word.FindAllString(name, -1) {
+	for _, w := range word().FindAllString(name, -1) {
 		switch w {
 		case "std", "allocator", "basic_string", "string", "istream", "ostream", "iostream":
 			continue
@@ -122,7 +123,7 @@ func sourceNames(symbol string, params bool) (names []string) {
 		plain, _ := demangle.ToString(symbol, append(opts, demangle.NoTemplateParams)...)
 		names = append(names, full, plain)
 	}
-	if strings.HasPrefix(symbol, "_R") || !strings.ContainsAny(names[0], "(") && hashed.MatchString(symbol) {
+	if strings.HasPrefix(symbol, "_R") || !strings.ContainsAny(names[0], "(") && hashed().MatchString(symbol) {
 		name := names[0]
 		method := methodOf(name)
 		names = []string{name, method, strings.ReplaceAll(method, "::<", "<"), withoutArgs(method)}
@@ -131,7 +132,7 @@ func sourceNames(symbol string, params bool) (names []string) {
 }
 
 // hashed matches symbols of Rust in the older form, which end with a hash.
-var hashed = regexp.MustCompile(`17h[0-9a-f]{16}E`)
+var hashed = lazy.Regexp(`17h[0-9a-f]{16}E`)
 
 // withoutArgs returns a name of Rust without the arguments of generic types and functions.
 func withoutArgs(name string) string {
@@ -181,7 +182,7 @@ func sourceName(symbol string) string {
 	if err != nil {
 		return symbol
 	}
-	name = abiTag.ReplaceAllString(name, "")
+	name = abiTag().ReplaceAllString(name, "")
 	if strings.ContainsAny(name, " ,{") {
 		return `"` + name + `"`
 	}

@@ -19,7 +19,7 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // Internal packages belong to the package above them.
 var floors = [][]string{
-	{"runtime/amd64", "runtime/cursor", "runtime/sorted"},
+	{"runtime/amd64", "runtime/cursor", "runtime/lazy", "runtime/sorted"},
 	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},

@@ -10,9 +10,9 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // constants is the encoded table of constants. It replaces the headers of the kernel
@@ -322,4 +322,4 @@ func decodeConst(text string) Const {
 	return Const{Int: int64(v), Unsigned: true}
 }
 
-var table = sync.OnceValue(func() *tableReader { return newTableReader(constants) })
+var table = lazy.Value(func() *tableReader { return newTableReader(constants) })

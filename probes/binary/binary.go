@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes/binary/internal/units"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // File is an ELF file, mapped into memory. Open reads its headers. Symbols are read
@@ -131,15 +132,15 @@ func newFile(data []byte) (*File, error) {
 		return nil, fmt.Errorf("%s programs are not supported", ef.Class)
 	}
 	x := &File{elf: ef, data: data}
-	x.tables = sync.OnceValue(x.readTables)
-	x.byAddr = sync.OnceValue(x.sortSymbols)
-	x.debugFile = sync.OnceValue(x.findDebugFile)
-	x.miniDebug = sync.OnceValue(x.readMiniDebug)
-	x.goTable = sync.OnceValue(x.readGoTable)
-	x.goRelease = sync.OnceValue(x.readGoRelease)
-	x.unitData = sync.OnceValue(x.loadUnits)
+	x.tables = lazy.Value(x.readTables)
+	x.byAddr = lazy.Value(x.sortSymbols)
+	x.debugFile = lazy.Value(x.findDebugFile)
+	x.miniDebug = lazy.Value(x.readMiniDebug)
+	x.goTable = lazy.Value(x.readGoTable)
+	x.goRelease = lazy.Value(x.readGoRelease)
+	x.unitData = lazy.Value(x.loadUnits)
 	x.debugInfo = sync.OnceValues(x.loadDebugInfo)
-	x.golang = sync.OnceValue(func() bool {
+	x.golang = lazy.Value(func() bool {
 		return ef.Section(".gopclntab") != nil || ef.Section(".go.buildinfo") != nil || ef.Section(".data.rel.ro.gopclntab") != nil
 	})
 	return x, nil

@@ -4,9 +4,9 @@ import (
 	"debug/dwarf"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // composite returns the type of a struct, class or union. If the entry is only a
@@ -32,7 +32,7 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	if e.Tag == dwarf.TagUnionType {
 		r.class = classUnion
 	}
-	r.parts = sync.OnceValue(func() []dwarfMember { return g.members(e) })
+	r.parts = lazy.Value(func() []dwarfMember { return g.members(e) })
 	g.children(e, func(c *dwarf.Entry) bool {
 		if c.Tag == variantPart {
 			r.class = classVariant

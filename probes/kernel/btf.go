@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // The kinds of BTF types, as in the kernel's uapi/linux/btf.h.
@@ -92,7 +93,7 @@ func newBlob(module string, data []byte, base *blob) (*blob, error) {
 	if len(b.strs) == 0 || b.strs[len(b.strs)-1] != 0 {
 		return nil, bad("strings do not end")
 	}
-	b.index = sync.OnceValue(b.scan)
+	b.index = lazy.Value(b.scan)
 	return b, nil
 }
 
@@ -331,7 +332,7 @@ func loadBTF(src source) (*btfSet, error) {
 		return nil, err
 	}
 	s := &btfSet{vmlinux: b}
-	s.modules = sync.OnceValue(func() []*blob {
+	s.modules = lazy.Value(func() []*blob {
 		names, err := src.list("btf")
 		if err != nil {
 			return nil

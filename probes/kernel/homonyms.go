@@ -7,10 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Homonyms returns the addresses of the functions with a name, in ascending order, if
@@ -56,7 +57,7 @@ var commonHomonyms = []string{"load_elf_binary", "t_stop", "c_start", "c_stop", 
 // tellsHomonyms reports whether the running kernel refuses a name that several
 // functions have. Linux 6.7 and later releases of older series do. Earlier ones use the
 // first function.
-var tellsHomonyms = sync.OnceValue(func() bool {
+var tellsHomonyms = lazy.Value(func() bool {
 	return slices.ContainsFunc(commonHomonyms, func(name string) bool { return ambiguous("", name) })
 })
 

@@ -7,10 +7,10 @@ import (
 	"math/bits"
 	"sort"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
@@ -45,8 +45,8 @@ func loadSymbols(src source) (*symbolTable, error) {
 
 func newSymbolTable(text []byte) *symbolTable {
 	t := &symbolTable{text: text}
-	t.byAddr = sync.OnceValue(t.sort)
-	t.byName = sync.OnceValue(t.index)
+	t.byAddr = lazy.Value(t.sort)
+	t.byName = lazy.Value(t.index)
 	return t
 }
 

@@ -3,7 +3,8 @@ package kernel
 import (
 	"strconv"
 	"strings"
-	"sync"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // The system calls of each architecture, in the order of their numbers. A number in the
@@ -87,8 +88,8 @@ rseq_slice_yield
 `
 
 var syscallNames = map[string]func() map[int]string{
-	"amd64": sync.OnceValue(func() map[int]string { return syscallTable(syscallsAMD64) }),
-	"arm64": sync.OnceValue(func() map[int]string { return syscallTable(syscallsARM64) }),
+	"amd64": lazy.Value(func() map[int]string { return syscallTable(syscallsAMD64) }),
+	"arm64": lazy.Value(func() map[int]string { return syscallTable(syscallsARM64) }),
 }
 
 func syscallTable(list string) map[int]string {

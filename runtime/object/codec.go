@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // The encoded form of an object is
@@ -49,7 +50,7 @@ var (
 )
 
 // schema is the hash of the fields that an encoded object has.
-var schema = hashSchema()
+var schema = lazy.Value(hashSchema)
 
 func hashSchema() uint64 {
 	var b strings.Builder
@@ -131,7 +132,7 @@ func Encode(o *Object) []byte {
 	e.value(reflect.ValueOf(o).Elem())
 	out := append([]byte(nil), magic...)
 	out = binary.AppendUvarint(out, Version)
-	out = binary.BigEndian.AppendUint64(out, schema)
+	out = binary.BigEndian.AppendUint64(out, schema())
 	out = binary.AppendUvarint(out, uint64(len(e.files)))
 	for _, f := range e.files {
 		out = appendString(appendString(out, f.Name), f.Text)
@@ -282,7 +283,7 @@ func Decode(data []byte) (*Object, error) {
 	if v := d.uint(); d.err == nil && v != Version {
 		return nil, fmt.Errorf("%w (%d instead of %d)", ErrVersion, v, Version)
 	}
-	if hash := d.bytes(8); d.err == nil && binary.BigEndian.Uint64(hash) != schema {
+	if hash := d.bytes(8); d.err == nil && binary.BigEndian.Uint64(hash) != schema() {
 		return nil, ErrVersion
 	}
 	for range d.count() {

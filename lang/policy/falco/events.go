@@ -2,7 +2,8 @@ package falco
 
 import (
 	"strings"
-	"sync"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Event is a type of events: a system call that returns.
@@ -274,7 +275,7 @@ procexit process [p] status=errno:status ret=errno:exitcode sig=sig:exitsig core
 
 // Events returns all types of events, in the order of the table. The result must not be
 // changed.
-var Events = sync.OnceValue(func() []*Event {
+var Events = lazy.Value(func() []*Event {
 	var events []*Event
 	for _, line := range strings.Split(strings.TrimSpace(eventTable), "\n") {
 		words := strings.Fields(line)
@@ -320,7 +321,7 @@ func param(text string) (p Param) {
 }
 
 // EventByName returns the types of events by their names. The result must not be changed.
-var EventByName = sync.OnceValue(func() map[string]*Event {
+var EventByName = lazy.Value(func() map[string]*Event {
 	all := map[string]*Event{}
 	for _, e := range Events() {
 		all[e.Name] = e

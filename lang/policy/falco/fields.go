@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Type is the type of a field's values.
@@ -53,7 +53,7 @@ const (
 )
 
 // Fields returns all fields by their names. The result must not be changed.
-var Fields = sync.OnceValue(func() map[string]*Field {
+var Fields = lazy.Value(func() map[string]*Field {
 	fields := map[string]*Field{}
 	types := map[string]Type{"text": Text, "number": Number, "bool": Bool, "address": Address, "network": Network, "port": Port}
 	for _, line := range strings.Split(strings.TrimSpace(fieldTable), "\n") {

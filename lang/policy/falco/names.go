@@ -1,6 +1,8 @@
 package falco
 
-import "sync"
+import (
+	"github.com/gotrace/gotrace/runtime/lazy"
+)
 
 // The flags of the file that a process runs.
 const (
@@ -35,7 +37,7 @@ var openNames = []Name{
 
 // Names has the names of the bits of parameters that are flags, and of the numbers of
 // enumerations, by their tables. The result must not be changed.
-var Names = sync.OnceValue(func() map[string][]Name {
+var Names = lazy.Value(func() map[string][]Name {
 	return map[string][]Name{
 		"open": openNames,
 		"exec": {{ExeWritable, "EXE_WRITABLE"}, {ExeUpper, "EXE_UPPER_LAYER"}, {ExeMemfd, "EXE_FROM_MEMFD"}, {ExeLower, "EXE_LOWER_LAYER"}},

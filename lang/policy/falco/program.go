@@ -312,7 +312,7 @@ func namedEvents(rule *Rule, k probes.Kernel, diags *source.Diags) map[string]bo
 				named[name] = true
 			case slices.Contains(silent, name):
 				diags.Warnf(c.At, "gotrace has no events '%s'", name)
-			case !wordOf.MatchString(name) || wordOf.FindString(name) != name || !isSyscall(k, name):
+			case !wordOf().MatchString(name) || wordOf().FindString(name) != name || !isSyscall(k, name):
 				diags.ErrorHint(c.At, suggestEvent(name), "there is no event '%s'", name)
 			default:
 				named[name] = true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // action is an action of a selector.
@@ -26,11 +27,13 @@ type action struct {
 }
 
 // actionNames are the actions by their names in policies, with their names in JSON.
-var actionNames = map[string]string{
-	"Post": "POST", "Sigkill": "SIGKILL", "Override": "OVERRIDE", "GetUrl": "GETURL", "DnsLookup": "DNSLOOKUP", "NoPost": "NOPOST",
-	"Signal": "SIGNAL", "TrackSock": "TRACKSOCK", "UntrackSock": "UNTRACKSOCK", "NotifyEnforcer": "NOTIFYENFORCER",
-	"CleanupEnforcerNotification": "CLEANUPENFORCERNOTIFICATION", "Set": "SET",
-}
+var actionNames = lazy.Value(func() map[string]string {
+	return map[string]string{
+		"Post": "POST", "Sigkill": "SIGKILL", "Override": "OVERRIDE", "GetUrl": "GETURL", "DnsLookup": "DNSLOOKUP", "NoPost": "NOPOST",
+		"Signal": "SIGNAL", "TrackSock": "TRACKSOCK", "UntrackSock": "UNTRACKSOCK", "NotifyEnforcer": "NOTIFYENFORCER",
+		"CleanupEnforcerNotification": "CLEANUPENFORCERNOTIFICATION", "Set": "SET",
+	}
+})
 
 // removedActions are actions of older releases, which noted the paths of open files.
 var removedActions = []string{"FollowFD", "UnfollowFD", "CopyFD"}
@@ -52,7 +55,7 @@ func (h *hook) action(n *yaml.Node) *action {
 	boolean := func(to *bool) func(*yaml.Node) { return func(n *yaml.Node) { *to = p.boolean(n) } }
 	ok := p.object(n, "an action", fields{
 		"action": func(n *yaml.Node) {
-			for name := range actionNames {
+			for name := range actionNames() {
 				if strings.EqualFold(name, p.text(n)) {
 					a.name = name
 				}
@@ -61,15 +64,15 @@ func (h *hook) action(n *yaml.Node) *action {
 				p.diags.ErrorHint(n.At, "leave it out: the types fd and file show the paths of files without it",
 					"Tetragon no longer has the action '%s'", n.Value)
 			} else if a.name == "" {
-				p.unknown(n.At, "there is no action", p.text(n), keys(actionNames))
+				p.unknown(n.At, "there is no action", p.text(n), keys(actionNames()))
 			}
 			a.at = n.At
 		},
 		"argError": integer(&a.errno),
 		"argSig": func(n *yaml.Node) {
-			s, ok := lookup(signals, "SIG", p.text(n))
+			s, ok := lookup(signals(), "SIG", p.text(n))
 			if !ok || s > 64 {
-				p.unknown(n.At, "there is no signal", n.Value, prefixed(signals, "SIG"))
+				p.unknown(n.At, "there is no signal", n.Value, prefixed(signals(), "SIG"))
 			}
 			a.signal = int64(s)
 		},

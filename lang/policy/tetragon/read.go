@@ -2,13 +2,13 @@ package tetragon
 
 import (
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // fields has a function for each key of a mapping, which reads its value. It is nil for a
@@ -67,7 +67,7 @@ func (p *policyReader) items(n *yaml.Node) []*yaml.Node {
 }
 
 // variable matches a variable of the environment in a value.
-var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+var variable = lazy.Regexp(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // text returns the value of a scalar, with variables of the environment replaced.
 func (p *policyReader) text(n *yaml.Node) string {
@@ -85,7 +85,7 @@ func (p *policyReader) replaced(n *yaml.Node) (string, bool) {
 		return "", true
 	}
 	ok := true
-	s := variable.ReplaceAllStringFunc(n.Value, func(v string) string {
+	s := variable().ReplaceAllStringFunc(n.Value, func(v string) string {
 		value, found := os.LookupEnv(v[2 : len(v)-1])
 		ok = ok && found
 		return value

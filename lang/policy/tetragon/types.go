@@ -3,7 +3,8 @@ package tetragon
 import (
 	"fmt"
 	"strings"
-	"sync"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Show is the form in which an argument is shown.
@@ -73,7 +74,7 @@ func integer(c string, signed bool, show Show) *argType {
 }
 
 // argTypes are the types by their names in policies.
-var argTypes = sync.OnceValue(func() map[string]*argType {
+var argTypes = lazy.Value(func() map[string]*argType {
 	file := &argType{
 		c: "struct file*", class: textClass, value: "path($)", show: ShowFile,
 		fields: []string{"@", "$.f_inode.i_mode"}, mode: "$.f_inode.i_mode",
@@ -129,8 +130,8 @@ var argTypes = sync.OnceValue(func() map[string]*argType {
 			"$.attr.type", "$.attr.config", "tg_perf_func($)", "$.attr.config2"}},
 		"user_namespace": {c: "struct user_namespace*", show: ShowUserNS, fields: []string{
 			"$.level", "$.owner.val", "$.group.val", "$.ns.inum"}},
-		"capability": {c: "int32", class: numberClass, signed: true, names: numbers{capabilities, "CAP_"}, show: ShowCapability, fields: []string{"@"}},
-		"bpf_cmd":    {c: "int32", class: numberClass, signed: true, names: numbers{bpfCommands, "BPF_"}, show: ShowBPFCmd, fields: []string{"@"}},
+		"capability": {c: "int32", class: numberClass, signed: true, names: numbers{capabilities(), "CAP_"}, show: ShowCapability, fields: []string{"@"}},
+		"bpf_cmd":    {c: "int32", class: numberClass, signed: true, names: numbers{bpfCommands(), "BPF_"}, show: ShowBPFCmd, fields: []string{"@"}},
 		"cred": {c: "struct cred*", show: ShowCred, fields: []string{
 			"$.uid.val", "$.gid.val", "$.suid.val", "$.sgid.val", "$.euid.val", "$.egid.val", "$.fsuid.val", "$.fsgid.val", "$.securebits",
 			"tg_caps((uint64)$ + offsetof(struct cred, cap_permitted))", "tg_caps((uint64)$ + offsetof(struct cred, cap_effective))",
@@ -218,17 +219,18 @@ func isWord(c byte) bool {
 }
 
 // prelude holds the macros that scripts use, by name. Each may use others.
-var prelude = map[string]string{
-	"tg_str": `// tg_str(p) is the string at an address of the kernel or of the process.
+var prelude = lazy.Value(func() map[string]string {
+	return map[string]string{
+		"tg_str": `// tg_str(p) is the string at an address of the kernel or of the process.
 macro tg_str(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p)) : str(uptr($p)) }
 `,
-	"tg_head": `// tg_head(p) is the first 40 bytes of the string at an address of the kernel or of the process.
+		"tg_head": `// tg_head(p) is the first 40 bytes of the string at an address of the kernel or of the process.
 macro tg_head(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p), 41) : str(uptr($p), 41) }
 `,
-	"tg_bytes": `// tg_bytes(p, n) is n bytes at an address of the kernel or of the process.
+		"tg_bytes": `// tg_bytes(p, n) is n bytes at an address of the kernel or of the process.
 macro tg_bytes(p, n) { let $p = (uint64)p; let $n = n; ($p >> 63) != 0 ? buf(kptr($p), $n) : buf(uptr($p), $n) }
 `,
-	"tg_strn": `// tg_strn(p, n) is the string of at most n bytes at an address of the kernel or of the process.
+		"tg_strn": `// tg_strn(p, n) is the string of at most n bytes at an address of the kernel or of the process.
 macro tg_strn(p, n)
 {
   let $p = (uint64)p;
@@ -236,14 +238,14 @@ macro tg_strn(p, n)
   ($p >> 63) != 0 ? str(kptr($p), $n) : str(uptr($p), $n)
 }
 `,
-	"tg_peek2": `// tg_peek2(p, n) is the 16-bit word n bytes after an address of the kernel or of the process.
+		"tg_peek2": `// tg_peek2(p, n) is the 16-bit word n bytes after an address of the kernel or of the process.
 macro tg_peek2(p, n)
 {
   let $p = (uint64)p + n;
   ($p >> 63) != 0 ? *(uint16*)kptr($p) : *(uint16*)uptr($p)
 }
 `,
-	"tg_call": `// tg_call(n) is the number of a system call, with bit 31 set if a 32-bit program makes it on
+		"tg_call": `// tg_call(n) is the number of a system call, with bit 31 set if a 32-bit program makes it on
 // amd64: its numbers are others.
 macro tg_call(n)
 {
@@ -255,10 +257,10 @@ macro tg_call(n)
   }
 }
 `,
-	"tg_caps": `// tg_caps(p) is the set of capabilities at an address of the kernel.
+		"tg_caps": `// tg_caps(p) is the set of capabilities at an address of the kernel.
 macro tg_caps(p) { *(uint64*)kptr((uint64)p) }
 `,
-	"tg_vec": `// tg_vec(p, i, n) is the bytes of element i of an array of n struct iovec.
+		"tg_vec": `// tg_vec(p, i, n) is the bytes of element i of an array of n struct iovec.
 macro tg_vec(p, i, n)
 {
   let $p = (uint64)p + 16 * i;
@@ -269,7 +271,7 @@ macro tg_vec(p, i, n)
   buf(uptr($at), $len, 1024)
 }
 `,
-	"tg_file": `// tg_file(n) is the open file of descriptor n of the current process.
+		"tg_file": `// tg_file(n) is the open file of descriptor n of the current process.
 macro tg_file(n)
 {
   let $t = curtask.files.fdt;
@@ -277,7 +279,7 @@ macro tg_file(n)
   (struct file*)($n < $t.max_fds ? (uint64)$t.fd[$n] : (uint64)0)
 }
 `,
-	"tg_laddr": `// tg_laddr(s) and tg_raddr(s) are the addresses of a socket's ends.
+		"tg_laddr": `// tg_laddr(s) and tg_raddr(s) are the addresses of a socket's ends.
 macro tg_laddr(s)
 {
   let $s = s;
@@ -286,7 +288,7 @@ macro tg_laddr(s)
     : ntop($s.__sk_common.skc_rcv_saddr)
 }
 `,
-	"tg_raddr": `macro tg_raddr(s)
+		"tg_raddr": `macro tg_raddr(s)
 {
   let $s = s;
   $s.__sk_common.skc_family == 10
@@ -294,22 +296,22 @@ macro tg_laddr(s)
     : ntop($s.__sk_common.skc_daddr)
 }
 `,
-	"tg_ip": `// tg_ip(skb) is the address of the header of IP of a packet.
+		"tg_ip": `// tg_ip(skb) is the address of the header of IP of a packet.
 macro tg_ip(skb) { kptr((uint64)skb.head + skb.network_header) }
 `,
-	"tg_skb_v6": `macro tg_skb_v6(skb) { skb.protocol == 0xdd86 }
+		"tg_skb_v6": `macro tg_skb_v6(skb) { skb.protocol == 0xdd86 }
 `,
-	"tg_skb_family": `// tg_skb_family(skb) is the family of a packet's addresses, or 0.
+		"tg_skb_family": `// tg_skb_family(skb) is the family of a packet's addresses, or 0.
 macro tg_skb_family(skb) { skb.protocol == 0xdd86 ? 10 : (skb.protocol == 8 ? 2 : 0) }
 `,
-	"tg_skb_proto": `// tg_skb_proto(skb) is the protocol of a packet of IP.
+		"tg_skb_proto": `// tg_skb_proto(skb) is the protocol of a packet of IP.
 macro tg_skb_proto(skb)
 {
   let $ip = tg_ip(skb);
   tg_skb_v6(skb) ? *(uint8*)($ip + 6) : (skb.protocol == 8 ? *(uint8*)($ip + 9) : (uint8)0)
 }
 `,
-	"tg_skb_addr": `// tg_skb_addr(skb, i) is the source or, if i is 1, the target of a packet.
+		"tg_skb_addr": `// tg_skb_addr(skb, i) is the source or, if i is 1, the target of a packet.
 macro tg_skb_addr(skb, i)
 {
   let $ip = tg_ip(skb);
@@ -318,7 +320,7 @@ macro tg_skb_addr(skb, i)
     : ntop(*(uint32*)($ip + 12 + 4 * i))
 }
 `,
-	"tg_skb_port": `// tg_skb_port(skb, n) is the port n bytes after the start of the header after IP's.
+		"tg_skb_port": `// tg_skb_port(skb, n) is the port n bytes after the start of the header after IP's.
 macro tg_skb_port(skb, n)
 {
   let $ip = tg_ip(skb);
@@ -327,7 +329,7 @@ macro tg_skb_port(skb, n)
   $p == 6 || $p == 17 || $p == 132 || $p == 136 ? bswap(*(uint16*)$at) : (uint16)0
 }
 `,
-	"tg_sa_addr": `// tg_sa_addr(p) is the address in a struct sockaddr.
+		"tg_sa_addr": `// tg_sa_addr(p) is the address in a struct sockaddr.
 macro tg_sa_addr(p)
 {
   let $p = (uint64)p;
@@ -337,22 +339,22 @@ macro tg_sa_addr(p)
     : ($v6 ? ntop(((struct in6_addr*)uptr($p + 8)).in6_u.u6_addr8) : ntop(*(uint32*)uptr($p + 4)))
 }
 `,
-	"tg_sun_path": `// tg_sun_path(p) is the path in a struct sockaddr_un.
+		"tg_sun_path": `// tg_sun_path(p) is the path in a struct sockaddr_un.
 macro tg_sun_path(p) { tg_peek2(p, 0) == 1 ? tg_str((uint64)p + 2) : "" }
 `,
-	"tg_iter_vec": `// tg_iter_vec(i) is the address of the first struct iovec of a struct iov_iter.
+		"tg_iter_vec": `// tg_iter_vec(i) is the address of the first struct iovec of a struct iov_iter.
 macro tg_iter_vec(i)
 {
   if comptime (has_member(i, "__iov")) { kptr((uint64)i.__iov) } else { kptr((uint64)i.iov) }
 }
 `,
-	"tg_iter_flat": `// tg_iter_flat(i) tells whether a struct iov_iter has one part that is not in a list.
+		"tg_iter_flat": `// tg_iter_flat(i) tells whether a struct iov_iter has one part that is not in a list.
 macro tg_iter_flat(i)
 {
   if comptime (has_member(i, "ubuf")) { i.iter_type == ITER_UBUF } else { false }
 }
 `,
-	"tg_iter_at": `// tg_iter_at(i) is the address of the first part of a struct iov_iter, tg_iter_len(i) its size.
+		"tg_iter_at": `// tg_iter_at(i) is the address of the first part of a struct iov_iter, tg_iter_len(i) its size.
 macro tg_iter_at(i)
 {
   let $i = i;
@@ -363,29 +365,29 @@ macro tg_iter_at(i)
   $at + (uint64)$i.iov_offset
 }
 `,
-	"tg_iter_len": `macro tg_iter_len(i)
+		"tg_iter_len": `macro tg_iter_len(i)
 {
   let $i = i;
   tg_iter_flat($i) ? (uint64)$i.count : *(uint64*)(tg_iter_vec($i) + 8)
 }
 `,
-	"tg_perf_func": `// tg_perf_func(e) is the function of a kprobe.
+		"tg_perf_func": `// tg_perf_func(e) is the function of a kprobe.
 macro tg_perf_func(e) { let $p = (uint64)e.attr.config1; e.attr.type > 5 ? tg_str($p) : "" }
 `,
-	"tg_signed": `// tg_signed(m) tells whether a module has a valid signature.
+		"tg_signed": `// tg_signed(m) tells whether a module has a valid signature.
 macro tg_signed(m) { if comptime (has_member(m, "sig_ok")) { (uint64)m.sig_ok } else { (uint64)0 } }
 `,
-	"tg_pid_ns": `// tg_pid_ns() is the namespace of process IDs that the current task is in.
+		"tg_pid_ns": `// tg_pid_ns() is the namespace of process IDs that the current task is in.
 macro tg_pid_ns() { let $p = curtask.thread_pid; $p.numbers[$p.level].ns.ns.inum }
 `,
-	"tg_ns_pid": `// tg_ns_pid() is the ID of the current process in its namespace, or 0 in the host's.
+		"tg_ns_pid": `// tg_ns_pid() is the ID of the current process in its namespace, or 0 in the host's.
 macro tg_ns_pid()
 {
   let $p = curtask.group_leader.thread_pid;
   $p.level == 0 ? (int32)0 : $p.numbers[$p.level].nr
 }
 `,
-	"tg_under": `// tg_under(n) tells whether the current process or one above it has an ID.
+		"tg_under": `// tg_under(n) tells whether the current process or one above it has an ID.
 macro tg_under(n)
 {
   let $t = curtask.group_leader;
@@ -399,7 +401,7 @@ macro tg_under(n)
   $found
 }
 `,
-	"tg_ns_under": `// tg_ns_under(n) is tg_under for IDs in the namespace of the current process, which is not
+		"tg_ns_under": `// tg_ns_under(n) is tg_under for IDs in the namespace of the current process, which is not
 // the host's.
 macro tg_ns_under(n)
 {
@@ -419,10 +421,11 @@ macro tg_ns_under(n)
   $found
 }
 `,
-	"tg_exe": `// tg_exe(t) is the program that a task runs.
+		"tg_exe": `// tg_exe(t) is the program that a task runs.
 macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
 `,
-}
+	}
+})
 
 // order of the macros in a script.
 var preludeOrder = []string{
@@ -436,10 +439,10 @@ func macrosOf(text string) string {
 	used := map[string]bool{}
 	var use func(text string)
 	use = func(text string) {
-		for name := range prelude {
+		for name := range prelude() {
 			if !used[name] && strings.Contains(text, name+"(") {
 				used[name] = true
-				use(prelude[name])
+				use(prelude()[name])
 			}
 		}
 	}
@@ -447,7 +450,7 @@ func macrosOf(text string) string {
 	var b strings.Builder
 	for _, name := range preludeOrder {
 		if used[name] {
-			fmt.Fprintln(&b, prelude[name])
+			fmt.Fprintln(&b, prelude()[name])
 		}
 	}
 	return b.String()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Kind is the kind of a node.
@@ -96,13 +96,13 @@ type reader struct {
 }
 
 // lineOf matches the line number in the library's messages.
-var lineOf = regexp.MustCompile(`^line (\d+): `)
+var lineOf = lazy.Regexp(`^line (\d+): `)
 
 // syntax reports an error of the library.
 func (r *reader) syntax(err error) {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := source.Span{File: r.file}
-	if m := lineOf.FindStringSubmatch(msg); m != nil {
+	if m := lineOf().FindStringSubmatch(msg); m != nil {
 		line, _ := strconv.Atoi(m[1]) // too large a number is none of the file's lines
 		at = r.span(line, 1, len(r.file.Line(line)))
 		msg = msg[len(m[0]):]

@@ -5,10 +5,10 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
 	"github.com/gotrace/gotrace/runtime/cgroups"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // ofContainer returns a field of the container.
@@ -32,7 +32,7 @@ func flag(b *bool) datum {
 }
 
 // containerFields are the fields of the container and the pod.
-var containerFields = sync.OnceValue(func() map[string]field {
+var containerFields = lazy.Value(func() map[string]field {
 	return map[string]field{
 		"container.id": func(e *Event, _ *falco.Term) datum { return text(e.containerID()) },
 		"container.full_id": func(e *Event, _ *falco.Term) datum {

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
-	"golang.org/x/sys/unix"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 //go:noinline
@@ -16,7 +17,7 @@ func ofEvent(get func(e *Event) datum) field {
 }
 
 // eventFields are the fields of events.
-var eventFields = sync.OnceValue(func() map[string]field {
+var eventFields = lazy.Value(func() map[string]field {
 	return map[string]field{
 		"evt.num":             ofEvent(func(e *Event) datum { return number(int64(e.number)) }),
 		"evt.time":            ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05.000000000")) }),

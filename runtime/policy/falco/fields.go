@@ -6,16 +6,16 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // field returns the value of a field for an event. t has its argument.
 type field func(e *Event, t *falco.Term) datum
 
 // fields are all fields that may have a value, by their names.
-var fields = sync.OnceValue(func() map[string]field {
+var fields = lazy.Value(func() map[string]field {
 	all := map[string]field{}
 	for _, group := range []map[string]field{eventFields(), processFields(), descentFields(), threadFields(), fdFields(), pathFields(), userFields(), containerFields()} {
 		maps.Copy(all, group)
@@ -24,7 +24,7 @@ var fields = sync.OnceValue(func() map[string]field {
 })
 
 // userFields are the fields of the user and the group.
-var userFields = sync.OnceValue(func() map[string]field {
+var userFields = lazy.Value(func() map[string]field {
 	return map[string]field{
 		"user.uid":      func(e *Event, _ *falco.Term) datum { return number(int64(uint32(e.int(falco.EUID)))) },
 		"user.loginuid": func(e *Event, _ *falco.Term) datum { return number(int64(int32(e.int(falco.LoginUID)))) },
@@ -123,7 +123,7 @@ func oneEnd(get func(d *descriptor, end string) datum, end string) field {
 }
 
 // fdFields are the fields of the event's descriptor.
-var fdFields = sync.OnceValue(func() map[string]field {
+var fdFields = lazy.Value(func() map[string]field {
 	all := map[string]field{
 		"fd.num": ofFD(func(_ *Event, d *descriptor) datum { return number(d.num) }),
 		"fd.type": ofFD(func(_ *Event, d *descriptor) datum {
@@ -238,7 +238,7 @@ func userDevice(dev uint64) uint64 {
 }
 
 // pathFields are the fields of the paths that a call is given.
-var pathFields = sync.OnceValue(func() map[string]field {
+var pathFields = lazy.Value(func() map[string]field {
 	return map[string]field{
 		"evt.abspath":       func(e *Event, t *falco.Term) datum { return e.abspath(t) },
 		"fs.path.name":      func(e *Event, _ *falco.Term) datum { return e.fsPath("name", false) },

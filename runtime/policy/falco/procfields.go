@@ -3,9 +3,9 @@ package falco
 import (
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
 )
 
@@ -121,7 +121,7 @@ func (e *Event) wall(ns uint64) datum { return number(e.table.Time(ns).UnixNano(
 
 // processFields are the fields of the programs and command lines of the process and its
 // ancestors.
-var processFields = sync.OnceValue(func() map[string]field {
+var processFields = lazy.Value(func() map[string]field {
 	return map[string]field{
 		"proc.exe":      self(func(_ *Event, p *procs.Process) datum { return exeOf(p) }),
 		"proc.pexe":     parent(exeOf),
@@ -167,7 +167,7 @@ var processFields = sync.OnceValue(func() map[string]field {
 
 // descentFields are the fields of the process's place among others, of its times and of
 // its file.
-var descentFields = sync.OnceValue(func() map[string]field {
+var descentFields = lazy.Value(func() map[string]field {
 	return map[string]field{
 		"proc.tty":             ofEvent(func(e *Event) datum { return number(int64(userDevice(uint64(e.int(falco.TTY))))) }),
 		"proc.pid":             ofEvent(func(e *Event) datum { return number(e.int(falco.PID)) }),
@@ -239,7 +239,7 @@ var descentFields = sync.OnceValue(func() map[string]field {
 
 // threadFields are the fields of the thread, and of what the process has at the time of
 // the event.
-var threadFields = sync.OnceValue(func() map[string]field {
+var threadFields = lazy.Value(func() map[string]field {
 	return map[string]field{
 		"thread.cap_permitted":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapPermitted)))) }),
 		"thread.cap_inheritable":            ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapInheritable)))) }),
