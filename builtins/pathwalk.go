@@ -167,6 +167,8 @@ func (w *pathWalk) word(src *ir.Value, from int64) *ir.Value {
 }
 
 // stop ends the walk with a state if cond is not 0.
+//
+//go:noinline
 func (w *pathWalk) stop(cond *ir.Value, state int64) {
 	w.leave(cond, func() { w.set(atState, w.num(state)) })
 }

@@ -186,6 +186,8 @@ func regsType(e *Env, a *binary.Arch) *types.Type {
 
 // lazyStruct returns a struct in the context. It is looked up in BTF when one of its
 // members is used.
+//
+//go:noinline
 func lazyStruct(e *Env, name string, size int) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: name, Size: size, Space: types.Ctx, Comp: types.NewComposite(strings.HasPrefix(name, "union "), func() []types.Field {
 		t, err := e.Kernel.Type(name)

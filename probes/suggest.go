@@ -7,6 +7,8 @@ import (
 )
 
 // nearest returns the candidate that is most similar to name, or "".
+//
+//go:noinline
 func nearest(name string, candidates []string) string { return source.Nearest(name, candidates) }
 
 // suggestFunction returns a traceable function that p may refer to: one whose name the

@@ -35,6 +35,8 @@ func pointers(ps []object.Point) []*object.Point {
 
 // points returns the attach points of the programs that run at the given moment, in
 // script order.
+//
+//go:noinline
 func (s *Session) points(when probes.Moment) []point {
 	var out []point
 	for _, p := range s.obj.Programs {

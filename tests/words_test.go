@@ -235,6 +235,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"lang/members/renamed.go":         {"cpu", "a member of task_struct"},
 	"lang/pcap/pcap.go":               {"len port proto", "words of the filters"},
 	"lang/pcap/ether.go":              {"proto", "a word of the filters"},
+	"lang/parse/grammar.go":           {"config probe", "keywords of declarations"},
 	"lang/parse/lexdecl.go":           {"config probe", "keywords of declarations"},
 	"probes/binary/sections.go":       {"str", "a section"},
 	"probes/kernel/btftype.go":        {"retval", "printed by -lv as bpftrace does"},

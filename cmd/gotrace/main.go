@@ -220,6 +220,8 @@ func readSource(r io.Reader) (string, error) {
 }
 
 // bare returns the reason of a file error without the operation and the file name.
+//
+//go:noinline
 func bare(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {

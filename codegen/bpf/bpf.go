@@ -100,6 +100,8 @@ func (e *LimitError) Error() string {
 
 // limitError returns an error about f as a whole, which points at the beginning of its
 // code.
+//
+//go:noinline
 func limitError(p *ir.Prog, f *ir.Func, what string) error {
 	e := &LimitError{Prog: p.Name, Func: f.Name, What: what}
 	for _, b := range f.Blocks {

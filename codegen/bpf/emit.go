@@ -187,6 +187,7 @@ func (e *emitter) reg(v vreg) asm.Register {
 	return p.reg
 }
 
+//go:noinline
 func (e *emitter) source(o operand) (p spot) {
 	if o.usesReg() {
 		return e.spot(o.v)

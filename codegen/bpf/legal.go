@@ -66,6 +66,7 @@ func (l *legalizer) val(op ir.Op, t ir.Type, args ...*ir.Value) *ir.Value {
 	return v
 }
 
+//go:noinline
 func (l *legalizer) constant(n int64) *ir.Value {
 	v := l.val(ir.OpConst, ir.Int)
 	v.Imm = n

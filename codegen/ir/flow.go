@@ -47,6 +47,8 @@ func (b *Builder) IfElse(cond *Value, then, els func() *Value) *Value {
 }
 
 // IfNonNil emits use, which runs if p is not null and receives p as a non-null pointer.
+//
+//go:noinline
 func (b *Builder) IfNonNil(p *Value, use func(p *Value)) {
 	b.If(p, func() { use(b.NonNil(p)) })
 }

@@ -17,6 +17,8 @@ func (f *fn) only(branch func(body, out *ir.Block)) {
 }
 
 // onlyIf is only for a condition of one word.
+//
+//go:noinline
 func (f *fn) onlyIf(cond *ir.Value) {
 	f.only(func(body, out *ir.Block) { f.b.Br(cond, body, out) })
 }
@@ -88,6 +90,8 @@ func (f *fn) readMember(p *ir.Value, of, name string, size int) *ir.Value {
 }
 
 // readPointer loads a member that points to a kernel object.
+//
+//go:noinline
 func (f *fn) readPointer(p *ir.Value, of, name string) *ir.Value {
 	v := f.readMember(p, of, name, 8)
 	v.Type = ir.PtrBTF

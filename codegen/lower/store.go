@@ -81,6 +81,7 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 	f.guardDo(func() { f.copyPlace(f.place(e), t, d) }, func() { f.zeroDest(d) })
 }
 
+//go:noinline
 func (f *fn) zeroDest(d Dest) { f.b.Zero(d.Ptr, d.Off, d.Size) }
 
 // storeWord writes x as type t.

@@ -48,6 +48,8 @@ func From(n Node) *source.Call {
 const ownMark = "\x00"
 
 // OwnName returns the name of a macro's own variable in its nth expansion.
+//
+//go:noinline
 func OwnName(name string, n int) string { return name + ownMark + strconv.Itoa(n) }
 
 // ShownName returns the name of a variable as written in the script.

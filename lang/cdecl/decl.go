@@ -129,6 +129,7 @@ func (u *Decls) declaration() bool {
 	}
 }
 
+//go:noinline
 func describe(t token) string {
 	if t.kind == tEOF {
 		return "the end"

@@ -234,6 +234,8 @@ func scriptToken(t token) string {
 }
 
 // expandAll expands all macro calls.
+//
+//go:noinline
 func (u *Decls) expandAll(toks []token) []token {
 	u.budget = maxExpansion + len(toks)
 	return u.expand(toks, nil)

@@ -97,6 +97,8 @@ func (c *checker) mapNamed(name string, span source.Span) *mapState {
 }
 
 // useMap records a use of a map.
+//
+//go:noinline
 func (c *checker) useMap(n *ast.Map) *mapState {
 	m := c.mapNamed(n.Name, n.Span())
 	if !m.listed {

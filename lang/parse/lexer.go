@@ -185,6 +185,8 @@ func (s *scanner) at(start, end int) ast.At {
 
 // after returns the offset of the first byte at or after pos that is not part
 // of white space or a comment.
+//
+//go:noinline
 func (s *scanner) after(pos int) int {
 	ahead := scanner{text: s.text, pos: pos}
 	ahead.skipSpace()

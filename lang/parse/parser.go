@@ -196,6 +196,8 @@ func (p *parser) fail(t token, expected string, args ...any) {
 }
 
 // failHint is fail with a hint.
+//
+//go:noinline
 func (p *parser) failHint(t token, hint, expected string) {
 	p.fatal = p.diag(t, hint, expected)
 	panic(stop{})

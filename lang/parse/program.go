@@ -153,6 +153,8 @@ func (p *parser) config(in *config) *ast.Config {
 func (p *parser) name(n *name) ast.Name { return ast.Name{At: p.extent(n.Tokens), Text: n.Text} }
 
 // extent returns the extent from the first token to the end of the last.
+//
+//go:noinline
 func (p *parser) extent(tokens []token) ast.At {
 	last := tokens[len(tokens)-1]
 	return ast.At{Pos: span{File: p.file, Start: tokens[0].Pos.Offset, End: end(last)}}

@@ -249,9 +249,13 @@ func NewArray(elem *Type, n int) *Type {
 
 // NewTuple returns a tuple of elems in order, each at its natural alignment (at
 // most 8). The size is rounded up to the largest alignment.
+//
+//go:noinline
 func NewTuple(elems ...*Type) *Type { return layout(Tuple, nil, elems) }
 
 // NewRecord returns a tuple with named elements.
+//
+//go:noinline
 func NewRecord(names []string, elems []*Type) *Type { return layout(Record, names, elems) }
 
 func layout(k Kind, names []string, elems []*Type) *Type {

@@ -44,6 +44,8 @@ func ArchOf(name string) (*Arch, error) {
 }
 
 // load reads a register from a context that starts with pt_regs.
+//
+//go:noinline
 func (a *Arch) load(b *ir.Builder, ctx *ir.Value, reg string) *ir.Value {
 	return b.Load(ctx, int64(a.regs[reg]), 8, false)
 }

@@ -109,8 +109,10 @@ func ContainerID(name string) string {
 // idLen is the length of the IDs of containers.
 const idLen = 64
 
+//go:noinline
 func isID(s string) bool { return len(s) == idLen && isHex(s) }
 
+//go:noinline
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // podUID returns the UID of the pod whose cgroup has that name, or "": podUID,

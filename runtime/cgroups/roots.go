@@ -78,6 +78,8 @@ func unescape(s string) string {
 var ErrNone = errors.New("no cgroup hierarchy of version 2 is mounted")
 
 // Version2 returns the directory of the version 2 hierarchy.
+//
+//go:noinline
 func Version2(proc string) (string, error) {
 	for _, r := range Roots(proc) {
 		if r.Name == Unified {

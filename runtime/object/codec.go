@@ -343,8 +343,11 @@ func (d *decoder) small(most int) int {
 }
 
 // count reads the number of items that follow. Each item takes at least one byte.
+//
+//go:noinline
 func (d *decoder) count() int { return d.small(len(d.data)) }
 
+//go:noinline
 func (d *decoder) bool() bool { return d.small(1) == 1 }
 
 func (d *decoder) bytes(n int) []byte {

@@ -23,12 +23,15 @@ type JSONSink struct {
 func NewJSON(w *Writer, opt Style) *JSONSink { return &JSONSink{w: w, opt: opt} }
 
 // line returns the start of an object of the given kind, up to its data.
+//
+//go:noinline
 func (j *JSONSink) line(kind string) []byte {
 	b := append(j.buf[:0], `{"type": `...)
 	b = appendString(b, kind)
 	return append(b, `, "data": `...)
 }
 
+//go:noinline
 func (j *JSONSink) end(b []byte) {
 	j.buf = append(b, "}\n"...)
 	j.w.Write(j.buf)

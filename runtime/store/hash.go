@@ -182,6 +182,8 @@ func (s *hash) number8(data []byte) []byte {
 }
 
 // keyOf returns the Key for the kernel's key at p.
+//
+//go:noinline
 func (s *hash) keyOf(b *ir.Builder, p *ir.Value) Key {
 	if s.number == 0 {
 		return Key{Ptr: p}
@@ -205,6 +207,7 @@ func (s *hash) Parts() []Part {
 	return []Part{{Map: s.m, Key: s.key, off: s.keyOff(), number: s.number, wrap: s.wrap}}
 }
 
+//go:noinline
 func (s *hash) wrap(b *ir.Builder, p *ir.Value) Key { return s.keyOf(b, p) }
 
 func (s *hash) Find(g Gen, k Key) *ir.Value {
@@ -426,6 +429,7 @@ func (r *hashReader) eachKey(f func(key []byte) error) error {
 	return nil
 }
 
+//go:noinline
 func (r *hashReader) Clear() error {
 	return r.eachKey(func(key []byte) error { return DeleteElem(r.e, key) })
 }

@@ -143,7 +143,7 @@ func (r *run) source() {
 
 // maxBinary is how many bytes the stripped binary may have: 15 MB. Before providers,
 // operators on strings, packet hooks, flows and policies it had 11.9 million bytes.
-const maxBinary = 15 << 20
+const maxBinary = 15_000_000
 
 // binarySize builds the binary as releases have it and compares its size with
 // maxBinary.

@@ -30,6 +30,8 @@ func (w *writer) condition(e *Entry) string {
 }
 
 // either joins alternatives.
+//
+//go:noinline
 func either(list []string) string {
 	switch len(list) {
 	case 0:

@@ -124,6 +124,8 @@ func (r *reader) one(n *yaml.Node, what string, list []string) int {
 func anything(*yaml.Node) {}
 
 // unsupported reports something that the rule at hand cannot do here.
+//
+//go:noinline
 func (r *reader) unsupported(at source.Span, format string, args ...any) {
 	r.leftOut = true
 	r.opt.Unsupported(r.diags, at, format, args...)

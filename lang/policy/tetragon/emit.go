@@ -17,11 +17,13 @@ func (b *body) line(format string, args ...any) {
 	fmt.Fprintf(b, format+"\n", args...)
 }
 
+//go:noinline
 func (b *body) open(format string, args ...any) {
 	b.line(format+" {", args...)
 	b.depth++
 }
 
+//go:noinline
 func (b *body) close() {
 	b.depth--
 	b.line("}")

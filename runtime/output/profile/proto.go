@@ -38,6 +38,8 @@ func (m *message) numbers(field uint64, list []uint64) {
 }
 
 // bytes appends a text or an encoded message.
+//
+//go:noinline
 func (m *message) bytes(field uint64, b []byte) {
 	m.key(field, wireBytes)
 	*m = binary.AppendUvarint(*m, uint64(len(b)))

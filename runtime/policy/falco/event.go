@@ -47,6 +47,8 @@ func (e *Event) num(name string) (int64, bool) {
 }
 
 // text returns a value by its name, if the report has it.
+//
+//go:noinline
 func (e *Event) text(name string) (string, bool) {
 	i, ok := e.what.Index[name]
 	if !ok || i >= len(e.values) {

@@ -125,6 +125,8 @@ func (e *Event) inet(d *descriptor, family, state int64) {
 }
 
 // end returns an address as Falco shows it.
+//
+//go:noinline
 func end(a netip.AddrPort) string {
 	return fmt.Sprintf("%s:%d", a.Addr(), a.Port())
 }
