@@ -3,7 +3,6 @@ package probes
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -24,16 +23,21 @@ func (e *AttachError) Error() string { return "cannot attach " + e.Point.Name + 
 
 func (e *AttachError) Unwrap() error { return e.Err }
 
-// attachError returns an AttachError that explains err. caps names the capabilities
-// that attaching requires. why contains messages for error numbers, which take
+// attachError returns an AttachError that explains err. caps are the capabilities of the
+// kind, see Kind.Caps. why contains messages for error numbers, which take
 // precedence over the general ones.
-func attachError(p *object.Point, err error, caps string, why map[error]string) error {
+func attachError(p *object.Point, err error, caps []Capability, why map[error]string) error {
 	if err == nil {
 		return nil
 	}
 	var done *AttachError
 	if errors.As(err, &done) {
 		return err
+	}
+	if errors.Is(err, unix.EACCES) {
+		if msg := paranoid(); msg != "" {
+			return &AttachError{p, msg, err}
+		}
 	}
 	for errno, msg := range why {
 		if errors.Is(err, errno) {
@@ -43,11 +47,7 @@ func attachError(p *object.Point, err error, caps string, why map[error]string) 
 	msg := err.Error()
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		if os.Geteuid() != 0 {
-			msg = fmt.Sprintf("permission denied: this needs root or %s", caps)
-		} else {
-			msg = fmt.Sprintf("the kernel does not permit it even for root (lockdown, a container without %s, or a kernel built without it): %v", caps, err)
-		}
+		msg = fmt.Sprintf("%s: %v", noPermission(p.Kind, caps), err)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		msg = "too many open files: raise the limit (ulimit -n) or attach to fewer places"
 	case errors.Is(err, unix.ESRCH):
@@ -59,11 +59,6 @@ func attachError(p *object.Point, err error, caps string, why map[error]string) 
 	}
 	return &AttachError{p, msg, err}
 }
-
-const (
-	capsTracing = "CAP_BPF and CAP_PERFMON"
-	capsNet     = "CAP_BPF and CAP_NET_ADMIN"
-)
 
 // Needs returns the message that what needs a feature that the kernel lacks. It
 // contains the first release with the feature, and the kernel's release.

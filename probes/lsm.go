@@ -86,7 +86,7 @@ func lsmKind() *Kind {
 		}
 		l, err := link.AttachLSM(link.LSMOptions{Program: prog})
 		if err != nil {
-			return nil, attachError(p, err, capsTracing+" and CAP_MAC_ADMIN", nil)
+			return nil, attachError(p, err, capsTracing, nil)
 		}
 		return l, nil
 	}

@@ -24,7 +24,7 @@ var (
 func netfilterKind() *Kind {
 	k := &Kind{Name: "netfilter", Confine: NoTask, Syntax: "netfilter:ip|ip6:hook[:priority]", Since: "6.4",
 		Doc: "Runs for each packet at a hook of netfilter: prerouting, input, forward, output or postrouting. Those of lower priority run first; 0 is that of the filter tables."}
-	k.Decides = true
+	k.Decides, k.Caps = true, capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 2, 3); err != nil {
 			return nil, err

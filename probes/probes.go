@@ -26,6 +26,9 @@ type Kind struct {
 	Doc     string // one or two sentences
 	Since   string // first kernel release that supports it; "" if 5.10
 
+	// Caps are the capabilities that the kind needs besides those that all programs need.
+	Caps []Capability
+
 	// Parse checks the parts of an attach point (parts[0] is the provider). It
 	// returns the point that they describe, which is not expanded yet.
 	Parse func(e *Env, parts []string) (*Point, error)

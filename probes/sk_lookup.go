@@ -54,14 +54,14 @@ func skLookupKind() *Kind {
 		}
 		ns, err := os.Open(path)
 		if err != nil {
-			return nil, attachError(p, err, capsNet, nil)
+			return nil, attachError(p, err, capsTracing, nil)
 		}
 		defer ns.Close()
 		l, err := link.AttachNetNs(int(ns.Fd()), prog)
 		if err == nil {
 			return l, nil
 		}
-		return nil, attachError(p, err, capsNet, map[error]string{unix.EINVAL: path + " is not the file of a network namespace, such as /proc/1/ns/net"})
+		return nil, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: path + " is not the file of a network namespace, such as /proc/1/ns/net"})
 	}
 	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
 		if listed(parts[1:], "") {

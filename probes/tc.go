@@ -34,7 +34,7 @@ func checkDirection(name string) error {
 
 func tcKind() *Kind {
 	k := &Kind{Name: "tc", Confine: NoTask, Syntax: "tc:interface:ingress|egress", Doc: "Runs for each packet at a network interface's traffic control hook; it is passed on.", Since: "6.6"}
-	k.Decides = true
+	k.Decides, k.Caps = true, capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseDirection(k, parts) }
 	k.Expand = expandInterface
 	k.Suggest = suggestInterface

@@ -32,7 +32,7 @@ func uprobeKind(ret bool) *Kind {
 			Named: "uprobe",
 		}
 	}
-	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly = true, !ret, ret, true
+	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly, k.Caps = true, !ret, ret, true, capsAdmin
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		return checkAnywhere(parseUprobe(e, k, ret, parts))
 	}
@@ -375,7 +375,7 @@ func (u *uprobePlace) entryAddr(a *binary.Arch, c *Context) {
 }
 
 func uprobeError(p *object.Point, err error) error {
-	return attachError(p, err, capsTracing, map[error]string{
+	return attachError(p, err, capsAdmin, map[error]string{
 		unix.EINVAL: "the kernel cannot probe that instruction, or the file is on a file system that does not allow probes",
 		unix.ENOENT: "the file no longer exists",
 	})

@@ -387,7 +387,13 @@ func (s *Session) loadError(p *object.Program, err error) error {
 	}
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) || len(ve.Log) == 0 {
-		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("cannot load %s: %v", point, reason(err))}}
+		d := source.Diag{Span: p.Span, Msg: fmt.Sprintf("cannot load %s: %v", point, reason(err))}
+		if len(p.Points) > 0 && errors.Is(err, unix.EPERM) {
+			if k := s.kind(&p.Points[0]); len(k.Lacking()) > 0 {
+				d.Msg = fmt.Sprintf("cannot load %s: %s", point, k.NoPermission())
+			}
+		}
+		return source.DiagError{d}
 	}
 	if s.opt.VerifierLog != nil {
 		s.opt.VerifierLog(p.Name, strings.Join(ve.Log, "\n"))

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -179,4 +181,27 @@ func TestDocuments(t *testing.T) {
 		t.Errorf("only %d scripts, %d commands and %d links are checked", compiled, commands, links)
 	}
 	t.Logf("%d scripts, %d commands, %d links", compiled, commands, links)
+}
+
+// kindsTable returns the table of the README about kinds of probes, a line for each.
+// TestCapabilities of tests/live checks the capabilities on the running kernel.
+func kindsTable() []string {
+	lines := []string{"| probe | Linux | also needs | |", "|---|---|---|---|"}
+	for _, k := range probes.Kinds() {
+		var caps []string
+		for _, c := range k.Caps {
+			caps = append(caps, "`"+string(c)+"`")
+		}
+		doc, _, _ := strings.Cut(k.Doc, ". ")
+		lines = append(lines, fmt.Sprintf("| `%s` | %s | %s | %s |", strings.ReplaceAll(k.Syntax, "|", `\|`), cmp.Or(k.Since, "5.10"), strings.Join(caps, ", "), strings.TrimSuffix(doc, ".")))
+	}
+	return lines
+}
+
+// TestKindsTable checks that the README has the table of the kinds of probes.
+func TestKindsTable(t *testing.T) {
+	text := strings.Join(kindsTable(), "\n") + "\n"
+	if !strings.Contains(documents(t)["README.md"], text) {
+		t.Errorf("the README does not have this table:\n%s", text)
+	}
 }
