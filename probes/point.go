@@ -35,6 +35,9 @@ type Point struct {
 	FileOffset uint64
 	Semaphore  uint64
 
+	Library, Operands string // as in object.Point
+	Bound             bool
+
 	Aux any // data of the kind, passed from Parse and Expand to Context
 }
 
@@ -47,5 +50,6 @@ func (p *Point) Data() object.Point {
 		Kind: p.Kind.Name, Name: p.Name, Span: p.Span, Target: p.Target, Func: p.Func, Mode: p.Mode,
 		Offset: p.Offset, Addr: p.Addr, HasAddr: p.HasAddr, Count: p.Count, Event: p.Event, PID: p.PID, Multi: p.Multi, Matched: p.Matched,
 		File: p.File, FileOffset: p.FileOffset, Semaphore: p.Semaphore, OnReturn: p.Kind.OnReturn, AtInsn: p.AtInsn, Anywhere: p.Anywhere,
+		Library: p.Library, Operands: p.Operands, Bound: p.Bound,
 	}
 }

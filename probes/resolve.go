@@ -52,11 +52,51 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 		}
 		return nil, usage("%s target file '%s' does not exist or is not executable", kind, target)
 	}
+	if path := libraryOf(pid, target); path != "" {
+		return []string{path}, nil
+	}
 	if path := FindTarget(target); path != "" {
 		e.Needs.AddTarget(target, path)
 		return []string{path}, nil
 	}
+	if path := mappedLibrary(target); path != "" && pid == 0 {
+		e.Needs.SetOnlyNow("a library that only processes have")
+		return []string{path}, nil
+	}
 	return nil, usage("%s target file '%s' does not exist or is not executable", kind, target)
+}
+
+// libraryOf returns the path of a library that a process has mapped, by the library's
+// name, or "".
+func libraryOf(pid int, name string) string {
+	if pid == 0 {
+		return ""
+	}
+	paths, _ := mappedFiles(pid)
+	if i := slices.IndexFunc(paths, func(path string) bool { return binary.IsLibrary(name, path) }); i >= 0 {
+		return paths[i]
+	}
+	return ""
+}
+
+// mappedLibrary returns a path by which this process can open a library that any process
+// has mapped, or "".
+func mappedLibrary(name string) string {
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range processes {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if path := libraryOf(pid, name); path != "" {
+			if path = inProcess(&Env{PID: pid}, path); fileExists(path) {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // FindTarget returns the path of a program in PATH or of a library that the dynamic

@@ -224,6 +224,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 			q.Aux.(*uprobePlace).single = true
 		}
 	}
+	markLibrary(p.Target, out)
 	return out, nil
 }
 
@@ -306,8 +307,8 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		Func:        TracedFunc{Name: p.Func, User: true},
 	}
 	c.Load.multi(p)
-	c.Func.Symbol = at.place
-	c.Type = programType(at.exe)
+	c.Func.Symbol = p.place
+	c.Type = func(name string) *types.Type { return p.bind(programType(at.exe)(name)) }
 	c.Args.Lines = func() []string { return uprobeLines(p, ret) }
 	if at.exe.IsGo(at.symbol) {
 		c.Load.Shape += " of " + at.exe.Path
@@ -320,9 +321,12 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c.Only.PID = p.PID
 	if ret {
 		c.Ret.Type = types.TWord
-		c.Ret.Struct = func() *types.Type { return uprobeRetStruct(a, p) }
+		c.Ret.Struct = func() *types.Type { return p.bind(uprobeRetStruct(a, p)) }
 		if at.single {
-			c.Ret.Typed = func() (*types.Type, error) { return uprobeRet(p) }
+			c.Ret.Typed = func() (*types.Type, error) {
+				t, err := uprobeRet(p)
+				return p.bind(t), err
+			}
 			if p.AtInsn {
 				c.Ret.Typed = func() (*types.Type, error) { return goResults(a, p), nil }
 			}
@@ -346,9 +350,12 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	c.Args.N = len(regs) + binary.MaxStackArgs
 	c.Args.Read = a.Arg(regs, abi, userSpace)
-	c.Args.Typed = func() (*types.Type, error) { return uprobeArgs(a, p) }
+	c.Args.Typed = func() (*types.Type, error) {
+		p.Bound = true
+		return uprobeArgs(a, p)
+	}
 	if at.single {
-		c.Args.TypedOne = func(n int) *types.Type { return uprobeArg(a, p, n) }
+		c.Args.TypedOne = func(n int) *types.Type { return p.bind(uprobeArg(a, p, n)) }
 	}
 	at.entryAddr(a, c)
 	return c, nil
@@ -488,7 +495,25 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 	return nil
 }
 
-// place is the TracedFunc.Symbol of a uprobe. TracedFunc.Addr is at u.addr.
+// bind records that the program depends on a type of the traced file, unless t is a
+// number, text or memory that looks the same in every file. It returns t.
+func (p *Point) bind(t *types.Type) *types.Type {
+	of := t
+	for of != nil && of.Kind == types.Pointer {
+		of = of.Elem
+	}
+	p.Bound = p.Bound || of != nil && of.Kind != types.Int && of.Kind != types.Bool && of.Kind != types.Void
+	return t
+}
+
+// place is the TracedFunc.Symbol of a point in a file. TracedFunc.Addr is at the
+// address of the point.
+func (p *Point) place(name string) (at int64, size uint64, fixed, ok bool) {
+	p.Bound = true
+	return p.Aux.(*uprobePlace).place(name)
+}
+
+// place returns the place of a symbol as Point.place does.
 func (u *uprobePlace) place(name string) (at int64, size uint64, fixed, ok bool) {
 	s, ok := u.exe.Symbol(name)
 	if u.exe.FixedAddress() {

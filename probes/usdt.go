@@ -74,8 +74,9 @@ func usdtKind() *Kind {
 			Func:        TracedFunc{Name: p.Func, User: true},
 		}
 		c.Only.PID = p.PID // as for uprobes
-		c.Func.Symbol = at.place
+		c.Func.Symbol = p.place
 		c.Args.Read = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
+			p.Bound = true
 			if n >= len(at.args) {
 				return b.Const(0)
 			}
@@ -171,14 +172,12 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 				}
 				q.Semaphore += x.Base
 			}
-			at.args = binary.ParseUSDTArgs(x.Arch(), n.Args, func(name string) (int64, bool) {
-				s, ok := x.Symbol(name)
-				return int64(s.Addr - n.Addr), ok
-			})
-			q.Aux = at
+			at.args = usdtArgs(x, &n)
+			q.Aux, q.Operands = at, fmt.Sprintf("%v", at.args)
 			out = append(out, &q)
 		}
 	}
+	markLibrary(p.Target, out)
 	return out, nil
 }
 

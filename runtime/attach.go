@@ -298,6 +298,7 @@ const manySlow = 8
 // detach detaches all programs and waits until none of them runs. Links that are slow
 // to close stay open until the session is closed.
 func (s *Session) detach() {
+	s.endLibraries()
 	for _, l := range s.links {
 		if m, ok := l.Closer.(interface{ Missed() uint64 }); ok {
 			s.missed[l.prog] += m.Missed()

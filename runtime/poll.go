@@ -111,6 +111,7 @@ func (s *Session) run() error {
 	if err := s.attachAll(); err != nil {
 		return err
 	}
+	s.startLibraries()
 	stopSelf := s.watchSelf()
 	defer stopSelf()
 	lasting := len(s.attachedTo) + len(s.points(probes.OnSignal))

@@ -185,6 +185,7 @@ type Session struct {
 	ring       *ringbuf.Reader
 	sites      *siteTable
 	syms       *symbols.User
+	libraries  *libraries    // nil: no program is at functions of libraries
 	unwind     *unwinding    // nil: no program walks user stacks by tables
 	followed   chan struct{} // closed when followMappings has ended; nil: it does not run
 	wake       int           // eventfd that ends its wait

@@ -63,6 +63,24 @@ var multiarch = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime
 // muslNames lists the libraries that musl's dynamic linker contains.
 var muslNames = []string{"libc", "libpthread", "librt", "libm", "libdl", "libutil", "libxnet"}
 
+// IsLibrary reports whether a file may be the library with a name that FindLibrary
+// takes, by the file's own name.
+func IsLibrary(name, path string) bool {
+	file := path[strings.LastIndexByte(path, '/')+1:]
+	rest, ok := strings.CutPrefix(file, name)
+	switch base, _, version := strings.Cut(name, ".so"); {
+	case ok && (rest == "" || version && rest[0] == '.' || !version && isSuffix(rest)):
+		return true
+	case ok && !version && len(rest) > 1 && rest[0] == '-' && rest[1] >= '0' && rest[1] <= '9': // libc-2.31.so
+		return strings.HasSuffix(rest, ".so")
+	default:
+		return slices.Contains(muslNames, base) && strings.HasPrefix(file, "ld-musl-")
+	}
+}
+
+// isSuffix reports whether text is ".so" or ".so." with a version.
+func isSuffix(text string) bool { return text == ".so" || strings.HasPrefix(text, ".so.") }
+
 // findInDirs searches directories for a library, in order.
 func findInDirs(dirs []string, name string) string {
 	for _, dir := range dirs {

@@ -151,6 +151,14 @@ type Point struct {
 	File       string
 	FileOffset uint64
 	Semaphore  uint64
+
+	// Library is the name by which the script denotes File, if that is a library that
+	// other processes may find at other paths. Operands are those of a static probe.
+	// Bound is set if the program depends on facts about File, such as types, that
+	// other builds of the library need not share.
+	Library  string
+	Operands string
+	Bound    bool
 }
 
 // KernelMap is a BPF map to create.

@@ -1,0 +1,133 @@
+package probes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// isLibrary reports whether a target is the name of a library, which processes may find
+// at different paths, in different roots.
+func isLibrary(target string) bool {
+	return target != "" && !strings.Contains(target, "/") && !isWild(target) && inPATH(target) == ""
+}
+
+// markLibrary records the name of the library in points whose target is one.
+func markLibrary(target string, points []*Point) {
+	if len(points) == 0 || !isLibrary(target) {
+		return
+	}
+	for _, p := range points {
+		p.Library = target
+	}
+}
+
+// Elsewhere returns the points of a program in another file that is the same library:
+// another copy or another build. ps are the points that the program has. Of those that
+// the file lacks, or at which the program would read what is not there, Elsewhere
+// returns the names and the reason.
+func Elsewhere(e *Env, ps []*object.Point, path string) (found []*object.Point, left []string, err error) {
+	x, err := binary.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer x.Close()
+	if x.Arch() != e.Kernel.Arch() {
+		return nil, nil, nil // a library of 32-bit programs
+	}
+	move := func(p *object.Point, off, semaphore uint64) {
+		q := *p
+		q.File, q.FileOffset, q.Semaphore = path, off, semaphore
+		found = append(found, &q)
+	}
+	if id := x.BuildID(); id != "" && id == buildID(ps[0].File) {
+		for _, p := range ps {
+			move(p, p.FileOffset, p.Semaphore)
+		}
+		return found, nil, nil
+	}
+	if slices.ContainsFunc(ps, func(p *object.Point) bool { return p.Operands != "" }) {
+		return elsewhereUSDT(e, x, ps, move, &found)
+	}
+	if slices.ContainsFunc(ps, func(p *object.Point) bool { return p.Bound || p.Offset != 0 || p.HasAddr || p.AtInsn }) {
+		return nil, []string{"another build: the script uses types, offsets or addresses of " + ps[0].File}, nil
+	}
+	named := map[string][]binary.Symbol{}
+	for _, p := range ps {
+		named[p.Func] = nil
+	}
+	for _, s := range x.Functions(func(name []byte) bool { _, wanted := named[string(name)]; return wanted }) {
+		named[s.Name] = append(named[s.Name], s)
+	}
+	for _, p := range ps {
+		for _, s := range named[p.Func] {
+			at := x.Entry(s)
+			off, ok := x.CodeOffset(at)
+			if _, elsewhere := x.Targets(s); ok && !s.Indirect && !elsewhere && !x.Refused(at) {
+				move(p, x.Base+off, 0)
+			} else if !p.Matched {
+				left = append(left, p.Func+" cannot be probed there")
+			}
+		}
+		if len(named[p.Func]) == 0 && !p.Matched {
+			left = append(left, "it has no "+p.Func)
+		}
+	}
+	return found, left, nil
+}
+
+// elsewhereUSDT is Elsewhere for static probes. The program reads the arguments where
+// they are in the file that it was compiled for.
+func elsewhereUSDT(e *Env, x *binary.File, ps []*object.Point, move func(*object.Point, uint64, uint64), found *[]*object.Point) ([]*object.Point, []string, error) {
+	var left []string
+	for _, n := range x.USDTNotes() {
+		i := slices.IndexFunc(ps, func(p *object.Point) bool {
+			return p.Func == n.Name && strings.Contains(p.Name, ":"+n.Provider+":") && (!p.Bound || p.Operands == operandsOf(x, &n))
+		})
+		off, ok := x.CodeOffset(n.Addr)
+		if i < 0 || !ok {
+			if slices.ContainsFunc(ps, func(p *object.Point) bool { return p.Func == n.Name }) {
+				left = append(left, n.Name+" has its arguments elsewhere there")
+			}
+			continue
+		}
+		if x.Refused(n.Addr) || x.Nop5(n.Addr) && e.Kernel.Has(FeatRedZoneLost) {
+			left = append(left, n.Name+" cannot be probed there")
+			continue
+		}
+		semaphore := uint64(0)
+		if n.Semaphore != 0 {
+			if semaphore, ok = x.Offset(n.Semaphore); !ok {
+				continue
+			}
+			semaphore += x.Base
+		}
+		move(ps[i], x.Base+off, semaphore)
+	}
+	return *found, slices.Compact(left), nil
+}
+
+// operandsOf returns the arguments of a static probe as text that is the same wherever
+// programs read them in the same way.
+func operandsOf(x *binary.File, n *binary.USDTNote) string {
+	return fmt.Sprintf("%v", usdtArgs(x, n))
+}
+
+func usdtArgs(x *binary.File, n *binary.USDTNote) []binary.USDTArg {
+	return binary.ParseUSDTArgs(x.Arch(), n.Args, func(name string) (int64, bool) {
+		s, ok := x.Symbol(name)
+		return int64(s.Addr - n.Addr), ok
+	})
+}
+
+func buildID(path string) string {
+	x, err := binary.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer x.Close()
+	return x.BuildID()
+}

@@ -1,0 +1,179 @@
+package live
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// libraryRoots builds a program with a library, and root directories with copies of both.
+// The second root has another build of the library.
+func libraryRoots(t *testing.T) (program string, roots [2]string) {
+	t.Helper()
+	native(t)
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace traces one file")
+	}
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skip(err)
+	}
+	// Directories of their own, which other users and roots may pass.
+	dir, err := os.MkdirTemp("/tmp", "gotrace-library-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	lib, other := filepath.Join(dir, "libgttest.so.1"), filepath.Join(dir, "other")
+	program = filepath.Join(dir, "main")
+	src := "testdata/library/"
+	build := []string{"gcc", "-O2", "-shared", "-fPIC", "-Wl,-soname,libgttest.so.1", "-Wl,--build-id", "-o"}
+	doWork(t, build[0], append(build[1:len(build):len(build)], lib, src+"lib.c")...)
+	doWork(t, build[0], append(build[1:len(build):len(build)], other, "-DPAD=3", src+"lib.c")...)
+	doWork(t, "gcc", "-O1", "-o", program, src+"main.c", lib, "-Wl,-rpath,$ORIGIN:/app")
+	text, err := exec.Command("ldd", program).Output()
+	if err != nil {
+		t.Skip(err)
+	}
+	needed := regexp.MustCompile(`/\S+`).FindAllString(string(text), -1)
+	for i := range roots {
+		roots[i] = filepath.Join(dir, fmt.Sprint("root", i))
+		files := map[string]string{program: "/app/main", lib: "/app/libgttest.so.1"}
+		if i == 1 {
+			delete(files, lib)
+			files[other] = "/app/libgttest.so.1"
+		}
+		for _, path := range needed {
+			if !strings.HasPrefix(path, dir) {
+				files[path] = path
+			}
+		}
+		for from, to := range files {
+			data, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to = filepath.Join(roots[i], to)
+			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(to, data, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return program, roots
+}
+
+// caller is a program that has mapped a library and waits for go.
+type caller struct {
+	*exec.Cmd
+	stdin io.WriteCloser
+}
+
+// startCaller starts a program that calls the library n times, in namespaces and a root
+// of its own unless root is "", and waits until it has mapped the library.
+func startCaller(t *testing.T, program, root string, n int) *caller {
+	t.Helper()
+	c := &caller{Cmd: exec.Command(program, fmt.Sprint(n))}
+	if root != "" {
+		c.Path = "/app/main"
+		c.Dir = "/"
+		c.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+	}
+	var err error
+	if c.stdin, err = c.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatal(line, err)
+	}
+	return c
+}
+
+// call lets the program make its calls, and waits for its end.
+func (c *caller) call(t *testing.T) {
+	t.Helper()
+	c.stdin.Write([]byte{1})
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// libraryScripts lists scripts for calls 0 … n-1 by processes with n of 5, 7 and 11.
+var libraryScripts = []struct{ script, want string }{
+	{`uprobe:libgttest:gtcall { @n = count(); @sum = sum(arg0); @text[str(arg1)] = count(); }`, "@n: 23\n@sum: 86\n@text[abc]: 23"},
+	{`uretprobe:libgttest.so.1:gtcall { @sum = sum(retval); }`, "@sum: 2317"},
+	{`uprobe:libgttest.so:gtcall { @start[tid] = nsecs; } uretprobe:libgttest:gtcall /@start[tid]/ { @n = count(); delete(@start[tid]); }`, "@n: 23"},
+	{`uprobe:libgttest:gtc* { @n = count(); }`, "@n: 23"},
+	{`usdt:libgttest:gtlib:called { @sum = sum(arg0); }`, "@sum: 86"},
+	{`usdt:libgttest:called { @n = count(); }`, "@n: 23"},
+}
+
+// TestLibraries traces functions and static probes of a library in all processes that
+// have it: at the path where a process has it, in another root, and as another build in
+// a root that a later process has.
+func TestLibraries(t *testing.T) {
+	program, roots := libraryRoots(t)
+	for _, c := range libraryScripts {
+		t.Run(c.script, func(t *testing.T) {
+			early := []*caller{startCaller(t, program, "", 5), startCaller(t, program, roots[0], 7)}
+			s := start(t, "-v", "-e", c.script)
+			s.attached()
+			late := startCaller(t, program, roots[1], 11)
+			eventually(t, "it is attached in the other root", func() bool {
+				return strings.Contains(s.stderr.String(), fmt.Sprintf("/proc/%d/root/app/libgttest.so.1", late.Process.Pid))
+			})
+			for _, p := range append(early, late) {
+				p.call(t)
+			}
+			s.signal(syscall.SIGINT)
+			if r := s.wait(); strings.TrimSpace(r.stdout) != c.want || r.status != 0 || strings.Contains(r.stderr, "WARNING") {
+				t.Errorf("status %d, printed\n%s\nwant\n%s\n%s", r.status, r.stdout, c.want, r.stderr)
+			}
+		})
+	}
+}
+
+// TestLibraryOfProcess traces a library in one process that has it at another path.
+func TestLibraryOfProcess(t *testing.T) {
+	program, roots := libraryRoots(t)
+	other, ours := startCaller(t, program, roots[0], 7), startCaller(t, program, roots[1], 11)
+	s := start(t, "-p", fmt.Sprint(ours.Process.Pid), "-e", libraryScripts[0].script)
+	s.attached()
+	other.call(t)
+	ours.call(t)
+	if r := s.wait(); strings.TrimSpace(r.stdout) != "@n: 11\n@sum: 55\n@text[abc]: 11" {
+		t.Errorf("printed %s\n%s", r.stdout, r.stderr)
+	}
+}
+
+// TestLibraryOfOtherBuild checks that a script which depends on the debug information of
+// a library does not trace another build, and says so.
+func TestLibraryOfOtherBuild(t *testing.T) {
+	program, roots := libraryRoots(t)
+	ours, other := startCaller(t, program, "", 5), startCaller(t, program, roots[1], 11)
+	s := start(t, "-e", `uprobe:libgttest:gtcall { if (uaddr("gtcall")) { @n = count(); } }`)
+	s.attached()
+	ours.call(t)
+	other.call(t)
+	s.signal(syscall.SIGINT)
+	if r := s.wait(); strings.TrimSpace(r.stdout) != "@n: 5" || !strings.Contains(r.stderr, "libgttest.so.1 of another root or directory is not traced: another build") {
+		t.Errorf("printed %s\n%s", r.stdout, r.stderr)
+	}
+}
