@@ -82,18 +82,12 @@ func usdtKind() *Kind {
 			}
 			return at.args[n].Emit(a, b, ctx)
 		}
-		c.Args.TypeOf = func(n int) (*types.Type, string, error) {
-			switch {
-			case n >= len(at.args):
-				return types.TInt64, fmt.Sprintf("%s has %d arguments: arg%d is 0", p.Name, len(at.args), n), nil
-			case at.args[n].Err != nil:
-				return nil, "", fmt.Errorf("arg%d of %s: %w", n, p.Name, at.args[n].Err)
-			case at.args[n].Signed:
-				return types.TInt64, "", nil
-			}
-			return types.TUint64, "", nil
+		c.Args.TypeOf = func(n int) (*types.Type, string, error) { return typeOfUSDT(p, at.args, n) }
+		place := usdtPlaces(a, p.Name, at.args)
+		c.Args.Place = func(n int) (int, func(*ir.Builder, *ir.Value) *ir.Value, error) {
+			p.Bound = true
+			return place(n)
 		}
-		c.Args.Place = usdtPlaces(a, p.Name, at.args)
 		c.Func.Addr = a.IP
 		return c, nil
 	}
@@ -133,6 +127,19 @@ func usdtPlaces(a *binary.Arch, probe string, args []binary.USDTArg) func(int) (
 		}
 		return args[n].InMemory(), func(b *ir.Builder, ctx *ir.Value) *ir.Value { return args[n].Addr(a, b, ctx) }, nil
 	}
+}
+
+// typeOfUSDT is the Args.TypeOf of a point with arguments.
+func typeOfUSDT(p *Point, args []binary.USDTArg, n int) (*types.Type, string, error) {
+	switch {
+	case n >= len(args):
+		return types.TInt64, fmt.Sprintf("%s has %d arguments: arg%d is 0", p.Name, len(args), n), nil
+	case args[n].Err != nil:
+		return nil, "", fmt.Errorf("arg%d of %s: %w", n, p.Name, args[n].Err)
+	case args[n].Signed:
+		return types.TInt64, "", nil
+	}
+	return types.TUint64, "", nil
 }
 
 func expandUSDT(e *Env, p *Point) ([]*Point, error) {
