@@ -1,0 +1,57 @@
+package probes
+
+import "strings"
+
+// listedTarget splits a search pattern into the binary and the rest. With -p the binary
+// may be omitted, and denotes every file that the process has mapped.
+func listedTarget(e *Env, parts []string) (target string, rest []string) {
+	parts = scoped(parts)[1:]
+	switch {
+	case len(parts) == 0:
+		return "*", []string{"*"}
+	case len(parts) == 1 && e.PID != 0 && !strings.Contains(parts[0], "/"):
+		return "*", parts
+	case len(parts) == 1:
+		return parts[0], []string{"*"}
+	case parts[0] == "":
+		return "*", parts[1:]
+	}
+	return parts[0], parts[1:]
+}
+
+func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error {
+	target, rest := listedTarget(e, parts)
+	paths, err := resolveBinaries(e, k.Name, target)
+	if err != nil {
+		return err
+	}
+	p := &Point{Kind: k, Func: rest[len(rest)-1]}
+	if len(rest) == 2 && rest[0] == cppMark {
+		p.Mode = cppMark
+	}
+	for _, path := range paths {
+		x, err := openTarget(e, k.Name, path)
+		if err != nil {
+			if isWild(target) {
+				continue
+			}
+			return err
+		}
+		prev := ""
+		matches, isSource := nameMatcher(x, p)
+		for _, s := range x.Functions(matches) {
+			name := s.Name
+			if isSource {
+				name = sourceName(name)
+			}
+			if name == prev {
+				continue
+			}
+			prev = name
+			if !yield(k.Name + ":" + path + ":" + name) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
