@@ -130,6 +130,7 @@ type Env struct {
 	PID         int                         // -p, 0 if not given
 	Scope       Scope                       // --follow, --comm, --uid, --cgroup
 	ChildPID    int                         // -c, 0 if not given or not started yet
+	ChildFiles  func() []string             // returns the files that the program of -c maps when it starts; nil without -c
 	ForeignPIDs bool                        // process IDs are not those of the initial pid namespace
 	Filter      func(name string) bool      // --probe-filter: accepts points by name; nil: all
 	NoFeature   map[string]bool             // --no-feature: see Feature

@@ -37,7 +37,11 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 			paths, err := mappedFiles(pid)
 			return slices.DeleteFunc(paths, func(p string) bool { return !Match(target, filepath.Base(p)) }), err
 		}
-		return everywhere(target), nil
+		var files []string
+		if e.ChildFiles != nil {
+			files = e.ChildFiles()
+		}
+		return everywhere(target, files), nil
 	}
 	if isWild(target) {
 		// Only * is a wildcard here.
@@ -108,9 +112,9 @@ func FindTarget(name string) string {
 	return binary.FindLibrary(name)
 }
 
-// everywhere lists the files whose names match a pattern, among the programs in
-// $PATH and the files that running processes have mapped as code.
-func everywhere(pattern string) []string {
+// everywhere lists the files whose names match a pattern, among the given files, the
+// programs in $PATH and the files that running processes have mapped as code.
+func everywhere(pattern string, files []string) []string {
 	var list []string
 	seen := map[string]bool{}
 	add := func(path string) {
@@ -124,6 +128,11 @@ func everywhere(pattern string) []string {
 		seen[real] = true
 		if st, err := os.Stat(real); err == nil && st.Mode().IsRegular() {
 			list = append(list, real)
+		}
+	}
+	for _, path := range files {
+		if path, err := filepath.Abs(path); err == nil {
+			add(path)
 		}
 	}
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {

@@ -87,6 +87,9 @@ func StartChild(cmdline string) (*Child, error) {
 // PID returns the child's process ID.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
+// Files returns the files that the program has mapped when it starts.
+func (c *Child) Files() []string { return filesOfProgram(c.cmd.Args[1]) }
+
 // settle returns once the child waits for resume. Otherwise probes would see the
 // system call it waits in. If /proc does not show the state, settle assumes that
 // the child waits already.

@@ -57,6 +57,7 @@ func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	}
 	if a.child != nil {
 		env.ChildPID, sess.ChildPID, sess.HasChild = a.child.PID(), a.child.PID(), true
+		env.ChildFiles = a.child.Files
 	}
 	sess.HasChild = sess.HasChild || o.cmd != ""
 	if o.probeFilter != "" {
