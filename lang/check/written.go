@@ -336,6 +336,10 @@ func unverified(s types.Space) types.Space {
 	return s
 }
 
+// aggSize is the sizeof of aggregations in bytes: that of the integer which some of them
+// are in expressions. bpftrace has it for all of them.
+const aggSize = 8
+
 func (c *checker) sizeof(e *ast.Sizeof) *types.Type {
 	var t *types.Type
 	if e.X != nil {
@@ -347,6 +351,9 @@ func (c *checker) sizeof(e *ast.Sizeof) *types.Type {
 		return t
 	}
 	size := t.Size
+	if t.Kind == types.Agg {
+		size = aggSize
+	}
 	if l := c.info.Lits[e.X]; e.X != nil && l != nil && l.IsStr && len(l.Str) == c.cfg.MaxStrlen {
 		size = len(l.Str) + 1
 	}
