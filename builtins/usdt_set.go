@@ -17,10 +17,7 @@ func usdtSet() *Def {
 			Summary:  "Overwrites argument n of a USDT probe, which must be in memory. n is a literal. The program sees the change if it reads the argument again. The result is true if that succeeds. Needs --unsafe.",
 			Examples: []string{`usdt:./server:server:limit { $ok = usdt_set(0, 100); }`},
 		},
-		Refusals: []Refusal{{
-			Helper: "bpf_probe_write_user", Why: noHelper,
-			Msg: "the kernel does not offer usdt_set(): it is locked down",
-		}},
+		Refusals: overwriteRefused,
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			if ctx == nil || ctx.Args.Place == nil {

@@ -16,10 +16,7 @@ func writeUser() *Def {
 			Summary:  "Overwrites memory of the current process with the first size bytes of a variable. size is a literal. The result is true if that succeeds. Needs --unsafe.",
 			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; $ok = write_user(arg0, $x, 8); }`},
 		},
-		Refusals: []Refusal{{
-			Helper: "bpf_probe_write_user", Why: noHelper,
-			Msg: "the kernel does not offer write_user(): it is locked down",
-		}},
+		Refusals: overwriteRefused,
 		Check: func(c Checker, call *Call) *types.Type {
 			if !needsTask(c, call) || len(call.Args) < 3 || !wantAddress(c, call, 0) {
 				return types.TInvalid
@@ -58,3 +55,9 @@ func writeUser() *Def {
 		},
 	}
 }
+
+// overwriteRefused explains why a program may not overwrite the memory of processes.
+var overwriteRefused = []Refusal{{
+	Helper: "bpf_probe_write_user", Why: noHelper,
+	Msg: "the kernel does not let programs overwrite the memory of processes: it is locked down",
+}}
