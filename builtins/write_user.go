@@ -59,5 +59,5 @@ func writeUser() *Def {
 // overwriteRefused explains why a program may not overwrite the memory of processes.
 var overwriteRefused = []Refusal{{
 	Helper: "bpf_probe_write_user", Why: noHelper,
-	Msg: "the kernel does not let programs overwrite the memory of processes: it is locked down",
+	Msg: "the kernel does not offer to overwrite the memory of processes: it is locked down",
 }}
