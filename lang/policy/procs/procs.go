@@ -128,9 +128,10 @@ rawtracepoint:sched_process_exec
   $i = $f.f_inode;
   $l = $t.thread_pid.level;
   $c = $t.cred;
-  $memfd = __exec_memfd($f);
-  $upper = __exec_upper($i);
-  $lower = __exec_lower($i);
+  // Before Linux 5.18, the verifier would follow the rest for each combination of these.
+  $memfd = __forget((uint64)__exec_memfd($f));
+  $upper = __forget((uint64)__exec_upper($i));
+  $lower = __forget((uint64)__exec_lower($i));
   $tty = __exec_tty($t);
   report(-2, $t.tgid, $t.real_parent.tgid, $t.group_leader.start_boottime, nsecs, $t.comm,
     $c.euid.val, $c.egid.val, $t.loginuid.val, $tty, $t.signal.pids[3].numbers[0].nr,

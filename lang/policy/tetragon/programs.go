@@ -56,14 +56,10 @@ func (c *program) meets(path string) bool {
 	return slices.ContainsFunc(c.values, func(v string) bool { return is(path, v) })
 }
 
-// complete is the bit of a word that has all bits of its process. The words of processes that
-// are older than the script have only the bits that descendants get, until they are seen.
-const complete = 1 << 63
-
 // programMacros returns the macros for the conditions on programs. A process's program is
 // compared with the conditions when it starts, and the word with the bits of those that hold
-// is kept in @tg_programs. For processes that are older than the script, that is done when
-// they are first seen.
+// is kept in @tg_programs, with bit 63 set. The words of processes that are older than the
+// script have only the bits that descendants get, without bit 63, until they are first seen.
 func (s *script) programMacros() string {
 	if len(s.programs) == 0 {
 		return ""
