@@ -79,10 +79,7 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 		if same := t.byBuild[build]; same != nil && same != f && same.ready && !t.closed() {
 			f.same, f.ready = same, true
 			t.stats.Shared++
-			t.publishFile(f)
-			for p := range f.users {
-				t.mark(p)
-			}
+			t.show(f)
 			t.flush()
 			t.mu.Unlock()
 			return
@@ -90,8 +87,10 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 		t.byBuild[build] = f
 		t.mu.Unlock()
 	}
-	frames, err := cfi.ReadFile(r)
 	kind, gap := NoTable, uint64(maxGap)
+	// Following code without tables takes long. Until that is done, the tables that the file
+	// has are of use.
+	frames, err := cfi.ReadFile(r, func(own *cfi.File) { t.finishFirst(f, own, drafts(own, gap)) })
 	switch {
 	case errors.Is(err, cfi.ErrArch):
 		kind = NoTable
@@ -114,6 +113,18 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 	t.mu.Unlock()
 }
 
+// finishFirst makes the tables that a file has itself available to programs. Other tables
+// of the file follow.
+func (t *Tables) finishFirst(f *file, frames *cfi.File, list []draft) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed() {
+		return
+	}
+	f.following = true
+	t.store(f, Pending, frames, list)
+}
+
 // finish stores the segments of a file and makes them available to programs.
 func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err error) {
 	t.mu.Lock()
@@ -121,11 +132,23 @@ func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err e
 	if t.closed() { // the memory may be gone
 		return
 	}
-	f.kind, f.ready = kind, true
 	t.stats.Files++
 	if err != nil {
 		t.stats.Failed++
 	}
+	f.early, f.segs, f.following = f.segs, nil, false
+	t.store(f, kind, frames, list)
+	for _, other := range t.files {
+		if other.same == f {
+			t.show(other)
+		}
+	}
+	t.flush()
+}
+
+// store stores the segments of a file, and makes them available to the programs.
+func (t *Tables) store(f *file, kind int, frames *cfi.File, list []draft) {
+	f.kind, f.ready = kind, true
 	for i := range list {
 		d := &list[i]
 		b, mem, err := t.alloc(d.size())
@@ -138,11 +161,22 @@ func (t *Tables) finish(f *file, kind int, frames *cfi.File, list []draft, err e
 		f.segs = append(f.segs, segment{origin: d.start, start: d.from, end: d.end, block: b})
 		t.stats.Rows += len(d.rules) + len(d.pages)
 	}
-	t.publishFile(f)
+	t.show(f)
+	t.flush()
+}
+
+// show marks what the programs know of a file as changed.
+func (t *Tables) show(f *file) {
+	old := f.list
+	f.list = block{}
+	if t.publishFile(f); f.list.size == 0 {
+		f.list = old
+	} else if old.size > 0 {
+		t.memory.release(old)
+	}
 	for p := range f.users {
 		t.mark(p)
 	}
-	t.flush()
 }
 
 // readMemory reads a part of a process's memory. The part is an ELF file that the

@@ -39,6 +39,8 @@ type file struct {
 	code       uint64    // mapped bytes; building the tables takes time about proportional to them
 	kind       int       // kind of the entries for addresses without a segment
 	segs       []segment
+	early      []segment // those of the first of two rounds; lists of processes may refer to them
+	following  bool      // the second round is not over
 	users      map[*process]bool
 	same       *file // another file with the same contents, whose tables are used
 	ready      bool
@@ -371,10 +373,10 @@ func (t *Tables) dropIdle(keep *file) {
 		}
 	}
 	drop := func(f *file) bool {
-		if len(f.users) > 0 || !f.ready || shared[f] {
+		if len(f.users) > 0 || !f.ready || f.following || shared[f] {
 			return false
 		}
-		for _, s := range f.segs {
+		for _, s := range slices.Concat(f.segs, f.early) {
 			t.memory.release(s.block)
 		}
 		t.forgetFile(f)

@@ -98,7 +98,7 @@ func TestFilesInMemory(t *testing.T) {
 		}
 		defer r.Close()
 		began := time.Now()
-		frames, err := cfi.ReadFile(r)
+		frames, err := cfi.ReadFile(r, nil)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue

@@ -16,6 +16,8 @@ package cfi
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Kind is the way in which a Rule finds the caller's frame.
@@ -81,6 +83,11 @@ type Rows struct {
 	List  []Row
 
 	index map[Rule]uint16
+}
+
+// clone returns a copy.
+func (r *Rows) clone() Rows {
+	return Rows{slices.Clone(r.Rules), slices.Clone(r.List), maps.Clone(r.index)}
 }
 
 // maxRules is the maximum number of distinct rules of a table. The largest programs

@@ -2,7 +2,7 @@ package cfi
 
 import (
 	"debug/elf"
-	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/runtime/amd64"
 )
@@ -19,10 +19,12 @@ import (
 const (
 	// maxCode is the maximum number of bytes of a file that are followed.
 	maxCode = 8 << 20
+	// longCode is the size of code that takes so long to follow that it is noticed.
+	longCode = 128 << 10
 	// fewCode is the size of the code of a file that is not worth reading its imports.
 	fewCode = 8 << 10
 	// maxLooks limits the work for code that nothing leads to, for each byte of code.
-	maxLooks = 4
+	maxLooks = 2
 	// maxRounds is the number of times that code is looked for that nothing leads to.
 	maxRounds = 4
 	// minGap is the size of a range that is not just padding between functions.
@@ -34,6 +36,7 @@ type follower struct {
 	arch   *Arch
 	effect func(code []byte, addr uint64) (amd64.Effect, bool)
 	gaps   []gap
+	last   *gap // the one that gapOf found last
 	frames []frame
 	index  map[frame]uint32
 	work   []way
@@ -69,8 +72,8 @@ type way struct {
 }
 
 // fillCode adds rows for code that has none.
-func (f *File) fillCode(e *elf.File, arch *Arch) {
-	w := follow(e, f.gaps(e), arch)
+func (f *File) fillCode(e *elf.File, gaps []gap, arch *Arch) {
+	w := follow(e, gaps, arch)
 	var more Rows
 	none := more.rule(Rule{})
 	for i := range w.gaps {
@@ -87,10 +90,7 @@ func (f *File) fillCode(e *elf.File, arch *Arch) {
 // follow follows the code in gaps.
 func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
 	w := &follower{arch: arch, effect: amd64.EffectOf, index: map[frame]uint32{}, gaps: gaps, frames: make([]frame, 1), funcs: make([]*routine, 1), starts: map[uint64]*routine{}}
-	total := 0
-	for _, g := range gaps {
-		total += len(g.data)
-	}
+	total := sizeOf(gaps)
 	if total == 0 {
 		return w
 	}
@@ -114,21 +114,25 @@ func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
 	return w
 }
 
+// sizeOf returns the number of bytes in gaps.
+func sizeOf(gaps []gap) (n int) {
+	for _, g := range gaps {
+		n += len(g.data)
+	}
+	return n
+}
+
 // gapOf returns the gap that contains an address, or nil.
 func (w *follower) gapOf(addr uint64) *gap {
-	i, ok := slices.BinarySearchFunc(w.gaps, addr, func(g gap, a uint64) int {
-		if g.start <= a {
-			if a-g.start < uint64(len(g.data)) {
-				return 0
-			}
-			return -1
-		}
-		return 1
-	})
-	if !ok {
+	if g := w.last; g != nil && addr-g.start < uint64(len(g.data)) {
+		return g
+	}
+	i := sort.Search(len(w.gaps), func(i int) bool { return w.gaps[i].start > addr }) - 1
+	if i < 0 || addr-w.gaps[i].start >= uint64(len(w.gaps[i].data)) {
 		return nil
 	}
-	return &w.gaps[i]
+	w.last = &w.gaps[i]
+	return w.last
 }
 
 // enter follows the function that starts at an address with a frame. It returns nil if the

@@ -37,7 +37,10 @@ const maxSection = 512 << 20
 //
 // A file without any information has no rows. If part of the information is malformed,
 // the result contains the rest.
-func ReadFile(r io.ReaderAt) (*File, error) {
+//
+// If the file has much code without information, which takes long to follow, ReadFile first
+// calls own with the rows that the file has itself. own may be nil.
+func ReadFile(r io.ReaderAt, own func(*File)) (*File, error) {
 	e, err := elf.NewFile(r)
 	if err != nil {
 		return nil, badf("%v", err)
@@ -58,7 +61,13 @@ func ReadFile(r io.ReaderAt) (*File, error) {
 	f.fillPLT(e, arch)
 	f.fillSigreturn(r, arch)
 	if !IsGo(e) { // Go's functions have frame pointers, and switch stacks
-		f.fillCode(e, arch)
+		gaps := f.gaps(e)
+		if own != nil && len(f.List) > 0 && sizeOf(gaps) > longCode {
+			first := &File{Rows: f.Rows.clone(), Code: f.Code}
+			first.fillEntry(e.Entry)
+			own(first)
+		}
+		f.fillCode(e, gaps, arch)
 	}
 	f.fillEntry(e.Entry)
 	return f, errors.Join(errEH, errDebug)
