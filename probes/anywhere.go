@@ -2,14 +2,12 @@ package probes
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
@@ -104,67 +102,16 @@ func (l *Load) multi(p *Point) {
 	l.BareShape = l.Shape
 }
 
-// CodeFile is a file with code that a process has mapped.
-type CodeFile struct {
-	Name string // in the process
-	x    *binary.File
-	open *os.File
-}
-
-// fileID tells files apart. The file system is not part of it, because the layers of
-// containers show one file as several, and a probe is in all of them.
-type fileID struct {
-	inode        uint64
-	size         int64
-	mtime, ctime [2]int64 // seconds and nanoseconds
-}
-
-// CodeFiles opens the files in which anywhere points are looked for.
-type CodeFiles struct {
-	seen map[fileID]bool
-}
-
-// Open opens a file by the first of the paths that works. It returns nil if there is none,
-// the file is no program, or it has been opened before.
-func (c *CodeFiles) Open(name string, paths ...string) *CodeFile {
-	for _, path := range paths {
-		id, err := identify(path)
-		if err == nil && c.seen[id] {
-			return nil
-		}
-		file, err := os.Open(path)
-		if err != nil {
-			continue
-		}
-		if c.seen == nil {
-			c.seen = map[fileID]bool{}
-		}
-		c.seen[id] = true
-		// The process, and the path through it, may be gone when the kernel opens the file.
-		x, err := binary.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
-		if err != nil {
-			file.Close()
-			return nil // it is no program
-		}
-		return &CodeFile{Name: name, x: x, open: file}
-	}
-	return nil
-}
-
-// Len returns the number of files that have been opened.
-func (c *CodeFiles) Len() int { return len(c.seen) }
-
-// Close releases the file.
-func (f *CodeFile) Close() {
-	f.x.Close()
-	f.open.Close()
+// AnywhereIn reports whether an anywhere point is looked for in files with a name.
+func AnywhereIn(p *object.Point, name string) bool {
+	pattern, ok := anywhereName(p.Target)
+	return ok && Match(pattern, filepath.Base(name))
 }
 
 // Find returns the places of an anywhere point in a file. There are none if the file has
 // another name or no such function. The error says why a function cannot be traced.
 func (f *CodeFile) Find(p *object.Point) ([]*object.Point, error) {
-	pattern, ok := anywhereName(p.Target)
-	if !ok || !Match(pattern, filepath.Base(f.Name)) || !f.x.Mentions(p.Func) {
+	if !AnywhereIn(p, f.Name) || !f.x.Mentions(p.Func) {
 		return nil, nil
 	}
 	var out []*object.Point
@@ -231,13 +178,4 @@ func StandardFiles(p *object.Point) []string {
 		}
 	}
 	return list
-}
-
-// identify returns what tells a file from others.
-func identify(path string) (id fileID, err error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return id, err
-	}
-	return fileID{st.Ino, st.Size, [2]int64{st.Mtim.Sec, st.Mtim.Nsec}, [2]int64{st.Ctim.Sec, st.Ctim.Nsec}}, nil
 }

@@ -29,31 +29,28 @@ func markLibrary(target string, points []*Point) {
 // another copy or another build. ps are the points that the program has. Of those that
 // the file lacks, or at which the program would read what is not there, Elsewhere
 // returns the names and the reason.
-func Elsewhere(e *Env, ps []*object.Point, path string) (found []*object.Point, left []string, err error) {
-	x, err := binary.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer x.Close()
+func Elsewhere(e *Env, ps []*object.Point, f *CodeFile) (found []*object.Point, left []string) {
+	x := f.x
 	if x.Arch() != e.Kernel.Arch() {
-		return nil, nil, nil // a library of 32-bit programs
+		return nil, nil // a library of 32-bit programs
 	}
 	move := func(p *object.Point, off, semaphore uint64) {
 		q := *p
-		q.File, q.FileOffset, q.Semaphore = path, off, semaphore
+		q.File, q.FileOffset, q.Semaphore = f.Path, off, semaphore
 		found = append(found, &q)
 	}
 	if id := x.BuildID(); id != "" && id == buildID(ps[0].File) {
 		for _, p := range ps {
 			move(p, p.FileOffset, p.Semaphore)
 		}
-		return found, nil, nil
+		return found, nil
 	}
 	if slices.ContainsFunc(ps, func(p *object.Point) bool { return p.Operands != "" }) {
-		return elsewhereUSDT(e, x, ps, move, &found)
+		left = elsewhereUSDT(e, x, ps, move)
+		return found, left
 	}
 	if slices.ContainsFunc(ps, func(p *object.Point) bool { return p.Bound || p.Offset != 0 || p.HasAddr || p.AtInsn }) {
-		return nil, []string{"another build: the script uses types, offsets or addresses of " + ps[0].File}, nil
+		return nil, []string{"it is another build, and the script uses types, offsets or addresses of " + ps[0].File}
 	}
 	named := map[string][]binary.Symbol{}
 	for _, p := range ps {
@@ -76,25 +73,29 @@ func Elsewhere(e *Env, ps []*object.Point, path string) (found []*object.Point, 
 			left = append(left, "it has no "+p.Func)
 		}
 	}
-	return found, left, nil
+	return found, left
 }
 
 // elsewhereUSDT is Elsewhere for static probes. The program reads the arguments where
 // they are in the file that it was compiled for.
-func elsewhereUSDT(e *Env, x *binary.File, ps []*object.Point, move func(*object.Point, uint64, uint64), found *[]*object.Point) ([]*object.Point, []string, error) {
-	var left []string
+func elsewhereUSDT(e *Env, x *binary.File, ps []*object.Point, move func(*object.Point, uint64, uint64)) (left []string) {
+	there := map[*object.Point]bool{}
 	for _, n := range x.USDTNotes() {
 		i := slices.IndexFunc(ps, func(p *object.Point) bool {
 			return p.Func == n.Name && strings.Contains(p.Name, ":"+n.Provider+":") && (!p.Bound || p.Operands == operandsOf(x, &n))
 		})
-		off, ok := x.CodeOffset(n.Addr)
-		if i < 0 || !ok {
-			if slices.ContainsFunc(ps, func(p *object.Point) bool { return p.Func == n.Name }) {
-				left = append(left, n.Name+" has its arguments elsewhere there")
+		if i < 0 {
+			for _, p := range ps {
+				if p.Func == n.Name && strings.Contains(p.Name, ":"+n.Provider+":") {
+					there[p] = true
+					left = append(left, n.Name+" has its arguments elsewhere there")
+				}
 			}
 			continue
 		}
-		if x.Refused(n.Addr) || x.Nop5(n.Addr) && e.Kernel.Has(FeatRedZoneLost) {
+		there[ps[i]] = true
+		off, ok := x.CodeOffset(n.Addr)
+		if !ok || x.Refused(n.Addr) || x.Nop5(n.Addr) && e.Kernel.Has(FeatRedZoneLost) {
 			left = append(left, n.Name+" cannot be probed there")
 			continue
 		}
@@ -107,7 +108,12 @@ func elsewhereUSDT(e *Env, x *binary.File, ps []*object.Point, move func(*object
 		}
 		move(ps[i], x.Base+off, semaphore)
 	}
-	return *found, slices.Compact(left), nil
+	for _, p := range ps {
+		if !there[p] && !p.Matched {
+			left = append(left, "it has no "+p.Func)
+		}
+	}
+	return slices.Compact(left)
 }
 
 // operandsOf returns the arguments of a static probe as text that is the same wherever

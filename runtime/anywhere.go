@@ -3,20 +3,12 @@ package runtime
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
-	"strconv"
-	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
-
-// maxCodeFiles limits the files in which anywhere points are attached or were looked for.
-const maxCodeFiles = 32768
 
 // codeWatch attaches programs to functions in the files that processes map as code: those
 // that they have mapped when the session starts and, from a goroutine, those that they map
@@ -25,21 +17,17 @@ type codeWatch struct {
 	s      *Session
 	progs  []*object.Program // with an anywhere point
 	only   int               // the process to trace; 0: all
-	log    *mmapLog          // nil: later files are not seen
+	mapped *fileWatch
 	files  probes.CodeFiles
 	links  []io.Closer
 	failed map[string]bool // messages that have been printed
 	places int             // instructions with a probe
-	lost   int             // files that there was no room for
-	stop   chan struct{}
-	wake   int // eventfd that ends the wait for the log
-	done   sync.WaitGroup
 }
 
 // watchCode attaches the programs with anywhere points to the files of running processes,
 // and to others when they are mapped. It returns nil if there are no such points.
 func (s *Session) watchCode() *codeWatch {
-	w := &codeWatch{s: s, failed: map[string]bool{}, stop: make(chan struct{})}
+	w := &codeWatch{s: s, failed: map[string]bool{}}
 	for _, p := range s.obj.Programs {
 		if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) && s.progs[p.Name] != nil {
 			w.progs = append(w.progs, p)
@@ -49,37 +37,25 @@ func (s *Session) watchCode() *codeWatch {
 	if len(w.progs) == 0 {
 		return nil
 	}
-	// The log comes first, so that no file is missed between both.
-	var err error
-	if w.log, err = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1); err != nil && !s.opt.NoWarnings {
-		fmt.Fprintf(s.opt.Stderr, "WARNING: files that processes map from now on are not traced: %v\n", err)
-	}
+	w.mapped = s.newFileWatch(allProcesses, w.found)
 	w.survey()
 	for _, p := range w.progs {
 		for i := range p.Points {
 			s.attachedTo[countedAs(&p.Points[i])] = true
 		}
 	}
-	if w.log != nil && !s.opt.DryRun {
-		w.wake, _ = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-		w.done.Go(w.follow)
+	if !s.opt.DryRun {
+		w.mapped.follow()
 	}
 	return w
 }
 
 // survey attaches to the files that exist.
 func (w *codeWatch) survey() {
-	proc := w.s.procRoot()
 	if w.only != 0 {
-		w.process(proc, w.only)
-	} else if dir, err := os.Open(proc); err == nil {
-		names, _ := dir.Readdirnames(-1)
-		dir.Close()
-		for _, name := range names {
-			if pid, err := strconv.Atoi(name); err == nil {
-				w.process(proc, pid)
-			}
-		}
+		w.mapped.process(w.only)
+	} else {
+		w.mapped.survey()
 	}
 	for _, p := range w.progs {
 		for i := range p.Points {
@@ -95,45 +71,21 @@ func (w *codeWatch) survey() {
 	}
 }
 
-// process attaches to the files of a process.
-func (w *codeWatch) process(proc string, pid int) {
-	for _, m := range symbols.Executable(proc, pid) {
-		w.Mapped(pid, m)
-	}
-}
-
-// follow attaches to files when they are mapped.
-func (w *codeWatch) follow() {
-	for {
-		w.log.wait(tick, w.wake)
-		select {
-		case <-w.stop:
-			return
-		default:
-			w.log.drain(w)
-		}
-	}
-}
-
-// Mapped implements processWatcher.
-func (w *codeWatch) Mapped(pid int, m symbols.Mapping) {
+// found attaches to a file that a process has mapped.
+func (w *codeWatch) found(pid int, m symbols.Mapping) {
 	if m.Path == "" || m.Path[0] != '/' || w.only != 0 && pid != w.only {
 		return
 	}
-	proc := w.s.procRoot()
+	proc := w.mapped.proc
 	w.file(m.Path, fmt.Sprintf("%s/%d/map_files/%x-%x", proc, pid, m.Start, m.End), fmt.Sprintf("%s/%d/root%s", proc, pid, m.Path), m.Path)
 }
-
-// Forked, Executed and Ended implement processWatcher.
-func (w *codeWatch) Forked(pid, parent int) {}
-func (w *codeWatch) Executed(pid int)       {}
-func (w *codeWatch) Ended(pid int)          {}
 
 // file attaches to the functions of a file, unless that has been done. paths are those by
 // which the file can be opened.
 func (w *codeWatch) file(name string, paths ...string) {
-	if w.files.Len() >= maxCodeFiles {
-		w.lost++
+	if !slices.ContainsFunc(w.progs, func(p *object.Program) bool {
+		return slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere && probes.AnywhereIn(&at, name) })
+	}) {
 		return
 	}
 	f := w.files.Open(name, paths...)
@@ -179,7 +131,7 @@ func (w *codeWatch) attach(p *object.Program, points []*object.Point) {
 	for _, at := range points {
 		link, err := kind.Attach(w.s.at, prog, at)
 		if err != nil {
-			w.fail(fmt.Sprintf("Unable to attach probe: %s: %v", at.Name, err))
+			w.fail(fmt.Sprintf("Unable to attach probe: %s: %s", at.Name, reasonOf(err)))
 			continue
 		}
 		w.links = append(w.links, link)
@@ -197,24 +149,9 @@ func (w *codeWatch) fail(message string) {
 
 // Close detaches the programs from all files.
 func (w *codeWatch) Close() error {
-	close(w.stop)
-	if w.log != nil {
-		if w.wake != 0 {
-			unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-		}
-		w.done.Wait()
-		w.log.close()
-	}
-	if w.wake != 0 {
-		unix.Close(w.wake)
-	}
-	if !w.s.opt.NoWarnings {
-		if w.log != nil && w.log.lost > 0 {
-			fmt.Fprintf(w.s.opt.Stderr, "WARNING: %d records of mapped files were lost: functions in them may not have been traced\n", w.log.lost)
-		}
-		if w.lost > 0 {
-			fmt.Fprintf(w.s.opt.Stderr, "WARNING: %d files were left out, because %d had been looked at\n", w.lost, maxCodeFiles)
-		}
+	w.mapped.close(w.s.warnings())
+	if n := w.files.Left(); n > 0 && !w.s.opt.NoWarnings {
+		fmt.Fprintf(w.s.opt.Stderr, "WARNING: %d files were left out, because %d had been looked at: **/NAME looks at fewer, -p at those of one process\n", n, w.files.Len())
 	}
 	if w.s.opt.Verbose {
 		fmt.Fprintf(w.s.opt.Stderr, "Code of processes: %d files, probes at %d places in them\n", w.files.Len(), w.places)

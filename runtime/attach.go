@@ -188,15 +188,19 @@ type counted struct {
 
 func countedAs(at *object.Point) counted { return counted{at.Name, at.Span} }
 
+// reasonOf returns why a point could not be attached, without its name.
+func reasonOf(err error) string {
+	var ae *probes.AttachError
+	if errors.As(err, &ae) {
+		return ae.Msg
+	}
+	return err.Error()
+}
+
 // notAttached handles a point that could not be attached. Depending on the setting
 // missing_probes it returns an error, prints a warning, or does nothing.
 func (s *Session) notAttached(at *object.Point, name string, err error) error {
-	reason := err.Error()
-	var ae *probes.AttachError
-	if errors.As(err, &ae) {
-		reason = ae.Msg // the rest of the error repeats the point's name
-	}
-	d := source.Diag{Span: at.Span, Msg: fmt.Sprintf("Unable to attach probe: %s: %s", name, reason)}
+	d := source.Diag{Span: at.Span, Msg: fmt.Sprintf("Unable to attach probe: %s: %s", name, reasonOf(err))}
 	missing := s.obj.Settings.MissingProbes
 	// Other matches of a pattern may still attach, unless the error applies to all
 	// of them.

@@ -121,6 +121,7 @@ var libraryScripts = []struct{ script, want string }{
 	{`uretprobe:libgttest.so.1:gtcall { @sum = sum(retval); }`, "@sum: 2317"},
 	{`uprobe:libgttest.so:gtcall { @start[tid] = nsecs; } uretprobe:libgttest:gtcall /@start[tid]/ { @n = count(); delete(@start[tid]); }`, "@n: 23"},
 	{`uprobe:libgttest:gtc* { @n = count(); }`, "@n: 23"},
+	{`uprobe:libgttest:gtcall { @first[tid] = 1; } uprobe:libgttest:gtcall /@first[tid]/ { @n = count(); delete(@first[tid]); }`, "@n: 23"},
 	{`usdt:libgttest:gtlib:called { @sum = sum(arg0); }`, "@sum: 86"},
 	{`usdt:libgttest:called { @n = count(); }`, "@n: 23"},
 }
@@ -137,7 +138,7 @@ func TestLibraries(t *testing.T) {
 			s.attached()
 			late := startCaller(t, program, roots[1], 11)
 			eventually(t, "it is attached in the other root", func() bool {
-				return strings.Contains(s.stderr.String(), fmt.Sprintf("/proc/%d/root/app/libgttest.so.1", late.Process.Pid))
+				return strings.Contains(s.stderr.String(), fmt.Sprintf("/app/libgttest.so.1 of process %d\n", late.Process.Pid))
 			})
 			for _, p := range append(early, late) {
 				p.call(t)
@@ -173,7 +174,7 @@ func TestLibraryOfOtherBuild(t *testing.T) {
 	ours.call(t)
 	other.call(t)
 	s.signal(syscall.SIGINT)
-	if r := s.wait(); strings.TrimSpace(r.stdout) != "@n: 5" || !strings.Contains(r.stderr, "libgttest.so.1 of another root or directory is not traced: another build") {
+	if r := s.wait(); strings.TrimSpace(r.stdout) != "@n: 5" || !strings.Contains(r.stderr, "libgttest.so.1 in another root or directory is not traced, as it is another build") {
 		t.Errorf("printed %s\n%s", r.stdout, r.stderr)
 	}
 }

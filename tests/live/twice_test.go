@@ -18,11 +18,12 @@ func TestTwice(t *testing.T) {
 	second := start(t, "-e", script)
 	second.attached()
 	doWork(t, *work, "forks", "50")
+	doWork(t, *work, "crowd", "2", "20") // 20 times in two threads and a child
 	doWork(t, bin)
 	for _, s := range []*session{second, first} {
 		s.signal(syscall.SIGINT)
 		r := s.wait()
-		if want := "@gr: 1\n@gu: 1\n@r: 50\n@u: 50"; strings.Join(strings.Fields(r.stdout), " ") != strings.Join(strings.Fields(want), " ") || r.status != 0 {
+		if want := "@gr: 1\n@gu: 1\n@r: 110\n@s: 60\n@u: 110"; strings.Join(strings.Fields(r.stdout), " ") != strings.Join(strings.Fields(want), " ") || r.status != 0 {
 			t.Errorf("status %d, printed %s\nwant %s\n%s", r.status, r.stdout, want, r.stderr)
 		}
 	}

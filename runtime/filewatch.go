@@ -1,0 +1,136 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/symbols"
+)
+
+// fileWatch calls found with the files that processes have mapped as code: with those of
+// the running processes, and from a goroutine with those that are mapped later.
+type fileWatch struct {
+	found func(pid int, m symbols.Mapping)
+	proc  string
+	log   *mmapLog // nil: later files are not seen
+	stop  chan struct{}
+	wake  int // eventfd that ends the wait for the log; -1: none
+	done  sync.WaitGroup
+	// broken is the number of mappings whose files could not be read to the end.
+	broken int
+}
+
+// newFileWatch opens the kernel's log of mappings of a process, or of all for allProcesses.
+// The log comes first, so that no file is missed between survey and follow.
+func (s *Session) newFileWatch(pid int, found func(pid int, m symbols.Mapping)) *fileWatch {
+	w := &fileWatch{found: found, proc: s.procRoot(), stop: make(chan struct{}), wake: -1}
+	var err error
+	if w.log, err = openMmapLog(pid, 0, unix.PerfBitWatermark, 1); err != nil && !s.opt.NoWarnings {
+		fmt.Fprintf(s.opt.Stderr, "WARNING: files that processes map from now on are not traced: %v\n", err)
+	}
+	return w
+}
+
+// survey finds the files of all running processes.
+func (w *fileWatch) survey() {
+	dir, err := os.Open(w.proc)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			w.process(pid)
+		}
+	}
+}
+
+// process finds the files of a process.
+func (w *fileWatch) process(pid int) {
+	for _, m := range symbols.Executable(w.proc, pid) {
+		w.see(pid, m)
+	}
+}
+
+// see calls found. A file that is truncated while it is read, or damaged so that it cannot
+// be read, does not end the session.
+func (w *fileWatch) see(pid int, m symbols.Mapping) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			w.broken++
+		}
+	}()
+	w.found(pid, m)
+}
+
+// follow starts the goroutine that finds files when they are mapped.
+func (w *fileWatch) follow() {
+	if w.log == nil {
+		return
+	}
+	if fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
+		w.wake = fd
+	}
+	w.done.Go(func() {
+		for {
+			w.log.wait(tick, w.wake)
+			select {
+			case <-w.stop:
+				return
+			default:
+				w.log.drain(w)
+			}
+		}
+	})
+}
+
+// Mapped, Forked, Executed and Ended implement processWatcher.
+func (w *fileWatch) Mapped(pid int, m symbols.Mapping) { w.see(pid, m) }
+func (w *fileWatch) Forked(pid, parent int)            {}
+func (w *fileWatch) Executed(pid int)                  {}
+func (w *fileWatch) Ended(pid int)                     {}
+
+// close ends the goroutine. It reports on warn, which may be nil, what was not seen.
+func (w *fileWatch) close(warn io.Writer) {
+	close(w.stop)
+	if w.log != nil {
+		w.closeLog()
+	}
+	if warn == nil {
+		return
+	}
+	if w.log != nil && w.log.lost > 0 {
+		fmt.Fprintf(warn, "WARNING: %d records of mapped files were lost: functions in them may not have been traced\n", w.log.lost)
+	}
+	if w.broken > 0 {
+		fmt.Fprintf(warn, "WARNING: %d mapped files are damaged or changed while they were read: functions in them are not traced\n", w.broken)
+	}
+}
+
+// closeLog ends the goroutine and closes the log.
+func (w *fileWatch) closeLog() {
+	if w.wake >= 0 {
+		unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+	w.done.Wait()
+	w.log.close()
+	if w.wake >= 0 {
+		unix.Close(w.wake)
+	}
+}
+
+// warnings returns where warnings go, or nil if there are to be none.
+func (s *Session) warnings() io.Writer {
+	if s.opt.NoWarnings {
+		return nil
+	}
+	return s.opt.Stderr
+}
