@@ -31,9 +31,9 @@ func (r *Resetter) Flow(f *Flow) {
 		return
 	}
 	err := inNetworkOf(f.Decision.Endpoint, func() error { return destroy(f.local()) })
-	if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: the connection has ended
+	if err != nil && err != unix.ENOENT { // ENOENT of destroy: the connection has ended
 		r.once.Do(func() {
-			fmt.Fprintf(r.Err, "WARNING: clients wait for an answer to denied requests: their connections cannot be reset: %v\n", err)
+			fmt.Fprintf(r.Err, "WARNING: clients wait for an answer to denied requests: their connections cannot be reset, which needs CAP_NET_ADMIN and a kernel with CONFIG_INET_DIAG_DESTROY: %v\n", err)
 		})
 	}
 }
@@ -51,31 +51,27 @@ func inNetworkOf(e *cilium.Endpoint, do func() error) error {
 	if len(e.Addrs) == 0 { // it shares the machine's
 		return do()
 	}
-	own, err := os.Open("/proc/self/ns/net")
-	if err != nil {
-		return err
-	}
-	defer own.Close()
 	procs, err := os.ReadFile(filepath.Join(e.Dir, "cgroup.procs"))
-	if err != nil {
-		return err
-	}
 	pid, _, _ := strings.Cut(string(procs), "\n")
-	theirs, err := os.Open("/proc/" + pid + "/ns/net")
+	if err != nil || pid == "" {
+		return fmt.Errorf("%s has no process whose network could be used", e.Name)
+	}
+	ns, err := os.Open("/proc/" + pid + "/ns/net")
 	if err != nil {
-		return err
+		return fmt.Errorf("the network of %s: %w", e.Name, err)
 	}
-	defer theirs.Close()
-	runtime.LockOSThread()
-	if err := unix.Setns(int(theirs.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		return err
-	}
-	err = do()
-	if unix.Setns(int(own.Fd()), unix.CLONE_NEWNET) == nil {
-		runtime.UnlockOSThread() // otherwise the thread ends with its goroutine
-	}
-	return err
+	defer ns.Close()
+	result := make(chan error)
+	go func() {
+		// The thread ends with the goroutine, so that nothing else runs in the namespace.
+		runtime.LockOSThread()
+		err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
+		if err == nil {
+			err = do()
+		}
+		result <- err
+	}()
+	return <-result
 }
 
 // destroy ends a connection of TCP, as SOCK_DESTROY of the kernel's sock_diag does.
