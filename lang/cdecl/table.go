@@ -44,7 +44,7 @@ type TableKernel struct {
 //     '=' are omitted. An empty line follows;
 //   - the values of all constants.
 //
-// Names, and values, compress better next to their like than next to each other.
+// Names, and values, compress better next to similar ones than next to each other.
 func (t *Table) Encode() []byte {
 	var b, values bytes.Buffer
 	var names []string

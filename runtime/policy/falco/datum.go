@@ -257,7 +257,7 @@ var functions = map[string]func([]datum) datum{
 }
 
 // getopt returns the options in a command line, each followed by its argument. It stops at
-// the first word that is none, and leaves out long ones. letters has the letters of the
+// the first word that is not an option, and leaves out long ones. letters has the letters of the
 // options; a colon follows one that has an argument. If one is given, getopt returns the
 // argument of that option where it occurs last, or its letter if it has none.
 func getopt(line, letters datum, one string) datum {
