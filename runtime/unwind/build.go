@@ -122,7 +122,7 @@ func (t *Tables) finishFirst(f *file, frames *cfi.File, list []draft) {
 		return
 	}
 	f.following = true
-	t.store(f, Pending, frames, list)
+	t.store(f, NoTable, frames, list)
 }
 
 // finish stores the segments of a file and makes them available to programs.

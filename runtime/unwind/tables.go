@@ -143,7 +143,7 @@ func (t *Tables) Await(pid int, most time.Duration) {
 		made, ready := t.made, true
 		if p := t.procs[pid]; p != nil {
 			for _, m := range p.maps {
-				ready = ready && (m.file == nil || m.file.ready || !m.file.failed.IsZero())
+				ready = ready && (m.file == nil || m.file.ready && !m.file.following || !m.file.failed.IsZero())
 			}
 		}
 		t.mu.Unlock()

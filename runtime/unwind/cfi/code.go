@@ -21,6 +21,9 @@ const (
 	maxCode = 8 << 20
 	// longCode is the size of code that takes so long to follow that it is noticed.
 	longCode = 128 << 10
+	// maxBlind is the size of the code of a file without symbols up to which functions are
+	// looked for that nothing leads to. In more code, too many guesses would be wrong.
+	maxBlind = 512 << 10
 	// fewCode is the size of the code of a file that is not worth reading its imports.
 	fewCode = 8 << 10
 	// maxLooks limits the work for code that nothing leads to, for each byte of code.
@@ -101,9 +104,14 @@ func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
 	first := entered
 	first.outer = true
 	w.enter(e.Entry, first)
-	for _, addr := range functionsOf(e) {
+	functions := functionsOf(e)
+	for _, addr := range functions {
 		w.enter(addr, entered)
 		w.run()
+	}
+	w.run()
+	if len(functions) == 0 && total > maxBlind {
+		return w
 	}
 	for round, more := 0, true; more && round < maxRounds; round++ {
 		more = false
