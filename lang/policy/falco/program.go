@@ -77,45 +77,40 @@ func (r *reader) compile(rule *Rule) bool {
 	return ok
 }
 
+// foldAll folds the parts of a condition. Those that are neutral are left out. If a part
+// has the opposite value, that of the condition is known and there are no parts.
+func foldAll(parts []Expr, e *Event, neutral Const) (list []Expr, known Const) {
+	for _, part := range parts {
+		y := Fold(part, e)
+		if c, ok := y.(Const); !ok {
+			list = append(list, y)
+		} else if c != neutral {
+			return nil, c
+		}
+	}
+	return list, neutral
+}
+
+// joined returns the condition with the parts that foldAll has left.
+func joined(list []Expr, known Const, several func() Expr) Expr {
+	switch len(list) {
+	case 0:
+		return known
+	case 1:
+		return list[0]
+	}
+	return several()
+}
+
 // Fold returns a condition with what is known about events of a type in place.
 func Fold(x Expr, e *Event) Expr {
 	switch x := x.(type) {
 	case *And:
-		var list []Expr
-		for _, part := range x.List {
-			switch y := Fold(part, e).(type) {
-			case Const:
-				if !y {
-					return y
-				}
-			default:
-				list = append(list, y)
-			}
-		}
-		if len(list) == 1 {
-			return list[0]
-		} else if len(list) == 0 {
-			return Const(true)
-		}
-		return &And{list}
+		list, known := foldAll(x.List, e, true)
+		return joined(list, known, func() Expr { return &And{list} })
 	case *Or:
-		var list []Expr
-		for _, part := range x.List {
-			switch y := Fold(part, e).(type) {
-			case Const:
-				if y {
-					return y
-				}
-			default:
-				list = append(list, y)
-			}
-		}
-		if len(list) == 1 {
-			return list[0]
-		} else if len(list) == 0 {
-			return Const(false)
-		}
-		return &Or{list}
+		list, known := foldAll(x.List, e, false)
+		return joined(list, known, func() Expr { return &Or{list} })
 	case *Not:
 		switch y := Fold(x.X, e).(type) {
 		case Const:

@@ -2,40 +2,40 @@ package falco
 
 import "strings"
 
-// EachCheck calls f with every comparison of a condition.
-func EachCheck(x Expr, f func(*Check)) {
+// each calls f with every comparison and every name of a macro in a condition.
+func each(x Expr, f func(Expr)) {
 	switch x := x.(type) {
 	case *And:
 		for _, y := range x.List {
-			EachCheck(y, f)
+			each(y, f)
 		}
 	case *Or:
 		for _, y := range x.List {
-			EachCheck(y, f)
+			each(y, f)
 		}
 	case *Not:
-		EachCheck(x.X, f)
-	case *Check:
+		each(x.X, f)
+	case *Check, *Ref:
 		f(x)
 	}
 }
 
+// EachCheck calls f with every comparison of a condition.
+func EachCheck(x Expr, f func(*Check)) {
+	each(x, func(x Expr) {
+		if c, ok := x.(*Check); ok {
+			f(c)
+		}
+	})
+}
+
 // eachRef calls f with every name of a macro in a condition.
 func eachRef(x Expr, f func(*Ref)) {
-	switch x := x.(type) {
-	case *And:
-		for _, y := range x.List {
-			eachRef(y, f)
+	each(x, func(x Expr) {
+		if r, ok := x.(*Ref); ok {
+			f(r)
 		}
-	case *Or:
-		for _, y := range x.List {
-			eachRef(y, f)
-		}
-	case *Not:
-		eachRef(x.X, f)
-	case *Ref:
-		f(x)
-	}
+	})
 }
 
 // mayBe reports whether a term is a parameter of that name, or of a number.
