@@ -63,15 +63,21 @@ func Read(paths []string, stdin io.Reader, diags *source.Diags) (docs []Document
 				name = "stdin"
 			}
 			f := source.NewFile(name, text)
-			found := yaml.Read(f, diags)
+			found := Documents(f, diags)
 			if len(found) == 0 && !diags.HasErrors() {
 				diags.Warnf(source.Span{File: f}, "there is no policy in this file")
 			}
-			for _, root := range found {
-				for _, item := range items(root) {
-					docs = append(docs, Document{f, item})
-				}
-			}
+			docs = append(docs, found...)
+		}
+	}
+	return docs
+}
+
+// Documents returns the documents of a file. A list of resources has one for each.
+func Documents(f *source.File, diags *source.Diags) (docs []Document) {
+	for _, root := range yaml.Read(f, diags) {
+		for _, item := range items(root) {
+			docs = append(docs, Document{f, item})
 		}
 	}
 	return docs

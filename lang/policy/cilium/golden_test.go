@@ -10,7 +10,6 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/policy"
-	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/tests/cases"
 )
@@ -105,10 +104,7 @@ func FuzzTranslate(f *testing.F) {
 
 // documents returns the documents of a text.
 func documents(text string, diags *source.Diags) (docs []policy.Document) {
-	f := source.NewFile("policy.yaml", text)
-	for _, root := range yaml.Read(f, diags) {
-		docs = append(docs, policy.Document{File: f, Root: root})
-	}
+	docs = policy.Documents(source.NewFile("policy.yaml", text), diags)
 	for _, d := range docs {
 		if !Recognises(d) {
 			diags.Errorf(d.Root.At, "this is no policy")

@@ -8,7 +8,6 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
 	"github.com/gotrace/gotrace/lang/policy"
-	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
@@ -27,10 +26,7 @@ func frozen(t testing.TB, name string) probes.Kernel {
 }
 
 func documents(text string, diags *source.Diags) (docs []policy.Document) {
-	f := source.NewFile("rules.yaml", text)
-	for _, root := range yaml.Read(f, diags) {
-		docs = append(docs, policy.Document{File: f, Root: root})
-	}
+	docs = policy.Documents(source.NewFile("rules.yaml", text), diags)
 	for _, d := range docs {
 		if !Recognises(d) {
 			diags.Errorf(d.Root.At, "these are no rules")

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/policy"
-	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
@@ -24,10 +23,7 @@ func frozen(t testing.TB) probes.Kernel {
 
 // documents returns the documents of a text.
 func documents(text string, diags *source.Diags) (docs []policy.Document) {
-	f := source.NewFile("policy.yaml", text)
-	for _, root := range yaml.Read(f, diags) {
-		docs = append(docs, policy.Document{File: f, Root: root})
-	}
+	docs = policy.Documents(source.NewFile("policy.yaml", text), diags)
 	return docs
 }
 

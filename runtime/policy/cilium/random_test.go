@@ -16,7 +16,6 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy"
 	front "github.com/gotrace/gotrace/lang/policy/cilium"
-	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/cgroups"
@@ -488,11 +487,7 @@ func translated(dir, text string, enforce bool) (*front.Policies, *front.Machine
 		Entities: map[string][]netip.Prefix{"kube-apiserver": prefixList("10.96.0.1/32")},
 	}
 	var diags source.Diags
-	f := source.NewFile("policy.yaml", text)
-	var docs []policy.Document
-	for _, root := range yaml.Read(f, &diags) {
-		docs = append(docs, policy.Document{File: f, Root: root})
-	}
+	docs := policy.Documents(source.NewFile("policy.yaml", text), &diags)
 	p := front.Read(docs, &policy.Options{Unsafe: enforce}, &diags)
 	list := front.Resolve(p, machine, &diags)
 	return p, machine, front.Translate(list, enforce), diags.Err()

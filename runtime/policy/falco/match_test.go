@@ -9,7 +9,6 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/falco"
-	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/output"
@@ -26,11 +25,7 @@ func machine(t testing.TB, rules string, format Format) (*engine, *strings.Build
 		t.Fatal(err)
 	}
 	var diags source.Diags
-	var docs []policy.Document
-	f := source.NewFile("rules.yaml", rules)
-	for _, root := range yaml.Read(f, &diags) {
-		docs = append(docs, policy.Document{File: f, Root: root})
-	}
+	docs := policy.Documents(source.NewFile("rules.yaml", rules), &diags)
 	p := falco.Translate(docs, falco.NewOptions(), &policy.Options{Kernel: k}, &diags)
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
