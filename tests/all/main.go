@@ -6,7 +6,7 @@
 // tests in them. Meanwhile it checks the source (gofmt, go vet, staticcheck), runs
 // the live tests on this machine's kernel, and then the unit tests and the golden
 // corpus, with the race detector where it can find something. A guest leaves out
-// what takes long in emulation and does not depend on the kernel, and runs a third of
+// what takes long in emulation and does not depend on the kernel, and runs a quarter of
 // the rows of the long tables. With -nightly all run all rows and
 // load more of the generated programs, here too, and there are more guests. All installs
 // the tools it needs beyond Go if it can (as root, on Debian). At the end it lists what
@@ -280,7 +280,7 @@ func (r *run) liveHere(command []string) {
 // LATER is what takes minutes all the same: how sessions end and the failing of each
 // system call, which test this process more than the kernel, and the largest tables.
 // With -nightly it is not left out, and MORE has the generator draw a larger sample.
-// PART leaves out two thirds of the rows of the long tables.
+// PART leaves out three quarters of the rows of the long tables.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short"
@@ -318,7 +318,7 @@ func (r *run) liveGuests() {
 		}
 		part := ""
 		if !r.nightly {
-			part = fmt.Sprint("-part ", i%3)
+			part = fmt.Sprint("-part ", i%4)
 		}
 		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part).Replace(guestScript)}
 		slots <- true
