@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/output/protowire"
 )
 
 // Run is the time of a profile.
@@ -43,10 +44,10 @@ func WritePprof(w io.Writer, maps []output.Map, run Run) error {
 			if t == entries && len(p.types) > 1 {
 				typ += "_entries"
 			}
-			var m message
-			m.number(1, b.text(typ))
-			m.number(2, b.text(pprofUnit))
-			b.out.bytes(profileSampleType, m)
+			var m protowire.Message
+			m.Number(1, b.text(typ))
+			m.Number(2, b.text(pprofUnit))
+			b.out.Bytes(profileSampleType, m)
 		}
 		for i := range p.list {
 			s := &p.list[i]
@@ -54,24 +55,24 @@ func WritePprof(w io.Writer, maps []output.Map, run Run) error {
 			for i, v := range s.values {
 				values[first+i] = uint64(v)
 			}
-			var m message
-			m.numbers(1, b.locations(s.stack))
-			m.numbers(2, values)
+			var m protowire.Message
+			m.Varints(1, b.locations(s.stack))
+			m.Varints(2, values)
 			for i, l := range s.labels {
-				var label message
-				label.number(1, b.text(fmt.Sprintf("key%d", i+1)))
-				label.number(2, b.text(l))
-				m.bytes(3, label)
+				var label protowire.Message
+				label.Number(1, b.text(fmt.Sprintf("key%d", i+1)))
+				label.Number(2, b.text(l))
+				m.Bytes(3, label)
 			}
-			b.out.bytes(profileSample, m)
+			b.out.Bytes(profileSample, m)
 		}
 		first += len(p.types)
 		if i == 0 {
-			b.out.number(profileDefaultType, b.text(typ))
+			b.out.Number(profileDefaultType, b.text(typ))
 		}
 	}
-	b.out.number(profileTime, uint64(run.Start.UnixNano()))
-	b.out.number(profileDuration, uint64(run.Duration))
+	b.out.Number(profileTime, uint64(run.Start.UnixNano()))
+	b.out.Number(profileDuration, uint64(run.Duration))
 	z := gzip.NewWriter(w)
 	if _, err := z.Write(b.finish()); err != nil {
 		return err
@@ -98,7 +99,7 @@ const (
 
 // builder collects the tables of a profile. Entries of tables are numbered from 1.
 type builder struct {
-	out      message
+	out      protowire.Message
 	texts    map[string]uint64 // numbers of texts, from 0
 	order    []string          // texts by number
 	mappings []*mapping
@@ -147,20 +148,20 @@ func (b *builder) text(s string) uint64 {
 // finish adds the tables that are complete only now and returns the profile.
 func (b *builder) finish() []byte {
 	for _, m := range b.mappings {
-		var p message
-		p.number(1, m.id)
-		p.number(2, m.start)
-		p.number(3, m.limit)
-		p.number(5, b.text(m.file))
-		p.number(6, b.text(m.buildID))
-		p.flag(7, m.functions)
-		p.flag(8, m.lines)  // file names
-		p.flag(9, m.lines)  // line numbers
-		p.flag(10, m.lines) // inlined functions
-		b.out.bytes(profileMapping, p)
+		var p protowire.Message
+		p.Number(1, m.id)
+		p.Number(2, m.start)
+		p.Number(3, m.limit)
+		p.Number(5, b.text(m.file))
+		p.Number(6, b.text(m.buildID))
+		p.Flag(7, m.functions)
+		p.Flag(8, m.lines)  // file names
+		p.Flag(9, m.lines)  // line numbers
+		p.Flag(10, m.lines) // inlined functions
+		b.out.Bytes(profileMapping, p)
 	}
 	for _, s := range b.order {
-		b.out.bytes(profileText, []byte(s))
+		b.out.String(profileText, s)
 	}
 	return b.out
 }
@@ -216,21 +217,21 @@ func (b *builder) location(at []frame) uint64 {
 	}
 	id := uint64(len(b.locs) + 1)
 	b.locs[key] = id
-	var p message
-	p.number(1, id)
+	var p protowire.Message
+	p.Number(1, id)
 	if m != nil {
-		p.number(2, m.id)
+		p.Number(2, m.id)
 	}
-	p.number(3, key.addr)
+	p.Number(3, key.addr)
 	for i := range at {
 		if at[i].Name != "" {
-			var line message
-			line.number(1, b.function(&at[i]))
-			line.number(2, uint64(at[i].Line))
-			p.bytes(4, line)
+			var line protowire.Message
+			line.Number(1, b.function(&at[i]))
+			line.Number(2, uint64(at[i].Line))
+			p.Bytes(4, line)
 		}
 	}
-	b.out.bytes(profileLocation, p)
+	b.out.Bytes(profileLocation, p)
 	return id
 }
 
@@ -242,12 +243,12 @@ func (b *builder) function(f *frame) uint64 {
 	}
 	id := uint64(len(b.funcs) + 1)
 	b.funcs[key] = id
-	var p message
-	p.number(1, id)
-	p.number(2, b.text(f.Name))
-	p.number(3, b.text(f.Name)) // as the system has it
-	p.number(4, b.text(f.File))
-	b.out.bytes(profileFunction, p)
+	var p protowire.Message
+	p.Number(1, id)
+	p.Number(2, b.text(f.Name))
+	p.Number(3, b.text(f.Name)) // as the system has it
+	p.Number(4, b.text(f.File))
+	b.out.Bytes(profileFunction, p)
 	return id
 }
 
