@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -29,7 +30,7 @@ func debugf() *Def {
 				c.Errorf(call.Span, "cannot use more than %d conversion specifiers", maxDebugArgs)
 				return types.TVoid
 			}
-			var text strings.Builder
+			var text bytes.Buffer
 			n := 0
 			for i := range m.format.Pieces {
 				p := &m.format.Pieces[i]

@@ -1,8 +1,8 @@
 package builtins
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -39,7 +39,7 @@ func fail() *Def {
 
 // renderLits returns the message if all arguments are literals.
 func (m *message) renderLits(args []Arg) string {
-	var out strings.Builder
+	var out bytes.Buffer
 	n := 0
 	for i := range m.format.Pieces {
 		switch p := &m.format.Pieces[i]; {

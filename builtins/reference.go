@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -79,7 +80,7 @@ func (d *Def) Synopsis() string {
 	if len(d.Params) == 0 && d.Kind == Variable {
 		return name
 	}
-	var s strings.Builder
+	var s bytes.Buffer
 	s.WriteString(name + "(")
 	optional := 0
 	for i, p := range d.Params {

@@ -136,7 +136,7 @@ var hashed = lazy.Regexp(`17h[0-9a-f]{16}E`)
 
 // withoutArgs returns a name of Rust without the arguments of generic types and functions.
 func withoutArgs(name string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	depth := 0
 	for i, c := range name {
 		switch {

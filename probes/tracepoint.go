@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -127,7 +128,7 @@ func argsStruct(name string, size int, fields []types.Field) *types.Type {
 // layoutOf returns a text that is the same for two lists of fields only if a program
 // reads the same values from both.
 func layoutOf(fields []types.Field) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, f := range fields {
 		fmt.Fprintf(&b, "%s %s@%d", f.Name, f.Type, f.Off)
 		if f.Type.Kind == types.Pointer {

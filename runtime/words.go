@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 )
@@ -11,7 +12,7 @@ import (
 // expanded.
 func splitWords(line string) ([]string, error) {
 	var words []string
-	var word strings.Builder
+	var word bytes.Buffer
 	var quote byte // the open quote, or 0
 	inWord := false
 	for i := 0; i < len(line); i++ {

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes/kernel"
@@ -39,7 +39,7 @@ func lookupCommand(arg string) *subcommand {
 
 // usageCommands returns the lines of the help text about the commands.
 func usageCommands() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "    gotrace %-24s %s\n", c.name+" "+c.args, c.about)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -141,7 +142,7 @@ func layoutNames() []string {
 
 // flowsHelp returns the help text.
 func flowsHelp() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteString(flowsUsage)
 	all, filters := flowsFlags(&flowsOptions{})
 	filters.VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })

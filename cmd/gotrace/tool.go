@@ -198,7 +198,7 @@ func (t *tool) parse(args []string) (*options, error) {
 // usage returns the tool's help text: the script's description, its parameters and
 // options, and the flags that apply to tools.
 func (t *tool) usage(name string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s - built from %s by gotrace %s\n", name, t.Name, t.Version)
 	if t.About != "" {
 		fmt.Fprintf(&b, "\n%s\n", t.About)

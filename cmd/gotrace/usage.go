@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -50,7 +51,7 @@ const (
 // usage returns the help text, with the options in the order and groups in which
 // newFlags registers them.
 func usage() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, usageHead, usageCommands())
 	fs := newFlags(&options{})
 	group := ""
@@ -72,7 +73,7 @@ func usage() string {
 
 // writeFlag writes a flag's names, the name of its value and, starting at column
 // usageIndent, its explanation.
-func writeFlag(b *strings.Builder, f *pflag.Flag) {
+func writeFlag(b *bytes.Buffer, f *pflag.Flag) {
 	value, text := "", f.Usage
 	if parts := strings.SplitN(f.Usage, "`", 3); len(parts) == 3 {
 		value, text = parts[1], parts[2]

@@ -1,10 +1,10 @@
 package ir
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // The text form, line by line:
@@ -83,7 +83,7 @@ func quoteName(name string) string {
 
 // String returns the text form of the module.
 func (m *Module) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, mp := range m.Maps {
 		b.WriteString(mp.String())
 		b.WriteByte('\n')
@@ -98,7 +98,7 @@ func (m *Module) String() string {
 }
 
 func (m *Map) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "map %s %s key %d value %d max %d", quoteName(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries)
 	if m.Flags != 0 {
 		fmt.Fprintf(&b, " flags %#x", m.Flags)
@@ -120,7 +120,7 @@ func (m *Map) String() string {
 const manyZeros = 8
 
 // writeBytes writes data as quoted strings and runs of zeros: "ab" 0*24 "c".
-func writeBytes(b *strings.Builder, data []byte) {
+func writeBytes(b *bytes.Buffer, data []byte) {
 	text := func(part []byte) {
 		if len(part) > 0 {
 			b.WriteByte(' ')
@@ -149,7 +149,7 @@ func writeBytes(b *strings.Builder, data []byte) {
 }
 
 func (p *Prog) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "prog %s kind %s\n", quoteName(p.Name), strconv.Quote(p.Kind))
 	for _, f := range p.Funcs() {
 		b.WriteString(f.String())
@@ -166,7 +166,7 @@ func (p *Prog) Funcs() []*Func {
 }
 
 func (f *Func) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "func %s(", quoteName(f.Name))
 	for i, t := range f.Params {
 		if i > 0 {
@@ -190,7 +190,7 @@ func (f *Func) String() string {
 
 func (blk *Block) String() string { return "b" + strconv.Itoa(blk.ID) }
 
-func (blk *Block) write(b *strings.Builder) {
+func (blk *Block) write(b *bytes.Buffer) {
 	fmt.Fprintf(b, "b%d:", blk.ID)
 	if blk.Unlikely {
 		b.WriteString(" unlikely")
@@ -219,7 +219,7 @@ func (blk *Block) write(b *strings.Builder) {
 
 // String returns the value as a line of the text form.
 func (v *Value) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	v.write(&b)
 	return b.String()
 }
@@ -238,7 +238,7 @@ func (v *Value) DefaultType() Type {
 	return v.Op.Info().Result
 }
 
-func (v *Value) write(b *strings.Builder) {
+func (v *Value) write(b *bytes.Buffer) {
 	if v.Type != Void {
 		fmt.Fprintf(b, "v%d", v.ID)
 		if v.Type != v.DefaultType() {

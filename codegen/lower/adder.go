@@ -1,8 +1,8 @@
 package lower
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -136,7 +136,7 @@ func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir
 // aggregate adds the arguments of c to the aggregation of key.
 func (f *fn) aggregate(st *plan.Map, key store.Key, c *builtins.Call) {
 	var from []addend
-	var what strings.Builder
+	var what bytes.Buffer
 	what.WriteString(c.Def.Name)
 	fits := f.additions[st.Info] >= manyAdditions
 	for i := range c.Args {

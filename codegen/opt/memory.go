@@ -1,9 +1,9 @@
 package opt
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 )
@@ -338,7 +338,7 @@ func (m *memPass) key(p *ir.Value, size int64) string {
 	if m := at.m; m != nil && m.Frozen && at.off >= 0 && at.off+size <= int64(len(m.Contents)) {
 		return fmt.Sprintf("constant %x", m.Contents[at.off:at.off+size])
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	for off := at.off; off < at.off+size; {
 		i := slices.IndexFunc(m.s.facts, func(f fact) bool {
 			return f.at.sameBase(at) && f.at.off == off && f.val != nil && off+f.size <= at.off+size

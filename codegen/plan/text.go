@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,7 @@ import (
 // String returns the plan as text: the uses and the layout of each map, the assignments
 // that are sums, and the programs with their pairs.
 func (p *Program) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, m := range p.Order {
 		fmt.Fprintf(&b, "map %s", m.Info.Name)
 		if m.Key != nil {

@@ -1,6 +1,7 @@
 package ast
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 // Dump returns the tree below n with one node on each line: its kind, its
 // label, and its extent as line:column pairs, the end exclusive.
 func Dump(n Node) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	dump(&b, n, 0, func(n Node) string { return label(n) + extent(n.Span()) })
 	return b.String()
 }
@@ -19,7 +20,7 @@ func Dump(n Node) string {
 // Variables of macros have the names in the script: two trees that come from expanding the
 // same macros differ in the others.
 func Shape(n Node) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	dump(&b, n, 0, func(n Node) string {
 		if v, ok := n.(*Var); ok {
 			return " $" + ShownName(v.Name)
@@ -29,7 +30,7 @@ func Shape(n Node) string {
 	return b.String()
 }
 
-func dump(b *strings.Builder, n Node, depth int, label func(Node) string) {
+func dump(b *bytes.Buffer, n Node, depth int, label func(Node) string) {
 	if isNil(n) {
 		return
 	}

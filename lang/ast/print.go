@@ -1,6 +1,7 @@
 package ast
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -28,7 +29,7 @@ func String(n Node) string {
 // position in the source while it walks the tree, and writes each comment at the next
 // possible place, which is between statements, declarations or parts of a probe's head.
 type printer struct {
-	out      strings.Builder
+	out      bytes.Buffer
 	indent   int
 	bol      bool // at the beginning of a line, before its indentation
 	comments []Comment
@@ -447,7 +448,7 @@ func (p *printer) stmt(s Stmt) {
 // quote writes a string literal.
 func quote(s string) string {
 	const hex = "0123456789abcdef"
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteByte('"')
 	for i := 0; i < len(s); {
 		c := s[i]

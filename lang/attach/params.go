@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ func substitute(parts, params []string) []string {
 }
 
 func substituteText(s string, params []string) (string, bool) {
-	var b strings.Builder
+	var b bytes.Buffer
 	changed := false
 	for i := 0; i < len(s); i++ {
 		if s[i] != '$' || i+1 == len(s) {

@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 // points that the attach point matches, with the type of their programs and the data
 // that programs can read. Points with the same shape offer the same data.
 func Text(blocks []Block) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, bl := range blocks {
 		fmt.Fprintf(&b, "block at line %d\n", bl.Decl.Span().File.Position(bl.Decl.Span().Start).Line)
 		for _, pt := range bl.Points {

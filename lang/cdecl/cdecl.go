@@ -10,6 +10,7 @@
 package cdecl
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -189,7 +190,7 @@ func (u *Decls) Const(name string) (Const, bool) {
 	}
 	body := u.expandAll([]token{{kind: tIdent, text: name}})
 	if len(body) > 0 && body[0].kind == tString {
-		var s strings.Builder
+		var s bytes.Buffer
 		for _, t := range body {
 			part, err := strconv.Unquote(t.text)
 			if t.kind != tString || err != nil {

@@ -1,6 +1,7 @@
 package cdecl
 
 import (
+	"bytes"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -203,7 +204,7 @@ func (u *Decls) Expand(text string) string {
 	for _, l := range fileLines(source.NewFile("<macro>", text)) {
 		toks = append(toks, l.toks...)
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	last := ""
 	for _, t := range u.expandAll(toks) {
 		// A blank separates tokens of different macros. @ and $ form one token with the

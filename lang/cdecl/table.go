@@ -91,7 +91,7 @@ func sortedNames[T any](m map[string]T) []string {
 // the prefix that it shares with the previous name; the rest of each name in a line; an
 // empty line.
 func encodeNames(b *bytes.Buffer, names []string) {
-	var shared, rests strings.Builder
+	var shared, rests bytes.Buffer
 	last := ""
 	for _, name := range names {
 		n := 0
@@ -299,7 +299,7 @@ func (u *Decls) standIn(name string) bool {
 		}
 	}
 	if len(u.Missing) == 0 {
-		var text strings.Builder
+		var text bytes.Buffer
 		for f, definition := range table().functions {
 			if u.macros[f] == nil {
 				fmt.Fprintf(&text, "#define %s%s\n", f, definition)

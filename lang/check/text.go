@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 // String returns a checked script as text: its maps, and its programs with the type of
 // every expression and the values of constants.
 func (p *Program) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, m := range p.Maps {
 		fmt.Fprintf(&b, "map %s", m.Name)
 		if m.Keyed {
@@ -37,7 +38,7 @@ func (p *Program) String() string {
 
 // print writes a line for n and for each expression in it. Expressions are indented by
 // one level more than the one that contains them.
-func (in *Info) print(b *strings.Builder, n ast.Node, depth int) {
+func (in *Info) print(b *bytes.Buffer, n ast.Node, depth int) {
 	if e, ok := n.(ast.Expr); ok && in.Types[e] != nil {
 		text := strings.Join(strings.Fields(e.Span().Text()), " ")
 		if _, ok := n.(*ast.Block); ok {

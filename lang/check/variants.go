@@ -1,8 +1,8 @@
 package check
 
 import (
+	"bytes"
 	"cmp"
-	"strings"
 
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/attach"
@@ -110,7 +110,7 @@ func (c *checker) split() bool {
 // progName returns a name for a program that the kernel accepts. The caller appends a
 // number.
 func progName(pt *probes.Point) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteString(pt.Kind.Name)
 	if pt.Func != "" {
 		b.WriteByte('_')

@@ -1,7 +1,7 @@
 package macro
 
 import (
-	"strings"
+	"bytes"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -96,7 +96,7 @@ func paramName(p ast.Expr) string {
 // signature returns a string that distinguishes the definition from others with the
 // same name: one letter for each parameter.
 func signature(d *ast.Macro) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, p := range d.Params {
 		switch p.(type) {
 		case *ast.Var:

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -131,7 +132,7 @@ func unquote(text string) (string, []litError) {
 	if !strings.Contains(text, `\`) {
 		return text[1 : len(text)-1], nil
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	var errs []litError
 	end := len(text) - 1
 	for i := 1; i < end; {

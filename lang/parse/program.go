@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -116,7 +117,7 @@ func attachPoint(at ast.At, text string) *ast.AttachPoint {
 		n.Name = word
 		rest = text[len(word)+1:]
 	}
-	var part strings.Builder
+	var part bytes.Buffer
 	quoted := false
 	for i := 0; i < len(rest); i++ {
 		switch c := rest[i]; {

@@ -7,6 +7,7 @@
 package pattern
 
 import (
+	"bytes"
 	"fmt"
 	"regexp/syntax"
 	"strings"
@@ -50,7 +51,7 @@ func Literal(text string, at Anchor, fold bool) (p Pattern, ok bool) {
 	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
 		return Pattern{}, false
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteString(`(?s)`)
 	if at&AtStart != 0 {
 		b.WriteString(`\A`)
@@ -64,7 +65,7 @@ func Literal(text string, at Anchor, fold bool) (p Pattern, ok bool) {
 	return parsed(text, b.String()), true
 }
 
-func writeRune(b *strings.Builder, r rune, fold bool) {
+func writeRune(b *bytes.Buffer, r rune, fold bool) {
 	lower := r | 0x20
 	if fold && 'a' <= lower && lower <= 'z' && r < utf8.RuneSelf {
 		fmt.Fprintf(b, "[%c%c]", lower, lower-0x20)
@@ -89,7 +90,7 @@ func Glob(text string, fold bool) (Pattern, error) {
 	if !utf8.ValidString(text) {
 		return Pattern{}, fmt.Errorf("it is not valid UTF-8")
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteString(`(?s)\A`)
 	rs := []rune(text)
 	for i := 0; i < len(rs); i++ {
@@ -119,13 +120,13 @@ func Glob(text string, fold bool) (Pattern, error) {
 
 // globSet writes the set at the start of rs and returns its length. A ] right after the
 // opening bracket is a member. A bracket that nothing closes stands for itself.
-func globSet(b *strings.Builder, rs []rune, fold bool) (int, error) {
+func globSet(b *bytes.Buffer, rs []rune, fold bool) (int, error) {
 	i := 1
 	not := i < len(rs) && (rs[i] == '!' || rs[i] == '^')
 	if not {
 		i++
 	}
-	var set strings.Builder
+	var set bytes.Buffer
 	next := func() rune {
 		if rs[i] == '\\' && i+1 < len(rs) {
 			i++
@@ -162,7 +163,7 @@ func globSet(b *strings.Builder, rs []rune, fold bool) (int, error) {
 }
 
 // foldRange adds the letters of the other case for those in a range.
-func foldRange(set *strings.Builder, lo, hi rune) {
+func foldRange(set *bytes.Buffer, lo, hi rune) {
 	for r := max(lo, 'A'); r <= min(hi, 'z'); r++ {
 		if l := r | 0x20; 'a' <= l && l <= 'z' {
 			fmt.Fprintf(set, `\x{%x}`, r^0x20)

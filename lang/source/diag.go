@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sort"
@@ -125,7 +126,7 @@ func (ds *Diags) Err() error {
 type DiagError []Diag
 
 func (e DiagError) Error() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, d := range e {
 		b.WriteString(d.Render())
 	}
@@ -137,7 +138,7 @@ func (e DiagError) Error() string {
 // ends with a newline.
 func (d Diag) Render() string {
 	d.Span = d.Span.Origin()
-	var b strings.Builder
+	var b bytes.Buffer
 	if d.Span.IsValid() {
 		fmt.Fprintf(&b, "%s: ", d.Span)
 	}

@@ -1,16 +1,16 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
 	"sort"
-	"strings"
 )
 
 // Builder builds the text of a script that is generated from other files, such as
 // policies. It records which part of the text comes from which place, so that
 // diagnostics about the script point at that place. The zero value is ready to use.
 type Builder struct {
-	text    strings.Builder
+	text    bytes.Buffer
 	origins []origin
 }
 

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -82,7 +83,7 @@ func (s *btfSet) declaration(name string) (string, error) {
 	if id == 0 {
 		return "", fmt.Errorf("type %s: %w", name, ErrNotFound)
 	}
-	var w strings.Builder
+	var w bytes.Buffer
 	fmt.Fprintf(&w, "%s: ", in.module)
 	in.define(&w, id, 0)
 	w.WriteString(";")
@@ -93,7 +94,7 @@ func (s *btfSet) declaration(name string) (string, error) {
 // one in the kernel has about 30,000 bytes.
 const maxDeclaration = 1 << 18
 
-func (b *blob) define(w *strings.Builder, id uint32, level int) {
+func (b *blob) define(w *bytes.Buffer, id uint32, level int) {
 	r, ok := b.raw(id)
 	if !ok || level > maxDepth || w.Len() > maxDeclaration {
 		return

@@ -78,7 +78,7 @@ func (k *Kernel) Freeze(w io.Writer, c Corpus) error {
 			_, err = io.WriteString(f, text)
 		}
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "release %d.%d.%d\narch %s\ncpus %d\npage %d\n", facts.release.Major, facts.release.Minor, facts.release.Patch, facts.arch, facts.cpus, facts.page)
 	for _, row := range featureTable {
 		if k.Has(row.name) {

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -49,7 +50,7 @@ func (k *Kernel) ModuleSet() string {
 	if err != nil {
 		return digest("")
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	for line := range strings.Lines(string(text)) {
 		// name size references users state address
 		if f := strings.Fields(line); len(f) >= 6 {

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // Disassembly lists kernel maps and programs in the notation of the kernel's
 // verifier log. Each source line is above the instructions compiled from it.
 func Disassembly(maps []KernelMap, progs []*Program) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, m := range maps {
 		fmt.Fprintf(&b, "map %s: %s key %d value %d max %d\n", m.Name, strings.ToLower(m.Type.String()), m.KeySize, m.ValueSize, m.MaxEntries)
 	}
@@ -26,7 +27,7 @@ func Disassembly(maps []KernelMap, progs []*Program) string {
 	return b.String()
 }
 
-func (p *Program) disassemble(b *strings.Builder) {
+func (p *Program) disassemble(b *bytes.Buffer) {
 	raw, fn := 0, 0
 	last := source.Position{}
 	for i, in := range p.Insns {
@@ -146,7 +147,7 @@ func Instruction(in asm.Instruction, raw int) string {
 // snake returns a helper's name in the kernel's spelling.
 func snake(name string) string {
 	name = strings.TrimPrefix(name, "Fn")
-	var b strings.Builder
+	var b bytes.Buffer
 	for i, c := range name {
 		if c >= 'A' && c <= 'Z' {
 			if i > 0 {

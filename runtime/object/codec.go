@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ var (
 var schema = lazy.Value(hashSchema)
 
 func hashSchema() uint64 {
-	var b strings.Builder
+	var b bytes.Buffer
 	seen := map[reflect.Type]bool{}
 	var walk func(t reflect.Type)
 	walk = func(t reflect.Type) {

@@ -1,14 +1,14 @@
 package object
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // String returns the full contents of the object as text.
 func (o *Object) String() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	o.Needs.print(&b)
 	o.Invocation.print(&b)
 	fmt.Fprintf(&b, "settings %+v\n", o.Settings)
@@ -63,7 +63,7 @@ func (o *Object) String() string {
 	return b.String()
 }
 
-func (n *Needs) print(b *strings.Builder) {
+func (n *Needs) print(b *bytes.Buffer) {
 	fmt.Fprintf(b, "needs Linux %s %s, %d CPUs", n.Release, n.Arch, n.CPUs)
 	for _, f := range []struct{ name, val string }{{"kernel", n.Kernel}, {"boot", n.Boot}, {"modules", n.Modules}, {"only now", n.OnlyNow}} {
 		if f.val != "" {
@@ -82,7 +82,7 @@ func (n *Needs) print(b *strings.Builder) {
 	}
 }
 
-func (s *Invocation) print(b *strings.Builder) {
+func (s *Invocation) print(b *bytes.Buffer) {
 	b.WriteString("session")
 	for _, p := range s.Params {
 		b.WriteString(" " + strconv.Quote(p))
@@ -112,7 +112,7 @@ func (s *Invocation) print(b *strings.Builder) {
 
 // Kept describes how a map is kept.
 func (m *Map) Kept() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s in %s", m.Store, m.Kernel)
 	if m.Short != "" {
 		fmt.Fprintf(&b, " and %s", m.Short)
@@ -148,7 +148,7 @@ var siteNames = map[SiteKind]string{
 	OutOfBounds: "out of bounds", StackFault: "stack fault", HelperFail: "helper failed", NoEntry: "no entry", Audit: "audit",
 }
 
-func (e *Event) print(b *strings.Builder, n int) {
+func (e *Event) print(b *bytes.Buffer, n int) {
 	fmt.Fprintf(b, "event %d: %s, %d bytes, at %s", n, e.Def, e.Size, e.Span)
 	for _, at := range e.From {
 		fmt.Fprintf(b, " from %s", at)
@@ -179,7 +179,7 @@ func (e *Event) print(b *strings.Builder, n int) {
 	b.WriteByte('\n')
 }
 
-func (p *Program) print(b *strings.Builder) {
+func (p *Program) print(b *bytes.Buffer) {
 	fmt.Fprintf(b, "program %s: %s", p.Name, p.Type)
 	if p.AttachType != 0 {
 		fmt.Fprintf(b, " %s", p.AttachType)
@@ -197,7 +197,7 @@ func (p *Program) print(b *strings.Builder) {
 }
 
 // print prints the fields of a point that are set.
-func (p *Point) print(b *strings.Builder) {
+func (p *Point) print(b *bytes.Buffer) {
 	fmt.Fprintf(b, "  %s", p.Name)
 	text := func(name, val string) {
 		if val != "" {

@@ -1,6 +1,7 @@
 package output
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -143,7 +144,7 @@ func (t *TextSink) Alert(a Alert) {
 // Tests implements Sink. It prints the results in GoogleTest's format, which many
 // tools read. Only failed tests show their output.
 func (t *TextSink) Tests(rs []TestResult) {
-	var b strings.Builder
+	var b bytes.Buffer
 	tag := func(code, what, format string, args ...any) {
 		b.WriteString(t.colored(code, "["+what+"]"))
 		fmt.Fprintf(&b, " "+format+"\n", args...)

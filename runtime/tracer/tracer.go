@@ -17,6 +17,7 @@
 package tracer
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"iter"
@@ -66,7 +67,7 @@ type Error struct{ Diagnostics []source.Diag }
 // Error returns the errors as the gotrace command prints them, each with its position,
 // its message and the source line.
 func (e *Error) Error() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, d := range e.Diagnostics {
 		if d.Severity == source.Error {
 			b.WriteString(d.Render())

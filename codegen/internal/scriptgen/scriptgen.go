@@ -6,6 +6,7 @@
 package scriptgen
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand"
 	"strings"
@@ -104,7 +105,7 @@ type stmt func(*state)
 
 type gen struct {
 	r     *rand.Rand
-	b     strings.Builder
+	b     bytes.Buffer
 	tabs  int
 	depth int // depth of nested blocks
 	loops int // enclosing loops that a statement may leave: 0 or 1

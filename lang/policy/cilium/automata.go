@@ -1,6 +1,7 @@
 package cilium
 
 import (
+	"bytes"
 	"fmt"
 	"regexp/syntax"
 	"slices"
@@ -90,7 +91,7 @@ func call(text string, group []string) string {
 
 // quoted returns a text as a literal of the language.
 func quoted(text string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteByte('"')
 	for i := range len(text) {
 		switch c := text[i]; {

@@ -1,6 +1,7 @@
 package falco
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 )
@@ -8,7 +9,7 @@ import (
 // GlobRegexp returns a regular expression for a pattern as fnmatch(3) has it with
 // FNM_EXTMATCH: * and ? also stand for slashes.
 func GlobRegexp(pattern string, fold bool) (*regexp.Regexp, error) {
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteString("(?s")
 	if fold {
 		b.WriteByte('i')

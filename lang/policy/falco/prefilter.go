@@ -1,6 +1,7 @@
 package falco
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"slices"
@@ -262,7 +263,7 @@ func comparisonOf(left string, c *Check, size int) (string, bool) {
 
 // quote returns a literal of the language.
 func quote(s string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteByte('"')
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

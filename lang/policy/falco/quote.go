@@ -1,6 +1,9 @@
 package falco
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // quoted parses a text in quotes.
 func (p *parser) quoted() (string, bool) {
@@ -27,7 +30,7 @@ func unescape(text string) string {
 	if !strings.Contains(text, `\`) {
 		return text
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' || i+1 == len(text) {
 			b.WriteByte(text[i])

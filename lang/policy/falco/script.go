@@ -1,6 +1,7 @@
 package falco
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sort"
@@ -196,7 +197,7 @@ func (p *Program) writeScript() *source.File {
 		sort.SliceStable(w.names, func(i, j int) bool { return !isString(w.Event, w.names[i]) && isString(w.Event, w.names[j]) })
 		w.Index = map[string]int{}
 		at := common
-		var text strings.Builder
+		var text bytes.Buffer
 		file, sock := false, false
 		for _, name := range w.names {
 			x := expression(w.Event, name)

@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,7 +9,7 @@ import (
 
 // body builds the text of a probe.
 type body struct {
-	strings.Builder
+	bytes.Buffer
 	depth int
 }
 

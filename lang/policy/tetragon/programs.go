@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -64,7 +65,7 @@ func (s *script) programMacros() string {
 	if len(s.programs) == 0 {
 		return ""
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteString(`// tg_meets(t) has a bit for each condition that the program of a task meets.
 macro tg_meets(t)
 {

@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strconv"
@@ -135,7 +136,7 @@ func (p *policyReader) values(n *yaml.Node) (out []word) {
 
 // quote returns a string literal of the language.
 func quote(s string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteByte('"')
 	for _, c := range []byte(s) {
 		switch {

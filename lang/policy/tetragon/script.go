@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -43,7 +44,7 @@ func (s *script) file() *source.File {
 	s.watches()
 	s.programProbes()
 	var b source.Builder
-	var all strings.Builder
+	var all bytes.Buffer
 	for _, p := range s.parts {
 		all.WriteString(p.text)
 	}
@@ -72,7 +73,7 @@ func (s *script) watches() {
 		return
 	}
 	set := func(task string) string {
-		var b strings.Builder
+		var b bytes.Buffer
 		fmt.Fprintf(&b, "  let $t = %s;\n", task)
 		for _, w := range s.watched {
 			fmt.Fprintf(&b, "  %s[$t.tgid] = (uint64)%s;\n", w.name, w.expr)

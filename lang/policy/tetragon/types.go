@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -203,7 +204,7 @@ func fill(expr, variable, value, size string) string {
 
 // replaceVar replaces $ where it stands alone.
 func replaceVar(expr, variable string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for i := 0; i < len(expr); i++ {
 		if expr[i] == '$' && (i+1 == len(expr) || !isWord(expr[i+1])) {
 			b.WriteString(variable)
@@ -447,7 +448,7 @@ func macrosOf(text string) string {
 		}
 	}
 	use(text)
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, name := range preludeOrder {
 		if used[name] {
 			fmt.Fprintln(&b, prelude()[name])

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -207,7 +208,7 @@ func (b *builder) location(at []frame) uint64 {
 			key.addr += m.start
 		}
 	}
-	var text strings.Builder
+	var text bytes.Buffer
 	for i := range at {
 		fmt.Fprintf(&text, "%s\x00%s\x00%d\x00", at[i].Name, at[i].File, at[i].Line)
 	}

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bufio"
+	"bytes"
 	_ "embed"
 	"fmt"
 	"hash/fnv"
@@ -153,7 +154,7 @@ func (b *box) color() string {
 
 // escape escapes a text for XML.
 func escape(s string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, r := range strings.ToValidUTF8(s, "\ufffd") {
 		switch {
 		case r == '&':

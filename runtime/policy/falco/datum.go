@@ -1,6 +1,7 @@
 package falco
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"net/netip"
@@ -74,7 +75,7 @@ func (d datum) String() string {
 	case isAddr:
 		return d.a.String()
 	case isList:
-		var b strings.Builder
+		var b bytes.Buffer
 		for i, x := range d.list {
 			if i > 0 {
 				b.WriteByte(',')
@@ -229,7 +230,7 @@ var functions = map[string]func([]datum) datum{
 		}
 	},
 	"concat": func(args []datum) datum {
-		var b strings.Builder
+		var b bytes.Buffer
 		for _, d := range args {
 			if d.kind == missing {
 				return d

@@ -1,6 +1,7 @@
 package tetragon
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -187,7 +188,7 @@ func oneLine(s string) string {
 	if !strings.ContainsFunc(s, unicode.IsControl) {
 		return s
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, c := range s {
 		if unicode.IsControl(c) {
 			q := strconv.QuoteRune(c)

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func dnsType(n uint16) string {
 
 // dnsName returns the name at an offset, in small letters, and the offset after it.
 func dnsName(b []byte, at int) (name string, end int, ok bool) {
-	var s strings.Builder
+	var s bytes.Buffer
 	for range dnsMaxNames {
 		if at >= len(b) {
 			return "", 0, false

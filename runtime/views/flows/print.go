@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -139,7 +140,7 @@ type dict struct {
 }
 
 func (p *dict) Flow(f *Flow) error {
-	var b strings.Builder
+	var b bytes.Buffer
 	if p.more {
 		b.WriteString("------------\n")
 	}
@@ -181,7 +182,7 @@ func (p *tab) Flow(f *Flow) error {
 }
 
 func (p *tab) row(cells []string) error {
-	var b strings.Builder
+	var b bytes.Buffer
 	for i, c := range cells {
 		p.widths[i] = max(p.widths[i], len(c))
 		if i == len(cells)-1 {

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -126,7 +127,7 @@ const again = 5_000_000_000
 // Script returns the script for a filter. reasons tells whether the kernel has reasons for
 // dropping packets.
 func Script(x *Filter, reasons bool) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, scriptHead, firstBytes, maxSockets, maxListeners, maxFlows)
 	at := x.conds()
 	b.WriteString("\n// Answers of DNS, for the names of addresses.\npkt:in /args.proto == 17 && args.sport == 53/ { print((\"" + kindNames + "\", payload(512))); }\n")
@@ -165,7 +166,7 @@ func only(conds []string) string {
 }
 
 // packets writes the probe for the packets of sockets.
-func packets(b *strings.Builder, event string, at [atReport + 1][]string) {
+func packets(b *bytes.Buffer, event string, at [atReport + 1][]string) {
 	out, port := "true", "sport"
 	if event == "pkt:in" {
 		out, port = "false", "dport"
@@ -216,7 +217,7 @@ func httpWords() string {
 }
 
 // drops writes the probe for packets that the kernel drops.
-func drops(b *strings.Builder, at [atReport + 1][]string, reasons bool) {
+func drops(b *bytes.Buffer, at [atReport + 1][]string, reasons bool) {
 	reason := "0"
 	if reasons {
 		reason = "args.reason"
@@ -244,7 +245,7 @@ func drops(b *strings.Builder, at [atReport + 1][]string, reasons bool) {
 
 // quote returns a text as a literal of the language.
 func quote(s string) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteByte('"')
 	for _, c := range []byte(s) {
 		if c < ' ' || c > '~' || c == '"' || c == '\\' {

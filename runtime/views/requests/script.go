@@ -1,6 +1,7 @@
 package requests
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -8,7 +9,7 @@ import (
 // Script returns the script that reports the pieces of a protocol's answers. The sink of
 // NewSink reads what it prints.
 func Script(p *Protocol, o *Options) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "// The requests of %s, for gotrace requests.\n", p.About)
 	fmt.Fprintf(&b, "%s%s\n{\n", p.Event, predicate(p, &o.Filter))
 	b.WriteString(`  if (args.kind == 1 || args.kind == 4 || args.kind == 7) {

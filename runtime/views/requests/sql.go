@@ -1,11 +1,14 @@
 package requests
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // maskSQL returns the text of a query in one line, with ? for its literals. A text in double
 // quotes is a literal in MySQL and a name elsewhere.
 func maskSQL(s string, doubleQuotes bool) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	word := false // the last character belongs to a name or number
 	for i := 0; i < len(s); {
 		c := s[i]
