@@ -19,7 +19,7 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // Internal packages belong to the package above them.
 var floors = [][]string{
-	{"runtime/amd64", "runtime/cursor", "runtime/lazy", "runtime/output/protowire", "runtime/sorted"},
+	{"runtime/amd64", "runtime/cursor", "runtime/hosts", "runtime/lazy", "runtime/output/protowire", "runtime/sorted"},
 	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
@@ -55,6 +55,7 @@ var forbidden = map[string]struct {
 	"runtime/amd64":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/cgroups":          {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/decode":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
+	"runtime/hosts":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/native":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/object":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/object/elfobj":    {trees: []string{"lang", "codegen", "builtins", "probes"}},
@@ -86,7 +87,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/output", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/hosts", "runtime/output", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
 }
 
 func TestFloors(t *testing.T) {

@@ -3,7 +3,6 @@ package falco
 import (
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/hosts"
 )
 
 // TypeOf returns the type of a term's values, and whether it has a list of them.
@@ -183,11 +183,10 @@ func ParsePort(text string) (int64, error) {
 	if n, err := strconv.ParseUint(text, 0, 16); err == nil {
 		return int64(n), nil
 	}
-	n, err := net.LookupPort("tcp", text)
-	if err != nil {
-		n, err = net.LookupPort("udp", text)
+	if n, ok := hosts.Port(text); ok {
+		return int64(n), nil
 	}
-	return int64(n), err
+	return 0, strconv.ErrSyntax
 }
 
 // ParseBool returns a truth value of a condition.

@@ -44,7 +44,7 @@ type engine struct {
 	sends    map[[2]uint64]netip.AddrPort
 	users    *procs.Names
 	inside   map[string]*procs.Names // of containers, by ID
-	hosts    *hosts
+	hosts    *namedHosts
 	owners   *owners
 	event    Event
 	buf      []byte // of the alert that is printed
@@ -70,7 +70,7 @@ func NewSink(p *falco.Program, format Format, out *output.Writer, err io.Writer,
 		inside: map[string]*procs.Names{}, owners: newOwners(),
 	}
 	e.hostname, _ = os.Hostname()
-	e.hosts = newHosts(p)
+	e.hosts = newNamedHosts(p)
 	for _, w := range p.Watched {
 		var rules []rule
 		for _, r := range w.Rules {

@@ -1,8 +1,6 @@
 package falco
 
 import (
-	"context"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,11 +8,12 @@ import (
 	"time"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/runtime/hosts"
 )
 
-// hosts knows the addresses of the hosts that rules name. It looks them up in the
+// namedHosts knows the addresses of the hosts that rules name. It looks them up in the
 // background, and again after a while.
-type hosts struct {
+type namedHosts struct {
 	names []string
 
 	mu    sync.Mutex
@@ -24,8 +23,8 @@ type hosts struct {
 // lookAgain is how long the addresses of a name are kept.
 const lookAgain = time.Minute
 
-func newHosts(p *falco.Program) *hosts {
-	h := &hosts{addrs: map[string][]netip.Addr{}}
+func newNamedHosts(p *falco.Program) *namedHosts {
+	h := &namedHosts{addrs: map[string][]netip.Addr{}}
 	for _, r := range p.Rules {
 		falco.EachCheck(r.Condition, func(c *falco.Check) {
 			if f := c.Left.Field; f != nil && strings.HasSuffix(f.Name, "ip.name") {
@@ -45,14 +44,12 @@ func newHosts(p *falco.Program) *hosts {
 
 // look looks up all names. The first time it waits for a short while, so that the first
 // events find the addresses.
-func (h *hosts) look() {
+func (h *namedHosts) look() {
 	done := make(chan struct{})
 	go func() {
 		for first := true; ; first = false {
 			for _, name := range h.names {
-				ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-				list, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-				cancel()
+				list, err := hosts.Lookup(name, 5*time.Second)
 				if err != nil {
 					continue
 				}
@@ -76,14 +73,14 @@ func (h *hosts) look() {
 }
 
 // has reports whether a name has an address.
-func (h *hosts) has(name string, a netip.Addr) bool {
+func (h *namedHosts) has(name string, a netip.Addr) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Contains(h.addrs[name], a.Unmap())
 }
 
 // name returns the name of an address, or "".
-func (h *hosts) name(a netip.Addr) string {
+func (h *namedHosts) name(a netip.Addr) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, name := range h.names {

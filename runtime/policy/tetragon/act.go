@@ -1,13 +1,13 @@
 package tetragon
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/gotrace/gotrace/lang/policy/tetragon"
+	"github.com/gotrace/gotrace/runtime/hosts"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -44,11 +44,7 @@ func (a *actor) do(o *tetragon.Outcome) {
 		run(func() { get(u) })
 	}
 	for _, name := range o.Names {
-		run(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), actTimeout)
-			defer cancel()
-			net.DefaultResolver.LookupHost(ctx, name)
-		})
+		run(func() { hosts.Lookup(name, actTimeout) })
 	}
 }
 
@@ -58,16 +54,17 @@ func get(text string) error {
 	if err != nil {
 		return err
 	}
-	host := u.Host
-	if u.Port() == "" {
-		host = net.JoinHostPort(u.Hostname(), "80")
+	port := uint64(80)
+	if u.Port() != "" {
+		if port, err = strconv.ParseUint(u.Port(), 10, 16); err != nil {
+			return err
+		}
 	}
-	c, err := net.DialTimeout("tcp", host, actTimeout)
+	c, err := hosts.Dial(u.Hostname(), uint16(port), actTimeout)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(actTimeout))
 	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gotrace\r\nConnection: close\r\n\r\n", u.RequestURI(), u.Host)
 	_, err = c.Read(make([]byte, 4096))
 	return err
