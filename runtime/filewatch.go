@@ -3,9 +3,7 @@ package runtime
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -39,16 +37,9 @@ func (s *Session) newFileWatch(pid int, found func(pid int, m symbols.Mapping)) 
 
 // survey finds the files of all running processes.
 func (w *fileWatch) survey() {
-	dir, err := os.Open(w.proc)
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			w.process(pid)
-		}
+	pids, _ := symbols.Running(w.proc) // without procfs, the log tells of later mappings
+	for pid := range pids {
+		w.process(pid)
 	}
 }
 

@@ -3,7 +3,6 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,9 +20,12 @@ import (
 // unwinding maintains the tables with which programs unwind user stacks without frame
 // pointers. A goroutine tracks the mappings of all processes while the session runs.
 type unwinding struct {
+	proc     string // mount point of procfs
 	tables   *unwind.Tables
 	log      *mmapLog
 	mem      [][]byte      // mapped memory of the kernel's maps
+	lost     uint64        // records that the log had lost when sweep last looked
+	swept    time.Time     // when that was
 	wanted   []int         // processes whose tables must be complete before probes are attached
 	surveyed chan struct{} // closed when the mappings of all processes have been read
 	stop     chan struct{}
@@ -37,7 +39,7 @@ func (s *Session) startUnwinding() error {
 	if procs == nil {
 		return nil
 	}
-	u := &unwinding{surveyed: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{})}
+	u := &unwinding{proc: s.procRoot(), surveyed: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{})}
 	rules, err := u.mapMemory(s.maps[unwind.RulesMap], unwind.RulesSize)
 	if err != nil {
 		return err
@@ -90,7 +92,7 @@ func (s *Session) startUnwinding() error {
 	if pid := s.opt.PID; pid > 0 {
 		u.want(pid, symbols.Executable(s.procRoot(), pid))
 	}
-	go u.follow(s.procRoot())
+	go u.follow()
 	return nil
 }
 
@@ -136,24 +138,18 @@ func (u *unwinding) mapMemory(m *ebpf.Map, size int) ([]byte, error) {
 
 // follow reads the mappings of the existing processes, and then the kernel's log of
 // mappings.
-func (u *unwinding) follow(proc string) {
+func (u *unwinding) follow() {
 	defer close(u.done)
-	dir, err := os.Open(proc)
-	if err == nil {
-		names, _ := dir.Readdirnames(-1)
-		dir.Close()
-		for _, name := range names {
-			if pid, err := strconv.Atoi(name); err == nil {
-				for _, m := range symbols.Executable(proc, pid) {
-					u.Mapped(pid, m)
-				}
-				u.tables.Flush()
-			}
-			if u.stopping() {
-				return
-			}
-			u.note() // so that processes that start now need not wait for the others
+	pids, _ := symbols.Running(u.proc) // without procfs, the log tells of later mappings
+	for pid := range pids {
+		for _, m := range symbols.Executable(u.proc, pid) {
+			u.Mapped(pid, m)
 		}
+		u.tables.Flush()
+		if u.stopping() {
+			return
+		}
+		u.note() // so that processes that start now need not wait for the others
 	}
 	close(u.surveyed)
 	for u.log != nil && !u.stopping() {
@@ -166,7 +162,22 @@ func (u *unwinding) follow(proc string) {
 func (u *unwinding) note() {
 	if u.log != nil {
 		u.log.drain(u)
+		u.sweep()
 		u.tables.Flush() // lists may also wait for their time
+	}
+}
+
+// sweepPause is the time between two calls of sweep that have an effect.
+const sweepPause = 10 * time.Second
+
+// sweep removes processes whose end was not reported, if the log has lost records.
+func (u *unwinding) sweep() {
+	if u.log.lost == u.lost || time.Since(u.swept) < sweepPause {
+		return
+	}
+	u.lost, u.swept = u.log.lost, time.Now()
+	if pids, err := symbols.Running(u.proc); err == nil {
+		u.tables.Running(pids)
 	}
 }
 

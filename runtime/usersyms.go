@@ -2,9 +2,8 @@ package runtime
 
 import (
 	"fmt"
-	"os"
+	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -125,7 +124,7 @@ func (s *Session) reportSymbols() {
 		fmt.Fprintf(s.opt.Stderr, "WARNING: %d records of process mappings were lost: addresses of processes that have ended may have no names\n", n)
 	}
 	if n := s.syms.Forgotten(); n > 0 {
-		fmt.Fprintf(s.opt.Stderr, "WARNING: addresses of %d ended processes have no names: the mappings of only the last %d are kept\n", n, symbols.MaxEnded)
+		fmt.Fprintf(s.opt.Stderr, "WARNING: addresses of %d ended processes have no names: the mappings of at most the last %d are kept\n", n, symbols.MaxEnded)
 	}
 }
 
@@ -133,19 +132,8 @@ func (s *Session) reportSymbols() {
 // contains only later mappings. It starts with the newest processes, which are
 // likely to end first. If there are many, it uses at most about a tenth of a CPU.
 func (s *Session) survey() {
-	dir, err := os.Open(s.procRoot())
-	if err != nil {
-		return
-	}
-	names, _ := dir.Readdirnames(-1)
-	dir.Close()
-	var pids []int
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	slices.Sort(pids)
+	running, _ := symbols.Running(s.procRoot()) // without procfs, the log tells of later mappings
+	pids := slices.Sorted(maps.Keys(running))
 	slices.Reverse(pids)
 	turn := 50 * time.Millisecond // later turns are shorter
 	began := time.Now()

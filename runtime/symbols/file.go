@@ -1,9 +1,12 @@
 package symbols
 
 import (
+	"cmp"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +25,8 @@ type file struct {
 	changed time.Time
 	names   map[uint64]binary.Symbol
 	places  map[uint64][]binary.Frame
+	used    int  // number of the last lookup in it
+	closed  bool // to make room for others: it must be opened again
 }
 
 // maxAnswers is the number of answers that are cached for a file.
@@ -34,7 +39,10 @@ func (f *file) symbol(addr uint64) (binary.Symbol, bool) {
 	}
 	s, ok := f.names[addr]
 	if !ok {
-		f.guard(func() { s, _ = f.x.At(addr) })
+		f.guard(func() {
+			s, _ = f.x.At(addr)
+			s.Name = strings.Clone(s.Name) // the file may be closed
+		})
 		if f.names == nil || len(f.names) >= maxAnswers {
 			f.names = map[uint64]binary.Symbol{}
 		}
@@ -51,7 +59,12 @@ func (f *file) debug(addr uint64) []binary.Frame {
 	}
 	list, ok := f.places[addr]
 	if !ok {
-		f.guard(func() { list = f.x.Frames(addr) })
+		f.guard(func() {
+			list = f.x.Frames(addr)
+			for i := range list { // the file may be closed
+				list[i].Name, list[i].File = strings.Clone(list[i].Name), strings.Clone(list[i].File)
+			}
+		})
 		if f.places == nil || len(f.places) >= maxAnswers {
 			f.places = map[uint64][]binary.Frame{}
 		}
@@ -77,17 +90,24 @@ func (f *file) guard(read func()) {
 
 // fileOf returns the file of a mapping.
 func (u *User) fileOf(p *process, m *mapping) *file {
-	if m.of != nil {
-		return m.of
+	if m.of == nil || m.of.closed {
+		m.of = nil
+		u.findFile(p, m)
 	}
-	known := u.files[m.file]
+	m.of.used = u.lookups
+	return m.of
+}
+
+// findFile sets the file of a mapping.
+func (u *User) findFile(p *process, m *mapping) {
+	known := u.files[*m.file]
 	if m.file.path == vdso {
 		if known == nil {
 			known = vdsoFile(u.opt.ProcRoot)
-			u.files[m.file] = known
+			u.files[*m.file] = known
 		}
 		m.of = known
-		return known
+		return
 	}
 	try := func(name string) {
 		st, err := os.Stat(name)
@@ -101,16 +121,16 @@ func (u *User) fileOf(p *process, m *mapping) *file {
 		}
 		if f := u.open(p, m, name); f != nil {
 			f.size, f.changed = st.Size(), st.ModTime()
-			u.files[m.file], m.of = f, f
+			u.files[*m.file], m.of = f, f
 		}
 	}
 	for _, name := range p.ownNames(u.opt.ProcRoot, m) {
 		if try(name); m.of != nil {
-			return m.of
+			return
 		}
 	}
 	// The process has ended, or it maps other files now.
-	u.keep.with(m.file, try)
+	u.keep.with(*m.file, try)
 	if m.of == nil && p.parent > 0 { // it may have lasted longer
 		try(filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.parent), "root") + m.file.path)
 	}
@@ -118,14 +138,36 @@ func (u *User) fileOf(p *process, m *mapping) *file {
 		try(m.file.path)
 	}
 	if m.of != nil {
-		return m.of
+		return
 	}
 	if known == nil {
 		known = &file{}
-		u.files[m.file] = known
+		u.add(known)
+		u.files[*m.file] = known
 	}
 	m.of = known
-	return known
+}
+
+// maxFiles is the number of files whose symbols are kept.
+const maxFiles = 4096
+
+// add makes room for a file by closing the files that have not been used for long.
+func (u *User) add(f *file) {
+	if len(u.opened) >= maxFiles {
+		slices.SortFunc(u.opened, func(a, b *file) int { return cmp.Compare(a.used, b.used) })
+		old := u.opened[:maxFiles/8]
+		for _, f := range old {
+			if f.x != nil {
+				f.x.Close()
+			}
+			*f = file{closed: true}
+		}
+		u.opened = slices.Delete(u.opened, 0, len(old))
+		maps.DeleteFunc(u.files, func(_ fileID, f *file) bool { return f.closed })
+		maps.DeleteFunc(u.builds, func(_ string, f *file) bool { return f.closed })
+	}
+	f.used = u.lookups
+	u.opened = append(u.opened, f)
 }
 
 // open opens the file of a mapping. Copies of a file, such as those in containers,
@@ -146,12 +188,14 @@ func (u *User) open(p *process, m *mapping, name string) *file {
 		x.Where.Root, x.Where.Path = root, inside
 	}
 	if f.buildID == "" {
+		u.add(f)
 		return f
 	}
 	if same := u.builds[f.buildID]; same != nil && same.x != nil {
 		x.Close()
 		return same
 	}
+	u.add(f)
 	u.builds[f.buildID] = f
 	return f
 }

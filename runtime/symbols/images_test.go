@@ -142,16 +142,3 @@ func TestReplacedFile(t *testing.T) {
 		t.Errorf("no file has %q", got)
 	}
 }
-
-// TestEnded checks that the number of ended processes that are kept is bounded.
-func TestEnded(t *testing.T) {
-	u := NewUser(View{})
-	m := Mapping{Start: 0x1000, End: 0x2000, Path: "/x"}
-	for pid := 1; pid <= MaxEnded+100; pid++ {
-		u.Mapped(pid+1<<28, m)
-		u.Ended(pid + 1<<28)
-	}
-	if len(u.procs) != MaxEnded || u.procs[1+1<<28] != nil || u.procs[MaxEnded+100+1<<28] == nil {
-		t.Errorf("%d processes are known", len(u.procs))
-	}
-}

@@ -1,6 +1,7 @@
 package symbols
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,10 +40,10 @@ const (
 func (k *keeper) want(p *process, m *mapping) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, known := k.held[m.file]; known || len(k.wanted) >= maxWanted {
+	if _, known := k.held[*m.file]; known || len(k.wanted) >= maxWanted {
 		return
 	}
-	k.wanted = append(k.wanted, wanted{p.pid, p.parent, m.start, m.end, m.file})
+	k.wanted = append(k.wanted, wanted{p.pid, p.parent, m.start, m.end, *m.file})
 	if !k.running {
 		k.running = true
 		go k.run()
@@ -86,7 +87,7 @@ func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
 			}
 		}
 		p := process{pid: pid}
-		for _, name := range p.ownNames(k.proc, &mapping{start: w.start, end: w.end, file: w.file}) {
+		for _, name := range p.ownNames(k.proc, &mapping{start: w.start, end: w.end, file: &w.file}) {
 			f, err := os.Open(name)
 			if err != nil {
 				continue
@@ -102,10 +103,14 @@ func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
 
 // hold stores an open file.
 func (k *keeper) hold(id fileID, f *os.File) {
-	k.held[id] = f
 	if f == nil {
+		if len(k.held) >= maxIDs {
+			maps.DeleteFunc(k.held, func(_ fileID, f *os.File) bool { return f == nil })
+		}
+		k.held[id] = nil
 		return
 	}
+	k.held[id] = f
 	if k.order = append(k.order, id); len(k.order) > maxHeld {
 		k.held[k.order[0]].Close()
 		delete(k.held, k.order[0])

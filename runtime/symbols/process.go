@@ -19,8 +19,10 @@ type process struct {
 	parent int      // 0: not known
 	start  string   // start time of the process, to detect a reused ID; "": not read yet
 	images []*image // oldest first, never empty
+	life   int      // counts the processes that have had the ID
 	readAt time.Time
 	ended  bool
+	held   int // size that User counts for the life if it has ended
 
 	jit jitted
 }
@@ -33,13 +35,14 @@ const maxImages = 8
 // image is the list of executable mappings of one program, sorted by address.
 type image struct {
 	maps   []mapping
+	life   int  // the one of the process that the image belongs to
 	shared bool // another image uses the same array of mappings
 }
 
 // mapping is an executable range of a process's memory.
 type mapping struct {
 	start, end, offset uint64
-	file               fileID
+	file               *fileID
 	of                 *file // nil: not looked up yet
 }
 
@@ -61,16 +64,44 @@ func (p *process) renew(im *image) {
 	if len(p.current().maps) == 0 {
 		p.images = p.images[:len(p.images)-1]
 	}
+	im.life = p.life
 	p.images = append(p.images, im)
 	if n := len(p.images); n > maxImages {
 		p.images = slices.Delete(p.images, 0, n-maxImages)
 	}
 }
 
-// reborn starts the process over, as another process has the same ID now.
+// reborn starts the process over, as another process has the same ID now. If the end of the
+// former one is not known, their images are dropped together.
 func (p *process) reborn(im *image) {
+	if p.ended {
+		p.life++
+	}
 	p.renew(im)
-	p.start, p.jit, p.ended = "", jitted{}, false
+	p.start, p.jit, p.ended, p.held = "", jitted{}, false, 0
+}
+
+// size returns the number of images, mappings and generated functions that are kept for
+// the latest life only.
+func (p *process) size() int {
+	n := len(p.jit.fromMap) + len(p.jit.fromDump)
+	for _, im := range p.images {
+		if im.life == p.life {
+			if n++; !im.shared {
+				n += len(im.maps)
+			}
+		}
+	}
+	return n
+}
+
+// drop removes the images of an earlier life. It returns false if there is no later one.
+func (p *process) drop(life int) bool {
+	if life == p.life {
+		return false
+	}
+	p.images = slices.DeleteFunc(p.images, func(im *image) bool { return im.life == life })
+	return true
 }
 
 // read reads the memory map. If the process has ended, read keeps the known map.
@@ -84,7 +115,7 @@ func (p *process) take(maps []mapping, start string) {
 	if len(maps) == 0 {
 		return
 	}
-	if p.start != "" && p.start != start {
+	if p.ended || p.start != "" && p.start != start {
 		p.reborn(&image{})
 	} else if executed(p.current().maps, maps) {
 		p.renew(&image{})
@@ -107,7 +138,7 @@ func executed(before, now []mapping) bool {
 			continue
 		}
 		files = true
-		if slices.ContainsFunc(now, func(n mapping) bool { return n.start == b.start && n.file == b.file }) {
+		if slices.ContainsFunc(now, func(n mapping) bool { return n.start == b.start && *n.file == *b.file }) {
 			return false
 		}
 	}
@@ -120,7 +151,7 @@ func (im *image) add(m mapping) {
 		im.maps, im.shared = slices.Clone(im.maps), false
 	}
 	im.maps = slices.DeleteFunc(im.maps, func(o mapping) bool {
-		if o.start == m.start && o.file == m.file {
+		if o.start == m.start && *o.file == *m.file {
 			m.of = o.of
 		}
 		return o.start < m.end && m.start < o.end
@@ -177,7 +208,7 @@ func parseMaps(text []byte) []mapping {
 		if !ok || err1 != nil || err2 != nil || err3 != nil {
 			continue
 		}
-		m := mapping{start: start, end: end, offset: off, file: fileID{dev: f[3], inode: f[4]}}
+		m := mapping{start: start, end: end, offset: off, file: &fileID{dev: f[3], inode: f[4]}}
 		if len(f) == 6 {
 			m.file.path = strings.TrimSuffix(strings.TrimLeft(f[5], " "), " (deleted)")
 		}

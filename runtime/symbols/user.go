@@ -52,16 +52,17 @@ type Frame = value.Frame
 
 // User finds functions in all processes. Only one goroutine may use it at a time.
 type User struct {
-	opt    View
-	procs  map[int]*process
-	files  map[fileID]*file
-	ids    map[fileID]fileID // see intern
-	builds map[string]*file  // by build ID
-	gone   map[int]bool      // IDs of processes whose mappings were dropped
-	missed map[int]bool      // those in gone that were looked up
-	ended  []*process        // processes that have ended, in order of their end
-	names  map[string]string // cache of demangled names
-	keep   keeper
+	opt     View
+	procs   map[int]*process
+	files   map[fileID]*file
+	ids     map[fileID]*fileID // see intern
+	builds  map[string]*file   // by build ID
+	names   map[string]string  // cache of demangled names
+	keep    keeper
+	past    past
+	fresh   int     // number of processes that may be added until sweep is called
+	opened  []*file // those in files
+	lookups int     // number of stacks that were looked up
 }
 
 // NewUser returns a User without any process.
@@ -71,7 +72,7 @@ func NewUser(opt View) *User {
 	}
 	return &User{
 		opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{},
-		gone: map[int]bool{}, missed: map[int]bool{}, ids: map[fileID]fileID{}, names: map[string]string{},
+		ids: map[fileID]*fileID{}, names: map[string]string{}, fresh: minSweep,
 		keep: keeper{proc: opt.ProcRoot, held: map[fileID]*os.File{}},
 	}
 }
@@ -101,11 +102,10 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 		}
 		return out
 	}
+	u.lookups++
 	p := u.procs[pid]
 	if p == nil {
-		if p = u.Know(pid); u.gone[pid] && len(p.current().maps) == 0 {
-			u.missed[pid] = true
-		}
+		p = u.Know(pid)
 	} else if u.opt.Cache == NoCache {
 		p.read(u.opt.ProcRoot)
 	}
@@ -129,7 +129,9 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned bool) []Frame {
 	m := im.find(addr)
 	if m == nil || !m.named() {
-		return append(out, p.jitFrame(u.opt.ProcRoot, im, addr))
+		out = append(out, p.jitFrame(u.opt.ProcRoot, im, addr))
+		u.recount(p)
+		return out
 	}
 	f := u.fileOf(p, m)
 	frame := Frame{Addr: addr, Module: m.file.path, BuildID: f.buildID, InFile: addr - m.start + m.offset}
@@ -227,14 +229,30 @@ func (im *image) mapped(addrs []uint64) (n int) {
 func (u *User) Know(pid int) *process {
 	p := u.process(pid)
 	p.read(u.opt.ProcRoot)
+	if len(p.current().maps) == 0 {
+		u.past.miss(pid)
+		u.Ended(pid)
+	}
 	return p
 }
 
 func (u *User) process(pid int) *process {
 	p := u.procs[pid]
 	if p == nil {
+		if u.fresh--; u.fresh < 0 {
+			u.sweep()
+		}
 		p = newProcess(pid)
 		u.procs[pid] = p
+	}
+	return p
+}
+
+// running returns the process that has an ID now.
+func (u *User) running(pid int) *process {
+	p := u.process(pid)
+	if p.ended { // the log has lost the fork, or only the main thread has ended
+		p.reborn(p.current().copy())
 	}
 	return p
 }
@@ -258,7 +276,7 @@ func (u *User) Add(f Found) {
 		return
 	}
 	for i := range f.maps {
-		f.maps[i].file = u.intern(f.maps[i].file)
+		f.maps[i].file = u.intern(*f.maps[i].file)
 	}
 	p := u.process(f.pid)
 	p.start, p.current().maps = f.start, f.maps
@@ -279,22 +297,31 @@ func (u *User) Mapped(pid int, m Mapping) {
 		m.Path = ""
 	}
 	made := mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})}
-	p := u.process(pid)
+	p := u.running(pid)
 	p.current().add(made)
-	if made.named() && made.file.path != vdso && u.files[made.file] == nil {
+	if made.named() && made.file.path != vdso && u.files[*made.file] == nil {
 		u.keep.want(p, &made)
 	}
 }
 
 // intern returns an equal fileID that shares its strings with other mappings.
-func (u *User) intern(id fileID) fileID {
-	known, ok := u.ids[id]
-	if !ok {
-		known = id
-		u.ids[id] = id
+func (u *User) intern(id fileID) *fileID {
+	known := u.ids[id]
+	if known == nil {
+		if len(u.ids) >= maxIDs {
+			clear(u.ids)
+		}
+		known = &id
+		u.ids[id] = known
 	}
 	return known
 }
+
+// Limits on what is shared or cached.
+const (
+	maxIDs   = 64 << 10
+	maxNames = 256 << 10
+)
 
 // Forked records that a process started as a copy of its parent.
 func (u *User) Forked(pid, parent int) {
@@ -309,32 +336,7 @@ func (u *User) Forked(pid, parent int) {
 
 // Executed records that a process executed another program, which unmapped all of
 // its memory.
-func (u *User) Executed(pid int) { u.process(pid).renew(&image{}) }
-
-// MaxEnded is the number of ended processes that are kept.
-const MaxEnded = 32 << 10
-
-// Ended records the end of a process. User keeps the process until MaxEnded others have
-// ended.
-func (u *User) Ended(pid int) {
-	p := u.procs[pid]
-	if p == nil || p.ended {
-		return
-	}
-	p.ended = true
-	u.ended = append(u.ended, p)
-	if len(u.ended) > MaxEnded {
-		if old := u.ended[0]; old.ended && u.procs[old.pid] == old {
-			delete(u.procs, old.pid)
-			u.gone[old.pid] = true
-		}
-		u.ended = u.ended[1:]
-	}
-}
-
-// Forgotten returns the number of processes that were looked up after their mappings
-// had been dropped.
-func (u *User) Forgotten() int { return len(u.missed) }
+func (u *User) Executed(pid int) { u.running(pid).renew(&image{}) }
 
 func (u *User) demangled(name string) string {
 	if !u.opt.Demangle || !strings.HasPrefix(name, "_Z") && !strings.HasPrefix(name, "_R") {
@@ -346,6 +348,9 @@ func (u *User) demangled(name string) string {
 	d, err := demangle.ToString(name)
 	if err != nil {
 		d = name
+	}
+	if len(u.names) >= maxNames {
+		clear(u.names)
 	}
 	u.names[name] = d
 	return d

@@ -97,6 +97,7 @@ func (t *Tables) fileOf(p *process, m Mapping) *file {
 		f = nil
 	}
 	if f == nil {
+		t.limitFiles()
 		f = &file{key: key, generation: m.Generation, code: m.End - m.Start, path: m.Path, kind: Pending, users: map[*process]bool{}}
 		t.files[key] = f
 		t.enqueue(f)
@@ -361,6 +362,15 @@ func (t *Tables) alloc(size int) (block, []byte, error) {
 	return t.memory.alloc(size)
 }
 
+// limitFiles drops what is known of files that no process maps if there are many.
+func (t *Tables) limitFiles() {
+	if len(t.files)+len(t.retired) < max(t.fileLimit, MaxFiles) {
+		return
+	}
+	t.dropIdle(nil)
+	t.fileLimit = 2 * (len(t.files) + len(t.retired))
+}
+
 // dropIdle releases the tables of all files that no process maps, except those of keep.
 func (t *Tables) dropIdle(keep *file) {
 	shared := map[*file]bool{keep: true}
@@ -373,7 +383,8 @@ func (t *Tables) dropIdle(keep *file) {
 		}
 	}
 	drop := func(f *file) bool {
-		if len(f.users) > 0 || !f.ready || f.following || shared[f] {
+		built := f.ready && !f.following || !f.failed.IsZero()
+		if len(f.users) > 0 || !built || shared[f] {
 			return false
 		}
 		for _, s := range slices.Concat(f.segs, f.early) {

@@ -34,22 +34,23 @@ type Tables struct {
 	openFile func(path string) (*os.File, error)    // openRead
 	patience time.Duration                          // how long a mapping waits for the version of its file
 
-	mu      sync.Mutex
-	memory  memory
-	rules   map[cfi.Rule]uint16
-	files   map[fileKey]*file
-	retired []*file // whose keys other files have now
-	byBuild map[string]*file
-	procs   map[int]*process
-	dirty   []*process
-	queue   []*file      // files whose tables have yet to be built
-	first   map[int]bool // processes whose files have priority, and their descendants
-	workers []builder
-	silent  map[uint64]int // devices whose file systems do not answer, with the number of calls
-	made    chan struct{}  // closed, and replaced, when the tables of a file are complete
-	stop    chan struct{}
-	stopped sync.WaitGroup
-	stats   Stats
+	mu        sync.Mutex
+	memory    memory
+	rules     map[cfi.Rule]uint16
+	files     map[fileKey]*file
+	retired   []*file // whose keys other files have now
+	fileLimit int     // number of files at which limitFiles drops some; 0: MaxFiles
+	byBuild   map[string]*file
+	procs     map[int]*process
+	dirty     []*process
+	queue     []*file      // files whose tables have yet to be built
+	first     map[int]bool // processes whose files have priority, and their descendants
+	workers   []builder
+	silent    map[uint64]int // devices whose file systems do not answer, with the number of calls
+	made      chan struct{}  // closed, and replaced, when the tables of a file are complete
+	stop      chan struct{}
+	stopped   sync.WaitGroup
+	stats     Stats
 }
 
 // Stats holds the cost of the tables.
@@ -312,6 +313,23 @@ func (t *Tables) Ended(pid int) {
 	defer t.mu.Unlock()
 	t.forget(pid)
 	delete(t.first, pid)
+}
+
+// Running tells the tables which processes there are. It removes those whose end was not
+// reported.
+func (t *Tables) Running(pids map[int]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for pid := range t.procs {
+		if !pids[pid] {
+			t.forget(pid)
+		}
+	}
+	for pid := range t.first {
+		if !pids[pid] {
+			delete(t.first, pid)
+		}
+	}
 }
 
 // use records that a process maps the file.
