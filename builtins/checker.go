@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -47,6 +48,8 @@ type Checker interface {
 	UseKey(m *MapInfo, key *types.Type, s source.Span)
 	// DeclareVar sets the type of the variable of a VarArg.
 	DeclareVar(a *Arg, t *types.Type)
+	// Patterns returns the automata of the script so far.
+	Patterns() *pattern.Cache
 	// Number parses an integer from the command line, in any form that a script
 	// can use.
 	Number(text string) (*Lit, bool)

@@ -8,6 +8,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -63,7 +64,10 @@ type testChecker struct {
 	cfg     *config.Config
 	session Invocation
 	ctx     *probes.Context
+	made    pattern.Cache
 }
+
+func (c *testChecker) Patterns() *pattern.Cache { return &c.made }
 
 func newTestChecker() *testChecker { return &testChecker{cfg: config.Default()} }
 

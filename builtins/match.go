@@ -62,7 +62,7 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		}
 		return types.TBool
 	}
-	auto, err := pattern.Any(list)
+	auto, err := c.Patterns().Any(list)
 	if err != nil {
 		c.ErrorHint(call.Span, "shorten its repetitions, or match in parts: x … && x …", "%s: %v", call.operator(), err)
 		return types.TInvalid

@@ -39,7 +39,7 @@ func matched() *Def {
 				}
 				list = append(list, p)
 			}
-			auto, err := pattern.Compile(list)
+			auto, err := c.Patterns().Compile(list)
 			if err != nil {
 				c.ErrorHint(call.Span, "shorten their repetitions, or use several calls", "matched(): %v", err)
 				return types.TInvalid

@@ -6,6 +6,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -359,6 +360,8 @@ func (c *checker) Points() []*probes.Point {
 func (c *checker) Constant() bool { return c.constant > 0 }
 
 func (c *checker) Final() bool { return c.final }
+
+func (c *checker) Patterns() *pattern.Cache { return &c.patterns }
 
 func (c *checker) StackLens(need bool) bool {
 	if need && !c.stackLens {

@@ -12,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/attach"
 	"github.com/gotrace/gotrace/lang/cdecl"
 	"github.com/gotrace/gotrace/lang/config"
+	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -106,6 +107,8 @@ type checker struct {
 	called  *source.Call // the macro call being checked, or nil
 
 	unstable map[string]bool // features that have been warned about
+
+	patterns pattern.Cache
 
 	said  map[noteKey]*note
 	notes []*note // in order of report

@@ -83,7 +83,7 @@ func minimize(next [][256]int32, result []uint64) (block []int32, n int) {
 		block[s] = id
 	}
 	n = len(byResult)
-	bytes := distinctBytes(next)
+	_, bytes := classesOf(next)
 	key := make([]byte, 4*(len(bytes)+1))
 	for {
 		ids := make(map[string]int32, n)
@@ -108,48 +108,24 @@ func minimize(next [][256]int32, result []uint64) (block []int32, n int) {
 	}
 }
 
-// distinctBytes returns one byte for each set of bytes that no state distinguishes.
-func distinctBytes(next [][256]int32) []int {
-	classes := classesOf(next, func(s int32) int32 { return s })
-	var list []int
+// classesOf numbers the sets of bytes that lead from each state to the same state, in the
+// order of their first bytes. It also returns those bytes.
+func classesOf(next [][256]int32) (class [256]int, first []int) {
+	ids := map[string]int{}
+	column := make([]byte, 4*len(next))
 	for c := range 256 {
-		if classes[c] == len(list) {
-			list = append(list, c)
+		for s := range next {
+			binary.LittleEndian.PutUint32(column[4*s:], uint32(next[s][c]))
 		}
+		id, ok := ids[string(column)]
+		if !ok {
+			id = len(first)
+			ids[string(column)] = id
+			first = append(first, c)
+		}
+		class[c] = id
 	}
-	return list
-}
-
-// classesOf numbers the sets of bytes that lead to the same states after f, in the order
-// of their first bytes.
-func classesOf(next [][256]int32, f func(int32) int32) (class [256]int) {
-	// Split by one state after the other.
-	n := 1
-	for s := range next {
-		if row := &next[s]; !slices.ContainsFunc(row[1:], func(to int32) bool { return to != row[0] }) {
-			continue
-		}
-		type key struct {
-			class int
-			to    int32
-		}
-		ids := map[key]int{}
-		var split [256]int
-		for c := range 256 {
-			k := key{class[c], f(next[s][c])}
-			id, ok := ids[k]
-			if !ok {
-				id = len(ids)
-				ids[k] = id
-			}
-			split[c] = id
-		}
-		class = split
-		if n = len(ids); n == 256 {
-			break
-		}
-	}
-	return class
+	return class, first
 }
 
 // layOut returns the table of the groups that a text can reach, or nil if it is too
@@ -163,23 +139,14 @@ func layOut(b *builder, block []int32, n int) *Automaton {
 			next[id][c] = block[b.next[s][c]]
 		}
 	}
-	class := classesOf(next, func(s int32) int32 { return s })
-	classes := 0
-	for c := range 256 {
-		classes = max(classes, class[c]+1)
-	}
-	a := &Automaton{States: n, Result: (2*classes + 7) / 8 * 8}
+	class, first := classesOf(next)
+	a := &Automaton{States: n, Result: (2*len(first) + 7) / 8 * 8}
 	a.Stride = a.Result + 8
 	if n*a.Stride > maxTable {
 		return nil
 	}
 	settled := func(s int) bool {
-		for c := range 256 {
-			if next[s][c] != int32(s) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(first, func(c int) bool { return next[s][c] != int32(s) })
 	}
 	row := make([]int, n)
 	at := 0
@@ -199,8 +166,8 @@ func layOut(b *builder, block []int32, n int) *Automaton {
 		a.Classes[c] = uint16(2 * class[c])
 	}
 	for s := range n {
-		for c := range 256 {
-			binary.LittleEndian.PutUint16(a.Table[row[s]+2*class[c]:], uint16(row[next[s][c]]))
+		for i, c := range first {
+			binary.LittleEndian.PutUint16(a.Table[row[s]+2*i:], uint16(row[next[s][c]]))
 		}
 		binary.LittleEndian.PutUint64(a.Table[row[s]+a.Result:], result[s])
 	}

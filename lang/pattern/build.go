@@ -33,6 +33,11 @@ type builder struct {
 	bounds []rune
 	bad    int // the interval of U+FFFD
 
+	// begins has what each byte does between two characters, and alike the first byte
+	// that does the same.
+	begins [256]beginning
+	alike  [256]uint8
+
 	positions []*position
 	positID   map[string]int32
 
@@ -69,6 +74,13 @@ type pending struct {
 	value    rune // the bits so far, -1-i if it can only become one of interval i
 }
 
+// beginning is what a byte does between two characters: it starts a character of several
+// bytes if pending is set, otherwise it is a character of an interval itself.
+type beginning struct {
+	pending  pending
+	interval int
+}
+
 func newBuilder(patterns []Pattern) (*builder, error) {
 	b := &builder{patterns: patterns, positID: map[string]int32{}, stateID: map[state]int32{}}
 	if len(patterns) > MaxPatterns {
@@ -99,6 +111,14 @@ func newBuilder(patterns []Pattern) (*builder, error) {
 	}
 	b.marks = make([]uint32, len(b.insts))
 	b.divide()
+	first := map[beginning]uint8{}
+	for c := range 256 {
+		g := b.begin(byte(c))
+		if _, ok := first[g]; !ok {
+			first[g] = uint8(c)
+		}
+		b.begins[c], b.alike[c] = g, first[g]
+	}
 	return b, nil
 }
 
@@ -172,12 +192,44 @@ func (b *builder) build() bool {
 		}
 		_, matched := b.closure(b.positions[end], -1)
 		b.result = append(b.result, matched)
+		row := &b.next[s]
 		for c := range 256 {
-			b.next[s][c] = b.read(st, byte(c))
+			if first := b.sameAs(st, byte(c)); int(first) < c {
+				row[c] = row[first]
+			} else {
+				row[c] = b.read(st, byte(c))
+			}
 		}
-		b.next[s][0] = b.settled(matched)
+		row[0] = b.settled(matched)
 	}
 	return true
+}
+
+// sameAs returns the first byte, or an early one, that leads from s to the same state as
+// c does.
+func (b *builder) sameAs(s state, c byte) byte {
+	if b.positions[s.pos].before == -2 {
+		return 0
+	}
+	first := b.alike[c]
+	if p := s.pending; p.left > 0 {
+		lo, hi := p.continued()
+		switch {
+		case lo <= c && c <= hi && p.value < 0:
+			return lo
+		case lo <= c && c <= hi, lo <= first && first <= hi:
+			return c
+		}
+	}
+	return first
+}
+
+// continued returns the bytes that continue the character.
+func (p *pending) continued() (lo, hi byte) {
+	if p.low != 0 {
+		return p.low, p.top
+	}
+	return 0x80, 0xbf
 }
 
 // settled returns the state in which the text has ended.
@@ -192,10 +244,7 @@ func (b *builder) read(s state, c byte) int32 {
 	}
 	p := s.pending
 	if p.left > 0 {
-		lo, hi := byte(0x80), byte(0xbf)
-		if p.low != 0 {
-			lo, hi = p.low, p.top
-		}
+		lo, hi := p.continued()
 		if lo <= c && c <= hi {
 			p.n, p.left, p.low, p.top = p.n+1, p.left-1, 0, 0
 			if p.value >= 0 {
@@ -208,31 +257,41 @@ func (b *builder) read(s state, c byte) int32 {
 			s.pos = b.step(s.pos, b.bad)
 		}
 	}
+	if g := &b.begins[c]; g.pending.left > 0 {
+		return b.state(s.pos, g.pending)
+	} else {
+		return b.state(b.step(s.pos, g.interval), pending{})
+	}
+}
+
+// begin returns what byte c does between two characters.
+func (b *builder) begin(c byte) beginning {
+	p := pending{n: 1}
 	switch {
 	case c < utf8.RuneSelf:
-		return b.state(b.step(s.pos, b.interval(rune(c))), pending{})
+		return beginning{interval: b.interval(rune(c))}
 	case c >= 0xc2 && c <= 0xdf:
-		return b.advance(s.pos, pending{n: 1, left: 1, value: rune(c & 0x1f)})
+		p.left, p.value = 1, rune(c&0x1f)
 	case c >= 0xe0 && c <= 0xef:
-		p := pending{n: 1, left: 2, value: rune(c & 0xf)}
+		p.left, p.value = 2, rune(c&0xf)
 		switch c {
 		case 0xe0:
 			p.low, p.top = 0xa0, 0xbf
 		case 0xed:
 			p.low, p.top = 0x80, 0x9f
 		}
-		return b.advance(s.pos, p)
 	case c >= 0xf0 && c <= 0xf4:
-		p := pending{n: 1, left: 3, value: rune(c & 7)}
+		p.left, p.value = 3, rune(c&7)
 		switch c {
 		case 0xf0:
 			p.low, p.top = 0x90, 0xbf
 		case 0xf4:
 			p.low, p.top = 0x80, 0x8f
 		}
-		return b.advance(s.pos, p)
+	default:
+		return beginning{interval: b.bad}
 	}
-	return b.state(b.step(s.pos, b.bad), pending{})
+	return beginning{pending: b.narrow(p)}
 }
 
 // advance returns the state after the bytes of p, which may complete a character.
@@ -244,6 +303,12 @@ func (b *builder) advance(pos int32, p pending) int32 {
 		}
 		return b.state(b.step(pos, i), pending{})
 	}
+	return b.state(pos, b.narrow(p))
+}
+
+// narrow returns p without the bits so far if the bytes to come cannot change the
+// interval of the character.
+func (b *builder) narrow(p pending) pending {
 	if p.value >= 0 {
 		shift := 6 * uint(p.left)
 		lo, hi := p.value<<shift, p.value<<shift|(1<<shift-1)
@@ -255,7 +320,7 @@ func (b *builder) advance(pos int32, p pending) int32 {
 			p.value = -1 - rune(i)
 		}
 	}
-	return b.state(pos, p)
+	return p
 }
 
 // state returns the number of a state.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -211,4 +212,39 @@ func FuzzRegexp(f *testing.F) {
 			t.Fatalf("%q on %q: %v", e, s, got)
 		}
 	})
+}
+
+// TestCache checks that equal lists share an automaton and that others do not.
+func TestCache(t *testing.T) {
+	var c pattern.Cache
+	lists := [][]string{{"a"}, {"a", "b"}, {"b", "a"}, {"ab"}, {"a|b"}, {"(?i)a"}}
+	var seen []*pattern.Automaton
+	for round := range 2 {
+		for i, list := range lists {
+			var ps []pattern.Pattern
+			for _, e := range list {
+				p, err := pattern.Regexp(e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ps = append(ps, p)
+			}
+			each, err := c.Compile(ps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			any, err := c.Any(ps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if round == 0 {
+				if slices.Contains(seen, each) || slices.Contains(seen, any) || each == any {
+					t.Errorf("%q shares an automaton with another list", list)
+				}
+				seen = append(seen, each, any)
+			} else if seen[2*i] != each || seen[2*i+1] != any {
+				t.Errorf("%q has two automata", list)
+			}
+		}
+	}
 }

@@ -3,7 +3,6 @@ package falco
 import (
 	"bytes"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +13,8 @@ import (
 // cannot tell counts as true.
 type filter struct {
 	event *Event
-	names bool // also test the path that is opened, $n
+	names bool     // also test the path that is opened, $n
+	tests []string // of that path; see test
 }
 
 // unknown is a condition that a program cannot tell.
@@ -29,7 +29,13 @@ const (
 
 // filterOf returns the condition under which a rule of w may be true, or unknown.
 func filterOf(w *Watched, names bool) string {
-	f := filter{w.Event, names}
+	f := filter{event: w.Event, names: names}
+	return f.inline(f.of(w))
+}
+
+// of returns the condition under which a rule of w may be true, with marks for tests of the
+// path, or unknown.
+func (f *filter) of(w *Watched) string {
 	var parts []string
 	for _, r := range w.Rules {
 		x := f.may(r.Condition, true)
@@ -40,7 +46,7 @@ func filterOf(w *Watched, names bool) string {
 			parts = append(parts, x)
 		}
 	}
-	if x := strings.Join(parts, " || "); len(x) <= maxFilter {
+	if x := strings.Join(parts, " || "); len(f.inline(x)) <= maxFilter {
 		return x
 	}
 	return unknown
@@ -123,7 +129,7 @@ func (f *filter) check(c *Check) string {
 		return f.kind(c)
 	case "fd.name", "fd.directory", "fd.filename", "fd.nameraw":
 		if f.names && f.event.openName() >= 0 {
-			return openedPath(c)
+			return f.openedPath(c)
 		}
 	}
 	return unknown
@@ -340,85 +346,4 @@ func (f *filter) kind(c *Check) string {
 		return "*(uint16*)syscall_arg(1) in (2, 10)"
 	}
 	return unknown
-}
-
-// longName is true of a path that is not whole in $n, or that begins elsewhere or ends in
-// another way than its text says.
-const longName = `strlen($n) > 250 || $n endswith (".", "/") || $n == ""`
-
-// openedPath returns the condition under which a comparison with the path of an opened file
-// may be true. $n is the path as the process passed it.
-func openedPath(c *Check) string {
-	if len(c.Texts) == 0 || len(c.Texts) > 200 {
-		return unknown
-	}
-	for _, t := range c.Texts {
-		if t == "" || len(t) > maxLiteral || strings.IndexByte(t, 0) >= 0 {
-			return unknown
-		}
-	}
-	field := c.Left.Field.Name
-	switch {
-	case field == "fd.nameraw":
-		switch c.Op {
-		case "=", "in", "startswith", "endswith", "contains":
-			if x, ok := comparisonOf("$n", &Check{Op: c.Op, Texts: c.Texts}, maxLiteral); ok && len(c.Texts) == 1 || c.Op == "in" {
-				return "(" + x + " || strlen($n) > 250)"
-			}
-		}
-		return unknown
-	case field == "fd.filename" && (c.Op == "=" || c.Op == "in"):
-		return lastNames(c.Texts)
-	case field == "fd.name" && (c.Op == "=" || c.Op == "in"):
-		return lastNames(c.Texts)
-	case field == "fd.name" && c.Op == "endswith", field == "fd.filename" && c.Op == "endswith":
-		return suffix(c.Texts)
-	case field == "fd.name" && c.Op == "startswith" && len(c.Texts) == 1:
-		return `(` + `$n startswith ` + quote(c.Texts[0]) + ` || !($n startswith "/") || $n contains ("/.", "//") || strlen($n) > 250)`
-	case field == "fd.directory" && (c.Op == "=" || c.Op == "in"):
-		return directories(c.Texts)
-	}
-	return unknown
-}
-
-// lastNames returns the condition under which the last name of the path may be that of one
-// of several paths.
-func lastNames(paths []string) string {
-	var ends, whole []string
-	for _, p := range paths {
-		base := path.Base(p)
-		if base == "/" || base == "." {
-			return unknown
-		}
-		ends, whole = append(ends, quote("/"+base)), append(whole, quote(base))
-	}
-	return "($n endswith (" + strings.Join(ends, ", ") + ") || $n in (" + strings.Join(whole, ", ") + ") || " + longName + ")"
-}
-
-// suffix returns the condition under which the path may end with one of several texts.
-func suffix(texts []string) string {
-	var parts []string
-	for _, t := range texts {
-		parts = append(parts, quote(t[strings.LastIndexByte(t, '/')+1:]))
-		if strings.HasSuffix(t, "/") {
-			return unknown
-		}
-	}
-	return "($n contains (" + strings.Join(parts, ", ") + ") || " + longName + ")"
-}
-
-// directories returns the condition under which the path may be directly in one of several
-// directories. A path without a slash is in the one that the call starts from.
-func directories(dirs []string) string {
-	var names, slashed []string
-	for _, d := range dirs {
-		base := path.Base(path.Clean(d))
-		if base == "/" || base == "." {
-			return unknown
-		}
-		names, slashed = append(names, quote(base)), append(slashed, quote(base+"/"))
-	}
-	in := strings.Join(names, ", ")
-	return "($n contains (" + strings.Join(slashed, ", ") + `) || $n contains ".." || $n contains "//" || $n contains "/./" || ` + longName +
-		` || (!($n contains "/") || $n startswith "./") && ($at == -100 ? __fc_cwd() : __fc_base($at)) in (` + in + "))"
 }

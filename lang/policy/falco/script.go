@@ -239,15 +239,15 @@ func isString(e *Event, name string) bool {
 // as it reads the path.
 func (w *Watched) writePathFilter(b *source.Builder) {
 	n := w.Event.openName()
-	x := filterOf(w, true)
-	if n < 0 || x == filterOf(w, false) {
+	set, x := shared(w)
+	if n < 0 || x == unknown || x == filterOf(w, false) {
 		return
 	}
 	at := "-100"
 	if n == 1 {
 		at = "(int32)syscall_arg(0)"
 	}
-	b.Printf("  $n = str(syscall_arg(%d), 256);\n  $at = %s;\n  if (!(%s)) {\n    return;\n  }\n", n, at, x)
+	b.Printf("  $n = str(syscall_arg(%d), 256);\n  $at = %s;\n%s  if (!(%s)) {\n    return;\n  }\n", n, at, set, x)
 }
 
 // ringPages is the size of the ring buffer, in pages of 4 KiB.
