@@ -46,7 +46,7 @@ func checkLimit(c Checker, call *Call) *types.Type {
 			return types.TInvalid
 		}
 	}
-	if last := call.arg(n - 1); n == 0 || last.Lit == nil || last.Lit.IsStr || last.Lit.IsBool || last.Lit.Int <= 0 && !last.Lit.Unsigned {
+	if last := call.arg(max(n-1, 0)); last == nil || last.Lit == nil || last.Lit.IsStr || last.Lit.IsBool || last.Lit.Int <= 0 && !last.Lit.Unsigned {
 		if c.Final() {
 			c.Errorf(call.Span, "limit() needs an interval that is known at compile time, such as 5m, as its last argument")
 		}

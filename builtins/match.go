@@ -85,6 +85,10 @@ func (call *Call) operator() string {
 // literalTexts returns the arguments of a call after the first, which must be string
 // literals.
 func literalTexts(c Checker, call *Call) (texts []string, ok bool) {
+	if len(call.Args) == 1 {
+		c.Errorf(call.Span, "%s() requires at least 2 arguments (1 provided)", call.Def.Name)
+		return nil, false
+	}
 	ok = true
 	for i := 1; i < len(call.Args); i++ {
 		text, known := call.litStr(i)

@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
@@ -82,24 +84,7 @@ func TestOperands(t *testing.T) {
 				lines[i] = strings.NewReplacer("x_", x, "y_", y, "_n", strconv.Itoa(i)).Replace(op)
 			}
 			total += len(lines)
-			// Refused operations are removed until the compiler accepts the rest.
-			for tries := 0; ; tries++ {
-				obj, diags := compile(t, k, operandsHead+strings.Join(lines, "\n")+"\n}", nil)
-				if obj != nil {
-					break
-				}
-				refused := 0
-				for _, d := range diags.All() {
-					n := d.Span.File.Position(d.Span.Start).Line - strings.Count(operandsHead, "\n") - 1
-					if d.Severity == 0 && n >= 0 && n < len(lines) && lines[n] != "" {
-						lines[n] = ""
-						refused++
-					}
-				}
-				if refused == 0 || tries > len(ops) {
-					t.Fatalf("%s and %s: no line is at fault: %v", x, y, diags.Err())
-				}
-			}
+			accepted(t, k, lines)
 			for _, l := range lines {
 				if l != "" {
 					values++
@@ -108,4 +93,63 @@ func TestOperands(t *testing.T) {
 		}
 	}
 	t.Logf("%d operations on pairs of %d operands: %d have a value, %d are refused", total, len(exprs), values, total-values)
+}
+
+// accepted compiles statements, one a line. It empties those that the compiler refuses,
+// until it accepts the rest.
+func accepted(t *testing.T, k probes.Kernel, lines []string) {
+	t.Helper()
+	for tries := 0; ; tries++ {
+		obj, diags := compile(t, k, operandsHead+strings.Join(lines, "\n")+"\n}", nil)
+		if obj != nil {
+			return
+		}
+		refused := 0
+		for _, d := range diags.All() {
+			n := d.Span.File.Position(d.Span.Start).Line - strings.Count(operandsHead, "\n") - 1
+			if d.Severity == 0 && n >= 0 && n < len(lines) && lines[n] != "" {
+				lines[n] = ""
+				refused++
+			}
+		}
+		if refused == 0 || tries > len(lines) {
+			t.Fatalf("%q: no line is at fault: %v", lines, diags.Err())
+		}
+	}
+}
+
+// TestArguments calls every builtin with no arguments, and with one to three of every
+// type, and checks that the result is code that compiles, or a diagnostic.
+func TestArguments(t *testing.T) {
+	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, values := 0, 0
+	for _, d := range builtins.All() {
+		if d.Kind != builtins.Function {
+			continue
+		}
+		var lines []string
+		add := func(args ...string) {
+			n := strconv.Itoa(len(lines))
+			lines = append(lines, "@v"+n+" = "+d.Name+"("+strings.Join(args, ", ")+");", d.Name+"("+strings.Join(args, ", ")+");")
+		}
+		add()
+		for kind := types.Invalid; kind <= types.Agg; kind++ {
+			x := operands[kind][0]
+			add(x)
+			add(x, x)
+			add("comm", x)
+			add("1", x, x)
+		}
+		total += len(lines)
+		accepted(t, k, lines)
+		for _, l := range lines {
+			if l != "" {
+				values++
+			}
+		}
+	}
+	t.Logf("%d calls: %d are accepted", total, values)
 }
