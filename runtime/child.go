@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -27,9 +28,16 @@ type Child struct {
 	ran  bool
 }
 
+// Streams are the standard streams of a child. The ones that are nil are connected to
+// /dev/null.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
 // StartChild creates the process for a command line. It splits the line as a shell
 // does. The first word is a path or a name to look up in PATH.
-func StartChild(cmdline string) (*Child, error) {
+func StartChild(cmdline string, std Streams) (*Child, error) {
 	args, err := splitWords(cmdline)
 	if err != nil {
 		return nil, err
@@ -64,9 +72,10 @@ func StartChild(cmdline string) (*Child, error) {
 	c.cmd = &exec.Cmd{
 		Path:       fmt.Sprintf("/proc/self/fd/%d", stub.Fd()),
 		Args:       append([]string{"stub", path}, args...),
-		Stdin:      os.Stdin,
-		Stdout:     os.Stdout,
-		Stderr:     os.Stderr,
+		Stdin:      std.In,
+		Stdout:     std.Out,
+		Stderr:     std.Err,
+		WaitDelay:  grace,
 		ExtraFiles: []*os.File{theirs},
 		// The child must not outlive this process, even if it is killed. The kernel
 		// sends the signal when the thread that started the child ends. Go ends a

@@ -87,6 +87,7 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func(t
 	most := len(pairs)
 	if top > 0 {
 		most = int(min(int64(most), top))
+		out.More = len(pairs) - most
 	}
 	if most > unhurried && hurried(patience) {
 		left.n = most - unhurried
@@ -136,7 +137,11 @@ func (s *Session) metric(t *types.Type) value.Metric {
 // Snapshot returns the current contents of the script's maps by name, with entries in
 // printing order. It may be called from any goroutine while the session runs. If
 // Setup.KeepMaps is set, it may also be called after the session has ended.
-func (s *Session) Snapshot() ([]output.Map, error) {
+func (s *Session) Snapshot() ([]output.Map, error) { return s.Greatest(0) }
+
+// Greatest is like Snapshot, but of each map it returns only the given number of entries
+// with the greatest values. 0 means all.
+func (s *Session) Greatest(most int) ([]output.Map, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.final != nil {
@@ -145,10 +150,10 @@ func (s *Session) Snapshot() ([]output.Map, error) {
 	if s.ended || s.closed {
 		return nil, errors.New("the session has ended")
 	}
-	return s.snapshot()
+	return s.snapshot(int64(most))
 }
 
-func (s *Session) snapshot() ([]output.Map, error) {
+func (s *Session) snapshot(top int64) ([]output.Map, error) {
 	out := []output.Map{}
 	var errs []error
 	s.kernel.ReadTogether(func() {
@@ -156,7 +161,7 @@ func (s *Session) snapshot() ([]output.Map, error) {
 			if s.obj.Maps[i].Inner() {
 				continue
 			}
-			m, err := s.mapValues(&s.obj.Maps[i], 0, false, never)
+			m, err := s.mapValues(&s.obj.Maps[i], top, false, never)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("cannot read %s: %w", m.Name, err))
 			}

@@ -173,7 +173,7 @@ func (s *Session) endOfRun() (err error) {
 	defer s.unlock()
 	s.ended = true
 	if s.opt.KeepMaps {
-		s.final, err = s.snapshot()
+		s.final, err = s.snapshot(0)
 	}
 	s.reportErrors(true) // before the maps, whose values they concern
 	s.reportLost()

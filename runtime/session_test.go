@@ -470,7 +470,7 @@ func TestAttachAllOrNothing(t *testing.T) {
 
 func TestChild(t *testing.T) {
 	o := newObject(t)
-	c, err := StartChild("sleep 0")
+	c, err := StartChild("sleep 0", Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -491,7 +491,7 @@ func TestChild(t *testing.T) {
 func TestChildIsEnded(t *testing.T) {
 	for _, cmd := range []string{"sleep 1000", "env --ignore-signal=TERM sleep 1000"} {
 		o := newObject(t)
-		c, err := StartChild(cmd)
+		c, err := StartChild(cmd, Streams{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -508,7 +508,7 @@ func TestChildIsEnded(t *testing.T) {
 }
 
 func TestChildThatNeverRuns(t *testing.T) {
-	c, err := StartChild("echo must not be seen")
+	c, err := StartChild("echo must not be seen", Streams{Out: os.Stdout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -516,10 +516,10 @@ func TestChildThatNeverRuns(t *testing.T) {
 	if got := c.Ended(); got != "exited with code: 127" {
 		t.Error(got)
 	}
-	if _, err := StartChild("no-such-command -x"); err == nil || !strings.Contains(err.Error(), "no-such-command") {
+	if _, err := StartChild("no-such-command -x", Streams{}); err == nil || !strings.Contains(err.Error(), "no-such-command") {
 		t.Errorf("error %v", err)
 	}
-	if _, err := StartChild("  "); err == nil {
+	if _, err := StartChild("  ", Streams{}); err == nil {
 		t.Error("no error for an empty command")
 	}
 }

@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
-	{"probes", "runtime/symbols", "runtime/output/profile"},
+	{"probes", "runtime/symbols", "runtime/output/profile", "runtime/output/live"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins"},
 	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/falco", "lang/policy/tetragon"},
 	{"lang/check"},
@@ -61,6 +61,7 @@ var forbidden = map[string]struct {
 	"runtime/object/elfobj":    {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/object/layout":    {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
+	"runtime/output/live":      {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/profile":   {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/protowire": {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/policy/cilium":    {},
@@ -87,7 +88,8 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/hosts", "runtime/output", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/hosts", "runtime/output", "runtime/output/live", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
+	"golang.org/x/term":                   {"cmd/gotrace", "runtime/output/live"},
 }
 
 func TestFloors(t *testing.T) {

@@ -45,6 +45,7 @@ type options struct {
 	every        time.Duration
 	forTime      time.Duration
 	rates        bool
+	live         bool
 	quiet        bool
 	warnings     bool
 	noWarnings   bool
@@ -167,7 +168,8 @@ func newFlags(o *options) *flagSet {
 		fs.StringVar(&o.pcap, "pcap", "", "`FILE`write the packets that the script prints to FILE (pcapng), or those for which probes run that print nothing")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.DurationVar(&o.every, "every", 0, "`DURATION`print all maps every DURATION, such as 1s or 500ms; on a terminal, each time in the same place")
-		fs.BoolVar(&o.rates, "rates", false, "with --every, print counters as rates per second; at the end as totals")
+		fs.BoolVar(&o.rates, "rates", false, "with --every or --live, show counters as rates per second; at the end as totals")
+		fs.BoolVar(&o.live, "live", false, "show the maps and the output on the whole terminal while the script runs, press ? there for the keys; --every: how often the maps are read")
 		fs.DurationVar(&o.forTime, "for", 0, "`DURATION`end the session after DURATION, such as 30s")
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
 		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn about memory that could not be read and about missing map entries, whose value is 0: where, and how often")
@@ -296,8 +298,8 @@ func (o *options) resolve(fs *flagSet) error {
 		return usagef("USAGE: --every needs a duration of at least %v, such as 1s", minEvery)
 	case given("for") && o.forTime <= 0:
 		return usagef("USAGE: --for needs a duration, such as 30s")
-	case o.rates && o.every == 0:
-		return usagef("USAGE: --rates goes with --every")
+	case o.rates && o.every == 0 && !o.live:
+		return usagef("USAGE: --rates goes with --every or --live")
 	case o.check && !o.fmt:
 		return usagef("USAGE: --check goes with --fmt")
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/output/live"
 )
 
 // language is the bpftrace release whose scripts run unchanged.
@@ -121,6 +122,7 @@ type app struct {
 	fetchAsked bool
 	files      *source.Files // source of files that the script names; nil: the disk
 	warned     []string      // the compiler's warnings as printed
+	live       *live.View    // the view of --live; nil: none
 	sink       makeSink      // makes the sink of the results; nil: that of -f
 	// results and messages measure whether the outputs of a session keep up: its
 	// results, and everything else that it prints.
@@ -243,9 +245,14 @@ func (a *app) trace(f *source.File) int {
 			a.report.errorf("%v", err)
 			return statusError
 		}
+		if err := a.openLive(); err != nil {
+			a.report.errorf("%v", err)
+			return statusError
+		}
+		defer a.stopLive()
 		if a.opt.cmd != "" {
 			var err error
-			if a.child, err = runtime.StartChild(a.opt.cmd); err != nil {
+			if a.child, err = runtime.StartChild(a.opt.cmd, a.childStreams()); err != nil {
 				a.report.errorf("cannot start the command: %v", err)
 				return statusError
 			}

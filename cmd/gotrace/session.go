@@ -101,11 +101,15 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		make = sinkOf(o.format)
 	}
 	sink := make(out, &a.messages, sinkOpt)
-	if o.rates {
+	every := o.every
+	switch {
+	case a.live != nil:
+		sink, every = a.live.Sink(sink), 0
+	case o.rates:
 		sink = output.NewRates(sink)
 	}
 	ropt := runtime.Setup{
-		Defs: a.defs(), Every: o.every, Periodic: a.redraw(obj, out),
+		Defs: a.defs(), Every: every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
@@ -128,9 +132,10 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	defer closePcap()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	ropt.Attached = a.attached(out, cancel)
+	var s *runtime.Session
+	ropt.Attached = a.attached(out, func() error { return a.startLive(s) }, cancel)
 
-	s, err := runtime.Load(obj, ropt)
+	s, err = runtime.Load(obj, ropt)
 	if err != nil && again != nil {
 		var ok bool
 		if obj, ok = again(); !ok {
@@ -145,6 +150,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	a.catchSignals(cancel)
 	began := time.Now()
 	status, err := s.Run(ctx)
+	a.stopLive()
 	if err == nil {
 		err = a.writeProfiles(s, began)
 	}
@@ -161,13 +167,17 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	return status
 }
 
-// attached returns what to do when all probes are attached: it starts the time of --for,
-// at whose end it calls cancel.
-func (a *app) attached(out *output.Writer, cancel func()) func() {
+// attached returns what to do when all probes are attached: it calls show and starts the
+// time of --for, at whose end it calls cancel.
+func (a *app) attached(out *output.Writer, show func() error, cancel func()) func() {
 	notify := a.notify(out)
 	return func() {
 		if notify != nil {
 			notify()
+		}
+		if err := show(); err != nil {
+			a.report.err(err)
+			cancel()
 		}
 		if a.opt.forTime > 0 {
 			time.AfterFunc(a.opt.forTime, cancel)
@@ -200,7 +210,7 @@ func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
 		dst, closeFile = f, f.Close
 	}
 	a.results.w = dst
-	w = output.NewWriter(&a.results, a.opt.buffer)
+	w = output.NewWriter(a.liveResults(&a.results), a.opt.buffer)
 	return w, func() error { return errors.Join(w.Flush(), closeFile()) }, nil
 }
 

@@ -37,6 +37,7 @@ func (a *app) handleSignals(sigs <-chan os.Signal, end func()) {
 		case sig := <-sigs:
 			switch {
 			case sig == unix.SIGQUIT, !first.IsZero() && time.Since(first) >= sameRequest:
+				a.leaveTerminal()
 				os.Exit(statusSignal + int(sig.(unix.Signal)))
 			case first.IsZero():
 				first = time.Now()
@@ -55,6 +56,7 @@ func (a *app) handleSignals(sigs <-chan os.Signal, end func()) {
 
 // giveUp ends the process although some results have not been written.
 func (a *app) giveUp() {
+	a.leaveTerminal()
 	const text = "WARNING: The output is not being read: some results could not be written\n"
 	// Standard error may block as well.
 	fds := []unix.PollFd{{Fd: int32(unix.Stderr), Events: unix.POLLOUT}}

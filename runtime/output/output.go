@@ -103,6 +103,7 @@ type Map struct {
 	Metric  value.Metric // whether the values are counters, gauges or histograms
 	Entries []value.Entry
 	Zero    value.Value // an entry of zeros, for printing: it determines the format of an empty map
+	More    int         // entries that are not in Entries, see Session.Greatest of package runtime
 	Div     int64       // divisor for integers before printing; 0 or 1: none
 }
 

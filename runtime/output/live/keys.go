@@ -1,0 +1,97 @@
+package live
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// The keys that are not characters. Characters are their own numbers.
+const (
+	keyUp rune = -1 - iota
+	keyDown
+	keyLeft
+	keyRight
+	keyPageUp
+	keyPageDown
+	keyHome
+	keyEnd
+	keyTab
+	keyBackTab
+	keyEnter
+	keyBackspace
+	keyEscape
+	keyHelp
+	keyNone // a sequence that has no meaning here
+)
+
+// The control characters that stand for signals.
+const (
+	ctrlC         = 'C' - '@'
+	ctrlD         = 'D' - '@'
+	ctrlL         = 'L' - '@'
+	ctrlU         = 'U' - '@'
+	ctrlZ         = 'Z' - '@'
+	ctrlBackslash = '\\' - '@'
+)
+
+// sequences are the keys by what follows ESC [ or ESC O.
+var sequences = map[string]rune{
+	"A": keyUp, "B": keyDown, "C": keyRight, "D": keyLeft, "H": keyHome, "F": keyEnd,
+	"1~": keyHome, "7~": keyHome, "4~": keyEnd, "8~": keyEnd, "5~": keyPageUp, "6~": keyPageDown,
+	"Z": keyBackTab, "P": keyHelp, "11~": keyHelp, "[A": keyHelp,
+}
+
+// decodeKey returns the first key in what a terminal sent, and the number of its bytes.
+// It returns 0 bytes if the end of the key is missing; last tells that nothing follows.
+func decodeKey(b []byte, last bool) (key rune, n int) {
+	if len(b) == 0 {
+		return 0, 0
+	}
+	switch c := b[0]; {
+	case c == 0x1b:
+		return decodeEscape(b, last)
+	case c == '\r' || c == '\n':
+		return keyEnter, 1
+	case c == '\t':
+		return keyTab, 1
+	case c == 0x7f || c == '\b':
+		return keyBackspace, 1
+	case c < utf8.RuneSelf:
+		return rune(c), 1
+	}
+	if !utf8.FullRune(b) && !last {
+		return 0, 0
+	}
+	r, n := utf8.DecodeRune(b)
+	if r == utf8.RuneError {
+		return keyNone, n
+	}
+	return r, n
+}
+
+// decodeEscape decodes a key that begins with ESC.
+func decodeEscape(b []byte, last bool) (key rune, n int) {
+	switch {
+	case len(b) == 1 && last:
+		return keyEscape, 1
+	case len(b) == 1:
+		return 0, 0
+	case b[1] != '[' && b[1] != 'O':
+		return keyEscape, 1 // the key itself, and then another one
+	}
+	end := bytes.IndexFunc(b[2:], func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '~' })
+	switch {
+	case end < 0 && (last || len(b) > maxSequence):
+		return keyNone, len(b)
+	case end < 0:
+		return 0, 0
+	}
+	end += 3
+	if k, ok := sequences[string(b[2:end])]; ok {
+		return k, end
+	}
+	return keyNone, end
+}
+
+// maxSequence is the length of the longest sequence that is waited for.
+const maxSequence = 32

@@ -1,0 +1,129 @@
+package live
+
+import (
+	"time"
+
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// tracks remembers the entries of a map from one snapshot to the next.
+type tracks struct {
+	byKey map[string]*track
+	at    time.Time // of the last snapshot
+	round int       // its number
+	cells int       // buckets in the heatmaps
+}
+
+// track is the past of an entry.
+type track struct {
+	round   int       // in which the entry was seen last
+	last    float64   // the number, or the samples of the histogram
+	rate    float64   // by which it has risen in a second
+	history []float32 // the last rates of a counter or histogram, or values of others; the newest last
+	buckets []bucket  // of a histogram, as last seen
+	heat    []slice   // the newest last
+}
+
+// slice is what a histogram got between two snapshots.
+type slice struct {
+	round  int
+	counts []bucket
+}
+
+// bucket is a bucket of a histogram, identified by its least value.
+type bucket struct {
+	min int64
+	n   uint64
+}
+
+// The limits of what is remembered: of the values of an entry, of the time of heatmaps
+// in snapshots, and of all buckets of the heatmaps of a map.
+const (
+	maxHistory = 60
+	maxSlices  = 240
+	maxCells   = 200_000
+)
+
+// record notes the value of an entry, which is seconds after the last one, and returns
+// the entry's track.
+func (ts *tracks) record(id string, v value.Value, metric value.Metric, seconds float64) *track {
+	t := ts.byKey[id]
+	if t == nil {
+		t = &track{}
+		ts.byKey[id] = t
+	}
+	n, _ := numberOf(v)
+	rise := n - t.last
+	if rise < 0 {
+		rise = n // the script has cleared it meanwhile
+	}
+	t.last, t.round = n, ts.round
+	point := n
+	if metric == value.Counter || metric == value.Histogram || metric == value.Summary {
+		if ts.round == 1 { // it is not known since when the script has counted
+			rise = 0
+		}
+		t.rate = rise / seconds
+		point = t.rate
+	}
+	if len(t.history) >= maxHistory {
+		t.history = t.history[:copy(t.history, t.history[1:])]
+	}
+	t.history = append(t.history, float32(point))
+	if h, ok := v.(value.Hist); ok {
+		ts.recordHist(t, h)
+	}
+	return t
+}
+
+// recordHist notes what a histogram got since the last snapshot.
+func (ts *tracks) recordHist(t *track, h value.Hist) {
+	before := map[int64]uint64{}
+	for _, b := range t.buckets {
+		before[b.min] = b.n
+	}
+	now := make([]bucket, 0, len(h.Buckets))
+	s := slice{round: ts.round}
+	for _, b := range h.Buckets {
+		if b.Count == 0 {
+			continue
+		}
+		k := bucketKey(&b)
+		now = append(now, bucket{k, b.Count})
+		n := b.Count
+		if old := before[k]; old <= n {
+			n -= old
+		}
+		if n > 0 {
+			s.counts = append(s.counts, bucket{k, n})
+		}
+	}
+	t.buckets = now
+	t.heat = append(t.heat, s)
+	ts.cells += len(s.counts)
+	// If there are too many buckets, each histogram loses two slices for the one it gets.
+	for n := 0; len(t.heat) > maxSlices || n < 2 && ts.cells > maxCells && len(t.heat) > 1; n++ {
+		ts.cells -= len(t.heat[0].counts)
+		t.heat = t.heat[1:]
+	}
+}
+
+// bucketKey identifies a bucket among those of its histogram.
+func bucketKey(b *value.Bucket) int64 {
+	if b.MinInf {
+		return -1 << 63
+	}
+	return b.Min
+}
+
+// prune forgets the entries that are no longer in the map.
+func (ts *tracks) prune() {
+	for id, t := range ts.byKey {
+		if t.round != ts.round {
+			for _, s := range t.heat {
+				ts.cells -= len(s.counts)
+			}
+			delete(ts.byKey, id)
+		}
+	}
+}
