@@ -25,6 +25,9 @@ type Kind struct {
 	Syntax  string // for help and errors: "kprobe:[module:]function[+offset]"
 	Doc     string // one or two sentences
 	Since   string // first kernel release that supports it; "" if 5.10
+	// Overhead says how long the kernel itself takes to run a program at an event. It is
+	// "" if the programs do not run at events of the system.
+	Overhead string
 
 	// Caps are the capabilities that the kind needs besides those that all programs need.
 	Caps []Capability

@@ -58,7 +58,7 @@ func hardwareKind() *Kind {
 }
 
 func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
-	k := &Kind{Name: name, Aliases: []string{alias}, Syntax: name + ":event[:count]", Doc: doc}
+	k := &Kind{Name: name, Overhead: "about 1 µs", Aliases: []string{alias}, Syntax: name + ":event[:count]", Doc: doc}
 	var names []string
 	for _, c := range table {
 		names = append(names, c.name)

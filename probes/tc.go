@@ -33,7 +33,7 @@ func checkDirection(name string) error {
 }
 
 func tcKind() *Kind {
-	k := &Kind{Name: "tc", Confine: NoTask, Syntax: "tc:interface:ingress|egress", Doc: "Runs for each packet at a network interface's traffic control hook; it is passed on.", Since: "6.6"}
+	k := &Kind{Name: "tc", Overhead: "about 20 ns", Confine: NoTask, Syntax: "tc:interface:ingress|egress", Doc: "Runs for each packet at a network interface's traffic control hook; it is passed on.", Since: "6.6"}
 	k.Decides, k.Caps = true, capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseDirection(k, parts) }
 	k.Expand = expandInterface

@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
-	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj"},
+	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj", "runtime/cost"},
 	{"probes", "runtime/symbols", "runtime/output/profile", "runtime/output/live"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins"},
 	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/falco", "lang/policy/tetragon"},
@@ -54,6 +54,7 @@ var forbidden = map[string]struct {
 	"runtime":                  {trees: []string{"lang", "codegen"}},
 	"runtime/amd64":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/cgroups":          {trees: []string{"lang", "codegen", "builtins", "probes"}},
+	"runtime/cost":             {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/decode":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/hosts":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/native":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
@@ -82,7 +83,7 @@ var forbidden = map[string]struct {
 // package that chose it depends on it. Tests may import anything.
 var outside = map[string][]string{
 	"github.com/alecthomas/participle/v2": {"lang/parse"},
-	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "lang/attach", "probes", "probes/kernel", "runtime", "runtime/object", "runtime/object/elfobj", "runtime/store"},
+	"github.com/cilium/ebpf":              {"codegen", "codegen/bpf", "codegen/ir", "lang/attach", "probes", "probes/kernel", "runtime", "runtime/cost", "runtime/object", "runtime/object/elfobj", "runtime/store"},
 	"github.com/fatih/color":              {"cmd/gotrace", "lang/source", "runtime/output"},
 	"github.com/ianlancetaylor/demangle":  {"probes", "runtime/symbols"},
 	"github.com/spf13/pflag":              {"cmd/gotrace"},

@@ -20,6 +20,7 @@ type subcommand struct {
 func commands() []subcommand {
 	return []subcommand{
 		{"build", "-o TOOL FILE", "build an executable from a script", (*app).build},
+		{"explain", "-e 'program'", "estimate what a script costs per event", (*app).explain},
 		{"flows", "[--port 443 ...]", "show connections and dropped packets", (*app).flows},
 		{"policy", "FILE.yaml ...", "run policies of Tetragon, Falco or Cilium", (*app).policy},
 		{"requests", "http ...", "show requests and their answers", (*app).requests},

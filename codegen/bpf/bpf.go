@@ -224,6 +224,7 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 		})
 		out.Insns = append(out.Insns, c.insns...)
 		out.Lines = append(out.Lines, c.spans...)
+		out.Rare = append(out.Rare, c.rare...)
 		out.Insns[first] = out.Insns[first].WithSymbol(f.Name)
 	}
 	return out, nil

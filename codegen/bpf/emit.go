@@ -11,6 +11,7 @@ import (
 type code struct {
 	insns asm.Instructions
 	spans []source.Span // by raw instruction number
+	rare  []bool        // the same: on a failure path
 	stack int64
 }
 
@@ -18,6 +19,7 @@ type emitter struct {
 	f   *mfunc
 	c   *code
 	pos source.Span
+	bad bool // on a failure path
 
 	spare  [2]int64 // offsets of the emergency words; 0: none
 	bottom int64    // bytes of stack so far
@@ -50,7 +52,7 @@ func emit(f *mfunc) (*code, error) {
 		}
 		for _, in := range b.insts {
 			e.shore()
-			e.pos = in.pos
+			e.pos, e.bad = in.pos, b.unlikely
 			e.inst(b, in, next)
 		}
 	}
@@ -151,7 +153,7 @@ func (e *emitter) add(in asm.Instruction) {
 		n = 2
 	}
 	for range n {
-		e.c.spans = append(e.c.spans, e.pos)
+		e.c.spans, e.c.rare = append(e.c.spans, e.pos), append(e.c.rare, e.bad)
 	}
 	e.raw += n
 	e.reach += patched(in)

@@ -139,8 +139,11 @@ func (e *emitter) insertIslands(via []*island) error {
 		starts[e.starts[b]] = 0
 	}
 	c := &code{stack: old.stack, insns: make(asm.Instructions, 0, len(old.insns)+len(e.isles))}
-	add := func(in asm.Instruction, spans ...source.Span) {
+	add := func(in asm.Instruction, rare bool, spans ...source.Span) {
 		c.insns, c.spans = append(c.insns, in), append(c.spans, spans...)
+		for range spans {
+			c.rare = append(c.rare, rare)
+		}
 	}
 	var jumps []int // of islands: index of each
 	isles, raw := e.isles, 0
@@ -151,12 +154,12 @@ func (e *emitter) insertIslands(via []*island) error {
 				if i == 0 || fallsThrough(old.insns[i-1]) { // otherwise the kernel refuses it as unreachable
 					over := ja
 					over.Offset = int16(len(is.to))
-					add(over, pos)
+					add(over, old.rare[raw], pos)
 				}
 				is.start = len(c.spans)
 				for range is.to {
 					jumps = append(jumps, len(c.insns))
-					add(ja, pos)
+					add(ja, old.rare[raw], pos)
 				}
 			}
 			isles = isles[1:]
@@ -169,7 +172,7 @@ func (e *emitter) insertIslands(via []*island) error {
 			n = 2
 		}
 		moved[i] = len(c.insns)
-		add(in, old.spans[raw:raw+n]...)
+		add(in, old.rare[raw], old.spans[raw:raw+n]...)
 		raw += n
 		after[i] = len(c.spans)
 	}

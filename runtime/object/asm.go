@@ -135,7 +135,7 @@ func Instruction(in asm.Instruction, raw int) string {
 		case asm.PseudoKfuncCall:
 			return fmt.Sprintf("call kfunc %d", in.Constant)
 		}
-		return "call " + snake(asm.BuiltinFunc(in.Constant).String())
+		return "call " + HelperName(in.Constant)
 	case asm.Ja:
 		return fmt.Sprintf("goto %d", raw+1+int(in.Offset))
 	default:
@@ -144,9 +144,10 @@ func Instruction(in asm.Instruction, raw int) string {
 	}
 }
 
-// snake returns a helper's name in the kernel's spelling.
-func snake(name string) string {
-	name = strings.TrimPrefix(name, "Fn")
+// HelperName returns the name of the helper with the given number in the kernel's
+// spelling, without bpf_.
+func HelperName(id int64) string {
+	name := strings.TrimPrefix(asm.BuiltinFunc(id).String(), "Fn")
 	var b bytes.Buffer
 	for i, c := range name {
 		if c >= 'A' && c <= 'Z' {

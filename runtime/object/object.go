@@ -98,6 +98,10 @@ type Program struct {
 	Lines []source.Span // source of each instruction as the kernel counts: a 64-bit constant load counts twice
 	Stack int           // size of main's stack frame in bytes
 
+	// Rare tells which instructions, numbered like Lines, run only after something has
+	// failed or for the first time. It is for estimates of the costs, and not encoded.
+	Rare []bool `object:"-"`
+
 	Points []Point // attach points of the program
 
 	// Partner is the return probe that can be attached together with this entry

@@ -1,0 +1,226 @@
+package cost
+
+import (
+	"cmp"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// Model has the costs of instructions and helpers in nanoseconds. It measures what it is
+// first asked for.
+type Model struct {
+	costs map[key]float64
+	clock float64 // what reading the clock twice takes; 0: not measured yet
+	// Refused is why costs could not be measured on this machine, or nil. They are then
+	// those of a machine with 3 GHz.
+	Refused error
+}
+
+// NewModel returns a model that has not measured anything. If measure is not set, it
+// never does.
+func NewModel(measure bool, why error) *Model {
+	m := &Model{costs: map[key]float64{}}
+	if !measure {
+		m.Refused = why
+	}
+	return m
+}
+
+// key is an instruction or a helper that is called for a kind of map.
+type key struct {
+	helper asm.BuiltinFunc
+	kind   ebpf.MapType
+}
+
+// Keys of what is no helper. Their numbers are no helper's.
+var (
+	Insn   = key{helper: 1 << 30}   // an instruction that is not one of the others
+	Atomic = key{helper: 1<<30 + 1} // an atomic operation
+)
+
+// row is the cost of something: on a machine with 3 GHz, and how it is measured.
+type row struct {
+	ns float64
+	// before sets up registers r6 to r8 and the stack. op is what is measured. It may
+	// change r0 to r5.
+	before, op asm.Instructions
+	share      float64 // part of the time of op that is the row's; 0: all
+	m          *ebpf.MapSpec
+}
+
+// turnNs is the cost of a turn of a loop for which the kernel calls a function.
+const turnNs = 7
+
+// unknownNs is the cost that a helper is taken to have that the model does not know.
+const unknownNs = 50
+
+func (m *Model) guess() float64 { return unknownNs }
+
+// cost returns the cost of something that the model knows.
+func (m *Model) cost(k key) float64 {
+	ns, _ := m.lookup(k)
+	return ns
+}
+
+// helper returns the cost of a helper that is called for a map of a kind. known is not set
+// if it is a guess.
+func (m *Model) helper(id asm.BuiltinFunc, kind ebpf.MapType) (ns float64, known bool) {
+	switch id {
+	case asm.FnMapLookupElem, asm.FnMapUpdateElem, asm.FnMapDeleteElem:
+		kind = cmp.Or(kind, ebpf.Hash)
+	default:
+		kind = 0
+	}
+	return m.lookup(key{id, kind})
+}
+
+func (m *Model) lookup(k key) (ns float64, known bool) {
+	if ns, ok := m.costs[k]; ok {
+		return ns, ns != unknownNs
+	}
+	r, ok := rowOf(k)
+	if !ok {
+		m.costs[k] = unknownNs
+		return unknownNs, false
+	}
+	ns = r.ns
+	if m.Refused == nil && r.op != nil {
+		if got, err := m.measure(r); err == nil {
+			ns = got
+		} else if k == Insn {
+			m.Refused = err // the simplest program of all
+		}
+	}
+	m.costs[k] = ns
+	return ns, true
+}
+
+// Registers of the measured programs.
+const (
+	ra, rb, rc = asm.R6, asm.R7, asm.R8
+	rfp        = asm.RFP
+)
+
+// rowOf returns the row of k. It is not a table, as most of it is not needed.
+func rowOf(k key) (row, bool) {
+	call := func(set ...asm.Instruction) asm.Instructions { return append(set, k.helper.Call()) }
+	// fill makes 64 bytes of the stack readable, and puts the address of the task in
+	// r6.
+	fill := asm.Instructions{asm.FnGetCurrentTask.Call(), asm.Mov.Reg(ra, asm.R0), asm.Mov.Imm(asm.R0, 0)}
+	for off := int16(-64); off < 0; off += 8 {
+		fill = append(fill, asm.StoreMem(rfp, off, asm.R0, asm.DWord))
+	}
+	stack := func(r asm.Register, off int32) asm.Instructions {
+		return asm.Instructions{asm.Mov.Reg(r, rfp), asm.Add.Imm(r, off)}
+	}
+	join := func(lists ...asm.Instructions) (all asm.Instructions) {
+		for _, l := range lists {
+			all = append(all, l...)
+		}
+		return all
+	}
+	switch k.helper {
+	case Insn.helper:
+		r := row{ns: 0.4, share: 1. / 6, before: append(fill, asm.Mov.Imm(rb, 3), asm.Mov.Imm(rc, 5)), op: asm.Instructions{
+			// Some wait for the one before, as most instructions do.
+			asm.Add.Reg(rb, rc), asm.Xor.Reg(rb, rc), asm.LoadMem(ra, rfp, -8, asm.DWord),
+			asm.LSh.Imm(rb, 1), asm.Add.Imm(rb, 7), asm.JEq.Imm(ra, -1, ""),
+		}}
+		r.op[len(r.op)-1].Offset = 0
+		return r, true
+	case Atomic.helper:
+		return row{ns: 6, before: fill, op: asm.Instructions{asm.Mov.Imm(asm.R1, 1), atomicAdd()}}, true
+	case asm.FnGetCurrentComm:
+		return row{ns: 40, before: fill, op: join(stack(asm.R1, -64), call(asm.Mov.Imm(asm.R2, 16)))}, true
+	case asm.FnProbeReadKernel, asm.FnProbeRead, asm.FnProbeReadKernelStr, asm.FnProbeReadStr:
+		return row{ns: 20, before: fill, op: join(stack(asm.R1, -64), call(asm.Mov.Imm(asm.R2, 8), asm.Mov.Reg(asm.R3, ra)))}, true
+	case asm.FnProbeReadUser, asm.FnProbeReadUserStr:
+		return row{ns: 30, before: append(fill, asm.LoadImm(ra, userText(), asm.DWord)),
+			op: join(stack(asm.R1, -64), call(asm.Mov.Imm(asm.R2, int32(len(sampleText)+1)), asm.Mov.Reg(asm.R3, ra)))}, true
+	case asm.FnMapLookupElem, asm.FnMapUpdateElem, asm.FnMapDeleteElem:
+		return mapRow(k, fill, stack), true
+	case asm.FnRingbufReserve, asm.FnRingbufSubmit, asm.FnRingbufDiscard:
+		// A reservation and its end are measured together.
+		const bytes, quiet = 32, 1 // without waking a reader
+		r := row{ns: 90, m: &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 1 << 20}, op: asm.Instructions{
+			asm.LoadMapPtr(asm.R1, 0).WithReference(measuredMap), asm.Mov.Imm(asm.R2, bytes), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call(),
+			asm.JEq.Imm(asm.R0, 0, ""), asm.Mov.Reg(asm.R1, asm.R0), asm.Mov.Imm(asm.R2, quiet), asm.FnRingbufSubmit.Call(),
+		}}
+		r.op[4].Offset = 3
+		if r.share = 2. / 3; k.helper != asm.FnRingbufReserve {
+			r.ns, r.share = r.ns/2, 1./3
+		}
+		return r, true
+	case asm.FnGetStackid, asm.FnGetStack, asm.FnGetTaskStack:
+		return row{ns: 600}, true // depends on the depth
+	case asm.FnDPath:
+		return row{ns: 200}, true
+	case asm.FnLoop, asm.FnForEachMapElem:
+		return row{ns: 20}, true // for the call; its turns are counted apart
+	case asm.FnStrncmp, asm.FnPerCpuPtr, asm.FnThisCpuPtr, asm.FnGetFuncIp, asm.FnGetAttachCookie, asm.FnTaskPtRegs,
+		asm.FnGetFuncArg, asm.FnGetFuncRet, asm.FnMapLookupPercpuElem:
+		return row{ns: 5}, true
+	case asm.FnPerfProgReadValue, asm.FnSkbLoadBytes:
+		return row{ns: 15}, true
+	case asm.FnRingbufOutput, asm.FnSkbOutput:
+		return row{ns: 120}, true
+	case asm.FnGetNsCurrentPidTgid:
+		return row{ns: 40}, true
+	case asm.FnGetCurrentPidTgid, asm.FnGetCurrentUidGid, asm.FnGetCurrentTask, asm.FnGetCurrentTaskBtf,
+		asm.FnGetSmpProcessorId, asm.FnGetNumaNodeId, asm.FnGetCurrentCgroupId:
+		return row{ns: 4, op: call()}, true
+	case asm.FnKtimeGetNs, asm.FnKtimeGetBootNs, asm.FnKtimeGetTaiNs, asm.FnKtimeGetCoarseNs, asm.FnJiffies64, asm.FnGetPrandomU32:
+		return row{ns: 20, op: call()}, true
+	}
+	return row{}, false
+}
+
+// mapRow returns the row of an operation on a map of a kind.
+func mapRow(k key, fill asm.Instructions, stack func(asm.Register, int32) asm.Instructions) row {
+	size := uint32(8)
+	if !hashed(k.kind) {
+		size = 4
+	}
+	r := row{ns: 40, before: fill, m: &ebpf.MapSpec{Type: k.kind, KeySize: size, ValueSize: 8, MaxEntries: 1024}}
+	if !hashed(k.kind) {
+		r.ns = 8
+		if k.kind != ebpf.Array && k.kind != ebpf.PerCPUArray {
+			return row{ns: 30}
+		}
+	}
+	one := func(id asm.BuiltinFunc) asm.Instructions {
+		list := append(asm.Instructions{asm.LoadMapPtr(asm.R1, 0).WithReference(measuredMap)}, stack(asm.R2, -64)...)
+		if id == asm.FnMapUpdateElem {
+			list = append(append(list, stack(asm.R3, -32)...), asm.Mov.Imm(asm.R4, 0))
+		}
+		return append(list, id.Call())
+	}
+	put := one(asm.FnMapUpdateElem)
+	switch k.helper {
+	case asm.FnMapLookupElem:
+		r.before, r.op = append(r.before, put...), one(k.helper)
+	case asm.FnMapUpdateElem:
+		r.op, r.ns = put, 2*r.ns
+	case asm.FnMapDeleteElem:
+		// A deletion costs about what the addition of the entry does.
+		r.op, r.share, r.ns = append(put, one(k.helper)...), 1./2, 2*r.ns
+	}
+	return r
+}
+
+// hashed reports whether maps of a kind are hash tables.
+func hashed(k ebpf.MapType) bool {
+	switch k {
+	case ebpf.Hash, ebpf.LRUHash, ebpf.PerCPUHash, ebpf.LRUCPUHash:
+		return true
+	}
+	return false
+}
+
+// atomicAdd returns an atomic addition to the last word of the stack.
+func atomicAdd() asm.Instruction {
+	in := asm.StoreXAdd(rfp, asm.R1, asm.DWord)
+	in.Offset = -8
+	return in
+}
