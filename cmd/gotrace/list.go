@@ -103,10 +103,10 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	if strings.Contains(pattern, ".") && !strings.ContainsAny(pattern, ":*") {
 		a.report.warnf("there is no file '%s': using it as a search pattern", pattern)
 	}
-	if !strings.Contains(pattern, ":") {
-		pattern = "*:" + pattern
+	provider, rest, ok := strings.Cut(pattern, ":")
+	if !ok {
+		provider, rest = "*", pattern
 	}
-	provider, rest, _ := strings.Cut(pattern, ":")
 	kinds := probes.Matching(provider)
 	if slices.Contains(lang.Providers(), provider) {
 		a.listEvents(w, pattern)

@@ -2,6 +2,7 @@ package cilium
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -29,6 +30,18 @@ func labelled(text string) Labels {
 		panic(err)
 	}
 	return l
+}
+
+func TestParseLabels(t *testing.T) {
+	for text, want := range map[string]string{
+		"app=web, k8s:name = x,alone": "<nil>",
+		"app=web,=x":                  "'=x' is not a label: write NAME=VALUE",
+		"":                            "'' is not a label: write NAME=VALUE",
+	} {
+		if _, err := ParseLabels(text); fmt.Sprint(err) != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
 }
 
 // testMachine is a machine with two cgroups, and two peers on other machines.

@@ -89,3 +89,29 @@ func TestManyEvents(t *testing.T) {
 		}
 	}
 }
+
+func TestParsePriority(t *testing.T) {
+	for text, want := range map[string]string{
+		"info": "", "Informational": "", "EMERGENCY": "",
+		"loud": "'loud' is no priority: they are EMERGENCY, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFORMATIONAL, DEBUG",
+	} {
+		if _, err := ParsePriority(text); fmt.Sprint(err) != want && (err != nil || want != "") {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestLargeCondition replaces lists that double 19 times.
+func TestLargeCondition(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("- list: l0\n  items: [a]\n")
+	for i := range 19 {
+		fmt.Fprintf(&text, "- list: l%d\n  items: [l%d, l%[2]d]\n", i+1, i)
+	}
+	text.WriteString("- rule: r\n  desc: d\n  condition: evt.type = setuid and proc.name in (l19)\n  output: o\n  priority: INFO\n")
+	var diags source.Diags
+	Translate(documents(text.String(), &diags), NewOptions(), &policy.Options{Kernel: frozen(t, "6.12")}, &diags)
+	if got := fmt.Sprint(diags.Err()); !strings.Contains(got, "the condition has more than 262144 comparisons and values, with its macros and lists in place") {
+		t.Error(got)
+	}
+}

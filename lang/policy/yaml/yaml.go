@@ -5,7 +5,6 @@ package yaml
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -278,16 +277,4 @@ func (n *Node) Bool() (value, ok bool) {
 		return false, true
 	}
 	return false, false
-}
-
-// Int returns the value of a scalar that is an integer, in any of the forms of YAML.
-func (n *Node) Int() (int64, error) {
-	if n.Kind != Scalar {
-		return 0, fmt.Errorf("expected a number, not %s", n.Kind)
-	}
-	v, err := strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 0, 64)
-	if err != nil {
-		return 0, fmt.Errorf("'%s' is not a number", n.Value)
-	}
-	return v, nil
 }
