@@ -21,8 +21,6 @@ func contextPointer() *Def {
 				c.Errorf(call.Span, "Use args instead of ctx in %s", ctx.Kind.Name)
 			case ctx != nil:
 				c.Errorf(call.Span, "The ctx builtin cannot be used with '%s' probes", ctx.Kind.Name)
-			default:
-				c.Errorf(call.Span, "The ctx builtin cannot be used in functions")
 			}
 			return types.TInvalid
 		},

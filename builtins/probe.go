@@ -22,7 +22,7 @@ func probe() *Def {
 			if p := c.Point(); p != nil {
 				call.Lit = &Lit{Str: p.Shown(), IsStr: true}
 			}
-			return checkPointText(c, call)
+			return checkPointText(call)
 		},
 		Store: func(g Gen, call *Call, dst Dest) {
 			if t, ok := call.Data.(textTable); ok {
@@ -48,12 +48,8 @@ func pointNames(ps []*probes.Point) []string {
 }
 
 // checkPointText returns the type of a text that depends only on the attach point.
-func checkPointText(c Checker, call *Call) *types.Type {
-	if call.Lit == nil {
-		if c.Final() {
-			c.Errorf(call.Span, "%s cannot be used here: there is no single attach point", call.Def.Name)
-			return types.TInvalid
-		}
+func checkPointText(call *Call) *types.Type {
+	if call.Lit == nil { // the points still share a program
 		return types.NewString(1)
 	}
 	return types.NewString(len(call.Lit.Str) + 1)

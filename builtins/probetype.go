@@ -15,7 +15,7 @@ func probeType() *Def {
 			if c.Context() != nil {
 				call.Lit = &Lit{Str: kindShown(c), IsStr: true}
 			}
-			return checkPointText(c, call)
+			return checkPointText(call)
 		},
 		Store: func(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) },
 	}

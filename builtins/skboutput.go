@@ -42,10 +42,13 @@ func skbOutput() *Def {
 				return types.TInvalid
 			}
 			var f skbFields
-			for name, at := range map[string]*types.Field{"data": &f.data, "len": &f.len, "data_len": &f.dataLen} {
+			for _, m := range []struct {
+				name string
+				at   *types.Field
+			}{{"data", &f.data}, {"len", &f.len}, {"data_len", &f.dataLen}} {
 				var ok bool
-				if *at, ok = t.Elem.Field(name); !ok {
-					c.Errorf(call.Args[1].Span, "skboutput(): this kernel's struct sk_buff has no %s", name)
+				if *m.at, ok = t.Elem.Field(m.name); !ok {
+					c.Errorf(call.Args[1].Span, "skboutput(): struct sk_buff has no %s", m.name)
 					return types.TInvalid
 				}
 			}

@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -55,6 +56,10 @@ const (
 	mapleSlots  = 16
 	rbLevels    = 48
 )
+
+// errLayout is returned by layVMA for structs whose members are not where they are known
+// to be.
+var errLayout = errors.New("the kernel's structs of mappings are not as known")
 
 // layVMA looks up the offsets.
 func layVMA(k probes.Kernel) (*vmaLayout, error) {
@@ -113,12 +118,12 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 		}
 	}
 	if end != l.start+8 {
-		return nil, fmt.Errorf("struct vm_area_struct: vm_end does not follow vm_start")
+		return nil, errLayout
 	}
 	if l.maple {
 		l.rangeEnd += l.rangeSlot + 8*(mapleSlots-1)
 		if arangePivot != l.pivot || l.rangeSlot != l.pivot+8*(mapleSlots-1) || max(l.rangeEnd, l.arangeEnd) >= mapleSize {
-			return nil, fmt.Errorf("the kernel's maple trees are not as known")
+			return nil, errLayout
 		}
 	}
 	// The time has had three forms.
@@ -134,7 +139,7 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 		sec, ok1 := t.Field("tv_sec")
 		nsec, ok2 := t.Field("tv_nsec")
 		if !ok1 || !ok2 {
-			return nil, fmt.Errorf("struct inode: its time of modification is not as known")
+			return nil, errLayout
 		}
 		l.sec, l.nsec = l.sec+int64(sec.Off), l.sec+int64(nsec.Off)
 	}

@@ -20,7 +20,6 @@ func usermode() *Def {
 				c.Errorf(call.Span, "'usermode' builtin is only supported on x86")
 				return types.TInvalid
 			case ctx == nil:
-				c.Errorf(call.Span, "The usermode builtin can only be used in probes")
 				return types.TInvalid
 			case ctx.Kind.Runs != probes.OnEvent: // gotrace itself runs the program
 				call.Lit = &Lit{Int: 1}

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -96,14 +97,19 @@ func TestImports(t *testing.T) {
 }
 
 func TestImportErrors(t *testing.T) {
-	dir := write(t, map[string]string{
+	files := map[string]string{
 		"config.bt": "config = { max_strlen=5 }",
 		"bad.bt":    "begin {",
 		"c.bpf.c":   "int f(void) { return 1; }",
 		"x.txt":     "",
+		"large.h":   strings.Repeat(" ", 5<<20),
 		"open.bt":   "begin { }",
 		"open/a.bt": "begin { }",
-	})
+	}
+	for i := range 1001 {
+		files[fmt.Sprintf("many/%d.h", i)] = ""
+	}
+	dir := write(t, files)
 	for _, name := range []string{"open.bt", "open"} {
 		if err := os.Chmod(filepath.Join(dir, name), 0o777); err != nil {
 			t.Fatal(err)
@@ -113,16 +119,18 @@ func TestImportErrors(t *testing.T) {
 		{`import "nosuch.bt"; begin { }`, "main.bt", "Unable to find suitable path for import"},
 		{`import "config.bt"; begin { }`, "config.bt", "invalid `config` within import"},
 		{`import "bad.bt"; begin { }`, "bad.bt", "syntax: expected '}'"},
-		{`import "c.bpf.c"; begin { }`, "main.bt", "c.bpf.c: C programs cannot be imported, as gotrace contains no C compiler"},
-		{`import "x.txt"; begin { }`, "main.bt", "unknown import type"},
-		{`import "open.bt"; begin { }`, "main.bt", "global write permissions"},
+		{`import "c.bpf.c"; begin { }`, "main.bt", "c.bpf.c: C programs cannot be imported, as gotrace contains no C compiler: put the functions into the script: fn name($a : int64) : int64 { … }"},
+		{`import "x.txt"; begin { }`, "main.bt", `unknown import type: "x.txt": a .bt or .h file, or a directory of them, can be imported`},
+		{`import "large.h"; begin { }`, "main.bt", "large.h is not a file of at most 4194304 bytes"},
+		{`import "many"; begin { }`, "main.bt", "The script imports more than 1000 files"},
+		{`import "open.bt"; begin { }`, "main.bt", `skipping due to global write permissions: "DIR/open.bt": everyone can write to it and could run programs as you`},
 		{`import "open"; begin { }`, "main.bt", "global write permissions"},
 		{`import "open/a.bt"; begin { }`, "main.bt", "global write permissions"},
 	}
 	for _, tt := range tests {
 		_, diags := load(t, dir, tt.script)
 		list := diags.All()
-		if len(list) != 1 || !strings.Contains(list[0].Msg, tt.want) || filepath.Base(list[0].Span.File.Name) != tt.file {
+		if len(list) != 1 || !strings.Contains(list[0].Msg+": "+list[0].Hint, strings.ReplaceAll(tt.want, "DIR", dir)) || filepath.Base(list[0].Span.File.Name) != tt.file {
 			t.Errorf("%s: %v, want one error in %s: %s", tt.script, diags.Err(), tt.file, tt.want)
 		}
 	}

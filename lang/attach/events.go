@@ -259,7 +259,7 @@ func (c *chooser) match(ap *ast.AttachPoint, parts []string) []*ast.Event {
 			continue
 		}
 		left = append(left, e.Name.Text)
-		if !wild {
+		if !wild && len(e.Places) > 0 { // else it is made of itself, which is reported
 			c.diags.ErrorHint(ap.Span(), "it is made of "+strings.Join(placesOf(e), ", "), "This kernel has no attach point for %s", e.Name.Text)
 		}
 	}

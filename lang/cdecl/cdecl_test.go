@@ -245,6 +245,26 @@ func TestExpansionEnds(t *testing.T) {
 	}
 }
 
+// TestLimits checks the errors about texts that end too early, or never.
+func TestLimits(t *testing.T) {
+	var headers []source.PackedFile
+	for i := range 300 {
+		headers = append(headers, source.PackedFile{Path: fmt.Sprintf("/h/%d.h", i), Text: fmt.Sprintf("#include \"%d.h\"\n", i+1)})
+	}
+	for _, c := range []struct{ src, want string }{
+		{"struct s { int a[5", "Expected ']', found the end"},
+		{"typedef int x y;", "Expected ';' after a declaration, found \"y\""},
+		{"#include \"0.h\"", "#include nested more than 200 deep"},
+	} {
+		var diags source.Diags
+		u := NewUnit(Includes{Dirs: []string{"/h"}, Reader: source.UnpackFiles(headers)}, &diags)
+		u.Add(source.Span{File: source.NewFile("test.bt", c.src), End: len(c.src)})
+		if err := diags.Err(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s\n got %v, want %s", c.src, err, c.want)
+		}
+	}
+}
+
 // TestSystemHeaders reads headers of this machine and compares the layout of
 // some structs with that of the C compiler.
 func TestSystemHeaders(t *testing.T) {

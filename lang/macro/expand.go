@@ -269,7 +269,7 @@ func (x *expander) written(d *builtins.Def, e ast.Expr, args []ast.Expr) ast.Exp
 	}
 	out, err := parse.Expr(text, e.Span(), x.c.defs)
 	if err != nil {
-		x.c.diags.Errorf(lit.Span(), "the text becomes %s: %v", text, err)
+		x.c.diags.Errorf(lit.Span(), "%s() becomes an expression that is too large: %v", d.Name, err)
 		return bad(e)
 	}
 	return out
