@@ -82,7 +82,7 @@ var ifaceType = &types.Type{Kind: types.Opaque, Name: "iface", Size: 8}
 
 // packetType returns the type of a packet. The members of its headers have the names in
 // include/uapi/linux.
-var packetType = lazy.Value(func() *types.Type {
+var packetType = lazy.Value[*types.Type]{New: func() *types.Type {
 	ethHeader := header("ethhdr", 14, bytesAt("h_dest", 0, 6), bytesAt("h_source", 6, 6), be("h_proto", 12, 2))
 	ipHeader := header("iphdr", 20,
 		beBits("version", 0, 1, 4, 4), beBits("ihl", 0, 1, 0, 4), be("tos", 1, 1), be("tot_len", 2, 2),
@@ -120,7 +120,7 @@ var packetType = lazy.Value(func() *types.Type {
 		part("eth", pktEth, hasEth, ethHeader), part("vlan", pktVLAN, hasVLAN, vlanTag),
 		part("ip", pktNetwork, hasIP, ipHeader), part("ip6", pktNetwork, hasIP6, ip6Header),
 		part("tcp", pktTrans, hasTCP, tcpHeader), part("udp", pktTrans, hasUDP, udpHeader), part("icmp", pktTrans, hasICMP, icmpHeader))
-})
+}}
 
 func packet() *Def {
 	return &Def{
@@ -143,7 +143,7 @@ func packet() *Def {
 			if !hasPacket(c, call, "pkt") {
 				return types.TInvalid
 			}
-			return types.NewPointer(packetType(), types.NoSpace)
+			return types.NewPointer(packetType.Get(), types.NoSpace)
 		},
 		Emit: parsedPacket,
 		Format: func(_ Env, _ *types.Type, data []byte) value.Value {

@@ -344,13 +344,13 @@ func unpackText(p []int64) string {
 // localZone returns the local time zone. In TZ, package time supports only names of
 // files. It treats a POSIX rule, as in TZ=CET-1CEST,M3.5.0,M10.5.0/3, as UTC.
 func localZone() *time.Location {
-	if zone := envZone(); zone != nil {
+	if zone := envZone.Get(); zone != nil {
 		return zone
 	}
 	return time.Local
 }
 
-var envZone = lazy.Value(func() *time.Location { return ruleZone(os.Getenv("TZ")) })
+var envZone = lazy.Value[*time.Location]{New: func() *time.Location { return ruleZone(os.Getenv("TZ")) }}
 
 // ruleZone returns the time zone of a POSIX rule, or nil if tz is not one.
 func ruleZone(tz string) *time.Location {
@@ -360,7 +360,7 @@ func ruleZone(tz string) *time.Location {
 	if _, err := time.LoadLocation(tz); err == nil {
 		return nil // a file has precedence
 	}
-	if m := fixedZone().FindStringSubmatch(tz); m != nil && (m[2] == "" || m[2] == tz[len(m[1]):]) {
+	if m := fixedZone.Get().FindStringSubmatch(tz); m != nil && (m[2] == "" || m[2] == tz[len(m[1]):]) {
 		return time.FixedZone(strings.Trim(m[1], "<>"), zoneOffset(m[2]))
 	}
 	zone, err := time.LoadLocationFromTZData(tz, zoneFile(tz))
@@ -372,7 +372,7 @@ func ruleZone(tz string) *time.Location {
 
 // fixedZone matches a rule without summer time: a name and hours west of UTC. glibc
 // takes the name from a text that goes on otherwise, and UTC for its time.
-var fixedZone = lazy.Regexp(`^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)([+-]?[0-9]{1,3}(?::[0-9]+){0,2})?`)
+var fixedZone = lazy.Regexp{Expr: `^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)([+-]?[0-9]{1,3}(?::[0-9]+){0,2})?`}
 
 // zoneOffset returns the seconds east of UTC that a rule's offset means. Each of its
 // numbers has a greatest value, as in glibc.

@@ -167,12 +167,12 @@ func homonymOf(e *Env, fn, file string, addrs []uint64) (uint64, error) {
 			return 0, usage("no function %s is in %s: those of that name are in %s", fn, file, strings.Join(there, ", "))
 		}
 	}
-	return 0, usage("which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number", fn, file, osRelease(), fn)
+	return 0, usage("which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number", fn, file, osRelease.Get(), fn)
 }
 
 // VmlinuxFiles lists the possible paths of the running kernel's file with symbols.
 func VmlinuxFiles(e *Env) []string {
-	r := osRelease()
+	r := osRelease.Get()
 	var list []string
 	for _, dir := range filepath.SplitList(e.DebugInfo) {
 		list = append(list, filepath.Join(dir, "vmlinux-"+r), filepath.Join(dir, "vmlinux"))
@@ -213,10 +213,10 @@ func sourceFiles(path, fn string) (map[uint64]string, error) {
 
 // osRelease returns the complete release of the running kernel, as in the names of its
 // files.
-var osRelease = lazy.Value(func() string {
+var osRelease = lazy.Value[string]{New: func() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
 		return ""
 	}
 	return unix.ByteSliceToString(u.Release[:])
-})
+}}

@@ -8,9 +8,9 @@ import (
 )
 
 // Kinds lists all kinds of probes, in the order in which help shows them.
-func Kinds() []*Kind { return allKinds() }
+func Kinds() []*Kind { return allKinds.Get() }
 
-var allKinds = lazy.Value(func() []*Kind {
+var allKinds = lazy.Value[[]*Kind]{New: func() []*Kind {
 	return []*Kind{
 		beginKind(), endKind(), selfKind(), testKind(), benchKind(),
 		kprobeKind(false), kprobeKind(true),
@@ -22,7 +22,7 @@ var allKinds = lazy.Value(func() []*Kind {
 		iterKind(),
 		xdpKind(), tcKind(), cgroupSkbKind(), cgroupSockAddrKind(), sockOpsKind(), skLookupKind(), netfilterKind(), lsmKind(), fmodRetKind(),
 	}
-})
+}}
 
 // Lookup returns the kind with a name or alias, or nil. Case is ignored unless that is
 // ambiguous.

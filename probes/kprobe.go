@@ -370,7 +370,7 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 			return c, nil
 		}
 	}
-	c, err := attachPMU(kprobePMU, name, off, ret, 0, 0, prog)
+	c, err := attachPMU(&kprobePMU, name, off, ret, 0, 0, prog)
 	if err == nil {
 		return c, nil
 	}

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Tracepoints, kprobes, uprobes, timers and counters are all attached in the same way:
@@ -232,8 +232,8 @@ type pmu struct {
 
 // The kernel's probe PMUs do not change at run time.
 var (
-	kprobePMU = sync.OnceValues(func() (pmu, error) { return readPMU("kprobe") })
-	uprobePMU = sync.OnceValues(func() (pmu, error) { return readPMU("uprobe") })
+	kprobePMU = lazy.Result[pmu]{New: func() (pmu, error) { return readPMU("kprobe") }}
+	uprobePMU = lazy.Result[pmu]{New: func() (pmu, error) { return readPMU("uprobe") }}
 )
 
 func readPMU(name string) (pmu, error) {
@@ -260,8 +260,8 @@ func readPMU(name string) (pmu, error) {
 // attachPMU attaches a kprobe or uprobe. name is a function or a path, or "" if
 // offset is a kernel address. refCounter is the offset in the file of a USDT
 // semaphore, or 0.
-func attachPMU(get func() (pmu, error), name string, offset uint64, ret bool, pid int, refCounter uint64, prog *ebpf.Program) (io.Closer, error) {
-	dev, err := get()
+func attachPMU(of *lazy.Result[pmu], name string, offset uint64, ret bool, pid int, refCounter uint64, prog *ebpf.Program) (io.Closer, error) {
+	dev, err := of.Get()
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func isSourceName(pattern string) bool {
 // Parts that the compiler split from a function are not the function. match compares the
 // pattern with a name.
 func sourceMatcher(pattern string, match func(pattern, name string) bool) func(symbol []byte) bool {
-	words := wordsOf(abiTag().ReplaceAllString(pattern, ""))
+	words := wordsOf(abiTag.Get().ReplaceAllString(pattern, ""))
 	pattern = squeeze(pattern)
 	params := hasParams(pattern)
 	return func(symbol []byte) bool {
@@ -75,12 +75,12 @@ func isPart(symbol []byte) bool {
 
 // squeeze returns a name without blanks and without tags of the ABI.
 func squeeze(name string) string {
-	return strings.ReplaceAll(abiTag().ReplaceAllString(name, ""), " ", "")
+	return strings.ReplaceAll(abiTag.Get().ReplaceAllString(name, ""), " ", "")
 }
 
-var abiTag = lazy.Regexp(`\[abi:[^]]*\]`)
+var abiTag = lazy.Regexp{Expr: `\[abi:[^]]*\]`}
 
-var word = lazy.Regexp(`[A-Za-z0-9_]+`)
+var word = lazy.Regexp{Expr: `[A-Za-z0-9_]+`}
 
 // wordsOf returns words that the symbol of every function with a name contains, so that
 // most symbols need not be decoded. Arguments are left out, since symbols have other
@@ -91,7 +91,7 @@ func wordsOf(pattern string) (words [][]byte) {
 		name, _, _ = strings.Cut(name, "operator")
 	}
 	name = name[strings.LastIndexByte(name, ' ')+1:] // without the type of the result
-	for _, w := range word().FindAllString(name, -1) {
+	for _, w := range word.Get().FindAllString(name, -1) {
 		switch w {
 		case "std", "allocator", "basic_string", "string", "istream", "ostream", "iostream":
 			continue
@@ -123,7 +123,7 @@ func sourceNames(symbol string, params bool) (names []string) {
 		plain, _ := demangle.ToString(symbol, append(opts, demangle.NoTemplateParams)...)
 		names = append(names, full, plain)
 	}
-	if strings.HasPrefix(symbol, "_R") || !strings.ContainsAny(names[0], "(") && hashed().MatchString(symbol) {
+	if strings.HasPrefix(symbol, "_R") || !strings.ContainsAny(names[0], "(") && hashed.Get().MatchString(symbol) {
 		name := names[0]
 		method := methodOf(name)
 		names = []string{name, method, strings.ReplaceAll(method, "::<", "<"), withoutArgs(method)}
@@ -132,7 +132,7 @@ func sourceNames(symbol string, params bool) (names []string) {
 }
 
 // hashed matches symbols of Rust in the older form, which end with a hash.
-var hashed = lazy.Regexp(`17h[0-9a-f]{16}E`)
+var hashed = lazy.Regexp{Expr: `17h[0-9a-f]{16}E`}
 
 // withoutArgs returns a name of Rust without the arguments of generic types and functions.
 func withoutArgs(name string) string {
@@ -182,7 +182,7 @@ func sourceName(symbol string) string {
 	if err != nil {
 		return symbol
 	}
-	name = abiTag().ReplaceAllString(name, "")
+	name = abiTag.Get().ReplaceAllString(name, "")
 	if strings.ContainsAny(name, " ,{") {
 		return `"` + name + `"`
 	}

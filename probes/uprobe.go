@@ -49,7 +49,7 @@ func uprobeKind(ret bool) *Kind {
 		if p.Multi {
 			return attachUprobeMulti(prog, []*object.Point{p})
 		}
-		c, err := attachPMU(uprobePMU, p.File, p.FileOffset, replacesReturn(p), p.PID, p.Semaphore, prog)
+		c, err := attachPMU(&uprobePMU, p.File, p.FileOffset, replacesReturn(p), p.PID, p.Semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {

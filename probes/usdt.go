@@ -92,7 +92,7 @@ func usdtKind() *Kind {
 		return c, nil
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
-		c, err := attachPMU(uprobePMU, p.File, p.FileOffset, false, p.PID, p.Semaphore, prog)
+		c, err := attachPMU(&uprobePMU, p.File, p.FileOffset, false, p.PID, p.Semaphore, prog)
 		return c, uprobeError(p, err)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {

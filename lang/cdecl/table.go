@@ -274,7 +274,7 @@ func (u *Decls) Known(name string) (Const, bool) {
 	if strings.ToLower(name) == name {
 		return Const{}, false // the table contains no such names, so it need not be read
 	}
-	t := table()
+	t := table.Get()
 	return t.value(name, t.kernel(u.opts.Release))
 }
 
@@ -294,13 +294,13 @@ var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h en
 func (u *Decls) standIn(name string) bool {
 	known := slices.Contains(libcHeaders, name) || ofKernel(name) && strings.Contains(name, "..")
 	if !known {
-		if _, known = table().headers.find(name); !known {
+		if _, known = table.Get().headers.find(name); !known {
 			return false
 		}
 	}
 	if len(u.Missing) == 0 {
 		var text bytes.Buffer
-		for f, definition := range table().functions {
+		for f, definition := range table.Get().functions {
 			if u.macros[f] == nil {
 				fmt.Fprintf(&text, "#define %s%s\n", f, definition)
 			}
@@ -322,4 +322,4 @@ func decodeConst(text string) Const {
 	return Const{Int: int64(v), Unsigned: true}
 }
 
-var table = lazy.Value(func() *tableReader { return newTableReader(constants) })
+var table = lazy.Value[*tableReader]{New: func() *tableReader { return newTableReader(constants) }}

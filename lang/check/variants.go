@@ -116,7 +116,7 @@ func progName(pt *probes.Point) string {
 		b.WriteByte('_')
 		b.WriteString(pt.Func)
 	}
-	name := []byte(b.String())
+	name := b.Bytes()
 	for i, ch := range name {
 		if !(ch == '_' || ch >= '0' && ch <= '9' || ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z') {
 			name[i] = '_'

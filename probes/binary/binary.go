@@ -17,7 +17,6 @@ import (
 	"os"
 	"slices"
 	"sort"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -37,16 +36,16 @@ type File struct {
 	elf       *elf.File
 	data      []byte
 	mapped    bool // data is a mapping of the file
-	tables    func() []symbolTable
-	byAddr    func() *addrTable
-	golang    func() bool
-	goTable   func() *goTable // nil: it has none
-	goRelease func() int
-	debugFile func() *File // its separate debug file, or nil
-	miniDebug func() *File // its MiniDebugInfo, or nil
-	unitData  func() *units.Data
+	tables    lazy.Value[[]symbolTable]
+	byAddr    lazy.Value[*addrTable]
+	golang    lazy.Value[bool]
+	goTable   lazy.Value[*goTable] // nil: it has none
+	goRelease lazy.Value[int]
+	debugFile lazy.Value[*File] // its separate debug file, or nil
+	miniDebug lazy.Value[*File] // its MiniDebugInfo, or nil
+	unitData  lazy.Value[*units.Data]
 	split     *splitFiles // set by unitData
-	debugInfo func() (*DebugInfo, error)
+	debugInfo lazy.Result[*DebugInfo]
 }
 
 // symbolTable is one of a file's symbol sections.
@@ -132,29 +131,27 @@ func newFile(data []byte) (*File, error) {
 		return nil, fmt.Errorf("%s programs are not supported", ef.Class)
 	}
 	x := &File{elf: ef, data: data}
-	x.tables = lazy.Value(x.readTables)
-	x.byAddr = lazy.Value(x.sortSymbols)
-	x.debugFile = lazy.Value(x.findDebugFile)
-	x.miniDebug = lazy.Value(x.readMiniDebug)
-	x.goTable = lazy.Value(x.readGoTable)
-	x.goRelease = lazy.Value(x.readGoRelease)
-	x.unitData = lazy.Value(x.loadUnits)
-	x.debugInfo = sync.OnceValues(x.loadDebugInfo)
-	x.golang = lazy.Value(func() bool {
+	x.tables.New = x.readTables
+	x.byAddr.New = x.sortSymbols
+	x.debugFile.New = x.findDebugFile
+	x.miniDebug.New = x.readMiniDebug
+	x.goTable.New = x.readGoTable
+	x.goRelease.New = x.readGoRelease
+	x.unitData.New = x.loadUnits
+	x.debugInfo.New = x.loadDebugInfo
+	x.golang.New = func() bool {
 		return ef.Section(".gopclntab") != nil || ef.Section(".go.buildinfo") != nil || ef.Section(".data.rel.ro.gopclntab") != nil
-	})
+	}
 	return x, nil
 }
 
 // Raw returns a File for a file that is not ELF. It has no symbols and no debug
 // info.
 func Raw(path, label string) *File {
-	return &File{
-		Path: path, Label: label, tables: func() []symbolTable { return nil }, golang: func() bool { return false },
-		byAddr: func() *addrTable { return &addrTable{} }, goTable: func() *goTable { return nil }, goRelease: func() int { return 0 },
-		debugFile: func() *File { return nil }, miniDebug: func() *File { return nil },
-		unitData: func() *units.Data { return nil }, debugInfo: func() (*DebugInfo, error) { return nil, ErrNotELF },
-	}
+	x := &File{Path: path, Label: label}
+	x.byAddr.New = func() *addrTable { return &addrTable{} }
+	x.debugInfo.New = func() (*DebugInfo, error) { return nil, ErrNotELF }
+	return x
 }
 
 // Close unmaps the file. Strings and sections of the file must not be used after
@@ -166,7 +163,7 @@ func (x *File) Close() {
 }
 
 // DebugInfo returns the file's DWARF, from itself or from its debug file.
-func (x *File) DebugInfo() (*DebugInfo, error) { return x.debugInfo() }
+func (x *File) DebugInfo() (*DebugInfo, error) { return x.debugInfo.Get() }
 
 // FixedAddress reports whether the file is loaded at the addresses in its headers,
 // rather than at one that the kernel chooses.
@@ -204,14 +201,14 @@ func (x *File) readTables() []symbolTable {
 	if x.elf.SectionByType(elf.SHT_SYMTAB) != nil {
 		return list
 	}
-	if d := x.debugFile(); d != nil {
+	if d := x.debugFile.Get(); d != nil {
 		if more := d.ownTables(); len(more) > 0 {
 			return append(list, more...)
 		}
 	}
-	if m := x.miniDebug(); m != nil {
+	if m := x.miniDebug.Get(); m != nil {
 		list = append(list, m.ownTables()...)
-	} else if g := x.goTable(); g != nil {
+	} else if g := x.goTable.Get(); g != nil {
 		list = append(list, g.symbols())
 	}
 	return list
@@ -259,8 +256,8 @@ func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 // Named, and does not look for debug files.
 func (x *File) Mentions(name string) bool {
 	tables := x.ownTables()
-	if x.golang() && x.elf.SectionByType(elf.SHT_SYMTAB) == nil {
-		tables = x.tables()
+	if x.golang.Get() && x.elf.SectionByType(elf.SHT_SYMTAB) == nil {
+		tables = x.tables.Get()
 	}
 	return slices.ContainsFunc(tables, func(t symbolTable) bool { return bytes.Contains(t.names, []byte(name+"\x00")) })
 }
@@ -270,7 +267,7 @@ func (x *File) Mentions(name string) bool {
 func (x *File) Named(name string) []Symbol {
 	var found []Symbol
 	want := []byte(name)
-	for _, t := range x.tables() {
+	for _, t := range x.tables.Get() {
 		t.each(func(n []byte, s Symbol) bool {
 			if bytes.Equal(n, want) && !slices.ContainsFunc(found, func(f Symbol) bool { return f.Addr == s.Addr }) {
 				s.Name = name
@@ -285,7 +282,7 @@ func (x *File) Named(name string) []Symbol {
 // Symbol returns the symbol of any kind with a name.
 func (x *File) Symbol(name string) (Symbol, bool) {
 	want := []byte(name)
-	for _, t := range x.tables() {
+	for _, t := range x.tables.Get() {
 		for e := t.entries; len(e) >= symSize; e = e[symSize:] {
 			off, shndx := t.order.Uint32(e), elf.SectionIndex(t.order.Uint16(e[6:]))
 			if shndx == elf.SHN_UNDEF || int(off) >= len(t.names) || !bytes.HasPrefix(t.names[off:], want) || t.names[int(off)+len(want)] != 0 {
@@ -301,7 +298,7 @@ func (x *File) Symbol(name string) (Symbol, bool) {
 // address.
 func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 	var list []Symbol
-	for _, t := range x.tables() {
+	for _, t := range x.tables.Get() {
 		t.each(func(n []byte, s Symbol) bool {
 			if ok(n) {
 				s.Name = string(n)
@@ -320,7 +317,7 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 // Covering returns the function that contains an address, if the function's size is
 // known.
 func (x *File) Covering(addr uint64) (Symbol, bool) {
-	s, ok := x.byAddr().at(addr)
+	s, ok := x.byAddr.Get().at(addr)
 	if !ok || s.Size == 0 {
 		return Symbol{}, false
 	}

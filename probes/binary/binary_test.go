@@ -21,7 +21,8 @@ func TestNamed(t *testing.T) {
 	}
 	tab := symbolTable{slices.Concat(entry(1, 0x20), entry(3, 0x10), entry(1, 0x10)), []byte(names), binary.LittleEndian}
 	dyn := symbolTable{entry(1, 0x20), []byte(names), binary.LittleEndian}
-	x := &File{tables: func() []symbolTable { return []symbolTable{tab, dyn} }}
+	x := &File{}
+	x.tables.New = func() []symbolTable { return []symbolTable{tab, dyn} }
 	show := func(list []Symbol) string {
 		var out []string
 		for _, s := range list {

@@ -246,7 +246,7 @@ func mark(words []typeClass, t *dwarfType, off, depth int) bool {
 	case t.class == classFloat:
 		return off%max(1, min(t.align, 8)) == 0
 	case t.parts != nil && t.class != classVariant:
-		for _, m := range t.parts() {
+		for _, m := range t.parts.Get() {
 			if m.BitSize > 0 {
 				for b := m.Off + m.BitOff/8; b <= m.Off+(m.BitOff+m.BitSize-1)/8 && (off+b)/8 < len(words); b++ {
 					words[(off+b)/8] = classWord
@@ -290,7 +290,7 @@ func (t *dwarfType) alignment() int {
 		t.align = 1 // ends the recursion if damaged debug info contains a struct that contains itself
 		if t.parts != nil {
 			a := 1
-			for _, m := range t.parts() {
+			for _, m := range t.parts.Get() {
 				a = max(a, m.of.alignment())
 			}
 			t.align = a
@@ -349,7 +349,7 @@ func scalars(t *dwarfType, off int, list []dwarfMember, depth int) (out []dwarfM
 	case t.t.Size == 0:
 		return list, true
 	case t.class == classStruct && t.parts != nil:
-		for _, m := range t.parts() {
+		for _, m := range t.parts.Get() {
 			ok := false
 			if list, ok = scalars(m.of, off+m.Off, list, depth+1); !ok {
 				return nil, false
@@ -401,7 +401,7 @@ func (p *passing) assignGo(t *dwarfType, off int, l *types.Loc, depth int) bool 
 		l.Err = errFloat
 		return p.floats >= 0
 	case t.class == classStruct && t.parts != nil:
-		for _, m := range t.parts() {
+		for _, m := range t.parts.Get() {
 			if !p.assignGo(m.of, off+m.Off, l, depth+1) {
 				return false
 			}

@@ -39,7 +39,7 @@ var ErrNoDebugInfo = errors.New("no debug info")
 
 // loadDebugInfo reads the file's own DWARF, or that of its debug file.
 func (x *File) loadDebugInfo() (*DebugInfo, error) {
-	data := x.unitData()
+	data := x.unitData.Get()
 	if data == nil {
 		return nil, ErrNoDebugInfo
 	}
@@ -73,7 +73,7 @@ func newDebugInfo(data *units.Data, s *units.Sections, whole *DebugInfo) (*Debug
 func (x *File) loadUnits() *units.Data {
 	src := x
 	if !src.hasDWARF() {
-		if src = x.debugFile(); src == nil || !src.hasDWARF() {
+		if src = x.debugFile.Get(); src == nil || !src.hasDWARF() {
 			return nil
 		}
 	}

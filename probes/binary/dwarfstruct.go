@@ -32,7 +32,7 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	if e.Tag == dwarf.TagUnionType {
 		r.class = classUnion
 	}
-	r.parts = lazy.Value(func() []dwarfMember { return g.members(e) })
+	r.parts = &lazy.Value[[]dwarfMember]{New: func() []dwarfMember { return g.members(e) }}
 	g.children(e, func(c *dwarf.Entry) bool {
 		if c.Tag == variantPart {
 			r.class = classVariant
@@ -50,7 +50,7 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	r.t = &types.Type{Kind: types.Struct, Name: full, Size: entrySize(e), Space: types.User}
 	r.t.Comp = types.NewComposite(e.Tag == dwarf.TagUnionType, func() []types.Field {
 		var fields []types.Field
-		for _, m := range r.parts() {
+		for _, m := range r.parts.Get() {
 			fields = append(fields, m.Field)
 		}
 		return fields
@@ -104,7 +104,7 @@ func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType)
 	if found {
 		return true
 	}
-	for _, m := range r.parts() {
+	for _, m := range r.parts.Get() {
 		of := m.of
 		for n := 0; of.elem != nil && n < maxChain; n++ {
 			of = of.elem

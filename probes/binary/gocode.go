@@ -26,7 +26,7 @@ import (
 // readGoRelease returns the number of the Go release that built the file, such as 26
 // for Go 1.26, or 0 if it is not known.
 func (x *File) readGoRelease() int {
-	if !x.golang() {
+	if !x.golang.Get() {
 		return 0
 	}
 	_, after, ok := strings.Cut(x.goVersion(), "go1.")
@@ -77,10 +77,10 @@ func (x *File) goVersion() string {
 // IsGo reports whether s is a function of a Go program that was built by Go's compiler
 // or assembler, rather than C code linked to it.
 func (x *File) IsGo(s Symbol) bool {
-	if !x.golang() {
+	if !x.golang.Get() {
 		return false
 	}
-	if g := x.goTable(); g != nil {
+	if g := x.goTable.Get(); g != nil {
 		f, ok := g.function(s.Addr)
 		return ok && f.addr == s.Addr
 	}
@@ -107,7 +107,7 @@ func (x *File) ABI(s Symbol) ABI {
 	if x.Arch() == "arm64" {
 		first = 18
 	}
-	if release := x.goRelease(); strings.HasSuffix(s.Name, ".abi0") || release != 0 && release < first {
+	if release := x.goRelease.Get(); strings.HasSuffix(s.Name, ".abi0") || release != 0 && release < first {
 		return ABIGoStack
 	}
 	switch dictionary(s.Name) {
@@ -369,7 +369,7 @@ func (x *File) Goroutine(a *Arch, s Symbol, member string) (func(b *ir.Builder, 
 			}
 		}
 	}
-	release := x.goRelease()
+	release := x.goRelease.Get()
 	if off < 0 && release <= lastGo {
 		for _, r := range goidOffset {
 			if release >= r.since {

@@ -51,7 +51,7 @@ const (
 
 // readGoTable finds the table of a Go program. It returns nil if there is none.
 func (x *File) readGoTable() *goTable {
-	if x.elf == nil || !x.golang() {
+	if x.elf == nil || !x.golang.Get() {
 		return nil
 	}
 	for _, s := range x.elf.Sections {

@@ -54,7 +54,7 @@ func TestGoTable(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer x.Close()
-			g := x.goTable()
+			g := x.goTable.Get()
 			if g == nil {
 				t.Fatal("no table")
 			}
@@ -152,8 +152,8 @@ func TestGoVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if got := old.goVersion(); got != "go1.17" || old.goRelease() != 17 {
-		t.Errorf("got %q, release %d", got, old.goRelease())
+	if got := old.goVersion(); got != "go1.17" || old.goRelease.Get() != 17 {
+		t.Errorf("got %q, release %d", got, old.goRelease.Get())
 	}
 	// Damaged files have none.
 	for _, change := range []func(info []byte){

@@ -108,7 +108,7 @@ func (x *File) sortSymbols() *addrTable {
 			t.secs = append(t.secs, segment{s.Addr, s.Size})
 		}
 	}
-	for i, from := range x.tables() {
+	for i, from := range x.tables.Get() {
 		if i >= maxNames {
 			break
 		}
@@ -161,7 +161,7 @@ func (t *addrTable) add(from *symbolTable, flags uint32) {
 
 // At finds the function that contains an address. Addresses are those in the file's
 // headers.
-func (x *File) At(addr uint64) (Symbol, bool) { return x.byAddr().at(addr) }
+func (x *File) At(addr uint64) (Symbol, bool) { return x.byAddr.Get().at(addr) }
 
 // Addr converts an offset in the file to a virtual address of its code.
 func (x *File) Addr(off uint64) (uint64, bool) {
@@ -188,12 +188,12 @@ type Frame struct {
 // Frames returns the functions at an address according to the debug information, the
 // innermost first. The last one is the function that contains the code.
 func (x *File) Frames(addr uint64) []Frame {
-	if g := x.goTable(); g != nil {
+	if g := x.goTable.Get(); g != nil {
 		if f := g.frames(addr); f != nil {
 			return f
 		}
 	}
-	d := x.unitData()
+	d := x.unitData.Get()
 	if d == nil {
 		return nil
 	}

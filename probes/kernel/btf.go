@@ -54,7 +54,7 @@ type blob struct {
 	strBase uint32
 	order   binary.ByteOrder
 
-	index   func() []uint32 // offset in types of each type, by id-firstID
+	index   lazy.Value[[]uint32] // offset in types of each type, by id-firstID
 	mu      sync.Mutex
 	lookups int
 	chains  *nameChains
@@ -87,13 +87,13 @@ func newBlob(module string, data []byte, base *blob) (*blob, error) {
 	b.strs = data[hdr+strOff:][:strLen]
 	b.firstID = 1
 	if base != nil {
-		b.firstID = base.firstID + uint32(len(base.index()))
+		b.firstID = base.firstID + uint32(len(base.index.Get()))
 		b.strBase = base.strBase + uint32(len(base.strs))
 	}
 	if len(b.strs) == 0 || b.strs[len(b.strs)-1] != 0 {
 		return nil, bad("strings do not end")
 	}
-	b.index = lazy.Value(b.scan)
+	b.index.New = b.scan
 	return b, nil
 }
 
@@ -151,7 +151,7 @@ func (b *blob) raw(id uint32) (raw, bool) {
 		}
 		return b.base.raw(id)
 	}
-	index := b.index()
+	index := b.index.Get()
 	i := int(id - b.firstID)
 	if i >= len(index) {
 		return raw{}, false
@@ -231,7 +231,7 @@ func (b *blob) mentions(name string) bool { _, ok := b.strAt(name); return ok }
 // find returns the ID of this blob's type with a name and one of the given kinds, or
 // 0. It does not search the base.
 func (b *blob) find(name string, kinds ...int) uint32 {
-	index := b.index()
+	index := b.index.Get()
 	b.mu.Lock()
 	b.lookups++
 	if b.lookups > linearLookups && b.chains == nil {
@@ -317,7 +317,7 @@ func hashName(s string) uint32 {
 // is not found in the former.
 type btfSet struct {
 	vmlinux *blob
-	modules func() []*blob
+	modules lazy.Value[[]*blob]
 }
 
 func loadBTF(src source) (*btfSet, error) {
@@ -332,7 +332,7 @@ func loadBTF(src source) (*btfSet, error) {
 		return nil, err
 	}
 	s := &btfSet{vmlinux: b}
-	s.modules = lazy.Value(func() []*blob {
+	s.modules.New = func() []*blob {
 		names, err := src.list("btf")
 		if err != nil {
 			return nil
@@ -353,7 +353,7 @@ func loadBTF(src source) (*btfSet, error) {
 			}
 		}
 		return list
-	})
+	}
 	return s, nil
 }
 
@@ -365,7 +365,7 @@ func (s *btfSet) each(module string, f func(*blob) bool) {
 			return
 		}
 	}
-	for _, m := range s.modules() {
+	for _, m := range s.modules.Get() {
 		if (module == "" || m.module == module) && f(m) {
 			return
 		}
@@ -415,7 +415,7 @@ func (s *btfSet) typeNames(kind string) []string {
 	}
 	var list []string
 	s.each("", func(b *blob) bool {
-		for i := range b.index() {
+		for i := range b.index.Get() {
 			if r, _ := b.raw(b.firstID + uint32(i)); r.name != 0 && isKind(r.kind, kinds) {
 				list = append(list, prefix+b.str(r.name))
 			}
@@ -431,7 +431,7 @@ func (s *btfSet) enumConst(name string) (val int64, t *types.Type, ok bool) {
 		if !found {
 			return false
 		}
-		for i := range b.index() {
+		for i := range b.index.Get() {
 			id := b.firstID + uint32(i)
 			r, _ := b.raw(id)
 			if r.kind != kindEnum && r.kind != kindEnum64 {
@@ -465,7 +465,7 @@ func (s *btfSet) iterators() []string {
 	const prefix = "bpf_iter__"
 	b := s.vmlinux
 	var list []string
-	for i := range b.index() {
+	for i := range b.index.Get() {
 		r, _ := b.raw(b.firstID + uint32(i))
 		if r.kind != kindStruct || r.name == 0 {
 			continue
@@ -482,7 +482,7 @@ func (s *btfSet) rawTracepoints() []string {
 	const prefix = "btf_trace_"
 	var list []string
 	s.each("", func(b *blob) bool {
-		for i := range b.index() {
+		for i := range b.index.Get() {
 			r, _ := b.raw(b.firstID + uint32(i))
 			if r.kind != kindTypedef || r.name == 0 {
 				continue

@@ -344,7 +344,7 @@ func splitBTF(t *testing.T, base *blob) []byte {
 	if task == 0 || number == 0 {
 		t.Fatal("the fixture lacks types")
 	}
-	first := base.firstID + uint32(len(base.index()))
+	first := base.firstID + uint32(len(base.index.Get()))
 	types := []uint32{
 		0, kindPtr << 24, task, // first
 		name("gadget"), kindStruct<<24 | 2, 16, name("owner"), first, 0, name("n"), number, 64,
@@ -401,8 +401,8 @@ func FuzzBTF(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := &btfSet{vmlinux: b, modules: func() []*blob { return nil }}
-		for i := range min(len(b.index()), 50) {
+		s := &btfSet{vmlinux: b}
+		for i := range min(len(b.index.Get()), 50) {
 			typ := b.typ(b.firstID + uint32(i))
 			for _, m := range typ.Members() {
 				_ = m.Type.String()

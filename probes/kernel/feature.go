@@ -84,7 +84,7 @@ func (k *Kernel) Has(f probes.Feature) bool {
 }
 
 func (k *Kernel) has(f probes.Feature) bool {
-	facts, err := k.facts()
+	facts, err := k.facts.Get()
 	if err != nil {
 		return false
 	}
@@ -111,7 +111,7 @@ func (k *Kernel) has(f probes.Feature) bool {
 	if name == "" {
 		return !old
 	}
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil { // without BTF, only the release is known
 		return !old
 	}

@@ -157,7 +157,7 @@ func splitDecl(decl string) (typ, name string, dims []int) {
 var cChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
 // cInts holds the C integer types that formats use, so that they need no BTF.
-var cInts = lazy.Value(func() map[string]*types.Type {
+var cInts = lazy.Value[map[string]*types.Type]{New: func() map[string]*types.Type {
 	m := map[string]*types.Type{}
 	for t, names := range map[*types.Type]string{
 		cChar:         "char",
@@ -175,7 +175,7 @@ var cInts = lazy.Value(func() map[string]*types.Type {
 		}
 	}
 	return m
-})
+}}
 
 // syscallArg returns the type of a system call's argument, which is at the start of its
 // 8 bytes.
@@ -184,7 +184,7 @@ func (p *formatParser) syscallArg(typ string, signed bool) *types.Type {
 		return p.scalar(typ, 8, signed)
 	}
 	name := bare(typ)
-	if t := cInts()[name]; t != nil {
+	if t := cInts.Get()[name]; t != nil {
 		return t
 	}
 	t, err := p.lookup(name)
@@ -219,7 +219,7 @@ func (p *formatParser) scalar(typ string, size int, signed bool) *types.Type {
 		return types.TBool
 	}
 	if size == 0 {
-		if t := cInts()[name]; t != nil {
+		if t := cInts.Get()[name]; t != nil {
 			return t
 		}
 		if t, err := p.lookup(name); err == nil {
@@ -252,7 +252,7 @@ func (p *formatParser) pointer(elem string) *types.Type {
 	if elem == "void" {
 		return types.NewPointer(types.TVoid, space)
 	}
-	if t := cInts()[elem]; t != nil {
+	if t := cInts.Get()[elem]; t != nil {
 		return types.NewPointer(t, space)
 	}
 	if t, err := p.lookup(elem); err == nil {

@@ -51,7 +51,7 @@ func Frozen(path string) (*Kernel, error) {
 // FrozenFS returns a frozen kernel whose files are in fsys.
 func FrozenFS(fsys fs.FS) (*Kernel, error) {
 	k := newKernel(&fsSource{fsys})
-	_, err := k.facts()
+	_, err := k.facts.Get()
 	return k, err
 }
 
@@ -64,7 +64,7 @@ var always = []string{
 // Freeze writes the parts of kernel k that c lists to w, as a zip archive. The same
 // kernel and corpus always result in the same bytes.
 func (k *Kernel) Freeze(w io.Writer, c Corpus) error {
-	facts, err := k.facts()
+	facts, err := k.facts.Get()
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (k *Kernel) freezeFunctions(c Corpus) string {
 }
 
 func (k *Kernel) freezeSymbols(names []string) string {
-	t, err := k.syms()
+	t, err := k.syms.Get()
 	if err != nil {
 		return ""
 	}
@@ -199,7 +199,7 @@ func (k *Kernel) freezeSymbols(names []string) string {
 
 // freezeBTF returns a BTF blob of the types that c lists and those they refer to.
 func (k *Kernel) freezeBTF(c Corpus) ([]byte, error) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return nil, err
 	}

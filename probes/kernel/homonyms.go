@@ -17,10 +17,10 @@ import (
 // Homonyms returns the addresses of the functions with a name, in ascending order, if
 // there are several. If module is "", it searches vmlinux and all modules.
 func (k *Kernel) Homonyms(module, name string) []uint64 {
-	if k.src.live() && !k.symsRead.Load() && tellsHomonyms() && !ambiguous(module, name) {
+	if k.src.live() && !k.symsRead.Load() && tellsHomonyms.Get() && !ambiguous(module, name) {
 		return nil
 	}
-	t, err := k.syms()
+	t, err := k.syms.Get()
 	if err != nil {
 		return nil
 	}
@@ -57,9 +57,9 @@ var commonHomonyms = []string{"load_elf_binary", "t_stop", "c_start", "c_stop", 
 // tellsHomonyms reports whether the running kernel refuses a name that several
 // functions have. Linux 6.7 and later releases of older series do. Earlier ones use the
 // first function.
-var tellsHomonyms = lazy.Value(func() bool {
+var tellsHomonyms = lazy.Value[bool]{New: func() bool {
 	return slices.ContainsFunc(commonHomonyms, func(name string) bool { return ambiguous("", name) })
-})
+}}
 
 // ambiguous reports whether the running kernel refuses a name because several functions
 // have it. It requests a return probe far after the start of the function, which the

@@ -22,6 +22,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // ErrNotFound is wrapped by the errors of lookups that find nothing.
@@ -34,11 +35,11 @@ var ErrNoBTF = probes.ErrNoBTF
 type Kernel struct {
 	src source
 
-	facts     func() (facts, error)
-	btf       func() (*btfSet, error)
-	events    func() ([]string, error)
-	funcs     func() ([]string, error)
-	syms      func() (*symbolTable, error)
+	facts     lazy.Result[facts]
+	btf       lazy.Result[*btfSet]
+	events    lazy.Result[[]string]
+	funcs     lazy.Result[[]string]
+	syms      lazy.Result[*symbolTable]
 	symsRead  atomic.Bool // syms has been called
 	names     symbolNames
 	features  sync.Map // probes.Feature → bool
@@ -59,32 +60,32 @@ type facts struct {
 
 func newKernel(src source) *Kernel {
 	k := &Kernel{src: src, formats: map[string]*probes.TraceFormat{}}
-	k.facts = sync.OnceValues(src.facts)
-	k.btf = sync.OnceValues(func() (*btfSet, error) { return loadBTF(src) })
-	k.events = sync.OnceValues(k.readEvents)
-	k.funcs = sync.OnceValues(k.readFunctions)
-	k.syms = sync.OnceValues(func() (*symbolTable, error) {
+	k.facts.New = src.facts
+	k.btf.New = func() (*btfSet, error) { return loadBTF(src) }
+	k.events.New = k.readEvents
+	k.funcs.New = k.readFunctions
+	k.syms.New = func() (*symbolTable, error) {
 		k.symsRead.Store(true)
 		return loadSymbols(src)
-	})
+	}
 	return k
 }
 
 // Release returns the kernel's version.
-func (k *Kernel) Release() probes.Version { f, _ := k.facts(); return f.release }
+func (k *Kernel) Release() probes.Version { f, _ := k.facts.Get(); return f.release }
 
 // Arch returns the kernel's architecture, as in GOARCH.
-func (k *Kernel) Arch() string { f, _ := k.facts(); return f.arch }
+func (k *Kernel) Arch() string { f, _ := k.facts.Get(); return f.arch }
 
 // NumCPU returns the number of possible CPUs.
-func (k *Kernel) NumCPU() int { f, _ := k.facts(); return f.cpus }
+func (k *Kernel) NumCPU() int { f, _ := k.facts.Get(); return f.cpus }
 
 // PageSize returns the size of a memory page in bytes.
-func (k *Kernel) PageSize() int { f, _ := k.facts(); return f.page }
+func (k *Kernel) PageSize() int { f, _ := k.facts.Get(); return f.page }
 
 // Type looks a type up by its C name.
 func (k *Kernel) Type(name string) (*types.Type, error) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (k *Kernel) Type(name string) (*types.Type, error) {
 
 // TypeNames lists all named types of a kind, in order, without duplicates.
 func (k *Kernel) TypeNames(kind string) []string {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return nil
 	}
@@ -103,7 +104,7 @@ func (k *Kernel) TypeNames(kind string) []string {
 // TypeDecl returns the C declaration of a struct, union or enum as -lv prints it,
 // preceded by the name of the BTF that contains it: "vmlinux: struct …".
 func (k *Kernel) TypeDecl(name string) (string, error) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return "", err
 	}
@@ -112,7 +113,7 @@ func (k *Kernel) TypeDecl(name string) (string, error) {
 
 // EnumConst looks up an enum constant.
 func (k *Kernel) EnumConst(name string) (int64, *types.Type, bool) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return 0, nil, false
 	}
@@ -121,7 +122,7 @@ func (k *Kernel) EnumConst(name string) (int64, *types.Type, bool) {
 
 // FuncProto looks up a function in BTF.
 func (k *Kernel) FuncProto(module, name string) (*probes.FuncProto, error) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (k *Kernel) FuncProto(module, name string) (*probes.FuncProto, error) {
 
 // TracepointProto returns the prototype of a raw tracepoint's arguments.
 func (k *Kernel) TracepointProto(module, name string) (*probes.FuncProto, error) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (k *Kernel) TracepointProto(module, name string) (*probes.FuncProto, error)
 
 // RawTracepoints lists the raw tracepoints in BTF as "module:name".
 func (k *Kernel) RawTracepoints() ([]string, error) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (k *Kernel) RawTracepoints() ([]string, error) {
 
 // Iterators lists the BPF iterators of the kernel.
 func (k *Kernel) Iterators() []string {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return nil
 	}
@@ -157,7 +158,7 @@ func (k *Kernel) Iterators() []string {
 
 // Kfunc returns the BTF ID of a kernel function that programs can call.
 func (k *Kernel) Kfunc(name string) (uint32, bool) {
-	set, err := k.btf()
+	set, err := k.btf.Get()
 	if err != nil {
 		return 0, false
 	}
@@ -180,17 +181,17 @@ func (k *Kernel) Modules() []string {
 }
 
 // Functions lists the functions in the kernel's list of traceable functions.
-func (k *Kernel) Functions() ([]string, error) { return k.funcs() }
+func (k *Kernel) Functions() ([]string, error) { return k.funcs.Get() }
 
 // ListFunctions reads the list of traceable functions from a file instead of
-// tracefs. It has the same format.
+// tracefs. It has the same format. The list must not have been read before.
 func (k *Kernel) ListFunctions(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	list := parseFunctions(string(text))
-	k.funcs = func() ([]string, error) { return list, nil }
+	k.funcs.New = func() ([]string, error) { return list, nil }
 	return nil
 }
 
@@ -241,7 +242,7 @@ func sortUnique(list []string) []string {
 }
 
 // Tracepoints lists all "category:event", in order.
-func (k *Kernel) Tracepoints() ([]string, error) { return k.events() }
+func (k *Kernel) Tracepoints() ([]string, error) { return k.events.Get() }
 
 func (k *Kernel) readEvents() ([]string, error) {
 	text, err := k.src.read("tracing/available_events")
@@ -294,7 +295,7 @@ func (k *Kernel) formatText(category, event string) (string, error) {
 
 // Symbol returns the address of a kernel symbol.
 func (k *Kernel) Symbol(name string) (uint64, bool) {
-	t, err := k.syms()
+	t, err := k.syms.Get()
 	if err != nil {
 		return 0, false
 	}

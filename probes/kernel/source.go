@@ -8,11 +8,11 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // source is a source of a kernel's files. The error for a name that does not exist
@@ -31,12 +31,12 @@ func Live() *Kernel { return LiveBTF("") }
 // raw format. If file is "", they are the kernel's own.
 func LiveBTF(file string) *Kernel {
 	s := &hostSource{btf: file}
-	s.tracefs = sync.OnceValues(findTracefs)
+	s.tracefs.New = findTracefs
 	return newKernel(s)
 }
 
 type hostSource struct {
-	tracefs func() (string, error)
+	tracefs lazy.Result[string]
 	btf     string // file for vmlinux; "": the kernel's
 }
 
@@ -52,7 +52,7 @@ func (s *hostSource) path(name string) (string, error) {
 		}
 		return "/sys/kernel/btf/" + rest, nil
 	case "tracing":
-		dir, err := s.tracefs()
+		dir, err := s.tracefs.Get()
 		return dir + "/" + rest, err
 	case "kallsyms", "modules":
 		return "/proc/" + name, nil
@@ -179,7 +179,7 @@ func findTracefs() (string, error) {
 // TracefsDir returns the directory of the running system's tracefs.
 func (k *Kernel) TracefsDir() (string, error) {
 	if s, ok := k.src.(*hostSource); ok {
-		return s.tracefs()
+		return s.tracefs.Get()
 	}
 	return "", fmt.Errorf("a frozen kernel has no tracefs")
 }

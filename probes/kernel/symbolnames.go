@@ -37,7 +37,7 @@ func (n *symbolNames) at(k *Kernel, addr uint64) (f found) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.table == nil {
-		t, err := k.syms()
+		t, err := k.syms.Get()
 		if err != nil {
 			return found{}
 		}

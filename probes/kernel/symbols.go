@@ -18,8 +18,8 @@ import (
 // address is looked up, and indexed by name when several names are looked up.
 type symbolTable struct {
 	text   []byte // lines "address type name[\t[module]]"
-	byAddr func() []symbol
-	byName func() *nameIndex
+	byAddr lazy.Value[[]symbol]
+	byName lazy.Value[*nameIndex]
 	read   time.Time     // when the text was read
 	cost   time.Duration // how long that took
 
@@ -45,8 +45,8 @@ func loadSymbols(src source) (*symbolTable, error) {
 
 func newSymbolTable(text []byte) *symbolTable {
 	t := &symbolTable{text: text}
-	t.byAddr = lazy.Value(t.sort)
-	t.byName = lazy.Value(t.index)
+	t.byAddr.New = t.sort
+	t.byName.New = t.index
 	return t
 }
 
@@ -78,7 +78,7 @@ func (t *symbolTable) address(name string) (uint64, bool) {
 // lines yields the offsets of the lines with a name, in order.
 func (t *symbolTable) lines(name string) iter.Seq[int] {
 	if t.lookups.Add(1) > searches {
-		return t.byName().lines(t, name)
+		return t.byName.Get().lines(t, name)
 	}
 	return func(yield func(int) bool) {
 		for from := 0; ; {
@@ -217,7 +217,7 @@ func (t *symbolTable) sort() []symbol {
 // the symbol belongs to vmlinux, whose symbols do not change, and another symbol of
 // vmlinux follows it.
 func (t *symbolTable) at(addr uint64) (f found, sure bool) {
-	list := t.byAddr()
+	list := t.byAddr.Get()
 	next := sort.Search(len(list), func(i int) bool { return list[i].addr > addr })
 	i := next - 1
 	if i < 0 {

@@ -87,9 +87,9 @@ setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr file
 rseq_slice_yield
 `
 
-var syscallNames = map[string]func() map[int]string{
-	"amd64": lazy.Value(func() map[int]string { return syscallTable(syscallsAMD64) }),
-	"arm64": lazy.Value(func() map[int]string { return syscallTable(syscallsARM64) }),
+var syscallNames = map[string]*lazy.Value[map[int]string]{
+	"amd64": {New: func() map[int]string { return syscallTable(syscallsAMD64) }},
+	"arm64": {New: func() map[int]string { return syscallTable(syscallsARM64) }},
 }
 
 func syscallTable(list string) map[int]string {
@@ -108,7 +108,7 @@ func syscallTable(list string) map[int]string {
 
 func syscallName(arch string, nr int) string {
 	if table := syscallNames[arch]; table != nil {
-		return table()[nr]
+		return table.Get()[nr]
 	}
 	return ""
 }

@@ -1,5 +1,6 @@
 // Package lazy computes tables and regular expressions when they are first used, so that
-// the start of a script does not pay for those that it does not need.
+// the start of a script does not pay for those that it does not need. Unlike
+// sync.OnceValue, a variable of the package takes no code at the start of the program.
 package lazy
 
 import (
@@ -7,14 +8,51 @@ import (
 	"sync"
 )
 
-// Value returns a function that returns the result of f. It calls f at its first call.
-// The compiler would copy sync.OnceValue, with 1.8 kB, to every place that calls it.
+// Value is a value that New computes when it is first used, or the zero value if New is nil.
+type Value[T any] struct {
+	New   func() T
+	once  sync.Once
+	value T
+}
+
+// Get returns the value.
 //
 //go:noinline
-func Value[T any](f func() T) func() T { return sync.OnceValue(f) }
+func (v *Value[T]) Get() T {
+	v.once.Do(func() {
+		if v.New != nil {
+			v.value = v.New()
+		}
+	})
+	return v.value
+}
 
-// Regexp returns a function that returns a compiled regular expression. It panics at its
-// first call if expr is invalid.
-func Regexp(expr string) func() *regexp.Regexp {
-	return Value(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+// Result is a value that New computes when it is first used, or the error of that.
+type Result[T any] struct {
+	New   func() (T, error)
+	once  sync.Once
+	value T
+	err   error
+}
+
+// Get returns the value or the error.
+//
+//go:noinline
+func (r *Result[T]) Get() (T, error) {
+	r.once.Do(func() { r.value, r.err = r.New() })
+	return r.value, r.err
+}
+
+// Regexp is a regular expression that is compiled when it is first used. Get panics if it
+// is invalid.
+type Regexp struct {
+	Expr  string
+	once  sync.Once
+	value *regexp.Regexp
+}
+
+// Get returns the compiled expression.
+func (r *Regexp) Get() *regexp.Regexp {
+	r.once.Do(func() { r.value = regexp.MustCompile(r.Expr) })
+	return r.value
 }

@@ -51,7 +51,7 @@ var (
 )
 
 // schema is the hash of the fields that an encoded object has.
-var schema = lazy.Value(hashSchema)
+var schema = lazy.Value[uint64]{New: hashSchema}
 
 func hashSchema() uint64 {
 	var b bytes.Buffer
@@ -88,7 +88,7 @@ func hashSchema() uint64 {
 	}
 	walk(reflect.TypeFor[Object]())
 	h := fnv.New64a()
-	h.Write([]byte(b.String()))
+	h.Write(b.Bytes())
 	return h.Sum64()
 }
 
@@ -133,7 +133,7 @@ func Encode(o *Object) []byte {
 	e.value(reflect.ValueOf(o).Elem())
 	out := append([]byte(nil), magic...)
 	out = binary.AppendUvarint(out, Version)
-	out = binary.BigEndian.AppendUint64(out, schema())
+	out = binary.BigEndian.AppendUint64(out, schema.Get())
 	out = binary.AppendUvarint(out, uint64(len(e.files)))
 	for _, f := range e.files {
 		out = appendString(appendString(out, f.Name), f.Text)
@@ -284,7 +284,7 @@ func Decode(data []byte) (*Object, error) {
 	if v := d.uint(); d.err == nil && v != Version {
 		return nil, fmt.Errorf("%w (%d instead of %d)", ErrVersion, v, Version)
 	}
-	if hash := d.bytes(8); d.err == nil && binary.BigEndian.Uint64(hash) != schema() {
+	if hash := d.bytes(8); d.err == nil && binary.BigEndian.Uint64(hash) != schema.Get() {
 		return nil, ErrVersion
 	}
 	for range d.count() {

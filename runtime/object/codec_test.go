@@ -153,7 +153,7 @@ func TestDecodeOtherVersion(t *testing.T) {
 	if _, err := Decode(other); !errors.Is(err, ErrVersion) {
 		t.Errorf("another version: %v", err)
 	}
-	binary.BigEndian.PutUint64(data[len(magic)+1:], schema()+1)
+	binary.BigEndian.PutUint64(data[len(magic)+1:], schema.Get()+1)
 	if _, err := Decode(data); !errors.Is(err, ErrVersion) {
 		t.Errorf("other fields: %v", err)
 	}
@@ -168,7 +168,7 @@ func TestDecodeOtherVersion(t *testing.T) {
 // previous one: few bytes, but 2^n values.
 func nested(n int) []byte {
 	b := append([]byte(magic), Version)
-	b = binary.BigEndian.AppendUint64(b, schema())
+	b = binary.BigEndian.AppendUint64(b, schema.Get())
 	b = append(b, 0, byte(n))
 	for i := range n {
 		size := binary.AppendUvarint(nil, 1<<min(i, 27))

@@ -169,7 +169,7 @@ func (t *TextSink) Tests(rs []TestResult) {
 			tag(red, "  FAILED  ", "%s", name)
 		}
 	}
-	t.w.Write([]byte(b.String()))
+	t.w.Write(b.Bytes())
 }
 
 func tests(n int) string {

@@ -33,7 +33,7 @@ func (t *Term) TypeOf() (of Type, list bool) {
 
 // rawType returns the type of the parameter with a name.
 func rawType(name string) Type {
-	for _, e := range Events() {
+	for _, e := range Events.Get() {
 		if p := e.Param(name); p != nil {
 			switch p.Kind {
 			case String, Path, Data, Tuple, SockAddr:

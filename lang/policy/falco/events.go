@@ -275,7 +275,7 @@ procexit process [p] status=errno:status ret=errno:exitcode sig=sig:exitsig core
 
 // Events returns all types of events, in the order of the table. The result must not be
 // changed.
-var Events = lazy.Value(func() []*Event {
+var Events = lazy.Value[[]*Event]{New: func() []*Event {
 	var events []*Event
 	for _, line := range strings.Split(strings.TrimSpace(eventTable), "\n") {
 		words := strings.Fields(line)
@@ -309,7 +309,7 @@ var Events = lazy.Value(func() []*Event {
 		events = append(events, e)
 	}
 	return events
-})
+}}
 
 func param(text string) (p Param) {
 	name, rest, _ := strings.Cut(text, "=")
@@ -321,13 +321,13 @@ func param(text string) (p Param) {
 }
 
 // EventByName returns the types of events by their names. The result must not be changed.
-var EventByName = lazy.Value(func() map[string]*Event {
+var EventByName = lazy.Value[map[string]*Event]{New: func() map[string]*Event {
 	all := map[string]*Event{}
-	for _, e := range Events() {
+	for _, e := range Events.Get() {
 		all[e.Name] = e
 	}
 	return all
-})
+}}
 
 // aliases are other names of types of events.
 var aliases = map[string]string{

@@ -83,13 +83,13 @@ func (t *Term) String() string {
 const maxDepth = 100
 
 var (
-	wordOf = lazy.Regexp(`^[a-zA-Z][a-zA-Z0-9_-]*`)
+	wordOf = lazy.Regexp{Expr: `^[a-zA-Z][a-zA-Z0-9_-]*`}
 	// identifierOf is the name of a macro.
-	identifierOf = lazy.Regexp(`^[a-zA-Z][a-zA-Z0-9_]*`)
-	fieldOf      = lazy.Regexp(`^[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)+`)
-	bareOf       = lazy.Regexp(`^[^()"'\s=,]+`)
-	argOf        = lazy.Regexp(`^[^\[\]"'\s]+`)
-	numOf        = lazy.Regexp(`^(0[xX][0-9a-fA-F]+|[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?)`)
+	identifierOf = lazy.Regexp{Expr: `^[a-zA-Z][a-zA-Z0-9_]*`}
+	fieldOf      = lazy.Regexp{Expr: `^[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)+`}
+	bareOf       = lazy.Regexp{Expr: `^[^()"'\s=,]+`}
+	argOf        = lazy.Regexp{Expr: `^[^\[\]"'\s]+`}
+	numOf        = lazy.Regexp{Expr: `^(0[xX][0-9a-fA-F]+|[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?)`}
 )
 
 // The operators, by the kind of their right side. A word has to be followed by a blank or a
@@ -158,7 +158,7 @@ func (p *parser) nextAt(pos int) string {
 	if pos >= len(p.text) {
 		return ""
 	}
-	if s := bareOf().FindString(p.text[pos:]); s != "" {
+	if s := bareOf.Get().FindString(p.text[pos:]); s != "" {
 		return s
 	}
 	return p.text[pos : pos+1]
@@ -246,7 +246,7 @@ func (p *parser) check() Expr {
 	if left := p.term(); left != nil {
 		return p.compare(left, start)
 	}
-	if name := wordOf().FindString(p.text[p.pos:]); name != "" {
+	if name := wordOf.Get().FindString(p.text[p.pos:]); name != "" {
 		p.pos += len(name)
 		return &Ref{p.at(start, p.pos), name}
 	}
@@ -259,14 +259,14 @@ func (p *parser) term() *Term {
 	p.enter()
 	defer func() { p.depth-- }()
 	start := p.pos
-	if name := fieldOf().FindString(p.text[p.pos:]); name != "" {
+	if name := fieldOf.Get().FindString(p.text[p.pos:]); name != "" {
 		p.pos += len(name)
 		t := &Term{Name: name}
 		p.argument(t)
 		t.At = p.at(start, p.pos)
 		return t
 	}
-	name := wordOf().FindString(p.text[p.pos:])
+	name := wordOf.Get().FindString(p.text[p.pos:])
 	n, ok := transformers[name]
 	if !ok || !strings.HasPrefix(p.text[p.pos+len(name):], "(") {
 		return nil
@@ -294,7 +294,7 @@ func (p *parser) argument(t *Term) {
 	t.HasArg = true
 	text, ok := p.quoted()
 	if !ok {
-		text = argOf().FindString(p.text[p.pos:])
+		text = argOf.Get().FindString(p.text[p.pos:])
 		p.pos += len(text)
 	}
 	if !ok && text == "" {
@@ -362,7 +362,7 @@ func (p *parser) compare(left *Term, start int) Expr {
 		c.Op = "exists"
 	case p.operator(c, numberOps):
 		if p.blank(); !p.rightTerm(c) {
-			text := numOf().FindString(p.text[p.pos:])
+			text := numOf.Get().FindString(p.text[p.pos:])
 			if text == "" {
 				p.fail(p.pos, "", "expected a number after '%s', not '%s'", c.Op, p.next())
 			}
@@ -394,7 +394,7 @@ func (p *parser) compare(left *Term, start int) Expr {
 // exists moves past the operator exists, which nothing follows.
 func (p *parser) exists() bool {
 	const op = "exists"
-	if wordOf().FindString(p.text[p.pos:]) != op {
+	if wordOf.Get().FindString(p.text[p.pos:]) != op {
 		return false
 	}
 	p.pos += len(op)
@@ -416,7 +416,7 @@ func (p *parser) operator(c *Check, ops []string) bool {
 
 // rightTerm parses a field or a function on the right side: a field is written val(field).
 func (p *parser) rightTerm(c *Check) bool {
-	name := wordOf().FindString(p.text[p.pos:])
+	name := wordOf.Get().FindString(p.text[p.pos:])
 	if _, ok := transformers[name]; !ok || !strings.HasPrefix(p.text[p.pos+len(name):], "(") {
 		return false
 	}
@@ -431,7 +431,7 @@ func (p *parser) list(c *Check) {
 		if p.rightTerm(c) {
 			return
 		}
-		name := wordOf().FindString(p.text[p.pos:])
+		name := wordOf.Get().FindString(p.text[p.pos:])
 		if name == "" {
 			p.fail(p.pos, "", "expected a list after '%s', not '%s'", c.Op, p.next())
 		}
@@ -474,7 +474,7 @@ func (p *parser) value(c *Check) bool {
 }
 
 func (p *parser) bare() string {
-	text := bareOf().FindString(p.text[p.pos:])
+	text := bareOf.Get().FindString(p.text[p.pos:])
 	p.pos += len(text)
 	return text
 }

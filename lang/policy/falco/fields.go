@@ -53,7 +53,7 @@ const (
 )
 
 // Fields returns all fields by their names. The result must not be changed.
-var Fields = lazy.Value(func() map[string]*Field {
+var Fields = lazy.Value[map[string]*Field]{New: func() map[string]*Field {
 	fields := map[string]*Field{}
 	types := map[string]Type{"text": Text, "number": Number, "bool": Bool, "address": Address, "network": Network, "port": Port}
 	for _, line := range strings.Split(strings.TrimSpace(fieldTable), "\n") {
@@ -82,12 +82,12 @@ var Fields = lazy.Value(func() map[string]*Field {
 		fields[f.Name] = f
 	}
 	return fields
-})
+}}
 
 // lookupField returns the field of a name, and its argument. msg says what is wrong, or is
 // "".
 func lookupField(name, arg string, hasArg bool) (f *Field, outArg string, outHas bool, msg string) {
-	fields := Fields()
+	fields := Fields.Get()
 	f = fields[name]
 	if f == nil {
 		for end := strings.LastIndexByte(name, '.'); end > 0; end = strings.LastIndexByte(name[:end], '.') {
@@ -120,7 +120,7 @@ func lookupField(name, arg string, hasArg bool) (f *Field, outArg string, outHas
 // suggest returns a hint for a field that does not exist.
 func suggest(name string) string {
 	var names []string
-	for n := range Fields() {
+	for n := range Fields.Get() {
 		names = append(names, n)
 	}
 	slices.Sort(names)

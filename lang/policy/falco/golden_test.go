@@ -114,7 +114,7 @@ func show(x Expr) string {
 // allEvents has a rule for every type of events, and needs every value.
 func allEvents() string {
 	var names []string
-	for _, e := range Events() {
+	for _, e := range Events.Get() {
 		names = append(names, e.Name)
 	}
 	return `

@@ -101,7 +101,7 @@ func (r *reader) list(item *yaml.Node) {
 		r.diags.Errorf(n.At, "the items of the list '%s' are %s", name, n.Kind)
 		return
 	}
-	if bareOf().FindString(name) != name {
+	if bareOf.Get().FindString(name) != name {
 		r.diags.Errorf(item.Get("list").At, "the name of a list has no blanks, quotes, parentheses, commas or '='")
 		return
 	}
@@ -136,7 +136,7 @@ func (r *reader) macro(item *yaml.Node) {
 		r.diags.Errorf(n.At, "the macro '%s' has no condition", name)
 		return
 	}
-	if identifierOf().FindString(name) != name {
+	if identifierOf.Get().FindString(name) != name {
 		r.diags.Errorf(item.Get("macro").At, "the name of a macro has letters, digits and '_', and begins with a letter")
 		return
 	}

@@ -37,7 +37,7 @@ var openNames = []Name{
 
 // Names has the names of the bits of parameters that are flags, and of the numbers of
 // enumerations, by their tables. The result must not be changed.
-var Names = lazy.Value(func() map[string][]Name {
+var Names = lazy.Value[map[string][]Name]{New: func() map[string][]Name {
 	return map[string][]Name{
 		"open": openNames,
 		"exec": {{ExeWritable, "EXE_WRITABLE"}, {ExeUpper, "EXE_UPPER_LAYER"}, {ExeMemfd, "EXE_FROM_MEMFD"}, {ExeLower, "EXE_LOWER_LAYER"}},
@@ -112,4 +112,4 @@ var Names = lazy.Value(func() map[string][]Name {
 		"rlimit": ordered("RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_DATA", "RLIMIT_STACK", "RLIMIT_CORE", "RLIMIT_RSS", "RLIMIT_NPROC", "RLIMIT_NOFILE", "RLIMIT_MEMLOCK", "RLIMIT_AS", "RLIMIT_LOCKS", "RLIMIT_SIGPENDING",
 			"RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO", "RLIMIT_RTTIME"),
 	}
-})
+}}

@@ -59,12 +59,12 @@ func parseOutput(text string, at func(from, to int) source.Span, diags *source.D
 // fieldEnd returns the end of the part of a text that begins with a field. A name that no
 // field has ends with the longest beginning that is one: a text follows.
 func fieldEnd(text string) int {
-	name := fieldOf().FindString(text)
-	if _, _, _, msg := lookupField(name, "", false); msg == "" || Fields()[name] != nil {
+	name := fieldOf.Get().FindString(text)
+	if _, _, _, msg := lookupField(name, "", false); msg == "" || Fields.Get()[name] != nil {
 		return len(text)
 	}
 	for end := len(name) - 1; end > 0; end-- {
-		if f := Fields()[name[:end]]; f != nil && f.Arg == NoArg {
+		if f := Fields.Get()[name[:end]]; f != nil && f.Arg == NoArg {
 			return end
 		}
 	}

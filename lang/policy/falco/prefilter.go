@@ -309,7 +309,7 @@ func (f *filter) param(c *Check) string {
 		return unknown
 	}
 	var parts []string
-	for _, n := range Names()[p.Table] {
+	for _, n := range Names.Get()[p.Table] {
 		switch {
 		case !match(n.Name):
 		case p.Kind == Enum:

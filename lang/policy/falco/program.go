@@ -238,7 +238,7 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 			p.Watched = append(p.Watched, w)
 		}
 	}
-	for _, e := range Events() {
+	for _, e := range Events.Get() {
 		add(e)
 	}
 	for _, name := range genericNames(names) {
@@ -275,13 +275,13 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 const manyEvents = 100
 
 // generic reports whether the table of events lacks an event.
-func generic(e *Event) bool { return EventByName()[e.Name] == nil }
+func generic(e *Event) bool { return EventByName.Get()[e.Name] == nil }
 
 // genericNames returns the names of events that rules name and the table lacks.
 func genericNames(names map[*Rule]map[string]bool) (list []string) {
 	for _, all := range names {
 		for name := range all {
-			if EventByName()[name] == nil && !slices.Contains(list, name) {
+			if EventByName.Get()[name] == nil && !slices.Contains(list, name) {
 				list = append(list, name)
 			}
 		}
@@ -303,11 +303,11 @@ func namedEvents(rule *Rule, k probes.Kernel, diags *source.Diags) map[string]bo
 				name = other
 			}
 			switch {
-			case EventByName()[name] != nil:
+			case EventByName.Get()[name] != nil:
 				named[name] = true
 			case slices.Contains(silent, name):
 				diags.Warnf(c.At, "gotrace has no events '%s'", name)
-			case !wordOf().MatchString(name) || wordOf().FindString(name) != name || !isSyscall(k, name):
+			case !wordOf.Get().MatchString(name) || wordOf.Get().FindString(name) != name || !isSyscall(k, name):
 				diags.ErrorHint(c.At, suggestEvent(name), "there is no event '%s'", name)
 			default:
 				named[name] = true
@@ -319,7 +319,7 @@ func namedEvents(rule *Rule, k probes.Kernel, diags *source.Diags) map[string]bo
 
 func suggestEvent(name string) string {
 	var names []string
-	for _, e := range Events() {
+	for _, e := range Events.Get() {
 		names = append(names, e.Name)
 	}
 	return source.DidYouMean(name, names)

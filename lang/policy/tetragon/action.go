@@ -27,13 +27,13 @@ type action struct {
 }
 
 // actionNames are the actions by their names in policies, with their names in JSON.
-var actionNames = lazy.Value(func() map[string]string {
+var actionNames = lazy.Value[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"Post": "POST", "Sigkill": "SIGKILL", "Override": "OVERRIDE", "GetUrl": "GETURL", "DnsLookup": "DNSLOOKUP", "NoPost": "NOPOST",
 		"Signal": "SIGNAL", "TrackSock": "TRACKSOCK", "UntrackSock": "UNTRACKSOCK", "NotifyEnforcer": "NOTIFYENFORCER",
 		"CleanupEnforcerNotification": "CLEANUPENFORCERNOTIFICATION", "Set": "SET",
 	}
-})
+}}
 
 // removedActions are actions of older releases, which noted the paths of open files.
 var removedActions = []string{"FollowFD", "UnfollowFD", "CopyFD"}
@@ -55,7 +55,7 @@ func (h *hook) action(n *yaml.Node) *action {
 	boolean := func(to *bool) func(*yaml.Node) { return func(n *yaml.Node) { *to = p.boolean(n) } }
 	ok := p.object(n, "an action", fields{
 		"action": func(n *yaml.Node) {
-			for name := range actionNames() {
+			for name := range actionNames.Get() {
 				if strings.EqualFold(name, p.text(n)) {
 					a.name = name
 				}
@@ -64,15 +64,15 @@ func (h *hook) action(n *yaml.Node) *action {
 				p.diags.ErrorHint(n.At, "leave it out: the types fd and file show the paths of files without it",
 					"Tetragon no longer has the action '%s'", n.Value)
 			} else if a.name == "" {
-				p.unknown(n.At, "there is no action", p.text(n), keys(actionNames()))
+				p.unknown(n.At, "there is no action", p.text(n), keys(actionNames.Get()))
 			}
 			a.at = n.At
 		},
 		"argError": integer(&a.errno),
 		"argSig": func(n *yaml.Node) {
-			s, ok := lookup(signals(), "SIG", p.text(n))
+			s, ok := lookup(signals.Get(), "SIG", p.text(n))
 			if !ok || s > 64 {
-				p.unknown(n.At, "there is no signal", n.Value, prefixed(signals(), "SIG"))
+				p.unknown(n.At, "there is no signal", n.Value, prefixed(signals.Get(), "SIG"))
 			}
 			a.signal = int64(s)
 		},

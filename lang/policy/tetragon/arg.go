@@ -49,7 +49,7 @@ func (h *hook) arguments(hn *hookNode) {
 	if hn.returnArg != nil {
 		h.ret = h.returnArgument(hn.returnArg)
 	} else {
-		h.ret = &arg{at: h.at, name: "int", t: argTypes()["int"], shown: Arg{Type: "int", Show: ShowInt, Fields: 1}}
+		h.ret = &arg{at: h.at, name: "int", t: argTypes.Get()["int"], shown: Arg{Type: "int", Show: ShowInt, Fields: 1}}
 	}
 	if h.ret != nil {
 		h.ret.word, h.ret.variable = h.result, "$r"
@@ -135,8 +135,8 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 	if s.typ == "auto" {
 		a.name = typeOf(par)
 	}
-	if a.t = argTypes()[a.name]; a.t == nil {
-		p.unknown(s.typeAt, "there is no type", s.typ, append(keys(argTypes()), "auto"))
+	if a.t = argTypes.Get()[a.name]; a.t == nil {
+		p.unknown(s.typeAt, "there is no type", s.typ, append(keys(argTypes.Get()), "auto"))
 		return nil
 	}
 	a.shown = Arg{Type: a.name, Label: s.label, Data: data, Show: a.t.show, Fields: len(a.t.fields)}
@@ -191,8 +191,8 @@ func (h *hook) returnArgument(n *yaml.Node) *arg {
 	if s.typ == "auto" {
 		a.name = "int"
 	}
-	if a.t = argTypes()[a.name]; a.t == nil {
-		h.p.unknown(s.typeAt, "there is no type", s.typ, append(keys(argTypes()), "auto"))
+	if a.t = argTypes.Get()[a.name]; a.t == nil {
+		h.p.unknown(s.typeAt, "there is no type", s.typ, append(keys(argTypes.Get()), "auto"))
 		return nil
 	}
 	a.shown = Arg{Type: a.name, Label: s.label, Show: a.t.show, Fields: len(a.t.fields)}

@@ -43,9 +43,9 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 		if a.t.mode != "" {
 			mode := fill(a.t.mode, a.variable, "", "")
 			cond = h.alternatives(o, func(w word) string {
-				n, ok := fileTypes()[strings.ToLower(w.text)]
+				n, ok := fileTypes.Get()[strings.ToLower(w.text)]
 				if !ok {
-					h.p.unknown(w.at, "there is no type of files", w.text, keys(fileTypes()))
+					h.p.unknown(w.at, "there is no type of files", w.text, keys(fileTypes.Get()))
 				}
 				return fmt.Sprintf("(%s & 0170000) == %d", mode, n)
 			})
@@ -186,7 +186,7 @@ func (h *hook) numberCondition(a *arg, op string, o *operands) string {
 	if op == "Mask" || op == "CapabilitiesGained" {
 		var mask uint64
 		for _, w := range o.values {
-			if n, ok := lookup(capabilities(), "CAP_", w.text); ok && (op == "CapabilitiesGained" || a.t.show == ShowCaps && !isNumber(w.text)) {
+			if n, ok := lookup(capabilities.Get(), "CAP_", w.text); ok && (op == "CapabilitiesGained" || a.t.show == ShowCaps && !isNumber(w.text)) {
 				mask |= 1 << (n & 63)
 				continue
 			}
@@ -359,11 +359,11 @@ func (h *hook) socketCondition(a *arg, op string, o *operands) (cond, guard stri
 	}
 	switch op {
 	case "Family":
-		return named(families(), "AF_", "family"), ""
+		return named(families.Get(), "AF_", "family"), ""
 	case "Protocol":
-		return named(protocols(), "IPPROTO_", "protocol"), ""
+		return named(protocols.Get(), "IPPROTO_", "protocol"), ""
 	case "State":
-		return named(states(), "TCP_", "state of TCP"), ""
+		return named(states.Get(), "TCP_", "state of TCP"), ""
 	case "SPortPriv", "DPortPriv":
 		return expr + " < 1024", among(family, []string{"2", "10"})
 	case "SPort", "DPort":

@@ -95,7 +95,7 @@ func (h *hook) outcome(s *selector) (o Outcome) {
 				o.Audit = true
 			}
 		}
-		return "KPROBE_ACTION_" + actionNames()[name]
+		return "KPROBE_ACTION_" + actionNames.Get()[name]
 	}
 	o.Action = name(s.actions)
 	if len(s.later) > 0 {

@@ -38,7 +38,7 @@ func (s *script) failures() {
 
 // securityHooks are the kernel's security hooks that system calls run, by which they can
 // be made to fail if the kernel does not let programs replace the system calls themselves.
-var securityHooks = lazy.Value(func() map[string]string {
+var securityHooks = lazy.Value[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"link": "inode_link", "linkat": "inode_link", "symlink": "inode_symlink", "symlinkat": "inode_symlink",
 		"mkdir": "inode_mkdir", "mkdirat": "inode_mkdir", "rmdir": "inode_rmdir", "unlink": "inode_unlink", "unlinkat": "inode_unlink inode_rmdir",
@@ -71,7 +71,7 @@ var securityHooks = lazy.Value(func() map[string]string {
 		"add_key": "key_permission", "msgget": "msg_queue_associate", "shmget": "shm_associate", "semget": "sem_associate", "shmat": "shm_shmat",
 		"io_uring_setup": "uring_override_creds", "userfaultfd": "inode_init_security_anon",
 	}
-})
+}}
 
 // failLater adds the marks that make a system call fail. It reports whether the kernel has
 // a hook for one of the calls.
@@ -83,7 +83,7 @@ func (p *policyReader) failLater(calls []string) bool {
 			p.script.hooks[fn] = true
 			found = true
 		} else {
-			for _, hook := range strings.Fields(securityHooks()[call]) {
+			for _, hook := range strings.Fields(securityHooks.Get()[call]) {
 				if _, err := p.opts.Kernel.FuncProto("vmlinux", "security_"+hook); err == nil {
 					p.script.hooks["security_"+hook] = true
 					found = true

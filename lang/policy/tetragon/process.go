@@ -200,9 +200,9 @@ func (h *hook) matchCapabilities(n *yaml.Node, s *selector, changes bool) {
 	not := h.inOrNot(&o)
 	var mask uint64
 	for _, w := range o.values {
-		c, ok := lookup(capabilities(), "CAP_", w.text)
+		c, ok := lookup(capabilities.Get(), "CAP_", w.text)
 		if !ok || c > 63 {
-			h.p.unknown(w.at, "there is no capability", w.text, prefixed(capabilities(), "CAP_"))
+			h.p.unknown(w.at, "there is no capability", w.text, prefixed(capabilities.Get(), "CAP_"))
 		}
 		mask |= 1 << (c & 63)
 	}

@@ -68,7 +68,7 @@ func (p *policyReader) items(n *yaml.Node) []*yaml.Node {
 }
 
 // variable matches a variable of the environment in a value.
-var variable = lazy.Regexp(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+var variable = lazy.Regexp{Expr: `\$\{([A-Za-z_][A-Za-z0-9_]*)\}`}
 
 // text returns the value of a scalar, with variables of the environment replaced.
 func (p *policyReader) text(n *yaml.Node) string {
@@ -86,7 +86,7 @@ func (p *policyReader) replaced(n *yaml.Node) (string, bool) {
 		return "", true
 	}
 	ok := true
-	s := variable().ReplaceAllStringFunc(n.Value, func(v string) string {
+	s := variable.Get().ReplaceAllStringFunc(n.Value, func(v string) string {
 		value, found := os.LookupEnv(v[2 : len(v)-1])
 		ok = ok && found
 		return value

@@ -75,7 +75,7 @@ func integer(c string, signed bool, show Show) *argType {
 }
 
 // argTypes are the types by their names in policies.
-var argTypes = lazy.Value(func() map[string]*argType {
+var argTypes = lazy.Value[map[string]*argType]{New: func() map[string]*argType {
 	file := &argType{
 		c: "struct file*", class: textClass, value: "path($)", show: ShowFile,
 		fields: []string{"@", "$.f_inode.i_mode"}, mode: "$.f_inode.i_mode",
@@ -131,8 +131,8 @@ var argTypes = lazy.Value(func() map[string]*argType {
 			"$.attr.type", "$.attr.config", "tg_perf_func($)", "$.attr.config2"}},
 		"user_namespace": {c: "struct user_namespace*", show: ShowUserNS, fields: []string{
 			"$.level", "$.owner.val", "$.group.val", "$.ns.inum"}},
-		"capability": {c: "int32", class: numberClass, signed: true, names: numbers{capabilities(), "CAP_"}, show: ShowCapability, fields: []string{"@"}},
-		"bpf_cmd":    {c: "int32", class: numberClass, signed: true, names: numbers{bpfCommands(), "BPF_"}, show: ShowBPFCmd, fields: []string{"@"}},
+		"capability": {c: "int32", class: numberClass, signed: true, names: numbers{capabilities.Get(), "CAP_"}, show: ShowCapability, fields: []string{"@"}},
+		"bpf_cmd":    {c: "int32", class: numberClass, signed: true, names: numbers{bpfCommands.Get(), "BPF_"}, show: ShowBPFCmd, fields: []string{"@"}},
 		"cred": {c: "struct cred*", show: ShowCred, fields: []string{
 			"$.uid.val", "$.gid.val", "$.suid.val", "$.sgid.val", "$.euid.val", "$.egid.val", "$.fsuid.val", "$.fsgid.val", "$.securebits",
 			"tg_caps((uint64)$ + offsetof(struct cred, cap_permitted))", "tg_caps((uint64)$ + offsetof(struct cred, cap_effective))",
@@ -149,7 +149,7 @@ var argTypes = lazy.Value(func() map[string]*argType {
 		"data_loc":        {class: textClass, value: "tg_str($)", show: ShowString, fields: []string{"@"}},
 	}
 	return m
-})
+}}
 
 func sockFields(s string) []string {
 	return strings.Split(strings.ReplaceAll("#.__sk_common.skc_family|#.sk_type|#.sk_protocol|#.sk_mark|#.sk_priority|tg_laddr(#)|tg_raddr(#)|#.__sk_common.skc_num|bswap(#.__sk_common.skc_dport)|(uint64)#.__sk_common.skc_cookie.counter|#.__sk_common.skc_state", "#", s), "|")
@@ -220,7 +220,7 @@ func isWord(c byte) bool {
 }
 
 // prelude holds the macros that scripts use, by name. Each may use others.
-var prelude = lazy.Value(func() map[string]string {
+var prelude = lazy.Value[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"tg_str": `// tg_str(p) is the string at an address of the kernel or of the process.
 macro tg_str(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p)) : str(uptr($p)) }
@@ -426,7 +426,7 @@ macro tg_ns_under(n)
 macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
 `,
 	}
-})
+}}
 
 // order of the macros in a script.
 var preludeOrder = []string{
@@ -440,10 +440,10 @@ func macrosOf(text string) string {
 	used := map[string]bool{}
 	var use func(text string)
 	use = func(text string) {
-		for name := range prelude() {
+		for name := range prelude.Get() {
 			if !used[name] && strings.Contains(text, name+"(") {
 				used[name] = true
-				use(prelude()[name])
+				use(prelude.Get()[name])
 			}
 		}
 	}
@@ -451,7 +451,7 @@ func macrosOf(text string) string {
 	var b bytes.Buffer
 	for _, name := range preludeOrder {
 		if used[name] {
-			fmt.Fprintln(&b, prelude()[name])
+			fmt.Fprintln(&b, prelude.Get()[name])
 		}
 	}
 	return b.String()

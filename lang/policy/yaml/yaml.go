@@ -95,13 +95,13 @@ type reader struct {
 }
 
 // lineOf matches the line number in the library's messages.
-var lineOf = lazy.Regexp(`^line (\d+): `)
+var lineOf = lazy.Regexp{Expr: `^line (\d+): `}
 
 // syntax reports an error of the library.
 func (r *reader) syntax(err error) {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := source.Span{File: r.file}
-	if m := lineOf().FindStringSubmatch(msg); m != nil {
+	if m := lineOf.Get().FindStringSubmatch(msg); m != nil {
 		line, _ := strconv.Atoi(m[1]) // too large a number is none of the file's lines
 		at = r.span(line, 1, len(r.file.Line(line)))
 		msg = msg[len(m[0]):]

@@ -32,7 +32,7 @@ func flag(b *bool) datum {
 }
 
 // containerFields are the fields of the container and the pod.
-var containerFields = lazy.Value(func() map[string]field {
+var containerFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"container.id": func(e *Event, _ *falco.Term) datum { return text(e.containerID()) },
 		"container.full_id": func(e *Event, _ *falco.Term) datum {
@@ -124,7 +124,7 @@ var containerFields = lazy.Value(func() map[string]field {
 		"k8s.pod.cni.json": ofContainer(func(*Event, *container) datum { return datum{} }),
 		"k8s.ns.name":      ofContainer(func(_ *Event, c *container) datum { return filled(c.Namespace) }),
 	}
-})
+}}
 
 func labelField(e *Event, t *falco.Term) datum {
 	if c := e.container(); c != nil {

@@ -145,7 +145,7 @@ func getterOf(t *falco.Term) getter {
 		v := text(t.Text)
 		return func(*Event) datum { return v }
 	case t.Field != nil:
-		get := fields()[t.Field.Name]
+		get := fields.Get()[t.Field.Name]
 		if get == nil {
 			return func(*Event) datum { return datum{} }
 		}

@@ -15,16 +15,16 @@ import (
 type field func(e *Event, t *falco.Term) datum
 
 // fields are all fields that may have a value, by their names.
-var fields = lazy.Value(func() map[string]field {
+var fields = lazy.Value[map[string]field]{New: func() map[string]field {
 	all := map[string]field{}
-	for _, group := range []map[string]field{eventFields(), processFields(), descentFields(), threadFields(), fdFields(), pathFields(), userFields(), containerFields()} {
+	for _, group := range []map[string]field{eventFields.Get(), processFields.Get(), descentFields.Get(), threadFields.Get(), fdFields.Get(), pathFields.Get(), userFields.Get(), containerFields.Get()} {
 		maps.Copy(all, group)
 	}
 	return all
-})
+}}
 
 // userFields are the fields of the user and the group.
-var userFields = lazy.Value(func() map[string]field {
+var userFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"user.uid":      func(e *Event, _ *falco.Term) datum { return number(int64(uint32(e.int(falco.EUID)))) },
 		"user.loginuid": func(e *Event, _ *falco.Term) datum { return number(int64(int32(e.int(falco.LoginUID)))) },
@@ -64,7 +64,7 @@ var userFields = lazy.Value(func() map[string]field {
 			return text("<NA>")
 		},
 	}
-})
+}}
 
 // ofFD returns a field of the event's descriptor.
 func ofFD(get func(e *Event, d *descriptor) datum) field {
@@ -123,7 +123,7 @@ func oneEnd(get func(d *descriptor, end string) datum, end string) field {
 }
 
 // fdFields are the fields of the event's descriptor.
-var fdFields = lazy.Value(func() map[string]field {
+var fdFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	all := map[string]field{
 		"fd.num": ofFD(func(_ *Event, d *descriptor) datum { return number(d.num) }),
 		"fd.type": ofFD(func(_ *Event, d *descriptor) datum {
@@ -217,7 +217,7 @@ var fdFields = lazy.Value(func() map[string]field {
 		all["fdlist."+n] = func(*Event, *falco.Term) datum { return datum{} }
 	}
 	return all
-})
+}}
 
 // directory returns the directory of a file. That of a directory that was opened is itself.
 func (d *descriptor) directory() string {
@@ -238,7 +238,7 @@ func userDevice(dev uint64) uint64 {
 }
 
 // pathFields are the fields of the paths that a call is given.
-var pathFields = lazy.Value(func() map[string]field {
+var pathFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"evt.abspath":       func(e *Event, t *falco.Term) datum { return e.abspath(t) },
 		"fs.path.name":      func(e *Event, _ *falco.Term) datum { return e.fsPath("name", false) },
@@ -248,7 +248,7 @@ var pathFields = lazy.Value(func() map[string]field {
 		"fs.path.target":    func(e *Event, _ *falco.Term) datum { return e.fsPath("target", false) },
 		"fs.path.targetraw": func(e *Event, _ *falco.Term) datum { return e.fsPath("target", true) },
 	}
-})
+}}
 
 // fsParams are the parameters that fs.path.* are for each event: the one name, or the
 // source and the target.

@@ -16,10 +16,10 @@ const (
 
 // flagNames returns the names of the bits of a number, or the name of the number.
 func flagNames(p *falco.Param, n int64, e *Event) string {
-	table := falco.Names()[p.Table]
+	table := falco.Names.Get()[p.Table]
 	switch {
 	case p.Kind == falco.Mode:
-		table, n = falco.Names()["mode"], n&0o7777
+		table, n = falco.Names.Get()["mode"], n&0o7777
 	case p.Table == "open":
 		return openFlagNames(n, e)
 	case p.Kind == falco.Enum:
@@ -57,7 +57,7 @@ func bitNames(table []falco.Name, n int64) string {
 func openFlagNames(n int64, e *Event) string {
 	var names []string
 	left := n
-	for _, f := range falco.Names()["open"] {
+	for _, f := range falco.Names.Get()["open"] {
 		switch {
 		case f.Value == 0:
 			if n&3 == 0 && e.what.Event.IsOpen() {

@@ -236,19 +236,19 @@ func TestOrder(t *testing.T) {
 // TestFields checks that every field of the table has a value or is marked as one that
 // never has.
 func TestFields(t *testing.T) {
-	for name, f := range falco.Fields() {
-		if (fields()[name] == nil) != f.Never {
-			t.Errorf("%s: has a value: %t, never has one: %t", name, fields()[name] != nil, f.Never)
+	for name, f := range falco.Fields.Get() {
+		if (fields.Get()[name] == nil) != f.Never {
+			t.Errorf("%s: has a value: %t, never has one: %t", name, fields.Get()[name] != nil, f.Never)
 		}
 	}
-	for name := range fields() {
-		if falco.Fields()[name] == nil {
+	for name := range fields.Get() {
+		if falco.Fields.Get()[name] == nil {
 			t.Errorf("%s is not in the table of fields", name)
 		}
 	}
-	for _, e := range falco.Events() {
+	for _, e := range falco.Events.Get() {
 		for _, p := range e.Params {
-			if (p.Kind == falco.Flags || p.Kind == falco.Enum) && p.Src != "" && falco.Names()[p.Table] == nil {
+			if (p.Kind == falco.Flags || p.Kind == falco.Enum) && p.Src != "" && falco.Names.Get()[p.Table] == nil {
 				t.Errorf("%s: the parameter %s has no names", e.Name, p.Name)
 			}
 		}

@@ -222,13 +222,13 @@ func conditionsOf(f *falco.Field, name string, d datum) (all []modelCase) {
 // does. The programs test parts of the conditions, which TestFilters checks.
 func TestModel(t *testing.T) {
 	all := []string{}
-	for name := range falco.Fields() {
+	for name := range falco.Fields.Get() {
 		all = append(all, name)
 	}
 	sort.Strings(all)
 	output := "%evt.args"
 	for _, name := range all {
-		if f := falco.Fields()[name]; !f.FilterOnly && f.Arg != falco.MustArg {
+		if f := falco.Fields.Get()[name]; !f.FilterOnly && f.Arg != falco.MustArg {
 			output += " %" + name
 		}
 	}
@@ -241,8 +241,8 @@ func TestModel(t *testing.T) {
 	}
 	var cases []modelCase
 	for _, name := range all {
-		f := falco.Fields()[name]
-		get := fields()[name]
+		f := falco.Fields.Get()[name]
+		get := fields.Get()[name]
 		switch {
 		case f.Never, get == nil, strings.HasSuffix(name, "ip.name"), f.PrintOnly:
 			continue

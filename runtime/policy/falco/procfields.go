@@ -121,7 +121,7 @@ func (e *Event) wall(ns uint64) datum { return number(e.table.Time(ns).UnixNano(
 
 // processFields are the fields of the programs and command lines of the process and its
 // ancestors.
-var processFields = lazy.Value(func() map[string]field {
+var processFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"proc.exe":      self(func(_ *Event, p *procs.Process) datum { return exeOf(p) }),
 		"proc.pexe":     parent(exeOf),
@@ -163,11 +163,11 @@ var processFields = lazy.Value(func() map[string]field {
 			return found
 		},
 	}
-})
+}}
 
 // descentFields are the fields of the process's place among others, of its times and of
 // its file.
-var descentFields = lazy.Value(func() map[string]field {
+var descentFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"proc.tty":             ofEvent(func(e *Event) datum { return number(int64(userDevice(uint64(e.int(falco.TTY))))) }),
 		"proc.pid":             ofEvent(func(e *Event) datum { return number(e.int(falco.PID)) }),
@@ -235,11 +235,11 @@ var descentFields = lazy.Value(func() map[string]field {
 			return e.wall(p.NamespaceStart)
 		}),
 	}
-})
+}}
 
 // threadFields are the fields of the thread, and of what the process has at the time of
 // the event.
-var threadFields = lazy.Value(func() map[string]field {
+var threadFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"thread.cap_permitted":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapPermitted)))) }),
 		"thread.cap_inheritable":            ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapInheritable)))) }),
@@ -298,7 +298,7 @@ var threadFields = lazy.Value(func() map[string]field {
 		"proc.stdout.name": func(e *Event, _ *falco.Term) datum { return e.openFD(1, false) },
 		"proc.stderr.name": func(e *Event, _ *falco.Term) datum { return e.openFD(2, false) },
 	}
-})
+}}
 
 func (e *Event) numberOf(name string) datum {
 	n, ok := e.num(name)

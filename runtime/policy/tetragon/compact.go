@@ -137,9 +137,9 @@ func plainArg(a *tetragon.Arg, vs []value.Value) string {
 		return fmt.Sprintf("%s %s:%d -> %s:%d len %d", protocol(n(9)), text(vs[4]), n(6), text(vs[5]), n(7), n(1))
 	case tetragon.ShowSockaddr:
 		if n(0) != 2 && n(0) != 10 {
-			return tetragon.Families()[n(0)]
+			return tetragon.Families.Get()[n(0)]
 		}
-		return fmt.Sprintf("%s %s:%d", tetragon.Families()[n(0)], text(vs[1]), n(2))
+		return fmt.Sprintf("%s %s:%d", tetragon.Families.Get()[n(0)], text(vs[1]), n(2))
 	case tetragon.ShowBytes:
 		return fmt.Sprintf("bytes %d", dataSize(vs))
 	case tetragon.ShowVec:
@@ -149,9 +149,9 @@ func plainArg(a *tetragon.Arg, vs []value.Value) string {
 		}
 		return fmt.Sprintf("bytes %d", total)
 	case tetragon.ShowCapability:
-		return tetragon.Capabilities()[n(0)]
+		return tetragon.Capabilities.Get()[n(0)]
 	case tetragon.ShowBPFCmd:
-		return tetragon.BPFCommands()[n(0)]
+		return tetragon.BPFCommands.Get()[n(0)]
 	case tetragon.ShowBPFAttr, tetragon.ShowBPFProg:
 		return programType(n(0)) + " " + text(vs[2])
 	case tetragon.ShowBPFMap:
@@ -180,7 +180,7 @@ func dataSize(vs []value.Value) int64 {
 }
 
 func protocol(n uint64) string {
-	return strings.ToLower(strings.TrimPrefix(tetragon.Protocols()[n], "IPPROTO_"))
+	return strings.ToLower(strings.TrimPrefix(tetragon.Protocols.Get()[n], "IPPROTO_"))
 }
 
 // oneLine returns a text without control characters: they are written as escapes.

@@ -211,7 +211,7 @@ func arguments(p *procs.Process) string {
 func capabilityNames(set uint64) []string {
 	var list []string
 	for n := range uint64(64) {
-		if name := tetragon.Capabilities()[n]; set>>n&1 != 0 && name != "" {
+		if name := tetragon.Capabilities.Get()[n]; set>>n&1 != 0 && name != "" {
 			list = append(list, name)
 		}
 	}
@@ -364,9 +364,9 @@ func shownJSON(a *tetragon.Arg, vs []value.Value) object {
 	case tetragon.ShowSock, tetragon.ShowSkb, tetragon.ShowSockaddr, tetragon.ShowSockaddrUn:
 		return socketJSON(a.Show, vs)
 	case tetragon.ShowCapability:
-		return one("capability_arg", object{{"value", n(0)}, {"name", tetragon.Capabilities()[uint64(n(0))]}})
+		return one("capability_arg", object{{"value", n(0)}, {"name", tetragon.Capabilities.Get()[uint64(n(0))]}})
 	case tetragon.ShowBPFCmd:
-		return one("bpf_cmd_arg", tetragon.BPFCommands()[uint64(n(0))])
+		return one("bpf_cmd_arg", tetragon.BPFCommands.Get()[uint64(n(0))])
 	case tetragon.ShowSyscall:
 		abi := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
 		if n(0)&compatCall != 0 {
@@ -408,9 +408,9 @@ func socketJSON(show tetragon.Show, vs []value.Value) object {
 	inet := func(family uint64) bool { return family == 2 || family == 10 }
 	switch show {
 	case tetragon.ShowSock:
-		o.add("family", tetragon.Families()[n(0)])
+		o.add("family", tetragon.Families.Get()[n(0)])
 		o.add("type", map[uint64]string{1: "SOCK_STREAM", 2: "SOCK_DGRAM", 3: "SOCK_RAW", 4: "SOCK_RDM", 5: "SOCK_SEQPACKET", 6: "SOCK_DCCP", 10: "SOCK_PACKET"}[n(1)])
-		o.add("protocol", tetragon.Protocols()[n(2)])
+		o.add("protocol", tetragon.Protocols.Get()[n(2)])
 		o.add("mark", n(3))
 		o.add("priority", n(4))
 		if inet(n(0)) {
@@ -420,7 +420,7 @@ func socketJSON(show tetragon.Show, vs []value.Value) object {
 			o.add("dport", n(8))
 		}
 		o.add("cookie", strconv.FormatUint(n(9), 10))
-		o.add("state", tetragon.States()[n(10)])
+		o.add("state", tetragon.States.Get()[n(10)])
 		return object{{"sock_arg", o}}
 	case tetragon.ShowSkb:
 		o.add("hash", n(0))
@@ -433,16 +433,16 @@ func socketJSON(show tetragon.Show, vs []value.Value) object {
 			o.add("sport", n(6))
 			o.add("dport", n(7))
 			o.add("proto", n(9))
-			o.add("protocol", tetragon.Protocols()[n(9)])
-			o.add("family", tetragon.Families()[n(10)])
+			o.add("protocol", tetragon.Protocols.Get()[n(9)])
+			o.add("family", tetragon.Families.Get()[n(10)])
 		}
 		return object{{"skb_arg", o}}
 	case tetragon.ShowSockaddrUn:
-		o.add("family", tetragon.Families()[n(0)])
+		o.add("family", tetragon.Families.Get()[n(0)])
 		o.add("path", text(vs[1]))
 		return object{{"sockaddr_un_arg", o}}
 	}
-	o.add("family", tetragon.Families()[n(0)])
+	o.add("family", tetragon.Families.Get()[n(0)])
 	if inet(n(0)) {
 		o.add("addr", text(vs[1]))
 		o.add("port", n(2))

@@ -217,11 +217,11 @@ func verdict(value string) (criterion, error) {
 // reasonPrefix is the beginning of the kernel's names of reasons.
 const reasonPrefix = "SKB_DROP_REASON_"
 
-var isReason = lazy.Regexp(`^[A-Z0-9_]+$`)
+var isReason = lazy.Regexp{Expr: `^[A-Z0-9_]+$`}
 
 func reason(value string) (criterion, error) {
 	value = trimReason(strings.ToUpper(value))
-	if !isReason().MatchString(value) {
+	if !isReason.Get().MatchString(value) {
 		return criterion{}, errors.New("not the name of a reason, such as NO_SOCKET or NETFILTER_DROP")
 	}
 	return criterion{match: func(f *Flow) bool { return f.Verdict == Dropped && f.Reason == value }}, nil
