@@ -35,7 +35,7 @@ func quantile() *Def {
 	return &Def{
 		Name:     "quantile",
 		Kind:     Aggregation,
-		Metric:   value.Gauge,
+		Metric:   value.Quantiles,
 		Disagree: "Different percentages in a single quantile map unsupported",
 		TypeName: "quantile_t",
 		TypeSize: quantileParts * quantilePart,

@@ -81,7 +81,7 @@ func (c *compilation) follow(fork, walk *object.Program) *object.Follow {
 func settings(c *config.Config) object.Settings {
 	return object.Settings{
 		ShowDebugInfo: c.ShowDebugInfo, CacheUserSymbols: c.CacheUserSymbols, CPPDemangle: c.CPPDemangle, LogSize: c.LogSize,
-		MaxCatBytes: c.MaxCatBytes, MaxStrlen: c.MaxStrlen, MissingProbes: c.MissingProbes,
+		MaxCatBytes: c.MaxCatBytes, MaxSeries: c.MaxSeries, MaxStrlen: c.MaxStrlen, MissingProbes: c.MissingProbes,
 		PerfRBPages: c.PerfRBPages, PrintMapsOnExit: c.PrintMapsOnExit, StrTruncTrailer: c.StrTruncTrailer,
 	}
 }

@@ -63,7 +63,10 @@ func never(time.Duration) bool { return false }
 // end of the session. After readPatience, mapValues stops reading. It decodes the greatest
 // entries first and stops after patience. It records the number of entries left out.
 func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func(time.Duration) bool) (output.Map, error) {
-	out := output.Map{Name: m.Name, Keyed: m.Key != nil, Metric: s.metric(m.Value)}
+	out := output.Map{
+		Name: m.Name, Keyed: m.Key != nil, Metric: s.metric(m.Value), Max: m.Max,
+		KeyNames: m.KeyNames, MetricName: m.MetricName,
+	}
 	size := m.Value.Size
 	if m.PerCPU {
 		size *= s.kernel.CPUs

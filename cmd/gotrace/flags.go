@@ -56,6 +56,7 @@ type options struct {
 	folded       string
 	pprof        string
 	pcap         string
+	prometheus   string
 	svg          string
 	unsafe       bool
 	noFeature    map[string]bool
@@ -166,6 +167,7 @@ func newFlags(o *options) *flagSet {
 		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write these maps as a profile for go tool pprof")
 		fs.StringVar(&o.svg, "svg", "", "`FILE`write these maps as a flame graph")
 		fs.StringVar(&o.pcap, "pcap", "", "`FILE`write the packets that the script prints to FILE (pcapng), or those for which probes run that print nothing")
+		fs.StringVar(&o.prometheus, "prometheus", "", "`ADDR`serve the maps as metrics for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9464")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.DurationVar(&o.every, "every", 0, "`DURATION`print all maps every DURATION, such as 1s or 500ms; on a terminal, each time in the same place")
 		fs.BoolVar(&o.rates, "rates", false, "with --every or --live, show counters as rates per second; at the end as totals")

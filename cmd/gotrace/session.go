@@ -108,12 +108,19 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	case o.rates:
 		sink = output.NewRates(sink)
 	}
+	exports, err := a.export(obj)
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	defer exports.end()
+	sink = exports.sink(sink)
 	ropt := runtime.Setup{
 		Defs: a.defs(), Every: every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
-		Profiles: len(a.profiles()) > 0, KeepMaps: len(a.profiles()) > 0,
+		Profiles: len(a.profiles()) > 0, KeepMaps: len(a.profiles()) > 0 || exports.metrics != nil,
 	}
 	if o.dump["verifier"] || o.dump["all"] {
 		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }
@@ -147,6 +154,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.err(err)
 		return statusError
 	}
+	exports.start(s)
 	a.catchSignals(cancel)
 	began := time.Now()
 	status, err := s.Run(ctx)

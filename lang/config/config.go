@@ -14,6 +14,7 @@ type Config struct {
 	MaxCatBytes       int
 	MaxMapKeys        int
 	MaxProbes         int
+	MaxSeries         int // of one map, for exporters
 	MaxStrlen         int // of one string, including its NUL
 	OnStackLimit      int
 	PerfRBPages       int    // pages of the ring buffer; 0: depends on the memory

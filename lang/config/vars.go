@@ -235,6 +235,7 @@ func Vars() []Var {
 		number("max_cat_bytes", "The maximum number of bytes that cat() prints of a file.", func(c *Config) *int { return &c.MaxCatBytes }, 0, maxCount),
 		number("max_map_keys", "The maximum number of keys of a map.", func(c *Config) *int { return &c.MaxMapKeys }, 1, maxCount),
 		number("max_probes", "The maximum number of attach points of a script.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
+		number("max_series", "The maximum number of time series of one map that --prometheus and --otlp export.", func(c *Config) *int { return &c.MaxSeries }, 1, maxCount),
 		number("max_strlen", "The maximum size in bytes of a string that str(), buf() and path() read, including the NUL.", func(c *Config) *int { return &c.MaxStrlen }, 1, maxStrlen),
 		anyCase(choice("missing_probes", "How an attach point that matches nothing is reported: error, warn or ignore.",
 			func(c *Config) *string { return &c.MissingProbes }, "ignore", "warn", "error"), strings.ToLower),
@@ -263,7 +264,7 @@ func Vars() []Var {
 func Default() *Config {
 	return &Config{
 		CPPDemangle: true, LazySymbolication: true, License: "GPL", LogSize: 1000000,
-		MaxBPFProgs: 1024, MaxCatBytes: 10240, MaxMapKeys: 4096, MaxProbes: 1024, MaxStrlen: 1024,
+		MaxBPFProgs: 1024, MaxCatBytes: 10240, MaxMapKeys: 4096, MaxProbes: 1024, MaxSeries: 2000, MaxStrlen: 1024,
 		OnStackLimit: 512, StackMode: "bpftrace", StrTruncTrailer: "..", MissingProbes: "error",
 		PrintMapsOnExit: true, UseBlazesym: true, UserStack: StackFP,
 		Unstable: map[string]string{"tseries": "warn", "dw_ustack": "warn", "typeinfo": "error", "import_statement": "error"},

@@ -185,6 +185,7 @@ type Settings struct {
 	CPPDemangle      bool
 	LogSize          int // size of the verifier's log in bytes
 	MaxCatBytes      int
+	MaxSeries        int    // number of series of a map that exporters use
 	MaxStrlen        int    // size of a string in bytes, including the NUL
 	MissingProbes    string // error, warn or ignore
 	PerfRBPages      int    // size of the ring buffer in pages; 0: depends on the memory

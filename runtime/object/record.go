@@ -177,6 +177,10 @@ type Map struct {
 	Key   *types.Type // as stored; nil: no key
 	Value *types.Type
 	Max   int // maximum number of entries
+	// KeyNames are the names of the key's parts for other systems, "" where a part has
+	// none. MetricName is the name that the script gives the map there, or "".
+	KeyNames   []string
+	MetricName string
 
 	Store  string // name of the way it is kept, in runtime/store
 	Kernel string // name of the kernel map

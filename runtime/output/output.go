@@ -105,6 +105,11 @@ type Map struct {
 	Zero    value.Value // an entry of zeros, for printing: it determines the format of an empty map
 	More    int         // entries that are not in Entries, see Session.Greatest of package runtime
 	Div     int64       // divisor for integers before printing; 0 or 1: none
+	Max     int         // maximum number of entries; 0: not known
+	// KeyNames are the names of the parts of a key, "" where a part has none. MetricName is
+	// the name that the script gives the map in other systems, or "".
+	KeyNames   []string
+	MetricName string
 }
 
 // TestResult is the outcome of one test probe.

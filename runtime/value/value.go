@@ -143,6 +143,7 @@ const (
 	Counter                 // numbers that only rise
 	Histogram               // Hist
 	Summary                 // Stats
+	Quantiles               // a Record of quantiles and the number of values
 	TimeLine                // Series
 )
 

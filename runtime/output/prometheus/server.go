@@ -1,0 +1,76 @@
+package prometheus
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/gotrace/gotrace/runtime/output/http1"
+	"github.com/gotrace/gotrace/runtime/output/metrics"
+)
+
+// Server lets Prometheus read the metrics of a Collector at /metrics.
+type Server struct {
+	c    *metrics.Collector
+	http http1.Server
+	addr net.Addr
+}
+
+// Listen starts a server at an address: host:port, or :port for all addresses of this
+// machine.
+func Listen(addr string, c *metrics.Collector) (*Server, error) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, fmt.Errorf("the address %q is not HOST:PORT, such as 127.0.0.1:9464, or :PORT for all addresses of this machine", addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, bare(err))
+	}
+	s := &Server{c: c, addr: l.Addr()}
+	s.http.Handle = s.handle
+	go s.http.Serve(l)
+	return s, nil
+}
+
+// bare returns the reason of an error of package net without the operation and address.
+func bare(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		err = sys.Err
+	}
+	return err
+}
+
+// Addr returns the address on which the server listens.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// closePatience is the time that requests which have arrived may still take.
+const closePatience = 200 * time.Millisecond
+
+// Close ends the server. Requests that have arrived before are answered, if they take no
+// longer than a fifth of a second.
+func (s *Server) Close() { s.http.Close(closePatience) }
+
+func (s *Server) handle(req *http1.Request) http1.Response {
+	switch req.Path {
+	case "/metrics":
+		if !s.c.Ready() {
+			res := http1.Text(503, "no script is running yet")
+			res.Header = []string{"Retry-After: 1"}
+			return res
+		}
+		f := Negotiate(req.Accept)
+		return http1.Response{Status: 200, ContentType: f.ContentType, Header: []string{"Vary: Accept"}, Body: f.Append(nil, s.c.Collect())}
+	case "/healthz":
+		return http1.Text(200, "ok")
+	case "/":
+		return http1.Text(200, "gotrace: the metrics are at /metrics")
+	}
+	return http1.Text(404, "not found: the metrics are at /metrics")
+}
