@@ -19,8 +19,8 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // Internal packages belong to the package above them.
 var floors = [][]string{
-	{"runtime/amd64", "runtime/cursor", "runtime/hosts", "runtime/lazy", "runtime/output/http1", "runtime/output/protowire", "runtime/sorted"},
-	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/unwind/cfi"},
+	{"runtime/amd64", "runtime/cursor", "runtime/hosts", "runtime/lazy", "runtime/output/protowire", "runtime/sorted"},
+	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/output/http1", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj", "runtime/cost"},

@@ -1,5 +1,5 @@
-// Package hosts finds the addresses of hosts, connects to them, and knows the ports of
-// services. Package net can do it too, but its resolver alone is 300 kB of the binary.
+// Package hosts finds the addresses of hosts, connects to them, accepts connections, and
+// knows the ports of services. Package net can do it too, but its resolver alone is 300 kB of the binary.
 package hosts
 
 import (
@@ -123,10 +123,7 @@ func connect(kind int, to netip.AddrPort, timeout time.Duration) (*os.File, erro
 	if timeout <= 0 {
 		return nil, errTimeout
 	}
-	family, addr := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16(), ZoneId: zone(to.Addr())})
-	if a := to.Addr().Unmap(); a.Is4() {
-		family, addr = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: a.As4()}
-	}
+	family, addr := sockaddr(to)
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -145,6 +142,14 @@ func connect(kind int, to netip.AddrPort, timeout time.Duration) (*os.File, erro
 		return nil, fmt.Errorf("cannot connect to %s: %w", to, err)
 	}
 	return os.NewFile(uintptr(fd), to.String()), nil
+}
+
+// sockaddr returns the family and the form for the kernel of an address.
+func sockaddr(at netip.AddrPort) (family int, addr unix.Sockaddr) {
+	if a := at.Addr().Unmap(); a.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: a.As4()}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16(), ZoneId: zone(at.Addr())}
 }
 
 // zone returns the number of the interface that an address belongs to, or 0.

@@ -9,12 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gotrace/gotrace/runtime/hosts"
 )
 
 // serve starts a server that answers with the request's path and header Accept.
 func serve(t *testing.T, s *Server) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := hosts.Listen("127.0.0.1", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gotrace/gotrace/runtime/hosts"
 )
 
 // Request is a request to a Server.
@@ -49,7 +51,7 @@ type Server struct {
 	// Handle returns the answer to a GET request. It is called from several goroutines.
 	Handle func(*Request) Response
 
-	l      net.Listener
+	l      *hosts.Listener
 	mu     sync.Mutex
 	conns  map[*serverConn]bool
 	closed bool
@@ -60,12 +62,12 @@ type Server struct {
 
 // serverConn is a connection to a client.
 type serverConn struct {
-	net.Conn
+	*os.File
 	since time.Time // when it became idle; zero: it has a request
 }
 
 // Serve accepts connections until Close is called.
-func (s *Server) Serve(l net.Listener) {
+func (s *Server) Serve(l *hosts.Listener) {
 	s.mu.Lock()
 	s.l, s.conns = l, map[*serverConn]bool{}
 	if s.idle == 0 {
@@ -78,13 +80,13 @@ func (s *Server) Serve(l net.Listener) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
+			if errors.Is(err, os.ErrClosed) {
 				return
 			}
 			time.Sleep(50 * time.Millisecond) // such as too many open files
 			continue
 		}
-		c := &serverConn{Conn: conn, since: time.Now()}
+		c := &serverConn{File: conn, since: time.Now()}
 		if s.add(c) {
 			go s.serve(c)
 		}
@@ -204,10 +206,8 @@ func (s *Server) closing() bool {
 
 // discard reads what the client still sends, for a short time: closing a connection with
 // unread data would make the kernel discard the answer as well.
-func discard(c net.Conn) {
-	if t, ok := c.(*serverConn).Conn.(*net.TCPConn); ok {
-		t.CloseWrite()
-	}
+func discard(c *serverConn) {
+	hosts.CloseWrite(c.File)
 	c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	io.Copy(io.Discard, io.LimitReader(c, 1<<20))
 }
@@ -308,8 +308,7 @@ func readLine(r *bufio.Reader, limit *io.LimitedReader) (string, error) {
 			if limit.N <= 0 {
 				return "", requestError{431, fmt.Sprintf("the request is longer than %d bytes", maxHead)}
 			}
-			var timeout net.Error
-			if errors.As(err, &timeout) && timeout.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return "", requestError{408, "the request took too long to arrive"}
 			}
 			return "", err

@@ -1,12 +1,11 @@
 package prometheus
 
 import (
-	"errors"
 	"fmt"
-	"net"
-	"os"
+	"net/netip"
 	"time"
 
+	"github.com/gotrace/gotrace/runtime/hosts"
 	"github.com/gotrace/gotrace/runtime/output/http1"
 	"github.com/gotrace/gotrace/runtime/output/metrics"
 )
@@ -15,18 +14,19 @@ import (
 type Server struct {
 	c    *metrics.Collector
 	http http1.Server
-	addr net.Addr
+	addr netip.AddrPort
 }
 
 // Listen starts a server at an address: host:port, or :port for all addresses of this
 // machine.
 func Listen(addr string, c *metrics.Collector) (*Server, error) {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	host, port, ok := hosts.SplitPort(addr)
+	if !ok {
 		return nil, fmt.Errorf("the address %q is not HOST:PORT, such as 127.0.0.1:9464, or :PORT for all addresses of this machine", addr)
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := hosts.Listen(host, port)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w", addr, bare(err))
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
 	}
 	s := &Server{c: c, addr: l.Addr()}
 	s.http.Handle = s.handle
@@ -34,21 +34,8 @@ func Listen(addr string, c *metrics.Collector) (*Server, error) {
 	return s, nil
 }
 
-// bare returns the reason of an error of package net without the operation and address.
-func bare(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		err = op.Err
-	}
-	var sys *os.SyscallError
-	if errors.As(err, &sys) {
-		err = sys.Err
-	}
-	return err
-}
-
 // Addr returns the address on which the server listens.
-func (s *Server) Addr() net.Addr { return s.addr }
+func (s *Server) Addr() netip.AddrPort { return s.addr }
 
 // closePatience is the time that requests which have arrived may still take.
 const closePatience = 200 * time.Millisecond

@@ -1,0 +1,136 @@
+package hosts
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// SplitPort divides an address into its host, without the brackets of an address of IPv6,
+// and its port: a number or the name of a service. The host may be "".
+func SplitPort(addr string) (host string, port uint16, ok bool) {
+	at := strings.LastIndexByte(addr, ':')
+	if at < 0 {
+		return "", 0, false
+	}
+	host, text := addr[:at], addr[at+1:]
+	if inner, found := strings.CutPrefix(host, "["); found {
+		if host, found = strings.CutSuffix(inner, "]"); !found {
+			return "", 0, false
+		}
+	} else if strings.Contains(host, ":") {
+		return "", 0, false
+	}
+	if n, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return host, uint16(n), true
+	}
+	port, ok = Port(text)
+	return host, port, ok && text != ""
+}
+
+// Listener accepts connections of TCP. Its connections are files that have deadlines.
+type Listener struct {
+	f    *os.File
+	raw  syscall.RawConn
+	addr netip.AddrPort
+}
+
+// backlog is the number of connections that may wait to be accepted.
+const backlog = 64
+
+// Listen listens on a port of an address of this machine, or of all if host is "". Port 0
+// is a port that is free.
+func Listen(host string, port uint16) (*Listener, error) {
+	list := []netip.Addr{netip.IPv6Unspecified(), netip.IPv4Unspecified()}
+	if host != "" {
+		var err error
+		if list, err = Lookup(host, 10*time.Second); err != nil {
+			return nil, err
+		}
+	}
+	var first error
+	for _, a := range list {
+		l, err := listen(netip.AddrPortFrom(a, port))
+		if err == nil {
+			return l, nil
+		}
+		if first == nil || first == unix.EAFNOSUPPORT {
+			first = err
+		}
+		if err != unix.EAFNOSUPPORT && err != unix.EADDRNOTAVAIL {
+			break
+		}
+	}
+	return nil, first
+}
+
+func listen(at netip.AddrPort) (*Listener, error) {
+	family, addr := sockaddr(at)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil && family == unix.AF_INET6 && at.Addr().IsUnspecified() {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
+	}
+	if err == nil {
+		err = unix.Bind(fd, addr)
+	}
+	if err == nil {
+		err = unix.Listen(fd, backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	if sa, err := unix.Getsockname(fd); err == nil {
+		switch sa := sa.(type) {
+		case *unix.SockaddrInet4:
+			at = netip.AddrPortFrom(at.Addr(), uint16(sa.Port))
+		case *unix.SockaddrInet6:
+			at = netip.AddrPortFrom(at.Addr(), uint16(sa.Port))
+		}
+	}
+	l := &Listener{f: os.NewFile(uintptr(fd), "listener"), addr: at}
+	if l.raw, err = l.f.SyscallConn(); err != nil {
+		l.f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Addr returns the address on which l listens.
+func (l *Listener) Addr() netip.AddrPort { return l.addr }
+
+// Accept waits for the next connection. After Close it returns os.ErrClosed.
+func (l *Listener) Accept() (*os.File, error) {
+	var fd int
+	var err error
+	rerr := l.raw.Read(func(s uintptr) bool {
+		fd, _, err = unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		return err != unix.EAGAIN
+	})
+	switch {
+	case rerr != nil:
+		return nil, fmt.Errorf("%w (%w)", os.ErrClosed, rerr)
+	case err != nil:
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "connection"), nil
+}
+
+// Close ends l.
+func (l *Listener) Close() error { return l.f.Close() }
+
+// CloseWrite tells the other side of a connection that nothing more is written.
+func CloseWrite(c *os.File) {
+	if raw, err := c.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	}
+}
