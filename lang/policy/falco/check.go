@@ -3,6 +3,7 @@ package falco
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -69,7 +70,7 @@ func (e *expansion) checkTypes(c *Check) {
 	case list && c.Op != "in" && c.Op != "intersects":
 		fail("%s is a list, which 'in', 'intersects' and 'exists' compare, not '%s'", c.Left, c.Op)
 		return
-	case slices.Contains(numberOps, c.Op) && t != Number && t != Port && t != Text:
+	case slices.Contains(numberOps, c.Op) && t != Number && t != Decimal && t != Port && t != Text:
 		fail("'%s' compares numbers, and %s is %s", c.Op, c.Left, t)
 		return
 	case !slices.Contains(numberOps, c.Op) && !slices.Contains([]string{"=", "!=", "in", "intersects"}, c.Op) && t != Text:
@@ -124,6 +125,10 @@ func checkValue(op string, t Type, text string) string {
 		if _, err = ParseNumber(text); err != nil {
 			return fmt.Sprintf("'%s' is no number", text)
 		}
+	case Decimal:
+		if _, err = ParseDecimal(text); err != nil {
+			return fmt.Sprintf("'%s' is no number", text)
+		}
 	case Port:
 		if _, err = ParsePort(text); err != nil {
 			return fmt.Sprintf("'%s' is no port", text)
@@ -176,6 +181,15 @@ func ParseNumber(text string) (int64, error) {
 		return int64(f), nil
 	}
 	return 0, err
+}
+
+// ParseDecimal returns a number of a condition in millionths.
+func ParseDecimal(text string) (int64, error) {
+	if n, err := strconv.ParseInt(text, 0, 32); err == nil {
+		return n * 1e6, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	return int64(math.Round(f * 1e6)), err
 }
 
 // ParsePort returns a port, which may be the name of a service.

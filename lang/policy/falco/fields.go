@@ -16,13 +16,14 @@ type Type uint8
 const (
 	Text Type = iota
 	Number
+	Decimal // a number with a fraction
 	Bool
 	Address // of the internet
 	Network // an address that is compared with prefixes
 	Port
 )
 
-var typeNames = map[Type]string{Text: "a text", Number: "a number", Bool: "true or false", Address: "an address", Network: "a network", Port: "a port"}
+var typeNames = map[Type]string{Text: "a text", Number: "a number", Decimal: "a number", Bool: "true or false", Address: "an address", Network: "a network", Port: "a port"}
 
 func (t Type) String() string { return typeNames[t] }
 
@@ -55,7 +56,7 @@ const (
 // Fields returns all fields by their names. The result must not be changed.
 var Fields = lazy.Value[map[string]*Field]{New: func() map[string]*Field {
 	fields := map[string]*Field{}
-	types := map[string]Type{"text": Text, "number": Number, "bool": Bool, "address": Address, "network": Network, "port": Port}
+	types := map[string]Type{"text": Text, "number": Number, "decimal": Decimal, "bool": Bool, "address": Address, "network": Network, "port": Port}
 	for _, line := range strings.Split(strings.TrimSpace(fieldTable), "\n") {
 		words := strings.Fields(line)
 		f := &Field{Name: words[0], Type: types[words[1]]}

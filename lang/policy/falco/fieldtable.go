@@ -144,7 +144,7 @@ proc.is_container_liveness_probe bool
 proc.is_container_readiness_probe bool
 proc.fdopencount number
 proc.fdlimit number
-proc.fdusage number
+proc.fdusage decimal
 proc.vmsize number
 proc.vmrss number
 proc.vmswap number

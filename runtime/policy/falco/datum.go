@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ const (
 	missing kind = iota
 	isText
 	isNumber
+	isDecimal // n is in millionths
 	isBool
 	isAddr
 	isList
@@ -38,6 +40,8 @@ func number(n int64) datum { return datum{kind: isNumber, n: n} }
 // hexNumber and octNumber return numbers that are shown in other digits.
 func hexNumber(n int64) datum { return datum{kind: isNumber, n: n, s: fmt.Sprintf("%X", uint64(n))} }
 func octNumber(n int64) datum { return datum{kind: isNumber, n: n, s: fmt.Sprintf("%o", uint64(n))} }
+
+func decimal(f float64) datum { return datum{kind: isDecimal, n: int64(math.Round(f * 1e6))} }
 
 func address(a netip.Addr) datum {
 	return datum{kind: isAddr, a: a}
@@ -70,6 +74,8 @@ func (d datum) String() string {
 			return d.s
 		}
 		return strconv.FormatInt(d.n, 10)
+	case isDecimal:
+		return strconv.FormatFloat(float64(d.n)/1e6, 'f', 1, 64)
 	case isBool:
 		return strconv.FormatBool(d.n != 0)
 	case isAddr:
@@ -97,6 +103,8 @@ func (d datum) appendJSON(b []byte) []byte {
 			return appendString(b, d.s)
 		}
 		return strconv.AppendInt(b, d.n, 10)
+	case isDecimal:
+		return strconv.AppendFloat(b, float64(d.n)/1e6, 'g', -1, 64)
 	case isBool:
 		return strconv.AppendBool(b, d.n != 0)
 	case isList:

@@ -253,16 +253,24 @@ func (e *Event) rawArg(name string) datum {
 	if p == nil {
 		return datum{}
 	}
-	raw, _ := e.param(p)
+	raw, shown := e.param(p)
 	if raw.kind != missing {
 		n, ok := e.source(p.Src)
 		switch {
 		case !ok:
-		case p.Kind == falco.Hex, p.Kind == falco.Flags:
+		case p.Kind == falco.Flags:
+			if own, ok := p.Number(shown.String()); ok {
+				n = own
+			}
+			return hexNumber(n)
+		case p.Kind == falco.Hex:
 			return hexNumber(n)
 		case p.Kind == falco.Oct, p.Kind == falco.Mode:
 			return octNumber(n)
 		case p.Kind == falco.Enum:
+			if own, ok := p.Number(shown.String()); ok {
+				n = own
+			}
 			return number(n)
 		}
 	}

@@ -257,6 +257,8 @@ func numberTester(op string, of falco.Type, texts []string) func(datum) bool {
 		switch of {
 		case falco.Port:
 			n, _ = falco.ParsePort(t) // checked before
+		case falco.Decimal:
+			n, _ = falco.ParseDecimal(t)
 		case falco.Bool:
 			if b, _ := falco.ParseBool(t); b {
 				n = 1

@@ -108,7 +108,7 @@ func TestConditions(t *testing.T) {
 		{"evt.is_open_read = true and evt.is_open_write = false", true},
 		{"evt.arg.flags = O_RDONLY|O_CLOEXEC", true},
 		{"evt.arg.flags contains O_CLOEXEC", true},
-		{"evt.rawarg.flags = 0x80000", true},
+		{"evt.rawarg.flags = 0x1001 and evt.rawarg.flags != 0x80000", true},
 		{"evt.res = SUCCESS and evt.rawres = 3 and evt.failed = false", true},
 		{"fd.ino = 99 and fd.dev.major = 8 and fd.dev.minor = 1 and fd.dev = 0x801", true},
 		{"proc.name = cat and proc.exe = cat and proc.exepath = /bin/cat", true},
@@ -270,5 +270,24 @@ WARNING: 3 events of setuid were lost: alerts of these rules may be missing: "on
 `
 	if out.String() != want {
 		t.Errorf("got %s", out.String())
+	}
+}
+
+// TestDecimals compares numbers with fractions.
+func TestDecimals(t *testing.T) {
+	d := decimal(12.5)
+	for _, c := range []struct {
+		op, text string
+		want     bool
+	}{
+		{">", "12", true}, {">", "12.4", true}, {">", "12.5", false}, {">=", "12.5", true}, {"<", "12.51", true}, {"<", "0x10", true},
+		{"=", "12.5", true}, {"=", "12", false}, {"!=", "12", true}, {"in", "12.50", true}, {"<=", "-1", false},
+	} {
+		if got := tester(c.op, "", falco.Decimal, []string{c.text})(d); got != c.want {
+			t.Errorf("12.5 %s %s: %v", c.op, c.text, got)
+		}
+	}
+	if got := d.String() + " " + string(d.appendJSON(nil)); got != "12.5 12.5" {
+		t.Errorf("shown as %s", got)
 	}
 }

@@ -259,7 +259,7 @@ var threadFields = lazy.Value[map[string]field]{New: func() map[string]field {
 			if !ok || n <= 0 {
 				return datum{}
 			}
-			return number(int64(len(e.openFDs())) * 100 / n)
+			return decimal(float64(len(e.openFDs())) * 100 / float64(n))
 		}),
 		"proc.vmsize":     ofEvent(func(e *Event) datum { return e.memory("VmSize:") }),
 		"proc.vmrss":      ofEvent(func(e *Event) datum { return e.memory("VmRSS:") }),
