@@ -1,0 +1,205 @@
+package live
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestFalcoCalls checks the alerts of rules for system calls that succeed and fail. On other
+// kernels it leaves out those with paths, whose programs take the kernel of an emulated
+// machine long to check.
+func TestFalcoCalls(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace has no rules")
+	}
+	dir, me := t.TempDir(), os.Getpid()
+	rules := fmt.Sprintf(`
+- list: signals
+  items: [SIGWINCH, SIGUSR1]
+- macro: mine
+  condition: proc.pid=%d
+- rule: signal
+  desc: d
+  condition: evt.type=kill and mine and evt.arg.sig in (signals)
+  output: "%%evt.rawarg.pid %%evt.arg.sig %%evt.res %%evt.rawres %%proc.name"
+  priority: NOTICE
+`, me)
+	if !testing.Short() {
+		rules += strings.ReplaceAll(`
+- rule: made
+  desc: d
+  condition: evt.type=mkdirat and mine and fs.path.name startswith HERE
+  output: "%evt.arg.path %evt.res %proc.name"
+  priority: NOTICE
+- rule: linked
+  desc: d
+  condition: evt.type=symlinkat and mine and evt.arg.linkpath startswith HERE and not evt.arg.target contains nothing
+  output: "%evt.arg.target %evt.arg.linkpath %evt.rawres"
+  priority: NOTICE
+  exceptions:
+  - {name: known, fields: [evt.arg.target], comps: [=], values: [[known]]}
+- rule: removed
+  desc: d
+  condition: evt.type=unlinkat and mine and evt.arg.flags=AT_REMOVEDIR
+  output: "%evt.arg.name %evt.res"
+  priority: NOTICE
+`, "HERE", dir)
+	}
+	comm, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimSpace(string(comm))
+	checkFalco(t, rules, func() []string {
+		for _, err := range []error{unix.Kill(me, unix.SIGWINCH), unix.Kill(me, unix.SIGURG), unix.Mkdirat(unix.AT_FDCWD, dir+"/a", 0o750)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Kill(1<<30, unix.SIGWINCH); err != unix.ESRCH {
+			t.Fatal(err)
+		}
+		if err := unix.Mkdirat(unix.AT_FDCWD, dir+"/a", 0o750); err != unix.EEXIST {
+			t.Fatal(err)
+		}
+		for _, target := range []string{"to", "nothing", "known"} {
+			if err := unix.Symlinkat(target, unix.AT_FDCWD, dir+"/"+target); err != nil {
+				t.Fatal(err)
+			}
+			os.Remove(dir + "/" + target)
+		}
+		if err := unix.Unlinkat(unix.AT_FDCWD, dir+"/a", unix.AT_REMOVEDIR); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			fmt.Sprintf("signal: %d SIGWINCH SUCCESS 0 %s", me, name),
+			fmt.Sprintf("signal: %d SIGWINCH ESRCH -3 %s", 1<<30, name),
+		}
+		if !testing.Short() {
+			want = []string{
+				want[0], "made: " + dir + "/a SUCCESS " + name,
+				want[1], "made: " + dir + "/a EEXIST " + name,
+				"linked: to " + dir + "/to 0",
+				"removed: " + dir + "/a SUCCESS",
+			}
+		}
+		return want
+	})
+}
+
+// TestNetworkPolicy connects to two ports, of which a policy allows one. The flows have the
+// verdicts, and with --unsafe the call fails for the other.
+func TestNetworkPolicy(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace has no policies")
+	}
+	cg := filepath.Join(cgroupMount(), fmt.Sprintf("gotrace-test-%d", os.Getpid()))
+	if err := os.Mkdir(cg, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	home := ownCgroup(t)
+	move := func(dir string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() {
+		move(home)
+		os.Remove(cg)
+	}()
+	var ports []int
+	for range 2 {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	slices.Sort(ports)
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	policy := fmt.Sprintf("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: web}\nspec:\n  endpointSelector: {matchLabels: {app: web}}\n"+
+		"  egress: [{toPorts: [{ports: [{port: \"%d\", protocol: TCP}]}]}]\n", ports[0])
+	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, allowed := range []bool{false, true} {
+		if testing.Short() && !allowed {
+			continue // a guest only enforces
+		}
+		args := []string{"policy", "-f", "json", "--endpoint", "app=web: " + cg, file}
+		denied, want := "AUDIT", error(nil)
+		if allowed {
+			args = append(args, "--unsafe")
+			denied, want = "DROPPED", unix.EPERM
+		}
+		s := start(t, args...)
+		s.attached()
+		move(cg)
+		for i, port := range ports {
+			c, err := net.Dial("tcp4", fmt.Sprint("127.0.0.1:", port))
+			if err == nil {
+				c.Close()
+			}
+			if i == 0 && err != nil || i == 1 && !errors.Is(err, want) {
+				t.Errorf("unsafe %v: connecting to port %d of %d: %v", allowed, port, ports, err)
+			}
+		}
+		move(home)
+		s.signal(unix.SIGINT)
+		r := s.wait()
+		var got []string
+		for line := range strings.Lines(r.stdout) {
+			var f struct {
+				Flow struct {
+					Verdict string
+					L4      struct {
+						TCP struct {
+							Port int `json:"destination_port"`
+						}
+					}
+				}
+			}
+			if err := json.Unmarshal([]byte(line), &f); err != nil {
+				t.Fatalf("%v: %s", err, line)
+			}
+			if f.Flow.Verdict == "" {
+				continue // about the session
+			}
+			got = append(got, fmt.Sprint(f.Flow.L4.TCP.Port, " ", f.Flow.Verdict))
+		}
+		if diff := cmp.Diff([]string{fmt.Sprint(ports[0], " FORWARDED"), fmt.Sprint(ports[1], " ", denied)}, got); diff != "" {
+			t.Errorf("unsafe %v: %s\n%s%s", allowed, diff, r.stdout, r.stderr)
+		}
+	}
+}
+
+// ownCgroup returns the directory of this process's cgroup of version 2.
+func ownCgroup(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return filepath.Join(cgroupMount(), strings.TrimSpace(path))
+		}
+	}
+	t.Fatal("it has no cgroup of version 2")
+	return ""
+}
