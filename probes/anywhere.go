@@ -67,7 +67,7 @@ func anywhereContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	c := &Context{
 		Kind:        p.Kind,
-		Load:        Load{Type: ebpf.Kprobe, Shape: p.Kind.Name + " anywhere"},
+		Load:        Load{Type: ebpf.Kprobe, Shape: p.Kind.Name + " anywhere", Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
 		Ctx:         RawContext{Reg: a.Reg, Type: regsType(e, a)},
 		Args:        Args{Space: userSpace},
 		InTask:      true,
@@ -106,6 +106,21 @@ func (l *Load) multi(p *Point) {
 func AnywhereIn(p *object.Point, name string) bool {
 	pattern, ok := anywhereName(p.Target)
 	return ok && Match(pattern, filepath.Base(name))
+}
+
+// NamesFile reports whether an anywhere point is looked for in some files only.
+func NamesFile(p *object.Point) bool {
+	pattern, ok := anywhereName(p.Target)
+	return ok && pattern != "*"
+}
+
+// Alike returns the function of a file whose name is most similar to that of a point, or "".
+func (f *CodeFile) Alike(p *object.Point) string {
+	var names []string
+	for _, s := range f.x.Functions(func([]byte) bool { return true }) {
+		names = append(names, s.Name)
+	}
+	return strings.Clone(nearest(p.Func, names)) // the file will be closed
 }
 
 // Find returns the places of an anywhere point in a file. There are none if the file has

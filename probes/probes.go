@@ -156,8 +156,11 @@ type Env struct {
 	// ms when a program first needs them. It may be nil.
 	Types *btf.Cache
 
-	opened  map[string]*binary.File // by path
-	defined int                     // number of probes defined in tracefs
+	opened map[string]*binary.File // by path
+	// replaced holds paths of files that the process of -p has mapped, by the paths that
+	// these had. nil: not known yet.
+	replaced map[string]string
+	defined  int // number of probes defined in tracefs
 }
 
 // LoadProgram loads a program.

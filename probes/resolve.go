@@ -27,7 +27,7 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the program of process %d is not known: %w", pid, err)
 		}
-		return []string{exe}, nil
+		return []string{strings.TrimSuffix(exe, deleted)}, nil
 	}
 	if isWild(target) {
 		e.Needs.SetOnlyNow("the files that match a pattern")
@@ -153,23 +153,36 @@ func everywhere(pattern string, files []string) []string {
 		if err != nil {
 			continue
 		}
-		mapped, err := mappedFiles(pid)
-		if err != nil {
-			continue // it has ended, or is a kernel thread
-		}
-		for _, path := range mapped {
-			add(path)
-		}
+		_ = eachMapped(pid, func(_, path string) { // an error: it has ended, or is a kernel thread
+			if !strings.HasSuffix(path, deleted) {
+				add(path)
+			}
+		})
 	}
 	return list
 }
 
+// deleted is what the kernel adds to the path of a file that was deleted or replaced.
+const deleted = " (deleted)"
+
 // inProcess returns a path by which this process finds the file with the given path in
-// the process of -p, which may have another root or mount namespace.
+// the process of -p, which may have another root or mount namespace. If another file has
+// the path now, as after an update, it is the one that the process has mapped.
 func inProcess(e *Env, path string) string {
 	pid := e.PID
 	if pid == 0 || !strings.HasPrefix(path, "/") {
 		return path
+	}
+	if e.replaced == nil {
+		e.replaced = map[string]string{}
+		_ = eachMapped(pid, func(addrs, path string) { // without the mappings, no file counts as replaced
+			if path, ok := strings.CutSuffix(path, deleted); ok {
+				e.replaced[path] = fmt.Sprintf("/proc/%d/map_files/%s", pid, addrs)
+			}
+		})
+	}
+	if held := e.replaced[path]; held != "" && fileExists(held) {
+		return held
 	}
 	theirs := fmt.Sprintf("/proc/%d/root%s", pid, path)
 	a, err := os.Stat(theirs)
@@ -182,28 +195,37 @@ func inProcess(e *Env, path string) string {
 	return theirs
 }
 
-// mappedFiles lists the files that a process has mapped as code.
+// mappedFiles lists the files that a process has mapped as code, by the paths that they had
+// when they were mapped.
 func mappedFiles(pid int) ([]string, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no process %d", pid)
-	} else if err != nil {
-		return nil, err
-	}
 	var list []string
-	seen := map[string]bool{}
-	for line := range strings.Lines(string(text)) {
-		f := strings.SplitN(strings.TrimRight(line, "\n"), " ", 6)
-		if len(f) < 6 || len(f[1]) < 3 || f[1][2] != 'x' {
-			continue
-		}
-		path := strings.TrimLeft(f[5], " ")
-		if strings.HasPrefix(path, "/") && !strings.HasSuffix(path, " (deleted)") && !seen[path] {
-			seen[path] = true
+	err := eachMapped(pid, func(_, path string) {
+		if path = strings.TrimSuffix(path, deleted); !slices.Contains(list, path) {
 			list = append(list, path)
 		}
+	})
+	return list, err
+}
+
+// eachMapped calls f with the addresses and the path of each file that a process has mapped
+// as code. The addresses are in the form of the names in map_files.
+func eachMapped(pid int, f func(addrs, path string)) error {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no process %d", pid)
+	} else if err != nil {
+		return err
 	}
-	return list, nil
+	for line := range strings.Lines(string(text)) {
+		w := strings.SplitN(strings.TrimRight(line, "\n"), " ", 6)
+		if len(w) < 6 || len(w[1]) < 3 || w[1][2] != 'x' {
+			continue
+		}
+		if path := strings.TrimLeft(w[5], " "); strings.HasPrefix(path, "/") {
+			f(w[0], path)
+		}
+	}
+	return nil
 }
 
 func inPATH(name string) string {

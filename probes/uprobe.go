@@ -162,6 +162,8 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	x.Where = binary.Where{Dirs: filepath.SplitList(e.DebugInfo), Fetch: e.FetchDebug}
 	if root, ok := strings.CutSuffix(theirs, path); ok && root != "" {
 		x.Where.Root, x.Where.Path = root, path
+	} else if theirs != path {
+		x.Where.Path = path
 	}
 	e.Needs.AddFile(x.Path, x.BuildID())
 	if e.opened == nil {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/symbols"
@@ -12,22 +14,25 @@ import (
 
 // codeWatch attaches programs to functions in the files that processes map as code: those
 // that they have mapped when the session starts and, from a goroutine, those that they map
-// later. It is the Closer of these links.
+// later.
 type codeWatch struct {
 	s      *Session
 	progs  []*object.Program // with an anywhere point
 	only   int               // the process to trace; 0: all
 	mapped *fileWatch
 	files  probes.CodeFiles
-	links  []io.Closer
+	links  []attached
 	failed map[string]bool // messages that have been printed
 	places int             // instructions with a probe
+	there  map[*object.Point]bool
+	near   map[*object.Point][]string // names of functions that are like those of points that are not there
+	tried  int                        // number of files that were searched for such names
 }
 
 // watchCode attaches the programs with anywhere points to the files of running processes,
-// and to others when they are mapped. It returns nil if there are no such points.
-func (s *Session) watchCode() *codeWatch {
-	w := &codeWatch{s: s, failed: map[string]bool{}}
+// and to others when they are mapped.
+func (s *Session) watchCode() {
+	w := &codeWatch{s: s, failed: map[string]bool{}, there: map[*object.Point]bool{}, near: map[*object.Point][]string{}}
 	for _, p := range s.obj.Programs {
 		if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) && s.progs[p.Name] != nil {
 			w.progs = append(w.progs, p)
@@ -35,7 +40,7 @@ func (s *Session) watchCode() *codeWatch {
 		}
 	}
 	if len(w.progs) == 0 {
-		return nil
+		return
 	}
 	w.mapped = s.newFileWatch(allProcesses, w.found)
 	w.survey()
@@ -44,10 +49,37 @@ func (s *Session) watchCode() *codeWatch {
 			s.attachedTo[countedAs(&p.Points[i])] = true
 		}
 	}
+	w.reportMissing()
+	s.code = w
 	if !s.opt.DryRun {
 		w.mapped.follow()
 	}
-	return w
+}
+
+// reportMissing warns of points whose function no file has yet. Points whose function the
+// script does not name are those of a provider, which has points for several libraries.
+func (w *codeWatch) reportMissing() {
+	if w.s.opt.NoWarnings || w.s.obj.Settings.MissingProbes == "ignore" {
+		return
+	}
+	for _, p := range w.progs {
+		for i := range p.Points {
+			at := &p.Points[i]
+			if !at.Anywhere || w.there[at] || !strings.Contains(at.Span.Text(), at.Func) {
+				continue
+			}
+			msg := "no process has a function " + at.Func + " yet"
+			if w.only != 0 {
+				msg = fmt.Sprintf("process %d has no function %s yet", w.only, at.Func)
+			}
+			d := source.Diag{Severity: source.Warning, Span: at.Span, Msg: msg}
+			if near := source.Nearest(at.Func, w.near[at]); near != "" {
+				d.Hint = "did you mean '" + near + "'?"
+			}
+			io.WriteString(w.s.opt.Stderr, d.Render())
+		}
+	}
+	w.near = nil
 }
 
 // survey attaches to the files that exist.
@@ -105,6 +137,11 @@ func (w *codeWatch) file(name string, paths ...string) {
 			if err != nil {
 				w.fail(err.Error())
 			}
+			if len(more) > 0 || err != nil {
+				w.there[at] = true
+			} else {
+				w.alike(f, at)
+			}
 			for _, q := range more {
 				if !slices.ContainsFunc(found, func(o *object.Point) bool { return o.FileOffset == q.FileOffset && o.Kind == q.Kind }) {
 					found = append(found, q)
@@ -115,28 +152,35 @@ func (w *codeWatch) file(name string, paths ...string) {
 	}
 }
 
-// attach attaches a program to points in one file.
-func (w *codeWatch) attach(p *object.Program, points []*object.Point) {
-	if len(points) == 0 {
+// maxAlike is the number of files that are searched for names of functions to suggest.
+const maxAlike = 4
+
+// alike looks for functions of a file whose names are like that of a point, if the user has
+// named the file.
+func (w *codeWatch) alike(f *probes.CodeFile, at *object.Point) {
+	if w.near == nil || w.there[at] || !probes.NamesFile(at) || w.tried >= maxAlike {
 		return
 	}
-	kind, prog := w.s.kind(points[0]), w.s.progs[p.Name]
-	if len(points) > 1 {
-		if link, err := kind.AttachMany(w.s.at, prog, points); err == nil {
-			w.links = append(w.links, link)
-			w.places += len(points)
-			return
-		}
+	w.tried++
+	if name := f.Alike(at); name != "" {
+		w.near[at] = append(w.near[at], name)
 	}
-	for _, at := range points {
-		link, err := kind.Attach(w.s.at, prog, at)
-		if err != nil {
-			w.fail(fmt.Sprintf("Unable to attach probe: %s: %s", at.Name, reasonOf(err)))
-			continue
+}
+
+// attach attaches a program to points in one file.
+func (w *codeWatch) attach(p *object.Program, points []*object.Point) {
+	add := func(l attached) { w.links = append(w.links, l) }
+	_ = w.s.linkAll(w.s.progs[p.Name], points, func(link io.Closer, at *object.Point) error {
+		add(attached{link, nil, p})
+		if w.places++; at == nil {
+			w.places += len(points) - 1
 		}
-		w.links = append(w.links, link)
-		w.places++
-	}
+		return nil
+	}, func(at *object.Point, err error) error {
+		w.fail(fmt.Sprintf("Unable to attach probe: %s: %s", at.Name, reasonOf(err)))
+		return nil
+	})
+	w.s.fetchAt(p, points, add)
 }
 
 // fail prints a message once.
@@ -147,24 +191,19 @@ func (w *codeWatch) fail(message string) {
 	w.failed[message] = true
 }
 
-// Close detaches the programs from all files.
-func (w *codeWatch) Close() error {
-	w.mapped.close(w.s.warnings())
-	if n := w.files.Left(); n > 0 && !w.s.opt.NoWarnings {
-		fmt.Fprintf(w.s.opt.Stderr, "WARNING: %d files were left out, because %d had been looked at: **/NAME looks at fewer, -p at those of one process\n", n, w.files.Len())
+// endCode stops attaching and adds the links to those of the session.
+func (s *Session) endCode() {
+	w := s.code
+	if w == nil {
+		return
 	}
-	if w.s.opt.Verbose {
-		fmt.Fprintf(w.s.opt.Stderr, "Code of processes: %d files, probes at %d places in them\n", w.files.Len(), w.places)
+	s.code = nil
+	w.mapped.close(s.warnings())
+	if n := w.files.Left(); n > 0 && !s.opt.NoWarnings {
+		fmt.Fprintf(s.opt.Stderr, "WARNING: %d files were left out, because %d had been looked at: **/NAME looks at fewer, -p at those of one process\n", n, w.files.Len())
 	}
-	inParallel(asAttached(w.links), func(l attached) { l.Close() })
-	return nil
-}
-
-// asAttached returns links without their points.
-func asAttached(links []io.Closer) []attached {
-	var list []attached
-	for _, l := range links {
-		list = append(list, attached{Closer: l})
+	if s.opt.Verbose {
+		fmt.Fprintf(s.opt.Stderr, "Code of processes: %d files, probes at %d places in them\n", w.files.Len(), w.places)
 	}
-	return list
+	s.links = append(s.links, w.links...)
 }

@@ -107,19 +107,17 @@ func (s *Session) attachAll() error {
 		}
 		reverse := s.kind(&p.Points[0]).Reverse
 		if !reverse {
-			s.attachFetcher(p)
+			s.attachFetchers(p)
 		}
 		if err := s.attachProg(p); err != nil {
 			s.detach()
 			return err
 		}
 		if reverse {
-			s.attachFetcher(p)
+			s.attachFetchers(p)
 		}
 	}
-	if w := s.watchCode(); w != nil {
-		s.links = append(s.links, attached{Closer: w})
-	}
+	s.watchCode()
 	ours := len(s.points(probes.AtBegin)) + len(s.points(probes.AtEnd)) + len(s.points(probes.OnSignal))
 	if len(s.attachedTo) == 0 && len(s.points(probes.OnEvent)) > 0 && ours == 0 {
 		return source.DiagError{{Msg: "Attachment failed for all probes."}}
@@ -128,32 +126,47 @@ func (s *Session) attachAll() error {
 }
 
 func (s *Session) attachProg(p *object.Program) error {
-	kind, prog := s.kind(&p.Points[0]), s.progs[p.Name]
 	if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) {
 		return nil // watchCode attaches it
 	}
-	if kind.AttachMany != nil && len(p.Points) > 1 {
-		link, err := kind.AttachMany(s.at, prog, pointers(p.Points))
-		if err == nil {
+	return s.linkAll(s.progs[p.Name], pointers(p.Points), func(link io.Closer, at *object.Point) error {
+		if at == nil {
 			return s.attachedMany(p, link)
 		}
-		// Attach them one by one: this works, or the error names the point that
-		// fails.
-	}
-	for i := range p.Points {
-		at := &p.Points[i]
 		if s.opt.Verbose {
-			fmt.Fprintf(s.opt.Stderr, "Trying to attach probe: %s\n", at.Name)
-		}
-		link, err := kind.Attach(s.at, prog, at)
-		if err != nil {
-			if err := s.notAttached(at, at.Name, err); err != nil {
-				return err
-			}
-			continue
+			fmt.Fprintf(s.opt.Stderr, "Attached to %s\n", at.Name)
 		}
 		s.links = append(s.links, attached{link, at, p})
 		s.attachedTo[countedAs(at)] = true
+		return nil
+	}, func(at *object.Point, err error) error { return s.notAttached(at, at.Name, err) })
+}
+
+// linkAll attaches a program to points: to all of them with one link if the kernel can, or
+// else to each with a link of its own. It calls linked with each link and its point, or
+// nil if it is the link for all, and failed with each point that cannot be attached. It
+// returns the first error of these functions.
+func (s *Session) linkAll(prog *ebpf.Program, points []*object.Point, linked func(io.Closer, *object.Point) error, failed func(*object.Point, error) error) error {
+	if len(points) == 0 {
+		return nil
+	}
+	kind := s.kind(points[0])
+	if kind.AttachMany != nil && len(points) > 1 {
+		if link, err := kind.AttachMany(s.at, prog, points); err == nil {
+			return linked(link, nil)
+		}
+		// Attached one by one, they work, or the error names the point that fails.
+	}
+	for _, at := range points {
+		link, err := kind.Attach(s.at, prog, at)
+		if err != nil {
+			err = failed(at, err)
+		} else {
+			err = linked(link, at)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -303,6 +316,7 @@ const manySlow = 8
 // to close stay open until the session is closed.
 func (s *Session) detach() {
 	s.endLibraries()
+	s.endCode()
 	for _, l := range s.links {
 		if m, ok := l.Closer.(interface{ Missed() uint64 }); ok {
 			s.missed[l.prog] += m.Missed()

@@ -2,33 +2,35 @@ package runtime
 
 import (
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// attachFetcher attaches the fetcher of a program, if it has one, to the program's points.
-// It is called so that the fetcher runs before the program. Without it, the program does
-// not find memory that the process has not touched, which is no error.
-func (s *Session) attachFetcher(p *object.Program) {
+// attachFetchers attaches the fetcher of a program, if it has one, to the program's points.
+func (s *Session) attachFetchers(p *object.Program) {
+	if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) {
+		return // watchCode attaches it
+	}
+	s.fetchAt(p, pointers(p.Points), func(l attached) { s.links = append(s.links, l) })
+}
+
+// fetchAt attaches the fetcher of a program, if it has one, to points and calls add with the
+// links. It is called so that the fetcher runs before the program. Without it, the program
+// does not find memory that the process has not touched, which is no error.
+func (s *Session) fetchAt(p *object.Program, points []*object.Point, add func(attached)) {
 	for _, f := range s.obj.Fetchers {
 		prog := s.progs[f.Program.Name]
 		if s.obj.Programs[f.For] != p || prog == nil {
 			continue
 		}
-		kind, points := s.kind(&p.Points[0]), pointers(p.Points)
-		if kind.AttachMany != nil && len(points) > 1 {
-			if link, err := kind.AttachMany(s.at, prog, points); err == nil {
-				s.links = append(s.links, attached{link, nil, f.Program})
-				continue
-			}
-		}
-		for _, at := range points {
-			link, err := kind.Attach(s.at, prog, at)
-			if err != nil {
-				s.noFetcher(f.Program.Name, err)
-				break
-			}
-			s.links = append(s.links, attached{link, nil, f.Program})
+		err := s.linkAll(prog, points, func(link io.Closer, _ *object.Point) error {
+			add(attached{link, nil, f.Program})
+			return nil
+		}, func(_ *object.Point, err error) error { return err })
+		if err != nil {
+			s.noFetcher(f.Program.Name, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -131,41 +132,16 @@ func (l *libraries) attach(p *object.Program, name string, f *probes.CodeFile) {
 	if len(ps) == 0 {
 		return
 	}
-	if err := l.link(p, ps); err != nil {
+	err := s.linkAll(s.progs[p.Name], ps, func(link io.Closer, _ *object.Point) error {
+		l.links = append(l.links, attached{link, nil, p})
+		return nil
+	}, func(_ *object.Point, err error) error { return err })
+	if err != nil {
 		l.leave(f.Name, reasonOf(err))
 		return
 	}
 	// The kernel runs the last program first.
-	for _, f := range s.obj.Fetchers {
-		if s.obj.Programs[f.For] == p {
-			if err := l.link(f.Program, ps); err != nil {
-				s.noFetcher(f.Program.Name, err)
-			}
-		}
-	}
-}
-
-// link attaches a program to points.
-func (l *libraries) link(what *object.Program, ps []*object.Point) error {
-	s := l.s
-	prog, kind := s.progs[what.Name], s.kind(ps[0])
-	if prog == nil {
-		return nil
-	}
-	if kind.AttachMany != nil && len(ps) > 1 {
-		if c, err := kind.AttachMany(s.at, prog, ps); err == nil {
-			l.links = append(l.links, attached{c, nil, what})
-			return nil
-		}
-	}
-	for _, at := range ps {
-		c, err := kind.Attach(s.at, prog, at)
-		if err != nil {
-			return err
-		}
-		l.links = append(l.links, attached{c, nil, what})
-	}
-	return nil
+	s.fetchAt(p, ps, func(a attached) { l.links = append(l.links, a) })
 }
 
 // leave records why a file is not traced, once.

@@ -186,6 +186,7 @@ type Session struct {
 	sites      *siteTable
 	syms       *symbols.User
 	libraries  *libraries    // nil: no program is at functions of libraries
+	code       *codeWatch    // nil: no program is at functions of files that are not known yet
 	unwind     *unwinding    // nil: no program walks user stacks by tables
 	followed   chan struct{} // closed when followMappings has ended; nil: it does not run
 	wake       int           // eventfd that ends its wait

@@ -164,6 +164,66 @@ func TestLibraryOfProcess(t *testing.T) {
 	}
 }
 
+// TestReplacedLibrary traces a library in a process, in whose path there is another build
+// now, or nothing.
+func TestReplacedLibrary(t *testing.T) {
+	for _, c := range []struct{ name, target string }{
+		{"by name", "libgttest"},
+		{"by path", "LIBRARY"},
+		{"by pattern", "libgt*"},
+		{"of all files", "**"},
+		{"static", "usdt"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			program, _ := libraryRoots(t)
+			ours := startCaller(t, program, "", 7)
+			lib := filepath.Join(filepath.Dir(program), "libgttest.so.1")
+			if err := os.Rename(filepath.Join(filepath.Dir(program), "other"), lib); err != nil {
+				t.Fatal(err)
+			}
+			script := fmt.Sprintf("uprobe:%s:gtcall { @n = count(); @sum = sum(arg0); }", strings.ReplaceAll(c.target, "LIBRARY", lib))
+			if c.target == "usdt" {
+				script = "usdt:libgttest:gtlib:called { @n = count(); @sum = sum(arg0); }"
+			}
+			s := start(t, "-p", fmt.Sprint(ours.Process.Pid), "-e", script)
+			s.attached()
+			ours.call(t)
+			if r := s.wait(); strings.TrimSpace(r.stdout) != "@n: 7\n@sum: 21" {
+				t.Errorf("printed %s\n%s", r.stdout, r.stderr)
+			}
+		})
+	}
+}
+
+// TestNothingYet checks that the user learns that no file has a function that all files are
+// searched for.
+func TestNothingYet(t *testing.T) {
+	native(t)
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace has no such probes")
+	}
+	name := filepath.Base(*work)
+	for _, c := range []struct {
+		args string
+		want string // "": no warning
+	}{
+		{"-e uprobe:**:gt_misspelt{}", "no process has a function gt_misspelt yet"},
+		{"-e uprobe:**:gt_misspelt,uprobe:**:malloc{}", "no process has a function gt_misspelt yet"},
+		{"-e uretprobe:**:gt_misspelt{}", "no process has a function gt_misspelt yet"},
+		{"-c " + *work + " -e uprobe:**/" + name + ":gt_strinq{}", "did you mean 'gt_string'?"},
+		{"-p " + fmt.Sprint(os.Getpid()) + " -e uprobe:**:gt_misspelt{}", fmt.Sprintf("process %d has no function gt_misspelt yet", os.Getpid())},
+		{"-c " + *work + " -e uprobe:**:gt_string{}", ""},
+		{"-e tls:data{@=count()}", ""},
+		{"--no-warnings -e uprobe:**:gt_misspelt{}", ""},
+	} {
+		r := trace(t, append([]string{"--dry-run"}, strings.Fields(c.args)...)...)
+		if got := strings.Contains(r.stderr, " yet\n"); r.status != 0 || got != (c.want != "") || !strings.Contains(r.stderr, c.want) || strings.Count(r.stderr, "WARNING") > 1 {
+			t.Errorf("%s: status %d, want %q in\n%s", c.args, r.status, c.want, r.stderr)
+		}
+	}
+}
+
 // TestLibraryOfOtherBuild checks that a script which depends on the debug information of
 // a library does not trace another build, and says so.
 func TestLibraryOfOtherBuild(t *testing.T) {
