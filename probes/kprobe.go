@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -41,6 +42,13 @@ func kprobeKind(ret bool) *Kind {
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
 	k.Expand = expandKprobe
 	k.Suggest = suggestFunction
+	k.Lacks = func(e *Env, p *Point) string {
+		if !isWild(p.Func) {
+			return ""
+		}
+		list, _ := os.ReadFile(kprobeBlacklist) // without it, the reason is not known
+		return onlyBlacklisted(p, string(list))
+	}
 	k.Doubt = func(e *Env, p *Point) string {
 		if p.HasAddr || knownFunction(e, p.Target, p.Func) {
 			return ""

@@ -31,12 +31,41 @@ func refusal(k Kernel, p *object.Point, blacklist string) string {
 	if ok1 && ok2 && start <= addr && addr < end {
 		return "the function runs only while the system boots: its memory has been freed since"
 	}
-	for s := bufio.NewScanner(strings.NewReader(blacklist)); s.Scan(); {
-		if f := strings.Fields(s.Text()); len(f) > 1 && f[1] == p.Func {
-			return "the function is on the kernel's list of functions that must not be probed (" + kprobeBlacklist + ")"
-		}
+	if slices.Contains(blacklisted(blacklist), p.Func) {
+		return "the function is " + onBlacklist
 	}
 	return ""
+}
+
+const onBlacklist = "on the kernel's list of functions that must not be probed (" + kprobeBlacklist + ")"
+
+// blacklisted returns the names of the functions in the content of kprobeBlacklist.
+func blacklisted(text string) (names []string) {
+	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
+		if f := strings.Fields(s.Text()); len(f) > 1 {
+			names = append(names, f[1])
+		}
+	}
+	return names
+}
+
+// onlyBlacklisted returns a message that the pattern of a kprobe, which matches no function
+// that can be probed, matches functions in the content of kprobeBlacklist, or "".
+func onlyBlacklisted(p *Point, text string) string {
+	if !isWild(p.Func) || p.Target != "" && !Match(p.Target, "vmlinux") {
+		return ""
+	}
+	names := blacklisted(text)
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !Match(p.Func, name) })
+	switch n := len(names); n {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%s matches, but is %s", names[0], onBlacklist)
+	default:
+		return fmt.Sprintf("%d functions match, such as %s, but are %s", n, names[0], onBlacklist)
+	}
 }
 
 // kprobeRefusal is refusal for kprobes of the running kernel. It returns general if the

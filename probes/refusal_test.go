@@ -104,3 +104,23 @@ func TestMissingFunctions(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyBlacklisted checks the reason why a pattern of a kprobe matches nothing.
+func TestOnlyBlacklisted(t *testing.T) {
+	const list = "0x10-0x20\tdo_int3\n0x20-0x30\tdo_int1\n0x30-0x40\tentry_x\n0x40-0x50\tdo_int3\n"
+	for _, c := range []struct{ module, pattern, list, want string }{
+		{"", "do_*", list, "2 functions match, such as do_int1, but are on the kernel's list"},
+		{"", "entry*", list, "entry_x matches, but is on the kernel's list"},
+		{"vmlinux", "entry*", list, "entry_x matches"},
+		{"ext4", "entry*", list, ""},
+		{"", "entry_x", list, ""},
+		{"", "vfs_*", list, ""},
+		{"", "*", "", ""},
+		{"", "*", "\n0x1\n", ""},
+	} {
+		got := onlyBlacklisted(&Point{Target: c.module, Func: c.pattern}, c.list)
+		if (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s:%s: %q, want %q", c.module, c.pattern, got, c.want)
+		}
+	}
+}

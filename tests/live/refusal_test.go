@@ -90,6 +90,7 @@ func TestFunctionsNotAttached(t *testing.T) {
 		{"kretprobe:entry_SYSCALL_64", "kprobes/blacklist"},
 		{"fentry:entry_SYSCALL_64", "no BTF for the function"},
 		{"fexit:entry_SYSCALL_64", "kprobe:entry_SYSCALL_64 does not need it"},
+		{"kprobe:entry_SYSCALL*", "but are on the kernel's list of functions that must not be probed"},
 		{"kprobe:vfs_read+1", "in the middle of an instruction"},
 		{"kprobe:vfs_read+100000", "the offset is outside the function"},
 		{"kprobe:nosuchmodule:f", "specified module nosuchmodule"},
