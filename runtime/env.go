@@ -189,7 +189,7 @@ func (e mapActions) Clear(name string) error {
 	if err != nil {
 		return err
 	}
-	return e.s.readers[m].Clear()
+	return e.s.resetting(m, e.s.readers[m].Clear)
 }
 
 func (e mapActions) Zero(name string) error {
@@ -197,7 +197,7 @@ func (e mapActions) Zero(name string) error {
 	if err != nil {
 		return err
 	}
-	return e.s.readers[m].Zero()
+	return e.s.resetting(m, e.s.readers[m].Zero)
 }
 
 // Exit implements builtins.Env. Records after this one are dropped. A running iterator

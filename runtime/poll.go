@@ -144,6 +144,7 @@ func (s *Session) run() error {
 		s.end()
 	} else {
 		s.walk(lasting)
+		s.startSampling(time.Now())
 		s.due = time.Now().Add(s.opt.Every)
 		s.poll()
 	}
@@ -172,6 +173,8 @@ func (s *Session) endOfRun() (err error) {
 	s.lock()
 	defer s.unlock()
 	s.ended = true
+	s.sampleDue = time.Time{}
+	s.sample(time.Now())
 	if s.opt.KeepMaps {
 		s.final, err = s.snapshot(0)
 	}
@@ -318,6 +321,9 @@ func (s *Session) nextWork(now time.Time) time.Time {
 	if s.opt.Every > 0 && s.due.Before(next) {
 		next = s.due
 	}
+	if len(s.sampled) > 0 && s.sampleDue.Before(next) {
+		next = s.sampleDue
+	}
 	return next
 }
 
@@ -344,6 +350,7 @@ func (s *Session) printPeriodically(now time.Time) {
 func (s *Session) upkeep(now time.Time) {
 	s.printPeriodically(now)
 	s.lock()
+	s.sample(now)
 	s.noteMappings()
 	s.sweepStacks(now)
 	s.surveyOwners(now)
@@ -353,7 +360,7 @@ func (s *Session) upkeep(now time.Time) {
 
 // idle waits for the end of a session that sends no records.
 func (s *Session) idle() {
-	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && s.opt.Every <= 0 {
+	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && s.opt.Every <= 0 && len(s.sampled) == 0 {
 		<-s.stop
 		return
 	}

@@ -81,6 +81,11 @@ type Setup struct {
 	// prints them only at the end. Periodic is called before each time; it may be nil.
 	Every    time.Duration
 	Periodic func()
+	// Sampler receives the maps of numbers and histograms while the session runs, and at
+	// the end; of each map at most the SampleTop entries with the greatest values. It may be
+	// nil.
+	Sampler   output.Sampler
+	SampleTop int64
 	// Stats makes the kernel measure the programs, and prints the results to Stderr when
 	// the session ends.
 	Stats bool
@@ -217,6 +222,9 @@ type Session struct {
 	*ending
 	due      time.Time // when to print the maps next, if Setup.Every is set
 	shownErr error     // of printing them
+
+	sampled   []*object.Map // for Setup.Sampler
+	sampleDue time.Time     // when to pass them next
 
 	exiting bool // exit() was called: later records are dropped
 	last    bool // the end probes are running or have run

@@ -58,6 +58,8 @@ type options struct {
 	pcap         string
 	prometheus   string
 	svg          string
+	html         string
+	speedscope   string
 	unsafe       bool
 	noFeature    map[string]bool
 	dryRun       bool
@@ -165,7 +167,9 @@ func newFlags(o *options) *flagSet {
 		fs.StringVarP(&o.format, "format", "f", sinks[0].format, "`FORMAT`"+strings.Join(formats(), " or "))
 		fs.StringVar(&o.folded, "folded", "", "`FILE`write the maps with stacks in their keys to FILE as folded stacks")
 		fs.StringVar(&o.pprof, "pprof", "", "`FILE`write these maps as a profile for go tool pprof")
-		fs.StringVar(&o.svg, "svg", "", "`FILE`write these maps as a flame graph")
+		fs.StringVar(&o.speedscope, "speedscope", "", "`FILE`write these maps as a profile for speedscope")
+		fs.StringVar(&o.svg, "svg", "", "`FILE`write a picture: stacks as flame graphs, histograms over time as heatmaps, numbers as lines and bars")
+		fs.StringVar(&o.html, "html", "", "`FILE`write a page with the picture, tables of all maps, and the end of the output")
 		fs.StringVar(&o.pcap, "pcap", "", "`FILE`write the packets that the script prints to FILE (pcapng), or those for which probes run that print nothing")
 		fs.StringVar(&o.prometheus, "prometheus", "", "`ADDR`serve the maps as metrics for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9464")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")

@@ -92,10 +92,6 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		Trailer: obj.Settings.StrTruncTrailer, Quiet: o.quiet,
 		NoWarnings: o.noWarnings, Color: a.report.color,
 	}
-	if err := a.checkProfiles(obj); err != nil {
-		a.report.errorf("%v", err)
-		return statusError
-	}
 	make := a.sink
 	if make == nil {
 		make = sinkOf(o.format)
@@ -120,7 +116,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
-		Profiles: len(a.profiles()) > 0, KeepMaps: len(a.profiles()) > 0 || exports.metrics != nil,
+		KeepMaps: exports.metrics != nil,
 	}
 	if o.dump["verifier"] || o.dump["all"] {
 		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }
@@ -130,6 +126,11 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		ropt.Mode = runtime.Test
 	case modeBench:
 		ropt.Mode = runtime.Bench
+	}
+	files, err := a.openResults(obj, &ropt)
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
 	}
 	closePcap, err := a.openPcap(obj, &ropt)
 	if err != nil {
@@ -156,14 +157,17 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	}
 	exports.start(s)
 	a.catchSignals(cancel)
-	began := time.Now()
+	files.began = time.Now()
 	status, err := s.Run(ctx)
 	a.stopLive()
-	if err == nil {
-		err = a.writeProfiles(s, began)
-	}
-	if ferr := finish(); err == nil && ferr != nil {
+	if ferr := finish(); err == nil {
 		err = ferr
+	}
+	for _, ferr := range files.write(s) {
+		a.report.err(ferr)
+		if status == 0 {
+			status = statusError
+		}
 	}
 	if err != nil {
 		a.report.err(err)

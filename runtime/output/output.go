@@ -45,6 +45,28 @@ type LostSink interface {
 	LostAt(at source.Span, n uint64) bool
 }
 
+// Through passes results on to another sink. Embed it in a sink that looks at some of
+// them.
+type Through struct{ Sink }
+
+// LostAt implements LostSink.
+func (t Through) LostAt(at source.Span, n uint64) bool {
+	s, ok := t.Sink.(LostSink)
+	return ok && s.LostAt(at, n)
+}
+
+// Sampler receives the contents of a script's maps of numbers and histograms again and
+// again while the script runs.
+type Sampler interface {
+	// Sample passes the contents of a map, or the entries with the greatest values.
+	Sample(m Map)
+	// Cleared reports that the values of a map are 0 again. Its contents before that were
+	// passed to Sample.
+	Cleared(name string)
+	// Tick reports that all maps have been passed. It returns when to pass them next.
+	Tick(now time.Time) (next time.Time)
+}
+
 // Nop is a Sink that discards everything. Embed it in a sink that receives only
 // some kinds of results.
 type Nop struct{}

@@ -80,13 +80,6 @@ func (r *Rates) Map(m Map) {
 
 // number returns a counter as a number.
 func number(v value.Value) float64 {
-	switch v := v.(type) {
-	case value.Uint:
-		return float64(v)
-	case value.Int:
-		return float64(v)
-	case value.Wide:
-		return float64(v.Hi)*(1<<64) + float64(v.Lo)
-	}
-	return 0
+	n, _ := value.Float(v)
+	return n
 }

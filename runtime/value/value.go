@@ -172,3 +172,20 @@ func Number(v Value) (n int64, ok bool) {
 	}
 	return 0, false
 }
+
+// Float returns the number that an integer or an average is, which may be rounded. ok is
+// false if v is neither.
+func Float(v Value) (n float64, ok bool) {
+	switch v := v.(type) {
+	case Int:
+		return float64(v), true
+	case Uint:
+		return float64(v), true
+	case Wide:
+		n, _ = v.Float64()
+		return n, true
+	case Avg:
+		return Float(v.V)
+	}
+	return 0, false
+}

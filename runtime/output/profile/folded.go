@@ -28,13 +28,13 @@ func WriteFolded(w io.Writer, maps []output.Map) error {
 			}
 			var path []string
 			for _, t := range s.path(p.name, len(profiles) > 1) {
-				path = append(path, foldedName(t.name))
+				path = append(path, foldedName(t.Name))
 			}
 			line := strings.Join(path, ";")
 			if _, ok := weights[line]; !ok {
 				order = append(order, line)
 			}
-			weights[line] += s.weight()
+			weights[line] = saturated(weights[line], s.weight())
 		}
 	}
 	b := bufio.NewWriter(w)
@@ -59,43 +59,45 @@ func foldedName(s string) string {
 
 // step is one box of a flame graph, or one part of a folded stack.
 type step struct {
-	name string
-	kind stepKind
+	Name string
+	Kind Kind
+	at   *frame // nil: it is a label
 }
 
-type stepKind uint8
+// Kind is the kind of a step.
+type Kind uint8
 
 const (
-	label stepKind = iota
-	userCode
-	kernelCode
-	inlinedCode
+	Label Kind = iota // a part of the key that is not a stack
+	UserCode
+	KernelCode
+	InlinedCode
 )
 
 // path returns the steps of a sample, the outermost first.
 func (s *sample) path(mapName string, named bool) []step {
 	var out []step
 	if named {
-		out = append(out, step{mapName, label})
+		out = append(out, step{Name: mapName})
 	}
 	for _, l := range s.labels {
 		if l != "" {
-			out = append(out, step{strings.ToValidUTF8(l, "\ufffd"), label})
+			out = append(out, step{Name: strings.ToValidUTF8(l, "\ufffd")})
 		}
 	}
 	for i := len(s.stack) - 1; i >= 0; i-- {
 		f := &s.stack[i]
-		kind := userCode
+		kind := UserCode
 		switch {
 		case f.Inlined:
-			kind = inlinedCode
+			kind = InlinedCode
 		case f.kernel:
-			kind = kernelCode
+			kind = KernelCode
 		}
-		out = append(out, step{f.title(), kind})
+		out = append(out, step{f.title(), kind, f})
 	}
 	if len(s.stack) == 0 {
-		out = append(out, step{"[no stack]", label})
+		out = append(out, step{Name: "[no stack]"})
 	}
 	return out
 }

@@ -1,5 +1,6 @@
 // Package profile writes maps that have stacks in their keys as profiles for other
-// tools: folded stacks, a pprof profile, or a flame graph.
+// tools: folded stacks, a pprof profile, a file for speedscope, or the tree of a flame
+// graph.
 //
 // Each entry of such a map is a sample. If a key has several stacks, kernel stacks are
 // inside of user stacks. Of two stacks of one kind, the first one is inside of the
@@ -17,7 +18,6 @@ package profile
 import (
 	"errors"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -176,29 +176,4 @@ func (f *frame) title() string {
 		name = "[unknown]"
 	}
 	return strings.ToValidUTF8(name, "\ufffd")
-}
-
-// WriteFile calls write to write a file. The file gets its name only once it is
-// complete. If name is a device or a pipe, write writes to it directly.
-func WriteFile(name string, write func(f *os.File) error) (err error) {
-	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	if err := errors.Join(f.Chmod(0o644), write(f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

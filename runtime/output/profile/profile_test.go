@@ -2,8 +2,9 @@ package profile
 
 import (
 	"bytes"
-	"encoding/xml"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -80,7 +82,7 @@ func TestFolded(t *testing.T) {
 func TestPprof(t *testing.T) {
 	maps := one(value.Tuple{value.Str{S: "sh"}, userStack, kernelStack}, value.Stats{Count: 2, Avg: value.Int(5), Total: value.Int(10)})
 	file := filepath.Join(t.TempDir(), "p")
-	err := WriteFile(file, func(f *os.File) error {
+	err := output.WriteFile(file, func(f *os.File) error {
 		return WritePprof(f, maps, Run{Start: time.Unix(1, 0), Duration: time.Second})
 	})
 	if err != nil {
@@ -108,91 +110,74 @@ var hostile = []string{
 	"</title><script>alert(1)</script>", "]]>", "\"'&<>", "a\x00b\x1b[31m", "\xff\xfe", "\u202egnp", strings.Repeat("x", 1<<16), "--> <!--", "", "\ufffe\uffff",
 }
 
-// TestHostileNames checks that a flame graph stays well-formed XML with one script,
-// and a profile valid, whatever names it has.
+// TestHostileNames checks that profiles are valid whatever names they have.
 func TestHostileNames(t *testing.T) {
 	var maps []output.Map
 	for _, n := range hostile {
 		maps = append(maps, one(value.Tuple{value.Str{S: n}, value.Stack{Frames: []value.Frame{{Name: n, Module: n, File: n, BuildID: n}, {Name: "f"}}}}, value.Int(1))...)
 	}
-	var b bytes.Buffer
-	if err := WriteSVG(&b, hostile[0], maps); err != nil {
-		t.Fatal(err)
-	}
-	scripts := 0
-	for d := xml.NewDecoder(&b); ; {
-		tok, err := d.Token()
-		if err == io.EOF {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if s, ok := tok.(xml.StartElement); ok && s.Name.Local == "script" {
-			scripts++
-		}
-	}
-	if scripts != 1 {
-		t.Errorf("%d scripts", scripts)
-	}
 	if err := WritePprof(io.Discard, maps, Run{}); err != nil {
 		t.Error(err)
 	}
-	b.Reset()
+	var b bytes.Buffer
 	if err := WriteFolded(&b, maps); err != nil {
 		t.Error(err)
 	}
 	if lines := strings.Count(b.String(), "\n"); lines != len(hostile) {
 		t.Errorf("%d lines for %d samples", lines, len(hostile))
 	}
+	b.Reset()
+	if err := WriteSpeedscope(&b, hostile[0], maps); err != nil {
+		t.Error(err)
+	}
+	if !json.Valid(b.Bytes()) || !utf8.Valid(b.Bytes()) {
+		t.Errorf("not JSON: %q", b.Bytes())
+	}
 }
 
-// TestSVG checks the positions and widths of boxes.
-func TestSVG(t *testing.T) {
-	maps := one(userStack, value.Int(1))
-	maps[0].Entries = append(maps[0].Entries, value.Entry{Key: value.Stack{Frames: userStack.Frames[1:]}, Value: value.Int(3)})
+// TestSpeedscope checks the members of a file.
+func TestSpeedscope(t *testing.T) {
+	maps := one(value.Tuple{value.Str{S: "sh"}, userStack}, value.Int(2))
+	maps[0].Entries = append(maps[0].Entries,
+		value.Entry{Key: value.Stack{Frames: userStack.Frames[1:]}, Value: value.Int(3)},
+		value.Entry{Key: userStack, Value: value.Int(0)}, value.Entry{Key: userStack, Value: value.Int(-4)})
+	maps = append(maps, output.Map{Name: "@k", Entries: []value.Entry{
+		{Key: kernelStack, Value: value.Wide{Hi: 1}}, {Key: kernelStack, Value: value.Int(1)},
+	}})
 	var b strings.Builder
-	if err := WriteSVG(&b, "t", maps); err != nil {
+	if err := WriteSpeedscope(&b, "t", maps); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{
-		`<title>all: 4 (100.00%)</title><rect x="10.00"`,
-		`<title>work: 4 (100.00%)</title>`,
-		`<title>inner: 1 (25.00%)</title><rect x="10.00" y="46" width="295.00"`,
-	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %s in\n%s", want, b.String())
-		}
+	const want = `{"$schema":"https://www.speedscope.app/file-format-schema.json","exporter":"gotrace","name":"t",` +
+		`"shared":{"frames":[{"name":"sh"},{"name":"main","file":"x.c","line":20},{"name":"work","file":"x.c","line":12},{"name":"inner","file":"x.c","line":7},` +
+		`{"name":"do_syscall_64"},{"name":"vfs_read"}]},"profiles":[` +
+		`{"type":"sampled","name":"@","unit":"none","startValue":0,"endValue":5,"samples":[[0,1,2,3],[1,2]],"weights":[2,3]},` +
+		`{"type":"sampled","name":"@k","unit":"none","startValue":0,"endValue":9223372036854775807,"samples":[[4,5],[4,5]],"weights":[9223372036854775807,1]}]}` + "\n"
+	if b.String() != want {
+		t.Errorf("got  %s\nwant %s", b.String(), want)
+	}
+	if err := WriteSpeedscope(io.Discard, "t", one(value.Int(1), value.Int(1))); !errors.Is(err, ErrNoStacks) {
+		t.Error(err)
 	}
 }
 
-// TestWriteFile checks that a failed write leaves the old file and nothing else.
-func TestWriteFile(t *testing.T) {
-	dir := t.TempDir()
-	name := filepath.Join(dir, "out")
-	if err := os.WriteFile(name, []byte("old"), 0o644); err != nil {
-		t.Fatal(err)
+// TestTree checks the boxes of a flame graph.
+func TestTree(t *testing.T) {
+	m := one(userStack, value.Int(1))[0]
+	m.Entries = append(m.Entries, value.Entry{Key: value.Stack{Frames: userStack.Frames[1:]}, Value: value.Int(3)}, value.Entry{Key: kernelStack, Value: value.Int(-3)})
+	var text func(b *Box) string
+	text = func(b *Box) string {
+		out := fmt.Sprintf("%s:%d:%d", b.Name, b.Kind, b.Weight)
+		for _, c := range b.Children {
+			out += "(" + text(c) + ")"
+		}
+		return out
 	}
-	broken := errors.New("broken")
-	err := WriteFile(name, func(f *os.File) error {
-		io.WriteString(f, "half")
-		return broken
-	})
-	if !errors.Is(err, broken) {
-		t.Error(err)
+	root := Tree(m)
+	if got, want := text(root), "all:0:4(main:1:4(work:1:4(inner:3:1)))"; got != want || root.Depth() != 4 {
+		t.Errorf("%s, depth %d, want %s", got, root.Depth(), want)
 	}
-	if data, _ := os.ReadFile(name); string(data) != "old" {
-		t.Errorf("the file has %q", data)
-	}
-	if list, _ := os.ReadDir(dir); len(list) != 1 {
-		t.Errorf("%d files", len(list))
-	}
-	if err := WriteFile(name, func(f *os.File) error { _, err := io.WriteString(f, "new"); return err }); err != nil {
-		t.Error(err)
-	}
-	if data, _ := os.ReadFile(name); string(data) != "new" {
-		t.Errorf("the file has %q", data)
-	}
-	if err := WriteFile(filepath.Join(dir, "none", "x"), func(*os.File) error { return nil }); err == nil {
-		t.Error("no error without a directory")
+	if Tree(one(value.Int(1), value.Int(1))[0]) != nil {
+		t.Error("a tree without stacks")
 	}
 }

@@ -1,0 +1,73 @@
+package runtime
+
+import (
+	"time"
+
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+// sampleShare limits the time for samples: at least this many times the time that the last
+// one took passes before the next one.
+const sampleShare = 20
+
+// startSampling makes the list of the maps for Setup.Sampler: those of numbers and
+// histograms without stacks in their keys, whose names would take long to find.
+func (s *Session) startSampling(now time.Time) {
+	if s.opt.Sampler == nil {
+		return
+	}
+	for i := range s.obj.Maps {
+		m := &s.obj.Maps[i]
+		stacks := false
+		eachOpaque(m.Key, 0, func(t *types.Type, _ int) {
+			d := s.defs.ForType(t.Name)
+			stacks = stacks || d != nil && d.KeptStack != nil
+		})
+		switch s.metric(m.Value) {
+		case value.Other, value.TimeLine:
+		default:
+			if !stacks && !m.Inner() {
+				s.sampled = append(s.sampled, m)
+			}
+		}
+	}
+	s.sampleDue = s.opt.Sampler.Tick(now)
+}
+
+// sample passes the maps to Setup.Sampler if it is time to. The caller holds the lock.
+func (s *Session) sample(now time.Time) {
+	if len(s.sampled) == 0 || now.Before(s.sampleDue) {
+		return
+	}
+	s.kernel.ReadTogether(func() {
+		for _, m := range s.sampled {
+			s.sampleMap(m)
+		}
+	})
+	s.sampleDue = s.opt.Sampler.Tick(now)
+	if end := time.Now(); s.sampleDue.Before(end.Add(sampleShare * end.Sub(now))) {
+		s.sampleDue = end.Add(sampleShare * end.Sub(now))
+	}
+}
+
+// sampleMap passes a map to Setup.Sampler. A map that cannot be read is left out, which is
+// reported when the session prints it.
+func (s *Session) sampleMap(m *object.Map) {
+	if values, err := s.mapValues(m, s.opt.SampleTop, false, never); err == nil {
+		s.opt.Sampler.Sample(values)
+	}
+}
+
+// resetting calls reset, which sets the values of a map to 0. Before that it passes them to
+// Setup.Sampler.
+func (s *Session) resetting(m *object.Map, reset func() error) error {
+	for _, o := range s.sampled {
+		if o == m {
+			s.sampleMap(m)
+			defer s.opt.Sampler.Cleared(m.Name)
+		}
+	}
+	return reset()
+}
