@@ -61,6 +61,7 @@ const (
 func init() { goruntime.LockOSThread() }
 
 func main() {
+	live.Guard()
 	// A session uses little memory and produces little garbage. During compilation, the
 	// time of frequent collections is worth more than the memory.
 	debug.SetGCPercent(400)

@@ -362,8 +362,8 @@ func (r *run) convert(c *counter, test func(w *os.File) error) error {
 }
 
 // compiler reports whether there is a C compiler that links statically. It
-// first tries to install one, and the tools that read the object files of
-// gotrace.
+// first tries to install one, the tools that read the object files of gotrace, and
+// a terminal.
 func (r *run) compiler() bool {
 	_, err := exec.LookPath("gcc")
 	found := err == nil
@@ -371,7 +371,7 @@ func (r *run) compiler() bool {
 	if !found {
 		missing = append(missing, "gcc", "libc6-dev")
 	}
-	for pkg, file := range map[string]string{"libbpf-dev": "/usr/include/bpf/libbpf.h", "bpftool": "/usr/sbin/bpftool"} {
+	for pkg, file := range map[string]string{"libbpf-dev": "/usr/include/bpf/libbpf.h", "bpftool": "/usr/sbin/bpftool", "tmux": "/usr/bin/tmux"} {
 		if _, err := os.Stat(file); err != nil {
 			missing = append(missing, pkg)
 		}

@@ -127,19 +127,24 @@ func bar(share float64, room int, ascii bool) string {
 	return b
 }
 
-// Characters of graphs, from the least to the greatest.
-var (
-	graphChars = [2][]rune{[]rune("▁▂▃▄▅▆▇█"), []rune("_.-=+*#@")}
-	heatChars  = [2][]rune{[]rune(" ░░▒▓█"), []rune(" .-+*#")}
-	heatLooks  = []style{plain, heat1, heat2, heat3, heat4, heat5}
-)
-
-func charsFor(sets *[2][]rune, ascii bool) []rune {
+// graphChars returns the characters of graphs, from the least to the greatest.
+func graphChars(ascii bool) []rune {
 	if ascii {
-		return sets[1]
+		return []rune("_.-=+*#@")
 	}
-	return sets[0]
+	return []rune("▁▂▃▄▅▆▇█")
 }
+
+// heatChars returns the characters of heatmaps, by level.
+func heatChars(ascii bool) []rune {
+	if ascii {
+		return []rune(" .-+*#")
+	}
+	return []rune(" ░░▒▓█")
+}
+
+// heatLooks are the styles of heatmaps, by level.
+var heatLooks = [...]style{plain, heat1, heat2, heat3, heat4, heat5}
 
 // graph returns a line that shows how numbers change, from 0 or the least one if it is
 // less, to the greatest. It is empty for fewer than two.
@@ -151,7 +156,7 @@ func graph(points []float32, ascii bool) string {
 	for _, p := range points {
 		lo, hi = min(lo, p), max(hi, p)
 	}
-	chars := charsFor(&graphChars, ascii)
+	chars := graphChars(ascii)
 	b := make([]rune, len(points))
 	for i, p := range points {
 		n := 0
@@ -181,7 +186,7 @@ func (t *table) rowGraph(r *row, w int) string {
 			points = points[:w]
 		}
 		if len(points) == 1 {
-			return string(charsFor(&graphChars, t.ascii)[7])
+			return string(graphChars(t.ascii)[7])
 		}
 	case value.Series:
 		for _, p := range v.Points {
@@ -218,7 +223,7 @@ func (t *table) heatmap(r *row, h value.Hist, w int) []spans {
 			most = max(most, b.n)
 		}
 	}
-	chars := charsFor(&heatChars, t.ascii)
+	chars := heatChars(t.ascii)
 	var ls []spans
 	for _, b := range h.Buckets {
 		l := spans{{fmt.Sprintf("%-*s|", label, b.Label), plain}}

@@ -34,11 +34,31 @@ const (
 	ctrlBackslash = '\\' - '@'
 )
 
-// sequences are the keys by what follows ESC [ or ESC O.
-var sequences = map[string]rune{
-	"A": keyUp, "B": keyDown, "C": keyRight, "D": keyLeft, "H": keyHome, "F": keyEnd,
-	"1~": keyHome, "7~": keyHome, "4~": keyEnd, "8~": keyEnd, "5~": keyPageUp, "6~": keyPageDown,
-	"Z": keyBackTab, "P": keyHelp, "11~": keyHelp, "[A": keyHelp,
+// sequenceKey returns the key for what follows ESC [ or ESC O.
+func sequenceKey(s string) rune {
+	switch s {
+	case "A":
+		return keyUp
+	case "B":
+		return keyDown
+	case "C":
+		return keyRight
+	case "D":
+		return keyLeft
+	case "H", "1~", "7~":
+		return keyHome
+	case "F", "4~", "8~":
+		return keyEnd
+	case "5~":
+		return keyPageUp
+	case "6~":
+		return keyPageDown
+	case "Z":
+		return keyBackTab
+	case "P", "11~", "[A":
+		return keyHelp
+	}
+	return keyNone
 }
 
 // decodeKey returns the first key in what a terminal sent, and the number of its bytes.
@@ -87,10 +107,7 @@ func decodeEscape(b []byte, last bool) (key rune, n int) {
 		return 0, 0
 	}
 	end += 3
-	if k, ok := sequences[string(b[2:end])]; ok {
-		return k, end
-	}
-	return keyNone, end
+	return sequenceKey(string(b[2:end])), end
 }
 
 // maxSequence is the length of the longest sequence that is waited for.

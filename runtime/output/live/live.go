@@ -51,13 +51,13 @@ const (
 	keepEntries  = 5000
 )
 
-// New returns a view that does not show anything yet.
+// New returns a view that does not show anything yet. main must call Guard first.
 func New(opt Setup) *View {
 	if opt.Every == 0 {
 		opt.Every = time.Second
 	}
 	return &View{
-		opt: opt, screen: screen{in: opt.In, out: opt.Out, color: opt.Color},
+		opt: opt, screen: screen{in: opt.In, out: opt.Out, color: opt.Color, guard: newGuard(opt.In, opt.Out)},
 		output: newRing(keepResults), messages: newRing(keepMessages),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -215,7 +215,7 @@ func (v *View) run() {
 	m.w, m.h = v.screen.size()
 
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGWINCH, unix.SIGTSTP)
+	signal.Notify(signals, unix.SIGWINCH, unix.SIGTSTP, unix.SIGCONT)
 	defer signal.Stop(signals)
 	keys := make(chan []rune)
 	go readKeys(v.opt.In, v.stop, keys)
@@ -259,8 +259,11 @@ func (v *View) run() {
 				}
 			}
 		case sig := <-signals:
-			if sig == unix.SIGTSTP {
+			switch sig {
+			case unix.SIGTSTP:
 				v.suspend()
+			case unix.SIGCONT: // SIGSTOP cannot be caught, so others may have used the terminal
+				v.screen.again()
 			}
 			m.w, m.h = v.screen.size()
 		case s := <-snapshots:
@@ -307,9 +310,17 @@ func end(sig unix.Signal) { _ = unix.Kill(unix.Getpid(), sig) }
 
 // suspend leaves the terminal and stops the process until it is continued.
 func (v *View) suspend() {
+	// The threads of the process stop only some time after the signal is sent.
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, unix.SIGCONT)
+	defer signal.Stop(continued)
 	v.screen.leave()
 	_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
-	_ = v.screen.enter() // if it fails, so does the next write
+	select {
+	case <-continued:
+		_ = v.screen.enter() // if it fails, so does the next write
+	case <-v.stop:
+	}
 }
 
 // readKeys sends the keys that arrive until stop is closed or the terminal has gone. It

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -15,7 +16,8 @@ type screen struct {
 	shown   *grid // what it shows; nil: unknown
 
 	mu    sync.Mutex
-	saved *term.State // of the terminal before; nil: it is in its own mode
+	saved *unix.Termios // mode of the terminal before; nil: it is in that mode
+	guard *guard
 }
 
 // The escape sequences that begin and end the view. They switch to the alternate screen,
@@ -32,13 +34,28 @@ func (s *screen) enter() error {
 	if s.saved != nil {
 		return nil
 	}
-	state, err := term.MakeRaw(int(s.in.Fd()))
+	mode, err := unix.IoctlGetTermios(int(s.in.Fd()), unix.TCGETS)
 	if err != nil {
 		return err
 	}
-	s.saved, s.shown = state, nil
+	s.guard.watch(mode)
+	if _, err := term.MakeRaw(int(s.in.Fd())); err != nil {
+		s.guard.watch(nil)
+		return err
+	}
+	s.saved, s.shown = mode, nil
 	_, err = s.out.WriteString(enterView)
 	return err
+}
+
+// again takes a terminal once more that other programs may have used.
+func (s *screen) again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.saved != nil {
+		_, _ = term.MakeRaw(int(s.in.Fd())) // if it fails, the terminal has gone
+		s.shown = nil
+	}
 }
 
 // leave makes the terminal as it was. It may be called at any time from any goroutine.
@@ -49,9 +66,10 @@ func (s *screen) leave() {
 		return
 	}
 	// The mode first: the terminal may accept no more output.
-	_ = term.Restore(int(s.in.Fd()), s.saved) // it has gone if this fails
+	_ = unix.IoctlSetTermios(int(s.in.Fd()), unix.TCSETS, s.saved) // if it fails, the terminal has gone
 	s.saved = nil
 	_, _ = s.out.WriteString(leaveView)
+	s.guard.watch(nil)
 }
 
 // size returns the size of the terminal.
