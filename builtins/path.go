@@ -6,6 +6,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/object"
 	"golang.org/x/sys/unix"
 )
@@ -43,19 +44,21 @@ func path() *Def {
 // pathObjects are the structs of which path() tells the path. Each function calls
 // whole with the address of the struct path in the object at p, or bare with that of
 // its struct dentry.
-var pathObjects = map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)){
-	"struct path": func(_ Gen, _ *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) { whole(p) },
-	"struct file": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
-		whole(g.B().AddImm(p, lay.filePath))
-	},
-	"struct linux_binprm": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
-		b := g.B()
-		word := b.Slot(8)
-		b.Call(ir.ReadKernel, word, b.Const(8), b.AsInt(b.AddImm(p, lay.programFile)))
-		whole(b.AddImm(b.Load(word, 0, 8, false), lay.filePath))
-	},
-	"struct dentry": func(_ Gen, _ *pathLayout, p *ir.Value, _, bare func(p *ir.Value)) { bare(p) },
-}
+var pathObjects = lazy.Value[map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value))]{New: func() map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)) {
+	return map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)){
+		"struct path": func(_ Gen, _ *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) { whole(p) },
+		"struct file": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
+			whole(g.B().AddImm(p, lay.filePath))
+		},
+		"struct linux_binprm": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
+			b := g.B()
+			word := b.Slot(8)
+			b.Call(ir.ReadKernel, word, b.Const(8), b.AsInt(b.AddImm(p, lay.programFile)))
+			whole(b.AddImm(b.Load(word, 0, 8, false), lay.filePath))
+		},
+		"struct dentry": func(_ Gen, _ *pathLayout, p *ir.Value, _, bare func(p *ir.Value)) { bare(p) },
+	}
+}}
 
 func checkPath(c Checker, call *Call) *types.Type {
 	if c.Context() == nil {
@@ -72,7 +75,7 @@ func checkPath(c Checker, call *Call) *types.Type {
 	}
 	switch {
 	case t.Kind == types.Invalid:
-	case t.Kind != types.Struct || pathObjects[t.Name] == nil:
+	case t.Kind != types.Struct || pathObjects.Get()[t.Name] == nil:
 		c.Errorf(call.Args[0].Span, "path() only supports a struct path, file, dentry or linux_binprm of the kernel and pointers to one (%s provided)", t)
 		return types.TInvalid
 	case space == types.User:
@@ -150,7 +153,7 @@ func storePath(g Gen, call *Call, dst Dest) {
 	}
 	lay := call.Data.(*pathLayout)
 	g.Object(&call.Args[0], func(p *ir.Value) {
-		pathObjects[t.Name](g, lay, p, func(p *ir.Value) {
+		pathObjects.Get()[t.Name](g, lay, p, func(p *ir.Value) {
 			if helperFindsPath(g, call, p) {
 				callPath(g, call, dst, p)
 			} else {

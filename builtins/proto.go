@@ -5,14 +5,17 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // protocols are the names of protocols above IP, from the registry of the IANA.
-var protocols = map[string]int64{
-	"hopopt": 0, "icmp": 1, "igmp": 2, "ipv4": 4, "ipip": 4, "tcp": 6, "egp": 8, "udp": 17, "dccp": 33, "ipv6": 41, "ipv6-route": 43, "ipv6-frag": 44,
-	"rsvp": 46, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ospf": 89, "pim": 103, "vrrp": 112, "l2tp": 115,
-	"sctp": 132, "udplite": 136, "mpls": 137,
-}
+var protocols = lazy.Value[map[string]int64]{New: func() map[string]int64 {
+	return map[string]int64{
+		"hopopt": 0, "icmp": 1, "igmp": 2, "ipv4": 4, "ipip": 4, "tcp": 6, "egp": 8, "udp": 17, "dccp": 33, "ipv6": 41, "ipv6-route": 43, "ipv6-frag": 44,
+		"rsvp": 46, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ospf": 89, "pim": 103, "vrrp": 112, "l2tp": 115,
+		"sctp": 132, "udplite": 136, "mpls": 137,
+	}
+}}
 
 func protocol() *Def {
 	return &Def{
@@ -23,7 +26,7 @@ func protocol() *Def {
 			Summary:  "The number of a protocol above IP by its name: proto(\"tcp\") is 6.",
 			Examples: []string{`cgroup_skb:/sys/fs/cgroup:egress /pkt.proto == proto("udp")/ { @[pkt.dport] = count(); }`},
 		},
-		Check: func(c Checker, call *Call) *types.Type { return checkNumber(c, call, protocols, "protocol") },
+		Check: func(c Checker, call *Call) *types.Type { return checkNumber(c, call, protocols.Get(), "protocol") },
 		Emit:  emitLit,
 	}
 }

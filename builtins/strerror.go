@@ -6,38 +6,41 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // errorTexts holds the texts of bpftrace that differ from those of Go. Most are the
 // descriptions in the kernel's headers, where Go has the C library's texts.
-var errorTexts = map[syscall.Errno]string{
-	syscall.EIO:        "I/O error",
-	syscall.EBADF:      "Bad file number",
-	syscall.EAGAIN:     "Try again (operation would block)",
-	syscall.ENOMEM:     "Out of memory",
-	syscall.EXDEV:      "Cross-device link",
-	syscall.ENFILE:     "File table overflow",
-	syscall.ENOTTY:     "Not a typewriter",
-	syscall.EDOM:       "Math argument out of domain of func",
-	syscall.ERANGE:     "Math result not representable",
-	syscall.EDEADLK:    "Resource deadlock would occur",
-	syscall.ENOLCK:     "No record locks available",
-	syscall.ENOSYS:     "Invalid system call number",
-	syscall.ELOOP:      "Too many symbolic links encountered",
-	41:                 "Unknown error", // never assigned
-	58:                 "Unknown error",
-	syscall.EBADMSG:    "Not a data message",
-	syscall.EILSEQ:     "Illegal byte sequence",
-	syscall.EOPNOTSUPP: "Operation not supported on transport endpoint",
-	syscall.ENETRESET:  "Network dropped connection because of reset",
-	syscall.EDQUOT:     "Quota exceeded",
-	syscall.ECANCELED:  "Operation Canceled",
-	maxErrno:           "Memory page has hardware error",
-}
+var errorTexts = lazy.Value[map[syscall.Errno]string]{New: func() map[syscall.Errno]string {
+	return map[syscall.Errno]string{
+		syscall.EIO:        "I/O error",
+		syscall.EBADF:      "Bad file number",
+		syscall.EAGAIN:     "Try again (operation would block)",
+		syscall.ENOMEM:     "Out of memory",
+		syscall.EXDEV:      "Cross-device link",
+		syscall.ENFILE:     "File table overflow",
+		syscall.ENOTTY:     "Not a typewriter",
+		syscall.EDOM:       "Math argument out of domain of func",
+		syscall.ERANGE:     "Math result not representable",
+		syscall.EDEADLK:    "Resource deadlock would occur",
+		syscall.ENOLCK:     "No record locks available",
+		syscall.ENOSYS:     "Invalid system call number",
+		syscall.ELOOP:      "Too many symbolic links encountered",
+		41:                 "Unknown error", // never assigned
+		58:                 "Unknown error",
+		syscall.EBADMSG:    "Not a data message",
+		syscall.EILSEQ:     "Illegal byte sequence",
+		syscall.EOPNOTSUPP: "Operation not supported on transport endpoint",
+		syscall.ENETRESET:  "Network dropped connection because of reset",
+		syscall.EDQUOT:     "Quota exceeded",
+		syscall.ECANCELED:  "Operation Canceled",
+		maxErrno:           "Memory page has hardware error",
+	}
+}}
 
 // errorText returns the text of an error number.
 func errorText(n syscall.Errno) string {
-	if s, ok := errorTexts[n]; ok {
+	if s, ok := errorTexts.Get()[n]; ok {
 		return s
 	}
 	s := []rune(n.Error())

@@ -16,8 +16,8 @@ func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool
 	for u.accept("*") {
 		var ofPointer attrs
 		base = types.NewPointer(base, types.NoSpace)
-		for qualifiers[u.peek().text] || u.peek().is("__attribute__") || u.peek().is("__restrict") || u.peek().is("__restrict__") || u.peek().is("restrict") {
-			if qualifiers[u.peek().text] {
+		for qualifiers.Get()[u.peek().text] || u.peek().is("__attribute__") || u.peek().is("__restrict") || u.peek().is("__restrict__") || u.peek().is("restrict") {
+			if qualifiers.Get()[u.peek().text] {
 				u.next()
 			} else {
 				u.attributes(&ofPointer)
@@ -58,7 +58,7 @@ func (u *Decls) declarator(base *types.Type, a *attrs) (token, *types.Type, bool
 			}
 		}
 		n := int64(0)
-		if bound := u.toks[from:u.pos]; len(bound) > 0 && !(len(bound) == 1 && qualifiers[bound[0].text]) {
+		if bound := u.toks[from:u.pos]; len(bound) > 0 && !(len(bound) == 1 && qualifiers.Get()[bound[0].text]) {
 			v, err := u.constExpr(bound)
 			if err != nil || v < 0 || v > 1<<28 {
 				if !fn && name.text != "" && u.nest == 1 && u.header {

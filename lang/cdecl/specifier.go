@@ -4,16 +4,19 @@ import (
 	"cmp"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // tPlainChar is plain char. An array of it is a string.
 var tPlainChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
-var qualifiers = map[string]bool{
-	"const": true, "volatile": true, "static": true, "inline": true, "extern": true, "register": true,
-	"__inline": true, "__inline__": true, "__const": true, "__volatile__": true, "__extension__": true,
-	"_Noreturn": true, "_Thread_local": true, "__thread": true, "__signed__": false,
-}
+var qualifiers = lazy.Value[map[string]bool]{New: func() map[string]bool {
+	return map[string]bool{
+		"const": true, "volatile": true, "static": true, "inline": true, "extern": true, "register": true,
+		"__inline": true, "__inline__": true, "__const": true, "__volatile__": true, "__extension__": true,
+		"_Noreturn": true, "_Thread_local": true, "__thread": true, "__signed__": false,
+	}
+}}
 
 func (u *Decls) startsType(t token) bool {
 	if t.kind != tIdent {
@@ -97,7 +100,7 @@ func (u *Decls) specifiers(typedef *bool, a *attrs) (*types.Type, bool) {
 		switch {
 		case w.is("typedef"):
 			*typedef = true
-		case qualifiers[w.text], basic.add(w):
+		case qualifiers.Get()[w.text], basic.add(w):
 		case w.is("_Bool") || w.is("bool") && t == nil && basic.words == 0 && u.typedefs["bool"] == nil:
 			t = types.TBool
 		case w.is("void"):
@@ -141,25 +144,27 @@ func (u *Decls) taggedType() (*types.Type, bool) {
 	return types.TInt64, true
 }
 
-var stdInts = map[string]*types.Type{
-	"int8_t": types.TInt8, "int16_t": types.TInt16, "int32_t": types.TInt32, "int64_t": types.TInt64,
-	"uint8_t": types.TUint8, "uint16_t": types.TUint16, "uint32_t": types.TUint32, "uint64_t": types.TUint64,
-	"__s8": types.TInt8, "__s16": types.TInt16, "__s32": types.TInt32, "__s64": types.TInt64,
-	"__u8": types.TUint8, "__u16": types.TUint16, "__u32": types.TUint32, "__u64": types.TUint64,
-	"s8": types.TInt8, "s16": types.TInt16, "s32": types.TInt32, "s64": types.TInt64,
-	"u8": types.TUint8, "u16": types.TUint16, "u32": types.TUint32, "u64": types.TUint64,
-	"size_t": types.TUint64, "ssize_t": types.TInt64, "uintptr_t": types.TUint64, "intptr_t": types.TInt64,
-	"__builtin_va_list": types.TUint64,
-	// the language's own names
-	"uint8": types.TUint8, "uint16": types.TUint16, "uint32": types.TUint32, "uint64": types.TUint64,
-	"int8": types.TInt8, "int16": types.TInt16, "int32": types.TInt32, "int64": types.TInt64,
-}
+var stdInts = lazy.Value[map[string]*types.Type]{New: func() map[string]*types.Type {
+	return map[string]*types.Type{
+		"int8_t": types.TInt8, "int16_t": types.TInt16, "int32_t": types.TInt32, "int64_t": types.TInt64,
+		"uint8_t": types.TUint8, "uint16_t": types.TUint16, "uint32_t": types.TUint32, "uint64_t": types.TUint64,
+		"__s8": types.TInt8, "__s16": types.TInt16, "__s32": types.TInt32, "__s64": types.TInt64,
+		"__u8": types.TUint8, "__u16": types.TUint16, "__u32": types.TUint32, "__u64": types.TUint64,
+		"s8": types.TInt8, "s16": types.TInt16, "s32": types.TInt32, "s64": types.TInt64,
+		"u8": types.TUint8, "u16": types.TUint16, "u32": types.TUint32, "u64": types.TUint64,
+		"size_t": types.TUint64, "ssize_t": types.TInt64, "uintptr_t": types.TUint64, "intptr_t": types.TInt64,
+		"__builtin_va_list": types.TUint64,
+		// the language's own names
+		"uint8": types.TUint8, "uint16": types.TUint16, "uint32": types.TUint32, "uint64": types.TUint64,
+		"int8": types.TInt8, "int16": types.TInt16, "int32": types.TInt32, "int64": types.TInt64,
+	}
+}}
 
 func (u *Decls) namedType(name string) (*types.Type, bool) {
 	if t, ok := u.typedefs[name]; ok {
 		return t, true
 	}
-	if t, ok := stdInts[name]; ok {
+	if t, ok := stdInts.Get()[name]; ok {
 		return t, true
 	}
 	return u.kernelType(name)

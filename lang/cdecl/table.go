@@ -280,7 +280,8 @@ func (u *Decls) Known(name string) (Const, bool) {
 
 // libcHeaders lists the headers of libc that the table and BTF can replace. They
 // contain only constants of the kernel, functions, and types that are in BTF.
-var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h endian.h err.h errno.h fcntl.h
+var libcHeaders = lazy.Value[[]string]{New: func() []string {
+	return strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h endian.h err.h errno.h fcntl.h
 	float.h inttypes.h limits.h linux/limits.h math.h mqueue.h net/ethernet.h net/if.h net/if_arp.h net/route.h netdb.h
 	netinet/icmp6.h netinet/if_ether.h netinet/in.h netinet/ip.h netinet/ip6.h netinet/ip_icmp.h netinet/tcp.h
 	netinet/udp.h netpacket/packet.h poll.h pthread.h sched.h semaphore.h signal.h stdint.h stdio.h stdlib.h string.h
@@ -288,11 +289,12 @@ var libcHeaders = strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h en
 	sys/param.h sys/poll.h sys/prctl.h sys/ptrace.h sys/resource.h sys/select.h sys/sem.h sys/shm.h sys/signal.h
 	sys/socket.h sys/stat.h sys/statfs.h sys/syscall.h sys/time.h sys/timerfd.h sys/types.h sys/uio.h sys/un.h
 	sys/utsname.h sys/wait.h sys/xattr.h syscall.h time.h unistd.h utime.h`)
+}}
 
 // standIn replaces a missing header with the table and the kernel's types. It reports
 // whether that is possible.
 func (u *Decls) standIn(name string) bool {
-	known := slices.Contains(libcHeaders, name) || ofKernel(name) && strings.Contains(name, "..")
+	known := slices.Contains(libcHeaders.Get(), name) || ofKernel(name) && strings.Contains(name, "..")
 	if !known {
 		if _, known = table.Get().headers.find(name); !known {
 			return false

@@ -112,7 +112,7 @@ func TestStandIn(t *testing.T) {
 			t.Errorf("%s: %v", name, diags.Err())
 		}
 	}
-	for _, name := range libcHeaders {
+	for _, name := range libcHeaders.Get() {
 		var diags source.Diags
 		if u := NewUnit(Includes{}, &diags); !u.standIn(name) {
 			t.Errorf("%s is not known", name)

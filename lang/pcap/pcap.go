@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Translate returns the expression that is true for the packets that a filter selects. It
@@ -146,14 +148,18 @@ func (p *parser) term() (string, error) {
 }
 
 // protocols are the conditions for the protocols by their names.
-var protocols = map[string]string{
-	"ip": "(pkt.ip.version == 4)", "ip6": "(pkt.ip6.version == 6)", "arp": "(pkt.eth.h_proto == 0x806)",
-	"tcp": "(pkt.proto == 6)", "udp": "(pkt.proto == 17)", "sctp": "(pkt.proto == 132)",
-	"icmp": "(pkt.ip.protocol == 1)", "icmp6": "(pkt.ip6.version == 6 && pkt.proto == 58)",
-}
+var protocols = lazy.Value[map[string]string]{New: func() map[string]string {
+	return map[string]string{
+		"ip": "(pkt.ip.version == 4)", "ip6": "(pkt.ip6.version == 6)", "arp": "(pkt.eth.h_proto == 0x806)",
+		"tcp": "(pkt.proto == 6)", "udp": "(pkt.proto == 17)", "sctp": "(pkt.proto == 132)",
+		"icmp": "(pkt.ip.protocol == 1)", "icmp6": "(pkt.ip6.version == 6 && pkt.proto == 58)",
+	}
+}}
 
 // numbers are the numbers of protocols of the Internet by their names.
-var numbers = map[string]int64{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmp6": 58, "sctp": 132}
+var numbers = lazy.Value[map[string]int64]{New: func() map[string]int64 {
+	return map[string]int64{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmp6": 58, "sctp": 132}
+}}
 
 // primitive parses a condition without "and", "or" and "not".
 func (p *parser) primitive() (string, error) {
@@ -184,14 +190,14 @@ func (p *parser) primitive() (string, error) {
 		return fmt.Sprintf("(pkt.dir == %q)", map[string]string{"inbound": "ingress", "outbound": "egress"}[t]), nil
 	}
 	var q qualifiers
-	if protocols[p.peek()] != "" {
+	if protocols.Get()[p.peek()] != "" {
 		q.proto = p.next()
 		if p.peek() == "[" {
 			return p.member(q.proto)
 		}
 		if group := addresses[q.proto]; group != "" && p.peek() == "multicast" {
 			p.next()
-			return fmt.Sprintf("(%s && pkt.daddr in (%s))", protocols[q.proto], group), nil
+			return fmt.Sprintf("(%s && pkt.daddr in (%s))", protocols.Get()[q.proto], group), nil
 		}
 	}
 	q.dir = p.direction()
@@ -200,7 +206,7 @@ func (p *parser) primitive() (string, error) {
 	case q == (qualifiers{}):
 		q = p.last
 	case q.dir == "" && q.what == "":
-		return protocols[q.proto], nil
+		return protocols.Get()[q.proto], nil
 	case q.what == "":
 		q.what = "host"
 	}
@@ -242,7 +248,7 @@ func (p *parser) value(q qualifiers) (string, error) {
 		}
 		test = bothWays(q.dir, cond, "sport", "dport")
 	case "proto":
-		n, ok := numbers[strings.TrimPrefix(t, `\`)]
+		n, ok := numbers.Get()[strings.TrimPrefix(t, `\`)]
 		if ok {
 			p.next()
 		} else {
@@ -255,7 +261,7 @@ func (p *parser) value(q qualifiers) (string, error) {
 	}
 	p.last = q
 	if q.proto != "" {
-		test = fmt.Sprintf("(%s && %s)", protocols[q.proto], test)
+		test = fmt.Sprintf("(%s && %s)", protocols.Get()[q.proto], test)
 	}
 	return test, nil
 }
@@ -356,7 +362,7 @@ func (p *parser) member(proto string) (string, error) {
 	if proto == link {
 		return test, err
 	}
-	return fmt.Sprintf("(%s && %s)", protocols[proto], test), err
+	return fmt.Sprintf("(%s && %s)", protocols.Get()[proto], test), err
 }
 
 // comparison parses a comparison of a number, of which a mask may select bits.

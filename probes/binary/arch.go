@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Arch describes an architecture: the layout of the kernel's struct pt_regs and
@@ -16,10 +17,10 @@ type Arch struct {
 	GoArgs   []string // the same for Go's register ABI (ABIInternal)
 	TrapSize int      // bytes from a kprobe's address to the instruction pointer that its program sees
 
-	regs      map[string]int // register name → offset in pt_regs
-	goFloats  int            // number of floating-point registers of Go's ABI
-	goG       string         // register of the running goroutine in Go's ABI
-	ret, ret2 string         // registers of a result: of its first and of its second word
+	regs      lazy.Value[map[string]int] // register name → offset in pt_regs
+	goFloats  int                        // number of floating-point registers of Go's ABI
+	goG       string                     // register of the running goroutine in Go's ABI
+	ret, ret2 string                     // registers of a result: of its first and of its second word
 	ip, sp    string
 	dwarfRegs []string // integer registers, indexed by DWARF's register numbers
 	stack     int      // offset from sp of the first argument on the stack, at a function's first instruction
@@ -47,14 +48,14 @@ func ArchOf(name string) (*Arch, error) {
 //
 //go:noinline
 func (a *Arch) load(b *ir.Builder, ctx *ir.Value, reg string) *ir.Value {
-	return b.Load(ctx, int64(a.regs[reg]), 8, false)
+	return b.Load(ctx, int64(a.regs.Get()[reg]), 8, false)
 }
 
 // IP reads the instruction pointer from a context that starts with pt_regs.
 func (a *Arch) IP(b *ir.Builder, ctx *ir.Value) *ir.Value { return a.load(b, ctx, a.ip) }
 
 // SyscallNumber returns the offset in pt_regs of the number of a system call.
-func (a *Arch) SyscallNumber() int { return a.regs[a.syscallNumber] }
+func (a *Arch) SyscallNumber() int { return a.regs.Get()[a.syscallNumber] }
 
 // SyscallOffset returns the offset in pt_regs of the value at off in the record of a
 // system call's tracepoint: the number of the call, its arguments or, if exit is true,
@@ -68,9 +69,9 @@ func (a *Arch) SyscallOffset(off int, exit bool) int {
 	case off < values || off%8 != 0:
 		return -1
 	case exit && n == 0:
-		return a.regs[a.ret]
+		return a.regs.Get()[a.ret]
 	case !exit && n < len(a.syscallArgs):
-		return a.regs[a.syscallArgs[n]]
+		return a.regs.Get()[a.syscallArgs[n]]
 	}
 	return -1
 }
@@ -81,7 +82,7 @@ func (a *Arch) SyscallArg(n int) int {
 	if n >= len(a.syscallArgs) {
 		return -1
 	}
-	return a.regs[a.syscallArgs[n]]
+	return a.regs.Get()[a.syscallArgs[n]]
 }
 
 // Result reads the register that holds a function's result when it returns.
@@ -95,7 +96,7 @@ func (a *Arch) ResultStruct(t *types.Type) *types.Type {
 		l = &types.Loc{}
 		for i, reg := range []string{a.ret, a.ret2} {
 			if size := min(8, t.Size-8*i); size > 0 {
-				l.Parts = append(l.Parts, types.Part{From: a.regs[reg], Off: 8 * i, Size: size})
+				l.Parts = append(l.Parts, types.Part{From: a.regs.Get()[reg], Off: 8 * i, Size: size})
 			}
 		}
 	}
@@ -111,7 +112,7 @@ func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 	case "g":
 		name = a.goG
 	}
-	if _, ok := a.regs[name]; !ok {
+	if _, ok := a.regs.Get()[name]; !ok {
 		return nil, fmt.Errorf("'%s' is not a valid register on this architecture (%s)", name, a.Name)
 	}
 	return a.load(b, ctx, name), nil
@@ -149,9 +150,9 @@ func (a *Arch) IsArg(abi ABI, n int, l *types.Loc) bool {
 	case l == nil || l.Err != "":
 		return false
 	case n < len(regs):
-		return len(l.Parts) == 1 && !l.Parts[0].Fixed && l.Parts[0].From == a.regs[regs[n]]
+		return len(l.Parts) == 1 && !l.Parts[0].Fixed && l.Parts[0].From == a.regs.Get()[regs[n]]
 	}
-	return l.Memory && l.Base == a.regs[a.sp] && l.Disp == a.stackArg(abi, n-len(regs))
+	return l.Memory && l.Base == a.regs.Get()[a.sp] && l.Disp == a.stackArg(abi, n-len(regs))
 }
 
 // readWord emits code to read size bytes of user or kernel memory. If they cannot be

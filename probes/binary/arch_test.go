@@ -21,7 +21,7 @@ func run(t *testing.T, a *Arch, regs map[string]uint64, memory func(space types.
 	}
 	ctx := make([]byte, a.RegsSize)
 	for name, v := range regs {
-		binary.LittleEndian.PutUint64(ctx[a.regs[name]:], v)
+		binary.LittleEndian.PutUint64(ctx[a.regs.Get()[name]:], v)
 	}
 	mc := irtest.NewMachine(m, ctx)
 	mc.Helpers = helpers(memory)
@@ -90,7 +90,7 @@ func TestArgs(t *testing.T) {
 func TestReg(t *testing.T) {
 	for name, want := range map[string]int64{"ip": 128, "pc": 128, "ax": 80, "r15": 0, "sp": 152} {
 		regs := map[string]uint64{}
-		for r, off := range AMD64.regs {
+		for r, off := range AMD64.regs.Get() {
 			regs[r] = uint64(off)
 		}
 		got := run(t, AMD64, regs, nil, func(b *ir.Builder, ctx *ir.Value) *ir.Value {
@@ -136,7 +136,7 @@ func TestResultStruct(t *testing.T) {
 					}
 					continue
 				}
-				want := []int{a.regs[a.ret], a.regs[a.ret2]}[c.want[f.Name]/100] + c.want[f.Name]%100
+				want := []int{a.regs.Get()[a.ret], a.regs.Get()[a.ret2]}[c.want[f.Name]/100] + c.want[f.Name]%100
 				if l := f.Loc; len(l.Parts) != 1 || l.Parts[0] != (types.Part{From: want, Size: f.Type.Size}) {
 					t.Errorf("%s: %s is at %+v, want %d", a.Name, f.Name, l, want)
 				}

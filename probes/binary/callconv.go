@@ -116,7 +116,7 @@ func (p *passing) returned(t *dwarfType) *types.Loc {
 	case !memory && !t.indirect():
 		return p.next("", t)
 	case p.a.resultInArgs: // the function also returns the address
-		return &types.Loc{Memory: true, Base: p.a.regs[p.a.ret]}
+		return &types.Loc{Memory: true, Base: p.a.regs.Get()[p.a.ret]}
 	}
 	return &types.Loc{Err: "its address is not known where the function returns"}
 }
@@ -126,7 +126,7 @@ func (p *passing) onStack(size, align int) *types.Loc {
 	// The alignment is relative to the first argument.
 	base := int64(p.a.stack)
 	p.stack = base + (p.stack-base+a-1)/a*a
-	l := &types.Loc{Memory: true, Base: p.a.regs[p.a.sp], Disp: p.stack}
+	l := &types.Loc{Memory: true, Base: p.a.regs.Get()[p.a.sp], Disp: p.stack}
 	p.stack += int64(size+7) / 8 * 8
 	return l
 }
@@ -137,7 +137,7 @@ func (p *passing) byAddress() *types.Loc {
 		p.onStack(8, 8)
 		return &types.Loc{Err: "its address is passed on the stack"}
 	}
-	return &types.Loc{Memory: true, Base: p.a.regs[p.takeInt()]}
+	return &types.Loc{Memory: true, Base: p.a.regs.Get()[p.takeInt()]}
 }
 
 func (p *passing) takeInt() string {
@@ -205,7 +205,7 @@ func (p *passing) nextC(t *dwarfType) *types.Loc {
 			l.Err = errFloat
 			continue
 		}
-		l.Parts = append(l.Parts, types.Part{From: p.a.regs[p.takeInt()], Off: 8 * i, Size: min(8, size-8*i)})
+		l.Parts = append(l.Parts, types.Part{From: p.a.regs.Get()[p.takeInt()], Off: 8 * i, Size: min(8, size-8*i)})
 	}
 	return l
 }
@@ -335,7 +335,7 @@ func (p *passing) nextRust(name string, t *dwarfType) *types.Loc {
 		if len(p.ints) == 0 {
 			return p.onStack(size, 8)
 		}
-		return &types.Loc{Parts: []types.Part{{From: p.a.regs[p.takeInt()], Size: size}}}
+		return &types.Loc{Parts: []types.Part{{From: p.a.regs.Get()[p.takeInt()], Size: size}}}
 	}
 	return p.byAddress()
 }
@@ -380,7 +380,7 @@ func (p *passing) nextGo(t *dwarfType) *types.Loc {
 	}
 	a := int64(min(max(t.alignment(), 1), 8))
 	p.stack = (p.stack + a - 1) / a * a
-	l = &types.Loc{Memory: true, Base: p.a.regs[p.a.sp], Disp: p.stack}
+	l = &types.Loc{Memory: true, Base: p.a.regs.Get()[p.a.sp], Disp: p.stack}
 	p.stack += int64(size)
 	return l
 }
@@ -412,7 +412,7 @@ func (p *passing) assignGo(t *dwarfType, off int, l *types.Loc, depth int) bool 
 	case size > 8 || len(p.ints) == 0:
 		return false
 	}
-	l.Parts = append(l.Parts, types.Part{From: p.a.regs[p.takeInt()], Off: off, Size: size})
+	l.Parts = append(l.Parts, types.Part{From: p.a.regs.Get()[p.takeInt()], Off: off, Size: size})
 	return true
 }
 

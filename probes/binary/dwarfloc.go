@@ -314,13 +314,13 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 			if !ok || c.More() {
 				return nil, leftOut
 			}
-			return &types.Loc{Memory: true, Base: a.regs[name], Disp: disp}, atPlace
+			return &types.Loc{Memory: true, Base: a.regs.Get()[name], Disp: disp}, atPlace
 		case op == 0x91 && at == 0: // fbreg
 			disp := c.Sleb()
 			frame, _ := fn.entry.Val(dwarf.AttrFrameBase).([]byte)
 			const callFrameCFA = 0x9c
 			if len(frame) == 1 && frame[0] == callFrameCFA && disp >= 0 && !c.More() {
-				return &types.Loc{Memory: true, Base: a.regs[a.sp], Disp: int64(a.stack) + disp}, atPlace
+				return &types.Loc{Memory: true, Base: a.regs.Get()[a.sp], Disp: int64(a.stack) + disp}, atPlace
 			}
 			return nil, byConvention
 		default:
@@ -342,7 +342,7 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 		} else if !ok {
 			l.Err = errFloat
 		} else {
-			l.Parts = append(l.Parts, types.Part{From: a.regs[name], Off: at, Size: n})
+			l.Parts = append(l.Parts, types.Part{From: a.regs.Get()[name], Off: at, Size: n})
 		}
 		at += n
 	}

@@ -10,7 +10,7 @@ import (
 
 // TestConstantPlaces evaluates locations that are constants, whole or in pieces.
 func TestConstantPlaces(t *testing.T) {
-	di := AMD64.regs["di"]
+	di := AMD64.regs.Get()["di"]
 	for _, c := range []struct {
 		name string
 		expr []byte

@@ -31,7 +31,7 @@ func (u *USDTArg) Emit(a *Arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
 	if u.memory {
 		return b.Extend(readWord(b, u.Addr(a, b, ctx), u.size, types.User), u.size, u.Signed)
 	}
-	v := b.Load(ctx, int64(a.regs[u.reg]), 8, false)
+	v := b.Load(ctx, int64(a.regs.Get()[u.reg]), 8, false)
 	if u.off != 0 { // the second byte of a register: %ah
 		v = b.Op(ir.OpShr, v, b.Const(u.off))
 	}
@@ -48,11 +48,11 @@ func (u *USDTArg) InMemory() int {
 
 // Addr emits code that computes the address of an argument in memory.
 func (u *USDTArg) Addr(a *Arch, b *ir.Builder, ctx *ir.Value) *ir.Value {
-	addr := b.AddImm(b.Load(ctx, int64(a.regs[u.reg]), 8, false), u.off)
+	addr := b.AddImm(b.Load(ctx, int64(a.regs.Get()[u.reg]), 8, false), u.off)
 	if u.index == "" {
 		return addr
 	}
-	i := b.Load(ctx, int64(a.regs[u.index]), 8, false)
+	i := b.Load(ctx, int64(a.regs.Get()[u.index]), 8, false)
 	if u.scale != 1 {
 		i = b.Op(ir.OpMul, i, b.Const(u.scale))
 	}
@@ -151,7 +151,7 @@ func x86Register(name string) (reg string, shift int64, ok bool) {
 	} else if len(name) == 3 && (name[0] == 'r' || name[0] == 'e') {
 		name = name[1:]
 	}
-	_, ok = AMD64.regs[name]
+	_, ok = AMD64.regs.Get()[name]
 	return name, 0, ok
 }
 
@@ -234,7 +234,7 @@ func armRegister(name string) (string, bool) {
 	if strings.HasPrefix(name, "w") {
 		name = "x" + name[1:]
 	}
-	_, ok := ARM64.regs[name]
+	_, ok := ARM64.regs.Get()[name]
 	return name, ok
 }
 

@@ -53,10 +53,12 @@ const (
 	SockAddr
 )
 
-var kinds = map[string]Kind{
-	"dec": Dec, "uint": Uint, "hex": Hex, "oct": Oct, "fd": FD, "errno": Errno, "pid": Process, "uid": UID, "gid": GID,
-	"sig": Signal, "flags": Flags, "enum": Enum, "mode": Mode, "path": Path, "str": String, "data": Data, "tuple": Tuple, "addr": SockAddr,
-}
+var kinds = lazy.Value[map[string]Kind]{New: func() map[string]Kind {
+	return map[string]Kind{
+		"dec": Dec, "uint": Uint, "hex": Hex, "oct": Oct, "fd": FD, "errno": Errno, "pid": Process, "uid": UID, "gid": GID,
+		"sig": Signal, "flags": Flags, "enum": Enum, "mode": Mode, "path": Path, "str": String, "data": Data, "tuple": Tuple, "addr": SockAddr,
+	}
+}}
 
 // eventTable has a line for each type of events: the name, after a colon the system call
 // if it has another name, the category, the flags in brackets, and the parameters. A
@@ -316,7 +318,7 @@ func param(text string) (p Param) {
 	rest, p.Src, _ = strings.Cut(rest, ":")
 	rest, p.Dir, _ = strings.Cut(rest, "@")
 	kind, table, _ := strings.Cut(rest, ".")
-	p.Name, p.Kind, p.Table = name, kinds[kind], table
+	p.Name, p.Kind, p.Table = name, kinds.Get()[kind], table
 	return p
 }
 
@@ -330,13 +332,15 @@ var EventByName = lazy.Value[map[string]*Event]{New: func() map[string]*Event {
 }}
 
 // aliases are other names of types of events.
-var aliases = map[string]string{
-	"pread64": "pread", "pwrite64": "pwrite", "sendfile64": "sendfile", "prlimit64": "prlimit", "umount1": "umount",
-	"fstat64": "fstat", "stat64": "stat", "lstat64": "lstat", "_newselect": "select", "newselect": "select", "fcntl64": "fcntl",
-	"fadvise64": "fadvise64", "mmap2": "mmap", "chown32": "chown", "setuid32": "setuid", "setgid32": "setgid", "setresuid32": "setresuid",
-	"setresgid32": "setresgid", "getuid32": "getuid", "geteuid32": "geteuid", "getgid32": "getgid", "getegid32": "getegid",
-	"send": "sendto", "recv": "recvfrom", "ugetrlimit": "getrlimit", "llseek": "lseek", "_llseek": "lseek",
-}
+var aliases = lazy.Value[map[string]string]{New: func() map[string]string {
+	return map[string]string{
+		"pread64": "pread", "pwrite64": "pwrite", "sendfile64": "sendfile", "prlimit64": "prlimit", "umount1": "umount",
+		"fstat64": "fstat", "stat64": "stat", "lstat64": "lstat", "_newselect": "select", "newselect": "select", "fcntl64": "fcntl",
+		"fadvise64": "fadvise64", "mmap2": "mmap", "chown32": "chown", "setuid32": "setuid", "setgid32": "setgid", "setresuid32": "setresuid",
+		"setresgid32": "setresgid", "getuid32": "getuid", "geteuid32": "geteuid", "getgid32": "getgid", "getegid32": "getegid",
+		"send": "sendto", "recv": "recvfrom", "ugetrlimit": "getrlimit", "llseek": "lseek", "_llseek": "lseek",
+	}
+}}
 
 // silent are types of events that Falco has and that never occur in gotrace.
 var silent = []string{

@@ -141,9 +141,9 @@ func known(c *Check, e *Event) (value, ok bool) {
 		case c.Op == "exists":
 			return true, true
 		case c.Op == "=", c.Op == "in", c.Op == "intersects":
-			return slices.ContainsFunc(c.Texts, func(t string) bool { return t == s || aliases[t] == s }), true
+			return slices.ContainsFunc(c.Texts, func(t string) bool { return t == s || aliases.Get()[t] == s }), true
 		case c.Op == "!=":
-			return c.Texts[0] != s && aliases[c.Texts[0]] != s, true
+			return c.Texts[0] != s && aliases.Get()[c.Texts[0]] != s, true
 		}
 		return false, false
 	}
@@ -299,7 +299,7 @@ func namedEvents(rule *Rule, k probes.Kernel, diags *source.Diags) map[string]bo
 			return
 		}
 		for _, name := range c.Texts {
-			if other := aliases[name]; other != "" {
+			if other := aliases.Get()[name]; other != "" {
 				name = other
 			}
 			switch {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy/procs"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // The values that every report has, in order, after the number of the event.
@@ -53,54 +54,56 @@ const dataSize = 256
 
 // values are the expressions of values by their names, except a0 to a5 and s0 to s5. Those
 // of files and sockets read $f, the file of the descriptor $fd.
-var values = map[string]string{
-	"cwd":      fmt.Sprintf("path(curtask.fs.pwd, %d)", pathSize),
-	"how0":     "*(uint64*)syscall_arg(2)",
-	"how1":     "*((uint64*)syscall_arg(2) + 1)",
-	"how2":     "*((uint64*)syscall_arg(2) + 2)",
-	"clone3":   "*(uint64*)syscall_arg(0)",
-	"pair0":    "*(int32*)syscall_arg(3)",
-	"pair1":    "*((int32*)syscall_arg(3) + 1)",
-	"pipe0":    "*(int32*)syscall_arg(0)",
-	"pipe1":    "*((int32*)syscall_arg(0) + 1)",
-	"mode":     "$f.f_inode.i_mode",
-	"ino":      "$f.f_inode.i_ino",
-	"dev":      "$f.f_inode.i_sb.s_dev",
-	"rdev":     "$f.f_inode.i_rdev",
-	"upper":    "__exec_upper($f.f_inode)",
-	"overlay":  "$f.f_inode.i_sb.s_magic == 0x794c7630",
-	"fdpath":   fmt.Sprintf("path($f.f_path, %d)", pathSize),
-	"family":   "$sk.__sk_common.skc_family",
-	"sktype":   "$sk.sk_type",
-	"skproto":  "$sk.sk_protocol",
-	"skstate":  "$sk.__sk_common.skc_state",
-	"laddr4":   "$sk.__sk_common.skc_rcv_saddr",
-	"raddr4":   "$sk.__sk_common.skc_daddr",
-	"lport":    "$sk.__sk_common.skc_num",
-	"rport":    "bswap($sk.__sk_common.skc_dport)",
-	"laddr6a":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_rcv_saddr))",
-	"laddr6b":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_rcv_saddr) + 8)",
-	"raddr6a":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_daddr))",
-	"raddr6b":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_daddr) + 8)",
-	"sk":       "(uint64)$sk",
-	"backlog":  "$sk.sk_max_ack_backlog",
-	"bound":    "($sk.sk_userlocks & 8) != 0",
-	"unixpath": "str(kptr((uint64)((struct unix_sock*)$sk).addr + offsetof(struct unix_address, name) + 2), 108)",
-	"unixpeer": "(uint64)((struct unix_sock*)$sk).peer",
-	"sa1":      "buf(uptr(syscall_arg(1)), syscall_arg(2) < 110 ? syscall_arg(2) : 110)",
-	"sa4":      "buf(uptr(syscall_arg(4)), syscall_arg(5) < 110 ? syscall_arg(5) : 110)",
-	"from4":    "buf(uptr(syscall_arg(4)), syscall_arg(4) == 0 || (int64)args.ret < 0 ? 0 : 28)",
-	"from":     "buf(uptr(*(uint64*)syscall_arg(1)), (int64)args.ret < 0 ? 0 : 28)",
-	"msg":      "buf(uptr(*(uint64*)syscall_arg(1)), *((uint32*)syscall_arg(1) + 2) < 110 ? *((uint32*)syscall_arg(1) + 2) : 110)",
-	"data1":    fmt.Sprintf("buf(uptr(syscall_arg(1)), syscall_arg(2) < %[1]d ? syscall_arg(2) : %[1]d)", dataSize),
-	"dataret1": fmt.Sprintf("buf(uptr(syscall_arg(1)), args.ret < 0 ? 0 : args.ret < %[1]d ? args.ret : %[1]d)", dataSize),
-	"iov":      fmt.Sprintf("buf(uptr(*__fc_iov()), *(__fc_iov() + 1) < %[1]d ? *(__fc_iov() + 1) : %[1]d)", dataSize),
-	"status":   "$t.exit_code",
-	"majflt":   "$t.maj_flt",
-	"minflt":   "$t.min_flt",
-	"threads":  "$t.signal.nr_threads",
-	"fdlimit":  "$t.signal.rlim[7].rlim_cur",
-}
+var values = lazy.Value[map[string]string]{New: func() map[string]string {
+	return map[string]string{
+		"cwd":      fmt.Sprintf("path(curtask.fs.pwd, %d)", pathSize),
+		"how0":     "*(uint64*)syscall_arg(2)",
+		"how1":     "*((uint64*)syscall_arg(2) + 1)",
+		"how2":     "*((uint64*)syscall_arg(2) + 2)",
+		"clone3":   "*(uint64*)syscall_arg(0)",
+		"pair0":    "*(int32*)syscall_arg(3)",
+		"pair1":    "*((int32*)syscall_arg(3) + 1)",
+		"pipe0":    "*(int32*)syscall_arg(0)",
+		"pipe1":    "*((int32*)syscall_arg(0) + 1)",
+		"mode":     "$f.f_inode.i_mode",
+		"ino":      "$f.f_inode.i_ino",
+		"dev":      "$f.f_inode.i_sb.s_dev",
+		"rdev":     "$f.f_inode.i_rdev",
+		"upper":    "__exec_upper($f.f_inode)",
+		"overlay":  "$f.f_inode.i_sb.s_magic == 0x794c7630",
+		"fdpath":   fmt.Sprintf("path($f.f_path, %d)", pathSize),
+		"family":   "$sk.__sk_common.skc_family",
+		"sktype":   "$sk.sk_type",
+		"skproto":  "$sk.sk_protocol",
+		"skstate":  "$sk.__sk_common.skc_state",
+		"laddr4":   "$sk.__sk_common.skc_rcv_saddr",
+		"raddr4":   "$sk.__sk_common.skc_daddr",
+		"lport":    "$sk.__sk_common.skc_num",
+		"rport":    "bswap($sk.__sk_common.skc_dport)",
+		"laddr6a":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_rcv_saddr))",
+		"laddr6b":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_rcv_saddr) + 8)",
+		"raddr6a":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_daddr))",
+		"raddr6b":  "*(uint64*)kptr((uint64)$sk + offsetof(struct sock_common, skc_v6_daddr) + 8)",
+		"sk":       "(uint64)$sk",
+		"backlog":  "$sk.sk_max_ack_backlog",
+		"bound":    "($sk.sk_userlocks & 8) != 0",
+		"unixpath": "str(kptr((uint64)((struct unix_sock*)$sk).addr + offsetof(struct unix_address, name) + 2), 108)",
+		"unixpeer": "(uint64)((struct unix_sock*)$sk).peer",
+		"sa1":      "buf(uptr(syscall_arg(1)), syscall_arg(2) < 110 ? syscall_arg(2) : 110)",
+		"sa4":      "buf(uptr(syscall_arg(4)), syscall_arg(5) < 110 ? syscall_arg(5) : 110)",
+		"from4":    "buf(uptr(syscall_arg(4)), syscall_arg(4) == 0 || (int64)args.ret < 0 ? 0 : 28)",
+		"from":     "buf(uptr(*(uint64*)syscall_arg(1)), (int64)args.ret < 0 ? 0 : 28)",
+		"msg":      "buf(uptr(*(uint64*)syscall_arg(1)), *((uint32*)syscall_arg(1) + 2) < 110 ? *((uint32*)syscall_arg(1) + 2) : 110)",
+		"data1":    fmt.Sprintf("buf(uptr(syscall_arg(1)), syscall_arg(2) < %[1]d ? syscall_arg(2) : %[1]d)", dataSize),
+		"dataret1": fmt.Sprintf("buf(uptr(syscall_arg(1)), args.ret < 0 ? 0 : args.ret < %[1]d ? args.ret : %[1]d)", dataSize),
+		"iov":      fmt.Sprintf("buf(uptr(*__fc_iov()), *(__fc_iov() + 1) < %[1]d ? *(__fc_iov() + 1) : %[1]d)", dataSize),
+		"status":   "$t.exit_code",
+		"majflt":   "$t.maj_flt",
+		"minflt":   "$t.min_flt",
+		"threads":  "$t.signal.nr_threads",
+		"fdlimit":  "$t.signal.rlim[7].rlim_cur",
+	}
+}}
 
 // fileValues are the values that say what a descriptor is.
 var fileValues = []string{"mode", "ino", "dev", "fdpath", "family", "sktype", "skproto", "skstate", "laddr4", "raddr4", "lport", "rport", "laddr6a", "laddr6b", "raddr6a", "raddr6b", "sk", "backlog", "bound", "unixpath", "unixpeer"}
@@ -115,7 +118,7 @@ func expression(e *Event, name string) string {
 	case len(name) == 2 && name[0] == 'd' && name[1] >= '0' && name[1] <= '5':
 		return fmt.Sprintf("__fc_dir((int32)syscall_arg(%c))", name[1])
 	}
-	return values[name]
+	return values.Get()[name]
 }
 
 const macros = `

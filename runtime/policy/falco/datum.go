@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // datum is the value of a field.
@@ -170,7 +171,7 @@ func getterOf(t *falco.Term) getter {
 	if t.Name == "getopt" {
 		return func(e *Event) datum { return getopt(args[0](e), args[1](e), t.Arg) }
 	}
-	apply := functions[t.Name]
+	apply := functions.Get()[t.Name]
 	return func(e *Event) datum {
 		var all []datum
 		for _, get := range args {
@@ -211,59 +212,61 @@ func each(f func(string) string) func([]datum) datum {
 }
 
 // functions are the functions of terms.
-var functions = map[string]func([]datum) datum{
-	"val":     func(args []datum) datum { return args[0] },
-	"tolower": each(strings.ToLower),
-	"toupper": each(strings.ToUpper),
-	"b64": func(args []datum) datum {
-		d := args[0]
-		if d.kind != isText {
-			return datum{}
-		}
-		out, err := base64.StdEncoding.DecodeString(d.s)
-		if err != nil {
-			return datum{}
-		}
-		return text(string(out))
-	},
-	"basename": each(func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }),
-	"len": func(args []datum) datum {
-		switch d := args[0]; d.kind {
-		case missing:
-			return d
-		case isList:
-			return number(int64(len(d.list)))
-		default:
-			return number(int64(len(d.String())))
-		}
-	},
-	"concat": func(args []datum) datum {
-		var b bytes.Buffer
-		for _, d := range args {
-			if d.kind == missing {
-				return d
+var functions = lazy.Value[map[string]func([]datum) datum]{New: func() map[string]func([]datum) datum {
+	return map[string]func([]datum) datum{
+		"val":     func(args []datum) datum { return args[0] },
+		"tolower": each(strings.ToLower),
+		"toupper": each(strings.ToUpper),
+		"b64": func(args []datum) datum {
+			d := args[0]
+			if d.kind != isText {
+				return datum{}
 			}
-			b.WriteString(d.String())
-		}
-		return text(b.String())
-	},
-	"join": func(args []datum) datum {
-		var parts []string
-		for _, d := range args[1:] {
-			switch d.kind {
+			out, err := base64.StdEncoding.DecodeString(d.s)
+			if err != nil {
+				return datum{}
+			}
+			return text(string(out))
+		},
+		"basename": each(func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }),
+		"len": func(args []datum) datum {
+			switch d := args[0]; d.kind {
 			case missing:
 				return d
 			case isList:
-				for _, x := range d.list {
-					parts = append(parts, x.String())
-				}
+				return number(int64(len(d.list)))
 			default:
-				parts = append(parts, d.String())
+				return number(int64(len(d.String())))
 			}
-		}
-		return text(strings.Join(parts, args[0].String()))
-	},
-}
+		},
+		"concat": func(args []datum) datum {
+			var b bytes.Buffer
+			for _, d := range args {
+				if d.kind == missing {
+					return d
+				}
+				b.WriteString(d.String())
+			}
+			return text(b.String())
+		},
+		"join": func(args []datum) datum {
+			var parts []string
+			for _, d := range args[1:] {
+				switch d.kind {
+				case missing:
+					return d
+				case isList:
+					for _, x := range d.list {
+						parts = append(parts, x.String())
+					}
+				default:
+					parts = append(parts, d.String())
+				}
+			}
+			return text(strings.Join(parts, args[0].String()))
+		},
+	}
+}}
 
 // getopt returns the options in a command line, each followed by its argument. It stops at
 // the first word that is not an option, and leaves out long ones. letters has the letters of the

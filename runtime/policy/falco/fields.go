@@ -252,21 +252,23 @@ var pathFields = lazy.Value[map[string]field]{New: func() map[string]field {
 
 // fsParams are the parameters that fs.path.* are for each event: the one name, or the
 // source and the target.
-var fsParams = map[string][3]string{
-	"mkdir": {"path"}, "mkdirat": {"path"}, "rmdir": {"path"}, "unlink": {"path"}, "unlinkat": {"name"},
-	"open": {"name"}, "openat": {"name"}, "openat2": {"name"}, "creat": {"name"}, "open_by_handle_at": {"path"},
-	"chmod": {"filename"}, "fchmodat": {"filename"}, "fchmodat2": {"filename"}, "chown": {"path"}, "lchown": {"path"}, "fchownat": {"pathname"},
-	"quotactl": {""}, "umount": {"name"}, "umount2": {"name"}, "truncate": {"path"}, "mknod": {"path"}, "mknodat": {"path"},
-	"rename": {"", "oldpath", "newpath"}, "renameat": {"", "oldpath", "newpath"}, "renameat2": {"", "oldpath", "newpath"},
-	"link": {"", "newpath", "oldpath"}, "linkat": {"", "newpath", "oldpath"},
-	"symlink": {"", "linkpath", "target"}, "symlinkat": {"", "linkpath", "target"},
-	"mount": {"", "dev", "dir"},
-}
+var fsParams = lazy.Value[map[string][3]string]{New: func() map[string][3]string {
+	return map[string][3]string{
+		"mkdir": {"path"}, "mkdirat": {"path"}, "rmdir": {"path"}, "unlink": {"path"}, "unlinkat": {"name"},
+		"open": {"name"}, "openat": {"name"}, "openat2": {"name"}, "creat": {"name"}, "open_by_handle_at": {"path"},
+		"chmod": {"filename"}, "fchmodat": {"filename"}, "fchmodat2": {"filename"}, "chown": {"path"}, "lchown": {"path"}, "fchownat": {"pathname"},
+		"quotactl": {""}, "umount": {"name"}, "umount2": {"name"}, "truncate": {"path"}, "mknod": {"path"}, "mknodat": {"path"},
+		"rename": {"", "oldpath", "newpath"}, "renameat": {"", "oldpath", "newpath"}, "renameat2": {"", "oldpath", "newpath"},
+		"link": {"", "newpath", "oldpath"}, "linkat": {"", "newpath", "oldpath"},
+		"symlink": {"", "linkpath", "target"}, "symlinkat": {"", "linkpath", "target"},
+		"mount": {"", "dev", "dir"},
+	}
+}}
 
 // fsPath returns a path that the event is about.
 func (e *Event) fsPath(what string, raw bool) datum {
 	event := e.what.Event
-	names := fsParams[event.Name]
+	names := fsParams.Get()[event.Name]
 	name := names[map[string]int{"name": 0, "source": 1, "target": 2}[what]]
 	if name == "" {
 		if what == "name" && (event.Name == "fchmod" || event.Name == "fchown") {
@@ -327,7 +329,7 @@ func (e *Event) abspath(t *falco.Term) datum {
 
 // serviceName returns the name of a port, or its number.
 func serviceName(port uint16, proto string) string {
-	if name := services[strconv.Itoa(int(port))+"/"+proto]; name != "" {
+	if name := services.Get()[strconv.Itoa(int(port))+"/"+proto]; name != "" {
 		return name
 	}
 	return strconv.Itoa(int(port))

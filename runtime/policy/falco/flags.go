@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // The flags of the file that a process runs.
@@ -92,10 +93,12 @@ func capabilities(set uint64) string {
 }
 
 // services are the names of ports that Falco shows.
-var services = map[string]string{
-	"20/tcp": "ftp-data", "21/tcp": "ftp", "22/tcp": "ssh", "23/tcp": "telnet", "25/tcp": "smtp", "53/tcp": "domain", "53/udp": "domain", "67/udp": "bootps",
-	"68/udp": "bootpc", "69/udp": "tftp", "80/tcp": "http", "88/tcp": "kerberos", "110/tcp": "pop3", "111/tcp": "sunrpc", "123/udp": "ntp", "143/tcp": "imap2",
-	"161/udp": "snmp", "389/tcp": "ldap", "443/tcp": "https", "445/tcp": "microsoft-ds", "465/tcp": "submissions", "514/udp": "syslog", "587/tcp": "submission",
-	"636/tcp": "ldaps", "873/tcp": "rsync", "993/tcp": "imaps", "995/tcp": "pop3s", "1433/tcp": "ms-sql-s", "2049/tcp": "nfs", "3306/tcp": "mysql",
-	"5432/tcp": "postgresql", "5672/tcp": "amqp", "6379/tcp": "redis", "8080/tcp": "http-alt", "9418/tcp": "git", "11211/tcp": "memcached", "27017/tcp": "mongodb",
-}
+var services = lazy.Value[map[string]string]{New: func() map[string]string {
+	return map[string]string{
+		"20/tcp": "ftp-data", "21/tcp": "ftp", "22/tcp": "ssh", "23/tcp": "telnet", "25/tcp": "smtp", "53/tcp": "domain", "53/udp": "domain", "67/udp": "bootps",
+		"68/udp": "bootpc", "69/udp": "tftp", "80/tcp": "http", "88/tcp": "kerberos", "110/tcp": "pop3", "111/tcp": "sunrpc", "123/udp": "ntp", "143/tcp": "imap2",
+		"161/udp": "snmp", "389/tcp": "ldap", "443/tcp": "https", "445/tcp": "microsoft-ds", "465/tcp": "submissions", "514/udp": "syslog", "587/tcp": "submission",
+		"636/tcp": "ldaps", "873/tcp": "rsync", "993/tcp": "imaps", "995/tcp": "pop3s", "1433/tcp": "ms-sql-s", "2049/tcp": "nfs", "3306/tcp": "mysql",
+		"5432/tcp": "postgresql", "5672/tcp": "amqp", "6379/tcp": "redis", "8080/tcp": "http-alt", "9418/tcp": "git", "11211/tcp": "memcached", "27017/tcp": "mongodb",
+	}
+}}

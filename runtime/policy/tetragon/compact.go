@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/gotrace/gotrace/lang/policy/tetragon"
+	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -48,16 +49,18 @@ func join(parts ...string) string {
 }
 
 // signs are the signs and words of functions that have their own.
-var signs = map[string]struct{ sign, what string }{
-	"__x64_sys_open": {"📬", "open"}, "__x64_sys_openat": {"📬", "open"}, "fd_install": {"📬", "open"}, "security_file_open": {"📬", "open"},
-	"__x64_sys_close": {"📪", "close"}, "__x64_sys_write": {"📝", "write"}, "__x64_sys_read": {"📚", "read"},
-	"__x64_sys_mount": {"💾", "mount"}, "__x64_sys_setuid": {"🔑", "setuid"}, "__x64_sys_clock_settime": {"⏰", "clock_settime"},
-	"__x64_sys_pivot_root": {"💾", "pivot_root"}, "__x64_sys_kill": {"🔪", "kill"}, "__x64_sys_ptrace": {"🔬", "ptrace"},
-	"tcp_connect": {"🔌", "connect"}, "security_socket_connect": {"🔌", "connect"}, "tcp_close": {"🧹", "close"},
-	"tcp_sendmsg": {"📤", "sendmsg"}, "security_bprm_check": {"🚀", "bprm"}, "bpf_check": {"🐝", "bpf_load"},
-	"security_perf_event_alloc": {"🐝", "perf_event_alloc"}, "security_bpf_map_alloc": {"🗺", "bpf_map_create"}, "security_bpf_map_create": {"🗺", "bpf_map_create"},
-	"wake_up_new_task": {"🆕", "task"}, "proc_exec_connector": {"🔧", "proc_exec"}, "security_kernel_module_request": {"🧰", "module"},
-}
+var signs = lazy.Value[map[string]struct{ sign, what string }]{New: func() map[string]struct{ sign, what string } {
+	return map[string]struct{ sign, what string }{
+		"__x64_sys_open": {"📬", "open"}, "__x64_sys_openat": {"📬", "open"}, "fd_install": {"📬", "open"}, "security_file_open": {"📬", "open"},
+		"__x64_sys_close": {"📪", "close"}, "__x64_sys_write": {"📝", "write"}, "__x64_sys_read": {"📚", "read"},
+		"__x64_sys_mount": {"💾", "mount"}, "__x64_sys_setuid": {"🔑", "setuid"}, "__x64_sys_clock_settime": {"⏰", "clock_settime"},
+		"__x64_sys_pivot_root": {"💾", "pivot_root"}, "__x64_sys_kill": {"🔪", "kill"}, "__x64_sys_ptrace": {"🔬", "ptrace"},
+		"tcp_connect": {"🔌", "connect"}, "security_socket_connect": {"🔌", "connect"}, "tcp_close": {"🧹", "close"},
+		"tcp_sendmsg": {"📤", "sendmsg"}, "security_bprm_check": {"🚀", "bprm"}, "bpf_check": {"🐝", "bpf_load"},
+		"security_perf_event_alloc": {"🐝", "perf_event_alloc"}, "security_bpf_map_alloc": {"🗺", "bpf_map_create"}, "security_bpf_map_create": {"🗺", "bpf_map_create"},
+		"wake_up_new_task": {"🆕", "task"}, "proc_exec_connector": {"🔧", "proc_exec"}, "security_kernel_module_request": {"🧰", "module"},
+	}
+}}
 
 // head returns the beginning of the line of an event.
 func (s *Sink) head(r record) string {
@@ -73,7 +76,7 @@ func (s *Sink) head(r record) string {
 	case tetragon.Loader:
 		return s.lineHead("📚", "loader", r.process)
 	}
-	if k, ok := signs[r.function]; ok {
+	if k, ok := signs.Get()[r.function]; ok {
 		return s.lineHead(k.sign, k.what, r.process)
 	}
 	return s.lineHead("❓", "syscall", r.process) + " " + r.function

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // DNS is a message of DNS, as far as the packet's first bytes contain it.
@@ -30,9 +32,11 @@ const (
 )
 
 // dnsTypes are the names of the types of records.
-var dnsTypes = map[uint16]string{
-	1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 43: "DS", 46: "RRSIG", 48: "DNSKEY", 64: "SVCB", 65: "HTTPS", 255: "ANY",
-}
+var dnsTypes = lazy.Value[map[uint16]string]{New: func() map[uint16]string {
+	return map[uint16]string{
+		1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 43: "DS", 46: "RRSIG", 48: "DNSKEY", 64: "SVCB", 65: "HTTPS", 255: "ANY",
+	}
+}}
 
 // dnsCodes are the texts of the results, as Hubble prints them.
 var dnsCodes = map[uint16]string{
@@ -91,7 +95,7 @@ func (m *DNS) answer(b []byte, kind uint16, ttl uint32, off, size int) {
 }
 
 func dnsType(n uint16) string {
-	if s, ok := dnsTypes[n]; ok {
+	if s, ok := dnsTypes.Get()[n]; ok {
 		return s
 	}
 	return fmt.Sprintf("TYPE%d", n)

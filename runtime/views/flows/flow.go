@@ -13,6 +13,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // Verdict is what happened to a packet.
@@ -182,14 +184,16 @@ func (f *Flow) Summary() string {
 }
 
 // icmpNames are the names of the usual types of messages.
-var icmpNames = map[Proto]map[uint8]string{
-	protoICMP: {0: "EchoReply", 3: "DestinationUnreachable", 5: "Redirect", 8: "EchoRequest", 11: "TimeExceeded", 12: "ParameterProblem"},
-	protoICMPv6: {1: "DestinationUnreachable", 2: "PacketTooBig", 3: "TimeExceeded", 4: "ParameterProblem", 128: "EchoRequest", 129: "EchoReply",
-		133: "RouterSolicitation", 134: "RouterAdvertisement", 135: "NeighborSolicitation", 136: "NeighborAdvertisement", 137: "Redirect"},
-}
+var icmpNames = lazy.Value[map[Proto]map[uint8]string]{New: func() map[Proto]map[uint8]string {
+	return map[Proto]map[uint8]string{
+		protoICMP: {0: "EchoReply", 3: "DestinationUnreachable", 5: "Redirect", 8: "EchoRequest", 11: "TimeExceeded", 12: "ParameterProblem"},
+		protoICMPv6: {1: "DestinationUnreachable", 2: "PacketTooBig", 3: "TimeExceeded", 4: "ParameterProblem", 128: "EchoRequest", 129: "EchoReply",
+			133: "RouterSolicitation", 134: "RouterAdvertisement", 135: "NeighborSolicitation", 136: "NeighborAdvertisement", 137: "Redirect"},
+	}
+}}
 
 func (m *ICMP) name(p Proto) string {
-	name, ok := icmpNames[p][m.Type]
+	name, ok := icmpNames.Get()[p][m.Type]
 	if !ok {
 		name = fmt.Sprintf("type %d", m.Type)
 	}

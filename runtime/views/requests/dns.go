@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 func dnsProtocol() *Protocol {
@@ -15,10 +17,12 @@ func dnsProtocol() *Protocol {
 }
 
 // dnsTypes are the names of types of records.
-var dnsTypes = map[uint16]string{
-	1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 35: "NAPTR", 43: "DS",
-	46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 255: "ANY", 257: "CAA",
-}
+var dnsTypes = lazy.Value[map[uint16]string]{New: func() map[uint16]string {
+	return map[uint16]string{
+		1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 35: "NAPTR", 43: "DS",
+		46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 255: "ANY", 257: "CAA",
+	}
+}}
 
 // dnsCodes are the names of the results of queries.
 var dnsCodes = []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"}
@@ -33,7 +37,7 @@ func splitDNS(data []byte, size uint64, _ *Options) []*Request {
 		return nil
 	}
 	kind := binary.BigEndian.Uint16(rest)
-	r := &Request{Op: dnsTypes[kind], Target: name, Rows: -1, size: size}
+	r := &Request{Op: dnsTypes.Get()[kind], Target: name, Rows: -1, size: size}
 	if r.Op == "" {
 		r.Op = fmt.Sprintf("TYPE%d", kind)
 	}

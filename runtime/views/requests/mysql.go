@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 func mysqlProtocol() *Protocol {
@@ -15,9 +17,11 @@ func mysqlProtocol() *Protocol {
 }
 
 // mysqlCommands are the commands that get an answer.
-var mysqlCommands = map[byte]string{
-	2: "INIT_DB", 3: "QUERY", 4: "FIELD_LIST", 9: "STATISTICS", 14: "PING", 22: "PREPARE", 23: "EXECUTE", 26: "RESET", 28: "FETCH", 31: "RESET_CONNECTION",
-}
+var mysqlCommands = lazy.Value[map[byte]string]{New: func() map[byte]string {
+	return map[byte]string{
+		2: "INIT_DB", 3: "QUERY", 4: "FIELD_LIST", 9: "STATISTICS", 14: "PING", 22: "PREPARE", 23: "EXECUTE", 26: "RESET", 28: "FETCH", 31: "RESET_CONNECTION",
+	}
+}}
 
 // mysqlSilent are the commands without an answer.
 var mysqlSilent = map[byte]bool{1: true, 24: true, 25: true}
@@ -29,7 +33,7 @@ func splitMySQL(data []byte, size uint64, o *Options) []*Request {
 	for len(w.data) >= 5 && len(list) < maxPending {
 		head := binary.LittleEndian.Uint32(w.data)
 		n, cmd := uint64(head&0xffffff), w.data[4]
-		op := mysqlCommands[cmd]
+		op := mysqlCommands.Get()[cmd]
 		if head>>24 != 0 || n == 0 || op == "" && !mysqlSilent[cmd] {
 			break
 		}
