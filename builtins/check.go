@@ -212,6 +212,8 @@ func wantString(c Checker, call *Call, i int) (string, bool) {
 
 // AggType returns the type of d's values. They take size bytes and contain signed or
 // unsigned integers.
+//
+//go:noinline
 func (d *Def) AggType(size int, signed bool, params ...int64) *types.Type {
 	t := &types.Type{Kind: types.Agg, Name: d.TypeName, Twin: d.UnsignedType, Size: size, Signed: signed, Params: params, Castable: d.Result != nil, Copyable: d.Scalar != nil && d.Result == nil}
 	if !signed && d.UnsignedType != "" {

@@ -56,6 +56,8 @@ func contended(g Gen) bool {
 }
 
 // word returns the i-th u64 of data.
+//
+//go:noinline
 func word(data []byte, i int) uint64 { return binary.NativeEndian.Uint64(data[8*i:]) }
 
 func setWord(data []byte, i int, x uint64) { binary.NativeEndian.PutUint64(data[8*i:], x) }

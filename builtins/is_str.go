@@ -5,6 +5,8 @@ import (
 )
 
 // question returns a function with a boolean result that is known at compile time.
+//
+//go:noinline
 func question(name, summary, example string, params []Param, answer func(c Checker, call *Call) (yes, ok bool)) *Def {
 	return &Def{
 		Name:   name,

@@ -51,6 +51,7 @@ const (
 	pktSize    = 176
 )
 
+//go:noinline
 func header(name string, size int, fields ...types.Field) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: "struct " + name, Size: size, Comp: types.NewComposite(false, func() []types.Field { return fields })}
 }

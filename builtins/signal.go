@@ -59,6 +59,7 @@ func signalEither() *Def {
 	return d
 }
 
+//go:noinline
 func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *Def {
 	return &Def{
 		Name:   name,

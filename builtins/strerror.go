@@ -86,6 +86,8 @@ func (t textTable) store(g Gen, n *ir.Value, dst Dest) {
 }
 
 // numberName returns a builtin that maps a number to a text.
+//
+//go:noinline
 func numberName(name, summary, example string, rows func(c Checker) []string, index func(b *ir.Builder, n *ir.Value) *ir.Value) *Def {
 	return &Def{
 		Name:   name,

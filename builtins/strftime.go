@@ -239,6 +239,8 @@ func timeNumber(verb byte, t time.Time) (n int64, digits int, fill byte) {
 }
 
 // padded appends s, padded on the left to width.
+//
+//go:noinline
 func padded(dst []byte, s string, width int, fill byte) []byte {
 	for range width - len(s) {
 		dst = append(dst, fill)

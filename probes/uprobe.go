@@ -383,6 +383,7 @@ func (u *uprobePlace) entryAddr(a *binary.Arch, c *Context) {
 	}
 }
 
+//go:noinline
 func uprobeError(p *object.Point, err error) error {
 	return attachError(p, err, capsAdmin, map[error]string{
 		unix.EINVAL: "the kernel cannot probe that instruction, or the file is on a file system that does not allow probes",

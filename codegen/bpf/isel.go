@@ -115,6 +115,8 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Target) *mfunc {
 }
 
 // emit appends in and the instructions that must precede it.
+//
+//go:noinline
 func (s *selector) emit(in *inst) {
 	in.pos = s.pos
 	s.out = append(s.out, in)

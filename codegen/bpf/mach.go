@@ -188,6 +188,7 @@ type mfunc struct {
 	farSpills int // spill slots in scratch memory
 }
 
+//go:noinline
 func (f *mfunc) newVreg() vreg {
 	f.vregs = append(f.vregs, vinfo{})
 	return vreg(len(f.vregs) - 1)

@@ -12,6 +12,8 @@ func (f *Func) Reserve(values, blocks int) {
 }
 
 // AddBlock adds an empty block at the end of the function, for passes.
+//
+//go:noinline
 func (f *Func) AddBlock() *Block {
 	blk := &Block{ID: f.nextB, Func: f, sealed: true}
 	f.nextB++

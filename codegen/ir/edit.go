@@ -15,6 +15,8 @@ func (b *Block) PredIndex(p *Block) int {
 
 // DropPred removes the i-th incoming edge of b and the phi arguments that belong to it.
 // The caller removes the other end of the edge.
+//
+//go:noinline
 func (b *Block) DropPred(i int) {
 	b.Preds = append(b.Preds[:i:i], b.Preds[i+1:]...)
 	for _, v := range b.Values {
@@ -100,6 +102,8 @@ func (b *Block) JumpTo(to *Block) {
 }
 
 // BranchTo ends the open block b with a branch.
+//
+//go:noinline
 func (b *Block) BranchTo(cond *Value, then, els *Block) {
 	b.Term, b.Cond, b.Succs = TermBr, cond, []*Block{then, els}
 	then.Preds = append(then.Preds, b)

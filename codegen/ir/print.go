@@ -158,6 +158,8 @@ func (p *Prog) String() string {
 }
 
 // Funcs returns Main followed by Subs.
+//
+//go:noinline
 func (p *Prog) Funcs() []*Func {
 	if p.Main == nil {
 		return p.Subs

@@ -211,6 +211,8 @@ func (f *fn) prologue(emit func()) {
 
 // at sets the source position of the code that is emitted next, and returns the
 // previous one.
+//
+//go:noinline
 func (f *fn) at(s source.Span) source.Span {
 	old := f.b.Pos
 	if s.IsValid() {

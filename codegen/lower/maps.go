@@ -18,8 +18,11 @@ import (
 var _ store.Gen = (*fn)(nil)
 
 // state returns the plan of the map that e names.
+//
+//go:noinline
 func (f *fn) state(e *ast.Map) *plan.Map { return f.stateOf(f.info.Maps[e]) }
 
+//go:noinline
 func (f *fn) stateOf(m *builtins.MapInfo) *plan.Map {
 	st := f.p.Stored[m]
 	if st == nil {

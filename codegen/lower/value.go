@@ -20,6 +20,8 @@ func (f *fn) typeOf(e ast.Expr) *types.Type {
 }
 
 // lit returns the value of e if it is known at compile time, or nil.
+//
+//go:noinline
 func (f *fn) lit(e ast.Expr) *builtins.Lit { return f.info.Lits[e] }
 
 // value returns an expression of one word in the canonical form of its type. An

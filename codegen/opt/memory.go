@@ -93,6 +93,7 @@ func (m *memPass) replace(v, x *ir.Value) {
 	m.changed = true
 }
 
+//go:noinline
 func (m *memPass) learn(at location, size int64, val *ir.Value) {
 	m.limit()
 	m.s.facts = append(m.s.facts, fact{at, size, val, m.fresh()})

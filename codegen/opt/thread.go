@@ -74,6 +74,8 @@ func forwards(b *ir.Block) bool {
 }
 
 // use records that u uses x.
+//
+//go:noinline
 func (t *threader) use(x *ir.Value, u user) {
 	for x.ID >= len(t.users) {
 		t.users = append(t.users, nil)

@@ -52,6 +52,7 @@ func (p *printer) write(parts ...string) {
 	}
 }
 
+//go:noinline
 func (p *printer) newline() {
 	p.out.WriteByte('\n')
 	p.bol = true

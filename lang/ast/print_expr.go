@@ -8,6 +8,8 @@ import (
 
 // Precedence returns the precedence of a binary operator, from 1 for "||" to 10 for
 // "*". It returns 0 if op is not a binary operator. All of them associate to the left.
+//
+//go:noinline
 func Precedence(op string) int {
 	switch op {
 	case "||":

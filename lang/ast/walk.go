@@ -18,6 +18,8 @@ func Walk(n Node, f func(Node)) {
 
 // isNil reports whether n is nil or an interface that holds a nil pointer. An
 // absent optional child is such an interface after conversion to Node.
+//
+//go:noinline
 func isNil(n Node) bool {
 	switch n := n.(type) {
 	case nil:

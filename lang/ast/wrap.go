@@ -27,6 +27,8 @@ func (p *printer) column() int {
 }
 
 // flat returns the output of write as a single line of any length.
+//
+//go:noinline
 func (p *printer) flat(write func(p *printer)) string {
 	q := &printer{macro: p.macro, noWrap: true}
 	write(q)

@@ -207,6 +207,8 @@ func (c *checker) strOf(e ast.Expr) ast.Expr {
 }
 
 // implied returns the expression that replaces n. mk creates it the first time.
+//
+//go:noinline
 func (c *checker) implied(n ast.Node, mk func() ast.Expr) ast.Expr {
 	e := c.info.Implied[n]
 	if e == nil {

@@ -142,6 +142,7 @@ func declaredOnly(t *types.Type) bool { return len(t.Params) == 0 && t.Size == 8
 
 func isNumber(t *types.Type) bool { return t.Kind == types.Int || t.Kind == types.Enum }
 
+//go:noinline
 func invalid(t *types.Type) bool { return t == nil || t.Kind == types.Invalid }
 
 // same reports whether a and b are equal, including the freedom of literal types. Then

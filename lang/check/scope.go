@@ -6,6 +6,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
+//go:noinline
 func (c *checker) push() { c.scopes = append(c.scopes, map[string]*Var{}) }
 
 // pop ends the innermost scope.
@@ -23,6 +24,8 @@ func (c *checker) pop() {
 }
 
 // find looks up a variable, from the innermost scope outwards.
+//
+//go:noinline
 func (c *checker) find(name string) *Var {
 	for i := len(c.scopes) - 1; i >= 0; i-- {
 		if v := c.scopes[i][name]; v != nil {

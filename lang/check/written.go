@@ -289,6 +289,8 @@ func (c *checker) isValueName(name string) bool {
 
 // enumValue returns the type of a value of enum t, which is 64 bits wide even if a
 // field with that type is narrower. It returns other types unchanged.
+//
+//go:noinline
 func (c *checker) enumValue(t *types.Type) *types.Type {
 	if t.Kind != types.Enum || t.Size == 8 {
 		return t

@@ -81,6 +81,8 @@ func (v Value) truth() (truth, ok bool) {
 }
 
 // number returns a variable whose values are numbers from least to most.
+//
+//go:noinline
 func number(name, doc string, field func(*Config) *int, least, most uint64) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -160,6 +162,8 @@ func caching(words ...string) Var {
 
 // unstable returns the variable that allows or forbids a feature that may
 // change.
+//
+//go:noinline
 func unstable(feature string) Var {
 	name := "unstable_" + feature
 	words := []string{"enable", "warn", "error"}

@@ -214,6 +214,7 @@ func (p *parser) errorf(at span, format string, args ...any) {
 	p.errorHint(at, "", format, args...)
 }
 
+//go:noinline
 func (p *parser) errorHint(at span, hint, format string, args ...any) {
 	p.errors = append(p.errors, source.Diag{Span: at, Msg: "syntax: " + fmt.Sprintf(format, args...), Hint: hint})
 }
@@ -252,6 +253,7 @@ func (p *parser) tooDeep() {
 	panic(stop{})
 }
 
+//go:noinline
 func (p *parser) peek() token { return *p.lex.Peek() }
 
 func (p *parser) next() token {
@@ -261,6 +263,8 @@ func (p *parser) next() token {
 }
 
 // at reports whether the next token is the given operator or word.
+//
+//go:noinline
 func (p *parser) at(text string) bool {
 	t := p.lex.Peek()
 	return t.Value == text && (t.Type == tPunct || t.Type == tIdent)
@@ -326,6 +330,8 @@ func (p *parser) between(start, end int) span {
 }
 
 // start returns the offset of the next token.
+//
+//go:noinline
 func (p *parser) start() int { return p.lex.Peek().Pos.Offset }
 
 // from returns the extent from start to the end of the last token consumed.

@@ -131,6 +131,8 @@ func (p *parser) named() ast.Expr {
 }
 
 // reserved reports whether a word of the language cannot be a name.
+//
+//go:noinline
 func reserved(word string) bool {
 	switch word {
 	case "break", "comptime", "continue", "else", "enum", "false", "for", "if", "import", "let",

@@ -63,6 +63,8 @@ func (p *parser) endStmt(s ast.Stmt, end int) {
 
 // closes reports whether the next token ends the statements: "}", or ">" in a < … >
 // body.
+//
+//go:noinline
 func (p *parser) closes(closing string) bool {
 	t := p.peek()
 	return t.Value == closing && (t.Type == tAngleClose || t.Type == tPunct && closing == "}")

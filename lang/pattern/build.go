@@ -324,6 +324,8 @@ func (b *builder) narrow(p pending) pending {
 }
 
 // state returns the number of a state.
+//
+//go:noinline
 func (b *builder) state(pos int32, p pending) int32 {
 	s := state{pos, p}
 	id, ok := b.stateID[s]

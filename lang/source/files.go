@@ -49,6 +49,8 @@ func (f *Files) Packed() []PackedFile {
 }
 
 // note records the results of learn for a path, if files are recorded.
+//
+//go:noinline
 func (f *Files) note(path string, learn func(p *PackedFile)) {
 	if f == nil || f.seen == nil {
 		return
@@ -62,6 +64,8 @@ func (f *Files) note(path string, learn func(p *PackedFile)) {
 func missing(op, path string) error { return &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist} }
 
 // get looks up a path among the packed files. ok is false if files are read from disk.
+//
+//go:noinline
 func (f *Files) get(op, path string) (p PackedFile, ok bool, err error) {
 	if f == nil || f.packed == nil {
 		return PackedFile{}, false, nil

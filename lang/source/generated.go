@@ -22,6 +22,8 @@ type origin struct {
 
 // From sets the place that the text written from now on comes from. If the place is
 // the zero Span, diagnostics show the generated text itself.
+//
+//go:noinline
 func (b *Builder) From(at Span) {
 	if n := len(b.origins); n > 0 && b.origins[n-1].from == at {
 		return
@@ -35,6 +37,8 @@ func (b *Builder) From(at Span) {
 func (b *Builder) Printf(format string, args ...any) { fmt.Fprintf(&b.text, format, args...) }
 
 // Write appends text as it is.
+//
+//go:noinline
 func (b *Builder) Write(text string) { b.text.WriteString(text) }
 
 // Len returns the length of the text so far, in bytes.

@@ -22,6 +22,8 @@ type File struct {
 }
 
 // NewFile returns a file with the given name and text.
+//
+//go:noinline
 func NewFile(name, text string) *File { return &File{Name: name, Text: text} }
 
 // Span is the half-open byte range [Start, End) of a file. The zero Span refers to no
@@ -35,6 +37,8 @@ type Span struct {
 func (s Span) IsValid() bool { return s.File != nil }
 
 // Text returns the source text that the span covers.
+//
+//go:noinline
 func (s Span) Text() string {
 	if s.File == nil || s.Start > s.End || s.End > len(s.File.Text) {
 		return ""

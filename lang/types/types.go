@@ -150,6 +150,8 @@ const (
 
 // NewComposite returns a body that calls resolve when its fields are first
 // used.
+//
+//go:noinline
 func NewComposite(union bool, resolve func() []Field) *Composite {
 	return &Composite{Union: union, resolve: resolve}
 }
@@ -238,11 +240,15 @@ func NewChars(n int) *Type { return &Type{Kind: String, Size: n, Full: true} }
 func NewBuffer(n int) *Type { return &Type{Kind: Buffer, Size: n + 4, Len: n} }
 
 // NewPointer returns the type of a pointer to elem in space.
+//
+//go:noinline
 func NewPointer(elem *Type, space Space) *Type {
 	return &Type{Kind: Pointer, Size: 8, Elem: elem, Space: space}
 }
 
 // NewArray returns the type of an array of n elements.
+//
+//go:noinline
 func NewArray(elem *Type, n int) *Type {
 	return &Type{Kind: Array, Elem: elem, Len: n, Size: n * elem.Size}
 }
@@ -329,6 +335,8 @@ func (t *Type) IsInteger() bool { return t.Kind == Int || t.Kind == Enum || t.Ki
 
 // InSpace returns the type with its address space set to s: that of the object,
 // or of the target of a pointer.
+//
+//go:noinline
 func (t *Type) InSpace(s Space) *Type {
 	if t.Space == s {
 		return t

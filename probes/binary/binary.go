@@ -336,6 +336,8 @@ func (x *File) Offset(addr uint64) (uint64, bool) {
 }
 
 // CodeOffset is like Offset, but only for addresses of code.
+//
+//go:noinline
 func (x *File) CodeOffset(addr uint64) (uint64, bool) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {

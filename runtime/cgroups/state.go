@@ -78,6 +78,8 @@ func (s *states) glob(pattern string) []string {
 }
 
 // of returns the container with an ID, which may be new.
+//
+//go:noinline
 func (s *states) of(id string) *Container {
 	if s.byID[id] == nil {
 		s.byID[id] = &Container{ID: id}

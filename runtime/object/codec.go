@@ -143,10 +143,12 @@ func Encode(o *Object) []byte {
 	return append(out, e.buf...)
 }
 
+//go:noinline
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+//go:noinline
 func appendBool(b []byte, v bool) []byte {
 	if v {
 		return append(b, 1)

@@ -69,6 +69,8 @@ func (p *Pcapng) block(typ uint32, body func(b []byte) []byte) error {
 }
 
 // appendOption appends an option of a block.
+//
+//go:noinline
 func appendOption(b []byte, code uint16, value string) []byte {
 	b = binary.LittleEndian.AppendUint16(b, code)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(value)))

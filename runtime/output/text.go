@@ -20,6 +20,8 @@ type TextSink struct {
 }
 
 // NewText returns a sink that writes results to w and everything else to err.
+//
+//go:noinline
 func NewText(w *Writer, err io.Writer, opt Style) *TextSink {
 	return &TextSink{w: w, err: err, opt: opt}
 }
@@ -181,6 +183,7 @@ func tests(n int) string {
 
 const red, green, yellow = "31", "32", "33"
 
+//go:noinline
 func (t *TextSink) colored(code, s string) string {
 	if !t.opt.Color {
 		return s

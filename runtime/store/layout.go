@@ -129,6 +129,7 @@ func (l *layout) check(specs []*Spec) {
 	}
 }
 
+//go:noinline
 func (l *layout) newMap(m ir.Map) *ir.Map {
 	l.Kernel = append(l.Kernel, &m)
 	return &m
@@ -138,6 +139,8 @@ func (l *layout) newMap(m ir.Map) *ir.Map {
 // needed; callers add to the size of its value. User space reads and writes the value
 // through mapped memory: otherwise it could only write the whole element, and would
 // undo what programs do meanwhile.
+//
+//go:noinline
 func (l *layout) array(m **ir.Map, name string) *ir.Map {
 	if *m == nil {
 		*m = l.newMap(ir.Map{Name: name, Type: ir.Array, KeySize: 4, MaxEntries: 1, Flags: mmapable})

@@ -86,6 +86,8 @@ func (c *chunk) take(number, size int) (block, bool) {
 }
 
 // release releases a block.
+//
+//go:noinline
 func (m *memory) release(b block) {
 	if b.size > 0 {
 		m.freed = append(m.freed, freedBlock{b, time.Now()})

@@ -109,6 +109,8 @@ func quoted(text string) string {
 }
 
 // expressions returns the expressions for names.
+//
+//go:noinline
 func expressions(list []Name) (out []string) {
 	for i := range list {
 		out = append(out, list[i].Expression())

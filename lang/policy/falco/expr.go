@@ -179,6 +179,8 @@ func (p *parser) blank() bool {
 }
 
 // is moves past a text if it is next.
+//
+//go:noinline
 func (p *parser) is(text string) bool {
 	if !strings.HasPrefix(p.text[p.pos:], text) {
 		return false

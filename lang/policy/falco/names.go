@@ -19,6 +19,8 @@ type Name struct {
 }
 
 // ordered returns names that have the values of their positions.
+//
+//go:noinline
 func ordered(names ...string) (list []Name) {
 	for i, n := range names {
 		if n != "" {

@@ -153,6 +153,8 @@ func (r *celReader) expect(token string) {
 }
 
 // want reports a value that is of another kind.
+//
+//go:noinline
 func (r *celReader) want(v celValue, kind celKind, where string) {
 	if v.kind != kind {
 		r.fail("%s takes a %s, not a %s", where, kind, v.kind)

@@ -384,6 +384,7 @@ func (h *hook) socketCondition(a *arg, op string, o *operands) (cond, guard stri
 	return expr + " in (" + strings.Join(list, ", ") + ")", among(family, []string{"2", "10"})
 }
 
+//go:noinline
 func prefixed(table map[string]uint64, prefix string) []string {
 	var list []string
 	for _, k := range keys(table) {

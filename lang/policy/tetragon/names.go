@@ -75,6 +75,8 @@ func numbered(words string) map[string]uint64 {
 }
 
 // NamesOf returns the names of a table by number, with a prefix.
+//
+//go:noinline
 func namesOf(table map[string]uint64, prefix string) map[uint64]string {
 	m := map[uint64]string{}
 	for name, n := range table {

@@ -70,6 +70,7 @@ type numbers struct {
 	prefix string
 }
 
+//go:noinline
 func integer(c string, signed bool, show Show) *argType {
 	return &argType{c: c, class: numberClass, signed: signed, show: show, fields: []string{"@"}}
 }

@@ -246,6 +246,8 @@ func (r *reader) mapping(n *yaml.Node, depth int) *Node {
 
 // Get returns the value of a key of a mapping. It returns a Null node at the position of
 // n if n is not a mapping or has no such key.
+//
+//go:noinline
 func (n *Node) Get(key string) *Node {
 	for _, f := range n.Fields {
 		if f.Key == key {
@@ -256,6 +258,8 @@ func (n *Node) Get(key string) *Node {
 }
 
 // Has reports whether a mapping has a key.
+//
+//go:noinline
 func (n *Node) Has(key string) bool {
 	for _, f := range n.Fields {
 		if f.Key == key {
@@ -266,6 +270,8 @@ func (n *Node) Has(key string) bool {
 }
 
 // Bool returns the value of a scalar that is a boolean; ok is false if it is none.
+//
+//go:noinline
 func (n *Node) Bool() (value, ok bool) {
 	if n.Kind != Scalar || n.Quoted {
 		return false, false

@@ -83,6 +83,7 @@ func (f *Flow) decided(list []*cilium.Entry) *cilium.Entry {
 	return request
 }
 
+//go:noinline
 func number(v value.Value) uint64 {
 	n, _ := value.Number(v)
 	return uint64(n)

@@ -194,6 +194,8 @@ func (m *mysqlReader) result(more bool, to answers) {
 func moreResults(b []byte) bool { return len(b) >= 2 && b[0]&8 != 0 }
 
 // lenEnc returns a number of one to nine bytes, and the bytes after it.
+//
+//go:noinline
 func lenEnc(b []byte) (uint64, []byte) {
 	if len(b) == 0 {
 		return 0, nil

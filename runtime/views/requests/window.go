@@ -12,6 +12,8 @@ type window struct {
 func (w *window) cut() bool { return len(w.data) == 0 && w.n > 0 }
 
 // skip passes over up to k bytes and returns their number.
+//
+//go:noinline
 func (w *window) skip(k uint64) uint64 {
 	k = min(k, w.n)
 	w.data = w.data[min(k, uint64(len(w.data))):]

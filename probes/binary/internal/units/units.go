@@ -91,6 +91,8 @@ type Unit struct {
 }
 
 // New returns the DWARF of a file. Without a section Types it does not read anything yet.
+//
+//go:noinline
 func New(s Sections) *Data {
 	d := &Data{Sections: s, signed: map[uint64]uint64{}}
 	if len(s.Types) > 0 {
