@@ -223,6 +223,8 @@ func (d *Def) AggType(size int, signed bool, params ...int64) *types.Type {
 }
 
 // fixed returns the Check of a builtin that always has type t.
+//
+//go:noinline
 func fixed(t *types.Type) func(Checker, *Call) *types.Type {
 	return func(Checker, *Call) *types.Type { return t }
 }

@@ -60,6 +60,7 @@ func contended(g Gen) bool {
 //go:noinline
 func word(data []byte, i int) uint64 { return binary.NativeEndian.Uint64(data[8*i:]) }
 
+//go:noinline
 func setWord(data []byte, i int, x uint64) { binary.NativeEndian.PutUint64(data[8*i:], x) }
 
 // mergeSums adds src to dst, word by word.

@@ -135,6 +135,8 @@ type pathWalk struct {
 
 // room returns the number of characters that fit into the walk's memory. It is a power
 // of two, so that the verifier knows the range of a masked offset.
+//
+//go:noinline
 func (w *pathWalk) room() int64 { return 1 << bits.Len64(uint64(w.size+nameMax+overhead)) }
 
 func (w *pathWalk) atPath() int64 { return atCopy + (w.lay.end-w.lay.first+7)&^7 }

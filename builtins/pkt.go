@@ -73,6 +73,8 @@ func beBits(name string, off, size, bit, bits int) types.Field {
 }
 
 // bytesAt returns an array of n bytes of a header.
+//
+//go:noinline
 func bytesAt(name string, off, n int) types.Field {
 	return types.Field{Name: name, Off: off, Type: types.NewArray(types.TUint8, n)}
 }
@@ -186,6 +188,8 @@ func packetOf(g Gen, call *Call) *probes.Packet {
 }
 
 // parsedPacket returns the address of the parsed packet. It is parsed once in a program.
+//
+//go:noinline
 func parsedPacket(g Gen, call *Call) *ir.Value {
 	return g.Once("parsed", func() *ir.Value { return parsePacket(g, packetOf(g, call)) })
 }

@@ -335,6 +335,7 @@ func packText(s string) []int64 {
 // isText reports whether p is a text packed by packText.
 func isText(p []int64) bool { return len(p) > 0 && p[0] >= 0 && p[0] <= int64(8*(len(p)-1)) }
 
+//go:noinline
 func unpackText(p []int64) string {
 	var b []byte
 	for _, w := range p[1:] {

@@ -158,6 +158,7 @@ func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value)
 	})
 }
 
+//go:noinline
 func slots(data []byte, yield func(slot []byte)) {
 	for ; len(data) >= slotWords*8; data = data[slotWords*8:] {
 		yield(data[:slotWords*8])

@@ -44,6 +44,8 @@ type Request struct {
 }
 
 // Stages returns the names of the pipeline's stages for which Dump is called.
+//
+//go:noinline
 func Stages() []string {
 	names := make([]string, len(stages))
 	for i, s := range stages {

@@ -22,6 +22,8 @@ import (
 
 // manyFunctions returns the attach type of a program for the calls or returns of many
 // functions, or 0 if the kernel has none.
+//
+//go:noinline
 func manyFunctions(e *Env, ret bool) ebpf.AttachType {
 	switch {
 	case e.NoFeature[string(FeatTracingMulti)] || !e.Kernel.Has(FeatTracingMulti):

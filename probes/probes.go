@@ -179,6 +179,8 @@ func (e *Env) LoadProgram(spec *ebpf.ProgramSpec, opt ebpf.ProgramOptions) (*ebp
 
 // traced returns the process of -p or -c to which the kernel must confine a probe, if
 // it can; 0: none. With --follow, programs must run in other processes too.
+//
+//go:noinline
 func (e *Env) traced() int {
 	if e.Scope.Follow {
 		return 0

@@ -20,6 +20,8 @@ func (m Moment) Ours() bool { return m == AtBegin || m == AtEnd || m == OnSignal
 // runByUs completes a kind whose programs the runtime runs itself. They are raw
 // tracepoint programs, run by BPF_PROG_TEST_RUN. This works from Linux 5.10 on, and
 // they can use all helpers for tracing. Attach points have no wildcards.
+//
+//go:noinline
 func runByUs(k *Kind) *Kind {
 	k.Confine = NotAsked
 	k.Expand = expandSelf

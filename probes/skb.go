@@ -20,6 +20,8 @@ var skbMembers = []string{"head", "data", "len", "data_len", "network_header", "
 // skbPointerPacket describes a packet that starts with the header of the network layer.
 // The function that find returns reads a pointer to its struct sk_buff as an integer.
 // Only the first piece of the buffer can be read.
+//
+//go:noinline
 func skbPointerPacket(e *Env, dir string, find func() (skb func(b *ir.Builder, ctx *ir.Value) *ir.Value, err error)) *Packet {
 	return &Packet{Find: func() (func(b *ir.Builder, ctx *ir.Value) *Packet, error) {
 		skb, err := find()

@@ -53,6 +53,8 @@ var syscallEvents = []syscallEvent{{"sys_enter_", "sys_enter"}, {"sys_exit_", "s
 
 // sideOf returns the side of a tracepoint of a system call, and the name of the system
 // call.
+//
+//go:noinline
 func sideOf(event string) (syscallEvent, string, bool) {
 	for _, s := range syscallEvents {
 		if name, ok := strings.CutPrefix(event, s.prefix); ok {

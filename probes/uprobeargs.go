@@ -8,6 +8,8 @@ import (
 )
 
 // abi returns how the function at u receives its arguments.
+//
+//go:noinline
 func (u *uprobePlace) abi() binary.ABI { return u.exe.ABI(u.symbol) }
 
 // uprobeArgs returns the type of args: a struct of the parameters of the probed

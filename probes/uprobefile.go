@@ -200,6 +200,8 @@ func nameMatcher(x *binary.File, p *Point) (matches func([]byte) bool, source bo
 
 // symbolMatcher returns a function that reports whether a symbol matches p.Func: a
 // pattern of symbol names, or of demangled C++ names with or without parameters.
+//
+//go:noinline
 func symbolMatcher(p *Point) func([]byte) bool {
 	if p.Mode != cppMark {
 		return func(n []byte) bool { return Match(p.Func, string(n)) }

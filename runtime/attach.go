@@ -25,6 +25,7 @@ type point struct {
 // kind returns the probe kind of a point. load has checked that the kind exists.
 func (s *Session) kind(p *object.Point) *probes.Kind { return s.kinds[p.Kind] }
 
+//go:noinline
 func pointers(ps []object.Point) []*object.Point {
 	out := make([]*object.Point, len(ps))
 	for i := range ps {

@@ -208,6 +208,7 @@ func compareValues(t *types.Type, a, b []byte) int {
 	return bytes.Compare(a, b)
 }
 
+//go:noinline
 func cString(b []byte) []byte {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		return b[:i]

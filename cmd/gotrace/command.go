@@ -17,6 +17,8 @@ type subcommand struct {
 }
 
 // commands returns the commands in the order of the help text.
+//
+//go:noinline
 func commands() []subcommand {
 	return []subcommand{
 		{"build", "-o TOOL FILE", "build an executable from a script", (*app).build},

@@ -164,6 +164,8 @@ func (a *app) listEvents(w *bufio.Writer, pattern string) {
 }
 
 // nothing reports that a list is empty, and why. An empty list is not an error.
+//
+//go:noinline
 func (a *app) nothing(pattern, why string) {
 	if !a.opt.quiet {
 		a.report.warnf("nothing matches '%s'%s", pattern, why)

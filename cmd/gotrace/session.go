@@ -59,6 +59,8 @@ var sinks = []struct {
 }
 
 // formats returns the values of -f.
+//
+//go:noinline
 func formats() []string {
 	var names []string
 	for _, s := range sinks {
@@ -68,6 +70,8 @@ func formats() []string {
 }
 
 // sinkOf returns what makes the sink for a value of -f, or nil.
+//
+//go:noinline
 func sinkOf(format string) makeSink {
 	for _, s := range sinks {
 		if s.format == format {

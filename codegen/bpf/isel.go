@@ -137,6 +137,8 @@ func (s *selector) reg(v *ir.Value) vreg {
 }
 
 // remat returns v as an operand that is computed at its use, if v is such a value.
+//
+//go:noinline
 func remat(v *ir.Value) (operand, bool) {
 	switch v.Op {
 	case ir.OpConst:

@@ -197,6 +197,7 @@ func (f *mfunc) newVreg() vreg {
 // bitset is a set of small integers.
 type bitset []uint64
 
+//go:noinline
 func newBitset(n int) bitset    { return make(bitset, (n+63)/64) }
 func (s bitset) has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
 func (s bitset) add(i int)      { s[i>>6] |= 1 << (i & 63) }

@@ -199,6 +199,8 @@ func (s *selector) alu(op asm.ALUOp, dst vreg, a, b operand, word bool) {
 
 // likeA makes the allocator prefer the same register for dst and a, which avoids a
 // copy.
+//
+//go:noinline
 func (s *selector) likeA(dst vreg, a operand) {
 	if a.kind != opReg {
 		return

@@ -4,6 +4,8 @@ package ir
 // successors and phi arguments consistent.
 
 // PredIndex returns the index of the first edge from p among b's predecessors.
+//
+//go:noinline
 func (b *Block) PredIndex(p *Block) int {
 	for i, q := range b.Preds {
 		if q == p {
@@ -164,6 +166,8 @@ func (f *Func) Substitute(sub Subst) {
 
 // Uses returns, by value ID, the number of operands and terminators that use each
 // value.
+//
+//go:noinline
 func (f *Func) Uses() []int {
 	n := make([]int, f.nextID)
 	for _, b := range f.Blocks {

@@ -169,6 +169,8 @@ func (f *fn) while(w *ast.While) {
 }
 
 // loop emits a loop's body.
+//
+//go:noinline
 func (f *fn) loop(j jumps, body *ast.Block) {
 	f.loops = append(f.loops, j)
 	f.block(body)
@@ -190,6 +192,8 @@ func (f *fn) unroll(u *ast.Unroll) {
 }
 
 // constRange returns the bounds of a range if they are constant.
+//
+//go:noinline
 func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
 	a, b := u.info.LitOf(r.From), u.info.LitOf(r.To)
 	if a == nil || b == nil {

@@ -33,6 +33,7 @@ func newTables() tables {
 	}
 }
 
+//go:noinline
 func (u *shared) newMap(m ir.Map) *ir.Map {
 	u.res.Module.Maps = append(u.res.Module.Maps, &m)
 	return &m
@@ -40,6 +41,8 @@ func (u *shared) newMap(m ir.Map) *ir.Map {
 
 // array returns the array map of one element in *m, which it creates if necessary. Its
 // value grows as it is used.
+//
+//go:noinline
 func (u *shared) array(m **ir.Map, name string) *ir.Map {
 	if *m == nil {
 		*m = u.newMap(ir.Map{Name: name, Type: ir.Array, KeySize: 4, MaxEntries: 1})

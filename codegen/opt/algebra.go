@@ -12,6 +12,8 @@ func powerOfTwo(k uint64) (int, bool) {
 }
 
 // inner splits x = a op c, for a constant c.
+//
+//go:noinline
 func inner(x *ir.Value, op ir.Op) (a *ir.Value, c uint64, ok bool) {
 	if x.Op == op {
 		if c, ok := isConst(x.Args[1]); ok {

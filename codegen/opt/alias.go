@@ -95,6 +95,8 @@ func newMemInfo(f *ir.Func) *memInfo {
 
 // private reports whether the memory at base can be accessed only through pointers that
 // are visibly computed from base.
+//
+//go:noinline
 func (mi *memInfo) private(base *ir.Value) bool {
 	if base == nil || base.ID < len(mi.escaped) && mi.escaped[base.ID] {
 		return false

@@ -94,6 +94,8 @@ func (d *folder) constant(n uint64) *ir.Value {
 }
 
 // become rewrites v in place.
+//
+//go:noinline
 func (d *folder) become(v *ir.Value, op ir.Op, args ...*ir.Value) {
 	v.Op, v.Args = op, args
 	d.changed = true

@@ -99,6 +99,8 @@ func memberRead(v *ir.Value) (m member, ok bool) {
 
 // ownMemory reports whether pointers of type t point to the programs' own memory:
 // slots, values of maps, records.
+//
+//go:noinline
 func ownMemory(t ir.Type) bool {
 	return t == ir.PtrSlot || t.NonNil() == ir.PtrMap || t.NonNil() == ir.PtrRec
 }

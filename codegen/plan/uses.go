@@ -76,6 +76,8 @@ func (u *uses) ownThread(args []ast.Expr) bool {
 
 // target returns the map and the key that an assignment or ++ to e changes, or nil if e
 // is not a map.
+//
+//go:noinline
 func target(e ast.Expr) (*ast.Map, []ast.Expr) {
 	switch e := e.(type) {
 	case *ast.Map:

@@ -77,6 +77,8 @@ func OfProvider(name string) bool { return strings.Contains(name, ":") }
 
 // ArgOf returns the argument with a name, as the place or else the event defines it. It
 // returns nil if there is none.
+//
+//go:noinline
 func (o *PlaceOf) ArgOf(name string) *EventArg {
 	var declared *EventArg
 	for _, list := range [][]*EventArg{o.Place.Args, o.Place.Saved, o.Event.Args} {

@@ -31,6 +31,7 @@ func (r *Rewriter) Any(e Expr) Expr {
 	return r.Expr(e)
 }
 
+//go:noinline
 func (r *Rewriter) list(es []Expr) {
 	for i := range es {
 		es[i] = r.Any(es[i])

@@ -12,6 +12,8 @@ func Inspect(n Node, f func(Node) bool) {
 }
 
 // Walk calls f for n and for everything below it, parents first.
+//
+//go:noinline
 func Walk(n Node, f func(Node)) {
 	Inspect(n, func(c Node) bool { f(c); return true })
 }

@@ -36,6 +36,8 @@ func (p *printer) flat(write func(p *printer)) string {
 }
 
 // fits reports whether text and tail more characters fit on the current line.
+//
+//go:noinline
 func (p *printer) fits(text string, tail int) bool {
 	return p.column()+utf8.RuneCountInString(text)+tail <= lineWidth
 }

@@ -165,6 +165,8 @@ func (u *Decls) Add(spans ...source.Span) {
 
 // Type returns a type that the C text defines: "struct x", "union x", "enum x", or the
 // bare name of a typedef. It returns nil if there is none.
+//
+//go:noinline
 func (u *Decls) Type(name string) *types.Type {
 	t := u.tags[name]
 	if t == nil {

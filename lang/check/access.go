@@ -107,6 +107,8 @@ func part(t, obj *types.Type) *types.Type {
 
 // leading returns the type of an object in the program's own memory that is a copy of
 // an object in space s.
+//
+//go:noinline
 func leading(t *types.Type, s types.Space) *types.Type {
 	s = unverified(s)
 	if t.Space == types.NoSpace && t.Leads == s {

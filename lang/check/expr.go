@@ -204,6 +204,8 @@ const maxParts = 1024
 
 // tooMany reports an error if an expression has too many parts. It returns whether it
 // has.
+//
+//go:noinline
 func (c *checker) tooMany(n int, at source.Span, what string) bool {
 	if n > maxParts {
 		c.errorf(at, "%s can have up to %d parts (%d given)", what, maxParts, n)

@@ -365,6 +365,8 @@ func (c *checker) conditionType(t *types.Type, e ast.Expr, span source.Span) boo
 }
 
 // conditional reports whether e can be a condition.
+//
+//go:noinline
 func (c *checker) conditional(t *types.Type, e ast.Expr) bool {
 	switch t.Kind {
 	case types.Int, types.Enum, types.Bool, types.Pointer:

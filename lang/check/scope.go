@@ -61,6 +61,8 @@ func (c *checker) declare(n *ast.Var, span source.Span, how declared) *Var {
 }
 
 // use records that n is a use of v.
+//
+//go:noinline
 func (c *checker) use(n *ast.Var, v *Var) {
 	c.info.Vars[n] = v
 	if c.depth() > v.Depth && !v.Captured {

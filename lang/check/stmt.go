@@ -176,6 +176,8 @@ func (c *checker) dropped(cond ast.Expr) *builtins.Lit {
 // undecided reports whether cond is a comptime condition that is not known yet, because
 // types that it depends on have not settled. Until it is known, neither branch is
 // checked, since the declarations of a branch that is dropped must not count.
+//
+//go:noinline
 func (c *checker) undecided(cond ast.Expr) bool {
 	if _, ok := cond.(*ast.Comptime); !ok || c.defaults || c.info.Types[cond] != unknown {
 		return false

@@ -101,6 +101,8 @@ func number(name, doc string, field func(*Config) *int, least, most uint64) Var 
 }
 
 // boolean returns a variable whose values are true and false (or 1 and 0).
+//
+//go:noinline
 func boolean(name, doc string, field func(*Config) *bool) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
@@ -116,6 +118,8 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 }
 
 // choice returns a variable whose values are the given words.
+//
+//go:noinline
 func choice(name, doc string, field func(*Config) *string, words ...string) Var {
 	return Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },

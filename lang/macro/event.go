@@ -346,6 +346,7 @@ func (x *expander) records(b *ast.Block) {
 // declares reports whether the event declares an argument for scripts.
 func (p *eventProbe) declares(name string) bool { return slices.Contains(p.names(), name) }
 
+//go:noinline
 func (p *eventProbe) names() []string {
 	var list []string
 	for _, a := range p.of.Event.Args {

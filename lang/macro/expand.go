@@ -34,6 +34,7 @@ type expansion struct {
 	params map[string]ast.Expr // expanded arguments, by parameter as written
 }
 
+//go:noinline
 func (c *script) newExpander() *expander {
 	x := &expander{c: c, of: map[ast.Expr][]ast.Name{}}
 	x.walk = ast.Rewriter{Expr: x.expr, Stmt: x.stmt, Type: x.typ}

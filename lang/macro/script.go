@@ -81,6 +81,8 @@ func (c *script) macroParams(d *ast.Macro) bool {
 }
 
 // paramName returns a parameter as written: $v, @m or ident.
+//
+//go:noinline
 func paramName(p ast.Expr) string {
 	switch p := p.(type) {
 	case *ast.Var:

@@ -49,6 +49,8 @@ func (s *scanner) scanDecl() lexer.Token {
 }
 
 // code switches to scanning the statements and expressions of a declaration.
+//
+//go:noinline
 func (s *scanner) code() {
 	s.mode = modeCode
 	s.isImport, s.isLet, s.pred, s.angled = false, false, false, false

@@ -188,6 +188,8 @@ func unquote(text string) (string, []litError) {
 func quote(text string) string { return "'" + strings.ToValidUTF8(shortened(text), "?") + "'" }
 
 // shortened returns text, truncated to a length that fits in a message.
+//
+//go:noinline
 func shortened(text string) string {
 	const most = 24
 	if len(text) > most {

@@ -210,6 +210,8 @@ func (p *parser) pass(t token, expected string) {
 }
 
 // errorf records an error that does not stop the parser.
+//
+//go:noinline
 func (p *parser) errorf(at span, format string, args ...any) {
 	p.errorHint(at, "", format, args...)
 }
@@ -309,6 +311,7 @@ type mark struct {
 
 func (p *parser) mark() mark { return mark{p.lex.MakeCheckpoint(), p.prevEnd} }
 
+//go:noinline
 func (p *parser) reset(m mark) {
 	p.lex.LoadCheckpoint(m.lex)
 	p.prevEnd = m.prevEnd

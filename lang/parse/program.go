@@ -151,6 +151,7 @@ func (p *parser) config(in *config) *ast.Config {
 	return n
 }
 
+//go:noinline
 func (p *parser) name(n *name) ast.Name { return ast.Name{At: p.extent(n.Tokens), Text: n.Text} }
 
 // extent returns the extent from the first token to the end of the last.

@@ -12,6 +12,8 @@ func isTypeKeyword(word string) bool { return word == "struct" || word == "union
 // certainType reports whether text that starts with word can only be a type. The parser
 // does not try to parse such text as an expression: trying both in nested brackets
 // would take exponential time.
+//
+//go:noinline
 func certainType(word string) bool { return word == "typeof" || isTypeKeyword(word) }
 
 // typ parses a type.

@@ -45,6 +45,8 @@ func (b *Builder) Write(text string) { b.text.WriteString(text) }
 func (b *Builder) Len() int { return b.text.Len() }
 
 // File returns the text as a file. The builder must not be used afterwards.
+//
+//go:noinline
 func (b *Builder) File(name string) *File {
 	return &File{Name: name, Text: b.text.String(), origins: b.origins}
 }

@@ -125,6 +125,8 @@ const MaxStackArgs = 32
 // register, or a word of the caller's stack for arguments that are not in registers.
 // regs are the argument registers of the calling convention abi, space is the address
 // space of the stack. A word that cannot be read is 0.
+//
+//go:noinline
 func (a *Arch) Arg(regs []string, abi ABI, space types.Space) func(*ir.Builder, *ir.Value, int) *ir.Value {
 	return func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 		if n < len(regs) {

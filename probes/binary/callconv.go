@@ -33,6 +33,7 @@ type passing struct {
 // The return address, or the slot reserved for it, precedes it.
 const goStackArgs = 8
 
+//go:noinline
 func newPassing(a *Arch, conv callConv) *passing {
 	p := &passing{a: a, conv: conv, ints: a.Args, floats: 8, stack: int64(a.stack)}
 	switch conv {
@@ -140,6 +141,7 @@ func (p *passing) byAddress() *types.Loc {
 	return &types.Loc{Memory: true, Base: p.a.regs.Get()[p.takeInt()]}
 }
 
+//go:noinline
 func (p *passing) takeInt() string {
 	r := p.ints[0]
 	p.ints = p.ints[1:]

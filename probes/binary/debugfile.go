@@ -34,6 +34,8 @@ type Where struct {
 const systemDebugDir = "/usr/lib/debug"
 
 // roots returns the root directories in which paths are searched.
+//
+//go:noinline
 func (w *Where) roots() []string {
 	if w.Root == "" || w.Root == "/" {
 		return []string{""}

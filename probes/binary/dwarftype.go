@@ -65,6 +65,7 @@ func (g *DebugInfo) typeAt(off dwarf.Offset, depth int) *dwarfType {
 	return t
 }
 
+//go:noinline
 func entrySize(e *dwarf.Entry) int {
 	n, _ := e.Val(dwarf.AttrByteSize).(int64)
 	if n < 0 || n > 1<<31 {

@@ -120,6 +120,8 @@ func (x *File) ABI(s Symbol) ABI {
 }
 
 // ArgRegs returns the registers of the integer arguments of an ABI, in order.
+//
+//go:noinline
 func (a *Arch) ArgRegs(abi ABI) []string {
 	switch abi {
 	case ABIC:

@@ -75,6 +75,8 @@ func newKernel(src source) *Kernel {
 func (k *Kernel) Release() probes.Version { f, _ := k.facts.Get(); return f.release }
 
 // Arch returns the kernel's architecture, as in GOARCH.
+//
+//go:noinline
 func (k *Kernel) Arch() string { f, _ := k.facts.Get(); return f.arch }
 
 // NumCPU returns the number of possible CPUs.

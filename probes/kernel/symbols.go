@@ -43,6 +43,7 @@ func loadSymbols(src source) (*symbolTable, error) {
 	return t, nil
 }
 
+//go:noinline
 func newSymbolTable(text []byte) *symbolTable {
 	t := &symbolTable{text: text}
 	t.byAddr.New = t.sort

@@ -28,6 +28,8 @@ const MaxInsn = 15
 type Opcodes [256]bool
 
 // SetOf returns the opcodes in a list of ranges, each with its first and last opcode.
+//
+//go:noinline
 func SetOf(ranges ...[2]byte) *Opcodes {
 	var s Opcodes
 	for _, r := range ranges {
@@ -208,6 +210,8 @@ func (in *Insn) immSize(narrow, shortAddr bool) int {
 }
 
 // constant returns the constant at the end, sign-extended.
+//
+//go:noinline
 func (in *Insn) constant() int64 {
 	switch len(in.imm) {
 	case 1:

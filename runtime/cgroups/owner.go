@@ -63,6 +63,8 @@ func (s *System) Names(path string) Names {
 }
 
 // isUnit reports whether a cgroup is that of a systemd unit with processes.
+//
+//go:noinline
 func isUnit(name string) bool {
 	for _, suffix := range []string{".service", ".scope", ".socket", ".mount", ".swap"} {
 		if len(name) > len(suffix) && strings.HasSuffix(name, suffix) {

@@ -171,6 +171,7 @@ func (e *estimate) unitOf(span source.Span) int {
 	return best
 }
 
+//go:noinline
 func (e *estimate) rare(i int) bool { return e.raw[i] < len(e.p.Rare) && e.p.Rare[e.raw[i]] }
 
 // add adds an instruction, which calls a helper unless that is "".

@@ -46,6 +46,8 @@ type File struct {
 }
 
 // SetOnlyNow records a dependency that cannot be compared later.
+//
+//go:noinline
 func (n *Needs) SetOnlyNow(why string) {
 	if n != nil && n.OnlyNow == "" {
 		n.OnlyNow = why

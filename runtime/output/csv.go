@@ -51,6 +51,8 @@ func (c *CSVSink) row(columns []string, fields ...string) {
 func (c *CSVSink) time() string { return c.now().UTC().Format(csvTime) }
 
 // text returns a value as the text of a field.
+//
+//go:noinline
 func (c *CSVSink) text(v value.Value) string {
 	return string(value.AppendText(nil, v, c.opt.Trailer))
 }

@@ -20,6 +20,8 @@ type JSONSink struct {
 }
 
 // NewJSON returns a sink that writes to w.
+//
+//go:noinline
 func NewJSON(w *Writer, opt Style) *JSONSink { return &JSONSink{w: w, opt: opt} }
 
 // line returns the start of an object of the given kind, up to its data.

@@ -79,6 +79,8 @@ func (r *Rates) Map(m Map) {
 }
 
 // number returns a counter as a number.
+//
+//go:noinline
 func number(v value.Value) float64 {
 	n, _ := value.Float(v)
 	return n

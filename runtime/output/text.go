@@ -27,6 +27,8 @@ func NewText(w *Writer, err io.Writer, opt Style) *TextSink {
 }
 
 // Printf implements Sink.
+//
+//go:noinline
 func (t *TextSink) Printf(kind, text string) {
 	t.buf = append(t.buf[:0], text...)
 	t.w.Write(t.buf)
@@ -174,6 +176,7 @@ func (t *TextSink) Tests(rs []TestResult) {
 	t.w.Write(b.Bytes())
 }
 
+//go:noinline
 func tests(n int) string {
 	if n == 1 {
 		return "1 test"

@@ -203,6 +203,7 @@ func (s *hash) Address(g Gen) *ir.Value { return g.B().MapPtr(s.m) }
 
 func (s *hash) Traits() Traits { return Traits{} }
 
+//go:noinline
 func (s *hash) Parts() []Part {
 	return []Part{{Map: s.m, Key: s.key, off: s.keyOff(), number: s.number, wrap: s.wrap}}
 }

@@ -125,6 +125,7 @@ func appendHist(b []byte, v Hist) []byte {
 	return b
 }
 
+//go:noinline
 func pad(b []byte, n int) []byte {
 	for ; n > 0; n-- {
 		b = append(b, ' ')

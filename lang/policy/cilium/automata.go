@@ -48,6 +48,8 @@ func compiles(list []string) bool {
 }
 
 // find returns the group and the number in it of an expression, or -1.
+//
+//go:noinline
 func (g groups) find(text string) (word, bit int) {
 	for w, list := range g {
 		if i := slices.Index(list, text); i >= 0 {
@@ -58,6 +60,8 @@ func (g groups) find(text string) (word, bit int) {
 }
 
 // mask returns, for each group, the bits of expressions.
+//
+//go:noinline
 func (g groups) mask(list []string) []uint64 {
 	out := make([]uint64, len(g))
 	for _, text := range list {

@@ -134,6 +134,8 @@ func (r *Requirement) holds(l Labels) bool {
 }
 
 // Matches reports whether the selector selects an endpoint with the labels l.
+//
+//go:noinline
 func (s *Selector) Matches(l Labels) bool {
 	for i := range s.Needs {
 		if !s.Needs[i].holds(l) {

@@ -69,6 +69,8 @@ func rulesOf(d *Decision) (r requestRules) {
 }
 
 // zero writes the definitions of variables for groups.
+//
+//go:noinline
 func (w *writer) zero(variable string, g groups) {
 	for i := range g {
 		w.line("$%s%d = $salt;", variable, i)

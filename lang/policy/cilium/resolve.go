@@ -55,6 +55,8 @@ type Entry struct {
 }
 
 // Path returns the place of the entry in its policy.
+//
+//go:noinline
 func (e *Entry) Path() string {
 	path := e.Rule.Path
 	if e.Port != nil {

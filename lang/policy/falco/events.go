@@ -349,6 +349,8 @@ var silent = []string{
 }
 
 // Param returns a parameter by its name, or its number from 0 on.
+//
+//go:noinline
 func (e *Event) Param(name string) *Param {
 	for i := range e.Params {
 		if e.Params[i].Name == name {
@@ -369,6 +371,8 @@ func (e *Event) Path() *Param {
 }
 
 // IsOpen reports whether the event opens a file by a path.
+//
+//go:noinline
 func (e *Event) IsOpen() bool {
 	switch e.Name {
 	case "open", "openat", "openat2", "creat", "open_by_handle_at":

@@ -344,6 +344,8 @@ func (p *parser) args(name string) (list []*Term) {
 }
 
 // add adds a value.
+//
+//go:noinline
 func (c *Check) add(text string, quoted bool) {
 	if quoted {
 		if c.quoted == nil {

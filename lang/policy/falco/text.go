@@ -21,6 +21,7 @@ func (t text) with(n *yaml.Node) text {
 	return text{append(slices.Clone(t.parts), &part{Node: n})}
 }
 
+//go:noinline
 func (t text) String() string {
 	var list []string
 	for _, p := range t.parts {

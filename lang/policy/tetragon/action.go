@@ -39,6 +39,8 @@ var actionNames = lazy.Value[map[string]string]{New: func() map[string]string {
 var removedActions = []string{"FollowFD", "UnfollowFD", "CopyFD"}
 
 // decides reports whether an action changes what happens.
+//
+//go:noinline
 func (a *action) decides() bool {
 	switch a.name {
 	case "Sigkill", "Override", "Signal", "NotifyEnforcer", "Set", "GetUrl", "DnsLookup":

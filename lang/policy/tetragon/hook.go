@@ -123,6 +123,8 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 }
 
 // refuse returns a reader of a part that gotrace does not support.
+//
+//go:noinline
 func (p *policyReader) refuse(what string) func(*yaml.Node) {
 	return func(n *yaml.Node) { p.unsupported(n.At, "%s are not supported", what) }
 }
@@ -243,6 +245,8 @@ func isText(p *param) bool {
 type param = types.Field
 
 // named returns a hook's word for arguments with names.
+//
+//go:noinline
 func named(params []param) func(int) (string, *param) {
 	return func(i int) (string, *param) {
 		if i < 0 || i >= len(params) {

@@ -42,6 +42,8 @@ func (h *hook) locateCall(call string, hn *hookNode) bool {
 }
 
 // syscallName returns the name of a system call without the prefixes of its function.
+//
+//go:noinline
 func syscallName(name string) string {
 	for _, prefix := range []string{"__x64_", "__arm64_"} {
 		name = strings.TrimPrefix(name, prefix)

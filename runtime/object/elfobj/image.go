@@ -38,6 +38,8 @@ func newImage() *image {
 }
 
 // add appends an empty section.
+//
+//go:noinline
 func (m *image) add(name string, kind elf.SectionType, flags elf.SectionFlag, align uint64) *section {
 	s := &section{name: name, kind: kind, flags: flags, align: align, index: len(m.sections)}
 	m.sections = append(m.sections, s)
@@ -56,6 +58,8 @@ func (m *image) symbol(name string, bind elf.SymBind, kind elf.SymType, s *secti
 }
 
 // sectionSymbol returns the number of a section's own symbol.
+//
+//go:noinline
 func (m *image) sectionSymbol(section int) uint32 {
 	n, ok := m.bySect[section]
 	if !ok {
@@ -73,6 +77,8 @@ func (m *image) str(s string) uint32 {
 }
 
 // relocate adds a relocation for the instruction at offset off.
+//
+//go:noinline
 func (s *section) relocate(off uint64, symbol, kind uint32) {
 	s.relocs = append(s.relocs, elf.Rel64{Off: off, Info: uint64(symbol)<<32 | uint64(kind)})
 }

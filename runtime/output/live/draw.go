@@ -242,6 +242,8 @@ func (t *table) cell(g *grid, x, y, w int, c column, text string, look style) in
 }
 
 // skip returns a text without its first n columns.
+//
+//go:noinline
 func skip(text string, n int) string {
 	for i, r := range text {
 		if n <= 0 {

@@ -168,6 +168,8 @@ func width(r rune) int {
 }
 
 // columns returns the number of columns that a printable text takes.
+//
+//go:noinline
 func columns(text string) int {
 	n := 0
 	for _, r := range text {

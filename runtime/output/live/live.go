@@ -65,6 +65,8 @@ func New(opt Setup) *View {
 
 // Results returns a writer for the output of the script. If direct is set, to is not the
 // view's terminal, and what is written goes there at once.
+//
+//go:noinline
 func (v *View) Results(to io.Writer, direct bool) *Held {
 	return v.hold(&Held{shown: v.output, early: true, to: to, direct: direct}, keepResults)
 }
@@ -77,6 +79,7 @@ func (v *View) Messages(to io.Writer, direct bool) *Held {
 	return v.hold(&Held{shown: v.messages, to: to, direct: direct}, keepMessages)
 }
 
+//go:noinline
 func (v *View) hold(h *Held, keep int) *Held {
 	if !h.direct {
 		h.keep = newRing(keep)

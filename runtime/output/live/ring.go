@@ -17,6 +17,7 @@ type ring struct {
 	inLine  bool   // the oldest byte is not the first one of its line
 }
 
+//go:noinline
 func newRing(size int) *ring { return &ring{buf: make([]byte, size)} }
 
 // Write implements io.Writer. It never fails.

@@ -250,6 +250,8 @@ func part(k value.Value, n int) value.Value {
 }
 
 // leading returns the number by which values of several numbers are sorted, or the value.
+//
+//go:noinline
 func leading(v value.Value) value.Value {
 	switch v := v.(type) {
 	case value.Hist:

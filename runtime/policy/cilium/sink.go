@@ -197,6 +197,7 @@ var tcpFlags = []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"}
 // protocolNames are the names of protocols.
 var protocolNames = map[uint8]string{1: "ICMPv4", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 112: "VRRP", 132: "SCTP"}
 
+//go:noinline
 func protocolName(n uint8) string {
 	if name := protocolNames[n]; name != "" {
 		return name

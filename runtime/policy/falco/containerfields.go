@@ -22,6 +22,7 @@ func ofContainer(get func(e *Event, c *container) datum) field {
 	}
 }
 
+//go:noinline
 func filled(s string) datum { return known(s, s != "") }
 
 func flag(b *bool) datum {
@@ -148,6 +149,7 @@ func labelsField(e *Event, _ *falco.Term) datum {
 	return text(strings.Join(all, ", "))
 }
 
+//go:noinline
 func (m mount) String() string {
 	return fmt.Sprintf("%s:%s:%s:%t:%s", m.Source, m.Destination, m.Mode, m.RW, m.Propagation)
 }

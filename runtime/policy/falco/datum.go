@@ -193,6 +193,8 @@ func argWords(e *Event) datum {
 }
 
 // each applies a function to a text, or to all texts of a list.
+//
+//go:noinline
 func each(f func(string) string) func([]datum) datum {
 	var one func(d datum) datum
 	one = func(d datum) datum {

@@ -133,6 +133,8 @@ func (e *engine) process(ev *Event) *procs.Process {
 }
 
 // plain returns a value of the report that is a text.
+//
+//go:noinline
 func (e *Event) plain(i int) string {
 	switch v := e.values[i].(type) {
 	case value.Str:
@@ -273,6 +275,8 @@ func (e *engine) LostAt(at source.Span, n uint64) bool {
 }
 
 // events returns a number of events of some kind, with the verb that follows.
+//
+//go:noinline
 func events(n uint64, kind string) string {
 	if n == 1 {
 		return "1 event" + kind + " was"

@@ -67,6 +67,8 @@ var userFields = lazy.Value[map[string]field]{New: func() map[string]field {
 }}
 
 // ofFD returns a field of the event's descriptor.
+//
+//go:noinline
 func ofFD(get func(e *Event, d *descriptor) datum) field {
 	return func(e *Event, _ *falco.Term) datum {
 		d := e.descriptor()
@@ -103,6 +105,8 @@ func protoOf(d *descriptor, end string) datum {
 }
 
 // both returns the values of both ends.
+//
+//go:noinline
 func both(get func(d *descriptor, end string) datum) field {
 	return ofFD(func(_ *Event, d *descriptor) datum {
 		var out []datum
@@ -118,6 +122,7 @@ func both(get func(d *descriptor, end string) datum) field {
 	})
 }
 
+//go:noinline
 func oneEnd(get func(d *descriptor, end string) datum, end string) field {
 	return ofFD(func(_ *Event, d *descriptor) datum { return get(d, end) })
 }

@@ -34,6 +34,8 @@ func line(name string, p *procs.Process) string {
 }
 
 // comm returns the name of the thread.
+//
+//go:noinline
 func (e *Event) comm() string { return e.plain(falco.Comm) }
 
 // cwd returns the current directory, with a slash at its end.
@@ -88,6 +90,8 @@ func ancestor(get func(p *procs.Process) datum, own func(e *Event) datum) field 
 
 // leader returns a field of the process that leads a session or a group: the one with the
 // number, or the oldest ancestor in it.
+//
+//go:noinline
 func leader(id func(*procs.Process) int32, get func(p *procs.Process) datum) field {
 	return func(e *Event, _ *falco.Term) datum {
 		n := id(e.proc)

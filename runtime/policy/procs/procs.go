@@ -68,6 +68,8 @@ func New(proc string) *Table {
 }
 
 // Time returns the time of a number of nanoseconds since the machine started.
+//
+//go:noinline
 func (t *Table) Time(ns uint64) time.Time { return time.Unix(0, t.boot+int64(ns)) }
 
 // Kind is what a report is about.
@@ -172,6 +174,8 @@ func (t *Table) exit(pid int32) *Process {
 }
 
 // Note keeps something about the process.
+//
+//go:noinline
 func (p *Process) Note(key string, v any) {
 	if p.Notes == nil {
 		p.Notes = map[string]any{}
@@ -244,6 +248,8 @@ func (r report) int(i int) int64 {
 }
 
 // text returns a string, or bytes as a string.
+//
+//go:noinline
 func (r report) text(i int) string {
 	switch v := r[i].(type) {
 	case value.Str:

@@ -78,6 +78,7 @@ func readStat(dir string) (s stat, ok bool) {
 	return s, len(s.values) > 19
 }
 
+//go:noinline
 func (s *stat) int(i int) int64 {
 	n, _ := strconv.ParseInt(s.values[i], 10, 64) // the kernel writes numbers
 	return n

@@ -300,6 +300,8 @@ func text(v value.Value) string {
 }
 
 // data returns the bytes that a value is.
+//
+//go:noinline
 func data(v value.Value) []byte {
 	switch v := v.(type) {
 	case value.Bytes:

@@ -94,6 +94,7 @@ var protoNames = map[Proto]string{
 	protoICMP: "ICMPv4", 2: "IGMP", protoTCP: "TCP", protoUDP: "UDP", 47: "GRE", protoICMPv6: "ICMPv6", 112: "VRRP", protoSCTP: "SCTP",
 }
 
+//go:noinline
 func (p Proto) String() string {
 	if name, ok := protoNames[p]; ok {
 		return name
@@ -137,6 +138,8 @@ func (f Flags) names() []string {
 func (f Flags) String() string { return strings.Join(f.names(), ", ") }
 
 // local returns the end of the flow at this machine's socket.
+//
+//go:noinline
 func (f *Flow) local() *Endpoint {
 	if f.Direction == Ingress {
 		return &f.Dst
@@ -146,6 +149,8 @@ func (f *Flow) local() *Endpoint {
 
 // Type returns the kind of event as Hubble names it in its text: the point at which the
 // packet was seen, the protocol of its data, or the reason of a drop.
+//
+//go:noinline
 func (f *Flow) Type() string {
 	switch {
 	case f.Verdict == Dropped && f.Reason == "":

@@ -140,6 +140,8 @@ type exchanges map[client]*exchange
 
 // of returns the connection of a packet. request tells whether the packet comes from the
 // client.
+//
+//go:noinline
 func (exchanges) of(f *Flow, request bool) client {
 	src, dst := netip.AddrPortFrom(f.Src.Addr, f.Src.Port), netip.AddrPortFrom(f.Dst.Addr, f.Dst.Port)
 	if request {

@@ -31,6 +31,8 @@ var printers = []struct {
 }
 
 // Formats returns the values of -o.
+//
+//go:noinline
 func Formats() []string {
 	var list []string
 	for _, p := range printers {

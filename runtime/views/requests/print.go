@@ -188,6 +188,7 @@ func (o *object) address(name string, a netip.AddrPort) {
 	}
 }
 
+//go:noinline
 func (o *object) bytes() []byte { return append(append([]byte{'{'}, o.b...), '}') }
 
 // histogram returns the counts of a histogram of latencies in microseconds, by powers of 2.

@@ -384,6 +384,8 @@ func (u *Unit) addrAt(index uint64) (uint64, bool) {
 }
 
 // stringAt returns the string that starts at an offset of data.
+//
+//go:noinline
 func stringAt(data []byte, off uint64) string {
 	if off >= uint64(len(data)) {
 		return ""

@@ -114,6 +114,8 @@ func (d *Data) AltData() *Data {
 
 // grow adds to the memory that the units take. If it exceeds maxLoaded, grow releases
 // all of it.
+//
+//go:noinline
 func (d *Data) grow(n int) {
 	if d.loaded += n; d.loaded > maxLoaded {
 		for _, u := range d.units {
