@@ -60,6 +60,9 @@ func (r *Registry) Accept(o *object.Object) error {
 }
 
 func (r *Registry) acceptEvent(e *object.Event, seen map[*types.Type]bool) error {
+	if e.Call != nil {
+		return nil
+	}
 	d := r.Lookup(e.Def)
 	if d == nil || d.Handle == nil {
 		return fmt.Errorf("no builtin of that name handles events")

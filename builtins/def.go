@@ -267,6 +267,7 @@ type Invocation struct {
 	HasChild bool // -c
 	ChildPID int
 	Verbose  bool
+	Timeline bool // events tell when and in which thread they occurred, and calls and returns are events
 	Warnings bool // -k
 	Capture  bool // --pcap: packets are written to a file
 

@@ -29,7 +29,7 @@ func fentryKind(ret bool) *Kind {
 	if ret {
 		k = &Kind{Name: "fexit", Overhead: "about 20 ns", Aliases: []string{"fr", "kretfunc"}, Syntax: "fexit:[module:]function", Doc: "Runs when a kernel function returns; args has its arguments, retval its result. Also: fexit:bpf:[id:]program."}
 	}
-	k.Reverse, k.FuncArgs, k.Paths, k.OnReturn = true, true, true, ret
+	k.Reverse, k.FuncArgs, k.Paths, k.OnReturn, k.Call = true, true, true, ret, kernelCall
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
 	k.Expand = expandFentry
 	k.Suggest, k.Lacks = suggestFunction, withoutBTF

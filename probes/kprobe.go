@@ -38,7 +38,7 @@ func kprobeKind(ret bool) *Kind {
 	if !ret {
 		k.Return, k.Session, k.AttachSession = "kretprobe", kprobeSession, attachKprobeSession
 	}
-	k.OnReturn = ret
+	k.OnReturn, k.Call = ret, kernelCall
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseKprobe(e, k, ret, parts) }
 	k.Expand = expandKprobe
 	k.Suggest = suggestFunction

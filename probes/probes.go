@@ -91,6 +91,10 @@ type Kind struct {
 	Outermost bool
 	// OnReturn is set if a program runs when the function at the point returns.
 	OnReturn bool
+	// Call returns the key and the name of the function or system call at whose call or
+	// return, as returns tells, programs at p run. The key is "" if they run elsewhere. It
+	// is nil for kinds that are at neither.
+	Call func(p *Point) (key, name string, returns bool)
 	// ChildOnly is set if, with -c, programs run in the child but not in processes that
 	// it forks.
 	ChildOnly bool

@@ -19,6 +19,7 @@ import (
 // CPUs. For a tracepoint without wildcards, only its format file is read.
 func tracepointKind() *Kind {
 	k := &Kind{Name: "tracepoint", Overhead: "about 100 ns; at system calls also 100 ns for each call of the system", Aliases: []string{"t"}, Syntax: "tracepoint:category:event", Doc: "Runs at a static event of the kernel; args has the event's fields."}
+	k.Call = syscallCall
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 2); err != nil {
 			return nil, err

@@ -32,7 +32,7 @@ func uprobeKind(ret bool) *Kind {
 			Named: "uprobe",
 		}
 	}
-	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly, k.Caps = true, !ret, ret, true, capsAdmin
+	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly, k.Caps, k.Call = true, !ret, ret, true, capsAdmin, userCall
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		return checkAnywhere(parseUprobe(e, k, ret, parts))
 	}

@@ -87,6 +87,10 @@ func (s *Session) load() error {
 	}
 	s.events, s.handlers = slices.Clone(s.obj.Events), make([]handler, len(s.obj.Events))
 	for i, e := range s.obj.Events {
+		if e.Call != nil {
+			s.handlers[i] = handler{s.handleCall, false}
+			continue
+		}
 		d := s.defs.Lookup(e.Def)
 		s.handlers[i] = handler{d.Handle, d.Outside}
 	}

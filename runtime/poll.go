@@ -426,6 +426,7 @@ func (s *Session) handle(data []byte) {
 		return
 	}
 	rec := object.Record{Event: e, Data: data}
+	s.noteStamp(&rec)
 	switch err := h.handle(s.env, &rec); {
 	case err == nil:
 	case errors.Is(err, builtins.ErrGivenUp):

@@ -81,11 +81,13 @@ type Setup struct {
 	// prints them only at the end. Periodic is called before each time; it may be nil.
 	Every    time.Duration
 	Periodic func()
-	// Sampler receives the maps of numbers and histograms while the session runs, and at
-	// the end; of each map at most the SampleTop entries with the greatest values. It may be
-	// nil.
-	Sampler   output.Sampler
+	// Samplers receive the maps of numbers and histograms while the session runs, and at
+	// the end; of each map at most the SampleTop entries with the greatest values.
+	Samplers  []output.Sampler
 	SampleTop int64
+	// Timeline is told when and in which thread events occurred, and of calls and returns.
+	// The script must have been compiled for it. It may be nil.
+	Timeline output.Timeline
 	// Stats makes the kernel measure the programs, and prints the results to Stderr when
 	// the session ends.
 	Stats bool
@@ -223,7 +225,7 @@ type Session struct {
 	due      time.Time // when to print the maps next, if Setup.Every is set
 	shownErr error     // of printing them
 
-	sampled   []*object.Map // for Setup.Sampler
+	sampled   []*object.Map // for Setup.Samplers
 	sampleDue time.Time     // when to pass them next
 
 	exiting bool // exit() was called: later records are dropped

@@ -12,10 +12,10 @@ import (
 // one took passes before the next one.
 const sampleShare = 20
 
-// startSampling makes the list of the maps for Setup.Sampler: those of numbers and
+// startSampling makes the list of the maps for Setup.Samplers: those of numbers and
 // histograms without stacks in their keys, whose names would take long to find.
 func (s *Session) startSampling(now time.Time) {
-	if s.opt.Sampler == nil {
+	if len(s.opt.Samplers) == 0 {
 		return
 	}
 	for i := range s.obj.Maps {
@@ -33,10 +33,10 @@ func (s *Session) startSampling(now time.Time) {
 			}
 		}
 	}
-	s.sampleDue = s.opt.Sampler.Tick(now)
+	s.sampleDue = s.tick(now)
 }
 
-// sample passes the maps to Setup.Sampler if it is time to. The caller holds the lock.
+// sample passes the maps to Setup.Samplers if it is time to. The caller holds the lock.
 func (s *Session) sample(now time.Time) {
 	if len(s.sampled) == 0 || now.Before(s.sampleDue) {
 		return
@@ -46,27 +46,41 @@ func (s *Session) sample(now time.Time) {
 			s.sampleMap(m)
 		}
 	})
-	s.sampleDue = s.opt.Sampler.Tick(now)
+	s.sampleDue = s.tick(now)
 	if end := time.Now(); s.sampleDue.Before(end.Add(sampleShare * end.Sub(now))) {
 		s.sampleDue = end.Add(sampleShare * end.Sub(now))
 	}
 }
 
-// sampleMap passes a map to Setup.Sampler. A map that cannot be read is left out, which is
+// tick calls the Tick of each of Setup.Samplers. It returns the latest of their times.
+func (s *Session) tick(now time.Time) (next time.Time) {
+	for _, o := range s.opt.Samplers {
+		if t := o.Tick(now); t.After(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+// sampleMap passes a map to Setup.Samplers. A map that cannot be read is left out, which is
 // reported when the session prints it.
 func (s *Session) sampleMap(m *object.Map) {
 	if values, err := s.mapValues(m, s.opt.SampleTop, false, never); err == nil {
-		s.opt.Sampler.Sample(values)
+		for _, o := range s.opt.Samplers {
+			o.Sample(values)
+		}
 	}
 }
 
 // resetting calls reset, which sets the values of a map to 0. Before that it passes them to
-// Setup.Sampler.
+// Setup.Samplers.
 func (s *Session) resetting(m *object.Map, reset func() error) error {
 	for _, o := range s.sampled {
 		if o == m {
 			s.sampleMap(m)
-			defer s.opt.Sampler.Cleared(m.Name)
+			for _, o := range s.opt.Samplers {
+				defer o.Cleared(m.Name)
+			}
 		}
 	}
 	return reset()

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj", "runtime/cost"},
 	{"probes", "runtime/symbols", "runtime/output/profile", "runtime/output/live", "runtime/output/metrics"},
-	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins", "runtime/output/picture", "runtime/output/prometheus"},
+	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins", "runtime/output/perfetto", "runtime/output/picture", "runtime/output/prometheus"},
 	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/falco", "lang/policy/tetragon"},
 	{"lang/check"},
 	{"lang", "codegen/plan"},
@@ -65,6 +65,7 @@ var forbidden = map[string]struct {
 	"runtime/output/http1":      {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/live":       {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/metrics":    {trees: []string{"lang", "codegen", "builtins", "probes"}},
+	"runtime/output/perfetto":   {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/picture":    {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/profile":    {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/output/prometheus": {trees: []string{"lang", "codegen", "builtins", "probes"}},
@@ -93,7 +94,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":             {"probes/binary"},
 	"go.yaml.in/yaml/v3":                  {"lang/policy/yaml"},
-	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/hosts", "runtime/output", "runtime/output/live", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
+	"golang.org/x/sys":                    {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/hosts", "runtime/output", "runtime/output/live", "runtime/output/perfetto", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
 	"golang.org/x/term":                   {"cmd/gotrace", "runtime/output/live"},
 }
 

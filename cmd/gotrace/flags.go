@@ -60,6 +60,7 @@ type options struct {
 	svg          string
 	html         string
 	speedscope   string
+	perfetto     string
 	unsafe       bool
 	noFeature    map[string]bool
 	dryRun       bool
@@ -170,6 +171,7 @@ func newFlags(o *options) *flagSet {
 		fs.StringVar(&o.speedscope, "speedscope", "", "`FILE`write these maps as a profile for speedscope")
 		fs.StringVar(&o.svg, "svg", "", "`FILE`write a picture: stacks as flame graphs, histograms over time as heatmaps, numbers as lines and bars")
 		fs.StringVar(&o.html, "html", "", "`FILE`write a page with the picture, tables of all maps, and the end of the output")
+		fs.StringVar(&o.perfetto, "perfetto", "", "`FILE`write a timeline for Perfetto: what the script prints, calls of functions with probes at entry and return, and maps of numbers each second")
 		fs.StringVar(&o.pcap, "pcap", "", "`FILE`write the packets that the script prints to FILE (pcapng), or those for which probes run that print nothing")
 		fs.StringVar(&o.prometheus, "prometheus", "", "`ADDR`serve the maps as metrics for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9464")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/output/perfetto"
 	"github.com/gotrace/gotrace/runtime/output/picture"
 	"github.com/gotrace/gotrace/runtime/output/profile"
 )
@@ -19,7 +21,8 @@ import (
 type resultFile struct {
 	flag, name string
 	needs      need
-	write      func(w io.Writer, r picture.Results) error
+	// write is nil for the timeline.
+	write func(w io.Writer, r picture.Results) error
 }
 
 // need is what a file is written from.
@@ -44,6 +47,7 @@ func (a *app) resultFiles() []resultFile {
 		}},
 		{"svg", o.svg, ofMaps, picture.WriteSVG},
 		{"html", o.html, everything, picture.WriteHTML},
+		{"perfetto", o.perfetto, everything, nil},
 	}
 	given := all[:0]
 	for _, f := range all {
@@ -59,13 +63,21 @@ type results struct {
 	files   []resultFile
 	history *picture.History
 	events  *picture.Events
-	began   time.Time
+	// The timeline is written while the session runs, to a file that is open all the time.
+	timeline     *perfetto.Writer
+	timelineFile *output.File
+	began        time.Time
 }
 
 // openResults prepares the files of results. It returns an error if one could not be
 // written after the session.
-func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (*results, error) {
+func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (_ *results, err error) {
 	r := &results{files: a.resultFiles()}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
 	for i, f := range r.files {
 		switch {
 		case f.needs == ofStacks && !runtime.HasStackKeys(obj, a.defs()):
@@ -79,22 +91,28 @@ func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (*results, e
 		if fd, ok := output.Descriptor(f.name); ok && fd == 1 && a.opt.output == "" {
 			return nil, fmt.Errorf("--%s %s: the script's results are written to standard output too: write them elsewhere with -o FILE", f.flag, f.name)
 		}
+		if f.write == nil {
+			if err := r.openTimeline(f.name, setup); err != nil {
+				return nil, fmt.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err))
+			}
+		}
 		others := []resultFile{{flag: "output", name: a.opt.output}, {flag: "pcap", name: a.opt.pcap}}
 		for _, o := range append(others, r.files[:i]...) {
 			if o.name != "" && output.SameFile(o.name, f.name) {
 				return nil, fmt.Errorf("--%s and --%s have the same file %s", o.flag, f.flag, f.name)
 			}
 		}
-		if f.needs != ofStacks && r.history == nil {
+		if f.write != nil && f.needs != ofStacks && r.history == nil {
 			r.history = picture.NewHistory(time.Now())
-			setup.Sampler, setup.SampleTop = r.history, picture.MaxSampled
+			setup.Samplers = append(setup.Samplers, r.history)
+			setup.SampleTop = picture.MaxSampled
 		}
-		if f.needs == everything {
+		if f.write != nil && f.needs == everything {
 			r.events = picture.NewEvents(setup.Sink)
 			setup.Sink = r.events
 		}
 	}
-	setup.Profiles = len(r.files) > 0
+	setup.Profiles = slices.ContainsFunc(r.files, func(f resultFile) bool { return f.write != nil })
 	setup.KeepMaps = setup.KeepMaps || len(r.files) > 0
 	return r, nil
 }
@@ -113,7 +131,12 @@ func (r *results) write(s *runtime.Session) (errs []error) {
 	}
 	all := picture.Results{Start: r.began, Duration: time.Since(r.began), Maps: maps, History: r.history, Events: r.events}
 	for _, f := range r.files {
-		err := output.WriteFile(f.name, func(w *os.File) error { return f.write(w, all) })
+		var err error
+		if f.write == nil {
+			err = r.closeTimeline()
+		} else {
+			err = output.WriteFile(f.name, func(w *os.File) error { return f.write(w, all) })
+		}
 		switch {
 		case errors.Is(err, profile.ErrNoStacks):
 			errs = append(errs, fmt.Errorf("--%s: no stack was counted, so %s was not written", f.flag, f.name))
@@ -124,6 +147,36 @@ func (r *results) write(s *runtime.Session) (errs []error) {
 		}
 	}
 	return errs
+}
+
+// openTimeline opens the file of --perfetto, to which the session then writes.
+func (r *results) openTimeline(name string, setup *runtime.Setup) (err error) {
+	if r.timelineFile, err = output.CreateFile(name); err != nil {
+		return err
+	}
+	r.timeline = perfetto.New(r.timelineFile, setup.Sink)
+	setup.Sink, setup.Timeline = r.timeline, r.timeline
+	setup.Samplers = append(setup.Samplers, r.timeline)
+	setup.SampleTop = max(setup.SampleTop, perfetto.MaxSampled)
+	return nil
+}
+
+// closeTimeline completes the timeline.
+func (r *results) closeTimeline() error {
+	f := r.timelineFile
+	r.timelineFile = nil
+	if err := r.timeline.Close(); err != nil {
+		f.Discard()
+		return err
+	}
+	return f.Commit()
+}
+
+// close removes what is incomplete.
+func (r *results) close() {
+	if r.timelineFile != nil {
+		r.timelineFile.Discard()
+	}
 }
 
 // fetchDebug returns a function that fetches debug files from the servers that the

@@ -136,6 +136,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.errorf("%v", err)
 		return statusError
 	}
+	defer files.close()
 	closePcap, err := a.openPcap(obj, &ropt)
 	if err != nil {
 		a.report.errorf("%v", err)

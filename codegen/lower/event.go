@@ -17,6 +17,10 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 	}
 	ev := object.Event{Def: call.Def.Name, Span: call.Span, From: call.From, Lits: lits}
 	off := object.HeaderSize
+	if u.p.Invocation.Timeline {
+		ev.Stamp = off
+		off += object.StampSize
+	}
 	for _, t := range args {
 		a := object.Arg{Type: t, Packed: pack && packs(t)}
 		size, align := t.Size, t.Align()
@@ -56,6 +60,7 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 	f.b.IfElse(rec, func() *ir.Value {
 		p := f.b.NonNil(rec)
 		f.b.Store(p, 0, 8, f.b.Const(int64(n)))
+		f.stamp(p, ev)
 		if fill != nil {
 			fill(p, offs)
 		}
@@ -187,6 +192,9 @@ func (f *fn) sendArgs(call *builtins.Call, lits []any) {
 // Send sends the values of args.
 func (f *fn) Send(call *builtins.Call, args []*builtins.Arg, ts []*types.Type, lits []any) {
 	fixed := object.HeaderSize // at least the bytes before the packed values
+	if f.p.Invocation.Timeline {
+		fixed += object.StampSize
+	}
 	for _, t := range ts {
 		fixed += t.Align()
 		if !packs(t) {

@@ -109,6 +109,7 @@ func (u *shared) program(p *check.Prog) {
 		f.only(func(body, out *ir.Block) { f.branch(p.Pred, body, out) })
 	}
 	f.startCapture()
+	f.reportCall()
 	f.block(p.Body)
 	if f.b.Cur != nil {
 		f.at(p.Span)

@@ -65,6 +65,7 @@ func (f *fn) sendPacked(call *builtins.Call, n int, ev *object.Event, args []*bu
 	}
 	rec := f.temp(packedSize(ev.Size, ts))
 	f.b.Store(rec, 0, 8, f.b.Const(int64(n)))
+	f.stamp(rec, ev)
 	end := f.b.Const(int64(ev.Size)) // of the record so far
 	most := ev.Size
 	for i, a := range args {

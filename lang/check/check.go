@@ -102,6 +102,7 @@ type checker struct {
 	funcs    map[string]*fnDef
 	unused   *variant // functions that no block calls
 	variants []*variant
+	traced   map[string]*sides // see calls
 
 	nearest int          // number of names that were compared with all others for a hint
 	called  *source.Call // the macro call being checked, or nil
@@ -206,6 +207,7 @@ func (c *checker) checkVariant(u *variant) {
 	c.block(u.prog.Body, false)
 	c.pop()
 	c.capture(u)
+	c.calls(u)
 	c.checkFuncs()
 }
 

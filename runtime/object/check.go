@@ -172,6 +172,12 @@ func (e *Event) check() error {
 	if e.Size < HeaderSize || e.Size > maxRecord {
 		return fmt.Errorf("a record of %d bytes", e.Size)
 	}
+	if e.Stamp < 0 || e.Stamp != 0 && e.Stamp > e.Size-StampSize {
+		return fmt.Errorf("the stamp lies outside of the record")
+	}
+	if e.Call != nil && (len(e.Call.Names) == 0 || e.Stamp == 0) {
+		return fmt.Errorf("a call without a name or a stamp")
+	}
 	for i, a := range e.Args {
 		if a.Type == nil || a.Off < 0 {
 			return fmt.Errorf("argument %d", i)

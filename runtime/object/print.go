@@ -153,6 +153,12 @@ func (e *Event) print(b *bytes.Buffer, n int) {
 	for _, at := range e.From {
 		fmt.Fprintf(b, " from %s", at)
 	}
+	if e.Stamp != 0 {
+		fmt.Fprintf(b, ", stamp at %d", e.Stamp)
+	}
+	if c := e.Call; c != nil {
+		fmt.Fprintf(b, ", calls of %q, return %v, all %v", c.Names, c.Return, c.All)
+	}
 	for _, a := range e.Args {
 		fmt.Fprintf(b, ", %s at %d", a.Type, a.Off)
 		if a.Packed {

@@ -32,8 +32,30 @@ type Event struct {
 	// Lits are values known at compile time, in a form that the builtin defines:
 	// strings, int64s and a *Message.
 	Lits []any
+	// Stamp is the offset of the event's stamp in the record, or 0 if it has none.
+	Stamp int
+	// Call is set if the record reports a call or a return, and not a call of a builtin.
+	Call *Call
 	// Parsed caches what the builtin's Handle derives from Lits. It is not encoded.
 	Parsed any `object:"-"`
+}
+
+// A stamp tells when and where an event occurred. It has StampSize bytes, with these
+// fields.
+const (
+	StampTime = 0  // u64: the boot clock, in ns
+	StampTask = 8  // u64: the process ID in the upper 32 bits, the thread ID in the lower ones; 0: none
+	StampComm = 16 // the thread's name, 16 bytes
+	StampCPU  = 32 // u64
+	StampSize = 40
+)
+
+// Call describes calls of functions, or returns from them. Programs at both send such
+// events, so that the runtime can pair them.
+type Call struct {
+	Names  []string // of the functions by the number in the record's second word, if there are several; "": no events are sent at the other side
+	Return bool
+	All    bool // the return of each of the calls is reported: it depends on no condition
 }
 
 // Arg is one argument of an event: its type and its offset in the record.

@@ -67,6 +67,25 @@ type Sampler interface {
 	Tick(now time.Time) (next time.Time)
 }
 
+// Stamp tells when and where an event occurred.
+type Stamp struct {
+	Boot     uint64 // the boot clock, in ns
+	Time     time.Time
+	PID, TID int // in the initial pid namespace; 0: the idle thread of a CPU, or none
+	CPU      int
+	Comm     string // the thread's name
+}
+
+// Timeline receives when and where events occurred, and of calls of functions that a
+// script has probes at.
+type Timeline interface {
+	// At is called before the results of an event are passed to a Sink.
+	At(s Stamp)
+	// Call reports a call of a function or system call by its name, or a return from it. all
+	// is set for a call whose return will be reported in any case.
+	Call(s Stamp, name string, returns, all bool)
+}
+
 // Nop is a Sink that discards everything. Embed it in a sink that receives only
 // some kinds of results.
 type Nop struct{}
