@@ -2,7 +2,6 @@ package tetragon
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -23,13 +22,14 @@ func (h *hook) celCondition(o *operands, s *selector, args []*arg, indices []*ya
 			if err != nil || !strings.HasPrefix(name, "arg") {
 				return celValue{}, fmt.Errorf("there is no variable '%s'", name)
 			}
+			i := indexed(args, int(n))
 			if indices != nil {
 				if n >= uint64(len(indices)) {
 					return celValue{}, fmt.Errorf("'args' has no entry for '%s'", name)
 				}
 				n = uint64(h.p.integer(indices[n]))
+				i = listed(args, int(n))
 			}
-			i := slices.IndexFunc(args, func(a *arg) bool { return uint64(a.index) == n })
 			switch {
 			case i < 0:
 				return celValue{}, fmt.Errorf("the hook has no argument with the index %d", n)

@@ -119,6 +119,20 @@ func (h *hook) condition(n *yaml.Node, what string, fs fields) (o operands, ok b
 	return o, true
 }
 
+// indexed returns the place of the argument with an index, or -1.
+func indexed(args []*arg, index int) int {
+	return slices.IndexFunc(args, func(a *arg) bool { return a.index == index })
+}
+
+// listed returns the place of the argument that an entry of 'args' names: its place in the
+// policy or, if there are not so many, its index. It returns -1 if there is none.
+func listed(args []*arg, n int) int {
+	if 0 <= n && n < len(args) {
+		return n
+	}
+	return indexed(args, n)
+}
+
 // matchArg adds the condition on an argument, or on the result if args is nil.
 func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 	index, indices := 0, []*yaml.Node(nil)
@@ -137,13 +151,20 @@ func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 		h.celCondition(&o, s, args, indices)
 		return
 	}
+	i := -1
 	if len(indices) > 0 {
 		index = int(h.p.integer(indices[0]))
+		i = listed(args, index)
 		if len(indices) > 1 {
 			h.p.diags.Errorf(o.at, "the operator %s compares one argument: 'args' has %d", o.operator, len(indices))
 		}
 	}
-	i := slices.IndexFunc(args, func(a *arg) bool { return a.index == index })
+	if i < 0 {
+		i = indexed(args, index)
+	}
+	if i < 0 && h.kind == tracepointHook && 0 <= index && index < len(args) {
+		i = index // policies also count the arguments that they list
+	}
 	if i < 0 {
 		h.p.diags.Errorf(o.at, "the hook has no argument with the index %d", index)
 		return
