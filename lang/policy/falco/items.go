@@ -28,13 +28,20 @@ type list struct {
 	open   bool
 }
 
+// truth returns the value of a boolean, which may be quoted, as in Falco.
+func truth(n *yaml.Node) (value, ok bool) {
+	plain := *n
+	plain.Quoted = false
+	return plain.Bool()
+}
+
 // override returns what "append" and "override" say about the keys of an item: "append",
 // "replace" or "". With "append: true" the keys in plain are appended to. present is set if
 // the item changes an earlier one.
 func (r *reader) override(item *yaml.Node, plain, appendable, replaceable []string) (of map[string]string, present, ok bool) {
 	of, ok = map[string]string{}, true
 	if n := item.Get("append"); n.Kind != yaml.Null {
-		yes, isBool := n.Bool()
+		yes, isBool := truth(n)
 		if !isBool {
 			r.diags.Errorf(n.At, "'append' is true or false")
 			return of, true, false

@@ -293,7 +293,7 @@ func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 			}
 			slices.Sort(rule.Tags)
 		case "enabled", "skip-if-unknown-filter", "warn_evttypes":
-			yes, ok := n.Bool()
+			yes, ok := truth(n)
 			switch {
 			case !ok:
 				r.diags.Errorf(n.At, "'%s' is true or false", f.Key)

@@ -94,8 +94,12 @@ type reader struct {
 	failed bool
 }
 
-// lineOf matches the line number in the library's messages.
-var lineOf = lazy.Regexp{Expr: `^line (\d+): `}
+// lineOf matches the line number in the library's messages, and aliasOf the alias in one
+// that has no number.
+var (
+	lineOf  = lazy.Regexp{Expr: `^line (\d+): `}
+	aliasOf = lazy.Regexp{Expr: `^unknown anchor '(.+)' referenced`}
+)
 
 // syntax reports an error of the library.
 func (r *reader) syntax(err error) {
@@ -105,6 +109,10 @@ func (r *reader) syntax(err error) {
 		line, _ := strconv.Atoi(m[1]) // too large a number is none of the file's lines
 		at = r.span(line, 1, len(r.file.Line(line)))
 		msg = msg[len(m[0]):]
+	} else if m := aliasOf.Get().FindStringSubmatch(msg); m != nil {
+		if i := strings.Index(r.file.Text, "*"+m[1]); i >= 0 {
+			at.Start, at.End = i, i+1+len(m[1])
+		}
 	}
 	r.diags.Errorf(at, "this is not YAML: %s", msg)
 }

@@ -71,7 +71,7 @@ func TestHostile(t *testing.T) {
 		{"aliases without end", bomb, "ERROR: the file has more than 1048576 values, with its aliases resolved"},
 		{"cycle", "a: &x [*x]\n", "ERROR: the alias *x contains itself"},
 		{"cycle of mappings", "a: &x\n  b: *x\n", "ERROR: the alias *x contains itself"},
-		{"unknown alias", "a: *x\n", "ERROR: this is not YAML: unknown anchor 'x' referenced"},
+		{"unknown alias", "b: 1\na: *x\n", "f:2:4-6: ERROR: this is not YAML: unknown anchor 'x' referenced"},
 		{"nested", strings.Repeat("[", 300) + strings.Repeat("]", 300), "ERROR: values are nested more than 200 deep"},
 		{"nested very deep", strings.Repeat("[", 1000000), "ERROR: this is not YAML: exceeded max depth of 10000"},
 		{"large", strings.Repeat("a", MaxSize+1), "ERROR: the file is larger than 4 MB"},
