@@ -100,7 +100,6 @@ func (r *reader) resource(n *yaml.Node, cluster bool) (specs []*Spec) {
 	}
 	if name == "" {
 		r.diags.Errorf(n.At, "the policy has no name: metadata.name")
-		return nil
 	}
 	if len(items) == 0 {
 		r.diags.Errorf(n.At, "the policy has neither spec nor specs")

@@ -132,7 +132,7 @@ func Resolve(p *Policies, m *Machine, diags *source.Diags) (list []*Decision) {
 		list = append(list, r.decisions(e, specs)...)
 	}
 	for _, s := range p.Specs {
-		if !used[s] {
+		if !used[s] && s.Policy != "" { // else it is an error
 			kind := "--endpoint 'LABELS: CGROUP' gives a cgroup labels"
 			if s.Node {
 				kind = "--endpoint 'LABELS: host' gives this machine labels"

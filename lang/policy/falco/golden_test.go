@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/tests/cases"
 )
 
@@ -154,12 +155,17 @@ func TestKernels(t *testing.T) {
 func compileScript(t testing.TB, k probes.Kernel, f *source.File) {
 	t.Helper()
 	var diags source.Diags
-	_, err := codegen.Compile(f, codegen.Request{Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{}}, &diags)
+	obj, err := codegen.Compile(f, codegen.Request{Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{}}, &diags)
 	if err == nil {
 		err = diags.Err()
 	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, f.Text)
+	}
+	for _, s := range obj.Sites {
+		if s.Kind == object.OutOfBounds {
+			t.Errorf("an array of the kernel may be too short: %+v", s)
+		}
 	}
 }
 

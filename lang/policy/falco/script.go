@@ -43,8 +43,8 @@ const commonValues = `nsecs, $t.tgid, $t.pid, $t.real_parent.tgid, comm, $c.euid
     *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_permitted)),
     *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_inheritable)),
     __exec_tty($t), $t.signal.pids[3].numbers[0].nr, $t.signal.pids[2].numbers[0].nr,
-    $t.signal.pids[1].numbers[$l].nr, $t.thread_pid.numbers[$l].nr, $t.signal.pids[3].numbers[$l].nr,
-    $t.signal.pids[2].numbers[$l].nr, $t.cgroups.dfl_cgrp.kn.id, cpu, `
+    __exec_upid($t.signal.pids[1], $l).nr, __exec_upid($t.thread_pid, $l).nr, __exec_upid($t.signal.pids[3], $l).nr,
+    __exec_upid($t.signal.pids[2], $l).nr, $t.cgroups.dfl_cgrp.kn.id, cpu, `
 
 // pathSize is the maximum size of the path of a directory, in bytes.
 const pathSize = 1024

@@ -89,7 +89,7 @@ func Write(b *source.Builder, o Options) {
 	spaces := strings.Repeat(", (uint32)0", Spaces)
 	if o.Namespaces {
 		spaces = `, $t.nsproxy.uts_ns.ns.inum, $t.nsproxy.ipc_ns.ns.inum, $t.nsproxy.mnt_ns.ns.inum,
-    $t.thread_pid.numbers[$l].ns.ns.inum, $t.nsproxy.pid_ns_for_children.ns.inum, $t.nsproxy.net_ns.ns.inum,
+    __exec_upid($t.thread_pid, $l).ns.ns.inum, $t.nsproxy.pid_ns_for_children.ns.inum, $t.nsproxy.net_ns.ns.inum,
     $t.nsproxy.time_ns.ns.inum, $t.nsproxy.time_ns_for_children.ns.inum, $t.nsproxy.cgroup_ns.ns.inum, $c.user_ns.ns.inum`
 	}
 	b.Write(strings.NewReplacer("ENV", env, "FILE", file, ", SPACES", spaces).Replace(script))
@@ -98,6 +98,10 @@ func Write(b *source.Builder, o Options) {
 // script reports processes. An overlay file system keeps the dentry in the upper layer
 // right after the inode; 0x794c7630 is the number of its super block.
 const script = `
+// __exec_upid(p, l) is the ID of a process at a level of namespaces. Before Linux 6.6, the
+// array of IDs has one element in its type.
+macro __exec_upid(p, l) { ((struct upid *)kptr((uint64)p + offsetof(struct pid, numbers)))[l] }
+
 macro __exec_memfd(f) { strncmp(str(f.f_path.dentry.d_name.name, 8), "memfd:", 6) == 0 }
 macro __exec_upper(i)
 {
@@ -118,7 +122,7 @@ macro __exec_tty(t)
 rawtracepoint:sched_process_fork /args.child.pid == args.child.tgid/
 {
   report(-1, args.child.tgid, args.child.real_parent.tgid, args.parent.tgid, args.child.start_boottime,
-    args.child.thread_pid.numbers[args.child.thread_pid.level].nr);
+    __exec_upid(args.child.thread_pid, args.child.thread_pid.level).nr);
 }
 
 rawtracepoint:sched_process_exec
@@ -135,8 +139,8 @@ rawtracepoint:sched_process_exec
   $tty = __exec_tty($t);
   report(-2, $t.tgid, $t.real_parent.tgid, $t.group_leader.start_boottime, nsecs, $t.comm,
     $c.euid.val, $c.egid.val, $t.loginuid.val, $tty, $t.signal.pids[3].numbers[0].nr,
-    $t.signal.pids[2].numbers[0].nr, $t.signal.pids[1].numbers[$l].nr, $t.signal.pids[3].numbers[$l].nr,
-    $t.signal.pids[2].numbers[$l].nr, $t.cgroups.dfl_cgrp.kn.id,
+    $t.signal.pids[2].numbers[0].nr, __exec_upid($t.signal.pids[1], $l).nr, __exec_upid($t.signal.pids[3], $l).nr,
+    __exec_upid($t.signal.pids[2], $l).nr, $t.cgroups.dfl_cgrp.kn.id,
     $i.i_ino, $i.i_mode, $i.i_uid.val, $i.i_gid.val, __exec_ctime($i), __exec_mtime($i), $memfd, $upper, $lower,
     *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_effective)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_permitted)), *(uint64*)kptr((uint64)$c + offsetof(struct cred, cap_inheritable)),
     $t.nsproxy.pid_ns_for_children.child_reaper.start_boottime, SPACES,

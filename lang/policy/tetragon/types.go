@@ -380,13 +380,13 @@ macro tg_perf_func(e) { let $p = (uint64)e.attr.config1; e.attr.type > 5 ? tg_st
 macro tg_signed(m) { if comptime (has_member(m, "sig_ok")) { (uint64)m.sig_ok } else { (uint64)0 } }
 `,
 		"tg_pid_ns": `// tg_pid_ns() is the namespace of process IDs that the current task is in.
-macro tg_pid_ns() { let $p = curtask.thread_pid; $p.numbers[$p.level].ns.ns.inum }
+macro tg_pid_ns() { let $p = curtask.thread_pid; __exec_upid($p, $p.level).ns.ns.inum }
 `,
 		"tg_ns_pid": `// tg_ns_pid() is the ID of the current process in its namespace, or 0 in the host's.
 macro tg_ns_pid()
 {
   let $p = curtask.group_leader.thread_pid;
-  $p.level == 0 ? (int32)0 : $p.numbers[$p.level].nr
+  $p.level == 0 ? (int32)0 : __exec_upid($p, $p.level).nr
 }
 `,
 		"tg_under": `// tg_under(n) tells whether the current process or one above it has an ID.
@@ -409,14 +409,14 @@ macro tg_ns_under(n)
 {
   let $t = curtask.group_leader;
   let $level = $t.thread_pid.level;
-  let $ns = (uint64)$t.thread_pid.numbers[$level].ns;
+  let $ns = (uint64)__exec_upid($t.thread_pid, $level).ns;
   let $found = tg_ns_pid() == n;
   let $in = $level > 0;
   let $i = 0;
   while ($i < 32 && !$found && $in) {
     let $p = $t.thread_pid;
-    $in = $p.level >= $level && (uint64)$p.numbers[$level].ns == $ns;
-    $found = $in && $p.numbers[$level].nr == n;
+    $in = $p.level >= $level && (uint64)__exec_upid($p, $level).ns == $ns;
+    $found = $in && __exec_upid($p, $level).nr == n;
     $t = $t.real_parent.group_leader;
     $i++;
   }
