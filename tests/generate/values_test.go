@@ -17,6 +17,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // A known is an expression and its value as print() and as JSON show it.
@@ -381,6 +382,9 @@ func blank(text string) string {
 
 // checkJSON compares lines of JSON with the expected lines for v.
 func checkJSON(t *testing.T, text string, got []byte, v known, want []carrier) {
+	if err := schema.Results(got); err != nil {
+		t.Errorf("%s\n%v", text, err)
+	}
 	d := json.NewDecoder(bytes.NewReader(got))
 	d.UseNumber()
 	next := func() (line struct {

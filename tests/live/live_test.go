@@ -8,10 +8,12 @@ import (
 	"flag"
 	"fmt"
 	"github.com/gotrace/gotrace/tests/cases"
+	"github.com/gotrace/gotrace/tests/schema"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -181,7 +183,29 @@ func (s *session) wait() result {
 		status = 128 + int(ws.Signal())
 	}
 	out := strings.Replace(s.stdout.String(), attachedLine+"\n", "", 1)
+	s.checkSchema(out)
 	return result{out, s.stderr.String(), status}
+}
+
+// checkSchema compares complete lines of JSON, which the script's own processes may have
+// written others between, with their schema.
+func (s *session) checkSchema(out string) {
+	s.t.Helper()
+	if *peer || !slices.Contains(s.cmd.Args, "json") || slices.ContainsFunc(s.cmd.Args, isSubcommand) {
+		return
+	}
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, `{"type": `) && strings.HasSuffix(line, "}\n") {
+			if err := schema.Results([]byte(line)); err != nil {
+				s.t.Error(err)
+			}
+		}
+	}
+}
+
+// isSubcommand reports whether an argument is a command whose JSON is of its own form.
+func isSubcommand(arg string) bool {
+	return slices.Contains([]string{"flows", "requests", "policy", "explain"}, arg)
 }
 
 // trace runs gotrace to its end. Newer kernels skip events when a program is
