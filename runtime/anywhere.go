@@ -108,8 +108,7 @@ func (w *codeWatch) found(pid int, m symbols.Mapping) {
 	if m.Path == "" || m.Path[0] != '/' || w.only != 0 && pid != w.only {
 		return
 	}
-	proc := w.mapped.proc
-	w.file(m.Path, fmt.Sprintf("%s/%d/map_files/%x-%x", proc, pid, m.Start, m.End), fmt.Sprintf("%s/%d/root%s", proc, pid, m.Path), m.Path)
+	w.file(m.Path, w.mapped.pathsOf(pid, m)...)
 }
 
 // file attaches to the functions of a file, unless that has been done. paths are those by

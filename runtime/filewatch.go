@@ -3,7 +3,10 @@ package runtime
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -14,15 +17,26 @@ import (
 // fileWatch calls found with the files that processes have mapped as code: with those of
 // the running processes, and from a goroutine with those that are mapped later.
 type fileWatch struct {
-	found func(pid int, m symbols.Mapping)
-	proc  string
-	log   *mmapLog // nil: later files are not seen
-	stop  chan struct{}
-	wake  int // eventfd that ends the wait for the log; -1: none
-	done  sync.WaitGroup
+	found   func(pid int, m symbols.Mapping)
+	proc    string
+	log     *mmapLog // nil: later files are not seen
+	stop    chan struct{}
+	wake    int // eventfd that ends the wait for the log; -1: none
+	done    sync.WaitGroup
+	devices symbols.Devices
+	silent  []mappedBy // on file systems that have not answered yet
 	// broken is the number of mappings whose files could not be read to the end.
 	broken int
 }
+
+// mappedBy is a mapping of a process.
+type mappedBy struct {
+	pid int
+	symbols.Mapping
+}
+
+// maxSilent limits the number of mappings that wait for their file systems.
+const maxSilent = 4096
 
 // newFileWatch opens the kernel's log of mappings of a process, or of all for allProcesses.
 // The log comes first, so that no file is missed between survey and follow.
@@ -50,9 +64,31 @@ func (w *fileWatch) process(pid int) {
 	}
 }
 
-// see calls found. A file that is truncated while it is read, or damaged so that it cannot
+// again sees the files whose file systems had not answered.
+func (w *fileWatch) again() {
+	late := w.silent
+	w.silent = nil
+	for _, m := range late {
+		w.see(m.pid, m.Mapping)
+	}
+}
+
+// pathsOf returns the paths by which a mapped file can be opened: the mapping, which is there
+// though the file was deleted, and the path of the process.
+func (w *fileWatch) pathsOf(pid int, m symbols.Mapping) []string {
+	dir := filepath.Join(w.proc, strconv.Itoa(pid))
+	return []string{fmt.Sprintf("%s/map_files/%x-%x", dir, m.Start, m.End), dir + "/root" + m.Path, m.Path}
+}
+
+// see calls found, unless the file's file system does not answer. A file that is truncated while it is read, or damaged so that it cannot
 // be read, does not end the session.
 func (w *fileWatch) see(pid int, m symbols.Mapping) {
+	if m.Dev != "" && strings.HasPrefix(m.Path, "/") && !w.devices.Answer(m.Dev, w.pathsOf(pid, m)...) {
+		if len(w.silent) < maxSilent {
+			w.silent = append(w.silent, mappedBy{pid, m})
+		}
+		return
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
@@ -78,6 +114,7 @@ func (w *fileWatch) follow() {
 				return
 			default:
 				w.log.drain(w)
+				w.again()
 			}
 		}
 	})
@@ -100,6 +137,9 @@ func (w *fileWatch) close(warn io.Writer) {
 	}
 	if w.log != nil && w.log.lost > 0 {
 		fmt.Fprintf(warn, "WARNING: %d records of mapped files were lost: functions in them may not have been traced\n", w.log.lost)
+	}
+	if n := len(w.silent); n > 0 {
+		fmt.Fprintf(warn, "WARNING: %d mapped files are on file systems that do not answer: functions in them are not traced\n", n)
 	}
 	if w.broken > 0 {
 		fmt.Fprintf(warn, "WARNING: %d mapped files are damaged or changed while they were read: functions in them are not traced\n", w.broken)

@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,8 +79,8 @@ func (l *libraries) mapped(pid int, m symbols.Mapping) {
 		}
 		// The path is that of the process in the kernel's log, and that of this process in
 		// the list of mappings. What was deleted or replaced is in map_files only.
-		dir := filepath.Join(l.files.proc, strconv.Itoa(pid))
-		for _, file := range []string{fmt.Sprintf("%s/map_files/%x-%x", dir, m.Start, m.End), filepath.Join(dir, "root", path), path} {
+		m.Path = path
+		for _, file := range l.files.pathsOf(pid, m) {
 			if isMapped(file, m.Inode) {
 				l.found(pid, name, file, path)
 				break

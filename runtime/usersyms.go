@@ -123,6 +123,9 @@ func (s *Session) reportSymbols() {
 	if n := s.mmaps.lost; n > 0 {
 		fmt.Fprintf(s.opt.Stderr, "WARNING: %d records of process mappings were lost: addresses of processes that have ended may have no names\n", n)
 	}
+	if s.syms.Unanswered() > 0 {
+		fmt.Fprintln(s.opt.Stderr, "WARNING: addresses in files on file systems that do not answer have no names")
+	}
 	if n := s.syms.Forgotten(); n > 0 {
 		fmt.Fprintf(s.opt.Stderr, "WARNING: addresses of %d ended processes have no names: the mappings of at most the last %d are kept\n", n, symbols.MaxEnded)
 	}

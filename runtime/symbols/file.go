@@ -109,6 +109,11 @@ func (u *User) findFile(p *process, m *mapping) {
 		m.of = known
 		return
 	}
+	names := append(p.ownNames(u.opt.ProcRoot, m), m.file.path)
+	if !u.devices.Answer(m.file.dev, names...) {
+		m.of = &file{closed: true} // it is looked for again at the next lookup
+		return
+	}
 	try := func(name string) {
 		st, err := os.Stat(name)
 		if err != nil || !m.file.is(name, st) {
@@ -124,7 +129,7 @@ func (u *User) findFile(p *process, m *mapping) {
 			u.files[*m.file], m.of = f, f
 		}
 	}
-	for _, name := range p.ownNames(u.opt.ProcRoot, m) {
+	for _, name := range names[:len(names)-1] {
 		if try(name); m.of != nil {
 			return
 		}

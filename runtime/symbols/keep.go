@@ -13,7 +13,8 @@ import (
 // in containers, while the processes run. When such a process has ended, its mount
 // namespace may be gone, and with it every name of the file.
 type keeper struct {
-	proc string // mount point of procfs
+	proc    string // mount point of procfs
+	devices *Devices
 
 	mu      sync.Mutex
 	wanted  []wanted
@@ -76,9 +77,14 @@ func (k *keeper) run() {
 // ended too.
 func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
 	for _, pid := range []int{w.pid, w.parent} {
+		p := process{pid: pid}
+		names := p.ownNames(k.proc, &mapping{start: w.start, end: w.end, file: &w.file})
 		theirs, err := os.Readlink(filepath.Join(k.proc, strconv.Itoa(pid), "ns/mnt"))
 		if err != nil {
 			continue
+		}
+		if !k.devices.Answer(w.file.dev, append(names, w.file.path)...) {
+			return nil, false
 		}
 		if theirs == ours {
 			// It may have a root directory of its own. Then the kernel shows the whole path.
@@ -86,8 +92,7 @@ func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
 				return nil, true
 			}
 		}
-		p := process{pid: pid}
-		for _, name := range p.ownNames(k.proc, &mapping{start: w.start, end: w.end, file: &w.file}) {
+		for _, name := range names {
 			f, err := os.Open(name)
 			if err != nil {
 				continue

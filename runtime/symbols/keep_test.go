@@ -108,7 +108,7 @@ func TestEndedContainer(t *testing.T) {
 
 // TestHeldFiles has more files opened than may be open at a time.
 func TestHeldFiles(t *testing.T) {
-	k := keeper{proc: "/proc", held: map[fileID]*os.File{}}
+	k := keeper{proc: "/proc", devices: &Devices{}, held: map[fileID]*os.File{}}
 	defer k.close()
 	for i := range maxHeld + 10 {
 		f, err := os.Open(os.DevNull)

@@ -59,6 +59,7 @@ type User struct {
 	builds  map[string]*file   // by build ID
 	names   map[string]string  // cache of demangled names
 	keep    keeper
+	devices Devices
 	past    past
 	fresh   int     // number of processes that may be added until sweep is called
 	opened  []*file // those in files
@@ -70,12 +71,17 @@ func NewUser(opt View) *User {
 	if opt.ProcRoot == "" {
 		opt.ProcRoot = "/proc"
 	}
-	return &User{
+	u := &User{
 		opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{},
 		ids: map[fileID]*fileID{}, names: map[string]string{}, fresh: minSweep,
 		keep: keeper{proc: opt.ProcRoot, held: map[fileID]*os.File{}},
 	}
+	u.keep.devices = &u.devices
+	return u
 }
+
+// Unanswered returns how often a file was not read because its file system did not answer.
+func (u *User) Unanswered() int { return u.devices.Failed() }
 
 // Close closes the files that are open for processes that have ended.
 func (u *User) Close() { u.keep.close() }
