@@ -99,10 +99,10 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 		what = "an uprobe"
 		add(returns)
 		add(fields{"path": keep(&hn.path), "symbols": keep(&hn.symbols), "offsets": keep(&hn.offsets), "addrs": keep(&hn.addrs),
-			"refCtrOffsets": keep(&hn.refs), "btfPath": p.refuse("BTF of programs"), "binaryDigests": p.refuse("digests of programs")})
+			"refCtrOffsets": keep(&hn.refs), "btfPath": p.refuse("types from a file of BTF"), "binaryDigests": p.refuse("digests of programs")})
 	case usdtHook:
 		what = "a USDT probe"
-		add(fields{"path": keep(&hn.path), "provider": keep(&hn.provider), "name": keep(&hn.name), "btfPath": p.refuse("BTF of programs")})
+		add(fields{"path": keep(&hn.path), "provider": keep(&hn.provider), "name": keep(&hn.name), "btfPath": p.refuse("types from a file of BTF")})
 	case lsmHook:
 		what = "an LSM hook"
 		add(fields{"hook": keep(&hn.call)})

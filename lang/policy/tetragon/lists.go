@@ -98,7 +98,7 @@ func (p *policyReader) readEnforcers(n *yaml.Node) {
 			for _, w := range p.values(n) {
 				name, ok := strings.CutPrefix(w.text, "list:")
 				if !ok {
-					p.calls = append(p.calls, w.text)
+					p.enforce(w.at, w.text)
 					continue
 				}
 				l := p.lists[name]
@@ -106,8 +106,19 @@ func (p *policyReader) readEnforcers(n *yaml.Node) {
 					p.unknown(w.at, "the policy has no list", name, keys(p.lists))
 					continue
 				}
-				p.calls = append(p.calls, l.names...)
+				p.enforce(w.at, l.names...)
 			}
 		}})
+	}
+}
+
+// enforce adds system calls, or security hooks, that NotifyEnforcer makes fail.
+func (p *policyReader) enforce(at source.Span, calls ...string) {
+	for _, call := range calls {
+		if _, ok := p.syscallNumber(call); !ok && !strings.HasPrefix(call, "security_") {
+			p.diags.Warnf(at, "this kernel has no system call '%s': it is left out", call)
+			continue
+		}
+		p.calls = append(p.calls, call)
 	}
 }
