@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/gotrace/gotrace/probes/binary"
@@ -111,6 +113,11 @@ func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (_ *results,
 			r.events = picture.NewEvents(setup.Sink)
 			setup.Sink = r.events
 		}
+	}
+	if len(r.files) > 0 {
+		// If no one reads standard output any more, writing fails instead of ending the
+		// process, and the files are still written.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	}
 	setup.Profiles = slices.ContainsFunc(r.files, func(f resultFile) bool { return f.write != nil })
 	setup.KeepMaps = setup.KeepMaps || len(r.files) > 0

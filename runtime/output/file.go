@@ -18,6 +18,7 @@ import (
 type File struct {
 	*os.File
 	name string // of the regular file; "": it is written directly
+	temp string // its name until it is complete; "": it has none
 }
 
 // CreateFile opens a file for results. The caller must call Commit or Discard.
@@ -44,23 +45,39 @@ func CreateFile(name string) (*File, error) {
 		}
 		return &File{File: f}, nil
 	}
+	f := &File{name: at}
+	// The kernel removes a file without a name even if the process is killed.
+	f.File, err = os.OpenFile(filepath.Dir(at), os.O_RDWR|unix.O_TMPFILE, 0o644)
+	if err != nil { // not all file systems have such files
+		err = f.temporary(func(temp string) (err error) {
+			f.File, err = os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+			return err
+		})
+	}
+	if err == nil && mode != 0 {
+		if err = f.Chmod(mode.Perm()); err != nil {
+			f.Discard()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// temporary calls create with unused names next to the file, until one does not exist. It
+// sets f.temp to that name.
+func (f *File) temporary(create func(temp string) error) error {
 	for n := 0; ; n++ {
-		temp := filepath.Join(filepath.Dir(at), fmt.Sprintf(".%.200s-%d-%d", filepath.Base(at), os.Getpid(), n))
-		f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+		temp := filepath.Join(filepath.Dir(f.name), fmt.Sprintf(".%.200s-%d-%d", filepath.Base(f.name), os.Getpid(), n))
+		err := create(temp)
 		if errors.Is(err, fs.ErrExist) && n < 100 {
 			continue
 		}
-		if err == nil && mode != 0 {
-			err = f.Chmod(mode.Perm())
+		if err == nil {
+			f.temp = temp
 		}
-		if err != nil {
-			if f != nil {
-				f.Close()
-				os.Remove(temp)
-			}
-			return nil, err
-		}
-		return &File{f, at}, nil
+		return err
 	}
 }
 
@@ -100,14 +117,19 @@ func (f *File) Commit() error {
 		return f.Close()
 	}
 	err := f.Sync()
+	if err == nil && f.temp == "" {
+		err = f.temporary(func(temp string) error {
+			return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, temp, unix.AT_SYMLINK_FOLLOW)
+		})
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), f.name)
+		err = os.Rename(f.temp, f.name)
 	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err != nil && f.temp != "" {
+		os.Remove(f.temp)
 	}
 	return err
 }
@@ -115,8 +137,8 @@ func (f *File) Commit() error {
 // Discard closes the file, and removes it if it is a regular one.
 func (f *File) Discard() {
 	f.Close()
-	if f.name != "" {
-		os.Remove(f.Name())
+	if f.temp != "" {
+		os.Remove(f.temp)
 	}
 }
 
