@@ -183,7 +183,7 @@ func TestDocuments(t *testing.T) {
 	t.Logf("%d scripts, %d commands, %d links", compiled, commands, links)
 }
 
-// kindsTable returns the table of the README about kinds of probes, a line for each.
+// kindsTable returns the table of docs/PROBES.md about kinds of probes, a line for each.
 // TestCapabilities of tests/live checks the capabilities on the running kernel.
 func kindsTable() []string {
 	lines := []string{"| probe | Linux | also needs | |", "|---|---|---|---|"}
@@ -198,10 +198,10 @@ func kindsTable() []string {
 	return lines
 }
 
-// TestKindsTable checks that the README has the table of the kinds of probes.
+// TestKindsTable checks that docs/PROBES.md has the table of the kinds of probes.
 func TestKindsTable(t *testing.T) {
 	text := strings.Join(kindsTable(), "\n") + "\n"
-	if !strings.Contains(documents(t)["README.md"], text) {
-		t.Errorf("the README does not have this table:\n%s", text)
+	if !strings.Contains(documents(t)["docs/PROBES.md"], text) {
+		t.Errorf("docs/PROBES.md does not have this table:\n%s", text)
 	}
 }
