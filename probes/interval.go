@@ -113,7 +113,6 @@ func timerKind(name, alias, doc string) *Kind {
 		p.Name = fmt.Sprintf("%s:%s:%d", name, p.Target, p.Count)
 		return p, nil
 	}
-	k.Expand = expandSelf
 	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
 	k.List = func(_ *Env, parts []string, yield func(string) bool) error {
 		for _, u := range []string{"hz", "ms", "s", "us"} {

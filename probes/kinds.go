@@ -11,7 +11,7 @@ import (
 func Kinds() []*Kind { return allKinds.Get() }
 
 var allKinds = lazy.Value[[]*Kind]{New: func() []*Kind {
-	return []*Kind{
+	list := []*Kind{
 		beginKind(), endKind(), selfKind(), testKind(), benchKind(),
 		kprobeKind(false), kprobeKind(true),
 		fentryKind(false), fentryKind(true),
@@ -22,6 +22,12 @@ var allKinds = lazy.Value[[]*Kind]{New: func() []*Kind {
 		iterKind(),
 		xdpKind(), tcKind(), cgroupSkbKind(), cgroupSockAddrKind(), sockOpsKind(), skLookupKind(), netfilterKind(), lsmKind(), fmodRetKind(),
 	}
+	for _, k := range list {
+		if k.Expand == nil {
+			k.Expand = func(_ *Env, p *Point) ([]*Point, error) { return []*Point{p}, nil }
+		}
+	}
+	return list
 }}
 
 // Lookup returns the kind with a name or alias, or nil. Case is ignored unless that is

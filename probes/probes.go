@@ -36,7 +36,8 @@ type Kind struct {
 	// returns the point that they describe, which is not expanded yet.
 	Parse func(e *Env, parts []string) (*Point, error)
 	// Expand returns the points on this system that p matches, in a stable order. If p
-	// contains no wildcard, that is p itself. The result is empty if nothing matches.
+	// contains no wildcard, that is p itself. The result is empty if nothing matches. If
+	// Expand is nil, attach points of the kind have no wildcards.
 	Expand func(e *Env, p *Point) ([]*Point, error)
 	// Context describes a program at p. It may read BTF, tracefs or an ELF file, so
 	// it is called only for points that are used.

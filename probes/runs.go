@@ -24,7 +24,6 @@ func (m Moment) Ours() bool { return m == AtBegin || m == AtEnd || m == OnSignal
 //go:noinline
 func runByUs(k *Kind) *Kind {
 	k.Confine = NotAsked
-	k.Expand = expandSelf
 	k.Context = func(*Env, *Point) (*Context, error) {
 		return &Context{
 			Kind:   k,
@@ -35,6 +34,3 @@ func runByUs(k *Kind) *Kind {
 	}
 	return k
 }
-
-// expandSelf is the Expand function of kinds without wildcards.
-func expandSelf(_ *Env, p *Point) ([]*Point, error) { return []*Point{p}, nil }

@@ -107,7 +107,6 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 		}
 		return p, nil
 	}
-	k.Expand = expandSelf
 	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		attr := &unix.PerfEventAttr{Type: typ, Config: p.Event, Sample: p.Count}

@@ -70,7 +70,6 @@ func watchpointKind() *Kind {
 		p.Name = strings.Join(append([]string{k.Name}, parts[1:]...), ":")
 		return p, nil
 	}
-	k.Expand = expandSelf
 	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
 	k.Attach = attachWatchpoint
 	return k

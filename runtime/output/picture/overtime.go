@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -295,7 +296,7 @@ func (h *History) heatmap(title string, s *series) panel {
 	for r := range s.rungs {
 		rungs = append(rungs, r)
 	}
-	slices.SortFunc(rungs, rung.compare)
+	sort.Slice(rungs, func(i, j int) bool { return rungs[i].compare(rungs[j]) < 0 })
 	each := (len(rungs) + maxRows - 1) / maxRows // buckets in a row
 	rows := (len(rungs) + each - 1) / each
 	at := map[rung]int{}

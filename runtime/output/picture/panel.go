@@ -2,11 +2,11 @@ package picture
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -131,7 +131,7 @@ func histogram(title string, h value.Hist) panel {
 		list = append(list, bar{b.Label, strconv.FormatUint(b.Count, 10), float64(b.Count)})
 	}
 	if n := len(list) - 4*maxBars; n > 0 {
-		slices.SortStableFunc(list, func(a, b bar) int { return cmp.Compare(b.n, a.n) })
+		sort.SliceStable(list, func(i, j int) bool { return list[i].n > list[j].n })
 		list = list[:4*maxBars]
 		title += fmt.Sprintf(" (without the %d smallest buckets)", n)
 	}

@@ -1,11 +1,10 @@
 package cfi
 
 import (
-	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"io"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -112,7 +111,7 @@ func codeParts(e *elf.File) []codePart {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b codePart) int { return cmp.Compare(a.addr, b.addr) })
+	sort.Slice(all, func(i, j int) bool { return all[i].addr < all[j].addr })
 	var out []codePart
 	for _, c := range all { // without those that overlap
 		if n := len(out); c.addr+c.size >= c.addr && (n == 0 || out[n-1].addr+out[n-1].size <= c.addr) {
