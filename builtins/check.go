@@ -77,6 +77,7 @@ func (d *Def) CheckArity(c Checker, call *Call) bool {
 	return false
 }
 
+//go:noinline
 func plural(n int) string {
 	if n == 1 {
 		return "one argument"
@@ -107,6 +108,8 @@ func (d *Def) CheckParams(c Checker, call *Call) bool {
 }
 
 // Param returns the parameter of argument i.
+//
+//go:noinline
 func (d *Def) Param(i int) Param {
 	if i >= len(d.Params) {
 		return d.Params[len(d.Params)-1]

@@ -15,6 +15,8 @@ import (
 // comparison with each of them is short.
 
 // matchParams are the parameters of a matcher.
+//
+//go:noinline
 func matchParams(what string) []Param {
 	return []Param{{Name: "s", Chars: true}, {Name: what, Variadic: true}}
 }

@@ -241,6 +241,8 @@ func (s *parser) num(n int64) *ir.Value { return s.b.Const(n) }
 func (s *parser) is(x *ir.Value, n int64) *ir.Value { return s.b.Op(ir.OpEq, x, s.num(n)) }
 
 // byte returns a byte of the parsed packet.
+//
+//go:noinline
 func (s *parser) byte(off int64) *ir.Value { return s.b.Load(s.p, off, 1, false) }
 func (s *parser) short(off int64) *ir.Value {
 	return s.b.Op(ir.OpBswap16, s.b.Load(s.p, off, 2, false))

@@ -20,6 +20,7 @@ const maxCompared = 16
 // 0 as the first.
 type wide [2]uint64
 
+//go:noinline
 func (a wide) compare(b wide) int {
 	return slices.Compare(a[:], b[:])
 }

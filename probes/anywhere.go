@@ -21,6 +21,8 @@ import (
 const anywhere = "**"
 
 // anywhereName returns the pattern of file names in such a target.
+//
+//go:noinline
 func anywhereName(target string) (pattern string, ok bool) {
 	if target == anywhere {
 		return "*", true

@@ -446,6 +446,8 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error
 
 // bind records that the program depends on a type of the traced file, unless t is a
 // number, text or memory that looks the same in every file. It returns t.
+//
+//go:noinline
 func (p *Point) bind(t *types.Type) *types.Type {
 	of := t
 	for of != nil && of.Kind == types.Pointer {

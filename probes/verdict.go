@@ -19,6 +19,8 @@ type Verdict struct {
 }
 
 // drops returns the Verdict of a kind that drops a packet by a constant result.
+//
+//go:noinline
 func drops(result int64) Verdict {
 	return Verdict{What: "packet", Drop: func(b *ir.Builder) *ir.Value { return b.Const(result) }}
 }

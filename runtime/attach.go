@@ -23,6 +23,8 @@ type point struct {
 }
 
 // kind returns the probe kind of a point. load has checked that the kind exists.
+//
+//go:noinline
 func (s *Session) kind(p *object.Point) *probes.Kind { return s.kinds[p.Kind] }
 
 //go:noinline
@@ -200,6 +202,7 @@ type counted struct {
 	at   source.Span
 }
 
+//go:noinline
 func countedAs(at *object.Point) counted { return counted{at.Name, at.Span} }
 
 // reasonOf returns why a point could not be attached, without its name.

@@ -124,6 +124,8 @@ type handler struct {
 // lock keeps Snapshot from running while the session's goroutine uses shared data: the
 // maps and the state for decoding their values. The lock is released while a sink is
 // called, so that a sink may call Snapshot.
+//
+//go:noinline
 func (s *Session) lock() {
 	s.mu.Lock()
 	s.held = true

@@ -65,6 +65,8 @@ func (a *app) runScript(f *source.File, make makeSink) int {
 }
 
 // printScript prints a generated script, formatted.
+//
+//go:noinline
 func (a *app) printScript(f *source.File) int {
 	a.opt = &options{}
 	return a.format(f)

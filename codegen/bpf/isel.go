@@ -320,6 +320,7 @@ func (s *selector) selectBlock(b *ir.Block, blocks []*mblock) {
 	}
 }
 
+//go:noinline
 func (s *selector) hint(o operand, r asm.Register) {
 	if o.kind == opReg && !s.m.vregs[o.v].hinted {
 		s.m.vregs[o.v].hint, s.m.vregs[o.v].hinted = r, true

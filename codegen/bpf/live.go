@@ -27,6 +27,7 @@ type interval struct {
 	ranges []rng
 }
 
+//go:noinline
 func (iv *interval) start() int { return iv.ranges[0].start }
 func (iv *interval) end() int   { return iv.ranges[len(iv.ranges)-1].end }
 

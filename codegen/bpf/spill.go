@@ -15,6 +15,7 @@ type spiller struct {
 	usesIn  map[vreg]int    // of stretches
 }
 
+//go:noinline
 func (s *spiller) isSpilled(v vreg) bool { return int(v) < len(s.spilled) && s.spilled[v] }
 
 func (s *spiller) newVreg(home vreg, noSpill bool) vreg {

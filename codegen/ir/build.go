@@ -48,6 +48,8 @@ func (b *Builder) NewBlock() *Block {
 }
 
 // SetBlock makes blk the current block.
+//
+//go:noinline
 func (b *Builder) SetBlock(blk *Block) { b.Cur = blk }
 
 // Seal declares that all predecessors of blk are known.
@@ -210,6 +212,8 @@ func (b *Builder) AtomicAdd(p *Value, off int64, size int, x *Value) {
 func (b *Builder) Atomic(op Op, p *Value, off int64, x *Value) { b.add(op, p, x).Imm = off }
 
 // FetchAdd atomically adds x to the u64 at p+off and returns the old value.
+//
+//go:noinline
 func (b *Builder) FetchAdd(p *Value, off int64, x *Value) *Value {
 	v := b.add(OpFetchAdd64, p, x)
 	v.Imm = off
@@ -217,6 +221,8 @@ func (b *Builder) FetchAdd(p *Value, off int64, x *Value) *Value {
 }
 
 // Xchg atomically stores x in the u64 at p+off and returns the old value.
+//
+//go:noinline
 func (b *Builder) Xchg(p *Value, off int64, x *Value) *Value {
 	v := b.add(OpXchg64, p, x)
 	v.Imm = off

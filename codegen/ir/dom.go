@@ -249,6 +249,8 @@ func (d *Dom) loops() {
 }
 
 // Reachable reports whether b can be reached from the entry.
+//
+//go:noinline
 func (d *Dom) Reachable(b *Block) bool { return d.order[b.ID] >= 0 }
 
 // Order returns b's index in RPO.

@@ -143,6 +143,8 @@ func (b *Block) SplitEdge(i int) *Block {
 type Subst []*Value
 
 // Find returns the replacement of x, which may be x itself.
+//
+//go:noinline
 func (s Subst) Find(x *Value) *Value {
 	for x.ID < len(s) && s[x.ID] != nil {
 		x = s[x.ID]

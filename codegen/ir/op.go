@@ -212,6 +212,8 @@ func OpNamed(name string) Op {
 func (o Op) String() string { return ops[o].Name }
 
 // Effect returns the effects of v besides its result.
+//
+//go:noinline
 func (v *Value) Effect() Effect {
 	if v.Op == OpCall {
 		return v.Help.Effect
@@ -221,6 +223,8 @@ func (v *Value) Effect() Effect {
 
 // Width returns the number of bytes that v accesses at its first operand plus Imm, or
 // 0 if it accesses no memory.
+//
+//go:noinline
 func (v *Value) Width() int64 {
 	switch info := v.Op.Info(); info.Access {
 	case Fills, Moves:

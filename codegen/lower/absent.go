@@ -23,6 +23,8 @@ func (f *fn) mustHave(has *ir.Value) {
 }
 
 // absentTo runs emit with a as the destination for absent members.
+//
+//go:noinline
 func (f *fn) absentTo(a *absence, emit func()) {
 	old := f.absent
 	f.absent = a

@@ -247,6 +247,7 @@ func (m *memPass) load(b *ir.Block, v *ir.Value, p location, size int64) bool {
 	return false
 }
 
+//go:noinline
 func (m *memPass) become(v *ir.Value, op ir.Op, imm int64, args ...*ir.Value) {
 	v.Op, v.Imm, v.Imm2, v.Args = op, imm, 0, args
 	m.changed = true

@@ -108,6 +108,7 @@ func (d *storePass) bits(p *ir.Value, off, n int64) (from, to int, exact, ok boo
 	return bit + int(at.off), bit + int(at.off+n), true, true
 }
 
+//go:noinline
 func (d *storePass) mark(live []uint64, from, to int) {
 	for i := from; i < to; i++ {
 		live[i>>6] |= 1 << (i & 63)

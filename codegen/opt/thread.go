@@ -68,6 +68,8 @@ func thread(f *ir.Func) bool {
 }
 
 // forwards reports whether b consists of phis, and a branch on one of them.
+//
+//go:noinline
 func forwards(b *ir.Block) bool {
 	return b.Term == ir.TermBr && b.Succs[0] != b.Succs[1] && len(b.Values) > 0 &&
 		b.Cond.Block == b && b.Values[len(b.Values)-1].Op == ir.OpPhi

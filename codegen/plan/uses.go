@@ -190,6 +190,8 @@ func (u *uses) value(e ast.Expr) {
 }
 
 // children searches all expressions and statements directly below n.
+//
+//go:noinline
 func (u *uses) children(n ast.Node) {
 	ast.Inspect(n, func(c ast.Node) bool {
 		switch c := c.(type) {

@@ -50,6 +50,8 @@ type Place struct {
 const keyName = "by"
 
 // Key returns the value by which Saved is kept, or nil if it is kept for the thread.
+//
+//go:noinline
 func (p *Place) Key() *EventArg {
 	for _, a := range p.Saved {
 		if a.Name.Text == keyName {

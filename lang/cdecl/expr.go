@@ -74,6 +74,7 @@ func (p *exprParser) number() (number, error) {
 	return v, nil
 }
 
+//go:noinline
 func (p *exprParser) peek() token {
 	if p.pos < len(p.toks) {
 		return p.toks[p.pos]

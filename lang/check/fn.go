@@ -107,6 +107,8 @@ func (c *checker) signature(f *fnState) {
 
 // growing reports whether t is a written type that a value completes: a string without
 // a size, or a timestamp without a format.
+//
+//go:noinline
 func growing(t *types.Type) bool {
 	return t != nil && (t.Kind == types.String && t.Size == 0 || t.Kind == types.Opaque && declaredOnly(t))
 }

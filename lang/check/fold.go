@@ -130,6 +130,7 @@ func (c *checker) foldTyped(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit)
 	return result, true
 }
 
+//go:noinline
 func compares(op string, order int) bool {
 	switch op {
 	case "==":

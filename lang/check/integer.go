@@ -35,6 +35,8 @@ func (n integer) negated() integer {
 }
 
 // fits reports whether n is an int64.
+//
+//go:noinline
 func (n integer) fits() bool { return n.abs <= math.MaxInt64 || n.negative && n.abs == 1<<63 }
 
 // literal returns a literal with the value n. ok is false if no 64-bit type has it.

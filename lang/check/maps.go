@@ -273,6 +273,8 @@ func (c *checker) element(e ast.Expr) (*mapState, bool) {
 }
 
 // isElement reports whether e is @m or @m[key].
+//
+//go:noinline
 func isElement(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.Map:

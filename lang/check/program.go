@@ -114,4 +114,6 @@ type Var struct {
 func (in *Info) TypeOf(e ast.Expr) *types.Type { return in.Types[e] }
 
 // LitOf returns the value of e if it is known at compile time, or nil.
+//
+//go:noinline
 func (in *Info) LitOf(e ast.Expr) *builtins.Lit { return in.Lits[e] }

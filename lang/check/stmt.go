@@ -166,6 +166,8 @@ func (c *checker) branches(cond ast.Expr, yes, no func()) {
 
 // dropped returns the value of a comptime condition, which removes one of the branches
 // from the script. It returns nil for any other condition.
+//
+//go:noinline
 func (c *checker) dropped(cond ast.Expr) *builtins.Lit {
 	if _, ok := cond.(*ast.Comptime); !ok {
 		return nil

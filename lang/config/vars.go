@@ -193,6 +193,7 @@ func unstable(feature string) Var {
 
 func dead(name string) Var { return Var{Name: name, Dead: true} }
 
+//go:noinline
 func renamed(old, name string) Var { return Var{Name: old, Renamed: name} }
 
 // onStackLimit returns the variable on_stack_limit. All values above the size of a

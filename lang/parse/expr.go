@@ -199,6 +199,8 @@ func isVar(x ast.Expr) bool { _, ok := x.(*ast.Var); return ok }
 func isMap(x ast.Expr) bool { _, ok := x.(*ast.Map); return ok }
 
 // isPlace reports whether x can be assigned to.
+//
+//go:noinline
 func isPlace(x ast.Expr) bool {
 	if i, ok := x.(*ast.Index); ok {
 		x = i.X

@@ -299,6 +299,8 @@ func (p *parser) followed(f func(token) bool) bool {
 }
 
 // follows reports whether the token after the next one is the given operator.
+//
+//go:noinline
 func (p *parser) follows(op string) bool {
 	return p.followed(func(t token) bool { return t.Type == tPunct && t.Value == op })
 }

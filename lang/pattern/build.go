@@ -169,6 +169,8 @@ func (b *builder) divide() {
 }
 
 // interval returns the number of the interval of r.
+//
+//go:noinline
 func (b *builder) interval(r rune) int {
 	i, found := slices.BinarySearch(b.bounds, r)
 	if !found {

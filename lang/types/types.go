@@ -237,6 +237,8 @@ func NewString(size int) *Type { return &Type{Kind: String, Size: size} }
 func NewChars(n int) *Type { return &Type{Kind: String, Size: n, Full: true} }
 
 // NewBuffer returns the type of buf() for at most n bytes of data.
+//
+//go:noinline
 func NewBuffer(n int) *Type { return &Type{Kind: Buffer, Size: n + 4, Len: n} }
 
 // NewPointer returns the type of a pointer to elem in space.

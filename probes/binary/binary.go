@@ -156,6 +156,8 @@ func Raw(path, label string) *File {
 
 // Close unmaps the file. Strings and sections of the file must not be used after
 // it.
+//
+//go:noinline
 func (x *File) Close() {
 	if x.mapped {
 		unix.Munmap(x.data)
@@ -326,6 +328,8 @@ func (x *File) Covering(addr uint64) (Symbol, bool) {
 
 // Offset converts a virtual address to an offset in the file, by which the kernel
 // identifies the location of a uprobe.
+//
+//go:noinline
 func (x *File) Offset(addr uint64) (uint64, bool) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {

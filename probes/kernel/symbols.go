@@ -177,6 +177,7 @@ func (t *symbolTable) nameOf(off int) []byte {
 	return rest
 }
 
+//go:noinline
 func parseHex(b []byte) (uint64, bool) {
 	var v uint64
 	n := 0

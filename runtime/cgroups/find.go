@@ -224,6 +224,8 @@ func (s *System) cgroupOf(pid int) string {
 
 // walk calls visit for each cgroup below root. It leaves out cgroups that are removed
 // meanwhile.
+//
+//go:noinline
 func walk(root string, visit func(dir, name string)) error {
 	return filepath.WalkDir(root, func(dir string, d fs.DirEntry, err error) error {
 		switch {

@@ -45,6 +45,8 @@ func (c *Container) String() string {
 }
 
 // Short returns an ID as runtimes show it.
+//
+//go:noinline
 func Short(id string) string {
 	if isID(id) {
 		return id[:12]

@@ -104,6 +104,8 @@ func (d *decoder) readTypes() {
 func (d *decoder) typeRef() *types.Type { return d.typeAt().t }
 
 // typeAt reads a reference to an earlier type in the table.
+//
+//go:noinline
 func (d *decoder) typeAt() decodedType {
 	n := d.small(len(d.types))
 	if n == 0 {

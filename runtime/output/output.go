@@ -50,6 +50,8 @@ type LostSink interface {
 type Through struct{ Sink }
 
 // LostAt implements LostSink.
+//
+//go:noinline
 func (t Through) LostAt(at source.Span, n uint64) bool {
 	s, ok := t.Sink.(LostSink)
 	return ok && s.LostAt(at, n)

@@ -45,6 +45,8 @@ type Writer struct {
 }
 
 // NewWriter returns a Writer to w.
+//
+//go:noinline
 func NewWriter(w io.Writer, mode Mode) *Writer { return &Writer{w: w, mode: mode} }
 
 func (w *Writer) Write(p []byte) (int, error) {

@@ -61,6 +61,7 @@ func elemOp(cmd uintptr, m *ebpf.Map, key, val []byte, flags uint64) error {
 	return sysBPF(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a))
 }
 
+//go:noinline
 func LookupElem(m *ebpf.Map, key, val []byte) error { return elemOp(cmdLookup, m, key, val, 0) }
 
 func UpdateElem(m *ebpf.Map, key, val []byte, flags uint64) error {

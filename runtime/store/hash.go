@@ -79,6 +79,8 @@ type shape struct {
 }
 
 // class rounds a size up, so that few different hash maps are needed.
+//
+//go:noinline
 func class(size int) int { return max(8, 1<<bits.Len(uint(size-1))) }
 
 // keyClass is class for keys. With the number, the result is at most the kernel's
@@ -156,6 +158,8 @@ func (s *hash) Key(g Gen, e KeyExpr) Key {
 }
 
 // padded returns at most most bytes of a text, followed by zeros up to size.
+//
+//go:noinline
 func padded(text string, most, size int) []byte {
 	data := make([]byte, size)
 	copy(data[:max(most, 0)], text)

@@ -59,6 +59,8 @@ func (k *Kernel) Open(m *object.Map) (Reader, error) {
 
 // ReadTogether calls read, which reads several maps. Each shared hash map is read once
 // for all its maps. No map may be cleared or zeroed meanwhile.
+//
+//go:noinline
 func (k *Kernel) ReadTogether(read func()) {
 	k.together = map[string]map[uint64][]rawEntry{}
 	read()

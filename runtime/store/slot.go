@@ -56,6 +56,8 @@ func (s *slot) Present(g Gen, k Key) *ir.Value {
 }
 
 // null returns a branch whose value is a null pointer.
+//
+//go:noinline
 func null(g Gen) func() *ir.Value { return func() *ir.Value { return g.B().Const(0) } }
 
 func (s *slot) Make(g Gen, k Key) *ir.Value {

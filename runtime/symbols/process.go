@@ -51,6 +51,8 @@ type mapping struct {
 type fileID struct{ dev, inode, path string }
 
 // named reports whether the mapping is of a file.
+//
+//go:noinline
 func (m *mapping) named() bool {
 	return m.file.path != "" && (m.file.path[0] == '/' || m.file.path == vdso)
 }

@@ -29,6 +29,8 @@ func (v Stack) appendTo(b []byte) []byte {
 }
 
 // Mark returns the text that stands for the missing frames, or "" if none is missing.
+//
+//go:noinline
 func (v Stack) Mark() string {
 	switch {
 	case v.Missing == "":

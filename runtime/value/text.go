@@ -149,4 +149,6 @@ func (v Hist) String() string   { return Text(v, usualTrailer) }
 func (v Avg) String() string    { return Text(v, usualTrailer) }
 func (v Stats) String() string  { return Text(v, usualTrailer) }
 func (v Series) String() string { return Text(v, usualTrailer) }
-func (v Stack) String() string  { return Text(v, usualTrailer) }
+
+//go:noinline
+func (v Stack) String() string { return Text(v, usualTrailer) }

@@ -69,6 +69,8 @@ func (e *Entry) Path() string {
 }
 
 // Plain reports whether the entry decides about connections only.
+//
+//go:noinline
 func (e *Entry) Plain() bool {
 	return e.Port == nil || e.Port.Plain()
 }

@@ -405,4 +405,5 @@ func (w *writer) report(i int) {
 	}
 }
 
+//go:noinline
 func paren(cond string) string { return "(" + cond + ")" }

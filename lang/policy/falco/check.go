@@ -204,6 +204,8 @@ func ParsePort(text string) (int64, error) {
 }
 
 // ParseBool returns a truth value of a condition.
+//
+//go:noinline
 func ParseBool(text string) (bool, error) {
 	switch strings.ToLower(text) {
 	case "true", "1":

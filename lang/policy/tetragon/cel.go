@@ -138,6 +138,8 @@ func (r *celReader) next() {
 }
 
 // accept skips a token if it is the current one.
+//
+//go:noinline
 func (r *celReader) accept(token string) bool {
 	if r.token != token {
 		return false

@@ -230,6 +230,8 @@ func (h *hook) choose(b *body) {
 }
 
 // resultsDecide reports whether the result of the function decides which selector matches.
+//
+//go:noinline
 func (h *hook) resultsDecide() bool {
 	return slices.ContainsFunc(h.selectors, func(s *selector) bool { return len(s.result) > 0 })
 }

@@ -216,6 +216,7 @@ func replaceVar(expr, variable string) string {
 	return b.String()
 }
 
+//go:noinline
 func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }

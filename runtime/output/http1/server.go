@@ -33,6 +33,8 @@ type Response struct {
 }
 
 // Text returns a response of a line of text.
+//
+//go:noinline
 func Text(status int, text string) Response {
 	return Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: []byte(text + "\n")}
 }

@@ -108,6 +108,8 @@ func (g *grid) put(x, y, end int, text string, s style) int {
 const maxMarks = 16
 
 // fill gives the rest of a line from column x on a style.
+//
+//go:noinline
 func (g *grid) fill(x, y int, s style) {
 	if y < 0 || y >= g.h {
 		return

@@ -94,6 +94,8 @@ func (m *model) update(now time.Time, maps []output.Map, err error) {
 }
 
 // table returns the table that is shown, or nil.
+//
+//go:noinline
 func (m *model) table() *table {
 	if m.tab < len(m.maps) {
 		return m.maps[m.tab]
@@ -205,6 +207,7 @@ const (
 	maxEvery = time.Minute
 )
 
+//go:noinline
 func (m *model) ask(p prompt, text string) { m.prompt, m.typed, m.before = p, text, text }
 
 // typing handles a key of a prompt.

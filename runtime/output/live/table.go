@@ -242,6 +242,8 @@ func (c *column) compare(a, b *row) int {
 }
 
 // part returns a part of a key, or nil.
+//
+//go:noinline
 func part(k value.Value, n int) value.Value {
 	if ps := keyParts(k); n < len(ps) {
 		return ps[n]

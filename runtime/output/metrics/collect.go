@@ -160,6 +160,8 @@ type build struct {
 }
 
 // add adds a metric, or series to a metric of the same name.
+//
+//go:noinline
 func (b *build) add(f Family) {
 	if len(f.Series) == 0 {
 		return

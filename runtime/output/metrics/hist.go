@@ -8,6 +8,8 @@ import (
 )
 
 // bound returns the greatest number of a bucket that has one.
+//
+//go:noinline
 func bound(b *value.Bucket) float64 {
 	if b.Unsigned {
 		return float64(uint64(b.Max))

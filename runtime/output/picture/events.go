@@ -45,6 +45,7 @@ func (e *Events) Alert(a output.Alert) {
 	e.Sink.Alert(a)
 }
 
+//go:noinline
 func (e *Events) keep(text string) {
 	if n := len(text); n > maxKept {
 		text, e.lost = text[n-maxKept:], true

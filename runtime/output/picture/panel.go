@@ -169,6 +169,8 @@ func barPanel(title string, list []bar) panel {
 func length(s string) int { return len([]rune(s)) }
 
 // shorten truncates a text to n characters.
+//
+//go:noinline
 func shorten(s string, n int) string {
 	if r := []rune(s); len(r) > n {
 		if n < 3 {

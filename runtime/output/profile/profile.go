@@ -160,6 +160,8 @@ func number(v value.Value) (int64, bool) {
 }
 
 // weight returns the sample's value.
+//
+//go:noinline
 func (s *sample) weight() int64 { return s.values[len(s.values)-1] }
 
 // title returns the name of a frame's function. If it is unknown, title returns the

@@ -38,6 +38,7 @@ func AppendOpenMetrics(b []byte, fs []metrics.Family) []byte {
 // typeNames are the names of the kinds of metrics.
 var typeNames = [...]string{metrics.Gauge: "gauge", metrics.Counter: "counter", metrics.Histogram: "histogram", metrics.Summary: "summary"}
 
+//go:noinline
 func (w *textWriter) add(parts ...string) {
 	for _, p := range parts {
 		w.b = append(w.b, p...)
@@ -164,6 +165,8 @@ func appendReal(b []byte, f float64) []byte {
 }
 
 // escape appends text with the characters escaped that would end it.
+//
+//go:noinline
 func (w *textWriter) escape(text string, quotes bool) {
 	for i := range len(text) {
 		switch c := text[i]; {

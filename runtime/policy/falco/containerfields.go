@@ -12,6 +12,8 @@ import (
 )
 
 // ofContainer returns a field of the container.
+//
+//go:noinline
 func ofContainer(get func(e *Event, c *container) datum) field {
 	return func(e *Event, _ *falco.Term) datum {
 		c := e.container()
@@ -156,6 +158,8 @@ func (m mount) String() string {
 
 // mountField returns a field of a mount, which the argument selects by number or by a
 // pattern of its destination or source.
+//
+//go:noinline
 func mountField(get func(mount) string) field {
 	return func(e *Event, t *falco.Term) datum {
 		c := e.container()

@@ -39,6 +39,8 @@ func text(s string) datum  { return datum{kind: isText, s: s} }
 func number(n int64) datum { return datum{kind: isNumber, n: n} }
 
 // hexNumber and octNumber return numbers that are shown in other digits.
+//
+//go:noinline
 func hexNumber(n int64) datum { return datum{kind: isNumber, n: n, s: fmt.Sprintf("%X", uint64(n))} }
 func octNumber(n int64) datum { return datum{kind: isNumber, n: n, s: fmt.Sprintf("%o", uint64(n))} }
 

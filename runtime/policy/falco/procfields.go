@@ -18,6 +18,8 @@ func exe(p *procs.Process) string {
 }
 
 // args returns the command line of a process without its first word.
+//
+//go:noinline
 func args(p *procs.Process) string {
 	if len(p.Args) < 2 {
 		return ""
@@ -51,6 +53,8 @@ func (e *Event) cwd() datum {
 }
 
 // self returns a field of the process.
+//
+//go:noinline
 func self(get func(e *Event, p *procs.Process) datum) field {
 	return func(e *Event, _ *falco.Term) datum { return get(e, e.proc) }
 }
@@ -67,6 +71,8 @@ func parent(get func(p *procs.Process) datum) field {
 
 // ancestor returns a field of an ancestor, or of all of them. 0 is the process itself, of
 // which own returns the field.
+//
+//go:noinline
 func ancestor(get func(p *procs.Process) datum, own func(e *Event) datum) field {
 	return func(e *Event, t *falco.Term) datum {
 		if t.HasArg {

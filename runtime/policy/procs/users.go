@@ -74,6 +74,8 @@ func idOf(fields []string, count int) (uint32, bool) {
 }
 
 // User returns the user with a number, or nil.
+//
+//go:noinline
 func (n *Names) User(id uint32) *User {
 	n.refresh()
 	return n.users[id]

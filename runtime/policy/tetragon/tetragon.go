@@ -134,6 +134,8 @@ func (s *Sink) process(pid int32, start uint64) *procs.Process {
 func near(a, b uint64) bool { return a/1e7 == b/1e7 }
 
 // describe completes what is known of a process that was read from /proc.
+//
+//go:noinline
 func (s *Sink) describe(p *procs.Process) {
 	if p.Namespaces[0] == 0 {
 		p.Namespaces = spacesOf(p.PID)

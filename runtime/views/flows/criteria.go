@@ -66,6 +66,8 @@ var flags = []FilterFlag{
 
 // ends returns a parse function for criteria about the ends of a flow. The function of gets
 // the criterion for one end, whose arguments in the script have the given first letter.
+//
+//go:noinline
 func ends(from, to bool, of func(value string) (match func(e *Endpoint) bool, cond func(end string) string, err error)) func(string) (criterion, error) {
 	return func(value string) (criterion, error) {
 		match, cond, err := of(value)

@@ -158,6 +158,8 @@ func predicate(conds ...string) string {
 }
 
 // only returns a statement that ends the program if one of the conditions does not hold.
+//
+//go:noinline
 func only(conds []string) string {
 	if len(conds) == 0 {
 		return ""

@@ -198,6 +198,8 @@ func (t *tracker) count(n uint64) {
 }
 
 // end implements answers.
+//
+//go:noinline
 func (t *tracker) end() {
 	if r := t.c.current; r != nil {
 		r.Whole = true

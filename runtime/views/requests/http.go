@@ -192,6 +192,7 @@ func (h *httpReader) read(data []byte, n uint64, to answers) {
 	}
 }
 
+//go:noinline
 func (h *httpReader) ended(to answers) {
 	to.end()
 	h.state, h.head = inHeader, text{}

@@ -74,6 +74,8 @@ func splitPgsql(data []byte, size uint64, o *Options) []*Request {
 }
 
 // cString returns the text up to the first NUL.
+//
+//go:noinline
 func cString(b []byte) string {
 	s, _, _ := bytes.Cut(b, []byte{0})
 	return string(s)

@@ -102,6 +102,8 @@ func New(s Sections) *Data {
 }
 
 // AltData returns the file with the data that several files share, or nil.
+//
+//go:noinline
 func (d *Data) AltData() *Data {
 	if !d.altDone {
 		d.altDone = true
