@@ -274,7 +274,7 @@ func (c *compilation) emit() error {
 		OnStackLimit: c.checked.Config.OnStackLimit,
 	})
 	if limit, ok := err.(*bpf.LimitError); ok && limit.Pos.IsValid() {
-		c.diags.Errorf(limit.Pos, "the program is too large for the kernel: %s", limit.What)
+		c.diags.ErrorHint(limit.Pos, limit.Hint, "the program is too large for the kernel: %s", limit.What)
 		return nil
 	}
 	return err

@@ -75,6 +75,9 @@ func (s *Session) load() error {
 		unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 		_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited)
 	}
+	if err = allowFiles(s.obj); err != nil {
+		return err
+	}
 	for _, p := range s.obj.Programs {
 		for i := range p.Points {
 			if s.kind(&p.Points[i]) == nil {
@@ -96,10 +99,9 @@ func (s *Session) load() error {
 	}
 	cfg := &s.obj.Settings
 	s.syms = symbols.NewUser(symbols.View{
-		ProcRoot: s.procRoot(),
-		Demangle: cfg.CPPDemangle,
-		Cache:    symbols.CacheMode(cfg.CacheUserSymbols),
-
+		ProcRoot:  s.procRoot(),
+		Demangle:  cfg.CPPDemangle,
+		Cache:     symbols.CacheMode(cfg.CacheUserSymbols),
 		Debug:     cfg.ShowDebugInfo || s.opt.Profiles,
 		DebugDirs: s.opt.DebugDirs,
 		Fetch:     s.opt.FetchDebug,
@@ -111,8 +113,7 @@ func (s *Session) load() error {
 	if err := s.openMaps(); err != nil {
 		return err
 	}
-	if !s.opt.DryRun {
-		// The verifier takes some time. Build the unwind tables meanwhile.
+	if !s.opt.DryRun { // The verifier takes some time. Build the unwind tables meanwhile.
 		if err := s.startUnwinding(); err != nil {
 			return err
 		}
@@ -382,6 +383,9 @@ func (s *Session) loadError(p *object.Program, err error) error {
 	point := p.Name
 	if len(p.Points) > 0 {
 		point = p.Points[0].Name
+	}
+	if errors.Is(err, unix.EMFILE) {
+		return fewFiles(s.obj, p.Span, "cannot load "+point)
 	}
 	if errors.Is(err, unix.EFAULT) {
 		// The verifier follows each iteration of a loop and keeps a list of the

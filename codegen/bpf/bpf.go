@@ -31,6 +31,7 @@ import (
 	"sort"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
@@ -91,7 +92,7 @@ const WideMap = "wide"
 type LimitError struct {
 	Prog, Func string
 	Pos        source.Span
-	What       string
+	What, Hint string
 }
 
 func (e *LimitError) Error() string {
@@ -227,7 +228,28 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 		out.Rare = append(out.Rare, c.rare...)
 		out.Insns[first] = out.Insns[first].WithSymbol(f.Name)
 	}
-	return out, nil
+	return out, checkSize(out, maxInsns)
+}
+
+// maxInsns is the number of instructions of eight bytes that the kernel accepts in one
+// program (BPF_COMPLEXITY_LIMIT_INSNS).
+const maxInsns = 1_000_000
+
+// checkSize returns an error if a program has more than most instructions. The error points at
+// the first one that is too many.
+func checkSize(p *object.Program, most int) error {
+	n, at := 0, -1
+	for i := range p.Insns {
+		if n += int(p.Insns[i].Size()) / asm.InstructionSize; n > most && at < 0 {
+			at = i
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	return &LimitError{Prog: p.Name, Func: p.Name, Pos: p.LineAt(at),
+		What: fmt.Sprintf("it has %d instructions, and may have %d", n, most),
+		Hint: "divide the block among several probes of the same attach point"}
 }
 
 // callGraph finds the functions that each function calls or passes as a callback, and
