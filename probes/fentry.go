@@ -190,7 +190,7 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 		return nil, tooOld(e, p.Kind.Name, FeatFentry)
 	}
 	if p.Target == "bpf" {
-		return &Context{
+		c := &Context{
 			Kind:        p.Kind,
 			Load:        Load{Type: ebpf.Tracing, AttachType: attach, AttachTo: p.Func, AttachProg: ebpf.ProgramID(p.Count)},
 			Func:        TracedFunc{Name: p.Func},
@@ -198,7 +198,13 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 			InTask:      true,
 			Preemptible: true,
 			Stacks:      true,
-		}, nil
+		}
+		if ret {
+			c.Ret = Ret{Type: types.TInt64, Typed: func() (*types.Type, error) {
+				return nil, errors.New("the result of a BPF program cannot be read: its place depends on arguments whose types are not known")
+			}, Read: func(*ir.Builder, *ir.Value) *ir.Value { panic("probes: the result of a BPF program") }}
+		}
+		return c, nil
 	}
 	proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 	if err != nil {

@@ -488,6 +488,15 @@ func TestLiveBPFFunction(t *testing.T) {
 	}})
 	needs(t, err)
 	defer victim.Close()
+	for _, p := range expand(t, e, "fexit:bpf:"+name) {
+		c, err := probes.NewContext(e, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Ret.Typed(); err == nil {
+			t.Error("the result of a program can be read")
+		}
+	}
 	for _, text := range []string{"fentry:bpf:" + name, "fexit:bpf:*:" + name[:20] + "*"} {
 		cl, count := attach(t, e, text, 0)
 		_, _, err = victim.Test(make([]byte, 64))
