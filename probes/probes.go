@@ -70,8 +70,8 @@ type Kind struct {
 	// AttachSession attaches such a program to the calls and returns of functions. ps are
 	// the points for the calls. It is nil if Return is "".
 	AttachSession func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error)
-	// Alone is set if a script with such a probe can have no other probe and only one
-	// attach point.
+	// Alone is set if a script with such a probe can have no other probe but begin and
+	// end, and only one attach point.
 	Alone bool
 	// Named is the name of the kind of probe whose args are those of the functions that
 	// this kind traces without args, or "".

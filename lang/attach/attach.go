@@ -46,7 +46,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 	var decls []*ast.Probe
 	var found [][]*probes.Point // of each of decls
 	var alone *probes.Point     // a point that allows no other
-	total := 0
+	total, beside := 0, 0       // beside: points that may be beside alone
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.Probe)
 		if !ok {
@@ -58,6 +58,9 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		for _, pt := range points {
 			if alone == nil && pt.Kind.Alone {
 				alone = pt
+			}
+			if pt.Kind.Runs == probes.AtBegin || pt.Kind.Runs == probes.AtEnd {
+				beside++
 			}
 		}
 		if total > cfg.MaxProbes {
@@ -72,8 +75,8 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 	for i, d := range decls {
 		blocks = append(blocks, Block{d, r.contexts(found[i])})
 	}
-	if alone != nil && total > 1 {
-		diags.Errorf(alone.Span, "%s cannot be mixed with other probes, not even with another %s", alone.Name, alone.Kind.Name)
+	if alone != nil && total-beside > 1 {
+		diags.Errorf(alone.Span, "%s cannot be mixed with other probes than begin and end, not even with another %s", alone.Name, alone.Kind.Name)
 	}
 	if total == 0 && !diags.HasErrors() {
 		diags.Add(source.Diag{Msg: "No probes to attach"})
