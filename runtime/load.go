@@ -487,18 +487,3 @@ func isStatistic(line string) bool {
 	return strings.HasPrefix(line, "processed ") || strings.HasPrefix(line, "verification time") ||
 		strings.HasPrefix(line, "stack depth") || strings.HasPrefix(line, "peak_states")
 }
-
-// reason returns the innermost error: the kernel's answer without the context that
-// callers added.
-func reason(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		if errno, ok := inner.(unix.Errno); ok {
-			return errno
-		}
-		err = inner
-	}
-}
