@@ -78,6 +78,12 @@ func (s *Session) unwatch(addr uint64) error {
 // attached.
 func (s *Session) attachAll() error {
 	progs := s.obj.Programs
+	total := 0
+	for _, p := range progs {
+		total += len(p.Points)
+	}
+	s.opt.Progress.Begin("Attaching probes", total)
+	defer s.opt.Progress.End()
 	// If several programs share an attach point and the kernel runs them in reverse
 	// order of attachment, attach the last one first, so that they run in script
 	// order.
@@ -156,12 +162,14 @@ func (s *Session) linkAll(prog *ebpf.Program, points []*object.Point, linked fun
 	kind := s.kind(points[0])
 	if kind.AttachMany != nil && len(points) > 1 {
 		if link, err := kind.AttachMany(s.at, prog, points); err == nil {
+			s.opt.Progress.Add(len(points))
 			return linked(link, nil)
 		}
 		// Attached one by one, they work, or the error names the point that fails.
 	}
 	for _, at := range points {
 		link, err := kind.Attach(s.at, prog, at)
+		s.opt.Progress.Add(1)
 		if err != nil {
 			err = failed(at, err)
 		} else {

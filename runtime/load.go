@@ -282,10 +282,12 @@ func (s *Session) loadPrograms() error {
 	errs := make([]error, len(progs))
 	next := make(chan int)
 	var wg sync.WaitGroup
+	s.opt.Progress.Begin("Loading programs", len(progs))
 	for range min(gort.GOMAXPROCS(0), len(progs)) {
 		wg.Go(func() {
 			for i := range next {
 				loaded[i], errs[i] = s.loadProgram(progs[i])
+				s.opt.Progress.Add(1)
 			}
 		})
 	}

@@ -42,7 +42,9 @@ func (s *Session) printAll() error {
 // top is 0. If asked is set, a map without keys that was never assigned is printed
 // as zero. Otherwise it is left out.
 func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
+	s.opt.Progress.Begin("Reading "+m.Name, 0)
 	out, err := s.mapValues(m, top, asked, s.hurried)
+	s.opt.Progress.End() // before the sink writes
 	if err != nil {
 		return err
 	}

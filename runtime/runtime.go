@@ -88,6 +88,9 @@ type Setup struct {
 	// Timeline is told when and in which thread events occurred, and of calls and returns.
 	// The script must have been compiled for it. It may be nil.
 	Timeline output.Timeline
+	// Progress shows what takes long before the first result and after the last event; nil:
+	// nothing is shown.
+	Progress *output.Progress
 	// Stats makes the kernel measure the programs, and prints the results to Stderr when
 	// the session ends.
 	Stats bool
@@ -281,8 +284,10 @@ func (s *Session) Close() error {
 	if s.opt.Child != nil {
 		s.opt.Child.terminate()
 	}
-	inParallel(s.detached, func(l attached) { l.Close() })
+	s.opt.Progress.Begin("Detaching probes", len(s.detached))
+	inParallel(s.detached, func(l attached) { l.Close(); s.opt.Progress.Add(1) })
 	s.detached = nil
+	s.opt.Progress.End()
 	if s.ring != nil {
 		s.ring.Close()
 	}

@@ -116,6 +116,7 @@ func (s *Session) awaitTables() {
 	if s.unwind == nil {
 		return
 	}
+	s.opt.Progress.Begin("Building unwind tables", 0)
 	late := time.Now().Add(tablePatience)
 	for _, pid := range s.unwind.wanted {
 		s.unwind.tables.Await(pid, time.Until(late))

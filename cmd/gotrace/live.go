@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/live"
 )
 
@@ -80,6 +81,7 @@ func (a *app) startLive(s *runtime.Session) error {
 	if a.live == nil {
 		return nil
 	}
+	a.progress.Off(true)
 	return a.live.Start(s.Greatest)
 }
 
@@ -90,8 +92,24 @@ func (a *app) stopLive() {
 	}
 }
 
-// leaveTerminal makes the terminal as it was before a process with --live ends at once.
+// openProgress shows what takes long if standard error is a terminal.
+func (a *app) openProgress() {
+	if a.opt.quiet || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(os.Stderr.Fd())) {
+		return
+	}
+	width := func() int {
+		if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
+			return w
+		}
+		return 80
+	}
+	a.progress = output.NewProgress(a.report.w, width)
+	a.report.w = a.progress
+}
+
+// leaveTerminal makes the terminal as it was before this process ends at once.
 func (a *app) leaveTerminal() {
+	a.progress.End()
 	if a.live != nil {
 		a.live.Leave()
 	}

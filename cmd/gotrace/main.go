@@ -22,6 +22,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/live"
 )
 
@@ -121,10 +122,11 @@ type app struct {
 	tool       *tool                       // the tool in this binary; nil: it is gotrace itself
 	fetch      func(buildID string) string // see fetchDebug
 	fetchAsked bool
-	files      *source.Files // source of files that the script names; nil: the disk
-	warned     []string      // the compiler's warnings as printed
-	live       *live.View    // the view of --live; nil: none
-	sink       makeSink      // makes the sink of the results; nil: that of -f
+	files      *source.Files    // source of files that the script names; nil: the disk
+	warned     []string         // the compiler's warnings as printed
+	progress   *output.Progress // shows what takes long; nil: stderr is no terminal
+	live       *live.View       // the view of --live; nil: none
+	sink       makeSink         // makes the sink of the results; nil: that of -f
 	// results and messages measure whether the outputs of a session keep up: its
 	// results, and everything else that it prints.
 	results, messages meter
@@ -251,6 +253,8 @@ func (a *app) trace(f *source.File) int {
 			return statusError
 		}
 		defer a.stopLive()
+		a.openProgress()
+		defer a.progress.End()
 		if a.opt.cmd != "" {
 			var err error
 			if a.child, err = runtime.StartChild(a.opt.cmd, a.childStreams()); err != nil {
@@ -266,6 +270,7 @@ func (a *app) trace(f *source.File) int {
 	obj, ok := a.prebuilt(), true
 	ready := obj != nil
 	if !ready {
+		a.progress.Begin("Compiling", 0)
 		obj, ok = a.compile(f)
 	}
 	if !ok || !a.checkOptions(obj.Options) {

@@ -224,3 +224,34 @@ func TestLiveInTmux(t *testing.T) {
 		t.Errorf("the view is still there: %s", screen)
 	}
 }
+
+// TestProgressLine checks that a long compilation shows a line on a terminal, which is gone
+// before the results, and nothing elsewhere.
+func TestProgressLine(t *testing.T) {
+	if *peer {
+		t.Skip("bpftrace has no such line")
+	}
+	needRoot(t)
+	native(t)
+	const line = "\x1b[K"
+	for n := 200; ; n *= 2 {
+		var script strings.Builder
+		script.WriteString("begin { ")
+		for i := range n {
+			fmt.Fprintf(&script, `@a[%d, comm] = count(); if (@a[%d, comm] > 5) { printf("%%d %%s\n", %d, comm); } `, i, i, i)
+		}
+		script.WriteString("clear(@a); @ = 42; exit(); }")
+		out := startOnTerminal(t, 80, 24, nil, "-e", script.String()).wait().stdout
+		if !strings.Contains(out, line) && n < 5000 {
+			continue // it did not take long on this machine
+		}
+		first, rest, ok := strings.Cut(out, "\r\x1b[K")
+		if !ok || !strings.HasPrefix(first, "\r") || !strings.HasSuffix(first, line) || !strings.HasSuffix(rest, "@: 42\r\n") {
+			t.Errorf("%d statements: the terminal got %q", n, out)
+		}
+		if r := trace(t, "-e", script.String()); strings.ContainsAny(r.stdout+r.stderr, "\r\x1b") {
+			t.Errorf("not on a terminal: stdout %q, stderr %q", r.stdout, r.stderr)
+		}
+		return
+	}
+}

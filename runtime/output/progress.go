@@ -1,0 +1,132 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Progress shows on a terminal what takes long: a line that appears when work has taken
+// progressAfter, and disappears when it ends. Everything else that is written to the
+// terminal meanwhile must be written to the Progress, which makes room for it. Its methods
+// may be called from any goroutine. A nil Progress shows nothing.
+type Progress struct {
+	w     io.Writer
+	width func() int
+
+	mu          sync.Mutex
+	what        string // the work; "": none
+	done, total int    // parts of it; total is 0 if they are not counted
+	timer       *time.Timer
+	shown       bool // the line is on the terminal
+	off         bool
+}
+
+// progressAfter is the time after which the line appears, progressEvery that between two
+// changes of it.
+const (
+	progressAfter = 300 * time.Millisecond
+	progressEvery = 100 * time.Millisecond
+)
+
+// NewProgress returns a Progress on the terminal w. width returns the terminal's width in
+// columns.
+func NewProgress(w io.Writer, width func() int) *Progress { return &Progress{w: w, width: width} }
+
+// Begin starts work of total parts, or of an unknown number if total is 0. If other work has
+// not ended, this ends it, and the line stays.
+func (p *Progress) Begin(what string, total int) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.what, p.done, p.total = what, 0, total
+	switch {
+	case p.off:
+	case p.timer == nil:
+		p.timer = time.AfterFunc(progressAfter, p.show)
+	case p.shown:
+		p.draw()
+	}
+}
+
+// Add notes that n more parts are done.
+func (p *Progress) Add(n int) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done += n
+}
+
+// End ends the work.
+func (p *Progress) End() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.what = ""
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+	p.erase()
+}
+
+// Off ends the work and shows nothing from now on, or shows work again.
+func (p *Progress) Off(off bool) {
+	if p == nil {
+		return
+	}
+	p.End()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.off = off
+}
+
+// Write writes text to the terminal, in place of the line.
+func (p *Progress) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	return p.w.Write(text)
+}
+
+// show draws the line, and again after a while.
+func (p *Progress) show() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.what == "" || p.timer == nil { // it ended just now
+		return
+	}
+	p.draw()
+	p.timer.Reset(progressEvery)
+}
+
+func (p *Progress) draw() {
+	text, short := p.what+" ...", "..."
+	if p.total > 0 {
+		short = fmt.Sprintf("%d of %d", min(p.done, p.total), p.total)
+		text = p.what + ": " + short
+	}
+	w := p.width() - 1 // a character in the last column could begin a new line
+	if len(text) > w {
+		text = short
+	}
+	if len(text) > w {
+		return
+	}
+	p.shown = true
+	_, _ = io.WriteString(p.w, "\r"+text+"\x1b[K") // it is only shown
+}
+
+func (p *Progress) erase() {
+	if p.shown {
+		p.shown = false
+		_, _ = io.WriteString(p.w, "\r\x1b[K")
+	}
+}
