@@ -138,7 +138,9 @@ func (s *Session) procRoot() string {
 const mmapable = unix.BPF_F_MMAPABLE
 
 func (s *Session) loadMaps() error {
+	s.opt.Progress.Begin("Creating maps", len(s.obj.Kernel))
 	for i := range s.obj.Kernel {
+		s.opt.Progress.Add(1)
 		spec := s.obj.Kernel[i].Spec()
 		name := spec.Name
 		switch name {

@@ -114,7 +114,9 @@ func TestRates(t *testing.T) {
 	at := &clock{time.Unix(1000, 0)}
 	var out bytes.Buffer
 	r := NewRates(NewText(NewWriter(&out, Line), &out, Style{}))
-	r.start, r.now = at.now, at.Now
+	r.now = at.Now
+	at.now = at.now.Add(time.Hour) // loading the script may take long
+	r.Attached(1)
 	m := func(pairs ...any) Map {
 		m := Map{Name: "@c", Keyed: true, Metric: value.Counter}
 		for i := 0; i < len(pairs); i += 2 {

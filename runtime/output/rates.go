@@ -5,11 +5,12 @@ import (
 	"sort"
 	"time"
 
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // Rates is a Sink that shows counters as rates per second, until End is called. The rate
-// of an entry is that since the map was last shown, or since the start. Entries that did
+// of an entry is that since the map was last shown, or since Attached was called. Entries that did
 // not change are left out. All other maps are shown as they are.
 type Rates struct {
 	Sink
@@ -28,6 +29,18 @@ type counts struct {
 // NewRates returns a sink that passes rates to s.
 func NewRates(s Sink) *Rates {
 	return &Rates{Sink: s, seen: map[string]*counts{}, start: time.Now(), now: time.Now}
+}
+
+// Attached implements Sink.
+func (r *Rates) Attached(n int) {
+	r.start = r.now()
+	r.Sink.Attached(n)
+}
+
+// LostAt implements LostSink.
+func (r *Rates) LostAt(at source.Span, n uint64) bool {
+	sink, ok := r.Sink.(LostSink)
+	return ok && sink.LostAt(at, n)
 }
 
 // End implements Sink.

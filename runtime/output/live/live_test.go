@@ -542,6 +542,45 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// TestHeld checks what the writers of a view write before, while and after it is on the
+// terminal, and that the rest is kept for the end, within bounds.
+func TestHeld(t *testing.T) {
+	v := &View{output: newRing(100), messages: newRing(100)}
+	var terminal, file, errs strings.Builder
+	results, direct, messages := v.Results(&terminal, false), v.Results(&file, true), v.Messages(&errs, false)
+	results.keep = newRing(8)
+	check := func(when string, want ...string) {
+		t.Helper()
+		shown, _ := v.output.contents()
+		warned, _ := v.messages.contents()
+		got := []string{terminal.String(), file.String(), errs.String(), string(shown), string(warned)}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", when, d)
+		}
+	}
+	write := func(text string) {
+		for _, h := range v.held {
+			if n, err := h.Write([]byte(text)); n != len(text) || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+	}
+	write("a\n")
+	check("before", "a\n", "a\n", "a\n", "a\na\n", "")
+	for _, h := range v.held {
+		h.begin()
+	}
+	write("b1\n")
+	write("b2\n")
+	write("b3\n")
+	check("meanwhile", "a\n", "a\nb1\nb2\nb3\n", "a\n", "a\na\nb1\nb1\nb2\nb2\nb3\nb3\n", "b1\nb2\nb3\n")
+	if lost := []uint64{results.end(), direct.end(), messages.end()}; !cmp.Equal(lost, []uint64{1, 0, 0}) {
+		t.Errorf("lines that were not kept: %d", lost)
+	}
+	write("c\n")
+	check("after", "a\nb2\nb3\nc\n", "a\nb1\nb2\nb3\nc\n", "a\nb1\nb2\nb3\nc\n", "a\na\nb1\nb1\nb2\nb2\nb3\nb3\n", "b1\nb2\nb3\n")
+}
+
 // TestBounds checks that what is remembered does not grow with time.
 func TestBounds(t *testing.T) {
 	m := newTest(80, 24)
