@@ -116,6 +116,13 @@ q quit  ? help  tab next  f filter  s sort  enter more
      7      0 ▁▁          other
 q quit  ? help  tab next  f filter  s sort  enter more
 `},
+		{"by rate from the start", "", 60, 5, func(m *model) { m.byRate = true; words(m) }, `
+[@] output                                          03:04:08
+ value per sv history     key
+    50     20 ▁█          a
+     5    2.5             dd
+q quit  ? help  tab next  f filter  s sort  enter more
+`},
 		{"by key, upwards and downwards", "ssi", 30, 7, words, `
 [@] output            03:04:08
  value  per s keyv

@@ -77,7 +77,7 @@ func (m *model) update(now time.Time, maps []output.Map, err error) {
 		t := known[maps[i].Name]
 		if t == nil {
 			t = newTable(&maps[i], m.start)
-			t.setRate(m.byRate)
+			t.byRate = m.byRate
 		}
 		t.update(now, &maps[i])
 		m.maps = append(m.maps, t)

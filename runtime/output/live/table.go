@@ -22,6 +22,7 @@ type table struct {
 	all     []row // in printing order
 	more    int   // entries of the map that are not in all
 	columns []column
+	byRate  bool // counters are sorted by their rates at first
 	sort    int  // column by which it is sorted
 	up      bool // the least first
 	filter  string
@@ -160,14 +161,17 @@ func (t *table) setColumns(parts int) {
 	if t.sort >= len(cs) {
 		t.sort = 0
 	}
-	if t.columns == nil {
-		t.up = cs[0].kind >= columnKey
-	}
+	first := t.columns == nil
 	t.columns = cs
+	if first {
+		t.up = cs[0].kind >= columnKey
+		if t.byRate {
+			t.setRate(true)
+		}
+	}
 }
 
-// setRate sorts counters by their rates, or by their values, unless the user has chosen
-// another column.
+// setRate sorts counters by their rates, or all by their values.
 func (t *table) setRate(on bool) {
 	for i, c := range t.columns {
 		if c.kind == columnRate && on {
