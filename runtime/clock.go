@@ -1,10 +1,13 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // clockNow returns the time of a clock in ns, or 0 if the kernel lacks the clock.
@@ -38,3 +41,13 @@ func newWallClock() wallClock {
 }
 
 func (c wallClock) fromBoot(ns uint64) time.Time { return time.Unix(0, int64(ns)+c.boot) }
+
+// sessionWords returns the contents of the session map.
+func sessionWords() []byte {
+	b := make([]byte, object.SessionSize)
+	boot := clockNow(unix.CLOCK_BOOTTIME)
+	binary.NativeEndian.PutUint64(b[object.SessionStart:], uint64(boot))
+	binary.NativeEndian.PutUint64(b[object.SessionTAI:], uint64(clockOffset(unix.CLOCK_TAI, unix.CLOCK_BOOTTIME)))
+	unix.Getrandom(b[object.SessionSecret:], 0) // of so few bytes it does not fail
+	return b
+}

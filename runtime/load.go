@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -234,16 +233,6 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 		d.Hint = "a smaller max_map_keys, or fewer entries in the map's declaration, takes less memory"
 	}
 	return source.DiagError{d}
-}
-
-// sessionWords returns the contents of the session map.
-func sessionWords() []byte {
-	b := make([]byte, object.SessionSize)
-	boot := clockNow(unix.CLOCK_BOOTTIME)
-	binary.NativeEndian.PutUint64(b[object.SessionStart:], uint64(boot))
-	binary.NativeEndian.PutUint64(b[object.SessionTAI:], uint64(clockOffset(unix.CLOCK_TAI, unix.CLOCK_BOOTTIME)))
-	unix.Getrandom(b[object.SessionSecret:], 0) // of so few bytes it does not fail
-	return b
 }
 
 // Limits of the ring buffer if the script does not set its size.
