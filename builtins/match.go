@@ -172,10 +172,15 @@ const matchGroup = 8
 func runAutomaton(g Gen, a *Arg, auto *pattern.Automaton) *ir.Value {
 	p := g.Addr(a)
 	b := g.B()
-	// The kernel's verifier knows only that a state has 16 bits. So as many bytes must
-	// follow the table as are needed to read a row at the greatest offset.
-	table := g.Table(auto.Table, 1<<16+auto.Stride)
+	// The kernel's verifier knows only how many bits a state and a class have. So as many
+	// bytes must follow the start of the table as are needed to read any class of a row at
+	// the greatest offset, and a result.
 	wide := auto.Result > 1<<8
+	span := 1<<16 + 1<<8 + 8
+	if wide {
+		span = 1 << 17
+	}
+	table := g.Table(auto.Table, span)
 	classes := make([]byte, 0, 512)
 	for _, c := range auto.Classes {
 		if wide {
