@@ -2,53 +2,72 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"sync"
 
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/metrics"
+	"github.com/gotrace/gotrace/runtime/output/otlp"
 	"github.com/gotrace/gotrace/runtime/output/prometheus"
 )
 
-// exporters make the results of a session available to other systems. The zero value does
+// exporters make the results of sessions available to other systems. The zero value does
 // nothing.
 type exporters struct {
-	metrics *metrics.Collector // nil: none are requested
+	metrics *metrics.Collector // nil: no exporters are requested
 	server  *prometheus.Server
-	limit   int // number of series of a map
-	lost    *metrics.Lost
+	otlp    *otlp.Exporter
 }
 
-// export starts the exporters that the command line requests, before the script is loaded.
-func (a *app) export(obj *object.Object) (*exporters, error) {
+// export starts the exporters that the command line requests, before anything else.
+func (a *app) export() (*exporters, error) {
 	e := &exporters{}
-	if a.opt.prometheus == "" {
+	if a.opt.prometheus == "" && a.opt.otlp == "" {
 		return e, nil
 	}
-	e.metrics = &metrics.Collector{Warn: func(text string) { a.report.warnf("%s", text) }}
-	e.limit = obj.Settings.MaxSeries
+	var mu sync.Mutex // exporters have goroutines of their own
+	warn := func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		a.report.warnf("%s", text)
+	}
+	e.metrics = &metrics.Collector{Warn: warn}
 	e.metrics.AddSelf(metrics.Process(version()))
 	var err error
-	if e.server, err = prometheus.Listen(a.opt.prometheus, e.metrics); err != nil {
-		return e, fmt.Errorf("--prometheus: %w", err)
+	if a.opt.prometheus != "" {
+		if e.server, err = prometheus.Listen(a.opt.prometheus, e.metrics); err != nil {
+			return e, fmt.Errorf("--prometheus: %w", err)
+		}
+	}
+	if a.opt.otlp != "" {
+		e.otlp, err = otlp.Start(otlp.Config{Endpoint: a.opt.otlp, Version: version(), Metrics: e.metrics, Warn: warn, Getenv: os.Getenv})
+		if err != nil {
+			return e, fmt.Errorf("--otlp: %w", err)
+		}
 	}
 	return e, nil
 }
 
-// sink returns the sink for a session whose results go to s.
-func (e *exporters) sink(s output.Sink) output.Sink {
+// sink returns the sink for a session whose results go to s. script is the name that
+// distinguishes it from other sessions, or "".
+func (e *exporters) sink(s output.Sink, script string) output.Sink {
 	if e.metrics == nil {
 		return s
 	}
-	e.lost = metrics.CountLost(s)
-	e.metrics.AddSelf(func() []metrics.Family { return []metrics.Family{e.lost.Family("")} })
-	return e.lost
+	if e.otlp != nil {
+		s = output.Tee{First: s, Second: e.otlp.NewSink(script)}
+	}
+	lost := metrics.CountLost(s)
+	e.metrics.AddSelf(func() []metrics.Family { return []metrics.Family{lost.Family(script)} })
+	return lost
 }
 
 // start exports the maps of a session.
-func (e *exporters) start(s *runtime.Session) {
+func (e *exporters) start(s *runtime.Session, obj *object.Object) {
 	if e.metrics != nil {
-		e.metrics.Add(&metrics.Source{Maps: s.Snapshot, Limit: e.limit})
+		e.metrics.Add(&metrics.Source{Maps: s.Snapshot, Limit: obj.Settings.MaxSeries})
 	}
 }
 
@@ -56,6 +75,9 @@ func (e *exporters) start(s *runtime.Session) {
 func (e *exporters) end() {
 	if e.metrics != nil {
 		e.metrics.Refresh()
+	}
+	if e.otlp != nil {
+		e.otlp.Close()
 	}
 	if e.server != nil {
 		e.server.Close()

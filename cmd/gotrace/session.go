@@ -86,6 +86,12 @@ func sinkOf(format string) makeSink {
 // returns the exit status.
 func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) int {
 	o := a.opt
+	exports, err := a.export()
+	defer exports.end()
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError
+	}
 	out, finish, err := a.openOutput()
 	if err != nil {
 		a.report.errorf("%v", err)
@@ -108,13 +114,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	case o.rates:
 		sink = output.NewRates(sink)
 	}
-	exports, err := a.export(obj)
-	if err != nil {
-		a.report.errorf("%v", err)
-		return statusError
-	}
-	defer exports.end()
-	sink = exports.sink(sink)
+	sink = exports.sink(sink, "")
 	ropt := runtime.Setup{
 		Defs: a.defs(), Every: every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid, Progress: a.progress,
@@ -160,7 +160,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.err(err)
 		return statusError
 	}
-	exports.start(s)
+	exports.start(s, obj)
 	a.catchSignals(cancel)
 	files.began = time.Now()
 	status, err := s.Run(ctx)

@@ -105,14 +105,14 @@ func labelText(v value.Value) string {
 		for i := range lines {
 			lines[i] = strings.TrimSpace(lines[i])
 		}
-		return validText(strings.Join(lines, ";"))
+		return ValidText(strings.Join(lines, ";"))
 	}
-	return validText(v.String())
+	return ValidText(v.String())
 }
 
-// validText returns text as valid UTF-8. Other bytes, and those of U+FFFD, become U+FFFD
+// ValidText returns text as valid UTF-8. Other bytes, and those of U+FFFD, become U+FFFD
 // and two hexadecimal digits, so that different texts stay different.
-func validText(text string) string {
+func ValidText(text string) string {
 	if utf8.ValidString(text) && !strings.ContainsRune(text, utf8.RuneError) {
 		return text
 	}

@@ -21,7 +21,7 @@ func Process(version string) func() []Family {
 			return Family{name, help, k, []Series{{Labels: l, Created: began, Value: n}}}
 		}
 		list := []Family{
-			one(prefix+"build_info", "The version of gotrace.", Gauge, Int(1), Label{"version", validText(version)}),
+			one(prefix+"build_info", "The version of gotrace.", Gauge, Int(1), Label{"version", ValidText(version)}),
 			one("process_start_time_seconds", "Start of the process, in seconds since the epoch.", Gauge, Real(float64(began.UnixMilli())/1000)),
 		}
 		var u syscall.Rusage

@@ -17,6 +17,7 @@ const (
 	varint    = 0
 	fixed64   = 1
 	delimited = 2
+	fixed32   = 5
 )
 
 func (m *Message) key(field, wire uint64) { *m = binary.AppendUvarint(*m, field<<3|wire) }
@@ -102,5 +103,43 @@ func (m *Message) Doubles(field uint64, list []float64) {
 	*m = binary.AppendUvarint(*m, 8*uint64(len(list)))
 	for _, v := range list {
 		*m = binary.LittleEndian.AppendUint64(*m, math.Float64bits(v))
+	}
+}
+
+// Fields calls f for each field of an encoded message: with the number of a varint, or with
+// the data of a text or message. It leaves out fields of other types, and stops where the
+// message is invalid.
+func Fields(m []byte, f func(field, n uint64, data []byte)) {
+	for len(m) > 0 {
+		key, k := binary.Uvarint(m)
+		if k <= 0 {
+			return
+		}
+		m = m[k:]
+		n := uint64(0)
+		switch key & 7 {
+		case varint, delimited:
+			if n, k = binary.Uvarint(m); k <= 0 {
+				return
+			}
+			m = m[k:]
+		case fixed64:
+			n = 8
+		case fixed32:
+			n = 4
+		default:
+			return
+		}
+		if key&7 == varint {
+			f(key>>3, n, nil)
+			continue
+		}
+		if n > uint64(len(m)) {
+			return
+		}
+		if key&7 == delimited {
+			f(key>>3, 0, m[:n])
+		}
+		m = m[n:]
 	}
 }

@@ -1,0 +1,236 @@
+package http1
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gotrace/gotrace/runtime/hosts"
+)
+
+// Client sends requests to one server, on a connection that it keeps. Only one goroutine
+// may use it.
+type Client struct {
+	Host string // its name or address
+	Port uint16
+	// Authority is the value of the header Host.
+	Authority string
+
+	conn *os.File
+	r    *bufio.Reader
+}
+
+// Answer is what a server answers.
+type Answer struct {
+	Status     int
+	RetryAfter time.Duration // of the header Retry-After; 0: none
+	Body       []byte
+}
+
+// maxBody is the size in bytes of an answer's body, and of its header, that is read.
+const maxBody = 64 << 10
+
+// errNoAnswer is the error of a connection that the server has closed.
+var errNoAnswer = errors.New("the server closed the connection without an answer")
+
+// Post sends a body and returns the answer. It takes at most the given time, except that
+// the name of the host may take as long again.
+func (c *Client) Post(path, contentType string, header []string, body []byte, timeout time.Duration) (*Answer, error) {
+	var b []byte
+	b = fmt.Appendf(b, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gotrace\r\nContent-Type: %s\r\nContent-Length: %d\r\n",
+		path, c.Authority, contentType, len(body))
+	for _, h := range header {
+		b = append(append(b, h...), "\r\n"...)
+	}
+	b = append(append(b, "\r\n"...), body...)
+	deadline := time.Now().Add(timeout)
+	again := c.conn != nil
+	a, err := c.exchange(b, deadline)
+	if again && errors.Is(err, errNoAnswer) {
+		a, err = c.exchange(b, deadline) // it had closed the connection before the request
+	}
+	return a, err
+}
+
+// Close closes the connection, if there is one.
+func (c *Client) Close() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// exchange sends a request and reads the answer.
+func (c *Client) exchange(request []byte, deadline time.Time) (a *Answer, err error) {
+	if c.conn == nil {
+		if c.conn, err = hosts.Dial(c.Host, c.Port, time.Until(deadline)); err != nil {
+			c.conn = nil
+			return nil, err
+		}
+		c.r = bufio.NewReader(nil)
+	}
+	more := false
+	defer func() {
+		if !more {
+			c.Close()
+		}
+	}()
+	in := &untilReader{c.conn, deadline}
+	limit := &io.LimitedReader{R: in, N: maxBody}
+	c.r.Reset(limit)
+	if _, err := c.conn.Write(request); err != nil {
+		if isTimeout(err) {
+			return nil, errLate
+		}
+		return nil, errNoAnswer
+	}
+	if _, err := c.r.Peek(1); err != nil {
+		if errors.Is(err, errLate) {
+			return nil, err
+		}
+		return nil, errNoAnswer
+	}
+	for {
+		a, more, err = readAnswer(c.r, limit)
+		if err != nil || a.Status/100 != 1 {
+			return a, err
+		}
+	}
+}
+
+var errLate = errors.New("the server does not answer in time")
+
+// untilReader reads until a deadline. Each read of the connection ends after a timeout.
+type untilReader struct {
+	f        *os.File
+	deadline time.Time
+}
+
+func (r *untilReader) Read(p []byte) (int, error) {
+	if !time.Now().Before(r.deadline) {
+		return 0, errLate
+	}
+	n, err := r.f.Read(p)
+	if err != nil && isTimeout(err) {
+		err = errLate
+	}
+	return n, err
+}
+
+// readAnswer reads an answer. more reports whether the connection can be used again.
+func readAnswer(r *bufio.Reader, limit *io.LimitedReader) (a *Answer, more bool, err error) {
+	nonsense := func(what string) error { return fmt.Errorf("the answer is not one of HTTP: %s", what) }
+	line, err := readLine(r, limit)
+	if err != nil {
+		return nil, false, answerError(err)
+	}
+	version, rest, _ := strings.Cut(line, " ")
+	text, _, _ := strings.Cut(rest, " ")
+	status, err := strconv.Atoi(text)
+	if !strings.HasPrefix(version, "HTTP/1.") || err != nil || len(text) != 3 || status < 100 {
+		return nil, false, nonsense("it begins with " + strconv.Quote(line[:min(len(line), 40)]))
+	}
+	h, err := readHeader(r, limit)
+	if err != nil {
+		return nil, false, answerError(err)
+	}
+	a = &Answer{Status: status}
+	if v := h["retry-after"]; len(v) > 0 {
+		a.RetryAfter = retryAfter(v[0])
+	}
+	more = version == "HTTP/1.1" && !strings.Contains(strings.ToLower(strings.Join(h["connection"], ",")), "close")
+	length, coding := h["content-length"], h["transfer-encoding"]
+	switch {
+	case status/100 == 1 || status == 204 || status == 304:
+	case len(coding) > 0:
+		if len(coding) > 1 || !strings.EqualFold(coding[0], "chunked") {
+			return nil, false, nonsense("its transfer encoding is unknown")
+		}
+		a.Body, err = readChunks(r, limit)
+	case len(length) > 0:
+		n, perr := strconv.ParseUint(length[0], 10, 31)
+		if perr != nil || len(length) > 1 {
+			return nil, false, nonsense("its length is invalid")
+		}
+		if n > maxBody {
+			return a, false, nil // the status is enough
+		}
+		limit.N += int64(n)
+		a.Body = make([]byte, n)
+		_, err = io.ReadFull(r, a.Body)
+	default:
+		more = false
+		a.Body, err = io.ReadAll(r)
+	}
+	if err != nil {
+		return nil, false, answerError(err)
+	}
+	return a, more, nil
+}
+
+// answerError describes an error of reading an answer.
+func answerError(err error) error {
+	var bad requestError
+	switch {
+	case errors.Is(err, errLate):
+		return err
+	case errors.As(err, &bad) && bad.status == 431:
+		return errors.New("the answer is too long")
+	case errors.As(err, &bad):
+		return errors.New("the answer is not one of HTTP: it has invalid lines")
+	}
+	return errors.New("the answer ends too early")
+}
+
+// readChunks reads a body in chunks.
+func readChunks(r *bufio.Reader, limit *io.LimitedReader) (body []byte, err error) {
+	for {
+		line, err := readLine(r, limit)
+		if err != nil {
+			return nil, err
+		}
+		text, _, _ := strings.Cut(line, ";")
+		n, err := strconv.ParseUint(strings.TrimSpace(text), 16, 31)
+		if err != nil || n > maxBody {
+			return nil, requestError{400, "chunk"}
+		}
+		if n == 0 {
+			_, err := readHeader(r, limit)
+			return body, err
+		}
+		chunk := make([]byte, n)
+		if _, err := io.ReadFull(r, chunk); err != nil {
+			return nil, err
+		}
+		body = append(body, chunk...)
+		if line, err := readLine(r, limit); err != nil || line != "" {
+			return nil, requestError{400, "chunk"}
+		}
+	}
+}
+
+// maxRetryAfter is the longest time that a server can make a client wait.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfter returns the time of a header Retry-After: a number of seconds or a date.
+func retryAfter(text string) time.Duration {
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return min(time.Duration(n)*time.Second, maxRetryAfter)
+	}
+	if t, err := time.Parse("Mon, 02 Jan 2006 15:04:05 GMT", text); err == nil {
+		return max(0, min(time.Until(t), maxRetryAfter))
+	}
+	return 0
+}
+
+// isTimeout reports whether a read or write of a connection took too long. Its files return
+// EAGAIN then.
+func isTimeout(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EAGAIN)
+}
