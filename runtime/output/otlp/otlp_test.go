@@ -101,12 +101,23 @@ func (w *warnings) String() string {
 	return strings.Join(w.list, "\n")
 }
 
-// start starts an exporter of some maps.
-func start(t *testing.T, endpoint string, env map[string]string, maps ...output.Map) (*Exporter, *warnings) {
+// start starts an exporter of some maps that sends events soon. lazy starts one that sends
+// everything at its end.
+func start(t *testing.T, endpoint string) (*Exporter, *warnings) {
+	t.Helper()
+	return startAt(t, 20*time.Millisecond, endpoint, nil)
+}
+
+func lazy(t *testing.T, endpoint string, env map[string]string, maps ...output.Map) (*Exporter, *warnings) {
+	t.Helper()
+	return startAt(t, time.Hour, endpoint, env, maps...)
+}
+
+func startAt(t *testing.T, delay time.Duration, endpoint string, env map[string]string, maps ...output.Map) (*Exporter, *warnings) {
 	t.Helper()
 	c, w := &metrics.Collector{}, &warnings{}
 	c.Add(&metrics.Source{Maps: func() ([]output.Map, error) { return maps, nil }})
-	e, err := Start(Config{Endpoint: endpoint, Version: "v1", Metrics: c, Warn: w.add, Getenv: func(name string) string { return env[name] }, Interval: time.Hour, Delay: 20 * time.Millisecond})
+	e, err := Start(Config{Endpoint: endpoint, Version: "v1", Metrics: c, Warn: w.add, Getenv: func(name string) string { return env[name] }, Interval: time.Hour, Delay: delay})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +128,7 @@ func start(t *testing.T, endpoint string, env map[string]string, maps ...output.
 func TestMetrics(t *testing.T) {
 	c := newCollector(t)
 	key := func(k, v value.Value) []value.Entry { return []value.Entry{{Key: k, Value: v}} }
-	e, w := start(t, c.URL+"/", map[string]string{
+	e, w := lazy(t, c.URL+"/", map[string]string{
 		"OTEL_SERVICE_NAME": "svc", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b,other=c", "OTEL_RESOURCE_ATTRIBUTES": "host.name=h",
 	},
 		output.Map{Name: "@c", Metric: value.Counter, Entries: key(value.Str{S: "\xff"}, value.Uint(7))},
@@ -172,7 +183,7 @@ func TestMetrics(t *testing.T) {
 // TestEvents checks the records of logs and the spans for what a script prints.
 func TestEvents(t *testing.T) {
 	c := newCollector(t)
-	e, w := start(t, c.URL, nil)
+	e, w := lazy(t, c.URL, nil)
 	s := e.NewSink("a.bt")
 	s.Printf("printf", "one\ntw")
 	s.Printf("printf", "o\xff\n\nthree")
@@ -272,7 +283,7 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			col := newCollector(t, c.answer)
-			e, w := start(t, col.URL, nil)
+			e, w := start(t, col.URL)
 			e.NewSink("").Line("printf", "x")
 			eventually(t, func() bool { col.mu.Lock(); defer col.mu.Unlock(); return len(col.answers) == 0 })
 			e.Close()
@@ -298,7 +309,7 @@ func eventually(t *testing.T, ok func() bool) {
 // when it is back.
 func TestBack(t *testing.T) {
 	c := newCollector(t, status(503), status(502))
-	e, w := start(t, c.URL, nil)
+	e, w := start(t, c.URL)
 	e.NewSink("").Line("printf", "x")
 	eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.logs) == 1 && len(c.metrics) == 1 })
 	e.Close()
@@ -321,7 +332,7 @@ func TestGone(t *testing.T) {
 	}
 	gone.Close()
 	for _, addr := range []string{l.Addr().String(), gone.Addr().String()} {
-		e, w := start(t, addr, nil)
+		e, w := start(t, addr)
 		e.NewSink("").Line("printf", "x")
 		began := time.Now()
 		e.Close()
