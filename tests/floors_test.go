@@ -34,7 +34,7 @@ var floors = [][]string{
 	{"runtime"},
 	{"runtime/policy/procs", "runtime/policy/cilium"},
 	{"runtime/policy/tetragon", "runtime/policy/falco"},
-	{"runtime/tracer"},
+	{"runtime/tracer", "runtime/daemon"},
 	{"runtime/views/flows", "runtime/views/requests"},
 	{"cmd/gotrace"},
 }
@@ -55,6 +55,7 @@ var forbidden = map[string]struct {
 	"runtime/amd64":             {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/cgroups":           {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/cost":              {trees: []string{"lang", "codegen", "builtins", "probes"}},
+	"runtime/daemon":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/decode":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/hosts":             {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/native":            {trees: []string{"lang", "codegen", "builtins", "probes"}},

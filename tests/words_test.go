@@ -257,6 +257,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"runtime/cgroups/roots.go":            {"cgroup", "a file system"},
 	"runtime/value/text.go":               {"count", "a key of JSON, and of stats as text"},
 	"runtime/output/csv.go":               {"time count alert test", "names of columns"},
+	"runtime/output/otlp/sink.go":         {"alert end", "a severity of syslog and the kind of a record; a field of a span"},
 	"runtime/output/metrics/metrics.go":   {"quantile", "a label of Prometheus"},
 	"runtime/output/prometheus/accept.go": {"proto", "a parameter of a media type"},
 	"runtime/output/json.go":              {"alert hist stats tseries", "types of results in JSON"},

@@ -26,6 +26,7 @@ func commands() []subcommand {
 		{"flows", "[--port 443 ...]", "show connections and dropped packets", (*app).flows},
 		{"policy", "FILE.yaml ...", "run policies of Tetragon, Falco or Cilium", (*app).policy},
 		{"requests", "http ...", "show requests and their answers", (*app).requests},
+		{"serve", "DIR ...", "keep the scripts of a directory running", (*app).serve},
 	}
 }
 

@@ -50,25 +50,27 @@ func (a *app) export() (*exporters, error) {
 	return e, nil
 }
 
-// sink returns the sink for a session whose results go to s. script is the name that
-// distinguishes it from other sessions, or "".
-func (e *exporters) sink(s output.Sink, script string) output.Sink {
+// sink returns the sink for a session whose results go to s, and its count of lost events
+// for start. script is the name that distinguishes it from other sessions, or "".
+func (e *exporters) sink(s output.Sink, script string) (output.Sink, *metrics.Lost) {
 	if e.metrics == nil {
-		return s
+		return s, nil
 	}
 	if e.otlp != nil {
 		s = output.Tee{First: s, Second: e.otlp.NewSink(script)}
 	}
 	lost := metrics.CountLost(s)
-	e.metrics.AddSelf(func() []metrics.Family { return []metrics.Family{lost.Family(script)} })
-	return lost
+	return lost, lost
 }
 
-// start exports the maps of a session.
-func (e *exporters) start(s *runtime.Session, obj *object.Object) {
-	if e.metrics != nil {
-		e.metrics.Add(&metrics.Source{Maps: s.Snapshot, Limit: obj.Settings.MaxSeries})
+// start exports the maps of a session. It returns them, to be removed, or nil.
+func (e *exporters) start(s *runtime.Session, obj *object.Object, script string, lost *metrics.Lost) *metrics.Source {
+	if e.metrics == nil {
+		return nil
 	}
+	source := &metrics.Source{Script: script, Maps: s.Snapshot, Limit: obj.Settings.MaxSeries, Lost: lost}
+	e.metrics.Add(source)
+	return source
 }
 
 // end exports what the session had at its end, and ends the exporters.

@@ -114,7 +114,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	case o.rates:
 		sink = output.NewRates(sink)
 	}
-	sink = exports.sink(sink, "")
+	sink, lost := exports.sink(sink, "")
 	ropt := runtime.Setup{
 		Defs: a.defs(), Every: every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid, Progress: a.progress,
@@ -160,7 +160,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		a.report.err(err)
 		return statusError
 	}
-	exports.start(s, obj)
+	exports.start(s, obj, "", lost)
 	a.catchSignals(cancel)
 	files.began = time.Now()
 	status, err := s.Run(ctx)

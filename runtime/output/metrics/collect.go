@@ -44,6 +44,7 @@ type Source struct {
 	Maps func() ([]output.Map, error)
 	// Limit is the maximum number of series of one map.
 	Limit int
+	Lost  *Lost // the lost events of the script; may be nil
 
 	c     *Collector
 	start time.Time
@@ -107,7 +108,14 @@ func (c *Collector) time() time.Time {
 	return time.Now()
 }
 
-// Ready reports whether there are metrics to collect: a script was added.
+// Start makes the collector ready before a script is added.
+func (c *Collector) Start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.added = true
+}
+
+// Ready reports whether there are metrics to collect: a script was added, or Start called.
 func (c *Collector) Ready() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,6 +141,7 @@ func (c *Collector) Collect() []Family {
 	for _, f := range ownFamilies() {
 		b.names.claim(f.Name, f.Kind, "")
 	}
+	b.names.claim(lostName, Counter, "")
 	for _, self := range c.self {
 		for _, f := range self() {
 			b.names.claim(f.Name, f.Kind, "")
@@ -207,6 +216,9 @@ func kindOf(m *output.Map) (k Kind, ok bool) {
 
 // collect adds the metrics of a script's maps to b.
 func (s *Source) collect(now time.Time, b *build, own *ownMetrics) {
+	if s.Lost != nil {
+		b.add(s.Lost.family(s.Script))
+	}
 	maps, err := s.Maps()
 	if err != nil && len(maps) == 0 {
 		return
@@ -310,7 +322,7 @@ func keyOf(labels []Label) string {
 // read returns an entry of a map as a series. ok is false if its value is no number.
 func (s *Source) read(m *output.Map, st *mapState, e value.Entry) (one Series, ok bool) {
 	if s.Script != "" {
-		one.Labels = append(one.Labels, Label{scriptLabel, s.Script})
+		one.Labels = append(one.Labels, Label{scriptLabel, ValidText(s.Script)})
 	}
 	one.Labels = append(one.Labels, labels(e.Key, m.KeyNames, reserved(m, s.Script)...)...)
 	switch v := e.Value.(type) {

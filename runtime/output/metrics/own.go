@@ -18,7 +18,7 @@ func ownFamilies() ownMetrics {
 func (o *ownMetrics) add(script string, m *output.Map, dropped int) {
 	var list []Label
 	if script != "" {
-		list = append(list, Label{scriptLabel, script})
+		list = append(list, Label{scriptLabel, ValidText(script)})
 	}
 	list = append(list, Label{"map", m.Name})
 	for i, n := range [...]int{len(m.Entries), m.Max, dropped} {

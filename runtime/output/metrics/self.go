@@ -67,11 +67,14 @@ func (l *Lost) LostAt(at source.Span, n uint64) bool {
 	return true
 }
 
-// Family returns the metric, with the label script if that is not "".
-func (l *Lost) Family(script string) Family {
+// lostName is the name of the metric of lost events.
+const lostName = prefix + "lost_events"
+
+// family returns the metric, with the label script if that is not "".
+func (l *Lost) family(script string) Family {
 	s := Series{Created: l.began, Value: Int(int64(l.n.Load()))}
 	if script != "" {
-		s.Labels = []Label{{scriptLabel, script}}
+		s.Labels = []Label{{scriptLabel, ValidText(script)}}
 	}
-	return Family{prefix + "lost_events", "Events that were lost because there was no room for them in the ring buffer.", Counter, []Series{s}}
+	return Family{lostName, "Events that were lost because there was no room for them in the ring buffer.", Counter, []Series{s}}
 }

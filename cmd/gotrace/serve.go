@@ -1,0 +1,338 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/daemon"
+	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/output/metrics"
+)
+
+const serveUsage = `gotrace serve - keeps the scripts of a directory running
+
+USAGE:
+    gotrace serve DIR --prometheus ADDR [options]
+    gotrace serve DIR --otlp ENDPOINT [options]
+
+Each file of DIR whose name ends in .bt is a script of its own. What it prints goes to
+standard output, each line after the name of the script. Its maps are metrics with the label
+script. A script that changes is replaced; one that fails does not affect the others, and
+its previous version goes on. SIGHUP reads all scripts again and restarts those that ended.
+
+    --prometheus ADDR      serve the metrics at http://ADDR/metrics
+    --otlp ENDPOINT        send metrics, lines and spans to a collector of OpenTelemetry
+    --once                 do not look for changes; end when all scripts have ended
+    --keep-capabilities    do not give up capabilities once all probes are attached
+Other options of gotrace such as --unsafe, --cgroup, -I and -q are for all scripts.
+`
+
+// server runs the scripts of gotrace serve.
+type server struct {
+	a       *app
+	exports *exporters
+	out     *lines // what scripts print
+	err     *lines // what is reported
+
+	mu      sync.Mutex
+	scripts map[string]*served
+	once    bool
+	keep    bool // all capabilities
+	bad     bool // a script has failed
+}
+
+// served is what is known about a script.
+type served struct {
+	up, current bool // it runs; what runs is the newest version
+	source      *metrics.Source
+	// next is for the session that is being loaded.
+	next struct {
+		lost *metrics.Lost
+		obj  *object.Object
+	}
+}
+
+// serve runs the command gotrace serve.
+func (a *app) serve(args []string) int {
+	s := &server{a: a, scripts: map[string]*served{}}
+	opt, rest, err := parseCommand(args, func(fs *flagSet) {
+		fs.BoolVar(&s.once, "once", false, "")
+		fs.BoolVar(&s.keep, "keep-capabilities", false, "")
+	})
+	switch {
+	case err != nil:
+		a.report.errorf("%v", err)
+		if errors.As(err, &badFlag{}) {
+			io.WriteString(a.report.w, "\n"+serveUsage)
+		}
+		return statusError
+	case opt.help:
+		io.WriteString(a.stdout, serveUsage)
+		return statusOK
+	case len(rest) != 1:
+		a.report.errorf("gotrace serve needs one directory of scripts")
+		io.WriteString(a.report.w, "\n"+serveUsage)
+		return statusError
+	case opt.cmd != "" || opt.pid != 0 || opt.every != 0 || opt.output != "":
+		a.report.errorf("-c, -p, -o and --every are not for gotrace serve")
+		return statusError
+	}
+	a.opt = opt
+	a.report.setup(opt)
+	return s.run(rest[0])
+}
+
+// run runs the scripts of a directory until a signal ends it.
+func (s *server) run(dir string) int {
+	a := s.a
+	fail := func(err error) int {
+		a.report.errorf("%v", err)
+		return statusError
+	}
+	d, err := daemon.New(dir, s)
+	if err != nil {
+		return fail(fmt.Errorf("cannot read the directory %s: %w", dir, err))
+	}
+	if err := privileges(); err != nil {
+		return fail(err)
+	}
+	var mu sync.Mutex
+	s.out, s.err = &lines{mu: &mu, w: a.stdout}, &lines{mu: &mu, w: a.report.w}
+	a.report.w = s.err
+	s.exports, err = a.export()
+	defer s.exports.end()
+	if err != nil {
+		return fail(err)
+	}
+	if s.exports.metrics != nil {
+		s.exports.metrics.AddSelf(s.states)
+		s.exports.metrics.Start()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, unix.SIGHUP)
+	end := make(chan os.Signal, 2)
+	signal.Notify(end, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		<-end
+		cancel()
+		<-end
+		os.Exit(statusError)
+	}()
+	if o := a.opt.forTime; o > 0 {
+		time.AfterFunc(o, cancel)
+	}
+	d.Run(ctx, reload, s.once)
+	if s.once && s.bad {
+		return statusError
+	}
+	return statusOK
+}
+
+// states returns the metrics about the scripts.
+func (s *server) states() []metrics.Family {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	up := metrics.Family{Name: "gotrace_script_up", Help: "Whether a script is running."}
+	ok := metrics.Family{Name: "gotrace_script_last_load_successful", Help: "Whether the newest version of a script could be loaded."}
+	for name, v := range s.scripts {
+		for _, m := range []struct {
+			f  *metrics.Family
+			is bool
+		}{{&up, v.up}, {&ok, v.current}} {
+			n := int64(0)
+			if m.is {
+				n = 1
+			}
+			m.f.Series = append(m.f.Series, metrics.Series{Labels: []metrics.Label{{Name: "script", Value: metrics.ValidText(name)}}, Value: metrics.Int(n)})
+		}
+	}
+	return []metrics.Family{up, ok}
+}
+
+// script returns what is known about a script. The caller holds s.mu.
+func (s *server) script(name string) *served {
+	v := s.scripts[name]
+	if v == nil {
+		v = &served{}
+		s.scripts[name] = v
+	}
+	return v
+}
+
+// Load implements daemon.Host.
+func (s *server) Load(name, text string, attached func()) (*runtime.Session, error) {
+	a := s.a
+	// Each script is compiled for the kernel as it is now.
+	a.kernel = kernel.LiveBTF(a.btfFile())
+	obj, ok := a.compile(source.NewFile(name, text))
+	if !ok {
+		return nil, errCompile
+	}
+	if why := nothingToRun(obj, ""); why != "" {
+		return nil, errors.New(why)
+	}
+	style := output.Style{Trailer: obj.Settings.StrTruncTrailer, Quiet: true, NoWarnings: a.opt.noWarnings}
+	var results io.Writer = io.Discard
+	if !a.opt.quiet {
+		results = s.out.named(name)
+	}
+	messages := s.err.named(name)
+	printed := output.NewText(output.NewWriter(results, output.Line), messages, style)
+	sink, lost := s.exports.sink(noMaps{printed}, name)
+	session, err := runtime.Load(obj, runtime.Setup{
+		Defs: a.defs(), Kernel: a.kernel, Sink: sink, Stderr: messages, Attached: attached, KeepMaps: true,
+		NoWarnings: a.opt.noWarnings, DebugDirs: filepath.SplitList(a.opt.debugInfo), FetchDebug: a.fetchDebug(),
+	})
+	if err != nil {
+		a.report.err(err)
+		return nil, errLoad
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.script(name)
+	v.next.lost, v.next.obj = lost, obj
+	return session, nil
+}
+
+// The details of these errors have been reported.
+var (
+	errCompile = errors.New("it has errors")
+	errLoad    = errors.New("it cannot be loaded")
+)
+
+// Started implements daemon.Host.
+func (s *server) Started(name string, session *runtime.Session) {
+	s.mu.Lock()
+	v := s.script(name)
+	old, next := v.source, v.next
+	v.up, v.current = true, true
+	s.mu.Unlock()
+	if old != nil {
+		old.Remove()
+	}
+	source := s.exports.start(session, next.obj, name, next.lost)
+	s.mu.Lock()
+	v.source = source
+	s.mu.Unlock()
+	s.note("%s: running", name)
+}
+
+// note reports what happens to scripts, unless -q is given.
+func (s *server) note(format string, args ...any) {
+	if !s.a.opt.quiet {
+		fmt.Fprintf(s.err, format+"\n", args...)
+	}
+}
+
+// Removed implements daemon.Host.
+func (s *server) Removed(name string) {
+	s.mu.Lock()
+	v := s.script(name)
+	delete(s.scripts, name)
+	s.mu.Unlock()
+	if v.source != nil {
+		v.source.Remove()
+	}
+	s.note("%s: removed", name)
+}
+
+// Failed implements daemon.Host.
+func (s *server) Failed(name string, err error, running bool) {
+	s.mu.Lock()
+	if filepath.Ext(name) == daemon.Suffix {
+		s.script(name).current = false
+	}
+	s.bad = true
+	s.mu.Unlock()
+	text := "it does not run"
+	if running {
+		text = "what ran before goes on"
+	}
+	s.a.report.errorf("%s: %v: %s", name, err, text)
+}
+
+// Ended implements daemon.Host.
+func (s *server) Ended(name string, status int, err error) {
+	s.mu.Lock()
+	s.script(name).up = false
+	s.bad = s.bad || err != nil || status != 0
+	s.mu.Unlock()
+	if err == nil {
+		s.note("%s: ended with status %d", name, status)
+		return
+	}
+	s.a.report.err(err)
+	s.a.report.errorf("%s: it has ended because of an error", name)
+}
+
+// Settled implements daemon.Host.
+func (s *server) Settled() {
+	if s.keep {
+		return
+	}
+	if err := dropCapabilities(s.once); err != nil {
+		s.a.report.warnf("capabilities that are no longer needed were not given up: %v", err)
+	}
+}
+
+// noMaps is a sink without maps: they are metrics.
+type noMaps struct{ output.Sink }
+
+func (noMaps) Map(output.Map) {}
+
+// lines writes whole lines to w, each after a name.
+type lines struct {
+	mu   *sync.Mutex // of the outputs of all scripts
+	w    io.Writer
+	name string
+	part []byte
+}
+
+// named returns a writer of lines after a name.
+func (l *lines) named(name string) *lines { return &lines{mu: l.mu, w: l.w, name: name + ": "} }
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.name == "" {
+		return l.w.Write(p)
+	}
+	l.part = append(l.part, p...)
+	var out []byte
+	for {
+		i := bytes.IndexByte(l.part, '\n')
+		if i < 0 && len(l.part) < 64<<10 {
+			break
+		}
+		if i < 0 {
+			i = len(l.part) - 1
+		}
+		if i > 0 { // empty lines separate results of one script
+			out = append(append(out, l.name...), l.part[:i+1]...)
+		}
+		l.part = l.part[i+1:]
+	}
+	if len(out) > 0 {
+		if _, err := l.w.Write(out); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}

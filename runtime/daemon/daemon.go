@@ -1,0 +1,285 @@
+// Package daemon keeps the scripts of a directory running. A script that changes is
+// replaced, and one that fails does not affect the others.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gotrace/gotrace/runtime"
+)
+
+// Host is what the daemon needs from the program that it is part of. Its functions are
+// called by the goroutine of Run, except that End is called by others.
+type Host interface {
+	// Load compiles a script and loads it. attached is to be called when all its probes
+	// are attached.
+	Load(name, text string, attached func()) (*runtime.Session, error)
+	// Started is called when a script begins to run in place of any session that it had
+	// before, and Removed when its file is gone.
+	Started(name string, s *runtime.Session)
+	Removed(name string)
+	// Failed reports that a script could not be loaded, and whether its previous version
+	// still runs.
+	Failed(name string, err error, running bool)
+	// Ended reports that a script has ended by itself.
+	Ended(name string, status int, err error)
+	// Settled is called when all scripts that were found have been started.
+	Settled()
+}
+
+// Suffix is that of the names of scripts.
+const Suffix = ".bt"
+
+// MaxScript is the size of a script in bytes, from which on it is refused.
+const MaxScript = 1 << 20
+
+// Times of the daemon.
+const (
+	quiet      = 200 * time.Millisecond // without changes, before the scripts are read
+	attachWait = 10 * time.Second       // for all probes of a script to be attached
+	stopWait   = time.Second            // for a script to end
+	lookAgain  = 10 * time.Second       // between looks at a directory that is not watched
+)
+
+// Daemon runs the scripts of a directory.
+type Daemon struct {
+	dir     string
+	host    Host
+	scripts map[string]*script // by file name
+	missing bool               // the directory could not be read, which has been reported
+}
+
+// script is a file of the directory.
+type script struct {
+	text string // of the file when it was last loaded, or could not be
+	run  *run   // nil: it does not run
+}
+
+// run is a session that runs.
+type run struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it has ended
+}
+
+// running reports whether the session has not ended.
+func (r *run) running() bool {
+	if r == nil {
+		return false
+	}
+	select {
+	case <-r.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop ends the session. It does not wait longer than a second.
+func (r *run) stop() {
+	if r == nil {
+		return
+	}
+	r.cancel()
+	select {
+	case <-r.done:
+	case <-time.After(stopWait):
+	}
+}
+
+// New returns a daemon for a directory, which must exist.
+func New(dir string, host Host) (*Daemon, error) {
+	st, err := os.Stat(dir)
+	if err == nil && !st.IsDir() {
+		err = errors.New("it is not a directory")
+	}
+	if err == nil {
+		_, err = os.ReadDir(dir)
+	}
+	if err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, err
+	}
+	return &Daemon{dir: dir, host: host, scripts: map[string]*script{}}, nil
+}
+
+// Run runs the scripts until ctx is done. It reads them again when the directory changes,
+// unless once is set, and when something arrives on reload: then scripts that have ended
+// start again too. If once is set, it also returns when all scripts have ended.
+func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal, once bool) {
+	defer d.stopAll()
+	var changed <-chan struct{}
+	if !once {
+		w := watch(d.dir)
+		defer w.close()
+		changed = w.changed
+	}
+	d.load(false)
+	d.host.Settled()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	ended := make(chan struct{})
+	if once {
+		go func() { d.waitAll(); close(ended) }()
+		reload = nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ended:
+			return
+		case <-reload:
+			d.load(true)
+		case <-changed:
+			if !settle(ctx, changed) {
+				return
+			}
+			d.load(false)
+		case <-again.C:
+			if !once {
+				d.load(false) // for files that links point to
+			}
+		}
+	}
+}
+
+// settle waits until nothing has changed for a while. It returns false if ctx is done.
+func settle(ctx context.Context, changed <-chan struct{}) bool {
+	end := time.After(10 * quiet)
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		case <-end:
+			return true
+		case <-time.After(quiet):
+			return true
+		}
+	}
+}
+
+// load reads the directory and starts, replaces and stops scripts. If all is set, it also
+// starts the scripts that have ended.
+func (d *Daemon) load(all bool) {
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		if !d.missing {
+			d.host.Failed(d.dir, err, true)
+		}
+		d.missing = true
+		return
+	}
+	d.missing = false
+	found := map[string]bool{}
+	for _, e := range entries {
+		name := e.Name()
+		path := filepath.Join(d.dir, name)
+		if st, err := os.Stat(path); !strings.HasSuffix(name, Suffix) || strings.HasPrefix(name, ".") || err == nil && !st.Mode().IsRegular() {
+			continue
+		}
+		text, err := read(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		found[name] = true
+		d.update(name, text, err, all)
+	}
+	var gone []string
+	for name := range d.scripts {
+		if !found[name] {
+			gone = append(gone, name)
+		}
+	}
+	sort.Strings(gone)
+	for _, name := range gone {
+		d.scripts[name].run.stop()
+		delete(d.scripts, name)
+		d.host.Removed(name)
+	}
+}
+
+// read reads a script.
+func read(path string) (string, error) {
+	st, err := os.Stat(path)
+	if err == nil && st.Size() > MaxScript {
+		return "", errors.New("the file is too large for a script")
+	}
+	text, err := os.ReadFile(path)
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return string(text), err
+}
+
+// update starts or replaces a script whose text is new. A version that cannot be loaded
+// does not replace the one that runs.
+func (d *Daemon) update(name, text string, err error, all bool) {
+	s := d.scripts[name]
+	if s == nil {
+		s = &script{text: "\x00"} // which no file of a script has
+		d.scripts[name] = s
+	}
+	key := text
+	if err != nil {
+		key = "\x00" + err.Error()
+	}
+	if s.text == key && (!all || s.run.running()) {
+		return
+	}
+	s.text = key
+	attached := make(chan struct{})
+	var session *runtime.Session
+	if err == nil {
+		session, err = d.host.Load(name, text, sync.OnceFunc(func() { close(attached) }))
+	}
+	if err != nil {
+		d.host.Failed(name, err, s.run.running())
+		return
+	}
+	s.run.stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.run = &run{cancel: cancel, done: make(chan struct{})}
+	d.host.Started(name, session)
+	go func(r *run) {
+		defer close(r.done)
+		status, err := session.Run(ctx)
+		if ctx.Err() == nil || err != nil {
+			d.host.Ended(name, status, err)
+		}
+	}(s.run)
+	select {
+	case <-attached:
+	case <-s.run.done:
+	case <-time.After(attachWait):
+	}
+}
+
+// waitAll waits until all scripts have ended.
+func (d *Daemon) waitAll() {
+	for _, s := range d.scripts {
+		if s.run != nil {
+			<-s.run.done
+		}
+	}
+}
+
+// stopAll ends all scripts at the same time.
+func (d *Daemon) stopAll() {
+	var wg sync.WaitGroup
+	for _, s := range d.scripts {
+		wg.Go(s.run.stop)
+	}
+	wg.Wait()
+}
