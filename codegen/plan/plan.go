@@ -1,7 +1,7 @@
 // Package plan makes the decisions that depend on all programs of a script before code
 // is generated: how each map is stored, which additions are atomic, and which programs
 // the kernel can run as one. It searches the checked script once (uses.go), chooses the
-// layout of the maps (maps.go) and pairs entry with return probes (pairs.go).
+// layout of the maps (maps.go), names them for other systems (labels.go) and pairs entry with return probes (pairs.go).
 package plan
 
 import (
@@ -43,6 +43,9 @@ func Plan(p *check.Program, foreign bool) (*Program, error) {
 	u := findUses(p)
 	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums}
 	if err := out.layOut(u, foreign); err != nil {
+		return nil, err
+	}
+	if err := out.nameParts(); err != nil {
 		return nil, err
 	}
 	out.Pairs = findPairs(p)

@@ -8,6 +8,7 @@ type Config struct {
 	CacheUserSymbols  string // PER_PID, PER_PROGRAM or NONE; "" = automatic
 	CPPDemangle       bool
 	LazySymbolication bool
+	Labels            map[string][]string // names of the parts of a map's keys, by map with its @
 	License           string
 	LogSize           int
 	MaxBPFProgs       int
@@ -20,7 +21,8 @@ type Config struct {
 	PerfRBPages       int    // pages of the ring buffer; 0: depends on the memory
 	StackMode         string // bpftrace, perf, raw, build_id
 	StrTruncTrailer   string
-	MissingProbes     string // error, warn or ignore
+	Metrics           map[string]string // names of maps in other systems, NoMetric for none
+	MissingProbes     string            // error, warn or ignore
 	PrintMapsOnExit   bool
 	UseBlazesym       bool
 	UserStack         string // how user stacks are unwound: one of UserStacks
@@ -34,6 +36,9 @@ const (
 	StackDWARF = "dwarf"
 	StackAuto  = "auto"
 )
+
+// NoMetric is the name of a map that is no metric.
+const NoMetric = "none"
 
 // UserStacks lists the ways to unwind user stacks.
 var UserStacks = []string{StackFP, StackDWARF, StackAuto}

@@ -167,3 +167,35 @@ func TestTable(t *testing.T) {
 		t.Error("two defaults differ")
 	}
 }
+
+// TestLabels checks the names that a script gives maps and the parts of their keys.
+func TestLabels(t *testing.T) {
+	c := Default()
+	for _, s := range []struct{ name, value, problem string }{
+		{"label", " @a[x, y] @[z]", ""},
+		{"label", "@b[_1]", ""},
+		{"label", "", ""},
+		{"label", "@a", `label: expecting a map and names, such as "@reads[comm, pid]", got @a`},
+		{"label", "@a[]", `label: "" cannot be the name of a label`},
+		{"label", "@a[1]", `label: "1" cannot be the name of a label`},
+		{"label", "@a[__x]", `label: "__x" cannot be the name of a label`},
+		{"label", "@a[é]", `label: "é" cannot be the name of a label`},
+		{"metric", "@a=none @b = x_total", ""},
+		{"metric", "@a", `metric: expecting a map and a name, such as "@reads = disk_reads", got @a`},
+		{"metric", "@a=1x", `metric: expecting a map and a name, such as "@reads = disk_reads", got @a=1x`},
+	} {
+		msg := ""
+		if p := c.Set(s.name, TextValue(s.value)); p != nil {
+			msg = p.Msg
+		}
+		if msg != s.problem {
+			t.Errorf("%s = %q: %q, want %q", s.name, s.value, msg, s.problem)
+		}
+	}
+	if want := map[string][]string{"@a": {"x", "y"}, "@": {"z"}, "@b": {"_1"}}; !reflect.DeepEqual(c.Labels, want) {
+		t.Errorf("labels %v", c.Labels)
+	}
+	if want := map[string]string{"@a": NoMetric, "@b": "x_total"}; !reflect.DeepEqual(c.Metrics, want) {
+		t.Errorf("metrics %v", c.Metrics)
+	}
+}

@@ -238,6 +238,7 @@ func Vars() []Var {
 		caching("PER_PID", "PER_PROGRAM", "NONE"),
 		boolean("cpp_demangle", "Whether C++ names in user stacks are demangled.", func(c *Config) *bool { return &c.CPPDemangle }),
 		boolean("lazy_symbolication", "Whether user addresses are symbolized only when they are printed.", func(c *Config) *bool { return &c.LazySymbolication }),
+		label(),
 		license("The license of the programs, which must be GPL-compatible for the kernel."),
 		number("log_size", "The size in bytes of the verifier's log for a refused program.", func(c *Config) *int { return &c.LogSize }, 0, maxCount),
 		number("max_bpf_progs", "The maximum number of BPF programs for one block of a script.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
@@ -246,6 +247,7 @@ func Vars() []Var {
 		number("max_probes", "The maximum number of attach points of a script.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
 		number("max_series", "The maximum number of time series of one map that --prometheus and --otlp export.", func(c *Config) *int { return &c.MaxSeries }, 1, maxCount),
 		number("max_strlen", "The maximum size in bytes of a string that str(), buf() and path() read, including the NUL.", func(c *Config) *int { return &c.MaxStrlen }, 1, maxStrlen),
+		metric(),
 		anyCase(choice("missing_probes", "How an attach point that matches nothing is reported: error, warn or ignore.",
 			func(c *Config) *string { return &c.MissingProbes }, "ignore", "warn", "error"), strings.ToLower),
 		onStackLimit(),
@@ -275,7 +277,7 @@ func Default() *Config {
 		CPPDemangle: true, LazySymbolication: true, License: "GPL", LogSize: 1000000,
 		MaxBPFProgs: 1024, MaxCatBytes: 10240, MaxMapKeys: 4096, MaxProbes: 1024, MaxSeries: 2000, MaxStrlen: 1024,
 		OnStackLimit: 512, StackMode: "bpftrace", StrTruncTrailer: "..", MissingProbes: "error",
-		PrintMapsOnExit: true, UseBlazesym: true, UserStack: StackFP,
+		Labels: map[string][]string{}, Metrics: map[string]string{}, PrintMapsOnExit: true, UseBlazesym: true, UserStack: StackFP,
 		Unstable: map[string]string{"tseries": "warn", "dw_ustack": "warn", "typeinfo": "error", "import_statement": "error"},
 	}
 }

@@ -199,8 +199,14 @@ func (b *build) name(m *output.Map, kind Kind, script string) string {
 	return of
 }
 
+// hidden is the name by which a script excludes a map: config.NoMetric.
+const hidden = "none"
+
 // kindOf returns the kind of a map's metric. ok is false if its values are no metric.
 func kindOf(m *output.Map) (k Kind, ok bool) {
+	if m.MetricName == hidden {
+		return 0, false
+	}
 	switch m.Metric {
 	case value.Counter:
 		return Counter, true
