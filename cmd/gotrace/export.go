@@ -50,17 +50,42 @@ func (a *app) export() (*exporters, error) {
 	return e, nil
 }
 
-// sink returns the sink for a session whose results go to s, and its count of lost events
-// for start. script is the name that distinguishes it from other sessions, or "".
-func (e *exporters) sink(s output.Sink, script string) (output.Sink, *metrics.Lost) {
+// sinks sets the sink of a session so that the exporters receive its results too. It
+// returns its count of lost events, for start. script is the name that distinguishes it from
+// other sessions, or "".
+func (e *exporters) sinks(setup *runtime.Setup, script string, spans bool) *metrics.Lost {
 	if e.metrics == nil {
-		return s, nil
+		return nil
 	}
+	setup.KeepMaps = true
 	if e.otlp != nil {
-		s = output.Tee{First: s, Second: e.otlp.NewSink(script)}
+		s := e.otlp.NewSink(script)
+		setup.Sink = output.Tee{First: setup.Sink, Second: s}
+		switch {
+		case spans && setup.Timeline != nil:
+			setup.Timeline = timelines{setup.Timeline, s}
+		case spans:
+			setup.Timeline = s
+		}
 	}
-	lost := metrics.CountLost(s)
-	return lost, lost
+	lost := metrics.CountLost(setup.Sink)
+	setup.Sink = lost
+	return lost
+}
+
+// timelines passes everything to several timelines.
+type timelines []output.Timeline
+
+func (l timelines) At(s output.Stamp) {
+	for _, t := range l {
+		t.At(s)
+	}
+}
+
+func (l timelines) Call(s output.Stamp, name string, returns, all bool) {
+	for _, t := range l {
+		t.Call(s, name, returns, all)
+	}
 }
 
 // start exports the maps of a session. It returns them, to be removed, or nil.

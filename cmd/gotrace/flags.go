@@ -58,6 +58,7 @@ type options struct {
 	pcap         string
 	prometheus   string
 	otlp         string
+	spans        bool
 	svg          string
 	html         string
 	speedscope   string
@@ -176,6 +177,7 @@ func newFlags(o *options) *flagSet {
 		fs.StringVar(&o.pcap, "pcap", "", "`FILE`write the packets that the script prints to FILE (pcapng), or those for which probes run that print nothing")
 		fs.StringVar(&o.prometheus, "prometheus", "", "`ADDR`serve the maps as metrics for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9464")
 		fs.StringVar(&o.otlp, "otlp", "", "`ENDPOINT`send metrics, what the script prints and spans to a collector of OpenTelemetry, such as http://127.0.0.1:4318")
+		fs.BoolVar(&o.spans, "spans", false, "with --otlp, send calls of functions with probes at entry and return as spans too")
 		fs.StringVarP(&fs.buffer, "buffer", "B", "line", "`MODE`write results out by line, when the buffer is full, or at once (line, full, none)")
 		fs.DurationVar(&o.every, "every", 0, "`DURATION`print all maps every DURATION, such as 1s or 500ms; on a terminal, each time in the same place")
 		fs.BoolVar(&o.rates, "rates", false, "with --every or --live, show counters as rates per second; at the end as totals")

@@ -194,11 +194,12 @@ func (s *server) Load(name, text string, attached func()) (*runtime.Session, err
 	}
 	messages := s.err.named(name)
 	printed := output.NewText(output.NewWriter(results, output.Line), messages, style)
-	sink, lost := s.exports.sink(noMaps{printed}, name)
-	session, err := runtime.Load(obj, runtime.Setup{
-		Defs: a.defs(), Kernel: a.kernel, Sink: sink, Stderr: messages, Attached: attached, KeepMaps: true,
+	setup := runtime.Setup{
+		Defs: a.defs(), Kernel: a.kernel, Sink: noMaps{printed}, Stderr: messages, Attached: attached, KeepMaps: true,
 		NoWarnings: a.opt.noWarnings, DebugDirs: filepath.SplitList(a.opt.debugInfo), FetchDebug: a.fetchDebug(),
-	})
+	}
+	lost := s.exports.sinks(&setup, name, a.opt.spans)
+	session, err := runtime.Load(obj, setup)
 	if err != nil {
 		a.report.err(err)
 		return nil, errLoad

@@ -114,13 +114,11 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	case o.rates:
 		sink = output.NewRates(sink)
 	}
-	sink, lost := exports.sink(sink, "")
 	ropt := runtime.Setup{
 		Defs: a.defs(), Every: every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid, Progress: a.progress,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
-		KeepMaps: exports.metrics != nil,
 	}
 	if o.dump["verifier"] || o.dump["all"] {
 		ropt.VerifierLog = func(program, log string) { a.dumped("verifier: "+program, log) }
@@ -137,6 +135,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		return statusError
 	}
 	defer files.close()
+	lost := exports.sinks(&ropt, "", o.spans)
 	closePcap, err := a.openPcap(obj, &ropt)
 	if err != nil {
 		a.report.errorf("%v", err)

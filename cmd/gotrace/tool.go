@@ -274,7 +274,7 @@ func (a *app) key() string {
 	}
 	slices.Sort(features)
 	text, err := json.Marshal([]any{
-		o.params, o.scriptOpts, o.unsafe, o.pid, o.cmd, o.follow, o.comm, o.uid, o.cgroup, o.container, o.unit, o.warnings, features, o.usdtFile, o.debugInfo, o.probeFilter, o.pcap != "", o.perfetto != "",
+		o.params, o.scriptOpts, o.unsafe, o.pid, o.cmd, o.follow, o.comm, o.uid, o.cgroup, o.container, o.unit, o.warnings, features, o.usdtFile, o.debugInfo, o.probeFilter, o.pcap != "", o.perfetto != "" || o.spans,
 		o.functions, o.includeFiles, o.includeDirs, env, ourNamespace(),
 	})
 	if err != nil {

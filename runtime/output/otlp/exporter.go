@@ -113,7 +113,7 @@ func (e *Exporter) endpoint(text string) error {
 	case u.Scheme != "http":
 		return fmt.Errorf("the endpoint has the unknown scheme %q: use http://HOST:PORT", u.Scheme)
 	case u.User != nil:
-		return errors.New("the endpoint must not have a password: set OTEL_EXPORTER_OTLP_HEADERS=authorization=...")
+		return errors.New("the endpoint must not have a password: OTEL_EXPORTER_OTLP_HEADERS has headers such as authorization")
 	case u.RawQuery != "" || u.Fragment != "":
 		return errors.New("the endpoint must not have a query")
 	}

@@ -235,6 +235,40 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestCalls checks the spans of calls: of those that have returned, by thread and name.
+func TestCalls(t *testing.T) {
+	c := newCollector(t)
+	e, w := lazy(t, c.URL, nil)
+	s := e.NewSink("")
+	at := func(tid int, ns int64) output.Stamp {
+		return output.Stamp{Time: time.Unix(1, ns), PID: 7, TID: tid, Comm: "x"}
+	}
+	s.Call(at(1, 5), "never called", true, true)
+	s.Call(at(1, 10), "f", false, true)
+	s.Call(at(2, 11), "f", false, true)
+	s.Call(at(1, 12), "g", false, true)
+	s.Call(at(1, 13), "f", false, true)
+	s.Call(at(1, 14), "f", true, true)
+	s.Call(at(2, 20), "f", true, true)
+	s.Call(at(1, 30), "f", true, true) // g never returns
+	for n := range 2 * maxThreads {
+		s.Call(at(n+10, 0), "f", false, true)
+	}
+	e.Close()
+	var got []string
+	for _, r := range c.spans {
+		for _, p := range r.ResourceSpans[0].ScopeSpans[0].Spans {
+			got = append(got, fmt.Sprint(p.Name, " ", p.StartTimeUnixNano-1e9, " to ", p.EndTimeUnixNano-1e9, " in ", p.Attributes[1].Value.GetIntValue()))
+		}
+	}
+	if diff := cmp.Diff([]string{"f 13 to 14 in 1", "f 11 to 20 in 2", "f 10 to 30 in 1"}, got); diff != "" || w.String() != "" {
+		t.Error(diff, w)
+	}
+	if len(s.open) > maxThreads {
+		t.Errorf("%d threads are kept", len(s.open))
+	}
+}
+
 func status(n int, header ...string) func(w http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		for i := 0; i < len(header); i += 2 {

@@ -25,6 +25,7 @@ type Sink struct {
 	part   bytes.Buffer
 	kind   string // of the text in part
 	item   protowire.Message
+	open   map[int][]call // by thread
 }
 
 // NewSink returns a sink that sends to e. script is the name of the script, or "".
@@ -122,7 +123,7 @@ func (s *Sink) log(kind string, severity uint64, severityText string, at time.Ti
 	m.Bytes(5, body)
 	m.Bytes(6, textAttribute("gotrace.kind", kind))
 	if s.script != "" {
-		m.Bytes(6, textAttribute("script", s.script))
+		m.Bytes(6, textAttribute("script", metrics.ValidText(s.script)))
 	}
 	m.Fixed64(11, uint64(time.Now().UnixNano()))
 	s.item = m
@@ -158,6 +159,20 @@ func (s *Sink) span(r value.Record) bool {
 		return false
 	}
 	shift := s.e.shift(start)
+	s.addSpan(name, start+shift, end+shift, func(m *protowire.Message) {
+		for _, f := range r {
+			switch {
+			case f.Name == "start" || f.Name == "name" || f.Name == "end" && hasEnd || f.Name == "duration" && hasTook:
+			default:
+				m.Bytes(9, attribute(f.Name, f.V))
+			}
+		}
+	})
+	return true
+}
+
+// addSpan adds a span. start and end are in ns since 1970.
+func (s *Sink) addSpan(name string, start, end int64, attributes func(m *protowire.Message)) {
 	var id [24]byte
 	binary.BigEndian.PutUint64(id[:], rand.Uint64()|1) // an ID must not be 0
 	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
@@ -167,21 +182,60 @@ func (s *Sink) span(r value.Record) bool {
 	m.Bytes(2, id[16:])
 	m.String(5, metrics.ValidText(name))
 	m.Varint(6, 1) // an internal operation
-	m.Fixed64(7, uint64(start+shift))
-	m.Fixed64(8, uint64(end+shift))
-	for _, f := range r {
-		switch {
-		case f.Name == "start" || f.Name == "name" || f.Name == "end" && hasEnd || f.Name == "duration" && hasTook:
-		default:
-			m.Bytes(9, attribute(f.Name, f.V))
-		}
-	}
+	m.Fixed64(7, uint64(start))
+	m.Fixed64(8, uint64(end))
+	attributes(&m)
 	if s.script != "" {
-		m.Bytes(9, textAttribute("script", s.script))
+		m.Bytes(9, textAttribute("script", metrics.ValidText(s.script)))
 	}
 	s.item = m
 	s.e.add(&s.e.spans, m)
-	return true
+}
+
+// Limits of the calls that have not returned.
+const (
+	maxThreads = 1 << 14
+	maxOpen    = 64 // of a thread
+)
+
+// call is a call of a function that has not returned.
+type call struct {
+	name string
+	at   int64 // ns since 1970
+}
+
+// At implements output.Timeline.
+func (s *Sink) At(output.Stamp) {}
+
+// Call implements output.Timeline. A call that has returned is a span. A return belongs to
+// the last call of that name in the thread; the returns of calls after that were lost, or
+// did not meet the condition of the script.
+func (s *Sink) Call(at output.Stamp, name string, returns, _ bool) {
+	open := s.open[at.TID]
+	if !returns {
+		if s.open == nil || len(s.open) >= maxThreads && open == nil {
+			s.open = map[int][]call{} // most of these threads have ended
+		}
+		if len(open) >= maxOpen {
+			open = append(open[:0], open[1:]...)
+		}
+		s.open[at.TID] = append(open, call{name, at.Time.UnixNano()})
+		return
+	}
+	for i := len(open) - 1; i >= 0; i-- {
+		if open[i].name != name {
+			continue
+		}
+		s.addSpan(name, open[i].at, max(at.Time.UnixNano(), open[i].at), func(m *protowire.Message) {
+			m.Bytes(9, attribute("process.pid", value.Int(at.PID)))
+			m.Bytes(9, attribute("thread.id", value.Int(at.TID)))
+			m.Bytes(9, textAttribute("thread.name", metrics.ValidText(at.Comm)))
+		})
+		if s.open[at.TID] = open[:i]; i == 0 {
+			delete(s.open, at.TID)
+		}
+		return
+	}
 }
 
 // epoch is a time in ns that only a clock which counts from 1970 has reached: 2001. The
