@@ -182,6 +182,12 @@ func TestClose(t *testing.T) {
 		s := &Server{Handle: func(r *Request) Response { busy <- true; <-release; return Text(200, "last") }}
 		addr := serve(t, s)
 		idle, c := dial(t, addr), dial(t, addr)
+		io.WriteString(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-busy
+		release <- true
+		if _, err := http.ReadResponse(bufio.NewReader(idle), nil); err != nil {
+			t.Fatal(err)
+		}
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-busy
 		closed := make(chan bool)
@@ -210,4 +216,31 @@ func TestClose(t *testing.T) {
 			release <- true
 		}
 	}
+}
+
+// TestCloseNew checks that a request on a new connection is answered while the server ends.
+func TestCloseNew(t *testing.T) {
+	s := &Server{}
+	addr := serve(t, s)
+	c := dial(t, addr)
+	eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 1 })
+	closed := make(chan bool)
+	go func() { s.Close(time.Minute); close(closed) }()
+	eventually(t, s.closing)
+	io.WriteString(c, "GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+	if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "/last \n") {
+		t.Errorf("%q, %v", answer, err)
+	}
+	<-closed
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for range 3000 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("it does not happen")
 }

@@ -66,6 +66,7 @@ type Server struct {
 type serverConn struct {
 	*os.File
 	since time.Time // when it became idle; zero: it has a request
+	used  bool      // it has had a request
 }
 
 // Serve accepts connections until Close is called.
@@ -124,7 +125,8 @@ func (s *Server) add(c *serverConn) bool {
 }
 
 // Close closes the listener and idle connections. It waits for requests that have arrived,
-// but no longer than patience, then closes their connections.
+// and for the first requests of new connections, but no longer than patience, then closes
+// their connections.
 func (s *Server) Close(patience time.Duration) {
 	s.mu.Lock()
 	s.closed = true
@@ -132,8 +134,12 @@ func (s *Server) Close(patience time.Duration) {
 		s.l.Close()
 	}
 	for c := range s.conns {
-		if !c.since.IsZero() {
+		switch {
+		case c.since.IsZero():
+		case c.used:
 			c.Close()
+		default:
+			c.SetReadDeadline(time.Now().Add(patience / 2))
 		}
 	}
 	s.mu.Unlock()
@@ -154,12 +160,21 @@ func (s *Server) Close(patience time.Duration) {
 func (s *Server) busy(c *serverConn, busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.since = time.Time{}
+	c.since, c.used = time.Time{}, true
 	if !busy {
 		c.since = time.Now()
 		if s.closed {
 			c.Close()
 		}
+	}
+}
+
+// await limits the time for which c may be idle, unless Close has limited it.
+func (s *Server) await(c *serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		c.SetReadDeadline(time.Now().Add(s.idle))
 	}
 }
 
@@ -176,7 +191,7 @@ func (s *Server) serve(c *serverConn) {
 	r := bufio.NewReaderSize(limit, 4<<10)
 	for {
 		limit.N = maxHead
-		c.SetReadDeadline(time.Now().Add(s.idle))
+		s.await(c)
 		if _, err := r.Peek(1); err != nil {
 			return
 		}
