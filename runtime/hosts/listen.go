@@ -125,6 +125,21 @@ func (l *Listener) Accept() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "connection"), nil
 }
 
+// Drain returns the connections that have arrived but were not accepted. Close would reset
+// them.
+func (l *Listener) Drain() (list []*os.File) {
+	l.raw.Control(func(s uintptr) {
+		for range backlog {
+			fd, _, err := unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			if err != nil {
+				return
+			}
+			list = append(list, os.NewFile(uintptr(fd), "connection"))
+		}
+	})
+	return list
+}
+
 // Close ends l.
 func (l *Listener) Close() error { return l.f.Close() }
 

@@ -218,6 +218,22 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestDrain checks that a connection which was not accepted before the end is served.
+func TestDrain(t *testing.T) {
+	l, err := hosts.Listen("127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{l: l, conns: map[*serverConn]bool{}, idle: time.Minute, read: time.Minute,
+		Handle: func(*Request) Response { return Text(200, "last") }}
+	c := dial(t, l.Addr().String())
+	io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+	s.Close(time.Minute)
+	if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "last\n") {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
 // TestCloseNew checks that a request on a new connection is answered while the server ends.
 func TestCloseNew(t *testing.T) {
 	s := &Server{}

@@ -89,10 +89,15 @@ func (s *Server) Serve(l *hosts.Listener) {
 			time.Sleep(50 * time.Millisecond) // such as too many open files
 			continue
 		}
-		c := &serverConn{File: conn, since: time.Now()}
-		if s.add(c) {
-			go s.serve(c)
-		}
+		s.start(conn)
+	}
+}
+
+// start serves a new connection.
+func (s *Server) start(conn *os.File) {
+	c := &serverConn{File: conn, since: time.Now()}
+	if s.add(c) {
+		go s.serve(c)
 	}
 }
 
@@ -129,10 +134,16 @@ func (s *Server) add(c *serverConn) bool {
 // their connections.
 func (s *Server) Close(patience time.Duration) {
 	s.mu.Lock()
-	s.closed = true
-	if s.l != nil {
-		s.l.Close()
+	l := s.l
+	s.mu.Unlock()
+	if l != nil {
+		for _, conn := range l.Drain() {
+			s.start(conn)
+		}
+		l.Close()
 	}
+	s.mu.Lock()
+	s.closed = true
 	for c := range s.conns {
 		switch {
 		case c.since.IsZero():
