@@ -176,7 +176,7 @@ func (s *server) script(name string) *served {
 }
 
 // Load implements daemon.Host.
-func (s *server) Load(name, text string, attached func()) (*runtime.Session, error) {
+func (s *server) Load(name, text string, attached func()) (daemon.Session, error) {
 	a := s.a
 	// Each script is compiled for the kernel as it is now.
 	a.kernel = kernel.LiveBTF(a.btfFile())
@@ -218,7 +218,7 @@ var (
 )
 
 // Started implements daemon.Host.
-func (s *server) Started(name string, session *runtime.Session) {
+func (s *server) Started(name string, session daemon.Session) {
 	s.mu.Lock()
 	v := s.script(name)
 	old, next := v.source, v.next
@@ -227,7 +227,7 @@ func (s *server) Started(name string, session *runtime.Session) {
 	if old != nil {
 		old.Remove()
 	}
-	source := s.exports.start(session, next.obj, name, next.lost)
+	source := s.exports.start(session.(*runtime.Session), next.obj, name, next.lost)
 	s.mu.Lock()
 	v.source = source
 	s.mu.Unlock()

@@ -11,19 +11,22 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/gotrace/gotrace/runtime"
 )
+
+// Session is a script that has been loaded: a *runtime.Session.
+type Session interface {
+	Run(ctx context.Context) (status int, err error)
+}
 
 // Host is what the daemon needs from the program that it is part of. Its functions are
 // called by the goroutine of Run, except that End is called by others.
 type Host interface {
 	// Load compiles a script and loads it. attached is to be called when all its probes
 	// are attached.
-	Load(name, text string, attached func()) (*runtime.Session, error)
+	Load(name, text string, attached func()) (Session, error)
 	// Started is called when a script begins to run in place of any session that it had
 	// before, and Removed when its file is gone.
-	Started(name string, s *runtime.Session)
+	Started(name string, s Session)
 	Removed(name string)
 	// Failed reports that a script could not be loaded, and whether its previous version
 	// still runs.
@@ -240,7 +243,7 @@ func (d *Daemon) update(name, text string, err error, all bool) {
 	}
 	s.text = key
 	attached := make(chan struct{})
-	var session *runtime.Session
+	var session Session
 	if err == nil {
 		session, err = d.host.Load(name, text, sync.OnceFunc(func() { close(attached) }))
 	}

@@ -1,0 +1,144 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fake is a host and a session in one. A script that contains "bad" cannot be loaded, one
+// with "ends" ends at once.
+type fake struct {
+	mu  sync.Mutex
+	log []string
+}
+
+func (f *fake) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, fmt.Sprintf(format, args...))
+}
+
+// take waits until something was noted, and returns all that was.
+func (f *fake) take(t *testing.T, n int) string {
+	t.Helper()
+	for range 3000 {
+		f.mu.Lock()
+		if len(f.log) >= n {
+			text := strings.Join(f.log, "; ")
+			f.log = nil
+			f.mu.Unlock()
+			return text
+		}
+		f.mu.Unlock()
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("it does not happen: %q", f.log)
+	return ""
+}
+
+type session struct {
+	ends     bool
+	attached func()
+}
+
+func (s *session) Run(ctx context.Context) (int, error) {
+	s.attached()
+	if !s.ends {
+		<-ctx.Done()
+		return 0, nil
+	}
+	return 3, nil
+}
+
+func (f *fake) Load(name, text string, attached func()) (Session, error) {
+	if strings.Contains(text, "bad") {
+		return nil, errors.New("bad")
+	}
+	return &session{strings.Contains(text, "ends"), attached}, nil
+}
+
+func (f *fake) Started(name string, s Session) { f.note("start %s", name) }
+func (f *fake) Removed(name string)            { f.note("remove %s", name) }
+func (f *fake) Settled()                       { f.note("settled") }
+
+func (f *fake) Failed(name string, err error, running bool) {
+	f.note("fail %s %v %v", name, err, running)
+}
+
+func (f *fake) Ended(name string, status int, err error) { f.note("end %s %d %v", name, status, err) }
+
+// TestRun changes a directory while it is served.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.bt", "one")
+	write("b.bt", "bad")
+	write("c.txt", "no script")
+	write(".d.bt", "hidden")
+	os.Mkdir(filepath.Join(dir, "e.bt"), 0o755)
+	f := &fake{}
+	d, err := New(dir, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	reload, done := make(chan os.Signal, 1), make(chan bool)
+	go func() { d.Run(ctx, reload, false); close(done) }()
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, "start a.bt; fail b.bt bad false; settled"},
+		{func() { write("a.bt", "two") }, "start a.bt"},
+		{func() { write("a.bt", "bad") }, "fail a.bt bad true"},
+		{func() { write("b.bt", "ends") }, "start b.bt; end b.bt 3 <nil>"},
+		{func() { reload <- unix.SIGHUP }, "start b.bt; end b.bt 3 <nil>"},
+		{func() { os.Rename(filepath.Join(dir, "a.bt"), filepath.Join(dir, "z.bt")) }, "fail z.bt bad false; remove a.bt"},
+		{func() { os.Remove(filepath.Join(dir, "b.bt")) }, "remove b.bt"},
+		{func() { os.Symlink("c.txt", filepath.Join(dir, "y.bt")) }, "start y.bt"},
+	} {
+		step.do()
+		if got := f.take(t, strings.Count(step.want, ";")+1); got != step.want {
+			t.Errorf("%s, want %s", got, step.want)
+		}
+	}
+	cancel()
+	<-done
+	if len(f.log) > 0 {
+		t.Errorf("at the end: %q", f.log)
+	}
+}
+
+// TestOnce checks that the daemon ends with its scripts if it does not look for changes.
+func TestOnce(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(filepath.Join(dir, "a.bt"), []byte("ends"), 0o644)
+	f := &fake{}
+	d, err := New(dir, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Run(context.Background(), nil, true)
+	if got := strings.Join(f.log, "; "); !strings.Contains(got, "start a.bt") || !strings.Contains(got, "end a.bt 3 <nil>") {
+		t.Error(got)
+	}
+	for _, dir := range []string{filepath.Join(dir, "none"), filepath.Join(dir, "a.bt")} {
+		if _, err := New(dir, f); err == nil {
+			t.Errorf("%s is accepted", dir)
+		}
+	}
+}
