@@ -175,7 +175,6 @@ func linePanel(title string, lines []line, start time.Time, ends []time.Time) pa
 // timeSeries draws the time series of tseries maps.
 func timeSeries(m output.Map) (panel, bool) {
 	var lines []line
-	var start time.Time
 	var ends []time.Time
 	columns := map[int64]int{}
 	for _, e := range last(m.Entries, maxLines) {
@@ -186,7 +185,6 @@ func timeSeries(m output.Map) (panel, bool) {
 		for _, p := range s.Points {
 			columns[p.Start] = 0
 		}
-		start = time.Unix(0, s.Points[0].Start)
 	}
 	if len(columns) < 2 {
 		return panel{}, false
@@ -196,7 +194,7 @@ func timeSeries(m output.Map) (panel, bool) {
 		at = append(at, t)
 	}
 	slices.Sort(at)
-	start = time.Unix(0, at[0])
+	start := time.Unix(0, at[0])
 	for i, t := range at {
 		columns[t] = i
 		ends = append(ends, time.Unix(0, t))
