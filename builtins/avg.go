@@ -18,6 +18,7 @@ func avg() *Def {
 	return &Def{
 		Name:         "avg",
 		Kind:         Aggregation,
+		Weighs:       true,
 		Metric:       value.Gauge,
 		TypeName:     "avg_t",
 		TypeSize:     avgSize,
@@ -44,8 +45,8 @@ func avg() *Def {
 
 func updateAverage(g Gen, call *Call, p *ir.Value) {
 	x := g.Value(&call.Args[0])
-	tallyWide(g, p, 8*avgTotal, call.Type.Signed, x)
-	tally(g, p, 8*avgCount, g.B().Const(1))
+	weighWide(g, p, 8*avgTotal, call.Type.Signed, x)
+	tally(g, p, 8*avgCount, weight(g))
 }
 
 // copyAverage adds the sum and the number of values at p to those at acc.

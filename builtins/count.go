@@ -13,6 +13,7 @@ func count() *Def {
 	return &Def{
 		Name:     "count",
 		Kind:     Aggregation,
+		Weighs:   true,
 		Metric:   value.Counter,
 		TypeName: "count_t",
 		Unsigned: true,
@@ -22,7 +23,7 @@ func count() *Def {
 		},
 		Check: func(_ Checker, call *Call) *types.Type { return call.Def.AggType(8, false) },
 		Update: func(g Gen, _ *Call, p *ir.Value) {
-			tally(g, p, 0, g.B().Const(1))
+			tally(g, p, 0, weight(g))
 		},
 		Accum:  8,
 		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },

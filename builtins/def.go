@@ -84,6 +84,9 @@ type Def struct {
 
 	Unsafe bool // needs --unsafe
 	Ends   bool // the program ends here, as with exit()
+	// Weighs is set if Update counts an event as often as Gen.Sampling tells. A program
+	// with only such effects can be run at a part of the events.
+	Weighs bool
 	// Acts is set if a call has an effect besides its result. A script may ignore the
 	// result of such a call.
 	Acts bool

@@ -40,6 +40,9 @@ type Gen interface {
 	GenEvents
 	GenFunctions
 
+	// Sampling returns the binary logarithm of the number of events for which this one
+	// stands, as the program runs at a part of them. It is nil if it runs at all.
+	Sampling() *ir.Value
 	// ReturnNow ends the program here. Return ends it with a result, which the kernel
 	// takes as its decision.
 	ReturnNow()

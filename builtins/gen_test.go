@@ -32,6 +32,7 @@ func (g *testGen) Addr(a *Arg) *ir.Value     { return g.arg[a] }
 func (g *testGen) Kernel() probes.Kernel     { return bareKernel{} }
 func (g *testGen) Temp(size int) *ir.Value   { return g.b.Slot(size) }
 func (g *testGen) Context() *probes.Context  { return nil }
+func (g *testGen) Sampling() *ir.Value       { return nil }
 func (g *testGen) SessionWord(int) *ir.Value { return g.b.Const(0) }
 func (g *testGen) Count(object.SiteKind, source.Span, string) {
 }

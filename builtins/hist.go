@@ -28,6 +28,7 @@ func hist() *Def {
 	return &Def{
 		Name:     "hist",
 		Kind:     Aggregation,
+		Weighs:   true,
 		Metric:   value.Histogram,
 		Disagree: "Different bits in a single hist unsupported",
 		TypeName: "hist_t",
@@ -58,7 +59,7 @@ func hist() *Def {
 			n := g.Value(&call.Args[0])
 			b := g.B()
 			at := histIndex(b, n, call.typeOf(0).Decay(), int(call.Type.Params[0]))
-			tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
+			tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, weight(g))
 		},
 		AcceptType: func(t *types.Type) bool {
 			return len(t.Params) == 1 && t.Params[0] >= 0 && t.Params[0] <= maxHistBits && t.Size == 8*histBuckets(int(t.Params[0]))

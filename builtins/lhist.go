@@ -19,6 +19,7 @@ func lhist() *Def {
 	return &Def{
 		Name:     "lhist",
 		Kind:     Aggregation,
+		Weighs:   true,
 		Metric:   value.Histogram,
 		Disagree: "Different lhist bounds in a single map unsupported",
 		TypeName: "lhist_t",
@@ -37,7 +38,7 @@ func lhist() *Def {
 			at = b.Op(ir.OpBarrier, at)
 			g.B().If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
 				b := g.B()
-				tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, b.Const(1))
+				tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, weight(g))
 			})
 		},
 		AcceptType: func(t *types.Type) bool {

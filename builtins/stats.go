@@ -10,6 +10,7 @@ func stats() *Def {
 	return &Def{
 		Name:         "stats",
 		Kind:         Aggregation,
+		Weighs:       true,
 		Metric:       value.Summary,
 		TypeName:     "stats_t",
 		TypeSize:     avgSize,

@@ -10,6 +10,7 @@ func sum() *Def {
 	return &Def{
 		Name:         "sum",
 		Kind:         Aggregation,
+		Weighs:       true,
 		Metric:       value.Counter,
 		TypeName:     "sum_t",
 		TypeSize:     wideSize,
@@ -20,7 +21,7 @@ func sum() *Def {
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = sum(args.ret); }`},
 		},
 		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, wideSize) },
-		Update: func(g Gen, call *Call, p *ir.Value) { tallyWide(g, p, 0, call.Type.Signed, g.Value(&call.Args[0])) },
+		Update: func(g Gen, call *Call, p *ir.Value) { weighWide(g, p, 0, call.Type.Signed, g.Value(&call.Args[0])) },
 		Accum:  wideSize,
 		Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) { copyWide(g, acc, p, 0, t.Signed) },
 		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value { return clampWide(g, acc, t.Signed) },

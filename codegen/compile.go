@@ -37,6 +37,9 @@ type Request struct {
 	// ForeignReaders is set if the object is for loaders other than package runtime.
 	// Then each value of a map must be entirely in a kernel map.
 	ForeignReaders bool
+	// Sample lets the programs for which it is possible run at a part of the events, as
+	// the runtime decides.
+	Sample bool
 	// Verify makes each stage that generates IR verify it.
 	Verify bool
 	// Timed is called after each stage with the time that it took. It may be nil.
@@ -230,6 +233,9 @@ func (c *compilation) plan() error {
 	var err error
 	if c.planned, err = plan.Plan(c.checked, c.req.ForeignReaders); err != nil {
 		return c.report(err)
+	}
+	if c.req.Sample {
+		c.planned.Sample()
 	}
 	for _, d := range c.planned.Warnings {
 		c.diags.Add(d)

@@ -24,6 +24,9 @@ func (c *compilation) assemble() error {
 	o.Settings.Warnings = c.req.Invocation.Warnings
 	for i, p := range c.checked.Progs {
 		prog := o.Programs[i]
+		if n, ok := c.planned.Sampled[p]; ok {
+			prog.Sampled = n + 1
+		}
 		prog.Span, prog.License = p.Span, c.checked.Config.License
 		prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Load.Type, p.Ctx.Load.AttachType, p.Ctx.Load.AttachTo
 		prog.AttachProg = p.Ctx.Load.AttachProg

@@ -63,6 +63,8 @@ type attached struct {
 
 // unwatch detaches the probes at an address if their kind is Detachable.
 func (s *Session) unwatch(addr uint64) error {
+	s.linksMu.Lock()
+	defer s.linksMu.Unlock()
 	var errs []error
 	s.links = slices.DeleteFunc(s.links, func(l attached) bool {
 		hit := l.at != nil && s.kind(l.at).Detachable && l.at.Addr == addr

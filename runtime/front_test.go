@@ -70,6 +70,14 @@ func runOn(s *Session, name string, cpu int) error {
 // loadScript loads a script without attaching it.
 func loadScript(t *testing.T, text string) *Session {
 	t.Helper()
+	sink := output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Style{})
+	return loadScriptWith(t, text, codegen.Request{}, Setup{Sink: sink, Stderr: io.Discard})
+}
+
+// loadScriptWith is loadScript for a request, whose kernel and settings it adds, and a
+// setup.
+func loadScriptWith(t *testing.T, text string, req codegen.Request, opt Setup) *Session {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
@@ -80,19 +88,19 @@ func loadScript(t *testing.T, text string) *Session {
 		}
 	}
 	diags := &source.Diags{}
-	obj, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
-		Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
-		Config: func(*ast.Program, *source.Diags) *config.Config {
-			return &config.Config{MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 8, MaxBPFProgs: 8, OnStackLimit: 32, MissingProbes: "error"}
-		},
-	}, diags)
+	req.Env = &probes.Env{Kernel: k, NoFeature: map[string]bool{"raw_syscalls": true}}
+	req.Invocation = &builtins.Invocation{}
+	req.Config = func(*ast.Program, *source.Diags) *config.Config {
+		return &config.Config{MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 8, MaxBPFProgs: 8, OnStackLimit: 32, MissingProbes: "error", PrintMapsOnExit: true}
+	}
+	obj, err := codegen.Compile(source.NewFile("stdin", text), req, diags)
 	if err == nil {
 		err = diags.Err()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Load(obj, Setup{Sink: output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Style{}), Stderr: io.Discard})
+	s, err := Load(obj, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

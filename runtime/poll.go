@@ -108,10 +108,16 @@ func (s *Session) run() error {
 	if err := s.measure(); err != nil {
 		return err
 	}
+	if err := s.startGoverning(); err != nil {
+		return err
+	}
 	if err := s.attachAll(); err != nil {
 		return err
 	}
 	s.startLibraries()
+	if s.governor != nil && !s.opt.DryRun {
+		go s.governor.run()
+	}
 	stopSelf := s.watchSelf()
 	defer stopSelf()
 	lasting := len(s.attachedTo) + len(s.points(probes.OnSignal))
@@ -149,6 +155,7 @@ func (s *Session) run() error {
 		s.poll()
 	}
 	walked := s.waitWalkers()
+	s.endGoverning()
 	s.detach()
 	s.drain(!s.exiting) // records after exit() are dropped
 	s.exiting, s.last = false, true
@@ -356,11 +363,12 @@ func (s *Session) upkeep(now time.Time) {
 	s.surveyOwners(now)
 	s.unlock()
 	s.reportSites()
+	s.reportOverhead()
 }
 
 // idle waits for the end of a session that sends no records.
 func (s *Session) idle() {
-	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && s.opt.Every <= 0 && len(s.sampled) == 0 {
+	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && s.opt.Every <= 0 && len(s.sampled) == 0 && s.governor == nil {
 		<-s.stop
 		return
 	}

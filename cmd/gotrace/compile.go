@@ -92,7 +92,7 @@ func (a *app) compile(f *source.File) (*object.Object, bool) {
 	var diags source.Diags
 	obj, err := codegen.Compile(f, codegen.Request{
 		Defs: a.defs(), Env: env, Invocation: sess, Config: configure, Dump: a.dump(), Verify: a.opt.verify, Timed: a.timed,
-		ForeignReaders: a.opt.emitELF != "",
+		ForeignReaders: a.opt.emitELF != "", Sample: a.opt.maxOverhead > 0,
 	}, &diags)
 	for _, d := range diags.All() {
 		if d.Severity == source.Warning {

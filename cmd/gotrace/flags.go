@@ -27,6 +27,7 @@ type options struct {
 	search       string
 	verbose      bool
 	stats        bool
+	maxOverhead  float64 // share of the time of all CPUs; 0: any
 	version      bool
 	help         bool
 	info         bool
@@ -122,6 +123,7 @@ type flagSet struct {
 	group map[string]string // flag name to its group in the help text
 
 	pid, buffer, ignoredText        string
+	overhead                        string
 	stages, dumps, noFeature, dwarf []string
 	debugDirs                       []string
 	test, bench, ignored            bool
@@ -186,6 +188,7 @@ func newFlags(o *options) *flagSet {
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
 		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn about memory that could not be read and about missing map entries, whose value is 0: where, and how often")
 		fs.BoolVar(&o.stats, "stats", false, "at the end, print how often each probe ran and missed events, and the time that it took; the kernel measures all BPF programs meanwhile")
+		fs.StringVar(&fs.overhead, "max-overhead", "", "`PERCENT`limit the time of the script's programs to PERCENT of that of all CPUs, such as 2% or 0.5: beyond it, events are sampled or probes detached, with a warning")
 		fs.BoolVar(&o.noWarnings, "no-warnings", false, "no warnings at all")
 	})
 	group("program", func() {
@@ -328,7 +331,14 @@ func (o *options) resolve(fs *flagSet) error {
 	if o.buffer, ok = output.ParseMode(fs.buffer); !ok {
 		return usagef("USAGE: -B must be either 'line', 'full', or 'none'.")
 	}
-	if o.stats {
+	if given("max-overhead") {
+		var err error
+		if o.maxOverhead, err = parsePercent(fs.overhead); err != nil {
+			return err
+		}
+		o.noFeature["kprobe_session"] = true // each program is measured and sampled alone
+	}
+	if o.stats || o.maxOverhead > 0 {
 		// The kernel does not measure programs that another one jumps to.
 		o.noFeature["raw_syscalls"] = true
 	}
@@ -369,6 +379,15 @@ func parsePID(s string) (int, error) {
 		return 0, usagef("Failed to parse pid: invalid trailing bytes: %s", s)
 	}
 	return 0, usagef("Failed to parse pid: not a number: %s", s)
+}
+
+// parsePercent parses a number of percent, with or without the sign, as a share.
+func parsePercent(text string) (float64, error) {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	if err != nil || !(n > 0 && n <= 100) || strings.ContainsAny(text, "xXeE_") {
+		return 0, usagef("USAGE: --max-overhead needs a number of percent above 0 and at most 100, such as 2%% or 0.5, not %q", text)
+	}
+	return n / 100, nil
 }
 
 // setMode sets the mode from the flags that select one.

@@ -104,6 +104,7 @@ func (u *shared) program(p *check.Prog) {
 		f.onlyIf(object)
 	}
 	f.confine(&p.Ctx.Only)
+	f.startSampling()
 	if p.Pred != nil {
 		f.at(p.Pred.Span())
 		f.only(func(body, out *ir.Block) { f.branch(p.Pred, body, out) })

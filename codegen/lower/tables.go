@@ -12,10 +12,10 @@ import (
 // tables holds the kernel maps in addition to those of the script, which are created
 // when they are first used, and their contents.
 type tables struct {
-	ring, sites, rodata, session *ir.Map
-	follow, state                *ir.Map // of --follow
-	stacks                       map[int]*ir.Map
-	more                         map[int]*ir.Map // MoreStacks, by depth
+	ring, sites, rodata, session, sample *ir.Map
+	follow, state                        *ir.Map // of --follow
+	stacks                               map[int]*ir.Map
+	more                                 map[int]*ir.Map // MoreStacks, by depth
 
 	varsMap  *ir.Map          // variables of programs with many branches
 	literals map[string]int64 // bytes → offset in rodata

@@ -23,6 +23,8 @@ type Program struct {
 	Kernel []*ir.Map                  // the kernel maps of the script's maps
 	Sums   map[*ast.Assign]*Sum       // @m = @m + …
 	Pairs  []Pair
+	// Sampled has the programs that may run at a part of the events, and their numbers.
+	Sampled map[*check.Prog]int
 	// Warnings describes differences from the script that this kernel requires.
 	Warnings []source.Diag
 }

@@ -132,6 +132,8 @@ func (o *Object) checkKnown(m *KernelMap) error {
 		}
 	case m.Name == SessionMap:
 		key, value = 4, SessionSize
+	case m.Name == SampleMap:
+		key, value = 4, 8*o.sampled()
 	case name == "stacks" || name == "morestacks":
 		n, err := strconv.Atoi(depth)
 		if err != nil {
@@ -151,6 +153,14 @@ func (o *Object) checkKnown(m *KernelMap) error {
 		return fmt.Errorf("keys of %d bytes instead of %d, values of %d instead of %d", m.KeySize, key, m.ValueSize, value)
 	}
 	return nil
+}
+
+// sampled returns the number of programs that may run at a part of the events.
+func (o *Object) sampled() (n int) {
+	for _, p := range o.Programs {
+		n = max(n, p.Sampled)
+	}
+	return n
 }
 
 func (p *Program) check() error {

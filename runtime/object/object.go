@@ -102,6 +102,10 @@ type Program struct {
 	// failed or for the first time. It is for estimates of the costs, and not encoded.
 	Rare []bool `object:"-"`
 
+	// Sampled is the number, from 1, of the program's value in SampleMap, if the program may
+	// run at a part of the events; else 0.
+	Sampled int
+
 	Points []Point // attach points of the program
 
 	// Partner is the return probe that can be attached together with this entry

@@ -181,6 +181,14 @@ const (
 // CgroupMap is the map that holds the cgroups of Invocation.Cgroups.
 const CgroupMap = "cgroups"
 
+// SampleMap is an array of one element: for each program that may run at a part of the
+// events, the binary logarithm n of the number of events of which it runs at one, in 8
+// bytes. n is at most MaxSampling.
+const (
+	SampleMap   = "sampling"
+	MaxSampling = 31
+)
+
 // SessionMap is an array of one element with SessionSize bytes. The runtime writes
 // it before it attaches any program.
 const (

@@ -341,7 +341,7 @@ func (j *JSONSink) counted(kind, what string, n uint64) {
 
 // Message implements Sink.
 func (j *JSONSink) Message(m Message) {
-	if m.Level != Error && j.opt.NoWarnings {
+	if m.Level != Error && m.Level != Overhead && j.opt.NoWarnings {
 		return
 	}
 	var name string

@@ -133,10 +133,11 @@ const AlertTime = "2006-01-02T15:04:05.000000000Z"
 type Level uint8
 
 const (
-	Notice  Level = iota // of the runtime: results may be wrong
-	Warning              // of the script
-	Error                // of the script; never suppressed
-	Audit                // what the script would have done with --unsafe; never suppressed
+	Notice   Level = iota // of the runtime: results may be wrong
+	Warning               // of the script
+	Error                 // of the script; never suppressed
+	Audit                 // what the script would have done with --unsafe; never suppressed
+	Overhead              // of the runtime: what it does to keep to its budget; never suppressed
 )
 
 // Map is a map to print.

@@ -123,6 +123,8 @@ func (t *TextSink) Message(m Message) {
 		}
 	case Audit:
 		t.print(m, text, yellow, "AUDIT")
+	case Overhead:
+		io.WriteString(t.err, source.Diag{Span: m.At, Severity: source.Warning, Msg: text}.Render())
 	default:
 		if !t.opt.NoWarnings {
 			if m.Helper != "" {

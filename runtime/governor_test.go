@@ -1,0 +1,198 @@
+package runtime
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/runtime/value"
+)
+
+func TestDecide(t *testing.T) {
+	// A program is: number of its sampling, or 0; log; ns of a run; ns before sampling; share in thousandths.
+	type prog struct {
+		sampled, log int
+		ns, whole    float64
+		share        float64
+	}
+	for _, c := range []struct {
+		name   string
+		progs  []prog
+		budget float64 // thousandths
+		want   string
+	}{
+		{"within", []prog{{1, 0, 100, 0, 9}, {0, 0, 100, 0, 10}}, 20, ""},
+		{"first sampling", []prog{{1, 0, 100, 0, 50}}, 20, "0/16"},
+		{"the dearest that can be sampled", []prog{{0, 0, 100, 0, 50}, {1, 0, 100, 0, 30}}, 60, "1/16"},
+		{"both", []prog{{2, 0, 100, 0, 50}, {1, 0, 100, 0, 30}}, 2, "0/16 1/16"},
+		{"more of it", []prog{{1, 4, 110, 1000, 50}}, 40, "0/64"},
+		{"hardly enough", []prog{{1, 4, 110, 1000, 50}}, 24, "0/512"},
+		{"it does not help", []prog{{1, 4, 95, 100, 50}}, 20, "0 off"},
+		{"only detaching", []prog{{0, 0, 100, 0, 50}, {0, 0, 100, 0, 5}}, 20, "0 off"},
+		{"several", []prog{{0, 0, 100, 0, 50}, {0, 0, 100, 0, 40}, {0, 0, 100, 0, 5}}, 20, "0 off 1 off"},
+		{"small ones stay exact", []prog{{0, 0, 100, 0, 50}, {1, 0, 100, 0, 1}}, 20, "0 off"},
+		{"no more sampling", []prog{{1, maxLog, 50, 1000, 30}}, 20, "0 off"},
+		{"nothing ran", []prog{{1, 0, 0, 0, 0}}, 20, ""},
+	} {
+		var list []*governed
+		for i, p := range c.progs {
+			g := &governed{p: &object.Program{Sampled: p.sampled, Stack: i}, share: p.share / 1000, log: p.log, ns: p.ns, whole: p.whole}
+			if p.ns > 0 {
+				g.rate = g.share / p.ns
+			}
+			list = append(list, g)
+		}
+		var got []string
+		for _, a := range decide(list, c.budget/1000) {
+			if a.detach {
+				got = append(got, fmt.Sprintf("%d off", a.p.p.Stack))
+			} else {
+				got = append(got, fmt.Sprintf("%d/%d", a.p.p.Stack, 1<<a.log))
+			}
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%s: %q, want %q", c.name, s, c.want)
+		}
+	}
+}
+
+// calls makes n system calls in a thread of its own.
+func calls(n int, stop <-chan struct{}) {
+	for i := range n {
+		unix.Getppid()
+		if i%1024 == 0 {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}
+}
+
+// TestSampling runs a program at a part of the events. Each counts as several, in every
+// aggregation.
+func TestSampling(t *testing.T) {
+	const events, log = 100_000, 4
+	text := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getppid /pid == %d/ {
+	@n = count(); @sum = sum(3); @minus = sum(-3); @keyed[pid] = sum((uint64)0xf000000000000001); @low[1] = sum((int64)-0x7000000000000001);
+	@avg = avg(-7); @stats = stats(9); @hist = hist(5); @lhist = lhist(5, 0, 10, 1);
+}
+interval:s:1 { @exact++; }`, os.Getpid())
+	var s *Session
+	attached := func() {
+		m := s.maps[object.SampleMap]
+		var data [8]byte
+		binary.NativeEndian.PutUint64(data[:], log)
+		if err := m.Put(uint32(0), data[:]); err != nil {
+			t.Error(err)
+		}
+		calls(events, nil)
+		s.Stop()
+	}
+	s = loadScriptWith(t, text, codegen.Request{Sample: true}, Setup{Sink: output.Nop{}, Stderr: io.Discard, KeepMaps: true, Attached: attached})
+	if n := s.maps[object.SampleMap].ValueSize(); n != 8 {
+		t.Fatalf("%d bytes of programs that are sampled, want 8", n)
+	}
+	if _, err := s.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, m := range s.final {
+		for _, e := range m.Entries {
+			got[m.Name] = strings.TrimSpace(value.Text(e.Value, ".."))
+		}
+	}
+	var n uint64
+	if _, err := fmt.Sscan(got["@n"], &n); err != nil || n%(1<<log) != 0 {
+		t.Fatalf("%q events", got["@n"])
+	}
+	// The standard deviation is 1.2%.
+	if n < events*9/10 || n > events*11/10 {
+		t.Errorf("%d events, want about %d", n, events)
+	}
+	for name, want := range map[string]string{
+		"@sum": fmt.Sprint(3 * n), "@minus": fmt.Sprint(-3 * int64(n)), "@avg": "-7",
+		"@stats": fmt.Sprintf("{ .count = %d, .average = 9, .total = %d }", n, 9*n),
+		"@keyed": times("17293822569102704641", n), "@low": "-" + times("8070450532247928833", n),
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %s, want %s", name, got[name], want)
+		}
+	}
+	for _, name := range []string{"@hist", "@lhist"} {
+		if !strings.Contains(got[name], fmt.Sprintf(" %d |", n)) {
+			t.Errorf("%s is %s, want %d", name, got[name], n)
+		}
+	}
+}
+
+// messages collects the messages of a session.
+type messages struct {
+	output.Nop
+	mu   sync.Mutex
+	list []output.Message
+}
+
+func (m *messages) Message(msg output.Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.list = append(m.list, msg)
+}
+
+// TestGovernor floods probes until the governor has detached the last one. The budget is
+// so small that even programs that do nothing exceed it.
+func TestGovernor(t *testing.T) {
+	text := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getppid /pid == %d/ { @n = count(); }
+tracepoint:syscalls:sys_exit_getppid /pid == %[1]d/ { @last = nsecs; }`, os.Getpid())
+	sink := &messages{}
+	var s *Session
+	flooded := make(chan struct{})
+	attached := func() {
+		go func() {
+			defer close(flooded)
+			calls(1<<40, s.done)
+		}()
+	}
+	s = loadScriptWith(t, text, codegen.Request{Sample: true}, Setup{Sink: sink, Stderr: io.Discard, MaxOverhead: 1e-5, Attached: attached})
+	if _, err := s.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	<-flooded
+	var all []string
+	for _, m := range sink.list {
+		if m.Kind != "overhead" || m.Level != output.Overhead || !m.At.IsValid() {
+			t.Errorf("message %+v", m)
+		}
+		all = append(all, m.Text)
+	}
+	told := strings.Join(all, "\n")
+	for _, want := range []string{
+		"sys_enter_getppid takes ", "runs at about 1 of 16 events, and each counts as 16. Its numbers are estimates.",
+		"it is detached after ", "No probe is left, so the session ends.",
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %q in:\n%s", want, told)
+		}
+	}
+	if strings.Contains(told, "sys_exit_getppid takes") && strings.Count(told, "it is detached") != 2 {
+		t.Errorf("not both are detached:\n%s", told)
+	}
+}
+
+// times returns a decimal number times n.
+func times(number string, n uint64) string {
+	x, _ := new(big.Int).SetString(number, 10)
+	return x.Mul(x, new(big.Int).SetUint64(n)).String()
+}
