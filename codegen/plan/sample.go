@@ -26,9 +26,10 @@ func (p *Program) samplable(prog *check.Prog) bool {
 	if prog.Capture != nil || prog.Ctx.Kind.Runs != probes.OnEvent {
 		return false
 	}
-	s := &sampling{p.Info, true, map[ast.Expr]bool{}}
+	s := &sampling{info: p.Info, ok: true, added: map[ast.Expr]bool{}}
 	s.search(prog.Pred)
 	s.search(prog.Body)
+	s.function = true
 	for _, f := range prog.Funcs {
 		s.search(f.Body)
 	}
@@ -41,6 +42,8 @@ type sampling struct {
 	info  *check.Info
 	ok    bool              // nothing has been found
 	added map[ast.Expr]bool // the aggregations of assignments
+
+	function bool // it is in a function of the script
 }
 
 func (s *sampling) search(n ast.Node) {
@@ -71,7 +74,7 @@ func (s *sampling) search(n ast.Node) {
 				s.ok = false
 			}
 		case *ast.Jump: // the result of a program may decide something
-			s.ok = s.ok && (n.Kind != ast.Return || n.Value == nil)
+			s.ok = s.ok && (n.Kind != ast.Return || n.Value == nil || s.function)
 		}
 		if e, ok := n.(ast.Expr); ok {
 			s.call(s.info.Calls[e])
