@@ -56,6 +56,16 @@ func contended(g Gen) bool {
 	return (c == nil || c.Preemptible) && g.Kernel().Has(probes.FeatPreempt)
 }
 
+// weight returns the number of events that this one counts as: 1, or more in a program
+// that runs at a part of the events.
+func weight(g Gen) *ir.Value {
+	one := g.B().Const(1)
+	if s := g.Sampling(); s != nil {
+		return g.B().Op(ir.OpShl, one, s)
+	}
+	return one
+}
+
 // word returns the i-th u64 of data.
 //
 //go:noinline

@@ -27,6 +27,27 @@ func tallyWide(g Gen, p *ir.Value, off int64, signed bool, x *ir.Value) {
 	addWide(g, p, off, signed, contended(g), x, nil)
 }
 
+// weighWide is tallyWide of x times weight. The product may have more than 64 bits.
+func weighWide(g Gen, p *ir.Value, off int64, signed bool, x *ir.Value) {
+	s := g.Sampling()
+	if s == nil {
+		tallyWide(g, p, off, signed, x)
+		return
+	}
+	b := g.B()
+	low := b.Op(ir.OpShl, x, s)
+	// The bits that low lacks. The amount of a shift is at most 63.
+	right := ir.OpShr
+	if signed {
+		right = ir.OpSar
+	}
+	high := b.Op(right, b.Op(right, x, b.Const(1)), b.Op(ir.OpSub, b.Const(63), s))
+	if signed { // low is a signed number, whose sign is worth 2^64 less
+		high = b.Op(ir.OpAdd, high, b.Op(ir.OpShr, low, b.Const(63)))
+	}
+	addWide(g, p, off, signed, contended(g), low, high)
+}
+
 // addWide adds x, and high * 2^64 if high is not nil, to the wide sum at p+off.
 func addWide(g Gen, p *ir.Value, off int64, signed, atomic bool, x, high *ir.Value) {
 	b := g.B()

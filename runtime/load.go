@@ -384,7 +384,7 @@ func (s *Session) loadError(p *object.Program, err error) error {
 		// The verifier follows each iteration of a loop and keeps a list of the
 		// branches it has still to follow, at most 8192.
 		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier gives up on %s: more than 8192 branches in a row, those of a loop counted in each turn", point),
-			Hint: "split the probe in two; or fewer turns, or a range, which Linux 5.17 and later run without following each turn"}}
+			Hint: "see " + verifierDoc + "#too-many-branches: split the probe in two; or fewer turns, or a range, which Linux 5.17 and later run without following each turn"}}
 	}
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) || len(ve.Log) == 0 {
@@ -410,6 +410,12 @@ func (s *Session) loadError(p *object.Program, err error) error {
 	d := source.Diag{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier refuses %s: %s", point, why)}
 	if r := explained(s.opt.Defs.All(), ve.Log, n, why); r != nil {
 		d.Msg, d.Hint = fmt.Sprintf("cannot load %s: %s", point, r.Msg), r.Hint
+	} else if words, hint, section := inWords(why); words != "" {
+		d.Msg = fmt.Sprintf("the kernel's verifier refuses %s: %s (%s)", point, words, why)
+		d.Hint = "see " + section
+		if hint != "" {
+			d.Hint = hint + "; " + d.Hint
+		}
 	} else if !s.opt.Verbose && s.opt.VerifierLog == nil {
 		d.Hint = "-v shows the verifier's log"
 	}
@@ -472,11 +478,4 @@ func processed(log string) (n int) {
 		fmt.Sscanf(log[i:], "processed %d insns", &n)
 	}
 	return n
-}
-
-// isStatistic reports whether a line of a verifier log only counts the verifier's
-// work.
-func isStatistic(line string) bool {
-	return strings.HasPrefix(line, "processed ") || strings.HasPrefix(line, "verification time") ||
-		strings.HasPrefix(line, "stack depth") || strings.HasPrefix(line, "peak_states")
 }

@@ -22,11 +22,7 @@ func privileges() error {
 			return fmt.Errorf("%s is not mounted, and tracing needs it", filepath.Clean(dir))
 		}
 	}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
-		return fmt.Errorf("cannot read our capabilities: %w", err)
-	}
-	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	has := effective()
 	var missing []string
 	for _, c := range []struct {
 		n     int

@@ -153,7 +153,7 @@ func newFlags(o *options) *flagSet {
 		fs.BoolVarP(&o.verbose, "verbose", "v", false, "print more details; with -l show the arguments of probes, with -lv 'struct NAME' the definition of a type")
 		fs.BoolVarP(&o.help, "help", "h", false, "show this help, and the options of a script")
 		fs.BoolVarP(&o.version, "version", "V", false, "show the version")
-		fs.BoolVar(&o.info, "info", false, "show the features of this kernel")
+		fs.BoolVar(&o.info, "info", false, "show the features of this kernel, and what this process may not do; with -f json as JSON")
 	})
 	group("process", func() {
 		fs.StringVarP(&fs.pid, "pid", "p", "", "`PID`trace this process; the session ends when it does")
