@@ -67,16 +67,26 @@ func (p *Program) Spec() *ebpf.ProgramSpec {
 	// The kernel requires function info for callbacks, and then for all functions.
 	// Tools that show programs use it too.
 	for i, f := range p.Funcs {
+		fn := funcBTF(f, contextType(p.Type, p.AttachType))
 		if i == 0 {
-			f.Name = p.Name
+			fn.Name, fn.Type = p.Name, MainProto
 		}
-		s.Instructions[f.First] = btf.WithFuncMetadata(s.Instructions[f.First], funcBTF(f, contextType(p.Type, p.AttachType)))
+		s.Instructions[f.First] = btf.WithFuncMetadata(s.Instructions[f.First], fn)
 	}
 	addLines(s.Instructions, p.Lines)
 	return s
 }
 
-var long = &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
+// MainProto is the type of the function that a program starts with, long f(void *context).
+// Without the parameter,
+// an fentry or fexit probe on the program would not keep the context for it.
+var MainProto = &btf.FuncProto{
+	Return: Long,
+	Params: []btf.FuncParam{{Name: "context", Type: &btf.Pointer{Target: (*btf.Void)(nil)}}},
+}
+
+// Long is the type of integers of 64 bits.
+var Long = &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
 
 // contextType returns the type by which the kernel recognizes a program's context as a
 // function's parameter. It is nil if there is none, or a different one for each target.
@@ -88,12 +98,12 @@ func contextType(t ebpf.ProgramType, at ebpf.AttachType) btf.Type {
 	case ebpf.PerfEvent:
 		name = "bpf_perf_event_data"
 	case ebpf.TracePoint, ebpf.RawTracepoint, ebpf.LSM:
-		return &btf.Pointer{Target: long}
+		return &btf.Pointer{Target: Long}
 	case ebpf.Tracing:
 		if at == ebpf.AttachTraceIter {
 			return nil
 		}
-		return &btf.Pointer{Target: long}
+		return &btf.Pointer{Target: Long}
 	default:
 		return nil
 	}
@@ -105,9 +115,9 @@ func contextType(t ebpf.ProgramType, at ebpf.AttachType) btf.Type {
 func PassesContext(t ebpf.ProgramType, at ebpf.AttachType) bool { return contextType(t, at) != nil }
 
 func funcBTF(f Func, context btf.Type) *btf.Func {
-	proto := &btf.FuncProto{Return: long}
+	proto := &btf.FuncProto{Return: Long}
 	for i := range f.Params {
-		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: long})
+		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: Long})
 	}
 	linkage := btf.StaticFunc
 	if f.Global {

@@ -8,6 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 const rdonlyProg = 1 << 7 // BPF_F_RDONLY_PROG
@@ -15,7 +17,6 @@ const rdonlyProg = 1 << 7 // BPF_F_RDONLY_PROG
 var (
 	intType  = &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
 	byteType = &btf.Int{Name: "unsigned char", Size: 1, Encoding: btf.Unsigned}
-	longType = &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
 )
 
 func byteArray(n uint32) btf.Type { return &btf.Array{Index: intType, Type: byteType, Nelems: n} }
@@ -65,7 +66,7 @@ func (w *writer) describe(funcs []*function) error {
 			if fn.sect == s {
 				insns := append(asm.Instructions{}, fn.insns...)
 				meta := btf.FuncMetadata(&insns[0])
-				typ := &btf.Func{Name: fn.name, Type: mainProto, Linkage: btf.GlobalFunc}
+				typ := &btf.Func{Name: fn.name, Type: object.MainProto, Linkage: btf.GlobalFunc}
 				if meta != nil {
 					typ.Type, typ.ParamTags = meta.Type, meta.ParamTags
 				}
@@ -81,12 +82,6 @@ func (w *writer) describe(funcs []*function) error {
 		}
 	}
 	return nil
-}
-
-// mainProto is the type of a program: long f(void *context).
-var mainProto = &btf.FuncProto{
-	Return: longType,
-	Params: []btf.FuncParam{{Name: "context", Type: &btf.Pointer{Target: (*btf.Void)(nil)}}},
 }
 
 // btf adds the sections .BTF and .BTF.ext.
