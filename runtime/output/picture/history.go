@@ -208,6 +208,11 @@ func (h *History) Tick(now time.Time) (next time.Time) {
 		h.start = now
 		return now.Add(h.step)
 	}
+	if n := len(h.ends); n > 0 && now.Sub(h.ends[n-1]) < h.step/2 {
+		// The session ends, and its probes are detached meanwhile: a column of its own would
+		// have too little.
+		h.reopen()
+	}
 	for _, t := range h.maps {
 		for _, s := range t.series {
 			if !math.IsNaN(s.now) {
@@ -231,6 +236,35 @@ func (h *History) Tick(now time.Time) (next time.Time) {
 		h.halve()
 	}
 	return now.Add(h.step)
+}
+
+// reopen makes the last column the one that has not ended.
+func (h *History) reopen() {
+	n := len(h.ends) - 1
+	h.ends = h.ends[:n]
+	for _, t := range h.maps {
+		for _, s := range t.series {
+			if len(s.columns) > n {
+				switch before := s.columns[n]; {
+				case math.IsNaN(s.now):
+					s.now = before
+				case s.counter:
+					s.now += zeroNaN(before)
+				}
+				s.columns = s.columns[:n]
+			}
+			if len(s.hists) > n {
+				for r, c := range s.nowHist {
+					if s.hists[n] == nil {
+						s.hists[n] = map[rung]uint64{}
+					}
+					s.hists[n][r] += c
+				}
+				s.nowHist = s.hists[n]
+				s.hists = s.hists[:n]
+			}
+		}
+	}
 }
 
 // halve merges each two columns.

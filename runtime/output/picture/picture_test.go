@@ -66,9 +66,12 @@ func TestHistory(t *testing.T) {
 	h.Cleared("@h")
 	tick(3, counts(entry("a", value.Uint(11))), levels(entry("a", value.Int(7))), lat(hist(9, 9)))
 	tick(4, counts(entry("a", value.Uint(1))), levels(entry("a", value.Int(6))), lat(hist(0, 4))) // deleted and added again
+	h.Sample(counts(entry("a", value.Uint(4)), entry("b", value.Uint(8))))                        // shortly before the end
+	h.Sample(lat(hist(1, 4)))
+	h.Tick(second(4).Add(100 * time.Millisecond))
 	nan := math.NaN()
 	for name, want := range map[string][]float64{
-		"@ a": {5, 3, 2 + 11, 1}, "@ b": {nan, 2, 1}, "@g a": {-5, nan, 7, 6},
+		"@ a": {5, 3, 2 + 11, 1 + 3}, "@ b": {nan, 2, 1, 8}, "@g a": {-5, nan, 7, 6},
 	} {
 		m, key, _ := strings.Cut(name, " ")
 		if got := h.maps[m].series[key].columns; fmt.Sprint(got) != fmt.Sprint(want) {
@@ -76,7 +79,7 @@ func TestHistory(t *testing.T) {
 		}
 	}
 	r0, r1 := rung{}, rung{min: 1, max: 1}
-	if got, want := h.maps["@h"].series[""].hists, []map[rung]uint64{{r0: 1, r1: 2}, {r1: 1}, {r0: 10, r1: 9}, {r1: 4}}; !reflect.DeepEqual(got, want) {
+	if got, want := h.maps["@h"].series[""].hists, []map[rung]uint64{{r0: 1, r1: 2}, {r1: 1}, {r0: 10, r1: 9}, {r0: 1, r1: 4}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("@h: %v, want %v", got, want)
 	}
 }
