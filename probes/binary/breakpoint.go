@@ -22,16 +22,35 @@ var refusedOps = amd64.SetOf(
 	[2]byte{0xcc, 0xcf}, [2]byte{0xd4, 0xd6}, [2]byte{0xe4, 0xe7}, [2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1},
 	[2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
 
-// vectorOps are the opcodes of refusedOps that, in VEX's first map, change only vector
-// registers and flags.
+// vectorOps are the opcodes of refusedOps and misread that, in VEX's first map, change only
+// vector registers and flags.
 var vectorOps = amd64.SetOf(
-	[2]byte{0x16, 0x16}, [2]byte{0x2f, 0x2f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0xd4, 0xd5}, [2]byte{0xe4, 0xe6},
-	[2]byte{0xea, 0xea}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1}, [2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
+	[2]byte{0x16, 0x16}, [2]byte{0x2f, 0x2f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0x74, 0x76}, [2]byte{0xd4, 0xd5}, [2]byte{0xe4, 0xe6},
+	[2]byte{0xe8, 0xeb}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1}, [2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
 
-// Refused reports whether the kernel refuses a breakpoint on the instruction at an
-// address.
+// misread are the opcodes of VEX and EVEX instructions that the kernel accepts, but executes
+// as the jump, call or nop with that opcode: the instruction has no effect, or a wrong one.
+// memset of the C library starts with such an instruction where there is AVX-512.
+var misread = amd64.SetOf([2]byte{0x70, 0x7f}, [2]byte{0x90, 0x90}, [2]byte{0xe8, 0xe9}, [2]byte{0xeb, 0xeb})
+
+// Refused reports whether there can be no breakpoint on the instruction at an address: the
+// kernel refuses it, or would not execute the instruction.
 func (x *File) Refused(addr uint64) bool {
-	return x.elf != nil && Refused(x.Arch(), x.codeAt(addr, amd64.MaxInsn))
+	if x.elf == nil {
+		return false
+	}
+	code := x.codeAt(addr, amd64.MaxInsn)
+	return Refused(x.Arch(), code) || x.Arch() == "amd64" && misreadAMD64(code)
+}
+
+// misreadAMD64 reports whether the kernel executes the first instruction of code as another
+// one if there is a breakpoint on it.
+func misreadAMD64(code []byte) bool {
+	for len(code) > 0 && code[0] >= 0x64 && code[0] <= 0x67 { // prefixes
+		code = code[1:]
+	}
+	op, _, ok := vexOpcode(code)
+	return ok && misread[op]
 }
 
 // Refused reports whether the kernel refuses a breakpoint on the first instruction of
@@ -132,12 +151,20 @@ func vexOpcode(code []byte) (op byte, at int, ok bool) {
 // vector registers and flags, and otherwise 0.
 func vectorLen(code []byte) int {
 	op, at, ok := vexOpcode(code)
-	firstMap := ok && (code[0] == 0xc5 || code[0] == 0xc4 && code[1]&0x1f == 1)
-	if !firstMap || !vectorOps[op] || len(code) < at+2 || code[at+1]>>6 != 3 {
+	if !ok || len(code) < at+2 || code[at+1]>>6 != 3 {
 		return 0 // or it has an operand in memory
 	}
-	return at + 2
+	firstMap := code[0] == 0xc5 || code[0] == 0xc4 && code[1]&0x1f == 1
+	secondMap := code[0] == 0xc4 && code[1]&0x1f == 2 || code[0] == 0x62 && code[1]&7 == 2
+	if firstMap && vectorOps[op] || secondMap && broadcasts[op] {
+		return at + 2
+	}
+	return 0
 }
+
+// broadcasts are the opcodes of the second map, of VEX and EVEX, that copy a register to all
+// parts of a vector register.
+var broadcasts = amd64.SetOf([2]byte{0x78, 0x7c})
 
 // jumpedTo reports whether a jump with a fixed target may lead to an address of s.
 func (x *File) jumpedTo(s Symbol, addr uint64) bool {
