@@ -261,6 +261,11 @@ func (g *governor) detach(p *governed, now time.Time) {
 		return
 	}
 	left := g.s.detachProgram(p.p)
+	for _, o := range g.progs {
+		if o.fixed { // its links are not among those of the session yet
+			left++
+		}
+	}
 	g.note(p, fmt.Sprintf("%s takes %s of the time of all CPUs, more than --max-overhead allows: it is detached after %.1f s, and later events are not counted.",
 		g.s.programName(p.p), percent(p.share), p.since.Seconds()))
 	if left == 0 {
@@ -309,13 +314,19 @@ func (s *Session) endGoverning() {
 	s.reportOverhead()
 }
 
-// detachProgram closes all links of a program. It returns the number of links to other
-// programs.
+// detachProgram closes all links of a program and of its fetcher. It returns the number of
+// links to other programs.
 func (s *Session) detachProgram(p *object.Program) (left int) {
+	progs := []*object.Program{p}
+	for _, f := range s.obj.Fetchers {
+		if s.obj.Programs[f.For] == p {
+			progs = append(progs, f.Program)
+		}
+	}
 	s.linksMu.Lock()
 	defer s.linksMu.Unlock()
 	s.links = slices.DeleteFunc(s.links, func(l attached) bool {
-		if l.prog != p {
+		if !slices.Contains(progs, l.prog) {
 			left++
 			return false
 		}

@@ -191,6 +191,69 @@ tracepoint:syscalls:sys_exit_getppid /pid == %[1]d/ { @last = nsecs; }`, os.Getp
 	}
 }
 
+// closed counts how often it is closed.
+type closed int
+
+func (c *closed) Close() error { *c++; return nil }
+
+// TestDetach detaches programs of a session. It ends when no program has a link, and none is
+// attached to files by a goroutine.
+func TestDetach(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		progs string // their links; a capital is that of a program's fetcher
+		fixed string // programs that are attached to files
+		off   string // programs to detach
+		left  string
+		ends  bool
+	}{
+		{"one of two", "aab", "", "a", "b", false},
+		{"the last one", "aa", "", "a", "", true},
+		{"both", "aab", "", "ab", "", true},
+		{"a fetcher goes with its program", "aAbB", "", "a", "bB", false},
+		{"the last one and its fetcher", "aA", "", "a", "", true},
+		{"the other is at libraries", "a", "b", "a", "", false},
+		{"the one at libraries", "a", "b", "b", "a", true},
+	} {
+		s := &Session{obj: &object.Object{}, ending: newEnding(), missed: map[*object.Program]uint64{}}
+		g := &governor{s: s}
+		for i, name := range []string{"a", "b"} {
+			p := &object.Program{Points: []object.Point{{Name: name}}}
+			s.obj.Programs = append(s.obj.Programs, p)
+			s.obj.Fetchers = append(s.obj.Fetchers, object.Fetcher{Program: &object.Program{}, For: i})
+			g.progs = append(g.progs, &governed{p: p, fixed: strings.Contains(c.fixed, name)})
+		}
+		links := map[byte]*closed{}
+		for i := range c.progs {
+			letter := c.progs[i]
+			n := int(letter|0x20) - 'a'
+			p := s.obj.Programs[n]
+			if letter < 'a' {
+				p = s.obj.Fetchers[n].Program
+			}
+			if links[letter] == nil {
+				links[letter] = new(closed)
+			}
+			s.links = append(s.links, attached{links[letter], nil, p})
+		}
+		for _, name := range []byte(c.off) {
+			g.detach(g.progs[name-'a'], g.began)
+		}
+		for letter, n := range links {
+			want := 0
+			if !strings.Contains(c.left, string(rune(letter))) {
+				want = strings.Count(c.progs, string(rune(letter)))
+			}
+			if int(*n) != want {
+				t.Errorf("%s: %c: %d links are closed, want %d", c.name, letter, *n, want)
+			}
+		}
+		if len(s.links) != len(c.left) || s.stopped() != c.ends {
+			t.Errorf("%s: %d links are left, the session ends: %v; want %d, %v", c.name, len(s.links), s.stopped(), len(c.left), c.ends)
+		}
+	}
+}
+
 // times returns a decimal number times n.
 func times(number string, n uint64) string {
 	x, _ := new(big.Int).SetString(number, 10)
