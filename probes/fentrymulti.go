@@ -34,9 +34,10 @@ func manyFunctions(e *Env, ret bool) ebpf.AttachType {
 	return object.AttachTraceFEntryMulti
 }
 
-// fentrySession returns the attach type of a program for calls and returns, or 0.
+// fentrySession returns the attach type of a program for calls and returns, or 0. Where
+// sessions of kprobes are disabled, those of fentry are too.
 func fentrySession(e *Env) ebpf.AttachType {
-	if manyFunctions(e, false) == 0 {
+	if e.NoFeature[string(FeatKprobeSession)] || manyFunctions(e, false) == 0 {
 		return 0
 	}
 	return object.AttachTraceFSessionMulti

@@ -57,6 +57,33 @@ func TestParseCount(t *testing.T) {
 	}
 }
 
+// newest is a kernel with all features.
+type newest struct{ Kernel }
+
+func (newest) Has(Feature) bool { return true }
+func (newest) Release() Version { return Version{Major: 99} }
+
+// TestNoSession checks that a feature that is disabled disables the sessions of all kinds:
+// --max-overhead needs a program of its own for each probe.
+func TestNoSession(t *testing.T) {
+	kinds := 0
+	for _, k := range Kinds() {
+		if k.Session == nil {
+			continue
+		}
+		kinds++
+		if k.Session(&Env{Kernel: newest{}}) == 0 {
+			t.Errorf("%s has no sessions", k.Name)
+		}
+		if k.Session(&Env{Kernel: newest{}, NoFeature: map[string]bool{string(FeatKprobeSession): true}}) != 0 {
+			t.Errorf("%s has sessions though they are disabled", k.Name)
+		}
+	}
+	if kinds < 2 {
+		t.Errorf("%d kinds have sessions", kinds)
+	}
+}
+
 func TestTracingContext(t *testing.T) {
 	task := &types.Type{Kind: types.Struct, Name: "struct task", Size: 8, Space: types.Kernel}
 	pair := &types.Type{Kind: types.Struct, Name: "struct pair", Size: 16, Space: types.Kernel}
