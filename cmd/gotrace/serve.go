@@ -87,8 +87,8 @@ func (a *app) serve(args []string) int {
 		a.report.errorf("gotrace serve needs one directory of scripts")
 		io.WriteString(a.report.w, "\n"+serveUsage)
 		return statusError
-	case opt.cmd != "" || opt.pid != 0 || opt.every != 0 || opt.output != "":
-		a.report.errorf("-c, -p, -o and --every are not for gotrace serve")
+	case opt.cmd != "" || opt.pid != 0 || opt.every != 0 || opt.output != "" || opt.stats || opt.maxOverhead > 0 || opt.live:
+		a.report.errorf("-c, -p, -o, --every, --live, --stats and --max-overhead are not for gotrace serve")
 		return statusError
 	}
 	a.opt = opt
