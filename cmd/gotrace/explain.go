@@ -186,6 +186,9 @@ func (a *app) units(f *source.File) []cost.Unit {
 				return false
 			case *ast.For:
 				n := turns * turnsOf(c.Iter)
+				if n > maxTurns*maxTurns { // with those of another loop, they may be too many for an int
+					n = 0
+				}
 				add(c, c.Var.Span().To(c.Iter.Span()), n)
 				visit(c.Body, n)
 				return false
@@ -197,6 +200,10 @@ func (a *app) units(f *source.File) []cost.Unit {
 	return list
 }
 
+// maxTurns is the greatest number of turns of a loop that is taken into account. The
+// kernel's loops have at most 8 million.
+const maxTurns = 8 << 20
+
 // turnsOf returns how often a loop over x runs, or 0 if the script does not say so.
 func turnsOf(x ast.Expr) int {
 	r, ok := x.(*ast.Range)
@@ -205,8 +212,7 @@ func turnsOf(x ast.Expr) int {
 	}
 	from, ok1 := r.From.(*ast.IntLit)
 	to, ok2 := r.To.(*ast.IntLit)
-	const most = 1 << 24
-	if !ok1 || !ok2 || to.Value <= from.Value || to.Value-from.Value > most {
+	if !ok1 || !ok2 || to.Value <= from.Value || to.Value-from.Value > maxTurns {
 		return 0
 	}
 	return int(to.Value - from.Value)

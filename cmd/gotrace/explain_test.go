@@ -66,3 +66,19 @@ func TestExplainRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainTurns checks that the turns of nested loops are multiplied, but not beyond what
+// an int holds.
+func TestExplainTurns(t *testing.T) {
+	const loop = "for ($%s : 0..8388607) { "
+	for n, want := range []string{"", "there are 8388607", "there are 70368727400449", "depends on the data"} {
+		text := "profile:hz:99 { "
+		for _, name := range []string{"i", "j", "k"}[:n] {
+			text += strings.ReplaceAll(loop, "%s", name)
+		}
+		out, errs, status := gotrace(t, "explain", "-e", text+"@ = count(); "+strings.Repeat("} ", n)+"}")
+		if status != 0 || errs != "" || !strings.Contains(out, want) {
+			t.Errorf("%d loops: status %d, %q, no %q in\n%s", n, status, errs, want, out)
+		}
+	}
+}
