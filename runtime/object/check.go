@@ -80,6 +80,9 @@ func (o *Object) check() error {
 		if err := p.check(); err != nil {
 			return bad("program %d: %v", i, err)
 		}
+		if p.Sampled < 0 || p.Sampled > maxRecord/8 || p.Sampled > 0 && names[SampleMap] == 0 {
+			return bad("program %d has the number %d of those that are sampled", i, p.Sampled)
+		}
 		if p.Partner == nil {
 			continue
 		}
@@ -158,7 +161,9 @@ func (o *Object) checkKnown(m *KernelMap) error {
 // sampled returns the number of programs that may run at a part of the events.
 func (o *Object) sampled() (n int) {
 	for _, p := range o.Programs {
-		n = max(n, p.Sampled)
+		if p != nil {
+			n = max(n, p.Sampled)
+		}
 	}
 	return n
 }
