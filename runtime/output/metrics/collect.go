@@ -137,7 +137,7 @@ func (c *Collector) Collect() []Family {
 	if c.last != nil && now.Sub(c.read) < maxAge {
 		return c.last
 	}
-	b := build{names: nameTable{}, shared: map[string]string{}, index: map[string]int{}}
+	b := build{names: nameTable{}, shared: map[string][]string{}, used: map[string]int{}, index: map[string]int{}}
 	for _, f := range ownFamilies() {
 		b.names.claim(f.Name, f.Kind, "")
 	}
@@ -163,7 +163,8 @@ func (c *Collector) Collect() []Family {
 // build is a list of metrics in the making.
 type build struct {
 	names    nameTable
-	shared   map[string]string // names of metrics, by what scripts share them for
+	shared   map[string][]string // names of metrics that scripts share, by nameAndKind
+	used     map[string]int      // how many of them a script has used, by nameAndKind and script
 	families []Family
 	index    map[string]int // in families, by name
 }
@@ -184,19 +185,24 @@ func (b *build) add(f Family) {
 }
 
 // name returns the name of a map's metric. Scripts whose maps have the same name and the
-// same kind of metric share it.
+// same kind of metric share it. If several maps of one script have the same name, each has
+// a metric of its own, as the labels of their series could be equal.
 func (b *build) name(m *output.Map, kind Kind, script string) string {
 	name := baseName(m)
-	if kind == Counter {
-		name = strings.TrimSuffix(name, "_total")
+	if base := strings.TrimSuffix(name, "_total"); kind == Counter && base != "" {
+		name = base
 	}
-	same := fmt.Sprintf("%s %d", name, kind)
-	if of, ok := b.shared[same]; ok && script != "" {
-		return of
+	nameAndKind := fmt.Sprintf("%s %d", name, kind)
+	mine := nameAndKind + " " + script
+	n := b.used[mine]
+	b.used[mine]++
+	if n == len(b.shared[nameAndKind]) {
+		if n > 0 {
+			script = "" // the second metric of several scripts gets a number instead
+		}
+		b.shared[nameAndKind] = append(b.shared[nameAndKind], b.names.claim(name, kind, script))
 	}
-	of := b.names.claim(name, kind, script)
-	b.shared[same] = of
-	return of
+	return b.shared[nameAndKind][n]
 }
 
 // hidden is the name by which a script excludes a map: config.NoMetric.

@@ -192,6 +192,32 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// TestScriptWithEqualNames checks that maps of one script do not share a metric, in which
+// series with the same labels would be repeated, but that scripts still share each.
+func TestScriptWithEqualNames(t *testing.T) {
+	c := &Collector{}
+	for _, script := range []string{"a.bt", "b.bt"} {
+		maps := []output.Map{counters("@x", one("k", 1)), counters("@x_total", one("k", 2)), counters("@y", one("k", 3))}
+		maps[2].MetricName = "gotrace_x"
+		c.Add(&Source{Script: script, Maps: func() ([]output.Map, error) { return maps, nil }})
+	}
+	var got []string
+	for _, f := range c.Collect() {
+		for _, s := range f.Series {
+			if f.Kind == Counter {
+				got = append(got, fmt.Sprint(f.Name, " ", s.Labels[0].Value, " ", s.Value.Int))
+			}
+		}
+	}
+	want := []string{
+		"gotrace_x a.bt 1", "gotrace_x b.bt 1", "gotrace_x_2 a.bt 2", "gotrace_x_2 b.bt 2",
+		"gotrace_x_3 a.bt 3", "gotrace_x_3 b.bt 3",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLabels(t *testing.T) {
 	for _, c := range []struct {
 		key   value.Value
