@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -248,6 +249,8 @@ func (s *Source) collect(now time.Time, b *build, own *ownMetrics) {
 		}
 		f := Family{Name: b.name(m, kind, s.Script), Help: "The map " + m.Name + " of the script.", Kind: kind}
 		if kind == Histogram {
+			// Earlier metrics, which may still be read, have these bounds: adding to them copies.
+			st.bounds = slices.Clip(st.bounds)
 			for _, e := range m.Entries {
 				if h, ok := e.Value.(value.Hist); ok {
 					st.bounds = addBounds(st.bounds, h)

@@ -218,6 +218,35 @@ func TestScriptWithEqualNames(t *testing.T) {
 	}
 }
 
+// TestEarlierHistograms checks that a histogram stays as it is, for those who still read it,
+// when later ones have more buckets.
+func TestEarlierHistograms(t *testing.T) {
+	f := newFixture(0)
+	collect := func(max ...int64) []float64 {
+		var h value.Hist
+		for _, n := range max {
+			h.Buckets = append(h.Buckets, value.Bucket{Min: n, Max: n, Count: 1})
+		}
+		f.maps = []output.Map{{Name: "@h", Metric: value.Histogram, Entries: []value.Entry{{Value: h}}}}
+		f.at = f.at.Add(time.Second)
+		for _, fam := range f.Collect() {
+			if fam.Name == "gotrace_h" {
+				return fam.Series[0].Histogram.Bounds
+			}
+		}
+		t.Fatal("there is no histogram")
+		return nil
+	}
+	var all [][]float64
+	for _, max := range [][]int64{{8}, {4, 16}, {2, 32, 64}, {1, 3}, {5}} {
+		all = append(all, collect(max...))
+	}
+	want := [][]float64{{8}, {4, 8, 16}, {2, 4, 8, 16, 32, 64}, {1, 2, 3, 4, 8, 16, 32, 64}, {1, 2, 3, 4, 5, 8, 16, 32, 64}}
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLabels(t *testing.T) {
 	for _, c := range []struct {
 		key   value.Value
