@@ -126,7 +126,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal, once bool) {
 		defer w.close()
 		changed = w.changed
 	}
-	d.load(false)
+	if !d.load(ctx, false) {
+		return
+	}
 	d.host.Settled()
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
@@ -142,15 +144,15 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal, once bool) {
 		case <-ended:
 			return
 		case <-reload:
-			d.load(true)
+			d.load(ctx, true)
 		case <-changed:
 			if !settle(ctx, changed) {
 				return
 			}
-			d.load(false)
+			d.load(ctx, false)
 		case <-again.C:
 			if !once {
-				d.load(false) // for files that links point to
+				d.load(ctx, false) // for files that links point to
 			}
 		}
 	}
@@ -173,19 +175,22 @@ func settle(ctx context.Context, changed <-chan struct{}) bool {
 }
 
 // load reads the directory and starts, replaces and stops scripts. If all is set, it also
-// starts the scripts that have ended.
-func (d *Daemon) load(all bool) {
+// starts the scripts that have ended. It returns false if ctx was done before the end.
+func (d *Daemon) load(ctx context.Context, all bool) bool {
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {
 		if !d.missing {
 			d.host.Failed(d.dir, err, true)
 		}
 		d.missing = true
-		return
+		return true
 	}
 	d.missing = false
 	found := map[string]bool{}
 	for _, e := range entries {
+		if ctx.Err() != nil {
+			return false
+		}
 		name := e.Name()
 		path := filepath.Join(d.dir, name)
 		if st, err := os.Stat(path); !strings.HasSuffix(name, Suffix) || strings.HasPrefix(name, ".") || err == nil && !st.Mode().IsRegular() {
@@ -196,7 +201,7 @@ func (d *Daemon) load(all bool) {
 			continue
 		}
 		found[name] = true
-		d.update(name, text, err, all)
+		d.update(ctx, name, text, err, all)
 	}
 	var gone []string
 	for name := range d.scripts {
@@ -210,6 +215,7 @@ func (d *Daemon) load(all bool) {
 		delete(d.scripts, name)
 		d.host.Removed(name)
 	}
+	return ctx.Err() == nil
 }
 
 // read reads a script.
@@ -227,8 +233,9 @@ func read(path string) (string, error) {
 }
 
 // update starts or replaces a script whose text is new. A version that cannot be loaded
-// does not replace the one that runs.
-func (d *Daemon) update(name, text string, err error, all bool) {
+// does not replace the one that runs. update waits until all probes are attached, but not
+// after end is done.
+func (d *Daemon) update(end context.Context, name, text string, err error, all bool) {
 	s := d.scripts[name]
 	if s == nil {
 		s = &script{text: "\x00"} // which no file of a script has
@@ -265,6 +272,7 @@ func (d *Daemon) update(name, text string, err error, all bool) {
 	select {
 	case <-attached:
 	case <-s.run.done:
+	case <-end.Done():
 	case <-time.After(attachWait):
 	}
 }

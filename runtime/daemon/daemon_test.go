@@ -15,7 +15,7 @@ import (
 )
 
 // fake is a host and a session in one. A script that contains "bad" cannot be loaded, one
-// with "ends" ends at once.
+// with "ends" ends at once, and one with "slow" takes forever to attach its probes.
 type fake struct {
 	mu  sync.Mutex
 	log []string
@@ -47,11 +47,13 @@ func (f *fake) take(t *testing.T, n int) string {
 
 type session struct {
 	ends     bool
-	attached func()
+	attached func() // nil: it does not happen
 }
 
 func (s *session) Run(ctx context.Context) (int, error) {
-	s.attached()
+	if s.attached != nil {
+		s.attached()
+	}
 	if !s.ends {
 		<-ctx.Done()
 		return 0, nil
@@ -62,6 +64,9 @@ func (s *session) Run(ctx context.Context) (int, error) {
 func (f *fake) Load(name, text string, attached func()) (Session, error) {
 	if strings.Contains(text, "bad") {
 		return nil, errors.New("bad")
+	}
+	if strings.Contains(text, "slow") {
+		attached = nil
 	}
 	return &session{strings.Contains(text, "ends"), attached}, nil
 }
@@ -120,6 +125,32 @@ func TestRun(t *testing.T) {
 	<-done
 	if len(f.log) > 0 {
 		t.Errorf("at the end: %q", f.log)
+	}
+}
+
+// TestEndWhileAttaching checks that no further scripts are started after the end.
+func TestEndWhileAttaching(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.bt", "b.bt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("slow"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := &fake{}
+	d, err := New(dir, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan bool)
+	go func() { d.Run(ctx, nil, false); close(done) }()
+	if got := f.take(t, 1); got != "start a.bt" {
+		t.Errorf("at the start: %s", got)
+	}
+	cancel()
+	<-done
+	if len(f.log) > 0 {
+		t.Errorf("after the end: %q", f.log)
 	}
 }
 
