@@ -111,6 +111,12 @@ var refused = []struct{ flag, why string }{
 
 var modes = []string{"codegen", "compiler-bench", modeBench, modeTest, "format"}
 
+// notServed are the flags that gotrace serve refuses: they concern a single session, or its end.
+var notServed = []string{
+	"pid", "cmd", "follow", "output", "format", "buffer", "folded", "pprof", "speedscope", "svg", "html", "perfetto", "pcap",
+	"every", "rates", "live", "stats", "max-overhead", "traceable-functions", "dry-run", "emit-elf", "mode",
+}
+
 // Modes that run only one kind of probe.
 const (
 	modeTest  = "test"

@@ -69,7 +69,9 @@ type served struct {
 // serve runs the command gotrace serve.
 func (a *app) serve(args []string) int {
 	s := &server{a: a, scripts: map[string]*served{}}
+	var flags *flagSet
 	opt, rest, err := parseCommand(args, func(fs *flagSet) {
+		flags = fs
 		fs.BoolVar(&s.once, "once", false, "")
 		fs.BoolVar(&s.keep, "keep-capabilities", false, "")
 	})
@@ -87,9 +89,16 @@ func (a *app) serve(args []string) int {
 		a.report.errorf("gotrace serve needs one directory of scripts")
 		io.WriteString(a.report.w, "\n"+serveUsage)
 		return statusError
-	case opt.cmd != "" || opt.pid != 0 || opt.every != 0 || opt.output != "" || opt.stats || opt.maxOverhead > 0 || opt.live:
-		a.report.errorf("-c, -p, -o, --every, --live, --stats and --max-overhead are not for gotrace serve")
-		return statusError
+	}
+	for _, name := range notServed {
+		if f := flags.Lookup(name); f.Changed {
+			text := "--" + name
+			if f.Shorthand != "" {
+				text = "-" + f.Shorthand
+			}
+			a.report.errorf("%s is not for gotrace serve", text)
+			return statusError
+		}
 	}
 	a.opt = opt
 	a.report.setup(opt)
