@@ -197,14 +197,14 @@ func (s *server) Load(name, text string, attached func()) (daemon.Session, error
 		return nil, errors.New(why)
 	}
 	style := output.Style{Trailer: obj.Settings.StrTruncTrailer, Quiet: true, NoWarnings: a.opt.noWarnings}
-	var results io.Writer = io.Discard
-	if !a.opt.quiet {
-		results = s.out.named(name)
+	results := s.out.named(name)
+	if a.opt.quiet {
+		results.w = io.Discard
 	}
 	messages := s.err.named(name)
 	printed := output.NewText(output.NewWriter(results, output.Line), messages, style)
 	setup := runtime.Setup{
-		Defs: a.defs(), Kernel: a.kernel, Sink: noMaps{printed}, Stderr: messages, Attached: attached, KeepMaps: true,
+		Defs: a.defs(), Kernel: a.kernel, Sink: noMaps{printed, results}, Stderr: messages, Attached: attached, KeepMaps: true,
 		NoWarnings: a.opt.noWarnings, DebugDirs: filepath.SplitList(a.opt.debugInfo), FetchDebug: a.fetchDebug(),
 	}
 	lost := s.exports.sinks(&setup, name, a.opt.spans)
@@ -302,9 +302,19 @@ func (s *server) Settled() {
 }
 
 // noMaps is a sink without maps: they are metrics.
-type noMaps struct{ output.Sink }
+type noMaps struct {
+	output.Sink
+	results *lines // to which Sink writes
+}
 
 func (noMaps) Map(output.Map) {}
+
+// End implements output.Sink. It completes the last line.
+func (n noMaps) End() {
+	n.Sink.End()
+	n.Sink.Flush()
+	n.results.end()
+}
 
 // lines writes whole lines to w, each after a name.
 type lines struct {
@@ -345,4 +355,14 @@ func (l *lines) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// end writes the last line if it has no end.
+func (l *lines) end() {
+	l.mu.Lock()
+	unfinished := len(l.part) > 0
+	l.mu.Unlock()
+	if unfinished {
+		l.Write([]byte{'\n'}) // an error is that of the next write, too
+	}
 }

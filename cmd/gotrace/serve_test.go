@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/gotrace/gotrace/runtime/output"
 )
 
 // TestServeOptions checks that options that gotrace serve would not obey are errors.
@@ -20,5 +24,25 @@ func TestServeOptions(t *testing.T) {
 		if fs.Lookup(name) == nil {
 			t.Errorf("there is no flag --%s", name)
 		}
+	}
+}
+
+// TestServeLines checks what the output of two scripts becomes, also if a script ends
+// within a line.
+func TestServeLines(t *testing.T) {
+	var out bytes.Buffer
+	all := &lines{mu: &sync.Mutex{}, w: &out}
+	sink := func(name string) output.Sink {
+		l := all.named(name)
+		return noMaps{output.NewText(output.NewWriter(l, output.None), l, output.Style{}), l}
+	}
+	a, b := sink("a.bt"), sink("b.bt")
+	a.Printf("printf", "one\ntw")
+	b.Printf("printf", "\nthree")
+	a.Printf("printf", "o\n")
+	b.End()
+	a.End()
+	if got, want := out.String(), "a.bt: one\na.bt: two\nb.bt: three\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
