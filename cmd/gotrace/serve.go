@@ -280,7 +280,9 @@ func (s *server) Failed(name string, err error, running bool) {
 // Ended implements daemon.Host.
 func (s *server) Ended(name string, status int, err error) {
 	s.mu.Lock()
-	s.script(name).up = false
+	if v := s.scripts[name]; v != nil { // else its file is gone
+		v.up = false
+	}
 	s.bad = s.bad || err != nil || status != 0
 	s.mu.Unlock()
 	if err == nil {
