@@ -549,6 +549,18 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// TestSaveAll checks that a file gets all of the output that is kept, not only the end, of
+// which the view shows some lines.
+func TestSaveAll(t *testing.T) {
+	m := newModel(newRing(4*tailBytes), newRing(1024), start, time.Second)
+	want := strings.Repeat("a line of the output\n", 2*tailBytes/21)
+	m.out.src.Write([]byte(want))
+	var got strings.Builder
+	if err := m.write(&got, false); err != nil || got.String() != want {
+		t.Errorf("%v, %d bytes of %d", err, got.Len(), len(want))
+	}
+}
+
 // TestHeld checks what the writers of a view write before, while and after it is on the
 // terminal, and that the rest is kept for the end, within bounds.
 func TestHeld(t *testing.T) {

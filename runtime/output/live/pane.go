@@ -23,15 +23,20 @@ const tailBytes = 64 << 10
 // lines returns the lines of which the last h ones are shown: all of them, or if it is not
 // frozen and there is no filter, those at the end.
 func (p *pane) lines() []string {
-	if p.frozen != nil {
-		return p.frozen
-	}
-	if p.filter == "" {
+	if p.frozen == nil && p.filter == "" {
 		text := p.src.tail(tailBytes)
 		if len(text) == tailBytes {
 			text = text[bytes.IndexByte(text, '\n')+1:]
 		}
 		return p.selected(text)
+	}
+	return p.all()
+}
+
+// all returns all lines that are kept.
+func (p *pane) all() []string {
+	if p.frozen != nil {
+		return p.frozen
 	}
 	text, _ := p.src.contents()
 	return p.selected(text)
@@ -70,8 +75,7 @@ func (p *pane) stop() {
 	if p.frozen != nil {
 		return
 	}
-	text, _ := p.src.contents()
-	p.frozen = p.selected(text)
+	p.frozen = p.all()
 	p.top = len(p.frozen)
 }
 

@@ -52,11 +52,11 @@ func (m *model) write(w io.Writer, json bool) error {
 	switch {
 	case t == nil && json:
 		sink := output.NewJSON(out, output.Style{})
-		for _, l := range m.out.lines() {
+		for _, l := range m.out.all() {
 			sink.Value(value.Str{S: l})
 		}
 	case t == nil:
-		for _, l := range m.out.lines() {
+		for _, l := range m.out.all() {
 			io.WriteString(out, l+"\n")
 		}
 	case json:
