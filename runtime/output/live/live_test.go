@@ -561,6 +561,66 @@ func TestSaveAll(t *testing.T) {
 	}
 }
 
+// TestCut checks that an entry which becomes one of the greatest, and is therefore in a
+// snapshot again, does not seem to have risen from 0.
+func TestCut(t *testing.T) {
+	m := newTest(80, 24)
+	var got []string
+	for i, s := range []struct {
+		more    int
+		entries map[string]uint64
+	}{
+		{0, map[string]uint64{"a": 100}},
+		{1, map[string]uint64{"a": 110, "b": 20}},
+		{1, map[string]uint64{"a": 120, "c": 500}},
+		{0, map[string]uint64{"a": 130, "b": 600, "c": 501}},
+		{0, map[string]uint64{"a": 140, "b": 602, "c": 501, "dd": 7}},
+	} {
+		om := counters("@", s.entries)
+		om.More = s.more
+		m.update(start.Add(time.Duration(i+1)*time.Second), []output.Map{om}, nil)
+		text := ""
+		for _, r := range m.maps[0].all {
+			text += fmt.Sprint(r.id, " ", r.rate, " ")
+		}
+		got = append(got, strings.TrimSpace(text))
+	}
+	if d := cmp.Diff([]string{"a 0", "a 10 b 20", "a 10 c 0", "a 10 b 0 c 1", "a 10 b 2 c 0 dd 7"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestHeat checks what histograms got between snapshots, also if they were cleared or left
+// out meanwhile.
+func TestHeat(t *testing.T) {
+	m := newTest(80, 24)
+	var got [][]bucket
+	for i, s := range []struct {
+		more int
+		hist value.Hist
+	}{
+		{0, hist(1, 5)},
+		{0, hist(4, 5, 1)},
+		{0, hist(7, 2)}, // cleared
+		{1, value.Hist{}},
+		{0, hist(8, 3)},
+		{0, hist(8, 4)},
+	} {
+		om := output.Map{Name: "@h", Keyed: true, Metric: value.Histogram, More: s.more}
+		if s.more == 0 {
+			om.Entries = []value.Entry{{Key: str("a"), Value: s.hist}}
+		}
+		m.update(start.Add(time.Duration(i+1)*time.Second), []output.Map{om}, nil)
+		for _, r := range m.maps[0].all {
+			got = append(got, r.heat[len(r.heat)-1].counts)
+		}
+	}
+	want := [][]bucket{{{1, 1}, {2, 5}}, {{1, 3}, {4, 1}}, {{1, 7}, {2, 2}}, nil, {{2, 1}}}
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(bucket{})); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestHeld checks what the writers of a view write before, while and after it is on the
 // terminal, and that the rest is kept for the end, within bounds.
 func TestHeld(t *testing.T) {

@@ -77,6 +77,7 @@ func newTable(m *output.Map, start time.Time) *table {
 // update takes the contents of the map at a time.
 func (t *table) update(now time.Time, m *output.Map) {
 	t.keep = false
+	t.tracks.cut = t.more > 0
 	t.more = m.More
 	seconds := max(now.Sub(t.tracks.at).Seconds(), 1e-6)
 	t.tracks.at = now

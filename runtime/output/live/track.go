@@ -11,6 +11,7 @@ type tracks struct {
 	byKey map[string]*track
 	at    time.Time // of the last snapshot
 	round int       // its number
+	cut   bool      // the snapshot before did not have all entries
 	cells int       // buckets in the heatmaps
 }
 
@@ -48,6 +49,8 @@ const (
 // the entry's track.
 func (ts *tracks) record(id string, v value.Value, metric value.Metric, seconds float64) *track {
 	t := ts.byKey[id]
+	// It is not known since when the script has counted, or what the entry had before.
+	unknown := ts.round == 1 || t == nil && ts.cut
 	if t == nil {
 		t = &track{}
 		ts.byKey[id] = t
@@ -60,7 +63,7 @@ func (ts *tracks) record(id string, v value.Value, metric value.Metric, seconds 
 	t.last, t.round = n, ts.round
 	point := n
 	if metric == value.Counter || metric == value.Histogram || metric == value.Summary {
-		if ts.round == 1 { // it is not known since when the script has counted
+		if unknown {
 			rise = 0
 		}
 		t.rate = rise / seconds
@@ -71,16 +74,29 @@ func (ts *tracks) record(id string, v value.Value, metric value.Metric, seconds 
 	}
 	t.history = append(t.history, float32(point))
 	if h, ok := v.(value.Hist); ok {
-		ts.recordHist(t, h)
+		ts.recordHist(t, h, unknown && ts.cut)
 	}
 	return t
 }
 
-// recordHist notes what a histogram got since the last snapshot.
-func (ts *tracks) recordHist(t *track, h value.Hist) {
-	before := map[int64]uint64{}
+// recordHist notes what a histogram got since the last snapshot: nothing if its contents
+// then are unknown.
+func (ts *tracks) recordHist(t *track, h value.Hist, unknown bool) {
+	before, counts := map[int64]uint64{}, map[int64]uint64{}
+	for _, b := range h.Buckets {
+		counts[bucketKey(&b)] = b.Count
+	}
 	for _, b := range t.buckets {
 		before[b.min] = b.n
+	}
+	for k, n := range before {
+		if counts[k] < n { // the script has cleared it meanwhile
+			clear(before)
+			break
+		}
+	}
+	if unknown {
+		before = counts
 	}
 	now := make([]bucket, 0, len(h.Buckets))
 	s := slice{round: ts.round}
@@ -90,11 +106,7 @@ func (ts *tracks) recordHist(t *track, h value.Hist) {
 		}
 		k := bucketKey(&b)
 		now = append(now, bucket{k, b.Count})
-		n := b.Count
-		if old := before[k]; old <= n {
-			n -= old
-		}
-		if n > 0 {
+		if n := b.Count - before[k]; n > 0 {
 			s.counts = append(s.counts, bucket{k, n})
 		}
 	}
