@@ -84,7 +84,7 @@ func Start(c Config) (*Exporter, error) {
 		}
 	}
 	for name, v := range pairs(c.Getenv("OTEL_EXPORTER_OTLP_HEADERS")) {
-		if strings.ContainsAny(name+v, "\r\n :") && strings.ContainsAny(name, "\r\n :") || strings.ContainsAny(v, "\r\n") {
+		if name == "" || strings.ContainsAny(name, "\r\n :") || strings.ContainsAny(v, "\r\n") {
 			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_HEADERS has an invalid header %q", name)
 		}
 		e.header = append(e.header, name+": "+v)

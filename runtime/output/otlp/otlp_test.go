@@ -427,3 +427,22 @@ func TestEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// TestHeaders checks that the value of a header cannot add lines to requests.
+func TestHeaders(t *testing.T) {
+	for _, text := range []string{"=x", "a b=c", "a:b=c", "a=b%0d%0aHost: c", "a=b%0ac"} {
+		getenv := func(name string) string {
+			if name == "OTEL_EXPORTER_OTLP_HEADERS" {
+				return text
+			}
+			return ""
+		}
+		e, err := Start(Config{Endpoint: "h", Metrics: &metrics.Collector{}, Getenv: getenv, Interval: time.Hour})
+		if err == nil || !strings.Contains(err.Error(), "invalid header") {
+			t.Errorf("%q: %v", text, err)
+		}
+		if e != nil {
+			e.Close()
+		}
+	}
+}
