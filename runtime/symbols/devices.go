@@ -21,12 +21,13 @@ type Devices struct {
 
 // device is a file system that has been asked.
 type device struct {
-	answered time.Time // when it did the last time
-	waiting  bool      // it has not answered yet
+	answered time.Time     // when it did the last time
+	asked    time.Time     // when the call that waits began
+	done     chan struct{} // closed when that call returns; nil if none waits
 }
 
 const (
-	// devicePatience is how long Answer waits.
+	// devicePatience is how long a file system may take to answer.
 	devicePatience = 2 * time.Second
 	// trusted is how long after an answer a device is not asked again.
 	trusted = time.Second
@@ -45,40 +46,42 @@ func (d *Devices) Answer(dev string, paths ...string) bool {
 		it = &device{}
 		d.known[dev] = it
 	}
-	switch {
-	case it.waiting:
-		d.failed++
-		return false
-	case time.Since(it.answered) < trusted:
-		return true
-	}
-	it.waiting = true
-	open := d.open
-	if open == nil {
-		open = openOnce
-	}
-	done := make(chan struct{})
-	go func() {
-		for _, path := range paths {
-			open(path)
+	if it.done == nil {
+		if time.Since(it.answered) < trusted {
+			return true
 		}
-		d.mu.Lock()
-		it.waiting, it.answered = false, time.Now()
-		d.mu.Unlock()
-		close(done)
-	}()
-	d.mu.Unlock()
-	late := time.NewTimer(devicePatience)
+		it.asked, it.done = time.Now(), make(chan struct{})
+		go d.ask(it, paths)
+	}
+	done := it.done
+	late := time.NewTimer(time.Until(it.asked.Add(devicePatience)))
 	defer late.Stop()
+	d.mu.Unlock()
 	select {
 	case <-done:
 	case <-late.C:
 	}
 	d.mu.Lock()
-	if it.waiting {
+	if it.done == done {
 		d.failed++
+		return false
 	}
-	return !it.waiting
+	return true
+}
+
+// ask opens files of a device, and notes that it answered.
+func (d *Devices) ask(it *device, paths []string) {
+	open := d.open
+	if open == nil {
+		open = openOnce
+	}
+	for _, path := range paths {
+		open(path)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(it.done)
+	it.done, it.answered = nil, time.Now()
 }
 
 // Failed returns how often a file system has not answered.

@@ -30,6 +30,25 @@ func TestDevices(t *testing.T) {
 	}
 }
 
+// TestDevicesTogether asks a file system that answers slowly from many goroutines.
+func TestDevicesTogether(t *testing.T) {
+	var d Devices
+	release := d.Hang("/slow/")
+	answers := make(chan bool)
+	for range 8 {
+		go func() { answers <- d.Answer("00:2b", "/slow/a") }()
+	}
+	time.AfterFunc(50*time.Millisecond, release)
+	for range 8 {
+		if !<-answers {
+			t.Error("a file system that answers late counts as one that does not")
+		}
+	}
+	if d.Failed() != 0 {
+		t.Errorf("%d failures", d.Failed())
+	}
+}
+
 // TestSilentFile looks up an address in a file whose file system does not answer, and again
 // when it does.
 func TestSilentFile(t *testing.T) {
