@@ -7,7 +7,8 @@
 // the live tests on this machine's kernel, and then the unit tests and the golden
 // corpus, with the race detector where it can find something. A guest leaves out
 // what takes long in emulation and does not depend on the kernel, and runs a quarter of
-// the rows of the long tables. With -nightly all run all rows and
+// the rows of the long tables; those with a kernel between the oldest and the newest run
+// half of the live tests. With -nightly all run all rows and
 // load more of the generated programs, here too, and there are more guests. All installs
 // the tools it needs beyond Go if it can (as root, on Debian). At the end it lists what
 // it could not run, and prints "N passed, N failed, N skipped". The exit status is 1 if
@@ -139,6 +140,14 @@ func (r *run) source() {
 		return r.output(tool, "./...")
 	})
 	r.check("size of the binary", r.binarySize)
+}
+
+// everyOther returns the elements of a list with even or odd indexes.
+func everyOther(list []string, odd int) (chosen []string) {
+	for i := odd; i < len(list); i += 2 {
+		chosen = append(chosen, list[i])
+	}
+	return chosen
 }
 
 // maxBinary is how many bytes the stripped binary may have: 15 MiB. Before providers,
@@ -280,12 +289,12 @@ func (r *run) liveHere(command []string) {
 // LATER is what takes minutes all the same: how sessions end and the failing of each
 // system call, which test this process more than the kernel, and the largest tables.
 // With -nightly it is not left out, and MORE has the generator draw a larger sample.
-// PART leaves out three quarters of the rows of the long tables.
+// PART leaves out three quarters of the rows of the long tables, and HALF every other test.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short"
 status=0
-./live.test $t LATER PART -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
+./live.test $t LATER PART HALF -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
 PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
 ./generate.test $t MORE PART -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
@@ -310,17 +319,26 @@ func (r *run) liveGuests() {
 	if r.nightly {
 		later, more, timeout = "-all", "-more 12", time.Hour
 	}
+	list, err := r.output(r.in("live.test"), "-test.list", "^Test")
+	if err != nil {
+		r.leave("live tests on other kernels: %v", err)
+		return
+	}
+	tests := strings.Fields(list)
 	slots := make(chan bool, 2)
 	var wg sync.WaitGroup
 	for i, k := range r.kernels {
 		if !r.wants(k.Name) {
 			continue
 		}
-		part := ""
+		part, half := "", ""
 		if !r.nightly {
 			part = fmt.Sprint("-part ", i%4)
+			if i > 0 && i < len(r.kernels)-1 {
+				half = "-test.run '^(" + strings.Join(everyOther(tests, i%2), "|") + ")$'"
+			}
 		}
-		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part).Replace(guestScript)}
+		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part, "HALF", half).Replace(guestScript)}
 		slots <- true
 		wg.Go(func() {
 			defer func() { <-slots }()
