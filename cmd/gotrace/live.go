@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/gotrace/gotrace/runtime"
@@ -103,7 +104,11 @@ func (a *app) openProgress() {
 		}
 		return 80
 	}
-	a.progress = output.NewProgress(a.report.w, width)
+	ready := func() bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(os.Stderr.Fd()), Events: unix.POLLOUT}}, 0)
+		return n == 1 && err == nil
+	}
+	a.progress = output.NewProgress(a.report.w, width, ready)
 	a.report.w = a.progress
 }
 

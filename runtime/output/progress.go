@@ -13,13 +13,15 @@ import (
 // may be called from any goroutine. A nil Progress shows nothing.
 type Progress struct {
 	w     io.Writer
-	width func() int
+	width func() int  // of the terminal, in columns
+	ready func() bool // the terminal takes output: it is not stopped
 
 	mu          sync.Mutex
 	what        string // the work; "": none
 	done, total int    // parts of it; total is 0 if they are not counted
 	timer       *time.Timer
 	shown       bool // the line is on the terminal
+	writing     int  // how many texts are being written
 	off         bool
 }
 
@@ -31,8 +33,11 @@ const (
 )
 
 // NewProgress returns a Progress on the terminal w. width returns the terminal's width in
-// columns.
-func NewProgress(w io.Writer, width func() int) *Progress { return &Progress{w: w, width: width} }
+// columns, ready whether a write to it returns at once. The line is left out while it would
+// not, so the work never waits for the terminal.
+func NewProgress(w io.Writer, width func() int, ready func() bool) *Progress {
+	return &Progress{w: w, width: width, ready: ready}
+}
 
 // Begin starts work of total parts, or of an unknown number if total is 0. If other work has
 // not ended, this ends it, and the line stays.
@@ -91,9 +96,14 @@ func (p *Progress) Off(off bool) {
 // Write writes text to the terminal, in place of the line.
 func (p *Progress) Write(text []byte) (int, error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.erase()
-	return p.w.Write(text)
+	p.writing++
+	p.mu.Unlock()
+	n, err := p.w.Write(text) // which may take long: work goes on meanwhile
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writing--
+	return n, err
 }
 
 // show draws the line, and again after a while.
@@ -108,6 +118,9 @@ func (p *Progress) show() {
 }
 
 func (p *Progress) draw() {
+	if p.writing > 0 || !p.ready() {
+		return
+	}
 	text, short := p.what+" ...", "..."
 	if p.total > 0 {
 		short = fmt.Sprintf("%d of %d", min(p.done, p.total), p.total)
@@ -125,7 +138,7 @@ func (p *Progress) draw() {
 }
 
 func (p *Progress) erase() {
-	if p.shown {
+	if p.shown && p.ready() {
 		p.shown = false
 		_, _ = io.WriteString(p.w, "\r\x1b[K")
 	}

@@ -1,6 +1,7 @@
 package output
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,6 +71,7 @@ func TestProgress(t *testing.T) {
 			p.Write([]byte("WARNING: x\n"))
 			time.Sleep(350 * time.Millisecond)
 		}, "WARNING: x\nWorking ..."},
+		{"a stopped terminal", 80, func(p *Progress) { p.Begin("Working", 0); time.Sleep(time.Second) }, ""},
 		{"off", 80, func(p *Progress) { p.Off(true); p.Begin("Working", 0); time.Sleep(time.Second) }, ""},
 		{"off and on", 80, func(p *Progress) {
 			p.Off(true)
@@ -82,7 +84,7 @@ func TestProgress(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var b strings.Builder
-				p := NewProgress(&b, func() int { return c.width })
+				p := NewProgress(&b, func() int { return c.width }, func() bool { return c.name != "a stopped terminal" })
 				c.work(p)
 				synctest.Wait()
 				if got := screenLine(b.String()); got != c.want {
@@ -92,9 +94,33 @@ func TestProgress(t *testing.T) {
 			})
 		})
 	}
+	// A text that the terminal does not take does not hold up the work.
+	r, w := io.Pipe()
+	p := NewProgress(w, func() int { return 80 }, func() bool { return true })
+	written := make(chan bool)
+	go func() {
+		p.Write([]byte("x"))
+		close(written)
+	}()
+	var b [1]byte
+	for texts(p) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	p.Begin("Working", 1)
+	p.Add(1)
+	p.End()
+	r.Read(b[:])
+	<-written
 	var none *Progress
 	none.Begin("x", 1)
 	none.Add(1)
 	none.End()
 	none.Off(true)
+}
+
+// texts returns how many texts are being written.
+func texts(p *Progress) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.writing
 }
