@@ -24,7 +24,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -142,14 +141,6 @@ func (r *run) source() {
 	r.check("size of the binary", r.binarySize)
 }
 
-// everyOther returns the elements of a list with even or odd indexes.
-func everyOther(list []string, odd int) (chosen []string) {
-	for i := odd; i < len(list); i += 2 {
-		chosen = append(chosen, list[i])
-	}
-	return chosen
-}
-
 // maxBinary is how many bytes the stripped binary may have: 15 MiB. Before providers,
 // operators on strings, packet hooks, flows and policies it had 11.9 million bytes.
 const maxBinary = 15 << 20
@@ -244,30 +235,6 @@ func (r *run) buildLive() []string {
 // in returns the path of a built program.
 func (r *run) in(name string) string { return filepath.Join(r.dir, name) }
 
-// guests runs the tests of the guests, with the programs of buildLive and more.
-func (r *run) guests() {
-	if err := vm.Setup(); err != nil {
-		r.leave("live tests on other kernels: %v", err)
-		return
-	}
-	fixtures := r.in("fixtures")
-	built := r.check("build for the guests", func() (string, error) {
-		if err := os.Mkdir(fixtures, 0o755); err != nil {
-			return "", err
-		}
-		out, err := r.first(
-			[]string{"go", "test", "-c", "-o", r.in("probes.test"), "./probes"},
-			[]string{"go", "test", "-c", "-o", r.in("generate.test"), "./tests/generate"},
-			[]string{"go", "test", "-c", "-o", r.in("bpf.test"), "./codegen/bpf"},
-			[]string{"go", "build", "-o", r.in("gotarget"), "./probes/testdata/target"},
-			[]string{"gcc", "-O1", "-static", "-o", r.in("ctarget"), "probes/testdata/target.c"})
-		return out, errors.Join(err, live.BuildFixtures("tests/live/testdata/params", fixtures))
-	})
-	if built {
-		r.liveGuests()
-	}
-}
-
 func (r *run) liveHere(command []string) {
 	if os.Geteuid() != 0 {
 		r.leave("live tests on this kernel: they need root")
@@ -282,83 +249,6 @@ func (r *run) liveHere(command []string) {
 			return cmd.Run()
 		})
 	})
-}
-
-// guestScript is the script of a guest. It runs the live tests, and tests of other
-// packages that need a kernel. In emulation what takes long runs in a shorter form.
-// LATER is what takes minutes all the same: how sessions end and the failing of each
-// system call, which test this process more than the kernel, and the largest tables.
-// With -nightly it is not left out, and MORE has the generator draw a larger sample.
-// PART leaves out three quarters of the rows of the long tables, and HALF every other test.
-const guestScript = `
-cd /t
-t="-test.v=test2json -test.short"
-status=0
-./live.test $t LATER PART HALF -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
-PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
-./generate.test $t MORE PART -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
-GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
-exit $status`
-
-// liveGuests runs the live tests in guests, two at a time, with the programs
-// built before.
-func (r *run) liveGuests() {
-	var files []vm.File
-	err := filepath.WalkDir(r.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && d.Name() != "staticcheck" {
-			files = append(files, vm.File{Src: path, Dst: "/t" + strings.TrimPrefix(path, r.dir)})
-		}
-		return err
-	})
-	if err != nil {
-		r.leave("live tests on other kernels: %v", err)
-		return
-	}
-	timeout := 20 * time.Minute
-	later, more := "-test.skip '^TestFaults$|^TestEnd|^TestShapes$|^TestTexts$'", ""
-	if r.nightly {
-		later, more, timeout = "-all", "-more 12", time.Hour
-	}
-	list, err := r.output(r.in("live.test"), "-test.list", "^Test")
-	if err != nil {
-		r.leave("live tests on other kernels: %v", err)
-		return
-	}
-	tests := strings.Fields(list)
-	slots := make(chan bool, 2)
-	var wg sync.WaitGroup
-	for i, k := range r.kernels {
-		if !r.wants(k.Name) {
-			continue
-		}
-		part, half := "", ""
-		if !r.nightly {
-			part = fmt.Sprint("-part ", i%4)
-			if i > 0 && i < len(r.kernels)-1 {
-				half = "-test.run '^(" + strings.Join(everyOther(tests, i%2), "|") + ")$'"
-			}
-		}
-		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part, "HALF", half).Replace(guestScript)}
-		slots <- true
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if _, err := k.Image(); err != nil {
-				r.leave("live tests on Linux %s: %v", k.Name, err)
-				return
-			}
-			r.step("live tests on Linux "+k.Name, func(c *counter) error {
-				return r.convert(c, func(w *os.File) error {
-					g := vm.Guest{Kernel: k, Files: files, Command: guest, Out: w, Timeout: timeout}
-					status, err := g.Run(r.ctx)
-					if err == nil && status != 0 {
-						err = fmt.Errorf("exit status %d", status)
-					}
-					return err
-				})
-			})
-		})
-	}
-	wg.Wait()
 }
 
 // convert passes the output of a test binary through the tool that converts it
