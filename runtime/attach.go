@@ -257,11 +257,13 @@ type walker interface{ Run() error }
 // records meanwhile. Afterwards it ends the session if nothing else can happen.
 func (s *Session) walk(lasting int) {
 	var ws []walker
+	s.linksMu.Lock()
 	for _, l := range s.links {
 		if w, ok := l.Closer.(walker); ok {
 			ws = append(ws, w)
 		}
 	}
+	s.linksMu.Unlock()
 	if len(ws) == 0 {
 		if lasting == 0 && s.opt.Child == nil {
 			s.end()
