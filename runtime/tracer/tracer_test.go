@@ -104,12 +104,12 @@ func check(t *testing.T, got []output.Map, id int64, calls int) {
 	t.Helper()
 	n := value.Uint(calls)
 	want := []output.Map{
-		{Name: "@h", Metric: value.Histogram, Entries: []value.Entry{{Value: value.Hist{Buckets: []value.Bucket{{Min: 1 << 19, Max: 1<<20 - 1, Unsigned: true, Label: "[512K, 1M)", Count: uint64(calls)}}}}}},
-		{Name: "@last", Metric: value.Gauge, Entries: []value.Entry{{Value: value.Int(id)}}},
-		{Name: "@n", Metric: value.Counter, Keyed: true, Entries: []value.Entry{{Key: value.Tuple{value.Int(id), value.Str{S: "call"}}, Value: n}}},
-		{Name: "@s", Metric: value.Gauge, Entries: []value.Entry{{Value: value.Int(calls)}}},
-		{Name: "@u", Metric: value.Counter, Entries: []value.Entry{{Value: 2 * n}}},
-		{Name: "@x", Metric: value.Summary, Entries: []value.Entry{{Value: value.Stats{Count: int64(calls), Avg: value.Int(id), Total: value.Int(id * int64(calls))}}}},
+		{Name: "@h", Metric: value.Histogram, Max: 1, Entries: []value.Entry{{Value: value.Hist{Buckets: []value.Bucket{{Min: 1 << 19, Max: 1<<20 - 1, Unsigned: true, Label: "[512K, 1M)", Count: uint64(calls)}}}}}},
+		{Name: "@last", Metric: value.Gauge, Max: 1, Entries: []value.Entry{{Value: value.Int(id)}}},
+		{Name: "@n", Metric: value.Counter, Keyed: true, Max: 4096, KeyNames: []string{"pid", ""}, Entries: []value.Entry{{Key: value.Tuple{value.Int(id), value.Str{S: "call"}}, Value: n}}},
+		{Name: "@s", Metric: value.Gauge, Max: 1, Entries: []value.Entry{{Value: value.Int(calls)}}},
+		{Name: "@u", Metric: value.Counter, Max: 1, Entries: []value.Entry{{Value: 2 * n}}},
+		{Name: "@x", Metric: value.Summary, Max: 1, Entries: []value.Entry{{Value: value.Stats{Count: int64(calls), Avg: value.Int(id), Total: value.Int(id * int64(calls))}}}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("after %d calls (- want, + got):\n%s", calls, d)
