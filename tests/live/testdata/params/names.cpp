@@ -1,5 +1,5 @@
 // Functions of C++ whose names need more than one word: overloads, operators, templates,
-// constructors, a namespace without a name. main calls each as often as it is said there.
+// constructors, a namespace without a name. main shows how often it calls each.
 #include <cstdlib>
 #include <string>
 
