@@ -279,24 +279,30 @@ func appendWide(b []byte, w value.Wide) []byte {
 	return append(w.Append(append(b, '"')), '"')
 }
 
-// appendString appends s as a JSON string. A byte that is not part of valid UTF-8
-// becomes U+FFFD and its two hexadecimal digits; so do the bytes of U+FFFD itself.
-// Different strings thus stay different, in every reader of JSON.
+const hex = "0123456789abcdef"
+
+// AppendRune appends the first character of s as valid UTF-8 and returns its length in s. A
+// byte that is not part of valid UTF-8 becomes U+FFFD and its two hexadecimal digits; so do
+// the bytes of U+FFFD itself. Different strings thus stay different, for every reader.
+func AppendRune(b []byte, s string) (out []byte, size int) {
+	r, n := utf8.DecodeRuneInString(s)
+	if r != utf8.RuneError {
+		return append(b, s[:n]...), n
+	}
+	for _, c := range []byte(s[:n]) {
+		b = append(utf8.AppendRune(b, r), hex[c>>4], hex[c&15])
+	}
+	return b, n
+}
+
+// appendString appends s as a JSON string.
 func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
 	b = append(b, '"')
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			for _, c := range []byte(s[i : i+n]) {
-				if r == utf8.RuneError {
-					b = utf8.AppendRune(b, r)
-					b = append(b, hex[c>>4], hex[c&15])
-				} else {
-					b = append(b, c)
-				}
-			}
+			var n int
+			b, n = AppendRune(b, s[i:])
 			i += n
 			continue
 		}

@@ -110,24 +110,16 @@ func labelText(v value.Value) string {
 	return ValidText(v.String())
 }
 
-// ValidText returns text as valid UTF-8. Other bytes, and those of U+FFFD, become U+FFFD
-// and two hexadecimal digits, so that different texts stay different.
+// ValidText returns text as valid UTF-8, with other bytes as output.AppendRune writes them.
 func ValidText(text string) string {
 	if utf8.ValidString(text) && !strings.ContainsRune(text, utf8.RuneError) {
 		return text
 	}
-	const hex = "0123456789abcdef"
 	var b []byte
-	for i := 0; i < len(text); {
-		r, n := utf8.DecodeRuneInString(text[i:])
-		if r != utf8.RuneError {
-			b = append(b, text[i:i+n]...)
-		} else {
-			for _, c := range []byte(text[i : i+n]) {
-				b = append(utf8.AppendRune(b, r), hex[c>>4], hex[c&15])
-			}
-		}
-		i += n
+	for len(text) > 0 {
+		var n int
+		b, n = output.AppendRune(b, text)
+		text = text[n:]
 	}
 	return string(b)
 }
