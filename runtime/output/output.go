@@ -4,6 +4,7 @@
 package output
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gotrace/gotrace/lang/source"
@@ -86,6 +87,37 @@ type Timeline interface {
 	// Call reports a call of a function or system call by its name, or a return from it. all
 	// is set for a call whose return will be reported in any case.
 	Call(s Stamp, name string, returns, all bool)
+}
+
+// Calls are the calls of a thread that have not returned, the outermost first.
+type Calls []OpenCall
+
+// OpenCall is a call that has not returned.
+type OpenCall struct {
+	Name string
+	At   uint64 // time in ns, of any clock
+	All  bool   // its return would have been reported
+}
+
+// Enter adds a call. If there are most of them already, it drops the outermost one.
+func (c *Calls) Enter(call OpenCall, most int) {
+	if len(*c) >= most {
+		*c = append((*c)[:0], (*c)[1:]...)
+	}
+	*c = append(*c, call)
+}
+
+// Leave removes and returns the call that a return belongs to: the last one of that name.
+// It also removes the calls after that one: their returns were lost, or did not meet the
+// condition of the script. ok is false if there is no such call.
+func (c *Calls) Leave(name string) (call OpenCall, ok bool) {
+	for i, call := range slices.Backward(*c) {
+		if call.Name == name {
+			*c = (*c)[:i]
+			return call, true
+		}
+	}
+	return OpenCall{}, false
 }
 
 // Nop is a Sink that discards everything. Embed it in a sink that receives only

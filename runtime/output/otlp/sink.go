@@ -25,7 +25,7 @@ type Sink struct {
 	part   bytes.Buffer
 	kind   string // of the text in part
 	item   protowire.Message
-	open   map[int][]call // by thread
+	open   map[int]output.Calls // by thread
 }
 
 // NewSink returns a sink that sends to e. script is the name of the script, or "".
@@ -198,43 +198,32 @@ const (
 	maxOpen    = 64 // of a thread
 )
 
-// call is a call of a function that has not returned.
-type call struct {
-	name string
-	at   int64 // ns since 1970
-}
-
 // At implements output.Timeline.
 func (s *Sink) At(output.Stamp) {}
 
-// Call implements output.Timeline. A call that has returned is a span. A return belongs to
-// the last call of that name in the thread; the returns of calls after that were lost, or
-// did not meet the condition of the script.
+// Call implements output.Timeline. A call that has returned is a span.
 func (s *Sink) Call(at output.Stamp, name string, returns, _ bool) {
-	open := s.open[at.TID]
+	open, now := s.open[at.TID], at.Time.UnixNano()
 	if !returns {
 		if s.open == nil || len(s.open) >= maxThreads && open == nil {
-			s.open = map[int][]call{} // most of these threads have ended
+			s.open = map[int]output.Calls{} // most of these threads have ended
 		}
-		if len(open) >= maxOpen {
-			open = append(open[:0], open[1:]...)
-		}
-		s.open[at.TID] = append(open, call{name, at.Time.UnixNano()})
+		open.Enter(output.OpenCall{Name: name, At: uint64(now)}, maxOpen)
+		s.open[at.TID] = open
 		return
 	}
-	for i := len(open) - 1; i >= 0; i-- {
-		if open[i].name != name {
-			continue
-		}
-		s.addSpan(name, open[i].at, max(at.Time.UnixNano(), open[i].at), func(m *protowire.Message) {
-			m.Bytes(9, attribute("process.pid", value.Int(at.PID)))
-			m.Bytes(9, attribute("thread.id", value.Int(at.TID)))
-			m.Bytes(9, textAttribute("thread.name", metrics.ValidText(at.Comm)))
-		})
-		if s.open[at.TID] = open[:i]; i == 0 {
-			delete(s.open, at.TID)
-		}
+	c, ok := open.Leave(name)
+	if !ok {
 		return
+	}
+	start := int64(c.At)
+	s.addSpan(name, start, max(now, start), func(m *protowire.Message) {
+		m.Bytes(9, attribute("process.pid", value.Int(at.PID)))
+		m.Bytes(9, attribute("thread.id", value.Int(at.TID)))
+		m.Bytes(9, textAttribute("thread.name", metrics.ValidText(at.Comm)))
+	})
+	if s.open[at.TID] = open; len(open) == 0 {
+		delete(s.open, at.TID)
 	}
 }
 

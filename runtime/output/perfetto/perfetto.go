@@ -54,14 +54,7 @@ type state struct {
 	track uint64
 	comm  string
 	last  uint64 // the time of its last call or return; later ones have later times
-	open  []call // calls that have not returned, the outermost first
-}
-
-// call is a call that has not returned.
-type call struct {
-	name string
-	at   uint64
-	all  bool // its return would have been reported
+	open  output.Calls
 }
 
 // New returns a Writer to w that passes results on to s.
@@ -266,27 +259,18 @@ func (p *Writer) Alert(a output.Alert) {
 	p.Sink.Alert(a)
 }
 
-// Call implements output.Timeline. The slice of a call is written when it has returned. A
-// return belongs to the last call of that name in the thread. Calls after that one have no
-// slice: their returns were lost, or did not meet the condition of the script.
+// Call implements output.Timeline. The slice of a call is written when it has returned.
 func (p *Writer) Call(s output.Stamp, name string, returns, all bool) {
 	t := p.thread(&s)
 	at := max(s.Boot, t.last+1) // slices with equal times would have no order
 	t.last = at
 	if !returns {
-		if len(t.open) >= maxOpen {
-			t.open = append(t.open[:0], t.open[1:]...)
-		}
-		t.open = append(t.open, call{name, at, all})
+		t.open.Enter(output.OpenCall{Name: name, At: at, All: all}, maxOpen)
 		return
 	}
-	for i := len(t.open) - 1; i >= 0; i-- {
-		if t.open[i].name == name {
-			p.emit(t.open[i].at, typeBegin, t.track, "call", valid(name))
-			p.emit(at, typeEnd, t.track, "", "")
-			t.open = t.open[:i]
-			return
-		}
+	if c, ok := t.open.Leave(name); ok {
+		p.emit(c.At, typeBegin, t.track, "call", valid(name))
+		p.emit(at, typeEnd, t.track, "", "")
 	}
 }
 
@@ -359,8 +343,8 @@ func (p *Writer) unfinished() {
 	}
 	for _, t := range p.threads {
 		for _, c := range t.open {
-			if c.all {
-				p.emit(c.at, typeBegin, t.track, "call", valid(c.name))
+			if c.All {
+				p.emit(c.At, typeBegin, t.track, "call", valid(c.Name))
 			}
 		}
 	}
