@@ -193,7 +193,7 @@ func (e *Exporter) run() {
 		case <-wake:
 		case <-timer.C:
 		}
-		if !e.sendQueues(postTimeout) {
+		if !e.sendQueues(time.Time{}) {
 			continue
 		}
 		if now := time.Now(); !now.Before(next) {
@@ -209,9 +209,8 @@ func (e *Exporter) run() {
 
 // last sends what is left when the script has ended.
 func (e *Exporter) last() {
-	began := time.Now()
-	left := func() time.Duration { return endTimeout - time.Since(began) }
-	ok := e.sendQueues(left()) && left() > 0 && e.sendMetrics(left())
+	deadline := time.Now().Add(endTimeout)
+	ok := e.sendQueues(deadline) && time.Until(deadline) > 0 && e.sendMetrics(time.Until(deadline))
 	logs, lostLogs := e.logs.left()
 	spans, lostSpans := e.spans.left()
 	if n := uint64(logs+spans) + lostLogs + lostSpans; n > 0 {
@@ -221,9 +220,9 @@ func (e *Exporter) last() {
 	}
 }
 
-// sendQueues sends events until none wait. It returns false if the collector is away.
-func (e *Exporter) sendQueues(timeout time.Duration) bool {
-	deadline := time.Now().Add(timeout)
+// sendQueues sends events until none wait, or until a deadline if it is not zero. It returns
+// false if the collector is away.
+func (e *Exporter) sendQueues(deadline time.Time) bool {
 	for _, q := range []struct {
 		*queue
 		service string
@@ -233,20 +232,19 @@ func (e *Exporter) sendQueues(timeout time.Duration) bool {
 			if !ok {
 				break
 			}
-			left := time.Until(deadline)
-			if left <= 0 {
-				return !e.away
+			timeout := postTimeout
+			if !deadline.IsZero() {
+				if timeout = time.Until(deadline); timeout <= 0 {
+					return !e.away
+				}
 			}
-			switch e.post(q.service, b.data, min(left, postTimeout)) {
+			switch e.post(q.service, b.data, timeout) {
 			case later:
 				return false
 			case refused:
 				q.remove(true)
 			default:
 				q.remove(false)
-			}
-			if timeout == postTimeout { // each request has its own time
-				deadline = time.Now().Add(timeout)
 			}
 		}
 	}
