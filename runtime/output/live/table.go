@@ -317,17 +317,12 @@ func compare(a, b value.Value) int {
 
 // numberOf returns the number that a value is, or the main one of several.
 func numberOf(v value.Value) (float64, bool) {
-	switch v := v.(type) {
-	case value.Uint:
-		return float64(v), true
-	case value.Ptr:
-		return float64(v), true
-	case value.Wide:
-		return float64(v.Hi)*(1<<64) + float64(v.Lo), true
-	case value.Avg, value.Stats, value.Hist, value.Series:
-		return numberOf(leading(v))
-	case nil:
-		return 0, false
+	v = leading(v)
+	if n, ok := value.Float(v); ok {
+		return n, true
+	}
+	if p, ok := v.(value.Ptr); ok {
+		return float64(p), true
 	}
 	n, ok := value.Number(v)
 	return float64(n), ok
