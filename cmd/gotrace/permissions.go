@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -56,9 +57,12 @@ func restrictions() []restriction {
 	if text := firstLine("/proc/self/uid_map"); text != "" && strings.Join(strings.Fields(text), " ") != "0 0 4294967295" {
 		add("user namespace", "not the initial one", "capabilities count only in this namespace, so nothing can be traced", "run it on the host, or in a container without a user namespace")
 	}
-	for _, r := range []func() (name, state, limits, way string){lockdown, seccomp, jit, unprivilegedBPF, perfParanoid, kptrRestrict, ftraceEnabled, securityModules, kernelBTF, tracefs} {
-		add(r())
-	}
+	add(lockdown())
+	add(seccomp())
+	list = append(list, sysctls(has)...)
+	add(securityModules())
+	add(kernelBTF())
+	add(tracefs())
 	return list
 }
 
@@ -125,40 +129,26 @@ func seccomp() (name, state, limits, way string) {
 	return name, state, "it forbids " + strings.Join(missing, " and "), "docker run --security-opt seccomp=unconfined, or a profile that allows these calls"
 }
 
-func jit() (name, state, limits, way string) {
-	name, state = "net.core.bpf_jit_enable", sysctl("net.core.bpf_jit_enable")
-	if state == "0" {
-		return name, state, "programs are interpreted and several times slower, and some are refused", "sysctl net.core.bpf_jit_enable=1"
+// sysctls returns the settings of the kernel that may limit tracing.
+func sysctls(has func(c int) bool) (list []restriction) {
+	paranoid := "3 4"
+	if has(unix.CAP_SYS_ADMIN) {
+		paranoid = ""
 	}
-	return name, state, "", ""
-}
-
-func unprivilegedBPF() (name, state, limits, way string) {
-	return "kernel.unprivileged_bpf_disabled", sysctl("kernel.unprivileged_bpf_disabled"), "", ""
-}
-
-func perfParanoid() (name, state, limits, way string) {
-	name, state = "kernel.perf_event_paranoid", sysctl("kernel.perf_event_paranoid")
-	if (state == "3" || state == "4") && !effective()(unix.CAP_SYS_ADMIN) {
-		return name, state, "kprobe, tracepoint, profile and others that use perf need CAP_SYS_ADMIN", "sysctl kernel.perf_event_paranoid=2, or run as root"
+	for _, s := range []struct{ name, values, limits, way string }{
+		{"net.core.bpf_jit_enable", "0", "programs are interpreted and several times slower, and some are refused", "sysctl net.core.bpf_jit_enable=1"},
+		{"kernel.unprivileged_bpf_disabled", "", "", ""},
+		{"kernel.perf_event_paranoid", paranoid, "kprobe, tracepoint, profile and others that use perf need CAP_SYS_ADMIN", "sysctl kernel.perf_event_paranoid=2, or run as root"},
+		{"kernel.kptr_restrict", "2", "addresses of the kernel have no names in kstack and ksym", "sysctl kernel.kptr_restrict=1"},
+		{"kernel.ftrace_enabled", "0", "no fentry, fexit, and kprobe at the start of functions", "sysctl kernel.ftrace_enabled=1"},
+	} {
+		r := restriction{Name: s.name, State: sysctl(s.name)}
+		if slices.Contains(strings.Fields(s.values), r.State) {
+			r.Limits, r.Way = s.limits, s.way
+		}
+		list = append(list, r)
 	}
-	return name, state, "", ""
-}
-
-func kptrRestrict() (name, state, limits, way string) {
-	name, state = "kernel.kptr_restrict", sysctl("kernel.kptr_restrict")
-	if state == "2" {
-		return name, state, "addresses of the kernel have no names in kstack and ksym", "sysctl kernel.kptr_restrict=1"
-	}
-	return name, state, "", ""
-}
-
-func ftraceEnabled() (name, state, limits, way string) {
-	name, state = "kernel.ftrace_enabled", sysctl("kernel.ftrace_enabled")
-	if state == "0" {
-		return name, state, "no fentry, fexit, and kprobe at the start of functions", "sysctl kernel.ftrace_enabled=1"
-	}
-	return name, state, "", ""
+	return list
 }
 
 func securityModules() (name, state, limits, way string) {
