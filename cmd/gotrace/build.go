@@ -47,20 +47,9 @@ func (a *app) build(args []string) int {
 		}
 		rest = append(rest, arg)
 	}
-	o, err := parseFlags(rest)
-	if err == nil && o.help {
-		io.WriteString(a.stdout, buildUsage)
-		return statusOK
+	if status, ok := a.takeFlags(rest, buildUsage, buildable); !ok {
+		return status
 	}
-	if err == nil {
-		err = buildable(o)
-	}
-	if err != nil {
-		a.report.errorf("%v", err)
-		return statusError
-	}
-	a.opt = o
-	a.report.setup(o)
 	if err := a.makeTool(sourceOnly); err != nil {
 		if !errors.Is(err, errReported) {
 			a.report.errorf("%v", err)

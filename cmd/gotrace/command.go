@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes/kernel"
@@ -48,6 +49,27 @@ func usageCommands() string {
 		fmt.Fprintf(&b, "    gotrace %-24s %s\n", c.name+" "+c.args, c.about)
 	}
 	return b.String()
+}
+
+// takeFlags parses the arguments of a command whose flags are those of gotrace, and makes
+// them those of the app. If help was asked for, it prints the text help. ok is false if the
+// command is not to run: then status is the exit status.
+func (a *app) takeFlags(args []string, help string, check func(*options) error) (status int, ok bool) {
+	o, err := parseFlags(args)
+	if err == nil && o.help {
+		io.WriteString(a.stdout, help)
+		return statusOK, false
+	}
+	if err == nil {
+		err = check(o)
+	}
+	if err != nil {
+		a.report.errorf("%v", err)
+		return statusError, false
+	}
+	a.opt = o
+	a.report.setup(o)
+	return statusOK, true
 }
 
 // runScript compiles a script that a command has generated and runs it with the options

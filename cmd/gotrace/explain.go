@@ -76,20 +76,9 @@ type explainedMap struct {
 
 // explain prints what a script costs and returns the exit status.
 func (a *app) explain(args []string) int {
-	o, err := parseFlags(args)
-	if err == nil && o.help {
-		io.WriteString(a.stdout, explainUsage)
-		return statusOK
+	if status, ok := a.takeFlags(args, explainUsage, explainable); !ok {
+		return status
 	}
-	if err == nil {
-		err = explainable(o)
-	}
-	if err != nil {
-		a.report.errorf("%v", err)
-		return statusError
-	}
-	a.opt = o
-	a.report.setup(o)
 	f, err := a.readScript()
 	if err == nil {
 		err = a.checkProcess()
@@ -120,7 +109,7 @@ func (a *app) explain(args []string) int {
 	for i := range list {
 		list[i].Measured = model.Refused == nil
 	}
-	if o.format == "json" {
+	if a.opt.format == "json" {
 		return a.explainJSON(list, obj)
 	}
 	if model.Refused != nil {
