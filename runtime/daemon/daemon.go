@@ -19,7 +19,7 @@ type Session interface {
 }
 
 // Host is what the daemon needs from the program that it is part of. Its functions are
-// called by the goroutine of Run, except that End is called by others.
+// called by the goroutine of Run, except that Ended is called by others.
 type Host interface {
 	// Load compiles a script and loads it. attached is to be called when all its probes
 	// are attached.
