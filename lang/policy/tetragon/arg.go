@@ -126,18 +126,37 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 			return nil
 		}
 	}
+	what := par // of which the argument is a value
 	if s.resolve != "" {
-		if a.word, a.whole = h.resolved(a.word, par, &s); a.word == "" {
+		var t *types.Type
+		if a.word, t = h.resolved(a.word, par, &s); a.word == "" {
 			return nil
+		}
+		if what = nil; t != nil {
+			a.whole = t.Kind == types.Struct
+			what = &param{Type: t}
 		}
 	}
 	a.name = s.typ
 	if s.typ == "auto" {
-		a.name = typeOf(par)
+		a.name = typeOf(what)
 	}
 	if a.t = argTypes.Get()[a.name]; a.t == nil {
 		p.unknown(s.typeAt, "there is no type", s.typ, append(keys(argTypes.Get()), "auto"))
 		return nil
+	}
+	if c, ok := strings.CutSuffix(a.t.c, "*"); ok {
+		if _, err := p.opts.Kernel.Type(c); err != nil {
+			p.unsupported(s.typeAt, "this kernel has no '%s', which the type %s shows", c, a.name)
+			return nil
+		}
+	}
+	if what != nil && what.Type.Kind == types.Struct && a.t.c != "" && (a.t.class == numberClass || !strings.HasSuffix(a.t.c, what.Type.Name+"*")) {
+		p.diags.Errorf(s.resolveAt, "'%s' is a %s, not a value of the type %s: name one of its members", s.resolve, what.Type, a.name)
+		return nil
+	}
+	if what != nil && what.Type.Kind == types.Array && !what.Recorded() && a.t.class == numberClass && a.t.value == "" {
+		a.word += "[0]"
 	}
 	a.shown = Arg{Type: a.name, Label: s.label, Data: data, Show: a.t.show, Fields: len(a.t.fields)}
 	a.size = "4096"
@@ -153,7 +172,18 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 		p.diags.Errorf(n.At, "this hook does not see when its function returns")
 	}
 	h.valueOf(a, par, s.resolve != "")
+	if a.whole && a.t.show == ShowCaps {
+		a.word, a.value = capsIn(a.word, what.Type), a.variable
+	}
 	return a
+}
+
+// capsIn returns the number with the bits of a kernel_cap_t, which has had two forms.
+func capsIn(word string, t *types.Type) string {
+	if member(t, "val") != nil {
+		return word + ".val"
+	}
+	return "((uint64)" + word + ".cap[1] << 32 | (uint64)" + word + ".cap[0])"
 }
 
 // register returns the name by which the language has a register: without the r of the names
@@ -204,27 +234,27 @@ func (h *hook) returnArgument(n *yaml.Node) *arg {
 	return a
 }
 
-// resolved returns the expression of what a path of members leads to, and whether that is a
-// struct.
-func (h *hook) resolved(word string, par *param, s *spec) (expr string, whole bool) {
+// resolved returns the expression of what a path of members leads to, and its type, or nil if
+// that is not known.
+func (h *hook) resolved(word string, par *param, s *spec) (expr string, of *types.Type) {
 	parts := slices.DeleteFunc(strings.Split(s.resolve, "."), func(s string) bool { return s == "" })
 	for _, part := range parts {
 		name, rest, _ := strings.Cut(part, "[")
 		if strings.ContainsFunc(name, func(r rune) bool { return r > 127 || !isWord(byte(r)) }) || rest != "" && !isIndex(rest) {
 			h.p.diags.Errorf(s.resolveAt, "'%s' is not a path of members", s.resolve)
-			return "", false
+			return "", nil
 		}
 	}
 	var t *types.Type
 	if s.btf != "" {
 		if t, word = h.p.namedType(s, word); t == nil {
-			return "", false
+			return "", nil
 		}
 	} else if word == "curtask" {
 		t, _ = h.p.opts.Kernel.Type("struct task_struct")
 	} else if par == nil {
 		h.p.unsupported(s.resolveAt, "the type of argument %d is not known, so 'resolve' cannot be followed", s.index)
-		return "", false
+		return "", nil
 	} else {
 		t = par.Type
 		if !strings.HasPrefix(word, "args.") {
@@ -236,7 +266,7 @@ func (h *hook) resolved(word string, par *param, s *spec) (expr string, whole bo
 			break
 		}
 	}
-	return word + "." + strings.Join(parts, "."), t != nil && t.Kind == types.Struct
+	return word + "." + strings.Join(parts, "."), t
 }
 
 // namedType returns the type that an argument has by btfType, and the argument with that type.

@@ -210,6 +210,9 @@ func typeOf(p *param) string {
 		return "uint64"
 	}
 	t := p.Type
+	if t.Kind == types.Struct { // as its address has it
+		t = &types.Type{Kind: types.Pointer, Elem: t}
+	}
 	switch {
 	case t.Kind == types.String || t.Kind == types.Array && t.Elem.Size == 1 || p.Recorded():
 		return "string"
@@ -223,10 +226,12 @@ func typeOf(p *param) string {
 		case "sk_buff":
 			return "skb"
 		case "sock", "socket", "sockaddr", "sockaddr_un", "file", "filename", "path", "dentry", "linux_binprm", "kiocb", "iov_iter",
-			"bpf_attr", "bpf_map", "bpf_prog", "perf_event", "user_namespace", "cred", "load_info", "module", "net_device":
+			"bpf_attr", "bpf_map", "bpf_prog", "perf_event", "user_namespace", "cred", "load_info", "module", "net_device", "kernel_cap_t":
 			return name
 		}
 		return "uint64"
+	case t.Kind == types.Array:
+		return typeOf(&param{Type: t.Elem})
 	case t.IsInteger():
 		return map[bool]map[int]string{
 			true:  {1: "int8", 2: "int16", 4: "int32", 8: "int64"},

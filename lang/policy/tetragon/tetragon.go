@@ -46,7 +46,8 @@ type Event struct {
 	Tags          []string
 	Function      string // of kprobes; "" if the record has the name of the probe
 	Subsys, Event string // of a tracepoint
-	Path, Symbol  string // of an uprobe
+	Path, Symbol  string // of an uprobe; Symbol may be an address
+	Counter       uint64 // offset of an uprobe's reference counter, or 0
 	Provider      string // of a USDT probe; its name is in Symbol
 	Args          []Arg
 	Return        *Arg // nil if the event is not sent when the function returns

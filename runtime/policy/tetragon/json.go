@@ -160,7 +160,7 @@ func (s *Sink) processObject(p *procs.Process, tid int32) object {
 		tid = p.PID
 	}
 	o.add("tid", tid)
-	o.add("in_init_tree", false)
+	o.add("in_init_tree", s.inInitTree(p))
 	var caps object
 	caps.add("permitted", capabilityNames(p.Permitted))
 	caps.add("effective", capabilityNames(p.Caps))
@@ -208,10 +208,33 @@ func arguments(p *procs.Process) string {
 	return strings.Join(list, " ")
 }
 
+// inInitTree reports whether a process descends from the first of its namespace of process
+// IDs, which is not the host's.
+func (s *Sink) inInitTree(p *procs.Process) bool {
+	const pid = 3 // place in Namespaces
+	in := p.Namespaces[pid]
+	for i := 0; i < maxDepth && p != nil && in != s.host[pid] && p.Namespaces[pid] == in; i++ {
+		if p.VPID == 1 {
+			return true
+		}
+		p = s.parentOf(p)
+	}
+	return false
+}
+
+// maxDepth is the number of generations after which a search of ancestors ends.
+const maxDepth = 256
+
+// capabilityNames returns the names of Tetragon's API for a set of capabilities. One of them
+// lacks the prefix.
 func capabilityNames(set uint64) []string {
 	var list []string
 	for n := range uint64(64) {
-		if name := tetragon.Capabilities.Get()[n]; set>>n&1 != 0 && name != "" {
+		name := tetragon.Capabilities.Get()[n]
+		if name == "CAP_DAC_OVERRIDE" {
+			name = "DAC_OVERRIDE"
+		}
+		if set>>n&1 != 0 && name != "" {
 			list = append(list, name)
 		}
 	}
@@ -234,7 +257,14 @@ func (s *Sink) writeJSON(r record) {
 		o.add("event", e.Event)
 	case tetragon.Uprobe:
 		o.add("path", e.Path)
-		o.add("symbol", r.function)
+		if r.function != "" && r.function[0] >= '0' && r.function[0] <= '9' {
+			o.add("offset", r.function)
+		} else {
+			o.add("symbol", r.function)
+		}
+		if e.Counter != 0 {
+			o.add("ref_ctr_offset", unsigned(e.Counter))
+		}
 	case tetragon.Usdt:
 		o.add("path", e.Path)
 		o.add("provider", e.Provider)
@@ -284,14 +314,19 @@ func (s *Sink) writeJSON(r record) {
 	s.line(e.Kind, o, r.time)
 }
 
+// unsigned returns a number of 64 bits as the JSON of protocol buffers has it: as a string.
+//
+//go:noinline
+func unsigned(n uint64) string { return strconv.FormatUint(n, 10) }
+
 func stackJSON(frames []value.Frame, user bool) []any {
 	var list []any
 	for _, f := range frames {
 		var o object
 		if user {
-			o.add("address", f.Addr)
+			o.add("address", unsigned(f.Addr))
 		}
-		o.add("offset", f.Offset)
+		o.add("offset", unsigned(f.Offset))
 		o.add("symbol", f.Name)
 		o.add("module", f.Module)
 		list = append(list, o)
@@ -344,7 +379,7 @@ func shownJSON(a *tetragon.Arg, vs []value.Value) object {
 	case tetragon.ShowLong:
 		return one("long_arg", strconv.FormatInt(n(0), 10))
 	case tetragon.ShowSize:
-		return one("size_arg", strconv.FormatUint(uint64(n(0)), 10))
+		return one("size_arg", unsigned(uint64(n(0))))
 	case tetragon.ShowString:
 		return one("string_arg", text(vs[0]))
 	case tetragon.ShowBytes:
@@ -419,7 +454,7 @@ func socketJSON(show tetragon.Show, vs []value.Value) object {
 			o.add("sport", n(7))
 			o.add("dport", n(8))
 		}
-		o.add("cookie", strconv.FormatUint(n(9), 10))
+		o.add("cookie", unsigned(n(9)))
 		o.add("state", tetragon.States.Get()[n(10)])
 		return object{{"sock_arg", o}}
 	case tetragon.ShowSkb:

@@ -2,7 +2,6 @@ package tetragon
 
 import (
 	"sort"
-	"strconv"
 
 	"github.com/gotrace/gotrace/lang/policy/tetragon"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -45,10 +44,10 @@ func kernelJSON(a *tetragon.Arg, vs []value.Value) object {
 		if name := perfTypes[n(0)]; name != "" {
 			o.add("Type", name)
 		} else {
-			o.add("Type", "PERF_TYPE_"+strconv.FormatUint(n(0), 10))
+			o.add("Type", "PERF_TYPE_"+unsigned(n(0)))
 		}
-		o.add("Config", strconv.FormatUint(n(1), 10))
-		o.add("ProbeOffset", strconv.FormatUint(n(3), 10))
+		o.add("Config", unsigned(n(1)))
+		o.add("ProbeOffset", unsigned(n(3)))
 		return object{{"perf_event_arg", o}}
 	case tetragon.ShowModule:
 		o := object{{"name", text(vs[0])}, {"signature_ok", n(1) != 0}}
@@ -70,7 +69,7 @@ func secureBits(n uint64) []string {
 
 // taints returns the reasons why a module taints the kernel.
 func taints(n uint64) []string {
-	names := map[int]string{0: "TAINT_PROPRIETARY_MODULE", 1: "TAINT_FORCED_MODULE", 10: "TAINT_CRAP", 12: "TAINT_OUT_OF_TREE_MODULE",
+	names := map[int]string{0: "TAINT_PROPRIETARY_MODULE", 1: "TAINT_FORCED_MODULE", 2: "TAINT_FORCED_UNLOAD_MODULE", 10: "TAINT_STAGED_MODULE", 12: "TAINT_OUT_OF_TREE_MODULE",
 		13: "TAINT_UNSIGNED_MODULE", 15: "TAINT_KERNEL_LIVE_PATCH_MODULE", 18: "TAINT_TEST_MODULE"}
 	var list []string
 	for bit, name := range names {

@@ -2,7 +2,7 @@ package tetragon
 
 import (
 	"debug/elf"
-	"encoding/hex"
+	"encoding/base64"
 	"os"
 	"strconv"
 	"strings"
@@ -61,7 +61,7 @@ func (s *Sink) container(p *procs.Process) string {
 	return id
 }
 
-// buildID returns the build ID of a file, or "".
+// buildID returns the build ID of a file in base64, as the API's type bytes is in JSON, or "".
 func buildID(path string) string {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -76,7 +76,7 @@ func buildID(path string) string {
 	if err != nil || len(b) < 16 {
 		return ""
 	}
-	return hex.EncodeToString(b[16:])
+	return base64.StdEncoding.EncodeToString(b[16:])
 }
 
 // imaHash returns the hash that the kernel's measurements have for a file, or "".
