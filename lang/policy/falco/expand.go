@@ -108,21 +108,17 @@ func (e *expansion) check(x *Check) Expr {
 	return &out
 }
 
-// items appends the items of a list, and of the lists that it names, to to.
+// items appends the items of a list, and of the lists that it names, to to. Within a list,
+// the name of that list is a value, as in Falco.
 func (e *expansion) items(to []string, name string, at source.Span) []string {
 	l := e.lists[name]
-	if l.open {
-		e.failed = true
-		e.diags.Errorf(at, "the list '%s' contains itself", name)
-		return to
-	}
 	l.open = true
 	defer func() { l.open = false }()
 	for _, item := range l.items {
 		if !e.count(1, at) {
 			return to
 		}
-		if e.lists[item] != nil {
+		if inner := e.lists[item]; inner != nil && !inner.open {
 			to = e.items(to, item, at)
 		} else {
 			to = append(to, unquote(item))

@@ -158,7 +158,7 @@ tracepoint:task:task_rename { report(-4, args.pid, args.newcomm); }
 macro __exec_ctime(i)
 {
   if comptime (has_member(i, "i_ctime_sec")) {
-    (uint64)i.i_ctime_sec * 1000000000 + i.i_ctime_nsec
+    (uint64)i.i_ctime_sec * 1000000000 + (i.i_ctime_nsec & 0x7fffffff) // since Linux 6.13, the highest bit is a flag
   } else if comptime (has_member(i, "__i_ctime")) {
     (uint64)i.__i_ctime.tv_sec * 1000000000 + i.__i_ctime.tv_nsec
   } else {

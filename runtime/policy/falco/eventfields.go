@@ -381,8 +381,14 @@ func (e *Event) shown(p *falco.Param, n int64) (raw, shown datum) {
 		if n == atCwd {
 			return number(n), text("AT_FDCWD")
 		}
+		if n < 0 {
+			return number(n), text(errorName(n))
+		}
+		if dir, _ := e.text("d" + p.Src[1:]); dir != "" {
+			return number(n), text("<d>" + dir)
+		}
 		d := e.descriptor()
-		if d != nil && d.name != "" && n >= 0 && (p.Src == "ret" || p.Src == "a0" && e.what.Event.Uses) {
+		if d != nil && d.name != "" && (p.Src == "ret" || p.Src == "a0" && e.what.Event.Uses) {
 			return number(n), text("<" + d.char + ">" + d.name)
 		}
 		return number(n), datum{}
