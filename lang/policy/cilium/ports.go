@@ -220,8 +220,10 @@ func (r *reader) header(header Header, h *HTTPRule) {
 	h.Headers = append(h.Headers, header)
 }
 
+// headerMatch reads an item of headerMatches. One with the mismatch LOG does not restrict
+// requests.
 func (r *reader) headerMatch(n *yaml.Node, h *HTTPRule) {
-	header := Header{At: n.At}
+	header, logs := Header{At: n.At}, false
 	r.object(n, "the item of headerMatches",
 		field{"name", func(n *yaml.Node) { header.Name = r.text(n, "name") }},
 		field{"value", func(n *yaml.Node) { v := r.text(n, "value"); header.Value = &v }},
@@ -229,9 +231,13 @@ func (r *reader) headerMatch(n *yaml.Node, h *HTTPRule) {
 			r.unsupported(n.At, "the value of a header is in a secret, which gotrace cannot read")
 		}},
 		field{"mismatch", func(n *yaml.Node) {
-			if i := r.one(n, "mismatch", []string{"LOG", "ADD", "DELETE", "REPLACE"}); i >= 0 {
-				r.unsupported(n.At, "a request whose header does not match can only be refused, not changed: mismatch %s", n.Value)
+			i := r.one(n, "mismatch", []string{"LOG", "ADD", "DELETE", "REPLACE"})
+			if logs = i == 0; i > 0 {
+				r.unsupported(n.At, "gotrace cannot change a request whose header does not match: mismatch %s", n.Value)
 			}
 		}})
+	if logs {
+		h = &HTTPRule{}
+	}
 	r.header(header, h)
 }
