@@ -3,18 +3,24 @@ package store
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // A parted store keeps aggregations that are too large for a value of a per-CPU map. It
-// is a hash map of the parts of values. Its key is the script's key, if there is one,
-// padded to whole words, followed by the number of the part. A program cannot do
+// is a hash map of the parts of values. Its key is the script's key, padded to whole
+// words, followed by the number of the part. For a map without keys it is an array of the
+// parts, which is faster. In it, a part that was never used is zero. A program cannot do
 // anything that needs all parts of a value at once.
 type parted struct {
 	hash
 	scriptKey int // bytes of the script's key, padded; 0: none
 }
+
+// partIndex is the size of the number of a part in an array, in bytes.
+const partIndex = 4
 
 // partedUses are the uses that a program can make of a map in parts.
 const partedUses = Add | Whole | Reset | Foreign
@@ -26,11 +32,15 @@ var partedKind = kind{
 	plan:   newParted,
 	extras: []string{"Part"},
 	check: func(c *claims, m *object.Map) error {
-		size := 8
+		var km *object.KernelMap
+		var err error
+		size := partIndex
 		if m.Key != nil {
-			size += word(KeySize(m.Key))
+			size = word(KeySize(m.Key)) + 8
+			km, err = c.hashMap(m, m.Kernel)
+		} else {
+			km, err = c.find(m.Kernel, ebpf.PerCPUArray)
 		}
-		km, err := c.hashMap(m, m.Kernel)
 		if err != nil {
 			return err
 		}
@@ -44,11 +54,12 @@ var partedKind = kind{
 
 // newParted creates the map. A map without keys has room for all parts of its value.
 func newParted(l *layout, s *Spec, m *object.Map) Store {
-	size := 0
+	size, kind, keys := 0, ir.PerCPUArray, partIndex
 	if s.Key != nil {
-		size = word(KeySize(s.Key))
-		if size+8 > maxOldKey && !l.LongKeys {
-			l.diags.Errorf(s.Span, "A key of %d bytes needs Linux 5.11: before it %d is the most", size+8, maxOldKey)
+		size, kind = word(KeySize(s.Key)), ir.PerCPUHash
+		keys = size + 8
+		if keys > maxOldKey && !l.LongKeys {
+			l.diags.Errorf(s.Span, "A key of %d bytes needs Linux 5.11: before it %d is the most", keys, maxOldKey)
 		}
 	} else {
 		m.Max = (s.Value.Size + s.ValueParts - 1) / s.ValueParts
@@ -57,7 +68,7 @@ func newParted(l *layout, s *Spec, m *object.Map) Store {
 		l.diags.ErrorHint(s.Span, "clear() and print() work on the whole map", "%s holds values in parts, which a program cannot %s", s.Name, what)
 	}
 	m.PerCPU, m.Part, m.Kernel = true, s.ValueParts, kernelName(s.Name)
-	km := l.newMap(ir.Map{Name: m.Kernel, Type: ir.PerCPUHash, KeySize: size + 8, ValueSize: m.Part, MaxEntries: m.Max})
+	km := l.newMap(ir.Map{Name: m.Kernel, Type: kind, KeySize: keys, ValueSize: m.Part, MaxEntries: m.Max})
 	p := &parted{hash: hash{m: km, name: s.Name, span: s.Span, key: s.Key}, scriptKey: size}
 	if s.Key != nil {
 		p.keySize = KeySize(s.Key)
@@ -67,7 +78,7 @@ func newParted(l *layout, s *Spec, m *object.Map) Store {
 
 // Key encodes the script's key. It leaves the number of the part unset.
 func (s *parted) Key(g Gen, e KeyExpr) Key {
-	k := g.Temp(s.scriptKey + 8)
+	k := g.Temp(s.m.KeySize)
 	if e != nil {
 		e.Write(s.key, k, s.scriptKey)
 	}
@@ -77,19 +88,26 @@ func (s *parted) Key(g Gen, e KeyExpr) Key {
 func (s *parted) Traits() Traits { return Traits{MakePart: s.makePart} }
 
 func (s *parted) makePart(g Gen, k Key, n *ir.Value) *ir.Value {
+	if s.scriptKey == 0 {
+		g.B().Store(k.Ptr, 0, partIndex, n)
+		return s.Find(g, k)
+	}
 	g.B().Store(k.Ptr, int64(s.scriptKey), 8, n)
 	return s.hash.Make(g, k)
 }
 
 // partedReader joins the parts of values.
-type partedReader struct{ *hashReader }
+type partedReader struct {
+	*hashReader
+	zeroed bool // the map has no keys, and its value was set to zero
+}
 
 func openParted(k *Kernel, m *object.Map) (Reader, error) {
 	r, err := openHash(k, m)
 	if err == nil {
 		r.size = m.Part
 	}
-	return &partedReader{r}, err
+	return &partedReader{hashReader: r}, err
 }
 
 // Read joins the parts of each value, in no particular order: in such aggregations,
@@ -101,6 +119,18 @@ func (r *partedReader) Read(func(entries int) bool) ([]Entry, error) {
 		return nil, err
 	}
 	var entries []Entry
+	if r.m.Key == nil {
+		var value []byte
+		for _, p := range all {
+			if !allZero(p.Value) {
+				value = append(value, p.Value...)
+			}
+		}
+		if value != nil || r.zeroed {
+			entries = []Entry{{Value: value}}
+		}
+		return entries, nil
+	}
 	at := map[string]int{}
 	for _, p := range all {
 		key := p.Key[:len(p.Key)-8]
@@ -108,12 +138,29 @@ func (r *partedReader) Read(func(entries int) bool) ([]Entry, error) {
 		if !ok {
 			i = len(entries)
 			at[string(key)] = i
-			entries = append(entries, Entry{})
-			if r.m.Key != nil {
-				entries[i].Key = key
-			}
+			entries = append(entries, Entry{Key: key})
 		}
 		entries[i].Value = append(entries[i].Value, p.Value...)
 	}
 	return entries, nil
+}
+
+// Clear sets the parts of a value without a key to zero, as an array keeps its elements.
+func (r *partedReader) Clear() error {
+	if r.m.Key != nil {
+		return r.hashReader.Clear()
+	}
+	r.zeroed = false
+	return r.hashReader.Zero()
+}
+
+func (r *partedReader) Zero() error {
+	if r.m.Key == nil && !r.zeroed {
+		entries, err := r.Read(nil)
+		if err != nil {
+			return err
+		}
+		r.zeroed = len(entries) > 0
+	}
+	return r.hashReader.Zero()
 }

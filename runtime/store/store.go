@@ -7,7 +7,7 @@
 //	percpu.go   bytes of a shared per-CPU array map: aggregations without keys
 //	hash.go     a hash map, or a per-CPU hash map for aggregations
 //	split.go    two hash maps, one for short strings and one for long ones
-//	parted.go   a hash map of the parts of large aggregations
+//	parted.go   a hash map, or without keys an array, of the parts of large aggregations
 //	front.go    a hash map and a per-CPU front table, which takes most additions
 //	threads.go  a hash map and a table of entries keyed by the running thread
 //

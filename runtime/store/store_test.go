@@ -47,6 +47,7 @@ var ways = []struct {
 	{"threads", Spec{Key: types.NewInt(4, false), Value: types.TInt64, Uses: Add | Read | Assign | Delete}},
 	{"threads", Spec{Key: types.NewInt(4, false), Value: types.NewInt(2, false), Uses: Assign}},
 	{"parted", Spec{Key: types.TInt64, Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Foreign}},
+	{"parted", Spec{Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Reset}},
 }
 
 func (s Spec) named(name string) *Spec {
