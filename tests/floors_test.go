@@ -19,10 +19,10 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // Internal packages belong to the package above them.
 var floors = [][]string{
-	{"runtime/amd64", "runtime/cursor", "runtime/hosts", "runtime/lazy", "runtime/output/protowire", "runtime/sorted"},
-	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/native", "runtime/output/http1", "runtime/unwind/cfi"},
-	{"lang/source", "lang/types", "runtime/value", "runtime/object/layout", "runtime/unwind"},
-	{"lang/policy/yaml", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
+	{"runtime/amd64", "runtime/cursor", "runtime/lazy", "runtime/output/protowire", "runtime/sorted"},
+	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/dns", "runtime/native", "runtime/unwind/cfi"},
+	{"lang/source", "lang/types", "runtime/hosts", "runtime/value", "runtime/object/layout", "runtime/unwind"},
+	{"lang/policy/yaml", "runtime/output/http1", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj", "runtime/cost"},
 	{"probes", "runtime/symbols", "runtime/output/profile", "runtime/output/live", "runtime/output/metrics"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins", "runtime/output/perfetto", "runtime/output/picture", "runtime/output/prometheus", "runtime/output/otlp"},
@@ -57,6 +57,7 @@ var forbidden = map[string]struct {
 	"runtime/cost":              {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/daemon":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/decode":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
+	"runtime/dns":               {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/hosts":             {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/native":            {trees: []string{"lang", "codegen", "builtins", "probes"}},
 	"runtime/object":            {trees: []string{"lang", "codegen", "builtins", "probes"}},

@@ -13,19 +13,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/dns"
 )
 
-// Types of records and the class of the internet, of RFC 1035 and RFC 3596.
-const (
-	typeA    = 1
-	typeAAAA = 28
-	classIN  = 1
-)
-
-const (
-	headerSize = 12
-	maxUDP     = 512 // bytes of a message over UDP
-)
+// maxUDP is the size of a message over UDP in bytes.
+const maxUDP = 512
 
 var (
 	errNoHost  = errors.New("there is no such host")
@@ -102,8 +95,8 @@ func (s system) ask(name string, deadline time.Time) ([]netip.Addr, error) {
 	c := s.config()
 	var failed error
 	for _, full := range c.candidates(name) {
-		v4, err := s.askFor(c, full, typeA, deadline)
-		v6, err6 := s.askFor(c, full, typeAAAA, deadline)
+		v4, err := s.askFor(c, full, dns.A, deadline)
+		v6, err6 := s.askFor(c, full, dns.AAAA, deadline)
 		if list := append(v4, v6...); len(list) > 0 {
 			return list, nil
 		}
@@ -133,7 +126,7 @@ func (s system) askFor(c *config, name string, kind uint16, deadline time.Time) 
 				return nil, err
 			}
 			var list []netip.Addr
-			list, err = exchange(netip.AddrPortFrom(server, s.port), query, wait)
+			list, err = exchange(netip.AddrPortFrom(server, s.port), query, time.Now().Add(wait))
 			if err == nil || errors.Is(err, errNoHost) {
 				return list, err
 			}
@@ -156,36 +149,36 @@ func newQuery(id uint16, name string, kind uint16) ([]byte, error) {
 		b = append(append(b, byte(len(label))), label...)
 	}
 	b = append(b, 0)
-	if len(b)-headerSize > 255 {
+	if len(b)-dns.HeaderSize > 255 {
 		return nil, errName
 	}
 	b = binary.BigEndian.AppendUint16(b, kind)
-	return binary.BigEndian.AppendUint16(b, classIN), nil
+	return binary.BigEndian.AppendUint16(b, dns.Internet), nil
 }
 
 // exchange sends a query to a server and returns the addresses in its answer. It uses
 // TCP if the answer is too long for UDP.
-func exchange(server netip.AddrPort, query []byte, timeout time.Duration) ([]netip.Addr, error) {
-	deadline := time.Now().Add(timeout)
+func exchange(server netip.AddrPort, query []byte, deadline time.Time) ([]netip.Addr, error) {
 	answer, err := exchangeUDP(server, query, deadline)
-	const truncated = 2
-	if err == nil && answer[2]&truncated != 0 {
-		answer, err = exchangeTCP(server, query, time.Until(deadline))
+	if err == nil {
+		if h, ok := dns.ParseHeader(answer); ok && h.Truncated {
+			answer, err = exchangeTCP(server, query, deadline)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return addresses(answer, query)
+	return addresses(answer)
 }
 
 func exchangeUDP(server netip.AddrPort, query []byte, deadline time.Time) ([]byte, error) {
-	f, err := connect(unix.SOCK_DGRAM, server, time.Until(deadline))
+	f, err := connect(unix.SOCK_DGRAM, server, deadline)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	if _, err := f.Write(query); err != nil {
-		return nil, err
+		return nil, readError(err)
 	}
 	buf := make([]byte, maxUDP)
 	for {
@@ -195,21 +188,19 @@ func exchangeUDP(server netip.AddrPort, query []byte, deadline time.Time) ([]byt
 			return nil, readError(err)
 		case answers(buf[:n], query):
 			return buf[:n], nil
-		case time.Until(deadline) <= 0:
-			return nil, errTimeout
 		}
 		// The message is not for this query, but perhaps forged: wait for the real one.
 	}
 }
 
-func exchangeTCP(server netip.AddrPort, query []byte, timeout time.Duration) ([]byte, error) {
-	f, err := connect(unix.SOCK_STREAM, server, timeout)
+func exchangeTCP(server netip.AddrPort, query []byte, deadline time.Time) ([]byte, error) {
+	f, err := connect(unix.SOCK_STREAM, server, deadline)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	if _, err := f.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)); err != nil {
-		return nil, err
+		return nil, readError(err)
 	}
 	var size [2]byte
 	if _, err := io.ReadFull(f, size[:]); err != nil {
@@ -226,7 +217,7 @@ func exchangeTCP(server netip.AddrPort, query []byte, timeout time.Duration) ([]
 }
 
 func readError(err error) error {
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return errTimeout
 	}
 	return err
@@ -238,51 +229,29 @@ func answers(answer, query []byte) bool {
 	const response = 0x80
 	return len(answer) >= len(query) && string(answer[:2]) == string(query[:2]) && answer[2]&response != 0 &&
 		binary.BigEndian.Uint16(answer[4:]) == 1 &&
-		strings.EqualFold(string(answer[headerSize:len(query)]), string(query[headerSize:]))
+		strings.EqualFold(string(answer[dns.HeaderSize:len(query)]), string(query[dns.HeaderSize:]))
 }
 
 // addresses returns the addresses in the answer to a query.
-func addresses(answer, query []byte) (list []netip.Addr, err error) {
-	const nameError = 3
-	switch code := answer[3] & 15; code {
-	case 0:
-	case nameError:
+func addresses(answer []byte) (list []netip.Addr, err error) {
+	m, ok := dns.Parse(answer)
+	switch {
+	case !ok:
+		return nil, errMessage
+	case m.Code == dns.NameError:
 		return nil, errNoHost
-	default:
-		return nil, fmt.Errorf("the name server failed with code %d", code)
+	case m.Code != dns.NoError:
+		return nil, fmt.Errorf("the name server failed with code %d", m.Code)
 	}
-	rest := answer[len(query):]
-	for range binary.BigEndian.Uint16(answer[6:]) {
-		var ok bool
-		if rest, ok = skipName(rest); !ok || len(rest) < 10 {
-			return nil, errMessage
-		}
-		kind, class, size := binary.BigEndian.Uint16(rest), binary.BigEndian.Uint16(rest[2:]), int(binary.BigEndian.Uint16(rest[8:]))
-		if rest = rest[10:]; size > len(rest) {
-			return nil, errMessage
-		}
-		if a, ok := netip.AddrFromSlice(rest[:size]); ok && class == classIN && (kind == typeA && size == 4 || kind == typeAAAA && size == 16) {
+	n := 0
+	for r := range m.Records() {
+		n++
+		if a, ok := r.Addr(); ok && r.Class == dns.Internet {
 			list = append(list, a)
 		}
-		rest = rest[size:]
+	}
+	if n < m.Answers {
+		return nil, errMessage
 	}
 	return list, nil
-}
-
-// skipName returns what follows the name at the start of b.
-func skipName(b []byte) ([]byte, bool) {
-	const pointer = 0xc0
-	for len(b) > 0 {
-		n := int(b[0])
-		switch {
-		case n == 0:
-			return b[1:], true
-		case n >= pointer:
-			return b[min(2, len(b)):], len(b) >= 2
-		case n > 63 || 1+n > len(b):
-			return nil, false
-		}
-		b = b[1+n:]
-	}
-	return nil, false
 }

@@ -3,6 +3,7 @@
 package hosts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -103,45 +104,70 @@ func (s system) portOf(service string) (uint16, bool) {
 
 var errTimeout = errors.New("timeout")
 
-// Dial connects to a port of a host with TCP. A read or write of the connection fails if
-// it takes longer than the timeout.
+// Dial connects to a port of a host with TCP. It takes at most the timeout. So do reads and
+// writes from then on, all together, until the connection gets another deadline.
 func Dial(host string, port uint16, timeout time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(timeout)
 	list, err := here.lookup(host, deadline)
 	for _, a := range list {
 		var f *os.File
-		if f, err = connect(unix.SOCK_STREAM, netip.AddrPortFrom(a, port), time.Until(deadline)); err == nil {
+		if f, err = connect(unix.SOCK_STREAM, netip.AddrPortFrom(a, port), deadline); err == nil {
 			return f, nil
 		}
 	}
 	return nil, err
 }
 
-// connect returns a connected socket. Connecting, reading and writing take at most the
-// given time each.
-func connect(kind int, to netip.AddrPort, timeout time.Duration) (*os.File, error) {
-	if timeout <= 0 {
+// connect returns a connected socket with a deadline, which holds for connecting too.
+func connect(kind int, to netip.AddrPort, deadline time.Time) (*os.File, error) {
+	if !time.Now().Before(deadline) {
 		return nil, errTimeout
 	}
 	family, addr := sockaddr(to)
-	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	limit := unix.NsecToTimeval(max(timeout, time.Millisecond).Nanoseconds())
-	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
-		if err == nil {
-			err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &limit)
-		}
-	}
-	if err == nil {
-		err = unix.Connect(fd, addr)
+	err = unix.Connect(fd, addr)
+	f := os.NewFile(uintptr(fd), to.String())
+	if err == unix.EINPROGRESS || err == unix.EINTR {
+		err = connected(f, deadline)
+	} else if err == nil {
+		err = f.SetDeadline(deadline)
 	}
 	if err != nil {
-		unix.Close(fd)
+		f.Close()
 		return nil, fmt.Errorf("cannot connect to %s: %w", to, err)
 	}
-	return os.NewFile(uintptr(fd), to.String()), nil
+	return f, nil
+}
+
+// connected waits until a socket is connected.
+func connected(f *os.File, deadline time.Time) error {
+	if err := f.SetDeadline(deadline); err != nil {
+		return err
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Write(func(s uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(s), Events: unix.POLLOUT}}
+		if n, err := unix.Poll(fds, 0); n == 0 || err == unix.EINTR {
+			return false
+		}
+		if n, err := unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_ERROR); err != nil {
+			failed = err
+		} else if n != 0 {
+			failed = unix.Errno(n)
+		}
+		return true
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errTimeout
+	}
+	return cmp.Or(err, failed)
 }
 
 // sockaddr returns the family and the form for the kernel of an address.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gotrace/gotrace/runtime/dns"
 )
 
 // records has the addresses of names for the server of the tests. Names that are missing do
@@ -38,7 +40,7 @@ func init() {
 
 // serve answers a query, with TCP or UDP.
 func serve(query []byte, tcp bool) (answers [][]byte) {
-	name, rest := "", query[headerSize:]
+	name, rest := "", query[dns.HeaderSize:]
 	for rest[0] != 0 {
 		name += string(rest[1:1+rest[0]]) + "."
 		rest = rest[1+rest[0]:]
@@ -61,9 +63,9 @@ func serve(query []byte, tcp bool) (answers [][]byte) {
 	count := 0
 	record := func(kind uint16, data []byte) {
 		count++
-		b = append(b, 0xc0, headerSize) // the name of the question
+		b = append(b, 0xc0, dns.HeaderSize) // the name of the question
 		b = binary.BigEndian.AppendUint16(b, kind)
-		b = binary.BigEndian.AppendUint16(b, classIN)
+		b = binary.BigEndian.AppendUint16(b, dns.Internet)
 		b = append(b, 0, 0, 0, 60)
 		b = append(binary.BigEndian.AppendUint16(b, uint16(len(data))), data...)
 	}
@@ -71,7 +73,7 @@ func serve(query []byte, tcp bool) (answers [][]byte) {
 		record(5, []byte("\x03www\x04test\x00"))
 	}
 	for _, text := range list {
-		if a := netip.MustParseAddr(text); a.Is4() == (kind == typeA) {
+		if a := netip.MustParseAddr(text); a.Is4() == (kind == dns.A) {
 			record(kind, a.AsSlice())
 		}
 	}
@@ -83,7 +85,7 @@ func serve(query []byte, tcp bool) (answers [][]byte) {
 		number, question := slices.Clone(b), slices.Clone(b)
 		number[0]++
 		number[len(number)-1]++
-		question[headerSize+1]++
+		question[dns.HeaderSize+1]++
 		return [][]byte{{}, number[:8], number, question, b}
 	}
 	return [][]byte{b}
@@ -197,20 +199,6 @@ func TestNextServer(t *testing.T) {
 	}
 }
 
-func TestSkipName(t *testing.T) {
-	for _, tt := range []struct {
-		in, rest string
-		ok       bool
-	}{
-		{"\x00x", "x", true}, {"\x01a\x00x", "x", true}, {"\xc0\x0cx", "x", true}, {"\x01a\xc0\x0cx", "x", true},
-		{"", "", false}, {"\x01", "", false}, {"\x01a", "", false}, {"\xc0", "", false}, {"\x40a", "", false}, {"\x05ab", "", false},
-	} {
-		if rest, ok := skipName([]byte(tt.in)); ok != tt.ok || ok && string(rest) != tt.rest {
-			t.Errorf("%q: %q, %v", tt.in, rest, ok)
-		}
-	}
-}
-
 func TestPort(t *testing.T) {
 	file := write(t, "services", "# services\nssh\t22/tcp\t\t# remote login\nweb 8080/tcp www http-alt\ntime 37/udp\nweb 81/udp\nodd 99999/tcp\n")
 	for _, s := range []system{{services: file}, {services: "/nonexistent"}} {
@@ -257,12 +245,33 @@ func TestDial(t *testing.T) {
 	}
 }
 
+// TestSlowServer checks that a server that sends a byte now and then is not waited for after
+// the deadline.
+func TestSlowServer(t *testing.T) {
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		for err == nil {
+			time.Sleep(5 * time.Millisecond)
+			_, err = c.Write([]byte{200})
+		}
+	}()
+	query, _ := newQuery(1, "both.test.", dns.A)
+	if _, err := exchangeTCP(l.Addr().(*net.TCPAddr).AddrPort(), query, time.Now().Add(100*time.Millisecond)); err != errTimeout {
+		t.Error(err)
+	}
+}
+
 func FuzzAddresses(f *testing.F) {
-	query, _ := newQuery(1, "both.test.", typeA)
+	query, _ := newQuery(1, "both.test.", dns.A)
 	f.Add(serve(query, false)[0])
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		if answers(answer, query) {
-			addresses(answer, query)
+			addresses(answer)
 		}
 	})
 }

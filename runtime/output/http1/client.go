@@ -8,22 +8,46 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/hosts"
 )
 
 // Client sends requests to one server, on a connection that it keeps. Only one goroutine
-// may use it.
+// may use it, except for Limit.
 type Client struct {
 	Host string // its name or address
 	Port uint16
 	// Authority is the value of the header Host.
 	Authority string
 
-	conn *os.File
-	r    *bufio.Reader
+	r *bufio.Reader
+
+	mu    sync.Mutex
+	conn  *os.File
+	limit time.Time // when requests end at the latest; zero: at any time
+}
+
+// Limit makes all requests end at a time at the latest, also one whose answer is awaited.
+func (c *Client) Limit(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit = at
+	if c.conn != nil {
+		c.conn.SetDeadline(at)
+	}
+}
+
+// begin makes conn, which may be that of the last request, the one of a request.
+func (c *Client) begin(conn *os.File, deadline time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.limit.IsZero() && c.limit.Before(deadline) {
+		deadline = c.limit
+	}
+	c.conn = conn
+	conn.SetDeadline(deadline) // it works for every socket
 }
 
 // Answer is what a server answers.
@@ -60,6 +84,8 @@ func (c *Client) Post(path, contentType string, header []string, body []byte, ti
 
 // Close closes the connection, if there is one.
 func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.conn != nil {
 		c.conn.Close()
 		c.conn = nil
@@ -68,31 +94,31 @@ func (c *Client) Close() {
 
 // exchange sends a request and reads the answer.
 func (c *Client) exchange(request []byte, deadline time.Time) (a *Answer, err error) {
-	if c.conn == nil {
-		if c.conn, err = hosts.Dial(c.Host, c.Port, time.Until(deadline)); err != nil {
-			c.conn = nil
+	conn := c.conn
+	if conn == nil {
+		if conn, err = hosts.Dial(c.Host, c.Port, time.Until(deadline)); err != nil {
 			return nil, err
 		}
 		c.r = bufio.NewReader(nil)
 	}
+	c.begin(conn, deadline)
 	more := false
 	defer func() {
 		if !more {
 			c.Close()
 		}
 	}()
-	in := &untilReader{c.conn, deadline}
-	limit := &io.LimitedReader{R: in, N: maxBody}
+	limit := &io.LimitedReader{R: conn, N: maxBody}
 	c.r.Reset(limit)
-	if _, err := c.conn.Write(request); err != nil {
+	if _, err := conn.Write(request); err != nil {
 		if isTimeout(err) {
 			return nil, errLate
 		}
 		return nil, errNoAnswer
 	}
 	if _, err := c.r.Peek(1); err != nil {
-		if errors.Is(err, errLate) {
-			return nil, err
+		if isTimeout(err) {
+			return nil, errLate
 		}
 		return nil, errNoAnswer
 	}
@@ -106,22 +132,8 @@ func (c *Client) exchange(request []byte, deadline time.Time) (a *Answer, err er
 
 var errLate = errors.New("the server does not answer in time")
 
-// untilReader reads until a deadline. Each read of the connection ends after a timeout.
-type untilReader struct {
-	f        *os.File
-	deadline time.Time
-}
-
-func (r *untilReader) Read(p []byte) (int, error) {
-	if !time.Now().Before(r.deadline) {
-		return 0, errLate
-	}
-	n, err := r.f.Read(p)
-	if err != nil && isTimeout(err) {
-		err = errLate
-	}
-	return n, err
-}
+// isTimeout reports whether a deadline of a connection has passed.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // readAnswer reads an answer. more reports whether the connection can be used again.
 func readAnswer(r *bufio.Reader, limit *io.LimitedReader) (a *Answer, more bool, err error) {
@@ -178,8 +190,8 @@ func readAnswer(r *bufio.Reader, limit *io.LimitedReader) (a *Answer, more bool,
 func answerError(err error) error {
 	var bad requestError
 	switch {
-	case errors.Is(err, errLate):
-		return err
+	case isTimeout(err), errors.As(err, &bad) && bad.status == 408:
+		return errLate
 	case errors.As(err, &bad) && bad.status == 431:
 		return errors.New("the answer is too long")
 	case errors.As(err, &bad):
@@ -227,10 +239,4 @@ func retryAfter(text string) time.Duration {
 		return max(0, min(time.Until(t), maxRetryAfter))
 	}
 	return 0
-}
-
-// isTimeout reports whether a read or write of a connection took too long. Its files return
-// EAGAIN then.
-func isTimeout(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EAGAIN)
 }

@@ -209,7 +209,7 @@ func (w *watcher) record(rec *record) {
 	f := &rec.flow
 	switch rec.kind {
 	case kindNames:
-		if m, err := parseDNS(rec.data); err == nil && m.Response {
+		if m, ok := parseDNS(rec.data); ok && m.Response {
 			w.names.learn(m)
 		}
 		return
