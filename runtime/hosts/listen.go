@@ -108,7 +108,7 @@ func listen(at netip.AddrPort) (*Listener, error) {
 // Addr returns the address on which l listens.
 func (l *Listener) Addr() netip.AddrPort { return l.addr }
 
-// Accept waits for the next connection. After Close it returns os.ErrClosed.
+// Accept waits for the next connection. After Stop or Close it returns os.ErrClosed.
 func (l *Listener) Accept() (*os.File, error) {
 	var fd int
 	var err error
@@ -125,11 +125,23 @@ func (l *Listener) Accept() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "connection"), nil
 }
 
+// Stop refuses further connections. Those that have arrived remain, for Drain.
+func (l *Listener) Stop() {
+	// Drop segments of TCP with the flag SYN, which is in byte 13: clients try again when
+	// the listener is closed, and are refused.
+	const load, ifSet, end, flags, syn, all = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, unix.BPF_RET | unix.BPF_K, 13, 2, 1 << 20
+	filter := []unix.SockFilter{{Code: load, K: flags}, {Code: ifSet, K: syn, Jf: 1}, {Code: end}, {Code: end, K: all}}
+	l.raw.Control(func(s uintptr) {
+		unix.SetsockoptSockFprog(int(s), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	})
+	l.f.SetReadDeadline(time.Unix(1, 0))
+}
+
 // Drain returns the connections that have arrived but were not accepted. Close would reset
 // them.
 func (l *Listener) Drain() (list []*os.File) {
 	l.raw.Control(func(s uintptr) {
-		for range backlog {
+		for range backlog + 1 {
 			fd, _, err := unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 			if err != nil {
 				return

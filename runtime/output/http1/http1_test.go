@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -234,6 +235,45 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestStop makes connections while a server ends, again and again: each is refused, or its
+// request is answered.
+func TestStop(t *testing.T) {
+	for range 20 {
+		s := &Server{}
+		addr := serve(t, s)
+		var wg sync.WaitGroup
+		stop, answered := make(chan bool), make(chan bool, 1)
+		for range 4 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					conn, err := net.DialTimeout("tcp", addr, 10*time.Millisecond)
+					if err != nil {
+						continue
+					}
+					io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
+					if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+						t.Errorf("%q, %v", answer, err)
+					}
+					conn.Close()
+					select {
+					case answered <- true:
+					default:
+					}
+				}
+			})
+		}
+		<-answered
+		s.Close(time.Minute)
+		close(stop)
+		wg.Wait()
+	}
+}
+
 // TestCloseNew checks that a request on a new connection is answered while the server ends.
 func TestCloseNew(t *testing.T) {
 	s := &Server{}
@@ -259,4 +299,28 @@ func eventually(t *testing.T, ok func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("it does not happen")
+}
+
+// TestLimit checks that a request that awaits its answer ends when the client is told so.
+func TestLimit(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := &Client{Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
+	defer c.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			io.ReadFull(conn, make([]byte, 10))
+			io.WriteString(conn, "HTTP/1.1 200") // and no more
+			c.Limit(time.Now())
+		}
+	}()
+	for range 2 { // the limit remains
+		if _, err := c.Post("/", "text/plain", nil, nil, time.Hour); err != errLate {
+			t.Errorf("%v, want %v", err, errLate)
+		}
+	}
 }

@@ -53,8 +53,9 @@ type Server struct {
 	// Handle returns the answer to a GET request. It is called from several goroutines.
 	Handle func(*Request) Response
 
-	l      *hosts.Listener
 	mu     sync.Mutex
+	l      *hosts.Listener
+	served chan struct{} // closed when Serve has accepted its last connection
 	conns  map[*serverConn]bool
 	closed bool
 	wg     sync.WaitGroup
@@ -72,7 +73,7 @@ type serverConn struct {
 // Serve accepts connections until Close is called.
 func (s *Server) Serve(l *hosts.Listener) {
 	s.mu.Lock()
-	s.l, s.conns = l, map[*serverConn]bool{}
+	s.l, s.served, s.conns = l, make(chan struct{}), map[*serverConn]bool{}
 	if s.idle == 0 {
 		s.idle, s.read = idleTimeout, readTimeout
 	}
@@ -80,11 +81,12 @@ func (s *Server) Serve(l *hosts.Listener) {
 		l.Close()
 	}
 	s.mu.Unlock()
+	defer close(s.served)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			if errors.Is(err, os.ErrClosed) {
-				return
+				return // after Stop or Close
 			}
 			time.Sleep(50 * time.Millisecond) // such as too many open files
 			continue
@@ -134,9 +136,13 @@ func (s *Server) add(c *serverConn) bool {
 // their connections.
 func (s *Server) Close(patience time.Duration) {
 	s.mu.Lock()
-	l := s.l
+	l, served := s.l, s.served
 	s.mu.Unlock()
 	if l != nil {
+		l.Stop()
+		if served != nil {
+			<-served
+		}
 		for _, conn := range l.Drain() {
 			s.start(conn)
 		}
@@ -147,8 +153,8 @@ func (s *Server) Close(patience time.Duration) {
 	for c := range s.conns {
 		switch {
 		case c.since.IsZero():
-		case c.used:
-			c.Close()
+		case c.used: // a request may have just arrived
+			c.SetReadDeadline(time.Now().Add(min(patience/20, 10*time.Millisecond)))
 		default:
 			c.SetReadDeadline(time.Now().Add(patience / 2))
 		}

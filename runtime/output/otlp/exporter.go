@@ -47,6 +47,7 @@ type Exporter struct {
 	stop        chan struct{}
 	done        chan struct{}
 	once        sync.Once
+	end         time.Time // set before stop is closed: when the last request ends
 
 	// What follows belongs to the goroutine that sends.
 	away    bool // the last request failed in a way that may pass
@@ -209,8 +210,7 @@ func (e *Exporter) run() {
 
 // last sends what is left when the script has ended.
 func (e *Exporter) last() {
-	deadline := time.Now().Add(endTimeout)
-	ok := e.sendQueues(deadline) && time.Until(deadline) > 0 && e.sendMetrics(time.Until(deadline))
+	ok := e.sendQueues(e.end) && time.Until(e.end) > 0 && e.sendMetrics(time.Until(e.end))
 	logs, lostLogs := e.logs.left()
 	spans, lostSpans := e.spans.left()
 	if n := uint64(logs+spans) + lostLogs + lostSpans; n > 0 {
@@ -312,6 +312,8 @@ func (e *Exporter) post(service string, data []byte, timeout time.Duration) resu
 // Close sends what is left and ends the exporter. It takes at most half a second.
 func (e *Exporter) Close() {
 	e.once.Do(func() {
+		e.end = time.Now().Add(endTimeout)
+		e.client.Limit(e.end) // also of a request that is under way
 		close(e.stop)
 		select {
 		case <-e.done:

@@ -368,10 +368,16 @@ func TestGone(t *testing.T) {
 	for _, addr := range []string{l.Addr().String(), gone.Addr().String()} {
 		e, w := start(t, addr)
 		e.NewSink("").Line("printf", "x")
+		e.wake <- struct{}{} // the first request may be under way
 		began := time.Now()
 		e.Close()
 		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s: the end takes %v", addr, took)
+		}
+		select {
+		case <-e.done:
+		case <-time.After(20 * time.Second):
+			t.Errorf("%s: a request goes on after the end", addr)
 		}
 		if got := w.String(); !strings.Contains(got, "not delivered") {
 			t.Errorf("warnings %q", got)
