@@ -36,6 +36,8 @@ For rules of Falco:
         --min-priority P   leave out rules that are less urgent than P
         --rule-matching all|first
                            for an event, alert of all rules that match or only of the first
+        --append-output TEXT
+                           what alerts end with: 'id=%container.id name=%container.name'
 
 For network policies of Cilium, with -f json as Hubble prints flows:
 

@@ -49,6 +49,7 @@ func registerFalco(fs *flagSet, o *falco.Options) {
 	choose("disable", "D", falco.Choice{})
 	fs.Var((*falcoPriority)(&o.Least), "min-priority", "")
 	fs.Var((*falcoMatching)(&o.All), "rule-matching", "")
+	fs.StringVar(&o.Append, "append-output", "", "")
 }
 
 // falcoChoice is a flag that adds a choice of rules.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // checkFalco runs rules of Falco while work runs, and compares the alerts with those that
@@ -46,6 +47,9 @@ func checkFalco(t *testing.T, rules string, work func() []string) {
 func falcoAlerts(t *testing.T, text string) (alerts []string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
+		if err := schema.Alerts([]byte(line)); err != nil {
+			t.Error(err)
+		}
 		var a struct{ Rule, Output string }
 		if err := json.Unmarshal([]byte(line), &a); err != nil {
 			t.Fatalf("%v: %s", err, line)

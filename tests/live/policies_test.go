@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // TestFalcoCalls checks the alerts of rules for system calls that succeed and fail. On other
@@ -179,6 +180,9 @@ func TestNetworkPolicy(t *testing.T) {
 			}
 			if f.Flow.Verdict == "" {
 				continue // about the session
+			}
+			if err := schema.Flows([]byte(line)); err != nil {
+				t.Error(err)
 			}
 			got = append(got, fmt.Sprint(f.Flow.L4.TCP.Port, " ", f.Flow.Verdict))
 		}

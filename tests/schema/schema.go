@@ -12,15 +12,21 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// results is the schema of the lines of -f json. It is nil if the directory of the schemas
-// does not exist, as on a machine to which only a test was copied.
-var results = sync.OnceValues(func() (*jsonschema.Schema, error) {
+// The schemas. One is nil if the directory of the schemas does not exist, as on a machine to
+// which only a test was copied.
+var (
+	results = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("results.json") })
+	alerts  = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("falco.json") })
+	flows   = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("flows.json") })
+)
+
+func load(name string) (*jsonschema.Schema, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, err
 	}
 	for {
-		file := filepath.Join(dir, "docs/schema/results.json")
+		file := filepath.Join(dir, "docs/schema", name)
 		if _, err := os.Stat(file); err == nil {
 			return jsonschema.NewCompiler().Compile(file)
 		}
@@ -29,12 +35,20 @@ var results = sync.OnceValues(func() (*jsonschema.Schema, error) {
 		}
 		dir = filepath.Dir(dir)
 	}
-})
+}
 
 // Results returns an error if a line of text is not a result of -f json. Empty lines are
 // not checked.
-func Results(text []byte) error {
-	s, err := results()
+func Results(text []byte) error { return check(text, results) }
+
+// Alerts returns an error if a line of text is not an alert of a rule of Falco.
+func Alerts(text []byte) error { return check(text, alerts) }
+
+// Flows returns an error if a line of text is not a flow.
+func Flows(text []byte) error { return check(text, flows) }
+
+func check(text []byte, schema func() (*jsonschema.Schema, error)) error {
+	s, err := schema()
 	if s == nil || err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ func Translate(docs []policy.Document, own Options, opts *policy.Options, diags 
 	r.read(docs)
 	own.choose(r.rules, diags)
 	p := &Program{All: own.All}
+	more, _ := parseOutput(own.Append, func(int, int) source.Span { return source.Span{} }, diags)
 	for _, rule := range r.rules {
 		if rule.Source != sourceSyscall {
 			if !r.others[rule.Source] {
@@ -40,6 +41,9 @@ func Translate(docs []policy.Document, own Options, opts *policy.Options, diags 
 			continue
 		}
 		if r.compile(rule) && rule.Enabled {
+			if len(more) > 0 {
+				rule.Output = slices.Concat(rule.Output, []Segment{{Text: " "}}, more)
+			}
 			p.Rules = append(p.Rules, rule)
 		}
 	}

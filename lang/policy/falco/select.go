@@ -13,6 +13,7 @@ type Options struct {
 	All    bool     // every rule that matches raises an alert, not only the first
 	Choose []Choice // enable and disable rules, in order
 	Least  Priority // leave out rules that are less urgent
+	Append string   // what the output of each rule ends with
 }
 
 // NewOptions returns the options without a choice: all rules run, of all priorities.

@@ -115,3 +115,33 @@ func TestLargeCondition(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestAppend adds text to the output of each rule.
+func TestAppend(t *testing.T) {
+	k := frozen(t, "6.12")
+	const rules = "- rule: r\n  desc: d\n  condition: evt.type = setuid\n  output: o\n  priority: INFO\n"
+	for text, want := range map[string]string{
+		"":                                  "o",
+		"id=%container.id%% %proc.aname[2]": "o id=<container.id>% <proc.aname[2]>",
+		"%proc.nothing":                     "there is no field 'proc.nothing'",
+	} {
+		var diags source.Diags
+		own := NewOptions()
+		own.Append = text
+		p := Translate(documents(rules, &diags), own, &policy.Options{Kernel: k}, &diags)
+		got := ""
+		switch {
+		case p != nil:
+			for _, s := range p.Rules[0].Output {
+				if got += s.Text; s.Term != nil {
+					got += "<" + s.Key + ">"
+				}
+			}
+		case diags.HasErrors():
+			got = diags.All()[0].Msg
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -35,7 +35,12 @@ func (s *JSON) Value(v value.Value) {
 	node, _ := os.Hostname()
 	enc := json.NewEncoder(s.Out)
 	enc.SetEscapeHTML(false)
-	enc.Encode(map[string]any{"flow": f.JSON(node), "node_name": node, "time": f.Time.UTC().Format(time.RFC3339Nano)})
+	enc.Encode(f.Response(node))
+}
+
+// Response returns the flow as Hubble's message of the type GetFlowsResponse.
+func (f *Flow) Response(node string) map[string]any {
+	return map[string]any{"flow": f.JSON(node), "node_name": node, "time": f.Time.UTC().Format(time.RFC3339Nano)}
 }
 
 // Numbers of Hubble's events and reasons.

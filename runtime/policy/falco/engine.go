@@ -46,6 +46,7 @@ type engine struct {
 	inside   map[string]*procs.Names // of containers, by ID
 	hosts    *namedHosts
 	owners   *owners
+	place    []part // the fields of the container, which each alert in JSON has
 	event    Event
 	buf      []byte // of the alert that is printed
 }
@@ -71,6 +72,11 @@ func NewSink(p *falco.Program, format Format, out *output.Writer, err io.Writer,
 	}
 	e.hostname, _ = os.Hostname()
 	e.hosts = newNamedHosts(p)
+	if format == JSON {
+		for _, name := range placeFields {
+			e.place = append(e.place, part{key: name, get: getterOf(&falco.Term{Name: name, Field: falco.Fields.Get()[name]})})
+		}
+	}
 	for _, w := range p.Watched {
 		var rules []rule
 		for _, r := range w.Rules {
@@ -80,6 +86,9 @@ func NewSink(p *falco.Program, format Format, out *output.Writer, err io.Writer,
 	}
 	return e
 }
+
+// placeFields are the fields that Falco adds to its alerts unless it is told not to.
+var placeFields = []string{"container.id", "container.name", "container.image.repository", "container.image.tag", "k8s.pod.name", "k8s.ns.name"}
 
 // Attached reads the processes that exist. Reports wait in the meantime.
 func (e *engine) Attached(n int) {
@@ -199,6 +208,9 @@ func (e *engine) alert(ev *Event, r *rule) {
 			}
 			shown[p.key] = d
 		}
+	}
+	for i := range e.place {
+		shown[e.place[i].key] = e.place[i].get(ev)
 	}
 	if e.format == JSON {
 		b = e.object(when, r, string(b), shown)

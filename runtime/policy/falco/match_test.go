@@ -14,6 +14,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
 	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // machine is an engine with rules and a few processes: init, sshd (10), bash (11) and, in
@@ -226,9 +227,13 @@ func TestOrder(t *testing.T) {
 	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	if err := schema.Alerts([]byte(out.String())); err != nil {
+		t.Error(err)
+	}
 	_, text, _ := strings.Cut(got.Output, " ")
 	if got.Rule != "two" || got.Priority != "Critical" || got.Source != "syscall" || got.Hostname != "here" || len(got.Tags) != 2 ||
-		text != `Critical a "/ab" 34819 <NA> sshd` || got.Fields["fd.name"] != "/a\nb" || got.Fields["container.image"] != nil || got.Fields["proc.tty"] != 34819.0 {
+		text != `Critical a "/ab" 34819 <NA> sshd` || got.Fields["fd.name"] != "/a\nb" || got.Fields["container.image"] != nil || got.Fields["proc.tty"] != 34819.0 ||
+		got.Fields["container.id"] != "host" {
 		t.Errorf("got %+v", got)
 	}
 }
