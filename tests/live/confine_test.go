@@ -204,6 +204,53 @@ func (c confinement) check(t *testing.T, r result, pid int) {
 	r.quietButMissed(t)
 }
 
+// TestFollowedCommand checks --follow with -c: probes of every kind run for all threads of
+// the command and for its child, and for no other process, even if that runs the same
+// program.
+func TestFollowedCommand(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no --follow")
+	}
+	table := confinements(t)
+	for i, k := range probes.Kinds() {
+		c := table[k.Name]
+		if c.probe == "" || c.says != "" || c.object != "" || elsewhere(i) || k.Since != "" && release().less(parseRelease(k.Since)) {
+			continue
+		}
+		if testing.Short() && c.needs == "" {
+			continue // tested on the host
+		}
+		t.Run(k.Name, func(t *testing.T) {
+			if c.needs != "" {
+				if why := missing(c.needs); why != "" {
+					t.Skip(why)
+				}
+			}
+			if k.Name == "watchpoint" {
+				c.runs = 0 // the kernel also writes there, when it clears the command's memory
+			}
+			other := startCrowd(t)
+			s := start(t, "--follow", "-c", fmt.Sprintf("%s crowd %d %d", *work, crowdThreads, crowdCalls),
+				"-e", fmt.Sprintf("%s { @[pid == %d] = count(); @own[pid == cpid] = count(); }", c.probe, other.pid))
+			s.attachedOr(c.also)
+			other.end()
+			r := s.wait()
+			text := strings.Join(strings.Fields(r.stdout), " ")
+			var all, child, own int
+			if c.runs == 0 {
+				if !strings.HasPrefix(text, "@[false]: ") || !strings.Contains(text, "@own[true]: ") || strings.Contains(text, "@[true]") {
+					t.Errorf("%s\n%s", text, r.stderr)
+				}
+			} else if _, err := fmt.Sscanf(text, "@[false]: %d @own[false]: %d @own[true]: %d", &all, &child, &own); err != nil ||
+				all > c.runs+crowdCalls || all < c.runs+crowdCalls-r.missed() || child > crowdCalls || own > c.runs {
+				t.Errorf("%s: want %d events of the command and %d of its child\n%s", text, c.runs, crowdCalls, r.stderr)
+			}
+			r.quietButMissed(t)
+		})
+	}
+}
+
 // TestConfinedInNamespace repeats TestConfined in a pid namespace, where
 // process ids differ from those of the kernel.
 func TestConfinedInNamespace(t *testing.T) {
