@@ -41,7 +41,7 @@ func checkAnywhere(p *Point, err error) (*Point, error) {
 	}
 	_, isLine := p.Aux.(binary.SourceLine)
 	name := strings.ReplaceAll(p.Func, "(*", "(")
-	if p.HasAddr || p.Offset != 0 || p.Mode == cppMark || isLine || name == "" || isWild(name) {
+	if p.HasAddr || p.Offset != 0 || p.Mode != "" || isLine || name == "" || isWild(name) {
 		return nil, usage("the target %s needs the name of a function, without wildcards or an offset", p.Target)
 	}
 	return p, nil

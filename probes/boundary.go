@@ -24,6 +24,9 @@ func doubtUprobe(e *Env, p *Point) string {
 	if text := doubtIndirect(e, p); text != "" {
 		return text
 	}
+	if text := doubtInlined(e, p); text != "" {
+		return text
+	}
 	if !e.Unsafe || !p.HasAddr && p.Offset == 0 {
 		return ""
 	}
@@ -68,21 +71,27 @@ func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string
 // doubtIndirect returns a warning about a function whose implementation may be outside
 // of its file.
 func doubtIndirect(e *Env, p *Point) string {
-	if p.Func == "" || p.Offset != 0 || p.Mode == cppMark {
-		return ""
-	}
-	paths, err := resolveBinaries(e, p.Kind.Name, p.Target)
-	if err != nil {
-		return ""
-	}
-	for _, path := range paths {
-		x, err := openTarget(e, p.Kind.Name, path)
-		if err != nil {
-			continue
-		}
+	return wholeFunction(e, p, func(path string, x *binary.File) string {
 		for _, s := range x.Named(p.Func) {
 			if _, elsewhere := x.Targets(s); elsewhere {
 				return fmt.Sprintf("%s of %s may be code that was not found, such as the kernel's own in the vDSO: no probe sees its calls there", p.Func, path)
+			}
+		}
+		return ""
+	})
+}
+
+// wholeFunction calls f for the files of a point at the start of functions, until it
+// returns a text, and returns that. It returns "" for other points.
+func wholeFunction(e *Env, p *Point, f func(path string, x *binary.File) string) string {
+	if p.Func == "" || p.Offset != 0 || p.Mode != "" || p.Anywhere {
+		return ""
+	}
+	paths, _ := resolveBinaries(e, p.Kind.Name, p.Target)
+	for _, path := range paths {
+		if x, err := openTarget(e, p.Kind.Name, path); err == nil {
+			if text := f(path, x); text != "" {
+				return text
 			}
 		}
 	}

@@ -10,10 +10,10 @@ import (
 )
 
 // scoped joins the parts of an attach point that are one name of C++ or Rust: those
-// after the binary, and after cpp. An empty part between two others was a "::".
+// after the binary, and after cpp or inlined. An empty part between two others was a "::".
 func scoped(parts []string) []string {
 	first := 2
-	if len(parts) > 3 && parts[2] == cppMark {
+	if len(parts) > 3 && (parts[2] == cppMark || parts[2] == inlinedMark) {
 		first = 3
 	}
 	for i := first + 1; i < len(parts)-1; i++ {

@@ -23,7 +23,7 @@ import (
 func uprobeKind(ret bool) *Kind {
 	k := &Kind{
 		Name: "uprobe", Overhead: "1 to 2 µs, since each event is a trap; up to 25 µs in a virtual machine", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
-		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust. The binary **/PATTERN is all files with such names, and ** all files, that processes map as code, also later and in containers.",
+		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust, uprobe:binary:inlined:function at its inlined copies. The binary **/PATTERN is all files with such names, and ** all files, that processes map as code, also later and in containers.",
 	}
 	if ret {
 		k = &Kind{
@@ -37,7 +37,7 @@ func uprobeKind(ret bool) *Kind {
 		return checkAnywhere(parseUprobe(e, k, ret, parts))
 	}
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) { return expandUprobe(e, p, ret) }
-	k.Suggest = suggestSymbol
+	k.Suggest, k.Lacks = suggestSymbol, onlyInlined
 	k.Doubt = doubtUprobe
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		if p.Anywhere {
@@ -75,6 +75,7 @@ type uprobePlace struct {
 	single bool             // the attach point has no wildcard and no other location
 	symbol binary.Symbol    // the function
 	args   []binary.USDTArg // USDT
+	copy   *binary.Inlined  // the inlined copy that starts at addr, or nil
 	// replaced is set if the kernel replaces the instruction by a call.
 	replaced bool
 }
@@ -97,6 +98,11 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	switch n := len(parts) - 1; {
 	case n == 3 && parts[2] == cppMark:
 		p.Target, p.Mode, p.Func, p.Implied = parts[1], cppMark, parts[3], true
+	case n == 3 && parts[2] == inlinedMark:
+		if ret {
+			return nil, usage("uretprobe takes a function: an inlined copy of one has no instruction that returns")
+		}
+		p.Target, p.Mode, p.Func = parts[1], inlinedMark, parts[3]
 	case n == 3:
 		return nil, usage("unsupported language type: %s: only names of cpp can be demangled", parts[2])
 	case n == 2:
@@ -115,7 +121,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	if p.Func == "" {
 		return nil, usage("%s should be attached to a function and/or address: write %s", k.Name, k.Syntax)
 	}
-	if p.Mode == cppMark {
+	if p.Mode != "" {
 		return p, nil
 	}
 	p.Func = strings.ReplaceAll(p.Func, "[...]", "[*]") // Go's stack traces show the types of a generic function so
@@ -356,7 +362,9 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 		p.Bound = true
 		return uprobeArgs(a, p)
 	}
-	if at.single {
+	if at.copy != nil {
+		c.Args.TypeOf = noWords
+	} else if at.single {
 		c.Args.TypedOne = func(n int) *types.Type { return p.bind(uprobeArg(a, p, n)) }
 	}
 	at.entryAddr(a, c)

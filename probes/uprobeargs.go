@@ -19,12 +19,16 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(p.Func, ".part.") {
-		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not receive its parameters", p.Func)
+	at, name := p.Aux.(*uprobePlace), p.Func
+	if at.copy != nil {
+		name = at.copy.Name
 	}
-	t := fn.Args(a, p.Func, p.Aux.(*uprobePlace).abi())
+	if strings.Contains(name, ".part.") {
+		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not receive its parameters", name)
+	}
+	t := fn.Args(a, name, at.abi())
 	if t == nil {
-		return nil, usage("args cannot be used here: %s has no parameters", p.Func)
+		return nil, usage("args cannot be used here: %s has no parameters", name)
 	}
 	t.Name = "args of " + p.Name
 	return t, nil
@@ -50,12 +54,16 @@ func uprobeArg(a *binary.Arch, p *Point, n int) *types.Type {
 // the builtin that needs it, for errors.
 func probedFunction(p *Point, what string) (binary.Function, error) {
 	at := p.Aux.(*uprobePlace)
-	if !at.starts && !p.AtInsn {
+	if !at.starts && !p.AtInsn && at.copy == nil {
 		return binary.Function{}, usage("%s can only be used where a function starts", what)
 	}
 	g, err := at.exe.DebugInfo()
 	if err != nil {
 		return binary.Function{}, usage("%s cannot be used here: %s: %w", what, at.exe.Label, err)
+	}
+	if at.copy != nil {
+		fn, _ := g.Copy(*at.copy)
+		return fn, nil
 	}
 	fn, ok := g.Function(at.entry)
 	if !ok {

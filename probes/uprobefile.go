@@ -28,6 +28,8 @@ func (u *uprobeFile) expand() error {
 	p, x := u.p, u.x
 	line, isLine := p.Aux.(binary.SourceLine)
 	switch {
+	case p.Mode == inlinedMark:
+		return u.inlined()
 	case isLine:
 		return u.sourceLine(line)
 	case p.HasAddr:
@@ -65,8 +67,8 @@ func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 		return usage("%s: address %#x is not in the code of %s", p.Kind.Name, addr, u.path)
 	}
 	q := *p
-	if p.Mode == cppMark {
-		name = cppMark + ":" + name
+	if p.Mode != "" {
+		name = p.Mode + ":" + name
 	}
 	q.Target, q.Name = u.path, p.Kind.Name+":"+u.path+":"+name
 	if !q.HasAddr {
@@ -140,7 +142,8 @@ func (u *uprobeFile) sourceLine(line binary.SourceLine) error {
 
 // find determines how p.Func denotes functions of the file.
 func (u *uprobeFile) find() {
-	if u.p.Func == "" {
+	if u.p.Func == "" || u.p.Mode == inlinedMark {
+		u.pattern = u.p.Func != ""
 		return
 	}
 	u.matches, u.source = nameMatcher(u.x, u.p)

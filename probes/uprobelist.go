@@ -26,8 +26,8 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 		return err
 	}
 	p := &Point{Kind: k, Func: rest[len(rest)-1]}
-	if len(rest) == 2 && rest[0] == cppMark {
-		p.Mode = cppMark
+	if len(rest) == 2 && (rest[0] == cppMark || rest[0] == inlinedMark) {
+		p.Mode = rest[0]
 	}
 	for _, path := range paths {
 		x, err := openTarget(e, k.Name, path)
@@ -36,6 +36,12 @@ func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error
 				continue
 			}
 			return err
+		}
+		if p.Mode == inlinedMark {
+			if k.OnReturn || !listInlined(k, path, x, p.Func, yield) {
+				return nil
+			}
+			continue
 		}
 		prev := ""
 		matches, isSource := nameMatcher(x, p)

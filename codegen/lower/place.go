@@ -324,7 +324,7 @@ func (f *fn) parameter(ctx place, fld types.Field) place {
 		return place{t: fld.Type, ptr: addr, off: l.Disp, space: types.User}
 	}
 	if fld.Type.IsScalar() && len(l.Parts) == 1 {
-		if p := l.Parts[0]; !p.Fixed && p.Off == 0 && p.From%fld.Type.Size == 0 {
+		if p := l.Parts[0]; !p.Fixed && p.Value == 0 && p.Off == 0 && p.From%fld.Type.Size == 0 {
 			return ctx.at(p.From, fld.Type)
 		}
 	}

@@ -120,7 +120,8 @@ type Loc struct {
 }
 
 // Part is a part of an object: Size bytes at Off in the object. It consists of the
-// lowest bytes of the word at From in the context or, if Fixed is set, of Value.
+// lowest bytes of the sum of the word at From in the context and Value or, if Fixed is
+// set, of Value alone.
 type Part struct {
 	From, Off, Size int
 	Fixed           bool

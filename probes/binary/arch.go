@@ -152,7 +152,7 @@ func (a *Arch) IsArg(abi ABI, n int, l *types.Loc) bool {
 	case l == nil || l.Err != "":
 		return false
 	case n < len(regs):
-		return len(l.Parts) == 1 && !l.Parts[0].Fixed && l.Parts[0].From == a.regs.Get()[regs[n]]
+		return len(l.Parts) == 1 && !l.Parts[0].Fixed && l.Parts[0].Value == 0 && l.Parts[0].From == a.regs.Get()[regs[n]]
 	}
 	return l.Memory && l.Base == a.regs.Get()[a.sp] && l.Disp == a.stackArg(abi, n-len(regs))
 }

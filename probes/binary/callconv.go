@@ -426,8 +426,16 @@ func StoreParts(b *ir.Builder, ctx *ir.Value, parts []types.Part, dst *ir.Value,
 			for n > part.Size-at || at%n != 0 || (part.Off+at)%n != 0 || !part.Fixed && (part.From+at)%n != 0 {
 				n /= 2
 			}
-			piece := b.Const(int64(part.Value >> (8 * at)))
-			if !part.Fixed {
+			var piece *ir.Value
+			switch {
+			case part.Fixed:
+				piece = b.Const(int64(part.Value >> (8 * at)))
+			case part.Value != 0:
+				piece = b.AddImm(b.Load(ctx, int64(part.From), 8, false), int64(part.Value))
+				if at > 0 {
+					piece = b.Op(ir.OpShr, piece, b.Const(int64(8*at)))
+				}
+			default:
 				piece = b.Load(ctx, int64(part.From+at), n, false)
 			}
 			b.Store(dst, off+int64(part.Off+at), n, piece)

@@ -311,8 +311,14 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 				return nil, byConvention
 			}
 			name, ok := a.dwarfReg(int(op - 0x70))
-			if !ok || c.More() {
+			if !ok {
 				return nil, leftOut
+			}
+			if c.More() {
+				if c.Byte() != 0x9f || c.More() || size > 8 { // stack_value
+					return nil, leftOut
+				}
+				return &types.Loc{Parts: []types.Part{{From: a.regs.Get()[name], Size: size, Value: uint64(disp)}}}, atPlace
 			}
 			return &types.Loc{Memory: true, Base: a.regs.Get()[name], Disp: disp}, atPlace
 		case op == 0x91 && at == 0: // fbreg

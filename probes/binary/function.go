@@ -20,6 +20,7 @@ type Function struct {
 	g           *DebugInfo
 	unit, entry *dwarf.Entry
 	addr        uint64 // its first instruction
+	inlined     bool   // it is a copy that was inlined into another function
 }
 
 // Function returns the function that starts at an address.
@@ -40,7 +41,7 @@ func (g *DebugInfo) Function(addr uint64) (Function, bool) {
 	if unit == nil || entry == nil {
 		return Function{}, false
 	}
-	return Function{g, unit, entry, addr}, true
+	return Function{g, unit, entry, addr, false}, true
 }
 
 // convention returns the function's calling convention. symbol is the name of its
@@ -71,12 +72,13 @@ func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
 		sizes[i] = g.typeOf(e, 0).t.Size
 	}
 	places, found, sound := make([]*types.Loc, len(params)), make([]located, len(params)), true
-	if conv == convC || conv == convRust {
+	if conv == convC || conv == convRust || fn.inlined {
 		places, found, sound = g.entryPlaces(a, fn, params, sizes)
 	}
 	// Copies that the optimizer specialized receive only parameters whose location is
 	// in the debug info.
-	if strings.Contains(symbol, ".isra.") || strings.Contains(symbol, ".constprop.") {
+	// So do inlined ones.
+	if strings.Contains(symbol, ".isra.") || strings.Contains(symbol, ".constprop.") || fn.inlined {
 		sound = false
 	}
 	for i, e := range params {
