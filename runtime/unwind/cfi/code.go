@@ -21,6 +21,10 @@ const (
 	maxCode = 8 << 20
 	// longCode is the size of code that takes so long to follow that it is noticed.
 	longCode = 128 << 10
+	// nearLabel is the maximum distance from an instruction that computes an address to a
+	// label that is not a function but in the same one: code of Node stores the address to
+	// which its next call returns.
+	nearLabel = 64
 	// maxBlind is the size of the code of a file without symbols up to which functions are
 	// looked for that nothing leads to. In more code, too many guesses would be wrong.
 	maxBlind = 512 << 10
@@ -43,7 +47,8 @@ type follower struct {
 	frames []frame
 	index  map[frame]uint32
 	work   []way
-	budget int // instructions that fits may still decode
+	labels []uint64 // functions only if no other code leads there, see nearLabel
+	budget int      // instructions that fits may still decode
 	funcs  []*routine
 	starts map[uint64]*routine
 	ends   map[uint64]bool // stubs of functions of other files that do not return
@@ -56,7 +61,8 @@ type gap struct {
 	data  []byte
 	at    []uint32
 	of    []uint32
-	pops  bool // its functions take arguments off the stack, so heights after calls are not known
+	pops  bool // functions in it take arguments off the stack when they return
+	wary  bool // so the height after a call is not known
 }
 
 // routine is a function that was found.
@@ -81,7 +87,7 @@ func (f *File) fillCode(e *elf.File, gaps []gap, arch *Arch) {
 	none := more.rule(Rule{})
 	for i := range w.gaps {
 		g := &w.gaps[i]
-		if g.pops {
+		if g.pops && !g.wary {
 			continue
 		}
 		w.rows(g, &more)
@@ -90,8 +96,27 @@ func (f *File) fillCode(e *elf.File, gaps []gap, arch *Arch) {
 	f.Fill(&more)
 }
 
-// follow follows the code in gaps.
+// follow follows the code in gaps. Where that finds functions that take arguments off the
+// stack, it does so a second time, with less that is certain.
 func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
+	w := followOnce(e, gaps, arch)
+	again := false
+	for i := range gaps {
+		if g := &gaps[i]; g.pops {
+			g.wary, again = true, true
+		}
+	}
+	if !again {
+		return w
+	}
+	for i := range gaps {
+		clear(gaps[i].at)
+		clear(gaps[i].of)
+	}
+	return followOnce(e, gaps, arch)
+}
+
+func followOnce(e *elf.File, gaps []gap, arch *Arch) *follower {
 	w := &follower{arch: arch, effect: amd64.EffectOf, index: map[frame]uint32{}, gaps: gaps, frames: make([]frame, 1), funcs: make([]*routine, 1), starts: map[uint64]*routine{}}
 	total := sizeOf(gaps)
 	if total == 0 {
@@ -105,9 +130,10 @@ func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
 	first.outer = true
 	w.enter(e.Entry, first)
 	functions := functionsOf(e)
+	// All of them first: a jump to a function may be made with arguments on the stack that
+	// count as the function's own.
 	for _, addr := range functions {
 		w.enter(addr, entered)
-		w.run()
 	}
 	w.run()
 	if len(functions) == 0 && total > maxBlind {
@@ -217,10 +243,20 @@ func (w *follower) returns(f *routine) {
 
 // run follows all ways.
 func (w *follower) run() {
-	for len(w.work) > 0 {
-		x := w.work[len(w.work)-1]
-		w.work = w.work[:len(w.work)-1]
-		w.step(x)
+	for {
+		for len(w.work) > 0 {
+			x := w.work[len(w.work)-1]
+			w.work = w.work[:len(w.work)-1]
+			w.step(x)
+		}
+		if len(w.labels) == 0 {
+			return
+		}
+		addr := w.labels[len(w.labels)-1]
+		w.labels = w.labels[:len(w.labels)-1]
+		if g := w.gapOf(addr); g != nil && g.at[addr-g.start] == 0 {
+			w.enter(addr, entered)
+		}
 	}
 }
 
@@ -238,7 +274,10 @@ func (w *follower) step(x way) {
 	}
 	next := way{x.to + uint64(e.Size), x.frame, x.of}
 	next.frame.apply(e)
-	if e.Taken != 0 {
+	switch {
+	case e.Taken > x.to && e.Taken-x.to <= nearLabel:
+		w.labels = append(w.labels, e.Taken)
+	case e.Taken != 0:
 		w.enter(e.Taken, entered)
 	}
 	target := next
@@ -257,8 +296,11 @@ func (w *follower) step(x way) {
 		g.pops = g.pops || e.N != 0
 		w.returns(x.of)
 	case amd64.FlowCall:
-		if e.Target == next.to { // it reads the instruction pointer
+		reads := e.Target == next.to // the instruction pointer
+		if reads || g.wary {
 			next.frame.height = unknown
+		}
+		if reads {
 			w.reach(next)
 			return
 		}
@@ -326,7 +368,8 @@ func (w *follower) fits(addr uint64, f frame) bool {
 		}
 		off := addr - g.start
 		if n := g.at[off]; n != 0 {
-			return f.height != unknown && f.height == w.frames[n].height
+			known := w.frames[n]
+			return f.height != unknown && f.height == known.height || g.wary && f.fp != unknown && f.fp == known.fp
 		}
 		e, ok := w.effect(g.data[off:], addr)
 		if !ok {
@@ -346,6 +389,9 @@ func (w *follower) fits(addr uint64, f frame) bool {
 		case amd64.FlowCall:
 			if callee := w.starts[e.Target]; w.ends[e.Target] || callee != nil && !callee.returns {
 				return false
+			}
+			if g.wary {
+				f.height = unknown
 			}
 		case amd64.FlowAway, amd64.FlowEnd:
 			return false

@@ -2,6 +2,8 @@ package cfi
 
 import (
 	"debug/elf"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -102,4 +104,107 @@ func FuzzFollow(f *testing.F) {
 			}
 		}
 	})
+}
+
+// popping is code without call frame information whose functions take arguments off the
+// stack, as the builtin functions of Node do. The label of each row is the instruction
+// before which the caller is looked for.
+const popping = `
+	.globl _start, late
+	.type _start, @function
+	.type outer, @function
+	.type takes, @function
+	.type jumps, @function
+	.type late, @function
+_start:	call outer
+	hlt
+jumps:	push %rax		# comes before late, which it jumps to with an argument
+	push %rax
+in_jumps:
+	jmp late
+outer:	push %rbp
+	mov %rsp, %rbp
+	push %rsi
+	push %rax
+	push %rax
+in_outer:
+	call takes
+after:	mov %rax, %rdi
+	leave
+left:	ret
+takes:	push %rbx
+in_takes:
+	pop %rbx
+	ret $16
+late:	push %rbp
+	mov %rsp, %rbp
+in_late:
+	lea 1f(%rip), %rdx
+	call *%rcx
+1:
+near:	nop
+	leave
+	pop %rdx
+between:
+	push %rax
+	push %rdx
+	push %rbp
+	mov %rsp, %rbp
+moved:	nop
+	leave
+	ret $8
+`
+
+// TestPopping follows code whose functions take arguments off the stack: after a call
+// only the frame pointer tells where the caller's frame is.
+func TestPopping(t *testing.T) {
+	dir := t.TempDir()
+	src, bin := filepath.Join(dir, "popping.S"), filepath.Join(dir, "popping")
+	if err := os.WriteFile(src, []byte(popping), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("gcc", "-nostdlib", "-static", "-no-pie", "-o", bin, src).CombinedOutput(); err != nil {
+		t.Skipf("this needs gcc for amd64: %v %s", err, out)
+	}
+	f, err := os.Open(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := ReadFile(f, func(*File) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := elf.NewFile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	symbols, err := e.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]uint64{}
+	for _, s := range symbols {
+		at[s.Name] = s.Value
+	}
+	sp, fp := uint8(AMD64.SP), uint8(AMD64.FP)
+	for _, c := range []struct {
+		label string
+		reg   uint8
+		cfa   int32
+	}{
+		{"outer", sp, 8}, {"in_outer", sp, 40}, {"after", fp, 16}, {"left", sp, 8}, {"takes", sp, 8}, {"in_takes", sp, 16},
+		{"jumps", sp, 8}, {"in_jumps", sp, 24}, {"late", sp, 8}, {"in_late", sp, 16}, {"near", fp, 16}, {"moved", sp, 16},
+		{"between", 0, 0},
+	} {
+		if c.reg == 0 {
+			if r := rows.At(at[c.label]); at[c.label] == 0 || r.Kind != NoTable {
+				t.Errorf("%s: %+v, want none: the return address is in a register", c.label, r)
+			}
+			continue
+		}
+		if r := rows.At(at[c.label]); at[c.label] == 0 || r.Kind != Register || r.Reg != c.reg || r.CFA != c.cfa {
+			t.Errorf("%s: %+v, want the CFA at register %d + %d", c.label, r, c.reg, c.cfa)
+		}
+	}
 }

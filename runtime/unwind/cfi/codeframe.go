@@ -12,6 +12,7 @@ type frame struct {
 	saved  [2]int32 // where FP and BX were saved: bytes below the CFA, 0 if they were not
 	lost   [2]bool  // they were neither saved nor kept
 	outer  bool     // the function has no caller: it has cleared the frame pointer
+	moving bool     // the return address is in a register, or elsewhere on the stack
 }
 
 const unknown = -1 << 31
@@ -33,6 +34,7 @@ func (f frame) join(o frame) frame {
 		}
 	}
 	f.outer = f.outer || o.outer
+	f.moving = f.moving || o.moving
 	return f
 }
 
@@ -71,6 +73,7 @@ func (f *frame) apply(e amd64.Effect) {
 		if n >= 0 {
 			f.restore(n, at(0))
 		}
+		f.moving = f.moving || f.height == 8
 		add(-8)
 	case amd64.LoadReg:
 		f.restore(n, at(e.N))
@@ -79,6 +82,11 @@ func (f *frame) apply(e amd64.Effect) {
 	case amd64.LoseSP:
 		f.height = unknown
 	case amd64.FPFromSP:
+		if f.moving && e.N == 0 && f.saved[0] != 0 && f.saved[0] == f.height {
+			// The function has put arguments below its own ones, then the return
+			// address and the frame pointer.
+			f.height, f.saved, f.moving = 16, [2]int32{16, 0}, false
+		}
 		if f.height != unknown {
 			f.fp = f.height - int32(e.N)
 		}
@@ -135,7 +143,7 @@ func (f frame) rule(a *Arch) (r Rule, ok bool) {
 	if f.height == unknown {
 		r.Reg, r.CFA = uint8(a.FP), f.fp
 	}
-	if r.CFA == unknown || r.CFA < 8 {
+	if r.CFA == unknown || r.CFA < 8 || f.moving {
 		return r, false
 	}
 	for i, at := range f.saved {
