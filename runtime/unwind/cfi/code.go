@@ -51,6 +51,7 @@ type follower struct {
 	budget int      // instructions that fits may still decode
 	funcs  []*routine
 	starts map[uint64]*routine
+	plain  map[uint64]bool // functions that are known to leave arguments on the stack
 	ends   map[uint64]bool // stubs of functions of other files that do not return
 }
 
@@ -62,13 +63,14 @@ type gap struct {
 	at    []uint32
 	of    []uint32
 	pops  bool // functions in it take arguments off the stack when they return
-	wary  bool // so the height after a call is not known
+	wary  bool // so the height after a call is not known, unless plain has the function
 }
 
 // routine is a function that was found.
 type routine struct {
 	number  uint32
 	returns bool
+	pops    bool       // it may take arguments off the stack
 	waiting []way      // calls of it: nothing follows them unless it returns
 	joined  []*routine // functions that continue in its code
 }
@@ -99,7 +101,7 @@ func (f *File) fillCode(e *elf.File, gaps []gap, arch *Arch) {
 // follow follows the code in gaps. Where that finds functions that take arguments off the
 // stack, it does so a second time, with less that is certain.
 func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
-	w := followOnce(e, gaps, arch)
+	w := followOnce(e, gaps, arch, nil)
 	again := false
 	for i := range gaps {
 		if g := &gaps[i]; g.pops {
@@ -113,11 +115,15 @@ func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
 		clear(gaps[i].at)
 		clear(gaps[i].of)
 	}
-	return followOnce(e, gaps, arch)
+	plain := map[uint64]bool{}
+	for addr, f := range w.starts {
+		plain[addr] = f.returns && !f.pops
+	}
+	return followOnce(e, gaps, arch, plain)
 }
 
-func followOnce(e *elf.File, gaps []gap, arch *Arch) *follower {
-	w := &follower{arch: arch, effect: amd64.EffectOf, index: map[frame]uint32{}, gaps: gaps, frames: make([]frame, 1), funcs: make([]*routine, 1), starts: map[uint64]*routine{}}
+func followOnce(e *elf.File, gaps []gap, arch *Arch, plain map[uint64]bool) *follower {
+	w := &follower{plain: plain, arch: arch, effect: amd64.EffectOf, index: map[frame]uint32{}, gaps: gaps, frames: make([]frame, 1), funcs: make([]*routine, 1), starts: map[uint64]*routine{}}
 	total := sizeOf(gaps)
 	if total == 0 {
 		return w
@@ -201,12 +207,14 @@ func (w *follower) number(f frame) uint32 {
 func (w *follower) reach(x way) {
 	g := w.gapOf(x.to)
 	if g == nil { // other code, which is likely to return
+		x.of.pops = true
 		w.returns(x.of)
 		return
 	}
 	off := x.to - g.start
 	if n := g.at[off]; n != 0 {
 		if owner := w.funcs[g.of[off]]; owner != x.of {
+			x.of.pops = true
 			owner.joined = append(owner.joined, x.of)
 			if owner.returns {
 				w.returns(x.of)
@@ -291,13 +299,15 @@ func (w *follower) step(x way) {
 	case amd64.FlowJump:
 		w.reach(target)
 	case amd64.FlowAway:
+		x.of.pops = true
 		w.returns(x.of)
 	case amd64.FlowReturn:
+		x.of.pops = x.of.pops || e.N != 0 || x.frame.height != 8
 		g.pops = g.pops || e.N != 0
 		w.returns(x.of)
 	case amd64.FlowCall:
 		reads := e.Target == next.to // the instruction pointer
-		if reads || g.wary {
+		if reads || g.wary && !w.plain[e.Target] {
 			next.frame.height = unknown
 		}
 		if reads {
@@ -390,7 +400,7 @@ func (w *follower) fits(addr uint64, f frame) bool {
 			if callee := w.starts[e.Target]; w.ends[e.Target] || callee != nil && !callee.returns {
 				return false
 			}
-			if g.wary {
+			if g.wary && !w.plain[e.Target] {
 				f.height = unknown
 			}
 		case amd64.FlowAway, amd64.FlowEnd:
