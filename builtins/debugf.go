@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -40,15 +39,12 @@ func debugf() *Def {
 				}
 				n++
 				a := &call.Args[n]
-				switch {
-				case p.Verb == 's' && a.Type.Kind == types.String:
-					text.WriteString("%s")
-				case strings.IndexByte("diuxXp", byte(p.Verb)) >= 0 && a.Type.IsScalar():
-					text.WriteString("%ll" + strings.NewReplacer("X", "x", "p", "x", "i", "d").Replace(string(rune(p.Verb))))
-				default:
+				conversion, ok := kernelConversion(p, a.Type)
+				if !ok {
 					c.Errorf(a.Span, "debugf() cannot print a value of type '%s' with %s", a.Type, p.Text)
 					return types.TVoid
 				}
+				text.WriteString("%" + conversion)
 			}
 			call.Data = text.String()
 			return types.TVoid

@@ -122,6 +122,9 @@ type Def struct {
 	// Captures is set for the builtin that writes a packet to a file. With --pcap, a probe
 	// calls it without being told to, see check.Prog.
 	Captures bool
+	// InPinned is set for an action that also has its effect in a pinned iterator, where
+	// no session handles records.
+	InPinned bool
 	// Outside is set if Handle acts outside of the session and may take any time. If
 	// the user ends the session, its pending records are dropped.
 	Outside bool

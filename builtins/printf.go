@@ -20,9 +20,22 @@ func printf() *Def {
 			Summary:  "Prints formatted text. Conversions: %d %i %u %o %x %X %c %p %s, %r %rx %rh for buffers and %gr for allocation flags, with flags, width, precision and length modifiers as in C: %x, %X and %o show 32 bits unless a modifier (%lx) says more; %d, %i and %u always show the whole number.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%-16s %6d %s\n", comm, pid, str(args.filename)); }`},
 		},
-		Check: checkMessage,
-		Emit:  sendMessage,
-		Sends: []Sent{{Lits: []any{(*object.Message)(nil)}}},
+		Check: func(c Checker, call *Call) *types.Type {
+			checkMessage(c, call)
+			if m, ok := call.Data.(*message); ok && pinned(c) {
+				checkSeq(c, call, m)
+			}
+			return types.TVoid
+		},
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if pinned(g) {
+				emitSeq(g, call, call.Data.(*message))
+				return nil
+			}
+			return sendMessage(g, call)
+		},
+		InPinned: true,
+		Sends:    []Sent{{Lits: []any{(*object.Message)(nil)}}},
 		Handle: func(env Env, rec *object.Record) error {
 			env.Out().Printf("printf", renderRecord(env, rec))
 			return nil

@@ -60,6 +60,9 @@ type Context struct {
 	// kstack may nevertheless be empty, or "".
 	Stacks        bool
 	NoKernelStack string
+	// Pinned is set if the program runs when others read the file of its iterator, and the
+	// session has ended.
+	Pinned bool
 }
 
 // Load describes how programs are loaded, and which points can share a program.

@@ -26,7 +26,7 @@ type Runner interface{ Run() error }
 // iterKind returns iter, which iterates over the kernel's objects of one kind. The
 // kernel calls the program for each object, and then once more without one.
 func iterKind() *Kind {
-	k := &Kind{Name: "iter", Overhead: "about 50 ns per object", Aliases: []string{"it"}, Alone: true, Paths: true, Confine: ByObject, Syntax: "iter:name[:pin]", Doc: "Runs once for each task, file, map … the kernel has; ctx has the object."}
+	k := &Kind{Name: "iter", Overhead: "about 50 ns per object", Aliases: []string{"it"}, Alone: true, Paths: true, Confine: ByObject, Syntax: "iter:name[:pin]", Doc: "Runs once for each task, file, map … the kernel has; ctx has the object. With a pin, it runs whenever that file is read, which then contains what printf writes."}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err
@@ -69,6 +69,7 @@ func iterKind() *Kind {
 			Args:   Args{Space: kernelSpace},
 			InTask: true,
 			Stacks: true,
+			Pinned: p.Mode != "",
 		}
 		if proto, err := e.Kernel.FuncProto("", "bpf_iter_"+p.Func); err == nil {
 			// The first parameter is common to all iterators: struct bpf_iter_meta.
@@ -94,7 +95,7 @@ func iterKind() *Kind {
 			}
 			return nil, &AttachError{p, msg, err}
 		}
-		return it, nil
+		return &iterPin{Iter: it, path: p.Mode}, nil
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
 		for _, name := range e.Kernel.Iterators() {
@@ -252,4 +253,28 @@ func (r *iterRun) Run() error {
 		return nil
 	}
 	return err
+}
+
+// iterPin is an iterator that is pinned to a file, for others to read. Unless it has run,
+// which means that the session has started, Close removes the file.
+type iterPin struct {
+	*link.Iter
+	path string
+	ran  bool
+}
+
+// Run leaves it to others to read the iterator.
+func (i *iterPin) Run() error {
+	i.ran = true
+	return nil
+}
+
+// PinnedAt returns the path of the file.
+func (i *iterPin) PinnedAt() string { return i.path }
+
+func (i *iterPin) Close() error {
+	if !i.ran {
+		i.Unpin()
+	}
+	return i.Iter.Close()
 }

@@ -262,6 +262,9 @@ func (s *Session) walk(lasting int) {
 		if w, ok := l.Closer.(walker); ok {
 			ws = append(ws, w)
 		}
+		if p, ok := l.Closer.(interface{ PinnedAt() string }); ok {
+			fmt.Fprintf(s.opt.Stderr, "Program pinned to %s\n", p.PinnedAt())
+		}
 	}
 	s.linksMu.Unlock()
 	if len(ws) == 0 {

@@ -33,6 +33,7 @@ var core = map[string]string{
 	"prefixes.go":   "lists of addresses: in",
 	"owner.go":      "what a cgroup belongs to: container, pod, unit",
 	"pathwalk.go":   "walking from a file to the root where the kernel does not: path",
+	"seq.go":        "text in files of pinned iterators: printf",
 	"stack.go":      "keeping stacks: kstack, ustack",
 	"reference.go":  "documentation",
 	"registry.go":   "lookup",

@@ -79,6 +79,7 @@ var (
 	GetFuncRet         = &Helper{184, "get_func_ret", 2, Int, Reads | Writes, "5.17", 1, false}
 	LookupPerCPU       = &Helper{195, "map_lookup_percpu_elem", 3, PtrMapNil, Reads, "5.19", noOut, false}
 	KtimeTaiNs         = &Helper{208, "ktime_get_tai_ns", 0, Int, Reads, "6.1", noOut, false}
+	SeqPrintf          = &Helper{126, "seq_printf", 5, Int, Reads | Writes, "", noOut, false}
 	SeqWrite           = &Helper{127, "seq_write", 3, Int, Reads | Writes, "", noOut, false}
 	SkbOutput          = &Helper{111, "skb_output", 5, Int, Reads | Writes, "", noOut, false}
 	SkbLoadBytes       = &Helper{26, "skb_load_bytes", 4, Int, Reads | Writes, "", 2, false}
@@ -114,7 +115,7 @@ func Helpers() []*Helper {
 		RingDiscard, RingQuery, GetTaskStack, DPath, ProbeWriteUser, CopyFromUser, PerCPUPtr,
 		ThisCPUPtr, CurrentTaskBTF, KtimeCoarseNs, ForEachMapElem, SysBpf, GetFuncIP, AttachCookie,
 		TaskPtRegs, TraceVprintk, Loop, Strncmp, GetFuncArg, GetFuncRet, LookupPerCPU, KtimeTaiNs,
-		SeqWrite, SkbOutput, SkbLoadBytes, SkLookupTCP, SkLookupUDP, SkRelease, SkAncestorCgroupID,
+		SeqPrintf, SeqWrite, SkbOutput, SkbLoadBytes, SkLookupTCP, SkLookupUDP, SkRelease, SkAncestorCgroupID,
 		SetRetval,
 	}
 }

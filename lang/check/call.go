@@ -81,6 +81,9 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 		c.errorf(e.Span(), "'%s' builtin is not allowed in a for-loop", name)
 		return types.TInvalid
 	}
+	if ctx := c.Context(); d.Handle != nil && !d.InPinned && ctx != nil && ctx.Pinned {
+		c.warnf(e.Span(), "%s() has no effect in a pinned iterator, which runs after the script has ended", name)
+	}
 	known := c.arguments(d, call, args)
 	defer func() { c.asked = false }()
 	if !d.CheckArity(c, call) || !d.CheckParams(c, call) {
