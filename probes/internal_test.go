@@ -151,3 +151,16 @@ func TestUSDTArgTypes(t *testing.T) {
 type fakeArch struct{ Kernel }
 
 func (fakeArch) Arch() string { return "amd64" }
+
+// TestNeverReturns checks the reason why the return of a function cannot be probed.
+func TestNeverReturns(t *testing.T) {
+	for want, r := range map[string]binary.Returns{
+		"it has no instruction that returns, so it never does":                                {},
+		"it ends with a jump to main.other, which returns to the caller: probe that function": {Jumps: []string{"main.other"}},
+		"it ends with a jump to another function, which returns to the caller":                {Jumps: []string{""}},
+	} {
+		if err := neverReturns(r); err.Error() != want {
+			t.Errorf("%+v: %v, want %q", r, err, want)
+		}
+	}
+}

@@ -84,6 +84,8 @@ func (k listKernel) Homonyms(_, name string) (list []uint64) {
 	return list
 }
 
+func (listKernel) Has(Feature) bool { return true }
+
 // TestOnlyUntraceable checks the reasons why a pattern matches functions but no program can
 // be attached to them.
 func TestOnlyUntraceable(t *testing.T) {
@@ -116,6 +118,9 @@ func TestOnlyUntraceable(t *testing.T) {
 		}
 	}
 	kind := fentryKind(false)
+	if _, err := kind.Context(e, &Point{Kind: kind, Target: "vmlinux", Func: "printf_like"}); err == nil || !strings.Contains(err.Error(), "printf_like takes a variable number of arguments: fentry cannot be attached to it") {
+		t.Errorf("fentry:printf_like: %v", err)
+	}
 	for name, want := range map[string]string{"twice": "the kernel has 2 functions of the name twice and attaches fentry to one of them", "unknown": "", "do_exit": ""} {
 		p, err := kind.Parse(e, []string{kind.Name, name})
 		if err != nil {

@@ -17,8 +17,8 @@ import (
 var all = []string{"Errorf", "errorf", "ErrorHint", "errorHint", "Warnf", "warnf", "WarnHint", "usage", "fail", "wrong"}
 
 // reporters has, for each directory whose messages need a test, the functions that take
-// their texts. Those of probes are left out: most are about the machine.
-var reporters = map[string][]string{"builtins": all, "lang": all}
+// their texts. In probes, those of most other errors are about the machine.
+var reporters = map[string][]string{"builtins": all, "lang": all, "probes": {"usage"}}
 
 // unshown lists the messages that no test can bring about on every machine, with the
 // reason.
@@ -30,6 +30,23 @@ var unshown = map[string]string{
 	"goid cannot be used here: %s":                           "it takes a program in Go",
 	"usdt_set: %v":                                           "it takes a program with such a probe",
 	"usdt_set: the number of the argument must be a literal": "it takes a program with such a probe",
+
+	"%s of %s takes its arguments from the stack: the program was built with a release before Go 1.17": "it takes an old release of Go",
+	"the kernel puts no breakpoint on %s of %s":                                                        "it takes a function that starts with a rare instruction",
+	"the kernel puts no breakpoint on the instruction there":                                           "it takes a static probe over a rare instruction",
+	"%s: no cgroups of version 2 are mounted: mount -t cgroup2 none /sys/fs/cgroup":                    "it takes a machine without cgroups of version 2",
+	"the kernel would overwrite data of the program there: Linux 6.18 to 7.1 replace the five-byte nop by a call, without regard to what the function keeps below its stack pointer. Trace the start of the function, or another instruction": "only kernels of these releases do that",
+	"no function %s is in %s: those of that name are in %s": "it takes the kernel's file with symbols",
+	"which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number": "it takes a kernel with several functions of a name",
+	"-p with iterators needs Linux 6.1 outside of the initial pid namespace":                                                  "it takes another pid namespace",
+	"-p with iterators needs the kernel's BTF of struct task_struct":                                                          "iterators need BTF, which has that struct",
+	"%s of %s is one of several implementations, chosen when a program is loaded, which could not be found: name one of them": "it takes a program whose choice cannot be read",
+	"the kernel puts no breakpoint on the instruction there; uprobe:%s:%s+OFFSET can probe a later one":                       "it takes a function that starts with a rare instruction",
+	"args cannot be used here: %s is part of a function that the compiler split, and does not receive its parameters":         "it takes a program with such a function",
+	"%s cannot be used here: the debug info of %s does not describe %s":                                                       "it takes a program with debug info of only some of its files",
+	"uretprobe on %s of %s is not possible: address %#x is not in the code":                                                   "it takes a damaged program",
+	"%s: address %#x is not in the code of %s":                                                                                "it takes a damaged program",
+	"several functions of %s are %s: name one of them, as gotrace -l 'uprobe:%s:%s' lists them":                               "it takes a program in C++",
 }
 
 var conversion = regexp.MustCompile(`%(\[\d+\])?[-+# 0]*[0-9*]*(\.[0-9*]+)?[a-zA-Z%]`)
