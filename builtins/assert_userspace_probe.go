@@ -16,7 +16,7 @@ func assertUserspaceProbe() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			name, ok := wantString(c, call, 0)
 			if ok && !inUserspaceProbe(c) {
-				c.Errorf(call.Span, "%s cannot be used for this probetype: %s", name, kindName(c))
+				c.Errorf(call.Span, "%s can not be used for this probetype: %s", name, kindName(c))
 			}
 			return types.TVoid
 		},

@@ -20,7 +20,7 @@ func contextPointer() *Def {
 			case ctx != nil && ctx.Args.Type != nil:
 				c.Errorf(call.Span, "Use args instead of ctx in %s", ctx.Kind.Name)
 			case ctx != nil:
-				c.Errorf(call.Span, "The ctx builtin cannot be used with '%s' probes", ctx.Kind.Name)
+				c.Errorf(call.Span, "The ctx builtin can not be used with '%s' probes", ctx.Kind.Name)
 			}
 			return types.TInvalid
 		},

@@ -26,7 +26,7 @@ func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.Fil
 		Doc:  Doc{Summary: summary, Examples: []string{example}},
 		Check: func(c Checker, call *Call) *types.Type {
 			if !inUserspaceProbe(c) {
-				c.Errorf(call.Span, "%s cannot be used for this probetype: %s", name, kindName(c))
+				c.Errorf(call.Span, "%s can not be used for this probetype: %s", name, kindName(c))
 				return types.TInvalid
 			}
 			c.NeedsPoint()

@@ -27,7 +27,7 @@ func funcName() *Def {
 				call.Lit = &Lit{Str: ctx.Func.Name, IsStr: true}
 				return types.NewString(len(ctx.Func.Name) + 1)
 			}
-			c.Errorf(call.Span, "The func builtin cannot be used with %s probes", kindOf(c, "these"))
+			c.Errorf(call.Span, "The func builtin can not be used with %s probes", kindOf(c, "these"))
 			return types.TInvalid
 		},
 		Emit: func(g Gen, _ *Call) *ir.Value { return g.Context().Func.Addr(g.B(), g.Ctx()) },

@@ -69,7 +69,7 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 		Doc:    Doc{Summary: summary, Examples: []string{example}},
 		Check: func(c Checker, call *Call) *types.Type {
 			if ctx := c.Context(); ctx != nil && ctx.Kind.Runs.Ours() {
-				c.Errorf(call.Span, "%s() cannot be used for this probetype %s", name, kindShown(c))
+				c.Errorf(call.Span, "%s() can not be used for this probetype %s", name, kindShown(c))
 				return types.TVoid
 			}
 			needsTask(c, call)

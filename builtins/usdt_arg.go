@@ -18,7 +18,7 @@ func usdtArg() *Def {
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			if ctx := c.Context(); ctx == nil || !ctx.Kind.NoteArgs {
-				c.Errorf(call.Span, "usdt_arg cannot be used for this probetype: %s", kindName(c))
+				c.Errorf(call.Span, "usdt_arg can not be used for this probetype: %s", kindName(c))
 				return types.TInvalid
 			}
 			if !wantInt(c, call, 0) {

@@ -21,7 +21,7 @@ func usdtSet() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			if ctx == nil || ctx.Args.Place == nil {
-				c.Errorf(call.Span, "usdt_set cannot be used for this probetype: %s", kindName(c))
+				c.Errorf(call.Span, "usdt_set can not be used for this probetype: %s", kindName(c))
 				return types.TInvalid
 			}
 			n := call.Args[0].Lit

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -82,12 +83,15 @@ func timerKind(name, alias, doc string) *Kind {
 		}
 		text := parts[len(parts)-1]
 		n, duration, err := parseCount(text)
+		if len(parts) == 3 && strings.HasPrefix(text, "-") {
+			return nil, usage("%s frequency should be a positive integer", name)
+		}
 		if err != nil {
 			return nil, usage("Invalid rate of %s probe: %w", name, err)
 		}
 		if len(parts) == 2 { // a duration, or nanoseconds
 			if n < 1000 {
-				return nil, usage("Invalid rate of %s probe: the minimum is 1000 or 1us, found %d nanoseconds", name, n)
+				return nil, usage("Invalid rate of %s probe. Minimum is 1000 or 1us. Found: %d nanoseconds", name, n)
 			}
 			p.Target, p.Count = "us", n/1000
 		} else {

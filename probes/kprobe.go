@@ -122,6 +122,9 @@ func parseKprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 		return p, nil
 	}
 	if fn, off, ok := strings.Cut(p.Func, "+"); ok {
+		if strings.Contains(off, "+") {
+			return nil, usage("Cannot take more than one offset")
+		}
 		if ret {
 			return nil, usage("Offset not allowed")
 		}

@@ -72,8 +72,8 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err
 		}
-		if err := noWildcards(k, parts); err != nil {
-			return nil, err
+		if isWild(parts[1]) {
+			return nil, usage("wildcards are not allowed for %s probe type", name)
 		}
 		p := &Point{Kind: k, Func: parts[1], PID: e.traced()}
 		var found *counter
@@ -92,7 +92,7 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 		p.Event, p.Count, p.Name = found.config, found.count, strings.TrimSuffix(strings.Join(append([]string{name}, parts[1:]...), ":"), ":")
 		if len(parts) == 3 && parts[2] != "" {
 			if parts[2][0] == '-' {
-				return nil, usage("%s frequency should be a positive integer", name)
+				return nil, usage("%s count should be a positive integer", name)
 			}
 			n, _, err := parseCount(parts[2])
 			if err != nil {

@@ -34,6 +34,10 @@ var plain = []struct {
 // for, and words in another meaning.
 var exempt = []string{
 	"left behind",
+	"Can not access field",
+	"operator can not be used on expressions of type",
+	"builtin can not be used with",
+	"can not be used for this probetype",
 	"Map full; can't update element",
 	"Can't lookup map element because it does not exist",
 	"Can't attach to %d probes because it exceeds the current limit of %d probes",

@@ -384,7 +384,7 @@ func parsePID(s string) (int, error) {
 	case s != "" && s[0] >= '0' && s[0] <= '9':
 		return 0, usagef("Failed to parse pid: invalid trailing bytes: %s", s)
 	}
-	return 0, usagef("Failed to parse pid: not a number: %s", s)
+	return 0, usagef("Failed to parse pid: invalid integer: %s", s)
 }
 
 // parsePercent parses a number of percent, with or without the sign, as a share.
@@ -410,7 +410,7 @@ func (o *options) setMode(test, bench bool) error {
 			continue
 		}
 		if o.mode != "" {
-			return usagef("USAGE: %s conflicts with mode %s", m.flag, o.mode)
+			return usagef("USAGE: %s conflicts with existing --mode", m.flag)
 		}
 		o.mode = m.mode
 	}

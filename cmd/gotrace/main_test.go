@@ -118,7 +118,7 @@ func TestBadFlags(t *testing.T) {
 		"-c|x|-p|1|-e|x":               "Cannot use both -c and -p",
 		"-k|--no-warnings|-e|x":        "-k, --warnings conflicts with --no-warnings",
 		"-p|12x|-e|x":                  "Failed to parse pid: invalid trailing bytes: 12x",
-		"-p|x|-e|x":                    "Failed to parse pid: not a number: x",
+		"-p|x|-e|x":                    "Failed to parse pid: invalid integer: x",
 		"-p|5000000|-e|x":              "Pid out of range: 5000000",
 		"-p|0|-e|x":                    "Pid out of range: 0",
 		"-B|some|-e|x":                 "-B must be either",
@@ -126,7 +126,7 @@ func TestBadFlags(t *testing.T) {
 		"-d|nothing|-e|x":              "invalid option for -d: nothing",
 		"--no-feature|x|-e|x":          "--no-feature can only have values",
 		"--mode|x|-e|x":                "--mode can only be",
-		"--test|--bench|-e|x":          "--bench conflicts with mode test",
+		"--test|--bench|-e|x":          "USAGE: --bench conflicts with existing --mode",
 		"--check|-e|x":                 "--check goes with --fmt",
 		"-q":                           "filename or -e 'program' required",
 		"-e|":                          "filename or -e 'program' required",
@@ -135,7 +135,7 @@ func TestBadFlags(t *testing.T) {
 		"-l|a|b":                       "-l takes one",
 		"--emit-llvm|x|-e|x":           "there is no LLVM in gotrace",
 		"--aot|x|-e|x":                 "--emit-elf FILE",
-		"--dwarf-pid|x|-e|x":           "Failed to parse pid: not a number: x",
+		"--dwarf-pid|x|-e|x":           "Failed to parse pid: invalid integer: x",
 		"x.bt|--option-without-dashes": "unknown flag",
 	} {
 		if _, err := parseFlags(strings.Split(args, "|")); err == nil || !strings.Contains(err.Error(), want) {

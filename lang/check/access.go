@@ -223,7 +223,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 	case x.Kind == types.Tuple:
 		n, err := strconv.Atoi(name)
 		if err != nil {
-			c.errorf(e.Span(), "Cannot access field '%s' on expression of type '%s'", name, x)
+			c.errorf(e.Span(), "Can not access field '%s' on expression of type '%s'", name, x)
 			return types.TInvalid
 		}
 		if n >= len(x.Fields) {
@@ -248,7 +248,7 @@ func (c *checker) field(e *ast.Field) *types.Type {
 		case x.Kind == types.Int && c.noBTF():
 			hint = probes.ErrNoBTF.Error()
 		}
-		c.errorHint(e.Span(), hint, "Cannot access field '%s' on expression of type '%s'", name, plain(x))
+		c.errorHint(e.Span(), hint, "Can not access field '%s' on expression of type '%s'", name, plain(x))
 		return types.TInvalid
 	}
 	f, ok := obj.Field(name)

@@ -75,7 +75,7 @@ func (typeless) EnumConst(string) (int64, *types.Type, bool) { return 0, nil, fa
 func TestNoBTF(t *testing.T) {
 	for script, want := range map[string]string{
 		`begin { $x = (struct path *)1; }`: `Cannot resolve unknown type "struct path"`,
-		`begin { $x = 5; print($x.pid); }`: "Cannot access field 'pid' on expression of type",
+		`begin { $x = 5; print($x.pid); }`: "Can not access field 'pid' on expression of type",
 	} {
 		_, diags := checkOn(typeless{newFakeKernel()}, "stdin", script)
 		if all := diags.All(); len(all) == 0 || !strings.Contains(all[0].Msg, want) || all[0].Hint != probes.ErrNoBTF.Error() {

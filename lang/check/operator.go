@@ -34,7 +34,7 @@ func (c *checker) unary(e *ast.Unary) *types.Type {
 	case e.Op == "*" && isNumber(t):
 		return types.TUint64
 	}
-	c.errorf(e.Span(), "The %s operator cannot be used on expressions of type '%s'", e.Op, plain(t))
+	c.errorf(e.Span(), "The %s operator can not be used on expressions of type '%s'", e.Op, plain(t))
 	return types.TInvalid
 }
 
@@ -206,7 +206,7 @@ func (c *checker) unfit(op string, span source.Span, xe, ye ast.Expr, x, y *type
 	case x.Kind == types.Array && y.Kind == types.Array && (op[0] == '<' || op[0] == '>'):
 		d.Msg = fmt.Sprintf("The %s operator cannot be used on arrays.", op)
 	case x.Kind == y.Kind && op != "==" && op != "!=", x.Kind == types.Pointer, y.Kind == types.Pointer, d.Hint != "":
-		d.Msg = fmt.Sprintf("The %s operator cannot be used on expressions of types %s, %s", op, plain(x), plain(y))
+		d.Msg = fmt.Sprintf("The %s operator can not be used on expressions of types %s, %s", op, plain(x), plain(y))
 	default:
 		d.Msg = fmt.Sprintf("Type mismatch for '%s': comparing %s with %s", op, plain(x), plain(y))
 		d.Notes = [2]source.Note{
@@ -305,7 +305,7 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 						c.errorf(span, "Only arrays of same sized integer support comparison operators.")
 						return nil, types.TInvalid
 					}
-					c.errorf(span, "The %s operator cannot be used on expressions of types %s, %s", op, x, y)
+					c.errorf(span, "The %s operator can not be used on expressions of types %s, %s", op, x, y)
 					return nil, types.TInvalid
 				}
 				return t, types.TBool

@@ -218,12 +218,12 @@ var returned = []struct{ fn, expr, want string }{
 	{"arr", "retval.v", "[21,2,3,4]"},
 	{"ptrs", "(str(retval.s), retval.t->c)", "(hello, 9)"},
 	{"either", "(retval.i, retval.c)", "(1094861636, DCBA)"},
-	{"empty", "retval.a", "ERROR: Cannot access field 'a'"},
+	{"empty", "retval.a", "ERROR: Can not access field 'a'"},
 	{"one", "retval.none", "ERROR: Struct/union of type 'struct one' does not contain a field named 'none'"},
 	{"real", "retval", "ERROR: retval cannot be used here: the result of real cannot be read: it is a double"},
 	{"small", "retval", "ERROR: retval cannot be used here: the result of small cannot be read: it is a float"},
 	{"extended", "retval", "ERROR: retval cannot be used here: the result of extended cannot be read: it is a long double"},
-	{"main", "retval.a", "ERROR: Cannot access field 'a'"},
+	{"main", "retval.a", "ERROR: Can not access field 'a'"},
 }
 
 func TestReturned(t *testing.T) {
