@@ -234,6 +234,7 @@ func TestAttachPoints(t *testing.T) {
 		{in: "uprobe:" + self + ":main.main+100000", err: "Offset outside the function bounds ('main.main' size is "},
 		{in: "uprobe:" + self + ":main.main+x", err: "Invalid offset: invalid integer: x"},
 		{in: "uprobe:" + self + ":0x10", err: "(binary appears stripped). Use --unsafe to probe it anyway, which may damage the traced program"},
+		{in: "uretprobe:" + self + ":inlined:f", err: "uretprobe takes a function: an inlined copy of one has no instruction that returns"},
 		{in: "uprobe:/nonexistent@a.c:*", err: "Invalid line number: *"},
 		{in: "uprobe:**:main.main+1", err: "the target ** needs the name of a function, without wildcards or an offset"},
 		{in: "uretprobe:" + self + ":main.main", want: "uretprobe:" + self + ":main.main"},
