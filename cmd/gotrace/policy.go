@@ -39,6 +39,11 @@ For rules of Falco:
         --append-output TEXT
                            what alerts end with: 'id=%container.id name=%container.name'
 
+For policies of Tetragon and Cilium:
+
+    --may-lock-out POLICY  with --unsafe, let a policy kill any process, make what any needs
+                           fail, or deny traffic to the whole machine
+
 For network policies of Cilium, with -f json as Hubble prints flows:
 
     --endpoint 'LABELS: PLACE'  an endpoint with these labels: app=web,tier=front. PLACE is
@@ -47,7 +52,6 @@ For network policies of Cilium, with -f json as Hubble prints flows:
     --entity NAME=PREFIX   addresses of an entity: kube-apiserver=10.0.0.1
     --service NAME=PREFIX  addresses of a service: default/db=10.0.0.2
     --cluster-cidr PREFIX  addresses of the cluster, which are not part of the world
-    --may-lock-out POLICY  with --unsafe, let a policy deny traffic to the whole machine
 `
 
 // policyOptions are the options of gotrace policy beside those of gotrace.
@@ -58,7 +62,8 @@ type policyOptions struct {
 
 	// For network policies.
 	endpoints, entities, services, clusterCIDRs []string
-	lockout                                     []string // names of policies
+
+	lockout []string // names of policies
 
 	falco falco.Options // for rules of Falco
 }
@@ -142,7 +147,7 @@ func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeS
 		return nil, nil, errors.New("there is no policy to run")
 	}
 	a.kernel = kernel.LiveBTF(a.btfFile())
-	t := system.translate(docs, own, &policy.Options{Kernel: a.kernel, Unsafe: o.unsafe, SkipUnsupported: own.skip}, &diags)
+	t := system.translate(docs, own, &policy.Options{Kernel: a.kernel, Unsafe: o.unsafe, SkipUnsupported: own.skip, MayLockOut: own.lockout}, &diags)
 	a.report.diags(diags.All())
 	if diags.HasErrors() || t == nil {
 		return nil, nil, errReported

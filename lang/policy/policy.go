@@ -32,6 +32,9 @@ type Options struct {
 	Unsafe bool
 	// SkipUnsupported leaves out rules that cannot be translated, with a warning.
 	SkipUnsupported bool
+	// MayLockOut names policies that may do to all processes what could make the machine
+	// unusable.
+	MayLockOut []string
 }
 
 // Unsupported reports that a rule uses something that gotrace does not support. It is an

@@ -3,6 +3,7 @@ package tetragon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,6 +63,9 @@ func (h *hook) matchPIDs(n *yaml.Node, s *selector) {
 		return fmt.Sprintf("curtask.tgid == %d", pid)
 	})
 	s.cheap = append(s.cheap, negate(cond, not))
+	if first := func(w word) bool { return w.text == "1" }; not || follow && !own && slices.ContainsFunc(o.values, first) {
+		s.broad++
+	}
 }
 
 // matchBinaries adds the condition on the program that the process, or its parent, runs.
@@ -142,6 +146,9 @@ func (h *hook) matchNamespaces(n *yaml.Node, s *selector) {
 		return
 	}
 	s.cheap = append(s.cheap, negate(among(ns.of, list), not))
+	if host := strconv.FormatUint(h.p.machine.Namespaces[ns.proc], 10); slices.Contains(list, host) != not {
+		s.broad++
+	}
 }
 
 // changed returns the condition that a number of the process has changed, in bits of mask,

@@ -2,6 +2,7 @@ package tetragon
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
@@ -19,6 +20,33 @@ type selector struct {
 	before  []string // statements before the conditions
 	actions []*action
 	later   []*action // when the function returns, if the result matches
+	broad   int       // number of conditions that hold for nearly all processes of the machine
+}
+
+// essential are system calls, and security hooks, without which no program works.
+var essential = strings.Fields("open openat openat2 read write mmap execve execveat clone clone3 fork vfork wait4 futex newfstatat " +
+	"file_open file_permission inode_permission inode_getattr mmap_file task_alloc bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file")
+
+// checkLockout refuses a selector that may kill any process of the machine, or make what any
+// needs fail: the machine could become unusable.
+func (h *hook) checkLockout(s *selector) {
+	p := h.p
+	if !p.unsafe() || p.inPod || h.kind == uprobeHook || h.kind == usdtHook || len(s.cheap)+len(s.dear)+len(s.result) > s.broad || slices.Contains(p.opts.MayLockOut, p.name) {
+		return
+	}
+	vital := func(call string) bool { return slices.Contains(essential, strings.TrimPrefix(call, "security_")) }
+	for _, a := range slices.Concat(s.actions, s.later) {
+		switch {
+		case a.name == "Sigkill" || a.signal != 0:
+		case a.name == "Override" && (vital(h.event.Function) || slices.ContainsFunc(h.calls, vital)):
+		case a.name == "NotifyEnforcer" && slices.ContainsFunc(p.calls, func(c string) bool { return vital(syscallName(c)) }):
+		default:
+			continue
+		}
+		p.diags.ErrorHint(a.at, "add a condition, or if that is what you want: --may-lock-out "+p.name,
+			"the action %s is for all processes of the machine here, and may make it unusable", a.name)
+		return
+	}
 }
 
 // readSelectors reads the selectors of a hook.
@@ -32,6 +60,7 @@ func (h *hook) readSelectors(n *yaml.Node) {
 		s := &selector{at: item.At}
 		h.selectors = append(h.selectors, s)
 		h.selector(item, s, false)
+		h.checkLockout(s)
 	}
 	if len(items) == 0 {
 		h.selectors = []*selector{{at: h.at}}

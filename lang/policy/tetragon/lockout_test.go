@@ -1,0 +1,52 @@
+package tetragon
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/source"
+)
+
+// TestLockout translates policies that decide about all processes of the machine, which need
+// a second flag, and some that do not.
+func TestLockout(t *testing.T) {
+	k := frozen(t)
+	kill := "matchActions: [{action: Sigkill}]"
+	for _, c := range []struct {
+		name, spec string
+		refused    bool
+	}{
+		{"kill all that stop", "kprobes:\n  - call: sys_getpgid\n    selectors: [{" + kill + "}]\n", true},
+		{"signal all", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchActions: [{action: Signal, argSig: 19}]}]\n", true},
+		{"children of process 1", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchPIDs: [{operator: In, followForks: true, values: [1]}], " + kill + "}]\n", true},
+		{"all but one", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchPIDs: [{operator: NotIn, values: [77]}], " + kill + "}]\n", true},
+		{"the host", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchNamespaces: [{namespace: Pid, operator: In, values: [host_ns]}], " + kill + "}]\n", true},
+		{"the second selector", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchBinaries: [{operator: In, values: [/bin/a]}]}, {" + kill + "}]\n", true},
+		{"open fails", "kprobes:\n  - call: security_file_open\n    syscall: false\n    selectors: [{matchActions: [{action: Override, argError: -1}]}]\n", true},
+		{"an enforcer", "lists: [{name: l, type: syscalls, values: [sys_read]}]\n  enforcers: [{calls: ['list:l']}]\n  tracepoints:\n  - subsystem: raw_syscalls\n    event: sys_enter\n    selectors: [{matchActions: [{action: NotifyEnforcer, argError: -1}]}]\n", true},
+		{"one process", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchPIDs: [{operator: In, values: [77]}], " + kill + "}]\n", false},
+		{"containers", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchNamespaces: [{namespace: Pid, operator: NotIn, values: [host_ns]}], " + kill + "}]\n", false},
+		{"pods", "podSelector: {}\n  kprobes:\n  - call: sys_getpgid\n    selectors: [{" + kill + "}]\n", false},
+		{"an argument", "kprobes:\n  - call: sys_getpgid\n    args: [{index: 0, type: int}]\n    selectors: [{matchArgs: [{index: 0, operator: Equal, values: [7]}], " + kill + "}]\n", false},
+		{"a call that not all need", "kprobes:\n  - call: security_file_permission\n    syscall: false\n", false},
+		{"mkdir fails", "kprobes:\n  - call: sys_mkdirat\n    selectors: [{matchActions: [{action: Override, argError: -1}]}]\n", false},
+		{"a monitor", "options: [{name: policy-mode, value: monitor}]\n  kprobes:\n  - call: sys_getpgid\n    selectors: [{" + kill + "}]\n", false},
+	} {
+		for _, named := range []bool{false, true} {
+			var diags source.Diags
+			opts := &policy.Options{Kernel: k, Unsafe: true}
+			if named {
+				opts.MayLockOut = []string{"test"}
+			}
+			Translate(documents(policyWith("  "+c.spec), &diags), &Machine{Namespaces: InitialNamespaces()}, opts, &diags)
+			refused := false
+			for _, d := range diags.All() {
+				refused = refused || strings.Contains(d.Msg, "may make it unusable") && strings.Contains(d.Hint, "--may-lock-out test")
+			}
+			if refused != (c.refused && !named) {
+				t.Errorf("%s, named %v: refused %v: %v", c.name, named, refused, diags.All())
+			}
+		}
+	}
+}
