@@ -23,7 +23,7 @@ import (
 func uprobeKind(ret bool) *Kind {
 	k := &Kind{
 		Name: "uprobe", Overhead: "1 to 2 µs, since each event is a trap; up to 25 µs in a virtual machine", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
-		Doc: "Runs where a function of a program or library is called, or at an instruction. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust, uprobe:binary:inlined:function at its inlined copies. The binary **/PATTERN is all files with such names, and ** all files, that processes map as code, also later and in containers.",
+		Doc: "Runs where a function of a program or library is called, or at an instruction. A number in parentheses at the end, f(0x1000), is the offset in the file of a counter that shows the program that it is probed. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust, uprobe:binary:inlined:function at its inlined copies. The binary **/PATTERN is all files with such names, and ** all files, that processes map as code, also later and in containers.",
 	}
 	if ret {
 		k = &Kind{
@@ -124,6 +124,7 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	if p.Mode != "" {
 		return p, nil
 	}
+	p.Func, p.Semaphore = counterOf(p.Func)
 	p.Func = strings.ReplaceAll(p.Func, "[...]", "[*]") // Go's stack traces show the types of a generic function so
 	if p.Func[0] >= '0' && p.Func[0] <= '9' {
 		addr, _, err := parseCount(p.Func)
@@ -150,6 +151,17 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 		p.Func, p.Offset = strings.TrimSpace(p.Func[:i]), n
 	}
 	return p, nil
+}
+
+// counterOf returns a place without the offset of the counter that it may end in, and the
+// offset: 4096 in "f(0x1000)". It is 0 if there is none.
+func counterOf(place string) (string, uint64) {
+	if name, text, ok := strings.Cut(strings.TrimSuffix(place, ")"), "("); ok && name != "" && strings.HasSuffix(place, ")") {
+		if n, _, err := parseCount(text); err == nil {
+			return name, n
+		}
+	}
+	return place, 0
 }
 
 // openTarget opens a binary as seen by the process of -p. The files stay open for the

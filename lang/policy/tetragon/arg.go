@@ -49,7 +49,7 @@ func (h *hook) arguments(hn *hookNode) {
 	if hn.returnArg != nil {
 		h.ret = h.returnArgument(hn.returnArg)
 	} else {
-		h.ret = &arg{at: h.at, name: "int", t: argTypes.Get()["int"], shown: Arg{Type: "int", Show: ShowInt, Fields: 1}}
+		h.ret = &arg{at: h.at, name: "int", value: "$r", t: argTypes.Get()["int"], shown: Arg{Type: "int", Show: ShowInt, Fields: 1}}
 	}
 	if h.ret != nil {
 		h.ret.word, h.ret.variable = h.result, "$r"

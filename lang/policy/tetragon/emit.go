@@ -100,6 +100,8 @@ func (h *hook) outcome(s *selector) (o Outcome) {
 	o.Action = name(s.actions)
 	if len(s.later) > 0 {
 		o.ReturnAction = name(s.later)
+	} else if h.retAction != "" {
+		o.ReturnAction = "KPROBE_ACTION_" + actionNames.Get()[h.retAction]
 	}
 	for _, a := range s.actions {
 		o.KernelStack = o.KernelStack || a.kernelStack

@@ -50,7 +50,7 @@ type hook struct {
 // hookNode holds the parts of a hook as they are in the file.
 type hookNode struct {
 	call, args, data, returnArg, selectors, subsystem, name, path, provider *yaml.Node
-	symbols, offsets, addrs, refs                                           *yaml.Node
+	symbols, offsets, addrs, refs, digests                                  *yaml.Node
 	syscall, ret, raw, ignore                                               bool
 	retAction                                                               *yaml.Node
 }
@@ -99,7 +99,7 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 		what = "an uprobe"
 		add(returns)
 		add(fields{"path": keep(&hn.path), "symbols": keep(&hn.symbols), "offsets": keep(&hn.offsets), "addrs": keep(&hn.addrs),
-			"refCtrOffsets": keep(&hn.refs), "btfPath": p.refuse("types from a file of BTF"), "binaryDigests": p.refuse("digests of programs")})
+			"refCtrOffsets": keep(&hn.refs), "btfPath": p.refuse("types from a file of BTF"), "binaryDigests": keep(&hn.digests)})
 	case usdtHook:
 		what = "a USDT probe"
 		add(fields{"path": keep(&hn.path), "provider": keep(&hn.provider), "name": keep(&hn.name), "btfPath": p.refuse("types from a file of BTF")})

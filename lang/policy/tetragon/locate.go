@@ -1,12 +1,17 @@
 package tetragon
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/binary"
 )
 
 // locateCall determines the probes for a function, a system call or a list of them.
@@ -238,33 +243,105 @@ func (h *hook) locateTracepoint(subsystem, event string, hn *hookNode) bool {
 
 // locateUprobe determines the probes in a program.
 func (h *hook) locateUprobe(path string, hn *hookNode) bool {
-	if path == "" {
+	if path == "" || !h.checkDigest(path, hn.digests) {
 		return false
 	}
 	h.event.Kind, h.event.Path = Uprobe, path
 	h.word, h.result = numberedArgs, "retval"
+	var places []string
+	functions := map[string]string{} // names by place, "" if an address is not the start of one
 	for _, w := range h.p.values(hn.symbols) {
-		h.add(path, w.text)
+		places = append(places, w.text)
+		functions[w.text] = w.text
 	}
 	for _, list := range []*yaml.Node{hn.offsets, hn.addrs} {
 		for _, n := range h.p.items(list) {
-			h.add(path, strconv.FormatUint(uint64(h.p.integer(n)), 10))
+			place, name := h.address(path, uint64(h.p.integer(n)), list == hn.offsets)
+			places = append(places, place)
+			functions[place] = name
 		}
 	}
-	if hn.refs != nil {
-		h.p.unsupported(hn.refs.At, "reference counters of uprobes are not supported")
-		return false
-	}
-	if len(h.targets) == 0 {
+	if len(places) == 0 {
 		h.p.diags.ErrorHint(h.at, "'symbols' or 'offsets'", "the uprobe has no place in '%s'", path)
 		return false
 	}
-	h.many = len(h.targets) > 1
+	counters := h.p.items(hn.refs)
+	if len(counters) != 0 && len(counters) != len(places) {
+		h.p.diags.Errorf(hn.refs.At, "there are %d reference counters for %d places", len(counters), len(places))
+		return false
+	}
+	h.many = len(places) > 1
+	for i, place := range places {
+		if f := functions[place]; f != "" {
+			h.returns = append(h.returns, "uretprobe:"+target(path)+":"+target(f))
+		}
+		if i < len(counters) {
+			if n := uint64(h.p.integer(counters[i])); n != 0 {
+				h.event.count(place, n)
+				place += "(" + strconv.FormatUint(n, 10) + ")"
+			}
+		}
+		h.targets = append(h.targets, "uprobe:"+target(path)+":"+target(place))
+	}
+	if !h.many {
+		h.event.Symbol = places[0]
+	}
+	if len(h.returns) != len(places) {
+		h.returns = nil // the start of a function is needed to see when it returns
+	}
 	return true
 }
 
-func (h *hook) add(path, place string) {
-	h.event.Symbol = place
-	h.targets = append(h.targets, "uprobe:"+target(path)+":"+target(place))
-	h.returns = append(h.returns, "uretprobe:"+target(path)+":"+target(place))
+// address returns the address of a place in a program, which may be given as offset in the
+// file, and the function that starts there, or "".
+func (h *hook) address(path string, at uint64, offset bool) (place, function string) {
+	x, err := binary.Open(path)
+	if err != nil {
+		return strconv.FormatUint(at, 10), "" // attaching the probe reports it
+	}
+	defer x.Close()
+	if addr, ok := x.Addr(at); ok && offset {
+		if h.event.Offsets == nil {
+			h.event.Offsets = map[string]uint64{}
+		}
+		h.event.Offsets[strconv.FormatUint(addr, 10)] = at
+		at = addr
+	}
+	if s, ok := x.At(at); ok && s.Addr == at {
+		function = s.Name
+	}
+	return strconv.FormatUint(at, 10), function
+}
+
+// checkDigest checks that a program has one of the digests that a policy permits.
+func (h *hook) checkDigest(path string, n *yaml.Node) bool {
+	digests := h.p.values(n)
+	if len(digests) == 0 {
+		return true
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return true // attaching the probe reports it
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return true
+	}
+	is := hex.EncodeToString(sum.Sum(nil))
+	for _, d := range digests {
+		kind, text, ok := strings.Cut(strings.ToLower(d.text), ":")
+		if !ok {
+			kind, text = "sha256", kind
+		}
+		if kind != "sha256" || len(text) != len(is) {
+			h.p.unsupported(d.at, "'%s' is no digest of SHA-256, such as sha256:%s", d.text, is)
+			return false
+		}
+		if text == is {
+			return true
+		}
+	}
+	h.p.unsupported(n.At, "the digest of '%s' is sha256:%s, which is not among those of the policy", path, is)
+	return false
 }

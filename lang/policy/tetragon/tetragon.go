@@ -47,14 +47,24 @@ type Event struct {
 	Function      string // of kprobes; "" if the record has the name of the probe
 	Subsys, Event string // of a tracepoint
 	Path, Symbol  string // of an uprobe; Symbol may be an address
-	Counter       uint64 // offset of an uprobe's reference counter, or 0
-	Provider      string // of a USDT probe; its name is in Symbol
-	Args          []Arg
-	Return        *Arg // nil if the event is not sent when the function returns
-	Outcomes      []Outcome
-	Kept          int  // number of values in the record that only the script needs, after those of arguments that are not late
-	KernelStack   bool // whether the record has the stack
-	UserStack     bool
+	// Offsets has the offset in the file for each address of uprobes that the policy gives as
+	// offset, Counters that of the reference counter for each symbol or address with one.
+	Offsets, Counters map[string]uint64
+	Provider          string // of a USDT probe; its name is in Symbol
+	Args              []Arg
+	Return            *Arg // nil if the event is not sent when the function returns
+	Outcomes          []Outcome
+	Kept              int  // number of values in the record that only the script needs, after those of arguments that are not late
+	KernelStack       bool // whether the record has the stack
+	UserStack         bool
+}
+
+// count notes the offset of the reference counter of a symbol or address.
+func (e *Event) count(place string, n uint64) {
+	if e.Counters == nil {
+		e.Counters = map[string]uint64{}
+	}
+	e.Counters[place] = n
 }
 
 // Arg is an argument of an event.

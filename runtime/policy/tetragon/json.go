@@ -257,13 +257,16 @@ func (s *Sink) writeJSON(r record) {
 		o.add("event", e.Event)
 	case tetragon.Uprobe:
 		o.add("path", e.Path)
-		if r.function != "" && r.function[0] >= '0' && r.function[0] <= '9' {
+		switch off, ok := e.Offsets[r.function]; {
+		case ok:
+			o.add("offset", unsigned(off))
+		case r.function != "" && r.function[0] >= '0' && r.function[0] <= '9':
 			o.add("offset", r.function)
-		} else {
+		default:
 			o.add("symbol", r.function)
 		}
-		if e.Counter != 0 {
-			o.add("ref_ctr_offset", unsigned(e.Counter))
+		if n := e.Counters[r.function]; n != 0 {
+			o.add("ref_ctr_offset", unsigned(n))
 		}
 	case tetragon.Usdt:
 		o.add("path", e.Path)
@@ -303,7 +306,11 @@ func (s *Sink) writeJSON(r record) {
 	}
 	o.add("kernel_stack_trace", stackJSON(r.kstack, false))
 	o.add("policy_name", e.Policy)
-	o.add("return_action", r.outcome.ReturnAction)
+	after := r.outcome.ReturnAction
+	if after == "" && e.Kind == tetragon.Kprobe {
+		after = "KPROBE_ACTION_POST"
+	}
+	o.add("return_action", after)
 	o.add("message", e.Message)
 	o.add("tags", e.Tags)
 	o.add("user_stack_trace", stackJSON(r.ustack, true))
