@@ -82,13 +82,16 @@ func buf() *Def {
 				padTail(g, dst, 4+most)
 				return
 			}
-			n := boundedSize(g, &call.Args[1], most)
+			size := g.Value(&call.Args[1])
+			n := bounded(g, size, most)
 			if dst.Padded {
 				g.B().Zero(dst.Ptr, dst.Off, dst.Size)
 			} else {
 				defineStack(g, dst.Ptr, dst.Off, 4+most)
 			}
-			used := readBytes(g, call, b.AddImm(dst.Ptr, dst.Off), n, src, space)
+			// Of a size of 0 one byte is read, as old verifiers need, but none counts.
+			length := g.B().Op(ir.OpSub, n, g.B().Op(ir.OpEq, size, g.B().Const(0)))
+			used := readBytes(g, call, g.B().AddImm(dst.Ptr, dst.Off), n, length, src, space)
 			if dst.Len != nil {
 				g.B().Write(dst.Len, g.B().Op(ir.OpAdd, used, g.B().Const(4)))
 			}
@@ -120,16 +123,17 @@ func storeCountedBuf(g Gen, call *Call, dst Dest) {
 	src, n := countedParts(g, &call.Args[0])
 	g.B().Zero(dst.Ptr, dst.Off, dst.Size)
 	used := g.B().IfElse(g.B().Op(ir.OpEq, n, g.B().Const(0)), func() *ir.Value { return g.B().Const(0) }, func() *ir.Value {
-		return readBytes(g, call, g.B().AddImm(dst.Ptr, dst.Off), bounded(g, n, call.Type.Len), src, types.User)
+		n := bounded(g, n, call.Type.Len)
+		return readBytes(g, call, g.B().AddImm(dst.Ptr, dst.Off), n, n, src, types.User)
 	})
 	if dst.Len != nil {
 		g.B().Write(dst.Len, g.B().Op(ir.OpAdd, used, g.B().Const(4)))
 	}
 }
 
-// readBytes fills the buffer at p with n bytes, 1 or more, and returns the number
-// of bytes in it. After a fault the buffer is empty.
-func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) *ir.Value {
+// readBytes fills the buffer at p with n bytes, 1 or more, of which the first length count.
+// It returns the number of bytes in it. After a fault the buffer is empty.
+func readBytes(g Gen, call *Call, p, n, length, src *ir.Value, space types.Space) *ir.Value {
 	b := g.B()
 	helper := ir.ReadKernel
 	if space == types.User {
@@ -137,7 +141,7 @@ func readBytes(g Gen, call *Call, p, n, src *ir.Value, space types.Space) *ir.Va
 	}
 	r := b.Call(helper, b.AddImm(p, 4), n, src)
 	return g.B().IfElse(b.Op(ir.OpEq, r, b.Const(0)), func() *ir.Value {
-		g.B().Store(p, 0, 4, n)
+		g.B().Store(p, 0, 4, length)
 		return n
 	}, func() *ir.Value {
 		g.Count(object.ReadFault, call.Span, "buf")

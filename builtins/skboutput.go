@@ -83,7 +83,7 @@ func skbOutput() *Def {
 					b := g.B()
 					b.Store(rec, int64(offs[0]), 8, b.Call(ir.KtimeBootNs))
 					b.Store(rec, int64(offs[1]), 4, all)
-					readBytes(g, call, b.AddImm(rec, int64(offs[2])), size, b.Op(ir.OpAdd, data, offset), types.Kernel)
+					readBytes(g, call, b.AddImm(rec, int64(offs[2])), size, size, b.Op(ir.OpAdd, data, offset), types.Kernel)
 				})
 				return g.B().Const(0)
 			}, func() *ir.Value { return g.B().Const(-22) }) // EINVAL
